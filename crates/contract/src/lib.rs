@@ -1,0 +1,38 @@
+//! What is written down: names, formats and texts that more than one crate, one process or one
+//! release has to agree on. Types and pure functions only: no files, no clock, no environment,
+//! no network.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`scope`] | the queue scope: normalisation, hash, file name |
+//! | [`foreground`] | the identity of the process that asks |
+//! | [`owner`] | the daemon owner record, byte for byte |
+//! | [`failure`] | the closed list of canonical failure names, and faults |
+//! | [`remedy`] | what cures a failure: an argv of this CLI, or an advice |
+//! | [`preflight`] | the result of the preflight gate, its JSON and its refusal text |
+//! | [`exit`] | exit codes and refusal codes |
+//! | [`switch`] | the hosted-sync switch |
+//! | [`server_url`] | how two server URLs are compared |
+//!
+//! Glossary (one word per concept, in code, JSON and messages): scoped queue DB, legacy queue DB,
+//! daemon owner record, orphan owner record, boundary coherence, preflight gate, sync-producing
+//! command.
+
+pub mod exit;
+pub mod failure;
+pub mod foreground;
+pub mod owner;
+pub mod preflight;
+pub mod remedy;
+pub mod scope;
+pub mod server_url;
+pub mod switch;
+pub mod text;
+
+pub use exit::ExitCode;
+pub use failure::{FailureName, Fault, FaultCode, Field};
+pub use foreground::ForegroundIdentity;
+pub use owner::{OwnerRecord, OwnerRecordError, OwnerStatus};
+pub use preflight::{LegacyRowCounts, Mismatch, OrphanRecord, PreflightResult};
+pub use remedy::Remedy;
+pub use scope::Scope;

@@ -1,0 +1,97 @@
+//! Remedies are values: each renders to an argv of this CLI, or, where no command can help, to an
+//! advice. A test parses every argv with the real parser.
+
+use std::fmt;
+
+/// What cures a failure.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Remedy {
+    /// Replace the daemon by one that has the foreground's identity; logged out, only stop it.
+    RestartDaemon,
+    /// Choose another private teamspace of the same session.
+    SwitchTeam {
+        /// The teamspace id.
+        team: String,
+    },
+    /// Log in.
+    Login,
+    /// Log in at a named server; sets `sync.server_url`.
+    LoginServer,
+    /// Remove orphan owner records; stop stray daemons of this home.
+    CleanOrphans,
+    /// Move legacy rows of this scope into the scoped queue DB; lets SQLite roll back first.
+    Migrate,
+    /// Move an unreadable file aside, with a timestamp.
+    Repair,
+    /// Deliver what waits.
+    SyncNow,
+    /// Release the rows held for a project.
+    OptIn {
+        /// The project's uuid, or `none` for rows without a project.
+        project: String,
+    },
+    /// Start the daemon.
+    StartDaemon,
+    /// No command can help: what a person has to do.
+    Advice(String),
+}
+
+impl Remedy {
+    /// The arguments after `spec-kitty`, or nothing for an advice.
+    pub fn argv(&self) -> Option<Vec<String>> {
+        let words: &[&str] = match self {
+            Self::RestartDaemon => &["doctor", "restart-daemon"],
+            Self::SwitchTeam { team } => &["auth", "switch", team],
+            Self::Login => &["auth", "login"],
+            Self::LoginServer => &["auth", "login", "--server", "URL"],
+            Self::CleanOrphans => &["doctor", "orphan-daemons", "--fix"],
+            Self::Migrate => &["sync", "migrate"],
+            Self::Repair => &["doctor", "repair"],
+            Self::SyncNow => &["sync", "now"],
+            Self::OptIn { project } => &["sync", "opt-in", "--project", project, "--include-held", "--yes"],
+            Self::StartDaemon => &["sync", "daemon", "start"],
+            Self::Advice(_) => return None,
+        };
+        Some(words.iter().map(|word| (*word).to_owned()).collect())
+    }
+
+    /// One line: the command as a person types it, or the advice.
+    pub fn hint(&self) -> String {
+        match (self, self.argv()) {
+            (Self::Advice(text), _) => text.clone(),
+            (_, Some(argv)) => std::iter::once("spec-kitty".to_owned())
+                .chain(argv.into_iter().map(|word| shell_word(&word)))
+                .collect::<Vec<_>>()
+                .join(" "),
+            (_, None) => String::new(),
+        }
+    }
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.hint())
+    }
+}
+
+/// `word` as a POSIX shell reads it back; words of plain characters stay as they are.
+pub fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_are_commands_a_shell_reads_back() {
+        assert_eq!(Remedy::CleanOrphans.hint(), "spec-kitty doctor orphan-daemons --fix");
+        assert_eq!(Remedy::SwitchTeam { team: "a b".into() }.hint(), "spec-kitty auth switch 'a b'");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+    }
+}

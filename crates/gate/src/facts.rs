@@ -1,0 +1,118 @@
+//! What the observer saw: plain data. Whoever may call `judge` could invent facts, which is why
+//! only the observer may.
+
+use contract::{Fault, ForegroundIdentity, LegacyRowCounts, OwnerRecord, Scope};
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Everything the gate judges.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The process that asks.
+    pub foreground: ForegroundIdentity,
+    /// Who is logged in, as far as the disk tells.
+    pub login: LoginFacts,
+    /// The daemon owner record, its lock and its process.
+    pub owner: OwnerFacts,
+    /// A live daemon of this home that the owner record does not name.
+    pub stray: Option<StrayDaemon>,
+    /// The legacy queue DB.
+    pub legacy: LegacyFacts,
+    /// The active queue DB.
+    pub active: ActiveQueueFacts,
+    /// What could not be read: config, session, queues, home. Owner faults are judged from `owner`.
+    pub faults: Vec<Fault>,
+    /// When the observation was made; permits carry it.
+    pub observed_at: Instant,
+}
+
+/// Login as two facts: a scope, and whether it is authenticated.
+#[derive(Clone, Debug, Default)]
+pub struct LoginFacts {
+    /// The scope, from a CI token, the session or legacy credentials.
+    pub scope: Option<Scope>,
+    /// Whether the identity may be used: credentials and expired sessions give a scope, not this.
+    pub authenticated: bool,
+    /// The team id in its original case, as wire fields carry it.
+    pub team_id: Option<String>,
+    /// Private teamspaces of the session, in its order: what `auth switch` can choose from.
+    pub private_teams: Vec<String>,
+}
+
+/// Record, lock and process of the daemon.
+#[derive(Clone, Debug)]
+pub struct OwnerFacts {
+    /// Path of the record.
+    pub record_path: PathBuf,
+    /// The record.
+    pub reading: OwnerReading,
+    /// The owner lock.
+    pub lock: LockState,
+    /// Whether the recorded pid is a live process and not a zombie; false without a record.
+    pub process_alive: bool,
+    /// Whether the recorded executable exists; false without a record.
+    pub executable_exists: bool,
+    /// The record's paths, canonical where they exist; nothing without a readable record.
+    pub resolved: Option<ResolvedPaths>,
+}
+
+/// The three outcomes of reading an owner record.
+#[derive(Clone, Debug)]
+pub enum OwnerReading {
+    /// No file.
+    Absent,
+    /// A record.
+    Readable(Box<OwnerRecord>),
+    /// A file that is no record; the text says why.
+    Unreadable(String),
+}
+
+/// The owner lock: the kernel's word on whether a daemon of ours lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockState {
+    /// Nobody holds it, or there is no lock file.
+    Free,
+    /// A daemon holds it.
+    Held,
+}
+
+/// Paths of an owner record: canonical when they exist, lexically cleaned otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolvedPaths {
+    /// Executable of the daemon.
+    pub executable: PathBuf,
+    /// Source checkout of the daemon.
+    pub source: PathBuf,
+    /// Queue DB of the daemon.
+    pub queue_db: PathBuf,
+}
+
+/// A live process that the reference's `sync-daemon` file names and the owner record does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StrayDaemon {
+    /// The state file that names it.
+    pub state_file: PathBuf,
+    /// Its pid.
+    pub pid: u32,
+}
+
+/// The legacy queue DB. All counts are zero when there is no file, or when it could not be read (then
+/// `Facts::faults` says so).
+#[derive(Clone, Debug, Default)]
+pub struct LegacyFacts {
+    /// Its path.
+    pub path: PathBuf,
+    /// Rows that belong to the login's scope; zero without a scope.
+    pub in_scope: LegacyRowCounts,
+    /// Rows that belong to other scopes.
+    pub other_scope: LegacyRowCounts,
+}
+
+/// The active queue DB, as far as the gate needs it. Counting its rows is the status document's job.
+#[derive(Clone, Debug, Default)]
+pub struct ActiveQueueFacts {
+    /// Its path.
+    pub path: PathBuf,
+    /// The random id in its meta table; none when the file is absent or older than the table.
+    pub queue_id: Option<String>,
+}

@@ -1,0 +1,28 @@
+//! May I: facts -> verdict -> permit.
+//!
+//! Pure: no file, no clock, no environment, no network. Whoever wants to write or send something the
+//! server can see needs a permit, and a coherent [`Verdict`] is the only maker of permits:
+//!
+//! | permit | demanded by | minted by |
+//! |---|---|---|
+//! | [`CapturePermit`] | `queue::Writer::open` | a coherent verdict of an authenticated identity |
+//! | [`EgressPermit`] | `queue::Outbox::open`, `delivery::drain` | the same |
+//! | [`CurePermit`] | `queue::Cure::open` | any verdict with a readable scope |
+//!
+//! Invariants: permits have private fields and are not `Clone`; [`judge`] is called by
+//! `preflight::observer` alone (clippy's `disallowed-methods` and a test over the sources); a
+//! `CurePermit` can add no fact and send nothing.
+
+mod boundary;
+mod compare;
+mod facts;
+mod owner;
+mod permit;
+
+pub use boundary::{BoundaryFailureSet, Policy, Verdict, judge};
+pub use facts::{
+    ActiveQueueFacts, Facts, LegacyFacts, LockState, LoginFacts, OwnerFacts, OwnerReading, ResolvedPaths,
+    StrayDaemon,
+};
+pub use owner::judge_owner;
+pub use permit::{CapturePermit, CurePermit, EgressPermit, LIFETIME, PermitRefused, QueueBirth};

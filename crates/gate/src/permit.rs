@@ -1,0 +1,137 @@
+//! Permits: the types that the queue and the sender demand.
+//!
+//! Private fields, no `Clone`, no public constructor: outside this crate the only way to hold one is
+//! to be given it by a [`Verdict`](crate::Verdict). They are short-lived: [`LIFETIME`] after the
+//! observation the queue refuses them.
+
+use contract::Scope;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long after the observation a permit is honoured.
+pub const LIFETIME: Duration = Duration::from_secs(60);
+
+/// Whether the queue DB that a permit names had an id when it was observed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueueBirth {
+    /// It had this id; opening compares.
+    Known(String),
+    /// It had none (no file, or a file of the reference); opening creates one under the write lock or
+    /// adopts the one created meanwhile at the same path.
+    Unborn,
+}
+
+impl QueueBirth {
+    pub(crate) fn of(queue_id: Option<&String>) -> Self {
+        queue_id.map_or(Self::Unborn, |id| Self::Known(id.clone()))
+    }
+}
+
+/// The right to add facts to one queue.
+#[derive(Debug)]
+pub struct CapturePermit {
+    pub(crate) scope: Scope,
+    pub(crate) team_id: String,
+    pub(crate) queue_path: PathBuf,
+    pub(crate) queue: QueueBirth,
+    pub(crate) observed_at: Instant,
+}
+
+/// The right to send the rows of one queue to the server of its scope.
+#[derive(Debug)]
+pub struct EgressPermit {
+    pub(crate) scope: Scope,
+    pub(crate) team_id: String,
+    pub(crate) server_url: String,
+    pub(crate) queue_path: PathBuf,
+    pub(crate) queue: QueueBirth,
+    pub(crate) observed_at: Instant,
+}
+
+/// The right to migrate, settle, park, repair and collect in one queue: cures, never facts.
+#[derive(Debug)]
+pub struct CurePermit {
+    pub(crate) scope: Scope,
+    pub(crate) queue_path: PathBuf,
+    pub(crate) legacy_path: PathBuf,
+}
+
+/// A permit was asked of a verdict that does not give one; its result says why.
+#[derive(Debug)]
+pub struct PermitRefused(pub contract::PreflightResult);
+
+impl CapturePermit {
+    /// The account that the facts will belong to, for ever.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// The team id in its original case.
+    pub fn team_id(&self) -> &str {
+        &self.team_id
+    }
+
+    /// The queue DB to open; the legacy one cannot be named here.
+    pub fn queue_path(&self) -> &Path {
+        &self.queue_path
+    }
+
+    /// Which queue DB the gate saw there.
+    pub fn queue(&self) -> &QueueBirth {
+        &self.queue
+    }
+
+    /// When the facts behind the permit were observed.
+    pub fn observed_at(&self) -> Instant {
+        self.observed_at
+    }
+}
+
+impl EgressPermit {
+    /// The account whose rows may leave.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// The team id in its original case, for `X-Team-Slug`.
+    pub fn team_id(&self) -> &str {
+        &self.team_id
+    }
+
+    /// Where they may go.
+    pub fn server_url(&self) -> &str {
+        &self.server_url
+    }
+
+    /// The queue DB to open.
+    pub fn queue_path(&self) -> &Path {
+        &self.queue_path
+    }
+
+    /// Which queue DB the gate saw there.
+    pub fn queue(&self) -> &QueueBirth {
+        &self.queue
+    }
+
+    /// When the facts behind the permit were observed.
+    pub fn observed_at(&self) -> Instant {
+        self.observed_at
+    }
+}
+
+impl CurePermit {
+    /// The account that is cured.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Its queue DB.
+    pub fn queue_path(&self) -> &Path {
+        &self.queue_path
+    }
+
+    /// The legacy queue DB, for migration.
+    pub fn legacy_path(&self) -> &Path {
+        &self.legacy_path
+    }
+}
