@@ -12,6 +12,7 @@
 //! | [`preflight`] | the result of the preflight gate, its JSON and its refusal text |
 //! | [`exit`] | exit codes and refusal codes |
 //! | [`switch`] | the hosted-sync switch |
+//! | [`path`] | paths as comparisons see them |
 //! | [`server_url`] | how two server URLs are compared |
 //!
 //! Glossary (one word per concept, in code, JSON and messages): scoped queue DB, legacy queue DB,
@@ -22,6 +23,7 @@ pub mod exit;
 pub mod failure;
 pub mod foreground;
 pub mod owner;
+pub mod path;
 pub mod preflight;
 pub mod remedy;
 pub mod scope;

@@ -1,0 +1,24 @@
+//! Paths as comparisons see them when the file is not there to ask.
+
+use std::path::{Component, Path, PathBuf};
+
+/// `path` without repeated separators, `.` segments and a trailing separator; `..` stays, because
+/// without the file nobody knows where a link leads. Empty becomes `.`.
+pub fn lexically_clean(path: &Path) -> PathBuf {
+    let cleaned: PathBuf = path.components().filter(|part| !matches!(part, Component::CurDir)).collect();
+    if cleaned.as_os_str().is_empty() { PathBuf::from(".") } else { cleaned }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_cannot_change_the_meaning_goes() {
+        let clean = |text: &str| lexically_clean(Path::new(text)).to_string_lossy().into_owned();
+        assert_eq!(clean("/a//b/./c/"), "/a/b/c");
+        assert_eq!(clean("./a/../b"), "a/../b");
+        assert_eq!(clean(""), ".");
+        assert_eq!(clean("/"), "/");
+    }
+}
