@@ -10,6 +10,7 @@
 //! | [`failure`] | the closed list of canonical failure names, and faults |
 //! | [`remedy`] | what cures a failure: an argv of this CLI, or an advice |
 //! | [`preflight`] | the result of the preflight gate, its JSON and its refusal text |
+//! | [`consent`] | what config says about sending the rows of a project |
 //! | [`exit`] | exit codes and refusal codes |
 //! | [`switch`] | the hosted-sync switch |
 //! | [`path`] | paths as comparisons see them |
@@ -19,6 +20,7 @@
 //! daemon owner record, orphan owner record, boundary coherence, preflight gate, sync-producing
 //! command.
 
+pub mod consent;
 pub mod exit;
 pub mod failure;
 pub mod foreground;
@@ -31,6 +33,7 @@ pub mod server_url;
 pub mod switch;
 pub mod text;
 
+pub use consent::Consent;
 pub use exit::ExitCode;
 pub use failure::{FailureName, Fault, FaultCode, Field};
 pub use foreground::ForegroundIdentity;
