@@ -1,0 +1,84 @@
+//! Whose rows may leave: the queue knows the rows, config knows the decisions, and this is where the
+//! caller hands the second to the first.
+
+use contract::Consent;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// What the queue knows about the origin of a row: the keys under which config may hold a decision.
+///
+/// A project that was used from two checkouts has two places, and each row keeps its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Place {
+    /// The project, lower-cased; none for rows without a project.
+    pub project_uuid: Option<String>,
+    /// `owner/repository`, when known.
+    pub repo_slug: Option<String>,
+    /// The canonical checkout directory, when known.
+    #[serde(serialize_with = "raw_path")]
+    pub checkout: Option<PathBuf>,
+}
+
+fn raw_path<S: serde::Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    match path {
+        Some(path) => serializer.serialize_some(&path.to_string_lossy()),
+        None => serializer.serialize_none(),
+    }
+}
+
+impl Place {
+    /// The checkout as a path.
+    pub fn checkout(&self) -> Option<&Path> {
+        self.checkout.as_deref()
+    }
+}
+
+/// The decisions of config.toml, as of now. Asked before every batch, so that an opt-out holds from
+/// the next batch on.
+pub trait ConsentView {
+    /// The decision about the rows of `place`.
+    fn consent(&self, place: &Place) -> Consent;
+}
+
+impl<F: Fn(&Place) -> Consent> ConsentView for F {
+    fn consent(&self, place: &Place) -> Consent {
+        self(place)
+    }
+}
+
+/// Why a row waits although nothing is wrong with it (contract section 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldReason {
+    /// Its project is opted out.
+    OptedOut,
+    /// It was not captured by this program and its project was never opted in.
+    NeverOptedIn,
+    /// It was written with sync disabled, or waited when its project was opted in: only
+    /// `--include-held` releases it.
+    Sealed,
+    /// Another program wrote it and no command that may write has looked at it yet.
+    Unexamined,
+}
+
+/// The rows of one project that wait for a decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Held {
+    /// The project; none for rows without one.
+    pub project_uuid: Option<String>,
+    /// Events held.
+    pub events: u64,
+    /// Bodies held.
+    pub bodies: u64,
+    /// Why.
+    pub reason: HoldReason,
+}
+
+/// What a change of consent moved, and what a preview of it would move.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HeldChange {
+    /// Events.
+    pub events: u64,
+    /// Bodies.
+    pub bodies: u64,
+}

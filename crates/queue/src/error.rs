@@ -1,0 +1,173 @@
+//! What can go wrong, and which of the three outcomes of the contract it is: busy (exit 69), a fault
+//! (exit 2, with a remedy) or a failure (exit 1). Every error names the file.
+
+use crate::row::Kind;
+use contract::{ExitCode, Fault, Remedy, text};
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Somebody else held a queue file past the deadline (contract section 5). Never a fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Busy {
+    /// The file.
+    pub path: PathBuf,
+    /// Who holds it, where the system tells.
+    pub holder: Option<Holder>,
+    /// The deadline that passed.
+    pub waited: Duration,
+}
+
+/// The process that holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its pid.
+    pub pid: u32,
+    /// Its command name, when it could be read.
+    pub command: Option<String>,
+}
+
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = text::path(&self.path);
+        write!(f, "{path} stayed locked for {} ms", self.waited.as_millis())?;
+        match &self.holder {
+            Some(Holder { pid, command: Some(command) }) => {
+                write!(f, "; held by pid {pid} ({})", text::printable(command))
+            }
+            Some(Holder { pid, command: None }) => write!(f, "; held by pid {pid}"),
+            None => f.write_str("; the system does not tell by whom"),
+        }
+    }
+}
+
+/// Why a read-only observation has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ObserveError {
+    /// The file cannot be read, or must not be trusted: the caller reports it and refuses.
+    #[error("{}: {}", .0.code, .0.detail)]
+    Fault(Box<Fault>),
+    /// Exit 69, in gate, `status` and `--check` alike.
+    #[error("{0}")]
+    Busy(Busy),
+}
+
+/// Why a queue could not be opened, written or read for sending.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// Somebody else held the file past the deadline.
+    #[error("{0}")]
+    Busy(Busy),
+    /// The queue is not the one the permit knew, is newer than this program, or is no database.
+    #[error("{}: {}", .0.code, .0.detail)]
+    Fault(Box<Fault>),
+    /// The permit is older than `gate::LIFETIME`: the machine may have changed since.
+    #[error("the boundary was judged {} s ago; run the command again", .age.as_secs())]
+    PermitExpired {
+        /// Its age.
+        age: Duration,
+    },
+    /// `sync.max_queue_size` is reached. Nothing is evicted (contract section 7).
+    #[error("{} holds {waiting} {kind} rows and `sync.max_queue_size` is {capacity}", text::path(.path))]
+    Full {
+        /// The queue DB.
+        path: PathBuf,
+        /// Events or bodies.
+        kind: Kind,
+        /// Rows waiting, prepared ones included.
+        waiting: u64,
+        /// The limit.
+        capacity: u64,
+    },
+    /// The file or its directory does not accept writes.
+    #[error("{} is not writable{}", text::path(.path), shown_mode(*.mode))]
+    NotWritable {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits, where the system has them.
+        mode: Option<u32>,
+    },
+    /// The file system is full.
+    #[error("no space left to write {}", text::path(.path))]
+    DiskFull {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A row offered by the caller cannot be stored.
+    #[error("row `{}`: {why}", text::printable(.key))]
+    BadRow {
+        /// The row's key.
+        key: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// No row, project or entry of that id.
+    #[error("{}: no {what} `{}`", text::path(.path), text::printable(.id))]
+    Unknown {
+        /// The queue DB.
+        path: PathBuf,
+        /// What was looked for.
+        what: &'static str,
+        /// The id.
+        id: String,
+    },
+    /// A file operation failed.
+    #[error("could not {action} {}", text::path(.path))]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was attempted.
+        action: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// SQLite refused.
+    #[error("could not {action} {}", text::path(.path))]
+    Sqlite {
+        /// The database.
+        path: PathBuf,
+        /// What was attempted.
+        action: &'static str,
+        /// Why not.
+        source: rusqlite::Error,
+    },
+}
+
+impl QueueError {
+    /// How a command that meets this error ends.
+    pub fn exit(&self) -> ExitCode {
+        match self {
+            Self::Busy(_) => ExitCode::Busy,
+            Self::Fault(_) => ExitCode::Refused,
+            _ => ExitCode::Failed,
+        }
+    }
+
+    /// What cures it, where a command or an advice can.
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Self::Fault(fault) => Some(fault.remedy.clone()),
+            Self::Full { .. } => Some(Remedy::SyncNow),
+            Self::NotWritable { path, .. } => {
+                Some(Remedy::Advice(format!("make {} writable for this user", text::path(path))))
+            }
+            Self::DiskFull { path } => {
+                Some(Remedy::Advice(format!("free space on the file system of {}", text::path(path))))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl From<ObserveError> for QueueError {
+    fn from(error: ObserveError) -> Self {
+        match error {
+            ObserveError::Fault(fault) => Self::Fault(fault),
+            ObserveError::Busy(busy) => Self::Busy(busy),
+        }
+    }
+}
+
+fn shown_mode(mode: Option<u32>) -> String {
+    mode.map_or_else(String::new, |mode| format!(" (mode {:04o})", mode & 0o7777))
+}

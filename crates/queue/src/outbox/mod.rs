@@ -1,0 +1,199 @@
+//! The outbox: what may leave, read into memory, and what became of it.
+
+use crate::consent::{ConsentView, Place};
+use crate::error::QueueError;
+use crate::row::{BodyRow, Kind, RowDigest};
+use gate::EgressPermit;
+use std::collections::HashSet;
+
+/// The right hand of an [`EgressPermit`].
+#[derive(Debug)]
+pub struct Outbox {
+    _private: (),
+}
+
+/// How much one batch may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// At most this many rows.
+    pub rows: usize,
+    /// At most this many bytes of payload; a single larger row still comes, alone.
+    pub bytes: usize,
+}
+
+/// Identifies one waiting row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowId {
+    pub(crate) kind: Kind,
+    pub(crate) id: i64,
+}
+
+/// What this drain leaves alone: grows with every round that records no outcome.
+#[derive(Clone, Debug, Default)]
+pub struct SkipSet {
+    rows: HashSet<RowId>,
+    projects: HashSet<Option<String>>,
+}
+
+impl SkipSet {
+    /// Leaves one row alone for the rest of the drain.
+    pub fn skip_row(&mut self, row: RowId) {
+        self.rows.insert(row);
+    }
+
+    /// Leaves a whole project alone for the rest of the drain.
+    pub fn skip_project(&mut self, project_uuid: Option<String>) {
+        self.projects.insert(project_uuid);
+    }
+
+    /// Rows and projects left alone.
+    pub fn len(&self) -> usize {
+        self.rows.len() + self.projects.len()
+    }
+
+    /// Whether nothing is left alone.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.projects.is_empty()
+    }
+}
+
+/// One event, as it leaves.
+#[derive(Clone, Debug)]
+pub struct OutgoingEvent {
+    /// The row.
+    pub row: RowId,
+    /// Its event id.
+    pub event_id: String,
+    /// Its type.
+    pub event_type: String,
+    /// The stored envelope, byte for byte.
+    pub data: String,
+    /// Its digest.
+    pub digest: RowDigest,
+    /// How often it was refused before.
+    pub retry_count: i64,
+}
+
+/// One body, as it leaves.
+#[derive(Clone, Debug)]
+pub struct OutgoingBody {
+    /// The row.
+    pub row: RowId,
+    /// The body.
+    pub body: BodyRow,
+    /// Its digest.
+    pub digest: RowDigest,
+    /// How often it was tried before.
+    pub retry_count: i64,
+}
+
+/// Rows of one project, first in first out.
+#[derive(Clone, Debug)]
+pub struct Batch<T> {
+    /// Whose rows.
+    pub project_uuid: Option<String>,
+    /// The rows; never empty.
+    pub rows: Vec<T>,
+}
+
+/// What became of one row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The server took it.
+    Delivered,
+    /// The server had it.
+    Duplicate,
+    /// The server refused it for good: it is parked with its payload.
+    Park {
+        /// The canonical reason, e.g. `rejected`.
+        reason: String,
+        /// The server's words, kept verbatim.
+        detail: String,
+    },
+    /// It was not taken this time: counted, and not offered before `not_before`.
+    Retry {
+        /// Why.
+        error: String,
+        /// Unix seconds.
+        not_before: f64,
+    },
+}
+
+/// What recording did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// Rows that left with a receipt.
+    pub settled: u64,
+    /// Rows that were parked.
+    pub parked: u64,
+    /// Rows kept for later.
+    pub retried: u64,
+    /// Rows that were not there any more, or changed meanwhile: nothing was done to them.
+    pub vanished: u64,
+}
+
+impl Outbox {
+    /// Opens the queue that the permit names, checks that it is still the one the gate saw, and binds
+    /// rows that another program added. Waits at most 5 s for a lock.
+    pub fn open(permit: &EgressPermit) -> Result<Self, QueueError> {
+        let _ = permit;
+        todo!()
+    }
+
+    /// The id of the queue DB.
+    pub fn queue_id(&self) -> &str {
+        todo!()
+    }
+
+    /// The next events that may leave, read into memory: one project, first in first out, nothing held,
+    /// nothing skipped. Rows that already have a receipt are settled without being returned. No lock is
+    /// held when it returns.
+    pub fn read_events(
+        &mut self,
+        limits: BatchLimits,
+        consent: &dyn ConsentView,
+        skip: &SkipSet,
+    ) -> Result<Option<Batch<OutgoingEvent>>, QueueError> {
+        let _ = (limits, consent, skip);
+        todo!()
+    }
+
+    /// The next bodies that may leave and are due at `now` (Unix seconds); like [`Outbox::read_events`].
+    pub fn read_bodies(
+        &mut self,
+        limits: BatchLimits,
+        consent: &dyn ConsentView,
+        skip: &SkipSet,
+        now: f64,
+    ) -> Result<Option<Batch<OutgoingBody>>, QueueError> {
+        let _ = (limits, consent, skip, now);
+        todo!()
+    }
+
+    /// Records outcomes in one transaction: receipts are written as rows leave.
+    pub fn record(&mut self, outcomes: &[(RowId, RowDigest, Outcome)]) -> Result<Recorded, QueueError> {
+        let _ = outcomes;
+        todo!()
+    }
+
+    /// Until when this queue must not be drained (Unix seconds), as persisted by an earlier drain.
+    pub fn deadline(&mut self) -> Result<Option<f64>, QueueError> {
+        todo!()
+    }
+
+    /// Persists until when this queue must not be drained; `None` clears it.
+    pub fn set_deadline(&mut self, not_before: Option<f64>, reason: &str) -> Result<(), QueueError> {
+        let _ = (not_before, reason);
+        todo!()
+    }
+
+    /// Rows settled because they had a receipt, since the outbox was opened.
+    pub fn settled_without_sending(&self) -> u64 {
+        todo!()
+    }
+
+    /// The places whose rows wait, so that a caller can show what a drain would do.
+    pub fn places(&mut self) -> Result<Vec<Place>, QueueError> {
+        todo!()
+    }
+}
