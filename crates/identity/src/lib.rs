@@ -1,1 +1,65 @@
-//! Placeholder.
+//! Who am I: home, config, session, scope, foreground process, project and git facts.
+//!
+//! Reads the machine and answers as plain values; judging them is `gate`'s business. Nothing here
+//! prints, and nothing here opens a network connection or starts a process.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`environment`] | one snapshot of the environment variables |
+//! | [`home`] | the state directory and the path of every file in it |
+//! | [`config`] | `config.toml`: reading, consent, editing |
+//! | [`machine`] | host name and user id, which the session key is made of |
+//! | [`secret`] | text that is never shown and is wiped when dropped |
+//! | [`session`] | the encrypted session file |
+//! | [`card`] | the identity card beside the session |
+//! | [`token`] | the CI token |
+//! | [`credentials`] | the credentials file of old releases |
+//! | [`login`] | all of these as one [`Login`]: scope, authentication, faults |
+//! | [`foreground`] | the six facts of the running process |
+//! | [`project`] | project root and project identity |
+//! | [`git`] | git facts, without a subprocess |
+//! | [`process`] | whether a process lives, and what it is |
+//! | [`clock`] | the Lamport clock of this home |
+//! | [`lock`] | advisory file locks with a deadline and a named holder |
+//! | [`owner_lock`] | the probe of the daemon's owner lock |
+//! | [`private_file`] | writing files that only their owner may read |
+//! | [`small_file`] | reading files that may be malformed, huge or not files at all |
+//! | [`paths`] | canonical and lexically cleaned paths |
+//!
+//! Invariants: `read_*` and `observe_*` functions create, change and lock nothing; everything read
+//! from outside has a size limit; `unsafe` lives in `platform` alone.
+
+pub mod card;
+pub mod clock;
+pub mod config;
+pub mod credentials;
+pub mod environment;
+pub mod foreground;
+pub mod git;
+pub mod home;
+pub mod lock;
+pub mod login;
+pub mod machine;
+pub mod owner_lock;
+pub mod paths;
+mod platform;
+pub mod private_file;
+pub mod process;
+pub mod project;
+pub mod secret;
+pub mod session;
+pub mod small_file;
+pub mod token;
+
+pub use card::{CardUse, refresh_card};
+pub use config::{BackgroundDaemon, Config, ConfigEdit, ConfigEditError, Consent};
+pub use environment::Environment;
+pub use foreground::{BuildInfo, observe_foreground};
+pub use git::GitFacts;
+pub use home::{Home, HomeError, HomeSource};
+pub use lock::{FileLock, LockError};
+pub use login::{AuthAbsence, Destination, Login, LoginSource, judge_destination, read_login};
+pub use machine::Machine;
+pub use project::{ProjectError, ProjectIdentity, locate_project_root};
+pub use secret::Secret;
+pub use session::{Session, SessionError, SessionStore};

@@ -1,0 +1,108 @@
+//! One snapshot of the environment variables.
+//!
+//! Taken once per process and handed to everything that depends on a variable, so that tests can
+//! state their own and nothing reads the process environment behind the caller's back. Values may be
+//! secrets: `Debug` shows names only.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+
+/// Names of the variables that this program reads.
+pub mod names {
+    /// Replaces `~/.spec-kitty` as a whole.
+    pub const SPEC_KITTY_HOME: &str = "SPEC_KITTY_HOME";
+    /// A CI token.
+    pub const SPEC_KITTY_TOKEN: &str = "SPEC_KITTY_TOKEN";
+    /// A file that holds a CI token.
+    pub const SPEC_KITTY_TOKEN_FILE: &str = "SPEC_KITTY_TOKEN_FILE";
+    /// The server that a CI token belongs to.
+    pub const SPEC_KITTY_SERVER_URL: &str = "SPEC_KITTY_SERVER_URL";
+    /// The auth server of the reference; the issuer of sessions that do not name theirs.
+    pub const SPEC_KITTY_SAAS_URL: &str = "SPEC_KITTY_SAAS_URL";
+    /// Never spawn a daemon, only nudge one.
+    pub const SPEC_KITTY_NO_DAEMON: &str = "SPEC_KITTY_NO_DAEMON";
+    /// Set to `true` by CI systems.
+    pub const CI: &str = "CI";
+    /// Forces the project root, when it has a `.kittify` directory.
+    pub const SPECIFY_REPO_ROOT: &str = "SPECIFY_REPO_ROOT";
+}
+
+/// The environment variables of a process, at one instant.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Environment {
+    variables: BTreeMap<OsString, OsString>,
+}
+
+impl Environment {
+    /// The variables of this process.
+    pub fn of_process() -> Self {
+        Self::from_pairs(std::env::vars_os())
+    }
+
+    /// An environment with exactly these variables; of two with one name the last wins.
+    pub fn from_pairs<K: Into<OsString>, V: Into<OsString>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
+        Self { variables: pairs.into_iter().map(|(name, value)| (key(name.into()), value.into())).collect() }
+    }
+
+    /// The raw value of `name`; on Windows names are compared without case.
+    pub fn get(&self, name: &str) -> Option<&OsStr> {
+        if cfg!(windows) {
+            self.variables.get(&key(name.into())).map(OsString::as_os_str)
+        } else {
+            self.variables.get(OsStr::new(name)).map(OsString::as_os_str)
+        }
+    }
+
+    /// The raw value of `name`, an empty one counting as unset.
+    pub fn non_empty(&self, name: &str) -> Option<&OsStr> {
+        self.get(name).filter(|value| !value.is_empty())
+    }
+
+    /// The value of `name` as text; invalid UTF-8 is replaced.
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.get(name).map(|value| value.to_string_lossy().into_owned())
+    }
+
+    /// The hosted-sync switch (requirement C-002).
+    pub fn sync_enabled(&self) -> bool {
+        contract::switch::is_on(self.text(contract::switch::VARIABLE).as_deref())
+    }
+}
+
+fn key(name: OsString) -> OsString {
+    if cfg!(windows) { name.to_ascii_uppercase() } else { name }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Environment")?;
+        f.debug_set().entries(self.variables.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_never_shown() {
+        let environment = Environment::from_pairs([("SPEC_KITTY_TOKEN", "skp_abc.hunter2")]);
+        let shown = format!("{environment:?}");
+        assert!(shown.contains("SPEC_KITTY_TOKEN") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn the_switch_follows_its_one_rule() {
+        let on = Environment::from_pairs([(contract::switch::VARIABLE, " Yes ")]);
+        assert!(on.sync_enabled());
+        assert!(!Environment::default().sync_enabled());
+    }
+
+    #[test]
+    fn an_empty_value_is_set_but_not_non_empty() {
+        let environment = Environment::from_pairs([("A", "")]);
+        assert_eq!(environment.get("A"), Some(OsStr::new("")));
+        assert_eq!(environment.non_empty("A"), None);
+    }
+}

@@ -1,0 +1,277 @@
+//! The state directory: one value, resolved once per process, that names every file in it.
+//!
+//! Owns the layout (contract section 1). Creates nothing; only [`Home::ambiguity`] looks at the disk.
+//!
+//! Three directories make a home. On Linux and macOS they are one; on Windows the earlier releases
+//! split them between the profile and LocalAppData, and we keep finding their state where it is. With
+//! `SPEC_KITTY_HOME` everything is under that one directory, on every system.
+//!
+//! | directory | holds |
+//! |---|---|
+//! | root | queues, config, session, clock, credentials |
+//! | sync root | the `daemon` directory: owner record, owner lock, control file, log |
+//! | daemon root | the state file of the reference's daemon |
+
+use crate::environment::{Environment, names};
+use crate::paths;
+use crate::platform;
+use contract::{Fault, FaultCode, Remedy, Scope};
+use std::path::{Path, PathBuf};
+
+/// Where the home was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HomeSource {
+    /// `SPEC_KITTY_HOME` names the state directory itself.
+    SpecKittyHome,
+    /// `.spec-kitty` in the user's home directory.
+    UserHome,
+}
+
+impl HomeSource {
+    /// The environment variable that decided.
+    pub const fn variable(self) -> &'static str {
+        match self {
+            Self::SpecKittyHome => names::SPEC_KITTY_HOME,
+            Self::UserHome => platform::HOME_VARIABLE,
+        }
+    }
+}
+
+/// Why there is no home.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HomeError {
+    /// Neither variable is set, or both are empty.
+    #[error(
+        "cannot tell where the state directory is: neither {} nor {} is set",
+        platform::HOME_VARIABLE,
+        names::SPEC_KITTY_HOME
+    )]
+    Unset,
+    /// A relative path would name another directory in every working directory.
+    #[error("{variable} must be an absolute path, but is `{}`", contract::text::path(.value))]
+    NotAbsolute {
+        /// The variable.
+        variable: &'static str,
+        /// Its value.
+        value: PathBuf,
+    },
+}
+
+/// The state directory of one user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    root: PathBuf,
+    sync_root: PathBuf,
+    daemon_root: PathBuf,
+    refresh_lock: PathBuf,
+    source: HomeSource,
+    /// `.spec-kitty` of the user's home directory, when `SPEC_KITTY_HOME` overrides it.
+    overridden: Option<PathBuf>,
+}
+
+impl Home {
+    /// The home that `environment` names. Pure: neither directory needs to exist.
+    pub fn resolve(environment: &Environment) -> Result<Self, HomeError> {
+        let user_home = absolute(environment, platform::HOME_VARIABLE);
+        if let Some(root) = absolute(environment, names::SPEC_KITTY_HOME).transpose()? {
+            let overridden = user_home.and_then(Result::ok).map(|home| home.join(STATE_DIRECTORY));
+            return Ok(Self { overridden, ..Self::in_one_directory(root, HomeSource::SpecKittyHome) });
+        }
+        let user_home = user_home.unwrap_or(Err(HomeError::Unset))?;
+        let root = user_home.join(STATE_DIRECTORY);
+        let home = Self::in_one_directory(root, HomeSource::UserHome);
+        if !platform::SPLIT_STATE {
+            return Ok(home);
+        }
+        let local = environment
+            .non_empty("LOCALAPPDATA")
+            .map_or_else(|| user_home.join("AppData").join("Local"), PathBuf::from)
+            .join("spec-kitty");
+        Ok(Self {
+            sync_root: local.join("sync"),
+            daemon_root: local.join("daemon"),
+            refresh_lock: local.join("auth").join("refresh.lock"),
+            ..home
+        })
+    }
+
+    fn in_one_directory(root: PathBuf, source: HomeSource) -> Self {
+        Self {
+            sync_root: root.join("sync"),
+            daemon_root: root.clone(),
+            refresh_lock: root.join("auth").join("refresh.lock"),
+            root,
+            source,
+            overridden: None,
+        }
+    }
+
+    /// The state directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What decided where it is.
+    pub fn source(&self) -> HomeSource {
+        self.source
+    }
+
+    /// The legacy queue DB: active only while there is no scope.
+    pub fn legacy_queue(&self) -> PathBuf {
+        self.root.join("queue.db")
+    }
+
+    /// The scoped queue DB of `scope`.
+    pub fn scoped_queue(&self, scope: &Scope) -> PathBuf {
+        self.queues_dir().join(scope.queue_file_name())
+    }
+
+    /// The directory of all scoped queue DBs.
+    pub fn queues_dir(&self) -> PathBuf {
+        self.root.join("queues")
+    }
+
+    /// `config.toml`.
+    pub fn config_file(&self) -> PathBuf {
+        self.root.join("config.toml")
+    }
+
+    /// Held while `config.toml` is edited.
+    pub fn config_lock(&self) -> PathBuf {
+        self.root.join("config.lock")
+    }
+
+    /// The directory of session, salt and card.
+    pub fn auth_dir(&self) -> PathBuf {
+        self.root.join("auth")
+    }
+
+    /// The encrypted session.
+    pub fn session_file(&self) -> PathBuf {
+        self.auth_dir().join("session.json")
+    }
+
+    /// The salt of the session key.
+    pub fn session_salt(&self) -> PathBuf {
+        self.auth_dir().join("session.salt")
+    }
+
+    /// Held while the session is written or deleted; shared with the reference.
+    pub fn session_lock(&self) -> PathBuf {
+        self.auth_dir().join("session.lock")
+    }
+
+    /// The reference's summary of the session, which we only ever delete.
+    pub fn session_hot_path(&self) -> PathBuf {
+        self.auth_dir().join("session.hot-path.json")
+    }
+
+    /// The identity card.
+    pub fn identity_card(&self) -> PathBuf {
+        self.auth_dir().join("identity.card.json")
+    }
+
+    /// Held while the token is refreshed; shared with the reference.
+    pub fn refresh_lock(&self) -> PathBuf {
+        self.refresh_lock.clone()
+    }
+
+    /// The credentials file of old releases.
+    pub fn credentials_file(&self) -> PathBuf {
+        self.root.join("credentials")
+    }
+
+    /// The Lamport clock.
+    pub fn clock_file(&self) -> PathBuf {
+        self.root.join("clock.json")
+    }
+
+    /// Held while a clock value is drawn; its content is the highest value ever drawn.
+    pub fn clock_lock(&self) -> PathBuf {
+        self.root.join("clock.lock")
+    }
+
+    /// The directory of our daemon's files.
+    pub fn daemon_dir(&self) -> PathBuf {
+        self.sync_root.join("daemon")
+    }
+
+    /// The daemon owner record.
+    pub fn owner_record(&self) -> PathBuf {
+        self.daemon_dir().join("owner.json")
+    }
+
+    /// The owner lock: held for life by the daemon, never written, never unlinked.
+    pub fn owner_lock(&self) -> PathBuf {
+        self.daemon_dir().join("owner.lock")
+    }
+
+    /// Port, instance and control token of the daemon.
+    pub fn control_file(&self) -> PathBuf {
+        self.daemon_dir().join("control.json")
+    }
+
+    /// The log of our daemon.
+    pub fn daemon_log(&self) -> PathBuf {
+        self.daemon_dir().join("daemon.log")
+    }
+
+    /// The state file of the reference's daemon.
+    pub fn state_file(&self) -> PathBuf {
+        self.daemon_root.join("sync-daemon")
+    }
+
+    /// Held by the one drain of `scope`.
+    pub fn drain_lock(&self, scope: &Scope) -> PathBuf {
+        self.queues_dir().join(scope.queue_file_name()).with_extension("drain.lock")
+    }
+
+    /// The fault `home_ambiguous`: `SPEC_KITTY_HOME` names a place that holds none of our state while
+    /// `~/.spec-kitty` holds some. Reads at most a dozen directory entries, and none when the variable
+    /// is not set.
+    pub fn ambiguity(&self) -> Option<Fault> {
+        let overridden = self.overridden.as_deref()?;
+        let same_place = paths::canonical_or_clean(overridden) == paths::canonical_or_clean(&self.root);
+        if same_place || holds_state(&self.root) || !holds_state(overridden) {
+            return None;
+        }
+        let old = contract::text::path(overridden);
+        Some(Fault::new(
+            FaultCode::HomeAmbiguous,
+            &self.root,
+            format!("holds no state, but {} names it and {old} holds some", names::SPEC_KITTY_HOME),
+            Remedy::Advice(format!(
+                "unset {}, or move {old} to {}",
+                names::SPEC_KITTY_HOME,
+                contract::text::path(&self.root)
+            )),
+        ))
+    }
+}
+
+const STATE_DIRECTORY: &str = ".spec-kitty";
+
+/// What a state directory of ours or of the reference may hold; runtime assets, which the reference
+/// kept under the same variable, are none of these.
+const STATE: [&str; 8] = [
+    "config.toml",
+    "queue.db",
+    "queues",
+    "auth/session.json",
+    "credentials",
+    "clock.json",
+    "sync/daemon/owner.json",
+    "sync-daemon",
+];
+
+fn holds_state(root: &Path) -> bool {
+    STATE.iter().any(|name| {
+        let path = name.split('/').fold(root.to_path_buf(), |path, part| path.join(part));
+        path.symlink_metadata().is_ok()
+    })
+}
+
+fn absolute(environment: &Environment, variable: &'static str) -> Option<Result<PathBuf, HomeError>> {
+    let value = PathBuf::from(environment.non_empty(variable)?);
+    Some(if value.is_absolute() { Ok(value) } else { Err(HomeError::NotAbsolute { variable, value }) })
+}

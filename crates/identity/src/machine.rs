@@ -1,0 +1,19 @@
+//! The two facts that the session key is made of.
+
+use crate::platform;
+
+/// Host name and user id: sessions are encrypted for one machine and one user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// The host name as the system reports it, unchanged.
+    pub hostname: String,
+    /// The real user id; 0 on Windows.
+    pub uid: u32,
+}
+
+impl Machine {
+    /// The machine and user of this process.
+    pub fn observe() -> Self {
+        Self { hostname: platform::hostname(), uid: platform::uid() }
+    }
+}
