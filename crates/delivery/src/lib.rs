@@ -1,1 +1,5 @@
-//! Placeholder.
+//! How it leaves: login, plan batches, send, judge answers, back off, drain.
+
+pub mod destination;
+pub mod envelope;
+pub mod http;

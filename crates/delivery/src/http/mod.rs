@@ -1,0 +1,258 @@
+//! One HTTP client for everything this crate sends.
+//!
+//! Owns the connection pool, the headers every request carries, the bound on every answer, and the
+//! rule that a request never leaves the host it was meant for. Never retries, never judges a status,
+//! never logs a header or a body.
+//!
+//! Invariants:
+//! * every request carries `User-Agent: spec-kitty/<version>` and the contract version;
+//! * an answer is read into memory up to its bound, counted after decompression, and not further;
+//! * a redirect is followed only to the same scheme, host and port, and only when it keeps method and
+//!   body (or the request was a GET);
+//! * no error holds a URL's query, a header, or a byte of a body.
+
+mod answer;
+mod bearer;
+mod error;
+
+pub use answer::{Answer, NotJson, RetryAfter};
+pub use bearer::{BadToken, Bearer};
+pub use error::SendError;
+
+use crate::destination::Destination;
+use std::io::Read;
+use std::time::Duration;
+use ureq::http::header::{self, HeaderValue};
+use ureq::http::{Request as HttpRequest, Response};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+
+/// The header that names the event contract a request was written for.
+const CONTRACT_HEADER: &str = "X-Spec-Kitty-Contract";
+const CONTRACT_VERSION: &str = "5.2.0";
+/// Redirects followed before giving up.
+const MAX_REDIRECTS: usize = 3;
+/// Time to reach the host, name resolution and TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Idle connections older than this are not used again: the server may be closing them.
+const MAX_IDLE: Duration = Duration::from_secs(5);
+/// Largest trusted-certificates file that is read.
+const MAX_CA_FILE: u64 = 4 << 20;
+
+/// The client. Cheap to clone; clones share connections.
+#[derive(Clone)]
+pub struct Client {
+    agent: ureq::Agent,
+}
+
+/// What a client is made of.
+#[derive(Clone, Debug)]
+pub struct ClientSettings {
+    /// The version in `User-Agent`.
+    pub version: String,
+    /// A PEM file of certificate authorities to trust instead of the built-in ones: what
+    /// `SSL_CERT_FILE` names.
+    pub trusted_certificates: Option<std::path::PathBuf>,
+}
+
+/// The certificates that should be trusted could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The file cannot be read.
+    #[error("cannot read the trusted certificates {path}: {source}; correct or unset SSL_CERT_FILE")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file holds no certificate.
+    #[error("{path} holds no PEM certificate; correct or unset SSL_CERT_FILE")]
+    NoCertificate {
+        /// The file.
+        path: String,
+    },
+    /// The version cannot be written into a header.
+    #[error("the version {0:?} cannot be sent in a header")]
+    Version(String),
+}
+
+/// What a request carries.
+#[derive(Clone, Copy, Debug)]
+pub enum Payload<'a> {
+    /// GET without a body.
+    Get,
+    /// POST of an `application/x-www-form-urlencoded` body.
+    Form(&'a [u8]),
+    /// POST of a JSON body.
+    Json(&'a [u8]),
+    /// POST of a JSON body that is already gzipped.
+    GzipJson(&'a [u8]),
+}
+
+/// One request.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The path below the destination's base; starts with a slash.
+    pub path: &'a str,
+    /// Method and body.
+    pub payload: Payload<'a>,
+    /// The access token, if the route needs one.
+    pub bearer: Option<&'a Bearer>,
+    /// The team id for `X-Team-Slug` (the header carries an id, whatever its name says).
+    pub team: Option<&'a str>,
+    /// Time for the whole exchange.
+    pub timeout: Duration,
+    /// Largest answer that is read, in bytes after decompression.
+    pub answer_limit: u64,
+}
+
+impl<'a> Request<'a> {
+    /// A GET without a token, with 10 s and 1 MiB.
+    pub fn get(path: &'a str) -> Self {
+        Self::new(path, Payload::Get)
+    }
+
+    /// A POST without a token, with 10 s and 1 MiB.
+    pub fn post(path: &'a str, payload: Payload<'a>) -> Self {
+        Self::new(path, payload)
+    }
+
+    fn new(path: &'a str, payload: Payload<'a>) -> Self {
+        let timeout = Duration::from_secs(10);
+        Self { path, payload, bearer: None, team: None, timeout, answer_limit: 1 << 20 }
+    }
+}
+
+impl Client {
+    /// Builds a client.
+    ///
+    /// # Errors
+    /// When the file of trusted certificates cannot be used.
+    pub fn new(settings: &ClientSettings) -> Result<Self, ClientError> {
+        let user_agent = format!("spec-kitty/{}", settings.version);
+        HeaderValue::from_str(&user_agent).map_err(|_| ClientError::Version(settings.version.clone()))?;
+        let roots = match &settings.trusted_certificates {
+            Some(path) => read_roots(path)?,
+            None => RootCerts::WebPki,
+        };
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .user_agent(user_agent)
+            .accept("application/json")
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .max_idle_age(MAX_IDLE)
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
+            .build();
+        Ok(Self { agent: config.new_agent() })
+    }
+
+    /// Sends one request and reads the whole answer.
+    ///
+    /// Any status is an answer. A redirect within the same origin is followed.
+    ///
+    /// # Errors
+    /// When there is no complete answer; see [`SendError`].
+    pub fn send(&self, to: &Destination, request: &Request<'_>) -> Result<Answer, SendError> {
+        let mut url = to.url(request.path);
+        for _ in 0..=MAX_REDIRECTS {
+            let response = self.send_once(to, &url, request)?;
+            match redirect_target(to, &url, request, &response)? {
+                Some(next) => url = next,
+                None => return Answer::read(to, response, request),
+            }
+        }
+        Err(SendError::Redirected {
+            host: to.host().to_string(),
+            target: "itself, again and again".to_owned(),
+        })
+    }
+
+    fn send_once(
+        &self,
+        to: &Destination,
+        url: &str,
+        request: &Request<'_>,
+    ) -> Result<Response<ureq::Body>, SendError> {
+        let fail = |error| SendError::of(to, request.timeout, error);
+        let mut builder = HttpRequest::builder().uri(url).header(CONTRACT_HEADER, CONTRACT_VERSION);
+        if let Some(bearer) = request.bearer {
+            builder = builder.header(header::AUTHORIZATION, bearer.header());
+        }
+        if let Some(team) = request.team {
+            builder = builder.header("X-Team-Slug", team);
+        }
+        let (content_type, body) = match request.payload {
+            Payload::Get => {
+                return self.run(to, request, builder.method("GET").body(()).map_err(|e| fail(e.into()))?);
+            }
+            Payload::Form(body) => ("application/x-www-form-urlencoded", body),
+            Payload::Json(body) => ("application/json", body),
+            Payload::GzipJson(body) => {
+                builder = builder.header(header::CONTENT_ENCODING, "gzip");
+                ("application/json", body)
+            }
+        };
+        let builder = builder.method("POST").header(header::CONTENT_TYPE, content_type);
+        self.run(to, request, builder.body(body).map_err(|e| fail(e.into()))?)
+    }
+
+    fn run<B: ureq::AsSendBody>(
+        &self,
+        to: &Destination,
+        request: &Request<'_>,
+        http: HttpRequest<B>,
+    ) -> Result<Response<ureq::Body>, SendError> {
+        let config = self.agent.configure_request(http).timeout_global(Some(request.timeout));
+        // A proxy named in the environment stands between this machine and others, never before itself.
+        let config = if to.is_loopback() { config.proxy(None) } else { config };
+        self.agent.run(config.build()).map_err(|error| SendError::of(to, request.timeout, error))
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+fn redirect_target<B>(
+    to: &Destination,
+    from: &str,
+    request: &Request<'_>,
+    response: &Response<B>,
+) -> Result<Option<String>, SendError> {
+    let status = response.status().as_u16();
+    if !matches!(status, 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let refuse = |target: String| SendError::Redirected { host: to.host().to_string(), target };
+    let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+    let Some(location) = location else { return Ok(None) };
+    let target = to.same_origin(from, location).map_err(refuse)?;
+    // 301, 302 and 303 turn a POST into a GET: the body would be lost and the status of some other page
+    // be taken for an answer.
+    if matches!(request.payload, Payload::Get) || matches!(status, 307 | 308) {
+        Ok(Some(target))
+    } else {
+        Err(refuse("another path in a way that drops what was sent".to_owned()))
+    }
+}
+
+fn read_roots(path: &std::path::Path) -> Result<RootCerts, ClientError> {
+    let name = || contract::text::path(path);
+    let mut pem = Vec::new();
+    fs_err::File::open(path)
+        .and_then(|file| file.take(MAX_CA_FILE).read_to_end(&mut pem))
+        .map_err(|source| ClientError::Unreadable { path: name(), source })?;
+    let certificates: Vec<_> = parse_pem(&pem)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    if certificates.is_empty() {
+        return Err(ClientError::NoCertificate { path: name() });
+    }
+    Ok(RootCerts::from(certificates))
+}
