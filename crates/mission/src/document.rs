@@ -1,0 +1,240 @@
+//! Files of a mission, read whole and bounded; written atomically or appended, and put back when
+//! the command fails.
+//!
+//! Never knows a format. Invariants: no read takes more than its limit; a symbolic link is never
+//! followed when a mission directory is walked or written; a [`Writing`] that is dropped before
+//! [`Writing::keep`] restores every byte it touched.
+
+use crate::error::{MissionError, Result};
+use crate::platform;
+use std::fs;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// The largest planning document that is read; bodies over half a mebibyte are never uploaded anyway.
+pub const MAX_TEXT: u64 = 16 << 20;
+/// The largest JSON document.
+pub const MAX_JSON: u64 = 4 << 20;
+
+/// Reads a regular file of at most `limit` bytes; nothing when there is none.
+pub fn read_bytes(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+    let file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(MissionError::io("read", path)(error)),
+    };
+    let facts = file.metadata().map_err(MissionError::io("read", path))?;
+    if !facts.is_file() {
+        return Err(MissionError::malformed(path, "is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(MissionError::io("read", path))?;
+    if bytes.len() as u64 > limit {
+        return Err(MissionError::malformed(path, format!("is larger than the {limit} bytes that are read")));
+    }
+    Ok(Some(bytes))
+}
+
+/// Reads a UTF-8 file of at most `limit` bytes; nothing when there is none.
+pub fn read_text(path: &Path, limit: u64) -> Result<Option<String>> {
+    let Some(bytes) = read_bytes(path, limit)? else { return Ok(None) };
+    String::from_utf8(bytes).map(Some).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        MissionError::malformed(path, format!("is not UTF-8 at byte {at}"))
+    })
+}
+
+/// The names of the entries of a directory, sorted; none when it does not exist.
+pub fn read_names(directory: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(MissionError::io("list", directory)(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(MissionError::io("list", directory))?;
+        // A name that is not UTF-8 can be no file of ours.
+        names.extend(entry.file_name().into_string());
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// The writes of one command.
+#[derive(Debug, Default)]
+pub struct Writing {
+    steps: Vec<Step>,
+    kept: bool,
+}
+
+#[derive(Debug)]
+enum Step {
+    Directory(PathBuf),
+    Created(PathBuf),
+    Replaced { path: PathBuf, before: Vec<u8> },
+    Appended { path: PathBuf, length: u64 },
+}
+
+impl Writing {
+    /// Nothing written yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Creates `path` and its missing parents.
+    pub fn create_directory(&mut self, path: &Path) -> Result<()> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            self.create_directory(parent)?;
+        }
+        match fs::create_dir(path) {
+            Ok(()) => self.steps.push(Step::Directory(path.to_owned())),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => {}
+            Err(error) => return Err(MissionError::io("create", path)(error)),
+        }
+        Ok(())
+    }
+
+    /// Writes `bytes` to `path` by way of a temporary file in the same directory. Returns whether
+    /// anything changed: equal bytes are left alone.
+    pub fn write(&mut self, path: &Path, bytes: &[u8]) -> Result<bool> {
+        let before = read_bytes(path, MAX_TEXT)?;
+        if before.as_deref() == Some(bytes) {
+            return Ok(false);
+        }
+        if let Some(parent) = path.parent() {
+            self.create_directory(parent)?;
+        }
+        platform::replace(path, bytes).map_err(MissionError::io("write", path))?;
+        self.steps.push(match before {
+            Some(before) => Step::Replaced { path: path.to_owned(), before },
+            None => Step::Created(path.to_owned()),
+        });
+        Ok(true)
+    }
+
+    /// Appends `bytes` to `path` (created when absent), flushes them to the disk and reads them back.
+    pub fn append(&mut self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let existed = path.exists();
+        let mut file = fs::OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(MissionError::io("append to", path))?;
+        let length = file.metadata().map_err(MissionError::io("append to", path))?.len();
+        self.steps.push(if existed {
+            Step::Appended { path: path.to_owned(), length }
+        } else {
+            Step::Created(path.to_owned())
+        });
+        let written = file.write_all(bytes).and_then(|()| file.sync_all());
+        written.map_err(MissionError::io("append to", path))?;
+        let mut back = Vec::with_capacity(bytes.len());
+        let read = file.seek(SeekFrom::Start(length)).and_then(|_| file.read_to_end(&mut back));
+        read.map_err(MissionError::io("read back", path))?;
+        if back != bytes {
+            return Err(MissionError::invalid(
+                "STATUS_EVENT_PERSISTENCE_VERIFICATION_FAILED",
+                format!("{} does not hold what was just appended to it", contract::text::path(path)),
+                &serde_json::json!({ "path": contract::text::path(path) }),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Everything stays.
+    pub fn keep(mut self) {
+        self.kept = true;
+    }
+
+    /// Puts everything back because of `cause`, and returns it, extended by what could not be put back.
+    pub fn undo(mut self, cause: MissionError) -> MissionError {
+        let left = self.restore();
+        if left.is_empty() {
+            cause
+        } else {
+            MissionError::NotUndone { cause: Box::new(cause), left: left.join("; ") }
+        }
+    }
+
+    fn restore(&mut self) -> Vec<String> {
+        self.kept = true;
+        let mut left = Vec::new();
+        for step in self.steps.drain(..).rev() {
+            let (path, done) = match step {
+                Step::Directory(path) => {
+                    let done = fs::remove_dir(&path);
+                    (path, done)
+                }
+                Step::Created(path) => {
+                    let done = fs::remove_file(&path);
+                    (path, done)
+                }
+                Step::Replaced { path, before } => {
+                    let done = platform::replace(&path, &before);
+                    (path, done)
+                }
+                Step::Appended { path, length } => {
+                    let done = fs::OpenOptions::new().write(true).open(&path).and_then(|file| {
+                        file.set_len(length)?;
+                        file.sync_all()
+                    });
+                    (path, done)
+                }
+            };
+            if let Err(error) = done {
+                left.push(format!("{} ({error})", contract::text::path(&path)));
+            }
+        }
+        left
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        if !self.kept {
+            for left in self.restore() {
+                tracing::warn!("not undone: {left}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_writing_leaves_every_byte_as_it_was() {
+        let world = tempfile::tempdir().unwrap();
+        let (old, log) = (world.path().join("old"), world.path().join("log"));
+        std::fs::write(&old, "before").unwrap();
+        std::fs::write(&log, "one\n").unwrap();
+        let mut writing = Writing::new();
+        assert!(writing.write(&old, b"after").unwrap());
+        assert!(!writing.write(&old, b"after").unwrap());
+        assert!(writing.write(&world.path().join("new/deep/file"), b"x").unwrap());
+        writing.append(&log, b"two\n").unwrap();
+        writing.append(&world.path().join("fresh"), b"three\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), "one\ntwo\n");
+        drop(writing);
+        assert_eq!(std::fs::read_to_string(&old).unwrap(), "before");
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), "one\n");
+        assert_eq!(read_names(world.path()).unwrap(), ["log", "old"]);
+    }
+
+    #[test]
+    fn a_directory_a_huge_file_and_bytes_that_are_no_text_are_named() {
+        let world = tempfile::tempdir().unwrap();
+        let path = world.path().join("f");
+        std::fs::write(&path, b"ab\xff").unwrap();
+        assert!(read_text(&path, 10).unwrap_err().to_string().ends_with("is not UTF-8 at byte 2"));
+        assert!(read_bytes(&path, 2).unwrap_err().to_string().contains("larger than the 2 bytes"));
+        assert!(read_bytes(world.path(), 2).is_err());
+        assert_eq!(read_bytes(&world.path().join("none"), 2).unwrap(), None);
+    }
+}

@@ -1,0 +1,227 @@
+//! What can go wrong with a mission, named: the file, row or argument, what is wrong with it, and
+//! what cures it. The command line turns one value into text or JSON.
+
+use contract::{ExitCode, Remedy, text};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+
+/// An error of a mission command.
+#[derive(Debug, thiserror::Error)]
+pub enum MissionError {
+    /// An argument has a value that can never be right.
+    #[error("{name}: {problem}")]
+    Argument {
+        /// The argument as it is typed, for example `--to`.
+        name: &'static str,
+        /// What is wrong with its value, and what would be right.
+        problem: String,
+    },
+    /// A file's content is not what it should be.
+    #[error("{}{}: {problem}", text::path(.path), row(*.line))]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The 1-based line, when one line is to blame.
+        line: Option<usize>,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The system refused to read or write.
+    #[error("cannot {action} {}: {source}", text::path(.path))]
+    Io {
+        /// What was tried, for example `read`.
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The current directory belongs to no project.
+    #[error("no project found from {}: neither it nor a parent directory holds `.kittify/`", text::path(.from))]
+    NoProject {
+        /// Where the search began.
+        from: PathBuf,
+    },
+    /// Git cannot be used as the command needs it.
+    #[error("{problem}")]
+    Git {
+        /// `NOT_A_GIT_REPOSITORY`, `UNTRUSTED_REPOSITORY`, `GIT_UNAVAILABLE`, `DETACHED_HEAD`,
+        /// `GIT_OPERATION_IN_PROGRESS` or `GIT_COMMIT_FAILED`.
+        code: &'static str,
+        /// What is wrong, with git's own words.
+        problem: String,
+        /// What a person can do.
+        remedy: String,
+    },
+    /// No mission was named, or none has that name.
+    #[error("{problem}")]
+    UnknownMission {
+        /// What was asked for.
+        handle: Option<String>,
+        /// What is wrong.
+        problem: String,
+        /// The directory names that exist.
+        available: Vec<String>,
+    },
+    /// The mission, taken as a whole, breaks a rule; nothing was written.
+    #[error("{problem}")]
+    Invalid {
+        /// A stable code in capitals.
+        code: &'static str,
+        /// What is wrong.
+        problem: String,
+        /// The facts behind it, as extra keys of the JSON document.
+        facts: Map<String, Value>,
+    },
+    /// A lane change that the machine does not allow.
+    #[error(transparent)]
+    Transition(#[from] crate::transition::Refusal),
+    /// Somebody else holds a lock.
+    #[error("{what} is busy: {} is held{}", text::path(.path), held_by(.holder))]
+    Busy {
+        /// What is locked.
+        what: &'static str,
+        /// The lock file.
+        path: PathBuf,
+        /// Who holds it, when the system tells.
+        holder: Option<String>,
+    },
+    /// The facts could not enter the queue; nothing was written in the repository.
+    #[error("{problem}")]
+    Capture {
+        /// What is wrong.
+        problem: String,
+        /// How the command ends.
+        exit: ExitCode,
+        /// What cures it.
+        remedy: Option<Remedy>,
+    },
+    /// The local work is done and the captured rows are not yet pending.
+    #[error("the files are written; the captured rows are not confirmed yet: {problem}")]
+    CapturePending {
+        /// What is wrong.
+        problem: String,
+    },
+    /// Undoing a failed command failed as well.
+    #[error("{cause}; and undoing it left behind: {left}")]
+    NotUndone {
+        /// Why the command failed.
+        cause: Box<MissionError>,
+        /// What was not put back.
+        left: String,
+    },
+}
+
+/// Shorthand of this crate.
+pub type Result<T, E = MissionError> = std::result::Result<T, E>;
+
+fn row(line: Option<usize>) -> String {
+    line.map(|line| format!(" line {line}")).unwrap_or_default()
+}
+
+fn held_by(holder: &Option<String>) -> String {
+    holder.as_ref().map(|who| format!(" by {who}")).unwrap_or_default()
+}
+
+impl MissionError {
+    /// A malformed file, without a line.
+    pub(crate) fn malformed(path: &Path, problem: impl Into<String>) -> Self {
+        Self::Malformed { path: path.to_owned(), line: None, problem: problem.into() }
+    }
+
+    /// A malformed row.
+    pub(crate) fn malformed_row(path: &Path, line: usize, problem: impl Into<String>) -> Self {
+        Self::Malformed { path: path.to_owned(), line: Some(line), problem: problem.into() }
+    }
+
+    /// An I/O error.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// A broken rule with its facts.
+    pub(crate) fn invalid(code: &'static str, problem: impl Into<String>, facts: &impl Serialize) -> Self {
+        let facts = match serde_json::to_value(facts) {
+            Ok(Value::Object(map)) => map,
+            _ => Map::new(),
+        };
+        Self::Invalid { code, problem: problem.into(), facts }
+    }
+
+    /// The `error_code` of the JSON document.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Argument { .. } => "INVALID_ARGUMENT",
+            Self::Malformed { .. } => "MALFORMED_FILE",
+            Self::Io { .. } => "IO_ERROR",
+            Self::NoProject { .. } => "PROJECT_NOT_FOUND",
+            Self::Git { code, .. } | Self::Invalid { code, .. } => code,
+            Self::UnknownMission { .. } => "FEATURE_CONTEXT_UNRESOLVED",
+            Self::Transition(_) => "ILLEGAL_TRANSITION",
+            Self::Busy { .. } => "BUSY",
+            Self::Capture { .. } => "CAPTURE_FAILED",
+            Self::CapturePending { .. } => "CAPTURE_PENDING",
+            Self::NotUndone { cause, .. } => cause.code(),
+        }
+    }
+
+    /// How the command ends.
+    pub fn exit(&self) -> ExitCode {
+        match self {
+            Self::Busy { .. } => ExitCode::Busy,
+            Self::Capture { exit, .. } => *exit,
+            Self::NotUndone { cause, .. } => cause.exit(),
+            _ => ExitCode::Failed,
+        }
+    }
+
+    /// What cures it; empty when the message already says all there is to do.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        let advice = |text: &str| vec![Remedy::Advice(text.to_owned())];
+        match self {
+            Self::NoProject { .. } => {
+                advice("run the command inside a project, or create `.kittify/` beside `.git` to make one")
+            }
+            Self::Git { remedy, .. } => advice(remedy),
+            Self::UnknownMission { .. } => advice("pass --mission with one of the available missions"),
+            Self::Malformed { .. } => advice("correct the file, or restore it with `git checkout -- <file>`"),
+            Self::Busy { .. } => advice("wait for the other command to end, then repeat this one"),
+            Self::Capture { remedy, .. } => remedy.clone().into_iter().collect(),
+            Self::CapturePending { .. } => {
+                advice("repeat the command, or any other on this mission: it settles what is left first")
+            }
+            Self::NotUndone { cause, .. } => cause.remedies(),
+            Self::Argument { .. } | Self::Io { .. } | Self::Invalid { .. } | Self::Transition(_) => {
+                Vec::new()
+            }
+        }
+    }
+
+    /// Facts for the JSON document, beside `error`, `error_code` and the remedies.
+    pub fn facts(&self) -> Map<String, Value> {
+        let value = match self {
+            Self::Argument { name, .. } => json!({ "argument": name }),
+            Self::Malformed { path, line, .. } => json!({ "path": text::path(path), "line": line }),
+            Self::Io { path, .. } => json!({ "path": text::path(path) }),
+            Self::NoProject { from } => json!({ "from": text::path(from) }),
+            Self::UnknownMission { handle, available, .. } => {
+                json!({ "mission_flag": handle, "available_missions": available })
+            }
+            Self::Invalid { facts, .. } => return facts.clone(),
+            Self::Busy { path, holder, .. } => json!({ "path": text::path(path), "holder": holder }),
+            Self::CapturePending { .. } => json!({ "local": "ok", "capture": "pending" }),
+            Self::NotUndone { cause, left } => {
+                let mut facts = cause.facts();
+                facts.insert("not_undone".into(), left.clone().into());
+                return facts;
+            }
+            Self::Git { .. } | Self::Transition(_) | Self::Capture { .. } => Value::Null,
+        };
+        match value {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! A fact of the mission's life, as the log holds it: something was created, started, completed or
+//! decided.
+
+use serde_json::{Map, Value, json};
+
+/// Version of the envelope of lifecycle facts.
+pub const FACT_SCHEMA_VERSION: &str = "5.0.0";
+
+/// The facts that commands of this crate write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FactKind {
+    /// The mission's directory was created.
+    MissionCreated,
+    /// Specifying began.
+    SpecifyStarted,
+    /// The spec is committed and says something.
+    SpecifyCompleted,
+    /// Planning began.
+    PlanStarted,
+    /// The plan is committed and says something.
+    PlanCompleted,
+    /// Cutting into work packages began.
+    TasksStarted,
+    /// The work packages are final.
+    TasksCompleted,
+    /// A work package exists.
+    WPCreated,
+    /// A decision was opened.
+    DecisionPointOpened,
+    /// A decision was resolved, deferred or canceled.
+    DecisionPointResolved,
+    /// A note was added to a work package's history.
+    HistoryAdded,
+}
+
+impl FactKind {
+    /// Every kind.
+    pub const ALL: [Self; 11] = [
+        Self::MissionCreated,
+        Self::SpecifyStarted,
+        Self::SpecifyCompleted,
+        Self::PlanStarted,
+        Self::PlanCompleted,
+        Self::TasksStarted,
+        Self::TasksCompleted,
+        Self::WPCreated,
+        Self::DecisionPointOpened,
+        Self::DecisionPointResolved,
+        Self::HistoryAdded,
+    ];
+
+    /// The `event_type`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MissionCreated => "MissionCreated",
+            Self::SpecifyStarted => "SpecifyStarted",
+            Self::SpecifyCompleted => "SpecifyCompleted",
+            Self::PlanStarted => "PlanStarted",
+            Self::PlanCompleted => "PlanCompleted",
+            Self::TasksStarted => "TasksStarted",
+            Self::TasksCompleted => "TasksCompleted",
+            Self::WPCreated => "WPCreated",
+            Self::DecisionPointOpened => "DecisionPointOpened",
+            Self::DecisionPointResolved => "DecisionPointResolved",
+            Self::HistoryAdded => "HistoryAdded",
+        }
+    }
+
+    /// The kind of exactly this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Decision facts have a smaller envelope: `at`, `event_id`, `event_type`, `payload`.
+    const fn is_decision(self) -> bool {
+        matches!(self, Self::DecisionPointOpened | Self::DecisionPointResolved)
+    }
+
+    /// What the fact is about: `WorkPackage` or `Mission`.
+    pub const fn aggregate_type(self) -> &'static str {
+        match self {
+            Self::WPCreated | Self::HistoryAdded => "WorkPackage",
+            _ => "Mission",
+        }
+    }
+}
+
+/// One fact.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FactRow {
+    /// ULID.
+    pub event_id: String,
+    /// What happened.
+    pub kind: FactKind,
+    /// Mission id, mission slug or work package id; empty for decisions.
+    pub aggregate_id: String,
+    /// When: ISO 8601, UTC.
+    pub timestamp: String,
+    /// The facts themselves.
+    pub payload: Map<String, Value>,
+    /// The project's uuid and slug; only on `MissionCreated`.
+    pub project: Option<(String, String)>,
+}
+
+impl FactRow {
+    pub(super) fn from_map(map: &Map<String, Value>) -> Option<Self> {
+        let text = |key: &str| map.get(key).and_then(Value::as_str).map(str::to_owned);
+        Some(Self {
+            event_id: text("event_id")?,
+            kind: FactKind::named(map.get("event_type")?.as_str()?)?,
+            aggregate_id: text("aggregate_id").unwrap_or_default(),
+            timestamp: text("timestamp").or_else(|| text("at")).unwrap_or_default(),
+            payload: map.get("payload")?.as_object()?.clone(),
+            project: text("project_uuid").zip(text("project_slug")),
+        })
+    }
+
+    /// A text of the payload.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.payload.get(key).and_then(Value::as_str)
+    }
+
+    /// The row as JSON.
+    pub fn to_value(&self) -> Value {
+        if self.kind.is_decision() {
+            return json!({
+                "at": self.timestamp,
+                "event_id": self.event_id,
+                "event_type": self.kind.name(),
+                "payload": self.payload,
+            });
+        }
+        let (uuid, slug) = self.project.clone().unzip();
+        json!({
+            "aggregate_id": self.aggregate_id,
+            "aggregate_type": self.kind.aggregate_type(),
+            "event_id": self.event_id,
+            "event_type": self.kind.name(),
+            "payload": self.payload,
+            "project_slug": slug,
+            "project_uuid": uuid,
+            "schema_version": FACT_SCHEMA_VERSION,
+            "timestamp": self.timestamp,
+        })
+    }
+}

@@ -1,0 +1,251 @@
+//! `meta.json`: who a mission is.
+//!
+//! Owns the file's format (keys sorted, indent 2, non-ASCII kept, trailing newline) and the rules on
+//! its known keys. Never loses a key it does not know. Never touches another file.
+
+use crate::document::{MAX_JSON, read_text};
+use crate::error::{MissionError, Result};
+use crate::json;
+use crate::slug;
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
+
+/// The file's name in a mission directory.
+pub const FILE: &str = "meta.json";
+/// The type of a mission that names none.
+pub const DEFAULT_TYPE: &str = "software-dev";
+
+/// A parsed `meta.json`. Unknown keys are kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Meta {
+    path: PathBuf,
+    map: Map<String, Value>,
+}
+
+/// The number a mission may have: older missions have one, new ones get it when they are merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissionNumber {
+    /// None yet.
+    Unassigned,
+    /// This one.
+    Assigned(i64),
+}
+
+/// What a new mission's `meta.json` says.
+#[derive(Clone, Debug)]
+pub struct NewMeta<'a> {
+    /// ULID.
+    pub mission_id: &'a str,
+    /// Directory name.
+    pub mission_slug: &'a str,
+    /// Name for people.
+    pub friendly_name: &'a str,
+    /// Type, for example `software-dev`.
+    pub mission_type: &'a str,
+    /// Branch the mission's work lands on.
+    pub target_branch: &'a str,
+    /// When it was created.
+    pub created_at: &'a str,
+    /// One line on what it is for.
+    pub purpose_tldr: &'a str,
+    /// A paragraph on what it is for.
+    pub purpose_context: &'a str,
+    /// Whether the work lands by way of a pull request.
+    pub pr_bound: bool,
+}
+
+/// Reads the `meta.json` of a mission directory; nothing when there is none.
+pub fn read_meta(mission_dir: &Path) -> Result<Option<Meta>> {
+    let path = mission_dir.join(FILE);
+    read_text(&path, MAX_JSON)?.map(|text| Meta::parse(&path, &text)).transpose()
+}
+
+impl Meta {
+    /// Parses the text of the file at `path`. Only the shape of the known keys is judged; whether the
+    /// required ones are there is [`Meta::validate`]'s business, because older missions lack some.
+    pub fn parse(path: &Path, text: &str) -> Result<Self> {
+        let value: Value = serde_json::from_str(text)
+            .map_err(|error| MissionError::malformed(path, format!("is not JSON: {error}")))?;
+        let Value::Object(map) = value else {
+            return Err(MissionError::malformed(path, "is not a JSON object"));
+        };
+        Ok(Self { path: path.to_owned(), map })
+    }
+
+    /// The meta of a new mission.
+    pub fn create(path: PathBuf, new: &NewMeta<'_>) -> Self {
+        let mut map = Map::new();
+        for (key, text) in [
+            ("created_at", new.created_at),
+            ("friendly_name", new.friendly_name),
+            ("mission_id", new.mission_id),
+            ("mission_slug", new.mission_slug),
+            ("mission_type", new.mission_type),
+            ("purpose_context", new.purpose_context),
+            ("purpose_tldr", new.purpose_tldr),
+            ("slug", new.mission_slug),
+            ("target_branch", new.target_branch),
+        ] {
+            map.insert(key.into(), text.into());
+        }
+        map.insert("mission_number".into(), Value::Null);
+        if new.pr_bound {
+            map.insert("pr_bound".into(), true.into());
+        }
+        Self { path, map }
+    }
+
+    /// The bytes of the file.
+    pub fn render(&self) -> String {
+        json::sorted_document(&Value::Object(self.map.clone()))
+    }
+
+    /// Judges a meta that is about to be written.
+    pub fn validate(&self) -> Result<()> {
+        for key in ["slug", "mission_slug", "friendly_name", "mission_type", "target_branch", "created_at"] {
+            if self.text(key).is_none_or(|text| text.trim().is_empty()) {
+                return Err(self.wrong(key, "must be a text that is not blank"));
+            }
+        }
+        for key in ["purpose_tldr", "purpose_context"] {
+            let blank = |value: &Value| value.as_str().is_none_or(|text| text.trim().is_empty());
+            if self.map.get(key).is_some_and(blank) {
+                return Err(self.wrong(key, "must be a text that is not blank, or be left out"));
+            }
+        }
+        if self.map.get("change_mode").is_some_and(|mode| mode != "bulk_edit" && !mode.is_null()) {
+            return Err(self.wrong("change_mode", "can only be `bulk_edit`"));
+        }
+        self.mission_number().map(|_| ())
+    }
+
+    /// The mission's ULID, when it has one.
+    pub fn mission_id(&self) -> Option<&str> {
+        self.text("mission_id").map(str::trim).filter(|id| !id.is_empty())
+    }
+
+    /// `mission_slug`, as written.
+    pub fn mission_slug(&self) -> Option<&str> {
+        self.text("mission_slug")
+    }
+
+    /// The name for people.
+    pub fn friendly_name(&self) -> Option<&str> {
+        self.text("friendly_name")
+    }
+
+    /// The branch the mission's work lands on.
+    pub fn target_branch(&self) -> Option<&str> {
+        self.text("target_branch").map(str::trim).filter(|branch| !branch.is_empty())
+    }
+
+    /// `mission_type`, else the older `mission`, else [`DEFAULT_TYPE`].
+    pub fn mission_type(&self) -> &str {
+        ["mission_type", "mission"]
+            .into_iter()
+            .filter_map(|key| self.text(key))
+            .find(|text| !text.trim().is_empty())
+            .unwrap_or(DEFAULT_TYPE)
+    }
+
+    /// The mission's number: null or blank is none; digits count as a number; anything else is wrong.
+    pub fn mission_number(&self) -> Result<MissionNumber> {
+        let Some(value) = self.map.get("mission_number") else { return Ok(MissionNumber::Unassigned) };
+        match value {
+            Value::Null => Ok(MissionNumber::Unassigned),
+            Value::Number(number) => number
+                .as_i64()
+                .map(MissionNumber::Assigned)
+                .ok_or_else(|| self.wrong("mission_number", "must be a whole number, digits or null")),
+            Value::String(text) if text.trim().is_empty() => Ok(MissionNumber::Unassigned),
+            Value::String(text) if text.trim().bytes().all(|b| b.is_ascii_digit()) => text
+                .trim()
+                .parse()
+                .map(MissionNumber::Assigned)
+                .map_err(|_| self.wrong("mission_number", "is too large")),
+            _ => Err(self.wrong("mission_number", "must be a whole number, digits or null")),
+        }
+    }
+
+    /// The number as status documents show it: decimal, else the digits `mission_slug` begins with,
+    /// else empty.
+    pub fn display_number(&self, mission_slug: &str) -> Result<String> {
+        Ok(match self.mission_number()? {
+            MissionNumber::Assigned(number) => number.to_string(),
+            MissionNumber::Unassigned => slug::leading_number(mission_slug),
+        })
+    }
+
+    /// A key's value, known or not.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.map.get(key)
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        self.map.get(key).and_then(Value::as_str)
+    }
+
+    fn wrong(&self, key: &str, problem: &str) -> MissionError {
+        MissionError::malformed(&self.path, format!("key `{key}` {problem}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meta(text: &str) -> Meta {
+        Meta::parse(Path::new("meta.json"), text).unwrap()
+    }
+
+    #[test]
+    fn a_new_meta_is_valid_and_its_bytes_are_pinned() {
+        let new = NewMeta {
+            mission_id: "01KRX11MABCDEFGHJKMNPQRSTV",
+            mission_slug: "demo-01KRX11M",
+            friendly_name: "Démo",
+            mission_type: "software-dev",
+            target_branch: "main",
+            created_at: "2026-01-02T03:04:05+00:00",
+            purpose_tldr: "t",
+            purpose_context: "c",
+            pr_bound: false,
+        };
+        let meta = Meta::create("meta.json".into(), &new);
+        meta.validate().unwrap();
+        let text = meta.render();
+        assert!(text.starts_with(
+            "{\n  \"created_at\": \"2026-01-02T03:04:05+00:00\",\n  \"friendly_name\": \"Démo\""
+        ));
+        assert!(text.contains("\"mission_number\": null") && text.ends_with("\n}\n"));
+        assert_eq!(Meta::parse(Path::new("m"), &text).unwrap().render(), text);
+    }
+
+    #[test]
+    fn a_number_is_an_integer_digits_or_nothing() {
+        let number = |text: &str| meta(&format!("{{\"mission_number\": {text}}}")).mission_number();
+        assert_eq!(number("null").unwrap(), MissionNumber::Unassigned);
+        assert_eq!(number("\" \"").unwrap(), MissionNumber::Unassigned);
+        assert_eq!(number("\"007\"").unwrap(), MissionNumber::Assigned(7));
+        assert_eq!(number("12").unwrap(), MissionNumber::Assigned(12));
+        for wrong in ["true", "1.5", "[]", "\"TBD\"", "\"pending\"", "99999999999999999999"] {
+            let message = number(wrong).unwrap_err().to_string();
+            assert!(message.starts_with("meta.json: key `mission_number`"), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_older_meta_falls_back_key_by_key() {
+        assert_eq!(meta("{}").mission_type(), "software-dev");
+        assert_eq!(meta(r#"{"mission":"research"}"#).mission_type(), "research");
+        assert_eq!(meta("{}").display_number("042-x").unwrap(), "42");
+        assert_eq!(meta("{}").display_number("x-01KRX11M").unwrap(), "");
+    }
+
+    #[test]
+    fn what_is_no_object_is_named() {
+        for wrong in ["", "[]", "nul", "{\"a\":1,}", &"[".repeat(100_000)] {
+            assert!(Meta::parse(Path::new("m"), wrong).is_err());
+        }
+    }
+}

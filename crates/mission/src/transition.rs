@@ -1,0 +1,252 @@
+//! Which lane changes are allowed, and what each needs.
+//!
+//! Pure. The rule of force (requirement C-004): a review rejection, that is a move back to `planned`
+//! from `in_progress`, `for_review`, `in_review` or `approved`, is never allowed without
+//! `force` and a reason. Force allows any pair, given an actor and a reason.
+
+use crate::lane::Lane;
+use serde::{Deserialize, Serialize};
+
+/// Why a lane change was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No such lane.
+    #[error(
+        "Unknown lane `{0}`: use one of planned, claimed, in_progress, for_review, in_review, approved, done, blocked, canceled"
+    )]
+    UnknownLane(String),
+    /// The pair is not in the matrix.
+    #[error("Illegal transition: {from} -> {to}")]
+    Pair {
+        /// From.
+        from: Lane,
+        /// To.
+        to: Lane,
+    },
+    /// Force without an actor or a reason.
+    #[error("Force transitions require actor and reason")]
+    ForceNeedsReason,
+    /// A review rejection without force.
+    #[error(
+        "Transition {from} -> {to} is of the review-rejection family: it needs force=True and a reason (--force --reason TEXT)"
+    )]
+    RejectionNeedsForce {
+        /// From.
+        from: Lane,
+        /// To.
+        to: Lane,
+    },
+    /// A guard of the pair does not hold.
+    #[error("Transition {from} -> {to} requires {needs}")]
+    Guard {
+        /// From.
+        from: Lane,
+        /// To.
+        to: Lane,
+        /// What is missing.
+        needs: &'static str,
+    },
+}
+
+/// What a reviewer concluded: the evidence of `approved` and `done`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Review {
+    /// Who reviewed.
+    pub reviewer: String,
+    /// What they concluded, for example `approved`.
+    pub verdict: String,
+    /// Where it is written down.
+    pub reference: String,
+}
+
+impl Review {
+    /// Whether all three parts say something.
+    pub fn is_complete(&self) -> bool {
+        [&self.reviewer, &self.verdict, &self.reference].into_iter().all(|part| !part.trim().is_empty())
+    }
+}
+
+/// What a lane change brings along; guards look at it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Circumstances<'a> {
+    /// Who moves it.
+    pub actor: &'a str,
+    /// Whether the move is forced.
+    pub force: bool,
+    /// Why.
+    pub reason: Option<&'a str>,
+    /// Where the review is written down.
+    pub review_ref: Option<&'a str>,
+    /// The evidence of an approval.
+    pub evidence: Option<&'a Review>,
+    /// What the reviewer concluded, for a move out of `in_review`.
+    pub review_result: Option<&'a Review>,
+    /// Where the work is done.
+    pub workspace: Option<&'a str>,
+    /// Whether no subtask is left unchecked.
+    pub subtasks_complete: bool,
+    /// Whether there is a trace of the implementation.
+    pub implementation_evidence: bool,
+    /// Who has the work package now, when that is known.
+    pub current_actor: Option<&'a str>,
+}
+
+/// What an allowed pair demands of the circumstances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Guard {
+    None,
+    Actor,
+    Workspace,
+    WorkComplete,
+    Evidence,
+    Reviewer,
+    ReviewResult,
+    ReviewRef,
+    /// Only force opens the pair.
+    Force,
+}
+
+/// The guard of a pair; none when the pair is not in the matrix.
+const fn guard(from: Lane, to: Lane) -> Option<Guard> {
+    use Lane::{Approved, Blocked, Canceled, Claimed, Done, ForReview, InProgress, InReview, Planned};
+    Some(match (from, to) {
+        (Planned, Claimed) => Guard::Actor,
+        (Claimed, InProgress) => Guard::Workspace,
+        (InProgress, ForReview) => Guard::WorkComplete,
+        (InProgress, Approved) | (Approved, Done) => Guard::Evidence,
+        (ForReview, InReview) => Guard::Reviewer,
+        (InReview, Approved | Done | InProgress | Blocked | Canceled) => Guard::ReviewResult,
+        (Approved, InProgress) => Guard::ReviewRef,
+        (InProgress | InReview | Approved, Planned) => Guard::Force,
+        (Planned | Claimed | InProgress | ForReview | Approved, Blocked | Canceled)
+        | (Blocked, InProgress | Canceled) => Guard::None,
+        _ => return None,
+    })
+}
+
+/// Whether the pair can happen without force at all.
+pub const fn is_in_matrix(from: Lane, to: Lane) -> bool {
+    guard(from, to).is_some()
+}
+
+/// Whether the pair is a review rejection.
+pub const fn is_rejection(from: Lane, to: Lane) -> bool {
+    matches!(to, Lane::Planned)
+        && matches!(from, Lane::InProgress | Lane::ForReview | Lane::InReview | Lane::Approved)
+}
+
+/// Judges one lane change.
+pub fn judge_transition(from: Lane, to: Lane, with: &Circumstances<'_>) -> Result<(), Refusal> {
+    let says = |text: Option<&str>| text.is_some_and(|text| !text.trim().is_empty());
+    if with.force {
+        let named = says(Some(with.actor)) && says(with.reason);
+        return if named { Ok(()) } else { Err(Refusal::ForceNeedsReason) };
+    }
+    if is_rejection(from, to) {
+        return Err(Refusal::RejectionNeedsForce { from, to });
+    }
+    let needs = |needs| Refusal::Guard { from, to, needs };
+    let complete = |review: Option<&Review>| review.is_some_and(Review::is_complete);
+    let (holds, missing) = match guard(from, to).ok_or(Refusal::Pair { from, to })? {
+        Guard::None => (true, ""),
+        Guard::Actor => (says(Some(with.actor)), "an actor"),
+        Guard::Workspace => (says(with.workspace), "a workspace context"),
+        Guard::WorkComplete if !with.subtasks_complete => {
+            (false, "every subtask checked in tasks.md (or --subtasks-complete)")
+        }
+        Guard::WorkComplete => (
+            with.implementation_evidence,
+            "implementation evidence: an earlier lane event of this work package (or --implementation-evidence-present)",
+        ),
+        Guard::Evidence => {
+            (complete(with.evidence), "evidence with review.reviewer, review.verdict and review.reference")
+        }
+        Guard::Reviewer if !says(Some(with.actor)) => (false, "an actor"),
+        Guard::Reviewer => (
+            with.current_actor.is_none_or(|current| current == with.actor),
+            "the actor who has the work package",
+        ),
+        Guard::ReviewResult => (
+            complete(with.review_result),
+            "review_result: a reviewer, a verdict and a reference (structured review outcome)",
+        ),
+        Guard::ReviewRef => (says(with.review_ref), "review_ref"),
+        Guard::Force => (false, "force"),
+    };
+    if holds { Ok(()) } else { Err(needs(missing)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn review() -> Review {
+        Review { reviewer: "r".into(), verdict: "approved".into(), reference: "pr/1".into() }
+    }
+
+    #[test]
+    fn a_rejection_is_refused_without_force_whatever_it_brings() {
+        let review = review();
+        let with = Circumstances {
+            actor: "a",
+            reason: Some("why"),
+            review_ref: Some("ref"),
+            evidence: Some(&review),
+            review_result: Some(&review),
+            ..Circumstances::default()
+        };
+        for from in [Lane::InProgress, Lane::ForReview, Lane::InReview, Lane::Approved] {
+            let refusal = judge_transition(from, Lane::Planned, &with).unwrap_err();
+            let text = refusal.to_string();
+            assert!(text.contains("force=True") && text.contains("review-rejection"), "{text}");
+            judge_transition(from, Lane::Planned, &Circumstances { force: true, ..with }).unwrap();
+        }
+    }
+
+    #[test]
+    fn force_opens_every_pair_and_needs_an_actor_and_a_reason() {
+        for from in Lane::ALL {
+            for to in Lane::ALL {
+                let forced =
+                    Circumstances { actor: "a", force: true, reason: Some("r"), ..Default::default() };
+                judge_transition(from, to, &forced).unwrap();
+                for lacking in [
+                    Circumstances { actor: " ", ..forced },
+                    Circumstances { reason: None, ..forced },
+                    Circumstances { reason: Some("\t"), ..forced },
+                ] {
+                    assert_eq!(judge_transition(from, to, &lacking), Err(Refusal::ForceNeedsReason));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn terminal_lanes_and_standing_still_take_force() {
+        let with = Circumstances { actor: "a", ..Default::default() };
+        for lane in Lane::ALL {
+            assert_eq!(judge_transition(lane, lane, &with).is_err(), true, "{lane}");
+            for terminal in [Lane::Done, Lane::Canceled] {
+                assert!(!is_in_matrix(terminal, lane), "{terminal} -> {lane}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_guard_names_what_it_misses() {
+        let bare = Circumstances { actor: "a", ..Default::default() };
+        for (from, to, word) in [
+            (Lane::Claimed, Lane::InProgress, "workspace"),
+            (Lane::InProgress, Lane::ForReview, "subtask"),
+            (Lane::InProgress, Lane::Approved, "evidence"),
+            (Lane::InReview, Lane::Done, "review_result"),
+            (Lane::Approved, Lane::InProgress, "review_ref"),
+        ] {
+            let text = judge_transition(from, to, &bare).unwrap_err().to_string();
+            assert!(text.contains(word), "{text}");
+        }
+        let taken = Circumstances { current_actor: Some("b"), ..bare };
+        assert!(judge_transition(Lane::ForReview, Lane::InReview, &taken).is_err());
+        judge_transition(Lane::ForReview, Lane::InReview, &bare).unwrap();
+    }
+}

@@ -1,0 +1,41 @@
+//! The reference's own missions and what it computed from them. The data lies beside the project and
+//! is no part of it: without it every test here says that it skipped.
+
+mod status;
+mod transitions;
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// One mission with what the reference computed from it.
+struct Case {
+    mission: String,
+    directory: PathBuf,
+    expected: Value,
+}
+
+/// The cases of one oracle, or nothing when the data is not there.
+fn cases(oracle: &str) -> Option<Vec<Case>> {
+    let shared = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared"));
+    let Ok(entries) = std::fs::read_dir(shared.join("oracle").join(oracle)) else {
+        println!("skipped: no oracle data beside the project");
+        return None;
+    };
+    let mut cases: Vec<Case> = entries
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let mission = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let expected = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+            Case { directory: shared.join("corpus").join(&mission), mission, expected }
+        })
+        .collect();
+    cases.sort_by(|a, b| a.mission.cmp(&b.mission));
+    assert!(!cases.is_empty());
+    Some(cases)
+}
+
+/// Prints `N of M agree` and fails naming those that do not.
+fn report(what: &str, total: usize, differing: &[String]) {
+    println!("{what}: {} of {total} agree", total - differing.len());
+    assert!(differing.is_empty(), "{what} differ:\n{}", differing.join("\n"));
+}
