@@ -15,12 +15,15 @@
 //! | [`switch`] | the hosted-sync switch |
 //! | [`path`] | paths as comparisons see them |
 //! | [`server_url`] | how two server URLs are compared |
+//! | [`event`] | the published event contract: ids, envelope, payload shapes, lanes, rejections |
+//! | [`wire`] | what client and server say to each other over HTTP |
 //!
 //! Glossary (one word per concept, in code, JSON and messages): scoped queue DB, legacy queue DB,
 //! daemon owner record, orphan owner record, boundary coherence, preflight gate, sync-producing
 //! command.
 
 pub mod consent;
+pub mod event;
 pub mod exit;
 pub mod failure;
 pub mod foreground;
@@ -32,6 +35,7 @@ pub mod scope;
 pub mod server_url;
 pub mod switch;
 pub mod text;
+pub mod wire;
 
 pub use consent::Consent;
 pub use exit::ExitCode;

@@ -1,0 +1,58 @@
+//! The envelope as we write it.
+//!
+//! The order of the keys is the reference client's, so that two recordings compare line by line.
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// The aggregate types an envelope may name. `Feature` is of the time before the cut-over.
+pub const AGGREGATE_TYPES: [&str; 4] = ["Build", "WorkPackage", "Mission", "MissionDossier"];
+
+/// One event, ready to be judged and queued. Serialises to the bytes that travel.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Envelope {
+    /// A ULID; the id of the local row when the event derives from one.
+    pub event_id: String,
+    /// See [`crate::event::kind`].
+    pub event_type: String,
+    /// What it is about: a work package id, a mission id, a build id.
+    pub aggregate_id: String,
+    /// One of [`AGGREGATE_TYPES`].
+    pub aggregate_type: String,
+    /// [`crate::event::SCHEMA_VERSION`].
+    pub schema_version: String,
+    /// The checkout that produced it.
+    pub build_id: String,
+    /// By type.
+    pub payload: Value,
+    /// The emitter, for ordering.
+    pub node_id: String,
+    /// Per home; never below a value this home has used.
+    pub lamport_clock: u64,
+    /// The event that caused it.
+    pub causation_id: Option<String>,
+    /// The chain it belongs to; its own id at the start of one.
+    pub correlation_id: String,
+    /// When it happened at the producer, ISO 8601 with offset. Nobody may replace it.
+    pub timestamp: String,
+    /// The private teamspace's id, in its original case.
+    pub team_slug: Option<String>,
+    /// The project.
+    pub project_uuid: Option<String>,
+    /// The project's name.
+    pub project_slug: Option<String>,
+    /// The branch that was checked out.
+    pub git_branch: Option<String>,
+    /// Its head.
+    pub head_commit_sha: Option<String>,
+    /// `owner/repo`.
+    pub repo_slug: Option<String>,
+}
+
+impl Envelope {
+    /// The envelope as a JSON value, for [`crate::event::validate()`].
+    pub fn to_value(&self) -> Value {
+        // Serialising a struct of strings, numbers and a JSON value cannot fail.
+        serde_json::to_value(self).unwrap_or(Value::Null)
+    }
+}

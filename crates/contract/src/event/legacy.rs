@@ -1,0 +1,70 @@
+//! The deviations of earlier clients that the server tolerates, and flags `legacy_shape`.
+//!
+//! Exactly the list of contract section 13: events that the reference client really sends and the
+//! published contract refuses. Rejecting them would leave them in its queue for ever. Our own
+//! client never writes them: it judges strictly.
+
+use super::node::Node;
+use super::payload;
+use super::shape::{ObjectShape, Shape, closed, may, need, open, some};
+
+/// One tolerated deviation. Serialised by name into what the server answers and stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Deviation {
+    /// `WPCreated` with `title` and `dependencies` instead of `wp_title`, `depends_on` and `actor`.
+    WpCreatedTitle,
+    /// `BuildRegistered` or `BuildHeartbeat` with further keys.
+    BuildExtraKeys,
+    /// A move to `approved` or `done` whose evidence has no review.
+    EvidenceWithoutReview,
+    /// `project_uuid` is `null`.
+    NullProject,
+    /// `build_id` is empty.
+    EmptyBuild,
+}
+
+impl Deviation {
+    /// Every one.
+    pub const ALL: [Self; 5] = [
+        Self::WpCreatedTitle,
+        Self::BuildExtraKeys,
+        Self::EvidenceWithoutReview,
+        Self::NullProject,
+        Self::EmptyBuild,
+    ];
+
+    /// The wire form.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::WpCreatedTitle => "wp_created_title",
+            Self::BuildExtraKeys => "build_extra_keys",
+            Self::EvidenceWithoutReview => "evidence_without_review",
+            Self::NullProject => "null_project_uuid",
+            Self::EmptyBuild => "empty_build_id",
+        }
+    }
+}
+
+/// The deviation an event's payload shows, when it is one of the tolerated shapes and not a
+/// contract shape. The payload must have failed the strict check first.
+pub(super) fn payload_deviation(event_type: &str, payload: &Node<'_>) -> Option<Deviation> {
+    let (shape, deviation): (&ObjectShape, Deviation) = match event_type {
+        "WPCreated" => (&WP_CREATED, Deviation::WpCreatedTitle),
+        "BuildRegistered" => (&BUILD_REGISTERED, Deviation::BuildExtraKeys),
+        "BuildHeartbeat" => (&BUILD_HEARTBEAT, Deviation::BuildExtraKeys),
+        "WPStatusChanged" => (&payload::status::WITHOUT_REVIEW, Deviation::EvidenceWithoutReview),
+        _ => return None,
+    };
+    shape.check(payload).is_ok().then_some(deviation)
+}
+
+static WP_CREATED: ObjectShape = closed(&[
+    need("wp_id", Shape::Text),
+    need("title", Shape::Text),
+    need("mission_slug", Shape::Text),
+    some("dependencies", Shape::List(&Shape::AnyText, 0)),
+    may("mission_id", &Shape::Text),
+]);
+
+static BUILD_REGISTERED: ObjectShape = open(payload::build::REGISTERED_KEYS);
+static BUILD_HEARTBEAT: ObjectShape = open(payload::build::HEARTBEAT_KEYS);

@@ -1,0 +1,55 @@
+//! The published event contract (`spec-kitty-events` 5.2): what one event looks like.
+//!
+//! Owned here: ids, the envelope, cut-over and forbidden keys, the payload shape of every event
+//! type, the lane vocabulary and its transition rules, the closed list of rejection codes. The
+//! client judges a row with it when it captures, the server when it ingests, so the two can never
+//! disagree. Never here: reading or writing anything.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`id`] | event ids: the three accepted spellings and their canonical form |
+//! | [`kind`] | the names of the event types this program produces |
+//! | [`envelope`] | the envelope as we write it |
+//! | [`lane`] | lanes, and which move between them the contract allows |
+//! | [`node`] | a JSON tree that borrows from its text and refuses duplicate keys |
+//! | [`rejection`] | why an event is not accepted |
+//! | [`shape`] | the small language the payload tables are written in |
+//! | [`legacy`] | the deviations of earlier clients that the server tolerates, and flags |
+//! | [`validate`](mod@validate) | the judgement |
+//!
+//! Invariants: a judgement depends on the event alone; no input panics; the strict judgement of
+//! [`validate()`] accepts nothing that the contract's own models refuse.
+
+pub mod envelope;
+pub mod id;
+pub mod kind;
+pub mod lane;
+pub mod legacy;
+pub mod node;
+mod payload;
+pub mod rejection;
+pub mod shape;
+pub mod validate;
+
+pub use envelope::Envelope;
+pub use lane::Lane;
+pub use legacy::Deviation;
+pub use node::Node;
+pub use rejection::{Rejection, RejectionCode, Step};
+pub use validate::{Tolerance, ValidEvent, judge, known_types, validate, validate_payload};
+
+/// The envelope version that marks an event as written after the cut-over. Matched exactly.
+pub const SCHEMA_VERSION: &str = "3.0.0";
+
+/// The release of the published contract these tables describe.
+pub const CONTRACT_RELEASE: &str = "5.2.0";
+
+/// Keys that no object at any depth of an event may have. Values are never inspected.
+pub const FORBIDDEN_KEYS: [&str; 4] =
+    ["feature_slug", "feature_number", "mission_key", "legacy_aggregate_id"];
+
+/// Event types of the time before the cut-over.
+pub const FORBIDDEN_TYPES: [&str; 2] = ["FeatureCreated", "FeatureClosed"];
+
+/// First `/`-segments of an `aggregate_id` of the time before the cut-over.
+pub const FORBIDDEN_AGGREGATES: [&str; 2] = ["feature", "feature_catalog"];

@@ -1,0 +1,23 @@
+//! Builds: a checkout makes itself known. Identity is in the envelope; these carry git facts only.
+
+use super::{Entry, Table};
+use crate::event::shape::{Key, ObjectShape, Shape, closed, may};
+
+pub(in crate::event) static REGISTERED_KEYS: &[Key] =
+    &[may("repo_slug", &Shape::Text), may("git_branch", &Shape::Text), may("head_commit_sha", &Shape::Text)];
+
+pub(in crate::event) static HEARTBEAT_KEYS: &[Key] = &[
+    may("repo_slug", &Shape::Text),
+    may("git_branch", &Shape::Text),
+    may("head_commit_sha", &Shape::Text),
+    may("remote_head", &Shape::Text),
+    may("ahead_of_remote", &Shape::Whole(0)),
+    may("behind_remote", &Shape::Whole(0)),
+    may("recent_commits", &Shape::List(&Shape::AnyText, 0)),
+];
+
+static REGISTERED: ObjectShape = closed(REGISTERED_KEYS);
+static HEARTBEAT: ObjectShape = closed(HEARTBEAT_KEYS);
+
+pub(super) const TYPES: &[Entry] =
+    &[("BuildRegistered", Table::One(&REGISTERED)), ("BuildHeartbeat", Table::One(&HEARTBEAT))];

@@ -1,0 +1,40 @@
+//! The payload tables, one per event type, grouped by what the events are about.
+
+pub(super) mod build;
+mod dossier;
+mod mission;
+pub(super) mod status;
+mod work_package;
+
+use super::node::Node;
+use super::shape::ObjectShape;
+
+/// One event type: its name and its table.
+pub(super) type Entry = (&'static str, Table);
+
+/// How a payload finds its table.
+#[derive(Clone, Copy)]
+pub(super) enum Table {
+    /// Always this one.
+    One(&'static ObjectShape),
+    /// By the payload itself.
+    By(fn(&Node<'_>) -> &'static ObjectShape),
+}
+
+const FAMILIES: [&[Entry]; 5] =
+    [status::TYPES, work_package::TYPES, mission::TYPES, build::TYPES, dossier::TYPES];
+
+/// The table of `event_type` for this payload; nothing for a type the contract does not know.
+pub(super) fn shape_of(event_type: &str, payload: &Node<'_>) -> Option<&'static ObjectShape> {
+    let (_, table) =
+        FAMILIES.iter().flat_map(|family| family.iter()).find(|(name, _)| *name == event_type)?;
+    Some(match table {
+        Table::One(shape) => shape,
+        Table::By(choose) => choose(payload),
+    })
+}
+
+/// Every event type.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    FAMILIES.iter().flat_map(|family| family.iter()).map(|(name, _)| *name)
+}

@@ -1,0 +1,267 @@
+//! The judgement: is this JSON value an event of the published contract?
+//!
+//! Order of the checks, so that every reader names the same fault of an event with several: an
+//! object; required envelope keys; forbidden keys; a payload object; the lane vocabulary; the
+//! envelope's values; the payload.
+
+use super::legacy::{self, Deviation};
+use super::node::Node;
+use super::rejection::{Rejection, RejectionCode};
+use super::shape::{ObjectShape, Shape, may, need, open, some};
+use super::{FORBIDDEN_AGGREGATES, FORBIDDEN_KEYS, FORBIDDEN_TYPES, Lane, SCHEMA_VERSION, id, payload};
+use serde_json::Value;
+
+/// How much of the past is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tolerance {
+    /// Contract shapes only: what a client captures.
+    Strict,
+    /// Also the flagged deviations of [`Deviation`]: what a server ingests.
+    LegacyShape,
+}
+
+/// What a reader needs to know about an accepted event, borrowed from it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ValidEvent {
+    /// The id as it was sent.
+    pub event_id: String,
+    /// The id that idempotency compares.
+    pub canonical_id: String,
+    /// See [`known_types`].
+    pub event_type: String,
+    /// What it is about.
+    pub aggregate_id: String,
+    /// The project as it was sent; nothing for the tolerated `null`.
+    pub project_uuid: Option<String>,
+    /// The team the producer wrote into it, when it did.
+    pub team_slug: Option<String>,
+    /// When it happened, as sent.
+    pub timestamp: String,
+    /// The producer's clock.
+    pub lamport_clock: i64,
+    /// The tolerated deviations; empty under [`Tolerance::Strict`].
+    pub deviations: Vec<Deviation>,
+}
+
+impl ValidEvent {
+    /// Whether any deviation was tolerated.
+    pub fn is_legacy_shape(&self) -> bool {
+        !self.deviations.is_empty()
+    }
+}
+
+/// Judges an event strictly: what a client does before it captures one.
+pub fn validate(event: &Value) -> Result<ValidEvent, Rejection> {
+    judge(&Node::from(event), Tolerance::Strict)
+}
+
+/// Judges an event that was read with [`Node::parse`].
+pub fn judge(event: &Node<'_>, tolerance: Tolerance) -> Result<ValidEvent, Rejection> {
+    let Node::Object(_) = event else {
+        return Err(envelope_fault(format!("schema: an event must be an object, is {}", event.noun())));
+    };
+    required_keys(event)?;
+    forbidden_keys(event)?;
+    let empty = Node::Object(Vec::new());
+    let payload = event.get("payload").unwrap_or(&empty);
+    if !matches!(payload, Node::Object(_)) {
+        let fault = envelope_fault(format!("field must be an object, is {}", payload.noun()));
+        return Err(fault.under("payload"));
+    }
+    let event_type = event.text("event_type").unwrap_or_default();
+    lanes(event_type, payload)?;
+
+    let mut deviations = Vec::new();
+    envelope(event, tolerance, &mut deviations)?;
+    cut_over(event)?;
+    if let Err(fault) = validate_payload(event_type, payload) {
+        let fault =
+            if fault.path.is_empty() && is_unknown_type(event_type) { fault } else { fault.under("payload") };
+        match tolerance {
+            Tolerance::LegacyShape => match legacy::payload_deviation(event_type, payload) {
+                Some(deviation) => deviations.push(deviation),
+                None => return Err(fault),
+            },
+            Tolerance::Strict => return Err(fault),
+        }
+    }
+    deviations.sort_unstable();
+    Ok(summary(event, deviations))
+}
+
+/// Judges a payload alone against its type's table. The path starts at the payload.
+pub fn validate_payload(event_type: &str, payload: &Node<'_>) -> Result<(), Rejection> {
+    match payload::shape_of(event_type, payload) {
+        Some(shape) => shape.check(payload),
+        None => {
+            Err(envelope_fault("schema: the contract knows no such event_type".to_owned())
+                .under("event_type"))
+        }
+    }
+}
+
+/// Every event type of the contract.
+pub fn known_types() -> impl Iterator<Item = &'static str> {
+    payload::names()
+}
+
+fn is_unknown_type(event_type: &str) -> bool {
+    !known_types().any(|name| name == event_type)
+}
+
+static ENVELOPE: ObjectShape = open(&[
+    need("event_type", Shape::Text),
+    need("aggregate_id", Shape::Text),
+    need("timestamp", Shape::Instant),
+    need("node_id", Shape::Text),
+    need("lamport_clock", Shape::Whole(0)),
+    may("project_slug", &Shape::AnyText),
+    may("team_slug", &Shape::AnyText),
+    some("data_tier", Shape::WholeWithin(0, 4)),
+]);
+
+const REQUIRED: [&str; 10] = [
+    "event_id",
+    "event_type",
+    "aggregate_id",
+    "timestamp",
+    "build_id",
+    "node_id",
+    "lamport_clock",
+    "project_uuid",
+    "correlation_id",
+    "schema_version",
+];
+
+fn required_keys(event: &Node<'_>) -> Result<(), Rejection> {
+    let Some(missing) = REQUIRED.into_iter().find(|key| event.get(key).is_none()) else {
+        return Ok(());
+    };
+    let is_local_row = event.get("event_type").is_none()
+        && ["to_lane", "work_package_id", "wp_id"].into_iter().any(|key| event.get(key).is_some());
+    if is_local_row {
+        let text = "schema: a row of a local status log is not an event";
+        return Err(Rejection::new(RejectionCode::RawHistoricalRow, text));
+    }
+    Err(envelope_fault("field is missing".to_owned()).under(missing))
+}
+
+fn forbidden_keys(node: &Node<'_>) -> Result<(), Rejection> {
+    match node {
+        Node::Object(entries) => {
+            for (key, value) in entries {
+                if FORBIDDEN_KEYS.contains(&key.as_ref()) {
+                    let text = "field is forbidden: it is from before the schema's cut-over";
+                    return Err(Rejection::new(RejectionCode::ForbiddenKey, text).under(key));
+                }
+                forbidden_keys(value).map_err(|fault| fault.under(key))?;
+            }
+            Ok(())
+        }
+        Node::List(items) => items
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, item)| forbidden_keys(item).map_err(|fault| fault.at(index))),
+        _ => Ok(()),
+    }
+}
+
+fn lanes(event_type: &str, payload: &Node<'_>) -> Result<(), Rejection> {
+    if event_type != super::kind::WP_STATUS_CHANGED {
+        return Ok(());
+    }
+    for key in ["from_lane", "to_lane"] {
+        if let Some(text) = payload.text(key)
+            && Lane::parse(text).is_none()
+        {
+            let fault = Rejection::new(RejectionCode::UnknownLane, "field is not a lane of the schema");
+            return Err(fault.under(key).under("payload"));
+        }
+    }
+    Ok(())
+}
+
+fn envelope(
+    event: &Node<'_>,
+    tolerance: Tolerance,
+    deviations: &mut Vec<Deviation>,
+) -> Result<(), Rejection> {
+    for key in ["event_id", "correlation_id"] {
+        identifier(event, key)?;
+    }
+    if event.get("causation_id").is_some_and(|value| !value.is_null()) {
+        identifier(event, "causation_id")?;
+    }
+    ENVELOPE.check(event).map_err(into_envelope_fault)?;
+    let build = event.get("build_id").unwrap_or(&Node::Null);
+    match (Shape::Text.check(build), tolerance) {
+        (Ok(()), _) => {}
+        (Err(_), Tolerance::LegacyShape) if build.as_str() == Some("") => {
+            deviations.push(Deviation::EmptyBuild)
+        }
+        (Err(fault), _) => return Err(into_envelope_fault(fault.under("build_id"))),
+    }
+    let project = event.get("project_uuid").unwrap_or(&Node::Null);
+    match (Shape::Uuid.check(project), tolerance) {
+        (Ok(()), _) => Ok(()),
+        (Err(_), Tolerance::LegacyShape) if project.is_null() => {
+            deviations.push(Deviation::NullProject);
+            Ok(())
+        }
+        (Err(fault), _) => Err(into_envelope_fault(fault.under("project_uuid"))),
+    }
+}
+
+fn identifier(event: &Node<'_>, key: &'static str) -> Result<(), Rejection> {
+    if event.text(key).is_some_and(id::is_valid) {
+        return Ok(());
+    }
+    let text = "field must be an event id: a ULID, or a UUID with or without hyphens";
+    Err(envelope_fault(text.to_owned()).under(key))
+}
+
+fn cut_over(event: &Node<'_>) -> Result<(), Rejection> {
+    if event.text("schema_version") != Some(SCHEMA_VERSION) {
+        let text = format!("field must be exactly {SCHEMA_VERSION}");
+        return Err(envelope_fault(text).under("schema_version"));
+    }
+    let aggregate = event.text("aggregate_id").unwrap_or_default();
+    let first = aggregate.split('/').next().unwrap_or_default();
+    if FORBIDDEN_AGGREGATES.contains(&first) || event.text("aggregate_type") == Some("Feature") {
+        let text = "field names an aggregate from before the schema's cut-over";
+        return Err(envelope_fault(text.to_owned()).under("aggregate_id"));
+    }
+    if FORBIDDEN_TYPES.contains(&event.text("event_type").unwrap_or_default()) {
+        let text = "field names an event from before the schema's cut-over";
+        return Err(envelope_fault(text.to_owned()).under("event_type"));
+    }
+    Ok(())
+}
+
+fn summary(event: &Node<'_>, deviations: Vec<Deviation>) -> ValidEvent {
+    let text = |key: &str| event.text(key).unwrap_or_default().to_owned();
+    let event_id = text("event_id");
+    ValidEvent {
+        canonical_id: id::canonical(&event_id).unwrap_or_else(|| event_id.clone()),
+        event_id,
+        event_type: text("event_type"),
+        aggregate_id: text("aggregate_id"),
+        project_uuid: event.text("project_uuid").map(str::to_owned),
+        team_slug: event.text("team_slug").filter(|team| !team.is_empty()).map(str::to_owned),
+        timestamp: text("timestamp"),
+        lamport_clock: match event.get("lamport_clock") {
+            Some(Node::Integer(value)) => *value,
+            Some(Node::Float(value)) => *value as i64,
+            _ => 0,
+        },
+        deviations,
+    }
+}
+
+fn envelope_fault(message: String) -> Rejection {
+    Rejection::new(RejectionCode::EnvelopeShapeInvalid, message)
+}
+
+fn into_envelope_fault(fault: Rejection) -> Rejection {
+    Rejection { code: RejectionCode::EnvelopeShapeInvalid, ..fault }
+}

@@ -1,0 +1,218 @@
+//! Artifact bodies: `POST /api/dossier/push-content/`, one file per request.
+//!
+//! Nine fields, no more; `feature_slug` and `mission_key` are refused by name. The event
+//! `MissionDossierArtifactIndexed` of the path must have arrived before.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// The largest content, in bytes of UTF-8, inclusive.
+pub const MAX_CONTENT_BYTES: usize = 524_288;
+
+/// The only hash algorithm.
+pub const ALGORITHM: &str = "sha256";
+
+/// The manifest version of a mission without one.
+pub const DEFAULT_MANIFEST_VERSION: &str = "1";
+
+/// The files at the top of a mission whose bodies travel.
+pub const SURFACE_FILES: [&str; 6] =
+    ["spec.md", "plan.md", "tasks.md", "research.md", "quickstart.md", "data-model.md"];
+
+/// The directories of a mission whose bodies travel.
+pub const SURFACE_DIRECTORIES: [&str; 3] = ["research/", "contracts/", "checklists/"];
+
+/// The extensions of bodies that travel, compared without case.
+pub const EXTENSIONS: [&str; 5] = ["md", "json", "yaml", "yml", "csv"];
+
+/// The request. Exactly these nine keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BodyPush {
+    /// The project.
+    pub project_uuid: String,
+    /// The mission.
+    pub mission_slug: String,
+    /// The branch the mission aims at.
+    pub target_branch: String,
+    /// The mission's type.
+    pub mission_type: String,
+    /// The manifest's version, [`DEFAULT_MANIFEST_VERSION`] without one.
+    pub manifest_version: String,
+    /// Relative to the mission's directory, with `/`.
+    pub artifact_path: String,
+    /// SHA-256 of `content_body` in UTF-8: 64 lower-case hex digits, no prefix.
+    pub content_hash: String,
+    /// [`ALGORITHM`].
+    pub hash_algorithm: String,
+    /// The file, byte for byte.
+    pub content_body: String,
+}
+
+/// The five fields that say where a body belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Namespace<'a> {
+    /// The project.
+    pub project_uuid: &'a str,
+    /// The mission.
+    pub mission_slug: &'a str,
+    /// The branch the mission aims at.
+    pub target_branch: &'a str,
+    /// The mission's type.
+    pub mission_type: &'a str,
+    /// The manifest's version.
+    pub manifest_version: &'a str,
+}
+
+impl BodyPush {
+    /// Where it belongs.
+    pub fn namespace(&self) -> Namespace<'_> {
+        Namespace {
+            project_uuid: &self.project_uuid,
+            mission_slug: &self.mission_slug,
+            target_branch: &self.target_branch,
+            mission_type: &self.mission_type,
+            manifest_version: &self.manifest_version,
+        }
+    }
+
+    /// What is wrong with it, in one sentence; nothing when it may travel.
+    pub fn fault(&self) -> Option<String> {
+        let named = [
+            ("project_uuid", &self.project_uuid),
+            ("mission_slug", &self.mission_slug),
+            ("target_branch", &self.target_branch),
+            ("mission_type", &self.mission_type),
+            ("manifest_version", &self.manifest_version),
+            ("artifact_path", &self.artifact_path),
+        ];
+        if let Some((name, _)) = named.into_iter().find(|(_, value)| value.trim().is_empty()) {
+            return Some(format!("field {name} must not be empty"));
+        }
+        if !crate::event::id::is_uuid(&self.project_uuid) {
+            return Some("field project_uuid must be a UUID".to_owned());
+        }
+        if self.hash_algorithm != ALGORITHM {
+            return Some(format!("field hash_algorithm must be {ALGORITHM}"));
+        }
+        if !is_surface(&self.artifact_path) {
+            return Some("field artifact_path names a file whose body does not travel".to_owned());
+        }
+        if self.content_body.is_empty() {
+            return Some("field content_body must not be empty".to_owned());
+        }
+        if self.content_body.len() > MAX_CONTENT_BYTES {
+            return Some(format!("field content_body is larger than {MAX_CONTENT_BYTES} bytes"));
+        }
+        (hash(self.content_body.as_bytes()) != self.content_hash)
+            .then(|| "field content_hash is not the SHA-256 of content_body".to_owned())
+    }
+}
+
+/// The SHA-256 of `content` as it stands in `content_hash`.
+pub fn hash(content: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(&Sha256::digest(content))
+}
+
+/// Whether the body of the file at `path` (relative to its mission, with `/`) may travel: a file of
+/// the surface, with one of the extensions, and a path that stays inside the mission.
+pub fn is_surface(path: &str) -> bool {
+    let contained = !path.contains(['\\', '\0'])
+        && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
+    let known = SURFACE_FILES.contains(&path)
+        || SURFACE_DIRECTORIES.iter().any(|directory| path.starts_with(directory))
+        || path.strip_prefix("tasks/").is_some_and(is_work_package);
+    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
+    contained && known && EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
+}
+
+/// `WP` and digits, then anything, directly in `tasks/`, ending in `.md`.
+fn is_work_package(name: &str) -> bool {
+    !name.contains('/')
+        && name.ends_with(".md")
+        && name.strip_prefix("WP").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// What the server did with a body, in `status` of a 200 or 201 answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BodyAnswer {
+    /// [`STORED`] with 201, [`ALREADY_EXISTS`] with 200.
+    pub status: String,
+    /// As sent.
+    #[serde(default)]
+    pub artifact_path: String,
+    /// As sent.
+    #[serde(default)]
+    pub content_hash: String,
+}
+
+/// The body is new.
+pub const STORED: &str = "stored";
+/// The same body was stored before.
+pub const ALREADY_EXISTS: &str = "already_exists";
+/// `error` of a 404: the index event of the path has not arrived. Send again later.
+pub const INDEX_ENTRY_NOT_FOUND: &str = "index_entry_not_found";
+/// `error` of a 404: the namespace cannot exist. Do not send again.
+pub const NAMESPACE_NOT_FOUND: &str = "namespace_not_found";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(path: &str, content: &str) -> BodyPush {
+        BodyPush {
+            project_uuid: "892d6066-b402-45e3-9521-a4ac582672a6".into(),
+            mission_slug: "demo-01M81786".into(),
+            target_branch: "main".into(),
+            mission_type: "software-dev".into(),
+            manifest_version: "1".into(),
+            artifact_path: path.into(),
+            content_hash: hash(content.as_bytes()),
+            hash_algorithm: "sha256".into(),
+            content_body: content.into(),
+        }
+    }
+
+    #[test]
+    fn the_surface_is_a_closed_list_inside_the_mission() {
+        for yes in
+            ["spec.md", "research/a/b.csv", "contracts/api.YAML", "tasks/WP01-x.md", "checklists/r.json"]
+        {
+            assert!(is_surface(yes), "{yes}");
+        }
+        for no in [
+            "meta.json",
+            "research/a.png",
+            "tasks/WP.md",
+            "tasks/x/WP01.md",
+            "tasks/README.md",
+            "../spec.md",
+            "research/../../x.md",
+            "/spec.md",
+            "research//x.md",
+            "research\\x.md",
+            "",
+            "research/",
+        ] {
+            assert!(!is_surface(no), "{no}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_hash_an_empty_and_an_oversized_body_are_named() {
+        assert_eq!(push("spec.md", "x").fault(), None);
+        let wrong = BodyPush { content_hash: hash(b"y"), ..push("spec.md", "x") };
+        assert!(wrong.fault().unwrap().contains("content_hash"));
+        assert!(push("spec.md", "").fault().unwrap().contains("content_body"));
+        assert_eq!(push("spec.md", &"x".repeat(MAX_CONTENT_BYTES)).fault(), None);
+        assert!(push("spec.md", &"x".repeat(MAX_CONTENT_BYTES + 1)).fault().unwrap().contains("larger"));
+    }
+
+    #[test]
+    fn a_tenth_field_is_refused_by_name() {
+        let mut value = serde_json::to_value(push("spec.md", "x")).unwrap();
+        value["mission_key"] = "k".into();
+        let error = serde_json::from_value::<BodyPush>(value).unwrap_err().to_string();
+        assert!(error.contains("mission_key"), "{error}");
+    }
+}

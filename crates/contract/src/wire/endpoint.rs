@@ -1,0 +1,59 @@
+//! Paths and headers. Trailing slashes are exact: present on the ingest routes, absent on `/oauth`,
+//! `me`, `session-status` and `ws-token`.
+
+/// POST: events, gzip or plain. Needs the team header.
+pub const EVENTS_BATCH: &str = "/api/v1/events/batch/";
+/// POST: one artifact body, plain JSON, no team header.
+pub const PUSH_CONTENT: &str = "/api/dossier/push-content/";
+/// GET: limits.
+pub const SYNC_HEALTH: &str = "/api/v1/sync/health/";
+/// GET, POST: sharing of projects with another team.
+pub const REPOSITORY_SHARES: &str = "/api/v1/sync/repository-shares/";
+/// POST: end one's part in a share.
+pub const REPOSITORY_SHARES_LEAVE: &str = "/api/v1/sync/repository-shares/leave/";
+/// GET: who the token belongs to.
+pub const ME: &str = "/api/v1/me";
+/// GET: whether the session is still known.
+pub const SESSION_STATUS: &str = "/api/v1/session-status";
+/// POST: a WebSocket token. This server has none and answers 404.
+pub const WS_TOKEN: &str = "/api/v1/ws-token";
+/// GET in a browser, POST of its form.
+pub const OAUTH_AUTHORIZE: &str = "/oauth/authorize";
+/// POST: start a device flow.
+pub const OAUTH_DEVICE: &str = "/oauth/device";
+/// POST: code, device code or refresh token for tokens.
+pub const OAUTH_TOKEN: &str = "/oauth/token";
+/// POST: revoke a refresh token.
+pub const OAUTH_REVOKE: &str = "/oauth/revoke";
+/// GET in a browser, POST of its form: approve a device.
+pub const DEVICE_APPROVAL: &str = "/device";
+/// GET: events the server holds, newest last. Ours, not the reference's.
+pub const INSPECT_EVENTS: &str = "/api/v1/inspect/events";
+/// GET: bodies the server holds. Ours.
+pub const INSPECT_BODIES: &str = "/api/v1/inspect/bodies";
+/// GET: the process lives.
+pub const HEALTHZ: &str = "/healthz";
+/// GET: the store answers.
+pub const READYZ: &str = "/readyz";
+/// GET: counters in the Prometheus text format.
+pub const METRICS: &str = "/metrics";
+
+/// The path to forget a project's private data: POST with the body `{}`.
+///
+/// The uuid is a path segment; callers pass a UUID, which needs no escaping.
+pub fn forget_private(project_uuid: &str) -> String {
+    format!("/api/v1/sync/projects/{project_uuid}/forget-private/")
+}
+
+/// The header that names the team. Its value is the private teamspace's **id**, whatever the name says.
+pub const TEAM_HEADER: &str = "X-Team-Slug";
+/// The header that carries [`CONTRACT_VERSION`] on every request of this client.
+pub const CONTRACT_HEADER: &str = "X-Spec-Kitty-Contract";
+/// `<major>.<minor>` of the published event contract a client speaks. A server that no longer
+/// reads that major answers 426.
+pub const CONTRACT_VERSION: &str = "5.2";
+
+/// The `User-Agent` of this client.
+pub fn user_agent(version: &str) -> String {
+    format!("spec-kitty/{version}")
+}

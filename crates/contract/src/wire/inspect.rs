@@ -1,0 +1,65 @@
+//! Receipts: what a server says it holds. Routes of this server only; a person or a test compares
+//! them with what was sent.
+
+use serde::{Deserialize, Serialize};
+
+/// Rows per answer at most.
+pub const PAGE: u64 = 1000;
+
+/// One event the server holds, without its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldEvent {
+    /// Position in the server's order of arrival.
+    pub seq: u64,
+    /// As it was sent.
+    pub event_id: String,
+    /// Its type.
+    pub event_type: String,
+    /// What it is about.
+    pub aggregate_id: String,
+    /// The team it belongs to.
+    pub team: String,
+    /// The project, when it names one.
+    pub project_uuid: Option<String>,
+    /// When the server committed it, ISO 8601 UTC.
+    pub received_at: String,
+    /// SHA-256 of the bytes as they arrived.
+    pub digest: String,
+    /// Names of tolerated deviations.
+    #[serde(default)]
+    pub legacy_shape: Vec<String>,
+}
+
+/// One body the server holds, without its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldBody {
+    /// Position in the server's order of arrival.
+    pub seq: u64,
+    /// The team it belongs to.
+    pub team: String,
+    /// The project.
+    pub project_uuid: String,
+    /// The mission.
+    pub mission_slug: String,
+    /// The branch.
+    pub target_branch: String,
+    /// Relative to the mission.
+    pub artifact_path: String,
+    /// SHA-256 of the content.
+    pub content_hash: String,
+    /// Bytes of the content.
+    pub size_bytes: u64,
+    /// When the server committed it, ISO 8601 UTC.
+    pub received_at: String,
+}
+
+/// A page of rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// Rows that match in all, over all pages.
+    pub total: u64,
+    /// The rows of this page, oldest first.
+    pub rows: Vec<T>,
+    /// Pass as `after` for the next page; nothing on the last one.
+    pub next: Option<u64>,
+}

@@ -1,0 +1,35 @@
+//! What client and server say to each other over HTTP: paths, headers, bodies, limits, errors.
+//!
+//! Types only. Bodies that the client reads are lenient (unknown keys are ignored, most keys are
+//! optional), because a newer or an older server may answer; bodies that the server reads are
+//! checked where they arrive.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`endpoint`] | paths, header names, the contract version |
+//! | [`batch`] | event ingest: request, per-event results |
+//! | [`body`] | artifact bodies: the nine fields, which files travel, the answers |
+//! | [`health`] | the limits a server advertises |
+//! | [`me`] | who the token belongs to, and its teams |
+//! | [`oauth`] | device flow, PKCE, tokens, refresh, revocation |
+//! | [`ci_token`] | the long-lived token of a machine account |
+//! | [`error`] | the error envelope and its codes |
+//! | [`inspect`] | receipts: what a server says it holds |
+
+pub mod batch;
+pub mod body;
+pub mod ci_token;
+pub mod endpoint;
+pub mod error;
+pub mod health;
+pub mod inspect;
+pub mod me;
+pub mod oauth;
+
+pub use batch::{BatchResponse, EventResult, EventStatus};
+pub use body::{BodyAnswer, BodyPush};
+pub use ci_token::CiToken;
+pub use error::ErrorEnvelope;
+pub use health::{IngressLimits, SyncHealth};
+pub use me::{Me, Team};
+pub use oauth::{DeviceAuthorization, OAuthError, Revocation, TokenGrant};
