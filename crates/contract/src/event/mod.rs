@@ -36,7 +36,9 @@ pub use lane::Lane;
 pub use legacy::Deviation;
 pub use node::Node;
 pub use rejection::{Rejection, RejectionCode, Step};
-pub use validate::{Tolerance, ValidEvent, judge, known_types, validate, validate_payload};
+pub use validate::{
+    Tolerance, ValidEvent, judge, judge_cut_over, judge_envelope, known_types, validate, validate_payload,
+};
 
 /// The envelope version that marks an event as written after the cut-over. Matched exactly.
 pub const SCHEMA_VERSION: &str = "3.0.0";

@@ -56,6 +56,8 @@ pub fn validate(event: &Value) -> Result<ValidEvent, Rejection> {
 }
 
 /// Judges an event that was read with [`Node::parse`].
+///
+/// Judging copies the few fields of [`ValidEvent`] out of the tree and nothing else.
 pub fn judge(event: &Node<'_>, tolerance: Tolerance) -> Result<ValidEvent, Rejection> {
     let Node::Object(_) = event else {
         return Err(envelope_fault(format!("schema: an event must be an object, is {}", event.noun())));
@@ -73,17 +75,14 @@ pub fn judge(event: &Node<'_>, tolerance: Tolerance) -> Result<ValidEvent, Rejec
 
     let mut deviations = Vec::new();
     envelope(event, tolerance, &mut deviations)?;
-    cut_over(event)?;
-    if let Err(fault) = validate_payload(event_type, payload) {
-        let fault =
-            if fault.path.is_empty() && is_unknown_type(event_type) { fault } else { fault.under("payload") };
-        match tolerance {
-            Tolerance::LegacyShape => match legacy::payload_deviation(event_type, payload) {
-                Some(deviation) => deviations.push(deviation),
-                None => return Err(fault),
-            },
-            Tolerance::Strict => return Err(fault),
-        }
+    after_cut_over(event)?;
+    let table = payload::shape_of(event_type, payload).ok_or_else(unknown_type)?;
+    if let Err(fault) = table.check(payload) {
+        let tolerated = match tolerance {
+            Tolerance::LegacyShape => legacy::payload_deviation(event_type, payload),
+            Tolerance::Strict => None,
+        };
+        deviations.push(tolerated.ok_or_else(|| fault.under("payload"))?);
     }
     deviations.sort_unstable();
     Ok(summary(event, deviations))
@@ -91,13 +90,7 @@ pub fn judge(event: &Node<'_>, tolerance: Tolerance) -> Result<ValidEvent, Rejec
 
 /// Judges a payload alone against its type's table. The path starts at the payload.
 pub fn validate_payload(event_type: &str, payload: &Node<'_>) -> Result<(), Rejection> {
-    match payload::shape_of(event_type, payload) {
-        Some(shape) => shape.check(payload),
-        None => {
-            Err(envelope_fault("schema: the contract knows no such event_type".to_owned())
-                .under("event_type"))
-        }
-    }
+    payload::shape_of(event_type, payload).ok_or_else(unknown_type)?.check(payload)
 }
 
 /// Every event type of the contract.
@@ -105,8 +98,22 @@ pub fn known_types() -> impl Iterator<Item = &'static str> {
     payload::names()
 }
 
-fn is_unknown_type(event_type: &str) -> bool {
-    !known_types().any(|name| name == event_type)
+/// Judges only whether an envelope is from after the cut-over: no forbidden key at any depth, the
+/// exact version, no type or aggregate of the time before.
+pub fn judge_cut_over(event: &Node<'_>) -> Result<(), Rejection> {
+    forbidden_keys(event)?;
+    after_cut_over(event)
+}
+
+/// Judges an envelope without its payload, of any event type, strictly.
+pub fn judge_envelope(event: &Node<'_>) -> Result<(), Rejection> {
+    required_keys(event)?;
+    envelope(event, Tolerance::Strict, &mut Vec::new())?;
+    judge_cut_over(event)
+}
+
+fn unknown_type() -> Rejection {
+    envelope_fault("schema: the contract knows no such event_type".to_owned()).under("event_type")
 }
 
 static ENVELOPE: ObjectShape = open(&[
@@ -120,7 +127,7 @@ static ENVELOPE: ObjectShape = open(&[
     some("data_tier", Shape::WholeWithin(0, 4)),
 ]);
 
-const REQUIRED: [&str; 10] = [
+const REQUIRED: [&str; 9] = [
     "event_id",
     "event_type",
     "aggregate_id",
@@ -130,15 +137,18 @@ const REQUIRED: [&str; 10] = [
     "lamport_clock",
     "project_uuid",
     "correlation_id",
-    "schema_version",
 ];
 
 fn required_keys(event: &Node<'_>) -> Result<(), Rejection> {
     let Some(missing) = REQUIRED.into_iter().find(|key| event.get(key).is_none()) else {
         return Ok(());
     };
-    let is_local_row = event.get("event_type").is_none()
-        && ["to_lane", "work_package_id", "wp_id"].into_iter().any(|key| event.get(key).is_some());
+    // Rows of local logs name a work package without being an event, or carry the keys of the
+    // envelope before the cut-over.
+    let names_work_package =
+        ["wp_id", "wp", "work_package_id"].into_iter().any(|key| event.get(key).is_some());
+    let is_older_envelope = event.get("event_version").is_some() && event.get("occurred_at").is_some();
+    let is_local_row = is_older_envelope || (event.get("event_type").is_none() && names_work_package);
     if is_local_row {
         let text = "schema: a row of a local status log is not an event";
         return Err(Rejection::new(RejectionCode::RawHistoricalRow, text));
@@ -220,9 +230,9 @@ fn identifier(event: &Node<'_>, key: &'static str) -> Result<(), Rejection> {
     Err(envelope_fault(text.to_owned()).under(key))
 }
 
-fn cut_over(event: &Node<'_>) -> Result<(), Rejection> {
+fn after_cut_over(event: &Node<'_>) -> Result<(), Rejection> {
     if event.text("schema_version") != Some(SCHEMA_VERSION) {
-        let text = format!("field must be exactly {SCHEMA_VERSION}");
+        let text = format!("field must be present and exactly {SCHEMA_VERSION}");
         return Err(envelope_fault(text).under("schema_version"));
     }
     let aggregate = event.text("aggregate_id").unwrap_or_default();

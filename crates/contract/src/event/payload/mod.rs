@@ -1,8 +1,15 @@
 //! The payload tables, one per event type, grouped by what the events are about.
 
+mod audit;
 pub(super) mod build;
+mod collaboration;
+mod connector;
+mod decision;
 mod dossier;
+mod glossary;
 mod mission;
+mod retrospective;
+mod runtime;
 pub(super) mod status;
 mod work_package;
 
@@ -21,8 +28,20 @@ pub(super) enum Table {
     By(fn(&Node<'_>) -> &'static ObjectShape),
 }
 
-const FAMILIES: [&[Entry]; 5] =
-    [status::TYPES, work_package::TYPES, mission::TYPES, build::TYPES, dossier::TYPES];
+const FAMILIES: [&[Entry]; 12] = [
+    status::TYPES,
+    work_package::TYPES,
+    mission::TYPES,
+    build::TYPES,
+    dossier::TYPES,
+    decision::TYPES,
+    runtime::TYPES,
+    collaboration::TYPES,
+    glossary::TYPES,
+    audit::TYPES,
+    connector::TYPES,
+    retrospective::TYPES,
+];
 
 /// The table of `event_type` for this payload; nothing for a type the contract does not know.
 pub(super) fn shape_of(event_type: &str, payload: &Node<'_>) -> Option<&'static ObjectShape> {
