@@ -21,7 +21,6 @@
 //! | [`process`] | whether a process lives, and what it is |
 //! | [`clock`] | the Lamport clock of this home |
 //! | [`lock`] | advisory file locks with a deadline and a named holder |
-//! | [`owner_lock`] | the probe of the daemon's owner lock |
 //! | [`private_file`] | writing files that only their owner may read |
 //! | [`small_file`] | reading files that may be malformed, huge or not files at all |
 //! | [`paths`] | canonical and lexically cleaned paths |
@@ -40,7 +39,6 @@ pub mod home;
 pub mod lock;
 pub mod login;
 pub mod machine;
-pub mod owner_lock;
 pub mod paths;
 mod platform;
 pub mod private_file;

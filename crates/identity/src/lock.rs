@@ -1,44 +1,307 @@
-//! stub
-#![allow(missing_docs, unused_variables, clippy::todo)]
+//! Advisory file locks with a deadline and a named holder.
+//!
+//! The lock is the kernel's and dies with its process, so a stale lock cannot exist; the file is only
+//! the place where both sides meet. A lock counts only while its path still names the locked file:
+//! whoever wins a file that was unlinked meanwhile tries again.
+
+use crate::{platform, private_file};
+use jiff::Timestamp;
+use serde::Deserialize;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Why a lock was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// exit 69
-    #[error("{resource} is busy: {}{}", contract::text::path(.path), .holder.as_deref().map(|h| format!(" is held by {h}")).unwrap_or_default())]
-    Busy { resource: String, path: PathBuf, holder: Option<String> },
+    /// Somebody else held it past the deadline (exit code 69).
+    #[error("{resource} is busy: {} is held by {}", contract::text::path(.path), .holder.as_deref().unwrap_or("another process"))]
+    Busy {
+        /// What the lock protects.
+        resource: String,
+        /// The lock file.
+        path: PathBuf,
+        /// Who holds it, where the holder says so.
+        holder: Option<String>,
+    },
+    /// The file cannot be opened or locked.
     #[error("cannot lock {}: {source}", contract::text::path(.path))]
     Io {
+        /// The lock file.
         path: PathBuf,
+        /// What the system said.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
 }
+
+/// A held lock; released when dropped.
 #[derive(Debug)]
-pub struct FileLock {}
+pub struct FileLock {
+    file: File,
+    path: PathBuf,
+    recorded: bool,
+    unlink: bool,
+}
+
+/// What a probe of a lock found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockProbe {
+    /// Nobody holds it, or there is no file.
     Free,
+    /// Somebody does.
     Held,
 }
+
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
 impl FileLock {
-    /// Waits at most `patience`; `resource` is what the message calls it ("the configuration").
+    /// Takes the lock at `path`, creating the file (0600) if need be and waiting at most `patience`.
+    /// `resource` is what the message calls the thing it protects, as in "the configuration".
+    ///
+    /// # Errors
+    /// [`LockError::Busy`] past the deadline, [`LockError::Io`] when the file cannot be had.
     pub fn acquire(path: &Path, patience: Duration, resource: &str) -> Result<Self, LockError> {
-        todo!()
+        let io_error = |source| LockError::Io { path: path.to_path_buf(), source };
+        if let Some(directory) = path.parent() {
+            private_file::create_private_dir(directory).map_err(|error| io_error(error.source))?;
+        }
+        let start = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if let Some(file) = Self::attempt(path).map_err(io_error)? {
+                return Ok(Self { file, path: path.to_path_buf(), recorded: false, unlink: false });
+            }
+            let waited = start.elapsed();
+            if waited >= patience {
+                return Err(LockError::Busy {
+                    resource: resource.to_owned(),
+                    path: path.to_path_buf(),
+                    holder: read_holder(path),
+                });
+            }
+            thread::sleep(pause.min(patience - waited));
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
-    /// Writes a holder record into the lock file (never for owner.lock).
-    pub fn record_holder(&mut self, version: &str) -> std::io::Result<()> {
-        todo!()
+
+    fn attempt(path: &Path) -> io::Result<Option<File>> {
+        let file =
+            platform::private_options().read(true).write(true).create(true).truncate(false).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
+        }
+        match file.try_lock() {
+            Ok(()) => Ok(platform::names_open_file(path, &file)?.then_some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
     }
+
+    /// Writes into the file who holds the lock, for the message of whoever waits. Never for the owner
+    /// lock, which is never written. The record is removed on release.
+    ///
+    /// # Errors
+    /// The record cannot be written; the lock is held all the same.
+    pub fn record_holder(&mut self, version: &str) -> io::Result<()> {
+        let record = serde_json::json!({
+            "host": platform::hostname(),
+            "pid": std::process::id(),
+            "schema_version": 1,
+            "started_at": Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string(),
+            "version": version,
+        });
+        self.recorded = true;
+        self.write_content(format!("{record}\n").as_bytes())
+    }
+
+    /// Replaces the content of the locked file.
+    pub(crate) fn write_content(&mut self, content: &[u8]) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(content)
+    }
+
+    /// The content of the locked file, at most `limit` bytes.
+    pub(crate) fn read_content(&mut self, limit: u64) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        self.file.seek(SeekFrom::Start(0))?;
+        (&self.file).take(limit).read_to_end(&mut content)?;
+        Ok(content)
+    }
+
+    pub(crate) fn sync_content(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Releases as the reference's session lock is released: unlink first, unlock second.
+    pub(crate) fn unlink_on_release(&mut self) {
+        self.unlink = platform::UNLINKS_OPEN_FILES;
+    }
+
+    /// The lock file.
     pub fn path(&self) -> &Path {
-        todo!()
+        &self.path
     }
-    /// Whether `path` still names the file that is locked.
+
+    /// Whether the path still names the locked file. When it does not, somebody removed it, and the
+    /// next process may hold a lock of the same name.
     pub fn still_names(&self) -> bool {
-        todo!()
+        platform::names_open_file(&self.path, &self.file).unwrap_or(false)
     }
 }
-/// Opens an existing file read-only, try_lock_shared, close; no file = free.
-pub fn probe(path: &Path) -> std::io::Result<LockProbe> {
-    todo!()
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // Nothing can be done about an error here, and none of them keeps the lock: closing the file
+        // releases it.
+        if self.recorded {
+            let _ = self.file.set_len(0);
+        }
+        if self.unlink && self.still_names() {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Whether somebody holds the lock at `path`. Opens an existing file for reading, tries a shared lock
+/// and closes it: creates and changes nothing. For microseconds a starter finds the lock taken, which is
+/// why starters retry.
+///
+/// # Errors
+/// The file exists and cannot be opened or locked.
+pub fn probe(path: &Path) -> io::Result<LockProbe> {
+    let file = match platform::open_for_reading(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LockProbe::Free),
+        Err(error) => return Err(error),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(LockProbe::Free),
+        Err(TryLockError::WouldBlock) => Ok(LockProbe::Held),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+#[derive(Deserialize)]
+struct HolderRecord {
+    pid: u64,
+    host: Option<String>,
+    version: Option<String>,
+    started_at: Option<String>,
+}
+
+/// Who a lock file says its holder is. The file is anybody's, so it is bounded and escaped.
+fn read_holder(path: &Path) -> Option<String> {
+    const RECORD_LIMIT: u64 = 1024;
+    let file = crate::small_file::read_small_file(path, RECORD_LIMIT).ok()??;
+    let record: HolderRecord = serde_json::from_slice(&file.bytes).ok()?;
+    let mut text = format!("pid {}", record.pid);
+    for (word, value) in
+        [(" on ", record.host), (" since ", record.started_at), (", version ", record.version)]
+    {
+        if let Some(value) = value {
+            text.push_str(word);
+            text.push_str(&contract::text::printable(&value));
+        }
+    }
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place() -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("deep").join("a.lock");
+        (directory, path)
+    }
+
+    #[test]
+    fn the_busy_message_names_file_holder_and_resource() {
+        let (_directory, path) = place();
+        let mut held = FileLock::acquire(&path, Duration::ZERO, "the thing").expect("the lock");
+        held.record_holder("9.9.9").expect("a record");
+        let error = FileLock::acquire(&path, Duration::from_millis(3), "the thing").expect_err("busy");
+        let message = error.to_string();
+        let pid = format!("pid {}", std::process::id());
+        for part in ["the thing is busy", "a.lock", pid.as_str(), "version 9.9.9"] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        drop(held);
+        FileLock::acquire(&path, Duration::ZERO, "the thing").expect("free again");
+        assert_eq!(fs::metadata(&path).expect("the file stays").len(), 0);
+    }
+
+    #[test]
+    fn a_holder_that_says_nothing_is_another_process() {
+        let (_directory, path) = place();
+        let _held = FileLock::acquire(&path, Duration::ZERO, "x").expect("the lock");
+        let message = FileLock::acquire(&path, Duration::ZERO, "x").expect_err("busy").to_string();
+        assert!(message.ends_with("is held by another process"), "{message}");
+    }
+
+    #[test]
+    fn a_hostile_holder_record_cannot_move_the_cursor() {
+        let (_directory, path) = place();
+        let mut held = FileLock::acquire(&path, Duration::ZERO, "x").expect("the lock");
+        held.write_content(br#"{"pid":1,"host":"\u001b[2J"}"#).expect("a record");
+        let message = FileLock::acquire(&path, Duration::ZERO, "x").expect_err("busy").to_string();
+        assert!(!message.contains('\u{1b}') && message.contains("\\u{1b}[2J"), "{message}");
+    }
+
+    #[test]
+    fn one_of_many_holds_it_at_a_time() {
+        let (_directory, path) = place();
+        let inside = std::sync::atomic::AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        let mut lock =
+                            FileLock::acquire(&path, Duration::from_secs(30), "x").expect("the lock");
+                        lock.unlink_on_release();
+                        assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+                        thread::yield_now();
+                        inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_lock_whose_file_was_replaced_knows_it() {
+        let (_directory, path) = place();
+        let held = FileLock::acquire(&path, Duration::ZERO, "x").expect("the lock");
+        assert!(held.still_names());
+        fs::remove_file(&path).expect("removed");
+        assert!(!held.still_names());
+        let next = FileLock::acquire(&path, Duration::ZERO, "x").expect("a new file, a new lock");
+        assert!(next.still_names() && !held.still_names());
+    }
+
+    #[test]
+    fn a_probe_creates_nothing_and_other_probes_do_not_count() {
+        let (directory, path) = place();
+        assert_eq!(probe(&path).expect("a probe"), LockProbe::Free);
+        assert_eq!(fs::read_dir(directory.path()).expect("entries").count(), 0);
+        let held = FileLock::acquire(&path, Duration::ZERO, "x").expect("the lock");
+        assert_eq!(probe(&path).expect("a probe"), LockProbe::Held);
+        drop(held);
+        let other = File::open(&path).expect("a file");
+        other.lock_shared().expect("a shared lock");
+        assert_eq!(probe(&path).expect("a probe"), LockProbe::Free);
+    }
+
+    #[test]
+    fn a_directory_in_place_of_the_file_is_an_error_not_a_wait() {
+        let (_directory, path) = place();
+        fs::create_dir_all(&path).expect("an obstacle");
+        assert!(matches!(FileLock::acquire(&path, Duration::from_secs(60), "x"), Err(LockError::Io { .. })));
+    }
 }

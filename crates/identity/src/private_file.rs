@@ -1,22 +1,162 @@
-//! stub
-#![allow(missing_docs, unused_variables, clippy::todo)]
+//! Writing files that only their owner may read.
+//!
+//! A file appears whole or not at all: temporary file in the same directory, fsync, rename, fsync of
+//! the directory. Files are 0600 and directories 0700; existing ones that grant more are tightened when
+//! something is written, unless they belong to somebody else or are shared by everybody (`/tmp`).
+
+use crate::platform;
+use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+/// Why something could not be written. Names the file.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {}: {source}", contract::text::path(.path))]
 pub struct WriteError {
+    /// What was tried, as a verb: `write`, `create the directory`.
     pub action: &'static str,
+    /// The file or directory.
     pub path: PathBuf,
+    /// What the system said.
     #[source]
-    pub source: std::io::Error,
+    pub source: io::Error,
 }
-/// Atomic: temp in the same directory, fsync, rename, directory fsync; 0600; creates the directory 0700.
+
+impl WriteError {
+    pub(crate) fn new(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self { action, path: path.to_path_buf(), source }
+    }
+}
+
+/// How hard a write tries to survive a power failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// On the disk before the call returns.
+    Synced,
+    /// Whole or absent after a crash, perhaps the previous content.
+    Eventual,
+}
+
+/// Replaces `path` by a 0600 file with `bytes`, durably; creates its directory if need be.
+///
+/// # Errors
+/// [`WriteError`]; the previous content is then untouched.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
-    todo!()
+    write_atomic(path, bytes, Durability::Synced)
 }
+
+pub(crate) fn write_atomic(path: &Path, bytes: &[u8], durability: Durability) -> Result<(), WriteError> {
+    let directory = parent(path)?;
+    create_private_dir(directory)?;
+    let fail = || WriteError::new("write", path);
+    let mut file = temporary(directory).map_err(fail())?;
+    file.write_all(bytes).map_err(fail())?;
+    if durability == Durability::Synced {
+        file.as_file().sync_all().map_err(fail())?;
+    }
+    file.persist(path).map_err(|error| fail()(error.error))?;
+    if durability == Durability::Synced {
+        platform::sync_directory(directory).map_err(fail())?;
+    }
+    Ok(())
+}
+
+/// A temporary file, 0600, that is removed unless it is renamed.
+pub(crate) fn temporary(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
+    tempfile::Builder::new().prefix(".spec-kitty-").suffix(".tmp").tempfile_in(directory)
+}
+
+/// Creates `path` as a 0700 directory, with what is missing above it, or tightens the one that is there.
+///
+/// # Errors
+/// [`WriteError`], also when something that is no directory is there.
 pub fn create_private_dir(path: &Path) -> Result<(), WriteError> {
-    todo!()
+    let fail = || WriteError::new("create the directory", path);
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => platform::make_private(path, &metadata).map_err(fail()),
+        Ok(_) => Err(fail()(io::Error::from(io::ErrorKind::NotADirectory))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            platform::create_private_dirs(path).map_err(fail())
+        }
+        Err(error) => Err(fail()(error)),
+    }
 }
-/// Removes group and other bits of an existing file.
+
+/// Takes from group and others what the file at `path` grants them. Nothing to do when it is absent.
+///
+/// # Errors
+/// [`WriteError`].
 pub fn tighten(path: &Path) -> Result<(), WriteError> {
-    todo!()
+    match fs::metadata(path) {
+        Ok(metadata) => platform::make_private(path, &metadata)
+            .map_err(WriteError::new("restrict the permissions of", path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(WriteError::new("restrict the permissions of", path)(error)),
+    }
+}
+
+/// Removes the file at `path`; says whether there was one.
+///
+/// # Errors
+/// [`WriteError`].
+pub fn remove_file(path: &Path) -> Result<bool, WriteError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(WriteError::new("remove", path)(error)),
+    }
+}
+
+fn parent(path: &Path) -> Result<&Path, WriteError> {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .ok_or_else(|| WriteError::new("write", path)(io::Error::from(io::ErrorKind::InvalidInput)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_replaced_keeps_its_content_and_leaves_no_debris() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let obstacle = directory.path().join("occupied");
+        fs::create_dir_all(obstacle.join("inside")).expect("an obstacle");
+        let error = write_private(&obstacle, b"x").expect_err("a directory in the way");
+        assert!(error.to_string().contains("occupied"), "{error}");
+        assert_eq!(fs::read_dir(directory.path()).expect("entries").count(), 1);
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_a_directory_is_an_error() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("file");
+        fs::write(&file, "").expect("a file");
+        assert!(create_private_dir(&file).is_err());
+        assert!(write_private(&file.join("below"), b"x").is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_and_directories_are_private_and_existing_ones_are_tightened() {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &Path| fs::metadata(path).expect("metadata").permissions().mode() & 0o7777;
+        let directory = tempfile::tempdir().expect("a directory");
+        let open = directory.path().join("open");
+        fs::create_dir(&open).expect("a directory");
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).expect("chmod");
+        let path = open.join("deep").join("secret");
+        write_private(&path, b"1").expect("written");
+        assert_eq!((mode(&path), mode(&open.join("deep"))), (0o600, 0o700));
+
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("chmod");
+        tighten(&path).expect("tightened");
+        assert_eq!(mode(&path), 0o600);
+
+        create_private_dir(&open).expect("tightened");
+        assert_eq!(mode(&open), 0o700);
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).expect("chmod");
+        create_private_dir(&open).expect("left alone");
+        assert_eq!(mode(&open), 0o1777, "a directory that everybody shares stays as it is");
+    }
 }

@@ -53,3 +53,82 @@ pub fn process_argv(pid: i64) -> Option<Vec<OsString>> {
     let pid = u32::try_from(pid).ok().filter(|pid| *pid > 0 && i32::try_from(*pid).is_ok())?;
     platform::process_argv(pid)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_lives_and_its_start_does_not_change() {
+        let pid = i64::from(std::process::id());
+        let first = observe_process(pid);
+        assert!(first.is_alive());
+        assert_eq!(first, observe_process(pid));
+        if cfg!(target_os = "linux") {
+            assert!(first.start_ticks().is_some_and(|ticks| ticks > 0));
+            assert!(boot_id().is_some());
+        }
+    }
+
+    #[test]
+    fn impossible_pids_are_gone() {
+        for pid in [0, -1, i64::MIN, i64::MAX, i64::from(u32::MAX), i64::from(i32::MAX) + 1] {
+            assert_eq!(observe_process(pid), ProcessState::Gone, "{pid}");
+            assert_eq!(process_argv(pid), None, "{pid}");
+        }
+    }
+
+    #[test]
+    fn the_first_process_of_the_system_lives_for_everybody() {
+        if cfg!(unix) {
+            assert!(observe_process(1).is_alive());
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_child_is_alive_then_a_zombie_then_gone() {
+        use std::io::Read;
+        let mut child = std::process::Command::new("cat")
+            .arg("--")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("a child");
+        let pid = i64::from(child.id());
+        assert!(observe_process(pid).is_alive());
+        // It ends when its input does, and then closes its output; who reads that to the end has seen it
+        // go, all but the last step.
+        drop(child.stdin.take());
+        let mut output = child.stdout.take().expect("a pipe");
+        output.read_to_end(&mut Vec::new()).expect("the end");
+        let mut looks = 0;
+        while observe_process(pid).is_alive() && looks < 10_000 {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            looks += 1;
+        }
+        if cfg!(any(target_os = "linux", target_os = "macos")) {
+            assert_eq!(observe_process(pid), ProcessState::Zombie);
+        }
+        child.wait().expect("collected");
+        assert_eq!(observe_process(pid), ProcessState::Gone);
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    #[test]
+    fn the_arguments_are_those_it_was_called_with() {
+        let mut child = std::process::Command::new("sleep").arg("600.25").spawn().expect("a child");
+        // Until the new program runs, the arguments are still ours.
+        let mut argv = None;
+        for _ in 0..10_000 {
+            argv = process_argv(i64::from(child.id()));
+            if argv.as_ref().is_some_and(|argv| argv.last().is_some_and(|last| last == "600.25")) {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        child.kill().expect("ended");
+        child.wait().expect("collected");
+        assert_eq!(argv, Some(vec![OsString::from("sleep"), OsString::from("600.25")]));
+    }
+}

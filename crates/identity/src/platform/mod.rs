@@ -1,4 +1,19 @@
-//! What differs between operating systems, and nothing else: the one module where `unsafe` is allowed.
+//! What differs between operating systems, and nothing else: the one module where `unsafe` is allowed,
+//! with its reason on each block. Every function is total: it answers, or says that the system does not
+//! tell.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+use linux as processes;
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(target_os = "macos")]
+use macos as processes;
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "macos"))))]
+mod other_unix;
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "macos"))))]
+use other_unix as processes;
 
 #[cfg(unix)]
 mod unix;
@@ -8,3 +23,6 @@ pub(crate) use unix::*;
 mod windows;
 #[cfg(windows)]
 pub(crate) use windows::*;
+
+#[cfg(unix)]
+pub(crate) use processes::{boot_id, process_argv, process_state};

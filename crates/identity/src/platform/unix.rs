@@ -1,18 +1,21 @@
-//! Linux, macOS and the other Unix systems.
+//! What the Unix systems share: file modes, owners, host and user.
 
 use crate::process::ProcessState;
-use std::ffi::OsString;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// The variable that names the user's home directory.
 pub(crate) const HOME_VARIABLE: &str = "HOME";
 /// Whether the earlier releases kept state in two directories.
 pub(crate) const SPLIT_STATE: bool = false;
+/// Whether a file can be unlinked while it is open, as a lock file must be.
+pub(crate) const UNLINKS_OPEN_FILES: bool = true;
 
-/// The host name.
+const STICKY: u32 = 0o1000;
+
+/// The host name, as the system reports it.
 pub(crate) fn hostname() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
@@ -22,9 +25,38 @@ pub(crate) fn uid() -> u32 {
     rustix::process::getuid().as_raw()
 }
 
+/// The login name of the real user, from the local account table.
+pub(crate) fn user_name() -> Option<String> {
+    const TABLE_LIMIT: u64 = 4 * 1024 * 1024;
+    let table = crate::small_file::read_small_file(Path::new("/etc/passwd"), TABLE_LIMIT).ok()??;
+    let uid = uid().to_string();
+    let text = String::from_utf8_lossy(&table.bytes).into_owned();
+    text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        (fields.nth(1) == Some(uid.as_str())).then(|| name.to_owned())
+    })
+}
+
 /// Opens `path` for reading; a pipe without a writer does not block.
 pub(crate) fn open_for_reading(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(path)
+    OpenOptions::new().read(true).custom_flags(NON_BLOCKING).open(path)
+}
+
+// The flag is a small positive number on every Unix.
+const NON_BLOCKING: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+
+/// Options that create files for their owner alone.
+pub(crate) fn private_options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.mode(0o600).custom_flags(NON_BLOCKING);
+    options
+}
+
+/// Creates a directory, and what is missing above it, for the owner alone.
+pub(crate) fn create_private_dirs(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// The permission bits of a file.
@@ -32,12 +64,43 @@ pub(crate) fn permission_bits(metadata: &Metadata) -> u32 {
     metadata.mode() & 0o777
 }
 
-pub(crate) fn process_state(_pid: u32) -> ProcessState {
-    todo!()
+/// Takes from group and others what `metadata`, that of `path`, grants them. Leaves alone what
+/// belongs to somebody else and directories that everybody shares.
+pub(crate) fn make_private(path: &Path, metadata: &Metadata) -> io::Result<()> {
+    let mode = metadata.mode();
+    let ours = metadata.uid() == rustix::process::geteuid().as_raw();
+    if mode & 0o077 == 0 || mode & STICKY != 0 || !ours {
+        return Ok(());
+    }
+    fs::set_permissions(path, Permissions::from_mode(mode & 0o7700))
 }
-pub(crate) fn boot_id() -> Option<String> {
-    todo!()
+
+/// Gives `file` the permission bits of `metadata`.
+pub(crate) fn copy_mode(file: &File, metadata: &Metadata) -> io::Result<()> {
+    file.set_permissions(Permissions::from_mode(metadata.mode() & 0o777))
 }
-pub(crate) fn process_argv(_pid: u32) -> Option<Vec<OsString>> {
-    todo!()
+
+/// Makes a rename inside `directory` durable.
+pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// Whether `path` still names the open `file`.
+pub(crate) fn names_open_file(path: &Path, file: &File) -> io::Result<bool> {
+    let open = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(named) => Ok(named.dev() == open.dev() && named.ino() == open.ino()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether `pid` exists at all, by asking the kernel whether it could be signalled; nothing is sent.
+pub(super) fn exists(pid: u32) -> ProcessState {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    match pid.map(rustix::process::test_kill_process) {
+        None | Some(Err(rustix::io::Errno::SRCH)) => ProcessState::Gone,
+        // Refused because it is somebody else's: then it exists.
+        Some(Ok(()) | Err(_)) => ProcessState::Alive { start_ticks: None },
+    }
 }

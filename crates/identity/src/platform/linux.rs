@@ -1,0 +1,86 @@
+//! Processes on Linux, read from `/proc`.
+
+use super::unix::exists;
+use crate::process::ProcessState;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStringExt;
+
+/// The kernel's id of this boot.
+pub(crate) fn boot_id() -> Option<String> {
+    let id = read("/proc/sys/kernel/random/boot_id", 64).ok()?;
+    let id = String::from_utf8(id).ok()?.trim().to_owned();
+    (!id.is_empty()).then_some(id)
+}
+
+/// State and start time from `/proc/<pid>/stat`. Where that is hidden or not mounted, the kernel still
+/// says whether the pid exists.
+pub(crate) fn process_state(pid: u32) -> ProcessState {
+    // The name is at most 64 bytes, the fifty numbers at most 20 digits each.
+    match read(&format!("/proc/{pid}/stat"), 2048) {
+        Ok(stat) => parse_stat(&stat).unwrap_or(ProcessState::Alive { start_ticks: None }),
+        Err(_) => exists(pid),
+    }
+}
+
+/// The arguments in `/proc/<pid>/cmdline`, the first 128 KiB of them.
+pub(crate) fn process_argv(pid: u32) -> Option<Vec<OsString>> {
+    let bytes = read(&format!("/proc/{pid}/cmdline"), 128 * 1024).ok()?;
+    let bytes = bytes.strip_suffix(b"\0").unwrap_or(&bytes);
+    if bytes.is_empty() {
+        return None;
+    }
+    Some(bytes.split(|byte| *byte == 0).map(|word| OsString::from_vec(word.to_vec())).collect())
+}
+
+fn read(path: &str, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(512);
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The third field is the state, the twenty-second the start time. The second, the name, may hold
+/// spaces and parentheses, so counting starts after the last `)`.
+fn parse_stat(stat: &[u8]) -> Option<ProcessState> {
+    let name_end = stat.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(stat.get(name_end + 1..)?).ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    match fields.next()? {
+        "Z" | "X" | "x" => Some(ProcessState::Zombie),
+        _ => Some(ProcessState::Alive { start_ticks: fields.nth(18)?.parse().ok() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TAIL: &str = "S 1 2 3 0 -1 4194560 1 0 0 0 5 6 7 8 20 0 1 0 987654 1000 2 3";
+
+    #[test]
+    fn the_name_of_a_process_cannot_forge_its_state() {
+        let stat = format!("42 (evil) Z 1 2) {TAIL}");
+        assert_eq!(parse_stat(stat.as_bytes()), Some(ProcessState::Alive { start_ticks: Some(987_654) }));
+    }
+
+    #[test]
+    fn a_zombie_is_a_zombie_whatever_its_ticks() {
+        let stat = format!("42 (sh) {}", TAIL.replacen('S', "Z", 1));
+        assert_eq!(parse_stat(stat.as_bytes()), Some(ProcessState::Zombie));
+    }
+
+    #[test]
+    fn a_truncated_line_says_nothing() {
+        for stat in ["", "42", "42 (sh)", "42 (sh) S 1 2"] {
+            assert_eq!(parse_stat(stat.as_bytes()), None, "{stat}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_not_utf8_does_not_hide_the_process() {
+        let mut stat = b"42 (\xff\xfe) ".to_vec();
+        stat.extend_from_slice(TAIL.as_bytes());
+        assert!(parse_stat(&stat).is_some_and(ProcessState::is_alive));
+    }
+}

@@ -1,0 +1,20 @@
+//! Processes on the other Unix systems: they tell whether a pid exists and no more.
+
+use super::unix::exists;
+use crate::process::ProcessState;
+use std::ffi::OsString;
+
+/// No such id here.
+pub(crate) fn boot_id() -> Option<String> {
+    None
+}
+
+/// Whether the pid exists.
+pub(crate) fn process_state(pid: u32) -> ProcessState {
+    exists(pid)
+}
+
+/// Not told.
+pub(crate) fn process_argv(_pid: u32) -> Option<Vec<OsString>> {
+    None
+}
