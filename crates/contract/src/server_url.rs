@@ -15,6 +15,23 @@ pub fn canonical(url: &str) -> String {
     format!("{}{path}", authority.to_lowercase())
 }
 
+/// The server that the reference had built in. It only names old scopes; nothing is ever sent to it
+/// (contract section 1, "No default destination").
+pub const PACKAGED_DEFAULT: &str = "https://spec-kitty-dev.fly.dev";
+
+/// Whether `url` leads to the server that the reference had built in, by any scheme, port or path.
+pub fn is_packaged_default(url: &str) -> bool {
+    host(&canonical(url)) == host(PACKAGED_DEFAULT)
+}
+
+/// The host name of a canonical URL, without user, port, path and the final dot of a full name.
+fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    host.split(':').next().unwrap_or(host).trim_end_matches('.')
+}
+
 /// Whether two URLs name the same server.
 pub fn same(left: &str, right: &str) -> bool {
     canonical(left) == canonical(right)
@@ -23,6 +40,22 @@ pub fn same(left: &str, right: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_packaged_server_is_known_in_every_disguise() {
+        for url in [
+            PACKAGED_DEFAULT,
+            " HTTPS://Spec-Kitty-Dev.fly.dev/ ",
+            "http://spec-kitty-dev.fly.dev:8080/api",
+            "https://user:pw@spec-kitty-dev.fly.dev.:443",
+            "spec-kitty-dev.fly.dev",
+        ] {
+            assert!(is_packaged_default(url), "{url}");
+        }
+        for url in ["https://example.invalid", "https://example.invalid/spec-kitty-dev.fly.dev", ""] {
+            assert!(!is_packaged_default(url), "{url}");
+        }
+    }
 
     #[test]
     fn case_and_trailing_slashes_do_not_matter_but_the_path_does() {
