@@ -9,12 +9,9 @@
 //! Invariant: the outgoing text is valid JSON whenever the stored text is, and differs from it only in
 //! those two members.
 
+use contract::event::FORBIDDEN_KEYS;
 use std::borrow::Cow;
 use std::ops::Range;
-
-/// Keys no event may carry at any depth: the vocabulary before the 3.0 cut-over.
-pub const FORBIDDEN_KEYS: [&str; 4] =
-    ["feature_slug", "feature_number", "mission_key", "legacy_aggregate_id"];
 
 /// Deepest nesting that is sent. A receiver that reads with the usual recursion limits (128) still
 /// reads it inside its batch.

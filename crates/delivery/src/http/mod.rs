@@ -20,15 +20,13 @@ pub use bearer::{BadToken, Bearer};
 pub use error::SendError;
 
 use crate::destination::Destination;
+use contract::wire::endpoint::{CONTRACT_HEADER, CONTRACT_VERSION, TEAM_HEADER, user_agent};
 use std::io::Read;
 use std::time::Duration;
 use ureq::http::header::{self, HeaderValue};
 use ureq::http::{Request as HttpRequest, Response};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
-/// The header that names the event contract a request was written for.
-const CONTRACT_HEADER: &str = "X-Spec-Kitty-Contract";
-const CONTRACT_VERSION: &str = "5.2.0";
 /// Redirects followed before giving up.
 const MAX_REDIRECTS: usize = 3;
 /// Time to reach the host, name resolution and TLS included.
@@ -129,7 +127,7 @@ impl Client {
     /// # Errors
     /// When the file of trusted certificates cannot be used.
     pub fn new(settings: &ClientSettings) -> Result<Self, ClientError> {
-        let user_agent = format!("spec-kitty/{}", settings.version);
+        let user_agent = user_agent(&settings.version);
         HeaderValue::from_str(&user_agent).map_err(|_| ClientError::Version(settings.version.clone()))?;
         let roots = match &settings.trusted_certificates {
             Some(path) => read_roots(path)?,
@@ -180,7 +178,7 @@ impl Client {
             builder = builder.header(header::AUTHORIZATION, bearer.header());
         }
         if let Some(team) = request.team {
-            builder = builder.header("X-Team-Slug", team);
+            builder = builder.header(TEAM_HEADER, team);
         }
         let (content_type, body) = match request.payload {
             Payload::Get => {

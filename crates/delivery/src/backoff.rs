@@ -1,0 +1,69 @@
+//! When to try again.
+//!
+//! Pure: the caller brings the clock and the random number. Full jitter: a delay is drawn from the whole
+//! interval up to an exponentially growing bound, so that many machines that failed together do not come
+//! back together. What a server asks for (`Retry-After`) is a lower bound, itself bounded.
+
+use std::time::Duration;
+
+/// First bound of our own delays.
+const BASE: Duration = Duration::from_secs(2);
+/// Largest delay of our own.
+pub const CAP: Duration = Duration::from_secs(300);
+/// Longest pause a server can ask for: a mistaken value must not silence a machine for days.
+pub const LONGEST_ASKED: Duration = Duration::from_secs(3600);
+
+/// A random number in `0.0..1.0`; the middle when the system gives none.
+pub fn random_fraction() -> f64 {
+    let bits = getrandom::u64().unwrap_or(u64::MAX / 2);
+    // 53 bits fill an f64 mantissa exactly.
+    (bits >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// The delay after `failures` failures in a row (at least one), with `random` in `0.0..1.0`.
+pub fn plan_delay(failures: u32, random: f64) -> Duration {
+    plan_delay_from(BASE, failures, random)
+}
+
+/// Like [`plan_delay`], starting from another bound.
+pub fn plan_delay_from(base: Duration, failures: u32, random: f64) -> Duration {
+    let doublings = failures.saturating_sub(1).min(20);
+    let bound = base.saturating_mul(1u32 << doublings).min(CAP);
+    bound.mul_f64(random.clamp(0.0, 1.0))
+}
+
+/// The pause a server asked for, bounded, with up to a tenth more so that not everybody returns at the
+/// same second.
+pub fn plan_asked(asked: Duration, random: f64) -> Duration {
+    let asked = asked.min(LONGEST_ASKED);
+    asked + (asked / 10).mul_f64(random.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_grow_are_drawn_from_the_whole_interval_and_are_bounded() {
+        assert_eq!(plan_delay(1, 0.0), Duration::ZERO);
+        assert_eq!(plan_delay(1, 1.0), Duration::from_secs(2));
+        assert_eq!(plan_delay(3, 0.5), Duration::from_secs(4));
+        assert_eq!(plan_delay(u32::MAX, 1.0), CAP);
+        assert_eq!(plan_delay(0, 7.0), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_server_is_obeyed_but_not_for_days() {
+        assert_eq!(plan_asked(Duration::from_secs(60), 0.0), Duration::from_secs(60));
+        assert!(plan_asked(Duration::from_secs(60), 1.0) <= Duration::from_secs(66));
+        assert!(plan_asked(Duration::MAX, 1.0) <= LONGEST_ASKED + LONGEST_ASKED / 10);
+    }
+
+    #[test]
+    fn random_fractions_stay_in_their_interval() {
+        for _ in 0..1000 {
+            let fraction = random_fraction();
+            assert!((0.0..1.0).contains(&fraction));
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The answer to one artifact body.
+
+use super::{Category, Rejection, Stop, StopReason, Whole, Words, judge_whole};
+use crate::http::Answer;
+use contract::wire::body::{INDEX_ENTRY_NOT_FOUND, NAMESPACE_NOT_FOUND};
+
+/// What the answer to one body means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BodyJudgement {
+    /// 201: stored.
+    Delivered,
+    /// 200: the server had it.
+    Duplicate,
+    /// Refused: park it.
+    Rejected(Rejection),
+    /// Not yet: the event that announces it has not arrived there. Keep it, count the attempt.
+    Later(String),
+    /// The token is not accepted.
+    Refresh,
+    /// Nothing more of this project.
+    StopProject(Stop),
+    /// Nothing more at all.
+    Stop(Stop),
+}
+
+/// Judges an answer to one body. Only the status of a success is read, as every earlier client did.
+pub fn judge_body(answer: &Answer) -> BodyJudgement {
+    match answer.status {
+        201 => return BodyJudgement::Delivered,
+        200 => return BodyJudgement::Duplicate,
+        202..=299 => {
+            return BodyJudgement::Stop(super::unusable(
+                "the server's answer to a body is neither 200 nor 201",
+            ));
+        }
+        _ => {}
+    }
+    let words = Words::of(answer);
+    let reject = |reason: &'static str, category: Category| {
+        BodyJudgement::Rejected(Rejection { reason, detail: words.sentence(answer.status), category })
+    };
+    match judge_whole(answer, &words) {
+        Whole::Refresh => BodyJudgement::Refresh,
+        Whole::Forbidden(stop) if stop.reason == StopReason::ProjectForbidden => {
+            BodyJudgement::StopProject(stop)
+        }
+        Whole::Forbidden(stop) => BodyJudgement::Stop(stop),
+        Whole::TooLarge(_) => reject("too_large", Category::OversizedEvent),
+        Whole::BadRequest => reject("rejected", Category::SchemaMismatch),
+        Whole::NotFound => match words.error.as_deref() {
+            Some(NAMESPACE_NOT_FOUND) => reject(NAMESPACE_NOT_FOUND, Category::Unknown),
+            Some(INDEX_ENTRY_NOT_FOUND) => BodyJudgement::Later(INDEX_ENTRY_NOT_FOUND.to_owned()),
+            // No word of this protocol: a proxy, or an address that is no sync server.
+            _ if words.is_about_the_route() => BodyJudgement::Stop(Stop {
+                reason: StopReason::NoSuchRoute,
+                detail: words.sentence(answer.status),
+                asked: None,
+            }),
+            _ => BodyJudgement::Later(words.sentence(answer.status)),
+        },
+        // A body is judged alone, so a refusal nobody foresaw is about this body.
+        Whole::Stop(stop) if stop.reason == StopReason::UnexpectedStatus && answer.status >= 400 => {
+            reject("rejected", words.category())
+        }
+        Whole::Stop(stop) => BodyJudgement::Stop(stop),
+    }
+}

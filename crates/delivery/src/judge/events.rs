@@ -1,0 +1,188 @@
+//! The answer to a batch of events.
+//!
+//! Invariants: the verdicts are parallel to the ids that were sent, so no answer can speak about a row
+//! that was not in the request; an id that is answered twice with different words counts as not
+//! answered; a single row is never told to be split.
+
+use super::words::bounded;
+use super::{Category, Rejection, Stop, Whole, Words, judge_whole, unusable};
+use crate::http::Answer;
+use contract::wire::{EventResult, EventStatus, IngressLimits};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use std::collections::HashMap;
+
+/// What the answer to one batch means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BatchJudgement {
+    /// One verdict for each row that was sent, in the order of sending.
+    Items {
+        /// The verdicts.
+        verdicts: Vec<ItemVerdict>,
+        /// Answers about ids that were not sent: ignored, but worth a word in the report.
+        unknown_ids: usize,
+    },
+    /// Send the two halves instead.
+    Split {
+        /// Whether because of size; else because some row spoils the batch.
+        too_large: bool,
+        /// Limits the refusal named.
+        limits: IngressLimits,
+    },
+    /// The token is not accepted.
+    Refresh,
+    /// Nothing more of this project.
+    StopProject(Stop),
+    /// Nothing more at all.
+    Stop(Stop),
+}
+
+/// What became of one row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ItemVerdict {
+    /// The server has it now.
+    Delivered,
+    /// The server had it before.
+    Duplicate,
+    /// Refused by name: park it.
+    Rejected(Rejection),
+    /// Not taken this time, for a reason that passes: keep it, count the attempt.
+    Deferred(String),
+    /// The answer does not say: leave it alone for this drain.
+    Unanswered,
+    /// Undecided because of others in the batch: send it again without them.
+    Resend,
+}
+
+/// Judges an answer to a batch of the events `ids`, each id as it was sent.
+pub fn judge_batch(ids: &[&str], answer: &Answer) -> BatchJudgement {
+    if (200..300).contains(&answer.status) {
+        return judge_results(ids, answer);
+    }
+    let words = Words::of(answer);
+    let alone = |reason: &'static str, category: Category| BatchJudgement::Items {
+        verdicts: vec![ItemVerdict::Rejected(Rejection {
+            reason,
+            detail: words.sentence(answer.status),
+            category,
+        })],
+        unknown_ids: 0,
+    };
+    match judge_whole(answer, &words) {
+        Whole::Refresh => BatchJudgement::Refresh,
+        Whole::Forbidden(stop) if stop.reason == super::StopReason::ProjectForbidden => {
+            BatchJudgement::StopProject(stop)
+        }
+        Whole::Forbidden(stop) | Whole::Stop(stop) => BatchJudgement::Stop(stop),
+        Whole::NotFound => BatchJudgement::Stop(Stop {
+            reason: super::StopReason::NoSuchRoute,
+            detail: words.sentence(answer.status),
+            asked: None,
+        }),
+        Whole::TooLarge(_) if ids.len() == 1 => alone("too_large", Category::OversizedEvent),
+        Whole::TooLarge(limits) => BatchJudgement::Split { too_large: true, limits },
+        Whole::BadRequest => match judge_details(ids, &words) {
+            Some(judgement) => judgement,
+            None if ids.len() == 1 => alone("rejected", words.category()),
+            None => BatchJudgement::Split { too_large: false, limits: IngressLimits::default() },
+        },
+    }
+}
+
+#[derive(Deserialize)]
+struct Results<'a> {
+    #[serde(borrow)]
+    results: Vec<&'a RawValue>,
+}
+
+fn judge_results(ids: &[&str], answer: &Answer) -> BatchJudgement {
+    let Ok(Results { results }) = serde_json::from_slice::<Results<'_>>(answer.body()) else {
+        return BatchJudgement::Stop(unusable("the server's answer to a batch holds no `results` list"));
+    };
+    let positions: HashMap<&str, usize> = ids.iter().enumerate().map(|(at, id)| (*id, at)).collect();
+    let mut answered: Vec<Option<ItemVerdict>> = vec![None; ids.len()];
+    let mut unknown_ids = 0;
+    for result in results {
+        // One odd result spoils nobody else's.
+        let Ok(result) = serde_json::from_str::<EventResult>(result.get()) else { continue };
+        let position = result.event_id.as_deref().and_then(|id| positions.get(id));
+        match position.and_then(|at| answered.get_mut(*at)) {
+            Some(slot) => {
+                let verdict = judge_result(&result);
+                *slot = Some(match slot.take() {
+                    Some(before) => merge(before, verdict),
+                    None => verdict,
+                });
+            }
+            None => unknown_ids += 1,
+        }
+    }
+    let verdicts = answered.into_iter().map(|verdict| verdict.unwrap_or(ItemVerdict::Unanswered)).collect();
+    BatchJudgement::Items { verdicts, unknown_ids }
+}
+
+fn judge_result(result: &EventResult) -> ItemVerdict {
+    match result.outcome() {
+        EventStatus::Accepted => ItemVerdict::Delivered,
+        EventStatus::Duplicate => ItemVerdict::Duplicate,
+        EventStatus::Rejected if result.status.is_empty() => ItemVerdict::Unanswered,
+        EventStatus::Rejected => {
+            let text = bounded(result.reason());
+            let category = Category::of_text(&text);
+            // Only the word "rejected" is final; an `error` that speaks of load or of the network passes.
+            if result.status != EventStatus::Rejected.name() && category.is_transient() {
+                return ItemVerdict::Deferred(text);
+            }
+            let place = [&result.code, &result.path].into_iter().flatten().map(|part| bounded(part));
+            let detail = place.chain([text]).collect::<Vec<_>>().join(": ");
+            ItemVerdict::Rejected(Rejection { reason: "rejected", detail, category })
+        }
+    }
+}
+
+/// Two answers about one row: equal ones are one; taken and taken before is taken; anything else
+/// contradicts itself.
+fn merge(before: ItemVerdict, now: ItemVerdict) -> ItemVerdict {
+    use ItemVerdict::{Delivered, Duplicate, Unanswered};
+    match (before, now) {
+        (Delivered | Duplicate, Delivered) | (Delivered, Duplicate) => Delivered,
+        (before, now) if before == now => now,
+        _ => Unanswered,
+    }
+}
+
+/// A 400 that names the rows it is about: those are parked and the others sent again without them.
+/// Rows are matched by id alone; positions are not believed. Nothing when it names none of ours.
+fn judge_details(ids: &[&str], words: &Words) -> Option<BatchJudgement> {
+    let details = words.body()?.get("details")?;
+    // A list, or a text that holds one.
+    let parsed: Value;
+    let list = match details {
+        Value::String(text) => {
+            parsed = serde_json::from_str(text).ok()?;
+            parsed.as_array()?
+        }
+        other => other.as_array()?,
+    };
+    let mut named: HashMap<&str, String> = HashMap::new();
+    for item in list {
+        let Some(id) = item.get("event_id").and_then(Value::as_str) else { continue };
+        let text = ["error", "reason", "message"].into_iter().find_map(|key| item.get(key)?.as_str());
+        let text = text.map(bounded).or_else(|| words.text()).unwrap_or_else(|| "HTTP 400".to_owned());
+        named.entry(id).or_insert(text);
+    }
+    let verdicts: Vec<ItemVerdict> = ids
+        .iter()
+        .map(|id| match named.get(id) {
+            Some(text) => ItemVerdict::Rejected(Rejection {
+                reason: "rejected",
+                detail: text.clone(),
+                category: Category::of_text(text),
+            }),
+            None => ItemVerdict::Resend,
+        })
+        .collect();
+    let ours = verdicts.iter().filter(|verdict| **verdict != ItemVerdict::Resend).count();
+    (ours > 0).then(|| BatchJudgement::Items { verdicts, unknown_ids: named.len() - ours })
+}

@@ -1,0 +1,200 @@
+//! What an answer means for the rows that were sent.
+//!
+//! Pure: an answer, or the lack of one, in; a judgement out. The policy is contract section 9: no
+//! outcome deletes a payload. A row leaves when the server says it has it; a row the server refuses by
+//! name is parked, with its payload and the server's words, and stops no other; everything else keeps
+//! the rows where they are.
+//!
+//! | answer | events | bodies |
+//! |---|---|---|
+//! | taken, or taken before | delivered, duplicate | delivered, duplicate |
+//! | refused by name | parked | parked |
+//! | named by nobody | skipped for this drain | - |
+//! | 413, or said to be too large | halves; one row alone: parked | parked |
+//! | 400, 422 | named rows parked, else halves; one row alone: parked | parked |
+//! | 401 | refresh once, then stop | the same |
+//! | 403 | stops the project; a refused team stops all | the same |
+//! | 404 | stops | waits for its index event; else parked or later |
+//! | 408, 412, 426, 429, 5xx, silence | stops, keeps | stops, keeps |
+//! | not an answer of this protocol | stops, keeps | stops, keeps |
+
+mod bodies;
+mod events;
+#[cfg(test)]
+mod tests;
+mod words;
+
+pub use bodies::{BodyJudgement, judge_body};
+pub use events::{BatchJudgement, ItemVerdict, judge_batch};
+pub use words::{Category, Words};
+
+use crate::http::{Answer, RetryAfter, SendError};
+use contract::wire::IngressLimits;
+use std::time::Duration;
+
+/// Why a drain, or a project in it, was stopped. The rows stay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// The kind.
+    pub reason: StopReason,
+    /// One sentence for people; names the host or repeats the server's words.
+    pub detail: String,
+    /// The pause the server asked for.
+    pub asked: Option<Asked>,
+}
+
+/// A pause a server asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// By the `Retry-After` header.
+    Header(RetryAfter),
+    /// By a field of the body, in seconds.
+    Body(Duration),
+}
+
+/// Kinds of [`Stop`]. The names are stable: reports and the status page show them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StopReason {
+    /// No connection.
+    Unreachable,
+    /// No answer in time, or the connection broke.
+    NoAnswer,
+    /// 429.
+    Throttled,
+    /// 5xx, 408.
+    ServerError,
+    /// 412, 426: client and server speak different contracts.
+    ContractSkew,
+    /// 401 also after a refresh.
+    Unauthorized,
+    /// 403 for a project.
+    ProjectForbidden,
+    /// 403 for the team: no private teamspace of this account.
+    TeamForbidden,
+    /// 404, 405: the address is no sync server.
+    NoSuchRoute,
+    /// What came back is not an answer of this protocol.
+    UnusableAnswer,
+    /// A redirect to another address.
+    Redirected,
+    /// One request after the other was refused as a whole and nothing was ever taken.
+    EverythingRefused,
+    /// Another status.
+    UnexpectedStatus,
+}
+
+impl StopReason {
+    /// The stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::NoAnswer => "no_answer",
+            Self::Throttled => "throttled",
+            Self::ServerError => "server_error",
+            Self::ContractSkew => "contract_skew",
+            Self::Unauthorized => "unauthorized",
+            Self::ProjectForbidden => "project_forbidden",
+            Self::TeamForbidden => "team_forbidden",
+            Self::NoSuchRoute => "no_such_route",
+            Self::UnusableAnswer => "unusable_answer",
+            Self::Redirected => "redirected",
+            Self::EverythingRefused => "everything_refused",
+            Self::UnexpectedStatus => "unexpected_status",
+        }
+    }
+
+    /// The category a failure report files the kept rows under.
+    pub const fn category(self) -> Category {
+        match self {
+            Self::Unreachable | Self::NoAnswer => Category::RetryableTransport,
+            Self::Throttled => Category::Throttled,
+            Self::ServerError => Category::ServerError,
+            Self::ContractSkew => Category::SchemaMismatch,
+            Self::Unauthorized => Category::AuthExpired,
+            Self::ProjectForbidden => Category::Unauthorized,
+            Self::TeamForbidden => Category::MissingPrivateTeam,
+            Self::NoSuchRoute
+            | Self::UnusableAnswer
+            | Self::Redirected
+            | Self::EverythingRefused
+            | Self::UnexpectedStatus => Category::Unknown,
+        }
+    }
+
+    /// Whether trying again later, unchanged, can help.
+    pub const fn is_transient(self) -> bool {
+        matches!(self, Self::Unreachable | Self::NoAnswer | Self::Throttled | Self::ServerError)
+    }
+}
+
+/// Why a row is parked: the server refused it, alone and by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// What the parked row is filed under.
+    pub reason: &'static str,
+    /// The server's words: code, path and sentence, bounded.
+    pub detail: String,
+    /// For the failure report.
+    pub category: Category,
+}
+
+/// What a whole request's answer means when it says nothing about single rows; shared by both routes.
+enum Whole {
+    /// 401.
+    Refresh,
+    /// 403 about the project, or about the team.
+    Forbidden(Stop),
+    /// Stop, keep.
+    Stop(Stop),
+    /// 413, or any refusal that says so.
+    TooLarge(IngressLimits),
+    /// 400, 422 and other refusals of the content.
+    BadRequest,
+    /// 404.
+    NotFound,
+}
+
+fn judge_whole(answer: &Answer, words: &Words) -> Whole {
+    let stop =
+        |reason: StopReason| Stop { reason, detail: words.sentence(answer.status), asked: asked(answer) };
+    match answer.status {
+        401 => Whole::Refresh,
+        403 if words.is_about_the_team() => Whole::Forbidden(stop(StopReason::TeamForbidden)),
+        403 => Whole::Forbidden(stop(StopReason::ProjectForbidden)),
+        412 | 426 => Whole::Stop(stop(StopReason::ContractSkew)),
+        429 => Whole::Stop(stop(StopReason::Throttled)),
+        408 | 500..=599 => Whole::Stop(stop(StopReason::ServerError)),
+        413 => Whole::TooLarge(words.limits()),
+        400..=499 if words.says_too_large() => Whole::TooLarge(words.limits()),
+        400 | 422 => Whole::BadRequest,
+        404 => Whole::NotFound,
+        405 | 410 => Whole::Stop(stop(StopReason::NoSuchRoute)),
+        _ => Whole::Stop(stop(StopReason::UnexpectedStatus)),
+    }
+}
+
+/// The pause an answer asks for: the header first, then the body.
+fn asked(answer: &Answer) -> Option<Asked> {
+    if let Some(header) = answer.retry_after {
+        return Some(Asked::Header(header));
+    }
+    let body: serde_json::Value = answer.json().ok()?;
+    let fields = ["/retry_after_seconds", "/retry_after", "/limits/retry_after_min_seconds"];
+    let seconds = fields.into_iter().find_map(|field| body.pointer(field)?.as_u64())?;
+    matches!(answer.status, 429 | 503).then_some(Asked::Body(Duration::from_secs(seconds)))
+}
+
+/// What it means that there is no answer.
+pub fn judge_silence(error: &SendError) -> Stop {
+    let reason = match error {
+        SendError::Unreachable { .. } | SendError::Tls { .. } => StopReason::Unreachable,
+        SendError::TimedOut { .. } | SendError::Interrupted { .. } => StopReason::NoAnswer,
+        SendError::Redirected { .. } => StopReason::Redirected,
+        SendError::TooLarge { .. } | SendError::Unsendable { .. } => StopReason::UnusableAnswer,
+    };
+    Stop { reason, detail: error.to_string(), asked: None }
+}
+
+fn unusable(detail: &str) -> Stop {
+    Stop { reason: StopReason::UnusableAnswer, detail: detail.to_owned(), asked: None }
+}

@@ -1,0 +1,135 @@
+//! How much to ask the queue for next: halves on "too large", grows back on success, stays below what
+//! was refused.
+//!
+//! Invariants: the room is never zero, never above the limits, and never as large as a batch that the
+//! server refused as too large.
+
+use super::limits::Limits;
+use contract::wire::IngressLimits;
+
+/// How much one batch may hold now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Most rows.
+    pub events: usize,
+    /// Most bytes of the encoded batch. A single larger row still goes, alone.
+    pub bytes: usize,
+}
+
+/// The pace of one drain.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    limits: Limits,
+    room: Room,
+    /// The smallest batch that was refused as too large, in either dimension.
+    refused: Option<Room>,
+}
+
+impl Pace {
+    /// Starts with all that the limits allow.
+    pub fn new(limits: Limits) -> Self {
+        let room = Room { events: limits.events.max(1), bytes: limits.bytes.max(1) };
+        Self { limits, room, refused: None }
+    }
+
+    /// How much the next batch may hold.
+    pub fn room(&self) -> Room {
+        self.room
+    }
+
+    /// The limits as learned so far.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// A batch of that size was taken: half as much again, up to the ceiling.
+    pub fn grow(&mut self) {
+        self.room.events = self.room.events.saturating_add(self.room.events.div_ceil(2));
+        self.room.bytes = self.room.bytes.saturating_add(self.room.bytes.div_ceil(2));
+        self.clamp();
+    }
+
+    /// A batch of `sent` was refused as too large; the answer may have named the limits.
+    pub fn shrink(&mut self, sent: Room, advertised: IngressLimits) {
+        self.limits.learn(advertised);
+        let refused = self.refused.unwrap_or(sent);
+        self.refused =
+            Some(Room { events: refused.events.min(sent.events), bytes: refused.bytes.min(sent.bytes) });
+        self.room = Room { events: (sent.events / 2).max(1), bytes: (sent.bytes / 2).max(1) };
+        self.clamp();
+    }
+
+    fn clamp(&mut self) {
+        let below = |refused: usize| refused.saturating_sub(1).max(1);
+        let ceiling =
+            self.refused.map_or(Room { events: self.limits.events, bytes: self.limits.bytes }, |refused| {
+                Room {
+                    events: below(refused.events).min(self.limits.events),
+                    bytes: below(refused.bytes).min(self.limits.bytes),
+                }
+            });
+        self.room.events = self.room.events.min(ceiling.events).max(1);
+        self.room.bytes = self.room.bytes.min(ceiling.bytes).max(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+    use std::time::Duration;
+
+    fn pace(events: usize, bytes: usize) -> Pace {
+        Pace::new(Limits { events, bytes, retry_after_min: Duration::ZERO })
+    }
+
+    #[test]
+    fn too_large_halves_and_success_grows_back_but_not_to_what_was_refused() {
+        let mut pace = pace(1000, 100_000);
+        pace.shrink(Room { events: 1000, bytes: 80_000 }, IngressLimits::default());
+        assert_eq!(pace.room(), Room { events: 500, bytes: 40_000 });
+        for _ in 0..20 {
+            pace.grow();
+        }
+        assert_eq!(pace.room(), Room { events: 999, bytes: 79_999 });
+    }
+
+    #[test]
+    fn limits_named_in_the_refusal_hold_at_once() {
+        let mut pace = pace(1000, 100_000);
+        let named = crate::plan::read_limits(&json!({"max_events_per_batch": 10}));
+        pace.shrink(Room { events: 1000, bytes: 80_000 }, named);
+        assert_eq!(pace.room().events, 10);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+        #[test]
+        fn the_room_is_never_empty_never_above_the_limits_and_never_what_was_refused(
+            events in 0usize..3000, bytes in 0usize..500_000,
+            steps in prop::collection::vec(prop::option::of((1usize..3000, 1usize..500_000)), 0..40),
+        ) {
+            let mut pace = pace(events, bytes);
+            let mut refused: Vec<Room> = Vec::new();
+            for step in steps {
+                match step {
+                    None => pace.grow(),
+                    Some((events, bytes)) => {
+                        // What is sent fits into the room, but for a single larger row.
+                        let room = pace.room();
+                        let sent = Room { events: events.min(room.events), bytes: if events == 1 { bytes } else { bytes.min(room.bytes) } };
+                        pace.shrink(sent, IngressLimits::default());
+                        refused.push(sent);
+                    }
+                }
+                let room = pace.room();
+                prop_assert!(room.events >= 1 && room.bytes >= 1);
+                prop_assert!(room.events <= events.max(1) && room.bytes <= bytes.max(1));
+                for refused in &refused {
+                    prop_assert!(room.events < refused.events.max(2) && room.bytes < refused.bytes.max(2));
+                }
+            }
+        }
+    }
+}
