@@ -1,1 +1,23 @@
-//! Placeholder.
+//! Development only: worlds for tests that run the real binary.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`world`] | a temporary home and repository, and commands run in them |
+//! | [`tree`] | the hash of a directory tree, side files included |
+//! | [`reference_queue`] | queue DBs as the reference leaves them |
+//!
+//! Nothing here is in the product, and nothing in the product knows that it is tested.
+
+pub mod reference_queue;
+pub mod tree;
+pub mod world;
+
+pub use world::{Run, World};
+
+use std::path::PathBuf;
+
+/// The shared reference data beside this checkout, or nothing: then a test says that it skipped.
+pub fn shared() -> Option<PathBuf> {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared"));
+    path.is_dir().then_some(path)
+}

@@ -1,1 +1,43 @@
-//! Placeholder.
+//! The CLI: arguments in, one report or one error out, printed once.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`args`] | the command line |
+//! | [`class`] | what each verb needs: the exhaustive inventory |
+//! | [`context`] | environment, home and directory of one command |
+//! | `command` | one file per verb |
+//! | [`report`], [`error`] | the two ways a verb ends |
+//! | [`render`] | the only printer |
+
+pub mod args;
+pub mod build;
+pub mod class;
+mod command;
+pub mod context;
+pub mod error;
+mod platform;
+pub mod render;
+pub mod report;
+mod terminal;
+
+use clap::Parser;
+use contract::ExitCode;
+
+/// Runs the command line of this process.
+pub fn main() -> std::process::ExitCode {
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let json = cli.command.json();
+    let context = context::Context::of_process();
+    let outcome = command::run(&context, cli.command);
+    std::process::ExitCode::from(render::finish(outcome, json).code())
+}
+
+/// Help and version are results; wrong usage is an error. clap knows which, and where each belongs.
+fn usage(error: &clap::Error) -> std::process::ExitCode {
+    let _ = error.print();
+    let code = if error.use_stderr() { ExitCode::Refused } else { ExitCode::Ok };
+    std::process::ExitCode::from(code.code())
+}

@@ -1,1 +1,5 @@
-fn main() {}
+//! The binary `spec-kitty`.
+
+fn main() -> std::process::ExitCode {
+    spec_kitty::main()
+}

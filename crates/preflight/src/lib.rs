@@ -1,1 +1,19 @@
-//! Placeholder.
+//! The observer: reads the machine, asks the gate, and tells the truth about both.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`boundary`] | the one entrance: preflight, permits, the status document |
+//! | [`observer`] | facts from the disk and the system; the only caller of `gate::judge` |
+//! | [`owner`] | reading the daemon owner record, its lock, its process, and stray daemons |
+//! | [`status`] | the status document |
+//!
+//! Read-only, provably: no write, no directory, no lock file, no SQLite side file, no network, no
+//! process. The one exception is asked for by name: a command that may write lets SQLite roll an
+//! interrupted transaction back when that is the only thing wrong (contract section 4).
+
+pub mod boundary;
+pub mod observer;
+pub mod owner;
+pub mod status;
+
+pub use boundary::{Boundary, PreflightError};

@@ -1,0 +1,39 @@
+//! What the build knows about itself.
+
+use contract::ExitCode;
+use std::fmt::Write as _;
+
+/// Crate version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Short commit, or empty when the build had no git.
+pub const COMMIT: &str = env!("SPEC_KITTY_COMMIT");
+/// Cargo profile.
+pub const PROFILE: &str = env!("SPEC_KITTY_PROFILE");
+/// What `--version` prints after the name.
+pub const VERSION_LINE: &str =
+    concat!(env!("CARGO_PKG_VERSION"), " (", env!("SPEC_KITTY_COMMIT"), " ", env!("SPEC_KITTY_PROFILE"), ")");
+
+/// The facts of this build that the foreground identity needs.
+pub fn info() -> identity::BuildInfo<'static> {
+    let commit = Some(COMMIT).filter(|commit| !commit.is_empty());
+    identity::BuildInfo { version: VERSION, commit, release: PROFILE == "release" }
+}
+
+/// The table of exit codes, for `--help`.
+pub fn exit_code_help() -> String {
+    let mut text = String::from("Exit codes:\n");
+    for code in ExitCode::ALL {
+        let _ = writeln!(text, "  {:>3}  {}", code.code(), code.meaning());
+    }
+    text.push_str("\nEnvironment:\n");
+    for (name, meaning) in [
+        ("SPEC_KITTY_ENABLE_SAAS_SYNC", "1, true, yes or on lets commands capture and send; anything else is off"),
+        ("SPEC_KITTY_HOME", "where the state lives, instead of ~/.spec-kitty"),
+        ("SPEC_KITTY_TOKEN", "a CI token, with SPEC_KITTY_SERVER_URL; or SPEC_KITTY_TOKEN_FILE"),
+        ("SPEC_KITTY_NO_DAEMON", "1 keeps commands from starting the daemon"),
+        ("NO_COLOR", "no colour"),
+    ] {
+        let _ = writeln!(text, "  {name:<28} {meaning}");
+    }
+    text
+}

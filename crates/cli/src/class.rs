@@ -1,0 +1,108 @@
+//! What each verb needs before it may do something (contract section 12).
+//!
+//! The matches are exhaustive on purpose: a verb without a class does not compile, and `doctor paths`
+//! prints the inventory from the same table.
+
+use crate::args::{
+    AgentCommand, AuthCommand, Command, DaemonCommand, DoctorCommand, LaneCommand, MissionCommand, ServerCommand,
+    SyncCommand, UserCommand,
+};
+use serde::Serialize;
+
+/// The class of a verb.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// Looks and changes nothing.
+    ReadOnly,
+    /// No gate: needs no identity.
+    Tool,
+    /// Changes the repository only.
+    Local,
+    /// Adds facts to the queue: authentication and the boundary, before any side effect.
+    Producing,
+    /// Sends: authentication, the boundary and an egress permit.
+    Sending,
+    /// Cures: never refused by the boundary.
+    Curing,
+}
+
+impl Class {
+    /// What a verb of this class needs.
+    pub const fn needs(self) -> &'static str {
+        match self {
+            Self::ReadOnly | Self::Tool => "nothing",
+            Self::Local => "no authentication, no gate, no queue",
+            Self::Producing => "with the switch on: authentication, then the boundary, before any side effect",
+            Self::Sending => "authentication, the boundary, an egress permit",
+            Self::Curing => "never refused by the boundary",
+        }
+    }
+}
+
+/// One line of the inventory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct VerbClass {
+    /// The words after `spec-kitty`.
+    pub verb: &'static str,
+    /// Its class.
+    pub class: Class,
+}
+
+const fn verb(verb: &'static str, class: Class) -> VerbClass {
+    VerbClass { verb, class }
+}
+
+/// The verb and class of a parsed command.
+pub fn classify(command: &Command) -> VerbClass {
+    match command {
+        Command::Sync(command) => match command {
+            SyncCommand::Status(_) => verb("sync status", Class::ReadOnly),
+            SyncCommand::Now(_) => verb("sync now", Class::Sending),
+            SyncCommand::Migrate(_) => verb("sync migrate", Class::Curing),
+            SyncCommand::OptIn(_) => verb("sync opt-in", Class::Curing),
+            SyncCommand::OptOut(_) => verb("sync opt-out", Class::Curing),
+            SyncCommand::Daemon(command) => match command {
+                DaemonCommand::Start(_) => verb("sync daemon start", Class::Curing),
+                DaemonCommand::Stop(_) => verb("sync daemon stop", Class::Curing),
+                DaemonCommand::Status(_) => verb("sync daemon status", Class::ReadOnly),
+                DaemonCommand::Run(_) => verb("sync daemon run", Class::Sending),
+            },
+        },
+        Command::Doctor(command) => match command {
+            DoctorCommand::OrphanDaemons(args) if !args.fix => verb("doctor orphan-daemons", Class::ReadOnly),
+            DoctorCommand::OrphanDaemons(_) => verb("doctor orphan-daemons --fix", Class::Curing),
+            DoctorCommand::RestartDaemon(_) => verb("doctor restart-daemon", Class::Curing),
+            DoctorCommand::Repair(_) => verb("doctor repair", Class::Curing),
+            DoctorCommand::Paths(_) => verb("doctor paths", Class::ReadOnly),
+        },
+        Command::Auth(command) => match command {
+            AuthCommand::Login(_) => verb("auth login", Class::Curing),
+            AuthCommand::Logout(_) => verb("auth logout", Class::Curing),
+            AuthCommand::Status(_) => verb("auth status", Class::ReadOnly),
+            AuthCommand::Whoami(_) => verb("auth whoami", Class::ReadOnly),
+            AuthCommand::Switch(_) => verb("auth switch", Class::Curing),
+        },
+        Command::Agent(AgentCommand::Mission(command)) => match command {
+            MissionCommand::Create(args) => produced("agent mission create", args.producing.local_only),
+            MissionCommand::SetupPlan(args) => produced("agent mission setup-plan", args.producing.local_only),
+        },
+        Command::Agent(AgentCommand::Status(command)) => match command {
+            LaneCommand::Emit(args) => produced("agent status emit", args.producing.local_only),
+        },
+        Command::Server(args) => match &args.command {
+            None => verb("server", Class::Tool),
+            Some(ServerCommand::User(UserCommand::Add { .. })) => verb("server user add", Class::Tool),
+            Some(ServerCommand::User(UserCommand::List { .. })) => verb("server user list", Class::Tool),
+        },
+        Command::Quickstart(_) => verb("quickstart", Class::Tool),
+        Command::Completions { .. } => verb("completions", Class::Tool),
+        Command::Man { .. } => verb("man", Class::Tool),
+    }
+}
+
+/// A producing verb asked to stay local is local. (With the switch off it is local, too; that is
+/// decided where the switch is read.)
+const fn produced(name: &'static str, local_only: bool) -> VerbClass {
+    verb(name, if local_only { Class::Local } else { Class::Producing })
+}

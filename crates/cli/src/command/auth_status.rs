@@ -1,0 +1,118 @@
+//! `auth status` and `auth whoami`: the login of this machine, as far as the disk tells. No network.
+
+use crate::context::Context;
+use crate::error::CliError;
+use crate::report::{Document, Report, Said};
+use contract::Remedy;
+use contract::exit::SAAS_SYNC_UNAUTHENTICATED;
+use identity::{AuthAbsence, Config, Login, LoginSource, read_login};
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// Runs `auth status`.
+pub fn status(context: &Context) -> Result<Report, CliError> {
+    Ok(Report::of(&LoginView::of(&login(context)?)))
+}
+
+/// Runs `auth whoami`.
+pub fn whoami(context: &Context) -> Result<Report, CliError> {
+    let login = login(context)?;
+    if let Some(fault) = login.faults.first() {
+        return Err(fault.clone().into());
+    }
+    match login.principal {
+        Some(principal) => {
+            let facts = serde_json::json!({ "principal": principal, "authenticated": login.authenticated });
+            Ok(Report::of(&Said { result: "ok", facts, line: principal }))
+        }
+        None => Err(CliError::failed(SAAS_SYNC_UNAUTHENTICATED, "nobody is logged in").remedy(Remedy::Login)),
+    }
+}
+
+fn login(context: &Context) -> Result<Login, CliError> {
+    let home = context.home()?;
+    let config = Config::read(home).unwrap_or_else(|_| Config::unreadable());
+    Ok(read_login(home, &config, &context.environment))
+}
+
+/// A login without its secrets.
+#[derive(Debug, Serialize)]
+struct LoginView {
+    authenticated: bool,
+    source: &'static str,
+    reason: Option<&'static str>,
+    principal: Option<String>,
+    team: Option<String>,
+    private_teams: Vec<String>,
+    server_url: Option<String>,
+    issuer: Option<String>,
+    scope: Option<String>,
+    access_expires_at: Option<String>,
+    refresh_expires_at: Option<String>,
+    faults: Vec<contract::Fault>,
+}
+
+impl LoginView {
+    fn of(login: &Login) -> Self {
+        Self {
+            authenticated: login.authenticated,
+            source: match login.source {
+                LoginSource::Token => "token",
+                LoginSource::Session => "session",
+                LoginSource::Credentials => "credentials",
+                LoginSource::None => "none",
+            },
+            reason: login.absence.map(|absence| match absence {
+                AuthAbsence::LoggedOut => "logged out",
+                AuthAbsence::Expired => "the login has expired",
+                AuthAbsence::NoPrivateTeam => "the login has no private teamspace",
+                AuthAbsence::CredentialsOnly => "legacy credentials name a queue and are no login",
+                AuthAbsence::Unreadable => "the login cannot be read",
+            }),
+            principal: login.principal.clone(),
+            team: login.team_id.clone(),
+            private_teams: login.private_teams.clone(),
+            server_url: login.server_url.clone(),
+            issuer: login.issuer.clone(),
+            scope: login.scope.as_ref().map(ToString::to_string),
+            access_expires_at: login.access_expires_at.map(|at| at.to_string()),
+            refresh_expires_at: login.refresh_expires_at.map(|at| at.to_string()),
+            faults: login.faults.clone(),
+        }
+    }
+}
+
+impl Document for LoginView {
+    fn text(&self) -> String {
+        let mut out = String::new();
+        let state = match (self.authenticated, self.reason) {
+            (true, _) => "yes".to_owned(),
+            (false, Some(reason)) => format!("no: {reason}"),
+            (false, None) => "no".to_owned(),
+        };
+        let mut line = |label: &str, value: &str| {
+            let _ = writeln!(out, "{label:<14}: {}", contract::text::printable(value));
+        };
+        line("Authenticated", &state);
+        line("From", self.source);
+        let unset = contract::preflight::UNSET;
+        line("User", self.principal.as_deref().unwrap_or(unset));
+        line("Team", self.team.as_deref().unwrap_or(unset));
+        line("Server", self.server_url.as_deref().unwrap_or(unset));
+        if let Some(expires) = &self.refresh_expires_at {
+            line("Login ends", expires);
+        }
+        for team in self.private_teams.iter().filter(|team| Some(*team) != self.team.as_ref()) {
+            line("Can switch to", team);
+        }
+        for fault in &self.faults {
+            let path = fault.path.as_deref().map(contract::text::path).unwrap_or_default();
+            line("Fault", &format!("{} {path}: {}", fault.code, fault.detail));
+            line("Remedy", &fault.remedy.hint());
+        }
+        if !self.authenticated && self.faults.is_empty() {
+            line("Remedy", &Remedy::Login.hint());
+        }
+        out
+    }
+}

@@ -1,0 +1,100 @@
+//! `doctor paths`: every verb with its class, from the same exhaustive match the program runs by.
+
+use crate::args::Cli;
+use crate::class::{VerbClass, classify};
+use crate::error::CliError;
+use crate::report::{Document, Report};
+use clap::{CommandFactory, Parser};
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// Runs the verb.
+pub fn run() -> Result<Report, CliError> {
+    Ok(Report::of(&Inventory { paths: inventory() }))
+}
+
+/// The inventory.
+#[derive(Debug, Serialize)]
+struct Inventory {
+    paths: Vec<Path>,
+}
+
+/// One verb.
+#[derive(Debug, Serialize)]
+struct Path {
+    #[serde(flatten)]
+    verb: VerbClass,
+    needs: &'static str,
+}
+
+impl Document for Inventory {
+    fn text(&self) -> String {
+        let width = self.paths.iter().map(|path| path.verb.verb.len()).max().unwrap_or_default();
+        let mut out = String::new();
+        for path in &self.paths {
+            let class = serde_json::to_value(path.verb.class).unwrap_or_default();
+            let class = class.as_str().unwrap_or_default();
+            let _ = writeln!(out, "{:<width$}  {class:<10} {}", path.verb.verb, path.needs);
+        }
+        out
+    }
+}
+
+/// Every leaf of the command tree, parsed from a minimal argv of its own and classified.
+fn inventory() -> Vec<Path> {
+    let mut paths: Vec<VerbClass> = leaves(&Cli::command(), &["spec-kitty".to_owned()])
+        .into_iter()
+        .filter_map(|argv| Cli::try_parse_from(argv).ok())
+        .map(|cli| classify(&cli.command))
+        .collect();
+    paths.sort_by_key(|path| path.verb);
+    paths.dedup();
+    paths.into_iter().map(|verb| Path { verb, needs: verb.class.needs() }).collect()
+}
+
+/// A minimal argv for every leaf under `command`, and one more for each flag that changes a class.
+pub(crate) fn leaves(command: &clap::Command, prefix: &[String]) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    let mut argv = prefix.to_vec();
+    for argument in command.get_arguments().filter(|argument| argument.is_required_set()) {
+        if let Some(long) = argument.get_long() {
+            argv.push(format!("--{long}"));
+        }
+        let allowed = argument.get_possible_values();
+        argv.push(allowed.first().map_or_else(|| "x".to_owned(), |value| value.get_name().to_owned()));
+    }
+    if !command.is_subcommand_required_set() && !command.is_arg_required_else_help_set() {
+        found.push(argv.clone());
+        for flag in ["fix", "local-only"] {
+            if command.get_arguments().any(|argument| argument.get_long() == Some(flag)) {
+                let mut flagged = argv.clone();
+                flagged.push(format!("--{flag}"));
+                found.push(flagged);
+            }
+        }
+    }
+    for child in command.get_subcommands() {
+        let mut words = prefix.to_vec();
+        words.push(child.get_name().to_owned());
+        found.extend(leaves(child, &words));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_leaf_of_the_command_tree_is_in_the_inventory() {
+        let unparsed: Vec<_> = leaves(&Cli::command(), &["spec-kitty".to_owned()])
+            .into_iter()
+            .filter_map(|argv| Cli::try_parse_from(&argv).err().map(|error| (argv, error.to_string())))
+            .collect();
+        assert_eq!(unparsed, Vec::new());
+        let verbs: Vec<_> = inventory().into_iter().map(|path| path.verb.verb).collect();
+        for verb in ["sync now", "agent mission setup-plan", "server user add", "doctor orphan-daemons --fix"] {
+            assert!(verbs.contains(&verb), "{verbs:?}");
+        }
+    }
+}

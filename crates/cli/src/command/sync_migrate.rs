@@ -1,0 +1,100 @@
+//! `sync migrate`: moves the legacy rows of this account into its scoped queue DB. Needs no server.
+
+use crate::args::MigrateArgs;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::report::{Document, Report};
+use crate::terminal::Progress;
+use contract::exit::SAAS_SYNC_UNAUTHENTICATED;
+use contract::{FailureName, FaultCode, LegacyRowCounts, Remedy};
+use gate::CurePermit;
+use queue::{Cure, MigrationReport};
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// Runs the verb.
+pub fn run(context: &Context, args: &MigrateArgs) -> Result<Report, CliError> {
+    let Some(permit) = context.boundary()?.cure_permit()? else { return without_scope(context) };
+    let report = migrate(&permit, args.dry_run, args.json)?;
+    Ok(Report::of(&Migration { result: if args.dry_run { "planned" } else { "migrated" }, report }))
+}
+
+/// Migrates under `permit`, and leaves the pin that lets the gate trust the counts.
+pub fn migrate(permit: &CurePermit, dry_run: bool, quiet: bool) -> Result<MigrationReport, CliError> {
+    let mut cure = Cure::open(permit)?;
+    if dry_run {
+        return Ok(cure.plan_migration()?);
+    }
+    let report = cure.migrate(&mut Progress::new("migrating", quiet))?;
+    cure.write_pin()?;
+    Ok(report)
+}
+
+/// Without a scope nobody owns the rows: fine while there are none.
+fn without_scope(context: &Context) -> Result<Report, CliError> {
+    let status = context.boundary()?.status_document(false)?;
+    let unreadable = [FaultCode::SessionUnreadable, FaultCode::ConfigUnreadable]
+        .into_iter()
+        .any(|code| status.preflight.failures().contains(&FailureName::Fault(code)));
+    if unreadable {
+        return Err(CliError::boundary(status.preflight));
+    }
+    let legacy = &status.legacy_queue;
+    let rows = legacy.event_count.zip(legacy.body_upload_count).map(|(events, bodies)| events + bodies);
+    match rows {
+        Some(0) => Ok(Report::of(&Migration { result: "nothing_to_do", report: MigrationReport::default() })),
+        Some(rows) => {
+            let path = contract::text::path(&legacy.path);
+            let summary = format!("{path} holds {rows} rows and nobody is logged in, so no account owns them");
+            Err(CliError::refused(SAAS_SYNC_UNAUTHENTICATED, summary).remedy(Remedy::Login))
+        }
+        None => Err(CliError::boundary(status.preflight)),
+    }
+}
+
+/// What moved.
+#[derive(Debug, Serialize)]
+struct Migration {
+    result: &'static str,
+    #[serde(flatten)]
+    report: MigrationReport,
+}
+
+impl Document for Migration {
+    fn text(&self) -> String {
+        describe(&self.report)
+    }
+}
+
+/// A migration as people read it.
+pub fn describe(report: &MigrationReport) -> String {
+    let mut out = String::new();
+    let sum = |counts: &LegacyRowCounts| counts.total_rows() + counts.failure_log_rows;
+    let verb = if report.dry_run { "would move" } else { "moved" };
+    let handled = [&report.moved, &report.duplicates, &report.conflicts, &report.unreadable];
+    if handled.iter().all(|counts| sum(counts) == 0) {
+        out.push_str("no legacy rows in scope\n");
+    } else {
+        let _ = writeln!(out, "{verb} {}", counts(&report.moved));
+        let _ = writeln!(out, "  from {}", contract::text::path(&report.from));
+        let _ = writeln!(out, "  to   {}", contract::text::path(&report.to));
+    }
+    for (label, group) in [
+        ("already there", &report.duplicates),
+        ("kept beside other content (conflicts)", &report.conflicts),
+        ("parked as unreadable", &report.unreadable),
+        ("of other accounts, untouched", &report.rows_other_scope),
+    ] {
+        if sum(group) > 0 {
+            let _ = writeln!(out, "  {label}: {}", counts(group));
+        }
+    }
+    out
+}
+
+fn counts(counts: &LegacyRowCounts) -> String {
+    format!(
+        "{} events, {} bodies, {} failure-log rows",
+        counts.event_rows, counts.body_upload_rows, counts.failure_log_rows
+    )
+}

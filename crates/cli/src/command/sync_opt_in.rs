@@ -1,0 +1,142 @@
+//! `sync opt-in` and `sync opt-out`: the machine-wide decision about a project's rows.
+//!
+//! Never refused by the boundary, never about the current directory's neighbours: the decision is
+//! about one project uuid, or about rows without one.
+
+use crate::args::{OptInArgs, OptOutArgs};
+use crate::context::Context;
+use crate::error::CliError;
+use crate::report::{Document, Report};
+use crate::terminal;
+use contract::ExitCode;
+use identity::{ConfigEdit, ProjectIdentity};
+use queue::{Cure, HeldChange};
+use serde::Serialize;
+
+/// Runs `sync opt-in`.
+pub fn opt_in(context: &Context, args: &OptInArgs) -> Result<Report, CliError> {
+    let project = project(context, args.project.as_deref())?;
+    let held = held(context, project.as_deref())?;
+    let mut decision = Decision { result: "opted_in", project_uuid: project.clone(), held, released: None };
+    if !args.yes {
+        let question = format!("{} Opt in?", decision.preview(args.include_held));
+        let agreed = terminal::can_ask() && !args.json && terminal::ask(&question);
+        if !agreed {
+            decision.result = "preview";
+            let line = "nothing was changed; add --yes to do it";
+            return Ok(Report::exiting(ExitCode::Refused, &Preview { decision, include_held: args.include_held }).note(line));
+        }
+    }
+    let config = context.config()?;
+    if let Some(permit) = context.boundary()?.cure_permit()? {
+        let mut cure = Cure::open(&permit)?;
+        if args.include_held {
+            decision.released = Some(cure.release_held(project.as_deref())?);
+        } else {
+            let was = config.consent(project.as_deref(), None, None);
+            cure.seal_held(project.as_deref(), was)?;
+        }
+    }
+    decide(context, project.as_deref(), true)?;
+    Ok(Report::of(&decision))
+}
+
+/// Runs `sync opt-out`.
+pub fn opt_out(context: &Context, args: &OptOutArgs) -> Result<Report, CliError> {
+    let project = project(context, args.project.as_deref())?;
+    decide(context, project.as_deref(), false)?;
+    let held = held(context, project.as_deref())?;
+    Ok(Report::of(&Decision { result: "opted_out", project_uuid: project, held, released: None }))
+}
+
+fn decide(context: &Context, project: Option<&str>, enabled: bool) -> Result<(), CliError> {
+    let mut edit = ConfigEdit::begin(context.home()?)?;
+    edit.set_project_enabled(project, enabled);
+    Ok(edit.commit()?)
+}
+
+/// The project that was named, or the one of the working directory; `none` means rows without one.
+fn project(context: &Context, named: Option<&str>) -> Result<Option<String>, CliError> {
+    match named {
+        Some("none") => Ok(None),
+        Some(uuid) => Ok(Some(uuid.trim().to_lowercase())),
+        None => {
+            let root = context.project_root()?;
+            let recorded = ProjectIdentity::read(&root)
+                .map_err(|error| CliError::failed("PROJECT_UNREADABLE", crate::error::chain(&error)))?;
+            recorded.uuid.map(Some).ok_or_else(|| {
+                let file = contract::text::path(&root.join(".kittify").join("config.yaml"));
+                CliError::failed("PROJECT_WITHOUT_UUID", format!("{file} names no project uuid; name one with --project"))
+            })
+        }
+    }
+}
+
+/// What of the project is held now.
+fn held(context: &Context, project: Option<&str>) -> Result<HeldChange, CliError> {
+    let status = context.boundary()?.status_document(false)?;
+    let mut held = HeldChange::default();
+    for entry in status.held.iter().filter(|entry| entry.project_uuid.as_deref() == project) {
+        held.events += entry.events;
+        held.bodies += entry.bodies;
+    }
+    Ok(held)
+}
+
+/// A decision about a project.
+#[derive(Debug, Serialize)]
+struct Decision {
+    result: &'static str,
+    project_uuid: Option<String>,
+    held: HeldChange,
+    released: Option<HeldChange>,
+}
+
+impl Decision {
+    fn name(&self) -> String {
+        match &self.project_uuid {
+            Some(uuid) => format!("project {uuid}"),
+            None => "rows without a project".to_owned(),
+        }
+    }
+
+    fn preview(&self, include_held: bool) -> String {
+        let HeldChange { events, bodies } = self.held;
+        let fate = if include_held { "would be released" } else { "would stay held" };
+        format!("New rows of {} would leave this machine; {events} events and {bodies} bodies {fate}.", self.name())
+    }
+}
+
+impl Document for Decision {
+    fn text(&self) -> String {
+        match (self.result, &self.released) {
+            ("opted_out", _) => format!(
+                "opted out: {} stay here; {} events and {} bodies are held\n",
+                self.name(),
+                self.held.events,
+                self.held.bodies
+            ),
+            (_, Some(released)) => format!(
+                "opted in: {}; released {} events and {} bodies\n",
+                self.name(),
+                released.events,
+                released.bodies
+            ),
+            (_, None) => format!("opted in: {}, from now on\n", self.name()),
+        }
+    }
+}
+
+/// What a decision would do.
+#[derive(Debug, Serialize)]
+struct Preview {
+    #[serde(flatten)]
+    decision: Decision,
+    include_held: bool,
+}
+
+impl Document for Preview {
+    fn text(&self) -> String {
+        format!("{}\n", self.decision.preview(self.include_held))
+    }
+}

@@ -1,0 +1,149 @@
+//! `sync status`: the state of the boundary and of the queue. Never changes anything.
+
+use crate::args::StatusArgs;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::report::{Document, Report};
+use contract::text::printable;
+use preflight::status::StatusDocument;
+use std::fmt::Write as _;
+
+/// Runs the verb.
+pub fn run(context: &Context, args: &StatusArgs) -> Result<Report, CliError> {
+    let status = context.boundary()?.status_document(context.environment.sync_enabled())?;
+    let exit = if args.check { status.check_exit() } else { contract::ExitCode::Ok };
+    if args.check {
+        let mut report = Report::exiting(exit, &CheckView(&status));
+        report.json = serde_json::to_value(&status).unwrap_or_default();
+        return Ok(report);
+    }
+    let mut report = Report::exiting(exit, &StatusView(&status));
+    report.notes = status.warnings.iter().map(|warning| format!("warning: {}", printable(&warning.text))).collect();
+    Ok(report)
+}
+
+/// `--check`: the identity block, then what fails, all on stdout.
+#[derive(serde::Serialize)]
+#[serde(transparent)]
+struct CheckView<'a>(&'a StatusDocument);
+
+impl Document for CheckView<'_> {
+    fn text(&self) -> String {
+        let mut out = identity_block(self.0);
+        if !self.0.ok {
+            let _ = write!(out, "\n{}", self.0.preflight.render());
+        }
+        for warning in &self.0.warnings {
+            let _ = writeln!(out, "\nwarning: {}\n  {}", printable(&warning.text), printable(&warning.remedy.hint()));
+        }
+        out
+    }
+}
+
+/// Without `--check`: one verdict line, what waits, then the identity block.
+#[derive(serde::Serialize)]
+#[serde(transparent)]
+struct StatusView<'a>(&'a StatusDocument);
+
+impl Document for StatusView<'_> {
+    fn text(&self) -> String {
+        let status = self.0;
+        let mut out = String::new();
+        let verdict = if status.ok { "coherent" } else { "NOT coherent; `spec-kitty sync status --check` says why" };
+        line(&mut out, "Boundary", verdict);
+        line(&mut out, "Hosted sync", if status.auth_required { "on" } else { "off" });
+        let login = match (&status.login.scope, status.auth_present) {
+            (Some(scope), true) => format!("{scope} (from {})", status.login.source),
+            (Some(scope), false) => format!("{scope} (from {}, not authenticated)", status.login.source),
+            (None, _) => "none".to_owned(),
+        };
+        line(&mut out, "Login", &login);
+        line(&mut out, "State root", &format!("{} (from {})", status.root.path.display(), status.root.source));
+        let queue = &status.active_queue;
+        let waiting = format!("{} events, {} bodies", count(queue.event_count), count(queue.body_upload_count));
+        let waiting = match &status.oldest_pending_at {
+            Some(oldest) => format!("{waiting}; the oldest since {oldest}"),
+            None => waiting,
+        };
+        line(&mut out, "Waiting", &waiting);
+        for project in &status.held {
+            let name = project.repo_slug.as_deref().or(project.project_uuid.as_deref()).unwrap_or("no project");
+            let held = format!("{} events, {} bodies of {name}: {}", project.events, project.bodies, project.reason);
+            line(&mut out, "  held", &held);
+            line(&mut out, "  release", &project.remediation_hint);
+        }
+        if status.prepared.events + status.prepared.bodies > 0 {
+            let prepared = format!("{} events, {} bodies", status.prepared.events, status.prepared.bodies);
+            line(&mut out, "  unfinished", &prepared);
+        }
+        if status.parked.events + status.parked.bodies > 0 {
+            line(&mut out, "  parked", &format!("{} events, {} bodies", status.parked.events, status.parked.bodies));
+        }
+        line(&mut out, "Last delivery", status.last_delivery.as_deref().unwrap_or("none"));
+        out.push('\n');
+        out.push_str(&identity_block(status));
+        out
+    }
+}
+
+fn line(out: &mut String, label: &str, value: &str) {
+    let _ = writeln!(out, "{label:<14}: {}", printable(value));
+}
+
+fn count(count: Option<u64>) -> String {
+    count.map_or_else(|| "<unreadable>".to_owned(), |count| count.to_string())
+}
+
+/// The block of contract section 6: exact order and labels, values never wrapped or cut.
+fn identity_block(status: &StatusDocument) -> String {
+    let mut out = String::from("Identity boundary:\n");
+    let field = |out: &mut String, indent: usize, label: &str, value: &str| {
+        let _ = writeln!(out, "{:indent$}{label:<16}: {}", "", printable(value));
+    };
+    let group = |out: &mut String, name: &str| {
+        let _ = writeln!(out, "  {name}:");
+    };
+    let unset = contract::preflight::UNSET;
+    group(&mut out, "Foreground");
+    let foreground = &status.foreground;
+    field(&mut out, 4, "Package version", &foreground.package_version);
+    field(&mut out, 4, "Executable path", &foreground.executable_path.to_string_lossy());
+    field(&mut out, 4, "Source path", &foreground.source_path.to_string_lossy());
+    field(&mut out, 4, "Server URL", foreground.server_url.as_deref().unwrap_or(unset));
+    field(&mut out, 4, "Team/User", foreground.team_or_user.as_deref().unwrap_or(unset));
+    field(&mut out, 4, "Queue DB path", &foreground.queue_db_path.to_string_lossy());
+    out.push('\n');
+
+    group(&mut out, "Daemon owner record");
+    let daemon = &status.daemon_owner_record;
+    let known = daemon.pid.is_some();
+    // A record that exists and has no server shows <unset>; no record at all shows <absent>.
+    let value = |value: Option<String>| value.unwrap_or_else(|| if known { unset } else { "<absent>" }.to_owned());
+    field(&mut out, 4, "Status", daemon.status.label());
+    field(&mut out, 4, "PID", &value(daemon.pid.map(|pid| pid.to_string())));
+    field(&mut out, 4, "Port", &value(daemon.port.map(|port| port.to_string())));
+    field(&mut out, 4, "Package version", &value(daemon.package_version.clone()));
+    field(&mut out, 4, "Executable path", &value(daemon.executable_path.clone()));
+    field(&mut out, 4, "Source path", &value(daemon.source_path.clone()));
+    field(&mut out, 4, "Server URL", &value(daemon.server_url.clone()));
+    field(&mut out, 4, "Team/User", &value(daemon.team_or_user.clone()));
+    field(&mut out, 4, "Queue DB path", &value(daemon.queue_db_path.clone()));
+    out.push('\n');
+
+    group(&mut out, "Active queue");
+    field(&mut out, 4, "Path", &status.active_queue.path.to_string_lossy());
+    field(&mut out, 4, "Event count", &count(status.active_queue.event_count));
+    field(&mut out, 4, "Body upload cnt", &count(status.active_queue.body_upload_count));
+    out.push('\n');
+
+    group(&mut out, "Legacy queue");
+    field(&mut out, 4, "Path", &status.legacy_queue.path.to_string_lossy());
+    field(&mut out, 4, "Event count", &count(status.legacy_queue.event_count));
+    field(&mut out, 4, "Body upload cnt", &count(status.legacy_queue.body_upload_count));
+    field(&mut out, 4, "Rows in scope", &count(status.legacy_queue.rows_in_scope));
+    out.push('\n');
+
+    field(&mut out, 2, "Mismatches", &status.mismatches.len().to_string());
+    field(&mut out, 2, "Orphan records", &status.orphan_records.len().to_string());
+    out
+}

@@ -1,0 +1,74 @@
+//! What a verb works with: one environment, one home, one directory, resolved once per process.
+
+use crate::build;
+use crate::error::CliError;
+use contract::ExitCode;
+use identity::{Config, Environment, Home, Machine};
+use preflight::Boundary;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The surroundings of one command.
+#[derive(Debug)]
+pub struct Context {
+    /// The environment, as it was at start.
+    pub environment: Environment,
+    home: OnceLock<Home>,
+    directory: PathBuf,
+}
+
+impl Context {
+    /// The surroundings of this process.
+    pub fn of_process() -> Self {
+        Self {
+            environment: Environment::of_process(),
+            home: OnceLock::new(),
+            // A deleted working directory must not keep anybody from curing anything.
+            directory: std::env::current_dir().unwrap_or_default(),
+        }
+    }
+
+    /// The state root.
+    pub fn home(&self) -> Result<&Home, CliError> {
+        if let Some(home) = self.home.get() {
+            return Ok(home);
+        }
+        let home = Home::resolve(&self.environment)
+            .map_err(|error| CliError::failed("HOME_UNSET", error.to_string()))?;
+        Ok(self.home.get_or_init(|| home))
+    }
+
+    /// The working directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The boundary of this home, as this process sees it.
+    pub fn boundary(&self) -> Result<Boundary<'_>, CliError> {
+        Ok(Boundary::new(&self.environment, self.home()?, build::info()))
+    }
+
+    /// The configuration; one that cannot be read is an error here.
+    pub fn config(&self) -> Result<Config, CliError> {
+        Ok(Config::read(self.home()?)?)
+    }
+
+    /// The machine.
+    pub fn machine(&self) -> Machine {
+        Machine::observe()
+    }
+
+    /// Whether hosted sync is switched on.
+    pub fn sync_enabled(&self) -> bool {
+        self.environment.sync_enabled()
+    }
+
+    /// The project root above the working directory.
+    pub fn project_root(&self) -> Result<PathBuf, CliError> {
+        identity::locate_project_root(&self.directory, &self.environment).ok_or_else(|| {
+            CliError::new("PROJECT_ROOT_NOT_FOUND", ExitCode::Failed, "not inside a project")
+                .evidence(format!("no `.kittify` directory in {} or above it", contract::text::path(&self.directory)))
+                .remedy(contract::Remedy::Advice("run the command inside a project, or create `.kittify` in its root".into()))
+        })
+    }
+}

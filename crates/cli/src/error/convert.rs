@@ -1,0 +1,89 @@
+//! The only place that turns the errors of the libraries into words for people and scripts.
+
+use super::CliError;
+use contract::{ExitCode, Fault, Remedy};
+use identity::config::ConfigEditError;
+use identity::lock::LockError;
+use preflight::PreflightError;
+use queue::{Busy, QueueError};
+use std::error::Error;
+
+/// The error and its causes, in one sentence.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+impl From<Fault> for CliError {
+    fn from(fault: Fault) -> Self {
+        let place = fault.path.as_deref().map(|path| format!("{} ", contract::text::path(path))).unwrap_or_default();
+        Self::refused(fault.code.name(), format!("{}: {place}{}", fault.code.name(), fault.detail)).remedy(fault.remedy)
+    }
+}
+
+impl From<Busy> for CliError {
+    fn from(busy: Busy) -> Self {
+        Self::busy(busy.to_string())
+    }
+}
+
+impl From<PreflightError> for CliError {
+    fn from(error: PreflightError) -> Self {
+        match error {
+            PreflightError::Refused(result) => Self::boundary(*result),
+            PreflightError::Busy(busy) => busy.into(),
+            PreflightError::Recovery(error) => error.into(),
+        }
+    }
+}
+
+impl From<QueueError> for CliError {
+    fn from(error: QueueError) -> Self {
+        match error {
+            QueueError::Busy(busy) => busy.into(),
+            QueueError::Fault(fault) => (*fault).into(),
+            other => {
+                let remedy = other.remedy();
+                let failed = Self::new("QUEUE_FAILED", other.exit(), chain(&other));
+                remedy.map_or_else(|| failed_plain(&other), |remedy| failed.remedy(remedy))
+            }
+        }
+    }
+}
+
+fn failed_plain(error: &QueueError) -> CliError {
+    CliError::new("QUEUE_FAILED", error.exit(), chain(error))
+}
+
+impl From<LockError> for CliError {
+    fn from(error: LockError) -> Self {
+        let exit = if matches!(error, LockError::Busy { .. }) { ExitCode::Busy } else { ExitCode::Failed };
+        Self::new("LOCK_FAILED", exit, chain(&error))
+    }
+}
+
+impl From<ConfigEditError> for CliError {
+    fn from(error: ConfigEditError) -> Self {
+        match error {
+            ConfigEditError::Unreadable(fault) => fault.into(),
+            ConfigEditError::Lock(lock) => lock.into(),
+            other => Self::failed("CONFIG_NOT_WRITTEN", chain(&other)),
+        }
+    }
+}
+
+impl From<identity::private_file::WriteError> for CliError {
+    fn from(error: identity::private_file::WriteError) -> Self {
+        let advice = format!("make {} writable for this user", contract::text::path(&error.path));
+        Self::failed("NOT_WRITTEN", chain(&error)).remedy(Remedy::Advice(advice))
+    }
+}

@@ -1,0 +1,150 @@
+//! The one error of the CLI: a code for scripts, an exit code, a sentence, its evidence and its
+//! remedies; rendered as text or as JSON.
+
+mod convert;
+
+pub(crate) use convert::chain;
+
+use contract::exit::{SAAS_SYNC_UNAUTHENTICATED, SYNC_BOUNDARY_REFUSED};
+use contract::text::printable;
+use contract::{ExitCode, FailureName, FaultCode, PreflightResult, Remedy};
+use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+pub struct CliError {
+    /// Stable word for scripts.
+    pub code: &'static str,
+    /// How the process exits.
+    pub exit: ExitCode,
+    /// What is wrong, in one sentence, naming the file, row or field.
+    pub summary: String,
+    /// What was read, where: one line each.
+    pub evidence: Vec<String>,
+    /// What to do, best first.
+    pub remedies: Vec<Remedy>,
+    /// The preflight behind a refusal.
+    pub preflight: Option<Box<PreflightResult>>,
+    /// More keys of the JSON document.
+    pub facts: Map<String, Value>,
+}
+
+impl CliError {
+    /// An ordinary failure, exit 1.
+    pub fn failed(code: &'static str, summary: impl Into<String>) -> Self {
+        Self::new(code, ExitCode::Failed, summary)
+    }
+
+    /// A refusal, exit 2.
+    pub fn refused(code: &'static str, summary: impl Into<String>) -> Self {
+        Self::new(code, ExitCode::Refused, summary)
+    }
+
+    /// Somebody else holds what is needed, exit 69.
+    pub fn busy(summary: impl Into<String>) -> Self {
+        Self::new("BUSY", ExitCode::Busy, summary)
+    }
+
+    /// An error with everything but evidence and remedies.
+    pub fn new(code: &'static str, exit: ExitCode, summary: impl Into<String>) -> Self {
+        Self {
+            code,
+            exit,
+            summary: summary.into(),
+            evidence: Vec::new(),
+            remedies: Vec::new(),
+            preflight: None,
+            facts: Map::new(),
+        }
+    }
+
+    /// The boundary refused. Missing authentication has a code of its own, unless the session is
+    /// there and cannot be read: that is a fault, never "logged out".
+    pub fn boundary(result: PreflightResult) -> Self {
+        let failures = result.failures();
+        let unreadable = [FaultCode::SessionUnreadable, FaultCode::ConfigUnreadable]
+            .into_iter()
+            .any(|code| failures.contains(&FailureName::Fault(code)));
+        let code = if failures.contains(&FailureName::AuthAbsent) && !unreadable {
+            SAAS_SYNC_UNAUTHENTICATED
+        } else {
+            SYNC_BOUNDARY_REFUSED
+        };
+        let mut error = Self::refused(code, result.headline());
+        error.remedies = result.remedies();
+        error.preflight = Some(Box::new(result));
+        error
+    }
+
+    /// Adds a line of evidence.
+    #[must_use]
+    pub fn evidence(mut self, line: impl Into<String>) -> Self {
+        self.evidence.push(line.into());
+        self
+    }
+
+    /// Adds a remedy.
+    #[must_use]
+    pub fn remedy(mut self, remedy: Remedy) -> Self {
+        self.remedies.push(remedy);
+        self
+    }
+
+    /// Adds a key to the JSON document.
+    #[must_use]
+    pub fn fact(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.facts.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// The error as people read it, for stderr.
+    pub fn text(&self) -> String {
+        if let Some(result) = &self.preflight {
+            return result.render();
+        }
+        let mut out = format!("error: {}\n", printable(&self.summary));
+        for line in &self.evidence {
+            let _ = writeln!(out, "  {}", printable(line));
+        }
+        for remedy in &self.remedies {
+            let _ = writeln!(out, "hint: {}", printable(&remedy.hint()));
+        }
+        out
+    }
+
+    /// The error as one JSON document, for stdout with `--json`.
+    pub fn json(&self) -> Value {
+        let result = if self.exit == ExitCode::Refused { "refused" } else { "error" };
+        let mut out = json!({
+            "result": result,
+            "error_code": self.code,
+            "exit_code": self.exit.code(),
+            "error": self.summary,
+            "remediation": self.remedies.iter().map(Remedy::hint).collect::<Vec<_>>(),
+        });
+        if let Value::Object(map) = &mut out {
+            if !self.evidence.is_empty() {
+                map.insert("evidence".into(), self.evidence.clone().into());
+            }
+            if let Some(result) = &self.preflight {
+                map.insert("preflight".into(), serde_json::to_value(result).unwrap_or_default());
+            }
+            for (key, value) in &self.facts {
+                map.insert(key.clone(), value.clone());
+            }
+        }
+        out
+    }
+
+    /// The line that accompanies the JSON document, for stderr.
+    pub fn line(&self) -> String {
+        match &self.preflight {
+            Some(result) => {
+                let names: Vec<_> = result.failures().into_iter().map(FailureName::name).collect();
+                format!("Sync boundary refused: {}\n", names.join(", "))
+            }
+            None => format!("error: {}\n", printable(&self.summary)),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What a verb gives back: one value, rendered as text or as JSON, and notes for stderr.
+
+use contract::ExitCode;
+use serde::Serialize;
+use serde_json::Value;
+
+/// A result that can be shown. The JSON is the value itself; the text is written here.
+pub trait Document: Serialize {
+    /// The result as people read it, ending with a newline, or empty.
+    fn text(&self) -> String;
+}
+
+/// The end of a verb that did not fail: what to print, where, and how to exit.
+#[derive(Debug)]
+pub struct Report {
+    /// How the process exits.
+    pub exit: ExitCode,
+    /// The result as text, for stdout.
+    pub text: String,
+    /// The result as JSON, for stdout with `--json`.
+    pub json: Value,
+    /// Lines for stderr, whatever the form of the result.
+    pub notes: Vec<String>,
+}
+
+impl Report {
+    /// A successful result.
+    pub fn of(document: &impl Document) -> Self {
+        Self::exiting(ExitCode::Ok, document)
+    }
+
+    /// A result with an exit code of its own.
+    pub fn exiting(exit: ExitCode, document: &impl Document) -> Self {
+        Self {
+            exit,
+            text: document.text(),
+            // A value of ours that does not serialise would be a bug; show it rather than die of it.
+            json: serde_json::to_value(document).unwrap_or_else(|error| Value::from(error.to_string())),
+            notes: Vec::new(),
+        }
+    }
+
+    /// A result that was already printed, or has nothing to print.
+    pub fn silent() -> Self {
+        Self { exit: ExitCode::Ok, text: String::new(), json: Value::Null, notes: Vec::new() }
+    }
+
+    /// Adds a line for stderr.
+    #[must_use]
+    pub fn note(mut self, line: impl Into<String>) -> Self {
+        self.notes.push(line.into());
+        self
+    }
+}
+
+/// A one-line result with a few facts.
+#[derive(Debug, Serialize)]
+pub struct Said<T: Serialize> {
+    /// What happened, as a word for scripts.
+    pub result: &'static str,
+    /// The facts.
+    #[serde(flatten)]
+    pub facts: T,
+    /// The line for people.
+    #[serde(skip)]
+    pub line: String,
+}
+
+impl<T: Serialize> Document for Said<T> {
+    fn text(&self) -> String {
+        if self.line.is_empty() { String::new() } else { format!("{}\n", self.line.trim_end_matches('\n')) }
+    }
+}

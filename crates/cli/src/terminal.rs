@@ -1,0 +1,63 @@
+//! Asking a person, and showing progress: only where there is a person to see it.
+
+use crate::render;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{BufRead, IsTerminal};
+use std::time::Duration;
+
+/// Whether both ends of a question are a terminal.
+pub fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && stderr_is_terminal()
+}
+
+/// Asks a yes-or-no question; anything but yes is no.
+pub fn ask(question: &str) -> bool {
+    render::prompt(&format!("{question} [y/N] "));
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).is_ok()
+        && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+}
+
+/// A progress bar on a terminal, silence elsewhere.
+#[derive(Debug)]
+pub struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    /// A bar that counts `what`.
+    pub fn new(what: &'static str, quiet: bool) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
+        if !quiet && stderr_is_terminal() {
+            bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+            bar.enable_steady_tick(Duration::from_millis(250));
+        }
+        if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} {per_sec}, {eta} left") {
+            bar.set_style(style);
+        }
+        bar.set_message(what);
+        Self { bar }
+    }
+
+    /// `done` of `total`.
+    pub fn show(&self, done: u64, total: u64) {
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl queue::Progress for Progress {
+    fn migrated(&mut self, done: u64, total: u64) {
+        self.show(done, total);
+    }
+}
+
+fn stderr_is_terminal() -> bool {
+    render::stderr_is_terminal()
+}

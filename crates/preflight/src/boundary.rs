@@ -1,0 +1,291 @@
+//! The one entrance to the boundary: whoever wants a verdict, a permit or the status document asks
+//! here.
+
+use crate::observer::{Observation, needs_recovery, observe, or_fault};
+use crate::status::{
+    ActiveQueue, DaemonRecord, HeldProject, LegacyQueue, LoginSummary, Root, RowPair, SCHEMA_VERSION,
+    STALE_AFTER_SECONDS, StatusDocument, Warning,
+};
+use contract::{FaultCode, ForegroundIdentity, PreflightResult, Remedy};
+use gate::{CapturePermit, CurePermit, EgressPermit, LockState, OwnerReading, Policy, Verdict};
+use identity::{BuildInfo, Environment, Home, LoginSource};
+use jiff::Timestamp;
+use queue::{Busy, Cure, HoldReason, Place, QueueCounts, QueueError, observe_counts, observe_legacy};
+
+/// Why the boundary gave no permit.
+#[derive(Debug, thiserror::Error)]
+pub enum PreflightError {
+    /// The boundary is not coherent; the result names everything.
+    #[error("{}", .0.headline())]
+    Refused(Box<PreflightResult>),
+    /// A queue stayed locked past the deadline.
+    #[error("{0}")]
+    Busy(Busy),
+    /// Rolling an interrupted transaction back failed.
+    #[error(transparent)]
+    Recovery(#[from] QueueError),
+}
+
+impl From<Busy> for PreflightError {
+    fn from(busy: Busy) -> Self {
+        Self::Busy(busy)
+    }
+}
+
+/// The boundary of one home, seen by one process.
+#[derive(Clone, Debug)]
+pub struct Boundary<'a> {
+    /// The environment.
+    pub environment: &'a Environment,
+    /// The home.
+    pub home: &'a Home,
+    /// The build of this process.
+    pub build: BuildInfo<'a>,
+    /// The foreground identity to use instead of observing one: a daemon takes its own once, at start.
+    pub foreground: Option<ForegroundIdentity>,
+}
+
+impl<'a> Boundary<'a> {
+    /// The boundary as this process sees it.
+    pub fn new(environment: &'a Environment, home: &'a Home, build: BuildInfo<'a>) -> Self {
+        Self { environment, home, build, foreground: None }
+    }
+
+    /// The same boundary with a fixed foreground identity.
+    #[must_use]
+    pub fn with_foreground(self, foreground: ForegroundIdentity) -> Self {
+        Self { foreground: Some(foreground), ..self }
+    }
+
+    /// One look at the machine.
+    pub fn observe(&self) -> Result<Observation, Busy> {
+        observe(self.environment, self.home, &self.build, self.foreground.as_ref())
+    }
+
+    /// The foreground identity of this process.
+    pub fn foreground_identity(&self) -> Result<ForegroundIdentity, Busy> {
+        Ok(self.observe()?.facts().foreground.clone())
+    }
+
+    /// The preflight gate: looks and judges. Read-only.
+    pub fn verdict(&self, require_auth: bool) -> Result<Verdict, Busy> {
+        Ok(self.observe()?.judge(Policy { require_auth }))
+    }
+
+    /// The preflight gate's result alone.
+    pub fn run_preflight(&self, require_auth: bool) -> Result<PreflightResult, Busy> {
+        Ok(self.verdict(require_auth)?.result().clone())
+    }
+
+    /// Refuses unless the boundary is coherent.
+    pub fn require_daemon_owner_coherence(&self, require_auth: bool) -> Result<(), PreflightError> {
+        let result = self.run_preflight(require_auth)?;
+        if result.ok { Ok(()) } else { Err(PreflightError::Refused(Box::new(result))) }
+    }
+
+    /// The right to add facts.
+    pub fn capture_permit(&self) -> Result<CapturePermit, PreflightError> {
+        self.recovered_verdict()?.into_capture_permit().map_err(refused)
+    }
+
+    /// The right to send.
+    pub fn egress_permit(&self) -> Result<EgressPermit, PreflightError> {
+        self.recovered_verdict()?.into_egress_permit().map_err(refused)
+    }
+
+    /// The right to cure: nothing when there is no readable scope.
+    pub fn cure_permit(&self) -> Result<Option<CurePermit>, Busy> {
+        Ok(self.verdict(false)?.cure_permit())
+    }
+
+    /// A verdict for a command that may write: an interrupted transaction, as the only failure, is
+    /// rolled back first.
+    fn recovered_verdict(&self) -> Result<Verdict, PreflightError> {
+        let verdict = self.verdict(true)?;
+        if verdict.result().fails_only_by_fault(FaultCode::QueueRecoveryNeeded)
+            && let Some(permit) = verdict.cure_permit()
+        {
+            Cure::recover(&permit)?;
+            return Ok(self.verdict(true)?);
+        }
+        Ok(verdict)
+    }
+
+    /// Everything `sync status` knows, under the policy that `auth_required` asks for.
+    pub fn status_document(&self, auth_required: bool) -> Result<StatusDocument, Busy> {
+        let observation = self.observe()?;
+        let verdict = observation.judge(Policy { require_auth: auth_required });
+        Document { boundary: self, observation: &observation, verdict: &verdict }.collect()
+    }
+}
+
+fn refused(refusal: Box<gate::PermitRefused>) -> PreflightError {
+    PreflightError::Refused(Box::new(refusal.0))
+}
+
+/// A status document in the making.
+struct Document<'a> {
+    boundary: &'a Boundary<'a>,
+    observation: &'a Observation,
+    verdict: &'a Verdict,
+}
+
+impl Document<'_> {
+    fn collect(&self) -> Result<StatusDocument, Busy> {
+        let facts = self.observation.facts();
+        let mut preflight = self.verdict.result().clone();
+        let mut faults = preflight.faults.clone();
+        let counts = self.counts(&mut faults)?;
+        let legacy = match &facts.login.scope {
+            Some(_) => self.observation.legacy,
+            None => or_fault(observe_legacy(&facts.legacy.path, None, None), &mut faults)?,
+        };
+        // Counting reads more than the gate does; what it cannot read is a failure like any other.
+        preflight.ok &= faults.len() == preflight.faults.len();
+        preflight.faults.clone_from(&faults);
+        let record = match &facts.owner.reading {
+            OwnerReading::Readable(record) => Some(&**record),
+            OwnerReading::Absent | OwnerReading::Unreadable(_) => None,
+        };
+        let scoped = facts.login.scope.is_some();
+        let held = counts.as_ref().map(|counts| held_projects(counts)).unwrap_or_default();
+        let oldest = counts.as_ref().and_then(|counts| counts.oldest_pending_at);
+        Ok(StatusDocument {
+            schema_version: SCHEMA_VERSION,
+            ok: preflight.ok,
+            exit_code: if preflight.ok { 0 } else { contract::ExitCode::Refused.code() },
+            auth_required: preflight.auth_required,
+            auth_present: preflight.auth_present,
+            live_orphan_daemon_count: u64::from(facts.stray.is_some()),
+            root: Root {
+                path: self.boundary.home.root().to_owned(),
+                source: self.boundary.home.source().variable().to_owned(),
+            },
+            login: self.login(),
+            foreground: facts.foreground.clone(),
+            daemon_owner_record: DaemonRecord::of(self.verdict.owner(), record),
+            active_queue: ActiveQueue {
+                path: facts.foreground.queue_db_path.clone(),
+                event_count: counts.as_ref().map(|counts| counts.events),
+                body_upload_count: counts.as_ref().map(|counts| counts.bodies),
+            },
+            legacy_queue: LegacyQueue {
+                path: facts.legacy.path.clone(),
+                event_count: legacy.map(|legacy| legacy.totals.event_rows),
+                body_upload_count: legacy.map(|legacy| legacy.totals.body_upload_rows),
+                rows_in_scope: legacy.map(|legacy| if scoped { legacy.in_scope.total_rows() } else { 0 }),
+                rows_other_scope: legacy.map(|legacy| legacy.other_scope.total_rows()),
+            },
+            prepared: counts.as_ref().map(|counts| pair(counts.prepared)).unwrap_or_default(),
+            parked: counts.as_ref().map(|counts| pair(counts.parked)).unwrap_or_default(),
+            held,
+            oldest_pending_at: oldest.and_then(timestamp),
+            last_delivery: counts.as_ref().and_then(|counts| counts.last_delivery).and_then(timestamp),
+            mismatches: preflight.mismatches.clone(),
+            orphan_records: preflight.orphan_records.clone(),
+            faults,
+            warnings: self.warnings(oldest),
+            preflight,
+        })
+    }
+
+    /// The counts of the active queue, or nothing when it cannot be read or is not known.
+    fn counts(&self, faults: &mut Vec<contract::Fault>) -> Result<Option<QueueCounts>, Busy> {
+        let path = &self.observation.facts().active.path;
+        if path.as_os_str().is_empty()
+            || faults.iter().any(|fault| needs_recovery(fault) && fault.path.as_ref() == Some(path))
+        {
+            return Ok(None);
+        }
+        let config = &self.observation.config;
+        let consent = |place: &Place| {
+            config.consent(place.project_uuid.as_deref(), place.repo_slug.as_deref(), place.checkout())
+        };
+        or_fault(observe_counts(path, &consent), faults)
+    }
+
+    fn login(&self) -> LoginSummary {
+        let login = &self.observation.login;
+        LoginSummary {
+            source: match login.source {
+                LoginSource::Token => "token",
+                LoginSource::Session => "session",
+                LoginSource::Credentials => "credentials",
+                LoginSource::None => "none",
+            },
+            scope: login.scope.as_ref().map(ToString::to_string),
+            refresh_expires_at: login.refresh_expires_at.map(|at| at.to_string()),
+        }
+    }
+
+    fn warnings(&self, oldest: Option<i64>) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        let facts = self.observation.facts();
+        let waited = oldest.map(|oldest| Timestamp::now().as_second().saturating_sub(oldest));
+        if facts.owner.lock == LockState::Free && waited.is_some_and(|waited| waited > STALE_AFTER_SECONDS) {
+            let minutes = waited.unwrap_or_default() / 60;
+            warnings.push(Warning {
+                code: "backlog_without_daemon",
+                text: format!("rows have waited for {minutes} minutes and no daemon runs"),
+                remedy: Remedy::SyncNow,
+            });
+        }
+        warnings.extend(self.destination_warning());
+        warnings
+    }
+
+    /// Sending would be refused although the boundary is coherent: said here, judged there.
+    fn destination_warning(&self) -> Option<Warning> {
+        let login = &self.observation.login;
+        if !login.authenticated {
+            return None;
+        }
+        let (code, text) = match identity::judge_destination(login, &self.observation.config) {
+            identity::Destination::Ready { .. } => return None,
+            identity::Destination::ServerUnset => (
+                contract::exit::SYNC_SERVER_UNSET,
+                "no server is configured, so nothing can be sent".to_owned(),
+            ),
+            identity::Destination::TokenHost { url, issuer } => {
+                let issuer = issuer.unwrap_or_else(|| "an unknown host".to_owned());
+                let text = format!("the token was issued by {issuer} and is not sent to {url}");
+                (contract::exit::SYNC_TOKEN_HOST, text)
+            }
+        };
+        Some(Warning { code, text, remedy: Remedy::LoginServer })
+    }
+}
+
+fn pair(counts: queue::RowCounts) -> RowPair {
+    RowPair { events: counts.events, bodies: counts.bodies }
+}
+
+fn timestamp(seconds: i64) -> Option<String> {
+    Timestamp::from_second(seconds).ok().map(|at| at.to_string())
+}
+
+fn held_projects(counts: &QueueCounts) -> Vec<HeldProject> {
+    counts
+        .held
+        .iter()
+        .map(|held| {
+            let project = held.project_uuid.clone().unwrap_or_else(|| "none".to_owned());
+            HeldProject {
+                project_uuid: held.project_uuid.clone(),
+                events: held.events,
+                bodies: held.bodies,
+                reason: reason(held.reason).to_owned(),
+                remediation_hint: Remedy::OptIn { project }.hint(),
+            }
+        })
+        .collect()
+}
+
+fn reason(reason: HoldReason) -> &'static str {
+    match reason {
+        HoldReason::OptedOut => "the project is opted out",
+        HoldReason::NeverOptedIn => "not captured by this program, and the project was never opted in",
+        HoldReason::Sealed => "captured while sync was off, or waiting when the project was opted in",
+        HoldReason::Unexamined => "written by another program and not examined yet",
+    }
+}

@@ -1,0 +1,112 @@
+//! Facts from the disk and the system, judged at once.
+//!
+//! The only caller of [`gate::judge`]: facts are plain data, so whoever may call it could invent them.
+
+use crate::owner::{observe_owner, observe_stray};
+use contract::{FaultCode, ForegroundIdentity};
+use gate::{ActiveQueueFacts, Facts, LegacyFacts, LoginFacts, Policy, Verdict};
+use identity::{BuildInfo, Config, Environment, Home, Login, observe_foreground, read_login};
+use queue::{ActiveObservation, Busy, LegacyObservation, ObserveError, observe_active, observe_legacy};
+use std::time::Instant;
+
+/// One look at the machine: the facts the gate judges, and what they were made of.
+#[derive(Debug)]
+pub struct Observation {
+    facts: Facts,
+    /// The configuration, or [`Config::unreadable`].
+    pub config: Config,
+    /// Who is logged in.
+    pub login: Login,
+    /// The legacy queue DB, unless it could not be read.
+    pub legacy: Option<LegacyObservation>,
+}
+
+impl Observation {
+    /// The facts.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The gate's judgement on this look.
+    #[allow(clippy::disallowed_methods, reason = "this is the observer: the facts were read, not invented")]
+    pub fn judge(&self, policy: Policy) -> Verdict {
+        gate::judge(self.facts.clone(), policy)
+    }
+}
+
+/// Looks at the machine. A queue locked past its deadline is [`Busy`]; everything else that cannot be
+/// read becomes a fault among the facts.
+pub fn observe(
+    environment: &Environment,
+    home: &Home,
+    build: &BuildInfo<'_>,
+    foreground: Option<&ForegroundIdentity>,
+) -> Result<Observation, Busy> {
+    let observed_at = Instant::now();
+    let mut faults = Vec::new();
+    let config = Config::read(home).unwrap_or_else(|fault| {
+        faults.push(fault);
+        Config::unreadable()
+    });
+    let login = read_login(home, &config, environment);
+    faults.extend(login.faults.iter().cloned());
+    faults.extend(home.ambiguity());
+    let foreground = foreground.cloned().unwrap_or_else(|| observe_foreground(build, home, &login));
+
+    let owner = observe_owner(home);
+    let stray = observe_stray(home, &owner);
+
+    let active_path = login.active_queue(home);
+    let active = match &active_path {
+        Some(path) => or_fault(observe_active(path), &mut faults)?.unwrap_or_default(),
+        None => ActiveObservation::default(),
+    };
+    let legacy_path = home.legacy_queue();
+    // Without a scope the legacy queue DB is the active one, or nobody's yet: nothing to scan.
+    let legacy = match &login.scope {
+        Some(scope) => {
+            or_fault(observe_legacy(&legacy_path, Some(scope), active.legacy_pin.as_ref()), &mut faults)?
+        }
+        None => Some(LegacyObservation::default()),
+    };
+    let found = legacy.unwrap_or_default();
+    let facts = Facts {
+        foreground,
+        login: LoginFacts {
+            scope: login.scope.clone(),
+            authenticated: login.authenticated,
+            team_id: login.team_id.clone(),
+            private_teams: login.private_teams.clone(),
+        },
+        owner,
+        stray,
+        legacy: LegacyFacts { path: legacy_path, in_scope: found.in_scope, other_scope: found.other_scope },
+        active: ActiveQueueFacts { path: active_path.unwrap_or_default(), queue_id: active.queue_id },
+        faults,
+        observed_at,
+    };
+    Ok(Observation { facts, config, login, legacy })
+}
+
+/// Keeps a fault among the facts; passes busy on.
+pub(crate) fn or_fault<T>(
+    outcome: Result<T, ObserveError>,
+    faults: &mut Vec<contract::Fault>,
+) -> Result<Option<T>, Busy> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(ObserveError::Busy(busy)) => Err(busy),
+        Err(ObserveError::Fault(fault)) => {
+            // One interrupted transaction may be seen from two sides; one fault per file is enough.
+            if !faults.iter().any(|known| known.code == fault.code && known.path == fault.path) {
+                faults.push(*fault);
+            }
+            Ok(None)
+        }
+    }
+}
+
+/// Whether `fault` says that a queue DB waits for a rollback.
+pub(crate) fn needs_recovery(fault: &contract::Fault) -> bool {
+    fault.code == FaultCode::QueueRecoveryNeeded
+}

@@ -1,0 +1,205 @@
+//! The status document: one value behind `sync status`, `--check`, `--json`, the doctors and every
+//! other surface that tells the truth about the boundary (contract section 6).
+
+use contract::foreground::raw_path;
+use contract::{
+    ExitCode, Fault, ForegroundIdentity, Mismatch, OrphanRecord, OwnerRecord, OwnerStatus, PreflightResult,
+    Remedy,
+};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Version of the JSON form; grows when a key changes its meaning, not when one is added.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Rows that wait longer than this while no daemon runs are worth a warning. Seconds.
+pub const STALE_AFTER_SECONDS: i64 = 15 * 60;
+
+/// Everything `sync status` knows. Counts of an unreadable queue DB are null, never zero.
+#[derive(Clone, Debug, Serialize)]
+pub struct StatusDocument {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Whether the boundary is coherent under this document's policy.
+    pub ok: bool,
+    /// How `--check` exits: 0 or 2.
+    pub exit_code: u8,
+    /// Whether hosted sync is switched on, and so an authenticated identity is required.
+    pub auth_required: bool,
+    /// Whether there is one.
+    pub auth_present: bool,
+    /// Live daemons of this home that the owner record does not name.
+    pub live_orphan_daemon_count: u64,
+    /// Where the state lives, and who said so.
+    pub root: Root,
+    /// Where the identity comes from.
+    pub login: LoginSummary,
+    /// The process that asks.
+    pub foreground: ForegroundIdentity,
+    /// The daemon, as its record tells.
+    pub daemon_owner_record: DaemonRecord,
+    /// The active queue DB.
+    pub active_queue: ActiveQueue,
+    /// The legacy queue DB.
+    pub legacy_queue: LegacyQueue,
+    /// Rows of a command that did not finish.
+    pub prepared: RowPair,
+    /// Rows that the server or this machine refused, kept with their reason.
+    pub parked: RowPair,
+    /// Rows that wait for consent, by project.
+    pub held: Vec<HeldProject>,
+    /// When the oldest waiting row was captured.
+    pub oldest_pending_at: Option<String>,
+    /// When the last row was delivered.
+    pub last_delivery: Option<String>,
+    /// Fields that differ.
+    pub mismatches: Vec<Mismatch>,
+    /// Orphan owner records.
+    pub orphan_records: Vec<OrphanRecord>,
+    /// What could not be observed or must not be trusted.
+    pub faults: Vec<Fault>,
+    /// Things that are not incoherent and still worth saying.
+    pub warnings: Vec<Warning>,
+    /// The gate's own result, which the keys above repeat in part.
+    #[serde(skip)]
+    pub preflight: PreflightResult,
+}
+
+/// The state root.
+#[derive(Clone, Debug, Serialize)]
+pub struct Root {
+    /// Its path.
+    #[serde(serialize_with = "raw_path")]
+    pub path: PathBuf,
+    /// `SPEC_KITTY_HOME`, `HOME` or `USERPROFILE`.
+    pub source: String,
+}
+
+/// Where the identity comes from.
+#[derive(Clone, Debug, Serialize)]
+pub struct LoginSummary {
+    /// `token`, `session`, `credentials` or `none`.
+    pub source: &'static str,
+    /// The queue scope, if one can be derived.
+    pub scope: Option<String>,
+    /// When the login ends, if known.
+    pub refresh_expires_at: Option<String>,
+}
+
+/// The daemon owner record as `sync status` shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct DaemonRecord {
+    /// What record, lock and process say together.
+    pub status: OwnerStatus,
+    /// Process id.
+    pub pid: Option<i64>,
+    /// Port of the control plane.
+    pub port: Option<i64>,
+    /// Package version.
+    pub package_version: Option<String>,
+    /// Executable.
+    pub executable_path: Option<String>,
+    /// Source checkout.
+    pub source_path: Option<String>,
+    /// Server.
+    pub server_url: Option<String>,
+    /// Team and user.
+    pub team_or_user: Option<String>,
+    /// Queue DB.
+    pub queue_db_path: Option<String>,
+}
+
+impl DaemonRecord {
+    /// The shown form of a record, or of its absence.
+    pub fn of(status: OwnerStatus, record: Option<&OwnerRecord>) -> Self {
+        let path = |path: fn(&OwnerRecord) -> &PathBuf| {
+            record.map(|record| path(record).to_string_lossy().into_owned())
+        };
+        Self {
+            status,
+            pid: record.map(|record| record.pid),
+            port: record.map(|record| record.port),
+            package_version: record.map(|record| record.package_version.clone()),
+            executable_path: path(|record| &record.executable_path),
+            source_path: path(|record| &record.source_checkout_path),
+            server_url: record.and_then(|record| record.server().map(str::to_owned)),
+            team_or_user: record.and_then(OwnerRecord::team_or_user),
+            queue_db_path: path(|record| &record.queue_db_path),
+        }
+    }
+}
+
+/// The active queue DB.
+#[derive(Clone, Debug, Serialize)]
+pub struct ActiveQueue {
+    /// Its path.
+    #[serde(serialize_with = "raw_path")]
+    pub path: PathBuf,
+    /// Waiting events, held ones included; null when the file cannot be read.
+    pub event_count: Option<u64>,
+    /// Waiting bodies, held ones included; null when the file cannot be read.
+    pub body_upload_count: Option<u64>,
+}
+
+/// The legacy queue DB.
+#[derive(Clone, Debug, Serialize)]
+pub struct LegacyQueue {
+    /// Its path.
+    #[serde(serialize_with = "raw_path")]
+    pub path: PathBuf,
+    /// All its events; null when the file cannot be read.
+    pub event_count: Option<u64>,
+    /// All its bodies; null when the file cannot be read.
+    pub body_upload_count: Option<u64>,
+    /// Events and bodies that belong to this scope; null when the file cannot be read.
+    pub rows_in_scope: Option<u64>,
+    /// Events and bodies that belong to other scopes; null when the file cannot be read.
+    pub rows_other_scope: Option<u64>,
+}
+
+/// Events and bodies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RowPair {
+    /// Events.
+    pub events: u64,
+    /// Bodies.
+    pub bodies: u64,
+}
+
+/// A project whose rows wait for consent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HeldProject {
+    /// The project, or null for rows without one.
+    pub project_uuid: Option<String>,
+    /// Held events.
+    pub events: u64,
+    /// Held bodies.
+    pub bodies: u64,
+    /// Why.
+    pub reason: String,
+    /// What releases them.
+    pub remediation_hint: String,
+}
+
+/// Something worth saying that is no failure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// A word for scripts.
+    pub code: &'static str,
+    /// A sentence.
+    pub text: String,
+    /// What to do about it.
+    #[serde(rename = "remediation_hint", serialize_with = "hint")]
+    pub remedy: Remedy,
+}
+
+fn hint<S: serde::Serializer>(remedy: &Remedy, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&remedy.hint())
+}
+
+impl StatusDocument {
+    /// How `--check` exits.
+    pub fn check_exit(&self) -> ExitCode {
+        if self.ok { ExitCode::Ok } else { ExitCode::Refused }
+    }
+}

@@ -1,0 +1,107 @@
+//! A queue DB as the reference leaves it on disk: its three tables, filled with rows of a test's own.
+
+use data_encoding::HEXLOWER;
+use rusqlite::{Connection, params};
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+
+/// Project of the rows, unless a test says otherwise.
+pub const PROJECT: &str = "164b830e-0aa9-486a-80e9-73e0ff9bd516";
+
+/// A queue DB under construction.
+#[derive(Debug)]
+pub struct ReferenceQueue {
+    path: PathBuf,
+    db: Connection,
+}
+
+impl ReferenceQueue {
+    /// Creates the file and its tables.
+    ///
+    /// # Panics
+    /// When the file cannot be made: a test cannot go on.
+    #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
+    pub fn create(path: &Path) -> Self {
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).expect("the directory of the queue");
+        }
+        let db = Connection::open(path).expect("a queue");
+        db.execute_batch(SCHEMA).expect("the tables of the reference");
+        Self { path: path.to_owned(), db }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds an event that names a team, or none.
+    ///
+    /// # Panics
+    /// When the row does not fit.
+    #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
+    pub fn event(&self, event_id: &str, team_slug: Option<&str>) -> &Self {
+        let team = team_slug.map_or_else(|| "null".to_owned(), |team| format!("\"{team}\""));
+        let data = format!(
+            "{{\"event_id\": \"{event_id}\", \"event_type\": \"WPStatusChanged\", \"aggregate_id\": \"WP01\", \
+             \"aggregate_type\": \"WorkPackage\", \"schema_version\": \"3.0.0\", \
+             \"build_id\": \"b6fae293-c05d-4536-9006-c6d252528f7e\", \"payload\": {{\"mission_slug\": \
+             \"widgets-01KRX11M\", \"wp_id\": \"WP01\", \"from_lane\": \"planned\", \"to_lane\": \"claimed\", \
+             \"actor\": \"dev\", \"force\": false, \"reason\": null, \"review_ref\": null, \"execution_mode\": \
+             \"worktree\", \"evidence\": null}}, \"node_id\": \"a68cb90bc34b\", \"lamport_clock\": 1, \
+             \"causation_id\": null, \"correlation_id\": \"{event_id}\", \"timestamp\": \
+             \"2026-05-18T12:00:00+00:00\", \"team_slug\": {team}, \"project_uuid\": \"{PROJECT}\", \
+             \"project_slug\": \"widgets\", \"git_branch\": \"main\", \"head_commit_sha\": null, \"repo_slug\": \
+             \"acme/widgets\", \"drain_blocked_reason\": null}}"
+        );
+        self.db
+            .execute(
+                "INSERT INTO queue (event_id, event_type, data, timestamp) VALUES (?1, 'WPStatusChanged', ?2, 1779105600)",
+                params![event_id, data],
+            )
+            .expect("an event row");
+        self
+    }
+
+    /// Adds a body upload of [`PROJECT`].
+    ///
+    /// # Panics
+    /// When the row does not fit.
+    #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
+    pub fn body(&self, artifact_path: &str, content: &str) -> &Self {
+        let hash = HEXLOWER.encode(&Sha256::digest(content));
+        self.db
+            .execute(
+                "INSERT INTO body_upload_queue (project_uuid, mission_slug, target_branch, mission_type, \
+                 manifest_version, artifact_path, content_hash, content_body, size_bytes, created_at) VALUES \
+                 (?1, 'widgets-01KRX11M', 'main', 'software-dev', '1', ?2, ?3, ?4, ?5, 1779105600.5)",
+                params![PROJECT, artifact_path, hash, content, content.len()],
+            )
+            .expect("a body row");
+        self
+    }
+}
+
+const SCHEMA: &str = "
+CREATE TABLE queue (id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT UNIQUE NOT NULL, event_type TEXT NOT NULL,
+  data TEXT NOT NULL, timestamp INTEGER NOT NULL, retry_count INTEGER DEFAULT 0, coalesce_key TEXT);
+CREATE INDEX idx_timestamp ON queue(timestamp);
+CREATE INDEX idx_retry ON queue(retry_count);
+CREATE INDEX idx_coalesce_key ON queue(coalesce_key);
+CREATE TABLE body_upload_queue (id INTEGER PRIMARY KEY AUTOINCREMENT, project_uuid TEXT NOT NULL,
+  mission_slug TEXT NOT NULL, target_branch TEXT NOT NULL, mission_type TEXT NOT NULL, manifest_version TEXT NOT NULL,
+  artifact_path TEXT NOT NULL, content_hash TEXT NOT NULL, hash_algorithm TEXT NOT NULL DEFAULT 'sha256',
+  content_body TEXT NOT NULL, size_bytes INTEGER NOT NULL, retry_count INTEGER NOT NULL DEFAULT 0,
+  next_attempt_at REAL NOT NULL DEFAULT 0.0, created_at REAL NOT NULL, last_error TEXT,
+  UNIQUE(project_uuid, mission_slug, target_branch, mission_type, manifest_version, artifact_path, content_hash));
+CREATE INDEX idx_body_queue_next_attempt ON body_upload_queue(next_attempt_at);
+CREATE INDEX idx_body_queue_namespace ON body_upload_queue(project_uuid, mission_slug, target_branch);
+CREATE TABLE body_upload_failure_log (id INTEGER PRIMARY KEY AUTOINCREMENT, project_uuid TEXT NOT NULL,
+  mission_slug TEXT NOT NULL, target_branch TEXT NOT NULL, mission_type TEXT NOT NULL, manifest_version TEXT NOT NULL,
+  artifact_path TEXT NOT NULL, content_hash TEXT NOT NULL, hash_algorithm TEXT NOT NULL DEFAULT 'sha256',
+  size_bytes INTEGER NOT NULL, failure_reason TEXT NOT NULL, failure_count INTEGER NOT NULL DEFAULT 1,
+  first_failed_at REAL NOT NULL, last_failed_at REAL NOT NULL,
+  UNIQUE(project_uuid, mission_slug, target_branch, mission_type, manifest_version, artifact_path, content_hash,
+  failure_reason));
+CREATE INDEX idx_body_failure_last_failed_at ON body_upload_failure_log(last_failed_at DESC);
+";

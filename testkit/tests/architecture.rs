@@ -1,0 +1,178 @@
+//! The walls of the house: which crate may know which, who may judge, who may print, who may speak
+//! SQL. ARCHITECTURE.md draws what this test keeps.
+
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The edges that may exist between our crates, beyond what transitivity gives.
+const ALLOWED: [(&str, &[&str]); 10] = [
+    ("contract", &[]),
+    ("gate", &["contract"]),
+    ("identity", &["contract"]),
+    ("queue", &["contract", "gate"]),
+    ("preflight", &["contract", "gate", "identity", "queue"]),
+    ("mission", &["contract", "gate", "identity", "queue", "preflight"]),
+    ("delivery", &["contract", "gate", "identity", "queue", "preflight"]),
+    ("daemon", &["contract", "gate", "identity", "queue", "preflight", "delivery"]),
+    ("server", &["contract"]),
+    (
+        "cli",
+        &["contract", "gate", "identity", "queue", "preflight", "mission", "delivery", "daemon", "server"],
+    ),
+];
+
+/// Crates that bring an async runtime; only the server may use them.
+const ASYNC: [&str; 4] = ["tokio", "axum", "tower-http", "hyper"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace root").to_owned()
+}
+
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(root())
+        .output()
+        .expect("cargo metadata");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("json");
+    let packages = metadata["packages"].as_array().expect("packages");
+    packages
+        .iter()
+        .map(|package| {
+            let normal = package["dependencies"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter(|dependency| dependency["kind"].is_null())
+                .map(|dependency| short(dependency["name"].as_str().unwrap_or_default()))
+                .collect();
+            (short(package["name"].as_str().unwrap_or_default()), normal)
+        })
+        .collect()
+}
+
+fn short(package: &str) -> String {
+    match package {
+        "spec-kitty" => "cli".to_owned(),
+        other => other.strip_prefix("spec-kitty-").unwrap_or(other).to_owned(),
+    }
+}
+
+fn sources(of: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut pending = vec![root().join("crates").join(of).join("src")];
+    while let Some(directory) = pending.pop() {
+        for entry in std::fs::read_dir(&directory).expect("a source directory").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                pending.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).expect("a source file");
+                found.push((path, text));
+            }
+        }
+    }
+    found
+}
+
+/// The lines of a source file that are code: no comments, nothing after the unit tests begin.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .take_while(|line| line.trim() != "#[cfg(test)]")
+        .filter(|line| !line.trim_start().starts_with("//"))
+}
+
+#[test]
+fn crates_depend_only_on_what_lies_before_them() {
+    let dependencies = dependencies();
+    let ours: BTreeSet<&str> = ALLOWED.iter().map(|(name, _)| *name).collect();
+    for (name, allowed) in ALLOWED {
+        let allowed: BTreeSet<&str> = allowed.iter().copied().collect();
+        let used = &dependencies[name];
+        let wrong: Vec<_> =
+            used.iter().filter(|used| ours.contains(used.as_str()) && !allowed.contains(used.as_str())).collect();
+        assert!(wrong.is_empty(), "{name} must not depend on {wrong:?}");
+    }
+}
+
+#[test]
+fn every_crate_is_in_the_table() {
+    let listed: BTreeSet<_> = ALLOWED.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let found: BTreeSet<_> = std::fs::read_dir(root().join("crates"))
+        .expect("crates")
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(listed, found);
+}
+
+#[test]
+fn only_the_server_is_async() {
+    for (name, used) in dependencies() {
+        let asynchronous: Vec<_> = used.iter().filter(|used| ASYNC.contains(&used.as_str())).collect();
+        assert!(name == "server" || asynchronous.is_empty(), "{name} uses {asynchronous:?}");
+    }
+}
+
+#[test]
+fn the_gate_and_the_contract_do_no_io() {
+    let forbidden = ["std::fs", "std::env", "std::net", "std::process::", "SystemTime", "Instant::now", "fs_err"];
+    for name in ["contract", "gate"] {
+        for (path, text) in sources(name) {
+            for line in code(&text) {
+                for word in forbidden {
+                    assert!(!line.contains(word), "{}: {line}", path.display());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn only_the_observer_asks_for_a_verdict() {
+    for (name, _) in ALLOWED {
+        for (path, text) in sources(name) {
+            let calls = code(&text).any(|line| line.contains("gate::judge(") || line.contains("judge(facts"));
+            let allowed = name == "gate" || (name == "preflight" && path.ends_with("observer.rs"));
+            assert!(!calls || allowed, "{} calls the gate's judge", path.display());
+        }
+    }
+}
+
+#[test]
+fn only_the_cli_prints_and_only_in_its_renderer() {
+    let printing = ["println!", "eprintln!", "print!(", "eprint!(", "io::stdout", "io::stderr", "stdout()", "stderr()"];
+    for (name, _) in ALLOWED {
+        for (path, text) in sources(name) {
+            if name == "cli" && path.ends_with("render.rs") || path.components().any(|part| part.as_os_str() == "bin") {
+                continue;
+            }
+            for line in code(&text) {
+                for word in printing {
+                    assert!(!line.contains(word), "{}: {line}", path.display());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn only_the_queue_speaks_the_queues_sql() {
+    for (name, _) in ALLOWED.iter().filter(|(name, _)| *name != "queue" && *name != "server") {
+        assert!(!dependencies()[*name].contains("rusqlite"), "{name} depends on rusqlite");
+    }
+}
+
+#[test]
+fn unsafe_code_lives_in_platform_modules_alone() {
+    for (name, _) in ALLOWED {
+        for (path, text) in sources(name) {
+            let has = code(&text).any(|line| line.contains("unsafe {") || line.contains("unsafe fn"));
+            let named = path.components().any(|part| part.as_os_str().to_string_lossy().starts_with("platform"));
+            assert!(!has || named, "{} has unsafe code", path.display());
+        }
+    }
+}
