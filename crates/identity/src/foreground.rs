@@ -5,22 +5,22 @@ use contract::ForegroundIdentity;
 use std::path::{Path, PathBuf};
 
 /// What the build of the binary knows about itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BuildInfo<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildInfo {
     /// The crate version.
-    pub version: &'a str,
+    pub version: String,
     /// The short commit it was built from, when known.
-    pub commit: Option<&'a str>,
+    pub commit: Option<String>,
     /// Whether it is a release build: those are named by their version alone.
     pub release: bool,
 }
 
-impl BuildInfo<'_> {
+impl BuildInfo {
     /// The package version: the crate version, plus `+<short commit>` for a build that is no release.
     pub fn package_version(&self) -> String {
-        match self.commit {
+        match &self.commit {
             Some(commit) if !self.release => format!("{}+{commit}", self.version),
-            _ => self.version.to_owned(),
+            _ => self.version.clone(),
         }
     }
 }
@@ -30,7 +30,7 @@ impl BuildInfo<'_> {
 ///
 /// `queue_db_path` is empty when something is unreadable and the active queue is therefore unknown
 /// (see [`Login::active_queue`]).
-pub fn observe_foreground(build: &BuildInfo<'_>, home: &Home, login: &Login) -> ForegroundIdentity {
+pub fn observe_foreground(build: &BuildInfo, home: &Home, login: &Login) -> ForegroundIdentity {
     let executable = observe_executable();
     let server_url = login.server_url.clone();
     let team_or_user =

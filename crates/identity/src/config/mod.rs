@@ -1,77 +1,416 @@
-//! stub
-#![allow(missing_docs, unused_variables, clippy::todo)]
-use crate::home::Home;
-use contract::Fault;
-use std::path::Path;
+//! `config.toml`: what the user decided, machine-wide.
+//!
+//! Owns reading it, the consent decision and (in [`edit`]) changing it. A file that is absent is an
+//! empty configuration; a file that does not parse, or that holds nonsense under a key we read, is the
+//! fault `config_unreadable`, never an empty configuration: it may hold opt-outs. Keys we do not know
+//! are left alone.
+//!
+//! | key under `[sync]` | value |
+//! |---|---|
+//! | `server_url` | string; no default |
+//! | `token_host` | string: the one other host that a token may go to |
+//! | `max_queue_size` | whole number, default 100000 |
+//! | `background_daemon` | `auto` (default) or `manual` |
+//! | `projects."<uuid or none>".enabled` | boolean; wins over the next two |
+//! | `checkout_overrides."<path>".enabled` | boolean; wins over the next |
+//! | `repo_defaults."<owner/repo>".enabled` | boolean |
 
-/// When a daemon may be spawned.
+mod edit;
+
+pub use contract::Consent;
+pub use edit::{ConfigEdit, ConfigEditError};
+
+use crate::home::Home;
+use crate::small_file::read_small_file;
+use contract::{Fault, FaultCode, Remedy};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use toml_edit::{Document, Item, TableLike};
+
+/// The largest `config.toml` that is read.
+pub const MAX_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Queue capacity when nothing is configured, in rows.
+pub const DEFAULT_MAX_QUEUE_SIZE: u64 = 100_000;
+
+/// The key of rows that belong to no project, in `sync.projects`.
+pub const NO_PROJECT: &str = "none";
+
+/// Whether a daemon may be spawned after a capture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BackgroundDaemon {
+    /// Spawn one when none lives.
     #[default]
     Auto,
+    /// Only nudge one that lives.
     Manual,
 }
 
-/// What the configuration says about a project.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Consent {
-    OptedIn,
-    OptedOut,
-    Unset,
+impl BackgroundDaemon {
+    /// The word in the file.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Manual => "manual",
+        }
+    }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A parsed `config.toml`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// `sync.server_url` as written.
+    /// `sync.server_url` as written. There is no default.
     pub server_url: Option<String>,
+    /// `sync.max_queue_size`, in rows.
     pub max_queue_size: u64,
+    /// `sync.background_daemon`.
     pub background_daemon: BackgroundDaemon,
+    /// `sync.token_host` as written.
     pub token_host: Option<String>,
+    consent: Switches,
+    readable: bool,
 }
+
+/// The explicit decisions about projects, repositories and checkouts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Switches {
+    projects: BTreeMap<String, bool>,
+    checkouts: BTreeMap<String, bool>,
+    repositories: BTreeMap<String, bool>,
+}
+
+impl Default for Config {
+    /// What an absent file means.
+    fn default() -> Self {
+        Self {
+            server_url: None,
+            max_queue_size: DEFAULT_MAX_QUEUE_SIZE,
+            background_daemon: BackgroundDaemon::Auto,
+            token_host: None,
+            consent: Switches::default(),
+            readable: true,
+        }
+    }
+}
+
 impl Config {
+    /// Reads `config.toml`.
+    ///
+    /// # Errors
+    /// The fault `config_unreadable`, with line and column where there are any.
     pub fn read(home: &Home) -> Result<Self, Fault> {
-        todo!()
+        match read_text(home)? {
+            Some(text) => Self::parse(&text).map_err(|error| error.into_fault(home)),
+            None => Ok(Self::default()),
+        }
     }
-    /// stands in for a config that could not be read: no server, nobody opted in, everything opted out
+
+    /// Stands in for a file that could not be read, beside the fault: no server, no scope can be derived
+    /// from it, and every project counts as opted out.
     pub fn unreadable() -> Self {
-        todo!()
+        Self { readable: false, background_daemon: BackgroundDaemon::Manual, ..Self::default() }
     }
+
+    /// Whether this is what the file says, and not [`Config::unreadable`].
     pub fn is_readable(&self) -> bool {
-        todo!()
+        self.readable
     }
+
+    /// The configured server that requests may go to. None when there is none, and for the URL that
+    /// earlier releases had built in: it only names old scopes, and nothing is ever sent to it.
+    pub fn destination(&self) -> Option<&str> {
+        let url = contract::scope::trim(self.server_url.as_deref()?).trim_end_matches('/');
+        Some(url).filter(|url| !url.is_empty() && !contract::server_url::is_packaged_default(url))
+    }
+
+    /// What the configuration says about the rows of one project (contract section 9). The project's own
+    /// key decides; else the override of its checkout; else the default of its repository.
+    ///
+    /// `project_uuid` is `None` for rows without a project; `repo_slug` and `checkout` are those that were
+    /// learned at capture, never those of the current directory.
     pub fn consent(
         &self,
         project_uuid: Option<&str>,
         repo_slug: Option<&str>,
         checkout: Option<&Path>,
     ) -> Consent {
-        todo!()
+        if !self.readable {
+            return Consent::OptedOut;
+        }
+        let Switches { projects, checkouts, repositories } = &self.consent;
+        let project = projects.get(&project_key(project_uuid.unwrap_or(NO_PROJECT)));
+        let checkout = || checkouts.get(checkout?.to_str()?);
+        let repository = || repositories.get(repo_slug?);
+        match project.or_else(checkout).or_else(repository) {
+            Some(true) => Consent::OptedIn,
+            Some(false) => Consent::OptedOut,
+            None => Consent::Unset,
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, ConfigError> {
+        let document = Document::parse(text).map_err(|error| ConfigError {
+            position: error.span().map(|span| Position::of(text, span.start)),
+            problem: format!("is not TOML: {}", error.message().lines().next().unwrap_or("malformed")),
+        })?;
+        let Some(sync) = document.get("sync") else { return Ok(Self::default()) };
+        let reader = Reader { text };
+        let sync = reader.table("sync", sync)?;
+        Ok(Self {
+            server_url: reader.string(sync, "server_url")?,
+            max_queue_size: reader.size(sync, "max_queue_size")?.unwrap_or(DEFAULT_MAX_QUEUE_SIZE),
+            background_daemon: reader.daemon(sync, "background_daemon")?.unwrap_or_default(),
+            token_host: reader.string(sync, "token_host")?,
+            consent: Switches {
+                projects: reader.switches(sync, "projects", project_key)?,
+                checkouts: reader.switches(sync, "checkout_overrides", str::to_owned)?,
+                repositories: reader.switches(sync, "repo_defaults", str::to_owned)?,
+            },
+            readable: true,
+        })
     }
 }
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigEditError {
-    #[error("{}", .0.detail)]
-    Unreadable(Fault),
-    #[error(transparent)]
-    Lock(#[from] crate::lock::LockError),
-    #[error(transparent)]
-    Write(#[from] crate::private_file::WriteError),
+
+/// The text of `config.toml`, or nothing when there is no file.
+fn read_text(home: &Home) -> Result<Option<String>, Fault> {
+    let failed = |problem: String| ConfigError { position: None, problem }.into_fault(home);
+    let file = read_small_file(&home.config_file(), MAX_BYTES).map_err(|error| failed(error.to_string()))?;
+    let text = file.map(|file| String::from_utf8(file.bytes)).transpose();
+    text.map_err(|error| failed(format!("is not UTF-8 at byte {}", error.utf8_error().valid_up_to())))
 }
-pub struct ConfigEdit {}
-impl ConfigEdit {
-    /// Locks and reads config.toml.
-    pub fn begin(home: &Home) -> Result<Self, ConfigEditError> {
-        todo!()
+
+/// One spelling for one project: uuids canonical, anything else trimmed and lower-cased.
+fn project_key(text: &str) -> String {
+    let text = contract::scope::trim(text);
+    crate::project::canonical_uuid(text).unwrap_or_else(|| text.to_lowercase())
+}
+
+/// What is wrong with a configuration, and where.
+#[derive(Debug)]
+struct ConfigError {
+    position: Option<Position>,
+    problem: String,
+}
+
+/// Line and column, both from 1; columns in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Position {
+    line: usize,
+    column: usize,
+}
+
+impl Position {
+    fn of(text: &str, offset: usize) -> Self {
+        let before = text.get(..offset).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let column = before.get(line_start..).map_or(0, |line| line.chars().count()) + 1;
+        Self { line: before.matches('\n').count() + 1, column }
     }
-    pub fn set_server_url(&mut self, url: &str) {
-        todo!()
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.column)
     }
-    /// `None` = rows without a project.
-    pub fn set_project_enabled(&mut self, project_uuid: Option<&str>, enabled: bool) {
-        todo!()
+}
+
+impl ConfigError {
+    fn into_fault(self, home: &Home) -> Fault {
+        let Self { position, problem } = self;
+        let path = home.config_file();
+        let shown = contract::text::path(&path);
+        let (detail, advice) = match position {
+            Some(at) => (format!("{problem} ({at})"), format!("correct {shown} at {at}")),
+            None => (problem, format!("make {shown} a readable TOML file")),
+        };
+        Fault::new(FaultCode::ConfigUnreadable, path, detail, Remedy::Advice(advice))
     }
-    /// Writes, atomically, 0600.
-    pub fn commit(self) -> Result<(), ConfigEditError> {
-        todo!()
+}
+
+/// Reads typed values out of a document and says where it found another type.
+struct Reader<'a> {
+    text: &'a str,
+}
+
+impl Reader<'_> {
+    fn error(&self, item: &Item, problem: String) -> ConfigError {
+        ConfigError { position: item.span().map(|span| Position::of(self.text, span.start)), problem }
+    }
+
+    fn table<'t>(&self, key: &str, item: &'t Item) -> Result<&'t dyn TableLike, ConfigError> {
+        item.as_table_like().ok_or_else(|| self.error(item, format!("`{key}` is not a table")))
+    }
+
+    fn string(&self, table: &dyn TableLike, key: &str) -> Result<Option<String>, ConfigError> {
+        let Some(item) = table.get(key) else { return Ok(None) };
+        let text = item.as_str().ok_or_else(|| self.error(item, format!("`sync.{key}` is not a string")))?;
+        Ok(Some(text.to_owned()))
+    }
+
+    /// A count of rows. Earlier releases also took it from a string or a fraction.
+    fn size(&self, table: &dyn TableLike, key: &str) -> Result<Option<u64>, ConfigError> {
+        let Some(item) = table.get(key) else { return Ok(None) };
+        let whole = item
+            .as_integer()
+            .or_else(|| contract::scope::trim(item.as_str()?).parse().ok())
+            .and_then(|number: i64| u64::try_from(number).ok())
+            .or_else(|| whole_part(item.as_float()?));
+        let size = whole
+            .ok_or_else(|| self.error(item, format!("`sync.{key}` is not a number of rows, zero or more")))?;
+        Ok(Some(size))
+    }
+
+    fn daemon(&self, table: &dyn TableLike, key: &str) -> Result<Option<BackgroundDaemon>, ConfigError> {
+        let Some(word) = self.string(table, key)? else { return Ok(None) };
+        match contract::scope::trim(&word).to_lowercase().as_str() {
+            "auto" => Ok(Some(BackgroundDaemon::Auto)),
+            "manual" => Ok(Some(BackgroundDaemon::Manual)),
+            _ => {
+                let item = table.get(key).unwrap_or(&Item::None);
+                Err(self.error(item, format!("`sync.{key}` is neither `auto` nor `manual`")))
+            }
+        }
+    }
+
+    /// `<table>.<name>.enabled` for every name. A decision that is no boolean could be an opt-out, so it
+    /// is an error and not an absence. Of two spellings of one name the opt-out counts.
+    fn switches(
+        &self,
+        sync: &dyn TableLike,
+        key: &str,
+        name_of: fn(&str) -> String,
+    ) -> Result<BTreeMap<String, bool>, ConfigError> {
+        let mut switches = BTreeMap::new();
+        let Some(item) = sync.get(key) else { return Ok(switches) };
+        for (name, entry) in self.table(&format!("sync.{key}"), item)?.iter() {
+            let path = || format!("sync.{key}.\"{}\"", contract::text::printable(name));
+            let Some(enabled) = self.table(&path(), entry)?.get("enabled") else { continue };
+            let decision = enabled
+                .as_bool()
+                .ok_or_else(|| self.error(enabled, format!("`{}.enabled` is not a boolean", path())))?;
+            switches.entry(name_of(name)).and_modify(|known| *known &= decision).or_insert(decision);
+        }
+        Ok(switches)
+    }
+}
+
+/// The whole part of a fraction that is a count.
+fn whole_part(number: f64) -> Option<u64> {
+    // 2^53: beyond it a float no longer names one whole number.
+    const LIMIT: f64 = 9_007_199_254_740_992.0;
+    (0.0..LIMIT).contains(&number).then_some(number as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Config {
+        Config::parse(text).unwrap_or_else(|error| panic!("{text}: {}", error.problem))
+    }
+
+    fn problem(text: &str) -> String {
+        let error = Config::parse(text).expect_err("a problem");
+        match error.position {
+            Some(position) => format!("{} @ {position}", error.problem),
+            None => error.problem,
+        }
+    }
+
+    const UUID: &str = "8a4a7da6-a97c-4bb4-893a-b31664abfee4";
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        assert_eq!(parse(""), Config::default());
+        assert_eq!(parse("[other]\nx = 1\n"), Config::default());
+        assert_eq!(Config::default().max_queue_size, 100_000);
+    }
+
+    #[test]
+    fn what_the_reference_writes_is_understood() {
+        let config = parse(
+            "[sync]\nserver_url = \"https://example.invalid\"\nmax_queue_size = 5000\n\
+             background_daemon = \"manual\"\n\n[sync.repo_defaults.\"acme/Widget_Shop\"]\nenabled = false\n\n\
+             [sync.checkout_overrides.\"/srv/some checkout\"]\nenabled = true\n",
+        );
+        assert_eq!(config.server_url.as_deref(), Some("https://example.invalid"));
+        assert_eq!((config.max_queue_size, config.background_daemon), (5000, BackgroundDaemon::Manual));
+        assert_eq!(config.consent(Some(UUID), Some("acme/Widget_Shop"), None), Consent::OptedOut);
+        let checkout = Path::new("/srv/some checkout");
+        assert_eq!(config.consent(None, Some("acme/Widget_Shop"), Some(checkout)), Consent::OptedIn);
+        assert_eq!(config.consent(None, Some("acme/widget_shop"), None), Consent::Unset);
+    }
+
+    #[test]
+    fn the_projects_own_key_wins_over_the_references_keys() {
+        let config = parse(&format!(
+            "[sync.projects.\"{}\"]\nenabled = false\n[sync.projects.none]\nenabled = true\n\
+             [sync.checkout_overrides.\"/c\"]\nenabled = true\n",
+            UUID.to_uppercase()
+        ));
+        assert_eq!(config.consent(Some(UUID), None, Some(Path::new("/c"))), Consent::OptedOut);
+        assert_eq!(config.consent(None, None, None), Consent::OptedIn);
+        assert_eq!(config.consent(Some("other"), None, None), Consent::Unset);
+    }
+
+    #[test]
+    fn two_spellings_of_one_project_that_disagree_are_an_opt_out() {
+        let config = parse(&format!(
+            "[sync.projects.\"{UUID}\"]\nenabled = true\n[sync.projects.\"{}\"]\nenabled = false\n",
+            UUID.to_uppercase()
+        ));
+        assert_eq!(config.consent(Some(UUID), None, None), Consent::OptedOut);
+    }
+
+    #[test]
+    fn each_nonsense_names_its_key_and_its_place() {
+        let cases = [
+            ("not toml [", "is not TOML", "line 1"),
+            ("a = 1\na = 2\n", "is not TOML", "line 2, column 1"),
+            ("sync = 3\n", "`sync` is not a table", "line 1, column 8"),
+            ("[sync]\nserver_url = 5\n", "`sync.server_url` is not a string", "line 2, column 14"),
+            ("[sync]\nmax_queue_size = -1\n", "`sync.max_queue_size` is not a number", "line 2"),
+            ("[sync]\nmax_queue_size = true\n", "`sync.max_queue_size` is not a number", "line 2"),
+            ("[sync]\nbackground_daemon = \"maybe\"\n", "neither `auto` nor `manual`", "line 2"),
+            ("[sync]\nbackground_daemon = \"\"\n", "neither `auto` nor `manual`", "line 2"),
+            ("[sync]\nprojects = 1\n", "`sync.projects` is not a table", "line 2"),
+            ("[sync.projects]\nx = false\n", "`sync.projects.\"x\"` is not a table", "line 2"),
+            ("[sync.repo_defaults.\"a/b\"]\nenabled = \"false\"\n", "is not a boolean", "line 2, column 11"),
+        ];
+        for (text, what, place) in cases {
+            let problem = problem(text);
+            assert!(problem.contains(what) && problem.contains(place), "{text:?}: {problem}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error_and_not_a_crash() {
+        let deep = format!("a = {}{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(problem(&deep).contains("is not TOML"));
+    }
+
+    #[test]
+    fn sizes_of_earlier_releases_are_accepted() {
+        for (text, size) in [("0", 0), ("\" 12 \"", 12), ("12.9", 12)] {
+            assert_eq!(parse(&format!("[sync]\nmax_queue_size = {text}\n")).max_queue_size, size);
+        }
+    }
+
+    #[test]
+    fn nothing_goes_to_the_packaged_url_or_to_a_blank_one() {
+        for url in ["https://spec-kitty-dev.fly.dev", " HTTPS://Spec-Kitty-Dev.fly.dev/ ", "", "  ", "/"] {
+            let config = Config { server_url: Some(url.to_owned()), ..Config::default() };
+            assert_eq!(config.destination(), None, "{url:?}");
+        }
+        let config = Config { server_url: Some(" https://h/ ".to_owned()), ..Config::default() };
+        assert_eq!(config.destination(), Some("https://h"));
+    }
+
+    #[test]
+    fn an_unreadable_configuration_opts_nobody_in() {
+        let config = Config::unreadable();
+        assert_eq!(config.consent(Some(UUID), Some("a/b"), Some(Path::new("/c"))), Consent::OptedOut);
+        assert!(!config.is_readable());
     }
 }

@@ -45,3 +45,13 @@ impl ProjectIdentity {
 pub fn node_id(machine: &Machine, environment: &Environment) -> String {
     todo!()
 }
+
+/// `text` as a lower-case hyphenated uuid, when it is one in any of the spellings that the reference
+/// took: upper case, braces, `urn:uuid:`, hyphens anywhere or nowhere.
+pub fn canonical_uuid(text: &str) -> Option<String> {
+    let text = text.replace("urn:", "").replace("uuid:", "");
+    let digits = text.trim_matches(['{', '}']).replace('-', "");
+    let hex = digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let number = u128::from_str_radix(&digits, 16).ok().filter(|_| hex)?;
+    Some(uuid::Uuid::from_u128(number).hyphenated().to_string())
+}

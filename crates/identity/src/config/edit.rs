@@ -1,0 +1,263 @@
+//! Changing `config.toml`: read, change and replace under one lock, so that two commands at once lose
+//! nothing, with every comment and unknown key kept. A file that does not parse is refused, never
+//! replaced.
+
+use super::{Config, NO_PROJECT, project_key};
+use crate::home::Home;
+use crate::lock::{FileLock, LockError};
+use crate::private_file::{self, WriteError};
+use contract::Fault;
+use std::path::PathBuf;
+use std::time::Duration;
+use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
+
+/// How long an edit waits for another one.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why the configuration was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigEditError {
+    /// It cannot be read, so replacing it would lose something.
+    #[error("{} {}", .0.path.as_deref().map(contract::text::path).unwrap_or_default(), .0.detail)]
+    Unreadable(Fault),
+    /// Another command is changing it.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// It cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// One change in progress; other commands wait until it is committed or dropped.
+#[derive(Debug)]
+pub struct ConfigEdit {
+    home: Home,
+    before: String,
+    preamble: String,
+    document: DocumentMut,
+    _lock: FileLock,
+}
+
+impl ConfigEdit {
+    /// Locks and reads `config.toml`.
+    ///
+    /// # Errors
+    /// [`ConfigEditError`]: busy, or not readable as a configuration.
+    pub fn begin(home: &Home) -> Result<Self, ConfigEditError> {
+        let lock = FileLock::acquire(&home.config_lock(), PATIENCE, "the configuration")?;
+        let before = super::read_text(home).map_err(ConfigEditError::Unreadable)?.unwrap_or_default();
+        Config::parse(&before).map_err(|error| ConfigEditError::Unreadable(error.into_fault(home)))?;
+        let mut document = before.parse::<DocumentMut>().unwrap_or_default();
+        let mut preamble = String::new();
+        if document.is_empty() && !before.is_empty() {
+            // Nothing but comments: they stay above what is set, where they were.
+            preamble = format!("{}\n", before.trim_end_matches('\n'));
+            document = DocumentMut::new();
+        }
+        Ok(Self { home: home.clone(), before, preamble, document, _lock: lock })
+    }
+
+    /// The configuration as it is now, changes included.
+    pub fn config(&self) -> Config {
+        Config::parse(&self.document.to_string()).unwrap_or_else(|_| Config::unreadable())
+    }
+
+    fn text(&self) -> String {
+        let document = self.document.to_string();
+        if document.is_empty() { self.before.clone() } else { format!("{}{document}", self.preamble) }
+    }
+
+    /// Sets `sync.server_url`.
+    pub fn set_server_url(&mut self, url: &str) {
+        set(self.document.as_table_mut(), &["sync", "server_url"], url.into());
+    }
+
+    /// Sets the decision about one project; `None` means rows without a project. Every spelling of the
+    /// project that the file already has gets the same decision.
+    pub fn set_project_enabled(&mut self, project_uuid: Option<&str>, enabled: bool) {
+        let wanted = project_key(project_uuid.unwrap_or(NO_PROJECT));
+        let projects = self.document.get("sync").and_then(|sync| sync.get("projects"));
+        let mut spellings: Vec<String> = projects
+            .and_then(Item::as_table_like)
+            .into_iter()
+            .flat_map(|projects| projects.iter().map(|(name, _)| name.to_owned()))
+            .filter(|name| project_key(name) == wanted)
+            .collect();
+        if spellings.is_empty() {
+            spellings.push(wanted);
+        }
+        for spelling in &spellings {
+            set(self.document.as_table_mut(), &["sync", "projects", spelling, "enabled"], enabled.into());
+        }
+    }
+
+    /// Writes the file: atomic, 0600, through a symbolic link to its target. Nothing is written when
+    /// nothing changed.
+    ///
+    /// # Errors
+    /// [`ConfigEditError::Write`]; the file is then as it was.
+    pub fn commit(self) -> Result<(), ConfigEditError> {
+        let after = self.text();
+        if after == self.before {
+            return Ok(());
+        }
+        // A change that would not read back must not replace a file that does.
+        Config::parse(&after).map_err(|error| ConfigEditError::Unreadable(error.into_fault(&self.home)))?;
+        private_file::write_private(&self.target(), after.as_bytes())?;
+        Ok(())
+    }
+
+    /// People keep their configuration in a repository and link to it; the link survives.
+    fn target(&self) -> PathBuf {
+        let path = self.home.config_file();
+        let linked = path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
+        if linked { path.canonicalize().unwrap_or(path) } else { path }
+    }
+}
+
+/// Sets the value at `path` below `table`, creating the tables on the way. An existing value keeps the
+/// comments around it.
+fn set(table: &mut dyn TableLike, path: &[&str], mut new: Value) {
+    match path {
+        [] => {}
+        [key] => {
+            if let Some(old) = table.get(key).and_then(Item::as_value) {
+                *new.decor_mut() = old.decor().clone();
+            }
+            table.insert(key, Item::Value(new));
+        }
+        [key, rest @ ..] => {
+            if !table.contains_key(key) {
+                let mut created = Table::new();
+                created.set_implicit(rest.len() > 1);
+                table.insert(key, Item::Table(created));
+            }
+            if let Some(below) = table.get_mut(key).and_then(Item::as_table_like_mut) {
+                set(below, rest, new);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::Environment;
+    use contract::Consent;
+    use std::fs;
+
+    fn home_with(config: Option<&str>) -> (tempfile::TempDir, Home) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let home = Home::resolve(&Environment::from_pairs([("SPEC_KITTY_HOME", directory.path())]));
+        let home = home.expect("a home");
+        if let Some(text) = config {
+            fs::write(home.config_file(), text).expect("a config");
+        }
+        (directory, home)
+    }
+
+    fn edit(home: &Home, change: impl FnOnce(&mut ConfigEdit)) -> String {
+        let mut edit = ConfigEdit::begin(home).expect("an edit");
+        change(&mut edit);
+        edit.commit().expect("committed");
+        fs::read_to_string(home.config_file()).expect("a config")
+    }
+
+    const UUID: &str = "8a4a7da6-a97c-4bb4-893a-b31664abfee4";
+
+    #[test]
+    fn comments_unknown_keys_and_order_survive() {
+        let before =
+            "# mine\n[sync]  # here\nserver_url = \"https://old\" # why\nfuture = [1,  2]\n\n[other]\nx=1\n";
+        let (_directory, home) = home_with(Some(before));
+        let after = edit(&home, |edit| edit.set_server_url("https://new"));
+        assert_eq!(after, before.replace("https://old", "https://new"));
+    }
+
+    #[test]
+    fn an_absent_file_is_created_with_what_was_set_alone() {
+        let (_directory, home) = home_with(None);
+        let after = edit(&home, |edit| edit.set_project_enabled(Some(UUID), false));
+        assert_eq!(after, format!("[sync.projects.{UUID}]\nenabled = false\n"));
+        let config = Config::read(&home).expect("a config");
+        assert_eq!(config.consent(Some(UUID), None, None), Consent::OptedOut);
+    }
+
+    #[test]
+    fn every_shape_of_the_table_can_be_edited() {
+        let shapes = [
+            "sync = { server_url = \"https://h\" }\n",
+            "sync.server_url = \"https://h\"\n",
+            "[sync]\nserver_url = \"https://h\"\nprojects = { none = { enabled = true } }\n",
+            "[sync]\nserver_url = \"https://h\"\n[sync.projects]\n",
+        ];
+        for shape in shapes {
+            let (_directory, home) = home_with(Some(shape));
+            edit(&home, |edit| edit.set_project_enabled(Some(UUID), true));
+            let config = Config::read(&home).expect("a config");
+            assert_eq!(config.consent(Some(UUID), None, None), Consent::OptedIn, "{shape}");
+            assert_eq!(config.server_url.as_deref(), Some("https://h"), "{shape}");
+        }
+    }
+
+    #[test]
+    fn every_spelling_of_a_project_gets_the_same_decision() {
+        let upper = UUID.to_uppercase();
+        let (_directory, home) =
+            home_with(Some(&format!("[sync.projects.\"{upper}\"]\nenabled = false # no\n")));
+        let after = edit(&home, |edit| edit.set_project_enabled(Some(UUID), true));
+        assert_eq!(after, format!("[sync.projects.\"{upper}\"]\nenabled = true # no\n"));
+    }
+
+    #[test]
+    fn a_file_that_does_not_parse_is_refused_and_kept() {
+        for broken in ["[sync", "sync = 1\n", "[sync.projects.x]\nenabled = 1\n"] {
+            let (_directory, home) = home_with(Some(broken));
+            let error = ConfigEdit::begin(&home).expect_err("refused");
+            assert!(error.to_string().contains("config.toml"), "{error}");
+            assert_eq!(fs::read_to_string(home.config_file()).expect("a config"), broken);
+        }
+    }
+
+    #[test]
+    fn edits_at_the_same_time_all_stay() {
+        let (_directory, home) = home_with(None);
+        std::thread::scope(|scope| {
+            for index in 0..8 {
+                let home = &home;
+                scope.spawn(move || {
+                    edit(home, |edit| edit.set_project_enabled(Some(&format!("p{index}")), true))
+                });
+            }
+        });
+        let config = Config::read(&home).expect("a config");
+        for index in 0..8 {
+            assert_eq!(config.consent(Some(&format!("p{index}")), None, None), Consent::OptedIn);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_file_is_private_and_a_link_to_it_survives() {
+        use std::os::unix::fs::PermissionsExt;
+        let (directory, home) = home_with(None);
+        let elsewhere = directory.path().join("dotfiles.toml");
+        fs::write(&elsewhere, "# kept\n").expect("a file");
+        std::os::unix::fs::symlink(&elsewhere, home.config_file()).expect("a link");
+        edit(&home, |edit| edit.set_server_url("https://h"));
+        assert!(home.config_file().is_symlink());
+        let text = fs::read_to_string(&elsewhere).expect("the target");
+        assert!(text.starts_with("# kept\n") && text.contains("https://h"), "{text}");
+        assert_eq!(fs::metadata(&elsewhere).expect("metadata").permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn nothing_is_written_when_nothing_changes() {
+        let (_directory, home) = home_with(Some("[sync]\nserver_url = \"https://h\"\n"));
+        let modified =
+            || fs::metadata(home.config_file()).and_then(|metadata| metadata.modified()).expect("a time");
+        let before = modified();
+        edit(&home, |edit| edit.set_server_url("https://h"));
+        assert_eq!(before, modified());
+    }
+}
