@@ -1,1 +1,68 @@
-//! Placeholder.
+//! Development only: medians, and the yardsticks that benchmarks print their ratio to.
+//!
+//! A figure alone says more about the machine than about the program. Every benchmark here runs its
+//! yardstick in the same run, alternating with it, and prints the ratio of the medians. Nothing asserts
+//! a time.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Some timings of one thing.
+#[derive(Clone, Debug)]
+pub struct Timings {
+    name: String,
+    samples: Vec<Duration>,
+}
+
+impl Timings {
+    /// No timings yet.
+    pub fn of(name: impl Into<String>) -> Self {
+        Self { name: name.into(), samples: Vec::new() }
+    }
+
+    /// Times `work` once.
+    pub fn time<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let value = work();
+        self.samples.push(start.elapsed());
+        value
+    }
+
+    /// The value below which `share` of the samples lie.
+    pub fn quantile(&self, share: f64) -> Duration {
+        let mut sorted = self.samples.clone();
+        sorted.sort_unstable();
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+        let index = ((sorted.len().saturating_sub(1)) as f64 * share).round() as usize;
+        sorted.get(index).copied().unwrap_or_default()
+    }
+
+    /// The median.
+    pub fn median(&self) -> Duration {
+        self.quantile(0.5)
+    }
+
+    /// One line: median, p99, and the ratio to the yardstick's median.
+    pub fn line(&self, yardstick: &Self) -> String {
+        let ratio = self.median().as_secs_f64() / yardstick.median().as_secs_f64().max(f64::MIN_POSITIVE);
+        format!(
+            "{:<52} median {:>10}  p99 {:>10}  {:>7.2} x {} ({})",
+            self.name,
+            shown(self.median()),
+            shown(self.quantile(0.99)),
+            ratio,
+            yardstick.name,
+            shown(yardstick.median())
+        )
+    }
+}
+
+fn shown(duration: Duration) -> String {
+    let microseconds = duration.as_secs_f64() * 1e6;
+    if microseconds < 1000.0 { format!("{microseconds:.1} us") } else { format!("{:.2} ms", microseconds / 1000.0) }
+}
+
+/// A process that does nothing: what the system asks for any program at all.
+pub fn bare_process() {
+    let _ = Command::new("true").stdin(Stdio::null()).stdout(Stdio::null()).status();
+}

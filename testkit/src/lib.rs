@@ -4,10 +4,14 @@
 //! |---|---|
 //! | [`world`] | a temporary home and repository, and commands run in them |
 //! | [`tree`] | the hash of a directory tree, side files included |
+//! | [`listener`] | a server that counts who knocks |
+//! | [`owner`] | owner records for a test to break |
 //! | [`reference_queue`] | queue DBs as the reference leaves them |
 //!
 //! Nothing here is in the product, and nothing in the product knows that it is tested.
 
+pub mod listener;
+pub mod owner;
 pub mod reference_queue;
 pub mod tree;
 pub mod world;

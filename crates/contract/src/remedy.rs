@@ -41,6 +41,8 @@ impl Remedy {
     pub fn argv(&self) -> Option<Vec<String>> {
         let words: &[&str] = match self {
             Self::RestartDaemon => &["doctor", "restart-daemon"],
+            // A team that looks like an option must not be read as one.
+            Self::SwitchTeam { team } if team.starts_with('-') => &["auth", "switch", "--", team],
             Self::SwitchTeam { team } => &["auth", "switch", team],
             Self::Login => &["auth", "login"],
             Self::LoginServer => &["auth", "login", "--server", "URL"],

@@ -1,0 +1,265 @@
+//! The stage of the quickstart: its directory, its environment, its server, and how commands are run
+//! and shown on it.
+
+use crate::error::{CliError, chain};
+use crate::render;
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a step may take before the quickstart gives up on it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The stage.
+#[derive(Debug)]
+pub struct Stage {
+    directory: PathBuf,
+    executable: PathBuf,
+    server: Option<Child>,
+    address: String,
+    scenes: u32,
+}
+
+/// What a command printed.
+#[derive(Debug)]
+pub struct Output {
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Stage {
+    /// Builds the directories.
+    pub fn new(directory: &Path) -> Result<Self, CliError> {
+        let executable = std::env::current_exe().map_err(|error| failed(format!("where am I? {error}")))?;
+        for name in ["home", "repo", "server"] {
+            fs_err::create_dir_all(directory.join(name)).map_err(|error| failed(chain(&error)))?;
+        }
+        let directory = directory.canonicalize().map_err(|error| failed(chain(&error)))?;
+        Ok(Self { directory, executable, server: None, address: String::new(), scenes: 0 })
+    }
+
+    /// A path on the stage.
+    pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+        self.directory.join(relative)
+    }
+
+    /// Where the server listens.
+    pub fn server_address(&self) -> &str {
+        &self.address
+    }
+
+    /// Announces the next scene.
+    pub fn title(&mut self, title: &str) {
+        self.scenes += 1;
+        render::say(&format!("\n{}. {title}\n", self.scenes));
+    }
+
+    /// Says that a claim of the story holds, or ends the quickstart.
+    pub fn verify(&self, claim: &str, holds: bool) -> Result<(), CliError> {
+        if holds {
+            render::say(&indented(&format!("verified: {claim}")));
+            Ok(())
+        } else {
+            Err(failed(format!("this does not hold: {claim}")))
+        }
+    }
+
+    /// Runs a command and shows what it prints.
+    pub fn show(&self, argv: &[&str], exit: i32) -> Result<(), CliError> {
+        self.show_output(argv, exit).map(drop)
+    }
+
+    /// Runs a command, shows what it prints and gives it back.
+    pub fn show_output(&self, argv: &[&str], exit: i32) -> Result<Output, CliError> {
+        announce(argv);
+        let output = self.expect(argv, exit)?;
+        render::say(&indented(&output.stdout));
+        render::say(&indented(&output.stderr));
+        Ok(output)
+    }
+
+    /// Runs a command and reads the one JSON document it prints.
+    pub fn document(&self, argv: &[&str], exit: i32) -> Result<Value, CliError> {
+        announce(argv);
+        let output = self.expect(argv, exit)?;
+        serde_json::from_str(&output.stdout)
+            .map_err(|error| failed(format!("`{}` printed no JSON document: {error}", argv.join(" "))))
+    }
+
+    fn expect(&self, argv: &[&str], exit: i32) -> Result<Output, CliError> {
+        let mut command = self.command();
+        command.args(argv).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = command.output().map_err(|error| failed(chain(&error)))?;
+        let (stdout, stderr) =
+            (String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned());
+        if output.status.code() == Some(exit) {
+            return Ok(Output { stdout, stderr });
+        }
+        let error = failed(format!("`spec-kitty {}` ended with {}, not {exit}", argv.join(" "), output.status));
+        Err(stdout.lines().chain(stderr.lines()).fold(error, CliError::evidence))
+    }
+
+    /// A command of this very binary on this stage: its own home, nothing of the user's.
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.executable);
+        for name in ["SPEC_KITTY_HOME", "SPEC_KITTY_TOKEN", "SPEC_KITTY_TOKEN_FILE", "SPEC_KITTY_SERVER_URL",
+            "SPEC_KITTY_SAAS_URL", "SPECIFY_REPO_ROOT", "CI"]
+        {
+            command.env_remove(name);
+        }
+        command
+            .env("HOME", self.path("home"))
+            .env("USERPROFILE", self.path("home"))
+            .env("LOCALAPPDATA", self.path("home").join("AppData").join("Local"))
+            .env(contract::switch::VARIABLE, "1")
+            // The story starts its daemon itself, where everybody can see it.
+            .env("SPEC_KITTY_NO_DAEMON", "1")
+            .current_dir(self.path("repo"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs git in the repository.
+    pub fn git(&self, argv: &[&str]) -> Result<(), CliError> {
+        render::say(&format!("$ git {}\n", shown(argv)));
+        let output = Command::new("git")
+            .args(argv)
+            .current_dir(self.path("repo"))
+            .env("HOME", self.path("home"))
+            .env_remove("GIT_DIR")
+            .env_remove("GIT_WORK_TREE")
+            .env_remove("GIT_INDEX_FILE")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| failed(format!("git could not be run: {error}")))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let error = failed(format!("`git {}` failed", argv.join(" ")));
+        Err(String::from_utf8_lossy(&output.stderr).lines().fold(error, CliError::evidence))
+    }
+
+    /// Writes a file on the stage.
+    pub fn write(&self, relative: impl AsRef<Path>, text: &str) -> Result<(), CliError> {
+        let path = self.path(relative);
+        path.parent()
+            .map_or(Ok(()), fs_err::create_dir_all)
+            .and_then(|()| fs_err::write(&path, text))
+            .map_err(|error| failed(chain(&error)))
+    }
+
+    /// Writes a document as an author would, and says so.
+    pub fn edit(&self, relative: &Path, text: &str) -> Result<(), CliError> {
+        render::say(&format!("(writing {})\n", contract::text::path(relative)));
+        self.write(relative, text)
+    }
+
+    /// SHA-256 of a file on the stage.
+    pub fn hash(&self, relative: &Path) -> Result<String, CliError> {
+        mission::document::sha256_of_file(&self.path(relative)).map_err(|error| failed(chain(&error)))
+    }
+
+    /// Starts the server and waits until it says where it listens.
+    pub fn serve(&mut self, data: &str) -> Result<(), CliError> {
+        let argv = ["server", "--data", data, "--listen", "127.0.0.1:0"];
+        announce(&argv);
+        let log = fs_err::File::create(self.path("server.log")).map_err(|error| failed(chain(&error)))?;
+        let mut command = self.command();
+        command.args(argv).stdout(Stdio::piped()).stderr(Stdio::from(log.into_file()));
+        let mut child = command.spawn().map_err(|error| failed(chain(&error)))?;
+        let mut line = String::new();
+        if let Some(stdout) = child.stdout.take() {
+            BufReader::new(stdout).read_line(&mut line).map_err(|error| failed(chain(&error)))?;
+        }
+        self.server = Some(child);
+        let url = line.trim().rsplit(' ').next().unwrap_or_default();
+        self.address = url.strip_prefix("http://").unwrap_or_default().trim_end_matches('/').to_owned();
+        render::say(&indented(&line));
+        self.verify("the server says where it listens", !self.address.is_empty())
+    }
+
+    /// Logs in by device code, and approves the code with the account's secret, as its owner would in
+    /// a browser.
+    pub fn log_in(&self, email: &str, secret: &str) -> Result<(), CliError> {
+        let url = format!("http://{}", self.address);
+        let argv = ["auth", "login", "--headless", "--server", &url];
+        announce(&argv);
+        let mut command = self.command();
+        command.args(argv).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| failed(chain(&error)))?;
+        let stderr = child.stderr.take().map(BufReader::new);
+        let mut page = None;
+        for line in stderr.into_iter().flat_map(BufRead::lines).map_while(Result::ok) {
+            render::say(&indented(&line));
+            let found = line.split_whitespace().find(|word| word.starts_with("http") && word.contains("user_code="));
+            if let Some(found) = found.filter(|_| page.is_none()) {
+                render::say(&indented(&format!("(approving it there as {email})")));
+                delivery::login::approve_device(found, email, secret).map_err(|error| failed(chain(&error)))?;
+                page = Some(found.to_owned());
+            }
+        }
+        let status = wait(&mut child)?;
+        self.verify("the login was approved", status && page.is_some())
+    }
+
+    /// Asks the server as the logged-in user.
+    pub fn ask_server(&self, path: &str) -> Result<Value, CliError> {
+        let _ = path;
+        Err(failed("pending"))
+    }
+
+    /// Ends everything that was started.
+    pub fn strike(&mut self) {
+        // A daemon of this stage, should the story have ended before it was stopped.
+        let _ = self.command().args(["sync", "daemon", "stop"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        if let Some(mut server) = self.server.take() {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+    }
+}
+
+fn wait(child: &mut Child) -> Result<bool, CliError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match child.try_wait().map_err(|error| failed(chain(&error)))? {
+            Some(status) => return Ok(status.success()),
+            None if Instant::now() > deadline => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Ok(false);
+            }
+            None => std::thread::sleep(Duration::from_millis(10)),
+        }
+    }
+}
+
+fn announce(argv: &[&str]) {
+    render::say(&format!("$ spec-kitty {}\n", shown(argv)));
+}
+
+fn shown(argv: &[&str]) -> String {
+    argv.iter().map(|word| contract::remedy::shell_word(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// Text as part of the story: indented, and without a blank line at its end.
+pub fn indented(text: &str) -> String {
+    text.trim_end().lines().map(|line| if line.is_empty() { "\n".to_owned() } else { format!("  {line}\n") }).collect()
+}
+
+fn failed(summary: impl Into<String>) -> CliError {
+    CliError::failed("QUICKSTART_FAILED", summary)
+}

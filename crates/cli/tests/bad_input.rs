@@ -1,0 +1,336 @@
+//! Every file that the binary reads may be malformed, truncated, huge, locked, forbidden or no file at
+//! all. Never a panic, never a hang, never a silent "all fine"; the message names the file and the
+//! remedy.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use rstest::rstest;
+use std::path::Path;
+use testkit::reference_queue::ReferenceQueue;
+use testkit::tree::{difference, snapshot};
+use testkit::{Run, World};
+
+fn world() -> World {
+    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    world.log_in();
+    world
+}
+
+/// `--check` and its JSON both refuse, name the fault, the file and a remedy, and change nothing.
+#[track_caller]
+fn refuses_with(world: &World, fault: &str, file: &str, remedy: &str) -> Run {
+    let before = snapshot(world.user_home());
+    let json = world.run(["sync", "status", "--check", "--json"]).exits(2).json();
+    let text = world.run(["sync", "status", "--check"]).exits(2);
+    let now = world.run(["sync", "now"]).exits(2);
+    assert_eq!(difference(&before, &snapshot(world.user_home())), Vec::<String>::new());
+    let found = json["faults"].as_array().unwrap().iter().find(|entry| entry["code"] == fault);
+    let found = found.unwrap_or_else(|| panic!("no {fault} in {json:#}"));
+    let path = found["path"].as_str().unwrap_or_default();
+    assert!(path.ends_with(file), "{path}");
+    assert!(found["remediation_hint"].as_str().unwrap().contains(remedy), "{found}");
+    for stream in [&text.stdout, &now.stderr] {
+        assert!(stream.contains(fault) && stream.contains(file) && stream.contains(remedy), "{stream}");
+    }
+    for run in [&text, &now] {
+        assert!(!run.stderr.contains("panicked") && !run.stdout.contains("panicked"), "{run:?}");
+    }
+    now
+}
+
+const RECORD: &str = r#"{"auth_principal":null,"auth_scope":null,"auth_team":null,"executable_path":"/x","package_version":"1",
+"pid":1,"port":1,"queue_db_path":"/q","server_url":"","source_checkout_path":"/s","started_at":"t","token":"hunter2"}"#;
+
+#[rstest]
+#[case::truncated(&RECORD.as_bytes()[..40])]
+#[case::empty(b"")]
+#[case::with_a_null(RECORD.replace("\"pid\":1,", "\"pid\":null,").leak().as_bytes())]
+#[case::with_a_nul_byte(b"{\"pid\":1\0}")]
+#[case::not_utf8(b"{\"pid\": \"\xff\xfe\"}")]
+#[case::an_array(b"[]")]
+#[case::deeply_nested("[".repeat(50_000).leak().as_bytes())]
+fn a_malformed_owner_record(#[case] bytes: &[u8]) {
+    let world = world();
+    world.write_state("sync/daemon/owner.json", bytes);
+    refuses_with(&world, "owner_record_unreadable", "owner.json", "doctor repair");
+    world.run(["doctor", "repair"]).exits(0);
+    world.run(["sync", "status", "--check"]).exits(0);
+    let kept = std::fs::read_dir(world.root().join("sync/daemon")).unwrap().flatten();
+    let kept: Vec<_> = kept.filter(|entry| entry.file_name().to_string_lossy().contains("unreadable-")).collect();
+    assert_eq!(std::fs::read(kept[0].path()).unwrap(), bytes, "nothing is deleted");
+}
+
+#[test]
+fn an_owner_record_of_a_hundred_megabytes() {
+    let world = world();
+    world.write_state("sync/daemon/owner.json", b"");
+    let path = world.root().join("sync/daemon/owner.json");
+    std::fs::File::options().write(true).open(path).unwrap().set_len(100 * 1024 * 1024).unwrap();
+    refuses_with_large(&world);
+}
+
+/// Hashing a hundred megabytes before and after would be most of the suite's time.
+fn refuses_with_large(world: &World) {
+    let run = world.run(["sync", "status", "--check"]).exits(2);
+    assert!(run.stdout.contains("owner_record_unreadable") && run.stdout.contains("104857600 bytes"), "{}", run.stdout);
+}
+
+#[test]
+fn an_owner_record_that_is_a_directory() {
+    let world = world();
+    std::fs::create_dir_all(world.root().join("sync/daemon/owner.json")).unwrap();
+    refuses_with(&world, "owner_record_unreadable", "owner.json", "doctor repair");
+    world.run(["doctor", "repair"]).exits(0);
+    world.run(["sync", "status", "--check"]).exits(0);
+}
+
+#[test]
+fn a_queue_of_zero_bytes_is_an_empty_queue() {
+    let world = world();
+    world.write_state("queue.db", b"");
+    world.write_state(&format!("queues/{}", world.scope().queue_file_name()), b"");
+    world.run(["sync", "status", "--check"]).exits(0);
+}
+
+#[test]
+fn a_legacy_queue_of_random_bytes() {
+    let world = world();
+    world.write_state("queue.db", &noise(64 * 1024));
+    refuses_with(&world, "legacy_queue_unreadable", "queue.db", "doctor repair");
+    world.run(["doctor", "repair"]).exits(0);
+    world.run(["sync", "status", "--check"]).exits(0);
+}
+
+#[test]
+fn an_active_queue_of_random_bytes() {
+    let world = world();
+    let name = world.scope().queue_file_name();
+    world.write_state(&format!("queues/{name}"), &noise(64 * 1024));
+    refuses_with(&world, "active_queue_unreadable", &name, "doctor repair");
+}
+
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_4f6c_dd1du64;
+    std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    })
+    .take(length)
+    .collect()
+}
+
+#[test]
+fn a_queue_locked_by_a_writer_is_busy_and_not_fine() {
+    let world = world();
+    let queue = ReferenceQueue::create(&world.root().join("queue.db"));
+    queue.event("01KRX0000000000000000000A1", None);
+    let holder = rusqlite::Connection::open(queue.path()).unwrap();
+    holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    for arguments in [&["sync", "status", "--check"][..], &["sync", "status"], &["sync", "now"]] {
+        let run = world.run(arguments).exits(69);
+        assert!(run.stderr.contains("queue.db"), "{}", run.stderr);
+    }
+    let json = world.run(["sync", "status", "--check", "--json"]).exits(69).json();
+    assert_eq!(json["exit_code"], 69);
+    drop(holder);
+    world.run(["sync", "status", "--check"]).exits(2);
+}
+
+#[test]
+fn a_session_that_others_may_read() {
+    let world = world();
+    chmod(&world.root().join("auth/session.json"), 0o644);
+    refuses_with(&world, "session_unreadable", "session.json", "auth login");
+}
+
+#[test]
+fn a_session_with_another_salt() {
+    let world = world();
+    world.write_state("auth/session.salt", &[7; 16]);
+    // The card beside it was made from the same bytes of session.json, so it has to go, too.
+    let _ = std::fs::remove_file(world.home().identity_card());
+    refuses_with(&world, "session_unreadable", "session", "auth login");
+}
+
+#[test]
+fn a_session_of_version_1() {
+    let world = world();
+    world.write_state("auth/session.json", br#"{"version": 1, "email": "dev@example.com"}"#);
+    chmod(&world.root().join("auth/session.json"), 0o600);
+    refuses_with(&world, "session_unreadable", "session.json", "auth login");
+}
+
+#[test]
+fn a_config_that_does_not_parse_names_line_and_column() {
+    let world = world();
+    world.write_config("[sync]\nserver_url = \n");
+    let run = refuses_with(&world, "config_unreadable", "config.toml", "line 2");
+    assert!(run.stderr.contains("line 2"), "{}", run.stderr);
+    world.write_config("sync = 1\n");
+    refuses_with(&world, "config_unreadable", "config.toml", "");
+    // It holds every opt-out: no repair moves it.
+    world.run(["doctor", "repair"]).exits(1);
+    assert!(world.root().join("config.toml").exists());
+}
+
+#[test]
+fn a_home_that_does_not_exist_is_an_empty_one() {
+    let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    world.set("SPEC_KITTY_HOME", world.user_home().join("no/such/place").to_str().unwrap().to_owned().as_str());
+    world.unset("SPEC_KITTY_ENABLE_SAAS_SYNC");
+    world.run(["sync", "status", "--check"]).exits(0);
+    assert!(!world.user_home().join("no").exists(), "looking creates nothing");
+}
+
+#[test]
+fn without_any_home_the_command_says_which_variable_is_missing() {
+    let world = world();
+    let mut command = world.command();
+    command.args(["sync", "status", "--check"]).env_remove("HOME").env_remove("USERPROFILE");
+    let run = testkit::world::finish(command).exits(1);
+    assert!(run.stderr.contains("HOME"), "{}", run.stderr);
+}
+
+#[rstest]
+#[case::spaces("a home with spaces")]
+#[case::quotes("a 'quoted' \"home\"")]
+#[case::newline("line\nbreak")]
+#[case::unicode("größe-家-🐱")]
+fn an_awkward_home_works(#[case] name: &str) {
+    let world = World::named(env!("CARGO_BIN_EXE_spec-kitty"), name);
+    world.log_in();
+    ReferenceQueue::create(&world.root().join("queue.db")).event("01KRX0000000000000000000A1", None);
+    let json = world.run(["sync", "status", "--check", "--json"]).exits(2).json();
+    assert_eq!(json["legacy_queue"]["rows_in_scope"], 1);
+    assert_eq!(json["root"]["path"].as_str().unwrap(), world.root().to_str().unwrap());
+    world.run(["sync", "migrate"]).exits(0);
+    let text = world.run(["sync", "status", "--check"]).exits(0);
+    assert!(!text.stdout.contains("line\nbreak"), "a newline in a path must not break the block");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_home_behind_a_symlink_works() {
+    let world = world();
+    let real = world.user_home().join("elsewhere");
+    std::fs::rename(world.root(), &real).unwrap();
+    std::os::unix::fs::symlink(&real, world.root()).unwrap();
+    world.run(["sync", "status", "--check"]).exits(0);
+}
+
+/// As a user for whom modes count: root reads everything.
+#[cfg(target_os = "linux")]
+mod as_a_plain_user {
+    use super::*;
+    use std::process::Command;
+
+    /// Runs the binary as user 12345 in a world that belongs to that user.
+    fn run(world: &World, arguments: &[&str]) -> Run {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=12345", "--regid=12345", "--clear-groups", "--"]);
+        command.arg(env!("CARGO_BIN_EXE_spec-kitty")).args(arguments);
+        let program = command.get_program().to_owned();
+        world.dress(&mut command);
+        assert_eq!(program, "setpriv");
+        testkit::world::finish(command)
+    }
+
+    /// Whether the system really denies what the test needs denied; says so when it does not.
+    fn denied(path: &Path) -> bool {
+        if !Path::new("/usr/bin/setpriv").exists() || !is_root() {
+            println!("skipped: needs root and setpriv to become another user");
+            return false;
+        }
+        let output = Command::new("setpriv")
+            .args(["--reuid=12345", "--regid=12345", "--clear-groups", "--", "cat"])
+            .arg(path)
+            .output()
+            .unwrap();
+        let denied = String::from_utf8_lossy(&output.stderr).contains("Permission denied");
+        if !denied {
+            println!("skipped: the system does not deny the read: {output:?}");
+        }
+        denied
+    }
+
+    fn is_root() -> bool {
+        std::fs::read_to_string("/proc/self/status").is_ok_and(|text| text.contains("Uid:\t0\t0"))
+    }
+
+    fn give_away(path: &Path) {
+        let status = Command::new("chown").arg("-R").arg("12345:12345").arg(path).status().unwrap();
+        assert!(status.success());
+    }
+
+    fn open_the_way(world: &World) {
+        let mut path = world.user_home().to_owned();
+        while path != std::env::temp_dir() && path.pop() {
+            if path.to_string_lossy().contains("spec-kitty-") {
+                chmod(&path, 0o755);
+            }
+        }
+        // The binary must be readable for that user, too.
+    }
+
+    #[test]
+    fn an_owner_record_that_may_not_be_read() {
+        let world = world();
+        world.write_config("");
+        std::fs::remove_dir_all(world.root().join("auth")).unwrap();
+        world.write_state("sync/daemon/owner.json", RECORD.as_bytes());
+        let record = world.root().join("sync/daemon/owner.json");
+        if is_root() {
+            give_away(world.user_home());
+            give_away(world.work());
+        }
+        chmod(&record, 0o000);
+        open_the_way(&world);
+        if !denied(&record) {
+            return;
+        }
+        let run = run(&world, &["sync", "status", "--check"]).exits(2);
+        assert!(run.stdout.contains("owner_record_unreadable"), "{}", run.stdout);
+        assert!(run.stdout.contains("Permission denied"), "{}", run.stdout);
+    }
+
+    #[test]
+    fn a_read_only_home_can_be_looked_at_and_says_what_it_cannot_write() {
+        let world = world();
+        std::fs::remove_dir_all(world.root().join("auth")).unwrap();
+        ReferenceQueue::create(&world.root().join("queue.db")).event("01KRX0000000000000000000A1", None);
+        // Legacy credentials give a scope without a session, so that no key is needed for another user.
+        world.write_state(
+            "credentials",
+            b"[user]\nusername = \"dev@example.com\"\nteam_slug = \"team-PRIV-01\"\n[server]\nurl = \"https://example.invalid\"\n",
+        );
+        if is_root() {
+            give_away(world.user_home());
+            give_away(world.work());
+        }
+        let probe = world.root().join("probe");
+        std::fs::write(&probe, "x").unwrap();
+        chmod(&probe, 0o000);
+        for path in ["queue.db", "credentials", "config.toml"] {
+            chmod(&world.root().join(path), 0o400);
+        }
+        chmod(&world.root(), 0o500);
+        open_the_way(&world);
+        if !denied(&probe) {
+            return;
+        }
+        let status = run(&world, &["sync", "status", "--check", "--json"]).exits(2).json();
+        assert_eq!(status["legacy_queue"]["rows_in_scope"], 1);
+        let migrate = run(&world, &["sync", "migrate"]).exits(1);
+        assert!(migrate.stderr.contains("queue.db"), "{}", migrate.stderr);
+        let again = run(&world, &["sync", "status", "--check", "--json"]).exits(2).json();
+        assert_eq!(again["legacy_queue"]["rows_in_scope"], 1, "nothing was copied");
+        chmod(&world.root(), 0o700);
+    }
+}
+
+#[cfg(unix)]
+fn chmod(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
