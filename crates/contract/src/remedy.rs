@@ -19,6 +19,8 @@ pub enum Remedy {
     LoginServer,
     /// Remove orphan owner records; stop stray daemons of this home.
     CleanOrphans,
+    /// The same for daemons that do not answer: end one proven ours, move the files of others aside.
+    ForceCleanOrphans,
     /// Move legacy rows of this scope into the scoped queue DB; lets SQLite roll back first.
     Migrate,
     /// Move an unreadable file aside, with a timestamp.
@@ -47,6 +49,7 @@ impl Remedy {
             Self::Login => &["auth", "login"],
             Self::LoginServer => &["auth", "login", "--server", "URL"],
             Self::CleanOrphans => &["doctor", "orphan-daemons", "--fix"],
+            Self::ForceCleanOrphans => &["doctor", "orphan-daemons", "--fix", "--force"],
             Self::Migrate => &["sync", "migrate"],
             Self::Repair => &["doctor", "repair"],
             Self::SyncNow => &["sync", "now"],
