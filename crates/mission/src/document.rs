@@ -146,6 +146,15 @@ impl Writing {
         Ok(())
     }
 
+    /// Notes a file that other code is about to write, so that undoing puts it back.
+    pub fn watch(&mut self, path: &Path) -> Result<()> {
+        self.steps.push(match read_bytes(path, MAX_TEXT)? {
+            Some(before) => Step::Replaced { path: path.to_owned(), before },
+            None => Step::Created(path.to_owned()),
+        });
+        Ok(())
+    }
+
     /// Everything stays.
     pub fn keep(mut self) {
         self.kept = true;
@@ -171,11 +180,17 @@ impl Writing {
                     (path, done)
                 }
                 Step::Created(path) => {
-                    let done = fs::remove_file(&path);
+                    let done = match fs::remove_file(&path) {
+                        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+                        done => done,
+                    };
                     (path, done)
                 }
                 Step::Replaced { path, before } => {
-                    let done = platform::replace(&path, &before);
+                    let done = match fs::read(&path) {
+                        Ok(now) if now == before => Ok(()),
+                        _ => platform::replace(&path, &before),
+                    };
                     (path, done)
                 }
                 Step::Appended { path, length } => {

@@ -15,10 +15,13 @@
 //! | [`substance`] | whether `spec.md` and `plan.md` say anything |
 //! | [`lane`], [`transition`] | the lanes, and which changes are allowed |
 //! | [`log`] | `status.events.jsonl` |
+//! | [`dossier`] | artifacts, and which of them travel |
+//! | [`tasks`] | `tasks.md` |
 //! | [`snapshot`] | the reducer and `status.json` |
 
 pub mod clock;
 pub mod document;
+pub mod dossier;
 pub mod error;
 pub mod json;
 pub mod lane;
@@ -28,6 +31,7 @@ mod platform;
 pub mod slug;
 pub mod snapshot;
 pub mod substance;
+pub mod tasks;
 pub mod transition;
 
 pub use clock::{Clock, Moment};

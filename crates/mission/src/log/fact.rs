@@ -29,13 +29,11 @@ pub enum FactKind {
     DecisionPointOpened,
     /// A decision was resolved, deferred or canceled.
     DecisionPointResolved,
-    /// A note was added to a work package's history.
-    HistoryAdded,
 }
 
 impl FactKind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 10] = [
         Self::MissionCreated,
         Self::SpecifyStarted,
         Self::SpecifyCompleted,
@@ -46,7 +44,6 @@ impl FactKind {
         Self::WPCreated,
         Self::DecisionPointOpened,
         Self::DecisionPointResolved,
-        Self::HistoryAdded,
     ];
 
     /// The `event_type`.
@@ -62,7 +59,6 @@ impl FactKind {
             Self::WPCreated => "WPCreated",
             Self::DecisionPointOpened => "DecisionPointOpened",
             Self::DecisionPointResolved => "DecisionPointResolved",
-            Self::HistoryAdded => "HistoryAdded",
         }
     }
 
@@ -79,7 +75,7 @@ impl FactKind {
     /// What the fact is about: `WorkPackage` or `Mission`.
     pub const fn aggregate_type(self) -> &'static str {
         match self {
-            Self::WPCreated | Self::HistoryAdded => "WorkPackage",
+            Self::WPCreated => "WorkPackage",
             _ => "Mission",
         }
     }

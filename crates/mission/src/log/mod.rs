@@ -46,6 +46,7 @@ pub struct Log {
     rows: Vec<Row>,
     lines: usize,
     ends_open: bool,
+    length: u64,
 }
 
 /// Reads the log of a mission directory; an absent file is an empty log.
@@ -77,12 +78,18 @@ impl Log {
             rows.push(parse_row(text).map_err(wrong)?);
         }
         let ends_open = bytes.last().is_some_and(|byte| *byte != b'\n');
-        Ok(Self { path: path.to_owned(), rows, lines, ends_open })
+        Ok(Self { path: path.to_owned(), rows, lines, ends_open, length: bytes.len() as u64 })
     }
 
     /// Where the log is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the file is as long as when it was read. The log only grows, so this is whether
+    /// somebody appended to it since.
+    pub fn is_current(&self) -> bool {
+        std::fs::metadata(&self.path).map_or(0, |facts| facts.len()) == self.length
     }
 
     /// Every row, in the order of the file.
@@ -116,10 +123,11 @@ impl Log {
         self.lines
     }
 
-    /// Appends `rows` as one write and verifies them. A last line without a newline is closed first.
-    pub fn append(&mut self, writing: &mut Writing, rows: &[Row]) -> Result<()> {
+    /// The bytes that appending `rows` will add. A last line without a newline is closed first. An id
+    /// that the log already holds is refused.
+    pub fn plan_append(&self, rows: &[Row]) -> Result<String> {
         if rows.is_empty() {
-            return Ok(());
+            return Ok(String::new());
         }
         let mut known: HashSet<&str> = self.rows.iter().filter_map(Row::event_id).collect();
         let mut text = String::new();
@@ -136,11 +144,22 @@ impl Log {
             text.push_str(&row.render()?);
             text.push('\n');
         }
-        writing.append(&self.path, text.as_bytes())?;
-        self.ends_open = false;
-        self.lines += rows.len();
-        self.rows.extend(rows.iter().cloned());
-        Ok(())
+        Ok(text)
+    }
+
+    /// The log with `rows` at its end, not yet on disk.
+    pub fn with(&self, rows: &[Row]) -> Self {
+        let mut next = self.clone();
+        next.lines += rows.len();
+        next.rows.extend(rows.iter().cloned());
+        next.ends_open &= rows.is_empty();
+        next
+    }
+
+    /// Appends `rows` as one write and verifies them.
+    pub fn append(&self, writing: &mut Writing, rows: &[Row]) -> Result<()> {
+        let text = self.plan_append(rows)?;
+        if text.is_empty() { Ok(()) } else { writing.append(&self.path, text.as_bytes()) }
     }
 }
 

@@ -1,7 +1,9 @@
 //! The reference's own missions and what it computed from them. The data lies beside the project and
 //! is no part of it: without it every test here says that it skipped.
 
+mod dossier;
 mod status;
+mod tasks;
 mod transitions;
 
 use serde_json::Value;

@@ -1,0 +1,159 @@
+//! Which artifacts travel as bodies, and why the others do not.
+//!
+//! The rules are the wire contract's: the documents people read, as text, up to half a mebibyte.
+
+use super::index::{Artifact, Overlay, sha256_hex};
+use std::fmt;
+use std::io::Read;
+use std::path::Path;
+
+/// The largest body, in bytes.
+pub const MAX_BODY: u64 = 512 * 1024;
+const TOP_LEVEL: [&str; 6] =
+    ["spec.md", "plan.md", "tasks.md", "research.md", "quickstart.md", "data-model.md"];
+const DIRECTORIES: [&str; 3] = ["research/", "contracts/", "checklists/"];
+const EXTENSIONS: [&str; 5] = [".md", ".json", ".yaml", ".yml", ".csv"];
+
+/// Whether an artifact travels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BodyVerdict {
+    /// It does, with this text.
+    Travels(String),
+    /// It stays.
+    Stays(SkipReason),
+}
+
+/// Why an artifact stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SkipReason {
+    /// It counts as absent.
+    NotPresent,
+    /// It is none of the documents that travel.
+    UnsupportedSurface,
+    /// Its extension, with the dot.
+    UnsupportedFormat(String),
+    /// Its size in bytes.
+    Oversized(u64),
+    /// It went away between scanning and reading.
+    DeletedAfterScan,
+    /// It changed between scanning and reading.
+    ContentHashMismatch,
+    /// It could not be read.
+    ReadError(String),
+    /// There is nothing in it.
+    EmptyContent,
+}
+
+impl SkipReason {
+    /// Whether the next command may find otherwise, without anybody editing the document.
+    pub const fn is_momentary(&self) -> bool {
+        matches!(self, Self::DeletedAfterScan | Self::ContentHashMismatch | Self::ReadError(_))
+    }
+}
+
+impl fmt::Display for SkipReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotPresent => f.write_str("not_present: invalid_utf8"),
+            Self::UnsupportedSurface => f.write_str("unsupported_surface"),
+            Self::UnsupportedFormat(extension) => write!(f, "unsupported_format: {extension}"),
+            Self::Oversized(size) => write!(f, "oversized: {size} of at most {MAX_BODY} bytes"),
+            Self::DeletedAfterScan => f.write_str("deleted_after_scan"),
+            Self::ContentHashMismatch => f.write_str("content_hash_mismatch"),
+            Self::ReadError(problem) => write!(f, "read_error: {problem}"),
+            Self::EmptyContent => f.write_str("empty_content"),
+        }
+    }
+}
+
+/// Judges one artifact and reads its text, which must still have the hash that was indexed.
+pub fn judge_body(mission_dir: &Path, artifact: &Artifact, overlay: &Overlay) -> BodyVerdict {
+    match judge_artifact(artifact) {
+        Some(reason) => BodyVerdict::Stays(reason),
+        None => {
+            read_body(mission_dir, artifact, overlay).map_or_else(BodyVerdict::Stays, BodyVerdict::Travels)
+        }
+    }
+}
+
+/// Why an artifact stays, as far as its index entry tells.
+fn judge_artifact(artifact: &Artifact) -> Option<SkipReason> {
+    if !artifact.is_text {
+        return Some(SkipReason::NotPresent);
+    }
+    if !is_surface(&artifact.path) {
+        return Some(SkipReason::UnsupportedSurface);
+    }
+    let extension = extension(&artifact.path);
+    if !EXTENSIONS.contains(&extension.as_str()) {
+        return Some(SkipReason::UnsupportedFormat(extension));
+    }
+    (artifact.size > MAX_BODY).then_some(SkipReason::Oversized(artifact.size))
+}
+
+fn is_surface(path: &str) -> bool {
+    TOP_LEVEL.contains(&path)
+        || DIRECTORIES.iter().any(|directory| path.starts_with(directory))
+        || path.strip_prefix("tasks/WP").is_some_and(|rest| {
+            let name = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+            name.len() < rest.len() && name.ends_with(".md")
+        })
+}
+
+/// The extension of the file name with its dot, lower-case; empty without one.
+fn extension(path: &str) -> String {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    match name.rfind('.') {
+        Some(dot) if dot > 0 => name[dot..].to_lowercase(),
+        _ => String::new(),
+    }
+}
+
+fn read_body(mission_dir: &Path, artifact: &Artifact, overlay: &Overlay) -> Result<String, SkipReason> {
+    let path = artifact.path.split('/').fold(mission_dir.to_owned(), |path, part| path.join(part));
+    let bytes = match overlay.get(&path) {
+        Some(bytes) => bytes.clone(),
+        None => {
+            let file = std::fs::File::open(&path).map_err(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => SkipReason::DeletedAfterScan,
+                kind => SkipReason::ReadError(kind.to_string()),
+            })?;
+            let mut bytes = Vec::new();
+            let read = file.take(MAX_BODY + 1).read_to_end(&mut bytes);
+            read.map_err(|error| SkipReason::ReadError(error.kind().to_string()))?;
+            bytes
+        }
+    };
+    if sha256_hex(&bytes) != artifact.sha256 {
+        return Err(SkipReason::ContentHashMismatch);
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) if text.is_empty() => Err(SkipReason::EmptyContent),
+        Ok(text) => Ok(text),
+        Err(_) => Err(SkipReason::ContentHashMismatch),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_travel_and_bookkeeping_stays() {
+        for travels in ["spec.md", "research/a/b.csv", "tasks/WP01.md", "tasks/WP01-x/review-cycle-1.md"] {
+            assert!(is_surface(travels), "{travels}");
+        }
+        for stays in [
+            "meta.json",
+            "tasks/README.md",
+            "tasks/WP-x.md",
+            "sub/spec.md",
+            "tasks/WP01.txt",
+            "evidence/x.md",
+        ] {
+            assert!(!is_surface(stays), "{stays}");
+        }
+        assert_eq!(extension("research/A.MD"), ".md");
+        assert_eq!(extension("research/Makefile"), "");
+    }
+}

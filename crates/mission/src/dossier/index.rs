@@ -1,0 +1,201 @@
+//! Walking a mission directory and hashing what lies in it.
+
+use super::manifest::{ArtifactClass, Manifest};
+use crate::error::{MissionError, Result};
+use data_encoding::HEXLOWER;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// How many artifacts a mission may have. More is no mission but somebody's build directory.
+pub const MAX_ARTIFACTS: usize = 4096;
+/// How deep its directories may lie.
+const MAX_DEPTH: usize = 32;
+
+/// What files of the directory are about to hold, by absolute path: a command indexes the dossier as
+/// it will be, before it writes.
+pub type Overlay = BTreeMap<PathBuf, Vec<u8>>;
+
+/// One file of a mission.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Artifact {
+    /// Path relative to the mission directory, with `/`.
+    pub path: String,
+    /// What it is for.
+    pub class: ArtifactClass,
+    /// Its key in events.
+    pub key: String,
+    /// Whether some step of the mission cannot do without it.
+    pub required: bool,
+    /// Length in bytes.
+    pub size: u64,
+    /// Lower-case hex SHA-256 of its bytes.
+    pub sha256: String,
+    /// Whether the bytes are UTF-8; an artifact that is not counts as absent.
+    pub is_text: bool,
+}
+
+/// The artifacts of a mission, in the order of their paths.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dossier {
+    /// Everything found.
+    pub artifacts: Vec<Artifact>,
+}
+
+impl Dossier {
+    /// The artifacts that count: those that are text.
+    pub fn present(&self) -> impl Iterator<Item = &Artifact> {
+        self.artifacts.iter().filter(|artifact| artifact.is_text)
+    }
+
+    /// Required artifacts that exist and cannot be read as text.
+    pub fn anomalies(&self) -> usize {
+        self.artifacts.iter().filter(|artifact| artifact.required && !artifact.is_text).count()
+    }
+
+    /// Lower-case hex SHA-256 over the sorted hashes of the present artifacts: equal for equal content
+    /// on every machine.
+    pub fn parity_hash(&self) -> String {
+        let mut hashes: Vec<&str> = self.present().map(|artifact| artifact.sha256.as_str()).collect();
+        hashes.sort_unstable();
+        HEXLOWER.encode(&Sha256::digest(hashes.concat()))
+    }
+}
+
+/// Indexes the mission directory as it will be under `overlay`.
+pub fn read_dossier(mission_dir: &Path, mission_type: &str, overlay: &Overlay) -> Result<Dossier> {
+    let manifest = Manifest::of(mission_type);
+    let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
+    let planned = overlay.keys().filter_map(|path| Some((relative(mission_dir, path)?, path.clone())));
+    files.extend(planned.filter(|(relative, _)| !is_hidden(relative)));
+    walk(mission_dir, &mut files)?;
+    let mut artifacts = Vec::with_capacity(files.len());
+    for (relative, path) in files {
+        let facts = match overlay.get(&path) {
+            Some(bytes) => measure(bytes.as_slice()),
+            None => fs::File::open(&path).and_then(measure),
+        };
+        let (size, sha256, is_text) = facts.map_err(MissionError::io("read", &path))?;
+        let (key, required) = manifest.key(&relative);
+        let class = manifest.class(&relative);
+        artifacts.push(Artifact { path: relative, class, key, required, size, sha256, is_text });
+    }
+    Ok(Dossier { artifacts })
+}
+
+fn walk(mission_dir: &Path, files: &mut BTreeMap<String, PathBuf>) -> Result<()> {
+    let mut pending = vec![(mission_dir.to_owned(), 0)];
+    while let Some((directory, depth)) = pending.pop() {
+        let entries = match fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(MissionError::io("list", &directory)(error)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(MissionError::io("list", &directory))?;
+            let path = entry.path();
+            let kind = entry.file_type().map_err(MissionError::io("look at", &path))?;
+            let Some(relative) = relative(mission_dir, &path).filter(|path| !is_hidden(path)) else {
+                continue;
+            };
+            if kind.is_dir() && depth < MAX_DEPTH {
+                pending.push((path, depth + 1));
+            } else if kind.is_file() {
+                files.insert(relative, path);
+            }
+            if files.len() > MAX_ARTIFACTS {
+                let problem = format!("holds more than the {MAX_ARTIFACTS} files a mission may have");
+                return Err(MissionError::malformed(mission_dir, problem));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The path below the mission directory, with `/`; nothing for a name that is not UTF-8.
+fn relative(mission_dir: &Path, path: &Path) -> Option<String> {
+    let below = path.strip_prefix(mission_dir).ok()?;
+    let parts: Option<Vec<_>> = below.components().map(|part| part.as_os_str().to_str()).collect();
+    parts.map(|parts| parts.join("/")).filter(|path| !path.is_empty())
+}
+
+fn is_hidden(relative: &str) -> bool {
+    relative.split('/').any(|part| part.starts_with('.'))
+}
+
+/// Length, hash, and whether the bytes are UTF-8, in constant memory.
+fn measure(mut source: impl Read) -> std::io::Result<(u64, String, bool)> {
+    let mut hash = Sha256::new();
+    let mut size = 0_u64;
+    let mut is_text = true;
+    // Up to three bytes of a character that the next chunk continues.
+    let mut open: Vec<u8> = Vec::with_capacity(64 * 1024 + 4);
+    let mut chunk = vec![0; 64 * 1024];
+    loop {
+        let length = source.read(&mut chunk)?;
+        if length == 0 {
+            break;
+        }
+        hash.update(&chunk[..length]);
+        size += length as u64;
+        if is_text {
+            open.extend_from_slice(&chunk[..length]);
+            match std::str::from_utf8(&open) {
+                Ok(_) => open.clear(),
+                Err(error) if error.error_len().is_none() => drop(open.drain(..error.valid_up_to())),
+                Err(_) => is_text = false,
+            }
+        }
+    }
+    Ok((size, HEXLOWER.encode(&hash.finalize()), is_text && open.is_empty()))
+}
+
+/// Lower-case hex SHA-256 of `bytes`.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    HEXLOWER.encode(&Sha256::digest(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_character_that_two_chunks_share_is_still_text() {
+        struct Slow<'a>(&'a [u8]);
+        impl Read for Slow<'_> {
+            fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+                let take = self.0.len().min(1);
+                out[..take].copy_from_slice(&self.0[..take]);
+                self.0 = &self.0[take..];
+                Ok(take)
+            }
+        }
+        let text = "aé😀".as_bytes();
+        assert_eq!(measure(Slow(text)).unwrap(), (7, sha256_hex(text), true));
+        assert!(!measure(Slow(&text[..6])).unwrap().2);
+        assert!(!measure(Slow(b"\xff")).unwrap().2);
+    }
+
+    #[test]
+    fn hidden_files_and_links_are_no_artifacts_and_planned_files_are() {
+        let world = tempfile::tempdir().unwrap();
+        let dir = world.path().join("m");
+        fs::create_dir_all(dir.join(".kittify")).unwrap();
+        fs::write(dir.join(".kittify/x"), "x").unwrap();
+        fs::write(dir.join("spec.md"), "old").unwrap();
+        fs::write(world.path().join("secret"), "secret").unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(world.path().join("secret"), dir.join("plan.md")).unwrap();
+        let overlay = Overlay::from([
+            (dir.join("spec.md"), b"new".to_vec()),
+            (dir.join("tasks/WP01-x.md"), b"wp".to_vec()),
+            (dir.join("tasks/.gitkeep"), Vec::new()),
+        ]);
+        let dossier = read_dossier(&dir, "software-dev", &overlay).unwrap();
+        let found: Vec<_> = dossier.artifacts.iter().map(|a| (a.path.as_str(), a.sha256.clone())).collect();
+        assert_eq!(found, [("spec.md", sha256_hex(b"new")), ("tasks/WP01-x.md", sha256_hex(b"wp"))]);
+    }
+}

@@ -1,0 +1,20 @@
+//! The dossier of a mission: which artifacts its directory holds, with which content, and which of
+//! them travel as bodies.
+//!
+//! Reads the mission directory and nothing else; decides, never captures. Symbolic links are not
+//! followed: a link in a cloned repository must not make this program read, hash or upload a file
+//! outside of the mission.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`manifest`] | what each mission type expects, and how an artifact is classed and named |
+//! | [`index`] | walking and hashing |
+//! | [`body`] | which artifacts travel, and why the others do not |
+
+pub mod body;
+pub mod index;
+pub mod manifest;
+
+pub use body::{BodyVerdict, SkipReason, judge_body};
+pub use index::{Artifact, Dossier, Overlay, read_dossier};
+pub use manifest::{ArtifactClass, MANIFEST_VERSION, Manifest};

@@ -1,0 +1,60 @@
+//! `tasks.md`: sections, dependencies, requirement references and subtask rows.
+//!
+//! Pure: text in, facts out. The file is written by people and by language models, so nothing in it is
+//! an error here; what a section does not say is simply not there. Every scan is linear in the length
+//! of the text.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`section`] | headings, and the text below them |
+//! | [`dependency`] | which work packages a section depends on |
+//! | [`requirement`] | which requirements a section or a spec names |
+//! | [`subtask`] | checkbox rows: reading and ticking them |
+
+pub mod dependency;
+pub mod requirement;
+pub mod section;
+pub mod subtask;
+
+pub use dependency::dependencies;
+pub use requirement::{is_functional, references, requirement_line, spec_requirements};
+pub use section::{Section, requirement_sections, work_package_sections};
+pub use subtask::{
+    Marked, Subtask, SubtaskState, mark_subtask, subtasks, subtasks_are_complete, unchecked_subtasks,
+};
+
+use std::collections::BTreeMap;
+
+/// The file's name in a mission directory.
+pub const FILE: &str = "tasks.md";
+
+/// What `tasks.md` says about dependencies: work package id to the ids it depends on, in the order of
+/// the text.
+pub fn dependency_graph(text: &str) -> BTreeMap<String, Vec<String>> {
+    work_package_sections(text)
+        .into_iter()
+        .map(|section| (section.wp_id, dependencies(section.body)))
+        .collect()
+}
+
+/// What `tasks.md` says about requirements: work package id to the requirements it names.
+pub fn requirement_graph(text: &str) -> BTreeMap<String, Vec<String>> {
+    requirement_sections(text)
+        .into_iter()
+        .map(|section| (section.wp_id, requirement_line(section.body)))
+        .collect()
+}
+
+/// `WP` and at least two digits, anywhere in front of `text`: the id and its length in bytes.
+fn wp_id_at(text: &str) -> Option<&str> {
+    let bytes = text.as_bytes();
+    let is_id = bytes.len() >= 4
+        && bytes[..2].eq_ignore_ascii_case(b"WP")
+        && bytes[2..4].iter().all(u8::is_ascii_digit);
+    is_id.then(|| &text[..4])
+}
+
+/// Whether a word character follows the first `at` bytes of `text`.
+fn word_goes_on(text: &str, at: usize) -> bool {
+    text[at..].chars().next().is_some_and(|c| c.is_alphanumeric() || c == '_')
+}
