@@ -13,6 +13,7 @@ fn all() -> Vec<Remedy> {
         Remedy::Login,
         Remedy::LoginServer,
         Remedy::CleanOrphans,
+        Remedy::ForceCleanOrphans,
         Remedy::Migrate,
         Remedy::Repair,
         Remedy::SyncNow,
@@ -28,6 +29,7 @@ fn all() -> Vec<Remedy> {
             | Remedy::Login
             | Remedy::LoginServer
             | Remedy::CleanOrphans
+            | Remedy::ForceCleanOrphans
             | Remedy::Migrate
             | Remedy::Repair
             | Remedy::SyncNow
