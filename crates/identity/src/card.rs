@@ -1,16 +1,130 @@
-//! stub
-#![allow(missing_docs, unused_variables, clippy::todo)]
-use crate::{home::Home, login::Login, private_file::WriteError};
+//! The identity card: who is logged in, in clear, beside the encrypted session.
+//!
+//! It spares the gate the key derivation. It holds no secret, and it is believed only while the SHA-256
+//! it names is that of `session.json`, which is checked on every read (contract section 1). Anything
+//! wrong with it means that there is none: a card is a cache, so it is never a fault.
+//!
+//! Reading never writes it. Commands that may write call [`refresh_card`] after they have decrypted.
+
+use crate::home::Home;
+use crate::login::Login;
+use crate::private_file::{self, Durability, WriteError};
+use crate::session::{Session, SessionStore};
+use crate::small_file::read_small_file;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The largest card that is read; a real one has half a kilobyte.
+const MAX_BYTES: u64 = 64 * 1024;
+
+const VERSION: u32 = 1;
+
+/// Whether a card spared the key derivation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CardUse {
-    /// no session was read, so no card either
+    /// There was no session to read.
     NotNeeded,
-    /// a valid card spared the key derivation
+    /// A card that matches the session was there.
     Used,
-    /// none, stale or ignored: the session was decrypted; a command that may write should call refresh_card
+    /// There was none, or none that matches: the session was decrypted. A command that may write calls
+    /// [`refresh_card`].
     Derived,
 }
-/// Writes the card for what `login` decrypted; true when something was written. Only for commands that may write.
+
+/// What a login needs to know about a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct IdentityCard {
+    version: u32,
+    /// SHA-256 of the session file that this describes.
+    session_sha256: String,
+    /// The server that was configured when the card was written. A note for people: the scope follows
+    /// the configuration of the day.
+    server: Option<String>,
+    /// The user's e-mail address.
+    pub(crate) principal: String,
+    /// The id of the first private teamspace.
+    pub(crate) team: Option<String>,
+    /// The ids of all private teamspaces, in order.
+    pub(crate) private_teams: Vec<String>,
+    pub(crate) access_token_expires_at: Timestamp,
+    pub(crate) refresh_token_expires_at: Option<Timestamp>,
+    /// The server that issued the tokens, where the session says.
+    pub(crate) issuer: Option<String>,
+}
+
+impl IdentityCard {
+    /// The card of `session`, stored in a file with that digest.
+    pub(crate) fn of(session: &Session, session_sha256: String, server: Option<String>) -> Self {
+        Self {
+            version: VERSION,
+            session_sha256,
+            server,
+            principal: session.email.clone(),
+            team: session.private_team().map(|team| team.id.clone()),
+            private_teams: session
+                .teams
+                .iter()
+                .filter(|team| team.private)
+                .map(|team| team.id.clone())
+                .collect(),
+            access_token_expires_at: session.access_token_expires_at,
+            refresh_token_expires_at: session.refresh_token_expires_at,
+            issuer: session.issuer.clone(),
+        }
+    }
+
+    /// The stored card, if it describes the session file with that digest.
+    pub(crate) fn read(home: &Home, session_sha256: &str) -> Option<Self> {
+        let file = read_small_file(&home.identity_card(), MAX_BYTES).ok()??;
+        let card: Self = serde_json::from_slice(&file.bytes).ok()?;
+        let valid = !file.shared && card.version == VERSION && card.session_sha256 == session_sha256;
+        valid.then_some(card)
+    }
+
+    /// Stores the card. Not synced: a card that a power failure tears is ignored.
+    pub(crate) fn write(&self, home: &Home) -> Result<(), WriteError> {
+        // A structure of text, numbers and times always serialises.
+        let text = serde_json::to_string(self).unwrap_or_default();
+        private_file::write_atomic(&home.identity_card(), text.as_bytes(), Durability::Eventual)
+    }
+}
+
+/// Stores the card of the session that `login` decrypted; says whether there was anything to store.
+/// Only for commands that may write, after their gate.
+///
+/// A session that changed meanwhile makes the stored card useless but not wrong: it names the digest of
+/// the file it describes.
+///
+/// # Errors
+/// [`WriteError`]. Without a card everything works, only slower.
 pub fn refresh_card(home: &Home, login: &Login) -> Result<bool, WriteError> {
-    todo!()
+    match login.derived_card() {
+        Some(card) => card.write(home).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// What the stored session says, from its card or by decrypting it.
+pub(crate) struct SessionFacts {
+    pub(crate) card: IdentityCard,
+    pub(crate) card_use: CardUse,
+}
+
+impl SessionFacts {
+    /// Reads the session of `home`; `server` is what a new card would note.
+    pub(crate) fn read(
+        home: &Home,
+        store: &SessionStore,
+        server: Option<&str>,
+    ) -> Result<Option<Self>, crate::session::SessionError> {
+        store.read_as(|file| {
+            let digest = file.digest();
+            if let Some(card) = IdentityCard::read(home, &digest) {
+                return Ok(Self { card, card_use: CardUse::Used });
+            }
+            let session = store.decrypt(file)?;
+            let card = IdentityCard::of(&session, digest, server.map(str::to_owned));
+            Ok(Self { card, card_use: CardUse::Derived })
+        })
+    }
 }

@@ -120,8 +120,7 @@ impl Config {
     /// The configured server that requests may go to. None when there is none, and for the URL that
     /// earlier releases had built in: it only names old scopes, and nothing is ever sent to it.
     pub fn destination(&self) -> Option<&str> {
-        let url = contract::scope::trim(self.server_url.as_deref()?).trim_end_matches('/');
-        Some(url).filter(|url| !url.is_empty() && !contract::server_url::is_packaged_default(url))
+        destination(self.server_url.as_deref()?)
     }
 
     /// What the configuration says about the rows of one project (contract section 9). The project's own
@@ -170,6 +169,12 @@ impl Config {
             readable: true,
         })
     }
+}
+
+/// `url` as a place to send to: trimmed, without trailing slash, and not the one that was built in.
+pub(crate) fn destination(url: &str) -> Option<&str> {
+    let url = contract::scope::trim(url).trim_end_matches('/');
+    Some(url).filter(|url| !url.is_empty() && !contract::server_url::is_packaged_default(url))
 }
 
 /// The text of `config.toml`, or nothing when there is no file.

@@ -1,0 +1,103 @@
+//! How the session file is encrypted, byte for byte as the reference does it: AES-256-GCM without
+//! additional data, under a key that scrypt (N = 16384, r = 8, p = 1) derives from
+//! `<host name>:<user id>` and a 16-byte salt beside the file.
+//!
+//! The key proves little and costs tens of milliseconds; it is kept because both programs share the
+//! file. Whoever needs only scope and expiry reads the identity card instead.
+
+use super::SessionError;
+use crate::machine::Machine;
+use aes_gcm::aead::{Aead, KeyInit};
+use aes_gcm::{Aes256Gcm, Nonce};
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use std::io;
+use zeroize::Zeroizing;
+
+/// Length of the salt, in bytes.
+pub(super) const SALT_BYTES: usize = 16;
+
+const VERSION: i64 = 2;
+const NONCE_BYTES: usize = 12;
+const LOG_N: u8 = 14;
+const R: u32 = 8;
+const P: u32 = 1;
+
+/// A derived key.
+pub(super) struct Cipher {
+    key: Zeroizing<[u8; 32]>,
+}
+
+impl Cipher {
+    /// Derives the key of `machine` and `salt`. Takes tens of milliseconds.
+    pub(super) fn derive(machine: &Machine, salt: &[u8; SALT_BYTES]) -> Result<Self, SessionError> {
+        let password = Zeroizing::new(format!("{}:{}", machine.hostname, machine.uid));
+        let mut key = Zeroizing::new([0; 32]);
+        let parameters = scrypt::Params::new(LOG_N, R, P).map_err(|_| SessionError::Cipher)?;
+        scrypt::scrypt(password.as_bytes(), salt, &parameters, key.as_mut_slice())
+            .map_err(|_| SessionError::Cipher)?;
+        Ok(Self { key })
+    }
+
+    fn aead(&self) -> Result<Aes256Gcm, SessionError> {
+        Aes256Gcm::new_from_slice(self.key.as_slice()).map_err(|_| SessionError::Cipher)
+    }
+
+    /// The plaintext of `envelope`, or nothing when this is not its key or it was altered.
+    pub(super) fn open(&self, envelope: &Envelope) -> Result<Option<Zeroizing<Vec<u8>>>, SessionError> {
+        let plaintext = self.aead()?.decrypt(&Nonce::from(envelope.nonce), envelope.ciphertext.as_slice());
+        Ok(plaintext.ok().map(Zeroizing::new))
+    }
+
+    /// Encrypts `plaintext` under a fresh nonce.
+    pub(super) fn seal(&self, plaintext: &[u8]) -> Result<Envelope, SessionError> {
+        let nonce = random::<NONCE_BYTES>().map_err(SessionError::Random)?;
+        let ciphertext =
+            self.aead()?.encrypt(&Nonce::from(nonce), plaintext).map_err(|_| SessionError::Cipher)?;
+        Ok(Envelope { nonce, ciphertext })
+    }
+}
+
+/// `N` bytes from the system's generator.
+pub(super) fn random<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(bytes)
+}
+
+/// The content of `session.json`.
+pub(super) struct Envelope {
+    nonce: [u8; NONCE_BYTES],
+    ciphertext: Vec<u8>,
+}
+
+impl Envelope {
+    /// Parses the file. Errors never repeat its content: a version 1 file holds the tokens in clear.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, SessionError> {
+        let map: BTreeMap<String, &RawValue> =
+            serde_json::from_slice(bytes).map_err(|error| SessionError::not_json(&error))?;
+        let version = map.get("version").and_then(|raw| raw.get().parse::<i64>().ok());
+        if version != Some(VERSION) {
+            return Err(SessionError::Version(version));
+        }
+        let hex = |key: &'static str| {
+            let text: &str = map.get(key).and_then(|raw| serde_json::from_str(raw.get()).ok())?;
+            HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()
+        };
+        let nonce = hex("nonce").and_then(|nonce| nonce.try_into().ok());
+        Ok(Self {
+            nonce: nonce.ok_or(SessionError::Envelope("nonce"))?,
+            ciphertext: hex("ciphertext").ok_or(SessionError::Envelope("ciphertext"))?,
+        })
+    }
+
+    /// The bytes of `session.json`, with the separators of the reference's writer.
+    pub(super) fn render(&self) -> String {
+        format!(
+            "{{\"version\": {VERSION}, \"nonce\": \"{}\", \"ciphertext\": \"{}\"}}",
+            HEXLOWER.encode(&self.nonce),
+            HEXLOWER.encode(&self.ciphertext)
+        )
+    }
+}

@@ -1,0 +1,246 @@
+//! The session's files: `session.json`, its salt and its lock.
+//!
+//! Writers agree through `session.lock`, as the reference's do, and replace `session.json` by a rename;
+//! so a reader needs no lock and sees either the old file or the new one. A reader that loses a race
+//! with a login (new salt, old file) looks again before it says that the file is broken.
+
+use super::cipher::{Cipher, Envelope, SALT_BYTES, random};
+use super::{Session, SessionError, content};
+use crate::card::IdentityCard;
+use crate::config::Config;
+use crate::home::Home;
+use crate::lock::{FileLock, LockError};
+use crate::machine::Machine;
+use crate::private_file::{self, WriteError};
+use crate::small_file::read_small_file;
+use data_encoding::HEXLOWER;
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+/// The largest session that is read; a real one has two kilobytes.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// How long a writer waits for another one.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a reader looks again at a file that changes under it.
+const LOOKS: usize = 3;
+
+/// Why a session was not written or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionWriteError {
+    /// Another process is writing it.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A file cannot be written or removed.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The stored session cannot be read, or the new one cannot be encrypted.
+    #[error("{}: {error}", contract::text::path(.path))]
+    Session {
+        /// The session file.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        #[source]
+        error: SessionError,
+    },
+}
+
+/// The session of one home, as one machine and user can read it.
+#[derive(Clone, Debug)]
+pub struct SessionStore {
+    home: Home,
+    machine: Machine,
+}
+
+/// The bytes of `session.json`, which only their owner could have written.
+pub(crate) struct SessionFile {
+    bytes: Vec<u8>,
+}
+
+impl SessionFile {
+    /// SHA-256 of the file, 64 lower-case hex digits: what an identity card is bound to.
+    pub(crate) fn digest(&self) -> String {
+        HEXLOWER.encode(&Sha256::digest(&self.bytes))
+    }
+}
+
+impl SessionStore {
+    /// The session of `home`, read and written as `machine`.
+    pub fn new(home: &Home, machine: Machine) -> Self {
+        Self { home: home.clone(), machine }
+    }
+
+    /// The stored session, or nothing when there is none. Derives the key; creates and locks nothing.
+    ///
+    /// # Errors
+    /// [`SessionError`] when there is a file and it cannot be read as a session of this machine.
+    pub fn read(&self) -> Result<Option<Session>, SessionError> {
+        self.read_as(|file| self.decrypt(file))
+    }
+
+    /// What `understand` makes of the stored file. When that fails and the file has changed meanwhile,
+    /// it looks at the new one.
+    pub(crate) fn read_as<T>(
+        &self,
+        understand: impl Fn(&SessionFile) -> Result<T, SessionError>,
+    ) -> Result<Option<T>, SessionError> {
+        let Some(mut file) = self.read_file()? else { return Ok(None) };
+        for _ in 1..LOOKS {
+            let problem = match understand(&file) {
+                Ok(value) => return Ok(Some(value)),
+                Err(problem) => problem,
+            };
+            match self.read_file()? {
+                None => return Ok(None),
+                Some(again) if again.bytes == file.bytes => return Err(problem),
+                Some(again) => file = again,
+            }
+        }
+        understand(&file).map(Some)
+    }
+
+    fn read_file(&self) -> Result<Option<SessionFile>, SessionError> {
+        match read_small_file(&self.home.session_file(), MAX_BYTES)? {
+            None => Ok(None),
+            Some(file) if file.shared => Err(SessionError::Shared(file.mode)),
+            Some(file) => Ok(Some(SessionFile { bytes: file.bytes })),
+        }
+    }
+
+    /// Decrypts `file`. Derives the key: tens of milliseconds.
+    pub(crate) fn decrypt(&self, file: &SessionFile) -> Result<Session, SessionError> {
+        let envelope = Envelope::parse(&file.bytes)?;
+        let salt = self.read_salt()?.ok_or(SessionError::SaltMissing)?;
+        let plaintext = Cipher::derive(&self.machine, &salt)?.open(&envelope)?;
+        let plaintext =
+            plaintext.ok_or_else(|| SessionError::Key(self.machine.hostname.clone(), self.machine.uid))?;
+        content::parse(&plaintext)
+    }
+
+    fn read_salt(&self) -> Result<Option<[u8; SALT_BYTES]>, SessionError> {
+        let salt = read_small_file(&self.home.session_salt(), 4096).map_err(SessionError::Salt)?;
+        salt.map(|file| {
+            let length = file.bytes.len();
+            file.bytes.try_into().map_err(|_| SessionError::SaltLength(length))
+        })
+        .transpose()
+    }
+
+    /// Stores `session` in place of whatever is there, and its identity card.
+    ///
+    /// # Errors
+    /// [`SessionWriteError`]; the stored session is then untouched.
+    pub fn write(&self, session: &Session) -> Result<(), SessionWriteError> {
+        let _lock = self.lock()?;
+        self.write_locked(session)
+    }
+
+    /// Stores `session` if the stored one satisfies `expected`; says whether it did. Nobody can change
+    /// the stored session between the question and the write.
+    ///
+    /// # Errors
+    /// [`SessionWriteError`], also when the stored session cannot be read.
+    pub fn replace_if(
+        &self,
+        session: &Session,
+        expected: impl FnOnce(Option<&Session>) -> bool,
+    ) -> Result<bool, SessionWriteError> {
+        let _lock = self.lock()?;
+        let stored = self.read().map_err(|error| self.failed(error))?;
+        let wanted = expected(stored.as_ref());
+        if wanted {
+            self.write_locked(session)?;
+        }
+        Ok(wanted)
+    }
+
+    /// Deletes the session, its salt, its card and the reference's summary of it.
+    ///
+    /// # Errors
+    /// [`SessionWriteError`].
+    pub fn delete(&self) -> Result<(), SessionWriteError> {
+        let _lock = self.lock()?;
+        self.delete_locked()
+    }
+
+    /// Deletes the session if the stored one satisfies `expected`; says whether it did.
+    ///
+    /// # Errors
+    /// [`SessionWriteError`], also when the stored session cannot be read.
+    pub fn delete_if(&self, expected: impl FnOnce(&Session) -> bool) -> Result<bool, SessionWriteError> {
+        let _lock = self.lock()?;
+        let stored = self.read().map_err(|error| self.failed(error))?;
+        let wanted = stored.as_ref().is_some_and(expected);
+        if wanted {
+            self.delete_locked()?;
+        }
+        Ok(wanted)
+    }
+
+    fn failed(&self, error: SessionError) -> SessionWriteError {
+        SessionWriteError::Session { path: self.home.session_file(), error }
+    }
+
+    fn lock(&self) -> Result<FileLock, LockError> {
+        let mut lock = FileLock::acquire(&self.home.session_lock(), PATIENCE, "the session")?;
+        lock.unlink_on_release();
+        Ok(lock)
+    }
+
+    fn write_locked(&self, session: &Session) -> Result<(), SessionWriteError> {
+        let salt = self.load_salt()?;
+        let seal = || Cipher::derive(&self.machine, &salt)?.seal(content::render(session).as_bytes());
+        let file = SessionFile { bytes: seal().map_err(|error| self.failed(error))?.render().into_bytes() };
+        let path = self.home.session_file();
+        move_obstacle_aside(&path)?;
+        private_file::write_private(&path, &file.bytes)?;
+        // The summary is valid only for the inode and time of the file that was just replaced; removing
+        // it is tidiness, and failing to is harmless.
+        let _ = private_file::remove_file(&self.home.session_hot_path());
+        // So is the card: without one the next command derives the key.
+        let server = Config::read(&self.home).ok().and_then(|config| config.server_url);
+        let _ = IdentityCard::of(session, file.digest(), server).write(&self.home);
+        Ok(())
+    }
+
+    /// The salt, created if there is none. One that is no salt is replaced: what was encrypted with it is
+    /// lost already, and is being replaced too.
+    fn load_salt(&self) -> Result<[u8; SALT_BYTES], SessionWriteError> {
+        let path = self.home.session_salt();
+        if let Ok(Some(salt)) = self.read_salt() {
+            private_file::tighten(&path)?;
+            return Ok(salt);
+        }
+        let salt = random().map_err(|error| self.failed(SessionError::Random(error)))?;
+        move_obstacle_aside(&path)?;
+        private_file::write_private(&path, &salt)?;
+        Ok(salt)
+    }
+
+    fn delete_locked(&self) -> Result<(), SessionWriteError> {
+        for path in [
+            self.home.session_file(),
+            self.home.session_salt(),
+            self.home.session_hot_path(),
+            self.home.identity_card(),
+        ] {
+            private_file::remove_file(&path)?;
+        }
+        Ok(())
+    }
+}
+
+/// A directory in the place of a file would defeat the rename, and with it the login that cures an
+/// unreadable session. It is kept under another name.
+fn move_obstacle_aside(path: &Path) -> Result<(), WriteError> {
+    if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        let mut aside = path.as_os_str().to_owned();
+        aside.push(Timestamp::now().strftime(".unreadable-%Y%m%dT%H%M%S%.6fZ").to_string());
+        fs::rename(path, aside).map_err(WriteError::new("move aside", path))?;
+    }
+    Ok(())
+}
