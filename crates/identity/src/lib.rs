@@ -32,6 +32,7 @@ pub mod card;
 pub mod clock;
 pub mod config;
 pub mod credentials;
+pub mod destination;
 pub mod environment;
 pub mod foreground;
 pub mod git;
@@ -51,6 +52,7 @@ pub mod token;
 
 pub use card::{CardUse, refresh_card};
 pub use config::{BackgroundDaemon, Config, ConfigEdit, ConfigEditError, Consent};
+pub use destination::{Destination, judge_destination};
 pub use environment::Environment;
 pub use foreground::{BuildInfo, observe_foreground};
 pub use git::GitFacts;
