@@ -54,7 +54,8 @@ pub fn failing_names(document: &Value) -> Vec<String> {
     if document["orphan_records"].as_array().is_some_and(|orphans| !orphans.is_empty()) {
         names.push("orphan_daemon_record".into());
     }
-    let legacy = document["legacy_rows_for_scope"].as_u64().or(document["legacy_queue"]["rows_in_scope"].as_u64());
+    let legacy =
+        document["legacy_rows_for_scope"].as_u64().or(document["legacy_queue"]["rows_in_scope"].as_u64());
     if legacy.unwrap_or_default() > 0 {
         names.push("legacy_rows_in_scope".into());
     }

@@ -70,12 +70,13 @@ impl ReferenceQueue {
     #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
     pub fn body(&self, artifact_path: &str, content: &str) -> &Self {
         let hash = HEXLOWER.encode(&Sha256::digest(content));
+        let size = i64::try_from(content.len()).expect("a size");
         self.db
             .execute(
                 "INSERT INTO body_upload_queue (project_uuid, mission_slug, target_branch, mission_type, \
                  manifest_version, artifact_path, content_hash, content_body, size_bytes, created_at) VALUES \
                  (?1, 'widgets-01KRX11M', 'main', 'software-dev', '1', ?2, ?3, ?4, ?5, 1779105600.5)",
-                params![PROJECT, artifact_path, hash, content, content.len()],
+                params![PROJECT, artifact_path, hash, content, size],
             )
             .expect("a body row");
         self

@@ -33,11 +33,18 @@ pub fn difference(before: &Tree, after: &Tree) -> Vec<String> {
     for (path, entry) in after {
         match before.get(path) {
             None => lines.push(format!("created {}", path.display())),
-            Some(old) if old != entry => lines.push(format!("changed {}: {old:?} -> {entry:?}", path.display())),
+            Some(old) if old != entry => {
+                lines.push(format!("changed {}: {old:?} -> {entry:?}", path.display()))
+            }
             Some(_) => {}
         }
     }
-    lines.extend(before.keys().filter(|path| !after.contains_key(*path)).map(|path| format!("removed {}", path.display())));
+    lines.extend(
+        before
+            .keys()
+            .filter(|path| !after.contains_key(*path))
+            .map(|path| format!("removed {}", path.display())),
+    );
     lines
 }
 
@@ -63,7 +70,10 @@ fn visit(root: &Path, path: &Path, tree: &mut Tree) {
     };
     #[cfg(not(unix))]
     let (mode, inode) = (u32::from(metadata.permissions().readonly()), 0);
-    tree.insert(relative, Entry { kind: format!("{:?} {mode:o}", metadata.file_type()), contents, modified, inode });
+    tree.insert(
+        relative,
+        Entry { kind: format!("{:?} {mode:o}", metadata.file_type()), contents, modified, inode },
+    );
     if metadata.is_dir()
         && let Ok(entries) = std::fs::read_dir(path)
     {

@@ -49,7 +49,8 @@ impl Run {
     /// # Panics
     /// When stdout is not exactly one document.
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("not one JSON document ({error}): {self:?}"))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("not one JSON document ({error}): {self:?}"))
     }
 
     /// Asserts the exit code, showing the output when it differs.
@@ -75,7 +76,8 @@ impl World {
     /// When the directories cannot be made.
     #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
     pub fn named(binary: impl Into<PathBuf>, home: &str) -> Self {
-        let directory = tempfile::Builder::new().prefix("spec-kitty-").tempdir().expect("a temporary directory");
+        let directory =
+            tempfile::Builder::new().prefix("spec-kitty-").tempdir().expect("a temporary directory");
         let base = directory.path().canonicalize().expect("a canonical directory");
         let user_home = base.join(home);
         let work = base.join("work");
@@ -161,7 +163,11 @@ impl World {
     }
 
     /// Runs any other program in this world.
-    pub fn run_program<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, program: &str, arguments: I) -> Run {
+    pub fn run_program<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(
+        &self,
+        program: &str,
+        arguments: I,
+    ) -> Run {
         let mut command = Command::new(program);
         self.dress(&mut command);
         command.args(arguments);
@@ -237,8 +243,8 @@ pub fn session(server: &str, user: &str, team: &str) -> Session {
         name: "Dev".into(),
         teams: vec![Team { id: team.into(), name: "Private".into(), role: "owner".into(), private: true }],
         default_team_id: team.into(),
-        access_token: Secret::from("access-secret".to_owned()),
-        refresh_token: Secret::from("refresh-secret".to_owned()),
+        access_token: Secret::new("access-secret"),
+        refresh_token: Secret::new("refresh-secret"),
         session_id: "session-1".into(),
         issued_at: at("2026-05-18T12:00:00Z"),
         access_token_expires_at: at("2099-01-01T00:00:00Z"),
@@ -248,6 +254,7 @@ pub fn session(server: &str, user: &str, team: &str) -> Session {
         auth_method: "device_code".into(),
         generation: Some(1),
         issuer: Some(server.into()),
+        unknown: Default::default(),
     }
 }
 
@@ -294,5 +301,9 @@ fn wait(mut child: Child, patience: Duration) -> Option<Output> {
             None => std::thread::sleep(Duration::from_millis(2)),
         }
     };
-    Some(Output { status, stdout: stdout.join().unwrap_or_default(), stderr: stderr.join().unwrap_or_default() })
+    Some(Output {
+        status,
+        stdout: stdout.join().unwrap_or_default(),
+        stderr: stderr.join().unwrap_or_default(),
+    })
 }

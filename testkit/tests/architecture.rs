@@ -92,8 +92,10 @@ fn crates_depend_only_on_what_lies_before_them() {
     for (name, allowed) in ALLOWED {
         let allowed: BTreeSet<&str> = allowed.iter().copied().collect();
         let used = &dependencies[name];
-        let wrong: Vec<_> =
-            used.iter().filter(|used| ours.contains(used.as_str()) && !allowed.contains(used.as_str())).collect();
+        let wrong: Vec<_> = used
+            .iter()
+            .filter(|used| ours.contains(used.as_str()) && !allowed.contains(used.as_str()))
+            .collect();
         assert!(wrong.is_empty(), "{name} must not depend on {wrong:?}");
     }
 }
@@ -119,7 +121,8 @@ fn only_the_server_is_async() {
 
 #[test]
 fn the_gate_and_the_contract_do_no_io() {
-    let forbidden = ["std::fs", "std::env", "std::net", "std::process::", "SystemTime", "Instant::now", "fs_err"];
+    let forbidden =
+        ["std::fs", "std::env", "std::net", "std::process::", "SystemTime", "Instant::now", "fs_err"];
     for name in ["contract", "gate"] {
         for (path, text) in sources(name) {
             for line in code(&text) {
@@ -144,10 +147,13 @@ fn only_the_observer_asks_for_a_verdict() {
 
 #[test]
 fn only_the_cli_prints_and_only_in_its_renderer() {
-    let printing = ["println!", "eprintln!", "print!(", "eprint!(", "io::stdout", "io::stderr", "stdout()", "stderr()"];
+    let printing =
+        ["println!", "eprintln!", "print!(", "eprint!(", "io::stdout", "io::stderr", "stdout()", "stderr()"];
     for (name, _) in ALLOWED {
         for (path, text) in sources(name) {
-            if name == "cli" && path.ends_with("render.rs") || path.components().any(|part| part.as_os_str() == "bin") {
+            if name == "cli" && path.ends_with("render.rs")
+                || path.components().any(|part| part.as_os_str() == "bin")
+            {
                 continue;
             }
             for line in code(&text) {
@@ -171,7 +177,8 @@ fn unsafe_code_lives_in_platform_modules_alone() {
     for (name, _) in ALLOWED {
         for (path, text) in sources(name) {
             let has = code(&text).any(|line| line.contains("unsafe {") || line.contains("unsafe fn"));
-            let named = path.components().any(|part| part.as_os_str().to_string_lossy().starts_with("platform"));
+            let named =
+                path.components().any(|part| part.as_os_str().to_string_lossy().starts_with("platform"));
             assert!(!has || named, "{} has unsafe code", path.display());
         }
     }

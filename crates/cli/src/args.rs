@@ -454,15 +454,17 @@ impl Command {
                 SyncCommand::OptIn(args) => args.json,
                 SyncCommand::OptOut(args) => args.json,
                 SyncCommand::Daemon(command) => match command {
-                    DaemonCommand::Start(args) | DaemonCommand::Stop(args) | DaemonCommand::Status(args) => args.json,
+                    DaemonCommand::Start(args) | DaemonCommand::Stop(args) | DaemonCommand::Status(args) => {
+                        args.json
+                    }
                     DaemonCommand::Run(_) => false,
                 },
             },
             Self::Doctor(command) => match command {
                 DoctorCommand::OrphanDaemons(args) => args.json,
-                DoctorCommand::RestartDaemon(args) | DoctorCommand::Repair(args) | DoctorCommand::Paths(args) => {
-                    args.json
-                }
+                DoctorCommand::RestartDaemon(args)
+                | DoctorCommand::Repair(args)
+                | DoctorCommand::Paths(args) => args.json,
             },
             Self::Auth(command) => match command {
                 AuthCommand::Login(args) => args.json,
@@ -476,7 +478,9 @@ impl Command {
                 AgentCommand::Status(LaneCommand::Emit(args)) => args.producing.json,
             },
             Self::Server(args) => match &args.command {
-                Some(ServerCommand::User(UserCommand::Add { json, .. } | UserCommand::List { json, .. })) => *json,
+                Some(ServerCommand::User(UserCommand::Add { json, .. } | UserCommand::List { json, .. })) => {
+                    *json
+                }
                 None => false,
             },
             Self::Quickstart(_) | Self::Completions { .. } | Self::Man { .. } => false,

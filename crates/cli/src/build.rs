@@ -14,9 +14,9 @@ pub const VERSION_LINE: &str =
     concat!(env!("CARGO_PKG_VERSION"), " (", env!("SPEC_KITTY_COMMIT"), " ", env!("SPEC_KITTY_PROFILE"), ")");
 
 /// The facts of this build that the foreground identity needs.
-pub fn info() -> identity::BuildInfo<'static> {
-    let commit = Some(COMMIT).filter(|commit| !commit.is_empty());
-    identity::BuildInfo { version: VERSION, commit, release: PROFILE == "release" }
+pub fn info() -> identity::BuildInfo {
+    let commit = Some(COMMIT.to_owned()).filter(|commit| !commit.is_empty());
+    identity::BuildInfo { version: VERSION.to_owned(), commit, release: PROFILE == "release" }
 }
 
 /// The table of exit codes, for `--help`.
@@ -27,7 +27,10 @@ pub fn exit_code_help() -> String {
     }
     text.push_str("\nEnvironment:\n");
     for (name, meaning) in [
-        ("SPEC_KITTY_ENABLE_SAAS_SYNC", "1, true, yes or on lets commands capture and send; anything else is off"),
+        (
+            "SPEC_KITTY_ENABLE_SAAS_SYNC",
+            "1, true, yes or on lets commands capture and send; anything else is off",
+        ),
         ("SPEC_KITTY_HOME", "where the state lives, instead of ~/.spec-kitty"),
         ("SPEC_KITTY_TOKEN", "a CI token, with SPEC_KITTY_SERVER_URL; or SPEC_KITTY_TOKEN_FILE"),
         ("SPEC_KITTY_NO_DAEMON", "1 keeps commands from starting the daemon"),

@@ -4,8 +4,8 @@
 //! prints the inventory from the same table.
 
 use crate::args::{
-    AgentCommand, AuthCommand, Command, DaemonCommand, DoctorCommand, LaneCommand, MissionCommand, ServerCommand,
-    SyncCommand, UserCommand,
+    AgentCommand, AuthCommand, Command, DaemonCommand, DoctorCommand, LaneCommand, MissionCommand,
+    ServerCommand, SyncCommand, UserCommand,
 };
 use serde::Serialize;
 
@@ -33,7 +33,9 @@ impl Class {
         match self {
             Self::ReadOnly | Self::Tool => "nothing",
             Self::Local => "no authentication, no gate, no queue",
-            Self::Producing => "with the switch on: authentication, then the boundary, before any side effect",
+            Self::Producing => {
+                "with the switch on: authentication, then the boundary, before any side effect"
+            }
             Self::Sending => "authentication, the boundary, an egress permit",
             Self::Curing => "never refused by the boundary",
         }
@@ -85,7 +87,9 @@ pub fn classify(command: &Command) -> VerbClass {
         },
         Command::Agent(AgentCommand::Mission(command)) => match command {
             MissionCommand::Create(args) => produced("agent mission create", args.producing.local_only),
-            MissionCommand::SetupPlan(args) => produced("agent mission setup-plan", args.producing.local_only),
+            MissionCommand::SetupPlan(args) => {
+                produced("agent mission setup-plan", args.producing.local_only)
+            }
         },
         Command::Agent(AgentCommand::Status(command)) => match command {
             LaneCommand::Emit(args) => produced("agent status emit", args.producing.local_only),

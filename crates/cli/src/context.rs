@@ -67,8 +67,13 @@ impl Context {
     pub fn project_root(&self) -> Result<PathBuf, CliError> {
         identity::locate_project_root(&self.directory, &self.environment).ok_or_else(|| {
             CliError::new("PROJECT_ROOT_NOT_FOUND", ExitCode::Failed, "not inside a project")
-                .evidence(format!("no `.kittify` directory in {} or above it", contract::text::path(&self.directory)))
-                .remedy(contract::Remedy::Advice("run the command inside a project, or create `.kittify` in its root".into()))
+                .evidence(format!(
+                    "no `.kittify` directory in {} or above it",
+                    contract::text::path(&self.directory)
+                ))
+                .remedy(contract::Remedy::Advice(
+                    "run the command inside a project, or create `.kittify` in its root".into(),
+                ))
         })
     }
 }

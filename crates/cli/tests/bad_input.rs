@@ -55,7 +55,8 @@ fn a_malformed_owner_record(#[case] bytes: &[u8]) {
     world.run(["doctor", "repair"]).exits(0);
     world.run(["sync", "status", "--check"]).exits(0);
     let kept = std::fs::read_dir(world.root().join("sync/daemon")).unwrap().flatten();
-    let kept: Vec<_> = kept.filter(|entry| entry.file_name().to_string_lossy().contains("unreadable-")).collect();
+    let kept: Vec<_> =
+        kept.filter(|entry| entry.file_name().to_string_lossy().contains("unreadable-")).collect();
     assert_eq!(std::fs::read(kept[0].path()).unwrap(), bytes, "nothing is deleted");
 }
 
@@ -71,7 +72,11 @@ fn an_owner_record_of_a_hundred_megabytes() {
 /// Hashing a hundred megabytes before and after would be most of the suite's time.
 fn refuses_with_large(world: &World) {
     let run = world.run(["sync", "status", "--check"]).exits(2);
-    assert!(run.stdout.contains("owner_record_unreadable") && run.stdout.contains("104857600 bytes"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("owner_record_unreadable") && run.stdout.contains("104857600 bytes"),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]
@@ -177,7 +182,10 @@ fn a_config_that_does_not_parse_names_line_and_column() {
 #[test]
 fn a_home_that_does_not_exist_is_an_empty_one() {
     let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
-    world.set("SPEC_KITTY_HOME", world.user_home().join("no/such/place").to_str().unwrap().to_owned().as_str());
+    world.set(
+        "SPEC_KITTY_HOME",
+        world.user_home().join("no/such/place").to_str().unwrap().to_owned().as_str(),
+    );
     world.unset("SPEC_KITTY_ENABLE_SAAS_SYNC");
     world.run(["sync", "status", "--check"]).exits(0);
     assert!(!world.user_home().join("no").exists(), "looking creates nothing");

@@ -111,7 +111,8 @@ fn legacy_rows_in_scope_beside_another_failure() {
 #[test]
 fn legacy_rows_of_another_team_never_block() {
     let (world, _server) = world();
-    ReferenceQueue::create(&world.root().join("queue.db")).event("01KRX0000000000000000000A1", Some("team-other"));
+    ReferenceQueue::create(&world.root().join("queue.db"))
+        .event("01KRX0000000000000000000A1", Some("team-other"));
     let status = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
     assert_eq!(status["legacy_queue"]["rows_other_scope"], 1);
     assert_eq!(status["legacy_queue"]["rows_in_scope"], 0);

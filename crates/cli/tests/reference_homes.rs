@@ -35,14 +35,37 @@ impl Disguise {
     fn find() -> Option<Self> {
         let works = |program: &str, arguments: &[&str]| {
             Command::new(program).args(arguments).output().is_ok_and(|output| {
-                output.status.success() && String::from_utf8_lossy(&output.stdout).trim() == "fixture-host 1000"
+                output.status.success()
+                    && String::from_utf8_lossy(&output.stdout).trim() == "fixture-host 1000"
             })
         };
         let probe = "echo $(uname -n) $(id -u)";
-        if works("unshare", &["--uts", "sh", "-c", &format!("hostname fixture-host && exec setpriv --reuid=1000 --regid=1000 --clear-groups sh -c '{probe}'")]) {
+        if works(
+            "unshare",
+            &[
+                "--uts",
+                "sh",
+                "-c",
+                &format!(
+                    "hostname fixture-host && exec setpriv --reuid=1000 --regid=1000 --clear-groups sh -c '{probe}'"
+                ),
+            ],
+        ) {
             return Some(Self::Root);
         }
-        if works("unshare", &["--user", "--map-root-user", "--uts", "sh", "-c", &format!("hostname fixture-host && exec unshare --user --map-user=1000 --map-group=1000 sh -c '{probe}'")]) {
+        if works(
+            "unshare",
+            &[
+                "--user",
+                "--map-root-user",
+                "--uts",
+                "sh",
+                "-c",
+                &format!(
+                    "hostname fixture-host && exec unshare --user --map-user=1000 --map-group=1000 sh -c '{probe}'"
+                ),
+            ],
+        ) {
             return Some(Self::UserNamespace);
         }
         None
@@ -82,7 +105,8 @@ fn world_of(home: &Path, disguise: &Disguise) -> World {
     let base = world.user_home().parent().unwrap();
     assert!(Command::new("chmod").arg("755").arg(base).status().unwrap().success());
     if matches!(disguise, Disguise::Root) {
-        let status = Command::new("chown").args(["-R", "1000:1000"]).arg(world.user_home()).arg(world.work()).status();
+        let status =
+            Command::new("chown").args(["-R", "1000:1000"]).arg(world.user_home()).arg(world.work()).status();
         assert!(status.unwrap().success());
     }
     world
@@ -108,7 +132,8 @@ fn expectations(observed: &Value) -> Vec<(&'static str, String)> {
     ];
     if let Some(Value::Object(counts)) = observed.get("row_counts_before") {
         let legacy = counts.get("legacy queue.db").filter(|legacy| legacy.is_object());
-        let count = |table: &Option<&Value>, key: &str| table.map_or("0".to_owned(), |table| text(&table[key]));
+        let count =
+            |table: &Option<&Value>, key: &str| table.map_or("0".to_owned(), |table| text(&table[key]));
         facts.push(("legacy events", count(&legacy, "queue")));
         facts.push(("legacy bodies", count(&legacy, "body_upload_queue")));
         let scoped = counts.iter().find(|(name, _)| name.starts_with("queues/")).map(|(_, table)| table);
@@ -147,16 +172,37 @@ fn fact(status: &Value, name: &str) -> String {
 /// Every home with the observations that the reference made of it.
 fn homes(disk: &Path) -> Vec<(String, PathBuf, Value)> {
     let read = |name: &str| -> Value {
-        serde_json::from_str(&std::fs::read_to_string(disk.join(name).join("expected.json")).unwrap()).unwrap()
+        serde_json::from_str(&std::fs::read_to_string(disk.join(name).join("expected.json")).unwrap())
+            .unwrap()
     };
     let mut homes = vec![
-        ("legacy-only/home".to_owned(), disk.join("legacy-only/home"), read("legacy-only")["unauthenticated"].clone()),
-        ("legacy-to-scoped/before".to_owned(), disk.join("legacy-to-scoped/before"), read("legacy-to-scoped")["authenticated"].clone()),
-        ("legacy-overlap-scoped/before".to_owned(), disk.join("legacy-overlap-scoped/before"), read("legacy-overlap-scoped")["authenticated"].clone()),
-        ("scoped-clean/home".to_owned(), disk.join("scoped-clean/home"), read("scoped-clean")["authenticated"].clone()),
+        (
+            "legacy-only/home".to_owned(),
+            disk.join("legacy-only/home"),
+            read("legacy-only")["unauthenticated"].clone(),
+        ),
+        (
+            "legacy-to-scoped/before".to_owned(),
+            disk.join("legacy-to-scoped/before"),
+            read("legacy-to-scoped")["authenticated"].clone(),
+        ),
+        (
+            "legacy-overlap-scoped/before".to_owned(),
+            disk.join("legacy-overlap-scoped/before"),
+            read("legacy-overlap-scoped")["authenticated"].clone(),
+        ),
+        (
+            "scoped-clean/home".to_owned(),
+            disk.join("scoped-clean/home"),
+            read("scoped-clean")["authenticated"].clone(),
+        ),
     ];
     for (name, observed) in read("auth-matrix").as_object().unwrap() {
-        homes.push((format!("auth-matrix/{name}"), disk.join("auth-matrix/variants").join(name), observed.clone()));
+        homes.push((
+            format!("auth-matrix/{name}"),
+            disk.join("auth-matrix/variants").join(name),
+            observed.clone(),
+        ));
     }
     homes
 }
@@ -186,10 +232,17 @@ fn every_recorded_home_is_seen_as_the_reference_saw_it() {
             let ours = fact(&status, key);
             let deliberate = unused.iter().position(|(home, fact, _)| *home == name && *fact == key);
             let expected = deliberate.map_or(expected, |index| unused.remove(index).2.to_owned());
-            if ours == expected { agreed += 1 } else { wrong.push(format!("{name}: {key}: {ours}, not {expected}")) }
+            if ours == expected {
+                agreed += 1
+            } else {
+                wrong.push(format!("{name}: {key}: {ours}, not {expected}"))
+            }
         }
     }
-    println!("{agreed} facts of the recorded homes agree, {} of them by decision different", DELIBERATE.len());
+    println!(
+        "{agreed} facts of the recorded homes agree, {} of them by decision different",
+        DELIBERATE.len()
+    );
     assert_eq!(wrong, Vec::<String>::new());
     assert_eq!(unused, Vec::new(), "differences that no longer exist");
 }
@@ -202,7 +255,8 @@ fn the_recorded_daemon_that_was_killed_is_an_orphan() {
     };
     let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
     world.log_in();
-    let record = std::fs::read_to_string(shared.join("fixtures/disk/owner-daemon/crashed/owner.json")).unwrap();
+    let record =
+        std::fs::read_to_string(shared.join("fixtures/disk/owner-daemon/crashed/owner.json")).unwrap();
     world.write_state("sync/daemon/owner.json", record.as_bytes());
     let status = world.run(["sync", "status", "--check", "--json"]).exits(2).json();
     assert_eq!(status["daemon_owner_record"]["status"], "orphan");

@@ -56,7 +56,8 @@ fn a_shell_reads_every_hint_back_as_its_argv() {
         let Some(argv) = remedy.argv() else { continue };
         let hint = remedy.hint();
         let words = hint.strip_prefix("spec-kitty ").unwrap();
-        let output = std::process::Command::new("sh").arg("-c").arg(format!("printf '%s\\n' {words}")).output();
+        let output =
+            std::process::Command::new("sh").arg("-c").arg(format!("printf '%s\\n' {words}")).output();
         let Ok(output) = output else {
             println!("skipped: no POSIX shell");
             return;

@@ -40,14 +40,14 @@ pub struct Boundary<'a> {
     /// The home.
     pub home: &'a Home,
     /// The build of this process.
-    pub build: BuildInfo<'a>,
+    pub build: BuildInfo,
     /// The foreground identity to use instead of observing one: a daemon takes its own once, at start.
     pub foreground: Option<ForegroundIdentity>,
 }
 
 impl<'a> Boundary<'a> {
     /// The boundary as this process sees it.
-    pub fn new(environment: &'a Environment, home: &'a Home, build: BuildInfo<'a>) -> Self {
+    pub fn new(environment: &'a Environment, home: &'a Home, build: BuildInfo) -> Self {
         Self { environment, home, build, foreground: None }
     }
 

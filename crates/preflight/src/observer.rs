@@ -39,7 +39,7 @@ impl Observation {
 pub fn observe(
     environment: &Environment,
     home: &Home,
-    build: &BuildInfo<'_>,
+    build: &BuildInfo,
     foreground: Option<&ForegroundIdentity>,
 ) -> Result<Observation, Busy> {
     let observed_at = Instant::now();

@@ -93,7 +93,8 @@ mod tests {
             .collect();
         assert_eq!(unparsed, Vec::new());
         let verbs: Vec<_> = inventory().into_iter().map(|path| path.verb.verb).collect();
-        for verb in ["sync now", "agent mission setup-plan", "server user add", "doctor orphan-daemons --fix"] {
+        for verb in ["sync now", "agent mission setup-plan", "server user add", "doctor orphan-daemons --fix"]
+        {
             assert!(verbs.contains(&verb), "{verbs:?}");
         }
     }

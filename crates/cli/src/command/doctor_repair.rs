@@ -46,7 +46,10 @@ fn next(boundary: &Boundary<'_>, repair: &Repair) -> Result<Option<Fault>, CliEr
 /// First the mode, if that is what keeps us out; then aside.
 fn repair_file(path: &Path, fault: &Fault) -> Result<Action, CliError> {
     let failed = |error: std::io::Error| {
-        CliError::failed("REPAIR_FAILED", format!("could not repair {}: {}", contract::text::path(path), chain(&error)))
+        CliError::failed(
+            "REPAIR_FAILED",
+            format!("could not repair {}: {}", contract::text::path(path), chain(&error)),
+        )
     };
     let unreadable = path.is_file() && std::fs::File::open(path).is_err();
     if unreadable && make_private(path).is_ok() && std::fs::File::open(path).is_ok() {
@@ -68,7 +71,9 @@ fn repair_file(path: &Path, fault: &Fault) -> Result<Action, CliError> {
 /// A database moves together with its journal: alone, either would be read wrongly.
 fn companions(code: FaultCode) -> &'static [&'static str] {
     match code {
-        FaultCode::LegacyQueueUnreadable | FaultCode::ActiveQueueUnreadable => &["-journal", "-wal", "-shm", ""],
+        FaultCode::LegacyQueueUnreadable | FaultCode::ActiveQueueUnreadable => {
+            &["-journal", "-wal", "-shm", ""]
+        }
         _ => &[""],
     }
 }

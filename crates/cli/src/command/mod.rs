@@ -1,5 +1,6 @@
 //! One file per verb. Each takes the context and its arguments and gives back one report or one error.
 
+mod auth_login;
 mod auth_status;
 mod completions;
 pub(crate) mod doctor_paths;
@@ -24,6 +25,9 @@ pub fn run(context: &Context, command: Command) -> Result<Report, CliError> {
         Command::Doctor(DoctorCommand::Paths(_)) => doctor_paths::run(),
         Command::Auth(AuthCommand::Status(_)) => auth_status::status(context),
         Command::Auth(AuthCommand::Whoami(_)) => auth_status::whoami(context),
+        Command::Auth(AuthCommand::Login(args)) => auth_login::login(context, &args),
+        Command::Auth(AuthCommand::Logout(args)) => auth_login::logout(context, &args),
+        Command::Auth(AuthCommand::Switch(args)) => auth_login::switch(context, &args),
         Command::Completions { shell } => completions::run(shell),
         Command::Man { directory } => completions::man(&directory),
         _ => Err(CliError::failed("PENDING", "pending")),

@@ -45,7 +45,8 @@ fn without_scope(context: &Context) -> Result<Report, CliError> {
         Some(0) => Ok(Report::of(&Migration { result: "nothing_to_do", report: MigrationReport::default() })),
         Some(rows) => {
             let path = contract::text::path(&legacy.path);
-            let summary = format!("{path} holds {rows} rows and nobody is logged in, so no account owns them");
+            let summary =
+                format!("{path} holds {rows} rows and nobody is logged in, so no account owns them");
             Err(CliError::refused(SAAS_SYNC_UNAUTHENTICATED, summary).remedy(Remedy::Login))
         }
         None => Err(CliError::boundary(status.preflight)),

@@ -24,7 +24,11 @@ pub fn opt_in(context: &Context, args: &OptInArgs) -> Result<Report, CliError> {
         if !agreed {
             decision.result = "preview";
             let line = "nothing was changed; add --yes to do it";
-            return Ok(Report::exiting(ExitCode::Refused, &Preview { decision, include_held: args.include_held }).note(line));
+            return Ok(Report::exiting(
+                ExitCode::Refused,
+                &Preview { decision, include_held: args.include_held },
+            )
+            .note(line));
         }
     }
     let config = context.config()?;
@@ -66,7 +70,10 @@ fn project(context: &Context, named: Option<&str>) -> Result<Option<String>, Cli
                 .map_err(|error| CliError::failed("PROJECT_UNREADABLE", crate::error::chain(&error)))?;
             recorded.uuid.map(Some).ok_or_else(|| {
                 let file = contract::text::path(&root.join(".kittify").join("config.yaml"));
-                CliError::failed("PROJECT_WITHOUT_UUID", format!("{file} names no project uuid; name one with --project"))
+                CliError::failed(
+                    "PROJECT_WITHOUT_UUID",
+                    format!("{file} names no project uuid; name one with --project"),
+                )
             })
         }
     }
@@ -103,7 +110,10 @@ impl Decision {
     fn preview(&self, include_held: bool) -> String {
         let HeldChange { events, bodies } = self.held;
         let fate = if include_held { "would be released" } else { "would stay held" };
-        format!("New rows of {} would leave this machine; {events} events and {bodies} bodies {fate}.", self.name())
+        format!(
+            "New rows of {} would leave this machine; {events} events and {bodies} bodies {fate}.",
+            self.name()
+        )
     }
 }
 

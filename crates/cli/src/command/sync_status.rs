@@ -18,7 +18,8 @@ pub fn run(context: &Context, args: &StatusArgs) -> Result<Report, CliError> {
         return Ok(report);
     }
     let mut report = Report::exiting(exit, &StatusView(&status));
-    report.notes = status.warnings.iter().map(|warning| format!("warning: {}", printable(&warning.text))).collect();
+    report.notes =
+        status.warnings.iter().map(|warning| format!("warning: {}", printable(&warning.text))).collect();
     Ok(report)
 }
 
@@ -34,7 +35,12 @@ impl Document for CheckView<'_> {
             let _ = write!(out, "\n{}", self.0.preflight.render());
         }
         for warning in &self.0.warnings {
-            let _ = writeln!(out, "\nwarning: {}\n  {}", printable(&warning.text), printable(&warning.remedy.hint()));
+            let _ = writeln!(
+                out,
+                "\nwarning: {}\n  {}",
+                printable(&warning.text),
+                printable(&warning.remedy.hint())
+            );
         }
         out
     }
@@ -49,7 +55,8 @@ impl Document for StatusView<'_> {
     fn text(&self) -> String {
         let status = self.0;
         let mut out = String::new();
-        let verdict = if status.ok { "coherent" } else { "NOT coherent; `spec-kitty sync status --check` says why" };
+        let verdict =
+            if status.ok { "coherent" } else { "NOT coherent; `spec-kitty sync status --check` says why" };
         line(&mut out, "Boundary", verdict);
         line(&mut out, "Hosted sync", if status.auth_required { "on" } else { "off" });
         let login = match (&status.login.scope, status.auth_present) {
@@ -58,17 +65,24 @@ impl Document for StatusView<'_> {
             (None, _) => "none".to_owned(),
         };
         line(&mut out, "Login", &login);
-        line(&mut out, "State root", &format!("{} (from {})", status.root.path.display(), status.root.source));
+        line(
+            &mut out,
+            "State root",
+            &format!("{} (from {})", status.root.path.display(), status.root.source),
+        );
         let queue = &status.active_queue;
-        let waiting = format!("{} events, {} bodies", count(queue.event_count), count(queue.body_upload_count));
+        let waiting =
+            format!("{} events, {} bodies", count(queue.event_count), count(queue.body_upload_count));
         let waiting = match &status.oldest_pending_at {
             Some(oldest) => format!("{waiting}; the oldest since {oldest}"),
             None => waiting,
         };
         line(&mut out, "Waiting", &waiting);
         for project in &status.held {
-            let name = project.repo_slug.as_deref().or(project.project_uuid.as_deref()).unwrap_or("no project");
-            let held = format!("{} events, {} bodies of {name}: {}", project.events, project.bodies, project.reason);
+            let name =
+                project.repo_slug.as_deref().or(project.project_uuid.as_deref()).unwrap_or("no project");
+            let held =
+                format!("{} events, {} bodies of {name}: {}", project.events, project.bodies, project.reason);
             line(&mut out, "  held", &held);
             line(&mut out, "  release", &project.remediation_hint);
         }
@@ -77,7 +91,11 @@ impl Document for StatusView<'_> {
             line(&mut out, "  unfinished", &prepared);
         }
         if status.parked.events + status.parked.bodies > 0 {
-            line(&mut out, "  parked", &format!("{} events, {} bodies", status.parked.events, status.parked.bodies));
+            line(
+                &mut out,
+                "  parked",
+                &format!("{} events, {} bodies", status.parked.events, status.parked.bodies),
+            );
         }
         line(&mut out, "Last delivery", status.last_delivery.as_deref().unwrap_or("none"));
         out.push('\n');
@@ -118,7 +136,8 @@ fn identity_block(status: &StatusDocument) -> String {
     let daemon = &status.daemon_owner_record;
     let known = daemon.pid.is_some();
     // A record that exists and has no server shows <unset>; no record at all shows <absent>.
-    let value = |value: Option<String>| value.unwrap_or_else(|| if known { unset } else { "<absent>" }.to_owned());
+    let value =
+        |value: Option<String>| value.unwrap_or_else(|| if known { unset } else { "<absent>" }.to_owned());
     field(&mut out, 4, "Status", daemon.status.label());
     field(&mut out, 4, "PID", &value(daemon.pid.map(|pid| pid.to_string())));
     field(&mut out, 4, "Port", &value(daemon.port.map(|port| port.to_string())));
