@@ -17,23 +17,38 @@
 //! | [`log`] | `status.events.jsonl` |
 //! | [`dossier`] | artifacts, and which of them travel |
 //! | [`tasks`] | `tasks.md` |
+//! | [`template`] | the documents a mission starts with |
+//! | [`work_package`] | ids of work packages, and their files |
+//! | [`project`] | the project, its repository and its missions |
+//! | [`git`] | commits that leave the user's index alone |
+//! | [`outgoing`] | from local facts to rows of the queue |
+//! | [`command`] | the commands |
 //! | [`snapshot`] | the reducer and `status.json` |
 
+mod change;
 pub mod clock;
+pub mod command;
 pub mod document;
 pub mod dossier;
 pub mod error;
+pub mod git;
 pub mod json;
 pub mod lane;
 pub mod log;
 pub mod meta;
+pub mod outgoing;
 mod platform;
+pub mod project;
 pub mod slug;
 pub mod snapshot;
 pub mod substance;
 pub mod tasks;
+pub mod template;
 pub mod transition;
+pub mod work_package;
 
 pub use clock::{Clock, Moment};
 pub use error::{MissionError, Result};
 pub use lane::Lane;
+pub use outgoing::{CaptureReport, CaptureState, Outgoing};
+pub use project::{MissionDirectory, Project};

@@ -225,7 +225,7 @@ mod tests {
     fn terminal_lanes_and_standing_still_take_force() {
         let with = Circumstances { actor: "a", ..Default::default() };
         for lane in Lane::ALL {
-            assert_eq!(judge_transition(lane, lane, &with).is_err(), true, "{lane}");
+            assert!(judge_transition(lane, lane, &with).is_err(), "{lane}");
             for terminal in [Lane::Done, Lane::Canceled] {
                 assert!(!is_in_matrix(terminal, lane), "{terminal} -> {lane}");
             }

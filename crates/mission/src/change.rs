@@ -1,0 +1,332 @@
+//! One change of a mission, carried out: the way every command writes.
+//!
+//! Order (contract section 7): settle what earlier commands left; prepare the rows in the queue; write
+//! the files, append to the log and verify; commit; confirm. Until the commit everything can be
+//! undone, and is when anything fails. The caller holds the mission's lock.
+//!
+//! Never decides what to write; [`crate::command`] does.
+
+use crate::clock::Clock;
+use crate::document::{Writing, read_bytes};
+use crate::dossier::{Overlay, read_dossier};
+use crate::error::{MissionError, Result};
+use crate::git::{check_quiet, commit_or_undo};
+use crate::log::{self, Log, Row};
+use crate::meta::Meta;
+use crate::outgoing::payload::{Background, HistoryEntry, draft_of_history, draft_of_row};
+use crate::outgoing::{
+    CaptureReport, CaptureState, Documents, Memory, Origin, Outgoing, Stamp, draft_to_row, plan_dossier_rows,
+};
+use crate::project::{MissionDirectory, Project};
+use crate::snapshot::{self, render_status, status_document};
+use contract::{Consent, ExitCode};
+use identity::lock::{FileLock, LockError};
+use identity::{Machine, ProjectIdentity};
+use queue::{Capacity, Capture, NewRow, Place, Prepared, QueueError, Settled, Witness, Writer};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a command waits for a mission's lock (contract section 5).
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a command is going to write.
+#[derive(Debug)]
+pub(crate) struct Change {
+    /// The mission, as it will be.
+    pub(crate) mission: MissionDirectory,
+    /// Its log, as it was read.
+    pub(crate) log: Log,
+    /// Rows to append.
+    pub(crate) rows: Vec<Row>,
+    /// Directories to create.
+    pub(crate) directories: Vec<PathBuf>,
+    /// Files to write, whole.
+    pub(crate) files: Overlay,
+    /// A history entry, and the file that proves it.
+    pub(crate) history: Option<(HistoryEntry, PathBuf)>,
+    /// Files to commit, and the message.
+    pub(crate) commit: Option<(Vec<PathBuf>, String)>,
+}
+
+/// What carrying out a change did.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// The commit that was made; none when there was nothing to commit.
+    pub(crate) commit: Option<String>,
+    /// What was captured.
+    pub(crate) capture: CaptureReport,
+}
+
+/// Takes a mission's lock.
+pub(crate) fn lock_mission(project: &Project, mission_slug: &str) -> Result<FileLock> {
+    let path = project.lock_path(mission_slug);
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory).map_err(MissionError::io("create", directory))?;
+    }
+    FileLock::acquire(&path, LOCK_PATIENCE, "the mission").map_err(|error| match error {
+        LockError::Busy { path, holder, .. } => MissionError::Busy { what: "the mission", path, holder },
+        LockError::Io { path, source } => MissionError::Io { action: "lock", path, source },
+    })
+}
+
+impl Change {
+    /// A change of `mission` that does nothing yet.
+    pub(crate) fn of(mission: MissionDirectory, log: Log) -> Self {
+        Self {
+            mission,
+            log,
+            rows: Vec::new(),
+            directories: Vec::new(),
+            files: Overlay::new(),
+            history: None,
+            commit: None,
+        }
+    }
+
+    /// Adds `status.json` as the log will reduce, unless it already says so.
+    pub(crate) fn refresh_status(&mut self) -> Result<()> {
+        let log = self.log.with(&self.rows);
+        let document = status_document(&log, self.mission.meta.as_ref())?;
+        self.files.insert(self.mission.path.join(snapshot::FILE), render_status(&document).into_bytes());
+        Ok(())
+    }
+
+    /// Carries the change out. `held` is the mission's lock.
+    pub(crate) fn carry_out(
+        self,
+        _held: &FileLock,
+        project: &Project,
+        outgoing: Option<&Outgoing<'_>>,
+        clock: &Clock,
+    ) -> Result<Done> {
+        if self.commit.is_some() {
+            check_quiet(project)?;
+        }
+        let mut writing = Writing::new();
+        let captured = match outgoing {
+            Some(outgoing) => self.prepare(project, outgoing, clock, &mut writing),
+            None => Ok(Captive::nothing(CaptureState::Local)),
+        };
+        let written = captured.and_then(|captive| {
+            self.write(&mut writing)?;
+            Ok(captive)
+        });
+        let captive = match written {
+            Ok(captive) => captive,
+            Err(cause) => return Err(writing.undo(cause)),
+        };
+        let (writing, commit) = match &self.commit {
+            Some((paths, message)) => commit_or_undo(project, writing, paths, message)?,
+            None => (writing, None),
+        };
+        writing.keep();
+        Ok(Done { commit, capture: captive.confirm()? })
+    }
+
+    fn write(&self, writing: &mut Writing) -> Result<()> {
+        for directory in &self.directories {
+            writing.create_directory(directory)?;
+        }
+        for (path, bytes) in self.files.iter().filter(|(path, _)| **path != self.log_path()) {
+            writing.write(path, bytes)?;
+        }
+        if let (Some(bytes), false) = (self.files.get(&self.log_path()), self.log_path().exists()) {
+            writing.write(&self.log_path(), bytes)?;
+        }
+        self.log.append(writing, &self.rows)
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.mission.path.join(log::FILE)
+    }
+
+    /// Stores the rows of the change as prepared.
+    fn prepare(
+        &self,
+        project: &Project,
+        outgoing: &Outgoing<'_>,
+        clock: &Clock,
+        writing: &mut Writing,
+    ) -> Result<Captive> {
+        let Some(origin) = origin(project, outgoing, writing)? else {
+            return Ok(Captive::nothing(CaptureState::OptedOut));
+        };
+        let mut writer =
+            Writer::open(outgoing.permit, Capacity(outgoing.config.max_queue_size)).map_err(refused)?;
+        let settled = writer.settle(&self.mission.slug).map_err(refused)?;
+        let (rows, memory) = self.rows_to_capture(project, outgoing, clock, &origin, writer.queue_id())?;
+        if rows.is_empty() {
+            return Ok(Captive { state: CaptureState::Captured, settled: Some(settled), pending: None });
+        }
+        let capture =
+            Capture { place: place(project, &origin), mission_slug: self.mission.slug.clone(), rows };
+        let prepared = writer.prepare(&capture).map_err(refused)?;
+        Ok(Captive {
+            state: CaptureState::Captured,
+            settled: Some(settled),
+            pending: Some(Box::new(Pending { writer, prepared, memory })),
+        })
+    }
+
+    fn rows_to_capture(
+        &self,
+        project: &Project,
+        outgoing: &Outgoing<'_>,
+        clock: &Clock,
+        origin: &Origin,
+        queue_id: &str,
+    ) -> Result<(Vec<NewRow>, Memory)> {
+        let background = Background {
+            aggregate_id: self.mission.aggregate_id(),
+            meta: self.mission.meta.as_ref(),
+            repo_slug: origin.repo_slug.as_deref(),
+            branch: project.git().branch(),
+            commit: project.git().commit(),
+        };
+        let drafts: Vec<_> = self.rows.iter().filter_map(|row| draft_of_row(row, &background)).collect();
+        let anchor = drafts.first().map(|draft| draft.event_id.clone());
+        let overlay = self.overlay()?;
+        let dossier = read_dossier(&self.mission.path, self.mission.mission_type(), &overlay)?;
+        let target_branch = self.mission.meta.as_ref().and_then(Meta::target_branch);
+        let volatile = [self.log_path(), self.mission.path.join(snapshot::FILE)];
+        let documents = Documents {
+            mission: &self.mission,
+            target_branch: target_branch.unwrap_or_else(|| project.branch_or_main()),
+            overlay: &overlay,
+            dossier: &dossier,
+            volatile: &volatile,
+            anchor: anchor.as_deref(),
+        };
+        let namespace = documents.namespace(&origin.project_uuid).to_string();
+        let mut memory =
+            Memory::read(project, &self.mission.slug, outgoing.permit.scope(), queue_id, &namespace);
+        let history = u64::from(self.history.is_some());
+        let mut stamp = stamp(outgoing, drafts.len() as u64 + history + documents.event_count(&memory))?;
+        let mut rows = Vec::new();
+        for draft in drafts {
+            let witness = Witness::LogRow { log: self.log_path(), event_id: draft.event_id.clone() };
+            rows.push(draft_to_row(draft, origin, &mut stamp, witness)?);
+        }
+        if let Some((entry, file)) = &self.history {
+            let bytes = overlay.get(file).map(Vec::as_slice).unwrap_or_default();
+            let witness =
+                Witness::File { path: file.clone(), sha256: crate::dossier::index::sha256_hex(bytes) };
+            let draft = draft_of_history(entry, clock.ulid(), clock.now().iso());
+            rows.push(draft_to_row(draft, origin, &mut stamp, witness)?);
+        }
+        rows.extend(plan_dossier_rows(&documents, origin, &mut stamp, clock, &mut memory)?);
+        Ok((rows, memory))
+    }
+
+    /// The files of the mission as they will be, the log included.
+    fn overlay(&self) -> Result<Overlay> {
+        let mut overlay = self.files.clone();
+        let appended = self.log.plan_append(&self.rows)?;
+        if !appended.is_empty() {
+            let path = self.log_path();
+            let mut bytes = read_bytes(&path, log::MAX_BYTES)?.unwrap_or_default();
+            bytes.extend_from_slice(appended.as_bytes());
+            overlay.insert(path, bytes);
+        }
+        Ok(overlay)
+    }
+}
+
+/// Rows that are prepared, until the local write is done.
+#[derive(Debug)]
+struct Captive {
+    state: CaptureState,
+    settled: Option<Settled>,
+    pending: Option<Box<Pending>>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    writer: Writer,
+    prepared: Prepared,
+    memory: Memory,
+}
+
+impl Captive {
+    const fn nothing(state: CaptureState) -> Self {
+        Self { state, settled: None, pending: None }
+    }
+
+    fn confirm(self) -> Result<CaptureReport> {
+        let Self { state, settled, pending } = self;
+        let captured = match pending {
+            None => None,
+            Some(pending) => {
+                let Pending { mut writer, prepared, memory } = *pending;
+                let captured = writer
+                    .confirm(prepared)
+                    .map_err(|error| MissionError::CapturePending { problem: error.to_string() })?;
+                memory.write();
+                Some(captured)
+            }
+        };
+        Ok(CaptureReport { state, captured, settled })
+    }
+}
+
+/// Who the rows come from; none when the project is opted out. Completes the project's identity, which
+/// may write `.kittify/config.yaml`.
+fn origin(project: &Project, outgoing: &Outgoing<'_>, writing: &mut Writing) -> Result<Option<Origin>> {
+    let unreadable = |error: identity::ProjectError| MissionError::Capture {
+        problem: error.to_string(),
+        exit: ExitCode::Failed,
+        remedy: None,
+    };
+    let config = project.root().join(".kittify").join("config.yaml");
+    let recorded = ProjectIdentity::read(project.root()).map_err(unreadable)?;
+    let git = project.git();
+    let repo_slug = recorded.repo_slug.or_else(|| git.repo_slug.clone());
+    let consent =
+        outgoing.config.consent(recorded.uuid.as_deref(), repo_slug.as_deref(), Some(&checkout(project)));
+    if consent == Consent::OptedOut {
+        return Ok(None);
+    }
+    writing.watch(&config)?;
+    let identity =
+        ProjectIdentity::ensure(project.root(), Some(git), &Machine::observe(), outgoing.environment)
+            .map_err(unreadable)?;
+    Ok(Some(Origin {
+        project_uuid: identity.uuid,
+        project_slug: identity.slug,
+        build_id: identity.build_id,
+        repo_slug: identity.repo_slug,
+        team_id: outgoing.permit.team_id().to_owned(),
+        git_branch: git.branch().map(str::to_owned),
+        head_commit_sha: git.commit().map(str::to_owned),
+    }))
+}
+
+fn place(project: &Project, origin: &Origin) -> Place {
+    Place {
+        project_uuid: Some(origin.project_uuid.to_lowercase()),
+        repo_slug: origin.repo_slug.clone(),
+        checkout: Some(checkout(project)),
+    }
+}
+
+fn checkout(project: &Project) -> PathBuf {
+    let root: &Path = project.root();
+    std::fs::canonicalize(root).unwrap_or_else(|_| root.to_owned())
+}
+
+/// Draws as many clock values as there will be events.
+fn stamp(outgoing: &Outgoing<'_>, count: u64) -> Result<Stamp> {
+    let machine = Machine::observe();
+    let node_id = identity::project::node_id(&machine, outgoing.environment);
+    if count == 0 {
+        return Ok(Stamp { node_id, lamport: 0, first: None });
+    }
+    let reading = identity::clock::draw(outgoing.home, count, 0, &node_id).map_err(|error| {
+        MissionError::Capture { problem: error.to_string(), exit: ExitCode::Failed, remedy: None }
+    })?;
+    Ok(Stamp { node_id: reading.node_id, lamport: reading.value, first: None })
+}
+
+fn refused(error: QueueError) -> MissionError {
+    MissionError::Capture { problem: error.to_string(), exit: error.exit(), remedy: error.remedy() }
+}

@@ -1,0 +1,267 @@
+//! `agent mission create`: a new mission's directory, identity and first facts.
+
+use super::{BranchContract, mission_fact, shown};
+use crate::change::{Change, lock_mission};
+use crate::clock::Clock;
+use crate::error::{MissionError, Result};
+use crate::log::{self, FactKind, FactRow, Log, Row};
+use crate::meta::{self, Meta, NewMeta};
+use crate::outgoing::{CaptureReport, Outgoing};
+use crate::project::{MISSIONS, MissionDirectory, Project};
+use crate::slug;
+use crate::template::{read_spec_template, tasks_readme};
+use serde::Serialize;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Who acted, in the facts this command writes.
+const ACTOR: &str = "spec-kitty mission create";
+
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The human slug, kebab-case.
+    pub slug: String,
+    /// `--mission-type`; `software-dev` without it.
+    pub mission_type: Option<String>,
+    /// `--target-branch`; the checked-out branch without it.
+    pub target_branch: Option<String>,
+    /// `--friendly-name`; the slug with spaces without it.
+    pub friendly_name: Option<String>,
+    /// `--purpose-tldr`; the friendly name without it.
+    pub purpose_tldr: Option<String>,
+    /// `--purpose-context`; a standard sentence without it.
+    pub purpose_context: Option<String>,
+    /// `--pr-bound`: the work lands by way of a pull request.
+    pub pr_bound: bool,
+}
+
+/// Everything that will be written, validated.
+#[derive(Debug)]
+pub struct Plan {
+    change: Change,
+    created: Created,
+}
+
+/// What was created. JSON keys as the reference writes them, the branch contract and `capture{}`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Created {
+    /// `success`.
+    pub result: &'static str,
+    /// Directory name.
+    pub mission_slug: String,
+    /// Always null: numbers are given at merge.
+    pub mission_number: Option<i64>,
+    /// ULID.
+    pub mission_id: String,
+    /// Type.
+    pub mission_type: String,
+    /// Directory name once more.
+    pub slug: String,
+    /// Name for people.
+    pub friendly_name: String,
+    /// One line on what it is for.
+    pub purpose_tldr: String,
+    /// A paragraph on what it is for.
+    pub purpose_context: String,
+    /// The directory.
+    pub feature_dir: String,
+    /// `spec.md`.
+    pub spec_file: String,
+    /// `meta.json`.
+    pub meta_file: String,
+    /// When.
+    pub created_at: String,
+    /// What a person or an agent edits next.
+    pub created_files: Vec<String>,
+    /// How: existing files are edited, not created anew.
+    pub write_mode: &'static str,
+    /// What to do next.
+    pub next_step: &'static str,
+    /// Always unattempted: this program binds no tickets.
+    pub origin_binding: OriginBinding,
+    /// The commit that holds `meta.json`.
+    pub commit_hash: Option<String>,
+    /// The branches.
+    #[serde(flatten)]
+    pub branches: BranchContract,
+    /// What was captured.
+    pub capture: CaptureReport,
+}
+
+/// Whether a ticket was bound to the mission.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OriginBinding {
+    /// Never.
+    pub attempted: bool,
+    /// Never.
+    pub succeeded: bool,
+    /// None.
+    pub error: Option<String>,
+}
+
+impl Request {
+    /// Judges the arguments by themselves.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |name, problem: String| Err(MissionError::Argument { name, problem });
+        let shown = contract::text::printable(&self.slug);
+        if !slug::is_kebab(&self.slug) {
+            return wrong(
+                "SLUG",
+                format!(
+                    "`{shown}` is not kebab-case: use words of a-z and 0-9 joined by single hyphens, like user-auth or fix-bug-123"
+                ),
+            );
+        }
+        if slug::without_number(&self.slug).len() > 80 {
+            return wrong("SLUG", "is longer than 80 characters".into());
+        }
+        for (name, value) in [
+            ("--friendly-name", &self.friendly_name),
+            ("--purpose-tldr", &self.purpose_tldr),
+            ("--purpose-context", &self.purpose_context),
+            ("--mission-type", &self.mission_type),
+            ("--target-branch", &self.target_branch),
+        ] {
+            if value.as_ref().is_some_and(|value| value.trim().is_empty()) {
+                return wrong(name, "must not be blank".into());
+            }
+        }
+        if self.mission_type.as_deref().is_some_and(|kind| !slug::is_kebab(kind)) {
+            return wrong("--mission-type", "is not kebab-case, like software-dev".into());
+        }
+        Ok(())
+    }
+}
+
+/// Plans a new mission. `cwd` must not lie in one of the project's worktrees.
+pub fn plan(project: &Project, request: &Request, cwd: &std::path::Path, clock: &Clock) -> Result<Plan> {
+    request.check()?;
+    let in_worktree = cwd.components().any(|part| part.as_os_str() == ".worktrees");
+    if in_worktree {
+        return Err(MissionError::Argument {
+            name: "SLUG",
+            problem: "a mission is created in the main checkout, not inside .worktrees/".into(),
+        });
+    }
+    let branch = project.branch()?;
+    let now = clock.now();
+    let mission_id = clock.ulid();
+    let mission_slug = slug::directory_name(&request.slug, &mission_id);
+    let target = request.target_branch.as_deref().map_or(branch, str::trim);
+    let friendly = request
+        .friendly_name
+        .as_deref()
+        .map_or_else(|| slug::without_number(&request.slug).replace('-', " "), |name| name.trim().to_owned());
+    let context = request.purpose_context.clone().unwrap_or_else(|| {
+        format!("This mission advances {friendly} on {target} so stakeholders can track the work from mission creation onward.")
+    });
+    let tldr = request.purpose_tldr.clone().unwrap_or_else(|| friendly.clone());
+    let directory = project.missions().join(&mission_slug);
+    let meta_file = directory.join(meta::FILE);
+    let created_at = now.iso();
+    let meta = Meta::create(
+        meta_file.clone(),
+        &NewMeta {
+            mission_id: &mission_id,
+            mission_slug: &mission_slug,
+            friendly_name: &friendly,
+            mission_type: request.mission_type.as_deref().unwrap_or(meta::DEFAULT_TYPE),
+            target_branch: target,
+            created_at: &created_at,
+            purpose_tldr: &tldr,
+            purpose_context: &context,
+            pr_bound: request.pr_bound,
+        },
+    );
+    meta.validate()?;
+    let (spec_file, readme) = (directory.join("spec.md"), directory.join("tasks").join("README.md"));
+    let created = Created {
+        result: "success",
+        mission_slug: mission_slug.clone(),
+        mission_number: None,
+        mission_type: meta.mission_type().to_owned(),
+        slug: mission_slug.clone(),
+        friendly_name: friendly,
+        purpose_tldr: tldr,
+        purpose_context: context,
+        feature_dir: shown(&directory),
+        spec_file: shown(&spec_file),
+        meta_file: shown(&meta_file),
+        created_files: [&spec_file, &meta_file, &readme].map(|path| shown(path)).to_vec(),
+        created_at,
+        write_mode: "update_existing_files",
+        next_step: "Read, then edit spec_file and meta_file; do not write them anew.",
+        origin_binding: OriginBinding::default(),
+        commit_hash: None,
+        branches: BranchContract::new(branch, target, now),
+        capture: CaptureReport::default(),
+        mission_id,
+    };
+    let files = [
+        (directory.join("tasks").join(".gitkeep"), Vec::new()),
+        (directory.join(log::FILE), Vec::new()),
+        (readme, tasks_readme().as_bytes().to_vec()),
+        (spec_file, read_spec_template(project.root())?.into_bytes()),
+        (meta_file.clone(), meta.render().into_bytes()),
+    ];
+    let log = Log::parse(&directory.join(log::FILE), b"")?;
+    let mission = MissionDirectory { slug: mission_slug.clone(), path: directory.clone(), meta: Some(meta) };
+    let mut change = Change::of(mission, log);
+    change.directories = ["checklists", "research", "tasks"].map(|name| directory.join(name)).to_vec();
+    change.files.extend(files);
+    change.rows = facts(project, &created, clock);
+    change.commit = Some((vec![meta_file], format!("Add meta for feature {mission_slug}")));
+    Ok(Plan { change, created })
+}
+
+fn facts(project: &Project, created: &Created, clock: &Clock) -> Vec<Row> {
+    let at = created.created_at.as_str();
+    let identity = identity::ProjectIdentity::read(project.root()).unwrap_or_default();
+    let payload = json!({
+        "mission_slug": created.mission_slug,
+        "mission_number": null,
+        "target_branch": created.branches.target,
+        "actor": ACTOR,
+        "created_at": at,
+        "mission_id": created.mission_id,
+        "friendly_name": created.friendly_name,
+        "purpose_tldr": created.purpose_tldr,
+        "purpose_context": created.purpose_context,
+    });
+    let started = json!({
+        "mission_slug": created.mission_slug,
+        "actor": ACTOR,
+        "at": at,
+        "artifact_path": format!("{MISSIONS}/{}/spec.md", created.mission_slug),
+    });
+    let mission_created = FactRow {
+        event_id: clock.ulid(),
+        kind: FactKind::MissionCreated,
+        aggregate_id: created.mission_id.clone(),
+        timestamp: at.to_owned(),
+        payload: payload.as_object().cloned().unwrap_or_default(),
+        project: identity.uuid.zip(identity.slug),
+    };
+    vec![
+        Row::Fact(mission_created),
+        mission_fact(FactKind::SpecifyStarted, &created.mission_slug, clock.ulid(), at, started),
+    ]
+}
+
+impl Plan {
+    /// The directory that will be created.
+    pub fn directory(&self) -> PathBuf {
+        self.change.mission.path.clone()
+    }
+
+    /// Writes everything.
+    pub fn apply(self, project: &Project, outgoing: Option<&Outgoing<'_>>, clock: &Clock) -> Result<Created> {
+        let Self { change, mut created } = self;
+        let lock = lock_mission(project, &change.mission.slug)?;
+        let done = change.carry_out(&lock, project, outgoing, clock)?;
+        created.commit_hash = done.commit;
+        created.capture = done.capture;
+        Ok(created)
+    }
+}

@@ -1,0 +1,261 @@
+//! `agent status emit`: one lane change of one work package.
+
+use super::{lock_and_compare, shown};
+use crate::change::Change;
+use crate::clock::Clock;
+use crate::document::{MAX_TEXT, read_text};
+use crate::error::{MissionError, Result};
+use crate::lane::Lane;
+use crate::log::{ExecutionMode, LaneRow, Log, Row, read_log};
+use crate::outgoing::{CaptureReport, Outgoing};
+use crate::project::{MissionDirectory, Project};
+use crate::snapshot::{Snapshot, reduce};
+use crate::tasks::{self, subtasks_are_complete, work_package_sections};
+use crate::transition::{Circumstances, Refusal, Review, judge_transition};
+use crate::work_package::{find_wp_file, is_wp_id};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// `--mission`.
+    pub mission: Option<String>,
+    /// `WPnn`.
+    pub wp_id: String,
+    /// `--to`: a lane, or `doing`.
+    pub to: String,
+    /// `--actor`.
+    pub actor: String,
+    /// `--force`.
+    pub force: bool,
+    /// `--reason`.
+    pub reason: Option<String>,
+    /// `--evidence-json`: `{"review": {"reviewer", "verdict", "reference"}, "repos"?, "verification"?}`.
+    /// Its review is also the review result that a move out of `in_review` needs.
+    pub evidence_json: Option<String>,
+    /// `--review-ref`.
+    pub review_ref: Option<String>,
+    /// `--workspace-context`.
+    pub workspace_context: Option<String>,
+    /// `--subtasks-complete`: says so without looking at `tasks.md`.
+    pub subtasks_complete: bool,
+    /// `--implementation-evidence-present`: says so without looking at the log.
+    pub implementation_evidence_present: bool,
+    /// `--execution-mode`: `worktree` (without it) or `direct_repo`.
+    pub execution_mode: Option<String>,
+}
+
+/// A request whose arguments are right by themselves.
+#[derive(Clone, Debug)]
+struct Arguments {
+    to: Lane,
+    evidence: Option<Value>,
+    review: Option<Review>,
+    execution_mode: ExecutionMode,
+}
+
+/// Everything that will be written, validated.
+#[derive(Debug)]
+pub struct Plan {
+    request: Request,
+    change: Option<Change>,
+    outcome: Emitted,
+}
+
+/// What was emitted. JSON keys as the reference writes them, `changed` and `capture{}`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Emitted {
+    /// The row's id; of the last earlier move when nothing had to change.
+    pub event_id: Option<String>,
+    /// `WPnn`.
+    pub wp_id: String,
+    /// `WPnn` once more.
+    pub work_package_id: String,
+    /// The lane before.
+    pub from_lane: Lane,
+    /// The lane now.
+    pub to_lane: Lane,
+    /// The log.
+    pub status_events_path: String,
+    /// Who moved it.
+    pub actor: String,
+    /// Whether anything was written; a work package that is already there stays as it is.
+    pub changed: bool,
+    /// What was captured.
+    pub capture: CaptureReport,
+}
+
+impl Request {
+    /// Judges the arguments by themselves.
+    pub fn check(&self) -> Result<()> {
+        self.arguments().map(|_| ())
+    }
+
+    fn arguments(&self) -> Result<Arguments> {
+        let wrong = |name, problem: String| MissionError::Argument { name, problem };
+        if !is_wp_id(&self.wp_id) {
+            let shown = contract::text::printable(&self.wp_id).into_owned();
+            return Err(wrong(
+                "WP",
+                format!("`{shown}` is not a work package id: WP and two digits, like WP01"),
+            ));
+        }
+        let to = Lane::typed(&self.to)
+            .ok_or_else(|| Refusal::UnknownLane(contract::text::printable(&self.to).into_owned()))?;
+        if self.actor.trim().is_empty() {
+            return Err(wrong("--actor", "must not be blank".into()));
+        }
+        let execution_mode = match self.execution_mode.as_deref() {
+            None => ExecutionMode::Worktree,
+            Some(name) => ExecutionMode::named(name)
+                .ok_or_else(|| wrong("--execution-mode", "must be worktree or direct_repo".into()))?,
+        };
+        let (evidence, review) = match self.evidence_json.as_deref().map(evidence) {
+            None => (None, None),
+            Some(Ok((evidence, review))) => (Some(evidence), Some(review)),
+            Some(Err(problem)) => return Err(wrong("--evidence-json", problem)),
+        };
+        Ok(Arguments { to, evidence, review, execution_mode })
+    }
+}
+
+/// Evidence and the review in it.
+fn evidence(text: &str) -> Result<(Value, Review), String> {
+    let value: Value = serde_json::from_str(text).map_err(|error| format!("is not JSON: {error}"))?;
+    let review = value.get("review").cloned().unwrap_or_default();
+    let review: Review = serde_json::from_value(review)
+        .ok()
+        .filter(Review::is_complete)
+        .ok_or("needs review.reviewer, review.verdict and review.reference, each a text that is not blank")?;
+    Ok((value, review))
+}
+
+/// Plans the lane change.
+pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan> {
+    let arguments = request.arguments()?;
+    let mission = project.mission(request.mission.as_deref())?;
+    let log = read_log(&mission.path)?;
+    let snapshot = reduce(log.lane_rows());
+    let tasks_md = read_text(&mission.path.join(tasks::FILE), MAX_TEXT)?.unwrap_or_default();
+    check_exists(&mission, &snapshot, &tasks_md, &request.wp_id)?;
+    let from = snapshot.lane(&request.wp_id);
+    let mut outcome = Emitted {
+        event_id: None,
+        wp_id: request.wp_id.clone(),
+        work_package_id: request.wp_id.clone(),
+        from_lane: from,
+        to_lane: arguments.to,
+        status_events_path: shown(log.path()),
+        actor: request.actor.clone(),
+        changed: false,
+        capture: CaptureReport::default(),
+    };
+    if from == arguments.to && !request.force {
+        outcome.event_id =
+            snapshot.work_packages.get(&request.wp_id).map(|state| state.last_event_id.clone());
+        return Ok(Plan { request: request.clone(), change: None, outcome });
+    }
+    judge(project, request, &arguments, from, &log, &tasks_md)?;
+    let row = lane_row(&mission, request, &arguments, from, clock);
+    outcome.event_id = Some(row.event_id.clone());
+    outcome.changed = true;
+    let mut change = Change::of(mission, log);
+    change.rows.push(Row::Lane(row));
+    change.refresh_status()?;
+    Ok(Plan { request: request.clone(), change: Some(change), outcome })
+}
+
+/// A work package exists when it has a file, a section in `tasks.md` or a row in the log.
+pub(crate) fn check_exists(
+    mission: &MissionDirectory,
+    snapshot: &Snapshot,
+    tasks_md: &str,
+    wp_id: &str,
+) -> Result<()> {
+    let known = snapshot.work_packages.contains_key(wp_id)
+        || find_wp_file(&mission.path, wp_id)?.is_some()
+        || work_package_sections(tasks_md).iter().any(|section| section.wp_id == wp_id);
+    if known {
+        return Ok(());
+    }
+    Err(MissionError::invalid(
+        "WORK_PACKAGE_NOT_FOUND",
+        format!(
+            "mission {} has no work package {wp_id}: no file tasks/{wp_id}-*.md, no section in tasks.md, no row in its log",
+            mission.slug
+        ),
+        &json!({ "wp_id": wp_id, "mission_slug": mission.slug }),
+    ))
+}
+
+fn judge(
+    project: &Project,
+    request: &Request,
+    arguments: &Arguments,
+    from: Lane,
+    log: &Log,
+    tasks_md: &str,
+) -> Result<()> {
+    let workspace = request.workspace_context.clone().filter(|context| !context.trim().is_empty());
+    let workspace =
+        workspace.unwrap_or_else(|| format!("{}:{}", arguments.execution_mode.name(), shown(project.root())));
+    let with = Circumstances {
+        actor: &request.actor,
+        force: request.force,
+        reason: request.reason.as_deref(),
+        review_ref: request.review_ref.as_deref(),
+        evidence: arguments.review.as_ref(),
+        review_result: arguments.review.as_ref(),
+        workspace: Some(&workspace),
+        subtasks_complete: request.subtasks_complete || subtasks_are_complete(tasks_md, &request.wp_id),
+        implementation_evidence: request.implementation_evidence_present
+            || log.lane_rows().any(|row| row.wp_id == request.wp_id),
+        current_actor: None,
+    };
+    Ok(judge_transition(from, arguments.to, &with)?)
+}
+
+fn lane_row(
+    mission: &MissionDirectory,
+    request: &Request,
+    arguments: &Arguments,
+    from: Lane,
+    clock: &Clock,
+) -> LaneRow {
+    LaneRow {
+        event_id: clock.ulid(),
+        mission_slug: mission.slug.clone(),
+        mission_id: mission.mission_id().map(str::to_owned),
+        wp_id: request.wp_id.clone(),
+        from_lane: from,
+        to_lane: arguments.to,
+        at: clock.now().iso(),
+        actor: request.actor.clone(),
+        force: request.force,
+        execution_mode: arguments.execution_mode.name().to_owned(),
+        reason: request.reason.clone(),
+        review_ref: request.review_ref.clone(),
+        evidence: arguments.evidence.clone(),
+        policy_metadata: None,
+    }
+}
+
+impl Plan {
+    /// Writes everything.
+    pub fn apply(self, project: &Project, outgoing: Option<&Outgoing<'_>>, clock: &Clock) -> Result<Emitted> {
+        let Some(change) = self.change else { return Ok(self.outcome) };
+        let (lock, unchanged) = lock_and_compare(project, &change.mission.slug, &change.log)?;
+        let (change, mut outcome) = if unchanged {
+            (change, self.outcome)
+        } else {
+            let fresh = plan(project, &self.request, clock)?;
+            match fresh.change {
+                Some(change) => (change, fresh.outcome),
+                None => return Ok(fresh.outcome),
+            }
+        };
+        outcome.capture = change.carry_out(&lock, project, outgoing, clock)?.capture;
+        Ok(outcome)
+    }
+}

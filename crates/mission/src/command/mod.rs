@@ -1,0 +1,61 @@
+//! The commands on missions, as a library.
+//!
+//! Each is a request, a plan and an outcome. The caller keeps the order of contract section 12:
+//!
+//! 1. `Request::check` - arguments
+//! 2. authentication (the caller's)
+//! 3. `identity::locate_project_root` - project root
+//! 4. the boundary (the caller's): it gives the permit
+//! 5. [`Project::read`] - git
+//! 6. `plan` - the mission and every input; reads only
+//! 7. `Plan::apply` - takes the mission's lock, plans again if the log moved meanwhile, and writes
+//!
+//! An outcome serialises to the command's JSON document (the caller adds the version); text is
+//! rendered from the same value.
+
+pub mod branch;
+pub mod create;
+pub mod emit;
+pub mod setup_plan;
+
+pub use branch::BranchContract;
+
+use crate::change::lock_mission;
+use crate::error::Result;
+use crate::log::{FactKind, FactRow, Log, Row};
+use crate::project::Project;
+use identity::lock::FileLock;
+use serde_json::Value;
+use std::path::Path;
+
+/// Takes the lock of a mission and tells whether its log is still the one that was planned with.
+fn lock_and_compare(project: &Project, mission_slug: &str, log: &Log) -> Result<(FileLock, bool)> {
+    let lock = lock_mission(project, mission_slug)?;
+    let unchanged = log.is_current();
+    Ok((lock, unchanged))
+}
+
+/// A path as JSON documents show it.
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// Whether the log holds a fact of this kind whose payload has this value under `key`.
+fn has_fact(log: &Log, kind: FactKind, key: &str, value: &str) -> bool {
+    log.facts().any(|fact| fact.kind == kind && fact.text(key) == Some(value))
+}
+
+/// A fact about the mission itself.
+fn mission_fact(kind: FactKind, mission_slug: &str, event_id: String, at: &str, payload: Value) -> Row {
+    Row::Fact(FactRow {
+        event_id,
+        kind,
+        aggregate_id: mission_slug.to_owned(),
+        timestamp: at.to_owned(),
+        payload: match payload {
+            Value::Object(map) => map,
+            _ => serde_json::Map::new(),
+        },
+        project: None,
+    })
+}

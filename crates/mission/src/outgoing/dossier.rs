@@ -1,0 +1,187 @@
+//! Events and bodies of a mission's documents: only what changed since the last capture.
+
+use super::envelope::{Origin, Stamp, draft_to_row};
+use super::memory::Memory;
+use super::payload::Draft;
+use crate::clock::{Clock, Moment};
+use crate::dossier::{Artifact, BodyVerdict, Dossier, MANIFEST_VERSION, Overlay, judge_body};
+use crate::error::Result;
+use crate::project::MissionDirectory;
+use contract::event::kind;
+use queue::{BodyRow, Kind, NewRow, Witness};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The dossier of one mission, as it will be.
+#[derive(Debug)]
+pub(crate) struct Documents<'a> {
+    pub(crate) mission: &'a MissionDirectory,
+    pub(crate) target_branch: &'a str,
+    pub(crate) overlay: &'a Overlay,
+    pub(crate) dossier: &'a Dossier,
+    /// Files that every command rewrites; a later command must not unmake the witness of this one.
+    pub(crate) volatile: &'a [PathBuf],
+    /// A row of the same command that proves the volatile ones.
+    pub(crate) anchor: Option<&'a str>,
+}
+
+impl Documents<'_> {
+    /// The namespace of every dossier row, in the order of its keys on the wire.
+    pub(crate) fn namespace(&self, project_uuid: &str) -> Value {
+        json!({
+            "project_uuid": project_uuid,
+            "mission_slug": self.mission.slug,
+            "target_branch": self.target_branch,
+            "mission_type": self.mission.mission_type(),
+            "manifest_version": MANIFEST_VERSION,
+        })
+    }
+
+    /// Documents that are to be captured.
+    pub(crate) fn changed<'a>(&'a self, memory: &'a Memory) -> impl Iterator<Item = &'a Artifact> {
+        self.dossier.present().filter(|artifact| !memory.holds(&artifact.path, &artifact.sha256))
+    }
+
+    /// How many events [`plan_dossier_rows`] will make.
+    pub(crate) fn event_count(&self, memory: &Memory) -> u64 {
+        let changed = self.changed(memory).count() as u64;
+        changed + u64::from(!memory.holds_snapshot(&self.dossier.parity_hash()))
+    }
+
+    fn file(&self, artifact: &Artifact) -> PathBuf {
+        artifact.path.split('/').fold(self.mission.path.clone(), |path, part| path.join(part))
+    }
+
+    fn witness(&self, artifact: &Artifact) -> Witness {
+        let path = self.file(artifact);
+        match self.anchor {
+            Some(event_id) if self.volatile.contains(&path) => {
+                Witness::Row { kind: Kind::Event, key: event_id.to_owned() }
+            }
+            _ => Witness::File { path, sha256: artifact.sha256.clone() },
+        }
+    }
+}
+
+/// The rows for what changed since `memory`, and `memory` as it will be once they are confirmed.
+pub(crate) fn plan_dossier_rows(
+    documents: &Documents<'_>,
+    origin: &Origin,
+    stamp: &mut Stamp,
+    clock: &Clock,
+    memory: &mut Memory,
+) -> Result<Vec<NewRow>> {
+    let namespace = documents.namespace(&origin.project_uuid);
+    let now = clock.now();
+    let (mut rows, mut bodies, mut unsettled) = (Vec::new(), Vec::new(), Vec::new());
+    let mut last_witness = None;
+    for artifact in documents.changed(memory) {
+        let witness = documents.witness(artifact);
+        last_witness = Some(witness.clone());
+        let draft = indexed(documents, &namespace, artifact, clock, now);
+        rows.push(draft_to_row(draft, origin, stamp, witness)?);
+        match judge_body(&documents.mission.path, artifact, documents.overlay) {
+            BodyVerdict::Travels(text) => bodies.push(body(documents, origin, artifact, text)),
+            BodyVerdict::Stays(reason) if reason.is_momentary() => unsettled.push(artifact.path.clone()),
+            BodyVerdict::Stays(_) => {}
+        }
+    }
+    let hash = documents.dossier.parity_hash();
+    if !memory.holds_snapshot(&hash) {
+        let witness =
+            last_witness.or_else(|| documents.dossier.present().next().map(|first| documents.witness(first)));
+        if let Some(witness) = witness {
+            rows.push(draft_to_row(
+                snapshot(documents, &namespace, &hash, clock, now),
+                origin,
+                stamp,
+                witness,
+            )?);
+        }
+    }
+    let settled = documents.dossier.present().filter(|artifact| !unsettled.contains(&artifact.path));
+    let captured: BTreeMap<_, _> =
+        settled.map(|artifact| (artifact.path.clone(), artifact.sha256.clone())).collect();
+    memory.remember(captured, hash);
+    rows.extend(bodies);
+    Ok(rows)
+}
+
+fn indexed(
+    documents: &Documents<'_>,
+    namespace: &Value,
+    artifact: &Artifact,
+    clock: &Clock,
+    now: Moment,
+) -> Draft {
+    Draft {
+        event_id: clock.ulid(),
+        event_type: kind::DOSSIER_ARTIFACT_INDEXED,
+        aggregate_type: "MissionDossier",
+        aggregate_id: format!("{}:{}", documents.mission.slug, artifact.path),
+        timestamp: now.iso(),
+        payload: json!({
+            "namespace": namespace,
+            "artifact_id": {
+                "mission_type": documents.mission.mission_type(),
+                "path": artifact.path,
+                "artifact_class": artifact.class.name(),
+            },
+            "content_ref": { "algorithm": "sha256", "hash": artifact.sha256, "size_bytes": artifact.size },
+            "indexed_at": now.iso(),
+            "context_diagnostics": {
+                "artifact_key": artifact.key,
+                "required_status": if artifact.required { "required" } else { "optional" },
+            },
+        }),
+    }
+}
+
+fn snapshot(documents: &Documents<'_>, namespace: &Value, hash: &str, clock: &Clock, now: Moment) -> Draft {
+    let id = clock.ulid();
+    let count = |required: bool, present: bool| {
+        let matches = |artifact: &&Artifact| artifact.required == required && (artifact.is_text || !present);
+        documents.dossier.artifacts.iter().filter(matches).count()
+    };
+    let anomalies = documents.dossier.anomalies();
+    Draft {
+        event_type: kind::DOSSIER_SNAPSHOT_COMPUTED,
+        aggregate_type: "MissionDossier",
+        aggregate_id: format!("{}:{id}", documents.mission.slug),
+        timestamp: now.iso(),
+        payload: json!({
+            "namespace": namespace,
+            "snapshot_hash": hash,
+            "artifact_count": documents.dossier.artifacts.len(),
+            "anomaly_count": anomalies,
+            "computed_at": now.iso(),
+            "algorithm": "sha256",
+            "context_diagnostics": {
+                "snapshot_id": id,
+                "completeness_status": if anomalies == 0 { "complete" } else { "incomplete" },
+                "required_artifacts": count(true, false).to_string(),
+                "required_present": count(true, true).to_string(),
+                "optional_artifacts": count(false, false).to_string(),
+                "optional_present": count(false, true).to_string(),
+            },
+        }),
+        event_id: id,
+    }
+}
+
+fn body(documents: &Documents<'_>, origin: &Origin, artifact: &Artifact, text: String) -> NewRow {
+    let row = BodyRow {
+        project_uuid: origin.project_uuid.clone(),
+        mission_slug: documents.mission.slug.clone(),
+        target_branch: documents.target_branch.to_owned(),
+        mission_type: documents.mission.mission_type().to_owned(),
+        manifest_version: MANIFEST_VERSION.to_owned(),
+        artifact_path: artifact.path.clone(),
+        content_hash: artifact.sha256.clone(),
+        hash_algorithm: "sha256".to_owned(),
+        content_body: text,
+    };
+    let witness = Witness::File { path: documents.file(artifact), sha256: artifact.sha256.clone() };
+    NewRow::body(row, witness)
+}

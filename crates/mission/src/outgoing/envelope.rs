@@ -1,0 +1,79 @@
+//! The envelope around an event, and the judgement of the published contract on both.
+
+use super::payload::Draft;
+use crate::error::{MissionError, Result};
+use contract::ExitCode;
+use contract::event::{Envelope, SCHEMA_VERSION, validate};
+use queue::{EventRow, NewRow, Witness};
+use serde_json::Value;
+
+/// Where the events of a command come from: the same for all of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// The project.
+    pub(crate) project_uuid: String,
+    /// The project's name.
+    pub(crate) project_slug: String,
+    /// The checkout.
+    pub(crate) build_id: String,
+    /// `owner/repo`.
+    pub(crate) repo_slug: Option<String>,
+    /// The private teamspace, in its original case.
+    pub(crate) team_id: String,
+    /// The branch that is checked out.
+    pub(crate) git_branch: Option<String>,
+    /// Its head.
+    pub(crate) head_commit_sha: Option<String>,
+}
+
+/// What orders the events of a command.
+#[derive(Clone, Debug)]
+pub(crate) struct Stamp {
+    /// The emitter.
+    pub(crate) node_id: String,
+    /// The next value of its clock.
+    pub(crate) lamport: u64,
+    /// The first event of the command; later ones were caused by it.
+    pub(crate) first: Option<String>,
+}
+
+/// The row of the queue for `draft`.
+pub(crate) fn draft_to_row(
+    draft: Draft,
+    origin: &Origin,
+    stamp: &mut Stamp,
+    witness: Witness,
+) -> Result<NewRow> {
+    let event_id = draft.event_id.clone();
+    let envelope = Envelope {
+        event_type: draft.event_type.to_owned(),
+        aggregate_id: draft.aggregate_id,
+        aggregate_type: draft.aggregate_type.to_owned(),
+        schema_version: SCHEMA_VERSION.to_owned(),
+        build_id: origin.build_id.clone(),
+        payload: draft.payload,
+        node_id: stamp.node_id.clone(),
+        lamport_clock: stamp.lamport,
+        causation_id: stamp.first.clone(),
+        correlation_id: stamp.first.clone().unwrap_or_else(|| event_id.clone()),
+        timestamp: draft.timestamp,
+        team_slug: Some(origin.team_id.clone()),
+        project_uuid: Some(origin.project_uuid.clone()),
+        project_slug: Some(origin.project_slug.clone()),
+        git_branch: origin.git_branch.clone(),
+        head_commit_sha: origin.head_commit_sha.clone(),
+        repo_slug: origin.repo_slug.clone(),
+        event_id,
+    };
+    stamp.lamport += 1;
+    stamp.first.get_or_insert_with(|| envelope.event_id.clone());
+    let value = envelope.to_value();
+    let refuse = |problem: String| MissionError::Capture { problem, exit: ExitCode::Failed, remedy: None };
+    validate(&value).map_err(|rejection| {
+        refuse(format!("the event {} breaks the published contract: {rejection}", draft.event_type))
+    })?;
+    let Value::Object(map) = value else { return Err(refuse("the envelope is no object".into())) };
+    let row = EventRow::from_envelope(&map)
+        .map_err(|bad| refuse(format!("the event {}: {bad}", draft.event_type)))?;
+    Ok(NewRow::event(row, witness))
+}

@@ -1,0 +1,72 @@
+//! Which documents of a mission this checkout captured last, and for whom.
+//!
+//! A small file beside the mission's lock in the git directory, one per mission and scope. It spares a
+//! mission of a hundred documents a hundred events per lane change. It is a convenience, never a truth:
+//! lost, unreadable or of another queue, it counts as empty, and every document is captured once more
+//! (the queue and the server know what they have).
+
+use crate::document::{MAX_JSON, read_text};
+use crate::project::Project;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What was captured last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Memory {
+    /// Id of the queue DB it was captured into.
+    queue_id: String,
+    /// The namespace the documents were captured under.
+    namespace: String,
+    /// Path to hash.
+    documents: BTreeMap<String, String>,
+    /// The last snapshot's hash.
+    snapshot: Option<String>,
+    #[serde(skip)]
+    path: PathBuf,
+}
+
+impl Memory {
+    /// Reads what was captured into the queue `queue_id` under `namespace`.
+    pub(crate) fn read(
+        project: &Project,
+        mission_slug: &str,
+        scope: &contract::Scope,
+        queue_id: &str,
+        namespace: &str,
+    ) -> Self {
+        let hash = scope.hash();
+        let name = format!("{mission_slug}.{}.captured.json", hash.get(..16).unwrap_or(&hash));
+        let path = project.lock_path(mission_slug).with_file_name(name);
+        let read = read_text(&path, MAX_JSON).ok().flatten();
+        let known: Option<Self> = read.and_then(|text| serde_json::from_str(&text).ok());
+        match known.filter(|memory| memory.queue_id == queue_id && memory.namespace == namespace) {
+            Some(memory) => Self { path, ..memory },
+            None => Self { queue_id: queue_id.into(), namespace: namespace.into(), path, ..Self::default() },
+        }
+    }
+
+    /// Whether the document at `path` was captured with this hash last.
+    pub(crate) fn holds(&self, path: &str, sha256: &str) -> bool {
+        self.documents.get(path).is_some_and(|known| known == sha256)
+    }
+
+    /// Whether this was the last snapshot.
+    pub(crate) fn holds_snapshot(&self, hash: &str) -> bool {
+        self.snapshot.as_deref() == Some(hash)
+    }
+
+    /// What it will be once the capture is confirmed.
+    pub(crate) fn remember(&mut self, documents: BTreeMap<String, String>, snapshot: String) {
+        self.documents = documents;
+        self.snapshot = Some(snapshot);
+    }
+
+    /// Writes it. A failure only costs a repetition, so it is logged and forgotten.
+    pub(crate) fn write(&self) {
+        let text = crate::json::ordered_ascii_document(self);
+        if let Err(error) = crate::platform::replace(&self.path, text.as_bytes()) {
+            tracing::warn!("cannot write {}: {error}", contract::text::path(&self.path));
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! From local facts to rows of the queue.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`table`] | which local row becomes which event, and which stay |
+//! | [`payload`] | what of a local row travels: an allow-list per event type |
+//! | [`envelope`] | the envelope around it, judged by the published contract |
+//! | [`dossier`] | events and bodies of the documents |
+//! | [`memory`] | which documents this checkout captured last |
+//!
+//! Invariants: nothing here can open a queue without a [`CapturePermit`]; an event derived from a
+//! log row has that row's id; a payload has no key that its allow-list does not name; every event is
+//! valid under the published contract before anything is written.
+
+mod dossier;
+mod envelope;
+mod memory;
+pub mod payload;
+pub mod table;
+
+pub(crate) use dossier::{Documents, plan_dossier_rows};
+pub(crate) use envelope::{Origin, Stamp, draft_to_row};
+pub(crate) use memory::Memory;
+
+use gate::CapturePermit;
+use identity::{Config, Environment, Home};
+use queue::{Captured, Settled};
+use serde::Serialize;
+
+/// What a producing command needs to capture; without one it works on the repository alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// The right to add facts.
+    pub permit: &'a CapturePermit,
+    /// The state directory, for the clock.
+    pub home: &'a Home,
+    /// Consent and capacity.
+    pub config: &'a Config,
+    /// For the project's identity.
+    pub environment: &'a Environment,
+}
+
+/// What became of the facts of a command. JSON: `capture{state, events, bodies, already, coalesced,
+/// waiting, settled{}}`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CaptureReport {
+    /// Whether they were captured, and why not.
+    pub state: CaptureState,
+    /// How many; none when nothing was to be captured.
+    #[serde(flatten)]
+    pub captured: Option<Captured>,
+    /// What was settled of earlier, interrupted commands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled: Option<Settled>,
+}
+
+/// Whether facts were captured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaptureState {
+    /// Hosted sync is off, or `--local-only` was given.
+    #[default]
+    Local,
+    /// This project is opted out.
+    OptedOut,
+    /// They wait in the queue.
+    Captured,
+}
+
+impl CaptureReport {
+    /// The closing line of a producing command; none when it worked locally by choice.
+    pub fn line(&self) -> Option<String> {
+        let plural =
+            |count: u64, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
+        match (self.state, &self.captured) {
+            (CaptureState::Captured, Some(captured)) => Some(format!(
+                "captured {}, {}; {} waiting",
+                plural(captured.events, "event", "events"),
+                plural(captured.bodies, "body", "bodies"),
+                captured.waiting
+            )),
+            (CaptureState::OptedOut, _) => Some("captured nothing: this project is opted out".into()),
+            _ => None,
+        }
+    }
+}

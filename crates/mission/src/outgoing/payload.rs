@@ -1,0 +1,173 @@
+//! What of a local fact travels: an allow-list per event type.
+//!
+//! Pure. A key that is not named here never leaves the machine, whatever a row or a front matter
+//! holds: no absolute path, no host, and no person's name but where the contract requires an actor.
+
+use crate::log::{FactKind, FactRow, LaneRow, Row};
+use crate::meta::{Meta, MissionNumber};
+use crate::outgoing::table::{Travels, row_travels};
+use contract::event::kind;
+use serde_json::{Map, Value, json};
+
+/// An event without its envelope.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Draft {
+    /// The local row's id, or a new one.
+    pub(crate) event_id: String,
+    /// See [`contract::event::kind`].
+    pub(crate) event_type: &'static str,
+    /// `Mission`, `WorkPackage` or `MissionDossier`.
+    pub(crate) aggregate_type: &'static str,
+    /// What it is about.
+    pub(crate) aggregate_id: String,
+    /// When it happened.
+    pub(crate) timestamp: String,
+    /// What happened.
+    pub(crate) payload: Value,
+}
+
+/// The mission that rows belong to, and the repository that evidence names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Background<'a> {
+    /// Mission id, else slug.
+    pub(crate) aggregate_id: &'a str,
+    /// The mission's meta.
+    pub(crate) meta: Option<&'a Meta>,
+    /// `owner/repo`.
+    pub(crate) repo_slug: Option<&'a str>,
+    /// The branch that is checked out.
+    pub(crate) branch: Option<&'a str>,
+    /// Its head.
+    pub(crate) commit: Option<&'a str>,
+}
+
+/// The event of a row that will stand in the log; none when the row stays.
+pub(crate) fn draft_of_row(row: &Row, background: &Background<'_>) -> Option<Draft> {
+    let Travels::As(event_type) = row_travels(row) else { return None };
+    match row {
+        Row::Lane(row) => Some(draft_of_lane_row(row, event_type, background)),
+        Row::Fact(row) => Some(draft_of_fact(row, event_type, background)),
+        Row::Other { .. } => None,
+    }
+}
+
+fn draft_of_lane_row(row: &LaneRow, event_type: &'static str, background: &Background<'_>) -> Draft {
+    Draft {
+        event_id: row.event_id.clone(),
+        event_type,
+        aggregate_type: "WorkPackage",
+        aggregate_id: row.wp_id.clone(),
+        timestamp: row.at.clone(),
+        payload: json!({
+            "mission_slug": row.mission_slug,
+            "wp_id": row.wp_id,
+            "from_lane": row.from_lane,
+            "to_lane": row.to_lane,
+            "actor": row.actor,
+            "force": row.force,
+            "reason": row.reason,
+            "execution_mode": row.execution_mode,
+            "review_ref": row.review_ref,
+            "evidence": row.evidence.as_ref().map(|evidence| evidence_of(evidence, background)),
+        }),
+    }
+}
+
+/// Evidence as the contract wants it: at least one repository, and the review.
+fn evidence_of(evidence: &Value, background: &Background<'_>) -> Value {
+    let strings = |value: &Value, keys: &[&str]| -> Value {
+        let pairs = keys.iter().filter_map(|key| Some(((*key).to_owned(), value.get(key)?.clone())));
+        Value::Object(pairs.collect())
+    };
+    let list = |key: &str, keys: &[&str]| -> Vec<Value> {
+        let items = evidence.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        items.iter().map(|item| strings(item, keys)).collect()
+    };
+    let mut repos = list("repos", &["repo", "branch", "commit", "files_touched"]);
+    if repos.is_empty() {
+        repos.push(json!({
+            "repo": background.repo_slug.unwrap_or("local"),
+            "branch": background.branch.unwrap_or("unknown"),
+            "commit": background.commit.unwrap_or("unknown"),
+        }));
+    }
+    let review = evidence.get("review").map(|review| strings(review, &["reviewer", "verdict", "reference"]));
+    json!({ "repos": repos, "verification": list("verification", &["command", "result", "summary"]), "review": review })
+}
+
+fn draft_of_fact(row: &FactRow, event_type: &'static str, background: &Background<'_>) -> Draft {
+    let allowed: &[&str] = match row.kind {
+        FactKind::MissionCreated => &[
+            "mission_slug",
+            "mission_id",
+            "target_branch",
+            "friendly_name",
+            "purpose_tldr",
+            "purpose_context",
+            "created_at",
+        ],
+        FactKind::SpecifyStarted | FactKind::PlanStarted | FactKind::TasksStarted => {
+            &["mission_slug", "actor", "at"]
+        }
+        FactKind::SpecifyCompleted | FactKind::PlanCompleted => {
+            &["mission_slug", "actor", "at", "artifact_path"]
+        }
+        FactKind::TasksCompleted => &["mission_slug", "actor", "at", "artifact_path", "wp_count"],
+        FactKind::WPCreated => {
+            &["mission_slug", "wp_id", "wp_title", "wp_path", "depends_on", "actor", "created_at"]
+        }
+        FactKind::DecisionPointOpened | FactKind::DecisionPointResolved => &[],
+    };
+    let mut payload: Map<String, Value> =
+        allowed.iter().filter_map(|key| Some(((*key).to_owned(), row.payload.get(*key)?.clone()))).collect();
+    if row.kind == FactKind::MissionCreated {
+        let number = match background.meta.map(Meta::mission_number) {
+            Some(Ok(MissionNumber::Assigned(number))) if number >= 1 => Value::from(number),
+            _ => Value::Null,
+        };
+        let mission_type = background.meta.map_or(crate::meta::DEFAULT_TYPE, Meta::mission_type);
+        payload.insert("mission_number".into(), number);
+        payload.insert("mission_type".into(), mission_type.into());
+        payload.insert("wp_count".into(), 0.into());
+    }
+    let aggregate_type = row.kind.aggregate_type();
+    let aggregate_id = if aggregate_type == "Mission" { background.aggregate_id } else { &row.aggregate_id };
+    Draft {
+        event_id: row.event_id.clone(),
+        event_type,
+        aggregate_type,
+        aggregate_id: aggregate_id.to_owned(),
+        timestamp: row.timestamp.clone(),
+        payload: Value::Object(payload),
+    }
+}
+
+/// A line that was added to a work package's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryEntry {
+    /// `WPnn`.
+    pub wp_id: String,
+    /// `note`, `review`, `error` or `comment`.
+    pub entry_type: &'static str,
+    /// The text.
+    pub entry_content: String,
+    /// Who wrote it.
+    pub author: String,
+}
+
+/// The event of a history entry.
+pub(crate) fn draft_of_history(entry: &HistoryEntry, event_id: String, timestamp: String) -> Draft {
+    Draft {
+        event_id,
+        event_type: kind::HISTORY_ADDED,
+        aggregate_type: "WorkPackage",
+        aggregate_id: entry.wp_id.clone(),
+        timestamp,
+        payload: json!({
+            "wp_id": entry.wp_id,
+            "entry_type": entry.entry_type,
+            "entry_content": entry.entry_content,
+            "author": entry.author,
+        }),
+    }
+}

@@ -1,0 +1,62 @@
+//! Which local row becomes which event.
+//!
+//! Exhaustive: a new kind of row does not compile until somebody decided whether it travels. The
+//! table in `docs/events.md` is compared with this one by a test.
+
+use crate::log::{FactKind, Row};
+use contract::event::kind;
+
+/// Whether a local row travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Travels {
+    /// As an event of this type, with the id of the row.
+    As(&'static str),
+    /// It stays; the text says why.
+    Never(&'static str),
+}
+
+/// The fate of a fact.
+pub const fn fact_travels(fact: FactKind) -> Travels {
+    match fact {
+        FactKind::MissionCreated => Travels::As(kind::MISSION_CREATED),
+        FactKind::SpecifyStarted => Travels::As(kind::SPECIFY_STARTED),
+        FactKind::SpecifyCompleted => Travels::As(kind::SPECIFY_COMPLETED),
+        FactKind::PlanStarted => Travels::As(kind::PLAN_STARTED),
+        FactKind::PlanCompleted => Travels::As(kind::PLAN_COMPLETED),
+        FactKind::TasksStarted => Travels::As(kind::TASKS_STARTED),
+        FactKind::TasksCompleted => Travels::As(kind::TASKS_COMPLETED),
+        FactKind::WPCreated => Travels::As(kind::WP_CREATED),
+        FactKind::DecisionPointOpened | FactKind::DecisionPointResolved => {
+            Travels::Never("decisions are local: opening and closing one needs no login and no boundary")
+        }
+    }
+}
+
+/// The fate of a row.
+pub const fn row_travels(row: &Row) -> Travels {
+    match row {
+        Row::Lane(_) => Travels::As(kind::WP_STATUS_CHANGED),
+        Row::Fact(fact) => fact_travels(fact.kind),
+        Row::Other { .. } => Travels::Never("the row of another producer is that producer's to send"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_in_the_docs_is_this_one() {
+        let docs =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/events.md")).unwrap();
+        let mut expected = vec![("lane change".to_owned(), Travels::As(kind::WP_STATUS_CHANGED))];
+        expected.extend(FactKind::ALL.map(|fact| (format!("`{}`", fact.name()), fact_travels(fact))));
+        for (row, travels) in expected {
+            let cell = match travels {
+                Travels::As(event) => format!("| {row} | `{event}` |"),
+                Travels::Never(_) => format!("| {row} | not sent |"),
+            };
+            assert!(docs.contains(&cell), "docs/events.md lacks: {cell}");
+        }
+    }
+}

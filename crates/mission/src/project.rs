@@ -1,0 +1,220 @@
+//! The project a command works in: its root, its repository, and the missions in it.
+//!
+//! Reads only.
+
+use crate::document::read_names;
+use crate::error::{MissionError, Result};
+use crate::meta::{Meta, read_meta};
+use crate::slug;
+use identity::git::{GitFacts, Head, read_git_facts};
+use std::path::{Path, PathBuf};
+
+/// The directory of missions in a project.
+pub const MISSIONS: &str = "kitty-specs";
+
+/// A project whose repository can be used.
+#[derive(Clone, Debug)]
+pub struct Project {
+    root: PathBuf,
+    git: GitFacts,
+}
+
+/// One mission's directory.
+#[derive(Clone, Debug)]
+pub struct MissionDirectory {
+    /// Its name.
+    pub slug: String,
+    /// Its path.
+    pub path: PathBuf,
+    /// Its `meta.json`, when there is one.
+    pub meta: Option<Meta>,
+}
+
+impl MissionDirectory {
+    /// The mission's ULID, when it has one.
+    pub fn mission_id(&self) -> Option<&str> {
+        self.meta.as_ref().and_then(Meta::mission_id)
+    }
+
+    /// What events about the mission are about: its id, else its slug.
+    pub fn aggregate_id(&self) -> &str {
+        self.mission_id().unwrap_or(&self.slug)
+    }
+
+    /// Its type.
+    pub fn mission_type(&self) -> &str {
+        self.meta.as_ref().map_or(crate::meta::DEFAULT_TYPE, Meta::mission_type)
+    }
+}
+
+impl Project {
+    /// Reads the repository around a project root that was located before (contract section 12: the
+    /// step "git").
+    pub fn read(root: &Path) -> Result<Self> {
+        let unusable = |code, problem: String, remedy: &str| MissionError::Git {
+            code,
+            problem,
+            remedy: remedy.to_owned(),
+        };
+        let shown = contract::text::path(root);
+        let git = read_git_facts(root)
+            .map_err(|error| {
+                unusable(
+                    "GIT_UNREADABLE",
+                    format!("cannot read the repository of {shown}: {error}"),
+                    "run `git status` there and follow what it says",
+                )
+            })?
+            .ok_or_else(|| {
+                unusable(
+                    "NOT_A_GIT_REPOSITORY",
+                    format!("{shown} is not in a git repository"),
+                    "run `git init` in the project root",
+                )
+            })?;
+        Ok(Self { root: root.to_owned(), git })
+    }
+
+    /// The project root: the directory that holds `.kittify/`.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The repository.
+    pub fn git(&self) -> &GitFacts {
+        &self.git
+    }
+
+    /// The directory of missions.
+    pub fn missions(&self) -> PathBuf {
+        self.root.join(MISSIONS)
+    }
+
+    /// The branch that is checked out; an error on a detached head.
+    pub fn branch(&self) -> Result<&str> {
+        match &self.git.head {
+            Head::Branch { name, .. } => Ok(name),
+            Head::Detached { .. } => Err(MissionError::Git {
+                code: "DETACHED_HEAD",
+                problem: format!(
+                    "{} has no branch checked out (detached HEAD)",
+                    contract::text::path(&self.root)
+                ),
+                remedy: "check out a branch: `git switch <branch>`".into(),
+            }),
+            Head::Unreadable(problem) => Err(MissionError::Git {
+                code: "GIT_UNREADABLE",
+                problem: format!("HEAD of {} cannot be read: {problem}", contract::text::path(&self.root)),
+                remedy: "run `git status` there and follow what it says".into(),
+            }),
+        }
+    }
+
+    /// The branch that is checked out, `main` without one.
+    pub fn branch_or_main(&self) -> &str {
+        self.branch().unwrap_or("main")
+    }
+
+    /// `path` relative to the project root, with `/`; unchanged when it lies elsewhere.
+    pub fn relative(&self, path: &Path) -> String {
+        let below = path.strip_prefix(&self.root).unwrap_or(path);
+        below.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+    }
+
+    /// The lock of one mission, shared with earlier releases.
+    pub fn lock_path(&self, mission_slug: &str) -> PathBuf {
+        self.git.common_dir.join("spec-kitty-locks").join(format!("{mission_slug}.status.lock"))
+    }
+
+    /// The names of all mission directories, sorted.
+    pub fn mission_names(&self) -> Result<Vec<String>> {
+        let missions = self.missions();
+        let mut names = read_names(&missions)?;
+        names.retain(|name| !name.starts_with('.') && is_directory(&missions.join(name)));
+        Ok(names)
+    }
+
+    /// The mission that `handle` points at: its directory name, its ULID or the first eight characters
+    /// of it, its directory name without the number, or the number. Never guesses: without a handle the
+    /// error lists what there is.
+    pub fn mission(&self, handle: Option<&str>) -> Result<MissionDirectory> {
+        let unknown = |problem: String| {
+            let available = self.mission_names().unwrap_or_default();
+            MissionError::UnknownMission { handle: handle.map(str::to_owned), problem, available }
+        };
+        let Some(handle) = handle.map(str::trim).filter(|handle| !handle.is_empty()) else {
+            let count = self.mission_names()?.len();
+            return Err(unknown(match count {
+                0 => format!(
+                    "no mission in {}: create one with `spec-kitty agent mission create`",
+                    contract::text::path(&self.missions())
+                ),
+                _ => format!(
+                    "no mission named: pass --mission ({count} in {})",
+                    contract::text::path(&self.missions())
+                ),
+            }));
+        };
+        if !slug::is_plain_component(handle) {
+            return Err(unknown(format!("`{}` cannot be a mission", contract::text::printable(handle))));
+        }
+        if is_directory(&self.missions().join(handle)) {
+            return self.open_mission(handle);
+        }
+        let mut found = self.matching(handle)?;
+        match (found.pop(), found.is_empty()) {
+            (Some(name), true) => self.open_mission(&name),
+            (Some(name), false) => {
+                found.push(name);
+                Err(unknown(format!("mission `{handle}` is ambiguous: {}", found.join(", "))))
+            }
+            (None, _) => Err(unknown(format!(
+                "no mission `{}` in {}",
+                contract::text::printable(handle),
+                contract::text::path(&self.missions())
+            ))),
+        }
+    }
+
+    /// Opens the mission directory of exactly this name.
+    fn open_mission(&self, name: &str) -> Result<MissionDirectory> {
+        let path = self.missions().join(name);
+        Ok(MissionDirectory { slug: name.to_owned(), meta: read_meta(&path)?, path })
+    }
+
+    /// The missions with an identity that `handle` points at, by the first rule that finds any.
+    fn matching(&self, handle: &str) -> Result<Vec<String>> {
+        let names = self.mission_names()?;
+        let with_id: Vec<(String, String)> = names
+            .into_iter()
+            .filter_map(|name| {
+                // A neighbour's broken meta.json is its own command's business.
+                let meta = read_meta(&self.missions().join(&name)).ok().flatten()?;
+                Some((name, meta.mission_id()?.to_owned()))
+            })
+            .collect();
+        type Rule<'a> = &'a dyn Fn(&str, &str) -> bool;
+        let by_id: Rule<'_> = &|_, id| handle.len() == 26 && id.eq_ignore_ascii_case(handle);
+        let by_mid8: Rule<'_> = &|_, id| handle.len() == 8 && slug::mid8(id) == handle;
+        let by_name: Rule<'_> = &|name, _| name != handle && slug::without_number(name) == handle;
+        let by_number: Rule<'_> = &|name, _| {
+            handle.len() <= 3
+                && handle.bytes().all(|b| b.is_ascii_digit())
+                && slug::without_number(name) != name
+                && name.get(..3) == Some(&format!("{handle:0>3}"))
+        };
+        for rule in [by_id, by_mid8, by_name, by_number] {
+            let found: Vec<_> =
+                with_id.iter().filter(|(name, id)| rule(name, id)).map(|(name, _)| name.clone()).collect();
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
+        Ok(Vec::new())
+    }
+}
+
+/// A real directory: a symbolic link is none.
+fn is_directory(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|facts| facts.is_dir())
+}

@@ -1,0 +1,75 @@
+//! The documents a mission starts with.
+//!
+//! A project may bring its own in `.kittify/templates/` or `templates/`; otherwise the built-in ones
+//! are used. Invariant, tested: a built-in template counts as hollow until somebody fills it in.
+
+use crate::document::{MAX_TEXT, read_text};
+use crate::error::Result;
+use std::path::Path;
+
+const SPEC: &str = include_str!("spec-template.md");
+const PLAN: &str = include_str!("plan-template.md");
+const TASKS_README: &str = include_str!("tasks-readme.md");
+
+/// Where a project keeps its own templates, in the order they are looked for.
+const PROJECT_DIRECTORIES: [&str; 2] = [".kittify/templates", "templates"];
+
+/// The text `spec.md` starts with.
+pub fn read_spec_template(root: &Path) -> Result<String> {
+    read_template(root, "spec-template.md", SPEC)
+}
+
+/// The text `plan.md` starts with.
+pub fn read_plan_template(root: &Path) -> Result<String> {
+    read_template(root, "plan-template.md", PLAN)
+}
+
+/// The text of `tasks/README.md`.
+pub const fn tasks_readme() -> &'static str {
+    TASKS_README
+}
+
+fn read_template(root: &Path, name: &str, built_in: &str) -> Result<String> {
+    for directory in PROJECT_DIRECTORIES {
+        if let Some(text) = read_text(&root.join(directory).join(name), MAX_TEXT)? {
+            return Ok(text);
+        }
+    }
+    Ok(built_in.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::substance::{plan_is_substantive, spec_is_substantive};
+
+    #[test]
+    fn a_built_in_template_says_nothing_yet() {
+        assert!(!spec_is_substantive(SPEC));
+        assert!(!plan_is_substantive(PLAN));
+    }
+
+    #[test]
+    fn a_built_in_template_says_something_once_it_is_filled_in() {
+        let spec = SPEC
+            .replace("[Short title]", "Log in")
+            .replace("[NEEDS CLARIFICATION: what must it do?]", "Ask for a name.");
+        assert!(spec_is_substantive(&spec));
+        let plan = PLAN
+            .replace("[NEEDS CLARIFICATION: which language and version?]", "Rust 1.95")
+            .replace("[NEEDS CLARIFICATION: which libraries?]", "none");
+        assert!(plan_is_substantive(&plan));
+    }
+
+    #[test]
+    fn a_project_brings_its_own() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(read_plan_template(root.path()).unwrap(), PLAN);
+        std::fs::create_dir_all(root.path().join("templates")).unwrap();
+        std::fs::write(root.path().join("templates/plan-template.md"), "ours").unwrap();
+        assert_eq!(read_plan_template(root.path()).unwrap(), "ours");
+        std::fs::create_dir_all(root.path().join(".kittify/templates")).unwrap();
+        std::fs::write(root.path().join(".kittify/templates/plan-template.md"), "ours first").unwrap();
+        assert_eq!(read_plan_template(root.path()).unwrap(), "ours first");
+    }
+}
