@@ -1,15 +1,15 @@
 //! Where requests go: a server's base URL, checked once, and the host that a token belongs to.
 //!
 //! Owns the rules about hosts: plain `http://` only to this machine unless the user allowed it, no
-//! user name or password inside a URL, and whether two URLs mean the same host (contract section 9,
-//! "Token"). Never resolves a name and never opens a connection.
+//! user name or password inside a URL, and no redirect to another origin. Whether a token may go to a
+//! host is `identity`'s judgement. Never resolves a name and never opens a connection.
 
 use std::fmt;
 use url::{Host, Url};
 
 /// A server that requests may be sent to.
 ///
-/// Invariants: the scheme is `http` or `https`; `http` only for a loopback host, unless cleartext was
+/// Invariants: it is not the server that earlier releases had built in; the scheme is `http` or `https`; `http` only for a loopback host, unless cleartext was
 /// allowed; the base has no trailing slash, no query and no credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Destination {
@@ -45,6 +45,11 @@ pub enum DestinationError {
         "the server URL for {0} holds a user name or a password; remove them, `auth login` asks for a login"
     )]
     Credentials(String),
+    /// The server that earlier releases had built in (contract section 1, "No default destination").
+    #[error(
+        "{0} is the address that earlier releases had built in; it only names old queues, and nothing is sent to it"
+    )]
+    Packaged(String),
     /// `?` or `#` inside the URL.
     #[error("the server URL for {0} has a query or a fragment; write only https://host/path")]
     Extra(String),
@@ -63,6 +68,9 @@ impl Destination {
         }
         let host =
             HostPort::of(&parsed).ok_or_else(|| DestinationError::NotAUrl("it names no host".to_owned()))?;
+        if contract::server_url::is_packaged_default(parsed.as_str()) {
+            return Err(DestinationError::Packaged(host.to_string()));
+        }
         let loopback = is_loopback(&parsed);
         if parsed.scheme() == "http" && !loopback && cleartext == Cleartext::LoopbackOnly {
             return Err(DestinationError::Cleartext(host.to_string()));
@@ -87,7 +95,7 @@ impl Destination {
         format!("{}{path}", self.base)
     }
 
-    /// Host and port: what tokens are compared by, and what error messages show.
+    /// Host and port, as error messages show them.
     pub fn host(&self) -> &HostPort {
         &self.host
     }
@@ -135,28 +143,6 @@ impl HostPort {
         let name = url.host_str()?.trim_end_matches('.').to_lowercase();
         let port = url.port_or_known_default()?;
         (!name.is_empty()).then_some(Self { name, port, default_port: url.port().is_none() })
-    }
-
-    /// Whether both mean the same service: the same name and the same port.
-    pub fn same(&self, other: &Self) -> bool {
-        self.name == other.name && self.port == other.port
-    }
-
-    /// Whether `setting`, as a person writes it in config.toml, names this host: `host`, `host:port` or
-    /// a URL. A bare host means any of its ports.
-    pub fn is_named_by(&self, setting: &str) -> bool {
-        let setting = contract::scope::trim(setting);
-        if setting.contains("://") {
-            return Self::of_url(setting).is_some_and(|named| named.same(self));
-        }
-        let Some(named) = Url::parse(&format!("https://{setting}")).ok().filter(|url| url.path() == "/")
-        else {
-            return false;
-        };
-        let has_port = setting.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
-            && !setting.ends_with(']');
-        Self::of(&named)
-            .is_some_and(|named| named.name == self.name && (!has_port || named.port == self.port))
     }
 }
 
@@ -212,6 +198,17 @@ mod tests {
     }
 
     #[test]
+    fn the_packaged_server_is_no_destination_in_any_disguise() {
+        for url in [
+            "https://spec-kitty-dev.fly.dev",
+            "https://SPEC-KITTY-DEV.fly.dev:443/x",
+            "http://spec-kitty-dev.fly.dev.",
+        ] {
+            assert!(matches!(parse(url), Err(DestinationError::Packaged(_))), "{url}");
+        }
+    }
+
+    #[test]
     fn other_schemes_queries_and_nonsense_are_refused() {
         assert!(matches!(parse("ftp://h"), Err(DestinationError::Scheme(_))));
         assert!(matches!(parse("file:///etc/passwd"), Err(DestinationError::Scheme(_))));
@@ -242,19 +239,6 @@ mod tests {
             "https://h.example@evil.example/",
         ] {
             assert!(destination.same_origin(&from, location).is_err(), "{location}");
-        }
-    }
-
-    #[test]
-    fn a_setting_names_a_host_with_or_without_a_port() {
-        let host = HostPort::of_url("https://api.example.com:8443/x").unwrap();
-        for named in ["api.example.com", "API.example.com:8443", "https://api.example.com:8443"] {
-            assert!(host.is_named_by(named), "{named}");
-        }
-        for other in
-            ["example.com", "api.example.com:443", "https://api.example.com", "", "api.example.com/x", "a b"]
-        {
-            assert!(!host.is_named_by(other), "{other}");
         }
     }
 }

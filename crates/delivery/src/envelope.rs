@@ -9,6 +9,7 @@
 //! Invariant: the outgoing text is valid JSON whenever the stored text is, and differs from it only in
 //! those two members.
 
+use crate::judge::Category;
 use contract::event::FORBIDDEN_KEYS;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -54,6 +55,15 @@ impl Unsendable {
             Self::EventIdDiffers => "event_id_differs",
             Self::TeamTwice | Self::OtherTeam(_) => "other_team",
             Self::ForbiddenKey(_) => "historical_mission_state",
+        }
+    }
+
+    /// What a failure report files it under.
+    pub const fn category(&self) -> Category {
+        match self {
+            Self::ForbiddenKey(_) => Category::HistoricalMissionState,
+            Self::OtherTeam(_) | Self::TeamTwice => Category::Unauthorized,
+            _ => Category::SchemaMismatch,
         }
     }
 }

@@ -26,6 +26,7 @@ mod words;
 
 pub use bodies::{BodyJudgement, judge_body};
 pub use events::{BatchJudgement, ItemVerdict, judge_batch};
+pub(crate) use words::bounded;
 pub use words::{Category, Words};
 
 use crate::http::{Answer, RetryAfter, SendError};
@@ -174,7 +175,7 @@ fn judge_whole(answer: &Answer, words: &Words) -> Whole {
 }
 
 /// The pause an answer asks for: the header first, then the body.
-fn asked(answer: &Answer) -> Option<Asked> {
+pub(crate) fn asked(answer: &Answer) -> Option<Asked> {
     if let Some(header) = answer.retry_after {
         return Some(Asked::Header(header));
     }

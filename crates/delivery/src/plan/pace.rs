@@ -42,6 +42,13 @@ impl Pace {
         &self.limits
     }
 
+    /// Limits that the server advertises: from now on a batch may be as large as they allow.
+    pub fn learn(&mut self, advertised: IngressLimits) {
+        self.limits.learn(advertised);
+        self.room = Room { events: self.limits.events, bytes: self.limits.bytes };
+        self.clamp();
+    }
+
     /// A batch of that size was taken: half as much again, up to the ceiling.
     pub fn grow(&mut self) {
         self.room.events = self.room.events.saturating_add(self.room.events.div_ceil(2));

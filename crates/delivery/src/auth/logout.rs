@@ -1,0 +1,77 @@
+//! Logout: the local session goes first and always; the server is told afterwards.
+
+use super::oauth::OAuth;
+use crate::context::Context;
+use crate::destination::Destination;
+use contract::ExitCode;
+use identity::session::SessionWriteError;
+use identity::{Config, read_login};
+
+/// What a logout did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogoutReport {
+    /// Whether there was a session file, readable or not.
+    pub had_session: bool,
+    /// What the server was told.
+    pub revoked: Revoked,
+}
+
+/// Whether the server ended the session too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Revoked {
+    /// It did.
+    Yes,
+    /// It was not asked: `--force`, no session, or nobody knows where it was issued.
+    NotAsked(&'static str),
+    /// It did not, or could not be reached. The local session is gone all the same.
+    No(String),
+}
+
+/// Why somebody is still logged in.
+#[derive(Debug, thiserror::Error)]
+pub enum LogoutError {
+    /// The session file cannot be removed.
+    #[error(transparent)]
+    Store(#[from] SessionWriteError),
+}
+
+impl LogoutError {
+    /// How the command ends.
+    pub fn exit(&self) -> ExitCode {
+        match self {
+            Self::Store(SessionWriteError::Lock(identity::LockError::Busy { .. })) => ExitCode::Busy,
+            Self::Store(_) => ExitCode::Failed,
+        }
+    }
+}
+
+/// Deletes the session and, unless `revoke` is false, tells the server that issued it.
+///
+/// # Errors
+/// Only when the local session cannot be deleted.
+pub fn log_out(context: &Context, revoke: bool) -> Result<LogoutReport, LogoutError> {
+    let store = context.sessions();
+    let had_session = context.home.session_file().symlink_metadata().is_ok();
+    // An unreadable session is deleted too: that is what the user asks for.
+    let session = store.read().ok().flatten();
+    let config = Config::read(&context.home).unwrap_or_else(|_| Config::unreadable());
+    let issuer = read_login(&context.home, &config, &context.environment).issuer;
+    store.delete()?;
+    let revoked = match (session, issuer) {
+        _ if !revoke => Revoked::NotAsked("as asked"),
+        (None, _) => Revoked::NotAsked("there was no readable session"),
+        (Some(_), None) => Revoked::NotAsked("the session does not say which server issued it"),
+        (Some(session), Some(issuer)) => match Destination::parse(&issuer, context.cleartext) {
+            Err(error) => Revoked::No(error.to_string()),
+            Ok(server) => {
+                let oauth = OAuth { client: &context.client, server: &server };
+                match oauth.send_revoke(session.refresh_token.expose()) {
+                    Ok(true) => Revoked::Yes,
+                    Ok(false) => Revoked::No(format!("{} did not confirm it", server.host())),
+                    Err(failure) => Revoked::No(failure.to_string()),
+                }
+            }
+        },
+    };
+    Ok(LogoutReport { had_session, revoked })
+}

@@ -1,0 +1,90 @@
+//! Login, refresh, logout, and the choice of a team.
+//!
+//! Owns the client's side of OAuth (device flow, browser with PKCE over loopback, refresh, revocation),
+//! the session that comes out of it, and every change of the stored session. Never prints: whoever calls
+//! shows codes and opens browsers through a [`Prompt`]. Never sends a refresh token to another host than
+//! the one that issued it.
+//!
+//! Invariants: a login that fails changes no file; a session that another process changed meanwhile is
+//! neither overwritten nor deleted; no error, prompt or report holds a token.
+
+mod browser;
+mod callback;
+mod device;
+mod login;
+mod logout;
+mod me;
+mod oauth;
+mod refresh;
+mod switch;
+
+pub use login::{LoginError, LoginMethod, LoginReport, log_in};
+pub use logout::{LogoutError, LogoutReport, Revoked, log_out};
+pub use me::send_me;
+pub use oauth::OAuthFailure;
+pub(crate) use refresh::is_valid;
+pub use refresh::{ACCESS_MARGIN, RefreshError, Refreshed, refresh};
+pub use switch::{SwitchError, Switched, switch_team};
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on.
+    Continue,
+    /// The user gave up.
+    Cancel,
+}
+
+/// What the user has to type at the server's page.
+#[derive(Clone, Copy, Debug)]
+pub struct DeviceCode<'a> {
+    /// The code, in groups of four.
+    pub user_code: &'a str,
+    /// The page.
+    pub verification_uri: &'a str,
+    /// The page with the code filled in, when the server offers one.
+    pub verification_uri_complete: Option<&'a str>,
+    /// How long the code lives.
+    pub expires_in: Duration,
+}
+
+/// How a login talks to its user.
+pub trait Prompt {
+    /// Shows where to go and what to type. Called once, before the waiting starts.
+    fn show_code(&mut self, code: &DeviceCode<'_>);
+
+    /// Opens `url` in a browser; false when there is none.
+    fn open_browser(&mut self, url: &str) -> bool;
+
+    /// Waits, and says whether the user gave up meanwhile.
+    fn pause(&mut self, duration: Duration) -> Flow {
+        thread::sleep(duration);
+        Flow::Continue
+    }
+}
+
+/// A span that ends when either the clock or the pauses asked for say so: a machine that sleeps, and a
+/// prompt that does not, both end in time.
+struct Span {
+    started: Instant,
+    paused: Duration,
+    length: Duration,
+}
+
+impl Span {
+    fn new(length: Duration) -> Self {
+        Self { started: Instant::now(), paused: Duration::ZERO, length }
+    }
+
+    fn is_over(&self) -> bool {
+        self.paused.max(self.started.elapsed()) >= self.length
+    }
+
+    fn pause(&mut self, prompt: &mut dyn Prompt, duration: Duration) -> Flow {
+        self.paused += duration;
+        prompt.pause(duration)
+    }
+}

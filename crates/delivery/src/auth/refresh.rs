@@ -1,0 +1,211 @@
+//! Refreshing the access token: one transaction under the machine-wide refresh lock.
+//!
+//! Every process of this home, the reference's included, meets at the same lock file. Under it the
+//! stored session is read again first: whoever came second finds the work done and only adopts it.
+//!
+//! Invariants: a session is adopted only when it belongs to the account the caller works for; a session
+//! that changed while the request was under way is neither overwritten nor deleted; the lock is held for
+//! at most two requests; a refresh token goes only where the caller says, which is its issuer.
+
+use super::me::plan_refreshed;
+use super::oauth::{OAuth, OAuthFailure};
+use crate::context::Context;
+use crate::destination::Destination;
+use contract::wire::oauth::word;
+use identity::session::SessionWriteError;
+use identity::{FileLock, LockError, Session, SessionError, SessionStore};
+use jiff::{SignedDuration, Timestamp};
+use std::thread;
+use std::time::Duration;
+
+/// An access token with less than this left counts as expired.
+pub const ACCESS_MARGIN: SignedDuration = SignedDuration::from_secs(5);
+/// How long a refresh waits for another one.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest pause after a benign replay.
+const REPLAY_PAUSE: Duration = Duration::from_secs(2);
+
+/// Where the usable session came from.
+#[derive(Clone, Debug)]
+pub enum Refreshed {
+    /// Another process had refreshed meanwhile; nothing was sent.
+    Adopted(Session),
+    /// The server renewed it.
+    Renewed(Session),
+}
+
+impl Refreshed {
+    /// The session.
+    pub fn into_session(self) -> Session {
+        match self {
+            Self::Adopted(session) | Self::Renewed(session) => session,
+        }
+    }
+}
+
+/// Why there is no usable session.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// Somebody logged out meanwhile.
+    #[error("you were logged out meanwhile")]
+    LoggedOut,
+    /// The stored session belongs to another account now.
+    #[error("another account is logged in now")]
+    IdentityChanged,
+    /// The server does not accept the session any more; it was deleted.
+    #[error("the login has ended; log in again")]
+    Ended,
+    /// Somebody else holds the refresh lock.
+    #[error(transparent)]
+    Busy(#[from] LockError),
+    /// It may work a little later: nothing was changed.
+    #[error("the login could not be refreshed now: {0}")]
+    Later(String),
+    /// The server's answer.
+    #[error(transparent)]
+    OAuth(OAuthFailure),
+    /// The stored session cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] SessionError),
+    /// The session cannot be stored.
+    #[error(transparent)]
+    Store(#[from] SessionWriteError),
+}
+
+/// Gets a session with a valid access token, newer than `held`. `server` is the issuer of its tokens;
+/// `is_ours` says whether a session belongs to the account that the caller works for.
+///
+/// # Errors
+/// See [`RefreshError`].
+pub fn refresh(
+    context: &Context,
+    server: &Destination,
+    held: &Session,
+    is_ours: &dyn Fn(&Session) -> bool,
+) -> Result<Refreshed, RefreshError> {
+    let store = context.sessions();
+    let lock = FileLock::acquire(&context.home.refresh_lock(), PATIENCE, "the login's refresh");
+    let mut lock = match lock {
+        Ok(lock) => lock,
+        // Whoever holds it may have finished writing without having let go.
+        Err(busy) => return adopt_newer(&store, held, is_ours)?.ok_or(RefreshError::Busy(busy)),
+    };
+    // The record only serves the message of whoever waits.
+    let _ = lock.record_holder(&context.version);
+    if let Some(adopted) = adopt_newer(&store, held, is_ours)? {
+        return Ok(adopted);
+    }
+    let oauth = OAuth { client: &context.client, server };
+    let stored = read_ours(&store, is_ours)?;
+    match send(&store, oauth, &stored)? {
+        Sent::Done(refreshed) => Ok(refreshed),
+        Sent::Replayed { pause } => {
+            thread::sleep(pause);
+            retry_after_replay(&store, oauth, &stored, is_ours)
+        }
+        Sent::Rejected => settle_rejection(&store, &stored, is_ours),
+    }
+}
+
+fn read_ours(store: &SessionStore, is_ours: &dyn Fn(&Session) -> bool) -> Result<Session, RefreshError> {
+    let session = store.read()?.ok_or(RefreshError::LoggedOut)?;
+    if is_ours(&session) { Ok(session) } else { Err(RefreshError::IdentityChanged) }
+}
+
+/// The stored session, when it is another one than `held` and still valid.
+fn adopt_newer(
+    store: &SessionStore,
+    held: &Session,
+    is_ours: &dyn Fn(&Session) -> bool,
+) -> Result<Option<Refreshed>, RefreshError> {
+    let stored = read_ours(store, is_ours)?;
+    let newer = !same_tokens(&stored, held) && is_valid(&stored);
+    Ok(newer.then_some(Refreshed::Adopted(stored)))
+}
+
+enum Sent {
+    Done(Refreshed),
+    Replayed { pause: Duration },
+    Rejected,
+}
+
+/// One request, and the write that follows a success.
+fn send(store: &SessionStore, oauth: OAuth<'_>, stored: &Session) -> Result<Sent, RefreshError> {
+    match oauth.send_refresh(stored.refresh_token.expose()) {
+        Ok(grant) if grant.access_token.is_empty() => {
+            Err(RefreshError::Later("the server's answer holds no access token".to_owned()))
+        }
+        Ok(grant) => {
+            let renewed = plan_refreshed(stored, grant, Timestamp::now());
+            if store.replace_if(&renewed, |now| now.is_some_and(|now| same_tokens(now, stored)))? {
+                return Ok(Sent::Done(Refreshed::Renewed(renewed)));
+            }
+            // Logged out, logged in anew or switched while the request was under way: that stays.
+            match store.read()? {
+                None => Err(RefreshError::LoggedOut),
+                Some(_) => Err(RefreshError::Later("the login changed meanwhile".to_owned())),
+            }
+        }
+        Err(OAuthFailure::Refused { status: 409, word: said, retry_after, .. })
+            if said == word::REFRESH_REPLAY =>
+        {
+            let pause = Duration::from_secs(retry_after.unwrap_or(0)).min(REPLAY_PAUSE);
+            Ok(Sent::Replayed { pause })
+        }
+        Err(OAuthFailure::Refused { status: 400 | 401, word: said, .. })
+            if said == word::INVALID_GRANT || said == word::SESSION_INVALID =>
+        {
+            Ok(Sent::Rejected)
+        }
+        Err(failure) => Err(RefreshError::OAuth(failure)),
+    }
+}
+
+/// The token was rotated a moment ago: the stored one is newer by now, or nothing can be done here.
+fn retry_after_replay(
+    store: &SessionStore,
+    oauth: OAuth<'_>,
+    sent: &Session,
+    is_ours: &dyn Fn(&Session) -> bool,
+) -> Result<Refreshed, RefreshError> {
+    let later = || RefreshError::Later("the login was refreshed a moment ago by another process".to_owned());
+    let stored = read_ours(store, is_ours)?;
+    if same_tokens(&stored, sent) {
+        return Err(later());
+    }
+    if is_valid(&stored) {
+        return Ok(Refreshed::Adopted(stored));
+    }
+    match send(store, oauth, &stored)? {
+        Sent::Done(refreshed) => Ok(refreshed),
+        Sent::Replayed { .. } | Sent::Rejected => Err(later()),
+    }
+}
+
+/// The server ended the session that was sent. It is deleted only if it is still the stored one.
+fn settle_rejection(
+    store: &SessionStore,
+    sent: &Session,
+    is_ours: &dyn Fn(&Session) -> bool,
+) -> Result<Refreshed, RefreshError> {
+    if store.delete_if(|stored| same_tokens(stored, sent))? {
+        return Err(RefreshError::Ended);
+    }
+    let stored = read_ours(store, is_ours)?;
+    if is_valid(&stored) {
+        Ok(Refreshed::Adopted(stored))
+    } else {
+        Err(RefreshError::Later("the login changed meanwhile".to_owned()))
+    }
+}
+
+fn same_tokens(left: &Session, right: &Session) -> bool {
+    left.session_id == right.session_id
+        && left.refresh_token == right.refresh_token
+        && left.access_token == right.access_token
+}
+
+/// Whether the access token can be used for another while.
+pub(crate) fn is_valid(session: &Session) -> bool {
+    session.access_token_expires_at.duration_since(Timestamp::now()) > ACCESS_MARGIN
+}

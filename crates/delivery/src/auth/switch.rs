@@ -1,0 +1,173 @@
+//! `auth switch`: another private teamspace of the same session.
+//!
+//! Every reader of the session takes the first private teamspace in `teams`, so switching means storing
+//! the chosen one first. No request is sent and no row moves: rows stay with the scope they were captured
+//! for.
+
+use super::me::default_team;
+use crate::context::Context;
+use contract::{ExitCode, Remedy, Scope};
+use identity::session::{SessionWriteError, Team};
+use identity::{Config, LoginSource, SessionError, read_login, refresh_card};
+
+/// What a switch did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Switched {
+    /// The team before.
+    pub from: Option<Team>,
+    /// The team now.
+    pub to: Team,
+    /// False when it was the chosen one already and nothing was written.
+    pub changed: bool,
+    /// The scope before, whose waiting rows stay.
+    pub previous_scope: Option<Scope>,
+    /// The scope now.
+    pub scope: Option<Scope>,
+}
+
+/// Why the team is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum SwitchError {
+    /// Nobody is logged in.
+    #[error("nobody is logged in")]
+    LoggedOut,
+    /// A CI token names its own team.
+    #[error("the team is named by a CI token in the environment; a login cannot change it")]
+    CiToken,
+    /// No private teamspace of that id or name.
+    #[error("`{}` is none of your private teamspaces: {}", contract::text::printable(.wanted), listed(.available))]
+    Unknown {
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        available: Vec<Team>,
+    },
+    /// Several have that name.
+    #[error("`{}` is the name of several private teamspaces; use an id: {}", contract::text::printable(.wanted), listed(.available))]
+    Ambiguous {
+        /// What was asked for.
+        wanted: String,
+        /// Those of that name.
+        available: Vec<Team>,
+    },
+    /// The session changed while the team was being stored.
+    #[error("the login changed meanwhile; run the command again")]
+    Changed,
+    /// The session cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] SessionError),
+    /// The session cannot be stored.
+    #[error(transparent)]
+    Store(#[from] SessionWriteError),
+}
+
+impl SwitchError {
+    /// How the command ends.
+    pub fn exit(&self) -> ExitCode {
+        match self {
+            Self::LoggedOut | Self::Unreadable(_) => ExitCode::Refused,
+            Self::Store(SessionWriteError::Lock(identity::LockError::Busy { .. })) => ExitCode::Busy,
+            _ => ExitCode::Failed,
+        }
+    }
+
+    /// What cures it.
+    pub fn remedy(&self) -> Option<Remedy> {
+        matches!(self, Self::LoggedOut | Self::Unreadable(_)).then_some(Remedy::Login)
+    }
+}
+
+fn listed(teams: &[Team]) -> String {
+    if teams.is_empty() {
+        return "there is none".to_owned();
+    }
+    let shown = teams.iter().map(|team| format!("{} ({})", team.id, team.name));
+    contract::text::printable(&shown.collect::<Vec<_>>().join(", ")).into_owned()
+}
+
+/// Makes `wanted`, the id or the unambiguous name of a private teamspace, the team of this session.
+///
+/// # Errors
+/// See [`SwitchError`].
+pub fn switch_team(context: &Context, wanted: &str) -> Result<Switched, SwitchError> {
+    let config = Config::read(&context.home).unwrap_or_else(|_| Config::unreadable());
+    let before = read_login(&context.home, &config, &context.environment);
+    if before.source == LoginSource::Token {
+        return Err(SwitchError::CiToken);
+    }
+    let store = context.sessions();
+    let stored = store.read()?.ok_or(SwitchError::LoggedOut)?;
+    let position = plan_choice(&stored.teams, wanted)?;
+    let from = stored.private_team().cloned();
+    let mut session = stored.clone();
+    let to = session.teams.remove(position);
+    let changed = from.as_ref() != Some(&to);
+    session.teams.insert(0, to.clone());
+    session.default_team_id = default_team(&session.teams);
+    if changed && !store.replace_if(&session, |now| now == Some(&stored))? {
+        return Err(SwitchError::Changed);
+    }
+    let after = read_login(&context.home, &config, &context.environment);
+    // Without a card every command derives the key anew, which is slow and nothing worse.
+    let _ = refresh_card(&context.home, &after);
+    Ok(Switched { from, to, changed, previous_scope: before.scope, scope: after.scope })
+}
+
+/// Position of the wanted team: its exact id, its id in another case, its name. Pure.
+fn plan_choice(teams: &[Team], wanted: &str) -> Result<usize, SwitchError> {
+    let wanted = contract::scope::trim(wanted);
+    let private = || teams.iter().enumerate().filter(|(_, team)| team.private);
+    let matching = |test: &dyn Fn(&Team) -> bool| -> Vec<usize> {
+        private().filter(|(_, team)| test(team)).map(|(at, _)| at).collect()
+    };
+    let same = |left: &str| left.to_lowercase() == wanted.to_lowercase();
+    for found in [
+        matching(&|team| team.id == wanted),
+        matching(&|team| same(&team.id)),
+        matching(&|team| same(&team.name)),
+    ] {
+        match found.as_slice() {
+            [] => {}
+            [one] => return Ok(*one),
+            several => {
+                let available = several.iter().filter_map(|at| teams.get(*at).cloned()).collect();
+                return Err(SwitchError::Ambiguous { wanted: wanted.to_owned(), available });
+            }
+        }
+    }
+    let available = private().map(|(_, team)| team.clone()).collect();
+    Err(SwitchError::Unknown { wanted: wanted.to_owned(), available })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn team(id: &str, name: &str, private: bool) -> Team {
+        Team { id: id.into(), name: name.into(), role: "member".into(), private }
+    }
+
+    #[test]
+    fn a_team_is_chosen_by_id_before_name_and_only_among_private_ones() {
+        let teams = [team("shared", "Alpha", false), team("pt-1", "Alpha", true), team("PT-2", "pt-1", true)];
+        assert_eq!(plan_choice(&teams, "pt-1").unwrap(), 1, "an id beats a name");
+        assert_eq!(plan_choice(&teams, " pt-2 ").unwrap(), 2);
+        assert_eq!(plan_choice(&teams, "alpha").unwrap(), 1);
+        let error = plan_choice(&teams, "shared").unwrap_err();
+        assert!(matches!(&error, SwitchError::Unknown { available, .. } if available.len() == 2), "{error}");
+    }
+
+    #[test]
+    fn a_name_that_two_teams_have_is_ambiguous() {
+        let teams = [team("a", "Team", true), team("b", "team", true)];
+        let error = plan_choice(&teams, "TEAM").unwrap_err();
+        assert!(matches!(error, SwitchError::Ambiguous { .. }));
+        assert!(error.to_string().contains("a (Team), b (team)"));
+    }
+
+    #[test]
+    fn a_team_name_cannot_move_the_cursor() {
+        let error = plan_choice(&[team("a", "\u{1b}[2J", true)], "\u{7}x").unwrap_err().to_string();
+        assert!(!error.contains('\u{1b}') && !error.contains('\u{7}'), "{error:?}");
+    }
+}

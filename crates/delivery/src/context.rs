@@ -1,0 +1,52 @@
+//! What every request needs to know about this machine: one value, made once per command.
+
+use crate::destination::Cleartext;
+use crate::http::{Client, ClientError, ClientSettings};
+use identity::{Environment, Home, Machine, SessionStore};
+use std::path::PathBuf;
+
+/// The variable that names a PEM file of certificate authorities.
+const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
+
+/// Home, environment, machine and HTTP client of one process.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The state directory.
+    pub home: Home,
+    /// The environment, as it was at start.
+    pub environment: Environment,
+    /// What the session key is made of.
+    pub machine: Machine,
+    /// The HTTP client.
+    pub client: Client,
+    /// This release, as `User-Agent` and lock records name it.
+    pub version: String,
+    /// Whether `http://` may leave this machine.
+    pub cleartext: Cleartext,
+}
+
+impl Context {
+    /// Builds the context of this process.
+    ///
+    /// # Errors
+    /// When `SSL_CERT_FILE` names a file that cannot be used.
+    pub fn new(home: &Home, environment: &Environment, version: &str) -> Result<Self, ClientError> {
+        let settings = ClientSettings {
+            version: version.to_owned(),
+            trusted_certificates: environment.non_empty(SSL_CERT_FILE).map(PathBuf::from),
+        };
+        Ok(Self {
+            home: home.clone(),
+            environment: environment.clone(),
+            machine: Machine::observe(),
+            client: Client::new(&settings)?,
+            version: version.to_owned(),
+            cleartext: Cleartext::default(),
+        })
+    }
+
+    /// The session file.
+    pub fn sessions(&self) -> SessionStore {
+        SessionStore::new(&self.home, self.machine.clone())
+    }
+}

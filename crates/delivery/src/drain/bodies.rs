@@ -1,0 +1,108 @@
+//! The rounds of artifact bodies: one request each, after the events they depend on.
+
+use super::events::retry;
+use super::exchange::BODY_TIMEOUT;
+use super::report::Failure;
+use super::{Drain, Halt, unix_now};
+use crate::http::{Payload, Request};
+use crate::judge::{BodyJudgement, Category, judge_body};
+use contract::wire::BodyPush;
+use contract::wire::body::MAX_CONTENT_BYTES;
+use contract::wire::endpoint::PUSH_CONTENT;
+use queue::{BatchLimits, BodyRow, Outcome, OutgoingBody};
+
+/// Bodies read into memory together.
+const LIMITS: BatchLimits = BatchLimits { rows: 50, bytes: 8 << 20 };
+
+impl Drain<'_> {
+    pub(super) fn send_bodies(&mut self) -> Result<(), Halt> {
+        loop {
+            self.check_cancelled()?;
+            let consent = self.read_consent()?;
+            let batch = self.outbox.read_bodies(LIMITS, &consent, &self.skip, unix_now())?;
+            let Some(batch) = batch else { return Ok(()) };
+            for body in &batch.rows {
+                if !self.send_body(body, &batch.project_uuid)? {
+                    break;
+                }
+                self.progress.advance(&self.report);
+            }
+        }
+    }
+
+    /// False when the rest of the project is not wanted any more.
+    fn send_body(&mut self, body: &OutgoingBody, project_uuid: &Option<String>) -> Result<bool, Halt> {
+        if body.body.content_body.len() > MAX_CONTENT_BYTES {
+            let detail = format!(
+                "the document has {} bytes; at most {MAX_CONTENT_BYTES} travel",
+                body.body.content_body.len()
+            );
+            self.park_body(body, "too_large", &detail, Category::OversizedEvent)?;
+            return Ok(true);
+        }
+        let push = push_of(&body.body);
+        // Nine strings cannot fail to be written.
+        let json = serde_json::to_vec(&push).unwrap_or_default();
+        let request = Request { timeout: BODY_TIMEOUT, ..Request::post(PUSH_CONTENT, Payload::Json(&json)) };
+        let answer = self.exchange(request)?;
+        match judge_body(&answer) {
+            BodyJudgement::Delivered => {
+                self.anything_taken = true;
+                self.record(&[(body.row, body.digest, Outcome::Delivered)])?;
+                self.report.bodies.delivered += 1;
+            }
+            BodyJudgement::Duplicate => {
+                self.anything_taken = true;
+                self.record(&[(body.row, body.digest, Outcome::Duplicate)])?;
+                self.report.bodies.duplicate += 1;
+            }
+            BodyJudgement::Rejected(rejection) => {
+                self.note_blanket_refusal(&rejection.detail)?;
+                self.park_body(body, rejection.reason, &rejection.detail, rejection.category)?;
+            }
+            BodyJudgement::Later(why) => {
+                self.skip.skip_row(body.row);
+                self.record(&[(body.row, body.digest, retry(&why, body.retry_count))])?;
+                self.report.bodies.kept += 1;
+                self.report.fail([Failure::new(&body.body.artifact_path, &why, Category::of_text(&why))]);
+            }
+            BodyJudgement::StopProject(stop) => {
+                self.report.stop_project(project_uuid.clone(), &stop);
+                self.skip.skip_project(project_uuid.clone());
+                return Ok(false);
+            }
+            BodyJudgement::Stop(stop) => return Err(Halt::Server(stop)),
+            // `exchange` has refreshed once and given up: 401 never comes this far.
+            BodyJudgement::Refresh => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn park_body(
+        &mut self,
+        body: &OutgoingBody,
+        reason: &str,
+        detail: &str,
+        category: Category,
+    ) -> Result<(), Halt> {
+        let outcome = Outcome::Park { reason: reason.to_owned(), detail: detail.to_owned() };
+        self.record(&[(body.row, body.digest, outcome)])?;
+        self.report.bodies.parked += 1;
+        self.report.fail([Failure::new(&body.body.artifact_path, detail, category)]);
+        Ok(())
+    }
+}
+
+fn push_of(row: &BodyRow) -> BodyPush {
+    BodyPush {
+        project_uuid: row.project_uuid.clone(),
+        mission_slug: row.mission_slug.clone(),
+        target_branch: row.target_branch.clone(),
+        mission_type: row.mission_type.clone(),
+        manifest_version: row.manifest_version.clone(),
+        artifact_path: row.artifact_path.clone(),
+        content_hash: row.content_hash.clone(),
+        hash_algorithm: row.hash_algorithm.clone(),
+        content_body: row.content_body.clone(),
+    }
+}

@@ -1,0 +1,179 @@
+//! The rounds of events: read a batch, send its pieces, record what the server said.
+
+use super::exchange::{batch_request, encode_batch};
+use super::report::Failure;
+use super::{Drain, Halt, unix_now};
+use crate::backoff::{plan_delay, random_fraction};
+use crate::envelope::plan_outgoing;
+use crate::judge::{BatchJudgement, Category, ItemVerdict, judge_batch};
+use crate::plan::{Pieces, Room};
+use contract::wire::batch::FRAME_BYTES;
+use queue::{Batch, BatchLimits, Outcome, OutgoingEvent, RowDigest, RowId};
+use std::borrow::Cow;
+
+/// One event of a batch, ready to leave.
+struct Ready<'b> {
+    event: &'b OutgoingEvent,
+    text: Cow<'b, str>,
+}
+
+impl Drain<'_> {
+    pub(super) fn send_events(&mut self) -> Result<(), Halt> {
+        loop {
+            self.check_cancelled()?;
+            let consent = self.read_consent()?;
+            let limits = self.batch_limits();
+            let Some(batch) = self.outbox.read_events(limits, &consent, &self.skip)? else { return Ok(()) };
+            self.send_batch(&batch)?;
+        }
+    }
+
+    /// A little less than one request may hold: events grow when their team is filled in.
+    fn batch_limits(&self) -> BatchLimits {
+        let room = self.pace.room();
+        let bytes = room.bytes.saturating_sub(FRAME_BYTES);
+        BatchLimits { rows: room.events, bytes: (bytes - bytes / 16).max(1) }
+    }
+
+    fn send_batch(&mut self, batch: &Batch<OutgoingEvent>) -> Result<(), Halt> {
+        let ready = self.park_unsendable(&batch.rows)?;
+        if ready.is_empty() {
+            return Ok(());
+        }
+        self.fetch_limits()?;
+        let sizes: Vec<usize> = ready.iter().map(|ready| ready.text.len()).collect();
+        let room = self.pace.room();
+        let mut pieces = Pieces::plan(&sizes, room.events, room.bytes, FRAME_BYTES, 1);
+        while let Some(piece) = pieces.next_piece() {
+            let bytes =
+                FRAME_BYTES + piece.iter().filter_map(|at| sizes.get(*at)).sum::<usize>() + piece.len() - 1;
+            let sent: Vec<&Ready<'_>> = piece.iter().filter_map(|at| ready.get(*at)).collect();
+            match self.send_piece(&sent, bytes)? {
+                BatchJudgement::Items { verdicts, unknown_ids } => {
+                    self.report.unknown_ids += unknown_ids as u64;
+                    let again = self.record_verdicts(&sent, &verdicts)?;
+                    pieces.resend(again.into_iter().filter_map(|at| piece.get(at).copied()).collect());
+                }
+                BatchJudgement::Split { too_large, limits } => {
+                    if too_large {
+                        self.pace.shrink(Room { events: piece.len(), bytes }, limits);
+                    }
+                    pieces.split(&piece);
+                }
+                BatchJudgement::StopProject(stop) => {
+                    self.report.stop_project(batch.project_uuid.clone(), &stop);
+                    self.skip.skip_project(batch.project_uuid.clone());
+                    self.progress.advance(&self.report);
+                    return Ok(());
+                }
+                BatchJudgement::Stop(stop) => return Err(Halt::Server(stop)),
+                // `exchange` has refreshed once and given up: 401 never comes this far.
+                BatchJudgement::Refresh => return Ok(()),
+            }
+            self.progress.advance(&self.report);
+        }
+        Ok(())
+    }
+
+    fn send_piece(&mut self, sent: &[&Ready<'_>], bytes: usize) -> Result<BatchJudgement, Halt> {
+        let body = encode_batch(sent.iter().map(|ready| ready.text.as_ref()), bytes);
+        let team_id = self.team_id.clone();
+        let answer = self.exchange(batch_request(&body, &team_id))?;
+        let ids: Vec<&str> = sent.iter().map(|ready| ready.event.event_id.as_str()).collect();
+        let judgement = judge_batch(&ids, &answer);
+        let by_name = (200..300).contains(&answer.status);
+        match &judgement {
+            BatchJudgement::Items { verdicts, .. } if by_name => {
+                self.anything_taken |= verdicts.iter().any(|verdict| *verdict != ItemVerdict::Unanswered);
+                if verdicts
+                    .iter()
+                    .any(|verdict| matches!(verdict, ItemVerdict::Delivered | ItemVerdict::Duplicate))
+                {
+                    self.pace.grow();
+                }
+            }
+            BatchJudgement::Items { verdicts, .. } => {
+                if let [ItemVerdict::Rejected(rejection)] = verdicts.as_slice() {
+                    self.note_blanket_refusal(&rejection.detail)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(judgement)
+    }
+
+    /// Records the verdicts in one transaction; returns the positions to send again.
+    fn record_verdicts(&mut self, sent: &[&Ready<'_>], verdicts: &[ItemVerdict]) -> Result<Vec<usize>, Halt> {
+        let mut outcomes: Vec<(RowId, RowDigest, Outcome)> = Vec::with_capacity(sent.len());
+        let mut again = Vec::new();
+        let mut tally = self.report.events;
+        let mut failures = Vec::new();
+        for (at, (ready, verdict)) in sent.iter().zip(verdicts).enumerate() {
+            let OutgoingEvent { row, digest, event_id, retry_count, .. } = ready.event;
+            let outcome = match verdict {
+                ItemVerdict::Delivered => {
+                    tally.delivered += 1;
+                    Outcome::Delivered
+                }
+                ItemVerdict::Duplicate => {
+                    tally.duplicate += 1;
+                    Outcome::Duplicate
+                }
+                ItemVerdict::Rejected(rejection) => {
+                    tally.parked += 1;
+                    failures.push(Failure::new(event_id, &rejection.detail, rejection.category));
+                    Outcome::Park { reason: rejection.reason.to_owned(), detail: rejection.detail.clone() }
+                }
+                ItemVerdict::Deferred(_) | ItemVerdict::Unanswered => {
+                    let error = match verdict {
+                        ItemVerdict::Deferred(error) => error.as_str(),
+                        _ => "the server's answer does not mention this event",
+                    };
+                    tally.kept += 1;
+                    failures.push(Failure::new(event_id, error, Category::of_text(error)));
+                    // Also when the pause is over at once: one attempt a drain.
+                    self.skip.skip_row(*row);
+                    retry(error, *retry_count)
+                }
+                ItemVerdict::Resend => {
+                    again.push(at);
+                    continue;
+                }
+            };
+            outcomes.push((*row, *digest, outcome));
+        }
+        self.record(&outcomes)?;
+        self.report.events = tally;
+        self.report.fail(failures);
+        Ok(again)
+    }
+
+    /// Parks the rows that cannot leave as they are; returns the others as they leave.
+    fn park_unsendable<'b>(&mut self, rows: &'b [OutgoingEvent]) -> Result<Vec<Ready<'b>>, Halt> {
+        let mut ready = Vec::with_capacity(rows.len());
+        let mut parked = Vec::new();
+        let mut failures = Vec::new();
+        for event in rows {
+            match plan_outgoing(&event.data, &event.event_id, &self.team_id) {
+                Ok(text) => ready.push(Ready { event, text }),
+                Err(problem) => {
+                    failures.push(Failure::new(&event.event_id, &problem.to_string(), problem.category()));
+                    let outcome =
+                        Outcome::Park { reason: problem.code().to_owned(), detail: problem.to_string() };
+                    parked.push((event.row, event.digest, outcome));
+                }
+            }
+        }
+        self.record(&parked)?;
+        self.report.events.parked += parked.len() as u64;
+        self.report.fail(failures);
+        Ok(ready)
+    }
+}
+
+/// Not before a pause that grows with the attempts.
+pub(super) fn retry(error: &str, retry_count: i64) -> Outcome {
+    let attempts = u32::try_from(retry_count.saturating_add(1)).unwrap_or(1);
+    let pause = plan_delay(attempts, random_fraction());
+    Outcome::Retry { error: error.to_owned(), not_before: unix_now() + pause.as_secs_f64() }
+}

@@ -1,0 +1,122 @@
+//! One request of a drain: the token, the request, the second token, the pause for air.
+
+use super::{Drain, Halt};
+use crate::http::{Answer, Payload, Request};
+use crate::judge::{Stop, StopReason, Words, judge_silence};
+use crate::plan::read_health_limits;
+use contract::wire::endpoint::SYNC_HEALTH;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use std::io::Write;
+use std::time::Duration;
+
+/// Time for a batch of events.
+pub(super) const BATCH_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time for one body.
+pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Largest answer to a batch: a few hundred bytes for each of the most events a batch may hold.
+pub(super) const BATCH_ANSWER: u64 = 16 << 20;
+
+impl Drain<'_> {
+    /// Sends one request with a token of the permit's account. On 401 the login is refreshed once; a
+    /// second 401, with nothing taken between, ends the drain.
+    pub(super) fn exchange(&mut self, request: Request<'_>) -> Result<Answer, Halt> {
+        self.check_cancelled()?;
+        let bearer = self.tokens.bearer()?;
+        let answer = self.send(&Request { bearer: Some(&bearer), ..request })?;
+        if answer.status != 401 {
+            self.token_refused = false;
+            return Ok(answer);
+        }
+        if self.token_refused {
+            return Err(unauthorized(&answer));
+        }
+        self.token_refused = true;
+        self.check_cancelled()?;
+        let bearer = self.tokens.renewed_bearer()?;
+        let answer = self.send(&Request { bearer: Some(&bearer), ..request })?;
+        if answer.status == 401 {
+            return Err(unauthorized(&answer));
+        }
+        self.token_refused = false;
+        Ok(answer)
+    }
+
+    fn send(&mut self, request: &Request<'_>) -> Result<Answer, Halt> {
+        self.report.requests += 1;
+        let sent = self.context.client.send(self.tokens.destination(), request);
+        sent.map_err(|error| Halt::Server(judge_silence(&error)))
+    }
+
+    /// Learns the server's limits, once a drain, before the first batch. A server without the document is
+    /// an old one; what it cannot take it will say.
+    pub(super) fn fetch_limits(&mut self) -> Result<(), Halt> {
+        if std::mem::replace(&mut self.limits_known, true) {
+            return Ok(());
+        }
+        let team_id = self.team_id.clone();
+        let answer = self.exchange(Request { team: Some(&team_id), ..Request::get(SYNC_HEALTH) })?;
+        let stop = |reason| {
+            let detail = Words::of(&answer).sentence(answer.status);
+            Err(Halt::Server(Stop { reason, detail, asked: crate::judge::asked(&answer) }))
+        };
+        match answer.status {
+            200 => {
+                if let Ok(document) = answer.json::<serde_json::Value>() {
+                    self.pace.learn(read_health_limits(&document));
+                }
+                Ok(())
+            }
+            412 | 426 => stop(StopReason::ContractSkew),
+            429 => stop(StopReason::Throttled),
+            503 => stop(StopReason::ServerError),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn unauthorized(answer: &Answer) -> Halt {
+    let detail =
+        format!("the server does not accept this login: {}", Words::of(answer).sentence(answer.status));
+    Halt::Server(Stop { reason: StopReason::Unauthorized, detail, asked: None })
+}
+
+/// `{"events":[a,b,...]}` of events that are already JSON texts, gzipped.
+pub(super) fn encode_batch<'e>(events: impl Iterator<Item = &'e str>, plain_bytes: usize) -> Vec<u8> {
+    // Writing into memory cannot fail; a write error would only shorten the body, which the server
+    // refuses as a whole.
+    let mut gzip = GzEncoder::new(Vec::with_capacity(plain_bytes / 4 + 64), Compression::fast());
+    let _ = gzip.write_all(b"{\"events\":[");
+    for (at, event) in events.enumerate() {
+        if at > 0 {
+            let _ = gzip.write_all(b",");
+        }
+        let _ = gzip.write_all(event.as_bytes());
+    }
+    let _ = gzip.write_all(b"]}");
+    gzip.finish().unwrap_or_default()
+}
+
+/// The payload of a batch.
+pub(super) fn batch_request<'a>(body: &'a [u8], team_id: &'a str) -> Request<'a> {
+    Request {
+        team: Some(team_id),
+        timeout: BATCH_TIMEOUT,
+        answer_limit: BATCH_ANSWER,
+        ..Request::post(contract::wire::endpoint::EVENTS_BATCH, Payload::GzipJson(body))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    #[test]
+    fn a_batch_is_the_events_as_they_are_between_brackets() {
+        let body = encode_batch(["{\"a\": 1}", "{}"].into_iter(), 30);
+        let mut plain = String::new();
+        flate2::read::GzDecoder::new(body.as_slice()).read_to_string(&mut plain).unwrap();
+        assert_eq!(plain, "{\"events\":[{\"a\": 1},{}]}");
+    }
+}

@@ -1,0 +1,311 @@
+//! The drain: the only code that sends events or artifact bodies.
+//!
+//! Owns the order (events first, then the bodies that depend on them), the one-drain-per-scope lock, the
+//! rounds, and the report. It never deletes a row: outcomes are recorded with the queue, which writes a
+//! receipt as a row leaves. It holds no transaction across a request: a batch is read into memory, sent,
+//! and what the server said is recorded afterwards.
+//!
+//! Invariants:
+//! * without an [`EgressPermit`] nothing can be called here, and no byte leaves unless the machine still
+//!   says that the permit's account is logged in at the permit's server, asked before every request;
+//! * progress: every round records an outcome or leaves a row or a project alone for the rest of the
+//!   drain, so a drain ends whatever a server answers;
+//! * rows of one project leave first in, first out;
+//! * a kill at any point loses nothing: what was sent and not recorded is sent again, and the server
+//!   calls it a duplicate.
+
+mod bodies;
+mod events;
+mod exchange;
+mod report;
+
+pub use report::{DrainReport, Failure, RowTally, Stopped, StoppedBy, StoppedProject, failure_report};
+
+use crate::backoff::{plan_asked, plan_delay, random_fraction};
+use crate::context::Context;
+use crate::judge::{Asked, Stop, StopReason};
+use crate::plan::{Limits, Pace};
+use crate::token::{TokenError, TokenSource};
+use contract::{Consent, ExitCode, Remedy};
+use gate::EgressPermit;
+use identity::{Config, FileLock, LockError};
+use jiff::Timestamp;
+use queue::{Outbox, Place, QueueError, Recorded, RowDigest, RowId, SkipSet, observe_counts};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long `--wait` waits for another drain of the scope.
+pub const WAIT: Duration = Duration::from_secs(30);
+
+/// How a drain is run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DrainOptions {
+    /// How long to wait for another drain of this scope: zero, or [`WAIT`] with `--wait`.
+    pub patience: Duration,
+    /// Drains of this process that failed in a row before this one; decides how long the pause after
+    /// another failure is.
+    pub failures_before: u32,
+    /// Send although a server asked for a pause that is not over.
+    pub ignore_pause: bool,
+}
+
+/// Who watches a drain.
+pub trait Progress {
+    /// Called after every answer, with the report so far.
+    fn advance(&mut self, _report: &DrainReport) {}
+
+    /// Asked before every request; true ends the drain before it.
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// Nobody watches.
+impl Progress for () {}
+
+/// Why a drain could not start. Nothing was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum DrainError {
+    /// Another drain of this scope is under way.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// No token of the permit's account may go to its server.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The queue cannot be opened.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+impl DrainError {
+    /// How the command ends.
+    pub fn exit(&self) -> ExitCode {
+        match self {
+            Self::Lock(LockError::Busy { .. }) => ExitCode::Busy,
+            Self::Lock(LockError::Io { .. }) => ExitCode::Failed,
+            Self::Token(error) => error.exit(),
+            Self::Queue(error) => error.exit(),
+        }
+    }
+
+    /// The stable code of a refusal, where there is one.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::Token(error) => error.code(),
+            Self::Lock(_) | Self::Queue(_) => None,
+        }
+    }
+
+    /// What cures it, where a command or an advice can.
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Self::Token(error) => error.remedy(),
+            Self::Queue(error) => error.remedy(),
+            Self::Lock(_) => None,
+        }
+    }
+}
+
+/// Sends what waits in the permit's queue, and reports what became of it.
+///
+/// A drain that stops on the way is no error: the report says what was done and why it stopped.
+///
+/// # Errors
+/// When it could not start; see [`DrainError`]. No request was made then.
+pub fn drain(
+    permit: EgressPermit,
+    context: &Context,
+    options: &DrainOptions,
+    progress: &mut dyn Progress,
+) -> Result<DrainReport, DrainError> {
+    let tokens = TokenSource::for_permit(context, &permit)?;
+    let lock_path = context.home.drain_lock(permit.scope());
+    let mut lock = FileLock::acquire(&lock_path, options.patience, "the delivery of this scope")?;
+    // The record only serves the message of whoever waits.
+    let _ = lock.record_holder(&context.version);
+    let mut outbox = Outbox::open(&permit)?;
+    let mut report = DrainReport::new(permit.scope(), tokens.destination().base());
+    match outbox.deadline()? {
+        Some(until) if until > unix_now() && !options.ignore_pause => {
+            report.stopped = Some(Stopped::pausing(until));
+        }
+        _ => {
+            let mut drain = Drain {
+                context,
+                tokens,
+                outbox,
+                team_id: permit.team_id().to_owned(),
+                pace: Pace::new(Limits::UNADVERTISED),
+                limits_known: false,
+                skip: SkipSet::default(),
+                blanket_refusals: 0,
+                anything_taken: false,
+                token_refused: false,
+                report,
+                progress,
+            };
+            let ended = drain.run();
+            drain.settle(ended, options)?;
+            report = drain.report;
+        }
+    }
+    count(context, permit.queue_path().to_path_buf(), &mut report)?;
+    Ok(report)
+}
+
+/// One drain under way.
+struct Drain<'a> {
+    context: &'a Context,
+    tokens: TokenSource<'a>,
+    outbox: Outbox,
+    team_id: String,
+    pace: Pace,
+    limits_known: bool,
+    skip: SkipSet,
+    /// Single rows parked in a row because their whole request was refused.
+    blanket_refusals: u32,
+    /// Whether the server took, or judged by name, any row of this drain.
+    anything_taken: bool,
+    /// Whether the last request was answered with 401.
+    token_refused: bool,
+    report: DrainReport,
+    progress: &'a mut dyn Progress,
+}
+
+/// Why the rounds end before everything is sent.
+enum Halt {
+    /// By an answer, or the lack of one.
+    Server(Stop),
+    /// The account changed, or its login ended.
+    Token(TokenError),
+    /// The watcher said so.
+    Cancelled,
+    /// The queue refused.
+    Queue(QueueError),
+}
+
+impl From<QueueError> for Halt {
+    fn from(error: QueueError) -> Self {
+        Self::Queue(error)
+    }
+}
+
+impl From<TokenError> for Halt {
+    fn from(error: TokenError) -> Self {
+        Self::Token(error)
+    }
+}
+
+impl Drain<'_> {
+    fn run(&mut self) -> Result<(), Halt> {
+        self.send_events()?;
+        self.send_bodies()
+    }
+
+    /// Records what became of rows; rows that changed or left meanwhile are left alone from now on.
+    fn record(&mut self, outcomes: &[(RowId, RowDigest, queue::Outcome)]) -> Result<Recorded, Halt> {
+        if outcomes.is_empty() {
+            return Ok(Recorded::default());
+        }
+        let recorded = self.outbox.record(outcomes)?;
+        if recorded.vanished > 0 {
+            for (row, _, _) in outcomes {
+                self.skip.skip_row(*row);
+            }
+        }
+        self.report.vanished += recorded.vanished;
+        Ok(recorded)
+    }
+
+    fn check_cancelled(&self) -> Result<(), Halt> {
+        if self.progress.is_cancelled() { Err(Halt::Cancelled) } else { Ok(()) }
+    }
+
+    /// Counts a single row that was refused by a refusal of its whole request. A proxy, or a server that
+    /// is no sync server, refuses everything that way: a few such rows in a row, and nothing ever taken,
+    /// end the drain instead of parking the whole queue.
+    fn note_blanket_refusal(&mut self, detail: &str) -> Result<(), Halt> {
+        const TOO_MANY: u32 = 8;
+        if self.anything_taken {
+            return Ok(());
+        }
+        self.blanket_refusals += 1;
+        if self.blanket_refusals < TOO_MANY {
+            return Ok(());
+        }
+        Err(Halt::Server(Stop {
+            reason: StopReason::EverythingRefused,
+            detail: format!("{TOO_MANY} requests in a row were refused as a whole, the last with: {detail}"),
+            asked: None,
+        }))
+    }
+
+    /// The decisions of config.toml as of now: read before every batch, so that an opt-out holds from the
+    /// next batch on.
+    fn read_consent(&self) -> Result<impl Fn(&Place) -> Consent + use<>, Halt> {
+        let config = Config::read(&self.context.home)
+            .map_err(|fault| Halt::Token(TokenError::Fault(Box::new(fault))))?;
+        Ok(consent_of(config))
+    }
+
+    /// Writes down why it ended, and until when the server wants to be left alone.
+    fn settle(&mut self, ended: Result<(), Halt>, options: &DrainOptions) -> Result<(), QueueError> {
+        self.report.settled_before = self.outbox.settled_without_sending();
+        let random = random_fraction();
+        match ended {
+            Ok(()) => {
+                if self.report.requests > 0 {
+                    self.outbox.set_deadline(None, "")?;
+                }
+            }
+            Err(Halt::Server(stop)) => {
+                let pause = match self.asked_pause(&stop) {
+                    Some(asked) => {
+                        let pause = plan_asked(asked, random);
+                        self.outbox
+                            .set_deadline(Some(unix_now() + pause.as_secs_f64()), stop.reason.name())?;
+                        Some(pause)
+                    }
+                    None if stop.reason.is_transient() => {
+                        Some(plan_delay(options.failures_before.saturating_add(1), random))
+                    }
+                    None => None,
+                };
+                self.report.stopped = Some(Stopped::by_server(&stop, pause));
+            }
+            Err(Halt::Token(error)) => self.report.stopped = Some(Stopped::by_token(&error)),
+            Err(Halt::Cancelled) => self.report.stopped = Some(Stopped::cancelled()),
+            Err(Halt::Queue(error)) => self.report.stopped = Some(Stopped::by_queue(&error)),
+        }
+        Ok(())
+    }
+
+    /// The pause the server asked for; a 429 without one gets the advertised minimum.
+    fn asked_pause(&self, stop: &Stop) -> Option<Duration> {
+        match stop.asked {
+            Some(Asked::Header(header)) => Some(header.from_now(Timestamp::now())),
+            Some(Asked::Body(pause)) => Some(pause),
+            None if stop.reason == StopReason::Throttled => Some(self.pace.limits().retry_after_min),
+            None => None,
+        }
+    }
+}
+
+/// What config.toml says about the rows of a place.
+pub(crate) fn consent_of(config: Config) -> impl Fn(&Place) -> Consent {
+    move |place: &Place| {
+        config.consent(place.project_uuid.as_deref(), place.repo_slug.as_deref(), place.checkout())
+    }
+}
+
+/// What still waits, after the drain.
+fn count(context: &Context, queue_path: PathBuf, report: &mut DrainReport) -> Result<(), QueueError> {
+    let config = Config::read(&context.home).unwrap_or_else(|_| Config::unreadable());
+    let counts = observe_counts(&queue_path, &consent_of(config))?;
+    report.count(&counts);
+    Ok(())
+}
+
+fn unix_now() -> f64 {
+    Timestamp::now().as_duration().as_secs_f64()
+}

@@ -1,0 +1,308 @@
+//! What a drain did: one value, rendered by the caller as text, as JSON and as a file.
+
+use crate::backoff::LONGEST_ASKED;
+use crate::judge::{Category, Stop, StopReason};
+use crate::token::TokenError;
+use contract::{ExitCode, Scope};
+use jiff::Timestamp;
+use queue::{Held, QueueCounts, QueueError, RowCounts};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Failures listed by name; further ones are only counted.
+const LISTED: usize = 10_000;
+
+/// What became of rows of one kind in this drain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RowTally {
+    /// The server has them now.
+    pub delivered: u64,
+    /// The server had them before.
+    pub duplicate: u64,
+    /// Refused by name: kept in the parked table.
+    pub parked: u64,
+    /// Tried and not taken this time: they wait on.
+    pub kept: u64,
+}
+
+impl RowTally {
+    /// Rows that left: delivered and duplicate.
+    pub const fn left(&self) -> u64 {
+        self.delivered + self.duplicate
+    }
+}
+
+/// One row that did not get through.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// The event's id, or the document's path.
+    pub event_id: String,
+    /// The server's words, or ours.
+    pub error: String,
+    /// What reports file it under.
+    pub category: &'static str,
+}
+
+impl Failure {
+    pub(super) fn new(id: &str, error: &str, category: Category) -> Self {
+        Self { event_id: id.to_owned(), error: error.to_owned(), category: category.name() }
+    }
+}
+
+/// A project that was left alone after a 403.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StoppedProject {
+    /// The project; none for rows without one.
+    pub project_uuid: Option<String>,
+    /// The stable name of the reason.
+    pub reason: &'static str,
+    /// The server's words.
+    pub detail: String,
+}
+
+/// What ended a drain before everything was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoppedBy {
+    /// An answer, or the lack of one.
+    Server(StopReason),
+    /// An earlier answer asked for a pause that is not over.
+    Pausing,
+    /// Another account is logged in, or nobody.
+    IdentityChanged,
+    /// The login ended and could not be refreshed.
+    LoginEnded,
+    /// The login could not be refreshed now.
+    RefreshFailed,
+    /// The configuration or the session cannot be read any more.
+    Unreadable,
+    /// The watcher said so.
+    Interrupted,
+    /// The queue DB stayed locked.
+    QueueBusy,
+    /// The queue DB refused.
+    QueueFailed,
+}
+
+impl StoppedBy {
+    /// The stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Server(reason) => reason.name(),
+            Self::Pausing => "pausing",
+            Self::IdentityChanged => "identity_changed",
+            Self::LoginEnded => "login_ended",
+            Self::RefreshFailed => "refresh_failed",
+            Self::Unreadable => "unreadable",
+            Self::Interrupted => "interrupted",
+            Self::QueueBusy => "queue_busy",
+            Self::QueueFailed => "queue_failed",
+        }
+    }
+
+    /// How a command ends that was stopped by it.
+    pub const fn exit(self) -> ExitCode {
+        match self {
+            Self::IdentityChanged | Self::LoginEnded | Self::Unreadable => ExitCode::Refused,
+            Self::Server(StopReason::Unauthorized) => ExitCode::Refused,
+            Self::Interrupted => ExitCode::Interrupted,
+            Self::QueueBusy => ExitCode::Busy,
+            Self::Server(_) | Self::Pausing | Self::RefreshFailed | Self::QueueFailed => ExitCode::Failed,
+        }
+    }
+}
+
+impl Serialize for StoppedBy {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// Why a drain ended before everything was sent.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Stopped {
+    /// The kind.
+    pub reason: StoppedBy,
+    /// One sentence.
+    pub detail: String,
+    /// When trying again makes sense, if that is known.
+    pub not_before: Option<Timestamp>,
+    #[serde(skip)]
+    pause: Option<Duration>,
+}
+
+impl Stopped {
+    fn new(reason: StoppedBy, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into(), not_before: None, pause: None }
+    }
+
+    pub(super) fn by_server(stop: &Stop, pause: Option<Duration>) -> Self {
+        let now = Timestamp::now();
+        let not_before = pause.and_then(|pause| now.checked_add(pause).ok());
+        Self { not_before, pause, ..Self::new(StoppedBy::Server(stop.reason), &*stop.detail) }
+    }
+
+    /// `until` in Unix seconds, written by an earlier drain.
+    pub(super) fn pausing(until: f64) -> Self {
+        // Whatever the file says, it is not further away than a server can ask for.
+        let left = (until - super::unix_now()).clamp(0.0, LONGEST_ASKED.as_secs_f64() * 1.1);
+        let pause = Duration::from_secs_f64(left);
+        let detail = format!("the server asked to be left alone for another {} s", pause.as_secs().max(1));
+        let not_before = Timestamp::now().checked_add(pause).ok();
+        Self { not_before, pause: Some(pause), ..Self::new(StoppedBy::Pausing, detail) }
+    }
+
+    pub(super) fn by_token(error: &TokenError) -> Self {
+        let reason = match error {
+            TokenError::Ended | TokenError::CiToken { .. } | TokenError::BadToken(_) => StoppedBy::LoginEnded,
+            TokenError::Refresh(_) => StoppedBy::RefreshFailed,
+            TokenError::Fault(_) => StoppedBy::Unreadable,
+            TokenError::IdentityChanged(_)
+            | TokenError::ServerUnset
+            | TokenError::TokenHost { .. }
+            | TokenError::Destination(_) => StoppedBy::IdentityChanged,
+        };
+        Self::new(reason, error.to_string())
+    }
+
+    pub(super) fn by_queue(error: &QueueError) -> Self {
+        let reason =
+            if matches!(error, QueueError::Busy(_)) { StoppedBy::QueueBusy } else { StoppedBy::QueueFailed };
+        Self::new(reason, error.to_string())
+    }
+
+    pub(super) fn cancelled() -> Self {
+        Self::new(StoppedBy::Interrupted, "interrupted")
+    }
+
+    /// How long to wait before the next drain, if that is known.
+    pub fn pause(&self) -> Option<Duration> {
+        self.pause
+    }
+}
+
+/// What a drain did.
+#[derive(Clone, Debug, Serialize)]
+pub struct DrainReport {
+    /// Whose queue.
+    pub scope: Scope,
+    /// Where to.
+    pub server_url: String,
+    /// Events.
+    pub events: RowTally,
+    /// Bodies.
+    pub bodies: RowTally,
+    /// Rows that left without being sent: a receipt said that the server has them.
+    pub settled_before: u64,
+    /// Rows that changed while they were under way; they wait on, as they are now.
+    pub vanished: u64,
+    /// Answers about rows that were not sent.
+    pub unknown_ids: u64,
+    /// Requests made.
+    pub requests: u64,
+    /// Rows that wait for a decision, by project.
+    pub held: Vec<Held>,
+    /// Rows in the parked table, these and earlier ones.
+    pub parked: RowCounts,
+    /// Rows that still wait, held ones included.
+    pub remaining: RowCounts,
+    /// Projects left alone after a 403.
+    pub stopped_projects: Vec<StoppedProject>,
+    /// Why it ended before everything was sent.
+    pub stopped: Option<Stopped>,
+    /// Rows that did not get through, the first ten thousand.
+    pub failures: Vec<Failure>,
+    /// All of them, by category.
+    pub failure_categories: BTreeMap<&'static str, u64>,
+}
+
+impl DrainReport {
+    pub(super) fn new(scope: &Scope, server_url: &str) -> Self {
+        Self {
+            scope: scope.clone(),
+            server_url: server_url.to_owned(),
+            events: RowTally::default(),
+            bodies: RowTally::default(),
+            settled_before: 0,
+            vanished: 0,
+            unknown_ids: 0,
+            requests: 0,
+            held: Vec::new(),
+            parked: RowCounts::default(),
+            remaining: RowCounts::default(),
+            stopped_projects: Vec::new(),
+            stopped: None,
+            failures: Vec::new(),
+            failure_categories: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn fail(&mut self, failures: impl IntoIterator<Item = Failure>) {
+        for failure in failures {
+            *self.failure_categories.entry(failure.category).or_default() += 1;
+            if self.failures.len() < LISTED {
+                self.failures.push(failure);
+            }
+        }
+    }
+
+    pub(super) fn stop_project(&mut self, project_uuid: Option<String>, stop: &Stop) {
+        self.stopped_projects.push(StoppedProject {
+            project_uuid,
+            reason: stop.reason.name(),
+            detail: stop.detail.clone(),
+        });
+    }
+
+    pub(super) fn count(&mut self, counts: &QueueCounts) {
+        self.held.clone_from(&counts.held);
+        self.parked = counts.parked;
+        self.remaining = RowCounts { events: counts.events, bodies: counts.bodies };
+    }
+
+    /// Rows that are held.
+    pub fn held_rows(&self) -> u64 {
+        self.held.iter().map(|held| held.events + held.bodies).sum()
+    }
+
+    /// Whether everything that was free to leave has left and nothing was refused: what `--strict` asks.
+    pub fn is_clean(&self) -> bool {
+        self.stopped.is_none()
+            && self.stopped_projects.is_empty()
+            && self.events.parked + self.bodies.parked + self.events.kept + self.bodies.kept == 0
+    }
+
+    /// How `sync now` ends: a stop by its kind; with `strict` also 1 for anything that was refused or not
+    /// taken; else 0.
+    pub fn exit(&self, strict: bool) -> ExitCode {
+        match &self.stopped {
+            Some(stopped) => stopped.reason.exit(),
+            None if strict && !self.is_clean() => ExitCode::Failed,
+            None => ExitCode::Ok,
+        }
+    }
+}
+
+/// The document of `sync now --report FILE`: the keys of the reference, and the ends of the drain.
+pub fn failure_report(report: &DrainReport, generated_at: Timestamp) -> Value {
+    let synced = report.events.delivered + report.bodies.delivered;
+    let duplicates = report.events.duplicate + report.bodies.duplicate;
+    let failed: u64 = report.failure_categories.values().sum();
+    let categories: Map<String, Value> =
+        report.failure_categories.iter().map(|(name, count)| ((*name).to_owned(), json!(count))).collect();
+    json!({
+        "generated_at": generated_at.to_string(),
+        "summary": {
+            "total_events": synced + duplicates + failed,
+            "synced": synced,
+            "duplicates": duplicates,
+            "failed": failed,
+            "categories": categories,
+        },
+        "failures": report.failures,
+        "stopped": report.stopped,
+        "stopped_projects": report.stopped_projects,
+        "remaining": report.remaining,
+    })
+}

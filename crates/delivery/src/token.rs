@@ -1,0 +1,310 @@
+//! The token that goes with a request, and the rule that it is the right one.
+//!
+//! A [`TokenSource`] is bound to the account and the server of one permit. It gives a token only while
+//! the machine says that this account is logged in at this server: it looks again before every request,
+//! so an account that changes in the middle of a drain stops the drain before its next byte (contract
+//! section 9, "Token"). A look costs two small files; the session is decrypted again only when its file
+//! changed.
+//!
+//! Invariants: no token for another scope than the permit's; no token to a host that did not issue it,
+//! unless the configuration names that host; nothing is sent before both hold; no error or `Debug` shows
+//! a token.
+
+use crate::auth::{RefreshError, Refreshed, is_valid, refresh};
+use crate::context::Context;
+use crate::destination::{Destination, DestinationError};
+use crate::http::{BadToken, Bearer};
+use contract::{ExitCode, Fault, Remedy, Scope, exit, server_url};
+use gate::EgressPermit;
+use identity::small_file::read_small_file;
+use identity::token::read_ci_token;
+use identity::{
+    Config, Login, LoginSource, Session, SessionError, judge_destination, read_login, refresh_card,
+};
+use sha2::{Digest, Sha256};
+
+/// Session files are a few kilobytes.
+const MAX_SESSION_BYTES: u64 = 1 << 20;
+
+/// Tokens of one account for one server.
+#[derive(Debug)]
+pub struct TokenSource<'a> {
+    context: &'a Context,
+    scope: Scope,
+    destination: Destination,
+    held: Option<Held>,
+}
+
+/// The session as it was decrypted, and the file it came from.
+#[derive(Debug)]
+struct Held {
+    digest: [u8; 32],
+    session: Session,
+}
+
+/// Why there is no token. Nothing was sent when this is returned.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// No server is configured.
+    #[error("no sync server is configured; nothing is sent to a default one")]
+    ServerUnset,
+    /// The token was issued elsewhere, or nobody recorded where.
+    #[error("the login was issued by {}, so its token does not go to {host}", .issuer.as_deref().unwrap_or("a server nobody recorded"))]
+    TokenHost {
+        /// Where the request would go.
+        host: String,
+        /// Who issued the token, when known.
+        issuer: Option<String>,
+    },
+    /// Another account, server or team than the permit's, or nobody any more.
+    #[error("{0}")]
+    IdentityChanged(&'static str),
+    /// The login has ended.
+    #[error("the login has ended")]
+    Ended,
+    /// The server does not accept a CI token.
+    #[error("{host} does not accept the CI token of {variable}")]
+    CiToken {
+        /// Host and port.
+        host: String,
+        /// Where the token comes from.
+        variable: &'static str,
+    },
+    /// Something cannot be read.
+    #[error("{}{}", .0.path.as_deref().map(|path| format!("{} ", contract::text::path(path))).unwrap_or_default(), .0.detail)]
+    Fault(Box<Fault>),
+    /// A URL cannot be used.
+    #[error(transparent)]
+    Destination(#[from] DestinationError),
+    /// The token cannot be written into a header.
+    #[error(transparent)]
+    BadToken(#[from] BadToken),
+    /// The refresh failed; nothing was lost.
+    #[error(transparent)]
+    Refresh(RefreshError),
+}
+
+impl TokenError {
+    /// The stable code of a refusal that lies outside the boundary.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::ServerUnset | Self::Destination(DestinationError::Packaged(_)) => {
+                Some(exit::SYNC_SERVER_UNSET)
+            }
+            Self::TokenHost { .. } => Some(exit::SYNC_TOKEN_HOST),
+            Self::Ended | Self::CiToken { .. } => Some(exit::SAAS_SYNC_UNAUTHENTICATED),
+            _ => None,
+        }
+    }
+
+    /// How a command ends that could not even start because of it.
+    pub fn exit(&self) -> ExitCode {
+        match self {
+            Self::Refresh(RefreshError::Busy(_)) => ExitCode::Busy,
+            Self::Refresh(_) | Self::BadToken(_) => ExitCode::Failed,
+            _ => ExitCode::Refused,
+        }
+    }
+
+    /// What cures it.
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Self::ServerUnset | Self::TokenHost { .. } | Self::Destination(_) => Some(Remedy::LoginServer),
+            Self::Ended | Self::BadToken(_) => Some(Remedy::Login),
+            Self::CiToken { variable, .. } => {
+                Some(Remedy::Advice(format!("put a valid token into {variable}")))
+            }
+            Self::Fault(fault) => Some(fault.remedy.clone()),
+            Self::IdentityChanged(_) | Self::Refresh(_) => None,
+        }
+    }
+
+    fn session(error: SessionError, context: &Context) -> Self {
+        Self::Fault(Box::new(error.into_fault(&context.home)))
+    }
+}
+
+impl<'a> TokenSource<'a> {
+    /// A source for the account and the server of `permit`. Sends nothing.
+    ///
+    /// # Errors
+    /// When no token of that account may go to that server now.
+    pub fn for_permit(context: &'a Context, permit: &EgressPermit) -> Result<Self, TokenError> {
+        Self::new(context, permit.scope(), permit.server_url())
+    }
+
+    /// A source for whoever is logged in now, for requests that carry no row: the health document, the
+    /// state of a session.
+    ///
+    /// # Errors
+    /// When nobody is logged in, or the token may not go to the configured server.
+    pub fn for_login(context: &'a Context) -> Result<Self, TokenError> {
+        let (config, login) = read_machine(context)?;
+        let scope = login.scope.clone().ok_or(TokenError::Ended)?;
+        let url = judge(&login, &config)?;
+        Self::new(context, &scope, &url)
+    }
+
+    fn new(context: &'a Context, scope: &Scope, server_url: &str) -> Result<Self, TokenError> {
+        let mut source = Self {
+            context,
+            scope: scope.clone(),
+            destination: Destination::parse(server_url, context.cleartext)?,
+            held: None,
+        };
+        source.read_login()?;
+        Ok(source)
+    }
+
+    /// Where the tokens of this source may go.
+    pub fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// A token for the next request, refreshed when its end is near.
+    ///
+    /// # Errors
+    /// See [`TokenError`]; after an error nothing more may be sent.
+    pub fn bearer(&mut self) -> Result<Bearer, TokenError> {
+        let login = self.read_login()?;
+        match login.source {
+            LoginSource::Token => self.ci_token(),
+            LoginSource::Session => {
+                let session = self.read_session()?;
+                if is_valid(&session) {
+                    return Ok(Bearer::new(session.access_token.expose())?);
+                }
+                self.renew_session(&login, &session)
+            }
+            LoginSource::Credentials | LoginSource::None => Err(LOGGED_OUT),
+        }
+    }
+
+    /// Another token, because the server did not accept the last one.
+    ///
+    /// # Errors
+    /// See [`TokenError`].
+    pub fn renewed_bearer(&mut self) -> Result<Bearer, TokenError> {
+        let login = self.read_login()?;
+        match login.source {
+            LoginSource::Token => {
+                let host = self.destination.host().to_string();
+                Err(TokenError::CiToken { host, variable: self.read_ci_token()?.variable })
+            }
+            LoginSource::Session => {
+                // The session that was refused: what is stored now may be newer, and is then adopted.
+                let refused = match self.held.take() {
+                    Some(held) => held.session,
+                    None => self.read_session()?,
+                };
+                self.renew_session(&login, &refused)
+            }
+            LoginSource::Credentials | LoginSource::None => Err(LOGGED_OUT),
+        }
+    }
+
+    /// Who is logged in now; refuses anybody but the permit's account at the permit's server.
+    fn read_login(&mut self) -> Result<Login, TokenError> {
+        let (config, login) = read_machine(self.context)?;
+        match &login.scope {
+            None => return Err(LOGGED_OUT),
+            Some(scope) if *scope != self.scope => return Err(OTHER_ACCOUNT),
+            Some(_) => {}
+        }
+        if !login.authenticated {
+            return Err(TokenError::Ended);
+        }
+        if !server_url::same(&judge(&login, &config)?, self.destination.base()) {
+            return Err(OTHER_SERVER);
+        }
+        Ok(login)
+    }
+
+    fn read_ci_token(&self) -> Result<identity::token::CiToken, TokenError> {
+        read_ci_token(&self.context.environment)
+            .map_err(|fault| TokenError::Fault(Box::new(fault)))?
+            .ok_or(LOGGED_OUT)
+    }
+
+    fn ci_token(&self) -> Result<Bearer, TokenError> {
+        Ok(Bearer::new(self.read_ci_token()?.secret.expose())?)
+    }
+
+    /// The stored session, decrypted only when its file is another one than last time.
+    fn read_session(&mut self) -> Result<Session, TokenError> {
+        let file = read_small_file(&self.context.home.session_file(), MAX_SESSION_BYTES);
+        let digest: Option<[u8; 32]> = match file {
+            Ok(Some(file)) => Some(Sha256::digest(&file.bytes).into()),
+            Ok(None) => return Err(LOGGED_OUT),
+            // The store's own error says it better.
+            Err(_) => None,
+        };
+        if let (Some(held), Some(digest)) = (&self.held, digest)
+            && held.digest == digest
+        {
+            return Ok(held.session.clone());
+        }
+        let session = self.context.sessions().read();
+        let session = session.map_err(|error| TokenError::session(error, self.context))?.ok_or(LOGGED_OUT)?;
+        if !belongs(&session, &self.scope) {
+            return Err(OTHER_ACCOUNT);
+        }
+        self.held = digest.map(|digest| Held { digest, session: session.clone() });
+        Ok(session)
+    }
+
+    fn renew_session(&mut self, login: &Login, refused: &Session) -> Result<Bearer, TokenError> {
+        // A refresh token goes to its issuer. Without one on record the configuration has just named this
+        // server as a host that may have the token.
+        let issuer = match &login.issuer {
+            Some(issuer) => Destination::parse(issuer, self.context.cleartext)?,
+            None => self.destination.clone(),
+        };
+        let is_ours = |session: &Session| belongs(session, &self.scope) && session.issuer == refused.issuer;
+        let renewed = refresh(self.context, &issuer, refused, &is_ours).map_err(|error| match error {
+            RefreshError::LoggedOut => LOGGED_OUT,
+            RefreshError::IdentityChanged => OTHER_ACCOUNT,
+            RefreshError::Ended => TokenError::Ended,
+            RefreshError::Unreadable(error) => TokenError::session(error, self.context),
+            other => TokenError::Refresh(other),
+        })?;
+        if matches!(renewed, Refreshed::Renewed(_)) {
+            // The card names the file that was just replaced; without a new one commands only get slower.
+            let (_, login) = read_machine(self.context)?;
+            let _ = refresh_card(&self.context.home, &login);
+        }
+        self.read_login()?;
+        let session = self.read_session()?;
+        Ok(Bearer::new(session.access_token.expose())?)
+    }
+}
+
+const LOGGED_OUT: TokenError = TokenError::IdentityChanged("you were logged out meanwhile");
+const OTHER_ACCOUNT: TokenError = TokenError::IdentityChanged("another account or team is logged in now");
+const OTHER_SERVER: TokenError = TokenError::IdentityChanged("another server is configured now");
+
+fn read_machine(context: &Context) -> Result<(Config, Login), TokenError> {
+    let config = Config::read(&context.home).map_err(|fault| TokenError::Fault(Box::new(fault)))?;
+    let mut login = read_login(&context.home, &config, &context.environment);
+    match login.faults.pop() {
+        Some(fault) => Err(TokenError::Fault(Box::new(fault))),
+        None => Ok((config, login)),
+    }
+}
+
+fn judge(login: &Login, config: &Config) -> Result<String, TokenError> {
+    match judge_destination(login, config) {
+        identity::Destination::Ready { url } => Ok(url),
+        identity::Destination::ServerUnset => Err(TokenError::ServerUnset),
+        identity::Destination::TokenHost { url, issuer } => {
+            let host = |url: &str| crate::destination::HostPort::of_url(url).map(|host| host.to_string());
+            let issuer = issuer.map(|issuer| host(&issuer).unwrap_or(issuer));
+            Err(TokenError::TokenHost { host: host(&url).unwrap_or(url), issuer })
+        }
+    }
+}
+
+/// Whether the session is one of the scope's user and team; its server is judged apart.
+fn belongs(session: &Session, scope: &Scope) -> bool {
+    session.private_team().is_some_and(|team| Scope::new(scope.server(), &session.email, &team.id) == *scope)
+}
