@@ -15,10 +15,18 @@ fn main() {
     println!("cargo::rustc-env=SPEC_KITTY_COMMIT={commit}");
     let profile = std::env::var("PROFILE").unwrap_or_default();
     println!("cargo::rustc-env=SPEC_KITTY_PROFILE={profile}");
-    for path in ["../../.git/HEAD", "../../.git/refs/heads/main"] {
-        if Path::new(path).exists() {
-            println!("cargo::rerun-if-changed={path}");
+    // A branch that moves changes its reference, not HEAD. Outside a checkout there is nothing to watch.
+    if Path::new("../../.git").is_dir() {
+        println!("cargo::rerun-if-changed=../../.git/HEAD");
+        if let Some(reference) = head_reference() {
+            println!("cargo::rerun-if-changed=../../.git/{reference}");
         }
     }
     println!("cargo::rerun-if-changed=build.rs");
+}
+
+/// The branch that HEAD points to, as a path below the git directory.
+fn head_reference() -> Option<String> {
+    let head = std::fs::read_to_string("../../.git/HEAD").ok()?;
+    head.trim().strip_prefix("ref: ").map(str::to_owned)
 }

@@ -27,13 +27,10 @@ pub fn exit_code_help() -> String {
     }
     text.push_str("\nEnvironment:\n");
     for (name, meaning) in [
-        (
-            "SPEC_KITTY_ENABLE_SAAS_SYNC",
-            "1, true, yes or on lets commands capture and send; anything else is off",
-        ),
-        ("SPEC_KITTY_HOME", "where the state lives, instead of ~/.spec-kitty"),
-        ("SPEC_KITTY_TOKEN", "a CI token, with SPEC_KITTY_SERVER_URL; or SPEC_KITTY_TOKEN_FILE"),
-        ("SPEC_KITTY_NO_DAEMON", "1 keeps commands from starting the daemon"),
+        ("SPEC_KITTY_ENABLE_SAAS_SYNC", "1, true, yes or on: commands capture and send"),
+        ("SPEC_KITTY_HOME", "where the state lives [~/.spec-kitty]"),
+        ("SPEC_KITTY_TOKEN", "a CI token (or ..._FILE), with SPEC_KITTY_SERVER_URL"),
+        ("SPEC_KITTY_NO_DAEMON", "1: no command starts the daemon by itself"),
         ("NO_COLOR", "no colour"),
     ] {
         let _ = writeln!(text, "  {name:<28} {meaning}");

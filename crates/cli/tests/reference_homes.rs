@@ -20,6 +20,9 @@ const DELIBERATE: &[(&str, &str, &str)] = &[
     ("auth-matrix/07-credentials-only", "auth_present", "false"),
     ("auth-matrix/08-credentials-no-team-slug", "auth_present", "false"),
     ("auth-matrix/12-session-refresh-expired", "auth_present", "false"),
+    ("auth-matrix/15-session-mode-0644", "queue_db_path", "null"),
+    ("auth-matrix/16-session-salt-missing", "queue_db_path", "null"),
+    ("auth-matrix/17-session-v1-plaintext", "queue_db_path", "null"),
     ("auth-matrix/19-credentials-with-different-config-server", "auth_present", "false"),
     ("auth-matrix/21-full-legacy-credentials-only", "auth_present", "false"),
     ("auth-matrix/22-credentials-after-tracker-store-rewrite", "auth_present", "false"),
@@ -149,7 +152,7 @@ fn fact(status: &Value, name: &str) -> String {
     let value = match name {
         "scope" => &status["login"]["scope"],
         "queue_db_path" => {
-            let path = status["foreground"]["queue_db_path"].as_str().unwrap_or_default();
+            let Some(path) = status["foreground"]["queue_db_path"].as_str() else { return "null".to_owned() };
             return path.rsplit_once(".spec-kitty/").map_or(path, |(_, tail)| tail).to_owned();
         }
         "legacy_rows_for_scope" => &status["legacy_queue"]["rows_in_scope"],

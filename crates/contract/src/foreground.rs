@@ -20,14 +20,20 @@ pub struct ForegroundIdentity {
     pub server_url: Option<String>,
     /// `principal/team`, or the principal alone.
     pub team_or_user: Option<String>,
-    /// The active queue DB: the scoped one, or the legacy one when no scope can be derived.
+    /// The active queue DB: the scoped one, or the legacy one when no scope can be derived; empty when
+    /// something is unreadable and nobody knows.
     #[serde(serialize_with = "raw_path")]
     pub queue_db_path: PathBuf,
     /// Process id.
     pub pid: u32,
 }
 
-/// Serialises a path as one raw string (invalid UTF-8 replaced: JSON has no other choice).
+/// Serialises a path as one raw string (invalid UTF-8 replaced: JSON has no other choice), and an
+/// empty path, which is an unknown one, as null.
 pub fn raw_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&path.to_string_lossy())
+    if path.as_os_str().is_empty() {
+        serializer.serialize_none()
+    } else {
+        serializer.serialize_str(&path.to_string_lossy())
+    }
 }

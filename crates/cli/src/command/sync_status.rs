@@ -6,7 +6,9 @@ use crate::error::CliError;
 use crate::report::{Document, Report};
 use contract::text::printable;
 use preflight::status::StatusDocument;
+use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// Runs the verb.
 pub fn run(context: &Context, args: &StatusArgs) -> Result<Report, CliError> {
@@ -79,8 +81,7 @@ impl Document for StatusView<'_> {
         };
         line(&mut out, "Waiting", &waiting);
         for project in &status.held {
-            let name =
-                project.repo_slug.as_deref().or(project.project_uuid.as_deref()).unwrap_or("no project");
+            let name = project.project_uuid.as_deref().unwrap_or("no project");
             let held =
                 format!("{} events, {} bodies of {name}: {}", project.events, project.bodies, project.reason);
             line(&mut out, "  held", &held);
@@ -112,6 +113,11 @@ fn count(count: Option<u64>) -> String {
     count.map_or_else(|| "<unreadable>".to_owned(), |count| count.to_string())
 }
 
+/// An empty path is an unknown one: the login that would name it cannot be read.
+fn path(path: &Path) -> Cow<'_, str> {
+    if path.as_os_str().is_empty() { contract::preflight::UNSET.into() } else { path.to_string_lossy() }
+}
+
 /// The block of contract section 6: exact order and labels, values never wrapped or cut.
 fn identity_block(status: &StatusDocument) -> String {
     let mut out = String::from("Identity boundary:\n");
@@ -129,7 +135,7 @@ fn identity_block(status: &StatusDocument) -> String {
     field(&mut out, 4, "Source path", &foreground.source_path.to_string_lossy());
     field(&mut out, 4, "Server URL", foreground.server_url.as_deref().unwrap_or(unset));
     field(&mut out, 4, "Team/User", foreground.team_or_user.as_deref().unwrap_or(unset));
-    field(&mut out, 4, "Queue DB path", &foreground.queue_db_path.to_string_lossy());
+    field(&mut out, 4, "Queue DB path", &path(&foreground.queue_db_path));
     out.push('\n');
 
     group(&mut out, "Daemon owner record");
@@ -150,7 +156,7 @@ fn identity_block(status: &StatusDocument) -> String {
     out.push('\n');
 
     group(&mut out, "Active queue");
-    field(&mut out, 4, "Path", &status.active_queue.path.to_string_lossy());
+    field(&mut out, 4, "Path", &path(&status.active_queue.path));
     field(&mut out, 4, "Event count", &count(status.active_queue.event_count));
     field(&mut out, 4, "Body upload cnt", &count(status.active_queue.body_upload_count));
     out.push('\n');

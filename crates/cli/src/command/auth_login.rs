@@ -1,0 +1,189 @@
+//! `auth login`, `auth logout` and `auth switch`.
+
+use crate::args::{LoginArgs, LogoutArgs, SwitchArgs};
+use crate::build;
+use crate::context::Context;
+use crate::error::{CliError, chain};
+use crate::render;
+use crate::report::{Document, Report, Said};
+use contract::text::printable;
+use contract::{Remedy, Scope};
+use delivery::auth::{
+    DeviceCode, LoginError, LoginMethod, LoginReport, LogoutReport, Prompt, Revoked, Switched, log_in,
+    log_out, switch_team,
+};
+use identity::{Config, read_login};
+use queue::{Place, observe_counts};
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// Runs `auth login`.
+pub fn login(context: &Context, args: &LoginArgs) -> Result<Report, CliError> {
+    let http = http(context)?;
+    if !args.force && args.server.is_none() {
+        let config = context.config()?;
+        let current = read_login(context.home()?, &config, &context.environment);
+        if current.authenticated {
+            let principal = current.principal.unwrap_or_default();
+            let facts = serde_json::json!({ "principal": principal, "scope": current.scope });
+            let line = format!("already logged in as {principal}; --force logs in again");
+            return Ok(Report::of(&Said { result: "already_logged_in", facts, line }));
+        }
+    }
+    let method = if args.headless { LoginMethod::Device } else { LoginMethod::Browser };
+    let report =
+        log_in(&http, args.server.as_deref(), method, &mut Terminal).map_err(|error| refused(&error))?;
+    let stays = rows_that_stay(context, &report);
+    let mut shown = Report::of(&LoggedIn::of(&report, stays));
+    if let Some(problem) = &report.card_problem {
+        shown = shown.note(format!("warning: the identity card was not written: {}", printable(problem)));
+    }
+    Ok(shown)
+}
+
+/// Runs `auth logout`.
+pub fn logout(context: &Context, args: &LogoutArgs) -> Result<Report, CliError> {
+    let LogoutReport { had_session, revoked } = log_out(&http(context)?, !args.force)
+        .map_err(|error| CliError::new("LOGOUT_FAILED", error.exit(), chain(&error)))?;
+    let (server, note) = match revoked {
+        Revoked::Yes => ("revoked", None),
+        Revoked::NotAsked(why) => ("not_asked", Some(format!("the server was not told: {why}"))),
+        Revoked::No(why) => {
+            ("failed", Some(format!("warning: the server did not revoke the session: {why}")))
+        }
+    };
+    let (result, line) =
+        if had_session { ("logged_out", "logged out") } else { ("nothing_to_do", "nobody was logged in") };
+    let facts = serde_json::json!({ "server": server, "detail": note });
+    let report = Report::of(&Said { result, facts, line: line.to_owned() });
+    Ok(match note.filter(|_| had_session) {
+        Some(note) => report.note(printable(&note).into_owned()),
+        None => report,
+    })
+}
+
+/// Runs `auth switch`.
+pub fn switch(context: &Context, args: &SwitchArgs) -> Result<Report, CliError> {
+    let Switched { to, changed, previous_scope, scope, .. } = switch_team(&http(context)?, &args.team)
+        .map_err(|error| {
+            let failed = CliError::new("SWITCH_FAILED", error.exit(), chain(&error));
+            error.remedy().map_or_else(
+                || CliError::new("SWITCH_FAILED", error.exit(), chain(&error)),
+                |remedy| failed.remedy(remedy),
+            )
+        })?;
+    let line = if changed {
+        format!("now in teamspace {} ({})", printable(&to.name), printable(&to.id))
+    } else {
+        format!("already in teamspace {} ({})", printable(&to.name), printable(&to.id))
+    };
+    let facts = serde_json::json!({ "team": to.id, "changed": changed, "previous_scope": previous_scope, "scope": scope });
+    Ok(Report::of(&Said { result: if changed { "switched" } else { "nothing_to_do" }, facts, line }))
+}
+
+fn http(context: &Context) -> Result<delivery::Context, CliError> {
+    delivery::Context::new(context.home()?, &context.environment, build::VERSION)
+        .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))
+}
+
+fn refused(error: &LoginError) -> CliError {
+    let refused = CliError::new(error.code().unwrap_or("LOGIN_FAILED"), error.exit(), chain(error));
+    match error.remedy() {
+        Some(remedy) => refused.remedy(remedy),
+        None => refused,
+    }
+}
+
+/// Rows that wait under another scope stay there: said, so that nobody looks for them here.
+fn rows_that_stay(context: &Context, report: &LoginReport) -> Option<(Scope, u64)> {
+    let previous =
+        report.previous_scope.clone().filter(|previous| Some(previous) != report.scope.as_ref())?;
+    let home = context.home().ok()?;
+    let config = Config::read(home).ok()?;
+    let consent = |place: &Place| {
+        config.consent(place.project_uuid.as_deref(), place.repo_slug.as_deref(), place.checkout())
+    };
+    let counts = observe_counts(&home.scoped_queue(&previous), &consent).ok()?;
+    let rows = counts.events + counts.bodies;
+    (rows > 0).then_some((previous, rows))
+}
+
+/// A login as it is shown.
+#[derive(Debug, Serialize)]
+struct LoggedIn {
+    result: &'static str,
+    email: String,
+    name: String,
+    server_url: String,
+    team: Option<String>,
+    private_teams: Vec<String>,
+    scope: Option<Scope>,
+    wrote_server_url: bool,
+    rows_of_previous_scope: Option<u64>,
+    previous_scope: Option<Scope>,
+}
+
+impl LoggedIn {
+    fn of(report: &LoginReport, stays: Option<(Scope, u64)>) -> Self {
+        let (previous_scope, rows) = stays.unzip();
+        Self {
+            result: "logged_in",
+            email: report.email.clone(),
+            name: report.name.clone(),
+            server_url: report.server_url.clone(),
+            team: report.team.as_ref().map(|team| team.id.clone()),
+            private_teams: report.private_teams.iter().map(|team| team.id.clone()).collect(),
+            scope: report.scope.clone(),
+            wrote_server_url: report.wrote_server_url,
+            rows_of_previous_scope: rows,
+            previous_scope,
+        }
+    }
+}
+
+impl Document for LoggedIn {
+    fn text(&self) -> String {
+        let mut out = format!("logged in as {} at {}\n", printable(&self.email), printable(&self.server_url));
+        match &self.team {
+            Some(team) => {
+                let _ = writeln!(out, "  teamspace {}", printable(team));
+            }
+            None => out.push_str("  this account has no private teamspace, so nothing can be sent\n"),
+        }
+        if self.wrote_server_url {
+            out.push_str("  remembered as sync.server_url\n");
+        }
+        if let (Some(scope), Some(rows)) = (&self.previous_scope, self.rows_of_previous_scope) {
+            let _ = writeln!(out, "  {rows} rows wait under {scope} and stay there");
+        }
+        out
+    }
+}
+
+/// Shows codes and opens browsers.
+struct Terminal;
+
+impl Prompt for Terminal {
+    fn show_code(&mut self, code: &DeviceCode<'_>) {
+        render::note(&format!(
+            "Open {} and type the code {}",
+            printable(code.verification_uri),
+            printable(code.user_code)
+        ));
+        if let Some(complete) = code.verification_uri_complete {
+            render::note(&format!("  or open {}", printable(complete)));
+        }
+        render::note(&format!("  (the code lives {} minutes)", code.expires_in.as_secs().div_ceil(60)));
+    }
+
+    fn open_browser(&mut self, url: &str) -> bool {
+        render::note(&format!("Opening {}", printable(url)));
+        webbrowser::open(url).is_ok()
+    }
+}
+
+impl From<delivery::auth::RefreshError> for CliError {
+    fn from(error: delivery::auth::RefreshError) -> Self {
+        Self::failed("REFRESH_FAILED", chain(&error)).remedy(Remedy::Login)
+    }
+}
