@@ -1,1 +1,50 @@
-//! Placeholder.
+//! Who drains when nobody looks: one daemon per home, by the kernel's word.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`run`] | being the daemon: from the first instruction to the end |
+//! | [`life`] | the one loop: mail, timer, drain, farewell |
+//! | [`schedule`] | when the daemon wakes by itself |
+//! | [`front_desk`] | where the threads meet |
+//! | [`ownership`] | lock, record and control file, taken and given back together |
+//! | [`record`] | the daemon owner record as this daemon writes it |
+//! | [`control`] | the control plane, both sides |
+//! | [`drain`] | the draining step, as the daemon knows it |
+//! | [`stop`] | why daemons ended |
+//! | [`journal`] | the log |
+//! | [`readiness`], [`start_failure`] | the first word of a new daemon |
+//! | [`spawn`] | starting a daemon process |
+//! | [`lifecycle`] | status, start, stop, restart |
+//! | [`after_capture`] | nudge or spawn, once something was captured |
+//! | [`doctor`] | what is left of daemons, and cleaning it up |
+//! | [`reference`] | daemons of the reference in our home |
+//! | [`restart_budget`], [`version_order`] | what bounds starts that nobody asked for |
+//!
+//! Nothing here prints: every public function returns a value that the command line renders. `unsafe`
+//! and everything that differs between systems live in `platform`.
+//!
+//! Invariants: ownership is the owner lock, held for life, and nothing else; no process is signalled that
+//! is not proven to be the holder of the lock; the control token is in memory and in the 0600 control
+//! file only; a daemon sends under the identity it took at its start, or not at all.
+
+pub mod after_capture;
+pub mod control;
+pub mod doctor;
+pub mod drain;
+mod executable;
+mod front_desk;
+mod journal;
+mod life;
+pub mod lifecycle;
+pub mod ownership;
+mod platform;
+pub mod readiness;
+pub mod record;
+mod reference;
+mod restart_budget;
+pub mod run;
+pub mod schedule;
+pub mod spawn;
+pub mod start_failure;
+pub mod stop;
+mod version_order;

@@ -1,0 +1,157 @@
+//! What a command does about the daemon after it captured something: nudge it, or start one, or neither.
+//!
+//! It takes no time that a person would notice, and its outcome never changes what the command says about
+//! the capture: the rows are durable already, and any later drain finds them.
+
+use crate::control::client::{ControlClient, ControlError};
+use crate::control::file::ControlFile;
+use crate::control::wire::{NudgeAnswer, ShutdownCause};
+use crate::restart_budget::RestartBudget;
+use crate::spawn::Launcher;
+use crate::version_order;
+use identity::lock::{LockProbe, probe};
+use identity::{BackgroundDaemon, Config, Environment, Home};
+use jiff::Timestamp;
+use serde::Serialize;
+use std::cmp::Ordering;
+use std::time::Duration;
+
+/// Time for the whole conversation with a daemon.
+const PATIENCE: Duration = Duration::from_millis(150);
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "daemon", rename_all = "snake_case")]
+pub enum FollowUp {
+    /// A daemon was told.
+    Nudged,
+    /// A daemon was started.
+    Spawned {
+        /// Its pid.
+        pid: u32,
+    },
+    /// An older daemon was told to go, and a newer one started.
+    Replaced {
+        /// Pid of the new one.
+        pid: u32,
+        /// Version of the old one.
+        old_version: String,
+    },
+    /// A daemon runs and did not answer.
+    Unanswered,
+    /// No daemon runs, and none was started.
+    LeftAlone {
+        /// Why.
+        why: Restraint,
+    },
+}
+
+/// Why no daemon was started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum Restraint {
+    /// `sync.background_daemon = "manual"`.
+    Manual,
+    /// A continuous integration job.
+    ContinuousIntegration,
+    /// `SPEC_KITTY_NO_DAEMON`.
+    NoDaemon,
+    /// A daemon runs this command.
+    Nested,
+    /// Too many starts lately.
+    BudgetSpent,
+    /// The lock cannot be looked at, or the program cannot be started.
+    Failed {
+        /// What the system said.
+        detail: String,
+    },
+}
+
+/// Nudges the daemon of `home`, or starts one.
+pub fn follow_up(
+    home: &Home,
+    config: &Config,
+    environment: &Environment,
+    launcher: &Launcher,
+    own_version: &str,
+) -> FollowUp {
+    let restraint = restraint(config, environment, launcher);
+    match nudge(home) {
+        Some(Ok((answer, client))) => match &restraint {
+            None if is_newer(own_version, &answer.package_version) => {
+                replace(home, launcher, own_version, answer, client)
+            }
+            _ if answer.accepted => FollowUp::Nudged,
+            // It is saying farewell; the next one waits for that.
+            None => spawn(home, launcher),
+            Some(_) => FollowUp::Unanswered,
+        },
+        Some(Err(_)) | None => match probe(&home.owner_lock()) {
+            Ok(LockProbe::Held) => FollowUp::Unanswered,
+            Ok(LockProbe::Free) => match restraint {
+                Some(why) => FollowUp::LeftAlone { why },
+                None => spawn(home, launcher),
+            },
+            Err(error) => FollowUp::LeftAlone { why: Restraint::Failed { detail: error.to_string() } },
+        },
+    }
+}
+
+/// What keeps a command of this environment from starting a daemon by itself.
+fn restraint(config: &Config, environment: &Environment, launcher: &Launcher) -> Option<Restraint> {
+    let set = |name: &str| contract::switch::is_on(environment.text(name).as_deref());
+    if launcher.is_nested() {
+        Some(Restraint::Nested)
+    } else if set("SPEC_KITTY_NO_DAEMON") {
+        Some(Restraint::NoDaemon)
+    } else if set("CI") {
+        Some(Restraint::ContinuousIntegration)
+    } else {
+        match config.background_daemon {
+            BackgroundDaemon::Manual => Some(Restraint::Manual),
+            BackgroundDaemon::Auto => None,
+        }
+    }
+}
+
+/// Tells the daemon of the control file, if there is one.
+fn nudge(home: &Home) -> Option<Result<(NudgeAnswer, ControlFile), ControlError>> {
+    let control = ControlFile::read(&home.control_file()).ok()??;
+    let answer = ControlClient::connect(&control, PATIENCE).and_then(|mut client| client.nudge());
+    Some(answer.map(|answer| (answer, control)))
+}
+
+fn is_newer(ours: &str, theirs: &str) -> bool {
+    version_order::compare(ours, theirs) == Some(Ordering::Greater)
+}
+
+fn replace(
+    home: &Home,
+    launcher: &Launcher,
+    own_version: &str,
+    answer: NudgeAnswer,
+    control: ControlFile,
+) -> FollowUp {
+    if !RestartBudget::of(&home.daemon_dir()).take(Timestamp::now()) {
+        return FollowUp::Nudged;
+    }
+    let cause = ShutdownCause::NewerVersion { version: own_version.to_owned() };
+    match ControlClient::connect(&control, PATIENCE).and_then(|mut client| client.shut_down(cause)) {
+        // The new one waits for the farewell of the old one.
+        Ok(_) => match launcher.start_unheard() {
+            Ok(pid) => FollowUp::Replaced { pid, old_version: answer.package_version },
+            Err(failure) => FollowUp::LeftAlone { why: Restraint::Failed { detail: failure.to_string() } },
+        },
+        Err(_) => FollowUp::Unanswered,
+    }
+}
+
+fn spawn(home: &Home, launcher: &Launcher) -> FollowUp {
+    if !RestartBudget::of(&home.daemon_dir()).take(Timestamp::now()) {
+        return FollowUp::LeftAlone { why: Restraint::BudgetSpent };
+    }
+    match launcher.start_unheard() {
+        Ok(pid) => FollowUp::Spawned { pid },
+        Err(failure) => FollowUp::LeftAlone { why: Restraint::Failed { detail: failure.to_string() } },
+    }
+}

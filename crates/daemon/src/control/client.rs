@@ -1,0 +1,206 @@
+//! The asking side. Every conversation is one connection: the daemon proves that it knows the secret of
+//! the control file, and only then the client sends it.
+
+use super::file::ControlFile;
+use super::http::{self, NONCE_HEADER, Parsed, Response};
+use super::proof::Nonce;
+use super::wire::{
+    self, DrainAnswer, DrainRequest, HealthAnswer, NudgeAnswer, ShutdownAnswer, ShutdownCause,
+    ShutdownRequest, StatusReport,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+/// Why a daemon could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// Nobody listens at the port of the control file.
+    #[error("nobody listens on 127.0.0.1:{port}")]
+    Refused {
+        /// The port.
+        port: u16,
+    },
+    /// Somebody listens and does not answer in time.
+    #[error("127.0.0.1:{port} does not answer")]
+    Mute {
+        /// The port.
+        port: u16,
+    },
+    /// Somebody answers who is not the daemon of the control file. Nothing secret was sent.
+    #[error("127.0.0.1:{port} is answered by something that is not the daemon of this home")]
+    Impostor {
+        /// The port.
+        port: u16,
+    },
+    /// The daemon answers with an error.
+    #[error("the daemon answered {status} to {path}")]
+    Status {
+        /// The status code.
+        status: u16,
+        /// The route.
+        path: &'static str,
+    },
+    /// The answer is none.
+    #[error("the daemon's answer to {path} makes no sense")]
+    Malformed {
+        /// The route.
+        path: &'static str,
+    },
+    /// The system refused.
+    #[error("cannot talk to 127.0.0.1:{port}: {source}")]
+    Io {
+        /// The port.
+        port: u16,
+        /// Why.
+        source: io::Error,
+    },
+    /// The system's random source failed.
+    #[error("no random numbers: {0}")]
+    Random(getrandom::Error),
+}
+
+/// A connection to the daemon of a control file, which has proved itself.
+#[derive(Debug)]
+pub struct ControlClient<'a> {
+    control: &'a ControlFile,
+    stream: TcpStream,
+    deadline: Instant,
+}
+
+impl<'a> ControlClient<'a> {
+    /// Connects, and lets the daemon prove itself; everything on this connection ends by `patience`.
+    ///
+    /// # Errors
+    /// Nobody listens, nobody answers, or it is not the daemon.
+    pub fn connect(control: &'a ControlFile, patience: Duration) -> Result<Self, ControlError> {
+        let port = control.port;
+        let deadline = Instant::now() + patience;
+        let stream = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, port).into(), patience)
+            .map_err(|error| classify(error, port))?;
+        let mut client = Self { control, stream, deadline };
+        client.stream.set_nodelay(true).map_err(|error| classify(error, port))?;
+        let nonce = Nonce::generate().map_err(ControlError::Random)?;
+        let answer = client.exchange("GET", wire::HEALTH, &[(NONCE_HEADER, &nonce.hex())], b"")?;
+        let health: Option<HealthAnswer> = serde_json::from_slice(&answer.body).ok();
+        let proof = health.and_then(|health| health.proof).unwrap_or_default();
+        if answer.status == 200 && control.token.is_proof(port, &nonce, &proof) {
+            Ok(client)
+        } else {
+            Err(ControlError::Impostor { port })
+        }
+    }
+
+    /// What the daemon is doing.
+    ///
+    /// # Errors
+    /// See [`ControlError`].
+    pub fn status(&mut self) -> Result<StatusReport, ControlError> {
+        self.ask("GET", wire::STATUS, None::<&()>)
+    }
+
+    /// Rows were captured.
+    ///
+    /// # Errors
+    /// See [`ControlError`].
+    pub fn nudge(&mut self) -> Result<NudgeAnswer, ControlError> {
+        self.ask("POST", wire::NUDGE, None::<&()>)
+    }
+
+    /// Drain, and wait for the end at most `wait` (and at most until the patience of the connection ends).
+    ///
+    /// # Errors
+    /// See [`ControlError`].
+    pub fn drain(&mut self, wait: Duration) -> Result<DrainAnswer, ControlError> {
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        self.ask("POST", wire::DRAIN, Some(&DrainRequest { wait_ms }))
+    }
+
+    /// Finish the batch in hand and go.
+    ///
+    /// # Errors
+    /// See [`ControlError`].
+    pub fn shut_down(&mut self, cause: ShutdownCause) -> Result<ShutdownAnswer, ControlError> {
+        self.ask("POST", wire::SHUTDOWN, Some(&ShutdownRequest { cause }))
+    }
+
+    fn ask<Out: DeserializeOwned>(
+        &mut self,
+        method: &str,
+        path: &'static str,
+        document: Option<&impl Serialize>,
+    ) -> Result<Out, ControlError> {
+        // Our documents always serialise.
+        let body =
+            document.map(|document| serde_json::to_vec(document).unwrap_or_default()).unwrap_or_default();
+        let bearer = Zeroizing::new(format!("Bearer {}", *self.control.token.hex()));
+        let answer = self.exchange(method, path, &[("Authorization", &bearer)], &body)?;
+        if !(200..300).contains(&answer.status) {
+            return Err(ControlError::Status { status: answer.status, path });
+        }
+        serde_json::from_slice(&answer.body).map_err(|_| ControlError::Malformed { path })
+    }
+
+    fn exchange(
+        &mut self,
+        method: &str,
+        path: &'static str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Response, ControlError> {
+        let port = self.control.port;
+        let request = http::render_request(method, path, port, headers, body);
+        let answer =
+            converse(&mut self.stream, &request, self.deadline).map_err(|error| classify(error, port))?;
+        answer.ok_or(ControlError::Malformed { path })
+    }
+}
+
+/// Sends `request` and reads one answer until `deadline`; none when what comes back is no HTTP, or too
+/// much of it. Reads no byte beyond the answer's bound.
+pub(crate) fn converse(
+    stream: &mut TcpStream,
+    request: &[u8],
+    deadline: Instant,
+) -> io::Result<Option<Response>> {
+    stream.set_write_timeout(Some(left(deadline)?))?;
+    stream.write_all(request)?;
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        stream.set_read_timeout(Some(left(deadline)?))?;
+        let length = match stream.read(&mut chunk) {
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        bytes.extend_from_slice(&chunk[..length]);
+        match http::parse_response(&bytes, length == 0) {
+            Parsed::Complete(response, _) => return Ok(Some(response)),
+            Parsed::Invalid(_) => return Ok(None),
+            Parsed::Incomplete if length == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Parsed::Incomplete if bytes.len() > http::MAX_HEAD + http::MAX_RESPONSE_BODY => return Ok(None),
+            Parsed::Incomplete => {}
+        }
+    }
+}
+
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+fn classify(source: io::Error, port: u16) -> ControlError {
+    match source.kind() {
+        io::ErrorKind::ConnectionRefused => ControlError::Refused { port },
+        io::ErrorKind::TimedOut
+        | io::ErrorKind::WouldBlock
+        | io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::BrokenPipe => ControlError::Mute { port },
+        _ => ControlError::Io { port, source },
+    }
+}

@@ -1,0 +1,172 @@
+//! The control file: where the daemon of this home listens, and the secret of this run.
+//!
+//! 0600 JSON, written atomically by the daemon before its owner record, removed only by the run that wrote
+//! it. It lets a command reach the holder of the owner lock even when the record is missing.
+
+use super::proof::ControlToken;
+use identity::private_file::{self, WriteError};
+use identity::small_file::{SmallFileError, read_small_file};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// Version of the file.
+const VERSION: u32 = 1;
+const MAX_BYTES: u64 = 4 * 1024;
+
+/// What a control file says.
+#[derive(Clone, Debug)]
+pub struct ControlFile {
+    /// ULID of the daemon run that wrote it.
+    pub instance_id: String,
+    /// Its process id; explains, proves nothing.
+    pub pid: u32,
+    /// Port on 127.0.0.1.
+    pub port: u16,
+    /// The secret of the run.
+    pub token: ControlToken,
+}
+
+/// Why a control file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlFileError {
+    /// It exists and cannot be read.
+    #[error("control file {} {source}", contract::text::path(.path))]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: SmallFileError,
+    },
+    /// It is no control file of ours. The content is not repeated: it may hold a secret.
+    #[error("control file {} {detail}", contract::text::path(.path))]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        detail: &'static str,
+    },
+    /// It could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// Borrows the token from a buffer that is wiped, so that no copy of it stays behind.
+#[derive(Serialize, Deserialize)]
+struct OnDisk<'a> {
+    version: u32,
+    instance_id: String,
+    pid: u32,
+    port: u16,
+    token: &'a str,
+}
+
+impl ControlFile {
+    /// Reads `path`; nothing when there is no file.
+    ///
+    /// # Errors
+    /// The file exists and is not a control file of a version we know.
+    pub fn read(path: &Path) -> Result<Option<Self>, ControlFileError> {
+        let unreadable = |source| ControlFileError::Unreadable { path: path.to_path_buf(), source };
+        let malformed = |detail| ControlFileError::Malformed { path: path.to_path_buf(), detail };
+        let Some(file) = read_small_file(path, MAX_BYTES).map_err(unreadable)? else { return Ok(None) };
+        let bytes = Zeroizing::new(file.bytes);
+        let disk: OnDisk<'_> =
+            serde_json::from_slice(&bytes).map_err(|_| malformed("is not what a daemon of ours writes"))?;
+        if disk.version != VERSION {
+            return Err(malformed("was written by another release; restart the daemon with that one"));
+        }
+        let token = ControlToken::from_hex(disk.token).ok_or_else(|| malformed("holds no token"))?;
+        Ok(Some(Self { instance_id: disk.instance_id, pid: disk.pid, port: disk.port, token }))
+    }
+
+    /// Writes the file: private, atomic, durable.
+    ///
+    /// # Errors
+    /// The file could not be written.
+    pub fn write(&self, path: &Path) -> Result<(), ControlFileError> {
+        let token = self.token.hex();
+        let disk = OnDisk {
+            version: VERSION,
+            instance_id: self.instance_id.clone(),
+            pid: self.pid,
+            port: self.port,
+            token: token.as_str(),
+        };
+        // Strings and numbers always serialise.
+        let mut bytes = Zeroizing::new(serde_json::to_vec(&disk).unwrap_or_default());
+        bytes.push(b'\n');
+        Ok(private_file::write_private(path, &bytes)?)
+    }
+
+    /// Removes the file if it is still the one of `instance_id`; true when it is gone or was never ours.
+    pub fn remove_own(path: &Path, instance_id: &str) -> bool {
+        match Self::read(path) {
+            Ok(None) => true,
+            Ok(Some(file)) if file.instance_id == instance_id => fs_err::remove_file(path).is_ok(),
+            Ok(Some(_)) | Err(_) => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> ControlFile {
+        let token = ControlToken::generate().expect("random");
+        ControlFile { instance_id: "01KONE".into(), pid: 7, port: 50_000, token }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_and_only_its_owner_may_read_it() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("daemon").join("control.json");
+        assert!(ControlFile::read(&path).expect("no file").is_none());
+        let written = example();
+        written.write(&path).expect("written");
+        let read = ControlFile::read(&path).expect("readable").expect("present");
+        assert_eq!((read.port, read.pid, read.instance_id.as_str()), (50_000, 7, "01KONE"));
+        assert_eq!(read.token.hex(), written.token.hex());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = std::fs::metadata(&path).expect("metadata").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_run_removes_its_own_file_and_no_other() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("control.json");
+        example().write(&path).expect("written");
+        assert!(ControlFile::remove_own(&path, "01KTWO"));
+        assert!(path.exists());
+        assert!(ControlFile::remove_own(&path, "01KONE"));
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_is_no_control_file_is_an_error_that_repeats_nothing_of_it() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("control.json");
+        let hex = example().token.hex();
+        let cases = [
+            String::new(),
+            "{".repeat(3_000),
+            "[]".to_owned(),
+            "x".repeat(5_000),
+            format!(r#"{{"version":1,"instance_id":"a","pid":1,"port":99999,"token":"{}"}}"#, *hex),
+            format!(r#"{{"version":2,"instance_id":"a","pid":1,"port":9,"token":"{}"}}"#, *hex),
+            format!(r#"{{"version":1,"instance_id":"a","pid":1,"port":9,"token":"{}"}}"#, &hex[1..]),
+        ];
+        for content in cases {
+            std::fs::write(&path, &content).expect("written");
+            let message = ControlFile::read(&path).expect_err("malformed").to_string();
+            assert!(message.contains("control.json") && !message.contains(&hex[1..]), "{message}");
+        }
+        assert!(ControlFile::remove_own(&path, "01KONE"), "not ours: left alone");
+        assert!(path.exists());
+    }
+}

@@ -1,0 +1,225 @@
+//! Who may ask what, and which answer that gives. No socket here: a request in, a response out.
+//!
+//! Order of the checks, each before anything is done:
+//! 1. `Host` is literally `127.0.0.1:<port>`, so a page that rebinds its name to loopback is refused;
+//! 2. no `Origin`: no browser has business here;
+//! 3. the health route is open and says nothing but, to a nonce, a proof;
+//! 4. everything else needs the bearer token;
+//! 5. only then are the path and the body looked at.
+
+use super::http::Request;
+use super::proof::{ControlToken, Nonce};
+use super::wire::{self, DrainRequest, HealthAnswer, PROTOCOL, ShutdownRequest};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// What the control plane asks of the daemon behind it. Called from several threads at once.
+pub trait Desk: Send + Sync {
+    /// What the daemon is doing.
+    fn status(&self) -> wire::StatusReport;
+    /// Rows were captured: drain soon.
+    fn nudge(&self) -> wire::NudgeAnswer;
+    /// Drain, and wait at most `wait` for the end.
+    fn drain(&self, wait: Duration) -> wire::DrainAnswer;
+    /// Finish the batch in hand and go.
+    fn shut_down(&self, cause: wire::ShutdownCause) -> wire::ShutdownAnswer;
+}
+
+/// What a connection must show.
+#[derive(Debug)]
+pub struct Door {
+    /// The secret of this daemon run.
+    pub token: ControlToken,
+    /// The port it listens on.
+    pub port: u16,
+}
+
+/// An answer: status and JSON body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Status code.
+    pub status: u16,
+    /// JSON.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    fn of(status: u16, document: &impl Serialize) -> Self {
+        // Documents of strings, numbers and enums always serialise.
+        Self { status, body: serde_json::to_vec(document).unwrap_or_default() }
+    }
+
+    /// An error answer with a fixed code; it repeats nothing of the request.
+    pub fn error(status: u16, code: &'static str) -> Self {
+        Self::of(status, &serde_json::json!({ "error": code }))
+    }
+}
+
+impl Door {
+    /// Whether `request` carries the bearer token.
+    pub fn is_authorised(&self, request: &Request) -> bool {
+        request.bearer.as_deref().is_some_and(|bearer| self.token.matches(bearer))
+    }
+
+    /// Answers `request`.
+    pub fn answer(&self, request: &Request, desk: &dyn Desk) -> Answer {
+        if request.host.as_deref() != Some(format!("127.0.0.1:{}", self.port).as_str()) {
+            return Answer::error(403, "host_not_allowed");
+        }
+        if request.has_origin {
+            return Answer::error(403, "origin_not_allowed");
+        }
+        if request.path == wire::HEALTH {
+            return self.health(request);
+        }
+        if !self.is_authorised(request) {
+            return Answer::error(401, "token_required");
+        }
+        match (request.path.as_str(), request.method.as_str()) {
+            (wire::STATUS, "GET") => Answer::of(200, &desk.status()),
+            (wire::NUDGE, "POST") => Answer::of(202, &desk.nudge()),
+            (wire::DRAIN, "POST") => with_body(request, |ask: DrainRequest| {
+                desk.drain(Duration::from_millis(ask.wait_ms.min(wire::MAX_DRAIN_WAIT_MS)))
+            }),
+            (wire::SHUTDOWN, "POST") => with_body(request, |ask: ShutdownRequest| desk.shut_down(ask.cause)),
+            (wire::STATUS | wire::NUDGE | wire::DRAIN | wire::SHUTDOWN, _) => {
+                Answer::error(405, "method_not_allowed")
+            }
+            _ => Answer::error(404, "no_such_route"),
+        }
+    }
+
+    fn health(&self, request: &Request) -> Answer {
+        if request.method != "GET" {
+            return Answer::error(405, "method_not_allowed");
+        }
+        let proof = match request.nonce.as_deref().map(Nonce::from_hex) {
+            None => None,
+            Some(Some(nonce)) => Some(self.token.prove(self.port, &nonce)),
+            Some(None) => return Answer::error(400, "nonce_malformed"),
+        };
+        Answer::of(200, &HealthAnswer { status: "ok".to_owned(), protocol: PROTOCOL, proof })
+    }
+}
+
+fn with_body<Ask: DeserializeOwned, Out: Serialize>(
+    request: &Request,
+    answer: impl FnOnce(Ask) -> Out,
+) -> Answer {
+    match serde_json::from_slice(&request.body) {
+        Ok(ask) => Answer::of(200, &answer(ask)),
+        Err(_) => Answer::error(400, "body_malformed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use wire::{DrainAnswer, NudgeAnswer, Phase, ShutdownAnswer, ShutdownCause, StatusReport};
+    use zeroize::Zeroizing;
+
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+
+    impl Desk for Counting {
+        fn status(&self) -> StatusReport {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            StatusReport {
+                instance_id: "01K".into(),
+                pid: 1,
+                package_version: "3.3.0".into(),
+                started_at: String::new(),
+                uptime_seconds: 0,
+                phase: Phase::Idle,
+                drains: 0,
+                last_drain: None,
+                quiet_seconds: 0,
+            }
+        }
+        fn nudge(&self) -> NudgeAnswer {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            NudgeAnswer { accepted: true, instance_id: String::new(), package_version: String::new() }
+        }
+        fn drain(&self, _: Duration) -> DrainAnswer {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            DrainAnswer { finished: false, outcome: None }
+        }
+        fn shut_down(&self, _: ShutdownCause) -> ShutdownAnswer {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            ShutdownAnswer { instance_id: String::new(), pid: 1 }
+        }
+    }
+
+    fn door() -> Door {
+        Door { token: ControlToken::generate().expect("random"), port: 50_000 }
+    }
+
+    fn request(method: &str, path: &str, bearer: Option<&str>, body: &str) -> Request {
+        Request {
+            method: method.into(),
+            path: path.into(),
+            host: Some("127.0.0.1:50000".into()),
+            has_origin: false,
+            bearer: bearer.map(|bearer| Zeroizing::new(bearer.to_owned())),
+            nonce: None,
+            keep_alive: true,
+            body: body.as_bytes().to_vec(),
+        }
+    }
+
+    #[test]
+    fn health_is_open_and_says_nothing_but_a_proof() {
+        let (door, desk) = (door(), Counting::default());
+        let mut ask = request("GET", wire::HEALTH, None, "");
+        assert_eq!(door.answer(&ask, &desk).body, br#"{"status":"ok","protocol":1}"#);
+        let nonce = Nonce::generate().expect("random");
+        ask.nonce = Some(nonce.hex());
+        let answer: HealthAnswer = serde_json::from_slice(&door.answer(&ask, &desk).body).expect("json");
+        assert!(door.token.is_proof(door.port, &nonce, &answer.proof.expect("a proof")));
+        ask.nonce = Some("not hex".into());
+        assert_eq!(door.answer(&ask, &desk).status, 400);
+        assert_eq!(desk.0.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn nothing_happens_without_the_token_the_host_or_with_an_origin() {
+        let (door, desk) = (door(), Counting::default());
+        let hex = door.token.hex();
+        for (method, path) in
+            [("GET", wire::STATUS), ("POST", wire::NUDGE), ("POST", wire::DRAIN), ("POST", wire::SHUTDOWN)]
+        {
+            let body = r#"{"reason":"stop"}"#;
+            assert_eq!(door.answer(&request(method, path, None, body), &desk).status, 401);
+            assert_eq!(door.answer(&request(method, path, Some("wrong"), body), &desk).status, 401);
+            for host in [None, Some("127.0.0.1"), Some("localhost:50000"), Some("evil.example:50000")] {
+                let ask =
+                    Request { host: host.map(str::to_owned), ..request(method, path, Some(&hex), body) };
+                assert_eq!(door.answer(&ask, &desk).status, 403, "{host:?}");
+            }
+            let from_a_page = Request { has_origin: true, ..request(method, path, Some(&hex), body) };
+            assert_eq!(door.answer(&from_a_page, &desk).status, 403);
+        }
+        assert_eq!(desk.0.load(Ordering::SeqCst), 0, "no refused request reached the desk");
+    }
+
+    #[test]
+    fn each_route_takes_its_method_and_its_body_only() {
+        let (door, desk) = (door(), Counting::default());
+        let hex = door.token.hex();
+        let deep = "[".repeat(10_000);
+        let status = |method, path, body| door.answer(&request(method, path, Some(&hex), body), &desk).status;
+        assert_eq!(status("GET", wire::STATUS, ""), 200);
+        assert_eq!(status("POST", wire::NUDGE, ""), 202);
+        assert_eq!(status("POST", wire::DRAIN, "{}"), 200);
+        assert_eq!(status("POST", wire::SHUTDOWN, r#"{"reason":"newer_version","version":"9"}"#), 200);
+        assert_eq!(status("GET", wire::SHUTDOWN, r#"{"reason":"stop"}"#), 405);
+        assert_eq!(status("POST", wire::SHUTDOWN, ""), 400);
+        assert_eq!(status("POST", wire::SHUTDOWN, r#"{"reason":"whim"}"#), 400);
+        assert_eq!(status("POST", wire::DRAIN, &deep), 400);
+        assert_eq!(status("GET", "/", ""), 404);
+        assert_eq!(status("GET", "/v1/status?token=x", ""), 404);
+        assert_eq!(desk.0.load(Ordering::SeqCst), 4);
+    }
+}

@@ -1,0 +1,378 @@
+//! `doctor orphan-daemons`: finds what is left of daemons, sorts it into three classes, and cleans up.
+//!
+//! Detection is the gate's: orphan records and stray daemons are those of the preflight verdict. On top of
+//! it the doctor, and only the doctor, asks ports and walks the process table for what no file names.
+//!
+//! | class | what it takes | what falls into it |
+//! |---|---|---|
+//! | `safe_auto` | `--fix` | orphan records; stray daemons that prove themselves over their port |
+//! | `operator_required` | `--fix --force` | daemons that do not answer; processes that no file names |
+//! | `never_touch` | nothing | daemons of other homes and other users |
+//!
+//! Invariants: a record is removed only under the owner lock; only a process proven ours is signalled; a
+//! daemon of the reference is asked over its own port, after it repeated its token, and otherwise left
+//! alone with its files moved aside.
+
+use crate::control::wire::ShutdownCause;
+use crate::lifecycle::{DaemonState, StopOutcome, observe_status, stop};
+use crate::ownership::{Claim, TakeError, move_aside};
+use crate::platform;
+use crate::reference::{self, ReferenceDaemon, Voice};
+use contract::OwnerStatus;
+use gate::{OwnerReading, Verdict};
+use identity::{Environment, Home};
+use preflight::Boundary;
+use preflight::owner::{is_sync_daemon, read_record, read_state_file};
+use queue::Busy;
+use serde::Serialize;
+use std::path::Path;
+
+/// What the doctor may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Treatment {
+    /// Look only.
+    Look,
+    /// Do what is safe.
+    Fix,
+    /// Also what needs an operator's word.
+    Force,
+}
+
+/// What it takes to clean something up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CleanupClass {
+    /// `--fix`.
+    SafeAuto,
+    /// `--fix --force`.
+    OperatorRequired,
+    /// Nothing does.
+    NeverTouch,
+}
+
+/// What was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// An owner record whose daemon is gone.
+    OrphanRecord,
+    /// A live daemon of the reference that the owner record does not name.
+    StrayDaemon,
+    /// The daemon of the owner record is the reference's and does not answer.
+    MuteReferenceDaemon,
+    /// Our daemon holds the lock and does not answer.
+    WedgedDaemon,
+    /// A daemon of ours that lost its lock file; it retires by itself within a minute.
+    SupersededDaemon,
+    /// A daemon of the reference in this home that no file names.
+    UnnamedDaemon,
+    /// A daemon of another home.
+    ForeignDaemon,
+}
+
+/// What was done about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Action {
+    /// Nothing was asked for, or nothing may be done.
+    None,
+    /// The record was removed.
+    RecordRemoved,
+    /// The daemon is gone.
+    Stopped,
+    /// The files that name it were moved aside; the process lives on.
+    FilesMovedAside,
+    /// `--force` is needed.
+    NeedsForce,
+    /// It did not work.
+    Failed {
+        /// Why.
+        why: String,
+    },
+}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What it is.
+    pub kind: FindingKind,
+    /// What cleaning it up takes.
+    pub class: CleanupClass,
+    /// The process it is about.
+    pub pid: i64,
+    /// Its port, as far as a file says.
+    pub port: Option<u16>,
+    /// When it started, as far as a file says.
+    pub started_at: Option<String>,
+    /// What is known, in one sentence.
+    pub detail: String,
+    /// The command with which a person ends the process, where only a person may.
+    pub end_command: Option<String>,
+    /// What was done.
+    pub action: Action,
+}
+
+/// Everything that was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OrphanReport {
+    /// Findings, those of this home first.
+    pub findings: Vec<Finding>,
+    /// Whether nothing that concerns this home is left to do.
+    pub clean: bool,
+}
+
+/// Looks for what is left of daemons, and treats it.
+///
+/// # Errors
+/// A queue stayed locked past the deadline of a reader, so there is no verdict to share.
+pub fn orphan_daemons(boundary: &Boundary<'_>, treatment: Treatment) -> Result<OrphanReport, Busy> {
+    let verdict = boundary.verdict(false)?;
+    let home = boundary.home;
+    let mut findings: Vec<Finding> =
+        detect(home, &verdict).into_iter().map(|found| found.treat(home, treatment)).collect();
+    let named: Vec<i64> = findings.iter().map(|finding| finding.pid).collect();
+    findings.extend(scan_processes(home, boundary.environment, &named));
+    let clean = findings.iter().all(|finding| {
+        finding.class == CleanupClass::NeverTouch
+            || matches!(finding.action, Action::RecordRemoved | Action::Stopped | Action::FilesMovedAside)
+    });
+    Ok(OrphanReport { findings, clean })
+}
+
+/// What was found, with what its treatment needs.
+struct Found {
+    finding: Finding,
+    cure: Cure,
+}
+
+enum Cure {
+    ClearRecord,
+    StopStray(ReferenceDaemon),
+    MoveFilesAside,
+    KillHolder,
+}
+
+fn detect(home: &Home, verdict: &Verdict) -> Vec<Found> {
+    let mut found = Vec::new();
+    for orphan in &verdict.result().orphan_records {
+        let record = &orphan.0;
+        found.push(Found {
+            finding: Finding {
+                kind: FindingKind::OrphanRecord,
+                class: CleanupClass::SafeAuto,
+                pid: record.pid,
+                port: u16::try_from(record.port).ok(),
+                started_at: Some(record.started_at.clone()),
+                detail: format!(
+                    "the daemon that wrote {} is gone",
+                    contract::text::path(&home.owner_record())
+                ),
+                end_command: None,
+                action: Action::None,
+            },
+            cure: Cure::ClearRecord,
+        });
+    }
+    if verdict.facts().stray.is_some()
+        && let Some(stray) = reference::observe_stated(home)
+    {
+        found.push(judge_stray(home, stray));
+    }
+    found.extend(wedged(home, verdict));
+    found
+}
+
+fn judge_stray(home: &Home, stray: ReferenceDaemon) -> Found {
+    let voice = stray.observe_voice();
+    let state_file = contract::text::path(&home.state_file());
+    let (class, detail, cure) = match voice {
+        Voice::Itself => {
+            let detail = format!("{state_file} names a live daemon that the owner record does not");
+            (CleanupClass::SafeAuto, detail, Cure::StopStray(stray.clone()))
+        }
+        Voice::Stranger | Voice::Mute => {
+            let detail = format!("{state_file} names a live daemon that does not prove itself over its port");
+            (CleanupClass::OperatorRequired, detail, Cure::MoveFilesAside)
+        }
+    };
+    Found {
+        finding: Finding {
+            kind: FindingKind::StrayDaemon,
+            class,
+            pid: i64::from(stray.pid),
+            port: stray.port,
+            started_at: None,
+            detail,
+            end_command: (class == CleanupClass::OperatorRequired).then(|| platform::end_command(stray.pid)),
+            action: Action::None,
+        },
+        cure,
+    }
+}
+
+/// A daemon that the record names rightly and that does not answer: no orphan, and no use.
+fn wedged(home: &Home, verdict: &Verdict) -> Option<Found> {
+    if verdict.owner() != OwnerStatus::Present {
+        return None;
+    }
+    if let Some(reference) = reference::observe_recorded(home) {
+        if reference.observe_voice() == Voice::Itself {
+            return None;
+        }
+        return Some(Found {
+            finding: Finding {
+                kind: FindingKind::MuteReferenceDaemon,
+                class: CleanupClass::OperatorRequired,
+                pid: i64::from(reference.pid),
+                port: reference.port,
+                started_at: None,
+                detail: "the daemon of the owner record does not prove itself over its port".to_owned(),
+                end_command: Some(platform::end_command(reference.pid)),
+                action: Action::None,
+            },
+            cure: Cure::MoveFilesAside,
+        });
+    }
+    let status = observe_status(home);
+    if !matches!(status.state, DaemonState::Suspended | DaemonState::Wedged) {
+        return None;
+    }
+    Some(Found {
+        finding: Finding {
+            kind: FindingKind::WedgedDaemon,
+            class: CleanupClass::OperatorRequired,
+            pid: status.pid?,
+            port: status.port,
+            started_at: status.started_at,
+            detail: status.detail.unwrap_or_default(),
+            end_command: None,
+            action: Action::None,
+        },
+        cure: Cure::KillHolder,
+    })
+}
+
+impl Found {
+    fn treat(self, home: &Home, treatment: Treatment) -> Finding {
+        let Self { finding, cure } = self;
+        let action = match (treatment, finding.class) {
+            (Treatment::Look, _) | (_, CleanupClass::NeverTouch) => Action::None,
+            (Treatment::Fix, CleanupClass::OperatorRequired) => Action::NeedsForce,
+            (Treatment::Fix | Treatment::Force, _) => cure.apply(home),
+        };
+        Finding { action, ..finding }
+    }
+}
+
+impl Cure {
+    fn apply(self, home: &Home) -> Action {
+        match self {
+            Self::ClearRecord => clear_record(home),
+            Self::StopStray(stray) => match stray.stop() {
+                Ok(()) => {
+                    forget_state_file(home, stray.pid);
+                    Action::Stopped
+                }
+                Err(why) => Action::Failed { why: why.to_string() },
+            },
+            Self::MoveFilesAside => move_reference_files_aside(home),
+            Self::KillHolder => match stop(home, &ShutdownCause::Stop, true) {
+                Ok(StopOutcome::Stopped { .. } | StopOutcome::NotRunning) => Action::Stopped,
+                Err(failure) => Action::Failed { why: failure.to_string() },
+            },
+        }
+    }
+}
+
+/// Under the owner lock, where an orphan record cannot become somebody's while it is removed.
+fn clear_record(home: &Home) -> Action {
+    match Claim::take(home) {
+        Ok(_) => Action::RecordRemoved,
+        // A new daemon was faster: it removed the record before it wrote its own.
+        Err(TakeError::Held) => Action::RecordRemoved,
+        Err(error) => Action::Failed { why: error.to_string() },
+    }
+}
+
+/// The reference's daemon leaves its state file behind; a stale one makes the reference kill strangers.
+fn forget_state_file(home: &Home, pid: u32) {
+    if read_state_file(&home.state_file()).pid == Some(pid) {
+        // It names a dead process: nothing is lost, and a failure only leaves it there.
+        let _ = std::fs::remove_file(home.state_file());
+    }
+}
+
+/// Both files that may name the daemon: its record (never one of ours) and its state file.
+fn move_reference_files_aside(home: &Home) -> Action {
+    let record_is_theirs = matches!(read_record(&home.owner_record()),
+        OwnerReading::Readable(record) if record.instance.is_none());
+    let aside = |path: &Path, wanted: bool| {
+        if wanted && path.symlink_metadata().is_ok() { move_aside(path) } else { Ok(()) }
+    };
+    match aside(&home.owner_record(), record_is_theirs).and_then(|()| aside(&home.state_file(), true)) {
+        Ok(()) => Action::FilesMovedAside,
+        Err(error) => Action::Failed { why: error.to_string() },
+    }
+}
+
+/// Daemons in the process table of this user that no file of this home names.
+fn scan_processes(home: &Home, environment: &Environment, named: &[i64]) -> Vec<Finding> {
+    let lock = identity::paths::canonical_or_clean(&home.owner_lock());
+    let recorded = match read_record(&home.owner_record()) {
+        OwnerReading::Readable(record) => Some(record.pid),
+        OwnerReading::Absent | OwnerReading::Unreadable(_) => None,
+    };
+    let lock_is_held =
+        matches!(identity::lock::probe(&home.owner_lock()), Ok(identity::lock::LockProbe::Held));
+    platform::list_own_processes()
+        .into_iter()
+        .filter(|pid| !named.contains(&i64::from(*pid)) && recorded != Some(i64::from(*pid)))
+        .filter_map(|pid| {
+            if is_sync_daemon(i64::from(pid)) {
+                return Some(judge_unnamed(pid, is_of_this_home(pid, home, environment)));
+            }
+            // While a record of the holder is missing, whoever has the lock open may be the holder.
+            let superseded = platform::has_open(pid, &lock) && (recorded.is_some() || !lock_is_held);
+            superseded.then(|| Finding {
+                kind: FindingKind::SupersededDaemon,
+                class: CleanupClass::OperatorRequired,
+                pid: i64::from(pid),
+                port: None,
+                started_at: None,
+                detail: "had the owner lock of this home and lost it; it retires by itself within a minute"
+                    .to_owned(),
+                end_command: Some(platform::end_command(pid)),
+                action: Action::None,
+            })
+        })
+        .collect()
+}
+
+fn judge_unnamed(pid: u32, ours: bool) -> Finding {
+    let (kind, class, detail) = if ours {
+        let detail =
+            "a daemon of another implementation runs in this home, and no file says where it listens";
+        (FindingKind::UnnamedDaemon, CleanupClass::OperatorRequired, detail)
+    } else {
+        (FindingKind::ForeignDaemon, CleanupClass::NeverTouch, "a daemon of another home")
+    };
+    Finding {
+        kind,
+        class,
+        pid: i64::from(pid),
+        port: None,
+        started_at: None,
+        detail: detail.to_owned(),
+        end_command: ours.then(|| platform::end_command(pid)),
+        action: Action::None,
+    }
+}
+
+/// Whether the reference's daemon `pid` serves this home: it takes its home from its environment.
+fn is_of_this_home(pid: u32, home: &Home, environment: &Environment) -> bool {
+    let Some(theirs) = platform::start_environment(pid, "HOME") else { return false };
+    let root = identity::paths::canonical_or_clean(&Path::new(&theirs).join(".spec-kitty"));
+    let same_variable = environment.get("HOME").is_some_and(|ours| ours == theirs);
+    root == identity::paths::canonical_or_clean(home.root())
+        || (same_variable && home.source() == identity::HomeSource::UserHome)
+}

@@ -1,0 +1,111 @@
+//! What the daemon does when something waits. The life of the daemon knows this trait; the step that
+//! really delivers stands behind it.
+
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Tells a drain to end after the batch in hand. Cheap to clone and to ask.
+#[derive(Clone, Debug, Default)]
+pub struct StopFlag(Arc<AtomicBool>);
+
+impl StopFlag {
+    /// A flag that is not raised.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Raises the flag, for good.
+    pub fn raise(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it is raised.
+    pub fn is_raised(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// The flag itself, for code that knows only an atomic.
+    pub fn shared(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+}
+
+/// How a drain ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum DrainOutcome {
+    /// Rows were sent, or there were none.
+    Drained {
+        /// Rows that the server took.
+        delivered: u64,
+        /// Rows that it had already.
+        duplicate: u64,
+        /// Rows that were parked.
+        parked: u64,
+        /// Rows that wait for consent.
+        held: u64,
+        /// Rows that still wait to leave.
+        remaining: u64,
+        /// What ended the drain early, if something did.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        stopped: Option<String>,
+    },
+    /// The boundary refused; nothing was sent.
+    Refused {
+        /// Canonical names of what failed.
+        names: Vec<String>,
+    },
+    /// The login on disk names another scope; nothing was sent, and the daemon retires.
+    ScopeChanged {
+        /// The scope on disk now; none when logged out.
+        now: Option<String>,
+    },
+    /// The drain could not run.
+    Failed {
+        /// Why.
+        detail: String,
+    },
+}
+
+impl DrainOutcome {
+    /// Whether anything left the machine or was parked.
+    pub fn made_progress(&self) -> bool {
+        matches!(self, Self::Drained { delivered, duplicate, parked, .. } if delivered + duplicate + parked > 0)
+    }
+}
+
+/// Whether rows wait that may leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pending {
+    /// None.
+    Nothing,
+    /// Some.
+    Rows,
+    /// The queue could not be read.
+    Unknown(String),
+}
+
+/// The draining step. Called from one thread at a time, never from two.
+pub trait Drain: Send {
+    /// Looks, and changes nothing.
+    fn observe_pending(&mut self) -> Pending;
+
+    /// The scope that the login on disk names now, when that can be read.
+    fn observe_scope(&mut self) -> ScopeOnDisk;
+
+    /// Judges the boundary again and, if it is coherent, delivers until nothing is left to do or `stop`
+    /// is raised.
+    fn drain(&mut self, stop: &StopFlag) -> DrainOutcome;
+}
+
+/// What the login on disk says about the scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScopeOnDisk {
+    /// The daemon's own.
+    Own,
+    /// Another one, or none.
+    Other(Option<String>),
+    /// Something is unreadable: nobody knows. The daemon keeps waiting; its gate refuses to send.
+    Unknown,
+}

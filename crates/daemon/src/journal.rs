@@ -1,0 +1,128 @@
+//! The daemon's log: one line per thing that happened, rotated by size, the previous file kept.
+//!
+//! A spawned daemon's standard output and error point at the same file, so a panic lands here as well.
+//! Nothing secret is ever handed to it: lines name files, counts, outcomes and process ids.
+
+use crate::platform;
+use fs_err as fs;
+use jiff::Timestamp;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// A log is rotated before it grows beyond this many bytes.
+pub(crate) const MAX_BYTES: u64 = 1024 * 1024;
+
+/// An open log. Writing never fails the daemon: a full disk costs lines, not deliveries.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    file: Option<File>,
+    written: u64,
+    /// Whether standard output and error follow the file.
+    carries_output: bool,
+}
+
+impl Journal {
+    /// Opens (or creates, 0600) the log at `path` in a directory that exists, rotating it when it is full. With `carries_output`
+    /// standard output and error are pointed at it.
+    pub(crate) fn open(path: &Path, carries_output: bool) -> Self {
+        let mut inner = Inner { path: path.to_path_buf(), file: None, written: 0, carries_output };
+        inner.reopen();
+        Self { inner: Mutex::new(inner) }
+    }
+
+    /// Appends one line.
+    pub(crate) fn line(&self, text: &str) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = format!(
+            "{} {}\n",
+            Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+            contract::text::printable(text)
+        );
+        if inner.written + line.len() as u64 > MAX_BYTES {
+            inner.reopen();
+        }
+        if let Some(file) = &mut inner.file
+            && file.write_all(line.as_bytes()).is_ok()
+        {
+            inner.written += line.len() as u64;
+        }
+    }
+
+    /// Where the previous log is kept.
+    pub(crate) fn previous(path: &Path) -> PathBuf {
+        let mut name = path.file_name().unwrap_or_default().to_os_string();
+        name.push(".previous");
+        path.with_file_name(name)
+    }
+}
+
+impl Inner {
+    fn reopen(&mut self) {
+        self.file = open_for_appending(&self.path).ok();
+        self.written = self.file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |data| data.len());
+        if let Some(file) = self.file.as_ref().filter(|_| self.carries_output) {
+            platform::point_output_at(file);
+        }
+    }
+}
+
+/// Opens the log at `path` for appending, private to its owner, after rotating a full one.
+///
+/// # Errors
+/// The file could not be created or opened.
+pub(crate) fn open_for_appending(path: &Path) -> io::Result<File> {
+    // Half of the limit: a log that one run nearly filled is not rotated under the next one's first lines.
+    if fs::symlink_metadata(path).is_ok_and(|data| data.len() >= MAX_BYTES / 2) {
+        fs::rename(path, Journal::previous(path))?;
+    }
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    platform::private(&mut options);
+    options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_stays_within_its_bound_and_keeps_the_previous_one() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("daemon.log");
+        let journal = Journal::open(&path, false);
+        let long = "x".repeat(1_000);
+        for _ in 0..3_000 {
+            journal.line(&long);
+        }
+        let size = |path: &Path| std::fs::metadata(path).expect("metadata").len();
+        assert!(size(&path) <= MAX_BYTES && size(&Journal::previous(&path)) <= MAX_BYTES);
+        assert!(size(&Journal::previous(&path)) > MAX_BYTES / 2);
+        assert_eq!(std::fs::read_dir(home.path()).expect("listing").count(), 2);
+    }
+
+    #[test]
+    fn a_line_is_one_line_whatever_it_says() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("daemon.log");
+        Journal::open(&path, false).line("two\nlines \u{1b}[31m");
+        let text = std::fs::read_to_string(&path).expect("a log");
+        assert_eq!(text.lines().count(), 1);
+        assert!(text.ends_with("two\\nlines \\u{1b}[31m\n"), "{text}");
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_written_costs_only_its_lines() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("daemon.log");
+        std::fs::create_dir(&path).expect("a directory in its place");
+        Journal::open(&path, false).line("lost");
+    }
+}

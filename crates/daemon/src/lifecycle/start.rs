@@ -1,0 +1,49 @@
+//! `sync daemon start`.
+
+use super::status::{DaemonState, observe_status};
+use crate::readiness::Ready;
+use crate::reference;
+use crate::spawn::Launcher;
+use crate::start_failure::StartFailure;
+use identity::Home;
+use serde::Serialize;
+
+/// How a start ended well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum StartOutcome {
+    /// A new daemon serves.
+    Started(Ready),
+    /// One runs already.
+    AlreadyRunning {
+        /// Its pid, as far as it is known.
+        pid: Option<i64>,
+        /// Its package version, as far as it is known.
+        package_version: Option<String>,
+        /// Whether it answered.
+        state: DaemonState,
+    },
+}
+
+/// Starts the daemon of `home`, unless one runs.
+///
+/// # Errors
+/// Why there is none; the true reason of the new process where it could give one.
+pub fn start(home: &Home, launcher: &Launcher) -> Result<StartOutcome, StartFailure> {
+    if let Some(reference) = reference::observe_recorded(home) {
+        return Err(StartFailure::ReferenceAlive { pid: i64::from(reference.pid) });
+    }
+    match launcher.start() {
+        Ok(ready) => Ok(StartOutcome::Started(ready)),
+        // Somebody was first, or has been for days: that is what was asked for.
+        Err(StartFailure::AlreadyRunning) => {
+            let status = observe_status(home);
+            Ok(StartOutcome::AlreadyRunning {
+                pid: status.pid,
+                package_version: status.package_version,
+                state: status.state,
+            })
+        }
+        Err(failure) => Err(failure),
+    }
+}

@@ -1,0 +1,206 @@
+//! What lock, files, process and the daemon itself say together. Read-only; asks the daemon over loopback.
+
+use crate::control::client::{ControlClient, ControlError};
+use crate::control::file::ControlFile;
+use crate::control::wire::StatusReport;
+use crate::ownership::hold_of;
+use crate::platform;
+use crate::reference;
+use crate::stop::{Stop, StopHistory};
+use contract::foreground::raw_path;
+use contract::{OwnerRecord, Remedy};
+use gate::OwnerReading;
+use identity::Home;
+use identity::lock::{LockProbe, probe};
+use preflight::owner::read_record;
+use serde::Serialize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Time for the daemon to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The state of the daemon of one home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DaemonState {
+    /// No daemon: nobody holds the lock and no record is left.
+    Stopped,
+    /// No daemon, and a record of a dead one is left.
+    Orphan,
+    /// The lock is held, and nothing says yet where the daemon listens.
+    Starting,
+    /// It answers, and proved itself.
+    Running,
+    /// It holds the lock and was suspended from outside.
+    Suspended,
+    /// It holds the lock and does not answer.
+    Wedged,
+    /// A daemon of another implementation, by its record.
+    Reference,
+    /// Nobody holds the lock, and the record cannot be read.
+    Unreadable,
+}
+
+/// The daemon of one home.
+#[derive(Clone, Debug, Serialize)]
+pub struct DaemonStatus {
+    /// Its state.
+    pub state: DaemonState,
+    /// Its pid, as far as it is known.
+    pub pid: Option<i64>,
+    /// Port of its control plane, as far as it is known.
+    pub port: Option<u16>,
+    /// ULID of the run, if it is one of ours.
+    pub instance_id: Option<String>,
+    /// Its package version, by its record.
+    pub package_version: Option<String>,
+    /// When it started, by its record.
+    pub started_at: Option<String>,
+    /// Its own words.
+    pub report: Option<StatusReport>,
+    /// What is wrong, in one sentence.
+    pub detail: Option<String>,
+    /// What cures it.
+    #[serde(serialize_with = "hint")]
+    pub remedy: Option<Remedy>,
+    /// How earlier daemons ended, oldest first.
+    pub stops: Vec<Stop>,
+    /// Its log.
+    #[serde(serialize_with = "raw_path")]
+    pub log: PathBuf,
+}
+
+fn hint<S: serde::Serializer>(remedy: &Option<Remedy>, serializer: S) -> Result<S::Ok, S::Error> {
+    match remedy {
+        Some(remedy) => serializer.serialize_some(&remedy.hint()),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// Looks at the daemon of `home`.
+pub fn observe_status(home: &Home) -> DaemonStatus {
+    let lock = probe(&home.owner_lock());
+    let reading = read_record(&home.owner_record());
+    let mut status = DaemonStatus {
+        state: DaemonState::Stopped,
+        pid: None,
+        port: None,
+        instance_id: None,
+        package_version: None,
+        started_at: None,
+        report: None,
+        detail: None,
+        remedy: None,
+        stops: StopHistory::of(&home.daemon_dir()).read(),
+        log: home.daemon_log(),
+    };
+    if let OwnerReading::Readable(record) = &reading {
+        status.take_record(record);
+    }
+    match lock {
+        Ok(LockProbe::Held) => status.ask_holder(home, &reading),
+        Ok(LockProbe::Free) => status.judge_unheld(home, &reading),
+        Err(error) => status.set(
+            DaemonState::Unreadable,
+            format!("the owner lock cannot be probed: {error}"),
+            Some(Remedy::Repair),
+        ),
+    }
+    status
+}
+
+impl DaemonStatus {
+    fn set(&mut self, state: DaemonState, detail: String, remedy: Option<Remedy>) {
+        (self.state, self.detail, self.remedy) = (state, Some(detail), remedy);
+    }
+
+    fn take_record(&mut self, record: &OwnerRecord) {
+        self.pid = Some(record.pid);
+        self.port = u16::try_from(record.port).ok();
+        self.instance_id = record.instance.as_ref().map(|instance| instance.instance_id.clone());
+        self.package_version = Some(record.package_version.clone());
+        self.started_at = Some(record.started_at.clone());
+    }
+
+    fn judge_unheld(&mut self, home: &Home, reading: &OwnerReading) {
+        match reading {
+            OwnerReading::Absent => {}
+            OwnerReading::Unreadable(why) => {
+                self.set(DaemonState::Unreadable, format!("the owner record {why}"), Some(Remedy::Repair));
+            }
+            OwnerReading::Readable(_) if reference::observe_recorded(home).is_some() => self.set(
+                DaemonState::Reference,
+                "a daemon of another implementation runs in this home".to_owned(),
+                Some(Remedy::RestartDaemon),
+            ),
+            OwnerReading::Readable(_) => self.set(
+                DaemonState::Orphan,
+                "the daemon that wrote the owner record is gone".to_owned(),
+                Some(Remedy::CleanOrphans),
+            ),
+        }
+    }
+
+    fn ask_holder(&mut self, home: &Home, reading: &OwnerReading) {
+        let control = match ControlFile::read(&home.control_file()) {
+            Ok(Some(control)) => control,
+            Ok(None) => {
+                self.set(
+                    DaemonState::Starting,
+                    "a daemon holds the owner lock and is starting".to_owned(),
+                    None,
+                );
+                return;
+            }
+            Err(error) => {
+                self.set(DaemonState::Wedged, error.to_string(), Some(Remedy::RestartDaemon));
+                return;
+            }
+        };
+        self.port = Some(control.port);
+        match ControlClient::connect(&control, PATIENCE).and_then(|mut client| client.status()) {
+            Ok(report) => {
+                self.state = DaemonState::Running;
+                self.pid = Some(i64::from(report.pid));
+                self.instance_id = Some(report.instance_id.clone());
+                self.package_version = Some(report.package_version.clone());
+                self.started_at = Some(report.started_at.clone());
+                self.report = Some(report);
+                if !matches!(reading, OwnerReading::Readable(record) if record.instance.is_some()) {
+                    self.detail = Some("it runs, and its owner record is missing or not its own".to_owned());
+                    self.remedy = Some(Remedy::RestartDaemon);
+                }
+            }
+            Err(error) => self.judge_mute(reading, &control, &error),
+        }
+    }
+
+    fn judge_mute(&mut self, reading: &OwnerReading, control: &ControlFile, error: &ControlError) {
+        let record = match reading {
+            OwnerReading::Readable(record) => record,
+            OwnerReading::Absent | OwnerReading::Unreadable(_) => {
+                self.set(DaemonState::Wedged, error.to_string(), Some(Remedy::RestartDaemon));
+                return;
+            }
+        };
+        let ours = record.instance.as_ref().map(|instance| instance.instance_id.as_str());
+        if ours != Some(control.instance_id.as_str()) {
+            self.set(DaemonState::Starting, "a daemon holds the owner lock and is starting".to_owned(), None);
+            return;
+        }
+        let proven = hold_of(record).is_some();
+        let suspended = u32::try_from(record.pid).ok().and_then(platform::is_suspended) == Some(true);
+        if proven && suspended {
+            let detail = format!("process {} holds the owner lock and is suspended", record.pid);
+            let advice = Remedy::Advice(format!(
+                "continue it with `kill -CONT {}`, or replace it: {}",
+                record.pid,
+                Remedy::ForceCleanOrphans.hint()
+            ));
+            self.set(DaemonState::Suspended, detail, Some(advice));
+        } else {
+            self.set(DaemonState::Wedged, error.to_string(), Some(Remedy::RestartDaemon));
+        }
+    }
+}

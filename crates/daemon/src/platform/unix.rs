@@ -1,0 +1,246 @@
+//! Linux, macOS and the other Unix systems.
+
+use super::{FileIdentity, HandleError};
+use rustix::process::{Pid, Signal};
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Lets a file that is created belong to its owner alone.
+pub(crate) fn private(options: &mut OpenOptions) {
+    options.mode(0o600);
+}
+
+/// What tells this file from another one at the same path.
+pub(crate) fn file_identity(metadata: &Metadata) -> FileIdentity {
+    FileIdentity {
+        place: (metadata.dev(), metadata.ino()),
+        size: metadata.len(),
+        modified: metadata.modified().ok(),
+    }
+}
+
+/// Points standard output and error at `file`.
+pub(crate) fn point_output_at(file: &File) {
+    // A daemon that cannot redirect its output still works; what it would print is lost either way.
+    let _ = rustix::stdio::dup2_stdout(file);
+    let _ = rustix::stdio::dup2_stderr(file);
+}
+
+/// Takes standard output away for another use.
+pub(crate) fn take_output() -> io::Result<File> {
+    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
+}
+
+/// Leaves the session and the terminal of whoever started this process.
+pub(crate) fn leave_session() {
+    // Fails only for a process that leads a group already, and that one has left.
+    let _ = rustix::process::setsid();
+}
+
+/// Prepares the start of a detached process: here it leaves the session by itself.
+pub(crate) fn detach(_command: &mut Command) {}
+
+/// Closes the descriptors above standard error that this process inherited and nobody in it knows: a
+/// pipe of a shell or of a test runner would stay open for as long as the daemon lives.
+#[allow(unsafe_code)]
+pub(crate) fn close_inherited() {
+    let directory = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
+    let Ok(entries) = std::fs::read_dir(directory) else { return };
+    let descriptors: Vec<RawFd> =
+        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for descriptor in descriptors.into_iter().filter(|descriptor| *descriptor > 2) {
+        // SAFETY: the descriptor is only asked for its flags; one that was closed meanwhile (the listing's
+        // own) answers EBADF.
+        let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
+        let inherited = rustix::io::fcntl_getfd(borrowed)
+            .is_ok_and(|flags| !flags.contains(rustix::io::FdFlags::CLOEXEC));
+        if inherited {
+            // SAFETY: everything that Rust code opens is close-on-exec, so a descriptor without that flag
+            // came through exec and has no owner in this process.
+            drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
+        }
+    }
+}
+
+/// Calls `act` with the name of each signal that asks this process to end.
+pub(crate) fn watch_signals(act: impl Fn(&'static str) + Send + 'static) -> io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    std::thread::Builder::new().name("signals".to_owned()).stack_size(64 * 1024).spawn(move || {
+        for signal in signals.forever() {
+            act(match signal {
+                SIGINT => "SIGINT",
+                SIGHUP => "SIGHUP",
+                _ => "SIGTERM",
+            });
+        }
+    })?;
+    Ok(())
+}
+
+/// A process that cannot be mistaken for a later one of the same pid: on Linux a pidfd, elsewhere the pid,
+/// used at once after its start time was compared.
+#[derive(Debug)]
+pub(crate) struct ProcessHandle {
+    pid: Pid,
+    #[cfg(target_os = "linux")]
+    descriptor: OwnedFd,
+}
+
+impl ProcessHandle {
+    /// Takes hold of whatever `pid` stands for right now.
+    pub(crate) fn open(pid: u32) -> Result<Self, HandleError> {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(HandleError::Gone)?;
+        #[cfg(target_os = "linux")]
+        {
+            let flags = rustix::process::PidfdFlags::empty();
+            let descriptor = rustix::process::pidfd_open(pid, flags).map_err(gone_or_io)?;
+            Ok(Self { pid, descriptor })
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            rustix::process::test_kill_process(pid).map_err(gone_or_io)?;
+            Ok(Self { pid })
+        }
+    }
+
+    /// Asks it to end.
+    pub(crate) fn terminate(&self) -> Result<(), HandleError> {
+        self.signal(Signal::TERM)
+    }
+
+    /// Ends it.
+    pub(crate) fn kill(&self) -> Result<(), HandleError> {
+        self.signal(Signal::KILL)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn signal(&self, signal: Signal) -> Result<(), HandleError> {
+        rustix::process::pidfd_send_signal(&self.descriptor, signal).map_err(gone_or_io)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn signal(&self, signal: Signal) -> Result<(), HandleError> {
+        rustix::process::kill_process(self.pid, signal).map_err(gone_or_io)
+    }
+
+    /// Waits at most `patience` for it to end; true when it has.
+    pub(crate) fn wait(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        loop {
+            if !identity::process::observe_process(i64::from(self.pid.as_raw_nonzero().get())).is_alive() {
+                return true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            if self.sleep(left) {
+                return true;
+            }
+        }
+    }
+
+    /// Sleeps until it ends (true) or for at most `patience`.
+    #[cfg(target_os = "linux")]
+    fn sleep(&self, patience: Duration) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let timeout = Timespec::try_from(patience).ok();
+        let mut descriptors = [PollFd::new(&self.descriptor, PollFlags::IN)];
+        matches!(poll(&mut descriptors, timeout.as_ref()), Ok(ready) if ready > 0)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn sleep(&self, patience: Duration) -> bool {
+        std::thread::sleep(patience.min(Duration::from_millis(20)));
+        false
+    }
+}
+
+fn gone_or_io(error: rustix::io::Errno) -> HandleError {
+    if error == rustix::io::Errno::SRCH { HandleError::Gone } else { HandleError::Io(error.into()) }
+}
+
+/// Whether `pid` is suspended (SIGSTOP, a debugger); none where the system does not tell.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_suspended(pid: u32) -> Option<bool> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything; the state is the first word after the last one.
+    let state = stat.rsplit_once(')')?.1.trim_start().chars().next()?;
+    Some(matches!(state, 'T' | 't'))
+}
+
+/// Whether `pid` is suspended; this system does not tell.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn is_suspended(_pid: u32) -> Option<bool> {
+    None
+}
+
+/// The processes of this user, other than this one; none where the system does not tell.
+#[cfg(target_os = "linux")]
+pub(crate) fn list_own_processes() -> Vec<u32> {
+    let own = rustix::process::getuid().as_raw();
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.metadata().ok()?)))
+        .filter(|(pid, metadata)| metadata.uid() == own && *pid != std::process::id())
+        .map(|(pid, _)| pid)
+        .collect()
+}
+
+/// The processes of this user; this system does not tell without a helper process.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn list_own_processes() -> Vec<u32> {
+    Vec::new()
+}
+
+/// The value of `variable` in the environment that `pid` was started with; none where the system does
+/// not tell.
+#[cfg(target_os = "linux")]
+pub(crate) fn start_environment(pid: u32, variable: &str) -> Option<std::ffi::OsString> {
+    use std::io::Read as _;
+    use std::os::unix::ffi::OsStringExt as _;
+    const MAX_BYTES: u64 = 1024 * 1024;
+    let mut bytes = Vec::new();
+    File::open(format!("/proc/{pid}/environ")).ok()?.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
+    bytes.split(|byte| *byte == 0).find_map(|pair| {
+        let value = pair.strip_prefix(variable.as_bytes())?.strip_prefix(b"=")?;
+        Some(std::ffi::OsString::from_vec(value.to_vec()))
+    })
+}
+
+/// The value of `variable` in the environment of `pid`; this system does not tell.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn start_environment(_pid: u32, _variable: &str) -> Option<std::ffi::OsString> {
+    None
+}
+
+/// Whether `pid` has a file open that was `path` when it was opened, also when another file stands there
+/// now; false where the system does not tell.
+#[cfg(target_os = "linux")]
+pub(crate) fn has_open(pid: u32, path: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    let mut deleted = path.as_os_str().to_owned();
+    deleted.push(" (deleted)");
+    entries
+        .flatten()
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .any(|target| target == path || target.as_os_str() == deleted)
+}
+
+/// Whether `pid` has `path` open; this system does not tell.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn has_open(_pid: u32, _path: &Path) -> bool {
+    false
+}
+
+/// The command with which a person ends `pid`.
+pub(crate) fn end_command(pid: u32) -> String {
+    format!("kill {pid}")
+}

@@ -1,0 +1,130 @@
+//! The first and only word of a new daemon to the process that started it.
+//!
+//! A spawned daemon inherits a pipe as its standard output. Once it is ready, or knows why it never will
+//! be, it writes one line of JSON there and closes its side. A daemon that dies first closes the pipe by
+//! dying, so nobody polls and nobody waits in vain.
+
+use crate::platform;
+use crate::start_failure::StartFailure;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read, Write as _};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// A daemon that is ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// Its process id.
+    pub pid: u32,
+    /// Port of its control plane.
+    pub port: u16,
+    /// ULID of the run.
+    pub instance_id: String,
+    /// Its package version.
+    pub package_version: String,
+}
+
+/// What a new daemon says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Word {
+    /// It serves.
+    Ready(Ready),
+    /// It ends.
+    Failed(StartFailure),
+}
+
+/// What the starting process heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// A word.
+    Word(Word),
+    /// The pipe was closed without one.
+    Silence,
+    /// Nothing yet.
+    Nothing,
+}
+
+/// A word longer than this is none.
+const MAX_BYTES: u64 = 16 * 1024;
+
+/// The daemon's end of the pipe.
+#[derive(Debug)]
+pub struct Reporter(Option<File>);
+
+impl Reporter {
+    /// A reporter to nobody: the daemon runs in the foreground.
+    pub fn silent() -> Self {
+        Self(None)
+    }
+
+    /// Takes the pipe from standard output, which then needs another target.
+    ///
+    /// # Errors
+    /// There is no standard output.
+    pub fn from_output() -> io::Result<Self> {
+        Ok(Self(Some(platform::take_output()?)))
+    }
+
+    /// Says the word and closes the pipe. Nobody may be listening any more: that is fine.
+    pub fn say(self, word: &Word) {
+        if let Some(mut pipe) = self.0 {
+            // A word of strings and numbers always serialises.
+            let mut line = serde_json::to_vec(word).unwrap_or_default();
+            line.push(b'\n');
+            let _ = pipe.write_all(&line);
+        }
+    }
+}
+
+/// Listens at `pipe` for at most `patience`.
+pub fn listen(pipe: impl Read + Send + 'static, patience: Duration) -> Heard {
+    let (sender, receiver) = mpsc::channel();
+    let listener = thread::Builder::new().name("readiness".to_owned()).spawn(move || {
+        let mut line = Vec::new();
+        // A broken pipe is silence like a closed one.
+        let _ = BufReader::new(pipe.take(MAX_BYTES)).read_until(b'\n', &mut line);
+        let _ = sender.send(line);
+    });
+    if listener.is_err() {
+        return Heard::Nothing;
+    }
+    match receiver.recv_timeout(patience) {
+        Ok(line) => serde_json::from_slice(&line).map_or(Heard::Silence, Heard::Word),
+        Err(mpsc::RecvTimeoutError::Timeout) => Heard::Nothing,
+        Err(mpsc::RecvTimeoutError::Disconnected) => Heard::Silence,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_arrives_and_everything_else_is_silence() {
+        let ready = Word::Ready(Ready {
+            pid: 7,
+            port: 50_000,
+            instance_id: "01K".into(),
+            package_version: "3".into(),
+        });
+        let failed = Word::Failed(StartFailure::ReferenceAlive { pid: 9 });
+        for word in [ready, failed] {
+            let mut line = serde_json::to_vec(&word).expect("json");
+            line.extend_from_slice(b"\nmore noise");
+            assert_eq!(listen(io::Cursor::new(line), Duration::from_secs(5)), Heard::Word(word));
+        }
+        for noise in ["", "\n", "hello\n", "{\"ready\":{}}\n", "{\"ready\":"] {
+            assert_eq!(listen(io::Cursor::new(noise), Duration::from_secs(5)), Heard::Silence, "{noise:?}");
+        }
+        assert_eq!(listen(io::repeat(b'x'), Duration::from_secs(5)), Heard::Silence);
+    }
+
+    #[test]
+    fn a_pipe_that_says_nothing_is_not_waited_for() {
+        let (reader, _writer) = io::pipe().expect("a pipe");
+        assert_eq!(listen(reader, Duration::from_millis(10)), Heard::Nothing);
+    }
+}

@@ -1,0 +1,165 @@
+//! Daemons of the reference in our home: told to go over their own port, never signalled.
+//!
+//! Such a daemon stands in `owner.json` (a record without our keys) or in the state file `sync-daemon`.
+//! Both hold its control token in clear. It is asked for its health first; only an answer that repeats the
+//! token proves that the right process listens, and only then the token is sent. The addresses in the
+//! files are ignored: nothing but 127.0.0.1 is ever asked.
+
+use crate::control::client::converse;
+use crate::control::http::{self, Response};
+use crate::platform::ProcessHandle;
+use gate::OwnerReading;
+use identity::{Home, process};
+use preflight::owner::{is_sync_daemon, read_record, read_state_file};
+use serde::Deserialize;
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::{Duration, Instant};
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+/// Time for one answer.
+const ANSWER: Duration = Duration::from_secs(2);
+/// Time for a daemon to end after it agreed; the reference sends what it has first.
+const END: Duration = Duration::from_secs(15);
+
+/// A daemon of the reference, as a file of our home describes it.
+#[derive(Clone)]
+pub(crate) struct ReferenceDaemon {
+    pub(crate) pid: u32,
+    pub(crate) port: Option<u16>,
+    token: Option<Zeroizing<String>>,
+}
+
+impl fmt::Debug for ReferenceDaemon {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReferenceDaemon {{ pid: {}, port: {:?}, .. }}", self.pid, self.port)
+    }
+}
+
+/// What a port says about who listens there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Voice {
+    /// The daemon of the file: it repeats the token.
+    Itself,
+    /// Somebody else.
+    Stranger,
+    /// Nobody, or nobody in time; also when the file names no port or no token.
+    Mute,
+}
+
+/// Why a reference daemon was not stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotStopped {
+    /// It does not answer.
+    #[error("it does not answer")]
+    Mute,
+    /// Somebody else answers at its port.
+    #[error("something else answers at its port")]
+    Stranger,
+    /// It refused.
+    #[error("it refused to stop")]
+    Refused,
+    /// It agreed and is still there.
+    #[error("it agreed to stop and is still there")]
+    Lingers,
+}
+
+/// The live reference daemon that the owner record names.
+pub(crate) fn observe_recorded(home: &Home) -> Option<ReferenceDaemon> {
+    let OwnerReading::Readable(record) = read_record(&home.owner_record()) else { return None };
+    if record.instance.is_some()
+        || !process::observe_process(record.pid).is_alive()
+        || !record.executable_path.exists()
+    {
+        return None;
+    }
+    Some(ReferenceDaemon {
+        pid: u32::try_from(record.pid).ok()?,
+        port: u16::try_from(record.port).ok(),
+        token: Some(record.token.clone()).filter(|token| !token.is_empty()).map(Zeroizing::new),
+    })
+}
+
+/// The live reference daemon that the state file names.
+pub(crate) fn observe_stated(home: &Home) -> Option<ReferenceDaemon> {
+    let state = read_state_file(&home.state_file());
+    // Without a token line the pid stands in its place.
+    let (pid, token) = match (state.pid, state.token) {
+        (Some(pid), token) => (pid, token),
+        (None, token) => (token?.parse().ok()?, None),
+    };
+    is_sync_daemon(i64::from(pid)).then(|| ReferenceDaemon {
+        pid,
+        port: state.port,
+        token: token.map(Zeroizing::new),
+    })
+}
+
+/// Borrows the token from a buffer that is wiped.
+#[derive(Deserialize)]
+struct Health<'a> {
+    status: &'a str,
+    token: &'a str,
+}
+
+impl ReferenceDaemon {
+    /// Who listens at its port.
+    pub(crate) fn observe_voice(&self) -> Voice {
+        let (Some(port), Some(token)) = (self.port, &self.token) else { return Voice::Mute };
+        let answer = match ask(port, "GET", "/api/health", b"") {
+            Ok(Some(answer)) => answer,
+            Ok(None) => return Voice::Stranger,
+            Err(_) => return Voice::Mute,
+        };
+        let body = Zeroizing::new(answer.body);
+        match serde_json::from_slice::<Health<'_>>(&body) {
+            Ok(health)
+                if answer.status == 200
+                    && health.status == "ok"
+                    && bool::from(health.token.as_bytes().ct_eq(token.as_bytes())) =>
+            {
+                Voice::Itself
+            }
+            Ok(_) | Err(_) => Voice::Stranger,
+        }
+    }
+
+    /// Asks it to end, after it proved itself, and waits for that.
+    pub(crate) fn stop(&self) -> Result<(), NotStopped> {
+        match self.observe_voice() {
+            Voice::Itself => {}
+            Voice::Stranger => return Err(NotStopped::Stranger),
+            Voice::Mute => return Err(NotStopped::Mute),
+        }
+        let (Some(port), Some(token)) = (self.port, &self.token) else { return Err(NotStopped::Mute) };
+        // Held before it is told to go: afterwards its pid may be somebody else's.
+        let handle = ProcessHandle::open(self.pid).ok();
+        // A document of one string always serialises.
+        let body = serde_json::to_vec(&serde_json::json!({ "token": token.as_str() })).unwrap_or_default();
+        let body = Zeroizing::new(body);
+        match ask(port, "POST", "/api/shutdown", &body) {
+            Ok(Some(answer)) if answer.status == 200 => {}
+            Ok(_) => return Err(NotStopped::Refused),
+            Err(_) => return Err(NotStopped::Mute),
+        }
+        match handle {
+            Some(handle) if !handle.wait(END) => Err(NotStopped::Lingers),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+fn ask(port: u16, method: &str, path: &str, body: &[u8]) -> io::Result<Option<Response>> {
+    let deadline = Instant::now() + ANSWER;
+    let mut stream = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, port).into(), ANSWER)?;
+    let request = http::render_request(
+        method,
+        path,
+        port,
+        &[("Content-Type", "application/json"), ("Connection", "close")],
+        body,
+    );
+    converse(&mut stream, &request, deadline)
+}

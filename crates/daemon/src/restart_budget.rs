@@ -1,0 +1,96 @@
+//! How often a daemon may be started without anybody asking: at most [`LIMIT`] times in [`WINDOW`].
+//!
+//! A daemon that dies at once, or two releases that retire each other, must not turn every capture into a
+//! process start. The starts stand in `starts` beside the owner record, one Unix second a line, written
+//! before the start, so that failing starts count as well. Explicit starts are not bounded.
+
+use identity::private_file;
+use identity::small_file::read_small_file;
+use jiff::Timestamp;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Automatic starts within [`WINDOW`].
+pub(crate) const LIMIT: usize = 5;
+/// The window of the budget.
+pub(crate) const WINDOW: Duration = Duration::from_secs(600);
+const MAX_BYTES: u64 = 4 * 1024;
+
+/// The budget of one home.
+#[derive(Clone, Debug)]
+pub(crate) struct RestartBudget {
+    path: PathBuf,
+}
+
+impl RestartBudget {
+    /// The budget kept in `daemon_dir`.
+    pub(crate) fn of(daemon_dir: &Path) -> Self {
+        Self { path: daemon_dir.join("starts") }
+    }
+
+    /// Takes one automatic start at `now`; false when the budget is spent, or when it cannot be written:
+    /// a home in which nothing can be counted is one in which no daemon can live either.
+    pub(crate) fn take(&self, now: Timestamp) -> bool {
+        let mut starts = self.read_recent(now);
+        if starts.len() >= LIMIT {
+            return false;
+        }
+        starts.push(now.as_second());
+        let text: String = starts.iter().map(|second| format!("{second}\n")).collect();
+        private_file::write_private(&self.path, text.as_bytes()).is_ok()
+    }
+
+    /// The starts within the window. Lines that are no number and starts in the future (the clock was set
+    /// back) do not count: otherwise one bad line could keep a daemon from starting for ever.
+    fn read_recent(&self, now: Timestamp) -> Vec<i64> {
+        let bytes = match read_small_file(&self.path, MAX_BYTES) {
+            Ok(Some(file)) => file.bytes,
+            Ok(None) | Err(_) => Vec::new(),
+        };
+        let window = i64::try_from(WINDOW.as_secs()).unwrap_or(i64::MAX);
+        let age = |second: &i64| now.as_second().checked_sub(*second);
+        String::from_utf8_lossy(&bytes)
+            .lines()
+            .filter_map(|line| line.trim().parse().ok())
+            .filter(|second| age(second).is_some_and(|age| (0..window).contains(&age)))
+            .take(LIMIT)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a second")
+    }
+
+    #[test]
+    fn five_starts_in_ten_minutes_and_then_no_more_until_the_window_moves_on() {
+        let home = tempfile::tempdir().expect("a directory");
+        let budget = RestartBudget::of(&home.path().join("daemon"));
+        for second in 0..5 {
+            assert!(budget.take(at(1_000 + second)), "start {second}");
+        }
+        assert!(!budget.take(at(1_010)));
+        assert!(!budget.take(at(1_599)));
+        assert!(budget.take(at(1_600)), "the first start has left the window");
+        assert!(!budget.take(at(1_600)));
+    }
+
+    #[test]
+    fn damage_and_a_clock_set_back_block_nothing_for_ever() {
+        let home = tempfile::tempdir().expect("a directory");
+        let budget = RestartBudget::of(home.path());
+        for content in
+            ["\u{fffd}\nnot a number\n-5\n", "9999999999\n9999999999\n9999999999\n9999999999\n9999999999\n"]
+        {
+            std::fs::write(home.path().join("starts"), content).expect("written");
+            assert!(budget.take(at(1_000)), "{content:?}");
+        }
+        std::fs::remove_file(home.path().join("starts")).expect("removed");
+        std::fs::create_dir(home.path().join("starts")).expect("a directory");
+        assert!(!budget.take(at(1_000)), "what cannot be counted is not spent");
+    }
+}

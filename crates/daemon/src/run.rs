@@ -1,0 +1,244 @@
+//! Being the daemon: from the first instruction to the word "ready", and on to the end.
+//!
+//! Order (contract section 2 and 10): switch, lock, predecessor, directory, identity (taken once), control
+//! plane, control file and record, readiness, life.
+
+use crate::control::client::ControlClient;
+use crate::control::file::ControlFile;
+use crate::control::proof::ControlToken;
+use crate::control::routes::{Desk, Door};
+use crate::control::server::{self, ControlServer, Limits};
+use crate::control::wire::Phase;
+use crate::drain::Drain;
+use crate::executable::ExecutableWatch;
+use crate::front_desk::FrontDesk;
+use crate::journal::Journal;
+use crate::life::Life;
+use crate::ownership::{Claim, Ownership, TakeError};
+use crate::platform;
+use crate::readiness::{Ready, Reporter, Word};
+use crate::record::RunFacts;
+use crate::schedule::Timing;
+use crate::start_failure::StartFailure;
+use crate::stop::{Stop, StopReason};
+use contract::{Fault, ForegroundIdentity, Scope};
+use identity::private_file::create_private_dir;
+use identity::{BuildInfo, Config, Environment, Home, observe_foreground, read_login};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What a daemon is made of.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// The environment it was started in.
+    pub environment: Environment,
+    /// The home it serves.
+    pub home: Home,
+    /// The build it is.
+    pub build: BuildInfo,
+    /// Its periods.
+    pub timing: Timing,
+}
+
+/// The identity that a daemon took at its start, for its draining step.
+#[derive(Clone, Debug)]
+pub struct TakenIdentity {
+    /// The six facts.
+    pub foreground: ForegroundIdentity,
+    /// The scope it serves, and no other.
+    pub scope: Scope,
+}
+
+/// How this process came to be the daemon.
+#[derive(Debug)]
+pub struct Startup {
+    reporter: Reporter,
+    spawned: bool,
+}
+
+impl Startup {
+    /// A person or a service manager runs the daemon in the foreground.
+    pub fn foreground() -> Self {
+        Self { reporter: Reporter::silent(), spawned: false }
+    }
+
+    /// A command spawned it: leaves the session, closes what was inherited, keeps the readiness pipe and
+    /// sends its own output to the log. Call it first of all.
+    pub fn spawned() -> Self {
+        platform::close_inherited();
+        platform::leave_session();
+        let reporter = Reporter::from_output().unwrap_or_else(|_| Reporter::silent());
+        Self { reporter, spawned: true }
+    }
+
+    /// The periods that go with it.
+    pub fn timing(&self) -> Timing {
+        if self.spawned { Timing::SPAWNED } else { Timing::FOREGROUND }
+    }
+}
+
+/// Runs the daemon until it has a reason to stop.
+///
+/// `make_drain` builds the draining step from the identity taken at the start; `on_ready` hears when the
+/// daemon serves.
+///
+/// # Errors
+/// The daemon did not become ready; a spawned one has reported the same over its pipe.
+pub fn run(
+    options: &RunOptions,
+    startup: Startup,
+    make_drain: impl FnOnce(TakenIdentity) -> Box<dyn Drain>,
+    on_ready: impl FnOnce(&Ready),
+) -> Result<Stop, StartFailure> {
+    let Startup { reporter, spawned } = startup;
+    match begin(options, spawned, make_drain) {
+        Ok(Begun { life, server, ready }) => {
+            reporter.say(&Word::Ready(ready.clone()));
+            on_ready(&ready);
+            let stop = life.live();
+            drop(server);
+            Ok(stop)
+        }
+        Err(failure) => {
+            reporter.say(&Word::Failed(failure.clone()));
+            Err(failure)
+        }
+    }
+}
+
+/// A daemon that everybody sees and that has not begun to live.
+struct Begun {
+    life: Life,
+    server: ControlServer,
+    ready: Ready,
+}
+
+fn begin(
+    options: &RunOptions,
+    spawned: bool,
+    make_drain: impl FnOnce(TakenIdentity) -> Box<dyn Drain>,
+) -> Result<Begun, StartFailure> {
+    // Both are asked before anything is created: a home that needs no daemon stays as it is.
+    if !options.environment.sync_enabled() {
+        return Err(StartFailure::SwitchOff);
+    }
+    take_identity(options)?;
+    let unusable = |error: &dyn std::fmt::Display| StartFailure::HomeUnusable { detail: error.to_string() };
+    create_private_dir(&options.home.daemon_dir()).map_err(|error| unusable(&error))?;
+    let journal = Arc::new(Journal::open(&options.home.daemon_log(), spawned));
+    let outcome = establish(options, make_drain, &journal);
+    if let Err(failure) = &outcome {
+        journal.line(&format!("pid {} did not become the daemon: {failure}", std::process::id()));
+    }
+    outcome
+}
+
+fn establish(
+    options: &RunOptions,
+    make_drain: impl FnOnce(TakenIdentity) -> Box<dyn Drain>,
+    journal: &Arc<Journal>,
+) -> Result<Begun, StartFailure> {
+    let claim = take_after_farewell(&options.home)?;
+    std::env::set_current_dir(options.home.root())
+        .map_err(|error| StartFailure::HomeUnusable { detail: format!("cannot be entered: {error}") })?;
+    let identity = take_identity(options)?;
+    let executable = ExecutableWatch::observe(&identity.foreground.executable_path);
+    // A queue that cannot be read now has no id to compare; the gate says so before every drain.
+    let queue_id =
+        queue::observe_active(&identity.foreground.queue_db_path).ok().and_then(|active| active.queue_id);
+    let facts = RunFacts::new(identity.foreground.clone(), identity.scope.clone(), queue_id);
+
+    let control_plane =
+        |error: &dyn std::fmt::Display| StartFailure::ControlPlane { detail: error.to_string() };
+    let listener = server::bind().map_err(|error| control_plane(&error))?;
+    let port = listener.local_addr().map_err(|error| control_plane(&error))?.port();
+    let token = ControlToken::generate().map_err(|error| control_plane(&error))?;
+    let ownership: Ownership = claim
+        .publish(facts.clone(), port, token.clone())
+        .map_err(|error| StartFailure::RecordNotWritten { detail: error.to_string() })?;
+
+    let desk = Arc::new(FrontDesk::new(facts.clone()));
+    let behind: Arc<dyn Desk> = Arc::clone(&desk) as Arc<dyn Desk>;
+    let signalled = Arc::clone(&desk);
+    let opened =
+        ControlServer::start(listener, Door { token, port }, behind, Limits::default()).and_then(|server| {
+            platform::watch_signals(move |signal| {
+                signalled.request_stop(StopReason::Signal { signal: signal.to_owned() });
+            })?;
+            Ok(server)
+        });
+    let server = match opened {
+        Ok(server) => server,
+        Err(error) => {
+            ownership.release(StopReason::Broken { detail: error.to_string() });
+            return Err(control_plane(&error));
+        }
+    };
+    let ready = Ready {
+        pid: facts.foreground.pid,
+        port,
+        instance_id: facts.instance_id.clone(),
+        package_version: facts.foreground.package_version.clone(),
+    };
+    journal.line(&format!(
+        "ready: pid {}, port {port}, instance {}, version {}, scope {}",
+        ready.pid, ready.instance_id, ready.package_version, facts.scope
+    ));
+    let drain = make_drain(identity);
+    let life = Life::new(ownership, desk, Arc::clone(journal), executable, options.timing, drain);
+    Ok(Begun { life, server, ready })
+}
+
+/// How long a starter waits for a daemon that is saying farewell, and how often it looks.
+const FAREWELL_PATIENCE: Duration = Duration::from_secs(15);
+const FAREWELL_LOOK: Duration = Duration::from_millis(25);
+
+/// Takes the claim; where the holder of the lock is just stopping, after it.
+fn take_after_farewell(home: &Home) -> Result<Claim, TakeError> {
+    let deadline = Instant::now() + FAREWELL_PATIENCE;
+    loop {
+        match Claim::take(home) {
+            Err(TakeError::Held) if Instant::now() < deadline && observe_stopping(home) => {
+                std::thread::sleep(FAREWELL_LOOK);
+            }
+            taken => return taken,
+        }
+    }
+}
+
+/// Whether the daemon of `home` answers that it is stopping, or has just taken its files away.
+fn observe_stopping(home: &Home) -> bool {
+    let Ok(Some(control)) = ControlFile::read(&home.control_file()) else { return false };
+    ControlClient::connect(&control, Duration::from_secs(1))
+        .and_then(|mut client| client.status())
+        .is_ok_and(|report| report.phase == Phase::Stopping)
+}
+
+/// Who this daemon is: read once, and never again.
+fn take_identity(options: &RunOptions) -> Result<TakenIdentity, StartFailure> {
+    let unreadable = |fault: &Fault| StartFailure::IdentityUnreadable {
+        path: fault.path.as_deref().map(contract::text::path).unwrap_or_default(),
+        detail: fault.detail.clone(),
+    };
+    let config = Config::read(&options.home).map_err(|fault| unreadable(&fault))?;
+    let login = read_login(&options.home, &config, &options.environment);
+    if let Some(fault) = login.faults.first() {
+        return Err(unreadable(fault));
+    }
+    let scope = login.scope.clone().ok_or(StartFailure::NoLogin)?;
+    let foreground = observe_foreground(&options.build, &options.home, &login);
+    Ok(TakenIdentity { foreground, scope })
+}
+
+impl From<TakeError> for StartFailure {
+    fn from(error: TakeError) -> Self {
+        match error {
+            TakeError::Held => Self::AlreadyRunning,
+            TakeError::ReferenceAlive { pid } => Self::ReferenceAlive { pid },
+            TakeError::PredecessorAlive { pid } => Self::PredecessorAlive { pid },
+            error @ (TakeError::Directory(_) | TakeError::Lock { .. } | TakeError::Clear(_)) => {
+                Self::HomeUnusable { detail: error.to_string() }
+            }
+        }
+    }
+}

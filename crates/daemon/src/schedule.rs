@@ -1,0 +1,139 @@
+//! When the daemon wakes by itself, as pure arithmetic over a monotonic clock.
+//!
+//! One timer: a self check every [`Timing::check`]; every so many checks a sweep of the queue. Everything
+//! else happens because somebody nudged.
+
+use std::time::{Duration, Instant};
+
+/// The periods of one daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Between two self checks.
+    pub check: Duration,
+    /// Between two looks at the queue that nobody asked for.
+    pub sweep: Duration,
+    /// Retire after this long with nothing pending and nobody asking; never when none.
+    pub idle: Option<Duration>,
+    /// How long a drain in hand may take to finish its batch when the daemon has to go.
+    pub farewell: Duration,
+}
+
+impl Timing {
+    /// A daemon that a command spawned: it goes when nobody needs it.
+    pub const SPAWNED: Self = Self {
+        check: Duration::from_secs(60),
+        sweep: Duration::from_secs(300),
+        idle: Some(Duration::from_secs(900)),
+        farewell: Duration::from_secs(10),
+    };
+    /// A daemon that a person or a service manager runs: it stays.
+    pub const FOREGROUND: Self = Self { idle: None, ..Self::SPAWNED };
+}
+
+/// What is due now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Due {
+    /// The self check.
+    pub check: bool,
+    /// The sweep.
+    pub sweep: bool,
+}
+
+/// When the next things are due.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    timing: Timing,
+    next_check: Instant,
+    next_sweep: Instant,
+    quiet_since: Instant,
+}
+
+impl Schedule {
+    /// Starts at `now`: the first sweep is due at once, because rows may have waited for a daemon.
+    pub fn new(timing: Timing, now: Instant) -> Self {
+        Self { timing, next_check: now + timing.check, next_sweep: now, quiet_since: now }
+    }
+
+    /// What is due at `now`; marks it as done. A late wake-up (a suspended machine) makes each thing due
+    /// once, not once per missed period. A sweep that is nearly due comes along with the check, so that
+    /// the two never need two timers.
+    pub fn take_due(&mut self, now: Instant) -> Due {
+        let nearly = self.timing.check / 10;
+        let due = Due { check: now >= self.next_check, sweep: now + nearly >= self.next_sweep };
+        if due.check {
+            self.next_check = now + self.timing.check;
+        }
+        if due.sweep {
+            self.next_sweep = now + self.timing.sweep;
+        }
+        due
+    }
+
+    /// How long to sleep from `now` on: until the next check.
+    pub fn sleep(&self, now: Instant) -> Duration {
+        self.next_check.saturating_duration_since(now)
+    }
+
+    /// Something was captured, asked for or delivered.
+    pub fn stir(&mut self, now: Instant) {
+        self.quiet_since = now;
+    }
+
+    /// How long nothing has happened.
+    pub fn quiet(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.quiet_since)
+    }
+
+    /// Whether the daemon has been idle long enough to go, if nothing is pending.
+    pub fn is_idle(&self, now: Instant) -> bool {
+        self.timing.idle.is_some_and(|idle| self.quiet(now) >= idle)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    #[test]
+    fn a_quiet_hour_wakes_once_a_minute_and_sweeps_twelve_times() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(Timing::SPAWNED, start);
+        let (mut now, mut checks, mut sweeps, mut wakes) = (start, 0, 0, 0);
+        while now < start + seconds(3600) {
+            let due = schedule.take_due(now);
+            checks += u32::from(due.check);
+            sweeps += u32::from(due.sweep);
+            wakes += 1;
+            // A real wake-up is always a little late.
+            now += schedule.sleep(now) + Duration::from_millis(3);
+        }
+        assert_eq!((checks, sweeps, wakes), (59, 12, 60));
+    }
+
+    #[test]
+    fn a_machine_that_slept_for_a_day_is_checked_once() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(Timing::SPAWNED, start);
+        schedule.take_due(start);
+        let morning = start + seconds(86_400);
+        assert_eq!(schedule.take_due(morning), Due { check: true, sweep: true });
+        assert_eq!(schedule.take_due(morning + seconds(1)), Due::default());
+        assert_eq!(schedule.sleep(morning), seconds(60));
+    }
+
+    #[test]
+    fn only_a_spawned_daemon_that_nobody_stirs_grows_idle() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(Timing::SPAWNED, start);
+        assert!(!schedule.is_idle(start + seconds(899)));
+        assert!(schedule.is_idle(start + seconds(900)));
+        schedule.stir(start + seconds(800));
+        assert!(!schedule.is_idle(start + seconds(900)));
+        let patient = Schedule::new(Timing::FOREGROUND, start);
+        assert!(!patient.is_idle(start + seconds(1_000_000)));
+    }
+}

@@ -1,0 +1,108 @@
+//! Why a daemon did not start: what a starting process says over the readiness pipe, and what the process
+//! that started it found out by itself.
+
+use contract::Remedy;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Why a daemon did not start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum StartFailure {
+    /// Hosted sync is switched off.
+    #[error("{}", contract::switch::OFF_MESSAGE)]
+    SwitchOff,
+    /// Nobody is logged in, so there is nothing a daemon could deliver.
+    #[error("nobody is logged in")]
+    NoLogin,
+    /// The login or the configuration cannot be read.
+    #[error("{path}: {detail}")]
+    IdentityUnreadable {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// Another daemon of this home holds the owner lock.
+    #[error("a daemon of this home runs already")]
+    AlreadyRunning,
+    /// A daemon of another implementation runs in this home.
+    #[error("a daemon of another implementation runs in this home, pid {pid}")]
+    ReferenceAlive {
+        /// Its pid.
+        pid: i64,
+    },
+    /// The previous daemon lost its lock file and does not end.
+    #[error("the previous daemon, pid {pid}, lost its lock file and does not end")]
+    PredecessorAlive {
+        /// Its pid.
+        pid: i64,
+    },
+    /// The home cannot be used.
+    #[error("the home cannot be used: {detail}")]
+    HomeUnusable {
+        /// What the system said.
+        detail: String,
+    },
+    /// The control plane could not be opened.
+    #[error("the control plane could not be opened: {detail}")]
+    ControlPlane {
+        /// What the system said.
+        detail: String,
+    },
+    /// The record or the control file could not be written.
+    #[error("{detail}")]
+    RecordNotWritten {
+        /// Which file, and what the system said.
+        detail: String,
+    },
+    /// A daemon never starts another one.
+    #[error("this command was started by a daemon, and a daemon never starts another one")]
+    Nested,
+    /// The program could not be started.
+    #[error("{} could not be started: {detail}", contract::text::path(.executable))]
+    NotExecuted {
+        /// The program.
+        executable: PathBuf,
+        /// What the system said.
+        detail: String,
+    },
+    /// The new process ended without a word.
+    #[error("the new daemon ended without a word; its log is {}", contract::text::path(.log))]
+    EndedSilently {
+        /// Its log.
+        log: PathBuf,
+    },
+    /// The new process says nothing within the deadline; it may still become ready.
+    #[error("the new daemon, pid {pid}, is not ready yet; its log is {}", contract::text::path(.log))]
+    NotReadyYet {
+        /// Its pid.
+        pid: u32,
+        /// Its log.
+        log: PathBuf,
+    },
+}
+
+impl StartFailure {
+    /// What cures it, when something does.
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Self::NoLogin => Some(Remedy::Login),
+            Self::IdentityUnreadable { .. } => Some(Remedy::Repair),
+            Self::AlreadyRunning | Self::ReferenceAlive { .. } => Some(Remedy::RestartDaemon),
+            Self::SwitchOff => {
+                Some(Remedy::Advice(format!("set {}=1 to switch hosted sync on", contract::switch::VARIABLE)))
+            }
+            Self::PredecessorAlive { pid } => {
+                Some(Remedy::Advice(format!("end the process {pid} by hand, then start the daemon again")))
+            }
+            Self::HomeUnusable { .. }
+            | Self::ControlPlane { .. }
+            | Self::RecordNotWritten { .. }
+            | Self::Nested
+            | Self::NotExecuted { .. }
+            | Self::EndedSilently { .. }
+            | Self::NotReadyYet { .. } => None,
+        }
+    }
+}
