@@ -1,21 +1,224 @@
-//! stub
-#![allow(missing_docs, unused_variables, clippy::todo)]
+//! The Lamport clock of this home: `clock.json`, shared with the reference.
+//!
+//! Values only rise: a draw is above what `clock.json` says, above what this home ever drew, and above
+//! the floor that the caller knows (contract section 7). The reference rewrites `clock.json` without a
+//! lock and may lower it, so the highest value drawn is also kept, durably, in the lock file, which is
+//! ours alone. Draws are serialised by that lock; `clock.json` is replaced by a rename, so readers always
+//! see a whole file.
+
 use crate::home::Home;
+use crate::lock::{FileLock, LockError};
+use crate::private_file::{self, Durability, WriteError};
+use crate::session::isoformat;
+use crate::small_file::{SmallFileError, read_small_file};
+use jiff::Timestamp;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The largest clock file that is read.
+const MAX_BYTES: u64 = 64 * 1024;
+
+/// The largest value that fits the wire: signed 64 bits.
+const MAX_VALUE: u64 = i64::MAX.unsigned_abs();
+
+/// How long a draw waits for another one.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the clock says, or what a draw gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClockReading {
+    /// The last value used; for a draw, the first of the values it gave.
     pub value: u64,
+    /// The node that counts. Once stored it stays, whatever the machine is called today.
     pub node_id: String,
 }
+
+/// Why no value can be drawn.
 #[derive(Debug, thiserror::Error)]
 pub enum ClockError {
-    #[error("todo")]
-    Todo,
+    /// `clock.json` cannot be read at all.
+    #[error("{} {error}", contract::text::path(.path))]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        error: SmallFileError,
+    },
+    /// Other commands kept drawing.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The new value cannot be stored.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The clock stands at the end of its range, which only a damaged file brings about.
+    #[error("{} stands at {value}, the end of its range; correct its value by hand", contract::text::path(.path))]
+    Exhausted {
+        /// The file.
+        path: PathBuf,
+        /// Its value.
+        value: u64,
+    },
 }
-/// Draws `count` consecutive values above everything this home has used and above `floor`; returns the first.
-/// node_id: used when clock.json has none.
-pub fn draw(home: &Home, count: u64, floor: u64, node_id: &str) -> Result<ClockReading, ClockError> {
-    todo!()
-}
+
+/// What `clock.json` says; nothing when it is absent or says nothing usable. Reads only.
+///
+/// # Errors
+/// [`ClockError::File`] when there is something that cannot be read.
 pub fn read_clock(home: &Home) -> Result<Option<ClockReading>, ClockError> {
-    todo!()
+    let (value, node_id) = read_stored(home)?;
+    Ok(node_id.map(|node_id| ClockReading { value, node_id }))
+}
+
+/// Draws `count` consecutive values and gives the first: above `clock.json`, above every value this home
+/// drew, above `floor`. `node_id` is used when the file names none. A `count` of 0 draws nothing new.
+///
+/// # Errors
+/// [`ClockError`]; no value is used up then.
+pub fn draw(home: &Home, count: u64, floor: u64, node_id: &str) -> Result<ClockReading, ClockError> {
+    let mut lock = FileLock::acquire(&home.clock_lock(), PATIENCE, "the clock")?;
+    let (stored, stored_node) = read_stored(home)?;
+    let highest = stored.max(floor).max(read_high_water(&mut lock));
+    let last = highest.checked_add(count).filter(|last| *last <= MAX_VALUE);
+    let last = last.ok_or_else(|| ClockError::Exhausted { path: home.clock_file(), value: highest })?;
+    let node_id = stored_node.unwrap_or_else(|| node_id.to_owned());
+    // The durable copy first: whatever happens next, these values are used.
+    let path = lock.path().to_path_buf();
+    lock.write_content(format!("{last:020}\n").as_bytes())
+        .and_then(|()| lock.sync_content())
+        .map_err(WriteError::new("write", &path))?;
+    let text = render(last, &node_id, Timestamp::now());
+    private_file::write_atomic(&home.clock_file(), text.as_bytes(), Durability::Eventual)?;
+    Ok(ClockReading { value: highest + u64::from(count > 0), node_id })
+}
+
+fn read_stored(home: &Home) -> Result<(u64, Option<String>), ClockError> {
+    let path = home.clock_file();
+    match read_small_file(&path, MAX_BYTES) {
+        Ok(file) => Ok(file.map(|file| parse(&file.bytes)).unwrap_or_default()),
+        Err(error) => Err(ClockError::File { path, error }),
+    }
+}
+
+/// The highest value ever drawn: twenty digits, always overwritten in place. Anything else counts as
+/// nothing.
+fn read_high_water(lock: &mut FileLock) -> u64 {
+    let content = lock.read_content(64).unwrap_or_default();
+    std::str::from_utf8(&content).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+}
+
+/// Value and node of a clock file. As tolerant as the reference, and more: what it crashes on counts as
+/// a clock that never ticked.
+fn parse(bytes: &[u8]) -> (u64, Option<String>) {
+    let Ok(Value::Object(map)) = serde_json::from_slice(bytes) else { return (0, None) };
+    let value = match map.get("value") {
+        Some(Value::Number(number)) => number.as_u64().or_else(|| whole_part(number.as_f64()?)),
+        Some(Value::String(text)) => text.trim().parse().ok(),
+        _ => None,
+    };
+    let node_id = map.get("node_id").and_then(Value::as_str).filter(|node_id| !node_id.is_empty());
+    (value.unwrap_or(0), node_id.map(str::to_owned))
+}
+
+fn whole_part(number: f64) -> Option<u64> {
+    // 2^53: beyond it a float no longer names one whole number.
+    const LIMIT: f64 = 9_007_199_254_740_992.0;
+    (0.0..LIMIT).contains(&number).then_some(number as u64)
+}
+
+/// The file in the reference's form: three keys, indent 2, no final newline.
+fn render(value: u64, node_id: &str, now: Timestamp) -> String {
+    let node_id = Value::from(node_id);
+    format!(
+        "{{\n  \"value\": {value},\n  \"node_id\": {node_id},\n  \"updated_at\": \"{}\"\n}}",
+        isoformat(now)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::Environment;
+    use std::fs;
+
+    fn home() -> (tempfile::TempDir, Home) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let home = Home::resolve(&Environment::from_pairs([("SPEC_KITTY_HOME", directory.path())]));
+        (directory, home.expect("a home"))
+    }
+
+    fn value(home: &Home, count: u64, floor: u64) -> u64 {
+        draw(home, count, floor, "node").expect("a value").value
+    }
+
+    #[test]
+    fn values_rise_by_the_number_drawn_and_above_the_floor() {
+        let (_directory, home) = home();
+        assert_eq!(value(&home, 1, 0), 1);
+        assert_eq!(value(&home, 3, 0), 2);
+        assert_eq!(value(&home, 1, 0), 5);
+        assert_eq!(value(&home, 2, 100), 101);
+        assert_eq!(read_clock(&home).expect("readable").map(|clock| clock.value), Some(102));
+        assert_eq!(value(&home, 0, 0), 102);
+    }
+
+    #[test]
+    fn a_clock_that_was_turned_back_does_not_repeat_a_value() {
+        let (_directory, home) = home();
+        assert_eq!(value(&home, 50, 0), 1);
+        for turned_back in [r#"{"value": 3, "node_id": "a"}"#, "", "{oops", "[]"] {
+            let before = value(&home, 0, 0);
+            fs::write(home.clock_file(), turned_back).expect("turned back");
+            assert_eq!(value(&home, 1, 0), before + 1, "{turned_back}");
+        }
+    }
+
+    #[test]
+    fn a_stored_node_stays() {
+        let (_directory, home) = home();
+        fs::write(home.clock_file(), r#"{"value": 3, "node_id": "first"}"#).expect("a clock");
+        assert_eq!(draw(&home, 1, 0, "second").expect("a value").node_id, "first");
+        assert_eq!(read_clock(&home).expect("readable").map(|clock| clock.node_id).as_deref(), Some("first"));
+    }
+
+    #[test]
+    fn the_file_has_the_references_form() {
+        let time = "2026-11-22T09:00:14.395679Z".parse().expect("a time");
+        assert_eq!(
+            render(11, "a68cb90bc34b", time),
+            "{\n  \"value\": 11,\n  \"node_id\": \"a68cb90bc34b\",\n  \"updated_at\": \"2026-11-22T09:00:14.395679+00:00\"\n}"
+        );
+    }
+
+    #[test]
+    fn the_end_of_the_range_is_an_error_and_not_a_wrap() {
+        let (_directory, home) = home();
+        for value in [i64::MAX.unsigned_abs(), u64::MAX] {
+            fs::write(home.clock_file(), format!("{{\"value\": {value}}}")).expect("a clock");
+            let error = draw(&home, 1, 0, "node").expect_err("exhausted");
+            assert!(matches!(error, ClockError::Exhausted { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_directory_in_place_of_the_clock_is_an_error_that_names_it() {
+        let (_directory, home) = home();
+        fs::create_dir_all(home.clock_file()).expect("an obstacle");
+        let message = draw(&home, 1, 0, "node").expect_err("an error").to_string();
+        assert!(message.contains("clock.json is a directory"), "{message}");
+    }
+
+    #[test]
+    fn draws_at_the_same_time_never_share_a_value() {
+        let (_directory, home) = home();
+        let mut values: Vec<u64> = std::thread::scope(|scope| {
+            let draws: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| (0..10).map(|_| value(&home, 1, 0)).collect::<Vec<_>>()))
+                .collect();
+            draws.into_iter().flat_map(|draws| draws.join().expect("a thread")).collect()
+        });
+        values.sort_unstable();
+        assert_eq!(values, (1..=40).collect::<Vec<_>>());
+    }
 }

@@ -34,7 +34,11 @@ pub fn judge_destination(login: &Login, config: &Config) -> Destination {
     let named = config.token_host.as_deref().map(|named| named.trim().to_lowercase());
     // A name without a port stands for every port of that host.
     let named = named.is_some_and(|named| named == host || host.split(':').next() == Some(named.as_str()));
-    if issued_there || named { Destination::Ready { url } } else { Destination::TokenHost { url, issuer: login.issuer.clone() } }
+    if issued_there || named {
+        Destination::Ready { url }
+    } else {
+        Destination::TokenHost { url, issuer: login.issuer.clone() }
+    }
 }
 
 /// `host:port` of a URL, lower-cased, with the scheme's port when it names none.

@@ -7,7 +7,7 @@
 use crate::{platform, private_file};
 use jiff::Timestamp;
 use serde::Deserialize;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -55,6 +55,15 @@ pub enum LockProbe {
     Held,
 }
 
+/// Where a lock file lies, which decides who may open it.
+#[derive(Clone, Copy)]
+enum Place {
+    /// The home: nobody else's business.
+    Home,
+    /// A repository, which several users may share.
+    Repository,
+}
+
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
@@ -65,14 +74,31 @@ impl FileLock {
     /// # Errors
     /// [`LockError::Busy`] past the deadline, [`LockError::Io`] when the file cannot be had.
     pub fn acquire(path: &Path, patience: Duration, resource: &str) -> Result<Self, LockError> {
+        Self::acquire_in(Place::Home, path, patience, resource)
+    }
+
+    /// [`FileLock::acquire`] for a lock file in a repository: file and directory get the permissions
+    /// that the user's umask gives, and existing ones are left alone.
+    ///
+    /// # Errors
+    /// As [`FileLock::acquire`].
+    pub fn acquire_in_repository(path: &Path, patience: Duration, resource: &str) -> Result<Self, LockError> {
+        Self::acquire_in(Place::Repository, path, patience, resource)
+    }
+
+    fn acquire_in(place: Place, path: &Path, patience: Duration, resource: &str) -> Result<Self, LockError> {
         let io_error = |source| LockError::Io { path: path.to_path_buf(), source };
         if let Some(directory) = path.parent() {
-            private_file::create_private_dir(directory).map_err(|error| io_error(error.source))?;
+            match place {
+                Place::Home => private_file::create_private_dir(directory).map_err(|error| error.source),
+                Place::Repository => fs::create_dir_all(directory),
+            }
+            .map_err(io_error)?;
         }
         let start = Instant::now();
         let mut pause = FIRST_PAUSE;
         loop {
-            if let Some(file) = Self::attempt(path).map_err(io_error)? {
+            if let Some(file) = Self::attempt(place, path).map_err(io_error)? {
                 return Ok(Self { file, path: path.to_path_buf(), recorded: false, unlink: false });
             }
             let waited = start.elapsed();
@@ -88,9 +114,12 @@ impl FileLock {
         }
     }
 
-    fn attempt(path: &Path) -> io::Result<Option<File>> {
-        let file =
-            platform::private_options().read(true).write(true).create(true).truncate(false).open(path)?;
+    fn attempt(place: Place, path: &Path) -> io::Result<Option<File>> {
+        let mut options = match place {
+            Place::Home => platform::private_options(),
+            Place::Repository => OpenOptions::new(),
+        };
+        let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
         }
@@ -118,11 +147,12 @@ impl FileLock {
         self.write_content(format!("{record}\n").as_bytes())
     }
 
-    /// Replaces the content of the locked file.
+    /// Replaces the content of the locked file. Written over the old content and then cut, so that a
+    /// crash leaves one or the other at the start of the file, never nothing.
     pub(crate) fn write_content(&mut self, content: &[u8]) -> io::Result<()> {
-        self.file.set_len(0)?;
         self.file.seek(SeekFrom::Start(0))?;
-        self.file.write_all(content)
+        self.file.write_all(content)?;
+        self.file.set_len(content.len() as u64)
     }
 
     /// The content of the locked file, at most `limit` bytes.

@@ -1,40 +1,189 @@
-//! stub
-#![allow(missing_docs, unused_variables, clippy::todo)]
+//! Git facts, read from the repository's files: no subprocess, no lock, nothing written.
+//!
+//! Owns finding the repository, HEAD, the origin and the names derived from it. What it cannot read
+//! (a reftable, a broken ref) it says in [`Head::Unreadable`]; callers then go without branch and
+//! commit, as they would outside a repository.
+
+mod config;
+mod refs;
+mod remote;
+
+pub use remote::{project_slug, repo_slug, slug};
+
+use crate::small_file::{SmallFileError, read_small_file};
 use std::path::{Path, PathBuf};
+
+/// The largest repository configuration that is read.
+const CONFIG_LIMIT: u64 = 4 * 1024 * 1024;
+
+/// The largest `.git` or `commondir` file that is read.
+const POINTER_LIMIT: u64 = 64 * 1024;
+
+/// Where a worktree stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Head {
-    Branch { name: String, commit: Option<String> },
-    Detached { commit: String },
+    /// On a branch; without a commit while the branch has none.
+    Branch {
+        /// The short name, without `refs/heads/`.
+        name: String,
+        /// The commit, 40 or 64 lower-case hex digits.
+        commit: Option<String>,
+    },
+    /// On a commit.
+    Detached {
+        /// The commit, 40 or 64 lower-case hex digits.
+        commit: String,
+    },
+    /// Nobody can say; the text says why.
     Unreadable(String),
 }
+
+/// What a repository says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GitFacts {
+    /// The directory that holds `.git`.
     pub worktree: PathBuf,
+    /// The git directory of this worktree.
     pub git_dir: PathBuf,
+    /// The git directory that all worktrees share.
     pub common_dir: PathBuf,
+    /// Where it stands.
     pub head: Head,
+    /// `remote.origin.url`.
     pub origin_url: Option<String>,
+    /// `owner/repo` of the origin.
     pub repo_slug: Option<String>,
 }
+
 impl GitFacts {
-    /// as `git rev-parse --abbrev-ref HEAD`: detached = "HEAD", unborn = none
+    /// As `git rev-parse --abbrev-ref HEAD` names it: the branch, `HEAD` when detached, nothing while
+    /// the branch has no commit.
     pub fn branch(&self) -> Option<&str> {
-        todo!()
+        match &self.head {
+            Head::Branch { name, commit: Some(_) } => Some(name),
+            Head::Detached { .. } => Some("HEAD"),
+            Head::Branch { commit: None, .. } | Head::Unreadable(_) => None,
+        }
     }
+
+    /// The commit that is checked out.
     pub fn commit(&self) -> Option<&str> {
-        todo!()
+        match &self.head {
+            Head::Branch { commit, .. } => commit.as_deref(),
+            Head::Detached { commit } => Some(commit),
+            Head::Unreadable(_) => None,
+        }
+    }
+
+    /// The main worktree of the repository, where linked worktrees keep their project identity; none
+    /// for a bare repository.
+    pub fn main_worktree(&self) -> Option<&Path> {
+        main_worktree_of(&self.common_dir)
     }
 }
+
+/// Why a repository that is there cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
-    #[error("todo")]
-    Todo,
+    /// A file of it cannot be read.
+    #[error("{} {error}", contract::text::path(.path))]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        error: SmallFileError,
+    },
+    /// A `.git` file that points nowhere.
+    #[error("{} does not name a git directory", contract::text::path(.0))]
+    Pointer(PathBuf),
 }
-/// Walks up from `start`; Ok(None) = not in a repository.
+
+/// The repository that `start` lies in, searched upwards; `Ok(None)` outside of any.
+///
+/// # Errors
+/// [`GitError`] when there is one and its layout cannot be read.
 pub fn read_git_facts(start: &Path) -> Result<Option<GitFacts>, GitError> {
-    todo!()
+    for worktree in start.ancestors() {
+        if let Some(layout) = read_layout(worktree)? {
+            return read_facts(worktree, layout).map(Some);
+        }
+    }
+    Ok(None)
 }
-/// owner/repo of a remote url
-pub fn repo_slug(url: &str) -> Option<String> {
-    todo!()
+
+fn read_facts(worktree: &Path, layout: Layout) -> Result<GitFacts, GitError> {
+    let Layout { git_dir, common_dir } = layout;
+    let path = common_dir.join("config");
+    let config = match read_small_file(&path, CONFIG_LIMIT) {
+        Ok(file) => file.map(|file| String::from_utf8_lossy(&file.bytes).into_owned()).unwrap_or_default(),
+        Err(error) => return Err(GitError::File { path, error }),
+    };
+    let origin_url = config::value_of(&config, "remote", "origin", "url").filter(|url| !url.is_empty());
+    Ok(GitFacts {
+        worktree: worktree.to_path_buf(),
+        head: refs::read_head(&git_dir, &common_dir),
+        repo_slug: origin_url.as_deref().and_then(repo_slug),
+        origin_url,
+        git_dir,
+        common_dir,
+    })
+}
+
+/// The directories of a worktree.
+pub(crate) struct Layout {
+    pub(crate) git_dir: PathBuf,
+    pub(crate) common_dir: PathBuf,
+}
+
+impl Layout {
+    /// The main worktree, when this is the layout of a linked one.
+    pub(crate) fn main_of_linked(&self) -> Option<&Path> {
+        if self.git_dir == self.common_dir { None } else { main_worktree_of(&self.common_dir) }
+    }
+}
+
+fn main_worktree_of(common_dir: &Path) -> Option<&Path> {
+    common_dir.file_name().filter(|name| *name == ".git").and_then(|_| common_dir.parent())
+}
+
+/// The git directories of `worktree`, when it holds a `.git` that leads to one.
+pub(crate) fn read_layout(worktree: &Path) -> Result<Option<Layout>, GitError> {
+    let dot_git = worktree.join(".git");
+    let git_dir = match read_small_file(&dot_git, POINTER_LIMIT) {
+        Ok(None) => return Ok(None),
+        Err(SmallFileError::NotAFile(_)) => dot_git,
+        // Git, too, takes a path below a file, or a link to nowhere, for no repository.
+        Err(SmallFileError::Dangling) => return Ok(None),
+        Err(SmallFileError::Io(error)) if error.kind() == std::io::ErrorKind::NotADirectory => {
+            return Ok(None);
+        }
+        Err(error) => return Err(GitError::File { path: dot_git, error }),
+        Ok(Some(file)) => match path_in(&file.bytes, b"gitdir:") {
+            Some(target) => worktree.join(target),
+            None => return Err(GitError::Pointer(dot_git)),
+        },
+    };
+    // A directory of that name that is no repository is passed over, as git does.
+    if !git_dir.join("HEAD").is_file() {
+        return Ok(None);
+    }
+    let pointer = git_dir.join("commondir");
+    let common_dir = match read_small_file(&pointer, POINTER_LIMIT) {
+        Ok(None) => git_dir.clone(),
+        Ok(Some(file)) => match path_in(&file.bytes, b"") {
+            Some(target) => crate::paths::canonical_or_clean(&git_dir.join(target)),
+            None => return Err(GitError::Pointer(pointer)),
+        },
+        Err(error) => return Err(GitError::File { path: pointer, error }),
+    };
+    Ok(Some(Layout { git_dir, common_dir }))
+}
+
+/// The path in a pointer file: one line after `prefix`. Bytes, because paths need not be UTF-8.
+fn path_in(content: &[u8], prefix: &[u8]) -> Option<PathBuf> {
+    let rest = content.strip_prefix(prefix)?.trim_ascii_start();
+    let end = rest.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |last| last + 1);
+    let path = rest.get(..end).filter(|path| !path.is_empty() && !path.contains(&0))?;
+    Some(crate::paths::from_bytes(path))
 }
