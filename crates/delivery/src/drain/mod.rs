@@ -125,7 +125,8 @@ pub fn drain(
     let _ = lock.record_holder(&context.version);
     let mut outbox = Outbox::open(&permit)?;
     let mut report = DrainReport::new(permit.scope(), tokens.destination().base());
-    match outbox.deadline()? {
+    let deadline = outbox.deadline()?;
+    match deadline {
         Some(until) if until > unix_now() && !options.ignore_pause => {
             report.stopped = Some(Stopped::pausing(until));
         }
@@ -137,6 +138,7 @@ pub fn drain(
                 team_id: permit.team_id().to_owned(),
                 pace: Pace::new(Limits::UNADVERTISED),
                 limits_known: false,
+                had_deadline: deadline.is_some(),
                 skip: SkipSet::default(),
                 blanket_refusals: 0,
                 anything_taken: false,
@@ -161,6 +163,7 @@ struct Drain<'a> {
     team_id: String,
     pace: Pace,
     limits_known: bool,
+    had_deadline: bool,
     skip: SkipSet,
     /// Single rows parked in a row because their whole request was refused.
     blanket_refusals: u32,
@@ -253,11 +256,8 @@ impl Drain<'_> {
         self.report.settled_before = self.outbox.settled_without_sending();
         let random = random_fraction();
         match ended {
-            Ok(()) => {
-                if self.report.requests > 0 {
-                    self.outbox.set_deadline(None, "")?;
-                }
-            }
+            Ok(()) if self.had_deadline => self.outbox.set_deadline(None, "")?,
+            Ok(()) => {}
             Err(Halt::Server(stop)) => {
                 let pause = match self.asked_pause(&stop) {
                     Some(asked) => {

@@ -3,4 +3,6 @@
 #![allow(unreachable_pub, missing_docs, reason = "modules of one test binary")]
 
 mod http;
+mod login;
+mod machine;
 mod stub;
