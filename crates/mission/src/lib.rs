@@ -16,6 +16,10 @@
 //! | [`lane`], [`transition`] | the lanes, and which changes are allowed |
 //! | [`log`] | `status.events.jsonl` |
 //! | [`dossier`] | artifacts, and which of them travel |
+//! | [`front_matter`] | work package files |
+//! | [`graph`] | dependencies between work packages |
+//! | [`ownership`] | which files a work package may change |
+//! | [`allocation`] | `lanes.json` |
 //! | [`tasks`] | `tasks.md` |
 //! | [`template`] | the documents a mission starts with |
 //! | [`work_package`] | ids of work packages, and their files |
@@ -25,18 +29,22 @@
 //! | [`command`] | the commands |
 //! | [`snapshot`] | the reducer and `status.json` |
 
+pub mod allocation;
 mod change;
 pub mod clock;
 pub mod command;
 pub mod document;
 pub mod dossier;
 pub mod error;
+pub mod front_matter;
 pub mod git;
+pub mod graph;
 pub mod json;
 pub mod lane;
 pub mod log;
 pub mod meta;
 pub mod outgoing;
+pub mod ownership;
 mod platform;
 pub mod project;
 pub mod slug;

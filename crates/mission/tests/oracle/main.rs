@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod dossier;
+mod lanes;
+mod ownership;
 mod status;
 mod tasks;
 mod transitions;

@@ -1,0 +1,300 @@
+//! From graph and ownership to lanes.
+
+use crate::graph::{Graph, ancestors, order};
+use crate::ownership::pattern::overlap;
+use crate::ownership::{Ownership, WorkKind};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The lane of planning work.
+pub const PLANNING_LANE: &str = "lane-planning";
+
+/// Why lanes cannot be computed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AllocationError {
+    /// A work package that changes code says nothing about what it owns.
+    #[error("Executable WP '{0}' has no ownership manifest: it is in tasks.md and has no file")]
+    NoOwner(String),
+    /// Lanes wait for each other: work on code that needs planning that needs work on code.
+    #[error("lanes wait for each other: {}", .0.join(" -> "))]
+    Cycle(Vec<String>),
+}
+
+/// One line of work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Lane {
+    /// `lane-a`, `lane-b`, ..., or [`PLANNING_LANE`].
+    pub lane_id: String,
+    /// Its work packages, in the order they are done.
+    pub wp_ids: Vec<String>,
+    /// The patterns they own together, sorted.
+    pub write_scope: Vec<String>,
+    /// What they talk about, sorted.
+    pub predicted_surfaces: Vec<String>,
+    /// The lanes that come before, sorted.
+    pub depends_on_lanes: Vec<String>,
+    /// How many lanes come before, at most; lanes of one group can run side by side.
+    pub parallel_group: usize,
+}
+
+/// Why two work packages share a lane.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MergeEvent {
+    /// One of them.
+    pub wp_a: String,
+    /// The other.
+    pub wp_b: String,
+    /// `dependency`, `write_scope_overlap` or `surface_heuristic`.
+    pub rule: &'static str,
+    /// What it rests on.
+    pub evidence: String,
+}
+
+/// Every merge.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CollapseReport {
+    /// In the order they happened.
+    pub events: Vec<MergeEvent>,
+    /// How many.
+    pub total_merges: usize,
+    /// How many of them joined work packages that do not depend on each other.
+    pub independent_wps_collapsed: usize,
+    /// How many by each rule, in the order of first use.
+    pub by_rule: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The lanes of a mission.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Allocation {
+    /// In the order of their names, planning last.
+    pub lanes: Vec<Lane>,
+    /// Work packages of planning, sorted.
+    pub planning_artifact_wps: Vec<String>,
+    /// Why work packages share lanes; none when none do.
+    pub collapse_report: Option<CollapseReport>,
+}
+
+/// Computes the lanes. `graph` names the work packages; `surfaces` what each talks about.
+pub fn compute(
+    graph: &Graph,
+    owners: &BTreeMap<String, Ownership>,
+    surfaces: &BTreeMap<String, Vec<&'static str>>,
+) -> Result<Allocation, AllocationError> {
+    let is_planning =
+        |id: &String| owners.get(id).is_some_and(|owner| owner.execution_mode == WorkKind::PlanningArtifact);
+    let (planning, code): (Vec<String>, Vec<String>) = graph.keys().cloned().partition(is_planning);
+    if let Some(orphan) = code.iter().find(|id| !owners.contains_key(*id)) {
+        return Err(AllocationError::NoOwner(orphan.clone()));
+    }
+    let work = Work { graph, owners, surfaces };
+    let mut groups = Groups::of(&code);
+    merge_dependencies(&mut groups, &work, &code);
+    merge_pairs(&mut groups, &work, &code);
+    let mut lanes: Vec<Lane> =
+        groups.sets().into_iter().enumerate().map(|(n, set)| work.lane(lane_name(n), &set)).collect();
+    if !planning.is_empty() {
+        lanes.push(work.planning_lane(&planning));
+    }
+    connect(&mut lanes, graph)?;
+    let collapse_report = (!groups.events.is_empty()).then(|| report(groups.events, graph));
+    Ok(Allocation { lanes, planning_artifact_wps: planning, collapse_report })
+}
+
+/// What the rules look at.
+struct Work<'a> {
+    graph: &'a Graph,
+    owners: &'a BTreeMap<String, Ownership>,
+    surfaces: &'a BTreeMap<String, Vec<&'static str>>,
+}
+
+impl Work<'_> {
+    fn owned(&self, id: &str) -> &[String] {
+        self.owners.get(id).map(|owner| owner.owned_files.as_slice()).unwrap_or_default()
+    }
+
+    fn surfaces(&self, id: &str) -> &[&'static str] {
+        self.surfaces.get(id).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn lane(&self, lane_id: String, set: &BTreeSet<String>) -> Lane {
+        let scope: BTreeSet<String> = set.iter().flat_map(|id| self.owned(id)).cloned().collect();
+        let surfaces: BTreeSet<&str> = set.iter().flat_map(|id| self.surfaces(id)).copied().collect();
+        Lane {
+            lane_id,
+            wp_ids: order(set, self.graph),
+            write_scope: scope.into_iter().collect(),
+            predicted_surfaces: surfaces.into_iter().map(str::to_owned).collect(),
+            depends_on_lanes: Vec::new(),
+            parallel_group: 0,
+        }
+    }
+
+    fn planning_lane(&self, ids: &[String]) -> Lane {
+        let scope: BTreeSet<String> = ids.iter().flat_map(|id| self.owned(id)).cloned().collect();
+        Lane {
+            lane_id: PLANNING_LANE.to_owned(),
+            wp_ids: ids.to_vec(),
+            write_scope: scope.into_iter().collect(),
+            predicted_surfaces: vec!["planning".to_owned()],
+            depends_on_lanes: Vec::new(),
+            parallel_group: 0,
+        }
+    }
+}
+
+/// Disjoint sets of work packages, with the merges that made them.
+struct Groups {
+    leader: BTreeMap<String, String>,
+    events: Vec<MergeEvent>,
+}
+
+impl Groups {
+    fn of(ids: &[String]) -> Self {
+        Self { leader: ids.iter().map(|id| (id.clone(), id.clone())).collect(), events: Vec::new() }
+    }
+
+    /// Joins the sets of `a` and `b` and notes it; nothing when they are one already.
+    fn merge(&mut self, a: &str, b: &str, rule: &'static str, evidence: impl FnOnce() -> String) {
+        let (Some(one), Some(other)) = (self.leader.get(a).cloned(), self.leader.get(b).cloned()) else {
+            return;
+        };
+        if one == other {
+            return;
+        }
+        for leader in self.leader.values_mut().filter(|leader| **leader == other) {
+            leader.clone_from(&one);
+        }
+        self.events.push(MergeEvent { wp_a: a.to_owned(), wp_b: b.to_owned(), rule, evidence: evidence() });
+    }
+
+    /// The sets, in the order of their smallest member.
+    fn sets(&self) -> Vec<BTreeSet<String>> {
+        let mut sets: BTreeMap<&String, BTreeSet<String>> = BTreeMap::new();
+        for (id, leader) in &self.leader {
+            sets.entry(leader).or_default().insert(id.clone());
+        }
+        let mut sets: Vec<_> = sets.into_values().collect();
+        sets.sort();
+        sets
+    }
+}
+
+fn merge_dependencies(groups: &mut Groups, work: &Work<'_>, code: &[String]) {
+    for id in code {
+        for dependency in work.graph.get(id).into_iter().flatten() {
+            groups.merge(id, dependency, "dependency", || format!("{id} depends on {dependency}"));
+        }
+    }
+}
+
+/// First all overlapping patterns, then all shared surfaces.
+fn merge_pairs(groups: &mut Groups, work: &Work<'_>, code: &[String]) {
+    let pairs = || code.iter().enumerate().flat_map(|(n, a)| code[n + 1..].iter().map(move |b| (a, b)));
+    for (a, b) in pairs() {
+        let common = overlaps(work.owned(a), work.owned(b));
+        if !common.is_empty() {
+            let shown = || {
+                common
+                    .iter()
+                    .map(|(x, y)| format!("{} vs {}", repr(x), repr(y)))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            };
+            groups.merge(a, b, "write_scope_overlap", || format!("overlapping globs: {}", shown()));
+        }
+    }
+    for (a, b) in pairs() {
+        let shared: BTreeSet<&str> =
+            work.surfaces(a).iter().filter(|surface| work.surfaces(b).contains(surface)).copied().collect();
+        if !shared.is_empty() && !are_disjoint(work.owned(a), work.owned(b)) {
+            let names = shared.iter().map(|name| repr(name)).collect::<Vec<_>>().join(", ");
+            groups.merge(a, b, "surface_heuristic", || {
+                format!("shared surfaces [{names}] with non-disjoint ownership")
+            });
+        }
+    }
+}
+
+fn overlaps<'a>(a: &'a [String], b: &'a [String]) -> Vec<(&'a str, &'a str)> {
+    let pairs = a.iter().flat_map(|x| b.iter().map(move |y| (x.as_str(), y.as_str())));
+    pairs.filter(|(x, y)| overlap(x, y)).collect()
+}
+
+/// Whether both own something and nothing of it is common: who owns nothing known may touch anything.
+fn are_disjoint(a: &[String], b: &[String]) -> bool {
+    !a.is_empty() && !b.is_empty() && overlaps(a, b).is_empty()
+}
+
+/// A text in quotes as earlier releases wrote them.
+fn repr(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let mut out = String::from(quote);
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            c if c == quote => out.extend(['\\', c]),
+            c => out.push(c),
+        }
+    }
+    out.push(quote);
+    out
+}
+
+/// `lane-a`, `lane-b`, ...; after `z` the next code points.
+fn lane_name(n: usize) -> String {
+    let letter = u32::try_from(n).ok().and_then(|n| char::from_u32('a' as u32 + n));
+    format!("lane-{}", letter.unwrap_or('?'))
+}
+
+/// Fills in which lanes come before which, and how deep each lies.
+fn connect(lanes: &mut [Lane], graph: &Graph) -> Result<(), AllocationError> {
+    let lane_of: BTreeMap<String, String> = lanes
+        .iter()
+        .flat_map(|lane| lane.wp_ids.iter().map(|id| (id.clone(), lane.lane_id.clone())))
+        .collect();
+    let mut before: Graph = Graph::new();
+    for lane in lanes.iter() {
+        let other: BTreeSet<String> = lane
+            .wp_ids
+            .iter()
+            .flat_map(|id| graph.get(id).into_iter().flatten())
+            .filter_map(|dependency| lane_of.get(dependency))
+            .filter(|other| **other != lane.lane_id)
+            .cloned()
+            .collect();
+        before.insert(lane.lane_id.clone(), other.into_iter().collect());
+    }
+    if let Some(cycle) = crate::graph::cycles(&before).into_iter().next() {
+        return Err(AllocationError::Cycle(cycle));
+    }
+    let names: BTreeSet<String> = before.keys().cloned().collect();
+    let mut depth: BTreeMap<String, usize> = BTreeMap::new();
+    for name in order(&names, &before) {
+        let deepest = before.get(&name).into_iter().flatten().filter_map(|other| depth.get(other)).max();
+        depth.insert(name, deepest.map_or(0, |deepest| deepest + 1));
+    }
+    for lane in lanes {
+        lane.parallel_group = depth.get(&lane.lane_id).copied().unwrap_or_default();
+        lane.depends_on_lanes = before.remove(&lane.lane_id).unwrap_or_default();
+    }
+    Ok(())
+}
+
+fn report(events: Vec<MergeEvent>, graph: &Graph) -> CollapseReport {
+    let mut by_rule = serde_json::Map::new();
+    for event in &events {
+        let count = by_rule.get(event.rule).and_then(serde_json::Value::as_u64).unwrap_or_default();
+        by_rule.insert(event.rule.to_owned(), (count + 1).into());
+    }
+    let independent = |event: &&MergeEvent| {
+        event.rule != "dependency"
+            && !ancestors(graph, &event.wp_a).contains(event.wp_b.as_str())
+            && !ancestors(graph, &event.wp_b).contains(event.wp_a.as_str())
+    };
+    CollapseReport {
+        total_merges: events.len(),
+        independent_wps_collapsed: events.iter().filter(independent).count(),
+        by_rule,
+        events,
+    }
+}

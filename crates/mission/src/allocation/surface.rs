@@ -1,0 +1,20 @@
+//! Which surfaces of a product a text talks about: a guess from words, shared with earlier releases.
+
+/// Each surface with the words that betray it.
+const WORDS: [(&str, &[&str]); 8] = [
+    ("dashboard", &["dashboard", "landing page", "landing-page"]),
+    ("workspace", &["workspace", "mission workspace"]),
+    ("app-shell", &["app shell", "app-shell", "navigation", "sidebar", "layout"]),
+    ("legacy-cleanup", &["legacy", "cleanup", "deprecat", "remov"]),
+    ("tests", &["test suite", "test infrastructure", "e2e test", "integration test"]),
+    ("tracker-integration", &["tracker", "saas", "sync"]),
+    ("artifact-rendering", &["artifact", "render", "template"]),
+    ("api", &["api", "endpoint", "route", "view"]),
+];
+
+/// The surfaces whose words stand in `text`, in any case, in the order of the table.
+pub fn surfaces(text: &str) -> Vec<&'static str> {
+    let text = text.to_lowercase();
+    let talks = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    WORDS.iter().filter(|(_, words)| talks(words)).map(|(surface, _)| *surface).collect()
+}

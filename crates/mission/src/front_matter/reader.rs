@@ -1,0 +1,252 @@
+//! Splitting, parsing with budgets, and the typed view of a work package file.
+
+use crate::document::{MAX_TEXT, read_text};
+use crate::error::{MissionError, Result};
+use crate::work_package::is_wp_id;
+use serde_json::{Map, Value};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// The largest front matter, in bytes.
+const MAX_FRONT_MATTER: usize = 256 * 1024;
+
+/// A work package file.
+#[derive(Clone, Debug)]
+pub struct WorkPackage {
+    /// The file.
+    pub path: PathBuf,
+    /// `WPnn`.
+    pub id: String,
+    /// `title`, else `work_package_title`, trimmed; else the id.
+    pub title: String,
+    /// `dependencies`, as written.
+    pub dependencies: Vec<String>,
+    /// `requirement_refs`, as written.
+    pub requirement_refs: Vec<String>,
+    /// `planning_base_branch`.
+    pub planning_base_branch: Option<String>,
+    /// `merge_target_branch`.
+    pub merge_target_branch: Option<String>,
+    /// `branch_strategy`.
+    pub branch_strategy: Option<String>,
+    /// `execution_mode`, as written.
+    pub execution_mode: Option<String>,
+    /// `owned_files`; none when the key is missing or empty.
+    pub owned_files: Vec<String>,
+    /// `authoritative_surface`, as written.
+    pub authoritative_surface: Option<String>,
+    /// `agent`, when it is a text.
+    pub agent: Option<String>,
+    text: String,
+    yaml: Range<usize>,
+    body: Range<usize>,
+    map: Map<String, Value>,
+}
+
+/// Reads a work package file; nothing when there is none.
+pub fn read_work_package(path: &Path) -> Result<Option<WorkPackage>> {
+    read_text(path, MAX_TEXT)?.map(|text| WorkPackage::parse(path, text)).transpose()
+}
+
+impl WorkPackage {
+    /// Parses the text of the file at `path`.
+    pub fn parse(path: &Path, text: String) -> Result<Self> {
+        let wrong = |problem: String| MissionError::malformed(path, problem);
+        let (yaml, body) = split(&text).map_err(wrong)?;
+        let map = parse_yaml(&text[yaml.clone()]).map_err(wrong)?;
+        let view = View { map: &map };
+        let id = view.text("work_package_id").map_err(wrong)?.unwrap_or_default();
+        if !is_wp_id(&id) {
+            return Err(wrong(match id.as_str() {
+                "" => "front matter has no `work_package_id`".into(),
+                id => {
+                    format!("`work_package_id` is `{}`, not WP and two digits", contract::text::printable(id))
+                }
+            }));
+        }
+        let title = view.text("title").map_err(wrong)?;
+        let older = view.text("work_package_title").map_err(wrong)?;
+        let title = title.or(older).map(|title| title.trim().to_owned()).filter(|title| !title.is_empty());
+        Ok(Self {
+            title: title.unwrap_or_else(|| id.clone()),
+            dependencies: view.list("dependencies").map_err(wrong)?,
+            requirement_refs: view.list("requirement_refs").map_err(wrong)?,
+            planning_base_branch: view.text("planning_base_branch").map_err(wrong)?,
+            merge_target_branch: view.text("merge_target_branch").map_err(wrong)?,
+            branch_strategy: view.text("branch_strategy").map_err(wrong)?,
+            execution_mode: view.text("execution_mode").map_err(wrong)?,
+            owned_files: view.list("owned_files").map_err(wrong)?,
+            authoritative_surface: view.text("authoritative_surface").map_err(wrong)?,
+            agent: map.get("agent").and_then(Value::as_str).map(str::to_owned),
+            path: path.to_owned(),
+            id,
+            map,
+            yaml,
+            body,
+            text,
+        })
+    }
+
+    /// The whole file.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Everything behind the closing `---` line.
+    pub fn body(&self) -> &str {
+        &self.text[self.body.clone()]
+    }
+
+    /// The YAML between the `---` lines.
+    pub fn yaml(&self) -> &str {
+        &self.text[self.yaml.clone()]
+    }
+
+    /// A key's value, known or not.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.map.get(key)
+    }
+
+    /// The file with another YAML block.
+    pub fn with_yaml(&self, yaml: &str) -> String {
+        [&self.text[..self.yaml.start], yaml, &self.text[self.yaml.end..]].concat()
+    }
+}
+
+/// The ranges of the YAML and of the body.
+fn split(text: &str) -> Result<(Range<usize>, Range<usize>), String> {
+    let start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    let mut at = start;
+    let mut lines = text[start..].split_inclusive('\n');
+    match lines.next() {
+        Some(first) if first.starts_with("---") && first.trim_end() == "---" => at += first.len(),
+        _ => return Err("has no front matter: its first line is not `---`".into()),
+    }
+    let yaml = at;
+    for line in lines {
+        if line.trim() == "---" {
+            return Ok((yaml..at, at + line.len()..text.len()));
+        }
+        at += line.len();
+        if at - yaml > MAX_FRONT_MATTER {
+            return Err(format!("has a front matter of more than {MAX_FRONT_MATTER} bytes"));
+        }
+    }
+    Err("has a front matter that no `---` line ends".into())
+}
+
+/// Parses one YAML mapping. Nesting, events, anchors and aliases are bounded.
+pub(crate) fn parse_yaml(yaml: &str) -> Result<Map<String, Value>, String> {
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: 32,
+            max_events: 50_000,
+            max_aliases: 64,
+            max_anchors: 64,
+            max_documents: 1,
+        },
+        with_snippet: false,
+    };
+    let value: Option<Value> = serde_saphyr::from_str_with_options(yaml, options)
+        .map_err(|error| format!("front matter is not YAML: {}", first_line(&error.to_string())))?;
+    match value {
+        None | Some(Value::Null) => Ok(Map::new()),
+        Some(Value::Object(map)) => Ok(map),
+        Some(_) => Err("front matter is not a mapping of keys to values".into()),
+    }
+}
+
+fn first_line(text: &str) -> String {
+    contract::text::printable(text.lines().next().unwrap_or_default()).into_owned()
+}
+
+/// Typed access to the mapping, with the tolerance that older files need.
+struct View<'a> {
+    map: &'a Map<String, Value>,
+}
+
+impl View<'_> {
+    /// A scalar as text; blank counts as absent.
+    fn text(&self, key: &str) -> Result<Option<String>, String> {
+        let text = match self.map.get(key) {
+            None | Some(Value::Null) => return Ok(None),
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Number(number)) => number.to_string(),
+            Some(Value::Bool(flag)) => flag.to_string(),
+            Some(_) => return Err(format!("`{key}` is not a text")),
+        };
+        Ok(Some(text).filter(|text| !text.trim().is_empty()))
+    }
+
+    /// A list of scalars. The text `[]` is an empty list, any other text is split at commas.
+    fn list(&self, key: &str) -> Result<Vec<String>, String> {
+        let split = |text: &str| -> Vec<String> {
+            let inner = text.trim();
+            let inner = if inner == "[]" { "" } else { inner };
+            inner.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+        };
+        match self.map.get(key) {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(Value::String(text)) => Ok(split(text)),
+            Some(Value::Array(items)) => items
+                .iter()
+                .map(|item| match item {
+                    Value::String(text) => Ok(text.clone()),
+                    Value::Number(number) => Ok(number.to_string()),
+                    _ => Err(format!("`{key}` has an item that is not a text")),
+                })
+                .collect(),
+            Some(_) => Err(format!("`{key}` is not a list")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<WorkPackage> {
+        WorkPackage::parse(Path::new("wp"), text.to_owned())
+    }
+
+    #[test]
+    fn the_typed_view_bears_with_older_spellings() {
+        let wp = parse("\u{feff}---\nwork_package_id: WP01\nwork_package_title: ' Old '\ndependencies: '[]'\nrequirement_refs: FR-001, FR-002\nnew_key: {a: [1]}\n---\nbody\n---\n").unwrap();
+        assert_eq!((wp.id.as_str(), wp.title.as_str(), wp.body()), ("WP01", "Old", "body\n---\n"));
+        assert!(wp.dependencies.is_empty());
+        assert_eq!(wp.requirement_refs, ["FR-001", "FR-002"]);
+        assert!(wp.get("new_key").is_some());
+        assert_eq!(parse("---\nwork_package_id: WP02\n---").unwrap().title, "WP02");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, says) in [
+            ("", "first line is not `---`"),
+            ("---\nwork_package_id: WP01\n", "no `---` line ends"),
+            ("---\n---\n", "no `work_package_id`"),
+            ("---\nwork_package_id: WP1\n---\n", "not WP and two digits"),
+            ("---\n- a\n---\n", "not a mapping"),
+            ("---\na: [\n---\n", "not YAML"),
+            ("---\nwork_package_id: WP01\ndependencies: {a: b}\n---\n", "`dependencies` is not a list"),
+            ("---\nwork_package_id: WP01\ntitle: [a]\n---\n", "`title` is not a text"),
+            ("---\nwork_package_id: WP01\nwork_package_id: WP02\n---\n", "not YAML"),
+        ] {
+            let message = parse(text).unwrap_err().to_string();
+            assert!(message.contains(says), "{text:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_refused() {
+        let deep = format!("---\na: {}\n---\n", "[".repeat(50_000));
+        assert!(parse(&deep).is_err());
+        let mut laughs = String::from("---\na0: &a0 [x, x, x, x, x, x, x, x, x]\n");
+        for level in 1..12 {
+            let aliases = vec![format!("*a{}", level - 1); 9].join(", ");
+            laughs.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+        }
+        laughs.push_str("---\n");
+        assert!(parse(&laughs).is_err());
+    }
+}

@@ -1,0 +1,52 @@
+//! Which files a work package may change.
+//!
+//! Pure. | module | owns |
+//! |---|---|
+//! | [`pattern`] | the two questions asked of file patterns: overlap and match |
+//! | [`infer`] | what a work package that says nothing probably owns |
+//! | [`judge`] | what is wrong with what the work packages of a mission claim |
+
+pub mod infer;
+pub mod judge;
+pub mod pattern;
+
+pub use infer::infer_ownership;
+pub use judge::{Claims, judge_ownership};
+
+use serde::{Deserialize, Serialize};
+
+/// What kind of work a work package is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkKind {
+    /// It changes the product; done in the worktree of its lane.
+    CodeChange,
+    /// It changes planning documents; done on the planning branch.
+    PlanningArtifact,
+}
+
+impl WorkKind {
+    /// The name in front matter.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CodeChange => "code_change",
+            Self::PlanningArtifact => "planning_artifact",
+        }
+    }
+
+    /// The kind of exactly this name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::CodeChange, Self::PlanningArtifact].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// What one work package owns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ownership {
+    /// Its kind.
+    pub execution_mode: WorkKind,
+    /// File patterns, relative to the project, with `/`.
+    pub owned_files: Vec<String>,
+    /// The directory it speaks for; a prefix of one of the patterns.
+    pub authoritative_surface: String,
+}
