@@ -1,5 +1,11 @@
 //! A world in which `daemon-bench` is the command line, and in which no process outlives its test.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, reason = "tests; each uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests; each uses a part of it"
+)]
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -78,7 +84,8 @@ impl Bench {
     }
 
     pub fn control(&self) -> Value {
-        serde_json::from_slice(&fs::read(self.world.home().control_file()).expect("a control file")).expect("json")
+        serde_json::from_slice(&fs::read(self.world.home().control_file()).expect("a control file"))
+            .expect("json")
     }
 
     pub fn write_record(&self, record: &Value) {
@@ -114,7 +121,8 @@ impl Bench {
             .filter(|pid| {
                 let argv = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
                 let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-                let is_daemon = argv.windows(7).any(|word| word == b"\0daemon") || contains(&argv, b"stand-in");
+                let is_daemon =
+                    argv.windows(7).any(|word| word == b"\0daemon") || contains(&argv, b"stand-in");
                 is_daemon && environ.split(|byte| *byte == 0).any(|pair| pair == home)
             })
             .collect()

@@ -1,0 +1,332 @@
+//! Starting, stopping and replacing daemons, as real processes.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod common;
+
+use common::{Bench, contains, eventually, is_alive, mode, pid_of, signal};
+use rustix::process::Signal;
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+#[test]
+fn a_daemon_starts_answers_and_leaves_nothing_behind() {
+    let bench = Bench::logged_in();
+    let pid = bench.start();
+    let (record, control) = (bench.record(), bench.control());
+    assert_eq!(pid_of(&record["pid"]), pid);
+    assert_eq!(record["port"], control["port"]);
+    assert_eq!(record["instance_id"], control["instance_id"]);
+    let token = control["token"].as_str().unwrap();
+    assert!(
+        !contains(&fs::read(bench.record_path()).unwrap(), token.as_bytes()),
+        "the record holds no secret"
+    );
+    let argv = fs::read(format!("/proc/{pid}/cmdline")).unwrap();
+    assert!(!contains(&argv, token.as_bytes()), "nor does the command line");
+    assert!(!contains(&fs::read(bench.world.home().daemon_log()).unwrap(), token.as_bytes()), "nor the log");
+
+    let status = bench.ok(&["status"]);
+    assert_eq!((status["state"].as_str(), pid_of(&status["pid"])), (Some("running"), pid));
+    assert_eq!(status["report"]["instance_id"], record["instance_id"]);
+    let again = bench.ok(&["start"]);
+    assert_eq!((again["result"].as_str(), pid_of(&again["pid"])), (Some("already_running"), pid));
+
+    let stopped = bench.ok(&["stop"]);
+    assert_eq!((stopped["result"].as_str(), stopped["how"].as_str()), (Some("stopped"), Some("asked")));
+    assert!(!is_alive(pid));
+    assert!(!bench.record_path().exists() && !bench.world.home().control_file().exists());
+    assert!(bench.world.home().owner_lock().exists(), "the lock file is never unlinked");
+    assert_eq!(fs::metadata(bench.world.home().owner_lock()).unwrap().len(), 0, "nor written");
+    assert_eq!(bench.ok(&["stop"])["result"], "not_running");
+    assert_eq!(bench.ok(&["status"])["state"], "stopped");
+    assert_eq!(bench.stop_reasons(), ["stopped"]);
+}
+
+#[test]
+fn its_files_are_private_and_it_leaves_directory_session_and_descriptors_of_its_starter() {
+    let bench = Bench::logged_in();
+    // A shell waits for the end of what it captures: a daemon that kept descriptor 3 would hold it up.
+    let program = env!("CARGO_BIN_EXE_daemon-bench");
+    let run = bench
+        .world
+        .run_program("sh", ["-c", &format!("kept=$('{program}' start 3>&1); echo \"$kept\"")])
+        .exits(0);
+    let pid = pid_of(&run.json()["pid"]);
+    let home = bench.world.home();
+    for path in [home.owner_record(), home.control_file(), home.owner_lock(), home.daemon_log()] {
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+    assert_eq!(mode(&home.daemon_dir()), 0o700);
+    assert_eq!(fs::read_link(format!("/proc/{pid}/cwd")).unwrap(), bench.world.root());
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let words: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    assert_eq!(words[3], pid.to_string(), "it leads a session of its own");
+    for descriptor in fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten() {
+        let number: u32 = descriptor.file_name().to_str().unwrap().parse().unwrap();
+        let target = fs::read_link(descriptor.path()).unwrap_or_default();
+        let expected = match number {
+            0 => target == Path::new("/dev/null"),
+            1 | 2 => target == home.daemon_log(),
+            _ => target.starts_with(bench.world.root()) || target.to_string_lossy().contains("socket:"),
+        };
+        assert!(expected, "{number} -> {}", target.display());
+    }
+}
+
+#[test]
+fn fifty_starters_at_once_give_one_daemon() {
+    let bench = Bench::logged_in();
+    let starters: Vec<_> = (0..50)
+        .map(|_| {
+            let mut command = bench.world.command();
+            command.arg("start").stdout(Stdio::piped());
+            command.spawn().expect("a starter")
+        })
+        .collect();
+    let outcomes: Vec<serde_json::Value> = starters
+        .into_iter()
+        .map(|starter| {
+            let output = starter.wait_with_output().expect("its output");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+            serde_json::from_slice(&output.stdout).expect("one document")
+        })
+        .collect();
+    let started: Vec<_> = outcomes.iter().filter(|outcome| outcome["result"] == "started").collect();
+    assert_eq!(started.len(), 1, "{outcomes:?}");
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| ["started", "already_running"].contains(&outcome["result"].as_str().unwrap()))
+    );
+    let pid = pid_of(&started[0]["pid"]);
+    eventually("every loser is gone", || bench.daemons() == [pid]);
+    assert_eq!(pid_of(&bench.record()["pid"]), pid);
+}
+
+#[test]
+fn after_a_kill_the_record_is_an_orphan_and_the_next_start_clears_it() {
+    let bench = Bench::logged_in();
+    let old = bench.start();
+    signal(old, Signal::KILL);
+    eventually("the old one is gone", || !is_alive(old));
+    let status = bench.ok(&["status"]);
+    assert_eq!((status["state"].as_str(), pid_of(&status["pid"])), (Some("orphan"), old));
+    let new = bench.start();
+    assert_ne!(old, new);
+    assert_eq!(pid_of(&bench.record()["pid"]), new);
+    assert_eq!(bench.stop_reasons(), ["killed"]);
+}
+
+#[test]
+fn a_record_that_names_a_live_stranger_gets_nobody_killed() {
+    let bench = Bench::logged_in();
+    let old = bench.start();
+    signal(old, Signal::KILL);
+    eventually("the old one is gone", || !is_alive(old));
+    let mut stranger = bench.stranger();
+    let mut record = bench.record();
+    record["pid"] = json!(stranger.pid());
+    bench.write_record(&record);
+
+    // The kernel says that the lock is free: the pid only explains.
+    assert_eq!(bench.ok(&["status"])["state"], "orphan");
+    assert_eq!(bench.ok(&["stop", "--force"])["result"], "not_running");
+    assert!(stranger.is_alive());
+
+    // Even a held lock proves nothing about a process with another start time.
+    let lock = identity::FileLock::acquire(
+        &bench.world.home().owner_lock(),
+        std::time::Duration::from_secs(1),
+        "the owner lock",
+    )
+    .expect("the lock");
+    let failure = bench.fails(&["stop", "--force"]);
+    assert_eq!(failure["failure"], "unproven", "{failure}");
+    assert_eq!(bench.fails(&["restart", "--force"])["reason"], "stop_failed");
+    assert!(stranger.is_alive());
+    drop(lock);
+
+    let new = bench.ok(&["restart"]);
+    assert_eq!(new["stopped"]["result"], "not_running");
+    assert_ne!(pid_of(&new["started"]["pid"]), stranger.pid());
+    assert!(stranger.is_alive());
+}
+
+#[test]
+fn a_zombie_is_as_good_as_gone() {
+    let bench = Bench::logged_in();
+    let mut zombie = bench.world.command();
+    let mut zombie = zombie.args(["sync", "daemon", "run"]).spawn().expect("a daemon");
+    eventually("it is ready", || bench.ok(&["status"])["state"] == "running");
+    signal(zombie.id(), Signal::KILL);
+    eventually("it is a zombie", || {
+        identity::process::observe_process(i64::from(zombie.id())) == identity::process::ProcessState::Zombie
+    });
+    assert_eq!(bench.ok(&["status"])["state"], "orphan");
+    bench.start();
+    zombie.wait().expect("collected");
+}
+
+#[test]
+fn a_suspended_daemon_is_reported_and_ends_only_by_force() {
+    let bench = Bench::logged_in();
+    let pid = bench.start();
+    signal(pid, Signal::STOP);
+    let status = bench.ok(&["status"]);
+    assert_eq!((status["state"].as_str(), pid_of(&status["pid"])), (Some("suspended"), pid));
+    assert!(status["remedy"].as_str().unwrap().contains("kill -CONT"), "{status}");
+    assert_eq!(bench.fails(&["stop"]), json!({ "failure": "suspended", "pid": pid }));
+    let failure = bench.fails(&["restart"]);
+    assert_eq!(failure["reason"], "stop_failed");
+    assert_eq!(failure["remedy"], "spec-kitty doctor orphan-daemons --fix --force");
+    let report = bench.ok(&["doctor"]);
+    assert_eq!(report["findings"][0]["kind"], "wedged_daemon");
+    assert_eq!(report["findings"][0]["class"], "operator_required");
+    assert_eq!(bench.ok(&["doctor", "--fix"])["findings"][0]["action"]["action"], "needs_force");
+    assert!(is_alive(pid), "nothing so far was forced");
+
+    let replaced = bench.ok(&["restart", "--force"]);
+    assert_eq!(replaced["stopped"]["how"], "killed");
+    assert!(!is_alive(pid));
+    assert_eq!(bench.ok(&["status"])["state"], "running");
+
+    let second = pid_of(&replaced["started"]["pid"]);
+    signal(second, Signal::STOP);
+    let report = bench.ok(&["doctor", "--fix", "--force"]);
+    assert_eq!(report["findings"][0]["action"]["action"], "stopped", "{report}");
+    assert_eq!(report["clean"], true);
+    assert!(!is_alive(second) && !bench.record_path().exists());
+}
+
+#[test]
+fn a_replacement_waits_for_the_farewell_of_the_old_one() {
+    let bench = Bench::logged_in();
+    let old = bench.start();
+    bench.touch("slow");
+    bench.ok(&["follow-up"]);
+    eventually("a drain is under way", || bench.ok(&["status"])["report"]["phase"] == "draining");
+    let outcome = bench.ok(&["restart"]);
+    assert_eq!(outcome["stopped"]["how"], "asked");
+    assert!(!is_alive(old) && is_alive(pid_of(&outcome["started"]["pid"])));
+    assert_eq!(bench.stop_reasons(), ["restarted"]);
+}
+
+#[test]
+fn a_signal_lets_the_batch_in_hand_finish_and_a_second_one_does_not_wait() {
+    let bench = Bench::logged_in();
+    let polite = bench.start();
+    bench.touch("slow");
+    bench.ok(&["follow-up"]);
+    eventually("a drain is under way", || bench.drains() == 1);
+    signal(polite, Signal::TERM);
+    eventually("it has gone", || !is_alive(polite));
+    assert!(!bench.record_path().exists());
+
+    fs::remove_file(bench.drain_file("slow")).unwrap();
+    bench.touch("deaf");
+    let hasty = bench.start();
+    bench.ok(&["follow-up"]);
+    eventually("a drain is under way", || bench.drains() == 2);
+    signal(hasty, Signal::INT);
+    eventually("it says so", || bench.ok(&["status"])["report"]["phase"] == "stopping");
+    assert!(is_alive(hasty), "it waits for its batch");
+    signal(hasty, Signal::INT);
+    eventually("it has gone", || !is_alive(hasty));
+    assert!(!bench.record_path().exists());
+    assert_eq!(bench.stop_reasons(), ["signal", "signal"]);
+}
+
+#[test]
+fn logged_out_nothing_is_started_and_nothing_is_created() {
+    let bench = Bench::logged_out();
+    assert_eq!(bench.fails(&["start"]), json!({ "reason": "no_login" }));
+    assert_eq!(bench.fails(&["restart"])["reason"], "nothing_to_restart");
+    assert!(!bench.world.root().exists(), "a home without state stays without state");
+}
+
+#[test]
+fn logged_out_a_restart_only_stops() {
+    let bench = Bench::logged_in();
+    let pid = bench.start();
+    fs::remove_file(bench.world.home().session_file()).unwrap();
+    let outcome = bench.ok(&["restart"]);
+    assert_eq!((outcome["stopped"]["how"].as_str(), &outcome["started"]), (Some("asked"), &json!(null)));
+    assert!(!is_alive(pid));
+}
+
+#[test]
+fn with_the_switch_off_nothing_is_started() {
+    let mut bench = Bench::logged_in();
+    bench.set("SPEC_KITTY_ENABLE_SAAS_SYNC", "0");
+    assert_eq!(bench.fails(&["start"]), json!({ "reason": "switch_off" }));
+    assert!(!bench.daemon_dir().exists());
+}
+
+#[test]
+fn the_true_reason_of_a_failed_start_reaches_the_starter() {
+    let bench = Bench::logged_in();
+    fs::write(bench.world.root().join("sync"), "a file where a directory belongs").unwrap();
+    let failure = bench.fails(&["start"]);
+    assert_eq!(failure["reason"], "home_unusable", "{failure}");
+    assert!(failure["detail"].as_str().unwrap().contains("sync"), "{failure}");
+
+    fs::remove_file(bench.world.root().join("sync")).unwrap();
+    fs::create_dir_all(bench.world.home().control_file()).unwrap();
+    let failure = bench.fails(&["start"]);
+    assert_eq!(failure["reason"], "record_not_written", "{failure}");
+    assert!(failure["detail"].as_str().unwrap().contains("control.json"), "{failure}");
+    assert!(!bench.record_path().exists() && bench.daemons().is_empty());
+
+    fs::write(bench.world.home().config_file(), "[sync\n").unwrap();
+    let failure = bench.fails(&["start"]);
+    assert_eq!(failure["reason"], "identity_unreadable", "{failure}");
+}
+
+#[test]
+fn an_unreadable_login_keeps_the_daemon_that_runs() {
+    let bench = Bench::logged_in();
+    let pid = bench.start();
+    fs::write(bench.world.home().session_file(), "{").unwrap();
+    let failure = bench.fails(&["restart"]);
+    assert_eq!(failure["reason"], "respawn_failed", "{failure}");
+    assert!(is_alive(pid));
+}
+
+#[test]
+fn an_unreadable_record_is_moved_aside_by_the_next_daemon() {
+    let bench = Bench::logged_in();
+    let old = bench.start();
+    fs::write(bench.record_path(), b"\xff{").unwrap();
+    let outcome = bench.ok(&["restart"]);
+    assert_eq!(outcome["stopped"]["how"], "asked", "the control file leads to the holder of the lock");
+    assert!(!is_alive(old));
+    let aside = fs::read_dir(bench.daemon_dir())
+        .unwrap()
+        .flatten()
+        .find(|entry| entry.file_name().to_string_lossy().starts_with("owner.json.aside-"));
+    assert_eq!(fs::read(aside.expect("kept").path()).unwrap(), b"\xff{");
+}
+
+#[test]
+fn an_explicit_restart_replaces_down_as_well_as_up() {
+    let mut bench = Bench::logged_in();
+    bench.set("DAEMON_BENCH_VERSION", "4.0.0");
+    bench.start();
+    bench.set("DAEMON_BENCH_VERSION", "3.3.0");
+    let outcome = bench.ok(&["restart"]);
+    assert_eq!(outcome["started"]["package_version"], "3.3.0");
+    assert_eq!(bench.record()["package_version"], "3.3.0");
+}
+
+#[test]
+fn a_daemon_starts_no_daemon() {
+    let mut bench = Bench::logged_in();
+    bench.set("SPEC_KITTY_DAEMON", "1");
+    assert_eq!(bench.fails(&["start"]), json!({ "reason": "nested" }));
+    assert_eq!(bench.fails(&["restart"])["reason"], "respawn_failed");
+    assert_eq!(bench.ok(&["follow-up"]), json!({ "daemon": "left_alone", "why": { "why": "nested" } }));
+    assert!(bench.daemons().is_empty());
+}
