@@ -104,6 +104,7 @@ pub fn refresh(
             retry_after_replay(&store, oauth, &stored, is_ours)
         }
         Sent::Rejected => settle_rejection(&store, &stored, is_ours),
+        Sent::Overtaken => adopt_valid(&store, is_ours),
     }
 }
 
@@ -125,8 +126,12 @@ fn adopt_newer(
 
 enum Sent {
     Done(Refreshed),
-    Replayed { pause: Duration },
+    Replayed {
+        pause: Duration,
+    },
     Rejected,
+    /// The stored session changed while the request was under way.
+    Overtaken,
 }
 
 /// One request, and the write that follows a success.
@@ -141,10 +146,7 @@ fn send(store: &SessionStore, oauth: OAuth<'_>, stored: &Session) -> Result<Sent
                 return Ok(Sent::Done(Refreshed::Renewed(renewed)));
             }
             // Logged out, logged in anew or switched while the request was under way: that stays.
-            match store.read()? {
-                None => Err(RefreshError::LoggedOut),
-                Some(_) => Err(RefreshError::Later("the login changed meanwhile".to_owned())),
-            }
+            Ok(Sent::Overtaken)
         }
         Err(OAuthFailure::Refused { status: 409, word: said, retry_after, .. })
             if said == word::REFRESH_REPLAY =>
@@ -178,6 +180,7 @@ fn retry_after_replay(
     }
     match send(store, oauth, &stored)? {
         Sent::Done(refreshed) => Ok(refreshed),
+        Sent::Overtaken => adopt_valid(store, is_ours),
         Sent::Replayed { .. } | Sent::Rejected => Err(later()),
     }
 }
@@ -191,6 +194,11 @@ fn settle_rejection(
     if store.delete_if(|stored| same_tokens(stored, sent))? {
         return Err(RefreshError::Ended);
     }
+    adopt_valid(store, is_ours)
+}
+
+/// What another process stored meanwhile, if it can be used.
+fn adopt_valid(store: &SessionStore, is_ours: &dyn Fn(&Session) -> bool) -> Result<Refreshed, RefreshError> {
     let stored = read_ours(store, is_ours)?;
     if is_valid(&stored) {
         Ok(Refreshed::Adopted(stored))

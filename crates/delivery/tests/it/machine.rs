@@ -80,9 +80,14 @@ pub fn team(id: &str, private: bool) -> Team {
     Team { id: id.into(), name: format!("Team {id}"), role: "owner".into(), private }
 }
 
+/// The session file keeps whole microseconds.
+fn now() -> Timestamp {
+    Timestamp::from_second(Timestamp::now().as_second()).expect("a time")
+}
+
 /// A session at `issuer` with access token `acc-1` and refresh token `ref-1`, valid for an hour.
 pub fn session(issuer: &str) -> Session {
-    let now = Timestamp::now();
+    let now = now();
     Session {
         user_id: "u1".into(),
         email: "dev@example.com".into(),
@@ -106,7 +111,7 @@ pub fn session(issuer: &str) -> Session {
 
 /// `session` with an access token that has expired.
 pub fn expired(issuer: &str) -> Session {
-    Session { access_token_expires_at: Timestamp::now() - SignedDuration::from_secs(60), ..session(issuer) }
+    Session { access_token_expires_at: now() - SignedDuration::from_secs(60), ..session(issuer) }
 }
 
 /// A user who does as told and never waits.

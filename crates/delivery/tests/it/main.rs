@@ -5,4 +5,5 @@
 mod http;
 mod login;
 mod machine;
+mod refresh;
 mod stub;
