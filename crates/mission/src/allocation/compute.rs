@@ -1,7 +1,7 @@
 //! From graph and ownership to lanes.
 
 use crate::graph::{Graph, ancestors, order};
-use crate::ownership::pattern::overlap;
+use crate::ownership::pattern::{overlap, quoted};
 use crate::ownership::{Ownership, WorkKind};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -196,7 +196,7 @@ fn merge_pairs(groups: &mut Groups, work: &Work<'_>, code: &[String]) {
             let shown = || {
                 common
                     .iter()
-                    .map(|(x, y)| format!("{} vs {}", repr(x), repr(y)))
+                    .map(|(x, y)| format!("{} vs {}", quoted(x), quoted(y)))
                     .collect::<Vec<_>>()
                     .join(", ")
             };
@@ -207,7 +207,7 @@ fn merge_pairs(groups: &mut Groups, work: &Work<'_>, code: &[String]) {
         let shared: BTreeSet<&str> =
             work.surfaces(a).iter().filter(|surface| work.surfaces(b).contains(surface)).copied().collect();
         if !shared.is_empty() && !are_disjoint(work.owned(a), work.owned(b)) {
-            let names = shared.iter().map(|name| repr(name)).collect::<Vec<_>>().join(", ");
+            let names = shared.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
             groups.merge(a, b, "surface_heuristic", || {
                 format!("shared surfaces [{names}] with non-disjoint ownership")
             });
@@ -223,21 +223,6 @@ fn overlaps<'a>(a: &'a [String], b: &'a [String]) -> Vec<(&'a str, &'a str)> {
 /// Whether both own something and nothing of it is common: who owns nothing known may touch anything.
 fn are_disjoint(a: &[String], b: &[String]) -> bool {
     !a.is_empty() && !b.is_empty() && overlaps(a, b).is_empty()
-}
-
-/// A text in quotes as earlier releases wrote them.
-fn repr(text: &str) -> String {
-    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
-    let mut out = String::from(quote);
-    for c in text.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            c if c == quote => out.extend(['\\', c]),
-            c => out.push(c),
-        }
-    }
-    out.push(quote);
-    out
 }
 
 /// `lane-a`, `lane-b`, ...; after `z` the next code points.

@@ -1,6 +1,6 @@
 //! What is wrong with what the work packages of a mission claim.
 
-use super::pattern::overlap;
+use super::pattern::{overlap, quoted};
 use super::{Ownership, WorkKind};
 use std::collections::BTreeMap;
 
@@ -21,9 +21,11 @@ pub fn judge_ownership(owners: &BTreeMap<String, Ownership>) -> Claims {
         for (b, owner_b) in &all[index + 1..] {
             for x in &owner_a.owned_files {
                 for y in owner_b.owned_files.iter().filter(|y| overlap(x, y)) {
-                    claims
-                        .errors
-                        .push(format!("Overlap: {a} ('{x}') and {b} ('{y}') claim overlapping paths."));
+                    claims.errors.push(format!(
+                        "Overlap: {a} ({}) and {b} ({}) claim overlapping paths.",
+                        quoted(x),
+                        quoted(y)
+                    ));
                 }
             }
         }
@@ -43,7 +45,8 @@ fn surface_problem(id: &str, owner: &Ownership) -> Option<String> {
     let owned = owner.owned_files.iter().any(|file| file.starts_with(surface.as_str()));
     (!owned).then(|| {
         format!(
-            "{id}: authoritative_surface '{surface}' is not a prefix of any owned_files entry: {}",
+            "{id}: authoritative_surface {} is not a prefix of any owned_files entry: {}",
+            quoted(surface),
             listed(&owner.owned_files)
         )
     })
@@ -80,5 +83,5 @@ fn odd_kind(id: &str, owner: &Ownership) -> Option<String> {
 
 /// `['a', 'b']`.
 fn listed(items: &[String]) -> String {
-    format!("[{}]", items.iter().map(|item| format!("'{item}'")).collect::<Vec<_>>().join(", "))
+    format!("[{}]", items.iter().map(|item| quoted(item)).collect::<Vec<_>>().join(", "))
 }

@@ -18,6 +18,25 @@ pub fn stem(pattern: &str) -> &str {
     ["/**", "/*", "**", "*"].into_iter().find_map(|tail| pattern.strip_suffix(tail)).unwrap_or(pattern)
 }
 
+/// A pattern in quotes, as messages and `lanes.json` show it: single quotes unless the text has one and
+/// no double ones; backslashes and line breaks escaped.
+pub fn quoted(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let mut out = String::from(quote);
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c == quote => out.extend(['\\', c]),
+            c => out.push(c),
+        }
+    }
+    out.push(quote);
+    out
+}
+
 /// Whether `pattern` matches the whole of `text`: `*` anything, `?` one character, `[...]` one of, with
 /// `!` none of. Quadratic at worst, never exponential.
 pub fn matches(text: &str, pattern: &str) -> bool {
