@@ -364,9 +364,9 @@ pub struct EmitArgs {
     /// Say that there is evidence of the implementation
     #[arg(long)]
     pub implementation_evidence_present: bool,
-    /// How the work is done
-    #[arg(long, value_enum, default_value_t = ExecutionMode::DirectRepo)]
-    pub execution_mode: ExecutionMode,
+    /// How the work is done [default: worktree]
+    #[arg(long, value_enum)]
+    pub execution_mode: Option<ExecutionMode>,
     /// Options every producing command has
     #[command(flatten)]
     pub producing: ProducingArgs,
@@ -393,6 +393,15 @@ pub struct ServerArgs {
     /// Address to listen on; port 0 lets the system choose
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8470")]
     pub listen: SocketAddr,
+    /// How users reach the server behind a proxy, for example https://sync.example.org
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
+    /// Listen on an address that other machines reach; put TLS in front of it
+    #[arg(long)]
+    pub allow_public_address: bool,
+    /// Do not log requests to stderr
+    #[arg(long)]
+    pub quiet: bool,
     /// Administer accounts instead
     #[command(subcommand)]
     pub command: Option<ServerCommand>,
@@ -404,35 +413,97 @@ pub enum ServerCommand {
     /// Accounts of this server
     #[command(subcommand, arg_required_else_help = true)]
     User(UserCommand),
+    /// Tokens for machines that cannot log in
+    #[command(subcommand, arg_required_else_help = true)]
+    Token(TokenCommand),
+}
+
+/// Options of every administration command.
+#[derive(Debug, Args)]
+pub struct AdminArgs {
+    /// Where the server keeps its database
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `spec-kitty server user ...`
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
-    /// Create an account with a private teamspace; prints its approval secret once
+    /// Create an account; prints its approval secret once
     Add {
-        /// Where the server keeps its database
-        #[arg(long, value_name = "DIR")]
-        data: PathBuf,
         /// E-mail address of the account
         #[arg(long)]
         email: String,
         /// Name for people [default: the e-mail address]
         #[arg(long)]
         name: Option<String>,
-        /// Print one JSON document
+        /// Private teamspace to join or create [default: one of its own]
+        #[arg(long, value_name = "TEAM")]
+        team: Option<String>,
+        /// Options of every administration command
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Give an account a new approval secret; prints it once
+    Secret {
+        /// E-mail address of the account
         #[arg(long)]
-        json: bool,
+        email: String,
+        /// Options of every administration command
+        #[command(flatten)]
+        admin: AdminArgs,
     },
     /// List the accounts
-    List {
-        /// Where the server keeps its database
-        #[arg(long, value_name = "DIR")]
-        data: PathBuf,
-        /// Print one JSON document
+    List(AdminArgs),
+}
+
+/// `spec-kitty server token ...`
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Issue a token; prints it once
+    Add {
+        /// E-mail address of the account it stands for
         #[arg(long)]
-        json: bool,
+        email: String,
+        /// Private teamspace it is for [default: the account's first]
+        #[arg(long, value_name = "TEAM")]
+        team: Option<String>,
+        /// What it is for
+        #[arg(long)]
+        label: String,
+        /// Options of every administration command
+        #[command(flatten)]
+        admin: AdminArgs,
     },
+    /// Revoke a token
+    Revoke {
+        /// Its id
+        id: String,
+        /// Options of every administration command
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// List the tokens, without their secrets
+    List(AdminArgs),
+}
+
+impl ServerCommand {
+    /// Options of every administration command.
+    pub fn admin(&self) -> &AdminArgs {
+        match self {
+            Self::User(
+                UserCommand::Add { admin, .. } | UserCommand::Secret { admin, .. } | UserCommand::List(admin),
+            )
+            | Self::Token(
+                TokenCommand::Add { admin, .. }
+                | TokenCommand::Revoke { admin, .. }
+                | TokenCommand::List(admin),
+            ) => admin,
+        }
+    }
 }
 
 /// `spec-kitty quickstart`
@@ -477,12 +548,7 @@ impl Command {
                 AgentCommand::Mission(MissionCommand::SetupPlan(args)) => args.producing.json,
                 AgentCommand::Status(LaneCommand::Emit(args)) => args.producing.json,
             },
-            Self::Server(args) => match &args.command {
-                Some(ServerCommand::User(UserCommand::Add { json, .. } | UserCommand::List { json, .. })) => {
-                    *json
-                }
-                None => false,
-            },
+            Self::Server(args) => args.command.as_ref().is_some_and(|command| command.admin().json),
             Self::Quickstart(_) | Self::Completions { .. } | Self::Man { .. } => false,
         }
     }

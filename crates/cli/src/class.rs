@@ -5,7 +5,7 @@
 
 use crate::args::{
     AgentCommand, AuthCommand, Command, DaemonCommand, DoctorCommand, LaneCommand, MissionCommand,
-    ServerCommand, SyncCommand, UserCommand,
+    ServerCommand, SyncCommand, TokenCommand, UserCommand,
 };
 use serde::Serialize;
 
@@ -97,7 +97,13 @@ pub fn classify(command: &Command) -> VerbClass {
         Command::Server(args) => match &args.command {
             None => verb("server", Class::Tool),
             Some(ServerCommand::User(UserCommand::Add { .. })) => verb("server user add", Class::Tool),
-            Some(ServerCommand::User(UserCommand::List { .. })) => verb("server user list", Class::Tool),
+            Some(ServerCommand::User(UserCommand::Secret { .. })) => verb("server user secret", Class::Tool),
+            Some(ServerCommand::User(UserCommand::List(_))) => verb("server user list", Class::Tool),
+            Some(ServerCommand::Token(TokenCommand::Add { .. })) => verb("server token add", Class::Tool),
+            Some(ServerCommand::Token(TokenCommand::Revoke { .. })) => {
+                verb("server token revoke", Class::Tool)
+            }
+            Some(ServerCommand::Token(TokenCommand::List(_))) => verb("server token list", Class::Tool),
         },
         Command::Quickstart(_) => verb("quickstart", Class::Tool),
         Command::Completions { .. } => verb("completions", Class::Tool),

@@ -42,6 +42,11 @@ pub fn say(text: &str) {
     out(text);
 }
 
+/// Where a log of a long-running verb goes.
+pub fn log() -> Box<dyn Write + Send> {
+    Box::new(io::stderr())
+}
+
 /// Asks on stderr, without a newline.
 pub fn prompt(question: &str) {
     err(question);

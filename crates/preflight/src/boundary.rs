@@ -1,6 +1,7 @@
 //! The one entrance to the boundary: whoever wants a verdict, a permit or the status document asks
 //! here.
 
+use crate::consent::consent_of;
 use crate::observer::{Observation, needs_recovery, observe, or_fault};
 use crate::status::{
     ActiveQueue, DaemonRecord, HeldProject, LegacyQueue, LoginSummary, Root, RowPair, SCHEMA_VERSION,
@@ -10,7 +11,7 @@ use contract::{FaultCode, ForegroundIdentity, PreflightResult, Remedy};
 use gate::{CapturePermit, CurePermit, EgressPermit, LockState, OwnerReading, Policy, Verdict};
 use identity::{BuildInfo, Environment, Home, LoginSource};
 use jiff::Timestamp;
-use queue::{Busy, Cure, HoldReason, Place, QueueCounts, QueueError, observe_counts, observe_legacy};
+use queue::{Busy, Cure, HoldReason, QueueCounts, QueueError, observe_counts, observe_legacy};
 
 /// Why the boundary gave no permit.
 #[derive(Debug, thiserror::Error)]
@@ -197,11 +198,7 @@ impl Document<'_> {
         {
             return Ok(None);
         }
-        let config = &self.observation.config;
-        let consent = |place: &Place| {
-            config.consent(place.project_uuid.as_deref(), place.repo_slug.as_deref(), place.checkout())
-        };
-        or_fault(observe_counts(path, &consent), faults)
+        or_fault(observe_counts(path, &consent_of(&self.observation.config)), faults)
     }
 
     fn login(&self) -> LoginSummary {

@@ -3,6 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`boundary`] | the one entrance: preflight, permits, the status document |
+//! | [`consent_of`] | config.toml's decisions as the queue asks for them |
 //! | [`observer`] | facts from the disk and the system; the only caller of `gate::judge` |
 //! | [`owner`] | reading the daemon owner record, its lock, its process, and stray daemons |
 //! | [`status`] | the status document |
@@ -12,8 +13,10 @@
 //! interrupted transaction back when that is the only thing wrong (contract section 4).
 
 pub mod boundary;
+mod consent;
 pub mod observer;
 pub mod owner;
 pub mod status;
 
 pub use boundary::{Boundary, PreflightError};
+pub use consent::consent_of;

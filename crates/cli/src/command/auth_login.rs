@@ -6,14 +6,15 @@ use crate::context::Context;
 use crate::error::{CliError, chain};
 use crate::render;
 use crate::report::{Document, Report, Said};
+use contract::Scope;
 use contract::text::printable;
-use contract::{Remedy, Scope};
 use delivery::auth::{
     DeviceCode, LoginError, LoginMethod, LoginReport, LogoutReport, Prompt, Revoked, Switched, log_in,
     log_out, switch_team,
 };
 use identity::{Config, read_login};
-use queue::{Place, observe_counts};
+use preflight::consent_of;
+use queue::observe_counts;
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -66,11 +67,7 @@ pub fn logout(context: &Context, args: &LogoutArgs) -> Result<Report, CliError> 
 pub fn switch(context: &Context, args: &SwitchArgs) -> Result<Report, CliError> {
     let Switched { to, changed, previous_scope, scope, .. } = switch_team(&http(context)?, &args.team)
         .map_err(|error| {
-            let failed = CliError::new("SWITCH_FAILED", error.exit(), chain(&error));
-            error.remedy().map_or_else(
-                || CliError::new("SWITCH_FAILED", error.exit(), chain(&error)),
-                |remedy| failed.remedy(remedy),
-            )
+            CliError::new("SWITCH_FAILED", error.exit(), chain(&error)).cured_by(error.remedy())
         })?;
     let line = if changed {
         format!("now in teamspace {} ({})", printable(&to.name), printable(&to.id))
@@ -87,11 +84,7 @@ fn http(context: &Context) -> Result<delivery::Context, CliError> {
 }
 
 fn refused(error: &LoginError) -> CliError {
-    let refused = CliError::new(error.code().unwrap_or("LOGIN_FAILED"), error.exit(), chain(error));
-    match error.remedy() {
-        Some(remedy) => refused.remedy(remedy),
-        None => refused,
-    }
+    CliError::new(error.code().unwrap_or("LOGIN_FAILED"), error.exit(), chain(error)).cured_by(error.remedy())
 }
 
 /// Rows that wait under another scope stay there: said, so that nobody looks for them here.
@@ -100,10 +93,7 @@ fn rows_that_stay(context: &Context, report: &LoginReport) -> Option<(Scope, u64
         report.previous_scope.clone().filter(|previous| Some(previous) != report.scope.as_ref())?;
     let home = context.home().ok()?;
     let config = Config::read(home).ok()?;
-    let consent = |place: &Place| {
-        config.consent(place.project_uuid.as_deref(), place.repo_slug.as_deref(), place.checkout())
-    };
-    let counts = observe_counts(&home.scoped_queue(&previous), &consent).ok()?;
+    let counts = observe_counts(&home.scoped_queue(&previous), &consent_of(&config)).ok()?;
     let rows = counts.events + counts.bodies;
     (rows > 0).then_some((previous, rows))
 }
@@ -179,11 +169,5 @@ impl Prompt for Terminal {
     fn open_browser(&mut self, url: &str) -> bool {
         render::note(&format!("Opening {}", printable(url)));
         webbrowser::open(url).is_ok()
-    }
-}
-
-impl From<delivery::auth::RefreshError> for CliError {
-    fn from(error: delivery::auth::RefreshError) -> Self {
-        Self::failed("REFRESH_FAILED", chain(&error)).remedy(Remedy::Login)
     }
 }

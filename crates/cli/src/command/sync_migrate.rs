@@ -19,15 +19,12 @@ pub fn run(context: &Context, args: &MigrateArgs) -> Result<Report, CliError> {
     Ok(Report::of(&Migration { result: if args.dry_run { "planned" } else { "migrated" }, report }))
 }
 
-/// Migrates under `permit`, and leaves the pin that lets the gate trust the counts.
+/// Migrates under `permit`, or says what would be migrated.
 pub fn migrate(permit: &CurePermit, dry_run: bool, quiet: bool) -> Result<MigrationReport, CliError> {
-    let mut cure = Cure::open(permit)?;
     if dry_run {
-        return Ok(cure.plan_migration()?);
+        return Ok(Cure::plan_migration(permit).map_err(queue::QueueError::from)?);
     }
-    let report = cure.migrate(&mut Progress::new("migrating", quiet))?;
-    cure.write_pin()?;
-    Ok(report)
+    Ok(Cure::open(permit)?.migrate(&mut Progress::new("migrating", quiet))?)
 }
 
 /// Without a scope nobody owns the rows: fine while there are none.

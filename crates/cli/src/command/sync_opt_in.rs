@@ -10,6 +10,7 @@ use crate::report::{Document, Report};
 use crate::terminal;
 use contract::ExitCode;
 use identity::{ConfigEdit, ProjectIdentity};
+use preflight::consent_of;
 use queue::{Cure, HeldChange};
 use serde::Serialize;
 
@@ -31,17 +32,20 @@ pub fn opt_in(context: &Context, args: &OptInArgs) -> Result<Report, CliError> {
             .note(line));
         }
     }
-    let config = context.config()?;
-    if let Some(permit) = context.boundary()?.cure_permit()? {
-        let mut cure = Cure::open(&permit)?;
-        if args.include_held {
-            decision.released = Some(cure.release_held(project.as_deref())?);
-        } else {
-            let was = config.consent(project.as_deref(), None, None);
-            cure.seal_held(project.as_deref(), was)?;
+    let permit = context.boundary()?.cure_permit()?;
+    if args.include_held {
+        decide(context, project.as_deref(), true)?;
+        if let Some(permit) = permit {
+            decision.released = Some(Cure::open(&permit)?.release_held(project.as_deref())?);
         }
+    } else {
+        // What is held now stays held: sealed while config still says what it said.
+        let config = context.config()?;
+        if let Some(permit) = permit {
+            Cure::open(&permit)?.seal_held(project.as_deref(), &consent_of(&config))?;
+        }
+        decide(context, project.as_deref(), true)?;
     }
-    decide(context, project.as_deref(), true)?;
     Ok(Report::of(&decision))
 }
 

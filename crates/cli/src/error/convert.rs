@@ -53,17 +53,9 @@ impl From<QueueError> for CliError {
         match error {
             QueueError::Busy(busy) => busy.into(),
             QueueError::Fault(fault) => (*fault).into(),
-            other => {
-                let remedy = other.remedy();
-                let failed = Self::new("QUEUE_FAILED", other.exit(), chain(&other));
-                remedy.map_or_else(|| failed_plain(&other), |remedy| failed.remedy(remedy))
-            }
+            other => Self::new("QUEUE_FAILED", other.exit(), chain(&other)).cured_by(other.remedy()),
         }
     }
-}
-
-fn failed_plain(error: &QueueError) -> CliError {
-    CliError::new("QUEUE_FAILED", error.exit(), chain(error))
 }
 
 impl From<LockError> for CliError {
@@ -80,6 +72,15 @@ impl From<ConfigEditError> for CliError {
             ConfigEditError::Lock(lock) => lock.into(),
             other => Self::failed("CONFIG_NOT_WRITTEN", chain(&other)),
         }
+    }
+}
+
+impl From<mission::MissionError> for CliError {
+    fn from(error: mission::MissionError) -> Self {
+        let mut failed = Self::new(error.code(), error.exit(), chain(&error));
+        failed.remedies = error.remedies();
+        failed.facts = error.facts();
+        failed
     }
 }
 

@@ -91,6 +91,13 @@ impl CliError {
         self
     }
 
+    /// Adds a remedy, if there is one.
+    #[must_use]
+    pub fn cured_by(mut self, remedy: Option<Remedy>) -> Self {
+        self.remedies.extend(remedy);
+        self
+    }
+
     /// Adds a key to the JSON document.
     #[must_use]
     pub fn fact(mut self, key: &str, value: impl Into<Value>) -> Self {

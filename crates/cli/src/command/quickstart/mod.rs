@@ -3,12 +3,13 @@
 //! Each step is a real command of this CLI, printed before it runs, and verified afterwards; the
 //! quickstart ends well only if every one did what the story says.
 
+mod browser;
 mod mission_text;
 mod stage;
 
 use crate::args::QuickstartArgs;
 use crate::context::Context;
-use crate::error::{CliError, chain};
+use crate::error::CliError;
 use crate::render;
 use crate::report::Report;
 use contract::OwnerRecord;
@@ -39,7 +40,8 @@ const DEFAULT: &str = "quickstart-world";
 
 /// The directory to build in: the one that was named, or the first free `quickstart-world[-N]`.
 fn fresh_directory(wanted: &Path, may_number: bool) -> Result<PathBuf, CliError> {
-    let is_free = |path: &Path| std::fs::read_dir(path).map_or(!path.exists(), |mut entries| entries.next().is_none());
+    let is_free =
+        |path: &Path| std::fs::read_dir(path).map_or(!path.exists(), |mut entries| entries.next().is_none());
     let numbered = (2..1000).map(|number| {
         let mut name = wanted.as_os_str().to_owned();
         name.push(format!("-{number}"));
@@ -79,7 +81,8 @@ fn serve_and_log_in(stage: &mut Stage) -> Result<(), CliError> {
     stage.title("An ingest server on loopback, with one account");
     let data = stage.path("server");
     let data = data.to_string_lossy().into_owned();
-    let account = stage.document(&["server", "user", "add", "--data", &data, "--email", EMAIL, "--json"], 0)?;
+    let account =
+        stage.document(&["server", "user", "add", "--data", &data, "--email", EMAIL, "--json"], 0)?;
     let secret = account["approval_secret"].as_str().unwrap_or_default().to_owned();
     stage.verify("the account has an approval secret", !secret.is_empty())?;
     stage.serve(&data)?;
@@ -136,7 +139,8 @@ fn break_and_cure(stage: &mut Stage) -> Result<(), CliError> {
 
     stage.title("The refusal");
     let refusal = stage.show_output(&["sync", "now"], 2)?;
-    let named = refusal.stderr.contains("daemon_package_version") && refusal.stderr.contains("doctor restart-daemon");
+    let named =
+        refusal.stderr.contains("daemon_package_version") && refusal.stderr.contains("doctor restart-daemon");
     stage.verify("the refusal names the field and its remedy", named)?;
     let status = stage.document(&["sync", "status", "--check", "--json"], 2)?;
     let field = status["mismatches"][0]["field"].as_str() == Some("daemon_package_version");
@@ -173,7 +177,7 @@ fn prove(stage: &mut Stage, waiting: &Waiting, artifacts: &[PathBuf]) -> Result<
 }
 
 fn list(document: &Value) -> impl Iterator<Item = &Value> {
-    document["results"].as_array().into_iter().flatten()
+    document["rows"].as_array().into_iter().flatten()
 }
 
 /// What waits in the active queue.

@@ -1,9 +1,12 @@
 //! The stage of the quickstart: its directory, its environment, its server, and how commands are run
 //! and shown on it.
 
+use super::browser;
 use crate::error::{CliError, chain};
 use crate::render;
+use identity::{Environment, Home, Machine, SessionStore};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -94,21 +97,30 @@ impl Stage {
         let mut command = self.command();
         command.args(argv).stdout(Stdio::piped()).stderr(Stdio::piped());
         let output = command.output().map_err(|error| failed(chain(&error)))?;
-        let (stdout, stderr) =
-            (String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned());
+        let (stdout, stderr) = (
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        );
         if output.status.code() == Some(exit) {
             return Ok(Output { stdout, stderr });
         }
-        let error = failed(format!("`spec-kitty {}` ended with {}, not {exit}", argv.join(" "), output.status));
+        let error =
+            failed(format!("`spec-kitty {}` ended with {}, not {exit}", argv.join(" "), output.status));
         Err(stdout.lines().chain(stderr.lines()).fold(error, CliError::evidence))
     }
 
     /// A command of this very binary on this stage: its own home, nothing of the user's.
     fn command(&self) -> Command {
         let mut command = Command::new(&self.executable);
-        for name in ["SPEC_KITTY_HOME", "SPEC_KITTY_TOKEN", "SPEC_KITTY_TOKEN_FILE", "SPEC_KITTY_SERVER_URL",
-            "SPEC_KITTY_SAAS_URL", "SPECIFY_REPO_ROOT", "CI"]
-        {
+        for name in [
+            "SPEC_KITTY_HOME",
+            "SPEC_KITTY_TOKEN",
+            "SPEC_KITTY_TOKEN_FILE",
+            "SPEC_KITTY_SERVER_URL",
+            "SPEC_KITTY_SAAS_URL",
+            "SPECIFY_REPO_ROOT",
+            "CI",
+        ] {
             command.env_remove(name);
         }
         command
@@ -160,7 +172,8 @@ impl Stage {
 
     /// SHA-256 of a file on the stage.
     pub fn hash(&self, relative: &Path) -> Result<String, CliError> {
-        mission::document::sha256_of_file(&self.path(relative)).map_err(|error| failed(chain(&error)))
+        let bytes = fs_err::read(self.path(relative)).map_err(|error| failed(chain(&error)))?;
+        Ok(data_encoding::HEXLOWER.encode(&Sha256::digest(&bytes)))
     }
 
     /// Starts the server and waits until it says where it listens.
@@ -195,10 +208,11 @@ impl Stage {
         let mut page = None;
         for line in stderr.into_iter().flat_map(BufRead::lines).map_while(Result::ok) {
             render::say(&indented(&line));
-            let found = line.split_whitespace().find(|word| word.starts_with("http") && word.contains("user_code="));
+            let found =
+                line.split_whitespace().find(|word| word.starts_with("http") && word.contains("user_code="));
             if let Some(found) = found.filter(|_| page.is_none()) {
                 render::say(&indented(&format!("(approving it there as {email})")));
-                delivery::login::approve_device(found, email, secret).map_err(|error| failed(chain(&error)))?;
+                browser::approve(found, email, secret)?;
                 page = Some(found.to_owned());
             }
         }
@@ -208,14 +222,25 @@ impl Stage {
 
     /// Asks the server as the logged-in user.
     pub fn ask_server(&self, path: &str) -> Result<Value, CliError> {
-        let _ = path;
-        Err(failed("pending"))
+        render::say(&format!("(GET {path}, as the logged-in user)\n"));
+        let variables = [("HOME", self.path("home")), ("USERPROFILE", self.path("home"))];
+        let home =
+            Home::resolve(&Environment::from_pairs(variables)).map_err(|error| failed(chain(&error)))?;
+        let session =
+            SessionStore::new(&home, Machine::observe()).read().map_err(|error| failed(chain(&error)))?;
+        let session = session.ok_or_else(|| failed("nobody is logged in"))?;
+        browser::ask(&format!("http://{}", self.address), path, session.access_token.expose())
     }
 
     /// Ends everything that was started.
     pub fn strike(&mut self) {
         // A daemon of this stage, should the story have ended before it was stopped.
-        let _ = self.command().args(["sync", "daemon", "stop"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let _ = self
+            .command()
+            .args(["sync", "daemon", "stop"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
         if let Some(mut server) = self.server.take() {
             let _ = server.kill();
             let _ = server.wait();
@@ -257,9 +282,12 @@ fn shown(argv: &[&str]) -> String {
 
 /// Text as part of the story: indented, and without a blank line at its end.
 pub fn indented(text: &str) -> String {
-    text.trim_end().lines().map(|line| if line.is_empty() { "\n".to_owned() } else { format!("  {line}\n") }).collect()
+    text.trim_end()
+        .lines()
+        .map(|line| if line.is_empty() { "\n".to_owned() } else { format!("  {line}\n") })
+        .collect()
 }
 
-fn failed(summary: impl Into<String>) -> CliError {
+pub fn failed(summary: impl Into<String>) -> CliError {
     CliError::failed("QUICKSTART_FAILED", summary)
 }

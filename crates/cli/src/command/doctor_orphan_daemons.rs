@@ -1,0 +1,75 @@
+//! `doctor orphan-daemons`: what is left of daemons of this home, and cleaning it up.
+
+use crate::args::OrphanDaemonsArgs;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::report::{Document, Report};
+use contract::ExitCode;
+use contract::text::printable;
+use daemon::doctor::{Action, CleanupClass, Finding, OrphanReport, Treatment, orphan_daemons};
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// Runs the verb. Exit 1 while something is left that belongs to this home.
+pub fn run(context: &Context, args: &OrphanDaemonsArgs) -> Result<Report, CliError> {
+    let treatment = match (args.fix, args.force) {
+        (false, _) => Treatment::Look,
+        (true, false) => Treatment::Fix,
+        (true, true) => Treatment::Force,
+    };
+    let report = orphan_daemons(&context.boundary()?, treatment)?;
+    let exit = if report.clean { ExitCode::Ok } else { ExitCode::Failed };
+    Ok(Report::exiting(exit, &Shown { report, treatment }))
+}
+
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    report: OrphanReport,
+    #[serde(skip)]
+    treatment: Treatment,
+}
+
+impl Document for Shown {
+    fn text(&self) -> String {
+        let mut out = String::new();
+        for finding in &self.report.findings {
+            let kind = word(&finding.kind);
+            let class = word(&finding.class);
+            let started =
+                finding.started_at.as_deref().map(|at| format!(" started_at={at}")).unwrap_or_default();
+            let _ = writeln!(out, "{kind} pid={}{} ({class})", finding.pid, printable(&started));
+            let _ = writeln!(out, "  {}", printable(&finding.detail));
+            let _ = writeln!(out, "  {}", printable(&self.done(finding)));
+            if let Some(command) = &finding.end_command {
+                let _ = writeln!(out, "  to end it yourself: {command}");
+            }
+        }
+        if self.report.findings.is_empty() {
+            out.push_str("no orphan owner records and no stray daemons\n");
+        }
+        out
+    }
+}
+
+impl Shown {
+    fn done(&self, finding: &Finding) -> String {
+        match (&finding.action, finding.class) {
+            (Action::RecordRemoved, _) => "removed the orphan owner record".into(),
+            (Action::Stopped, _) => "stopped it".into(),
+            (Action::FilesMovedAside, _) => "moved its files aside; the process was left alone".into(),
+            (Action::Failed { why }, _) => format!("could not clean up: {why}"),
+            (Action::NeedsForce, _) => "spec-kitty doctor orphan-daemons --fix --force".into(),
+            (Action::None, CleanupClass::NeverTouch) => "left alone".into(),
+            (Action::None, CleanupClass::SafeAuto) => "spec-kitty doctor orphan-daemons --fix".into(),
+            (Action::None, CleanupClass::OperatorRequired) if self.treatment == Treatment::Look => {
+                "spec-kitty doctor orphan-daemons --fix --force".into()
+            }
+            (Action::None, CleanupClass::OperatorRequired) => "left alone".into(),
+        }
+    }
+}
+
+fn word(value: &impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}

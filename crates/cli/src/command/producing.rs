@@ -1,0 +1,142 @@
+//! What every producing verb does in the same order (contract section 12): authentication, project
+//! root, boundary, git, mission and inputs, housekeeping, and only then its own writes.
+
+use crate::build;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::report::{Document, Report};
+use contract::text::printable;
+use daemon::after_capture::follow_up;
+use daemon::spawn::Launcher;
+use gate::CapturePermit;
+use identity::{Config, refresh_card};
+use mission::outgoing::{CaptureReport, CaptureState, Outgoing};
+use mission::project::Project;
+use queue::Cure;
+use serde::Serialize;
+use serde_json::Value;
+
+/// A producing verb whose identity and place were established.
+#[derive(Debug)]
+pub struct Producing<'a> {
+    context: &'a Context,
+    hosted: Option<Hosted>,
+    /// The project.
+    pub project: Project,
+}
+
+/// What capturing needs.
+#[derive(Debug)]
+struct Hosted {
+    permit: CapturePermit,
+    config: Config,
+}
+
+impl<'a> Producing<'a> {
+    /// Authentication, project root, boundary, git: in this order, and nothing written.
+    ///
+    /// With the switch off, or asked to stay local, only root and git are needed.
+    pub fn begin(context: &'a Context, local_only: bool) -> Result<Self, CliError> {
+        let hosted = context.sync_enabled() && !local_only;
+        if hosted {
+            let verdict = context.boundary()?.verdict(true)?;
+            if !verdict.result().auth_present {
+                return Err(CliError::boundary(verdict.result().clone()));
+            }
+        }
+        let root = context.project_root()?;
+        let hosted = if hosted {
+            let permit = context.boundary()?.capture_permit()?;
+            Some(Hosted { permit, config: context.config()? })
+        } else {
+            None
+        };
+        Ok(Self { context, hosted, project: Project::read(&root)? })
+    }
+
+    /// Does the verb's own work between housekeeping and the daemon's nudge.
+    ///
+    /// `apply` gets what capturing needs, or nothing when the verb works on the repository alone.
+    pub fn finish<T: Outcome>(
+        self,
+        apply: impl FnOnce(&Project, Option<&Outgoing<'_>>) -> mission::Result<T>,
+    ) -> Result<Report, CliError> {
+        let home = self.context.home()?;
+        let outgoing = self.hosted.as_ref().map(|hosted| Outgoing {
+            permit: &hosted.permit,
+            home,
+            config: &hosted.config,
+            environment: &self.context.environment,
+        });
+        let mut notes = if outgoing.is_some() { self.keep_house() } else { Vec::new() };
+        let outcome = apply(&self.project, outgoing.as_ref())?;
+        let capture = outcome.capture();
+        notes.extend(capture.line());
+        if let Some(hosted) = &self.hosted
+            && capture.state == CaptureState::Captured
+        {
+            self.tell_daemon(hosted)?;
+        }
+        let mut report = Report::of(&Versioned(outcome));
+        report.notes = notes;
+        Ok(report)
+    }
+
+    /// Leaves behind what makes the next gate cheap: the identity card, and the legacy queue's pin.
+    /// None of it is needed for the verb to do its work, so a failure is only said.
+    fn keep_house(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let kept = (|| -> Result<(), CliError> {
+            let observation = self.context.boundary()?.observe()?;
+            refresh_card(self.context.home()?, &observation.login)?;
+            if self.context.home()?.legacy_queue().exists()
+                && let Some(permit) = self.context.boundary()?.cure_permit()?
+            {
+                Cure::open(&permit)?.write_pin()?;
+            }
+            Ok(())
+        })();
+        if let Err(error) = kept {
+            notes.push(format!("warning: {}", printable(&error.summary)));
+        }
+        notes
+    }
+
+    /// A nudge, or a new daemon. It never changes the exit code, and nothing waits for it.
+    fn tell_daemon(&self, hosted: &Hosted) -> Result<(), CliError> {
+        let home = self.context.home()?;
+        if let Ok(executable) = std::env::current_exe() {
+            let launcher = Launcher::new(executable, home, &self.context.environment);
+            let _ = follow_up(home, &hosted.config, &self.context.environment, &launcher, build::VERSION);
+        }
+        Ok(())
+    }
+}
+
+/// The outcome of a producing verb.
+pub trait Outcome: Serialize {
+    /// What was captured.
+    fn capture(&self) -> &CaptureReport;
+
+    /// The outcome as people read it.
+    fn describe(&self) -> String;
+}
+
+/// An outcome with the version of the program, which agents look for in every document.
+struct Versioned<T>(T);
+
+impl<T: Outcome> Serialize for Versioned<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut value = serde_json::to_value(&self.0).map_err(serde::ser::Error::custom)?;
+        if let Value::Object(map) = &mut value {
+            map.entry("spec_kitty_version").or_insert_with(|| build::VERSION.into());
+        }
+        value.serialize(serializer)
+    }
+}
+
+impl<T: Outcome> Document for Versioned<T> {
+    fn text(&self) -> String {
+        self.0.describe()
+    }
+}

@@ -1,0 +1,88 @@
+//! What a person does in a browser: opens the approval page, types e-mail address and secret, presses
+//! Approve.
+
+use super::stage::failed;
+use crate::build;
+use crate::error::{CliError, chain};
+use delivery::destination::{Cleartext, Destination};
+use delivery::http::{Bearer, Client, ClientSettings, Payload, Request};
+use serde_json::Value;
+use url::Url;
+use url::form_urlencoded::Serializer;
+
+/// Opens `page` and approves what it asks.
+pub fn approve(page: &str, email: &str, secret: &str) -> Result<(), CliError> {
+    let page = Url::parse(page).map_err(|error| failed(format!("{page} is no page: {error}")))?;
+    let server = destination(&page.origin().ascii_serialization())?;
+    let client = client()?;
+    let path = &page[url::Position::BeforePath..];
+    let answer = client.send(&server, &Request::get(path)).map_err(|error| failed(chain(&error)))?;
+    let html = String::from_utf8_lossy(answer.body()).into_owned();
+    let mut form = Serializer::new(String::new());
+    for (name, value) in hidden_fields(&html) {
+        form.append_pair(&name, &value);
+    }
+    form.append_pair("email", email).append_pair("secret", secret).append_pair("decision", "approve");
+    let action = attribute(&html, "<form", "action").unwrap_or_else(|| page.path().to_owned());
+    let body = form.finish();
+    let request = Request::post(&action, Payload::Form(body.as_bytes()));
+    let answer = client.send(&server, &request).map_err(|error| failed(chain(&error)))?;
+    if answer.status == 200 {
+        Ok(())
+    } else {
+        Err(failed(format!("the approval page answered {}", answer.status)))
+    }
+}
+
+/// Asks the server as the owner of `token`.
+pub fn ask(server: &str, path: &str, token: &str) -> Result<Value, CliError> {
+    let bearer = Bearer::new(token).map_err(|error| failed(chain(&error)))?;
+    let request = Request { bearer: Some(&bearer), ..Request::get(path) };
+    let answer = client()?.send(&destination(server)?, &request).map_err(|error| failed(chain(&error)))?;
+    if answer.status != 200 {
+        return Err(failed(format!("{path} answered {}", answer.status)));
+    }
+    answer.json().map_err(|error| failed(chain(&error)))
+}
+
+fn client() -> Result<Client, CliError> {
+    let settings = ClientSettings { version: build::VERSION.to_owned(), trusted_certificates: None };
+    Client::new(&settings).map_err(|error| failed(chain(&error)))
+}
+
+fn destination(url: &str) -> Result<Destination, CliError> {
+    Destination::parse(url, Cleartext::LoopbackOnly).map_err(|error| failed(chain(&error)))
+}
+
+/// Names and values of the hidden inputs, in the order of the page.
+fn hidden_fields(html: &str) -> Vec<(String, String)> {
+    html.split("<input type=\"hidden\"")
+        .skip(1)
+        .filter_map(|rest| {
+            let tag = format!("<input{}", rest.split('>').next()?);
+            Some((attribute(&tag, "<input", "name")?, attribute(&tag, "<input", "value")?))
+        })
+        .collect()
+}
+
+/// An attribute of the first such tag, unescaped.
+fn attribute(html: &str, tag: &str, name: &str) -> Option<String> {
+    let tag = html.split_once(tag)?.1.split('>').next()?;
+    let value = tag.split_once(&format!(" {name}=\""))?.1.split('"').next()?;
+    let unescaped =
+        value.replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&#39;", "'");
+    Some(unescaped.replace("&amp;", "&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_is_read_with_its_hidden_fields() {
+        let html = "<form method=\"post\" action=\"/device\" autocomplete=\"off\">\n<input type=\"hidden\" name=\"a\" \
+                    value=\"1&amp;2\">\n<input type=\"hidden\" name=\"b\" value=\"\">\n<input name=\"email\">";
+        assert_eq!(hidden_fields(html), [("a".into(), "1&2".into()), ("b".into(), String::new())]);
+        assert_eq!(attribute(html, "<form", "action").as_deref(), Some("/device"));
+    }
+}

@@ -1,0 +1,156 @@
+//! `sync daemon start|stop|status|run`.
+
+use crate::args::DaemonRunArgs;
+use crate::build;
+use crate::context::Context;
+use crate::error::{CliError, chain};
+use crate::render;
+use crate::report::{Document, Report};
+use contract::text::printable;
+use contract::{ExitCode, Remedy};
+use daemon::control::wire::ShutdownCause;
+use daemon::lifecycle::{DaemonState, DaemonStatus, StartOutcome, StopFailure, StopOutcome, observe_status};
+use daemon::run::{RunOptions, Startup};
+use daemon::spawn::Launcher;
+use daemon::start_failure::StartFailure;
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// Runs `sync daemon start`.
+pub fn start(context: &Context) -> Result<Report, CliError> {
+    let outcome = daemon::lifecycle::start(context.home()?, &launcher(context)?)
+        .map_err(|failure| not_started(&failure))?;
+    Ok(Report::of(&Started(outcome)))
+}
+
+/// Runs `sync daemon stop`.
+pub fn stop(context: &Context) -> Result<Report, CliError> {
+    let outcome = daemon::lifecycle::stop(context.home()?, &ShutdownCause::Stop, false)
+        .map_err(|failure| not_stopped(&failure))?;
+    Ok(Report::of(&Stopped(outcome)))
+}
+
+/// Runs `sync daemon status`.
+pub fn status(context: &Context) -> Result<Report, CliError> {
+    let status = observe_status(context.home()?);
+    let fine = matches!(status.state, DaemonState::Running | DaemonState::Stopped | DaemonState::Starting);
+    let exit = if fine { ExitCode::Ok } else { ExitCode::Failed };
+    Ok(Report::exiting(exit, &Shown(status)))
+}
+
+/// Runs `sync daemon run`: is the daemon until it has a reason to stop.
+pub fn run(context: &Context, args: &DaemonRunArgs) -> Result<Report, CliError> {
+    let startup = if args.spawned { Startup::spawned() } else { Startup::foreground() };
+    let options = RunOptions {
+        environment: context.environment.clone(),
+        home: context.home()?.clone(),
+        build: build::info(),
+        timing: startup.timing(),
+    };
+    let spawned = args.spawned;
+    let stop = daemon::run::deliver(&options, startup, |ready| {
+        if !spawned {
+            render::note(&format!("the daemon serves, pid {}, port {}", ready.pid, ready.port));
+        }
+    })
+    .map_err(|failure| not_started(&failure))?;
+    let report = Report::silent();
+    Ok(if spawned { report } else { report.note(format!("the daemon ended because {}", stop.why.because())) })
+}
+
+/// How this command starts a daemon.
+pub fn launcher(context: &Context) -> Result<Launcher, CliError> {
+    let executable =
+        std::env::current_exe().map_err(|error| CliError::failed("EXECUTABLE_UNKNOWN", chain(&error)))?;
+    Ok(Launcher::new(executable, context.home()?, &context.environment))
+}
+
+/// A daemon that did not start.
+pub fn not_started(failure: &StartFailure) -> CliError {
+    let refused = matches!(failure, StartFailure::NoLogin | StartFailure::IdentityUnreadable { .. });
+    let exit = if refused { ExitCode::Refused } else { ExitCode::Failed };
+    CliError::new("DAEMON_NOT_STARTED", exit, failure.to_string())
+        .fact("failure", serde_json::to_value(failure).unwrap_or_default())
+        .cured_by(failure.remedy())
+}
+
+/// A daemon that did not stop.
+pub fn not_stopped(failure: &StopFailure) -> CliError {
+    CliError::failed("DAEMON_NOT_STOPPED", failure.to_string())
+        .remedy(failure.remedy())
+        .fact("failure", serde_json::to_value(failure).unwrap_or_default())
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Started(StartOutcome);
+
+impl Document for Started {
+    fn text(&self) -> String {
+        match &self.0 {
+            StartOutcome::Started(ready) => {
+                format!("daemon started, pid {}, port {}\n", ready.pid, ready.port)
+            }
+            StartOutcome::AlreadyRunning { pid, package_version, .. } => {
+                let pid = pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string());
+                let version = package_version.as_deref().unwrap_or("unknown");
+                format!("a daemon runs already, pid {pid}, version {}\n", printable(version))
+            }
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Stopped(StopOutcome);
+
+impl Document for Stopped {
+    fn text(&self) -> String {
+        match &self.0 {
+            StopOutcome::NotRunning => "no daemon runs\n".to_owned(),
+            StopOutcome::Stopped { pid: Some(pid), .. } => format!("daemon stopped, pid {pid}\n"),
+            StopOutcome::Stopped { pid: None, .. } => "daemon stopped\n".to_owned(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Shown(DaemonStatus);
+
+impl Document for Shown {
+    fn text(&self) -> String {
+        let status = &self.0;
+        let mut out = String::new();
+        let mut line = |label: &str, value: &str| {
+            let _ = writeln!(out, "{label:<14}: {}", printable(value));
+        };
+        let state = serde_json::to_value(status.state).unwrap_or_default();
+        line("Daemon", state.as_str().unwrap_or_default());
+        for (label, value) in [
+            ("PID", status.pid.map(|pid| pid.to_string())),
+            ("Port", status.port.map(|port| port.to_string())),
+            ("Version", status.package_version.clone()),
+            ("Started", status.started_at.clone()),
+            ("Detail", status.detail.clone()),
+            ("Remedy", status.remedy.as_ref().map(Remedy::hint)),
+        ] {
+            if let Some(value) = value {
+                line(label, &value);
+            }
+        }
+        if let Some(report) = &status.report {
+            line("Drains", &report.drains.to_string());
+            if let Some(last) = &report.last_drain {
+                line("Last drain", &serde_json::to_string(last).unwrap_or_default());
+            }
+        }
+        for stop in status.stops.iter().rev().take(STOPS_SHOWN) {
+            line("Ended", &format!("{} because {}", stop.stopped_at, stop.why.because()));
+        }
+        line("Log", &status.log.to_string_lossy());
+        out
+    }
+}
+
+const STOPS_SHOWN: usize = 3;

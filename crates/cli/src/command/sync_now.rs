@@ -1,0 +1,196 @@
+//! `sync now`: delivers what waits, once the boundary is coherent.
+
+use super::sync_migrate;
+use crate::args::NowArgs;
+use crate::build;
+use crate::context::Context;
+use crate::error::{CliError, chain};
+use crate::report::{Document, Report, Said};
+use crate::terminal;
+use contract::text::printable;
+use contract::{FailureName, FaultCode, Remedy};
+use delivery::drain::{DrainError, DrainOptions, DrainReport, Progress, RowTally, drain, failure_report};
+use gate::EgressPermit;
+use identity::refresh_card;
+use preflight::{Boundary, PreflightError, consent_of};
+use queue::MigrationReport;
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Runs the verb.
+pub fn run(context: &Context, args: &NowArgs) -> Result<Report, CliError> {
+    if !context.sync_enabled() {
+        let facts = serde_json::json!({ "sync_enabled": false });
+        let line = contract::switch::OFF_MESSAGE.to_owned();
+        return Ok(Report::of(&Said { result: "disabled", facts, line }));
+    }
+    let boundary = context.boundary()?;
+    let (permit, migration) = permit(&boundary, args.json)?;
+    let observation = boundary.observe()?;
+    let mut notes = Vec::new();
+    if let Err(error) = refresh_card(context.home()?, &observation.login) {
+        notes.push(format!("warning: {}", printable(&error.to_string())));
+    }
+    let http = delivery::Context::new(context.home()?, &context.environment, build::VERSION)
+        .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))?;
+    let options = DrainOptions { patience: Duration::from_secs(args.wait), ..DrainOptions::default() };
+    let mut watch = Watch::begin(&observation, args.json)?;
+    let report = drain(permit, &http, &options, &mut watch).map_err(|error| failed(&error))?;
+    drop(watch);
+    if let Some(path) = &args.report {
+        let document = failure_report(&report, jiff::Timestamp::now());
+        fs_err::write(path, format!("{document:#}\n"))
+            .map_err(|error| CliError::failed("REPORT_NOT_WRITTEN", chain(&error)))?;
+    }
+    let exit = report.exit(!args.no_strict);
+    let mut shown = Report::exiting(exit, &Delivery::of(report, migration));
+    shown.notes = notes;
+    Ok(shown)
+}
+
+/// An egress permit. What can be cured on the way, is: an interrupted transaction, and legacy rows when
+/// nothing else fails.
+fn permit(boundary: &Boundary<'_>, quiet: bool) -> Result<(EgressPermit, Option<MigrationReport>), CliError> {
+    let verdict = boundary.verdict(true)?;
+    let result = verdict.result();
+    let legacy_only = result.ok || result.fails_only_by(FailureName::LegacyRowsInScope);
+    let rows = result.legacy.total_rows() + result.legacy.failure_log_rows;
+    let recoverable = result.fails_only_by_fault(FaultCode::QueueRecoveryNeeded);
+    let mut migration = None;
+    if (legacy_only && rows > 0) || recoverable {
+        if let Some(cure) = verdict.cure_permit() {
+            migration = Some(sync_migrate::migrate(&cure, false, quiet)?).filter(|_| rows > 0);
+        }
+    }
+    match boundary.egress_permit() {
+        Ok(permit) => Ok((permit, migration)),
+        Err(PreflightError::Refused(result)) => Err(CliError::boundary(*result)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn failed(error: &DrainError) -> CliError {
+    CliError::new(error.code().unwrap_or("DRAIN_FAILED"), error.exit(), chain(error)).cured_by(error.remedy())
+}
+
+/// Shows progress on a terminal; ends the drain after the batch in hand when the user interrupts.
+struct Watch {
+    bar: terminal::Progress,
+    waiting: u64,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl Watch {
+    fn begin(observation: &preflight::observer::Observation, quiet: bool) -> Result<Self, CliError> {
+        let path = &observation.facts().active.path;
+        let counts = queue::observe_counts(path, &consent_of(&observation.config)).unwrap_or_default();
+        let held: u64 = counts.held.iter().map(|held| held.events + held.bodies).sum();
+        let waiting = (counts.events + counts.bodies).saturating_sub(held);
+        let interrupted = Arc::new(AtomicBool::new(false));
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            // The second signal ends the process at once, as if nobody had listened.
+            let registered =
+                signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&interrupted))
+                    .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&interrupted)));
+            registered.map_err(|error| CliError::failed("SIGNALS", chain(&error)))?;
+        }
+        Ok(Self { bar: terminal::Progress::new("delivering", quiet), waiting, interrupted })
+    }
+}
+
+impl Progress for Watch {
+    fn advance(&mut self, report: &DrainReport) {
+        let done = report.events.left() + report.bodies.left() + report.events.parked + report.bodies.parked;
+        self.bar.show(done, self.waiting.max(done));
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.interrupted.load(Ordering::SeqCst)
+    }
+}
+
+/// What was delivered.
+#[derive(Debug, Serialize)]
+struct Delivery {
+    result: &'static str,
+    migrated: Option<MigrationReport>,
+    #[serde(flatten)]
+    report: DrainReport,
+}
+
+impl Delivery {
+    fn of(report: DrainReport, migrated: Option<MigrationReport>) -> Self {
+        let moved = report.events.left() + report.bodies.left() + report.settled_before;
+        let result = match (report.is_clean(), moved) {
+            (true, 0) => "nothing_to_do",
+            (true, _) => "delivered",
+            (false, _) => "incomplete",
+        };
+        Self { result, migrated, report }
+    }
+}
+
+impl Document for Delivery {
+    fn text(&self) -> String {
+        let mut out = String::new();
+        if let Some(migration) = &self.migrated {
+            out.push_str(&sync_migrate::describe(migration));
+        }
+        let report = &self.report;
+        let sum = |pick: fn(&RowTally) -> u64| (pick(&report.events), pick(&report.bodies));
+        let line = |out: &mut String, label: &str, (events, bodies): (u64, u64), tail: &str| {
+            if events + bodies > 0 {
+                let _ = writeln!(out, "{label:<10}: {events} events, {bodies} bodies{tail}");
+            }
+        };
+        let to = format!(" to {}", printable(&report.server_url));
+        line(&mut out, "delivered", sum(|tally| tally.delivered), &to);
+        line(&mut out, "duplicate", sum(|tally| tally.duplicate), ": the server had them");
+        line(&mut out, "parked", sum(|tally| tally.parked), ": refused, kept here with the reason");
+        line(&mut out, "kept", sum(|tally| tally.kept), ": not taken this time");
+        if report.settled_before > 0 {
+            let _ = writeln!(out, "settled   : {} rows that were delivered before", report.settled_before);
+        }
+        for held in &report.held {
+            let project = held.project_uuid.clone().unwrap_or_else(|| "none".to_owned());
+            let _ = writeln!(
+                out,
+                "held      : {} events, {} bodies of project {project}",
+                held.events, held.bodies
+            );
+            let _ = writeln!(out, "            {}", Remedy::OptIn { project }.hint());
+        }
+        for stopped in &report.stopped_projects {
+            let project = stopped.project_uuid.as_deref().unwrap_or("none");
+            let _ = writeln!(out, "stopped   : project {project}: {}", printable(&stopped.detail));
+        }
+        if let Some(stopped) = &report.stopped {
+            let _ = writeln!(out, "stopped   : {}", printable(&stopped.detail));
+        }
+        for failure in report.failures.iter().take(FAILURES_SHOWN) {
+            let _ = writeln!(
+                out,
+                "  {}",
+                printable(&format!("{} ({}): {}", failure.event_id, failure.category, failure.error))
+            );
+        }
+        if report.failures.len() > FAILURES_SHOWN {
+            let _ = writeln!(
+                out,
+                "  ... and {} more; --report FILE lists them",
+                report.failures.len() - FAILURES_SHOWN
+            );
+        }
+        if out.is_empty() {
+            out.push_str("nothing waits\n");
+        }
+        let remaining = report.remaining;
+        line(&mut out, "remaining", (remaining.events, remaining.bodies), "");
+        out
+    }
+}
+
+const FAILURES_SHOWN: usize = 10;
