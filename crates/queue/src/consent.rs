@@ -46,6 +46,41 @@ impl<F: Fn(&Place) -> Consent> ConsentView for F {
     }
 }
 
+/// What a waiting row needs before it may leave, as stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Hold {
+    /// Captured by this program, or released: leaves unless its project is opted out.
+    Free = 0,
+    /// Written by another program (imported or found): leaves only if its project is opted in.
+    Foreign = 1,
+    /// Leaves only after it was released.
+    Sealed = 2,
+}
+
+impl Hold {
+    pub(crate) const ALL: [Self; 3] = [Self::Free, Self::Foreign, Self::Sealed];
+
+    /// From storage; what is not known is sealed.
+    pub(crate) fn from_stored(value: i64) -> Self {
+        Self::ALL.into_iter().find(|hold| *hold as i64 == value).unwrap_or(Self::Sealed)
+    }
+
+    /// Of a row that another program wrote.
+    pub(crate) fn of_found(drain_blocked_reason: Option<&str>) -> Self {
+        if drain_blocked_reason == Some("sync_disabled") { Self::Sealed } else { Self::Foreign }
+    }
+
+    /// Why a row with this hold may not leave under `consent`; nothing if it may.
+    pub(crate) fn reason(self, consent: Consent) -> Option<HoldReason> {
+        match (self, consent) {
+            (_, Consent::OptedOut) => Some(HoldReason::OptedOut),
+            (Self::Sealed, _) => Some(HoldReason::Sealed),
+            (Self::Foreign, Consent::Unset) => Some(HoldReason::NeverOptedIn),
+            (Self::Foreign, Consent::OptedIn) | (Self::Free, _) => None,
+        }
+    }
+}
+
 /// Why a row waits although nothing is wrong with it (contract section 9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]

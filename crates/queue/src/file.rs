@@ -1,10 +1,194 @@
-//! Queue files as files.
+//! Queue files as files: what the first hundred bytes say, the fingerprint that tells whether a file
+//! changed, and the private modes. Never opens SQLite.
 
-/// What changes whenever a database file changes.
+use crate::error::QueueError;
+use crate::platform;
+use contract::FaultCode;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+/// Which queue a file is: it decides the name of its faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The active queue DB.
+    Active,
+    /// The legacy queue DB.
+    Legacy,
+}
+
+impl Role {
+    /// The fault of a file that cannot be read.
+    pub(crate) const fn unreadable(self) -> FaultCode {
+        match self {
+            Self::Active => FaultCode::ActiveQueueUnreadable,
+            Self::Legacy => FaultCode::LegacyQueueUnreadable,
+        }
+    }
+}
+
+/// What changes whenever a database file changes: its inode, size, modification time, and the change
+/// counter that SQLite increments with every transaction in rollback-journal mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
     pub(crate) inode: u64,
     pub(crate) size: u64,
     pub(crate) modified_ns: i64,
     pub(crate) change_counter: u32,
+}
+
+/// How a database file is written, from byte 18 of its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Journal {
+    /// Rollback journal.
+    Rollback,
+    /// Write-ahead log.
+    Wal,
+}
+
+/// What a path holds, without opening it as a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DbFile {
+    /// Nothing.
+    Absent,
+    /// A file of zero bytes: a database without tables.
+    Empty,
+    /// A SQLite database, by its header.
+    Database { journal: Journal, fingerprint: Fingerprint },
+    /// Something else; the text completes "it ...".
+    NotADatabase(&'static str),
+}
+
+const HEADER_BYTES: usize = 100;
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// Looks at `path`. An error is a refusal of the system to tell (no permission, a loop of links).
+pub(crate) fn read_db_file(path: &Path) -> io::Result<DbFile> {
+    let metadata = match std::fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(DbFile::Absent),
+        Err(error) => return Err(error),
+    };
+    if metadata.is_dir() {
+        return Ok(DbFile::NotADatabase("is a directory"));
+    }
+    // Opening a pipe would wait for its other end.
+    if !metadata.is_file() {
+        return Ok(DbFile::NotADatabase("is not a regular file"));
+    }
+    if metadata.len() == 0 {
+        return Ok(DbFile::Empty);
+    }
+    let mut header = [0u8; HEADER_BYTES];
+    let read = platform::read_start(path, &metadata, &mut header)?;
+    if read < HEADER_BYTES || &header[..16] != MAGIC {
+        return Ok(DbFile::NotADatabase("is not a SQLite database"));
+    }
+    let journal = match header[18] {
+        1 => Journal::Rollback,
+        2 => Journal::Wal,
+        _ => return Ok(DbFile::NotADatabase("has a format that this SQLite cannot read")),
+    };
+    let modified_ns = metadata
+        .modified()
+        .ok()
+        .and_then(|at| at.duration_since(UNIX_EPOCH).ok())
+        .and_then(|since| i64::try_from(since.as_nanos()).ok())
+        .unwrap_or_default();
+    let fingerprint = Fingerprint {
+        inode: platform::file_id(&metadata).1,
+        size: metadata.len(),
+        modified_ns,
+        change_counter: u32::from_be_bytes([header[24], header[25], header[26], header[27]]),
+    };
+    Ok(DbFile::Database { journal, fingerprint })
+}
+
+/// `path` with a suffix, as SQLite names its side files.
+pub(crate) fn side_file(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+/// The size of a side file; zero when it is absent.
+pub(crate) fn side_file_len(path: &Path, suffix: &str) -> u64 {
+    std::fs::metadata(side_file(path, suffix)).map_or(0, |metadata| metadata.len())
+}
+
+/// `file:` URI of a path with its parameters, percent-encoded so that no name can add one.
+pub(crate) fn uri(path: &Path, parameters: &str) -> String {
+    let mut out = String::from("file:");
+    if cfg!(windows) {
+        out.push('/');
+    }
+    for byte in platform::path_bytes(path) {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => {
+                out.push(char::from(byte));
+            }
+            b'\\' if cfg!(windows) => out.push('/'),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    format!("{out}?{parameters}")
+}
+
+/// Prepares a queue file for writing: creates the directory 0700 and the file 0600 when they are
+/// missing, and takes wider permissions away when they exist.
+pub(crate) fn make_ready(path: &Path) -> Result<(), QueueError> {
+    let failed = |action: &'static str, path: &Path| {
+        let path = path.to_owned();
+        move |source: io::Error| match source.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                let mode = std::fs::metadata(&path).ok().and_then(|metadata| platform::mode(&metadata));
+                QueueError::NotWritable { path: path.clone(), mode }
+            }
+            io::ErrorKind::StorageFull => QueueError::DiskFull { path: path.clone() },
+            _ => QueueError::Io { path: path.clone(), action, source },
+        }
+    };
+    let dir = path.parent().unwrap_or(Path::new("."));
+    if dir.is_dir() {
+        // A directory of somebody else cannot be narrowed and need not be ours to use.
+        if let Err(error) = platform::make_private(dir) {
+            tracing::debug!(dir = %dir.display(), %error, "left the directory's mode alone");
+        }
+    } else {
+        platform::create_private_dir(dir).map_err(failed("create the directory", dir))?;
+    }
+    if path.is_file() {
+        platform::make_private(path).map_err(failed("make private", path))
+    } else {
+        platform::create_private_file(path).map_err(failed("create", path))
+    }
+}
+
+/// The permission bits of `path`, for messages.
+pub(crate) fn mode_of(path: &Path) -> Option<u32> {
+    std::fs::metadata(path).ok().and_then(|metadata| platform::mode(&metadata))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uri_keeps_hostile_names_inside_the_path() {
+        let uri = uri(Path::new("/a b/?mode=rwc&x#y%.db"), "mode=ro");
+        assert_eq!(uri, "file:/a%20b/%3Fmode%3Drwc%26x%23y%25.db?mode=ro");
+    }
+
+    #[test]
+    fn what_is_no_database_is_named() {
+        let dir = tempfile::tempdir().expect("dir");
+        let path = dir.path().join("queue.db");
+        assert_eq!(read_db_file(&path).expect("read"), DbFile::Absent);
+        fs_err::write(&path, b"").expect("write");
+        assert_eq!(read_db_file(&path).expect("read"), DbFile::Empty);
+        fs_err::write(&path, b"SQLite format 3").expect("write");
+        assert_eq!(read_db_file(&path).expect("read"), DbFile::NotADatabase("is not a SQLite database"));
+        assert_eq!(read_db_file(dir.path()).expect("read"), DbFile::NotADatabase("is a directory"));
+    }
 }

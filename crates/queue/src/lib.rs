@@ -1,17 +1,30 @@
 //! What is waiting: the SQLite store.
 
+mod busy;
 pub mod capture;
+mod coalesce;
 pub mod consent;
 pub mod cure;
+mod envelope;
 pub mod error;
+mod event_json;
+pub mod fault_point;
 mod file;
+mod found;
+mod legacy;
 pub mod observe;
 pub mod outbox;
+pub mod parked;
+mod pending;
+mod place;
+mod platform;
 pub mod row;
+mod schema;
+mod store;
 
 pub use capture::{Capacity, Capture, Captured, Prepared, Settled, Writer};
 pub use consent::{ConsentView, Held, HeldChange, HoldReason, Place};
-pub use cure::{Cure, MigrationReport, Progress};
+pub use cure::{Cure, MigrationReport, Progress, Unparked};
 pub use error::{Busy, Holder, ObserveError, QueueError};
 pub use file::Fingerprint;
 pub use observe::{

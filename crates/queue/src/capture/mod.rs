@@ -1,10 +1,33 @@
-//! Capture: prepare, append, confirm.
+//! Capture: prepare, append, confirm (contract section 7).
+//!
+//! ```text
+//! prepare   one transaction: finished rows -> `prepared`     disk full, read-only, capacity show here
+//!   ...     the caller appends to the mission's log and verifies it
+//! confirm   one transaction: `prepared` -> the reference's tables, bound to their place
+//! ```
+//!
+//! A crash between the steps leaves prepared rows. They are settled, under the mission's lock, by their
+//! witness: what is proven waits, what is not is parked as `not_in_log`. So a fact that the log holds is
+//! never lost, one that it does not hold is never sent, and nothing is discarded.
 
+mod prepared;
+mod settle;
+mod witness;
+
+pub(crate) use prepared::{Made, make_pending};
+pub(crate) use settle::{parked_witness, settle, unsettled_missions};
+pub(crate) use witness::Testimony;
+
+use crate::busy;
 use crate::consent::Place;
 use crate::error::QueueError;
-use crate::row::NewRow;
+use crate::fault_point::{FaultPoint, reached};
+use crate::row::{Kind, NewRow};
+use crate::store::{Abort, Store};
 use gate::CapturePermit;
+use rusqlite::{Connection, Transaction};
 use serde::Serialize;
+use std::time::Duration;
 
 /// `sync.max_queue_size`: how many events, and how many bodies, may wait. Past it capture refuses;
 /// nothing is ever evicted.
@@ -28,7 +51,20 @@ pub struct Capture {
 #[must_use = "prepared rows wait only after `Writer::confirm`"]
 pub struct Prepared {
     pub(crate) command: String,
+    pub(crate) rows: u64,
     pub(crate) already: u64,
+}
+
+impl Prepared {
+    /// Rows that were stored.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Rows that were known already: waiting, delivered or parked. They are not stored again.
+    pub fn already(&self) -> u64 {
+        self.already
+    }
 }
 
 /// What a command captured: its closing line and the JSON `capture{}`.
@@ -40,7 +76,7 @@ pub struct Captured {
     pub bodies: u64,
     /// Rows that were known already: waiting, delivered or parked.
     pub already: u64,
-    /// Rows that replaced the content of an older, never attempted, disposable one.
+    /// Of the events, those that took the place of an older, never attempted, disposable one.
     pub coalesced: u64,
     /// Rows waiting in the queue now, of all commands.
     pub waiting: u64,
@@ -58,39 +94,95 @@ pub struct Settled {
 /// The right hand of a [`CapturePermit`]: the only way to add a fact.
 #[derive(Debug)]
 pub struct Writer {
-    _private: (),
+    store: Store,
+    capacity: Capacity,
 }
 
 impl Writer {
     /// Opens (or creates) the queue that the permit names, checks that it is still the one the gate
     /// saw, and waits at most 5 s for a lock.
     pub fn open(permit: &CapturePermit, capacity: Capacity) -> Result<Self, QueueError> {
-        let _ = (permit, capacity);
-        todo!()
+        check_age(permit.observed_at().elapsed())?;
+        let store = Store::open(permit.queue_path(), permit.scope(), Some(permit.queue()), busy::CAPTURE)?;
+        Ok(Self { store, capacity })
     }
 
     /// The id of the queue DB.
     pub fn queue_id(&self) -> &str {
-        todo!()
+        self.store.queue_id()
     }
 
     /// Stores the rows as prepared, in one transaction: disk full, a read-only home and capacity show
     /// here, before the local write. Nothing leaves until [`Writer::confirm`].
+    ///
+    /// Rows that are known already are counted and left as they are, so a repeat is a no-op.
     pub fn prepare(&mut self, capture: &Capture) -> Result<Prepared, QueueError> {
-        let _ = capture;
-        todo!()
+        prepared::check(capture)?;
+        let Capacity(capacity) = self.capacity;
+        let path = self.store.path().to_owned();
+        let prepared = self.store.write("prepare rows in", |tx| {
+            let prepared = prepared::insert(tx, capture)?;
+            if prepared.rows > 0 {
+                check_capacity(tx, capture, capacity, &path)?;
+            }
+            reached(FaultPoint::PrepareWritten);
+            Ok(prepared)
+        })?;
+        reached(FaultPoint::Prepared);
+        Ok(prepared)
     }
 
     /// Makes prepared rows wait, in one transaction. To be called after the local write was verified.
+    ///
+    /// When it fails the rows stay prepared, and the next settle of the mission finds their witness.
     pub fn confirm(&mut self, prepared: Prepared) -> Result<Captured, QueueError> {
-        let _ = prepared;
-        todo!()
+        let captured = self.store.write("confirm rows in", |tx| {
+            let mut captured = prepared::confirm(tx, &prepared.command)?;
+            captured.already += prepared.already;
+            captured.waiting = waiting(tx, Kind::Event)? + waiting(tx, Kind::Body)?;
+            reached(FaultPoint::ConfirmWritten);
+            Ok(captured)
+        })?;
+        reached(FaultPoint::Confirmed);
+        Ok(captured)
     }
 
     /// Settles the leftovers of interrupted captures of one mission by their witnesses. The caller
     /// holds that mission's lock.
     pub fn settle(&mut self, mission_slug: &str) -> Result<Settled, QueueError> {
-        let _ = mission_slug;
-        todo!()
+        settle(&mut self.store, mission_slug)
     }
+}
+
+/// A permit speaks of the machine as it was; after a while it speaks of nothing.
+pub(crate) fn check_age(age: Duration) -> Result<(), QueueError> {
+    if age > gate::LIFETIME { Err(QueueError::PermitExpired { age }) } else { Ok(()) }
+}
+
+/// Rows of one kind that wait, over the narrowest index.
+pub(crate) fn waiting(conn: &Connection, kind: Kind) -> rusqlite::Result<u64> {
+    conn.prepare_cached(&format!("SELECT COUNT(*) FROM {}", kind.table()))?
+        .query_row([], |row| row.get::<_, i64>(0))
+        .map(i64::unsigned_abs)
+}
+
+fn check_capacity(
+    tx: &Transaction<'_>,
+    capture: &Capture,
+    capacity: u64,
+    path: &std::path::Path,
+) -> Result<(), Abort> {
+    for kind in Kind::ALL {
+        if !capture.rows.iter().any(|row| row.kind() == kind) {
+            continue;
+        }
+        let prepared: i64 = tx
+            .prepare_cached("SELECT COUNT(*) FROM prepared WHERE kind = ?1")?
+            .query_row([kind.stored()], |row| row.get(0))?;
+        let waiting = waiting(tx, kind)? + prepared.unsigned_abs();
+        if waiting > capacity {
+            return Err(QueueError::Full { path: path.to_owned(), kind, waiting, capacity }.into());
+        }
+    }
+    Ok(())
 }

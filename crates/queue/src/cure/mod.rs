@@ -1,24 +1,29 @@
-//! Cures: migrate, settle, park, release, repair, collect. Nothing here adds a fact or sends one.
+//! Cures: recover, migrate, settle, release, retry, drop, collect (contract sections 4, 8 and 9). Nothing
+//! here adds a fact of its own or sends one, so no mismatch and no orphan keeps a cure from working.
 
-use crate::capture::Settled;
-use crate::consent::HeldChange;
-use crate::error::QueueError;
+mod held;
+mod migrate;
+mod unpark;
+
+pub use migrate::MigrationReport;
+pub use unpark::Unparked;
+
+use crate::busy;
+use crate::capture::{self, Settled};
+use crate::consent::{ConsentView, HeldChange};
+use crate::error::{ObserveError, QueueError};
+use crate::file::{self, Role};
+use crate::found;
+use crate::legacy::LegacyDb;
 use crate::observe::LegacyObservation;
-use contract::{Consent, LegacyRowCounts};
+use crate::store::{Store, fault};
+use contract::{Fault, Remedy, Scope};
 use gate::CurePermit;
-use serde::Serialize;
 use std::path::{Path, PathBuf};
-
-/// The right hand of a [`CurePermit`].
-#[derive(Debug)]
-pub struct Cure {
-    _private: (),
-}
 
 /// Told about the progress of a migration.
 pub trait Progress {
-    /// `done` of `total` rows are copied. Called at most once per chunk, never with a lock that
-    /// another process waits for longer because of it.
+    /// `done` of `total` rows are copied. Must return at once: the scoped queue DB is locked meanwhile.
     fn migrated(&mut self, done: u64, total: u64);
 }
 
@@ -27,108 +32,125 @@ impl Progress for () {
     fn migrated(&mut self, _done: u64, _total: u64) {}
 }
 
-/// What a migration moved (contract section 8), or would move.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct MigrationReport {
-    /// Whether nothing was changed.
-    pub dry_run: bool,
-    /// Where the rows came from.
-    pub from: PathBuf,
-    /// Where they went.
-    pub to: PathBuf,
-    /// Rows now in the scoped queue DB that were not there before.
-    pub moved: LegacyRowCounts,
-    /// Rows that were there already with the same content, or were delivered before.
-    pub duplicates: LegacyRowCounts,
-    /// Rows whose key was there with other content: both were kept, the legacy one parked.
-    pub conflicts: LegacyRowCounts,
-    /// Rows that cannot enter their table: parked as `unreadable_row` with their raw values.
-    pub unreadable: LegacyRowCounts,
-    /// Rows of other scopes, which stay.
-    pub rows_other_scope: LegacyRowCounts,
-    /// Rows of this scope that are left: zero, unless another program added some meanwhile.
-    pub remaining: LegacyRowCounts,
+/// The right hand of a [`CurePermit`].
+#[derive(Debug)]
+pub struct Cure {
+    store: Store,
+    scope: Scope,
+    legacy_path: PathBuf,
 }
 
 impl Cure {
     /// Opens (or creates) the queue that the permit names, lets SQLite roll back an interrupted
-    /// transaction, brings the schema up to date. Waits at most 10 s for a lock.
+    /// transaction, brings the schema up to date, binds rows that another program added. Waits at most
+    /// 10 s for a lock.
     pub fn open(permit: &CurePermit) -> Result<Self, QueueError> {
-        let _ = permit;
-        todo!()
+        let mut store = Store::open(permit.queue_path(), permit.scope(), None, busy::MIGRATE)?;
+        found::bind_all(&mut store)?;
+        Ok(Self { store, scope: permit.scope().clone(), legacy_path: permit.legacy_path().to_owned() })
     }
 
-    /// Lets SQLite roll back an interrupted transaction in the scoped and the legacy queue DB: the
-    /// cure of `queue_recovery_needed`. Checks the scoped one with `quick_check` afterwards.
+    /// Lets SQLite roll back an interrupted transaction in the scoped and in the legacy queue DB, and
+    /// checks a file that needed it: the cure of `queue_recovery_needed`. Creates nothing.
     pub fn recover(permit: &CurePermit) -> Result<(), QueueError> {
-        let _ = permit;
-        todo!()
+        let (queue, legacy) = (permit.queue_path(), permit.legacy_path());
+        let unclean = |path: &Path| {
+            ["-journal", "-wal"].into_iter().any(|suffix| file::side_file_len(path, suffix) > 0)
+        };
+        if queue.exists() {
+            let unclean = unclean(queue);
+            let mut store = Store::open(queue, permit.scope(), None, busy::MIGRATE)?;
+            if unclean {
+                let verdict = store.read("check", |tx| {
+                    Ok(tx.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))?)
+                })?;
+                if verdict != "ok" {
+                    let code = Role::Active.unreadable();
+                    return Err(fault(Fault::new(
+                        code,
+                        queue,
+                        format!("is damaged: {verdict}"),
+                        Remedy::Repair,
+                    )));
+                }
+            }
+        }
+        LegacyDb::open(legacy)?;
+        Ok(())
     }
 
-    /// Moves the legacy rows of this scope into the scoped queue DB.
+    /// The id of the queue DB.
+    pub fn queue_id(&self) -> &str {
+        self.store.queue_id()
+    }
+
+    /// Moves the legacy rows of this scope into the scoped queue DB, and leaves the pin. Resumes what an
+    /// interrupted run has begun.
     pub fn migrate(&mut self, progress: &mut dyn Progress) -> Result<MigrationReport, QueueError> {
-        let _ = progress;
-        todo!()
+        migrate::migrate(&mut self.store, &self.scope, &self.legacy_path, progress)
     }
 
-    /// What [`Cure::migrate`] would do; changes nothing.
-    pub fn plan_migration(&mut self) -> Result<MigrationReport, QueueError> {
-        todo!()
+    /// What [`Cure::migrate`] would do. Changes nothing and creates nothing.
+    pub fn plan_migration(permit: &CurePermit) -> Result<MigrationReport, ObserveError> {
+        migrate::plan(permit.scope(), permit.legacy_path(), permit.queue_path())
     }
 
-    /// Copies the rows of the same principal's old scope into this one, held (`--from-scope`).
+    /// Copies the rows of the same principal's old scope into this one, held (`--from-scope`). The old
+    /// queue DB is not changed.
     pub fn adopt_scope(
         &mut self,
         old_queue: &Path,
         progress: &mut dyn Progress,
     ) -> Result<MigrationReport, QueueError> {
-        let _ = (old_queue, progress);
-        todo!()
+        migrate::adopt(&mut self.store, &self.scope, old_queue, progress)
     }
 
-    /// Counts the legacy rows and leaves the counts with the file's fingerprint in the scoped queue DB.
+    /// Counts the legacy rows and leaves the counts with the file's fingerprint in the scoped queue DB,
+    /// so that the gate need not scan. The legacy file is only read.
     pub fn write_pin(&mut self) -> Result<LegacyObservation, QueueError> {
-        todo!()
+        migrate::pin_unopened(&mut self.store, &self.scope, &self.legacy_path)
     }
 
     /// Settles the leftovers of interrupted captures of one mission. The caller holds its lock.
     pub fn settle(&mut self, mission_slug: &str) -> Result<Settled, QueueError> {
-        let _ = mission_slug;
-        todo!()
+        capture::settle(&mut self.store, mission_slug)
     }
 
     /// The missions that have leftovers.
     pub fn unsettled_missions(&mut self) -> Result<Vec<String>, QueueError> {
-        todo!()
+        capture::unsettled_missions(&mut self.store)
     }
 
-    /// `opt-in --include-held`: everything of the project that waits may leave from now on.
+    /// `opt-in --include-held`: everything of the project that waits may leave from now on; none is the
+    /// rows without a project. To be called after config says yes.
     pub fn release_held(&mut self, project_uuid: Option<&str>) -> Result<HeldChange, QueueError> {
-        let _ = project_uuid;
-        todo!()
+        held::release(&mut self.store, project_uuid)
     }
 
-    /// `opt-in` alone, before config says yes: what is held under `was` stays held.
-    pub fn seal_held(&mut self, project_uuid: Option<&str>, was: Consent) -> Result<HeldChange, QueueError> {
-        let _ = (project_uuid, was);
-        todo!()
+    /// `opt-in` alone: what is held under the decisions `was` stays held. To be called before config
+    /// says yes.
+    pub fn seal_held(
+        &mut self,
+        project_uuid: Option<&str>,
+        was: &dyn ConsentView,
+    ) -> Result<HeldChange, QueueError> {
+        held::seal(&mut self.store, project_uuid, was)
     }
 
     /// Puts parked rows back; rows parked as `not_in_log` look for their witness again.
-    pub fn retry_parked(&mut self, ids: &[i64]) -> Result<u64, QueueError> {
-        let _ = ids;
-        todo!()
+    pub fn retry_parked(&mut self, ids: &[i64]) -> Result<Unparked, QueueError> {
+        unpark::retry(&mut self.store, ids)
     }
 
-    /// Drops parked rows for good, leaving a receipt of the drop with the reason.
+    /// Drops parked rows for good, all or none, leaving a receipt of the drop with the reason.
     pub fn drop_parked(&mut self, ids: &[i64], reason: &str) -> Result<u64, QueueError> {
-        let _ = (ids, reason);
-        todo!()
+        unpark::drop_rows(&mut self.store, ids, reason)
     }
 
     /// Collects receipts older than `before` (Unix seconds). Nothing else is ever collected.
     pub fn collect_receipts(&mut self, before: i64) -> Result<u64, QueueError> {
-        let _ = before;
-        todo!()
+        self.store.write("collect receipts of", |tx| {
+            Ok(tx.execute("DELETE FROM receipts WHERE at < ?1", [before])? as u64)
+        })
     }
 }

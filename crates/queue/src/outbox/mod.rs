@@ -1,15 +1,33 @@
-//! The outbox: what may leave, read into memory, and what became of it.
+//! The outbox: what may leave, read into memory, and what became of it (contract section 9).
+//!
+//! Nothing is deleted for an outcome but in the transaction that writes its receipt; what is refused
+//! for good is parked with its payload. No lock and no cursor survives a call, so a batch can be on the
+//! network while others capture.
 
-use crate::consent::{ConsentView, Place};
+mod lanes;
+mod read;
+mod record;
+
+pub(crate) use lanes::{Lane, lanes, streams};
+
+use crate::busy;
+use crate::capture::check_age;
+use crate::consent::ConsentView;
 use crate::error::QueueError;
+use crate::found;
 use crate::row::{BodyRow, Kind, RowDigest};
+use crate::store::{Store, meta, set_meta};
 use gate::EgressPermit;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// The right hand of an [`EgressPermit`].
 #[derive(Debug)]
 pub struct Outbox {
-    _private: (),
+    store: Store,
+    server_url: String,
+    /// Keys of the rows that were handed out and not recorded yet.
+    out: HashMap<RowId, String>,
+    settled: u64,
 }
 
 /// How much one batch may hold.
@@ -54,6 +72,14 @@ impl SkipSet {
     /// Whether nothing is left alone.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty() && self.projects.is_empty()
+    }
+
+    pub(crate) fn has_row(&self, row: RowId) -> bool {
+        self.rows.contains(&row)
+    }
+
+    pub(crate) fn has_project(&self, project_uuid: &Option<String>) -> bool {
+        self.projects.contains(project_uuid)
     }
 }
 
@@ -110,7 +136,8 @@ pub enum Outcome {
         /// The server's words, kept verbatim.
         detail: String,
     },
-    /// It was not taken this time: counted, and not offered before `not_before`.
+    /// It was not taken this time. A body is not offered again before `not_before`; an event is only
+    /// counted, because it must not let later events overtake it.
     Retry {
         /// Why.
         error: String,
@@ -128,7 +155,8 @@ pub struct Recorded {
     pub parked: u64,
     /// Rows kept for later.
     pub retried: u64,
-    /// Rows that were not there any more, or changed meanwhile: nothing was done to them.
+    /// Rows that were not there any more, or changed meanwhile. A delivery still has its receipt; what
+    /// waits now is another content.
     pub vanished: u64,
 }
 
@@ -136,13 +164,16 @@ impl Outbox {
     /// Opens the queue that the permit names, checks that it is still the one the gate saw, and binds
     /// rows that another program added. Waits at most 5 s for a lock.
     pub fn open(permit: &EgressPermit) -> Result<Self, QueueError> {
-        let _ = permit;
-        todo!()
+        check_age(permit.observed_at().elapsed())?;
+        let mut store =
+            Store::open(permit.queue_path(), permit.scope(), Some(permit.queue()), busy::CAPTURE)?;
+        found::bind_all(&mut store)?;
+        Ok(Self { store, server_url: permit.server_url().to_owned(), out: HashMap::new(), settled: 0 })
     }
 
     /// The id of the queue DB.
     pub fn queue_id(&self) -> &str {
-        todo!()
+        self.store.queue_id()
     }
 
     /// The next events that may leave, read into memory: one project, first in first out, nothing held,
@@ -154,8 +185,7 @@ impl Outbox {
         consent: &dyn ConsentView,
         skip: &SkipSet,
     ) -> Result<Option<Batch<OutgoingEvent>>, QueueError> {
-        let _ = (limits, consent, skip);
-        todo!()
+        read::batch(self, limits, consent, skip, None)
     }
 
     /// The next bodies that may leave and are due at `now` (Unix seconds); like [`Outbox::read_events`].
@@ -166,34 +196,38 @@ impl Outbox {
         skip: &SkipSet,
         now: f64,
     ) -> Result<Option<Batch<OutgoingBody>>, QueueError> {
-        let _ = (limits, consent, skip, now);
-        todo!()
+        read::batch(self, limits, consent, skip, Some(now))
     }
 
     /// Records outcomes in one transaction: receipts are written as rows leave.
     pub fn record(&mut self, outcomes: &[(RowId, RowDigest, Outcome)]) -> Result<Recorded, QueueError> {
-        let _ = outcomes;
-        todo!()
+        record::record(self, outcomes)
     }
 
     /// Until when this queue must not be drained (Unix seconds), as persisted by an earlier drain.
     pub fn deadline(&mut self) -> Result<Option<f64>, QueueError> {
-        todo!()
+        self.store
+            .read("read the deadline of", |tx| Ok(meta(tx, NOT_BEFORE)?.and_then(|text| text.parse().ok())))
     }
 
     /// Persists until when this queue must not be drained; `None` clears it.
-    pub fn set_deadline(&mut self, not_before: Option<f64>, reason: &str) -> Result<(), QueueError> {
-        let _ = (not_before, reason);
-        todo!()
+    pub fn set_deadline(&mut self, not_before: Option<f64>) -> Result<(), QueueError> {
+        self.store.write("set the deadline of", |tx| {
+            match not_before {
+                Some(at) => set_meta(tx, NOT_BEFORE, &at.to_string())?,
+                None => {
+                    tx.execute("DELETE FROM meta WHERE key = ?1", [NOT_BEFORE])?;
+                }
+            }
+            Ok(())
+        })
     }
 
     /// Rows settled because they had a receipt, since the outbox was opened.
     pub fn settled_without_sending(&self) -> u64 {
-        todo!()
-    }
-
-    /// The places whose rows wait, so that a caller can show what a drain would do.
-    pub fn places(&mut self) -> Result<Vec<Place>, QueueError> {
-        todo!()
+        self.settled
     }
 }
+
+/// The key of the meta table that holds the drain deadline.
+const NOT_BEFORE: &str = "drain_not_before";

@@ -1,0 +1,41 @@
+//! Waiting for a lock: steps of about a millisecond with jitter, up to a deadline; then an error that
+//! names the file and its holder. A long sleep between tries would starve behind short ones, and equal
+//! sleeps would meet again and again.
+
+use crate::error::Busy;
+use crate::platform;
+use rusqlite::Connection;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long a read-only observation waits (contract section 4).
+pub(crate) const READ: Duration = Duration::from_millis(250);
+/// How long a capture waits (contract section 5).
+pub(crate) const CAPTURE: Duration = Duration::from_secs(5);
+/// How long a migration waits (contract section 5).
+pub(crate) const MIGRATE: Duration = Duration::from_secs(10);
+
+/// Lets `conn` wait for locks for up to `deadline` per lock.
+pub(crate) fn wait_for_locks(conn: &mut Connection, deadline: Duration) -> rusqlite::Result<()> {
+    let mut since = Instant::now();
+    let mut noise = u64::from(std::process::id());
+    conn.busy_handler(Some(move |tries: i32| {
+        if tries == 0 {
+            since = Instant::now();
+        }
+        if since.elapsed() >= deadline {
+            return false;
+        }
+        // A xorshift step: all it has to do is differ between processes.
+        noise ^= noise << 13;
+        noise ^= noise >> 7;
+        noise ^= noise << 17;
+        std::thread::sleep(Duration::from_micros(500 + noise % 1_000));
+        true
+    }))
+}
+
+/// The error for a lock that was not released in time.
+pub(crate) fn busy(path: &Path, waited: Duration) -> Busy {
+    Busy { path: path.to_owned(), holder: platform::lock_holder(path), waited }
+}

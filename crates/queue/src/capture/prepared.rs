@@ -1,0 +1,297 @@
+//! The `prepared` table: rows between the intention and the fact.
+
+use super::{Capture, Captured, Prepared};
+use crate::consent::Hold;
+use crate::error::QueueError;
+use crate::parked::{Parking, park_values, reason};
+use crate::pending::{self, BodyProgress, Bond, PendingEvent};
+use crate::place::{self, PlaceId};
+use crate::row::{BodyRow, Content, EventRow, Kind, RowDigest};
+use crate::store::{Abort, now, now_seconds};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
+use serde_json::{Map, Value, json};
+
+/// Refuses rows that could never be sent, before anything is stored.
+pub(crate) fn check(capture: &Capture) -> Result<(), QueueError> {
+    let ours = capture.place.project_uuid.as_deref().map(str::to_lowercase);
+    for row in &capture.rows {
+        let (why, project) = match &row.content {
+            Content::Event(event) => (None, event.project_uuid.clone()),
+            Content::Body(body) => (body.check().err(), Some(body.project_uuid.to_lowercase())),
+        };
+        let elsewhere = project.filter(|project| Some(project) != ours.as_ref());
+        let why = why.or_else(|| {
+            elsewhere.map(|project| {
+                format!(
+                    "belongs to project {project} and is captured in {}",
+                    ours.as_deref().unwrap_or("none")
+                )
+            })
+        });
+        if let Some(why) = why {
+            return Err(QueueError::BadRow { key: row.key(), why });
+        }
+    }
+    Ok(())
+}
+
+/// Stores the rows of a capture that are not known yet. A row that an interrupted command left here is
+/// taken over: it is the same fact.
+pub(crate) fn insert(tx: &Transaction<'_>, capture: &Capture) -> Result<Prepared, Abort> {
+    let command = ulid::Ulid::generate().to_string();
+    let mut place = capture.place.clone();
+    place.project_uuid = place.project_uuid.map(|uuid| uuid.to_lowercase());
+    let place = place::id_of(tx, &place)?;
+    let mut prepared = Prepared { command, rows: 0, already: 0 };
+    for row in &capture.rows {
+        let (kind, key) = (row.kind(), row.key());
+        let waits = match &row.content {
+            Content::Event(event) => is_waiting_event(tx, &event.event_id)?,
+            Content::Body(body) => is_waiting_body(tx, body)?,
+        };
+        if waits || pending::is_settled(tx, kind.stored(), &key)? {
+            prepared.already += 1;
+            continue;
+        }
+        let (head, payload) = stored_row(&row.content);
+        let (form, path, value) = row.witness.to_stored();
+        tx.prepare_cached(
+            "INSERT OR REPLACE INTO prepared(command, mission_slug, kind, key, place, witness, witness_path,
+                 witness_value, prepared_at, head, payload)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            prepared.command,
+            capture.mission_slug,
+            kind.stored(),
+            key,
+            place,
+            form,
+            path,
+            value,
+            now(),
+            head,
+            payload
+        ])?;
+        prepared.rows += 1;
+    }
+    Ok(prepared)
+}
+
+fn is_waiting_event(conn: &Connection, event_id: &str) -> rusqlite::Result<bool> {
+    conn.prepare_cached("SELECT 1 FROM queue WHERE event_id = ?1")?.exists([event_id])
+}
+
+fn is_waiting_body(conn: &Connection, body: &BodyRow) -> rusqlite::Result<bool> {
+    conn.prepare_cached(
+        "SELECT 1 FROM body_upload_queue
+         WHERE project_uuid = ?1 AND mission_slug = ?2 AND target_branch = ?3 AND mission_type = ?4
+           AND manifest_version = ?5 AND artifact_path = ?6 AND content_hash = ?7",
+    )?
+    .exists(body.key_columns())
+}
+
+/// A row as `prepared` keeps it: the small columns as JSON, the payload apart.
+fn stored_row(content: &Content) -> (String, &str) {
+    match content {
+        Content::Event(EventRow { event_id, event_type, coalesce_key, data, .. }) => {
+            let head = json!({"event_id": event_id, "event_type": event_type, "coalesce_key": coalesce_key});
+            (head.to_string(), data)
+        }
+        Content::Body(body) => {
+            let head = json!({
+                "project_uuid": body.project_uuid,
+                "mission_slug": body.mission_slug,
+                "target_branch": body.target_branch,
+                "mission_type": body.mission_type,
+                "manifest_version": body.manifest_version,
+                "artifact_path": body.artifact_path,
+                "content_hash": body.content_hash,
+                "hash_algorithm": body.hash_algorithm,
+            });
+            (head.to_string(), &body.content_body)
+        }
+    }
+}
+
+/// One row of `prepared`, without its witness.
+pub(crate) struct PreparedRow {
+    pub(crate) id: i64,
+    pub(crate) kind: i64,
+    pub(crate) key: String,
+    pub(crate) place: PlaceId,
+    pub(crate) head: Map<String, Value>,
+    pub(crate) payload: String,
+}
+
+impl PreparedRow {
+    /// The columns that [`PreparedRow::read`] expects.
+    pub(crate) const COLUMNS: &'static str = "id, kind, key, place, head, payload";
+
+    pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let head: String = row.get(4)?;
+        Ok(Self {
+            id: row.get(0)?,
+            kind: row.get(1)?,
+            key: row.get(2)?,
+            place: row.get(3)?,
+            head: serde_json::from_str(&head).unwrap_or_default(),
+            payload: row.get(5)?,
+        })
+    }
+}
+
+/// Makes every prepared row of a command wait.
+pub(crate) fn confirm(tx: &Transaction<'_>, command: &str) -> Result<Captured, Abort> {
+    let mut captured = Captured::default();
+    let ids: Vec<i64> = tx
+        .prepare_cached("SELECT id FROM prepared WHERE command = ?1 ORDER BY id")?
+        .query_map([command], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for id in ids {
+        let sql = format!("SELECT {} FROM prepared WHERE id = ?1", PreparedRow::COLUMNS);
+        let row = tx.prepare_cached(&sql)?.query_row([id], PreparedRow::read)?;
+        confirm_row(tx, &row, &mut captured)?;
+    }
+    Ok(captured)
+}
+
+/// Makes one prepared row wait.
+pub(crate) fn confirm_row(
+    tx: &Transaction<'_>,
+    row: &PreparedRow,
+    captured: &mut Captured,
+) -> Result<(), Abort> {
+    match make_pending(tx, row.kind, row.place, Hold::Free, &row.head, &row.payload)? {
+        Made::Event => captured.events += 1,
+        Made::Coalesced => {
+            captured.events += 1;
+            captured.coalesced += 1;
+        }
+        Made::Body => captured.bodies += 1,
+        Made::Known => captured.already += 1,
+        Made::Unfit => {
+            let parking = Parking {
+                key: &row.key,
+                digest: RowDigest::of([row.payload.as_bytes()]),
+                place: row.place,
+                hold: Hold::Free,
+                reason: reason::UNREADABLE_ROW,
+                detail: "its stored columns do not make a row",
+            };
+            park_values(tx, row.kind, &parking, row.head.clone(), &row.payload)?;
+        }
+    }
+    tx.prepare_cached("DELETE FROM prepared WHERE id = ?1")?.execute([row.id])?;
+    Ok(())
+}
+
+/// What [`make_pending`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Made {
+    /// An event waits.
+    Event,
+    /// An event waits in the place of an older one.
+    Coalesced,
+    /// A body waits.
+    Body,
+    /// A row of that key waits already.
+    Known,
+    /// The columns do not make a row.
+    Unfit,
+}
+
+/// Lets a row wait, from its stored columns.
+pub(crate) fn make_pending(
+    tx: &Transaction<'_>,
+    kind: i64,
+    place: PlaceId,
+    hold: Hold,
+    head: &Map<String, Value>,
+    payload: &str,
+) -> Result<Made, Abort> {
+    let text = |name: &str| head.get(name).and_then(Value::as_str);
+    match Kind::from_stored(kind) {
+        Some(Kind::Event) => {
+            let (Some(event_id), Some(event_type)) = (text("event_id"), text("event_type")) else {
+                return Ok(Made::Unfit);
+            };
+            let digest = RowDigest::of_event(event_type.as_bytes(), payload.as_bytes());
+            let event = PendingEvent {
+                event_id,
+                event_type,
+                data: payload,
+                timestamp: next_timestamp(tx)?,
+                retry_count: 0,
+                coalesce_key: text("coalesce_key"),
+            };
+            let bond = Bond { place, hold, digest };
+            if coalesce(tx, &event, bond)? {
+                return Ok(Made::Coalesced);
+            }
+            Ok(pending::insert_event(tx, &event, bond)?.map_or(Made::Known, |_| Made::Event))
+        }
+        Some(Kind::Body) => {
+            let Some(body) = body_of(head, payload) else { return Ok(Made::Unfit) };
+            let bond = Bond { place, hold, digest: body.digest() };
+            let progress = BodyProgress { created_at: now(), ..BodyProgress::default() };
+            Ok(pending::insert_body(tx, &(&body).into(), progress, bond)?.map_or(Made::Known, |_| Made::Body))
+        }
+        None => Ok(Made::Unfit),
+    }
+}
+
+/// The body in stored columns.
+fn body_of(head: &Map<String, Value>, payload: &str) -> Option<BodyRow> {
+    let text = |name: &str| head.get(name).and_then(Value::as_str).map(str::to_owned);
+    Some(BodyRow {
+        project_uuid: text("project_uuid")?,
+        mission_slug: text("mission_slug")?,
+        target_branch: text("target_branch")?,
+        mission_type: text("mission_type")?,
+        manifest_version: text("manifest_version")?,
+        artifact_path: text("artifact_path")?,
+        content_hash: text("content_hash")?,
+        hash_algorithm: text("hash_algorithm")?,
+        content_body: payload.to_owned(),
+    })
+}
+
+/// How far ahead of the clock the newest row may be and still be followed.
+const CLOCK_STEP_SECONDS: i64 = 24 * 60 * 60;
+
+/// The timestamp of a row that begins to wait now. Rows leave in the order of their timestamps, so a
+/// clock that was set back must not let an effect overtake its cause; a row that claims a far future
+/// must not drag the others along.
+fn next_timestamp(tx: &Transaction<'_>) -> rusqlite::Result<i64> {
+    let newest: Option<i64> = tx
+        .prepare_cached("SELECT CAST(MAX(timestamp) AS INTEGER) FROM queue")?
+        .query_row([], |row| row.get(0))?;
+    let now = now_seconds();
+    Ok(newest
+        .filter(|newest| (1..=CLOCK_STEP_SECONDS).contains(&(newest.saturating_sub(now))))
+        .unwrap_or(now))
+}
+
+/// Puts a disposable event in the place of an older one of its key, if that one was captured in the same
+/// place and never attempted. Its id, its content and its time change; its position in the table stays.
+fn coalesce(tx: &Transaction<'_>, event: &PendingEvent<'_>, bond: Bond) -> Result<bool, Abort> {
+    let Some(key) = event.coalesce_key else { return Ok(false) };
+    let older: Option<i64> = tx
+        .prepare_cached(
+            "SELECT q.id FROM queue AS q JOIN bindings AS b ON b.kind = 0 AND b.row = q.id
+             WHERE q.coalesce_key = ?1 AND q.retry_count = 0 AND b.place = ?2 AND b.hold = ?3
+             ORDER BY q.id LIMIT 1",
+        )?
+        .query_row(params![key, bond.place, bond.hold as i64], |row| row.get(0))
+        .optional()?;
+    let Some(id) = older else { return Ok(false) };
+    let updated = tx
+        .prepare_cached("UPDATE OR IGNORE queue SET event_id = ?2, data = ?3, timestamp = ?4 WHERE id = ?1")?
+        .execute(params![id, event.event_id, event.data, event.timestamp])?;
+    if updated == 0 {
+        return Ok(false);
+    }
+    pending::bind(tx, Kind::Event, id, event.timestamp as f64, bond)?;
+    Ok(true)
+}

@@ -1,0 +1,132 @@
+//! Witnesses: is the local write behind a prepared row there? Reads disk, writes nothing.
+
+use crate::envelope;
+use crate::platform;
+use crate::row::{Kind, Witness};
+use sha2::{Digest, Sha256};
+use std::collections::HashSet;
+use std::io::{self, BufRead as _, Read as _};
+use std::path::{Path, PathBuf};
+
+/// A witness as stored: kind, path, value.
+pub(crate) type Stored = (String, Vec<u8>, String);
+
+impl Witness {
+    pub(crate) fn to_stored(&self) -> Stored {
+        match self {
+            Self::LogRow { log, event_id } => ("log".to_owned(), platform::path_bytes(log), event_id.clone()),
+            Self::File { path, sha256 } => ("file".to_owned(), platform::path_bytes(path), sha256.clone()),
+            Self::Row { kind: Kind::Event, key } => ("event".to_owned(), Vec::new(), key.clone()),
+            Self::Row { kind: Kind::Body, key } => ("body".to_owned(), Vec::new(), key.clone()),
+        }
+    }
+
+    /// A form that an older or newer program stored and this one does not know proves nothing.
+    pub(crate) fn from_stored((form, path, value): Stored) -> Option<Self> {
+        match form.as_str() {
+            "log" => Some(Self::LogRow { log: platform::path_from_bytes(path), event_id: value }),
+            "file" => Some(Self::File { path: platform::path_from_bytes(path), sha256: value }),
+            "event" => Some(Self::Row { kind: Kind::Event, key: value }),
+            "body" => Some(Self::Row { kind: Kind::Body, key: value }),
+            _ => None,
+        }
+    }
+}
+
+/// Longer lines of a log are no rows of ours; they are passed over without being held.
+const LONGEST_LINE: u64 = 4 * 1024 * 1024;
+
+/// Looks witnesses up, reading each log once.
+#[derive(Default)]
+pub(crate) struct Testimony {
+    logs: Vec<(PathBuf, HashSet<String>)>,
+}
+
+impl Testimony {
+    /// Whether a log row or a file is there. A row witness is the caller's to follow.
+    pub(crate) fn found(&mut self, witness: &Witness) -> bool {
+        match witness {
+            Witness::LogRow { log, event_id } => self.ids_in(log).contains(event_id),
+            Witness::File { path, sha256 } => read_hash(path).is_ok_and(|hash| hash == *sha256),
+            Witness::Row { .. } => false,
+        }
+    }
+
+    fn ids_in(&mut self, log: &Path) -> &HashSet<String> {
+        let known = self.logs.iter().position(|(path, _)| path == log);
+        let position = known.unwrap_or_else(|| {
+            // A log that cannot be read testifies to nothing; the rows are parked and can look again.
+            self.logs.push((log.to_owned(), read_ids(log).unwrap_or_default()));
+            self.logs.len() - 1
+        });
+        &self.logs[position].1
+    }
+}
+
+/// Every `event_id` of a JSON-lines log. A line that is no row is passed over.
+fn read_ids(log: &Path) -> io::Result<HashSet<String>> {
+    let mut ids = HashSet::new();
+    if !fs_err::metadata(log)?.is_file() {
+        return Ok(ids);
+    }
+    let mut reader = io::BufReader::new(fs_err::File::open(log)?);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line)?;
+        if read == 0 {
+            return Ok(ids);
+        }
+        if line.last() != Some(&b'\n') && read as u64 == LONGEST_LINE {
+            reader.skip_until(b'\n')?;
+        } else if let Some(id) = envelope::read_event_id(&line) {
+            ids.insert(id);
+        }
+    }
+}
+
+/// Lower-case hex SHA-256 of a file.
+fn read_hash(path: &Path) -> io::Result<String> {
+    if !fs_err::metadata(path)?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut hash = Sha256::new();
+    let mut file = fs_err::File::open(path)?;
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(data_encoding::HEXLOWER.encode(&hash.finalize())),
+            read => hash.update(&buffer[..read]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_found_among_lines_that_are_no_rows() {
+        let dir = tempfile::tempdir().expect("dir");
+        let log = dir.path().join("status.events.jsonl");
+        let long = "x".repeat(LONGEST_LINE as usize + 10);
+        let text = format!(
+            "{{\"event_id\": \"A\"}}\nnot json\n\n{long}\n{{\"event_id\":\"B\",\"x\":\"\\ud800\"}}\n{{\"event_id\":\"C\""
+        );
+        fs_err::write(&log, text).expect("write");
+        let ids = read_ids(&log).expect("read");
+        assert_eq!(ids, HashSet::from(["A".to_owned(), "B".to_owned()]));
+    }
+
+    #[test]
+    fn a_file_testifies_only_with_its_content() {
+        let dir = tempfile::tempdir().expect("dir");
+        let path = dir.path().join("spec.md");
+        fs_err::write(&path, "text").expect("write");
+        let sha256 = read_hash(&path).expect("hash");
+        let mut testimony = Testimony::default();
+        assert!(testimony.found(&Witness::File { path: path.clone(), sha256: sha256.clone() }));
+        assert!(!testimony.found(&Witness::File { path: path.clone(), sha256: "0".repeat(64) }));
+        assert!(!testimony.found(&Witness::File { path: dir.path().join("gone"), sha256 }));
+    }
+}

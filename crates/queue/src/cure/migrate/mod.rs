@@ -1,0 +1,199 @@
+//! Migration: legacy rows of one scope into its scoped queue DB (contract section 8).
+//!
+//! ```text
+//! claim    one transaction in the legacy file:  claims(table, key, scope)
+//! copy     one transaction in the scoped file:  rows + bindings + imported(source, key, digest)
+//! clear    one transaction in the legacy file:  delete the copied rows and the claims
+//! ```
+//!
+//! The claim is data. It is committed before anything is copied, so of two scopes that migrate the same
+//! file at once one gets the row; and a run that was killed is resumed by whoever holds the claims, from
+//! any of the three steps. `imported` remembers what was copied, also after it was delivered, so
+//! nothing is copied or sent a second time. A row that changed between copy and clear is not cleared,
+//! and the next round sees it. After a run nothing of the scope is left, whatever the rows look like:
+//! what cannot enter its table is parked with its values.
+
+mod adopt;
+mod claim;
+mod clear;
+mod plan;
+mod transfer;
+
+pub(super) use adopt::adopt;
+pub(super) use plan::plan;
+
+use super::Progress;
+use crate::error::QueueError;
+use crate::fault_point::{FaultPoint, reached};
+use crate::file::{self, Role};
+use crate::legacy::{LegacyDb, LegacyTable, data_version, fingerprint};
+use crate::observe::{LegacyObservation, LegacyPin, count_legacy, observe_legacy, pin_of, slot};
+use crate::store::{Store, set_meta};
+use contract::{LegacyRowCounts, Scope};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// What a migration moved (contract section 8), or would move.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MigrationReport {
+    /// Whether nothing was changed.
+    pub dry_run: bool,
+    /// Where the rows came from.
+    pub from: PathBuf,
+    /// Where they went.
+    pub to: PathBuf,
+    /// Rows now in the scoped queue DB that were not there before.
+    pub moved: LegacyRowCounts,
+    /// Rows that were there already with the same content, or were delivered before.
+    pub duplicates: LegacyRowCounts,
+    /// Rows whose key was there with other content: both were kept, the legacy one parked.
+    pub conflicts: LegacyRowCounts,
+    /// Rows that cannot enter their table: parked as `unreadable_row` with their raw values.
+    pub unreadable: LegacyRowCounts,
+    /// Rows of other scopes, which stay.
+    pub rows_other_scope: LegacyRowCounts,
+    /// Rows of this scope that are left: zero, unless another program added some meanwhile.
+    pub remaining: LegacyRowCounts,
+}
+
+impl MigrationReport {
+    fn of(dry_run: bool, from: &Path, to: &Path) -> Self {
+        Self { dry_run, from: from.to_owned(), to: to.to_owned(), ..Self::default() }
+    }
+
+    /// Counts what became of one row.
+    fn count(&mut self, table: LegacyTable, fate: Fate) {
+        let counts = match fate {
+            Fate::Moved => &mut self.moved,
+            Fate::Duplicate => &mut self.duplicates,
+            Fate::Conflict => &mut self.conflicts,
+            Fate::Unreadable => &mut self.unreadable,
+        };
+        *slot(counts, table) += 1;
+    }
+}
+
+/// What becomes of one legacy row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Moved,
+    Duplicate,
+    Conflict,
+    Unreadable,
+}
+
+/// How many rounds are run when another program keeps writing the legacy file.
+const ROUNDS: usize = 5;
+
+/// Moves the legacy rows of `scope` into `store`.
+pub(super) fn migrate(
+    store: &mut Store,
+    scope: &Scope,
+    legacy_path: &Path,
+    progress: &mut dyn Progress,
+) -> Result<MigrationReport, QueueError> {
+    let mut report = MigrationReport::of(false, legacy_path, store.path());
+    if let Some(found) = known_done(store, scope, legacy_path)? {
+        report.rows_other_scope = found.other_scope;
+        return Ok(report);
+    }
+    let mut legacy = match LegacyDb::open(legacy_path) {
+        Ok(Some(legacy)) => legacy,
+        Ok(None) => return Ok(report),
+        Err(error) => return nothing_to_move(error, scope, legacy_path, report),
+    };
+    for _ in 0..ROUNDS {
+        let Some(claimed) = claim::claim(&mut legacy, scope)? else { break };
+        reached(FaultPoint::Claimed);
+        transfer::copy(store, &mut legacy, scope, &claimed, &mut report, progress)?;
+        reached(FaultPoint::Copied);
+        clear::clear(&mut legacy, store, scope, &claimed)?;
+        reached(FaultPoint::Cleared);
+    }
+    let left = pin(store, &mut legacy, scope)?;
+    report.rows_other_scope = left.other_scope;
+    report.remaining = left.in_scope;
+    Ok(report)
+}
+
+/// What the pin says, if it holds and says that nothing is left to do.
+fn known_done(
+    store: &mut Store,
+    scope: &Scope,
+    legacy_path: &Path,
+) -> Result<Option<LegacyObservation>, QueueError> {
+    let Some(pin) = store.read("read the pin of", |tx| pin_of(tx))? else { return Ok(None) };
+    // A file that changed would be scanned here; only its pinned counts are wanted.
+    if !pin.holds(legacy_path) {
+        return Ok(None);
+    }
+    let found = observe_legacy(legacy_path, Some(scope), Some(&pin))?;
+    Ok((found.in_scope == LegacyRowCounts::default()).then_some(found))
+}
+
+/// A file that cannot be written is an error only if something would have to be.
+fn nothing_to_move(
+    error: QueueError,
+    scope: &Scope,
+    legacy_path: &Path,
+    mut report: MigrationReport,
+) -> Result<MigrationReport, QueueError> {
+    if !matches!(error, QueueError::NotWritable { .. }) {
+        return Err(error);
+    }
+    match observe_legacy(legacy_path, Some(scope), None) {
+        Ok(found) if found.in_scope == LegacyRowCounts::default() => {
+            report.rows_other_scope = found.other_scope;
+            Ok(report)
+        }
+        _ => Err(error),
+    }
+}
+
+/// Counts the legacy rows and leaves the counts, with the fingerprint of the file they were taken from,
+/// in the scoped queue DB. Nobody can change the file between the two.
+pub(super) fn pin(
+    store: &mut Store,
+    legacy: &mut LegacyDb,
+    scope: &Scope,
+) -> Result<LegacyObservation, QueueError> {
+    let path = legacy.path().to_owned();
+    let (found, fingerprint) = legacy.read("count", |tx| {
+        let found = count_legacy(tx, &path, Some(scope))?;
+        Ok((found, fingerprint(&path)))
+    })?;
+    write_pin(store, found, fingerprint)?;
+    Ok(found)
+}
+
+/// The same for a legacy file that is not opened for writing.
+pub(super) fn pin_unopened(
+    store: &mut Store,
+    scope: &Scope,
+    legacy_path: &Path,
+) -> Result<LegacyObservation, QueueError> {
+    let seen = crate::observe::read_only(legacy_path, Role::Legacy, |conn| {
+        Ok((count_legacy(conn, legacy_path, Some(scope))?, fingerprint(legacy_path)))
+    })?;
+    let Some((found, fingerprint)) = seen else { return Ok(LegacyObservation::default()) };
+    write_pin(store, found, fingerprint)?;
+    Ok(found)
+}
+
+fn write_pin(
+    store: &mut Store,
+    found: LegacyObservation,
+    fingerprint: Option<file::Fingerprint>,
+) -> Result<(), QueueError> {
+    let Some(fingerprint) = fingerprint else { return Ok(()) };
+    let pin = LegacyPin { fingerprint, found };
+    if store.read("read the pin of", |tx| pin_of(tx))?.as_ref() == Some(&pin) {
+        return Ok(());
+    }
+    store.write("leave the pin in", |tx| Ok(set_meta(tx, crate::observe::PIN, &pin.render())?))
+}
+
+/// Whether the file has changed since [`data_version`] said `version`.
+fn changed_since(tx: &rusqlite::Connection, version: i64) -> rusqlite::Result<bool> {
+    Ok(data_version(tx)? != version)
+}

@@ -1,0 +1,302 @@
+//! Copying: claimed rows into the scoped file, in one transaction, one row in memory at a time.
+
+use super::claim::Claimed;
+use super::{Fate, MigrationReport, changed_since};
+use crate::busy;
+use crate::consent::{Hold, Place};
+use crate::cure::Progress;
+use crate::error::QueueError;
+use crate::fault_point::{FaultPoint, reached};
+use crate::file::Role;
+use crate::found::{content_digest, examine, number_of};
+use crate::legacy::{LegacyDb, LegacyKey, LegacyTable, Shape, text_of};
+use crate::parked::{Parking, park, reason};
+use crate::pending::{self, BodyProgress, Bond, PendingBody, PendingEvent};
+use crate::place::{self, PlaceId};
+use crate::row::RowDigest;
+use crate::store::{Abort, Store, sql_error};
+use contract::Scope;
+use rusqlite::types::ToSqlOutput;
+use rusqlite::{Connection, Row, Transaction, params_from_iter};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// How many rows pass between two reports of progress.
+const PROGRESS_ROWS: u64 = 1_000;
+
+/// Copies every row that the scope has claimed.
+pub(super) fn copy(
+    store: &mut Store,
+    legacy: &mut LegacyDb,
+    scope: &Scope,
+    claimed: &Claimed,
+    report: &mut MigrationReport,
+    progress: &mut dyn Progress,
+) -> Result<(), QueueError> {
+    let total = claimed.in_scope.total_rows() + claimed.in_scope.failure_log_rows;
+    let hash = scope.hash();
+    // Taken inside out: the legacy snapshot is short-lived, and only the scoped file is written.
+    legacy.read("copy rows of", |from| {
+        let changed = changed_since(from, claimed.version)?;
+        let copied = store.write("copy rows into", |tx| {
+            let mut copied = report.clone();
+            let mut transfer = Transfer::into(tx, None)?;
+            let mut done = 0;
+            for table in claimed.shape.tables() {
+                let all = claimed.all_of(table) && !changed;
+                each_row(from, &claimed.shape, table, &mut |key, row| {
+                    if !all && !is_claimed(from, &key, &hash)? {
+                        return Ok(());
+                    }
+                    copied.count(table, transfer.row(table, &key, row, 1)?);
+                    done += 1;
+                    if done % PROGRESS_ROWS == 0 || done == total {
+                        progress.migrated(done, total);
+                    }
+                    if done * 2 >= total {
+                        reached(FaultPoint::CopyHalfWritten);
+                    }
+                    Ok(())
+                })?;
+            }
+            reached(FaultPoint::CopyWritten);
+            Ok(copied)
+        })?;
+        *report = copied;
+        Ok(())
+    })
+}
+
+/// Shows every row of a table: its key, and the carried columns from 1 on.
+pub(super) fn each_row(
+    conn: &Connection,
+    shape: &Shape,
+    table: LegacyTable,
+    visit: &mut dyn FnMut(LegacyKey, &Row<'_>) -> Result<(), Abort>,
+) -> Result<(), Abort> {
+    // An error here is the source's, whatever transaction surrounds it.
+    let failed = |error| {
+        let path = conn.path().unwrap_or_default();
+        Abort::Queue(sql_error(Path::new(path), Role::Legacy, "read rows of", busy::MIGRATE, error))
+    };
+    let sql = format!("SELECT rowid, {} FROM {} ORDER BY rowid", shape.row_expressions(table), table.name());
+    let mut select = conn.prepare(&sql).map_err(failed)?;
+    let mut rows = select.query([]).map_err(failed)?;
+    while let Some(row) = rows.next().map_err(failed)? {
+        visit(LegacyKey::of(table, row.get(0)?, row, 1)?, row)?;
+    }
+    Ok(())
+}
+
+pub(super) fn is_claimed(conn: &Connection, key: &LegacyKey, scope: &str) -> rusqlite::Result<bool> {
+    conn.prepare_cached("SELECT 1 FROM claims WHERE \"table\" = ?1 AND key = ?2 AND scope = ?3")?
+        .exists([key.source, &key.key, scope])
+}
+
+/// Which tables of the scoped file hold anything a legacy row could meet. Most migrations meet nothing,
+/// and need not ask for every row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    imported: bool,
+    settled: bool,
+}
+
+impl Known {
+    pub(super) fn read(conn: &Connection) -> rusqlite::Result<Self> {
+        let any = |table: &str| conn.prepare(&format!("SELECT 1 FROM {table}"))?.exists([]);
+        Ok(Self { imported: any("imported")?, settled: any("receipts")? || any("parked")? })
+    }
+
+    /// What becomes of a readable row of this key and content, as far as the scoped file tells.
+    pub(super) fn fate(
+        self,
+        conn: &Connection,
+        table: LegacyTable,
+        key: &LegacyKey,
+        digest: RowDigest,
+    ) -> Result<Fate, Abort> {
+        if self.imported && is_imported(conn, key, digest)? {
+            return Ok(Fate::Duplicate);
+        }
+        if let Some(waiting) = find(conn, table, &key.key)? {
+            return Ok(if waiting == digest { Fate::Duplicate } else { Fate::Conflict });
+        }
+        if self.settled && pending::is_settled(conn, table.kind(), &key.key)? {
+            let same = pending::is_settled_with(conn, table.kind(), &key.key, digest)?;
+            return Ok(if same { Fate::Duplicate } else { Fate::Conflict });
+        }
+        Ok(Fate::Moved)
+    }
+}
+
+fn is_imported(conn: &Connection, key: &LegacyKey, digest: RowDigest) -> rusqlite::Result<bool> {
+    conn.prepare_cached("SELECT 1 FROM imported WHERE source = ?1 AND key = ?2 AND digest = ?3")?
+        .exists(rusqlite::params![key.source, key.key, digest.0])
+}
+
+/// The digest of the row of this key that the scoped file has.
+fn find(conn: &Connection, table: LegacyTable, key: &str) -> Result<Option<RowDigest>, Abort> {
+    Ok(match table {
+        LegacyTable::Events => pending::find_event(conn, key)?.map(|waiting| waiting.digest),
+        LegacyTable::Bodies => match serde_json::from_str::<[String; 7]>(key) {
+            Ok(columns) => pending::find_body(conn, columns.each_ref().map(String::as_str))?
+                .map(|waiting| waiting.digest),
+            Err(_) => None,
+        },
+        LegacyTable::FailureLog => match serde_json::from_str::<Vec<String>>(key) {
+            Ok(columns) => find_failure(conn, &columns)?,
+            Err(_) => None,
+        },
+    })
+}
+
+fn find_failure(conn: &Connection, key: &[String]) -> Result<Option<RowDigest>, Abort> {
+    let table = LegacyTable::FailureLog;
+    let matches = table.key_columns().iter().map(|column| format!("{column} = ?")).collect::<Vec<_>>();
+    let sql = format!("SELECT {} FROM {} WHERE {}", table.column_list(), table.name(), matches.join(" AND "));
+    let mut select = conn.prepare_cached(&sql)?;
+    let mut rows = select.query(params_from_iter(key))?;
+    rows.next()?.map(|row| content_digest(table, row, 0)).transpose()
+}
+
+/// Puts rows of other files into this one.
+pub(super) struct Transfer<'t> {
+    tx: &'t Transaction<'t>,
+    known: Known,
+    /// What every row needs before it may leave; by default what the row itself says.
+    hold: Option<Hold>,
+    places: HashMap<Place, PlaceId>,
+}
+
+/// Places kept at hand. A file with more projects only pays a lookup a row.
+const PLACES_AT_HAND: usize = 4_096;
+
+impl<'t> Transfer<'t> {
+    pub(super) fn into(tx: &'t Transaction<'t>, hold: Option<Hold>) -> Result<Self, Abort> {
+        Ok(Self { tx, known: Known::read(tx)?, hold, places: HashMap::new() })
+    }
+
+    /// Copies one row, whose columns are those of `table` from `first` on.
+    pub(super) fn row(
+        &mut self,
+        table: LegacyTable,
+        key: &LegacyKey,
+        row: &Row<'_>,
+        first: usize,
+    ) -> Result<Fate, Abort> {
+        let digest = content_digest(table, row, first)?;
+        let examined = examine(table, key, row, first)?;
+        let (place, hold, unfit) = match examined {
+            Ok((place, hold)) => (place, self.hold.unwrap_or(hold), None),
+            Err(why) => (Place::default(), Hold::Foreign, Some(why)),
+        };
+        self.placed(table, key, row, first, Belonging { place, hold, digest, unfit })
+    }
+
+    /// Copies one row whose place is known from elsewhere.
+    pub(super) fn placed(
+        &mut self,
+        table: LegacyTable,
+        key: &LegacyKey,
+        row: &Row<'_>,
+        first: usize,
+        belonging: Belonging,
+    ) -> Result<Fate, Abort> {
+        let Belonging { place, hold, digest, unfit } = belonging;
+        let fate = match &unfit {
+            Some(_) if self.known.imported && is_imported(self.tx, key, digest)? => Fate::Duplicate,
+            Some(_) => Fate::Unreadable,
+            None => self.known.fate(self.tx, table, key, digest)?,
+        };
+        let bond = Bond { place: self.place_id(place)?, hold, digest };
+        let fate = match fate {
+            Fate::Moved if !self.insert(table, row, first, bond)? => Fate::Unreadable,
+            fate => fate,
+        };
+        let parked = match fate {
+            Fate::Unreadable => {
+                Some((reason::UNREADABLE_ROW, unfit.as_deref().unwrap_or("the table does not take it")))
+            }
+            Fate::Conflict => Some((reason::CONFLICT, "a row of this key has other content")),
+            Fate::Moved | Fate::Duplicate => None,
+        };
+        if let Some((reason, detail)) = parked {
+            let parking = Parking { key: &key.key, digest, place: bond.place, hold, reason, detail };
+            park(self.tx, table, row, first, &parking)?;
+        }
+        self.tx
+            .prepare_cached("INSERT OR IGNORE INTO imported(source, key, digest) VALUES (?1, ?2, ?3)")?
+            .execute(rusqlite::params![key.source, key.key, digest.0])?;
+        Ok(fate)
+    }
+
+    fn place_id(&mut self, place: Place) -> Result<PlaceId, Abort> {
+        if let Some(id) = self.places.get(&place) {
+            return Ok(*id);
+        }
+        if self.places.len() >= PLACES_AT_HAND {
+            self.places.clear();
+        }
+        let id = place::id_of(self.tx, &place)?;
+        self.places.insert(place, id);
+        Ok(id)
+    }
+
+    /// Inserts a readable row; false when its table does not take it.
+    fn insert(&self, table: LegacyTable, row: &Row<'_>, first: usize, bond: Bond) -> Result<bool, Abort> {
+        let text = |offset: usize| {
+            Ok::<_, rusqlite::Error>(text_of(row.get_ref(first + offset)?).unwrap_or_default())
+        };
+        let number = |offset: usize| Ok::<_, rusqlite::Error>(number_of(row.get_ref(first + offset)?));
+        let inserted = match table {
+            LegacyTable::Events => {
+                let event = PendingEvent {
+                    event_id: text(0)?,
+                    event_type: text(1)?,
+                    data: text(2)?,
+                    timestamp: number(3)? as i64,
+                    retry_count: number(4)? as i64,
+                    coalesce_key: text_of(row.get_ref(first + 5)?),
+                };
+                pending::insert_event(self.tx, &event, bond)?
+            }
+            LegacyTable::Bodies => {
+                let body = PendingBody {
+                    key: [text(0)?, text(1)?, text(2)?, text(3)?, text(4)?, text(5)?, text(6)?],
+                    hash_algorithm: text(7)?,
+                    content_body: text(8)?,
+                };
+                let progress = BodyProgress {
+                    retry_count: number(10)? as i64,
+                    next_attempt_at: number(11)?,
+                    created_at: number(12)?,
+                    last_error: text_of(row.get_ref(first + 13)?),
+                };
+                pending::insert_body(self.tx, &body, progress, bond)?
+            }
+            LegacyTable::FailureLog => insert_failure(self.tx, row, first)?,
+        };
+        Ok(inserted.is_some())
+    }
+}
+
+/// Whose a copied row is.
+pub(super) struct Belonging {
+    pub(super) place: Place,
+    pub(super) hold: Hold,
+    pub(super) digest: RowDigest,
+    /// Why the row cannot enter its table, if it cannot.
+    pub(super) unfit: Option<String>,
+}
+
+/// Failure-log rows wait for nobody: they are copied value by value.
+fn insert_failure(tx: &Transaction<'_>, row: &Row<'_>, first: usize) -> Result<Option<i64>, Abort> {
+    let table = LegacyTable::FailureLog;
+    let marks = vec!["?"; table.columns().len()].join(", ");
+    let sql = format!("INSERT OR IGNORE INTO {}({}) VALUES ({marks})", table.name(), table.column_list());
+    let values = (0..table.columns().len())
+        .map(|offset| row.get_ref(first + offset).map(ToSqlOutput::Borrowed))
+        .collect::<Result<Vec<ToSqlOutput<'_>>, _>>()?;
+    let inserted = tx.prepare_cached(&sql)?.execute(params_from_iter(values))?;
+    Ok((inserted > 0).then(|| tx.last_insert_rowid()))
+}

@@ -1,0 +1,118 @@
+//! The two ways out of the parked table: back into the queue, or dropped with a receipt that says why.
+
+use crate::capture::{Made, Testimony, make_pending, parked_witness};
+use crate::consent::Hold;
+use crate::envelope;
+use crate::error::QueueError;
+use crate::parked::reason;
+use crate::place::PlaceId;
+use crate::row::Kind;
+use crate::store::{Abort, Store, now_seconds};
+use rusqlite::types::ValueRef;
+use rusqlite::{OptionalExtension as _, Transaction, params};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// What a retry of parked rows did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Unparked {
+    /// Rows that wait again.
+    pub restored: Vec<i64>,
+    /// Rows that stay parked, each with the reason.
+    pub kept: Vec<(i64, String)>,
+}
+
+struct ParkedRow {
+    id: i64,
+    kind: i64,
+    place: PlaceId,
+    reason: String,
+    head: Map<String, Value>,
+    /// The payload, if it is text.
+    payload: Option<String>,
+}
+
+/// Puts parked rows back, each in a transaction of its own: a large body is in memory once.
+pub(super) fn retry(store: &mut Store, ids: &[i64]) -> Result<Unparked, QueueError> {
+    let mut done = Unparked::default();
+    let mut testimony = Testimony::default();
+    for id in ids {
+        let row = store.read("read parked rows of", |tx| Ok(read(tx, *id)?))?;
+        let Some(row) = row else { return Err(unknown(store, *id)) };
+        let witness = parked_witness(&row.head).filter(|_| row.reason == reason::NOT_IN_LOG);
+        if witness.is_some_and(|witness| !testimony.found(&witness)) {
+            done.kept.push((*id, "its local write is still not there".to_owned()));
+            continue;
+        }
+        match store.write("put parked rows back in", |tx| restore(tx, &row))? {
+            Ok(()) => done.restored.push(*id),
+            Err(why) => done.kept.push((*id, why)),
+        }
+    }
+    Ok(done)
+}
+
+fn read(tx: &Transaction<'_>, id: i64) -> rusqlite::Result<Option<ParkedRow>> {
+    tx.prepare_cached("SELECT id, kind, place, reason, head, payload FROM parked WHERE id = ?1")?
+        .query_row([id], |row| {
+            let head: String = row.get(4)?;
+            let payload = match row.get_ref(5)? {
+                ValueRef::Text(bytes) => String::from_utf8(bytes.to_vec()).ok(),
+                _ => None,
+            };
+            Ok(ParkedRow {
+                id: row.get(0)?,
+                kind: row.get(1)?,
+                place: row.get(2)?,
+                reason: row.get(3)?,
+                head: serde_json::from_str(&head).unwrap_or_default(),
+                payload,
+            })
+        })
+        .optional()
+}
+
+/// Makes one row wait again, or says why it cannot.
+fn restore(tx: &Transaction<'_>, row: &ParkedRow) -> Result<Result<(), String>, Abort> {
+    let Some(payload) = &row.payload else { return Ok(Err("its payload is no text".to_owned())) };
+    if row.kind == Kind::Event.stored()
+        && let Err(why) = envelope::read_facts(payload.as_bytes())
+    {
+        return Ok(Err(format!("its data is no event: {why}")));
+    }
+    let hold = row.head.get("hold").and_then(Value::as_i64).map_or(Hold::Sealed, Hold::from_stored);
+    match make_pending(tx, row.kind, row.place, hold, &row.head, payload)? {
+        Made::Known => Ok(Err("a row of its key waits already".to_owned())),
+        Made::Unfit => Ok(Err("its columns do not make a row that can wait".to_owned())),
+        Made::Event | Made::Coalesced | Made::Body => {
+            tx.prepare_cached("DELETE FROM parked WHERE id = ?1")?.execute([row.id])?;
+            Ok(Ok(()))
+        }
+    }
+}
+
+/// Drops parked rows, leaving a receipt of the drop. All of them or none.
+pub(super) fn drop_rows(store: &mut Store, ids: &[i64], why: &str) -> Result<u64, QueueError> {
+    if contract::scope::trim(why).is_empty() {
+        return Err(QueueError::BadRow { key: "reason".to_owned(), why: "is empty".to_owned() });
+    }
+    let path = store.path().to_owned();
+    store.write("drop parked rows of", |tx| {
+        for id in ids {
+            tx.prepare_cached(
+                "INSERT OR IGNORE INTO receipts(kind, key, digest, server, at, outcome, reason)
+                 SELECT kind, key, digest, '', ?2, 'dropped', ?3 FROM parked WHERE id = ?1",
+            )?
+            .execute(params![id, now_seconds(), why])?;
+            if tx.prepare_cached("DELETE FROM parked WHERE id = ?1")?.execute([id])? == 0 {
+                let path = path.clone();
+                return Err(QueueError::Unknown { path, what: "parked row", id: id.to_string() }.into());
+            }
+        }
+        Ok(ids.len() as u64)
+    })
+}
+
+fn unknown(store: &Store, id: i64) -> QueueError {
+    QueueError::Unknown { path: store.path().to_owned(), what: "parked row", id: id.to_string() }
+}

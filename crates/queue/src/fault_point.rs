@@ -1,0 +1,80 @@
+//! The instants at which a crash would hurt most, as a typed list. With the feature `faults` a process
+//! that finds one of them in its environment kills itself there, the way a power cut would: the crash
+//! matrix walks the list. Without the feature nothing of this is compiled in.
+
+/// An instant inside a capture, a migration or a drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultPoint {
+    /// Tables and id are written, not committed.
+    IdentityWritten,
+    /// Prepared rows are written, not committed.
+    PrepareWritten,
+    /// Prepared rows are committed; the local write has not happened.
+    Prepared,
+    /// Prepared rows were made pending, not committed.
+    ConfirmWritten,
+    /// Pending rows are committed.
+    Confirmed,
+    /// Leftovers were settled, not committed.
+    SettleWritten,
+    /// Claims are written, not committed.
+    ClaimWritten,
+    /// Claims are committed, nothing is copied.
+    Claimed,
+    /// Some rows are copied, not committed.
+    CopyHalfWritten,
+    /// All rows are copied, not committed.
+    CopyWritten,
+    /// Copies are committed; the legacy rows are still there.
+    Copied,
+    /// Legacy rows and claims are deleted, not committed.
+    ClearWritten,
+    /// The deletion is committed.
+    Cleared,
+    /// Receipts are written and rows deleted, not committed.
+    RecordWritten,
+    /// Receipts are committed.
+    Recorded,
+}
+
+impl FaultPoint {
+    /// Every point.
+    pub const ALL: [Self; 15] = [
+        Self::IdentityWritten,
+        Self::PrepareWritten,
+        Self::Prepared,
+        Self::ConfirmWritten,
+        Self::Confirmed,
+        Self::SettleWritten,
+        Self::ClaimWritten,
+        Self::Claimed,
+        Self::CopyHalfWritten,
+        Self::CopyWritten,
+        Self::Copied,
+        Self::ClearWritten,
+        Self::Cleared,
+        Self::RecordWritten,
+        Self::Recorded,
+    ];
+
+    /// The value of [`VARIABLE`] that arms it.
+    pub fn name(self) -> String {
+        format!("{self:?}")
+    }
+}
+
+/// The environment variable that arms one point of a process built with the feature `faults`.
+pub const VARIABLE: &str = "SPEC_KITTY_QUEUE_FAULT";
+
+/// Called when an instant is reached.
+#[cfg(feature = "faults")]
+pub(crate) fn reached(point: FaultPoint) {
+    if std::env::var_os(VARIABLE).is_some_and(|armed| armed == *point.name()) {
+        crate::platform::die();
+    }
+}
+
+/// Called when an instant is reached.
+#[cfg(not(feature = "faults"))]
+#[inline(always)]
+pub(crate) fn reached(_: FaultPoint) {}

@@ -1,0 +1,158 @@
+//! What the gate needs of the active queue DB: its id, and the legacy pin.
+
+use super::legacy::LegacyObservation;
+use super::reader::read_only;
+use crate::error::ObserveError;
+use crate::file::{self, DbFile, Fingerprint, Journal, Role};
+use crate::schema;
+use crate::store::{Abort, fault, meta};
+use contract::LegacyRowCounts;
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// What the gate needs of the active queue DB.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ActiveObservation {
+    /// Whether there is a file.
+    pub exists: bool,
+    /// The random id in its meta table; none when the file is absent or older than the table.
+    pub queue_id: Option<String>,
+    /// What an earlier command that may write counted in the legacy queue DB.
+    pub legacy_pin: Option<LegacyPin>,
+}
+
+/// Observes the active queue DB: its id, its schema, the legacy pin. Flat in the number of rows.
+///
+/// An absent file is an empty observation. Faults: `active_queue_unreadable`,
+/// `queue_recovery_needed`, `queue_schema_newer`.
+pub fn observe_active(path: &Path) -> Result<ActiveObservation, ObserveError> {
+    let seen = read_only(path, Role::Active, |conn| {
+        let meta = read_meta(conn)?;
+        check_version(path, &meta)?;
+        Ok(ActiveObservation {
+            exists: true,
+            queue_id: meta.get("queue_id").cloned(),
+            legacy_pin: meta.get(PIN).and_then(|text| LegacyPin::parse(text)),
+        })
+    })?;
+    Ok(seen.unwrap_or_else(|| ActiveObservation { exists: path.exists(), ..ActiveObservation::default() }))
+}
+
+/// The whole meta table; empty for a file without one.
+pub(crate) fn read_meta(conn: &Connection) -> Result<HashMap<String, String>, Abort> {
+    let mut select = match conn.prepare("SELECT key, CAST(value AS TEXT) FROM meta") {
+        Ok(select) => select,
+        Err(error) if error.to_string().contains("no such table") => return Ok(HashMap::new()),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
+}
+
+/// Refuses a file of a newer release.
+pub(crate) fn check_version(path: &Path, meta: &HashMap<String, String>) -> Result<i64, Abort> {
+    let version = meta.get("schema_version").and_then(|text| text.parse().ok()).unwrap_or_default();
+    if version > schema::VERSION { Err(fault(schema::newer(path, version)).into()) } else { Ok(version) }
+}
+
+/// The key of the meta table that holds the pin.
+pub(crate) const PIN: &str = "legacy_pin";
+
+/// The pin that a file holds.
+pub(crate) fn pin_of(conn: &Connection) -> Result<Option<LegacyPin>, Abort> {
+    Ok(meta(conn, PIN)?.and_then(|text| LegacyPin::parse(&text)))
+}
+
+/// Counts of the legacy queue DB with the fingerprint of the file they were taken from. Kept in the
+/// scoped queue DB, so they are that scope's; trusted while the fingerprint holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LegacyPin {
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) found: LegacyObservation,
+}
+
+/// The stored form. A pin of another rule is no pin.
+#[derive(Serialize, Deserialize)]
+struct StoredPin {
+    rule: u32,
+    inode: u64,
+    size: u64,
+    modified_ns: i64,
+    change_counter: u32,
+    in_scope: [u64; 3],
+    other_scope: [u64; 3],
+    totals: [u64; 3],
+}
+
+/// Raised whenever the scope rule changes what it counts.
+const RULE: u32 = 1;
+
+impl LegacyPin {
+    /// Whether the file is the one the pin was taken from, and at rest. In write-ahead mode the change
+    /// counter stands still while the file grows, so no pin holds there.
+    pub(crate) fn holds(&self, path: &Path) -> bool {
+        matches!(
+            file::read_db_file(path),
+            Ok(DbFile::Database { journal: Journal::Rollback, fingerprint }) if fingerprint == self.fingerprint
+        ) && file::side_file_len(path, "-journal") == 0
+    }
+
+    /// As stored.
+    pub(crate) fn render(&self) -> String {
+        let counts = |c: LegacyRowCounts| [c.event_rows, c.body_upload_rows, c.failure_log_rows];
+        let stored = StoredPin {
+            rule: RULE,
+            inode: self.fingerprint.inode,
+            size: self.fingerprint.size,
+            modified_ns: self.fingerprint.modified_ns,
+            change_counter: self.fingerprint.change_counter,
+            in_scope: counts(self.found.in_scope),
+            other_scope: counts(self.found.other_scope),
+            totals: counts(self.found.totals),
+        };
+        // Integers always serialise.
+        serde_json::to_string(&stored).unwrap_or_default()
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let stored: StoredPin = serde_json::from_str(text).ok()?;
+        let counts = |[event_rows, body_upload_rows, failure_log_rows]: [u64; 3]| LegacyRowCounts {
+            event_rows,
+            body_upload_rows,
+            failure_log_rows,
+        };
+        (stored.rule == RULE).then(|| Self {
+            fingerprint: Fingerprint {
+                inode: stored.inode,
+                size: stored.size,
+                modified_ns: stored.modified_ns,
+                change_counter: stored.change_counter,
+            },
+            found: LegacyObservation {
+                in_scope: counts(stored.in_scope),
+                other_scope: counts(stored.other_scope),
+                totals: counts(stored.totals),
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_reads_back_and_one_of_another_rule_does_not() {
+        let pin = LegacyPin {
+            fingerprint: Fingerprint { inode: u64::MAX, size: 1, modified_ns: -1, change_counter: 9 },
+            found: LegacyObservation {
+                in_scope: LegacyRowCounts { event_rows: 1, body_upload_rows: 2, failure_log_rows: 3 },
+                ..LegacyObservation::default()
+            },
+        };
+        assert_eq!(LegacyPin::parse(&pin.render()), Some(pin.clone()));
+        assert_eq!(LegacyPin::parse(&pin.render().replace("\"rule\":1", "\"rule\":0")), None);
+        assert_eq!(LegacyPin::parse("junk"), None);
+    }
+}

@@ -1,0 +1,191 @@
+//! How much waits, and for what.
+
+use super::active::{check_version, read_meta};
+use super::reader::read_only;
+use crate::consent::{ConsentView, Held, Hold, HoldReason, Place};
+use crate::error::ObserveError;
+use crate::file::Role;
+use crate::found;
+use crate::place;
+use crate::row::Kind;
+use crate::store::Abort;
+use rusqlite::{Connection, params};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Events and bodies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RowCounts {
+    /// Events.
+    pub events: u64,
+    /// Bodies.
+    pub bodies: u64,
+}
+
+impl RowCounts {
+    /// Both.
+    pub const fn total(&self) -> u64 {
+        self.events + self.bodies
+    }
+
+    pub(crate) fn of_mut(&mut self, kind: Kind) -> &mut u64 {
+        match kind {
+            Kind::Event => &mut self.events,
+            Kind::Body => &mut self.bodies,
+        }
+    }
+}
+
+/// What a queue DB holds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct QueueCounts {
+    /// Rows of the `queue` table, held ones included.
+    pub events: u64,
+    /// Rows of `body_upload_queue`, held ones included.
+    pub bodies: u64,
+    /// Rows of captures that were not confirmed yet.
+    pub prepared: RowCounts,
+    /// Rows that were refused for good, with payload and reason.
+    pub parked: RowCounts,
+    /// Rows that wait for a decision, by project and reason.
+    pub held: Vec<Held>,
+    /// When the oldest row that may leave began to wait, Unix seconds.
+    pub oldest_pending_at: Option<i64>,
+    /// When the newest receipt of a delivery was written, Unix seconds.
+    pub last_delivery: Option<i64>,
+}
+
+/// Up to this many rows are looked into when another program added some; above, they are counted as
+/// unexamined until a command that may write has bound them. Looking into a row costs about 1 us.
+const EXAMINED_AT_MOST: u64 = 10_000;
+
+/// Counts the rows of a queue DB, of ours or of the reference. An absent file holds nothing.
+///
+/// In a file without a scope (`queue.db`, logged out) the held rows are what would be held after a
+/// login and a migration.
+pub fn observe_counts(path: &Path, consent: &dyn ConsentView) -> Result<QueueCounts, ObserveError> {
+    Ok(read_only(path, Role::Active, |conn| counts(conn, path, consent))?.unwrap_or_default())
+}
+
+fn counts(conn: &Connection, path: &Path, consent: &dyn ConsentView) -> Result<QueueCounts, Abort> {
+    let meta = read_meta(conn)?;
+    let version = check_version(path, &meta)?;
+    let mut seen = QueueCounts {
+        events: count(conn, "SELECT COUNT(*) FROM queue")?,
+        bodies: count(conn, "SELECT COUNT(*) FROM body_upload_queue")?,
+        last_delivery: meta.get(LAST_DELIVERY).and_then(|text| text.parse().ok()),
+        ..QueueCounts::default()
+    };
+    let mut waiting = Waiting::default();
+    let mut bound = RowCounts::default();
+    if version > 0 {
+        seen.prepared = RowCounts {
+            events: count(conn, "SELECT COUNT(*) FROM prepared WHERE kind = 0")?,
+            bodies: count(conn, "SELECT COUNT(*) FROM prepared WHERE kind = 1")?,
+        };
+        seen.parked = RowCounts {
+            events: count(conn, "SELECT COUNT(*) FROM parked WHERE kind = 0")?,
+            bodies: count(conn, "SELECT COUNT(*) FROM parked WHERE kind = 1")?,
+        };
+        bound = read_bound(conn, consent, &mut waiting)?;
+    }
+    let unbound = RowCounts {
+        events: seen.events.saturating_sub(bound.events),
+        bodies: seen.bodies.saturating_sub(bound.bodies),
+    };
+    if unbound.total() > 0 {
+        if seen.events + seen.bodies <= EXAMINED_AT_MOST {
+            found::look(conn, version > 0, &mut |row| {
+                let decision = consent.consent(&row.place);
+                waiting.add(row.kind, &row.place, row.hold.reason(decision), 1, row.at);
+            })?;
+        } else {
+            let nowhere = Place::default();
+            for (kind, rows) in [(Kind::Event, unbound.events), (Kind::Body, unbound.bodies)] {
+                waiting.add(kind, &nowhere, Some(HoldReason::Unexamined), rows, None);
+            }
+        }
+    }
+    seen.oldest_pending_at = waiting.oldest.map(|at| at as i64);
+    seen.held = waiting.held();
+    Ok(seen)
+}
+
+/// The key of the meta table that holds the time of the newest delivery.
+pub(crate) const LAST_DELIVERY: &str = "last_delivery";
+
+/// Adds the bound rows to `waiting` and returns how many there are.
+fn read_bound(
+    conn: &Connection,
+    consent: &dyn ConsentView,
+    waiting: &mut Waiting,
+) -> Result<RowCounts, Abort> {
+    let mut bound = RowCounts::default();
+    let places = place::read_all(conn)?;
+    let mut tallies = conn.prepare("SELECT kind, place, hold, waiting FROM tallies WHERE waiting > 0")?;
+    let mut oldest =
+        conn.prepare("SELECT MIN(at) FROM bindings WHERE kind = ?1 AND place = ?2 AND hold = ?3")?;
+    let mut rows = tallies.query([])?;
+    while let Some(row) = rows.next()? {
+        let (code, place_id, hold): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let Some(kind) = Kind::from_stored(code) else { continue };
+        let count = row.get::<_, i64>(3)?.unsigned_abs();
+        *bound.of_mut(kind) += count;
+        let nowhere = Place::default();
+        let place = places.get(&place_id).unwrap_or(&nowhere);
+        let reason = Hold::from_stored(hold).reason(consent.consent(place));
+        let since = match reason {
+            Some(_) => None,
+            None => oldest.query_row(params![code, place_id, hold], |row| row.get(0))?,
+        };
+        waiting.add(kind, place, reason, count, since);
+    }
+    Ok(bound)
+}
+
+/// `COUNT(*)`; zero when there is no such table.
+fn count(conn: &Connection, sql: &str) -> Result<u64, Abort> {
+    match conn.query_row(sql, [], |row| row.get::<_, i64>(0)) {
+        Ok(count) => Ok(count.unsigned_abs()),
+        Err(error) if error.to_string().contains("no such table") => Ok(0),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Rows by what they wait for.
+#[derive(Default)]
+struct Waiting {
+    held: BTreeMap<(Option<String>, HoldReason), RowCounts>,
+    oldest: Option<f64>,
+}
+
+impl Waiting {
+    fn add(&mut self, kind: Kind, place: &Place, reason: Option<HoldReason>, rows: u64, since: Option<f64>) {
+        match reason {
+            Some(_) if rows == 0 => {}
+            Some(reason) => {
+                let held = self.held.entry((place.project_uuid.clone(), reason)).or_default();
+                *held.of_mut(kind) += rows;
+            }
+            None => {
+                self.oldest = match (self.oldest, since) {
+                    (Some(known), Some(at)) => Some(known.min(at)),
+                    (known, at) => known.or(at),
+                };
+            }
+        }
+    }
+
+    fn held(self) -> Vec<Held> {
+        self.held
+            .into_iter()
+            .map(|((project_uuid, reason), RowCounts { events, bodies })| Held {
+                project_uuid,
+                events,
+                bodies,
+                reason,
+            })
+            .collect()
+    }
+}

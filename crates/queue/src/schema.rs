@@ -1,0 +1,237 @@
+//! The tables of a scoped queue DB, and how a file of an older release grows into them.
+//!
+//! Forward-only numbered steps under one write lock; the number reached is `meta.schema_version`
+//! (`user_version` stays 0, because older readers may rely on it). Nothing is migrated by looking. The
+//! tables of the reference keep their names, columns, constraints and indexes, so that older programs
+//! go on reading and writing them; what is ours lies beside them, in the syntax of SQLite 3.31.
+
+use crate::store::Abort;
+use contract::{Fault, FaultCode, Remedy};
+use rusqlite::{Connection, OptionalExtension as _, Transaction};
+use std::path::Path;
+
+/// The newest schema this program knows.
+pub(crate) const VERSION: i64 = STEPS.len() as i64;
+
+/// Step N brings a file from schema N to N + 1. Never edited once released.
+const STEPS: [fn(&Transaction<'_>) -> Result<(), Abort>; 1] = [first];
+
+/// The schema version of a file; 0 for a file without our tables.
+pub(crate) fn read_version(conn: &Connection) -> rusqlite::Result<i64> {
+    let ours: Option<i64> = conn
+        .query_row("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'meta'", [], |row| row.get(0))
+        .optional()?;
+    if ours.is_none() {
+        return Ok(0);
+    }
+    conn.query_row("SELECT value FROM meta WHERE key = 'schema_version'", [], |row| row.get(0))
+        .optional()
+        .map(Option::unwrap_or_default)
+}
+
+/// Runs the steps that `version` has not seen. Inside the caller's write transaction.
+pub(crate) fn upgrade(tx: &Transaction<'_>, version: i64) -> Result<(), Abort> {
+    for (number, step) in (0..).zip(STEPS) {
+        if number >= version {
+            step(tx)?;
+        }
+    }
+    tx.execute("INSERT OR REPLACE INTO meta(key, value) VALUES ('schema_version', ?1)", [VERSION])?;
+    Ok(())
+}
+
+/// The fault of a file that a newer release wrote.
+pub(crate) fn newer(path: &Path, version: i64) -> Fault {
+    Fault::new(
+        FaultCode::QueueSchemaNewer,
+        path,
+        format!("has schema {version}, and this program knows {VERSION}"),
+        Remedy::Advice("update spec-kitty to the release that wrote this queue".to_owned()),
+    )
+}
+
+/// The columns of a table, in order; empty when there is no such table.
+pub(crate) fn columns(conn: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
+    conn.prepare_cached("SELECT name FROM pragma_table_info(?1)")?
+        .query_map([table], |row| row.get(0))?
+        .collect()
+}
+
+fn first(tx: &Transaction<'_>) -> Result<(), Abort> {
+    modernise(tx)?;
+    tx.execute_batch(REFERENCE)?;
+    tx.execute_batch(OURS)?;
+    Ok(())
+}
+
+/// Brings tables of the oldest releases to today's column names; the data stays as it is.
+fn modernise(tx: &Transaction<'_>) -> Result<(), Abort> {
+    let queue = columns(tx, "queue")?;
+    if !queue.is_empty() && !queue.iter().any(|name| name == "coalesce_key") {
+        tx.execute_batch("ALTER TABLE queue ADD COLUMN coalesce_key TEXT")?;
+    }
+    for table in ["body_upload_queue", "body_upload_failure_log"] {
+        let present = columns(tx, table)?;
+        for (old, new) in [("feature_slug", "mission_slug"), ("mission_key", "mission_type")] {
+            let has = |wanted: &str| present.iter().any(|name| name == wanted);
+            if has(old) && !has(new) {
+                tx.execute_batch(&format!("ALTER TABLE {table} RENAME COLUMN {old} TO {new}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The reference's tables.
+const REFERENCE: &str = "
+CREATE TABLE IF NOT EXISTS queue (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_id TEXT UNIQUE NOT NULL,
+    event_type TEXT NOT NULL,
+    data TEXT NOT NULL,
+    timestamp INTEGER NOT NULL,
+    retry_count INTEGER DEFAULT 0,
+    coalesce_key TEXT
+);
+CREATE INDEX IF NOT EXISTS idx_timestamp ON queue(timestamp);
+CREATE INDEX IF NOT EXISTS idx_retry ON queue(retry_count);
+CREATE INDEX IF NOT EXISTS idx_coalesce_key ON queue(coalesce_key);
+CREATE TABLE IF NOT EXISTS body_upload_queue (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    project_uuid TEXT NOT NULL,
+    mission_slug TEXT NOT NULL,
+    target_branch TEXT NOT NULL,
+    mission_type TEXT NOT NULL,
+    manifest_version TEXT NOT NULL,
+    artifact_path TEXT NOT NULL,
+    content_hash TEXT NOT NULL,
+    hash_algorithm TEXT NOT NULL DEFAULT 'sha256',
+    content_body TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    retry_count INTEGER NOT NULL DEFAULT 0,
+    next_attempt_at REAL NOT NULL DEFAULT 0.0,
+    created_at REAL NOT NULL,
+    last_error TEXT,
+    UNIQUE(project_uuid, mission_slug, target_branch, mission_type, manifest_version, artifact_path, content_hash)
+);
+CREATE INDEX IF NOT EXISTS idx_body_queue_next_attempt ON body_upload_queue(next_attempt_at);
+CREATE INDEX IF NOT EXISTS idx_body_queue_namespace
+    ON body_upload_queue(project_uuid, mission_slug, target_branch);
+CREATE TABLE IF NOT EXISTS body_upload_failure_log (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    project_uuid TEXT NOT NULL,
+    mission_slug TEXT NOT NULL,
+    target_branch TEXT NOT NULL,
+    mission_type TEXT NOT NULL,
+    manifest_version TEXT NOT NULL,
+    artifact_path TEXT NOT NULL,
+    content_hash TEXT NOT NULL,
+    hash_algorithm TEXT NOT NULL DEFAULT 'sha256',
+    size_bytes INTEGER NOT NULL,
+    failure_reason TEXT NOT NULL,
+    failure_count INTEGER NOT NULL DEFAULT 1,
+    first_failed_at REAL NOT NULL,
+    last_failed_at REAL NOT NULL,
+    UNIQUE(project_uuid, mission_slug, target_branch, mission_type, manifest_version, artifact_path, content_hash,
+        failure_reason)
+);
+CREATE INDEX IF NOT EXISTS idx_body_failure_last_failed_at
+    ON body_upload_failure_log(last_failed_at DESC);
+";
+
+/// Our tables. Kinds: 0 event, 1 body, 2 failure-log row. Holds: see [`crate::consent::Hold`].
+///
+/// `bindings` gives each waiting row its place for ever; it is bound to the row's *content* by the
+/// digest, so that a row which another program rewrites is a found row again. `tallies` counts it by
+/// place and hold: triggers keep it, so that no writer, ours or another, can make it lie.
+const OURS: &str = "
+CREATE TABLE meta (key TEXT PRIMARY KEY NOT NULL, value NOT NULL) WITHOUT ROWID;
+CREATE TABLE projects (
+    id INTEGER PRIMARY KEY,
+    project_uuid TEXT NOT NULL,
+    repo_slug TEXT NOT NULL,
+    checkout BLOB NOT NULL,
+    UNIQUE(project_uuid, repo_slug, checkout)
+);
+CREATE TABLE bindings (
+    kind INTEGER NOT NULL,
+    row INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    hold INTEGER NOT NULL,
+    at REAL NOT NULL,
+    digest BLOB NOT NULL,
+    PRIMARY KEY (kind, row)
+) WITHOUT ROWID;
+CREATE INDEX bindings_order ON bindings(kind, place, hold, at);
+CREATE TABLE tallies (
+    kind INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    hold INTEGER NOT NULL,
+    waiting INTEGER NOT NULL,
+    PRIMARY KEY (kind, place, hold)
+) WITHOUT ROWID;
+CREATE TRIGGER bound AFTER INSERT ON bindings BEGIN
+    INSERT INTO tallies(kind, place, hold, waiting) VALUES (new.kind, new.place, new.hold, 1)
+        ON CONFLICT(kind, place, hold) DO UPDATE SET waiting = waiting + 1;
+END;
+CREATE TRIGGER unbound AFTER DELETE ON bindings BEGIN
+    UPDATE tallies SET waiting = waiting - 1
+        WHERE kind = old.kind AND place = old.place AND hold = old.hold;
+END;
+CREATE TRIGGER moved AFTER UPDATE OF place, hold ON bindings BEGIN
+    UPDATE tallies SET waiting = waiting - 1
+        WHERE kind = old.kind AND place = old.place AND hold = old.hold;
+    INSERT INTO tallies(kind, place, hold, waiting) VALUES (new.kind, new.place, new.hold, 1)
+        ON CONFLICT(kind, place, hold) DO UPDATE SET waiting = waiting + 1;
+END;
+CREATE TRIGGER event_left AFTER DELETE ON queue BEGIN
+    DELETE FROM bindings WHERE kind = 0 AND row = old.id;
+END;
+CREATE TRIGGER body_left AFTER DELETE ON body_upload_queue BEGIN
+    DELETE FROM bindings WHERE kind = 1 AND row = old.id;
+END;
+CREATE TABLE prepared (
+    id INTEGER PRIMARY KEY,
+    command TEXT NOT NULL,
+    mission_slug TEXT NOT NULL,
+    kind INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    witness TEXT NOT NULL,
+    witness_path BLOB NOT NULL,
+    witness_value TEXT NOT NULL,
+    prepared_at REAL NOT NULL,
+    head TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    UNIQUE(kind, key)
+);
+CREATE TABLE imported (
+    source TEXT NOT NULL,
+    key TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    PRIMARY KEY (source, key, digest)
+) WITHOUT ROWID;
+CREATE TABLE receipts (
+    kind INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    server TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    reason TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (kind, key, digest)
+) WITHOUT ROWID;
+CREATE TABLE parked (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    place INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    parked_at INTEGER NOT NULL,
+    head TEXT NOT NULL,
+    payload
+);
+CREATE INDEX parked_key ON parked(kind, key);
+";

@@ -1,0 +1,300 @@
+//! One open scoped queue DB: how it is opened, born, recognised and written.
+//!
+//! Invariants: rollback journal (`TRUNCATE`), `synchronous=FULL`, 0600; every write is one
+//! `BEGIN IMMEDIATE` transaction; nothing outside this crate runs while a transaction or a read cursor
+//! is open; a file whose id is not the permit's is never written.
+
+use crate::busy;
+use crate::error::QueueError;
+use crate::fault_point::{FaultPoint, reached};
+use crate::file::{self, DbFile, Journal, Role};
+use crate::schema;
+use contract::{Fault, FaultCode, Remedy, Scope};
+use gate::QueueBirth;
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, ffi,
+};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Why a transaction was given up.
+#[derive(Debug)]
+pub(crate) enum Abort {
+    Sql(rusqlite::Error),
+    Queue(QueueError),
+}
+
+impl From<rusqlite::Error> for Abort {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<QueueError> for Abort {
+    fn from(error: QueueError) -> Self {
+        Self::Queue(error)
+    }
+}
+
+/// An open scoped queue DB.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) conn: Connection,
+    path: PathBuf,
+    deadline: Duration,
+    queue_id: String,
+}
+
+impl Store {
+    /// Opens the queue of `scope` at `path`, creating file, tables and id as needed. `expected` is what
+    /// the permit says about the file; nothing is written to a file that contradicts it.
+    pub(crate) fn open(
+        path: &Path,
+        scope: &Scope,
+        expected: Option<&QueueBirth>,
+        deadline: Duration,
+    ) -> Result<Self, QueueError> {
+        check_file(path, expected)?;
+        file::make_ready(path)?;
+        let conn = connect(path, Role::Active, deadline)?;
+        let mut store = Self { conn, path: path.to_owned(), deadline, queue_id: String::new() };
+        store.queue_id = store.identify(scope, expected)?;
+        Ok(store)
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file's random id.
+    pub(crate) fn queue_id(&self) -> &str {
+        &self.queue_id
+    }
+
+    /// Runs `work` in one write transaction. Whatever it returns an error for is rolled back.
+    pub(crate) fn write<T>(
+        &mut self,
+        action: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Abort>,
+    ) -> Result<T, QueueError> {
+        let done = (|| {
+            let tx = Transaction::new(&mut self.conn, TransactionBehavior::Immediate)?;
+            let value = work(&tx)?;
+            tx.commit()?;
+            Ok(value)
+        })();
+        done.map_err(|abort| self.failed(action, abort))
+    }
+
+    /// Runs `work` on one snapshot, read into memory: no cursor survives it.
+    pub(crate) fn read<T>(
+        &mut self,
+        action: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Abort>,
+    ) -> Result<T, QueueError> {
+        let done = (|| {
+            let tx = Transaction::new(&mut self.conn, TransactionBehavior::Deferred)?;
+            let value = work(&tx)?;
+            tx.rollback()?;
+            Ok(value)
+        })();
+        done.map_err(|abort| self.failed(action, abort))
+    }
+
+    pub(crate) fn failed(&self, action: &'static str, abort: Abort) -> QueueError {
+        match abort {
+            Abort::Sql(error) => sql_error(&self.path, Role::Active, action, self.deadline, error),
+            Abort::Queue(error) => error,
+        }
+    }
+
+    /// Brings the schema up to date and reads the id, creating one for a file without.
+    fn identify(&mut self, scope: &Scope, expected: Option<&QueueBirth>) -> Result<String, QueueError> {
+        let path = self.path.clone();
+        let hash = scope.hash();
+        let known = self.read("read", |tx| {
+            let version = schema::read_version(tx)?;
+            if version > schema::VERSION {
+                return Err(fault(schema::newer(&path, version)).into());
+            }
+            let id = if version > 0 { meta(tx, "queue_id")? } else { None };
+            Ok((version == schema::VERSION).then_some(id).flatten().zip(meta_of(tx, version, "scope")?))
+        })?;
+        let (id, owner) = match known {
+            Some(known) => known,
+            None => self.write("prepare the tables of", |tx| {
+                // Somebody else may have done it while we waited for the lock.
+                let version = schema::read_version(tx)?;
+                if version > schema::VERSION {
+                    return Err(fault(schema::newer(&path, version)).into());
+                }
+                schema::upgrade(tx, version)?;
+                let id = match meta(tx, "queue_id")? {
+                    Some(id) => id,
+                    None => born(tx)?,
+                };
+                let owner = match meta(tx, "scope")? {
+                    Some(owner) => owner,
+                    None => {
+                        set_meta(tx, "scope", &hash)?;
+                        set_meta(tx, "principal", scope.principal())?;
+                        hash.clone()
+                    }
+                };
+                check_id(&path, &id, expected)?;
+                reached(FaultPoint::IdentityWritten);
+                Ok((id, owner))
+            })?,
+        };
+        check_id(&path, &id, expected)?;
+        if owner != hash {
+            return Err(fault(Fault::new(
+                FaultCode::ActiveQueueUnreadable,
+                &path,
+                "holds the rows of another scope",
+                Remedy::Repair,
+            )));
+        }
+        Ok(id)
+    }
+}
+
+/// Nothing is created where the permit saw a queue, and nothing is opened that is no database.
+fn check_file(path: &Path, expected: Option<&QueueBirth>) -> Result<(), QueueError> {
+    match (look_at(path, Role::Active)?, expected) {
+        (None, Some(QueueBirth::Known(id))) => {
+            Err(identity_changed(path, format!("had id {id} and is gone")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How the database at `path` keeps its journal; nothing for an absent file and one of zero bytes.
+pub(crate) fn look_at(path: &Path, role: Role) -> Result<Option<Journal>, QueueError> {
+    match file::read_db_file(path) {
+        Ok(DbFile::Absent | DbFile::Empty) => Ok(None),
+        Ok(DbFile::Database { journal, .. }) => Ok(Some(journal)),
+        Ok(DbFile::NotADatabase(what)) => {
+            Err(fault(Fault::new(role.unreadable(), path, what, Remedy::Repair)))
+        }
+        Err(source) if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            Err(QueueError::NotWritable { path: path.to_owned(), mode: file::mode_of(path) })
+        }
+        Err(source) => Err(QueueError::Io { path: path.to_owned(), action: "look at", source }),
+    }
+}
+
+/// Opens an existing database file for writing, with the pragmas of contract section 7. The legacy
+/// queue DB keeps its journal mode: it is other programs' file.
+pub(crate) fn connect(path: &Path, role: Role, deadline: Duration) -> Result<Connection, QueueError> {
+    let opened = (|| {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_URI
+            | OpenFlags::SQLITE_OPEN_EXRESCODE;
+        let mut conn = Connection::open_with_flags(file::uri(path, "mode=rw"), flags)?;
+        busy::wait_for_locks(&mut conn, deadline)?;
+        conn.set_prepared_statement_cache_capacity(64);
+        if role == Role::Active {
+            conn.query_row("PRAGMA journal_mode = TRUNCATE", [], |_| Ok(()))?;
+        }
+        conn.execute_batch(
+            "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;
+             PRAGMA cache_size = -16384;",
+        )?;
+        Ok(conn)
+    })();
+    let conn = opened.map_err(|error| sql_error(path, role, "open", deadline, error))?;
+    match conn.is_readonly("main") {
+        Ok(false) => Ok(conn),
+        _ => Err(QueueError::NotWritable { path: path.to_owned(), mode: file::mode_of(path) }),
+    }
+}
+
+/// What an error of SQLite means for a command.
+pub(crate) fn sql_error(
+    path: &Path,
+    role: Role,
+    action: &'static str,
+    deadline: Duration,
+    source: rusqlite::Error,
+) -> QueueError {
+    let path_buf = path.to_owned();
+    let extended = source.sqlite_error().map_or(0, |error| error.extended_code);
+    match source.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            QueueError::Busy(busy::busy(path, deadline))
+        }
+        Some(ErrorCode::DiskFull) => QueueError::DiskFull { path: path_buf },
+        Some(ErrorCode::ReadOnly) if extended == ffi::SQLITE_READONLY_DBMOVED => {
+            identity_changed(path, "was moved or replaced while it was open".to_owned())
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            QueueError::NotWritable { mode: file::mode_of(path), path: path_buf }
+        }
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            fault(Fault::new(role.unreadable(), path, format!("is damaged: {source}"), Remedy::Repair))
+        }
+        _ => QueueError::Sqlite { path: path_buf, action, source },
+    }
+}
+
+/// A value of the meta table.
+pub(crate) fn meta(conn: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
+    conn.prepare_cached("SELECT CAST(value AS TEXT) FROM meta WHERE key = ?1")?
+        .query_row([key], |row| row.get(0))
+        .optional()
+}
+
+fn meta_of(conn: &Connection, version: i64, key: &str) -> rusqlite::Result<Option<String>> {
+    if version > 0 { meta(conn, key) } else { Ok(None) }
+}
+
+/// Sets a value of the meta table.
+pub(crate) fn set_meta(conn: &Connection, key: &str, value: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached("INSERT OR REPLACE INTO meta(key, value) VALUES (?1, ?2)")?.execute([key, value])?;
+    Ok(())
+}
+
+/// Gives the file an id nobody else has.
+fn born(tx: &Transaction<'_>) -> Result<String, Abort> {
+    let mut random = [0u8; 16];
+    getrandom::fill(&mut random).map_err(|error| {
+        Abort::Queue(QueueError::Io {
+            path: tx.path().unwrap_or_default().into(),
+            action: "draw a random id for",
+            source: std::io::Error::other(error.to_string()),
+        })
+    })?;
+    let id = data_encoding::HEXLOWER.encode(&random);
+    set_meta(tx, "queue_id", &id)?;
+    Ok(id)
+}
+
+fn check_id(path: &Path, id: &str, expected: Option<&QueueBirth>) -> Result<(), QueueError> {
+    match expected {
+        Some(QueueBirth::Known(known)) if known != id => {
+            Err(identity_changed(path, format!("has id {id}, and the preflight gate saw {known}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn identity_changed(path: &Path, detail: String) -> QueueError {
+    fault(Fault::new(FaultCode::QueueIdentityChanged, path, detail, Remedy::RestartDaemon))
+}
+
+pub(crate) fn fault(fault: Fault) -> QueueError {
+    QueueError::Fault(Box::new(fault))
+}
+
+/// Seconds since the epoch.
+pub(crate) fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// Whole seconds since the epoch.
+pub(crate) fn now_seconds() -> i64 {
+    now() as i64
+}
