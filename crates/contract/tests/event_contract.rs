@@ -1,5 +1,8 @@
 //! What the event contract accepts, what the server tolerates beside it, and that nothing panics.
 
+// A skipped test says so.
+#![allow(clippy::print_stdout)]
+
 use contract::event::{self, Deviation, Node, RejectionCode, Tolerance};
 use proptest::prelude::*;
 use serde_json::{Value, json};

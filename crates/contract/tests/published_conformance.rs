@@ -4,6 +4,9 @@
 //! `spec_kitty_events` 5.2.0 package directory to run it; without it the tests say that they
 //! skipped.
 
+// A skipped test says so.
+#![allow(clippy::print_stdout)]
+
 use contract::event::{self, Node, Tolerance};
 use serde_json::Value;
 use std::path::{Path, PathBuf};

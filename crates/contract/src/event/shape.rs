@@ -46,6 +46,9 @@ pub enum Shape {
     Object(&'static ObjectShape),
 }
 
+/// A rule between the keys of an object. Its rejection's path starts at the object.
+pub type Rule = fn(&Node<'_>) -> Result<(), Rejection>;
+
 /// An object with known keys.
 #[derive(Debug)]
 pub struct ObjectShape {
@@ -54,7 +57,7 @@ pub struct ObjectShape {
     /// Whether keys outside the list are refused.
     pub closed: bool,
     /// A rule between the keys, asked when each of them is right.
-    pub rule: Option<fn(&Node<'_>) -> Result<(), Rejection>>,
+    pub rule: Option<Rule>,
 }
 
 /// A key of an object.

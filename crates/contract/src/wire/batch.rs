@@ -73,6 +73,9 @@ pub struct EventResult {
     /// Names of the tolerated deviations ([`crate::event::Deviation`]).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub legacy_shape: Vec<String>,
+    /// With `duplicate`: the server holds other bytes under this id, and keeps them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub content_differs: bool,
 }
 
 impl EventResult {

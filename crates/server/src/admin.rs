@@ -1,0 +1,235 @@
+//! What an administrator does on the server's machine, also while a server runs on the same data.
+//!
+//! Whoever may write the data directory is an administrator; there is no network route for any of
+//! this. Secrets are returned once and kept only as hashes.
+
+use crate::error::ServerError;
+use crate::moment::Moment;
+use crate::secret::{self, Secret, TokenHash};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Account, AccountStore, CiTokenRecord, NewAccount, NewCiToken, Pending};
+use contract::wire::CiToken;
+use std::path::Path;
+use ulid::Ulid;
+
+/// The accounts of one data directory.
+pub struct Admin {
+    store: SqliteStore,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// A created account, with the secret its owner types on the approval page.
+#[derive(Debug)]
+pub struct Created {
+    /// The account.
+    pub account: Account,
+    /// Shown once.
+    pub approval_secret: Secret,
+}
+
+/// An issued machine token.
+#[derive(Debug)]
+pub struct Issued {
+    /// What the server keeps.
+    pub record: CiTokenRecord,
+    /// The bearer value. Shown once.
+    pub token: Secret,
+}
+
+impl Admin {
+    /// Opens the accounts in `data_dir`, creating the store if there is none.
+    pub fn open(data_dir: &Path) -> Result<Self, ServerError> {
+        let store = SqliteStore::open(data_dir)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(ServerError::Thread)?;
+        Ok(Self { store, runtime })
+    }
+
+    /// Creates an account. `team` is the private teamspace's id: nothing for a new one of its own,
+    /// an existing one to share it.
+    pub fn create_account(
+        &self,
+        email: &str,
+        name: Option<&str>,
+        team: Option<&str>,
+    ) -> Result<Created, ServerError> {
+        let email = checked_email(email)?;
+        let name = checked_text("--name", name.unwrap_or(email), 200)?;
+        let user = Ulid::generate();
+        let own_team = format!("pt-{}", user.to_string().to_lowercase());
+        let team_id = checked_team(team.unwrap_or(&own_team))?;
+        let approval_secret = secret::draw_approval_secret()?;
+        let account = NewAccount {
+            user_id: format!("usr_{user}"),
+            email: email.to_owned(),
+            name: name.to_owned(),
+            secret_hash: secret::hash_approval_secret(&approval_secret)?,
+            team_id: team_id.to_owned(),
+            team_name: format!("{name} (private)"),
+            now: Moment::now(),
+        };
+        let account = self.wait(self.store.create_account(account))?;
+        Ok(Created { account, approval_secret })
+    }
+
+    /// All accounts, oldest first.
+    pub fn accounts(&self) -> Result<Vec<Account>, ServerError> {
+        self.wait(self.store.accounts())
+    }
+
+    /// Replaces an account's approval secret. Sessions stay.
+    pub fn replace_secret(&self, email: &str) -> Result<Secret, ServerError> {
+        let approval_secret = secret::draw_approval_secret()?;
+        let hash = secret::hash_approval_secret(&approval_secret)?;
+        self.wait(self.store.replace_secret(checked_email(email)?.to_owned(), hash))?;
+        Ok(approval_secret)
+    }
+
+    /// Issues a machine token for an account and one of its private teamspaces (nothing: its first).
+    pub fn issue_ci_token(
+        &self,
+        email: &str,
+        team: Option<&str>,
+        label: &str,
+    ) -> Result<Issued, ServerError> {
+        let email = checked_email(email)?;
+        let label = checked_text("--label", label, 200)?;
+        let team_id = match team {
+            Some(team) => checked_team(team)?.to_owned(),
+            None => self.first_private_team(email)?,
+        };
+        let secret = secret::draw_token("")?;
+        let token = Secret::new(CiToken::new(email, &team_id, secret.expose()).expose());
+        let record = NewCiToken {
+            id: format!("cit_{}", Ulid::generate()),
+            email: email.to_owned(),
+            team_id,
+            label: label.to_owned(),
+            hash: TokenHash::of(token.expose()),
+            now: Moment::now(),
+        };
+        Ok(Issued { record: self.wait(self.store.add_ci_token(record))?, token })
+    }
+
+    /// All machine tokens, without secrets.
+    pub fn ci_tokens(&self) -> Result<Vec<CiTokenRecord>, ServerError> {
+        self.wait(self.store.ci_tokens())
+    }
+
+    /// Revokes a machine token by its id; whether there was one to revoke.
+    pub fn revoke_ci_token(&self, id: &str) -> Result<bool, ServerError> {
+        self.wait(self.store.revoke_ci_token(id.to_owned()))
+    }
+
+    fn first_private_team(&self, email: &str) -> Result<String, ServerError> {
+        let accounts = self.accounts()?;
+        let account = accounts.iter().find(|account| account.email.eq_ignore_ascii_case(email));
+        let account = account.ok_or(ServerError::Store(crate::store::StoreError::NoAccount))?;
+        let team = account.teams.iter().find(|team| team.is_private);
+        team.map(|team| team.team_id.clone())
+            .ok_or(ServerError::Store(crate::store::StoreError::NoMembership))
+    }
+
+    fn wait<T>(&self, pending: Pending<'_, T>) -> Result<T, ServerError> {
+        Ok(self.runtime.block_on(pending)?)
+    }
+}
+
+/// An address of the plain form `local@domain`. It becomes part of scopes, so separators and white
+/// space are refused.
+fn checked_email(email: &str) -> Result<&str, ServerError> {
+    let email = contract::scope::trim(email);
+    let plain = |c: char| !c.is_whitespace() && !c.is_control() && !"|<>()[],;:\\\"".contains(c);
+    let whole = email.split_once('@').is_some_and(|(local, domain)| {
+        !local.is_empty() && !domain.is_empty() && !domain.contains('@') && email.chars().all(plain)
+    });
+    if whole && email.len() <= 254 {
+        Ok(email)
+    } else {
+        Err(ServerError::Argument { argument: "--email", problem: "must be an e-mail address" })
+    }
+}
+
+/// A team id travels in a header and in scopes: letters, digits, `-`, `_` and `.`.
+fn checked_team(team: &str) -> Result<&str, ServerError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !team.is_empty() && team.len() <= 64 && team.chars().all(plain) {
+        Ok(team)
+    } else {
+        let problem = "must be 1 to 64 letters, digits, `-`, `_` or `.`";
+        Err(ServerError::Argument { argument: "--team", problem })
+    }
+}
+
+fn checked_text<'t>(argument: &'static str, text: &'t str, most: usize) -> Result<&'t str, ServerError> {
+    let text = text.trim();
+    if text.is_empty() || text.len() > most || text.chars().any(char::is_control) {
+        Err(ServerError::Argument { argument, problem: "must be one short line of text" })
+    } else {
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoreError;
+
+    #[test]
+    fn an_account_gets_a_private_teamspace_and_an_address_is_taken_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let admin = Admin::open(directory.path()).unwrap();
+        let created = admin.create_account("Dev@Example.com", Some("Dev"), None).unwrap();
+        assert_eq!(created.account.teams.len(), 1);
+        assert!(created.account.teams[0].is_private && created.account.teams[0].role == "owner");
+        let again = admin.create_account(" dev@example.COM ", None, None).unwrap_err();
+        assert!(matches!(again, ServerError::Store(StoreError::AccountExists)), "{again}");
+        let second =
+            admin.create_account("b@example.com", None, Some(&created.account.teams[0].team_id)).unwrap();
+        assert_eq!(second.account.teams[0].role, "member");
+        assert_eq!(admin.accounts().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_ci_token_names_its_scope_and_needs_membership() {
+        let directory = tempfile::tempdir().unwrap();
+        let admin = Admin::open(directory.path()).unwrap();
+        admin.create_account("a@example.com", None, Some("Team-A")).unwrap();
+        admin.create_account("b@example.com", None, Some("Team-B")).unwrap();
+        let issued = admin.issue_ci_token("a@example.com", None, "build").unwrap();
+        let token = CiToken::parse(issued.token.expose()).unwrap();
+        assert_eq!((token.user.as_str(), token.team.as_str()), ("a@example.com", "Team-A"));
+        assert!(!format!("{issued:?}").contains(issued.token.expose()));
+        let other = admin.issue_ci_token("a@example.com", Some("Team-B"), "x").unwrap_err();
+        assert!(matches!(other, ServerError::Store(StoreError::NoMembership)), "{other}");
+        assert!(admin.revoke_ci_token(&issued.record.id).unwrap());
+        assert!(!admin.revoke_ci_token(&issued.record.id).unwrap());
+    }
+
+    #[test]
+    fn arguments_that_would_break_a_scope_or_a_header_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let admin = Admin::open(directory.path()).unwrap();
+        for email in ["", "a", "a@", "@b", "a b@c", "a|b@c", "a@b@c", "a@b\n"] {
+            let trimmed_ok = email == "a@b\n";
+            assert_eq!(admin.create_account(email, None, None).is_ok(), trimmed_ok, "{email:?}");
+        }
+        for team in ["", "a b", "a|b", "ü", &"x".repeat(65)] {
+            assert!(admin.create_account("t@example.com", None, Some(team)).is_err(), "{team:?}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_data_directory_and_the_database_are_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        let admin = Admin::open(&data).unwrap();
+        admin.create_account("a@example.com", None, None).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&data), 0o700);
+        for entry in std::fs::read_dir(&data).unwrap().flatten() {
+            assert_eq!(mode(&entry.path()), 0o600, "{}", entry.path().display());
+        }
+    }
+}

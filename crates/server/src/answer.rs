@@ -1,0 +1,229 @@
+//! Refusals: one envelope for all of them, in words that earlier clients sort correctly.
+//!
+//! Earlier clients look for words in the text of any answer that is not 200. So a refusal for
+//! credentials never says "field", "missing", "type" or "invalid", a refusal for content always
+//! says "field" or "schema", and only a 413 uses the words of an oversized batch.
+
+use crate::app::Note;
+use crate::config::Limits;
+use crate::store::StoreError;
+use axum::Json;
+use axum::http::header::{CONNECTION, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use contract::wire::error::{self, ErrorEnvelope, code};
+use contract::wire::health::IngressLimits;
+
+/// A request that is not served.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    envelope: Box<ErrorEnvelope>,
+    retry_after: Option<u64>,
+    must_close: bool,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, error: impl Into<String>, error_code: &str, category: &str) -> Self {
+        Self {
+            status,
+            envelope: Box::new(ErrorEnvelope::new(error, error_code, category)),
+            retry_after: None,
+            must_close: false,
+        }
+    }
+
+    /// 400: the request is not what the route takes. The text must say "field" or "schema".
+    pub(crate) fn malformed(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, text, code::SCHEMA_MISMATCH, code::SCHEMA_MISMATCH)
+    }
+
+    /// 400 in the words earlier clients look for.
+    pub(crate) fn no_events() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error::NO_EVENTS, code::SCHEMA_MISMATCH, code::SCHEMA_MISMATCH)
+    }
+
+    /// 401.
+    pub(crate) fn unauthenticated() -> Self {
+        let text = "unauthorized: log in again";
+        Self::new(StatusCode::UNAUTHORIZED, text, code::AUTH_EXPIRED, code::AUTH_EXPIRED)
+    }
+
+    /// 403: the team is not a private teamspace this token may use.
+    pub(crate) fn missing_private_team() -> Self {
+        let text = "direct ingress needs the header X-Team-Slug to name a private teamspace of this account";
+        Self::new(StatusCode::FORBIDDEN, text, code::MISSING_PRIVATE_TEAM, code::MISSING_PRIVATE_TEAM)
+    }
+
+    /// 404 with a word of the wire contract.
+    pub(crate) fn absent(word: &str, detail: &str) -> Self {
+        let mut refusal = Self::new(StatusCode::NOT_FOUND, word, word, code::NOT_FOUND);
+        refusal.envelope.detail = Some(detail.to_owned());
+        refusal
+    }
+
+    /// 413 for a batch, with the limits that would fit.
+    pub(crate) fn batch_too_large(limits: &Limits) -> Self {
+        Self::too_large(error::BATCH_OVER_LIMIT, limits.advertised())
+    }
+
+    /// 413 for anything else.
+    pub(crate) fn request_too_large(most: usize) -> Self {
+        Self::too_large(
+            &format!("payload too large: this route takes {most} bytes"),
+            IngressLimits::default(),
+        )
+    }
+
+    fn too_large(text: &str, limits: IngressLimits) -> Self {
+        let status = StatusCode::PAYLOAD_TOO_LARGE;
+        let mut refusal = Self::new(status, text, code::BATCH_TOO_LARGE, code::REQUEST_TOO_LARGE);
+        refusal.envelope.limits = (limits != IngressLimits::default()).then_some(limits);
+        refusal
+    }
+
+    /// 408: the body did not arrive in time.
+    pub(crate) fn too_slow() -> Self {
+        let text = "timeout: the request's body did not arrive in time";
+        Self::new(StatusCode::REQUEST_TIMEOUT, text, "request_timeout", "retryable_transport").closing()
+    }
+
+    /// 415.
+    pub(crate) fn unknown_encoding() -> Self {
+        let text = "schema: Content-Encoding must be gzip or identity";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text, code::SCHEMA_MISMATCH, code::SCHEMA_MISMATCH)
+    }
+
+    /// 426.
+    pub(crate) fn contract_skew() -> Self {
+        let text =
+            "this server speaks another version of the event contract; update the client or the server";
+        Self::new(StatusCode::UPGRADE_REQUIRED, text, code::CONTRACT_SKEW, code::CONTRACT_SKEW)
+    }
+
+    /// 429.
+    pub(crate) fn throttled(seconds: u64) -> Self {
+        let text = "rate limit: too many requests";
+        let mut refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, text, code::THROTTLED, code::THROTTLED);
+        refusal.retry_after = Some(seconds);
+        refusal
+    }
+
+    /// 503: the store does not answer. Nothing of the request was stored.
+    pub(crate) fn unavailable() -> Self {
+        let text = "server error: the server's database is unavailable, nothing was stored";
+        let mut refusal =
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, text, code::UNAVAILABLE, code::UNAVAILABLE);
+        refusal.retry_after = Some(5);
+        refusal
+    }
+
+    /// The connection must not be used again: what the client still sends was not read.
+    pub(crate) fn closing(mut self) -> Self {
+        self.must_close = true;
+        self
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the store failed");
+        Self::unavailable()
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let refusal = self.envelope.error_code.clone();
+        let mut response = (self.status, Json(*self.envelope)).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.must_close {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response.extensions_mut().insert(Note { refusal, ..Note::default() });
+        response
+    }
+}
+
+/// Any path without a route, the WebSocket routes among them.
+pub(crate) async fn not_found() -> Refusal {
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        "not found: this server has no such route",
+        code::NOT_FOUND,
+        code::NOT_FOUND,
+    )
+}
+
+/// A route asked with another method.
+pub(crate) async fn method_not_allowed() -> Refusal {
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    Refusal::new(status, "this route has no such method", code::METHOD_NOT_ALLOWED, code::METHOD_NOT_ALLOWED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The order and words in which earlier clients sort a text.
+    fn category(text: &str) -> &'static str {
+        let text = text.to_lowercase();
+        let tables: [(&str, &[&str]); 8] = [
+            (
+                "oversized_batch",
+                &[
+                    "batch payload exceeds decompressed byte limit",
+                    "sync_batch_too_large",
+                    "request_too_large",
+                    "payload too large",
+                ],
+            ),
+            ("throttled", &["rate limit", "rate_limited", "too many requests", "throttle"]),
+            ("schema_mismatch", &["invalid", "schema", "field", "missing", "type"]),
+            ("auth_expired", &["token", "expired", "unauthorized", "401"]),
+            ("direct_ingress_missing_private_team", &["private teamspace", "private team", "direct ingress"]),
+            ("retryable_transport", &["timeout", "connection", "network", "unreachable", "unavailable"]),
+            ("server_error", &["internal", "500", "502", "503", "504", "server error"]),
+            ("unknown", &[""]),
+        ];
+        let found = tables.into_iter().find(|(_, words)| words.iter().any(|word| text.contains(word)));
+        found.map_or("unknown", |(name, _)| name)
+    }
+
+    fn sorted(refusal: &Refusal) -> &'static str {
+        category(refusal.envelope.error.as_deref().unwrap_or_default())
+    }
+
+    #[test]
+    fn earlier_clients_sort_each_text_as_it_is_meant() {
+        let limits = Limits::default();
+        assert_eq!(sorted(&Refusal::batch_too_large(&limits)), "oversized_batch");
+        assert_eq!(sorted(&Refusal::throttled(1)), "throttled");
+        assert_eq!(sorted(&Refusal::malformed("field events is missing")), "schema_mismatch");
+        assert_eq!(sorted(&Refusal::unauthenticated()), "auth_expired");
+        assert_eq!(sorted(&Refusal::missing_private_team()), "direct_ingress_missing_private_team");
+        assert_eq!(sorted(&Refusal::too_slow()), "retryable_transport");
+        assert!(["retryable_transport", "server_error"].contains(&sorted(&Refusal::unavailable())));
+    }
+
+    #[test]
+    fn only_an_oversized_request_reads_as_one() {
+        // Earlier clients look for these words in the whole text of every answer.
+        let others = [
+            Refusal::unauthenticated(),
+            Refusal::missing_private_team(),
+            Refusal::unavailable(),
+            Refusal::throttled(1),
+            Refusal::contract_skew(),
+            Refusal::too_slow(),
+            Refusal::no_events(),
+            Refusal::unknown_encoding(),
+        ];
+        for refusal in others {
+            let text = serde_json::to_string(&refusal.envelope).unwrap();
+            assert_ne!(category(&text), "oversized_batch", "{text}");
+        }
+    }
+}

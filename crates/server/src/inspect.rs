@@ -1,0 +1,56 @@
+//! Receipts: what this server holds for the asking account. Reads only.
+
+use crate::answer::Refusal;
+use crate::app::App;
+use crate::request::{Form, authenticate};
+use crate::store::EventQuery;
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use axum::http::HeaderMap;
+use contract::wire::inspect::{HeldBody, HeldEvent, PAGE, Page};
+use std::sync::Arc;
+
+/// `GET /api/v1/inspect/events?project=UUID&event_id=ID&team=ID&after=N&limit=N`
+pub(crate) async fn events(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Json<Page<HeldEvent>>, Refusal> {
+    let query = read_query(&app, &headers, query).await?;
+    Ok(Json(app.store.events(query).await?))
+}
+
+/// `GET /api/v1/inspect/bodies?project=UUID&team=ID&after=N&limit=N`
+pub(crate) async fn bodies(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Json<Page<HeldBody>>, Refusal> {
+    let query = read_query(&app, &headers, query).await?;
+    Ok(Json(app.store.bodies(query).await?))
+}
+
+async fn read_query(
+    app: &Arc<App>,
+    headers: &HeaderMap,
+    query: Option<String>,
+) -> Result<EventQuery, Refusal> {
+    let principal = authenticate(app, headers).await?;
+    let form = Form::parse(query.unwrap_or_default().as_bytes())
+        .ok_or_else(|| Refusal::malformed("schema: the query has a field twice"))?;
+    let number = |name: &str, without: u64| match form.get(name).map(str::parse::<u64>) {
+        None => Ok(without),
+        Some(Ok(number)) => Ok(number),
+        Some(Err(_)) => Err(Refusal::malformed(format!("field {name} must be a whole number"))),
+    };
+    let wanted = form.get("team");
+    let teams =
+        principal.account.teams.iter().filter(|team| wanted.is_none_or(|wanted| team.team_id == wanted));
+    Ok(EventQuery {
+        teams: teams.map(|team| team.key).collect(),
+        project_uuid: form.get("project").map(str::to_owned),
+        event_id: form.get("event_id").map(str::to_owned),
+        after: number("after", 0)?,
+        limit: number("limit", PAGE)?.clamp(1, PAGE),
+    })
+}

@@ -1,0 +1,48 @@
+//! Instants as the server keeps them: milliseconds since 1970 in UTC.
+
+use jiff::Timestamp;
+use std::time::Duration;
+
+/// An instant, in milliseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(pub i64);
+
+impl Moment {
+    /// The wall clock.
+    pub fn now() -> Self {
+        Self(Timestamp::now().as_millisecond())
+    }
+
+    /// Later by `duration`.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// How long from `earlier` to this; zero when `earlier` is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// ISO 8601 in UTC with milliseconds: `2026-11-22T09:00:00.123Z`.
+    pub fn iso(self) -> String {
+        Timestamp::from_millisecond(self.0).map_or_else(|_| "unknown".to_owned(), |at| format!("{at:.3}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_is_written_with_milliseconds() {
+        assert_eq!(Moment(1_795_338_000_007).iso(), "2026-11-22T09:00:00.007Z");
+        assert_eq!(Moment(i64::MAX).iso(), "unknown");
+    }
+
+    #[test]
+    fn a_clock_that_went_back_gives_no_duration() {
+        assert_eq!(Moment(5).since(Moment(9)), Duration::ZERO);
+        assert_eq!(Moment(i64::MAX).after(Duration::from_secs(1)), Moment(i64::MAX));
+    }
+}

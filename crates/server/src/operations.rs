@@ -1,0 +1,58 @@
+//! What operators and clients ask before anything else: limits, liveness, counters, the overview.
+
+use crate::answer::Refusal;
+use crate::app::App;
+use crate::page::{self, overview::Overview};
+use crate::request::authenticate;
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use contract::wire::health::{LIMITS_VERSION, SyncHealth, SyncIngress};
+use std::sync::Arc;
+
+/// `GET /api/v1/sync/health/`: the limits of ingest, for a client that is logged in.
+pub(crate) async fn sync_health(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+) -> Result<Json<SyncHealth>, Refusal> {
+    authenticate(&app, &headers).await?;
+    Ok(Json(SyncHealth {
+        status: "ok".to_owned(),
+        sync_ingress: SyncIngress {
+            contract_version: LIMITS_VERSION.to_owned(),
+            limits: app.limits.advertised(),
+        },
+    }))
+}
+
+/// `GET /healthz`: the process answers.
+pub(crate) async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`: the store commits.
+pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Refusal> {
+    app.store.ping().await?;
+    Ok("ready\n")
+}
+
+/// `GET /metrics`
+pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render()).into_response()
+}
+
+/// `GET /`: what the server holds in all; nothing of any account.
+pub(crate) async fn overview(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Refusal> {
+    let totals = app.store.totals().await?;
+    let body = page::overview::render(&Overview {
+        url: &app.base_url(&headers),
+        version: &app.version,
+        started: app.started,
+        totals,
+        limits: &app.limits,
+        metrics: &app.metrics,
+    });
+    Ok(page::answer(axum::http::StatusCode::OK, "Overview", &body))
+}

@@ -1,0 +1,98 @@
+//! The two pages on which a person says yes: to a device, and to a login in this browser.
+
+use super::escape;
+use contract::wire::oauth::shown_user_code;
+
+/// What an approval page shows.
+#[derive(Debug, Default)]
+pub(crate) struct Approval<'a> {
+    /// Where the form goes.
+    pub(crate) action: &'a str,
+    /// The headline.
+    pub(crate) title: &'a str,
+    /// What is asked, in a sentence or two.
+    pub(crate) text: &'a str,
+    /// The code to compare, when there is one to compare.
+    pub(crate) user_code: Option<&'a str>,
+    /// When it was asked for.
+    pub(crate) requested_at: Option<String>,
+    /// Whether the person may type another code.
+    pub(crate) asks_for_code: bool,
+    /// What went wrong the last time.
+    pub(crate) fault: Option<&'a str>,
+    /// The e-mail address typed the last time.
+    pub(crate) email: Option<&'a str>,
+    /// Fields that travel with the form.
+    pub(crate) hidden: Vec<(&'a str, &'a str)>,
+}
+
+/// The body of an approval page.
+pub(crate) fn render(page: &Approval<'_>) -> String {
+    let mut out = format!("<h1>{}</h1>\n", escape(page.title));
+    if let Some(fault) = page.fault {
+        out.push_str(&format!("<p class=\"fault\" role=\"alert\">{}</p>\n", escape(fault)));
+    }
+    out.push_str(&format!("<p>{}</p>\n", escape(page.text)));
+    if let Some(code) = page.user_code {
+        out.push_str(&format!("<p class=\"code\">{}</p>\n", escape(&shown_user_code(code))));
+    }
+    if let Some(at) = &page.requested_at {
+        out.push_str(&format!("<p class=\"soft\">Requested at {}</p>\n", escape(at)));
+    }
+    out.push_str(&format!(
+        "<form method=\"post\" action=\"{}\" autocomplete=\"off\">\n",
+        escape(page.action)
+    ));
+    for (name, value) in &page.hidden {
+        out.push_str(&format!(
+            "<input type=\"hidden\" name=\"{}\" value=\"{}\">\n",
+            escape(name),
+            escape(value)
+        ));
+    }
+    if page.asks_for_code {
+        out.push_str(
+            "<label for=\"user_code\">Code shown by the device</label>\n\
+             <input id=\"user_code\" name=\"user_code\" required maxlength=\"20\" autocapitalize=\"characters\" \
+             spellcheck=\"false\">\n",
+        );
+    }
+    out.push_str(&format!(
+        "<label for=\"email\">E-mail address</label>\n\
+         <input id=\"email\" name=\"email\" type=\"email\" required maxlength=\"254\" value=\"{}\">\n\
+         <label for=\"secret\">Approval secret</label>\n\
+         <input id=\"secret\" name=\"secret\" type=\"password\" required maxlength=\"256\">\n\
+         <p class=\"soft\">The secret you were given when your account was created on this server.</p>\n\
+         <div class=\"row\">\n<button class=\"act\" name=\"decision\" value=\"approve\">Approve</button>\n\
+         <button name=\"decision\" value=\"deny\">Deny</button>\n</div>\n</form>",
+        escape(page.email.unwrap_or_default())
+    ));
+    out
+}
+
+/// The body of a page that only tells something.
+pub(crate) fn message(title: &str, text: &str) -> String {
+    format!("<h1>{}</h1>\n<p>{}</p>", escape(title), escape(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_of_a_page_is_escaped() {
+        let nasty = "\"><script>alert(1)</script>";
+        let html = render(&Approval {
+            action: nasty,
+            title: nasty,
+            text: nasty,
+            user_code: Some(nasty),
+            requested_at: Some(nasty.to_owned()),
+            asks_for_code: true,
+            fault: Some(nasty),
+            email: Some(nasty),
+            hidden: vec![(nasty, nasty)],
+        });
+        assert!(!html.contains("<script") && !html.contains("\"\">"), "{html}");
+    }
+}

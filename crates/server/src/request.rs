@@ -1,0 +1,189 @@
+//! Reading requests: the bearer token, the body within its bounds, forms.
+
+use crate::answer::Refusal;
+use crate::app::App;
+use crate::moment::Moment;
+use crate::secret::TokenHash;
+use crate::store::Principal;
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH};
+use hyper::body::Body as _;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longer bearer values are nobody's.
+const LONGEST_TOKEN: usize = 1024;
+
+/// What a refused client may still send so that it reads the answer instead of a broken connection.
+const DRAINED: usize = 8 * 1024 * 1024;
+const DRAIN_TIME: Duration = Duration::from_secs(3);
+
+/// Who sends the request.
+pub(crate) async fn authenticate(app: &Arc<App>, headers: &HeaderMap) -> Result<Principal, Refusal> {
+    let token = bearer(headers).ok_or_else(Refusal::unauthenticated)?;
+    let (hash, now) = (TokenHash::of(token), Moment::now());
+    let principal = app.store.principal(hash, now).await?.ok_or_else(Refusal::unauthenticated)?;
+    if !principal.is_seen {
+        // Once in a token's life; nobody has to wait for it.
+        let app = Arc::clone(app);
+        tokio::spawn(async move {
+            if let Err(error) = app.store.mark_seen(hash, now).await {
+                tracing::warn!(%error, "a token's first use was not noted");
+            }
+        });
+    }
+    Ok(principal)
+}
+
+/// The token of an `Authorization: Bearer` header.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim();
+    let usable = scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.len() <= LONGEST_TOKEN;
+    usable.then_some(token)
+}
+
+/// Why a body was not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyFault {
+    /// Over the limit.
+    TooLarge,
+    /// Not here in time.
+    TooSlow,
+    /// The connection or its framing broke.
+    Broken,
+}
+
+/// Reads a body of at most `limit` bytes within `time`.
+pub(crate) async fn read_body(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    time: Duration,
+) -> Result<Vec<u8>, BodyFault> {
+    let announced =
+        headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        drain(body).await;
+        return Err(BodyFault::TooLarge);
+    }
+    match tokio::time::timeout(time, collect(body, announced.unwrap_or(0), limit)).await {
+        Ok(result) => result,
+        Err(_) => Err(BodyFault::TooSlow),
+    }
+}
+
+async fn collect(mut body: Body, announced: usize, limit: usize) -> Result<Vec<u8>, BodyFault> {
+    // Memory grows with what arrives, not with what is announced.
+    let mut bytes = Vec::with_capacity(announced.min(64 * 1024));
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let frame = frame.map_err(|_| BodyFault::Broken)?;
+        let Some(data) = frame.data_ref() else { continue };
+        if bytes.len() + data.len() > limit {
+            drain(body).await;
+            return Err(BodyFault::TooLarge);
+        }
+        bytes.extend_from_slice(data);
+    }
+    Ok(bytes)
+}
+
+/// Reads and forgets what a refused client still sends, within bounds.
+pub(crate) async fn drain(mut body: Body) {
+    let discard = async {
+        let mut left = DRAINED;
+        while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+            let length = frame.data_ref().map_or(0, |data| data.len());
+            if length > left {
+                break;
+            }
+            left -= length;
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN_TIME, discard).await;
+}
+
+/// The fields of a form, each at most once.
+#[derive(Debug)]
+pub(crate) struct Form(Vec<(String, String)>);
+
+impl Form {
+    /// Reads fields from a query or a form body. Nothing when a field comes twice: the two sides of
+    /// a check could read different ones.
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        let mut fields: Vec<(String, String)> = Vec::new();
+        for (name, value) in url::form_urlencoded::parse(text) {
+            if fields.len() >= 64 || fields.iter().any(|(known, _)| *known == name) {
+                return None;
+            }
+            fields.push((name.into_owned(), value.into_owned()));
+        }
+        Some(Self(fields))
+    }
+
+    /// Reads the body of a request as a form.
+    pub(crate) async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Self, Refusal> {
+        let limit = app.limits.bytes_per_form;
+        let bytes =
+            read_body(headers, body, limit, app.limits.body_timeout).await.map_err(|fault| match fault {
+                BodyFault::TooLarge => Refusal::request_too_large(limit),
+                BodyFault::TooSlow => Refusal::too_slow(),
+                BodyFault::Broken => Refusal::malformed("schema: the form did not arrive whole").closing(),
+            })?;
+        Self::parse(&bytes).ok_or_else(|| Refusal::malformed("schema: the form has a field twice"))
+    }
+
+    /// A field; nothing when it is absent or empty.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        found.filter(|value| !value.is_empty())
+    }
+}
+
+impl Drop for Form {
+    fn drop(&mut self) {
+        // Forms carry approval secrets and tokens.
+        use zeroize::Zeroize;
+        self.0.iter_mut().for_each(|(_, value)| value.zeroize());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bearer_token_is_found_and_anything_else_is_not() {
+        let with = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, value.parse().unwrap());
+            bearer(&headers).map(str::to_owned)
+        };
+        assert_eq!(with("Bearer abc").as_deref(), Some("abc"));
+        assert_eq!(with("bearer abc").as_deref(), Some("abc"));
+        for bad in ["Bearer ", "Basic abc", "Bearer", "abc", ""] {
+            assert_eq!(with(bad), None, "{bad:?}");
+        }
+        assert_eq!(with(&format!("Bearer {}", "x".repeat(2000))), None);
+    }
+
+    #[test]
+    fn a_form_with_a_field_twice_is_no_form() {
+        let form = Form::parse(b"a=1&b=%20x&c=").unwrap();
+        assert_eq!((form.get("a"), form.get("b"), form.get("c")), (Some("1"), Some(" x"), None));
+        assert!(Form::parse(b"a=1&a=2").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_body_over_the_limit_is_not_collected() {
+        let headers = HeaderMap::new();
+        let second = Duration::from_secs(1);
+        let read = |length: usize| read_body(&headers, Body::from(vec![7; length]), 10, second);
+        assert_eq!(read(10).await.unwrap().len(), 10);
+        assert_eq!(read(11).await, Err(BodyFault::TooLarge));
+    }
+}

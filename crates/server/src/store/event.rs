@@ -1,0 +1,117 @@
+//! Events and bodies on their way into the store.
+
+use super::TeamKey;
+use contract::event::Deviation;
+
+/// A judged event, its bytes as they arrived.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    /// As it was sent.
+    pub event_id: String,
+    /// What idempotency compares.
+    pub canonical_id: String,
+    /// Its type.
+    pub event_type: String,
+    /// What it is about.
+    pub aggregate_id: String,
+    /// The project, when it names one.
+    pub project_uuid: Option<String>,
+    /// The producer's time, as sent. Never replaced.
+    pub timestamp: String,
+    /// The producer's clock.
+    pub lamport_clock: i64,
+    /// What was tolerated.
+    pub deviations: Vec<Deviation>,
+    /// SHA-256 of `bytes`.
+    pub digest: [u8; 32],
+    /// The event as it arrived.
+    pub bytes: String,
+    /// For an index event: the artifact whose body may now arrive.
+    pub artifact: Option<IndexedArtifact>,
+}
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventOutcome {
+    /// New, and committed.
+    Stored,
+    /// Held before.
+    Duplicate {
+        /// Whether the bytes differ from those held. The first ones stay.
+        differs: bool,
+    },
+}
+
+/// Where a body belongs, without its content.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ArtifactKey {
+    /// The project.
+    pub project_uuid: String,
+    /// The mission.
+    pub mission_slug: String,
+    /// The branch the mission aims at.
+    pub target_branch: String,
+    /// The mission's type.
+    pub mission_type: String,
+    /// The manifest's version.
+    pub manifest_version: String,
+    /// Relative to the mission.
+    pub path: String,
+}
+
+/// What an index event announces.
+pub type IndexedArtifact = ArtifactKey;
+
+/// A checked body.
+#[derive(Clone, Debug)]
+pub struct NewBody {
+    /// Where it belongs.
+    pub key: ArtifactKey,
+    /// SHA-256 of the content, lower-case hex.
+    pub content_hash: String,
+    /// The file.
+    pub content: String,
+}
+
+/// What became of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyOutcome {
+    /// New, and committed.
+    Stored,
+    /// Held before.
+    AlreadyExists,
+    /// No team of the account has the index event of its path.
+    NotIndexed,
+}
+
+/// Which rows an inspection asks for.
+#[derive(Clone, Debug, Default)]
+pub struct EventQuery {
+    /// Only rows of these teams.
+    pub teams: Vec<TeamKey>,
+    /// Only rows of this project.
+    pub project_uuid: Option<String>,
+    /// Only the row with this event id (any spelling); events only.
+    pub event_id: Option<String>,
+    /// Only rows after this position.
+    pub after: u64,
+    /// At most so many.
+    pub limit: u64,
+}
+
+/// What a store holds in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Accounts.
+    pub accounts: u64,
+    /// Teams.
+    pub teams: u64,
+    /// Sessions that were not ended.
+    pub sessions: u64,
+    /// Projects with at least one event.
+    pub projects: u64,
+    /// Events.
+    pub events: u64,
+    /// Bodies.
+    pub bodies: u64,
+}

@@ -1,0 +1,122 @@
+//! What a server remembers, and the promise every store gives.
+//!
+//! A store is durable: when a future of a changing operation resolves to `Ok`, the change survives
+//! a kill of the process. Operations are atomic: each happens wholly or not at all. Idempotency is
+//! by (team, canonical event id) and by (team, namespace, path, content hash).
+//!
+//! The operations are written so that no caller needs a transaction: what must not be torn is one
+//! operation (redeeming a code creates the session).
+
+mod account;
+mod event;
+mod session;
+pub mod sqlite;
+
+pub use account::{Account, CiTokenRecord, Membership, NewAccount, NewCiToken, Principal, TeamKey};
+pub use event::{
+    ArtifactKey, BodyOutcome, EventOutcome, EventQuery, IndexedArtifact, NewBody, NewEvent, Totals,
+};
+pub use session::{
+    CodeRedemption, Decision, DecisionOutcome, DevicePoll, DeviceRequest, NewCode, NewDevice, NewTokens,
+    Refresh, SessionGrant,
+};
+
+use crate::moment::Moment;
+use crate::secret::TokenHash;
+use contract::wire::inspect::{HeldBody, HeldEvent, Page};
+use std::future::Future;
+use std::pin::Pin;
+
+/// Why a store did not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database refused: disk full, damaged, locked by another program.
+    #[error("the server's database failed: {0}")]
+    Database(String),
+    /// The store is shutting down.
+    #[error("the server's database is closed")]
+    Closed,
+    /// The e-mail address belongs to an account already.
+    #[error("an account with this e-mail address exists")]
+    AccountExists,
+    /// No such account.
+    #[error("no account has this e-mail address")]
+    NoAccount,
+    /// The account is not a member of that team.
+    #[error("the account is not a member of this team")]
+    NoMembership,
+}
+
+/// The answer of a store, when it comes.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Accounts, teams and machine tokens.
+pub trait AccountStore {
+    /// Creates an account and, unless it exists, its private teamspace.
+    fn create_account(&self, account: NewAccount) -> Pending<'_, Account>;
+    /// Replaces the hash of an account's approval secret.
+    fn replace_secret(&self, email: String, secret_hash: String) -> Pending<'_, ()>;
+    /// All accounts, oldest first.
+    fn accounts(&self) -> Pending<'_, Vec<Account>>;
+    /// The account of an e-mail address (compared without case) and its secret's hash.
+    fn account_secret(&self, email: String) -> Pending<'_, Option<(Account, String)>>;
+    /// Records a machine token. The account must be a member of the team.
+    fn add_ci_token(&self, token: NewCiToken) -> Pending<'_, CiTokenRecord>;
+    /// All machine tokens, without secrets.
+    fn ci_tokens(&self) -> Pending<'_, Vec<CiTokenRecord>>;
+    /// Revokes a machine token; whether there was one.
+    fn revoke_ci_token(&self, id: String) -> Pending<'_, bool>;
+    /// Who a bearer token stands for at `now`: a live access token or machine token of a live account.
+    fn principal(&self, token: TokenHash, now: Moment) -> Pending<'_, Option<Principal>>;
+}
+
+/// Logins: device requests, authorization codes, sessions.
+pub trait SessionStore {
+    /// Records a device request; `false` when its user code is taken and another must be drawn.
+    fn start_device(&self, device: NewDevice) -> Pending<'_, bool>;
+    /// Requests that wait for a decision at `now`.
+    fn open_devices(&self, now: Moment) -> Pending<'_, u64>;
+    /// The request a user code stands for, while it lives.
+    fn device(&self, user_code: String, now: Moment) -> Pending<'_, Option<DeviceRequest>>;
+    /// Approves or denies a request.
+    fn decide_device(
+        &self,
+        user_code: String,
+        decision: Decision,
+        now: Moment,
+    ) -> Pending<'_, DecisionOutcome>;
+    /// What a poll gets; an approved request is consumed and becomes a session.
+    fn poll_device(&self, device_code: TokenHash, tokens: NewTokens) -> Pending<'_, DevicePoll>;
+    /// Records an authorization code.
+    fn add_code(&self, code: NewCode) -> Pending<'_, ()>;
+    /// Exchanges a code for a session, once. A second use revokes the session of the first.
+    fn redeem_code(&self, redemption: CodeRedemption, tokens: NewTokens)
+    -> Pending<'_, Option<SessionGrant>>;
+    /// Rotates a refresh token.
+    fn refresh(&self, refresh_token: TokenHash, tokens: NewTokens) -> Pending<'_, Refresh>;
+    /// Ends the session a refresh or access token belongs to; whether there was one.
+    fn revoke(&self, token: TokenHash, now: Moment) -> Pending<'_, bool>;
+    /// Notes that an access token arrived, so that its refresh token is known to have arrived too.
+    fn mark_seen(&self, access_token: TokenHash, now: Moment) -> Pending<'_, ()>;
+}
+
+/// Events and bodies.
+pub trait EventStore {
+    /// Stores events that are not held yet; one outcome each, in order.
+    fn ingest(&self, team: TeamKey, events: Vec<NewEvent>, now: Moment) -> Pending<'_, Vec<EventOutcome>>;
+    /// Stores a body for the first of `teams` that holds the index event of its path.
+    fn push_body(&self, teams: Vec<TeamKey>, body: NewBody, now: Moment) -> Pending<'_, BodyOutcome>;
+    /// Events of the given teams, oldest first.
+    fn events(&self, query: EventQuery) -> Pending<'_, Page<HeldEvent>>;
+    /// Bodies of the given teams, oldest first.
+    fn bodies(&self, query: EventQuery) -> Pending<'_, Page<HeldBody>>;
+    /// What the store holds in all.
+    fn totals(&self) -> Pending<'_, Totals>;
+    /// Whether the store answers.
+    fn ping(&self) -> Pending<'_, ()>;
+}
+
+/// A whole store.
+pub trait Store: AccountStore + SessionStore + EventStore + Send + Sync + 'static {}
+
+impl<S: AccountStore + SessionStore + EventStore + Send + Sync + 'static> Store for S {}

@@ -1,0 +1,162 @@
+//! Events and bodies in SQLite.
+
+use super::{SqliteStore, inspect};
+use crate::moment::Moment;
+use crate::store::{
+    ArtifactKey, BodyOutcome, EventOutcome, EventQuery, EventStore, NewBody, NewEvent, Pending, StoreError,
+    TeamKey, Totals,
+};
+use contract::event::Deviation;
+use contract::wire::inspect::{HeldBody, HeldEvent, Page};
+use rusqlite::{Connection, OptionalExtension, params};
+
+impl EventStore for SqliteStore {
+    fn ingest(&self, team: TeamKey, events: Vec<NewEvent>, now: Moment) -> Pending<'_, Vec<EventOutcome>> {
+        self.change(move |connection| {
+            let mut outcomes = Vec::with_capacity(events.len());
+            for event in &events {
+                outcomes.push(store_event(connection, team, event, now)?);
+            }
+            Ok(outcomes)
+        })
+    }
+
+    fn push_body(&self, teams: Vec<TeamKey>, body: NewBody, now: Moment) -> Pending<'_, BodyOutcome> {
+        self.change(move |connection| {
+            let mut artifact = None;
+            for team in teams {
+                artifact = find_artifact(connection, team, &body.key)?;
+                if artifact.is_some() {
+                    break;
+                }
+            }
+            let Some(artifact) = artifact else { return Ok(BodyOutcome::NotIndexed) };
+            let inserted = connection
+                .prepare_cached(
+                    "INSERT INTO bodies (artifact, content_hash, size_bytes, received_at, content)
+                     VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (artifact, content_hash) DO NOTHING",
+                )?
+                .execute(params![
+                    artifact,
+                    body.content_hash,
+                    i64::try_from(body.content.len()).unwrap_or(i64::MAX),
+                    now.0,
+                    body.content
+                ])?;
+            Ok(if inserted == 1 { BodyOutcome::Stored } else { BodyOutcome::AlreadyExists })
+        })
+    }
+
+    fn events(&self, query: EventQuery) -> Pending<'_, Page<HeldEvent>> {
+        self.query(move |connection| inspect::events(connection, &query))
+    }
+
+    fn bodies(&self, query: EventQuery) -> Pending<'_, Page<HeldBody>> {
+        self.query(move |connection| inspect::bodies(connection, &query))
+    }
+
+    fn totals(&self) -> Pending<'_, Totals> {
+        self.query(inspect::totals)
+    }
+
+    fn ping(&self) -> Pending<'_, ()> {
+        // Through the writer: a store that cannot commit is not ready.
+        self.change(|connection| Ok(connection.query_row("SELECT 1", [], |_| Ok(()))?))
+    }
+}
+
+fn store_event(
+    connection: &Connection,
+    team: TeamKey,
+    event: &NewEvent,
+    now: Moment,
+) -> Result<EventOutcome, StoreError> {
+    let sent_id = (event.event_id != event.canonical_id).then_some(&event.event_id);
+    let inserted = connection
+        .prepare_cached(
+            "INSERT INTO events (team, event_id, sent_id, event_type, aggregate_id, project_uuid, timestamp,
+                 lamport_clock, deviations, received_at, digest, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (team, event_id) DO NOTHING",
+        )?
+        .execute(params![
+            team.0,
+            event.canonical_id,
+            sent_id,
+            event.event_type,
+            event.aggregate_id,
+            event.project_uuid,
+            event.timestamp,
+            event.lamport_clock,
+            bits(&event.deviations),
+            now.0,
+            event.digest,
+            event.bytes,
+        ])?;
+    if inserted == 0 {
+        let held: Vec<u8> = connection
+            .prepare_cached("SELECT digest FROM events WHERE team = ?1 AND event_id = ?2")?
+            .query_row(params![team.0, event.canonical_id], |row| row.get(0))?;
+        return Ok(EventOutcome::Duplicate { differs: held != event.digest });
+    }
+    if let Some(artifact) = &event.artifact {
+        connection
+            .prepare_cached(
+                "INSERT INTO artifacts (team, project_uuid, mission_slug, target_branch, mission_type,
+                     manifest_version, path)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![
+                team.0,
+                artifact.project_uuid,
+                artifact.mission_slug,
+                artifact.target_branch,
+                artifact.mission_type,
+                artifact.manifest_version,
+                artifact.path
+            ])?;
+    }
+    Ok(EventOutcome::Stored)
+}
+
+fn find_artifact(
+    connection: &Connection,
+    team: TeamKey,
+    key: &ArtifactKey,
+) -> Result<Option<i64>, StoreError> {
+    let found = connection
+        .prepare_cached(
+            "SELECT key FROM artifacts WHERE team = ?1 AND project_uuid = ?2 AND mission_slug = ?3
+               AND target_branch = ?4 AND mission_type = ?5 AND manifest_version = ?6 AND path = ?7",
+        )?
+        .query_row(
+            params![
+                team.0,
+                key.project_uuid,
+                key.mission_slug,
+                key.target_branch,
+                key.mission_type,
+                key.manifest_version,
+                key.path
+            ],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(found)
+}
+
+/// One bit for each deviation, by its place in the list.
+fn bits(deviations: &[Deviation]) -> i64 {
+    let place = |deviation: &Deviation| Deviation::ALL.iter().position(|known| known == deviation);
+    deviations.iter().filter_map(place).fold(0, |bits, place| bits | 1 << place)
+}
+
+/// The names behind [`bits`].
+pub(super) fn names(bits: i64) -> Vec<String> {
+    let is_set = |(place, _): &(usize, &Deviation)| bits & (1 << place) != 0;
+    Deviation::ALL
+        .iter()
+        .enumerate()
+        .filter(is_set)
+        .map(|(_, deviation)| deviation.name().to_owned())
+        .collect()
+}

@@ -1,0 +1,132 @@
+//! Queries of people and tests: what is held, page by page.
+
+use super::events::names;
+use crate::moment::Moment;
+use crate::store::{EventQuery, StoreError, Totals};
+use contract::wire::inspect::{HeldBody, HeldEvent, Page};
+use data_encoding::HEXLOWER;
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, params_from_iter};
+
+/// Conditions of a query, as SQL and parameters.
+struct Filter {
+    sql: String,
+    values: Vec<Value>,
+}
+
+impl Filter {
+    /// Rows of the query's teams; none when it has no team.
+    fn of(query: &EventQuery, team: &str, project: &str) -> Self {
+        let marks = vec!["?"; query.teams.len()].join(", ");
+        let mut filter = Self {
+            sql: format!("{team} IN ({marks})"),
+            values: query.teams.iter().map(|team| Value::Integer(team.0)).collect(),
+        };
+        if let Some(project_uuid) = &query.project_uuid {
+            filter.and(&format!("{project} = ?"), Value::Text(project_uuid.clone()));
+        }
+        filter
+    }
+
+    fn and(&mut self, condition: &str, value: Value) {
+        self.sql.push_str(" AND ");
+        self.sql.push_str(condition);
+        self.values.push(value);
+    }
+}
+
+pub(super) fn events(connection: &Connection, query: &EventQuery) -> Result<Page<HeldEvent>, StoreError> {
+    let mut filter = Filter::of(query, "team", "project_uuid");
+    if let Some(event_id) = &query.event_id {
+        let canonical = contract::event::id::canonical(event_id).unwrap_or_else(|| event_id.clone());
+        filter.and("event_id = ?", Value::Text(canonical));
+    }
+    let columns = "seq, coalesce(sent_id, event_id), event_type, aggregate_id,
+        (SELECT team_id FROM teams WHERE key = team), project_uuid, received_at, digest, deviations";
+    page(connection, "events", columns, filter, query, |row| {
+        Ok(HeldEvent {
+            seq: seq(row, 0)?,
+            event_id: row.get(1)?,
+            event_type: row.get(2)?,
+            aggregate_id: row.get(3)?,
+            team: row.get(4)?,
+            project_uuid: row.get(5)?,
+            received_at: Moment(row.get(6)?).iso(),
+            digest: HEXLOWER.encode(&row.get::<_, Vec<u8>>(7)?),
+            legacy_shape: names(row.get(8)?),
+        })
+    })
+    .map(|rows| finish(rows, |event| event.seq))
+}
+
+pub(super) fn bodies(connection: &Connection, query: &EventQuery) -> Result<Page<HeldBody>, StoreError> {
+    let filter = Filter::of(query, "artifacts.team", "artifacts.project_uuid");
+    let columns = "seq, (SELECT team_id FROM teams WHERE teams.key = team), project_uuid, mission_slug,
+        target_branch, path, content_hash, size_bytes, received_at";
+    page(connection, "bodies JOIN artifacts ON artifacts.key = artifact", columns, filter, query, |row| {
+        Ok(HeldBody {
+            seq: seq(row, 0)?,
+            team: row.get(1)?,
+            project_uuid: row.get(2)?,
+            mission_slug: row.get(3)?,
+            target_branch: row.get(4)?,
+            artifact_path: row.get(5)?,
+            content_hash: row.get(6)?,
+            size_bytes: seq(row, 7)?,
+            received_at: Moment(row.get(8)?).iso(),
+        })
+    })
+    .map(|rows| finish(rows, |body| body.seq))
+}
+
+pub(super) fn totals(connection: &Connection) -> Result<Totals, StoreError> {
+    let count = |sql: &str| connection.prepare_cached(sql)?.query_row([], |row| seq(row, 0));
+    Ok(Totals {
+        accounts: count("SELECT count(*) FROM accounts WHERE disabled_at IS NULL")?,
+        teams: count("SELECT count(*) FROM teams")?,
+        sessions: count("SELECT count(*) FROM sessions WHERE ended_at IS NULL")?,
+        projects: count("SELECT count(*) FROM (SELECT DISTINCT project_uuid, team FROM events)")?,
+        events: count("SELECT count(*) FROM events")?,
+        bodies: count("SELECT count(*) FROM bodies")?,
+    })
+}
+
+/// Rows of one page and, when there may be more, one row beyond it.
+struct Rows<T> {
+    total: u64,
+    limit: usize,
+    rows: Vec<T>,
+}
+
+fn page<T>(
+    connection: &Connection,
+    tables: &str,
+    columns: &str,
+    mut filter: Filter,
+    query: &EventQuery,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Rows<T>, StoreError> {
+    let total = connection.query_row(
+        &format!("SELECT count(*) FROM {tables} WHERE {}", filter.sql),
+        params_from_iter(&filter.values),
+        |row| seq(row, 0),
+    )?;
+    let limit = i64::try_from(query.limit).unwrap_or(i64::MAX - 1).clamp(1, 10_000);
+    filter.and("seq > ?", Value::Integer(i64::try_from(query.after).unwrap_or(i64::MAX)));
+    filter.values.push(Value::Integer(limit + 1));
+    let sql = format!("SELECT {columns} FROM {tables} WHERE {} ORDER BY seq LIMIT ?", filter.sql);
+    let mut statement = connection.prepare(&sql)?;
+    let rows = statement.query_map(params_from_iter(&filter.values), read)?.collect::<Result<_, _>>()?;
+    Ok(Rows { total, limit: usize::try_from(limit).unwrap_or(1), rows })
+}
+
+fn finish<T>(mut found: Rows<T>, position: impl Fn(&T) -> u64) -> Page<T> {
+    let has_more = found.rows.len() > found.limit;
+    found.rows.truncate(found.limit);
+    let next = if has_more { found.rows.last().map(position) } else { None };
+    Page { total: found.total, rows: found.rows, next }
+}
+
+fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
+}

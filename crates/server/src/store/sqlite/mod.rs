@@ -1,0 +1,100 @@
+//! The SQLite store: one file, one writer thread, a few readers.
+//!
+//! Owned here: the file, its schema, its pragmas, the thread that writes. Never here: what a request
+//! means.
+//!
+//! Invariants:
+//! * Every change goes through the writer thread, which commits what waits as one transaction and
+//!   answers after the commit. `synchronous=FULL`: an answer survives a power cut.
+//! * WAL, so that readers never block the writer. (The client's queues use a rollback journal; this
+//!   file lives on the server's own disk and nobody else reads it.)
+//! * The file and its directory are private. A newer schema is refused, not touched.
+
+mod accounts;
+mod events;
+mod inspect;
+mod readers;
+mod schema;
+mod sessions;
+mod writer;
+
+use super::{Pending, StoreError};
+use crate::error::ServerError;
+use crate::platform;
+use readers::Readers;
+use rusqlite::Connection;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use writer::Writer;
+
+/// The database's name in the data directory.
+pub const FILE_NAME: &str = "server.db";
+
+/// How long a second process (the admin commands beside a running server) waits for the other.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// The SQLite store.
+pub struct SqliteStore {
+    path: PathBuf,
+    writer: Writer,
+    readers: Readers,
+}
+
+impl SqliteStore {
+    /// Opens the store in `data_dir`, creating both if needed.
+    pub fn open(data_dir: &Path) -> Result<Self, ServerError> {
+        let directory = |source| ServerError::DataDir { path: data_dir.to_owned(), source };
+        platform::load_private_dir(data_dir).map_err(directory)?;
+        let path = data_dir.join(FILE_NAME);
+        platform::load_private_file(&path).map_err(directory)?;
+        let mut connection = connect(&path)?;
+        schema::load(&mut connection, &path)?;
+        let writer = Writer::start(connection).map_err(ServerError::Thread)?;
+        Ok(Self { readers: Readers::new(path.clone()), writer, path })
+    }
+
+    /// Where the database is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs a change on the writer thread, inside its transaction; resolves after the commit.
+    fn change<T, F>(&self, change: F) -> Pending<'_, T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        Box::pin(self.writer.run(change))
+    }
+
+    /// Runs a query on a reader.
+    fn query<T, F>(&self, query: F) -> Pending<'_, T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        Box::pin(self.readers.run(query))
+    }
+}
+
+/// A connection with this store's pragmas.
+fn connect(path: &Path) -> Result<Connection, ServerError> {
+    let fault =
+        |error: rusqlite::Error| ServerError::Database { path: path.to_owned(), detail: error.to_string() };
+    let connection = Connection::open(path).map_err(fault)?;
+    connection.busy_timeout(BUSY).map_err(fault)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+             PRAGMA temp_store = MEMORY; PRAGMA cache_size = -32768; PRAGMA trusted_schema = OFF;",
+        )
+        .map_err(fault)?;
+    Ok(connection)
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error.to_string())
+    }
+}

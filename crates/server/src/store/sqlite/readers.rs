@@ -1,0 +1,52 @@
+//! Connections for queries: opened on demand, kept, never used by two at once.
+
+use crate::store::StoreError;
+use rusqlite::Connection;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Semaphore;
+
+/// Queries at once. SQLite reads in parallel; more would only add caches.
+const AT_ONCE: usize = 4;
+
+pub(super) struct Readers {
+    path: PathBuf,
+    idle: Arc<Mutex<Vec<Connection>>>,
+    slots: Arc<Semaphore>,
+}
+
+impl Readers {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, idle: Arc::default(), slots: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// Runs a query on a thread that may block.
+    pub(super) fn run<T, F>(&self, query: F) -> impl Future<Output = Result<T, StoreError>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (path, idle, slots) = (self.path.clone(), Arc::clone(&self.idle), Arc::clone(&self.slots));
+        async move {
+            let slot = slots.acquire_owned().await.map_err(|_| StoreError::Closed)?;
+            let work = move || {
+                let _slot = slot;
+                let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                let connection = match kept {
+                    Some(connection) => connection,
+                    None => open(&path)?,
+                };
+                let result = query(&connection);
+                idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+                result
+            };
+            tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Closed)?
+        }
+    }
+}
+
+fn open(path: &std::path::Path) -> Result<Connection, StoreError> {
+    let connection = super::connect(path).map_err(|error| StoreError::Database(error.to_string()))?;
+    connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -4096")?;
+    Ok(connection)
+}

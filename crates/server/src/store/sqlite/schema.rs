@@ -1,0 +1,149 @@
+//! The tables, and how an older file becomes a current one.
+
+use crate::error::ServerError;
+use rusqlite::{Connection, TransactionBehavior};
+use std::path::Path;
+
+/// `user_version` of a file this release writes.
+pub(super) const VERSION: i64 = 1;
+
+/// Brings the file to [`VERSION`], in one transaction.
+pub(super) fn load(connection: &mut Connection, path: &Path) -> Result<(), ServerError> {
+    let fault =
+        |error: rusqlite::Error| ServerError::Database { path: path.to_owned(), detail: error.to_string() };
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fault)?;
+    let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(fault)?;
+    if found > VERSION {
+        return Err(ServerError::NewerSchema { path: path.to_owned(), found, known: VERSION });
+    }
+    if found < 1 {
+        transaction.execute_batch(ACCOUNTS).map_err(fault)?;
+        transaction.execute_batch(SESSIONS).map_err(fault)?;
+        transaction.execute_batch(EVENTS).map_err(fault)?;
+    }
+    transaction.execute_batch(&format!("PRAGMA user_version = {VERSION}")).map_err(fault)?;
+    transaction.commit().map_err(fault)
+}
+
+const ACCOUNTS: &str = "
+CREATE TABLE accounts (
+    user_id TEXT PRIMARY KEY,
+    email TEXT NOT NULL,
+    email_key TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    secret_hash TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    disabled_at INTEGER
+) STRICT;
+CREATE TABLE teams (
+    key INTEGER PRIMARY KEY,
+    team_id TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    is_private INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE memberships (
+    team INTEGER NOT NULL REFERENCES teams(key),
+    user_id TEXT NOT NULL REFERENCES accounts(user_id),
+    role TEXT NOT NULL,
+    PRIMARY KEY (team, user_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX memberships_of_user ON memberships(user_id);
+CREATE TABLE ci_tokens (
+    id TEXT PRIMARY KEY,
+    hash BLOB NOT NULL UNIQUE,
+    user_id TEXT NOT NULL REFERENCES accounts(user_id),
+    team INTEGER NOT NULL REFERENCES teams(key),
+    label TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    revoked_at INTEGER
+) STRICT;
+";
+
+const SESSIONS: &str = "
+CREATE TABLE sessions (
+    session_id TEXT PRIMARY KEY,
+    user_id TEXT NOT NULL REFERENCES accounts(user_id),
+    flow TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    ended_at INTEGER
+) STRICT;
+CREATE TABLE access_tokens (
+    hash BLOB PRIMARY KEY,
+    session_id TEXT NOT NULL REFERENCES sessions(session_id),
+    generation INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    seen_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX access_tokens_of_session ON access_tokens(session_id);
+CREATE TABLE refresh_tokens (
+    hash BLOB PRIMARY KEY,
+    session_id TEXT NOT NULL REFERENCES sessions(session_id),
+    generation INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    used_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX refresh_tokens_of_session ON refresh_tokens(session_id, generation);
+CREATE TABLE devices (
+    hash BLOB PRIMARY KEY,
+    user_code TEXT NOT NULL UNIQUE,
+    interval_ms INTEGER NOT NULL,
+    requested_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    polled_at INTEGER,
+    decided_at INTEGER,
+    user_id TEXT REFERENCES accounts(user_id),
+    used_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE TABLE codes (
+    hash BLOB PRIMARY KEY,
+    user_id TEXT NOT NULL REFERENCES accounts(user_id),
+    challenge TEXT NOT NULL,
+    redirect_uri TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    session_id TEXT REFERENCES sessions(session_id)
+) STRICT, WITHOUT ROWID;
+";
+
+// `body` holds the event as it arrived. `event_id` is the canonical id; `sent_id` is set only where
+// the spelling differed. `deviations` has one bit for each tolerated deviation.
+const EVENTS: &str = "
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY,
+    team INTEGER NOT NULL REFERENCES teams(key),
+    event_id TEXT NOT NULL,
+    sent_id TEXT,
+    event_type TEXT NOT NULL,
+    aggregate_id TEXT NOT NULL,
+    project_uuid TEXT,
+    timestamp TEXT NOT NULL,
+    lamport_clock INTEGER NOT NULL,
+    deviations INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    body TEXT NOT NULL,
+    UNIQUE (team, event_id)
+) STRICT;
+CREATE INDEX events_of_project ON events(project_uuid, team);
+CREATE TABLE artifacts (
+    key INTEGER PRIMARY KEY,
+    team INTEGER NOT NULL REFERENCES teams(key),
+    project_uuid TEXT NOT NULL,
+    mission_slug TEXT NOT NULL,
+    target_branch TEXT NOT NULL,
+    mission_type TEXT NOT NULL,
+    manifest_version TEXT NOT NULL,
+    path TEXT NOT NULL,
+    UNIQUE (team, project_uuid, mission_slug, target_branch, mission_type, manifest_version, path)
+) STRICT;
+CREATE TABLE bodies (
+    seq INTEGER PRIMARY KEY,
+    artifact INTEGER NOT NULL REFERENCES artifacts(key),
+    content_hash TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
+    content TEXT NOT NULL,
+    UNIQUE (artifact, content_hash)
+) STRICT;
+";

@@ -1,0 +1,340 @@
+//! Logins in SQLite.
+
+use super::SqliteStore;
+use crate::moment::Moment;
+use crate::secret::TokenHash;
+use crate::store::{
+    CodeRedemption, Decision, DecisionOutcome, DevicePoll, DeviceRequest, NewCode, NewDevice, NewTokens,
+    Pending, Refresh, SessionGrant, SessionStore, StoreError,
+};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::time::Duration;
+
+/// Ended rows are kept so long, so that a late poll or replay still gets the right word.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A poll may come this much before its interval is over: clients and clocks are not exact.
+const EARLY: Duration = Duration::from_millis(500);
+
+impl SessionStore for SqliteStore {
+    fn start_device(&self, device: NewDevice) -> Pending<'_, bool> {
+        self.change(move |connection| {
+            forget_ended(connection, device.now)?;
+            let inserted = connection.execute(
+                "INSERT INTO devices (hash, user_code, interval_ms, requested_at, expires_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+                params![
+                    device.code.0,
+                    device.user_code,
+                    i64::try_from(device.interval.as_millis()).unwrap_or(i64::MAX),
+                    device.now.0,
+                    device.expires_at.0
+                ],
+            )?;
+            Ok(inserted == 1)
+        })
+    }
+
+    fn open_devices(&self, now: Moment) -> Pending<'_, u64> {
+        self.query(move |connection| {
+            let count: i64 = connection
+                .prepare_cached("SELECT count(*) FROM devices WHERE expires_at > ?1 AND decided_at IS NULL")?
+                .query_row([now.0], |row| row.get(0))?;
+            Ok(u64::try_from(count).unwrap_or(0))
+        })
+    }
+
+    fn device(&self, user_code: String, now: Moment) -> Pending<'_, Option<DeviceRequest>> {
+        self.query(move |connection| {
+            let request = connection
+                .prepare_cached(
+                    "SELECT requested_at, decided_at IS NULL FROM devices WHERE user_code = ?1 AND expires_at > ?2",
+                )?
+                .query_row(params![user_code, now.0], |row| {
+                    Ok(DeviceRequest {
+                        user_code: user_code.clone(),
+                        requested_at: Moment(row.get(0)?),
+                        is_open: row.get(1)?,
+                    })
+                })
+                .optional()?;
+            Ok(request)
+        })
+    }
+
+    fn decide_device(
+        &self,
+        user_code: String,
+        decision: Decision,
+        now: Moment,
+    ) -> Pending<'_, DecisionOutcome> {
+        self.change(move |connection| {
+            let decided: Option<bool> = connection
+                .query_row(
+                    "SELECT decided_at IS NOT NULL FROM devices WHERE user_code = ?1 AND expires_at > ?2",
+                    params![user_code, now.0],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            match decided {
+                None => return Ok(DecisionOutcome::Unknown),
+                Some(true) => return Ok(DecisionOutcome::AlreadyDecided),
+                Some(false) => {}
+            }
+            let user_id = match &decision {
+                Decision::Approve { user_id } => Some(user_id),
+                Decision::Deny => None,
+            };
+            connection.execute(
+                "UPDATE devices SET decided_at = ?1, user_id = ?2 WHERE user_code = ?3",
+                params![now.0, user_id, user_code],
+            )?;
+            Ok(DecisionOutcome::Recorded)
+        })
+    }
+
+    fn poll_device(&self, device_code: TokenHash, tokens: NewTokens) -> Pending<'_, DevicePoll> {
+        self.change(move |connection| poll(connection, device_code, &tokens))
+    }
+
+    fn add_code(&self, code: NewCode) -> Pending<'_, ()> {
+        self.change(move |connection| {
+            forget_ended(connection, code.now)?;
+            connection.execute(
+                "INSERT INTO codes (hash, user_id, challenge, redirect_uri, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![code.code.0, code.user_id, code.challenge, code.redirect_uri, code.expires_at.0],
+            )?;
+            Ok(())
+        })
+    }
+
+    fn redeem_code(
+        &self,
+        redemption: CodeRedemption,
+        tokens: NewTokens,
+    ) -> Pending<'_, Option<SessionGrant>> {
+        self.change(move |connection| redeem(connection, &redemption, &tokens))
+    }
+
+    fn refresh(&self, refresh_token: TokenHash, tokens: NewTokens) -> Pending<'_, Refresh> {
+        self.change(move |connection| refresh(connection, refresh_token, &tokens))
+    }
+
+    fn revoke(&self, token: TokenHash, now: Moment) -> Pending<'_, bool> {
+        self.change(move |connection| {
+            let session: Option<String> = connection
+                .query_row(
+                    "SELECT session_id FROM refresh_tokens WHERE hash = ?1
+                     UNION ALL SELECT session_id FROM access_tokens WHERE hash = ?1",
+                    params![token.0],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            let Some(session) = session else { return Ok(false) };
+            end_session(connection, &session, now)?;
+            Ok(true)
+        })
+    }
+
+    fn mark_seen(&self, access_token: TokenHash, now: Moment) -> Pending<'_, ()> {
+        self.change(move |connection| {
+            connection.execute(
+                "UPDATE access_tokens SET seen_at = ?2 WHERE hash = ?1 AND seen_at IS NULL",
+                params![access_token.0, now.0],
+            )?;
+            Ok(())
+        })
+    }
+}
+
+fn poll(
+    connection: &Connection,
+    device_code: TokenHash,
+    tokens: &NewTokens,
+) -> Result<DevicePoll, StoreError> {
+    let row = connection
+        .query_row(
+            "SELECT interval_ms, expires_at, polled_at, decided_at, user_id, used_at FROM devices WHERE hash = ?1",
+            params![device_code.0],
+            |row| {
+                Ok((
+                    row.get::<_, i64>(0)?,
+                    Moment(row.get(1)?),
+                    row.get::<_, Option<i64>>(2)?.map(Moment),
+                    row.get::<_, Option<i64>>(3)?.is_some(),
+                    row.get::<_, Option<String>>(4)?,
+                    row.get::<_, Option<i64>>(5)?.is_some(),
+                ))
+            },
+        )
+        .optional()?;
+    let Some((interval, expires_at, polled_at, is_decided, user_id, is_used)) = row else {
+        return Ok(DevicePoll::Unknown);
+    };
+    if is_used || expires_at <= tokens.now {
+        return Ok(DevicePoll::Expired);
+    }
+    let interval = Duration::from_millis(u64::try_from(interval).unwrap_or(0));
+    let is_early = polled_at.is_some_and(|polled| tokens.now.since(polled) + EARLY < interval);
+    connection
+        .execute("UPDATE devices SET polled_at = ?2 WHERE hash = ?1", params![device_code.0, tokens.now.0])?;
+    match (is_decided, user_id) {
+        (false, _) if is_early => Ok(DevicePoll::TooSoon),
+        (false, _) => Ok(DevicePoll::Pending),
+        (true, None) => Ok(DevicePoll::Denied),
+        (true, Some(user_id)) => {
+            connection.execute(
+                "UPDATE devices SET used_at = ?2 WHERE hash = ?1",
+                params![device_code.0, tokens.now.0],
+            )?;
+            Ok(DevicePoll::Granted(begin_session(connection, &user_id, "device_code", tokens)?))
+        }
+    }
+}
+
+fn redeem(
+    connection: &Connection,
+    redemption: &CodeRedemption,
+    tokens: &NewTokens,
+) -> Result<Option<SessionGrant>, StoreError> {
+    let row: Option<(String, String, String, i64, Option<String>)> = connection
+        .query_row(
+            "SELECT user_id, challenge, redirect_uri, expires_at, session_id FROM codes WHERE hash = ?1",
+            params![redemption.code.0],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)),
+        )
+        .optional()?;
+    let Some((user_id, challenge, redirect_uri, expires_at, used_by)) = row else { return Ok(None) };
+    if let Some(session) = used_by {
+        // The code was seen twice, so somebody else may hold the first session (RFC 6749, 4.1.2).
+        end_session(connection, &session, tokens.now)?;
+        return Ok(None);
+    }
+    let matches = challenge == redemption.challenge && redirect_uri == redemption.redirect_uri;
+    if !matches || expires_at <= tokens.now.0 {
+        return Ok(None);
+    }
+    let grant = begin_session(connection, &user_id, "authorization_code", tokens)?;
+    connection.execute(
+        "UPDATE codes SET session_id = ?2 WHERE hash = ?1",
+        params![redemption.code.0, grant.session_id],
+    )?;
+    Ok(Some(grant))
+}
+
+/// Rotates. The token before the current one gets another chance in two cases: a moment after the
+/// rotation it is a harmless replay (two processes refreshed at once); later, if its successor never
+/// arrived anywhere, the answer was lost and the rotation is done again. In any other case an old
+/// token coming back means that two parties hold the session, and it ends.
+fn refresh(connection: &Connection, hash: TokenHash, tokens: &NewTokens) -> Result<Refresh, StoreError> {
+    let row: Option<(String, i64, i64, Option<i64>, i64, bool)> = connection
+        .query_row(
+            "SELECT session_id, refresh_tokens.generation, expires_at, used_at, sessions.generation,
+                ended_at IS NOT NULL OR (SELECT disabled_at IS NOT NULL FROM accounts
+                                         WHERE accounts.user_id = sessions.user_id)
+             FROM refresh_tokens JOIN sessions USING (session_id) WHERE hash = ?1",
+            params![hash.0],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)),
+        )
+        .optional()?;
+    let Some((session, generation, expires_at, used_at, current, is_ended)) = row else {
+        return Ok(Refresh::Invalid);
+    };
+    if is_ended {
+        return Ok(Refresh::SessionEnded);
+    }
+    if expires_at <= tokens.now.0 {
+        return Ok(Refresh::Invalid);
+    }
+    if let Some(used_at) = used_at {
+        if generation + 1 == current && tokens.now.since(Moment(used_at)) < tokens.replay_grace {
+            return Ok(Refresh::BenignReplay);
+        }
+        if generation + 1 != current || has_arrived(connection, &session, current)? {
+            end_session(connection, &session, tokens.now)?;
+            return Ok(Refresh::SessionEnded);
+        }
+    }
+    connection.execute(
+        "UPDATE refresh_tokens SET used_at = ?2 WHERE session_id = ?1 AND used_at IS NULL OR hash = ?3",
+        params![session, tokens.now.0, hash.0],
+    )?;
+    connection.execute(
+        "DELETE FROM access_tokens WHERE session_id = ?1 AND expires_at <= ?2",
+        params![session, tokens.now.0],
+    )?;
+    if used_at.is_some() {
+        // The lost successor gives its number to the new one.
+        connection.execute(
+            "DELETE FROM refresh_tokens WHERE session_id = ?1 AND generation = ?2",
+            params![session, current],
+        )?;
+        connection.execute(
+            "DELETE FROM access_tokens WHERE session_id = ?1 AND generation = ?2",
+            params![session, current],
+        )?;
+    }
+    let next = generation + 1;
+    connection
+        .execute("UPDATE sessions SET generation = ?2 WHERE session_id = ?1", params![session, next])?;
+    Ok(Refresh::Rotated(add_tokens(connection, session, next, tokens)?))
+}
+
+/// Whether a token of this generation was ever presented.
+fn has_arrived(connection: &Connection, session: &str, generation: i64) -> Result<bool, StoreError> {
+    Ok(connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM access_tokens
+                        WHERE session_id = ?1 AND generation = ?2 AND seen_at IS NOT NULL)
+             OR EXISTS (SELECT 1 FROM refresh_tokens
+                        WHERE session_id = ?1 AND generation = ?2 AND used_at IS NOT NULL)",
+        params![session, generation],
+        |row| row.get(0),
+    )?)
+}
+
+fn begin_session(
+    connection: &Connection,
+    user_id: &str,
+    flow: &str,
+    tokens: &NewTokens,
+) -> Result<SessionGrant, StoreError> {
+    connection.execute(
+        "INSERT INTO sessions (session_id, user_id, flow, created_at, generation) VALUES (?1, ?2, ?3, ?4, 1)",
+        params![tokens.session_id, user_id, flow, tokens.now.0],
+    )?;
+    add_tokens(connection, tokens.session_id.clone(), 1, tokens)
+}
+
+fn add_tokens(
+    connection: &Connection,
+    session_id: String,
+    generation: i64,
+    tokens: &NewTokens,
+) -> Result<SessionGrant, StoreError> {
+    connection.execute(
+        "INSERT INTO access_tokens (hash, session_id, generation, expires_at) VALUES (?1, ?2, ?3, ?4)",
+        params![tokens.access.0, session_id, generation, tokens.access_expires_at.0],
+    )?;
+    connection.execute(
+        "INSERT INTO refresh_tokens (hash, session_id, generation, expires_at) VALUES (?1, ?2, ?3, ?4)",
+        params![tokens.refresh.0, session_id, generation, tokens.refresh_expires_at.0],
+    )?;
+    Ok(SessionGrant { session_id, generation: u64::try_from(generation).unwrap_or(0) })
+}
+
+fn end_session(connection: &Connection, session: &str, now: Moment) -> Result<(), StoreError> {
+    connection.execute(
+        "UPDATE sessions SET ended_at = coalesce(ended_at, ?2) WHERE session_id = ?1",
+        params![session, now.0],
+    )?;
+    connection.execute("DELETE FROM access_tokens WHERE session_id = ?1", params![session])?;
+    Ok(())
+}
+
+/// Removes device requests and codes that ended long ago.
+fn forget_ended(connection: &Connection, now: Moment) -> Result<(), StoreError> {
+    let before = now.0.saturating_sub(i64::try_from(KEPT.as_millis()).unwrap_or(0));
+    connection.execute("DELETE FROM devices WHERE expires_at < ?1", [before])?;
+    connection.execute("DELETE FROM codes WHERE expires_at < ?1", [before])?;
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! The one thread that writes.
+//!
+//! It takes what waits (up to a bound), runs each change inside its own savepoint of one
+//! transaction, commits once, and only then answers: group commit. A change that fails is rolled
+//! back alone; a commit that fails fails all of its changes.
+
+use crate::store::StoreError;
+use rusqlite::Connection;
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
+
+/// Changes that may wait. More callers wait for a place: the bound on memory.
+const WAITING: usize = 64;
+/// Changes in one transaction at most, so that the first of them is not kept waiting.
+const GROUP: usize = 32;
+
+/// What a caller hears, given the fate of the commit.
+type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+type Change = Box<dyn FnOnce(&Connection) -> Answer + Send>;
+
+/// A handle to the thread. Dropping it lets the thread finish what waits, and waits for it.
+pub(super) struct Writer {
+    changes: Option<mpsc::Sender<Change>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread over a connection.
+    pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
+        let (changes, waiting) = mpsc::channel(WAITING);
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || write(connection, waiting))?;
+        Ok(Self { changes: Some(changes), thread: Some(thread) })
+    }
+
+    /// Hands a change over; resolves after its commit.
+    pub(super) fn run<T, F>(
+        &self,
+        change: F,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let changes = self.changes.clone();
+        async move {
+            let (tell, told) = oneshot::channel();
+            let change: Change = Box::new(move |connection| {
+                let result = in_savepoint(connection, change);
+                Box::new(move |commit: Result<(), StoreError>| {
+                    // A caller that went away misses its answer; the change stays.
+                    let _ = tell.send(commit.and(result));
+                })
+            });
+            let changes = changes.ok_or(StoreError::Closed)?;
+            changes.send(change).await.map_err(|_| StoreError::Closed)?;
+            drop(changes);
+            told.await.map_err(|_| StoreError::Closed)?
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.changes = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn write(connection: Connection, mut waiting: mpsc::Receiver<Change>) {
+    while let Some(first) = waiting.blocking_recv() {
+        if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
+            let error = StoreError::from(error);
+            tracing::error!(%error, "a transaction could not begin");
+            drop(first);
+            continue;
+        }
+        let mut answers = vec![first(&connection)];
+        while answers.len() < GROUP {
+            match waiting.try_recv() {
+                Ok(change) => answers.push(change(&connection)),
+                Err(_) => break,
+            }
+        }
+        let commit = connection.execute_batch("COMMIT").map_err(StoreError::from);
+        if let Err(error) = &commit {
+            tracing::error!(%error, "a commit failed");
+            if !connection.is_autocommit() {
+                let _ = connection.execute_batch("ROLLBACK");
+            }
+        }
+        for answer in answers {
+            answer(commit.clone());
+        }
+    }
+    // The last connection folds the log back into the file.
+    drop(connection);
+}
+
+/// Runs a change so that its failure undoes it and nothing else.
+fn in_savepoint<T>(
+    connection: &Connection,
+    change: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    connection.execute_batch("SAVEPOINT change")?;
+    match change(connection) {
+        Ok(value) => {
+            connection.execute_batch("RELEASE change")?;
+            Ok(value)
+        }
+        Err(error) => {
+            connection.execute_batch("ROLLBACK TO change; RELEASE change")?;
+            Err(error)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writer() -> (Writer, tempfile::TempDir) {
+        let directory = tempfile::tempdir().unwrap();
+        let connection = Connection::open(directory.path().join("t.db")).unwrap();
+        connection.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t(x INTEGER UNIQUE)").unwrap();
+        (Writer::start(connection).unwrap(), directory)
+    }
+
+    fn insert(x: i64) -> impl FnOnce(&Connection) -> Result<usize, StoreError> + Send + 'static {
+        move |connection| Ok(connection.execute("INSERT INTO t VALUES (?1)", [x])?)
+    }
+
+    #[tokio::test]
+    async fn a_failing_change_undoes_itself_and_nothing_else() {
+        let (writer, _directory) = writer();
+        let torn = writer.run(|connection| -> Result<(), StoreError> {
+            connection.execute("INSERT INTO t VALUES (2)", [])?;
+            connection.execute("INSERT INTO t VALUES (1)", [])?;
+            Ok(())
+        });
+        let (one, two, three) = tokio::join!(writer.run(insert(1)), torn, writer.run(insert(3)));
+        assert!(one.is_ok() && three.is_ok());
+        assert!(two.is_err());
+        let rows = writer.run(|connection| {
+            Ok(connection.query_row(
+                "SELECT group_concat(x) FROM (SELECT x FROM t ORDER BY x)",
+                [],
+                |row| row.get::<_, String>(0),
+            )?)
+        });
+        assert_eq!(rows.await.unwrap(), "1,3");
+    }
+
+    #[tokio::test]
+    async fn what_waits_when_the_store_closes_is_still_written() {
+        let (writer, directory) = writer();
+        let pending: Vec<_> = (0..20).map(|x| tokio::spawn(writer.run(insert(x)))).collect();
+        tokio::task::yield_now().await;
+        for change in pending {
+            change.await.unwrap().unwrap();
+        }
+        tokio::task::spawn_blocking(move || drop(writer)).await.unwrap();
+        let connection = Connection::open(directory.path().join("t.db")).unwrap();
+        let count: i64 = connection.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
+        assert_eq!(count, 20);
+    }
+}
