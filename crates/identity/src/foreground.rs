@@ -68,3 +68,45 @@ fn source_of(executable: &Path) -> PathBuf {
     let above_bin = || directory.parent().filter(|_| directory.file_name().is_some_and(|name| name == "bin"));
     checkout.or_else(above_bin).unwrap_or(directory).to_path_buf()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn only_builds_that_are_no_release_name_their_commit() {
+        let build = |commit: Option<&str>, release| BuildInfo {
+            version: "3.3.0".to_owned(),
+            commit: commit.map(str::to_owned),
+            release,
+        };
+        assert_eq!(build(Some("abc1234"), false).package_version(), "3.3.0+abc1234");
+        assert_eq!(build(Some("abc1234"), true).package_version(), "3.3.0");
+        assert_eq!(build(None, false).package_version(), "3.3.0");
+    }
+
+    #[test]
+    fn the_source_is_the_checkout_the_prefix_or_the_directory() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let root = directory.path();
+        let checkout = root.join("checkout");
+        fs::create_dir_all(checkout.join("target")).expect("a directory");
+        let built = checkout.join("target").join("x86").join("release").join("deps").join("spec-kitty");
+        assert_eq!(source_of(&built), checkout.join("target/x86/release/deps"), "no Cargo.toml, no checkout");
+        fs::write(checkout.join("Cargo.toml"), "").expect("a manifest");
+        assert_eq!(source_of(&built), checkout);
+        assert_eq!(source_of(&root.join("opt").join("bin").join("spec-kitty")), root.join("opt"));
+        assert_eq!(source_of(&root.join("apps").join("spec-kitty")), root.join("apps"));
+        assert_eq!(source_of(Path::new("")), Path::new(""));
+    }
+
+    #[test]
+    fn this_test_runs_from_a_checkout() {
+        let executable = observe_executable();
+        assert!(executable.is_absolute() && executable.exists());
+        if executable.components().any(|part| part.as_os_str() == "target") {
+            assert!(source_of(&executable).join("Cargo.toml").is_file());
+        }
+    }
+}

@@ -275,3 +275,111 @@ fn absolute(environment: &Environment, variable: &'static str) -> Option<Result<
     let value = PathBuf::from(environment.non_empty(variable)?);
     Some(if value.is_absolute() { Ok(value) } else { Err(HomeError::NotAbsolute { variable, value }) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn resolve(pairs: &[(&str, &Path)]) -> Result<Home, HomeError> {
+        Home::resolve(&Environment::from_pairs(pairs.iter().copied()))
+    }
+
+    fn user_home() -> tempfile::TempDir {
+        tempfile::tempdir().expect("a directory")
+    }
+
+    #[test]
+    fn the_user_home_holds_it_and_says_so() {
+        let user = user_home();
+        let home = resolve(&[(platform::HOME_VARIABLE, user.path())]).expect("a home");
+        assert_eq!(home.root(), user.path().join(".spec-kitty"));
+        assert_eq!(home.source().variable(), platform::HOME_VARIABLE);
+        assert_eq!(home.ambiguity(), None);
+        assert!(!home.root().exists(), "resolving creates nothing");
+    }
+
+    #[test]
+    fn the_own_variable_replaces_all_of_it() {
+        let (user, own) = (user_home(), user_home());
+        let pairs = [(platform::HOME_VARIABLE, user.path()), ("SPEC_KITTY_HOME", own.path())];
+        let home = resolve(&pairs).expect("a home");
+        assert_eq!((home.root(), home.source()), (own.path(), HomeSource::SpecKittyHome));
+        let scope = Scope::new("https://example.invalid", "dev@example.com", "team-priv-01");
+        for path in [
+            home.legacy_queue(),
+            home.scoped_queue(&scope),
+            home.drain_lock(&scope),
+            home.config_file(),
+            home.config_lock(),
+            home.session_file(),
+            home.session_salt(),
+            home.session_lock(),
+            home.session_hot_path(),
+            home.identity_card(),
+            home.refresh_lock(),
+            home.credentials_file(),
+            home.clock_file(),
+            home.clock_lock(),
+            home.owner_record(),
+            home.owner_lock(),
+            home.control_file(),
+            home.daemon_log(),
+            home.state_file(),
+        ] {
+            assert!(path.starts_with(own.path()) && path != own.path(), "{}", path.display());
+        }
+        assert!(home.drain_lock(&scope).ends_with("queues/queue-19633c16212dbbbb.drain.lock"));
+    }
+
+    #[test]
+    fn without_a_variable_there_is_none_and_the_message_names_both() {
+        for pairs in
+            [&[][..], &[(platform::HOME_VARIABLE, Path::new("")), ("SPEC_KITTY_HOME", Path::new(""))]]
+        {
+            let message = resolve(pairs).expect_err("no home").to_string();
+            assert!(
+                message.contains(platform::HOME_VARIABLE) && message.contains("SPEC_KITTY_HOME"),
+                "{message}"
+            );
+        }
+        let own = user_home();
+        assert!(resolve(&[("SPEC_KITTY_HOME", own.path())]).is_ok(), "one of them is enough");
+    }
+
+    #[test]
+    fn a_relative_home_is_refused() {
+        let message =
+            resolve(&[("SPEC_KITTY_HOME", Path::new("state\n"))]).expect_err("relative").to_string();
+        assert!(message.contains("SPEC_KITTY_HOME") && message.contains("state\\n"), "{message}");
+        assert!(resolve(&[(platform::HOME_VARIABLE, Path::new("me"))]).is_err());
+    }
+
+    #[test]
+    fn an_empty_override_beside_a_home_with_state_is_ambiguous() {
+        let (user, own) = (user_home(), user_home());
+        let pairs = [(platform::HOME_VARIABLE, user.path()), ("SPEC_KITTY_HOME", own.path())];
+        let home = resolve(&pairs).expect("a home");
+        assert_eq!(home.ambiguity(), None, "two empty places");
+
+        let old = user.path().join(".spec-kitty");
+        fs::create_dir_all(&old).expect("a directory");
+        fs::write(old.join("queue.db"), "").expect("state");
+        fs::write(own.path().join("runtime-asset"), "").expect("no state of ours");
+        let fault = home.ambiguity().expect("a fault");
+        assert_eq!((fault.code, fault.path.as_deref()), (FaultCode::HomeAmbiguous, Some(own.path())));
+        assert!(fault.remedy.hint().contains("unset SPEC_KITTY_HOME, or move"), "{}", fault.remedy.hint());
+
+        fs::write(own.path().join("config.toml"), "").expect("state");
+        assert_eq!(home.ambiguity(), None, "both hold state: the variable was meant");
+    }
+
+    #[test]
+    fn an_override_that_names_the_usual_place_is_not_ambiguous() {
+        let user = user_home();
+        let root = user.path().join(".spec-kitty");
+        fs::create_dir_all(&root).expect("a directory");
+        let pairs = [(platform::HOME_VARIABLE, user.path()), ("SPEC_KITTY_HOME", root.as_path())];
+        assert_eq!(resolve(&pairs).expect("a home").ambiguity(), None);
+    }
+}

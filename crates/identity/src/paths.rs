@@ -1,6 +1,7 @@
 //! Canonical and lexically cleaned paths: how two paths are made comparable (contract section 2).
 
-use std::path::{Component, Path, PathBuf};
+use contract::path::lexically_clean;
+use std::path::{Path, PathBuf};
 
 /// `path` canonical as far as it exists, and lexically cleaned beyond: symbolic links of the longest
 /// existing part are resolved, so that a file that does not exist yet and the same file later compare
@@ -9,7 +10,7 @@ pub fn canonical_or_clean(path: &Path) -> PathBuf {
     if let Ok(canonical) = path.canonicalize() {
         return canonical;
     }
-    let cleaned = clean(path);
+    let cleaned = lexically_clean(path);
     let mut existing = cleaned.as_path();
     while let Some(parent) = existing.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         existing = parent;
@@ -18,12 +19,6 @@ pub fn canonical_or_clean(path: &Path) -> PathBuf {
         }
     }
     cleaned
-}
-
-/// `path` without repeated separators, `.` segments and trailing separators. `..` stays, because
-/// without the disk nobody knows what it leads to; an empty path stays empty.
-pub fn clean(path: &Path) -> PathBuf {
-    path.components().filter(|component| *component != Component::CurDir).collect()
 }
 
 /// A path as a file spells it: any bytes on Unix, UTF-8 elsewhere.
@@ -36,5 +31,46 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> PathBuf {
     #[cfg(not(unix))]
     {
         PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn what_exists_is_canonical_and_what_does_not_is_cleaned() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let real = directory.path().canonicalize().expect("a path");
+        fs::write(real.join("file"), "").expect("a file");
+        assert_eq!(canonical_or_clean(&real.join(".").join("file")), real.join("file"));
+        assert_eq!(
+            canonical_or_clean(&real.join("absent").join(".").join("x")),
+            real.join("absent").join("x")
+        );
+        assert_eq!(canonical_or_clean(&real.join("absent").join("..").join("x")), real.join("absent/../x"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_compares_equal_before_and_after_it_exists() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let real = directory.path().canonicalize().expect("a path").join("real");
+        let link = real.with_file_name("link");
+        fs::create_dir(&real).expect("a directory");
+        std::os::unix::fs::symlink(&real, &link).expect("a link");
+        let path = link.join("queues").join("queue.db");
+        let before = canonical_or_clean(&path);
+        fs::create_dir(real.join("queues")).expect("a directory");
+        fs::write(&path, "").expect("a file");
+        assert_eq!(before, canonical_or_clean(&path));
+        assert_eq!(before, real.join("queues").join("queue.db"));
+    }
+
+    #[test]
+    fn relative_and_empty_paths_do_not_fail() {
+        assert_eq!(canonical_or_clean(Path::new("no/such//thing/.")), Path::new("no/such/thing"));
+        assert_eq!(canonical_or_clean(Path::new("")), Path::new("."));
     }
 }

@@ -65,3 +65,47 @@ pub fn read_small_file(path: &Path, limit: u64) -> Result<Option<SmallFile>, Sma
     let mode = platform::permission_bits(&metadata);
     Ok(Some(SmallFile { bytes, shared: mode & 0o077 != 0, mode }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_file_at_the_limit_is_read_and_one_byte_more_is_not() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("file");
+        fs::write(&path, [7; 100]).expect("a file");
+        assert_eq!(read_small_file(&path, 100).expect("readable").expect("a file").bytes, [7; 100]);
+        let error = read_small_file(&path, 99).err().map(|error| error.to_string());
+        assert_eq!(error.as_deref(), Some("has 100 bytes; at most 99 are read"));
+    }
+
+    #[test]
+    fn nothing_is_nothing_and_everything_else_is_named() {
+        let directory = tempfile::tempdir().expect("a directory");
+        assert!(read_small_file(&directory.path().join("absent"), 1).expect("no error").is_none());
+        assert!(matches!(read_small_file(directory.path(), 1), Err(SmallFileError::NotAFile("a directory"))));
+        let file = directory.path().join("file");
+        fs::write(&file, "").expect("a file");
+        assert!(read_small_file(&file.join("below"), 1).is_err() || cfg!(windows));
+    }
+
+    /// Files of the kernel have no size until they are read.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_that_hides_its_size_is_bounded_all_the_same() {
+        let read = |limit| read_small_file(Path::new("/proc/self/maps"), limit);
+        assert!(matches!(read(10), Err(SmallFileError::TooLarge { limit: 10, .. })));
+        assert!(read(1 << 24).expect("readable").is_some_and(|file| !file.bytes.is_empty()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_nowhere_is_no_absent_file() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink("nowhere", &link).expect("a link");
+        assert!(matches!(read_small_file(&link, 1), Err(SmallFileError::Dangling)));
+    }
+}

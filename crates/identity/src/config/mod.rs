@@ -1,6 +1,6 @@
 //! `config.toml`: what the user decided, machine-wide.
 //!
-//! Owns reading it, the consent decision and (in [`edit`]) changing it. A file that is absent is an
+//! Owns reading it, the consent decision and changing it ([`ConfigEdit`]). A file that is absent is an
 //! empty configuration; a file that does not parse, or that holds nonsense under a key we read, is the
 //! fault `config_unreadable`, never an empty configuration: it may hold opt-outs. Keys we do not know
 //! are left alone.

@@ -1,5 +1,6 @@
 //! A home in a temporary directory, and the recorded homes of the reference when they are there.
 #![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 use identity::{Environment, Home, Machine};
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The recorded state of the reference; `None`, and a line that says so, when it is not there.
-pub fn recorded(name: &str) -> Option<PathBuf> {
+pub(crate) fn recorded(name: &str) -> Option<PathBuf> {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/fixtures/disk")).join(name);
     if path.exists() {
         return Some(path);
@@ -20,41 +21,41 @@ pub fn recorded(name: &str) -> Option<PathBuf> {
 }
 
 /// A recorded JSON document.
-pub fn recorded_json(name: &str) -> Option<serde_json::Value> {
+pub(crate) fn recorded_json(name: &str) -> Option<serde_json::Value> {
     // The recorder's JSON knows a number that JSON does not.
     let text = fs::read_to_string(recorded(name)?).expect("a document").replace(": Infinity", ": null");
     Some(serde_json::from_str(&text).expect("JSON"))
 }
 
 /// The machine on which the recorded sessions were written.
-pub fn recorded_machine() -> Machine {
+pub(crate) fn recorded_machine() -> Machine {
     Machine { hostname: "fixture-host".to_owned(), uid: 1000 }
 }
 
-pub fn time(text: &str) -> Timestamp {
+pub(crate) fn time(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }
 
 /// The day of the recordings.
-pub fn today() -> Timestamp {
+pub(crate) fn today() -> Timestamp {
     time("2026-11-22T12:00:00Z")
 }
 
 /// A user's home directory.
-pub struct World {
-    pub directory: tempfile::TempDir,
-    pub home: Home,
+pub(crate) struct World {
+    pub(crate) directory: tempfile::TempDir,
+    pub(crate) home: Home,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let home = Home::resolve(&environment_of(directory.path())).expect("a home");
         Self { directory, home }
     }
 
     /// A copy of a recorded `.spec-kitty`, with the modes that a repository does not keep.
-    pub fn copy_of(state: &Path) -> Self {
+    pub(crate) fn copy_of(state: &Path) -> Self {
         let world = Self::new();
         if state.exists() {
             copy_tree(state, world.home.root());
@@ -66,36 +67,36 @@ impl World {
         world
     }
 
-    pub fn environment(&self) -> Environment {
+    pub(crate) fn environment(&self) -> Environment {
         environment_of(self.directory.path())
     }
 
     /// The environment of this home with more variables.
-    pub fn environment_with(&self, pairs: &[(&str, &str)]) -> Environment {
+    pub(crate) fn environment_with(&self, pairs: &[(&str, &str)]) -> Environment {
         let home = (OsString::from(home_variable()), self.directory.path().as_os_str().to_owned());
         let more = pairs.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
         Environment::from_pairs(std::iter::once(home).chain(more))
     }
 
-    pub fn write(&self, path: &Path, content: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, path: &Path, content: impl AsRef<[u8]>) {
         fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
         fs::write(path, content).expect("a file");
     }
 
-    pub fn configure(&self, text: &str) {
+    pub(crate) fn configure(&self, text: &str) {
         self.write(&self.home.config_file(), text);
     }
 }
 
-pub fn home_variable() -> &'static str {
+pub(crate) fn home_variable() -> &'static str {
     if cfg!(windows) { "USERPROFILE" } else { "HOME" }
 }
 
-pub fn environment_of(user_home: &Path) -> Environment {
+pub(crate) fn environment_of(user_home: &Path) -> Environment {
     Environment::from_pairs([(home_variable(), user_home)])
 }
 
-pub fn copy_tree(from: &Path, to: &Path) {
+pub(crate) fn copy_tree(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a directory");
     for entry in fs::read_dir(from).expect("entries") {
         let entry = entry.expect("an entry");
@@ -109,16 +110,16 @@ pub fn copy_tree(from: &Path, to: &Path) {
 }
 
 #[cfg(unix)]
-pub fn set_mode(path: &Path, mode: u32) {
+pub(crate) fn set_mode(path: &Path, mode: u32) {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("chmod");
 }
 
 #[cfg(not(unix))]
-pub fn set_mode(_path: &Path, _mode: u32) {}
+pub(crate) fn set_mode(_path: &Path, _mode: u32) {}
 
 /// Every file and directory below `root` with its mode and the hash of its content.
-pub fn hash_tree(root: &Path) -> BTreeMap<PathBuf, String> {
+pub(crate) fn hash_tree(root: &Path) -> BTreeMap<PathBuf, String> {
     let mut tree = BTreeMap::new();
     visit(root, &mut tree);
     tree
