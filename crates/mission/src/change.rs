@@ -63,7 +63,7 @@ pub(crate) fn lock_mission(project: &Project, mission_slug: &str) -> Result<File
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory).map_err(MissionError::io("create", directory))?;
     }
-    FileLock::acquire(&path, LOCK_PATIENCE, "the mission").map_err(|error| match error {
+    FileLock::acquire_in_repository(&path, LOCK_PATIENCE, "the mission").map_err(|error| match error {
         LockError::Busy { path, holder, .. } => MissionError::Busy { what: "the mission", path, holder },
         LockError::Io { path, source } => MissionError::Io { action: "lock", path, source },
     })

@@ -1,0 +1,144 @@
+use super::world::World;
+use mission::command::create::{Request, plan};
+use mission::log::read_log;
+use mission::meta::read_meta;
+use serde_json::json;
+
+#[test]
+fn a_new_mission_has_an_identity_a_log_and_templates_and_its_meta_is_committed() {
+    let world = World::new();
+    let created = world.create("demo-thing");
+    let slug = &created.mission_slug;
+    let dir = world.root.join("kitty-specs").join(slug);
+    let meta = read_meta(&dir).unwrap().unwrap();
+    meta.validate().unwrap();
+    assert_eq!(meta.mission_id(), Some(created.mission_id.as_str()));
+    assert_eq!(*slug, format!("demo-thing-{}", &created.mission_id[..8]));
+    assert_eq!(created.friendly_name, "demo thing");
+    let names: Vec<_> = world.log(slug).iter().map(|row| row["event_type"].clone()).collect();
+    assert_eq!(names, ["MissionCreated", "SpecifyStarted"]);
+    assert_eq!(read_log(&dir).unwrap().facts().count(), 2);
+    for file in ["spec.md", "tasks/README.md", "tasks/.gitkeep"] {
+        assert!(dir.join(file).is_file(), "{file}");
+    }
+    assert_eq!(world.git(["log", "-1", "--format=%s"]).trim(), format!("Add meta for feature {slug}"));
+    let committed = world.git(["show", "--name-only", "--format=", "HEAD"]);
+    assert_eq!(committed.trim(), format!("kitty-specs/{slug}/meta.json"));
+    assert_eq!(created.commit_hash.as_deref(), Some(world.git(["rev-parse", "HEAD"]).trim()));
+}
+
+#[test]
+fn the_json_document_has_the_keys_that_callers_read() {
+    let world = World::new();
+    let document = serde_json::to_value(world.create("demo")).unwrap();
+    for key in [
+        "result",
+        "mission_slug",
+        "mission_id",
+        "feature_dir",
+        "spec_file",
+        "meta_file",
+        "created_files",
+        "write_mode",
+        "origin_binding",
+        "CURRENT_BRANCH",
+        "target_branch",
+        "runtime_vars",
+        "branch_context",
+        "NOW_UTC_ISO",
+    ] {
+        assert!(document.get(key).is_some(), "{key}");
+    }
+    assert_eq!(document["mission_number"], json!(null));
+    assert_eq!(document["branch_context"]["matches_target"], json!(true));
+    assert_eq!(document["capture"], json!({ "state": "local" }));
+}
+
+#[test]
+fn what_the_user_staged_stays_staged_and_uncommitted() {
+    let world = World::new();
+    world.write("staged.txt", "staged");
+    world.write("README.md", "staged change");
+    world.git(["add", "staged.txt", "README.md"]);
+    world.write("README.md", "and a later change");
+    world.create("demo");
+    assert_eq!(world.git(["diff", "--cached", "--name-only"]).trim(), "README.md\nstaged.txt");
+    assert_eq!(world.git(["show", ":README.md"]), "staged change");
+    assert_eq!(
+        world.git(["status", "--porcelain", "README.md", "staged.txt"]),
+        "MM README.md\nA  staged.txt\n"
+    );
+}
+
+#[test]
+fn a_commit_on_an_unborn_branch_is_its_first() {
+    let world = World::new();
+    std::fs::remove_dir_all(world.root.join(".git")).unwrap();
+    world.git(["init", "-q", "-b", "trunk"]);
+    world.git(["config", "user.name", "Dev"]);
+    world.git(["config", "user.email", "dev@example.com"]);
+    world.git(["add", "README.md"]);
+    let created = world.create("demo");
+    assert_eq!(created.branches.current, "trunk");
+    assert_eq!(world.git(["rev-list", "--count", "HEAD"]).trim(), "1");
+    assert_eq!(world.git(["diff", "--cached", "--name-only"]).trim(), "README.md");
+}
+
+#[test]
+fn a_hook_that_refuses_leaves_everything_as_it_was() {
+    let world = World::new();
+    world.write("staged.txt", "staged");
+    world.git(["add", "staged.txt"]);
+    world.write(".git/hooks/pre-commit", "#!/bin/sh\necho 'house rule 7' >&2\nexit 1\n");
+    #[cfg(unix)]
+    std::fs::set_permissions(
+        world.root.join(".git/hooks/pre-commit"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    let before = world.state();
+    let project = world.project();
+    let request = Request { slug: "demo".into(), ..Default::default() };
+    let plan = plan(&project, &request, &world.root, &world.clock).unwrap();
+    let error = plan.apply(&project, None, &world.clock).unwrap_err();
+    assert!(error.to_string().contains("house rule 7"), "{error}");
+    assert_eq!(error.code(), "GIT_COMMIT_FAILED");
+    assert_eq!(world.state(), before);
+}
+
+#[test]
+fn a_merge_under_way_is_never_concluded_by_us() {
+    let world = World::new();
+    world.git(["switch", "-q", "-c", "other"]);
+    world.write("README.md", "other");
+    world.git(["commit", "-q", "-am", "other"]);
+    world.git(["switch", "-q", "main"]);
+    world.git(["merge", "-q", "--no-ff", "--no-commit", "other"]);
+    let before = world.state();
+    let project = world.project();
+    let request = Request { slug: "demo".into(), ..Default::default() };
+    let error = plan(&project, &request, &world.root, &world.clock)
+        .and_then(|plan| plan.apply(&project, None, &world.clock))
+        .unwrap_err();
+    assert_eq!(error.code(), "GIT_OPERATION_IN_PROGRESS");
+    assert_eq!(world.state(), before);
+}
+
+#[test]
+fn wrong_arguments_and_wrong_places_are_named_before_anything_is_written() {
+    let world = World::new();
+    let before = world.state();
+    let project = world.project();
+    let ask =
+        |request: &Request, cwd: &std::path::Path| plan(&project, request, cwd, &world.clock).unwrap_err();
+    let bad = Request { slug: "Bad_Slug".into(), ..Default::default() };
+    assert!(ask(&bad, &world.root).to_string().contains("kebab-case"));
+    let blank = Request { slug: "a".into(), friendly_name: Some("  ".into()), ..Default::default() };
+    assert!(ask(&blank, &world.root).to_string().starts_with("--friendly-name"));
+    let fine = Request { slug: "a".into(), ..Default::default() };
+    assert!(ask(&fine, &world.root.join(".worktrees/x")).to_string().contains(".worktrees"));
+    world.git(["checkout", "-q", "--detach"]);
+    let error = plan(&world.project(), &fine, &world.root, &world.clock).unwrap_err();
+    assert_eq!(error.code(), "DETACHED_HEAD");
+    assert_eq!(world.state(), before);
+}

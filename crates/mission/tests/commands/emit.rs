@@ -1,0 +1,104 @@
+use super::world::World;
+use mission::Lane;
+use mission::command::emit::Request;
+use serde_json::Value;
+
+fn with_package(world: &World) -> String {
+    let slug = world.create("demo").mission_slug;
+    world.write(
+        format!("kitty-specs/{slug}/tasks/WP01-first.md"),
+        "---\nwork_package_id: WP01\ntitle: First\n---\nbody\n",
+    );
+    world.write(format!("kitty-specs/{slug}/tasks.md"), "## WP01 - First\n- [ ] T001 do\n");
+    slug
+}
+
+fn to(mission: &str, lane: &str) -> Request {
+    Request {
+        mission: Some(mission.into()),
+        wp_id: "WP01".into(),
+        to: lane.into(),
+        actor: "dev".into(),
+        ..Default::default()
+    }
+}
+
+#[test]
+fn a_work_package_goes_its_way_and_status_json_follows() {
+    let world = World::new();
+    let slug = with_package(&world);
+    let first = world.emit(&to(&slug, "claimed"), None).unwrap();
+    assert_eq!((first.from_lane, first.to_lane, first.changed), (Lane::Planned, Lane::Claimed, true));
+    world.emit(&to(&slug, "doing"), None).unwrap();
+    let unfinished = world.emit(&to(&slug, "for_review"), None).unwrap_err().to_string();
+    assert!(unfinished.contains("subtask"), "{unfinished}");
+    world.write(format!("kitty-specs/{slug}/tasks.md"), "## WP01 - First\n- ✅ T001 do\n");
+    world.emit(&to(&slug, "for_review"), None).unwrap();
+    world.emit(&to(&slug, "in_review"), None).unwrap();
+    let review = r#"{"review": {"reviewer": "rev", "verdict": "approved", "reference": "pr/1"}}"#;
+    let approved = Request { evidence_json: Some(review.into()), ..to(&slug, "approved") };
+    world.emit(&approved, None).unwrap();
+    world.emit(&Request { to: "done".into(), ..approved }, None).unwrap();
+    let status: Value = serde_json::from_str(&world.read(format!("kitty-specs/{slug}/status.json"))).unwrap();
+    assert_eq!(status["work_packages"]["WP01"]["lane"], "done");
+    assert_eq!(status["event_count"], 6);
+}
+
+#[test]
+fn a_rejection_needs_force_and_a_reason() {
+    let world = World::new();
+    let slug = with_package(&world);
+    world.emit(&to(&slug, "claimed"), None).unwrap();
+    world.emit(&to(&slug, "in_progress"), None).unwrap();
+    let before = world.state();
+    let plain = Request { reason: Some("no".into()), ..to(&slug, "planned") };
+    assert!(world.emit(&plain, None).unwrap_err().to_string().contains("force=True"));
+    let mute = Request { force: true, ..to(&slug, "planned") };
+    assert!(world.emit(&mute, None).unwrap_err().to_string().contains("reason"));
+    assert_eq!(world.state(), before);
+    let forced = Request { force: true, ..plain };
+    assert!(world.emit(&forced, None).unwrap().changed);
+}
+
+#[test]
+fn repeating_a_move_changes_nothing_and_succeeds() {
+    let world = World::new();
+    let slug = with_package(&world);
+    let first = world.emit(&to(&slug, "claimed"), None).unwrap();
+    let before = world.state();
+    let again = world.emit(&to(&slug, "claimed"), None).unwrap();
+    assert_eq!((again.changed, again.event_id), (false, first.event_id));
+    assert_eq!(world.state(), before);
+}
+
+#[test]
+fn a_work_package_nobody_knows_is_refused() {
+    let world = World::new();
+    let slug = with_package(&world);
+    let before = world.state();
+    let unknown = Request { wp_id: "WP09".into(), ..to(&slug, "claimed") };
+    assert_eq!(world.emit(&unknown, None).unwrap_err().code(), "WORK_PACKAGE_NOT_FOUND");
+    for (wrong, says) in [
+        (Request { wp_id: "WP1".into(), ..to(&slug, "claimed") }, "work package id"),
+        (to(&slug, "flying"), "Unknown lane"),
+        (Request { actor: " ".into(), ..to(&slug, "claimed") }, "--actor"),
+        (Request { evidence_json: Some("{}".into()), ..to(&slug, "claimed") }, "review.reviewer"),
+        (Request { execution_mode: Some("code_change".into()), ..to(&slug, "claimed") }, "--execution-mode"),
+    ] {
+        let message = world.emit(&wrong, None).unwrap_err().to_string();
+        assert!(message.contains(says), "{message}");
+    }
+    assert_eq!(world.state(), before);
+}
+
+#[test]
+fn a_damaged_log_is_named_and_never_appended_to() {
+    let world = World::new();
+    let slug = with_package(&world);
+    let log = format!("kitty-specs/{slug}/status.events.jsonl");
+    world.write(&log, &format!("{}{{torn", world.read(&log)));
+    let before = world.state();
+    let error = world.emit(&to(&slug, "claimed"), None).unwrap_err();
+    assert!(error.to_string().contains("line 3: is not JSON"), "{error}");
+    assert_eq!(world.state(), before);
+}
