@@ -28,8 +28,8 @@ pub use cure::{Cure, MigrationReport, Progress, Unparked};
 pub use error::{Busy, Holder, ObserveError, QueueError};
 pub use file::Fingerprint;
 pub use observe::{
-    ActiveObservation, LegacyObservation, LegacyPin, QueueCounts, RowCounts, observe_active, observe_counts,
-    observe_legacy,
+    ActiveObservation, LegacyObservation, LegacyPin, Pause, QueueCounts, RowCounts, observe_active,
+    observe_counts, observe_legacy,
 };
 pub use outbox::{
     Batch, BatchLimits, Outbox, Outcome, OutgoingBody, OutgoingEvent, Recorded, RowId, SkipSet,

@@ -11,7 +11,7 @@ use crate::row::Kind;
 use crate::store::Abort;
 use rusqlite::{Connection, params};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 /// Events and bodies.
@@ -54,6 +54,17 @@ pub struct QueueCounts {
     pub oldest_pending_at: Option<i64>,
     /// When the newest receipt of a delivery was written, Unix seconds.
     pub last_delivery: Option<i64>,
+    /// Why and until when the last drain asked to be left in peace.
+    pub pause: Option<Pause>,
+}
+
+/// A drain deadline, as the last drain left it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Pause {
+    /// Unix seconds; may have passed.
+    pub until: f64,
+    /// Why.
+    pub reason: String,
 }
 
 /// Up to this many rows are looked into when another program added some; above, they are counted as
@@ -75,6 +86,7 @@ fn counts(conn: &Connection, path: &Path, consent: &dyn ConsentView) -> Result<Q
         events: count(conn, "SELECT COUNT(*) FROM queue")?,
         bodies: count(conn, "SELECT COUNT(*) FROM body_upload_queue")?,
         last_delivery: meta.get(LAST_DELIVERY).and_then(|text| text.parse().ok()),
+        pause: pause_of(&meta),
         ..QueueCounts::default()
     };
     let mut waiting = Waiting::default();
@@ -114,6 +126,16 @@ fn counts(conn: &Connection, path: &Path, consent: &dyn ConsentView) -> Result<Q
 
 /// The key of the meta table that holds the time of the newest delivery.
 pub(crate) const LAST_DELIVERY: &str = "last_delivery";
+
+/// The key of the meta table that holds the drain deadline.
+pub(crate) const NOT_BEFORE: &str = "drain_not_before";
+/// The key of the meta table that holds the reason of the drain deadline.
+pub(crate) const PAUSE_REASON: &str = "drain_pause_reason";
+
+fn pause_of(meta: &HashMap<String, String>) -> Option<Pause> {
+    let until = meta.get(NOT_BEFORE)?.parse().ok()?;
+    Some(Pause { until, reason: meta.get(PAUSE_REASON).cloned().unwrap_or_default() })
+}
 
 /// Adds the bound rows to `waiting` and returns how many there are.
 fn read_bound(

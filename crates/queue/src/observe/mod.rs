@@ -13,10 +13,10 @@ mod legacy;
 mod reader;
 
 pub use active::{ActiveObservation, LegacyPin, observe_active};
-pub use counts::{QueueCounts, RowCounts, observe_counts};
+pub use counts::{Pause, QueueCounts, RowCounts, observe_counts};
 pub use legacy::{LegacyObservation, observe_legacy};
 
 pub(crate) use active::{PIN, check_version, pin_of, read_meta};
-pub(crate) use counts::LAST_DELIVERY;
+pub(crate) use counts::{LAST_DELIVERY, NOT_BEFORE, PAUSE_REASON};
 pub(crate) use legacy::{count_legacy, slot};
 pub(crate) use reader::read_only;

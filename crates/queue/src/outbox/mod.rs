@@ -8,13 +8,12 @@ mod lanes;
 mod read;
 mod record;
 
-pub(crate) use lanes::{Lane, lanes, streams};
-
 use crate::busy;
 use crate::capture::check_age;
 use crate::consent::ConsentView;
 use crate::error::QueueError;
 use crate::found;
+use crate::observe::{NOT_BEFORE, PAUSE_REASON};
 use crate::row::{BodyRow, Kind, RowDigest};
 use crate::store::{Store, meta, set_meta};
 use gate::EgressPermit;
@@ -210,13 +209,16 @@ impl Outbox {
             .read("read the deadline of", |tx| Ok(meta(tx, NOT_BEFORE)?.and_then(|text| text.parse().ok())))
     }
 
-    /// Persists until when this queue must not be drained; `None` clears it.
-    pub fn set_deadline(&mut self, not_before: Option<f64>) -> Result<(), QueueError> {
+    /// Persists until when this queue must not be drained (Unix seconds) and why; `None` clears both.
+    pub fn set_deadline(&mut self, not_before: Option<f64>, reason: &str) -> Result<(), QueueError> {
         self.store.write("set the deadline of", |tx| {
             match not_before {
-                Some(at) => set_meta(tx, NOT_BEFORE, &at.to_string())?,
+                Some(at) => {
+                    set_meta(tx, NOT_BEFORE, &at.to_string())?;
+                    set_meta(tx, PAUSE_REASON, reason)?;
+                }
                 None => {
-                    tx.execute("DELETE FROM meta WHERE key = ?1", [NOT_BEFORE])?;
+                    tx.execute("DELETE FROM meta WHERE key IN (?1, ?2)", [NOT_BEFORE, PAUSE_REASON])?;
                 }
             }
             Ok(())
@@ -228,6 +230,3 @@ impl Outbox {
         self.settled
     }
 }
-
-/// The key of the meta table that holds the drain deadline.
-const NOT_BEFORE: &str = "drain_not_before";
