@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Tells a drain to end after the batch in hand. Cheap to clone and to ask.
 #[derive(Clone, Debug, Default)]
@@ -23,11 +24,6 @@ impl StopFlag {
     /// Whether it is raised.
     pub fn is_raised(&self) -> bool {
         self.0.load(Ordering::SeqCst)
-    }
-
-    /// The flag itself, for code that knows only an atomic.
-    pub fn shared(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.0)
     }
 }
 
@@ -50,6 +46,9 @@ pub enum DrainOutcome {
         /// What ended the drain early, if something did.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         stopped: Option<String>,
+        /// When trying again makes sense, if that is known: milliseconds from the end.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        retry_after_ms: Option<u64>,
     },
     /// The boundary refused; nothing was sent.
     Refused {
@@ -72,6 +71,14 @@ impl DrainOutcome {
     /// Whether anything left the machine or was parked.
     pub fn made_progress(&self) -> bool {
         matches!(self, Self::Drained { delivered, duplicate, parked, .. } if delivered + duplicate + parked > 0)
+    }
+
+    /// How long to wait before the next attempt, if that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Drained { retry_after_ms, .. } => retry_after_ms.map(Duration::from_millis),
+            Self::Refused { .. } | Self::ScopeChanged { .. } | Self::Failed { .. } => None,
+        }
     }
 }
 

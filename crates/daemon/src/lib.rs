@@ -10,6 +10,7 @@
 //! | [`record`] | the daemon owner record as this daemon writes it |
 //! | [`control`] | the control plane, both sides |
 //! | [`drain`] | the draining step, as the daemon knows it |
+//! | [`courier`] | the draining step that really delivers |
 //! | [`stop`] | why daemons ended |
 //! | [`journal`] | the log |
 //! | [`readiness`], [`start_failure`] | the first word of a new daemon |
@@ -29,6 +30,7 @@
 
 pub mod after_capture;
 pub mod control;
+pub mod courier;
 pub mod doctor;
 pub mod drain;
 mod executable;

@@ -164,6 +164,7 @@ impl Life {
         if outcome.made_progress() {
             self.stir(now);
         }
+        self.schedule.retry_at(outcome.retry_after().map(|pause| now + pause));
         let why = match &outcome {
             DrainOutcome::ScopeChanged { now } => Some(StopReason::ScopeChanged { now: now.clone() }),
             DrainOutcome::Failed { detail } if !usable => Some(StopReason::Broken { detail: detail.clone() }),
@@ -209,7 +210,7 @@ fn panicked() -> DrainOutcome {
 
 fn describe(outcome: &DrainOutcome) -> String {
     match outcome {
-        DrainOutcome::Drained { delivered, duplicate, parked, held, remaining, stopped } => {
+        DrainOutcome::Drained { delivered, duplicate, parked, held, remaining, stopped, .. } => {
             let why = stopped.as_ref().map(|why| format!("; stopped: {why}")).unwrap_or_default();
             format!(
                 "drained: {delivered} delivered, {duplicate} duplicate, {parked} parked, {held} held, \

@@ -14,16 +14,16 @@ use crate::control::client::ControlClient;
 use crate::control::file::{ControlFile, ControlFileError};
 use crate::control::proof::ControlToken;
 use crate::control::wire::ShutdownCause;
-use crate::platform::{HandleError, ProcessHandle};
+use crate::platform::{self, HandleError, ProcessHandle};
 use crate::record::{self, RunFacts};
 use crate::stop::{Stop, StopHistory, StopReason};
 use contract::OwnerRecord;
 use fs_err as fs;
 use gate::OwnerReading;
+use identity::Home;
 use identity::lock::{FileLock, LockError};
 use identity::private_file::{WriteError, create_private_dir};
 use identity::process::{self, ProcessState};
-use identity::{Home, paths};
 use jiff::Timestamp;
 use preflight::owner::read_record;
 use std::io;
@@ -299,6 +299,11 @@ pub(crate) fn hold_of(record: &OwnerRecord) -> Option<ProcessHandle> {
     (same_start && process::boot_id().as_ref() == Some(boot)).then_some(handle)
 }
 
+/// Whether the process of `record` is provably the one that wrote it, and is suspended from outside.
+pub(crate) fn is_suspended(record: &OwnerRecord) -> bool {
+    hold_of(record).is_some() && u32::try_from(record.pid).ok().and_then(platform::is_suspended) == Some(true)
+}
+
 /// Moves `path` aside with a timestamp: nothing is deleted that might still mean something.
 ///
 /// # Errors
@@ -308,7 +313,7 @@ pub(crate) fn move_aside(path: &std::path::Path) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     for turn in 0..100 {
         let suffix = if turn == 0 { String::new() } else { format!("-{turn}") };
-        let aside = paths::clean(&path.with_file_name(format!("{name}.aside-{stamp}{suffix}")));
+        let aside = path.with_file_name(format!("{name}.aside-{stamp}{suffix}"));
         if aside.symlink_metadata().is_err() {
             return fs::rename(path, aside);
         }

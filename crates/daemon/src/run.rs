@@ -9,6 +9,7 @@ use crate::control::proof::ControlToken;
 use crate::control::routes::{Desk, Door};
 use crate::control::server::{self, ControlServer, Limits};
 use crate::control::wire::Phase;
+use crate::courier::Courier;
 use crate::drain::Drain;
 use crate::executable::ExecutableWatch;
 use crate::front_desk::FrontDesk;
@@ -23,7 +24,7 @@ use crate::start_failure::StartFailure;
 use crate::stop::{Stop, StopReason};
 use contract::{Fault, ForegroundIdentity, Scope};
 use identity::private_file::create_private_dir;
-use identity::{BuildInfo, Config, Environment, Home, observe_foreground, read_login};
+use identity::{BuildInfo, CardUse, Config, Environment, Home, observe_foreground, read_login, refresh_card};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -104,6 +105,21 @@ pub fn run(
             Err(failure)
         }
     }
+}
+
+/// Runs the daemon that delivers: [`run`] with a [`Courier`].
+///
+/// # Errors
+/// As [`run`].
+pub fn serve(
+    options: &RunOptions,
+    startup: Startup,
+    on_ready: impl FnOnce(&Ready),
+) -> Result<Stop, StartFailure> {
+    let courier = |identity| -> Box<dyn Drain> {
+        Box::new(Courier::new(&options.environment, &options.home, &options.build, identity))
+    };
+    run(options, startup, courier, on_ready)
 }
 
 /// A daemon that everybody sees and that has not begun to live.
@@ -222,6 +238,10 @@ fn take_identity(options: &RunOptions) -> Result<TakenIdentity, StartFailure> {
     };
     let config = Config::read(&options.home).map_err(|fault| unreadable(&fault))?;
     let login = read_login(&options.home, &config, &options.environment);
+    if login.card == CardUse::Derived {
+        // With a card the identity is read again in no time while the lock is held; without it, slower.
+        let _ = refresh_card(&options.home, &login);
+    }
     if let Some(fault) = login.faults.first() {
         return Err(unreadable(fault));
     }

@@ -1,7 +1,7 @@
 //! When the daemon wakes by itself, as pure arithmetic over a monotonic clock.
 //!
-//! One timer: a self check every [`Timing::check`]; every so many checks a sweep of the queue. Everything
-//! else happens because somebody nudged.
+//! One timer: a self check every [`Timing::check`]; every so many checks a sweep of the queue; after a
+//! failed drain one more attempt when the server wants it. Everything else happens because somebody nudged.
 
 use std::time::{Duration, Instant};
 
@@ -45,13 +45,15 @@ pub struct Schedule {
     timing: Timing,
     next_check: Instant,
     next_sweep: Instant,
+    /// When a failed drain is worth another attempt, before the next sweep.
+    retry: Option<Instant>,
     quiet_since: Instant,
 }
 
 impl Schedule {
     /// Starts at `now`: the first sweep is due at once, because rows may have waited for a daemon.
     pub fn new(timing: Timing, now: Instant) -> Self {
-        Self { timing, next_check: now + timing.check, next_sweep: now, quiet_since: now }
+        Self { timing, next_check: now + timing.check, next_sweep: now, retry: None, quiet_since: now }
     }
 
     /// What is due at `now`; marks it as done. A late wake-up (a suspended machine) makes each thing due
@@ -59,19 +61,27 @@ impl Schedule {
     /// the two never need two timers.
     pub fn take_due(&mut self, now: Instant) -> Due {
         let nearly = self.timing.check / 10;
-        let due = Due { check: now >= self.next_check, sweep: now + nearly >= self.next_sweep };
+        let retry = self.retry.is_some_and(|retry| now >= retry);
+        let due = Due { check: now >= self.next_check, sweep: retry || now + nearly >= self.next_sweep };
         if due.check {
             self.next_check = now + self.timing.check;
         }
         if due.sweep {
             self.next_sweep = now + self.timing.sweep;
+            self.retry = None;
         }
         due
     }
 
-    /// How long to sleep from `now` on: until the next check.
+    /// A drain ended: try again at that moment, or leave it to the next sweep.
+    pub fn retry_at(&mut self, moment: Option<Instant>) {
+        self.retry = moment;
+    }
+
+    /// How long to sleep from `now` on: until the next check, or the next attempt.
     pub fn sleep(&self, now: Instant) -> Duration {
-        self.next_check.saturating_duration_since(now)
+        let next = self.retry.map_or(self.next_check, |retry| retry.min(self.next_check));
+        next.saturating_duration_since(now)
     }
 
     /// Something was captured, asked for or delivered.
@@ -123,6 +133,18 @@ mod tests {
         assert_eq!(schedule.take_due(morning), Due { check: true, sweep: true });
         assert_eq!(schedule.take_due(morning + seconds(1)), Due::default());
         assert_eq!(schedule.sleep(morning), seconds(60));
+    }
+
+    #[test]
+    fn a_failed_drain_is_tried_again_once_when_the_server_wants_it() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(Timing::SPAWNED, start);
+        schedule.take_due(start);
+        schedule.retry_at(Some(start + seconds(7)));
+        assert_eq!(schedule.sleep(start), seconds(7));
+        assert_eq!(schedule.take_due(start + seconds(6)), Due::default());
+        assert_eq!(schedule.take_due(start + seconds(7)), Due { check: false, sweep: true });
+        assert_eq!(schedule.sleep(start + seconds(7)), seconds(53));
     }
 
     #[test]

@@ -3,8 +3,7 @@
 use crate::control::client::{ControlClient, ControlError};
 use crate::control::file::ControlFile;
 use crate::control::wire::StatusReport;
-use crate::ownership::hold_of;
-use crate::platform;
+use crate::ownership::is_suspended;
 use crate::reference;
 use crate::stop::{Stop, StopHistory};
 use contract::foreground::raw_path;
@@ -143,6 +142,13 @@ impl DaemonStatus {
     }
 
     fn ask_holder(&mut self, home: &Home, reading: &OwnerReading) {
+        if let OwnerReading::Readable(record) = reading
+            && is_suspended(record)
+        {
+            // Nothing would answer: asked, it would only cost the patience.
+            self.set_suspended(record);
+            return;
+        }
         let control = match ControlFile::read(&home.control_file()) {
             Ok(Some(control)) => control,
             Ok(None) => {
@@ -189,18 +195,20 @@ impl DaemonStatus {
             self.set(DaemonState::Starting, "a daemon holds the owner lock and is starting".to_owned(), None);
             return;
         }
-        let proven = hold_of(record).is_some();
-        let suspended = u32::try_from(record.pid).ok().and_then(platform::is_suspended) == Some(true);
-        if proven && suspended {
-            let detail = format!("process {} holds the owner lock and is suspended", record.pid);
-            let advice = Remedy::Advice(format!(
-                "continue it with `kill -CONT {}`, or replace it: {}",
-                record.pid,
-                Remedy::ForceCleanOrphans.hint()
-            ));
-            self.set(DaemonState::Suspended, detail, Some(advice));
+        if is_suspended(record) {
+            self.set_suspended(record);
         } else {
             self.set(DaemonState::Wedged, error.to_string(), Some(Remedy::RestartDaemon));
         }
+    }
+
+    fn set_suspended(&mut self, record: &OwnerRecord) {
+        let detail = format!("process {} holds the owner lock and is suspended", record.pid);
+        let advice = Remedy::Advice(format!(
+            "continue it with `kill -CONT {}`, or replace it: {}",
+            record.pid,
+            Remedy::ForceCleanOrphans.hint()
+        ));
+        self.set(DaemonState::Suspended, detail, Some(advice));
     }
 }

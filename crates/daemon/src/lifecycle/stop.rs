@@ -3,7 +3,7 @@
 use crate::control::client::ControlClient;
 use crate::control::file::ControlFile;
 use crate::control::wire::ShutdownCause;
-use crate::ownership::{Claim, TakeError, hold_of};
+use crate::ownership::{Claim, hold_of, is_suspended};
 use crate::platform::{self, HandleError, ProcessHandle};
 use crate::reference::{self, NotStopped};
 use contract::{OwnerRecord, Remedy};
@@ -146,14 +146,11 @@ pub fn stop(home: &Home, cause: &ShutdownCause, force: bool) -> Result<StopOutco
     }
 }
 
-/// Removes a record that a killed daemon left, under the lock. One that cannot be removed is an orphan,
-/// which every later look reports.
+/// Removes a record that a killed daemon left, under the lock. Whoever holds the lock by now has removed it
+/// already; one that cannot be removed is an orphan, which every later look reports.
 fn clear_leftovers(home: &Home) {
     if !matches!(read_record(&home.owner_record()), OwnerReading::Absent) {
-        match Claim::take(home) {
-            Ok(_) | Err(TakeError::Held) => {}
-            Err(_) => {}
-        }
+        drop(Claim::take(home));
     }
 }
 
@@ -166,7 +163,11 @@ fn stop_holder(home: &Home, cause: &ShutdownCause, force: bool) -> Result<Gone, 
         OwnerReading::Readable(_) | OwnerReading::Absent | OwnerReading::Unreadable(_) => None,
     };
     let handle = record.as_deref().and_then(hold_of);
-    let (asked, named) = ask(home, cause);
+    let (asked, named) = match &record {
+        // Asked, it would only cost the patience.
+        Some(record) if is_suspended(record) => (Err("it is suspended".to_owned()), Some(record.pid)),
+        Some(_) | None => ask(home, cause),
+    };
     let pid = record.as_ref().map(|record| record.pid).or(named);
     match (asked, record.as_deref(), handle) {
         (Ok(()), _, Some(handle)) if handle.wait(FAREWELL) => Ok((pid, Ended::Asked)),
@@ -176,6 +177,9 @@ fn stop_holder(home: &Home, cause: &ShutdownCause, force: bool) -> Result<Gone, 
             Ok((pid, Ended::Killed))
         }
         (Ok(()), _, _) => Err(StopFailure::StillStopping { pid }),
+        (Err(_), Some(record), Some(_)) if is_suspended(record) => {
+            Err(StopFailure::Suspended { pid: record.pid })
+        }
         (Err(_), Some(record), Some(handle)) => {
             terminate(&handle, record)?;
             Ok((pid, Ended::Signalled))
@@ -202,9 +206,6 @@ fn ask(home: &Home, cause: &ShutdownCause) -> (Result<(), String>, Option<i64>) 
 
 fn terminate(handle: &ProcessHandle, record: &OwnerRecord) -> Result<(), StopFailure> {
     let pid = record.pid;
-    if u32::try_from(pid).ok().and_then(platform::is_suspended) == Some(true) {
-        return Err(StopFailure::Suspended { pid });
-    }
     match handle.terminate() {
         Ok(()) | Err(HandleError::Gone) if handle.wait(SIGNALLED) => Ok(()),
         Ok(()) | Err(HandleError::Gone) => Err(StopFailure::Wedged { pid }),

@@ -1,5 +1,6 @@
 //! A program as thin as the command line, for the tests of this crate: each verb calls one public function
-//! and prints its value as JSON. Its draining step is a file: what it does is told by files in the home.
+//! and prints its value as JSON. Its draining step is a file: what it does is told by files in the home. With
+//! `DAEMON_BENCH_COURIER` set it is the real one.
 //!
 //! `stand-in run_sync_daemon PORT_FILE TOKEN [mute]` stands for a daemon of the reference: it has its argv
 //! word and its two routes.
@@ -17,7 +18,7 @@ use daemon::control::wire::ShutdownCause;
 use daemon::doctor::{Treatment, orphan_daemons};
 use daemon::drain::{Drain, DrainOutcome, Pending, ScopeOnDisk, StopFlag};
 use daemon::lifecycle;
-use daemon::run::{RunOptions, Startup, run};
+use daemon::run::{RunOptions, Startup, run, serve};
 use daemon::spawn::Launcher;
 use identity::{BuildInfo, Config, Environment, Home};
 use preflight::Boundary;
@@ -83,6 +84,12 @@ fn be_the_daemon(environment: &Environment, home: &Home, build: BuildInfo, start
         timing.idle = Some(Duration::from_millis(milliseconds));
     }
     let options = RunOptions { environment: environment.clone(), home: home.clone(), build, timing };
+    if environment.get("DAEMON_BENCH_COURIER").is_some() {
+        return match serve(&options, startup, |_| {}) {
+            Ok(_) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     let directory = home.root().join("drain");
     match run(&options, startup, |_| Box::new(FileDrain { directory }), |_| {}) {
         Ok(_) => ExitCode::SUCCESS,
@@ -151,7 +158,15 @@ impl Drain for FileDrain {
         }
         let delivered = u64::from(fs::remove_file(self.directory.join("pending")).is_ok());
         let stopped = stop.is_raised().then(|| "stop".to_owned());
-        DrainOutcome::Drained { delivered, duplicate: 0, parked: 0, held: 0, remaining: 0, stopped }
+        DrainOutcome::Drained {
+            delivered,
+            duplicate: 0,
+            parked: 0,
+            held: 0,
+            remaining: 0,
+            stopped,
+            retry_after_ms: None,
+        }
     }
 }
 
