@@ -111,7 +111,7 @@ pub fn run(
 ///
 /// # Errors
 /// As [`run`].
-pub fn serve(
+pub fn deliver(
     options: &RunOptions,
     startup: Startup,
     on_ready: impl FnOnce(&Ready),

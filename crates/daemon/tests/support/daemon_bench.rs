@@ -18,7 +18,7 @@ use daemon::control::wire::ShutdownCause;
 use daemon::doctor::{Treatment, orphan_daemons};
 use daemon::drain::{Drain, DrainOutcome, Pending, ScopeOnDisk, StopFlag};
 use daemon::lifecycle;
-use daemon::run::{RunOptions, Startup, run, serve};
+use daemon::run::{RunOptions, Startup, deliver, run};
 use daemon::spawn::Launcher;
 use identity::{BuildInfo, Config, Environment, Home};
 use preflight::Boundary;
@@ -85,7 +85,7 @@ fn be_the_daemon(environment: &Environment, home: &Home, build: BuildInfo, start
     }
     let options = RunOptions { environment: environment.clone(), home: home.clone(), build, timing };
     if environment.get("DAEMON_BENCH_COURIER").is_some() {
-        return match serve(&options, startup, |_| {}) {
+        return match deliver(&options, startup, |_| {}) {
             Ok(_) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         };
