@@ -1,4 +1,21 @@
 //! How it leaves: login, plan batches, send, judge answers, back off, drain.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`context`] | what every request needs to know about this machine |
+//! | [`destination`] | servers that requests may go to |
+//! | [`http`] | the one HTTP client: bounds, headers, redirects, errors |
+//! | [`auth`] | login, refresh, logout, choice of a team |
+//! | [`token`] | the token that goes with a request, and whether it may |
+//! | [`envelope`] | the outgoing form of a stored event; pure |
+//! | [`plan`] | limits, pace, pieces of a batch; pure |
+//! | [`judge`] | what an answer means for the rows that were sent; pure |
+//! | [`backoff`] | when to try again; pure |
+//! | [`drain`](mod@drain) | the only code that sends events and bodies |
+//! | [`probe`] | questions to a server that carry no row |
+//!
+//! Invariants: no row leaves without an egress permit of the gate; no token goes to a host that did not
+//! issue it; no outcome deletes a payload; nothing here prints.
 
 pub mod auth;
 pub mod backoff;
@@ -9,6 +26,7 @@ pub mod envelope;
 pub mod http;
 pub mod judge;
 pub mod plan;
+pub mod probe;
 pub mod token;
 
 pub use context::Context;

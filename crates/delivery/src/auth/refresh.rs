@@ -98,7 +98,7 @@ pub fn refresh(
     let oauth = OAuth { client: &context.client, server };
     let stored = read_ours(&store, is_ours)?;
     match send(&store, oauth, &stored)? {
-        Sent::Done(refreshed) => Ok(refreshed),
+        Sent::Done(refreshed) => Ok(*refreshed),
         Sent::Replayed { pause } => {
             thread::sleep(pause);
             retry_after_replay(&store, oauth, &stored, is_ours)
@@ -125,7 +125,7 @@ fn adopt_newer(
 }
 
 enum Sent {
-    Done(Refreshed),
+    Done(Box<Refreshed>),
     Replayed {
         pause: Duration,
     },
@@ -143,7 +143,7 @@ fn send(store: &SessionStore, oauth: OAuth<'_>, stored: &Session) -> Result<Sent
         Ok(grant) => {
             let renewed = plan_refreshed(stored, grant, Timestamp::now());
             if store.replace_if(&renewed, |now| now.is_some_and(|now| same_tokens(now, stored)))? {
-                return Ok(Sent::Done(Refreshed::Renewed(renewed)));
+                return Ok(Sent::Done(Box::new(Refreshed::Renewed(renewed))));
             }
             // Logged out, logged in anew or switched while the request was under way: that stays.
             Ok(Sent::Overtaken)
@@ -179,7 +179,7 @@ fn retry_after_replay(
         return Ok(Refreshed::Adopted(stored));
     }
     match send(store, oauth, &stored)? {
-        Sent::Done(refreshed) => Ok(refreshed),
+        Sent::Done(refreshed) => Ok(*refreshed),
         Sent::Overtaken => adopt_valid(store, is_ours),
         Sent::Replayed { .. } | Sent::Rejected => Err(later()),
     }

@@ -22,9 +22,16 @@ impl Drain<'_> {
         loop {
             self.check_cancelled()?;
             let consent = self.read_consent()?;
-            let limits = self.batch_limits();
+            // Before the limits are known one row is enough to see that something waits: a larger batch
+            // might have to be cut up, and its later pieces would leave on an older consent.
+            let limits =
+                if self.limits_known { self.batch_limits() } else { BatchLimits { rows: 1, bytes: 1 } };
             let Some(batch) = self.outbox.read_events(limits, &consent, &self.skip)? else { return Ok(()) };
-            self.send_batch(&batch)?;
+            if self.limits_known {
+                self.send_batch(&batch)?;
+            } else {
+                self.fetch_limits()?;
+            }
         }
     }
 
@@ -40,7 +47,6 @@ impl Drain<'_> {
         if ready.is_empty() {
             return Ok(());
         }
-        self.fetch_limits()?;
         let sizes: Vec<usize> = ready.iter().map(|ready| ready.text.len()).collect();
         let room = self.pace.room();
         let mut pieces = Pieces::plan(&sizes, room.events, room.bytes, FRAME_BYTES, 1);

@@ -48,12 +48,10 @@ impl Drain<'_> {
         sent.map_err(|error| Halt::Server(judge_silence(&error)))
     }
 
-    /// Learns the server's limits, once a drain, before the first batch. A server without the document is
+    /// Learns the server's limits, before the first batch of a drain. A server without the document is
     /// an old one; what it cannot take it will say.
     pub(super) fn fetch_limits(&mut self) -> Result<(), Halt> {
-        if std::mem::replace(&mut self.limits_known, true) {
-            return Ok(());
-        }
+        self.limits_known = true;
         let team_id = self.team_id.clone();
         let answer = self.exchange(Request { team: Some(&team_id), ..Request::get(SYNC_HEALTH) })?;
         let stop = |reason| {

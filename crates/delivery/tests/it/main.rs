@@ -1,9 +1,14 @@
 //! What this crate sends, seen from the other end of the wire.
 
 #![allow(unreachable_pub, missing_docs, reason = "modules of one test binary")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot build its world has to stop")]
 
+mod drain;
+mod golden;
+mod hostile;
 mod http;
 mod login;
 mod machine;
 mod refresh;
 mod stub;
+mod world;

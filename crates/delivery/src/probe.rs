@@ -1,0 +1,197 @@
+//! Questions to a server that carry no row: is it there, does it know this login.
+//!
+//! For doctors and status pages, only when a person asks. Never refreshes a token, so that asking changes
+//! nothing on this machine.
+
+use crate::context::Context;
+use crate::destination::Destination;
+use crate::http::{Answer, Bearer, Request};
+use crate::judge::{Words, judge_silence};
+use crate::plan::read_health_limits;
+use contract::Remedy;
+use contract::wire::IngressLimits;
+use contract::wire::endpoint::{SESSION_STATUS, SYNC_HEALTH};
+use contract::wire::me::SessionStatus;
+use serde::Serialize;
+use std::time::Duration;
+
+/// A person waits for the answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a server answered to the question for its health.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reachability {
+    /// It is a sync server and takes this login.
+    Connected {
+        /// The version of its limits document.
+        contract_version: Option<String>,
+        /// What one batch may hold.
+        limits: IngressLimits,
+    },
+    /// 401: it is there, and wants a login, or another one.
+    LoginNeeded,
+    /// 403: it is there, and this account may not.
+    Forbidden(String),
+    /// 412, 426: it speaks another contract.
+    ContractSkew(String),
+    /// 429, 5xx: it is there, and has no time or is broken.
+    Troubled(String),
+    /// It answers, and not like a sync server.
+    NotASyncServer(String),
+    /// No answer.
+    Unreachable(String),
+}
+
+impl Reachability {
+    /// The stable name.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Connected { .. } => "connected",
+            Self::LoginNeeded => "login_needed",
+            Self::Forbidden(_) => "forbidden",
+            Self::ContractSkew(_) => "contract_skew",
+            Self::Troubled(_) => "troubled",
+            Self::NotASyncServer(_) => "not_a_sync_server",
+            Self::Unreachable(_) => "unreachable",
+        }
+    }
+
+    /// The server's words, or ours; empty when all is well.
+    pub fn detail(&self) -> &str {
+        match self {
+            Self::Connected { .. } => "",
+            Self::LoginNeeded => "the server asks for a valid login",
+            Self::Forbidden(text)
+            | Self::ContractSkew(text)
+            | Self::Troubled(text)
+            | Self::NotASyncServer(text)
+            | Self::Unreachable(text) => text,
+        }
+    }
+
+    /// What cures it, where a command or an advice can.
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Self::LoginNeeded => Some(Remedy::Login),
+            Self::NotASyncServer(_) => Some(Remedy::LoginServer),
+            Self::ContractSkew(_) => Some(Remedy::Advice(
+                "update spec-kitty here or at the server, so that both speak one contract".into(),
+            )),
+            _ => None,
+        }
+    }
+}
+
+impl Serialize for Reachability {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (contract_version, limits) = match self {
+            Self::Connected { contract_version, limits } => (contract_version.as_deref(), Some(limits)),
+            _ => (None, None),
+        };
+        serde_json::json!({
+            "state": self.name(),
+            "detail": self.detail(),
+            "contract_version": contract_version,
+            "limits": limits,
+        })
+        .serialize(serializer)
+    }
+}
+
+/// Asks `server` for its health and limits, with a token when there is one to show.
+pub fn fetch_sync_health(context: &Context, server: &Destination, bearer: Option<&Bearer>) -> Reachability {
+    let request = Request { bearer, timeout: TIMEOUT, ..Request::get(SYNC_HEALTH) };
+    match context.client.send(server, &request) {
+        Ok(answer) => judge_health(&answer),
+        Err(error) => Reachability::Unreachable(judge_silence(&error).detail),
+    }
+}
+
+fn judge_health(answer: &Answer) -> Reachability {
+    let words = || Words::of(answer).sentence(answer.status);
+    match answer.status {
+        200 => match answer.json::<serde_json::Value>() {
+            Ok(document) if document.is_object() => Reachability::Connected {
+                contract_version: document
+                    .pointer("/sync_ingress/contract_version")
+                    .and_then(|version| version.as_str())
+                    .map(crate::judge::bounded),
+                limits: read_health_limits(&document),
+            },
+            _ => Reachability::NotASyncServer("HTTP 200 without a health document".to_owned()),
+        },
+        401 => Reachability::LoginNeeded,
+        403 => Reachability::Forbidden(words()),
+        412 | 426 => Reachability::ContractSkew(words()),
+        408 | 429 | 500..=599 => Reachability::Troubled(words()),
+        _ => Reachability::NotASyncServer(words()),
+    }
+}
+
+/// What a server says about a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionState {
+    /// It is known and active.
+    Active {
+        /// How often its refresh token was rotated, when the server says so.
+        generation: Option<u64>,
+    },
+    /// The token is not accepted: log in again, unless a refresh helps.
+    NotAccepted,
+    /// No usable answer.
+    Unknown(String),
+}
+
+/// Asks `server` whether it knows the session of `bearer`.
+pub fn fetch_session_state(context: &Context, server: &Destination, bearer: &Bearer) -> SessionState {
+    let request = Request { bearer: Some(bearer), timeout: TIMEOUT, ..Request::get(SESSION_STATUS) };
+    let answer = match context.client.send(server, &request) {
+        Ok(answer) => answer,
+        Err(error) => return SessionState::Unknown(error.to_string()),
+    };
+    match (answer.status, answer.json::<SessionStatus>()) {
+        (200, Ok(status)) if status.status == "active" => {
+            SessionState::Active { generation: status.current_generation }
+        }
+        (200, Ok(status)) => {
+            SessionState::Unknown(format!("the session is `{}`", crate::judge::bounded(&status.status)))
+        }
+        (401, _) => SessionState::NotAccepted,
+        (status, _) => SessionState::Unknown(Words::of(&answer).sentence(status)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(status: u16, body: &str) -> &'static str {
+        judge_health(&Answer::from_parts(status, None, body.as_bytes().to_vec())).name()
+    }
+
+    #[test]
+    fn every_status_says_one_thing_about_the_server() {
+        assert_eq!(judged(200, r#"{"sync_ingress":{"limits":{}}}"#), "connected");
+        assert_eq!(judged(200, "{}"), "connected");
+        assert_eq!(judged(200, "<html>"), "not_a_sync_server");
+        assert_eq!(judged(200, "[]"), "not_a_sync_server");
+        assert_eq!(judged(401, ""), "login_needed");
+        assert_eq!(judged(403, "{}"), "forbidden");
+        assert_eq!(judged(426, "{}"), "contract_skew");
+        assert_eq!(judged(429, "{}"), "troubled");
+        assert_eq!(judged(503, ""), "troubled");
+        assert_eq!(judged(404, ""), "not_a_sync_server");
+        assert_eq!(judged(302, ""), "not_a_sync_server");
+    }
+
+    #[test]
+    fn limits_are_shown_as_the_server_advertises_them() {
+        let body = r#"{"sync_ingress":{"contract_version":"v1","limits":{"max_events_per_batch":7}}}"#;
+        let health = judge_health(&Answer::from_parts(200, None, body.as_bytes().to_vec()));
+        let json = serde_json::to_value(&health).unwrap();
+        assert_eq!(
+            (json["state"].as_str(), json["limits"]["max_events_per_batch"].as_u64()),
+            (Some("connected"), Some(7))
+        );
+    }
+}

@@ -1,0 +1,170 @@
+//! A machine whose account is logged in, whose queue holds rows, and a server that takes them.
+
+use crate::machine::{Machine, VERSION, session};
+use crate::stub::{Reply, Seen, Stub};
+use contract::wire::body;
+use delivery::drain::{DrainOptions, DrainReport};
+use delivery::{DrainError, Progress, drain};
+use gate::EgressPermit;
+use identity::BuildInfo;
+use preflight::Boundary;
+use queue::{BodyRow, Capacity, Capture, EventRow, NewRow, Place, QueueCounts, Witness, Writer};
+use serde_json::{Value, json};
+use std::collections::HashSet;
+use std::sync::Mutex;
+
+pub const PROJECT: &str = "164b830e-0aa9-486a-80e9-73e0ff9bd516";
+pub const OTHER_PROJECT: &str = "892d6066-b402-45e3-9521-a4ac582672a6";
+
+/// A machine logged in at `server` as `dev@example.com` in `PT-1`.
+pub fn logged_in(server: &str) -> Machine {
+    let machine = Machine::new();
+    machine.configure(server).store(&session(server));
+    machine
+}
+
+fn boundary(machine: &Machine) -> Boundary<'_> {
+    let build = BuildInfo { version: VERSION.to_owned(), commit: None, release: true };
+    Boundary::new(&machine.environment, &machine.home, build)
+}
+
+pub fn egress(machine: &Machine) -> EgressPermit {
+    boundary(machine).egress_permit().expect("a coherent boundary")
+}
+
+/// Captures rows as a producing command does.
+pub fn capture(machine: &Machine, project: &str, rows: Vec<NewRow>) {
+    let permit = boundary(machine).capture_permit().expect("a coherent boundary");
+    let mut writer = Writer::open(&permit, Capacity(1_000_000)).expect("the queue");
+    let place = Place { project_uuid: Some(project.to_owned()), ..Place::default() };
+    let capture = Capture { place, mission_slug: "demo-01KRX11M".into(), rows };
+    let prepared = writer.prepare(&capture).expect("prepared");
+    writer.confirm(prepared).expect("confirmed");
+}
+
+/// An event's stored text, as this program writes it.
+pub fn event_text(id: &str, project: &str) -> String {
+    format!(
+        "{{\"event_id\": \"{id}\", \"event_type\": \"WPStatusChanged\", \"aggregate_id\": \"WP01\", \"payload\": {{\"n\": 1.50}}, \
+         \"team_slug\": \"PT-1\", \"project_uuid\": \"{project}\"}}"
+    )
+}
+
+pub fn event(text: String) -> NewRow {
+    let row = EventRow::from_text(text).expect("an event");
+    let witness =
+        Witness::LogRow { log: "/nowhere/status.events.jsonl".into(), event_id: row.event_id().to_owned() };
+    NewRow::event(row, witness)
+}
+
+pub fn events(project: &str, ids: &[&str]) -> Vec<NewRow> {
+    ids.iter().map(|id| event(event_text(id, project))).collect()
+}
+
+pub fn body_row(project: &str, path: &str, content: &str) -> NewRow {
+    body_of(&json!({
+        "project_uuid": project,
+        "mission_slug": "demo-01KRX11M",
+        "target_branch": "main",
+        "mission_type": "software-dev",
+        "manifest_version": "1",
+        "artifact_path": path,
+        "content_hash": body::hash(content.as_bytes()),
+        "hash_algorithm": "sha256",
+        "content_body": content,
+    }))
+}
+
+/// A body from the nine fields of its request.
+pub fn body_of(fields: &Value) -> NewRow {
+    let text = |key: &str| fields[key].as_str().unwrap().to_owned();
+    let row = BodyRow {
+        project_uuid: text("project_uuid"),
+        mission_slug: text("mission_slug"),
+        target_branch: text("target_branch"),
+        mission_type: text("mission_type"),
+        manifest_version: text("manifest_version"),
+        artifact_path: text("artifact_path"),
+        content_hash: text("content_hash"),
+        hash_algorithm: text("hash_algorithm"),
+        content_body: text("content_body"),
+    };
+    let witness = Witness::File {
+        path: format!("/nowhere/{}", row.artifact_path).into(),
+        sha256: row.content_hash.clone(),
+    };
+    NewRow::body(row, witness)
+}
+
+pub fn try_drain(
+    machine: &Machine,
+    options: DrainOptions,
+    progress: &mut dyn Progress,
+) -> Result<DrainReport, DrainError> {
+    drain(egress(machine), &machine.context(), &options, progress)
+}
+
+pub fn drain_all(machine: &Machine) -> DrainReport {
+    try_drain(machine, DrainOptions::default(), &mut ()).expect("a drain")
+}
+
+pub fn counts(machine: &Machine) -> QueueCounts {
+    let path = egress(machine).queue_path().to_path_buf();
+    queue::observe_counts(&path, &|_: &Place| contract::Consent::Unset).expect("counts")
+}
+
+/// What a well-behaved server says.
+#[derive(Default)]
+pub struct Ingest {
+    stored: Mutex<HashSet<String>>,
+    pub limits: Option<Value>,
+}
+
+impl Ingest {
+    pub fn limited(events: u64) -> Self {
+        Self {
+            limits: Some(
+                json!({"max_events_per_batch": events, "max_decompressed_bytes_per_batch": 1_000_000}),
+            ),
+            ..Self::default()
+        }
+    }
+
+    pub fn answer(&self, seen: &Seen) -> Reply {
+        match seen.path.as_str() {
+            "/api/v1/sync/health/" => {
+                Reply::json(200, json!({"status": "ok", "sync_ingress": {"limits": self.limits}}))
+            }
+            "/api/v1/events/batch/" => {
+                let mut stored = self.stored.lock().unwrap();
+                let results: Vec<Value> = seen
+                    .event_ids()
+                    .into_iter()
+                    .map(|id| {
+                        let status = if stored.insert(id.clone()) { "success" } else { "duplicate" };
+                        json!({"event_id": id, "status": status})
+                    })
+                    .collect();
+                Reply::json(200, json!({"results": results}))
+            }
+            "/api/dossier/push-content/" => {
+                let body = seen.json();
+                let key = format!("{}|{}", body["artifact_path"], body["content_hash"]);
+                let new = self.stored.lock().unwrap().insert(key);
+                Reply::json(if new { 201 } else { 200 }, json!({"status": "stored"}))
+            }
+            _ => Reply::json(404, json!({"error": "Not found"})),
+        }
+    }
+}
+
+/// A well-behaved server.
+pub fn accepting() -> Stub {
+    let ingest = Ingest::default();
+    Stub::start(move |seen, _| ingest.answer(seen))
+}
+
+/// The batches that a server saw, each as its event ids.
+pub fn batches(stub: &Stub) -> Vec<Vec<String>> {
+    stub.seen_at("/api/v1/events/batch/").iter().map(Seen::event_ids).collect()
+}
