@@ -15,6 +15,7 @@
 //! | [`token`] | the CI token |
 //! | [`credentials`] | the credentials file of old releases |
 //! | [`login`] | all of these as one [`Login`]: scope, authentication, faults |
+//! | [`destination`] | where requests of a login may go |
 //! | [`foreground`] | the six facts of the running process |
 //! | [`project`] | project root and project identity |
 //! | [`git`] | git facts, without a subprocess |

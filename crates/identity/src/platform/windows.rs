@@ -128,7 +128,7 @@ pub(crate) fn process_state(pid: u32) -> ProcessState {
     let [creation, exit, kernel, user] = &mut times;
     // SAFETY: the handle is open, and the system writes four times.
     let answered = unsafe { GetProcessTimes(process.0, creation, exit, kernel, user) } != 0;
-    let start = u64::from(times[0].dwHighDateTime) << 32 | u64::from(times[0].dwLowDateTime);
+    let start = (u64::from(times[0].dwHighDateTime) << 32) | u64::from(times[0].dwLowDateTime);
     ProcessState::Alive { start_ticks: answered.then_some(start) }
 }
 
