@@ -2,6 +2,7 @@
 //!
 //! | module | owns |
 //! |---|---|
+//! | [`server`] | a real ingest server |
 //! | [`world`] | a temporary home and repository, and commands run in them |
 //! | [`tree`] | the hash of a directory tree, side files included |
 //! | [`listener`] | a server that counts who knocks |
@@ -13,9 +14,11 @@
 pub mod listener;
 pub mod owner;
 pub mod reference_queue;
+pub mod server;
 pub mod tree;
 pub mod world;
 
+pub use server::Server;
 pub use world::{Run, World};
 
 use std::path::PathBuf;

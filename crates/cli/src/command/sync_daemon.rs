@@ -9,7 +9,10 @@ use crate::report::{Document, Report};
 use contract::text::printable;
 use contract::{ExitCode, Remedy};
 use daemon::control::wire::ShutdownCause;
+use daemon::courier::Courier;
+use daemon::drain::Drain;
 use daemon::lifecycle::{DaemonState, DaemonStatus, StartOutcome, StopFailure, StopOutcome, observe_status};
+use daemon::readiness::Ready;
 use daemon::run::{RunOptions, Startup};
 use daemon::spawn::Launcher;
 use daemon::start_failure::StartFailure;
@@ -47,13 +50,17 @@ pub fn run(context: &Context, args: &DaemonRunArgs) -> Result<Report, CliError> 
         build: build::info(),
         timing: startup.timing(),
     };
-    let spawned = args.spawned;
-    let stop = daemon::run::deliver(&options, startup, |ready| {
+    let (spawned, courier) = (args.spawned, options.clone());
+    let make_drain = |identity| -> Box<dyn Drain> {
+        Box::new(Courier::new(&courier.environment, &courier.home, &courier.build, identity))
+    };
+    let on_ready = |ready: &Ready| {
         if !spawned {
             render::note(&format!("the daemon serves, pid {}, port {}", ready.pid, ready.port));
         }
-    })
-    .map_err(|failure| not_started(&failure))?;
+    };
+    let stop =
+        daemon::run::run(&options, startup, make_drain, on_ready).map_err(|failure| not_started(&failure))?;
     let report = Report::silent();
     Ok(if spawned { report } else { report.note(format!("the daemon ended because {}", stop.why.because())) })
 }

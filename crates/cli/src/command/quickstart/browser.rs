@@ -5,33 +5,34 @@ use super::stage::failed;
 use crate::build;
 use crate::error::{CliError, chain};
 use delivery::destination::{Cleartext, Destination};
-use delivery::http::{Bearer, Client, ClientSettings, Payload, Request};
+use delivery::http::{Bearer, Client, ClientSettings, Request};
 use serde_json::Value;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-/// Opens `page` and approves what it asks.
+/// Opens `page` and approves what it asks, with the cookie that binds the form to this browser.
 pub fn approve(page: &str, email: &str, secret: &str) -> Result<(), CliError> {
     let page = Url::parse(page).map_err(|error| failed(format!("{page} is no page: {error}")))?;
-    let server = destination(&page.origin().ascii_serialization())?;
-    let client = client()?;
-    let path = &page[url::Position::BeforePath..];
-    let answer = client.send(&server, &Request::get(path)).map_err(|error| failed(chain(&error)))?;
-    let html = String::from_utf8_lossy(answer.body()).into_owned();
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    let mut loaded = agent.get(page.as_str()).call().map_err(|error| failed(chain(&error)))?;
+    let cookie = loaded.headers().get("set-cookie").and_then(|value| value.to_str().ok());
+    let cookie = cookie.and_then(|value| value.split(';').next()).unwrap_or_default().to_owned();
+    let html = loaded.body_mut().read_to_string().map_err(|error| failed(chain(&error)))?;
     let mut form = Serializer::new(String::new());
     for (name, value) in hidden_fields(&html) {
         form.append_pair(&name, &value);
     }
     form.append_pair("email", email).append_pair("secret", secret).append_pair("decision", "approve");
     let action = attribute(&html, "<form", "action").unwrap_or_else(|| page.path().to_owned());
-    let body = form.finish();
-    let request = Request::post(&action, Payload::Form(body.as_bytes()));
-    let answer = client.send(&server, &request).map_err(|error| failed(chain(&error)))?;
-    if answer.status == 200 {
-        Ok(())
-    } else {
-        Err(failed(format!("the approval page answered {}", answer.status)))
-    }
+    let target = page.join(&action).map_err(|error| failed(format!("{action} is no form: {error}")))?;
+    let answer = agent
+        .post(target.as_str())
+        .header("Cookie", cookie)
+        .content_type("application/x-www-form-urlencoded")
+        .send(form.finish())
+        .map_err(|error| failed(chain(&error)))?;
+    let status = answer.status().as_u16();
+    if status == 200 { Ok(()) } else { Err(failed(format!("the approval page answered {status}"))) }
 }
 
 /// Asks the server as the owner of `token`.

@@ -1,0 +1,186 @@
+//! The scenarios every release must pass, as real processes against a real server.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use contract::OwnerRecord;
+use std::collections::BTreeSet;
+use testkit::owner::{agreeing, write};
+use testkit::reference_queue::{PROJECT, ReferenceQueue};
+use testkit::tree::{difference, snapshot};
+use testkit::{Server, World};
+
+const EMAIL: &str = "dev@example.com";
+
+/// A world whose commands act as the account of a running server.
+fn world() -> (World, Server) {
+    let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let server = Server::start(&world, EMAIL);
+    server.welcome(&mut world);
+    world.init_project();
+    (world, server)
+}
+
+/// Creates a mission, and gives back its directory name.
+fn create(world: &World) -> String {
+    let created = world.run(["agent", "mission", "create", "tea-timer", "--json"]).exits(0).json();
+    created["mission_slug"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn scenario_1_a_coherent_host_delivers_and_stays_silent_about_the_boundary() {
+    let (world, server) = world();
+    create(&world);
+    let before = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
+    let events = before["active_queue"]["event_count"].as_u64().unwrap();
+    assert!(events > 0, "{before:#}");
+    let now = world.run(["sync", "now"]).exits(0);
+    assert!(!format!("{}{}", now.stdout, now.stderr).to_lowercase().contains("boundary"), "{now:?}");
+    let status = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
+    assert_eq!(status["mismatches"].as_array().unwrap().len(), 0);
+    assert_eq!(status["orphan_records"].as_array().unwrap().len(), 0);
+    assert_eq!(status["active_queue"]["event_count"], 0, "{status:#}");
+    let arrived = server.event_ids();
+    assert_eq!(arrived.len() as u64, events);
+    assert_eq!(arrived.iter().collect::<BTreeSet<_>>().len(), arrived.len(), "each once");
+    // Nothing is sent twice.
+    world.run(["sync", "now"]).exits(0);
+    assert_eq!(server.event_ids(), arrived);
+}
+
+#[test]
+fn scenario_2_a_stale_daemon_refuses_before_anything_is_queued() {
+    let (world, server) = world();
+    create(&world);
+    let record = OwnerRecord { package_version: "3.2.0rc11".into(), ..agreeing(&world, std::process::id()) };
+    write(&world, &record);
+    let before = snapshot(world.user_home().parent().unwrap());
+    let foreground = world.run(["sync", "status", "--json"]).exits(0).json();
+    let ours = foreground["foreground"]["package_version"].as_str().unwrap().to_owned();
+    for verb in [&["sync", "now"][..], &["agent", "mission", "setup-plan"]] {
+        let run = world.run(verb).exits(2);
+        assert!(run.stderr.contains("daemon_package_version"), "{}", run.stderr);
+        assert!(run.stderr.contains("3.2.0rc11") && run.stderr.contains(&ours), "{}", run.stderr);
+    }
+    let check = world.run(["sync", "status", "--check"]).exits(2);
+    assert!(
+        check.stdout.contains("daemon_package_version") && check.stdout.contains("3.2.0rc11"),
+        "{}",
+        check.stdout
+    );
+    let changed = difference(&before, &snapshot(world.user_home().parent().unwrap()));
+    let changed: Vec<_> = changed.iter().filter(|line| !line.contains("server-data")).collect();
+    assert!(changed.is_empty(), "{changed:#?}");
+    assert_eq!(server.event_ids(), Vec::<String>::new());
+}
+
+#[test]
+fn scenario_3_legacy_rows_beside_a_scoped_queue_are_moved_held_and_then_delivered() {
+    let (world, server) = world();
+    create(&world);
+    let legacy = ReferenceQueue::create(&world.root().join("queue.db"));
+    let ids = ["01KRX0000000000000000000A1", "01KRX0000000000000000000A2"];
+    legacy.event(ids[0], Some(&server.team)).event(ids[1], None);
+    let before = world.run(["sync", "status", "--check", "--json"]).exits(2).json();
+    assert_eq!(before["legacy_queue"]["rows_in_scope"], 2);
+    let active = before["active_queue"]["event_count"].as_u64().unwrap();
+    assert!(active > 0);
+
+    world.run(["sync", "migrate"]).exits(0);
+    let after = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
+    assert_eq!(after["legacy_queue"]["rows_in_scope"], 0);
+    assert_eq!(after["active_queue"]["event_count"].as_u64().unwrap(), active + 2);
+    world.run(["sync", "migrate"]).exits(0);
+    let again = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
+    assert_eq!(again["active_queue"], after["active_queue"], "repeating changes nothing");
+
+    // Never opted in: held, visible, and not a failure.
+    world.run(["sync", "now"]).exits(0);
+    assert!(!server.event_ids().iter().any(|id| ids.contains(&id.as_str())));
+    let held = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
+    assert_eq!(held["held"][0]["project_uuid"], PROJECT, "{held:#}");
+    assert_eq!(held["held"][0]["events"], 2);
+    let preview = world.run(["sync", "opt-in", "--project", PROJECT, "--include-held"]).exits(2);
+    assert!(preview.stdout.contains("2 events"), "{}", preview.stdout);
+    world.run(["sync", "opt-in", "--project", PROJECT, "--include-held", "--yes"]).exits(0);
+    world.run(["sync", "now"]).exits(0);
+    let arrived = server.event_ids();
+    for id in ids {
+        assert_eq!(arrived.iter().filter(|arrived| *arrived == id).count(), 1, "{arrived:?}");
+    }
+    let done = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
+    assert_eq!(done["active_queue"]["event_count"], 0);
+    assert_eq!(done["held"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn scenario_3_sync_now_migrates_by_itself_when_nothing_else_fails() {
+    let (world, _server) = world();
+    let legacy = ReferenceQueue::create(&world.root().join("queue.db"));
+    legacy.event("01KRX0000000000000000000A1", None).body("spec.md", "# Spec\n");
+    world.run(["sync", "status", "--check"]).exits(2);
+    let now = world.run(["sync", "now", "--json"]).exits(0).json();
+    assert_eq!(now["migrated"]["moved"]["event_rows"], 1, "{now:#}");
+    assert_eq!(now["migrated"]["moved"]["body_upload_rows"], 1);
+    let status = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
+    assert_eq!(status["legacy_queue"]["rows_in_scope"], 0);
+    assert_eq!(status["active_queue"]["event_count"], 1);
+    assert_eq!(status["active_queue"]["body_upload_count"], 1);
+}
+
+#[test]
+fn scenario_4_logged_out_with_the_switch_on_nothing_is_written() {
+    let (mut world, _server) = world();
+    let slug = create(&world);
+    world.unset("SPEC_KITTY_TOKEN").unset("SPEC_KITTY_SERVER_URL");
+    ReferenceQueue::create(&world.root().join("queue.db")).event("01KRX0000000000000000000A1", None);
+    let before = snapshot(world.user_home().parent().unwrap());
+    let run = world.run(["agent", "mission", "setup-plan", "--mission", &slug]).exits(2);
+    assert!(run.stderr.contains("spec-kitty auth login"), "{}", run.stderr);
+    let document =
+        world.run(["agent", "mission", "setup-plan", "--mission", &slug, "--json"]).exits(2).json();
+    assert_eq!(document["error_code"], "SAAS_SYNC_UNAUTHENTICATED");
+    let changed = difference(&before, &snapshot(world.user_home().parent().unwrap()));
+    let changed: Vec<_> = changed.iter().filter(|line| !line.contains("server-data")).collect();
+    assert!(changed.is_empty(), "{changed:#?}");
+}
+
+#[test]
+fn scenario_5_an_orphan_owner_record_is_counted_refused_and_cleaned_up() {
+    let (world, _server) = world();
+    create(&world);
+    write(&world, &OwnerRecord { pid: i64::from(u32::MAX), ..agreeing(&world, 1) });
+    let now = world.run(["sync", "now"]).exits(2);
+    assert!(now.stderr.contains("orphan_daemon_record"), "{}", now.stderr);
+    assert!(now.stderr.contains("spec-kitty doctor orphan-daemons --fix"), "{}", now.stderr);
+    let check = world.run(["sync", "status", "--check"]).exits(2);
+    assert!(check.stdout.contains("Orphan records  : 1"), "{}", check.stdout);
+    world.run(["doctor", "orphan-daemons", "--fix"]).exits(0);
+    world.run(["sync", "status", "--check"]).exits(0);
+    world.run(["sync", "now"]).exits(0);
+}
+
+#[test]
+fn what_the_server_acknowledged_survives_its_crash() {
+    let (world, mut server) = world();
+    create(&world);
+    world.run(["sync", "now"]).exits(0);
+    let arrived = server.event_ids();
+    assert!(!arrived.is_empty());
+    server.crash_and_restart(&world);
+    assert_eq!(server.event_ids(), arrived);
+}
+
+#[test]
+fn while_the_server_is_away_nothing_is_lost_and_later_everything_arrives() {
+    let (world, mut server) = world();
+    create(&world);
+    let waiting =
+        world.run(["sync", "status", "--json"]).exits(0).json()["active_queue"]["event_count"].clone();
+    server.stop();
+    let run = world.run(["sync", "now"]).exits(1);
+    assert!(run.stdout.contains("remaining"), "{run:?}");
+    let status = world.run(["sync", "status", "--json"]).exits(0).json();
+    assert_eq!(status["active_queue"]["event_count"], waiting);
+    server.crash_and_restart(&world);
+    world.run(["sync", "now"]).exits(0);
+    assert_eq!(server.event_ids().len() as u64, waiting.as_u64().unwrap());
+}

@@ -1,0 +1,141 @@
+//! A real ingest server: the binary's own `server` verb on a loopback port.
+
+use crate::world::World;
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+/// A server process with one account. Ends with the test.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    address: String,
+    data: PathBuf,
+    /// The account's private team.
+    pub team: String,
+    /// A token of the account.
+    pub token: String,
+}
+
+impl Server {
+    /// Starts a server whose data lies in `world`, with an account for `email` and a token for it.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
+    pub fn start(world: &World, email: &str) -> Self {
+        let data = world.user_home().join("server-data");
+        let directory = data.to_str().expect("a UTF-8 path").to_owned();
+        let admin = |words: &[&str]| {
+            let argv = words.iter().copied().chain(["--data", &directory, "--json"]);
+            world.run(argv).exits(0).json()
+        };
+        let account = admin(&["server", "user", "add", "--email", email]);
+        let team = account["account"]["teams"][0]["id"].as_str().expect("a team").to_owned();
+        let issued = admin(&["server", "token", "add", "--email", email, "--label", "test"]);
+        let token = issued["token"].as_str().expect("a token").to_owned();
+        let mut server = Self {
+            child: spawn(world, &directory, "127.0.0.1:0"),
+            address: String::new(),
+            data,
+            team,
+            token,
+        };
+        server.address = read_address(&mut server.child);
+        server
+    }
+
+    /// The base URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Ends the server as a crash would, and starts it again on the same data and port.
+    ///
+    /// # Panics
+    /// When it does not start again.
+    #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
+    pub fn crash_and_restart(&mut self, world: &World) {
+        self.stop();
+        self.child = spawn(world, self.data.to_str().expect("a UTF-8 path"), &self.address);
+        self.address = read_address(&mut self.child);
+    }
+
+    /// Ends the server as a crash would.
+    pub fn stop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Lets commands of `world` act as the account, by its token.
+    pub fn welcome(&self, world: &mut World) {
+        world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", self.url()));
+        world.set("SPEC_KITTY_TOKEN", &self.token).set("SPEC_KITTY_SERVER_URL", &self.url());
+    }
+
+    /// GET of a JSON document as the account.
+    ///
+    /// # Panics
+    /// When the answer is not 200 with JSON.
+    pub fn get(&self, path: &str) -> Value {
+        let (status, body) = self.fetch(path);
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
+    }
+
+    /// Ids of all events that arrived, in order of arrival.
+    pub fn event_ids(&self) -> Vec<String> {
+        self.rows("/api/v1/inspect/events", "event_id")
+    }
+
+    /// Hashes of all bodies that arrived, in order of arrival.
+    pub fn body_hashes(&self) -> Vec<String> {
+        self.rows("/api/v1/inspect/bodies", "content_hash")
+    }
+
+    fn rows(&self, path: &str, key: &str) -> Vec<String> {
+        let page = self.get(path);
+        assert_eq!(page["next"], Value::Null, "more than one page");
+        let rows = page["rows"].as_array().into_iter().flatten();
+        rows.filter_map(|row| row[key].as_str().map(str::to_owned)).collect()
+    }
+
+    #[allow(clippy::expect_used, reason = "a test that cannot reach its server has to stop")]
+    fn fetch(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.address).expect("the server");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+        let host = &self.address;
+        let request =
+            format!("GET {path} HTTP/1.0\r\nHost: {host}\r\nAuthorization: Bearer {}\r\n\r\n", self.token);
+        stream.write_all(request.as_bytes()).expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
+        let status = head.split_whitespace().nth(1).and_then(|code| code.parse().ok()).expect("a status");
+        (status, body.to_owned())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+#[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
+fn spawn(world: &World, data: &str, listen: &str) -> Child {
+    let mut command = world.command();
+    command.args(["server", "--data", data, "--listen", listen, "--quiet"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the server starts")
+}
+
+#[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
+fn read_address(child: &mut Child) -> String {
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+    let address = line.trim().strip_prefix("listening on http://").expect("an address");
+    address.to_owned()
+}
