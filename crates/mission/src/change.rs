@@ -9,7 +9,7 @@
 use crate::clock::Clock;
 use crate::document::{Writing, read_bytes};
 use crate::dossier::{Overlay, read_dossier};
-use crate::error::{MissionError, Result};
+use crate::error::{MissionError, Result, chain};
 use crate::git::{check_quiet, commit_or_undo};
 use crate::log::{self, Log, Row};
 use crate::meta::Meta;
@@ -260,7 +260,7 @@ impl Captive {
                 let Pending { mut writer, prepared, memory } = *pending;
                 let captured = writer
                     .confirm(prepared)
-                    .map_err(|error| MissionError::CapturePending { problem: error.to_string() })?;
+                    .map_err(|error| MissionError::CapturePending { problem: chain(&error) })?;
                 memory.write();
                 Some(captured)
             }
@@ -273,7 +273,7 @@ impl Captive {
 /// may write `.kittify/config.yaml`.
 fn origin(project: &Project, outgoing: &Outgoing<'_>, writing: &mut Writing) -> Result<Option<Origin>> {
     let unreadable = |error: identity::ProjectError| MissionError::Capture {
-        problem: error.to_string(),
+        problem: chain(&error),
         exit: ExitCode::Failed,
         remedy: None,
     };
@@ -322,11 +322,11 @@ fn stamp(outgoing: &Outgoing<'_>, count: u64) -> Result<Stamp> {
         return Ok(Stamp { node_id, lamport: 0, first: None });
     }
     let reading = identity::clock::draw(outgoing.home, count, 0, &node_id).map_err(|error| {
-        MissionError::Capture { problem: error.to_string(), exit: ExitCode::Failed, remedy: None }
+        MissionError::Capture { problem: chain(&error), exit: ExitCode::Failed, remedy: None }
     })?;
     Ok(Stamp { node_id: reading.node_id, lamport: reading.value, first: None })
 }
 
 fn refused(error: QueueError) -> MissionError {
-    MissionError::Capture { problem: error.to_string(), exit: error.exit(), remedy: error.remedy() }
+    MissionError::Capture { problem: chain(&error), exit: error.exit(), remedy: error.remedy() }
 }

@@ -28,7 +28,7 @@ pub enum MissionError {
         problem: String,
     },
     /// The system refused to read or write.
-    #[error("cannot {action} {}: {source}", text::path(.path))]
+    #[error("cannot {action} {}", text::path(.path))]
     Io {
         /// What was tried, for example `read`.
         action: &'static str,
@@ -111,6 +111,20 @@ pub enum MissionError {
         /// What was not put back.
         left: String,
     },
+}
+
+/// An error with everything that caused it, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut out = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !out.ends_with(&inner_text) {
+            out = format!("{out}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    out
 }
 
 /// Shorthand of this crate.

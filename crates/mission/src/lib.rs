@@ -17,6 +17,7 @@
 //! | [`log`] | `status.events.jsonl` |
 //! | [`dossier`] | artifacts, and which of them travel |
 //! | [`front_matter`] | work package files |
+//! | [`decision`] | the decision ledger |
 //! | [`graph`] | dependencies between work packages |
 //! | [`ownership`] | which files a work package may change |
 //! | [`allocation`] | `lanes.json` |
@@ -33,6 +34,7 @@ pub mod allocation;
 mod change;
 pub mod clock;
 pub mod command;
+pub mod decision;
 pub mod document;
 pub mod dossier;
 pub mod error;

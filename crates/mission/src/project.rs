@@ -3,7 +3,7 @@
 //! Reads only.
 
 use crate::document::read_names;
-use crate::error::{MissionError, Result};
+use crate::error::{MissionError, Result, chain};
 use crate::meta::{Meta, read_meta};
 use crate::slug;
 use identity::git::{GitFacts, Head, read_git_facts};
@@ -61,7 +61,7 @@ impl Project {
             .map_err(|error| {
                 unusable(
                     "GIT_UNREADABLE",
-                    format!("cannot read the repository of {shown}: {error}"),
+                    format!("cannot read the repository of {shown}: {}", chain(&error)),
                     "run `git status` there and follow what it says",
                 )
             })?
