@@ -1,0 +1,229 @@
+//! Prepare, append, confirm; settle; capacity; coalescing; identity.
+
+use crate::support::*;
+use contract::{ExitCode, FaultCode};
+use queue::{Capacity, Capture, Kind, NewRow, QueueError, Witness, Writer, observe_counts};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+#[test]
+fn a_captured_event_waits_as_the_reference_would_have_written_it() {
+    let home = Home::new();
+    let captured = capture(&home, &scope(), [event("01A"), event("01B")]);
+    assert_eq!((captured.events, captured.bodies, captured.already, captured.waiting), (2, 0, 0, 2));
+    let conn = home.sql(&home.scoped(&scope()));
+    let (id, data, kind, retries): (String, String, String, i64) = conn
+        .query_row(
+            "SELECT event_id, data, typeof(timestamp), retry_count FROM queue ORDER BY id",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+        )
+        .expect("a row");
+    assert_eq!((id.as_str(), kind.as_str(), retries), ("01A", "integer", 0));
+    assert!(
+        data.starts_with(r#"{"event_id": "01A", "event_type": "WPStatusChanged", "payload": {"#),
+        "{data}"
+    );
+}
+
+#[test]
+fn a_repeat_is_a_no_op() {
+    let home = Home::new();
+    capture(&home, &scope(), [event("01A")]);
+    let again = capture(&home, &scope(), [event("01A"), event("01B")]);
+    assert_eq!((again.events, again.already, again.waiting), (1, 1, 2));
+}
+
+#[test]
+fn prepared_rows_are_counted_apart_and_do_not_leave() {
+    let home = Home::new();
+    let mut writer = home.writer(&scope());
+    let prepared = writer.prepare(&unproven([event("01A")])).expect("prepared");
+    let counts = observe_counts(&home.scoped(&scope()), &nobody_asked).expect("counts");
+    assert_eq!((counts.events, counts.prepared.events), (0, 1));
+    assert!(
+        home.outbox(&scope())
+            .read_events(PLENTY, &everybody_in, &Default::default())
+            .expect("read")
+            .is_none()
+    );
+    writer.confirm(prepared).expect("confirmed");
+    let counts = observe_counts(&home.scoped(&scope()), &nobody_asked).expect("counts");
+    assert_eq!((counts.events, counts.prepared.events, counts.held.len()), (1, 0, 0));
+    assert!(counts.oldest_pending_at.is_some());
+}
+
+#[test]
+fn leftovers_are_settled_by_their_witnesses() {
+    let home = Home::new();
+    let dir = home.dir.path();
+    let log = dir.join("status.events.jsonl");
+    fs_err::write(&log, "{\"event_id\": \"01IN\"}\n").expect("a log");
+    let document = dir.join("spec.md");
+    fs_err::write(&document, "text").expect("a document");
+    let sha256 = data_encoding::HEXLOWER.encode(&Sha256::digest("text"));
+    let in_log = |id: &str| Witness::LogRow { log: log.clone(), event_id: id.into() };
+    let rows = vec![
+        NewRow::event(event("01IN"), in_log("01IN")),
+        NewRow::event(event("01OUT"), in_log("01OUT")),
+        NewRow::event(event("01FOLLOWS"), Witness::Row { kind: Kind::Event, key: "01IN".into() }),
+        NewRow::event(event("01ASTRAY"), Witness::Row { kind: Kind::Event, key: "01OUT".into() }),
+        NewRow::event(event("01LOOP"), Witness::Row { kind: Kind::Event, key: "01LOOP".into() }),
+        NewRow::body(
+            body("spec.md", "text"),
+            Witness::File { path: document.clone(), sha256: sha256.clone() },
+        ),
+        NewRow::body(body("plan.md", "text"), Witness::File { path: dir.join("gone.md"), sha256 }),
+    ];
+    let capture = Capture { place: place(), mission_slug: "kitty-widgets".into(), rows };
+    let mut writer = home.writer(&scope());
+    let _left_behind = writer.prepare(&capture).expect("prepared");
+    drop(writer);
+
+    let mut writer = home.writer(&scope());
+    assert_eq!(writer.settle("another-mission").expect("settled").confirmed, 0);
+    let settled = writer.settle("kitty-widgets").expect("settled");
+    assert_eq!((settled.confirmed, settled.parked), (3, 4));
+    let counts = observe_counts(&home.scoped(&scope()), &nobody_asked).expect("counts");
+    assert_eq!((counts.events, counts.bodies, counts.prepared.total()), (2, 1, 0));
+    assert_eq!((counts.parked.events, counts.parked.bodies), (3, 1));
+    assert_eq!(writer.settle("kitty-widgets").expect("settled"), Default::default());
+
+    // The log row turns up after all.
+    fs_err::write(&log, "{\"event_id\": \"01OUT\"}\n").expect("a log");
+    let conn = home.sql(&home.scoped(&scope()));
+    let id: i64 =
+        conn.query_row("SELECT id FROM parked WHERE key = '01OUT'", [], |row| row.get(0)).expect("parked");
+    let loop_id: i64 =
+        conn.query_row("SELECT id FROM parked WHERE key = '01LOOP'", [], |row| row.get(0)).expect("parked");
+    let done = home.cure(&scope()).retry_parked(&[id, loop_id]).expect("retried");
+    assert_eq!((done.restored, done.kept.len()), (vec![id], 1));
+}
+
+#[test]
+fn past_its_capacity_the_queue_refuses_before_the_local_write_and_evicts_nothing() {
+    let home = Home::new();
+    let mut writer = Writer::open(&home.capture_permit(&scope()), Capacity(2)).expect("a writer");
+    let prepared = writer.prepare(&unproven([event("01A"), event("01B")])).expect("prepared");
+    writer.confirm(prepared).expect("confirmed");
+    let error = writer.prepare(&unproven([event("01C")])).expect_err("full");
+    assert!(matches!(error, QueueError::Full { capacity: 2, waiting: 3, .. }), "{error}");
+    assert_eq!(error.exit(), ExitCode::Failed);
+    assert_eq!(error.remedy(), Some(contract::Remedy::SyncNow));
+    // A repeat adds nothing and is not refused.
+    let again = writer.prepare(&unproven([event("01A")])).expect("nothing to store");
+    assert_eq!((again.rows(), again.already()), (0, 1));
+    let conn = home.sql(&home.scoped(&scope()));
+    assert_eq!((count(&conn, "queue"), count(&conn, "prepared")), (2, 0));
+}
+
+#[test]
+fn only_a_never_attempted_dossier_event_is_replaced_by_a_newer_one() {
+    let home = Home::new();
+    let indexed = |id: &str| {
+        event_of(
+            id,
+            "MissionDossierArtifactIndexed",
+            json!({"namespace": {"project_uuid": PROJECT, "mission_slug": "m"}, "artifact_id": {"path": "spec.md"}}),
+        )
+    };
+    capture(&home, &scope(), [indexed("01A")]);
+    let second = capture(&home, &scope(), [indexed("01B")]);
+    assert_eq!((second.events, second.coalesced, second.waiting), (1, 1, 1));
+    let conn = home.sql(&home.scoped(&scope()));
+    conn.execute("UPDATE queue SET retry_count = 1", []).expect("attempted");
+    let third = capture(&home, &scope(), [indexed("01C")]);
+    assert_eq!((third.events, third.coalesced, third.waiting), (1, 0, 2));
+    let batch = home.outbox(&scope()).read_events(PLENTY, &nobody_asked, &Default::default()).expect("read");
+    let ids: Vec<_> = batch.expect("a batch").rows.into_iter().map(|row| row.event_id).collect();
+    assert_eq!(ids, ["01B", "01C"]);
+}
+
+#[test]
+fn rows_of_another_project_and_bodies_that_lie_are_refused_before_anything_is_stored() {
+    let home = Home::new();
+    let mut writer = home.writer(&scope());
+    let mut elsewhere = unproven([event("01A")]);
+    elsewhere.place.project_uuid = Some(OTHER_PROJECT.into());
+    assert!(matches!(writer.prepare(&elsewhere), Err(QueueError::BadRow { .. })));
+    let mut lying = body("spec.md", "text");
+    lying.content_hash = "0".repeat(64);
+    let rows = vec![NewRow::body(lying, Witness::Row { kind: Kind::Event, key: "x".into() })];
+    let capture = Capture { place: place(), mission_slug: "m".into(), rows };
+    assert!(matches!(writer.prepare(&capture), Err(QueueError::BadRow { .. })));
+    assert_eq!(count(&home.sql(&home.scoped(&scope())), "prepared"), 0);
+}
+
+#[test]
+fn a_permit_for_another_queue_does_not_open_this_one() {
+    let home = Home::new();
+    capture(&home, &scope(), [event("01A")]);
+    let old = home.capture_permit(&scope());
+    // The file is replaced after the gate has seen it.
+    fs_err::remove_file(home.scoped(&scope())).expect("removed");
+    let gone = Writer::open(&old, Capacity(10)).expect_err("the queue is gone");
+    assert!(
+        matches!(&gone, QueueError::Fault(fault) if fault.code == FaultCode::QueueIdentityChanged),
+        "{gone}"
+    );
+    assert!(!home.scoped(&scope()).exists(), "nothing may be created in its place");
+    capture(&home, &scope(), [event("01B")]);
+    let changed = Writer::open(&old, Capacity(10)).expect_err("another queue");
+    assert!(matches!(&changed, QueueError::Fault(fault) if fault.code == FaultCode::QueueIdentityChanged));
+    assert_eq!(changed.exit(), ExitCode::Refused);
+}
+
+#[test]
+fn two_unborn_permits_adopt_one_identity() {
+    let home = Home::new();
+    let (first, second) = (home.capture_permit(&scope()), home.capture_permit(&scope()));
+    let first = Writer::open(&first, Capacity(10)).expect("born").queue_id().to_owned();
+    let second = Writer::open(&second, Capacity(10)).expect("adopted").queue_id().to_owned();
+    assert_eq!(first, second);
+    assert_eq!(first.len(), 32);
+}
+
+#[test]
+fn an_old_permit_is_refused() {
+    let home = Home::new();
+    let mut facts = home.facts(&scope());
+    let Some(long_ago) = facts.observed_at.checked_sub(gate::LIFETIME * 2) else { return };
+    facts.observed_at = long_ago;
+    let error = Writer::open(&capture_permit(facts), Capacity(10)).expect_err("expired");
+    assert!(matches!(error, QueueError::PermitExpired { .. }), "{error}");
+    assert!(!home.scoped(&scope()).exists());
+}
+
+#[test]
+fn eight_writers_at_once_lose_nothing() {
+    let home = Home::new();
+    std::thread::scope(|threads| {
+        for writer in 0..8 {
+            let home = &home;
+            threads.spawn(move || {
+                for row in 0..10 {
+                    capture(home, &scope(), [event(&format!("{writer}-{row}"))]);
+                }
+            });
+        }
+    });
+    let conn = home.sql(&home.scoped(&scope()));
+    assert_eq!((count(&conn, "queue"), count(&conn, "bindings"), count(&conn, "prepared")), (80, 80, 0));
+}
+
+#[cfg(unix)]
+#[test]
+fn files_are_private_also_when_they_were_not() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = Home::new();
+    capture(&home, &scope(), [event("01A")]);
+    let path = home.scoped(&scope());
+    let dir = path.parent().expect("a directory").to_owned();
+    let mode =
+        |path: &std::path::Path| fs_err::metadata(path).expect("metadata").permissions().mode() & 0o777;
+    assert_eq!((mode(&path), mode(&dir)), (0o600, 0o700));
+    fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("widened");
+    fs_err::set_permissions(&dir, std::fs::Permissions::from_mode(0o755)).expect("widened");
+    capture(&home, &scope(), [event("01B")]);
+    assert_eq!((mode(&path), mode(&dir)), (0o600, 0o700));
+}

@@ -1,0 +1,5 @@
+//! The queue from outside: real files, real SQLite, and, where it matters, real processes.
+#![allow(clippy::print_stderr, unreachable_pub, dead_code)]
+
+mod capture;
+mod support;

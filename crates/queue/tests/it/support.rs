@@ -1,0 +1,292 @@
+//! A home with two queues, and permits for it.
+
+use contract::{Consent, ForegroundIdentity, Scope};
+use gate::{
+    ActiveQueueFacts, CapturePermit, CurePermit, EgressPermit, Facts, LegacyFacts, LockState, LoginFacts,
+    OwnerFacts, OwnerReading, Policy,
+};
+use queue::{BatchLimits, BodyRow, Capacity, Capture, EventRow, NewRow, Place, Witness, Writer};
+use rusqlite::Connection;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+pub const PROJECT: &str = "164b830e-0aa9-486a-80e9-73e0ff9bd516";
+pub const OTHER_PROJECT: &str = "8a4a7da6-a97c-4bb4-893a-b31664abfee4";
+pub const PLENTY: BatchLimits = BatchLimits { rows: 1_000, bytes: 64 * 1024 * 1024 };
+
+/// A temporary home.
+pub struct Home {
+    pub dir: tempfile::TempDir,
+}
+
+impl Home {
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().expect("a temporary directory") }
+    }
+
+    pub fn root(&self) -> PathBuf {
+        self.dir.path().join(".spec-kitty")
+    }
+
+    pub fn legacy(&self) -> PathBuf {
+        self.root().join("queue.db")
+    }
+
+    pub fn scoped(&self, scope: &Scope) -> PathBuf {
+        self.root().join("queues").join(scope.queue_file_name())
+    }
+
+    /// Copies a directory of the recorded fixtures over the home.
+    pub fn copy_from(&self, fixture: &Path) {
+        copy_tree(fixture, &self.root());
+    }
+
+    /// What the gate would have seen: everything coherent, the active queue as it is.
+    pub fn facts(&self, scope: &Scope) -> Facts {
+        let queue_path = self.scoped(scope);
+        let active = queue::observe_active(&queue_path).expect("an observation");
+        facts(scope, &queue_path, &self.legacy(), active.queue_id)
+    }
+
+    pub fn capture_permit(&self, scope: &Scope) -> CapturePermit {
+        capture_permit(self.facts(scope))
+    }
+
+    pub fn egress_permit(&self, scope: &Scope) -> EgressPermit {
+        egress_permit(self.facts(scope))
+    }
+
+    pub fn cure_permit(&self, scope: &Scope) -> CurePermit {
+        cure_permit(self.facts(scope))
+    }
+
+    pub fn writer(&self, scope: &Scope) -> Writer {
+        Writer::open(&self.capture_permit(scope), Capacity(100_000)).expect("a writer")
+    }
+
+    pub fn cure(&self, scope: &Scope) -> queue::Cure {
+        queue::Cure::open(&self.cure_permit(scope)).expect("a cure")
+    }
+
+    pub fn outbox(&self, scope: &Scope) -> queue::Outbox {
+        queue::Outbox::open(&self.egress_permit(scope)).expect("an outbox")
+    }
+
+    /// A raw look at a database.
+    pub fn sql(&self, path: &Path) -> Connection {
+        Connection::open(path).expect("a database")
+    }
+}
+
+pub fn facts(scope: &Scope, queue_path: &Path, legacy_path: &Path, queue_id: Option<String>) -> Facts {
+    Facts {
+        foreground: ForegroundIdentity {
+            package_version: "0.0.0".into(),
+            executable_path: "/bin/spec-kitty".into(),
+            source_path: "/".into(),
+            server_url: Some(scope.server().to_owned()),
+            team_or_user: Some(scope.team_or_user()),
+            queue_db_path: queue_path.into(),
+            pid: 1,
+        },
+        login: LoginFacts {
+            scope: Some(scope.clone()),
+            authenticated: true,
+            team_id: Some(scope.team().to_uppercase()),
+            private_teams: Vec::new(),
+        },
+        owner: OwnerFacts {
+            record_path: "/owner.json".into(),
+            reading: OwnerReading::Absent,
+            lock: LockState::Free,
+            process_alive: false,
+            executable_exists: false,
+            resolved: None,
+        },
+        stray: None,
+        legacy: LegacyFacts { path: legacy_path.into(), ..LegacyFacts::default() },
+        active: ActiveQueueFacts { path: queue_path.into(), queue_id },
+        faults: Vec::new(),
+        observed_at: Instant::now(),
+    }
+}
+
+#[allow(clippy::disallowed_methods)]
+pub fn capture_permit(facts: Facts) -> CapturePermit {
+    gate::judge(facts, Policy { require_auth: true }).into_capture_permit().expect("coherent")
+}
+
+#[allow(clippy::disallowed_methods)]
+pub fn egress_permit(facts: Facts) -> EgressPermit {
+    gate::judge(facts, Policy { require_auth: true }).into_egress_permit().expect("coherent")
+}
+
+#[allow(clippy::disallowed_methods)]
+pub fn cure_permit(facts: Facts) -> CurePermit {
+    gate::judge(facts, Policy { require_auth: false }).cure_permit().expect("a scope")
+}
+
+pub fn scope() -> Scope {
+    Scope::new("https://example.invalid", "dev@example.com", "team-PRIV-01")
+}
+
+pub fn other_scope() -> Scope {
+    Scope::new("https://example.invalid", "mallory@example.com", "team-OTHER-02")
+}
+
+pub fn place() -> Place {
+    Place {
+        project_uuid: Some(PROJECT.into()),
+        repo_slug: Some("acme/widgets".into()),
+        checkout: Some("/srv/widgets".into()),
+    }
+}
+
+pub fn event(id: &str) -> EventRow {
+    event_of(id, "WPStatusChanged", json!({"wp_id": "WP01"}))
+}
+
+pub fn event_of(id: &str, event_type: &str, payload: serde_json::Value) -> EventRow {
+    let envelope = json!({
+        "event_id": id, "event_type": event_type, "payload": payload, "project_uuid": PROJECT, "team_slug": null,
+    });
+    EventRow::from_envelope(envelope.as_object().expect("an object")).expect("an event")
+}
+
+pub fn body(path: &str, text: &str) -> BodyRow {
+    BodyRow {
+        project_uuid: PROJECT.into(),
+        mission_slug: "kitty-widgets".into(),
+        target_branch: "main".into(),
+        mission_type: "software-dev".into(),
+        manifest_version: "1".into(),
+        artifact_path: path.into(),
+        content_hash: data_encoding::HEXLOWER.encode(&Sha256::digest(text)),
+        hash_algorithm: "sha256".into(),
+        content_body: text.into(),
+    }
+}
+
+/// Rows with a witness that is not there.
+pub fn unproven(rows: impl IntoIterator<Item = EventRow>) -> Capture {
+    let rows = rows.into_iter().map(|row| {
+        let event_id = row.event_id().to_owned();
+        NewRow::event(row, Witness::LogRow { log: "/nowhere/status.events.jsonl".into(), event_id })
+    });
+    Capture { place: place(), mission_slug: "kitty-widgets".into(), rows: rows.collect() }
+}
+
+/// Captures events, confirmed.
+pub fn capture(home: &Home, scope: &Scope, rows: impl IntoIterator<Item = EventRow>) -> queue::Captured {
+    let mut writer = home.writer(scope);
+    let prepared = writer.prepare(&unproven(rows)).expect("prepared");
+    writer.confirm(prepared).expect("confirmed")
+}
+
+pub fn everybody_in(_: &Place) -> Consent {
+    Consent::OptedIn
+}
+
+pub fn nobody_asked(_: &Place) -> Consent {
+    Consent::Unset
+}
+
+pub fn everybody_out(_: &Place) -> Consent {
+    Consent::OptedOut
+}
+
+pub fn count(conn: &Connection, table: &str) -> i64 {
+    conn.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0)).expect("a count")
+}
+
+/// The recorded fixtures, if they lie beside the project.
+pub fn fixtures() -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures/disk");
+    if path.is_dir() {
+        return Some(path);
+    }
+    eprintln!("skipped: the recorded fixtures are not beside the project");
+    None
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    fs_err::create_dir_all(to).expect("a directory");
+    for entry in fs_err::read_dir(from).expect("a listing") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_tree(&entry.path(), &target);
+        } else {
+            // Not a copy of the mode: the fixtures are read-only.
+            fs_err::write(&target, fs_err::read(entry.path()).expect("bytes")).expect("a file");
+        }
+    }
+}
+
+/// Creates a legacy queue DB with the reference's tables.
+pub fn legacy_db(home: &Home) -> Connection {
+    fs_err::create_dir_all(home.root()).expect("a directory");
+    let conn = home.sql(&home.legacy());
+    conn.execute_batch(REFERENCE_TABLES).expect("tables");
+    conn
+}
+
+pub fn legacy_event(conn: &Connection, id: &str, team: Option<&str>, project: &str) {
+    let data = json!({
+        "event_id": id, "event_type": "WPCreated", "payload": {}, "team_slug": team, "project_uuid": project,
+        "repo_slug": "acme/widgets",
+    });
+    conn.execute(
+        "INSERT INTO queue(event_id, event_type, data, timestamp) VALUES (?1, 'WPCreated', ?2, 1000)",
+        [id, &data.to_string()],
+    )
+    .expect("an event");
+}
+
+pub fn legacy_body(conn: &Connection, project: &str, path: &str) {
+    let row = body(path, "text");
+    conn.execute(
+        "INSERT INTO body_upload_queue(project_uuid, mission_slug, target_branch, mission_type, manifest_version,
+            artifact_path, content_hash, content_body, size_bytes, created_at)
+         VALUES (?1, 'm', 'main', 'software-dev', '1', ?2, ?3, 'text', 4, 1000.5)",
+        [project, path, &row.content_hash],
+    )
+    .expect("a body");
+}
+
+pub fn legacy_failure(conn: &Connection, project: &str, path: &str) {
+    conn.execute(
+        "INSERT INTO body_upload_failure_log(project_uuid, mission_slug, target_branch, mission_type,
+            manifest_version, artifact_path, content_hash, size_bytes, failure_reason, first_failed_at, last_failed_at)
+         VALUES (?1, 'm', 'main', 'software-dev', '1', ?2, 'h', 4, 'bad_request', 1.5, 2.5)",
+        [project, path],
+    )
+    .expect("a failure");
+}
+
+/// What the reference creates.
+pub const REFERENCE_TABLES: &str = "
+CREATE TABLE queue (id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT UNIQUE NOT NULL, event_type TEXT NOT NULL,
+    data TEXT NOT NULL, timestamp INTEGER NOT NULL, retry_count INTEGER DEFAULT 0, coalesce_key TEXT);
+CREATE INDEX idx_timestamp ON queue(timestamp);
+CREATE INDEX idx_retry ON queue(retry_count);
+CREATE INDEX idx_coalesce_key ON queue(coalesce_key);
+CREATE TABLE body_upload_queue (id INTEGER PRIMARY KEY AUTOINCREMENT, project_uuid TEXT NOT NULL,
+    mission_slug TEXT NOT NULL, target_branch TEXT NOT NULL, mission_type TEXT NOT NULL, manifest_version TEXT NOT NULL,
+    artifact_path TEXT NOT NULL, content_hash TEXT NOT NULL, hash_algorithm TEXT NOT NULL DEFAULT 'sha256',
+    content_body TEXT NOT NULL, size_bytes INTEGER NOT NULL, retry_count INTEGER NOT NULL DEFAULT 0,
+    next_attempt_at REAL NOT NULL DEFAULT 0.0, created_at REAL NOT NULL, last_error TEXT,
+    UNIQUE(project_uuid, mission_slug, target_branch, mission_type, manifest_version, artifact_path, content_hash));
+CREATE INDEX idx_body_queue_next_attempt ON body_upload_queue(next_attempt_at);
+CREATE INDEX idx_body_queue_namespace ON body_upload_queue(project_uuid, mission_slug, target_branch);
+CREATE TABLE body_upload_failure_log (id INTEGER PRIMARY KEY AUTOINCREMENT, project_uuid TEXT NOT NULL,
+    mission_slug TEXT NOT NULL, target_branch TEXT NOT NULL, mission_type TEXT NOT NULL, manifest_version TEXT NOT NULL,
+    artifact_path TEXT NOT NULL, content_hash TEXT NOT NULL, hash_algorithm TEXT NOT NULL DEFAULT 'sha256',
+    size_bytes INTEGER NOT NULL, failure_reason TEXT NOT NULL, failure_count INTEGER NOT NULL DEFAULT 1,
+    first_failed_at REAL NOT NULL, last_failed_at REAL NOT NULL,
+    UNIQUE(project_uuid, mission_slug, target_branch, mission_type, manifest_version, artifact_path, content_hash,
+        failure_reason));
+CREATE INDEX idx_body_failure_last_failed_at ON body_upload_failure_log(last_failed_at DESC);
+";
