@@ -2,4 +2,6 @@
 #![allow(clippy::print_stderr, unreachable_pub, dead_code)]
 
 mod capture;
+mod fixtures;
+mod migration;
 mod support;

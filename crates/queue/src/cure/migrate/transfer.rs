@@ -203,16 +203,18 @@ impl<'t> Transfer<'t> {
         belonging: Belonging,
     ) -> Result<Fate, Abort> {
         let Belonging { place, hold, digest, unfit } = belonging;
-        let fate = match &unfit {
-            Some(_) if self.known.imported && is_imported(self.tx, key, digest)? => Fate::Duplicate,
+        let mut fate = match &unfit {
             Some(_) => Fate::Unreadable,
             None => self.known.fate(self.tx, table, key, digest)?,
         };
         let bond = Bond { place: self.place_id(place)?, hold, digest };
-        let fate = match fate {
-            Fate::Moved if !self.insert(table, row, first, bond)? => Fate::Unreadable,
-            fate => fate,
-        };
+        if fate == Fate::Moved && !self.insert(table, row, first, bond)? {
+            fate = Fate::Unreadable;
+        }
+        // What is parked once is not parked again by a resumed run, nor for a twin in the same file.
+        if matches!(fate, Fate::Conflict | Fate::Unreadable) && is_imported(self.tx, key, digest)? {
+            fate = Fate::Duplicate;
+        }
         let parked = match fate {
             Fate::Unreadable => {
                 Some((reason::UNREADABLE_ROW, unfit.as_deref().unwrap_or("the table does not take it")))
