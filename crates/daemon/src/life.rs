@@ -225,3 +225,194 @@ fn describe(outcome: &DrainOutcome) -> String {
         DrainOutcome::Failed { detail } => format!("the drain failed: {detail}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::proof::ControlToken;
+    use crate::ownership::Claim;
+    use crate::record::RunFacts;
+    use contract::{ForegroundIdentity, Scope};
+    use identity::{Environment, Home};
+    use std::fs;
+    use std::path::Path;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    /// A draining step that does as it is told.
+    struct Scripted {
+        pending: Pending,
+        scope: ScopeOnDisk,
+        outcome: fn() -> DrainOutcome,
+        drains: Arc<AtomicU64>,
+    }
+
+    impl Drain for Scripted {
+        fn observe_pending(&mut self) -> Pending {
+            self.pending.clone()
+        }
+        fn observe_scope(&mut self) -> ScopeOnDisk {
+            self.scope.clone()
+        }
+        fn drain(&mut self, _: &StopFlag) -> DrainOutcome {
+            self.drains.fetch_add(1, Ordering::SeqCst);
+            (self.outcome)()
+        }
+    }
+
+    fn nothing_sent() -> DrainOutcome {
+        DrainOutcome::Drained {
+            delivered: 0,
+            duplicate: 0,
+            parked: 0,
+            held: 0,
+            remaining: 0,
+            stopped: None,
+            retry_after_ms: None,
+        }
+    }
+
+    struct Stage {
+        directory: tempfile::TempDir,
+        drains: Arc<AtomicU64>,
+        desk: Arc<FrontDesk>,
+        life: Life,
+    }
+
+    fn stage(timing: Timing, pending: Pending, scope: ScopeOnDisk, outcome: fn() -> DrainOutcome) -> Stage {
+        let directory = tempfile::tempdir().expect("a directory");
+        let home = Home::resolve(&Environment::from_pairs([("HOME", directory.path())])).expect("a home");
+        let own = Scope::new("https://s", "u@e", "t");
+        let program = directory.path().join("program");
+        fs::write(&program, "").expect("a program");
+        let foreground = ForegroundIdentity {
+            package_version: "3.3.0".into(),
+            executable_path: program.clone(),
+            source_path: "/".into(),
+            server_url: Some("https://s".into()),
+            team_or_user: Some("u@e/t".into()),
+            queue_db_path: home.scoped_queue(&own),
+            pid: std::process::id(),
+        };
+        let facts = RunFacts::new(foreground, own, None);
+        let token = ControlToken::generate().expect("random");
+        let ownership =
+            Claim::take(&home).expect("a claim").publish(facts.clone(), 50_000, token).expect("published");
+        let drains = Arc::new(AtomicU64::new(0));
+        let drain = Scripted { pending, scope, outcome, drains: Arc::clone(&drains) };
+        let desk = Arc::new(FrontDesk::new(facts));
+        let journal = Arc::new(Journal::open(&home.daemon_log(), false));
+        let watch = ExecutableWatch::observe(&program);
+        let life = Life::new(ownership, Arc::clone(&desk), journal, watch, timing, Box::new(drain));
+        Stage { directory, drains, desk, life }
+    }
+
+    fn nudge() -> Mail {
+        Mail { nudged: true, ..Mail::default() }
+    }
+
+    fn minutes(count: u64) -> Duration {
+        Duration::from_secs(60 * count)
+    }
+
+    fn files(root: &Path) -> Vec<(String, u64)> {
+        let entries = fs::read_dir(root.join(".spec-kitty/sync/daemon")).expect("listing").flatten();
+        let mut files: Vec<_> = entries
+            .map(|entry| {
+                let size = entry.metadata().map(|data| data.len()).unwrap_or(0);
+                (entry.file_name().to_string_lossy().into_owned(), size)
+            })
+            .collect();
+        files.sort();
+        files
+    }
+
+    #[cfg(target_os = "linux")]
+    fn resident_pages() -> u64 {
+        let statm = fs::read_to_string("/proc/self/statm").expect("statm");
+        statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).expect("pages")
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_hundred_thousand_idle_minutes_leave_memory_files_and_log_as_they_were() {
+        // Memory is the process's: the other tests of this binary would be measured as well.
+        const ALONE: &str = "SPEC_KITTY_TEST_ALONE";
+        if std::env::var_os(ALONE).is_none() {
+            let name = "life::tests::a_hundred_thousand_idle_minutes_leave_memory_files_and_log_as_they_were";
+            let mut alone = std::process::Command::new(std::env::current_exe().expect("this binary"));
+            let output = alone.args([name, "--exact"]).env(ALONE, "1").output().expect("it runs");
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success() && text.contains("1 passed"), "{text}");
+            return;
+        }
+        let mut stage = stage(Timing::FOREGROUND, Pending::Nothing, ScopeOnDisk::Own, nothing_sent);
+        let start = Instant::now();
+        let tick = |stage: &mut Stage, minute: u64| {
+            assert_eq!(stage.life.turn(Mail::default(), start + minutes(minute)), None);
+        };
+        for minute in 0..1_000 {
+            tick(&mut stage, minute);
+        }
+        let (before, pages) = (files(stage.directory.path()), resident_pages());
+        for minute in 1_000..100_000 {
+            tick(&mut stage, minute);
+        }
+        assert_eq!(files(stage.directory.path()), before);
+        assert!(resident_pages() <= pages + 256, "grew from {pages} to {} pages", resident_pages());
+        assert_eq!(stage.drains.load(Ordering::SeqCst), 0, "nothing was pending, so nothing was drained");
+    }
+
+    #[test]
+    fn a_nudge_during_a_drain_is_followed_by_another_drain() {
+        let mut stage = stage(Timing::FOREGROUND, Pending::Nothing, ScopeOnDisk::Own, nothing_sent);
+        let now = Instant::now();
+        for expected in 1..=2 {
+            assert_eq!(stage.life.turn(nudge(), now), None);
+            // Asked again while the first is away: remembered, not lost and not run at once.
+            assert_eq!(stage.life.turn(nudge(), now), None);
+            let returned = stage.desk.await_drain(minutes(1)).expect("it ends");
+            assert_eq!(stage.drains.load(Ordering::SeqCst), 2 * expected - 1);
+            let mail = Mail { returned: Some(returned), ..Mail::default() };
+            assert_eq!(stage.life.turn(mail, now), None);
+            let returned = stage.desk.await_drain(minutes(1)).expect("the second one ends");
+            assert_eq!(stage.drains.load(Ordering::SeqCst), 2 * expected);
+            let mail = Mail { returned: Some(returned), ..Mail::default() };
+            assert_eq!(stage.life.turn(mail, now), None);
+        }
+    }
+
+    #[test]
+    fn rows_that_wait_keep_a_spawned_daemon_and_nothing_else_does() {
+        let start = Instant::now();
+        for (pending, expected) in
+            [(Pending::Nothing, Some(StopReason::Idle)), (Pending::Unknown("locked".into()), None)]
+        {
+            let mut stage = stage(Timing::SPAWNED, pending, ScopeOnDisk::Own, nothing_sent);
+            assert_eq!(stage.life.turn(Mail::default(), start + minutes(14)), None);
+            assert_eq!(stage.life.turn(Mail::default(), start + minutes(16)), expected);
+        }
+        let mut stage = stage(Timing::SPAWNED, Pending::Rows, ScopeOnDisk::Own, nothing_sent);
+        assert_eq!(stage.life.turn(Mail::default(), start), None);
+        let returned = stage.desk.await_drain(minutes(1));
+        assert_eq!(stage.life.turn(Mail { returned, ..Mail::default() }, start + minutes(16)), None);
+    }
+
+    #[test]
+    fn an_unreadable_login_is_waited_out_and_another_scope_is_not() {
+        let later = Instant::now() + minutes(2);
+        let mut unsure = stage(Timing::FOREGROUND, Pending::Nothing, ScopeOnDisk::Unknown, nothing_sent);
+        assert_eq!(unsure.life.turn(Mail::default(), later), None);
+        let mut moved = stage(Timing::FOREGROUND, Pending::Nothing, ScopeOnDisk::Other(None), nothing_sent);
+        assert_eq!(moved.life.turn(Mail::default(), later), Some(StopReason::ScopeChanged { now: None }));
+    }
+
+    #[test]
+    fn a_drain_that_panics_ends_the_daemon_with_a_reason() {
+        let mut stage = stage(Timing::FOREGROUND, Pending::Nothing, ScopeOnDisk::Own, || panic!("as told"));
+        assert_eq!(stage.life.turn(nudge(), Instant::now()), None);
+        let returned = stage.desk.await_drain(minutes(1));
+        let why = stage.life.turn(Mail { returned, ..Mail::default() }, Instant::now());
+        assert!(matches!(why, Some(StopReason::Broken { .. })), "{why:?}");
+    }
+}
