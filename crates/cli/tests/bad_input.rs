@@ -155,7 +155,7 @@ fn a_session_with_another_salt() {
     world.write_state("auth/session.salt", &[7; 16]);
     // The card beside it was made from the same bytes of session.json, so it has to go, too.
     let _ = std::fs::remove_file(world.home().identity_card());
-    refuses_with(&world, "session_unreadable", "session", "auth login");
+    refuses_with(&world, "session_unreadable", "session.json", "auth login");
 }
 
 #[test]
@@ -303,15 +303,50 @@ mod as_a_plain_user {
     }
 
     #[test]
+    fn a_legacy_queue_that_may_not_be_written_is_named_with_its_mode_and_nothing_is_copied() {
+        let world = world();
+        std::fs::remove_dir_all(world.root().join("auth")).unwrap();
+        ReferenceQueue::create(&world.root().join("queue.db")).event("01KRX0000000000000000000A1", None);
+        world.write_state("credentials", CREDENTIALS);
+        std::fs::create_dir_all(world.root().join("queues")).unwrap();
+        let probe = world.root().join("probe");
+        std::fs::write(&probe, "x").unwrap();
+        if is_root() {
+            give_away(world.user_home());
+            give_away(world.work());
+            // Not that user's own: tightening its mode cannot give the right to write.
+            assert!(
+                Command::new("chown")
+                    .arg("0:0")
+                    .arg(world.root().join("queue.db"))
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+        }
+        chmod(&probe, 0o000);
+        chmod(&world.root().join("queue.db"), 0o444);
+        open_the_way(&world);
+        if !denied(&probe) {
+            return;
+        }
+        let migrate = run(&world, &["sync", "migrate"]).exits(1);
+        assert!(migrate.stderr.contains("queue.db") && migrate.stderr.contains("0444"), "{}", migrate.stderr);
+        let status = run(&world, &["sync", "status", "--check", "--json"]).exits(2).json();
+        assert_eq!(status["legacy_queue"]["rows_in_scope"], 1);
+        assert_eq!(status["active_queue"]["event_count"], 0, "nothing was copied");
+    }
+
+    /// Legacy credentials give a scope without a session, so that no key is needed for another user.
+    const CREDENTIALS: &[u8] =
+        b"[user]\nusername = \"dev@example.com\"\nteam_slug = \"team-PRIV-01\"\n[server]\nurl = \"https://example.invalid\"\n";
+
+    #[test]
     fn a_read_only_home_can_be_looked_at_and_says_what_it_cannot_write() {
         let world = world();
         std::fs::remove_dir_all(world.root().join("auth")).unwrap();
         ReferenceQueue::create(&world.root().join("queue.db")).event("01KRX0000000000000000000A1", None);
-        // Legacy credentials give a scope without a session, so that no key is needed for another user.
-        world.write_state(
-            "credentials",
-            b"[user]\nusername = \"dev@example.com\"\nteam_slug = \"team-PRIV-01\"\n[server]\nurl = \"https://example.invalid\"\n",
-        );
+        world.write_state("credentials", CREDENTIALS);
         if is_root() {
             give_away(world.user_home());
             give_away(world.work());
@@ -330,11 +365,103 @@ mod as_a_plain_user {
         let status = run(&world, &["sync", "status", "--check", "--json"]).exits(2).json();
         assert_eq!(status["legacy_queue"]["rows_in_scope"], 1);
         let migrate = run(&world, &["sync", "migrate"]).exits(1);
-        assert!(migrate.stderr.contains("queue.db"), "{}", migrate.stderr);
+        assert!(migrate.stderr.contains("queues is not writable"), "{}", migrate.stderr);
         let again = run(&world, &["sync", "status", "--check", "--json"]).exits(2).json();
         assert_eq!(again["legacy_queue"]["rows_in_scope"], 1, "nothing was copied");
         chmod(&world.root(), 0o700);
     }
+}
+
+/// A crash in the middle of a transaction: the file is half changed and its journal is hot.
+fn leave_hot_journal(path: &Path) {
+    let scratch = path.with_extension("scratch");
+    let queue = ReferenceQueue::create(&scratch);
+    queue.event("01KRX0000000000000000000A1", None);
+    let db = rusqlite::Connection::open(&scratch).unwrap();
+    db.execute_batch("PRAGMA cache_size = 2; BEGIN IMMEDIATE").unwrap();
+    for number in 0..200 {
+        let row = "INSERT INTO queue (event_id, event_type, data, timestamp) VALUES (?1, 'T', ?2, 1)";
+        db.execute(row, (format!("x{number}"), "x".repeat(2000))).unwrap();
+    }
+    let journal = |path: &Path| std::path::PathBuf::from(format!("{}-journal", path.display()));
+    std::fs::copy(journal(&scratch), journal(path)).unwrap();
+    std::fs::copy(&scratch, path).unwrap();
+    db.execute_batch("ROLLBACK").unwrap();
+    drop((db, queue));
+    std::fs::remove_file(&scratch).unwrap();
+}
+
+#[test]
+fn a_legacy_queue_with_a_hot_journal_is_reported_and_rolled_back_only_by_a_cure() {
+    let world = world();
+    leave_hot_journal(&world.root().join("queue.db"));
+    let before = snapshot(world.user_home());
+    let json = world.run(["sync", "status", "--check", "--json"]).exits(2).json();
+    let text = world.run(["sync", "status", "--check"]).exits(2);
+    assert_eq!(json["faults"][0]["code"], "queue_recovery_needed", "{json:#}");
+    assert_eq!(json["legacy_queue"]["event_count"], serde_json::Value::Null, "never zero");
+    assert!(
+        text.stdout.contains("queue_recovery_needed") && text.stdout.contains("sync migrate"),
+        "{}",
+        text.stdout
+    );
+    assert_eq!(difference(&before, &snapshot(world.user_home())), Vec::<String>::new());
+    world.run(["sync", "migrate"]).exits(0);
+    let after = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
+    assert_eq!(after["active_queue"]["event_count"], 1, "what was committed was kept: {after:#}");
+}
+
+#[test]
+fn an_active_queue_with_a_hot_journal_does_not_refuse_a_command_that_may_write() {
+    let world = world();
+    world.init_project();
+    let queue = world.home().scoped_queue(&world.scope());
+    std::fs::create_dir_all(queue.parent().unwrap()).unwrap();
+    leave_hot_journal(&queue);
+    world.run(["sync", "status", "--check"]).exits(2);
+    world.run(["agent", "mission", "create", "some-mission"]).exits(0);
+    world.run(["sync", "status", "--check"]).exits(0);
+}
+
+#[test]
+fn older_schemas_are_counted_and_migrated_like_the_others() {
+    let world = world();
+    let path = world.root().join("queue.db");
+    std::fs::create_dir_all(world.root()).unwrap();
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch(
+        "CREATE TABLE queue (id INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT UNIQUE NOT NULL, event_type TEXT NOT NULL,
+           data TEXT NOT NULL, timestamp INTEGER NOT NULL, retry_count INTEGER DEFAULT 0);
+         INSERT INTO queue (event_id, event_type, data, timestamp) VALUES ('e1', 'T', '{\"event_id\": \"e1\", \"event_type\": \"T\"}', 1000);
+         CREATE TABLE body_upload_queue (id INTEGER PRIMARY KEY AUTOINCREMENT, project_uuid TEXT NOT NULL,
+           feature_slug TEXT NOT NULL, target_branch TEXT NOT NULL, mission_key TEXT NOT NULL, manifest_version TEXT NOT NULL,
+           artifact_path TEXT NOT NULL, content_hash TEXT NOT NULL, hash_algorithm TEXT NOT NULL DEFAULT 'sha256',
+           content_body TEXT NOT NULL, size_bytes INTEGER NOT NULL, retry_count INTEGER NOT NULL DEFAULT 0,
+           next_attempt_at REAL NOT NULL DEFAULT 0.0, created_at REAL NOT NULL, last_error TEXT,
+           UNIQUE(project_uuid, feature_slug, target_branch, mission_key, manifest_version, artifact_path, content_hash));
+         INSERT INTO body_upload_queue (project_uuid, feature_slug, target_branch, mission_key, manifest_version,
+           artifact_path, content_hash, content_body, size_bytes, created_at)
+           VALUES ('p', 'f', 'main', 'software-dev', '1', 'spec.md', 'h', '# Spec', 6, 1.0);",
+    )
+    .unwrap();
+    drop(db);
+    let before = world.run(["sync", "status", "--check", "--json"]).exits(2).json();
+    assert_eq!(before["legacy_queue"]["rows_in_scope"], 2, "{before:#}");
+    world.run(["sync", "migrate"]).exits(0);
+    let after = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
+    assert_eq!(after["active_queue"]["event_count"], 1);
+    assert_eq!(after["active_queue"]["body_upload_count"], 1, "{after:#}");
+}
+
+#[test]
+fn a_session_of_another_host() {
+    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", testkit::world::SERVER));
+    let elsewhere = identity::Machine { hostname: "another-host".into(), uid: 4242 };
+    let session = testkit::world::session(testkit::world::SERVER, testkit::world::USER, testkit::world::TEAM);
+    identity::SessionStore::new(&world.home(), elsewhere).write(&session).unwrap();
+    let run = refuses_with(&world, "session_unreadable", "session.json", "auth login");
+    assert!(run.stderr.contains("another host") || run.stderr.contains("host"), "{}", run.stderr);
 }
 
 #[cfg(unix)]
