@@ -42,19 +42,19 @@ pub(crate) struct Change {
     pub(crate) directories: Vec<PathBuf>,
     /// Files to write, whole.
     pub(crate) files: Overlay,
-    /// A history entry, and the file that proves it.
-    pub(crate) history: Option<(HistoryEntry, PathBuf)>,
+    /// History entries, each with the file that proves it.
+    pub(crate) history: Vec<(HistoryEntry, PathBuf)>,
     /// Files to commit, and the message.
     pub(crate) commit: Option<(Vec<PathBuf>, String)>,
 }
 
 /// What carrying out a change did.
 #[derive(Debug)]
-pub(crate) struct Done {
+pub struct Done {
     /// The commit that was made; none when there was nothing to commit.
-    pub(crate) commit: Option<String>,
+    pub commit: Option<String>,
     /// What was captured.
-    pub(crate) capture: CaptureReport,
+    pub capture: CaptureReport,
 }
 
 /// Takes a mission's lock.
@@ -78,7 +78,7 @@ impl Change {
             rows: Vec::new(),
             directories: Vec::new(),
             files: Overlay::new(),
-            history: None,
+            history: Vec::new(),
             commit: None,
         }
     }
@@ -200,14 +200,14 @@ impl Change {
         let namespace = documents.namespace(&origin.project_uuid).to_string();
         let mut memory =
             Memory::read(project, &self.mission.slug, outgoing.permit.scope(), queue_id, &namespace);
-        let history = u64::from(self.history.is_some());
+        let history = self.history.len() as u64;
         let mut stamp = stamp(outgoing, drafts.len() as u64 + history + documents.event_count(&memory))?;
         let mut rows = Vec::new();
         for draft in drafts {
             let witness = Witness::LogRow { log: self.log_path(), event_id: draft.event_id.clone() };
             rows.push(draft_to_row(draft, origin, &mut stamp, witness)?);
         }
-        if let Some((entry, file)) = &self.history {
+        for (entry, file) in &self.history {
             let bytes = overlay.get(file).map(Vec::as_slice).unwrap_or_default();
             let witness =
                 Witness::File { path: file.clone(), sha256: crate::dossier::index::sha256_hex(bytes) };

@@ -1,13 +1,13 @@
 //! `agent status emit`: one lane change of one work package.
 
-use super::{lock_and_compare, shown};
-use crate::change::Change;
+use super::{Planned, Recorded, shown};
+use crate::change::{Change, Done};
 use crate::clock::Clock;
 use crate::document::{MAX_TEXT, read_text};
 use crate::error::{MissionError, Result};
 use crate::lane::Lane;
 use crate::log::{ExecutionMode, LaneRow, Log, Row, read_log};
-use crate::outgoing::{CaptureReport, Outgoing};
+use crate::outgoing::CaptureReport;
 use crate::project::{MissionDirectory, Project};
 use crate::snapshot::{Snapshot, reduce};
 use crate::tasks::{self, subtasks_are_complete, work_package_sections};
@@ -56,12 +56,7 @@ struct Arguments {
 }
 
 /// Everything that will be written, validated.
-#[derive(Debug)]
-pub struct Plan {
-    request: Request,
-    change: Option<Change>,
-    outcome: Emitted,
-}
+pub type Plan = Planned<Request, Emitted>;
 
 /// What was emitted. JSON keys as the reference writes them, `changed` and `capture{}`.
 #[derive(Clone, Debug, Serialize)]
@@ -154,7 +149,7 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
     if from == arguments.to && !request.force {
         outcome.event_id =
             snapshot.work_packages.get(&request.wp_id).map(|state| state.last_event_id.clone());
-        return Ok(Plan { request: request.clone(), change: None, outcome });
+        return Ok(Planned { request: request.clone(), change: None, outcome, plan });
     }
     judge(project, request, &arguments, from, &log, &tasks_md)?;
     let row = lane_row(&mission, request, &arguments, from, clock);
@@ -163,7 +158,7 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
     let mut change = Change::of(mission, log);
     change.rows.push(Row::Lane(row));
     change.refresh_status()?;
-    Ok(Plan { request: request.clone(), change: Some(change), outcome })
+    Ok(Planned { request: request.clone(), change: Some(change), outcome, plan })
 }
 
 /// A work package exists when it has a file, a section in `tasks.md` or a row in the log.
@@ -241,21 +236,8 @@ fn lane_row(
     }
 }
 
-impl Plan {
-    /// Writes everything.
-    pub fn apply(self, project: &Project, outgoing: Option<&Outgoing<'_>>, clock: &Clock) -> Result<Emitted> {
-        let Some(change) = self.change else { return Ok(self.outcome) };
-        let (lock, unchanged) = lock_and_compare(project, &change.mission.slug, &change.log)?;
-        let (change, mut outcome) = if unchanged {
-            (change, self.outcome)
-        } else {
-            let fresh = plan(project, &self.request, clock)?;
-            match fresh.change {
-                Some(change) => (change, fresh.outcome),
-                None => return Ok(fresh.outcome),
-            }
-        };
-        outcome.capture = change.carry_out(&lock, project, outgoing, clock)?.capture;
-        Ok(outcome)
+impl Recorded for Emitted {
+    fn record(&mut self, done: Done) {
+        self.capture = done.capture;
     }
 }

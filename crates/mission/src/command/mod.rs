@@ -8,32 +8,26 @@
 //! 4. the boundary (the caller's): it gives the permit
 //! 5. [`Project::read`] - git
 //! 6. `plan` - the mission and every input; reads only
-//! 7. `Plan::apply` - takes the mission's lock, plans again if the log moved meanwhile, and writes
+//! 7. `Planned::apply` - takes the mission's lock, plans again if the log moved meanwhile, and writes
 //!
 //! An outcome serialises to the command's JSON document (the caller adds the version); text is
 //! rendered from the same value.
 
 pub mod branch;
 pub mod create;
+pub mod decision;
 pub mod emit;
+mod planned;
+pub mod prerequisites;
 pub mod setup_plan;
 
+pub use crate::change::Done;
 pub use branch::BranchContract;
+pub use planned::{Planned, Recorded};
 
-use crate::change::lock_mission;
-use crate::error::Result;
 use crate::log::{FactKind, FactRow, Log, Row};
-use crate::project::Project;
-use identity::lock::FileLock;
 use serde_json::Value;
 use std::path::Path;
-
-/// Takes the lock of a mission and tells whether its log is still the one that was planned with.
-fn lock_and_compare(project: &Project, mission_slug: &str, log: &Log) -> Result<(FileLock, bool)> {
-    let lock = lock_mission(project, mission_slug)?;
-    let unchanged = log.is_current();
-    Ok((lock, unchanged))
-}
 
 /// A path as JSON documents show it.
 fn shown(path: &Path) -> String {

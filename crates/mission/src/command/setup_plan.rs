@@ -3,14 +3,14 @@
 //! Runs as often as one likes: first it puts the plan's template in place, then, when the plan says
 //! something, it commits it. With nothing left to do it succeeds and changes nothing.
 
-use super::{BranchContract, has_fact, lock_and_compare, mission_fact, shown};
-use crate::change::Change;
+use super::{BranchContract, Planned, Recorded, has_fact, mission_fact, shown};
+use crate::change::{Change, Done};
 use crate::clock::Clock;
 use crate::document::{MAX_TEXT, read_text};
 use crate::error::{MissionError, Result};
 use crate::git::{is_committed, is_unchanged};
 use crate::log::{FactKind, Row, read_log};
-use crate::outgoing::{CaptureReport, Outgoing};
+use crate::outgoing::CaptureReport;
 use crate::project::{MissionDirectory, Project};
 use crate::substance::{plan_is_substantive, spec_is_substantive};
 use crate::template::read_plan_template;
@@ -27,13 +27,8 @@ pub struct Request {
     pub mission: Option<String>,
 }
 
-/// Everything that will be written, validated.
-#[derive(Debug)]
-pub struct Plan {
-    request: Request,
-    change: Option<Change>,
-    outcome: PlanSetUp,
-}
+/// Everything that will be written, validated. Blocked by the specification it writes nothing at all.
+pub type Plan = Planned<Request, PlanSetUp>;
 
 /// How far planning is. JSON keys as the reference writes them, and `capture{}`.
 #[derive(Clone, Debug, Serialize)]
@@ -113,10 +108,10 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
     if !(committed && substantive) {
         outcome.error_code = Some("SPEC_NOT_SUBSTANTIVE_OR_UNCOMMITTED");
         (outcome.spec_committed, outcome.spec_substantive) = (Some(committed), Some(substantive));
-        return Ok(Plan { request: request.clone(), change: None, outcome });
+        return Ok(Planned { request: request.clone(), change: None, outcome, plan });
     }
     let change = plan_change(project, mission, clock, &mut outcome)?;
-    Ok(Plan { request: request.clone(), change: Some(change), outcome })
+    Ok(Planned { request: request.clone(), change: Some(change), outcome, plan })
 }
 
 fn plan_change(
@@ -170,34 +165,9 @@ fn plan_change(
     Ok(change)
 }
 
-impl Plan {
-    /// What will be so when it is applied; `blocked` by the specification means that nothing will be
-    /// written at all.
-    pub fn outcome(&self) -> &PlanSetUp {
-        &self.outcome
-    }
-
-    /// Writes everything.
-    pub fn apply(
-        self,
-        project: &Project,
-        outgoing: Option<&Outgoing<'_>>,
-        clock: &Clock,
-    ) -> Result<PlanSetUp> {
-        let Some(change) = self.change else { return Ok(self.outcome) };
-        let (lock, unchanged) = lock_and_compare(project, &change.mission.slug, &change.log)?;
-        let (change, mut outcome) = if unchanged {
-            (change, self.outcome)
-        } else {
-            let fresh = plan(project, &self.request, clock)?;
-            match fresh.change {
-                Some(change) => (change, fresh.outcome),
-                None => return Ok(fresh.outcome),
-            }
-        };
-        let done = change.carry_out(&lock, project, outgoing, clock)?;
-        outcome.commit_hash = done.commit;
-        outcome.capture = done.capture;
-        Ok(outcome)
+impl Recorded for PlanSetUp {
+    fn record(&mut self, done: Done) {
+        self.commit_hash = done.commit;
+        self.capture = done.capture;
     }
 }
