@@ -34,10 +34,15 @@ impl Recording {
     }
 }
 
+#[allow(clippy::print_stdout, reason = "a test that skips says so")]
+fn say_skipped() {
+    println!("skipped: no recordings at {RECORDINGS}");
+}
+
 /// The recordings of the cases that `wanted` names, or nothing, said aloud, when they are not there.
 fn recordings(wanted: impl Fn(&str) -> bool) -> Option<Vec<Recording>> {
     let Ok(cases) = std::fs::read_dir(RECORDINGS) else {
-        println!("skipped: no recordings at {RECORDINGS}");
+        say_skipped();
         return None;
     };
     let mut found = Vec::new();

@@ -114,6 +114,9 @@ pub fn expired(issuer: &str) -> Session {
     Session { access_token_expires_at: now() - SignedDuration::from_secs(60), ..session(issuer) }
 }
 
+/// A visit to a page.
+pub type Visit = Box<dyn FnMut(&str)>;
+
 /// A user who does as told and never waits.
 #[derive(Default)]
 pub struct User {
@@ -124,7 +127,9 @@ pub struct User {
     /// Gives up after this many pauses.
     pub patience: Option<usize>,
     /// What happens when a browser is opened; without it there is no browser.
-    pub browser: Option<Box<dyn FnMut(&str)>>,
+    pub browser: Option<Visit>,
+    /// What the user does with the page that goes with a shown code.
+    pub page: Option<Visit>,
     /// Whether pauses really pass.
     pub sleeps: bool,
 }
@@ -132,6 +137,9 @@ pub struct User {
 impl Prompt for User {
     fn show_code(&mut self, code: &DeviceCode<'_>) {
         self.shown.push(format!("{} {}", code.user_code, code.verification_uri));
+        if let (Some(visit), Some(page)) = (&mut self.page, code.verification_uri_complete) {
+            visit(page);
+        }
     }
 
     fn open_browser(&mut self, url: &str) -> bool {

@@ -9,6 +9,7 @@ mod hostile;
 mod http;
 mod login;
 mod machine;
+mod real_server;
 mod refresh;
 mod stub;
 mod world;

@@ -1,0 +1,219 @@
+//! The whole path against this product's own server: log in, send, ask it what it holds.
+
+use crate::machine::{Machine, User};
+use crate::world::{body_row, capture, drain_all, event};
+use contract::wire::body;
+use contract::wire::endpoint::{INSPECT_BODIES, INSPECT_EVENTS};
+use delivery::auth::{LoginMethod, Revoked, log_in, log_out};
+use delivery::http::Request;
+use delivery::probe::{Reachability, SessionState, fetch_session_state, fetch_sync_health};
+use delivery::{Context, TokenError, TokenSource};
+use queue::NewRow;
+use serde_json::{Value, json};
+use server::{Admin, Handle, Lifetimes, ServerConfig};
+use std::time::Duration;
+use tempfile::TempDir;
+
+const EMAIL: &str = "dev@example.com";
+const PROJECT: &str = "4a9c9a6e-5d3c-4b52-8f0e-6f4c3a2b1d00";
+const MISSION: &str = "demo-01KRX11M";
+
+struct Server {
+    handle: Handle,
+    secret: String,
+    data: TempDir,
+}
+
+fn start(lifetimes: Lifetimes) -> Server {
+    let data = tempfile::tempdir().unwrap();
+    let created =
+        Admin::open(data.path()).unwrap().create_account(EMAIL, Some("Dev"), Some("Team-1")).unwrap();
+    let mut config = ServerConfig::new(data.path());
+    config.lifetimes = Lifetimes { device_interval: Duration::ZERO, ..lifetimes };
+    Server {
+        handle: Handle::start(config).unwrap(),
+        secret: created.approval_secret.expose().to_owned(),
+        data,
+    }
+}
+
+/// A person at a browser: loads the page, fills in its form, follows no redirect but says where it leads.
+fn approve(page_url: &str, secret: &str) -> Option<String> {
+    let browser: ureq::Agent =
+        ureq::Agent::config_builder().max_redirects(0).http_status_as_error(false).proxy(None).build().into();
+    let mut page = browser.get(page_url).call().unwrap();
+    let cookie = page.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let html = page.body_mut().read_to_string().unwrap();
+    let attribute = |tag: &str, name: &str| -> Option<String> {
+        let text = tag.split_once(&format!("{name}=\""))?.1.split_once('"')?.0;
+        Some(text.replace("&amp;", "&").replace("&#39;", "'").replace("&quot;", "\""))
+    };
+    let hidden = html.split("<input ").filter(|tag| tag.starts_with("type=\"hidden\""));
+    let mut fields: Vec<(String, String)> =
+        hidden.filter_map(|tag| Some((attribute(tag, "name")?, attribute(tag, "value")?))).collect();
+    for (name, value) in [("email", EMAIL), ("secret", secret), ("decision", "approve")] {
+        fields.push((name.into(), value.into()));
+    }
+    let action = attribute(html.split_once("<form ").unwrap().1, "action").unwrap();
+    let target = url::Url::parse(page_url).unwrap().join(&action).unwrap();
+    let answer = browser.post(target.as_str()).header("Cookie", &cookie).send_form(fields).unwrap();
+    answer.headers().get("location").map(|location| location.to_str().unwrap().to_owned())
+}
+
+fn log_in_by_device(machine: &Machine, server: &Server) {
+    let secret = server.secret.clone();
+    let mut user = User { page: Some(Box::new(move |page| drop(approve(page, &secret)))), ..User::default() };
+    let report =
+        log_in(&machine.context(), Some(&server.handle.url()), LoginMethod::Device, &mut user).unwrap();
+    assert_eq!((report.email.as_str(), report.team.unwrap().id.as_str()), (EMAIL, "Team-1"));
+}
+
+fn envelope(id: &str, kind: &str, aggregate: (&str, &str), payload: &Value) -> NewRow {
+    event(
+        json!({
+            "event_id": id, "event_type": kind, "aggregate_id": aggregate.1, "aggregate_type": aggregate.0,
+            "schema_version": "3.0.0", "build_id": "b6fae293-c05d-4536-9006-c6d252528f7e", "payload": payload,
+            "node_id": "a68cb90bc34b", "lamport_clock": 1, "causation_id": null, "correlation_id": id,
+            "timestamp": "2026-05-18T12:00:00+00:00", "team_slug": null, "project_uuid": PROJECT,
+            "project_slug": "demo", "git_branch": "main", "head_commit_sha": null, "repo_slug": null,
+        })
+        .to_string(),
+    )
+}
+
+/// The n-th event id: a ULID.
+fn id(n: usize) -> String {
+    format!("01KX00000000000000000{n:05}")
+}
+
+fn status_change(n: usize) -> NewRow {
+    let payload = json!({"mission_slug": MISSION, "wp_id": "WP01", "from_lane": "planned", "to_lane": "claimed",
+        "actor": "dev", "force": false, "reason": null, "review_ref": null, "execution_mode": "worktree", "evidence": null});
+    envelope(&id(n), "WPStatusChanged", ("WorkPackage", "WP01"), &payload)
+}
+
+fn indexed(n: usize, path: &str, content: &str) -> NewRow {
+    let payload = json!({
+        "namespace": {"project_uuid": PROJECT, "mission_slug": MISSION, "target_branch": "main",
+            "mission_type": "software-dev", "manifest_version": "1"},
+        "artifact_id": {"mission_type": "software-dev", "path": path, "artifact_class": "input"},
+        "content_ref": {"hash": body::hash(content.as_bytes()), "algorithm": "sha256"},
+        "indexed_at": "2026-05-18T12:00:00+00:00"});
+    let aggregate = format!("{MISSION}:{path}");
+    envelope(&id(n), "MissionDossierArtifactIndexed", ("MissionDossier", &aggregate), &payload)
+}
+
+/// What the server says it holds.
+fn held(context: &Context, path: &str) -> Value {
+    let mut source = TokenSource::for_login(context).unwrap();
+    let bearer = source.bearer().unwrap();
+    let request = Request { bearer: Some(&bearer), ..Request::get(path) };
+    context.client.send(source.destination(), &request).unwrap().json().unwrap()
+}
+
+#[test]
+fn a_device_login_delivers_events_and_bodies_once_and_survives_a_rotation() {
+    let server = start(Lifetimes::default());
+    let machine = Machine::new();
+    log_in_by_device(&machine, &server);
+    let context = machine.context();
+
+    let mut rows: Vec<NewRow> = (0..5).map(status_change).collect();
+    rows.push(indexed(5, "spec.md", "# Spec\n"));
+    rows.push(envelope(&id(6), "WPStatusChanged", ("WorkPackage", "WP01"), &json!({"wp_id": "WP01"})));
+    capture(&machine, PROJECT, rows);
+    capture(
+        &machine,
+        PROJECT,
+        vec![body_row(PROJECT, "spec.md", "# Spec\n"), body_row(PROJECT, "plan.md", "# Plan\n")],
+    );
+    let report = drain_all(&machine);
+    assert_eq!((report.events.delivered, report.events.parked), (6, 1), "{report:?}");
+    assert_eq!((report.bodies.delivered, report.bodies.kept), (1, 1), "plan.md was never announced");
+    assert!(report.failures[0].error.contains("PAYLOAD_SCHEMA_FAIL"), "{:?}", report.failures);
+
+    let events = held(&context, INSPECT_EVENTS);
+    let mut ids: Vec<&str> =
+        events["rows"].as_array().unwrap().iter().map(|row| row["event_id"].as_str().unwrap()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, (0..6).map(id).collect::<Vec<_>>());
+    assert_eq!(held(&context, INSPECT_BODIES)["total"], 1);
+
+    // The refresh token rotates; the session goes on.
+    let mut source = TokenSource::for_login(&context).unwrap();
+    source.bearer().unwrap();
+    let before = machine.stored().unwrap();
+    let bearer = source.renewed_bearer().unwrap();
+    assert_ne!(machine.stored().unwrap().refresh_token, before.refresh_token);
+    let health = fetch_sync_health(&context, source.destination(), Some(&bearer));
+    assert!(matches!(health, Reachability::Connected { .. }), "{health:?}");
+    assert!(matches!(
+        fetch_session_state(&context, source.destination(), &bearer),
+        SessionState::Active { .. }
+    ));
+    assert_eq!(fetch_sync_health(&context, source.destination(), None), Reachability::LoginNeeded);
+
+    assert_eq!(log_out(&context, true).unwrap().revoked, Revoked::Yes);
+}
+
+#[test]
+fn a_browser_login_works_and_its_end_is_noticed() {
+    let server = start(Lifetimes::default());
+    let machine = Machine::new();
+    let secret = server.secret.clone();
+    let browser = move |page: &str| {
+        let (page, secret) = (page.to_owned(), secret.clone());
+        std::thread::spawn(move || {
+            let callback = approve(&page, &secret).unwrap();
+            let browser: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
+            browser.get(&callback).call().unwrap();
+        });
+    };
+    let mut user = User { browser: Some(Box::new(browser)), sleeps: true, ..User::default() };
+    log_in(&machine.context(), Some(&server.handle.url()), LoginMethod::Browser, &mut user).unwrap();
+
+    let context = machine.context();
+    let mut source = TokenSource::for_login(&context).unwrap();
+    source.bearer().unwrap();
+    let session = machine.stored().unwrap();
+    // Logged out somewhere else: the server knows the session no more.
+    assert_eq!(log_out(&context, true).unwrap().revoked, Revoked::Yes);
+    machine.store(&session);
+    let error = source.renewed_bearer().unwrap_err();
+    assert!(matches!(error, TokenError::Ended), "{error:?}");
+    assert_eq!(machine.stored(), None);
+}
+
+#[test]
+fn a_ci_token_delivers_without_a_session() {
+    let server = start(Lifetimes::default());
+    let token = Admin::open(server.data.path()).unwrap().issue_ci_token(EMAIL, None, "ci").unwrap();
+    let machine = Machine::with(&[
+        ("SPEC_KITTY_TOKEN", token.token.expose()),
+        ("SPEC_KITTY_SERVER_URL", &server.handle.url()),
+    ]);
+    capture(&machine, PROJECT, vec![status_change(0)]);
+    let report = drain_all(&machine);
+    assert_eq!((report.events.delivered, report.remaining.total()), (1, 0), "{report:?}");
+    assert!(!format!("{report:?}").contains(token.token.expose()));
+    assert!(!machine.home.session_file().exists());
+}
+
+#[test]
+fn a_server_that_wants_a_login_a_wrong_address_and_silence_are_told_apart() {
+    let server = start(Lifetimes::default());
+    let machine = Machine::new();
+    let to = delivery::destination::Destination::parse(&server.handle.url(), Default::default()).unwrap();
+    assert_eq!(fetch_sync_health(&machine.context(), &to, None), Reachability::LoginNeeded);
+    let elsewhere = delivery::destination::Destination::parse(
+        &format!("{}/nowhere", server.handle.url()),
+        Default::default(),
+    )
+    .unwrap();
+    assert!(matches!(
+        fetch_sync_health(&machine.context(), &elsewhere, None),
+        Reachability::NotASyncServer(_)
+    ));
+    server.handle.stop().unwrap();
+    assert!(matches!(fetch_sync_health(&machine.context(), &to, None), Reachability::Unreachable(_)));
+}
