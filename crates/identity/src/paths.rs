@@ -1,5 +1,6 @@
 //! Canonical and lexically cleaned paths: how two paths are made comparable (contract section 2).
 
+use crate::platform;
 use contract::path::lexically_clean;
 use std::path::{Path, PathBuf};
 
@@ -8,14 +9,14 @@ use std::path::{Path, PathBuf};
 /// equal. Never fails.
 pub fn canonical_or_clean(path: &Path) -> PathBuf {
     if let Ok(canonical) = path.canonicalize() {
-        return canonical;
+        return platform::plain_path(canonical);
     }
     let cleaned = lexically_clean(path);
     let mut existing = cleaned.as_path();
     while let Some(parent) = existing.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         existing = parent;
         if let (Ok(canonical), Ok(rest)) = (existing.canonicalize(), cleaned.strip_prefix(existing)) {
-            return canonical.join(rest);
+            return platform::plain_path(canonical).join(rest);
         }
     }
     cleaned

@@ -4,7 +4,7 @@ use crate::process::ProcessState;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The variable that names the user's home directory.
 pub(crate) const HOME_VARIABLE: &str = "HOME";
@@ -57,6 +57,11 @@ pub(crate) fn private_options() -> OpenOptions {
 pub(crate) fn create_private_dirs(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// A canonical path as people write it: here it is one already.
+pub(crate) fn plain_path(path: PathBuf) -> PathBuf {
+    path
 }
 
 /// The permission bits of a file.

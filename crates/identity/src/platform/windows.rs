@@ -9,7 +9,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::windows::ffi::OsStringExt;
 use std::os::windows::io::AsRawHandle;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use windows_sys::Wdk::System::Threading::{NtQueryInformationProcess, ProcessCommandLineInformation};
 use windows_sys::Win32::Foundation::{
     CloseHandle, ERROR_INVALID_PARAMETER, FILETIME, HANDLE, STILL_ACTIVE, UNICODE_STRING,
@@ -61,6 +61,15 @@ pub(crate) fn private_options() -> OpenOptions {
 /// Creates a directory and what is missing above it.
 pub(crate) fn create_private_dirs(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
+}
+
+/// A canonical path as people and other programs write it: without the verbatim prefix, where the drive
+/// and the length allow.
+pub(crate) fn plain_path(path: PathBuf) -> PathBuf {
+    const LONGEST_PLAIN: usize = 259;
+    let plain = path.to_str().and_then(|text| text.strip_prefix(r"\\?\"));
+    let drive = |plain: &&str| plain.as_bytes().get(1) == Some(&b':') && plain.len() <= LONGEST_PLAIN;
+    plain.filter(drive).map(PathBuf::from).unwrap_or(path)
 }
 
 /// No modes here.
