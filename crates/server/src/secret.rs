@@ -125,22 +125,38 @@ pub fn hash_approval_secret(secret: &Secret) -> Result<String, NoRandomness> {
 /// Whether `typed` is the secret behind `stored`. Takes as long for a stored text that is damaged,
 /// or absent, as for a good one.
 pub fn verify_approval_secret(typed: &str, stored: Option<&str>) -> bool {
-    const NOBODY: &str = "scrypt$14$8$1$00000000000000000000000000000000$00";
-    let parsed = stored.and_then(parse_stored);
+    let parsed = stored.and_then(Stored::parse);
     let known = parsed.is_some();
-    let Some((log_n, r, p, salt, hash)) = parsed.or_else(|| parse_stored(NOBODY)) else { return false };
-    let Some(derived) = derive(typed, &salt, log_n, r, p) else { return false };
-    known && bool::from(derived.ct_eq(&hash))
+    let stored = parsed.unwrap_or_else(Stored::nobody);
+    let derived = derive(typed, &stored.salt, stored.log_n, stored.r, stored.p);
+    known && derived.is_some_and(|derived| bool::from(derived.ct_eq(&stored.hash)))
 }
 
-fn parse_stored(stored: &str) -> Option<(u8, u32, u32, Vec<u8>, Vec<u8>)> {
-    let mut parts = stored.strip_prefix("scrypt$")?.split('$');
-    let log_n = parts.next()?.parse().ok().filter(|log_n| (1..=20).contains(log_n))?;
-    let r = parts.next()?.parse().ok().filter(|r| (1..=32).contains(r))?;
-    let p = parts.next()?.parse().ok().filter(|p| (1..=16).contains(p))?;
-    let salt = HEXLOWER.decode(parts.next()?.as_bytes()).ok()?;
-    let hash = HEXLOWER.decode(parts.next()?.as_bytes()).ok()?;
-    Some((log_n, r, p, salt, hash))
+/// A stored approval secret, taken apart.
+struct Stored {
+    log_n: u8,
+    r: u32,
+    p: u32,
+    salt: Vec<u8>,
+    hash: Vec<u8>,
+}
+
+impl Stored {
+    fn parse(stored: &str) -> Option<Self> {
+        let mut parts = stored.strip_prefix("scrypt$")?.split('$');
+        Some(Self {
+            log_n: parts.next()?.parse().ok().filter(|log_n| (1..=20).contains(log_n))?,
+            r: parts.next()?.parse().ok().filter(|r| (1..=32).contains(r))?,
+            p: parts.next()?.parse().ok().filter(|p| (1..=16).contains(p))?,
+            salt: HEXLOWER.decode(parts.next()?.as_bytes()).ok()?,
+            hash: HEXLOWER.decode(parts.next()?.as_bytes()).ok()?,
+        })
+    }
+
+    /// Costs what a real one costs and matches nothing.
+    fn nobody() -> Self {
+        Self { log_n: LOG_N, r: R, p: P, salt: vec![0; 16], hash: Vec::new() }
+    }
 }
 
 fn derive(secret: &str, salt: &[u8], log_n: u8, r: u32, p: u32) -> Option<Zeroizing<[u8; 32]>> {

@@ -11,11 +11,16 @@ use std::time::Duration;
 /// by the cost of the hash alone.
 const REMEMBERED: usize = 4096;
 
+/// An account's address and where it is tried from.
+type Who = (String, Option<IpAddr>);
+/// Wrong secrets so far, and the last of them.
+type Tally = (u32, Moment);
+
 #[derive(Debug)]
 pub(crate) struct Attempts {
     allowed: u32,
     pause: Duration,
-    wrong: Mutex<HashMap<(String, Option<IpAddr>), (u32, Moment)>>,
+    wrong: Mutex<HashMap<Who, Tally>>,
 }
 
 impl Attempts {
@@ -53,7 +58,7 @@ impl Attempts {
     }
 }
 
-fn key(email: &str, peer: Option<IpAddr>) -> (String, Option<IpAddr>) {
+fn key(email: &str, peer: Option<IpAddr>) -> Who {
     (contract::scope::trim(email).to_lowercase().chars().take(254).collect(), peer)
 }
 

@@ -1,0 +1,196 @@
+//! Events: accepted once, answered each, refused for the right reason.
+
+use super::client::send;
+use super::world::{EMAIL, PROJECT, TEAM, World, event, gzip, statuses};
+use contract::wire::endpoint;
+use serde_json::{Value, json};
+use server::{Lifetimes, Limits};
+
+#[test]
+fn an_event_is_stored_once_however_often_and_however_spelled_it_is_sent() {
+    let world = World::new();
+    let token = world.token();
+    let first = event(1);
+    let mut other_spelling = event(1);
+    other_spelling["event_id"] = first["event_id"].as_str().unwrap().to_lowercase().into();
+    let answer = world.batch(&token, TEAM, &[first.clone(), first.clone(), event(2)]);
+    assert_eq!(statuses(&answer), ["success", "duplicate", "success"]);
+    let answer = world.batch(&token, TEAM, &[other_spelling.clone()]);
+    assert_eq!(statuses(&answer), ["duplicate"]);
+    assert_eq!(
+        answer.json()["results"][0]["event_id"],
+        other_spelling["event_id"],
+        "the id comes back as sent"
+    );
+    assert_eq!(answer.json()["results"][0]["content_differs"], true);
+    assert_eq!(world.held_events(&token).len(), 2);
+}
+
+#[test]
+fn one_bad_event_stops_no_other_and_each_is_answered_in_order() {
+    let world = World::new();
+    let token = world.token();
+    let mut forbidden = event(2);
+    forbidden["payload"]["mission_key"] = "k".into();
+    let mut no_id = event(3);
+    no_id.as_object_mut().unwrap().shift_remove("event_id");
+    let mut odd_id = event(4);
+    odd_id["event_id"] = json!({"not": "text"});
+    let batch = [event(1), forbidden.clone(), no_id, odd_id.clone(), json!([1]), event(5)];
+    let answer = world.batch(&token, TEAM, &batch);
+    assert_eq!(statuses(&answer), ["success", "rejected", "rejected", "rejected", "rejected", "success"]);
+    let results = answer.json()["results"].as_array().unwrap().clone();
+    assert_eq!(results[1]["event_id"], forbidden["event_id"]);
+    assert_eq!(
+        (&results[1]["code"], &results[1]["path"]),
+        (&json!("FORBIDDEN_KEY"), &json!("payload.mission_key"))
+    );
+    assert_eq!(results[2]["event_id"], Value::Null);
+    assert_eq!(results[3]["event_id"], odd_id["event_id"]);
+    for result in &results[1..5] {
+        let text = result["error_message"].as_str().unwrap().to_lowercase();
+        assert!(["field", "schema"].iter().any(|word| text.contains(word)), "{text}");
+    }
+    assert_eq!(world.held_events(&token).len(), 2);
+}
+
+#[test]
+fn shapes_of_earlier_clients_are_stored_and_flagged() {
+    let world = World::new();
+    let token = world.token();
+    let mut older = event(1);
+    older["payload"] = json!({"wp_id": "WP01", "title": "First", "dependencies": [], "mission_slug": "demo"});
+    older["project_uuid"] = Value::Null;
+    let answer = world.batch(&token, TEAM, &[older]);
+    assert_eq!(answer.json()["results"][0]["status"], "success");
+    let flags = json!(["wp_created_title", "null_project_uuid"]);
+    assert_eq!(answer.json()["results"][0]["legacy_shape"], flags);
+    let held = world.get(&token, endpoint::INSPECT_EVENTS).json();
+    assert_eq!(held["rows"][0]["legacy_shape"], flags);
+    assert_eq!(held["rows"][0]["project_uuid"], Value::Null);
+}
+
+#[test]
+fn the_bytes_of_an_event_are_kept_as_they_were_sent() {
+    let world = World::new();
+    let token = world.token();
+    let text = event(1)
+        .to_string()
+        .replace("\"dev\"", "  \"d\\u0065v\" ")
+        .replace("\"First\"", "\"\\ud83d\\ude00\"");
+    assert_eq!(statuses(&world.batch_text(&token, TEAM, &format!("{{\"events\": [{text}]}}"))), ["success"]);
+    let held = world.get(&token, endpoint::INSPECT_EVENTS).json();
+    let digest = contract::wire::body::hash(text.as_bytes());
+    assert_eq!(held["rows"][0]["digest"], digest);
+}
+
+#[test]
+fn a_token_sends_to_its_own_private_teamspaces_only() {
+    let world = World::new();
+    let (theirs, _) = world.neighbour();
+    let ours = world.token();
+    let answer = world.batch(&theirs, TEAM, &[event(1)]);
+    assert_eq!(answer.status, 403);
+    assert_eq!(answer.json()["category"], "direct_ingress_missing_private_team");
+    assert_eq!(statuses(&world.batch(&theirs, "Team-2", &[event(1)])), ["success"]);
+    assert_eq!(statuses(&world.batch(&ours, TEAM, &[event(1)])), ["success"], "ids are per team");
+    assert_eq!(world.held_events(&ours).len(), 1);
+    let of_neighbour = world.get(&ours, "/api/v1/inspect/events?team=Team-2").json();
+    assert_eq!(of_neighbour["total"], 0);
+}
+
+#[test]
+fn two_members_of_one_teamspace_share_its_events() {
+    let world = World::new();
+    world.admin().create_account("second@example.com", None, Some(TEAM)).unwrap();
+    let (one, two) = (world.token(), world.token_of("second@example.com", TEAM));
+    assert_eq!(statuses(&world.batch(&one, TEAM, &[event(1)])), ["success"]);
+    assert_eq!(statuses(&world.batch(&two, TEAM, &[event(1)])), ["duplicate"]);
+    assert_eq!(world.held_events(&two).len(), 1);
+}
+
+#[test]
+fn without_a_good_token_nothing_is_read() {
+    let world = World::new();
+    for token in ["", "nobody", "skp_e30.x", &"x".repeat(3000)] {
+        let answer = world.batch(token, TEAM, &[event(1)]);
+        assert_eq!(answer.status, 401, "{}", answer.text());
+    }
+    let issued = world.admin().issue_ci_token(EMAIL, None, "short-lived").unwrap();
+    let token = issued.token.expose().to_owned();
+    assert_eq!(statuses(&world.batch(&token, TEAM, &[event(1)])), ["success"]);
+    assert!(world.admin().revoke_ci_token(&issued.record.id).unwrap());
+    assert_eq!(world.batch(&token, TEAM, &[event(2)]).status, 401);
+}
+
+#[test]
+fn limits_are_advertised_and_hold_for_the_unpacked_size() {
+    let limits = Limits { bytes_per_batch: 8192, events_per_batch: 4, ..Limits::default() };
+    let world = World::with(limits, Lifetimes::default());
+    let token = world.token();
+    let advertised = world.get(&token, endpoint::SYNC_HEALTH).json()["sync_ingress"]["limits"].clone();
+    assert_eq!(advertised["max_events_per_batch"], 4);
+    assert_eq!(advertised["max_decompressed_bytes_per_batch"], 8192);
+    assert_eq!(statuses(&world.batch(&token, TEAM, &[event(1), event(2), event(3), event(4)])).len(), 4);
+
+    let many: Vec<Value> = (10..15).map(event).collect();
+    let mut large = event(20);
+    large["payload"]["wp_title"] = "x".repeat(9000).into();
+    for answer in [world.batch(&token, TEAM, &many), world.batch(&token, TEAM, &[large])] {
+        assert_eq!(answer.status, 413);
+        let body = answer.json();
+        assert_eq!(body["error"], "Batch payload exceeds decompressed byte limit");
+        assert_eq!(body["error_code"], "sync_batch_too_large");
+        assert_eq!(body["limits"], advertised);
+    }
+    assert_eq!(world.held_events(&token).len(), 4);
+}
+
+#[test]
+fn a_plain_body_and_the_empty_probe_are_understood() {
+    let world = World::new();
+    let authorization = format!("Bearer {}", world.token());
+    let headers = [("Authorization", authorization.as_str()), ("X-Team-Slug", TEAM)];
+    let path = endpoint::EVENTS_BATCH;
+    let probe = send(world.address(), "POST", path, &headers, br#"{"events": []}"#);
+    assert_eq!(probe.status, 400);
+    assert!(probe.text().contains("No events provided"), "{}", probe.text());
+    let plain = json!({"events": [event(1)]}).to_string();
+    assert_eq!(statuses(&send(world.address(), "POST", path, &headers, plain.as_bytes())), ["success"]);
+    let strange = [headers[0], headers[1], ("Content-Encoding", "br")];
+    assert_eq!(send(world.address(), "POST", path, &strange, plain.as_bytes()).status, 415);
+    let mislabelled = [headers[0], headers[1], ("Content-Encoding", "gzip")];
+    assert_eq!(send(world.address(), "POST", path, &mislabelled, plain.as_bytes()).status, 400);
+    let packed = gzip(plain.as_bytes());
+    assert_eq!(send(world.address(), "POST", path, &headers, &packed).status, 400);
+}
+
+#[test]
+fn a_client_of_another_contract_is_told_so() {
+    let world = World::new();
+    let authorization = format!("Bearer {}", world.token());
+    let ask = |version: &str| {
+        let headers = [("Authorization", authorization.as_str()), (endpoint::CONTRACT_HEADER, version)];
+        send(world.address(), "GET", endpoint::SYNC_HEALTH, &headers, &[]).status
+    };
+    assert_eq!((ask(endpoint::CONTRACT_VERSION), ask("5.9"), ask("6.0"), ask("")), (200, 200, 426, 426));
+}
+
+#[test]
+fn receipts_come_in_pages_and_by_project() {
+    let world = World::new();
+    let token = world.token();
+    let mut events: Vec<Value> = (1..=5).map(event).collect();
+    events[4]["project_uuid"] = "11111111-2222-4333-8444-555555555555".into();
+    assert_eq!(statuses(&world.batch(&token, TEAM, &events)), ["success"; 5]);
+    let path = format!("/api/v1/inspect/events?project={PROJECT}&limit=3");
+    let first = world.get(&token, &path).json();
+    assert_eq!((&first["total"], first["rows"].as_array().unwrap().len()), (&json!(4), 3));
+    let second = world.get(&token, &format!("{path}&after={}", first["next"])).json();
+    assert_eq!((second["rows"].as_array().unwrap().len(), &second["next"]), (1, &Value::Null));
+    let one = world
+        .get(&token, &format!("/api/v1/inspect/events?event_id={}", events[2]["event_id"].as_str().unwrap()));
+    assert_eq!(one.json()["total"], 1);
+    assert_eq!(world.get(&token, "/api/v1/inspect/events?limit=x").status, 400);
+    assert_eq!(world.get("nobody", "/api/v1/inspect/events").status, 401);
+}

@@ -1,0 +1,14 @@
+//! A real server on a loopback port, asked over real sockets.
+
+// A skipped test says so.
+#![allow(clippy::print_stdout)]
+
+mod bodies;
+mod client;
+mod durability;
+mod hostile;
+mod ingest;
+mod login;
+mod operations;
+mod recorded;
+mod world;

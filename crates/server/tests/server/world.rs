@@ -1,0 +1,267 @@
+//! A server with accounts, and logins as a client and a person do them.
+
+use super::client::{Answer, form, hidden_fields, post_form, send};
+use contract::wire::{body, endpoint, oauth};
+use flate2::{Compression, write::GzEncoder};
+use serde_json::{Value, json};
+use server::{Admin, Handle, Lifetimes, Limits, ServerConfig};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tempfile::TempDir;
+
+pub const PROJECT: &str = "4a9c9a6e-5d3c-4b52-8f0e-6f4c3a2b1d00";
+pub const EMAIL: &str = "dev@example.com";
+pub const TEAM: &str = "Team-1";
+
+/// Bytes written to an access log, shared with the test.
+#[derive(Clone, Default)]
+pub struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Shared {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+}
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A running server with one account.
+pub struct World {
+    pub data: TempDir,
+    pub log: Shared,
+    pub secret: String,
+    handle: Option<Handle>,
+    limits: Limits,
+    lifetimes: Lifetimes,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(Limits::default(), Lifetimes::default())
+    }
+
+    pub fn with(limits: Limits, lifetimes: Lifetimes) -> Self {
+        let data = tempfile::tempdir().expect("a directory");
+        let admin = Admin::open(data.path()).expect("a store");
+        let created = admin.create_account(EMAIL, Some("Dev"), Some(TEAM)).expect("an account");
+        let secret = created.approval_secret.expose().to_owned();
+        let mut world = Self { data, log: Shared::default(), secret, handle: None, limits, lifetimes };
+        world.start();
+        world
+    }
+
+    /// Starts, or starts again, on the same data.
+    pub fn start(&mut self) {
+        let mut config = ServerConfig::new(self.data.path());
+        config.limits = self.limits;
+        config.lifetimes = self.lifetimes;
+        config.access_log = Some(Box::new(self.log.clone()));
+        self.handle = Some(Handle::start(config).expect("a server"));
+    }
+
+    pub fn stop(&mut self) {
+        if let Some(handle) = self.handle.take() {
+            handle.stop().expect("an orderly stop");
+        }
+    }
+
+    pub fn handle(&self) -> &Handle {
+        self.handle.as_ref().expect("a running server")
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.handle().address()
+    }
+
+    pub fn admin(&self) -> Admin {
+        Admin::open(self.data.path()).expect("a store")
+    }
+
+    /// A machine token: the quickest way to be somebody.
+    pub fn token(&self) -> String {
+        self.token_of(EMAIL, TEAM)
+    }
+
+    pub fn token_of(&self, email: &str, team: &str) -> String {
+        let issued = self.admin().issue_ci_token(email, Some(team), "test").expect("a token");
+        issued.token.expose().to_owned()
+    }
+
+    /// A second account with a teamspace of its own.
+    pub fn neighbour(&self) -> (String, String) {
+        let created =
+            self.admin().create_account("other@example.com", None, Some("Team-2")).expect("an account");
+        (self.token_of("other@example.com", "Team-2"), created.approval_secret.expose().to_owned())
+    }
+
+    /// Logs in by device flow as a client and a person do it.
+    pub fn login(&self) -> Value {
+        let server = self.address();
+        let device = self.start_device();
+        let approved = self.answer_device(&device, &self.secret, "approve");
+        assert_eq!(approved.status, 200, "{}", approved.text());
+        let polled = self.poll(device["device_code"].as_str().expect("a device code"));
+        assert_eq!(polled.status, 200, "{}", polled.text());
+        let _ = server;
+        polled.json()
+    }
+
+    pub fn start_device(&self) -> Value {
+        let fields = [("client_id", oauth::CLIENT_ID), ("scope", oauth::SCOPE)];
+        let answer = post_form(self.address(), endpoint::OAUTH_DEVICE, &[], &fields);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    }
+
+    /// Loads the approval page and posts its form.
+    pub fn answer_device(&self, device: &Value, secret: &str, decision: &str) -> Answer {
+        let code = device["user_code"].as_str().expect("a user code");
+        let page = send(self.address(), "GET", &format!("/device?user_code={code}"), &[], &[]);
+        assert_eq!(page.status, 200);
+        self.answer_page(&page, endpoint::DEVICE_APPROVAL, EMAIL, secret, decision)
+    }
+
+    /// Posts the form a page shows, with the cookie it set.
+    pub fn answer_page(
+        &self,
+        page: &Answer,
+        path: &str,
+        email: &str,
+        secret: &str,
+        decision: &str,
+    ) -> Answer {
+        let hidden = hidden_fields(&page.text());
+        let mut fields: Vec<(&str, &str)> = hidden.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        fields.extend([("email", email), ("secret", secret), ("decision", decision)]);
+        let cookie =
+            page.header("set-cookie").and_then(|cookie| cookie.split(';').next()).unwrap_or_default();
+        let origin = format!("http://{}", self.address());
+        let headers = [("Cookie", cookie), ("Origin", origin.as_str())];
+        post_form(self.address(), path, &headers, &fields)
+    }
+
+    pub fn poll(&self, device_code: &str) -> Answer {
+        let fields = [
+            ("grant_type", oauth::GRANT_DEVICE_CODE),
+            ("device_code", device_code),
+            ("client_id", oauth::CLIENT_ID),
+        ];
+        post_form(self.address(), endpoint::OAUTH_TOKEN, &[], &fields)
+    }
+
+    pub fn refresh(&self, refresh_token: &str) -> Answer {
+        let fields = [
+            ("grant_type", oauth::GRANT_REFRESH_TOKEN),
+            ("refresh_token", refresh_token),
+            ("client_id", oauth::CLIENT_ID),
+        ];
+        post_form(self.address(), endpoint::OAUTH_TOKEN, &[], &fields)
+    }
+
+    pub fn get(&self, token: &str, path: &str) -> Answer {
+        send(self.address(), "GET", path, &[("Authorization", &format!("Bearer {token}"))], &[])
+    }
+
+    /// Sends a batch, packed.
+    pub fn batch(&self, token: &str, team: &str, events: &[Value]) -> Answer {
+        self.batch_text(token, team, &json!({ "events": events }).to_string())
+    }
+
+    pub fn batch_text(&self, token: &str, team: &str, text: &str) -> Answer {
+        let authorization = format!("Bearer {token}");
+        let headers = [
+            ("Authorization", authorization.as_str()),
+            ("Content-Type", "application/json"),
+            ("Content-Encoding", "gzip"),
+            ("X-Team-Slug", team),
+        ];
+        send(self.address(), "POST", endpoint::EVENTS_BATCH, &headers, &gzip(text.as_bytes()))
+    }
+
+    pub fn push(&self, token: &str, push: &Value) -> Answer {
+        let authorization = format!("Bearer {token}");
+        let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+        send(self.address(), "POST", endpoint::PUSH_CONTENT, &headers, push.to_string().as_bytes())
+    }
+
+    /// Everything the server holds for a token, by ids.
+    pub fn held_events(&self, token: &str) -> Vec<String> {
+        let answer = self.get(token, endpoint::INSPECT_EVENTS);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let page = answer.json();
+        let rows = page["rows"].as_array().expect("rows").clone();
+        assert_eq!(page["total"].as_u64(), Some(rows.len() as u64));
+        rows.iter().map(|row| row["event_id"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+}
+
+/// Short lives, so that tests need not wait.
+pub fn hasty() -> Lifetimes {
+    Lifetimes { device_interval: Duration::from_millis(1), ..Lifetimes::default() }
+}
+
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).expect("packed bytes");
+    encoder.finish().expect("packed bytes")
+}
+
+/// The `n`th event of a test, each with an id of its own.
+pub fn event(n: u64) -> Value {
+    let id = format!("01K{n:023}");
+    json!({
+        "event_id": id, "event_type": "WPCreated", "aggregate_id": "WP01", "aggregate_type": "WorkPackage",
+        "schema_version": "3.0.0", "build_id": "0f0e6f4c-3a2b-4d00-9a6e-5d3c4b528f0e",
+        "payload": {"mission_slug": "demo", "wp_id": "WP01", "wp_title": "First", "depends_on": [], "actor": "dev"},
+        "node_id": "0123456789ab", "lamport_clock": n, "causation_id": null, "correlation_id": id,
+        "timestamp": "2026-11-22T09:00:00.123456+00:00", "team_slug": TEAM, "project_uuid": PROJECT,
+        "project_slug": "demo"
+    })
+}
+
+/// The index event that announces a path.
+pub fn indexed(n: u64, path: &str, content: &str) -> Value {
+    let mut event = event(n);
+    event["event_type"] = "MissionDossierArtifactIndexed".into();
+    event["aggregate_id"] = format!("demo:{path}").into();
+    event["payload"] = json!({
+        "namespace": {"project_uuid": PROJECT, "mission_slug": "demo", "target_branch": "main",
+            "mission_type": "software-dev", "manifest_version": "1"},
+        "artifact_id": {"mission_type": "software-dev", "path": path, "artifact_class": "output"},
+        "content_ref": {"algorithm": "sha256", "hash": body::hash(content.as_bytes())},
+        "indexed_at": "2026-11-22T09:00:00+00:00"
+    });
+    event
+}
+
+/// The body of a path.
+pub fn body_of(path: &str, content: &str) -> Value {
+    json!({
+        "project_uuid": PROJECT, "mission_slug": "demo", "target_branch": "main", "mission_type": "software-dev",
+        "manifest_version": "1", "artifact_path": path, "content_hash": body::hash(content.as_bytes()),
+        "hash_algorithm": "sha256", "content_body": content
+    })
+}
+
+/// The statuses of a batch's results, in order.
+pub fn statuses(answer: &Answer) -> Vec<String> {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let results = answer.json()["results"].as_array().expect("results").clone();
+    results.iter().map(|result| result["status"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// A form body, for requests that set their own headers.
+pub fn form_body(fields: &[(&str, &str)]) -> Vec<u8> {
+    form(fields)
+}
