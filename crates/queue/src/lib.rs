@@ -24,12 +24,13 @@ mod store;
 
 pub use capture::{Capacity, Capture, Captured, Prepared, Settled, Writer};
 pub use consent::{ConsentView, Held, HeldChange, HoldReason, Place};
-pub use cure::{Cure, MigrationReport, Progress, Unparked};
+pub use cure::{Cure, MigrationReport, Progress, StillParked, Unparked};
 pub use error::{Busy, Holder, ObserveError, QueueError};
 pub use file::Fingerprint;
 pub use observe::{
-    ActiveObservation, LegacyObservation, LegacyPin, Pause, QueueCounts, RowCounts, observe_active,
-    observe_counts, observe_legacy,
+    ActiveObservation, Export, Leaving, LegacyObservation, LegacyPin, ParkedContent, ParkedRow, Pause,
+    QueueCounts, Receipt, RowCounts, observe_active, observe_counts, observe_legacy, observe_outgoing,
+    observe_parked, observe_parked_row, observe_receipts,
 };
 pub use outbox::{
     Batch, BatchLimits, Outbox, Outcome, OutgoingBody, OutgoingEvent, Recorded, RowId, SkipSet,

@@ -2,6 +2,7 @@
 //! to a place, a hold and the digest of its content.
 
 use crate::consent::Hold;
+use crate::found::raw_bytes;
 use crate::place::PlaceId;
 use crate::row::{BodyRow, Kind, RowDigest};
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -139,36 +140,23 @@ pub(crate) fn bind(conn: &Connection, kind: Kind, id: i64, at: f64, bond: Bond) 
     Ok(())
 }
 
-/// A waiting row found by its key.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Waiting {
-    pub(crate) id: i64,
-    pub(crate) digest: RowDigest,
+/// The digest of the waiting event of this id, from its content as it is now.
+pub(crate) fn find_event(conn: &Connection, event_id: &str) -> rusqlite::Result<Option<RowDigest>> {
+    conn.prepare_cached("SELECT event_type, data FROM queue WHERE event_id = ?1")?
+        .query_row([event_id], |row| {
+            Ok(RowDigest::of([raw_bytes(row.get_ref(0)?), raw_bytes(row.get_ref(1)?)]))
+        })
+        .optional()
 }
 
-/// The waiting event of this id, with the digest of its content as it is now.
-pub(crate) fn find_event(conn: &Connection, event_id: &str) -> rusqlite::Result<Option<Waiting>> {
+/// The digest of the waiting body of this key, from its content as it is now.
+pub(crate) fn find_body(conn: &Connection, key: [&str; 7]) -> rusqlite::Result<Option<RowDigest>> {
     conn.prepare_cached(
-        "SELECT id, CAST(event_type AS BLOB), CAST(data AS BLOB) FROM queue WHERE event_id = ?1",
-    )?
-    .query_row([event_id], |row| {
-        let digest = RowDigest::of_event(row.get_ref(1)?.as_bytes()?, row.get_ref(2)?.as_bytes()?);
-        Ok(Waiting { id: row.get(0)?, digest })
-    })
-    .optional()
-}
-
-/// The waiting body of this key, with the digest of its content as it is now.
-pub(crate) fn find_body(conn: &Connection, key: [&str; 7]) -> rusqlite::Result<Option<Waiting>> {
-    conn.prepare_cached(
-        "SELECT id, CAST(hash_algorithm AS BLOB), CAST(content_body AS BLOB) FROM body_upload_queue
+        "SELECT hash_algorithm, content_body FROM body_upload_queue
          WHERE project_uuid = ?1 AND mission_slug = ?2 AND target_branch = ?3 AND mission_type = ?4
            AND manifest_version = ?5 AND artifact_path = ?6 AND content_hash = ?7",
     )?
-    .query_row(key, |row| {
-        let digest = RowDigest::of_body(row.get_ref(1)?.as_bytes()?, row.get_ref(2)?.as_bytes()?);
-        Ok(Waiting { id: row.get(0)?, digest })
-    })
+    .query_row(key, |row| Ok(RowDigest::of([raw_bytes(row.get_ref(0)?), raw_bytes(row.get_ref(1)?)])))
     .optional()
 }
 

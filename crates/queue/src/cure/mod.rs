@@ -6,7 +6,7 @@ mod migrate;
 mod unpark;
 
 pub use migrate::MigrationReport;
-pub use unpark::Unparked;
+pub use unpark::{StillParked, Unparked};
 
 use crate::busy;
 use crate::capture::{self, Settled};

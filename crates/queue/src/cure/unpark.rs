@@ -18,8 +18,17 @@ use serde_json::{Map, Value};
 pub struct Unparked {
     /// Rows that wait again.
     pub restored: Vec<i64>,
-    /// Rows that stay parked, each with the reason.
-    pub kept: Vec<(i64, String)>,
+    /// Rows that stay parked.
+    pub kept: Vec<StillParked>,
+}
+
+/// A row that could not be put back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StillParked {
+    /// Its id.
+    pub id: i64,
+    /// Why.
+    pub why: String,
 }
 
 struct ParkedRow {
@@ -41,12 +50,12 @@ pub(super) fn retry(store: &mut Store, ids: &[i64]) -> Result<Unparked, QueueErr
         let Some(row) = row else { return Err(unknown(store, *id)) };
         let witness = parked_witness(&row.head).filter(|_| row.reason == reason::NOT_IN_LOG);
         if witness.is_some_and(|witness| !testimony.found(&witness)) {
-            done.kept.push((*id, "its local write is still not there".to_owned()));
+            done.kept.push(StillParked { id: *id, why: "its local write is still not there".to_owned() });
             continue;
         }
         match store.write("put parked rows back in", |tx| restore(tx, &row))? {
             Ok(()) => done.restored.push(*id),
-            Err(why) => done.kept.push((*id, why)),
+            Err(why) => done.kept.push(StillParked { id: *id, why }),
         }
     }
     Ok(done)

@@ -8,6 +8,8 @@ mod lanes;
 mod read;
 mod record;
 
+pub(crate) use lanes::{lanes, streams};
+
 use crate::busy;
 use crate::capture::check_age;
 use crate::consent::ConsentView;

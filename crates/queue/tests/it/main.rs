@@ -4,4 +4,6 @@
 mod capture;
 mod fixtures;
 mod migration;
+mod observation;
+mod outbox;
 mod support;

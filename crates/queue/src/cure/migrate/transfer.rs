@@ -137,10 +137,9 @@ fn is_imported(conn: &Connection, key: &LegacyKey, digest: RowDigest) -> rusqlit
 /// The digest of the row of this key that the scoped file has.
 fn find(conn: &Connection, table: LegacyTable, key: &str) -> Result<Option<RowDigest>, Abort> {
     Ok(match table {
-        LegacyTable::Events => pending::find_event(conn, key)?.map(|waiting| waiting.digest),
+        LegacyTable::Events => pending::find_event(conn, key)?,
         LegacyTable::Bodies => match serde_json::from_str::<[String; 7]>(key) {
-            Ok(columns) => pending::find_body(conn, columns.each_ref().map(String::as_str))?
-                .map(|waiting| waiting.digest),
+            Ok(columns) => pending::find_body(conn, columns.each_ref().map(String::as_str))?,
             Err(_) => None,
         },
         LegacyTable::FailureLog => match serde_json::from_str::<Vec<String>>(key) {

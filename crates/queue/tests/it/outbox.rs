@@ -1,0 +1,381 @@
+//! What may leave, in which order, and what becomes of it.
+
+use crate::support::*;
+use contract::Consent;
+use queue::{
+    BatchLimits, Capture, Export, HoldReason, NewRow, Outcome, Place, SkipSet, Witness, observe_counts,
+    observe_outgoing, observe_parked, observe_parked_row, observe_receipts,
+};
+use std::collections::BTreeSet;
+
+fn ids(batch: Option<queue::Batch<queue::OutgoingEvent>>) -> Vec<String> {
+    batch.map(|batch| batch.rows.into_iter().map(|row| row.event_id).collect()).unwrap_or_default()
+}
+
+fn capture_bodies(home: &Home, paths: &[&str]) {
+    let rows = paths
+        .iter()
+        .map(|path| {
+            NewRow::body(
+                body(path, &format!("text of {path}")),
+                Witness::LogRow { log: "/x".into(), event_id: "y".into() },
+            )
+        })
+        .collect();
+    let mut writer = home.writer(&scope());
+    let prepared =
+        writer.prepare(&Capture { place: place(), mission_slug: "m".into(), rows }).expect("prepared");
+    writer.confirm(prepared).expect("confirmed");
+}
+
+#[test]
+fn a_delivered_row_leaves_with_its_receipt_and_does_not_come_back() {
+    let home = Home::new();
+    capture(&home, &scope(), [event("01A"), event("01B"), event("01C")]);
+    let mut outbox = home.outbox(&scope());
+    let batch =
+        outbox.read_events(PLENTY, &nobody_asked, &SkipSet::default()).expect("read").expect("a batch");
+    assert_eq!(batch.project_uuid.as_deref(), Some(PROJECT));
+    let outcomes = [
+        (batch.rows[0].row, batch.rows[0].digest, Outcome::Delivered),
+        (batch.rows[1].row, batch.rows[1].digest, Outcome::Duplicate),
+        (
+            batch.rows[2].row,
+            batch.rows[2].digest,
+            Outcome::Park { reason: "rejected".into(), detail: "no such mission".into() },
+        ),
+    ];
+    let recorded = outbox.record(&outcomes).expect("recorded");
+    assert_eq!((recorded.settled, recorded.parked, recorded.vanished), (2, 1, 0));
+    assert_eq!(outbox.record(&outcomes).expect("again").vanished, 3, "a repeat finds nothing");
+    let path = home.scoped(&scope());
+    let receipts = observe_receipts(&path, None, "", 10).expect("receipts");
+    let seen: Vec<_> =
+        receipts.iter().map(|receipt| (receipt.key.as_str(), receipt.outcome.as_str())).collect();
+    assert_eq!(seen, [("01A", "delivered"), ("01B", "duplicate")]);
+    assert_eq!(receipts[0].server, "https://example.invalid");
+    let counts = observe_counts(&path, &nobody_asked).expect("counts");
+    assert_eq!((counts.events, counts.parked.events), (0, 1));
+    assert!(counts.last_delivery.is_some());
+    // Captured again, found again, copied back by another program: it does not leave a second time.
+    assert_eq!(capture(&home, &scope(), [event("01A")]).already, 1);
+    let row = event("01A");
+    home.sql(&path)
+        .execute(
+            "INSERT INTO queue(event_id, event_type, data, timestamp) VALUES ('01A', ?1, ?2, 1)",
+            [row.event_type(), row.data()],
+        )
+        .expect("a row of another program");
+    let mut outbox = home.outbox(&scope());
+    assert!(outbox.read_events(PLENTY, &everybody_in, &SkipSet::default()).expect("read").is_none());
+    assert_eq!(outbox.settled_without_sending(), 1);
+}
+
+#[test]
+fn a_parked_row_keeps_its_payload_and_can_be_retried_or_dropped() {
+    let home = Home::new();
+    capture(&home, &scope(), [event("01A"), event("01B")]);
+    let mut outbox = home.outbox(&scope());
+    let batch =
+        outbox.read_events(PLENTY, &nobody_asked, &SkipSet::default()).expect("read").expect("a batch");
+    let park = |detail: &str| Outcome::Park { reason: "rejected".into(), detail: detail.into() };
+    let outcomes: Vec<_> = batch.rows.iter().map(|row| (row.row, row.digest, park("no"))).collect();
+    outbox.record(&outcomes).expect("recorded");
+    let path = home.scoped(&scope());
+    let parked = observe_parked(&path, 0, 10).expect("parked");
+    assert_eq!(parked.len(), 2);
+    assert_eq!((parked[0].reason.as_str(), parked[0].detail.as_str()), ("rejected", "no"));
+    let content = observe_parked_row(&path, parked[0].id).expect("read").expect("a row");
+    assert_eq!(content.payload, event("01A").data());
+    assert_eq!(content.columns["event_type"], "WPStatusChanged");
+
+    let mut cure = home.cure(&scope());
+    assert_eq!(cure.retry_parked(&[parked[0].id]).expect("retried").restored, [parked[0].id]);
+    assert!(cure.drop_parked(&[parked[1].id], " ").is_err(), "a drop needs a reason");
+    assert!(cure.drop_parked(&[parked[1].id, 999], "obsolete").is_err(), "all or none");
+    assert_eq!(observe_parked(&path, 0, 10).expect("parked").len(), 1);
+    assert_eq!(cure.drop_parked(&[parked[1].id], "obsolete").expect("dropped"), 1);
+    let receipt = observe_receipts(&path, Some("01B"), "", 10).expect("receipts").remove(0);
+    assert_eq!((receipt.outcome.as_str(), receipt.reason.as_str()), ("dropped", "obsolete"));
+    let batch = home.outbox(&scope()).read_events(PLENTY, &nobody_asked, &SkipSet::default()).expect("read");
+    assert_eq!(ids(batch), ["01A"]);
+}
+
+#[test]
+fn a_batch_is_bounded_by_count_and_bytes_but_never_empty() {
+    let home = Home::new();
+    capture(&home, &scope(), (0..10).map(|row| event(&format!("01{row}"))));
+    let mut outbox = home.outbox(&scope());
+    let one = event("010").data().len();
+    let mut read = |rows, bytes| {
+        ids(outbox
+            .read_events(BatchLimits { rows, bytes }, &nobody_asked, &SkipSet::default())
+            .expect("read"))
+        .len()
+    };
+    assert_eq!(read(4, usize::MAX), 4);
+    assert_eq!(read(100, one * 3), 3);
+    assert_eq!(read(100, one * 3 - 1), 2);
+    assert_eq!(read(100, 1), 1);
+    assert_eq!(read(0, 0), 1);
+}
+
+#[test]
+fn a_batch_holds_one_project_and_its_rows_leave_in_order() {
+    let home = Home::new();
+    let legacy = legacy_db(&home);
+    for (at, (id, project)) in
+        [("01A", "p"), ("01B", "q"), ("01C", "p"), ("01D", "q")].into_iter().enumerate()
+    {
+        legacy_event(&legacy, id, None, project);
+        legacy
+            .execute(
+                "UPDATE queue SET timestamp = ?1 WHERE event_id = ?2",
+                rusqlite::params![100 - at as i64, id],
+            )
+            .expect("older ones later");
+    }
+    home.cure(&scope()).migrate(&mut ()).expect("migrated");
+    let mut outbox = home.outbox(&scope());
+    let first =
+        outbox.read_events(PLENTY, &everybody_in, &SkipSet::default()).expect("read").expect("a batch");
+    assert_eq!(first.project_uuid.as_deref(), Some("q"));
+    assert_eq!(ids(Some(first)), ["01D", "01B"]);
+    let mut skip = SkipSet::default();
+    skip.skip_project(Some("q".into()));
+    let second = outbox.read_events(PLENTY, &everybody_in, &skip).expect("read").expect("a batch");
+    skip.skip_row(second.rows[0].row);
+    assert_eq!(ids(Some(second)), ["01C", "01A"]);
+    assert_eq!(ids(outbox.read_events(PLENTY, &everybody_in, &skip).expect("read")), ["01A"]);
+    assert_eq!(skip.len(), 2);
+}
+
+#[test]
+fn captured_rows_go_unless_opted_out_and_found_rows_stay_unless_opted_in() {
+    let home = Home::new();
+    let legacy = legacy_db(&home);
+    legacy_event(&legacy, "01L", None, PROJECT);
+    capture(&home, &scope(), [event("01C")]);
+    home.cure(&scope()).migrate(&mut ()).expect("migrated");
+    let mut outbox = home.outbox(&scope());
+    let mut leaving = |consent: fn(&Place) -> Consent| {
+        ids(outbox.read_events(PLENTY, &consent, &SkipSet::default()).expect("read"))
+            .into_iter()
+            .collect::<BTreeSet<_>>()
+    };
+    let set = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(leaving(nobody_asked), set(&["01C"]));
+    assert_eq!(leaving(everybody_in), set(&["01C", "01L"]));
+    assert_eq!(leaving(everybody_out), set(&[]));
+    let path = home.scoped(&scope());
+    let held = |consent: fn(&Place) -> Consent| observe_counts(&path, &consent).expect("counts").held;
+    assert_eq!(held(everybody_in), []);
+    assert_eq!((held(nobody_asked)[0].events, held(nobody_asked)[0].reason), (1, HoldReason::NeverOptedIn));
+    assert_eq!((held(everybody_out)[0].events, held(everybody_out)[0].reason), (2, HoldReason::OptedOut));
+    let preview = observe_outgoing(&path, &nobody_asked, 10).expect("a preview");
+    assert_eq!(preview.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(), ["01C"]);
+}
+
+#[test]
+fn consent_is_asked_for_the_rows_own_place() {
+    let home = Home::new();
+    capture(&home, &scope(), [event("01A")]);
+    let elsewhere = Place { checkout: Some("/srv/other".into()), ..place() };
+    let mut writer = home.writer(&scope());
+    let prepared =
+        writer.prepare(&Capture { place: elsewhere.clone(), ..unproven([event("01B")]) }).expect("prepared");
+    writer.confirm(prepared).expect("confirmed");
+    let this_checkout_is_off = move |place: &Place| match place == &elsewhere {
+        true => Consent::OptedOut,
+        false => Consent::Unset,
+    };
+    let batch =
+        home.outbox(&scope()).read_events(PLENTY, &this_checkout_is_off, &SkipSet::default()).expect("read");
+    assert_eq!(ids(batch), ["01A"]);
+}
+
+#[test]
+fn opting_in_starts_from_now_and_a_release_lets_the_rest_go() {
+    let home = Home::new();
+    let legacy = legacy_db(&home);
+    legacy_event(&legacy, "01L", None, PROJECT);
+    legacy_event(&legacy, "01N", None, "");
+    legacy_body(&legacy, PROJECT, "spec.md");
+    home.cure(&scope()).migrate(&mut ()).expect("migrated");
+    let change = home.cure(&scope()).seal_held(Some(PROJECT), &nobody_asked).expect("sealed");
+    assert_eq!((change.events, change.bodies), (1, 1));
+    let mut outbox = home.outbox(&scope());
+    let only_project = |place: &Place| match place.project_uuid.as_deref() {
+        Some(PROJECT) => Consent::OptedIn,
+        _ => Consent::Unset,
+    };
+    assert!(outbox.read_events(PLENTY, &only_project, &SkipSet::default()).expect("read").is_none());
+    capture(&home, &scope(), [event("01C")]);
+    assert_eq!(ids(outbox.read_events(PLENTY, &only_project, &SkipSet::default()).expect("read")), ["01C"]);
+    let change = home.cure(&scope()).release_held(Some(&PROJECT.to_uppercase())).expect("released");
+    assert_eq!((change.events, change.bodies), (1, 1));
+    assert_eq!(
+        ids(outbox.read_events(PLENTY, &only_project, &SkipSet::default()).expect("read")),
+        ["01L", "01C"]
+    );
+    assert_eq!(home.cure(&scope()).release_held(None).expect("released").events, 1);
+    let counts = observe_counts(&home.scoped(&scope()), &only_project).expect("counts");
+    assert_eq!(counts.held, []);
+    // What waits when a project was off stays held when it is switched on.
+    let change = home.cure(&scope()).seal_held(Some(PROJECT), &everybody_out).expect("sealed");
+    assert_eq!((change.events, change.bodies), (2, 1));
+}
+
+#[test]
+fn rows_written_with_sync_disabled_stay_sealed() {
+    let home = Home::new();
+    let legacy = legacy_db(&home);
+    legacy
+        .execute(
+            "INSERT INTO queue(event_id, event_type, data, timestamp) VALUES ('01A', 'T',
+                '{\"event_id\": \"01A\", \"project_uuid\": \"p\", \"drain_blocked_reason\": \"sync_disabled\"}', 1)",
+            [],
+        )
+        .expect("a row");
+    home.cure(&scope()).migrate(&mut ()).expect("migrated");
+    assert!(
+        home.outbox(&scope())
+            .read_events(PLENTY, &everybody_in, &SkipSet::default())
+            .expect("read")
+            .is_none()
+    );
+    let held = observe_counts(&home.scoped(&scope()), &everybody_in).expect("counts").held;
+    assert_eq!((held[0].reason, held[0].events), (HoldReason::Sealed, 1));
+}
+
+#[test]
+fn a_row_that_another_program_rewrites_is_a_found_row_again() {
+    let home = Home::new();
+    capture(&home, &scope(), [event("01A")]);
+    let mut outbox = home.outbox(&scope());
+    let batch =
+        outbox.read_events(PLENTY, &nobody_asked, &SkipSet::default()).expect("read").expect("a batch");
+    let path = home.scoped(&scope());
+    home.sql(&path)
+        .execute("UPDATE queue SET data = '{\"event_id\": \"01A\", \"project_uuid\": \"x\"}'", [])
+        .expect("rewritten");
+    // The old content was on its way: its receipt is kept, the new content is not taken for delivered.
+    let recorded =
+        outbox.record(&[(batch.rows[0].row, batch.rows[0].digest, Outcome::Delivered)]).expect("recorded");
+    assert_eq!((recorded.settled, recorded.vanished), (0, 1));
+    assert_eq!(observe_receipts(&path, Some("01A"), "", 10).expect("receipts").len(), 1);
+    assert!(outbox.read_events(PLENTY, &nobody_asked, &SkipSet::default()).expect("read").is_none());
+    let held = observe_counts(&path, &nobody_asked).expect("counts").held;
+    assert_eq!((held[0].project_uuid.as_deref(), held[0].reason), (Some("x"), HoldReason::NeverOptedIn));
+    let batch =
+        outbox.read_events(PLENTY, &everybody_in, &SkipSet::default()).expect("read").expect("a batch");
+    assert_eq!(batch.project_uuid.as_deref(), Some("x"));
+}
+
+#[test]
+fn bodies_wait_for_their_deadline_and_events_do_not_let_others_overtake() {
+    let home = Home::new();
+    capture_bodies(&home, &["spec.md", "plan.md"]);
+    capture(&home, &scope(), [event("01A"), event("01B")]);
+    let mut outbox = home.outbox(&scope());
+    let paths = |batch: Option<queue::Batch<queue::OutgoingBody>>| -> Vec<String> {
+        batch
+            .map(|batch| batch.rows.into_iter().map(|row| row.body.artifact_path).collect())
+            .unwrap_or_default()
+    };
+    let batch =
+        outbox.read_bodies(PLENTY, &nobody_asked, &SkipSet::default(), 1e9).expect("read").expect("a batch");
+    let later = Outcome::Retry { error: "rate_limited".into(), not_before: 2e9 };
+    outbox.record(&[(batch.rows[0].row, batch.rows[0].digest, later.clone())]).expect("recorded");
+    let due = |outbox: &mut queue::Outbox, now| {
+        paths(outbox.read_bodies(PLENTY, &nobody_asked, &SkipSet::default(), now).expect("read"))
+    };
+    assert_eq!(due(&mut outbox, 1e9), ["plan.md"]);
+    assert_eq!(due(&mut outbox, 2e9), ["spec.md", "plan.md"]);
+    let batch =
+        outbox.read_events(PLENTY, &nobody_asked, &SkipSet::default()).expect("read").expect("a batch");
+    outbox.record(&[(batch.rows[0].row, batch.rows[0].digest, later)]).expect("recorded");
+    let batch =
+        outbox.read_events(PLENTY, &nobody_asked, &SkipSet::default()).expect("read").expect("a batch");
+    assert_eq!((batch.rows[0].event_id.as_str(), batch.rows[0].retry_count), ("01A", 1));
+    // A body that was delivered leaves like an event.
+    let batch =
+        outbox.read_bodies(PLENTY, &nobody_asked, &SkipSet::default(), 2e9).expect("read").expect("a batch");
+    let outcomes: Vec<_> = batch.rows.iter().map(|row| (row.row, row.digest, Outcome::Delivered)).collect();
+    assert_eq!(outbox.record(&outcomes).expect("recorded").settled, 2);
+    assert_eq!(observe_counts(&home.scoped(&scope()), &nobody_asked).expect("counts").bodies, 0);
+}
+
+#[test]
+fn a_found_row_that_is_no_event_is_parked_and_stops_nobody() {
+    let home = Home::new();
+    capture(&home, &scope(), [event("01A")]);
+    home.sql(&home.scoped(&scope()))
+        .execute_batch(
+            "INSERT INTO queue(event_id, event_type, data, timestamp) VALUES ('bad', 'T', 'not json', 1);
+             INSERT INTO queue(event_id, event_type, data, timestamp) VALUES ('blob', 'T', x'ff', 1);",
+        )
+        .expect("rows of another program");
+    let batch = home.outbox(&scope()).read_events(PLENTY, &everybody_in, &SkipSet::default()).expect("read");
+    assert_eq!(ids(batch), ["01A"]);
+    let parked = observe_parked(&home.scoped(&scope()), 0, 10).expect("parked");
+    assert_eq!(parked.iter().map(|row| row.reason.as_str()).collect::<Vec<_>>(), ["unreadable_row"; 2]);
+    let kept = home.cure(&scope()).retry_parked(&[parked[0].id, parked[1].id]).expect("retried").kept;
+    assert_eq!(kept.len(), 2);
+}
+
+#[test]
+fn a_drain_deadline_is_kept_with_its_reason_and_shown() {
+    let home = Home::new();
+    let mut outbox = home.outbox(&scope());
+    assert_eq!(outbox.deadline().expect("read"), None);
+    outbox.set_deadline(Some(12.5), "rate_limited").expect("set");
+    assert_eq!(outbox.deadline().expect("read"), Some(12.5));
+    let pause =
+        observe_counts(&home.scoped(&scope()), &nobody_asked).expect("counts").pause.expect("a pause");
+    assert_eq!((pause.until, pause.reason.as_str()), (12.5, "rate_limited"));
+    outbox.set_deadline(None, "").expect("cleared");
+    assert_eq!(observe_counts(&home.scoped(&scope()), &nobody_asked).expect("counts").pause, None);
+}
+
+#[test]
+fn an_export_holds_every_row_of_every_table_once() {
+    let home = Home::new();
+    let legacy = some_legacy(&home);
+    capture(&home, &scope(), (0..1_200).map(|row| event(&format!("{row:05}"))));
+    home.cure(&scope()).migrate(&mut ()).expect("migrated");
+    let mut writer = home.writer(&scope());
+    let _left = writer.prepare(&unproven([event("prepared")])).expect("prepared");
+    let lines: Vec<serde_json::Value> = Export::of(&home.scoped(&scope()))
+        .map(|line| serde_json::from_str(&line.expect("a line")).expect("json"))
+        .collect();
+    let of = |table: &str| lines.iter().filter(|line| line["table"] == table).count();
+    assert_eq!((of("queue"), of("body_upload_queue"), of("prepared"), of("parked")), (1_201, 1, 1, 0));
+    let keys: BTreeSet<_> = lines.iter().filter_map(|line| line["event_id"].as_str()).collect();
+    assert_eq!(keys.len(), 1_201);
+    // Any file, of any age.
+    legacy_event(&legacy, "01Z", None, PROJECT);
+    assert_eq!(Export::of(&home.legacy()).count(), 1);
+    assert_eq!(Export::of(&home.root().join("absent.db")).count(), 0);
+}
+
+fn some_legacy(home: &Home) -> rusqlite::Connection {
+    let conn = legacy_db(home);
+    legacy_event(&conn, "01L", None, PROJECT);
+    legacy_body(&conn, PROJECT, "spec.md");
+    conn
+}
+
+#[test]
+fn receipts_are_collected_only_on_request_and_nothing_else_is() {
+    let home = Home::new();
+    capture(&home, &scope(), [event("01A"), event("01B")]);
+    let mut outbox = home.outbox(&scope());
+    let batch =
+        outbox.read_events(PLENTY, &nobody_asked, &SkipSet::default()).expect("read").expect("a batch");
+    outbox.record(&[(batch.rows[0].row, batch.rows[0].digest, Outcome::Delivered)]).expect("recorded");
+    let mut cure = home.cure(&scope());
+    assert_eq!(cure.collect_receipts(0).expect("collected"), 0);
+    assert_eq!(cure.collect_receipts(i64::MAX).expect("collected"), 1);
+    assert_eq!(observe_counts(&home.scoped(&scope()), &nobody_asked).expect("counts").events, 1);
+}
