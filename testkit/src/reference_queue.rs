@@ -106,3 +106,27 @@ CREATE TABLE body_upload_failure_log (id INTEGER PRIMARY KEY AUTOINCREMENT, proj
   failure_reason));
 CREATE INDEX idx_body_failure_last_failed_at ON body_upload_failure_log(last_failed_at DESC);
 ";
+
+impl ReferenceQueue {
+    /// Adds `count` small events of [`PROJECT`] at once, for benchmarks and load tests.
+    ///
+    /// # Panics
+    /// When the rows do not fit.
+    #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
+    pub fn many_events(&self, count: u32) -> &Self {
+        self.db
+            .execute(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+                 INSERT INTO queue (event_id, event_type, data, timestamp)
+                 SELECT printf('01KRX%021d', i), 'HistoryAdded',
+                   printf('{\"event_id\": \"01KRX%021d\", \"event_type\": \"HistoryAdded\", \"project_uuid\": \"' || ?2 || '\", '
+                     || '\"team_slug\": null, \"payload\": {\"wp_id\": \"WP01\", \"entry_type\": \"note\", \"entry_content\": '
+                     || '\"entry %d\", \"author\": \"dev\"}}', i, i),
+                   1779105600 + i / 1000
+                 FROM n",
+                params![count, PROJECT],
+            )
+            .expect("event rows");
+        self
+    }
+}

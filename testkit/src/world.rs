@@ -33,7 +33,6 @@ pub struct World {
 
 /// What a command printed and how it ended.
 #[derive(Clone, Debug)]
-#[must_use = "look at the exit code or the output"]
 pub struct Run {
     /// Exit status; none when a signal ended it.
     pub code: Option<i32>,
@@ -156,6 +155,7 @@ impl World {
     }
 
     /// Runs the binary with `arguments`.
+    #[must_use = "look at the exit code or the output"]
     pub fn run<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, arguments: I) -> Run {
         let mut command = self.command();
         command.args(arguments);
@@ -163,6 +163,7 @@ impl World {
     }
 
     /// Runs any other program in this world.
+    #[must_use = "look at the exit code or the output"]
     pub fn run_program<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(
         &self,
         program: &str,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// Gives the owner read and write access to `path` again, and nobody else any.
 #[cfg(unix)]
-pub fn make_private(path: &Path) -> io::Result<()> {
+pub(crate) fn make_private(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let mode = if path.is_dir() { 0o700 } else { 0o600 };
     fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))
@@ -13,6 +13,6 @@ pub fn make_private(path: &Path) -> io::Result<()> {
 
 /// Modes do not exist here: there is nothing to give.
 #[cfg(not(unix))]
-pub fn make_private(_path: &Path) -> io::Result<()> {
+pub(crate) fn make_private(_path: &Path) -> io::Result<()> {
     Ok(())
 }

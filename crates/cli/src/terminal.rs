@@ -6,12 +6,12 @@ use std::io::{BufRead, IsTerminal};
 use std::time::Duration;
 
 /// Whether both ends of a question are a terminal.
-pub fn can_ask() -> bool {
+pub(crate) fn can_ask() -> bool {
     std::io::stdin().is_terminal() && stderr_is_terminal()
 }
 
 /// Asks a yes-or-no question; anything but yes is no.
-pub fn ask(question: &str) -> bool {
+pub(crate) fn ask(question: &str) -> bool {
     render::prompt(&format!("{question} [y/N] "));
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).is_ok()
@@ -20,13 +20,13 @@ pub fn ask(question: &str) -> bool {
 
 /// A progress bar on a terminal, silence elsewhere.
 #[derive(Debug)]
-pub struct Progress {
+pub(crate) struct Progress {
     bar: ProgressBar,
 }
 
 impl Progress {
     /// A bar that counts `what`.
-    pub fn new(what: &'static str, quiet: bool) -> Self {
+    pub(crate) fn new(what: &'static str, quiet: bool) -> Self {
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
         if !quiet && stderr_is_terminal() {
             bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
@@ -41,7 +41,7 @@ impl Progress {
     }
 
     /// `done` of `total`.
-    pub fn show(&self, done: u64, total: u64) {
+    pub(crate) fn show(&self, done: u64, total: u64) {
         self.bar.set_length(total);
         self.bar.set_position(done);
     }

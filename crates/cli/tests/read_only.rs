@@ -43,7 +43,9 @@ const STATES: [State; 11] = [
         write(world, &OwnerRecord { package_version: "0".into(), ..agreeing(world, std::process::id()) });
     }),
     ("files that cannot be read", |world| {
-        world.write_state("sync/daemon/owner.json", b"{").write_state("queue.db", b"no database at all, and not empty");
+        world
+            .write_state("sync/daemon/owner.json", b"{")
+            .write_state("queue.db", b"no database at all, and not empty");
         world.write_state("auth/session.json", b"{}");
     }),
 ];
@@ -129,10 +131,11 @@ fn is_forbidden(line: &str) -> bool {
             ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND"].iter().any(|flag| call.contains(flag))
                 && !call.contains("\"/dev/null\"")
         }
-        "mkdir" | "mkdirat" | "rename" | "renameat" | "renameat2" | "unlink" | "unlinkat" | "rmdir" | "link" | "linkat"
-        | "symlink" | "symlinkat" | "chmod" | "fchmod" | "fchmodat" | "chown" | "fchown" | "fchownat" | "truncate"
-        | "ftruncate" | "fallocate" | "utimensat" | "mknod" | "mknodat" | "setxattr" | "pwrite64" | "fsync" | "fdatasync"
-        | "socket" | "connect" | "bind" | "sendto" | "fork" | "vfork" => true,
+        "mkdir" | "mkdirat" | "rename" | "renameat" | "renameat2" | "unlink" | "unlinkat" | "rmdir"
+        | "link" | "linkat" | "symlink" | "symlinkat" | "chmod" | "fchmod" | "fchmodat" | "chown"
+        | "fchown" | "fchownat" | "truncate" | "ftruncate" | "fallocate" | "utimensat" | "mknod"
+        | "mknodat" | "setxattr" | "pwrite64" | "fsync" | "fdatasync" | "socket" | "connect" | "bind"
+        | "sendto" | "fork" | "vfork" => true,
         // A thread would show here, too: looking needs none.
         "clone" | "clone3" => true,
         "execve" => !call.contains(env!("CARGO_BIN_EXE_spec-kitty")) && !failed_probe,

@@ -35,7 +35,8 @@ fn values(
     record: &OwnerRecord,
     resolved: &ResolvedPaths,
 ) -> (Option<String>, Option<String>) {
-    let path = |path: &Path| Some(path.to_string_lossy().into_owned());
+    // An empty path is an unknown one: the session that would name it cannot be read.
+    let path = |path: &Path| set(Some(path.to_string_lossy().into_owned()));
     match field {
         Field::PackageVersion => {
             (Some(foreground.package_version.clone()), Some(record.package_version.clone()))

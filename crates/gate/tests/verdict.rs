@@ -119,7 +119,8 @@ fn ok_is_exactly_the_conjunction_for_all_sixty_four_combinations() {
             facts.login.authenticated = false;
         }
         let policy = Policy { require_auth: has(5) };
-        let expected = ![0, 1, 2, 3].into_iter().any(has) && !(has(4) && has(5));
+        let failing = [0, 1, 2, 3].into_iter().any(has) || (has(4) && has(5));
+        let expected = !failing;
         let verdict = judge(facts.clone(), policy);
         assert_eq!(verdict.result().ok, expected, "{bits:06b}");
         assert_eq!(verdict.result().ok, verdict.result().failures().is_empty(), "{bits:06b}");

@@ -1,8 +1,10 @@
 //! The identity card: who is logged in, in clear, beside the encrypted session.
 //!
 //! It spares the gate the key derivation. It holds no secret, and it is believed only while the SHA-256
-//! it names is that of `session.json`, which is checked on every read (contract section 1). Anything
-//! wrong with it means that there is none: a card is a cache, so it is never a fault.
+//! it names is that of `session.json`, which is checked on every read (contract section 1), and only
+//! where that session can be decrypted: a home copied to another machine has no login there, whatever
+//! the copied card says. Anything wrong with it means that there is none: a card is a cache, so it is
+//! never a fault.
 //!
 //! Reading never writes it. Commands that may write call [`refresh_card`] after they have decrypted.
 
@@ -31,12 +33,23 @@ pub enum CardUse {
     Derived,
 }
 
+/// What a card is bound to: one session file, and the key that opens it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seals {
+    /// SHA-256 of the session file.
+    pub(crate) session_sha256: String,
+    /// SHA-256 of what its key is derived from.
+    pub(crate) key_sha256: String,
+}
+
 /// What a login needs to know about a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct IdentityCard {
     version: u32,
     /// SHA-256 of the session file that this describes.
     session_sha256: String,
+    /// SHA-256 of what the session key is derived from: host name, user id and salt.
+    key_sha256: String,
     /// The server that was configured when the card was written. A note for people: the scope follows
     /// the configuration of the day.
     server: Option<String>,
@@ -54,10 +67,12 @@ pub(crate) struct IdentityCard {
 
 impl IdentityCard {
     /// The card of `session`, stored in a file with that digest.
-    pub(crate) fn of(session: &Session, session_sha256: String, server: Option<String>) -> Self {
+    pub(crate) fn of(session: &Session, seals: Seals, server: Option<String>) -> Self {
+        let Seals { session_sha256, key_sha256 } = seals;
         Self {
             version: VERSION,
             session_sha256,
+            key_sha256,
             server,
             principal: session.email.clone(),
             team: session.private_team().map(|team| team.id.clone()),
@@ -73,12 +88,12 @@ impl IdentityCard {
         }
     }
 
-    /// The stored card, if it describes the session file with that digest.
-    pub(crate) fn read(home: &Home, session_sha256: &str) -> Option<Self> {
+    /// The stored card, if it describes the session that these seals belong to.
+    pub(crate) fn read(home: &Home, seals: &Seals) -> Option<Self> {
         let file = read_small_file(&home.identity_card(), MAX_BYTES).ok()??;
         let card: Self = serde_json::from_slice(&file.bytes).ok()?;
-        let valid = !file.shared && card.version == VERSION && card.session_sha256 == session_sha256;
-        valid.then_some(card)
+        let matches = card.session_sha256 == seals.session_sha256 && card.key_sha256 == seals.key_sha256;
+        (matches && !file.shared && card.version == VERSION).then_some(card)
     }
 
     /// Stores the card. Not synced: a card that a power failure tears is ignored.
@@ -118,12 +133,14 @@ impl SessionFacts {
         server: Option<&str>,
     ) -> Result<Option<Self>, crate::session::SessionError> {
         store.read_as(|file| {
-            let digest = file.digest();
-            if let Some(card) = IdentityCard::read(home, &digest) {
+            // Without a usable salt there is no card; decrypting says what is wrong.
+            let known = store.seals(file).ok().and_then(|seals| IdentityCard::read(home, &seals));
+            if let Some(card) = known {
                 return Ok(Self { card, card_use: CardUse::Used });
             }
             let session = store.decrypt(file)?;
-            let card = IdentityCard::of(&session, digest, server.map(str::to_owned));
+            let seals = store.seals(file)?;
+            let card = IdentityCard::of(&session, seals, server.map(str::to_owned));
             Ok(Self { card, card_use: CardUse::Derived })
         })
     }

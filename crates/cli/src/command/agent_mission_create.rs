@@ -10,7 +10,7 @@ use mission::command::create::{Created, Request, plan};
 use mission::outgoing::CaptureReport;
 
 /// Runs the verb.
-pub fn run(context: &Context, args: CreateArgs) -> Result<Report, CliError> {
+pub(crate) fn run(context: &Context, args: CreateArgs) -> Result<Report, CliError> {
     let request = Request {
         slug: args.slug,
         mission_type: Some(args.mission_type),

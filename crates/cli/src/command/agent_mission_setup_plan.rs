@@ -10,7 +10,7 @@ use mission::command::setup_plan::{PlanSetUp, Request, plan};
 use mission::outgoing::CaptureReport;
 
 /// Runs the verb.
-pub fn run(context: &Context, args: SetupPlanArgs) -> Result<Report, CliError> {
+pub(crate) fn run(context: &Context, args: SetupPlanArgs) -> Result<Report, CliError> {
     let producing = Producing::begin(context, args.producing.local_only)?;
     let clock = Clock::system();
     let plan = plan(&producing.project, &Request { mission: args.mission }, &clock)?;

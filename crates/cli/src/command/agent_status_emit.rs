@@ -10,7 +10,7 @@ use mission::command::emit::{Emitted, Request, plan};
 use mission::outgoing::CaptureReport;
 
 /// Runs the verb.
-pub fn run(context: &Context, args: EmitArgs) -> Result<Report, CliError> {
+pub(crate) fn run(context: &Context, args: EmitArgs) -> Result<Report, CliError> {
     let request = Request {
         mission: args.mission,
         wp_id: args.work_package,

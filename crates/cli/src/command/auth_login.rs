@@ -19,7 +19,7 @@ use serde::Serialize;
 use std::fmt::Write as _;
 
 /// Runs `auth login`.
-pub fn login(context: &Context, args: &LoginArgs) -> Result<Report, CliError> {
+pub(crate) fn login(context: &Context, args: &LoginArgs) -> Result<Report, CliError> {
     let http = http(context)?;
     if !args.force && args.server.is_none() {
         let config = context.config()?;
@@ -43,7 +43,7 @@ pub fn login(context: &Context, args: &LoginArgs) -> Result<Report, CliError> {
 }
 
 /// Runs `auth logout`.
-pub fn logout(context: &Context, args: &LogoutArgs) -> Result<Report, CliError> {
+pub(crate) fn logout(context: &Context, args: &LogoutArgs) -> Result<Report, CliError> {
     let LogoutReport { had_session, revoked } = log_out(&http(context)?, !args.force)
         .map_err(|error| CliError::new("LOGOUT_FAILED", error.exit(), chain(&error)))?;
     let (server, note) = match revoked {
@@ -64,7 +64,7 @@ pub fn logout(context: &Context, args: &LogoutArgs) -> Result<Report, CliError> 
 }
 
 /// Runs `auth switch`.
-pub fn switch(context: &Context, args: &SwitchArgs) -> Result<Report, CliError> {
+pub(crate) fn switch(context: &Context, args: &SwitchArgs) -> Result<Report, CliError> {
     let Switched { to, changed, previous_scope, scope, .. } = switch_team(&http(context)?, &args.team)
         .map_err(|error| {
             CliError::new("SWITCH_FAILED", error.exit(), chain(&error)).cured_by(error.remedy())

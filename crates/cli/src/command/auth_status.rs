@@ -10,12 +10,12 @@ use serde::Serialize;
 use std::fmt::Write as _;
 
 /// Runs `auth status`.
-pub fn status(context: &Context) -> Result<Report, CliError> {
+pub(crate) fn status(context: &Context) -> Result<Report, CliError> {
     Ok(Report::of(&LoginView::of(&login(context)?)))
 }
 
 /// Runs `auth whoami`.
-pub fn whoami(context: &Context) -> Result<Report, CliError> {
+pub(crate) fn whoami(context: &Context) -> Result<Report, CliError> {
     let login = login(context)?;
     if let Some(fault) = login.faults.first() {
         return Err(fault.clone().into());

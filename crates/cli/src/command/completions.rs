@@ -8,7 +8,7 @@ use clap::CommandFactory;
 use std::path::Path;
 
 /// Prints the completion script of `shell`.
-pub fn run(shell: clap_complete::Shell) -> Result<Report, CliError> {
+pub(crate) fn run(shell: clap_complete::Shell) -> Result<Report, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "spec-kitty", &mut script);
     render::say(&String::from_utf8_lossy(&script));
@@ -16,7 +16,7 @@ pub fn run(shell: clap_complete::Shell) -> Result<Report, CliError> {
 }
 
 /// Writes one man page per verb into `directory`.
-pub fn man(directory: &Path) -> Result<Report, CliError> {
+pub(crate) fn man(directory: &Path) -> Result<Report, CliError> {
     fs_err::create_dir_all(directory)
         .and_then(|()| clap_mangen::generate_to(Cli::command(), directory))
         .map_err(|error| CliError::failed("MAN_NOT_WRITTEN", chain(&error)))?;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use std::fmt::Write as _;
 
 /// Runs the verb. Exit 1 while something is left that belongs to this home.
-pub fn run(context: &Context, args: &OrphanDaemonsArgs) -> Result<Report, CliError> {
+pub(crate) fn run(context: &Context, args: &OrphanDaemonsArgs) -> Result<Report, CliError> {
     let treatment = match (args.fix, args.force) {
         (false, _) => Treatment::Look,
         (true, false) => Treatment::Fix,

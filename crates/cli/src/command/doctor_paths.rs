@@ -9,7 +9,7 @@ use serde::Serialize;
 use std::fmt::Write as _;
 
 /// Runs the verb.
-pub fn run() -> Result<Report, CliError> {
+pub(crate) fn run() -> Result<Report, CliError> {
     Ok(Report::of(&Inventory { paths: inventory() }))
 }
 

@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Runs the verb.
-pub fn run(context: &Context) -> Result<Report, CliError> {
+pub(crate) fn run(context: &Context) -> Result<Report, CliError> {
     let boundary = context.boundary()?;
     let mut repair = Repair { result: "nothing_to_repair", actions: Vec::new(), left: Vec::new() };
     // A second fault of a file may hide behind the first; the bound ends a file that will not be cured.

@@ -9,7 +9,7 @@ use daemon::lifecycle::{RestartOutcome, StopOutcome, restart};
 use serde::Serialize;
 
 /// Runs the verb.
-pub fn run(context: &Context) -> Result<Report, CliError> {
+pub(crate) fn run(context: &Context) -> Result<Report, CliError> {
     let outcome =
         restart(context.home()?, &context.environment, &launcher(context)?, false).map_err(|failure| {
             CliError::failed("RESTART_FAILED", failure.detail.clone())

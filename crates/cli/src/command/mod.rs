@@ -28,7 +28,7 @@ use crate::error::CliError;
 use crate::report::Report;
 
 /// Runs a parsed command.
-pub fn run(context: &Context, command: Command) -> Result<Report, CliError> {
+pub(crate) fn run(context: &Context, command: Command) -> Result<Report, CliError> {
     match command {
         Command::Sync(command) => match command {
             SyncCommand::Status(args) => sync_status::run(context, &args),

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 /// A producing verb whose identity and place were established.
 #[derive(Debug)]
-pub struct Producing<'a> {
+pub(crate) struct Producing<'a> {
     context: &'a Context,
     hosted: Option<Hosted>,
     /// The project.
@@ -36,7 +36,7 @@ impl<'a> Producing<'a> {
     /// Authentication, project root, boundary, git: in this order, and nothing written.
     ///
     /// With the switch off, or asked to stay local, only root and git are needed.
-    pub fn begin(context: &'a Context, local_only: bool) -> Result<Self, CliError> {
+    pub(crate) fn begin(context: &'a Context, local_only: bool) -> Result<Self, CliError> {
         let hosted = context.sync_enabled() && !local_only;
         if hosted {
             let verdict = context.boundary()?.verdict(true)?;
@@ -57,7 +57,7 @@ impl<'a> Producing<'a> {
     /// Does the verb's own work between housekeeping and the daemon's nudge.
     ///
     /// `apply` gets what capturing needs, or nothing when the verb works on the repository alone.
-    pub fn finish<T: Outcome>(
+    pub(crate) fn finish<T: Outcome>(
         self,
         apply: impl FnOnce(&Project, Option<&Outgoing<'_>>) -> mission::Result<T>,
     ) -> Result<Report, CliError> {
@@ -114,7 +114,7 @@ impl<'a> Producing<'a> {
 }
 
 /// The outcome of a producing verb.
-pub trait Outcome: Serialize {
+pub(crate) trait Outcome: Serialize {
     /// What was captured.
     fn capture(&self) -> &CaptureReport;
 

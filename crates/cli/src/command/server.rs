@@ -14,7 +14,7 @@ use server::{Admin, ServerConfig, ServerError, Shutdown};
 use std::fmt::Write as _;
 
 /// Runs the verb.
-pub fn run(args: ServerArgs) -> Result<Report, CliError> {
+pub(crate) fn run(args: ServerArgs) -> Result<Report, CliError> {
     match args.command {
         Some(command) => administer(&command),
         None => serve(args),

@@ -20,21 +20,21 @@ use serde::Serialize;
 use std::fmt::Write as _;
 
 /// Runs `sync daemon start`.
-pub fn start(context: &Context) -> Result<Report, CliError> {
+pub(crate) fn start(context: &Context) -> Result<Report, CliError> {
     let outcome = daemon::lifecycle::start(context.home()?, &launcher(context)?)
         .map_err(|failure| not_started(&failure))?;
     Ok(Report::of(&Started(outcome)))
 }
 
 /// Runs `sync daemon stop`.
-pub fn stop(context: &Context) -> Result<Report, CliError> {
+pub(crate) fn stop(context: &Context) -> Result<Report, CliError> {
     let outcome = daemon::lifecycle::stop(context.home()?, &ShutdownCause::Stop, false)
         .map_err(|failure| not_stopped(&failure))?;
     Ok(Report::of(&Stopped(outcome)))
 }
 
 /// Runs `sync daemon status`.
-pub fn status(context: &Context) -> Result<Report, CliError> {
+pub(crate) fn status(context: &Context) -> Result<Report, CliError> {
     let status = observe_status(context.home()?);
     let fine = matches!(status.state, DaemonState::Running | DaemonState::Stopped | DaemonState::Starting);
     let exit = if fine { ExitCode::Ok } else { ExitCode::Failed };
@@ -42,7 +42,7 @@ pub fn status(context: &Context) -> Result<Report, CliError> {
 }
 
 /// Runs `sync daemon run`: is the daemon until it has a reason to stop.
-pub fn run(context: &Context, args: &DaemonRunArgs) -> Result<Report, CliError> {
+pub(crate) fn run(context: &Context, args: &DaemonRunArgs) -> Result<Report, CliError> {
     let startup = if args.spawned { Startup::spawned() } else { Startup::foreground() };
     let options = RunOptions {
         environment: context.environment.clone(),
@@ -66,14 +66,14 @@ pub fn run(context: &Context, args: &DaemonRunArgs) -> Result<Report, CliError> 
 }
 
 /// How this command starts a daemon.
-pub fn launcher(context: &Context) -> Result<Launcher, CliError> {
+pub(crate) fn launcher(context: &Context) -> Result<Launcher, CliError> {
     let executable =
         std::env::current_exe().map_err(|error| CliError::failed("EXECUTABLE_UNKNOWN", chain(&error)))?;
     Ok(Launcher::new(executable, context.home()?, &context.environment))
 }
 
 /// A daemon that did not start.
-pub fn not_started(failure: &StartFailure) -> CliError {
+pub(crate) fn not_started(failure: &StartFailure) -> CliError {
     let refused = matches!(failure, StartFailure::NoLogin | StartFailure::IdentityUnreadable { .. });
     let exit = if refused { ExitCode::Refused } else { ExitCode::Failed };
     CliError::new("DAEMON_NOT_STARTED", exit, failure.to_string())
@@ -82,7 +82,7 @@ pub fn not_started(failure: &StartFailure) -> CliError {
 }
 
 /// A daemon that did not stop.
-pub fn not_stopped(failure: &StopFailure) -> CliError {
+pub(crate) fn not_stopped(failure: &StopFailure) -> CliError {
     CliError::failed("DAEMON_NOT_STOPPED", failure.to_string())
         .remedy(failure.remedy())
         .fact("failure", serde_json::to_value(failure).unwrap_or_default())

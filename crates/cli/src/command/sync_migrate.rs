@@ -13,14 +13,14 @@ use serde::Serialize;
 use std::fmt::Write as _;
 
 /// Runs the verb.
-pub fn run(context: &Context, args: &MigrateArgs) -> Result<Report, CliError> {
+pub(crate) fn run(context: &Context, args: &MigrateArgs) -> Result<Report, CliError> {
     let Some(permit) = context.boundary()?.cure_permit()? else { return without_scope(context) };
     let report = migrate(&permit, args.dry_run, args.json)?;
     Ok(Report::of(&Migration { result: if args.dry_run { "planned" } else { "migrated" }, report }))
 }
 
 /// Migrates under `permit`, or says what would be migrated.
-pub fn migrate(permit: &CurePermit, dry_run: bool, quiet: bool) -> Result<MigrationReport, CliError> {
+pub(crate) fn migrate(permit: &CurePermit, dry_run: bool, quiet: bool) -> Result<MigrationReport, CliError> {
     if dry_run {
         return Ok(Cure::plan_migration(permit).map_err(queue::QueueError::from)?);
     }
@@ -65,7 +65,7 @@ impl Document for Migration {
 }
 
 /// A migration as people read it.
-pub fn describe(report: &MigrationReport) -> String {
+pub(crate) fn describe(report: &MigrationReport) -> String {
     let mut out = String::new();
     let sum = |counts: &LegacyRowCounts| counts.total_rows() + counts.failure_log_rows;
     let verb = if report.dry_run { "would move" } else { "moved" };

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Runs the verb.
-pub fn run(context: &Context, args: &NowArgs) -> Result<Report, CliError> {
+pub(crate) fn run(context: &Context, args: &NowArgs) -> Result<Report, CliError> {
     if !context.sync_enabled() {
         let facts = serde_json::json!({ "sync_enabled": false });
         let line = contract::switch::OFF_MESSAGE.to_owned();

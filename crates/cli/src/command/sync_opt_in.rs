@@ -15,7 +15,7 @@ use queue::{Cure, HeldChange};
 use serde::Serialize;
 
 /// Runs `sync opt-in`.
-pub fn opt_in(context: &Context, args: &OptInArgs) -> Result<Report, CliError> {
+pub(crate) fn opt_in(context: &Context, args: &OptInArgs) -> Result<Report, CliError> {
     let project = project(context, args.project.as_deref())?;
     let held = held(context, project.as_deref())?;
     let mut decision = Decision { result: "opted_in", project_uuid: project.clone(), held, released: None };
@@ -50,7 +50,7 @@ pub fn opt_in(context: &Context, args: &OptInArgs) -> Result<Report, CliError> {
 }
 
 /// Runs `sync opt-out`.
-pub fn opt_out(context: &Context, args: &OptOutArgs) -> Result<Report, CliError> {
+pub(crate) fn opt_out(context: &Context, args: &OptOutArgs) -> Result<Report, CliError> {
     let project = project(context, args.project.as_deref())?;
     decide(context, project.as_deref(), false)?;
     let held = held(context, project.as_deref())?;

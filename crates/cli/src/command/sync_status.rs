@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 /// Runs the verb.
-pub fn run(context: &Context, args: &StatusArgs) -> Result<Report, CliError> {
+pub(crate) fn run(context: &Context, args: &StatusArgs) -> Result<Report, CliError> {
     let status = context.boundary()?.status_document(context.environment.sync_enabled())?;
     let exit = if args.check { status.check_exit() } else { contract::ExitCode::Ok };
     if args.check {

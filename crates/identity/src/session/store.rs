@@ -6,7 +6,7 @@
 
 use super::cipher::{Cipher, Envelope, SALT_BYTES, random};
 use super::{Session, SessionError, content};
-use crate::card::IdentityCard;
+use crate::card::{IdentityCard, Seals};
 use crate::config::Config;
 use crate::home::Home;
 use crate::lock::{FileLock, LockError};
@@ -121,6 +121,18 @@ impl SessionStore {
         content::parse(&plaintext)
     }
 
+    /// What an identity card of `file` is bound to. Reads the salt; derives nothing.
+    pub(crate) fn seals(&self, file: &SessionFile) -> Result<Seals, SessionError> {
+        let salt = self.read_salt()?.ok_or(SessionError::SaltMissing)?;
+        Ok(self.seals_with(file, &salt))
+    }
+
+    fn seals_with(&self, file: &SessionFile, salt: &[u8; SALT_BYTES]) -> Seals {
+        let Machine { hostname, uid } = &self.machine;
+        let key = Sha256::new().chain_update(format!("{hostname}:{uid}\0")).chain_update(salt).finalize();
+        Seals { session_sha256: file.digest(), key_sha256: HEXLOWER.encode(&key) }
+    }
+
     fn read_salt(&self) -> Result<Option<[u8; SALT_BYTES]>, SessionError> {
         let salt = read_small_file(&self.home.session_salt(), 4096).map_err(SessionError::Salt)?;
         salt.map(|file| {
@@ -203,7 +215,7 @@ impl SessionStore {
         let _ = private_file::remove_file(&self.home.session_hot_path());
         // So is the card: without one the next command derives the key.
         let server = Config::read(&self.home).ok().and_then(|config| config.server_url);
-        let _ = IdentityCard::of(session, file.digest(), server).write(&self.home);
+        let _ = IdentityCard::of(session, self.seals_with(&file, &salt), server).write(&self.home);
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use url::Url;
 use url::form_urlencoded::Serializer;
 
 /// Opens `page` and approves what it asks, with the cookie that binds the form to this browser.
-pub fn approve(page: &str, email: &str, secret: &str) -> Result<(), CliError> {
+pub(crate) fn approve(page: &str, email: &str, secret: &str) -> Result<(), CliError> {
     let page = Url::parse(page).map_err(|error| failed(format!("{page} is no page: {error}")))?;
     let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
     let mut loaded = agent.get(page.as_str()).call().map_err(|error| failed(chain(&error)))?;
@@ -36,7 +36,7 @@ pub fn approve(page: &str, email: &str, secret: &str) -> Result<(), CliError> {
 }
 
 /// Asks the server as the owner of `token`.
-pub fn ask(server: &str, path: &str, token: &str) -> Result<Value, CliError> {
+pub(crate) fn ask(server: &str, path: &str, token: &str) -> Result<Value, CliError> {
     let bearer = Bearer::new(token).map_err(|error| failed(chain(&error)))?;
     let request = Request { bearer: Some(&bearer), ..Request::get(path) };
     let answer = client()?.send(&destination(server)?, &request).map_err(|error| failed(chain(&error)))?;

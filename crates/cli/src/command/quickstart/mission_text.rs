@@ -1,7 +1,7 @@
 //! The mission of the quickstart: a tea timer.
 
 /// spec.md
-pub const SPEC: &str = "\
+pub(crate) const SPEC: &str = "\
 # Tea timer
 
 People forget their tea. A small timer reminds them, and knows that green tea is not black tea.
@@ -21,7 +21,7 @@ People forget their tea. A small timer reminds them, and knows that green tea is
 ";
 
 /// plan.md
-pub const PLAN: &str = "\
+pub(crate) const PLAN: &str = "\
 # Plan: tea timer
 
 ## Technical Context
@@ -36,7 +36,7 @@ One work package: the countdown, the bell, and the table of teas.
 ";
 
 /// tasks.md
-pub const TASKS: &str = "\
+pub(crate) const TASKS: &str = "\
 # Tasks: tea timer
 
 ## WP01 Steep
@@ -48,7 +48,7 @@ Requirement Refs: FR-001, FR-002
 ";
 
 /// tasks/WP01-steep.md
-pub const WORK_PACKAGE: &str = "\
+pub(crate) const WORK_PACKAGE: &str = "\
 ---
 work_package_id: WP01
 title: Steep

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 const EMAIL: &str = "ada@example.com";
 
 /// Runs the verb.
-pub fn run(context: &Context, args: &QuickstartArgs) -> Result<Report, CliError> {
+pub(crate) fn run(context: &Context, args: &QuickstartArgs) -> Result<Report, CliError> {
     let directory = fresh_directory(&context.directory().join(&args.dir), args.dir == Path::new(DEFAULT))?;
     render::say(&format!(
         "Everything happens in {}; nothing outside it is touched.\n",

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The stage.
 #[derive(Debug)]
-pub struct Stage {
+pub(crate) struct Stage {
     directory: PathBuf,
     executable: PathBuf,
     server: Option<Child>,
@@ -27,7 +27,7 @@ pub struct Stage {
 
 /// What a command printed.
 #[derive(Debug)]
-pub struct Output {
+pub(crate) struct Output {
     /// Standard output.
     pub stdout: String,
     /// Standard error.
@@ -36,7 +36,7 @@ pub struct Output {
 
 impl Stage {
     /// Builds the directories.
-    pub fn new(directory: &Path) -> Result<Self, CliError> {
+    pub(crate) fn new(directory: &Path) -> Result<Self, CliError> {
         let executable = std::env::current_exe().map_err(|error| failed(format!("where am I? {error}")))?;
         for name in ["home", "repo", "server"] {
             fs_err::create_dir_all(directory.join(name)).map_err(|error| failed(chain(&error)))?;
@@ -46,23 +46,23 @@ impl Stage {
     }
 
     /// A path on the stage.
-    pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
         self.directory.join(relative)
     }
 
     /// Where the server listens.
-    pub fn server_address(&self) -> &str {
+    pub(crate) fn server_address(&self) -> &str {
         &self.address
     }
 
     /// Announces the next scene.
-    pub fn title(&mut self, title: &str) {
+    pub(crate) fn title(&mut self, title: &str) {
         self.scenes += 1;
         render::say(&format!("\n{}. {title}\n", self.scenes));
     }
 
     /// Says that a claim of the story holds, or ends the quickstart.
-    pub fn verify(&self, claim: &str, holds: bool) -> Result<(), CliError> {
+    pub(crate) fn verify(&self, claim: &str, holds: bool) -> Result<(), CliError> {
         if holds {
             render::say(&indented(&format!("verified: {claim}")));
             Ok(())
@@ -72,12 +72,12 @@ impl Stage {
     }
 
     /// Runs a command and shows what it prints.
-    pub fn show(&self, argv: &[&str], exit: i32) -> Result<(), CliError> {
+    pub(crate) fn show(&self, argv: &[&str], exit: i32) -> Result<(), CliError> {
         self.show_output(argv, exit).map(drop)
     }
 
     /// Runs a command, shows what it prints and gives it back.
-    pub fn show_output(&self, argv: &[&str], exit: i32) -> Result<Output, CliError> {
+    pub(crate) fn show_output(&self, argv: &[&str], exit: i32) -> Result<Output, CliError> {
         announce(argv);
         let output = self.expect(argv, exit)?;
         render::say(&indented(&output.stdout));
@@ -86,7 +86,7 @@ impl Stage {
     }
 
     /// Runs a command and reads the one JSON document it prints.
-    pub fn document(&self, argv: &[&str], exit: i32) -> Result<Value, CliError> {
+    pub(crate) fn document(&self, argv: &[&str], exit: i32) -> Result<Value, CliError> {
         announce(argv);
         let output = self.expect(argv, exit)?;
         serde_json::from_str(&output.stdout)
@@ -136,7 +136,7 @@ impl Stage {
     }
 
     /// Runs git in the repository.
-    pub fn git(&self, argv: &[&str]) -> Result<(), CliError> {
+    pub(crate) fn git(&self, argv: &[&str]) -> Result<(), CliError> {
         render::say(&format!("$ git {}\n", shown(argv)));
         let output = Command::new("git")
             .args(argv)
@@ -156,7 +156,7 @@ impl Stage {
     }
 
     /// Writes a file on the stage.
-    pub fn write(&self, relative: impl AsRef<Path>, text: &str) -> Result<(), CliError> {
+    pub(crate) fn write(&self, relative: impl AsRef<Path>, text: &str) -> Result<(), CliError> {
         let path = self.path(relative);
         path.parent()
             .map_or(Ok(()), fs_err::create_dir_all)
@@ -165,19 +165,19 @@ impl Stage {
     }
 
     /// Writes a document as an author would, and says so.
-    pub fn edit(&self, relative: &Path, text: &str) -> Result<(), CliError> {
+    pub(crate) fn edit(&self, relative: &Path, text: &str) -> Result<(), CliError> {
         render::say(&format!("(writing {})\n", contract::text::path(relative)));
         self.write(relative, text)
     }
 
     /// SHA-256 of a file on the stage.
-    pub fn hash(&self, relative: &Path) -> Result<String, CliError> {
+    pub(crate) fn hash(&self, relative: &Path) -> Result<String, CliError> {
         let bytes = fs_err::read(self.path(relative)).map_err(|error| failed(chain(&error)))?;
         Ok(data_encoding::HEXLOWER.encode(&Sha256::digest(&bytes)))
     }
 
     /// Starts the server and waits until it says where it listens.
-    pub fn serve(&mut self, data: &str) -> Result<(), CliError> {
+    pub(crate) fn serve(&mut self, data: &str) -> Result<(), CliError> {
         let argv = ["server", "--data", data, "--listen", "127.0.0.1:0"];
         announce(&argv);
         let log = fs_err::File::create(self.path("server.log")).map_err(|error| failed(chain(&error)))?;
@@ -197,7 +197,7 @@ impl Stage {
 
     /// Logs in by device code, and approves the code with the account's secret, as its owner would in
     /// a browser.
-    pub fn log_in(&self, email: &str, secret: &str) -> Result<(), CliError> {
+    pub(crate) fn log_in(&self, email: &str, secret: &str) -> Result<(), CliError> {
         let url = format!("http://{}", self.address);
         let argv = ["auth", "login", "--headless", "--server", &url];
         announce(&argv);
@@ -221,7 +221,7 @@ impl Stage {
     }
 
     /// Asks the server as the logged-in user.
-    pub fn ask_server(&self, path: &str) -> Result<Value, CliError> {
+    pub(crate) fn ask_server(&self, path: &str) -> Result<Value, CliError> {
         render::say(&format!("(GET {path}, as the logged-in user)\n"));
         let variables = [("HOME", self.path("home")), ("USERPROFILE", self.path("home"))];
         let home =
@@ -233,7 +233,7 @@ impl Stage {
     }
 
     /// Ends everything that was started.
-    pub fn strike(&mut self) {
+    pub(crate) fn strike(&mut self) {
         // A daemon of this stage, should the story have ended before it was stopped.
         let _ = self
             .command()
@@ -281,13 +281,13 @@ fn shown(argv: &[&str]) -> String {
 }
 
 /// Text as part of the story: indented, and without a blank line at its end.
-pub fn indented(text: &str) -> String {
+pub(crate) fn indented(text: &str) -> String {
     text.trim_end()
         .lines()
         .map(|line| if line.is_empty() { "\n".to_owned() } else { format!("  {line}\n") })
         .collect()
 }
 
-pub fn failed(summary: impl Into<String>) -> CliError {
+pub(crate) fn failed(summary: impl Into<String>) -> CliError {
     CliError::failed("QUICKSTART_FAILED", summary)
 }

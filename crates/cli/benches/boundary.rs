@@ -1,0 +1,64 @@
+//! The price of the gate: in process, and as `sync status --check --json` from the start of the process
+//! to its end, over queues of three sizes. `cargo bench -p spec-kitty --bench boundary`
+#![allow(missing_docs, clippy::expect_used, clippy::print_stdout, reason = "a benchmark prints, and stops when it cannot run")]
+
+use benches::{Timings, bare_process};
+use identity::{BuildInfo, Environment};
+use preflight::Boundary;
+use std::process::{Command, Stdio};
+use testkit::World;
+use testkit::reference_queue::ReferenceQueue;
+
+const IN_PROCESS: usize = 5_000;
+const PROCESSES: usize = 200;
+
+fn main() {
+    for rows in [0u32, 10_000, 1_000_000] {
+        let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+        world.log_in().init_project();
+        let queue = ReferenceQueue::create(&world.home().scoped_queue(&world.scope()));
+        if rows > 0 {
+            queue.many_events(rows);
+        }
+        drop(queue);
+        // A command that may write gives the file our tables, its id and the identity card.
+        let _ = world.run(["agent", "mission", "create", "some-mission"]).exits(0);
+        println!("\n{rows} waiting rows");
+        in_process(&world);
+        whole_process(&world);
+    }
+}
+
+/// The gate as a producing command calls it, against opening the same file with bare SQLite.
+fn in_process(world: &World) {
+    let home = world.home();
+    let variable = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+    let environment = Environment::from_pairs([(variable, world.user_home().as_os_str())]);
+    let build = BuildInfo { version: "3.3.0".into(), commit: None, release: true };
+    let boundary = Boundary::new(&environment, &home, build);
+    let path = home.scoped_queue(&world.scope());
+    let (mut gate, mut yardstick) = (Timings::of("preflight, in process"), Timings::of("bare SQLite open + read"));
+    for _ in 0..IN_PROCESS {
+        let ok = gate.time(|| boundary.verdict(true).expect("not busy").result().ok);
+        assert!(ok, "the bench measures a coherent host");
+        yardstick.time(|| {
+            let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let db = rusqlite::Connection::open_with_flags(&path, flags).expect("the queue");
+            db.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0)).expect("a count")
+        });
+    }
+    println!("{}", gate.line(&yardstick));
+}
+
+/// `sync status --check --json`, against a process that does nothing.
+fn whole_process(world: &World) {
+    let (mut status, mut yardstick) = (Timings::of("sync status --check --json, whole process"), Timings::of("bare process"));
+    for _ in 0..PROCESSES {
+        let mut command: Command = world.command();
+        command.args(["sync", "status", "--check", "--json"]).stdout(Stdio::null());
+        let code = status.time(|| command.status().expect("the binary").code());
+        assert_eq!(code, Some(0), "the bench measures a coherent host");
+        yardstick.time(bare_process);
+    }
+    println!("{}", status.line(&yardstick));
+}
