@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// How much of git's output is kept.
-const MAX_OUTPUT: u64 = 1 << 20;
+const MAX_OUTPUT: u64 = 64 << 20;
 /// Variables by which a surrounding git (we may run in a hook) would redirect ours.
 const REDIRECTING: [&str; 9] = [
     "GIT_DIR",
@@ -164,6 +164,13 @@ pub fn user_name(project: &Project) -> Result<Option<String>> {
     let git = Git { worktree: &project.git().worktree, index: None };
     let name = git.run(&["config", "user.name"], None)?.out.trim().to_owned();
     Ok((!name.is_empty()).then_some(name))
+}
+
+/// The files of the project that git knows or would add, relative to the project root, with `/`.
+pub fn list_files(project: &Project) -> Result<Vec<String>> {
+    let git = Git { worktree: project.root(), index: None };
+    let listed = git.must(&["ls-files", "-z", "--cached", "--others", "--exclude-standard"], None)?;
+    Ok(listed.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
 }
 
 /// Commits the worktree content of exactly `paths` on the current branch. Returns the commit, or

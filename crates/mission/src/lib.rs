@@ -24,6 +24,7 @@
 //! | [`tasks`] | `tasks.md` |
 //! | [`template`] | the documents a mission starts with |
 //! | [`work_package`] | ids of work packages, and their files |
+//! | [`wps`] | `wps.yaml` |
 //! | [`project`] | the project, its repository and its missions |
 //! | [`git`] | commits that leave the user's index alone |
 //! | [`outgoing`] | from local facts to rows of the queue |
@@ -56,6 +57,7 @@ pub mod tasks;
 pub mod template;
 pub mod transition;
 pub mod work_package;
+pub mod wps;
 
 pub use clock::{Clock, Moment};
 pub use error::{MissionError, Result};

@@ -29,10 +29,11 @@ impl BranchContract {
 
     /// One sentence for people and prompts.
     pub fn summary(&self) -> String {
-        format!(
-            "Current branch at workflow start: {}. Planning/base branch for this feature: {}. Completed changes must merge into {}.",
-            self.current, self.target, self.target
-        )
+        if self.matches() {
+            format!("Planned on {}, where the finished work lands.", self.target)
+        } else {
+            format!("Planned on {}; the finished work lands on {}.", self.current, self.target)
+        }
     }
 }
 

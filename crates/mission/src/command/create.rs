@@ -153,9 +153,10 @@ pub fn plan(project: &Project, request: &Request, cwd: &std::path::Path, clock: 
         .friendly_name
         .as_deref()
         .map_or_else(|| slug::without_number(&request.slug).replace('-', " "), |name| name.trim().to_owned());
-    let context = request.purpose_context.clone().unwrap_or_else(|| {
-        format!("This mission advances {friendly} on {target} so stakeholders can track the work from mission creation onward.")
-    });
+    let context = request
+        .purpose_context
+        .clone()
+        .unwrap_or_else(|| format!("Work on {friendly}, to land on {target}."));
     let tldr = request.purpose_tldr.clone().unwrap_or_else(|| friendly.clone());
     let directory = project.missions().join(&mission_slug);
     let meta_file = directory.join(meta::FILE);

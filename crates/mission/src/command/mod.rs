@@ -17,6 +17,7 @@ pub mod branch;
 pub mod create;
 pub mod decision;
 pub mod emit;
+pub mod finalize;
 mod planned;
 pub mod prerequisites;
 pub mod setup_plan;

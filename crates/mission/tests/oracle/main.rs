@@ -6,6 +6,7 @@
 
 mod decisions;
 mod dossier;
+mod finalize;
 mod lanes;
 mod ownership;
 mod status;

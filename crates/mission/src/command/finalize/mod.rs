@@ -1,0 +1,244 @@
+//! `agent mission finalize-tasks`: the work packages become final. Their front matter is completed,
+//! their facts are recorded, each gets its first lane row, lanes are computed, all of it is committed.
+//!
+//! Everything is judged before the first write: coverage, cycles, dependencies, requirements,
+//! ownership, lanes. `--validate-only` stops there. Running it again changes nothing.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`packages`] | reading and judging the work packages |
+//! | [`completion`] | what their front matter lacks |
+//! | [`outcome`] | what is said about it |
+
+mod completion;
+pub mod outcome;
+mod packages;
+
+pub use outcome::{Finalized, LanesSummary, Validated};
+
+use self::completion::Completion;
+use self::packages::Packages;
+use super::{Planned, Recorded, has_fact, mission_fact, shown};
+use crate::allocation::{self, Allocation, Header};
+use crate::change::{Change, Done};
+use crate::clock::Clock;
+use crate::document::{MAX_JSON, read_names, read_text};
+use crate::error::{MissionError, Result};
+use crate::lane::Lane;
+use crate::log::{self, ExecutionMode, FactKind, FactRow, LaneRow, Log, Row, read_log};
+use crate::project::{MissionDirectory, Project};
+use crate::{snapshot, tasks, wps};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// Who acted, in the facts this command writes.
+const ACTOR: &str = "spec-kitty agent mission finalize-tasks";
+/// Who moved, in the first lane row of a work package, and why.
+const SEEDER: (&str, &str) = ("finalize-tasks", "canonical bootstrap");
+
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// `--mission`.
+    pub mission: Option<String>,
+}
+
+/// Everything that will be written, validated.
+pub type Plan = Planned<Request, Finalized>;
+
+/// `--validate-only`: judges everything and writes nothing.
+pub fn validate(project: &Project, request: &Request) -> Result<Validated> {
+    let (_, judged) = judge(project, request)?;
+    Ok(Validated::of(&judged))
+}
+
+/// Plans the whole step.
+pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan> {
+    let (mission, judged) = judge(project, request)?;
+    let mut change = Change::of(mission, judged.log.clone());
+    for (path, text) in judged.completion.rewritten() {
+        change.files.insert(path.to_owned(), text.as_bytes().to_vec());
+    }
+    if let Some(made) = &judged.packages.made_tasks_md {
+        change.files.insert(change.mission.path.join(tasks::FILE), made.as_bytes().to_vec());
+    }
+    change.rows = rows(project, &change.mission, &judged, clock);
+    if change.log.lane_rows().next().is_some() || !change.rows.is_empty() {
+        change.refresh_status()?;
+    }
+    if let Some(text) = lanes_text(&change.mission, &judged, clock)? {
+        change.files.insert(change.mission.path.join(allocation::FILE), text.into_bytes());
+    }
+    let commit = files_to_commit(&change)?;
+    let outcome = Finalized::planned(&judged, &change.mission, project, &commit);
+    change.commit = Some((commit, format!("Add tasks for feature {}", change.mission.slug)));
+    Ok(Planned { request: request.clone(), change: Some(change), outcome, plan })
+}
+
+/// The judgement on a mission's work packages.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) mission_slug: String,
+    pub(super) mission_id: Option<String>,
+    pub(super) target: String,
+    pub(super) log: Log,
+    pub(super) packages: Packages,
+    pub(super) completion: Completion,
+    pub(super) ownership_warnings: Vec<String>,
+    /// None without a `tasks.md`.
+    pub(super) allocation: Option<Allocation>,
+    /// Work packages without any lane row.
+    pub(super) unseeded: Vec<String>,
+}
+
+fn judge(project: &Project, request: &Request) -> Result<(MissionDirectory, Judged)> {
+    let mission = project.mission(request.mission.as_deref())?;
+    let target = project.branch_or_main().to_owned();
+    let log = read_log(&mission.path)?;
+    let packages = packages::read_packages(&mission)?;
+    let completion = completion::complete(&packages, &mission.slug, &target)?;
+    let ownership_warnings = completion::judge_owners(project, &completion)?;
+    let allocation = if packages.has_tasks_md() { Some(allocate(&packages, &completion)?) } else { None };
+    let seeded: BTreeSet<&str> = log.lane_rows().map(|row| row.wp_id.as_str()).collect();
+    let unseeded =
+        packages.files.iter().map(|wp| wp.id.clone()).filter(|id| !seeded.contains(id.as_str())).collect();
+    let judged = Judged {
+        mission_slug: mission.slug.clone(),
+        mission_id: mission.mission_id().map(str::to_owned),
+        target,
+        packages,
+        completion,
+        ownership_warnings,
+        allocation,
+        unseeded,
+        log,
+    };
+    Ok((mission, judged))
+}
+
+fn allocate(packages: &Packages, completion: &Completion) -> Result<Allocation> {
+    let surfaces = packages.files.iter().map(|wp| (wp.id.clone(), allocation::surfaces(wp.body()))).collect();
+    allocation::compute(&packages.graph, &completion.owners, &surfaces).map_err(|error| match &error {
+        allocation::AllocationError::Cycle(cycle) => {
+            MissionError::invalid("LANE_CYCLE", error.to_string(), &json!({ "cycle": cycle }))
+        }
+        allocation::AllocationError::NoOwner(id) => {
+            MissionError::invalid("LANE_WITHOUT_OWNER", error.to_string(), &json!({ "wp_id": id }))
+        }
+    })
+}
+
+/// The rows that the log lacks: facts first, then the first lane row of each work package.
+fn rows(project: &Project, mission: &MissionDirectory, judged: &Judged, clock: &Clock) -> Vec<Row> {
+    let (slug, at) = (mission.slug.as_str(), clock.now());
+    let count = judged.packages.files.len();
+    let mut rows = Vec::new();
+    if !has_fact(&judged.log, FactKind::TasksStarted, "mission_slug", slug) {
+        let payload = json!({ "mission_slug": slug, "actor": ACTOR, "at": at.iso(), "wp_count": count });
+        rows.push(mission_fact(FactKind::TasksStarted, slug, clock.ulid(), &at.iso(), payload));
+    }
+    for wp in &judged.packages.files {
+        if has_fact(&judged.log, FactKind::WPCreated, "wp_id", &wp.id) {
+            continue;
+        }
+        let payload = json!({
+            "mission_slug": slug,
+            "wp_id": wp.id,
+            "wp_title": wp.title,
+            "depends_on": judged.completion.dependencies(&wp.id),
+            "actor": ACTOR,
+            "created_at": at.iso(),
+            "wp_path": project.relative(&wp.path),
+        });
+        rows.push(Row::Fact(FactRow {
+            event_id: clock.ulid(),
+            kind: FactKind::WPCreated,
+            aggregate_id: wp.id.clone(),
+            timestamp: at.iso(),
+            payload: payload.as_object().cloned().unwrap_or_default(),
+            project: None,
+        }));
+    }
+    let artifact = project.relative(&mission.path.join(tasks::FILE));
+    if !has_fact(&judged.log, FactKind::TasksCompleted, "artifact_path", &artifact) {
+        let payload = json!({ "mission_slug": slug, "actor": ACTOR, "at": at.iso(), "artifact_path": artifact, "wp_count": count });
+        rows.push(mission_fact(FactKind::TasksCompleted, slug, clock.ulid(), &at.iso(), payload));
+    }
+    let seeds = judged.unseeded.iter().zip(0_i64..);
+    rows.extend(seeds.map(|(id, n)| Row::Lane(seed(mission, id, clock.ulid(), at.plus_micros(n).iso()))));
+    rows
+}
+
+fn seed(mission: &MissionDirectory, wp_id: &str, event_id: String, at: String) -> LaneRow {
+    LaneRow {
+        event_id,
+        mission_slug: mission.slug.clone(),
+        mission_id: mission.mission_id().map(str::to_owned),
+        wp_id: wp_id.to_owned(),
+        from_lane: Lane::Planned,
+        to_lane: Lane::Planned,
+        at,
+        actor: SEEDER.0.to_owned(),
+        force: true,
+        execution_mode: ExecutionMode::Worktree.name().to_owned(),
+        reason: Some(SEEDER.1.to_owned()),
+        review_ref: None,
+        evidence: None,
+        policy_metadata: None,
+    }
+}
+
+/// The text of `lanes.json`; the existing one stays when only its time would differ.
+fn lanes_text(mission: &MissionDirectory, judged: &Judged, clock: &Clock) -> Result<Option<String>> {
+    let Some(allocation) = &judged.allocation else { return Ok(None) };
+    let path = mission.path.join(allocation::FILE);
+    let text = read_text(&path, MAX_JSON)?.unwrap_or_default();
+    let known = serde_json::from_str::<Map<String, Value>>(&text).ok();
+    let known_at = known.as_ref().and_then(|map| map.get("computed_at")).and_then(Value::as_str);
+    let render = |computed_at: &str| {
+        let header = Header {
+            mission_slug: &mission.slug,
+            mission_id: mission.mission_id().unwrap_or(&mission.slug),
+            target_branch: &judged.target,
+            computed_at,
+        };
+        allocation::render(&header, allocation)
+    };
+    match known_at.map(render) {
+        Some(same) if same == text => Ok(Some(same)),
+        _ => Ok(Some(render(&clock.now().iso()))),
+    }
+}
+
+/// Log, status, `tasks.md`, `lanes.json` and everything directly in `tasks/`, as far as it will exist.
+fn files_to_commit(change: &Change) -> Result<Vec<PathBuf>> {
+    let directory = &change.mission.path;
+    let mut files = vec![
+        directory.join(log::FILE),
+        directory.join(snapshot::FILE),
+        directory.join(tasks::FILE),
+        directory.join(allocation::FILE),
+        directory.join(wps::FILE),
+    ];
+    files.retain(|path| change.files.contains_key(path) || path.is_file() || path.ends_with(log::FILE));
+    let tasks = directory.join("tasks");
+    files.extend(read_names(&tasks)?.into_iter().map(|name| tasks.join(name)).filter(|path| path.is_file()));
+    Ok(files)
+}
+
+impl Recorded for Finalized {
+    fn record(&mut self, done: Done) {
+        self.commit_created = done.commit.is_some();
+        if done.commit.is_none() {
+            self.files_committed.clear();
+        }
+        self.commit_hash = done.commit;
+        self.capture = done.capture;
+    }
+}
+
+/// The directory of work package files, for the outcome.
+fn tasks_dir(mission: &MissionDirectory) -> String {
+    shown(&mission.path.join("tasks"))
+}

@@ -1,0 +1,248 @@
+//! What finalizing did, or would do. JSON keys as the reference writes them, and ours.
+
+use super::{Judged, tasks_dir};
+use crate::allocation::{Allocation, CollapseReport, PLANNING_LANE, branch_of, worktree_of};
+use crate::graph::Graph;
+use crate::outgoing::CaptureReport;
+use crate::project::{MissionDirectory, Project};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Which work packages got their first lane row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Bootstrap {
+    /// All.
+    pub total_wps: usize,
+    /// Those that got one now.
+    pub newly_seeded: usize,
+    /// Those that had one.
+    pub already_initialized: usize,
+}
+
+/// The lanes that were computed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LanesSummary {
+    /// Whether there was a `tasks.md` to compute them from.
+    pub computed: bool,
+    /// How many.
+    pub count: usize,
+    /// Their names.
+    pub lane_ids: Vec<String>,
+    /// Work packages of planning.
+    pub planning_artifact_wps: Vec<String>,
+    /// Why work packages share lanes.
+    pub collapse_report: Option<CollapseReport>,
+    /// Where the work of each lane is done.
+    pub workspaces: Vec<LaneWorkspace>,
+}
+
+/// Where the work of a lane is done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LaneWorkspace {
+    /// The lane.
+    pub lane_id: String,
+    /// Its branch.
+    pub branch: String,
+    /// Its worktree, relative to the project; null for planning, which is done in the main checkout.
+    pub worktree: Option<String>,
+    /// Its work packages, in order.
+    pub wp_ids: Vec<String>,
+}
+
+/// One work package whose front matter is completed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WouldModify {
+    /// Which.
+    pub wp_id: String,
+    /// What is set.
+    pub changes: Map<String, Value>,
+}
+
+/// The previews of `--validate-only`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Previews {
+    /// First lane rows.
+    pub bootstrap_preview: Bootstrap,
+    /// Lanes.
+    pub lanes_preview: LanesSummary,
+}
+
+/// The outcome of `--validate-only`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Validated {
+    /// `validation_passed`.
+    pub result: &'static str,
+    /// Directory name.
+    pub mission_slug: String,
+    /// How many work packages.
+    pub wp_count: usize,
+    /// True.
+    pub validate_only: bool,
+    /// Those whose front matter lacks something.
+    pub would_modify: Vec<WouldModify>,
+    /// Those whose dependencies stay because `tasks.md` names none.
+    pub would_preserve: Vec<String>,
+    /// Those that are complete.
+    pub unchanged: Vec<String>,
+    /// How many lack something.
+    pub updated_wp_count: usize,
+    /// What looks odd.
+    pub ownership_warnings: Vec<String>,
+    /// What else would happen.
+    pub validation: Previews,
+    /// For people.
+    pub message: &'static str,
+}
+
+/// The outcome of finalizing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finalized {
+    /// `success`.
+    pub result: &'static str,
+    /// Directory name.
+    pub mission_slug: String,
+    /// How many work packages.
+    pub wp_count: usize,
+    /// How many front matters were completed.
+    pub updated_wp_count: usize,
+    /// Which.
+    pub modified_wps: Vec<String>,
+    /// Which were complete.
+    pub unchanged_wps: Vec<String>,
+    /// Whose dependencies stayed because `tasks.md` names none.
+    pub preserved_wps: Vec<String>,
+    /// The directory of their files.
+    pub tasks_dir: String,
+    /// Whether there was anything to commit.
+    pub commit_created: bool,
+    /// The commit.
+    pub commit_hash: Option<String>,
+    /// What it holds, relative to the project.
+    pub files_committed: Vec<String>,
+    /// Dependencies as the documents say.
+    pub dependencies_parsed: Graph,
+    /// Requirements as the documents say.
+    pub requirement_refs_parsed: BTreeMap<String, Vec<String>>,
+    /// First lane rows.
+    pub bootstrap: Bootstrap,
+    /// Lanes.
+    pub lanes: LanesSummary,
+    /// What looks odd.
+    pub ownership_warnings: Vec<String>,
+    /// What was captured.
+    pub capture: CaptureReport,
+}
+
+impl Bootstrap {
+    fn of(judged: &Judged) -> Self {
+        let (total, seeded) = (judged.packages.files.len(), judged.unseeded.len());
+        Self { total_wps: total, newly_seeded: seeded, already_initialized: total - seeded }
+    }
+}
+
+impl LanesSummary {
+    fn of(judged: &Judged) -> Self {
+        let Some(allocation) = &judged.allocation else { return Self::default() };
+        Self {
+            computed: true,
+            count: allocation.lanes.len(),
+            lane_ids: allocation.lanes.iter().map(|lane| lane.lane_id.clone()).collect(),
+            planning_artifact_wps: allocation.planning_artifact_wps.clone(),
+            collapse_report: collapse_report(allocation),
+            workspaces: workspaces(
+                allocation,
+                &judged.mission_slug,
+                judged.mission_id.as_deref(),
+                &judged.target,
+            ),
+        }
+    }
+}
+
+/// Why work packages share lanes; nothing is said where only planning is to be done.
+fn collapse_report(allocation: &Allocation) -> Option<CollapseReport> {
+    let code = allocation.lanes.iter().any(|lane| lane.lane_id != PLANNING_LANE);
+    code.then(|| allocation.collapse_report.clone().unwrap_or_default())
+}
+
+/// Where the work of each lane is done.
+fn workspaces(
+    allocation: &Allocation,
+    slug: &str,
+    id: Option<&str>,
+    planning_branch: &str,
+) -> Vec<LaneWorkspace> {
+    let lanes = allocation.lanes.iter();
+    lanes
+        .map(|lane| LaneWorkspace {
+            branch: branch_of(&lane.lane_id, slug, id, planning_branch),
+            worktree: worktree_of(&lane.lane_id, slug, id),
+            lane_id: lane.lane_id.clone(),
+            wp_ids: lane.wp_ids.clone(),
+        })
+        .collect()
+}
+
+fn ids(judged: &Judged, wanted: impl Fn(&super::completion::Completed) -> bool) -> Vec<String> {
+    judged.completion.packages.iter().filter(|wp| wanted(wp)).map(|wp| wp.id.clone()).collect()
+}
+
+impl Validated {
+    pub(super) fn of(judged: &Judged) -> Self {
+        let would_modify: Vec<WouldModify> = judged
+            .completion
+            .packages
+            .iter()
+            .filter(|wp| !wp.changes.is_empty())
+            .map(|wp| WouldModify { wp_id: wp.id.clone(), changes: wp.changes.clone() })
+            .collect();
+        Self {
+            result: "validation_passed",
+            mission_slug: judged.mission_slug.clone(),
+            wp_count: judged.packages.files.len(),
+            validate_only: true,
+            updated_wp_count: would_modify.len(),
+            would_modify,
+            would_preserve: ids(judged, |wp| wp.preserved),
+            unchanged: ids(judged, |wp| wp.changes.is_empty()),
+            ownership_warnings: judged.ownership_warnings.clone(),
+            validation: Previews {
+                bootstrap_preview: Bootstrap::of(judged),
+                lanes_preview: LanesSummary::of(judged),
+            },
+            message: "Everything is in order; nothing was written.",
+        }
+    }
+}
+
+impl Finalized {
+    pub(super) fn planned(
+        judged: &Judged,
+        mission: &MissionDirectory,
+        project: &Project,
+        commit: &[PathBuf],
+    ) -> Self {
+        let modified_wps = ids(judged, |wp| !wp.changes.is_empty());
+        Self {
+            result: "success",
+            mission_slug: judged.mission_slug.clone(),
+            wp_count: judged.packages.files.len(),
+            updated_wp_count: modified_wps.len(),
+            modified_wps,
+            unchanged_wps: ids(judged, |wp| wp.changes.is_empty()),
+            preserved_wps: ids(judged, |wp| wp.preserved),
+            tasks_dir: tasks_dir(mission),
+            commit_created: false,
+            commit_hash: None,
+            files_committed: commit.iter().map(|path| project.relative(path)).collect(),
+            dependencies_parsed: judged.packages.graph.clone(),
+            requirement_refs_parsed: judged.packages.requirements.clone(),
+            bootstrap: Bootstrap::of(judged),
+            lanes: LanesSummary::of(judged),
+            ownership_warnings: judged.ownership_warnings.clone(),
+            capture: CaptureReport::default(),
+        }
+    }
+}

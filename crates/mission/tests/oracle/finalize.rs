@@ -1,0 +1,186 @@
+use super::{Case, cases, report};
+use mission::command::finalize::{Request, plan, validate};
+use mission::{Clock, Project};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+fn git(root: &Path, arguments: &[&str]) {
+    let run = Command::new("git").args(arguments).current_dir(root).output().unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            // The data is read-only; the copy is not.
+            std::fs::write(&target, std::fs::read(&path).unwrap()).unwrap();
+        }
+    }
+}
+
+/// A repository that holds the mission and nothing else.
+fn repository(case: &Case) -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir(root.path().join(".kittify")).unwrap();
+    copy(&case.directory, &root.path().join("kitty-specs").join(&case.mission));
+    git(root.path(), &["init", "-q", "-b", "main"]);
+    git(root.path(), &["config", "user.name", "Dev"]);
+    git(root.path(), &["config", "user.email", "dev@example.com"]);
+    git(root.path(), &["add", "-A"]);
+    git(root.path(), &["commit", "-q", "-m", "base"]);
+    root
+}
+
+/// Our code for what the reference says in a sentence.
+fn expected_code(error: &str) -> &'static str {
+    match error {
+        e if e.starts_with("Requirement mapping") => "REQUIREMENT_MAPPING_INVALID",
+        e if e.starts_with("tasks.md work package coverage") => "TASKS_COVERAGE_INCOMPLETE",
+        e if e.starts_with("spec.md not found") => "MISSION_FILE_MISSING",
+        e if e.starts_with("Ownership validation") => "OWNERSHIP_INVALID",
+        e if e.starts_with("Dependency disagreement") => "DEPENDENCY_DISAGREEMENT",
+        e if e.contains("recursion") => "LANE_CYCLE",
+        _ => "?",
+    }
+}
+
+fn sorted(mut items: Vec<String>) -> Vec<String> {
+    items.sort_unstable();
+    items
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    sorted(value.as_array().unwrap().iter().map(|item| item.as_str().unwrap().to_owned()).collect())
+}
+
+/// What an appended row says, without its id and its time.
+fn gist(row: &Value) -> String {
+    let mut payload = row["payload"].clone();
+    if let Some(map) = payload.as_object_mut() {
+        for key in ["at", "created_at"] {
+            map.shift_remove(key);
+        }
+    }
+    json!([row["event_type"], row["aggregate_id"], row["aggregate_type"], sort_keys(&payload)]).to_string()
+}
+
+fn sort_keys(value: &Value) -> Value {
+    mission::json::sorted(value)
+}
+
+/// Finalizes a copy; the differences from the record, none when all is equal.
+fn differences(case: &Case) -> Vec<String> {
+    let root = repository(case);
+    let project = Project::read(&root.path().canonicalize().unwrap()).unwrap();
+    let request = Request { mission: Some(case.mission.clone()) };
+    let expected = &case.expected["finalize"];
+    let directory = project.missions().join(&case.mission);
+    let log = directory.join("status.events.jsonl");
+    let before = std::fs::read_to_string(&log).unwrap_or_default();
+    let clock = Clock::system();
+    let result = plan(&project, &request, &clock).and_then(|plan| plan.apply(&project, None, &clock));
+    let error = expected["json"]["error"].as_str();
+    let outcome = match (result, error) {
+        (Err(ours), Some(theirs)) => {
+            let untouched = std::fs::read_to_string(&log).unwrap_or_default() == before;
+            let same = ours.code() == expected_code(theirs) && untouched;
+            return if same { Vec::new() } else { vec![format!("{ours} instead of {theirs}")] };
+        }
+        (Ok(outcome), None) => outcome,
+        (Ok(_), Some(theirs)) => return vec![format!("success instead of {theirs}")],
+        (Err(ours), None) => return vec![format!("{ours} instead of success")],
+    };
+    let wanted = &expected["json"];
+    let ours = serde_json::to_value(&outcome).unwrap();
+    let mut found = Vec::new();
+    for key in ["dependencies_parsed", "requirement_refs_parsed", "bootstrap"] {
+        if ours[key] != wanted[key] {
+            found.push(format!("{key}: {} instead of {}", ours[key], wanted[key]));
+        }
+    }
+    for key in ["computed", "count", "lane_ids", "planning_artifact_wps", "collapse_report"] {
+        if ours["lanes"][key] != wanted["lanes"][key] {
+            found.push(format!("lanes.{key}: {} instead of {}", ours["lanes"][key], wanted["lanes"][key]));
+        }
+    }
+    if texts(&ours["preserved_wps"]) != texts(&wanted["preserved_wps"]) {
+        found.push("preserved_wps".into());
+    }
+    // The reference drops what looks odd about ownership here; we say it.
+    if !texts(&wanted["ownership_warnings"]).iter().all(|text| outcome.ownership_warnings.contains(text)) {
+        found.push(format!(
+            "ownership_warnings: {:?} instead of {}",
+            outcome.ownership_warnings, wanted["ownership_warnings"]
+        ));
+    }
+    let after = std::fs::read_to_string(&log).unwrap();
+    let appended = after.strip_prefix(&before).unwrap_or_default();
+    let rows = sorted(appended.lines().map(|line| gist(&serde_json::from_str(line).unwrap())).collect());
+    let recorded = expected["appended_events"].as_array().unwrap();
+    let recorded = sorted(
+        recorded.iter().map(|row| json!([row[0], row[1], row[2], sort_keys(&row[3])]).to_string()).collect(),
+    );
+    if rows != recorded {
+        found.push(format!("rows: {rows:?} instead of {recorded:?}"));
+    }
+    let lanes = std::fs::read(directory.join("lanes.json"))
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    let without_time = |value: Option<Value>| {
+        value.map(|mut value| value.as_object_mut().map(|map| map.shift_remove("computed_at")).map(|_| value))
+    };
+    let recorded = Some(expected["lanes_json"].clone()).filter(|value| !value.is_null());
+    if without_time(lanes) != without_time(recorded) {
+        found.push("lanes.json".into());
+    }
+    let again = plan(&project, &request, &clock).and_then(|plan| plan.apply(&project, None, &clock)).unwrap();
+    if again.commit_created
+        || !again.modified_wps.is_empty()
+        || std::fs::read_to_string(&log).unwrap() != after
+    {
+        found.push("a second run changed something".into());
+    }
+    found
+}
+
+#[test]
+fn finalizing_ends_as_in_the_reference_and_leaves_the_same_facts() {
+    let Some(cases) = cases("finalize") else { return };
+    let mut differing = BTreeMap::new();
+    for case in &cases {
+        let found = differences(case);
+        if !found.is_empty() {
+            differing.insert(case.mission.clone(), found.join("; "));
+        }
+    }
+    let differing: Vec<_> =
+        differing.into_iter().map(|(mission, found)| format!("{mission}: {found}")).collect();
+    report("finalize-tasks", cases.len(), &differing);
+}
+
+#[test]
+fn validating_writes_nothing_and_judges_as_the_reference() {
+    let Some(cases) = cases("finalize") else { return };
+    let mut differing = Vec::new();
+    for case in &cases {
+        let root = repository(case);
+        let project = Project::read(&root.path().canonicalize().unwrap()).unwrap();
+        let judged = validate(&project, &Request { mission: Some(case.mission.clone()) });
+        let passed = case.expected["validate_only"]["rc"] == 0;
+        let status =
+            Command::new("git").args(["status", "--porcelain"]).current_dir(root.path()).output().unwrap();
+        // Lanes are only computed for real by the reference, so it misses a cycle here.
+        let cycle = judged.as_ref().is_err_and(|error| error.code() == "LANE_CYCLE");
+        if (judged.is_ok() != passed && !cycle) || !status.stdout.is_empty() {
+            differing.push(format!("{}: {:?}", case.mission, judged.err().map(|error| error.to_string())));
+        }
+    }
+    report("finalize-tasks --validate-only", cases.len(), &differing);
+}
