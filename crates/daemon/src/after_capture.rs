@@ -9,6 +9,7 @@ use crate::control::wire::{NudgeAnswer, ShutdownCause};
 use crate::restart_budget::RestartBudget;
 use crate::spawn::Launcher;
 use crate::version_order;
+use identity::environment::names;
 use identity::lock::{LockProbe, probe};
 use identity::{BackgroundDaemon, Config, Environment, Home};
 use jiff::Timestamp;
@@ -102,9 +103,9 @@ fn restraint(config: &Config, environment: &Environment, launcher: &Launcher) ->
     let set = |name: &str| contract::switch::is_on(environment.text(name).as_deref());
     if launcher.is_nested() {
         Some(Restraint::Nested)
-    } else if set("SPEC_KITTY_NO_DAEMON") {
+    } else if set(names::SPEC_KITTY_NO_DAEMON) {
         Some(Restraint::NoDaemon)
-    } else if set("CI") {
+    } else if set(names::CI) {
         Some(Restraint::ContinuousIntegration)
     } else {
         match config.background_daemon {

@@ -20,7 +20,8 @@ use crate::platform;
 use crate::reference::{self, ReferenceDaemon, Voice};
 use contract::OwnerStatus;
 use gate::{OwnerReading, Verdict};
-use identity::{Environment, Home};
+use identity::Home;
+use identity::paths::canonical_or_clean;
 use preflight::Boundary;
 use preflight::owner::{is_sync_daemon, read_record, read_state_file};
 use queue::Busy;
@@ -131,7 +132,7 @@ pub fn orphan_daemons(boundary: &Boundary<'_>, treatment: Treatment) -> Result<O
     let mut findings: Vec<Finding> =
         detect(home, &verdict).into_iter().map(|found| found.treat(home, treatment)).collect();
     let named: Vec<i64> = findings.iter().map(|finding| finding.pid).collect();
-    findings.extend(scan_processes(home, boundary.environment, &named));
+    findings.extend(scan_processes(home, &named));
     let clean = findings.iter().all(|finding| {
         finding.class == CleanupClass::NeverTouch
             || matches!(finding.action, Action::RecordRemoved | Action::Stopped | Action::FilesMovedAside)
@@ -316,24 +317,20 @@ fn move_reference_files_aside(home: &Home) -> Action {
 }
 
 /// Daemons in the process table of this user that no file of this home names.
-fn scan_processes(home: &Home, environment: &Environment, named: &[i64]) -> Vec<Finding> {
-    let lock = identity::paths::canonical_or_clean(&home.owner_lock());
+fn scan_processes(home: &Home, named: &[i64]) -> Vec<Finding> {
+    let lock = canonical_or_clean(&home.owner_lock());
     let recorded = match read_record(&home.owner_record()) {
         OwnerReading::Readable(record) => Some(record.pid),
         OwnerReading::Absent | OwnerReading::Unreadable(_) => None,
     };
-    let lock_is_held =
-        matches!(identity::lock::probe(&home.owner_lock()), Ok(identity::lock::LockProbe::Held));
     platform::list_own_processes()
         .into_iter()
         .filter(|pid| !named.contains(&i64::from(*pid)) && recorded != Some(i64::from(*pid)))
         .filter_map(|pid| {
             if is_sync_daemon(i64::from(pid)) {
-                return Some(judge_unnamed(pid, is_of_this_home(pid, home, environment)));
+                return Some(judge_unnamed(pid, is_of_this_home(pid, home)));
             }
-            // While a record of the holder is missing, whoever has the lock open may be the holder.
-            let superseded = platform::has_open(pid, &lock) && (recorded.is_some() || !lock_is_held);
-            superseded.then(|| Finding {
+            platform::has_former_file_open(pid, &lock).then(|| Finding {
                 kind: FindingKind::SupersededDaemon,
                 class: CleanupClass::OperatorRequired,
                 pid: i64::from(pid),
@@ -369,10 +366,9 @@ fn judge_unnamed(pid: u32, ours: bool) -> Finding {
 }
 
 /// Whether the reference's daemon `pid` serves this home: it takes its home from its environment.
-fn is_of_this_home(pid: u32, home: &Home, environment: &Environment) -> bool {
-    let Some(theirs) = platform::start_environment(pid, "HOME") else { return false };
-    let root = identity::paths::canonical_or_clean(&Path::new(&theirs).join(".spec-kitty"));
-    let same_variable = environment.get("HOME").is_some_and(|ours| ours == theirs);
-    root == identity::paths::canonical_or_clean(home.root())
-        || (same_variable && home.source() == identity::HomeSource::UserHome)
+fn is_of_this_home(pid: u32, home: &Home) -> bool {
+    platform::start_environment(pid, "HOME").is_some_and(|theirs| {
+        let root = Path::new(&theirs).join(".spec-kitty");
+        canonical_or_clean(&root) == canonical_or_clean(home.root())
+    })
 }

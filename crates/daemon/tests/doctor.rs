@@ -73,6 +73,20 @@ fn a_live_daemon_is_no_finding() {
 }
 
 #[test]
+fn a_daemon_that_lost_lock_record_and_control_file_is_seen_and_left_to_retire() {
+    let bench = Bench::logged_in();
+    let pid = bench.start();
+    let home = bench.world.home();
+    for path in [home.owner_lock(), home.owner_record(), home.control_file()] {
+        fs::remove_file(path).unwrap();
+    }
+    let findings = own_findings(&bench.ok(&["doctor", "--fix", "--force"]));
+    assert_eq!((findings[0]["kind"].as_str(), &findings[0]["pid"]), (Some("superseded_daemon"), &json!(pid)));
+    assert_eq!(findings[0]["action"]["action"], "none", "nothing proves it ours: it is not signalled");
+    assert!(is_alive(pid));
+}
+
+#[test]
 fn a_dead_reference_daemon_leaves_an_orphan_that_fix_removes() {
     let bench = with_daemon_dir();
     let mut gone = bench.stranger();

@@ -221,22 +221,25 @@ pub(crate) fn start_environment(_pid: u32, _variable: &str) -> Option<std::ffi::
     None
 }
 
-/// Whether `pid` has a file open that was `path` when it was opened, also when another file stands there
-/// now; false where the system does not tell.
+/// Whether `pid` has a file open that stood at `path` and does not any more; false where the system does
+/// not tell. Whoever only probes the file has the present one open.
 #[cfg(target_os = "linux")]
-pub(crate) fn has_open(pid: u32, path: &Path) -> bool {
+pub(crate) fn has_former_file_open(pid: u32, path: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    let place = |path: &Path| std::fs::metadata(path).ok().map(|data| (data.dev(), data.ino()));
     let mut deleted = path.as_os_str().to_owned();
     deleted.push(" (deleted)");
-    entries
-        .flatten()
-        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
-        .any(|target| target == path || target.as_os_str() == deleted)
+    entries.flatten().any(|entry| {
+        std::fs::read_link(entry.path())
+            .is_ok_and(|target| target == path || target.as_os_str() == deleted)
+            // Followed, the link leads to the open file itself, wherever its name went.
+            && place(&entry.path()).is_some_and(|open| place(path) != Some(open))
+    })
 }
 
-/// Whether `pid` has `path` open; this system does not tell.
+/// Whether `pid` has a former `path` open; this system does not tell.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn has_open(_pid: u32, _path: &Path) -> bool {
+pub(crate) fn has_former_file_open(_pid: u32, _path: &Path) -> bool {
     false
 }
 

@@ -101,7 +101,7 @@ pub(crate) fn start_environment(_pid: u32, _variable: &str) -> Option<OsString> 
 }
 
 /// This system does not tell.
-pub(crate) fn has_open(_pid: u32, _path: &Path) -> bool {
+pub(crate) fn has_former_file_open(_pid: u32, _path: &Path) -> bool {
     false
 }
 
