@@ -13,7 +13,7 @@ use delivery::{Context, DrainOptions, DrainReport, Progress};
 use gate::EgressPermit;
 use identity::{BuildInfo, CardUse, Config, Environment, Home, Login, read_login, refresh_card};
 use preflight::{Boundary, PreflightError};
-use queue::{Cure, Place, observe_counts};
+use queue::{Cure, HoldReason, Place, observe_counts};
 use std::time::Duration;
 
 /// Delivers the rows of one scope.
@@ -141,6 +141,10 @@ impl Drain for Courier {
         };
         match observe_counts(&self.identity.foreground.queue_db_path, &consent) {
             Ok(counts) if counts.oldest_pending_at.is_some() => Pending::Rows,
+            // Rows of another program: only a drain examines them, and some may leave.
+            Ok(counts) if counts.held.iter().any(|held| held.reason == HoldReason::Unexamined) => {
+                Pending::Rows
+            }
             Ok(_) => Pending::Nothing,
             Err(error) => Pending::Unknown(error.to_string()),
         }

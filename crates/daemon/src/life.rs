@@ -59,11 +59,13 @@ impl Life {
 
     /// Lives until there is a reason to stop, then finishes the batch in hand and gives the home back.
     pub(crate) fn live(mut self) -> Stop {
+        // The first turn at once: rows may have waited for a daemon.
+        let mut mail = Mail::default();
         let why = loop {
-            let mail = self.desk.collect(self.schedule.sleep(Instant::now()));
             if let Some(why) = self.turn(mail, Instant::now()) {
                 break why;
             }
+            mail = self.desk.collect(self.schedule.sleep(Instant::now()));
         };
         self.leave(why)
     }

@@ -1,0 +1,114 @@
+//! The daemon that really delivers: the gate before every drain, and never under another account.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod common;
+
+use common::{Bench, eventually, is_alive};
+use contract::Scope;
+use serde_json::json;
+use std::path::PathBuf;
+use testkit::listener::CountingListener;
+use testkit::reference_queue::{PROJECT, ReferenceQueue};
+use testkit::world::session;
+
+const USER: &str = "dev@example.com";
+const TEAM: &str = "team-PRIV-01";
+
+/// Logged in at a server that counts who knocks and says nothing, with rows of an opted-in project.
+fn with_rows() -> (Bench, CountingListener, PathBuf) {
+    let server = CountingListener::start();
+    let mut bench = Bench::logged_out();
+    bench.set("DAEMON_BENCH_COURIER", "1");
+    bench.world.write_config(&format!(
+        "[sync]\nserver_url = \"{}\"\n\n[sync.projects.\"{PROJECT}\"]\nenabled = true\n",
+        server.url()
+    ));
+    bench.world.write_session(&session(&server.url(), USER, TEAM));
+    let queue = bench.world.home().scoped_queue(&Scope::new(&server.url(), USER, TEAM));
+    ReferenceQueue::create(&queue).event("01KRX11MAAAAAAAAAAAAAAAAAA", Some(TEAM));
+    (bench, server, queue)
+}
+
+fn rows(queue: &PathBuf) -> u64 {
+    let counts =
+        queue::observe_counts(queue, &|_: &queue::Place| contract::Consent::OptedIn).expect("counts");
+    counts.events
+}
+
+#[test]
+fn a_coherent_daemon_knocks_at_its_server_and_keeps_what_is_not_taken() {
+    let (bench, server, queue) = with_rows();
+    bench.start();
+    eventually("it has knocked", || server.connections() > 0);
+    let outcome = bench.ok(&["drain"])["outcome"].take();
+    assert_eq!(outcome["result"], "drained", "{outcome}");
+    assert_eq!(
+        (outcome["delivered"].as_u64(), outcome["remaining"].as_u64()),
+        (Some(0), Some(1)),
+        "{outcome}"
+    );
+    assert!(outcome["stopped"].is_string() && outcome["retry_after_ms"].is_u64(), "{outcome}");
+    assert_eq!(rows(&queue), 1);
+    bench.ok(&["stop"]);
+}
+
+#[test]
+fn a_record_that_says_something_else_stops_every_byte() {
+    let (mut bench, server, queue) = with_rows();
+    // Nothing may leave before the record is broken: the project is opted in only afterwards.
+    let config = std::fs::read_to_string(bench.world.home().config_file()).unwrap();
+    bench.world.write_config(&config.replace("enabled = true", "enabled = false"));
+    bench.set("DAEMON_BENCH_CHECK_MS", "600000");
+    bench.start();
+    let mut record = bench.record();
+    record["package_version"] = json!("1.0.0");
+    record["server_url"] = json!("https://elsewhere.example");
+    bench.write_record(&record);
+    bench.world.write_config(&config);
+    let outcome = bench.ok(&["drain"])["outcome"].take();
+    assert_eq!(
+        outcome,
+        json!({ "result": "refused", "names": ["daemon_package_version", "daemon_server_url"] })
+    );
+    assert_eq!((server.connections(), rows(&queue)), (0, 1));
+}
+
+#[test]
+fn a_login_that_changed_on_disk_ends_the_daemon_before_a_byte_leaves() {
+    let (bench, server, queue) = with_rows();
+    let config = std::fs::read_to_string(bench.world.home().config_file()).unwrap();
+    bench.world.write_config(&config.replace("enabled = true", "enabled = false"));
+    let pid = bench.start();
+    bench.world.write_session(&session(&server.url(), "other@example.com", "team-2"));
+    bench.world.write_config(&config);
+    let answer = bench.ok(&["drain"]);
+    assert!(answer["outcome"].is_null() || answer["outcome"]["result"] == "scope_changed", "{answer}");
+    eventually("it retires", || !is_alive(pid));
+    let stops = bench.ok(&["status"])["stops"].take();
+    assert_eq!(stops[0]["reason"], "scope_changed", "{stops}");
+    assert!(stops[0]["now"].as_str().unwrap().ends_with("|other@example.com|team-2"), "{stops}");
+    assert_eq!((server.connections(), rows(&queue)), (0, 1));
+}
+
+#[test]
+fn a_logout_ends_the_daemon_and_an_unreadable_session_only_silences_it() {
+    let (mut bench, server, queue) = with_rows();
+    let config = std::fs::read_to_string(bench.world.home().config_file()).unwrap();
+    bench.world.write_config(&config.replace("enabled = true", "enabled = false"));
+    bench.set("DAEMON_BENCH_CHECK_MS", "50");
+    let pid = bench.start();
+    let session_file = bench.world.home().session_file();
+    let session = std::fs::read(&session_file).unwrap();
+    std::fs::write(&session_file, "{").unwrap();
+    bench.world.write_config(&config);
+    let outcome = bench.ok(&["drain"])["outcome"].take();
+    assert_eq!(outcome["result"], "refused", "{outcome}");
+    assert!(outcome["names"].as_array().unwrap().contains(&json!("session_unreadable")), "{outcome}");
+    assert!(is_alive(pid), "nobody knows who is logged in: it waits");
+    std::fs::write(&session_file, session).unwrap();
+    std::fs::remove_file(&session_file).unwrap();
+    eventually("it retires", || !is_alive(pid));
+    assert_eq!(bench.stop_reasons(), ["scope_changed"]);
+    assert_eq!((server.connections(), rows(&queue)), (0, 1));
+}
