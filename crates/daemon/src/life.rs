@@ -85,23 +85,26 @@ impl Life {
             self.again = true;
         }
         let Due { check, sweep } = self.schedule.take_due(now);
-        if check && let Some(why) = self.check() {
-            return Some(why);
-        }
         if sweep && self.rows_wait() {
             self.again = true;
         }
-        if self.schedule.is_idle(now) && !self.again && self.nothing_waits() {
-            return Some(StopReason::Idle);
+        let drain_now = self.again && self.drain.is_some();
+        if (check || drain_now)
+            && let Some(why) = self.check()
+        {
+            return Some(why);
         }
-        if self.again && self.drain.is_some() {
+        if drain_now {
             self.again = false;
             self.start_drain();
+        } else if self.schedule.is_idle(now) && self.nothing_waits() {
+            return Some(StopReason::Idle);
         }
         None
     }
 
-    /// The self check (contract section 10): home, lock, executable, login, and the files that show us.
+    /// The self check, every minute and before every drain (contract section 10): home, lock, executable,
+    /// login, and the files that show us.
     fn check(&mut self) -> Option<StopReason> {
         match self.ownership.observe_standing() {
             Standing::Owner => {}
@@ -407,6 +410,14 @@ mod tests {
         assert_eq!(unsure.life.turn(Mail::default(), later), None);
         let mut moved = stage(Timing::FOREGROUND, Pending::Nothing, ScopeOnDisk::Other(None), nothing_sent);
         assert_eq!(moved.life.turn(Mail::default(), later), Some(StopReason::ScopeChanged { now: None }));
+    }
+
+    #[test]
+    fn a_replaced_program_drains_no_more() {
+        let mut stage = stage(Timing::FOREGROUND, Pending::Rows, ScopeOnDisk::Own, nothing_sent);
+        fs::write(stage.directory.path().join("program"), "an upgrade").expect("written");
+        assert_eq!(stage.life.turn(nudge(), Instant::now()), Some(StopReason::ExecutableReplaced));
+        assert_eq!(stage.drains.load(Ordering::SeqCst), 0);
     }
 
     #[test]
