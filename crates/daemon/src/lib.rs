@@ -3,23 +3,23 @@
 //! | module | owns |
 //! |---|---|
 //! | [`run`] | being the daemon: from the first instruction to the end |
-//! | [`life`] | the one loop: mail, timer, drain, farewell |
+//! | `life` | the one loop: mail, timer, drain, farewell |
 //! | [`schedule`] | when the daemon wakes by itself |
-//! | [`front_desk`] | where the threads meet |
+//! | `front_desk` | where the threads meet |
 //! | [`ownership`] | lock, record and control file, taken and given back together |
 //! | [`record`] | the daemon owner record as this daemon writes it |
 //! | [`control`] | the control plane, both sides |
 //! | [`drain`] | the draining step, as the daemon knows it |
 //! | [`courier`] | the draining step that really delivers |
 //! | [`stop`] | why daemons ended |
-//! | [`journal`] | the log |
+//! | `journal` | the log |
 //! | [`readiness`], [`start_failure`] | the first word of a new daemon |
 //! | [`spawn`] | starting a daemon process |
 //! | [`lifecycle`] | status, start, stop, restart |
 //! | [`after_capture`] | nudge or spawn, once something was captured |
 //! | [`doctor`] | what is left of daemons, and cleaning it up |
-//! | [`reference`] | daemons of the reference in our home |
-//! | [`restart_budget`], [`version_order`] | what bounds starts that nobody asked for |
+//! | `reference` | daemons of the reference in our home |
+//! | `restart_budget`, `version_order` | what bounds starts that nobody asked for |
 //!
 //! Nothing here prints: every public function returns a value that the command line renders. `unsafe`
 //! and everything that differs between systems live in `platform`.

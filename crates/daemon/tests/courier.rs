@@ -7,7 +7,7 @@ mod common;
 use common::{Bench, eventually, is_alive};
 use contract::Scope;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use testkit::listener::CountingListener;
 use testkit::reference_queue::{PROJECT, ReferenceQueue};
 use testkit::world::session;
@@ -30,7 +30,7 @@ fn with_rows() -> (Bench, CountingListener, PathBuf) {
     (bench, server, queue)
 }
 
-fn rows(queue: &PathBuf) -> u64 {
+fn rows(queue: &Path) -> u64 {
     let counts =
         queue::observe_counts(queue, &|_: &queue::Place| contract::Consent::OptedIn).expect("counts");
     counts.events

@@ -6,7 +6,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`proof`] | the secret, and how each side proves that it knows it |
-//! | [`file`] | the control file |
+//! | [`mod@file`] | the control file |
 //! | [`http`] | requests and responses as bytes |
 //! | [`wire`] | the documents |
 //! | [`routes`] | who may ask what |
