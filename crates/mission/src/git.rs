@@ -166,6 +166,18 @@ pub fn user_name(project: &Project) -> Result<Option<String>> {
     Ok((!name.is_empty()).then_some(name))
 }
 
+/// Whether `branch` is merged into `target`; nothing when one of them does not exist.
+pub fn branch_is_merged(project: &Project, branch: &str, target: &str) -> Result<Option<bool>> {
+    let git = Git { worktree: &project.git().worktree, index: None };
+    let (branch, target) = (format!("refs/heads/{branch}"), format!("refs/heads/{target}"));
+    for name in [&branch, &target] {
+        if !git.run(&["show-ref", "--verify", "--quiet", name], None)?.success {
+            return Ok(None);
+        }
+    }
+    Ok(Some(git.run(&["merge-base", "--is-ancestor", &branch, &target], None)?.success))
+}
+
 /// The files of the project that git knows or would add, relative to the project root, with `/`.
 pub fn list_files(project: &Project) -> Result<Vec<String>> {
     let git = Git { worktree: project.root(), index: None };

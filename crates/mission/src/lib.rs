@@ -18,6 +18,7 @@
 //! | [`dossier`] | artifacts, and which of them travel |
 //! | [`front_matter`] | work package files |
 //! | [`decision`] | the decision ledger |
+//! | [`activity`] | activity logs and review cycles |
 //! | [`graph`] | dependencies between work packages |
 //! | [`ownership`] | which files a work package may change |
 //! | [`allocation`] | `lanes.json` |
@@ -31,6 +32,7 @@
 //! | [`command`] | the commands |
 //! | [`snapshot`] | the reducer and `status.json` |
 
+pub mod activity;
 pub mod allocation;
 mod change;
 pub mod clock;

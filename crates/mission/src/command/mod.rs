@@ -13,14 +13,18 @@
 //! An outcome serialises to the command's JSON document (the caller adds the version); text is
 //! rendered from the same value.
 
+pub mod add_history;
 pub mod branch;
 pub mod create;
 pub mod decision;
 pub mod emit;
 pub mod finalize;
+pub mod mark_status;
+pub mod move_task;
 mod planned;
 pub mod prerequisites;
 pub mod setup_plan;
+pub mod status;
 
 pub use crate::change::Done;
 pub use branch::BranchContract;

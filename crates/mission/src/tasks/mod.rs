@@ -10,18 +10,22 @@
 //! | [`dependency`] | which work packages a section depends on |
 //! | [`requirement`] | which requirements a section or a spec names |
 //! | [`subtask`] | checkbox rows: reading and ticking them |
+//! | [`table`] | subtasks without a checkbox row |
 
 pub mod dependency;
 pub mod requirement;
 pub mod section;
 pub mod subtask;
+pub mod table;
 
 pub use dependency::dependencies;
 pub use requirement::{is_functional, references, requirement_line, spec_requirements};
 pub use section::{Section, requirement_sections, work_package_sections};
 pub use subtask::{
-    Marked, Subtask, SubtaskState, mark_subtask, subtasks, subtasks_are_complete, unchecked_subtasks,
+    Marked, Subtask, SubtaskState, mark_subtask, owner_of_subtask, subtasks, subtasks_are_complete,
+    unchecked_subtasks,
 };
+pub use table::{mark_listed, mark_table_row};
 
 use std::collections::BTreeMap;
 

@@ -95,11 +95,25 @@ pub fn subtasks_are_complete(text: &str, wp_id: &str) -> bool {
     subtasks(section).all(|row| row.state == SubtaskState::Done)
 }
 
+/// The work package in whose section the subtask `id` stands, in whatever form.
+pub fn owner_of_subtask(text: &str, id: &str) -> Option<String> {
+    let stands = |body: &str| names(body, id);
+    super::work_package_sections(text)
+        .into_iter()
+        .find(|section| stands(section.body))
+        .map(|section| section.wp_id)
+}
+
+/// Whether a row's first word is the id, a separator behind it aside.
+fn is_named(word: &str, id: &str) -> bool {
+    word.trim_matches('*').trim_end_matches([':', '.']).trim_matches('*') == id
+}
+
 /// Marks every row of the subtask `id`; the rest of the text stays byte for byte.
 pub fn mark_subtask(text: &str, id: &str, state: SubtaskState) -> Marked {
     let (mut out, mut found, mut changed) = (String::with_capacity(text.len() + 8), false, false);
     for line in text.split_inclusive('\n') {
-        match row(line).filter(|row| row.id.trim_end_matches([':', '.']) == id) {
+        match row(line).filter(|row| is_named(row.id, id)) {
             Some(row) if row.state != state => {
                 (found, changed) = (true, true);
                 out.push_str(&remark(line, state));

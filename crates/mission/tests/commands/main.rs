@@ -4,6 +4,9 @@
 
 mod capture;
 mod create;
+mod decision;
 mod emit;
+mod finalize;
 mod setup_plan;
+mod tasks;
 mod world;

@@ -157,3 +157,11 @@ impl World {
         rows.map(|row| row.unwrap()).collect()
     }
 }
+
+/// A work package file that covers the spec's requirement and owns one file.
+pub(crate) fn wp_file(id: &str, title: &str, owned: &str) -> String {
+    let surface = owned.rsplit_once('/').map_or(owned, |(directory, _)| directory);
+    format!(
+        "---\nwork_package_id: {id}\ntitle: {title}\n# kept comment\nrequirement_refs: [FR-001]\nowned_files:\n- {owned}\nauthoritative_surface: {surface}/\nexecution_mode: code_change\n---\n\nWork.\n"
+    )
+}

@@ -1,0 +1,227 @@
+//! `agent status materialize|show` and `agent tasks list`: where the work packages stand.
+
+use super::shown;
+use crate::allocation;
+use crate::change::{Change, lock_mission};
+use crate::clock::Clock;
+use crate::document::{MAX_JSON, read_text};
+use crate::error::{Result, chain};
+use crate::front_matter::read_work_package;
+use crate::lane::Lane;
+use crate::log::read_log;
+use crate::meta::Meta;
+use crate::project::{MissionDirectory, Project};
+use crate::snapshot::{Snapshot, reduce, status_document};
+use crate::work_package::read_wp_files;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// `materialize`: writes `status.json` from the log and gives its content. A local command.
+pub fn materialize(project: &Project, mission: Option<&str>, clock: &Clock) -> Result<Value> {
+    let mission = project.mission(mission)?;
+    let lock = lock_mission(project, &mission.slug)?;
+    let log = read_log(&mission.path)?;
+    let document = status_document(&log, mission.meta.as_ref())?;
+    let mut change = Change::of(mission, log);
+    change.refresh_status()?;
+    change.carry_out(&lock, project, None, clock)?;
+    Ok(document)
+}
+
+/// `show`: one mission, or all of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Boards {
+    /// In the order of their names.
+    pub missions: Vec<Board>,
+    /// Missions that cannot be shown, and why: one bad mission never hides the others.
+    pub unreadable: Vec<UnreadableMission>,
+}
+
+/// A mission that cannot be shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UnreadableMission {
+    /// Its directory.
+    pub mission_slug: String,
+    /// What is wrong.
+    pub error: String,
+}
+
+/// One mission's work packages by lane.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Board {
+    /// Its directory name.
+    pub mission_slug: String,
+    /// Its ULID.
+    pub mission_id: Option<String>,
+    /// Its name for people.
+    pub friendly_name: Option<String>,
+    /// Its type.
+    pub mission_type: String,
+    /// How many work packages each lane of the board holds, in its order.
+    pub summary: Map<String, Value>,
+    /// Its work packages, by id.
+    pub work_packages: Vec<Card>,
+    /// Its lines of work, as `lanes.json` says.
+    pub lanes: Vec<WorkLane>,
+}
+
+/// One work package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Card {
+    /// `WPnn`.
+    pub work_package_id: String,
+    /// Its title; its id when it has no file.
+    pub title: String,
+    /// Where it stands.
+    pub lane: Lane,
+    /// Who moved it last.
+    pub actor: Option<String>,
+    /// When.
+    pub last_transition_at: Option<String>,
+    /// The line of work it belongs to.
+    pub lane_id: Option<String>,
+    /// Its file.
+    pub path: Option<String>,
+}
+
+/// One line of work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WorkLane {
+    /// Its name.
+    pub lane_id: String,
+    /// Its branch.
+    pub branch: String,
+    /// Its worktree, relative to the project; null for planning.
+    pub worktree: Option<String>,
+    /// Its work packages, in order.
+    pub wp_ids: Vec<String>,
+    /// The lines of work before it.
+    pub depends_on_lanes: Vec<String>,
+    /// Lines of one group can run side by side.
+    pub parallel_group: u64,
+}
+
+/// Looks at one mission, or at all.
+pub fn show(project: &Project, mission: Option<&str>) -> Result<Boards> {
+    if mission.is_some() {
+        let mission = project.mission(mission)?;
+        return Ok(Boards { missions: vec![board(project, &mission)?], unreadable: Vec::new() });
+    }
+    let mut boards = Boards { missions: Vec::new(), unreadable: Vec::new() };
+    for name in project.mission_names()? {
+        match project.mission(Some(&name)).and_then(|mission| board(project, &mission)) {
+            Ok(board) => boards.missions.push(board),
+            Err(error) => {
+                boards.unreadable.push(UnreadableMission { mission_slug: name, error: chain(&error) })
+            }
+        }
+    }
+    Ok(boards)
+}
+
+fn board(project: &Project, mission: &MissionDirectory) -> Result<Board> {
+    let snapshot = reduce(read_log(&mission.path)?.lane_rows());
+    let lanes = work_lanes(project, mission)?;
+    let work_packages = cards(mission, &snapshot, &lanes)?;
+    let count = |lane: Lane| work_packages.iter().filter(|card| card.lane == lane).count();
+    Ok(Board {
+        mission_slug: mission.slug.clone(),
+        mission_id: mission.mission_id().map(str::to_owned),
+        friendly_name: mission.meta.as_ref().and_then(Meta::friendly_name).map(str::to_owned),
+        mission_type: mission.mission_type().to_owned(),
+        summary: Lane::ALL.into_iter().map(|lane| (lane.name().to_owned(), count(lane).into())).collect(),
+        work_packages,
+        lanes,
+    })
+}
+
+/// Every work package that has a file or a row.
+fn cards(mission: &MissionDirectory, snapshot: &Snapshot, lanes: &[WorkLane]) -> Result<Vec<Card>> {
+    let mut known: BTreeMap<String, (String, Option<String>)> =
+        snapshot.work_packages.keys().map(|id| (id.clone(), (id.clone(), None))).collect();
+    for path in read_wp_files(&mission.path)? {
+        if let Some(wp) = read_work_package(&path)? {
+            known.insert(wp.id, (wp.title, Some(shown(&path))));
+        }
+    }
+    let cards = known.into_iter().map(|(id, (title, path))| {
+        let state = snapshot.work_packages.get(&id);
+        Card {
+            title,
+            lane: snapshot.lane(&id),
+            actor: state.map(|state| state.actor.clone()),
+            last_transition_at: state.map(|state| state.last_transition_at.clone()),
+            lane_id: lanes.iter().find(|lane| lane.wp_ids.contains(&id)).map(|lane| lane.lane_id.clone()),
+            path,
+            work_package_id: id,
+        }
+    });
+    Ok(cards.collect())
+}
+
+fn work_lanes(project: &Project, mission: &MissionDirectory) -> Result<Vec<WorkLane>> {
+    let path = mission.path.join(allocation::FILE);
+    let Some(text) = read_text(&path, MAX_JSON)? else { return Ok(Vec::new()) };
+    let document: Value = serde_json::from_str(&text)
+        .map_err(|error| crate::MissionError::malformed(&path, format!("is not JSON: {error}")))?;
+    let target = document["target_branch"].as_str().unwrap_or_else(|| project.branch_or_main());
+    let texts = |value: &Value| -> Vec<String> {
+        value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let lanes = document["lanes"].as_array().into_iter().flatten();
+    let lanes = lanes.filter_map(|lane| {
+        let lane_id = lane["lane_id"].as_str()?;
+        Some(WorkLane {
+            branch: allocation::branch_of(lane_id, &mission.slug, mission.mission_id(), target),
+            worktree: allocation::worktree_of(lane_id, &mission.slug, mission.mission_id()),
+            lane_id: lane_id.to_owned(),
+            wp_ids: texts(&lane["wp_ids"]),
+            depends_on_lanes: texts(&lane["depends_on_lanes"]),
+            parallel_group: lane["parallel_group"].as_u64().unwrap_or_default(),
+        })
+    });
+    Ok(lanes.collect())
+}
+
+/// `tasks list`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TaskList {
+    /// The work packages that have a file, by id.
+    pub tasks: Vec<Task>,
+    /// How many.
+    pub count: usize,
+}
+
+/// One work package of the list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Task {
+    /// `WPnn`.
+    pub work_package_id: String,
+    /// Its title.
+    pub title: String,
+    /// Where it stands.
+    pub lane: Lane,
+    /// Its file.
+    pub path: String,
+}
+
+/// Lists the work packages of a mission, of one lane when that is asked for.
+pub fn list(project: &Project, mission: Option<&str>, lane: Option<Lane>) -> Result<TaskList> {
+    let mission = project.mission(mission)?;
+    let snapshot = reduce(read_log(&mission.path)?.lane_rows());
+    let mut tasks: Vec<Task> = cards(&mission, &snapshot, &[])?
+        .into_iter()
+        .filter(|card| lane.is_none_or(|lane| card.lane == lane))
+        .filter_map(|card| {
+            Some(Task {
+                work_package_id: card.work_package_id,
+                title: card.title,
+                lane: card.lane,
+                path: card.path?,
+            })
+        })
+        .collect();
+    tasks.sort_by(|a, b| a.work_package_id.cmp(&b.work_package_id));
+    Ok(TaskList { count: tasks.len(), tasks })
+}
