@@ -19,6 +19,7 @@
 //! | [`front_matter`] | work package files |
 //! | [`decision`] | the decision ledger |
 //! | [`activity`] | activity logs and review cycles |
+//! | [`evidence`] | checks, transcripts and drafts |
 //! | [`graph`] | dependencies between work packages |
 //! | [`ownership`] | which files a work package may change |
 //! | [`allocation`] | `lanes.json` |
@@ -41,6 +42,7 @@ pub mod decision;
 pub mod document;
 pub mod dossier;
 pub mod error;
+pub mod evidence;
 pub mod front_matter;
 pub mod git;
 pub mod graph;

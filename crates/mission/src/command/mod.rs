@@ -18,6 +18,7 @@ pub mod branch;
 pub mod create;
 pub mod decision;
 pub mod emit;
+pub mod evidence;
 pub mod finalize;
 pub mod mark_status;
 pub mod move_task;

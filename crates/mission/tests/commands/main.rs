@@ -6,6 +6,7 @@ mod capture;
 mod create;
 mod decision;
 mod emit;
+mod evidence;
 mod finalize;
 mod setup_plan;
 mod tasks;

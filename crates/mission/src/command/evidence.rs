@@ -1,0 +1,332 @@
+//! `agent evidence capture|draft|verify`: local commands.
+
+use super::shown;
+use super::status::{Card, show};
+use crate::clock::Clock;
+use crate::command::decision;
+use crate::document::{Writing, read_bytes};
+use crate::error::{MissionError, Result};
+use crate::evidence::draft::{Quoted, close_issue, definition_of_done, pull_request};
+use crate::evidence::plan::{Check, read_checks};
+use crate::evidence::run::{MAX_OUTPUT, run};
+use crate::evidence::sources::Sources;
+use crate::evidence::transcript::{Circumstances, Files, Transcript, files};
+use crate::evidence::{DIRECTORY, TRANSCRIPTS};
+use crate::project::{MissionDirectory, Project};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// `--mission`.
+    pub mission: Option<String>,
+    /// `--check`: only these, all without it.
+    pub only: Vec<String>,
+    /// `--out`: transcripts lie here instead of in the mission.
+    pub transcripts: Option<PathBuf>,
+}
+
+/// One check that was run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CheckResult {
+    /// The check.
+    pub id: String,
+    /// The issue it proves.
+    pub issue: u64,
+    /// The work package it belongs to.
+    pub work_package: String,
+    /// Whether it passed.
+    pub passed: bool,
+    /// How it ended.
+    pub ending: String,
+    /// What it had to say and did not.
+    pub missing: Vec<String>,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// Its record.
+    pub transcript: String,
+}
+
+/// What capturing did. When `reopen` names a work package, a check failed and the later ones were not
+/// run; the command then ends with exit 1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CapturedEvidence {
+    /// `success` or `failed`.
+    pub result: &'static str,
+    /// Directory name of the mission.
+    pub mission_slug: String,
+    /// The checks that were run.
+    pub checks: Vec<CheckResult>,
+    /// The work package to reopen.
+    pub reopen: Option<String>,
+}
+
+/// What is wrong with a check's evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvidenceProblem {
+    /// It was never captured.
+    Missing,
+    /// What it depends on changed since.
+    Stale,
+    /// `evidence.yaml` says something else now.
+    CheckChanged,
+    /// Somebody touched the transcript.
+    Edited,
+    /// It failed.
+    Failed,
+    /// The record cannot be read.
+    Unreadable,
+    /// There is a transcript of a check that `evidence.yaml` does not name.
+    Unknown,
+}
+
+/// One problem.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EvidenceFinding {
+    /// The check.
+    pub check: String,
+    /// What is wrong.
+    pub problem: EvidenceProblem,
+    /// In one sentence.
+    pub detail: String,
+}
+
+/// Whether the evidence holds; findings end the command with exit 1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct VerifiedEvidence {
+    /// `clean` or `drift`.
+    pub status: &'static str,
+    /// Directory name of the mission.
+    pub mission_slug: String,
+    /// How many checks there are.
+    pub checks: usize,
+    /// What is wrong.
+    pub findings: Vec<EvidenceFinding>,
+}
+
+/// What drafting wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Drafted {
+    /// `success`.
+    pub result: &'static str,
+    /// Directory name of the mission.
+    pub mission_slug: String,
+    /// The documents, relative to the project.
+    pub files: Vec<String>,
+}
+
+/// The mission, its checks and where their transcripts lie.
+fn open(project: &Project, request: &Request) -> Result<(MissionDirectory, Vec<Check>, PathBuf)> {
+    let mission = project.mission(request.mission.as_deref())?;
+    let mut checks = read_checks(&mission.path)?;
+    if let Some(unknown) = request.only.iter().find(|id| !checks.iter().any(|check| check.id == **id)) {
+        let shown = contract::text::printable(unknown);
+        return Err(MissionError::Argument {
+            name: "--check",
+            problem: format!("evidence.yaml has no check `{shown}`"),
+        });
+    }
+    checks.retain(|check| request.only.is_empty() || request.only.contains(&check.id));
+    let directory =
+        request.transcripts.clone().unwrap_or_else(|| mission.path.join(DIRECTORY).join(TRANSCRIPTS));
+    Ok((mission, checks, directory))
+}
+
+/// Runs the checks, one after the other, and keeps what they say. Stops at the first that fails.
+pub fn capture(
+    project: &Project,
+    request: &Request,
+    tool_version: &str,
+    clock: &Clock,
+) -> Result<CapturedEvidence> {
+    let (mission, checks, directory) = open(project, request)?;
+    let mut done = CapturedEvidence {
+        result: "success",
+        mission_slug: mission.slug.clone(),
+        checks: Vec::new(),
+        reopen: None,
+    };
+    let mut writing = Writing::new();
+    writing.create_directory(&directory)?;
+    for check in &checks {
+        let files = files(&directory, &check.id);
+        let transcript = run_check(project, &mission, check, &files, tool_version, clock)?;
+        transcript.write(&mut writing, &files)?;
+        done.checks.push(CheckResult {
+            id: check.id.clone(),
+            issue: check.issue,
+            work_package: check.work_package.clone(),
+            passed: transcript.passed,
+            ending: transcript.ending.clone(),
+            missing: transcript.missing.clone(),
+            duration_ms: transcript.duration_ms,
+            transcript: shown(&files.record),
+        });
+        if !transcript.passed {
+            done.result = "failed";
+            done.reopen = Some(check.work_package.clone());
+            break;
+        }
+    }
+    // A failed check is evidence, too.
+    writing.keep();
+    Ok(done)
+}
+
+fn run_check(
+    project: &Project,
+    mission: &MissionDirectory,
+    check: &Check,
+    files: &Files,
+    tool_version: &str,
+    clock: &Clock,
+) -> Result<Transcript> {
+    let started_at = clock.now().seconds_z();
+    let (ending, took) = run(check, project.root(), &files.stdout, &files.stderr)?;
+    let with = Circumstances {
+        started_at,
+        duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        commit: project.git().commit().map(str::to_owned),
+        tool_version: tool_version.to_owned(),
+        // After the run: a check that writes what it depends on would otherwise be stale at once.
+        sources_sha256: Sources::list(project, &mission.path)?.hash(&check.sources)?,
+    };
+    Transcript::judge(check, ending, with, files)
+}
+
+/// Tells whether the evidence holds. Reads only.
+pub fn verify(project: &Project, request: &Request) -> Result<VerifiedEvidence> {
+    let (mission, checks, directory) = open(project, request)?;
+    let sources = Sources::list(project, &mission.path)?;
+    let mut findings = Vec::new();
+    for check in &checks {
+        let found = judge_check(check, &files(&directory, &check.id), &sources)?;
+        findings.extend(found.map(|(problem, detail)| EvidenceFinding {
+            check: check.id.clone(),
+            problem,
+            detail,
+        }));
+    }
+    if request.only.is_empty() {
+        findings.extend(strangers(&directory, &checks)?);
+    }
+    Ok(VerifiedEvidence {
+        status: if findings.is_empty() { "clean" } else { "drift" },
+        mission_slug: mission.slug,
+        checks: checks.len(),
+        findings,
+    })
+}
+
+fn judge_check(
+    check: &Check,
+    files: &Files,
+    sources: &Sources<'_>,
+) -> Result<Option<(EvidenceProblem, String)>> {
+    let transcript = match Transcript::read(files) {
+        Ok(Some(transcript)) => transcript,
+        Ok(None) => return Ok(Some((EvidenceProblem::Missing, "it was never captured".into()))),
+        Err(error) => return Ok(Some((EvidenceProblem::Unreadable, error.to_string()))),
+    };
+    if let Some(part) = transcript.touched(files)? {
+        return Ok(Some((EvidenceProblem::Edited, format!("{part} is not as it was captured"))));
+    }
+    if transcript.check != *check {
+        return Ok(Some((
+            EvidenceProblem::CheckChanged,
+            "evidence.yaml says something else than what was run".into(),
+        )));
+    }
+    if !transcript.passed {
+        return Ok(Some((
+            EvidenceProblem::Failed,
+            format!("{}; reopen {}", transcript.ending, check.work_package),
+        )));
+    }
+    let stale = transcript.sources_sha256 != sources.hash(&check.sources)?;
+    Ok(stale.then(|| (EvidenceProblem::Stale, "what it depends on changed since it was captured".into())))
+}
+
+/// Transcripts that no check explains.
+fn strangers(directory: &Path, checks: &[Check]) -> Result<Vec<EvidenceFinding>> {
+    let names = crate::document::read_names(directory)?;
+    let records = names.iter().filter_map(|name| name.strip_suffix(".json"));
+    let unknown = records.filter(|id| !checks.iter().any(|check| check.id == **id));
+    Ok(unknown
+        .map(|id| EvidenceFinding {
+            check: id.to_owned(),
+            problem: EvidenceProblem::Unknown,
+            detail: "evidence.yaml names no such check".into(),
+        })
+        .collect())
+}
+
+/// Writes `close-<issue>.md`, `pr-body.md` and `definition-of-done.md` from evidence that holds.
+pub fn draft(project: &Project, request: &Request) -> Result<Drafted> {
+    let verified = verify(project, request)?;
+    if !verified.findings.is_empty() {
+        let first: Vec<_> = verified
+            .findings
+            .iter()
+            .map(|finding| format!("{}: {}", finding.check, finding.detail))
+            .collect();
+        return Err(MissionError::invalid(
+            "EVIDENCE_DOES_NOT_HOLD",
+            format!(
+                "nothing is drafted from evidence that does not hold: {}; run `spec-kitty agent evidence capture`",
+                first.join("; ")
+            ),
+            &verified,
+        ));
+    }
+    let (mission, checks, directory) = open(project, request)?;
+    let quoted: Vec<Quoted> =
+        checks.iter().map(|check| quote(project, check, &directory)).collect::<Result<_>>()?;
+    let mut by_issue: BTreeMap<u64, Vec<&Quoted>> = BTreeMap::new();
+    for check in &quoted {
+        by_issue.entry(check.transcript.check.issue).or_default().push(check);
+    }
+    let mut documents: Vec<(String, String)> = by_issue
+        .iter()
+        .map(|(issue, checks)| (format!("close-{issue}.md"), close_issue(*issue, checks)))
+        .collect();
+    let name = mission.meta.as_ref().and_then(crate::meta::Meta::friendly_name).unwrap_or(&mission.slug);
+    documents.push(("pr-body.md".into(), pull_request(name, &by_issue)));
+    let packages: Vec<_> = show(project, Some(&mission.slug))?
+        .missions
+        .into_iter()
+        .flat_map(|board| board.work_packages)
+        .map(|Card { work_package_id, title, lane, .. }| (work_package_id, title, lane))
+        .collect();
+    let decisions = decision::verify(project, Some(&mission.slug))?;
+    documents
+        .push(("definition-of-done.md".into(), definition_of_done(name, &packages, &decisions, &quoted)));
+    let mut writing = Writing::new();
+    let mut files = Vec::new();
+    for (name, text) in documents {
+        let path = mission.path.join(DIRECTORY).join(name);
+        writing.write(&path, text.as_bytes())?;
+        files.push(project.relative(&path));
+    }
+    writing.keep();
+    Ok(Drafted { result: "success", mission_slug: mission.slug, files })
+}
+
+fn quote(project: &Project, check: &Check, directory: &Path) -> Result<Quoted> {
+    let files = files(directory, &check.id);
+    let transcript = Transcript::read(&files)?
+        .ok_or_else(|| MissionError::malformed(&files.record, "went away while the drafts were written"))?;
+    let read = |path: &Path| -> Result<String> {
+        let bytes = read_bytes(path, MAX_OUTPUT * 2)?.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    Ok(Quoted {
+        stdout: read(&files.stdout)?,
+        stderr: read(&files.stderr)?,
+        path: project.relative(&files.record),
+        transcript,
+    })
+}

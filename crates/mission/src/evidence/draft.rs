@@ -1,0 +1,145 @@
+//! Comments for issues, the body of a pull request, and the definition of done, from transcripts.
+//!
+//! Pure. They quote what was captured and summarise nothing; a person reads and posts them.
+
+use super::transcript::Transcript;
+use crate::decision::Verification;
+use crate::lane::Lane;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// How much of one output is quoted; the rest stays in the transcript.
+const QUOTED_BYTES: usize = 20_000;
+
+/// A check's transcript with its outputs.
+#[derive(Clone, Debug)]
+pub struct Quoted {
+    /// The record.
+    pub transcript: Transcript,
+    /// What it said.
+    pub stdout: String,
+    /// What it complained about.
+    pub stderr: String,
+    /// Where the whole transcript lies, relative to the project.
+    pub path: String,
+}
+
+/// The comment that closes an issue.
+pub fn close_issue(issue: u64, checks: &[&Quoted]) -> String {
+    let mut out = format!("Evidence for #{issue}\n");
+    for check in checks {
+        out.push_str(&section(check));
+    }
+    out
+}
+
+/// The body of the pull request.
+pub fn pull_request(mission: &str, by_issue: &BTreeMap<u64, Vec<&Quoted>>) -> String {
+    let mut out = format!("# {mission}\n\n| issue | check | result | commit |\n|---|---|---|---|\n");
+    for (issue, checks) in by_issue {
+        for check in checks {
+            let transcript = &check.transcript;
+            let commit = transcript.commit.as_deref().and_then(|commit| commit.get(..12)).unwrap_or("none");
+            // Writing to a String does not fail.
+            let _ =
+                writeln!(out, "| #{issue} | `{}` | {} | {commit} |", transcript.check.id, transcript.ending);
+        }
+    }
+    for issue in by_issue.keys() {
+        let _ = write!(out, "\nCloses #{issue}");
+    }
+    out.push('\n');
+    out
+}
+
+/// The definition of done.
+pub fn definition_of_done(
+    mission: &str,
+    packages: &[(String, String, Lane)],
+    decisions: &Verification,
+    checks: &[Quoted],
+) -> String {
+    let mark = |done: bool| if done { "x" } else { " " };
+    let mut out = format!("# Definition of done: {mission}\n\n## Work packages\n\n");
+    for (id, title, lane) in packages {
+        let _ =
+            writeln!(out, "- [{}] {id} {title}: {lane}", mark(matches!(lane, Lane::Done | Lane::Canceled)));
+    }
+    let _ = write!(
+        out,
+        "\n## Decisions\n\n- [{}] markers and ledger agree ({} deferred, {} findings)\n\n## Evidence\n\n",
+        mark(decisions.findings.is_empty()),
+        decisions.deferred_count,
+        decisions.findings.len()
+    );
+    for check in checks {
+        let transcript = &check.transcript;
+        let _ = writeln!(
+            out,
+            "- [{}] #{} `{}`: {}",
+            mark(transcript.passed),
+            transcript.check.issue,
+            transcript.check.id,
+            transcript.ending
+        );
+    }
+    out
+}
+
+fn section(check: &Quoted) -> String {
+    let transcript = &check.transcript;
+    let mut out = format!(
+        "\n## {}\n\n- command: `{}`\n- result: {} after {} ms, started {}\n- commit: {}\n- captured by: spec-kitty {}\n- transcript: `{}`\n",
+        transcript.check.id,
+        one_line(&transcript.check.command),
+        transcript.ending,
+        transcript.duration_ms,
+        transcript.started_at,
+        transcript.commit.as_deref().unwrap_or("none"),
+        transcript.tool_version,
+        check.path
+    );
+    for (name, text) in [("stdout", &check.stdout), ("stderr", &check.stderr)] {
+        if !text.is_empty() {
+            out.push_str(&quote(name, text));
+        }
+    }
+    out
+}
+
+/// The end of an output in a fence that nothing in it can close.
+fn quote(name: &str, text: &str) -> String {
+    let start = text.len().saturating_sub(QUOTED_BYTES);
+    let start = (start..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    let start = if start == 0 { 0 } else { text[start..].find('\n').map_or(start, |at| start + at + 1) };
+    let longest = text[start..].split(|c| c != '`').map(str::len).max().unwrap_or_default();
+    let fence = "`".repeat(longest.max(2) + 1);
+    let cut = if start == 0 {
+        String::new()
+    } else {
+        format!(" (the last {} of {} bytes)", text.len() - start, text.len())
+    };
+    format!("\n{name}{cut}:\n\n{fence}text\n{}\n{fence}\n", text[start..].trim_end_matches('\n'))
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('`', "'")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_output_closes_its_own_fence() {
+        let text = quote("stdout", "a\n````\nb\n");
+        assert!(text.contains("\n`````text\na\n````\nb\n`````\n"), "{text}");
+    }
+
+    #[test]
+    fn a_long_output_is_quoted_from_its_end_and_says_so() {
+        let long = "línea\n".repeat(10_000);
+        let text = quote("stdout", &long);
+        assert!(text.contains("of 70000 bytes") && text.len() < QUOTED_BYTES + 200, "{}", &text[..80]);
+    }
+}

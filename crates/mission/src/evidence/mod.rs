@@ -1,0 +1,27 @@
+//! Evidence: what proves that an issue may be closed.
+//!
+//! A mission's `evidence.yaml` names checks; capturing runs them and keeps what they said, verbatim;
+//! drafting writes comments from it; verifying tells whether it still holds. Nothing here posts
+//! anything anywhere: a person does.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`plan`] | `evidence.yaml` |
+//! | [`run`] | running one check, in a process group of its own |
+//! | [`transcript`] | what is kept of a run, and whether somebody touched it |
+//! | [`sources`] | the hash over what a check depends on |
+//! | [`draft`] | the documents |
+
+pub mod draft;
+pub mod plan;
+pub mod run;
+pub mod sources;
+pub mod transcript;
+
+pub use plan::{Check, read_checks};
+pub use transcript::Transcript;
+
+/// The directory of evidence in a mission directory.
+pub const DIRECTORY: &str = "evidence";
+/// The directory of transcripts in it.
+pub const TRANSCRIPTS: &str = "test-transcripts";

@@ -1,0 +1,114 @@
+use super::finalize::{finalize, with_tasks};
+use super::world::World;
+use mission::command::evidence::{EvidenceProblem, Request, capture, draft, verify};
+
+fn prepared(world: &World, checks: &str) -> (String, Request) {
+    let slug = with_tasks(world);
+    finalize(world, &slug).unwrap();
+    world.write("src/a.rs", "fn a() {}\n");
+    world.write(format!("kitty-specs/{slug}/evidence.yaml"), &format!("checks:\n{checks}"));
+    let request = Request { mission: Some(slug.clone()), ..Default::default() };
+    (slug, request)
+}
+
+const TWO: &str = "- {id: says, issue: 12, work_package: WP01, command: 'echo hello; echo oops >&2', contains: [hello], sources: ['src/**']}\n- {id: counts, issue: 12, work_package: WP02, command: 'exit 3', exit: 3, sources: ['src/**']}\n";
+
+fn problems(world: &World, request: &Request) -> Vec<(String, EvidenceProblem)> {
+    let verdict = verify(&world.project(), request).unwrap();
+    verdict.findings.into_iter().map(|finding| (finding.check, finding.problem)).collect()
+}
+
+#[test]
+fn evidence_is_captured_verified_and_drafted() {
+    let world = World::new();
+    let (slug, request) = prepared(&world, TWO);
+    let project = world.project();
+    assert_eq!(problems(&world, &request).len(), 2);
+    assert_eq!(draft(&project, &request).unwrap_err().code(), "EVIDENCE_DOES_NOT_HOLD");
+    let captured = capture(&project, &request, "3.3.0", &world.clock).unwrap();
+    assert_eq!((captured.result, captured.checks.len(), captured.reopen), ("success", 2, None));
+    let dir = format!("kitty-specs/{slug}/evidence");
+    assert_eq!(world.read(format!("{dir}/test-transcripts/says.stdout.txt")), "hello\n");
+    assert_eq!(world.read(format!("{dir}/test-transcripts/says.stderr.txt")), "oops\n");
+    assert_eq!(problems(&world, &request), []);
+    let drafted = draft(&project, &request).unwrap();
+    assert_eq!(drafted.files.len(), 3);
+    let comment = world.read(format!("{dir}/close-12.md"));
+    assert!(comment.contains("echo hello; echo oops >&2") && comment.contains("hello\n```"), "{comment}");
+    assert!(world.read(format!("{dir}/definition-of-done.md")).contains("- [ ] WP01 First: planned"));
+    assert!(world.read(format!("{dir}/pr-body.md")).contains("Closes #12"));
+    // What was drafted is evidence, and evidence is no source.
+    assert_eq!(problems(&world, &request), []);
+}
+
+#[test]
+fn a_failing_check_is_kept_stops_the_rest_and_names_the_work_package() {
+    let world = World::new();
+    let checks = TWO.replace("contains: [hello]", "contains: [goodbye]");
+    let (slug, request) = prepared(&world, &checks);
+    let captured = capture(&world.project(), &request, "3.3.0", &world.clock).unwrap();
+    assert_eq!((captured.result, captured.checks.len()), ("failed", 1));
+    assert_eq!(captured.reopen.as_deref(), Some("WP01"));
+    assert_eq!(captured.checks[0].missing, ["goodbye"]);
+    assert!(world.root.join(format!("kitty-specs/{slug}/evidence/test-transcripts/says.json")).is_file());
+    let found = problems(&world, &request);
+    assert_eq!(
+        found,
+        [("says".to_owned(), EvidenceProblem::Failed), ("counts".to_owned(), EvidenceProblem::Missing)]
+    );
+}
+
+#[test]
+fn stale_edited_and_unexplained_evidence_is_found() {
+    let world = World::new();
+    let (slug, request) = prepared(&world, TWO);
+    capture(&world.project(), &request, "3.3.0", &world.clock).unwrap();
+    let transcripts = format!("kitty-specs/{slug}/evidence/test-transcripts");
+    let only = |check: &str| Request { only: vec![check.into()], ..request.clone() };
+
+    let stdout = format!("{transcripts}/says.stdout.txt");
+    world.write(&stdout, "hello!\n");
+    assert_eq!(problems(&world, &only("says")), [("says".to_owned(), EvidenceProblem::Edited)]);
+    world.write(&stdout, "hello\n");
+    let record = format!("{transcripts}/says.json");
+    let original = world.read(&record);
+    world.write(&record, &original.replace("\"passed\": true", "\"passed\": false"));
+    assert_eq!(problems(&world, &only("says")), [("says".to_owned(), EvidenceProblem::Edited)]);
+    world.write(&record, "{");
+    assert_eq!(problems(&world, &only("says")), [("says".to_owned(), EvidenceProblem::Unreadable)]);
+    world.write(&record, &original);
+    world.write("README.md", "not a source");
+    assert_eq!(problems(&world, &request), []);
+    world.write("src/new.rs", "x");
+    assert_eq!(problems(&world, &request).len(), 2);
+    std::fs::remove_file(world.root.join("src/new.rs")).unwrap();
+    world.write(format!("{transcripts}/old.json"), "{}");
+    assert_eq!(problems(&world, &request), [("old".to_owned(), EvidenceProblem::Unknown)]);
+}
+
+#[test]
+fn a_check_that_hangs_is_ended_with_all_it_started() {
+    let world = World::new();
+    let marker = world.root.join("still-alive");
+    let command = format!("(sleep 2; touch {}) & sleep 60", marker.display());
+    let checks = format!(
+        "- {{id: hangs, issue: 1, work_package: WP01, timeout: 1, command: '{command}', sources: ['src/**']}}\n"
+    );
+    let (_, request) = prepared(&world, &checks);
+    let captured = capture(&world.project(), &request, "3.3.0", &world.clock).unwrap();
+    assert!(captured.checks[0].ending.contains("timeout"), "{captured:?}");
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert!(!marker.exists());
+}
+
+#[test]
+fn transcripts_can_lie_elsewhere_and_the_token_is_never_seen() {
+    let world = World::new();
+    let checks = "- {id: env, issue: 1, work_package: WP01, command: 'echo \"[$SPEC_KITTY_TOKEN]\"', contains: ['[]'], sources: ['src/**']}\n";
+    let (slug, request) = prepared(&world, checks);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let request = Request { transcripts: Some(elsewhere.path().to_owned()), ..request };
+    assert_eq!(capture(&world.project(), &request, "3.3.0", &world.clock).unwrap().result, "success");
+    assert_eq!(problems(&world, &request), []);
+    assert!(!world.root.join(format!("kitty-specs/{slug}/evidence")).exists());
+}
