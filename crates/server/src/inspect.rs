@@ -7,10 +7,10 @@ use crate::store::EventQuery;
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
-use contract::wire::inspect::{HeldBody, HeldEvent, PAGE, Page};
+use contract::wire::inspect::{HeldBody, HeldEvent, PAGE, PAGE_WITH_CONTENT, Page};
 use std::sync::Arc;
 
-/// `GET /api/v1/inspect/events?project=UUID&event_id=ID&team=ID&after=N&limit=N`
+/// `GET /api/v1/inspect/events?project=UUID&event_id=ID&team=ID&after=N&limit=N&content=1`
 pub(crate) async fn events(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
@@ -20,7 +20,7 @@ pub(crate) async fn events(
     Ok(Json(app.store.events(query).await?))
 }
 
-/// `GET /api/v1/inspect/bodies?project=UUID&team=ID&after=N&limit=N`
+/// `GET /api/v1/inspect/bodies?project=UUID&team=ID&after=N&limit=N&content=1`
 pub(crate) async fn bodies(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
@@ -43,6 +43,8 @@ async fn read_query(
         Some(Ok(number)) => Ok(number),
         Some(Err(_)) => Err(Refusal::malformed(format!("field {name} must be a whole number"))),
     };
+    let with_content = form.get("content") == Some("1");
+    let page = if with_content { PAGE_WITH_CONTENT } else { PAGE };
     let wanted = form.get("team");
     let teams =
         principal.account.teams.iter().filter(|team| wanted.is_none_or(|wanted| team.team_id == wanted));
@@ -51,6 +53,7 @@ async fn read_query(
         project_uuid: form.get("project").map(str::to_owned),
         event_id: form.get("event_id").map(str::to_owned),
         after: number("after", 0)?,
-        limit: number("limit", PAGE)?.clamp(1, PAGE),
+        limit: number("limit", page)?.clamp(1, page),
+        with_content,
     })
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Rows per answer at most.
 pub const PAGE: u64 = 1000;
 
-/// One event the server holds, without its content.
+/// One event the server holds, without its content unless asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldEvent {
     /// Position in the server's order of arrival.
@@ -28,9 +28,12 @@ pub struct HeldEvent {
     /// Names of tolerated deviations.
     #[serde(default)]
     pub legacy_shape: Vec<String>,
+    /// With `content=1`: the event's bytes as they arrived, as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
 }
 
-/// One body the server holds, without its content.
+/// One body the server holds, without its content unless asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldBody {
     /// Position in the server's order of arrival.
@@ -51,7 +54,13 @@ pub struct HeldBody {
     pub size_bytes: u64,
     /// When the server committed it, ISO 8601 UTC.
     pub received_at: String,
+    /// With `content=1`: the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
 }
+
+/// Rows per answer at most when they carry their content.
+pub const PAGE_WITH_CONTENT: u64 = 20;
 
 /// A page of rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

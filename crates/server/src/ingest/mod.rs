@@ -60,13 +60,14 @@ async fn receive(app: &Arc<App>, headers: &HeaderMap, body: Body) -> Result<Resp
         BodyFault::Broken => Refusal::malformed("schema: the batch did not arrive whole").closing(),
     })?;
     metrics::add(&app.metrics.bytes_in, bytes.len() as u64);
-    let work = move || prepare::batch(&bytes, encoding, &limits);
-    let Batch { verdicts, events } =
+    let work = move || prepare::batch(bytes, encoding, &limits);
+    let Batch { verdicts, blocks } =
         tokio::task::spawn_blocking(work).await.map_err(|_| Refusal::unavailable())??;
 
-    let flagged = events.iter().filter(|event| !event.deviations.is_empty()).count() as u64;
+    let events = blocks.iter().flat_map(|block| &block.events);
+    let flagged = events.filter(|event| !event.deviations.is_empty()).count() as u64;
     let outcomes =
-        if events.is_empty() { Vec::new() } else { app.store.ingest(key, events, Moment::now()).await? };
+        if blocks.is_empty() { Vec::new() } else { app.store.ingest(key, blocks, Moment::now()).await? };
     let counts = count(app, &verdicts, &outcomes, flagged);
     let answer = answer(&verdicts, &outcomes);
     let mut response = (StatusCode::OK, [(CONTENT_TYPE, "application/json")], answer).into_response();
@@ -133,11 +134,10 @@ struct Answer<'a> {
 }
 
 fn answer(verdicts: &[Verdict], outcomes: &[EventOutcome]) -> Vec<u8> {
-    let mut outcomes = outcomes.iter();
     let results = verdicts.iter().map(|verdict| match verdict {
-        Verdict::Accepted { id, deviations } => {
-            // One outcome for each accepted event, in order; without one it is not acknowledged.
-            let (status, content_differs) = match outcomes.next() {
+        Verdict::Accepted { id, deviations, at } => {
+            // Without an outcome an event is not acknowledged.
+            let (status, content_differs) = match outcomes.get(*at) {
                 Some(EventOutcome::Stored) => (EventStatus::Accepted, false),
                 Some(EventOutcome::Duplicate { differs }) => (EventStatus::Duplicate, *differs),
                 None => (EventStatus::Rejected, false),

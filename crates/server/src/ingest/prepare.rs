@@ -2,13 +2,14 @@
 
 use crate::answer::Refusal;
 use crate::config::Limits;
-use crate::store::{ArtifactKey, NewEvent};
+use crate::store::{ArtifactKey, NewBlock, NewEvent};
 use contract::event::{self, Node, Rejection, RejectionCode, Tolerance};
 use flate2::read::MultiGzDecoder;
+use flate2::{Compression, write::GzEncoder};
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
-use std::io::Read;
+use std::io::{Read, Write};
 
 /// How a body is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,14 +24,14 @@ pub(super) enum Encoding {
 pub(super) struct Batch {
     /// One for each submitted event, in order.
     pub(super) verdicts: Vec<Verdict>,
-    /// The accepted ones, in order.
-    pub(super) events: Vec<NewEvent>,
+    /// The accepted ones, by project.
+    pub(super) blocks: Vec<NewBlock>,
 }
 
 /// The judgement of one event.
 pub(super) enum Verdict {
-    /// It is in [`Batch::events`].
-    Accepted { id: Box<RawValue>, deviations: Vec<&'static str> },
+    /// It is the `at`th event of all blocks.
+    Accepted { id: Box<RawValue>, deviations: Vec<&'static str>, at: usize },
     /// It is not stored.
     Rejected { id: Option<Box<RawValue>>, rejection: Rejection, text: String },
 }
@@ -42,16 +43,17 @@ struct Request<'a> {
 }
 
 /// Unpacks, splits and judges a batch.
-pub(super) fn batch(bytes: &[u8], encoding: Encoding, limits: &Limits) -> Result<Batch, Refusal> {
-    let plain = match encoding {
+pub(super) fn batch(bytes: Vec<u8>, encoding: Encoding, limits: &Limits) -> Result<Batch, Refusal> {
+    let (plain, packed) = match encoding {
         Encoding::Plain if bytes.len() > limits.bytes_per_batch => {
             return Err(Refusal::batch_too_large(limits));
         }
-        Encoding::Plain => bytes.to_vec(),
-        Encoding::Gzip => inflate(bytes, limits)?,
+        Encoding::Plain => (bytes, None),
+        Encoding::Gzip => (inflate(&bytes, limits)?, Some(bytes)),
     };
-    let text = String::from_utf8(plain).map_err(|_| Refusal::malformed("schema: the batch is not UTF-8"))?;
-    let request: Request<'_> = serde_json::from_str(&text).map_err(|error| {
+    let text =
+        std::str::from_utf8(&plain).map_err(|_| Refusal::malformed("schema: the batch is not UTF-8"))?;
+    let request: Request<'_> = serde_json::from_str(text).map_err(|error| {
         let place = format!("line {} column {}", error.line(), error.column());
         Refusal::malformed(format!(
             "schema: the batch must be an object with the field events, an array ({place})"
@@ -63,12 +65,90 @@ pub(super) fn batch(bytes: &[u8], encoding: Encoding, limits: &Limits) -> Result
     if request.events.len() > limits.events_per_batch {
         return Err(Refusal::batch_too_large(limits));
     }
-    let mut batch = Batch { verdicts: Vec::with_capacity(request.events.len()), events: Vec::new() };
-    batch.events.reserve(request.events.len());
+    let mut verdicts = Vec::with_capacity(request.events.len());
+    let mut projects: Vec<Project> = Vec::new();
     for raw in request.events {
-        judge(raw, &mut batch);
+        verdicts.push(match judge(text, raw) {
+            Ok((id, project_uuid, event)) => {
+                let deviations = event.deviations.iter().map(|deviation| deviation.name()).collect();
+                let project = place(&mut projects, project_uuid);
+                projects[project].events.push((verdicts.len(), event));
+                Verdict::Accepted { id, deviations, at: 0 }
+            }
+            Err(rejection) => {
+                let error = rejection.to_string();
+                Verdict::Rejected { id: sent_id(raw), rejection, text: error }
+            }
+        });
     }
-    Ok(batch)
+    Ok(Batch { blocks: blocks(text, packed, projects, &mut verdicts), verdicts })
+}
+
+/// The accepted events of one project, each with its place among the verdicts.
+struct Project {
+    uuid: Option<String>,
+    events: Vec<(usize, NewEvent)>,
+}
+
+/// The place of a project; few batches have more than one.
+fn place(projects: &mut Vec<Project>, uuid: Option<String>) -> usize {
+    projects.iter().rposition(|project| project.uuid == uuid).unwrap_or_else(|| {
+        projects.push(Project { uuid, events: Vec::new() });
+        projects.len() - 1
+    })
+}
+
+/// Turns projects into blocks. A batch of one project without a rejected event is kept as it came
+/// over the wire; from any other, each project's accepted events are packed anew, so that nothing
+/// that was refused and nothing of another project is kept beside them.
+fn blocks(
+    text: &str,
+    packed: Option<Vec<u8>>,
+    projects: Vec<Project>,
+    verdicts: &mut [Verdict],
+) -> Vec<NewBlock> {
+    let accepted: usize = projects.iter().map(|project| project.events.len()).sum();
+    let is_whole = projects.len() == 1 && accepted == verdicts.len();
+    let mut as_sent = packed.filter(|_| is_whole);
+    let mut next = 0;
+    let mut blocks = Vec::with_capacity(projects.len());
+    for project in projects {
+        let (packed, offsets) = match as_sent.take() {
+            Some(packed) => (packed, None),
+            None => {
+                let (packed, offsets) = pack(text, &project.events);
+                (packed, Some(offsets))
+            }
+        };
+        let mut events = Vec::with_capacity(project.events.len());
+        for (index, (verdict, mut event)) in project.events.into_iter().enumerate() {
+            if let Some(offset) = offsets.as_ref().and_then(|offsets| offsets.get(index)) {
+                event.offset = *offset;
+            }
+            if let Some(Verdict::Accepted { at, .. }) = verdicts.get_mut(verdict) {
+                *at = next;
+            }
+            next += 1;
+            events.push(event);
+        }
+        blocks.push(NewBlock { project_uuid: project.uuid, packed, events });
+    }
+    blocks
+}
+
+/// Packs events one after another, each on a line, and says where each begins.
+fn pack(text: &str, events: &[(usize, NewEvent)]) -> (Vec<u8>, Vec<usize>) {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let mut offsets = Vec::with_capacity(events.len());
+    let mut written = 0;
+    for (_, event) in events {
+        let bytes = text.as_bytes().get(event.offset..event.offset + event.length).unwrap_or_default();
+        offsets.push(written);
+        // Writing to memory cannot fail.
+        let _ = encoder.write_all(bytes).and_then(|()| encoder.write_all(b"\n"));
+        written += bytes.len() + 1;
+    }
+    (encoder.finish().unwrap_or_default(), offsets)
 }
 
 fn inflate(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, Refusal> {
@@ -81,47 +161,30 @@ fn inflate(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, Refusal> {
     if plain.len() > limit { Err(Refusal::batch_too_large(limits)) } else { Ok(plain) }
 }
 
-fn judge(raw: &RawValue, batch: &mut Batch) {
-    let node = match Node::parse(raw.get()) {
-        Ok(node) => node,
-        Err(error) => {
-            let text = format!("schema: not readable as one JSON object (column {})", error.column());
-            return reject(raw, Rejection::new(RejectionCode::EnvelopeShapeInvalid, text), batch);
-        }
-    };
-    match event::judge(&node, Tolerance::LegacyShape) {
-        Err(rejection) => reject(raw, rejection, batch),
-        Ok(valid) => {
-            // Ids are plain ASCII by now: the same text, whatever escapes it was sent with.
-            let Ok(id) = serde_json::value::to_raw_value(&valid.event_id) else {
-                return reject(
-                    raw,
-                    Rejection::new(RejectionCode::EnvelopeShapeInvalid, "schema: no id"),
-                    batch,
-                );
-            };
-            let deviations = valid.deviations.iter().map(|deviation| deviation.name()).collect();
-            batch.verdicts.push(Verdict::Accepted { id, deviations });
-            batch.events.push(NewEvent {
-                digest: Sha256::digest(raw.get().as_bytes()).into(),
-                bytes: raw.get().to_owned(),
-                artifact: artifact(&valid.event_type, &node),
-                event_id: valid.event_id,
-                canonical_id: valid.canonical_id,
-                event_type: valid.event_type,
-                aggregate_id: valid.aggregate_id,
-                project_uuid: valid.project_uuid,
-                timestamp: valid.timestamp,
-                lamport_clock: valid.lamport_clock,
-                deviations: valid.deviations,
-            });
-        }
-    }
-}
+/// An accepted event, its id as it goes back, and its project.
+type Accepted = (Box<RawValue>, Option<String>, NewEvent);
 
-fn reject(raw: &RawValue, rejection: Rejection, batch: &mut Batch) {
-    let text = rejection.to_string();
-    batch.verdicts.push(Verdict::Rejected { id: sent_id(raw), rejection, text });
+fn judge(text: &str, raw: &RawValue) -> Result<Accepted, Rejection> {
+    let unreadable = |text: String| Rejection::new(RejectionCode::EnvelopeShapeInvalid, text);
+    let node = Node::parse(raw.get()).map_err(|error| {
+        unreadable(format!("schema: not readable as one JSON object (column {})", error.column()))
+    })?;
+    let valid = event::judge(&node, Tolerance::LegacyShape)?;
+    // Ids are plain ASCII by now: the same text, whatever escapes it was sent with.
+    let id = to_raw_value(&valid.event_id).map_err(|_| unreadable("schema: no id".to_owned()))?;
+    let event = NewEvent {
+        digest: Sha256::digest(raw.get().as_bytes()).into(),
+        // The splitter borrows from the text, so an event is a piece of it.
+        offset: raw.get().as_ptr() as usize - text.as_ptr() as usize,
+        length: raw.get().len(),
+        artifact: artifact(&valid.event_type, &node),
+        event_id: valid.event_id,
+        canonical_id: valid.canonical_id,
+        event_type: valid.event_type,
+        aggregate_id: valid.aggregate_id,
+        deviations: valid.deviations,
+    };
+    Ok((id, valid.project_uuid, event))
 }
 
 /// The id as it was sent, token for token; found also in events that are otherwise unreadable.
@@ -156,8 +219,6 @@ mod tests {
     use super::*;
     use axum::http::StatusCode;
     use axum::response::IntoResponse;
-    use flate2::{Compression, write::GzEncoder};
-    use std::io::Write;
 
     fn status(result: Result<Batch, Refusal>) -> StatusCode {
         result.err().map_or(StatusCode::OK, |refusal| refusal.into_response().status())
@@ -177,32 +238,38 @@ mod tests {
     fn a_bomb_is_stopped_at_the_limit() {
         let bomb = gzip(&vec![b' '; 50 * 1024 * 1024]);
         assert!(bomb.len() < 512 * 1024);
-        assert_eq!(status(batch(&bomb, Encoding::Gzip, &small())), StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(status(batch(bomb, Encoding::Gzip, &small())), StatusCode::PAYLOAD_TOO_LARGE);
     }
 
     #[test]
     fn what_is_no_batch_is_refused_as_a_whole() {
         for bad in ["", "{", "[]", "{}", r#"{"events":null}"#, r#"{"events":{}}"#, r#"{"events":[]}"#] {
             assert_eq!(
-                status(batch(bad.as_bytes(), Encoding::Plain, &small())),
+                status(batch(bad.as_bytes().to_vec(), Encoding::Plain, &small())),
                 StatusCode::BAD_REQUEST,
                 "{bad}"
             );
         }
         assert_eq!(
-            status(batch(b"{\"events\":[\"\xff\"]}", Encoding::Plain, &small())),
+            status(batch(b"{\"events\":[\"\xff\"]}".to_vec(), Encoding::Plain, &small())),
             StatusCode::BAD_REQUEST
         );
-        assert_eq!(status(batch(&gzip(b"{")[..8], Encoding::Gzip, &small())), StatusCode::BAD_REQUEST);
+        assert_eq!(
+            status(batch(gzip(b"{")[..8].to_vec(), Encoding::Gzip, &small())),
+            StatusCode::BAD_REQUEST
+        );
         let four = r#"{"events":[1,2,3,4]}"#;
-        assert_eq!(status(batch(four.as_bytes(), Encoding::Plain, &small())), StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(
+            status(batch(four.as_bytes().to_vec(), Encoding::Plain, &small())),
+            StatusCode::PAYLOAD_TOO_LARGE
+        );
     }
 
     #[test]
     fn an_unreadable_event_is_answered_by_its_id_and_stops_no_other() {
         let deep = format!(r#"{{"event_id":"deep","x":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
         let text = format!(r#"{{"events":[{deep},{{"event_id":"twice","a":1,"a":2}},7]}}"#);
-        let batch = batch(text.as_bytes(), Encoding::Plain, &small()).ok().unwrap();
+        let batch = batch(text.as_bytes().to_vec(), Encoding::Plain, &small()).ok().unwrap();
         let ids: Vec<Option<&str>> = batch
             .verdicts
             .iter()
@@ -212,6 +279,6 @@ mod tests {
             })
             .collect();
         assert_eq!(ids, [Some("\"deep\""), Some("\"twice\""), None]);
-        assert!(batch.events.is_empty());
+        assert!(batch.blocks.is_empty());
     }
 }

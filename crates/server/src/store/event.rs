@@ -3,7 +3,22 @@
 use super::TeamKey;
 use contract::event::Deviation;
 
-/// A judged event, its bytes as they arrived.
+/// Events of one project, with the bytes they arrived in.
+///
+/// A batch is kept as it came over the wire, packed, and its events point into it: that is what
+/// makes storing cheap, and it keeps each event byte for byte. A block never mixes projects, so
+/// forgetting a project is forgetting its blocks.
+#[derive(Clone, Debug)]
+pub struct NewBlock {
+    /// The project all its events name; nothing for events without one.
+    pub project_uuid: Option<String>,
+    /// gzip of the text that the events' spans point into.
+    pub packed: Vec<u8>,
+    /// The events.
+    pub events: Vec<NewEvent>,
+}
+
+/// A judged event.
 #[derive(Clone, Debug)]
 pub struct NewEvent {
     /// As it was sent.
@@ -14,18 +29,14 @@ pub struct NewEvent {
     pub event_type: String,
     /// What it is about.
     pub aggregate_id: String,
-    /// The project, when it names one.
-    pub project_uuid: Option<String>,
-    /// The producer's time, as sent. Never replaced.
-    pub timestamp: String,
-    /// The producer's clock.
-    pub lamport_clock: i64,
     /// What was tolerated.
     pub deviations: Vec<Deviation>,
-    /// SHA-256 of `bytes`.
+    /// SHA-256 of its bytes.
     pub digest: [u8; 32],
-    /// The event as it arrived.
-    pub bytes: String,
+    /// Where its bytes begin in the unpacked block.
+    pub offset: usize,
+    /// How many they are.
+    pub length: usize,
     /// For an index event: the artifact whose body may now arrive.
     pub artifact: Option<IndexedArtifact>,
 }
@@ -97,6 +108,8 @@ pub struct EventQuery {
     pub after: u64,
     /// At most so many.
     pub limit: u64,
+    /// Whether rows carry their content.
+    pub with_content: bool,
 }
 
 /// What a store holds in all.

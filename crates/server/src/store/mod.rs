@@ -14,7 +14,7 @@ pub mod sqlite;
 
 pub use account::{Account, CiTokenRecord, Membership, NewAccount, NewCiToken, Principal, TeamKey};
 pub use event::{
-    ArtifactKey, BodyOutcome, EventOutcome, EventQuery, IndexedArtifact, NewBody, NewEvent, Totals,
+    ArtifactKey, BodyOutcome, EventOutcome, EventQuery, IndexedArtifact, NewBlock, NewBody, NewEvent, Totals,
 };
 pub use session::{
     CodeRedemption, Decision, DecisionOutcome, DevicePoll, DeviceRequest, NewCode, NewDevice, NewTokens,
@@ -102,8 +102,8 @@ pub trait SessionStore {
 
 /// Events and bodies.
 pub trait EventStore {
-    /// Stores events that are not held yet; one outcome each, in order.
-    fn ingest(&self, team: TeamKey, events: Vec<NewEvent>, now: Moment) -> Pending<'_, Vec<EventOutcome>>;
+    /// Stores events that are not held yet; one outcome each, in the order of the blocks.
+    fn ingest(&self, team: TeamKey, blocks: Vec<NewBlock>, now: Moment) -> Pending<'_, Vec<EventOutcome>>;
     /// Stores a body for the first of `teams` that holds the index event of its path.
     fn push_body(&self, teams: Vec<TeamKey>, body: NewBody, now: Moment) -> Pending<'_, BodyOutcome>;
     /// Events of the given teams, oldest first.

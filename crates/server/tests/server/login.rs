@@ -162,7 +162,7 @@ fn authorize(world: &World, changes: &[(&str, &str)]) -> Answer {
         fields.retain(|(known, _)| known != name);
         fields.push((name, value));
     }
-    let query = String::from_utf8(form_body(&fields)).unwrap();
+    let query = String::from_utf8(form_body(&fields)).expect("ASCII");
     send(world.address(), "GET", &format!("/oauth/authorize?{query}"), &[], &[])
 }
 
@@ -179,7 +179,7 @@ fn redeem(world: &World, code: &str, verifier: &str, callback: &str) -> Answer {
 
 fn code_of(answer: &Answer) -> String {
     assert_eq!(answer.status, 303, "{}", answer.text());
-    let target = answer.header("location").unwrap();
+    let target = answer.header("location").expect("a redirect");
     assert!(target.starts_with(CALLBACK) && target.contains("state=st4te"), "{target}");
     target.split("code=").nth(1).and_then(|rest| rest.split('&').next()).unwrap_or_default().to_owned()
 }

@@ -11,16 +11,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tempfile::TempDir;
 
-pub const PROJECT: &str = "4a9c9a6e-5d3c-4b52-8f0e-6f4c3a2b1d00";
-pub const EMAIL: &str = "dev@example.com";
-pub const TEAM: &str = "Team-1";
+pub(crate) const PROJECT: &str = "4a9c9a6e-5d3c-4b52-8f0e-6f4c3a2b1d00";
+pub(crate) const EMAIL: &str = "dev@example.com";
+pub(crate) const TEAM: &str = "Team-1";
 
 /// Bytes written to an access log, shared with the test.
 #[derive(Clone, Default)]
-pub struct Shared(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Shared(Arc<Mutex<Vec<u8>>>);
 
 impl Shared {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
     }
 }
@@ -37,21 +37,21 @@ impl Write for Shared {
 }
 
 /// A running server with one account.
-pub struct World {
-    pub data: TempDir,
-    pub log: Shared,
-    pub secret: String,
+pub(crate) struct World {
+    pub(crate) data: TempDir,
+    pub(crate) log: Shared,
+    pub(crate) secret: String,
     handle: Option<Handle>,
     limits: Limits,
     lifetimes: Lifetimes,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Limits::default(), Lifetimes::default())
     }
 
-    pub fn with(limits: Limits, lifetimes: Lifetimes) -> Self {
+    pub(crate) fn with(limits: Limits, lifetimes: Lifetimes) -> Self {
         let data = tempfile::tempdir().expect("a directory");
         let admin = Admin::open(data.path()).expect("a store");
         let created = admin.create_account(EMAIL, Some("Dev"), Some(TEAM)).expect("an account");
@@ -62,7 +62,7 @@ impl World {
     }
 
     /// Starts, or starts again, on the same data.
-    pub fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let mut config = ServerConfig::new(self.data.path());
         config.limits = self.limits;
         config.lifetimes = self.lifetimes;
@@ -70,43 +70,43 @@ impl World {
         self.handle = Some(Handle::start(config).expect("a server"));
     }
 
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         if let Some(handle) = self.handle.take() {
             handle.stop().expect("an orderly stop");
         }
     }
 
-    pub fn handle(&self) -> &Handle {
+    pub(crate) fn handle(&self) -> &Handle {
         self.handle.as_ref().expect("a running server")
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.handle().address()
     }
 
-    pub fn admin(&self) -> Admin {
+    pub(crate) fn admin(&self) -> Admin {
         Admin::open(self.data.path()).expect("a store")
     }
 
     /// A machine token: the quickest way to be somebody.
-    pub fn token(&self) -> String {
+    pub(crate) fn token(&self) -> String {
         self.token_of(EMAIL, TEAM)
     }
 
-    pub fn token_of(&self, email: &str, team: &str) -> String {
+    pub(crate) fn token_of(&self, email: &str, team: &str) -> String {
         let issued = self.admin().issue_ci_token(email, Some(team), "test").expect("a token");
         issued.token.expose().to_owned()
     }
 
     /// A second account with a teamspace of its own.
-    pub fn neighbour(&self) -> (String, String) {
+    pub(crate) fn neighbour(&self) -> (String, String) {
         let created =
             self.admin().create_account("other@example.com", None, Some("Team-2")).expect("an account");
         (self.token_of("other@example.com", "Team-2"), created.approval_secret.expose().to_owned())
     }
 
     /// Logs in by device flow as a client and a person do it.
-    pub fn login(&self) -> Value {
+    pub(crate) fn login(&self) -> Value {
         let server = self.address();
         let device = self.start_device();
         let approved = self.answer_device(&device, &self.secret, "approve");
@@ -117,7 +117,7 @@ impl World {
         polled.json()
     }
 
-    pub fn start_device(&self) -> Value {
+    pub(crate) fn start_device(&self) -> Value {
         let fields = [("client_id", oauth::CLIENT_ID), ("scope", oauth::SCOPE)];
         let answer = post_form(self.address(), endpoint::OAUTH_DEVICE, &[], &fields);
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -125,7 +125,7 @@ impl World {
     }
 
     /// Loads the approval page and posts its form.
-    pub fn answer_device(&self, device: &Value, secret: &str, decision: &str) -> Answer {
+    pub(crate) fn answer_device(&self, device: &Value, secret: &str, decision: &str) -> Answer {
         let code = device["user_code"].as_str().expect("a user code");
         let page = send(self.address(), "GET", &format!("/device?user_code={code}"), &[], &[]);
         assert_eq!(page.status, 200);
@@ -133,7 +133,7 @@ impl World {
     }
 
     /// Posts the form a page shows, with the cookie it set.
-    pub fn answer_page(
+    pub(crate) fn answer_page(
         &self,
         page: &Answer,
         path: &str,
@@ -151,7 +151,7 @@ impl World {
         post_form(self.address(), path, &headers, &fields)
     }
 
-    pub fn poll(&self, device_code: &str) -> Answer {
+    pub(crate) fn poll(&self, device_code: &str) -> Answer {
         let fields = [
             ("grant_type", oauth::GRANT_DEVICE_CODE),
             ("device_code", device_code),
@@ -160,7 +160,7 @@ impl World {
         post_form(self.address(), endpoint::OAUTH_TOKEN, &[], &fields)
     }
 
-    pub fn refresh(&self, refresh_token: &str) -> Answer {
+    pub(crate) fn refresh(&self, refresh_token: &str) -> Answer {
         let fields = [
             ("grant_type", oauth::GRANT_REFRESH_TOKEN),
             ("refresh_token", refresh_token),
@@ -169,16 +169,16 @@ impl World {
         post_form(self.address(), endpoint::OAUTH_TOKEN, &[], &fields)
     }
 
-    pub fn get(&self, token: &str, path: &str) -> Answer {
+    pub(crate) fn get(&self, token: &str, path: &str) -> Answer {
         send(self.address(), "GET", path, &[("Authorization", &format!("Bearer {token}"))], &[])
     }
 
     /// Sends a batch, packed.
-    pub fn batch(&self, token: &str, team: &str, events: &[Value]) -> Answer {
+    pub(crate) fn batch(&self, token: &str, team: &str, events: &[Value]) -> Answer {
         self.batch_text(token, team, &json!({ "events": events }).to_string())
     }
 
-    pub fn batch_text(&self, token: &str, team: &str, text: &str) -> Answer {
+    pub(crate) fn batch_text(&self, token: &str, team: &str, text: &str) -> Answer {
         let authorization = format!("Bearer {token}");
         let headers = [
             ("Authorization", authorization.as_str()),
@@ -189,14 +189,14 @@ impl World {
         send(self.address(), "POST", endpoint::EVENTS_BATCH, &headers, &gzip(text.as_bytes()))
     }
 
-    pub fn push(&self, token: &str, push: &Value) -> Answer {
+    pub(crate) fn push(&self, token: &str, push: &Value) -> Answer {
         let authorization = format!("Bearer {token}");
         let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
         send(self.address(), "POST", endpoint::PUSH_CONTENT, &headers, push.to_string().as_bytes())
     }
 
     /// Everything the server holds for a token, by ids.
-    pub fn held_events(&self, token: &str) -> Vec<String> {
+    pub(crate) fn held_events(&self, token: &str) -> Vec<String> {
         let answer = self.get(token, endpoint::INSPECT_EVENTS);
         assert_eq!(answer.status, 200, "{}", answer.text());
         let page = answer.json();
@@ -207,18 +207,18 @@ impl World {
 }
 
 /// Short lives, so that tests need not wait.
-pub fn hasty() -> Lifetimes {
+pub(crate) fn hasty() -> Lifetimes {
     Lifetimes { device_interval: Duration::from_millis(1), ..Lifetimes::default() }
 }
 
-pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).expect("packed bytes");
     encoder.finish().expect("packed bytes")
 }
 
 /// The `n`th event of a test, each with an id of its own.
-pub fn event(n: u64) -> Value {
+pub(crate) fn event(n: u64) -> Value {
     let id = format!("01K{n:023}");
     json!({
         "event_id": id, "event_type": "WPCreated", "aggregate_id": "WP01", "aggregate_type": "WorkPackage",
@@ -231,7 +231,7 @@ pub fn event(n: u64) -> Value {
 }
 
 /// The index event that announces a path.
-pub fn indexed(n: u64, path: &str, content: &str) -> Value {
+pub(crate) fn indexed(n: u64, path: &str, content: &str) -> Value {
     let mut event = event(n);
     event["event_type"] = "MissionDossierArtifactIndexed".into();
     event["aggregate_id"] = format!("demo:{path}").into();
@@ -246,7 +246,7 @@ pub fn indexed(n: u64, path: &str, content: &str) -> Value {
 }
 
 /// The body of a path.
-pub fn body_of(path: &str, content: &str) -> Value {
+pub(crate) fn body_of(path: &str, content: &str) -> Value {
     json!({
         "project_uuid": PROJECT, "mission_slug": "demo", "target_branch": "main", "mission_type": "software-dev",
         "manifest_version": "1", "artifact_path": path, "content_hash": body::hash(content.as_bytes()),
@@ -255,13 +255,13 @@ pub fn body_of(path: &str, content: &str) -> Value {
 }
 
 /// The statuses of a batch's results, in order.
-pub fn statuses(answer: &Answer) -> Vec<String> {
+pub(crate) fn statuses(answer: &Answer) -> Vec<String> {
     assert_eq!(answer.status, 200, "{}", answer.text());
     let results = answer.json()["results"].as_array().expect("results").clone();
     results.iter().map(|result| result["status"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
 /// A form body, for requests that set their own headers.
-pub fn form_body(fields: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn form_body(fields: &[(&str, &str)]) -> Vec<u8> {
     form(fields)
 }

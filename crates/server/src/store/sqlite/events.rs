@@ -3,19 +3,19 @@
 use super::{SqliteStore, inspect};
 use crate::moment::Moment;
 use crate::store::{
-    ArtifactKey, BodyOutcome, EventOutcome, EventQuery, EventStore, NewBody, NewEvent, Pending, StoreError,
-    TeamKey, Totals,
+    ArtifactKey, BodyOutcome, EventOutcome, EventQuery, EventStore, NewBlock, NewBody, NewEvent, Pending,
+    StoreError, TeamKey, Totals,
 };
 use contract::event::Deviation;
 use contract::wire::inspect::{HeldBody, HeldEvent, Page};
 use rusqlite::{Connection, OptionalExtension, params};
 
 impl EventStore for SqliteStore {
-    fn ingest(&self, team: TeamKey, events: Vec<NewEvent>, now: Moment) -> Pending<'_, Vec<EventOutcome>> {
+    fn ingest(&self, team: TeamKey, blocks: Vec<NewBlock>, now: Moment) -> Pending<'_, Vec<EventOutcome>> {
         self.change(move |connection| {
-            let mut outcomes = Vec::with_capacity(events.len());
-            for event in &events {
-                outcomes.push(store_event(connection, team, event, now)?);
+            let mut outcomes = Vec::with_capacity(blocks.iter().map(|block| block.events.len()).sum());
+            for block in &blocks {
+                store_block(connection, team, block, now, &mut outcomes)?;
             }
             Ok(outcomes)
         })
@@ -65,18 +65,59 @@ impl EventStore for SqliteStore {
     }
 }
 
+fn store_block(
+    connection: &Connection,
+    team: TeamKey,
+    block: &NewBlock,
+    now: Moment,
+    outcomes: &mut Vec<EventOutcome>,
+) -> Result<(), StoreError> {
+    let project = project_key(connection, team, block.project_uuid.as_deref().unwrap_or_default())?;
+    connection
+        .prepare_cached("INSERT INTO blocks (project, received_at, packed) VALUES (?1, ?2, ?3)")?
+        .execute(params![project, now.0, block.packed])?;
+    let key = connection.last_insert_rowid();
+    let mut stored = 0;
+    for event in &block.events {
+        let outcome = store_event(connection, team, project, key, event)?;
+        stored += usize::from(outcome == EventOutcome::Stored);
+        outcomes.push(outcome);
+    }
+    if stored == 0 {
+        // A batch that was sent again needs no second copy.
+        connection.prepare_cached("DELETE FROM blocks WHERE key = ?1")?.execute([key])?;
+    }
+    Ok(())
+}
+
+fn project_key(connection: &Connection, team: TeamKey, project_uuid: &str) -> Result<i64, StoreError> {
+    let found = connection
+        .prepare_cached("SELECT key FROM projects WHERE team = ?1 AND project_uuid = ?2")?
+        .query_row(params![team.0, project_uuid], |row| row.get(0))
+        .optional()?;
+    if let Some(key) = found {
+        return Ok(key);
+    }
+    connection.execute(
+        "INSERT INTO projects (team, project_uuid) VALUES (?1, ?2)",
+        params![team.0, project_uuid],
+    )?;
+    Ok(connection.last_insert_rowid())
+}
+
 fn store_event(
     connection: &Connection,
     team: TeamKey,
+    project: i64,
+    block: i64,
     event: &NewEvent,
-    now: Moment,
 ) -> Result<EventOutcome, StoreError> {
     let sent_id = (event.event_id != event.canonical_id).then_some(&event.event_id);
     let inserted = connection
         .prepare_cached(
-            "INSERT INTO events (team, event_id, sent_id, event_type, aggregate_id, project_uuid, timestamp,
-                 lamport_clock, deviations, received_at, digest, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (team, event_id) DO NOTHING",
+            "INSERT INTO events (team, event_id, sent_id, event_type, aggregate_id, project, deviations, digest,
+                 block, offset, length)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (team, event_id) DO NOTHING",
         )?
         .execute(params![
             team.0,
@@ -84,13 +125,12 @@ fn store_event(
             sent_id,
             event.event_type,
             event.aggregate_id,
-            event.project_uuid,
-            event.timestamp,
-            event.lamport_clock,
+            project,
             bits(&event.deviations),
-            now.0,
             event.digest,
-            event.bytes,
+            block,
+            i64::try_from(event.offset).unwrap_or(i64::MAX),
+            i64::try_from(event.length).unwrap_or(i64::MAX),
         ])?;
     if inserted == 0 {
         let held: Vec<u8> = connection

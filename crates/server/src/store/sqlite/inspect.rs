@@ -5,8 +5,10 @@ use crate::moment::Moment;
 use crate::store::{EventQuery, StoreError, Totals};
 use contract::wire::inspect::{HeldBody, HeldEvent, Page};
 use data_encoding::HEXLOWER;
+use flate2::read::MultiGzDecoder;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
+use std::io::Read;
 
 /// Conditions of a query, as SQL and parameters.
 struct Filter {
@@ -36,56 +38,112 @@ impl Filter {
 }
 
 pub(super) fn events(connection: &Connection, query: &EventQuery) -> Result<Page<HeldEvent>, StoreError> {
-    let mut filter = Filter::of(query, "team", "project_uuid");
+    let mut filter = Filter::of(query, "events.team", "project_uuid");
     if let Some(event_id) = &query.event_id {
         let canonical = contract::event::id::canonical(event_id).unwrap_or_else(|| event_id.clone());
         filter.and("event_id = ?", Value::Text(canonical));
     }
+    let tables = "events JOIN projects ON projects.key = events.project JOIN blocks ON blocks.key = block";
     let columns = "seq, coalesce(sent_id, event_id), event_type, aggregate_id,
-        (SELECT team_id FROM teams WHERE key = team), project_uuid, received_at, digest, deviations";
-    page(connection, "events", columns, filter, query, |row| {
-        Ok(HeldEvent {
-            seq: seq(row, 0)?,
+        (SELECT team_id FROM teams WHERE teams.key = events.team), nullif(project_uuid, ''), received_at, digest,
+        deviations, block, offset, length";
+    let mut unpacked = Unpacked { connection, current: None };
+    let rows = page(connection, tables, columns, filter, query, |row| {
+        let digest: Vec<u8> = row.get(7)?;
+        let event = HeldEvent {
+            seq: number(row, 0)?,
             event_id: row.get(1)?,
             event_type: row.get(2)?,
             aggregate_id: row.get(3)?,
             team: row.get(4)?,
             project_uuid: row.get(5)?,
             received_at: Moment(row.get(6)?).iso(),
-            digest: HEXLOWER.encode(&row.get::<_, Vec<u8>>(7)?),
+            digest: HEXLOWER.encode(&digest),
             legacy_shape: names(row.get(8)?),
-        })
-    })
-    .map(|rows| finish(rows, |event| event.seq))
+            content: None,
+        };
+        Ok((event, row.get::<_, i64>(9)?, number(row, 10)?, number(row, 11)?))
+    })?;
+    let rows = Rows {
+        total: rows.total,
+        limit: rows.limit,
+        rows: rows
+            .rows
+            .into_iter()
+            .map(|(mut event, block, offset, length)| {
+                if query.with_content {
+                    event.content = Some(unpacked.content(block, offset, length, &event.digest)?);
+                }
+                Ok(event)
+            })
+            .collect::<Result<_, StoreError>>()?,
+    };
+    Ok(finish(rows, |event| event.seq))
+}
+
+/// The last block that was unpacked: neighbours usually share one.
+struct Unpacked<'c> {
+    connection: &'c Connection,
+    current: Option<(i64, Vec<u8>)>,
+}
+
+impl Unpacked<'_> {
+    /// An event's bytes, checked against its digest.
+    fn content(&mut self, block: i64, offset: u64, length: u64, digest: &str) -> Result<String, StoreError> {
+        let damaged = |what: &str| StoreError::Database(format!("block {block} {what}"));
+        if self.current.as_ref().is_none_or(|(key, _)| *key != block) {
+            let packed: Vec<u8> = self
+                .connection
+                .prepare_cached("SELECT packed FROM blocks WHERE key = ?1")?
+                .query_row([block], |row| row.get(0))?;
+            let mut plain = Vec::new();
+            MultiGzDecoder::new(&packed[..])
+                .read_to_end(&mut plain)
+                .map_err(|_| damaged("does not unpack"))?;
+            self.current = Some((block, plain));
+        }
+        let plain = self.current.as_ref().map_or(&[][..], |(_, plain)| plain);
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let end = start.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
+        let bytes = plain.get(start..end).ok_or_else(|| damaged("is shorter than its events"))?;
+        if contract::wire::body::hash(bytes) != digest {
+            return Err(damaged("does not hold what was received"));
+        }
+        String::from_utf8(bytes.to_vec()).map_err(|_| damaged("is not UTF-8"))
+    }
 }
 
 pub(super) fn bodies(connection: &Connection, query: &EventQuery) -> Result<Page<HeldBody>, StoreError> {
     let filter = Filter::of(query, "artifacts.team", "artifacts.project_uuid");
-    let columns = "seq, (SELECT team_id FROM teams WHERE teams.key = team), project_uuid, mission_slug,
-        target_branch, path, content_hash, size_bytes, received_at";
-    page(connection, "bodies JOIN artifacts ON artifacts.key = artifact", columns, filter, query, |row| {
+    let content = if query.with_content { "content" } else { "NULL" };
+    let columns = format!(
+        "seq, (SELECT team_id FROM teams WHERE teams.key = team), project_uuid, mission_slug, target_branch, path,
+         content_hash, size_bytes, received_at, {content}"
+    );
+    page(connection, "bodies JOIN artifacts ON artifacts.key = artifact", &columns, filter, query, |row| {
         Ok(HeldBody {
-            seq: seq(row, 0)?,
+            seq: number(row, 0)?,
             team: row.get(1)?,
             project_uuid: row.get(2)?,
             mission_slug: row.get(3)?,
             target_branch: row.get(4)?,
             artifact_path: row.get(5)?,
             content_hash: row.get(6)?,
-            size_bytes: seq(row, 7)?,
+            size_bytes: number(row, 7)?,
             received_at: Moment(row.get(8)?).iso(),
+            content: row.get(9)?,
         })
     })
     .map(|rows| finish(rows, |body| body.seq))
 }
 
 pub(super) fn totals(connection: &Connection) -> Result<Totals, StoreError> {
-    let count = |sql: &str| connection.prepare_cached(sql)?.query_row([], |row| seq(row, 0));
+    let count = |sql: &str| connection.prepare_cached(sql)?.query_row([], |row| number(row, 0));
     Ok(Totals {
         accounts: count("SELECT count(*) FROM accounts WHERE disabled_at IS NULL")?,
         teams: count("SELECT count(*) FROM teams")?,
         sessions: count("SELECT count(*) FROM sessions WHERE ended_at IS NULL")?,
-        projects: count("SELECT count(*) FROM (SELECT DISTINCT project_uuid, team FROM events)")?,
+        projects: count("SELECT count(*) FROM projects")?,
         events: count("SELECT count(*) FROM events")?,
         bodies: count("SELECT count(*) FROM bodies")?,
     })
@@ -109,7 +167,7 @@ fn page<T>(
     let total = connection.query_row(
         &format!("SELECT count(*) FROM {tables} WHERE {}", filter.sql),
         params_from_iter(&filter.values),
-        |row| seq(row, 0),
+        |row| number(row, 0),
     )?;
     let limit = i64::try_from(query.limit).unwrap_or(i64::MAX - 1).clamp(1, 10_000);
     filter.and("seq > ?", Value::Integer(i64::try_from(query.after).unwrap_or(i64::MAX)));
@@ -127,6 +185,6 @@ fn finish<T>(mut found: Rows<T>, position: impl Fn(&T) -> u64) -> Page<T> {
     Page { total: found.total, rows: found.rows, next }
 }
 
-fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
 }

@@ -106,26 +106,39 @@ CREATE TABLE codes (
 ) STRICT, WITHOUT ROWID;
 ";
 
-// `body` holds the event as it arrived. `event_id` is the canonical id; `sent_id` is set only where
-// the spelling differed. `deviations` has one bit for each tolerated deviation.
+// A project without a uuid (a tolerated deviation) has the empty text. `event_id` is the canonical
+// id; `sent_id` is set only where the spelling differed. `deviations` has one bit for each tolerated
+// deviation. An event's bytes are `length` bytes from `offset` of its unpacked block.
 const EVENTS: &str = "
+CREATE TABLE projects (
+    key INTEGER PRIMARY KEY,
+    team INTEGER NOT NULL REFERENCES teams(key),
+    project_uuid TEXT NOT NULL,
+    UNIQUE (team, project_uuid)
+) STRICT;
+CREATE TABLE blocks (
+    key INTEGER PRIMARY KEY,
+    project INTEGER NOT NULL REFERENCES projects(key),
+    received_at INTEGER NOT NULL,
+    packed BLOB NOT NULL
+) STRICT;
+CREATE INDEX blocks_of_project ON blocks(project);
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY,
-    team INTEGER NOT NULL REFERENCES teams(key),
+    team INTEGER NOT NULL,
     event_id TEXT NOT NULL,
     sent_id TEXT,
     event_type TEXT NOT NULL,
     aggregate_id TEXT NOT NULL,
-    project_uuid TEXT,
-    timestamp TEXT NOT NULL,
-    lamport_clock INTEGER NOT NULL,
+    project INTEGER NOT NULL,
     deviations INTEGER NOT NULL,
-    received_at INTEGER NOT NULL,
     digest BLOB NOT NULL,
-    body TEXT NOT NULL,
+    block INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    length INTEGER NOT NULL,
     UNIQUE (team, event_id)
 ) STRICT;
-CREATE INDEX events_of_project ON events(project_uuid, team);
+CREATE INDEX events_of_project ON events(project);
 CREATE TABLE artifacts (
     key INTEGER PRIMARY KEY,
     team INTEGER NOT NULL REFERENCES teams(key),
