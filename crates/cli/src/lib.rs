@@ -21,7 +21,6 @@ pub mod report;
 mod terminal;
 
 use clap::Parser;
-use contract::ExitCode;
 
 /// Runs the command line of this process.
 pub fn main() -> std::process::ExitCode {
@@ -35,9 +34,14 @@ pub fn main() -> std::process::ExitCode {
     std::process::ExitCode::from(render::finish(outcome, json).code())
 }
 
-/// Help and version are results; wrong usage is an error. clap knows which, and where each belongs.
+/// Help and version are results; wrong usage is an error. clap knows which, and where each belongs; only
+/// who asked for JSON gets the error as a document.
 fn usage(error: &clap::Error) -> std::process::ExitCode {
-    let _ = error.print();
-    let code = if error.use_stderr() { ExitCode::Refused } else { ExitCode::Ok };
+    let asked = || std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json");
+    let code = if error.use_stderr() && asked() {
+        render::finish(Err(error::CliError::usage(&error.render().to_string())), true)
+    } else {
+        render::finish_parsing(error)
+    };
     std::process::ExitCode::from(code.code())
 }

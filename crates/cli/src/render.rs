@@ -1,5 +1,6 @@
 //! The only printer. Results go to stdout, everything else to stderr; with `--json` stdout gets
-//! exactly one document, whatever happened. A closed pipe ends the output, not the program.
+//! exactly one document, whatever happened. A closed pipe ends the output, not the program; a result
+//! that cannot be written for another reason is a failure.
 
 use crate::error::CliError;
 use crate::report::Report;
@@ -13,22 +14,42 @@ pub fn finish(outcome: Result<Report, CliError>, as_json: bool) -> ExitCode {
             for note in &report.notes {
                 err(&format!("{note}\n"));
             }
-            if !as_json {
-                out(&report.text);
+            let printed = if !as_json {
+                out(&report.text)
             } else if !report.json.is_null() {
-                out(&format!("{}\n", report.json));
-            }
-            report.exit
+                out(&format!("{}\n", report.json))
+            } else {
+                Ok(())
+            };
+            exit_after(printed, report.exit)
         }
         Err(error) => {
-            if as_json {
-                out(&format!("{}\n", error.json()));
+            let printed = if as_json {
+                let printed = out(&format!("{}\n", error.json()));
                 err(&error.line());
+                printed
             } else {
                 err(&error.text());
-            }
-            error.exit
+                Ok(())
+            };
+            exit_after(printed, error.exit)
         }
+    }
+}
+
+/// Prints what the parser of the command line has to say: help and version on stdout, errors on stderr.
+pub fn finish_parsing(error: &clap::Error) -> ExitCode {
+    exit_after(error.print(), if error.use_stderr() { ExitCode::Refused } else { ExitCode::Ok })
+}
+
+/// How to exit when a result was printed, or not: a full disk must not look like success.
+fn exit_after(printed: io::Result<()>, exit: ExitCode) -> ExitCode {
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            err(&format!("error: the result could not be printed: {error}\n"));
+            if exit == ExitCode::Ok { ExitCode::Failed } else { exit }
+        }
+        Ok(()) | Err(_) => exit,
     }
 }
 
@@ -39,7 +60,7 @@ pub fn note(line: &str) {
 
 /// Prints text to stdout while a command runs: only for verbs that have no single result.
 pub fn say(text: &str) {
-    out(text);
+    let _ = out(text);
 }
 
 /// Where a log of a long-running verb goes.
@@ -57,9 +78,9 @@ pub fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
-fn out(text: &str) {
+fn out(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
 }
 
 fn err(text: &str) {

@@ -2,7 +2,6 @@
 
 use crate::args::Cli;
 use crate::error::{CliError, chain};
-use crate::render;
 use crate::report::Report;
 use clap::CommandFactory;
 use std::path::Path;
@@ -11,8 +10,7 @@ use std::path::Path;
 pub(crate) fn run(shell: clap_complete::Shell) -> Result<Report, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "spec-kitty", &mut script);
-    render::say(&String::from_utf8_lossy(&script));
-    Ok(Report::silent())
+    Ok(Report { text: String::from_utf8_lossy(&script).into_owned(), ..Report::silent() })
 }
 
 /// Writes one man page per verb into `directory`.

@@ -11,6 +11,9 @@ use contract::{ExitCode, FailureName, FaultCode, PreflightResult, Remedy};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 
+/// The code of a command line that does not parse: exit 2, and no refusal.
+const USAGE: &str = "USAGE";
+
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
 pub struct CliError {
@@ -44,6 +47,16 @@ impl CliError {
     /// Somebody else holds what is needed, exit 69.
     pub fn busy(summary: impl Into<String>) -> Self {
         Self::new("BUSY", ExitCode::Busy, summary)
+    }
+
+    /// A command line that does not parse, exit 2: the parser's own text, without its pointer to help.
+    pub fn usage(text: &str) -> Self {
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let summary = lines.next().unwrap_or_default();
+        let mut error =
+            Self::new(USAGE, ExitCode::Refused, summary.strip_prefix("error: ").unwrap_or(summary));
+        error.evidence = lines.filter(|line| !line.contains("try '--help'")).map(str::to_owned).collect();
+        error
     }
 
     /// An error with everything but evidence and remedies.
@@ -122,7 +135,8 @@ impl CliError {
 
     /// The error as one JSON document, for stdout with `--json`.
     pub fn json(&self) -> Value {
-        let result = if self.exit == ExitCode::Refused { "refused" } else { "error" };
+        let refused = self.exit == ExitCode::Refused && self.code != USAGE;
+        let result = if refused { "refused" } else { "error" };
         let mut out = json!({
             "result": result,
             "error_code": self.code,

@@ -1,0 +1,58 @@
+//! What goes where: one document on stdout with `--json`, whatever happens, and everything else on
+//! stderr.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use rstest::rstest;
+use testkit::World;
+
+fn world() -> World {
+    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    world.log_in();
+    world
+}
+
+#[rstest]
+#[case::unknown_flag(&["sync", "status", "--chek", "--json"], "--chek")]
+#[case::unknown_verb(&["sync", "stattus", "--json"], "stattus")]
+#[case::missing_argument(&["agent", "status", "emit", "WP01", "--json"], "--to")]
+#[case::bad_value(&["sync", "now", "--wait", "soon", "--json"], "soon")]
+#[case::a_verb_without_documents(&["quickstart", "--json"], "--json")]
+fn wrong_usage_is_one_document_when_json_was_asked_for(#[case] argv: &[&str], #[case] named: &str) {
+    let run = world().run(argv).exits(2);
+    let document = run.json();
+    assert_eq!((&document["result"], &document["error_code"]), (&"error".into(), &"USAGE".into()));
+    assert_eq!(document["exit_code"], 2);
+    assert!(document.to_string().contains(named), "{document}");
+    assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
+}
+
+#[test]
+fn wrong_usage_without_json_and_behind_a_double_dash_is_text() {
+    for argv in [&["sync", "status", "--chek"][..], &["auth", "switch", "--", "a", "--json"]] {
+        let run = world().run(argv).exits(2);
+        assert_eq!(run.stdout, "");
+        assert!(run.stderr.contains("Usage:"), "{}", run.stderr);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_result_that_cannot_be_written_is_a_failure_and_a_closed_pipe_is_none() {
+    let world = world();
+    for argv in [
+        &["sync", "status", "--json"][..],
+        &["sync", "status", "--check"],
+        &["completions", "bash"],
+        &["--help"],
+    ] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let status = world.command().args(argv).stdout(full).stderr(std::process::Stdio::null()).status();
+        assert_eq!(status.unwrap().code(), Some(1), "{argv:?}");
+
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = world.command().args(argv).stdout(writer).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{argv:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{argv:?}");
+    }
+}
