@@ -1,6 +1,11 @@
 //! The price of the gate: in process, and as `sync status --check --json` from the start of the process
 //! to its end, over queues of three sizes. `cargo bench -p spec-kitty --bench boundary`
-#![allow(missing_docs, clippy::expect_used, clippy::print_stdout, reason = "a benchmark prints, and stops when it cannot run")]
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a benchmark prints, and stops when it cannot run"
+)]
 
 use benches::{Timings, bare_process};
 use identity::{BuildInfo, Environment};
@@ -8,6 +13,7 @@ use preflight::Boundary;
 use std::process::{Command, Stdio};
 use testkit::World;
 use testkit::reference_queue::ReferenceQueue;
+use testkit::world::SERVER;
 
 const IN_PROCESS: usize = 5_000;
 const PROCESSES: usize = 200;
@@ -16,6 +22,7 @@ fn main() {
     for rows in [0u32, 10_000, 1_000_000] {
         let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
         world.log_in().init_project();
+        world.write_config(&format!("[sync]\nserver_url = \"{SERVER}\"\nmax_queue_size = 2000000\n"));
         let queue = ReferenceQueue::create(&world.home().scoped_queue(&world.scope()));
         if rows > 0 {
             queue.many_events(rows);
@@ -37,14 +44,17 @@ fn in_process(world: &World) {
     let build = BuildInfo { version: "3.3.0".into(), commit: None, release: true };
     let boundary = Boundary::new(&environment, &home, build);
     let path = home.scoped_queue(&world.scope());
-    let (mut gate, mut yardstick) = (Timings::of("preflight, in process"), Timings::of("bare SQLite open + read"));
+    let (mut gate, mut yardstick) =
+        (Timings::of("preflight, in process"), Timings::of("bare SQLite open + read"));
     for _ in 0..IN_PROCESS {
         let ok = gate.time(|| boundary.verdict(true).expect("not busy").result().ok);
         assert!(ok, "the bench measures a coherent host");
         yardstick.time(|| {
-            let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let flags =
+                rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let db = rusqlite::Connection::open_with_flags(&path, flags).expect("the queue");
-            db.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0)).expect("a count")
+            db.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0))
+                .expect("a count")
         });
     }
     println!("{}", gate.line(&yardstick));
@@ -52,7 +62,8 @@ fn in_process(world: &World) {
 
 /// `sync status --check --json`, against a process that does nothing.
 fn whole_process(world: &World) {
-    let (mut status, mut yardstick) = (Timings::of("sync status --check --json, whole process"), Timings::of("bare process"));
+    let (mut status, mut yardstick) =
+        (Timings::of("sync status --check --json, whole process"), Timings::of("bare process"));
     for _ in 0..PROCESSES {
         let mut command: Command = world.command();
         command.args(["sync", "status", "--check", "--json"]).stdout(Stdio::null());

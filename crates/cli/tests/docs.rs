@@ -40,7 +40,9 @@ fn every_page_that_a_page_links_to_exists() {
 
 fn pages() -> impl Iterator<Item = PathBuf> {
     let entries = std::fs::read_dir(root().join("docs")).unwrap().flatten();
-    entries.map(|entry| Path::new("docs").join(entry.file_name())).filter(|path| path.extension().is_some_and(|e| e == "md"))
+    entries
+        .map(|entry| Path::new("docs").join(entry.file_name()))
+        .filter(|path| path.extension().is_some_and(|e| e == "md"))
 }
 
 #[test]

@@ -22,7 +22,8 @@ fn the_quickstart_ends_well_and_touches_nothing_but_its_own_directory() {
         assert!(run.stdout.contains(claim), "{claim}:\n{}", run.stdout);
     }
     assert_eq!(difference(&before, &snapshot(world.user_home())), Vec::<String>::new());
-    let entries: Vec<_> = std::fs::read_dir(world.work()).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    let entries: Vec<_> =
+        std::fs::read_dir(world.work()).unwrap().flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(entries, ["quickstart-world"]);
     // Nothing that was started is left: the owner lock is free and the server does not answer.
     let record = world.work().join("quickstart-world/home/.spec-kitty/sync/daemon/owner.json");

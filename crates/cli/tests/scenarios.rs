@@ -109,6 +109,18 @@ fn scenario_3_legacy_rows_beside_a_scoped_queue_are_moved_held_and_then_delivere
     let done = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
     assert_eq!(done["active_queue"]["event_count"], 0);
     assert_eq!(done["held"].as_array().unwrap().len(), 0);
+    let queue = done["active_queue"]["path"].as_str().unwrap();
+    let receipts = receipts(queue);
+    let keys: BTreeSet<_> = receipts.iter().collect();
+    assert_eq!(keys.len(), receipts.len(), "each key once");
+    assert!(arrived.iter().all(|id| keys.contains(id)), "every event that arrived has a receipt");
+}
+
+/// Keys of all receipts of a queue DB.
+fn receipts(queue: &str) -> Vec<String> {
+    let db = rusqlite::Connection::open(queue).unwrap();
+    let mut rows = db.prepare("SELECT key FROM receipts").unwrap();
+    rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
 #[test]
