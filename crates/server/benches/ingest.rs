@@ -31,10 +31,10 @@ fn main() {
     println!("bare SQLite, id and bytes, one commit a batch:  {bare:>9.0} rows/s");
     for senders in [1, 2, 4] {
         for is_packed in [true, false] {
-            let rate = server_rate(&texts, senders, is_packed);
+            let (rate, cpu) = server_rate(&texts, senders, is_packed);
             let how = if is_packed { "gzip " } else { "plain" };
             println!(
-                "server, {senders} sender(s), {how}:                     {rate:>9.0} events/s   {:.2} of bare SQLite",
+                "server, {senders} sender(s), {how}:                     {rate:>9.0} events/s   {:.2} of bare SQLite{cpu}",
                 rate / bare
             );
         }
@@ -97,7 +97,7 @@ fn bare_rate(batches: &[Vec<Value>]) -> f64 {
     EVENTS as f64 / started.elapsed().as_secs_f64()
 }
 
-fn server_rate(texts: &[String], senders: usize, is_packed: bool) -> f64 {
+fn server_rate(texts: &[String], senders: usize, is_packed: bool) -> (f64, String) {
     let directory = tempfile::tempdir().unwrap();
     let token = account(directory.path());
     let mut config = ServerConfig::new(directory.path());
@@ -105,7 +105,7 @@ fn server_rate(texts: &[String], senders: usize, is_packed: bool) -> f64 {
     let server = Handle::start(config).unwrap();
     let requests: Vec<Vec<u8>> = texts.iter().map(|text| request(text, &token, is_packed)).collect();
     let waiting = Mutex::new(requests.into_iter());
-    let started = Instant::now();
+    let (started, cpu) = (Instant::now(), cpu_seconds());
     std::thread::scope(|scope| {
         for _ in 0..senders {
             scope.spawn(|| {
@@ -119,10 +119,21 @@ fn server_rate(texts: &[String], senders: usize, is_packed: bool) -> f64 {
         }
     });
     let rate = EVENTS as f64 / started.elapsed().as_secs_f64();
+    let cpu = cpu.zip(cpu_seconds()).map_or(String::new(), |(before, after)| {
+        format!("   {:.1} us of CPU an event", (after - before) * 1e6 / EVENTS as f64)
+    });
     let stored = server.metrics().events_stored.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!(stored, EVENTS as u64, "every event was stored");
     server.stop().unwrap();
-    rate
+    (rate, cpu)
+}
+
+/// CPU seconds of this process, senders included; independent of what else the machine does.
+fn cpu_seconds() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+    let ticks: f64 = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
+    Some(ticks / 100.0)
 }
 
 fn account(data: &Path) -> String {
