@@ -12,7 +12,7 @@ use crate::slug;
 use crate::template::{read_spec_template, tasks_readme};
 use serde::Serialize;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Who acted, in the facts this command writes.
 const ACTOR: &str = "spec-kitty mission create";
@@ -135,85 +135,88 @@ impl Request {
 }
 
 /// Plans a new mission. `cwd` must not lie in one of the project's worktrees.
-pub fn plan(project: &Project, request: &Request, cwd: &std::path::Path, clock: &Clock) -> Result<Plan> {
+pub fn plan(project: &Project, request: &Request, cwd: &Path, clock: &Clock) -> Result<Plan> {
     request.check()?;
-    let in_worktree = cwd.components().any(|part| part.as_os_str() == ".worktrees");
-    if in_worktree {
+    if cwd.components().any(|part| part.as_os_str() == ".worktrees") {
         return Err(MissionError::Argument {
             name: "SLUG",
             problem: "a mission is created in the main checkout, not inside .worktrees/".into(),
         });
     }
+    let created = describe(project, request, clock)?;
+    let directory = project.missions().join(&created.mission_slug);
+    let meta_file = directory.join(meta::FILE);
+    let meta = Meta::create(
+        meta_file.clone(),
+        &NewMeta {
+            mission_id: &created.mission_id,
+            mission_slug: &created.mission_slug,
+            friendly_name: &created.friendly_name,
+            mission_type: &created.mission_type,
+            target_branch: &created.branches.target,
+            created_at: &created.created_at,
+            purpose_tldr: &created.purpose_tldr,
+            purpose_context: &created.purpose_context,
+            pr_bound: request.pr_bound,
+        },
+    );
+    meta.validate()?;
+    let files = [
+        (directory.join("tasks").join(".gitkeep"), Vec::new()),
+        (directory.join(log::FILE), Vec::new()),
+        (directory.join("tasks").join("README.md"), tasks_readme().as_bytes().to_vec()),
+        (directory.join("spec.md"), read_spec_template(project.root())?.into_bytes()),
+        (meta_file.clone(), meta.render().into_bytes()),
+    ];
+    let log = Log::parse(&directory.join(log::FILE), b"")?;
+    let mission =
+        MissionDirectory { slug: created.mission_slug.clone(), path: directory.clone(), meta: Some(meta) };
+    let mut change = Change::of(mission, log);
+    change.directories = ["checklists", "research", "tasks"].map(|name| directory.join(name)).to_vec();
+    change.files.extend(files);
+    change.rows = facts(project, &created, clock);
+    change.commit = Some((vec![meta_file], format!("Add meta for feature {}", created.mission_slug)));
+    Ok(Plan { change, created })
+}
+
+/// The new mission in words: what was asked for, and the defaults for the rest.
+fn describe(project: &Project, request: &Request, clock: &Clock) -> Result<Created> {
     let branch = project.branch()?;
     let now = clock.now();
     let mission_id = clock.ulid();
     let mission_slug = slug::directory_name(&request.slug, &mission_id);
     let target = request.target_branch.as_deref().map_or(branch, str::trim);
-    let friendly = request
-        .friendly_name
-        .as_deref()
-        .map_or_else(|| slug::without_number(&request.slug).replace('-', " "), |name| name.trim().to_owned());
-    let context = request
-        .purpose_context
-        .clone()
-        .unwrap_or_else(|| format!("Work on {friendly}, to land on {target}."));
-    let tldr = request.purpose_tldr.clone().unwrap_or_else(|| friendly.clone());
+    let friendly = match &request.friendly_name {
+        Some(name) => name.trim().to_owned(),
+        None => slug::without_number(&request.slug).replace('-', " "),
+    };
     let directory = project.missions().join(&mission_slug);
-    let meta_file = directory.join(meta::FILE);
-    let created_at = now.iso();
-    let meta = Meta::create(
-        meta_file.clone(),
-        &NewMeta {
-            mission_id: &mission_id,
-            mission_slug: &mission_slug,
-            friendly_name: &friendly,
-            mission_type: request.mission_type.as_deref().unwrap_or(meta::DEFAULT_TYPE),
-            target_branch: target,
-            created_at: &created_at,
-            purpose_tldr: &tldr,
-            purpose_context: &context,
-            pr_bound: request.pr_bound,
-        },
-    );
-    meta.validate()?;
-    let (spec_file, readme) = (directory.join("spec.md"), directory.join("tasks").join("README.md"));
-    let created = Created {
+    let file = |name: &str| shown(&name.split('/').fold(directory.clone(), |path, part| path.join(part)));
+    Ok(Created {
         result: "success",
         mission_slug: mission_slug.clone(),
         mission_number: None,
-        mission_type: meta.mission_type().to_owned(),
-        slug: mission_slug.clone(),
+        mission_id,
+        mission_type: request.mission_type.clone().unwrap_or_else(|| meta::DEFAULT_TYPE.to_owned()),
+        slug: mission_slug,
+        purpose_tldr: request.purpose_tldr.clone().unwrap_or_else(|| friendly.clone()),
+        purpose_context: request
+            .purpose_context
+            .clone()
+            .unwrap_or_else(|| format!("Work on {friendly}, to land on {target}.")),
         friendly_name: friendly,
-        purpose_tldr: tldr,
-        purpose_context: context,
         feature_dir: shown(&directory),
-        spec_file: shown(&spec_file),
-        meta_file: shown(&meta_file),
-        created_files: [&spec_file, &meta_file, &readme].map(|path| shown(path)).to_vec(),
-        created_at,
+        spec_file: file("spec.md"),
+        meta_file: file(meta::FILE),
+        created_at: now.iso(),
+        created_files: ["spec.md", meta::FILE, "tasks/README.md"].map(file).to_vec(),
         write_mode: "update_existing_files",
         next_step: "Read, then edit spec_file and meta_file; do not write them anew.",
         origin_binding: OriginBinding::default(),
         commit_hash: None,
         branches: BranchContract::new(branch, target, now),
         capture: CaptureReport::default(),
-        mission_id,
-    };
-    let files = [
-        (directory.join("tasks").join(".gitkeep"), Vec::new()),
-        (directory.join(log::FILE), Vec::new()),
-        (readme, tasks_readme().as_bytes().to_vec()),
-        (spec_file, read_spec_template(project.root())?.into_bytes()),
-        (meta_file.clone(), meta.render().into_bytes()),
-    ];
-    let log = Log::parse(&directory.join(log::FILE), b"")?;
-    let mission = MissionDirectory { slug: mission_slug.clone(), path: directory.clone(), meta: Some(meta) };
-    let mut change = Change::of(mission, log);
-    change.directories = ["checklists", "research", "tasks"].map(|name| directory.join(name)).to_vec();
-    change.files.extend(files);
-    change.rows = facts(project, &created, clock);
-    change.commit = Some((vec![meta_file], format!("Add meta for feature {mission_slug}")));
-    Ok(Plan { change, created })
+    })
 }
 
 fn facts(project: &Project, created: &Created, clock: &Clock) -> Vec<Row> {

@@ -16,6 +16,7 @@ use crate::tasks::{self, Marked, SubtaskState, mark_listed, mark_subtask, mark_t
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
@@ -148,7 +149,19 @@ pub fn plan(project: &Project, request: &Request, _clock: &Clock) -> Result<Plan
     if text == before {
         return Ok(Planned { request: request.clone(), change: None, outcome, plan });
     }
-    let mut change = Change::of(mission, log);
+    let change = change(project, request, Change::of(mission, log), (path, text), done, &outcome)?;
+    Ok(Planned { request: request.clone(), change: Some(change), outcome, plan })
+}
+
+/// The change that writes the marked text, with a history entry for each work package.
+fn change(
+    project: &Project,
+    request: &Request,
+    mut change: Change,
+    (path, text): (PathBuf, String),
+    done: BTreeMap<String, Vec<String>>,
+    outcome: &Marking,
+) -> Result<Change> {
     let word = request.status.trim().to_lowercase();
     change.history.extend(done.into_iter().map(|(wp_id, ids)| {
         let entry = HistoryEntry {
@@ -166,7 +179,7 @@ pub fn plan(project: &Project, request: &Request, _clock: &Clock) -> Result<Plan
         change.commit =
             Some((vec![path], format!("chore: Mark {} as {word} on spec {spec}", ids.join(", "))));
     }
-    Ok(Planned { request: request.clone(), change: Some(change), outcome, plan })
+    Ok(change)
 }
 
 /// Marks one subtask in the first form in which it is there.

@@ -1,0 +1,272 @@
+//! `agent decision open|resolve|defer|cancel|verify`: local commands.
+//!
+//! A deferred decision can be resolved or canceled later; resolved and canceled are final. Asking the
+//! same question again gives the open entry back.
+
+mod request;
+
+pub use request::{CloseRequest, Closed, Closing, OpenRequest, Opened};
+
+use super::shown;
+use crate::change::{Change, lock_mission};
+use crate::clock::{Clock, Moment};
+use crate::decision::{
+    Decision, DecisionStatus, Ledger, OriginFlow, Verification, read_ledger, render_page, verify_markers,
+};
+use crate::document::{MAX_TEXT, read_text};
+use crate::error::{MissionError, Result};
+use crate::log::{FactKind, FactRow, Row, read_log};
+use crate::project::{MissionDirectory, Project};
+use serde_json::{Map, Value, json};
+
+/// Where the questions of this command come from, in the facts it writes.
+const SURFACE: &str = "planning_interview";
+
+fn invalid(code: &'static str, problem: impl Into<String>, facts: Value) -> MissionError {
+    MissionError::invalid(code, problem, &facts)
+}
+
+/// The mission, which must have an identity, and its ledger.
+fn open_mission(project: &Project, handle: Option<&str>) -> Result<(MissionDirectory, String, Ledger)> {
+    let mission = project.mission(handle)?;
+    let Some(id) = mission.mission_id().map(str::to_owned) else {
+        let problem = format!("mission {} has no mission_id in meta.json", mission.slug);
+        return Err(invalid("MISSION_NOT_FOUND", problem, json!({ "mission_slug": mission.slug })));
+    };
+    let ledger = read_ledger(&mission.path, &id)?;
+    Ok((mission, id, ledger))
+}
+
+/// Opens a decision.
+pub fn open(project: &Project, request: &OpenRequest, clock: &Clock) -> Result<Opened> {
+    let (flow, options) = request.arguments()?;
+    let (mission, mission_id, mut ledger) = open_mission(project, request.mission.as_deref())?;
+    let place = request.step_id.as_deref().or(request.slot_key.as_deref()).unwrap_or_default();
+    if let Some(known) = ledger.entries.iter().find(|entry| entry.asks(flow, place, &request.input_key)) {
+        if known.status != DecisionStatus::Open {
+            let problem =
+                format!("decision {} asked the same and is {}", known.decision_id, known.status.name());
+            let facts = json!({ "decision_id": known.decision_id, "status": known.status.name() });
+            return Err(invalid("DECISION_ALREADY_CLOSED", problem, facts));
+        }
+        return Ok(Opened {
+            artifact_path: shown(&ledger.page_path(&known.decision_id)),
+            decision_id: known.decision_id.clone(),
+            event_lamport: None,
+            idempotent: true,
+            mission_id,
+        });
+    }
+    if request.dry_run {
+        return Ok(Opened {
+            decision_id: "DRY_RUN".into(),
+            artifact_path: String::new(),
+            event_lamport: None,
+            idempotent: false,
+            mission_id,
+        });
+    }
+    let now = clock.now();
+    let entry = new_entry(request, (flow, options), &mission, &mission_id, clock, now);
+    let payload = opened_payload(&entry, mission.mission_type(), request.actor.as_deref(), &now.iso());
+    let row = fact(FactKind::DecisionPointOpened, clock.ulid(), now.iso(), payload);
+    let (decision_id, artifact_path) =
+        (entry.decision_id.clone(), shown(&ledger.page_path(&entry.decision_id)));
+    ledger.put(entry.clone());
+    let rows = record(project, mission, &ledger, &entry, row, clock)?;
+    Ok(Opened { decision_id, artifact_path, event_lamport: Some(rows), idempotent: false, mission_id })
+}
+
+fn new_entry(
+    request: &OpenRequest,
+    (flow, options): (OriginFlow, Vec<String>),
+    mission: &MissionDirectory,
+    mission_id: &str,
+    clock: &Clock,
+    now: Moment,
+) -> Decision {
+    Decision {
+        decision_id: clock.ulid(),
+        origin_flow: flow,
+        step_id: request.step_id.clone(),
+        slot_key: request.slot_key.clone(),
+        input_key: request.input_key.clone(),
+        question: request.question.clone(),
+        options,
+        status: DecisionStatus::Open,
+        final_answer: None,
+        rationale: None,
+        other_answer: false,
+        summary_json: None,
+        created_at: now.iso_z(),
+        resolved_at: None,
+        resolved_by: None,
+        mission_id: mission_id.to_owned(),
+        mission_slug: mission.slug.clone(),
+        other: Map::new(),
+    }
+}
+
+/// Resolves, defers or cancels a decision.
+pub fn close(project: &Project, request: &CloseRequest, clock: &Clock) -> Result<Closed> {
+    request.check()?;
+    let (mission, _, mut ledger) = open_mission(project, request.mission.as_deref())?;
+    let status = request.closing.status();
+    let mut closed = Closed {
+        decision_id: request.decision_id.clone(),
+        status: status.name(),
+        terminal_outcome: status.name(),
+        event_lamport: None,
+        idempotent: true,
+    };
+    let Some(known) = ledger.find(&request.decision_id) else {
+        let problem =
+            format!("decision {} is not in {}", request.decision_id, contract::text::path(ledger.path()));
+        return Err(invalid("DECISION_NOT_FOUND", problem, json!({ "decision_id": request.decision_id })));
+    };
+    let (final_answer, other_answer) = match &request.closing {
+        Closing::Resolve { final_answer, other_answer } => (Some(final_answer.clone()), *other_answer),
+        Closing::Defer | Closing::Cancel => (None, false),
+    };
+    let same = known.status == status
+        && known.final_answer == final_answer
+        && known.other_answer == other_answer
+        && known.rationale == request.rationale;
+    if same {
+        return Ok(closed);
+    }
+    check_may_become(known, status)?;
+    closed.idempotent = false;
+    if request.dry_run {
+        return Ok(closed);
+    }
+    let now = clock.now();
+    let entry = Decision {
+        status,
+        final_answer,
+        other_answer,
+        rationale: request.rationale.clone(),
+        resolved_at: Some(now.iso_z()),
+        resolved_by: request.resolved_by.clone(),
+        ..known.clone()
+    };
+    let payload = closed_payload(&entry, mission.mission_type(), request.actor.as_deref(), &now.iso());
+    let row = fact(FactKind::DecisionPointResolved, clock.ulid(), now.iso(), payload);
+    ledger.put(entry.clone());
+    closed.event_lamport = Some(record(project, mission, &ledger, &entry, row, clock)?);
+    Ok(closed)
+}
+
+/// Refuses to change what is final.
+fn check_may_become(known: &Decision, status: DecisionStatus) -> Result<()> {
+    let may_change = match known.status {
+        DecisionStatus::Open => true,
+        DecisionStatus::Deferred => status != DecisionStatus::Deferred,
+        DecisionStatus::Resolved | DecisionStatus::Canceled => false,
+    };
+    if may_change {
+        return Ok(());
+    }
+    let (is, wanted) = (known.status.name(), status.name());
+    let problem = format!("decision {} is {is} already and cannot become {wanted}", known.decision_id);
+    let facts =
+        json!({ "decision_id": known.decision_id, "existing_status": is, "requested_status": wanted });
+    Err(invalid("DECISION_TERMINAL_CONFLICT", problem, facts))
+}
+
+/// Compares the ledger with the markers in `spec.md` and `plan.md`. Reads only.
+pub fn verify(project: &Project, mission: Option<&str>) -> Result<Verification> {
+    let mission = project.mission(mission)?;
+    let ledger = read_ledger(&mission.path, mission.mission_id().unwrap_or_default())?;
+    let spec = read_text(&mission.path.join("spec.md"), MAX_TEXT)?.unwrap_or_default();
+    let plan = read_text(&mission.path.join("plan.md"), MAX_TEXT)?.unwrap_or_default();
+    Ok(verify_markers(&ledger, &[("spec.md", &spec), ("plan.md", &plan)]))
+}
+
+/// What the log keeps of a question. Who asks is `cli` unless somebody says so.
+fn opened_payload(entry: &Decision, mission_type: &str, actor: Option<&str>, at: &str) -> Value {
+    json!({
+        "actor_id": actor.unwrap_or("cli"),
+        "actor_type": "human",
+        "decision_point_id": entry.decision_id,
+        "input_key": entry.input_key,
+        "mission_id": entry.mission_id,
+        "mission_slug": entry.mission_slug,
+        "mission_type": mission_type,
+        "options": entry.options,
+        "origin_flow": entry.origin_flow,
+        "origin_surface": SURFACE,
+        "phase": entry.origin_flow.name().to_uppercase(),
+        "question": entry.question,
+        "recorded_at": at,
+        "run_id": entry.decision_id,
+        "state_entered_at": at,
+        "step_id": entry.place(),
+    })
+}
+
+/// What the log keeps of an answer.
+fn closed_payload(entry: &Decision, mission_type: &str, actor: Option<&str>, at: &str) -> Value {
+    json!({
+        "actual_participants": [],
+        "closed_locally_while_widened": false,
+        "closure_message": null,
+        "decision_point_id": entry.decision_id,
+        "final_answer": entry.final_answer,
+        "mission_id": entry.mission_id,
+        "mission_slug": entry.mission_slug,
+        "mission_type": mission_type,
+        "origin_surface": SURFACE,
+        "other_answer": entry.other_answer,
+        "rationale": entry.rationale,
+        "recorded_at": at,
+        "resolved_by": entry.resolved_by.as_deref().or(actor).unwrap_or("cli"),
+        "run_id": entry.decision_id,
+        "state_entered_at": at,
+        "summary": null,
+        "terminal_outcome": entry.status.name(),
+    })
+}
+
+fn fact(kind: FactKind, event_id: String, at: String, payload: Value) -> Row {
+    Row::Fact(FactRow {
+        event_id,
+        kind,
+        aggregate_id: String::new(),
+        timestamp: at,
+        payload: payload.as_object().cloned().unwrap_or_default(),
+        project: None,
+    })
+}
+
+/// Writes ledger, page and fact; returns how many rows the log has then. Under the mission's lock, and
+/// only when ledger and log are still those that were read.
+fn record(
+    project: &Project,
+    mission: MissionDirectory,
+    ledger: &Ledger,
+    entry: &Decision,
+    row: Row,
+    clock: &Clock,
+) -> Result<usize> {
+    let lock = lock_mission(project, &mission.slug)?;
+    let log = read_log(&mission.path)?;
+    let on_disk = read_ledger(&mission.path, &ledger.mission_id)?;
+    let others = |ledger: &Ledger| -> Vec<Decision> {
+        ledger.entries.iter().filter(|known| known.decision_id != entry.decision_id).cloned().collect()
+    };
+    if others(&on_disk) != others(ledger) {
+        return Err(MissionError::Busy {
+            what: "the decision ledger",
+            path: ledger.path().to_owned(),
+            holder: None,
+        });
+    }
+    let rows = log.line_count() + 1;
+    let mut change = Change::of(mission, log);
+    change.rows.push(row);
+    change.files.insert(ledger.path().to_owned(), ledger.render().into_bytes());
+    change.files.insert(ledger.page_path(&entry.decision_id), render_page(entry).into_bytes());
+    change.carry_out(&lock, project, None, clock)?;
+    Ok(rows)
+}

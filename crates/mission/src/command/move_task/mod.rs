@@ -1,0 +1,164 @@
+//! `agent tasks move-task`: moves a work package to a lane, by every lane between, and notes it in its
+//! file.
+//!
+//! Backward moves are rewinds: the command forces them and gives the reason. A move to `planned` is a
+//! review rejection and always needs the reviewer's feedback; the feedback becomes a review cycle.
+
+mod readiness;
+mod request;
+mod rows;
+
+pub use request::{Moved, Request};
+
+use self::readiness::{actor, check_ready};
+use self::rows::{rejection, rows};
+use super::{Planned, shown};
+use crate::activity::{Entry, cycle_pointer, with_entry};
+use crate::change::Change;
+use crate::clock::{Clock, Moment};
+use crate::document::{MAX_JSON, read_text};
+use crate::error::{MissionError, Result};
+use crate::front_matter::{Scalar, WorkPackage, edit, read_work_package};
+use crate::lane::Lane;
+use crate::log::{Row, read_log};
+use crate::outgoing::CaptureReport;
+use crate::project::{MissionDirectory, Project};
+use crate::snapshot::{self, reduce};
+use crate::tasks;
+use crate::work_package::find_wp_file;
+use serde_json::json;
+use std::path::Path;
+
+/// Everything that will be written, validated.
+pub type Plan = Planned<Request, Moved>;
+
+/// What the mission says about the work package.
+struct Situation {
+    mission: MissionDirectory,
+    wp: WorkPackage,
+    from: Lane,
+    to: Lane,
+    actor: String,
+    now: Moment,
+}
+
+/// Plans the move.
+pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan> {
+    request.check()?;
+    let to = request.lane()?;
+    let mission = project.mission(request.mission.as_deref())?;
+    project.branch()?;
+    let wp = find_package(&mission, &request.wp_id)?;
+    let log = read_log(&mission.path)?;
+    let snapshot = reduce(log.lane_rows());
+    let Some(state) = snapshot.work_packages.get(&request.wp_id) else {
+        return Err(MissionError::invalid(
+            "WORK_PACKAGE_NOT_FINAL",
+            format!(
+                "{} has no row in the log yet: run `spec-kitty agent mission finalize-tasks` first",
+                request.wp_id
+            ),
+            &json!({ "wp_id": request.wp_id }),
+        ));
+    };
+    let (from, last_event) = (state.lane, state.last_event_id.clone());
+    let actor = actor(project, request, &wp)?;
+    let mut moved = unmoved(request, from, to, &wp, log.path());
+    if from == to && !request.force {
+        moved.event_id = Some(last_event);
+        return Ok(Planned { request: request.clone(), change: None, outcome: moved, plan });
+    }
+    let situation = Situation { mission, wp, from, to, actor, now: clock.now() };
+    check_ready(project, request, &situation)?;
+    let cycle = rejection(request, &situation)?;
+    let pointer =
+        cycle.as_ref().map(|(cycle, _)| cycle_pointer(&situation.mission.slug, cycle, &situation.wp.path));
+    let rows = rows(project, request, &situation, pointer.as_deref(), clock)?;
+    moved.event_id = rows.last().map(|row| row.event_id.clone());
+    moved.review_feedback = pointer;
+    moved.changed = true;
+    let text = noted(request, &situation)?;
+    let wp_path = situation.wp.path.clone();
+    let message = commit_message(request, &situation);
+    let mut change = Change::of(situation.mission, log);
+    change.rows = rows.into_iter().map(Row::Lane).collect();
+    change.files.insert(wp_path.clone(), text.into_bytes());
+    let mut commit = vec![wp_path];
+    if let Some((cycle, text)) = cycle {
+        commit.push(cycle.path.clone());
+        change.files.insert(cycle.path, text.into_bytes());
+    }
+    change.refresh_status()?;
+    if !request.no_commit && auto_commit(project)? {
+        let files =
+            [crate::log::FILE, snapshot::FILE, tasks::FILE].map(|name| change.mission.path.join(name));
+        commit.extend(files.into_iter().filter(|path| !path.ends_with(tasks::FILE) || path.is_file()));
+        change.commit = Some((commit, message));
+    }
+    Ok(Planned { request: request.clone(), change: Some(change), outcome: moved, plan })
+}
+
+/// The outcome before anything moved.
+fn unmoved(request: &Request, from: Lane, to: Lane, wp: &WorkPackage, log: &Path) -> Moved {
+    Moved {
+        result: "success",
+        task_id: request.wp_id.clone(),
+        old_lane: from,
+        new_lane: to,
+        path: shown(&wp.path),
+        event_id: None,
+        work_package_id: request.wp_id.clone(),
+        to_lane: to,
+        status_events_path: shown(log),
+        review_feedback: None,
+        changed: false,
+        commit_hash: None,
+        capture: CaptureReport::default(),
+    }
+}
+
+/// The file of a work package.
+pub(crate) fn find_package(mission: &MissionDirectory, wp_id: &str) -> Result<WorkPackage> {
+    let path = find_wp_file(&mission.path, wp_id)?;
+    let wp = path.map(|path| read_work_package(&path)).transpose()?.flatten();
+    wp.ok_or_else(|| {
+        MissionError::invalid(
+            "WORK_PACKAGE_NOT_FOUND",
+            format!("mission {} has no file tasks/{wp_id}-*.md", mission.slug),
+            &json!({ "wp_id": wp_id, "mission_slug": mission.slug }),
+        )
+    })
+}
+
+/// The work package's file with who has it now, and a line in its activity log.
+fn noted(request: &Request, situation: &Situation) -> Result<String> {
+    let mut changes = Vec::new();
+    let mut set = |key, value: Option<String>| changes.extend(value.map(|value| (key, Scalar::Text(value))));
+    set("assignee", request.assignee.clone());
+    set("agent", request.agent.clone());
+    set("shell_pid", request.shell_pid.map(|pid| pid.to_string()));
+    let text = edit(&situation.wp, &changes)?;
+    let note = request.note.clone().unwrap_or_else(|| format!("Moved to {}", situation.to));
+    let at = situation.now.seconds_z();
+    let entry = Entry { at: &at, actor: &situation.actor, shell_pid: request.shell_pid, note: &note };
+    Ok(with_entry(&text, &entry))
+}
+
+fn commit_message(request: &Request, situation: &Situation) -> String {
+    let spec = situation.mission.slug.split('-').next().unwrap_or_default();
+    let agent = request.agent.as_ref().map(|agent| format!(" [{agent}]")).unwrap_or_default();
+    format!("chore: Move {} to {} on spec {spec}{agent}", situation.wp.id, situation.to)
+}
+
+/// `agents.auto_commit` of the project's config; on without it.
+pub(crate) fn auto_commit(project: &Project) -> Result<bool> {
+    let path = identity::project::config_file(project.root());
+    let Some(text) = read_text(&path, MAX_JSON)? else { return Ok(true) };
+    let map = crate::front_matter::reader::parse_yaml(&text)
+        .map_err(|problem| MissionError::malformed(&path, problem.replace("front matter", "the file")))?;
+    Ok(map
+        .get("agents")
+        .and_then(|agents| agents.get("auto_commit"))
+        .and_then(serde_json::Value::as_bool)
+        .unwrap_or(true))
+}

@@ -1,0 +1,94 @@
+//! What stands in the way of a move.
+
+use super::{Request, Situation};
+use crate::activity::{newest_cycle, read_verdict};
+use crate::allocation;
+use crate::document::{MAX_JSON, MAX_TEXT, read_text};
+use crate::error::{MissionError, Result};
+use crate::front_matter::WorkPackage;
+use crate::git::{branch_is_merged, user_name};
+use crate::lane::Lane;
+use crate::project::{MissionDirectory, Project};
+use crate::tasks::{self, unchecked_subtasks};
+use serde_json::json;
+
+/// Who acts: the agent given, else the work package's own. Somebody else's work takes force.
+pub(super) fn actor(project: &Project, request: &Request, wp: &WorkPackage) -> Result<String> {
+    let assigned = wp.agent.as_deref().map(str::trim).filter(|agent| !agent.is_empty());
+    match (request.agent.as_deref(), assigned) {
+        (Some(agent), Some(assigned)) if agent != assigned && !request.force => Err(MissionError::invalid(
+            "AGENT_MISMATCH",
+            format!("{} is assigned to `{assigned}`, not `{agent}`; --force takes it over", wp.id),
+            &json!({ "wp_id": wp.id, "assigned": assigned, "agent": agent }),
+        )),
+        (Some(agent), _) => Ok(agent.to_owned()),
+        (None, Some(assigned)) => Ok(assigned.to_owned()),
+        (None, None) => Ok(user_name(project)?.unwrap_or_else(|| "user".to_owned())),
+    }
+}
+
+/// What stands in the way of the lane.
+pub(super) fn check_ready(project: &Project, request: &Request, situation: &Situation) -> Result<()> {
+    let Situation { mission, wp, to, .. } = situation;
+    let refuse =
+        |code, problem: String| Err(MissionError::invalid(code, problem, &json!({ "wp_id": wp.id })));
+    if matches!(to, Lane::Approved | Lane::Done) && !request.skip_review_artifact_check {
+        if let Some(cycle) = newest_cycle(&wp.path)? {
+            let verdict = read_verdict(&cycle)?;
+            if verdict == "rejected" {
+                return refuse(
+                    "REVIEW_REJECTED",
+                    format!(
+                        "the newest review, {}, rejects {}; review again first, or pass --skip-review-artifact-check with --note",
+                        contract::text::path(&cycle.path),
+                        wp.id
+                    ),
+                );
+            }
+        }
+    }
+    if matches!(to, Lane::ForReview | Lane::Approved | Lane::Done) && !request.force {
+        let tasks_md = read_text(&mission.path.join(tasks::FILE), MAX_TEXT)?.unwrap_or_default();
+        let open = unchecked_subtasks(&tasks_md, &wp.id);
+        if !open.is_empty() {
+            return refuse(
+                "SUBTASKS_UNCHECKED",
+                format!(
+                    "{} has unchecked subtasks: {}; check them with mark-status, or --force",
+                    wp.id,
+                    open.join(", ")
+                ),
+            );
+        }
+    }
+    if *to == Lane::Done && request.done_override_reason.is_none() {
+        if let Some(branch) = unmerged_branch(project, mission, &wp.id)? {
+            return refuse(
+                "LANE_NOT_MERGED",
+                format!(
+                    "{} is done on {branch}, which is not merged; merge it, or say why in --done-override-reason",
+                    wp.id
+                ),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The branch of the work package's lane, when it exists and is not merged into the target.
+fn unmerged_branch(project: &Project, mission: &MissionDirectory, wp_id: &str) -> Result<Option<String>> {
+    let text = read_text(&mission.path.join(allocation::FILE), MAX_JSON)?.unwrap_or_default();
+    let lanes: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let lane = lanes["lanes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|lane| lane["wp_ids"].as_array().into_iter().flatten().any(|id| id == wp_id));
+    let Some(lane_id) = lane.and_then(|lane| lane["lane_id"].as_str()) else { return Ok(None) };
+    if lane_id == allocation::PLANNING_LANE {
+        return Ok(None);
+    }
+    let target = lanes["target_branch"].as_str().unwrap_or_else(|| project.branch_or_main());
+    let branch = allocation::branch_of(lane_id, &mission.slug, mission.mission_id(), target);
+    Ok(branch_is_merged(project, &branch, target)?.and_then(|merged| (!merged).then_some(branch)))
+}

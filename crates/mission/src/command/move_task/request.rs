@@ -1,0 +1,120 @@
+//! What `move-task` is asked, and what it answers.
+
+use crate::change::Done;
+use crate::command::Recorded;
+use crate::error::{MissionError, Result};
+use crate::lane::Lane;
+use crate::outgoing::CaptureReport;
+use crate::transition::Refusal;
+use crate::work_package::is_wp_id;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// `--mission`.
+    pub mission: Option<String>,
+    /// `WPnn`.
+    pub wp_id: String,
+    /// `--to`: a lane, or `doing`.
+    pub to: String,
+    /// `--agent`: who acts; becomes the work package's agent.
+    pub agent: Option<String>,
+    /// `--assignee`.
+    pub assignee: Option<String>,
+    /// `--shell-pid`.
+    pub shell_pid: Option<u32>,
+    /// `--note`.
+    pub note: Option<String>,
+    /// `--review-feedback-file`.
+    pub review_feedback_file: Option<PathBuf>,
+    /// `--approval-ref`: where the approval is written down.
+    pub approval_ref: Option<String>,
+    /// `--reviewer`; `user.name` without it.
+    pub reviewer: Option<String>,
+    /// `--done-override-reason`: done although its lane is not merged.
+    pub done_override_reason: Option<String>,
+    /// `--force`.
+    pub force: bool,
+    /// `--skip-review-artifact-check`, with a note.
+    pub skip_review_artifact_check: bool,
+    /// `--no-auto-commit`.
+    pub no_commit: bool,
+}
+
+/// What was moved. JSON keys as the reference writes them, and ours.
+#[derive(Clone, Debug, Serialize)]
+pub struct Moved {
+    /// `success`.
+    pub result: &'static str,
+    /// `WPnn`.
+    pub task_id: String,
+    /// The lane before.
+    pub old_lane: Lane,
+    /// The lane now.
+    pub new_lane: Lane,
+    /// The work package's file.
+    pub path: String,
+    /// The last row's id; null when nothing had to move.
+    pub event_id: Option<String>,
+    /// `WPnn` once more.
+    pub work_package_id: String,
+    /// The lane now, once more.
+    pub to_lane: Lane,
+    /// The log.
+    pub status_events_path: String,
+    /// The review cycle of a rejection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub review_feedback: Option<String>,
+    /// Whether anything was written.
+    pub changed: bool,
+    /// The commit.
+    pub commit_hash: Option<String>,
+    /// What was captured.
+    pub capture: CaptureReport,
+}
+
+impl Request {
+    pub(super) fn lane(&self) -> Result<Lane> {
+        Ok(Lane::typed(&self.to)
+            .ok_or_else(|| Refusal::UnknownLane(contract::text::printable(&self.to).into_owned()))?)
+    }
+
+    /// Judges the arguments by themselves.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |name, problem: &str| Err(MissionError::Argument { name, problem: problem.to_owned() });
+        if !is_wp_id(&self.wp_id) {
+            return wrong("WP", "is not a work package id: WP and two digits, like WP01");
+        }
+        let to = self.lane()?;
+        for (name, value) in [
+            ("--agent", &self.agent),
+            ("--assignee", &self.assignee),
+            ("--reviewer", &self.reviewer),
+            ("--approval-ref", &self.approval_ref),
+            ("--done-override-reason", &self.done_override_reason),
+        ] {
+            if value.as_ref().is_some_and(|value| value.trim().is_empty() || value.contains(['\n', '\r'])) {
+                return wrong(name, "must be one line that is not blank");
+            }
+        }
+        if to == Lane::Planned && self.review_feedback_file.is_none() {
+            return wrong(
+                "--review-feedback-file",
+                "is needed to move a work package back to planned, also with --force: write down what has to change",
+            );
+        }
+        if self.skip_review_artifact_check && self.note.as_deref().is_none_or(|note| note.trim().is_empty()) {
+            return wrong("--skip-review-artifact-check", "needs a --note that says why");
+        }
+        Ok(())
+    }
+}
+
+impl Recorded for Moved {
+    fn record(&mut self, done: Done) {
+        self.commit_hash = done.commit;
+        self.capture = done.capture;
+    }
+}

@@ -1,0 +1,140 @@
+//! The rows a move leaves in the log, and the review cycle of a rejection.
+
+use super::{Request, Situation};
+use crate::activity::{ReviewCycle, cycle_directory, newest_cycle, render_cycle};
+use crate::clock::Clock;
+use crate::document::{MAX_TEXT, read_text};
+use crate::error::{MissionError, Result};
+use crate::git::user_name;
+use crate::lane::Lane;
+use crate::log::{ExecutionMode, LaneRow};
+use crate::project::Project;
+use crate::transition::{Circumstances, Review, judge_transition};
+use serde_json::json;
+
+/// The review cycle of a rejection, with its text.
+pub(super) fn rejection(request: &Request, situation: &Situation) -> Result<Option<(ReviewCycle, String)>> {
+    let Some(path) = request.review_feedback_file.as_ref() else { return Ok(None) };
+    let feedback = read_text(path, MAX_TEXT)?.unwrap_or_default();
+    if feedback.trim().is_empty() {
+        return Err(MissionError::Argument {
+            name: "--review-feedback-file",
+            problem: format!("{} does not exist or says nothing", contract::text::path(path)),
+        });
+    }
+    if situation.to != Lane::Planned {
+        return Ok(None);
+    }
+    let wp = &situation.wp;
+    let number = newest_cycle(&wp.path)?.map_or(1, |cycle| cycle.number.saturating_add(1));
+    let path = cycle_directory(&wp.path).join(format!("review-cycle-{number}.md"));
+    let at = situation.now.seconds_z();
+    let text = render_cycle(number, &situation.mission.slug, &wp.id, &situation.actor, &at, &feedback);
+    Ok(Some((ReviewCycle { number, path }, text)))
+}
+
+/// The lanes to go through, the last one included.
+fn way(from: Lane, to: Lane, forced: bool) -> Vec<Lane> {
+    let start = if from == Lane::Blocked { Some(1) } else { from.progress() };
+    match (start, to.progress()) {
+        (Some(here), Some(there)) if here < there && !forced => Lane::ALL
+            .into_iter()
+            .filter(|lane| lane.progress().is_some_and(|at| here < at && at <= there))
+            .collect(),
+        _ => vec![to],
+    }
+}
+
+pub(super) fn rows(
+    project: &Project,
+    request: &Request,
+    situation: &Situation,
+    pointer: Option<&str>,
+    clock: &Clock,
+) -> Result<Vec<LaneRow>> {
+    let Situation { mission, wp, from, to, actor, now } = situation;
+    let rewind = from.is_backward_to(*to);
+    let force = request.force || rewind;
+    let reason = reason(request, situation, rewind, pointer);
+    let review = review(project, request, situation)?;
+    let mut rows: Vec<LaneRow> = Vec::new();
+    let mut here = *from;
+    for (next, n) in way(*from, *to, force).into_iter().zip(0_i64..) {
+        let needs_evidence = matches!(next, Lane::Approved | Lane::Done);
+        let with = Circumstances {
+            actor,
+            force,
+            reason: Some(&reason),
+            review_ref: pointer,
+            evidence: Some(&review).filter(|_| needs_evidence),
+            review_result: Some(&review),
+            workspace: Some("worktree"),
+            // Checked before, with the names of those that are open.
+            subtasks_complete: true,
+            implementation_evidence: true,
+            current_actor: None,
+        };
+        judge_transition(here, next, &with)?;
+        rows.push(LaneRow {
+            event_id: clock.ulid(),
+            mission_slug: mission.slug.clone(),
+            mission_id: mission.mission_id().map(str::to_owned),
+            wp_id: wp.id.clone(),
+            from_lane: here,
+            to_lane: next,
+            at: now.plus_micros(n).iso(),
+            actor: actor.clone(),
+            force,
+            execution_mode: ExecutionMode::Worktree.name().to_owned(),
+            reason: Some(reason.clone()),
+            review_ref: pointer.map(str::to_owned),
+            evidence: needs_evidence.then(|| json!({ "review": review })),
+            policy_metadata: None,
+        });
+        here = next;
+    }
+    Ok(rows)
+}
+
+fn reason(request: &Request, situation: &Situation, rewind: bool, pointer: Option<&str>) -> String {
+    let Situation { from, to, .. } = situation;
+    let kind = if rewind { "backward rewind" } else { "move-task" };
+    let details = [pointer, request.note.as_deref(), request.done_override_reason.as_deref()];
+    let details: String =
+        details.into_iter().flatten().map(|detail| format!(": {}", detail.trim())).collect();
+    format!("{kind}: {from} -> {to}{details}")
+}
+
+/// The evidence of an approval.
+fn review(project: &Project, request: &Request, situation: &Situation) -> Result<Review> {
+    let reviewer = match &request.reviewer {
+        Some(reviewer) => reviewer.clone(),
+        None if matches!(situation.to, Lane::Approved | Lane::Done) => {
+            user_name(project)?.unwrap_or_else(|| situation.actor.clone())
+        }
+        None => situation.actor.clone(),
+    };
+    let note = request.note.as_deref().map(str::trim).filter(|note| !note.is_empty());
+    let reference = match (&request.approval_ref, note) {
+        (Some(reference), _) => reference.clone(),
+        (None, Some(note)) => note.to_owned(),
+        (None, None) => format!("auto-approval:{}:{}", situation.wp.id, situation.now.date()),
+    };
+    Ok(Review { reviewer, verdict: "approved".to_owned(), reference })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forward_move_goes_by_every_lane_and_a_forced_one_directly() {
+        let names = |lanes: Vec<Lane>| lanes.into_iter().map(Lane::name).collect::<Vec<_>>().join(" ");
+        assert_eq!(names(way(Lane::Planned, Lane::InProgress, false)), "claimed in_progress");
+        assert_eq!(names(way(Lane::InProgress, Lane::Done, false)), "for_review in_review approved done");
+        assert_eq!(names(way(Lane::InProgress, Lane::Done, true)), "done");
+        assert_eq!(names(way(Lane::InReview, Lane::Planned, true)), "planned");
+        assert_eq!(names(way(Lane::Blocked, Lane::ForReview, false)), "in_progress for_review");
+        assert_eq!(names(way(Lane::Claimed, Lane::Blocked, false)), "blocked");
+    }
+}
