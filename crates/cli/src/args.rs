@@ -121,7 +121,7 @@ pub struct MigrateArgs {
 #[derive(Debug, Args)]
 pub struct OptInArgs {
     /// The project's uuid, or `none` for rows without a project [default: the project of this directory]
-    #[arg(long, value_name = "UUID")]
+    #[arg(long, value_name = "UUID", allow_hyphen_values = true, value_parser = project)]
     pub project: Option<String>,
     /// Release the rows that are held for it, too
     #[arg(long)]
@@ -134,11 +134,18 @@ pub struct OptInArgs {
     pub json: bool,
 }
 
+/// A project as the queue spells it: other programs wrote uuids with blanks around them, in capitals,
+/// and words that are none.
+fn project(named: &str) -> Result<String, &'static str> {
+    let named = contract::scope::trim(named).to_lowercase();
+    if named.is_empty() { Err("name a project, or `none`") } else { Ok(named) }
+}
+
 /// `spec-kitty sync opt-out`
 #[derive(Debug, Args)]
 pub struct OptOutArgs {
     /// The project's uuid, or `none` for rows without a project [default: the project of this directory]
-    #[arg(long, value_name = "UUID")]
+    #[arg(long, value_name = "UUID", allow_hyphen_values = true, value_parser = project)]
     pub project: Option<String>,
     /// Print one JSON document
     #[arg(long)]

@@ -1,7 +1,9 @@
 //! Remedies are values: each renders to an argv of this CLI, or, where no command can help, to an
 //! advice. A test parses every argv with the real parser.
 
-use std::fmt;
+use crate::text::printable;
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 
 /// What cures a failure.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,14 +81,30 @@ impl fmt::Display for Remedy {
     }
 }
 
-/// `word` as a POSIX shell reads it back; words of plain characters stay as they are.
+/// `word` as a shell reads it back; words of plain characters stay as they are. A word that a terminal
+/// would obey is written in `$'...'`, byte by byte where it must be, so that the line can be shown as it is.
 pub fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./:@%+=,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
+        return word.to_owned();
     }
+    if matches!(printable(word), Cow::Borrowed(_)) {
+        return format!("'{}'", word.replace('\'', r"'\''"));
+    }
+    let mut out = String::from("$'");
+    for c in word.chars() {
+        match c {
+            '\'' | '\\' => out.extend(['\\', c]),
+            c if matches!(printable(c.encode_utf8(&mut [0; 4])), Cow::Borrowed(_)) => out.push(c),
+            c => {
+                for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                    let _ = write!(out, "\\{byte:03o}");
+                }
+            }
+        }
+    }
+    out.push('\'');
+    out
 }
 
 #[cfg(test)]
@@ -98,5 +116,13 @@ mod tests {
         assert_eq!(Remedy::CleanOrphans.hint(), "spec-kitty doctor orphan-daemons --fix");
         assert_eq!(Remedy::SwitchTeam { team: "a b".into() }.hint(), "spec-kitty auth switch 'a b'");
         assert_eq!(shell_word("it's"), r"'it'\''s'");
+        assert_eq!(shell_word(""), "''");
+    }
+
+    #[test]
+    fn a_word_that_a_terminal_would_obey_is_shown_as_a_shell_reads_it() {
+        let word = shell_word("it's \u{1b}[2J\\\u{202e}é");
+        assert_eq!(word, r"$'it\'s \033[2J\\\342\200\256é'");
+        assert_eq!(printable(&word), word);
     }
 }

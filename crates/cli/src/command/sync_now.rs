@@ -158,14 +158,16 @@ impl Document for Delivery {
             let project = held.project_uuid.clone().unwrap_or_else(|| "none".to_owned());
             let _ = writeln!(
                 out,
-                "held      : {} events, {} bodies of project {project}",
-                held.events, held.bodies
+                "held      : {} events, {} bodies of project {}",
+                held.events,
+                held.bodies,
+                printable(&project)
             );
             let _ = writeln!(out, "            {}", Remedy::OptIn { project }.hint());
         }
         for stopped in &report.stopped_projects {
             let project = stopped.project_uuid.as_deref().unwrap_or("none");
-            let _ = writeln!(out, "stopped   : project {project}: {}", printable(&stopped.detail));
+            let _ = writeln!(out, "stopped   : project {}: {}", printable(project), printable(&stopped.detail));
         }
         if let Some(stopped) = &report.stopped {
             let _ = writeln!(out, "stopped   : {}", printable(&stopped.detail));

@@ -9,6 +9,8 @@ use crate::error::CliError;
 use crate::report::{Document, Report};
 use crate::terminal;
 use contract::ExitCode;
+use contract::text::printable;
+use identity::config::NO_PROJECT;
 use identity::{ConfigEdit, ProjectIdentity};
 use preflight::consent_of;
 use queue::{Cure, HeldChange};
@@ -66,8 +68,7 @@ fn decide(context: &Context, project: Option<&str>, enabled: bool) -> Result<(),
 /// The project that was named, or the one of the working directory; `none` means rows without one.
 fn project(context: &Context, named: Option<&str>) -> Result<Option<String>, CliError> {
     match named {
-        Some("none") => Ok(None),
-        Some(uuid) => Ok(Some(uuid.trim().to_lowercase())),
+        Some(named) => Ok(Some(named.to_owned()).filter(|named| named != NO_PROJECT)),
         None => {
             let root = context.project_root()?;
             let recorded = ProjectIdentity::read(&root)
@@ -106,7 +107,7 @@ struct Decision {
 impl Decision {
     fn name(&self) -> String {
         match &self.project_uuid {
-            Some(uuid) => format!("project {uuid}"),
+            Some(uuid) => format!("project {}", printable(uuid)),
             None => "rows without a project".to_owned(),
         }
     }
