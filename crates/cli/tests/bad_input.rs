@@ -56,7 +56,7 @@ fn a_malformed_owner_record(#[case] bytes: &[u8]) {
     world.run(["sync", "status", "--check"]).exits(0);
     let kept = std::fs::read_dir(world.root().join("sync/daemon")).unwrap().flatten();
     let kept: Vec<_> =
-        kept.filter(|entry| entry.file_name().to_string_lossy().contains("unreadable-")).collect();
+        kept.filter(|entry| entry.file_name().to_string_lossy().contains(".aside-")).collect();
     assert_eq!(std::fs::read(kept[0].path()).unwrap(), bytes, "nothing is deleted");
 }
 

@@ -15,12 +15,13 @@
 
 use crate::control::wire::ShutdownCause;
 use crate::lifecycle::{DaemonState, StopOutcome, observe_status, stop};
-use crate::ownership::{Claim, TakeError, move_aside};
+use crate::ownership::{Claim, TakeError};
 use crate::platform;
 use crate::reference::{self, ReferenceDaemon, Voice};
 use contract::OwnerStatus;
 use gate::{OwnerReading, Verdict};
 use identity::Home;
+use identity::aside::move_aside;
 use identity::paths::canonical_or_clean;
 use preflight::Boundary;
 use preflight::owner::{is_sync_daemon, read_record, read_state_file};
@@ -307,11 +308,9 @@ fn forget_state_file(home: &Home, pid: u32) {
 fn move_reference_files_aside(home: &Home) -> Action {
     let record_is_theirs = matches!(read_record(&home.owner_record()),
         OwnerReading::Readable(record) if record.instance.is_none());
-    let aside = |path: &Path, wanted: bool| {
-        if wanted && path.symlink_metadata().is_ok() { move_aside(path) } else { Ok(()) }
-    };
-    match aside(&home.owner_record(), record_is_theirs).and_then(|()| aside(&home.state_file(), true)) {
-        Ok(()) => Action::FilesMovedAside,
+    let record = if record_is_theirs { move_aside(&home.owner_record()) } else { Ok(None) };
+    match record.and_then(|_| move_aside(&home.state_file())) {
+        Ok(_) => Action::FilesMovedAside,
         Err(error) => Action::Failed { why: error.to_string() },
     }
 }

@@ -21,6 +21,7 @@ use contract::OwnerRecord;
 use fs_err as fs;
 use gate::OwnerReading;
 use identity::Home;
+use identity::aside::move_aside;
 use identity::lock::{FileLock, LockError};
 use identity::private_file::{WriteError, create_private_dir};
 use identity::process::{self, ProcessState};
@@ -130,7 +131,10 @@ impl Claim {
         let path = self.home.owner_record();
         match read_record(&path) {
             OwnerReading::Absent => Ok(()),
-            OwnerReading::Unreadable(_) => Ok(move_aside(&path)?),
+            OwnerReading::Unreadable(_) => {
+                move_aside(&path).map_err(|error| TakeError::Clear(error.source))?;
+                Ok(())
+            }
             OwnerReading::Readable(record) if record.instance.is_none() => {
                 let alive =
                     process::observe_process(record.pid).is_alive() && record.executable_path.exists();
@@ -302,21 +306,4 @@ pub(crate) fn hold_of(record: &OwnerRecord) -> Option<ProcessHandle> {
 /// Whether the process of `record` is provably the one that wrote it, and is suspended from outside.
 pub(crate) fn is_suspended(record: &OwnerRecord) -> bool {
     hold_of(record).is_some() && u32::try_from(record.pid).ok().and_then(platform::is_suspended) == Some(true)
-}
-
-/// Moves `path` aside with a timestamp: nothing is deleted that might still mean something.
-///
-/// # Errors
-/// The file could not be renamed.
-pub(crate) fn move_aside(path: &std::path::Path) -> io::Result<()> {
-    let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    for turn in 0..100 {
-        let suffix = if turn == 0 { String::new() } else { format!("-{turn}") };
-        let aside = path.with_file_name(format!("{name}.aside-{stamp}{suffix}"));
-        if aside.symlink_metadata().is_err() {
-            return fs::rename(path, aside);
-        }
-    }
-    Err(io::Error::new(io::ErrorKind::AlreadyExists, "too many files were moved aside in one second"))
 }

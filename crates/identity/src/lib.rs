@@ -22,6 +22,7 @@
 //! | [`process`] | whether a process lives, and what it is |
 //! | [`clock`] | the Lamport clock of this home |
 //! | [`lock`] | advisory file locks with a deadline and a named holder |
+//! | [`aside`] | moving files aside |
 //! | [`private_file`] | writing files that only their owner may read |
 //! | [`small_file`] | reading files that may be malformed, huge or not files at all |
 //! | [`paths`] | canonical and lexically cleaned paths |
@@ -29,6 +30,7 @@
 //! Invariants: `read_*` and `observe_*` functions create, change and lock nothing; everything read
 //! from outside has a size limit; `unsafe` lives in `platform` alone.
 
+pub mod aside;
 pub mod card;
 pub mod clock;
 pub mod config;

@@ -3,25 +3,27 @@
 //! Deletes nothing, and never touches config.toml, which holds every opt-out.
 
 use crate::context::Context;
-use crate::error::{CliError, chain};
+use crate::error::CliError;
 use crate::platform::make_private;
 use crate::report::{Document, Report};
 use contract::{Fault, FaultCode, Remedy};
+use identity::Home;
+use identity::aside::move_group_aside;
+use identity::lock::probe;
 use preflight::Boundary;
 use serde::Serialize;
-use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Runs the verb.
 pub(crate) fn run(context: &Context) -> Result<Report, CliError> {
     let boundary = context.boundary()?;
     let mut repair = Repair { result: "nothing_to_repair", actions: Vec::new(), left: Vec::new() };
-    // A second fault of a file may hide behind the first; the bound ends a file that will not be cured.
-    for _ in 0..ROUNDS {
-        let Some(fault) = next(&boundary, &repair)? else { break };
-        let path = fault.path.clone().unwrap_or_default();
-        repair.actions.push(repair_file(&path, &fault)?);
+    let mut tried = Vec::new();
+    while let Some(fault) = next(&boundary, &tried)? {
+        tried.push(fault.code);
+        repair.actions.extend(repair_fault(context.home()?, &fault)?);
         repair.result = "repaired";
     }
     for fault in boundary.status_document(false)?.faults {
@@ -32,40 +34,68 @@ pub(crate) fn run(context: &Context) -> Result<Report, CliError> {
     Ok(Report::exiting(exit, &repair))
 }
 
-const ROUNDS: usize = 8;
+/// A mode may hide what else is wrong with a file, so each fault is tried twice.
+const TRIES: usize = 2;
 
-/// The next fault that this command cures and has not tried twice.
-fn next(boundary: &Boundary<'_>, repair: &Repair) -> Result<Option<Fault>, CliError> {
+/// The next fault that this command cures and has not tried often enough.
+fn next(boundary: &Boundary<'_>, tried: &[FaultCode]) -> Result<Option<Fault>, CliError> {
     let faults = boundary.status_document(false)?.faults;
     Ok(faults.into_iter().find(|fault| {
-        let tried = repair.actions.iter().filter(|action| Some(&action.path) == fault.path.as_ref()).count();
-        fault.remedy == Remedy::Repair && fault.path.is_some() && tried < 2
+        let tries = tried.iter().filter(|code| **code == fault.code).count();
+        fault.remedy == Remedy::Repair && fault.path.is_some() && tries < TRIES
     }))
 }
 
-/// First the mode, if that is what keeps us out; then aside.
-fn repair_file(path: &Path, fault: &Fault) -> Result<Action, CliError> {
-    let failed = |error: std::io::Error| {
-        CliError::failed(
-            "REPAIR_FAILED",
-            format!("could not repair {}: {}", contract::text::path(path), chain(&error)),
-        )
-    };
-    let unreadable = path.is_file() && std::fs::File::open(path).is_err();
-    if unreadable && make_private(path).is_ok() && std::fs::File::open(path).is_ok() {
-        return Ok(Action { path: path.to_owned(), action: "mode_restored", moved_to: Vec::new() });
+/// First the modes, if they are what keeps us out; then aside.
+fn repair_fault(home: &Home, fault: &Fault) -> Result<Vec<Action>, CliError> {
+    let path = subject(home, fault);
+    let restored = give_back(home.root(), &path);
+    if !restored.is_empty() {
+        let action =
+            |path| Action { code: fault.code.name(), path, action: "mode_restored", moved_to: Vec::new() };
+        return Ok(restored.into_iter().map(action).collect());
     }
-    let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
-    let mut moved_to = Vec::new();
-    for suffix in companions(fault.code) {
-        let source = with_suffix(path, suffix);
-        if source.symlink_metadata().is_ok() {
-            let target = free_name(&source, &stamp);
-            fs_err::rename(&source, &target).map_err(failed)?;
-            moved_to.push(target);
+    let moved_to = move_group_aside(&path, companions(fault.code)).map_err(|error| {
+        CliError::failed("REPAIR_FAILED", error.to_string()).remedy(Remedy::Advice(format!(
+            "make the directory of {} writable for this user, then run `spec-kitty doctor repair` again",
+            contract::text::path(&path)
+        )))
+    })?;
+    let action = if moved_to.is_empty() { "nothing_there" } else { "moved_aside" };
+    Ok(vec![Action { code: fault.code.name(), path, action, moved_to }])
+}
+
+/// What keeps the faulty file from being read: mostly the file itself; for the owner record perhaps the
+/// lock beside it.
+fn subject(home: &Home, fault: &Fault) -> PathBuf {
+    if fault.code == FaultCode::OwnerRecordUnreadable && probe(&home.owner_lock()).is_err() {
+        return home.owner_lock();
+    }
+    fault.path.clone().unwrap_or_default()
+}
+
+/// Gives the owner access to `path` and the directories between it and `root` where the mode is what
+/// keeps us out. Says what was given back; nothing when that does not help.
+fn give_back(root: &Path, path: &Path) -> Vec<PathBuf> {
+    let mut way: Vec<&Path> = path.ancestors().take_while(|above| above.starts_with(root)).collect();
+    way.reverse();
+    let mut restored = Vec::new();
+    for step in way {
+        if is_denied(step) && make_private(step).is_ok() {
+            restored.push(step.to_owned());
         }
     }
-    Ok(Action { path: path.to_owned(), action: "moved_aside", moved_to })
+    if is_denied(path) { Vec::new() } else { restored }
+}
+
+fn is_denied(path: &Path) -> bool {
+    let error = match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => path.read_dir().err(),
+        Ok(metadata) if metadata.is_file() => std::fs::File::open(path).err(),
+        Ok(_) => None,
+        Err(error) => Some(error),
+    };
+    error.is_some_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
 
 /// A database moves together with its journal: alone, either would be read wrongly.
@@ -76,24 +106,6 @@ fn companions(code: FaultCode) -> &'static [&'static str] {
         }
         _ => &[""],
     }
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-/// `path` with the timestamp, and a number when that name is taken.
-fn free_name(path: &Path, stamp: &str) -> PathBuf {
-    let first = with_suffix(path, &format!(".unreadable-{stamp}"));
-    let mut name = first.clone();
-    let mut number = 1;
-    while name.symlink_metadata().is_ok() {
-        name = with_suffix(&first, &format!("-{number}"));
-        number += 1;
-    }
-    name
 }
 
 /// What was done.
@@ -107,6 +119,7 @@ struct Repair {
 /// One file.
 #[derive(Debug, Serialize)]
 struct Action {
+    code: &'static str,
     path: PathBuf,
     action: &'static str,
     moved_to: Vec<PathBuf>,
@@ -127,8 +140,8 @@ impl Document for Repair {
         let mut out = String::new();
         for action in &self.actions {
             let path = contract::text::path(&action.path);
-            if action.moved_to.is_empty() {
-                let _ = writeln!(out, "gave {path} back to its owner (mode 0600)");
+            if action.action == "mode_restored" {
+                let _ = writeln!(out, "gave {path} back to its owner");
             }
             for target in &action.moved_to {
                 let _ = writeln!(out, "moved {path} aside: {}", contract::text::path(target));

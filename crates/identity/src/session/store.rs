@@ -6,6 +6,7 @@
 
 use super::cipher::{Cipher, Envelope, SALT_BYTES, random};
 use super::{Session, SessionError, content};
+use crate::aside;
 use crate::card::{IdentityCard, Seals};
 use crate::config::Config;
 use crate::home::Home;
@@ -14,9 +15,7 @@ use crate::machine::Machine;
 use crate::private_file::{self, WriteError};
 use crate::small_file::read_small_file;
 use data_encoding::HEXLOWER;
-use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -250,9 +249,7 @@ impl SessionStore {
 /// unreadable session. It is kept under another name.
 fn move_obstacle_aside(path: &Path) -> Result<(), WriteError> {
     if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        let mut aside = path.as_os_str().to_owned();
-        aside.push(Timestamp::now().strftime(".unreadable-%Y%m%dT%H%M%S%.6fZ").to_string());
-        fs::rename(path, aside).map_err(WriteError::new("move aside", path))?;
+        aside::move_aside(path)?;
     }
     Ok(())
 }
