@@ -80,7 +80,7 @@ pub fn plan_outgoing<'a>(stored: &'a str, event_id: &str, team_id: &str) -> Resu
     let text = raw.get();
     let members = Scanner::new(text).members()?;
     check_event_id(text, &members, event_id)?;
-    let blocked = members.iter().any(|member| member.is(text, "drain_blocked_reason"));
+    let blocked = members.iter().any(|member| member.name == "drain_blocked_reason");
     let team = plan_team(text, &members, team_id)?;
     if !blocked && team == TeamEdit::Keep {
         return Ok(Cow::Borrowed(text));
@@ -88,8 +88,8 @@ pub fn plan_outgoing<'a>(stored: &'a str, event_id: &str, team_id: &str) -> Resu
     Ok(Cow::Owned(rewrite(text, &members, &team, team_id)))
 }
 
-fn check_event_id(text: &str, members: &[Member], event_id: &str) -> Result<(), Unsendable> {
-    let mut ids = members.iter().filter(|member| member.is(text, "event_id"));
+fn check_event_id(text: &str, members: &[Member<'_>], event_id: &str) -> Result<(), Unsendable> {
+    let mut ids = members.iter().filter(|member| member.name == "event_id");
     let (Some(member), None) = (ids.next(), ids.next()) else { return Err(Unsendable::EventId) };
     match member.text_value(text) {
         Some(id) if id == event_id => Ok(()),
@@ -105,8 +105,8 @@ enum TeamEdit {
     Append,
 }
 
-fn plan_team(text: &str, members: &[Member], team_id: &str) -> Result<TeamEdit, Unsendable> {
-    let mut teams = members.iter().enumerate().filter(|(_, member)| member.is(text, "team_slug"));
+fn plan_team(text: &str, members: &[Member<'_>], team_id: &str) -> Result<TeamEdit, Unsendable> {
+    let mut teams = members.iter().enumerate().filter(|(_, member)| member.name == "team_slug");
     let Some((index, member)) = teams.next() else { return Ok(TeamEdit::Append) };
     if teams.next().is_some() {
         return Err(Unsendable::TeamTwice);
@@ -126,7 +126,7 @@ fn plan_team(text: &str, members: &[Member], team_id: &str) -> Result<TeamEdit, 
     }
 }
 
-fn rewrite(text: &str, members: &[Member], edit: &TeamEdit, team_id: &str) -> String {
+fn rewrite(text: &str, members: &[Member<'_>], edit: &TeamEdit, team_id: &str) -> String {
     // A JSON text of a string cannot fail to be written.
     let team = serde_json::to_string(team_id).unwrap_or_else(|_| "null".to_owned());
     let mut out = String::with_capacity(text.len() + team.len() + 16);
@@ -134,7 +134,7 @@ fn rewrite(text: &str, members: &[Member], edit: &TeamEdit, team_id: &str) -> St
     let mut first = true;
     let mut after = 1;
     for (index, member) in members.iter().enumerate() {
-        if member.is(text, "drain_blocked_reason") {
+        if member.name == "drain_blocked_reason" {
             after = member.value.end;
             continue;
         }
@@ -161,17 +161,14 @@ fn rewrite(text: &str, members: &[Member], edit: &TeamEdit, team_id: &str) -> St
 }
 
 /// One member of the outermost object; ranges into the text. `key` includes its quotes.
-struct Member {
+struct Member<'a> {
+    name: Cow<'a, str>,
     key: Range<usize>,
     value: Range<usize>,
 }
 
-impl Member {
-    fn is(&self, text: &str, name: &str) -> bool {
-        key_is(&text[self.key.clone()], name)
-    }
-
-    fn text_value<'a>(&self, text: &'a str) -> Option<Cow<'a, str>> {
+impl Member<'_> {
+    fn text_value<'t>(&self, text: &'t str) -> Option<Cow<'t, str>> {
         let value = &text[self.value.clone()];
         let inner = value.strip_prefix('"')?.strip_suffix('"')?;
         if inner.contains('\\') {
@@ -180,14 +177,6 @@ impl Member {
             Some(Cow::Borrowed(inner))
         }
     }
-}
-
-/// Whether a quoted key means `name`, escapes resolved.
-fn key_is(quoted: &str, name: &str) -> bool {
-    let inner = quoted.trim_matches('"');
-    inner == name
-        || (inner.contains('\\')
-            && serde_json::from_str::<String>(quoted).is_ok_and(|decoded| decoded == name))
 }
 
 /// Walks text that a parser has already accepted.
@@ -202,11 +191,11 @@ impl<'a> Scanner<'a> {
     }
 
     /// The members of the outermost object; refuses forbidden keys at any depth.
-    fn members(mut self) -> Result<Vec<Member>, Unsendable> {
+    fn members(mut self) -> Result<Vec<Member<'a>>, Unsendable> {
         if self.peek() != Some(b'{') {
             return Err(Unsendable::NotAnObject);
         }
-        let mut members: Vec<Member> = Vec::with_capacity(20);
+        let mut members: Vec<Member<'a>> = Vec::with_capacity(20);
         // Bit n: whether level n is an object. 128 levels fit, MAX_DEPTH is below.
         let mut objects: u128 = 0;
         let mut depth: u32 = 0;
@@ -214,12 +203,15 @@ impl<'a> Scanner<'a> {
         while let Some(byte) = self.peek() {
             match byte {
                 b'"' => {
-                    let span = self.string();
+                    let (span, escaped) = self.string();
                     if key_next {
-                        self.check_key(span.clone())?;
+                        let name = self.key_name(span.clone(), escaped);
+                        if let Some(forbidden) = FORBIDDEN_KEYS.into_iter().find(|key| name == *key) {
+                            return Err(Unsendable::ForbiddenKey(forbidden));
+                        }
                         self.skip_to_value();
                         if depth == 1 {
-                            members.push(Member { key: span, value: self.at..self.at });
+                            members.push(Member { name, key: span, value: self.at..self.at });
                         }
                         key_next = false;
                     } else if depth == 1 {
@@ -258,13 +250,18 @@ impl<'a> Scanner<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// The span of the string that starts here, quotes included; moves behind it.
-    fn string(&mut self) -> Range<usize> {
+    /// The span of the string that starts here, quotes included, and whether it has escapes; moves
+    /// behind it.
+    fn string(&mut self) -> (Range<usize>, bool) {
         let start = self.at;
+        let mut escaped = false;
         self.at += 1;
         while let Some(byte) = self.peek() {
             self.at += match byte {
-                b'\\' => 2,
+                b'\\' => {
+                    escaped = true;
+                    2
+                }
                 b'"' => {
                     self.at += 1;
                     break;
@@ -272,7 +269,7 @@ impl<'a> Scanner<'a> {
                 _ => 1,
             };
         }
-        start..self.at.min(self.text.len())
+        (start..self.at.min(self.text.len()), escaped)
     }
 
     fn skip_to_value(&mut self) {
@@ -281,16 +278,18 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn check_key(&self, span: Range<usize>) -> Result<(), Unsendable> {
-        let quoted = &self.text[span];
-        match FORBIDDEN_KEYS.into_iter().find(|name| key_is(quoted, name)) {
-            Some(name) => Err(Unsendable::ForbiddenKey(name)),
-            None => Ok(()),
+    /// What a key means, escapes resolved. One that cannot be resolved (a lone surrogate) means nothing
+    /// that is looked for.
+    fn key_name(&self, span: Range<usize>, escaped: bool) -> Cow<'a, str> {
+        let text = self.text;
+        if escaped {
+            return Cow::Owned(serde_json::from_str(&text[span]).unwrap_or_default());
         }
+        Cow::Borrowed(&text[span.start + 1..span.end - 1])
     }
 }
 
-fn close_value(members: &mut [Member], end: usize) {
+fn close_value(members: &mut [Member<'_>], end: usize) {
     if let Some(member) = members.last_mut() {
         member.value.end = end;
     }

@@ -1,7 +1,7 @@
 //! The rounds of artifact bodies: one request each, after the events they depend on.
 
 use super::events::retry;
-use super::exchange::BODY_TIMEOUT;
+use super::exchange::{BODY_TIMEOUT, unauthorized};
 use super::report::Failure;
 use super::{Drain, Halt, unix_now};
 use crate::http::{Payload, Request};
@@ -9,6 +9,7 @@ use crate::judge::{BodyJudgement, Category, judge_body};
 use contract::wire::BodyPush;
 use contract::wire::body::MAX_CONTENT_BYTES;
 use contract::wire::endpoint::PUSH_CONTENT;
+use preflight::consent_of;
 use queue::{BatchLimits, BodyRow, Outcome, OutgoingBody};
 
 /// Bodies read into memory together.
@@ -18,8 +19,8 @@ impl Drain<'_> {
     pub(super) fn send_bodies(&mut self) -> Result<(), Halt> {
         loop {
             self.check_cancelled()?;
-            let consent = self.read_consent()?;
-            let batch = self.outbox.read_bodies(LIMITS, &consent, &self.skip, unix_now())?;
+            let config = self.read_config()?;
+            let batch = self.outbox.read_bodies(LIMITS, &consent_of(&config), &self.skip, unix_now())?;
             let Some(batch) = batch else { return Ok(()) };
             for body in &batch.rows {
                 if !self.send_body(body, &batch.project_uuid)? {
@@ -72,8 +73,8 @@ impl Drain<'_> {
                 return Ok(false);
             }
             BodyJudgement::Stop(stop) => return Err(Halt::Server(stop)),
-            // `exchange` has refreshed once and given up: 401 never comes this far.
-            BodyJudgement::Refresh => return Ok(false),
+            // `exchange` has refreshed once before it lets a 401 come this far.
+            BodyJudgement::Refresh => return Err(Halt::Server(unauthorized())),
         }
         Ok(true)
     }

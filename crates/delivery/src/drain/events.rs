@@ -1,6 +1,6 @@
 //! The rounds of events: read a batch, send its pieces, record what the server said.
 
-use super::exchange::{batch_request, encode_batch};
+use super::exchange::{batch_request, encode_batch, unauthorized};
 use super::report::Failure;
 use super::{Drain, Halt, unix_now};
 use crate::backoff::{plan_delay, random_fraction};
@@ -8,6 +8,7 @@ use crate::envelope::plan_outgoing;
 use crate::judge::{BatchJudgement, Category, ItemVerdict, judge_batch};
 use crate::plan::{Pieces, Room};
 use contract::wire::batch::FRAME_BYTES;
+use preflight::consent_of;
 use queue::{Batch, BatchLimits, Outcome, OutgoingEvent, RowDigest, RowId};
 use std::borrow::Cow;
 
@@ -21,12 +22,14 @@ impl Drain<'_> {
     pub(super) fn send_events(&mut self) -> Result<(), Halt> {
         loop {
             self.check_cancelled()?;
-            let consent = self.read_consent()?;
+            let config = self.read_config()?;
             // Before the limits are known one row is enough to see that something waits: a larger batch
             // might have to be cut up, and its later pieces would leave on an older consent.
             let limits =
                 if self.limits_known { self.batch_limits() } else { BatchLimits { rows: 1, bytes: 1 } };
-            let Some(batch) = self.outbox.read_events(limits, &consent, &self.skip)? else { return Ok(()) };
+            let Some(batch) = self.outbox.read_events(limits, &consent_of(&config), &self.skip)? else {
+                return Ok(());
+            };
             if self.limits_known {
                 self.send_batch(&batch)?;
             } else {
@@ -73,8 +76,8 @@ impl Drain<'_> {
                     return Ok(());
                 }
                 BatchJudgement::Stop(stop) => return Err(Halt::Server(stop)),
-                // `exchange` has refreshed once and given up: 401 never comes this far.
-                BatchJudgement::Refresh => return Ok(()),
+                // `exchange` has refreshed once before it lets a 401 come this far.
+                BatchJudgement::Refresh => return Err(Halt::Server(unauthorized())),
             }
             self.progress.advance(&self.report);
         }

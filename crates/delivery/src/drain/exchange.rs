@@ -18,28 +18,18 @@ pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) const BATCH_ANSWER: u64 = 16 << 20;
 
 impl Drain<'_> {
-    /// Sends one request with a token of the permit's account. On 401 the login is refreshed once; a
-    /// second 401, with nothing taken between, ends the drain.
+    /// Sends one request with a token of the permit's account. On 401 the login is refreshed once and the
+    /// request sent again; a 401 that is returned is the second one, and ends the drain.
     pub(super) fn exchange(&mut self, request: Request<'_>) -> Result<Answer, Halt> {
         self.check_cancelled()?;
         let bearer = self.tokens.bearer()?;
         let answer = self.send(&Request { bearer: Some(&bearer), ..request })?;
         if answer.status != 401 {
-            self.token_refused = false;
             return Ok(answer);
         }
-        if self.token_refused {
-            return Err(unauthorized(&answer));
-        }
-        self.token_refused = true;
         self.check_cancelled()?;
         let bearer = self.tokens.renewed_bearer()?;
-        let answer = self.send(&Request { bearer: Some(&bearer), ..request })?;
-        if answer.status == 401 {
-            return Err(unauthorized(&answer));
-        }
-        self.token_refused = false;
-        Ok(answer)
+        self.send(&Request { bearer: Some(&bearer), ..request })
     }
 
     fn send(&mut self, request: &Request<'_>) -> Result<Answer, Halt> {
@@ -65,6 +55,7 @@ impl Drain<'_> {
                 }
                 Ok(())
             }
+            401 => Err(Halt::Server(unauthorized())),
             412 | 426 => stop(StopReason::ContractSkew),
             429 => stop(StopReason::Throttled),
             503 => stop(StopReason::ServerError),
@@ -73,10 +64,10 @@ impl Drain<'_> {
     }
 }
 
-fn unauthorized(answer: &Answer) -> Halt {
-    let detail =
-        format!("the server does not accept this login: {}", Words::of(answer).sentence(answer.status));
-    Halt::Server(Stop { reason: StopReason::Unauthorized, detail, asked: None })
+/// Why a drain ends at the second 401.
+pub(super) fn unauthorized() -> Stop {
+    let detail = "the server does not accept this login, also after a refresh".to_owned();
+    Stop { reason: StopReason::Unauthorized, detail, asked: None }
 }
 
 /// `{"events":[a,b,...]}` of events that are already JSON texts, gzipped.

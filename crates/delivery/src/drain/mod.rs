@@ -26,12 +26,13 @@ use crate::context::Context;
 use crate::judge::{Asked, Stop, StopReason};
 use crate::plan::{Limits, Pace};
 use crate::token::{TokenError, TokenSource};
-use contract::{Consent, ExitCode, Remedy};
+use contract::{ExitCode, Remedy};
 use gate::EgressPermit;
 use identity::{Config, FileLock, LockError};
 use jiff::Timestamp;
-use queue::{Outbox, Place, QueueError, Recorded, RowDigest, RowId, SkipSet, observe_counts};
-use std::path::PathBuf;
+use preflight::consent_of;
+use queue::{Outbox, QueueError, Recorded, RowDigest, RowId, SkipSet, observe_counts};
+use std::path::Path;
 use std::time::Duration;
 
 /// How long `--wait` waits for another drain of the scope.
@@ -142,16 +143,15 @@ pub fn drain(
                 skip: SkipSet::default(),
                 blanket_refusals: 0,
                 anything_taken: false,
-                token_refused: false,
                 report,
                 progress,
             };
             let ended = drain.run();
-            drain.settle(ended, options)?;
+            drain.settle(ended, options);
             report = drain.report;
         }
     }
-    count(context, permit.queue_path().to_path_buf(), &mut report)?;
+    count(context, permit.queue_path(), &mut report);
     Ok(report)
 }
 
@@ -169,8 +169,6 @@ struct Drain<'a> {
     blanket_refusals: u32,
     /// Whether the server took, or judged by name, any row of this drain.
     anything_taken: bool,
-    /// Whether the last request was answered with 401.
-    token_refused: bool,
     report: DrainReport,
     progress: &'a mut dyn Progress,
 }
@@ -245,39 +243,36 @@ impl Drain<'_> {
 
     /// The decisions of config.toml as of now: read before every batch, so that an opt-out holds from the
     /// next batch on.
-    fn read_consent(&self) -> Result<impl Fn(&Place) -> Consent + use<>, Halt> {
-        let config = Config::read(&self.context.home)
-            .map_err(|fault| Halt::Token(TokenError::Fault(Box::new(fault))))?;
-        Ok(consent_of(config))
+    fn read_config(&self) -> Result<Config, Halt> {
+        Config::read(&self.context.home).map_err(|fault| Halt::Token(TokenError::Fault(Box::new(fault))))
     }
 
     /// Writes down why it ended, and until when the server wants to be left alone.
-    fn settle(&mut self, ended: Result<(), Halt>, options: &DrainOptions) -> Result<(), QueueError> {
+    fn settle(&mut self, ended: Result<(), Halt>, options: &DrainOptions) {
         self.report.settled_before = self.outbox.settled_without_sending();
         let random = random_fraction();
-        match ended {
-            Ok(()) if self.had_deadline => self.outbox.set_deadline(None, "")?,
-            Ok(()) => {}
+        let mut not_before = None;
+        self.report.stopped = match ended {
+            Ok(()) => None,
             Err(Halt::Server(stop)) => {
-                let pause = match self.asked_pause(&stop) {
-                    Some(asked) => {
-                        let pause = plan_asked(asked, random);
-                        self.outbox
-                            .set_deadline(Some(unix_now() + pause.as_secs_f64()), stop.reason.name())?;
-                        Some(pause)
-                    }
-                    None if stop.reason.is_transient() => {
-                        Some(plan_delay(options.failures_before.saturating_add(1), random))
-                    }
-                    None => None,
-                };
-                self.report.stopped = Some(Stopped::by_server(&stop, pause));
+                let asked = self.asked_pause(&stop).map(|asked| plan_asked(asked, random));
+                not_before = asked.map(|pause| (unix_now() + pause.as_secs_f64(), stop.reason.name()));
+                let own = || plan_delay(options.failures_before.saturating_add(1), random);
+                let pause = asked.or_else(|| stop.reason.is_transient().then(own));
+                Some(Stopped::by_server(&stop, pause))
             }
-            Err(Halt::Token(error)) => self.report.stopped = Some(Stopped::by_token(&error)),
-            Err(Halt::Cancelled) => self.report.stopped = Some(Stopped::cancelled()),
-            Err(Halt::Queue(error)) => self.report.stopped = Some(Stopped::by_queue(&error)),
+            Err(Halt::Token(error)) => Some(Stopped::by_token(&error)),
+            Err(Halt::Cancelled) => Some(Stopped::cancelled()),
+            Err(Halt::Queue(error)) => Some(Stopped::by_queue(&error)),
+        };
+        let kept = match not_before {
+            Some((until, reason)) => self.outbox.set_deadline(Some(until), reason),
+            None if self.had_deadline && self.report.stopped.is_none() => self.outbox.set_deadline(None, ""),
+            None => Ok(()),
+        };
+        if let Err(error) = kept {
+            self.report.stopped.get_or_insert_with(|| Stopped::by_queue(&error));
         }
-        Ok(())
     }
 
     /// The pause the server asked for; a 429 without one gets the advertised minimum.
@@ -291,19 +286,15 @@ impl Drain<'_> {
     }
 }
 
-/// What config.toml says about the rows of a place.
-pub(crate) fn consent_of(config: Config) -> impl Fn(&Place) -> Consent {
-    move |place: &Place| {
-        config.consent(place.project_uuid.as_deref(), place.repo_slug.as_deref(), place.checkout())
-    }
-}
-
-/// What still waits, after the drain.
-fn count(context: &Context, queue_path: PathBuf, report: &mut DrainReport) -> Result<(), QueueError> {
+/// What still waits, after the drain. What cannot be counted is said, and changes nothing that was done.
+fn count(context: &Context, queue_path: &Path, report: &mut DrainReport) {
     let config = Config::read(&context.home).unwrap_or_else(|_| Config::unreadable());
-    let counts = observe_counts(&queue_path, &consent_of(config))?;
-    report.count(&counts);
-    Ok(())
+    match observe_counts(queue_path, &consent_of(&config)) {
+        Ok(counts) => report.count(&counts),
+        Err(error) => {
+            report.stopped.get_or_insert_with(|| Stopped::by_queue(&error.into()));
+        }
+    }
 }
 
 fn unix_now() -> f64 {

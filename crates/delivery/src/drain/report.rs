@@ -201,6 +201,8 @@ pub struct DrainReport {
     pub unknown_ids: u64,
     /// Requests made.
     pub requests: u64,
+    /// Whether the next three could be counted; they are empty otherwise.
+    pub counted: bool,
     /// Rows that wait for a decision, by project.
     pub held: Vec<Held>,
     /// Rows in the parked table, these and earlier ones.
@@ -228,6 +230,7 @@ impl DrainReport {
             vanished: 0,
             unknown_ids: 0,
             requests: 0,
+            counted: false,
             held: Vec::new(),
             parked: RowCounts::default(),
             remaining: RowCounts::default(),
@@ -256,6 +259,7 @@ impl DrainReport {
     }
 
     pub(super) fn count(&mut self, counts: &QueueCounts) {
+        self.counted = true;
         self.held.clone_from(&counts.held);
         self.parked = counts.parked;
         self.remaining = RowCounts { events: counts.events, bodies: counts.bodies };

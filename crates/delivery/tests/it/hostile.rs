@@ -104,7 +104,7 @@ fn sent_batches(stub: &Stub) -> Vec<Vec<String>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_server_makes_a_row_vanish_or_a_drain_run_for_ever(

@@ -11,5 +11,6 @@ mod login;
 mod machine;
 mod real_server;
 mod refresh;
+mod routes;
 mod stub;
 mod world;
