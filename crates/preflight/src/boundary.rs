@@ -86,12 +86,12 @@ impl<'a> Boundary<'a> {
 
     /// The right to add facts.
     pub fn capture_permit(&self) -> Result<CapturePermit, PreflightError> {
-        self.recovered_verdict()?.into_capture_permit().map_err(refused)
+        self.recovered_verdict()?.into_capture_permit().map_err(|refusal| refused(*refusal))
     }
 
     /// The right to send.
     pub fn egress_permit(&self) -> Result<EgressPermit, PreflightError> {
-        self.recovered_verdict()?.into_egress_permit().map_err(refused)
+        self.recovered_verdict()?.into_egress_permit().map_err(|refusal| refused(*refusal))
     }
 
     /// The right to cure: nothing when there is no readable scope.
@@ -120,7 +120,7 @@ impl<'a> Boundary<'a> {
     }
 }
 
-fn refused(refusal: Box<gate::PermitRefused>) -> PreflightError {
+fn refused(refusal: gate::PermitRefused) -> PreflightError {
     PreflightError::Refused(Box::new(refusal.0))
 }
 
@@ -149,7 +149,7 @@ impl Document<'_> {
             OwnerReading::Absent | OwnerReading::Unreadable(_) => None,
         };
         let scoped = facts.login.scope.is_some();
-        let held = counts.as_ref().map(|counts| held_projects(counts)).unwrap_or_default();
+        let held = counts.as_ref().map(held_projects).unwrap_or_default();
         let oldest = counts.as_ref().and_then(|counts| counts.oldest_pending_at);
         Ok(StatusDocument {
             schema_version: SCHEMA_VERSION,

@@ -1,7 +1,7 @@
 //! The only place that turns the errors of the libraries into words for people and scripts.
 
 use super::CliError;
-use contract::{ExitCode, Fault, Remedy};
+use contract::{Fault, Remedy};
 use identity::config::ConfigEditError;
 use identity::lock::LockError;
 use preflight::PreflightError;
@@ -60,8 +60,10 @@ impl From<QueueError> for CliError {
 
 impl From<LockError> for CliError {
     fn from(error: LockError) -> Self {
-        let exit = if matches!(error, LockError::Busy { .. }) { ExitCode::Busy } else { ExitCode::Failed };
-        Self::new("LOCK_FAILED", exit, chain(&error))
+        match error {
+            LockError::Busy { .. } => Self::busy(chain(&error)),
+            LockError::Io { .. } => Self::failed("LOCK_FAILED", chain(&error)),
+        }
     }
 }
 
@@ -79,7 +81,7 @@ impl From<mission::MissionError> for CliError {
     fn from(error: mission::MissionError) -> Self {
         let mut failed = Self::new(error.code(), error.exit(), chain(&error));
         failed.remedies = error.remedies();
-        failed.facts = error.facts();
+        failed.facts = Box::new(error.facts());
         failed
     }
 }

@@ -30,7 +30,7 @@ pub struct CliError {
     /// The preflight behind a refusal.
     pub preflight: Option<Box<PreflightResult>>,
     /// More keys of the JSON document.
-    pub facts: Map<String, Value>,
+    pub facts: Box<Map<String, Value>>,
 }
 
 impl CliError {
@@ -68,7 +68,7 @@ impl CliError {
             evidence: Vec::new(),
             remedies: Vec::new(),
             preflight: None,
-            facts: Map::new(),
+            facts: Box::default(),
         }
     }
 
@@ -151,7 +151,7 @@ impl CliError {
             if let Some(result) = &self.preflight {
                 map.insert("preflight".into(), serde_json::to_value(result).unwrap_or_default());
             }
-            for (key, value) in &self.facts {
+            for (key, value) in self.facts.iter() {
                 map.insert(key.clone(), value.clone());
             }
         }
