@@ -130,3 +130,31 @@ impl ReferenceQueue {
         self
     }
 }
+
+/// A queue DB at `path` as a crash in the middle of a transaction leaves it: half changed, with a hot
+/// journal. One event is committed.
+///
+/// # Panics
+/// When it cannot be made.
+#[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
+pub fn leave_hot_journal(path: &Path) {
+    let scratch = path.with_extension("scratch");
+    let queue = ReferenceQueue::create(&scratch);
+    queue.event("01KRX0000000000000000000A1", None);
+    let db = Connection::open(&scratch).expect("a queue");
+    db.execute_batch("PRAGMA cache_size = 2; BEGIN IMMEDIATE").expect("a transaction");
+    for number in 0..200 {
+        let row = "INSERT INTO queue (event_id, event_type, data, timestamp) VALUES (?1, 'T', ?2, 1)";
+        db.execute(row, params![format!("x{number}"), "x".repeat(2000)]).expect("a row");
+    }
+    let journal = |path: &Path| {
+        let mut name = path.as_os_str().to_owned();
+        name.push("-journal");
+        PathBuf::from(name)
+    };
+    std::fs::copy(journal(&scratch), journal(path)).expect("a journal");
+    std::fs::copy(&scratch, path).expect("a queue");
+    db.execute_batch("ROLLBACK").expect("the end of it");
+    drop((db, queue));
+    std::fs::remove_file(&scratch).expect("removed");
+}

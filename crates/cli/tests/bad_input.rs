@@ -5,7 +5,7 @@
 
 use rstest::rstest;
 use std::path::Path;
-use testkit::reference_queue::ReferenceQueue;
+use testkit::reference_queue::{ReferenceQueue, leave_hot_journal};
 use testkit::tree::{difference, snapshot};
 use testkit::{Run, World};
 
@@ -370,25 +370,6 @@ mod as_a_plain_user {
         assert_eq!(again["legacy_queue"]["rows_in_scope"], 1, "nothing was copied");
         chmod(&world.root(), 0o700);
     }
-}
-
-/// A crash in the middle of a transaction: the file is half changed and its journal is hot.
-fn leave_hot_journal(path: &Path) {
-    let scratch = path.with_extension("scratch");
-    let queue = ReferenceQueue::create(&scratch);
-    queue.event("01KRX0000000000000000000A1", None);
-    let db = rusqlite::Connection::open(&scratch).unwrap();
-    db.execute_batch("PRAGMA cache_size = 2; BEGIN IMMEDIATE").unwrap();
-    for number in 0..200 {
-        let row = "INSERT INTO queue (event_id, event_type, data, timestamp) VALUES (?1, 'T', ?2, 1)";
-        db.execute(row, (format!("x{number}"), "x".repeat(2000))).unwrap();
-    }
-    let journal = |path: &Path| std::path::PathBuf::from(format!("{}-journal", path.display()));
-    std::fs::copy(journal(&scratch), journal(path)).unwrap();
-    std::fs::copy(&scratch, path).unwrap();
-    db.execute_batch("ROLLBACK").unwrap();
-    drop((db, queue));
-    std::fs::remove_file(&scratch).unwrap();
 }
 
 #[test]

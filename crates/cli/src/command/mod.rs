@@ -10,6 +10,7 @@ mod doctor_orphan_daemons;
 pub(crate) mod doctor_paths;
 mod doctor_repair;
 mod doctor_restart_daemon;
+mod housekeeping;
 mod producing;
 mod quickstart;
 mod server;

@@ -1,18 +1,17 @@
 //! What every producing verb does in the same order (contract section 12): authentication, project
 //! root, boundary, git, mission and inputs, housekeeping, and only then its own writes.
 
+use super::housekeeping::keep_house;
 use crate::build;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report};
-use contract::text::printable;
 use daemon::after_capture::follow_up;
 use daemon::spawn::Launcher;
 use gate::CapturePermit;
-use identity::{Config, refresh_card};
+use identity::Config;
 use mission::outgoing::{CaptureReport, CaptureState, Outgoing};
 use mission::project::Project;
-use queue::Cure;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -68,7 +67,10 @@ impl<'a> Producing<'a> {
             config: &hosted.config,
             environment: &self.context.environment,
         });
-        let mut notes = if outgoing.is_some() { self.keep_house() } else { Vec::new() };
+        let mut notes = match outgoing {
+            Some(_) => keep_house(self.context, &self.context.boundary()?.observe()?),
+            None => Vec::new(),
+        };
         let outcome = apply(&self.project, outgoing.as_ref())?;
         let capture = outcome.capture();
         notes.extend(capture.line());
@@ -80,26 +82,6 @@ impl<'a> Producing<'a> {
         let mut report = Report::of(&Versioned(outcome));
         report.notes = notes;
         Ok(report)
-    }
-
-    /// Leaves behind what makes the next gate cheap: the identity card, and the legacy queue's pin.
-    /// None of it is needed for the verb to do its work, so a failure is only said.
-    fn keep_house(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        let kept = (|| -> Result<(), CliError> {
-            let observation = self.context.boundary()?.observe()?;
-            refresh_card(self.context.home()?, &observation.login)?;
-            if self.context.home()?.legacy_queue().exists()
-                && let Some(permit) = self.context.boundary()?.cure_permit()?
-            {
-                Cure::open(&permit)?.write_pin()?;
-            }
-            Ok(())
-        })();
-        if let Err(error) = kept {
-            notes.push(format!("warning: {}", printable(&error.summary)));
-        }
-        notes
     }
 
     /// A nudge, or a new daemon. It never changes the exit code, and nothing waits for it.

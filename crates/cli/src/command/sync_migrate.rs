@@ -64,13 +64,22 @@ impl Document for Migration {
     }
 }
 
+/// Whether there was anything to migrate.
+pub(crate) fn found_rows(report: &MigrationReport) -> bool {
+    [&report.moved, &report.duplicates, &report.conflicts, &report.unreadable]
+        .into_iter()
+        .any(|counts| sum(counts) > 0)
+}
+
+fn sum(counts: &LegacyRowCounts) -> u64 {
+    counts.total_rows() + counts.failure_log_rows
+}
+
 /// A migration as people read it.
 pub(crate) fn describe(report: &MigrationReport) -> String {
     let mut out = String::new();
-    let sum = |counts: &LegacyRowCounts| counts.total_rows() + counts.failure_log_rows;
     let verb = if report.dry_run { "would move" } else { "moved" };
-    let handled = [&report.moved, &report.duplicates, &report.conflicts, &report.unreadable];
-    if handled.iter().all(|counts| sum(counts) == 0) {
+    if !found_rows(report) {
         out.push_str("no legacy rows in scope\n");
     } else {
         let _ = writeln!(out, "{verb} {}", counts(&report.moved));

@@ -1,5 +1,6 @@
 //! `sync now`: delivers what waits, once the boundary is coherent.
 
+use super::housekeeping::keep_house;
 use super::sync_migrate;
 use crate::args::NowArgs;
 use crate::build;
@@ -8,14 +9,15 @@ use crate::error::{CliError, chain};
 use crate::report::{Document, Report, Said};
 use crate::terminal;
 use contract::text::printable;
-use contract::{FailureName, FaultCode, Remedy};
+use contract::{ExitCode, FailureName, FaultCode, Remedy};
 use delivery::drain::{DrainError, DrainOptions, DrainReport, Progress, RowTally, drain, failure_report};
 use gate::EgressPermit;
-use identity::refresh_card;
 use preflight::{Boundary, PreflightError, consent_of};
 use queue::MigrationReport;
 use serde::Serialize;
 use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -30,25 +32,47 @@ pub(crate) fn run(context: &Context, args: &NowArgs) -> Result<Report, CliError>
     let boundary = context.boundary()?;
     let (permit, migration) = permit(&boundary, args.json)?;
     let observation = boundary.observe()?;
-    let mut notes = Vec::new();
-    if let Err(error) = refresh_card(context.home()?, &observation.login) {
-        notes.push(format!("warning: {}", printable(&error.to_string())));
-    }
+    let notes = keep_house(context, &observation);
+    // A report that cannot be written has to be known before anything is sent.
+    let file = args.report.as_deref().map(FailureFile::open).transpose()?;
     let http = delivery::Context::new(context.home()?, &context.environment, build::VERSION)
         .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))?;
     let options = DrainOptions { patience: Duration::from_secs(args.wait), ..DrainOptions::default() };
     let mut watch = Watch::begin(&observation, args.json)?;
     let report = drain(permit, &http, &options, &mut watch).map_err(|error| failed(&error))?;
     drop(watch);
-    if let Some(path) = &args.report {
-        let document = failure_report(&report, jiff::Timestamp::now());
-        fs_err::write(path, format!("{document:#}\n"))
-            .map_err(|error| CliError::failed("REPORT_NOT_WRITTEN", chain(&error)))?;
-    }
-    let exit = report.exit(!args.no_strict);
+    let unwritten = file.and_then(|file| file.write(&report).err());
+    let exit = match report.exit(!args.no_strict) {
+        ExitCode::Ok if unwritten.is_some() => ExitCode::Failed,
+        exit => exit,
+    };
     let mut shown = Report::exiting(exit, &Delivery::of(report, migration));
     shown.notes = notes;
+    // What was delivered is said all the same.
+    shown.notes.extend(unwritten.map(|error| format!("error: {}", printable(&error.summary))));
     Ok(shown)
+}
+
+/// The file that `--report` names.
+struct FailureFile(fs_err::File);
+
+impl FailureFile {
+    /// Opens it and keeps what it holds for now.
+    fn open(path: &Path) -> Result<Self, CliError> {
+        let file = fs_err::OpenOptions::new().write(true).create(true).truncate(false).open(path);
+        file.map(Self).map_err(|error| unwritten(&error))
+    }
+
+    fn write(mut self, report: &DrainReport) -> Result<(), CliError> {
+        let document = failure_report(report, jiff::Timestamp::now());
+        let is_file = self.0.metadata().is_ok_and(|metadata| metadata.is_file());
+        let emptied = if is_file { self.0.set_len(0) } else { Ok(()) };
+        emptied.and_then(|()| writeln!(self.0, "{document:#}")).map_err(|error| unwritten(&error))
+    }
+}
+
+fn unwritten(error: &std::io::Error) -> CliError {
+    CliError::failed("REPORT_NOT_WRITTEN", format!("the report was not written: {}", chain(error)))
 }
 
 /// An egress permit. What can be cured on the way, is: an interrupted transaction, and legacy rows when
@@ -59,12 +83,13 @@ fn permit(boundary: &Boundary<'_>, quiet: bool) -> Result<(EgressPermit, Option<
     let legacy_only = result.ok || result.fails_only_by(FailureName::LegacyRowsInScope);
     let rows = result.legacy.total_rows() + result.legacy.failure_log_rows;
     let recoverable = result.fails_only_by_fault(FaultCode::QueueRecoveryNeeded);
-    let mut migration = None;
-    if (legacy_only && rows > 0) || recoverable {
-        if let Some(cure) = verdict.cure_permit() {
-            migration = Some(sync_migrate::migrate(&cure, false, quiet)?).filter(|_| rows > 0);
+    let curable = (legacy_only && rows > 0) || recoverable;
+    let migration = match verdict.cure_permit() {
+        Some(cure) if curable => {
+            Some(sync_migrate::migrate(&cure, false, quiet)?).filter(sync_migrate::found_rows)
         }
-    }
+        Some(_) | None => None,
+    };
     match boundary.egress_permit() {
         Ok(permit) => Ok((permit, migration)),
         Err(PreflightError::Refused(result)) => Err(CliError::boundary(*result)),
@@ -73,7 +98,8 @@ fn permit(boundary: &Boundary<'_>, quiet: bool) -> Result<(EgressPermit, Option<
 }
 
 fn failed(error: &DrainError) -> CliError {
-    CliError::new(error.code().unwrap_or("DRAIN_FAILED"), error.exit(), chain(error)).cured_by(error.remedy())
+    let code = if error.exit() == ExitCode::Busy { "BUSY" } else { "DRAIN_FAILED" };
+    CliError::new(error.code().unwrap_or(code), error.exit(), chain(error)).cured_by(error.remedy())
 }
 
 /// Shows progress on a terminal; ends the drain after the batch in hand when the user interrupts.
@@ -167,7 +193,8 @@ impl Document for Delivery {
         }
         for stopped in &report.stopped_projects {
             let project = stopped.project_uuid.as_deref().unwrap_or("none");
-            let _ = writeln!(out, "stopped   : project {}: {}", printable(project), printable(&stopped.detail));
+            let _ =
+                writeln!(out, "stopped   : project {}: {}", printable(project), printable(&stopped.detail));
         }
         if let Some(stopped) = &report.stopped {
             let _ = writeln!(out, "stopped   : {}", printable(&stopped.detail));
