@@ -97,32 +97,36 @@ const PLACEHOLDER_STARTS: [&str; 12] = [
 /// `text` without the bracketed tokens that templates leave to be filled in.
 fn without_placeholders(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(open) = rest.find('[') {
-        let (before, bracket) = rest.split_at(open);
-        out.push_str(before);
-        match bracket.find(']') {
-            Some(close) if is_placeholder(&bracket[1..close]) => {
-                rest = &bracket[close + 1..];
-            }
-            Some(_) => {
-                out.push('[');
-                rest = &bracket[1..];
-            }
-            None => {
-                out.push_str(bracket);
-                rest = "";
-            }
+    let (mut at, mut close) = (0, None);
+    while let Some(open) = text[at..].find('[').map(|open| at + open) {
+        out.push_str(&text[at..open]);
+        // Looked for once for all the brackets before it, so that many of them stay cheap.
+        close =
+            close.filter(|close| *close > open).or_else(|| text[open..].find(']').map(|close| open + close));
+        let Some(end) = close else {
+            at = open;
+            break;
+        };
+        if is_placeholder(&text[open + 1..end]) {
+            at = end + 1;
+        } else {
+            out.push('[');
+            at = open + 1;
         }
     }
-    out.push_str(rest);
+    out.push_str(&text[at..]);
     out
 }
 
+/// Only the beginning of a token decides.
 fn is_placeholder(token: &str) -> bool {
-    let token = token.trim().to_lowercase();
-    WHOLE_PLACEHOLDERS.contains(&token.as_str())
-        || PLACEHOLDER_STARTS.iter().any(|start| token.starts_with(start))
+    let token = token.trim_start();
+    if !token.starts_with(|c: char| c.is_alphanumeric() || c == '#') {
+        return false;
+    }
+    let start: String = token.chars().take(32).collect::<String>().to_lowercase();
+    WHOLE_PLACEHOLDERS.contains(&start.trim_end()) && token.len() < 64
+        || PLACEHOLDER_STARTS.iter().any(|placeholder| start.starts_with(placeholder))
 }
 
 #[cfg(test)]

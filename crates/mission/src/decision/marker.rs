@@ -51,7 +51,7 @@ pub fn verify_markers(ledger: &Ledger, documents: &[(&str, &str)]) -> Verificati
         .flat_map(|(name, text)| {
             let lines = text.lines().enumerate();
             lines.flat_map(move |(n, line)| {
-                markers(line).map(move |id| (id.to_owned(), format!("{name}:L{}", n + 1)))
+                markers(line).into_iter().map(move |id| (id.to_owned(), format!("{name}:L{}", n + 1)))
             })
         })
         .collect();
@@ -98,14 +98,23 @@ pub fn verify_markers(ledger: &Ledger, documents: &[(&str, &str)]) -> Verificati
 }
 
 /// The decision ids of the markers on one line.
-fn markers(line: &str) -> impl Iterator<Item = &str> {
-    line.match_indices("[NEEDS CLARIFICATION:").filter_map(move |(at, _)| {
-        let rest = &line[at..];
-        let rest = rest[rest.find(']')? + 1..].trim_start();
-        let rest = rest.strip_prefix("<!--")?.trim_start().strip_prefix("decision_id:")?.trim_start();
-        let id = rest.get(..26).filter(|id| is_ulid(id))?;
-        rest[26..].trim_start().starts_with("-->").then_some(id)
-    })
+fn markers(line: &str) -> Vec<&str> {
+    let (mut found, mut close) = (Vec::new(), None);
+    for (at, _) in line.match_indices("[NEEDS CLARIFICATION:") {
+        // Looked for once for all the markers before it, so that many unclosed ones stay cheap.
+        close = close.filter(|close| *close > at).or_else(|| line[at..].find(']').map(|close| at + close));
+        let Some(end) = close else { break };
+        found.extend(decision_id(&line[end + 1..]));
+    }
+    found
+}
+
+/// The id in the comment that follows a marker.
+fn decision_id(text: &str) -> Option<&str> {
+    let rest =
+        text.trim_start().strip_prefix("<!--")?.trim_start().strip_prefix("decision_id:")?.trim_start();
+    let id = rest.get(..26).filter(|id| is_ulid(id))?;
+    rest[26..].trim_start().starts_with("-->").then_some(id)
 }
 
 #[cfg(test)]

@@ -52,9 +52,15 @@ impl Completion {
     }
 }
 
+/// How many patterns the work packages of a mission may own together, and how long one may be: every
+/// pair of them is compared.
+const MAX_PATTERNS: usize = 5000;
+const MAX_PATTERN: usize = 1024;
+
 /// Completes every work package.
 pub(crate) fn complete(packages: &Packages, mission_slug: &str, target: &str) -> Result<Completion> {
     let mut out = Completion { packages: Vec::new(), owners: BTreeMap::new(), guesses: Vec::new() };
+    let mut patterns = 0;
     for wp in &packages.files {
         let parsed = packages.graph.get(&wp.id).cloned().unwrap_or_default();
         let preserved = parsed.is_empty() && !packages.by_manifest && !wp.dependencies.is_empty();
@@ -73,6 +79,11 @@ pub(crate) fn complete(packages: &Packages, mission_slug: &str, target: &str) ->
                 (key.to_owned(), value)
             })
             .collect();
+        patterns += owner.owned_files.len();
+        if patterns > MAX_PATTERNS {
+            let problem = format!("the work packages up to this one own more than {MAX_PATTERNS} patterns");
+            return Err(MissionError::malformed(&wp.path, problem));
+        }
         out.owners.insert(wp.id.clone(), owner);
         out.packages.push(Completed {
             id: wp.id.clone(),
@@ -102,6 +113,10 @@ fn owner_of(wp: &WorkPackage, mission_slug: &str) -> Result<(Ownership, Option<&
         [] => infer_files(wp.text(), execution_mode, mission_slug),
         stated => (stated.to_vec(), None),
     };
+    if owned_files.iter().any(|pattern| pattern.len() > MAX_PATTERN) {
+        let problem = format!("`owned_files` has an entry of more than {MAX_PATTERN} bytes");
+        return Err(MissionError::malformed(&wp.path, problem));
+    }
     let stated = wp.authoritative_surface.clone();
     let said_enough = wp.execution_mode.is_some() && !wp.owned_files.is_empty();
     let authoritative_surface = match stated {

@@ -32,20 +32,14 @@ pub(super) fn check_ready(project: &Project, request: &Request, situation: &Situ
     let Situation { mission, wp, to, .. } = situation;
     let refuse =
         |code, problem: String| Err(MissionError::invalid(code, problem, &json!({ "wp_id": wp.id })));
-    if matches!(to, Lane::Approved | Lane::Done) && !request.skip_review_artifact_check {
-        if let Some(cycle) = newest_cycle(&wp.path)? {
-            let verdict = read_verdict(&cycle)?;
-            if verdict == "rejected" {
-                return refuse(
-                    "REVIEW_REJECTED",
-                    format!(
-                        "the newest review, {}, rejects {}; review again first, or pass --skip-review-artifact-check with --note",
-                        contract::text::path(&cycle.path),
-                        wp.id
-                    ),
-                );
-            }
-        }
+    if matches!(to, Lane::Approved | Lane::Done)
+        && !request.skip_review_artifact_check
+        && let Some(cycle) = newest_cycle(&wp.path)?
+        && read_verdict(&cycle)? == "rejected"
+    {
+        let (review, id) = (contract::text::path(&cycle.path), &wp.id);
+        let cure = "review again first, or pass --skip-review-artifact-check with --note";
+        return refuse("REVIEW_REJECTED", format!("the newest review, {review}, rejects {id}; {cure}"));
     }
     if matches!(to, Lane::ForReview | Lane::Approved | Lane::Done) && !request.force {
         let tasks_md = read_text(&mission.path.join(tasks::FILE), MAX_TEXT)?.unwrap_or_default();
@@ -61,16 +55,15 @@ pub(super) fn check_ready(project: &Project, request: &Request, situation: &Situ
             );
         }
     }
-    if *to == Lane::Done && request.done_override_reason.is_none() {
-        if let Some(branch) = unmerged_branch(project, mission, &wp.id)? {
-            return refuse(
-                "LANE_NOT_MERGED",
-                format!(
-                    "{} is done on {branch}, which is not merged; merge it, or say why in --done-override-reason",
-                    wp.id
-                ),
-            );
-        }
+    if *to == Lane::Done
+        && request.done_override_reason.is_none()
+        && let Some(branch) = unmerged_branch(project, mission, &wp.id)?
+    {
+        let cure = "merge it, or say why in --done-override-reason";
+        return refuse(
+            "LANE_NOT_MERGED",
+            format!("{} is done on {branch}, which is not merged; {cure}", wp.id),
+        );
     }
     Ok(())
 }
