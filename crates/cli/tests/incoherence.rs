@@ -116,6 +116,8 @@ fn legacy_rows_of_another_team_never_block() {
     let status = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
     assert_eq!(status["legacy_queue"]["rows_other_scope"], 1);
     assert_eq!(status["legacy_queue"]["rows_in_scope"], 0);
+    let text = world.run(["sync", "status"]).exits(0);
+    assert!(text.stdout.contains("Other accounts: 1 rows"), "{}", text.stdout);
 }
 
 #[test]
@@ -135,6 +137,26 @@ fn nobody_logged_in() {
     let document = world.run(["agent", "mission", "setup-plan", "--json"]).exits(2).json();
     assert_eq!(document["error_code"], "SAAS_SYNC_UNAUTHENTICATED");
     assert!(document["remediation"].to_string().contains("spec-kitty auth login"));
+}
+
+/// A token wins over a session, so no login would change anything.
+#[test]
+fn a_ci_token_that_cannot_be_read_is_cured_by_the_advice_and_not_by_a_login() {
+    let (mut world, server) = world();
+    for (token, url) in [("hunter2", Some("https://example.invalid")), ("skp_YXxi.secret", None)] {
+        world.set("SPEC_KITTY_TOKEN", token).unset("SPEC_KITTY_SERVER_URL").write_config("");
+        if let Some(url) = url {
+            world.set("SPEC_KITTY_SERVER_URL", url);
+        }
+        refuses_everywhere(&world, &server, &["auth_absent", "session_unreadable"]);
+        let document = world.run(["sync", "now", "--json"]).exits(2).json();
+        let remedies = document["remediation"].as_array().unwrap();
+        assert!(
+            remedies.len() == 1 && remedies[0].as_str().unwrap().starts_with("set SPEC_KITTY_"),
+            "{document:#}"
+        );
+        assert!(!document.to_string().contains("hunter2"));
+    }
 }
 
 #[test]

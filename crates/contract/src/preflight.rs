@@ -175,7 +175,10 @@ impl PreflightResult {
         if self.legacy.total_rows() > 0 {
             add(Remedy::Migrate);
         }
-        if self.auth_required && !self.auth_present {
+        // A login that is there and cannot be read has a remedy of its own: beside a malformed CI token,
+        // say, another login would change nothing.
+        let unreadable = self.faults.iter().any(|fault| fault.code == FaultCode::SessionUnreadable);
+        if self.auth_required && !self.auth_present && !unreadable {
             add(Remedy::Login);
         }
         for fault in &self.faults {
@@ -306,6 +309,28 @@ mod tests {
         assert_eq!(result.failures().len(), 9);
         assert!(!text.contains("secret"));
         assert!(!serde_json::to_string(&result).expect("json").contains("secret"));
+    }
+
+    #[test]
+    fn a_login_that_cannot_be_read_is_cured_by_its_own_remedy() {
+        let fault = |remedy: Remedy| Fault {
+            code: FaultCode::SessionUnreadable,
+            path: None,
+            detail: "is malformed".into(),
+            remedy,
+        };
+        let advice = Remedy::Advice("set SPEC_KITTY_TOKEN to a valid token, or unset it".into());
+        for remedy in [advice, Remedy::Login] {
+            let result = PreflightResult {
+                mismatches: Vec::new(),
+                orphan_records: Vec::new(),
+                legacy: LegacyRowCounts::default(),
+                faults: vec![fault(remedy.clone())],
+                ..worst()
+            };
+            assert_eq!(result.remedies(), [remedy]);
+            assert_eq!(result.failures().len(), 2, "both are named");
+        }
     }
 
     #[test]
