@@ -55,8 +55,7 @@ fn a_malformed_owner_record(#[case] bytes: &[u8]) {
     world.run(["doctor", "repair"]).exits(0);
     world.run(["sync", "status", "--check"]).exits(0);
     let kept = std::fs::read_dir(world.root().join("sync/daemon")).unwrap().flatten();
-    let kept: Vec<_> =
-        kept.filter(|entry| entry.file_name().to_string_lossy().contains(".aside-")).collect();
+    let kept: Vec<_> = kept.filter(|entry| entry.file_name().to_string_lossy().contains(".aside-")).collect();
     assert_eq!(std::fs::read(kept[0].path()).unwrap(), bytes, "nothing is deleted");
 }
 
@@ -390,6 +389,22 @@ fn a_legacy_queue_with_a_hot_journal_is_reported_and_rolled_back_only_by_a_cure(
     world.run(["sync", "migrate"]).exits(0);
     let after = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
     assert_eq!(after["active_queue"]["event_count"], 1, "what was committed was kept: {after:#}");
+}
+
+#[test]
+fn a_hot_journal_of_nobody_in_particular_waits_for_a_login_and_then_for_the_cure() {
+    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    std::fs::create_dir_all(world.root()).unwrap();
+    leave_hot_journal(&world.root().join("queue.db"));
+    let before = snapshot(world.user_home());
+    world.run(["sync", "status", "--check"]).exits(2);
+    let refused = world.run(["sync", "migrate", "--json"]).exits(2).json();
+    assert_eq!(refused["error_code"], "SAAS_SYNC_UNAUTHENTICATED");
+    assert_eq!(refused["remediation"][0], "spec-kitty auth login", "the way out does not lead back here");
+    assert_eq!(difference(&before, &snapshot(world.user_home())), Vec::<String>::new());
+    world.log_in();
+    world.run(["sync", "migrate"]).exits(0);
+    world.run(["sync", "status", "--check"]).exits(0);
 }
 
 #[test]

@@ -56,3 +56,12 @@ fn a_result_that_cannot_be_written_is_a_failure_and_a_closed_pipe_is_none() {
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{argv:?}");
     }
 }
+
+#[test]
+fn who_asks_who_is_logged_in_gets_an_answer_and_no_refusal() {
+    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let document = world.run(["auth", "whoami", "--json"]).exits(1).json();
+    assert_eq!((&document["result"], &document["error_code"]), (&"error".into(), &"LOGGED_OUT".into()));
+    world.log_in();
+    assert_eq!(world.run(["auth", "whoami"]).exits(0).stdout, "dev@example.com\n");
+}

@@ -4,7 +4,6 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report, Said};
 use contract::Remedy;
-use contract::exit::SAAS_SYNC_UNAUTHENTICATED;
 use identity::{AuthAbsence, Config, Login, LoginSource, read_login};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -25,7 +24,8 @@ pub(crate) fn whoami(context: &Context) -> Result<Report, CliError> {
             let facts = serde_json::json!({ "principal": principal, "authenticated": login.authenticated });
             Ok(Report::of(&Said { result: "ok", facts, line: principal }))
         }
-        None => Err(CliError::failed(SAAS_SYNC_UNAUTHENTICATED, "nobody is logged in").remedy(Remedy::Login)),
+        // Nothing was refused: the question has the answer "nobody".
+        None => Err(CliError::failed("LOGGED_OUT", "nobody is logged in").remedy(Remedy::Login)),
     }
 }
 
@@ -106,8 +106,8 @@ impl Document for LoginView {
             line("Can switch to", team);
         }
         for fault in &self.faults {
-            let path = fault.path.as_deref().map(contract::text::path).unwrap_or_default();
-            line("Fault", &format!("{} {path}: {}", fault.code, fault.detail));
+            let path = fault.path.as_deref().map(|path| format!("{}: ", path.display())).unwrap_or_default();
+            line("Fault", &format!("{} {path}{}", fault.code, fault.detail));
             line("Remedy", &fault.remedy.hint());
         }
         if !self.authenticated && self.faults.is_empty() {

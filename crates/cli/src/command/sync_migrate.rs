@@ -46,6 +46,13 @@ fn without_scope(context: &Context) -> Result<Report, CliError> {
                 format!("{path} holds {rows} rows and nobody is logged in, so no account owns them");
             Err(CliError::refused(SAAS_SYNC_UNAUTHENTICATED, summary).remedy(Remedy::Login))
         }
+        // Rolling back is for the account that owns the rows: who that is has to be known first.
+        None if status.preflight.fails_only_by_fault(FaultCode::QueueRecoveryNeeded) => {
+            let path = contract::text::path(&legacy.path);
+            let summary =
+                format!("{path} waits for a rollback and nobody is logged in, so no account owns its rows");
+            Err(CliError::refused(SAAS_SYNC_UNAUTHENTICATED, summary).remedy(Remedy::Login))
+        }
         None => Err(CliError::boundary(status.preflight)),
     }
 }

@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report};
 use contract::text::printable;
-use preflight::status::StatusDocument;
+use preflight::status::{StatusDocument, Warning};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -20,8 +20,10 @@ pub(crate) fn run(context: &Context, args: &StatusArgs) -> Result<Report, CliErr
         return Ok(report);
     }
     let mut report = Report::exiting(exit, &StatusView(&status));
-    report.notes =
-        status.warnings.iter().map(|warning| format!("warning: {}", printable(&warning.text))).collect();
+    let note = |warning: &Warning| {
+        format!("warning: {}; {}", printable(&warning.text), printable(&warning.remedy.hint()))
+    };
+    report.notes = status.warnings.iter().map(note).collect();
     Ok(report)
 }
 
@@ -97,6 +99,10 @@ impl Document for StatusView<'_> {
                 "  parked",
                 &format!("{} events, {} bodies", status.parked.events, status.parked.bodies),
             );
+        }
+        if let Some(rows @ 1..) = status.legacy_queue.rows_other_scope {
+            let other = format!("{rows} rows of the legacy queue DB, which stay there");
+            line(&mut out, "Other accounts", &other);
         }
         line(&mut out, "Last delivery", status.last_delivery.as_deref().unwrap_or("none"));
         out.push('\n');
