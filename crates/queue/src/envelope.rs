@@ -13,47 +13,55 @@ use std::fmt;
 /// Larger envelopes are not looked into: no server takes them, so they are parked with their payload.
 pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// The keys of an envelope that decide where it belongs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Facts {
-    pub(crate) event_id: Option<String>,
-    pub(crate) event_type: Option<String>,
-    pub(crate) team_slug: Option<String>,
-    /// By the rule of the earlier releases: the namespace's, else the envelope's, else the payload's.
-    pub(crate) project_uuid: Option<String>,
-    pub(crate) repo_slug: Option<String>,
-    pub(crate) drain_blocked_reason: Option<String>,
-}
+/// An event's text, checked to be one JSON object; its keys are decoded when they are asked for.
+#[derive(Default)]
+pub(crate) struct Envelope<'a>(Top<'a>);
 
-/// Reads the facts of an envelope. The error says why it is not one.
-pub(crate) fn read_facts(data: &[u8]) -> Result<Facts, String> {
-    if data.len() > MAX_BYTES {
-        return Err(format!("{} bytes is more than the {MAX_BYTES} that are read", data.len()));
+impl<'a> Envelope<'a> {
+    /// Reads an envelope. The error says why it is not one.
+    pub(crate) fn read(data: &'a [u8]) -> Result<Self, String> {
+        if data.len() > MAX_BYTES {
+            return Err(format!("{} bytes is more than the {MAX_BYTES} that are read", data.len()));
+        }
+        let text = std::str::from_utf8(data).map_err(|error| format!("not UTF-8: {error}"))?;
+        serde_json::from_str(text).map(Self).map_err(|error| error.to_string())
     }
-    let text = std::str::from_utf8(data).map_err(|error| format!("not UTF-8: {error}"))?;
-    let top: Top<'_> = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let payload = top.payload.map(nested).unwrap_or_default();
-    let namespaced = |raw: Option<&RawValue>| raw.and_then(|raw| nested(raw).project_uuid.and_then(scalar));
-    let project_uuid = namespaced(top.namespace)
-        .or_else(|| namespaced(payload.namespace))
-        .or_else(|| top.project_uuid.and_then(scalar))
-        .or_else(|| payload.project_uuid.and_then(scalar))
-        .map(|uuid| contract::scope::trim(&uuid).to_lowercase())
-        .filter(|uuid| !uuid.is_empty());
-    Ok(Facts {
-        event_id: top.event_id.and_then(scalar),
-        event_type: top.event_type.and_then(scalar),
-        team_slug: top.team_slug.and_then(scalar),
-        project_uuid,
-        repo_slug: top.repo_slug.and_then(scalar),
-        drain_blocked_reason: top.drain_blocked_reason.and_then(scalar),
-    })
+
+    pub(crate) fn event_id(&self) -> Option<String> {
+        self.0.event_id.and_then(scalar)
+    }
+
+    pub(crate) fn team_slug(&self) -> Option<String> {
+        self.0.team_slug.and_then(scalar)
+    }
+
+    pub(crate) fn repo_slug(&self) -> Option<String> {
+        self.0.repo_slug.and_then(scalar)
+    }
+
+    pub(crate) fn drain_blocked_reason(&self) -> Option<String> {
+        self.0.drain_blocked_reason.and_then(scalar)
+    }
+
+    /// The project by the rule of the earlier releases: the namespace's, else the envelope's, else the
+    /// payload's; lower-cased.
+    pub(crate) fn project_uuid(&self) -> Option<String> {
+        let Self(top) = self;
+        let payload = top.payload.map(nested).unwrap_or_default();
+        let namespaced =
+            |raw: Option<&RawValue>| raw.and_then(|raw| nested(raw).project_uuid.and_then(scalar));
+        namespaced(top.namespace)
+            .or_else(|| namespaced(payload.namespace))
+            .or_else(|| top.project_uuid.and_then(scalar))
+            .or_else(|| payload.project_uuid.and_then(scalar))
+            .map(|uuid| contract::scope::trim(&uuid).to_lowercase())
+            .filter(|uuid| !uuid.is_empty())
+    }
 }
 
 /// The `event_id` of one line of a canonical log, if it is a JSON object with one.
 pub(crate) fn read_event_id(line: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(line).ok()?;
-    serde_json::from_str::<Top<'_>>(text).ok()?.event_id.and_then(scalar)
+    Envelope::read(line).ok()?.event_id()
 }
 
 /// An object inside the envelope; anything else has no keys.
@@ -67,7 +75,10 @@ fn scalar(raw: &RawValue) -> Option<String> {
     if text == "null" || text == "\"\"" {
         return None;
     }
-    if text.starts_with('"') {
+    if let Some(inner) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+        if !inner.contains('\\') {
+            return Some(inner.to_owned());
+        }
         return Some(match serde_json::from_str::<String>(text) {
             Ok(decoded) => decoded,
             Err(_) => serde_json::from_str::<Wtf>(text)
@@ -80,7 +91,6 @@ fn scalar(raw: &RawValue) -> Option<String> {
 #[derive(Default)]
 struct Top<'a> {
     event_id: Option<&'a RawValue>,
-    event_type: Option<&'a RawValue>,
     team_slug: Option<&'a RawValue>,
     project_uuid: Option<&'a RawValue>,
     repo_slug: Option<&'a RawValue>,
@@ -104,7 +114,6 @@ impl<'de: 'a, 'a> de::Deserialize<'de> for Top<'a> {
                 while let Some(Key(key)) = map.next_key()? {
                     let slot = match key {
                         Known::EventId => &mut top.event_id,
-                        Known::EventType => &mut top.event_type,
                         Known::TeamSlug => &mut top.team_slug,
                         Known::ProjectUuid => &mut top.project_uuid,
                         Known::RepoSlug => &mut top.repo_slug,
@@ -127,7 +136,6 @@ impl<'de: 'a, 'a> de::Deserialize<'de> for Top<'a> {
 
 enum Known {
     EventId,
-    EventType,
     TeamSlug,
     ProjectUuid,
     RepoSlug,
@@ -153,7 +161,6 @@ impl<'de> de::Deserialize<'de> for Key {
             fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Key, E> {
                 Ok(Key(match bytes {
                     b"event_id" => Known::EventId,
-                    b"event_type" => Known::EventType,
                     b"team_slug" => Known::TeamSlug,
                     b"project_uuid" => Known::ProjectUuid,
                     b"repo_slug" => Known::RepoSlug,
@@ -198,7 +205,7 @@ mod tests {
     use super::*;
 
     fn project(data: &str) -> Option<String> {
-        read_facts(data.as_bytes()).expect("an envelope").project_uuid
+        Envelope::read(data.as_bytes()).expect("an envelope").project_uuid()
     }
 
     #[test]
@@ -222,9 +229,9 @@ mod tests {
     fn lone_surrogates_do_not_make_an_envelope_unreadable() {
         let data =
             r#"{"team_slug":"T","note \ud83d":"\udc80","payload":{"x":"\ud800"},"project_uuid":"\udfff"}"#;
-        let facts = read_facts(data.as_bytes()).expect("an envelope");
-        assert_eq!(facts.team_slug.as_deref(), Some("T"));
-        assert!(facts.project_uuid.is_some());
+        let facts = Envelope::read(data.as_bytes()).expect("an envelope");
+        assert_eq!(facts.team_slug().as_deref(), Some("T"));
+        assert!(facts.project_uuid().is_some());
     }
 
     #[test]
@@ -236,21 +243,24 @@ mod tests {
             "[".repeat(100_000),
             "]".repeat(100_000)
         );
-        let facts = read_facts(deep.as_bytes()).expect("an envelope");
-        assert_eq!(facts.team_slug.as_deref(), Some("t"));
+        let facts = Envelope::read(deep.as_bytes()).expect("an envelope");
+        assert_eq!(facts.team_slug().as_deref(), Some("t"));
     }
 
     #[test]
     fn what_is_no_envelope_is_refused() {
         for bad in ["", "nul", "[]", "7", "{\"a\":1", "{\"a\":1}x", "{\"a\":NaN}", "{1:2}"] {
-            assert!(read_facts(bad.as_bytes()).is_err(), "{bad}");
+            assert!(Envelope::read(bad.as_bytes()).is_err(), "{bad}");
         }
-        assert!(read_facts(b"{\"a\":\"\xff\"}").is_err());
+        assert!(Envelope::read(b"{\"a\":\"\xff\"}").is_err());
     }
 
     #[test]
     fn values_that_are_no_strings_are_taken_as_their_text() {
-        let facts = read_facts(br#"{"team_slug":7,"project_uuid":true}"#).expect("an envelope");
-        assert_eq!((facts.team_slug.as_deref(), facts.project_uuid.as_deref()), (Some("7"), Some("true")));
+        let facts = Envelope::read(br#"{"team_slug":7,"project_uuid":true}"#).expect("an envelope");
+        assert_eq!(
+            (facts.team_slug().as_deref(), facts.project_uuid().as_deref()),
+            (Some("7"), Some("true"))
+        );
     }
 }

@@ -5,7 +5,9 @@ use crate::consent::Hold;
 use crate::found::raw_bytes;
 use crate::place::PlaceId;
 use crate::row::{BodyRow, Kind, RowDigest};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::config::DbConfig;
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
+use std::collections::HashMap;
 
 /// The columns of an event that is about to wait. Borrowed, so that a copy passes no value twice.
 pub(crate) struct PendingEvent<'a> {
@@ -55,18 +57,55 @@ pub(crate) struct Bond {
     pub(crate) digest: RowDigest,
 }
 
-/// Lets an event wait. Nothing when a row of its id waits already.
-pub(crate) fn insert_event(
-    conn: &Connection,
-    event: &PendingEvent<'_>,
-    bond: Bond,
-) -> rusqlite::Result<Option<i64>> {
-    let inserted = conn
-        .prepare_cached(
-            "INSERT OR IGNORE INTO queue(event_id, event_type, data, timestamp, retry_count, coalesce_key)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
-        .execute(params![
+const INSERT_EVENT: &str =
+    "INSERT OR IGNORE INTO queue(event_id, event_type, data, timestamp, retry_count, coalesce_key)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+
+const INSERT_BODY: &str =
+    "INSERT OR IGNORE INTO body_upload_queue(project_uuid, mission_slug, target_branch, mission_type,
+         manifest_version, artifact_path, content_hash, hash_algorithm, content_body, size_bytes, retry_count,
+         next_attempt_at, created_at, last_error)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+
+const INSERT_BINDING: &str =
+    "INSERT INTO bindings(kind, row, place, hold, at, digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+
+/// The statements that let rows wait, compiled once for many rows.
+pub(crate) struct Queueing<'c> {
+    conn: &'c Connection,
+    /// What a bulk has counted itself; nothing when the triggers count.
+    counted: Option<Bulk<'c>>,
+    event: CachedStatement<'c>,
+    body: CachedStatement<'c>,
+    binding: CachedStatement<'c>,
+}
+
+impl<'c> Queueing<'c> {
+    /// For one command's rows.
+    pub(crate) fn new(conn: &'c Connection) -> rusqlite::Result<Self> {
+        Self::prepare(conn, None)
+    }
+
+    /// For very many rows: the triggers that keep the tallies are off meanwhile, which more than halves
+    /// the cost of a binding, and [`Queueing::finish`] adds what was counted here.
+    pub(crate) fn bulk(conn: &'c Connection) -> rusqlite::Result<Self> {
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+        Self::prepare(conn, Some(Bulk { conn, tallies: HashMap::new() }))
+    }
+
+    fn prepare(conn: &'c Connection, counted: Option<Bulk<'c>>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            conn,
+            counted,
+            event: conn.prepare_cached(INSERT_EVENT)?,
+            body: conn.prepare_cached(INSERT_BODY)?,
+            binding: conn.prepare_cached(INSERT_BINDING)?,
+        })
+    }
+
+    /// Lets an event wait; false when a row of its id waits already, or the table does not take it.
+    pub(crate) fn event(&mut self, event: &PendingEvent<'_>, bond: Bond) -> rusqlite::Result<bool> {
+        let inserted = self.event.execute(params![
             event.event_id,
             event.event_type,
             event.data,
@@ -74,46 +113,26 @@ pub(crate) fn insert_event(
             event.retry_count,
             event.coalesce_key
         ])?;
-    if inserted == 0 {
-        return Ok(None);
+        self.bind(inserted, Kind::Event, event.timestamp as f64, bond)
     }
-    let id = conn.last_insert_rowid();
-    bind(conn, Kind::Event, id, event.timestamp as f64, bond)?;
-    Ok(Some(id))
-}
 
-/// Lets a body wait. Nothing when a row of its key waits already.
-pub(crate) fn insert_body(
-    conn: &Connection,
-    body: &PendingBody<'_>,
-    progress: BodyProgress<'_>,
-    bond: Bond,
-) -> rusqlite::Result<Option<i64>> {
-    let size = i64::try_from(body.content_body.len()).unwrap_or(i64::MAX);
-    let [
-        project_uuid,
-        mission_slug,
-        target_branch,
-        mission_type,
-        manifest_version,
-        artifact_path,
-        content_hash,
-    ] = body.key;
-    let inserted = conn
-        .prepare_cached(
-            "INSERT OR IGNORE INTO body_upload_queue(project_uuid, mission_slug, target_branch, mission_type,
-                 manifest_version, artifact_path, content_hash, hash_algorithm, content_body, size_bytes,
-                 retry_count, next_attempt_at, created_at, last_error)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-        )?
-        .execute(params![
-            project_uuid,
-            mission_slug,
-            target_branch,
+    /// Lets a body wait; false when a row of its key waits already, or the table does not take it.
+    pub(crate) fn body(
+        &mut self,
+        body: &PendingBody<'_>,
+        progress: BodyProgress<'_>,
+        bond: Bond,
+    ) -> rusqlite::Result<bool> {
+        let size = i64::try_from(body.content_body.len()).unwrap_or(i64::MAX);
+        let [project, mission, branch, mission_type, manifest, artifact, hash] = body.key;
+        let inserted = self.body.execute(params![
+            project,
+            mission,
+            branch,
             mission_type,
-            manifest_version,
-            artifact_path,
-            content_hash,
+            manifest,
+            artifact,
+            hash,
             body.hash_algorithm,
             body.content_body,
             size,
@@ -122,12 +141,47 @@ pub(crate) fn insert_body(
             progress.created_at,
             progress.last_error
         ])?;
-    if inserted == 0 {
-        return Ok(None);
+        self.bind(inserted, Kind::Body, progress.created_at, bond)
     }
-    let id = conn.last_insert_rowid();
-    bind(conn, Kind::Body, id, progress.created_at, bond)?;
-    Ok(Some(id))
+
+    fn bind(&mut self, inserted: usize, kind: Kind, at: f64, bond: Bond) -> rusqlite::Result<bool> {
+        if inserted == 0 {
+            return Ok(false);
+        }
+        let id = self.conn.last_insert_rowid();
+        self.binding.execute(params![kind.stored(), id, bond.place, bond.hold as i64, at, bond.digest.0])?;
+        if let Some(Bulk { tallies, .. }) = &mut self.counted {
+            *tallies.entry((kind.stored(), bond.place, bond.hold as i64)).or_default() += 1;
+        }
+        Ok(true)
+    }
+
+    /// Ends a bulk: in the same transaction, so that the tallies never lie.
+    pub(crate) fn finish(self) -> rusqlite::Result<()> {
+        let Some(bulk) = &self.counted else { return Ok(()) };
+        for ((kind, place, hold), rows) in &bulk.tallies {
+            self.conn
+                .prepare_cached(
+                    "INSERT INTO tallies(kind, place, hold, waiting) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT(kind, place, hold) DO UPDATE SET waiting = waiting + ?4",
+                )?
+                .execute(params![kind, place, hold, rows])?;
+        }
+        Ok(())
+    }
+}
+
+/// Keeps the triggers off while it lives.
+struct Bulk<'c> {
+    conn: &'c Connection,
+    tallies: HashMap<(i64, PlaceId, i64), i64>,
+}
+
+impl Drop for Bulk<'_> {
+    fn drop(&mut self) {
+        // Fails only for a switch that this SQLite does not have, and then it was never thrown.
+        let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true);
+    }
 }
 
 /// Binds a waiting row to its place, or binds it anew.

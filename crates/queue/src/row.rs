@@ -1,7 +1,8 @@
 //! Rows: what is captured, what identifies it, what it hashes to.
 
+use crate::envelope::Envelope;
 use crate::legacy::LegacyTable;
-use crate::{coalesce, envelope, event_json};
+use crate::{coalesce, event_json};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -295,12 +296,12 @@ impl EventRow {
             let value = envelope.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
             value.map(str::to_owned).ok_or(BadEvent::Key(name))
         };
-        let facts = envelope::read_facts(data.as_bytes()).map_err(BadEvent::NotAnObject)?;
+        let project_uuid = Envelope::read(data.as_bytes()).map_err(BadEvent::NotAnObject)?.project_uuid();
         Ok(Self {
             event_id: text("event_id")?,
             event_type: text("event_type")?,
             coalesce_key: coalesce::key(envelope),
-            project_uuid: facts.project_uuid,
+            project_uuid,
             data,
         })
     }

@@ -14,7 +14,7 @@ mod prepared;
 mod settle;
 mod witness;
 
-pub(crate) use prepared::{Made, make_pending};
+pub(crate) use prepared::{Belongs, Made, make_pending};
 pub(crate) use settle::{parked_witness, settle, unsettled_missions};
 pub(crate) use witness::Testimony;
 

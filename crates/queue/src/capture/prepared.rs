@@ -4,11 +4,11 @@ use super::{Capture, Captured, Prepared};
 use crate::consent::Hold;
 use crate::error::QueueError;
 use crate::parked::{Parking, park_values, reason};
-use crate::pending::{self, BodyProgress, Bond, PendingEvent};
+use crate::pending::{self, BodyProgress, Bond, PendingEvent, Queueing};
 use crate::place::{self, PlaceId};
 use crate::row::{BodyRow, Content, EventRow, Kind, RowDigest};
 use crate::store::{Abort, now, now_seconds};
-use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use serde_json::{Map, Value, json};
 
 /// Refuses rows that could never be sent, before anything is stored.
@@ -125,19 +125,21 @@ pub(crate) struct PreparedRow {
 }
 
 impl PreparedRow {
-    /// The columns that [`PreparedRow::read`] expects.
-    pub(crate) const COLUMNS: &'static str = "id, kind, key, place, head, payload";
-
-    pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let head: String = row.get(4)?;
-        Ok(Self {
-            id: row.get(0)?,
-            kind: row.get(1)?,
-            key: row.get(2)?,
-            place: row.get(3)?,
-            head: serde_json::from_str(&head).unwrap_or_default(),
-            payload: row.get(5)?,
-        })
+    pub(crate) fn read(conn: &Connection, id: i64) -> rusqlite::Result<Self> {
+        conn.prepare_cached("SELECT kind, key, place, head, payload FROM prepared WHERE id = ?1")?.query_row(
+            [id],
+            |row| {
+                let head: String = row.get(3)?;
+                Ok(Self {
+                    id,
+                    kind: row.get(0)?,
+                    key: row.get(1)?,
+                    place: row.get(2)?,
+                    head: serde_json::from_str(&head).unwrap_or_default(),
+                    payload: row.get(4)?,
+                })
+            },
+        )
     }
 }
 
@@ -148,10 +150,10 @@ pub(crate) fn confirm(tx: &Transaction<'_>, command: &str) -> Result<Captured, A
         .prepare_cached("SELECT id FROM prepared WHERE command = ?1 ORDER BY id")?
         .query_map([command], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
+    let mut queueing = Queueing::new(tx)?;
     for id in ids {
-        let sql = format!("SELECT {} FROM prepared WHERE id = ?1", PreparedRow::COLUMNS);
-        let row = tx.prepare_cached(&sql)?.query_row([id], PreparedRow::read)?;
-        confirm_row(tx, &row, &mut captured)?;
+        let row = PreparedRow::read(tx, id)?;
+        confirm_row(tx, &mut queueing, &row, &mut captured)?;
     }
     Ok(captured)
 }
@@ -159,10 +161,12 @@ pub(crate) fn confirm(tx: &Transaction<'_>, command: &str) -> Result<Captured, A
 /// Makes one prepared row wait.
 pub(crate) fn confirm_row(
     tx: &Transaction<'_>,
+    queueing: &mut Queueing<'_>,
     row: &PreparedRow,
     captured: &mut Captured,
 ) -> Result<(), Abort> {
-    match make_pending(tx, row.kind, row.place, Hold::Free, &row.head, &row.payload)? {
+    let belongs = Belongs { place: row.place, hold: Hold::Free };
+    match make_pending(tx, queueing, row.kind, belongs, &row.head, &row.payload)? {
         Made::Event => captured.events += 1,
         Made::Coalesced => {
             captured.events += 1;
@@ -201,12 +205,19 @@ pub(crate) enum Made {
     Unfit,
 }
 
+/// Where a row belongs and what it needs before it may leave.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Belongs {
+    pub(crate) place: PlaceId,
+    pub(crate) hold: Hold,
+}
+
 /// Lets a row wait, from its stored columns.
 pub(crate) fn make_pending(
     tx: &Transaction<'_>,
+    queueing: &mut Queueing<'_>,
     kind: i64,
-    place: PlaceId,
-    hold: Hold,
+    Belongs { place, hold }: Belongs,
     head: &Map<String, Value>,
     payload: &str,
 ) -> Result<Made, Abort> {
@@ -229,13 +240,13 @@ pub(crate) fn make_pending(
             if coalesce(tx, &event, bond)? {
                 return Ok(Made::Coalesced);
             }
-            Ok(pending::insert_event(tx, &event, bond)?.map_or(Made::Known, |_| Made::Event))
+            Ok(if queueing.event(&event, bond)? { Made::Event } else { Made::Known })
         }
         Some(Kind::Body) => {
             let Some(body) = body_of(head, payload) else { return Ok(Made::Unfit) };
             let bond = Bond { place, hold, digest: body.digest() };
             let progress = BodyProgress { created_at: now(), ..BodyProgress::default() };
-            Ok(pending::insert_body(tx, &(&body).into(), progress, bond)?.map_or(Made::Known, |_| Made::Body))
+            Ok(if queueing.body(&(&body).into(), progress, bond)? { Made::Body } else { Made::Known })
         }
         None => Ok(Made::Unfit),
     }

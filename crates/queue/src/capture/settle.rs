@@ -8,7 +8,7 @@ use crate::consent::Hold;
 use crate::error::QueueError;
 use crate::fault_point::{FaultPoint, reached};
 use crate::parked::{Parking, park_values, reason};
-use crate::pending;
+use crate::pending::{self, Queueing};
 use crate::row::{Kind, RowDigest, Witness};
 use crate::store::{Abort, Store};
 use rusqlite::{Connection, Transaction};
@@ -98,12 +98,11 @@ fn settle_one(
     proven: bool,
     settled: &mut Settled,
 ) -> Result<(), Abort> {
-    let sql = format!("SELECT {} FROM prepared WHERE id = ?1", PreparedRow::COLUMNS);
-    let row = tx.prepare_cached(&sql)?.query_row([leftover.id], PreparedRow::read)?;
+    let row = PreparedRow::read(tx, leftover.id)?;
     // A row witness that is no leftover is one that waits already, or has left: then so may this one.
     let proven = proven || follows_a_settled_row(tx, leftover)?;
     if proven {
-        confirm_row(tx, &row, &mut Captured::default())?;
+        confirm_row(tx, &mut Queueing::new(tx)?, &row, &mut Captured::default())?;
         settled.confirmed += 1;
         return Ok(());
     }

@@ -1,10 +1,11 @@
 //! The two ways out of the parked table: back into the queue, or dropped with a receipt that says why.
 
-use crate::capture::{Made, Testimony, make_pending, parked_witness};
+use crate::capture::{Belongs, Made, Testimony, make_pending, parked_witness};
 use crate::consent::Hold;
-use crate::envelope;
+use crate::envelope::Envelope;
 use crate::error::QueueError;
 use crate::parked::reason;
+use crate::pending::Queueing;
 use crate::place::PlaceId;
 use crate::row::Kind;
 use crate::store::{Abort, Store, now_seconds};
@@ -85,12 +86,13 @@ fn read(tx: &Transaction<'_>, id: i64) -> rusqlite::Result<Option<ParkedRow>> {
 fn restore(tx: &Transaction<'_>, row: &ParkedRow) -> Result<Result<(), String>, Abort> {
     let Some(payload) = &row.payload else { return Ok(Err("its payload is no text".to_owned())) };
     if row.kind == Kind::Event.stored()
-        && let Err(why) = envelope::read_facts(payload.as_bytes())
+        && let Err(why) = Envelope::read(payload.as_bytes())
     {
         return Ok(Err(format!("its data is no event: {why}")));
     }
     let hold = row.head.get("hold").and_then(Value::as_i64).map_or(Hold::Sealed, Hold::from_stored);
-    match make_pending(tx, row.kind, row.place, hold, &row.head, payload)? {
+    let mut queueing = Queueing::new(tx)?;
+    match make_pending(tx, &mut queueing, row.kind, Belongs { place: row.place, hold }, &row.head, payload)? {
         Made::Known => Ok(Err("a row of its key waits already".to_owned())),
         Made::Unfit => Ok(Err("its columns do not make a row that can wait".to_owned())),
         Made::Event | Made::Coalesced | Made::Body => {

@@ -5,7 +5,7 @@
 //! scope has claimed is that scope's, whatever it says.
 
 use super::shape::{LegacyTable, Shape};
-use crate::envelope;
+use crate::envelope::Envelope;
 use crate::row::joined_key;
 use crate::store::Abort;
 use contract::Scope;
@@ -176,11 +176,13 @@ impl Projects {
             _ => return true,
         };
         // What cannot be read names nobody; it is parked when it is moved.
-        let Ok(facts) = envelope::read_facts(bytes) else { return true };
-        let team = facts.team_slug.map(|team| normal(&team)).filter(|team| !team.is_empty());
+        let Ok(envelope) = Envelope::read(bytes) else { return true };
+        let team = envelope.team_slug().map(|team| normal(&team)).filter(|team| !team.is_empty());
         let Some(team) = team else { return true };
         let ours = team == self.team;
-        if let Some(named) = facts.project_uuid.and_then(|project| self.named.get_mut(&project)) {
+        if !self.named.is_empty()
+            && let Some(named) = envelope.project_uuid().and_then(|project| self.named.get_mut(&project))
+        {
             named.0 |= ours;
             named.1 |= !ours;
         }

@@ -229,6 +229,7 @@ fn copy_tree(from: &Path, to: &Path) {
 pub fn legacy_db(home: &Home) -> Connection {
     fs_err::create_dir_all(home.root()).expect("a directory");
     let conn = home.sql(&home.legacy());
+    conn.execute_batch("PRAGMA synchronous = OFF").expect("a fast test");
     conn.execute_batch(REFERENCE_TABLES).expect("tables");
     conn
 }

@@ -82,7 +82,7 @@ fn copy(
                 Ok(())
             })?;
         }
-        Ok(())
+        transfer.finish()
     })?;
     Ok(report)
 }

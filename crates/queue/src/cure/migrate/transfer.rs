@@ -11,13 +11,13 @@ use crate::file::Role;
 use crate::found::{content_digest, examine, number_of};
 use crate::legacy::{LegacyDb, LegacyKey, LegacyTable, Shape, text_of};
 use crate::parked::{Parking, park, reason};
-use crate::pending::{self, BodyProgress, Bond, PendingBody, PendingEvent};
+use crate::pending::{self, BodyProgress, Bond, PendingBody, PendingEvent, Queueing};
 use crate::place::{self, PlaceId};
 use crate::row::RowDigest;
 use crate::store::{Abort, Store, sql_error};
 use contract::Scope;
 use rusqlite::types::ToSqlOutput;
-use rusqlite::{Connection, Row, Transaction, params_from_iter};
+use rusqlite::{CachedStatement, Connection, Row, Transaction, params, params_from_iter};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -59,6 +59,7 @@ pub(super) fn copy(
                     Ok(())
                 })?;
             }
+            transfer.finish()?;
             reached(FaultPoint::CopyWritten);
             Ok(copied)
         })?;
@@ -99,12 +100,19 @@ pub(super) fn is_claimed(conn: &Connection, key: &LegacyKey, scope: &str) -> rus
 pub(super) struct Known {
     imported: bool,
     settled: bool,
+    /// Rows of the three tables.
+    present: [bool; 3],
 }
 
 impl Known {
     pub(super) fn read(conn: &Connection) -> rusqlite::Result<Self> {
         let any = |table: &str| conn.prepare(&format!("SELECT 1 FROM {table}"))?.exists([]);
-        Ok(Self { imported: any("imported")?, settled: any("receipts")? || any("parked")? })
+        let [events, bodies, failures] = LegacyTable::ALL.map(|table| any(table.name()));
+        Ok(Self {
+            imported: any("imported")?,
+            settled: any("receipts")? || any("parked")?,
+            present: [events?, bodies?, failures?],
+        })
     }
 
     /// What becomes of a readable row of this key and content, as far as the scoped file tells.
@@ -118,8 +126,14 @@ impl Known {
         if self.imported && is_imported(conn, key, digest)? {
             return Ok(Fate::Duplicate);
         }
-        if let Some(waiting) = find(conn, table, &key.key)? {
-            return Ok(if waiting == digest { Fate::Duplicate } else { Fate::Conflict });
+        let [events, bodies, failures] = self.present;
+        let present = match table {
+            LegacyTable::Events => events,
+            LegacyTable::Bodies => bodies,
+            LegacyTable::FailureLog => failures,
+        };
+        if present && let Some(known) = find(conn, table, &key.key)? {
+            return Ok(if known == digest { Fate::Duplicate } else { Fate::Conflict });
         }
         if self.settled && pending::is_settled(conn, table.kind(), &key.key)? {
             let same = pending::is_settled_with(conn, table.kind(), &key.key, digest)?;
@@ -131,7 +145,7 @@ impl Known {
 
 fn is_imported(conn: &Connection, key: &LegacyKey, digest: RowDigest) -> rusqlite::Result<bool> {
     conn.prepare_cached("SELECT 1 FROM imported WHERE source = ?1 AND key = ?2 AND digest = ?3")?
-        .exists(rusqlite::params![key.source, key.key, digest.0])
+        .exists(params![key.source, key.key, digest.0])
 }
 
 /// The digest of the row of this key that the scoped file has.
@@ -161,6 +175,8 @@ fn find_failure(conn: &Connection, key: &[String]) -> Result<Option<RowDigest>, 
 /// Puts rows of other files into this one.
 pub(super) struct Transfer<'t> {
     tx: &'t Transaction<'t>,
+    queueing: Queueing<'t>,
+    imported: CachedStatement<'t>,
     known: Known,
     /// What every row needs before it may leave; by default what the row itself says.
     hold: Option<Hold>,
@@ -172,7 +188,16 @@ const PLACES_AT_HAND: usize = 4_096;
 
 impl<'t> Transfer<'t> {
     pub(super) fn into(tx: &'t Transaction<'t>, hold: Option<Hold>) -> Result<Self, Abort> {
-        Ok(Self { tx, known: Known::read(tx)?, hold, places: HashMap::new() })
+        let queueing = Queueing::bulk(tx)?;
+        let imported =
+            tx.prepare_cached("INSERT OR IGNORE INTO imported(source, key, digest) VALUES (?1, ?2, ?3)")?;
+        let known = Known::read(tx)?;
+        Ok(Self { tx, queueing, imported, known, hold, places: HashMap::new() })
+    }
+
+    /// Ends the copy. Must be called before its transaction is committed.
+    pub(super) fn finish(self) -> Result<(), Abort> {
+        Ok(self.queueing.finish()?)
     }
 
     /// Copies one row, whose columns are those of `table` from `first` on.
@@ -208,7 +233,11 @@ impl<'t> Transfer<'t> {
         };
         let bond = Bond { place: self.place_id(place)?, hold, digest };
         if fate == Fate::Moved && !self.insert(table, row, first, bond)? {
-            fate = Fate::Unreadable;
+            fate = match find(self.tx, table, &key.key)? {
+                Some(twin) if twin == digest => Fate::Duplicate,
+                Some(_) => Fate::Conflict,
+                None => Fate::Unreadable,
+            };
         }
         // What is parked once is not parked again by a resumed run, nor for a twin in the same file.
         if matches!(fate, Fate::Conflict | Fate::Unreadable) && is_imported(self.tx, key, digest)? {
@@ -225,9 +254,7 @@ impl<'t> Transfer<'t> {
             let parking = Parking { key: &key.key, digest, place: bond.place, hold, reason, detail };
             park(self.tx, table, row, first, &parking)?;
         }
-        self.tx
-            .prepare_cached("INSERT OR IGNORE INTO imported(source, key, digest) VALUES (?1, ?2, ?3)")?
-            .execute(rusqlite::params![key.source, key.key, digest.0])?;
+        self.imported.execute(params![key.source, key.key, digest.0])?;
         Ok(fate)
     }
 
@@ -244,7 +271,7 @@ impl<'t> Transfer<'t> {
     }
 
     /// Inserts a readable row; false when its table does not take it.
-    fn insert(&self, table: LegacyTable, row: &Row<'_>, first: usize, bond: Bond) -> Result<bool, Abort> {
+    fn insert(&mut self, table: LegacyTable, row: &Row<'_>, first: usize, bond: Bond) -> Result<bool, Abort> {
         let text = |offset: usize| {
             Ok::<_, rusqlite::Error>(text_of(row.get_ref(first + offset)?).unwrap_or_default())
         };
@@ -259,7 +286,7 @@ impl<'t> Transfer<'t> {
                     retry_count: number(4)? as i64,
                     coalesce_key: text_of(row.get_ref(first + 5)?),
                 };
-                pending::insert_event(self.tx, &event, bond)?
+                self.queueing.event(&event, bond)?
             }
             LegacyTable::Bodies => {
                 let body = PendingBody {
@@ -273,11 +300,11 @@ impl<'t> Transfer<'t> {
                     created_at: number(12)?,
                     last_error: text_of(row.get_ref(first + 13)?),
                 };
-                pending::insert_body(self.tx, &body, progress, bond)?
+                self.queueing.body(&body, progress, bond)?
             }
             LegacyTable::FailureLog => insert_failure(self.tx, row, first)?,
         };
-        Ok(inserted.is_some())
+        Ok(inserted)
     }
 }
 
@@ -291,7 +318,7 @@ pub(super) struct Belonging {
 }
 
 /// Failure-log rows wait for nobody: they are copied value by value.
-fn insert_failure(tx: &Transaction<'_>, row: &Row<'_>, first: usize) -> Result<Option<i64>, Abort> {
+fn insert_failure(tx: &Transaction<'_>, row: &Row<'_>, first: usize) -> Result<bool, Abort> {
     let table = LegacyTable::FailureLog;
     let marks = vec!["?"; table.columns().len()].join(", ");
     let sql = format!("INSERT OR IGNORE INTO {}({}) VALUES ({marks})", table.name(), table.column_list());
@@ -299,5 +326,5 @@ fn insert_failure(tx: &Transaction<'_>, row: &Row<'_>, first: usize) -> Result<O
         .map(|offset| row.get_ref(first + offset).map(ToSqlOutput::Borrowed))
         .collect::<Result<Vec<ToSqlOutput<'_>>, _>>()?;
     let inserted = tx.prepare_cached(&sql)?.execute(params_from_iter(values))?;
-    Ok((inserted > 0).then(|| tx.last_insert_rowid()))
+    Ok(inserted > 0)
 }

@@ -1,0 +1,302 @@
+//! What the queue costs, as a multiple of the same work in bare SQLite (or of one durable write) in the
+//! same run, because absolute times say more about the disk of the day than about the program.
+//!
+//! `cargo bench -p spec-kitty-queue --bench ratios -- [rows] [part ...]`; nothing here is asserted.
+#![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub, dead_code)]
+
+#[path = "../tests/it/support.rs"]
+mod support;
+
+use queue::{Capacity, Writer, observe_active, observe_counts, observe_legacy};
+use rusqlite::{Connection, params};
+use serde_json::json;
+use std::hint::black_box;
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+use support::*;
+
+fn main() {
+    let rows: i64 = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(100_000);
+    println!("{:<58}{:>12}{:>12}{:>8}{:>12}", "operation", "ours", "yardstick", "ratio", "ours, cpu");
+    let wanted: Vec<String> =
+        std::env::args().skip(1).filter(|word| word.chars().all(char::is_alphabetic)).collect();
+    let parts: [(&str, &dyn Fn()); 6] = [
+        ("gate", &|| gate(rows)),
+        ("capture", &capture_one),
+        ("migration", &|| migration(rows)),
+        ("mixed", &|| mixed_migration(rows)),
+        ("drain", &|| drain(rows.min(50_000))),
+        ("counts", &|| counts(rows)),
+    ];
+    for (name, part) in parts {
+        if wanted.is_empty() || wanted.iter().any(|word| word == name) {
+            part();
+        }
+    }
+}
+
+/// A measurement: on the wall, and on the processor where the system tells.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Took {
+    wall: Duration,
+    cpu: Duration,
+}
+
+fn show(what: &str, ours: Took, yardstick: Took) {
+    let ratio = ours.wall.as_secs_f64() / yardstick.wall.as_secs_f64();
+    let cpu = format!("{:.2?}", ours.cpu);
+    println!(
+        "{what:<58}{:>12}{:>12}{ratio:>8.2}{cpu:>12}",
+        format!("{:.2?}", ours.wall),
+        format!("{:.2?}", yardstick.wall)
+    );
+}
+
+/// The middle of `tries` measurements.
+fn median(tries: usize, mut work: impl FnMut() -> Took) -> Took {
+    let mut all: Vec<_> = (0..tries).map(|_| work()).collect();
+    all.sort();
+    all[tries / 2]
+}
+
+fn timed(work: impl FnOnce()) -> Took {
+    let (start, spent) = (Instant::now(), cpu_time());
+    work();
+    Took { wall: start.elapsed(), cpu: cpu_time().saturating_sub(spent) }
+}
+
+/// What this thread has had of the processor; zero where the system does not tell.
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let spent = stat.split(' ').next().and_then(|field| field.parse().ok());
+    Duration::from_nanos(spent.unwrap_or_default())
+}
+
+/// One durable append to a file of the same directory.
+fn one_sync(home: &Home) -> Took {
+    fs_err::create_dir_all(home.root()).expect("a directory");
+    let mut file = std::fs::File::create(home.root().join("sync")).expect("a file");
+    median(51, || {
+        timed(|| {
+            file.write_all(&[7; 4096]).expect("written");
+            file.sync_data().expect("synced");
+        })
+    })
+}
+
+fn bare(home: &Home, name: &str) -> Connection {
+    fs_err::create_dir_all(home.root()).expect("a directory");
+    let conn = home.sql(&home.root().join(name));
+    conn.query_row("PRAGMA journal_mode = TRUNCATE", [], |_| Ok(())).expect("a journal");
+    conn.execute_batch("PRAGMA synchronous = FULL").expect("synchronous");
+    conn.execute_batch(REFERENCE_TABLES).expect("tables");
+    conn
+}
+
+fn gate(rows: i64) {
+    let home = Home::new();
+    fill_legacy(&home, rows, 1);
+    capture(&home, &scope(), [event("01A")]);
+    home.cure(&scope()).write_pin().expect("a pin");
+    let path = home.scoped(&scope());
+    let open = median(501, || {
+        timed(|| {
+            let conn =
+                Connection::open_with_flags(&path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).expect("open");
+            black_box(conn.query_row("SELECT 1 FROM meta", [], |_| Ok(())).expect("a row"));
+        })
+    });
+    let ours = median(501, || timed(|| drop(black_box(observe_active(&path).expect("active")))));
+    show("observe_active, against one bare read-only open", ours, open);
+    let pin = observe_active(&path).expect("active").legacy_pin;
+    let pinned = median(501, || {
+        timed(|| _ = black_box(observe_legacy(&home.legacy(), Some(&scope()), pin.as_ref()).expect("seen")))
+    });
+    show(&format!("observe_legacy of {rows} rows, pinned, against the open"), pinned, open);
+    let scan = median(3, || {
+        timed(|| _ = black_box(observe_legacy(&home.legacy(), Some(&scope()), None).expect("seen")))
+    });
+    show(&format!("observe_legacy of {rows} rows, scanned, against the pin"), scan, pinned);
+}
+
+fn capture_one() {
+    let home = Home::new();
+    let sync = one_sync(&home);
+    let conn = bare(&home, "bare.db");
+    let data = event("0").data().to_owned();
+    let mut number = 0;
+    let yardstick = median(101, || {
+        number += 1;
+        timed(|| {
+            for step in 0..2 {
+                conn.execute(
+                    "INSERT INTO queue(event_id, event_type, data, timestamp) VALUES (?1, 'T', ?2, 1)",
+                    params![format!("{number}-{step}"), data],
+                )
+                .expect("inserted");
+            }
+        })
+    });
+    let mut writer = home.writer(&scope());
+    let held = median(101, || {
+        number += 1;
+        let capture = unproven([event(&format!("{number}"))]);
+        timed(|| {
+            let prepared = writer.prepare(&capture).expect("prepared");
+            writer.confirm(prepared).expect("confirmed");
+        })
+    });
+    show("capture of one event, against the same two commits", held, yardstick);
+    show("the two commits, against one durable append", yardstick, sync);
+    drop(writer);
+    let one_shot = median(51, || {
+        number += 1;
+        let capture = unproven([event(&format!("{number}"))]);
+        let permit = home.capture_permit(&scope());
+        timed(|| {
+            let mut writer = Writer::open(&permit, Capacity(100_000)).expect("a writer");
+            let prepared = writer.prepare(&capture).expect("prepared");
+            writer.confirm(prepared).expect("confirmed");
+        })
+    });
+    show("capture of one event, opened for it", one_shot, yardstick);
+}
+
+/// A legacy file of `rows` events of 600 bytes, of `teams` teams in turn.
+fn fill_legacy(home: &Home, rows: i64, teams: i64) {
+    let conn = legacy_db(home);
+    conn.execute_batch("BEGIN").expect("begun");
+    let mut insert = conn
+        .prepare(
+            "INSERT INTO queue(event_id, event_type, data, timestamp) VALUES (?1, 'WPStatusChanged', ?2, ?3)",
+        )
+        .expect("a statement");
+    for row in 0..rows {
+        let id = format!("01M817{row:020}");
+        let team = if teams > 1 && row % teams == 0 { json!("team-OTHER-02") } else { json!(null) };
+        let data = json!({
+            "event_id": id, "event_type": "WPStatusChanged", "team_slug": team, "project_uuid": PROJECT,
+            "repo_slug": "acme/widgets", "payload": {"wp_id": "WP01", "text": "x".repeat(400)},
+        });
+        insert.execute(params![id, data.to_string(), 1_000 + row]).expect("inserted");
+    }
+    drop(insert);
+    conn.execute_batch("COMMIT").expect("committed");
+}
+
+fn migration(rows: i64) {
+    let home = Home::new();
+    fill_legacy(&home, rows, 1);
+    let yardstick_home = Home::new();
+    fill_legacy(&yardstick_home, rows, 1);
+    let conn = bare(&yardstick_home, "bare.db");
+    let legacy = yardstick_home.legacy();
+    conn.execute("ATTACH ?1 AS legacy", [legacy.to_str().expect("a path")]).expect("attached");
+    let yardstick = timed(|| {
+        conn.execute_batch(
+            "INSERT OR IGNORE INTO main.queue(event_id, event_type, data, timestamp, retry_count, coalesce_key)
+                SELECT event_id, event_type, data, timestamp, retry_count, coalesce_key FROM legacy.queue;
+             DELETE FROM legacy.queue",
+        )
+        .expect("merged");
+    });
+    let mut cure = home.cure(&scope());
+    let ours = timed(|| {
+        let report = cure.migrate(&mut ()).expect("migrated");
+        assert_eq!(report.moved.event_rows, rows.unsigned_abs());
+    });
+    show(&format!("migration of {rows} rows, against INSERT SELECT + DELETE"), ours, yardstick);
+    let again = timed(|| drop(cure.migrate(&mut ()).expect("migrated")));
+    show("the same again", again, yardstick);
+    fill_again(&home, rows);
+    let duplicates = timed(|| {
+        let report = cure.migrate(&mut ()).expect("migrated");
+        assert_eq!(report.duplicates.event_rows, rows.unsigned_abs());
+    });
+    show(&format!("migration of {rows} duplicates"), duplicates, yardstick);
+}
+
+fn fill_again(home: &Home, rows: i64) {
+    fs_err::remove_file(home.legacy()).expect("removed");
+    fill_legacy(home, rows, 1);
+}
+
+fn mixed_migration(rows: i64) {
+    let home = Home::new();
+    fill_legacy(&home, rows, 2);
+    let mut cure = home.cure(&scope());
+    let sync = one_sync(&home);
+    let ours = timed(|| drop(cure.migrate(&mut ()).expect("migrated")));
+    show(&format!("migration of {rows} rows of two scopes, against one sync"), ours, sync);
+}
+
+fn drain(rows: i64) {
+    let home = Home::new();
+    let mut writer = home.writer(&scope());
+    let capture = unproven((0..rows).map(|row| event(&format!("01{row:024}"))));
+    let prepared = writer.prepare(&capture).expect("prepared");
+    writer.confirm(prepared).expect("confirmed");
+    let bare_home = Home::new();
+    let conn = bare(&bare_home, "bare.db");
+    conn.execute_batch("BEGIN").expect("begun");
+    for row in 0..rows {
+        let row = event(&format!("01{row:024}"));
+        conn.prepare_cached(
+            "INSERT INTO queue(event_id, event_type, data, timestamp) VALUES (?1, 'T', ?2, 1)",
+        )
+        .expect("a statement")
+        .execute([row.event_id(), row.data()])
+        .expect("inserted");
+    }
+    conn.execute_batch("COMMIT").expect("committed");
+    let yardstick = timed(|| {
+        loop {
+            let ids: Vec<(i64, String)> = conn
+                .prepare_cached("SELECT id, data FROM queue ORDER BY timestamp, id LIMIT 1000")
+                .expect("a statement")
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+                .expect("rows")
+                .collect::<Result<_, _>>()
+                .expect("rows");
+            if ids.is_empty() {
+                break;
+            }
+            conn.execute_batch("BEGIN IMMEDIATE").expect("begun");
+            for (id, _) in &ids {
+                conn.prepare_cached("DELETE FROM queue WHERE id = ?1")
+                    .expect("a statement")
+                    .execute([id])
+                    .expect("gone");
+            }
+            conn.execute_batch("COMMIT").expect("committed");
+        }
+    });
+    let mut outbox = home.outbox(&scope());
+    let ours = timed(|| {
+        while let Some(batch) = outbox.read_events(PLENTY, &everybody_in, &Default::default()).expect("read")
+        {
+            let outcomes: Vec<_> =
+                batch.rows.iter().map(|row| (row.row, row.digest, queue::Outcome::Delivered)).collect();
+            outbox.record(&outcomes).expect("recorded");
+        }
+    });
+    show(&format!("drain of {rows} rows, against read + DELETE"), ours, yardstick);
+}
+
+fn counts(rows: i64) {
+    let home = Home::new();
+    fill_legacy(&home, rows, 1);
+    home.cure(&scope()).migrate(&mut ()).expect("migrated");
+    let path = home.scoped(&scope());
+    let conn = home.sql(&path);
+    let yardstick = median(11, || {
+        timed(|| {
+            let conn = Connection::open(&path).expect("open");
+            black_box(count(&conn, "queue"));
+        })
+    });
+    let ours =
+        median(11, || timed(|| drop(black_box(observe_counts(&path, &nobody_asked).expect("counts")))));
+    show(&format!("observe_counts of {rows} held rows, against COUNT(*)"), ours, yardstick);
+    drop(conn);
+}
