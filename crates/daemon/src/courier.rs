@@ -158,6 +158,10 @@ impl Drain for Courier {
         }
     }
 
+    fn observe_queue_id(&mut self) -> Option<String> {
+        queue::observe_active(&self.identity.foreground.queue_db_path).ok()?.queue_id
+    }
+
     fn drain(&mut self, stop: &StopFlag) -> DrainOutcome {
         if let Some(changed) = self.scope_changed() {
             return changed;

@@ -101,6 +101,9 @@ pub trait Drain: Send {
     /// The scope that the login on disk names now, when that can be read.
     fn observe_scope(&mut self) -> ScopeOnDisk;
 
+    /// The id of the queue DB that is drained, once the file has one.
+    fn observe_queue_id(&mut self) -> Option<String>;
+
     /// Judges the boundary again and, if it is coherent, delivers until nothing is left to do or `stop`
     /// is raised.
     fn drain(&mut self, stop: &StopFlag) -> DrainOutcome;

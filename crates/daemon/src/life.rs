@@ -10,7 +10,7 @@ use crate::drain::{Drain, DrainOutcome, Pending, ScopeOnDisk, StopFlag};
 use crate::executable::ExecutableWatch;
 use crate::front_desk::{FrontDesk, Mail, Returned};
 use crate::journal::Journal;
-use crate::ownership::{Ownership, Standing};
+use crate::ownership::{Ownership, PublishError, Standing};
 use crate::schedule::{Due, Schedule, Timing};
 use crate::stop::{Stop, StopReason};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -119,10 +119,22 @@ impl Life {
         {
             return Some(StopReason::ScopeChanged { now });
         }
-        if let Err(error) = self.ownership.restore_missing() {
-            self.say(format!("the owner record could not be restored: {error}"));
+        if let Err(error) = self.ownership.restore_missing().and_then(|()| self.learn_queue_id()) {
+            self.say(format!("the owner record could not be written: {error}"));
         }
         None
+    }
+
+    /// A daemon may be older than its queue DB: it takes the id of the first one it meets, and from then
+    /// on a file in its place is another queue (`queue_identity_changed`).
+    fn learn_queue_id(&mut self) -> Result<(), PublishError> {
+        if self.ownership.facts().queue_id.is_some() {
+            return Ok(());
+        }
+        match self.drain.as_mut().and_then(|drain| drain.observe_queue_id()) {
+            Some(queue_id) => self.ownership.learn_queue_id(queue_id),
+            None => Ok(()),
+        }
     }
 
     fn rows_wait(&mut self) -> bool {
@@ -248,6 +260,7 @@ mod tests {
     struct Scripted {
         pending: Pending,
         scope: ScopeOnDisk,
+        queue_id: Option<String>,
         outcome: fn() -> DrainOutcome,
         drains: Arc<AtomicU64>,
     }
@@ -258,6 +271,9 @@ mod tests {
         }
         fn observe_scope(&mut self) -> ScopeOnDisk {
             self.scope.clone()
+        }
+        fn observe_queue_id(&mut self) -> Option<String> {
+            self.queue_id.clone()
         }
         fn drain(&mut self, _: &StopFlag) -> DrainOutcome {
             self.drains.fetch_add(1, Ordering::SeqCst);
@@ -304,7 +320,8 @@ mod tests {
         let ownership =
             Claim::take(&home).expect("a claim").publish(facts.clone(), 50_000, token).expect("published");
         let drains = Arc::new(AtomicU64::new(0));
-        let drain = Scripted { pending, scope, outcome, drains: Arc::clone(&drains) };
+        let queue_id = Some("q-1".to_owned());
+        let drain = Scripted { pending, scope, queue_id, outcome, drains: Arc::clone(&drains) };
         let desk = Arc::new(FrontDesk::new(facts));
         let journal = Arc::new(Journal::open(&home.daemon_log(), false));
         let watch = ExecutableWatch::observe(&program);
@@ -410,6 +427,32 @@ mod tests {
         assert_eq!(unsure.life.turn(Mail::default(), later), None);
         let mut moved = stage(Timing::FOREGROUND, Pending::Nothing, ScopeOnDisk::Other(None), nothing_sent);
         assert_eq!(moved.life.turn(Mail::default(), later), Some(StopReason::ScopeChanged { now: None }));
+    }
+
+    #[test]
+    fn a_daemon_that_is_older_than_its_queue_takes_the_id_of_the_first_one_and_keeps_it() {
+        let mut stage = stage(Timing::FOREGROUND, Pending::Nothing, ScopeOnDisk::Own, nothing_sent);
+        let path = stage.directory.path().join(".spec-kitty/sync/daemon/owner.json");
+        let recorded = || {
+            let record = contract::OwnerRecord::parse(&fs::read(&path).expect("a record")).expect("parses");
+            record.instance.expect("our keys").queue_id
+        };
+        assert_eq!(recorded(), None);
+        assert_eq!(stage.life.turn(nudge(), Instant::now()), None);
+        assert_eq!(recorded().as_deref(), Some("q-1"));
+        stage.life.ownership.learn_queue_id("q-2".to_owned()).expect("nothing to write");
+        assert_eq!(recorded().as_deref(), Some("q-1"));
+    }
+
+    #[test]
+    fn learning_the_queue_leaves_a_record_alone_that_somebody_altered() {
+        let mut stage = stage(Timing::FOREGROUND, Pending::Nothing, ScopeOnDisk::Own, nothing_sent);
+        let path = stage.directory.path().join(".spec-kitty/sync/daemon/owner.json");
+        let altered = fs::read_to_string(&path).expect("a record").replace("3.3.0", "9.9.9");
+        fs::write(&path, &altered).expect("written");
+        assert_eq!(stage.life.turn(nudge(), Instant::now()), None);
+        assert_eq!(fs::read_to_string(&path).expect("a record"), altered);
+        assert_eq!(stage.life.ownership.facts().queue_id.as_deref(), Some("q-1"));
     }
 
     #[test]

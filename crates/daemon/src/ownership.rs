@@ -238,6 +238,25 @@ impl Ownership {
         self.write_missing(false)
     }
 
+    /// Notes the id of the queue DB that this daemon drains, once, and writes it into the record, unless
+    /// somebody altered that one meanwhile.
+    ///
+    /// # Errors
+    /// The record could not be written.
+    pub fn learn_queue_id(&mut self, queue_id: String) -> Result<(), PublishError> {
+        if self.facts.queue_id.is_some() {
+            return Ok(());
+        }
+        self.facts.queue_id = Some(queue_id);
+        let path = self.home.owner_record();
+        let written = std::mem::replace(&mut self.record, self.facts.record(self.control.port));
+        let unaltered = matches!(read_record(&path), OwnerReading::Readable(found) if *found == written);
+        if unaltered {
+            record::write(&path, &self.record)?;
+        }
+        Ok(())
+    }
+
     fn write_missing(&self, all: bool) -> Result<(), PublishError> {
         let absent = |path: &PathBuf| {
             path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)

@@ -22,7 +22,7 @@ use crate::record::RunFacts;
 use crate::schedule::Timing;
 use crate::start_failure::StartFailure;
 use crate::stop::{Stop, StopReason};
-use contract::{Fault, ForegroundIdentity, Scope};
+use contract::{ForegroundIdentity, Scope};
 use identity::private_file::create_private_dir;
 use identity::{BuildInfo, CardUse, Config, Environment, Home, observe_foreground, read_login, refresh_card};
 use std::sync::Arc;
@@ -232,18 +232,14 @@ fn observe_stopping(home: &Home) -> bool {
 
 /// Who this daemon is: read once, and never again.
 fn take_identity(options: &RunOptions) -> Result<TakenIdentity, StartFailure> {
-    let unreadable = |fault: &Fault| StartFailure::IdentityUnreadable {
-        path: fault.path.as_deref().map(contract::text::path).unwrap_or_default(),
-        detail: fault.detail.clone(),
-    };
-    let config = Config::read(&options.home).map_err(|fault| unreadable(&fault))?;
+    let config = Config::read(&options.home).map_err(|fault| StartFailure::from(&fault))?;
     let login = read_login(&options.home, &config, &options.environment);
     if login.card == CardUse::Derived {
         // With a card the identity is read again in no time while the lock is held; without it, slower.
         let _ = refresh_card(&options.home, &login);
     }
     if let Some(fault) = login.faults.first() {
-        return Err(unreadable(fault));
+        return Err(fault.into());
     }
     let scope = login.scope.clone().ok_or(StartFailure::NoLogin)?;
     let foreground = observe_foreground(&options.build, &options.home, &login);

@@ -1,7 +1,7 @@
 //! Why a daemon did not start: what a starting process says over the readiness pipe, and what the process
 //! that started it found out by itself.
 
-use contract::Remedy;
+use contract::{Fault, Remedy};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -16,12 +16,14 @@ pub enum StartFailure {
     #[error("nobody is logged in")]
     NoLogin,
     /// The login or the configuration cannot be read.
-    #[error("{path}: {detail}")]
+    #[error("{}{detail}", if .path.is_empty() { String::new() } else { format!("{path}: ") })]
     IdentityUnreadable {
-        /// The file.
+        /// The file, or empty.
         path: String,
         /// What is wrong.
         detail: String,
+        /// What a person has to do, where logging in does not help.
+        advice: Option<String>,
     },
     /// Another daemon of this home holds the owner lock.
     #[error("a daemon of this home runs already")]
@@ -83,12 +85,28 @@ pub enum StartFailure {
     },
 }
 
+impl From<&Fault> for StartFailure {
+    /// The login or the configuration cannot be read.
+    fn from(fault: &Fault) -> Self {
+        Self::IdentityUnreadable {
+            path: fault.path.as_deref().map(contract::text::path).unwrap_or_default(),
+            detail: fault.detail.clone(),
+            advice: match &fault.remedy {
+                Remedy::Advice(text) => Some(text.clone()),
+                _ => None,
+            },
+        }
+    }
+}
+
 impl StartFailure {
     /// What cures it, when something does.
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
             Self::NoLogin => Some(Remedy::Login),
-            Self::IdentityUnreadable { .. } => Some(Remedy::Repair),
+            Self::IdentityUnreadable { advice, .. } => {
+                Some(advice.clone().map_or(Remedy::Login, Remedy::Advice))
+            }
             Self::AlreadyRunning | Self::ReferenceAlive { .. } => Some(Remedy::RestartDaemon),
             Self::SwitchOff => {
                 Some(Remedy::Advice(format!("set {}=1 to switch hosted sync on", contract::switch::VARIABLE)))

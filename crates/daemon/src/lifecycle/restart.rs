@@ -128,14 +128,10 @@ fn is_wanted(home: &Home, environment: &Environment) -> Result<bool, StartFailur
     if !environment.sync_enabled() {
         return Ok(false);
     }
-    let unreadable = |fault: &contract::Fault| StartFailure::IdentityUnreadable {
-        path: fault.path.as_deref().map(contract::text::path).unwrap_or_default(),
-        detail: fault.detail.clone(),
-    };
-    let config = Config::read(home).map_err(|fault| unreadable(&fault))?;
+    let config = Config::read(home).map_err(|fault| StartFailure::from(&fault))?;
     let login = read_login(home, &config, environment);
     match login.faults.first() {
-        Some(fault) => Err(unreadable(fault)),
+        Some(fault) => Err(fault.into()),
         None => Ok(login.scope.is_some()),
     }
 }

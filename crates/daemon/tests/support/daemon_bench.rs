@@ -147,6 +147,10 @@ impl Drain for FileDrain {
         }
     }
 
+    fn observe_queue_id(&mut self) -> Option<String> {
+        None
+    }
+
     fn drain(&mut self, stop: &StopFlag) -> DrainOutcome {
         let count = self.directory.join("count");
         let drains: u64 =
