@@ -8,6 +8,7 @@ use crate::destination::Destination;
 use crate::http::{Answer, Bearer, Request};
 use crate::judge::{Words, judge_silence};
 use crate::plan::read_health_limits;
+use crate::token::{TokenError, TokenSource};
 use contract::Remedy;
 use contract::wire::IngressLimits;
 use contract::wire::endpoint::{SESSION_STATUS, SYNC_HEALTH};
@@ -128,6 +129,55 @@ fn judge_health(answer: &Answer) -> Reachability {
     }
 }
 
+/// What the server of this machine's login answers: the whole network part of a doctor.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LoginProbe {
+    /// Base URL of the server that was asked.
+    pub server_url: String,
+    /// Whether it was shown a token: an expired one is not sent, and not renewed just to ask.
+    pub token_shown: bool,
+    /// Its health.
+    #[serde(flatten)]
+    pub health: Reachability,
+    /// What it says about the session; nothing without a token to show, and for CI tokens, which have
+    /// no session.
+    pub session: Option<SessionState>,
+}
+
+impl LoginProbe {
+    /// Whether server, login and contract fit: the only good answer.
+    pub fn is_good(&self) -> bool {
+        let session_fits = !matches!(self.session, Some(SessionState::NotAccepted));
+        self.token_shown && session_fits && matches!(self.health, Reachability::Connected { .. })
+    }
+
+    /// Whether the server is there and only the expired token, which the next delivery renews, keeps it
+    /// from saying more.
+    pub fn awaits_renewal(&self) -> bool {
+        let there = matches!(self.health, Reachability::Connected { .. } | Reachability::LoginNeeded);
+        !self.token_shown && there
+    }
+}
+
+/// Asks the server of whoever is logged in. Refreshes nothing and changes nothing on this machine.
+///
+/// # Errors
+/// Nothing was sent: nobody is logged in, no server is configured, or the token may not go there.
+pub fn fetch_login_probe(context: &Context) -> Result<LoginProbe, TokenError> {
+    let mut source = TokenSource::for_login(context)?;
+    let bearer = source.stored_bearer()?;
+    let is_session = source.is_session()?;
+    let server = source.destination();
+    let health = fetch_sync_health(context, server, bearer.as_ref());
+    let session = match &bearer {
+        Some(bearer) if is_session && !matches!(health, Reachability::Unreachable(_)) => {
+            Some(fetch_session_state(context, server, bearer))
+        }
+        Some(_) | None => None,
+    };
+    Ok(LoginProbe { server_url: server.base().to_owned(), token_shown: bearer.is_some(), health, session })
+}
+
 /// What a server says about a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionState {
@@ -140,6 +190,29 @@ pub enum SessionState {
     NotAccepted,
     /// No usable answer.
     Unknown(String),
+}
+
+impl SessionState {
+    /// The stable name.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Active { .. } => "active",
+            Self::NotAccepted => "not_accepted",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+}
+
+impl Serialize for SessionState {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (generation, detail) = match self {
+            Self::Active { generation } => (*generation, None),
+            Self::NotAccepted => (None, None),
+            Self::Unknown(detail) => (None, Some(detail)),
+        };
+        serde_json::json!({ "state": self.name(), "generation": generation, "detail": detail })
+            .serialize(serializer)
+    }
 }
 
 /// Asks `server` whether it knows the session of `bearer`.

@@ -31,6 +31,8 @@ const MAX_SESSION_BYTES: u64 = 1 << 20;
 pub struct TokenSource<'a> {
     context: &'a Context,
     scope: Scope,
+    /// The server as the permit and the configuration write it, to compare; requests use `destination`.
+    server_url: String,
     destination: Destination,
     held: Option<Held>,
 }
@@ -149,6 +151,7 @@ impl<'a> TokenSource<'a> {
         let mut source = Self {
             context,
             scope: scope.clone(),
+            server_url: server_url.to_owned(),
             destination: Destination::parse(server_url, context.cleartext)?,
             held: None,
         };
@@ -159,6 +162,14 @@ impl<'a> TokenSource<'a> {
     /// Where the tokens of this source may go.
     pub fn destination(&self) -> &Destination {
         &self.destination
+    }
+
+    /// Whether the tokens are those of a session, and not a CI token.
+    ///
+    /// # Errors
+    /// See [`TokenError`].
+    pub fn is_session(&mut self) -> Result<bool, TokenError> {
+        Ok(self.read_login()?.source == LoginSource::Session)
     }
 
     /// A token for the next request, refreshed when its end is near.
@@ -175,6 +186,24 @@ impl<'a> TokenSource<'a> {
                     return Ok(Bearer::new(session.access_token.expose())?);
                 }
                 self.renew_session(&login, &session)
+            }
+            LoginSource::Credentials | LoginSource::None => Err(LOGGED_OUT),
+        }
+    }
+
+    /// The token as it is stored, if it is still valid: renews nothing, so that asking changes nothing
+    /// on this machine.
+    ///
+    /// # Errors
+    /// See [`TokenError`].
+    pub fn stored_bearer(&mut self) -> Result<Option<Bearer>, TokenError> {
+        let login = self.read_login()?;
+        match login.source {
+            LoginSource::Token => Ok(Some(self.ci_token()?)),
+            LoginSource::Session => {
+                let session = self.read_session()?;
+                let valid = is_valid(&session);
+                Ok(valid.then(|| Bearer::new(session.access_token.expose())).transpose()?)
             }
             LoginSource::Credentials | LoginSource::None => Err(LOGGED_OUT),
         }
@@ -214,7 +243,7 @@ impl<'a> TokenSource<'a> {
         if !login.authenticated {
             return Err(TokenError::Ended);
         }
-        if !server_url::same(&judge(&login, &config)?, self.destination.base()) {
+        if !server_url::same(&judge(&login, &config)?, &self.server_url) {
             return Err(OTHER_SERVER);
         }
         Ok(login)

@@ -101,6 +101,11 @@ impl StoppedBy {
         }
     }
 
+    /// Whether the rows wait because of the server or of the way to it.
+    const fn is_the_server_s(self) -> bool {
+        matches!(self.exit(), ExitCode::Failed) && !matches!(self, Self::QueueFailed)
+    }
+
     /// How a command ends that was stopped by it.
     pub const fn exit(self) -> ExitCode {
         match self {
@@ -278,9 +283,11 @@ impl DrainReport {
     }
 
     /// How `sync now` ends: a stop by its kind; with `strict` also 1 for anything that was refused or not
-    /// taken; else 0.
+    /// taken; else 0. Without `strict` a server that did not take everything is no failure; what is wrong
+    /// on this machine still is.
     pub fn exit(&self, strict: bool) -> ExitCode {
         match &self.stopped {
+            Some(stopped) if !strict && stopped.reason.is_the_server_s() => ExitCode::Ok,
             Some(stopped) => stopped.reason.exit(),
             None if strict && !self.is_clean() => ExitCode::Failed,
             None => ExitCode::Ok,

@@ -338,6 +338,22 @@ fn an_account_that_changes_between_two_requests_gets_no_second_token() {
 }
 
 #[test]
+fn a_server_may_be_written_in_any_of_its_spellings() {
+    for url in [
+        "https://Example.invalid:443/",
+        "HTTPS://example.invalid//",
+        "https://example.invalid/a/../b",
+        "https://b\u{fc}cher.invalid",
+    ] {
+        let machine = Machine::new();
+        machine.configure(url).store(&session(url));
+        let context = machine.context();
+        let mut source = TokenSource::for_login(&context).unwrap();
+        assert_eq!(shown(&source.bearer().unwrap()), "Bearer acc-1", "{url}");
+    }
+}
+
+#[test]
 fn a_ci_token_is_sent_as_it_is_and_never_refreshed() {
     let stub = rotating();
     let token = contract::wire::CiToken::new("ci@example.com", "PT-9", "s3cret").expose();
