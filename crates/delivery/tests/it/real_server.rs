@@ -6,7 +6,9 @@ use contract::wire::body;
 use contract::wire::endpoint::{INSPECT_BODIES, INSPECT_EVENTS};
 use delivery::auth::{LoginMethod, Revoked, log_in, log_out};
 use delivery::http::Request;
-use delivery::probe::{Reachability, SessionState, fetch_session_state, fetch_sync_health};
+use delivery::probe::{
+    Reachability, SessionState, fetch_login_probe, fetch_session_state, fetch_sync_health,
+};
 use delivery::{Context, TokenError, TokenSource};
 use queue::NewRow;
 use serde_json::{Value, json};
@@ -216,4 +218,40 @@ fn a_server_that_wants_a_login_a_wrong_address_and_silence_are_told_apart() {
     ));
     server.handle.stop().unwrap();
     assert!(matches!(fetch_sync_health(&machine.context(), &to, None), Reachability::Unreachable(_)));
+}
+
+#[test]
+fn a_probe_of_the_login_asks_with_the_stored_token_and_renews_nothing() {
+    let server = start(Lifetimes::default());
+    let machine = Machine::new();
+    log_in_by_device(&machine, &server);
+    let context = machine.context();
+    let probe = fetch_login_probe(&context).unwrap();
+    assert!(probe.is_good() && !probe.awaits_renewal(), "{probe:?}");
+    assert_eq!(probe.session, Some(SessionState::Active { generation: Some(1) }));
+
+    let mut expired = machine.stored().unwrap();
+    expired.access_token_expires_at = "2026-01-01T00:00:00Z".parse().unwrap();
+    machine.store(&expired);
+    let probe = fetch_login_probe(&context).unwrap();
+    assert!(!probe.is_good() && probe.awaits_renewal(), "{probe:?}");
+    assert_eq!((probe.token_shown, probe.session), (false, None));
+    assert_eq!(machine.stored(), Some(expired), "asking renewed nothing");
+
+    assert_eq!(log_out(&context, true).unwrap().revoked, Revoked::Yes);
+    assert!(matches!(fetch_login_probe(&context), Err(TokenError::Ended | TokenError::IdentityChanged(_))));
+    server.handle.stop().unwrap();
+}
+
+#[test]
+fn a_probe_with_a_ci_token_asks_for_no_session() {
+    let server = start(Lifetimes::default());
+    let token = Admin::open(server.data.path()).unwrap().issue_ci_token(EMAIL, None, "ci").unwrap();
+    let machine = Machine::with(&[
+        ("SPEC_KITTY_TOKEN", token.token.expose()),
+        ("SPEC_KITTY_SERVER_URL", &server.handle.url()),
+    ]);
+    let probe = fetch_login_probe(&machine.context()).unwrap();
+    assert!(probe.is_good(), "{probe:?}");
+    assert_eq!(probe.session, None);
 }
