@@ -1,0 +1,40 @@
+//! `spec-kitty doctor ...`: finding and repairing what keeps the boundary from being coherent.
+
+use super::JsonArgs;
+use clap::{Args, Subcommand};
+
+/// `spec-kitty doctor ...`
+#[derive(Debug, Subcommand)]
+pub enum DoctorCommand {
+    /// Find orphan owner records and stray daemons of this home
+    OrphanDaemons(OrphanDaemonsArgs),
+    /// Replace the daemon by one with the identity of this command
+    RestartDaemon(JsonArgs),
+    /// Move files that cannot be read aside, with a timestamp; deletes nothing
+    Repair(JsonArgs),
+    /// List every command with its class: what it needs before it may do something
+    Paths(JsonArgs),
+}
+
+/// `spec-kitty doctor orphan-daemons`
+#[derive(Debug, Args)]
+pub struct OrphanDaemonsArgs {
+    /// Clean up what can be cleaned up safely
+    #[arg(long)]
+    pub fix: bool,
+    /// With --fix: also move the files of a daemon that does not answer aside
+    #[arg(long, requires = "fix")]
+    pub force: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl DoctorCommand {
+    pub(super) fn json(&self) -> bool {
+        match self {
+            Self::OrphanDaemons(args) => args.json,
+            Self::RestartDaemon(args) | Self::Repair(args) | Self::Paths(args) => args.json,
+        }
+    }
+}

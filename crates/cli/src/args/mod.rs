@@ -1,0 +1,104 @@
+//! The command line, as clap sees it. Nothing here does anything; `command` has one file per verb.
+
+mod agent;
+mod auth;
+mod doctor;
+mod server;
+mod sync;
+
+pub use agent::{
+    AgentCommand, CreateArgs, EmitArgs, ExecutionMode, LaneCommand, MissionCommand, ProducingArgs,
+    SetupPlanArgs,
+};
+pub use auth::{AuthCommand, LoginArgs, LogoutArgs, SwitchArgs};
+pub use doctor::{DoctorCommand, OrphanDaemonsArgs};
+pub use server::{AdminArgs, ServerArgs, ServerCommand, TokenCommand, UserCommand};
+pub use sync::{
+    DaemonCommand, DaemonRunArgs, MigrateArgs, NowArgs, OptInArgs, OptOutArgs, StatusArgs, SyncCommand,
+};
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "spec-kitty",
+    version = crate::build::VERSION_LINE,
+    about = "Plan work in missions; deliver every step of it to the right account, or say why not",
+    long_about = "Plan work in missions; deliver every step of it to the right account, or say why not.\n\n\
+        Commands that produce or send something the server can see first check that the foreground, the \
+        daemon, the queue and the login describe one identity. If they do not, the command refuses, names \
+        every field that differs, and says how to cure it.",
+    after_help = crate::build::exit_code_help(),
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The command groups.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Look at, cure and drain the queue of this machine
+    #[command(subcommand, arg_required_else_help = true)]
+    Sync(SyncCommand),
+    /// Find and repair what keeps the boundary from being coherent
+    #[command(subcommand, arg_required_else_help = true)]
+    Doctor(DoctorCommand),
+    /// Log in, log out, see who you are
+    #[command(subcommand, arg_required_else_help = true)]
+    Auth(AuthCommand),
+    /// Mission commands for people and agents
+    #[command(subcommand, arg_required_else_help = true)]
+    Agent(AgentCommand),
+    /// Run the ingest server, or administer its accounts
+    Server(ServerArgs),
+    /// Show the whole story on this machine: a server, a login, a refusal, its cure, a delivery
+    Quickstart(QuickstartArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages into a directory
+    #[command(hide = true)]
+    Man {
+        /// Where to write them
+        directory: PathBuf,
+    },
+}
+
+/// Commands whose only option is `--json`.
+#[derive(Debug, Args)]
+pub struct JsonArgs {
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `spec-kitty quickstart`
+#[derive(Debug, Args)]
+pub struct QuickstartArgs {
+    /// Directory to build the scene in; must be empty or absent
+    #[arg(long, value_name = "DIR", default_value = "quickstart-world")]
+    pub dir: PathBuf,
+}
+
+impl Command {
+    /// Whether the command was asked for one JSON document.
+    pub fn json(&self) -> bool {
+        match self {
+            Self::Sync(command) => command.json(),
+            Self::Doctor(command) => command.json(),
+            Self::Auth(command) => command.json(),
+            Self::Agent(command) => command.json(),
+            Self::Server(args) => args.json(),
+            Self::Quickstart(_) | Self::Completions { .. } | Self::Man { .. } => false,
+        }
+    }
+}

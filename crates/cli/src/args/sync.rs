@@ -1,0 +1,139 @@
+//! `spec-kitty sync ...`: the queue of this machine and its daemon.
+
+use super::JsonArgs;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// `spec-kitty sync ...`
+#[derive(Debug, Subcommand)]
+pub enum SyncCommand {
+    /// Show the state of the boundary and of the queue; never changes anything
+    Status(StatusArgs),
+    /// Deliver what waits in the queue
+    Now(NowArgs),
+    /// Move legacy rows of this account into its scoped queue DB
+    Migrate(MigrateArgs),
+    /// Let rows of a project leave this machine
+    OptIn(OptInArgs),
+    /// Keep rows of a project on this machine
+    OptOut(OptOutArgs),
+    /// The background daemon that drains the queue
+    #[command(subcommand, arg_required_else_help = true)]
+    Daemon(DaemonCommand),
+}
+
+/// `spec-kitty sync status`
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Exit 2 unless the boundary is coherent
+    #[arg(long, short)]
+    pub check: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `spec-kitty sync now`
+#[derive(Debug, Args)]
+pub struct NowArgs {
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+    /// Write what failed, and why, to this file as JSON
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Exit 1 when something was parked or could not be delivered (the default)
+    #[arg(long, overrides_with = "no_strict")]
+    pub strict: bool,
+    /// Exit 0 even when something was parked or could not be delivered
+    #[arg(long)]
+    pub no_strict: bool,
+    /// Wait this many seconds for another drain of this account
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub wait: u64,
+}
+
+/// `spec-kitty sync migrate`
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    /// Say what would move; change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `spec-kitty sync opt-in`
+#[derive(Debug, Args)]
+pub struct OptInArgs {
+    /// The project's uuid, or `none` for rows without a project [default: the project of this directory]
+    #[arg(long, value_name = "UUID", allow_hyphen_values = true, value_parser = project)]
+    pub project: Option<String>,
+    /// Release the rows that are held for it, too
+    #[arg(long)]
+    pub include_held: bool,
+    /// Do it without asking
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A project as the queue spells it: other programs wrote uuids with blanks around them, in capitals,
+/// and words that are none.
+fn project(named: &str) -> Result<String, &'static str> {
+    let named = contract::scope::trim(named).to_lowercase();
+    if named.is_empty() { Err("name a project, or `none`") } else { Ok(named) }
+}
+
+/// `spec-kitty sync opt-out`
+#[derive(Debug, Args)]
+pub struct OptOutArgs {
+    /// The project's uuid, or `none` for rows without a project [default: the project of this directory]
+    #[arg(long, value_name = "UUID", allow_hyphen_values = true, value_parser = project)]
+    pub project: Option<String>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `spec-kitty sync daemon ...`
+#[derive(Debug, Subcommand)]
+pub enum DaemonCommand {
+    /// Start the daemon in the background, or say which one runs
+    Start(JsonArgs),
+    /// Stop the daemon of this home
+    Stop(JsonArgs),
+    /// Show the daemon of this home
+    Status(JsonArgs),
+    /// Be the daemon, in the foreground
+    Run(DaemonRunArgs),
+}
+
+/// `spec-kitty sync daemon run`
+#[derive(Debug, Args)]
+pub struct DaemonRunArgs {
+    /// Report readiness to the process that started this one
+    #[arg(long, hide = true)]
+    pub spawned: bool,
+}
+
+impl SyncCommand {
+    pub(super) fn json(&self) -> bool {
+        match self {
+            Self::Status(args) => args.json,
+            Self::Now(args) => args.json,
+            Self::Migrate(args) => args.json,
+            Self::OptIn(args) => args.json,
+            Self::OptOut(args) => args.json,
+            Self::Daemon(command) => match command {
+                DaemonCommand::Start(args) | DaemonCommand::Stop(args) | DaemonCommand::Status(args) => {
+                    args.json
+                }
+                DaemonCommand::Run(_) => false,
+            },
+        }
+    }
+}
