@@ -22,8 +22,8 @@ pub enum StartFailure {
         path: String,
         /// What is wrong.
         detail: String,
-        /// What a person has to do, where logging in does not help.
-        advice: Option<String>,
+        /// What cures it, as a person types or reads it.
+        remediation_hint: String,
     },
     /// Another daemon of this home holds the owner lock.
     #[error("a daemon of this home runs already")]
@@ -91,10 +91,7 @@ impl From<&Fault> for StartFailure {
         Self::IdentityUnreadable {
             path: fault.path.as_deref().map(contract::text::path).unwrap_or_default(),
             detail: fault.detail.clone(),
-            advice: match &fault.remedy {
-                Remedy::Advice(text) => Some(text.clone()),
-                _ => None,
-            },
+            remediation_hint: fault.remedy.hint(),
         }
     }
 }
@@ -104,9 +101,12 @@ impl StartFailure {
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
             Self::NoLogin => Some(Remedy::Login),
-            Self::IdentityUnreadable { advice, .. } => {
-                Some(advice.clone().map_or(Remedy::Login, Remedy::Advice))
-            }
+            Self::IdentityUnreadable { remediation_hint, .. } => Some(
+                [Remedy::Login, Remedy::Repair]
+                    .into_iter()
+                    .find(|remedy| remedy.hint() == *remediation_hint)
+                    .unwrap_or_else(|| Remedy::Advice(remediation_hint.clone())),
+            ),
             Self::AlreadyRunning | Self::ReferenceAlive { .. } => Some(Remedy::RestartDaemon),
             Self::SwitchOff => {
                 Some(Remedy::Advice(format!("set {}=1 to switch hosted sync on", contract::switch::VARIABLE)))
@@ -121,6 +121,23 @@ impl StartFailure {
             | Self::NotExecuted { .. }
             | Self::EndedSilently { .. }
             | Self::NotReadyYet { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::FaultCode;
+
+    #[test]
+    fn an_unreadable_identity_keeps_the_remedy_of_its_fault_on_the_way_through_the_pipe() {
+        for remedy in [Remedy::Login, Remedy::Repair, Remedy::Advice("correct line 2".into())] {
+            let fault = Fault::new(FaultCode::ConfigUnreadable, "/h/config.toml", "is bad", remedy.clone());
+            let text = serde_json::to_string(&StartFailure::from(&fault)).expect("json");
+            let heard: StartFailure = serde_json::from_str(&text).expect("a failure");
+            assert_eq!(heard.remedy(), Some(remedy));
+            assert_eq!(heard.to_string(), "/h/config.toml: is bad");
         }
     }
 }
