@@ -88,6 +88,54 @@ fn an_owner_record_that_is_a_directory() {
 }
 
 #[test]
+fn an_owner_lock_that_is_a_directory_is_moved_aside() {
+    let world = world();
+    std::fs::create_dir_all(world.root().join("sync/daemon/owner.lock")).unwrap();
+    refuses_with(&world, "owner_record_unreadable", "owner.json", "doctor repair");
+    world.run(["doctor", "repair"]).exits(0);
+    world.run(["sync", "status", "--check"]).exits(0);
+}
+
+/// Something else stands where a directory of the home should be: nothing below it can be read, and no
+/// login could be stored there.
+#[rstest]
+#[case::root("")]
+#[case::auth("auth")]
+#[case::queues("queues")]
+#[case::sync("sync")]
+fn a_file_in_the_place_of_a_directory_is_moved_aside(#[case] place: &str) {
+    let world = world();
+    let path = if place.is_empty() { world.root() } else { world.root().join(place) };
+    let _ = std::fs::remove_dir_all(&path);
+    std::fs::write(&path, "kept").unwrap();
+    let json = world.run(["sync", "status", "--check", "--json"]).exits(2).json();
+    let faults = json["faults"].as_array().unwrap();
+    assert!(faults.iter().any(|fault| fault["remediation_hint"] == "spec-kitty doctor repair"), "{json:#}");
+    let repaired = world.run(["doctor", "repair", "--json"]).exits(0).json();
+    let aside = repaired["actions"][0]["moved_to"][0].as_str().unwrap();
+    assert_eq!(std::fs::read_to_string(aside).unwrap(), "kept", "{repaired:#}");
+    world.log_in();
+    world.run(["sync", "status", "--check"]).exits(0);
+}
+
+#[test]
+fn what_cannot_be_repaired_is_said_with_something_else_to_do() {
+    let mut world = world();
+    let file = world.user_home().join("a file");
+    std::fs::write(&file, "").unwrap();
+    world.set("SPEC_KITTY_HOME", file.join("below").to_str().unwrap());
+    let run = world.run(["doctor", "repair", "--json"]).exits(1);
+    let document = run.json();
+    assert_eq!(
+        (&document["result"], &document["actions"]),
+        (&"nothing_repaired".into(), &serde_json::json!([]))
+    );
+    for left in document["left"].as_array().unwrap() {
+        assert!(!left["remediation_hint"].as_str().unwrap().contains("doctor repair"), "{left}");
+    }
+}
+
+#[test]
 fn a_queue_of_zero_bytes_is_an_empty_queue() {
     let world = world();
     world.write_state("queue.db", b"");
@@ -299,6 +347,43 @@ mod as_a_plain_user {
         let run = run(&world, &["sync", "status", "--check"]).exits(2);
         assert!(run.stdout.contains("owner_record_unreadable"), "{}", run.stdout);
         assert!(run.stdout.contains("Permission denied"), "{}", run.stdout);
+    }
+
+    /// Each directory and file on the way, its mode taken away: the named remedy gives it back.
+    #[rstest]
+    #[case::root("", "owner_record_unreadable")]
+    #[case::auth("auth", "session_unreadable")]
+    #[case::daemon("sync/daemon", "owner_record_unreadable")]
+    #[case::lock("sync/daemon/owner.lock", "owner_record_unreadable")]
+    #[case::queues("queues", "active_queue_unreadable")]
+    #[case::legacy("queue.db", "legacy_queue_unreadable")]
+    fn what_lost_its_mode_gets_it_back(#[case] place: &str, #[case] fault: &str) {
+        let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+        world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", testkit::world::SERVER));
+        let machine = identity::Machine { uid: 12345, ..identity::Machine::observe() };
+        let session =
+            testkit::world::session(testkit::world::SERVER, testkit::world::USER, testkit::world::TEAM);
+        identity::SessionStore::new(&world.home(), machine).write(&session).unwrap();
+        world.write_state("sync/daemon/owner.lock", b"");
+        drop(ReferenceQueue::create(&world.root().join("queue.db")));
+        drop(ReferenceQueue::create(&world.home().scoped_queue(&world.scope())));
+        if is_root() {
+            give_away(world.user_home());
+            give_away(world.work());
+        }
+        let path = world.root().join(place);
+        chmod(&path, 0o000);
+        open_the_way(&world);
+        if !denied(&path) {
+            return;
+        }
+        let status = run(&world, &["sync", "status", "--check", "--json"]).exits(2).json();
+        let faults = status["faults"].as_array().unwrap();
+        let found =
+            faults.iter().find(|found| found["code"] == fault).unwrap_or_else(|| panic!("{status:#}"));
+        assert_eq!(found["remediation_hint"], "spec-kitty doctor repair");
+        run(&world, &["doctor", "repair"]).exits(0);
+        run(&world, &["sync", "status", "--check"]).exits(0);
     }
 
     #[test]

@@ -209,6 +209,9 @@ pub fn probe(path: &Path) -> io::Result<LockProbe> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LockProbe::Free),
         Err(error) => return Err(error),
     };
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
+    }
     match file.try_lock_shared() {
         Ok(()) => Ok(LockProbe::Free),
         Err(TryLockError::WouldBlock) => Ok(LockProbe::Held),
@@ -333,5 +336,6 @@ mod tests {
         let (_directory, path) = place();
         fs::create_dir_all(&path).expect("an obstacle");
         assert!(matches!(FileLock::acquire(&path, Duration::from_secs(60), "x"), Err(LockError::Io { .. })));
+        assert!(probe(&path).is_err(), "nobody could take it, so it is not free");
     }
 }

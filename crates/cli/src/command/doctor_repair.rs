@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::platform::make_private;
 use crate::report::{Document, Report};
+use contract::text::printable;
 use contract::{Fault, FaultCode, Remedy};
 use identity::Home;
 use identity::aside::move_group_aside;
@@ -24,11 +25,12 @@ pub(crate) fn run(context: &Context) -> Result<Report, CliError> {
     while let Some(fault) = next(&boundary, &tried)? {
         tried.push(fault.code);
         repair.actions.extend(repair_fault(context.home()?, &fault)?);
-        repair.result = "repaired";
     }
-    for fault in boundary.status_document(false)?.faults {
-        let advice = fault.remedy.hint();
-        repair.left.push(Left { code: fault.code.name(), path: fault.path, detail: fault.detail, advice });
+    repair.left = boundary.status_document(false)?.faults.into_iter().map(Left::of).collect();
+    if !repair.actions.is_empty() {
+        repair.result = "repaired";
+    } else if !repair.left.is_empty() {
+        repair.result = "nothing_repaired";
     }
     let exit = if repair.left.is_empty() { contract::ExitCode::Ok } else { contract::ExitCode::Failed };
     Ok(Report::exiting(exit, &repair))
@@ -46,23 +48,33 @@ fn next(boundary: &Boundary<'_>, tried: &[FaultCode]) -> Result<Option<Fault>, C
     }))
 }
 
-/// First the modes, if they are what keeps us out; then aside.
+/// First the modes, if they are what keeps us out; then aside: what stands where a directory should be,
+/// else the file itself.
 fn repair_fault(home: &Home, fault: &Fault) -> Result<Vec<Action>, CliError> {
     let path = subject(home, fault);
     let restored = give_back(home.root(), &path);
     if !restored.is_empty() {
-        let action =
-            |path| Action { code: fault.code.name(), path, action: "mode_restored", moved_to: Vec::new() };
-        return Ok(restored.into_iter().map(action).collect());
+        return Ok(restored.iter().map(|path| Action::of(fault, path, "mode_restored", &[])).collect());
     }
-    let moved_to = move_group_aside(&path, companions(fault.code)).map_err(|error| {
+    let (path, suffixes) = match obstacle(home.root(), &path) {
+        Some(obstacle) => (obstacle, &[""][..]),
+        None => (path, companions(fault.code)),
+    };
+    let moved_to = move_group_aside(&path, suffixes).map_err(|error| {
         CliError::failed("REPAIR_FAILED", error.to_string()).remedy(Remedy::Advice(format!(
             "make the directory of {} writable for this user, then run `spec-kitty doctor repair` again",
             contract::text::path(&path)
         )))
     })?;
-    let action = if moved_to.is_empty() { "nothing_there" } else { "moved_aside" };
-    Ok(vec![Action { code: fault.code.name(), path, action, moved_to }])
+    let action = Action::of(fault, &path, "moved_aside", &moved_to);
+    Ok(Some(action).filter(|_| !moved_to.is_empty()).into_iter().collect())
+}
+
+/// What is no directory and stands where the way from `root` to `path` needs one. Above `root` nothing is
+/// ours to move.
+fn obstacle(root: &Path, path: &Path) -> Option<PathBuf> {
+    let way = path.ancestors().skip(1).take_while(|above| above.starts_with(root));
+    way.filter(|step| step.metadata().is_ok_and(|metadata| !metadata.is_dir())).last().map(Path::to_path_buf)
 }
 
 /// What keeps the faulty file from being read: mostly the file itself; for the owner record perhaps the
@@ -116,43 +128,66 @@ struct Repair {
     left: Vec<Left>,
 }
 
-/// One file.
+/// One file. Paths in JSON are text: what is no UTF-8 in them is replaced.
 #[derive(Debug, Serialize)]
 struct Action {
     code: &'static str,
-    path: PathBuf,
+    path: String,
     action: &'static str,
-    moved_to: Vec<PathBuf>,
+    moved_to: Vec<String>,
+}
+
+impl Action {
+    fn of(fault: &Fault, path: &Path, action: &'static str, moved_to: &[PathBuf]) -> Self {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let moved_to = moved_to.iter().map(|path| text(path)).collect();
+        Self { code: fault.code.name(), path: text(path), action, moved_to }
+    }
 }
 
 /// A fault that needs something else.
 #[derive(Debug, Serialize)]
 struct Left {
     code: &'static str,
-    path: Option<PathBuf>,
+    path: Option<String>,
     detail: String,
     #[serde(rename = "remediation_hint")]
     advice: String,
+}
+
+impl Left {
+    fn of(fault: Fault) -> Self {
+        let path = fault.path.as_deref().map(|path| path.to_string_lossy().into_owned());
+        let advice = match (&fault.remedy, &fault.path) {
+            // This command has done what it can.
+            (Remedy::Repair, Some(path)) => {
+                format!("make {} readable and writable for this user", contract::text::path(path))
+            }
+            (remedy, _) => remedy.hint(),
+        };
+        Self { code: fault.code.name(), path, detail: fault.detail, advice }
+    }
 }
 
 impl Document for Repair {
     fn text(&self) -> String {
         let mut out = String::new();
         for action in &self.actions {
-            let path = contract::text::path(&action.path);
+            let path = printable(&action.path);
             if action.action == "mode_restored" {
                 let _ = writeln!(out, "gave {path} back to its owner");
             }
             for target in &action.moved_to {
-                let _ = writeln!(out, "moved {path} aside: {}", contract::text::path(target));
+                let _ = writeln!(out, "moved {path} aside: {}", printable(target));
             }
         }
         if self.actions.is_empty() {
-            out.push_str("nothing to repair\n");
+            out.push_str(if self.left.is_empty() { "nothing to repair\n" } else { "nothing was repaired\n" });
         }
         for left in &self.left {
-            let path = left.path.as_deref().map(contract::text::path).unwrap_or_default();
-            let _ = writeln!(out, "left: {} {path}: {}\n  {}", left.code, left.detail, left.advice);
+            let path = left.path.as_deref().map(|path| format!("{path}: ")).unwrap_or_default();
+            let line = format!("left: {} {path}{}", left.code, left.detail);
+            let _ = writeln!(out, "{}\n  {}", printable(&line), printable(&left.advice));
         }
         out
     }

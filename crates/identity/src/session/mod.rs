@@ -149,9 +149,12 @@ impl SessionError {
         })
     }
 
-    /// The fault `session_unreadable`.
+    /// The fault `session_unreadable`. A login replaces whatever is there, unless it cannot get there.
     pub fn into_fault(self, home: &Home) -> Fault {
-        Fault::new(FaultCode::SessionUnreadable, home.session_file(), self.to_string(), Remedy::Login)
+        let path = home.session_file();
+        let blocked = path.symlink_metadata().is_err_and(|error| error.kind() != io::ErrorKind::NotFound);
+        let remedy = if blocked { Remedy::Repair } else { Remedy::Login };
+        Fault::new(FaultCode::SessionUnreadable, path, self.to_string(), remedy)
     }
 }
 
