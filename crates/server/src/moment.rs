@@ -28,6 +28,15 @@ impl Moment {
     pub fn iso(self) -> String {
         Timestamp::from_millisecond(self.0).map_or_else(|_| "unknown".to_owned(), |at| format!("{at:.3}"))
     }
+
+    /// For people: `2026-11-22 09:00:00 UTC`.
+    pub fn spoken(self) -> String {
+        let text = self.iso();
+        match text.split_once('T') {
+            Some((day, time)) => format!("{day} {} UTC", time.split('.').next().unwrap_or(time)),
+            None => text,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -37,7 +46,8 @@ mod tests {
     #[test]
     fn an_instant_is_written_with_milliseconds() {
         assert_eq!(Moment(1_795_338_000_007).iso(), "2026-11-22T09:00:00.007Z");
-        assert_eq!(Moment(i64::MAX).iso(), "unknown");
+        assert_eq!(Moment(1_795_338_000_007).spoken(), "2026-11-22 09:00:00 UTC");
+        assert_eq!((Moment(i64::MAX).iso(), Moment(i64::MAX).spoken()), ("unknown".into(), "unknown".into()));
     }
 
     #[test]

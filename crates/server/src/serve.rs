@@ -65,8 +65,8 @@ fn serve_counted(
     if !config.listen.ip().is_loopback() && !config.allow_public_address {
         return Err(ServerError::NotLoopback { address: config.listen });
     }
-    let store = SqliteStore::open(&config.data_dir)?;
     let _lock = lock(&config.data_dir)?;
+    let store = SqliteStore::open(&config.data_dir)?;
     let runtime = runtime()?;
     let listener = runtime.block_on(TcpListener::bind(config.listen));
     let listen_error = |source| ServerError::Listen { address: config.listen, source };
@@ -108,6 +108,7 @@ fn runtime() -> Result<Runtime, ServerError> {
 /// Holds the data directory until the file is dropped.
 fn lock(data_dir: &Path) -> Result<fs_err::File, ServerError> {
     let unusable = |source| ServerError::DataDir { path: data_dir.to_owned(), source };
+    platform::load_private_dir(data_dir).map_err(unusable)?;
     let file = platform::load_private_file(&data_dir.join(LOCK_NAME)).map_err(unusable)?;
     match file.file().try_lock() {
         Ok(()) => Ok(file),

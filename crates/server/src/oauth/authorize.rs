@@ -179,6 +179,7 @@ fn ask(
         title: "Log in",
         text: "A command-line client on this machine asks to act as you on this server. Approve only if you \
                started it yourself.",
+        anybody_may_deny: true,
         fault,
         email,
         hidden: vec![

@@ -165,8 +165,9 @@ async fn ask(
         text: "A command-line client asks to act as you on this server. Approve only if you started it \
                yourself and it shows this code.",
         user_code: open.as_ref().map(|request| request.user_code.as_str()),
-        requested_at: open.as_ref().map(|request| request.requested_at.iso()),
+        requested_at: open.as_ref().map(|request| request.requested_at.spoken()),
         asks_for_code: open.is_none(),
+        anybody_may_deny: false,
         fault,
         email,
         hidden,

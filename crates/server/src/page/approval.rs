@@ -18,6 +18,8 @@ pub(crate) struct Approval<'a> {
     pub(crate) requested_at: Option<String>,
     /// Whether the person may type another code.
     pub(crate) asks_for_code: bool,
+    /// Whether one may say no without saying who one is.
+    pub(crate) anybody_may_deny: bool,
     /// What went wrong the last time.
     pub(crate) fault: Option<&'a str>,
     /// The e-mail address typed the last time.
@@ -39,10 +41,7 @@ pub(crate) fn render(page: &Approval<'_>) -> String {
     if let Some(at) = &page.requested_at {
         out.push_str(&format!("<p class=\"soft\">Requested at {}</p>\n", escape(at)));
     }
-    out.push_str(&format!(
-        "<form method=\"post\" action=\"{}\" autocomplete=\"off\">\n",
-        escape(page.action)
-    ));
+    out.push_str(&format!("<form method=\"post\" action=\"{}\">\n", escape(page.action)));
     for (name, value) in &page.hidden {
         out.push_str(&format!(
             "<input type=\"hidden\" name=\"{}\" value=\"{}\">\n",
@@ -53,19 +52,22 @@ pub(crate) fn render(page: &Approval<'_>) -> String {
     if page.asks_for_code {
         out.push_str(
             "<label for=\"user_code\">Code shown by the device</label>\n\
-             <input id=\"user_code\" name=\"user_code\" required maxlength=\"20\" autocapitalize=\"characters\" \
-             spellcheck=\"false\">\n",
+             <input id=\"user_code\" name=\"user_code\" required maxlength=\"20\" autocomplete=\"off\" \
+             autocapitalize=\"characters\" spellcheck=\"false\">\n",
         );
     }
     out.push_str(&format!(
         "<label for=\"email\">E-mail address</label>\n\
-         <input id=\"email\" name=\"email\" type=\"email\" required maxlength=\"254\" value=\"{}\">\n\
+         <input id=\"email\" name=\"email\" type=\"email\" autocomplete=\"username\" required maxlength=\"254\" \
+         value=\"{}\">\n\
          <label for=\"secret\">Approval secret</label>\n\
-         <input id=\"secret\" name=\"secret\" type=\"password\" required maxlength=\"256\">\n\
+         <input id=\"secret\" name=\"secret\" type=\"password\" autocomplete=\"current-password\" required \
+         maxlength=\"256\">\n\
          <p class=\"soft\">The secret you were given when your account was created on this server.</p>\n\
          <div class=\"row\">\n<button class=\"act\" name=\"decision\" value=\"approve\">Approve</button>\n\
-         <button name=\"decision\" value=\"deny\">Deny</button>\n</div>\n</form>",
-        escape(page.email.unwrap_or_default())
+         <button name=\"decision\" value=\"deny\"{}>Deny</button>\n</div>\n</form>",
+        escape(page.email.unwrap_or_default()),
+        if page.anybody_may_deny { " formnovalidate" } else { "" },
     ));
     out
 }
@@ -89,6 +91,7 @@ mod tests {
             user_code: Some(nasty),
             requested_at: Some(nasty.to_owned()),
             asks_for_code: true,
+            anybody_may_deny: true,
             fault: Some(nasty),
             email: Some(nasty),
             hidden: vec![(nasty, nasty)],

@@ -63,12 +63,13 @@ const STYLE: &str = "\
 --act:#6e9bff;--bad:#ff8d8d}}\
 *{box-sizing:border-box}\
 body{margin:0;background:var(--back);color:var(--ink);font:16px/1.5 system-ui,sans-serif}\
-main{max-width:34rem;margin:8vh auto;padding:2rem;background:var(--paper);border:1px solid var(--line);\
+main{max-width:min(34rem,calc(100% - 2rem));margin:8vh auto;padding:2rem;background:var(--paper);border:1px solid var(--line);\
 border-radius:.75rem}\
 header{color:var(--soft);font-weight:600;letter-spacing:.02em;margin-bottom:1rem}\
 h1{font-size:1.5rem;line-height:1.25;margin:0 0 .75rem}\
 h2{font-size:1rem;margin:1.75rem 0 .5rem}\
 p{margin:.5rem 0}\
+a{color:var(--act)}\
 .soft{color:var(--soft);font-size:.9rem}\
 .code{font:600 2rem/1.2 ui-monospace,monospace;letter-spacing:.12em;margin:1rem 0;overflow-wrap:anywhere}\
 .fault{border-left:3px solid var(--bad);padding:.25rem .75rem;color:var(--bad)}\

@@ -48,7 +48,7 @@ pub(crate) fn render(overview: &Overview<'_>) -> String {
          <h2>Held</h2>\n{held}\n<h2>Since the start</h2>\n{since}\n<h2>Limits</h2>\n{bounds}\n\
          <p class=\"soft\">Counters for machines: <a href=\"{metrics_path}\">{metrics_path}</a></p>",
         version = escape(overview.version),
-        started = escape(&overview.started.iso()),
+        started = escape(&overview.started.spoken()),
         metrics_path = endpoint::METRICS,
     )
 }
@@ -56,7 +56,35 @@ pub(crate) fn render(overview: &Overview<'_>) -> String {
 fn table(rows: &[(&str, u64)]) -> String {
     let rows: String = rows
         .iter()
-        .map(|(name, value)| format!("<tr><th scope=\"row\">{}</th><td>{value}</td></tr>\n", escape(name)))
+        .map(|(name, value)| {
+            format!("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", escape(name), grouped(*value))
+        })
         .collect();
     format!("<table>\n{rows}</table>")
+}
+
+/// A number in groups of three: `1 048 576`, with spaces that do not break.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() * 2);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push('\u{202f}');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn long_numbers_are_read_in_threes() {
+        assert_eq!(
+            [0, 999, 1000, 1_048_576].map(grouped),
+            ["0", "999", "1\u{202f}000", "1\u{202f}048\u{202f}576"]
+        );
+    }
 }

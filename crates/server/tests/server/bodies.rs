@@ -3,7 +3,7 @@
 use super::world::{PROJECT, TEAM, World, body_of, event, indexed, statuses};
 use contract::wire::body::{self, MAX_CONTENT_BYTES};
 use contract::wire::endpoint;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn a_body_waits_for_its_index_event_and_is_stored_once() {
@@ -24,7 +24,9 @@ fn a_body_waits_for_its_index_event_and_is_stored_once() {
     let held = world.get(&token, &format!("{}?project={PROJECT}", endpoint::INSPECT_BODIES)).json();
     assert_eq!(held["total"], 2);
     assert_eq!(held["rows"][0]["content_hash"], body::hash(b"# Spec\n"));
-    assert_eq!(held["rows"][0]["size_bytes"], 7);
+    assert_eq!((&held["rows"][0]["size_bytes"], &held["rows"][0]["content"]), (&json!(7), &Value::Null));
+    let whole = world.get(&token, "/api/v1/inspect/bodies?content=1").json();
+    assert_eq!(whole["rows"][1]["content"], "# Spec, second\n");
 }
 
 #[test]

@@ -3,8 +3,11 @@
 use super::client::send;
 use super::world::{EMAIL, PROJECT, TEAM, World, event, gzip, statuses};
 use contract::wire::endpoint;
+use flate2::read::MultiGzDecoder;
 use serde_json::{Value, json};
 use server::{Lifetimes, Limits};
+use std::collections::BTreeMap;
+use std::io::Read;
 
 #[test]
 fn an_event_is_stored_once_however_often_and_however_spelled_it_is_sent() {
@@ -70,6 +73,32 @@ fn shapes_of_earlier_clients_are_stored_and_flagged() {
     assert_eq!(held["rows"][0]["project_uuid"], Value::Null);
 }
 
+/// What the server holds of each event, by id, as it arrived.
+fn contents(world: &World, token: &str) -> BTreeMap<String, String> {
+    let held = world.get(token, "/api/v1/inspect/events?content=1");
+    assert_eq!(held.status, 200, "{}", held.text());
+    let rows = held.json()["rows"].as_array().expect("rows").clone();
+    let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
+    rows.iter().map(|row| (text(row, "event_id"), text(row, "content"))).collect()
+}
+
+/// Everything in the store's blocks, unpacked.
+fn unpacked_blocks(world: &World) -> Vec<String> {
+    let connection = rusqlite::Connection::open(world.data.path().join("server.db")).expect("the store");
+    let mut blocks = connection.prepare("SELECT packed FROM blocks ORDER BY key").expect("the store");
+    let blocks: Vec<Vec<u8>> = blocks
+        .query_map([], |row| row.get(0))
+        .expect("the store")
+        .collect::<Result<_, _>>()
+        .expect("the store");
+    let unpack = |packed: &Vec<u8>| {
+        let mut text = String::new();
+        MultiGzDecoder::new(&packed[..]).read_to_string(&mut text).expect("the store");
+        text
+    };
+    blocks.iter().map(unpack).collect()
+}
+
 #[test]
 fn the_bytes_of_an_event_are_kept_as_they_were_sent() {
     let world = World::new();
@@ -78,10 +107,69 @@ fn the_bytes_of_an_event_are_kept_as_they_were_sent() {
         .to_string()
         .replace("\"dev\"", "  \"d\\u0065v\" ")
         .replace("\"First\"", "\"\\ud83d\\ude00\"");
+    let authorization = format!("Bearer {token}");
+    let plain = [("Authorization", authorization.as_str()), ("X-Team-Slug", TEAM)];
+    let other = text.replace("000000001\"", "000000002\"");
     assert_eq!(statuses(&world.batch_text(&token, TEAM, &format!("{{\"events\": [{text}]}}"))), ["success"]);
-    let held = world.get(&token, endpoint::INSPECT_EVENTS).json();
-    let digest = contract::wire::body::hash(text.as_bytes());
-    assert_eq!(held["rows"][0]["digest"], digest);
+    let body = format!("{{ \"more\": 1, \"events\" :[ {other} ]}}");
+    let answer = send(world.address(), "POST", endpoint::EVENTS_BATCH, &plain, body.as_bytes());
+    assert_eq!(statuses(&answer), ["success"]);
+    let held: Vec<String> = contents(&world, &token).into_values().collect();
+    assert_eq!(held, [text.clone(), other]);
+    let digests = world.get(&token, endpoint::INSPECT_EVENTS).json();
+    assert_eq!(digests["rows"][0]["digest"], contract::wire::body::hash(text.as_bytes()));
+    assert_eq!(digests["rows"][0]["content"], Value::Null, "only when asked for");
+}
+
+#[test]
+fn a_mixed_batch_is_kept_by_project_and_nothing_refused_is_kept() {
+    let world = World::new();
+    let token = world.token();
+    let mut elsewhere = event(2);
+    elsewhere["project_uuid"] = "11111111-2222-4333-8444-555555555555".into();
+    let mut nowhere = event(3);
+    nowhere["project_uuid"] = Value::Null;
+    let mut refused = event(4);
+    refused["payload"]["surprise"] = "must-not-be-kept".into();
+    let batch = [event(1), elsewhere.clone(), nowhere.clone(), refused, event(5)];
+    let answer = world.batch(&token, TEAM, &batch);
+    assert_eq!(statuses(&answer), ["success", "success", "success", "rejected", "success"]);
+    let held = contents(&world, &token);
+    for sent in [event(1), elsewhere, nowhere, event(5)] {
+        assert_eq!(held[sent["event_id"].as_str().unwrap()], sent.to_string());
+    }
+    let blocks = unpacked_blocks(&world);
+    assert_eq!(blocks.len(), 3, "one for each project");
+    assert!(blocks.iter().all(|block| !block.contains("must-not-be-kept")));
+    let both = |block: &String| block.contains("11111111-2222") && block.contains(PROJECT);
+    assert!(!blocks.iter().any(both));
+}
+
+#[test]
+fn a_batch_sent_again_is_not_kept_twice_and_its_answers_stay_in_order() {
+    let world = World::new();
+    let token = world.token();
+    let mut elsewhere = event(2);
+    elsewhere["project_uuid"] = "11111111-2222-4333-8444-555555555555".into();
+    let first = [event(1), elsewhere.clone(), event(3)];
+    assert_eq!(statuses(&world.batch(&token, TEAM, &first)), ["success"; 3]);
+    let before = unpacked_blocks(&world).len();
+    assert_eq!(statuses(&world.batch(&token, TEAM, &first)), ["duplicate"; 3]);
+    assert_eq!(unpacked_blocks(&world).len(), before);
+    let answer = world.batch(&token, TEAM, &[event(4), elsewhere, event(1), event(5)]);
+    assert_eq!(statuses(&answer), ["success", "duplicate", "duplicate", "success"]);
+}
+
+#[test]
+fn a_damaged_block_is_noticed_and_not_handed_out() {
+    let world = World::new();
+    let token = world.token();
+    world.batch(&token, TEAM, &[event(1)]);
+    let connection = rusqlite::Connection::open(world.data.path().join("server.db")).unwrap();
+    let other = gzip(json!({"events": [event(7)]}).to_string().as_bytes());
+    connection.execute("UPDATE blocks SET packed = ?1", [other]).unwrap();
+    assert_eq!(world.get(&token, "/api/v1/inspect/events?content=1").status, 503);
+    assert_eq!(world.get(&token, endpoint::INSPECT_EVENTS).status, 200);
 }
 
 #[test]

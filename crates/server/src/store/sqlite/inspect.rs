@@ -81,6 +81,9 @@ pub(super) fn events(connection: &Connection, query: &EventQuery) -> Result<Page
     Ok(finish(rows, |event| event.seq))
 }
 
+/// No block is larger when it is stored; a damaged one may claim to be.
+const LARGEST_BLOCK: u64 = 256 * 1024 * 1024;
+
 /// The last block that was unpacked: neighbours usually share one.
 struct Unpacked<'c> {
     connection: &'c Connection,
@@ -98,6 +101,7 @@ impl Unpacked<'_> {
                 .query_row([block], |row| row.get(0))?;
             let mut plain = Vec::new();
             MultiGzDecoder::new(&packed[..])
+                .take(LARGEST_BLOCK)
                 .read_to_end(&mut plain)
                 .map_err(|_| damaged("does not unpack"))?;
             self.current = Some((block, plain));
