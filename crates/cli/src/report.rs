@@ -31,13 +31,11 @@ impl Report {
 
     /// A result with an exit code of its own.
     pub fn exiting(exit: ExitCode, document: &impl Document) -> Self {
-        Self {
-            exit,
-            text: document.text(),
-            // A value of ours that does not serialise would be a bug; show it rather than die of it.
-            json: serde_json::to_value(document).unwrap_or_else(|error| Value::from(error.to_string())),
-            notes: Vec::new(),
-        }
+        // A value of ours that does not serialise would be a bug; say so rather than die of it.
+        let json = serde_json::to_value(document).unwrap_or_else(
+            |error| serde_json::json!({ "result": "unprintable", "detail": error.to_string() }),
+        );
+        Self { exit, text: document.text(), json, notes: Vec::new() }
     }
 
     /// A result that was already printed, or has nothing to print.

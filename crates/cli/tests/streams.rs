@@ -65,3 +65,39 @@ fn who_asks_who_is_logged_in_gets_an_answer_and_no_refusal() {
     world.log_in();
     assert_eq!(world.run(["auth", "whoami"]).exits(0).stdout, "dev@example.com\n");
 }
+
+/// Paths need not be text, and documents have to be: on Linux a home may be any bytes.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_home_that_is_no_utf8_has_documents_all_the_same() {
+    use std::os::unix::ffi::OsStringExt;
+    use testkit::reference_queue::ReferenceQueue;
+    let world = world();
+    let mut name = world.user_home().join("not-utf8-").into_os_string().into_vec();
+    name.push(0xff);
+    let home = std::path::PathBuf::from(std::ffi::OsString::from_vec(name));
+    std::fs::create_dir(&home).unwrap();
+    std::fs::rename(world.root(), home.join(".spec-kitty")).unwrap();
+    ReferenceQueue::create(&home.join(".spec-kitty/queue.db")).event("01KRX0000000000000000000A1", None);
+    std::fs::create_dir_all(home.join(".spec-kitty/sync/daemon")).unwrap();
+    std::fs::write(home.join(".spec-kitty/sync/daemon/owner.json"), "{").unwrap();
+    for (argv, code) in [
+        (&["sync", "status", "--json"][..], 0),
+        (&["sync", "status", "--check", "--json"], 2),
+        (&["sync", "now", "--json"], 2),
+        (&["sync", "migrate", "--dry-run", "--json"], 0),
+        (&["sync", "migrate", "--json"], 0),
+        (&["sync", "daemon", "status", "--json"], 1),
+        (&["sync", "opt-in", "--project", "x", "--yes", "--json"], 0),
+        (&["auth", "status", "--json"], 0),
+        (&["doctor", "orphan-daemons", "--json"], 0),
+        (&["doctor", "repair", "--json"], 0),
+        (&["sync", "status", "--check", "--json"], 0),
+    ] {
+        let mut command = world.command();
+        command.args(argv).env("HOME", &home);
+        let run = testkit::world::finish(command).exits(code);
+        assert!(run.json().is_object(), "{argv:?}: {run:?}");
+        assert!(!run.stdout.contains("invalid UTF-8"), "{argv:?}: {run:?}");
+    }
+}

@@ -11,6 +11,7 @@ use gate::CurePermit;
 use queue::{Cure, MigrationReport};
 use serde::Serialize;
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 /// Runs the verb.
 pub(crate) fn run(context: &Context, args: &MigrateArgs) -> Result<Report, CliError> {
@@ -21,10 +22,18 @@ pub(crate) fn run(context: &Context, args: &MigrateArgs) -> Result<Report, CliEr
 
 /// Migrates under `permit`, or says what would be migrated.
 pub(crate) fn migrate(permit: &CurePermit, dry_run: bool, quiet: bool) -> Result<MigrationReport, CliError> {
-    if dry_run {
-        return Ok(Cure::plan_migration(permit).map_err(queue::QueueError::from)?);
-    }
-    Ok(Cure::open(permit)?.migrate(&mut Progress::new("migrating", quiet))?)
+    let report = if dry_run {
+        Cure::plan_migration(permit).map_err(queue::QueueError::from)?
+    } else {
+        Cure::open(permit)?.migrate(&mut Progress::new("migrating", quiet))?
+    };
+    Ok(readable(report))
+}
+
+/// A report whose paths every document can hold: what is no UTF-8 in them is replaced.
+fn readable(report: MigrationReport) -> MigrationReport {
+    let text = |path: &Path| PathBuf::from(path.to_string_lossy().into_owned());
+    MigrationReport { from: text(&report.from), to: text(&report.to), ..report }
 }
 
 /// Without a scope nobody owns the rows: fine while there are none.
@@ -39,7 +48,10 @@ fn without_scope(context: &Context) -> Result<Report, CliError> {
     let legacy = &status.legacy_queue;
     let rows = legacy.event_count.zip(legacy.body_upload_count).map(|(events, bodies)| events + bodies);
     match rows {
-        Some(0) => Ok(Report::of(&Migration { result: "nothing_to_do", report: MigrationReport::default() })),
+        Some(0) => {
+            let report = MigrationReport { from: legacy.path.clone(), ..MigrationReport::default() };
+            Ok(Report::of(&Migration { result: "nothing_to_do", report: readable(report) }))
+        }
         Some(rows) => {
             let path = contract::text::path(&legacy.path);
             let summary =

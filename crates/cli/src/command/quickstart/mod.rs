@@ -195,21 +195,23 @@ impl Waiting {
 
 fn farewell(stage: &Stage) -> String {
     let path = |name: &str| contract::text::path(&stage.path(name));
+    let word = |name: &str| contract::remedy::shell_word(&stage.path(name).to_string_lossy());
     format!(
         "\nEvery step was verified. The server and the daemon are stopped; everything is still there:\n\
          \x20 {}  the state root: config.toml, the scoped queue DB, the login\n\
          \x20 {}  the repository with the mission\n\
          \x20 {}  the server's database\n\
-         The same by hand, from {}:\n\
+         The same by hand, the server in a terminal of its own:\n\
          \x20 export HOME={} SPEC_KITTY_ENABLE_SAAS_SYNC=1\n\
          \x20 spec-kitty server --data {} --listen {}\n\
+         \x20 cd {}\n\
          \x20 spec-kitty sync status --check\n",
         path("home/.spec-kitty"),
         path("repo"),
         path("server"),
-        path("repo"),
-        path("home"),
-        path("server"),
+        word("home"),
+        word("server"),
         stage.server_address(),
+        word("repo"),
     )
 }
