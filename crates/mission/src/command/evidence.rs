@@ -24,8 +24,10 @@ pub struct Request {
     pub mission: Option<String>,
     /// `--check`: only these, all without it.
     pub only: Vec<String>,
-    /// `--out`: transcripts lie here instead of in the mission.
+    /// `--transcripts`: they lie here instead of in the mission.
     pub transcripts: Option<PathBuf>,
+    /// `--integrity-only`: whether the evidence is what was captured; not whether its sources moved on.
+    pub integrity_only: bool,
 }
 
 /// One check that was run.
@@ -103,6 +105,8 @@ pub struct VerifiedEvidence {
     pub mission_slug: String,
     /// How many checks there are.
     pub checks: usize,
+    /// Whether nobody asked if the sources moved on.
+    pub integrity_only: bool,
     /// What is wrong.
     pub findings: Vec<EvidenceFinding>,
 }
@@ -200,10 +204,10 @@ fn run_check(
 /// Tells whether the evidence holds. Reads only.
 pub fn verify(project: &Project, request: &Request) -> Result<VerifiedEvidence> {
     let (mission, checks, directory) = open(project, request)?;
-    let sources = Sources::list(project, &mission.path)?;
+    let sources = if request.integrity_only { None } else { Some(Sources::list(project, &mission.path)?) };
     let mut findings = Vec::new();
     for check in &checks {
-        let found = judge_check(check, &files(&directory, &check.id), &sources)?;
+        let found = judge_check(check, &files(&directory, &check.id), sources.as_ref())?;
         findings.extend(found.map(|(problem, detail)| EvidenceFinding {
             check: check.id.clone(),
             problem,
@@ -217,6 +221,7 @@ pub fn verify(project: &Project, request: &Request) -> Result<VerifiedEvidence> 
         status: if findings.is_empty() { "clean" } else { "drift" },
         mission_slug: mission.slug,
         checks: checks.len(),
+        integrity_only: request.integrity_only,
         findings,
     })
 }
@@ -224,7 +229,7 @@ pub fn verify(project: &Project, request: &Request) -> Result<VerifiedEvidence> 
 fn judge_check(
     check: &Check,
     files: &Files,
-    sources: &Sources<'_>,
+    sources: Option<&Sources<'_>>,
 ) -> Result<Option<(EvidenceProblem, String)>> {
     let transcript = match Transcript::read(files) {
         Ok(Some(transcript)) => transcript,
@@ -246,7 +251,10 @@ fn judge_check(
             format!("{}; reopen {}", transcript.ending, check.work_package),
         )));
     }
-    let stale = transcript.sources_sha256 != sources.hash(&check.sources)?;
+    let stale = match sources {
+        Some(sources) => transcript.sources_sha256 != sources.hash(&check.sources)?,
+        None => false,
+    };
     Ok(stale.then(|| (EvidenceProblem::Stale, "what it depends on changed since it was captured".into())))
 }
 

@@ -27,8 +27,8 @@ pub struct Request {
     pub ids: Vec<String>,
     /// `--status`: done or pending.
     pub status: String,
-    /// `--no-auto-commit`.
-    pub no_commit: bool,
+    /// `--auto-commit` or `--no-auto-commit`; what the project's config says without either.
+    pub commit: Option<bool>,
 }
 
 /// Everything that will be written, validated.
@@ -173,7 +173,7 @@ fn change(
         (entry, path.clone())
     }));
     change.files.insert(path.clone(), text.into_bytes());
-    if !request.no_commit && auto_commit(project)? {
+    if request.commit.map_or_else(|| auto_commit(project), Ok)? {
         let spec = change.mission.slug.split('-').next().unwrap_or_default();
         let ids: Vec<_> = outcome.results.iter().map(|result| result.id.as_str()).collect();
         change.commit =

@@ -81,6 +81,7 @@ fn stale_edited_and_unexplained_evidence_is_found() {
     assert_eq!(problems(&world, &request), []);
     world.write("src/new.rs", "x");
     assert_eq!(problems(&world, &request).len(), 2);
+    assert_eq!(problems(&world, &Request { integrity_only: true, ..request.clone() }), []);
     std::fs::remove_file(world.root.join("src/new.rs")).unwrap();
     world.write(format!("{transcripts}/old.json"), "{}");
     assert_eq!(problems(&world, &request), [("old".to_owned(), EvidenceProblem::Unknown)]);

@@ -22,7 +22,7 @@ fn mark(world: &World, slug: &str, ids: &[&str], status: &str) -> Result<mark_st
     let project = world.project();
     let ids = ids.iter().map(|id| (*id).to_owned()).collect();
     let request =
-        mark_status::Request { mission: Some(slug.into()), ids, status: status.into(), no_commit: false };
+        mark_status::Request { mission: Some(slug.into()), ids, status: status.into(), commit: None };
     mark_status::plan(&project, &request, &world.clock)?.apply(&project, None, &world.clock)
 }
 
@@ -213,7 +213,7 @@ fn a_tick_is_captured_under_the_work_package_it_belongs_to() {
         mission: Some(slug),
         ids: vec!["T002".into()],
         status: "done".into(),
-        no_commit: true,
+        commit: Some(false),
     };
     world
         .captured(|outgoing| {

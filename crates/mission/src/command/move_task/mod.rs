@@ -89,7 +89,7 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
         change.files.insert(cycle.path, text.into_bytes());
     }
     change.refresh_status()?;
-    if !request.no_commit && auto_commit(project)? {
+    if request.commit.map_or_else(|| auto_commit(project), Ok)? {
         let files =
             [crate::log::FILE, snapshot::FILE, tasks::FILE].map(|name| change.mission.path.join(name));
         commit.extend(files.into_iter().filter(|path| !path.ends_with(tasks::FILE) || path.is_file()));

@@ -39,8 +39,8 @@ pub struct Request {
     pub force: bool,
     /// `--skip-review-artifact-check`, with a note.
     pub skip_review_artifact_check: bool,
-    /// `--no-auto-commit`.
-    pub no_commit: bool,
+    /// `--auto-commit` or `--no-auto-commit`; what the project's config says without either.
+    pub commit: Option<bool>,
 }
 
 /// What was moved. JSON keys as the reference writes them, and ours.
