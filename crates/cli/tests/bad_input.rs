@@ -239,6 +239,20 @@ fn a_home_that_does_not_exist_is_an_empty_one() {
 }
 
 #[test]
+fn an_empty_home_beside_one_with_state_stays_ambiguous_until_somebody_decides() {
+    let mut world = world();
+    let own = world.user_home().join("elsewhere");
+    world.set("SPEC_KITTY_HOME", own.to_str().unwrap());
+    world.set("SPEC_KITTY_TOKEN", "skp_YXxi.secret").set("SPEC_KITTY_SERVER_URL", "https://example.invalid");
+    refuses_with(&world, "home_ambiguous", "elsewhere", "unset SPEC_KITTY_HOME, or move");
+    world.run(["sync", "migrate"]).exits(0);
+    world.run(["doctor", "repair"]).exits(1);
+    refuses_with(&world, "home_ambiguous", "elsewhere", "unset SPEC_KITTY_HOME, or move");
+    std::fs::rename(world.root(), &own).unwrap();
+    world.run(["sync", "status", "--check"]).exits(0);
+}
+
+#[test]
 fn without_any_home_the_command_says_which_variable_is_missing() {
     let world = world();
     let mut command = world.command();
@@ -498,10 +512,13 @@ fn an_active_queue_with_a_hot_journal_does_not_refuse_a_command_that_may_write()
     world.init_project();
     let queue = world.home().scoped_queue(&world.scope());
     std::fs::create_dir_all(queue.parent().unwrap()).unwrap();
-    leave_hot_journal(&queue);
-    world.run(["sync", "status", "--check"]).exits(2);
-    world.run(["agent", "mission", "create", "some-mission"]).exits(0);
-    world.run(["sync", "status", "--check"]).exits(0);
+    for cure in [&["agent", "mission", "create", "some-mission"][..], &["sync", "migrate"]] {
+        leave_hot_journal(&queue);
+        let check = world.run(["sync", "status", "--check"]).exits(2);
+        assert!(check.stdout.contains("spec-kitty sync migrate"), "{}", check.stdout);
+        world.run(cure).exits(0);
+        world.run(["sync", "status", "--check"]).exits(0);
+    }
 }
 
 #[test]

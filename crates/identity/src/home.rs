@@ -267,8 +267,14 @@ const STATE: [&str; 8] = [
 fn holds_state(root: &Path) -> bool {
     STATE.iter().any(|name| {
         let path = name.split('/').fold(root.to_path_buf(), |path, part| path.join(part));
-        path.symlink_metadata().is_ok()
+        // Some command may have made the directory of the queues and found nothing to put there.
+        path.symlink_metadata().is_ok_and(|found| !found.is_dir() || !is_empty(&path))
     })
+}
+
+/// A directory that cannot be listed may hold anything.
+fn is_empty(directory: &Path) -> bool {
+    std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 fn absolute(environment: &Environment, variable: &'static str) -> Option<Result<PathBuf, HomeError>> {
@@ -370,6 +376,8 @@ mod tests {
         assert_eq!((fault.code, fault.path.as_deref()), (FaultCode::HomeAmbiguous, Some(own.path())));
         assert!(fault.remedy.hint().contains("unset SPEC_KITTY_HOME, or move"), "{}", fault.remedy.hint());
 
+        fs::create_dir(own.path().join("queues")).expect("a directory");
+        assert!(home.ambiguity().is_some(), "an empty directory is no state");
         fs::write(own.path().join("config.toml"), "").expect("state");
         assert_eq!(home.ambiguity(), None, "both hold state: the variable was meant");
     }

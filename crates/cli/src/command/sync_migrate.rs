@@ -11,6 +11,7 @@ use gate::CurePermit;
 use queue::{Cure, MigrationReport};
 use serde::Serialize;
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Runs the verb.
@@ -22,7 +23,13 @@ pub(crate) fn run(context: &Context, args: &MigrateArgs) -> Result<Report, CliEr
 
 /// Migrates under `permit`, or says what would be migrated.
 pub(crate) fn migrate(permit: &CurePermit, dry_run: bool, quiet: bool) -> Result<MigrationReport, CliError> {
-    let report = if dry_run {
+    let (from, to) = (permit.legacy_path(), permit.queue_path());
+    let absent =
+        |path: &Path| path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
+    let report = if !dry_run && absent(from) && absent(to) {
+        // Opening a cure would create the scoped queue DB, in a home that perhaps nobody meant.
+        MigrationReport { from: from.into(), to: to.into(), ..MigrationReport::default() }
+    } else if dry_run {
         Cure::plan_migration(permit).map_err(queue::QueueError::from)?
     } else {
         Cure::open(permit)?.migrate(&mut Progress::new("migrating", quiet))?
