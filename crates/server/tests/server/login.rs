@@ -51,17 +51,20 @@ fn a_device_login_gives_a_session_that_can_send() {
 
 #[test]
 fn a_denied_a_forgotten_and_an_unknown_device_get_the_right_word() {
-    let world = World::with(Limits::default(), Lifetimes { device: Duration::from_millis(300), ..hasty() });
+    let world = World::with(Limits::default(), hasty());
     let device = world.start_device();
     assert_eq!(world.answer_device(&device, &world.secret, "deny").status, 200);
     assert_eq!(word(&world.poll(&token(&device, "device_code"))), "access_denied");
     let again = world.answer_device(&device, &world.secret, "approve");
     assert!([404, 409].contains(&again.status), "a decision stays");
+    assert_eq!(word(&world.poll("skd_never-issued")), "invalid_grant");
+
+    let brief = Lifetimes { device: Duration::from_millis(300), ..hasty() };
+    let world = World::with(Limits::default(), brief);
     let forgotten = world.start_device();
     std::thread::sleep(Duration::from_millis(400));
     assert_eq!(word(&world.poll(&token(&forgotten, "device_code"))), "expired_token");
     assert_eq!(world.answer_device(&forgotten, &world.secret, "approve").status, 404);
-    assert_eq!(word(&world.poll("skd_never-issued")), "invalid_grant");
 }
 
 #[test]
