@@ -18,11 +18,12 @@ use crate::outgoing::{
     CaptureReport, CaptureState, Documents, Memory, Origin, Outgoing, Stamp, draft_to_row, plan_dossier_rows,
 };
 use crate::project::{MissionDirectory, Project};
-use crate::snapshot::{self, render_status, status_document};
+use crate::snapshot::{self, reduce, render_status, status_document};
 use contract::{Consent, ExitCode};
 use identity::lock::{FileLock, LockError};
 use identity::{Machine, ProjectIdentity};
 use queue::{Capacity, Capture, NewRow, Place, Prepared, QueueError, Settled, Witness, Writer};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -84,11 +85,15 @@ impl Change {
     }
 
     /// Adds `status.json` as the log will reduce, unless it already says so.
-    pub(crate) fn refresh_status(&mut self) -> Result<()> {
-        let log = self.log.with(&self.rows);
-        let document = status_document(&log, self.mission.meta.as_ref())?;
+    pub(crate) fn refresh_status(&mut self) -> Result<Value> {
+        let added = self.rows.iter().filter_map(|row| match row {
+            Row::Lane(row) => Some(row),
+            Row::Fact(_) | Row::Other { .. } => None,
+        });
+        let snapshot = reduce(self.log.lane_rows().chain(added));
+        let document = status_document(&snapshot, self.mission.meta.as_ref())?;
         self.files.insert(self.mission.path.join(snapshot::FILE), render_status(&document).into_bytes());
-        Ok(())
+        Ok(document)
     }
 
     /// Carries the change out. `held` is the mission's lock.

@@ -13,7 +13,7 @@
 //! | [`slug`] | names of missions |
 //! | [`meta`] | `meta.json` |
 //! | [`substance`] | whether `spec.md` and `plan.md` say anything |
-//! | [`lane`], [`transition`] | the lanes, and which changes are allowed |
+//! | [`transition`] | which changes of [`lane`]s are allowed |
 //! | [`log`] | `status.events.jsonl` |
 //! | [`dossier`] | artifacts, and which of them travel |
 //! | [`front_matter`] | work package files |
@@ -47,7 +47,6 @@ pub mod front_matter;
 pub mod git;
 pub mod graph;
 pub mod json;
-pub mod lane;
 pub mod log;
 pub mod meta;
 pub mod outgoing;
@@ -64,7 +63,7 @@ pub mod work_package;
 pub mod wps;
 
 pub use clock::{Clock, Moment};
+pub use contract::lane::{self, Lane};
 pub use error::{MissionError, Result};
-pub use lane::Lane;
 pub use outgoing::{CaptureReport, CaptureState, Outgoing};
 pub use project::{MissionDirectory, Project};

@@ -7,7 +7,7 @@
 use crate::error::Result;
 use crate::json;
 use crate::lane::Lane;
-use crate::log::{LaneRow, Log};
+use crate::log::LaneRow;
 use crate::meta::{DEFAULT_TYPE, Meta};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashSet};
@@ -28,8 +28,6 @@ pub struct PackageState {
     pub last_event_id: String,
     /// How many of its moves were forced.
     pub force_count: u64,
-    /// Whether the last move was a rollback; rollbacks win over forward moves of the same instant.
-    last_is_rollback: bool,
 }
 
 /// A reduced log.
@@ -60,30 +58,46 @@ pub fn reduce<'a>(rows: impl Iterator<Item = &'a LaneRow>) -> Snapshot {
         snapshot.materialized_at.clone_from(&last.at);
         snapshot.last_event_id = Some(last.event_id.clone());
     }
+    let mut newest: BTreeMap<&str, Newest<'_>> = BTreeMap::new();
     for row in rows {
-        apply(&mut snapshot.work_packages, row);
+        apply(&mut newest, row);
     }
+    snapshot.work_packages = newest.into_iter().map(|(id, newest)| (id.to_owned(), newest.state())).collect();
     snapshot
 }
 
-fn apply(packages: &mut BTreeMap<String, PackageState>, row: &LaneRow) {
-    let rollback = row.is_rollback();
-    let mut force_count = u64::from(row.force);
-    if let Some(before) = packages.get(&row.wp_id) {
-        if before.last_transition_at == row.at && before.last_is_rollback && !rollback {
-            return;
+/// The row that decides where a work package stands, so far.
+struct Newest<'a> {
+    row: &'a LaneRow,
+    force_count: u64,
+}
+
+impl Newest<'_> {
+    fn state(&self) -> PackageState {
+        PackageState {
+            lane: self.row.to_lane,
+            actor: self.row.actor.clone(),
+            last_transition_at: self.row.at.clone(),
+            last_event_id: self.row.event_id.clone(),
+            force_count: self.force_count,
         }
-        force_count += before.force_count;
     }
-    let state = PackageState {
-        lane: row.to_lane,
-        actor: row.actor.clone(),
-        last_transition_at: row.at.clone(),
-        last_event_id: row.event_id.clone(),
-        force_count,
-        last_is_rollback: rollback,
-    };
-    packages.insert(row.wp_id.clone(), state);
+}
+
+/// A later row decides. Of two in the same instant a rollback wins over a forward move, whichever comes
+/// first.
+fn apply<'a>(newest: &mut BTreeMap<&'a str, Newest<'a>>, row: &'a LaneRow) {
+    let forced = u64::from(row.force);
+    match newest.get_mut(row.wp_id.as_str()) {
+        None => {
+            newest.insert(&row.wp_id, Newest { row, force_count: forced });
+        }
+        Some(known) if known.row.at == row.at && known.row.is_rollback() && !row.is_rollback() => {}
+        Some(known) => {
+            known.row = row;
+            known.force_count += forced;
+        }
+    }
 }
 
 impl Snapshot {
@@ -98,9 +112,8 @@ impl Snapshot {
     }
 }
 
-/// `status.json`: the snapshot of `log` together with the mission's number and type.
-pub fn status_document(log: &Log, meta: Option<&Meta>) -> Result<Value> {
-    let snapshot = reduce(log.lane_rows());
+/// `status.json`: a snapshot together with the mission's number and type.
+pub fn status_document(snapshot: &Snapshot, meta: Option<&Meta>) -> Result<Value> {
     let number = match meta {
         Some(meta) => meta.display_number(&snapshot.mission_slug)?,
         None => crate::slug::leading_number(&snapshot.mission_slug),

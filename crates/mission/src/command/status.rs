@@ -6,12 +6,12 @@ use crate::change::{Change, lock_mission};
 use crate::clock::Clock;
 use crate::document::{MAX_JSON, read_text};
 use crate::error::{Result, chain};
-use crate::front_matter::read_work_package;
+use crate::front_matter::read_heading;
 use crate::lane::Lane;
 use crate::log::read_log;
 use crate::meta::Meta;
 use crate::project::{MissionDirectory, Project};
-use crate::snapshot::{Snapshot, reduce, status_document};
+use crate::snapshot::{Snapshot, reduce};
 use crate::work_package::read_wp_files;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -22,9 +22,8 @@ pub fn materialize(project: &Project, mission: Option<&str>, clock: &Clock) -> R
     let mission = project.mission(mission)?;
     let lock = lock_mission(project, &mission.slug)?;
     let log = read_log(&mission.path)?;
-    let document = status_document(&log, mission.meta.as_ref())?;
     let mut change = Change::of(mission, log);
-    change.refresh_status()?;
+    let document = change.refresh_status()?;
     change.carry_out(&lock, project, None, clock)?;
     Ok(document)
 }
@@ -141,8 +140,8 @@ fn cards(mission: &MissionDirectory, snapshot: &Snapshot, lanes: &[WorkLane]) ->
     let mut known: BTreeMap<String, (String, Option<String>)> =
         snapshot.work_packages.keys().map(|id| (id.clone(), (id.clone(), None))).collect();
     for path in read_wp_files(&mission.path)? {
-        if let Some(wp) = read_work_package(&path)? {
-            known.insert(wp.id, (wp.title, Some(shown(&path))));
+        if let Some((id, title)) = read_heading(&path)? {
+            known.insert(id, (title, Some(shown(&path))));
         }
     }
     let cards = known.into_iter().map(|(id, (title, path))| {

@@ -104,7 +104,7 @@ pub fn edit(wp: &WorkPackage, changes: &[(&str, Scalar)]) -> Result<String> {
 
 /// The lines of a top-level key with everything below it; trailing blank lines and comments belong to
 /// what follows.
-fn block(yaml: &str, key: &str) -> Option<Range<usize>> {
+pub(super) fn block(yaml: &str, key: &str) -> Option<Range<usize>> {
     let mut found: Option<Range<usize>> = None;
     let mut at = 0;
     for line in yaml.split_inclusive('\n') {

@@ -1,5 +1,6 @@
 //! Splitting, parsing with budgets, and the typed view of a work package file.
 
+use super::edit::block;
 use crate::document::{MAX_TEXT, read_text};
 use crate::error::{MissionError, Result};
 use crate::work_package::is_wp_id;
@@ -46,6 +47,28 @@ pub struct WorkPackage {
 /// Reads a work package file; nothing when there is none.
 pub fn read_work_package(path: &Path) -> Result<Option<WorkPackage>> {
     read_text(path, MAX_TEXT)?.map(|text| WorkPackage::parse(path, text)).transpose()
+}
+
+/// Reads the id and the title of a work package file; nothing when there is none.
+///
+/// A board shows hundreds of them, so only the lines of these keys are parsed; a front matter in which
+/// they are not plain lines is parsed whole.
+pub fn read_heading(path: &Path) -> Result<Option<(String, String)>> {
+    let Some(text) = read_text(path, MAX_TEXT)? else { return Ok(None) };
+    let heading = split(&text).ok().and_then(|(yaml, _)| {
+        let yaml = &text[yaml];
+        let lines = ["work_package_id", "title"].map(|key| block(yaml, key).map(|range| &yaml[range]));
+        let [Some(id), Some(title)] = lines else { return None };
+        let map = parse_yaml(&format!("{id}{title}")).ok()?;
+        let text = |key: &str| map.get(key).and_then(Value::as_str).map(str::trim).map(str::to_owned);
+        let id = text("work_package_id").filter(|id| is_wp_id(id))?;
+        let title = text("title").filter(|title| !title.is_empty())?;
+        Some((id, title))
+    });
+    match heading {
+        Some(heading) => Ok(Some(heading)),
+        None => WorkPackage::parse(path, text).map(|wp| Some((wp.id, wp.title))),
+    }
 }
 
 impl WorkPackage {

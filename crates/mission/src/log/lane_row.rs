@@ -1,6 +1,8 @@
 //! A lane change, as the log holds it.
 
 use crate::lane::Lane;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 /// How a work package is being worked on.
@@ -68,6 +70,28 @@ impl LaneRow {
             && self.review_ref.as_ref().is_some_and(|reference| !reference.is_empty())
     }
 
+    /// Reads a line that is as it should be. Nothing otherwise: then [`LaneRow::from_map`] says what is
+    /// wrong with it, at leisure. A log of a hundred thousand rows is read this way in half the time.
+    pub(super) fn read_quickly(line: &str) -> Option<Self> {
+        let row: Quick = serde_json::from_str(line).ok()?;
+        (row.event_type.is_none() && row.event_name.is_none()).then(|| Self {
+            event_id: row.event_id,
+            mission_slug: row.mission_slug,
+            mission_id: row.mission_id,
+            wp_id: row.wp_id,
+            from_lane: row.from_lane,
+            to_lane: row.to_lane,
+            at: row.at,
+            actor: row.actor,
+            force: row.force,
+            execution_mode: row.execution_mode,
+            reason: row.reason,
+            review_ref: row.review_ref,
+            evidence: row.evidence,
+            policy_metadata: row.policy_metadata,
+        })
+    }
+
     pub(super) fn from_map(map: &Map<String, Value>) -> Result<Self, String> {
         let optional = |key: &'static str| match map.get(key) {
             None | Some(Value::Null) => Ok(None),
@@ -130,4 +154,37 @@ impl LaneRow {
         }
         row
     }
+}
+
+/// The common form of a lane row.
+#[derive(Deserialize)]
+struct Quick {
+    event_id: String,
+    mission_slug: String,
+    #[serde(default)]
+    mission_id: Option<String>,
+    wp_id: String,
+    from_lane: Lane,
+    to_lane: Lane,
+    at: String,
+    actor: String,
+    force: bool,
+    execution_mode: String,
+    #[serde(default)]
+    reason: Option<String>,
+    #[serde(default)]
+    review_ref: Option<String>,
+    #[serde(default)]
+    evidence: Option<Value>,
+    #[serde(default)]
+    policy_metadata: Option<Value>,
+    /// Rows that have one of these are no lane rows, whatever its value.
+    #[serde(default, deserialize_with = "present")]
+    event_type: Option<()>,
+    #[serde(default, deserialize_with = "present")]
+    event_name: Option<()>,
+}
+
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<()>, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| Some(()))
 }

@@ -187,6 +187,9 @@ impl Row {
 }
 
 fn parse_row(text: &str) -> Result<Row, String> {
+    if let Some(row) = LaneRow::read_quickly(text) {
+        return Ok(Row::Lane(row));
+    }
     let value: Value = serde_json::from_str(text).map_err(|error| format!("is not JSON: {error}"))?;
     let Value::Object(map) = value else { return Err("is not a JSON object".into()) };
     if map.contains_key("event_type") {

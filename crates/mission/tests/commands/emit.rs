@@ -102,3 +102,29 @@ fn a_damaged_log_is_named_and_never_appended_to() {
     assert!(error.to_string().contains("line 3: is not JSON"), "{error}");
     assert_eq!(world.state(), before);
 }
+
+#[test]
+fn many_at_once_lose_nothing_and_agree_on_the_status() {
+    let world = World::new();
+    let slug = world.create("demo").mission_slug;
+    for n in 1..=6 {
+        world.write(
+            format!("kitty-specs/{slug}/tasks/WP{n:02}-x.md"),
+            &format!("---\nwork_package_id: WP{n:02}\ntitle: X\n---\n"),
+        );
+    }
+    std::thread::scope(|scope| {
+        for n in 1..=6 {
+            let (world, slug) = (&world, &slug);
+            scope.spawn(move || {
+                for lane in ["claimed", "in_progress", "blocked"] {
+                    let request = Request { wp_id: format!("WP{n:02}"), ..to(slug, lane) };
+                    assert!(world.emit(&request, None).unwrap().changed);
+                }
+            });
+        }
+    });
+    assert_eq!(world.log(&slug).len(), 2 + 18);
+    let status: Value = serde_json::from_str(&world.read(format!("kitty-specs/{slug}/status.json"))).unwrap();
+    assert_eq!((status["event_count"].as_u64(), status["summary"]["blocked"].as_u64()), (Some(18), Some(6)));
+}
