@@ -15,7 +15,8 @@
 //! | [`switch`] | the hosted-sync switch |
 //! | [`path`] | paths as comparisons see them |
 //! | [`server_url`] | how two server URLs are compared |
-//! | [`event`] | the published event contract: ids, envelope, payload shapes, lanes, rejections |
+//! | [`lane`] | the lanes of a work package |
+//! | [`event`] | the published event contract: ids, envelope, payload shapes, moves, rejections |
 //! | [`wire`] | what client and server say to each other over HTTP |
 //!
 //! Glossary (one word per concept, in code, JSON and messages): scoped queue DB, legacy queue DB,
@@ -27,6 +28,7 @@ pub mod event;
 pub mod exit;
 pub mod failure;
 pub mod foreground;
+pub mod lane;
 pub mod owner;
 pub mod path;
 pub mod preflight;
@@ -41,6 +43,7 @@ pub use consent::Consent;
 pub use exit::ExitCode;
 pub use failure::{FailureName, Fault, FaultCode, Field};
 pub use foreground::ForegroundIdentity;
+pub use lane::Lane;
 pub use owner::{OwnerRecord, OwnerRecordError, OwnerStatus};
 pub use preflight::{LegacyRowCounts, Mismatch, OrphanRecord, PreflightResult};
 pub use remedy::Remedy;

@@ -1,7 +1,7 @@
 //! The published event contract (`spec-kitty-events` 5.2): what one event looks like.
 //!
 //! Owned here: ids, the envelope, cut-over and forbidden keys, the payload shape of every event
-//! type, the lane vocabulary and its transition rules, the closed list of rejection codes. The
+//! type, the moves between lanes, the closed list of rejection codes. The
 //! client judges a row with it when it captures, the server when it ingests, so the two can never
 //! disagree. Never here: reading or writing anything.
 //!
@@ -10,10 +10,10 @@
 //! | [`id`] | event ids: the three accepted spellings and their canonical form |
 //! | [`kind`] | the names of the event types this program produces |
 //! | [`envelope`] | the envelope as we write it |
-//! | [`lane`] | lanes, and which move between them the contract allows |
 //! | [`node`] | a JSON tree that borrows from its text and refuses duplicate keys |
 //! | [`rejection`] | why an event is not accepted |
 //! | [`shape`] | the small language the payload tables are written in |
+//! | [`transition`] | which move between lanes the contract allows |
 //! | [`legacy`] | the deviations of earlier clients that the server tolerates, and flags |
 //! | [`validate`](mod@validate) | the judgement |
 //!
@@ -23,16 +23,15 @@
 pub mod envelope;
 pub mod id;
 pub mod kind;
-pub mod lane;
 pub mod legacy;
 pub mod node;
 mod payload;
 pub mod rejection;
 pub mod shape;
+pub mod transition;
 pub mod validate;
 
 pub use envelope::Envelope;
-pub use lane::Lane;
 pub use legacy::Deviation;
 pub use node::Node;
 pub use rejection::{Rejection, RejectionCode, Step};

@@ -4,9 +4,9 @@
 //! rejection. Messages name keys and kinds, never values.
 
 use super::id;
-use super::lane::Lane;
 use super::node::Node;
 use super::rejection::{Rejection, RejectionCode};
+use crate::Lane;
 use jiff::civil::DateTime;
 
 /// What a value must be.
@@ -133,7 +133,7 @@ impl Shape {
                 value if list.contains(&value) => Ok(()),
                 _ => Err(fail(format!("field must be one of {}", list.join(", ")))),
             },
-            Self::Lane => match Lane::parse(text(node)?) {
+            Self::Lane => match Lane::published(text(node)?) {
                 Some(_) => Ok(()),
                 None => Err(Rejection::new(RejectionCode::UnknownLane, "field is not a lane of the schema")),
             },

@@ -8,7 +8,8 @@ use super::legacy::{self, Deviation};
 use super::node::Node;
 use super::rejection::{Rejection, RejectionCode};
 use super::shape::{ObjectShape, Shape, may, need, open, some};
-use super::{FORBIDDEN_AGGREGATES, FORBIDDEN_KEYS, FORBIDDEN_TYPES, Lane, SCHEMA_VERSION, id, payload};
+use super::{FORBIDDEN_AGGREGATES, FORBIDDEN_KEYS, FORBIDDEN_TYPES, SCHEMA_VERSION, id, payload};
+use crate::Lane;
 use serde_json::Value;
 
 /// How much of the past is accepted.
@@ -182,7 +183,7 @@ fn lanes(event_type: &str, payload: &Node<'_>) -> Result<(), Rejection> {
     }
     for key in ["from_lane", "to_lane"] {
         if let Some(text) = payload.text(key)
-            && Lane::parse(text).is_none()
+            && Lane::published(text).is_none()
         {
             let fault = Rejection::new(RejectionCode::UnknownLane, "field is not a lane of the schema");
             return Err(fault.under(key).under("payload"));

@@ -1,10 +1,11 @@
 //! Lane changes of work packages, with the evidence that a finished one carries.
 
 use super::{Entry, Table};
-use crate::event::lane::{self, Lane, Move};
+use crate::Lane;
 use crate::event::node::Node;
 use crate::event::rejection::{Rejection, RejectionCode};
 use crate::event::shape::{Key, ObjectShape, Shape, may, need, open, some};
+use crate::event::transition::{self, Move};
 
 static REPO: ObjectShape = open(&[
     need("repo", Shape::Text),
@@ -75,16 +76,16 @@ fn move_is_allowed(payload: &Node<'_>) -> Result<(), Rejection> {
     if force && reason.is_none_or(|text| text.trim().is_empty()) {
         return Err(fail("field is missing: force=True requires a reason").under("reason"));
     }
-    let Some(to) = payload.text("to_lane").and_then(Lane::parse) else {
+    let Some(to) = payload.text("to_lane").and_then(Lane::published) else {
         return Err(fail("field is missing").under("to_lane"));
     };
     let has_evidence = payload.get("evidence").is_some_and(|value| !value.is_null());
     if matches!(to, Lane::Approved | Lane::Done) && !has_evidence {
         return Err(fail("field is missing: approved and done require evidence").under("evidence"));
     }
-    let from = payload.text("from_lane").and_then(Lane::parse);
+    let from = payload.text("from_lane").and_then(Lane::published);
     let step = Move { from, to, force, reason, review_ref: payload.text("review_ref") };
-    let violations = lane::violations(&step);
+    let violations = transition::violations(&step);
     if violations.is_empty() {
         return Ok(());
     }

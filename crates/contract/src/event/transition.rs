@@ -1,81 +1,9 @@
-//! Lanes, and which move between them the published contract allows.
+//! Which move between lanes the published contract allows.
 //!
 //! Two rule books exist. This one is the contract's: it decides whether an event may travel. What a
 //! mission's own status machine demands (evidence, subtasks, ownership) is the mission crate's.
 
-use std::fmt;
-
-/// Where a work package stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Lane {
-    /// Nobody works on it yet.
-    Planned,
-    /// Somebody took it.
-    Claimed,
-    /// Being worked on.
-    InProgress,
-    /// Waits for a reviewer.
-    ForReview,
-    /// Being reviewed.
-    InReview,
-    /// Accepted, not merged.
-    Approved,
-    /// Finished. Terminal.
-    Done,
-    /// Cannot go on.
-    Blocked,
-    /// Given up. Terminal.
-    Canceled,
-}
-
-impl Lane {
-    /// All nine, in the order of the vocabulary.
-    pub const ALL: [Self; 9] = [
-        Self::Planned,
-        Self::Claimed,
-        Self::InProgress,
-        Self::ForReview,
-        Self::InReview,
-        Self::Approved,
-        Self::Done,
-        Self::Blocked,
-        Self::Canceled,
-    ];
-
-    /// The wire form.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Planned => "planned",
-            Self::Claimed => "claimed",
-            Self::InProgress => "in_progress",
-            Self::ForReview => "for_review",
-            Self::InReview => "in_review",
-            Self::Approved => "approved",
-            Self::Done => "done",
-            Self::Blocked => "blocked",
-            Self::Canceled => "canceled",
-        }
-    }
-
-    /// Reads a lane; the alias `doing` means [`Lane::InProgress`]. Case matters.
-    pub fn parse(text: &str) -> Option<Self> {
-        if text == "doing" {
-            return Some(Self::InProgress);
-        }
-        Self::ALL.into_iter().find(|lane| lane.name() == text)
-    }
-
-    /// Whether leaving it needs force.
-    pub const fn is_terminal(self) -> bool {
-        matches!(self, Self::Done | Self::Canceled)
-    }
-}
-
-impl fmt::Display for Lane {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+use crate::Lane;
 
 /// A move as an event tells it.
 #[derive(Clone, Copy, Debug)]
@@ -190,14 +118,5 @@ mod tests {
                 assert!(!violations(&plain(Some(from), to)).is_empty(), "{from} -> {to}");
             }
         }
-    }
-
-    #[test]
-    fn names_read_back_and_doing_is_an_alias() {
-        for lane in Lane::ALL {
-            assert_eq!(Lane::parse(lane.name()), Some(lane));
-        }
-        assert_eq!(Lane::parse("doing"), Some(Lane::InProgress));
-        assert_eq!(Lane::parse("Planned"), None);
     }
 }

@@ -1,0 +1,133 @@
+//! The nine lanes of a work package: one vocabulary for files, commands and events.
+//!
+//! Which moves are allowed is not decided here: `event::transition` has the published contract's rules,
+//! the mission crate those of a mission's own status machine.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Where a work package stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lane {
+    /// Not begun.
+    Planned,
+    /// Somebody took it.
+    Claimed,
+    /// Being worked on.
+    InProgress,
+    /// Waiting for a reviewer.
+    ForReview,
+    /// Being reviewed.
+    InReview,
+    /// Reviewed and accepted.
+    Approved,
+    /// Landed.
+    Done,
+    /// Cannot go on.
+    Blocked,
+    /// Will not be done.
+    Canceled,
+}
+
+impl Lane {
+    /// Every lane, in the order of summaries and boards.
+    pub const ALL: [Self; 9] = [
+        Self::Planned,
+        Self::Claimed,
+        Self::InProgress,
+        Self::ForReview,
+        Self::InReview,
+        Self::Approved,
+        Self::Done,
+        Self::Blocked,
+        Self::Canceled,
+    ];
+
+    /// The name in files and events.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Claimed => "claimed",
+            Self::InProgress => "in_progress",
+            Self::ForReview => "for_review",
+            Self::InReview => "in_review",
+            Self::Approved => "approved",
+            Self::Done => "done",
+            Self::Blocked => "blocked",
+            Self::Canceled => "canceled",
+        }
+    }
+
+    /// The lane of exactly this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|lane| lane.name() == name)
+    }
+
+    /// The lane of an event: the alias `doing`, which the published contract allows, is `in_progress`.
+    /// Case matters.
+    pub fn published(name: &str) -> Option<Self> {
+        if name == "doing" { Some(Self::InProgress) } else { Self::named(name) }
+    }
+
+    /// The lane a person means: trimmed, in any case, and `doing` for `in_progress`.
+    pub fn typed(text: &str) -> Option<Self> {
+        Self::published(&text.trim().to_lowercase())
+    }
+
+    /// Whether leaving this lane takes force.
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, Self::Done | Self::Canceled)
+    }
+
+    /// How far along the way to `done` this lane is; none off the way.
+    pub const fn progress(self) -> Option<u8> {
+        match self {
+            Self::Planned => Some(0),
+            Self::Claimed => Some(1),
+            Self::InProgress => Some(2),
+            Self::ForReview => Some(3),
+            Self::InReview => Some(4),
+            Self::Approved => Some(5),
+            Self::Done => Some(6),
+            Self::Blocked | Self::Canceled => None,
+        }
+    }
+
+    /// Whether `to` lies behind this lane on the way to `done`.
+    pub fn is_backward_to(self, to: Self) -> bool {
+        self.progress().zip(to.progress()).is_some_and(|(here, there)| there < here)
+    }
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lane;
+
+    #[test]
+    fn people_and_events_may_say_doing_and_files_may_not() {
+        assert_eq!(Lane::typed(" Doing "), Some(Lane::InProgress));
+        assert_eq!(Lane::typed("FOR_REVIEW"), Some(Lane::ForReview));
+        assert_eq!(Lane::named("doing"), None);
+        assert_eq!(Lane::typed("review"), None);
+        assert_eq!(Lane::published("doing"), Some(Lane::InProgress));
+        assert_eq!(Lane::published("Planned"), None);
+        for lane in Lane::ALL {
+            assert_eq!(serde_json::to_value(lane).unwrap(), lane.name());
+            assert_eq!(Lane::named(lane.name()), Some(lane));
+        }
+    }
+
+    #[test]
+    fn blocked_is_neither_before_nor_behind_anything() {
+        assert!(Lane::Approved.is_backward_to(Lane::Planned));
+        assert!(!Lane::Planned.is_backward_to(Lane::Planned));
+        assert!(!Lane::Blocked.is_backward_to(Lane::Planned));
+    }
+}
