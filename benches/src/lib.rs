@@ -59,7 +59,11 @@ impl Timings {
 
 fn shown(duration: Duration) -> String {
     let microseconds = duration.as_secs_f64() * 1e6;
-    if microseconds < 1000.0 { format!("{microseconds:.1} us") } else { format!("{:.2} ms", microseconds / 1000.0) }
+    if microseconds < 1000.0 {
+        format!("{microseconds:.1} us")
+    } else {
+        format!("{:.2} ms", microseconds / 1000.0)
+    }
 }
 
 /// A process that does nothing: what the system asks for any program at all.
