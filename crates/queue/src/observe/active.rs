@@ -10,7 +10,8 @@ use contract::LegacyRowCounts;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// What the gate needs of the active queue DB.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,9 +26,17 @@ pub struct ActiveObservation {
 
 /// Observes the active queue DB: its id, its schema, the legacy pin. Flat in the number of rows.
 ///
+/// SQLite has to parse the whole schema before it can answer anything, which is most of the cost. So a
+/// process that asks again, as a daemon does before every drain, is answered from memory while the
+/// file's fingerprint holds: by the same evidence by which a legacy pin is trusted.
+///
 /// An absent file is an empty observation. Faults: `active_queue_unreadable`,
 /// `queue_recovery_needed`, `queue_schema_newer`.
 pub fn observe_active(path: &Path) -> Result<ActiveObservation, ObserveError> {
+    let before = fingerprint_at_rest(path);
+    if let Some(known) = before.and_then(|fingerprint| recall(path, fingerprint)) {
+        return Ok(known);
+    }
     let seen = read_only(path, Role::Active, |conn| {
         let meta = read_meta(conn)?;
         check_version(path, &meta)?;
@@ -37,7 +46,34 @@ pub fn observe_active(path: &Path) -> Result<ActiveObservation, ObserveError> {
             legacy_pin: meta.get(PIN).and_then(|text| LegacyPin::parse(text)),
         })
     })?;
-    Ok(seen.unwrap_or_else(|| ActiveObservation { exists: path.exists(), ..ActiveObservation::default() }))
+    let seen =
+        seen.unwrap_or_else(|| ActiveObservation { exists: path.exists(), ..ActiveObservation::default() });
+    if let Some(fingerprint) = before.filter(|_| fingerprint_at_rest(path) == before) {
+        *REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((path.to_owned(), fingerprint, seen.clone()));
+    }
+    Ok(seen)
+}
+
+/// The last observation of this process, with the file and the state of it that it speaks of.
+static REMEMBERED: Mutex<Option<(PathBuf, Fingerprint, ActiveObservation)>> = Mutex::new(None);
+
+fn recall(path: &Path, fingerprint: Fingerprint) -> Option<ActiveObservation> {
+    let remembered = REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner);
+    let (of, at, seen) = remembered.as_ref()?;
+    (of == path && *at == fingerprint).then(|| seen.clone())
+}
+
+/// The fingerprint of a file that nobody is writing: in rollback mode a writer has a journal before it
+/// touches the file, and every transaction changes the counter. In write-ahead mode the counter stands
+/// still while the file grows, so no fingerprint tells anything.
+pub(crate) fn fingerprint_at_rest(path: &Path) -> Option<Fingerprint> {
+    match file::read_db_file(path) {
+        Ok(DbFile::Database { journal: Journal::Rollback, fingerprint }) => {
+            (file::side_file_len(path, "-journal") == 0).then_some(fingerprint)
+        }
+        _ => None,
+    }
 }
 
 /// The whole meta table; empty for a file without one.
@@ -89,13 +125,9 @@ struct StoredPin {
 const RULE: u32 = 1;
 
 impl LegacyPin {
-    /// Whether the file is the one the pin was taken from, and at rest. In write-ahead mode the change
-    /// counter stands still while the file grows, so no pin holds there.
+    /// Whether the file is the one the pin was taken from, and at rest.
     pub(crate) fn holds(&self, path: &Path) -> bool {
-        matches!(
-            file::read_db_file(path),
-            Ok(DbFile::Database { journal: Journal::Rollback, fingerprint }) if fingerprint == self.fingerprint
-        ) && file::side_file_len(path, "-journal") == 0
+        fingerprint_at_rest(path) == Some(self.fingerprint)
     }
 
     /// As stored.

@@ -253,3 +253,19 @@ fn observing_drops_no_lock_of_this_process() {
     }
     holder.execute_batch("ROLLBACK").expect("rolled back");
 }
+
+#[test]
+fn an_observation_is_not_remembered_past_a_change() {
+    let home = Home::new();
+    let path = home.scoped(&scope());
+    assert_eq!(observe_active(&path).expect("absent"), Default::default());
+    capture(&home, &scope(), [event("01A")]);
+    let first = observe_active(&path).expect("active");
+    assert_eq!(observe_active(&path).expect("active"), first);
+    fs_err::remove_file(&path).expect("removed");
+    assert_eq!(observe_active(&path).expect("absent"), Default::default());
+    capture(&home, &scope(), [event("01A")]);
+    assert_ne!(observe_active(&path).expect("active").queue_id, first.queue_id);
+    home.sql(&path).execute("UPDATE meta SET value = 'x' WHERE key = 'queue_id'", []).expect("changed");
+    assert_eq!(observe_active(&path).expect("active").queue_id.as_deref(), Some("x"));
+}

@@ -1,0 +1,7 @@
+//! Whoever cures cannot capture.
+
+fn main() {}
+
+fn add(cure: &mut queue::Cure, capture: &queue::Capture) {
+    let _ = cure.prepare(capture);
+}

@@ -1,0 +1,8 @@
+//! Passing it on is fine.
+
+fn main() {}
+
+#[allow(dead_code)]
+fn once(permit: gate::CapturePermit) -> gate::CapturePermit {
+    permit
+}
