@@ -156,7 +156,8 @@ fn only_the_cli_prints_and_only_in_its_renderer() {
             {
                 continue;
             }
-            for line in code(&text) {
+            // Handing the descriptor on prints nothing.
+            for line in code(&text).filter(|line| !line.contains(".as_fd()")) {
                 for word in printing {
                     assert!(!line.contains(word), "{}: {line}", path.display());
                 }

@@ -46,7 +46,14 @@ impl Home {
     /// What the gate would have seen: everything coherent, the active queue as it is.
     pub fn facts(&self, scope: &Scope) -> Facts {
         let queue_path = self.scoped(scope);
-        let active = queue::observe_active(&queue_path).expect("an observation");
+        // Busy is an answer of its own (exit 69): whoever asked comes back.
+        let active = loop {
+            match queue::observe_active(&queue_path) {
+                Ok(active) => break active,
+                Err(queue::ObserveError::Busy(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+        };
         facts(scope, &queue_path, &self.legacy(), active.queue_id)
     }
 
