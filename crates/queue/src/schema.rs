@@ -13,8 +13,11 @@ use std::path::Path;
 /// The newest schema this program knows.
 pub(crate) const VERSION: i64 = STEPS.len() as i64;
 
+/// One forward step of the schema, inside the transaction that also raises the version.
+type Step = fn(&Transaction<'_>) -> Result<(), Abort>;
+
 /// Step N brings a file from schema N to N + 1. Never edited once released.
-const STEPS: [fn(&Transaction<'_>) -> Result<(), Abort>; 1] = [first];
+const STEPS: [Step; 1] = [first];
 
 /// The schema version of a file; 0 for a file without our tables.
 pub(crate) fn read_version(conn: &Connection) -> rusqlite::Result<i64> {

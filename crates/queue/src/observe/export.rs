@@ -91,7 +91,7 @@ fn read_page(conn: &Connection, table: &str, after: i64) -> Result<Page, Abort> 
     let mut select = conn.prepare(&format!(
         "SELECT rowid AS rowid_, * FROM {table} WHERE rowid > ?1 ORDER BY rowid LIMIT {PAGE_ROWS}"
     ))?;
-    let names: Vec<String> = select.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = select.column_names().map(str::to_owned).collect();
     let mut rows = select.query([after])?;
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
