@@ -1,14 +1,16 @@
 //! A loopback listener that counts who knocks: for tests in which nobody may.
 
-use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, channel};
 
 /// Counts connections and answers none of them.
 #[derive(Debug)]
 pub struct CountingListener {
     address: SocketAddr,
-    connections: Arc<AtomicU64>,
+    /// Who connected, in the order in which the system accepted them.
+    accepted: Mutex<Receiver<SocketAddr>>,
+    others: Mutex<u64>,
 }
 
 impl CountingListener {
@@ -20,15 +22,16 @@ impl CountingListener {
     pub fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a loopback port");
         let address = listener.local_addr().expect("an address");
-        let connections = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&connections);
+        let (tell, accepted) = channel();
         std::thread::spawn(move || {
-            for connection in listener.incoming() {
-                counted.fetch_add(1, Ordering::SeqCst);
+            while let Ok((connection, peer)) = listener.accept() {
                 drop(connection);
+                if tell.send(peer).is_err() {
+                    return;
+                }
             }
         });
-        Self { address, connections }
+        Self { address, accepted: Mutex::new(accepted), others: Mutex::new(0) }
     }
 
     /// The base URL.
@@ -36,19 +39,18 @@ impl CountingListener {
         format!("http://{}", self.address)
     }
 
-    /// Connections so far. A connection of the listener's own flushes what the system still queues.
+    /// Connections of others so far. One of its own, known by its port, comes behind all that the
+    /// system still queues.
     ///
     /// # Panics
     /// When loopback cannot be connected to.
     #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
     pub fn connections(&self) -> u64 {
-        let before = self.connections.load(Ordering::SeqCst);
-        drop(std::net::TcpStream::connect(self.address).expect("loopback"));
-        while self.connections.load(Ordering::SeqCst) == before {
-            std::thread::yield_now();
-        }
-        // Ours came after all that were queued; take it, and all such earlier ones, off the count.
-        self.connections.fetch_sub(1, Ordering::SeqCst) - 1
+        let mut others = self.others.lock().expect("one test");
+        let own = TcpStream::connect(self.address).expect("loopback").local_addr().expect("an address");
+        let accepted = self.accepted.lock().expect("one test");
+        *others += accepted.iter().take_while(|peer| *peer != own).count() as u64;
+        *others
     }
 }
 
