@@ -5,12 +5,14 @@ use crate::control::file::ControlFile;
 use crate::control::wire::StatusReport;
 use crate::ownership::is_suspended;
 use crate::reference;
+use crate::restart_budget::{AutomaticStarts, RestartBudget};
 use crate::stop::{Stop, StopHistory};
 use contract::foreground::raw_path;
 use contract::{OwnerRecord, Remedy};
 use gate::OwnerReading;
 use identity::Home;
 use identity::lock::{LockProbe, probe};
+use jiff::Timestamp;
 use preflight::owner::read_record;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -65,6 +67,8 @@ pub struct DaemonStatus {
     pub remedy: Option<Remedy>,
     /// How earlier daemons ended, oldest first.
     pub stops: Vec<Stop>,
+    /// Starts of late that nobody asked for.
+    pub automatic_starts: AutomaticStarts,
     /// Its log.
     #[serde(serialize_with = "raw_path")]
     pub log: PathBuf,
@@ -92,6 +96,7 @@ pub fn observe_status(home: &Home) -> DaemonStatus {
         detail: None,
         remedy: None,
         stops: StopHistory::of(&home.daemon_dir()).read(),
+        automatic_starts: RestartBudget::of(&home.daemon_dir()).observe(Timestamp::now()),
         log: home.daemon_log(),
     };
     if let OwnerReading::Readable(record) = &reading {
