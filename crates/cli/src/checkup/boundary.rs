@@ -2,7 +2,9 @@
 
 use super::{Check, Look, Name};
 use crate::error::CliError;
-use contract::{FailureName, FaultCode, OwnerStatus, Remedy};
+use contract::{FailureName, FaultCode, Remedy};
+use identity::Home;
+use identity::lock::{LockProbe, probe};
 use preflight::status::{LegacyQueue, RowPair};
 
 impl Look<'_> {
@@ -32,7 +34,7 @@ impl Look<'_> {
                 &foreground.executable_path,
             )
             .read_file(record, &home.owner_record())
-            .read_file(lock(daemon.status), &home.owner_lock()))
+            .read_file(lock(home), &home.owner_lock()))
     }
 
     pub(super) fn legacy_rows(&self) -> Check {
@@ -94,13 +96,10 @@ impl Look<'_> {
 
 const PARKED: &str = "correct what the reasons name; nothing of a parked row is lost meanwhile";
 
-fn lock(status: OwnerStatus) -> &'static str {
-    match status {
-        OwnerStatus::Present => {
-            "the owner lock, or the process of a daemon of another implementation, is alive"
-        }
-        OwnerStatus::Absent => "no daemon wrote a record",
-        OwnerStatus::Orphan => "nobody holds the owner lock",
-        OwnerStatus::Unreadable => "the record says nothing",
+fn lock(home: &Home) -> &'static str {
+    match probe(&home.owner_lock()) {
+        Ok(LockProbe::Held) => "held by a daemon",
+        Ok(LockProbe::Free) => "free",
+        Err(_) => "cannot be probed",
     }
 }

@@ -6,6 +6,7 @@ use ::daemon::doctor::{CleanupClass, FindingKind, Treatment, orphan_daemons};
 use ::daemon::drain::DrainOutcome;
 use ::daemon::lifecycle::{DaemonState, DaemonStatus, observe_status};
 use contract::Remedy;
+use delivery::backoff::plan_rest;
 use jiff::Timestamp;
 
 impl Look<'_> {
@@ -52,10 +53,11 @@ impl Look<'_> {
         let waits = oldest.map_or(String::new(), |oldest| format!("; the oldest row waits since {oldest}"));
         let mut check = Check::ok(Name::Delivery, format!("{last}{waits}"))
             .read_file("receipts and waiting rows", &status.active_queue.path);
-        if let Some(pause) = counts.pause.as_ref().filter(|pause| pause.until > now()) {
-            let until =
-                Timestamp::from_second(pause.until as i64).map(|at| at.to_string()).unwrap_or_default();
-            check = check.read(format!("not before {until}: {}", pause.reason), "the last drain");
+        if let Some(pause) = &counts.pause
+            && let Some(rest) = plan_rest(pause.until, now())
+        {
+            let rest = format!("not for another {} s: {}", rest.as_secs().max(1), pause.reason);
+            check = check.read(rest, "the last drain");
         }
         let backlog = status.warnings.iter().filter(|warning| warning.code == "backlog_without_daemon");
         backlog.fold(check, |check, warning| {
