@@ -1,5 +1,6 @@
 //! What lock, files, process and the daemon itself say together. Read-only; asks the daemon over loopback.
 
+use super::stop::becomes_free;
 use crate::control::client::{ControlClient, ControlError};
 use crate::control::file::ControlFile;
 use crate::control::wire::StatusReport;
@@ -20,6 +21,8 @@ use std::time::Duration;
 
 /// Time for the daemon to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Time for a process that is ending to let go of the owner lock.
+const DYING: Duration = Duration::from_millis(50);
 
 /// The state of the daemon of one home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -183,6 +186,8 @@ impl DaemonStatus {
                     self.remedy = Some(Remedy::RestartDaemon);
                 }
             }
+            // A process that dies lets go of its port before its lock.
+            Err(_) if becomes_free(home, DYING) => *self = observe_status(home),
             Err(error) => self.judge_mute(reading, &control, &error),
         }
     }
