@@ -60,6 +60,8 @@ pub fn classify(command: &Command) -> VerbClass {
     match command {
         Command::Sync(command) => match command {
             SyncCommand::Status(_) => verb("sync status", Class::ReadOnly),
+            SyncCommand::Doctor(_) => verb("sync doctor", Class::ReadOnly),
+            SyncCommand::Setup(_) => verb("sync setup", Class::Curing),
             SyncCommand::Now(_) => verb("sync now", Class::Sending),
             SyncCommand::Migrate(_) => verb("sync migrate", Class::Curing),
             SyncCommand::OptIn(_) => verb("sync opt-in", Class::Curing),
@@ -83,6 +85,7 @@ pub fn classify(command: &Command) -> VerbClass {
             AuthCommand::Logout(_) => verb("auth logout", Class::Curing),
             AuthCommand::Status(_) => verb("auth status", Class::ReadOnly),
             AuthCommand::Whoami(_) => verb("auth whoami", Class::ReadOnly),
+            AuthCommand::Doctor(_) => verb("auth doctor", Class::ReadOnly),
             AuthCommand::Switch(_) => verb("auth switch", Class::Curing),
         },
         Command::Agent(AgentCommand::Mission(command)) => match command {

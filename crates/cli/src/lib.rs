@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`args`] | the command line |
 //! | [`class`] | what each verb needs: the exhaustive inventory |
+//! | `checkup` | one examination of this machine, for the doctors and for setup |
 //! | [`context`] | environment, home and directory of one command |
 //! | `command` | one file per verb |
 //! | [`report`], [`error`] | the two ways a verb ends |
@@ -11,6 +12,7 @@
 
 pub mod args;
 pub mod build;
+mod checkup;
 pub mod class;
 mod command;
 pub mod context;

@@ -18,6 +18,14 @@ pub(crate) fn ask(question: &str) -> bool {
         && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
 
+/// Asks for a word; nothing when there is none.
+pub(crate) fn ask_text(question: &str) -> Option<String> {
+    render::prompt(question);
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).ok()?;
+    Some(answer.trim().to_owned()).filter(|answer| !answer.is_empty())
+}
+
 /// A progress bar on a terminal, silence elsewhere.
 #[derive(Debug)]
 pub(crate) struct Progress {

@@ -50,7 +50,7 @@ const STATES: [State; 11] = [
     }),
 ];
 
-const READ_ONLY: [&[&str]; 14] = [
+const READ_ONLY: [&[&str]; 20] = [
     &["sync", "status"],
     &["sync", "status", "--json"],
     &["sync", "status", "--check"],
@@ -59,6 +59,12 @@ const READ_ONLY: [&[&str]; 14] = [
     &["sync", "daemon", "status", "--json"],
     &["auth", "status"],
     &["auth", "whoami"],
+    &["sync", "doctor", "--offline"],
+    &["sync", "doctor", "--offline", "--json"],
+    &["sync", "setup"],
+    &["sync", "setup", "--json"],
+    &["auth", "doctor"],
+    &["auth", "doctor", "--json"],
     &["doctor", "orphan-daemons"],
     &["doctor", "paths"],
     &["sync", "migrate", "--dry-run"],
@@ -98,7 +104,9 @@ fn looking_and_being_refused_start_no_process_open_no_socket_and_write_no_file()
     ReferenceQueue::create(&world.root().join("queue.db")).event("01KRX0000000000000000000A1", Some(TEAM));
     write(&world, &OwnerRecord { package_version: "0".into(), ..agreeing(&world, std::process::id()) });
     let log = world.user_home().parent().unwrap().join("strace.log");
-    for (argv, code) in [(&["sync", "status", "--check", "--json"][..], 2), (&["sync", "now"], 2)] {
+    for (argv, code) in
+        [(&["sync", "status", "--check", "--json"][..], 2), (&["sync", "now"], 2), (&["auth", "doctor"], 0)]
+    {
         let mut command = Command::new("strace");
         command.args(["-f", "-e", "trace=%file,%process,%network,%desc", "-o"]).arg(&log);
         command.arg(env!("CARGO_BIN_EXE_spec-kitty")).args(argv);
@@ -115,7 +123,7 @@ fn looking_and_being_refused_start_no_process_open_no_socket_and_write_no_file()
         assert_eq!(run.code, Some(code), "{run:?}");
         let calls: Vec<&str> = trace.lines().filter(|line| is_forbidden(line)).collect();
         assert!(calls.is_empty(), "{argv:?}:\n{}", calls.join("\n"));
-        assert!(trace.contains("owner.json"), "the trace is of the right program");
+        assert!(trace.contains("config.toml"), "the trace is of the right program");
     }
 }
 

@@ -66,6 +66,24 @@ fn who_asks_who_is_logged_in_gets_an_answer_and_no_refusal() {
     assert_eq!(world.run(["auth", "whoami"]).exits(0).stdout, "dev@example.com\n");
 }
 
+#[test]
+fn a_ci_token_is_named_where_a_login_or_logout_would_seem_to_change_who_acts() {
+    let mut world = world();
+    // base64url of ci@example.com|team
+    world.set("SPEC_KITTY_TOKEN", "skp_Y2lAZXhhbXBsZS5jb218dGVhbQ.secret");
+    world.set("SPEC_KITTY_SERVER_URL", "https://example.invalid");
+    let login = world.run(["auth", "login"]).exits(0);
+    assert!(login.stdout.contains("ci@example.com by a CI token"), "{}", login.stdout);
+    let logout = world.run(["auth", "logout", "--force", "--json"]).exits(0);
+    assert!(logout.json().is_object() && logout.stderr.contains("SPEC_KITTY_TOKEN"), "{logout:?}");
+    assert_eq!(world.run(["auth", "whoami"]).exits(0).stdout, "ci@example.com\n");
+    let status = world.run(["sync", "status"]).exits(0);
+    assert!(status.stdout.contains("ci@example.com|team (from token)"), "{}", status.stdout);
+    for run in [&login, &logout, &status] {
+        assert!(!format!("{run:?}").contains("secret"), "{run:?}");
+    }
+}
+
 /// Paths need not be text, and documents have to be: on Linux a home may be any bytes.
 #[cfg(target_os = "linux")]
 #[test]

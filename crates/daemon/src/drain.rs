@@ -2,6 +2,7 @@
 //! really delivers stands behind it.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -65,6 +66,27 @@ pub enum DrainOutcome {
         /// Why.
         detail: String,
     },
+}
+
+impl fmt::Display for DrainOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Drained { delivered, duplicate, parked, held, remaining, stopped, .. } => {
+                write!(
+                    f,
+                    "{delivered} delivered, {duplicate} duplicate, {parked} parked, {held} held, \
+                     {remaining} remaining"
+                )?;
+                stopped.as_ref().map_or(Ok(()), |why| write!(f, "; stopped: {why}"))
+            }
+            Self::Refused { names } => write!(f, "the boundary refused: {}", names.join(", ")),
+            Self::ScopeChanged { now: Some(scope) } => {
+                write!(f, "the login on disk is {scope}: nothing was sent")
+            }
+            Self::ScopeChanged { now: None } => f.write_str("the login on disk is gone: nothing was sent"),
+            Self::Failed { detail } => write!(f, "the drain failed: {detail}"),
+        }
+    }
 }
 
 impl DrainOutcome {

@@ -177,7 +177,7 @@ impl Life {
         let Returned { drain, outcome } = returned;
         let usable = drain.is_some();
         self.drain = drain;
-        self.say(describe(&outcome));
+        self.say(outcome.to_string());
         if outcome.made_progress() {
             self.stir(now);
         }
@@ -207,7 +207,7 @@ impl Life {
         if self.drain.is_none() {
             match self.desk.await_drain(self.timing.farewell) {
                 Some(Returned { outcome, .. }) => {
-                    self.journal.line(&describe(&outcome));
+                    self.journal.line(&outcome.to_string());
                     self.desk.end_drain(outcome);
                 }
                 None => self
@@ -223,24 +223,6 @@ impl Life {
 
 fn panicked() -> DrainOutcome {
     DrainOutcome::Failed { detail: "the drain panicked; see the lines above".to_owned() }
-}
-
-fn describe(outcome: &DrainOutcome) -> String {
-    match outcome {
-        DrainOutcome::Drained { delivered, duplicate, parked, held, remaining, stopped, .. } => {
-            let why = stopped.as_ref().map(|why| format!("; stopped: {why}")).unwrap_or_default();
-            format!(
-                "drained: {delivered} delivered, {duplicate} duplicate, {parked} parked, {held} held, \
-                 {remaining} remaining{why}"
-            )
-        }
-        DrainOutcome::Refused { names } => format!("the boundary refused: {}", names.join(", ")),
-        DrainOutcome::ScopeChanged { now: Some(scope) } => {
-            format!("the login on disk is {scope}: nothing was sent")
-        }
-        DrainOutcome::ScopeChanged { now: None } => "the login on disk is gone: nothing was sent".to_owned(),
-        DrainOutcome::Failed { detail } => format!("the drain failed: {detail}"),
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 use identity::private_file;
 use identity::small_file::read_small_file;
 use jiff::Timestamp;
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +16,24 @@ pub(crate) const LIMIT: usize = 5;
 /// The window of the budget.
 pub(crate) const WINDOW: Duration = Duration::from_secs(600);
 const MAX_BYTES: u64 = 4 * 1024;
+
+/// Starts of a daemon that nobody asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct AutomaticStarts {
+    /// Within the window.
+    pub recent: usize,
+    /// As many may be within the window.
+    pub limit: usize,
+    /// Length of the window.
+    pub window_seconds: u64,
+}
+
+impl AutomaticStarts {
+    /// Whether a capture starts no daemon any more until the window has moved on.
+    pub fn are_spent(&self) -> bool {
+        self.recent >= self.limit
+    }
+}
 
 /// The budget of one home.
 #[derive(Clone, Debug)]
@@ -38,6 +57,12 @@ impl RestartBudget {
         starts.push(now.as_second());
         let text: String = starts.iter().map(|second| format!("{second}\n")).collect();
         private_file::write_private(&self.path, text.as_bytes()).is_ok()
+    }
+
+    /// How many automatic starts were taken lately. Looks only.
+    pub(crate) fn observe(&self, now: Timestamp) -> AutomaticStarts {
+        let recent = self.read_recent(now).len();
+        AutomaticStarts { recent, limit: LIMIT, window_seconds: WINDOW.as_secs() }
     }
 
     /// The starts within the window. Lines that are no number and starts in the future (the clock was set
@@ -74,6 +99,8 @@ mod tests {
             assert!(budget.take(at(1_000 + second)), "start {second}");
         }
         assert!(!budget.take(at(1_010)));
+        let starts = budget.observe(at(1_010));
+        assert!(starts.are_spent() && starts.recent == 5, "{starts:?}");
         assert!(!budget.take(at(1_599)));
         assert!(budget.take(at(1_600)), "the first start has left the window");
         assert!(!budget.take(at(1_600)));

@@ -1,6 +1,6 @@
 //! Starting, stopping and replacing daemons, as real processes.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
 mod common;
 
@@ -210,6 +210,79 @@ fn a_suspended_daemon_is_reported_and_ends_only_by_force() {
     assert_eq!(report["findings"][0]["action"]["action"], "stopped", "{report}");
     assert_eq!(report["clean"], true);
     assert!(!is_alive(second) && !bench.record_path().exists());
+}
+
+/// A process that holds the owner lock, has a record that is right in everything, and answers nobody.
+#[cfg(target_os = "linux")]
+fn wedged(bench: &Bench, script: &str) -> Option<common::Stranger> {
+    let pid = bench.start();
+    let mut record = bench.record();
+    let mut control = bench.control();
+    signal(pid, Signal::KILL);
+    eventually("the real one is gone", || !is_alive(pid));
+    let lock = bench.world.home().owner_lock();
+    let ready = bench.world.work().join("ready");
+    let mut command = std::process::Command::new("flock");
+    command.arg("--no-fork").arg(&lock).args(["sh", "-c", script, "sh"]).arg(&ready).stdin(Stdio::null());
+    let Ok(child) = command.spawn() else {
+        println!("skipped: there is no `flock`");
+        return None;
+    };
+    let holder = common::Stranger(child);
+    eventually("it holds the lock", || ready.exists());
+    // Nobody listens at the port of the daemon that died.
+    let ticks = identity::process::observe_process(i64::from(holder.pid())).start_ticks();
+    record["pid"] = json!(holder.pid());
+    record["process_start_ticks"] = json!(ticks);
+    control["pid"] = json!(holder.pid());
+    bench.write_record(&record);
+    fs::write(bench.world.home().control_file(), control.to_string()).unwrap();
+    Some(holder)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_wedged_daemon_that_is_proven_ours_gets_a_signal_and_ends() {
+    let bench = Bench::logged_in();
+    let Some(mut holder) = wedged(&bench, "touch \"$1\"; exec sleep 300") else { return };
+    let status = bench.ok(&["status"]);
+    assert_eq!((status["state"].as_str(), pid_of(&status["pid"])), (Some("wedged"), holder.pid()));
+    assert_eq!(status["remedy"], "spec-kitty doctor restart-daemon");
+    let outcome = bench.ok(&["restart"]);
+    assert_eq!(outcome["stopped"]["how"], "signalled", "{outcome}");
+    assert!(!holder.is_alive());
+    assert_eq!(bench.ok(&["status"])["state"], "running");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_wedged_daemon_that_ignores_signals_ends_only_by_force() {
+    let bench = Bench::logged_in();
+    let deaf = "trap '' TERM; touch \"$1\"; while :; do sleep 0.05; done";
+    let Some(mut holder) = wedged(&bench, deaf) else { return };
+    let failure = bench.fails(&["restart"]);
+    assert_eq!(failure["reason"], "stop_failed", "{failure}");
+    assert_eq!(failure["remedy"], "spec-kitty doctor orphan-daemons --fix --force");
+    assert_eq!(bench.ok(&["doctor", "--fix"])["findings"][0]["action"]["action"], "needs_force");
+    assert!(holder.is_alive(), "nothing so far was forced");
+    let report = bench.ok(&["doctor", "--fix", "--force"]);
+    assert_eq!(report["findings"][0]["action"]["action"], "stopped", "{report}");
+    assert!(!holder.is_alive() && !bench.record_path().exists());
+}
+
+/// The same process, and the start time of another: a recycled pid under a held lock.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_holder_with_another_start_time_is_never_signalled() {
+    let bench = Bench::logged_in();
+    let Some(mut holder) = wedged(&bench, "touch \"$1\"; exec sleep 300") else { return };
+    let mut record = bench.record();
+    record["process_start_ticks"] = json!(1);
+    bench.write_record(&record);
+    assert_eq!(bench.fails(&["stop", "--force"])["failure"], "unproven");
+    assert_eq!(bench.fails(&["restart", "--force"])["reason"], "stop_failed");
+    assert_ne!(bench.ok(&["doctor", "--fix", "--force"])["clean"], true);
+    assert!(holder.is_alive());
 }
 
 #[test]

@@ -39,6 +39,14 @@ pub fn plan_asked(asked: Duration, random: f64) -> Duration {
     asked + (asked / 10).mul_f64(random.clamp(0.0, 1.0))
 }
 
+/// What is left, at `now`, of a recorded pause until `until` (both in Unix seconds); nothing when it is over.
+/// Nothing of one that is longer than any that is ever recorded, either: the clock was set back since.
+pub fn plan_rest(until: f64, now: f64) -> Option<Duration> {
+    let longest = LONGEST_ASKED.as_secs_f64() * 1.1;
+    let left = until - now;
+    (left > 0.0 && left <= longest).then(|| Duration::from_secs_f64(left))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +58,17 @@ mod tests {
         assert_eq!(plan_delay(3, 0.5), Duration::from_secs(4));
         assert_eq!(plan_delay(u32::MAX, 1.0), CAP);
         assert_eq!(plan_delay(0, 7.0), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_pause_ends_in_time_and_does_not_outlive_a_clock_that_is_set_back() {
+        assert_eq!(plan_rest(160.0, 100.0), Some(Duration::from_secs(60)));
+        assert_eq!(plan_rest(100.0, 100.0), None);
+        assert_eq!(plan_rest(100.0 + 31_536_000.0, 100.0), None, "a year");
+        let longest = plan_asked(Duration::MAX, 1.0);
+        assert_eq!(plan_rest(longest.as_secs_f64(), 0.0), Some(longest));
+        assert_eq!(plan_rest(f64::INFINITY, 0.0), None);
+        assert_eq!(plan_rest(f64::NAN, 0.0), None);
     }
 
     #[test]

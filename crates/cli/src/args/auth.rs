@@ -16,6 +16,8 @@ pub enum AuthCommand {
     Whoami(JsonArgs),
     /// Choose another private teamspace of this session
     Switch(SwitchArgs),
+    /// Examine the login of this machine, file by file; changes nothing
+    Doctor(AuthDoctorArgs),
 }
 
 /// `spec-kitty auth login`
@@ -56,6 +58,17 @@ pub struct SwitchArgs {
     pub json: bool,
 }
 
+/// `spec-kitty auth doctor`
+#[derive(Debug, Args)]
+pub struct AuthDoctorArgs {
+    /// Also ask the server whether it takes this login; without it nothing is sent
+    #[arg(long)]
+    pub server: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
 impl AuthCommand {
     pub(super) fn json(&self) -> bool {
         match self {
@@ -63,6 +76,7 @@ impl AuthCommand {
             Self::Logout(args) => args.json,
             Self::Status(args) | Self::Whoami(args) => args.json,
             Self::Switch(args) => args.json,
+            Self::Doctor(args) => args.json,
         }
     }
 }

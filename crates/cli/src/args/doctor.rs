@@ -9,7 +9,7 @@ pub enum DoctorCommand {
     /// Find orphan owner records and stray daemons of this home
     OrphanDaemons(OrphanDaemonsArgs),
     /// Replace the daemon by one with the identity of this command
-    RestartDaemon(JsonArgs),
+    RestartDaemon(RestartDaemonArgs),
     /// Move files that cannot be read aside, with a timestamp; deletes nothing
     Repair(JsonArgs),
     /// List every command with its class: what it needs before it may do something
@@ -30,11 +30,23 @@ pub struct OrphanDaemonsArgs {
     pub json: bool,
 }
 
+/// `spec-kitty doctor restart-daemon`
+#[derive(Debug, Args)]
+pub struct RestartDaemonArgs {
+    /// Also end a daemon of this home that neither answers nor ends, if it is proven to be one
+    #[arg(long)]
+    pub force: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
 impl DoctorCommand {
     pub(super) fn json(&self) -> bool {
         match self {
             Self::OrphanDaemons(args) => args.json,
-            Self::RestartDaemon(args) | Self::Repair(args) | Self::Paths(args) => args.json,
+            Self::RestartDaemon(args) => args.json,
+            Self::Repair(args) | Self::Paths(args) => args.json,
         }
     }
 }

@@ -10,11 +10,12 @@ pub use agent::{
     AgentCommand, CreateArgs, EmitArgs, ExecutionMode, LaneCommand, MissionCommand, ProducingArgs,
     SetupPlanArgs,
 };
-pub use auth::{AuthCommand, LoginArgs, LogoutArgs, SwitchArgs};
-pub use doctor::{DoctorCommand, OrphanDaemonsArgs};
+pub use auth::{AuthCommand, AuthDoctorArgs, LoginArgs, LogoutArgs, SwitchArgs};
+pub use doctor::{DoctorCommand, OrphanDaemonsArgs, RestartDaemonArgs};
 pub use server::{AdminArgs, ServerArgs, ServerCommand, TokenCommand, UserCommand};
 pub use sync::{
-    DaemonCommand, DaemonRunArgs, MigrateArgs, NowArgs, OptInArgs, OptOutArgs, StatusArgs, SyncCommand,
+    DaemonCommand, DaemonRunArgs, MigrateArgs, NowArgs, OptInArgs, OptOutArgs, SetupArgs, StatusArgs,
+    SyncCommand, SyncDoctorArgs,
 };
 
 use clap::{Args, Parser, Subcommand};

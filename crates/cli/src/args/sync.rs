@@ -9,6 +9,10 @@ use std::path::PathBuf;
 pub enum SyncCommand {
     /// Show the state of the boundary and of the queue; never changes anything
     Status(StatusArgs),
+    /// Examine everything that delivery needs, with evidence; changes nothing
+    Doctor(SyncDoctorArgs),
+    /// Open every gate in order: list what fails, cure what is safe, end at `sync status --check`
+    Setup(SetupArgs),
     /// Deliver what waits in the queue
     Now(NowArgs),
     /// Move legacy rows of this account into its scoped queue DB
@@ -28,6 +32,28 @@ pub struct StatusArgs {
     /// Exit 2 unless the boundary is coherent
     #[arg(long, short)]
     pub check: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `spec-kitty sync doctor`
+#[derive(Debug, Args)]
+pub struct SyncDoctorArgs {
+    /// Do not ask the server whether it answers: the only part that uses the network
+    #[arg(long)]
+    pub offline: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `spec-kitty sync setup`
+#[derive(Debug, Args)]
+pub struct SetupArgs {
+    /// Do what is safe without asking; never logs in, decides about a project or moves a file
+    #[arg(long, short)]
+    pub yes: bool,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
@@ -124,6 +150,8 @@ impl SyncCommand {
     pub(super) fn json(&self) -> bool {
         match self {
             Self::Status(args) => args.json,
+            Self::Doctor(args) => args.json,
+            Self::Setup(args) => args.json,
             Self::Now(args) => args.json,
             Self::Migrate(args) => args.json,
             Self::OptIn(args) => args.json,

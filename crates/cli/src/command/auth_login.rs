@@ -12,7 +12,8 @@ use delivery::auth::{
     DeviceCode, LoginError, LoginMethod, LoginReport, LogoutReport, Prompt, Revoked, Switched, log_in,
     log_out, switch_team,
 };
-use identity::{Config, read_login};
+use identity::environment::names;
+use identity::{Config, LoginSource, read_login};
 use preflight::consent_of;
 use queue::observe_counts;
 use serde::Serialize;
@@ -27,7 +28,12 @@ pub(crate) fn login(context: &Context, args: &LoginArgs) -> Result<Report, CliEr
         if current.authenticated {
             let principal = current.principal.unwrap_or_default();
             let facts = serde_json::json!({ "principal": principal, "scope": current.scope });
-            let line = format!("already logged in as {principal}; --force logs in again");
+            let how = match current.source {
+                LoginSource::Token => " by a CI token, which wins over a session",
+                LoginSource::Session | LoginSource::Credentials | LoginSource::None => "",
+            };
+            let who = printable(&principal);
+            let line = format!("already logged in as {who}{how}; --force logs in again");
             return Ok(Report::of(&Said { result: "already_logged_in", facts, line }));
         }
     }
@@ -36,6 +42,9 @@ pub(crate) fn login(context: &Context, args: &LoginArgs) -> Result<Report, CliEr
         log_in(&http, args.server.as_deref(), method, &mut Terminal).map_err(|error| refused(&error))?;
     let stays = rows_that_stay(context, &report);
     let mut shown = Report::of(&LoggedIn::of(&report, stays));
+    if let Some(note) = token_note(context) {
+        shown = shown.note(note);
+    }
     if let Some(problem) = &report.card_problem {
         shown = shown.note(format!("warning: the identity card was not written: {}", printable(problem)));
     }
@@ -56,11 +65,17 @@ pub(crate) fn logout(context: &Context, args: &LogoutArgs) -> Result<Report, Cli
     let (result, line) =
         if had_session { ("logged_out", "logged out") } else { ("nothing_to_do", "nobody was logged in") };
     let facts = serde_json::json!({ "server": server, "detail": note });
-    let report = Report::of(&Said { result, facts, line: line.to_owned() });
-    Ok(match note.filter(|_| had_session) {
-        Some(note) => report.note(printable(&note).into_owned()),
-        None => report,
-    })
+    let mut report = Report::of(&Said { result, facts, line: line.to_owned() });
+    report.notes.extend(note.filter(|_| had_session).map(|note| printable(&note).into_owned()));
+    report.notes.extend(token_note(context));
+    Ok(report)
+}
+
+/// A CI token decides whatever session there is: said, so that nobody wonders why nothing changed.
+fn token_note(context: &Context) -> Option<String> {
+    let variables = [names::SPEC_KITTY_TOKEN, names::SPEC_KITTY_TOKEN_FILE];
+    let variable = variables.into_iter().find(|name| context.environment.non_empty(name).is_some())?;
+    Some(format!("warning: {variable} is set, and a CI token wins over a session; unset it to use sessions"))
 }
 
 /// Runs `auth switch`.

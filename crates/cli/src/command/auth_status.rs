@@ -35,6 +35,17 @@ fn login(context: &Context) -> Result<Login, CliError> {
     Ok(read_login(home, &config, &context.environment))
 }
 
+/// Why nobody may act as the login.
+pub(crate) fn absence(why: AuthAbsence) -> &'static str {
+    match why {
+        AuthAbsence::LoggedOut => "logged out",
+        AuthAbsence::Expired => "the login has expired",
+        AuthAbsence::NoPrivateTeam => "the login has no private teamspace",
+        AuthAbsence::CredentialsOnly => "legacy credentials name a queue and are no login",
+        AuthAbsence::Unreadable => "the login cannot be read",
+    }
+}
+
 /// A login without its secrets.
 #[derive(Debug, Serialize)]
 struct LoginView {
@@ -62,13 +73,7 @@ impl LoginView {
                 LoginSource::Credentials => "credentials",
                 LoginSource::None => "none",
             },
-            reason: login.absence.map(|absence| match absence {
-                AuthAbsence::LoggedOut => "logged out",
-                AuthAbsence::Expired => "the login has expired",
-                AuthAbsence::NoPrivateTeam => "the login has no private teamspace",
-                AuthAbsence::CredentialsOnly => "legacy credentials name a queue and are no login",
-                AuthAbsence::Unreadable => "the login cannot be read",
-            }),
+            reason: login.absence.map(absence),
             principal: login.principal.clone(),
             team: login.team_id.clone(),
             private_teams: login.private_teams.clone(),

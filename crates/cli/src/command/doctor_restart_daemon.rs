@@ -2,6 +2,7 @@
 //! Logged out, it only stops the old one.
 
 use super::sync_daemon::launcher;
+use crate::args::RestartDaemonArgs;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report};
@@ -9,13 +10,14 @@ use daemon::lifecycle::{RestartOutcome, StopOutcome, restart};
 use serde::Serialize;
 
 /// Runs the verb.
-pub(crate) fn run(context: &Context) -> Result<Report, CliError> {
-    let outcome =
-        restart(context.home()?, &context.environment, &launcher(context)?, false).map_err(|failure| {
+pub(crate) fn run(context: &Context, args: &RestartDaemonArgs) -> Result<Report, CliError> {
+    let outcome = restart(context.home()?, &context.environment, &launcher(context)?, args.force).map_err(
+        |failure| {
             CliError::failed("RESTART_FAILED", failure.detail.clone())
                 .fact("reason", serde_json::to_value(failure.reason).unwrap_or_default())
                 .cured_by(failure.remedy)
-        })?;
+        },
+    )?;
     Ok(Report::of(&Restarted {
         result: if outcome.started.is_some() { "restarted" } else { "stopped" },
         outcome,

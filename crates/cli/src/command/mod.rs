@@ -3,6 +3,7 @@
 mod agent_mission_create;
 mod agent_mission_setup_plan;
 mod agent_status_emit;
+mod auth_doctor;
 mod auth_login;
 mod auth_status;
 mod completions;
@@ -15,10 +16,14 @@ mod producing;
 mod quickstart;
 mod server;
 mod sync_daemon;
+mod sync_doctor;
 mod sync_migrate;
 mod sync_now;
 mod sync_opt_in;
+mod sync_setup;
 mod sync_status;
+
+pub(crate) use auth_status::absence;
 
 use crate::args::{
     AgentCommand, AuthCommand, Command, DaemonCommand, DoctorCommand, LaneCommand, MissionCommand,
@@ -33,6 +38,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Report, CliErro
     match command {
         Command::Sync(command) => match command {
             SyncCommand::Status(args) => sync_status::run(context, &args),
+            SyncCommand::Doctor(args) => sync_doctor::run(context, &args),
+            SyncCommand::Setup(args) => sync_setup::run(context, &args),
             SyncCommand::Now(args) => sync_now::run(context, &args),
             SyncCommand::Migrate(args) => sync_migrate::run(context, &args),
             SyncCommand::OptIn(args) => sync_opt_in::opt_in(context, &args),
@@ -46,7 +53,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Report, CliErro
         },
         Command::Doctor(command) => match command {
             DoctorCommand::OrphanDaemons(args) => doctor_orphan_daemons::run(context, &args),
-            DoctorCommand::RestartDaemon(_) => doctor_restart_daemon::run(context),
+            DoctorCommand::RestartDaemon(args) => doctor_restart_daemon::run(context, &args),
             DoctorCommand::Repair(_) => doctor_repair::run(context),
             DoctorCommand::Paths(_) => doctor_paths::run(),
         },
@@ -55,6 +62,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Report, CliErro
             AuthCommand::Logout(args) => auth_login::logout(context, &args),
             AuthCommand::Status(_) => auth_status::status(context),
             AuthCommand::Whoami(_) => auth_status::whoami(context),
+            AuthCommand::Doctor(args) => auth_doctor::run(context, &args),
             AuthCommand::Switch(args) => auth_login::switch(context, &args),
         },
         Command::Agent(command) => match command {

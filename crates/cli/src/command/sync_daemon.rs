@@ -59,10 +59,15 @@ pub(crate) fn run(context: &Context, args: &DaemonRunArgs) -> Result<Report, Cli
             render::note(&format!("the daemon serves, pid {}, port {}", ready.pid, ready.port));
         }
     };
-    let stop =
-        daemon::run::run(&options, startup, make_drain, on_ready).map_err(|failure| not_started(&failure))?;
-    let report = Report::silent();
-    Ok(if spawned { report } else { report.note(format!("the daemon ended because {}", stop.why.because())) })
+    match daemon::run::run(&options, startup, make_drain, on_ready) {
+        Ok(stop) if !spawned => {
+            Ok(Report::silent().note(format!("the daemon ended because {}", stop.why.because())))
+        }
+        Ok(_) => Ok(Report::silent()),
+        Err(failure) if !spawned => Err(not_started(&failure)),
+        // Its starter has been told, and so has the log.
+        Err(_) => Ok(Report { exit: ExitCode::Failed, ..Report::silent() }),
+    }
 }
 
 /// How this command starts a daemon.
@@ -149,7 +154,7 @@ impl Document for Shown {
         if let Some(report) = &status.report {
             line("Drains", &report.drains.to_string());
             if let Some(last) = &report.last_drain {
-                line("Last drain", &serde_json::to_string(last).unwrap_or_default());
+                line("Last drain", &format!("{}: {}", last.finished_at, last.outcome));
             }
         }
         for stop in status.stops.iter().rev().take(STOPS_SHOWN) {

@@ -34,20 +34,21 @@ struct CheckView<'a>(&'a StatusDocument);
 
 impl Document for CheckView<'_> {
     fn text(&self) -> String {
-        let mut out = identity_block(self.0);
-        if !self.0.ok {
-            let _ = write!(out, "\n{}", self.0.preflight.render());
-        }
-        for warning in &self.0.warnings {
-            let _ = writeln!(
-                out,
-                "\nwarning: {}\n  {}",
-                printable(&warning.text),
-                printable(&warning.remedy.hint())
-            );
-        }
-        out
+        check_text(self.0)
     }
+}
+
+/// What `--check` prints.
+pub(crate) fn check_text(status: &StatusDocument) -> String {
+    let mut out = identity_block(status);
+    if !status.ok {
+        let _ = write!(out, "\n{}", status.preflight.render());
+    }
+    for warning in &status.warnings {
+        let (text, hint) = (printable(&warning.text), warning.remedy.hint());
+        let _ = writeln!(out, "\nwarning: {text}\n  {}", printable(&hint));
+    }
+    out
 }
 
 /// Without `--check`: one verdict line, what waits, then the identity block.

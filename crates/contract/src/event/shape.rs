@@ -28,6 +28,8 @@ pub enum Shape {
     Url,
     /// A whole number of at least so much.
     Whole(i64),
+    /// The same, written without a fraction: `3`, not `3.0`.
+    Integer(i64),
     /// A whole number between two bounds, both included.
     WholeWithin(i64, i64),
     /// A number between two bounds, both included.
@@ -142,6 +144,10 @@ impl Shape {
             Self::Uuid => Err(fail("field must be a UUID")),
             Self::Url => url(text(node)?),
             Self::Whole(least) => whole(node, *least, i64::MAX),
+            Self::Integer(least) => match node {
+                Node::Integer(_) => whole(node, *least, i64::MAX),
+                other => Err(fail(format!("field must be an integer, is {}", other.noun()))),
+            },
             Self::WholeWithin(least, most) => whole(node, *least, *most),
             Self::Within(low, high) => within(node, *low, *high),
             Self::Flag if matches!(node, Node::Bool(_)) => Ok(()),
@@ -271,6 +277,7 @@ mod tests {
         for bad in ["0", "1.5", "\"3\"", "true", "1e300", "null"] {
             assert!(!holds(&Shape::Whole(1), bad), "{bad}");
         }
+        assert!(holds(&Shape::Integer(1), "3") && !holds(&Shape::Integer(1), "3.0"));
     }
 
     #[test]

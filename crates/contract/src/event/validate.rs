@@ -66,11 +66,7 @@ pub fn judge(event: &Node<'_>, tolerance: Tolerance) -> Result<ValidEvent, Rejec
     required_keys(event)?;
     forbidden_keys(event)?;
     let empty = Node::Object(Vec::new());
-    let payload = event.get("payload").unwrap_or(&empty);
-    if !matches!(payload, Node::Object(_)) {
-        let fault = envelope_fault(format!("field must be an object, is {}", payload.noun()));
-        return Err(fault.under("payload"));
-    }
+    let payload = payload_of(event, &empty)?;
     let event_type = event.text("event_type").unwrap_or_default();
     lanes(event_type, payload)?;
 
@@ -109,8 +105,20 @@ pub fn judge_cut_over(event: &Node<'_>) -> Result<(), Rejection> {
 /// Judges an envelope without its payload, of any event type, strictly.
 pub fn judge_envelope(event: &Node<'_>) -> Result<(), Rejection> {
     required_keys(event)?;
+    payload_of(event, &Node::Null)?;
     envelope(event, Tolerance::Strict, &mut Vec::new())?;
     judge_cut_over(event)
+}
+
+/// The payload, which must be an object; `without` when there is none.
+fn payload_of<'n, 'a>(event: &'n Node<'a>, without: &'n Node<'a>) -> Result<&'n Node<'a>, Rejection> {
+    match event.get("payload") {
+        None => Ok(without),
+        Some(payload @ Node::Object(_)) => Ok(payload),
+        Some(other) => {
+            Err(envelope_fault(format!("field must be an object, is {}", other.noun())).under("payload"))
+        }
+    }
 }
 
 fn unknown_type() -> Rejection {

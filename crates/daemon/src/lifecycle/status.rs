@@ -1,16 +1,19 @@
 //! What lock, files, process and the daemon itself say together. Read-only; asks the daemon over loopback.
 
+use super::stop::becomes_free;
 use crate::control::client::{ControlClient, ControlError};
 use crate::control::file::ControlFile;
 use crate::control::wire::StatusReport;
 use crate::ownership::is_suspended;
 use crate::reference;
+use crate::restart_budget::{AutomaticStarts, RestartBudget};
 use crate::stop::{Stop, StopHistory};
 use contract::foreground::raw_path;
 use contract::{OwnerRecord, Remedy};
 use gate::OwnerReading;
 use identity::Home;
 use identity::lock::{LockProbe, probe};
+use jiff::Timestamp;
 use preflight::owner::read_record;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -18,6 +21,8 @@ use std::time::Duration;
 
 /// Time for the daemon to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Time for a process that is ending to let go of the owner lock.
+const DYING: Duration = Duration::from_millis(50);
 
 /// The state of the daemon of one home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -65,6 +70,8 @@ pub struct DaemonStatus {
     pub remedy: Option<Remedy>,
     /// How earlier daemons ended, oldest first.
     pub stops: Vec<Stop>,
+    /// Starts of late that nobody asked for.
+    pub automatic_starts: AutomaticStarts,
     /// Its log.
     #[serde(serialize_with = "raw_path")]
     pub log: PathBuf,
@@ -92,6 +99,7 @@ pub fn observe_status(home: &Home) -> DaemonStatus {
         detail: None,
         remedy: None,
         stops: StopHistory::of(&home.daemon_dir()).read(),
+        automatic_starts: RestartBudget::of(&home.daemon_dir()).observe(Timestamp::now()),
         log: home.daemon_log(),
     };
     if let OwnerReading::Readable(record) = &reading {
@@ -178,6 +186,8 @@ impl DaemonStatus {
                     self.remedy = Some(Remedy::RestartDaemon);
                 }
             }
+            // A process that dies lets go of its port before its lock.
+            Err(_) if becomes_free(home, DYING) => *self = observe_status(home),
             Err(error) => self.judge_mute(reading, &control, &error),
         }
     }

@@ -223,7 +223,7 @@ fn kill(handle: &ProcessHandle, record: &OwnerRecord) -> Result<(), StopFailure>
 }
 
 /// Waits at most `patience` for the owner lock to be free, where no process can be watched.
-fn becomes_free(home: &Home, patience: Duration) -> bool {
+pub(super) fn becomes_free(home: &Home, patience: Duration) -> bool {
     let deadline = Instant::now() + patience;
     loop {
         if matches!(probe(&home.owner_lock()), Ok(LockProbe::Free)) {

@@ -21,7 +21,7 @@ mod report;
 
 pub use report::{DrainReport, Failure, RowTally, Stopped, StoppedBy, StoppedProject, failure_report};
 
-use crate::backoff::{plan_asked, plan_delay, random_fraction};
+use crate::backoff::{plan_asked, plan_delay, plan_rest, random_fraction};
 use crate::context::Context;
 use crate::judge::{Asked, Stop, StopReason};
 use crate::plan::{Limits, Pace};
@@ -127,10 +127,8 @@ pub fn drain(
     let mut outbox = Outbox::open(&permit)?;
     let mut report = DrainReport::new(permit.scope(), tokens.destination().base());
     let deadline = outbox.deadline()?;
-    match deadline {
-        Some(until) if until > unix_now() && !options.ignore_pause => {
-            report.stopped = Some(Stopped::pausing(until));
-        }
+    match deadline.and_then(|until| plan_rest(until, unix_now())) {
+        Some(rest) if !options.ignore_pause => report.stopped = Some(Stopped::pausing(rest)),
         _ => {
             let mut drain = Drain {
                 context,

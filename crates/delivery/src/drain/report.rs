@@ -1,6 +1,5 @@
 //! What a drain did: one value, rendered by the caller as text, as JSON and as a file.
 
-use crate::backoff::LONGEST_ASKED;
 use crate::judge::{Category, Stop, StopReason};
 use crate::token::TokenError;
 use contract::{ExitCode, Scope};
@@ -148,11 +147,8 @@ impl Stopped {
         Self { not_before, pause, ..Self::new(StoppedBy::Server(stop.reason), &*stop.detail) }
     }
 
-    /// `until` in Unix seconds, written by an earlier drain.
-    pub(super) fn pausing(until: f64) -> Self {
-        // Whatever the file says, it is not further away than a server can ask for.
-        let left = (until - super::unix_now()).clamp(0.0, LONGEST_ASKED.as_secs_f64() * 1.1);
-        let pause = Duration::from_secs_f64(left);
+    /// `pause` is left of one that an earlier drain recorded.
+    pub(super) fn pausing(pause: Duration) -> Self {
         let detail = format!("the server asked to be left alone for another {} s", pause.as_secs().max(1));
         let not_before = Timestamp::now().checked_add(pause).ok();
         Self { not_before, pause: Some(pause), ..Self::new(StoppedBy::Pausing, detail) }

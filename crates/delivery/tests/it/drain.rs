@@ -321,6 +321,19 @@ fn a_pause_the_server_asks_for_is_kept_by_the_next_drain() {
     assert_eq!(drain_all(&machine).events.delivered, 1, "a drain that ends well ends the pause");
 }
 
+/// The pause is a moment of the wall clock, and that may be wrong twice: when it is written and when it is read.
+#[test]
+fn a_pause_from_a_clock_that_was_set_back_since_silences_nobody() {
+    let stub = accepting();
+    let machine = logged_in(&stub.url());
+    capture(&machine, PROJECT, events(PROJECT, &IDS));
+    let mut outbox = queue::Outbox::open(&egress(&machine)).expect("an outbox");
+    let next_year = jiff::Timestamp::now().as_second() as f64 + 31_536_000.0;
+    outbox.set_deadline(Some(next_year), "throttled").expect("written");
+    drop(outbox);
+    assert_eq!(drain_all(&machine).events.delivered, 6);
+}
+
 #[test]
 fn a_refused_token_is_refreshed_once_and_the_batch_sent_again() {
     let ingest = Ingest::default();

@@ -105,12 +105,10 @@ fn threads_that_race_refresh_once() {
 
 const CHILD_HOME: &str = "DELIVERY_TEST_CHILD_HOME";
 
-#[test]
-fn processes_that_race_refresh_once() {
-    let stub = rotating();
-    let machine = ready(&stub, &expired(&stub.url()));
+/// Processes that each need the login of `machine` at the same moment.
+fn race(machine: &Machine, processes: usize) {
     let program = std::env::current_exe().unwrap();
-    let children: Vec<_> = (0..4)
+    let children: Vec<_> = (0..processes)
         .map(|_| {
             Command::new(&program)
                 .args(["--exact", "refresh::a_child_that_refreshes", "--ignored", "--quiet"])
@@ -123,8 +121,35 @@ fn processes_that_race_refresh_once() {
     for mut child in children {
         assert!(child.wait().unwrap().success());
     }
+}
+
+#[test]
+fn eight_processes_that_race_refresh_once() {
+    let stub = rotating();
+    let machine = ready(&stub, &expired(&stub.url()));
+    race(&machine, 8);
     assert_eq!(stub.seen().len(), 1, "one refresh for all");
     assert_eq!(machine.stored().unwrap().refresh_token.expose(), "ref-2");
+}
+
+/// A program that does not know the lock was faster: its refresh makes ours a replay.
+#[test]
+fn eight_processes_adopt_what_made_their_one_refresh_a_replay() {
+    let replayed = || Reply::json(409, json!({"error": "refresh_replay_benign_retry", "retry_after": 0}));
+    let (stub, change) = interrupted(replayed);
+    let machine = Arc::new(ready(&stub, &expired(&stub.url())));
+    let newer = Session {
+        access_token: Secret::new("acc-2"),
+        refresh_token: Secret::new("ref-2"),
+        ..session(&stub.url())
+    };
+    let (writer, written) = (machine.clone(), newer.clone());
+    let _ = change.set(Box::new(move || {
+        writer.store(&written);
+    }));
+    race(&machine, 8);
+    assert_eq!(stub.seen().len(), 1, "one replayed refresh, and no second one");
+    assert_eq!(machine.stored(), Some(newer));
 }
 
 #[test]

@@ -78,10 +78,10 @@ static GATE_PASSED: ObjectShape = open(&[
     need("gate_type", Shape::OneOf(&["ci"])),
     need("conclusion", Shape::OneOf(&["success"])),
     need("external_provider", Shape::OneOf(&["github"])),
-    need("check_run_id", Shape::Whole(1)),
+    need("check_run_id", Shape::Integer(1)),
     need("check_run_url", Shape::Url),
     need("delivery_id", Shape::Text),
-    may("pr_number", &Shape::Whole(1)),
+    may("pr_number", &Shape::Integer(1)),
 ]);
 
 static GATE_FAILED: ObjectShape = open(&[
@@ -89,10 +89,10 @@ static GATE_FAILED: ObjectShape = open(&[
     need("gate_type", Shape::OneOf(&["ci"])),
     need("conclusion", Shape::OneOf(&["failure", "timed_out", "cancelled", "action_required"])),
     need("external_provider", Shape::OneOf(&["github"])),
-    need("check_run_id", Shape::Whole(1)),
+    need("check_run_id", Shape::Integer(1)),
     need("check_run_url", Shape::Url),
     need("delivery_id", Shape::Text),
-    may("pr_number", &Shape::Whole(1)),
+    may("pr_number", &Shape::Integer(1)),
 ]);
 
 pub(super) const TYPES: &[Entry] = &[

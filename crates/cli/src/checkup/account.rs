@@ -1,0 +1,69 @@
+//! Login and teamspace: whose rows these are.
+
+use super::{Check, Look, Name};
+use crate::command::absence;
+use crate::error::CliError;
+use contract::Remedy;
+use identity::environment::names;
+use identity::{AuthAbsence, CardUse, Home, Login, LoginSource};
+
+impl Look<'_> {
+    pub(super) fn login_check(&self) -> Result<Check, CliError> {
+        let login = &self.login;
+        let check = match (&login.principal, login.absence) {
+            (Some(principal), None) => Check::ok(Name::Login, format!("{principal}{}", until(login))),
+            (_, Some(AuthAbsence::Unreadable)) => Check::ok(Name::Login, "there is one that cannot be read"),
+            (_, Some(why)) if self.status.auth_required => Check::ok(Name::Login, absence(why)),
+            (_, why) => {
+                let why = why.map_or("logged out", absence);
+                Check::not_checked(Name::Login, format!("{why}; not needed while hosted sync is off"))
+            }
+        };
+        let (what, from) = source(login, self.context.home()?);
+        let check = check.read(what, from);
+        Ok(login
+            .ignored
+            .iter()
+            .fold(check, |check, (path, why)| check.read_file(format!("ignored: {why}"), path)))
+    }
+
+    pub(super) fn teamspace(&self) -> Check {
+        let login = &self.login;
+        let private = login.private_teams.len();
+        match (&login.team_id, login.absence) {
+            (_, Some(AuthAbsence::NoPrivateTeam)) => Check::ok(Name::Teamspace, "none").finding(
+                "no_private_teamspace",
+                "the account has no private teamspace, the only kind that rows are sent to",
+                [Remedy::Advice("have your server's operator add you to one, then log in again".to_owned())],
+            ),
+            (Some(team), _) => {
+                let others = private.saturating_sub(1);
+                let choice = if others > 0 { format!(", {others} more to switch to") } else { String::new() };
+                Check::ok(Name::Teamspace, format!("{team}{choice}"))
+            }
+            (None, _) => Check::not_checked(Name::Teamspace, "nobody is logged in"),
+        }
+    }
+}
+
+fn until(login: &Login) -> String {
+    login.refresh_expires_at.map(|at| format!(", until {at}")).unwrap_or_default()
+}
+
+/// What decided who is logged in, and where it was read.
+fn source(login: &Login, home: &Home) -> (String, String) {
+    let file = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
+    match login.source {
+        LoginSource::Token => {
+            ("a CI token; it wins over a session".to_owned(), names::SPEC_KITTY_TOKEN.to_owned())
+        }
+        LoginSource::Session if login.card == CardUse::Used => {
+            ("the session, by its identity card".to_owned(), file(home.identity_card()))
+        }
+        LoginSource::Session => ("the session".to_owned(), file(home.session_file())),
+        LoginSource::Credentials => {
+            ("credentials of an earlier release".to_owned(), file(home.credentials_file()))
+        }
+        LoginSource::None => ("no session".to_owned(), file(home.session_file())),
+    }
+}

@@ -1,0 +1,105 @@
+//! Boundary, legacy rows and queue: the status document, line by line.
+
+use super::{Check, Look, Name};
+use crate::error::CliError;
+use contract::{FailureName, FaultCode, Remedy};
+use identity::Home;
+use identity::lock::{LockProbe, probe};
+use preflight::status::{LegacyQueue, RowPair};
+
+impl Look<'_> {
+    pub(super) fn boundary(&self) -> Result<Check, CliError> {
+        let home = self.context.home()?;
+        let status = &self.status;
+        let own = |failure: &FailureName| Name::of(*failure) == Name::Boundary;
+        let failing = status.preflight.failures().iter().filter(|failure| own(failure)).count();
+        let summary = match failing {
+            0 => "foreground, daemon and queue DB describe one identity".to_owned(),
+            1 => "not coherent".to_owned(),
+            many => format!("not coherent in {many} ways"),
+        };
+        let foreground = &status.foreground;
+        let daemon = &status.daemon_owner_record;
+        let version = daemon.package_version.as_deref().map(|version| format!(", version {version}"));
+        let pid = daemon.pid.map(|pid| format!(", pid {pid}"));
+        let record = format!(
+            "daemon owner record {}{}{}",
+            daemon.status.label(),
+            pid.unwrap_or_default(),
+            version.unwrap_or_default()
+        );
+        Ok(Check::ok(Name::Boundary, summary)
+            .read_file(
+                format!("foreground version {}", foreground.package_version),
+                &foreground.executable_path,
+            )
+            .read_file(record, &home.owner_record())
+            .read_file(lock(home), &home.owner_lock()))
+    }
+
+    pub(super) fn legacy_rows(&self) -> Check {
+        let LegacyQueue { path, event_count, body_upload_count, rows_in_scope, rows_other_scope } =
+            &self.status.legacy_queue;
+        let summary = match (rows_in_scope, rows_other_scope) {
+            (Some(0), Some(0)) => "none".to_owned(),
+            (Some(ours), Some(0)) => format!("{ours} of this account"),
+            (Some(ours), Some(others)) => {
+                format!("{ours} of this account, {others} of other accounts, which stay")
+            }
+            _ => "the legacy queue DB cannot be read".to_owned(),
+        };
+        let what = match (event_count, body_upload_count) {
+            (Some(events), Some(bodies)) if path.exists() => format!("{events} events, {bodies} bodies"),
+            (Some(_), Some(_)) => "does not exist".to_owned(),
+            _ => "unreadable".to_owned(),
+        };
+        Check::ok(Name::LegacyRows, summary).read_file(what, path)
+    }
+
+    pub(super) fn queue(&self) -> Check {
+        let queue = &self.status.active_queue;
+        let Some(counts) = &self.counts else {
+            let why = if self.status.faults.iter().any(|fault| fault.code == FaultCode::ActiveQueueUnreadable)
+            {
+                "it cannot be read"
+            } else {
+                "nobody knows which one is active, or it cannot be read now"
+            };
+            return Check::not_checked(Name::Queue, why).read_file("the active queue DB", &queue.path);
+        };
+        let RowPair { events: prepared_events, bodies: prepared_bodies } = self.status.prepared;
+        let (waiting, most) = (counts.events + counts.bodies, self.config.max_queue_size);
+        let mut summary =
+            format!("{} events, {} bodies wait; room for {most} rows", counts.events, counts.bodies);
+        if prepared_events + prepared_bodies > 0 {
+            summary.push_str(&format!(
+                "; {prepared_events} events, {prepared_bodies} bodies of a command that did not finish, \
+                 settled by the next one of that mission"
+            ));
+        }
+        let there = if queue.path.exists() { "the active queue DB" } else { "does not exist yet" };
+        let check = Check::ok(Name::Queue, summary).read_file(there, &queue.path);
+        let check = if waiting >= most {
+            let detail = format!("{waiting} rows wait and {most} may, so commands that capture refuse");
+            check.finding("queue_full", detail, [Remedy::SyncNow])
+        } else {
+            check
+        };
+        let RowPair { events, bodies } = self.status.parked;
+        if events + bodies == 0 {
+            return check;
+        }
+        let detail = format!("{events} events, {bodies} bodies were refused and are kept with their reasons");
+        check.finding("rows_parked", detail, [Remedy::Advice(PARKED.to_owned())])
+    }
+}
+
+const PARKED: &str = "correct what the reasons name; nothing of a parked row is lost meanwhile";
+
+fn lock(home: &Home) -> &'static str {
+    match probe(&home.owner_lock()) {
+        Ok(LockProbe::Held) => "held by a daemon",
+        Ok(LockProbe::Free) => "free",
+        Err(_) => "cannot be probed",
+    }
+}

@@ -1,0 +1,146 @@
+//! Daemon and delivery: whether what may leave, leaves.
+
+use super::{Check, Look, Name, word};
+use crate::error::CliError;
+use ::daemon::doctor::{CleanupClass, FindingKind, Treatment, orphan_daemons};
+use ::daemon::drain::DrainOutcome;
+use ::daemon::lifecycle::{DaemonState, DaemonStatus, observe_status};
+use contract::Remedy;
+use delivery::backoff::plan_rest;
+use jiff::Timestamp;
+
+impl Look<'_> {
+    pub(super) fn daemon(&self) -> Result<Check, CliError> {
+        let status = observe_status(self.context.home()?);
+        let check = Check::ok(Name::Daemon, summary(&status)).read_file("its log", &status.log);
+        let check = match status.port.filter(|_| status.report.is_some()) {
+            Some(port) => check.read("it answers and proves itself", format!("127.0.0.1:{port}")),
+            None => check,
+        };
+        let check = judge_state(check, &status);
+        let check = judge_starts(check, &status);
+        self.with_leftovers(judge_last_drain(check, &status))
+    }
+
+    /// What `doctor orphan-daemons` finds beyond the orphan records and strays of the boundary.
+    fn with_leftovers(&self, check: Check) -> Result<Check, CliError> {
+        let report = orphan_daemons(&self.context.boundary()?, Treatment::Look)?;
+        let beyond = report.findings.iter().filter(|finding| {
+            let known = [FindingKind::OrphanRecord, FindingKind::StrayDaemon, FindingKind::WedgedDaemon];
+            finding.class != CleanupClass::NeverTouch && !known.contains(&finding.kind)
+        });
+        Ok(beyond.fold(check, |check, finding| {
+            let detail = format!("pid {}: {}", finding.pid, finding.detail);
+            let by_hand =
+                finding.end_command.clone().map(|end| Remedy::Advice(format!("end it with `{end}`")));
+            // What no file names is left to a person even with --force.
+            let forced =
+                (finding.kind == FindingKind::MuteReferenceDaemon).then_some(Remedy::ForceCleanOrphans);
+            check.finding(word(&finding.kind), detail, forced.into_iter().chain(by_hand))
+        }))
+    }
+
+    pub(super) fn delivery(&self) -> Check {
+        let status = &self.status;
+        let Some(counts) = &self.counts else {
+            return Check::not_checked(Name::Delivery, "the active queue DB cannot be read");
+        };
+        let last = status
+            .last_delivery
+            .as_deref()
+            .map_or("nothing was delivered yet".to_owned(), |at| format!("the last one at {at}"));
+        let oldest = status.oldest_pending_at.as_deref();
+        let waits = oldest.map_or(String::new(), |oldest| format!("; the oldest row waits since {oldest}"));
+        let mut check = Check::ok(Name::Delivery, format!("{last}{waits}"))
+            .read_file("receipts and waiting rows", &status.active_queue.path);
+        if let Some(pause) = &counts.pause
+            && let Some(rest) = plan_rest(pause.until, now())
+        {
+            let rest = format!("not for another {} s: {}", rest.as_secs().max(1), pause.reason);
+            check = check.read(rest, "the last drain");
+        }
+        let backlog = status.warnings.iter().filter(|warning| warning.code == "backlog_without_daemon");
+        backlog.fold(check, |check, warning| {
+            check.finding(warning.code, warning.text.clone(), [warning.remedy.clone()])
+        })
+    }
+}
+
+fn now() -> f64 {
+    Timestamp::now().as_second() as f64
+}
+
+fn summary(status: &DaemonStatus) -> String {
+    let pid = status.pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();
+    match status.state {
+        DaemonState::Running => format!("running{pid}"),
+        DaemonState::Stopped => match status.stops.last() {
+            Some(stop) => format!("none runs; the last one ended because {}", stop.why.because()),
+            None => "none runs".to_owned(),
+        },
+        DaemonState::Starting => "starting".to_owned(),
+        DaemonState::Orphan => format!("none runs; the record of a dead one is left{pid}"),
+        DaemonState::Suspended => format!("suspended{pid}"),
+        DaemonState::Wedged => format!("holds the owner lock and does not answer{pid}"),
+        DaemonState::Reference => format!("one of another implementation{pid}"),
+        DaemonState::Unreadable => "nobody knows: its files cannot be read".to_owned(),
+    }
+}
+
+/// The states that are no failure of the boundary and still need somebody.
+fn judge_state(check: Check, status: &DaemonStatus) -> Check {
+    let code = match status.state {
+        DaemonState::Suspended => "daemon_suspended",
+        DaemonState::Wedged => "daemon_wedged",
+        // Running, with a record that is missing or not its own: the boundary says so.
+        DaemonState::Running | DaemonState::Stopped | DaemonState::Starting | DaemonState::Reference => {
+            return check;
+        }
+        // The boundary's, too; but nobody may call the daemon fine.
+        DaemonState::Orphan | DaemonState::Unreadable => {
+            return Check { state: super::State::NotChecked, ..check };
+        }
+    };
+    let detail = status.detail.clone().unwrap_or_default();
+    // Whoever suspended it may continue it; else it is replaced.
+    let forced = (status.state == DaemonState::Suspended).then_some(Remedy::ForceCleanOrphans);
+    check.finding(code, detail, forced.into_iter().chain(status.remedy.clone()))
+}
+
+/// A daemon that dies at once, again and again, is started no more.
+fn judge_starts(check: Check, status: &DaemonStatus) -> Check {
+    let starts = status.automatic_starts;
+    if status.state != DaemonState::Stopped || !starts.are_spent() {
+        return check;
+    }
+    let detail = format!(
+        "{} daemons were started by themselves within {} minutes and are gone; no more are for a while",
+        starts.recent,
+        starts.window_seconds / 60
+    );
+    check.finding("daemon_starts_spent", detail, [Remedy::StartDaemon])
+}
+
+fn judge_last_drain(check: Check, status: &DaemonStatus) -> Check {
+    let Some(last) = status.report.as_ref().and_then(|report| report.last_drain.as_ref()) else {
+        return check;
+    };
+    let at = format!("the drain of {}", last.finished_at);
+    match &last.outcome {
+        DrainOutcome::Drained { stopped: None, delivered, remaining, .. } => {
+            check.read(format!("delivered {delivered}, {remaining} remained"), at)
+        }
+        DrainOutcome::Drained { stopped: Some(why), .. } => {
+            check.finding("last_drain_stopped", format!("{at}: {why}"), [Remedy::SyncNow])
+        }
+        DrainOutcome::Refused { names } => {
+            let detail = format!("{at}: the boundary refused: {}", names.join(", "));
+            // The failure itself is reported by its own check while it lasts.
+            check.read(detail, "the daemon")
+        }
+        DrainOutcome::ScopeChanged { .. } => check.read("the login on disk changed", at),
+        DrainOutcome::Failed { detail } => {
+            check.finding("last_drain_failed", format!("{at}: {detail}"), [Remedy::SyncNow])
+        }
+    }
+}

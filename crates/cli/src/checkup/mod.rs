@@ -1,0 +1,418 @@
+//! One examination of this machine: a closed list of checks, each with what was read and where, and with
+//! what cures it.
+//!
+//! `sync doctor` shows all of them and `sync setup` walks the gates among them. Everything about the
+//! boundary comes from the same status document as `sync status`; nothing is judged a second time.
+//!
+//! Invariants: looks and changes nothing; asks a server only in [`Name::Reachability`], and only when
+//! that was asked for; a machine is healthy only when every check says so, never because no check
+//! complained.
+
+mod account;
+mod boundary;
+mod daemon;
+mod machine;
+mod network;
+mod project;
+
+pub(crate) use network::judge_probe;
+
+use crate::context::Context;
+use crate::error::CliError;
+use contract::{FailureName, FaultCode, PreflightResult, Remedy};
+use identity::{Config, Login};
+use preflight::consent_of;
+use preflight::status::StatusDocument;
+use queue::QueueCounts;
+use serde::{Serialize, Serializer};
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// The checks, in the order in which one makes the next possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Name {
+    /// Hosted sync is on.
+    Switch,
+    /// The state root is the one that was meant.
+    Home,
+    /// A server is configured, and the login may be shown to it.
+    Server,
+    /// Somebody is logged in.
+    Login,
+    /// The login has a private teamspace.
+    Teamspace,
+    /// The working directory is in a project whose identity can be read.
+    Project,
+    /// Rows of this project may leave, and none waits for a decision.
+    Consent,
+    /// The boundary is coherent.
+    Boundary,
+    /// No legacy rows of this account wait.
+    LegacyRows,
+    /// The active queue DB has room, and nothing in it is stuck.
+    Queue,
+    /// The daemon, if one runs, answers and drains.
+    Daemon,
+    /// What may leave, leaves.
+    Delivery,
+    /// The server answers this login. The only check that uses the network.
+    Reachability,
+}
+
+impl Name {
+    /// All of them.
+    pub(crate) const ALL: [Self; 13] = [
+        Self::Switch,
+        Self::Home,
+        Self::Server,
+        Self::Login,
+        Self::Teamspace,
+        Self::Project,
+        Self::Consent,
+        Self::Boundary,
+        Self::LegacyRows,
+        Self::Queue,
+        Self::Daemon,
+        Self::Delivery,
+        Self::Reachability,
+    ];
+
+    /// Whether `sync setup` opens it: what has to be right before anything is captured and sent.
+    pub(crate) const fn is_gate(self) -> bool {
+        !matches!(self, Self::Queue | Self::Delivery | Self::Reachability)
+    }
+
+    /// The check in which a failing name of the preflight is reported: each in exactly one.
+    const fn of(failure: FailureName) -> Self {
+        match failure {
+            FailureName::AuthAbsent | FailureName::Fault(FaultCode::SessionUnreadable) => Self::Login,
+            FailureName::Fault(FaultCode::HomeAmbiguous) => Self::Home,
+            FailureName::Fault(FaultCode::ConfigUnreadable) => Self::Server,
+            FailureName::LegacyRowsInScope | FailureName::Fault(FaultCode::LegacyQueueUnreadable) => {
+                Self::LegacyRows
+            }
+            FailureName::Field(_)
+            | FailureName::OrphanDaemonRecord
+            | FailureName::Fault(
+                FaultCode::OwnerRecordUnreadable
+                | FaultCode::OwnerRecordStale
+                | FaultCode::ActiveQueueUnreadable
+                | FaultCode::QueueRecoveryNeeded
+                | FaultCode::QueueSchemaNewer
+                | FaultCode::QueueIdentityChanged
+                | FaultCode::StrayDaemon,
+            ) => Self::Boundary,
+        }
+    }
+}
+
+/// What a check came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum State {
+    /// Looked at, and right.
+    Ok,
+    /// Switched off by a decision of the user.
+    Off,
+    /// Not looked at, and the summary says why.
+    NotChecked,
+    /// Something has to be done.
+    Finding,
+}
+
+impl State {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Off => "off",
+            Self::NotChecked => "-",
+            Self::Finding => "finding",
+        }
+    }
+}
+
+/// What was read, and where.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Evidence {
+    /// What it says.
+    pub(crate) what: String,
+    /// The file, variable, port or URL.
+    pub(crate) from: String,
+}
+
+/// Something that has to be done.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Finding {
+    /// A word for scripts; for failures of the boundary their canonical name.
+    pub(crate) code: String,
+    /// What is wrong.
+    pub(crate) detail: String,
+    /// What cures it, best first.
+    #[serde(rename = "remediation", serialize_with = "hints")]
+    pub(crate) remedies: Vec<Remedy>,
+}
+
+fn hints<S: Serializer>(remedies: &[Remedy], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(remedies.iter().map(Remedy::hint))
+}
+
+/// One check and its outcome.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Check<N = Name> {
+    /// Which.
+    pub(crate) name: N,
+    /// What it came to.
+    pub(crate) state: State,
+    /// One line.
+    pub(crate) summary: String,
+    /// What was read.
+    pub(crate) evidence: Vec<Evidence>,
+    /// What has to be done; not empty exactly when the state is [`State::Finding`].
+    pub(crate) findings: Vec<Finding>,
+}
+
+impl<N> Check<N> {
+    pub(crate) fn ok(name: N, summary: impl Into<String>) -> Self {
+        Self { name, state: State::Ok, summary: summary.into(), evidence: Vec::new(), findings: Vec::new() }
+    }
+
+    pub(crate) fn off(name: N, summary: impl Into<String>) -> Self {
+        Self { state: State::Off, ..Self::ok(name, summary) }
+    }
+
+    pub(crate) fn not_checked(name: N, why: impl Into<String>) -> Self {
+        Self { state: State::NotChecked, ..Self::ok(name, why) }
+    }
+
+    #[must_use]
+    pub(crate) fn read(mut self, what: impl Into<String>, from: impl Into<String>) -> Self {
+        self.evidence.push(Evidence { what: what.into(), from: from.into() });
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn read_file(self, what: impl Into<String>, file: &Path) -> Self {
+        self.read(what, file.to_string_lossy())
+    }
+
+    #[must_use]
+    pub(crate) fn finding(
+        mut self,
+        code: impl Into<String>,
+        detail: impl Into<String>,
+        remedies: impl IntoIterator<Item = Remedy>,
+    ) -> Self {
+        let remedies = remedies.into_iter().collect();
+        self.findings.push(Finding { code: code.into(), detail: detail.into(), remedies });
+        self.state = State::Finding;
+        self
+    }
+}
+
+/// What an examination came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Verdict {
+    /// Every check was made and is right.
+    Healthy,
+    /// Nothing was found, and not everything was looked at or is switched on.
+    Incomplete,
+    /// Something has to be done.
+    Findings,
+}
+
+impl Verdict {
+    /// An allow-list: only checks that are right make a healthy machine.
+    pub(crate) fn of<N>(checks: &[Check<N>]) -> Self {
+        if checks.iter().any(|check| check.state == State::Finding) {
+            Self::Findings
+        } else if !checks.is_empty() && checks.iter().all(|check| check.state == State::Ok) {
+            Self::Healthy
+        } else {
+            Self::Incomplete
+        }
+    }
+
+    /// How a doctor with this verdict exits.
+    pub(crate) const fn exit(self) -> contract::ExitCode {
+        match self {
+            Self::Healthy | Self::Incomplete => contract::ExitCode::Ok,
+            Self::Findings => contract::ExitCode::Failed,
+        }
+    }
+}
+
+/// Whether the network may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Only this machine is looked at.
+    Offline,
+    /// The configured server is asked, once.
+    Server,
+}
+
+/// One look at this machine, which the checks share.
+pub(crate) struct Look<'a> {
+    context: &'a Context,
+    /// The document behind `sync status`.
+    pub(crate) status: StatusDocument,
+    config: Config,
+    login: Login,
+    /// What the active queue DB holds, when it can be read.
+    counts: Option<QueueCounts>,
+}
+
+impl<'a> Look<'a> {
+    /// Looks. A queue that stays locked past its deadline is exit 69, as everywhere.
+    pub(crate) fn take(context: &'a Context) -> Result<Self, CliError> {
+        let boundary = context.boundary()?;
+        let status = boundary.status_document(context.sync_enabled())?;
+        let observation = boundary.observe()?;
+        let counts = match status.active_queue.event_count {
+            Some(_) => {
+                queue::observe_counts(&status.active_queue.path, &consent_of(&observation.config)).ok()
+            }
+            None => None,
+        };
+        Ok(Self { context, status, config: observation.config, login: observation.login, counts })
+    }
+
+    /// Makes every check.
+    pub(crate) fn examine(&self, reach: Reach) -> Result<Vec<Check>, CliError> {
+        Name::ALL.into_iter().map(|name| self.check(name, reach)).collect()
+    }
+
+    /// Makes the checks that `sync setup` opens; none of them uses the network.
+    pub(crate) fn examine_gates(&self) -> Result<Vec<Check>, CliError> {
+        let gates = Name::ALL.into_iter().filter(|name| name.is_gate());
+        gates.map(|name| self.check(name, Reach::Offline)).collect()
+    }
+
+    fn check(&self, name: Name, reach: Reach) -> Result<Check, CliError> {
+        let check = match name {
+            Name::Switch => self.switch(),
+            Name::Home => self.home()?,
+            Name::Server => self.server()?,
+            Name::Login => self.login_check()?,
+            Name::Teamspace => self.teamspace(),
+            Name::Project => self.project(),
+            Name::Consent => self.consent()?,
+            Name::Boundary => self.boundary()?,
+            Name::LegacyRows => self.legacy_rows(),
+            Name::Queue => self.queue(),
+            Name::Daemon => self.daemon()?,
+            Name::Delivery => self.delivery(),
+            Name::Reachability => self.reachability(reach)?,
+        };
+        Ok(self.with_failures(name, check))
+    }
+
+    /// Adds the failures of the preflight that belong to this check.
+    fn with_failures(&self, name: Name, check: Check) -> Check {
+        failures(&self.status.preflight)
+            .filter(|(failure, ..)| Name::of(*failure) == name)
+            .fold(check, |check, (failure, detail, remedies)| check.finding(failure.name(), detail, remedies))
+    }
+}
+
+/// Every failure of a preflight with its detail and remedies, in the order of a refusal. Fields and
+/// faults come one by one, orphan records one by one, legacy rows and missing authentication once.
+fn failures(result: &PreflightResult) -> impl Iterator<Item = (FailureName, String, Vec<Remedy>)> {
+    let mut all = Vec::new();
+    for mismatch in &result.mismatches {
+        let unset = || contract::preflight::UNSET.to_owned();
+        let (ours, theirs) = (&mismatch.foreground, &mismatch.daemon);
+        let detail = format!(
+            "{} here, {} in the daemon",
+            ours.clone().unwrap_or_else(unset),
+            theirs.clone().unwrap_or_else(unset)
+        );
+        all.push((FailureName::Field(mismatch.field), detail, mismatch.remedies.clone()));
+    }
+    for orphan in &result.orphan_records {
+        let detail = format!("pid={} started_at={}", orphan.0.pid, orphan.0.started_at);
+        all.push((FailureName::OrphanDaemonRecord, detail, vec![Remedy::CleanOrphans]));
+    }
+    if result.legacy.total_rows() > 0 {
+        let counts = result.legacy;
+        let detail = format!("{} events, {} bodies", counts.event_rows, counts.body_upload_rows);
+        all.push((FailureName::LegacyRowsInScope, detail, vec![Remedy::Migrate]));
+    }
+    if result.auth_required && !result.auth_present {
+        let detail = "an authenticated identity is needed".to_owned();
+        all.push((FailureName::AuthAbsent, detail, vec![Remedy::Login]));
+    }
+    for fault in &result.faults {
+        let path = fault.path.as_deref().map(|path| format!("{} ", path.to_string_lossy()));
+        let detail = format!("{}{}", path.unwrap_or_default(), fault.detail);
+        all.push((FailureName::Fault(fault.code), detail, vec![fault.remedy.clone()]));
+    }
+    all.into_iter()
+}
+
+/// The checks, one line each.
+pub(crate) fn summarise<N: Serialize>(checks: &[Check<N>]) -> String {
+    checks.iter().map(line).collect()
+}
+
+fn line<N: Serialize>(check: &Check<N>) -> String {
+    let (label, name) = (check.state.label(), word(&check.name));
+    format!("{label:<8} {name:<13} {}\n", contract::text::printable(&check.summary))
+}
+
+/// The checks as people read them.
+pub(crate) fn describe<N: Serialize>(checks: &[Check<N>]) -> String {
+    use contract::text::printable;
+    let mut out = String::new();
+    for check in checks {
+        out.push_str(&line(check));
+        for Evidence { what, from } in &check.evidence {
+            let _ = writeln!(out, "{:22} {}: {}", "", printable(from), printable(what));
+        }
+        for finding in &check.findings {
+            let _ = writeln!(out, "{:22} {}: {}", "", finding.code, printable(&finding.detail));
+            for remedy in &finding.remedies {
+                let _ = writeln!(out, "{:22}   {}", "", printable(&remedy.hint()));
+            }
+        }
+    }
+    out
+}
+
+/// The word that a value without content serialises to.
+pub(crate) fn word(value: &impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: Name, state: State) -> Check {
+        Check { state, ..Check::ok(name, "") }
+    }
+
+    #[test]
+    fn only_checks_that_were_made_and_are_right_make_a_healthy_machine() {
+        let all = |state| Name::ALL.map(|name| check(name, state)).to_vec();
+        assert_eq!(Verdict::of(&all(State::Ok)), Verdict::Healthy);
+        for state in [State::Off, State::NotChecked, State::Finding] {
+            for name in Name::ALL {
+                let mut checks = all(State::Ok);
+                checks.retain(|check| check.name != name);
+                checks.push(check(name, state));
+                assert_ne!(Verdict::of(&checks), Verdict::Healthy, "{name:?} {state:?}");
+            }
+        }
+        assert_eq!(Verdict::of::<Name>(&[]), Verdict::Incomplete, "nothing looked at is not healthy");
+        assert_eq!(Verdict::of(&all(State::Finding)).exit(), contract::ExitCode::Failed);
+    }
+
+    #[test]
+    fn every_failing_name_has_a_check_that_setup_opens() {
+        for failure in FailureName::all() {
+            assert!(Name::of(failure).is_gate(), "{failure}");
+        }
+    }
+}

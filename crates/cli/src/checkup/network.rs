@@ -1,0 +1,66 @@
+//! Reachability: the one question to the configured server.
+
+use super::{Check, Look, Name, Reach};
+use crate::build;
+use crate::error::{CliError, chain};
+use contract::Remedy;
+use delivery::probe::{LoginProbe, Reachability, SessionState, fetch_login_probe};
+use identity::{Destination, judge_destination};
+
+impl Look<'_> {
+    pub(super) fn reachability(&self, reach: Reach) -> Result<Check, CliError> {
+        let not_asked = |why: &str| Ok(Check::not_checked(Name::Reachability, why));
+        if reach == Reach::Offline {
+            return not_asked("not asked: this is the one check that uses the network");
+        }
+        if !self.context.sync_enabled() {
+            return not_asked("not asked: hosted sync is off");
+        }
+        if !self.login.authenticated {
+            return not_asked("not asked: nobody is logged in");
+        }
+        let Destination::Ready { url } = judge_destination(&self.login, &self.config) else {
+            return not_asked("not asked: there is no server that this login may be shown to");
+        };
+        let http = delivery::Context::new(self.context.home()?, &self.context.environment, build::VERSION)
+            .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))?;
+        Ok(match fetch_login_probe(&http) {
+            Ok(probe) => judge_probe(Name::Reachability, &probe),
+            Err(error) => Check::ok(Name::Reachability, "not asked").finding(
+                "server_not_asked",
+                chain(&error),
+                error.remedy(),
+            ),
+        }
+        .read("asked over the network just now", url))
+    }
+}
+
+/// What the answers of a server mean.
+pub(crate) fn judge_probe<N>(name: N, probe: &LoginProbe) -> Check<N> {
+    if probe.is_good() {
+        return Check::ok(name, "the server answers and takes this login");
+    }
+    if probe.awaits_renewal() {
+        let why = "the server is there; the access token has expired and is renewed by the next delivery";
+        return Check::not_checked(name, why);
+    }
+    let check = Check::ok(name, "the server does not take rows of this login now");
+    match &probe.session {
+        Some(SessionState::NotAccepted) => check.finding(
+            "session_not_accepted",
+            "the server does not know this session any more",
+            [Remedy::Login],
+        ),
+        Some(SessionState::Active { .. } | SessionState::Unknown(_)) | None => check.finding(
+            format!("server_{}", probe.health.name()),
+            probe.health.detail(),
+            remedy(&probe.health),
+        ),
+    }
+}
+
+fn remedy(health: &Reachability) -> Option<Remedy> {
+    let later = "nothing is lost: rows wait here and go when the server answers again";
+    health.remedy().or_else(|| Some(Remedy::Advice(later.to_owned())))
+}

@@ -1,0 +1,98 @@
+//! Project and consent: what the working directory belongs to, and whether its rows may leave.
+
+use super::{Check, Look, Name};
+use crate::error::{CliError, chain};
+use contract::{Consent, Remedy};
+use identity::git::read_git_facts;
+use identity::project::{RecordedIdentity, config_file};
+use identity::{ProjectIdentity, locate_project_root};
+use queue::HoldReason;
+use std::path::PathBuf;
+
+impl Look<'_> {
+    pub(super) fn project(&self) -> Check {
+        let Some(root) = self.project_root() else {
+            let directory = self.context.directory();
+            return Check::not_checked(Name::Project, "not inside a project")
+                .read_file("no .kittify in it or above it", directory);
+        };
+        let file = config_file(&root);
+        let recorded = match ProjectIdentity::read(&root) {
+            Ok(recorded) => recorded,
+            Err(error) => {
+                let advice = format!("correct {} by hand", file.to_string_lossy());
+                return Check::ok(Name::Project, "its identity cannot be read").finding(
+                    "project_unreadable",
+                    chain(&error),
+                    [Remedy::Advice(advice)],
+                );
+            }
+        };
+        let summary = match &recorded.uuid {
+            Some(uuid) => format!("{} ({uuid})", recorded.slug.as_deref().unwrap_or("unnamed")),
+            None => "no identity yet; the first command that captures gives it one".to_owned(),
+        };
+        let check = Check::ok(Name::Project, summary);
+        let check = match read_git_facts(&root) {
+            Ok(Some(_)) => check,
+            Ok(None) => check.finding(
+                "not_a_git_repository",
+                format!("{} is not in a git repository", root.to_string_lossy()),
+                [Remedy::Advice("run `git init` in the project root".to_owned())],
+            ),
+            Err(error) => check.finding(
+                "git_unreadable",
+                chain(&error),
+                [Remedy::Advice("run `git status` there and follow what it says".to_owned())],
+            ),
+        };
+        let what = if file.exists() { "the project's identity" } else { "does not exist" };
+        check.read_file(what, &file)
+    }
+
+    /// The decision about this project, and rows of any project that wait for one.
+    pub(super) fn consent(&self) -> Result<Check, CliError> {
+        let config = self.context.home()?.config_file();
+        let check = match self.own_consent() {
+            None => Check::ok(Name::Consent, "no project here to decide about"),
+            Some(Consent::OptedIn) => Check::ok(Name::Consent, "this project is opted in"),
+            Some(Consent::Unset) => {
+                Check::ok(Name::Consent, "nothing decided: what is captured in this checkout may leave")
+            }
+            Some(Consent::OptedOut) if !self.config.is_readable() => {
+                Check::not_checked(Name::Consent, "the configuration cannot be read, so nothing leaves")
+            }
+            Some(Consent::OptedOut) => {
+                Check::off(Name::Consent, "this project is opted out: its rows stay on this machine")
+            }
+        };
+        let what = if config.exists() { "the decisions of this machine" } else { "does not exist" };
+        let check = check.read_file(what, &config);
+        // An opt-out, and rows sealed by an opt-in, are decisions; the others wait for one.
+        let undecided = self
+            .counts
+            .iter()
+            .flat_map(|counts| &counts.held)
+            .filter(|held| matches!(held.reason, HoldReason::NeverOptedIn | HoldReason::Unexamined));
+        Ok(undecided.fold(check, |check, held| {
+            let project = held.project_uuid.clone().unwrap_or_else(|| "none".to_owned());
+            let detail = format!(
+                "{} events, {} bodies of project {project} wait for a decision",
+                held.events, held.bodies
+            );
+            check.finding("rows_held", detail, [Remedy::OptIn { project }])
+        }))
+    }
+
+    fn own_consent(&self) -> Option<Consent> {
+        let root = self.project_root()?;
+        let recorded = ProjectIdentity::read(&root).ok()?;
+        let RecordedIdentity { uuid, repo_slug, .. } = recorded;
+        let repository = repo_slug.or_else(|| read_git_facts(&root).ok()??.repo_slug);
+        Some(self.config.consent(uuid.as_deref(), repository.as_deref(), Some(&root)))
+    }
+
+    fn project_root(&self) -> Option<PathBuf> {
+        locate_project_root(self.context.directory(), &self.context.environment)
+    }
+}
