@@ -4,12 +4,14 @@
 //! |---|---|
 //! | [`args`] | the command line |
 //! | [`class`] | what each verb needs: the exhaustive inventory |
+//! | `board` | boards of missions as tables |
 //! | [`context`] | environment, home and directory of one command |
 //! | `command` | one file per verb |
 //! | [`report`], [`error`] | the two ways a verb ends |
 //! | [`render`] | the only printer |
 
 pub mod args;
+mod board;
 pub mod build;
 pub mod class;
 mod command;
