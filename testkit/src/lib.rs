@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`server`] | a real ingest server |
 //! | [`world`] | a temporary home and repository, and commands run in them |
+//! | [`transcript`] | pages whose commands are run |
 //! | [`tree`] | the hash of a directory tree, side files included |
 //! | [`mission`] | missions as a person writes them |
 //! | [`listener`] | a server that counts who knocks |
@@ -17,6 +18,7 @@ pub mod mission;
 pub mod owner;
 pub mod reference_queue;
 pub mod server;
+pub mod transcript;
 pub mod tree;
 pub mod world;
 
