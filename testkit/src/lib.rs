@@ -4,7 +4,9 @@
 //! |---|---|
 //! | [`server`] | a real ingest server |
 //! | [`world`] | a temporary home and repository, and commands run in them |
+//! | [`transcript`] | pages whose commands are run |
 //! | [`tree`] | the hash of a directory tree, side files included |
+//! | [`mission`] | missions as a person writes them |
 //! | [`listener`] | a server that counts who knocks |
 //! | [`owner`] | owner records for a test to break |
 //! | [`reference_queue`] | queue DBs as the reference leaves them |
@@ -12,9 +14,11 @@
 //! Nothing here is in the product, and nothing in the product knows that it is tested.
 
 pub mod listener;
+pub mod mission;
 pub mod owner;
 pub mod reference_queue;
 pub mod server;
+pub mod transcript;
 pub mod tree;
 pub mod world;
 

@@ -4,8 +4,8 @@
 //! prints the inventory from the same table.
 
 use crate::args::{
-    AgentCommand, AuthCommand, Command, DaemonCommand, DoctorCommand, LaneCommand, MissionCommand,
-    ServerCommand, SyncCommand, TokenCommand, UserCommand,
+    AgentCommand, AuthCommand, Command, DaemonCommand, DecisionCommand, DoctorCommand, EvidenceCommand,
+    LaneCommand, MissionCommand, ServerCommand, SyncCommand, TaskCommand, TokenCommand, UserCommand,
 };
 use serde::Serialize;
 
@@ -55,6 +55,29 @@ const fn verb(verb: &'static str, class: Class) -> VerbClass {
     VerbClass { verb, class }
 }
 
+/// A producing verb asked to stay local is local. (With the switch off it is local, too; that is
+/// decided where the switch is read.)
+macro_rules! produced {
+    ($name:literal, $local_only:expr) => {
+        if $local_only {
+            verb(concat!($name, " --local-only"), Class::Local)
+        } else {
+            verb($name, Class::Producing)
+        }
+    };
+}
+
+/// Finalizing that only judges is local, too.
+macro_rules! finalizing {
+    ($name:literal, $args:expr) => {
+        if $args.validate_only {
+            verb(concat!($name, " --validate-only"), Class::Local)
+        } else {
+            produced!($name, $args.producing.local_only)
+        }
+    };
+}
+
 /// The verb and class of a parsed command.
 pub fn classify(command: &Command) -> VerbClass {
     match command {
@@ -88,15 +111,10 @@ pub fn classify(command: &Command) -> VerbClass {
             AuthCommand::Doctor(_) => verb("auth doctor", Class::ReadOnly),
             AuthCommand::Switch(_) => verb("auth switch", Class::Curing),
         },
-        Command::Agent(AgentCommand::Mission(command)) => match command {
-            MissionCommand::Create(args) => produced("agent mission create", args.producing.local_only),
-            MissionCommand::SetupPlan(args) => {
-                produced("agent mission setup-plan", args.producing.local_only)
-            }
-        },
-        Command::Agent(AgentCommand::Status(command)) => match command {
-            LaneCommand::Emit(args) => produced("agent status emit", args.producing.local_only),
-        },
+        Command::Agent(command) => classify_agent(command),
+        Command::Specify(args) => produced!("specify", args.producing.local_only),
+        Command::Plan(args) => produced!("plan", args.producing.local_only),
+        Command::Tasks(args) => finalizing!("tasks", args),
         Command::Server(args) => match &args.command {
             None => verb("server", Class::Tool),
             Some(ServerCommand::User(UserCommand::Add { .. })) => verb("server user add", Class::Tool),
@@ -114,8 +132,41 @@ pub fn classify(command: &Command) -> VerbClass {
     }
 }
 
-/// A producing verb asked to stay local is local. (With the switch off it is local, too; that is
-/// decided where the switch is read.)
-const fn produced(name: &'static str, local_only: bool) -> VerbClass {
-    verb(name, if local_only { Class::Local } else { Class::Producing })
+/// The verb and class of a mission command.
+fn classify_agent(command: &AgentCommand) -> VerbClass {
+    match command {
+        AgentCommand::Mission(command) => match command {
+            MissionCommand::Create(args) => produced!("agent mission create", args.producing.local_only),
+            MissionCommand::CheckPrerequisites(_) => {
+                verb("agent mission check-prerequisites", Class::ReadOnly)
+            }
+            MissionCommand::SetupPlan(args) => {
+                produced!("agent mission setup-plan", args.producing.local_only)
+            }
+            MissionCommand::FinalizeTasks(args) => finalizing!("agent mission finalize-tasks", args),
+        },
+        AgentCommand::Status(command) => match command {
+            LaneCommand::Emit(args) => produced!("agent status emit", args.producing.local_only),
+            LaneCommand::Materialize(_) => verb("agent status materialize", Class::Local),
+            LaneCommand::Show(_) => verb("agent status show", Class::ReadOnly),
+        },
+        AgentCommand::Tasks(command) => match command {
+            TaskCommand::List(_) => verb("agent tasks list", Class::ReadOnly),
+            TaskCommand::MoveTask(args) => produced!("agent tasks move-task", args.producing.local_only),
+            TaskCommand::MarkStatus(args) => produced!("agent tasks mark-status", args.producing.local_only),
+            TaskCommand::AddHistory(args) => produced!("agent tasks add-history", args.producing.local_only),
+        },
+        AgentCommand::Decision(command) => match command {
+            DecisionCommand::Open(_) => verb("agent decision open", Class::Local),
+            DecisionCommand::Resolve(_) => verb("agent decision resolve", Class::Local),
+            DecisionCommand::Defer(_) => verb("agent decision defer", Class::Local),
+            DecisionCommand::Cancel(_) => verb("agent decision cancel", Class::Local),
+            DecisionCommand::Verify(_) => verb("agent decision verify", Class::ReadOnly),
+        },
+        AgentCommand::Evidence(command) => match command {
+            EvidenceCommand::Capture(_) => verb("agent evidence capture", Class::Local),
+            EvidenceCommand::Draft(_) => verb("agent evidence draft", Class::Local),
+            EvidenceCommand::Verify(_) => verb("agent evidence verify", Class::ReadOnly),
+        },
+    }
 }

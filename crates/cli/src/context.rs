@@ -4,6 +4,7 @@ use crate::build;
 use crate::error::CliError;
 use contract::ExitCode;
 use identity::{Config, Environment, Home, Machine};
+use mission::Project;
 use preflight::Boundary;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -75,5 +76,10 @@ impl Context {
                     "run the command inside a project, or create `.kittify` in its root".into(),
                 ))
         })
+    }
+
+    /// The project above the working directory, for verbs that need no identity.
+    pub fn project(&self) -> Result<Project, CliError> {
+        Ok(Project::read(&self.project_root()?)?)
     }
 }

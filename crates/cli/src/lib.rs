@@ -5,12 +5,14 @@
 //! | [`args`] | the command line |
 //! | [`class`] | what each verb needs: the exhaustive inventory |
 //! | `checkup` | one examination of this machine, for the doctors and for setup |
+//! | `board` | boards of missions as tables |
 //! | [`context`] | environment, home and directory of one command |
 //! | `command` | one file per verb |
 //! | [`report`], [`error`] | the two ways a verb ends |
 //! | [`render`] | the only printer |
 
 pub mod args;
+mod board;
 pub mod build;
 mod checkup;
 pub mod class;

@@ -207,9 +207,18 @@ impl MissionError {
                 advice("repeat the command, or any other on this mission: it settles what is left first")
             }
             Self::NotUndone { cause, .. } => cause.remedies(),
-            Self::Argument { .. } | Self::Io { .. } | Self::Invalid { .. } | Self::Transition(_) => {
-                Vec::new()
-            }
+            Self::Io { .. } => advice("give this user access to it, and look whether the disk is full"),
+            Self::Invalid { code, .. } => crate::cure::cure(code).map(advice).unwrap_or_default(),
+            Self::Transition(refusal) => refusal.cure().map(advice).unwrap_or_default(),
+            Self::Argument { .. } => Vec::new(),
+        }
+    }
+
+    /// The facts that people want to see, one line each.
+    pub fn evidence(&self) -> Vec<String> {
+        match self {
+            Self::NotUndone { cause, .. } => cause.evidence(),
+            _ => crate::cure::evidence(&self.facts()),
         }
     }
 

@@ -38,6 +38,7 @@ pub mod allocation;
 mod change;
 pub mod clock;
 pub mod command;
+mod cure;
 pub mod decision;
 pub mod document;
 pub mod dossier;

@@ -135,8 +135,8 @@ impl Project {
     }
 
     /// The mission that `handle` points at: its directory name, its ULID or the first eight characters
-    /// of it, its directory name without the number, or the number. Never guesses: without a handle the
-    /// error lists what there is.
+    /// of it, its directory name without the number, the number, or the name it was created with. Never
+    /// guesses: without a handle the error lists what there is.
     pub fn mission(&self, handle: Option<&str>) -> Result<MissionDirectory> {
         let unknown = |problem: String| {
             let available = self.mission_names().unwrap_or_default();
@@ -203,7 +203,8 @@ impl Project {
                 && slug::without_number(name) != name
                 && name.get(..3) == Some(&format!("{handle:0>3}"))
         };
-        for rule in [by_id, by_mid8, by_name, by_number] {
+        let by_human: Rule<'_> = &|name, _| slug::human(name) == handle;
+        for rule in [by_id, by_mid8, by_name, by_number, by_human] {
             let found: Vec<_> =
                 with_id.iter().filter(|(name, id)| rule(name, id)).map(|(name, _)| name.clone()).collect();
             if !found.is_empty() {

@@ -48,6 +48,20 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// What cures it; none when its sentence says so already.
+    pub(crate) const fn cure(&self) -> Option<&'static str> {
+        match self {
+            Self::Pair { .. } => Some(
+                "move it by the lanes between (`agent tasks move-task` does), or pass --force with a reason",
+            ),
+            Self::ForceNeedsReason => Some("say who and why: --actor NAME --reason TEXT"),
+            Self::Guard { .. } => Some("give what is missing, or pass --force with a reason"),
+            Self::UnknownLane(_) | Self::RejectionNeedsForce { .. } => None,
+        }
+    }
+}
+
 /// What a reviewer concluded: the evidence of `approved` and `done`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Review {

@@ -7,8 +7,10 @@ mod server;
 mod sync;
 
 pub use agent::{
-    AgentCommand, CreateArgs, EmitArgs, ExecutionMode, LaneCommand, MissionCommand, ProducingArgs,
-    SetupPlanArgs,
+    AddHistoryArgs, AgentCommand, CommitArgs, CreateArgs, DecisionArgs, DecisionCommand, DecisionVerifyArgs,
+    DraftArgs, EmitArgs, EvidenceArgs, EvidenceCommand, EvidenceVerifyArgs, ExecutionMode, FinalizeArgs,
+    LaneCommand, ListArgs, MarkStatusArgs, MaterializeArgs, MissionCommand, MoveTaskArgs, OpenArgs,
+    PrerequisitesArgs, ProducingArgs, PutOffArgs, ResolveArgs, SetupPlanArgs, ShowArgs, TaskCommand,
 };
 pub use auth::{AuthCommand, AuthDoctorArgs, LoginArgs, LogoutArgs, SwitchArgs};
 pub use doctor::{DoctorCommand, OrphanDaemonsArgs, RestartDaemonArgs};
@@ -57,6 +59,12 @@ pub enum Command {
     /// Mission commands for people and agents
     #[command(subcommand, arg_required_else_help = true)]
     Agent(AgentCommand),
+    /// Create a mission: `agent mission create`
+    Specify(CreateArgs),
+    /// Create its plan: `agent mission setup-plan`
+    Plan(SetupPlanArgs),
+    /// Make its work packages final: `agent mission finalize-tasks`
+    Tasks(FinalizeArgs),
     /// Run the ingest server, or administer its accounts
     Server(ServerArgs),
     /// Show the whole story on this machine: a server, a login, a refusal, its cure, a delivery
@@ -98,6 +106,9 @@ impl Command {
             Self::Doctor(command) => command.json(),
             Self::Auth(command) => command.json(),
             Self::Agent(command) => command.json(),
+            Self::Specify(args) => args.producing.json,
+            Self::Plan(args) => args.producing.json,
+            Self::Tasks(args) => args.producing.json,
             Self::Server(args) => args.json(),
             Self::Quickstart(_) | Self::Completions { .. } | Self::Man { .. } => false,
         }

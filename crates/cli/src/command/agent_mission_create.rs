@@ -18,7 +18,7 @@ pub(crate) fn run(context: &Context, args: CreateArgs) -> Result<Report, CliErro
         friendly_name: args.friendly_name,
         purpose_tldr: args.purpose_tldr,
         purpose_context: args.purpose_context,
-        pr_bound: false,
+        pr_bound: args.pr_bound,
     };
     request.check()?;
     let producing = Producing::begin(context, args.producing.local_only)?;

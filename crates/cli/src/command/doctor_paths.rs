@@ -65,7 +65,7 @@ pub(crate) fn leaves(command: &clap::Command, prefix: &[String]) -> Vec<Vec<Stri
     }
     if !command.is_subcommand_required_set() && !command.is_arg_required_else_help_set() {
         found.push(argv.clone());
-        for flag in ["fix", "local-only"] {
+        for flag in ["fix", "local-only", "validate-only"] {
             if command.get_arguments().any(|argument| argument.get_long() == Some(flag)) {
                 let mut flagged = argv.clone();
                 flagged.push(format!("--{flag}"));

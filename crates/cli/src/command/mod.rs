@@ -1,8 +1,22 @@
 //! One file per verb. Each takes the context and its arguments and gives back one report or one error.
 
+mod agent_decision_close;
+mod agent_decision_open;
+mod agent_decision_verify;
+mod agent_evidence_capture;
+mod agent_evidence_draft;
+mod agent_evidence_verify;
+mod agent_mission_check_prerequisites;
 mod agent_mission_create;
+mod agent_mission_finalize_tasks;
 mod agent_mission_setup_plan;
 mod agent_status_emit;
+mod agent_status_materialize;
+mod agent_status_show;
+mod agent_tasks_add_history;
+mod agent_tasks_list;
+mod agent_tasks_mark_status;
+mod agent_tasks_move_task;
 mod auth_doctor;
 mod auth_login;
 mod auth_status;
@@ -12,6 +26,7 @@ pub(crate) mod doctor_paths;
 mod doctor_repair;
 mod doctor_restart_daemon;
 mod housekeeping;
+mod mission_document;
 mod producing;
 mod quickstart;
 mod server;
@@ -26,8 +41,8 @@ mod sync_status;
 pub(crate) use auth_status::absence;
 
 use crate::args::{
-    AgentCommand, AuthCommand, Command, DaemonCommand, DoctorCommand, LaneCommand, MissionCommand,
-    SyncCommand,
+    AgentCommand, AuthCommand, Command, DaemonCommand, DecisionCommand, DoctorCommand, EvidenceCommand,
+    LaneCommand, MissionCommand, SyncCommand, TaskCommand,
 };
 use crate::context::Context;
 use crate::error::CliError;
@@ -65,16 +80,48 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Report, CliErro
             AuthCommand::Doctor(args) => auth_doctor::run(context, &args),
             AuthCommand::Switch(args) => auth_login::switch(context, &args),
         },
-        Command::Agent(command) => match command {
-            AgentCommand::Mission(MissionCommand::Create(args)) => agent_mission_create::run(context, args),
-            AgentCommand::Mission(MissionCommand::SetupPlan(args)) => {
-                agent_mission_setup_plan::run(context, args)
-            }
-            AgentCommand::Status(LaneCommand::Emit(args)) => agent_status_emit::run(context, args),
-        },
+        Command::Agent(command) => run_agent(context, command),
+        Command::Specify(args) => agent_mission_create::run(context, args),
+        Command::Plan(args) => agent_mission_setup_plan::run(context, args),
+        Command::Tasks(args) => agent_mission_finalize_tasks::run(context, args),
         Command::Server(args) => server::run(args),
         Command::Quickstart(args) => quickstart::run(context, &args),
         Command::Completions { shell } => completions::run(shell),
         Command::Man { directory } => completions::man(&directory),
+    }
+}
+
+/// Runs a mission command.
+fn run_agent(context: &Context, command: AgentCommand) -> Result<Report, CliError> {
+    match command {
+        AgentCommand::Mission(command) => match command {
+            MissionCommand::Create(args) => agent_mission_create::run(context, args),
+            MissionCommand::CheckPrerequisites(args) => agent_mission_check_prerequisites::run(context, args),
+            MissionCommand::SetupPlan(args) => agent_mission_setup_plan::run(context, args),
+            MissionCommand::FinalizeTasks(args) => agent_mission_finalize_tasks::run(context, args),
+        },
+        AgentCommand::Status(command) => match command {
+            LaneCommand::Emit(args) => agent_status_emit::run(context, args),
+            LaneCommand::Materialize(args) => agent_status_materialize::run(context, &args),
+            LaneCommand::Show(args) => agent_status_show::run(context, &args),
+        },
+        AgentCommand::Tasks(command) => match command {
+            TaskCommand::List(args) => agent_tasks_list::run(context, &args),
+            TaskCommand::MoveTask(args) => agent_tasks_move_task::run(context, args),
+            TaskCommand::MarkStatus(args) => agent_tasks_mark_status::run(context, args),
+            TaskCommand::AddHistory(args) => agent_tasks_add_history::run(context, args),
+        },
+        AgentCommand::Decision(command) => match command {
+            DecisionCommand::Open(args) => agent_decision_open::run(context, args),
+            DecisionCommand::Resolve(args) => agent_decision_close::resolve(context, args),
+            DecisionCommand::Defer(args) => agent_decision_close::defer(context, args),
+            DecisionCommand::Cancel(args) => agent_decision_close::cancel(context, args),
+            DecisionCommand::Verify(args) => agent_decision_verify::run(context, &args),
+        },
+        AgentCommand::Evidence(command) => match command {
+            EvidenceCommand::Capture(args) => agent_evidence_capture::run(context, args),
+            EvidenceCommand::Draft(args) => agent_evidence_draft::run(context, args),
+            EvidenceCommand::Verify(args) => agent_evidence_verify::run(context, args),
+        },
     }
 }

@@ -2,10 +2,12 @@
 //! root, boundary, git, mission and inputs, housekeeping, and only then its own writes.
 
 use super::housekeeping::keep_house;
+use super::mission_document::MissionDocument;
 use crate::build;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::report::{Document, Report};
+use crate::report::Report;
+use contract::text::printable;
 use daemon::after_capture::follow_up;
 use daemon::spawn::Launcher;
 use gate::CapturePermit;
@@ -13,7 +15,6 @@ use identity::Config;
 use mission::outgoing::{CaptureReport, CaptureState, Outgoing};
 use mission::project::Project;
 use serde::Serialize;
-use serde_json::Value;
 
 /// A producing verb whose identity and place were established.
 #[derive(Debug)]
@@ -73,13 +74,15 @@ impl<'a> Producing<'a> {
         };
         let outcome = apply(&self.project, outgoing.as_ref())?;
         let capture = outcome.capture();
+        notes.extend(outcome.warnings().iter().map(|line| format!("warning: {}", printable(line))));
         notes.extend(capture.line());
         if let Some(hosted) = &self.hosted
             && capture.state == CaptureState::Captured
         {
             self.tell_daemon(hosted)?;
         }
-        let mut report = Report::of(&Versioned(outcome));
+        let text = outcome.describe();
+        let mut report = Report::of(&MissionDocument { value: outcome, text });
         report.notes = notes;
         Ok(report)
     }
@@ -102,23 +105,9 @@ pub(crate) trait Outcome: Serialize {
 
     /// The outcome as people read it.
     fn describe(&self) -> String;
-}
 
-/// An outcome with the version of the program, which agents look for in every document.
-struct Versioned<T>(T);
-
-impl<T: Outcome> Serialize for Versioned<T> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut value = serde_json::to_value(&self.0).map_err(serde::ser::Error::custom)?;
-        if let Value::Object(map) = &mut value {
-            map.entry("spec_kitty_version").or_insert_with(|| build::VERSION.into());
-        }
-        value.serialize(serializer)
-    }
-}
-
-impl<T: Outcome> Document for Versioned<T> {
-    fn text(&self) -> String {
-        self.0.describe()
+    /// What looks odd, for stderr.
+    fn warnings(&self) -> &[String] {
+        &[]
     }
 }

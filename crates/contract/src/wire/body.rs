@@ -115,22 +115,32 @@ pub fn hash(content: &[u8]) -> String {
 }
 
 /// Whether the body of the file at `path` (relative to its mission, with `/`) may travel: a file of
-/// the surface, with one of the extensions, and a path that stays inside the mission.
+/// the surface, with one of the extensions, and a path that stays inside the mission. Client and server
+/// ask here, so that nothing is captured that no server takes.
 pub fn is_surface(path: &str) -> bool {
+    is_place(path) && is_format(path)
+}
+
+/// Whether `path` lies where documents lie.
+pub fn is_place(path: &str) -> bool {
     let contained = !path.contains(['\\', '\0'])
         && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
     let known = SURFACE_FILES.contains(&path)
         || SURFACE_DIRECTORIES.iter().any(|directory| path.starts_with(directory))
-        || path.strip_prefix("tasks/").is_some_and(is_work_package);
-    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
-    contained && known && EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
+        || path.strip_prefix("tasks/WP").is_some_and(is_work_package);
+    contained && known
 }
 
-/// `WP` and digits, then anything, directly in `tasks/`, ending in `.md`.
-fn is_work_package(name: &str) -> bool {
-    !name.contains('/')
-        && name.ends_with(".md")
-        && name.strip_prefix("WP").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+/// Whether `path` has the extension of a document.
+pub fn is_format(path: &str) -> bool {
+    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
+    EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
+}
+
+/// Digits, then anything, ending in `.md`: the file of a work package, or a review of it in the directory
+/// of its name.
+fn is_work_package(rest: &str) -> bool {
+    rest.ends_with(".md") && rest.starts_with(|c: char| c.is_ascii_digit())
 }
 
 /// What the server did with a body, in `status` of a 200 or 201 answer.
@@ -175,9 +185,14 @@ mod tests {
 
     #[test]
     fn the_surface_is_a_closed_list_inside_the_mission() {
-        for yes in
-            ["spec.md", "research/a/b.csv", "contracts/api.YAML", "tasks/WP01-x.md", "checklists/r.json"]
-        {
+        for yes in [
+            "spec.md",
+            "research/a/b.csv",
+            "contracts/api.YAML",
+            "tasks/WP01-x.md",
+            "tasks/WP01-x/review-cycle-1.md",
+            "checklists/r.json",
+        ] {
             assert!(is_surface(yes), "{yes}");
         }
         for no in [
@@ -185,6 +200,11 @@ mod tests {
             "research/a.png",
             "tasks/WP.md",
             "tasks/x/WP01.md",
+            "tasks/WP01/../../x.md",
+            "tasks/WP-x.md",
+            "tasks/WP01.txt",
+            "evidence/x.md",
+            "sub/spec.md",
             "tasks/README.md",
             "../spec.md",
             "research/../../x.md",

@@ -3,16 +3,13 @@
 //! The rules are the wire contract's: the documents people read, as text, up to half a mebibyte.
 
 use super::index::{Artifact, Overlay, sha256_hex};
+use contract::wire::body::{is_format, is_place};
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
 
 /// The largest body, in bytes.
 pub const MAX_BODY: u64 = 512 * 1024;
-const TOP_LEVEL: [&str; 6] =
-    ["spec.md", "plan.md", "tasks.md", "research.md", "quickstart.md", "data-model.md"];
-const DIRECTORIES: [&str; 3] = ["research/", "contracts/", "checklists/"];
-const EXTENSIONS: [&str; 5] = [".md", ".json", ".yaml", ".yml", ".csv"];
 
 /// Whether an artifact travels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,23 +78,13 @@ fn judge_artifact(artifact: &Artifact) -> Option<SkipReason> {
     if !artifact.is_text {
         return Some(SkipReason::NotPresent);
     }
-    if !is_surface(&artifact.path) {
+    if !is_place(&artifact.path) {
         return Some(SkipReason::UnsupportedSurface);
     }
-    let extension = extension(&artifact.path);
-    if !EXTENSIONS.contains(&extension.as_str()) {
-        return Some(SkipReason::UnsupportedFormat(extension));
+    if !is_format(&artifact.path) {
+        return Some(SkipReason::UnsupportedFormat(extension(&artifact.path)));
     }
     (artifact.size > MAX_BODY).then_some(SkipReason::Oversized(artifact.size))
-}
-
-fn is_surface(path: &str) -> bool {
-    TOP_LEVEL.contains(&path)
-        || DIRECTORIES.iter().any(|directory| path.starts_with(directory))
-        || path.strip_prefix("tasks/WP").is_some_and(|rest| {
-            let name = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-            name.len() < rest.len() && name.ends_with(".md")
-        })
 }
 
 /// The extension of the file name with its dot, lower-case; empty without one.
@@ -139,20 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn documents_travel_and_bookkeeping_stays() {
-        for travels in ["spec.md", "research/a/b.csv", "tasks/WP01.md", "tasks/WP01-x/review-cycle-1.md"] {
-            assert!(is_surface(travels), "{travels}");
-        }
-        for stays in [
-            "meta.json",
-            "tasks/README.md",
-            "tasks/WP-x.md",
-            "sub/spec.md",
-            "tasks/WP01.txt",
-            "evidence/x.md",
-        ] {
-            assert!(!is_surface(stays), "{stays}");
-        }
+    fn an_extension_is_that_of_the_name_in_lower_case() {
         assert_eq!(extension("research/A.MD"), ".md");
         assert_eq!(extension("research/Makefile"), "");
     }

@@ -168,12 +168,9 @@ fn changes(
 pub(crate) fn judge_owners(project: &Project, completion: &Completion) -> Result<Vec<String>> {
     let claims = judge_ownership(&completion.owners);
     if !claims.errors.is_empty() {
-        let first = claims.errors.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(" ");
-        let rest = claims.errors.len().saturating_sub(3);
-        let more = if rest > 0 { format!(" ({rest} more)") } else { String::new() };
         return Err(MissionError::invalid(
             "OWNERSHIP_INVALID",
-            format!("the work packages cannot all own what they claim: {first}{more}"),
+            "the work packages cannot all own what they claim",
             &json!({ "ownership_errors": claims.errors, "ownership_warnings": claims.warnings }),
         ));
     }

@@ -1,0 +1,67 @@
+//! `spec-kitty agent evidence ...`
+
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// `spec-kitty agent evidence ...`
+#[derive(Debug, Subcommand)]
+pub enum EvidenceCommand {
+    /// Run the checks of evidence.yaml and keep what they say
+    #[command(
+        after_help = "Stops at the first check that fails, with exit 1 and the work package to reopen."
+    )]
+    Capture(EvidenceArgs),
+    /// Write issue comments, the PR body and the definition of done from evidence that holds; posts nothing
+    Draft(DraftArgs),
+    /// Say whether the evidence is there, untouched and up to date; changes nothing
+    Verify(EvidenceVerifyArgs),
+}
+
+/// `spec-kitty agent evidence capture`
+#[derive(Debug, Args)]
+pub struct EvidenceArgs {
+    /// The mission
+    #[arg(long, value_name = "HANDLE")]
+    pub mission: Option<String>,
+    /// Only this check; may be repeated
+    #[arg(long = "check", value_name = "ID")]
+    pub checks: Vec<String>,
+    /// Where the transcripts lie [default: evidence/test-transcripts of the mission]
+    #[arg(long, value_name = "DIR")]
+    pub transcripts: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `spec-kitty agent evidence draft`
+#[derive(Debug, Args)]
+pub struct DraftArgs {
+    /// The mission
+    #[arg(long, value_name = "HANDLE")]
+    pub mission: Option<String>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `spec-kitty agent evidence verify`
+#[derive(Debug, Args)]
+pub struct EvidenceVerifyArgs {
+    /// What to verify
+    #[command(flatten)]
+    pub evidence: EvidenceArgs,
+    /// Only whether it is what was captured, not whether its sources moved on
+    #[arg(long)]
+    pub integrity_only: bool,
+}
+
+impl EvidenceCommand {
+    pub(super) const fn json(&self) -> bool {
+        match self {
+            Self::Capture(args) => args.json,
+            Self::Draft(args) => args.json,
+            Self::Verify(args) => args.evidence.json,
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! `agent status show`: the board of a mission, or an overview of all.
+
+use super::mission_document::MissionDocument;
+use crate::args::ShowArgs;
+use crate::board;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::report::Report;
+use crate::terminal;
+use contract::text::printable;
+use mission::command::status::show;
+
+/// Runs the verb. A mission that cannot be shown is a warning: it never hides the others.
+pub(crate) fn run(context: &Context, args: &ShowArgs) -> Result<Report, CliError> {
+    let boards = show(&context.project()?, args.mission.as_deref())?;
+    let text = board::render(&boards, args.mission.is_some(), terminal::width());
+    let warnings: Vec<String> = boards
+        .unreadable
+        .iter()
+        .map(|mission| {
+            format!("warning: {}: {}", printable(&mission.mission_slug), printable(&mission.error))
+        })
+        .collect();
+    let report = Report::of(&MissionDocument { value: boards, text });
+    Ok(warnings.into_iter().fold(report, Report::note))
+}
