@@ -14,7 +14,10 @@ use std::path::Path;
 pub(crate) const VERSION: i64 = STEPS.len() as i64;
 
 /// Step N brings a file from schema N to N + 1. Never edited once released.
-const STEPS: [fn(&Transaction<'_>) -> Result<(), Abort>; 1] = [first];
+const STEPS: [Step; 1] = [first];
+
+/// One step, inside the write transaction that runs all of them.
+type Step = fn(&Transaction<'_>) -> Result<(), Abort>;
 
 /// The schema version of a file; 0 for a file without our tables.
 pub(crate) fn read_version(conn: &Connection) -> rusqlite::Result<i64> {
@@ -138,6 +141,9 @@ CREATE TABLE IF NOT EXISTS body_upload_failure_log (
 CREATE INDEX IF NOT EXISTS idx_body_failure_last_failed_at
     ON body_upload_failure_log(last_failed_at DESC);
 ";
+
+/// The triggers that keep bindings and tallies.
+pub(crate) const TRIGGERS: [&str; 5] = ["bound", "unbound", "moved", "event_left", "body_left"];
 
 /// Our tables. Kinds: 0 event, 1 body, 2 failure-log row. Holds: see [`crate::consent::Hold`].
 ///
