@@ -3,6 +3,7 @@
 mod agent;
 mod auth;
 mod doctor;
+mod queue;
 mod server;
 mod sync;
 
@@ -12,10 +13,12 @@ pub use agent::{
 };
 pub use auth::{AuthCommand, LoginArgs, LogoutArgs, SwitchArgs};
 pub use doctor::{DoctorCommand, OrphanDaemonsArgs};
-pub use server::{AdminArgs, ServerArgs, ServerCommand, TokenCommand, UserCommand};
-pub use sync::{
-    DaemonCommand, DaemonRunArgs, MigrateArgs, NowArgs, OptInArgs, OptOutArgs, StatusArgs, SyncCommand,
+pub use queue::{
+    CaptureArgs, DiagnoseArgs, ExportArgs, GcArgs, LEGACY, MigrateArgs, ParkedCommand, ParkedDropArgs,
+    ParkedExportArgs, ParkedListArgs, ParkedRetryArgs, ParkedShowArgs, PreviewArgs,
 };
+pub use server::{AdminArgs, ServerArgs, ServerCommand, TokenCommand, UserCommand};
+pub use sync::{DaemonCommand, DaemonRunArgs, NowArgs, OptInArgs, OptOutArgs, StatusArgs, SyncCommand};
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
