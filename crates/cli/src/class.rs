@@ -5,7 +5,8 @@
 
 use crate::args::{
     AgentCommand, AuthCommand, Command, DaemonCommand, DecisionCommand, DoctorCommand, EvidenceCommand,
-    LaneCommand, MissionCommand, ServerCommand, SyncCommand, TaskCommand, TokenCommand, UserCommand,
+    LaneCommand, MissionCommand, ParkedCommand, ServerCommand, SyncCommand, TaskCommand, TokenCommand,
+    UserCommand,
 };
 use serde::Serialize;
 
@@ -87,6 +88,18 @@ pub fn classify(command: &Command) -> VerbClass {
             SyncCommand::Setup(_) => verb("sync setup", Class::Curing),
             SyncCommand::Now(_) => verb("sync now", Class::Sending),
             SyncCommand::Migrate(_) => verb("sync migrate", Class::Curing),
+            SyncCommand::Preview(_) => verb("sync preview", Class::ReadOnly),
+            SyncCommand::Diagnose(_) => verb("sync diagnose", Class::ReadOnly),
+            SyncCommand::Export(_) => verb("sync export", Class::ReadOnly),
+            SyncCommand::Capture(_) => verb("sync capture --history", Class::Producing),
+            SyncCommand::Parked(command) => match command {
+                ParkedCommand::List(_) => verb("sync parked list", Class::ReadOnly),
+                ParkedCommand::Show(_) => verb("sync parked show", Class::ReadOnly),
+                ParkedCommand::Retry(_) => verb("sync parked retry", Class::Curing),
+                ParkedCommand::Export(_) => verb("sync parked export", Class::ReadOnly),
+                ParkedCommand::Drop(_) => verb("sync parked drop", Class::Curing),
+            },
+            SyncCommand::Gc(_) => verb("sync gc", Class::Curing),
             SyncCommand::OptIn(_) => verb("sync opt-in", Class::Curing),
             SyncCommand::OptOut(_) => verb("sync opt-out", Class::Curing),
             SyncCommand::Daemon(command) => match command {

@@ -63,6 +63,18 @@ pub fn say(text: &str) {
     let _ = out(text);
 }
 
+/// Prints one line of a result that is too long to be held; false when nobody reads on.
+pub fn line(text: &str) -> Result<bool, CliError> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n")) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => {
+            Err(CliError::failed("NOT_PRINTED", format!("the result could not be printed: {error}")))
+        }
+    }
+}
+
 /// Where a log of a long-running verb goes.
 pub fn log() -> Box<dyn Write + Send> {
     Box::new(io::stderr())

@@ -35,6 +35,7 @@ fn refuses_everywhere(world: &World, server: &CountingListener, names: &[&str]) 
         &["agent", "mission", "setup-plan"],
         &["agent", "mission", "create", "some-mission"],
         &["agent", "status", "emit", "WP01", "--to", "claimed", "--actor", "dev"],
+        &["sync", "capture", "--history", "some-mission", "--yes"],
     ] {
         let plain = world.run(verb).exits(2);
         assert_eq!(plain.stdout, "", "{verb:?}");

@@ -50,7 +50,7 @@ const STATES: [State; 11] = [
     }),
 ];
 
-const READ_ONLY: [&[&str]; 20] = [
+const READ_ONLY: [&[&str]; 30] = [
     &["sync", "status"],
     &["sync", "status", "--json"],
     &["sync", "status", "--check"],
@@ -68,6 +68,16 @@ const READ_ONLY: [&[&str]; 20] = [
     &["doctor", "orphan-daemons"],
     &["doctor", "paths"],
     &["sync", "migrate", "--dry-run"],
+    &["sync", "preview"],
+    &["sync", "preview", "--json", "--payload"],
+    &["sync", "diagnose"],
+    &["sync", "diagnose", "--json", "--all"],
+    &["sync", "export"],
+    &["sync", "export", "--scope", "legacy"],
+    &["sync", "parked", "list"],
+    &["sync", "parked", "show", "1", "--json"],
+    &["sync", "parked", "export"],
+    &["sync", "gc", "--dry-run"],
     &["completions", "bash"],
     &["--version"],
     &["--help"],

@@ -49,6 +49,40 @@ pub fn move_group_aside(path: &Path, suffixes: &[&str]) -> Result<Vec<PathBuf>, 
     Ok(moved)
 }
 
+/// Moves the files `<path><suffix>` aside like [`move_group_aside`] and puts `replacement` at `path`:
+/// there is no instant at which nothing, or neither, stands there. Says where the old files are now.
+///
+/// # Errors
+/// [`WriteError`]; `path` then holds the old file or the new one, and the old one is kept in any case.
+pub fn replace_aside(
+    path: &Path,
+    side_suffixes: &[&str],
+    replacement: &Path,
+) -> Result<Vec<PathBuf>, WriteError> {
+    let fail = || WriteError::new("replace", path);
+    let group: Vec<&str> = side_suffixes.iter().copied().chain([""]).collect();
+    let aside = free_name(path, &group, Timestamp::now()).map_err(fail())?;
+    let mut moved = Vec::new();
+    // The side files first: beside the new file they would be taken for its own.
+    for suffix in side_suffixes {
+        let (source, target) = (with_suffix(path, suffix), with_suffix(&aside, suffix));
+        if source.symlink_metadata().is_ok() {
+            fs::rename(&source, &target).map_err(WriteError::new("move aside", &source))?;
+            moved.push(target);
+        }
+    }
+    // Two names for a moment; where files have only one, an instant without.
+    if fs::hard_link(path, &aside).is_err() {
+        fs::rename(path, &aside).map_err(WriteError::new("move aside", path))?;
+    }
+    moved.push(aside);
+    fs::rename(replacement, path).map_err(fail())?;
+    if let Some(directory) = path.parent() {
+        platform::sync_directory(directory).map_err(fail())?;
+    }
+    Ok(moved)
+}
+
 /// A name beside `path` under which none of the group exists.
 fn free_name(path: &Path, suffixes: &[&str], now: Timestamp) -> io::Result<PathBuf> {
     let stamped = with_suffix(path, &now.strftime(".aside-%Y%m%dT%H%M%SZ").to_string());
@@ -106,6 +140,22 @@ mod tests {
         assert_eq!(*journal, with_suffix(db, "-journal"));
         assert_eq!(fs::read_to_string(journal).expect("kept"), "journal");
         assert_eq!(names(directory.path()).len(), 2);
+    }
+
+    #[test]
+    fn a_replacement_takes_the_place_of_a_file_that_is_kept_with_its_journal() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("queue.db");
+        let new = directory.path().join("queue.db.salvaged");
+        for (file, content) in [(&path, "old"), (&with_suffix(&path, "-journal"), "journal"), (&new, "new")] {
+            fs::write(file, content).expect("written");
+        }
+        let moved = replace_aside(&path, &["-journal", "-wal"], &new).expect("replaced");
+        let kept: Vec<_> = moved.iter().map(|path| fs::read_to_string(path).expect("kept")).collect();
+        assert_eq!(kept, ["journal", "old"]);
+        assert_eq!(moved[0], with_suffix(&moved[1], "-journal"));
+        assert_eq!(fs::read_to_string(&path).expect("there"), "new");
+        assert_eq!(names(directory.path()).len(), 3);
     }
 
     #[test]

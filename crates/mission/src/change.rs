@@ -39,6 +39,8 @@ pub(crate) struct Change {
     pub(crate) log: Log,
     /// Rows to append.
     pub(crate) rows: Vec<Row>,
+    /// Rows that the log holds already and that are to be captured.
+    pub(crate) recorded: Vec<Row>,
     /// Directories to create.
     pub(crate) directories: Vec<PathBuf>,
     /// Files to write, whole.
@@ -77,6 +79,7 @@ impl Change {
             mission,
             log,
             rows: Vec::new(),
+            recorded: Vec::new(),
             directories: Vec::new(),
             files: Overlay::new(),
             history: Vec::new(),
@@ -188,7 +191,8 @@ impl Change {
             branch: project.git().branch(),
             commit: project.git().commit(),
         };
-        let drafts: Vec<_> = self.rows.iter().filter_map(|row| draft_of_row(row, &background)).collect();
+        let facts = self.recorded.iter().chain(&self.rows);
+        let drafts: Vec<_> = facts.filter_map(|row| draft_of_row(row, &background)).collect();
         let anchor = drafts.first().map(|draft| draft.event_id.clone());
         let overlay = self.overlay()?;
         let dossier = read_dossier(&self.mission.path, self.mission.mission_type(), &overlay)?;

@@ -157,6 +157,10 @@ pub(crate) fn make_ready(path: &Path) -> Result<(), QueueError> {
         }
     } else {
         platform::create_private_dir(dir).map_err(failed("create the directory", dir))?;
+        // SQLite makes the file's own entry durable, not the directory's.
+        if let Some(above) = dir.parent() {
+            platform::sync_dir(above).map_err(failed("create the directory", dir))?;
+        }
     }
     if path.is_file() {
         platform::make_private(path).map_err(failed("make private", path))

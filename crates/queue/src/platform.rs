@@ -74,6 +74,11 @@ pub(crate) fn create_private_file(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Makes a rename or a creation in `dir` survive a power failure.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    if cfg!(unix) { std::fs::File::open(dir)?.sync_all() } else { Ok(()) }
+}
+
 /// The bytes of a path, for storage.
 #[cfg(unix)]
 pub(crate) fn path_bytes(path: &Path) -> Vec<u8> {

@@ -142,6 +142,9 @@ CREATE INDEX IF NOT EXISTS idx_body_failure_last_failed_at
     ON body_upload_failure_log(last_failed_at DESC);
 ";
 
+/// The triggers that keep bindings and tallies.
+pub(crate) const TRIGGERS: [&str; 5] = ["bound", "unbound", "moved", "event_left", "body_left"];
+
 /// Our tables. Kinds: 0 event, 1 body, 2 failure-log row. Holds: see [`crate::consent::Hold`].
 ///
 /// `bindings` gives each waiting row its place for ever; it is bound to the row's *content* by the

@@ -5,10 +5,10 @@
 //! is open; a file whose id is not the permit's is never written.
 
 use crate::busy;
-use crate::error::QueueError;
+use crate::error::{ObserveError, QueueError};
 use crate::fault_point::{FaultPoint, reached};
 use crate::file::{self, DbFile, Journal, Role};
-use crate::schema;
+use crate::{health, observe, schema};
 use contract::{Fault, FaultCode, Remedy, Scope};
 use gate::QueueBirth;
 use rusqlite::{
@@ -55,11 +55,27 @@ impl Store {
         deadline: Duration,
     ) -> Result<Self, QueueError> {
         check_file(path, expected)?;
+        let unclean = ended_uncleanly(path);
         file::make_ready(path)?;
         let conn = connect(path, Role::Active, deadline)?;
         let mut store = Self { conn, path: path.to_owned(), deadline, queue_id: String::new() };
+        if unclean {
+            store.check_pages()?;
+        }
         store.queue_id = store.identify(scope, expected)?;
         Ok(store)
+    }
+
+    /// Visits every page: worth its time only after somebody died in the middle of a transaction.
+    fn check_pages(&mut self) -> Result<(), QueueError> {
+        let path = self.path.clone();
+        self.read("check", |tx| match health::quick_check(tx)? {
+            None => Ok(()),
+            Some(finding) => {
+                let detail = format!("is damaged: {finding}");
+                Err(fault(Fault::new(Role::Active.unreadable(), &path, detail, Remedy::Repair)).into())
+            }
+        })
     }
 
     /// The file.
@@ -168,6 +184,16 @@ fn check_file(path: &Path, expected: Option<&QueueBirth>) -> Result<(), QueueErr
         }
         _ => Ok(()),
     }
+}
+
+/// Whether a writer died in the middle of a transaction. A journal alone does not tell: a live writer
+/// has one, too. SQLite knows, and says so to a reader that must not roll back.
+fn ended_uncleanly(path: &Path) -> bool {
+    ["-journal", "-wal"].into_iter().any(|suffix| file::side_file_len(path, suffix) > 0)
+        && matches!(
+            observe::read_only(path, Role::Active, |conn| Ok(schema::read_version(conn)?)),
+            Err(ObserveError::Fault(found)) if found.code == FaultCode::QueueRecoveryNeeded
+        )
 }
 
 /// How the database at `path` keeps its journal; nothing for an absent file and one of zero bytes.

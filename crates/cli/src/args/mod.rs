@@ -3,6 +3,7 @@
 mod agent;
 mod auth;
 mod doctor;
+mod queue;
 mod server;
 mod sync;
 
@@ -14,10 +15,14 @@ pub use agent::{
 };
 pub use auth::{AuthCommand, AuthDoctorArgs, LoginArgs, LogoutArgs, SwitchArgs};
 pub use doctor::{DoctorCommand, OrphanDaemonsArgs, RestartDaemonArgs};
+pub use queue::{
+    CaptureArgs, DiagnoseArgs, ExportArgs, GcArgs, LEGACY, MigrateArgs, ParkedCommand, ParkedDropArgs,
+    ParkedExportArgs, ParkedListArgs, ParkedRetryArgs, ParkedShowArgs, PreviewArgs,
+};
 pub use server::{AdminArgs, ServerArgs, ServerCommand, TokenCommand, UserCommand};
 pub use sync::{
-    DaemonCommand, DaemonRunArgs, MigrateArgs, NowArgs, OptInArgs, OptOutArgs, SetupArgs, StatusArgs,
-    SyncCommand, SyncDoctorArgs,
+    DaemonCommand, DaemonRunArgs, NowArgs, OptInArgs, OptOutArgs, SetupArgs, StatusArgs, SyncCommand,
+    SyncDoctorArgs,
 };
 
 use clap::{Args, Parser, Subcommand};

@@ -1,6 +1,7 @@
 //! `spec-kitty sync ...`: the queue of this machine and its daemon.
 
 use super::JsonArgs;
+use super::queue::{CaptureArgs, DiagnoseArgs, ExportArgs, GcArgs, MigrateArgs, ParkedCommand, PreviewArgs};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -17,6 +18,19 @@ pub enum SyncCommand {
     Now(NowArgs),
     /// Move legacy rows of this account into its scoped queue DB
     Migrate(MigrateArgs),
+    /// Show what the next delivery would send, and what it would leave
+    Preview(PreviewArgs),
+    /// Judge every waiting row by the published event contract
+    Diagnose(DiagnoseArgs),
+    /// Write every row of a queue DB, of any account, as JSON lines
+    Export(ExportArgs),
+    /// Capture facts of a mission that were recorded without being captured
+    Capture(CaptureArgs),
+    /// Rows that were refused for good, and kept
+    #[command(subcommand, arg_required_else_help = true)]
+    Parked(ParkedCommand),
+    /// Remove old receipts
+    Gc(GcArgs),
     /// Let rows of a project leave this machine
     OptIn(OptInArgs),
     /// Keep rows of a project on this machine
@@ -77,17 +91,6 @@ pub struct NowArgs {
     /// Wait this many seconds for another drain of this account
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub wait: u64,
-}
-
-/// `spec-kitty sync migrate`
-#[derive(Debug, Args)]
-pub struct MigrateArgs {
-    /// Say what would move; change nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Print one JSON document
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `spec-kitty sync opt-in`
@@ -154,6 +157,12 @@ impl SyncCommand {
             Self::Setup(args) => args.json,
             Self::Now(args) => args.json,
             Self::Migrate(args) => args.json,
+            Self::Preview(args) => args.json,
+            Self::Diagnose(args) => args.json,
+            Self::Export(args) => args.json,
+            Self::Capture(args) => args.json,
+            Self::Parked(command) => command.json(),
+            Self::Gc(args) => args.json,
             Self::OptIn(args) => args.json,
             Self::OptOut(args) => args.json,
             Self::Daemon(command) => match command {

@@ -56,12 +56,18 @@ fn inventory() -> Vec<Path> {
 pub(crate) fn leaves(command: &clap::Command, prefix: &[String]) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let mut argv = prefix.to_vec();
-    for argument in command.get_arguments().filter(|argument| argument.is_required_set()) {
+    let one_of = command.get_groups().filter(|group| group.is_required_set()).filter_map(|group| {
+        let first = group.get_args().next()?;
+        command.get_arguments().find(|argument| argument.get_id() == first)
+    });
+    let required = command.get_arguments().filter(|argument| argument.is_required_set());
+    for argument in required.chain(one_of) {
         if let Some(long) = argument.get_long() {
             argv.push(format!("--{long}"));
         }
         let allowed = argument.get_possible_values();
-        argv.push(allowed.first().map_or_else(|| "x".to_owned(), |value| value.get_name().to_owned()));
+        // A value that every kind of argument takes.
+        argv.push(allowed.first().map_or_else(|| "1".to_owned(), |value| value.get_name().to_owned()));
     }
     if !command.is_subcommand_required_set() && !command.is_arg_required_else_help_set() {
         found.push(argv.clone());

@@ -1,6 +1,8 @@
 //! `doctor repair`: what cannot be read is given back to its owner, or moved aside with a timestamp.
 //!
-//! Deletes nothing, and never touches config.toml, which holds every opt-out.
+//! A queue DB that is damaged is replaced by a new one with every row that can still be read. Damage
+//! shows only where SQLite looks, so both queue DBs are read through, whatever the faults say. Deletes
+//! nothing, and never touches config.toml, which holds every opt-out.
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -9,9 +11,10 @@ use crate::report::{Document, Report};
 use contract::text::printable;
 use contract::{Fault, FaultCode, Remedy};
 use identity::Home;
-use identity::aside::move_group_aside;
+use identity::aside::{move_group_aside, replace_aside};
 use identity::lock::probe;
 use preflight::Boundary;
+use queue::{ObserveError, QueueFile, Salvaged, observe_health};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::ErrorKind;
@@ -41,11 +44,38 @@ const TRIES: usize = 2;
 
 /// The next fault that this command cures and has not tried often enough.
 fn next(boundary: &Boundary<'_>, tried: &[FaultCode]) -> Result<Option<Fault>, CliError> {
-    let faults = boundary.status_document(false)?.faults;
+    let mut faults = boundary.status_document(false)?.faults;
+    faults.extend(damage(boundary, &faults)?);
     Ok(faults.into_iter().find(|fault| {
         let tries = tried.iter().filter(|code| **code == fault.code).count();
         fault.remedy == Remedy::Repair && fault.path.is_some() && tries < TRIES
     }))
+}
+
+/// Damage of a queue DB that nothing has met yet.
+fn damage(boundary: &Boundary<'_>, known: &[Fault]) -> Result<Vec<Fault>, CliError> {
+    let observation = boundary.observe()?;
+    let (active, legacy) = (&observation.facts().active.path, &observation.facts().legacy.path);
+    let mut found = Vec::new();
+    for (path, which) in [(active, QueueFile::Active), (legacy, QueueFile::Legacy)] {
+        let seen = known.iter().chain(&found).any(|fault| fault.path.as_ref() == Some(path));
+        if seen || path.as_os_str().is_empty() {
+            continue;
+        }
+        let code = match which {
+            QueueFile::Active => FaultCode::ActiveQueueUnreadable,
+            QueueFile::Legacy => FaultCode::LegacyQueueUnreadable,
+        };
+        match observe_health(path, which) {
+            Ok(None) => {}
+            Ok(Some(finding)) => {
+                found.push(Fault::new(code, path, format!("is damaged: {finding}"), Remedy::Repair));
+            }
+            Err(ObserveError::Fault(fault)) => found.push(*fault),
+            Err(ObserveError::Busy(busy)) => return Err(busy.into()),
+        }
+    }
+    Ok(found)
 }
 
 /// First the modes, if they are what keeps us out; then aside: what stands where a directory should be,
@@ -56,17 +86,27 @@ fn repair_fault(home: &Home, fault: &Fault) -> Result<Vec<Action>, CliError> {
     if !restored.is_empty() {
         return Ok(restored.iter().map(|path| Action::of(fault, path, "mode_restored", &[])).collect());
     }
-    let (path, suffixes) = match obstacle(home.root(), &path) {
-        Some(obstacle) => (obstacle, &[""][..]),
-        None => (path, companions(fault.code)),
+    let (path, which) = match obstacle(home.root(), &path) {
+        Some(obstacle) => (obstacle, None),
+        None => (path, queue_file(fault.code)),
     };
-    let moved_to = move_group_aside(&path, suffixes).map_err(|error| {
+    let salvaged = match which {
+        Some(which) if path.is_file() => queue::salvage(&path, which)?,
+        _ => None,
+    };
+    let moved_to = match (&salvaged, which) {
+        (Some(salvaged), _) => replace_aside(&path, &SIDE_FILES, &salvaged.path),
+        (None, Some(_)) => move_group_aside(&path, &[SIDE_FILES[0], SIDE_FILES[1], SIDE_FILES[2], ""]),
+        (None, None) => move_group_aside(&path, &[""]),
+    };
+    let moved_to = moved_to.map_err(|error| {
         CliError::failed("REPAIR_FAILED", error.to_string()).remedy(Remedy::Advice(format!(
             "make the directory of {} writable for this user, then run `spec-kitty doctor repair` again",
             contract::text::path(&path)
         )))
     })?;
-    let action = Action::of(fault, &path, "moved_aside", &moved_to);
+    let name = if salvaged.is_some() { "salvaged" } else { "moved_aside" };
+    let action = Action { salvaged, ..Action::of(fault, &path, name, &moved_to) };
     Ok(Some(action).filter(|_| !moved_to.is_empty()).into_iter().collect())
 }
 
@@ -110,13 +150,15 @@ fn is_denied(path: &Path) -> bool {
     error.is_some_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
 
-/// A database moves together with its journal: alone, either would be read wrongly.
-fn companions(code: FaultCode) -> &'static [&'static str] {
+/// What lies beside a database. They move together: alone, either would be read wrongly.
+const SIDE_FILES: [&str; 3] = ["-journal", "-wal", "-shm"];
+
+/// Which queue DB a fault speaks of, if it does.
+fn queue_file(code: FaultCode) -> Option<QueueFile> {
     match code {
-        FaultCode::LegacyQueueUnreadable | FaultCode::ActiveQueueUnreadable => {
-            &["-journal", "-wal", "-shm", ""]
-        }
-        _ => &[""],
+        FaultCode::LegacyQueueUnreadable => Some(QueueFile::Legacy),
+        FaultCode::ActiveQueueUnreadable => Some(QueueFile::Active),
+        _ => None,
     }
 }
 
@@ -135,13 +177,16 @@ struct Action {
     path: String,
     action: &'static str,
     moved_to: Vec<String>,
+    /// What the new file holds, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    salvaged: Option<Salvaged>,
 }
 
 impl Action {
     fn of(fault: &Fault, path: &Path, action: &'static str, moved_to: &[PathBuf]) -> Self {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let moved_to = moved_to.iter().map(|path| text(path)).collect();
-        Self { code: fault.code.name(), path: text(path), action, moved_to }
+        Self { code: fault.code.name(), path: text(path), action, moved_to, salvaged: None }
     }
 }
 
@@ -179,6 +224,21 @@ impl Document for Repair {
             }
             for target in &action.moved_to {
                 let _ = writeln!(out, "moved {path} aside: {}", printable(target));
+            }
+            if let Some(Salvaged { events, bodies, others, left, gaps, .. }) = &action.salvaged {
+                let _ = writeln!(
+                    out,
+                    "  salvaged {events} events, {bodies} bodies and {others} other rows into a new file"
+                );
+                if *left > 0 {
+                    let _ =
+                        writeln!(out, "  {left} rows of a key that was there twice are only in the old file");
+                }
+                if *gaps {
+                    out.push_str(
+                        "  some pages could not be read; what was on them is only in the old file\n",
+                    );
+                }
             }
         }
         if self.actions.is_empty() {

@@ -29,12 +29,20 @@ mod housekeeping;
 mod mission_document;
 mod producing;
 mod quickstart;
+mod scoped;
 mod server;
+mod sync_capture;
 mod sync_daemon;
+mod sync_diagnose;
 mod sync_doctor;
+mod sync_export;
+mod sync_from_scope;
+mod sync_gc;
 mod sync_migrate;
 mod sync_now;
 mod sync_opt_in;
+mod sync_parked;
+mod sync_preview;
 mod sync_setup;
 mod sync_status;
 
@@ -57,6 +65,12 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Report, CliErro
             SyncCommand::Setup(args) => sync_setup::run(context, &args),
             SyncCommand::Now(args) => sync_now::run(context, &args),
             SyncCommand::Migrate(args) => sync_migrate::run(context, &args),
+            SyncCommand::Preview(args) => sync_preview::run(context, &args),
+            SyncCommand::Diagnose(args) => sync_diagnose::run(context, &args),
+            SyncCommand::Export(args) => sync_export::run(context, &args),
+            SyncCommand::Capture(args) => sync_capture::run(context, args),
+            SyncCommand::Parked(command) => sync_parked::run(context, command),
+            SyncCommand::Gc(args) => sync_gc::run(context, &args),
             SyncCommand::OptIn(args) => sync_opt_in::opt_in(context, &args),
             SyncCommand::OptOut(args) => sync_opt_in::opt_out(context, &args),
             SyncCommand::Daemon(command) => match command {

@@ -1,22 +1,28 @@
 //! `sync migrate`: moves the legacy rows of this account into its scoped queue DB. Needs no server.
 
+use super::scoped::{cure_permit, is_absent};
+use super::sync_from_scope;
 use crate::args::MigrateArgs;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report};
 use crate::terminal::Progress;
-use contract::exit::SAAS_SYNC_UNAUTHENTICATED;
-use contract::{FailureName, FaultCode, LegacyRowCounts, Remedy};
+use contract::LegacyRowCounts;
 use gate::CurePermit;
 use queue::{Cure, MigrationReport};
 use serde::Serialize;
 use std::fmt::Write as _;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Runs the verb.
 pub(crate) fn run(context: &Context, args: &MigrateArgs) -> Result<Report, CliError> {
-    let Some(permit) = context.boundary()?.cure_permit()? else { return without_scope(context) };
+    if let Some(hash) = &args.from_scope {
+        return sync_from_scope::run(context, args, hash);
+    }
+    let Some(permit) = cure_permit(context)? else {
+        let report = MigrationReport { from: context.home()?.legacy_queue(), ..MigrationReport::default() };
+        return Ok(Report::of(&Migration { result: "nothing_to_do", report: readable(report) }));
+    };
     let report = migrate(&permit, args.dry_run, args.json)?;
     Ok(Report::of(&Migration { result: if args.dry_run { "planned" } else { "migrated" }, report }))
 }
@@ -24,10 +30,7 @@ pub(crate) fn run(context: &Context, args: &MigrateArgs) -> Result<Report, CliEr
 /// Migrates under `permit`, or says what would be migrated.
 pub(crate) fn migrate(permit: &CurePermit, dry_run: bool, quiet: bool) -> Result<MigrationReport, CliError> {
     let (from, to) = (permit.legacy_path(), permit.queue_path());
-    let absent =
-        |path: &Path| path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
-    let report = if !dry_run && absent(from) && absent(to) {
-        // Opening a cure would create the scoped queue DB, in a home that perhaps nobody meant.
+    let report = if !dry_run && is_absent(from) && is_absent(to) {
         MigrationReport { from: from.into(), to: to.into(), ..MigrationReport::default() }
     } else if dry_run {
         Cure::plan_migration(permit).map_err(queue::QueueError::from)?
@@ -38,42 +41,9 @@ pub(crate) fn migrate(permit: &CurePermit, dry_run: bool, quiet: bool) -> Result
 }
 
 /// A report whose paths every document can hold: what is no UTF-8 in them is replaced.
-fn readable(report: MigrationReport) -> MigrationReport {
+pub(crate) fn readable(report: MigrationReport) -> MigrationReport {
     let text = |path: &Path| PathBuf::from(path.to_string_lossy().into_owned());
     MigrationReport { from: text(&report.from), to: text(&report.to), ..report }
-}
-
-/// Without a scope nobody owns the rows: fine while there are none.
-fn without_scope(context: &Context) -> Result<Report, CliError> {
-    let status = context.boundary()?.status_document(false)?;
-    let unreadable = [FaultCode::SessionUnreadable, FaultCode::ConfigUnreadable]
-        .into_iter()
-        .any(|code| status.preflight.failures().contains(&FailureName::Fault(code)));
-    if unreadable {
-        return Err(CliError::boundary(status.preflight));
-    }
-    let legacy = &status.legacy_queue;
-    let rows = legacy.event_count.zip(legacy.body_upload_count).map(|(events, bodies)| events + bodies);
-    match rows {
-        Some(0) => {
-            let report = MigrationReport { from: legacy.path.clone(), ..MigrationReport::default() };
-            Ok(Report::of(&Migration { result: "nothing_to_do", report: readable(report) }))
-        }
-        Some(rows) => {
-            let path = contract::text::path(&legacy.path);
-            let summary =
-                format!("{path} holds {rows} rows and nobody is logged in, so no account owns them");
-            Err(CliError::refused(SAAS_SYNC_UNAUTHENTICATED, summary).remedy(Remedy::Login))
-        }
-        // Rolling back is for the account that owns the rows: who that is has to be known first.
-        None if status.preflight.fails_only_by_fault(FaultCode::QueueRecoveryNeeded) => {
-            let path = contract::text::path(&legacy.path);
-            let summary =
-                format!("{path} waits for a rollback and nobody is logged in, so no account owns its rows");
-            Err(CliError::refused(SAAS_SYNC_UNAUTHENTICATED, summary).remedy(Remedy::Login))
-        }
-        None => Err(CliError::boundary(status.preflight)),
-    }
 }
 
 /// What moved.

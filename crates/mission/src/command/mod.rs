@@ -15,6 +15,7 @@
 
 pub mod add_history;
 pub mod branch;
+pub mod capture_history;
 pub mod create;
 pub mod decision;
 pub mod emit;

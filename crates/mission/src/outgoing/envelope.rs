@@ -26,6 +26,21 @@ pub(crate) struct Origin {
     pub(crate) head_commit_sha: Option<String>,
 }
 
+impl Origin {
+    /// An origin that is nobody's, to judge a row before it is known who captures it.
+    pub(crate) fn trial() -> Self {
+        Self {
+            project_uuid: "00000000-0000-4000-8000-000000000000".to_owned(),
+            project_slug: "trial".to_owned(),
+            build_id: "trial".to_owned(),
+            repo_slug: None,
+            team_id: "trial".to_owned(),
+            git_branch: None,
+            head_commit_sha: None,
+        }
+    }
+}
+
 /// What orders the events of a command.
 #[derive(Clone, Debug)]
 pub(crate) struct Stamp {
@@ -35,6 +50,13 @@ pub(crate) struct Stamp {
     pub(crate) lamport: u64,
     /// The first event of the command; later ones were caused by it.
     pub(crate) first: Option<String>,
+}
+
+impl Stamp {
+    /// A stamp that orders nothing, to judge a row before a clock value is drawn for it.
+    pub(crate) fn trial() -> Self {
+        Self { node_id: "trial".to_owned(), lamport: 0, first: None }
+    }
 }
 
 /// The row of the queue for `draft`.

@@ -5,19 +5,18 @@ mod held;
 mod migrate;
 mod unpark;
 
-pub use migrate::MigrationReport;
+pub use migrate::{MigrationReport, observe_principal};
 pub use unpark::{StillParked, Unparked};
 
 use crate::busy;
 use crate::capture::{self, Settled};
 use crate::consent::{ConsentView, HeldChange};
 use crate::error::{ObserveError, QueueError};
-use crate::file::{self, Role};
 use crate::found;
 use crate::legacy::LegacyDb;
 use crate::observe::LegacyObservation;
-use crate::store::{Store, fault};
-use contract::{Fault, Remedy, Scope};
+use crate::store::Store;
+use contract::Scope;
 use gate::CurePermit;
 use std::path::{Path, PathBuf};
 
@@ -54,26 +53,9 @@ impl Cure {
     /// checks a file that needed it: the cure of `queue_recovery_needed`. Creates nothing.
     pub fn recover(permit: &CurePermit) -> Result<(), QueueError> {
         let (queue, legacy) = (permit.queue_path(), permit.legacy_path());
-        let unclean = |path: &Path| {
-            ["-journal", "-wal"].into_iter().any(|suffix| file::side_file_len(path, suffix) > 0)
-        };
         if queue.exists() {
-            let unclean = unclean(queue);
-            let mut store = Store::open(queue, permit.scope(), None, busy::MIGRATE)?;
-            if unclean {
-                let verdict = store.read("check", |tx| {
-                    Ok(tx.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))?)
-                })?;
-                if verdict != "ok" {
-                    let code = Role::Active.unreadable();
-                    return Err(fault(Fault::new(
-                        code,
-                        queue,
-                        format!("is damaged: {verdict}"),
-                        Remedy::Repair,
-                    )));
-                }
-            }
+            // Opening is what lets SQLite roll back, and what checks a file that needed it.
+            Store::open(queue, permit.scope(), None, busy::MIGRATE)?;
         }
         LegacyDb::open(legacy)?;
         Ok(())
@@ -93,6 +75,11 @@ impl Cure {
     /// What [`Cure::migrate`] would do. Changes nothing and creates nothing.
     pub fn plan_migration(permit: &CurePermit) -> Result<MigrationReport, ObserveError> {
         migrate::plan(permit.scope(), permit.legacy_path(), permit.queue_path())
+    }
+
+    /// What [`Cure::adopt_scope`] would do. Changes nothing and creates nothing.
+    pub fn plan_adoption(permit: &CurePermit, old_queue: &Path) -> Result<MigrationReport, QueueError> {
+        migrate::plan_adoption(permit.scope(), old_queue, permit.queue_path())
     }
 
     /// Copies the rows of the same principal's old scope into this one, held (`--from-scope`). The old

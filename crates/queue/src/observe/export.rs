@@ -1,6 +1,6 @@
 //! Export: every row of a queue file, of any scope and any age, as JSON lines.
 
-use super::reader::read_only;
+use super::paged::{PAGE_BYTES, PAGE_ROWS, Page, Paged};
 use crate::error::ObserveError;
 use crate::file::Role;
 use crate::parked::raw_value;
@@ -8,51 +8,33 @@ use crate::store::Abort;
 use rusqlite::{Connection, OptionalExtension as _};
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// The tables that hold people's work, in the order of the export.
-const TABLES: [&str; 5] = ["queue", "body_upload_queue", "body_upload_failure_log", "prepared", "parked"];
-
-/// How much is held in memory at a time; a single larger row is held alone.
-const PAGE_BYTES: usize = 1024 * 1024;
-const PAGE_ROWS: usize = 500;
+/// The tables that hold people's work, in the order of the export. `projects` comes first: prepared and
+/// parked rows name their place by its number.
+const TABLES: &[&str] =
+    &["projects", "queue", "body_upload_queue", "body_upload_failure_log", "prepared", "parked"];
 
 /// An iterator over the lines of an export, without their line ends. Each is an object with `table` and
 /// the row's columns as stored; a value that JSON cannot carry is `{"hex": ...}`. Rows are read page by
 /// page, so nothing is locked while a line is written somewhere.
 #[derive(Debug)]
-pub struct Export {
-    path: PathBuf,
-    table: usize,
-    after: i64,
-    page: VecDeque<String>,
-    failed: bool,
-}
+pub struct Export(Paged<String>);
 
 impl Export {
-    /// Starts an export of `path`.
+    /// Starts an export of the scoped queue DB at `path`.
     pub fn of(path: &Path) -> Self {
-        Self { path: path.to_owned(), table: 0, after: i64::MIN, page: VecDeque::new(), failed: false }
+        Self(Paged::of(path, Role::Active, TABLES, read_page))
     }
 
-    /// Reads the next page that has a row; false at the end.
-    fn turn(&mut self) -> Result<bool, ObserveError> {
-        while let Some(table) = TABLES.get(self.table) {
-            let after = self.after;
-            let page = read_only(&self.path, Role::Active, |conn| read_page(conn, table, after))?;
-            match page.unwrap_or_default() {
-                (last, lines) if !lines.is_empty() => {
-                    self.after = last;
-                    self.page = lines;
-                    return Ok(true);
-                }
-                _ => {
-                    self.table += 1;
-                    self.after = i64::MIN;
-                }
-            }
-        }
-        Ok(false)
+    /// Starts an export of the legacy queue DB at `path`.
+    pub fn of_legacy(path: &Path) -> Self {
+        Self(Paged::of(path, Role::Legacy, TABLES, read_page))
+    }
+
+    /// Starts an export of the parked rows alone.
+    pub fn of_parked(path: &Path) -> Self {
+        Self(Paged::of(path, Role::Active, &["parked"], read_page))
     }
 }
 
@@ -60,26 +42,11 @@ impl Iterator for Export {
     type Item = Result<String, ObserveError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.failed {
-            return None;
-        }
-        if self.page.is_empty() {
-            match self.turn() {
-                Ok(true) => {}
-                Ok(false) => return None,
-                Err(error) => {
-                    self.failed = true;
-                    return Some(Err(error));
-                }
-            }
-        }
-        self.page.pop_front().map(Ok)
+        self.0.next()
     }
 }
 
-type Page = (i64, VecDeque<String>);
-
-fn read_page(conn: &Connection, table: &str, after: i64) -> Result<Page, Abort> {
+fn read_page(conn: &Connection, _: &Path, table: &str, after: i64) -> Result<Page<String>, Abort> {
     let known: Option<i64> = conn
         .prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?
         .query_row([table], |row| row.get(0))

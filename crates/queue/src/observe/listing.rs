@@ -161,6 +161,15 @@ pub fn observe_receipts(
     })
 }
 
+/// How many receipts are older than `before` (Unix seconds): what a collection would remove.
+pub fn observe_collectable(path: &Path, before: i64) -> Result<u64, ObserveError> {
+    of_ours(path, |conn| {
+        let count = conn
+            .query_row("SELECT COUNT(*) FROM receipts WHERE at < ?1", [before], |row| row.get::<_, i64>(0))?;
+        Ok(count.unsigned_abs())
+    })
+}
+
 /// What the next drain would send, oldest first within each project, at most `limit` rows.
 /// Rows that another program added and nobody has looked at are not in it: they are held.
 pub fn observe_outgoing(

@@ -12,16 +12,19 @@ mod counts;
 mod export;
 mod legacy;
 mod listing;
+mod paged;
 mod reader;
+mod waiting;
 
 pub use active::{ActiveObservation, LegacyPin, observe_active};
 pub use counts::{Pause, QueueCounts, RowCounts, observe_counts};
 pub use export::Export;
 pub use legacy::{LegacyObservation, observe_legacy};
 pub use listing::{
-    Leaving, ParkedContent, ParkedRow, Receipt, observe_outgoing, observe_parked, observe_parked_row,
-    observe_receipts,
+    Leaving, ParkedContent, ParkedRow, Receipt, observe_collectable, observe_outgoing, observe_parked,
+    observe_parked_row, observe_receipts,
 };
+pub use waiting::{WaitingRow, WaitingRows, observe_known_events};
 
 pub(crate) use active::{PIN, check_version, pin_of, read_meta};
 pub(crate) use counts::{LAST_DELIVERY, NOT_BEFORE, PAUSE_REASON};

@@ -3,6 +3,7 @@
 
 mod capture;
 mod fixtures;
+mod health;
 mod migration;
 mod observation;
 mod outbox;

@@ -1,11 +1,11 @@
 //! Adoption of an old scope's rows (`--from-scope`): the one exception to "bound for ever". The old
 //! queue DB is only read; its rows arrive sealed, and leave only after a release.
 
-use super::transfer::{Belonging, Transfer, each_row};
-use super::{MigrationReport, Progress};
+use super::transfer::{Belonging, Known, Transfer, each_row};
+use super::{Fate, MigrationReport, Progress};
 use crate::busy;
 use crate::consent::{Hold, Place};
-use crate::error::QueueError;
+use crate::error::{ObserveError, QueueError};
 use crate::file::Role;
 use crate::found::{content_digest, examine};
 use crate::legacy::{LegacyTable, Shape};
@@ -24,12 +24,7 @@ pub(in crate::cure) fn adopt(
     progress: &mut dyn Progress,
 ) -> Result<MigrationReport, QueueError> {
     let report = MigrationReport::of(false, old_queue, store.path());
-    if old_queue == store.path() {
-        return Err(QueueError::BadRow {
-            key: old_queue.display().to_string(),
-            why: "is the queue DB of the current scope".to_owned(),
-        });
-    }
+    check_other(old_queue, store.path())?;
     // What the copy says is the caller's, not a defect of the old file.
     let adopted = read_only(old_queue, Role::Active, |old| Ok(copy(store, scope, old_queue, old, progress)))?;
     adopted.unwrap_or(Ok(report))
@@ -46,14 +41,7 @@ fn copy(
         Abort::Queue(error) => error,
         Abort::Sql(error) => sql_error(old_queue, Role::Active, "read", busy::READ, error),
     };
-    let meta = read_meta(old).map_err(failed)?;
-    let ours = check_version(old_queue, &meta).map_err(failed)? > 0;
-    if let Some(principal) = meta.get("principal").filter(|principal| *principal != scope.principal()) {
-        return Err(QueueError::BadRow {
-            key: old_queue.display().to_string(),
-            why: format!("belongs to {principal}, and this scope to {}", scope.principal()),
-        });
-    }
+    let ours = check_principal(old, old_queue, scope).map_err(failed)?;
     let shape = Shape::read(old, "main", old_queue).map_err(failed)?;
     let mut report = MigrationReport::of(false, old_queue, store.path());
     store.write("copy rows into", |tx| {
@@ -85,6 +73,86 @@ fn copy(
         transfer.finish()
     })?;
     Ok(report)
+}
+
+/// What [`adopt`] would do. Changes nothing and creates nothing.
+pub(in crate::cure) fn plan_adoption(
+    scope: &Scope,
+    old_queue: &Path,
+    queue_path: &Path,
+) -> Result<MigrationReport, QueueError> {
+    check_other(old_queue, queue_path)?;
+    let report = MigrationReport::of(true, old_queue, queue_path);
+    let planned = read_only(old_queue, Role::Active, |old| {
+        // A refusal is the caller's to see, not a defect of the old file.
+        match check_principal(old, old_queue, scope) {
+            Err(Abort::Queue(refused @ QueueError::BadRow { .. })) => return Ok(Err(refused)),
+            other => other?,
+        };
+        let compared = read_only(queue_path, Role::Active, |scoped| {
+            let ours = check_version(queue_path, &read_meta(scoped)?)? > 0;
+            foresee(old, old_queue, ours.then_some(scoped), report.clone())
+        });
+        match compared {
+            Ok(Some(report)) => Ok(Ok(report)),
+            Ok(None) => Ok(Ok(foresee(old, old_queue, None, report.clone())?)),
+            Err(error) => Ok(Err(QueueError::from(error))),
+        }
+    });
+    planned?.unwrap_or(Ok(report))
+}
+
+fn foresee(
+    old: &Connection,
+    old_queue: &Path,
+    scoped: Option<&Connection>,
+    mut report: MigrationReport,
+) -> Result<MigrationReport, Abort> {
+    let shape = Shape::read(old, "main", old_queue)?;
+    let known = scoped.map(Known::read).transpose()?;
+    for table in [LegacyTable::Events, LegacyTable::Bodies].into_iter().filter(|table| shape.has(*table)) {
+        each_row(old, &shape, table, &mut |key, row| {
+            let fate = match (examine(table, &key, row, 1)?, known, scoped) {
+                (Err(_), ..) => Fate::Unreadable,
+                (Ok(_), Some(known), Some(scoped)) => {
+                    known.fate(scoped, table, &key, content_digest(table, row, 1)?)?
+                }
+                _ => Fate::Moved,
+            };
+            report.count(table, fate);
+            Ok(())
+        })?;
+    }
+    Ok(report)
+}
+
+/// The principal that a queue DB of ours was born for. Nothing for an absent file and for one that an
+/// earlier release wrote, which does not say.
+pub fn observe_principal(path: &Path) -> Result<Option<String>, ObserveError> {
+    let seen = read_only(path, Role::Active, |conn| Ok(read_meta(conn)?.remove("principal")))?;
+    Ok(seen.flatten())
+}
+
+fn check_other(old_queue: &Path, queue_path: &Path) -> Result<(), QueueError> {
+    if old_queue != queue_path {
+        return Ok(());
+    }
+    let why = "is the queue DB of the current scope".to_owned();
+    Err(QueueError::BadRow { key: old_queue.display().to_string(), why })
+}
+
+/// Refuses a file that was born for somebody else; says whether it has our tables.
+fn check_principal(old: &Connection, old_queue: &Path, scope: &Scope) -> Result<bool, Abort> {
+    let meta = read_meta(old)?;
+    let ours = check_version(old_queue, &meta)? > 0;
+    match meta.get("principal").filter(|principal| *principal != scope.principal()) {
+        None => Ok(ours),
+        Some(principal) => Err(QueueError::BadRow {
+            key: old_queue.display().to_string(),
+            why: format!("belongs to {principal}, and this scope to {}", scope.principal()),
+        }
+        .into()),
+    }
 }
 
 /// The place that the old file has bound the row to, with its checkout.

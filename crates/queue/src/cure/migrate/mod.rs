@@ -19,7 +19,8 @@ mod clear;
 mod plan;
 mod transfer;
 
-pub(super) use adopt::adopt;
+pub use adopt::observe_principal;
+pub(super) use adopt::{adopt, plan_adoption};
 pub(super) use plan::plan;
 
 use super::Progress;

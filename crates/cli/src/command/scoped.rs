@@ -1,0 +1,49 @@
+//! The account whose queue a curing verb works on.
+
+use crate::context::Context;
+use crate::error::CliError;
+use contract::exit::SAAS_SYNC_UNAUTHENTICATED;
+use contract::{FailureName, FaultCode, Remedy};
+use gate::CurePermit;
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// The right to cure the queue of the current scope.
+///
+/// Without a scope nobody owns any row: nothing while `queue.db` holds none, a refusal otherwise
+/// (contract section 4).
+pub(crate) fn cure_permit(context: &Context) -> Result<Option<CurePermit>, CliError> {
+    match context.boundary()?.cure_permit()? {
+        Some(permit) => Ok(Some(permit)),
+        None => without_scope(context).map(|()| None),
+    }
+}
+
+fn without_scope(context: &Context) -> Result<(), CliError> {
+    let status = context.boundary()?.status_document(false)?;
+    let unreadable = [FaultCode::SessionUnreadable, FaultCode::ConfigUnreadable]
+        .into_iter()
+        .any(|code| status.preflight.failures().contains(&FailureName::Fault(code)));
+    if unreadable {
+        return Err(CliError::boundary(status.preflight));
+    }
+    let legacy = &status.legacy_queue;
+    let rows = legacy.event_count.zip(legacy.body_upload_count).map(|(events, bodies)| events + bodies);
+    let path = contract::text::path(&legacy.path);
+    let summary = match rows {
+        Some(0) => return Ok(()),
+        Some(rows) => format!("{path} holds {rows} rows and nobody is logged in, so no account owns them"),
+        // Rolling back is for the account that owns the rows: who that is has to be known first.
+        None if status.preflight.fails_only_by_fault(FaultCode::QueueRecoveryNeeded) => {
+            format!("{path} waits for a rollback and nobody is logged in, so no account owns its rows")
+        }
+        None => return Err(CliError::boundary(status.preflight)),
+    };
+    Err(CliError::refused(SAAS_SYNC_UNAUTHENTICATED, summary).remedy(Remedy::Login))
+}
+
+/// Whether nothing at all stands at `path`: opening a cure there would create a queue that perhaps
+/// nobody meant.
+pub(crate) fn is_absent(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound)
+}

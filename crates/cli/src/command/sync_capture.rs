@@ -1,0 +1,118 @@
+//! `sync capture --history`: facts that a mission's log holds and nobody captured.
+
+use super::producing::{Outcome, Producing};
+use crate::args::CaptureArgs;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::report::{Document, Report, Said};
+use crate::terminal;
+use contract::ExitCode;
+use contract::text::printable;
+use mission::Clock;
+use mission::command::capture_history::{History, RefusedRow, Request, plan};
+use mission::outgoing::CaptureReport;
+use queue::{QueueError, observe_known_events};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Runs the verb.
+pub(crate) fn run(context: &Context, args: CaptureArgs) -> Result<Report, CliError> {
+    if !context.sync_enabled() {
+        let facts = serde_json::json!({ "sync_enabled": false });
+        let line = contract::switch::OFF_MESSAGE.to_owned();
+        return Ok(Report::of(&Said { result: "disabled", facts, line }));
+    }
+    let request = Request { mission: args.history };
+    let producing = Producing::begin(context, false)?;
+    let clock = Clock::system();
+    let plan = plan(&producing.project, &request, &clock)?;
+    if !args.yes {
+        let preview = preview(context, plan.outcome())?;
+        let agreed =
+            !args.json && terminal::can_ask() && terminal::ask(&format!("{}Capture them?", preview.text()));
+        if !agreed {
+            let line = "nothing was changed; add --yes to do it";
+            return Ok(Report::exiting(ExitCode::Refused, &preview).note(line));
+        }
+    }
+    producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
+}
+
+fn preview<'a>(context: &Context, history: &'a History) -> Result<Preview<'a>, CliError> {
+    let observation = context.boundary()?.observe()?;
+    let known = observe_known_events(&observation.facts().active.path, &history.ids);
+    let known = known.map_err(QueueError::from)?.len() as u64;
+    Ok(Preview {
+        result: "preview",
+        mission_slug: &history.mission_slug,
+        new: history.ids.len() as u64 - known,
+        known,
+        events: &history.events,
+        documents: history.documents,
+        stays: history.stays,
+        refused: &history.refused,
+    })
+}
+
+/// What would be captured.
+#[derive(Debug, Serialize)]
+struct Preview<'a> {
+    result: &'static str,
+    mission_slug: &'a str,
+    /// Facts that the queue does not know.
+    new: u64,
+    /// Facts that wait, were delivered or are parked already.
+    known: u64,
+    events: &'a BTreeMap<String, u64>,
+    documents: u64,
+    stays: u64,
+    refused: &'a [RefusedRow],
+}
+
+impl Document for Preview<'_> {
+    fn text(&self) -> String {
+        let mut out = format!(
+            "{}: {} facts would be captured, {} are known already\n",
+            printable(self.mission_slug),
+            self.new,
+            self.known
+        );
+        for (event_type, count) in self.events {
+            let _ = writeln!(out, "  {count} {event_type}");
+        }
+        let _ =
+            writeln!(out, "  {} documents, except those that were captured as they are now", self.documents);
+        describe_rest(&mut out, self.stays, self.refused);
+        out
+    }
+}
+
+/// What stays in the log, and why.
+fn describe_rest(out: &mut String, stays: u64, refused: &[RefusedRow]) {
+    if stays > 0 {
+        let _ = writeln!(out, "  {stays} rows stay: they are not sent");
+    }
+    for row in refused {
+        let _ = writeln!(out, "  refused: {}: {}", printable(&row.event_id), printable(&row.problem));
+    }
+}
+
+impl Outcome for History {
+    fn capture(&self) -> &CaptureReport {
+        &self.capture
+    }
+
+    fn describe(&self) -> String {
+        let captured = self.capture.captured.unwrap_or_default();
+        let mut out = format!(
+            "{}: captured {} events and {} bodies; {} were known already\n",
+            printable(&self.mission_slug),
+            captured.events,
+            captured.bodies,
+            captured.already
+        );
+        describe_rest(&mut out, self.stays, &self.refused);
+        out
+    }
+}

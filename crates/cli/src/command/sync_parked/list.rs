@@ -1,0 +1,70 @@
+//! `sync parked list`.
+
+use super::{each, moment, project};
+use crate::args::ParkedListArgs;
+use crate::error::CliError;
+use crate::report::{Document, Report};
+use contract::text::printable;
+use gate::CurePermit;
+use queue::ParkedRow;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Runs the verb.
+pub(super) fn run(permit: Option<&CurePermit>, args: &ParkedListArgs) -> Result<Report, CliError> {
+    let mut listing = Listing::default();
+    if let Some(permit) = permit {
+        each(permit.queue_path(), &mut |row| {
+            if args.reason.as_ref().is_none_or(|reason| *reason == row.reason) {
+                listing.total += 1;
+                *listing.reasons.entry(row.reason.clone()).or_default() += 1;
+                if listing.rows.len() < args.limit {
+                    listing.rows.push(row);
+                }
+            }
+            true
+        })?;
+    }
+    Ok(Report::of(&listing))
+}
+
+/// The parked rows: how many, why, and the first of them.
+#[derive(Debug, Default, Serialize)]
+struct Listing {
+    total: u64,
+    reasons: BTreeMap<String, u64>,
+    rows: Vec<ParkedRow>,
+}
+
+impl Document for Listing {
+    fn text(&self) -> String {
+        if self.total == 0 {
+            return "no parked rows\n".to_owned();
+        }
+        let reasons: Vec<_> =
+            self.reasons.iter().map(|(reason, rows)| format!("{rows} {}", printable(reason))).collect();
+        let mut out = format!("{} parked rows: {}\n", self.total, reasons.join(", "));
+        for row in &self.rows {
+            let _ = writeln!(
+                out,
+                "{:>6}  {} {}  {}\n        {}, {} bytes, parked {}",
+                row.id,
+                row.kind,
+                printable(&row.key),
+                printable(&row.reason),
+                project(row),
+                row.bytes,
+                moment(row.parked_at)
+            );
+            if !row.detail.is_empty() {
+                let _ = writeln!(out, "        {}", printable(&row.detail));
+            }
+        }
+        let shown = self.rows.len() as u64;
+        if shown < self.total {
+            let _ = writeln!(out, "and {} more, which --limit shows", self.total - shown);
+        }
+        out
+    }
+}

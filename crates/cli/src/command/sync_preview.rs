@@ -1,0 +1,154 @@
+//! `sync preview`: what the next delivery would send, to whom, and what it would leave.
+
+use crate::args::PreviewArgs;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::report::{Document, Report};
+use contract::text::printable;
+use identity::Destination;
+use jiff::Timestamp;
+use preflight::consent_of;
+use preflight::status::{HeldProject, RowPair};
+use queue::{Kind, Leaving, QueueError, observe_outgoing};
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// Runs the verb.
+pub(crate) fn run(context: &Context, args: &PreviewArgs) -> Result<Report, CliError> {
+    let boundary = context.boundary()?;
+    let status = boundary.status_document(context.sync_enabled())?;
+    let observation = boundary.observe()?;
+    let facts = observation.facts();
+    let path = &facts.active.path;
+    let unreadable = status.active_queue.event_count.zip(status.active_queue.body_upload_count).is_none();
+    if unreadable {
+        return Err(CliError::boundary(status.preflight));
+    }
+    let rows = match &facts.login.scope {
+        Some(_) => {
+            observe_outgoing(path, &consent_of(&observation.config), args.limit).map_err(QueueError::from)?
+        }
+        None => Vec::new(),
+    };
+    let held = |of: fn(&HeldProject) -> u64| status.held.iter().map(of).sum::<u64>();
+    let waiting = RowPair {
+        events: status.active_queue.event_count.unwrap_or_default(),
+        bodies: status.active_queue.body_upload_count.unwrap_or_default(),
+    };
+    let destination = match identity::judge_destination(&observation.login, &observation.config) {
+        Destination::Ready { url } => Some(url),
+        Destination::ServerUnset | Destination::TokenHost { .. } => None,
+    };
+    let scoped = facts.login.scope.is_some();
+    let leaving = RowPair {
+        events: if scoped { waiting.events.saturating_sub(held(|project| project.events)) } else { 0 },
+        bodies: if scoped { waiting.bodies.saturating_sub(held(|project| project.bodies)) } else { 0 },
+    };
+    Ok(Report::of(&Preview {
+        sync_enabled: context.sync_enabled(),
+        coherent: status.ok,
+        destination,
+        team_or_user: facts.login.scope.as_ref().map(contract::Scope::team_or_user),
+        leaving,
+        held: status.held,
+        rows: rows.into_iter().map(|row| Row::of(row, args.payload)).collect(),
+    }))
+}
+
+/// What would leave. Rows that another program added and that nobody has looked at are held.
+#[derive(Debug, Serialize)]
+struct Preview {
+    sync_enabled: bool,
+    coherent: bool,
+    /// Where to; null when nothing can be sent.
+    destination: Option<String>,
+    team_or_user: Option<String>,
+    leaving: RowPair,
+    held: Vec<HeldProject>,
+    rows: Vec<Row>,
+}
+
+/// One row.
+#[derive(Debug, Serialize)]
+struct Row {
+    kind: Kind,
+    key: String,
+    project_uuid: Option<String>,
+    waiting_since: String,
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<String>,
+}
+
+impl Row {
+    fn of(row: Leaving, payload: bool) -> Self {
+        Self {
+            kind: row.kind,
+            key: row.key,
+            project_uuid: row.project_uuid,
+            waiting_since: Timestamp::from_second(row.waiting_since)
+                .map_or_else(|_| row.waiting_since.to_string(), |at| at.to_string()),
+            bytes: row.payload.len() as u64,
+            payload: payload.then_some(row.payload),
+        }
+    }
+}
+
+impl Document for Preview {
+    fn text(&self) -> String {
+        let mut out = String::new();
+        let RowPair { events, bodies } = self.leaving;
+        let _ = match (&self.team_or_user, &self.destination) {
+            (None, _) => writeln!(out, "nobody is logged in, so nothing would leave"),
+            (Some(who), None) => writeln!(
+                out,
+                "{events} events and {bodies} bodies of {} wait, and have no server to go to",
+                printable(who)
+            ),
+            (Some(who), Some(url)) => writeln!(
+                out,
+                "{events} events and {bodies} bodies would leave for {} as {}",
+                printable(url),
+                printable(who)
+            ),
+        };
+        if !self.sync_enabled {
+            out.push_str("  not now: hosted sync is off\n");
+        } else if !self.coherent {
+            out.push_str("  not now: `spec-kitty sync status --check` says why\n");
+        }
+        for row in &self.rows {
+            let project = row.project_uuid.as_deref().unwrap_or("no project");
+            let _ = writeln!(
+                out,
+                "  {} {} ({project}, {} bytes, since {})",
+                if row.kind == Kind::Event { "event" } else { "body " },
+                printable(&row.key),
+                row.bytes,
+                row.waiting_since,
+            );
+            if let Some(payload) = &row.payload {
+                for line in payload.lines() {
+                    let _ = writeln!(out, "    {}", printable(line));
+                }
+            }
+        }
+        let shown = self.rows.len() as u64;
+        if shown < events + bodies && self.team_or_user.is_some() {
+            let _ = writeln!(out, "  and {} more", events + bodies - shown);
+        }
+        for project in &self.held {
+            let name = project.project_uuid.as_deref().unwrap_or("no project");
+            let _ = writeln!(
+                out,
+                "held: {} events, {} bodies of {}: {}\n  {}",
+                project.events,
+                project.bodies,
+                printable(name),
+                project.reason,
+                printable(&project.remediation_hint)
+            );
+        }
+        out
+    }
+}

@@ -1,0 +1,132 @@
+//! `sync capture --history`: facts that a mission's log holds and this machine did not prepare.
+//!
+//! A row that was pulled from a teammate, is older than the queue, or was made with hosted sync off,
+//! opted out or `--local-only`, is never captured by itself (contract section 7). This takes all of a
+//! mission's at once, after a preview. Each event keeps the id of its row, so a fact that is known here
+//! already is known, and a second run captures nothing. Rows that the published contract refuses stay,
+//! and are named.
+
+use super::{Planned, Recorded};
+use crate::change::{Change, Done};
+use crate::clock::Clock;
+use crate::dossier::{BodyVerdict, Overlay, judge_body, read_dossier};
+use crate::error::{MissionError, Result};
+use crate::log::{Row, read_log};
+use crate::outgoing::payload::{Background, draft_of_row};
+use crate::outgoing::{CaptureReport, Origin, Stamp, draft_to_row};
+use crate::project::{MissionDirectory, Project};
+use queue::Witness;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// `--history`.
+    pub mission: String,
+}
+
+/// Everything that will be captured, validated.
+pub type Plan = Planned<Request, History>;
+
+/// What a mission's history holds, and what became of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct History {
+    /// `captured`, or the caller's word for a preview.
+    pub result: &'static str,
+    /// The mission's directory name.
+    pub mission_slug: String,
+    /// Facts of the log that travel, by event type.
+    pub events: BTreeMap<String, u64>,
+    /// Rows of the log that stay: decisions, and rows of other producers.
+    pub stays: u64,
+    /// Rows that would travel, and that the published contract refuses.
+    pub refused: Vec<RefusedRow>,
+    /// Documents whose text travels. Those that were captured from this checkout as they are now are
+    /// known, and are not captured again.
+    pub documents: u64,
+    /// Ids of the events, in the order of the log.
+    #[serde(skip)]
+    pub ids: Vec<String>,
+    /// What was captured.
+    pub capture: CaptureReport,
+}
+
+/// A row that cannot be sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RefusedRow {
+    /// Its id.
+    pub event_id: String,
+    /// What the contract says.
+    pub problem: String,
+}
+
+/// Plans the capture.
+pub fn plan(project: &Project, request: &Request, _: &Clock) -> Result<Plan> {
+    if request.mission.trim().is_empty() {
+        let problem = "name a mission: its id, the first eight characters of it, or its directory name";
+        return Err(MissionError::Argument { name: "--history", problem: problem.to_owned() });
+    }
+    let mission = project.mission(Some(&request.mission))?;
+    let log = read_log(&mission.path)?;
+    let mut history = History {
+        result: "captured",
+        mission_slug: mission.slug.clone(),
+        events: BTreeMap::new(),
+        stays: 0,
+        refused: Vec::new(),
+        documents: count_documents(&mission)?,
+        ids: Vec::new(),
+        capture: CaptureReport::default(),
+    };
+    let mut change = Change::of(mission, log);
+    change.recorded = judge_rows(project, &change, &mut history)?;
+    Ok(Planned { request: request.clone(), change: Some(change), outcome: history, plan })
+}
+
+/// The rows that can be captured. Each is judged as it will be captured, but for who captures it.
+fn judge_rows(project: &Project, change: &Change, history: &mut History) -> Result<Vec<Row>> {
+    let git = project.git();
+    let background = Background {
+        aggregate_id: change.mission.aggregate_id(),
+        meta: change.mission.meta.as_ref(),
+        repo_slug: git.repo_slug.as_deref(),
+        branch: git.branch(),
+        commit: git.commit(),
+    };
+    let trial = Origin::trial();
+    let mut rows = Vec::new();
+    for row in change.log.rows() {
+        let Some(draft) = draft_of_row(row, &background) else {
+            history.stays += 1;
+            continue;
+        };
+        let (event_id, event_type) = (draft.event_id.clone(), draft.event_type);
+        let witness = Witness::LogRow { log: change.log.path().to_owned(), event_id: event_id.clone() };
+        match draft_to_row(draft, &trial, &mut Stamp::trial(), witness) {
+            Ok(_) => {
+                *history.events.entry(event_type.to_owned()).or_default() += 1;
+                history.ids.push(event_id);
+                rows.push(row.clone());
+            }
+            Err(refused) => {
+                history.refused.push(RefusedRow { event_id, problem: refused.to_string() });
+            }
+        }
+    }
+    Ok(rows)
+}
+
+fn count_documents(mission: &MissionDirectory) -> Result<u64> {
+    let overlay = Overlay::new();
+    let dossier = read_dossier(&mission.path, mission.mission_type(), &overlay)?;
+    let travels = |verdict: &BodyVerdict| matches!(verdict, BodyVerdict::Travels(_));
+    let bodies = dossier.present().map(|artifact| judge_body(&mission.path, artifact, &overlay));
+    Ok(bodies.filter(travels).count() as u64)
+}
+
+impl Recorded for History {
+    fn record(&mut self, done: Done) {
+        self.capture = done.capture;
+    }
+}

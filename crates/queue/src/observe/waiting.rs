@@ -1,0 +1,156 @@
+//! The waiting rows themselves, for whoever wants to judge them; and which facts a queue knows already.
+
+use super::active::{check_version, read_meta};
+use super::paged::{PAGE_BYTES, PAGE_ROWS, Page, Paged};
+use super::reader::read_only;
+use crate::error::ObserveError;
+use crate::file::Role;
+use crate::found::examine;
+use crate::legacy::{LegacyKey, LegacyTable, Shape, text_of};
+use crate::row::{BodyRow, Kind};
+use crate::store::Abort;
+use rusqlite::{Connection, Row, params};
+use std::collections::{HashSet, VecDeque};
+use std::path::Path;
+
+/// A row that waits, held or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingRow {
+    /// Its kind.
+    pub kind: Kind,
+    /// The event id, or the seven key columns of a body as a JSON array; the rowid of a row without.
+    pub key: String,
+    /// The type of an event, if it is text.
+    pub event_type: Option<String>,
+    /// The envelope of an event, as stored; empty when it is no text.
+    pub data: String,
+    /// What keeps the row from ever being sent, as far as storage tells: a missing key, an envelope that
+    /// is no JSON object, a body whose hash is not its content's.
+    pub problem: Option<String>,
+}
+
+/// Every row that waits in a queue DB of ours or of the reference, events first, page by page.
+#[derive(Debug)]
+pub struct WaitingRows(Paged<WaitingRow>);
+
+impl WaitingRows {
+    /// Starts with the first row of `path`.
+    pub fn of(path: &Path) -> Self {
+        Self(Paged::of(path, Role::Active, &["queue", "body_upload_queue"], read_page))
+    }
+}
+
+impl Iterator for WaitingRows {
+    type Item = Result<WaitingRow, ObserveError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next()
+    }
+}
+
+fn read_page(conn: &Connection, path: &Path, name: &str, after: i64) -> Result<Page<WaitingRow>, Abort> {
+    let kind = if name == Kind::Event.table() { Kind::Event } else { Kind::Body };
+    let table = kind.legacy_table();
+    let shape = Shape::read(conn, "main", path)?;
+    let mut page = (after, VecDeque::new());
+    if !shape.has(table) {
+        return Ok(page);
+    }
+    let mut select = conn.prepare(&format!(
+        "SELECT rowid, {} FROM {name} WHERE rowid > ?1 ORDER BY rowid LIMIT {PAGE_ROWS}",
+        shape.row_expressions(table)
+    ))?;
+    let mut rows = select.query([after])?;
+    let mut bytes = 0;
+    while let Some(row) = rows.next()? {
+        let waiting = waiting_row(kind, table, row)?;
+        bytes += waiting.data.len();
+        page.0 = row.get(0)?;
+        page.1.push_back(waiting);
+        if bytes >= PAGE_BYTES {
+            break;
+        }
+    }
+    Ok(page)
+}
+
+/// `row` holds the rowid, then the columns of `table`.
+fn waiting_row(kind: Kind, table: LegacyTable, row: &Row<'_>) -> Result<WaitingRow, Abort> {
+    let key = LegacyKey::of(table, row.get(0)?, row, 1)?;
+    let unfit = examine(table, &key, row, 1)?.err();
+    let text = |column: usize| Ok::<_, rusqlite::Error>(text_of(row.get_ref(column)?).map(str::to_owned));
+    let (event_type, data, problem) = match kind {
+        Kind::Event => (text(2)?, text(3)?.unwrap_or_default(), unfit),
+        Kind::Body => {
+            let problem = match unfit {
+                Some(why) => Some(why),
+                None => body_of(row)?.and_then(|body| body.check().err()),
+            };
+            (None, String::new(), problem)
+        }
+    };
+    Ok(WaitingRow { kind, key: key.key, event_type, data, problem })
+}
+
+/// The body in a row's columns, if they are all text.
+fn body_of(row: &Row<'_>) -> rusqlite::Result<Option<BodyRow>> {
+    let mut columns = Vec::with_capacity(9);
+    for column in 1..=9 {
+        match text_of(row.get_ref(column)?) {
+            Some(text) => columns.push(text.to_owned()),
+            None => return Ok(None),
+        }
+    }
+    let columns: Option<[String; 9]> = columns.try_into().ok();
+    Ok(columns.map(
+        |[
+            project_uuid,
+            mission_slug,
+            target_branch,
+            mission_type,
+            manifest_version,
+            artifact_path,
+            content_hash,
+            hash_algorithm,
+            content_body,
+        ]| BodyRow {
+            project_uuid,
+            mission_slug,
+            target_branch,
+            mission_type,
+            manifest_version,
+            artifact_path,
+            content_hash,
+            hash_algorithm,
+            content_body,
+        },
+    ))
+}
+
+/// Which of these event ids the queue DB knows already: waiting, prepared, delivered, dropped or parked.
+/// Capturing one of them again is a no-op.
+pub fn observe_known_events(path: &Path, ids: &[String]) -> Result<HashSet<String>, ObserveError> {
+    let seen = read_only(path, Role::Active, |conn| {
+        let ours = check_version(path, &read_meta(conn)?)? > 0;
+        let mut known = HashSet::new();
+        let mut look = |sql: &str| -> Result<(), Abort> {
+            let mut select = conn.prepare(sql)?;
+            for id in ids {
+                if select.exists(params![id])? {
+                    known.insert(id.clone());
+                }
+            }
+            Ok(())
+        };
+        if conn.table_exists(None, Kind::Event.table())? {
+            look("SELECT 1 FROM queue WHERE event_id = ?1")?;
+        }
+        if ours {
+            look("SELECT 1 FROM prepared WHERE kind = 0 AND key = ?1")?;
+            look("SELECT 1 FROM receipts WHERE kind = 0 AND key = ?1")?;
+            look("SELECT 1 FROM parked WHERE kind = 0 AND key = ?1")?;
+        }
+        Ok(known)
+    })?;
+    Ok(seen.unwrap_or_default())
+}

@@ -1,0 +1,254 @@
+//! Files that are damaged, that waited for a rollback, that are newer, that stood open to everybody.
+
+use crate::support::*;
+use contract::FaultCode;
+use queue::{Cure, QueueError, QueueFile, observe_counts, observe_health, salvage};
+use rusqlite::Connection;
+use std::path::Path;
+
+const PAGE: usize = 4096;
+
+/// Overwrites the page on which `text` stands.
+fn destroy_page_with(path: &Path, text: &str) {
+    let mut bytes = fs_err::read(path).expect("a database");
+    let needle = text.as_bytes();
+    let at = bytes.windows(needle.len()).position(|window| window == needle).expect("the text is there");
+    let start = at / PAGE * PAGE;
+    bytes[start..start + PAGE].fill(0xa5);
+    fs_err::write(path, bytes).expect("damaged");
+}
+
+fn events(range: std::ops::Range<u32>) -> impl Iterator<Item = queue::EventRow> {
+    range.map(|number| event(&format!("01E{number:05}")))
+}
+
+#[test]
+fn a_row_on_a_page_that_cannot_be_read_costs_its_page_and_no_more() {
+    let home = Home::new();
+    let path = home.scoped(&scope());
+    capture(&home, &scope(), events(0..2_000));
+    let id = home.cure(&scope()).queue_id().to_owned();
+    assert_eq!(observe_health(&path, QueueFile::Active), Ok(None));
+    destroy_page_with(&path, "{\"event_id\": \"01E01000\"");
+    let finding = observe_health(&path, QueueFile::Active).expect("looked").expect("damage");
+    assert!(!finding.is_empty());
+
+    let salvaged = salvage(&path, QueueFile::Active).expect("salvaged").expect("a new file");
+    assert!(salvaged.gaps && salvaged.left == 0, "{salvaged:?}");
+    let lost = 2_000 - salvaged.events;
+    assert!((1..60).contains(&lost), "one page of rows, not {lost}");
+    fs_err::rename(&salvaged.path, &path).expect("put in place");
+    assert_eq!(observe_health(&path, QueueFile::Active), Ok(None));
+    let counts = observe_counts(&path, &nobody_asked).expect("counts");
+    assert_eq!((counts.events, counts.held.len()), (salvaged.events, 0), "they may leave as before");
+    assert_eq!(home.cure(&scope()).queue_id(), id);
+    // Ids are not used twice, and a repeat of the lost ones brings them back.
+    let last: i64 = home
+        .sql(&path)
+        .query_row("SELECT seq FROM sqlite_sequence WHERE name = 'queue'", [], |row| row.get(0))
+        .expect("a counter");
+    assert_eq!(last, 2_000);
+    assert_eq!(capture(&home, &scope(), events(0..2_000)).events, lost);
+}
+
+#[test]
+fn a_broken_list_of_tables_costs_nothing() {
+    let home = Home::new();
+    let path = home.scoped(&scope());
+    capture(&home, &scope(), events(0..500));
+    let conn = home.sql(&path);
+    // Two indexes on one page: SQLite refuses to read the list at all.
+    conn.execute_batch(
+        "PRAGMA writable_schema = ON;
+         UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 'idx_retry')
+             WHERE name = 'idx_timestamp'",
+    )
+    .expect("broken");
+    drop(conn);
+    let queue::ObserveError::Fault(fault) =
+        observe_health(&path, QueueFile::Active).expect_err("no list of tables")
+    else {
+        panic!("a fault")
+    };
+    assert_eq!(fault.code, FaultCode::ActiveQueueUnreadable);
+    let salvaged = salvage(&path, QueueFile::Active).expect("salvaged").expect("a new file");
+    assert_eq!((salvaged.events, salvaged.left, salvaged.gaps), (500, 0, false));
+}
+
+#[test]
+fn a_legacy_file_keeps_its_shape_its_claims_and_text_that_is_no_utf8() {
+    let home = Home::new();
+    fs_err::create_dir_all(home.root()).expect("a directory");
+    let conn = home.sql(&home.legacy());
+    conn.execute_batch(
+        "CREATE TABLE queue (id INTEGER PRIMARY KEY, event_id TEXT UNIQUE, event_type TEXT, data TEXT, timestamp INTEGER);
+         INSERT INTO queue(event_id, event_type, data, timestamp)
+            VALUES ('01A', 'T', '{}', 7), (NULL, 'T', CAST(x'ff00' AS TEXT), 7), ('01C', x'00', NULL, 'noon');
+         CREATE TABLE claims (\"table\" TEXT, key TEXT, scope TEXT, PRIMARY KEY (\"table\", key)) WITHOUT ROWID;
+         INSERT INTO claims VALUES ('queue', '01A', 'somebody');
+         CREATE TRIGGER theirs AFTER INSERT ON queue BEGIN DELETE FROM queue; END;
+         CREATE VIEW seen AS SELECT * FROM queue",
+    )
+    .expect("an old file");
+    let dump = |conn: &Connection| -> Vec<String> {
+        let mut select = conn
+            .prepare("SELECT quote(id) || quote(event_id) || quote(event_type) || hex(data) || typeof(data) || quote(timestamp) FROM queue ORDER BY id")
+            .expect("a table");
+        select.query_map([], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("rows")
+    };
+    let before = dump(&conn);
+    let salvaged = salvage(&home.legacy(), QueueFile::Legacy).expect("salvaged").expect("a new file");
+    let new = home.sql(&salvaged.path);
+    assert_eq!(dump(&new), before);
+    assert_eq!((count(&new, "claims"), salvaged.events, salvaged.others), (1, 3, 1));
+    let strange: i64 = new
+        .query_row("SELECT COUNT(*) FROM sqlite_schema WHERE type IN ('trigger', 'view')", [], |row| {
+            row.get(0)
+        })
+        .expect("a count");
+    assert_eq!(strange, 0, "what would run by itself is not taken along");
+}
+
+#[test]
+fn nobody_writes_to_a_file_that_is_being_salvaged() {
+    let home = Home::new();
+    let path = home.scoped(&scope());
+    capture(&home, &scope(), events(0..10));
+    let salvaged = salvage(&path, QueueFile::Active).expect("salvaged").expect("a new file");
+    let other = home.sql(&path);
+    other.busy_timeout(std::time::Duration::ZERO).expect("no patience");
+    assert!(other.execute("DELETE FROM queue", []).is_err());
+    drop(salvaged);
+    other.execute("DELETE FROM queue", []).expect("free again");
+}
+
+#[test]
+fn what_is_no_database_is_not_salvaged_and_stays() {
+    let home = Home::new();
+    fs_err::create_dir_all(home.root()).expect("a directory");
+    fs_err::write(home.legacy(), "no database at all, and not empty").expect("written");
+    assert!(salvage(&home.legacy(), QueueFile::Legacy).expect("looked").is_none());
+    assert_eq!(fs_err::read_dir(home.root()).expect("a listing").count(), 1, "nothing is left behind");
+}
+
+/// A writer that dies between two pages of a commit leaves a hot journal.
+fn leave_hot_journal(path: &Path) {
+    let conn = Connection::open(path).expect("a database");
+    conn.execute_batch("PRAGMA journal_mode = DELETE; PRAGMA cache_size = 2; BEGIN IMMEDIATE")
+        .expect("begun");
+    conn.execute_batch(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+         INSERT INTO queue(event_id, event_type, data, timestamp) SELECT 'half' || i, 'T', hex(zeroblob(900)), 1 FROM n",
+    )
+    .expect("half written");
+    let journal = |path: &Path| {
+        let mut name = path.as_os_str().to_owned();
+        name.push("-journal");
+        std::path::PathBuf::from(name)
+    };
+    let copy = path.with_extension("copy");
+    fs_err::copy(path, &copy).expect("copied");
+    fs_err::copy(journal(path), journal(&copy)).expect("copied");
+    drop(conn);
+    fs_err::rename(&copy, path).expect("put in place");
+    fs_err::rename(journal(&copy), journal(path)).expect("put in place");
+}
+
+#[test]
+fn after_an_unclean_end_the_pages_are_checked_before_anything_is_written() {
+    let home = Home::new();
+    let path = home.scoped(&scope());
+    capture(&home, &scope(), events(0..300));
+    leave_hot_journal(&path);
+    Cure::open(&home_permit(&home)).expect("rolled back");
+    assert_eq!(count(&home.sql(&path), "queue"), 300);
+
+    // The same end on a disk that lost a page on the way.
+    leave_hot_journal(&path);
+    destroy_page_with(&path, "{\"event_id\": \"01E00150\"");
+    let permit = home_permit(&home);
+    let error = Cure::open(&permit).expect_err("damaged");
+    let QueueError::Fault(fault) = error else { panic!("{error}") };
+    assert_eq!((fault.code, fault.remedy), (FaultCode::ActiveQueueUnreadable, contract::Remedy::Repair));
+    assert!(fault.detail.contains("is damaged"), "{}", fault.detail);
+}
+
+/// A permit for a file that nobody may look at first.
+fn home_permit(home: &Home) -> gate::CurePermit {
+    cure_permit(facts(&scope(), &home.scoped(&scope()), &home.legacy(), None))
+}
+
+#[test]
+fn a_rollback_is_salvaged_without_what_was_half_done() {
+    let home = Home::new();
+    let path = home.scoped(&scope());
+    capture(&home, &scope(), events(0..300));
+    leave_hot_journal(&path);
+    let bytes = fs_err::read(&path).expect("bytes");
+    let salvaged = salvage(&path, QueueFile::Active).expect("salvaged").expect("a new file");
+    assert_eq!((salvaged.events, salvaged.gaps), (300, false));
+    assert_eq!(fs_err::read(&path).expect("bytes"), bytes, "the old file is only read");
+}
+
+#[test]
+fn a_live_writers_journal_is_no_unclean_end() {
+    let home = Home::new();
+    let path = home.scoped(&scope());
+    capture(&home, &scope(), events(0..300));
+    let writer = home.sql(&path);
+    writer
+        .execute_batch("PRAGMA cache_size = 2; BEGIN IMMEDIATE; UPDATE queue SET retry_count = 1")
+        .expect("at work");
+    std::thread::scope(|threads| {
+        let (started, start) = std::sync::mpsc::channel();
+        let opening = threads.spawn({
+            let permit = home_permit(&home);
+            move || {
+                started.send(()).expect("heard");
+                Cure::open(&permit)
+            }
+        });
+        start.recv().expect("it opens");
+        writer.execute_batch("COMMIT").expect("committed");
+        opening.join().expect("no panic").expect("opened as soon as the writer was done");
+    });
+}
+
+#[test]
+fn a_newer_schema_is_refused_by_every_door_and_left_as_it_is() {
+    let home = Home::new();
+    let path = home.scoped(&scope());
+    capture(&home, &scope(), events(0..1));
+    let permit = home_permit(&home);
+    home.sql(&path).execute("UPDATE meta SET value = 99 WHERE key = 'schema_version'", []).expect("newer");
+    let bytes = fs_err::read(&path).expect("bytes");
+    let QueueError::Fault(fault) = Cure::open(&permit).expect_err("refused") else { panic!("a fault") };
+    assert_eq!(fault.code, FaultCode::QueueSchemaNewer);
+    assert!(fault.detail.contains("schema 99, and this program knows 1"), "{}", fault.detail);
+    let contract::Remedy::Advice(advice) = &fault.remedy else { panic!("an advice") };
+    assert!(advice.contains("update spec-kitty"), "{advice}");
+    assert!(queue::observe_active(&path).is_err() && observe_counts(&path, &nobody_asked).is_err());
+    assert_eq!(fs_err::read(&path).expect("bytes"), bytes);
+}
+
+#[cfg(unix)]
+#[test]
+fn files_and_directories_that_stood_open_are_narrowed_when_they_are_written() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = Home::new();
+    legacy_event(&legacy_db(&home), "01A", None, PROJECT);
+    let path = home.scoped(&scope());
+    capture(&home, &scope(), events(0..1));
+    let open = |path: &Path, mode: u32| {
+        fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("opened");
+    };
+    let mode = |path: &Path| fs_err::metadata(path).expect("there").permissions().mode() & 0o777;
+    let queues = path.parent().expect("a directory").to_owned();
+    open(&path, 0o666);
+    open(&home.legacy(), 0o644);
+    open(&queues, 0o755);
+    open(&home.root(), 0o777);
+    home.cure(&scope()).migrate(&mut ()).expect("migrated");
+    assert_eq!((mode(&path), mode(&home.legacy())), (0o600, 0o600));
+    assert_eq!((mode(&queues), mode(&home.root())), (0o700, 0o700));
+}
