@@ -8,6 +8,7 @@ use mission::Project;
 use preflight::Boundary;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// The surroundings of one command.
 #[derive(Debug)]
@@ -47,6 +48,11 @@ impl Context {
     /// The boundary of this home, as this process sees it.
     pub fn boundary(&self) -> Result<Boundary<'_>, CliError> {
         Ok(Boundary::new(&self.environment, self.home()?, build::info()))
+    }
+
+    /// The boundary for a command that may write: it waits for a locked queue up to its own `deadline`.
+    pub fn patient_boundary(&self, deadline: Duration) -> Result<Boundary<'_>, CliError> {
+        Ok(self.boundary()?.with_patience(deadline))
     }
 
     /// The configuration; one that cannot be read is an error here.

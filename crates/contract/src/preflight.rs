@@ -105,6 +105,8 @@ pub struct PreflightResult {
     pub auth_present: bool,
     /// Whether the policy asked for one.
     pub auth_required: bool,
+    /// Whether a login would know its server; not part of the document.
+    pub server_known: bool,
     /// What could not be observed or must not be trusted, in the order found.
     pub faults: Vec<Fault>,
 }
@@ -175,16 +177,26 @@ impl PreflightResult {
         if self.legacy.total_rows() > 0 {
             add(Remedy::Migrate);
         }
-        // A login that is there and cannot be read has a remedy of its own: beside a malformed CI token,
-        // say, another login would change nothing.
-        let unreadable = self.faults.iter().any(|fault| fault.code == FaultCode::SessionUnreadable);
-        if self.auth_required && !self.auth_present && !unreadable {
-            add(Remedy::Login);
-        }
+        self.login_remedy().into_iter().for_each(&mut add);
         for fault in &self.faults {
             add(fault.remedy.clone());
         }
         remedies
+    }
+
+    /// What cures a missing login: a login at the known server, or at one that the user names. Nothing
+    /// beside a fault that a login would not get past: a session or CI token that cannot be read has a
+    /// remedy of its own, a configuration has to be corrected first, and in an ambiguous home a login
+    /// would decide which one counts.
+    pub fn login_remedy(&self) -> Option<Remedy> {
+        let first = [FaultCode::SessionUnreadable, FaultCode::ConfigUnreadable, FaultCode::HomeAmbiguous];
+        if !self.auth_required
+            || self.auth_present
+            || self.faults.iter().any(|fault| first.contains(&fault.code))
+        {
+            return None;
+        }
+        Some(if self.server_known { Remedy::Login } else { Remedy::LoginServer })
     }
 
     /// The first line of a refusal.
@@ -276,6 +288,7 @@ mod tests {
             legacy: LegacyRowCounts { event_rows: 100_000, body_upload_rows: 100_000, failure_log_rows: 1 },
             auth_present: false,
             auth_required: true,
+            server_known: true,
             faults: Vec::new(),
         }
     }
@@ -330,6 +343,25 @@ mod tests {
             };
             assert_eq!(result.remedies(), [remedy]);
             assert_eq!(result.failures().len(), 2, "both are named");
+        }
+    }
+
+    #[test]
+    fn a_login_is_a_remedy_only_where_it_would_work() {
+        let absent = PreflightResult {
+            mismatches: Vec::new(),
+            orphan_records: Vec::new(),
+            legacy: LegacyRowCounts::default(),
+            ..worst()
+        };
+        assert_eq!(absent.remedies(), [Remedy::Login]);
+        let nowhere = PreflightResult { server_known: false, ..absent.clone() };
+        assert_eq!(nowhere.remedies(), [Remedy::LoginServer]);
+        for code in [FaultCode::ConfigUnreadable, FaultCode::HomeAmbiguous] {
+            let advice = Remedy::Advice("first this".into());
+            let fault = Fault { code, path: None, detail: "is odd".into(), remedy: advice.clone() };
+            let result = PreflightResult { faults: vec![fault], ..absent.clone() };
+            assert_eq!(result.remedies(), [advice]);
         }
     }
 

@@ -104,6 +104,7 @@ pub fn judge(facts: Facts, policy: Policy) -> Verdict {
         legacy,
         auth_present,
         auth_required: policy.require_auth,
+        server_known: facts.login.server_known,
         faults,
     };
     Verdict { result, owner, facts }

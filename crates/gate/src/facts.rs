@@ -35,6 +35,8 @@ pub struct LoginFacts {
     pub authenticated: bool,
     /// The team id in its original case, as wire fields carry it.
     pub team_id: Option<String>,
+    /// Whether a login would know where to go: the server is configured.
+    pub server_known: bool,
     /// Private teamspaces of the session, in its order: what `auth switch` can choose from.
     pub private_teams: Vec<String>,
 }

@@ -73,6 +73,7 @@ fn coherent() -> Facts {
             scope: Some(scope),
             authenticated: true,
             team_id: Some("team-PRIV-01".into()),
+            server_known: true,
             private_teams: vec!["team-PRIV-01".into(), "Other".into()],
         },
         owner: owner(OwnerReading::Readable(Box::new(record(true))), LockState::Held),

@@ -199,6 +199,13 @@ fn of_token(token: CiToken, config: &Config, environment: &Environment) -> Login
         let fault = Fault { code: FaultCode::SessionUnreadable, path: None, detail, remedy };
         return Login::unreadable(config, LoginSource::Token, fault);
     };
+    if crate::config::carries_credentials(&server) {
+        let variable = names::SPEC_KITTY_SERVER_URL;
+        let detail = format!("{variable} carries a user name or password");
+        let remedy = Remedy::Advice(format!("set {variable} to the server alone"));
+        let fault = Fault { code: FaultCode::SessionUnreadable, path: None, detail, remedy };
+        return Login::unreadable(config, LoginSource::Token, fault);
+    }
     Login {
         scope: Some(Scope::new(&server, &token.principal, &token.team)),
         authenticated: true,

@@ -12,6 +12,7 @@ use gate::{CapturePermit, CurePermit, EgressPermit, LockState, OwnerReading, Pol
 use identity::{BuildInfo, Environment, Home, LoginSource};
 use jiff::Timestamp;
 use queue::{Busy, Cure, HoldReason, QueueCounts, QueueError, observe_counts, observe_legacy};
+use std::time::{Duration, Instant};
 
 /// Why the boundary gave no permit.
 #[derive(Debug, thiserror::Error)]
@@ -44,12 +45,14 @@ pub struct Boundary<'a> {
     pub build: BuildInfo,
     /// The foreground identity to use instead of observing one: a daemon takes its own once, at start.
     pub foreground: Option<ForegroundIdentity>,
+    /// How long a look goes on trying while a queue is locked, beyond the deadline of one read.
+    patience: Duration,
 }
 
 impl<'a> Boundary<'a> {
     /// The boundary as this process sees it.
     pub fn new(environment: &'a Environment, home: &'a Home, build: BuildInfo) -> Self {
-        Self { environment, home, build, foreground: None }
+        Self { environment, home, build, foreground: None, patience: Duration::ZERO }
     }
 
     /// The same boundary with a fixed foreground identity.
@@ -58,9 +61,24 @@ impl<'a> Boundary<'a> {
         Self { foreground: Some(foreground), ..self }
     }
 
+    /// The same boundary for a command that may write: it waits for a locked queue as long as its own
+    /// write would, not only as long as a look (contract section 5).
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
     /// One look at the machine.
     pub fn observe(&self) -> Result<Observation, Busy> {
-        observe(self.environment, self.home, &self.build, self.foreground.as_ref())
+        let since = Instant::now();
+        loop {
+            match observe(self.environment, self.home, &self.build, self.foreground.as_ref()) {
+                // Each try has already waited for the deadline of a read.
+                Err(_) if since.elapsed() < self.patience => {}
+                Err(busy) => return Err(Busy { waited: busy.waited.max(since.elapsed()), ..busy }),
+                Ok(observation) => return Ok(observation),
+            }
+        }
     }
 
     /// The foreground identity of this process.
@@ -234,7 +252,8 @@ impl Document<'_> {
     /// Sending would be refused although the boundary is coherent: said here, judged there.
     fn destination_warning(&self) -> Option<Warning> {
         let login = &self.observation.login;
-        if !login.authenticated {
+        // What an unreadable configuration says about the server nobody knows.
+        if !login.authenticated || !self.observation.config.is_readable() {
             return None;
         }
         let (code, text) = match identity::judge_destination(login, &self.observation.config) {

@@ -76,6 +76,7 @@ pub fn observe(
             scope: login.scope.clone(),
             authenticated: login.authenticated,
             team_id: login.team_id.clone(),
+            server_known: login.destination.is_some(),
             private_teams: login.private_teams.clone(),
         },
         owner,

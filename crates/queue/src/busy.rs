@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 /// How long a read-only observation waits (contract section 4).
 pub(crate) const READ: Duration = Duration::from_millis(250);
 /// How long a capture waits (contract section 5).
-pub(crate) const CAPTURE: Duration = Duration::from_secs(5);
+pub const CAPTURE: Duration = Duration::from_secs(5);
 /// How long a migration waits (contract section 5).
-pub(crate) const MIGRATE: Duration = Duration::from_secs(10);
+pub const MIGRATE: Duration = Duration::from_secs(10);
 
 /// Lets `conn` wait for locks for up to `deadline` per lock.
 pub(crate) fn wait_for_locks(conn: &mut Connection, deadline: Duration) -> rusqlite::Result<()> {

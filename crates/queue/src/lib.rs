@@ -23,6 +23,7 @@ pub mod row;
 mod schema;
 mod store;
 
+pub use busy::{CAPTURE as CAPTURE_DEADLINE, MIGRATE as MIGRATE_DEADLINE};
 pub use capture::{Capacity, Capture, Captured, Prepared, Settled, Writer};
 pub use consent::{ConsentView, Held, HeldChange, HoldReason, Place};
 pub use cure::{Cure, MigrationReport, Progress, StillParked, Unparked, observe_principal};

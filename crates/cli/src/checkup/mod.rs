@@ -341,7 +341,7 @@ fn failures(result: &PreflightResult) -> impl Iterator<Item = (FailureName, Stri
     }
     if result.auth_required && !result.auth_present {
         let detail = "an authenticated identity is needed".to_owned();
-        all.push((FailureName::AuthAbsent, detail, vec![Remedy::Login]));
+        all.push((FailureName::AuthAbsent, detail, result.login_remedy().into_iter().collect()));
     }
     for fault in &result.faults {
         let path = fault.path.as_deref().map(|path| format!("{} ", path.to_string_lossy()));

@@ -39,14 +39,14 @@ impl<'a> Producing<'a> {
     pub(crate) fn begin(context: &'a Context, local_only: bool) -> Result<Self, CliError> {
         let hosted = context.sync_enabled() && !local_only;
         if hosted {
-            let verdict = context.boundary()?.verdict(true)?;
+            let verdict = context.patient_boundary(queue::CAPTURE_DEADLINE)?.verdict(true)?;
             if !verdict.result().auth_present {
                 return Err(CliError::boundary(verdict.result().clone()));
             }
         }
         let root = context.project_root()?;
         let hosted = if hosted {
-            let permit = context.boundary()?.capture_permit()?;
+            let permit = context.patient_boundary(queue::CAPTURE_DEADLINE)?.capture_permit()?;
             Some(Hosted { permit, config: context.config()? })
         } else {
             None
@@ -69,7 +69,9 @@ impl<'a> Producing<'a> {
             environment: &self.context.environment,
         });
         let mut notes = match outgoing {
-            Some(_) => keep_house(self.context, &self.context.boundary()?.observe()?),
+            Some(_) => {
+                keep_house(self.context, &self.context.patient_boundary(queue::CAPTURE_DEADLINE)?.observe()?)
+            }
             None => Vec::new(),
         };
         let outcome = apply(&self.project, outgoing.as_ref())?;

@@ -13,7 +13,7 @@ use std::path::Path;
 /// Without a scope nobody owns any row: nothing while `queue.db` holds none, a refusal otherwise
 /// (contract section 4).
 pub(crate) fn cure_permit(context: &Context) -> Result<Option<CurePermit>, CliError> {
-    match context.boundary()?.cure_permit()? {
+    match context.patient_boundary(queue::MIGRATE_DEADLINE)?.cure_permit()? {
         Some(permit) => Ok(Some(permit)),
         None => without_scope(context).map(|()| None),
     }

@@ -29,7 +29,7 @@ pub(crate) fn run(context: &Context, args: &NowArgs) -> Result<Report, CliError>
         let line = contract::switch::OFF_MESSAGE.to_owned();
         return Ok(Report::of(&Said { result: "disabled", facts, line }));
     }
-    let boundary = context.boundary()?;
+    let boundary = context.patient_boundary(queue::CAPTURE_DEADLINE)?;
     let (permit, migration) = permit(&boundary, args.json)?;
     let observation = boundary.observe()?;
     let notes = keep_house(context, &observation);

@@ -34,7 +34,7 @@ pub(crate) fn opt_in(context: &Context, args: &OptInArgs) -> Result<Report, CliE
             .note(line));
         }
     }
-    let permit = context.boundary()?.cure_permit()?;
+    let permit = context.patient_boundary(queue::CAPTURE_DEADLINE)?.cure_permit()?;
     if args.include_held {
         decide(context, project.as_deref(), true)?;
         if let Some(permit) = permit {

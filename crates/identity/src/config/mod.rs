@@ -157,7 +157,7 @@ impl Config {
         let reader = Reader { text };
         let sync = reader.table("sync", sync)?;
         Ok(Self {
-            server_url: reader.string(sync, "server_url")?,
+            server_url: reader.server(sync, "server_url")?,
             max_queue_size: reader.size(sync, "max_queue_size")?.unwrap_or(DEFAULT_MAX_QUEUE_SIZE),
             background_daemon: reader.daemon(sync, "background_daemon")?.unwrap_or_default(),
             token_host: reader.string(sync, "token_host")?,
@@ -175,6 +175,12 @@ impl Config {
 pub(crate) fn destination(url: &str) -> Option<&str> {
     let url = contract::scope::trim(url).trim_end_matches('/');
     Some(url).filter(|url| !url.is_empty() && !contract::server_url::is_packaged_default(url))
+}
+
+/// Whether a URL has a user name or password in it.
+pub(crate) fn carries_credentials(url: &str) -> bool {
+    url::Url::parse(contract::scope::trim(url))
+        .is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
 }
 
 /// The text of `config.toml`, or nothing when there is no file.
@@ -251,6 +257,19 @@ impl Reader<'_> {
         let Some(item) = table.get(key) else { return Ok(None) };
         let text = item.as_str().ok_or_else(|| self.error(item, format!("`sync.{key}` is not a string")))?;
         Ok(Some(text.to_owned()))
+    }
+
+    /// A server. What stands before an `@` would be shown, logged and part of the scope, and no request
+    /// would use it.
+    fn server(&self, table: &dyn TableLike, key: &str) -> Result<Option<String>, ConfigError> {
+        let server = self.string(table, key)?;
+        match (server.as_deref().is_some_and(carries_credentials), table.get(key)) {
+            (true, Some(item)) => {
+                let problem = format!("`sync.{key}` carries a user name or password; write the server alone");
+                Err(self.error(item, problem))
+            }
+            _ => Ok(server),
+        }
     }
 
     /// A count of rows. Earlier releases also took it from a string or a fraction.
@@ -375,6 +394,11 @@ mod tests {
             ("a = 1\na = 2\n", "is not TOML", "line 2, column 1"),
             ("sync = 3\n", "`sync` is not a table", "line 1, column 8"),
             ("[sync]\nserver_url = 5\n", "`sync.server_url` is not a string", "line 2, column 14"),
+            (
+                "[sync]\nserver_url = \"https://ada:hunter2@h.invalid\"\n",
+                "`sync.server_url` carries a user name or password",
+                "line 2, column 14",
+            ),
             ("[sync]\nmax_queue_size = -1\n", "`sync.max_queue_size` is not a number", "line 2"),
             ("[sync]\nmax_queue_size = true\n", "`sync.max_queue_size` is not a number", "line 2"),
             ("[sync]\nbackground_daemon = \"maybe\"\n", "neither `auto` nor `manual`", "line 2"),
@@ -386,6 +410,7 @@ mod tests {
         for (text, what, place) in cases {
             let problem = problem(text);
             assert!(problem.contains(what) && problem.contains(place), "{text:?}: {problem}");
+            assert!(!problem.contains("hunter2"), "{problem}");
         }
     }
 
