@@ -4,29 +4,24 @@ use std::path::Path;
 use std::process::Command;
 
 fn main() {
-    let commit = Command::new("git")
-        .args(["rev-parse", "--short=10", "HEAD"])
-        .output()
-        .ok()
-        .filter(|output| output.status.success())
-        .and_then(|output| String::from_utf8(output.stdout).ok())
-        .map(|text| text.trim().to_owned())
-        .unwrap_or_default();
+    let commit = git(&["rev-parse", "--short=10", "HEAD"]).unwrap_or_default();
     println!("cargo::rustc-env=SPEC_KITTY_COMMIT={commit}");
     let profile = std::env::var("PROFILE").unwrap_or_default();
     println!("cargo::rustc-env=SPEC_KITTY_PROFILE={profile}");
-    // A branch that moves changes its reference, not HEAD. Outside a checkout there is nothing to watch.
-    if Path::new("../../.git").is_dir() {
-        println!("cargo::rerun-if-changed=../../.git/HEAD");
-        if let Some(reference) = head_reference() {
-            println!("cargo::rerun-if-changed=../../.git/{reference}");
+    // A branch that moves changes its reference, not HEAD; a reference that was packed lies elsewhere. Git
+    // knows where, in a linked worktree, too. Outside a checkout there is nothing to watch.
+    let reference = git(&["symbolic-ref", "--quiet", "HEAD"]);
+    for name in ["HEAD", "packed-refs"].into_iter().chain(reference.as_deref()) {
+        if let Some(path) = git(&["rev-parse", "--git-path", name]).filter(|path| Path::new(path).exists()) {
+            println!("cargo::rerun-if-changed={path}");
         }
     }
     println!("cargo::rerun-if-changed=build.rs");
 }
 
-/// The branch that HEAD points to, as a path below the git directory.
-fn head_reference() -> Option<String> {
-    let head = std::fs::read_to_string("../../.git/HEAD").ok()?;
-    head.trim().strip_prefix("ref: ").map(str::to_owned)
+/// What git answers, without the newline at its end; nothing when it does not.
+fn git(arguments: &[&str]) -> Option<String> {
+    let output =
+        Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8(output.stdout).ok()?.trim_end().to_owned())
 }

@@ -13,7 +13,8 @@ use url::form_urlencoded::Serializer;
 /// Opens `page` and approves what it asks, with the cookie that binds the form to this browser.
 pub(crate) fn approve(page: &str, email: &str, secret: &str) -> Result<(), CliError> {
     let page = Url::parse(page).map_err(|error| failed(format!("{page} is no page: {error}")))?;
-    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    // The page is on this machine: a proxy of the user's would look for it on its own.
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().new_agent();
     let mut loaded = agent.get(page.as_str()).call().map_err(|error| failed(chain(&error)))?;
     let cookie = loaded.headers().get("set-cookie").and_then(|value| value.to_str().ok());
     let cookie = cookie.and_then(|value| value.split(';').next()).unwrap_or_default().to_owned();

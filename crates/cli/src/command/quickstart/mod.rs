@@ -58,7 +58,7 @@ fn fresh_directory(wanted: &Path, may_number: bool) -> Result<PathBuf, CliError>
 
 fn tell(stage: &mut Stage) -> Result<(), CliError> {
     serve_and_log_in(stage)?;
-    let artifacts = plan_a_mission(stage)?;
+    let (slug, artifacts) = plan_a_mission(stage)?;
 
     stage.title("What waits, and whether the boundary is coherent");
     stage.show(&["sync", "status", "--check"], 0)?;
@@ -67,14 +67,26 @@ fn tell(stage: &mut Stage) -> Result<(), CliError> {
 
     break_and_cure(stage)?;
 
-    stage.title("Deliver");
-    stage.show(&["sync", "now"], 0)?;
-    let left = Waiting::of(&stage.document(&["sync", "status", "--check", "--json"], 0)?);
-    stage.verify("nothing waits any more", left.events == 0 && left.bodies == 0)?;
-    prove(stage, &waiting, &artifacts)?;
-    stage.title("Stop the daemon");
+    stage.title("The daemon delivers what waited");
+    let left =
+        stage.await_document(&["sync", "status", "--json"], |status| Waiting::of(status).is_nothing())?;
+    stage.verify("nothing waits any more", Waiting::of(&left).is_nothing())?;
     stage.show(&["sync", "daemon", "stop"], 0)?;
-    Ok(())
+
+    stage.title("Without a daemon: one more step waits, and `sync now` delivers it");
+    let step =
+        ["agent", "status", "emit", "WP01", "--mission", &slug, "--to", "for_review", "--actor", "ada"];
+    let assurances = ["--subtasks-complete", "--implementation-evidence-present"];
+    stage.show(&[&step[..], &assurances].concat(), 0)?;
+    let more = Waiting::of(&stage.document(&["sync", "status", "--check", "--json"], 0)?);
+    stage.verify("it waits", more.events > 0)?;
+    let delivered = stage.show_output(&["sync", "now"], 0)?;
+    stage.verify("`sync now` says so", delivered.stdout.contains("delivered"))?;
+    let left = Waiting::of(&stage.document(&["sync", "status", "--check", "--json"], 0)?);
+    stage.verify("nothing waits any more", left.is_nothing())?;
+
+    let captured = Waiting { events: waiting.events + more.events, bodies: waiting.bodies + more.bodies };
+    prove(stage, &captured, &artifacts)
 }
 
 fn serve_and_log_in(stage: &mut Stage) -> Result<(), CliError> {
@@ -92,8 +104,8 @@ fn serve_and_log_in(stage: &mut Stage) -> Result<(), CliError> {
     stage.show(&["auth", "status"], 0)
 }
 
-/// A small mission in a scratch repository. Gives back the documents that have to arrive.
-fn plan_a_mission(stage: &mut Stage) -> Result<Vec<PathBuf>, CliError> {
+/// A small mission in a scratch repository. Gives back its name and the documents that have to arrive.
+fn plan_a_mission(stage: &mut Stage) -> Result<(String, Vec<PathBuf>), CliError> {
     stage.title("A scratch git repository");
     stage.git(&["init", "--quiet", "--initial-branch=main"])?;
     stage.git(&["config", "user.name", "Ada"])?;
@@ -121,7 +133,8 @@ fn plan_a_mission(stage: &mut Stage) -> Result<Vec<PathBuf>, CliError> {
         let argv = ["agent", "status", "emit", "WP01", "--mission", &slug, "--to", lane, "--actor", "ada"];
         stage.show(&argv, 0)?;
     }
-    Ok(["spec.md", "plan.md", "tasks.md", "tasks/WP01-steep.md"].map(|name| mission.join(name)).into())
+    let documents = ["spec.md", "plan.md", "tasks.md", "tasks/WP01-steep.md"].map(|name| mission.join(name));
+    Ok((slug, documents.into()))
 }
 
 fn break_and_cure(stage: &mut Stage) -> Result<(), CliError> {
@@ -190,6 +203,10 @@ impl Waiting {
     fn of(status: &Value) -> Self {
         let count = |key: &str| status["active_queue"][key].as_u64().unwrap_or_default();
         Self { events: count("event_count"), bodies: count("body_upload_count") }
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.events == 0 && self.bodies == 0
     }
 }
 

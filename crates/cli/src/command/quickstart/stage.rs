@@ -4,16 +4,22 @@
 use super::browser;
 use crate::error::{CliError, chain};
 use crate::render;
+use contract::ExitCode;
 use identity::{Environment, Home, Machine, SessionStore};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a step may take before the quickstart gives up on it.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often something that happens by itself is looked at.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The stage.
 #[derive(Debug)]
@@ -23,6 +29,7 @@ pub(crate) struct Stage {
     server: Option<Child>,
     address: String,
     scenes: u32,
+    interrupted: Arc<AtomicBool>,
 }
 
 /// What a command printed.
@@ -42,7 +49,12 @@ impl Stage {
             fs_err::create_dir_all(directory.join(name)).map_err(|error| failed(chain(&error)))?;
         }
         let directory = directory.canonicalize().map_err(|error| failed(chain(&error)))?;
-        Ok(Self { directory, executable, server: None, address: String::new(), scenes: 0 })
+        let interrupted = Arc::new(AtomicBool::new(false));
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            signal_hook::flag::register(signal, Arc::clone(&interrupted))
+                .map_err(|error| failed(chain(&error)))?;
+        }
+        Ok(Self { directory, executable, server: None, address: String::new(), scenes: 0, interrupted })
     }
 
     /// A path on the stage.
@@ -89,11 +101,29 @@ impl Stage {
     pub(crate) fn document(&self, argv: &[&str], exit: i32) -> Result<Value, CliError> {
         announce(argv);
         let output = self.expect(argv, exit)?;
-        serde_json::from_str(&output.stdout)
-            .map_err(|error| failed(format!("`{}` printed no JSON document: {error}", argv.join(" "))))
+        parse(argv, &output)
+    }
+
+    /// Waits until a document says what it has to; gives the last one.
+    pub(crate) fn await_document(
+        &self,
+        argv: &[&str],
+        holds: impl Fn(&Value) -> bool,
+    ) -> Result<Value, CliError> {
+        announce(argv);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let output = self.expect(argv, 0)?;
+            let document = parse(argv, &output)?;
+            if holds(&document) || Instant::now() > deadline {
+                return Ok(document);
+            }
+            std::thread::sleep(LOOK);
+        }
     }
 
     fn expect(&self, argv: &[&str], exit: i32) -> Result<Output, CliError> {
+        self.go_on()?;
         let mut command = self.command();
         command.args(argv).stdout(Stdio::piped()).stderr(Stdio::piped());
         let output = command.output().map_err(|error| failed(chain(&error)))?;
@@ -101,6 +131,7 @@ impl Stage {
             String::from_utf8_lossy(&output.stdout).into_owned(),
             String::from_utf8_lossy(&output.stderr).into_owned(),
         );
+        self.go_on()?;
         if output.status.code() == Some(exit) {
             return Ok(Output { stdout, stderr });
         }
@@ -109,24 +140,19 @@ impl Stage {
         Err(stdout.lines().chain(stderr.lines()).fold(error, CliError::evidence))
     }
 
+    /// An error once the user has interrupted: what was started is then ended like after any other.
+    fn go_on(&self) -> Result<(), CliError> {
+        if self.interrupted.load(Ordering::SeqCst) {
+            return Err(CliError::new("INTERRUPTED", ExitCode::Interrupted, "interrupted"));
+        }
+        Ok(())
+    }
+
     /// A command of this very binary on this stage: its own home, nothing of the user's.
     fn command(&self) -> Command {
         let mut command = Command::new(&self.executable);
-        for name in [
-            "SPEC_KITTY_HOME",
-            "SPEC_KITTY_TOKEN",
-            "SPEC_KITTY_TOKEN_FILE",
-            "SPEC_KITTY_SERVER_URL",
-            "SPEC_KITTY_SAAS_URL",
-            "SPECIFY_REPO_ROOT",
-            "CI",
-        ] {
-            command.env_remove(name);
-        }
+        self.dress(&mut command);
         command
-            .env("HOME", self.path("home"))
-            .env("USERPROFILE", self.path("home"))
-            .env("LOCALAPPDATA", self.path("home").join("AppData").join("Local"))
             .env(contract::switch::VARIABLE, "1")
             // The story starts its daemon itself, where everybody can see it.
             .env("SPEC_KITTY_NO_DAEMON", "1")
@@ -135,19 +161,33 @@ impl Stage {
         command
     }
 
+    /// Gives a process the home of this stage and takes from it what the user has set: identities, hooks
+    /// and signatures of another git configuration, and everything of our own but the log filter.
+    fn dress(&self, command: &mut Command) {
+        let foreign = |name: &str| {
+            ["GIT_", "SPEC_KITTY_", "SPECIFY_", "XDG_"].iter().any(|prefix| name.starts_with(prefix))
+                || name == "CI"
+        };
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(foreign) {
+                command.env_remove(name);
+            }
+        }
+        command
+            .env("HOME", self.path("home"))
+            .env("USERPROFILE", self.path("home"))
+            .env("LOCALAPPDATA", self.path("home").join("AppData").join("Local"))
+            .env("GIT_CONFIG_NOSYSTEM", "1");
+    }
+
     /// Runs git in the repository.
     pub(crate) fn git(&self, argv: &[&str]) -> Result<(), CliError> {
         render::say(&format!("$ git {}\n", shown(argv)));
-        let output = Command::new("git")
-            .args(argv)
-            .current_dir(self.path("repo"))
-            .env("HOME", self.path("home"))
-            .env_remove("GIT_DIR")
-            .env_remove("GIT_WORK_TREE")
-            .env_remove("GIT_INDEX_FILE")
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| failed(format!("git could not be run: {error}")))?;
+        self.go_on()?;
+        let mut command = Command::new("git");
+        command.args(argv).current_dir(self.path("repo")).stdin(Stdio::null());
+        self.dress(&mut command);
+        let output = command.output().map_err(|error| failed(format!("git could not be run: {error}")))?;
         if output.status.success() {
             return Ok(());
         }
@@ -203,8 +243,8 @@ impl Stage {
         announce(&argv);
         let mut command = self.command();
         command.args(argv).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| failed(chain(&error)))?;
-        let stderr = child.stderr.take().map(BufReader::new);
+        let mut child = Leashed(command.spawn().map_err(|error| failed(chain(&error)))?);
+        let stderr = child.0.stderr.take().map(BufReader::new);
         let mut page = None;
         for line in stderr.into_iter().flat_map(BufRead::lines).map_while(Result::ok) {
             render::say(&indented(&line));
@@ -216,7 +256,8 @@ impl Stage {
                 page = Some(found.to_owned());
             }
         }
-        let status = wait(&mut child)?;
+        let status = wait(&mut child.0)?;
+        self.go_on()?;
         self.verify("the login was approved", status && page.is_some())
     }
 
@@ -255,6 +296,22 @@ impl Drop for Stage {
             let _ = server.wait();
         }
     }
+}
+
+/// A child that does not outlive its scene.
+struct Leashed(Child);
+
+impl Drop for Leashed {
+    fn drop(&mut self) {
+        // Both fail only for a child that has ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn parse(argv: &[&str], output: &Output) -> Result<Value, CliError> {
+    serde_json::from_str(&output.stdout)
+        .map_err(|error| failed(format!("`{}` printed no JSON document: {error}", argv.join(" "))))
 }
 
 fn wait(child: &mut Child) -> Result<bool, CliError> {
