@@ -1,11 +1,10 @@
 //! The crash matrix: a process is killed at every fault point there is, and then: what was acknowledged
 //! is there, nothing is there twice after the next run, nothing lies under another account.
 
-use crate::stage::{Fact, Stage, lines};
+use crate::stage::{Stage, assert_migrated, legacy_of_two, lines, once, unnamed};
 use crate::support::*;
 use crate::victim::{Act, perform};
 use queue::fault_point::FaultPoint;
-use rusqlite::Connection;
 use std::collections::BTreeMap;
 
 const OURS: [&str; 3] = ["01A", "01B", "01C"];
@@ -42,10 +41,6 @@ fn stage() -> (tempfile::TempDir, Stage) {
     let stage = Stage::at(&dir.path().join(".spec-kitty"));
     fs_err::create_dir_all(&stage.root).expect("a home");
     (dir, stage)
-}
-
-fn once<'a>(ids: impl IntoIterator<Item = &'a str>, content: char) -> BTreeMap<Fact, u32> {
-    ids.into_iter().map(|id| ((id.to_owned(), content), 1)).collect()
 }
 
 #[test]
@@ -96,27 +91,6 @@ fn settling_killed_anywhere_settles_the_next_time() {
     }
 }
 
-/// A legacy file with rows of nobody, of us and of others; and a scoped queue that knows one of them.
-fn legacy_of_two(stage: &Stage) {
-    stage.capture(&scope(), &["01Z".to_owned()], &[]);
-    let legacy = Connection::open(stage.legacy()).expect("a database");
-    legacy.execute_batch(REFERENCE_TABLES).expect("tables");
-    for number in 0..20 {
-        legacy_event(&legacy, &format!("01N{number:02}"), None, PROJECT);
-    }
-    legacy_event(&legacy, "01O", Some("team-PRIV-01"), PROJECT);
-    legacy_event(&legacy, "01Z", None, PROJECT);
-    legacy_event(&legacy, "01X", Some("team-OTHER-02"), OTHER_PROJECT);
-    legacy_body(&legacy, PROJECT, "spec.md");
-    legacy_body(&legacy, OTHER_PROJECT, "theirs.md");
-    legacy_failure(&legacy, PROJECT, "spec.md");
-}
-
-/// Rows that name nobody.
-fn unnamed() -> Vec<String> {
-    (0..20).map(|number| format!("01N{number:02}")).collect()
-}
-
 #[test]
 fn a_migration_killed_anywhere_is_resumed_without_losing_or_doubling_a_row() {
     for point in points_of(|act| *act == Act::Migrate) {
@@ -124,16 +98,7 @@ fn a_migration_killed_anywhere_is_resumed_without_losing_or_doubling_a_row() {
         legacy_of_two(&stage);
         assert!(perform(&stage, &scope(), &Act::Migrate, Some(point)), "{point:?} was reached");
         assert!(!perform(&stage, &scope(), &Act::Migrate, None));
-        let mut expected = once(unnamed().iter().map(String::as_str).chain(["01O"]), 'l');
-        expected.extend(once(["01Z"], 'c'));
-        assert_eq!(stage.waiting(&scope()), expected, "{point:?}");
-        assert_eq!(stage.parked(&scope()), once(["01Z"], 'l'), "{point:?}: other content is kept beside");
-        assert_eq!(stage.count(&scope(), "body_upload_queue"), 1, "{point:?}");
-        assert_eq!(stage.count(&scope(), "body_upload_failure_log"), 1, "{point:?}");
-        assert_eq!(stage.in_legacy(), once(["01X"], 'l'), "{point:?}: what is others' stays");
-        let legacy = Connection::open(stage.legacy()).expect("a database");
-        assert_eq!((count(&legacy, "body_upload_queue"), count(&legacy, "claims")), (1, 0), "{point:?}");
-        assert!(!stage.queue(&other_scope()).exists(), "{point:?}");
+        assert_migrated(&stage, &format!("{point:?}"));
     }
 }
 

@@ -4,8 +4,8 @@
 use crate::support::*;
 use contract::Scope;
 use queue::{
-    Capacity, Capture, Captured, Cure, MigrationReport, NewRow, Outbox, Outcome, Settled, Unparked, Witness,
-    Writer,
+    Capacity, Capture, Captured, Cure, MigrationReport, NewRow, Outbox, Outcome, QueueError, Settled,
+    Unparked, Witness, Writer,
 };
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,8 +70,18 @@ impl Stage {
 
     /// Captures events and bodies as a command does: prepare, append to the log, confirm, say so.
     pub fn capture(&self, scope: &Scope, ids: &[String], bodies: &[String]) -> Captured {
-        let mut writer =
-            Writer::open(&capture_permit(self.facts(scope)), Capacity(100_000)).expect("a writer");
+        self.try_capture(scope, ids, bodies).expect("captured")
+    }
+
+    /// The same where the disk may fail.
+    pub fn try_capture(
+        &self,
+        scope: &Scope,
+        ids: &[String],
+        bodies: &[String],
+    ) -> Result<Captured, QueueError> {
+        let mut writer = Writer::open(&capture_permit(self.facts(scope)), Capacity(100_000))?;
+
         let events = ids.iter().map(|id| {
             let witness = Witness::LogRow { log: self.log(), event_id: id.clone() };
             NewRow::event(event(id), witness)
@@ -83,11 +93,11 @@ impl Stage {
         });
         let rows = events.chain(bodies).collect();
         let capture = Capture { place: place(), mission_slug: MISSION.to_owned(), rows };
-        let prepared = writer.prepare(&capture).expect("prepared");
+        let prepared = writer.prepare(&capture)?;
         append(&self.log(), ids.iter().map(|id| format!("{{\"event_id\": \"{id}\"}}")));
-        let captured = writer.confirm(prepared).expect("confirmed");
+        let captured = writer.confirm(prepared)?;
         append(&self.acks(), ids.iter().cloned());
-        captured
+        Ok(captured)
     }
 
     pub fn settle(&self, scope: &Scope) -> Settled {
@@ -95,7 +105,12 @@ impl Stage {
     }
 
     pub fn migrate(&self, scope: &Scope) -> MigrationReport {
-        self.cure(scope).migrate(&mut ()).expect("migrated")
+        self.try_migrate(scope).expect("migrated")
+    }
+
+    /// The same where the disk may fail.
+    pub fn try_migrate(&self, scope: &Scope) -> Result<MigrationReport, QueueError> {
+        Cure::open(&cure_permit(self.facts(scope)))?.migrate(&mut ())
     }
 
     /// Sends everything that may leave.
@@ -201,4 +216,46 @@ fn append(path: &Path, lines: impl Iterator<Item = String>) {
 /// The lines of a file; none when it is absent.
 pub fn lines(path: &Path) -> Vec<String> {
     fs_err::read_to_string(path).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+/// A map of facts that are there once.
+pub fn once<'a>(ids: impl IntoIterator<Item = &'a str>, content: char) -> BTreeMap<Fact, u32> {
+    ids.into_iter().map(|id| ((id.to_owned(), content), 1)).collect()
+}
+
+/// A legacy file with rows of nobody, of us and of others; and a scoped queue that knows one of them.
+pub fn legacy_of_two(stage: &Stage) {
+    stage.capture(&scope(), &["01Z".to_owned()], &[]);
+    let legacy = Connection::open(stage.legacy()).expect("a database");
+    legacy.execute_batch("PRAGMA synchronous = OFF").expect("a fast test");
+    legacy.execute_batch(REFERENCE_TABLES).expect("tables");
+    for id in unnamed() {
+        legacy_event(&legacy, &id, None, PROJECT);
+    }
+    legacy_event(&legacy, "01O", Some("team-PRIV-01"), PROJECT);
+    legacy_event(&legacy, "01Z", None, PROJECT);
+    legacy_event(&legacy, "01X", Some("team-OTHER-02"), OTHER_PROJECT);
+    legacy_body(&legacy, PROJECT, "spec.md");
+    legacy_body(&legacy, OTHER_PROJECT, "theirs.md");
+    legacy_failure(&legacy, PROJECT, "spec.md");
+}
+
+/// Rows of [`legacy_of_two`] that name nobody.
+pub fn unnamed() -> Vec<String> {
+    (0..20).map(|number| format!("01N{number:02}")).collect()
+}
+
+/// What a migration of [`legacy_of_two`] ends at, whatever happened on the way.
+#[track_caller]
+pub fn assert_migrated(stage: &Stage, after: &str) {
+    let mut expected = once(unnamed().iter().map(String::as_str).chain(["01O"]), 'l');
+    expected.extend(once(["01Z"], 'c'));
+    assert_eq!(stage.waiting(&scope()), expected, "{after}");
+    assert_eq!(stage.parked(&scope()), once(["01Z"], 'l'), "{after}: other content is kept beside");
+    assert_eq!(stage.count(&scope(), "body_upload_queue"), 1, "{after}");
+    assert_eq!(stage.count(&scope(), "body_upload_failure_log"), 1, "{after}");
+    assert_eq!(stage.in_legacy(), once(["01X"], 'l'), "{after}: what is others' stays");
+    let legacy = Connection::open(stage.legacy()).expect("a database");
+    assert_eq!((count(&legacy, "body_upload_queue"), count(&legacy, "claims")), (1, 0), "{after}");
+    assert!(!stage.queue(&other_scope()).exists(), "{after}");
 }
