@@ -13,7 +13,7 @@ mod support;
 use contract::ExitCode;
 use platform::{Fault, arm, disarm, install};
 use queue::{QueueError, QueueFile, observe_health};
-use stage::{Stage, assert_migrated, legacy_of_two, lines, once};
+use stage::{Stage, assert_migrated, legacy_of_two, lines, once, unnamed};
 use std::collections::BTreeMap;
 use support::*;
 
@@ -109,6 +109,24 @@ fn a_migration_on_a_failing_disk_says_so_and_is_finished_by_the_next_run() {
             stage.migrate(&scope());
             assert_migrated(stage, at);
             assert_whole(stage, at);
+        },
+    );
+}
+
+/// T009: whichever commit fails, a row has not left one file before it is safe in the other.
+#[test]
+fn migration_durability_scoped_commit_first() {
+    with_each_failure(
+        legacy_of_two,
+        |stage| stage.try_migrate(&scope()).map(drop),
+        |stage, _, at| {
+            let (legacy, waiting, parked) =
+                (stage.in_legacy(), stage.waiting(&scope()), stage.parked(&scope()));
+            for id in unnamed().iter().map(String::as_str).chain(["01O", "01Z", "01X"]) {
+                let fact = (id.to_owned(), 'l');
+                let is_somewhere = [&legacy, &waiting, &parked].iter().any(|facts| facts.contains_key(&fact));
+                assert!(is_somewhere, "{at}: {id}");
+            }
         },
     );
 }
