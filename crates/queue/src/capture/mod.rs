@@ -15,7 +15,7 @@ mod settle;
 mod witness;
 
 pub(crate) use prepared::{Belongs, Made, make_pending};
-pub(crate) use settle::{parked_witness, settle, unsettled_missions};
+pub(crate) use settle::{is_proven_row, parked_witness, settle, unsettled_missions};
 pub(crate) use witness::Testimony;
 
 use crate::busy;

@@ -100,7 +100,11 @@ fn settle_one(
 ) -> Result<(), Abort> {
     let row = PreparedRow::read(tx, leftover.id)?;
     // A row witness that is no leftover is one that waits already, or has left: then so may this one.
-    let proven = proven || follows_a_settled_row(tx, leftover)?;
+    let proven = proven
+        || match &leftover.witness {
+            Some(Witness::Row { kind, key }) => is_proven_row(tx, *kind, key)?,
+            _ => false,
+        };
     if proven {
         confirm_row(tx, &mut Queueing::new(tx)?, &row, &mut Captured::default())?;
         settled.confirmed += 1;
@@ -131,8 +135,8 @@ fn settle_one(
     Ok(())
 }
 
-fn follows_a_settled_row(tx: &Transaction<'_>, leftover: &Leftover) -> Result<bool, Abort> {
-    let Some(Witness::Row { kind, key }) = &leftover.witness else { return Ok(false) };
+/// Whether a row was proven before: it waits, or was delivered.
+pub(crate) fn is_proven_row(tx: &Transaction<'_>, kind: Kind, key: &str) -> Result<bool, Abort> {
     let waits = match kind {
         Kind::Event => tx.prepare_cached("SELECT 1 FROM queue WHERE event_id = ?1")?.exists([key])?,
         Kind::Body => match serde_json::from_str::<[String; 7]>(key) {

@@ -1,13 +1,13 @@
 //! The two ways out of the parked table: back into the queue, or dropped with a receipt that says why.
 
-use crate::capture::{Belongs, Made, Testimony, make_pending, parked_witness};
+use crate::capture::{Belongs, Made, Testimony, is_proven_row, make_pending, parked_witness};
 use crate::consent::Hold;
 use crate::envelope::Envelope;
 use crate::error::QueueError;
 use crate::parked::reason;
 use crate::pending::Queueing;
 use crate::place::PlaceId;
-use crate::row::Kind;
+use crate::row::{Kind, Witness};
 use crate::store::{Abort, Store, now_seconds};
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension as _, Transaction, params};
@@ -50,7 +50,15 @@ pub(super) fn retry(store: &mut Store, ids: &[i64]) -> Result<Unparked, QueueErr
         let row = store.read("read parked rows of", |tx| Ok(read(tx, *id)?))?;
         let Some(row) = row else { return Err(unknown(store, *id)) };
         let witness = parked_witness(&row.head).filter(|_| row.reason == reason::NOT_IN_LOG);
-        if witness.is_some_and(|witness| !testimony.found(&witness)) {
+        let proven = match &witness {
+            None => true,
+            // Whatever holds for the row it was captured with holds for this one.
+            Some(Witness::Row { kind, key }) => {
+                store.read("read waiting rows of", |tx| is_proven_row(tx, *kind, key))?
+            }
+            Some(witness) => testimony.found(witness),
+        };
+        if !proven {
             done.kept.push(StillParked { id: *id, why: "its local write is still not there".to_owned() });
             continue;
         }

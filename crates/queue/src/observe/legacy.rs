@@ -27,6 +27,7 @@ pub struct LegacyObservation {
 /// scoped queue DB; while it holds the file is not scanned.
 ///
 /// Faults: `legacy_queue_unreadable`, `queue_recovery_needed`.
+#[doc(alias = "detect_legacy_rows_for_scope")]
 pub fn observe_legacy(
     path: &Path,
     scope: Option<&Scope>,

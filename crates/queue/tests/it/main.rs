@@ -6,5 +6,7 @@ mod fixtures;
 mod health;
 mod migration;
 mod observation;
+mod older_programs;
 mod outbox;
 mod support;
+mod t009;

@@ -1,0 +1,145 @@
+//! The crash matrix: a process is killed at every fault point there is, and then: what was acknowledged
+//! is there, nothing is there twice after the next run, nothing lies under another account.
+
+use crate::stage::{Stage, assert_migrated, legacy_of_two, lines, once, unnamed};
+use crate::support::*;
+use crate::victim::{Act, perform};
+use queue::fault_point::FaultPoint;
+use std::collections::BTreeMap;
+
+const OURS: [&str; 3] = ["01A", "01B", "01C"];
+
+/// What a process is doing when it reaches a point. Exhaustive: a new point does not compile until the
+/// matrix knows it.
+fn act_at(point: FaultPoint) -> Act {
+    match point {
+        FaultPoint::IdentityWritten
+        | FaultPoint::PrepareWritten
+        | FaultPoint::Prepared
+        | FaultPoint::ConfirmWritten
+        | FaultPoint::Confirmed => {
+            Act::Capture { ids: OURS.map(str::to_owned).into(), bodies: vec!["spec.md".to_owned()] }
+        }
+        FaultPoint::SettleWritten => Act::Settle,
+        FaultPoint::ClaimWritten
+        | FaultPoint::Claimed
+        | FaultPoint::CopyHalfWritten
+        | FaultPoint::CopyWritten
+        | FaultPoint::Copied
+        | FaultPoint::ClearWritten
+        | FaultPoint::Cleared => Act::Migrate,
+        FaultPoint::RecordWritten | FaultPoint::Recorded => Act::Deliver,
+    }
+}
+
+fn points_of(act: fn(&Act) -> bool) -> impl Iterator<Item = FaultPoint> {
+    FaultPoint::ALL.into_iter().filter(move |point| act(&act_at(*point)))
+}
+
+fn stage() -> (tempfile::TempDir, Stage) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let stage = Stage::at(&dir.path().join(".spec-kitty"));
+    fs_err::create_dir_all(&stage.root).expect("a home");
+    (dir, stage)
+}
+
+#[test]
+fn a_capture_killed_anywhere_loses_nothing_it_acknowledged_and_nothing_its_log_holds() {
+    for point in points_of(|act| matches!(act, Act::Capture { .. })) {
+        let (_dir, stage) = stage();
+        // The identity of a file is written once, so that point is met by the first capture alone.
+        let earlier: &[&str] = if point == FaultPoint::IdentityWritten { &[] } else { &["01Z"] };
+        if !earlier.is_empty() {
+            assert!(!perform(&stage, &scope(), &Act::capture(earlier.iter().copied()), None));
+        }
+        assert!(perform(&stage, &scope(), &act_at(point), Some(point)), "{point:?} was reached");
+        let acknowledged = lines(&stage.acks());
+        assert_eq!(acknowledged, earlier, "{point:?}: whoever dies has said nothing");
+        let logged = lines(&stage.log()).len() == earlier.len() + OURS.len();
+        assert_eq!(logged, matches!(point, FaultPoint::ConfirmWritten | FaultPoint::Confirmed), "{point:?}");
+
+        stage.settle(&scope());
+        let expected = once(earlier.iter().copied().chain(OURS.into_iter().filter(|_| logged)), 'c');
+        assert_eq!(stage.waiting(&scope()), expected, "{point:?}: what the log holds waits, once");
+        assert_eq!(stage.count(&scope(), "body_upload_queue"), i64::from(logged), "{point:?}");
+        assert_eq!(stage.count(&scope(), "prepared"), 0, "{point:?}");
+        let parked = if point == FaultPoint::Prepared { once(OURS, 'c') } else { BTreeMap::new() };
+        assert_eq!(stage.parked(&scope()), parked, "{point:?}: what it does not hold is kept apart");
+
+        // The command again, then a look at what was parked: everything waits once.
+        assert!(!perform(&stage, &scope(), &act_at(point), None));
+        stage.retry(&scope());
+        assert_eq!(stage.waiting(&scope()), once(earlier.iter().copied().chain(OURS), 'c'), "{point:?}");
+        assert_eq!(stage.count(&scope(), "body_upload_queue"), 1, "{point:?}");
+        assert!(!stage.queue(&other_scope()).exists() && !stage.legacy().exists(), "{point:?}");
+    }
+}
+
+#[test]
+fn settling_killed_anywhere_settles_the_next_time() {
+    for point in points_of(|act| *act == Act::Settle) {
+        let (_dir, stage) = stage();
+        assert!(perform(
+            &stage,
+            &scope(),
+            &act_at(FaultPoint::ConfirmWritten),
+            Some(FaultPoint::ConfirmWritten)
+        ));
+        assert!(perform(&stage, &scope(), &act_at(point), Some(point)), "{point:?} was reached");
+        assert!(!perform(&stage, &scope(), &Act::Settle, None));
+        assert_eq!((stage.waiting(&scope()), stage.count(&scope(), "prepared")), (once(OURS, 'c'), 0));
+    }
+}
+
+#[test]
+fn a_migration_killed_anywhere_is_resumed_without_losing_or_doubling_a_row() {
+    for point in points_of(|act| *act == Act::Migrate) {
+        let (_dir, stage) = stage();
+        legacy_of_two(&stage);
+        assert!(perform(&stage, &scope(), &Act::Migrate, Some(point)), "{point:?} was reached");
+        assert!(!perform(&stage, &scope(), &Act::Migrate, None));
+        assert_migrated(&stage, &format!("{point:?}"));
+    }
+}
+
+#[test]
+fn after_a_migration_killed_anywhere_another_login_gets_what_was_not_claimed_and_nothing_else() {
+    for point in points_of(|act| *act == Act::Migrate) {
+        let (_dir, stage) = stage();
+        legacy_of_two(&stage);
+        assert!(perform(&stage, &scope(), &Act::Migrate, Some(point)), "{point:?} was reached");
+        stage.migrate(&other_scope());
+        stage.migrate(&scope());
+        let (ours, theirs) = (stage.waiting(&scope()), stage.waiting(&other_scope()));
+        let unnamed = unnamed();
+        for id in unnamed.iter().map(String::as_str).chain(["01O", "01X"]) {
+            let fact = (id.to_owned(), 'l');
+            let accounts = (ours.get(&fact).copied(), theirs.get(&fact).copied());
+            assert!(matches!(accounts, (Some(1), None) | (None, Some(1))), "{point:?}: {id}: {accounts:?}");
+            // A claim is committed before anything is copied: from then on the rows have an owner.
+            let claimed = point != FaultPoint::ClaimWritten;
+            let is_ours = id == "01O" || (claimed && id != "01X");
+            assert_eq!(accounts.0.is_some(), is_ours, "{point:?}: {id}");
+        }
+        assert_eq!(stage.in_legacy(), BTreeMap::new(), "{point:?}");
+        let bodies = [scope(), other_scope()].map(|scope| stage.count(&scope, "body_upload_queue"));
+        assert_eq!(bodies.iter().sum::<i64>(), 2, "{point:?}: {bodies:?}");
+    }
+}
+
+#[test]
+fn a_drain_killed_while_recording_delivers_again_what_has_no_receipt_and_nothing_else() {
+    for point in points_of(|act| *act == Act::Deliver) {
+        let (_dir, stage) = stage();
+        stage.capture(&scope(), &OURS.map(str::to_owned), &[]);
+        assert!(perform(&stage, &scope(), &Act::Deliver, Some(point)), "{point:?} was reached");
+        assert_eq!(lines(&stage.wire()).len(), 3, "{point:?}: they were sent");
+        let recorded = point == FaultPoint::Recorded;
+        assert_eq!(stage.delivered(&scope()).len(), if recorded { 3 } else { 0 }, "{point:?}");
+        assert!(!perform(&stage, &scope(), &Act::Deliver, None));
+        assert_eq!(lines(&stage.wire()).len(), if recorded { 3 } else { 6 }, "{point:?}");
+        assert_eq!(stage.delivered(&scope()), OURS.map(str::to_owned).into(), "{point:?}");
+        assert_eq!(stage.count(&scope(), "receipts"), 3, "{point:?}");
+        assert_eq!(stage.waiting(&scope()), BTreeMap::new(), "{point:?}");
+    }
+}

@@ -1,0 +1,320 @@
+//! Random histories of one machine against a model of a few sets. After every step the files hold what
+//! the model says, whoever died on the way.
+
+use crate::stage::{Fact, Stage};
+use crate::support::*;
+use crate::victim::{Act, perform};
+use contract::Scope;
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+use queue::fault_point::FaultPoint;
+use rusqlite::Connection;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One step. Accounts are 0 and 1.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A command captures events; in a process of its own, which may be killed at a point.
+    Capture { account: usize, ids: BTreeSet<u8>, process: Process },
+    /// An earlier release leaves a row in the legacy queue DB, naming an account or none.
+    Legacy { id: u8, team: Option<usize> },
+    /// Legacy rows are moved. After a kill the other account may be the first to log in.
+    Migrate { account: usize, process: Process, other_first: bool },
+    /// Everything that may leave is taken by the server.
+    Deliver { account: usize, process: Process },
+    /// Everything that may leave is refused by the server.
+    Park { account: usize },
+    /// Everything parked is tried again.
+    Retry { account: usize },
+}
+
+/// Who takes a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Process {
+    /// This one.
+    This,
+    /// A second one.
+    Second,
+    /// A second one that is killed at one of the points of its act, by number.
+    Killed(usize),
+}
+
+fn process() -> impl Strategy<Value = Process> {
+    prop_oneof![3 => Just(Process::This), 1 => Just(Process::Second), 3 => (0usize..8).prop_map(Process::Killed)]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let id = 0u8..10;
+    let ids = prop::collection::btree_set(id.clone(), 1..4);
+    let account = 0usize..2;
+    prop_oneof![
+        4 => (account.clone(), ids, process())
+            .prop_map(|(account, ids, process)| Step::Capture { account, ids, process }),
+        4 => (id, prop::option::of(account.clone())).prop_map(|(id, team)| Step::Legacy { id, team }),
+        3 => (account.clone(), process(), any::<bool>())
+            .prop_map(|(account, process, other_first)| Step::Migrate { account, process, other_first }),
+        2 => (account.clone(), process()).prop_map(|(account, process)| Step::Deliver { account, process }),
+        1 => account.clone().prop_map(|account| Step::Park { account }),
+        2 => account.prop_map(|account| Step::Retry { account }),
+    ]
+}
+
+/// What one account's queue DB holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Account {
+    /// Facts that wait, by key.
+    waiting: BTreeMap<String, char>,
+    /// Facts that are parked, in their order, each with whether it waits for its log row.
+    parked: Vec<(Fact, bool)>,
+    delivered: BTreeSet<Fact>,
+    imported: BTreeSet<Fact>,
+}
+
+impl Account {
+    fn knows(&self, key: &str) -> bool {
+        self.waiting.contains_key(key)
+            || self.parked.iter().any(|((parked, _), _)| parked == key)
+            || self.delivered.iter().any(|(delivered, _)| delivered == key)
+    }
+
+    fn import(&mut self, fact: Fact) {
+        if !self.imported.insert(fact.clone()) {
+            return;
+        }
+        let (key, content) = &fact;
+        let same = self.waiting.get(key) == Some(content)
+            || self.delivered.contains(&fact)
+            || self.parked.iter().any(|(parked, _)| *parked == fact);
+        if !self.knows(key) {
+            self.waiting.insert(fact.0, fact.1);
+        } else if !same {
+            self.parked.push((fact, false));
+        }
+    }
+}
+
+/// The machine.
+#[derive(Clone, Debug, Default)]
+struct Model {
+    accounts: [Account; 2],
+    /// Rows of the legacy queue DB, and the account each names.
+    legacy: BTreeMap<String, Option<usize>>,
+    log: BTreeSet<String>,
+}
+
+impl Model {
+    fn capture(&mut self, account: usize, ids: &[String]) {
+        let Self { accounts, log, .. } = self;
+        for id in ids {
+            if !accounts[account].knows(id) {
+                accounts[account].waiting.insert(id.clone(), 'c');
+            }
+            log.insert(id.clone());
+        }
+    }
+
+    /// Killed between prepare and log, and settled.
+    fn forget(&mut self, account: usize, ids: &[String]) {
+        let Self { accounts, log, .. } = self;
+        for id in ids {
+            if accounts[account].knows(id) {
+                continue;
+            }
+            // An earlier capture, of the other account, may have left a row of that id in the log.
+            match log.contains(id) {
+                true => drop(accounts[account].waiting.insert(id.clone(), 'c')),
+                false => accounts[account].parked.push(((id.clone(), 'c'), true)),
+            }
+        }
+    }
+
+    fn migrate(&mut self, account: usize) {
+        let ours: Vec<String> = self
+            .legacy
+            .iter()
+            .filter(|(_, team)| team.is_none_or(|team| team == account))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in ours {
+            self.legacy.remove(&id);
+            self.accounts[account].import((id, 'l'));
+        }
+    }
+
+    fn deliver(&mut self, account: usize) {
+        let account = &mut self.accounts[account];
+        account.delivered.extend(std::mem::take(&mut account.waiting));
+    }
+
+    fn park(&mut self, account: usize) {
+        let Account { waiting, parked, delivered, .. } = &mut self.accounts[account];
+        for fact in std::mem::take(waiting) {
+            // What was delivered before is settled by its receipt and never sent.
+            if !delivered.contains(&fact) {
+                parked.push((fact, false));
+            }
+        }
+    }
+
+    fn retry(&mut self, account: usize) {
+        let Self { accounts, log, .. } = self;
+        let Account { waiting, parked, .. } = &mut accounts[account];
+        parked.retain(|((key, content), needs_log)| {
+            if waiting.contains_key(key) || (*needs_log && !log.contains(key)) {
+                return true;
+            }
+            waiting.insert(key.clone(), *content);
+            false
+        });
+    }
+}
+
+fn scopes() -> [Scope; 2] {
+    [scope(), other_scope()]
+}
+
+fn name(id: u8) -> String {
+    format!("01M{id:02}")
+}
+
+/// Performs an act, perhaps in another process that perhaps dies; says where it died.
+fn act(
+    stage: &Stage,
+    account: usize,
+    act: &Act,
+    process: Process,
+    points: &[FaultPoint],
+) -> Option<FaultPoint> {
+    let scope = &scopes()[account];
+    match process {
+        Process::This => {
+            act.perform(stage, scope);
+            None
+        }
+        Process::Second => {
+            assert!(!perform(stage, scope, act, None));
+            None
+        }
+        Process::Killed(number) => {
+            let point = points[number % points.len()];
+            // A point that this history does not meet is passed, and the process ends well.
+            perform(stage, scope, act, Some(point)).then_some(point)
+        }
+    }
+}
+
+fn take(step: &Step, stage: &Stage, model: &mut Model) {
+    use FaultPoint::{
+        ClaimWritten, Claimed, ClearWritten, Cleared, ConfirmWritten, Confirmed, Copied, CopyHalfWritten,
+        CopyWritten, IdentityWritten, PrepareWritten, Prepared, RecordWritten, Recorded,
+    };
+    match step {
+        Step::Capture { account, ids, process } => {
+            let ids: Vec<String> = ids.iter().copied().map(name).collect();
+            let capture = Act::Capture { ids: ids.clone(), bodies: Vec::new() };
+            let points = [IdentityWritten, PrepareWritten, Prepared, ConfirmWritten, Confirmed];
+            let died = act(stage, *account, &capture, *process, &points);
+            if died.is_some() {
+                stage.settle(&scopes()[*account]);
+            }
+            match died {
+                Some(IdentityWritten | PrepareWritten) => {}
+                Some(Prepared) => model.forget(*account, &ids),
+                _ => model.capture(*account, &ids),
+            }
+        }
+        Step::Legacy { id, team } => {
+            let legacy = Connection::open(stage.legacy()).expect("a database");
+            if !model.legacy.contains_key(&name(*id)) {
+                let team = team.map(|team| ["team-PRIV-01", "team-OTHER-02"][team]);
+                legacy_event(&legacy, &name(*id), team, PROJECT);
+            }
+            model.legacy.entry(name(*id)).or_insert(*team);
+        }
+        Step::Migrate { account, process, other_first } => {
+            let points = [ClaimWritten, Claimed, CopyHalfWritten, CopyWritten, Copied, ClearWritten, Cleared];
+            let died = act(stage, *account, &Act::Migrate, *process, &points);
+            let other = 1 - *account;
+            match died {
+                // Nothing was claimed yet: whoever comes first gets the rows that name nobody.
+                Some(ClaimWritten) if *other_first => {
+                    stage.migrate(&scopes()[other]);
+                    model.migrate(other);
+                    model.migrate(*account);
+                }
+                _ => {
+                    model.migrate(*account);
+                    if *other_first {
+                        stage.migrate(&scopes()[other]);
+                        model.migrate(other);
+                    }
+                }
+            }
+            if died.is_some() {
+                stage.migrate(&scopes()[*account]);
+            }
+        }
+        Step::Deliver { account, process } => {
+            let died = act(stage, *account, &Act::Deliver, *process, &[RecordWritten, Recorded]);
+            if died.is_some() {
+                stage.deliver(&scopes()[*account]);
+            }
+            model.deliver(*account);
+        }
+        Step::Park { account } => {
+            stage.park(&scopes()[*account]);
+            model.park(*account);
+        }
+        Step::Retry { account } => {
+            if stage.queue(&scopes()[*account]).exists() {
+                stage.retry(&scopes()[*account]);
+            }
+            model.retry(*account);
+        }
+    }
+}
+
+fn compare(stage: &Stage, model: &Model) -> Result<(), TestCaseError> {
+    let once = |facts: &mut dyn Iterator<Item = Fact>| -> BTreeMap<Fact, u32> {
+        facts.map(|fact| (fact, 1)).collect()
+    };
+    for (scope, account) in scopes().iter().zip(&model.accounts) {
+        let waiting = once(&mut account.waiting.clone().into_iter());
+        prop_assert_eq!(stage.waiting(scope), waiting, "waiting of {}", scope);
+        let parked = once(&mut account.parked.iter().map(|(fact, _)| fact.clone()));
+        prop_assert_eq!(stage.parked(scope), parked, "parked of {}", scope);
+        if stage.queue(scope).exists() {
+            let delivered: BTreeSet<String> = account.delivered.iter().map(|(key, _)| key.clone()).collect();
+            prop_assert_eq!(stage.delivered(scope), delivered, "receipts of {}", scope);
+            prop_assert_eq!(stage.count(scope, "receipts"), account.delivered.len() as i64);
+            prop_assert_eq!(stage.count(scope, "prepared"), 0);
+            prop_assert_eq!(stage.count(scope, "bindings"), account.waiting.len() as i64);
+        }
+    }
+    let legacy = once(&mut model.legacy.keys().map(|id| (id.clone(), 'l')));
+    prop_assert_eq!(stage.in_legacy(), legacy, "legacy");
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 40,
+        max_shrink_iters: 200,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct("tests/crash/model.regressions"))),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn whatever_happens_on_a_machine_every_fact_is_where_the_model_says_once(
+        steps in prop::collection::vec(step(), 1..14),
+    ) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let stage = Stage::at(dir.path());
+        Connection::open(stage.legacy()).expect("a database").execute_batch(REFERENCE_TABLES).expect("tables");
+        let mut model = Model::default();
+        for step in &steps {
+            take(step, &stage, &mut model);
+            compare(&stage, &model)?;
+        }
+    }
+}
