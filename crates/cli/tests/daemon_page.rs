@@ -4,10 +4,12 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
+mod browser;
+
+use browser::Browser;
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -102,6 +104,7 @@ fn read_steps(page: &str) -> Vec<Step> {
 /// Somebody at a shell, in a home of their own.
 struct Newcomer {
     world: World,
+    browser: Browser,
     directory: PathBuf,
     version: String,
     /// What the page calls something, and what it is here.
@@ -116,19 +119,13 @@ impl Newcomer {
         world.unset("SPEC_KITTY_ENABLE_SAAS_SYNC").unset("SPEC_KITTY_NO_DAEMON");
         let directory = world.user_home().to_owned();
         fs::write(directory.join("gitconfig"), "[user]\n\tname = You\n\temail = you@example.com\n").unwrap();
-        let browser = world.work().join("browser");
-        let opened = world.work().join("opened");
-        let script =
-            format!("#!/bin/sh\nprintf %s \"$1\" > '{0}.new' && mv '{0}.new' '{0}'\n", opened.display());
-        fs::write(&browser, script).unwrap();
-        fs::set_permissions(&browser, fs::Permissions::from_mode(0o755)).unwrap();
-        world.set("BROWSER", browser.to_str().unwrap());
+        let browser = Browser::install(&mut world);
         // A build that is no release names its commit wherever it names its version.
         let version = world.run(["--version"]).exits(0).stdout;
         let commit = version.split_once('(').and_then(|(_, rest)| rest.split(' ').next()).unwrap_or_default();
         let version = format!("{}+{commit}", env!("CARGO_PKG_VERSION"));
         let names = HashMap::new();
-        Self { world, directory, version, names, secret: String::new(), server: None }
+        Self { world, browser, directory, version, names, secret: String::new(), server: None }
     }
 
     fn follow(&mut self, step: &Step) {
@@ -174,13 +171,7 @@ impl Newcomer {
     fn type_command(&mut self, command: &str) -> String {
         let child = self.shell(command).spawn().unwrap();
         if command.contains("auth login --server") {
-            let opened = self.world.work().join("opened");
-            let deadline = Instant::now() + PATIENCE;
-            while !opened.exists() {
-                assert!(Instant::now() < deadline, "no browser was opened");
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            approve(&fs::read_to_string(opened).unwrap(), &self.secret);
+            self.browser.approve("you@example.com", &self.secret);
         }
         let printed = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
         if let Some((_, secret)) = printed.split_once("to approve a login: ") {
@@ -311,26 +302,4 @@ fn without_times(text: &str) -> String {
             }
         })
         .collect()
-}
-
-/// What a person does in a browser: opens the page, types address and secret, presses Approve.
-fn approve(page: &str, secret: &str) {
-    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-    let mut loaded = agent.get(page).call().unwrap();
-    let cookie = loaded.headers().get("set-cookie").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
-    let html = loaded.body_mut().read_to_string().unwrap();
-    let mut form: Vec<(String, String)> = Vec::new();
-    for tag in html.split("<input type=\"hidden\"").skip(1).map(|rest| rest.split('>').next().unwrap()) {
-        let attribute =
-            |name: &str| tag.split_once(&format!(" {name}=\"")).unwrap().1.split('"').next().unwrap();
-        form.push((attribute("name").to_owned(), attribute("value").replace("&amp;", "&")));
-    }
-    form.extend(
-        [("email", "you@example.com"), ("secret", secret), ("decision", "approve")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned())),
-    );
-    let target = format!("{}/oauth/authorize", page.split_once("/oauth/").unwrap().0);
-    let answer = agent.post(&target).header("Cookie", &cookie).send_form(form).unwrap();
-    assert_eq!(answer.status().as_u16(), 200, "{page}");
 }

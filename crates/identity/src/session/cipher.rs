@@ -13,6 +13,7 @@ use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::{Mutex, PoisonError};
 use zeroize::Zeroizing;
 
 /// Length of the salt, in bytes.
@@ -24,20 +25,47 @@ const LOG_N: u8 = 14;
 const R: u32 = 8;
 const P: u32 = 1;
 
+type Key = Zeroizing<[u8; 32]>;
+
 /// A derived key.
 pub(super) struct Cipher {
-    key: Zeroizing<[u8; 32]>,
+    key: Key,
+}
+
+/// The last key that this process derived, and what it was made of. A daemon opens the session before
+/// every drain: deriving anew would cost it tens of milliseconds and 16 MiB each time. Whoever can read
+/// the memory of the process can derive the key from names and a file as well.
+static LAST: Mutex<Option<Derived>> = Mutex::new(None);
+
+struct Derived {
+    password: Zeroizing<String>,
+    salt: [u8; SALT_BYTES],
+    key: Key,
 }
 
 impl Cipher {
-    /// Derives the key of `machine` and `salt`. Takes tens of milliseconds.
+    /// The key of `machine` and `salt`. Deriving it takes tens of milliseconds; the last one is remembered.
     pub(super) fn derive(machine: &Machine, salt: &[u8; SALT_BYTES]) -> Result<Self, SessionError> {
         let password = Zeroizing::new(format!("{}:{}", machine.hostname, machine.uid));
+        // A poisoned lock guards a whole value or none.
+        let remembered = || LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = &*remembered()
+            && last.password == password
+            && last.salt == *salt
+        {
+            return Ok(Self { key: last.key.clone() });
+        }
+        let key = Self::derive_anew(&password, salt)?;
+        *remembered() = Some(Derived { password, salt: *salt, key: key.clone() });
+        Ok(Self { key })
+    }
+
+    fn derive_anew(password: &str, salt: &[u8; SALT_BYTES]) -> Result<Key, SessionError> {
         let mut key = Zeroizing::new([0; 32]);
         let parameters = scrypt::Params::new(LOG_N, R, P).map_err(|_| SessionError::Cipher)?;
         scrypt::scrypt(password.as_bytes(), salt, &parameters, key.as_mut_slice())
             .map_err(|_| SessionError::Cipher)?;
-        Ok(Self { key })
+        Ok(key)
     }
 
     fn aead(&self) -> Result<Aes256Gcm, SessionError> {
@@ -99,5 +127,24 @@ impl Envelope {
             HEXLOWER.encode(&self.nonce),
             HEXLOWER.encode(&self.ciphertext)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remembered_key_is_the_one_that_would_be_derived_and_no_other() {
+        let machine = |hostname: &str| Machine { hostname: hostname.into(), uid: 1000 };
+        let key = |hostname: &str, salt: [u8; SALT_BYTES]| {
+            Cipher::derive(&machine(hostname), &salt).expect("a key").key
+        };
+        let first = key("host", [1; SALT_BYTES]);
+        assert_eq!(*first, *Cipher::derive_anew("host:1000", &[1; SALT_BYTES]).expect("a key"));
+        assert_eq!(*key("host", [1; SALT_BYTES]), *first);
+        assert_ne!(*key("host", [2; SALT_BYTES]), *first);
+        assert_ne!(*key("other", [1; SALT_BYTES]), *first);
+        assert_eq!(*key("host", [1; SALT_BYTES]), *first);
     }
 }
