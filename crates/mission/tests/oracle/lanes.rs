@@ -1,4 +1,4 @@
-use super::{Case, cases, report};
+use super::{Case, cases, deliberate, report};
 use mission::allocation::{AllocationError, Header, compute, render, surfaces};
 use mission::front_matter::read_work_package;
 use mission::graph::Graph;
@@ -81,4 +81,10 @@ fn lanes_are_those_of_the_reference_and_a_cycle_is_named() {
         }
         report(&format!("lanes.json ({mode})"), total, &differing);
     }
+    let is_circle = |case: &&Case| {
+        let modes = ["finalize", "frontmatter", "replay"].map(|mode| &case.expected[mode]["error"]);
+        modes.into_iter().filter_map(Value::as_str).any(|error| error.contains("recursion"))
+    };
+    let circles = cases.iter().filter(is_circle).count();
+    deliberate("lanes that wait for each other", &format!("{circles} missions"));
 }

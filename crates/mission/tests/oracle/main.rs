@@ -43,8 +43,26 @@ fn cases(oracle: &str) -> Option<Vec<Case>> {
     Some(cases)
 }
 
-/// Prints `N of M agree` and fails naming those that do not.
+/// Prints `N of M agree` and fails naming those that do not, or when the page says other numbers.
 fn report(what: &str, total: usize, differing: &[String]) {
     println!("{what}: {} of {total} agree", total - differing.len());
     assert!(differing.is_empty(), "{what} differ:\n{}", differing.join("\n"));
+    let stated = format!("{total} of {total}");
+    assert!(page().contains(&stated), "docs/compatibility.md does not say `{stated}` ({what})");
+}
+
+/// Prints how often a deliberate difference occurs, and fails when the row of the page that begins like
+/// `row` says another number.
+fn deliberate(row: &str, count: &str) {
+    println!("differs on purpose: {row}: {count}");
+    let page = page();
+    let line = page.lines().find(|line| line.starts_with(&format!("| {row}")));
+    let line = line.unwrap_or_else(|| panic!("docs/compatibility.md has no row `{row}`"));
+    assert!(line.contains(&format!("({count})")), "`{row}` occurs {count} times, the page says: {line}");
+}
+
+/// The page of deliberate differences.
+fn page() -> String {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/compatibility.md");
+    std::fs::read_to_string(page).unwrap()
 }

@@ -1,4 +1,4 @@
-use super::{cases, report};
+use super::{cases, deliberate, report};
 use mission::Lane;
 use mission::log::{LaneRow, read_log};
 use mission::transition::{Circumstances, Review, is_in_matrix, is_rejection, judge_transition};
@@ -52,7 +52,7 @@ fn every_recorded_lane_change_gets_the_verdict_of_the_reference() {
             }
         }
     }
-    println!("unforced review rejections, refused here by C-004: {rejections}, counted apart");
+    deliberate("unforced review rejection", &format!("{rejections} rows"));
     report("transition verdicts", total, &differing);
     assert!(is_in_matrix(Lane::InReview, Lane::Planned));
 }
