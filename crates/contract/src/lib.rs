@@ -39,7 +39,7 @@ pub mod switch;
 pub mod text;
 pub mod wire;
 
-pub use consent::Consent;
+pub use consent::{Consent, Start};
 pub use exit::ExitCode;
 pub use failure::{FailureName, Fault, FaultCode, Field};
 pub use foreground::ForegroundIdentity;

@@ -129,5 +129,5 @@ fn the_configuration_that_the_reference_writes() {
     assert_eq!(config.max_queue_size, 5000);
     assert_eq!(config.background_daemon, BackgroundDaemon::Manual);
     assert_eq!(config.consent(None, Some("acme/Widget_Shop"), None), Consent::OptedOut);
-    assert_eq!(config.consent(None, None, Some(Path::new("/srv/some checkout"))), Consent::OptedIn);
+    assert_eq!(config.consent(None, None, Some(Path::new("/srv/some checkout"))), Consent::ALWAYS);
 }

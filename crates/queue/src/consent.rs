@@ -70,15 +70,32 @@ impl Hold {
         if drain_blocked_reason == Some("sync_disabled") { Self::Sealed } else { Self::Foreign }
     }
 
-    /// Why a row with this hold may not leave under `consent`; nothing if it may.
-    pub(crate) fn reason(self, consent: Consent) -> Option<HoldReason> {
+    /// From which instant on (Unix seconds) rows with this hold may leave under `consent`, or why none may.
+    pub(crate) fn leaves_from(self, consent: Consent) -> Result<f64, HoldReason> {
         match (self, consent) {
-            (_, Consent::OptedOut) => Some(HoldReason::OptedOut),
-            (Self::Sealed, _) => Some(HoldReason::Sealed),
-            (Self::Foreign, Consent::Unset) => Some(HoldReason::NeverOptedIn),
-            (Self::Foreign, Consent::OptedIn) | (Self::Free, _) => None,
+            (_, Consent::OptedOut) => Err(HoldReason::OptedOut),
+            (Self::Sealed, _) => Err(HoldReason::Sealed),
+            (Self::Foreign, Consent::Unset) => Err(HoldReason::NeverOptedIn),
+            (Self::Foreign, Consent::OptedIn(start)) => Ok(instant(start.found)),
+            (Self::Free, Consent::OptedIn(start)) => Ok(instant(start.captured)),
+            (Self::Free, Consent::Unset) => Ok(f64::NEG_INFINITY),
         }
     }
+
+    /// Why a row of this instant may not leave under `consent`; nothing if it may. A row that nobody can
+    /// date is as old as can be.
+    pub(crate) fn reason(self, consent: Consent, at: Option<f64>) -> Option<HoldReason> {
+        match self.leaves_from(consent) {
+            Ok(from) if from == f64::NEG_INFINITY || at.is_some_and(|at| at >= from) => None,
+            Ok(_) => Some(HoldReason::Sealed),
+            Err(reason) => Some(reason),
+        }
+    }
+}
+
+/// The first instant of a yes; before all others for one without a beginning.
+fn instant(seconds: i64) -> f64 {
+    if seconds == i64::MIN { f64::NEG_INFINITY } else { seconds as f64 }
 }
 
 /// Why a row waits although nothing is wrong with it (contract section 9).

@@ -55,7 +55,7 @@ impl Look<'_> {
         let config = self.context.home()?.config_file();
         let check = match self.own_consent() {
             None => Check::ok(Name::Consent, "no project here to decide about"),
-            Some(Consent::OptedIn) => Check::ok(Name::Consent, "this project is opted in"),
+            Some(Consent::OptedIn(_)) => Check::ok(Name::Consent, "this project is opted in"),
             Some(Consent::Unset) => {
                 Check::ok(Name::Consent, "nothing decided: what is captured in this checkout may leave")
             }

@@ -8,12 +8,12 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report};
 use crate::terminal;
-use contract::ExitCode;
 use contract::text::printable;
+use contract::{Consent, ExitCode, Start};
 use identity::config::NO_PROJECT;
 use identity::{ConfigEdit, ProjectIdentity};
 use preflight::consent_of;
-use queue::{Cure, HeldChange};
+use queue::{Cure, HeldChange, Place};
 use serde::Serialize;
 
 /// Runs `sync opt-in`.
@@ -36,32 +36,54 @@ pub(crate) fn opt_in(context: &Context, args: &OptInArgs) -> Result<Report, CliE
     }
     let permit = context.patient_boundary(queue::CAPTURE_DEADLINE)?.cure_permit()?;
     if args.include_held {
-        decide(context, project.as_deref(), true)?;
-        if let Some(permit) = permit {
-            decision.released = Some(Cure::open(&permit)?.release_held(project.as_deref())?);
+        decide(context, |edit| edit.opt_in(project.as_deref(), Start::ALWAYS))?;
+        if let Some(permit) = &permit {
+            decision.released = Some(Cure::open(permit)?.release_held(project.as_deref())?);
         }
     } else {
-        // What is held now stays held: sealed while config still says what it said.
+        // What is held now stays held: in this account's queue it is sealed while config still says what
+        // it said; in other queues, and in what is imported later, it is too old for the decision.
         let config = context.config()?;
-        if let Some(permit) = permit {
-            Cure::open(&permit)?.seal_held(project.as_deref(), &consent_of(&config))?;
+        if let Some(permit) = &permit {
+            Cure::open(permit)?.seal_held(project.as_deref(), &consent_of(&config))?;
         }
-        decide(context, project.as_deref(), true)?;
+        let now = jiff::Timestamp::now().as_second();
+        decide(context, |edit| {
+            let start = start(edit.config().consent(project.as_deref(), None, None), now);
+            edit.opt_in(project.as_deref(), start);
+        })?;
     }
-    Ok(Report::of(&decision))
+    let report = Report::of(&decision);
+    Ok(match permit {
+        None if args.include_held => {
+            report.note("nobody is logged in: rows that were sealed in an account's queue stay held there")
+        }
+        Some(_) | None => report,
+    })
+}
+
+/// From when on an opt-in speaks that follows the decision `was`: never of what waits already.
+fn start(was: Consent, now: i64) -> Start {
+    // Timestamps of rows are whole seconds; one of this very second was there before.
+    let next = now.saturating_add(1);
+    match was {
+        Consent::OptedIn(start) => start,
+        Consent::OptedOut => Start { captured: next, found: next },
+        Consent::Unset => Start { found: next, ..Start::ALWAYS },
+    }
 }
 
 /// Runs `sync opt-out`.
 pub(crate) fn opt_out(context: &Context, args: &OptOutArgs) -> Result<Report, CliError> {
     let project = project(context, args.project.as_deref())?;
-    decide(context, project.as_deref(), false)?;
+    decide(context, |edit| edit.opt_out(project.as_deref()))?;
     let held = held(context, project.as_deref())?;
     Ok(Report::of(&Decision { result: "opted_out", project_uuid: project, held, released: None }))
 }
 
-fn decide(context: &Context, project: Option<&str>, enabled: bool) -> Result<(), CliError> {
+fn decide(context: &Context, change: impl FnOnce(&mut ConfigEdit)) -> Result<(), CliError> {
     let mut edit = ConfigEdit::begin(context.home()?)?;
-    edit.set_project_enabled(project, enabled);
+    change(&mut edit);
     Ok(edit.commit()?)
 }
 
@@ -84,13 +106,26 @@ fn project(context: &Context, named: Option<&str>) -> Result<Option<String>, Cli
     }
 }
 
-/// What of the project is held now.
+/// What of the project is held now: in the active queue, and among the legacy rows that a migration would
+/// bring into it.
 fn held(context: &Context, project: Option<&str>) -> Result<HeldChange, CliError> {
     let status = context.boundary()?.status_document(false)?;
+    let legacy = &status.legacy_queue.path;
+    let legacy = if *legacy == status.active_queue.path {
+        Vec::new()
+    } else {
+        // An unreadable file is a fault that the status shows; here it adds nothing.
+        queue::observe_counts(legacy, &|_: &Place| Consent::Unset)
+            .map(|counts| counts.held)
+            .unwrap_or_default()
+    };
+    let active = status.held.iter().map(|entry| (&entry.project_uuid, entry.events, entry.bodies));
+    let legacy = legacy.iter().map(|entry| (&entry.project_uuid, entry.events, entry.bodies));
+    let wanted = project.map(str::to_lowercase);
     let mut held = HeldChange::default();
-    for entry in status.held.iter().filter(|entry| entry.project_uuid.as_deref() == project) {
-        held.events += entry.events;
-        held.bodies += entry.bodies;
+    for (_, events, bodies) in active.chain(legacy).filter(|(uuid, ..)| **uuid == wanted) {
+        held.events += events;
+        held.bodies += bodies;
     }
     Ok(held)
 }
@@ -108,7 +143,7 @@ impl Decision {
     fn name(&self) -> String {
         match &self.project_uuid {
             Some(uuid) => format!("project {}", printable(uuid)),
-            None => "rows without a project".to_owned(),
+            None => "no project".to_owned(),
         }
     }
 
@@ -126,18 +161,18 @@ impl Document for Decision {
     fn text(&self) -> String {
         match (self.result, &self.released) {
             ("opted_out", _) => format!(
-                "opted out: {} stay here; {} events and {} bodies are held\n",
+                "opted out: rows of {} stay here; {} events and {} bodies are held\n",
                 self.name(),
                 self.held.events,
                 self.held.bodies
             ),
             (_, Some(released)) => format!(
-                "opted in: {}; released {} events and {} bodies\n",
+                "opted in: rows of {}; released {} events and {} bodies\n",
                 self.name(),
                 released.events,
                 released.bodies
             ),
-            (_, None) => format!("opted in: {}, from now on\n", self.name()),
+            (_, None) => format!("opted in: rows of {}, from now on\n", self.name()),
         }
     }
 }

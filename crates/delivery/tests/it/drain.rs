@@ -434,7 +434,7 @@ fn an_opt_out_in_the_middle_of_a_drain_holds_the_rest() {
     let changed = machine.clone();
     let _ = change.set(Box::new(move || {
         let mut edit = ConfigEdit::begin(&changed.home).unwrap();
-        edit.set_project_enabled(Some(PROJECT), false);
+        edit.opt_out(Some(PROJECT));
         edit.commit().unwrap();
     }));
     let report = drain_all(&machine);

@@ -2,14 +2,15 @@
 //! nothing, with every comment and unknown key kept. A file that does not parse is refused, never
 //! replaced.
 
-use super::{Config, NO_PROJECT, project_key};
+use super::{CAPTURED_SINCE, Config, FOUND_SINCE, NO_PROJECT, project_key};
 use crate::home::Home;
 use crate::lock::{FileLock, LockError};
 use crate::private_file::{self, WriteError};
-use contract::Fault;
+use contract::{Fault, Start};
+use jiff::Timestamp;
 use std::path::PathBuf;
 use std::time::Duration;
-use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
+use toml_edit::{Datetime, DocumentMut, Item, Table, TableLike, Value};
 
 /// How long an edit waits for another one.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -72,9 +73,18 @@ impl ConfigEdit {
         set(self.document.as_table_mut(), &["sync", "server_url"], url.into());
     }
 
-    /// Sets the decision about one project; `None` means rows without a project. Every spelling of the
-    /// project that the file already has gets the same decision.
-    pub fn set_project_enabled(&mut self, project_uuid: Option<&str>, enabled: bool) {
+    /// Opts a project in, for rows from `start` on; `None` means rows without a project. Every spelling of
+    /// the project that the file already has gets the same decision.
+    pub fn opt_in(&mut self, project_uuid: Option<&str>, start: Start) {
+        self.decide(project_uuid, true, start);
+    }
+
+    /// Opts a project out, like [`ConfigEdit::opt_in`].
+    pub fn opt_out(&mut self, project_uuid: Option<&str>) {
+        self.decide(project_uuid, false, Start::ALWAYS);
+    }
+
+    fn decide(&mut self, project_uuid: Option<&str>, enabled: bool, start: Start) {
         let wanted = project_key(project_uuid.unwrap_or(NO_PROJECT));
         let projects = self.document.get("sync").and_then(|sync| sync.get("projects"));
         let mut spellings: Vec<String> = projects
@@ -88,6 +98,28 @@ impl ConfigEdit {
         }
         for spelling in &spellings {
             set(self.document.as_table_mut(), &["sync", "projects", spelling, "enabled"], enabled.into());
+            for (key, seconds) in [(CAPTURED_SINCE, start.captured), (FOUND_SINCE, start.found)] {
+                self.set_instant(spelling, key, enabled.then_some(seconds));
+            }
+        }
+    }
+
+    /// Writes an instant of a project's decision, or removes it: nothing means always.
+    fn set_instant(&mut self, spelling: &str, key: &str, seconds: Option<i64>) {
+        let instant = seconds
+            .filter(|seconds| *seconds != i64::MIN)
+            .and_then(|seconds| Timestamp::from_second(seconds).ok()?.to_string().parse::<Datetime>().ok());
+        match instant {
+            Some(instant) => {
+                set(self.document.as_table_mut(), &["sync", "projects", spelling, key], instant.into());
+            }
+            None => {
+                let project = self.document.get_mut("sync").and_then(|sync| sync.get_mut("projects"));
+                let project = project.and_then(|projects| projects.get_mut(spelling));
+                if let Some(project) = project.and_then(Item::as_table_like_mut) {
+                    project.remove(key);
+                }
+            }
         }
     }
 
@@ -166,6 +198,26 @@ mod tests {
     const UUID: &str = "8a4a7da6-a97c-4bb4-893a-b31664abfee4";
 
     #[test]
+    fn an_opt_in_keeps_its_beginning_and_an_opt_out_forgets_it() {
+        let (_directory, home) = home_with(None);
+        let start = Start { found: 1_795_000_000, ..Start::ALWAYS };
+        let after = edit(&home, |edit| edit.opt_in(Some(UUID), start));
+        assert_eq!(
+            after,
+            format!("[sync.projects.{UUID}]\nenabled = true\nfound_since = 2026-11-18T11:06:40Z\n")
+        );
+        let config = Config::read(&home).expect("readable");
+        assert_eq!(config.consent(Some(UUID), None, None), Consent::OptedIn(start));
+        let after = edit(&home, |edit| edit.opt_out(Some(UUID)));
+        assert_eq!(after, format!("[sync.projects.{UUID}]\nenabled = false\n"));
+        for nonsense in ["5", "\"soon\"", "2026-11-18", "2026-11-18T11:06:40"] {
+            let text = format!("[sync.projects.x]\nenabled = true\nfound_since = {nonsense}\n");
+            let error = Config::parse(&text).expect_err("a date and time without its offset is no instant");
+            assert!(error.problem.contains("found_since"), "{}", error.problem);
+        }
+    }
+
+    #[test]
     fn comments_unknown_keys_and_order_survive() {
         let before =
             "# mine\n[sync]  # here\nserver_url = \"https://old\" # why\nfuture = [1,  2]\n\n[other]\nx=1\n";
@@ -177,7 +229,7 @@ mod tests {
     #[test]
     fn an_absent_file_is_created_with_what_was_set_alone() {
         let (_directory, home) = home_with(None);
-        let after = edit(&home, |edit| edit.set_project_enabled(Some(UUID), false));
+        let after = edit(&home, |edit| edit.opt_out(Some(UUID)));
         assert_eq!(after, format!("[sync.projects.{UUID}]\nenabled = false\n"));
         let config = Config::read(&home).expect("a config");
         assert_eq!(config.consent(Some(UUID), None, None), Consent::OptedOut);
@@ -193,9 +245,9 @@ mod tests {
         ];
         for shape in shapes {
             let (_directory, home) = home_with(Some(shape));
-            edit(&home, |edit| edit.set_project_enabled(Some(UUID), true));
+            edit(&home, |edit| edit.opt_in(Some(UUID), Start::ALWAYS));
             let config = Config::read(&home).expect("a config");
-            assert_eq!(config.consent(Some(UUID), None, None), Consent::OptedIn, "{shape}");
+            assert_eq!(config.consent(Some(UUID), None, None), Consent::ALWAYS, "{shape}");
             assert_eq!(config.server_url.as_deref(), Some("https://h"), "{shape}");
         }
     }
@@ -205,7 +257,7 @@ mod tests {
         let upper = UUID.to_uppercase();
         let (_directory, home) =
             home_with(Some(&format!("[sync.projects.\"{upper}\"]\nenabled = false # no\n")));
-        let after = edit(&home, |edit| edit.set_project_enabled(Some(UUID), true));
+        let after = edit(&home, |edit| edit.opt_in(Some(UUID), Start::ALWAYS));
         assert_eq!(after, format!("[sync.projects.\"{upper}\"]\nenabled = true # no\n"));
     }
 
@@ -225,14 +277,13 @@ mod tests {
         std::thread::scope(|scope| {
             for index in 0..8 {
                 let home = &home;
-                scope.spawn(move || {
-                    edit(home, |edit| edit.set_project_enabled(Some(&format!("p{index}")), true))
-                });
+                scope
+                    .spawn(move || edit(home, |edit| edit.opt_in(Some(&format!("p{index}")), Start::ALWAYS)));
             }
         });
         let config = Config::read(&home).expect("a config");
         for index in 0..8 {
-            assert_eq!(config.consent(Some(&format!("p{index}")), None, None), Consent::OptedIn);
+            assert_eq!(config.consent(Some(&format!("p{index}")), None, None), Consent::ALWAYS);
         }
     }
 

@@ -14,15 +14,17 @@
 //! | `projects."<uuid or none>".enabled` | boolean; wins over the next two |
 //! | `checkout_overrides."<path>".enabled` | boolean; wins over the next |
 //! | `repo_defaults."<owner/repo>".enabled` | boolean |
+//! | `captured_since`, `found_since` beside an `enabled = true` | date and time: older rows stay held |
 
 mod edit;
 
-pub use contract::Consent;
+pub use contract::{Consent, Start};
 pub use edit::{ConfigEdit, ConfigEditError};
 
 use crate::home::Home;
 use crate::small_file::read_small_file;
 use contract::{Fault, FaultCode, Remedy};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -75,10 +77,32 @@ pub struct Config {
 /// The explicit decisions about projects, repositories and checkouts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Switches {
-    projects: BTreeMap<String, bool>,
-    checkouts: BTreeMap<String, bool>,
-    repositories: BTreeMap<String, bool>,
+    projects: BTreeMap<String, Decision>,
+    checkouts: BTreeMap<String, Decision>,
+    repositories: BTreeMap<String, Decision>,
 }
+
+/// One recorded decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Decision {
+    In(Start),
+    Out,
+}
+
+impl Decision {
+    /// Of two spellings of one name the opt-out counts, and the later start.
+    fn stricter(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::In(one), Self::In(two)) => Self::In(one.later(two)),
+            _ => Self::Out,
+        }
+    }
+}
+
+/// From when on rows of our own may leave; written by an opt-in after an opt-out.
+const CAPTURED_SINCE: &str = "captured_since";
+/// From when on rows of other programs may leave; written by every opt-in without `--include-held`.
+const FOUND_SINCE: &str = "found_since";
 
 impl Default for Config {
     /// What an absent file means.
@@ -142,8 +166,8 @@ impl Config {
         let checkout = || checkouts.get(checkout?.to_str()?);
         let repository = || repositories.get(repo_slug?);
         match project.or_else(checkout).or_else(repository) {
-            Some(true) => Consent::OptedIn,
-            Some(false) => Consent::OptedOut,
+            Some(Decision::In(start)) => Consent::OptedIn(*start),
+            Some(Decision::Out) => Consent::OptedOut,
             None => Consent::Unset,
         }
     }
@@ -304,18 +328,39 @@ impl Reader<'_> {
         sync: &dyn TableLike,
         key: &str,
         name_of: fn(&str) -> String,
-    ) -> Result<BTreeMap<String, bool>, ConfigError> {
+    ) -> Result<BTreeMap<String, Decision>, ConfigError> {
         let mut switches = BTreeMap::new();
         let Some(item) = sync.get(key) else { return Ok(switches) };
         for (name, entry) in self.table(&format!("sync.{key}"), item)?.iter() {
             let path = || format!("sync.{key}.\"{}\"", contract::text::printable(name));
-            let Some(enabled) = self.table(&path(), entry)?.get("enabled") else { continue };
-            let decision = enabled
+            let table = self.table(&path(), entry)?;
+            let Some(enabled) = table.get("enabled") else { continue };
+            let enabled = enabled
                 .as_bool()
                 .ok_or_else(|| self.error(enabled, format!("`{}.enabled` is not a boolean", path())))?;
-            switches.entry(name_of(name)).and_modify(|known| *known &= decision).or_insert(decision);
+            let decision = if enabled {
+                let start = |key| self.instant(table, key, &path());
+                Decision::In(Start { captured: start(CAPTURED_SINCE)?, found: start(FOUND_SINCE)? })
+            } else {
+                Decision::Out
+            };
+            switches
+                .entry(name_of(name))
+                .and_modify(|known: &mut Decision| *known = known.stricter(decision))
+                .or_insert(decision);
         }
         Ok(switches)
+    }
+}
+
+impl Reader<'_> {
+    /// An instant as Unix seconds; absent, the beginning of time.
+    fn instant(&self, table: &dyn TableLike, key: &str, path: &str) -> Result<i64, ConfigError> {
+        let Some(item) = table.get(key) else { return Ok(i64::MIN) };
+        let instant = item.as_datetime().and_then(|at| at.to_string().parse::<Timestamp>().ok());
+        let seconds = instant.map(Timestamp::as_second);
+        seconds
+            .ok_or_else(|| self.error(item, format!("`{path}.{key}` is not a date and time with an offset")))
     }
 }
 
@@ -362,7 +407,7 @@ mod tests {
         assert_eq!((config.max_queue_size, config.background_daemon), (5000, BackgroundDaemon::Manual));
         assert_eq!(config.consent(Some(UUID), Some("acme/Widget_Shop"), None), Consent::OptedOut);
         let checkout = Path::new("/srv/some checkout");
-        assert_eq!(config.consent(None, Some("acme/Widget_Shop"), Some(checkout)), Consent::OptedIn);
+        assert_eq!(config.consent(None, Some("acme/Widget_Shop"), Some(checkout)), Consent::ALWAYS);
         assert_eq!(config.consent(None, Some("acme/widget_shop"), None), Consent::Unset);
     }
 
@@ -374,7 +419,7 @@ mod tests {
             UUID.to_uppercase()
         ));
         assert_eq!(config.consent(Some(UUID), None, Some(Path::new("/c"))), Consent::OptedOut);
-        assert_eq!(config.consent(None, None, None), Consent::OptedIn);
+        assert_eq!(config.consent(None, None, None), Consent::ALWAYS);
         assert_eq!(config.consent(Some("other"), None, None), Consent::Unset);
     }
 

@@ -145,7 +145,7 @@ fn a_project_that_is_opted_out_works_locally() {
     )
     .unwrap();
     let mut edit = identity::ConfigEdit::begin(&world.home).unwrap();
-    edit.set_project_enabled(Some(&project.uuid), false);
+    edit.opt_out(Some(&project.uuid));
     edit.commit().unwrap();
     let created = create_captured(&world);
     assert_eq!(created.capture.state, CaptureState::OptedOut);

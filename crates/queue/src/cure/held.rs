@@ -42,7 +42,7 @@ pub(super) fn seal(
         .flat_map(|(id, place)| match was.consent(&place) {
             Consent::OptedOut => vec![(id, Hold::Free), (id, Hold::Foreign)],
             Consent::Unset => vec![(id, Hold::Foreign)],
-            Consent::OptedIn => Vec::new(),
+            Consent::OptedIn(_) => Vec::new(),
         })
         .collect();
     store.write("seal rows of", |tx| {

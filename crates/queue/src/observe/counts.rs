@@ -110,7 +110,7 @@ fn counts(conn: &Connection, path: &Path, consent: &dyn ConsentView) -> Result<Q
         if seen.events + seen.bodies <= EXAMINED_AT_MOST {
             found::look(conn, version > 0, &mut |row| {
                 let decision = consent.consent(&row.place);
-                waiting.add(row.kind, &row.place, row.hold.reason(decision), 1, row.at);
+                waiting.add(row.kind, &row.place, row.hold.reason(decision, row.at), 1, row.at);
             })?;
         } else {
             let nowhere = Place::default();
@@ -146,8 +146,10 @@ fn read_bound(
     let mut bound = RowCounts::default();
     let places = place::read_all(conn)?;
     let mut tallies = conn.prepare("SELECT kind, place, hold, waiting FROM tallies WHERE waiting > 0")?;
-    let mut oldest =
-        conn.prepare("SELECT MIN(at) FROM bindings WHERE kind = ?1 AND place = ?2 AND hold = ?3")?;
+    let mut older = conn
+        .prepare("SELECT COUNT(*) FROM bindings WHERE kind = ?1 AND place = ?2 AND hold = ?3 AND at < ?4")?;
+    let mut oldest = conn
+        .prepare("SELECT MIN(at) FROM bindings WHERE kind = ?1 AND place = ?2 AND hold = ?3 AND at >= ?4")?;
     let mut rows = tallies.query([])?;
     while let Some(row) = rows.next()? {
         let (code, place_id, hold): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
@@ -156,12 +158,19 @@ fn read_bound(
         *bound.of_mut(kind) += count;
         let nowhere = Place::default();
         let place = places.get(&place_id).unwrap_or(&nowhere);
-        let reason = Hold::from_stored(hold).reason(consent.consent(place));
-        let since = match reason {
-            Some(_) => None,
-            None => oldest.query_row(params![code, place_id, hold], |row| row.get(0))?,
-        };
-        waiting.add(kind, place, reason, count, since);
+        match Hold::from_stored(hold).leaves_from(consent.consent(place)) {
+            Err(reason) => waiting.add(kind, place, Some(reason), count, None),
+            Ok(from) => {
+                let stream = params![code, place_id, hold, from];
+                let sealed = match from {
+                    f64::NEG_INFINITY => 0,
+                    _ => older.query_row(stream, |row| row.get::<_, i64>(0))?.unsigned_abs(),
+                };
+                let since = oldest.query_row(stream, |row| row.get(0))?;
+                waiting.add(kind, place, Some(HoldReason::Sealed), sealed, None);
+                waiting.add(kind, place, None, count.saturating_sub(sealed), since);
+            }
+        }
     }
     Ok(bound)
 }

@@ -22,7 +22,16 @@ pub(crate) struct Stream {
 #[derive(Clone, Debug)]
 pub(crate) struct Lane {
     pub(crate) project_uuid: Option<String>,
-    streams: Vec<(PlaceId, i64)>,
+    streams: Vec<Open>,
+}
+
+/// A stream that may leave, from an instant on.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    place: PlaceId,
+    hold: i64,
+    /// Unix seconds; older rows stay held.
+    from: f64,
 }
 
 /// Every stream of a kind that is not empty.
@@ -39,11 +48,12 @@ pub(crate) fn streams(conn: &Connection, kind: Kind) -> rusqlite::Result<Vec<Str
 
 /// The lanes that consent and the drain leave open. Asks the caller's code, so no transaction is open.
 pub(crate) fn lanes(streams: Vec<Stream>, consent: &dyn ConsentView, skip: &SkipSet) -> Vec<Lane> {
-    let mut lanes: BTreeMap<Option<String>, Vec<(PlaceId, i64)>> = BTreeMap::new();
-    for stream in streams {
-        let held = Hold::from_stored(stream.hold).reason(consent.consent(&stream.place));
-        if held.is_none() && !skip.has_project(&stream.place.project_uuid) {
-            lanes.entry(stream.place.project_uuid).or_default().push((stream.place_id, stream.hold));
+    let mut lanes: BTreeMap<Option<String>, Vec<Open>> = BTreeMap::new();
+    for Stream { place_id, hold, place } in streams {
+        if let Ok(from) = Hold::from_stored(hold).leaves_from(consent.consent(&place))
+            && !skip.has_project(&place.project_uuid)
+        {
+            lanes.entry(place.project_uuid).or_default().push(Open { place: place_id, hold, from });
         }
     }
     lanes.into_iter().map(|(project_uuid, streams)| Lane { project_uuid, streams }).collect()
@@ -53,13 +63,13 @@ impl Lane {
     /// When the oldest row of the lane began to wait; nothing for an empty lane.
     pub(crate) fn oldest(&self, conn: &Connection, kind: Kind) -> rusqlite::Result<Option<(f64, i64)>> {
         let mut oldest = None;
-        for (place, hold) in &self.streams {
+        for Open { place, hold, from } in &self.streams {
             let first: Option<(f64, i64)> = conn
                 .prepare_cached(
-                    "SELECT at, row FROM bindings WHERE kind = ?1 AND place = ?2 AND hold = ?3
+                    "SELECT at, row FROM bindings WHERE kind = ?1 AND place = ?2 AND hold = ?3 AND at >= ?4
                      ORDER BY at, row LIMIT 1",
                 )?
-                .query_row(params![kind.stored(), place, hold], |row| Ok((row.get(0)?, row.get(1)?)))
+                .query_row(params![kind.stored(), place, hold, from], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()?;
             oldest = match (oldest, first) {
                 (Some(known), Some(found)) if before(&found, &known) => Some(found),
@@ -79,11 +89,12 @@ impl Lane {
         passed: &dyn Fn(RowId) -> bool,
     ) -> rusqlite::Result<Vec<i64>> {
         let mut candidates: Vec<(f64, i64)> = Vec::new();
-        for (place, hold) in &self.streams {
+        for Open { place, hold, from } in &self.streams {
             let mut select = conn.prepare_cached(
-                "SELECT at, row FROM bindings WHERE kind = ?1 AND place = ?2 AND hold = ?3 ORDER BY at, row",
+                "SELECT at, row FROM bindings WHERE kind = ?1 AND place = ?2 AND hold = ?3 AND at >= ?4
+                 ORDER BY at, row",
             )?;
-            let mut rows = select.query(params![kind.stored(), place, hold])?;
+            let mut rows = select.query(params![kind.stored(), place, hold, from])?;
             let mut taken = 0;
             while let Some(row) = rows.next()?.filter(|_| taken < limit) {
                 let id: i64 = row.get(1)?;

@@ -206,7 +206,7 @@ fn opting_in_starts_from_now_and_a_release_lets_the_rest_go() {
     assert_eq!((change.events, change.bodies), (1, 1));
     let mut outbox = home.outbox(&scope());
     let only_project = |place: &Place| match place.project_uuid.as_deref() {
-        Some(PROJECT) => Consent::OptedIn,
+        Some(PROJECT) => Consent::ALWAYS,
         _ => Consent::Unset,
     };
     assert!(outbox.read_events(PLENTY, &only_project, &SkipSet::default()).expect("read").is_none());
