@@ -3,7 +3,7 @@
 
 use contract::OwnerRecord;
 use serde_json::Value;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use testkit::owner::{agreeing, write};
 use testkit::reference_queue::ReferenceQueue;
 use testkit::tree::{difference, snapshot};
@@ -91,15 +91,18 @@ fn with_yes_it_moves_no_file_decides_about_no_account_and_logs_nobody_in() {
     assert_eq!(difference(&before, &snapshot(&world.root())), Vec::<String>::new());
 }
 
+#[cfg(unix)]
 #[test]
 fn a_remedy_that_fails_is_run_once_and_the_next_gate_is_opened_all_the_same() {
     let world = world();
-    // A live process that is no daemon and answers nobody: it cannot be replaced, and it is left alone.
+    // A live daemon of another implementation that answers nobody: it cannot be replaced, and it is left
+    // alone.
+    let mut mute = mute_daemon();
     let record = OwnerRecord {
         package_version: "0".into(),
         source_checkout_path: "/other".into(),
         port: 1,
-        ..agreeing(&world, std::process::id())
+        ..agreeing(&world, mute.id())
     };
     write(&world, &record);
     ReferenceQueue::create(&world.root().join("queue.db")).event("01KRX0000000000000000000A1", Some(TEAM));
@@ -113,6 +116,16 @@ fn a_remedy_that_fails_is_run_once_and_the_next_gate_is_opened_all_the_same() {
     assert!(shown["steps"][0]["said"].as_str().unwrap().contains("was not stopped"), "{shown:#}");
     assert_eq!(shown["steps"][1]["said"], Value::Null, "run once");
     assert_eq!(shown["check"]["legacy_queue"]["rows_in_scope"], 0);
+    assert!(mute.try_wait().unwrap().is_none(), "nobody ended it");
+    mute.kill().unwrap();
+    mute.wait().unwrap();
+}
+
+/// A process that looks like a daemon of the reference and listens nowhere.
+#[cfg(unix)]
+fn mute_daemon() -> Child {
+    use std::os::unix::process::CommandExt as _;
+    Command::new("sleep").arg0("run_sync_daemon").arg("300").spawn().unwrap()
 }
 
 #[test]

@@ -24,7 +24,7 @@ use identity::Home;
 use identity::aside::move_aside;
 use identity::paths::canonical_or_clean;
 use preflight::Boundary;
-use preflight::owner::{is_sync_daemon, read_record, read_state_file};
+use preflight::owner::{is_other_program, is_sync_daemon, read_record, read_state_file};
 use queue::Busy;
 use serde::Serialize;
 use std::path::Path;
@@ -62,6 +62,8 @@ pub enum FindingKind {
     StrayDaemon,
     /// The daemon of the owner record is the reference's and does not answer.
     MuteReferenceDaemon,
+    /// The daemon of the owner record was the reference's, and another program has its pid by now.
+    RecycledPid,
     /// Our daemon holds the lock and does not answer.
     WedgedDaemon,
     /// A daemon of ours that lost its lock file; it retires by itself within a minute.
@@ -150,6 +152,7 @@ struct Found {
 enum Cure {
     ClearRecord,
     StopStray(ReferenceDaemon),
+    MoveRecordAside,
     MoveFilesAside,
     KillHolder,
 }
@@ -217,6 +220,9 @@ fn wedged(home: &Home, verdict: &Verdict) -> Option<Found> {
     if verdict.owner() != OwnerStatus::Present {
         return None;
     }
+    if let Some(found) = recycled(home, verdict) {
+        return Some(found);
+    }
     if let Some(reference) = reference::observe_recorded(home) {
         if reference.observe_voice() == Voice::Itself {
             return None;
@@ -229,7 +235,9 @@ fn wedged(home: &Home, verdict: &Verdict) -> Option<Found> {
                 port: reference.port,
                 started_at: None,
                 detail: "the daemon of the owner record does not prove itself over its port".to_owned(),
-                end_command: Some(platform::end_command(reference.pid)),
+                // Only of a process that is known to be one.
+                end_command: is_sync_daemon(i64::from(reference.pid))
+                    .then(|| platform::end_command(reference.pid)),
                 action: Action::None,
             },
             cure: Cure::MoveFilesAside,
@@ -251,6 +259,28 @@ fn wedged(home: &Home, verdict: &Verdict) -> Option<Found> {
             action: Action::None,
         },
         cure: Cure::KillHolder,
+    })
+}
+
+/// A record of another implementation whose pid another program has by now: nobody is behind it.
+fn recycled(home: &Home, verdict: &Verdict) -> Option<Found> {
+    let OwnerReading::Readable(record) = &verdict.facts().owner.reading else { return None };
+    if record.instance.is_some() || !is_other_program(record.pid) {
+        return None;
+    }
+    let file = contract::text::path(&home.owner_record());
+    Some(Found {
+        finding: Finding {
+            kind: FindingKind::RecycledPid,
+            class: CleanupClass::SafeAuto,
+            pid: record.pid,
+            port: u16::try_from(record.port).ok(),
+            started_at: Some(record.started_at.clone()),
+            detail: format!("{file} names this pid, which another program has by now; the daemon is gone"),
+            end_command: None,
+            action: Action::None,
+        },
+        cure: Cure::MoveRecordAside,
     })
 }
 
@@ -276,6 +306,10 @@ impl Cure {
                     Action::Stopped
                 }
                 Err(why) => Action::Failed { why: why.to_string() },
+            },
+            Self::MoveRecordAside => match move_aside(&home.owner_record()) {
+                Ok(_) => Action::FilesMovedAside,
+                Err(error) => Action::Failed { why: error.to_string() },
             },
             Self::MoveFilesAside => move_reference_files_aside(home),
             Self::KillHolder => match stop(home, &ShutdownCause::Stop, true) {

@@ -26,7 +26,7 @@ use identity::lock::{FileLock, LockError};
 use identity::private_file::{WriteError, create_private_dir};
 use identity::process::{self, ProcessState};
 use jiff::Timestamp;
-use preflight::owner::read_record;
+use preflight::owner::{is_other_program, read_record};
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -136,6 +136,11 @@ impl Claim {
                 Ok(())
             }
             OwnerReading::Readable(record) if record.instance.is_none() => {
+                if is_other_program(record.pid) {
+                    // The daemon is gone, and its pid somebody else's.
+                    move_aside(&path).map_err(|error| TakeError::Clear(error.source))?;
+                    return Ok(());
+                }
                 let alive =
                     process::observe_process(record.pid).is_alive() && record.executable_path.exists();
                 if alive {

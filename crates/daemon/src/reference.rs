@@ -10,7 +10,7 @@ use crate::control::http::{self, Response};
 use crate::platform::ProcessHandle;
 use gate::OwnerReading;
 use identity::{Home, process};
-use preflight::owner::{is_sync_daemon, read_record, read_state_file};
+use preflight::owner::{is_other_program, is_sync_daemon, read_record, read_state_file};
 use serde::Deserialize;
 use std::fmt;
 use std::io;
@@ -66,12 +66,13 @@ pub(crate) enum NotStopped {
     Lingers,
 }
 
-/// The live reference daemon that the owner record names.
+/// The live reference daemon that the owner record names; none when another program has its pid by now.
 pub(crate) fn observe_recorded(home: &Home) -> Option<ReferenceDaemon> {
     let OwnerReading::Readable(record) = read_record(&home.owner_record()) else { return None };
     if record.instance.is_some()
         || !process::observe_process(record.pid).is_alive()
         || !record.executable_path.exists()
+        || is_other_program(record.pid)
     {
         return None;
     }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Bench, eventually, is_alive, signal};
+use common::{Bench, eventually, is_alive, pid_of, signal};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::fs;
@@ -163,6 +163,46 @@ fn a_mute_reference_daemon_is_left_alive_with_both_files_moved_aside_by_force() 
     assert!(!bench.record_path().exists() && !bench.world.home().state_file().exists());
     assert!(theirs.is_alive());
     bench.start();
+}
+
+#[test]
+fn a_recycled_pid_in_a_record_of_the_reference_endangers_nobody() {
+    let bench = with_daemon_dir();
+    let mut stranger = bench.stranger();
+    bench.write_record(&reference_record(&bench, 9400, "feedfacefeedface", stranger.pid()));
+    let report = bench.ok(&["doctor"]);
+    let finding = &report["findings"][0];
+    assert_eq!(
+        (&finding["kind"], &finding["class"]),
+        (&json!("recycled_pid"), &json!("safe_auto")),
+        "{report}"
+    );
+    assert_eq!(finding["end_command"], Value::Null, "no command that ends a stranger: {report}");
+    assert_eq!(bench.ok(&["doctor", "--fix"])["findings"][0]["action"]["action"], "files_moved_aside");
+    assert!(!bench.record_path().exists() && stranger.is_alive());
+}
+
+#[test]
+fn a_record_of_the_reference_over_a_live_daemon_of_ours_is_cured_by_a_restart() {
+    let bench = Bench::logged_in();
+    let old = bench.start();
+    let mut stranger = bench.stranger();
+    bench.write_record(&reference_record(&bench, 9400, "feedfacefeedface", stranger.pid()));
+    let outcome = bench.ok(&["restart"]);
+    assert_ne!(pid_of(&outcome["started"]["pid"]), old);
+    assert!(!is_alive(old) && stranger.is_alive());
+    assert_eq!(bench.ok(&["status"])["state"], "running");
+}
+
+#[test]
+fn a_mute_reference_daemon_leaves_the_daemon_that_serves_in_its_place() {
+    let bench = Bench::logged_in();
+    let old = bench.start();
+    let (mut theirs, port) = bench.stand_in("feedfacefeedface", true);
+    bench.write_record(&reference_record(&bench, port, "feedfacefeedface", theirs.pid()));
+    let failure = bench.fails(&["restart"]);
+    assert_eq!(failure["reason"], "stop_failed");
+    assert!(is_alive(old) && theirs.is_alive(), "nothing was taken away for nothing");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use identity::lock::{LockProbe, probe};
 use identity::paths::canonical_or_clean;
 use identity::small_file::read_small_file;
 use identity::{Home, process};
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -122,8 +123,18 @@ pub fn observe_stray(home: &Home, owner: &OwnerFacts) -> Option<StrayDaemon> {
 /// Whether `pid` lives and was started as the reference starts its daemon.
 pub fn is_sync_daemon(pid: i64) -> bool {
     process::observe_process(pid).is_alive()
-        && process::process_argv(pid)
-            .is_some_and(|argv| argv.iter().any(|word| word.to_string_lossy().contains("run_sync_daemon")))
+        && process::process_argv(pid).is_some_and(|argv| names_sync_daemon(&argv))
+}
+
+/// Whether `pid` provably is another program than the daemon of the reference: it lives, and its command
+/// line can be read and says so. A number that a daemon once had may be anybody's by now.
+pub fn is_other_program(pid: i64) -> bool {
+    process::observe_process(pid).is_alive()
+        && process::process_argv(pid).is_some_and(|argv| !argv.is_empty() && !names_sync_daemon(&argv))
+}
+
+fn names_sync_daemon(argv: &[OsString]) -> bool {
+    argv.iter().any(|word| word.to_string_lossy().contains("run_sync_daemon"))
 }
 
 #[cfg(test)]
@@ -142,7 +153,9 @@ mod tests {
 
     #[test]
     fn this_process_is_no_sync_daemon() {
-        assert!(!is_sync_daemon(i64::from(std::process::id())));
+        let own = i64::from(std::process::id());
+        assert!(!is_sync_daemon(own) && is_other_program(own));
+        assert!(!is_other_program(-1));
         assert!(!is_sync_daemon(-1));
     }
 }

@@ -34,9 +34,12 @@ impl Look<'_> {
             let by_hand =
                 finding.end_command.clone().map(|end| Remedy::Advice(format!("end it with `{end}`")));
             // What no file names is left to a person even with --force.
-            let forced =
-                (finding.kind == FindingKind::MuteReferenceDaemon).then_some(Remedy::ForceCleanOrphans);
-            check.finding(word(&finding.kind), detail, forced.into_iter().chain(by_hand))
+            let cleanup = match finding.kind {
+                FindingKind::RecycledPid => Some(Remedy::CleanOrphans),
+                FindingKind::MuteReferenceDaemon => Some(Remedy::ForceCleanOrphans),
+                _ => None,
+            };
+            check.finding(word(&finding.kind), detail, cleanup.into_iter().chain(by_hand))
         }))
     }
 

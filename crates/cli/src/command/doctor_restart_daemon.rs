@@ -6,7 +6,7 @@ use crate::args::RestartDaemonArgs;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report};
-use daemon::lifecycle::{RestartOutcome, StopOutcome, restart};
+use daemon::lifecycle::{Idle, RestartOutcome, StopOutcome, restart};
 use serde::Serialize;
 
 /// Runs the verb.
@@ -42,7 +42,13 @@ impl Document for Restarted {
             Some(ready) => {
                 format!("{old}\nstarted a daemon, pid {}, version {}\n", ready.pid, ready.package_version)
             }
-            None => format!("{old}; nobody is logged in, so none was started\n"),
+            None => {
+                let why = match self.outcome.idle {
+                    Some(Idle::SwitchedOff) => "hosted sync is off",
+                    Some(Idle::LoggedOut) | None => "nobody is logged in",
+                };
+                format!("{old}; {why}, so none was started\n")
+            }
         }
     }
 }

@@ -5,7 +5,8 @@ use crate::build;
 use crate::context::Context;
 use crate::error::{CliError, chain};
 use crate::render;
-use crate::report::{Document, Report};
+use crate::report::{Document, Report, Said};
+use contract::exit::SAAS_SYNC_UNAUTHENTICATED;
 use contract::text::printable;
 use contract::{ExitCode, Remedy};
 use daemon::control::wire::ShutdownCause;
@@ -21,6 +22,9 @@ use std::fmt::Write as _;
 
 /// Runs `sync daemon start`.
 pub(crate) fn start(context: &Context) -> Result<Report, CliError> {
+    if !context.sync_enabled() {
+        return Ok(switched_off());
+    }
     let outcome = daemon::lifecycle::start(context.home()?, &launcher(context)?)
         .map_err(|failure| not_started(&failure))?;
     Ok(Report::of(&Started(outcome)))
@@ -43,6 +47,9 @@ pub(crate) fn status(context: &Context) -> Result<Report, CliError> {
 
 /// Runs `sync daemon run`: is the daemon until it has a reason to stop.
 pub(crate) fn run(context: &Context, args: &DaemonRunArgs) -> Result<Report, CliError> {
+    if !context.sync_enabled() && !args.spawned {
+        return Ok(switched_off());
+    }
     let startup = if args.spawned { Startup::spawned() } else { Startup::foreground() };
     let options = RunOptions {
         environment: context.environment.clone(),
@@ -70,6 +77,13 @@ pub(crate) fn run(context: &Context, args: &DaemonRunArgs) -> Result<Report, Cli
     }
 }
 
+/// Hosted sync is off: there is nothing for a daemon to do, and that is no failure.
+fn switched_off() -> Report {
+    let facts = serde_json::json!({ "sync_enabled": false });
+    let line = contract::switch::OFF_MESSAGE.to_owned();
+    Report::of(&Said { result: "disabled", facts, line })
+}
+
 /// How this command starts a daemon.
 pub(crate) fn launcher(context: &Context) -> Result<Launcher, CliError> {
     let executable =
@@ -81,7 +95,11 @@ pub(crate) fn launcher(context: &Context) -> Result<Launcher, CliError> {
 pub(crate) fn not_started(failure: &StartFailure) -> CliError {
     let refused = matches!(failure, StartFailure::NoLogin | StartFailure::IdentityUnreadable { .. });
     let exit = if refused { ExitCode::Refused } else { ExitCode::Failed };
-    CliError::new("DAEMON_NOT_STARTED", exit, failure.to_string())
+    let code = match failure {
+        StartFailure::NoLogin => SAAS_SYNC_UNAUTHENTICATED,
+        _ => "DAEMON_NOT_STARTED",
+    };
+    CliError::new(code, exit, failure.to_string())
         .fact("failure", serde_json::to_value(failure).unwrap_or_default())
         .cured_by(failure.remedy())
 }

@@ -9,7 +9,7 @@ mod status;
 mod stop;
 
 pub use crate::restart_budget::AutomaticStarts;
-pub use restart::{RestartFailure, RestartOutcome, RestartReason, restart};
+pub use restart::{Idle, RestartFailure, RestartOutcome, RestartReason, restart};
 pub use start::{StartOutcome, start};
 pub use status::{DaemonState, DaemonStatus, observe_status};
 pub use stop::{Ended, StopFailure, StopOutcome, stop};

@@ -17,9 +17,20 @@ use serde::Serialize;
 pub struct RestartOutcome {
     /// What became of the old daemon.
     pub stopped: StopOutcome,
-    /// The new daemon; none when nobody is logged in or hosted sync is switched off, because then there
-    /// is nothing for a daemon to do.
+    /// The new daemon.
     pub started: Option<Ready>,
+    /// Why there is no new one.
+    pub idle: Option<Idle>,
+}
+
+/// Why a daemon would have nothing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Idle {
+    /// Hosted sync is switched off.
+    SwitchedOff,
+    /// Nobody is logged in.
+    LoggedOut,
 }
 
 /// The closed list of reasons of a failed restart.
@@ -90,21 +101,21 @@ pub fn restart(
         return Err(nothing_to_restart(home));
     }
     // An unreadable login is no reason to take away the daemon that still holds its own.
-    let wanted = is_wanted(home, environment)?;
+    let idle = read_idle(home, environment)?;
     let stopped = stop(home, &ShutdownCause::Restart, force)?;
-    if !wanted {
+    if idle.is_some() {
         return match stopped {
             StopOutcome::NotRunning => Err(nothing_to_restart(home)),
-            StopOutcome::Stopped { .. } => Ok(RestartOutcome { stopped, started: None }),
+            StopOutcome::Stopped { .. } => Ok(RestartOutcome { stopped, started: None, idle }),
         };
     }
     match launcher.start() {
-        Ok(ready) => Ok(RestartOutcome { stopped, started: Some(ready) }),
+        Ok(ready) => Ok(RestartOutcome { stopped, started: Some(ready), idle }),
         // Another command's daemon slipped in between; it may have another identity than ours.
         Err(StartFailure::AlreadyRunning) => {
             let again = stop(home, &ShutdownCause::Restart, force)?;
             let stopped = if stopped == StopOutcome::NotRunning { again } else { stopped };
-            Ok(RestartOutcome { stopped, started: Some(launcher.start()?) })
+            Ok(RestartOutcome { stopped, started: Some(launcher.start()?), idle })
         }
         Err(failure) => Err(failure.into()),
     }
@@ -123,15 +134,15 @@ fn nothing_to_restart(home: &Home) -> RestartFailure {
     RestartFailure { reason: RestartReason::NothingToRestart, detail, remedy }
 }
 
-/// Whether a new daemon would have something to do.
-fn is_wanted(home: &Home, environment: &Environment) -> Result<bool, StartFailure> {
+/// Why a new daemon would have nothing to do; nothing when it would have something.
+fn read_idle(home: &Home, environment: &Environment) -> Result<Option<Idle>, StartFailure> {
     if !environment.sync_enabled() {
-        return Ok(false);
+        return Ok(Some(Idle::SwitchedOff));
     }
     let config = Config::read(home).map_err(|fault| StartFailure::from(&fault))?;
     let login = read_login(home, &config, environment);
     match login.faults.first() {
         Some(fault) => Err(fault.into()),
-        None => Ok(login.scope.is_some()),
+        None => Ok(login.scope.is_none().then_some(Idle::LoggedOut)),
     }
 }

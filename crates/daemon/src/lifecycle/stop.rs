@@ -126,18 +126,21 @@ impl StopFailure {
 /// # Errors
 /// It is still there, and why.
 pub fn stop(home: &Home, cause: &ShutdownCause, force: bool) -> Result<StopOutcome, StopFailure> {
-    let ours = match probe(&home.owner_lock()) {
-        Ok(LockProbe::Held) => Some(stop_holder(home, cause, force)?),
-        Ok(LockProbe::Free) => None,
+    let held = match probe(&home.owner_lock()) {
+        Ok(LockProbe::Held) => true,
+        Ok(LockProbe::Free) => false,
         Err(error) => return Err(StopFailure::Lock { detail: error.to_string() }),
     };
+    // First the one that may refuse: whoever cannot have both gone keeps the one that serves.
     let reference = reference::observe_recorded(home).map(|reference| match reference.stop() {
         Ok(()) => Ok((Some(i64::from(reference.pid)), Ended::Reference)),
         Err(why @ (NotStopped::Mute | NotStopped::Stranger | NotStopped::Refused | NotStopped::Lingers)) => {
             Err(StopFailure::Reference { pid: reference.pid, detail: why.to_string() })
         }
     });
-    match (ours, reference.transpose()?) {
+    let reference = reference.transpose()?;
+    let ours = if held { Some(stop_holder(home, cause, force)?) } else { None };
+    match (ours, reference) {
         (Some((pid, how)), _) | (None, Some((pid, how))) => {
             clear_leftovers(home);
             Ok(StopOutcome::Stopped { pid, how })
