@@ -14,12 +14,12 @@ use serde_json::Value;
 use spec_kitty::args::Cli;
 use stage::Stage;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use testkit::listener::CountingListener;
 use testkit::owner::{agreeing, failing_names, write};
 use testkit::reference_queue::ReferenceQueue;
 use testkit::world::{SERVER, TEAM, USER, session};
-use testkit::{Run, Server, World};
+use testkit::{Server, World};
 
 /// One of each, and more of those that carry words.
 fn all() -> Vec<Remedy> {
