@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod browser;
+mod stage;
 
 use browser::{Browser, approval_secret};
 use clap::Parser;
@@ -11,13 +12,14 @@ use contract::{OwnerRecord, Remedy};
 use identity::session::Team;
 use serde_json::Value;
 use spec_kitty::args::Cli;
+use stage::Stage;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use testkit::listener::CountingListener;
 use testkit::owner::{agreeing, failing_names, write};
 use testkit::reference_queue::ReferenceQueue;
 use testkit::world::{SERVER, TEAM, USER, session};
-use testkit::{Run, Server, World};
+use testkit::{Server, World};
 
 /// One of each, and more of those that carry words.
 fn all() -> Vec<Remedy> {
@@ -67,49 +69,6 @@ fn every_remedy_is_named_by_some_state_and_cures_it() {
             reached.push(variant);
             reach(&remedy);
         }
-    }
-}
-
-fn program() -> &'static str {
-    env!("CARGO_BIN_EXE_spec-kitty")
-}
-
-/// A world with a login and a project; daemons are allowed, and end with it.
-struct Stage(World);
-
-impl Stage {
-    fn new() -> Self {
-        let world = World::new(program());
-        world.log_in().init_project();
-        Self(world)
-    }
-
-    /// The refusal of the gate names the hint.
-    #[track_caller]
-    fn refuses(&self, hint: &str) {
-        let run = self.0.run(["sync", "status", "--check"]).exits(2);
-        assert!(run.stdout.lines().any(|line| line.trim() == hint), "{hint}: {}", run.stdout);
-    }
-
-    #[track_caller]
-    fn is_coherent(&self) {
-        let status = self.0.run(["sync", "status", "--check", "--json"]).json();
-        assert_eq!(failing_names(&status), [""; 0], "{status:#}");
-    }
-
-    /// Types the hint into a shell.
-    fn type_hint(&self, hint: &str) -> Run {
-        let words = hint.strip_prefix("spec-kitty ").expect("a command");
-        let mut shell = Command::new("sh");
-        shell.arg("-c").arg(format!("exec \"$0\" {words}")).arg(program());
-        self.0.dress(&mut shell);
-        testkit::world::finish(shell)
-    }
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        let _ = self.0.run(["sync", "daemon", "stop"]);
     }
 }
 

@@ -1,13 +1,18 @@
 //! `sync setup`: every gate in order, what is safe done, the rest named, and `sync status --check` at the end.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
+mod browser;
+
+use browser::{Browser, approval_secret};
 use contract::OwnerRecord;
 use serde_json::Value;
 use std::process::{Child, Command, Stdio};
+use testkit::Server;
 use testkit::owner::{agreeing, write};
 use testkit::reference_queue::ReferenceQueue;
 use testkit::tree::{difference, snapshot};
-use testkit::world::{TEAM, World};
+use testkit::world::{TEAM, USER, World};
 
 fn world() -> World {
     let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
@@ -91,7 +96,6 @@ fn with_yes_it_moves_no_file_decides_about_no_account_and_logs_nobody_in() {
     assert_eq!(difference(&before, &snapshot(&world.root())), Vec::<String>::new());
 }
 
-#[cfg(unix)]
 #[test]
 fn a_remedy_that_fails_is_run_once_and_the_next_gate_is_opened_all_the_same() {
     let world = world();
@@ -122,7 +126,6 @@ fn a_remedy_that_fails_is_run_once_and_the_next_gate_is_opened_all_the_same() {
 }
 
 /// A process that looks like a daemon of the reference and listens nowhere.
-#[cfg(unix)]
 fn mute_daemon() -> Child {
     use std::os::unix::process::CommandExt as _;
     Command::new("sleep").arg0("run_sync_daemon").arg("300").spawn().unwrap()
@@ -139,25 +142,47 @@ fn with_hosted_sync_off_nothing_is_asked_of_anybody() {
     assert_eq!(shown["gates"][0]["state"], "off");
 }
 
-/// On a terminal every remedy is asked about on its own.
+#[test]
+fn with_yes_a_daemon_of_another_identity_is_replaced() {
+    let world = world();
+    let pid = world.run(["sync", "daemon", "start", "--json"]).exits(0).json()["pid"].take();
+    let path = world.home().owner_record();
+    let mut record: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    record["package_version"] = "0.0.1".into();
+    std::fs::write(&path, record.to_string()).unwrap();
+    let done = world.run(["sync", "setup", "--yes", "--json"]).exits(0).json();
+    assert_eq!(steps(&done), expected(&[("daemon_package_version", "done")]), "{done:#}");
+    assert_eq!(done["check"]["daemon_owner_record"]["status"], "present");
+    assert_ne!(done["check"]["daemon_owner_record"]["pid"], pid);
+    world.run(["sync", "daemon", "stop"]).exits(0);
+}
+
+/// A terminal with somebody who types `answers`; nothing where no terminal can be made.
+#[cfg(target_os = "linux")]
+fn at_a_terminal(world: &World, answers: &str) -> Option<Command> {
+    if Command::new("script").arg("--version").output().is_err() {
+        println!("skipped: there is no `script` to make a terminal");
+        return None;
+    }
+    let input = world.work().join("answers");
+    std::fs::write(&input, answers).unwrap();
+    let mut command = Command::new("script");
+    let program = env!("CARGO_BIN_EXE_spec-kitty");
+    command.args(["--quiet", "--return", "--command", &format!("'{program}' sync setup"), "/dev/null"]);
+    world.dress(&mut command);
+    command.stdin(Stdio::from(std::fs::File::open(&input).unwrap()));
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    Some(command)
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn on_a_terminal_it_asks_before_each_and_no_means_no() {
-    if Command::new("script").arg("--version").output().is_err() {
-        println!("skipped: there is no `script` to make a terminal");
-        return;
-    }
     for (answers, orphan, legacy, left) in
         [("n\ny\n", "not done", "done", true), ("y\nn\n", "done", "not done", false)]
     {
         let world = curable();
-        let input = world.work().join("answers");
-        std::fs::write(&input, answers).unwrap();
-        let mut command = Command::new("script");
-        let program = env!("CARGO_BIN_EXE_spec-kitty");
-        command.args(["--quiet", "--return", "--command", &format!("'{program}' sync setup"), "/dev/null"]);
-        world.dress(&mut command);
-        command.stdin(Stdio::from(std::fs::File::open(&input).unwrap()));
+        let Some(command) = at_a_terminal(&world, answers) else { return };
         let run = testkit::world::finish(command);
         for (outcome, hint) in [(orphan, "doctor orphan-daemons --fix"), (legacy, "sync migrate")] {
             let line = format!("{outcome}: spec-kitty {hint}");
@@ -167,4 +192,24 @@ fn on_a_terminal_it_asks_before_each_and_no_means_no() {
         assert_eq!(world.home().owner_record().exists(), left);
         run.exits(2);
     }
+}
+
+/// From an empty home to a coherent one: the URL is asked for, the browser opens, the check is green.
+#[cfg(target_os = "linux")]
+#[test]
+fn on_a_terminal_it_leads_a_newcomer_to_a_login() {
+    let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    world.init_project();
+    let server = Server::start(&world, USER);
+    let secret = approval_secret(&world, &world.user_home().join("server-data"), USER);
+    let browser = Browser::install(&mut world);
+    let Some(mut command) = at_a_terminal(&world, &format!("{}\n", server.url())) else { return };
+    let setup = command.spawn().unwrap();
+    browser.approve(USER, &secret);
+    let output = setup.wait_with_output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{shown}");
+    assert!(shown.contains(&format!("logged in as {USER} at {}", server.url())), "{shown}");
+    assert!(shown.contains("Mismatches      : 0"), "{shown}");
+    world.run(["sync", "status", "--check"]).exits(0);
 }

@@ -36,11 +36,12 @@ impl Browser {
         }
         let page = fs::read_to_string(&self.opened).unwrap();
         fs::remove_file(&self.opened).unwrap();
-        send_form(&page, email, secret);
+        send_form(&page, "/oauth/authorize", email, secret);
     }
 }
 
-fn send_form(page: &str, email: &str, secret: &str) {
+/// Fills in the form of `page`, which is at `path` of its server, and approves.
+pub fn send_form(page: &str, path: &str, email: &str, secret: &str) {
     let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
     let mut loaded = agent.get(page).call().unwrap();
     let cookie = loaded.headers().get("set-cookie").and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -55,7 +56,7 @@ fn send_form(page: &str, email: &str, secret: &str) {
     for (name, value) in [("email", email), ("secret", secret), ("decision", "approve")] {
         form.push((name.to_owned(), value.to_owned()));
     }
-    let target = format!("{}/oauth/authorize", page.split_once("/oauth/").unwrap().0);
+    let target = format!("{}{path}", page.split_once(path).unwrap().0);
     let answer = agent.post(&target).header("Cookie", &cookie).send_form(form).unwrap();
     assert_eq!(answer.status().as_u16(), 200, "{page}");
 }

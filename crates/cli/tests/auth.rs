@@ -1,0 +1,212 @@
+//! Logging in, being somebody, becoming somebody else and logging out: the binary against its own server.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod browser;
+
+use browser::{Browser, approval_secret};
+use daemon::control::client::ControlClient;
+use daemon::control::file::ControlFile;
+use identity::{Machine, Secret, Session, SessionStore};
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+use testkit::world::session;
+use testkit::{Server, World};
+
+const EMAIL: &str = "dev@example.com";
+const OTHER: &str = "other@example.com";
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A logged-out world and a server that knows one account, with its approval secret.
+fn world() -> (World, Server, String) {
+    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let server = Server::start(&world, EMAIL);
+    let secret = approval_secret(&world, &data(&world), EMAIL);
+    world.init_project();
+    (world, server, secret)
+}
+
+fn data(world: &World) -> std::path::PathBuf {
+    world.user_home().join("server-data")
+}
+
+fn start(world: &World, words: &[&str]) -> Child {
+    let mut command = world.command();
+    command.args(words).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+/// Ends well; gives what it printed on both streams.
+#[track_caller]
+fn ends_well(child: Child) -> String {
+    let output = child.wait_with_output().unwrap();
+    let printed =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{printed}");
+    printed
+}
+
+fn stored(world: &World) -> Session {
+    SessionStore::new(&world.home(), Machine::observe()).read().unwrap().expect("a session")
+}
+
+#[track_caller]
+fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether any file below `directory` holds `word` in clear.
+fn holds(directory: &Path, word: &str) -> bool {
+    fs::read_dir(directory).unwrap().flatten().any(|entry| {
+        let path = entry.path();
+        if path.is_dir() {
+            return holds(&path, word);
+        }
+        fs::read(&path).is_ok_and(|bytes| bytes.windows(word.len()).any(|window| window == word.as_bytes()))
+    })
+}
+
+#[test]
+fn a_device_login_shows_a_code_and_a_logout_ends_the_session_at_the_server() {
+    let (world, server, secret) = world();
+    let mut login = start(&world, &["auth", "login", "--headless", "--server", &server.url(), "--json"]);
+    let mut told = BufReader::new(login.stderr.take().unwrap());
+    let mut page = String::new();
+    while !page.contains("user_code=") {
+        page.clear();
+        assert!(told.read_line(&mut page).unwrap() > 0, "it ended without a link");
+    }
+    let page = page.split_whitespace().last().unwrap();
+    browser::send_form(page, "/device", EMAIL, &secret);
+    let output = login.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let document: Value = serde_json::from_slice(&output.stdout).expect("one document");
+    assert_eq!((&document["result"], &document["email"]), (&"logged_in".into(), &EMAIL.into()));
+    let probe = world.run(["auth", "doctor", "--server", "--json"]).exits(0).json();
+    assert_eq!(probe["result"], "healthy", "{probe:#}");
+
+    // Somebody kept a copy of the session: after the logout it is worth nothing.
+    let kept = stored(&world);
+    let logout = world.run(["auth", "logout", "--json"]).exits(0).json();
+    assert_eq!((&logout["result"], &logout["server"]), (&"logged_out".into(), &"revoked".into()));
+    world.write_session(&kept);
+    let probe = world.run(["auth", "doctor", "--server", "--json"]).exits(1).json();
+    let found = probe.to_string();
+    assert!(found.contains("session_not_accepted") || found.contains("login_needed"), "{probe:#}");
+    // Without telling the server, too, and when nobody is there to tell.
+    drop(server);
+    let logout = world.run(["auth", "logout", "--force", "--json"]).exits(0).json();
+    assert_eq!((&logout["result"], &logout["server"]), (&"logged_out".into(), &"not_asked".into()));
+    assert_eq!(world.run(["auth", "logout", "--json"]).exits(0).json()["result"], "nothing_to_do");
+}
+
+#[test]
+fn no_token_is_in_an_argument_a_log_an_answer_or_a_file_in_clear() {
+    let (mut world, server, secret) = world();
+    let browser = Browser::install(&mut world);
+    let login = start(&world, &["auth", "login", "--server", &server.url()]);
+    let argv = fs::read(format!("/proc/{}/cmdline", login.id())).unwrap();
+    browser.approve(EMAIL, &secret);
+    let mut said = ends_well(login);
+    let session = stored(&world);
+    let tokens = [session.access_token.expose(), session.refresh_token.expose()];
+    assert!(tokens.iter().all(|token| token.len() >= 20), "there is something to look for");
+
+    let started = world.run(["sync", "daemon", "start", "--json"]).exits(0);
+    let pid = started.json()["pid"].as_u64().unwrap();
+    let daemon_argv = fs::read(format!("/proc/{pid}/cmdline")).unwrap();
+    let daemon_environment = fs::read(format!("/proc/{pid}/environ")).unwrap();
+    world.run(["agent", "mission", "create", "tea-timer"]).exits(0);
+    eventually("it is delivered", || !server.event_ids().is_empty());
+    for words in [
+        &["sync", "status", "--json"][..],
+        &["sync", "daemon", "status", "--json"],
+        &["sync", "doctor", "--json"],
+        &["auth", "status", "--json"],
+        &["auth", "doctor", "--server", "--json"],
+        &["sync", "now", "--json"],
+        &["doctor", "restart-daemon", "--json"],
+    ] {
+        let run = world.run(words);
+        said.push_str(&format!("{run:?}"));
+    }
+    let control: Value = serde_json::from_slice(&fs::read(world.home().control_file()).unwrap()).unwrap();
+    let control = control["token"].as_str().unwrap();
+    for token in tokens.into_iter().chain([control, &secret]) {
+        assert!(!said.contains(token));
+        for bytes in [&argv, &daemon_argv, &daemon_environment] {
+            assert!(!bytes.windows(token.len()).any(|window| window == token.as_bytes()));
+        }
+    }
+    // The control token is what its 0600 file is for; the others lie nowhere in clear, the server included.
+    for token in tokens.into_iter().chain([secret.as_str()]) {
+        assert!(!holds(world.user_home(), token));
+        assert!(!holds(world.work(), token));
+    }
+    world.run(["sync", "daemon", "stop"]).exits(0);
+}
+
+/// Rows of one account wait, a daemon serves them, and somebody else logs in: not one row goes out under
+/// the wrong name, and none is lost.
+#[test]
+fn rows_wait_for_their_own_account_whoever_is_logged_in() {
+    let (world, mut server, _) = world();
+    world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", server.url()));
+    let other = second_account(&world);
+    let address = server.url();
+    let log_in = |email: &str, team: &str, token: &str| {
+        let login = Session { access_token: Secret::new(token.to_owned()), ..session(&address, email, team) };
+        world.write_session(&login);
+    };
+    log_in(EMAIL, &server.team, &server.token);
+    let pid = world.run(["sync", "daemon", "start", "--json"]).exits(0).json()["pid"].as_i64().unwrap();
+    server.stop();
+    world.run(["agent", "mission", "create", "tea-timer"]).exits(0);
+    let waiting = |world: &World| {
+        let status = world.run(["sync", "status", "--json"]).exits(0).json();
+        status["active_queue"]["event_count"].as_u64().unwrap()
+    };
+    let captured = waiting(&world);
+    assert!(captured > 0);
+
+    log_in(OTHER, &other.0, &other.1);
+    server.crash_and_restart(&world);
+    assert_eq!(server.url(), address);
+    // The gate of every command sees it at once, and so does the daemon before it sends.
+    let refused = world.run(["sync", "now"]).exits(2);
+    assert!(refused.stderr.contains("daemon_team_or_user"), "{}", refused.stderr);
+    let control = ControlFile::read(&world.home().control_file()).unwrap().expect("a control file");
+    ControlClient::connect(&control, PATIENCE).unwrap().nudge().unwrap();
+    eventually("it retires", || !identity::process::observe_process(pid).is_alive());
+    let status = world.run(["sync", "daemon", "status", "--json"]).exits(0).json();
+    assert_eq!(status["stops"][0]["reason"], "scope_changed", "{status:#}");
+    assert_eq!(waiting(&world), 0, "the other account has a queue of its own");
+    world.run(["sync", "now"]).exits(0);
+    assert_eq!(server.event_ids(), [""; 0], "nothing arrived, for anybody");
+
+    log_in(EMAIL, &server.team, &server.token);
+    assert_eq!(waiting(&world), captured);
+    world.run(["sync", "now"]).exits(0);
+    assert_eq!(server.event_ids().len() as u64, captured);
+}
+
+/// Team and token of another account of the same server.
+fn second_account(world: &World) -> (String, String) {
+    let data = data(world);
+    let admin = |words: &[&str]| {
+        let argv = words.iter().copied().chain(["--data", data.to_str().unwrap(), "--json"]);
+        world.run(argv).exits(0).json()
+    };
+    let account = admin(&["server", "user", "add", "--email", OTHER]);
+    let issued = admin(&["server", "token", "add", "--email", OTHER, "--label", "test"]);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    (text(&account["account"]["teams"][0]["id"]), text(&issued["token"]))
+}
