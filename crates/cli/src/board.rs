@@ -207,4 +207,13 @@ mod tests {
         assert!(widest(&text) <= 80, "{text}");
         assert_eq!(render(&Boards { missions: vec![], unreadable: vec![] }, false, 80), "no missions\n");
     }
+
+    #[test]
+    fn no_width_is_too_small_or_too_large() {
+        let boards = Boards { missions: vec![board(), board()], unreadable: Vec::new() };
+        for width in [1, 2, 3, 7, 16, 32, 70_000] {
+            assert!(!render(&boards, false, width).is_empty(), "{width}");
+            assert!(kanban(&boards.missions[0], width).contains("WP03"), "{width}");
+        }
+    }
 }

@@ -34,7 +34,10 @@ impl Scene {
         let [first, second, running] =
             ["first", "second", "running"].map(|name| Mission::create(&world, name));
         for mission in [&first, &second, &running] {
-            mission.specified(&world).planned().with_tasks();
+            mission.specified(&world);
+        }
+        for mission in [&first, &second, &running] {
+            mission.planned().with_tasks();
         }
         let finalize = ["tasks", "--mission", "running", "--local-only"];
         let _ = world.run(finalize).exits(0);
@@ -319,4 +322,44 @@ fn a_verb_that_only_looks_changes_nothing_on_any_host() {
             }
         }
     }
+}
+
+/// A commit that somebody's hook refuses comes after the rows were prepared and the files written: all of
+/// it is undone.
+#[cfg(unix)]
+#[test]
+fn a_verb_whose_commit_is_refused_takes_everything_back() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let scene = Scene::new();
+    let hook = scene.world.work().join(".git/hooks/pre-commit");
+    std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    std::fs::write(&hook, "#!/bin/sh\necho no commits on Fridays >&2\nexit 1\n").unwrap();
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let documents = || {
+        let tree = snapshot(&scene.world.work().join("kitty-specs"));
+        // Undoing writes a file again: what it holds is what counts.
+        tree.into_iter().map(|(path, entry)| (path, entry.kind, entry.contents)).collect::<Vec<_>>()
+    };
+    let queue = |key: &str| scene.world.run(["sync", "status", "--json"]).exits(0).json()[key].clone();
+    let before = (documents(), queue("active_queue"));
+    // A mission each: the next command on one settles what the failed one prepared.
+    let verbs = ["agent mission create", "agent mission setup-plan", "tasks", "agent tasks move-task"];
+    for verb in verbs {
+        let argv = scene.argv(verb);
+        let failed = scene.world.run(argv.iter().map(String::as_str).chain(["--json"])).exits(1).json();
+        assert_eq!(failed["error_code"], "GIT_COMMIT_FAILED", "{verb}: {failed:#}");
+        assert!(failed["error"].as_str().unwrap().contains("no commits on Fridays"), "{verb}: {failed:#}");
+        assert!(documents() == before.0, "{verb} left a document changed");
+        assert_eq!(queue("active_queue"), before.1, "{verb}");
+        if verb == "agent mission create" {
+            // No later command on that mission settles what was captured in vain: it is parked already.
+            assert_eq!(queue("prepared")["events"], 0);
+            assert!(queue("parked")["events"].as_u64().unwrap() > 0);
+        }
+    }
+    std::fs::remove_file(&hook).unwrap();
+    for verb in verbs {
+        scene.world.run(scene.argv(verb)).exits(0);
+    }
+    assert_eq!(queue("prepared")["events"], 0, "it is settled");
 }

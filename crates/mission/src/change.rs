@@ -115,20 +115,35 @@ impl Change {
             Some(outgoing) => self.prepare(project, outgoing, clock, &mut writing),
             None => Ok(Captive::nothing(CaptureState::Local)),
         };
-        let written = captured.and_then(|captive| {
-            self.write(&mut writing)?;
-            Ok(captive)
-        });
-        let captive = match written {
+        let captive = match captured {
             Ok(captive) => captive,
             Err(cause) => return Err(writing.undo(cause)),
         };
-        let (writing, commit) = match &self.commit {
-            Some((paths, message)) => commit_or_undo(project, writing, paths, message)?,
-            None => (writing, None),
+        let written = match self.write(&mut writing) {
+            Ok(()) => self.commit(project, writing),
+            Err(cause) => Err(writing.undo(cause)),
+        };
+        let (writing, commit) = match written {
+            Ok(written) => written,
+            Err(cause) => {
+                // The next command on the mission settles what was prepared. One that was not created
+                // after all has no next command.
+                if !self.mission.path.exists() {
+                    captive.give_up(&self.mission.slug);
+                }
+                return Err(cause);
+            }
         };
         writing.keep();
         Ok(Done { commit, capture: captive.confirm()? })
+    }
+
+    /// Commits what is to be committed, or undoes everything.
+    fn commit(&self, project: &Project, writing: Writing) -> Result<(Writing, Option<String>)> {
+        match &self.commit {
+            Some((paths, message)) => commit_or_undo(project, writing, paths, message),
+            None => Ok((writing, None)),
+        }
     }
 
     fn write(&self, writing: &mut Writing) -> Result<()> {
@@ -259,6 +274,14 @@ struct Pending {
 impl Captive {
     const fn nothing(state: CaptureState) -> Self {
         Self { state, settled: None, pending: None }
+    }
+
+    /// Settles the rows of a command that was undone: without a witness they are parked. Should that fail,
+    /// it is as after a crash.
+    fn give_up(self, mission_slug: &str) {
+        if let Some(mut pending) = self.pending {
+            let _ = pending.writer.settle(mission_slug);
+        }
     }
 
     fn confirm(self) -> Result<CaptureReport> {
