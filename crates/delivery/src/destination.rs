@@ -47,7 +47,7 @@ pub enum DestinationError {
     Credentials(String),
     /// The server that earlier releases had built in (contract section 1, "No default destination").
     #[error(
-        "{0} is the address that earlier releases had built in; it only names old queues, and nothing is sent to it"
+        "no server is configured: {0} was built into earlier releases and only names old queues; nothing is sent to it"
     )]
     Packaged(String),
     /// `?` or `#` inside the URL.

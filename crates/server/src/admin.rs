@@ -6,7 +6,7 @@
 use crate::error::ServerError;
 use crate::moment::Moment;
 use crate::secret::{self, Secret, TokenHash};
-use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::{FILE_NAME, SqliteStore};
 use crate::store::{Account, AccountStore, CiTokenRecord, NewAccount, NewCiToken, Pending};
 use contract::wire::CiToken;
 use std::path::Path;
@@ -37,6 +37,15 @@ pub struct Issued {
 }
 
 impl Admin {
+    /// Opens the accounts of a store that is there: a directory that was misspelt is no empty server.
+    pub fn open_existing(data_dir: &Path) -> Result<Self, ServerError> {
+        let path = data_dir.join(FILE_NAME);
+        match path.symlink_metadata() {
+            Ok(_) => Self::open(data_dir),
+            Err(source) => Err(ServerError::DataDir { path, source }),
+        }
+    }
+
     /// Opens the accounts in `data_dir`, creating the store if there is none.
     pub fn open(data_dir: &Path) -> Result<Self, ServerError> {
         let store = SqliteStore::open(data_dir)?;

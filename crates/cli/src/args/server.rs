@@ -1,7 +1,7 @@
 //! `spec-kitty server`: the ingest server, and its accounts.
 
 use clap::{Args, Subcommand};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 /// `spec-kitty server`
@@ -12,7 +12,7 @@ pub struct ServerArgs {
     #[arg(long, value_name = "DIR", required = true)]
     pub data: Option<PathBuf>,
     /// Address to listen on; port 0 lets the system choose
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8470")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8470", value_parser = listen_address)]
     pub listen: SocketAddr,
     /// The URL by which users reach the server behind a proxy
     #[arg(long, value_name = "URL")]
@@ -131,4 +131,13 @@ impl ServerArgs {
     pub(super) fn json(&self) -> bool {
         self.command.as_ref().is_some_and(|command| command.admin().json)
     }
+}
+
+/// An address and port; `localhost` is this machine, whatever a resolver says.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let address = match text.strip_prefix("localhost:") {
+        Some(port) => port.parse().ok().map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        None => text.parse().ok(),
+    };
+    address.ok_or_else(|| "not an address and a port, as in 127.0.0.1:8470 or [::1]:8470".to_owned())
 }

@@ -36,7 +36,12 @@ fn serve(args: ServerArgs) -> Result<Report, CliError> {
 }
 
 fn administer(command: &ServerCommand) -> Result<Report, CliError> {
-    let admin = Admin::open(&command.admin().data).map_err(failed)?;
+    let data = &command.admin().data;
+    let admin = match command {
+        ServerCommand::User(UserCommand::Add { .. }) => Admin::open(data),
+        ServerCommand::User(_) | ServerCommand::Token(_) => Admin::open_existing(data),
+    };
+    let admin = admin.map_err(failed)?;
     match command {
         ServerCommand::User(UserCommand::Add { email, name, team, .. }) => {
             let created = admin.create_account(email, name.as_deref(), team.as_deref()).map_err(failed)?;

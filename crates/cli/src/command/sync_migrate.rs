@@ -24,7 +24,12 @@ pub(crate) fn run(context: &Context, args: &MigrateArgs) -> Result<Report, CliEr
         return Ok(Report::of(&Migration { result: "nothing_to_do", report: readable(report) }));
     };
     let report = migrate(&permit, args.dry_run, args.json)?;
-    Ok(Report::of(&Migration { result: if args.dry_run { "planned" } else { "migrated" }, report }))
+    let result = match (args.dry_run, found_rows(&report)) {
+        (true, _) => "planned",
+        (false, true) => "migrated",
+        (false, false) => "nothing_to_do",
+    };
+    Ok(Report::of(&Migration { result, report }))
 }
 
 /// Migrates under `permit`, or says what would be migrated.

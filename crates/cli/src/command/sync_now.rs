@@ -150,10 +150,11 @@ struct Delivery {
 impl Delivery {
     fn of(report: DrainReport, migrated: Option<MigrationReport>) -> Self {
         let moved = report.events.left() + report.bodies.left() + report.settled_before;
-        let result = match (report.is_clean(), moved) {
-            (true, 0) => "nothing_to_do",
-            (true, _) => "delivered",
-            (false, _) => "incomplete",
+        let result = match (report.is_clean(), moved, &migrated) {
+            (true, 0, None) => "nothing_to_do",
+            (true, 0, Some(_)) => "migrated",
+            (true, ..) => "delivered",
+            (false, ..) => "incomplete",
         };
         Self { result, migrated, report }
     }
