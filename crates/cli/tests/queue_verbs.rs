@@ -472,3 +472,42 @@ fn a_damaged_legacy_queue_is_salvaged_and_then_migrates() {
     let moved = world.run(["sync", "migrate", "--json"]).exits(0).json();
     assert!(moved["moved"]["event_rows"].as_u64().unwrap() > 1_900, "{moved:#}");
 }
+
+#[test]
+fn what_an_interrupted_command_left_is_settled_by_any_other_that_may_write() {
+    for curing in [&["sync", "migrate"][..], &["agent", "mission", "create", "gadgets"]] {
+        let (world, slug) = with_mission();
+        let db = scoped(&world);
+        // As a kill between the log and the confirmation leaves it: prepared, and proven by the log.
+        let (id, data): (String, String) = db
+            .query_row("SELECT event_id, data FROM queue WHERE event_type = 'MissionCreated'", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .unwrap();
+        let place: i64 = db
+            .query_row("SELECT place FROM bindings AS b JOIN queue AS q ON b.row = q.id AND b.kind = 0 WHERE q.event_id = ?1", [&id], |row| row.get(0))
+            .unwrap();
+        db.execute("DELETE FROM queue WHERE event_id = ?1", [&id]).unwrap();
+        let log = world.work().join("kitty-specs").join(&slug).join("status.events.jsonl");
+        let head =
+            serde_json::json!({ "event_id": id, "event_type": "MissionCreated", "coalesce_key": null });
+        db.execute(
+            "INSERT INTO prepared(command, mission_slug, kind, key, place, witness, witness_path, witness_value,
+                prepared_at, head, payload) VALUES ('c', ?1, 0, ?2, ?3, 'log', CAST(?4 AS BLOB), ?2, 1, ?5, ?6)",
+            (&slug, &id, place, log.to_str().unwrap(), head.to_string(), &data),
+        )
+        .unwrap();
+        let status = world.run(["sync", "status", "--json"]).json();
+        assert_eq!(status["prepared"]["events"], 1, "{status:#}");
+        // Not while a command holds the mission's lock.
+        let lock = world.work().join(".git").join("spec-kitty-locks").join(format!("{slug}.status.lock"));
+        let held = std::fs::File::options().create(true).append(true).open(&lock).unwrap();
+        held.lock().unwrap();
+        world.run(curing).exits(0);
+        assert_eq!(count(&db, "prepared"), 1, "{curing:?}");
+        drop(held);
+        world.run(["sync", "migrate"]).exits(0);
+        assert_eq!(count(&db, "prepared"), 0, "{curing:?}");
+        assert!(db.prepare("SELECT 1 FROM queue WHERE event_id = ?1").unwrap().exists([&id]).unwrap());
+    }
+}

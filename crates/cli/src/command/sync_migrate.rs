@@ -1,5 +1,6 @@
 //! `sync migrate`: moves the legacy rows of this account into its scoped queue DB. Needs no server.
 
+use super::housekeeping::settle_leftovers;
 use super::scoped::{cure_permit, is_absent};
 use super::sync_from_scope;
 use crate::args::MigrateArgs;
@@ -24,7 +25,12 @@ pub(crate) fn run(context: &Context, args: &MigrateArgs) -> Result<Report, CliEr
         return Ok(Report::of(&Migration { result: "nothing_to_do", report: readable(report) }));
     };
     let report = migrate(&permit, args.dry_run, args.json)?;
-    Ok(Report::of(&Migration { result: if args.dry_run { "planned" } else { "migrated" }, report }))
+    let result = if args.dry_run { "planned" } else { "migrated" };
+    let mut shown = Report::of(&Migration { result, report });
+    if !args.dry_run {
+        shown.notes = settle_leftovers(context);
+    }
+    Ok(shown)
 }
 
 /// Migrates under `permit`, or says what would be migrated.
