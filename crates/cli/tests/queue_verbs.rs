@@ -270,7 +270,7 @@ fn a_parked_row_is_put_back_when_it_can_be_and_stays_when_it_cannot() {
     let data = format!("{{\"event_id\": \"{EVENT}\", \"event_type\": \"WPStatusChanged\"}}");
     db.execute("UPDATE parked SET payload = ?1", [&data]).unwrap();
     let text = world.run(["sync", "parked", "retry", "--all"]).exits(0).stdout;
-    assert_eq!(text, "1 rows wait again\n");
+    assert_eq!(text, "1 row waits again\n");
     assert_eq!((count(&db, "queue"), count(&db, "parked")), (1, 0));
     assert_eq!(world.run(["sync", "parked", "retry", "--all"]).exits(0).stdout, "no parked rows\n");
     world.run(["sync", "parked", "retry"]).exits(2);
@@ -314,7 +314,7 @@ fn only_old_receipts_are_collected_and_only_on_request() {
     assert_eq!((&plan["result"], &plan["receipts"]), (&"planned".into(), &1.into()));
     assert_eq!(count(&db, "receipts"), 2);
     let done = world.run(["sync", "gc"]).exits(0).stdout;
-    assert!(done.starts_with("removed 1 receipts from before "), "{done}");
+    assert!(done.starts_with("removed 1 receipt from before "), "{done}");
     let left: String = db.query_row("SELECT key FROM receipts", [], |row| row.get(0)).unwrap();
     assert_eq!(left, "new");
     assert_eq!(world.run(["sync", "gc", "--json"]).exits(0).json()["result"], "nothing_to_do");
@@ -417,9 +417,9 @@ fn the_failure_log_moves_with_the_rest() {
         )
         .unwrap();
     let plan = world.run(["sync", "migrate", "--dry-run"]).exits(0).stdout;
-    assert!(plan.contains("would move 1 events, 1 bodies, 1 failure-log rows"), "{plan}");
+    assert!(plan.contains("would move 1 event, 1 body, 1 failure-log row"), "{plan}");
     let done = world.run(["sync", "migrate"]).exits(0).stdout;
-    assert!(done.contains("moved 1 events, 1 bodies, 1 failure-log rows"), "{done}");
+    assert!(done.contains("moved 1 event, 1 body, 1 failure-log row"), "{done}");
     assert_eq!(count(&scoped(&world), "body_upload_failure_log"), 1);
 }
 

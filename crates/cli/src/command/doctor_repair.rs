@@ -7,7 +7,7 @@
 use crate::context::Context;
 use crate::error::CliError;
 use crate::platform::make_private;
-use crate::report::{Document, Report};
+use crate::report::{Document, Report, counted, events_and_bodies};
 use contract::text::printable;
 use contract::{Fault, FaultCode, Remedy};
 use identity::Home;
@@ -226,10 +226,9 @@ impl Document for Repair {
                 let _ = writeln!(out, "moved {path} aside: {}", printable(target));
             }
             if let Some(Salvaged { events, bodies, others, left, gaps, .. }) = &action.salvaged {
-                let _ = writeln!(
-                    out,
-                    "  salvaged {events} events, {bodies} bodies and {others} other rows into a new file"
-                );
+                let rows = events_and_bodies(*events, *bodies);
+                let others = counted(*others, "other row", "other rows");
+                let _ = writeln!(out, "  salvaged {rows}, and {others}, into a new file");
                 if *left > 0 {
                     let _ =
                         writeln!(out, "  {left} rows of a key that was there twice are only in the old file");

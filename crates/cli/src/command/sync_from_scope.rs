@@ -5,7 +5,7 @@
 //! somebody releases it.
 
 use super::scoped::cure_permit;
-use super::sync_migrate::{describe, found_rows, readable};
+use super::sync_migrate::{Wording, describe_as, found_rows, readable};
 use crate::args::MigrateArgs;
 use crate::context::Context;
 use crate::error::CliError;
@@ -67,6 +67,8 @@ fn unknown(context: &Context, wanted: &Path) -> CliError {
     error
 }
 
+const COPYING: Wording = Wording { done: "copied", planned: "would copy", nothing: "no rows to copy" };
+
 /// What was copied, or would be.
 #[derive(Debug, Serialize)]
 struct Adoption {
@@ -90,8 +92,7 @@ impl Document for Adoption {
             }
             false => "",
         };
-        let moved = describe(&self.report).replace("no legacy rows in scope", "no rows to copy");
-        let moved = moved.replace("would move", "would copy").replace("moved ", "copied ");
+        let moved = describe_as(&self.report, &COPYING);
         format!("{owner}{moved}{held}")
     }
 }
