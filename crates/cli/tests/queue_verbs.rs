@@ -511,3 +511,20 @@ fn what_an_interrupted_command_left_is_settled_by_any_other_that_may_write() {
         assert!(db.prepare("SELECT 1 FROM queue WHERE event_id = ?1").unwrap().exists([&id]).unwrap());
     }
 }
+
+#[test]
+fn a_queue_that_was_copied_from_another_account_is_moved_aside_with_its_rows() {
+    let (world, _) = with_mission();
+    let theirs = Scope::new(SERVER, "mallory@example.com", TEAM);
+    let path = world.home().scoped_queue(&theirs);
+    std::fs::copy(world.home().scoped_queue(&world.scope()), &path).unwrap();
+    world.write_session(&session(SERVER, "mallory@example.com", TEAM));
+    let refused = world.run(["agent", "mission", "create", "gadgets", "--json"]).exits(2).json();
+    assert!(refused.to_string().contains("holds the rows of another scope"), "{refused:#}");
+    assert_eq!(refused["remediation"], serde_json::json!(["spec-kitty doctor repair"]), "{refused:#}");
+    let repaired = world.run(["doctor", "repair", "--json"]).exits(0).json();
+    assert_eq!(repaired["actions"][0]["action"], "moved_aside", "{repaired:#}");
+    let aside = Connection::open(repaired["actions"][0]["moved_to"][0].as_str().unwrap()).unwrap();
+    assert!(count(&aside, "queue") > 0, "nothing is lost, and nothing changes its owner");
+    world.run(["agent", "mission", "create", "gadgets"]).exits(0);
+}

@@ -106,7 +106,7 @@ mod store;
 
 pub use capture::{Capacity, Capture, Captured, Prepared, Settled, Writer};
 pub use consent::{ConsentView, Held, HeldChange, HoldReason, Place};
-pub use cure::{Cure, MigrationReport, Progress, StillParked, Unparked, observe_principal};
+pub use cure::{Cure, MigrationReport, Progress, QueueOwner, StillParked, Unparked, observe_owner};
 pub use error::{Busy, Holder, ObserveError, QueueError};
 pub use file::Fingerprint;
 pub use health::{QueueFile, Salvaged, observe_health, salvage};

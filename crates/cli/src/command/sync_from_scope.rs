@@ -14,7 +14,7 @@ use crate::terminal::{self, Progress};
 use contract::exit::SAAS_SYNC_UNAUTHENTICATED;
 use contract::text::printable;
 use contract::{ExitCode, Remedy};
-use queue::{Cure, MigrationReport, QueueError, observe_principal};
+use queue::{Cure, MigrationReport, QueueError, observe_owner};
 use serde::Serialize;
 use std::path::Path;
 
@@ -29,7 +29,7 @@ pub(crate) fn run(context: &Context, args: &MigrateArgs, hash: &str) -> Result<R
         return Err(CliError::refused(SAAS_SYNC_UNAUTHENTICATED, summary).remedy(Remedy::Login));
     };
     let plan = Cure::plan_adoption(&permit, &old)?;
-    let owner = observe_principal(&old).map_err(QueueError::from)?;
+    let owner = observe_owner(&old).map_err(QueueError::from)?.principal;
     let mut adoption =
         Adoption { result: "planned", from_scope: hash.to_owned(), owner, report: readable(plan) };
     if args.dry_run || !found_rows(&adoption.report) {
