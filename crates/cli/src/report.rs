@@ -69,3 +69,13 @@ impl<T: Serialize> Document for Said<T> {
         if self.line.is_empty() { String::new() } else { format!("{}\n", self.line.trim_end_matches('\n')) }
     }
 }
+
+/// A number and its noun: `1 event`, `2 events`.
+pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// Events and bodies, as people read them.
+pub(crate) fn events_and_bodies(events: u64, bodies: u64) -> String {
+    format!("{} and {}", counted(events, "event", "events"), counted(bodies, "body", "bodies"))
+}

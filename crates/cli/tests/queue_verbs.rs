@@ -270,7 +270,7 @@ fn a_parked_row_is_put_back_when_it_can_be_and_stays_when_it_cannot() {
     let data = format!("{{\"event_id\": \"{EVENT}\", \"event_type\": \"WPStatusChanged\"}}");
     db.execute("UPDATE parked SET payload = ?1", [&data]).unwrap();
     let text = world.run(["sync", "parked", "retry", "--all"]).exits(0).stdout;
-    assert_eq!(text, "1 rows wait again\n");
+    assert_eq!(text, "1 row waits again\n");
     assert_eq!((count(&db, "queue"), count(&db, "parked")), (1, 0));
     assert_eq!(world.run(["sync", "parked", "retry", "--all"]).exits(0).stdout, "no parked rows\n");
     world.run(["sync", "parked", "retry"]).exits(2);
@@ -314,7 +314,7 @@ fn only_old_receipts_are_collected_and_only_on_request() {
     assert_eq!((&plan["result"], &plan["receipts"]), (&"planned".into(), &1.into()));
     assert_eq!(count(&db, "receipts"), 2);
     let done = world.run(["sync", "gc"]).exits(0).stdout;
-    assert!(done.starts_with("removed 1 receipts from before "), "{done}");
+    assert!(done.starts_with("removed 1 receipt from before "), "{done}");
     let left: String = db.query_row("SELECT key FROM receipts", [], |row| row.get(0)).unwrap();
     assert_eq!(left, "new");
     assert_eq!(world.run(["sync", "gc", "--json"]).exits(0).json()["result"], "nothing_to_do");
@@ -417,9 +417,9 @@ fn the_failure_log_moves_with_the_rest() {
         )
         .unwrap();
     let plan = world.run(["sync", "migrate", "--dry-run"]).exits(0).stdout;
-    assert!(plan.contains("would move 1 events, 1 bodies, 1 failure-log rows"), "{plan}");
+    assert!(plan.contains("would move 1 event, 1 body, 1 failure-log row"), "{plan}");
     let done = world.run(["sync", "migrate"]).exits(0).stdout;
-    assert!(done.contains("moved 1 events, 1 bodies, 1 failure-log rows"), "{done}");
+    assert!(done.contains("moved 1 event, 1 body, 1 failure-log row"), "{done}");
     assert_eq!(count(&scoped(&world), "body_upload_failure_log"), 1);
 }
 
@@ -471,4 +471,60 @@ fn a_damaged_legacy_queue_is_salvaged_and_then_migrates() {
     assert!(text.contains("salvaged 19") && text.contains("only in the old file"), "{text}");
     let moved = world.run(["sync", "migrate", "--json"]).exits(0).json();
     assert!(moved["moved"]["event_rows"].as_u64().unwrap() > 1_900, "{moved:#}");
+}
+
+#[test]
+fn what_an_interrupted_command_left_is_settled_by_any_other_that_may_write() {
+    for curing in [&["sync", "migrate"][..], &["agent", "mission", "create", "gadgets"]] {
+        let (world, slug) = with_mission();
+        let db = scoped(&world);
+        // As a kill between the log and the confirmation leaves it: prepared, and proven by the log.
+        let (id, data): (String, String) = db
+            .query_row("SELECT event_id, data FROM queue WHERE event_type = 'MissionCreated'", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .unwrap();
+        let place: i64 = db
+            .query_row("SELECT place FROM bindings AS b JOIN queue AS q ON b.row = q.id AND b.kind = 0 WHERE q.event_id = ?1", [&id], |row| row.get(0))
+            .unwrap();
+        db.execute("DELETE FROM queue WHERE event_id = ?1", [&id]).unwrap();
+        let log = world.work().join("kitty-specs").join(&slug).join("status.events.jsonl");
+        let head =
+            serde_json::json!({ "event_id": id, "event_type": "MissionCreated", "coalesce_key": null });
+        db.execute(
+            "INSERT INTO prepared(command, mission_slug, kind, key, place, witness, witness_path, witness_value,
+                prepared_at, head, payload) VALUES ('c', ?1, 0, ?2, ?3, 'log', CAST(?4 AS BLOB), ?2, 1, ?5, ?6)",
+            (&slug, &id, place, log.to_str().unwrap(), head.to_string(), &data),
+        )
+        .unwrap();
+        let status = world.run(["sync", "status", "--json"]).json();
+        assert_eq!(status["prepared"]["events"], 1, "{status:#}");
+        // Not while a command holds the mission's lock.
+        let lock = world.work().join(".git").join("spec-kitty-locks").join(format!("{slug}.status.lock"));
+        let held = std::fs::File::options().create(true).append(true).open(&lock).unwrap();
+        held.lock().unwrap();
+        world.run(curing).exits(0);
+        assert_eq!(count(&db, "prepared"), 1, "{curing:?}");
+        drop(held);
+        world.run(["sync", "migrate"]).exits(0);
+        assert_eq!(count(&db, "prepared"), 0, "{curing:?}");
+        assert!(db.prepare("SELECT 1 FROM queue WHERE event_id = ?1").unwrap().exists([&id]).unwrap());
+    }
+}
+
+#[test]
+fn a_queue_that_was_copied_from_another_account_is_moved_aside_with_its_rows() {
+    let (world, _) = with_mission();
+    let theirs = Scope::new(SERVER, "mallory@example.com", TEAM);
+    let path = world.home().scoped_queue(&theirs);
+    std::fs::copy(world.home().scoped_queue(&world.scope()), &path).unwrap();
+    world.write_session(&session(SERVER, "mallory@example.com", TEAM));
+    let refused = world.run(["agent", "mission", "create", "gadgets", "--json"]).exits(2).json();
+    assert!(refused.to_string().contains("holds the rows of another scope"), "{refused:#}");
+    assert_eq!(refused["remediation"], serde_json::json!(["spec-kitty doctor repair"]), "{refused:#}");
+    let repaired = world.run(["doctor", "repair", "--json"]).exits(0).json();
+    assert_eq!(repaired["actions"][0]["action"], "moved_aside", "{repaired:#}");
+    let aside = Connection::open(repaired["actions"][0]["moved_to"][0].as_str().unwrap()).unwrap();
+    assert!(count(&aside, "queue") > 0, "nothing is lost, and nothing changes its owner");
+    world.run(["agent", "mission", "create", "gadgets"]).exits(0);
 }

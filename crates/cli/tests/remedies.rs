@@ -364,7 +364,7 @@ fn held_rows_of_a_hostile_project_are_shown_harmlessly_and_their_remedy_releases
         world.dress(&mut shell);
         let released = testkit::world::finish(shell).exits(0);
         assert!(
-            !released.stdout.contains('\u{1b}') && released.stdout.contains("released 1 events"),
+            !released.stdout.contains('\u{1b}') && released.stdout.contains("released 1 event"),
             "{released:?}"
         );
         let status = world.run(["sync", "status", "--json"]).exits(0).json();

@@ -72,6 +72,16 @@ pub(crate) fn lock_mission(project: &Project, mission_slug: &str) -> Result<File
     })
 }
 
+/// Takes a mission's lock if nobody has it.
+pub(crate) fn lock_mission_now(project: &Project, mission_slug: &str) -> Result<Option<FileLock>> {
+    let path = project.lock_path(mission_slug);
+    match FileLock::acquire_in_repository(&path, Duration::ZERO, "the mission") {
+        Ok(lock) => Ok(Some(lock)),
+        Err(LockError::Busy { .. }) => Ok(None),
+        Err(LockError::Io { path, source }) => Err(MissionError::Io { action: "lock", path, source }),
+    }
+}
+
 impl Change {
     /// A change of `mission` that does nothing yet.
     pub(crate) fn of(mission: MissionDirectory, log: Log) -> Self {
@@ -176,7 +186,7 @@ impl Change {
         };
         let mut writer =
             Writer::open(outgoing.permit, Capacity(outgoing.config.max_queue_size)).map_err(refused)?;
-        let settled = writer.settle(&self.mission.slug).map_err(refused)?;
+        let settled = writer.settle(&self.mission.slug, Some(&checkout_of(project))).map_err(refused)?;
         let (rows, memory) = self.rows_to_capture(project, outgoing, clock, &origin, writer.queue_id())?;
         if rows.is_empty() {
             return Ok(Captive { state: CaptureState::Captured, settled: Some(settled), pending: None });
@@ -314,7 +324,7 @@ fn origin(project: &Project, outgoing: &Outgoing<'_>, writing: &mut Writing) -> 
     let git = project.git();
     let repo_slug = recorded.repo_slug.or_else(|| git.repo_slug.clone());
     let consent =
-        outgoing.config.consent(recorded.uuid.as_deref(), repo_slug.as_deref(), Some(&checkout(project)));
+        outgoing.config.consent(recorded.uuid.as_deref(), repo_slug.as_deref(), Some(&checkout_of(project)));
     if consent == Consent::OptedOut {
         return Ok(None);
     }
@@ -337,11 +347,12 @@ fn place(project: &Project, origin: &Origin) -> Place {
     Place {
         project_uuid: Some(origin.project_uuid.to_lowercase()),
         repo_slug: origin.repo_slug.clone(),
-        checkout: Some(checkout(project)),
+        checkout: Some(checkout_of(project)),
     }
 }
 
-fn checkout(project: &Project) -> PathBuf {
+/// The checkout as rows of the queue name it.
+pub(crate) fn checkout_of(project: &Project) -> PathBuf {
     let root: &Path = project.root();
     std::fs::canonicalize(root).unwrap_or_else(|_| root.to_owned())
 }

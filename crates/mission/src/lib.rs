@@ -10,6 +10,7 @@
 //! | [`clock`] | instants and identifiers |
 //! | [`document`] | reading files bounded; writing them atomically, and undoing it |
 //! | [`json`] | the JSON dialects of mission files |
+//! | [`leftovers`] | rows of commands that were interrupted |
 //! | [`slug`] | names of missions |
 //! | [`meta`] | `meta.json` |
 //! | [`substance`] | whether `spec.md` and `plan.md` say anything |
@@ -48,6 +49,7 @@ pub mod front_matter;
 pub mod git;
 pub mod graph;
 pub mod json;
+pub mod leftovers;
 pub mod log;
 pub mod meta;
 pub mod outgoing;

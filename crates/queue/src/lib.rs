@@ -1,4 +1,85 @@
 //! What is waiting: the SQLite store.
+//!
+//! Facts that a command wants the server to know wait here, on disk, until they were delivered. This
+//! page teaches the format and the three journeys of a row; the modules hold the details.
+//!
+//! # Constraints
+//!
+//! * Nothing acknowledged is lost, whoever is killed when; nothing is kept or sent twice; nothing changes
+//!   its owner. No outcome deletes a payload.
+//! * Older programs read and write the same files, with SQLite back to 3.31. Homes lie on network file
+//!   systems. Whoever only looks must not change a byte.
+//! * Many processes capture at once, one drains, any of them dies.
+//!
+//! # Files
+//!
+//! ```text
+//! <root>/queues/queue-<16 hex>.db   one *scoped queue DB* per account: the start of SHA-256(server|user|team)
+//! <root>/queue.db                   the *legacy queue DB*: other programs' rows; we claim and remove, never add
+//! ```
+//!
+//! Rollback journal (`TRUNCATE`), `synchronous=FULL`, 0600 in 0700. A writer's transaction is
+//! `BEGIN IMMEDIATE` and ends before anything else happens: no transaction and no cursor is open across
+//! a network call, a log append, a question or the caller's code.
+//!
+//! # Tables of a scoped queue DB
+//!
+//! ```text
+//!   of the reference                     ours
+//!   ┌───────────────────────┐   ┌───────────────────────────────────────────────────────────┐
+//!   │ queue                 │◀──│ bindings (kind, row) -> place, hold, at, digest           │
+//!   │ body_upload_queue     │   │   └─▶ projects (uuid, repo, checkout)                     │
+//!   │ body_upload_failure_… │   │ tallies  (kind, place, hold) -> waiting      by triggers  │
+//!   └───────────────────────┘   │ prepared (command, witness, columns)     not yet a fact   │
+//!                               │ imported (source, key, digest)           never twice      │
+//!                               │ receipts (kind, key, digest) -> server, at, outcome       │
+//!                               │ parked   (columns, payload) + reason     refused for good │
+//!                               │ meta     queue_id, scope, principal, schema_version, pin  │
+//!                               └───────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! * A **key** names a row: an event's id; the seven key columns of a body as a JSON array. A **digest** is
+//!   SHA-256 over what the row says, without what happened to it on the way. Same key and same digest is
+//!   the same fact; same key and another digest is a conflict, and both are kept.
+//! * A **place** is where a row came from (project, repository, checkout) and is bound to it for ever. A
+//!   **hold** is what it needs before it may leave: nothing, an opt-in, or a release.
+//! * A row *without* a binding was written by another program. It is found and bound by what it says,
+//!   before anything leaves; so is one whose digest is not the one that was bound.
+//! * **`queue_id`** is 16 random bytes. A permit names the id that the gate saw; a file with another one
+//!   is never written.
+//!
+//! # In
+//!
+//! ```text
+//! prepare ──▶ prepared ──(the caller appends to the log)──▶ confirm ──▶ queue + bindings
+//!                 │ crash
+//!                 └──▶ settle: witness found ──▶ queue;  not found ──▶ parked `not_in_log`
+//! ```
+//!
+//! # Over
+//!
+//! ```text
+//! legacy: claims(table, key, scope)   committed first: of two accounts one gets the row
+//! scoped: rows + bindings + imported  one transaction
+//! legacy: delete rows and claims      one transaction; any later run resumes from the claims
+//! ```
+//!
+//! # Out
+//!
+//! ```text
+//! lanes (project, first in first out) ──▶ a batch in memory ──▶ the wire ──▶ record:
+//!     delivered, duplicate ──▶ receipts      refused for good ──▶ parked      else ──▶ stays
+//! ```
+//!
+//! # Who may
+//!
+//! | permit | opens | can |
+//! |---|---|---|
+//! | `CapturePermit` | [`Writer`] | add facts |
+//! | `EgressPermit` | [`Outbox`] | read what may leave, record what became of it |
+//! | `CurePermit` | [`Cure`] | migrate, settle, release, retry, drop, collect; add nothing, send nothing |
+//! | none | `observe_*`, [`Export`], [`WaitingRows`] | look, and change nothing |
+//! | none | [`salvage`] | copy what a damaged file still gives; the file is only read |
 
 mod busy;
 pub mod capture;
@@ -26,15 +107,15 @@ mod store;
 pub use busy::{CAPTURE as CAPTURE_DEADLINE, MIGRATE as MIGRATE_DEADLINE};
 pub use capture::{Capacity, Capture, Captured, Prepared, Settled, Writer};
 pub use consent::{ConsentView, Held, HeldChange, HoldReason, Place};
-pub use cure::{Cure, MigrationReport, Progress, StillParked, Unparked, observe_principal};
+pub use cure::{Cure, MigrationReport, Progress, QueueOwner, StillParked, Unparked, observe_owner};
 pub use error::{Busy, Holder, ObserveError, QueueError};
 pub use file::Fingerprint;
 pub use health::{QueueFile, Salvaged, observe_health, salvage};
 pub use observe::{
     ActiveObservation, Export, Leaving, LegacyObservation, LegacyPin, ParkedContent, ParkedRow, Pause,
-    QueueCounts, Receipt, RowCounts, WaitingRow, WaitingRows, observe_active, observe_collectable,
+    QueueCounts, Receipt, RowCounts, Unsettled, WaitingRow, WaitingRows, observe_active, observe_collectable,
     observe_counts, observe_known_events, observe_legacy, observe_outgoing, observe_parked,
-    observe_parked_row, observe_receipts,
+    observe_parked_row, observe_receipts, observe_unsettled,
 };
 pub use outbox::{
     Batch, BatchLimits, Outbox, Outcome, OutgoingBody, OutgoingEvent, Recorded, RowId, SkipSet,

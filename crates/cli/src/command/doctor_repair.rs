@@ -7,14 +7,15 @@
 use crate::context::Context;
 use crate::error::CliError;
 use crate::platform::make_private;
-use crate::report::{Document, Report};
+use crate::report::{Document, Report, counted, events_and_bodies};
 use contract::text::printable;
 use contract::{Fault, FaultCode, Remedy};
 use identity::Home;
 use identity::aside::{move_group_aside, replace_aside};
 use identity::lock::probe;
 use preflight::Boundary;
-use queue::{ObserveError, QueueFile, Salvaged, observe_health};
+use preflight::observer::Observation;
+use queue::{ObserveError, QueueFile, Salvaged, observe_health, observe_owner};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::ErrorKind;
@@ -67,6 +68,10 @@ fn damage(boundary: &Boundary<'_>, known: &[Fault]) -> Result<Vec<Fault>, CliErr
             QueueFile::Legacy => FaultCode::LegacyQueueUnreadable,
         };
         match observe_health(path, which) {
+            Ok(None) if which == QueueFile::Active && is_anothers(&observation, path)? => {
+                let detail = "holds the rows of another scope";
+                found.push(Fault::new(code, path, detail, Remedy::Repair));
+            }
             Ok(None) => {}
             Ok(Some(finding)) => {
                 found.push(Fault::new(code, path, format!("is damaged: {finding}"), Remedy::Repair));
@@ -76,6 +81,13 @@ fn damage(boundary: &Boundary<'_>, known: &[Fault]) -> Result<Vec<Fault>, CliErr
         }
     }
     Ok(found)
+}
+
+/// Whether a scoped queue DB was born for another scope than the one it is named after: a copied file.
+fn is_anothers(observation: &Observation, path: &Path) -> Result<bool, CliError> {
+    let owner = observe_owner(path).map_err(queue::QueueError::from)?.scope_hash;
+    let ours = observation.facts().login.scope.as_ref().map(contract::Scope::hash);
+    Ok(owner.is_some() && ours.is_some() && owner != ours)
 }
 
 /// First the modes, if they are what keeps us out; then aside: what stands where a directory should be,
@@ -91,7 +103,10 @@ fn repair_fault(home: &Home, fault: &Fault) -> Result<Vec<Action>, CliError> {
         None => (path, queue_file(fault.code)),
     };
     let salvaged = match which {
-        Some(which) if path.is_file() => queue::salvage(&path, which)?,
+        // A file that is whole is in the way for another reason: it keeps its rows.
+        Some(which) if path.is_file() && observe_health(&path, which) != Ok(None) => {
+            queue::salvage(&path, which)?
+        }
         _ => None,
     };
     let moved_to = match (&salvaged, which) {
@@ -226,10 +241,9 @@ impl Document for Repair {
                 let _ = writeln!(out, "moved {path} aside: {}", printable(target));
             }
             if let Some(Salvaged { events, bodies, others, left, gaps, .. }) = &action.salvaged {
-                let _ = writeln!(
-                    out,
-                    "  salvaged {events} events, {bodies} bodies and {others} other rows into a new file"
-                );
+                let rows = events_and_bodies(*events, *bodies);
+                let others = counted(*others, "other row", "other rows");
+                let _ = writeln!(out, "  salvaged {rows}, and {others}, into a new file");
                 if *left > 0 {
                     let _ =
                         writeln!(out, "  {left} rows of a key that was there twice are only in the old file");

@@ -1,5 +1,6 @@
-//! What a command that writes leaves behind after its gate, so that the next gate is cheap: the identity
-//! card, and the pin of the legacy queue DB (contract sections 1 and 3).
+//! What a command that writes does after its gate beside its own work (contract sections 1, 3 and 7): it
+//! leaves the identity card and the pin of the legacy queue DB, so that the next gate is cheap, and it
+//! settles what interrupted commands left of any mission.
 //!
 //! None of it is needed for the command to do its work, so a failure is only said.
 
@@ -8,7 +9,7 @@ use crate::error::CliError;
 use contract::text::printable;
 use identity::refresh_card;
 use preflight::observer::Observation;
-use queue::Cure;
+use queue::{Cure, QueueError, observe_unsettled};
 
 /// Writes card and pin as `observation` asks for them; gives back what went wrong, as notes.
 pub(crate) fn keep_house(context: &Context, observation: &Observation) -> Vec<String> {
@@ -29,4 +30,22 @@ pub(crate) fn keep_house(context: &Context, observation: &Observation) -> Vec<St
     };
     let failures = [card(), pin()].into_iter().filter_map(Result::err);
     failures.map(|error| format!("warning: {}", printable(&error.summary))).collect()
+}
+
+/// Settles what interrupted commands left of every mission that nobody is at work on; gives back what
+/// went wrong, as notes.
+pub(crate) fn settle_leftovers(context: &Context) -> Vec<String> {
+    let settle = || -> Result<(), CliError> {
+        let Some(permit) = context.boundary()?.cure_permit()? else { return Ok(()) };
+        let unsettled = observe_unsettled(permit.queue_path()).map_err(QueueError::from)?;
+        if unsettled.is_empty() {
+            return Ok(());
+        }
+        let mut cure = Cure::open(&permit)?;
+        for mission in &unsettled {
+            mission::leftovers::settle(&mut cure, mission)?;
+        }
+        Ok(())
+    };
+    settle().err().map(|error| format!("warning: {}", printable(&error.summary))).into_iter().collect()
 }

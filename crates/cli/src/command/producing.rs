@@ -1,7 +1,7 @@
 //! What every producing verb does in the same order (contract section 12): authentication, project
 //! root, boundary, git, mission and inputs, housekeeping, and only then its own writes.
 
-use super::housekeeping::keep_house;
+use super::housekeeping::{keep_house, settle_leftovers};
 use super::mission_document::MissionDocument;
 use crate::build;
 use crate::context::Context;
@@ -81,6 +81,7 @@ impl<'a> Producing<'a> {
         if let Some(hosted) = &self.hosted
             && capture.state == CaptureState::Captured
         {
+            notes.extend(settle_leftovers(self.context));
             self.tell_daemon(hosted)?;
         }
         let text = outcome.describe();

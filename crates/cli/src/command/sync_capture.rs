@@ -4,7 +4,7 @@ use super::producing::{Outcome, Producing};
 use crate::args::CaptureArgs;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::report::{Document, Report, Said};
+use crate::report::{Document, Report, Said, counted, events_and_bodies};
 use crate::terminal;
 use contract::ExitCode;
 use contract::text::printable;
@@ -73,9 +73,9 @@ struct Preview<'a> {
 impl Document for Preview<'_> {
     fn text(&self) -> String {
         let mut out = format!(
-            "{}: {} facts would be captured, {} are known already\n",
+            "{}: {} would be captured; known already: {}\n",
             printable(self.mission_slug),
-            self.new,
+            counted(self.new, "fact", "facts"),
             self.known
         );
         for (event_type, count) in self.events {
@@ -91,7 +91,8 @@ impl Document for Preview<'_> {
 /// What stays in the log, and why.
 fn describe_rest(out: &mut String, stays: u64, refused: &[RefusedRow]) {
     if stays > 0 {
-        let _ = writeln!(out, "  {stays} rows stay: they are not sent");
+        let stays = counted(stays, "row stays: it is", "rows stay: they are");
+        let _ = writeln!(out, "  {stays} not sent");
     }
     for row in refused {
         let _ = writeln!(out, "  refused: {}: {}", printable(&row.event_id), printable(&row.problem));
@@ -106,10 +107,9 @@ impl Outcome for History {
     fn describe(&self) -> String {
         let captured = self.capture.captured.unwrap_or_default();
         let mut out = format!(
-            "{}: captured {} events and {} bodies; {} were known already\n",
+            "{}: captured {}; known already: {}\n",
             printable(&self.mission_slug),
-            captured.events,
-            captured.bodies,
+            events_and_bodies(captured.events, captured.bodies),
             captured.already
         );
         describe_rest(&mut out, self.stays, &self.refused);

@@ -5,7 +5,7 @@ use super::sync_export::active_queue;
 use crate::args::DiagnoseArgs;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::report::{Document, Report};
+use crate::report::{Document, Report, counted};
 use contract::event::node::Node;
 use contract::event::{Tolerance, judge};
 use contract::text::printable;
@@ -98,7 +98,8 @@ const SHOWN: usize = 50;
 
 impl Document for Diagnosis {
     fn text(&self) -> String {
-        let mut out = format!("{} rows wait: {} valid, {} not\n", self.total, self.valid, self.invalid);
+        let total = counted(self.total, "row waits", "rows wait");
+        let mut out = format!("{total}: {} valid, {} not\n", self.valid, self.invalid);
         for (category, rows) in &self.categories {
             let _ = writeln!(out, "  {category}: {rows}");
         }

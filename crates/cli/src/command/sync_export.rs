@@ -4,7 +4,7 @@ use crate::args::{ExportArgs, LEGACY};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::render;
-use crate::report::{Document, Report};
+use crate::report::{Document, Report, counted};
 use queue::{Export, ObserveError, QueueError};
 use serde::Serialize;
 use std::io::Write as _;
@@ -57,7 +57,11 @@ pub(crate) fn write(
             }
             count += 1;
         }
-        return Ok(Report::silent().note(format!("exported {count} rows of {}", contract::text::path(from))));
+        return Ok(Report::silent().note(format!(
+            "exported {} of {}",
+            counted(count, "row", "rows"),
+            contract::text::path(from)
+        )));
     };
     let failed = |error: std::io::Error| {
         CliError::failed("EXPORT_NOT_WRITTEN", format!("{}: {error}", contract::text::path(output)))
@@ -88,6 +92,7 @@ struct Exported {
 impl Document for Exported {
     fn text(&self) -> String {
         let printable = contract::text::printable;
-        format!("exported {} rows of {} to {}\n", self.rows, printable(&self.from), printable(&self.to))
+        let rows = counted(self.rows, "row", "rows");
+        format!("exported {rows} of {} to {}\n", printable(&self.from), printable(&self.to))
     }
 }

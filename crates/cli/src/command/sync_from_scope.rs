@@ -5,7 +5,7 @@
 //! somebody releases it.
 
 use super::scoped::cure_permit;
-use super::sync_migrate::{describe, found_rows, readable};
+use super::sync_migrate::{Wording, describe_as, found_rows, readable};
 use crate::args::MigrateArgs;
 use crate::context::Context;
 use crate::error::CliError;
@@ -14,7 +14,7 @@ use crate::terminal::{self, Progress};
 use contract::exit::SAAS_SYNC_UNAUTHENTICATED;
 use contract::text::printable;
 use contract::{ExitCode, Remedy};
-use queue::{Cure, MigrationReport, QueueError, observe_principal};
+use queue::{Cure, MigrationReport, QueueError, observe_owner};
 use serde::Serialize;
 use std::path::Path;
 
@@ -29,7 +29,7 @@ pub(crate) fn run(context: &Context, args: &MigrateArgs, hash: &str) -> Result<R
         return Err(CliError::refused(SAAS_SYNC_UNAUTHENTICATED, summary).remedy(Remedy::Login));
     };
     let plan = Cure::plan_adoption(&permit, &old)?;
-    let owner = observe_principal(&old).map_err(QueueError::from)?;
+    let owner = observe_owner(&old).map_err(QueueError::from)?.principal;
     let mut adoption =
         Adoption { result: "planned", from_scope: hash.to_owned(), owner, report: readable(plan) };
     if args.dry_run || !found_rows(&adoption.report) {
@@ -67,6 +67,8 @@ fn unknown(context: &Context, wanted: &Path) -> CliError {
     error
 }
 
+const COPYING: Wording = Wording { done: "copied", planned: "would copy", nothing: "no rows to copy" };
+
 /// What was copied, or would be.
 #[derive(Debug, Serialize)]
 struct Adoption {
@@ -90,8 +92,7 @@ impl Document for Adoption {
             }
             false => "",
         };
-        let moved = describe(&self.report).replace("no legacy rows in scope", "no rows to copy");
-        let moved = moved.replace("would move", "would copy").replace("moved ", "copied ");
+        let moved = describe_as(&self.report, &COPYING);
         format!("{owner}{moved}{held}")
     }
 }

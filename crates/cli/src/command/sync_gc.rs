@@ -4,7 +4,7 @@ use super::scoped::{cure_permit, is_absent};
 use crate::args::GcArgs;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::report::{Document, Report};
+use crate::report::{Document, Report, counted};
 use jiff::Timestamp;
 use queue::{Cure, QueueError, observe_collectable};
 use serde::Serialize;
@@ -41,9 +41,10 @@ struct Collected {
 impl Document for Collected {
     fn text(&self) -> String {
         let Self { result, receipts, before } = self;
+        let receipts = counted(*receipts, "receipt", "receipts");
         match *result {
-            "planned" => format!("would remove {receipts} receipts from before {before}\n"),
-            "collected" => format!("removed {receipts} receipts from before {before}\n"),
+            "planned" => format!("would remove {receipts} from before {before}\n"),
+            "collected" => format!("removed {receipts} from before {before}\n"),
             _ => format!("no receipts from before {before}\n"),
         }
     }

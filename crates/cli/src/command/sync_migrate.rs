@@ -1,11 +1,12 @@
 //! `sync migrate`: moves the legacy rows of this account into its scoped queue DB. Needs no server.
 
+use super::housekeeping::settle_leftovers;
 use super::scoped::{cure_permit, is_absent};
 use super::sync_from_scope;
 use crate::args::MigrateArgs;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::report::{Document, Report};
+use crate::report::{Document, Report, counted};
 use crate::terminal::Progress;
 use contract::LegacyRowCounts;
 use gate::CurePermit;
@@ -29,7 +30,11 @@ pub(crate) fn run(context: &Context, args: &MigrateArgs) -> Result<Report, CliEr
         (false, true) => "migrated",
         (false, false) => "nothing_to_do",
     };
-    Ok(Report::of(&Migration { result, report }))
+    let mut shown = Report::of(&Migration { result, report });
+    if !args.dry_run {
+        shown.notes = settle_leftovers(context);
+    }
+    Ok(shown)
 }
 
 /// Migrates under `permit`, or says what would be migrated.
@@ -76,13 +81,30 @@ fn sum(counts: &LegacyRowCounts) -> u64 {
     counts.total_rows() + counts.failure_log_rows
 }
 
-/// A migration as people read it.
+/// The words in which a migration is told.
+pub(crate) struct Wording {
+    /// What was done, and what would be.
+    pub done: &'static str,
+    /// What a dry run says instead.
+    pub planned: &'static str,
+    /// When there was no row.
+    pub nothing: &'static str,
+}
+
+const MOVING: Wording = Wording { done: "moved", planned: "would move", nothing: "no legacy rows in scope" };
+
+/// A migration of legacy rows as people read it.
 pub(crate) fn describe(report: &MigrationReport) -> String {
+    describe_as(report, &MOVING)
+}
+
+/// The same in other words.
+pub(crate) fn describe_as(report: &MigrationReport, wording: &Wording) -> String {
     let mut out = String::new();
-    let verb = if report.dry_run { "would move" } else { "moved" };
     if !found_rows(report) {
-        out.push_str("no legacy rows in scope\n");
+        let _ = writeln!(out, "{}", wording.nothing);
     } else {
+        let verb = if report.dry_run { wording.planned } else { wording.done };
         let _ = writeln!(out, "{verb} {}", counts(&report.moved));
         let _ = writeln!(out, "  from {}", contract::text::path(&report.from));
         let _ = writeln!(out, "  to   {}", contract::text::path(&report.to));
@@ -101,8 +123,7 @@ pub(crate) fn describe(report: &MigrationReport) -> String {
 }
 
 fn counts(counts: &LegacyRowCounts) -> String {
-    format!(
-        "{} events, {} bodies, {} failure-log rows",
-        counts.event_rows, counts.body_upload_rows, counts.failure_log_rows
-    )
+    let failures = counted(counts.failure_log_rows, "failure-log row", "failure-log rows");
+    let events = counted(counts.event_rows, "event", "events");
+    format!("{events}, {}, {failures}", counted(counts.body_upload_rows, "body", "bodies"))
 }

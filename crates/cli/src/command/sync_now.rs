@@ -1,6 +1,6 @@
 //! `sync now`: delivers what waits, once the boundary is coherent.
 
-use super::housekeeping::keep_house;
+use super::housekeeping::{keep_house, settle_leftovers};
 use super::sync_migrate;
 use crate::args::NowArgs;
 use crate::build;
@@ -32,7 +32,8 @@ pub(crate) fn run(context: &Context, args: &NowArgs) -> Result<Report, CliError>
     let boundary = context.patient_boundary(queue::CAPTURE_DEADLINE)?;
     let (permit, migration) = permit(&boundary, args.json)?;
     let observation = boundary.observe()?;
-    let notes = keep_house(context, &observation);
+    let mut notes = keep_house(context, &observation);
+    notes.extend(settle_leftovers(context));
     // A report that cannot be written has to be known before anything is sent.
     let file = args.report.as_deref().map(FailureFile::open).transpose()?;
     let http = delivery::Context::new(context.home()?, &context.environment, build::VERSION)

@@ -6,7 +6,7 @@
 use crate::args::{OptInArgs, OptOutArgs};
 use crate::context::Context;
 use crate::error::CliError;
-use crate::report::{Document, Report};
+use crate::report::{Document, Report, events_and_bodies};
 use crate::terminal;
 use contract::text::printable;
 use contract::{Consent, ExitCode, Start};
@@ -151,8 +151,9 @@ impl Decision {
         let HeldChange { events, bodies } = self.held;
         let fate = if include_held { "would be released" } else { "would stay held" };
         format!(
-            "New rows of {} would leave this machine; {events} events and {bodies} bodies {fate}.",
-            self.name()
+            "New rows of {} would leave this machine; {} {fate}.",
+            self.name(),
+            events_and_bodies(events, bodies)
         )
     }
 }
@@ -161,16 +162,14 @@ impl Document for Decision {
     fn text(&self) -> String {
         match (self.result, &self.released) {
             ("opted_out", _) => format!(
-                "opted out: rows of {} stay here; {} events and {} bodies are held\n",
+                "opted out: rows of {} stay here; {} held\n",
                 self.name(),
-                self.held.events,
-                self.held.bodies
+                events_and_bodies(self.held.events, self.held.bodies)
             ),
             (_, Some(released)) => format!(
-                "opted in: rows of {}; released {} events and {} bodies\n",
+                "opted in: rows of {}; released {}\n",
                 self.name(),
-                released.events,
-                released.bodies
+                events_and_bodies(released.events, released.bodies)
             ),
             (_, None) => format!("opted in: rows of {}, from now on\n", self.name()),
         }

@@ -3,7 +3,7 @@
 use crate::args::PreviewArgs;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::report::{Document, Report};
+use crate::report::{Document, Report, events_and_bodies};
 use contract::text::printable;
 use identity::Destination;
 use jiff::Timestamp;
@@ -102,12 +102,14 @@ impl Document for Preview {
             (None, _) => writeln!(out, "nobody is logged in, so nothing would leave"),
             (Some(who), None) => writeln!(
                 out,
-                "{events} events and {bodies} bodies of {} wait, and have no server to go to",
+                "{} of {} wait, and have no server to go to",
+                events_and_bodies(events, bodies),
                 printable(who)
             ),
             (Some(who), Some(url)) => writeln!(
                 out,
-                "{events} events and {bodies} bodies would leave for {} as {}",
+                "{} would leave for {} as {}",
+                events_and_bodies(events, bodies),
                 printable(url),
                 printable(who)
             ),
@@ -141,9 +143,8 @@ impl Document for Preview {
             let name = project.project_uuid.as_deref().unwrap_or("no project");
             let _ = writeln!(
                 out,
-                "held: {} events, {} bodies of {}: {}\n  {}",
-                project.events,
-                project.bodies,
+                "held: {} of {}: {}\n  {}",
+                events_and_bodies(project.events, project.bodies),
                 printable(name),
                 project.reason,
                 printable(&project.remediation_hint)

@@ -15,7 +15,7 @@ mod settle;
 mod witness;
 
 pub(crate) use prepared::{Belongs, Made, make_pending};
-pub(crate) use settle::{is_proven_row, parked_witness, settle, unsettled_missions};
+pub(crate) use settle::{is_proven_row, parked_witness, settle};
 pub(crate) use witness::Testimony;
 
 use crate::busy;
@@ -27,6 +27,7 @@ use crate::store::{Abort, Store};
 use gate::CapturePermit;
 use rusqlite::{Connection, Transaction};
 use serde::Serialize;
+use std::path::Path;
 use std::time::Duration;
 
 /// `sync.max_queue_size`: how many events, and how many bodies, may wait. Past it capture refuses;
@@ -147,10 +148,10 @@ impl Writer {
         Ok(captured)
     }
 
-    /// Settles the leftovers of interrupted captures of one mission by their witnesses. The caller
-    /// holds that mission's lock.
-    pub fn settle(&mut self, mission_slug: &str) -> Result<Settled, QueueError> {
-        settle(&mut self.store, mission_slug)
+    /// Settles the leftovers of interrupted captures of one mission in one checkout by their witnesses.
+    /// The caller holds that mission's lock there.
+    pub fn settle(&mut self, mission_slug: &str, checkout: Option<&Path>) -> Result<Settled, QueueError> {
+        settle(&mut self.store, mission_slug, checkout)
     }
 }
 
@@ -166,12 +167,7 @@ pub(crate) fn waiting(conn: &Connection, kind: Kind) -> rusqlite::Result<u64> {
         .map(i64::unsigned_abs)
 }
 
-fn check_capacity(
-    tx: &Transaction<'_>,
-    capture: &Capture,
-    capacity: u64,
-    path: &std::path::Path,
-) -> Result<(), Abort> {
+fn check_capacity(tx: &Transaction<'_>, capture: &Capture, capacity: u64, path: &Path) -> Result<(), Abort> {
     for kind in Kind::ALL {
         if !capture.rows.iter().any(|row| row.kind() == kind) {
             continue;

@@ -9,11 +9,13 @@ use crate::error::QueueError;
 use crate::fault_point::{FaultPoint, reached};
 use crate::parked::{Parking, park_values, reason};
 use crate::pending::{self, Queueing};
+use crate::platform;
 use crate::row::{Kind, RowDigest, Witness};
 use crate::store::{Abort, Store};
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, Transaction, params};
 use serde_json::json;
 use std::collections::HashMap;
+use std::path::Path;
 
 /// A leftover and what proves it.
 struct Leftover {
@@ -23,10 +25,17 @@ struct Leftover {
     witness: Option<Witness>,
 }
 
-/// Settles the leftovers of one mission. The logs and files are read before the write lock is taken; no
-/// row of this mission can appear meanwhile, because the caller holds the mission's lock.
-pub(crate) fn settle(store: &mut Store, mission_slug: &str) -> Result<Settled, QueueError> {
-    let leftovers = store.read("read prepared rows of", |tx| Ok(read_leftovers(tx, mission_slug)?))?;
+/// Settles the leftovers of one mission in one checkout. The logs and files are read before the write
+/// lock is taken; no row of theirs can appear meanwhile, because the caller holds the mission's lock. A
+/// clone of the repository has a lock of its own, and perhaps a command at work: its rows are not looked
+/// at.
+pub(crate) fn settle(
+    store: &mut Store,
+    mission_slug: &str,
+    checkout: Option<&Path>,
+) -> Result<Settled, QueueError> {
+    let leftovers =
+        store.read("read prepared rows of", |tx| Ok(read_leftovers(tx, mission_slug, checkout)?))?;
     if leftovers.is_empty() {
         return Ok(Settled::default());
     }
@@ -41,23 +50,18 @@ pub(crate) fn settle(store: &mut Store, mission_slug: &str) -> Result<Settled, Q
     })
 }
 
-/// The missions that have leftovers.
-pub(crate) fn unsettled_missions(store: &mut Store) -> Result<Vec<String>, QueueError> {
-    store.read("read prepared rows of", |tx| {
-        let missions = tx
-            .prepare_cached("SELECT DISTINCT mission_slug FROM prepared ORDER BY mission_slug")?
-            .query_map([], |row| row.get(0))?
-            .collect::<Result<_, _>>()?;
-        Ok(missions)
-    })
-}
-
-fn read_leftovers(conn: &Connection, mission_slug: &str) -> rusqlite::Result<Vec<Leftover>> {
+fn read_leftovers(
+    conn: &Connection,
+    mission_slug: &str,
+    checkout: Option<&Path>,
+) -> rusqlite::Result<Vec<Leftover>> {
+    let checkout = checkout.map(platform::path_bytes).unwrap_or_default();
     conn.prepare_cached(
-        "SELECT id, kind, key, witness, witness_path, witness_value FROM prepared
-         WHERE mission_slug = ?1 ORDER BY id",
+        "SELECT r.id, r.kind, r.key, r.witness, r.witness_path, r.witness_value
+         FROM prepared AS r JOIN projects AS p ON p.id = r.place
+         WHERE r.mission_slug = ?1 AND p.checkout = ?2 ORDER BY r.id",
     )?
-    .query_map([mission_slug], |row| {
+    .query_map(params![mission_slug, checkout], |row| {
         Ok(Leftover {
             id: row.get(0)?,
             kind: row.get(1)?,

@@ -5,7 +5,7 @@ mod held;
 mod migrate;
 mod unpark;
 
-pub use migrate::{MigrationReport, observe_principal};
+pub use migrate::{MigrationReport, QueueOwner, observe_owner};
 pub use unpark::{StillParked, Unparked};
 
 use crate::busy;
@@ -14,7 +14,7 @@ use crate::consent::{ConsentView, HeldChange};
 use crate::error::{ObserveError, QueueError};
 use crate::found;
 use crate::legacy::LegacyDb;
-use crate::observe::LegacyObservation;
+use crate::observe::{LegacyObservation, Unsettled};
 use crate::store::Store;
 use contract::Scope;
 use gate::CurePermit;
@@ -98,14 +98,10 @@ impl Cure {
         migrate::pin_unopened(&mut self.store, &self.scope, &self.legacy_path)
     }
 
-    /// Settles the leftovers of interrupted captures of one mission. The caller holds its lock.
-    pub fn settle(&mut self, mission_slug: &str) -> Result<Settled, QueueError> {
-        capture::settle(&mut self.store, mission_slug)
-    }
-
-    /// The missions that have leftovers.
-    pub fn unsettled_missions(&mut self) -> Result<Vec<String>, QueueError> {
-        capture::unsettled_missions(&mut self.store)
+    /// Settles the leftovers of interrupted captures of one mission in one checkout. The caller holds its
+    /// lock there.
+    pub fn settle(&mut self, unsettled: &Unsettled) -> Result<Settled, QueueError> {
+        capture::settle(&mut self.store, &unsettled.mission_slug, unsettled.checkout.as_deref())
     }
 
     /// `opt-in --include-held`: everything of the project that waits may leave from now on; none is the

@@ -24,7 +24,7 @@ pub use listing::{
     Leaving, ParkedContent, ParkedRow, Receipt, observe_collectable, observe_outgoing, observe_parked,
     observe_parked_row, observe_receipts,
 };
-pub use waiting::{WaitingRow, WaitingRows, observe_known_events};
+pub use waiting::{Unsettled, WaitingRow, WaitingRows, observe_known_events, observe_unsettled};
 
 pub(crate) use active::{PIN, check_version, pin_of, read_meta};
 pub(crate) use counts::{LAST_DELIVERY, NOT_BEFORE, PAUSE_REASON};

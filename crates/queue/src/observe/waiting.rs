@@ -7,11 +7,12 @@ use crate::error::ObserveError;
 use crate::file::Role;
 use crate::found::examine;
 use crate::legacy::{LegacyKey, LegacyTable, Shape, text_of};
+use crate::place;
 use crate::row::{BodyRow, Kind};
 use crate::store::Abort;
 use rusqlite::{Connection, Row, params};
 use std::collections::{HashSet, VecDeque};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A row that waits, held or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,6 +126,35 @@ fn body_of(row: &Row<'_>) -> rusqlite::Result<Option<BodyRow>> {
             content_body,
         },
     ))
+}
+
+/// A mission whose last command in a checkout did not finish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsettled {
+    /// The mission's directory name.
+    pub mission_slug: String,
+    /// The checkout, when the rows name one.
+    pub checkout: Option<PathBuf>,
+}
+
+/// The missions that have prepared rows: of a command that is at work, or of one that was interrupted.
+pub fn observe_unsettled(path: &Path) -> Result<Vec<Unsettled>, ObserveError> {
+    let seen = read_only(path, Role::Active, |conn| {
+        if check_version(path, &read_meta(conn)?)? == 0 {
+            return Ok(Vec::new());
+        }
+        let mut select = conn.prepare(
+            "SELECT DISTINCT p.project_uuid, p.repo_slug, p.checkout, r.mission_slug
+             FROM prepared AS r JOIN projects AS p ON p.id = r.place ORDER BY r.mission_slug",
+        )?;
+        let rows = select.query_map([], |row| {
+            Ok(Unsettled { mission_slug: row.get(3)?, checkout: place::of_row(row, 0)?.checkout })
+        })?;
+        let mut missions: Vec<Unsettled> = rows.collect::<Result<_, _>>()?;
+        missions.dedup();
+        Ok(missions)
+    })?;
+    Ok(seen.unwrap_or_default())
 }
 
 /// Which of these event ids the queue DB knows already: waiting, prepared, delivered, dropped or parked.

@@ -5,7 +5,7 @@ use crate::support::*;
 use contract::Scope;
 use queue::{
     Capacity, Capture, Captured, Cure, MigrationReport, NewRow, Outbox, Outcome, QueueError, Settled,
-    Unparked, Witness, Writer,
+    Unparked, Unsettled, Witness, Writer,
 };
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,7 +101,8 @@ impl Stage {
     }
 
     pub fn settle(&self, scope: &Scope) -> Settled {
-        self.cure(scope).settle(MISSION).expect("settled")
+        let unsettled = Unsettled { mission_slug: MISSION.to_owned(), checkout: place().checkout };
+        self.cure(scope).settle(&unsettled).expect("settled")
     }
 
     pub fn migrate(&self, scope: &Scope) -> MigrationReport {

@@ -81,13 +81,13 @@ fn leftovers_are_settled_by_their_witnesses() {
     drop(writer);
 
     let mut writer = home.writer(&scope());
-    assert_eq!(writer.settle("another-mission").expect("settled").confirmed, 0);
-    let settled = writer.settle("kitty-widgets").expect("settled");
+    assert_eq!(writer.settle("another-mission", place().checkout()).expect("settled").confirmed, 0);
+    let settled = writer.settle("kitty-widgets", place().checkout()).expect("settled");
     assert_eq!((settled.confirmed, settled.parked), (3, 4));
     let counts = observe_counts(&home.scoped(&scope()), &nobody_asked).expect("counts");
     assert_eq!((counts.events, counts.bodies, counts.prepared.total()), (2, 1, 0));
     assert_eq!((counts.parked.events, counts.parked.bodies), (3, 1));
-    assert_eq!(writer.settle("kitty-widgets").expect("settled"), Default::default());
+    assert_eq!(writer.settle("kitty-widgets", place().checkout()).expect("settled"), Default::default());
 
     // The log row turns up after all.
     fs_err::write(&log, "{\"event_id\": \"01OUT\"}\n").expect("a log");
@@ -226,4 +226,22 @@ fn files_are_private_also_when_they_were_not() {
     fs_err::set_permissions(&dir, std::fs::Permissions::from_mode(0o755)).expect("widened");
     capture(&home, &scope(), [event("01B")]);
     assert_eq!((mode(&path), mode(&dir)), (0o600, 0o700));
+}
+
+#[test]
+fn the_rows_of_another_clone_are_left_to_the_command_that_may_be_at_work_there() {
+    let home = Home::new();
+    let mut writer = home.writer(&scope());
+    let prepared = writer.prepare(&unproven([event("01A")])).expect("prepared");
+    // The same mission in a clone: another checkout, and a lock of its own.
+    let clone = std::path::Path::new("/srv/clone");
+    assert_eq!(
+        home.writer(&scope()).settle("kitty-widgets", Some(clone)).expect("looked"),
+        Default::default()
+    );
+    let unsettled = queue::observe_unsettled(&home.scoped(&scope())).expect("looked");
+    let expected = queue::Unsettled { mission_slug: "kitty-widgets".into(), checkout: place().checkout };
+    assert_eq!(unsettled, [expected]);
+    assert_eq!(writer.confirm(prepared).expect("confirmed").events, 1);
+    assert_eq!(queue::observe_unsettled(&home.scoped(&scope())).expect("looked"), []);
 }

@@ -2,7 +2,7 @@
 
 use crate::args::ParkedDropArgs;
 use crate::error::CliError;
-use crate::report::{Document, Report};
+use crate::report::{Document, Report, counted};
 use gate::CurePermit;
 use queue::Cure;
 use serde::Serialize;
@@ -27,6 +27,7 @@ struct Dropped {
 
 impl Document for Dropped {
     fn text(&self) -> String {
-        format!("dropped {} rows; a receipt of each keeps the reason\n", self.ids.len())
+        let rows = counted(self.ids.len() as u64, "row", "rows");
+        format!("dropped {rows}; a receipt of each keeps the reason\n")
     }
 }

@@ -3,7 +3,7 @@
 use super::{each, moment, project};
 use crate::args::ParkedListArgs;
 use crate::error::CliError;
-use crate::report::{Document, Report};
+use crate::report::{Document, Report, counted};
 use contract::text::printable;
 use gate::CurePermit;
 use queue::ParkedRow;
@@ -44,7 +44,8 @@ impl Document for Listing {
         }
         let reasons: Vec<_> =
             self.reasons.iter().map(|(reason, rows)| format!("{rows} {}", printable(reason))).collect();
-        let mut out = format!("{} parked rows: {}\n", self.total, reasons.join(", "));
+        let total = counted(self.total, "parked row", "parked rows");
+        let mut out = format!("{total}: {}\n", reasons.join(", "));
         for row in &self.rows {
             let _ = writeln!(
                 out,

@@ -3,7 +3,7 @@
 use super::each;
 use crate::args::ParkedRetryArgs;
 use crate::error::CliError;
-use crate::report::{Document, Report};
+use crate::report::{Document, Report, counted};
 use contract::ExitCode;
 use contract::text::printable;
 use gate::CurePermit;
@@ -44,7 +44,7 @@ impl Document for Retried {
         if restored.is_empty() && kept.is_empty() {
             return "no parked rows\n".to_owned();
         }
-        let mut out = format!("{} rows wait again\n", restored.len());
+        let mut out = format!("{} again\n", counted(restored.len() as u64, "row waits", "rows wait"));
         for row in kept {
             let _ = writeln!(out, "still parked: {}: {}", row.id, printable(&row.why));
         }

@@ -126,11 +126,22 @@ fn foresee(
     Ok(report)
 }
 
-/// The principal that a queue DB of ours was born for. Nothing for an absent file and for one that an
-/// earlier release wrote, which does not say.
-pub fn observe_principal(path: &Path) -> Result<Option<String>, ObserveError> {
-    let seen = read_only(path, Role::Active, |conn| Ok(read_meta(conn)?.remove("principal")))?;
-    Ok(seen.flatten())
+/// Whose a queue DB is, as it says itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueueOwner {
+    /// The user it was born for.
+    pub principal: Option<String>,
+    /// The hash of the scope it was born for.
+    pub scope_hash: Option<String>,
+}
+
+/// Whose the queue DB at `path` is. An absent file, and one that an earlier release wrote, does not say.
+pub fn observe_owner(path: &Path) -> Result<QueueOwner, ObserveError> {
+    let seen = read_only(path, Role::Active, |conn| {
+        let mut meta = read_meta(conn)?;
+        Ok(QueueOwner { principal: meta.remove("principal"), scope_hash: meta.remove("scope") })
+    })?;
+    Ok(seen.unwrap_or_default())
 }
 
 fn check_other(old_queue: &Path, queue_path: &Path) -> Result<(), QueueError> {

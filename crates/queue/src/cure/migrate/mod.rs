@@ -19,7 +19,7 @@ mod clear;
 mod plan;
 mod transfer;
 
-pub use adopt::observe_principal;
+pub use adopt::{QueueOwner, observe_owner};
 pub(super) use adopt::{adopt, plan_adoption};
 pub(super) use plan::plan;
 

@@ -4,10 +4,11 @@
 //! `cargo bench -p spec-kitty-queue --bench ratios -- [rows] [part ...]`; nothing here is asserted.
 #![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub, dead_code)]
 
-#[path = "../tests/it/support.rs"]
+mod memory;
+#[path = "../../tests/it/support.rs"]
 mod support;
 
-use queue::{Capacity, Writer, observe_active, observe_counts, observe_legacy};
+use queue::{Capacity, Writer, observe_active, observe_counts, observe_known_events, observe_legacy};
 use rusqlite::{Connection, params};
 use serde_json::json;
 use std::hint::black_box;
@@ -16,20 +17,30 @@ use std::time::{Duration, Instant};
 use support::*;
 
 fn main() {
-    let rows: i64 = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(100_000);
-    println!("{:<58}{:>12}{:>12}{:>8}{:>12}", "operation", "ours", "yardstick", "ratio", "ours, cpu");
-    let wanted: Vec<String> =
-        std::env::args().skip(1).filter(|word| word.chars().all(char::is_alphabetic)).collect();
-    let parts: [(&str, &dyn Fn()); 6] = [
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    if let [part, home] = &words[..]
+        && part == memory::CHILD
+    {
+        return memory::child(home);
+    }
+    let asked: Option<i64> = words.iter().filter_map(|word| word.parse().ok()).next();
+    let rows = asked.unwrap_or(100_000);
+    let sizes = asked.map_or_else(|| vec![10_000, 100_000, 500_000], |rows| vec![rows]);
+    println!("{:<66}{:>11}{:>11}{:>8}{:>11}", "operation", "ours", "yardstick", "ratio", "ours, cpu");
+    let wanted: Vec<&String> = words.iter().filter(|word| word.chars().all(char::is_alphabetic)).collect();
+    let parts: [(&str, &dyn Fn()); 9] = [
         ("gate", &|| gate(rows)),
+        ("scan", &|| scan(rows)),
         ("capture", &capture_one),
-        ("migration", &|| migration(rows)),
+        ("writers", &eight_writers),
+        ("migration", &|| sizes.iter().for_each(|rows| migration(*rows))),
         ("mixed", &|| mixed_migration(rows)),
         ("drain", &|| drain(rows.min(50_000))),
-        ("counts", &|| counts(rows)),
+        ("counts", &|| counts(asked.unwrap_or(1_000_000))),
+        ("memory", &memory::peak),
     ];
     for (name, part) in parts {
-        if wanted.is_empty() || wanted.iter().any(|word| word == name) {
+        if wanted.is_empty() || wanted.iter().any(|word| *word == name) {
             part();
         }
     }
@@ -46,7 +57,7 @@ fn show(what: &str, ours: Took, yardstick: Took) {
     let ratio = ours.wall.as_secs_f64() / yardstick.wall.as_secs_f64();
     let cpu = format!("{:.2?}", ours.cpu);
     println!(
-        "{what:<58}{:>12}{:>12}{ratio:>8.2}{cpu:>12}",
+        "{what:<66}{:>11}{:>11}{ratio:>8.2}{cpu:>11}",
         format!("{:.2?}", ours.wall),
         format!("{:.2?}", yardstick.wall)
     );
@@ -119,6 +130,74 @@ fn gate(rows: i64) {
     show(&format!("observe_legacy of {rows} rows, scanned, against the pin"), scan, pinned);
 }
 
+/// Rows of another account, which the gate has to tell from ours.
+fn scan(rows: i64) {
+    let home = Home::new();
+    fill_with(&home, rows, |_| json!("team-OTHER-02"), 0);
+    capture(&home, &scope(), [event("01A")]);
+    home.cure(&scope()).write_pin().expect("a pin");
+    let pin = observe_active(&home.scoped(&scope())).expect("active").legacy_pin;
+    let conn = home.sql(&home.legacy());
+    let every_row = "SELECT SUM(LENGTH(data)) FROM queue";
+    let yardstick = median(3, || {
+        timed(|| _ = black_box(conn.query_row(every_row, [], |row| row.get::<_, i64>(0)).expect("a sum")))
+    });
+    let scanned = median(3, || {
+        timed(|| _ = black_box(observe_legacy(&home.legacy(), Some(&scope()), None).expect("seen")))
+    });
+    show(&format!("{rows} rows of others, scanned, against reading them in SQL"), scanned, yardstick);
+    let pinned = median(501, || {
+        timed(|| _ = black_box(observe_legacy(&home.legacy(), Some(&scope()), pin.as_ref()).expect("seen")))
+    });
+    show(&format!("{rows} rows of others, pinned, against the scan"), pinned, scanned);
+}
+
+/// Eight threads with a connection each, as eight processes would have.
+fn eight_writers() {
+    const WRITERS: usize = 8;
+    const EACH: usize = 25;
+    let home = Home::new();
+    drop(bare(&home, "bare.db"));
+    let data = event("0").data().to_owned();
+    let all = |work: &(dyn Fn(usize) + Sync)| {
+        timed(|| {
+            std::thread::scope(|threads| {
+                for writer in 0..WRITERS {
+                    threads.spawn(move || work(writer));
+                }
+            });
+        })
+    };
+    let yardstick = all(&|writer| {
+        let conn = home.sql(&home.root().join("bare.db"));
+        conn.busy_timeout(Duration::from_secs(30)).expect("patience");
+        conn.execute_batch("PRAGMA synchronous = FULL").expect("synchronous");
+        conn.query_row("PRAGMA journal_mode = TRUNCATE", [], |_| Ok(())).expect("a journal");
+        for number in 0..EACH {
+            for step in 0..2 {
+                conn.execute(
+                    "INSERT INTO queue(event_id, event_type, data, timestamp) VALUES (?1, 'T', ?2, 1)",
+                    params![format!("{writer}-{number}-{step}"), data],
+                )
+                .expect("inserted");
+            }
+        }
+    });
+    capture(&home, &scope(), [event("01A")]);
+    let ours = all(&|writer| {
+        let permit = home.capture_permit(&scope());
+        let mut open = Writer::open(&permit, Capacity(100_000)).expect("a writer");
+        for number in 0..EACH {
+            let capture = unproven([event(&format!("{writer}-{number}"))]);
+            let prepared = open.prepare(&capture).expect("prepared");
+            open.confirm(prepared).expect("confirmed");
+        }
+    });
+    let captured = WRITERS * EACH;
+    assert_eq!(count(&home.sql(&home.scoped(&scope())), "queue"), captured as i64 + 1);
+    show(&format!("{captured} captures by eight writers, against the same commits"), ours, yardstick);
+}
+
 fn capture_one() {
     let home = Home::new();
     let sync = one_sync(&home);
@@ -147,6 +226,7 @@ fn capture_one() {
         })
     });
     show("capture of one event, against the same two commits", held, yardstick);
+    show("capture of one event, against one durable append", held, sync);
     show("the two commits, against one durable append", yardstick, sync);
     drop(writer);
     let one_shot = median(51, || {
@@ -164,6 +244,12 @@ fn capture_one() {
 
 /// A legacy file of `rows` events of 600 bytes, of `teams` teams in turn.
 fn fill_legacy(home: &Home, rows: i64, teams: i64) {
+    let team = |row: i64| if teams > 1 && row % teams == 0 { json!("team-OTHER-02") } else { json!(null) };
+    fill_with(home, rows, team, 0);
+}
+
+/// The same, with a team for each row, and every `edited`th row saying something else.
+fn fill_with(home: &Home, rows: i64, team: impl Fn(i64) -> serde_json::Value, edited: i64) {
     let conn = legacy_db(home);
     conn.execute_batch("BEGIN").expect("begun");
     let mut insert = conn
@@ -173,10 +259,10 @@ fn fill_legacy(home: &Home, rows: i64, teams: i64) {
         .expect("a statement");
     for row in 0..rows {
         let id = format!("01M817{row:020}");
-        let team = if teams > 1 && row % teams == 0 { json!("team-OTHER-02") } else { json!(null) };
+        let wp = if edited > 0 && row % edited == 0 { "WP99" } else { "WP01" };
         let data = json!({
-            "event_id": id, "event_type": "WPStatusChanged", "team_slug": team, "project_uuid": PROJECT,
-            "repo_slug": "acme/widgets", "payload": {"wp_id": "WP01", "text": "x".repeat(400)},
+            "event_id": id, "event_type": "WPStatusChanged", "team_slug": team(row), "project_uuid": PROJECT,
+            "repo_slug": "acme/widgets", "payload": {"wp_id": wp, "text": "x".repeat(400)},
         });
         insert.execute(params![id, data.to_string(), 1_000 + row]).expect("inserted");
     }
@@ -184,41 +270,47 @@ fn fill_legacy(home: &Home, rows: i64, teams: i64) {
     conn.execute_batch("COMMIT").expect("committed");
 }
 
-fn migration(rows: i64) {
-    let home = Home::new();
-    fill_legacy(&home, rows, 1);
-    let yardstick_home = Home::new();
-    fill_legacy(&yardstick_home, rows, 1);
-    let conn = bare(&yardstick_home, "bare.db");
-    let legacy = yardstick_home.legacy();
+/// What a migration would be in SQL alone: insert or ignore, delete.
+fn merge_in_sql(bare: &Home, conn: &Connection) -> Took {
+    let legacy = bare.legacy();
     conn.execute("ATTACH ?1 AS legacy", [legacy.to_str().expect("a path")]).expect("attached");
-    let yardstick = timed(|| {
+    let took = timed(|| {
         conn.execute_batch(
-            "INSERT OR IGNORE INTO main.queue(event_id, event_type, data, timestamp, retry_count, coalesce_key)
+            "BEGIN IMMEDIATE;
+             INSERT OR IGNORE INTO main.queue(event_id, event_type, data, timestamp, retry_count, coalesce_key)
                 SELECT event_id, event_type, data, timestamp, retry_count, coalesce_key FROM legacy.queue;
-             DELETE FROM legacy.queue",
+             DELETE FROM legacy.queue;
+             COMMIT",
         )
         .expect("merged");
     });
-    let mut cure = home.cure(&scope());
-    let ours = timed(|| {
-        let report = cure.migrate(&mut ()).expect("migrated");
-        assert_eq!(report.moved.event_rows, rows.unsigned_abs());
-    });
-    show(&format!("migration of {rows} rows, against INSERT SELECT + DELETE"), ours, yardstick);
-    let again = timed(|| drop(cure.migrate(&mut ()).expect("migrated")));
-    show("the same again", again, yardstick);
-    fill_again(&home, rows);
-    let duplicates = timed(|| {
-        let report = cure.migrate(&mut ()).expect("migrated");
-        assert_eq!(report.duplicates.event_rows, rows.unsigned_abs());
-    });
-    show(&format!("migration of {rows} duplicates"), duplicates, yardstick);
+    conn.execute_batch("DETACH legacy").expect("detached");
+    took
 }
 
-fn fill_again(home: &Home, rows: i64) {
-    fs_err::remove_file(home.legacy()).expect("removed");
-    fill_legacy(home, rows, 1);
+fn migration(rows: i64) {
+    let (home, bare_home) = (Home::new(), Home::new());
+    let conn = bare(&bare_home, "bare.db");
+    let mut cure = home.cure(&scope());
+    let nobody = |_| json!(null);
+    let mut round = |what: &str, edited: i64, check: &dyn Fn(&queue::MigrationReport)| {
+        for each in [&home, &bare_home] {
+            if each.legacy().exists() {
+                fs_err::remove_file(each.legacy()).expect("removed");
+            }
+            fill_with(each, rows, nobody, edited);
+        }
+        let yardstick = merge_in_sql(&bare_home, &conn);
+        let ours = timed(|| check(&cure.migrate(&mut ()).expect("migrated")));
+        show(&format!("migration of {rows} rows, {what}, against INSERT SELECT + DELETE"), ours, yardstick);
+    };
+    let all = rows.unsigned_abs();
+    round("all new", 0, &|report| assert_eq!(report.moved.event_rows, all));
+    round("all duplicate", 0, &|report| assert_eq!(report.duplicates.event_rows, all));
+    round("10 % divergent", 10, &|report| assert_eq!(report.conflicts.event_rows, all.div_ceil(10)));
+    let sync = one_sync(&home);
+    let again = timed(|| drop(cure.migrate(&mut ()).expect("migrated")));
+    show("the same again, nothing left, against one durable append", again, sync);
 }
 
 fn mixed_migration(rows: i64) {
@@ -298,5 +390,17 @@ fn counts(rows: i64) {
     let ours =
         median(11, || timed(|| drop(black_box(observe_counts(&path, &nobody_asked).expect("counts")))));
     show(&format!("observe_counts of {rows} held rows, against COUNT(*)"), ours, yardstick);
+    let ids = [format!("01M817{:020}", rows / 2)];
+    let yardstick = median(101, || {
+        timed(|| {
+            let conn = Connection::open(&path).expect("open");
+            let mut select = conn.prepare("SELECT 1 FROM queue WHERE event_id = ?1").expect("a statement");
+            assert!(black_box(select.exists([&ids[0]]).expect("an answer")));
+        })
+    });
+    let ours = median(101, || {
+        timed(|| assert_eq!(black_box(observe_known_events(&path, &ids).expect("known")).len(), 1))
+    });
+    show(&format!("whether one of {rows} events is known, against EXISTS"), ours, yardstick);
     drop(conn);
 }

@@ -1,0 +1,30 @@
+//! Leftovers: what a command that was interrupted between its first and its last step left in the queue,
+//! perhaps of a mission that nobody will touch again.
+//!
+//! They are settled under the mission's lock alone, because whoever holds it may be at work on just
+//! these rows. Nothing here waits: what is locked is somebody's, and what cannot be looked at stays.
+
+use crate::change::{checkout_of, lock_mission_now};
+use crate::error::{MissionError, Result, chain};
+use crate::project::Project;
+use contract::ExitCode;
+use queue::{Cure, Settled, Unsettled};
+
+/// Settles the leftovers of one mission; nothing when its checkout is gone or a command is at work.
+pub fn settle(cure: &mut Cure, unsettled: &Unsettled) -> Result<Option<Settled>> {
+    let Some(checkout) = unsettled.checkout.as_deref().filter(|checkout| checkout.is_dir()) else {
+        return Ok(None);
+    };
+    let project = Project::read(checkout)?;
+    // Another repository may stand there now, or a directory of it.
+    if checkout_of(&project) != *checkout {
+        return Ok(None);
+    }
+    let Some(_held) = lock_mission_now(&project, &unsettled.mission_slug)? else { return Ok(None) };
+    let settled = cure.settle(unsettled).map_err(|error| MissionError::Capture {
+        problem: chain(&error),
+        exit: ExitCode::Failed,
+        remedy: error.remedy(),
+    })?;
+    Ok(Some(settled))
+}
