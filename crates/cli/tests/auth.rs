@@ -203,6 +203,24 @@ fn rows_wait_for_their_own_account_whoever_is_logged_in() {
     assert_eq!(server.event_ids().len() as u64, captured);
 }
 
+/// A file named as it is seen from here; the daemon goes elsewhere and has to find it all the same.
+#[test]
+fn a_token_in_a_relative_file_serves_command_and_daemon() {
+    let (mut world, server, _) = world();
+    fs::create_dir(world.work().join("run")).unwrap();
+    fs::write(world.work().join("run/token"), format!("{}\n", server.token)).unwrap();
+    world.set("SPEC_KITTY_TOKEN_FILE", "run/token").set("SPEC_KITTY_SERVER_URL", &server.url());
+    let status = world.run(["auth", "status"]).exits(0);
+    assert!(status.stdout.contains("Authenticated : yes\nFrom          : token\n"), "{}", status.stdout);
+    world.run(["sync", "daemon", "start"]).exits(0);
+    world.run(["agent", "mission", "create", "tea-timer"]).exits(0);
+    eventually("it is delivered", || !server.event_ids().is_empty());
+    world.run(["sync", "daemon", "stop"]).exits(0);
+    let run = world.run(["auth", "doctor"]).exits(0);
+    assert!(!format!("{status:?}{run:?}").contains(&server.token));
+    assert!(!holds(&world.root(), &server.token), "it is written nowhere");
+}
+
 /// Team and token of another account of the same server.
 fn second_account(world: &World) -> (String, String) {
     let data = data(world);
