@@ -32,6 +32,7 @@ mod linux {
     use preflight::Boundary;
     use queue::{Capacity, Capture, EventRow, NewRow, Place, Witness, Writer};
     use std::fs;
+    use std::io::Write as _;
     use std::path::{Path, PathBuf};
     use std::process::{Child, Command, Stdio};
     use std::time::{Duration, Instant};
@@ -110,11 +111,14 @@ mod linux {
         }
 
         /// From the commit of a capture until its receipt is in the queue DB: told, gated, sent, answered,
-        /// recorded. The yardstick is the server's part alone: the same request over a fresh connection.
+        /// recorded. Two yardsticks: the server's part alone, the same request over a fresh connection; and
+        /// one write that has to reach the disk, of which the way needs at least eight on both sides.
         fn captures(&self, server: &Server) {
             let config = Config::read(&self.home).expect("a configuration");
             let mut timings = Timings::of("capture -> receipt, through the daemon");
             let mut direct = Timings::of("the same event, posted directly");
+            let mut sync = Timings::of("one 4 KiB write and fdatasync");
+            let mut file = fs::File::create(self.home.root().join("yardstick")).expect("a file");
             for n in 0..CAPTURES {
                 self.capture(n);
                 timings.time(|| {
@@ -124,8 +128,12 @@ mod linux {
                 });
                 let body = format!("{{\"events\":[{}]}}", event_text(1_000_000 + n));
                 direct.time(|| post(server, &body));
+                sync.time(|| {
+                    file.write_all(&[0; 4096]).and_then(|()| file.sync_data()).expect("written");
+                });
             }
             println!("{}", timings.line(&direct));
+            println!("{}", timings.line(&sync));
         }
 
         fn capture(&self, n: usize) {

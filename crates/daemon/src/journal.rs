@@ -6,7 +6,7 @@
 use crate::platform;
 use fs_err as fs;
 use jiff::Timestamp;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -46,7 +46,7 @@ impl Journal {
             Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ"),
             contract::text::printable(text)
         );
-        if inner.written + line.len() as u64 > MAX_BYTES {
+        if inner.written + line.len() as u64 > MAX_BYTES || inner.has_strayed() {
             inner.reopen();
         }
         if let Some(file) = &mut inner.file
@@ -65,6 +65,14 @@ impl Journal {
 }
 
 impl Inner {
+    /// Whether the open file is no longer the one at the path: a starter that lost rotated it, or somebody
+    /// removed it. Lines are few, so looking costs nothing.
+    fn has_strayed(&self) -> bool {
+        let Some(open) = self.file.as_ref().and_then(|file| file.metadata().ok()) else { return false };
+        let place = |metadata: &Metadata| platform::file_identity(metadata).place;
+        !fs::metadata(&self.path).is_ok_and(|there| place(&there) == place(&open))
+    }
+
     fn reopen(&mut self) {
         self.file = open_for_appending(&self.path).ok();
         self.written = self.file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |data| data.len());
@@ -106,6 +114,25 @@ mod tests {
         assert!(size(&path) <= MAX_BYTES && size(&Journal::previous(&path)) <= MAX_BYTES);
         assert!(size(&Journal::previous(&path)) > MAX_BYTES / 2);
         assert_eq!(std::fs::read_dir(home.path()).expect("listing").count(), 2);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn lines_follow_the_path_when_somebody_else_rotates_or_removes_the_file() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("daemon.log");
+        let journal = Journal::open(&path, false);
+        for _ in 0..600 {
+            journal.line(&"x".repeat(1_000));
+        }
+        // A starter that loses opens the log as well, and finds it full.
+        drop(open_for_appending(&path).expect("rotated"));
+        journal.line("after the rotation");
+        let read = || std::fs::read_to_string(&path).expect("a log");
+        assert!(read().lines().count() == 1 && read().contains("after the rotation"), "{}", read());
+        std::fs::remove_file(&path).expect("removed");
+        journal.line("after the removal");
+        assert!(read().contains("after the removal"), "{}", read());
     }
 
     #[test]

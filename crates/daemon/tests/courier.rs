@@ -111,3 +111,29 @@ fn a_logout_ends_the_daemon_and_an_unreadable_session_only_silences_it() {
     assert_eq!(bench.stop_reasons(), ["scope_changed"]);
     assert_eq!((server.connections(), rows(&queue)), (0, 1));
 }
+
+/// A clock that jumps ahead makes a good login look expired. Nobody else is logged in, so nobody has to go.
+#[test]
+fn a_login_that_only_the_clock_calls_expired_silences_the_daemon_and_no_more() {
+    let (bench, server, queue) = with_rows();
+    let config = std::fs::read_to_string(bench.world.home().config_file()).unwrap();
+    bench.world.write_config(&config.replace("enabled = true", "enabled = false"));
+    let pid = bench.start();
+    let good = session(&server.url(), USER, TEAM);
+    let expired = identity::Session {
+        access_token_expires_at: "2020-01-01T00:00:00Z".parse().unwrap(),
+        refresh_token_expires_at: Some("2020-01-01T00:00:00Z".parse().unwrap()),
+        ..good.clone()
+    };
+    bench.world.write_session(&expired);
+    bench.world.write_config(&config);
+    let outcome = bench.ok(&["drain"])["outcome"].take();
+    assert_eq!(outcome, json!({ "result": "refused", "names": ["auth_absent"] }));
+    assert_eq!((server.connections(), rows(&queue), is_alive(pid)), (0, 1, true));
+    // The clock is right again.
+    bench.world.write_session(&good);
+    let outcome = bench.ok(&["drain"])["outcome"].take();
+    assert_eq!(outcome["result"], "drained", "{outcome}");
+    assert!(server.connections() > 0, "it knocks");
+    bench.ok(&["stop"]);
+}

@@ -2,11 +2,9 @@
 
 use crate::destination::Cleartext;
 use crate::http::{Client, ClientError, ClientSettings};
+use identity::environment::names;
 use identity::{Environment, Home, Machine, SessionStore};
 use std::path::PathBuf;
-
-/// The variable that names a PEM file of certificate authorities.
-const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
 
 /// Home, environment, machine and HTTP client of one process.
 #[derive(Clone, Debug)]
@@ -33,7 +31,7 @@ impl Context {
     pub fn new(home: &Home, environment: &Environment, version: &str) -> Result<Self, ClientError> {
         let settings = ClientSettings {
             version: version.to_owned(),
-            trusted_certificates: environment.non_empty(SSL_CERT_FILE).map(PathBuf::from),
+            trusted_certificates: environment.non_empty(names::SSL_CERT_FILE).map(PathBuf::from),
         };
         Ok(Self {
             home: home.clone(),

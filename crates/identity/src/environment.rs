@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::path::Path;
 
 /// Names of the variables that this program reads.
 pub mod names {
@@ -20,6 +21,8 @@ pub mod names {
     pub const SPEC_KITTY_SERVER_URL: &str = "SPEC_KITTY_SERVER_URL";
     /// The auth server of the reference; the issuer of sessions that do not name theirs.
     pub const SPEC_KITTY_SAAS_URL: &str = "SPEC_KITTY_SAAS_URL";
+    /// A file of certificates to trust, as other programs have it.
+    pub const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
     /// Never spawn a daemon, only nudge one.
     pub const SPEC_KITTY_NO_DAEMON: &str = "SPEC_KITTY_NO_DAEMON";
     /// Set to `true` by CI systems.
@@ -35,9 +38,24 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// The variables of this process.
+    /// The variables of this process. A relative file in them is meant from the directory that the process
+    /// is in now, whichever it enters later.
     pub fn of_process() -> Self {
-        Self::from_pairs(std::env::vars_os())
+        let environment = Self::from_pairs(std::env::vars_os());
+        match std::env::current_dir() {
+            Ok(directory) => environment.seen_from(&directory),
+            Err(_) => environment,
+        }
+    }
+
+    /// The same, with relative files made absolute.
+    fn seen_from(mut self, directory: &Path) -> Self {
+        for name in [names::SPEC_KITTY_TOKEN_FILE, names::SSL_CERT_FILE] {
+            if let Some(file) = self.non_empty(name).map(|file| directory.join(file).into_os_string()) {
+                self.variables.insert(key(name.into()), file);
+            }
+        }
+        self
     }
 
     /// An environment with exactly these variables; of two with one name the last wins.
@@ -90,6 +108,19 @@ mod tests {
         let environment = Environment::from_pairs([("SPEC_KITTY_TOKEN", "skp_abc.hunter2")]);
         let shown = format!("{environment:?}");
         assert!(shown.contains("SPEC_KITTY_TOKEN") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_relative_file_is_meant_from_the_directory_of_the_start() {
+        let pairs =
+            [("SPEC_KITTY_TOKEN_FILE", "run/token"), ("SSL_CERT_FILE", "/etc/ca.pem"), ("PATH", "bin")];
+        let environment = Environment::from_pairs(pairs).seen_from(Path::new("/work"));
+        assert_eq!(environment.get("SPEC_KITTY_TOKEN_FILE"), Some(OsStr::new("/work/run/token")));
+        assert_eq!(environment.get("SSL_CERT_FILE"), Some(OsStr::new("/etc/ca.pem")));
+        assert_eq!(environment.get("PATH"), Some(OsStr::new("bin")));
+        let empty = Environment::from_pairs([("SPEC_KITTY_TOKEN_FILE", "")]).seen_from(Path::new("/work"));
+        assert_eq!(empty.get("SPEC_KITTY_TOKEN_FILE"), Some(OsStr::new("")));
     }
 
     #[test]
