@@ -259,7 +259,7 @@ fn a_verb_that_fails_leaves_repository_and_home_as_they_were() {
     };
     let calls: Vec<(Vec<&str>, &str)> = vec![
         (vec!["agent", "mission", "create", "Not-Kebab"], "INVALID_ARGUMENT"),
-        (vec!["agent", "mission", "setup-plan", "--mission", "nobody"], "FEATURE_CONTEXT_UNRESOLVED"),
+        (vec!["agent", "mission", "setup-plan", "--mission", "nobody"], "PLAN_CONTEXT_UNRESOLVED"),
         (vec!["agent", "mission", "finalize-tasks", "--mission", "first"], "DEPENDENCY_CYCLE"),
         (vec!["tasks", "--mission", "zeroth"], "REQUIREMENT_MAPPING_INVALID"),
         (with(emit("done"), &["--mission", "running"]), "ILLEGAL_TRANSITION"),
