@@ -2,7 +2,7 @@
 //!
 //! Nothing is wider than the terminal but names that cannot be broken; nothing is cut.
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use contract::text::printable;
 use mission::Lane;
 use mission::command::status::{Board, Boards, Card, WorkLane};
@@ -10,6 +10,8 @@ use std::fmt::Write as _;
 
 /// The narrowest column in which titles can still be read.
 const COLUMN: usize = 16;
+/// What the overview needs beside the names of missions.
+const BESIDE: usize = 30;
 
 /// The board of the mission that was asked for, or the overview of all.
 pub(crate) fn render(boards: &Boards, one: bool, width: usize) -> String {
@@ -127,6 +129,13 @@ fn overview(boards: &[Board], width: usize) -> String {
             format!("{}/{}", done(board), board.work_packages.len()),
             others.join(", "),
         ]);
+    }
+    // Names are copied, so they stay whole as long as the other columns have room beside them.
+    let longest = boards.iter().map(|board| printable(&board.mission_slug).chars().count()).max();
+    if longest.unwrap_or_default() + BESIDE <= width
+        && let Some(names) = table.column_mut(0)
+    {
+        names.set_constraint(ColumnConstraint::ContentWidth);
     }
     format!("{table}\n")
 }

@@ -90,6 +90,18 @@ pub fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
+/// Whether the result is read by a person, and not by a program behind a pipe.
+pub fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// How many columns a result may fill: the terminal's, else `COLUMNS`, else 80.
+pub fn width() -> usize {
+    let terminal = terminal_size::terminal_size_of(io::stdout());
+    let asked = || std::env::var("COLUMNS").ok()?.trim().parse().ok().filter(|width| *width > 0);
+    terminal.map(|(terminal_size::Width(width), _)| usize::from(width)).or_else(asked).unwrap_or(80)
+}
+
 fn out(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())

@@ -26,13 +26,6 @@ pub(crate) fn ask_text(question: &str) -> Option<String> {
     Some(answer.trim().to_owned()).filter(|answer| !answer.is_empty())
 }
 
-/// How many columns a result may fill: the terminal's, else `COLUMNS`, else 80.
-pub(crate) fn width() -> usize {
-    let terminal = terminal_size::terminal_size_of(std::io::stdout());
-    let asked = || std::env::var("COLUMNS").ok()?.trim().parse().ok().filter(|width| *width > 0);
-    terminal.map(|(terminal_size::Width(width), _)| usize::from(width)).or_else(asked).unwrap_or(80)
-}
-
 /// A progress bar on a terminal, silence elsewhere.
 #[derive(Debug)]
 pub(crate) struct Progress {

@@ -155,12 +155,14 @@ fn no_verb_gets_past_a_file_that_cannot_be_read_or_past_legacy_rows() {
             .event("01KRX0000000000000000000A1", Some(TEAM));
     };
     scene.spoiled(legacy, |scene| scene.refuses(&["legacy_rows_in_scope"]));
-    let faults: [(&str, &str); 3] = [
-        ("owner_record_unreadable", "sync/daemon/owner.json"),
-        ("legacy_queue_unreadable", "queue.db"),
-        ("active_queue_unreadable", "queues"),
+    let faults: [(&[&str], &str); 5] = [
+        (&["owner_record_unreadable"], "sync/daemon/owner.json"),
+        (&["legacy_queue_unreadable"], "queue.db"),
+        (&["active_queue_unreadable"], "queues"),
+        (&["auth_absent", "session_unreadable"], "auth/session.json"),
+        (&["config_unreadable"], "config.toml"),
     ];
-    for (name, file) in faults {
+    for (names, file) in faults {
         let spoil = |world: &mut World| {
             let path: PathBuf = match file {
                 "queues" => only_queue(world),
@@ -169,8 +171,17 @@ fn no_verb_gets_past_a_file_that_cannot_be_read_or_past_legacy_rows() {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "neither a record nor a database").unwrap();
         };
-        scene.spoiled(spoil, |scene| scene.refuses(&[name]));
+        scene.spoiled(spoil, |scene| scene.refuses(names));
     }
+}
+
+#[test]
+fn no_verb_gets_past_a_variable_that_names_another_home() {
+    let mut scene = Scene::new();
+    let empty = scene.world.user_home().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    scene.world.set("SPEC_KITTY_HOME", empty.to_str().unwrap());
+    scene.refuses(&["auth_absent", "home_ambiguous"]);
 }
 
 /// The one queue DB of the world's scope.
@@ -259,7 +270,7 @@ fn a_verb_that_fails_leaves_repository_and_home_as_they_were() {
     };
     let calls: Vec<(Vec<&str>, &str)> = vec![
         (vec!["agent", "mission", "create", "Not-Kebab"], "INVALID_ARGUMENT"),
-        (vec!["agent", "mission", "setup-plan", "--mission", "nobody"], "FEATURE_CONTEXT_UNRESOLVED"),
+        (vec!["agent", "mission", "setup-plan", "--mission", "nobody"], "PLAN_CONTEXT_UNRESOLVED"),
         (vec!["agent", "mission", "finalize-tasks", "--mission", "first"], "DEPENDENCY_CYCLE"),
         (vec!["tasks", "--mission", "zeroth"], "REQUIREMENT_MAPPING_INVALID"),
         (with(emit("done"), &["--mission", "running"]), "ILLEGAL_TRANSITION"),

@@ -57,6 +57,8 @@ pub enum MissionError {
     /// No mission was named, or none has that name.
     #[error("{problem}")]
     UnknownMission {
+        /// `FEATURE_CONTEXT_UNRESOLVED`; `PLAN_CONTEXT_UNRESOLVED` when it was to be planned.
+        code: &'static str,
         /// What was asked for.
         handle: Option<String>,
         /// What is wrong.
@@ -164,6 +166,16 @@ impl MissionError {
         Self::Invalid { code, problem: problem.into(), facts }
     }
 
+    /// The same under the code by which planning says that it does not know its mission.
+    pub(crate) fn of_planning(self) -> Self {
+        match self {
+            Self::UnknownMission { handle, problem, available, .. } => {
+                Self::UnknownMission { code: "PLAN_CONTEXT_UNRESOLVED", handle, problem, available }
+            }
+            other => other,
+        }
+    }
+
     /// The `error_code` of the JSON document.
     pub fn code(&self) -> &'static str {
         match self {
@@ -171,8 +183,7 @@ impl MissionError {
             Self::Malformed { .. } => "MALFORMED_FILE",
             Self::Io { .. } => "IO_ERROR",
             Self::NoProject { .. } => "PROJECT_NOT_FOUND",
-            Self::Git { code, .. } | Self::Invalid { code, .. } => code,
-            Self::UnknownMission { .. } => "FEATURE_CONTEXT_UNRESOLVED",
+            Self::Git { code, .. } | Self::Invalid { code, .. } | Self::UnknownMission { code, .. } => code,
             Self::Transition(_) => "ILLEGAL_TRANSITION",
             Self::Busy { .. } => "BUSY",
             Self::Capture { .. } => "CAPTURE_FAILED",

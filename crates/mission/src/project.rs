@@ -140,7 +140,12 @@ impl Project {
     pub fn mission(&self, handle: Option<&str>) -> Result<MissionDirectory> {
         let unknown = |problem: String| {
             let available = self.mission_names().unwrap_or_default();
-            MissionError::UnknownMission { handle: handle.map(str::to_owned), problem, available }
+            MissionError::UnknownMission {
+                code: "FEATURE_CONTEXT_UNRESOLVED",
+                handle: handle.map(str::to_owned),
+                problem,
+                available,
+            }
         };
         let Some(handle) = handle.map(str::trim).filter(|handle| !handle.is_empty()) else {
             let count = self.mission_names()?.len();

@@ -20,7 +20,8 @@ pub(crate) fn run(context: &Context, args: EvidenceVerifyArgs) -> Result<Report,
 }
 
 fn describe(verified: &VerifiedEvidence) -> String {
-    let mut out = format!("{}: {}, {} checks\n", verified.mission_slug, verified.status, verified.checks);
+    let checks = if verified.checks == 1 { "check" } else { "checks" };
+    let mut out = format!("{}: {}, {} {checks}\n", verified.mission_slug, verified.status, verified.checks);
     for finding in &verified.findings {
         let _ = writeln!(out, "  {}: {}", printable(&finding.check), printable(&finding.detail));
     }

@@ -5,15 +5,15 @@ use crate::args::ShowArgs;
 use crate::board;
 use crate::context::Context;
 use crate::error::CliError;
+use crate::render;
 use crate::report::Report;
-use crate::terminal;
 use contract::text::printable;
 use mission::command::status::show;
 
 /// Runs the verb. A mission that cannot be shown is a warning: it never hides the others.
 pub(crate) fn run(context: &Context, args: &ShowArgs) -> Result<Report, CliError> {
     let boards = show(&context.project()?, args.mission.as_deref())?;
-    let text = board::render(&boards, args.mission.is_some(), terminal::width());
+    let text = board::render(&boards, args.mission.is_some(), render::width());
     let warnings: Vec<String> = boards
         .unreadable
         .iter()

@@ -99,6 +99,14 @@ impl Prerequisites {
         self.files.iter().chain(&self.directories).map(|(key, path)| (key.clone(), path.clone())).collect()
     }
 
+    /// What both forms have.
+    fn serialize_artifacts<M: SerializeMap>(&self, out: &mut M) -> Result<(), M::Error> {
+        out.serialize_entry("artifact_files", &self.files)?;
+        out.serialize_entry("artifact_dirs", &self.directories)?;
+        out.serialize_entry("available_docs", &self.available_docs)?;
+        out.serialize_entry("FEATURE_DIR", &self.feature_dir)
+    }
+
     /// A document's path, empty when it does not exist.
     pub fn file(&self, key: &str) -> &str {
         self.files.get(key).and_then(Value::as_str).unwrap_or_default()
@@ -113,7 +121,7 @@ impl Serialize for Prerequisites {
             for (key, path) in self.paths() {
                 out.serialize_entry(&key, &path)?;
             }
-            out.serialize_entry("FEATURE_DIR", &self.feature_dir)?;
+            self.serialize_artifacts(&mut out)?;
             for (names, key) in [
                 (["SPEC_FILE", "FEATURE_SPEC"], "spec_file"),
                 (["PLAN_FILE", "IMPL_PLAN"], "plan_file"),
@@ -129,10 +137,7 @@ impl Serialize for Prerequisites {
             out.serialize_entry("errors", &self.errors)?;
             out.serialize_entry("warnings", &self.warnings)?;
             out.serialize_entry("paths", &self.paths())?;
-            out.serialize_entry("artifact_files", &self.files)?;
-            out.serialize_entry("artifact_dirs", &self.directories)?;
-            out.serialize_entry("available_docs", &self.available_docs)?;
-            out.serialize_entry("FEATURE_DIR", &self.feature_dir)?;
+            self.serialize_artifacts(&mut out)?;
             out.serialize_entry("AVAILABLE_DOCS", &self.available_docs)?;
         }
         for (key, value) in branches.as_object().into_iter().flatten() {

@@ -78,7 +78,7 @@ const PLAN_BLOCKS: &str = "plan.md says nothing yet: under `## Technical Context
 
 /// Plans the step that is due.
 pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan> {
-    let mission = project.mission(request.mission.as_deref())?;
+    let mission = project.mission(request.mission.as_deref()).map_err(MissionError::of_planning)?;
     let branch = project.branch()?;
     let spec_file = mission.path.join("spec.md");
     let Some(spec) = read_text(&spec_file, MAX_TEXT)? else {

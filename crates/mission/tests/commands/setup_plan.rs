@@ -51,7 +51,7 @@ fn a_mission_that_is_not_there_is_told_from_one_without_a_spec() {
     let world = World::new();
     let slug = world.create("demo").mission_slug;
     let unknown = world.setup_plan("other", None).unwrap_err();
-    assert_eq!(unknown.code(), "FEATURE_CONTEXT_UNRESOLVED");
+    assert_eq!(unknown.code(), "PLAN_CONTEXT_UNRESOLVED");
     assert_eq!(unknown.facts()["available_missions"][0], slug.as_str());
     std::fs::remove_file(world.root.join(format!("kitty-specs/{slug}/spec.md"))).unwrap();
     assert_eq!(world.setup_plan(&slug, None).unwrap_err().code(), "SPEC_FILE_MISSING");

@@ -4,7 +4,6 @@
 //! stdout that is no terminal gets the document, unless `--no-json` asks for text.
 
 use clap::{Args, Subcommand};
-use std::io::IsTerminal as _;
 
 /// `spec-kitty agent decision ...`
 #[derive(Debug, Subcommand)]
@@ -37,7 +36,7 @@ pub struct DecisionArgs {
 
 impl DecisionArgs {
     fn wants_json(&self) -> bool {
-        self.json || !(self.no_json || std::io::stdout().is_terminal())
+        self.json || !(self.no_json || crate::render::stdout_is_terminal())
     }
 }
 
