@@ -3,6 +3,8 @@
 //! | module | owns |
 //! |---|---|
 //! | [`server`] | a real ingest server |
+//! | [`browser`] | what a person does in a browser |
+//! | [`daemon`] | a real daemon, and a stand-in for one of the reference |
 //! | [`world`] | a temporary home and repository, and commands run in them |
 //! | [`transcript`] | pages whose commands are run |
 //! | [`tree`] | the hash of a directory tree, side files included |
@@ -13,6 +15,8 @@
 //!
 //! Nothing here is in the product, and nothing in the product knows that it is tested.
 
+pub mod browser;
+pub mod daemon;
 pub mod listener;
 pub mod mission;
 pub mod owner;
