@@ -17,6 +17,8 @@ pub struct Daemons {
     control_file: std::path::PathBuf,
     /// Of the one started here.
     pid: u32,
+    /// When it started: what tells it from a later process of the same pid.
+    born: Option<u64>,
 }
 
 impl Daemons {
@@ -29,7 +31,7 @@ impl Daemons {
         let _ = world.run(["sync", "daemon", "start", "--json"]).exits(0);
         let control_file = world.home().control_file();
         let pid = read_pid(&control_file).expect("a control file");
-        let daemons = Self { control_file, pid };
+        let daemons = Self { control_file, pid, born: born(pid) };
         daemons.rest(world);
         daemons
     }
@@ -71,7 +73,13 @@ impl Daemons {
 
 impl Drop for Daemons {
     fn drop(&mut self) {
-        for pid in [Some(self.pid), read_pid(&self.control_file)].into_iter().flatten() {
+        if born(self.pid) == self.born {
+            end(self.pid);
+        }
+        // The one that a command put in its place.
+        if let Some(pid) = read_pid(&self.control_file)
+            && pid != self.pid
+        {
             end(pid);
         }
     }
@@ -80,6 +88,10 @@ impl Drop for Daemons {
 fn read_pid(control_file: &std::path::Path) -> Option<u32> {
     let control: Value = serde_json::from_slice(&std::fs::read(control_file).ok()?).ok()?;
     u32::try_from(control["pid"].as_u64()?).ok()
+}
+
+fn born(pid: u32) -> Option<u64> {
+    identity::process::observe_process(i64::from(pid)).start_ticks()
 }
 
 fn send(pid: u32, name: &str) -> bool {

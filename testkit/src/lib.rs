@@ -11,6 +11,7 @@
 //! | [`mission`] | missions as a person writes them |
 //! | [`listener`] | a server that counts who knocks |
 //! | [`owner`] | owner records for a test to break |
+//! | [`recorded`] | homes that the reference wrote, as the user they were written for |
 //! | [`reference_queue`] | queue DBs as the reference leaves them |
 //!
 //! Nothing here is in the product, and nothing in the product knows that it is tested.
@@ -20,6 +21,7 @@ pub mod daemon;
 pub mod listener;
 pub mod mission;
 pub mod owner;
+pub mod recorded;
 pub mod reference_queue;
 pub mod server;
 pub mod transcript;
