@@ -3,10 +3,12 @@
 //! remedy.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
+use contract::OwnerRecord;
 use rstest::rstest;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
+use testkit::owner::{agreeing, write};
 use testkit::reference_queue::{ReferenceQueue, leave_hot_journal};
 use testkit::tree::{difference, snapshot};
 use testkit::{Run, World};
@@ -241,6 +243,40 @@ fn a_password_in_the_configuration_is_shown_nowhere(#[case] config: &str, #[case
         let faults = status["faults"].to_string();
         assert!(faults.contains("config_unreadable") && faults.contains(named), "{status:#}");
     }
+    shows_no_password(&world);
+}
+
+/// Files that other programs wrote are read all the same: they name an old account, or a daemon.
+#[test]
+fn a_password_in_the_files_of_another_program_is_shown_nowhere() {
+    let url = "https://dev:hunter2@example.invalid";
+    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    world.init_project();
+    let credentials =
+        format!("[user]\nusername = \"dev@example.com\"\nteam_slug = \"t\"\n[server]\nurl = \"{url}\"\n");
+    world.write_state("credentials", credentials.as_bytes());
+    ReferenceQueue::create(&world.root().join("queue.db")).event("01KRX0000000000000000000A1", None);
+    let record = OwnerRecord {
+        server_url: url.replace("invalid", "other"),
+        auth_principal: Some("dev@example.com".into()),
+        auth_scope: Some(format!("{url}|dev@example.com|t")),
+        ..agreeing(&world, std::process::id())
+    };
+    write(&world, &record);
+    let status = world.run(["sync", "status", "--check", "--json"]).exits(2).json();
+    assert_eq!(status["foreground"]["server_url"], "https://***@example.invalid");
+    assert_eq!(status["mismatches"][0]["foreground_value"], "https://***@example.invalid", "{status:#}");
+    assert_eq!(status["mismatches"][0]["daemon_value"], "https://***@example.other");
+    shows_no_password(&world);
+    write(&world, &OwnerRecord { pid: i64::from(u32::MAX), ..record });
+    let status = world.run(["sync", "status", "--check", "--json"]).exits(2).json();
+    assert_eq!(status["orphan_records"][0]["server_url"], "https://***@example.other", "{status:#}");
+    shows_no_password(&world);
+}
+
+/// Nothing that any verb prints has it.
+#[track_caller]
+fn shows_no_password(world: &World) {
     for verb in [
         &["sync", "status", "--check"][..],
         &["sync", "status"],
