@@ -12,6 +12,7 @@
 //! | [`listener`] | a server that counts who knocks |
 //! | [`owner`] | owner records for a test to break |
 //! | [`recorded`] | homes that the reference wrote, as the user they were written for |
+//! | [`remedies`] | remedies of every kind |
 //! | [`reference_queue`] | queue DBs as the reference leaves them |
 //!
 //! Nothing here is in the product, and nothing in the product knows that it is tested.
@@ -23,6 +24,7 @@ pub mod mission;
 pub mod owner;
 pub mod recorded;
 pub mod reference_queue;
+pub mod remedies;
 pub mod server;
 pub mod transcript;
 pub mod tree;

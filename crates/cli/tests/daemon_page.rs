@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use testkit::World;
-use testkit::browser::approve;
 
 /// How long something that has to happen may take; far beyond what it does take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -181,7 +180,7 @@ impl Newcomer {
                 assert!(Instant::now() < deadline, "no browser was opened");
                 std::thread::sleep(Duration::from_millis(5));
             }
-            approve(&fs::read_to_string(opened).unwrap(), "you@example.com", &self.secret);
+            approve(&fs::read_to_string(opened).unwrap(), &self.secret);
         }
         let printed = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
         if let Some((_, secret)) = printed.split_once("to approve a login: ") {
@@ -312,4 +311,26 @@ fn without_times(text: &str) -> String {
             }
         })
         .collect()
+}
+
+/// What a person does in a browser: opens the page, types address and secret, presses Approve.
+fn approve(page: &str, secret: &str) {
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    let mut loaded = agent.get(page).call().unwrap();
+    let cookie = loaded.headers().get("set-cookie").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+    let html = loaded.body_mut().read_to_string().unwrap();
+    let mut form: Vec<(String, String)> = Vec::new();
+    for tag in html.split("<input type=\"hidden\"").skip(1).map(|rest| rest.split('>').next().unwrap()) {
+        let attribute =
+            |name: &str| tag.split_once(&format!(" {name}=\"")).unwrap().1.split('"').next().unwrap();
+        form.push((attribute("name").to_owned(), attribute("value").replace("&amp;", "&")));
+    }
+    form.extend(
+        [("email", "you@example.com"), ("secret", secret), ("decision", "approve")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+    let target = format!("{}/oauth/authorize", page.split_once("/oauth/").unwrap().0);
+    let answer = agent.post(&target).header("Cookie", &cookie).send_form(form).unwrap();
+    assert_eq!(answer.status().as_u16(), 200, "{page}");
 }

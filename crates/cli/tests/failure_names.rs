@@ -5,8 +5,10 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+use clap::Parser as _;
 use contract::{FailureName, FaultCode, Field, OwnerRecord};
 use serde_json::Value;
+use spec_kitty::args::Cli;
 use std::path::PathBuf;
 use testkit::browser;
 use testkit::daemon::{Daemons, ReferenceDaemon};
@@ -347,4 +349,14 @@ fn orphans_legacy_rows_and_missing_logins_are_said_alike_everywhere_and_cured() 
 #[test]
 fn each_fault_is_said_alike_everywhere_and_cured() {
     walk(|name| matches!(name, FailureName::Fault(_)));
+}
+
+/// Remedies of every kind, also of those that no refusal names: as a shell would run them, they parse.
+#[test]
+fn every_remedy_is_a_command_line_of_this_program() {
+    for remedy in testkit::remedies::samples() {
+        let Some(argv) = remedy.argv() else { continue };
+        let argv = std::iter::once("spec-kitty".to_owned()).chain(argv);
+        Cli::try_parse_from(argv).unwrap_or_else(|error| panic!("{remedy:?}: {error}"));
+    }
 }

@@ -1,5 +1,4 @@
-//! Every remedy that any text names is an argv that this very binary parses. That each leads out of what it
-//! is named for is shown by `failure_names.rs` and `boundary_cures.rs`.
+//! Every remedy that any text names is an argv that this very binary parses.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use clap::Parser;
@@ -10,45 +9,42 @@ use testkit::listener::CountingListener;
 use testkit::reference_queue::ReferenceQueue;
 use testkit::world::{TEAM, USER, session};
 
-/// Samples of every variant: one list makes both the match and the walk, so a new variant does not compile
-/// until a sample of it is walked.
-macro_rules! samples {
-    ($($pattern:pat => [$($sample:expr),+ $(,)?],)+) => {
-        fn all() -> Vec<Remedy> {
-            fn is_listed(remedy: &Remedy) {
-                match remedy {
-                    $($pattern => {})+
-                }
-            }
-            let mut all = Vec::new();
-            $($(
-                assert!(matches!($sample, $pattern), "{:?} is a sample of another variant", $sample);
-                all.push($sample);
-            )+)+
-            all.iter().for_each(is_listed);
-            all
-        }
-    };
-}
-
-samples! {
-    Remedy::RestartDaemon => [Remedy::RestartDaemon],
-    Remedy::SwitchTeam { .. } => [Remedy::SwitchTeam { team: "-team with 'quotes'".into() }],
-    Remedy::Login => [Remedy::Login],
-    Remedy::LoginServer => [Remedy::LoginServer],
-    Remedy::CleanOrphans => [Remedy::CleanOrphans],
-    Remedy::ForceCleanOrphans => [Remedy::ForceCleanOrphans],
-    Remedy::Migrate => [Remedy::Migrate],
-    Remedy::Repair => [Remedy::Repair],
-    Remedy::SyncNow => [Remedy::SyncNow],
-    Remedy::OptIn { .. } => [
+/// One of each. A new variant does not compile until it is listed here.
+fn all() -> Vec<Remedy> {
+    let all = vec![
+        Remedy::RestartDaemon,
+        Remedy::SwitchTeam { team: "-team with 'quotes'".into() },
+        Remedy::Login,
+        Remedy::LoginServer,
+        Remedy::CleanOrphans,
+        Remedy::ForceCleanOrphans,
+        Remedy::Migrate,
+        Remedy::Repair,
+        Remedy::SyncNow,
         Remedy::OptIn { project: "164b830e-0aa9-486a-80e9-73e0ff9bd516".into() },
         Remedy::OptIn { project: "none".into() },
         Remedy::OptIn { project: "-x".into() },
         Remedy::OptIn { project: "it's \u{1b}[2J \u{202e}\\".into() },
-    ],
-    Remedy::StartDaemon => [Remedy::StartDaemon],
-    Remedy::Advice(_) => [Remedy::Advice("unset SPEC_KITTY_HOME".into())],
+        Remedy::StartDaemon,
+        Remedy::Advice("unset SPEC_KITTY_HOME".into()),
+    ];
+    for remedy in &all {
+        match remedy {
+            Remedy::RestartDaemon
+            | Remedy::SwitchTeam { .. }
+            | Remedy::Login
+            | Remedy::LoginServer
+            | Remedy::CleanOrphans
+            | Remedy::ForceCleanOrphans
+            | Remedy::Migrate
+            | Remedy::Repair
+            | Remedy::SyncNow
+            | Remedy::OptIn { .. }
+            | Remedy::StartDaemon
+            | Remedy::Advice(_) => {}
+        }
+    }
+    all
 }
 
 #[test]
