@@ -70,3 +70,40 @@ fn shown(duration: Duration) -> String {
 pub fn bare_process() {
     let _ = Command::new("true").stdin(Stdio::null()).stdout(Stdio::null()).status();
 }
+
+/// Resident memory of a process at its peak, in KiB, as the system's own high-water mark says: the highest
+/// of some runs, each read again and again until the process is gone. Nothing where the system has none.
+pub fn peak_memory(mut command: Command) -> Option<u64> {
+    const RUNS: usize = 50;
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    (0..RUNS).filter_map(|_| watch(&mut command)).max()
+}
+
+fn watch(command: &mut Command) -> Option<u64> {
+    let mut child = command.spawn().ok()?;
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = None;
+    // A process that has ended has no memory any more, and is still there to be collected.
+    while let Some(mark) = std::fs::read_to_string(&status).ok().and_then(|text| high_water(&text)) {
+        peak = Some(mark).max(peak);
+    }
+    let _ = child.wait();
+    peak
+}
+
+/// The line `VmHWM:     1234 kB`.
+fn high_water(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_high_water_mark_is_read_and_a_process_that_ended_has_none() {
+        assert_eq!(high_water("Name:\tx\nVmHWM:\t    1234 kB\nVmRSS:\t 1000 kB\n"), Some(1234));
+        assert_eq!(high_water("Name:\tx\nState:\tZ (zombie)\n"), None);
+    }
+}

@@ -3,20 +3,28 @@
 //! | module | owns |
 //! |---|---|
 //! | [`server`] | a real ingest server |
+//! | [`browser`] | what a person does in a browser |
+//! | [`daemon`] | a real daemon, and a stand-in for one of the reference |
 //! | [`world`] | a temporary home and repository, and commands run in them |
 //! | [`transcript`] | pages whose commands are run |
 //! | [`tree`] | the hash of a directory tree, side files included |
 //! | [`mission`] | missions as a person writes them |
 //! | [`listener`] | a server that counts who knocks |
 //! | [`owner`] | owner records for a test to break |
+//! | [`recorded`] | homes that the reference wrote, as the user they were written for |
+//! | [`remedies`] | remedies of every kind |
 //! | [`reference_queue`] | queue DBs as the reference leaves them |
 //!
 //! Nothing here is in the product, and nothing in the product knows that it is tested.
 
+pub mod browser;
+pub mod daemon;
 pub mod listener;
 pub mod mission;
 pub mod owner;
+pub mod recorded;
 pub mod reference_queue;
+pub mod remedies;
 pub mod server;
 pub mod transcript;
 pub mod tree;

@@ -2,11 +2,15 @@
 
 use data_encoding::HEXLOWER;
 use rusqlite::{Connection, params};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// Project of the rows, unless a test says otherwise.
 pub const PROJECT: &str = "164b830e-0aa9-486a-80e9-73e0ff9bd516";
+
+/// Mission of the rows.
+pub const MISSION: &str = "widgets-01KRX11M";
 
 /// A queue DB under construction.
 #[derive(Debug)]
@@ -36,30 +40,53 @@ impl ReferenceQueue {
     }
 
     /// Adds an event that names a team, or none.
-    ///
-    /// # Panics
-    /// When the row does not fit.
-    #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
     pub fn event(&self, event_id: &str, team_slug: Option<&str>) -> &Self {
-        let team = team_slug.map_or_else(|| "null".to_owned(), |team| format!("\"{team}\""));
-        let data = format!(
-            "{{\"event_id\": \"{event_id}\", \"event_type\": \"WPStatusChanged\", \"aggregate_id\": \"WP01\", \
-             \"aggregate_type\": \"WorkPackage\", \"schema_version\": \"3.0.0\", \
-             \"build_id\": \"b6fae293-c05d-4536-9006-c6d252528f7e\", \"payload\": {{\"mission_slug\": \
-             \"widgets-01KRX11M\", \"wp_id\": \"WP01\", \"from_lane\": \"planned\", \"to_lane\": \"claimed\", \
-             \"actor\": \"dev\", \"force\": false, \"reason\": null, \"review_ref\": null, \"execution_mode\": \
-             \"worktree\", \"evidence\": null}}, \"node_id\": \"a68cb90bc34b\", \"lamport_clock\": 1, \
-             \"causation_id\": null, \"correlation_id\": \"{event_id}\", \"timestamp\": \
-             \"2026-05-18T12:00:00+00:00\", \"team_slug\": {team}, \"project_uuid\": \"{PROJECT}\", \
-             \"project_slug\": \"widgets\", \"git_branch\": \"main\", \"head_commit_sha\": null, \"repo_slug\": \
-             \"acme/widgets\", \"drain_blocked_reason\": null}}"
-        );
-        self.db
-            .execute(
-                "INSERT INTO queue (event_id, event_type, data, timestamp) VALUES (?1, 'WPStatusChanged', ?2, 1779105600)",
-                params![event_id, data],
-            )
-            .expect("an event row");
+        let payload = json!({
+            "mission_slug": MISSION, "wp_id": "WP01", "from_lane": "planned", "to_lane": "claimed",
+            "actor": "dev", "force": false, "reason": null, "review_ref": null,
+            "execution_mode": "worktree", "evidence": null,
+        });
+        self.envelope(event_id, "WPStatusChanged", ("WorkPackage", "WP01"), &payload, team_slug)
+    }
+
+    /// Adds the event that says of an artifact what it is: a server takes no body without it.
+    pub fn indexed(&self, event_id: &str, artifact_path: &str, content: &str) -> &Self {
+        let payload = json!({
+            "namespace": {
+                "project_uuid": PROJECT, "mission_slug": MISSION, "target_branch": "main",
+                "mission_type": "software-dev", "manifest_version": "1",
+            },
+            "artifact_id": { "mission_type": "software-dev", "path": artifact_path, "artifact_class": "input" },
+            "content_ref": {
+                "algorithm": "sha256", "hash": HEXLOWER.encode(&Sha256::digest(content)),
+                "size_bytes": content.len(),
+            },
+            "indexed_at": "2026-05-18T12:00:00+00:00",
+        });
+        let aggregate = ("MissionDossier", MISSION);
+        self.envelope(event_id, "MissionDossierArtifactIndexed", aggregate, &payload, None)
+    }
+
+    #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
+    fn envelope(
+        &self,
+        event_id: &str,
+        event_type: &str,
+        (aggregate_type, aggregate_id): (&str, &str),
+        payload: &Value,
+        team_slug: Option<&str>,
+    ) -> &Self {
+        let data = json!({
+            "event_id": event_id, "event_type": event_type, "aggregate_id": aggregate_id,
+            "aggregate_type": aggregate_type, "schema_version": "3.0.0",
+            "build_id": "b6fae293-c05d-4536-9006-c6d252528f7e", "payload": payload,
+            "node_id": "a68cb90bc34b", "lamport_clock": 1, "causation_id": null,
+            "correlation_id": event_id, "timestamp": "2026-05-18T12:00:00+00:00", "team_slug": team_slug,
+            "project_uuid": PROJECT, "project_slug": "widgets", "git_branch": "main",
+            "head_commit_sha": null, "repo_slug": "acme/widgets", "drain_blocked_reason": null,
+        });
+        let row = "INSERT INTO queue (event_id, event_type, data, timestamp) VALUES (?1, ?2, ?3, 1779105600)";
+        self.db.execute(row, params![event_id, event_type, data.to_string()]).expect("an event row");
         self
     }
 

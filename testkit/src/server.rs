@@ -18,6 +18,8 @@ pub struct Server {
     pub team: String,
     /// A token of the account.
     pub token: String,
+    /// What the account types to approve a login.
+    pub secret: String,
 }
 
 impl Server {
@@ -35,6 +37,7 @@ impl Server {
         };
         let account = admin(&["server", "user", "add", "--email", email]);
         let team = account["account"]["teams"][0]["id"].as_str().expect("a team").to_owned();
+        let secret = account["approval_secret"].as_str().expect("a secret").to_owned();
         let issued = admin(&["server", "token", "add", "--email", email, "--label", "test"]);
         let token = issued["token"].as_str().expect("a token").to_owned();
         let mut server = Self {
@@ -43,6 +46,7 @@ impl Server {
             data,
             team,
             token,
+            secret,
         };
         server.address = read_address(&mut server.child);
         server
@@ -94,6 +98,22 @@ impl Server {
     /// Hashes of all bodies that arrived, in order of arrival.
     pub fn body_hashes(&self) -> Vec<String> {
         self.rows("/api/v1/inspect/bodies", "content_hash")
+    }
+
+    /// How many requests it answered so far, questions about itself aside.
+    ///
+    /// # Panics
+    /// When it does not tell.
+    pub fn requests(&self) -> u64 {
+        let (status, text) = self.fetch("/metrics");
+        assert_eq!(status, 200, "{text}");
+        let counters =
+            text.lines().filter_map(|line| line.strip_prefix("spec_kitty_requests_total{route=\""));
+        let counted = counters.filter(|line| !line.starts_with("operations") && !line.starts_with("inspect"));
+        let counts: Vec<u64> =
+            counted.filter_map(|line| line.split_once("} ")?.1.trim().parse().ok()).collect();
+        assert!(counts.len() > 5, "{text}");
+        counts.iter().sum()
     }
 
     fn rows(&self, path: &str, key: &str) -> Vec<String> {

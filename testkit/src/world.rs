@@ -107,6 +107,11 @@ impl World {
         &self.user_home
     }
 
+    /// The program that commands run.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// The state root.
     pub fn root(&self) -> PathBuf {
         self.user_home.join(".spec-kitty")

@@ -10,6 +10,7 @@
 //! | `command` | one file per verb |
 //! | [`report`], [`error`] | the two ways a verb ends |
 //! | [`render`] | the only printer |
+//! | `interrupt` | Ctrl-C, the first and the second time |
 
 pub mod args;
 mod board;
@@ -19,6 +20,7 @@ pub mod class;
 mod command;
 pub mod context;
 pub mod error;
+mod interrupt;
 mod platform;
 pub mod render;
 pub mod report;

@@ -48,6 +48,12 @@ impl Progress {
         Self { bar }
     }
 
+    /// Prints lines beside the bar, from any thread.
+    pub(crate) fn speaker(&self) -> impl Fn(&str) + Send + use<> {
+        let bar = self.bar.clone();
+        move |line| bar.suspend(|| render::note(line))
+    }
+
     /// `done` of `total`.
     pub(crate) fn show(&self, done: u64, total: u64) {
         self.bar.set_length(total);

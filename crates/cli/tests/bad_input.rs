@@ -3,8 +3,12 @@
 //! remedy.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
+use contract::OwnerRecord;
 use rstest::rstest;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use testkit::owner::{agreeing, write};
 use testkit::reference_queue::{ReferenceQueue, leave_hot_journal};
 use testkit::tree::{difference, snapshot};
 use testkit::{Run, World};
@@ -65,17 +69,10 @@ fn an_owner_record_of_a_hundred_megabytes() {
     world.write_state("sync/daemon/owner.json", b"");
     let path = world.root().join("sync/daemon/owner.json");
     std::fs::File::options().write(true).open(path).unwrap().set_len(100 * 1024 * 1024).unwrap();
-    refuses_with_large(&world);
-}
-
-/// Hashing a hundred megabytes before and after would be most of the suite's time.
-fn refuses_with_large(world: &World) {
-    let run = world.run(["sync", "status", "--check"]).exits(2);
-    assert!(
-        run.stdout.contains("owner_record_unreadable") && run.stdout.contains("104857600 bytes"),
-        "{}",
-        run.stdout
-    );
+    let now = refuses_with(&world, "owner_record_unreadable", "owner.json", "doctor repair");
+    assert!(now.stderr.contains("104857600 bytes"), "{}", now.stderr);
+    world.run(["doctor", "repair"]).exits(0);
+    world.run(["sync", "status", "--check"]).exits(0);
 }
 
 #[test]
@@ -140,7 +137,19 @@ fn a_queue_of_zero_bytes_is_an_empty_queue() {
     let world = world();
     world.write_state("queue.db", b"");
     world.write_state(&format!("queues/{}", world.scope().queue_file_name()), b"");
-    world.run(["sync", "status", "--check"]).exits(0);
+    let json = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
+    assert_eq!(json["faults"], serde_json::json!([]), "{json:#}");
+    let counts = ["active_queue", "legacy_queue"]
+        .map(|queue| ["event_count", "body_upload_count"].map(|count| json[queue][count].as_u64()));
+    assert_eq!(counts, [[Some(0); 2]; 2], "{json:#}");
+    assert_eq!(json["legacy_queue"]["rows_in_scope"], 0);
+    // And it fills like any other.
+    world.run(["sync", "migrate"]).exits(0);
+    world.init_project();
+    world.run(["agent", "mission", "create", "some-mission"]).exits(0);
+    let json = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
+    assert!(json["active_queue"]["event_count"].as_u64() > Some(0), "{json:#}");
+    assert_eq!(std::fs::metadata(world.root().join("queue.db")).unwrap().len(), 0, "nobody wrote there");
 }
 
 #[test]
@@ -189,6 +198,113 @@ fn a_queue_locked_by_a_writer_is_busy_and_not_fine() {
     world.run(["sync", "status", "--check"]).exits(2);
 }
 
+/// A command that may write waits for a locked queue as long as its own write would, and not only as long
+/// as a look.
+#[rstest]
+#[case::active(true)]
+#[case::legacy(false)]
+fn a_queue_locked_by_a_writer_that_lets_go_holds_nobody_up_for_good(#[case] active: bool) {
+    let world = world();
+    world.init_project();
+    let legacy = ReferenceQueue::create(&world.root().join("queue.db"));
+    world.run(["agent", "mission", "create", "earlier"]).exits(0);
+    let path = if active { world.home().scoped_queue(&world.scope()) } else { legacy.path().to_owned() };
+    let holder = rusqlite::Connection::open(path).unwrap();
+    // One that has changed something: what an earlier look counted holds no longer.
+    holder.execute_batch("BEGIN EXCLUSIVE; CREATE TABLE another (key TEXT)").unwrap();
+    world.run(["sync", "status", "--check"]).exits(69);
+    let mut command = world.command();
+    command.args(["agent", "mission", "create", "some-mission"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    // Far longer than a look waits, far shorter than a write does; there is nothing else to wait for.
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(child.try_wait().unwrap(), None, "it waits");
+    holder.execute_batch("COMMIT").unwrap();
+    drop(holder);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Whatever a server is called by: who reads the screen of somebody else learns no password.
+#[rstest]
+#[case::with_a_user("[sync]\nserver_url = \"https://dev:hunter2@example.invalid\"\n", "server_url")]
+#[case::on_a_line_that_does_not_parse(
+    "[sync]\nserver_url = \"https://dev:hunter2@example.invalid\n",
+    "line 2"
+)]
+#[case::of_the_wrong_type("[sync]\nserver_url = [\"https://dev:hunter2@example.invalid\"]\n", "server_url")]
+#[case::as_a_token_host("[sync]\ntoken_host = \"https://dev:hunter2@example.invalid\"\n", "token_host")]
+fn a_password_in_the_configuration_is_shown_nowhere(#[case] config: &str, #[case] named: &str) {
+    let world = world();
+    world.init_project();
+    world.write_config(config);
+    let status = world.run(["sync", "status", "--check", "--json"]).json();
+    if named != "token_host" {
+        let faults = status["faults"].to_string();
+        assert!(faults.contains("config_unreadable") && faults.contains(named), "{status:#}");
+    }
+    shows_no_password(&world);
+}
+
+/// Files that other programs wrote are read all the same: they name an old account, or a daemon.
+#[test]
+fn a_password_in_the_files_of_another_program_is_shown_nowhere() {
+    let url = "https://dev:hunter2@example.invalid";
+    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    world.init_project();
+    let credentials =
+        format!("[user]\nusername = \"dev@example.com\"\nteam_slug = \"t\"\n[server]\nurl = \"{url}\"\n");
+    world.write_state("credentials", credentials.as_bytes());
+    ReferenceQueue::create(&world.root().join("queue.db")).event("01KRX0000000000000000000A1", None);
+    let record = OwnerRecord {
+        server_url: url.replace("invalid", "other"),
+        auth_principal: Some("dev@example.com".into()),
+        auth_scope: Some(format!("{url}|dev@example.com|t")),
+        ..agreeing(&world, std::process::id())
+    };
+    write(&world, &record);
+    let status = world.run(["sync", "status", "--check", "--json"]).exits(2).json();
+    assert_eq!(status["foreground"]["server_url"], "https://***@example.invalid");
+    assert_eq!(status["mismatches"][0]["foreground_value"], "https://***@example.invalid", "{status:#}");
+    assert_eq!(status["mismatches"][0]["daemon_value"], "https://***@example.other");
+    shows_no_password(&world);
+    write(&world, &OwnerRecord { pid: i64::from(u32::MAX), ..record });
+    let status = world.run(["sync", "status", "--check", "--json"]).exits(2).json();
+    assert_eq!(status["orphan_records"][0]["server_url"], "https://***@example.other", "{status:#}");
+    shows_no_password(&world);
+}
+
+/// Nothing that any verb prints has it.
+#[track_caller]
+fn shows_no_password(world: &World) {
+    for verb in [
+        &["sync", "status", "--check"][..],
+        &["sync", "status"],
+        &["sync", "now"],
+        &["sync", "doctor", "--offline"],
+        &["sync", "setup"],
+        &["sync", "preview"],
+        &["sync", "migrate"],
+        &["sync", "daemon", "start"],
+        &["sync", "daemon", "status"],
+        &["sync", "opt-in", "--project", "x"],
+        &["agent", "mission", "create", "some-mission"],
+        &["auth", "status"],
+        &["auth", "login", "--headless"],
+        &["auth", "login", "--headless", "--server", "http://dev:hunter2@127.0.0.1:1"],
+        &["auth", "doctor"],
+        &["doctor", "repair"],
+        &["doctor", "orphan-daemons"],
+        &["doctor", "restart-daemon"],
+    ] {
+        for json in [&[][..], &["--json"]] {
+            let run = world.run(verb.iter().chain(json));
+            assert!(!format!("{run:?}").contains("hunter2"), "{verb:?}: {run:?}");
+        }
+    }
+    let _ = world.run(["sync", "daemon", "stop"]);
+}
+
 #[test]
 fn a_session_that_others_may_read() {
     let world = world();
@@ -219,8 +335,11 @@ fn a_config_that_does_not_parse_names_line_and_column() {
     world.write_config("[sync]\nserver_url = \n");
     let run = refuses_with(&world, "config_unreadable", "config.toml", "line 2");
     assert!(run.stderr.contains("line 2"), "{}", run.stderr);
-    world.write_config("sync = 1\n");
-    refuses_with(&world, "config_unreadable", "config.toml", "");
+    world.write_config("[other]\n\n# no table\nsync = 1\nsync = 2\n");
+    refuses_with(&world, "config_unreadable", "config.toml", "line 5");
+    world.write_config("# no table\nsync = 1\n");
+    let run = refuses_with(&world, "config_unreadable", "config.toml", "line 2");
+    assert!(run.stderr.contains("`sync` is not a table"), "{}", run.stderr);
     // It holds every opt-out: no repair moves it.
     world.run(["doctor", "repair"]).exits(1);
     assert!(world.root().join("config.toml").exists());
@@ -359,8 +478,18 @@ mod as_a_plain_user {
             return;
         }
         let run = run(&world, &["sync", "status", "--check"]).exits(2);
-        assert!(run.stdout.contains("owner_record_unreadable"), "{}", run.stdout);
-        assert!(run.stdout.contains("Permission denied"), "{}", run.stdout);
+        let shown = record.to_str().unwrap();
+        for said in ["owner_record_unreadable", shown, "Permission denied", "spec-kitty doctor repair"] {
+            assert!(run.stdout.contains(said), "{said}: {}", run.stdout);
+        }
+        let now = self::run(&world, &["sync", "now"]).exits(2);
+        for said in ["owner_record_unreadable", shown, "Permission denied", "spec-kitty doctor repair"] {
+            assert!(now.stderr.contains(said), "{said}: {}", now.stderr);
+        }
+        let _ = self::run(&world, &["doctor", "repair"]).exits(0);
+        // It can be read now: a record of pid 1, whose executable is missing.
+        let status = self::run(&world, &["sync", "status", "--json"]).exits(0).json();
+        assert_eq!(status["daemon_owner_record"]["status"], "orphan", "{status:#}");
     }
 
     /// Each directory and file on the way, its mode taken away: the named remedy gives it back.

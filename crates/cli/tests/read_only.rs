@@ -3,17 +3,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use contract::OwnerRecord;
+use std::path::Path;
 use std::process::Command;
 use testkit::World;
-use testkit::owner::{agreeing, write};
-use testkit::reference_queue::ReferenceQueue;
+#[cfg(unix)]
+use testkit::daemon::Daemons;
+use testkit::owner::{agreeing, failing_names, write};
+use testkit::reference_queue::{ReferenceQueue, leave_hot_journal};
 use testkit::tree::{difference, snapshot};
 use testkit::world::TEAM;
 
 /// A state of the machine: its name, and how it comes about.
 type State = (&'static str, fn(&World));
 
-const STATES: [State; 11] = [
+const STATES: [State; 16] = [
     ("nothing there", |world| drop(std::fs::remove_dir_all(world.root()))),
     ("logged in", |_| {}),
     ("logged in, without an identity card", |world| drop(std::fs::remove_file(world.home().identity_card()))),
@@ -35,6 +38,21 @@ const STATES: [State; 11] = [
         drop(queue);
         let db = rusqlite::Connection::open(world.root().join("queue.db")).unwrap();
         db.execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    }),
+    ("a legacy queue with a hot journal", |world| leave_hot_journal(&world.root().join("queue.db"))),
+    ("an active queue with a hot journal", |world| {
+        let queue = world.home().scoped_queue(&world.scope());
+        std::fs::create_dir_all(queue.parent().unwrap()).unwrap();
+        leave_hot_journal(&queue);
+    }),
+    ("a legacy queue with frames in its log", |world| {
+        leave_frames(&world.root().join("queue.db"), &["-wal", "-shm"]);
+    }),
+    ("a legacy queue with frames and no index", |world| {
+        leave_frames(&world.root().join("queue.db"), &["-wal"]);
+    }),
+    ("an active queue with frames in its log", |world| {
+        leave_frames(&world.home().scoped_queue(&world.scope()), &["-wal", "-shm"]);
     }),
     ("an orphan owner record", |world| {
         write(world, &OwnerRecord { pid: i64::from(u32::MAX), ..agreeing(world, 1) });
@@ -89,15 +107,82 @@ fn every_read_only_command_leaves_every_state_as_it_was() {
         let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
         world.log_in().init_project();
         arrange(&world);
-        let everything = world.user_home().parent().unwrap();
-        let before = snapshot(everything);
-        for argv in READ_ONLY {
-            let run = world.run(argv);
-            assert!(matches!(run.code, Some(0..=2)), "{name}: {argv:?}: {run:?}");
-            assert!(!run.stderr.contains("panicked"), "{name}: {argv:?}: {run:?}");
-            let changed = difference(&before, &snapshot(everything));
-            assert!(changed.is_empty(), "{name}: {argv:?}: {changed:#?}");
-        }
+        changes_nothing(&world, name);
+    }
+}
+
+/// Runs everything that only looks, and compares every file.
+#[track_caller]
+fn changes_nothing(world: &World, name: &str) {
+    let everything = world.user_home().parent().unwrap();
+    let before = snapshot(everything);
+    for argv in READ_ONLY {
+        let run = world.run(argv);
+        assert!(matches!(run.code, Some(0..=2)), "{name}: {argv:?}: {run:?}");
+        assert!(!run.stderr.contains("panicked"), "{name}: {argv:?}: {run:?}");
+        let changed = difference(&before, &snapshot(everything));
+        assert!(changed.is_empty(), "{name}: {argv:?}: {changed:#?}");
+    }
+}
+
+/// Beside a live daemon of ours, which is only asked how it is, and beside one that cannot answer.
+#[cfg(unix)]
+#[test]
+fn every_read_only_command_leaves_a_live_and_a_suspended_daemon_as_they_were() {
+    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    world.log_in().init_project();
+    let daemons = Daemons::start(&world);
+    assert_eq!(status_of(&world), "running");
+    changes_nothing(&world, "a live daemon");
+    daemons.signal("STOP");
+    assert_eq!(status_of(&world), "suspended");
+    changes_nothing(&world, "a suspended daemon");
+    daemons.signal("CONT");
+    assert_eq!(status_of(&world), "running");
+}
+
+#[cfg(unix)]
+fn status_of(world: &World) -> String {
+    world.run(["sync", "daemon", "status", "--json"]).json()["state"].as_str().unwrap().to_owned()
+}
+
+/// Neither is ever zero rows: with its index the log is read, without it is said what that takes.
+#[test]
+fn a_row_that_stands_in_a_write_ahead_log_alone_is_counted_or_said_to_wait_for_a_cure() {
+    for side_files in [&["-wal", "-shm"][..], &["-wal"]] {
+        let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+        world.log_in();
+        leave_frames(&world.root().join("queue.db"), side_files);
+        let status = world.run(["sync", "status", "--check", "--json"]).exits(2).json();
+        let names = if side_files.len() == 2 { "legacy_rows_in_scope" } else { "queue_recovery_needed" };
+        assert_eq!(failing_names(&status), [names], "{status:#}");
+        world.run(["sync", "migrate"]).exits(0);
+        let status = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
+        assert_eq!(status["active_queue"]["event_count"], 1, "{status:#}");
+    }
+}
+
+/// A queue DB at `path` as a crash in write-ahead mode leaves it, with these of its side files: its one
+/// row stands in the log alone.
+fn leave_frames(path: &Path, side_files: &[&str]) {
+    let scratch = path.with_extension("scratch");
+    let queue = ReferenceQueue::create(&scratch);
+    let db = rusqlite::Connection::open(&scratch).unwrap();
+    db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0").unwrap();
+    queue.event("01KRX0000000000000000000A1", Some(TEAM));
+    let side = |path: &Path, suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        std::path::PathBuf::from(name)
+    };
+    std::fs::copy(&scratch, path).unwrap();
+    for suffix in side_files {
+        std::fs::copy(side(&scratch, suffix), side(path, suffix)).unwrap();
+    }
+    assert!(std::fs::metadata(side(path, "-wal")).unwrap().len() > 0, "a log with frames");
+    drop((db, queue));
+    for file in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(side(&scratch, file));
     }
 }
 

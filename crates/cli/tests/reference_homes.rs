@@ -9,6 +9,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use testkit::World;
+use testkit::recorded::{Disguise, world_of};
 use testkit::tree::{difference, snapshot};
 
 /// Home, fact, and what we say instead of the reference.
@@ -27,93 +28,6 @@ const DELIBERATE: &[(&str, &str, &str)] = &[
     ("auth-matrix/21-full-legacy-credentials-only", "auth_present", "false"),
     ("auth-matrix/22-credentials-after-tracker-store-rewrite", "auth_present", "false"),
 ];
-
-/// A way to be `fixture-host` and user 1000 in a process of its own.
-enum Disguise {
-    Root,
-    UserNamespace,
-}
-
-impl Disguise {
-    fn find() -> Option<Self> {
-        let works = |program: &str, arguments: &[&str]| {
-            Command::new(program).args(arguments).output().is_ok_and(|output| {
-                output.status.success()
-                    && String::from_utf8_lossy(&output.stdout).trim() == "fixture-host 1000"
-            })
-        };
-        let probe = "echo $(uname -n) $(id -u)";
-        if works(
-            "unshare",
-            &[
-                "--uts",
-                "sh",
-                "-c",
-                &format!(
-                    "hostname fixture-host && exec setpriv --reuid=1000 --regid=1000 --clear-groups sh -c '{probe}'"
-                ),
-            ],
-        ) {
-            return Some(Self::Root);
-        }
-        if works(
-            "unshare",
-            &[
-                "--user",
-                "--map-root-user",
-                "--uts",
-                "sh",
-                "-c",
-                &format!(
-                    "hostname fixture-host && exec unshare --user --map-user=1000 --map-group=1000 sh -c '{probe}'"
-                ),
-            ],
-        ) {
-            return Some(Self::UserNamespace);
-        }
-        None
-    }
-
-    fn run(&self, world: &World, arguments: &[&str]) -> testkit::Run {
-        let (outer, inner): (&[&str], &str) = match self {
-            Self::Root => (&["--uts"], "setpriv --reuid=1000 --regid=1000 --clear-groups"),
-            Self::UserNamespace => {
-                (&["--user", "--map-root-user", "--uts"], "unshare --user --map-user=1000 --map-group=1000")
-            }
-        };
-        let mut command = Command::new("unshare");
-        command.args(outer).args(["sh", "-c"]);
-        command.arg(format!("hostname fixture-host && exec {inner} \"$@\"")).arg("sh");
-        command.arg(env!("CARGO_BIN_EXE_spec-kitty")).args(arguments);
-        world.dress(&mut command);
-        testkit::world::finish(command)
-    }
-}
-
-/// A copy of a recorded home, as its README says one must be made.
-fn world_of(home: &Path, disguise: &Disguise) -> World {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
-    let source = home.join(".spec-kitty");
-    if source.exists() {
-        let status = Command::new("cp").arg("-R").arg(&source).arg(world.root()).status().unwrap();
-        assert!(status.success());
-    }
-    let chmod = |path: &Path, mode: &str| {
-        if path.exists() {
-            assert!(Command::new("chmod").args(["-R", mode]).arg(path).status().unwrap().success());
-        }
-    };
-    chmod(world.user_home(), "u+rwX");
-    chmod(&world.root().join("auth"), "u=rwX,go=");
-    let base = world.user_home().parent().unwrap();
-    assert!(Command::new("chmod").arg("755").arg(base).status().unwrap().success());
-    if matches!(disguise, Disguise::Root) {
-        let status =
-            Command::new("chown").args(["-R", "1000:1000"]).arg(world.user_home()).arg(world.work()).status();
-        assert!(status.unwrap().success());
-    }
-    world
-}
 
 /// What the reference said about a home, fact by fact, as text.
 fn expectations(observed: &Value) -> Vec<(&'static str, String)> {
@@ -222,7 +136,7 @@ fn every_recorded_home_is_seen_as_the_reference_saw_it() {
     };
     let (mut agreed, mut wrong, mut unused) = (0, Vec::new(), Vec::from(DELIBERATE));
     for (name, home, observed) in homes(&shared.join("fixtures/disk")) {
-        let world = world_of(&home, &disguise);
+        let world = world_of(env!("CARGO_BIN_EXE_spec-kitty"), &home, disguise);
         // A copy that git made of this one lost its mode; the case is about that mode.
         if name.contains("15-session-mode-0644") {
             let session = world.root().join("auth/session.json");

@@ -3,6 +3,7 @@
 
 use contract::OwnerRecord;
 use std::collections::BTreeSet;
+use testkit::mission::Mission;
 use testkit::owner::{agreeing, write};
 use testkit::reference_queue::{PROJECT, ReferenceQueue};
 use testkit::tree::{difference, snapshot};
@@ -75,45 +76,81 @@ fn scenario_2_a_stale_daemon_refuses_before_anything_is_queued() {
 #[test]
 fn scenario_3_legacy_rows_beside_a_scoped_queue_are_moved_held_and_then_delivered() {
     let (world, server) = world();
-    create(&world);
+    capture_events_and_bodies(&world);
     let legacy = ReferenceQueue::create(&world.root().join("queue.db"));
-    let ids = ["01KRX0000000000000000000A1", "01KRX0000000000000000000A2"];
-    legacy.event(ids[0], Some(&server.team)).event(ids[1], None);
+    let ids = ["1", "2", "3", "4"].map(|last| format!("01KRX0000000000000000000A{last}"));
+    legacy.event(&ids[0], Some(&server.team)).event(&ids[1], None);
+    legacy.indexed(&ids[2], "spec.md", "# Spec\n").indexed(&ids[3], "plan.md", "# Plan\n");
+    legacy.body("spec.md", "# Spec\n").body("plan.md", "# Plan\n");
     let before = world.run(["sync", "status", "--check", "--json"]).exits(2).json();
-    assert_eq!(before["legacy_queue"]["rows_in_scope"], 2);
-    let active = before["active_queue"]["event_count"].as_u64().unwrap();
-    assert!(active > 0);
+    assert_eq!(before["legacy_queue"]["rows_in_scope"], 6);
+    let [events, bodies] = active(&before);
+    assert!(events > 0 && bodies > 0, "a scoped queue with rows of both kinds: {before:#}");
 
     world.run(["sync", "migrate"]).exits(0);
     let after = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
     assert_eq!(after["legacy_queue"]["rows_in_scope"], 0);
-    assert_eq!(after["active_queue"]["event_count"].as_u64().unwrap(), active + 2);
+    assert_eq!(active(&after), [events + 4, bodies + 2]);
     world.run(["sync", "migrate"]).exits(0);
     let again = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
     assert_eq!(again["active_queue"], after["active_queue"], "repeating changes nothing");
 
     // Never opted in: held, visible, and not a failure.
     world.run(["sync", "now"]).exits(0);
-    assert!(!server.event_ids().iter().any(|id| ids.contains(&id.as_str())));
+    assert_eq!((server.event_ids().len() as u64, server.body_hashes().len() as u64), (events, bodies));
+    assert!(!server.event_ids().iter().any(|id| ids.contains(id)));
     let held = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
     assert_eq!(held["held"][0]["project_uuid"], PROJECT, "{held:#}");
-    assert_eq!(held["held"][0]["events"], 2);
+    assert_eq!((&held["held"][0]["events"], &held["held"][0]["bodies"]), (&4.into(), &2.into()));
     let preview = world.run(["sync", "opt-in", "--project", PROJECT, "--include-held"]).exits(2);
-    assert!(preview.stdout.contains("2 events"), "{}", preview.stdout);
+    assert!(preview.stdout.contains("4 events"), "{}", preview.stdout);
     world.run(["sync", "opt-in", "--project", PROJECT, "--include-held", "--yes"]).exits(0);
     world.run(["sync", "now"]).exits(0);
     let arrived = server.event_ids();
-    for id in ids {
+    for id in &ids {
         assert_eq!(arrived.iter().filter(|arrived| *arrived == id).count(), 1, "{arrived:?}");
     }
     let done = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
-    assert_eq!(done["active_queue"]["event_count"], 0);
+    assert_eq!(active(&done), [0, 0], "{done:#}");
     assert_eq!(done["held"].as_array().unwrap().len(), 0);
-    let queue = done["active_queue"]["path"].as_str().unwrap();
-    let receipts = receipts(queue);
-    let keys: BTreeSet<_> = receipts.iter().collect();
-    assert_eq!(keys.len(), receipts.len(), "each key once");
-    assert!(arrived.iter().all(|id| keys.contains(id)), "every event that arrived has a receipt");
+    delivered_each_once(&server, &done);
+    assert_eq!(server.event_ids().len() as u64, events + 4);
+    assert_eq!(server.body_hashes().len() as u64, bodies + 2);
+    let requests = server.requests();
+    world.run(["sync", "now"]).exits(0);
+    assert_eq!(server.requests(), requests, "nothing waits, so nothing is asked");
+}
+
+/// A mission with a specification and a plan, so that rows of both kinds wait.
+fn capture_events_and_bodies(world: &World) {
+    let mission = Mission::create(world, "tea-timer");
+    mission.specified(world).planned();
+    world.run(["agent", "mission", "setup-plan", "--mission", &mission.slug]).exits(0);
+}
+
+/// Events and bodies that wait in the active queue DB.
+fn active(status: &serde_json::Value) -> [u64; 2] {
+    ["event_count", "body_upload_count"].map(|key| status["active_queue"][key].as_u64().unwrap())
+}
+
+/// Receipts and arrivals are the same rows: each key once here, each fact once there.
+#[track_caller]
+fn delivered_each_once(server: &Server, status: &serde_json::Value) {
+    let receipts = receipts(status["active_queue"]["path"].as_str().unwrap());
+    let (arrived, bodies) = (server.event_ids(), server.body_hashes());
+    let mut wanted: Vec<String> = arrived.iter().chain(&bodies).cloned().collect();
+    let mut found: Vec<String> = receipts
+        .iter()
+        .map(|key| match serde_json::from_str::<Vec<String>>(key) {
+            // The key of a body is its seven columns; the last is the hash of its content.
+            Ok(columns) => columns.last().unwrap().clone(),
+            Err(_) => key.clone(),
+        })
+        .collect();
+    wanted.sort();
+    found.sort();
+    assert_eq!(found, wanted);
+    assert_eq!(arrived.iter().collect::<BTreeSet<_>>().len(), arrived.len(), "{arrived:?}");
 }
 
 /// Keys of all receipts of a queue DB.
@@ -125,7 +162,9 @@ fn receipts(queue: &str) -> Vec<String> {
 
 #[test]
 fn scenario_3_sync_now_migrates_by_itself_when_nothing_else_fails() {
-    let (world, _server) = world();
+    let (world, server) = world();
+    capture_events_and_bodies(&world);
+    let captured = active(&world.run(["sync", "status", "--json"]).exits(0).json());
     let legacy = ReferenceQueue::create(&world.root().join("queue.db"));
     legacy.event("01KRX0000000000000000000A1", None).body("spec.md", "# Spec\n");
     world.run(["sync", "status", "--check"]).exits(2);
@@ -134,8 +173,11 @@ fn scenario_3_sync_now_migrates_by_itself_when_nothing_else_fails() {
     assert_eq!(now["migrated"]["moved"]["body_upload_rows"], 1);
     let status = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
     assert_eq!(status["legacy_queue"]["rows_in_scope"], 0);
-    assert_eq!(status["active_queue"]["event_count"], 1);
-    assert_eq!(status["active_queue"]["body_upload_count"], 1);
+    assert_eq!(active(&status), [1, 1], "held, while what was captured here has left");
+    assert_eq!([server.event_ids().len() as u64, server.body_hashes().len() as u64], captured);
+    delivered_each_once(&server, &status);
+    let again = world.run(["sync", "now", "--json"]).exits(0).json();
+    assert_eq!(again["migrated"], serde_json::Value::Null, "{again:#}");
 }
 
 #[test]

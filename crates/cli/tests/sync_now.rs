@@ -74,3 +74,105 @@ fn a_delivery_pins_the_rows_of_other_teams_so_that_no_later_gate_scans_them() {
     let pins = db.query_row("SELECT count(*) FROM meta WHERE key = 'legacy_pin'", [], |row| row.get(0));
     assert_eq!(pins, Ok(1));
 }
+
+#[cfg(unix)]
+mod interrupted {
+    use super::*;
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::process::{Child, Command, Stdio};
+    use testkit::world::{TEAM, USER, session};
+
+    /// A delivery that was sent off and waits for a server that says nothing.
+    struct Delivery {
+        process: Child,
+        stderr: BufReader<std::process::ChildStderr>,
+        listener: TcpListener,
+        /// The request in hand.
+        request: TcpStream,
+    }
+
+    impl Delivery {
+        fn begin(world: &World, listener: TcpListener) -> Self {
+            let mut command = world.command();
+            command.args(["sync", "now"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let mut process = command.spawn().unwrap();
+            let stderr = BufReader::new(process.stderr.take().unwrap());
+            let (mut request, _) = listener.accept().unwrap();
+            let mut first = [0; 4];
+            request.read_exact(&mut first).unwrap();
+            Self { process, stderr, listener, request }
+        }
+
+        fn press_ctrl_c(&self) {
+            let pid = self.process.id().to_string();
+            assert!(Command::new("kill").args(["-s", "INT", &pid]).status().unwrap().success());
+        }
+
+        /// The next line of stderr, as soon as it is there.
+        fn note(&mut self) -> String {
+            let mut line = String::new();
+            self.stderr.read_line(&mut line).unwrap();
+            line
+        }
+
+        /// Exit code and what it printed.
+        fn end(mut self) -> (Option<i32>, String) {
+            let mut said = String::new();
+            self.process.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+            (self.process.wait().unwrap().code(), said)
+        }
+    }
+
+    const NOTE: &str = "finishing the batch in hand; press Ctrl-C again to stop at once\n";
+
+    /// Rows that wait for a server whose every word this test says.
+    fn world() -> (World, TcpListener) {
+        let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        world.write_config(&format!("[sync]\nserver_url = \"{url}\"\n"));
+        world.write_session(&session(&url, USER, TEAM));
+        world.init_project();
+        world.run(["agent", "mission", "create", "tea-timer"]).exits(0);
+        (world, listener)
+    }
+
+    fn waiting(world: &World) -> u64 {
+        let status = world.run(["sync", "status", "--json"]).exits(0).json();
+        status["active_queue"]["event_count"].as_u64().unwrap()
+    }
+
+    #[test]
+    fn the_first_ctrl_c_is_answered_at_once_and_ends_the_delivery_after_the_batch_in_hand() {
+        let (world, listener) = world();
+        let before = waiting(&world);
+        let mut delivery = Delivery::begin(&world, listener);
+        delivery.press_ctrl_c();
+        assert_eq!(delivery.note(), NOTE);
+        assert_eq!(delivery.process.try_wait().unwrap(), None, "the batch in hand is waited for");
+        let answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        delivery.request.write_all(answer).unwrap();
+        delivery.listener.set_nonblocking(true).unwrap();
+        let listener = delivery.listener.try_clone().unwrap();
+        let (code, said) = delivery.end();
+        assert_eq!(code, Some(130), "{said}");
+        assert!(said.contains("stopped   : interrupted"), "{said}");
+        assert!(said.contains(&format!("remaining : {before} events")), "{said}");
+        assert!(listener.accept().is_err(), "no further request");
+        assert_eq!(waiting(&world), before, "nothing is lost");
+    }
+
+    #[test]
+    fn the_second_ctrl_c_ends_it_at_once() {
+        let (world, listener) = world();
+        let before = waiting(&world);
+        let mut delivery = Delivery::begin(&world, listener);
+        delivery.press_ctrl_c();
+        assert_eq!(delivery.note(), NOTE);
+        delivery.press_ctrl_c();
+        assert_eq!(delivery.end(), (Some(130), String::new()));
+        assert_eq!(waiting(&world), before);
+        world.run(["sync", "status", "--check"]).exits(0);
+    }
+}

@@ -6,105 +6,73 @@ use serde::{Serialize, Serializer};
 use std::fmt;
 use std::path::PathBuf;
 
-/// One of the six facts that foreground and daemon must agree on, in canonical order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Field {
-    /// `daemon_package_version`
-    PackageVersion,
-    /// `daemon_executable_path`
-    ExecutablePath,
-    /// `daemon_source_path`
-    SourcePath,
-    /// `daemon_server_url`
-    ServerUrl,
-    /// `daemon_team_or_user`
-    TeamOrUser,
-    /// `daemon_queue_db_path`
-    QueueDbPath,
+/// An enum of fixed names. Variants, `ALL` and `name` come from one list, so none can be left out of a walk.
+macro_rules! named {
+    (
+        $(#[$about:meta])*
+        pub enum $enum:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)+ }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $enum { $($(#[$doc])* $variant,)+ }
+
+        impl $enum {
+            /// Every one, in canonical order.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$variant),+];
+
+            /// The canonical name.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+    };
 }
 
-impl Field {
-    /// All six, in canonical order.
-    pub const ALL: [Self; 6] = [
-        Self::PackageVersion,
-        Self::ExecutablePath,
-        Self::SourcePath,
-        Self::ServerUrl,
-        Self::TeamOrUser,
-        Self::QueueDbPath,
-    ];
-
-    /// The canonical name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::PackageVersion => "daemon_package_version",
-            Self::ExecutablePath => "daemon_executable_path",
-            Self::SourcePath => "daemon_source_path",
-            Self::ServerUrl => "daemon_server_url",
-            Self::TeamOrUser => "daemon_team_or_user",
-            Self::QueueDbPath => "daemon_queue_db_path",
-        }
+named! {
+    /// One of the six facts that foreground and daemon must agree on, in canonical order.
+    pub enum Field {
+        /// The version of the build.
+        PackageVersion = "daemon_package_version",
+        /// The running executable.
+        ExecutablePath = "daemon_executable_path",
+        /// The checkout or prefix that it belongs to.
+        SourcePath = "daemon_source_path",
+        /// The server of the login.
+        ServerUrl = "daemon_server_url",
+        /// The account.
+        TeamOrUser = "daemon_team_or_user",
+        /// The queue DB.
+        QueueDbPath = "daemon_queue_db_path",
     }
 }
 
-/// Why a fact could not be observed, or why an observation makes the machine incoherent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum FaultCode {
-    /// The daemon owner record exists and cannot be read as one.
-    OwnerRecordUnreadable,
-    /// Somebody holds the owner lock and the record is not theirs.
-    OwnerRecordStale,
-    /// The session exists and cannot be read.
-    SessionUnreadable,
-    /// config.toml exists and does not parse.
-    ConfigUnreadable,
-    /// The legacy queue DB exists and cannot be read.
-    LegacyQueueUnreadable,
-    /// The active queue DB exists and cannot be read.
-    ActiveQueueUnreadable,
-    /// A queue DB needs a rollback that a read-only command must not do.
-    QueueRecoveryNeeded,
-    /// The queue DB was written by a newer release.
-    QueueSchemaNewer,
-    /// The queue DB is not the one a permit or the live daemon knew.
-    QueueIdentityChanged,
-    /// SPEC_KITTY_HOME points to an empty place while `~/.spec-kitty` holds state.
-    HomeAmbiguous,
-    /// A daemon of this home runs that the owner record does not name.
-    StrayDaemon,
-}
-
-impl FaultCode {
-    /// Every code.
-    pub const ALL: [Self; 11] = [
-        Self::OwnerRecordUnreadable,
-        Self::OwnerRecordStale,
-        Self::SessionUnreadable,
-        Self::ConfigUnreadable,
-        Self::LegacyQueueUnreadable,
-        Self::ActiveQueueUnreadable,
-        Self::QueueRecoveryNeeded,
-        Self::QueueSchemaNewer,
-        Self::QueueIdentityChanged,
-        Self::HomeAmbiguous,
-        Self::StrayDaemon,
-    ];
-
-    /// The canonical name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::OwnerRecordUnreadable => "owner_record_unreadable",
-            Self::OwnerRecordStale => "owner_record_stale",
-            Self::SessionUnreadable => "session_unreadable",
-            Self::ConfigUnreadable => "config_unreadable",
-            Self::LegacyQueueUnreadable => "legacy_queue_unreadable",
-            Self::ActiveQueueUnreadable => "active_queue_unreadable",
-            Self::QueueRecoveryNeeded => "queue_recovery_needed",
-            Self::QueueSchemaNewer => "queue_schema_newer",
-            Self::QueueIdentityChanged => "queue_identity_changed",
-            Self::HomeAmbiguous => "home_ambiguous",
-            Self::StrayDaemon => "stray_daemon",
-        }
+named! {
+    /// Why a fact could not be observed, or why an observation makes the machine incoherent.
+    pub enum FaultCode {
+        /// The daemon owner record exists and cannot be read as one.
+        OwnerRecordUnreadable = "owner_record_unreadable",
+        /// Somebody holds the owner lock and the record is not theirs.
+        OwnerRecordStale = "owner_record_stale",
+        /// The session exists and cannot be read.
+        SessionUnreadable = "session_unreadable",
+        /// config.toml exists and does not parse.
+        ConfigUnreadable = "config_unreadable",
+        /// The legacy queue DB exists and cannot be read.
+        LegacyQueueUnreadable = "legacy_queue_unreadable",
+        /// The active queue DB exists and cannot be read.
+        ActiveQueueUnreadable = "active_queue_unreadable",
+        /// A queue DB needs a rollback that a read-only command must not do.
+        QueueRecoveryNeeded = "queue_recovery_needed",
+        /// The queue DB was written by a newer release.
+        QueueSchemaNewer = "queue_schema_newer",
+        /// The queue DB is not the one a permit or the live daemon knew.
+        QueueIdentityChanged = "queue_identity_changed",
+        /// SPEC_KITTY_HOME points to an empty place while `~/.spec-kitty` holds state.
+        HomeAmbiguous = "home_ambiguous",
+        /// A daemon of this home runs that the owner record does not name.
+        StrayDaemon = "stray_daemon",
     }
 }
 

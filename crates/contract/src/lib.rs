@@ -14,7 +14,7 @@
 //! | [`exit`] | exit codes and refusal codes |
 //! | [`switch`] | the hosted-sync switch |
 //! | [`path`] | paths as comparisons see them |
-//! | [`server_url`] | how two server URLs are compared |
+//! | [`server_url`] | how two server URLs are compared, and how one is shown |
 //! | [`lane`] | the lanes of a work package |
 //! | [`event`] | the published event contract: ids, envelope, payload shapes, moves, rejections |
 //! | [`wire`] | what client and server say to each other over HTTP |

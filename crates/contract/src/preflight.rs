@@ -3,6 +3,7 @@
 use crate::failure::{FailureName, Fault, FaultCode, Field};
 use crate::owner::OwnerRecord;
 use crate::remedy::Remedy;
+use crate::server_url;
 use crate::text::printable;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -56,10 +57,10 @@ impl Serialize for OrphanRecord {
         out.serialize_entry("package_version", &record.package_version)?;
         out.serialize_entry("executable_path", &record.executable_path.to_string_lossy())?;
         out.serialize_entry("source_checkout_path", &record.source_checkout_path.to_string_lossy())?;
-        out.serialize_entry("server_url", &record.server_url)?;
+        out.serialize_entry("server_url", &server_url::shown(&record.server_url))?;
         out.serialize_entry("auth_principal", &record.auth_principal)?;
         out.serialize_entry("auth_team", &record.auth_team)?;
-        out.serialize_entry("auth_scope", &record.auth_scope)?;
+        out.serialize_entry("auth_scope", &record.auth_scope.as_deref().map(server_url::shown))?;
         out.serialize_entry("queue_db_path", &record.queue_db_path.to_string_lossy())?;
         out.serialize_entry("started_at", &record.started_at)?;
         if let Some(instance) = &record.instance {

@@ -1,7 +1,8 @@
 //! How two server URLs are compared: without trailing slashes, scheme and host case-insensitive,
-//! the path as written.
+//! the path as written; and how one is shown: without a password.
 
 use crate::scope::trim;
+use std::borrow::Cow;
 
 /// The form of `url` that comparisons use. Not for display and not for requests.
 pub fn canonical(url: &str) -> String {
@@ -37,6 +38,17 @@ pub fn same(left: &str, right: &str) -> bool {
     canonical(left) == canonical(right)
 }
 
+/// `text` (a URL, or a scope, which begins with one) as it may be shown: without the user name and
+/// password that a URL may carry. Files of other programs hold such URLs; ours never do.
+pub fn shown(text: &str) -> Cow<'_, str> {
+    let Some(start) = text.find("://").map(|scheme| scheme + 3) else { return text.into() };
+    let authority = text[start..].split(['/', '?', '#', '|']).next().unwrap_or_default();
+    match authority.rfind('@') {
+        Some(end) => format!("{}***{}", &text[..start], &text[start + end..]).into(),
+        None => text.into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +76,14 @@ mod tests {
         assert!(!same("https://h/Api", "https://h/api"));
         assert!(!same("https://h", "https://h:443"));
         assert!(!same("https://h", "http://h"));
+    }
+
+    #[test]
+    fn a_password_is_not_shown_and_everything_else_is() {
+        assert_eq!(shown("https://dev:hunter2@h.invalid:1/x@y"), "https://***@h.invalid:1/x@y");
+        assert_eq!(shown("https://hunter2@h|dev@example.com|t"), "https://***@h|dev@example.com|t");
+        for plain in ["https://h.invalid|dev@example.com|t", "https://h/@x", "dev@example.com", ""] {
+            assert_eq!(shown(plain), plain);
+        }
     }
 }

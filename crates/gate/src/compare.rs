@@ -21,8 +21,8 @@ pub(crate) fn mismatches(
             };
             (!equal).then(|| Mismatch {
                 field,
-                foreground: ours,
-                daemon: theirs,
+                foreground: ours.map(|ours| shown(field, ours)),
+                daemon: theirs.map(|theirs| shown(field, theirs)),
                 remedies: remedies(field, foreground, login, record),
             })
         })
@@ -47,6 +47,11 @@ fn values(
         Field::TeamOrUser => (set(foreground.team_or_user.clone()), record.team_or_user()),
         Field::QueueDbPath => (path(&foreground.queue_db_path), path(&resolved.queue_db)),
     }
+}
+
+/// A value of `field` as a mismatch shows it.
+fn shown(field: Field, value: String) -> String {
+    if field == Field::ServerUrl { server_url::shown(&value).into_owned() } else { value }
 }
 
 /// An empty value is an unset one, on this side as on the record's.

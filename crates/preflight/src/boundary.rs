@@ -7,7 +7,7 @@ use crate::status::{
     ActiveQueue, DaemonRecord, HeldProject, LegacyQueue, LoginSummary, Root, RowPair, SCHEMA_VERSION,
     STALE_AFTER_SECONDS, StatusDocument, Warning,
 };
-use contract::{FaultCode, ForegroundIdentity, PreflightResult, Remedy};
+use contract::{FaultCode, ForegroundIdentity, PreflightResult, Remedy, server_url};
 use gate::{CapturePermit, CurePermit, EgressPermit, LockState, OwnerReading, Policy, Verdict};
 use identity::{BuildInfo, Environment, Home, LoginSource};
 use jiff::Timestamp;
@@ -181,7 +181,7 @@ impl Document<'_> {
                 source: self.boundary.home.source().variable().to_owned(),
             },
             login: self.login(),
-            foreground: facts.foreground.clone(),
+            foreground: shown(&facts.foreground),
             daemon_owner_record: DaemonRecord::of(self.verdict.owner(), record),
             active_queue: ActiveQueue {
                 path: facts.foreground.queue_db_path.clone(),
@@ -228,7 +228,7 @@ impl Document<'_> {
                 LoginSource::Credentials => "credentials",
                 LoginSource::None => "none",
             },
-            scope: login.scope.as_ref().map(ToString::to_string),
+            scope: login.scope.as_ref().map(|scope| server_url::shown(&scope.to_string()).into_owned()),
             refresh_expires_at: login.refresh_expires_at.map(|at| at.to_string()),
         }
     }
@@ -270,6 +270,12 @@ impl Document<'_> {
         };
         Some(Warning { code, text, remedy: Remedy::LoginServer })
     }
+}
+
+/// The foreground as it may be shown: legacy credentials may name a server with a password.
+fn shown(foreground: &ForegroundIdentity) -> ForegroundIdentity {
+    let server_url = foreground.server_url.as_deref().map(|url| server_url::shown(url).into_owned());
+    ForegroundIdentity { server_url, ..foreground.clone() }
 }
 
 fn pair(counts: queue::RowCounts) -> RowPair {

@@ -4,9 +4,10 @@
 use contract::foreground::raw_path;
 use contract::{
     ExitCode, Fault, ForegroundIdentity, Mismatch, OrphanRecord, OwnerRecord, OwnerStatus, PreflightResult,
-    Remedy,
+    Remedy, server_url,
 };
 use serde::Serialize;
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// Version of the JSON form; grows when a key changes its meaning, not when one is added.
@@ -122,7 +123,7 @@ impl DaemonRecord {
             package_version: record.map(|record| record.package_version.clone()),
             executable_path: path(|record| &record.executable_path),
             source_path: path(|record| &record.source_checkout_path),
-            server_url: record.and_then(|record| record.server().map(str::to_owned)),
+            server_url: record.and_then(|record| record.server().map(server_url::shown).map(Cow::into_owned)),
             team_or_user: record.and_then(OwnerRecord::team_or_user),
             queue_db_path: path(|record| &record.queue_db_path),
         }

@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report, Said};
-use contract::Remedy;
+use contract::{Remedy, server_url};
 use identity::{AuthAbsence, Config, Login, LoginSource, read_login};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -77,9 +77,9 @@ impl LoginView {
             principal: login.principal.clone(),
             team: login.team_id.clone(),
             private_teams: login.private_teams.clone(),
-            server_url: login.server_url.clone(),
+            server_url: login.server_url.as_deref().map(|url| server_url::shown(url).into_owned()),
             issuer: login.issuer.clone(),
-            scope: login.scope.as_ref().map(ToString::to_string),
+            scope: login.scope.as_ref().map(|scope| server_url::shown(&scope.to_string()).into_owned()),
             access_expires_at: login.access_expires_at.map(|at| at.to_string()),
             refresh_expires_at: login.refresh_expires_at.map(|at| at.to_string()),
             faults: login.faults.clone(),

@@ -6,6 +6,7 @@ use crate::args::NowArgs;
 use crate::build;
 use crate::context::Context;
 use crate::error::{CliError, chain};
+use crate::interrupt::Interrupt;
 use crate::report::{Document, Report, Said};
 use crate::terminal;
 use contract::text::printable;
@@ -18,8 +19,6 @@ use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Runs the verb.
@@ -107,7 +106,7 @@ fn failed(error: &DrainError) -> CliError {
 struct Watch {
     bar: terminal::Progress,
     waiting: u64,
-    interrupted: Arc<AtomicBool>,
+    interrupt: Interrupt,
 }
 
 impl Watch {
@@ -116,17 +115,15 @@ impl Watch {
         let counts = queue::observe_counts(path, &consent_of(&observation.config)).unwrap_or_default();
         let held: u64 = counts.held.iter().map(|held| held.events + held.bodies).sum();
         let waiting = (counts.events + counts.bodies).saturating_sub(held);
-        let interrupted = Arc::new(AtomicBool::new(false));
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            // The second signal ends the process at once, as if nobody had listened.
-            let registered =
-                signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&interrupted))
-                    .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&interrupted)));
-            registered.map_err(|error| CliError::failed("SIGNALS", chain(&error)))?;
-        }
-        Ok(Self { bar: terminal::Progress::new("delivering", quiet), waiting, interrupted })
+        let bar = terminal::Progress::new("delivering", quiet);
+        let say = bar.speaker();
+        let interrupt = Interrupt::listen(move || say(INTERRUPTED))
+            .map_err(|error| CliError::failed("SIGNALS", chain(&error)))?;
+        Ok(Self { bar, waiting, interrupt })
     }
 }
+
+const INTERRUPTED: &str = "finishing the batch in hand; press Ctrl-C again to stop at once";
 
 impl Progress for Watch {
     fn advance(&mut self, report: &DrainReport) {
@@ -135,7 +132,7 @@ impl Progress for Watch {
     }
 
     fn is_cancelled(&self) -> bool {
-        self.interrupted.load(Ordering::SeqCst)
+        self.interrupt.is_asked()
     }
 }
 

@@ -1,0 +1,103 @@
+//! Homes that the reference wrote in real runs, copied into worlds of their own and looked at on the host
+//! name and as the user they were written for: a session can be read nowhere else.
+
+use crate::world::{Run, World, finish};
+use std::path::Path;
+use std::process::Command;
+
+/// A way to be `fixture-host` and user 1000 in a process of its own.
+#[derive(Clone, Copy, Debug)]
+pub enum Disguise {
+    /// As root, who may become anybody.
+    Root,
+    /// In a user namespace.
+    UserNamespace,
+}
+
+impl Disguise {
+    /// The way that works here, if one does.
+    pub fn find() -> Option<Self> {
+        let works = |program: &str, arguments: &[&str]| {
+            Command::new(program).args(arguments).output().is_ok_and(|output| {
+                output.status.success()
+                    && String::from_utf8_lossy(&output.stdout).trim() == "fixture-host 1000"
+            })
+        };
+        let probe = "echo $(uname -n) $(id -u)";
+        if works(
+            "unshare",
+            &[
+                "--uts",
+                "sh",
+                "-c",
+                &format!(
+                    "hostname fixture-host && exec setpriv --reuid=1000 --regid=1000 --clear-groups sh -c '{probe}'"
+                ),
+            ],
+        ) {
+            return Some(Self::Root);
+        }
+        if works(
+            "unshare",
+            &[
+                "--user",
+                "--map-root-user",
+                "--uts",
+                "sh",
+                "-c",
+                &format!(
+                    "hostname fixture-host && exec unshare --user --map-user=1000 --map-group=1000 sh -c '{probe}'"
+                ),
+            ],
+        ) {
+            return Some(Self::UserNamespace);
+        }
+        None
+    }
+
+    /// Runs the program of `world` in disguise.
+    #[must_use = "look at the exit code or the output"]
+    pub fn run(self, world: &World, arguments: &[&str]) -> Run {
+        let (outer, inner): (&[&str], &str) = match self {
+            Self::Root => (&["--uts"], "setpriv --reuid=1000 --regid=1000 --clear-groups"),
+            Self::UserNamespace => {
+                (&["--user", "--map-root-user", "--uts"], "unshare --user --map-user=1000 --map-group=1000")
+            }
+        };
+        let mut command = Command::new("unshare");
+        command.args(outer).args(["sh", "-c"]);
+        command.arg(format!("hostname fixture-host && exec {inner} \"$@\"")).arg("sh");
+        command.arg(world.binary()).args(arguments);
+        world.dress(&mut command);
+        finish(command)
+    }
+}
+
+/// A copy of a recorded home, as its README says one must be made.
+///
+/// # Panics
+/// When it cannot be copied.
+#[allow(clippy::unwrap_used, reason = "a test that cannot build its world has to stop")]
+pub fn world_of(binary: &str, home: &Path, disguise: Disguise) -> World {
+    let world = World::new(binary);
+    let source = home.join(".spec-kitty");
+    if source.exists() {
+        let status = Command::new("cp").arg("-R").arg(&source).arg(world.root()).status().unwrap();
+        assert!(status.success());
+    }
+    let chmod = |path: &Path, mode: &str| {
+        if path.exists() {
+            assert!(Command::new("chmod").args(["-R", mode]).arg(path).status().unwrap().success());
+        }
+    };
+    chmod(world.user_home(), "u+rwX");
+    chmod(&world.root().join("auth"), "u=rwX,go=");
+    let base = world.user_home().parent().unwrap();
+    assert!(Command::new("chmod").arg("755").arg(base).status().unwrap().success());
+    if matches!(disguise, Disguise::Root) {
+        let status =
+            Command::new("chown").args(["-R", "1000:1000"]).arg(world.user_home()).arg(world.work()).status();
+        assert!(status.unwrap().success());
+    }
+    world
+}

@@ -1,0 +1,64 @@
+//! Remedies of every kind, for tests that walk them.
+
+use contract::Remedy;
+
+/// Samples of every variant: one list makes both the match and the walk, so a new variant does not compile
+/// until a sample of it is walked.
+macro_rules! samples {
+    ($($pattern:pat => [$($sample:expr),+ $(,)?],)+) => {
+        /// One of each, and more of those that carry words of somebody else.
+        ///
+        /// # Panics
+        /// When one is listed as a sample of another variant.
+        pub fn samples() -> Vec<Remedy> {
+            fn is_listed(remedy: &Remedy) {
+                match remedy {
+                    $($pattern => {})+
+                }
+            }
+            let mut all = Vec::new();
+            $($(
+                assert!(matches!($sample, $pattern), "{:?} is a sample of another variant", $sample);
+                all.push($sample);
+            )+)+
+            all.iter().for_each(is_listed);
+            all
+        }
+    };
+}
+
+samples! {
+    Remedy::RestartDaemon => [Remedy::RestartDaemon],
+    Remedy::SwitchTeam { .. } => [Remedy::SwitchTeam { team: "-team with 'quotes'".into() }],
+    Remedy::Login => [Remedy::Login],
+    Remedy::LoginServer => [Remedy::LoginServer],
+    Remedy::CleanOrphans => [Remedy::CleanOrphans],
+    Remedy::ForceCleanOrphans => [Remedy::ForceCleanOrphans],
+    Remedy::Migrate => [Remedy::Migrate],
+    Remedy::Repair => [Remedy::Repair],
+    Remedy::SyncNow => [Remedy::SyncNow],
+    Remedy::OptIn { .. } => [
+        Remedy::OptIn { project: "164b830e-0aa9-486a-80e9-73e0ff9bd516".into() },
+        Remedy::OptIn { project: "none".into() },
+        Remedy::OptIn { project: "-x".into() },
+        Remedy::OptIn { project: "it's \u{1b}[2J \u{202e}\\".into() },
+    ],
+    Remedy::StartDaemon => [Remedy::StartDaemon],
+    Remedy::Advice(_) => [Remedy::Advice("unset SPEC_KITTY_HOME".into())],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::samples;
+
+    #[test]
+    fn only_an_advice_has_no_command_and_no_two_samples_are_alike() {
+        let samples = samples();
+        let advices = samples.iter().filter(|remedy| remedy.argv().is_none()).count();
+        assert_eq!(advices, 1);
+        let mut hints: Vec<String> = samples.iter().map(contract::Remedy::hint).collect();
+        hints.sort();
+        hints.dedup();
+        assert_eq!(hints.len(), samples.len());
+    }
+}
