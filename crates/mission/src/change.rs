@@ -139,7 +139,7 @@ impl Change {
                 // The next command on the mission settles what was prepared. One that was not created
                 // after all has no next command.
                 if !self.mission.path.exists() {
-                    captive.give_up(&self.mission.slug);
+                    captive.give_up(&self.mission.slug, &checkout_of(project));
                 }
                 return Err(cause);
             }
@@ -288,9 +288,9 @@ impl Captive {
 
     /// Settles the rows of a command that was undone: without a witness they are parked. Should that fail,
     /// it is as after a crash.
-    fn give_up(self, mission_slug: &str) {
+    fn give_up(self, mission_slug: &str, checkout: &Path) {
         if let Some(mut pending) = self.pending {
-            let _ = pending.writer.settle(mission_slug);
+            let _ = pending.writer.settle(mission_slug, Some(checkout));
         }
     }
 
