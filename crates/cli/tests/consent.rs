@@ -63,7 +63,7 @@ fn rows_of_this_accounts_queue_stay() {
 fn legacy_rows_that_are_migrated_later_stay_and_the_preview_counts_them() {
     let (world, server, _legacy) = world();
     let preview = world.run(["sync", "opt-in", "--project", &PROJECT.to_uppercase()]).exits(2);
-    assert!(preview.stdout.contains("1 events and 1 bodies would stay held"), "{}", preview.stdout);
+    assert!(preview.stdout.contains("1 event and 1 body would stay held"), "{}", preview.stdout);
     world.run(["sync", "opt-in", "--project", PROJECT, "--yes"]).exits(0);
     stays_here(&world, &server);
     leaves_after_a_release(&world, &server);

@@ -113,7 +113,8 @@ impl Replay {
         let work = self.world.work().to_str().unwrap();
         let mut text = text.replace(work, "<REPO>");
         if let Some(mid8) = self.names.get("<MID8>") {
-            text = text.replace(&format!("-{mid8}"), "-<MID8>");
+            // The whole name: an id drawn in the same moment begins with the same letters.
+            text = text.replace(&self.mission, &self.mission.replace(mid8, "<MID8>"));
         }
         placeholders(&text)
     }
