@@ -2,8 +2,11 @@
 
 use data_encoding::HEXLOWER;
 use rusqlite::{Connection, params};
+use serde::Serialize as _;
+use serde_json::ser::{Formatter, Serializer};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Project of the rows, unless a test says otherwise.
@@ -86,7 +89,7 @@ impl ReferenceQueue {
             "head_commit_sha": null, "repo_slug": "acme/widgets", "drain_blocked_reason": null,
         });
         let row = "INSERT INTO queue (event_id, event_type, data, timestamp) VALUES (?1, ?2, ?3, 1779105600)";
-        self.db.execute(row, params![event_id, event_type, data.to_string()]).expect("an event row");
+        self.db.execute(row, params![event_id, event_type, spaced(&data)]).expect("an event row");
         self
     }
 
@@ -184,4 +187,28 @@ pub fn leave_hot_journal(path: &Path) {
     db.execute_batch("ROLLBACK").expect("the end of it");
     drop((db, queue));
     std::fs::remove_file(&scratch).expect("removed");
+}
+
+/// JSON with a space behind every comma and colon, as the reference writes it.
+#[allow(clippy::expect_used, reason = "a value always serialises, and JSON is UTF-8")]
+fn spaced(value: &Value) -> String {
+    struct Spaced;
+
+    impl Formatter for Spaced {
+        fn begin_object_key<W: Write + ?Sized>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+            if first { Ok(()) } else { out.write_all(b", ") }
+        }
+
+        fn begin_object_value<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
+            out.write_all(b": ")
+        }
+
+        fn begin_array_value<W: Write + ?Sized>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+            if first { Ok(()) } else { out.write_all(b", ") }
+        }
+    }
+
+    let mut bytes = Vec::new();
+    value.serialize(&mut Serializer::with_formatter(&mut bytes, Spaced)).expect("serialised");
+    String::from_utf8(bytes).expect("UTF-8")
 }
