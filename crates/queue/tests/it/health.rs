@@ -10,9 +10,12 @@ const PAGE: usize = 4096;
 
 /// Overwrites the page on which `text` stands.
 fn destroy_page_with(path: &Path, text: &str) {
+    destroy_page_at(path, text.as_bytes());
+}
+
+fn destroy_page_at(path: &Path, needle: &[u8]) {
     let mut bytes = fs_err::read(path).expect("a database");
-    let needle = text.as_bytes();
-    let at = bytes.windows(needle.len()).position(|window| window == needle).expect("the text is there");
+    let at = bytes.windows(needle.len()).position(|window| window == needle).expect("it is there");
     let start = at / PAGE * PAGE;
     bytes[start..start + PAGE].fill(0xa5);
     fs_err::write(path, bytes).expect("damaged");
@@ -49,6 +52,36 @@ fn a_row_on_a_page_that_cannot_be_read_costs_its_page_and_no_more() {
         .expect("a counter");
     assert_eq!(last, 2_000);
     assert_eq!(capture(&home, &scope(), events(0..2_000)).events, lost);
+}
+
+#[test]
+fn a_row_whose_binding_is_lost_is_held_until_somebody_opts_in() {
+    let home = Home::new();
+    let path = home.scoped(&scope());
+    capture(&home, &scope(), events(0..2_000));
+    let digest: Vec<u8> = home
+        .sql(&path)
+        .query_row("SELECT digest FROM bindings WHERE kind = 0 AND row = 1000", [], |row| row.get(0))
+        .expect("a binding");
+    destroy_page_at(&path, &digest);
+    let salvaged = salvage(&path, QueueFile::Active).expect("salvaged").expect("a new file");
+    assert!(salvaged.gaps && salvaged.events == 2_000, "{salvaged:?}");
+    fs_err::rename(&salvaged.path, &path).expect("put in place");
+    drop(salvaged);
+    let held = |consent: &dyn queue::ConsentView| -> u64 {
+        let counts = observe_counts(&path, consent).expect("counts");
+        assert_eq!(counts.events, 2_000);
+        counts.held.iter().map(|held| held.events).sum()
+    };
+    let lost = held(&nobody_asked);
+    assert!((1..200).contains(&lost), "the rows of one page, not {lost}");
+    home.cure(&scope());
+    assert_eq!((held(&nobody_asked), held(&everybody_in)), (lost, 0), "bound anew, by what they say");
+    let conn = home.sql(&path);
+    let tallied: i64 = conn
+        .query_row("SELECT SUM(waiting) FROM tallies WHERE kind = 0", [], |row| row.get(0))
+        .expect("a count");
+    assert_eq!((tallied, count(&conn, "bindings")), (2_000, 2_000));
 }
 
 #[test]
