@@ -7,9 +7,8 @@
 use super::QueueFile;
 use crate::error::QueueError;
 use crate::file::{self, Role};
-use crate::schema;
 use crate::store::{Abort, connect, sql_error};
-use crate::{busy, platform};
+use crate::{busy, health, platform, schema};
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, params_from_iter};
 use serde::Serialize;
@@ -361,6 +360,7 @@ fn reconcile(tx: &Transaction<'_>) -> Result<(), Abort> {
         }
     }
     tx.execute("INSERT OR IGNORE INTO meta(key, value) VALUES ('schema_version', ?1)", [schema::VERSION])?;
+    tx.execute("DELETE FROM meta WHERE key = ?1", [health::DAMAGED])?;
     tx.execute_batch(
         "DELETE FROM bindings WHERE kind = 0 AND NOT EXISTS (SELECT 1 FROM queue WHERE id = bindings.row);
          DELETE FROM bindings WHERE kind = 1

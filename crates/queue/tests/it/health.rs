@@ -202,8 +202,19 @@ fn after_an_unclean_end_the_pages_are_checked_before_anything_is_written() {
     let permit = home_permit(&home);
     let error = Cure::open(&permit).expect_err("damaged");
     let QueueError::Fault(fault) = error else { panic!("{error}") };
-    assert_eq!((fault.code, fault.remedy), (FaultCode::ActiveQueueUnreadable, contract::Remedy::Repair));
+    assert_eq!((fault.code, &fault.remedy), (FaultCode::ActiveQueueUnreadable, &contract::Remedy::Repair));
     assert!(fault.detail.contains("is damaged"), "{}", fault.detail);
+
+    // The journal is gone, and the damage is not forgotten: nobody writes, until it is repaired.
+    let again = Cure::open(&permit).expect_err("still damaged");
+    assert_eq!(again.to_string(), QueueError::Fault(fault).to_string());
+    assert!(queue::observe_active(&path).is_err(), "the gate knows, too");
+    assert!(observe_health(&path, QueueFile::Active).expect("looked").is_some());
+    let salvaged = salvage(&path, QueueFile::Active).expect("salvaged").expect("a new file");
+    assert!((240..300).contains(&salvaged.events), "{salvaged:?}");
+    fs_err::rename(&salvaged.path, &path).expect("put in place");
+    home.cure(&scope());
+    assert_eq!(observe_health(&path, QueueFile::Active), Ok(None));
 }
 
 /// A permit for a file that nobody may look at first.
