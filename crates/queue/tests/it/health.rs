@@ -143,6 +143,25 @@ fn a_legacy_file_keeps_its_shape_its_claims_and_text_that_is_no_utf8() {
 }
 
 #[test]
+fn rows_that_are_known_by_their_rowid_alone_keep_it() {
+    let home = Home::new();
+    fs_err::create_dir_all(home.root()).expect("a directory");
+    home.sql(&home.legacy())
+        .execute_batch(
+            "CREATE TABLE queue (event_id TEXT, event_type TEXT, data TEXT, timestamp INTEGER);
+             INSERT INTO queue VALUES ('01A', 'T', '{}', 7), (NULL, 'T', '{}', 7), (NULL, 'T', '{}', 7);
+             DELETE FROM queue WHERE rowid = 1",
+        )
+        .expect("an old file");
+    let salvaged = salvage(&home.legacy(), QueueFile::Legacy).expect("salvaged").expect("a new file");
+    let rowids: (i64, i64) = home
+        .sql(&salvaged.path)
+        .query_row("SELECT MIN(rowid), MAX(rowid) FROM queue", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .expect("rows");
+    assert_eq!(rowids, (2, 3));
+}
+
+#[test]
 fn nobody_writes_to_a_file_that_is_being_salvaged() {
     let home = Home::new();
     let path = home.scoped(&scope());
