@@ -32,19 +32,23 @@ pub(crate) struct Progress {
     bar: ProgressBar,
 }
 
+/// While nobody knows yet how much there is.
+const LOOKING: &str = "{spinner} {msg}";
+/// Once it is known.
+const COUNTING: &str = "{msg} [{bar:30}] {pos}/{len} {per_sec}, {eta} left";
+
 impl Progress {
     /// A bar that counts `what`.
     pub(crate) fn new(what: &'static str, quiet: bool) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        if let Ok(style) = ProgressStyle::with_template(LOOKING) {
+            bar.set_style(style);
+        }
+        bar.set_message(what);
         if !quiet && stderr_is_terminal() {
             bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
             bar.enable_steady_tick(Duration::from_millis(250));
         }
-        if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} {per_sec}, {eta} left")
-        {
-            bar.set_style(style);
-        }
-        bar.set_message(what);
         Self { bar }
     }
 
@@ -56,6 +60,11 @@ impl Progress {
 
     /// `done` of `total`.
     pub(crate) fn show(&self, done: u64, total: u64) {
+        if self.bar.length().is_none()
+            && let Ok(style) = ProgressStyle::with_template(COUNTING)
+        {
+            self.bar.set_style(style);
+        }
         self.bar.set_length(total);
         self.bar.set_position(done);
     }

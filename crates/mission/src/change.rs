@@ -72,14 +72,10 @@ pub(crate) fn lock_mission(project: &Project, mission_slug: &str) -> Result<File
     })
 }
 
-/// Takes a mission's lock if nobody has it.
-pub(crate) fn lock_mission_now(project: &Project, mission_slug: &str) -> Result<Option<FileLock>> {
+/// Takes a mission's lock, if it can be had at once.
+pub(crate) fn lock_mission_now(project: &Project, mission_slug: &str) -> Option<FileLock> {
     let path = project.lock_path(mission_slug);
-    match FileLock::acquire_in_repository(&path, Duration::ZERO, "the mission") {
-        Ok(lock) => Ok(Some(lock)),
-        Err(LockError::Busy { .. }) => Ok(None),
-        Err(LockError::Io { path, source }) => Err(MissionError::Io { action: "lock", path, source }),
-    }
+    FileLock::acquire_in_repository(&path, Duration::ZERO, "the mission").ok()
 }
 
 impl Change {

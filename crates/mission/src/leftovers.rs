@@ -15,12 +15,12 @@ pub fn settle(cure: &mut Cure, unsettled: &Unsettled) -> Result<Option<Settled>>
     let Some(checkout) = unsettled.checkout.as_deref().filter(|checkout| checkout.is_dir()) else {
         return Ok(None);
     };
-    let project = Project::read(checkout)?;
-    // Another repository may stand there now, or a directory of it.
-    if checkout_of(&project) != *checkout {
+    // Another repository may stand there now, a directory of one, or none.
+    let Some(project) = Project::read(checkout).ok().filter(|project| checkout_of(project) == *checkout)
+    else {
         return Ok(None);
-    }
-    let Some(_held) = lock_mission_now(&project, &unsettled.mission_slug)? else { return Ok(None) };
+    };
+    let Some(_held) = lock_mission_now(&project, &unsettled.mission_slug) else { return Ok(None) };
     let settled = cure.settle(unsettled).map_err(|error| MissionError::Capture {
         problem: chain(&error),
         exit: ExitCode::Failed,

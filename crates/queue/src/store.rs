@@ -68,14 +68,14 @@ impl Store {
 
     /// Visits every page: worth its time only after somebody died in the middle of a transaction.
     fn check_pages(&mut self) -> Result<(), QueueError> {
-        let path = self.path.clone();
-        self.read("check", |tx| match health::quick_check(tx)? {
+        let finding = self.read("check", |tx| health::quick_check(tx))?;
+        match finding {
             None => Ok(()),
             Some(finding) => {
-                let detail = format!("is damaged: {finding}");
-                Err(fault(Fault::new(Role::Active.unreadable(), &path, detail, Remedy::Repair)).into())
+                health::remember(&self.conn, &finding);
+                Err(fault(health::damaged(&self.path, &finding)))
             }
-        })
+        }
     }
 
     /// The file.
@@ -134,7 +134,10 @@ impl Store {
             if version > schema::VERSION {
                 return Err(fault(schema::newer(&path, version)).into());
             }
-            let id = if version > 0 { meta(tx, "queue_id")? } else { None };
+            if let Some(finding) = meta_of(tx, version, health::DAMAGED)? {
+                return Err(fault(health::damaged(&path, &finding)).into());
+            }
+            let id = meta_of(tx, version, "queue_id")?;
             Ok((version == schema::VERSION).then_some(id).flatten().zip(meta_of(tx, version, "scope")?))
         })?;
         let (id, owner) = match known {

@@ -29,8 +29,9 @@ pub struct MigrateArgs {
 /// `spec-kitty sync export`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Each line is an object with `table` and the columns of one row as stored. A value that JSON \
-    cannot carry is {\"hex\": ...}. Nothing is locked while a line is written, and nothing is changed."
+    after_help = "Each line is an object with `table` and the columns of one row as stored; bytes are \
+    {\"hex\": ...}, text that is no UTF-8 is {\"text_hex\": ...}. Nothing is locked while a line is written, \
+    and nothing is changed."
 )]
 pub struct ExportArgs {
     /// Whose rows: the 16 hex digits in the name of a scoped queue DB, or `legacy` for the legacy queue

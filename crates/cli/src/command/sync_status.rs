@@ -100,6 +100,7 @@ impl Document for StatusView<'_> {
                 "  parked",
                 &format!("{} events, {} bodies", status.parked.events, status.parked.bodies),
             );
+            line(&mut out, "  why", "spec-kitty sync parked list");
         }
         if let Some(rows @ 1..) = status.legacy_queue.rows_other_scope {
             let other = format!("{rows} rows of the legacy queue DB, which stay there");

@@ -7,9 +7,8 @@
 use super::QueueFile;
 use crate::error::QueueError;
 use crate::file::{self, Role};
-use crate::schema;
 use crate::store::{Abort, connect, sql_error};
-use crate::{busy, platform};
+use crate::{busy, health, platform, schema};
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, params_from_iter};
 use serde::Serialize;
@@ -163,7 +162,9 @@ struct Table {
     sql: String,
     /// Whether its rows have rowids.
     rowids: bool,
-    columns: usize,
+    columns: Vec<String>,
+    /// Whether one of the columns is the rowid.
+    named_rowid: bool,
 }
 
 /// Opens the file, and reads which tables it has.
@@ -191,14 +192,22 @@ fn open_damaged(path: &Path, parameters: &str) -> Option<(Connection, Vec<Table>
 
 /// An ordinary table, as its own definition says; virtual tables and views have no rows of their own.
 fn shape_of(conn: &Connection, name: String, sql: String) -> Option<Table> {
-    let (kind, without_rowid, columns): (String, i64, i64) = conn
+    let (kind, without_rowid): (String, bool) = conn
         .query_row(
-            "SELECT type, wr, ncol FROM pragma_table_list WHERE schema = 'main' AND name = ?1",
+            "SELECT type, wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1",
             [&name],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .ok()?;
-    (kind == "table").then_some(Table { name, sql, rowids: without_rowid == 0, columns: columns as usize })
+    let described: rusqlite::Result<Vec<(String, String, i64)>> =
+        conn.prepare("SELECT name, type, pk FROM pragma_table_info(?1)").and_then(|mut select| {
+            select.query_map([&name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+        });
+    let described = described.ok()?;
+    let keys: Vec<_> = described.iter().filter(|(.., key)| *key > 0).collect();
+    let named_rowid = matches!(keys[..], [(_, kind, _)] if kind.eq_ignore_ascii_case("INTEGER"));
+    let columns = described.into_iter().map(|(name, ..)| name).collect();
+    (kind == "table").then_some(Table { name, sql, rowids: !without_rowid, columns, named_rowid })
 }
 
 /// The name as SQL spells any name.
@@ -213,12 +222,17 @@ fn copy_table(
     salvaged: &mut Salvaged,
 ) -> Result<(), Abort> {
     tx.execute_batch(&table.sql)?;
-    let marks = vec!["?"; table.columns].join(", ");
-    let mut insert = tx.prepare(&format!("INSERT INTO {} VALUES ({marks})", quoted(&table.name)))?;
+    // Claims name a row without a key by its rowid, so rowids are kept, whatever they are called.
+    let first = if table.rowids && !table.named_rowid { 0 } else { 1 };
+    let names = std::iter::once("rowid".to_owned()).chain(table.columns.iter().map(|name| quoted(name)));
+    let names: Vec<_> = names.skip(first).collect();
+    let marks = vec!["?"; names.len()].join(", ");
+    let name = quoted(&table.name);
+    let mut insert = tx.prepare(&format!("INSERT INTO {name}({}) VALUES ({marks})", names.join(", ")))?;
     let (mut taken, mut left) = (0, 0);
     // Values are passed on as they are: text need not be UTF-8.
     let mut put = |row: &Row<'_>| -> Result<(), Abort> {
-        let values = (1..=table.columns)
+        let values = (first..=table.columns.len())
             .map(|column| row.get_ref(column).map(ToSqlOutput::Borrowed))
             .collect::<Result<Vec<_>, _>>()?;
         match insert.execute(params_from_iter(values)) {
@@ -361,6 +375,7 @@ fn reconcile(tx: &Transaction<'_>) -> Result<(), Abort> {
         }
     }
     tx.execute("INSERT OR IGNORE INTO meta(key, value) VALUES ('schema_version', ?1)", [schema::VERSION])?;
+    tx.execute("DELETE FROM meta WHERE key = ?1", [health::DAMAGED])?;
     tx.execute_batch(
         "DELETE FROM bindings WHERE kind = 0 AND NOT EXISTS (SELECT 1 FROM queue WHERE id = bindings.row);
          DELETE FROM bindings WHERE kind = 1

@@ -4,8 +4,8 @@ use super::legacy::LegacyObservation;
 use super::reader::read_only;
 use crate::error::ObserveError;
 use crate::file::{self, DbFile, Fingerprint, Journal, Role};
-use crate::schema;
 use crate::store::{Abort, fault, meta};
+use crate::{health, schema};
 use contract::LegacyRowCounts;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
@@ -86,10 +86,16 @@ pub(crate) fn read_meta(conn: &Connection) -> Result<HashMap<String, String>, Ab
     Ok(select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
 }
 
-/// Refuses a file of a newer release.
+/// Refuses a file of a newer release, and one that is known to be damaged.
 pub(crate) fn check_version(path: &Path, meta: &HashMap<String, String>) -> Result<i64, Abort> {
     let version = meta.get("schema_version").and_then(|text| text.parse().ok()).unwrap_or_default();
-    if version > schema::VERSION { Err(fault(schema::newer(path, version)).into()) } else { Ok(version) }
+    if version > schema::VERSION {
+        return Err(fault(schema::newer(path, version)).into());
+    }
+    match meta.get(health::DAMAGED) {
+        Some(finding) => Err(fault(health::damaged(path, finding)).into()),
+        None => Ok(version),
+    }
 }
 
 /// The key of the meta table that holds the pin.

@@ -16,8 +16,8 @@ const TABLES: &[&str] =
     &["projects", "queue", "body_upload_queue", "body_upload_failure_log", "prepared", "parked"];
 
 /// An iterator over the lines of an export, without their line ends. Each is an object with `table` and
-/// the row's columns as stored; a value that JSON cannot carry is `{"hex": ...}`. Rows are read page by
-/// page, so nothing is locked while a line is written somewhere.
+/// the row's columns as stored; bytes are `{"hex": ...}`, and text that is no UTF-8 is
+/// `{"text_hex": ...}`. Rows are read page by page, so nothing is locked while a line is written somewhere.
 #[derive(Debug)]
 pub struct Export(Paged<String>);
 

@@ -10,9 +10,12 @@ const PAGE: usize = 4096;
 
 /// Overwrites the page on which `text` stands.
 fn destroy_page_with(path: &Path, text: &str) {
+    destroy_page_at(path, text.as_bytes());
+}
+
+fn destroy_page_at(path: &Path, needle: &[u8]) {
     let mut bytes = fs_err::read(path).expect("a database");
-    let needle = text.as_bytes();
-    let at = bytes.windows(needle.len()).position(|window| window == needle).expect("the text is there");
+    let at = bytes.windows(needle.len()).position(|window| window == needle).expect("it is there");
     let start = at / PAGE * PAGE;
     bytes[start..start + PAGE].fill(0xa5);
     fs_err::write(path, bytes).expect("damaged");
@@ -49,6 +52,36 @@ fn a_row_on_a_page_that_cannot_be_read_costs_its_page_and_no_more() {
         .expect("a counter");
     assert_eq!(last, 2_000);
     assert_eq!(capture(&home, &scope(), events(0..2_000)).events, lost);
+}
+
+#[test]
+fn a_row_whose_binding_is_lost_is_held_until_somebody_opts_in() {
+    let home = Home::new();
+    let path = home.scoped(&scope());
+    capture(&home, &scope(), events(0..2_000));
+    let digest: Vec<u8> = home
+        .sql(&path)
+        .query_row("SELECT digest FROM bindings WHERE kind = 0 AND row = 1000", [], |row| row.get(0))
+        .expect("a binding");
+    destroy_page_at(&path, &digest);
+    let salvaged = salvage(&path, QueueFile::Active).expect("salvaged").expect("a new file");
+    assert!(salvaged.gaps && salvaged.events == 2_000, "{salvaged:?}");
+    fs_err::rename(&salvaged.path, &path).expect("put in place");
+    drop(salvaged);
+    let held = |consent: &dyn queue::ConsentView| -> u64 {
+        let counts = observe_counts(&path, consent).expect("counts");
+        assert_eq!(counts.events, 2_000);
+        counts.held.iter().map(|held| held.events).sum()
+    };
+    let lost = held(&nobody_asked);
+    assert!((1..200).contains(&lost), "the rows of one page, not {lost}");
+    home.cure(&scope());
+    assert_eq!((held(&nobody_asked), held(&everybody_in)), (lost, 0), "bound anew, by what they say");
+    let conn = home.sql(&path);
+    let tallied: i64 = conn
+        .query_row("SELECT SUM(waiting) FROM tallies WHERE kind = 0", [], |row| row.get(0))
+        .expect("a count");
+    assert_eq!((tallied, count(&conn, "bindings")), (2_000, 2_000));
 }
 
 #[test]
@@ -107,6 +140,25 @@ fn a_legacy_file_keeps_its_shape_its_claims_and_text_that_is_no_utf8() {
         })
         .expect("a count");
     assert_eq!(strange, 0, "what would run by itself is not taken along");
+}
+
+#[test]
+fn rows_that_are_known_by_their_rowid_alone_keep_it() {
+    let home = Home::new();
+    fs_err::create_dir_all(home.root()).expect("a directory");
+    home.sql(&home.legacy())
+        .execute_batch(
+            "CREATE TABLE queue (event_id TEXT, event_type TEXT, data TEXT, timestamp INTEGER);
+             INSERT INTO queue VALUES ('01A', 'T', '{}', 7), (NULL, 'T', '{}', 7), (NULL, 'T', '{}', 7);
+             DELETE FROM queue WHERE rowid = 1",
+        )
+        .expect("an old file");
+    let salvaged = salvage(&home.legacy(), QueueFile::Legacy).expect("salvaged").expect("a new file");
+    let rowids: (i64, i64) = home
+        .sql(&salvaged.path)
+        .query_row("SELECT MIN(rowid), MAX(rowid) FROM queue", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .expect("rows");
+    assert_eq!(rowids, (2, 3));
 }
 
 #[test]
@@ -169,8 +221,19 @@ fn after_an_unclean_end_the_pages_are_checked_before_anything_is_written() {
     let permit = home_permit(&home);
     let error = Cure::open(&permit).expect_err("damaged");
     let QueueError::Fault(fault) = error else { panic!("{error}") };
-    assert_eq!((fault.code, fault.remedy), (FaultCode::ActiveQueueUnreadable, contract::Remedy::Repair));
+    assert_eq!((fault.code, &fault.remedy), (FaultCode::ActiveQueueUnreadable, &contract::Remedy::Repair));
     assert!(fault.detail.contains("is damaged"), "{}", fault.detail);
+
+    // The journal is gone, and the damage is not forgotten: nobody writes, until it is repaired.
+    let again = Cure::open(&permit).expect_err("still damaged");
+    assert_eq!(again.to_string(), QueueError::Fault(fault).to_string());
+    assert!(queue::observe_active(&path).is_err(), "the gate knows, too");
+    assert!(observe_health(&path, QueueFile::Active).expect("looked").is_some());
+    let salvaged = salvage(&path, QueueFile::Active).expect("salvaged").expect("a new file");
+    assert!((240..300).contains(&salvaged.events), "{salvaged:?}");
+    fs_err::rename(&salvaged.path, &path).expect("put in place");
+    home.cure(&scope());
+    assert_eq!(observe_health(&path, QueueFile::Active), Ok(None));
 }
 
 /// A permit for a file that nobody may look at first.

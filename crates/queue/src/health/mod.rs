@@ -11,10 +11,15 @@ pub use salvage::{Salvaged, salvage};
 
 use crate::error::ObserveError;
 use crate::file::Role;
-use crate::observe::read_only;
-use crate::store::Abort;
+use crate::observe::{read_meta, read_only};
+use crate::store::{Abort, set_meta};
+use contract::{Fault, Remedy};
 use rusqlite::Connection;
 use std::path::Path;
+
+/// The key of the meta table under which damage is remembered that was found after an unclean end: the
+/// journal that told of that end is gone once it was rolled back.
+pub(crate) const DAMAGED: &str = "damaged";
 
 /// Which queue a file is, for whoever has only a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +42,23 @@ impl QueueFile {
 /// Visits every page of a queue DB (`quick_check`): the first damage that is found, or nothing. Costs
 /// about a second for a gigabyte; an absent file is whole.
 pub fn observe_health(path: &Path, which: QueueFile) -> Result<Option<String>, ObserveError> {
-    Ok(read_only(path, which.role(), quick_check)?.flatten())
+    let found = read_only(path, which.role(), |conn| match read_meta(conn)?.remove(DAMAGED) {
+        Some(finding) => Ok(Some(finding)),
+        None => quick_check(conn),
+    })?;
+    Ok(found.flatten())
+}
+
+/// The fault of a queue DB that is damaged.
+pub(crate) fn damaged(path: &Path, finding: &str) -> Fault {
+    Fault::new(Role::Active.unreadable(), path, format!("is damaged: {finding}"), Remedy::Repair)
+}
+
+/// Remembers damage, as far as the file still takes it.
+pub(crate) fn remember(conn: &Connection, finding: &str) {
+    if let Err(error) = set_meta(conn, DAMAGED, finding) {
+        tracing::debug!(%error, "the damage could not be noted in the file itself");
+    }
 }
 
 /// The first damage that `quick_check` finds.
