@@ -11,6 +11,7 @@ use crate::executable::ExecutableWatch;
 use crate::front_desk::{FrontDesk, Mail, Returned};
 use crate::journal::Journal;
 use crate::ownership::{Ownership, PublishError, Standing};
+use crate::platform;
 use crate::schedule::{Due, Schedule, Timing};
 use crate::stop::{Stop, StopReason};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -65,7 +66,11 @@ impl Life {
             if let Some(why) = self.turn(mail, Instant::now()) {
                 break why;
             }
-            mail = self.desk.collect(self.schedule.sleep(Instant::now()));
+            let now = Instant::now();
+            if self.drain.is_some() && self.schedule.quiet(now) >= self.timing.check {
+                platform::release_code();
+            }
+            mail = self.desk.collect(self.schedule.sleep(now));
         };
         self.leave(why)
     }

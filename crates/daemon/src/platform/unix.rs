@@ -247,3 +247,99 @@ pub(crate) fn has_former_file_open(_pid: u32, _path: &Path) -> bool {
 pub(crate) fn end_command(pid: u32) -> String {
     format!("kill {pid}")
 }
+
+/// Gives back the memory of this program's code. An idle daemon needs a fraction of what a drain has called,
+/// and the system hands code out in large pieces. Nothing is lost: the pages are clean and stay in the page
+/// cache, and whoever needs one gets it again.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+pub(crate) fn release_code() {
+    use rustix::mm::{Advice, madvise};
+    let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return };
+    let Ok(program) = std::fs::read_link("/proc/self/exe") else { return };
+    for range in code_ranges(&maps, &program) {
+        let start = std::ptr::with_exposed_provenance_mut(range.start);
+        // SAFETY: the range is a mapping of this process that is private, executable and not writable, so
+        // its pages hold the bytes of the file and nothing else. Dropping them is invisible: the next
+        // access reads the same bytes from the file that the mapping keeps open.
+        let _ = unsafe { madvise(start, range.len(), Advice::LinuxDontNeed) };
+    }
+}
+
+/// Gives back the memory of this program's code; this system is not asked.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn release_code() {}
+
+/// The mappings of `program` that hold code and nothing else.
+#[cfg(target_os = "linux")]
+fn code_ranges(maps: &str, program: &Path) -> Vec<std::ops::Range<usize>> {
+    let range = |line: &str| {
+        let mut words = line.splitn(6, ' ');
+        let (range, access) = (words.next()?, words.next()?);
+        let file = words.nth(3)?.trim_start();
+        let (start, end) = range.split_once('-')?;
+        let address = |hex| usize::from_str_radix(hex, 16).ok();
+        let range = address(start)?..address(end)?;
+        (access == "r-xp" && Path::new(file) == program).then_some(range)
+    };
+    maps.lines().filter_map(range).collect()
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_code_of_the_program_itself_is_given_back() {
+        let maps = "\
+55d0c0000000-55d0c0020000 r--p 00000000 fd:01 123                        /opt/my tools/spec-kitty
+55d0c0020000-55d0c0a80000 r-xp 00020000 fd:01 123                        /opt/my tools/spec-kitty
+55d0c0a80000-55d0c0ab0000 r--p 00a80000 fd:01 123                        /opt/my tools/spec-kitty
+55d0c0ab0000-55d0c0ac0000 rw-p 00ab0000 fd:01 123                        /opt/my tools/spec-kitty
+55d0c1000000-55d0c1021000 rw-p 00000000 00:00 0                          [heap]
+7f0000000000-7f0000100000 r-xp 00000000 fd:01 456                        /usr/lib/libc.so.6
+7f0000200000-7f0000201000 r-xp 00000000 00:00 0
+nonsense
+";
+        let ranges = code_ranges(maps, Path::new("/opt/my tools/spec-kitty"));
+        let found: Vec<_> = ranges.iter().map(|range| (range.start, range.end)).collect();
+        assert_eq!(found, [(0x55d0_c002_0000, 0x55d0_c0a8_0000)]);
+    }
+
+    /// Resident KiB of the code of this very program.
+    fn resident() -> u64 {
+        let program = std::fs::read_link("/proc/self/exe").expect("a program");
+        let smaps = std::fs::read_to_string("/proc/self/smaps").expect("smaps");
+        let mut inside = false;
+        let mut sum = 0;
+        for line in smaps.lines() {
+            if line.split(' ').next().is_some_and(|word| word.contains('-')) {
+                inside = !code_ranges(line, &program).is_empty();
+            } else if let Some(rest) = line.strip_prefix("Rss:").filter(|_| inside) {
+                sum += rest.trim().trim_end_matches(" kB").parse::<u64>().expect("a size");
+            }
+        }
+        sum
+    }
+
+    #[test]
+    fn code_that_was_given_back_is_there_again_when_it_is_called() {
+        // Other tests of this binary would call code meanwhile.
+        const ALONE: &str = "SPEC_KITTY_TEST_ALONE";
+        if std::env::var_os(ALONE).is_none() {
+            let name = "platform::unix::tests::code_that_was_given_back_is_there_again_when_it_is_called";
+            let mut alone = Command::new(std::env::current_exe().expect("this binary"));
+            let output = alone.args([name, "--exact"]).env(ALONE, "1").output().expect("it runs");
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success() && text.contains("1 passed"), "{text}");
+            return;
+        }
+        let sentence =
+            || serde_json::json!({ "sum": [1, 2, 3], "at": jiff::Timestamp::UNIX_EPOCH }).to_string();
+        let before = (sentence(), resident());
+        release_code();
+        let after = resident();
+        assert!(after < before.1, "{after} of {} KiB", before.1);
+        assert_eq!(sentence(), before.0);
+    }
+}

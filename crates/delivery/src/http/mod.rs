@@ -14,6 +14,7 @@
 mod answer;
 mod bearer;
 mod error;
+mod lookup;
 
 pub use answer::{Answer, NotJson, RetryAfter};
 pub use bearer::{BadToken, Bearer};
@@ -21,11 +22,13 @@ pub use error::SendError;
 
 use crate::destination::Destination;
 use contract::wire::endpoint::{CONTRACT_HEADER, CONTRACT_VERSION, TEAM_HEADER, user_agent};
+use lookup::Lookup;
 use std::io::Read;
 use std::time::Duration;
 use ureq::http::header::{self, HeaderValue};
 use ureq::http::{Request as HttpRequest, Response};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::transport::DefaultConnector;
 
 /// Redirects followed before giving up.
 const MAX_REDIRECTS: usize = 3;
@@ -142,7 +145,7 @@ impl Client {
             .max_idle_age(MAX_IDLE)
             .tls_config(TlsConfig::builder().root_certs(roots).build())
             .build();
-        Ok(Self { agent: config.new_agent() })
+        Ok(Self { agent: ureq::Agent::with_parts(config, DefaultConnector::default(), Lookup::default()) })
     }
 
     /// Sends one request and reads the whole answer.
