@@ -5,18 +5,30 @@ use crate::args::EvidenceArgs;
 use crate::build;
 use crate::context::Context;
 use crate::error::CliError;
+use crate::interruption;
+use crate::render;
 use crate::report::Report;
 use contract::ExitCode;
 use contract::text::printable;
 use mission::Clock;
-use mission::command::evidence::{CapturedEvidence, CheckResult, Request, capture};
+use mission::command::evidence::{CapturedEvidence, Capturing, CheckResult, Request, capture};
 use std::fmt::Write as _;
 
 /// Runs the verb. A check that fails ends it with 1 and names the work package to reopen.
 pub(crate) fn run(context: &Context, args: EvidenceArgs) -> Result<Report, CliError> {
     let request = request(args, false);
-    let version = &build::info().package_version();
-    let captured = capture(&context.project()?, &request, version, &Clock::system())?;
+    let interrupted = interruption::watch()?;
+    let with = Capturing {
+        tool_version: &build::info().package_version(),
+        interrupted: &interrupted,
+        begins: &|check| {
+            // Checks may take minutes; somebody who waits wants to know for what.
+            if render::stderr_is_terminal() {
+                render::note(&format!("{} ...", printable(&check.id)));
+            }
+        },
+    };
+    let captured = capture(&context.project()?, &request, &with, &Clock::system())?;
     let exit = if captured.reopen.is_some() { ExitCode::Failed } else { ExitCode::Ok };
     let failure = captured.checks.iter().find(|check| !check.passed).map(|check| {
         format!("error: check `{}` failed ({}): reopen {}", check.id, why(check), check.work_package)

@@ -6,7 +6,7 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`compute`] | from graph and ownership to lanes |
+//! | [`mod@compute`] | from graph and ownership to lanes |
 //! | [`document`] | the file, and the branch and worktree of each lane |
 //! | [`surface`] | which surfaces of a product a text talks about |
 

@@ -3,7 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`reader`] | splitting, parsing with budgets, the typed view |
-//! | [`edit`] | replacing single keys in place |
+//! | [`mod@edit`] | replacing single keys in place |
 //!
 //! Invariant: an edit changes the lines of its keys and nothing else: unknown keys, comments, quotes,
 //! order and the body stay byte for byte. (The reference rewrites the whole block and loses them.)

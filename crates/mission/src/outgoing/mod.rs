@@ -4,9 +4,9 @@
 //! |---|---|
 //! | [`table`] | which local row becomes which event, and which stay |
 //! | [`payload`] | what of a local row travels: an allow-list per event type |
-//! | [`envelope`] | the envelope around it, judged by the published contract |
-//! | [`dossier`] | events and bodies of the documents |
-//! | [`memory`] | which documents this checkout captured last |
+//! | `envelope` | the envelope around it, judged by the published contract |
+//! | `dossier` | events and bodies of the documents |
+//! | `memory` | which documents this checkout captured last |
 //!
 //! Invariants: nothing here can open a queue without a [`CapturePermit`]; an event derived from a
 //! log row has that row's id; a payload has no key that its allow-list does not name; every event is

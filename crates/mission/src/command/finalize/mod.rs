@@ -6,8 +6,8 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`packages`] | reading and judging the work packages |
-//! | [`completion`] | what their front matter lacks |
+//! | `packages` | reading and judging the work packages |
+//! | `completion` | what their front matter lacks |
 //! | [`outcome`] | what is said about it |
 
 mod completion;
