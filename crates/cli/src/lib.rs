@@ -17,7 +17,6 @@ pub mod class;
 mod command;
 pub mod context;
 pub mod error;
-mod interruption;
 mod platform;
 pub mod render;
 pub mod report;

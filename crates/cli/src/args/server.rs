@@ -14,7 +14,7 @@ pub struct ServerArgs {
     /// Address to listen on; port 0 lets the system choose
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8470")]
     pub listen: SocketAddr,
-    /// How users reach the server behind a proxy, for example `https://sync.example.org`
+    /// How users reach the server behind a proxy, for example https://sync.example.org
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
     /// Listen on an address that other machines reach; put TLS in front of it

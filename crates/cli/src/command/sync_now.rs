@@ -115,7 +115,14 @@ impl Watch {
         let counts = queue::observe_counts(path, &consent_of(&observation.config)).unwrap_or_default();
         let held: u64 = counts.held.iter().map(|held| held.events + held.bodies).sum();
         let waiting = (counts.events + counts.bodies).saturating_sub(held);
-        let interrupted = crate::interruption::watch()?;
+        let interrupted = Arc::new(AtomicBool::new(false));
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            // The second signal ends the process at once, as if nobody had listened.
+            let registered =
+                signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&interrupted))
+                    .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&interrupted)));
+            registered.map_err(|error| CliError::failed("SIGNALS", chain(&error)))?;
+        }
         Ok(Self { bar: terminal::Progress::new("delivering", quiet), waiting, interrupted })
     }
 }

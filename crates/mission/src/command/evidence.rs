@@ -16,7 +16,6 @@ use crate::project::{MissionDirectory, Project};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
@@ -145,8 +144,8 @@ fn open(project: &Project, request: &Request) -> Result<(MissionDirectory, Vec<C
 pub struct Capturing<'a> {
     /// The version of this program.
     pub tool_version: &'a str,
-    /// Becomes true when the user wants it to end.
-    pub interrupted: &'a AtomicBool,
+    /// Whether the user wants it to end.
+    pub interrupted: &'a dyn Fn() -> bool,
     /// Is told of each check before it is run.
     pub begins: &'a dyn Fn(&Check),
 }

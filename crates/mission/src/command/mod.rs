@@ -6,7 +6,7 @@
 //! 2. authentication (the caller's)
 //! 3. `identity::locate_project_root` - project root
 //! 4. the boundary (the caller's): it gives the permit
-//! 5. [`crate::Project::read`] - git
+//! 5. [`Project::read`](crate::Project::read) - git
 //! 6. `plan` - the mission and every input; reads only
 //! 7. `Planned::apply` - takes the mission's lock, plans again if the log moved meanwhile, and writes
 //!

@@ -7,7 +7,6 @@ use crate::platform::{end_group, own_group, shell, temporary_in};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::NamedTempFile;
 
@@ -32,12 +31,12 @@ pub enum Ending {
 }
 
 /// Runs `check` in `root`, its output into `stdout` and `stderr`. What lay there before stays until the
-/// check has ended; it stays for good when `interrupted` becomes true, which ends the check.
+/// check has ended; it stays for good when the check is `interrupted`, which ends it.
 pub fn run(
     check: &Check,
     root: &Path,
     (stdout, stderr): (&Path, &Path),
-    interrupted: &AtomicBool,
+    interrupted: &dyn Fn() -> bool,
 ) -> Result<(Ending, Duration)> {
     let (out, err) = (Output::beside(stdout)?, Output::beside(stderr)?);
     let mut command = shell(&check.command);
@@ -94,10 +93,10 @@ fn watch(
     check: &Check,
     started: Instant,
     outputs: &[&File],
-    interrupted: &AtomicBool,
+    interrupted: &dyn Fn() -> bool,
 ) -> std::io::Result<Option<Ending>> {
     loop {
-        if interrupted.load(Ordering::SeqCst) {
+        if interrupted() {
             return Ok(None);
         }
         if let Some(status) = child.try_wait()? {

@@ -1,11 +1,9 @@
 use super::finalize::{finalize, with_tasks};
 use super::world::World;
 use mission::command::evidence::{Capturing, EvidenceProblem, Request, capture, draft, verify};
-use std::sync::atomic::AtomicBool;
 
-static NEVER: AtomicBool = AtomicBool::new(false);
 const CAPTURING: Capturing<'static> =
-    Capturing { tool_version: "3.3.0", interrupted: &NEVER, begins: &|_| {} };
+    Capturing { tool_version: "3.3.0", interrupted: &|| false, begins: &|_| {} };
 
 fn prepared(world: &World, checks: &str) -> (String, Request) {
     let slug = with_tasks(world);
