@@ -377,6 +377,10 @@ fn a_verb_that_fails_leaves_repository_and_home_as_they_were() {
 #[test]
 fn a_verb_that_only_looks_changes_nothing_on_any_host() {
     let scene = Scene::new();
+    let check = "{id: holds, issue: 1, work_package: WP01, command: 'true', sources: ['kitty-specs/**']}";
+    scene.running.write("evidence.yaml", &format!("checks:\n- {check}\n"));
+    let capture = ["agent", "evidence", "capture", "--mission", "running"];
+    let _ = scene.world.run(capture).exits(0);
     scene.world.write_state("sync/daemon/owner.json", b"{");
     let before = scene.everything();
     let inventory = scene.world.run(["doctor", "paths", "--json"]).exits(0).json();
@@ -397,9 +401,13 @@ fn a_verb_that_only_looks_changes_nothing_on_any_host() {
                 let run = scene.world.run(argv);
                 assert!(matches!(run.code, Some(0 | 1)), "{verb}: {run:?}");
                 assert_eq!(difference(&before, &scene.everything()), Vec::<String>::new(), "{verb}");
+                if mission == Some("running") {
+                    assert_eq!(run.code, Some(0), "{verb}: {run:?}");
+                }
             }
         }
     }
+    assert_eq!(scene.server.connections(), 0);
 }
 
 /// A commit that somebody's hook refuses comes after the rows were prepared and the files written: all of
