@@ -214,3 +214,38 @@ fn a_mission_that_is_not_there_is_answered_with_those_that_are() {
         world.run(["agent", "tasks", "list", "--mission", handle]).exits(0);
     }
 }
+
+/// Ctrl-C ends the check with all it started, and keeps what was captured before.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_capture_ends_its_check_and_keeps_the_earlier_transcript() {
+    use std::io::Read as _;
+    let (world, _server) = world();
+    let mission = Mission::create(&world, "tea-timer");
+    let checks = |command: &str| {
+        format!(
+            "checks:\n- {{id: waits, issue: 1, work_package: WP01, command: '{command}', sources: ['src/**']}}\n"
+        )
+    };
+    mission.write("evidence.yaml", &checks("echo first"));
+    document(&world, &["agent", "evidence", "capture"], 0);
+    for pipe in ["up", "down"] {
+        world.run_program("mkfifo", [pipe]).exits(0);
+    }
+    mission.write("evidence.yaml", &checks("echo second; echo up > up; sleep 1000 > down"));
+    let mut command = world.command();
+    command.args(["agent", "evidence", "capture", "--mission", "tea-timer", "--json"]);
+    let child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    // Opening waits for the check to get there, and the end of the second pipe for the sleeper's end.
+    assert_eq!(std::fs::read_to_string(world.work().join("up")).unwrap(), "up\n");
+    let mut down = std::fs::File::open(world.work().join("down")).unwrap();
+    world.run_program("kill", ["-INT", &child.id().to_string()]).exits(0);
+    down.read_to_end(&mut Vec::new()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&said["error_code"], &said["exit_code"]), (&"INTERRUPTED".into(), &130.into()));
+    assert_eq!(mission.read("evidence/test-transcripts/waits.stdout.txt"), "first\n");
+    let left = std::fs::read_dir(mission.path.join("evidence/test-transcripts")).unwrap().count();
+    assert_eq!(left, 3, "nothing half-written is left");
+}

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use contract::OwnerRecord;
+use contract::owner::OwnerInstance;
 use std::path::PathBuf;
 use testkit::World;
 use testkit::listener::CountingListener;
@@ -175,6 +176,72 @@ fn no_verb_gets_past_a_file_that_cannot_be_read_or_past_legacy_rows() {
     }
 }
 
+/// Holds the owner lock as a daemon does.
+fn hold_owner_lock(world: &World) -> std::fs::File {
+    world.write_state("sync/daemon/owner.lock", b"");
+    let lock = std::fs::File::open(world.root().join("sync/daemon/owner.lock")).unwrap();
+    lock.lock().unwrap();
+    lock
+}
+
+#[test]
+fn no_verb_gets_past_a_daemon_or_a_queue_that_is_not_what_it_says() {
+    let mut scene = Scene::new();
+    let lock = std::cell::RefCell::new(None);
+    let silent = |world: &mut World| *lock.borrow_mut() = Some(hold_owner_lock(world));
+    scene.spoiled(silent, |scene| scene.refuses(&["owner_record_stale"]));
+
+    let record = agreeing(&scene.world, std::process::id());
+    let other_queue = |world: &mut World| {
+        *lock.borrow_mut() = Some(hold_owner_lock(world));
+        let instance = OwnerInstance {
+            record_version: 1,
+            instance_id: "01KRX0000000000000000000D1".into(),
+            boot_id: None,
+            process_start_ticks: None,
+            queue_id: Some("01KRX0000000000000000000Q9".into()),
+        };
+        write(world, &OwnerRecord { instance: Some(instance), ..record });
+    };
+    scene.spoiled(other_queue, |scene| scene.refuses(&["queue_identity_changed"]));
+    drop(lock);
+
+    let newer = |world: &mut World| {
+        let queue = rusqlite::Connection::open(only_queue(world)).unwrap();
+        let changed = queue.execute("UPDATE meta SET value = 99 WHERE key = 'schema_version'", []).unwrap();
+        assert_eq!(changed, 1);
+    };
+    scene.spoiled(newer, |scene| scene.refuses(&["queue_schema_newer"]));
+}
+
+/// A process whose arguments name the reference's daemon. Ends with the test.
+#[cfg(target_os = "linux")]
+struct Stray(std::process::Child);
+
+#[cfg(target_os = "linux")]
+impl Drop for Stray {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn no_verb_gets_past_a_daemon_that_the_owner_record_does_not_name() {
+    let mut scene = Scene::new();
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "read line", "run_sync_daemon"]).stdin(std::process::Stdio::piped());
+    let stray = Stray(command.spawn().unwrap());
+    let record = agreeing(&scene.world, std::process::id());
+    let arrange = |world: &mut World| {
+        write(world, &record);
+        let state = format!("http://127.0.0.1:9400\n9400\ntoken\n{}\n", stray.0.id());
+        world.write_state("sync-daemon", state.as_bytes());
+    };
+    scene.spoiled(arrange, |scene| scene.refuses(&["stray_daemon"]));
+}
+
 #[test]
 fn no_verb_gets_past_a_variable_that_names_another_home() {
     let mut scene = Scene::new();
@@ -310,6 +377,10 @@ fn a_verb_that_fails_leaves_repository_and_home_as_they_were() {
 #[test]
 fn a_verb_that_only_looks_changes_nothing_on_any_host() {
     let scene = Scene::new();
+    let check = "{id: holds, issue: 1, work_package: WP01, command: 'true', sources: ['kitty-specs/**']}";
+    scene.running.write("evidence.yaml", &format!("checks:\n- {check}\n"));
+    let capture = ["agent", "evidence", "capture", "--mission", "running"];
+    let _ = scene.world.run(capture).exits(0);
     scene.world.write_state("sync/daemon/owner.json", b"{");
     let before = scene.everything();
     let inventory = scene.world.run(["doctor", "paths", "--json"]).exits(0).json();
@@ -330,9 +401,13 @@ fn a_verb_that_only_looks_changes_nothing_on_any_host() {
                 let run = scene.world.run(argv);
                 assert!(matches!(run.code, Some(0 | 1)), "{verb}: {run:?}");
                 assert_eq!(difference(&before, &scene.everything()), Vec::<String>::new(), "{verb}");
+                if mission == Some("running") {
+                    assert_eq!(run.code, Some(0), "{verb}: {run:?}");
+                }
             }
         }
     }
+    assert_eq!(scene.server.connections(), 0);
 }
 
 /// A commit that somebody's hook refuses comes after the rows were prepared and the files written: all of

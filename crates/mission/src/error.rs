@@ -105,6 +105,12 @@ pub enum MissionError {
         /// What is wrong.
         problem: String,
     },
+    /// The user ended it.
+    #[error("interrupted: {what} was ended, and what it said is not kept")]
+    Interrupted {
+        /// What was being done.
+        what: String,
+    },
     /// Undoing a failed command failed as well.
     #[error("{cause}; and undoing it left behind: {left}")]
     NotUndone {
@@ -188,6 +194,7 @@ impl MissionError {
             Self::Busy { .. } => "BUSY",
             Self::Capture { .. } => "CAPTURE_FAILED",
             Self::CapturePending { .. } => "CAPTURE_PENDING",
+            Self::Interrupted { .. } => "INTERRUPTED",
             Self::NotUndone { cause, .. } => cause.code(),
         }
     }
@@ -197,6 +204,7 @@ impl MissionError {
         match self {
             Self::Busy { .. } => ExitCode::Busy,
             Self::Capture { exit, .. } => *exit,
+            Self::Interrupted { .. } => ExitCode::Interrupted,
             Self::NotUndone { cause, .. } => cause.exit(),
             _ => ExitCode::Failed,
         }
@@ -221,7 +229,7 @@ impl MissionError {
             Self::Io { .. } => advice("give this user access to it, and look whether the disk is full"),
             Self::Invalid { code, .. } => crate::cure::cure(code).map(advice).unwrap_or_default(),
             Self::Transition(refusal) => refusal.cure().map(advice).unwrap_or_default(),
-            Self::Argument { .. } => Vec::new(),
+            Self::Argument { .. } | Self::Interrupted { .. } => Vec::new(),
         }
     }
 
@@ -251,7 +259,9 @@ impl MissionError {
                 facts.insert("not_undone".into(), left.clone().into());
                 return facts;
             }
-            Self::Git { .. } | Self::Transition(_) | Self::Capture { .. } => Value::Null,
+            Self::Git { .. } | Self::Transition(_) | Self::Capture { .. } | Self::Interrupted { .. } => {
+                Value::Null
+            }
         };
         match value {
             Value::Object(map) => map,

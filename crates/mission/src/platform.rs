@@ -13,11 +13,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let mode =
         fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_file).map(|file| file.permissions());
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".spec-kitty-").suffix(".tmp");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(directory)?;
+    let mut file = temporary_in(directory)?;
     if let Some(mode) = mode {
         file.as_file().set_permissions(mode)?;
     }
@@ -25,6 +21,16 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     sync_directory(directory)
+}
+
+/// A temporary file beside what it will replace, with the mode that the user's umask allows: it is going
+/// to be committed.
+pub(crate) fn temporary_in(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".spec-kitty-").suffix(".tmp");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(directory)
 }
 
 /// Makes a rename or a creation in `directory` durable, where the system can.

@@ -139,11 +139,22 @@ fn open(project: &Project, request: &Request) -> Result<(MissionDirectory, Vec<C
     Ok((mission, checks, directory))
 }
 
+/// What capturing needs beside the mission.
+#[derive(Clone, Copy)]
+pub struct Capturing<'a> {
+    /// The version of this program.
+    pub tool_version: &'a str,
+    /// Whether the user wants it to end.
+    pub interrupted: &'a dyn Fn() -> bool,
+    /// Is told of each check before it is run.
+    pub begins: &'a dyn Fn(&Check),
+}
+
 /// Runs the checks, one after the other, and keeps what they say. Stops at the first that fails.
 pub fn capture(
     project: &Project,
     request: &Request,
-    tool_version: &str,
+    with: &Capturing<'_>,
     clock: &Clock,
 ) -> Result<CapturedEvidence> {
     let (mission, checks, directory) = open(project, request)?;
@@ -157,7 +168,8 @@ pub fn capture(
     writing.create_directory(&directory)?;
     for check in &checks {
         let files = files(&directory, &check.id);
-        let transcript = run_check(project, &mission, check, &files, tool_version, clock)?;
+        (with.begins)(check);
+        let transcript = run_check(project, &mission, check, &files, with, clock)?;
         transcript.write(&mut writing, &files)?;
         done.checks.push(CheckResult {
             id: check.id.clone(),
@@ -185,16 +197,16 @@ fn run_check(
     mission: &MissionDirectory,
     check: &Check,
     files: &Files,
-    tool_version: &str,
+    capturing: &Capturing<'_>,
     clock: &Clock,
 ) -> Result<Transcript> {
     let started_at = clock.now().seconds_z();
-    let (ending, took) = run(check, project.root(), &files.stdout, &files.stderr)?;
+    let (ending, took) = run(check, project.root(), (&files.stdout, &files.stderr), capturing.interrupted)?;
     let with = Circumstances {
         started_at,
         duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         commit: project.git().commit().map(str::to_owned),
-        tool_version: tool_version.to_owned(),
+        tool_version: capturing.tool_version.to_owned(),
         // After the run: a check that writes what it depends on would otherwise be stale at once.
         sources_sha256: Sources::list(project, &mission.path)?.hash(&check.sources)?,
     };

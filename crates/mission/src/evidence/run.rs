@@ -3,11 +3,12 @@
 
 use super::plan::Check;
 use crate::error::{MissionError, Result};
-use crate::platform::{end_group, own_group, shell};
+use crate::platform::{end_group, own_group, shell, temporary_in};
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+use tempfile::NamedTempFile;
 
 /// The largest output, stdout and stderr each.
 pub const MAX_OUTPUT: u64 = 64 << 20;
@@ -29,10 +30,15 @@ pub enum Ending {
     TooLoud,
 }
 
-/// Runs `check` in `root`, its output into `stdout` and `stderr`.
-pub fn run(check: &Check, root: &Path, stdout: &Path, stderr: &Path) -> Result<(Ending, Duration)> {
-    let open = |path: &Path| File::create(path).map_err(MissionError::io("write", path));
-    let (out, err) = (open(stdout)?, open(stderr)?);
+/// Runs `check` in `root`, its output into `stdout` and `stderr`. What lay there before stays until the
+/// check has ended; it stays for good when the check is `interrupted`, which ends it.
+pub fn run(
+    check: &Check,
+    root: &Path,
+    (stdout, stderr): (&Path, &Path),
+    interrupted: &dyn Fn() -> bool,
+) -> Result<(Ending, Duration)> {
+    let (out, err) = (Output::beside(stdout)?, Output::beside(stderr)?);
     let mut command = shell(&check.command);
     for secret in SECRETS {
         command.env_remove(secret);
@@ -42,31 +48,66 @@ pub fn run(check: &Check, root: &Path, stdout: &Path, stderr: &Path) -> Result<(
     let mut child = command
         .current_dir(root)
         .stdin(Stdio::null())
-        .stdout(out.try_clone().map_err(MissionError::io("write", stdout))?)
-        .stderr(err.try_clone().map_err(MissionError::io("write", stderr))?)
+        .stdout(out.handle()?)
+        .stderr(err.handle()?)
         .spawn()
         .map_err(MissionError::io("run a shell in", root))?;
-    let ending = watch(&mut child, check, started, &[&out, &err]);
+    let ending = watch(&mut child, check, started, &[out.file.as_file(), err.file.as_file()], interrupted);
     // Whatever it left behind in its group ends with it.
     end_group(&mut child);
     let ending = ending.map_err(MissionError::io("wait for a check in", root))?;
-    for (file, path) in [(&out, stdout), (&err, stderr)] {
-        file.sync_all().map_err(MissionError::io("write", path))?;
-    }
+    let ending = ending.ok_or_else(|| MissionError::Interrupted { what: format!("check `{}`", check.id) })?;
+    out.keep()?;
+    err.keep()?;
     Ok((ending, started.elapsed()))
 }
 
-fn watch(child: &mut Child, check: &Check, started: Instant, outputs: &[&File]) -> std::io::Result<Ending> {
+/// An output that is being written, beside the one it replaces.
+struct Output {
+    file: NamedTempFile,
+    path: PathBuf,
+}
+
+impl Output {
+    fn beside(path: &Path) -> Result<Self> {
+        let directory = path.parent().unwrap_or(Path::new("."));
+        let file = temporary_in(directory);
+        Ok(Self { file: file.map_err(MissionError::io("write", path))?, path: path.to_owned() })
+    }
+
+    fn handle(&self) -> Result<File> {
+        self.file.as_file().try_clone().map_err(MissionError::io("write", &self.path))
+    }
+
+    fn keep(self) -> Result<()> {
+        let synced = self.file.as_file().sync_all();
+        synced
+            .and_then(|()| self.file.persist(&self.path).map(drop).map_err(|error| error.error))
+            .map_err(MissionError::io("write", &self.path))
+    }
+}
+
+/// How the check ended; nothing when it was interrupted.
+fn watch(
+    child: &mut Child,
+    check: &Check,
+    started: Instant,
+    outputs: &[&File],
+    interrupted: &dyn Fn() -> bool,
+) -> std::io::Result<Option<Ending>> {
     loop {
+        if interrupted() {
+            return Ok(None);
+        }
         if let Some(status) = child.try_wait()? {
-            return Ok(ended(status));
+            return Ok(Some(ended(status)));
         }
         if started.elapsed() >= check.patience() {
-            return Ok(Ending::TimedOut);
+            return Ok(Some(Ending::TimedOut));
         }
         for output in outputs {
             if output.metadata()?.len() > MAX_OUTPUT {
-                return Ok(Ending::TooLoud);
+                return Ok(Some(Ending::TooLoud));
             }
         }
         std::thread::sleep(LOOK);

@@ -1,6 +1,9 @@
 use super::finalize::{finalize, with_tasks};
 use super::world::World;
-use mission::command::evidence::{EvidenceProblem, Request, capture, draft, verify};
+use mission::command::evidence::{Capturing, EvidenceProblem, Request, capture, draft, verify};
+
+const CAPTURING: Capturing<'static> =
+    Capturing { tool_version: "3.3.0", interrupted: &|| false, begins: &|_| {} };
 
 fn prepared(world: &World, checks: &str) -> (String, Request) {
     let slug = with_tasks(world);
@@ -25,7 +28,7 @@ fn evidence_is_captured_verified_and_drafted() {
     let project = world.project();
     assert_eq!(problems(&world, &request).len(), 2);
     assert_eq!(draft(&project, &request).unwrap_err().code(), "EVIDENCE_DOES_NOT_HOLD");
-    let captured = capture(&project, &request, "3.3.0", &world.clock).unwrap();
+    let captured = capture(&project, &request, &CAPTURING, &world.clock).unwrap();
     assert_eq!((captured.result, captured.checks.len(), captured.reopen), ("success", 2, None));
     let dir = format!("kitty-specs/{slug}/evidence");
     assert_eq!(world.read(format!("{dir}/test-transcripts/says.stdout.txt")), "hello\n");
@@ -46,7 +49,7 @@ fn a_failing_check_is_kept_stops_the_rest_and_names_the_work_package() {
     let world = World::new();
     let checks = TWO.replace("contains: [hello]", "contains: [goodbye]");
     let (slug, request) = prepared(&world, &checks);
-    let captured = capture(&world.project(), &request, "3.3.0", &world.clock).unwrap();
+    let captured = capture(&world.project(), &request, &CAPTURING, &world.clock).unwrap();
     assert_eq!((captured.result, captured.checks.len()), ("failed", 1));
     assert_eq!(captured.reopen.as_deref(), Some("WP01"));
     assert_eq!(captured.checks[0].missing, ["goodbye"]);
@@ -62,7 +65,7 @@ fn a_failing_check_is_kept_stops_the_rest_and_names_the_work_package() {
 fn stale_edited_and_unexplained_evidence_is_found() {
     let world = World::new();
     let (slug, request) = prepared(&world, TWO);
-    capture(&world.project(), &request, "3.3.0", &world.clock).unwrap();
+    capture(&world.project(), &request, &CAPTURING, &world.clock).unwrap();
     let transcripts = format!("kitty-specs/{slug}/evidence/test-transcripts");
     let only = |check: &str| Request { only: vec![check.into()], ..request.clone() };
 
@@ -96,7 +99,7 @@ fn a_check_that_hangs_is_ended_with_all_it_started() {
         "- {{id: hangs, issue: 1, work_package: WP01, timeout: 1, command: '{command}', sources: ['src/**']}}\n"
     );
     let (_, request) = prepared(&world, &checks);
-    let captured = capture(&world.project(), &request, "3.3.0", &world.clock).unwrap();
+    let captured = capture(&world.project(), &request, &CAPTURING, &world.clock).unwrap();
     assert!(captured.checks[0].ending.contains("timeout"), "{captured:?}");
     std::thread::sleep(std::time::Duration::from_secs(2));
     assert!(!marker.exists());
@@ -109,7 +112,7 @@ fn transcripts_can_lie_elsewhere_and_the_token_is_never_seen() {
     let (slug, request) = prepared(&world, checks);
     let elsewhere = tempfile::tempdir().unwrap();
     let request = Request { transcripts: Some(elsewhere.path().to_owned()), ..request };
-    assert_eq!(capture(&world.project(), &request, "3.3.0", &world.clock).unwrap().result, "success");
+    assert_eq!(capture(&world.project(), &request, &CAPTURING, &world.clock).unwrap().result, "success");
     assert_eq!(problems(&world, &request), []);
     assert!(!world.root.join(format!("kitty-specs/{slug}/evidence")).exists());
 }

@@ -23,7 +23,8 @@ pub enum DecisionCommand {
 /// Options of every decision command.
 #[derive(Debug, Args)]
 pub struct DecisionArgs {
-    /// The mission
+    /// The mission: the name it was created with, its directory, its id, or the first eight
+    /// characters of that
     #[arg(long, value_name = "HANDLE")]
     pub mission: Option<String>,
     /// Print one JSON document, as is done anyway when stdout is no terminal

@@ -20,7 +20,8 @@ pub struct EmitArgs {
     /// The work package, for example WP01
     #[arg(value_name = "WP")]
     pub work_package: String,
-    /// The mission
+    /// The mission: the name it was created with, its directory, its id, or the first eight
+    /// characters of that
     #[arg(long, value_name = "HANDLE")]
     pub mission: Option<String>,
     /// The lane to move it to
@@ -72,7 +73,8 @@ pub enum ExecutionMode {
 /// `spec-kitty agent status materialize`
 #[derive(Debug, Args)]
 pub struct MaterializeArgs {
-    /// The mission
+    /// The mission: the name it was created with, its directory, its id, or the first eight
+    /// characters of that
     #[arg(long, value_name = "HANDLE")]
     pub mission: Option<String>,
     /// Print one JSON document
@@ -83,7 +85,8 @@ pub struct MaterializeArgs {
 /// `spec-kitty agent status show`
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// The mission [default: an overview of all]
+    /// The mission: the name it was created with, its directory, its id, or the first eight
+    /// characters of that [default: an overview of all]
     #[arg(long, value_name = "HANDLE")]
     pub mission: Option<String>,
     /// Print one JSON document

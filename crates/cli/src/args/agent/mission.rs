@@ -57,7 +57,8 @@ pub enum BranchStrategy {
 /// `spec-kitty agent mission check-prerequisites`
 #[derive(Debug, Args)]
 pub struct PrerequisitesArgs {
-    /// The mission: its id, the first eight characters of it, or its directory name
+    /// The mission: the name it was created with, its directory, its id, or the first eight
+    /// characters of that
     #[arg(long, value_name = "HANDLE")]
     pub mission: Option<String>,
     /// Print the paths alone
@@ -74,7 +75,8 @@ pub struct PrerequisitesArgs {
 /// `spec-kitty agent mission setup-plan`, `spec-kitty plan`
 #[derive(Debug, Args)]
 pub struct SetupPlanArgs {
-    /// The mission: its id, the first eight characters of it, or its directory name
+    /// The mission: the name it was created with, its directory, its id, or the first eight
+    /// characters of that
     #[arg(long, value_name = "HANDLE")]
     pub mission: Option<String>,
     /// Options every producing command has
@@ -85,7 +87,8 @@ pub struct SetupPlanArgs {
 /// `spec-kitty agent mission finalize-tasks`, `spec-kitty tasks`
 #[derive(Debug, Args)]
 pub struct FinalizeArgs {
-    /// The mission: its id, the first eight characters of it, or its directory name
+    /// The mission: the name it was created with, its directory, its id, or the first eight
+    /// characters of that
     #[arg(long, value_name = "HANDLE")]
     pub mission: Option<String>,
     /// Judge everything, say what would be written, write nothing

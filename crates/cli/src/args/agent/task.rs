@@ -23,7 +23,8 @@ pub enum TaskCommand {
 /// `spec-kitty agent tasks list`
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// The mission
+    /// The mission: the name it was created with, its directory, its id, or the first eight
+    /// characters of that
     #[arg(long, value_name = "HANDLE")]
     pub mission: Option<String>,
     /// Only the work packages in this lane
@@ -61,7 +62,8 @@ pub struct MoveTaskArgs {
     /// The lane to move it to
     #[arg(long, value_name = "LANE")]
     pub to: String,
-    /// The mission
+    /// The mission: the name it was created with, its directory, its id, or the first eight
+    /// characters of that
     #[arg(long, value_name = "HANDLE")]
     pub mission: Option<String>,
     /// Who moves it; becomes the work package's agent
@@ -111,7 +113,8 @@ pub struct MarkStatusArgs {
     /// done or pending
     #[arg(long)]
     pub status: String,
-    /// The mission
+    /// The mission: the name it was created with, its directory, its id, or the first eight
+    /// characters of that
     #[arg(long, value_name = "HANDLE")]
     pub mission: Option<String>,
     /// Whether it is committed
@@ -137,7 +140,8 @@ pub struct AddHistoryArgs {
     /// The shell it is written from
     #[arg(long, value_name = "PID")]
     pub shell_pid: Option<u32>,
-    /// The mission
+    /// The mission: the name it was created with, its directory, its id, or the first eight
+    /// characters of that
     #[arg(long, value_name = "HANDLE")]
     pub mission: Option<String>,
     /// Options every producing command has
