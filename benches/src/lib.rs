@@ -83,9 +83,10 @@ fn watch(command: &mut Command) -> Option<u64> {
     let mut child = command.spawn().ok()?;
     let status = format!("/proc/{}/status", child.id());
     let mut peak = None;
-    // A process that has ended has no memory any more, and is still there to be collected.
+    // The last mark counts: the first may still be that of this process, from which the child was made. A
+    // process that has ended has no memory any more, and is still there to be collected.
     while let Some(mark) = std::fs::read_to_string(&status).ok().and_then(|text| high_water(&text)) {
-        peak = Some(mark).max(peak);
+        peak = Some(mark);
     }
     let _ = child.wait();
     peak
