@@ -27,9 +27,11 @@ pub(crate) fn read_version(conn: &Connection) -> rusqlite::Result<i64> {
     if ours.is_none() {
         return Ok(0);
     }
-    conn.query_row("SELECT value FROM meta WHERE key = 'schema_version'", [], |row| row.get(0))
-        .optional()
-        .map(Option::unwrap_or_default)
+    conn.query_row("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'schema_version'", [], |row| {
+        row.get(0)
+    })
+    .optional()
+    .map(Option::unwrap_or_default)
 }
 
 /// Runs the steps that `version` has not seen. Inside the caller's write transaction.

@@ -62,8 +62,8 @@ fn open(path: &Path, parameters: &str) -> Result<Connection, Abort> {
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let mut conn = Connection::open_with_flags(file::uri(path, parameters), flags)?;
     busy::wait_for_locks(&mut conn, busy::READ)?;
-    // A sort must not spill into a file.
-    conn.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF")?;
+    // A sort must not spill into a file. A look reads each page once: a large cache would only be memory.
+    conn.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -256")?;
     Ok(conn)
 }
 
