@@ -1,4 +1,4 @@
-//! The real binary, killed with SIGKILL at every instant of a capture and of a migration that would hurt
+//! The real binary, killed with SIGKILL at every instant of a capture, a migration and a delivery that would hurt
 //! most; and what the next command finds.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
@@ -7,9 +7,9 @@ use queue::fault_point::{FaultPoint, VARIABLE};
 use rusqlite::Connection;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use testkit::World;
 use testkit::reference_queue::ReferenceQueue;
 use testkit::world::TEAM;
+use testkit::{Server, World};
 
 fn world() -> World {
     let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
@@ -85,5 +85,30 @@ fn a_migration_killed_anywhere_is_resumed_by_the_next_one() {
         assert_eq!(column(&left, "SELECT event_id FROM queue"), ["01KRX0000000000000000000A3"], "{point:?}");
         assert_eq!(column(&left, "SELECT key FROM claims"), Vec::<String>::new(), "{point:?}");
         world.run(["sync", "status", "--check"]).exits(0);
+    }
+}
+
+#[test]
+fn a_delivery_killed_while_it_records_is_finished_by_the_next_and_arrives_once() {
+    for point in [FaultPoint::RecordWritten, FaultPoint::Recorded] {
+        let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+        let server = Server::start(&world, "dev@example.com");
+        server.welcome(&mut world);
+        world.init_project();
+        world.run(["agent", "mission", "create", "widgets"]).exits(0);
+        let waiting = world.run(["sync", "status", "--json"]).exits(0).json();
+        let of = |name: &str| waiting["active_queue"][name].as_u64().unwrap() as usize;
+        let queue = waiting["active_queue"]["path"].as_str().unwrap().to_owned();
+        run_until(&mut world, point, &["sync", "now", "--json"]);
+        assert_eq!(server.event_ids().len(), of("event_count"), "{point:?}: they had arrived");
+        world.run(["sync", "now"]).exits(0);
+        let arrived = server.event_ids();
+        assert_eq!(arrived.iter().collect::<BTreeSet<_>>().len(), arrived.len(), "{point:?}: each once");
+        assert_eq!((arrived.len(), server.body_hashes().len()), (of("event_count"), of("body_upload_count")));
+        let db = Connection::open(queue).unwrap();
+        assert_eq!(column(&db, "SELECT event_id FROM queue"), Vec::<String>::new(), "{point:?}");
+        let receipts: BTreeSet<String> =
+            column(&db, "SELECT key FROM receipts WHERE kind = 0").into_iter().collect();
+        assert_eq!(receipts, arrived.into_iter().collect(), "{point:?}: a receipt for each");
     }
 }

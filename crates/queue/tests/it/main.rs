@@ -4,6 +4,7 @@
 mod capture;
 mod fixtures;
 mod health;
+mod looking;
 mod migration;
 mod observation;
 mod older_programs;
