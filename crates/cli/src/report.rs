@@ -75,7 +75,12 @@ pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-/// Events and bodies, as people read them.
+/// Events and bodies behind a label: `1 event, 2 bodies`.
+pub(crate) fn rows(events: u64, bodies: u64) -> String {
+    format!("{}, {}", counted(events, "event", "events"), counted(bodies, "body", "bodies"))
+}
+
+/// Events and bodies in a sentence: `1 event and 2 bodies`.
 pub(crate) fn events_and_bodies(events: u64, bodies: u64) -> String {
     format!("{} and {}", counted(events, "event", "events"), counted(bodies, "body", "bodies"))
 }

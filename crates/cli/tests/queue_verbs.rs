@@ -136,7 +136,7 @@ fn a_parked_row_is_listed_shown_and_exported_with_its_payload() {
     let (world, id) = with_parked_row();
     let before = snapshot(&world.root());
     let status = world.run(["sync", "status"]).exits(0).stdout;
-    assert!(status.contains("1 events, 0 bodies\n  why         : spec-kitty sync parked list\n"), "{status}");
+    assert!(status.contains("1 event, 0 bodies\n  why         : spec-kitty sync parked list\n"), "{status}");
     let list = world.run(["sync", "parked", "list", "--json"]).exits(0).json();
     assert_eq!((&list["total"], &list["reasons"]["unreadable_row"]), (&1.into(), &1.into()), "{list:#}");
     assert_eq!((&list["rows"][0]["id"], &list["rows"][0]["key"]), (&id.into(), &EVENT.into()));

@@ -2,6 +2,7 @@
 
 use super::{Check, Look, Name};
 use crate::error::CliError;
+use crate::report::{events_and_bodies, rows};
 use contract::{FailureName, FaultCode, Remedy};
 use identity::Home;
 use identity::lock::{LockProbe, probe};
@@ -49,7 +50,7 @@ impl Look<'_> {
             _ => "the legacy queue DB cannot be read".to_owned(),
         };
         let what = match (event_count, body_upload_count) {
-            (Some(events), Some(bodies)) if path.exists() => format!("{events} events, {bodies} bodies"),
+            (Some(events), Some(bodies)) if path.exists() => rows(*events, *bodies),
             (Some(_), Some(_)) => "does not exist".to_owned(),
             _ => "unreadable".to_owned(),
         };
@@ -69,12 +70,11 @@ impl Look<'_> {
         };
         let RowPair { events: prepared_events, bodies: prepared_bodies } = self.status.prepared;
         let (waiting, most) = (counts.events + counts.bodies, self.config.max_queue_size);
-        let mut summary =
-            format!("{} events, {} bodies wait; room for {most} rows", counts.events, counts.bodies);
+        let mut summary = format!("{} wait; room for {most} rows", rows(counts.events, counts.bodies));
         if prepared_events + prepared_bodies > 0 {
             summary.push_str(&format!(
-                "; {prepared_events} events, {prepared_bodies} bodies of a command that did not finish, \
-                 settled by the next one of that mission"
+                "; {} of a command that did not finish, settled by the next one of that mission",
+                rows(prepared_events, prepared_bodies)
             ));
         }
         let there = if queue.path.exists() { "the active queue DB" } else { "does not exist yet" };
@@ -89,12 +89,14 @@ impl Look<'_> {
         if events + bodies == 0 {
             return check;
         }
-        let detail = format!("{events} events, {bodies} bodies were refused and are kept with their reasons");
+        let detail =
+            format!("{} were refused and are kept with their reasons", events_and_bodies(events, bodies));
         check.finding("rows_parked", detail, [Remedy::Advice(PARKED.to_owned())])
     }
 }
 
-const PARKED: &str = "correct what the reasons name; nothing of a parked row is lost meanwhile";
+const PARKED: &str =
+    "`spec-kitty sync parked list` shows the reasons; nothing of a parked row is lost meanwhile";
 
 fn lock(home: &Home) -> &'static str {
     match probe(&home.owner_lock()) {

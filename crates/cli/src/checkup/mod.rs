@@ -19,6 +19,7 @@ pub(crate) use network::judge_probe;
 
 use crate::context::Context;
 use crate::error::CliError;
+use crate::report::rows;
 use contract::{FailureName, FaultCode, PreflightResult, Remedy};
 use identity::{Config, Login};
 use preflight::consent_of;
@@ -336,7 +337,7 @@ fn failures(result: &PreflightResult) -> impl Iterator<Item = (FailureName, Stri
     }
     if result.legacy.total_rows() > 0 {
         let counts = result.legacy;
-        let detail = format!("{} events, {} bodies", counts.event_rows, counts.body_upload_rows);
+        let detail = rows(counts.event_rows, counts.body_upload_rows);
         all.push((FailureName::LegacyRowsInScope, detail, vec![Remedy::Migrate]));
     }
     if result.auth_required && !result.auth_present {

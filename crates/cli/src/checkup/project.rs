@@ -2,6 +2,7 @@
 
 use super::{Check, Look, Name};
 use crate::error::{CliError, chain};
+use crate::report::rows;
 use contract::{Consent, Remedy};
 use identity::git::read_git_facts;
 use identity::project::{RecordedIdentity, config_file};
@@ -76,10 +77,8 @@ impl Look<'_> {
             .filter(|held| matches!(held.reason, HoldReason::NeverOptedIn | HoldReason::Unexamined));
         Ok(undecided.fold(check, |check, held| {
             let project = held.project_uuid.clone().unwrap_or_else(|| "none".to_owned());
-            let detail = format!(
-                "{} events, {} bodies of project {project} wait for a decision",
-                held.events, held.bodies
-            );
+            let waits = rows(held.events, held.bodies);
+            let detail = format!("{waits} of project {project} wait for a decision");
             check.finding("rows_held", detail, [Remedy::OptIn { project }])
         }))
     }

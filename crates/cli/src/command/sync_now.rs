@@ -7,7 +7,7 @@ use crate::build;
 use crate::context::Context;
 use crate::error::{CliError, chain};
 use crate::interrupt::Interrupt;
-use crate::report::{Document, Report, Said};
+use crate::report::{Document, Report, Said, rows};
 use crate::terminal;
 use contract::text::printable;
 use contract::{ExitCode, FailureName, FaultCode, Remedy};
@@ -168,7 +168,7 @@ impl Document for Delivery {
         let sum = |pick: fn(&RowTally) -> u64| (pick(&report.events), pick(&report.bodies));
         let line = |out: &mut String, label: &str, (events, bodies): (u64, u64), tail: &str| {
             if events + bodies > 0 {
-                let _ = writeln!(out, "{label:<10}: {events} events, {bodies} bodies{tail}");
+                let _ = writeln!(out, "{label:<10}: {}{tail}", rows(events, bodies));
             }
         };
         let to = format!(" to {}", printable(&report.server_url));
@@ -183,9 +183,8 @@ impl Document for Delivery {
             let project = held.project_uuid.clone().unwrap_or_else(|| "none".to_owned());
             let _ = writeln!(
                 out,
-                "held      : {} events, {} bodies of project {}",
-                held.events,
-                held.bodies,
+                "held      : {} of project {}",
+                rows(held.events, held.bodies),
                 printable(&project)
             );
             let _ = writeln!(out, "            {}", Remedy::OptIn { project }.hint());

@@ -3,7 +3,7 @@
 use crate::args::StatusArgs;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::report::{Document, Report};
+use crate::report::{Document, Report, rows};
 use contract::text::printable;
 use preflight::status::{StatusDocument, Warning};
 use std::borrow::Cow;
@@ -76,8 +76,10 @@ impl Document for StatusView<'_> {
             &format!("{} (from {})", status.root.path.display(), status.root.source),
         );
         let queue = &status.active_queue;
-        let waiting =
-            format!("{} events, {} bodies", count(queue.event_count), count(queue.body_upload_count));
+        let waiting = match (queue.event_count, queue.body_upload_count) {
+            (Some(events), Some(bodies)) => rows(events, bodies),
+            _ => "<unreadable>".to_owned(),
+        };
         let waiting = match &status.oldest_pending_at {
             Some(oldest) => format!("{waiting}; the oldest since {oldest}"),
             None => waiting,
@@ -85,21 +87,16 @@ impl Document for StatusView<'_> {
         line(&mut out, "Waiting", &waiting);
         for project in &status.held {
             let name = project.project_uuid.as_deref().unwrap_or("no project");
-            let held =
-                format!("{} events, {} bodies of {name}: {}", project.events, project.bodies, project.reason);
+            let held = format!("{} of {name}: {}", rows(project.events, project.bodies), project.reason);
             line(&mut out, "  held", &held);
             line(&mut out, "  release", &project.remediation_hint);
         }
         if status.prepared.events + status.prepared.bodies > 0 {
-            let prepared = format!("{} events, {} bodies", status.prepared.events, status.prepared.bodies);
+            let prepared = rows(status.prepared.events, status.prepared.bodies);
             line(&mut out, "  unfinished", &prepared);
         }
         if status.parked.events + status.parked.bodies > 0 {
-            line(
-                &mut out,
-                "  parked",
-                &format!("{} events, {} bodies", status.parked.events, status.parked.bodies),
-            );
+            line(&mut out, "  parked", &rows(status.parked.events, status.parked.bodies));
             line(&mut out, "  why", "spec-kitty sync parked list");
         }
         if let Some(rows @ 1..) = status.legacy_queue.rows_other_scope {
