@@ -4,9 +4,6 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
-mod browser;
-
-use browser::Browser;
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -14,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use testkit::World;
-
-/// How long something that has to happen may take; far beyond what it does take.
-const PATIENCE: Duration = Duration::from_secs(30);
+use testkit::browser::Browser;
+use testkit::daemon::Daemons;
+use testkit::patience::PATIENCE;
 
 #[test]
 fn the_daemon_page_can_be_followed_from_nothing_to_nothing() {
@@ -103,6 +100,7 @@ fn read_steps(page: &str) -> Vec<Step> {
 
 /// Somebody at a shell, in a home of their own.
 struct Newcomer {
+    _daemons: Daemons,
     world: World,
     browser: Browser,
     directory: PathBuf,
@@ -124,8 +122,16 @@ impl Newcomer {
         let version = world.run(["--version"]).exits(0).stdout;
         let commit = version.split_once('(').and_then(|(_, rest)| rest.split(' ').next()).unwrap_or_default();
         let version = format!("{}+{commit}", env!("CARGO_PKG_VERSION"));
-        let names = HashMap::new();
-        Self { world, browser, directory, version, names, secret: String::new(), server: None }
+        Self {
+            _daemons: Daemons::of(&world),
+            world,
+            browser,
+            directory,
+            version,
+            names: HashMap::new(),
+            secret: String::new(),
+            server: None,
+        }
     }
 
     fn follow(&mut self, step: &Step) {
@@ -219,7 +225,6 @@ impl Newcomer {
 
 impl Drop for Newcomer {
     fn drop(&mut self) {
-        let _ = self.world.run(["sync", "daemon", "stop"]);
         if let Some(mut server) = self.server.take() {
             let _ = server.kill();
             let _ = server.wait();

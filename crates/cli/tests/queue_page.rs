@@ -141,8 +141,7 @@ fn every_example_of_the_page_prints_what_the_page_shows() {
 
 #[test]
 fn the_page_knows_every_table_of_the_file() {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
-    world.log_in().init_project();
+    let world = testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"));
     world.run(["agent", "mission", "create", "widgets"]).exits(0);
     let db = Connection::open(world.home().scoped_queue(&world.scope())).unwrap();
     let mut select = db
