@@ -110,3 +110,20 @@ fn the_maps_dependencies_are_those_of_the_workspace() {
         );
     }
 }
+
+/// What takes too long for a landing is not forgotten: the full check runs every benchmark.
+#[test]
+fn the_full_check_runs_every_benchmark() {
+    let full = page(".ci/full");
+    let mut known = 0;
+    for entry in std::fs::read_dir(root().join("crates")).unwrap().flatten() {
+        let manifest = std::fs::read_to_string(entry.path().join("Cargo.toml")).unwrap();
+        let package = manifest.split("name = \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+        for bench in manifest.split("[[bench]]\nname = \"").skip(1) {
+            let bench = bench.split('"').next().unwrap();
+            assert!(full.contains(&format!("-p {package} --bench {bench}\n")), "{package}: {bench}");
+            known += 1;
+        }
+    }
+    assert!(known >= 5, "{known}");
+}
