@@ -263,12 +263,21 @@ fn reach_advice() {
 fn every_command_that_a_text_or_a_page_names_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
     let mut files = vec![root.join("README.md")];
-    for page in ["boundary", "daemon", "delivery", "server"] {
+    for page in ["benchmarks", "boundary", "daemon", "delivery", "events", "missions", "queue", "server"] {
         files.push(root.join(format!("docs/{page}.md")));
     }
-    for library in
-        ["cli", "contract", "daemon", "delivery", "gate", "identity", "preflight", "queue", "server"]
-    {
+    for library in [
+        "cli",
+        "contract",
+        "daemon",
+        "delivery",
+        "gate",
+        "identity",
+        "mission",
+        "preflight",
+        "queue",
+        "server",
+    ] {
         collect_sources(&root.join("crates").join(library).join("src"), &mut files);
     }
     let mut named = 0;
