@@ -1,13 +1,10 @@
 //! What a person does in a browser: the page that a login opens, and Approve pressed on it.
 
+use crate::patience::eventually;
 use crate::server::Server;
 use crate::world::World;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
-
-/// How long a login may take to open its page.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A browser that tells which page it was asked to open.
 #[derive(Debug)]
@@ -42,14 +39,18 @@ impl Browser {
     /// When none is opened.
     #[allow(clippy::expect_used, reason = "a test that waits in vain has to stop")]
     pub fn page(&self) -> String {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.opened.exists() {
-            assert!(Instant::now() < deadline, "no browser was opened");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        eventually("a browser is opened", || self.opened.exists());
         let page = std::fs::read_to_string(&self.opened).expect("a page");
         std::fs::remove_file(&self.opened).expect("read once");
         page
+    }
+
+    /// Approves on the page that a command opens, as soon as it does.
+    ///
+    /// # Panics
+    /// When none is opened, or the page does not take it.
+    pub fn approve(&self, email: &str, secret: &str) {
+        approve(&self.page(), email, secret);
     }
 }
 
@@ -63,7 +64,7 @@ pub fn log_in(world: &mut World, server: &Server, email: &str, argv: &[String]) 
     let browser = Browser::install(world);
     let mut command = world.command();
     let child = command.args(argv).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a login");
-    approve(&browser.page(), email, &server.secret);
+    browser.approve(email, &server.secret);
     let output = child.wait_with_output().expect("its end");
     assert!(output.status.success(), "{argv:?}: {output:?}");
 }
@@ -90,7 +91,7 @@ pub fn approve(page: &str, email: &str, secret: &str) {
         [("email", email), ("secret", secret), ("decision", "approve")]
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
     );
-    let target = format!("{}/oauth/authorize", page.split_once("/oauth/").expect("an approval page").0);
-    let answer = agent.post(&target).header("Cookie", &cookie).send_form(form).expect("an answer");
+    let target = page.split('?').next().unwrap_or(page);
+    let answer = agent.post(target).header("Cookie", &cookie).send_form(form).expect("an answer");
     assert_eq!(answer.status().as_u16(), 200, "{page}");
 }

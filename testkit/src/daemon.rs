@@ -1,27 +1,35 @@
 //! A real daemon of the world, and a stand-in for a daemon of the reference. Both end with their test.
 
+use crate::patience::{PATIENCE, eventually};
 use crate::world::World;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-/// How long a daemon may take to come to rest.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The daemons of a world: started here or by a command, all gone when this is dropped.
 #[derive(Debug)]
 pub struct Daemons {
-    control_file: std::path::PathBuf,
-    /// Of the one started here.
+    control_file: PathBuf,
+    started: Option<Started>,
+}
+
+/// The one started here.
+#[derive(Debug)]
+struct Started {
     pid: u32,
     /// When it started: what tells it from a later process of the same pid.
     born: Option<u64>,
 }
 
 impl Daemons {
+    /// Of whatever commands of `world` start.
+    pub fn of(world: &World) -> Self {
+        Self { control_file: world.home().control_file(), started: None }
+    }
+
     /// Starts the daemon of `world`, and waits until it has nothing left to do.
     ///
     /// # Panics
@@ -31,14 +39,18 @@ impl Daemons {
         let _ = world.run(["sync", "daemon", "start", "--json"]).exits(0);
         let control_file = world.home().control_file();
         let pid = read_pid(&control_file).expect("a control file");
-        let daemons = Self { control_file, pid, born: born(pid) };
+        let daemons = Self { control_file, started: Some(Started { pid, born: born(pid) }) };
         daemons.rest(world);
         daemons
     }
 
     /// The process id of the daemon that was started here.
+    ///
+    /// # Panics
+    /// When none was.
+    #[allow(clippy::expect_used, reason = "a test that asks for a daemon it did not start has to stop")]
     pub fn pid(&self) -> u32 {
-        self.pid
+        self.started.as_ref().expect("one that was started here").pid
     }
 
     /// Ends the daemon as a crash would.
@@ -46,7 +58,7 @@ impl Daemons {
     /// # Panics
     /// When it does not end.
     pub fn crash(&self) {
-        end(self.pid);
+        end(self.pid());
     }
 
     /// Sends a signal to the daemon.
@@ -54,38 +66,40 @@ impl Daemons {
     /// # Panics
     /// When it cannot be sent.
     pub fn signal(&self, name: &str) {
-        assert!(send(self.pid, name), "SIG{name} to {}", self.pid);
+        assert!(send(self.pid(), name), "SIG{name} to {}", self.pid());
     }
 
     /// Waits until the daemon, having looked for rows once, writes nothing more.
     fn rest(&self, world: &World) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
+        eventually("the daemon rests", || {
             let status = world.run(["sync", "daemon", "status", "--json"]).exits(0).json();
-            if status["report"]["phase"] == "idle" {
-                return;
-            }
-            assert!(Instant::now() < deadline, "never at rest: {status:#}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+            status["report"]["phase"] == "idle"
+        });
     }
 }
 
 impl Drop for Daemons {
     fn drop(&mut self) {
-        if born(self.pid) == self.born {
-            end(self.pid);
+        if let Some(Started { pid, born: birth }) = self.started
+            && born(pid) == birth
+        {
+            end(pid);
         }
-        // The one that a command put in its place.
+        // The one that a command started; the file of one that crashed names whoever has its pid now.
         if let Some(pid) = read_pid(&self.control_file)
-            && pid != self.pid
+            && is_daemon(pid)
         {
             end(pid);
         }
     }
 }
 
-fn read_pid(control_file: &std::path::Path) -> Option<u32> {
+fn is_daemon(pid: u32) -> bool {
+    let argv = identity::process::process_argv(i64::from(pid)).unwrap_or_default();
+    argv.iter().any(|word| word == "daemon")
+}
+
+fn read_pid(control_file: &Path) -> Option<u32> {
     let control: Value = serde_json::from_slice(&std::fs::read(control_file).ok()?).ok()?;
     u32::try_from(control["pid"].as_u64()?).ok()
 }
@@ -102,11 +116,7 @@ fn send(pid: u32, name: &str) -> bool {
 /// Ends a process and waits until it is gone.
 fn end(pid: u32) {
     let _ = send(pid, "KILL");
-    let deadline = Instant::now() + PATIENCE;
-    while identity::process::observe_process(i64::from(pid)).is_alive() {
-        assert!(Instant::now() < deadline, "{pid} does not end");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    eventually("a daemon ends", || !identity::process::observe_process(i64::from(pid)).is_alive());
 }
 
 /// A process with the argv of a daemon of the reference, and the voice of one on a port of its own: it

@@ -5,12 +5,14 @@
 //! | [`server`] | a real ingest server |
 //! | [`browser`] | what a person does in a browser |
 //! | [`daemon`] | a real daemon, and a stand-in for one of the reference |
+//! | [`host`] | worlds with a project and somebody who acts for it |
 //! | [`world`] | a temporary home and repository, and commands run in them |
 //! | [`transcript`] | pages whose commands are run |
 //! | [`tree`] | the hash of a directory tree, side files included |
 //! | [`mission`] | missions as a person writes them |
 //! | [`listener`] | a server that counts who knocks |
 //! | [`owner`] | owner records for a test to break |
+//! | [`patience`] | how long a test waits for other processes |
 //! | [`recorded`] | homes that the reference wrote, as the user they were written for |
 //! | [`remedies`] | remedies of every kind |
 //! | [`reference_queue`] | queue DBs as the reference leaves them |
@@ -19,9 +21,11 @@
 
 pub mod browser;
 pub mod daemon;
+pub mod host;
 pub mod listener;
 pub mod mission;
 pub mod owner;
+pub mod patience;
 pub mod recorded;
 pub mod reference_queue;
 pub mod remedies;

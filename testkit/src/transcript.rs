@@ -111,8 +111,8 @@ fn learn(page: &str, real: &str, names: &mut BTreeMap<String, String>) -> bool {
         })
 }
 
-/// Runs of letters and digits, and everything between them.
-fn words(line: &str) -> Vec<&str> {
+/// Runs of letters and digits, and what stands between them, one by one.
+pub fn words(line: &str) -> Vec<&str> {
     let mut words = Vec::new();
     let mut rest = line;
     while let Some(first) = rest.chars().next() {

@@ -89,6 +89,12 @@ impl World {
         Self { _directory: directory, user_home, work, binary: binary.into(), variables }
     }
 
+    /// Another copy of the CLI, for later commands.
+    #[must_use]
+    pub fn with_program(self, binary: impl Into<PathBuf>) -> Self {
+        Self { binary: binary.into(), ..self }
+    }
+
     /// Sets or replaces an environment variable of later commands.
     pub fn set(&mut self, name: &str, value: &str) -> &mut Self {
         self.unset(name);

@@ -10,7 +10,9 @@
 //! | `command` | one file per verb |
 //! | [`report`], [`error`] | the two ways a verb ends |
 //! | [`render`] | the only printer |
+//! | `terminal` | asking a person, and showing progress |
 //! | `interrupt` | Ctrl-C, the first and the second time |
+//! | [`build`] | what this build knows about itself |
 
 pub mod args;
 mod board;

@@ -80,6 +80,13 @@ pub fn log() -> Box<dyn Write + Send> {
     Box::new(io::stderr())
 }
 
+/// Lets a long-running verb tell what fails while it runs: one JSON object a line, where its log goes.
+pub fn tell_failures() {
+    let lines = tracing_subscriber::fmt().json().flatten_event(true).with_max_level(tracing::Level::WARN);
+    // Only a second call could fail, and then the first one tells.
+    let _ = lines.with_writer(io::stderr).try_init();
+}
+
 /// Asks on stderr, without a newline.
 pub fn prompt(question: &str) {
     err(question);

@@ -2,9 +2,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-mod browser;
-
-use browser::{Browser, approval_secret};
 use daemon::control::client::ControlClient;
 use daemon::control::file::ControlFile;
 use identity::{Machine, Secret, Session, SessionStore};
@@ -13,25 +10,34 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use testkit::browser::{self, Browser};
+use testkit::patience::{PATIENCE, eventually};
 use testkit::world::session;
 use testkit::{Server, World};
 
 const EMAIL: &str = "dev@example.com";
 const OTHER: &str = "other@example.com";
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A logged-out world and a server that knows one account, with its approval secret.
 fn world() -> (World, Server, String) {
     let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
     let server = Server::start(&world, EMAIL);
-    let secret = approval_secret(&world, &data(&world), EMAIL);
+    let secret = new_secret(&world);
     world.init_project();
     (world, server, secret)
 }
 
-fn data(world: &World) -> std::path::PathBuf {
-    world.user_home().join("server-data")
+/// Runs a command on the data of the server.
+fn administer(world: &World, words: &[&str]) -> Value {
+    let data = world.user_home().join("server-data");
+    let argv = words.iter().copied().chain(["--data", data.to_str().unwrap(), "--json"]);
+    world.run(argv).exits(0).json()
+}
+
+/// A new approval secret of the account, in the place of the one that it came with.
+fn new_secret(world: &World) -> String {
+    let issued = administer(world, &["server", "user", "secret", "--email", EMAIL]);
+    issued["approval_secret"].as_str().unwrap().to_owned()
 }
 
 fn start(world: &World, words: &[&str]) -> Child {
@@ -52,15 +58,6 @@ fn ends_well(child: Child) -> String {
 
 fn stored(world: &World) -> Session {
     SessionStore::new(&world.home(), Machine::observe()).read().unwrap().expect("a session")
-}
-
-#[track_caller]
-fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// Whether any file below `directory` holds `word` in clear.
@@ -85,7 +82,7 @@ fn a_device_login_shows_a_code_and_a_logout_ends_the_session_at_the_server() {
         assert!(told.read_line(&mut page).unwrap() > 0, "it ended without a link");
     }
     let page = page.split_whitespace().last().unwrap();
-    browser::send_form(page, "/device", EMAIL, &secret);
+    browser::approve(page, EMAIL, &secret);
     let output = login.wait_with_output().unwrap();
     assert!(output.status.success());
     let document: Value = serde_json::from_slice(&output.stdout).expect("one document");
@@ -223,13 +220,8 @@ fn a_token_in_a_relative_file_serves_command_and_daemon() {
 
 /// Team and token of another account of the same server.
 fn second_account(world: &World) -> (String, String) {
-    let data = data(world);
-    let admin = |words: &[&str]| {
-        let argv = words.iter().copied().chain(["--data", data.to_str().unwrap(), "--json"]);
-        world.run(argv).exits(0).json()
-    };
-    let account = admin(&["server", "user", "add", "--email", OTHER]);
-    let issued = admin(&["server", "token", "add", "--email", OTHER, "--label", "test"]);
+    let account = administer(world, &["server", "user", "add", "--email", OTHER]);
+    let issued = administer(world, &["server", "token", "add", "--email", OTHER, "--label", "test"]);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     (text(&account["account"]["teams"][0]["id"]), text(&issued["token"]))
 }

@@ -5,26 +5,22 @@
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use testkit::daemon::Daemons;
+use testkit::patience::eventually;
 use testkit::{Server, World};
-
-const EMAIL: &str = "dev@example.com";
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A world whose commands act as the account of a running server, and may start daemons.
 struct Scene {
+    _daemons: Daemons,
     world: World,
     server: Server,
 }
 
 impl Scene {
     fn new() -> Self {
-        let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
-        let server = Server::start(&world, EMAIL);
-        server.welcome(&mut world);
-        world.init_project();
+        let (mut world, server) = testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"));
         world.unset("SPEC_KITTY_NO_DAEMON");
-        Self { world, server }
+        Self { _daemons: Daemons::of(&world), world, server }
     }
 
     fn daemon(&self) -> Value {
@@ -33,21 +29,6 @@ impl Scene {
 
     fn create(&self, mission: &str) {
         self.world.run(["agent", "mission", "create", mission]).exits(0);
-    }
-}
-
-impl Drop for Scene {
-    fn drop(&mut self) {
-        let _ = self.world.run(["sync", "daemon", "stop"]);
-    }
-}
-
-#[track_caller]
-fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

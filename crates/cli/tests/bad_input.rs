@@ -8,6 +8,7 @@ use rstest::rstest;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
+use testkit::daemon::Daemons;
 use testkit::owner::{agreeing, write};
 use testkit::reference_queue::{ReferenceQueue, leave_hot_journal};
 use testkit::tree::{difference, snapshot};
@@ -277,6 +278,7 @@ fn a_password_in_the_files_of_another_program_is_shown_nowhere() {
 /// Nothing that any verb prints has it.
 #[track_caller]
 fn shows_no_password(world: &World) {
+    let _daemons = Daemons::of(world);
     for verb in [
         &["sync", "status", "--check"][..],
         &["sync", "status"],
@@ -302,7 +304,6 @@ fn shows_no_password(world: &World) {
             assert!(!format!("{run:?}").contains("hunter2"), "{verb:?}: {run:?}");
         }
     }
-    let _ = world.run(["sync", "daemon", "stop"]);
 }
 
 #[test]

@@ -12,18 +12,13 @@ use testkit::browser;
 use testkit::daemon::{Daemons, ReferenceDaemon};
 use testkit::listener::CountingListener;
 use testkit::owner::{agreeing, failing_names, write};
-use testkit::reference_queue::{PROJECT, ReferenceQueue};
+use testkit::reference_queue::{PROJECT, ReferenceQueue, leave_hot_journal};
 use testkit::world::{TEAM, USER, finish, session};
 use testkit::{Server, World};
 
 /// A world that is logged in, at a server where nobody answers.
 fn world() -> (World, CountingListener) {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
-    let server = CountingListener::start();
-    world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", server.url()));
-    world.write_session(&session(&server.url(), USER, TEAM));
-    world.init_project();
-    (world, server)
+    testkit::host::with_listener(env!("CARGO_BIN_EXE_spec-kitty"))
 }
 
 /// `sync now`, a producing verb and the check refuse under these names; gives the remedies.
@@ -189,6 +184,19 @@ fn a_stray_daemon_that_is_mute_is_left_alive_and_its_files_move_aside() {
     follow(&world, "spec-kitty doctor orphan-daemons --fix --force");
     coherent(&world);
     assert!(identity::process::observe_process(i64::from(pid)).is_alive());
+}
+
+/// Read-only commands cannot roll it back; the migration, which may write, does.
+#[test]
+fn a_write_to_the_legacy_queue_that_was_cut_off_is_rolled_back_by_its_remedy() {
+    let (world, _server) = world();
+    leave_hot_journal(&world.root().join("queue.db"));
+    let status = world.run(["sync", "status", "--check", "--json"]).exits(2).json();
+    assert_eq!(failing_names(&status), ["queue_recovery_needed"], "{status:#}");
+    let hint = status["faults"][0]["remediation_hint"].as_str().unwrap();
+    assert_eq!(hint, "spec-kitty sync migrate");
+    follow(&world, hint);
+    coherent(&world);
 }
 
 #[test]

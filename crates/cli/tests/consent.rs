@@ -11,10 +11,7 @@ const EVENT: &str = "01KRX0000000000000000000A1";
 /// A world whose commands act as the account of a running server, with one event and one body of another
 /// program's in the legacy queue.
 fn world() -> (World, Server, ReferenceQueue) {
-    let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
-    let server = Server::start(&world, "dev@example.com");
-    server.welcome(&mut world);
-    world.init_project();
+    let (world, server) = testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"));
     let legacy = ReferenceQueue::create(&world.root().join("queue.db"));
     legacy.event(EVENT, None).body("spec.md", "# Spec\n");
     (world, server, legacy)

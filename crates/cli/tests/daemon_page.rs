@@ -4,9 +4,6 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
-mod browser;
-
-use browser::Browser;
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -14,9 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use testkit::World;
-
-/// How long something that has to happen may take; far beyond what it does take.
-const PATIENCE: Duration = Duration::from_secs(30);
+use testkit::browser::Browser;
+use testkit::daemon::Daemons;
+use testkit::patience::PATIENCE;
+use testkit::transcript::{Step, steps, words};
 
 #[test]
 fn the_daemon_page_can_be_followed_from_nothing_to_nothing() {
@@ -25,7 +23,7 @@ fn the_daemon_page_can_be_followed_from_nothing_to_nothing() {
         return;
     }
     let page = fs::read_to_string(root().join("docs/daemon.md")).unwrap();
-    let steps = read_steps(&page);
+    let steps = steps(&page);
     assert!(steps.len() >= 25, "{} steps", steps.len());
     let mut newcomer = Newcomer::new();
     for step in &steps {
@@ -75,34 +73,9 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
 }
 
-/// A command of the page with the lines that it prints there.
-#[derive(Debug)]
-struct Step {
-    line: usize,
-    command: String,
-    shown: Vec<String>,
-}
-
-fn read_steps(page: &str) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
-    let mut inside = false;
-    for (index, line) in page.lines().enumerate() {
-        match (inside, line) {
-            (_, line) if line.starts_with("```") => inside = line == "```console",
-            (false, _) => {}
-            (true, line) => match line.strip_prefix("$ ") {
-                Some(command) => {
-                    steps.push(Step { line: index + 1, command: command.to_owned(), shown: Vec::new() });
-                }
-                None => steps.last_mut().expect("a command first").shown.push(line.to_owned()),
-            },
-        }
-    }
-    steps
-}
-
 /// Somebody at a shell, in a home of their own.
 struct Newcomer {
+    _daemons: Daemons,
     world: World,
     browser: Browser,
     directory: PathBuf,
@@ -124,8 +97,16 @@ impl Newcomer {
         let version = world.run(["--version"]).exits(0).stdout;
         let commit = version.split_once('(').and_then(|(_, rest)| rest.split(' ').next()).unwrap_or_default();
         let version = format!("{}+{commit}", env!("CARGO_PKG_VERSION"));
-        let names = HashMap::new();
-        Self { world, browser, directory, version, names, secret: String::new(), server: None }
+        Self {
+            _daemons: Daemons::of(&world),
+            world,
+            browser,
+            directory,
+            version,
+            names: HashMap::new(),
+            secret: String::new(),
+            server: None,
+        }
     }
 
     fn follow(&mut self, step: &Step) {
@@ -193,22 +174,21 @@ impl Newcomer {
     /// A command of the page with the names of this run.
     fn translate(&self, command: &str) -> String {
         let token = |token: &str| self.names.get(token).cloned().unwrap_or_else(|| token.to_owned());
-        tokens(command).map(token).collect()
+        words(command).into_iter().map(token).collect()
     }
 
     fn compare(&mut self, step: &Step, printed: &str) -> Result<(), String> {
         let home = self.world.user_home().to_str().unwrap();
         let printed = printed.replace(home, "/home/you").replace(&self.version, env!("CARGO_PKG_VERSION"));
         let printed: Vec<&str> = printed.lines().collect();
-        let shown: Vec<&str> = step.shown.iter().map(String::as_str).collect();
+        let shown: Vec<&str> = step.output.iter().map(String::as_str).collect();
         match match_lines(&shown, &printed, &self.names) {
             Some(names) => {
                 self.names = names;
                 Ok(())
             }
             None => Err(format!(
-                "docs/daemon.md:{}: $ {}\nshown:\n{}\nprinted:\n{}\n",
-                step.line,
+                "docs/daemon.md: $ {}\nshown:\n{}\nprinted:\n{}\n",
                 step.command,
                 shown.join("\n"),
                 printed.join("\n")
@@ -219,7 +199,6 @@ impl Newcomer {
 
 impl Drop for Newcomer {
     fn drop(&mut self) {
-        let _ = self.world.run(["sync", "daemon", "stop"]);
         if let Some(mut server) = self.server.take() {
             let _ = server.kill();
             let _ = server.wait();
@@ -249,8 +228,8 @@ fn match_line(shown: &str, printed: &str, names: &Names) -> Option<Names> {
         None => (shown, false),
     };
     let mut names = names.clone();
-    let mut found = tokens(&printed);
-    for token in tokens(&shown) {
+    let mut found = words(&printed).into_iter();
+    for token in words(&shown) {
         let here = found.next()?;
         if !is_name(token) {
             if token != here {
@@ -261,22 +240,6 @@ fn match_line(shown: &str, printed: &str, names: &Names) -> Option<Names> {
         }
     }
     (goes_on || found.next().is_none()).then_some(names)
-}
-
-/// Runs of letters and digits, and what stands between them, one by one.
-fn tokens(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let first = rest.chars().next()?;
-        let end = if first.is_ascii_alphanumeric() {
-            rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len())
-        } else {
-            first.len_utf8()
-        };
-        let (token, after) = rest.split_at(end);
-        rest = after;
-        Some(token)
-    })
 }
 
 /// What differs from run to run: long numbers, and long words with digits in them.

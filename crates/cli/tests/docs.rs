@@ -61,7 +61,69 @@ fn every_test_that_the_map_names_exists() {
 #[test]
 fn the_readmes_test_command_is_the_one_the_landing_check_runs() {
     let readme = page("README.md");
-    let command = readme.lines().find_map(|line| line.strip_prefix("$ cargo test")).unwrap();
-    let command = format!("cargo test{}", command.split('#').next().unwrap().trim_end());
-    assert!(page(".ci/run").contains(&command), "{command}");
+    let mut commands = readme.match_indices("cargo test ").map(|(at, _)| &readme[at..]).peekable();
+    assert!(commands.peek().is_some());
+    for command in commands {
+        let command = command.split('`').next().unwrap();
+        assert!(page(".ci/run").contains(command), "{command}");
+    }
+}
+
+#[test]
+fn the_readme_leads_to_every_page() {
+    let readme = page("README.md");
+    for name in pages() {
+        assert!(readme.contains(&format!("]({})", name.display())), "{}", name.display());
+    }
+}
+
+/// Every library of the workspace has its reason, and there is no reason for one that is not used.
+#[test]
+fn the_maps_dependencies_are_those_of_the_workspace() {
+    let text = page("ARCHITECTURE.md");
+    let rows = text.split("## Dependencies").nth(1).unwrap().lines().filter(|line| line.starts_with("| "));
+    let mut named: Vec<&str> =
+        rows.skip(1).flat_map(|row| row.split(" | ").nth(1).unwrap().split(", ")).collect();
+    named.sort_unstable();
+    let manifest = page("Cargo.toml");
+    let table = manifest.split("[workspace.dependencies]\n").nth(1).and_then(|rest| rest.split("\n[").next());
+    let mut pinned: Vec<&str> = table
+        .unwrap()
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once(" = "))
+        .map(|(name, _)| name)
+        .filter(|name| !name.starts_with("spec-kitty-"))
+        .collect();
+    pinned.sort_unstable();
+    assert_eq!(named, pinned);
+    let manifests = ["crates", "."].into_iter().flat_map(|folder| {
+        let folders = std::fs::read_dir(root().join(folder)).unwrap().flatten();
+        folders.filter_map(|entry| std::fs::read_to_string(entry.path().join("Cargo.toml")).ok())
+    });
+    let used: String = manifests.collect();
+    for name in named {
+        assert!(
+            used.contains(&format!("\n{name}.workspace"))
+                || used.contains(&format!("\n{name} = {{ workspace")),
+            "{name}"
+        );
+    }
+}
+
+/// What takes too long for a landing is not forgotten: the full check runs every benchmark.
+#[test]
+fn the_full_check_runs_every_benchmark() {
+    let full = page(".ci/full");
+    let mut known = 0;
+    for entry in std::fs::read_dir(root().join("crates")).unwrap().flatten() {
+        let manifest = std::fs::read_to_string(entry.path().join("Cargo.toml")).unwrap();
+        let package = manifest.split("name = \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+        for bench in manifest.split("[[bench]]\nname = \"").skip(1) {
+            let bench = bench.split('"').next().unwrap();
+            assert!(full.contains(&format!("-p {package} --bench {bench}\n")), "{package}: {bench}");
+            known += 1;
+        }
+    }
+    assert!(known >= 5, "{known}");
 }

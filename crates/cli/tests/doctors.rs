@@ -15,9 +15,7 @@ use testkit::reference_queue::ReferenceQueue;
 use testkit::world::{TEAM, USER, session};
 
 fn world() -> World {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
-    world.log_in().init_project();
-    world
+    testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"))
 }
 
 /// The recorded disk states, when they are there.

@@ -8,16 +8,11 @@ use testkit::listener::CountingListener;
 use testkit::owner::{agreeing, failing_names, write};
 use testkit::reference_queue::ReferenceQueue;
 use testkit::tree::{difference, snapshot};
-use testkit::world::{TEAM, USER, World, session};
+use testkit::world::{TEAM, World};
 
 /// A logged-in world with a project, whose server counts connections.
 fn world() -> (World, CountingListener) {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
-    let server = CountingListener::start();
-    world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", server.url()));
-    world.write_session(&session(&server.url(), USER, TEAM));
-    world.init_project();
-    (world, server)
+    testkit::host::with_listener(env!("CARGO_BIN_EXE_spec-kitty"))
 }
 
 /// Everything refuses under exactly this name, and nothing happens.

@@ -12,9 +12,7 @@ use testkit::world::TEAM;
 use testkit::{Server, World};
 
 fn world() -> World {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
-    world.log_in().init_project();
-    world
+    testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"))
 }
 
 /// Runs a command that is killed at `point`.

@@ -9,11 +9,7 @@ use testkit::{Run, Server, World};
 
 /// A world whose commands act as the account of a running server.
 fn world() -> (World, Server) {
-    let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
-    let server = Server::start(&world, "dev@example.com");
-    server.welcome(&mut world);
-    world.init_project();
-    (world, server)
+    testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"))
 }
 
 /// Runs a command on the mission, and gives back its document.

@@ -11,7 +11,7 @@ use testkit::mission::{Mission, TASKS};
 use testkit::owner::{agreeing, failing_names, write};
 use testkit::reference_queue::ReferenceQueue;
 use testkit::tree::{Tree, difference, snapshot};
-use testkit::world::{TEAM, USER, session};
+use testkit::world::TEAM;
 
 /// A world whose server counts connections, with missions in which every verb has something to do.
 struct Scene {
@@ -27,11 +27,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
-        let server = CountingListener::start();
-        world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", server.url()));
-        world.write_session(&session(&server.url(), USER, TEAM));
-        world.init_project();
+        let (world, server) = testkit::host::with_listener(env!("CARGO_BIN_EXE_spec-kitty"));
         let [first, second, running] =
             ["first", "second", "running"].map(|name| Mission::create(&world, name));
         for mission in [&first, &second, &running] {

@@ -82,7 +82,7 @@ fn run(world: &World, line: &str, slugs: &[(&str, String)]) -> String {
     let base = world.user_home().parent().unwrap().to_str().unwrap();
     (done.stdout + &done.stderr)
         .replace(&format!("{base}/dev"), "/home/dev")
-        .replace(&format!("{base}/work"), "/work")
+        .replace(&format!("{base}/work"), "/home/dev/project")
 }
 
 /// The example with the missions of this machine.
@@ -139,10 +139,31 @@ fn every_example_of_the_page_prints_what_the_page_shows() {
     assert_eq!(shown.lines().count(), printed.lines().count());
 }
 
+/// What the page shows of config.toml is what an opt-in after an opt-out writes, and means what it says.
+#[test]
+fn the_decision_that_the_page_shows_is_read_as_the_page_says() {
+    let text = std::fs::read_to_string(page()).unwrap();
+    let shown = text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let world = testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"));
+    let start = || match identity::Config::read(&world.home()).unwrap().consent(Some(PROJECT), None, None) {
+        contract::Consent::OptedIn(start) => start,
+        other => panic!("{other:?}"),
+    };
+    let before = jiff::Timestamp::now().as_second();
+    world.run(["sync", "opt-out", "--project", PROJECT]).exits(0);
+    world.run(["sync", "opt-in", "--project", PROJECT, "--yes"]).exits(0);
+    let written = start();
+    assert!(written.found > before && written.captured == written.found, "{written:?}");
+
+    world.write_config(shown);
+    let read = start();
+    assert_eq!(read.found, read.captured);
+    assert_eq!(jiff::Timestamp::from_second(read.found).unwrap().to_string(), "2026-11-25T23:34:54Z");
+}
+
 #[test]
 fn the_page_knows_every_table_of_the_file() {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
-    world.log_in().init_project();
+    let world = testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"));
     world.run(["agent", "mission", "create", "widgets"]).exits(0);
     let db = Connection::open(world.home().scoped_queue(&world.scope())).unwrap();
     let mut select = db

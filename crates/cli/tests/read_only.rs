@@ -104,8 +104,7 @@ const READ_ONLY: [&[&str]; 30] = [
 #[test]
 fn every_read_only_command_leaves_every_state_as_it_was() {
     for (name, arrange) in STATES {
-        let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
-        world.log_in().init_project();
+        let world = testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"));
         arrange(&world);
         changes_nothing(&world, name);
     }
@@ -129,8 +128,7 @@ fn changes_nothing(world: &World, name: &str) {
 #[cfg(unix)]
 #[test]
 fn every_read_only_command_leaves_a_live_and_a_suspended_daemon_as_they_were() {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
-    world.log_in().init_project();
+    let world = testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"));
     let daemons = Daemons::start(&world);
     assert_eq!(status_of(&world), "running");
     changes_nothing(&world, "a live daemon");

@@ -2,44 +2,61 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-mod browser;
-mod stage;
-
-use browser::{Browser, approval_secret};
 use clap::Parser;
 use clap::error::ErrorKind;
 use contract::{OwnerRecord, Remedy};
 use identity::session::Team;
 use serde_json::Value;
 use spec_kitty::args::Cli;
-use stage::Stage;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::Command;
+use testkit::browser;
+use testkit::daemon::Daemons;
 use testkit::listener::CountingListener;
 use testkit::owner::{agreeing, failing_names, write};
 use testkit::reference_queue::ReferenceQueue;
+use testkit::remedies::samples;
 use testkit::world::{SERVER, TEAM, USER, session};
-use testkit::{Server, World};
+use testkit::{Run, Server, World};
 
-/// One of each, and more of those that carry words.
-fn all() -> Vec<Remedy> {
-    vec![
-        Remedy::RestartDaemon,
-        Remedy::SwitchTeam { team: "-team with 'quotes'".into() },
-        Remedy::Login,
-        Remedy::LoginServer,
-        Remedy::CleanOrphans,
-        Remedy::ForceCleanOrphans,
-        Remedy::Migrate,
-        Remedy::Repair,
-        Remedy::SyncNow,
-        Remedy::OptIn { project: "164b830e-0aa9-486a-80e9-73e0ff9bd516".into() },
-        Remedy::OptIn { project: "none".into() },
-        Remedy::OptIn { project: "-x".into() },
-        Remedy::OptIn { project: "it's \u{1b}[2J \u{202e}\\".into() },
-        Remedy::StartDaemon,
-        Remedy::Advice("unset SPEC_KITTY_HOME".into()),
-    ]
+/// A world with a login and a project, in which hints are typed as they stand. Daemons end with it.
+struct Stage {
+    _daemons: Daemons,
+    world: World,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let world = testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"));
+        Self { _daemons: Daemons::of(&world), world }
+    }
+
+    /// The refusal of the gate names the hint.
+    #[track_caller]
+    fn refuses(&self, hint: &str) {
+        let run = self.world.run(["sync", "status", "--check"]).exits(2);
+        assert!(run.stdout.lines().any(|line| line.trim() == hint), "{hint}: {}", run.stdout);
+    }
+
+    #[track_caller]
+    fn is_coherent(&self) {
+        let status = self.world.run(["sync", "status", "--check", "--json"]).json();
+        assert_eq!(failing_names(&status), [""; 0], "{status:#}");
+    }
+
+    /// Types the hint into a shell.
+    fn type_hint(&self, hint: &str) -> Run {
+        type_hint(&self.world, "sh", hint)
+    }
+}
+
+/// Types the hint into `shell`.
+fn type_hint(world: &World, shell: &str, hint: &str) -> Run {
+    let words = hint.strip_prefix("spec-kitty ").expect("a command");
+    let mut command = Command::new(shell);
+    command.arg("-c").arg(format!("exec \"$0\" {words}")).arg(world.binary());
+    world.dress(&mut command);
+    testkit::world::finish(command)
 }
 
 /// A state that names the remedy, and the remedy as a shell runs it. Whoever adds a variant says here how
@@ -63,7 +80,7 @@ fn reach(remedy: &Remedy) {
 #[test]
 fn every_remedy_is_named_by_some_state_and_cures_it() {
     let mut reached = Vec::new();
-    for remedy in all() {
+    for remedy in samples() {
         let variant = std::mem::discriminant(&remedy);
         if !reached.contains(&variant) {
             reached.push(variant);
@@ -74,8 +91,8 @@ fn every_remedy_is_named_by_some_state_and_cures_it() {
 
 fn reach_restart_daemon() {
     let stage = Stage::new();
-    stage.0.run(["sync", "daemon", "start"]).exits(0);
-    let path = stage.0.home().owner_record();
+    stage.world.run(["sync", "daemon", "start"]).exits(0);
+    let path = stage.world.home().owner_record();
     let mut record: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     for key in ["package_version", "executable_path", "source_checkout_path", "server_url", "auth_team"] {
         record[key] = "other".into();
@@ -83,7 +100,7 @@ fn reach_restart_daemon() {
     record["queue_db_path"] = "/other.db".into();
     std::fs::write(&path, record.to_string()).unwrap();
     let hint = Remedy::RestartDaemon.hint();
-    let status = stage.0.run(["sync", "status", "--check", "--json"]).exits(2).json();
+    let status = stage.world.run(["sync", "status", "--check", "--json"]).exits(2).json();
     assert_eq!(failing_names(&status), contract::Field::ALL.map(contract::Field::name));
     stage.refuses(&hint);
     stage.type_hint(&hint).exits(0);
@@ -99,9 +116,9 @@ fn reach_switch_team() {
         session
     };
     // The daemon serves the second team of the very account that is in the first one now.
-    stage.0.write_session(&teams("team-b", "team-a"));
-    write(&stage.0, &agreeing(&stage.0, std::process::id()));
-    stage.0.write_session(&teams("team-a", "team-b"));
+    stage.world.write_session(&teams("team-b", "team-a"));
+    write(&stage.world, &agreeing(&stage.world, std::process::id()));
+    stage.world.write_session(&teams("team-a", "team-b"));
     let hint = Remedy::SwitchTeam { team: "team-b".into() }.hint();
     stage.refuses(&hint);
     stage.type_hint(&hint).exits(0);
@@ -111,43 +128,36 @@ fn reach_switch_team() {
 /// Both ways to log in, against a real server: with the server named, and at the one that is remembered.
 fn reach_login() {
     let mut stage = Stage::new();
-    let server = Server::start(&stage.0, USER);
-    let secret = approval_secret(&stage.0, &stage.0.user_home().join("server-data"), USER);
-    let browser = Browser::install(&mut stage.0);
-    let log_in = |stage: &Stage, words: &[&str]| {
-        let mut command = stage.0.command();
-        let child = command.args(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        browser.approve(USER, &secret);
-        assert!(child.wait_with_output().unwrap().status.success(), "{words:?}");
+    let server = Server::start(&stage.world, USER);
+    let log_in = |stage: &mut Stage, words: &[String]| {
+        browser::log_in(&mut stage.world, &server, USER, words);
     };
-    stage.0.write_config("");
+    stage.world.write_config("");
     let hint = Remedy::LoginServer.hint();
-    let warned = stage.0.run(["sync", "status"]).exits(0);
+    let warned = stage.world.run(["sync", "status"]).exits(0);
     assert!(warned.stderr.contains(&hint), "{}", warned.stderr);
     let url = server.url();
     let argv = Remedy::LoginServer.argv().unwrap();
-    log_in(
-        &stage,
-        &argv.iter().map(|word| if word == "URL" { &url } else { word.as_str() }).collect::<Vec<_>>(),
-    );
-    let warned = stage.0.run(["sync", "status"]).exits(0);
+    let argv: Vec<_> = argv.into_iter().map(|word| if word == "URL" { url.clone() } else { word }).collect();
+    log_in(&mut stage, &argv);
+    let warned = stage.world.run(["sync", "status"]).exits(0);
     assert_eq!(warned.stderr, "");
 
-    stage.0.run(["auth", "logout"]).exits(0);
+    stage.world.run(["auth", "logout"]).exits(0);
     stage.refuses(&Remedy::Login.hint());
     let argv = Remedy::Login.argv().unwrap();
-    log_in(&stage, &argv.iter().map(String::as_str).collect::<Vec<_>>());
+    log_in(&mut stage, &argv);
     stage.is_coherent();
     // A session that cannot be read needs the same, and is no obstacle to it.
-    std::fs::write(stage.0.home().session_file(), "{").unwrap();
+    std::fs::write(stage.world.home().session_file(), "{").unwrap();
     stage.refuses(&Remedy::Login.hint());
-    log_in(&stage, &["auth", "login"]);
+    log_in(&mut stage, &argv);
     stage.is_coherent();
 }
 
 fn reach_clean_orphans() {
     let stage = Stage::new();
-    write(&stage.0, &OwnerRecord { pid: i64::from(u32::MAX), ..agreeing(&stage.0, 1) });
+    write(&stage.world, &OwnerRecord { pid: i64::from(u32::MAX), ..agreeing(&stage.world, 1) });
     let hint = Remedy::CleanOrphans.hint();
     stage.refuses(&hint);
     stage.type_hint(&hint).exits(0);
@@ -156,26 +166,27 @@ fn reach_clean_orphans() {
 
 fn reach_force_clean_orphans() {
     let stage = Stage::new();
-    let started = stage.0.run(["sync", "daemon", "start", "--json"]).exits(0).json();
+    let started = stage.world.run(["sync", "daemon", "start", "--json"]).exits(0).json();
     let pid = started["pid"].to_string();
-    assert_eq!(stage.0.run_program("kill", ["-STOP", &pid]).code, Some(0));
+    assert_eq!(stage.world.run_program("kill", ["-STOP", &pid]).code, Some(0));
     let hint = Remedy::ForceCleanOrphans.hint();
     for argv in [&["sync", "daemon", "stop"][..], &["doctor", "restart-daemon"]] {
-        let refused = stage.0.run(argv).exits(1);
+        let refused = stage.world.run(argv).exits(1);
         assert!(refused.stderr.contains(&hint), "{argv:?}: {}", refused.stderr);
     }
-    let doctor = stage.0.run(["sync", "doctor", "--offline"]).exits(1);
+    let doctor = stage.world.run(["sync", "doctor", "--offline"]).exits(1);
     assert!(doctor.stdout.contains("daemon_suspended") && doctor.stdout.contains(&hint), "{}", doctor.stdout);
     assert!(doctor.stdout.contains(&format!("kill -CONT {pid}")), "the gentle way: {}", doctor.stdout);
     stage.type_hint(&hint).exits(0);
-    let status = stage.0.run(["sync", "daemon", "status", "--json"]).exits(0).json();
+    let status = stage.world.run(["sync", "daemon", "status", "--json"]).exits(0).json();
     assert_eq!(status["state"], "stopped", "{status:#}");
     stage.is_coherent();
 }
 
 fn reach_migrate() {
     let stage = Stage::new();
-    ReferenceQueue::create(&stage.0.root().join("queue.db")).event("01KRX0000000000000000000A1", Some(TEAM));
+    ReferenceQueue::create(&stage.world.root().join("queue.db"))
+        .event("01KRX0000000000000000000A1", Some(TEAM));
     let hint = Remedy::Migrate.hint();
     stage.refuses(&hint);
     stage.type_hint(&hint).exits(0);
@@ -184,8 +195,8 @@ fn reach_migrate() {
 
 fn reach_repair() {
     let stage = Stage::new();
-    stage.0.write_state("queue.db", b"no database at all, and not empty");
-    stage.0.write_state("sync/daemon/owner.json", b"{");
+    stage.world.write_state("queue.db", b"no database at all, and not empty");
+    stage.world.write_state("sync/daemon/owner.json", b"{");
     let hint = Remedy::Repair.hint();
     stage.refuses(&hint);
     stage.type_hint(&hint).exits(0);
@@ -194,27 +205,27 @@ fn reach_repair() {
 
 fn reach_sync_now() {
     let mut stage = Stage::new();
-    let server = Server::start(&stage.0, USER);
-    server.welcome(&mut stage.0);
-    let config = stage.0.home().config_file();
+    let server = Server::start(&stage.world, USER);
+    server.welcome(&mut stage.world);
+    let config = stage.world.home().config_file();
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, format!("{text}max_queue_size = 10\n")).unwrap();
-    stage.0.run(["agent", "mission", "create", "one"]).exits(0);
-    let full = stage.0.run(["agent", "mission", "create", "two"]);
+    stage.world.run(["agent", "mission", "create", "one"]).exits(0);
+    let full = stage.world.run(["agent", "mission", "create", "two"]);
     let hint = Remedy::SyncNow.hint();
     assert!(full.code != Some(0) && full.stderr.contains(&hint), "{full:?}");
     stage.type_hint(&hint).exits(0);
-    stage.0.run(["agent", "mission", "create", "two"]).exits(0);
+    stage.world.run(["agent", "mission", "create", "two"]).exits(0);
 }
 
 fn reach_opt_in() {
     let stage = Stage::new();
-    let queue = ReferenceQueue::create(&stage.0.home().scoped_queue(&stage.0.scope()));
+    let queue = ReferenceQueue::create(&stage.world.home().scoped_queue(&stage.world.scope()));
     queue.event("01KRX0000000000000000000A1", Some(TEAM));
     drop(queue);
-    let held = |stage: &Stage| stage.0.run(["sync", "status", "--json"]).exits(0).json()["held"].take();
+    let held = |stage: &Stage| stage.world.run(["sync", "status", "--json"]).exits(0).json()["held"].take();
     let hint = held(&stage)[0]["remediation_hint"].as_str().unwrap().to_owned();
-    let doctor = stage.0.run(["sync", "doctor", "--offline"]).exits(1);
+    let doctor = stage.world.run(["sync", "doctor", "--offline"]).exits(1);
     assert!(doctor.stdout.contains(&hint), "{}", doctor.stdout);
     stage.type_hint(&hint).exits(0);
     assert_eq!(held(&stage).as_array().unwrap().len(), 0);
@@ -223,25 +234,25 @@ fn reach_opt_in() {
 fn reach_start_daemon() {
     let stage = Stage::new();
     let hint = Remedy::StartDaemon.hint();
-    let failed = stage.0.run(["doctor", "restart-daemon", "--json"]).exits(1);
+    let failed = stage.world.run(["doctor", "restart-daemon", "--json"]).exits(1);
     assert_eq!(failed.json()["reason"], "nothing_to_restart");
     assert!(failed.json()["remediation"].as_array().unwrap().contains(&hint.as_str().into()));
     stage.type_hint(&hint).exits(0);
-    assert_eq!(stage.0.run(["sync", "daemon", "status", "--json"]).exits(0).json()["state"], "running");
+    assert_eq!(stage.world.run(["sync", "daemon", "status", "--json"]).exits(0).json()["state"], "running");
 }
 
 /// Where no command can help, the text says which line to correct.
 fn reach_advice() {
     let stage = Stage::new();
-    let config = stage.0.home().config_file();
+    let config = stage.world.home().config_file();
     let good = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, format!("{good}broken =\n")).unwrap();
-    let status = stage.0.run(["sync", "status", "--check", "--json"]).exits(2).json();
+    let status = stage.world.run(["sync", "status", "--check", "--json"]).exits(2).json();
     let fault =
         status["faults"].as_array().unwrap().iter().find(|fault| fault["code"] == "config_unreadable");
     let hint = fault.unwrap()["remediation_hint"].as_str().unwrap();
     assert!(hint.contains("line 3") && !hint.contains("spec-kitty "), "{hint}");
-    stage.0.run(["doctor", "repair"]).exits(1);
+    stage.world.run(["doctor", "repair"]).exits(1);
     assert!(std::fs::read_to_string(&config).unwrap().ends_with("broken =\n"), "repair never touches it");
     std::fs::write(&config, good).unwrap();
     stage.is_coherent();
@@ -252,12 +263,21 @@ fn reach_advice() {
 fn every_command_that_a_text_or_a_page_names_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
     let mut files = vec![root.join("README.md")];
-    for page in ["boundary", "daemon", "delivery", "server"] {
+    for page in ["benchmarks", "boundary", "daemon", "delivery", "events", "missions", "queue", "server"] {
         files.push(root.join(format!("docs/{page}.md")));
     }
-    for library in
-        ["cli", "contract", "daemon", "delivery", "gate", "identity", "preflight", "queue", "server"]
-    {
+    for library in [
+        "cli",
+        "contract",
+        "daemon",
+        "delivery",
+        "gate",
+        "identity",
+        "mission",
+        "preflight",
+        "queue",
+        "server",
+    ] {
         collect_sources(&root.join("crates").join(library).join("src"), &mut files);
     }
     let mut named = 0;
@@ -314,7 +334,7 @@ fn collect_sources(directory: &Path, files: &mut Vec<PathBuf>) {
 
 #[test]
 fn every_remedy_parses() {
-    for remedy in all() {
+    for remedy in samples() {
         let Some(argv) = remedy.argv() else { continue };
         let argv = std::iter::once("spec-kitty".to_owned()).chain(argv);
         Cli::try_parse_from(argv).unwrap_or_else(|error| panic!("{remedy:?}: {error}"));
@@ -323,13 +343,12 @@ fn every_remedy_parses() {
 
 #[test]
 fn a_shell_reads_every_hint_back_as_its_argv() {
-    for remedy in all() {
+    for remedy in samples() {
         let Some(argv) = remedy.argv() else { continue };
         let hint = remedy.hint();
         let words = hint.strip_prefix("spec-kitty ").unwrap();
         assert_eq!(contract::text::printable(&hint), hint, "shown as it is");
-        let output =
-            std::process::Command::new("bash").arg("-c").arg(format!("printf '%s\\n' {words}")).output();
+        let output = Command::new("bash").arg("-c").arg(format!("printf '%s\\n' {words}")).output();
         let Ok(output) = output else {
             println!("skipped: no shell");
             return;
@@ -358,11 +377,7 @@ fn held_rows_of_a_hostile_project_are_shown_harmlessly_and_their_remedy_releases
         let status = world.run(["sync", "status", "--json"]).exits(0).json();
         let hint = status["held"][0]["remediation_hint"].as_str().unwrap();
         assert!(now.stdout.contains(hint), "{hint}: {}", now.stdout);
-        let words = hint.strip_prefix("spec-kitty ").unwrap();
-        let mut shell = std::process::Command::new("bash");
-        shell.arg("-c").arg(format!("exec \"$0\" {words}")).arg(env!("CARGO_BIN_EXE_spec-kitty"));
-        world.dress(&mut shell);
-        let released = testkit::world::finish(shell).exits(0);
+        let released = type_hint(&world, "bash", hint).exits(0);
         assert!(
             !released.stdout.contains('\u{1b}') && released.stdout.contains("released 1 event"),
             "{released:?}"

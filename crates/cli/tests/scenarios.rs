@@ -9,15 +9,9 @@ use testkit::reference_queue::{PROJECT, ReferenceQueue};
 use testkit::tree::{difference, snapshot};
 use testkit::{Server, World};
 
-const EMAIL: &str = "dev@example.com";
-
 /// A world whose commands act as the account of a running server.
 fn world() -> (World, Server) {
-    let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
-    let server = Server::start(&world, EMAIL);
-    server.welcome(&mut world);
-    world.init_project();
-    (world, server)
+    testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"))
 }
 
 /// Creates a mission, and gives back its directory name.

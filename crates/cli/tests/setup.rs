@@ -2,22 +2,19 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
-mod browser;
-
-use browser::{Browser, approval_secret};
 use contract::OwnerRecord;
 use serde_json::Value;
 use std::process::{Child, Command, Stdio};
 use testkit::Server;
+use testkit::browser::Browser;
+use testkit::daemon::Daemons;
 use testkit::owner::{agreeing, write};
 use testkit::reference_queue::ReferenceQueue;
 use testkit::tree::{difference, snapshot};
 use testkit::world::{TEAM, USER, World};
 
 fn world() -> World {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
-    world.log_in().init_project();
-    world
+    testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"))
 }
 
 /// An orphan record and legacy rows: both cured without asking anybody anything.
@@ -145,7 +142,7 @@ fn with_hosted_sync_off_nothing_is_asked_of_anybody() {
 #[test]
 fn with_yes_a_daemon_of_another_identity_is_replaced() {
     let world = world();
-    let pid = world.run(["sync", "daemon", "start", "--json"]).exits(0).json()["pid"].take();
+    let daemons = Daemons::start(&world);
     let path = world.home().owner_record();
     let mut record: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     record["package_version"] = "0.0.1".into();
@@ -153,8 +150,7 @@ fn with_yes_a_daemon_of_another_identity_is_replaced() {
     let done = world.run(["sync", "setup", "--yes", "--json"]).exits(0).json();
     assert_eq!(steps(&done), expected(&[("daemon_package_version", "done")]), "{done:#}");
     assert_eq!(done["check"]["daemon_owner_record"]["status"], "present");
-    assert_ne!(done["check"]["daemon_owner_record"]["pid"], pid);
-    world.run(["sync", "daemon", "stop"]).exits(0);
+    assert_ne!(done["check"]["daemon_owner_record"]["pid"], daemons.pid());
 }
 
 /// A terminal with somebody who types `answers`; nothing where no terminal can be made.
@@ -201,11 +197,10 @@ fn on_a_terminal_it_leads_a_newcomer_to_a_login() {
     let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
     world.init_project();
     let server = Server::start(&world, USER);
-    let secret = approval_secret(&world, &world.user_home().join("server-data"), USER);
     let browser = Browser::install(&mut world);
     let Some(mut command) = at_a_terminal(&world, &format!("{}\n", server.url())) else { return };
     let setup = command.spawn().unwrap();
-    browser.approve(USER, &secret);
+    browser.approve(USER, &server.secret);
     let output = setup.wait_with_output().unwrap();
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{shown}");

@@ -6,11 +6,7 @@ use testkit::reference_queue::{ReferenceQueue, leave_hot_journal};
 use testkit::{Server, World};
 
 fn world() -> (World, Server) {
-    let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
-    let server = Server::start(&world, "dev@example.com");
-    server.welcome(&mut world);
-    world.init_project();
-    (world, server)
+    testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"))
 }
 
 #[test]

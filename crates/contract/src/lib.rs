@@ -15,6 +15,7 @@
 //! | [`switch`] | the hosted-sync switch |
 //! | [`path`] | paths as comparisons see them |
 //! | [`server_url`] | how two server URLs are compared, and how one is shown |
+//! | [`text`] | what a text may hold when it is shown |
 //! | [`lane`] | the lanes of a work package |
 //! | [`event`] | the published event contract: ids, envelope, payload shapes, moves, rejections |
 //! | [`wire`] | what client and server say to each other over HTTP |

@@ -5,9 +5,8 @@
 //! another scope than the daemon's is never used. So a login that changed on disk stops the daemon before
 //! a byte leaves, whoever is logged in now.
 
-use crate::drain::{Drain, DrainOutcome, Pending, ScopeOnDisk, StopFlag};
+use crate::drain::{Drain, DrainOutcome, Pending, ScopeOnDisk, StopFlag, TakenIdentity};
 use crate::platform::{self, FileIdentity};
-use crate::run::TakenIdentity;
 use delivery::drain::StoppedBy;
 use delivery::{Context, DrainOptions, DrainReport, Progress};
 use gate::EgressPermit;

@@ -1,11 +1,21 @@
 //! What the daemon does when something waits. The life of the daemon knows this trait; the step that
 //! really delivers stands behind it.
 
+use contract::{ForegroundIdentity, Scope};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+/// The identity that a daemon took at its start, for its draining step.
+#[derive(Clone, Debug)]
+pub struct TakenIdentity {
+    /// The six facts.
+    pub foreground: ForegroundIdentity,
+    /// The scope it serves, and no other.
+    pub scope: Scope,
+}
 
 /// Tells a drain to end after the batch in hand. Cheap to clone and to ask.
 #[derive(Clone, Debug, Default)]

@@ -10,7 +10,7 @@ use crate::control::routes::{Desk, Door};
 use crate::control::server::{self, ControlServer, Limits};
 use crate::control::wire::Phase;
 use crate::courier::Courier;
-use crate::drain::Drain;
+use crate::drain::{Drain, TakenIdentity};
 use crate::executable::ExecutableWatch;
 use crate::front_desk::FrontDesk;
 use crate::journal::Journal;
@@ -22,7 +22,6 @@ use crate::record::RunFacts;
 use crate::schedule::Timing;
 use crate::start_failure::StartFailure;
 use crate::stop::{Stop, StopReason};
-use contract::{ForegroundIdentity, Scope};
 use identity::private_file::create_private_dir;
 use identity::{BuildInfo, CardUse, Config, Environment, Home, observe_foreground, read_login, refresh_card};
 use std::sync::Arc;
@@ -39,15 +38,6 @@ pub struct RunOptions {
     pub build: BuildInfo,
     /// Its periods.
     pub timing: Timing,
-}
-
-/// The identity that a daemon took at its start, for its draining step.
-#[derive(Clone, Debug)]
-pub struct TakenIdentity {
-    /// The six facts.
-    pub foreground: ForegroundIdentity,
-    /// The scope it serves, and no other.
-    pub scope: Scope,
 }
 
 /// How this process came to be the daemon.

@@ -10,8 +10,9 @@ mod sync;
 pub use agent::{
     AddHistoryArgs, AgentCommand, CommitArgs, CreateArgs, DecisionArgs, DecisionCommand, DecisionVerifyArgs,
     DraftArgs, EmitArgs, EvidenceArgs, EvidenceCommand, EvidenceVerifyArgs, ExecutionMode, FinalizeArgs,
-    LaneCommand, ListArgs, MarkStatusArgs, MaterializeArgs, MissionCommand, MoveTaskArgs, OpenArgs,
-    PrerequisitesArgs, ProducingArgs, PutOffArgs, ResolveArgs, SetupPlanArgs, ShowArgs, TaskCommand,
+    LaneCommand, LedgerArgs, ListArgs, MarkStatusArgs, MaterializeArgs, MissionCommand, MoveTaskArgs,
+    OpenArgs, PrerequisitesArgs, ProducingArgs, PutOffArgs, ResolveArgs, SetupPlanArgs, ShowArgs,
+    TaskCommand,
 };
 pub use auth::{AuthCommand, AuthDoctorArgs, LoginArgs, LogoutArgs, SwitchArgs};
 pub use doctor::{DoctorCommand, OrphanDaemonsArgs, RestartDaemonArgs};

@@ -11,13 +11,13 @@ use mission::command::decision::{CloseRequest, Closing, close};
 /// Runs `resolve`.
 pub(crate) fn resolve(context: &Context, args: ResolveArgs) -> Result<Report, CliError> {
     let request = CloseRequest {
-        mission: args.decision.mission,
+        mission: args.ledger.decision.mission,
         decision_id: args.id,
         closing: Closing::Resolve { final_answer: args.final_answer, other_answer: args.other_answer },
         rationale: args.rationale,
         resolved_by: args.resolved_by,
-        actor: args.actor,
-        dry_run: args.dry_run,
+        actor: args.ledger.actor,
+        dry_run: args.ledger.dry_run,
     };
     run(context, &request)
 }
@@ -34,13 +34,13 @@ pub(crate) fn cancel(context: &Context, args: PutOffArgs) -> Result<Report, CliE
 
 fn put_off(args: PutOffArgs, closing: Closing) -> CloseRequest {
     CloseRequest {
-        mission: args.decision.mission,
+        mission: args.ledger.decision.mission,
         decision_id: args.id,
         closing,
         rationale: Some(args.rationale),
         resolved_by: args.resolved_by,
-        actor: args.actor,
-        dry_run: args.dry_run,
+        actor: args.ledger.actor,
+        dry_run: args.ledger.dry_run,
     }
 }
 

@@ -12,15 +12,15 @@ use mission::command::decision::{OpenRequest, Opened, open};
 /// Runs the verb.
 pub(crate) fn run(context: &Context, args: OpenArgs) -> Result<Report, CliError> {
     let request = OpenRequest {
-        mission: args.decision.mission,
+        mission: args.ledger.decision.mission,
         flow: args.flow,
         step_id: args.step_id,
         slot_key: args.slot_key,
         input_key: args.input_key,
         question: args.question,
         options: args.options,
-        actor: args.actor,
-        dry_run: args.dry_run,
+        actor: args.ledger.actor,
+        dry_run: args.ledger.dry_run,
     };
     request.check()?;
     let opened = open(&context.project()?, &request, &Clock::system())?;

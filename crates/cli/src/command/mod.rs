@@ -26,6 +26,7 @@ pub(crate) mod doctor_paths;
 mod doctor_repair;
 mod doctor_restart_daemon;
 mod housekeeping;
+mod migration_text;
 mod mission_document;
 mod producing;
 mod quickstart;

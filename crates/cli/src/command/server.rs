@@ -31,6 +31,7 @@ fn serve(args: ServerArgs) -> Result<Report, CliError> {
     config.stop_on_signals = true;
     config.access_log = (!args.quiet).then(render::log);
     config.on_ready = Some(Box::new(|address| render::say(&format!("listening on http://{address}\n"))));
+    render::tell_failures();
     server::serve(config, Shutdown::new()).map_err(failed)?;
     Ok(Report::silent())
 }

@@ -4,8 +4,8 @@
 //! more: after a preview and a yes. The old queue DB is only read, and what arrives is held until
 //! somebody releases it.
 
+use super::migration_text::{Wording, describe_as, found_rows, readable};
 use super::scoped::cure_permit;
-use super::sync_migrate::{Wording, describe_as, found_rows, readable};
 use crate::args::MigrateArgs;
 use crate::context::Context;
 use crate::error::CliError;

@@ -1,19 +1,17 @@
 //! `sync migrate`: moves the legacy rows of this account into its scoped queue DB. Needs no server.
 
 use super::housekeeping::settle_leftovers;
+use super::migration_text::{describe, found_rows, readable};
 use super::scoped::{cure_permit, is_absent};
 use super::sync_from_scope;
 use crate::args::MigrateArgs;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::report::{Document, Report, counted};
+use crate::report::{Document, Report};
 use crate::terminal::Progress;
-use contract::LegacyRowCounts;
 use gate::CurePermit;
 use queue::{Cure, MigrationReport};
 use serde::Serialize;
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 
 /// Runs the verb.
 pub(crate) fn run(context: &Context, args: &MigrateArgs) -> Result<Report, CliError> {
@@ -50,12 +48,6 @@ pub(crate) fn migrate(permit: &CurePermit, dry_run: bool, quiet: bool) -> Result
     Ok(readable(report))
 }
 
-/// A report whose paths every document can hold: what is no UTF-8 in them is replaced.
-pub(crate) fn readable(report: MigrationReport) -> MigrationReport {
-    let text = |path: &Path| PathBuf::from(path.to_string_lossy().into_owned());
-    MigrationReport { from: text(&report.from), to: text(&report.to), ..report }
-}
-
 /// What moved.
 #[derive(Debug, Serialize)]
 struct Migration {
@@ -68,62 +60,4 @@ impl Document for Migration {
     fn text(&self) -> String {
         describe(&self.report)
     }
-}
-
-/// Whether there was anything to migrate.
-pub(crate) fn found_rows(report: &MigrationReport) -> bool {
-    [&report.moved, &report.duplicates, &report.conflicts, &report.unreadable]
-        .into_iter()
-        .any(|counts| sum(counts) > 0)
-}
-
-fn sum(counts: &LegacyRowCounts) -> u64 {
-    counts.total_rows() + counts.failure_log_rows
-}
-
-/// The words in which a migration is told.
-pub(crate) struct Wording {
-    /// What was done, and what would be.
-    pub done: &'static str,
-    /// What a dry run says instead.
-    pub planned: &'static str,
-    /// When there was no row.
-    pub nothing: &'static str,
-}
-
-const MOVING: Wording = Wording { done: "moved", planned: "would move", nothing: "no legacy rows in scope" };
-
-/// A migration of legacy rows as people read it.
-pub(crate) fn describe(report: &MigrationReport) -> String {
-    describe_as(report, &MOVING)
-}
-
-/// The same in other words.
-pub(crate) fn describe_as(report: &MigrationReport, wording: &Wording) -> String {
-    let mut out = String::new();
-    if !found_rows(report) {
-        let _ = writeln!(out, "{}", wording.nothing);
-    } else {
-        let verb = if report.dry_run { wording.planned } else { wording.done };
-        let _ = writeln!(out, "{verb} {}", counts(&report.moved));
-        let _ = writeln!(out, "  from {}", contract::text::path(&report.from));
-        let _ = writeln!(out, "  to   {}", contract::text::path(&report.to));
-    }
-    for (label, group) in [
-        ("already there", &report.duplicates),
-        ("kept beside other content (conflicts)", &report.conflicts),
-        ("parked as unreadable", &report.unreadable),
-        ("of other accounts, untouched", &report.rows_other_scope),
-    ] {
-        if sum(group) > 0 {
-            let _ = writeln!(out, "  {label}: {}", counts(group));
-        }
-    }
-    out
-}
-
-fn counts(counts: &LegacyRowCounts) -> String {
-    let failures = counted(counts.failure_log_rows, "failure-log row", "failure-log rows");
-    let events = counted(counts.event_rows, "event", "events");
-    format!("{events}, {}, {failures}", counted(counts.body_upload_rows, "body", "bodies"))
 }

@@ -1,7 +1,7 @@
 //! `sync now`: delivers what waits, once the boundary is coherent.
 
 use super::housekeeping::{keep_house, settle_leftovers};
-use super::sync_migrate;
+use super::{migration_text, sync_migrate};
 use crate::args::NowArgs;
 use crate::build;
 use crate::context::Context;
@@ -86,7 +86,7 @@ fn permit(boundary: &Boundary<'_>, quiet: bool) -> Result<(EgressPermit, Option<
     let curable = (legacy_only && rows > 0) || recoverable;
     let migration = match verdict.cure_permit() {
         Some(cure) if curable => {
-            Some(sync_migrate::migrate(&cure, false, quiet)?).filter(sync_migrate::found_rows)
+            Some(sync_migrate::migrate(&cure, false, quiet)?).filter(migration_text::found_rows)
         }
         Some(_) | None => None,
     };
@@ -162,7 +162,7 @@ impl Document for Delivery {
     fn text(&self) -> String {
         let mut out = String::new();
         if let Some(migration) = &self.migrated {
-            out.push_str(&sync_migrate::describe(migration));
+            out.push_str(&migration_text::describe(migration));
         }
         let report = &self.report;
         let sum = |pick: fn(&RowTally) -> u64| (pick(&report.events), pick(&report.bodies));

@@ -10,9 +10,7 @@ pub const ANOTHER: &str = "01KRX0000000000000000000A2";
 
 /// A logged-in world with a project.
 pub fn world() -> World {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
-    world.log_in().init_project();
-    world
+    testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"))
 }
 
 /// A world whose queue holds the facts of one new mission.

@@ -13,11 +13,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+pub use testkit::patience::eventually;
 use testkit::{Run, World};
-
-/// How long a test waits for something that has to happen; far beyond what it takes.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Bench {
     pub world: World,
@@ -203,15 +200,6 @@ pub fn is_alive(pid: u32) -> bool {
 pub fn signal(pid: u32, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid");
     let _ = kill_process(pid, signal);
-}
-
-#[track_caller]
-pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 pub fn mode(path: &Path) -> u32 {

@@ -2,7 +2,7 @@
 
 use super::Prompt;
 use super::callback::{Callback, Redirected};
-use super::login::LoginError;
+use super::login_error::LoginError;
 use super::oauth::OAuth;
 use contract::wire::endpoint::OAUTH_AUTHORIZE;
 use contract::wire::oauth::{CHALLENGE_METHOD, CLIENT_ID, SCOPE, TokenGrant, challenge};

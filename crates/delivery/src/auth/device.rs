@@ -1,6 +1,6 @@
 //! The device flow: a code for the user, polls for us.
 
-use super::login::LoginError;
+use super::login_error::LoginError;
 use super::oauth::{OAuth, OAuthFailure};
 use super::{DeviceCode, Flow, Prompt, Span};
 use contract::wire::oauth::{MAX_POLL_SECONDS, TokenGrant, shown_user_code, word};

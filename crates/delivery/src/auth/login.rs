@@ -7,14 +7,15 @@
 use super::Prompt;
 use super::browser::send_browser_login;
 use super::device::send_device_login;
+use super::login_error::LoginError;
 use super::me::{LoginFacts, plan_session, send_me};
-use super::oauth::{OAuth, OAuthFailure};
+use super::oauth::OAuth;
 use crate::context::Context;
-use crate::destination::{Destination, DestinationError};
-use crate::http::{BadToken, Bearer, SendError};
-use contract::{ExitCode, Fault, Remedy, Scope, exit, server_url};
-use identity::session::{SessionWriteError, Team};
-use identity::{Config, ConfigEdit, ConfigEditError, Session, read_login, refresh_card};
+use crate::destination::Destination;
+use crate::http::Bearer;
+use contract::{Scope, server_url};
+use identity::session::Team;
+use identity::{Config, ConfigEdit, Session, read_login, refresh_card};
 use jiff::Timestamp;
 
 /// Which flow.
@@ -57,114 +58,6 @@ pub struct LoginReport {
     pub scope: Option<Scope>,
     /// Why the identity card could not be written. The login stands; commands take a little longer.
     pub card_problem: Option<String>,
-}
-
-/// Why nobody is logged in.
-#[derive(Debug, thiserror::Error)]
-pub enum LoginError {
-    /// No server is configured and none was named.
-    #[error("no sync server is configured; nothing is sent to a default one")]
-    ServerUnset,
-    /// The server's URL cannot be used.
-    #[error(transparent)]
-    Destination(#[from] DestinationError),
-    /// The OAuth part failed.
-    #[error(transparent)]
-    OAuth(#[from] OAuthFailure),
-    /// No answer to the question who it is.
-    #[error(transparent)]
-    Silence(#[from] SendError),
-    /// The server does not say who it is.
-    #[error("{host} does not say whose login this is: {why}")]
-    Account {
-        /// Host and port.
-        host: String,
-        /// What is wrong.
-        why: String,
-    },
-    /// The answer lacks a part.
-    #[error("the login answer of {host} has no usable `{missing}`")]
-    Grant {
-        /// Host and port.
-        host: String,
-        /// The part.
-        missing: String,
-    },
-    /// The token cannot be used.
-    #[error(transparent)]
-    Token(#[from] BadToken),
-    /// The user said no in the browser.
-    #[error("the login was refused at {host}")]
-    Denied {
-        /// Host and port.
-        host: String,
-    },
-    /// The server said no in the browser.
-    #[error("{host} refused the login: {why}")]
-    Refused {
-        /// Host and port.
-        host: String,
-        /// Its words.
-        why: String,
-    },
-    /// Nobody approved it in time.
-    #[error("nobody approved the login at {host} in time; run `spec-kitty auth login` again")]
-    Expired {
-        /// Host and port.
-        host: String,
-    },
-    /// The user gave up.
-    #[error("login cancelled")]
-    Cancelled,
-    /// There is no browser.
-    #[error("no browser could be opened; use `spec-kitty auth login --headless`")]
-    NoBrowser,
-    /// No loopback port.
-    #[error(
-        "cannot listen on 127.0.0.1 for the browser's answer: {0}; use `spec-kitty auth login --headless`"
-    )]
-    Callback(std::io::Error),
-    /// The system gives no random bytes.
-    #[error("the system gives no random bytes")]
-    NoRandomness,
-    /// The configuration cannot be read.
-    #[error("{}", .0.detail)]
-    Config(Fault),
-    /// The configuration cannot be changed.
-    #[error(transparent)]
-    ConfigEdit(#[from] ConfigEditError),
-    /// The session cannot be stored.
-    #[error(transparent)]
-    Store(#[from] SessionWriteError),
-}
-
-impl LoginError {
-    /// The stable code of a refusal, where there is one.
-    pub fn code(&self) -> Option<&'static str> {
-        matches!(self, Self::ServerUnset | Self::Destination(DestinationError::Packaged(_)))
-            .then_some(exit::SYNC_SERVER_UNSET)
-    }
-
-    /// How the command ends.
-    pub fn exit(&self) -> ExitCode {
-        match self {
-            Self::ServerUnset | Self::Destination(_) | Self::Config(_) => ExitCode::Refused,
-            Self::Cancelled => ExitCode::Interrupted,
-            Self::ConfigEdit(ConfigEditError::Lock(identity::LockError::Busy { .. }))
-            | Self::Store(SessionWriteError::Lock(identity::LockError::Busy { .. })) => ExitCode::Busy,
-            _ => ExitCode::Failed,
-        }
-    }
-
-    /// What cures it, where a command or an advice can.
-    pub fn remedy(&self) -> Option<Remedy> {
-        match self {
-            Self::ServerUnset | Self::Destination(_) => Some(Remedy::LoginServer),
-            Self::Config(fault) => Some(fault.remedy.clone()),
-            Self::Expired { .. } => Some(Remedy::Login),
-            _ => None,
-        }
-    }
 }
 
 /// Logs in at `server`, or at the configured server, and stores the session.

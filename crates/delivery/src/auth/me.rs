@@ -1,6 +1,6 @@
 //! Who the token belongs to, and the session that is made of the answer.
 
-use super::login::LoginError;
+use super::login_error::LoginError;
 use crate::destination::Destination;
 use crate::http::{Bearer, Client, Request};
 use contract::wire::endpoint::ME;

@@ -12,13 +12,15 @@ mod browser;
 mod callback;
 mod device;
 mod login;
+mod login_error;
 mod logout;
 mod me;
 mod oauth;
 mod refresh;
 mod switch;
 
-pub use login::{LoginError, LoginMethod, LoginReport, log_in};
+pub use login::{LoginMethod, LoginReport, log_in};
+pub use login_error::LoginError;
 pub use logout::{LogoutError, LogoutReport, Revoked, log_out};
 pub use me::send_me;
 pub use oauth::OAuthFailure;

@@ -41,6 +41,20 @@ impl DecisionArgs {
     }
 }
 
+/// Options of every command that writes into the ledger.
+#[derive(Debug, Args)]
+pub struct LedgerArgs {
+    /// Who writes it down [default: cli]
+    #[arg(long)]
+    pub actor: Option<String>,
+    /// Judge it, write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Options of every decision command
+    #[command(flatten)]
+    pub decision: DecisionArgs,
+}
+
 /// `spec-kitty agent decision open`
 #[derive(Debug, Args)]
 pub struct OpenArgs {
@@ -62,15 +76,9 @@ pub struct OpenArgs {
     /// The answers to choose from, as a JSON array of texts
     #[arg(long, value_name = "JSON")]
     pub options: Option<String>,
-    /// Who asks [default: cli]
-    #[arg(long)]
-    pub actor: Option<String>,
-    /// Judge the question, write nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Options of every decision command
+    /// Options of every command that writes into the ledger
     #[command(flatten)]
-    pub decision: DecisionArgs,
+    pub ledger: LedgerArgs,
 }
 
 /// `spec-kitty agent decision resolve`
@@ -91,15 +99,9 @@ pub struct ResolveArgs {
     /// Who decided
     #[arg(long, value_name = "NAME")]
     pub resolved_by: Option<String>,
-    /// Who writes it down [default: cli]
-    #[arg(long)]
-    pub actor: Option<String>,
-    /// Judge the answer, write nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Options of every decision command
+    /// Options of every command that writes into the ledger
     #[command(flatten)]
-    pub decision: DecisionArgs,
+    pub ledger: LedgerArgs,
 }
 
 /// `spec-kitty agent decision defer` and `cancel`
@@ -114,15 +116,9 @@ pub struct PutOffArgs {
     /// Who decided
     #[arg(long, value_name = "NAME")]
     pub resolved_by: Option<String>,
-    /// Who writes it down [default: cli]
-    #[arg(long)]
-    pub actor: Option<String>,
-    /// Judge it, write nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Options of every decision command
+    /// Options of every command that writes into the ledger
     #[command(flatten)]
-    pub decision: DecisionArgs,
+    pub ledger: LedgerArgs,
 }
 
 /// `spec-kitty agent decision verify`
@@ -142,9 +138,9 @@ pub struct DecisionVerifyArgs {
 impl DecisionCommand {
     pub(super) fn json(&self) -> bool {
         match self {
-            Self::Open(args) => &args.decision,
-            Self::Resolve(args) => &args.decision,
-            Self::Defer(args) | Self::Cancel(args) => &args.decision,
+            Self::Open(args) => &args.ledger.decision,
+            Self::Resolve(args) => &args.ledger.decision,
+            Self::Defer(args) | Self::Cancel(args) => &args.ledger.decision,
             Self::Verify(args) => &args.decision,
         }
         .wants_json()

@@ -6,7 +6,9 @@ mod lane;
 mod mission;
 mod task;
 
-pub use decision::{DecisionArgs, DecisionCommand, DecisionVerifyArgs, OpenArgs, PutOffArgs, ResolveArgs};
+pub use decision::{
+    DecisionArgs, DecisionCommand, DecisionVerifyArgs, LedgerArgs, OpenArgs, PutOffArgs, ResolveArgs,
+};
 pub use evidence::{DraftArgs, EvidenceArgs, EvidenceCommand, EvidenceVerifyArgs};
 pub use lane::{EmitArgs, ExecutionMode, LaneCommand, MaterializeArgs, ShowArgs};
 pub use mission::{CreateArgs, FinalizeArgs, MissionCommand, PrerequisitesArgs, SetupPlanArgs};

@@ -1,7 +1,7 @@
 //! What a person does in a browser: opens the approval page, types e-mail address and secret, presses
 //! Approve.
 
-use super::stage::failed;
+use super::failure::failed;
 use crate::build;
 use crate::error::{CliError, chain};
 use delivery::destination::{Cleartext, Destination};

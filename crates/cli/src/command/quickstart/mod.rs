@@ -4,6 +4,7 @@
 //! quickstart ends well only if every one did what the story says.
 
 mod browser;
+mod failure;
 mod mission_text;
 mod stage;
 
@@ -13,6 +14,7 @@ use crate::error::CliError;
 use crate::render;
 use crate::report::Report;
 use contract::OwnerRecord;
+use failure::failed;
 use serde_json::Value;
 use stage::{Stage, indented};
 use std::collections::BTreeSet;
@@ -141,11 +143,10 @@ fn break_and_cure(stage: &mut Stage) -> Result<(), CliError> {
     stage.title("A real daemon, and a boundary broken on purpose");
     stage.show(&["sync", "daemon", "start"], 0)?;
     let record = stage.path("home/.spec-kitty/sync/daemon/owner.json");
-    let bytes = std::fs::read(&record).map_err(|error| {
-        CliError::failed("QUICKSTART_FAILED", format!("could not read {}: {error}", record.display()))
-    })?;
-    let mut parsed = OwnerRecord::parse(&bytes)
-        .map_err(|error| CliError::failed("QUICKSTART_FAILED", format!("the owner record is {error}")))?;
+    let bytes = std::fs::read(&record)
+        .map_err(|error| failed(format!("could not read {}: {error}", record.display())))?;
+    let mut parsed =
+        OwnerRecord::parse(&bytes).map_err(|error| failed(format!("the owner record is {error}")))?;
     parsed.package_version = "3.2.0rc11".to_owned();
     render::say(&indented("(owner.json now says that the daemon is an older release)"));
     stage.write("home/.spec-kitty/sync/daemon/owner.json", &parsed.render())?;

@@ -2,6 +2,7 @@
 //! and shown on it.
 
 use super::browser;
+use super::failure::failed;
 use crate::error::{CliError, chain};
 use crate::render;
 use contract::ExitCode;
@@ -343,8 +344,4 @@ pub(crate) fn indented(text: &str) -> String {
         .lines()
         .map(|line| if line.is_empty() { "\n".to_owned() } else { format!("  {line}\n") })
         .collect()
-}
-
-pub(crate) fn failed(summary: impl Into<String>) -> CliError {
-    CliError::failed("QUICKSTART_FAILED", summary)
 }

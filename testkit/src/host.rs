@@ -1,0 +1,32 @@
+//! Coherent hosts to begin with: a project, and somebody who acts for it.
+
+use crate::listener::CountingListener;
+use crate::server::Server;
+use crate::world::{TEAM, USER, World, session};
+use std::path::PathBuf;
+
+/// The shared identity is logged in, at a server that no test asks.
+pub fn logged_in(binary: impl Into<PathBuf>) -> World {
+    let world = World::new(binary);
+    world.log_in().init_project();
+    world
+}
+
+/// Commands act as the user of a running server, by a token.
+pub fn with_server(binary: impl Into<PathBuf>) -> (World, Server) {
+    let mut world = World::new(binary);
+    let server = Server::start(&world, USER);
+    server.welcome(&mut world);
+    world.init_project();
+    (world, server)
+}
+
+/// The shared identity is logged in at a server where nobody answers, and every knock is counted.
+pub fn with_listener(binary: impl Into<PathBuf>) -> (World, CountingListener) {
+    let world = World::new(binary);
+    let server = CountingListener::start();
+    world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", server.url()));
+    world.write_session(&session(&server.url(), USER, TEAM));
+    world.init_project();
+    (world, server)
+}
