@@ -5,6 +5,7 @@
 mod open;
 mod scan;
 mod shape;
+mod tolerant;
 
 pub(crate) use open::{LegacyDb, data_version, fingerprint};
 pub(crate) use scan::{Judge, LegacyKey, scan, text_of};

@@ -128,7 +128,7 @@ struct StoredPin {
 }
 
 /// Raised whenever the scope rule changes what it counts.
-const RULE: u32 = 1;
+const RULE: u32 = 2;
 
 impl LegacyPin {
     /// Whether the file is the one the pin was taken from, and at rest.
@@ -190,7 +190,7 @@ mod tests {
             },
         };
         assert_eq!(LegacyPin::parse(&pin.render()), Some(pin.clone()));
-        assert_eq!(LegacyPin::parse(&pin.render().replace("\"rule\":1", "\"rule\":0")), None);
+        assert_eq!(LegacyPin::parse(&pin.render().replace(&format!("\"rule\":{RULE}"), "\"rule\":0")), None);
         assert_eq!(LegacyPin::parse("junk"), None);
     }
 }

@@ -67,6 +67,41 @@ fn a_row_of_another_scope_stays() {
 }
 
 #[test]
+fn a_row_of_another_team_stays_though_no_strict_reader_takes_it() {
+    let home = Home::new();
+    let legacy = legacy_db(&home);
+    let put = |id: &str, data: &str| {
+        legacy
+            .execute(
+                "INSERT INTO queue(event_id, event_type, data, timestamp) VALUES (?1, 'T', ?2, 1)",
+                [id, data],
+            )
+            .expect("a row");
+    };
+    let large = "x".repeat(17 * 1024 * 1024);
+    put(
+        "nan",
+        &format!(
+            r#"{{"event_id":"nan","team_slug":"team-other-02","project_uuid":"{OTHER_PROJECT}","payload":{{"x":NaN}}}}"#
+        ),
+    );
+    put("infinity", r#"{"payload":{"x":-Infinity},"team_slug":"TEAM-other-02"}"#);
+    put("large", &format!(r#"{{"payload":"{large}","team_slug":"team-other-02"}}"#));
+    put("cut", r#"{"team_slug":"team-other-02","payload":{"x":"#);
+    put("ours", r#"{"team_slug":"team-priv-01","payload":{"x":NaN}}"#);
+    put("nobodys", r#"{"team_slug":0,"payload":{"x":NaN}}"#);
+    put("nonsense", "no event at all");
+    legacy_body(&legacy, OTHER_PROJECT, "theirs.md");
+    assert_eq!(in_scope(&home, &scope()), rows(3, 0, 0));
+    let report = migrate(&home, &scope());
+    assert_eq!((report.unreadable, report.rows_other_scope), (rows(3, 0, 0), rows(4, 1, 0)));
+    assert_eq!((count(&legacy, "queue"), count(&legacy, "body_upload_queue")), (4, 1));
+    // Whoever they name takes them.
+    let theirs = migrate(&home, &other_scope());
+    assert_eq!((theirs.unreadable, theirs.moved), (rows(4, 0, 0), rows(0, 1, 0)));
+}
+
+#[test]
 fn a_repeat_changes_nothing() {
     let home = Home::new();
     some_rows(&home);
