@@ -5,7 +5,9 @@
 //! into a new file beside the damaged one; the damaged file is only read, and the caller puts the new
 //! one in its place. What SQLite cannot read stays in the file that is moved aside: nothing is deleted.
 
+mod reconcile;
 mod salvage;
+mod walk;
 
 pub use salvage::{Salvaged, salvage};
 

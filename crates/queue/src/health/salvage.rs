@@ -5,10 +5,12 @@
 //! when the rows are there, and what one of our tables says about another is put right at the end.
 
 use super::QueueFile;
+use super::reconcile::{finish, forget_lost, reconcile};
+use super::walk::{walk_both_ends, walk_rowids};
 use crate::error::QueueError;
 use crate::file::{self, Role};
 use crate::store::{Abort, connect, sql_error};
-use crate::{busy, health, platform, schema};
+use crate::{busy, platform};
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, params_from_iter};
 use serde::Serialize;
@@ -118,6 +120,9 @@ fn lock(path: &Path, which: QueueFile) -> Result<Option<Connection>, QueueError>
     }
 }
 
+/// Where a row is that came from the legacy queue DB and was not delivered.
+const ROWS: [&str; 4] = ["queue", "body_upload_queue", "body_upload_failure_log", "parked"];
+
 fn copy_rows(
     damaged: &Connection,
     tables: &[Table],
@@ -133,12 +138,17 @@ fn copy_rows(
     let mut fresh = connect(&target, Role::Active, busy::MIGRATE)?;
     let copied = (|| -> Result<(), Abort> {
         let tx = fresh.transaction()?;
+        let mut lost = ROWS.iter().any(|name| !tables.iter().any(|table| table.name == *name));
         for table in tables {
-            copy_table(damaged, &tx, table, &mut salvaged)?;
+            let whole = copy_table(damaged, &tx, table, &mut salvaged)?;
+            lost |= !whole && ROWS.contains(&table.name.as_str());
         }
         finish(damaged, &tx)?;
         if which == QueueFile::Active {
             reconcile(&tx)?;
+            if lost {
+                forget_lost(&tx)?;
+            }
         }
         tx.commit()?;
         Ok(())
@@ -157,8 +167,8 @@ fn copy_rows(
 }
 
 /// One table of the damaged file.
-struct Table {
-    name: String,
+pub(super) struct Table {
+    pub(super) name: String,
     sql: String,
     /// Whether its rows have rowids.
     rowids: bool,
@@ -211,16 +221,17 @@ fn shape_of(conn: &Connection, name: String, sql: String) -> Option<Table> {
 }
 
 /// The name as SQL spells any name.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// False when some row could not be read.
 fn copy_table(
     damaged: &Connection,
     tx: &Transaction<'_>,
     table: &Table,
     salvaged: &mut Salvaged,
-) -> Result<(), Abort> {
+) -> Result<bool, Abort> {
     tx.execute_batch(&table.sql)?;
     // Claims name a row without a key by its rowid, so rowids are kept, whatever they are called.
     let first = if table.rowids && !table.named_rowid { 0 } else { 1 };
@@ -253,137 +264,5 @@ fn copy_table(
         "body_upload_queue" => salvaged.bodies += taken,
         _ => salvaged.others += taken,
     }
-    Ok(())
-}
-
-/// Takes a row whose columns, from 1 on, are those of its table.
-type Put<'p> = dyn FnMut(&Row<'_>) -> Result<(), Abort> + 'p;
-
-/// Shows every readable row of a table; false when some could not be read.
-fn walk_rowids(damaged: &Connection, table: &Table, put: &mut Put<'_>) -> Result<bool, Abort> {
-    let name = quoted(&table.name);
-    let last = last_rowid(damaged, table);
-    let all = format!("SELECT rowid, * FROM {name} NOT INDEXED WHERE rowid > ?1 ORDER BY rowid");
-    let one = format!("SELECT rowid, * FROM {name} NOT INDEXED WHERE rowid = ?1");
-    let mut after = i64::MIN;
-    let mut whole = true;
-    while !show(damaged, &all, after, &mut |row| {
-        after = row.get(0)?;
-        put(row)
-    })? {
-        whole = false;
-        // Behind the damage, row by row: an inner page may still lead to leaves that are whole.
-        let from = after.max(0).saturating_add(1);
-        let mut candidates = from..=last.unwrap_or(from.saturating_add(GUESS));
-        let resumed = loop {
-            let Some(candidate) = candidates.next() else { break None };
-            let mut found = None;
-            show(damaged, &one, candidate, &mut |row| {
-                found = Some(candidate);
-                put(row)
-            })?;
-            if found.is_some() {
-                break found;
-            }
-        };
-        match resumed {
-            Some(rowid) => after = rowid,
-            None => return Ok(false),
-        }
-    }
     Ok(whole)
-}
-
-/// How far behind the damage is looked when nothing tells where the table ends.
-const GUESS: i64 = 100_000;
-
-/// The largest rowid, from the table's own end or from SQLite's counter.
-fn last_rowid(damaged: &Connection, table: &Table) -> Option<i64> {
-    let name = quoted(&table.name);
-    let end = format!("SELECT rowid FROM {name} NOT INDEXED ORDER BY rowid DESC LIMIT 1");
-    let by_end = damaged.query_row(&end, [], |row| row.get::<_, i64>(0)).ok();
-    let counter = "SELECT seq FROM sqlite_sequence WHERE name = ?1";
-    let by_counter = damaged.query_row(counter, [&table.name], |row| row.get::<_, i64>(0)).ok();
-    by_end.max(by_counter)
-}
-
-/// Shows the rows of a query until its end, true, or until a page cannot be read, false.
-fn show(damaged: &Connection, sql: &str, parameter: i64, visit: &mut Put<'_>) -> Result<bool, Abort> {
-    let Ok(mut select) = damaged.prepare_cached(sql) else { return Ok(false) };
-    let Ok(mut rows) = select.query([parameter]) else { return Ok(false) };
-    loop {
-        match rows.next() {
-            Ok(Some(row)) => visit(row)?,
-            Ok(None) => return Ok(true),
-            Err(_) => return Ok(false),
-        }
-    }
-}
-
-/// The same for a table without rowids: from its first row on, and from its last row back. The walks do
-/// not meet: between them lies what cannot be read.
-fn walk_both_ends(damaged: &Connection, table: &Table, put: &mut Put<'_>) -> Result<bool, Abort> {
-    let keys: Vec<String> = damaged
-        .prepare("SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk")
-        .and_then(|mut select| select.query_map([&table.name], |row| row.get(0))?.collect())
-        .unwrap_or_default();
-    let sql = |way: &str| {
-        let order: Vec<_> = keys.iter().map(|key| format!("{} {way}", quoted(key))).collect();
-        format!("SELECT ?1, * FROM {} ORDER BY {}", quoted(&table.name), order.join(", "))
-    };
-    let whole = show(damaged, &sql("ASC"), 0, put)?;
-    if !whole {
-        show(damaged, &sql("DESC"), 0, put)?;
-    }
-    Ok(whole)
-}
-
-/// Indexes, our own triggers, and the counters that keep ids from being used twice.
-fn finish(damaged: &Connection, tx: &Transaction<'_>) -> Result<(), Abort> {
-    let listed: rusqlite::Result<Vec<(String, String, String)>> = damaged
-        .prepare("SELECT type, name, sql FROM sqlite_schema WHERE type IN ('index', 'trigger') AND sql IS NOT NULL")
-        .and_then(|mut select| {
-            select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
-        });
-    for (kind, name, sql) in listed.unwrap_or_default() {
-        // A trigger of anybody else would run with whatever we write.
-        if kind == "index" || schema::TRIGGERS.contains(&name.as_str()) {
-            tx.execute_batch(&sql)?;
-        }
-    }
-    let counters: rusqlite::Result<Vec<(String, i64)>> = damaged
-        .prepare("SELECT name, seq FROM sqlite_sequence")
-        .and_then(|mut select| select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect());
-    for (name, seq) in counters.unwrap_or_default() {
-        let known =
-            tx.execute("UPDATE sqlite_sequence SET seq = MAX(seq, ?2) WHERE name = ?1", (&name, seq))?;
-        if known == 0 && tx.table_exists(None, name.as_str())? {
-            tx.execute("INSERT INTO sqlite_sequence(name, seq) VALUES (?1, ?2)", (&name, seq))?;
-        }
-    }
-    Ok(())
-}
-
-/// Rows that lost their binding are found rows again, which is the careful side; bindings that lost
-/// their row or their place go; the tallies are counted anew. Id and scope are given again when the file
-/// is opened, if they were lost.
-fn reconcile(tx: &Transaction<'_>) -> Result<(), Abort> {
-    for table in ["meta", "projects", "bindings", "tallies", "queue", "body_upload_queue"] {
-        if !tx.table_exists(None, table)? {
-            // A file of an earlier release has no such tables, and nothing to put right.
-            return Ok(());
-        }
-    }
-    tx.execute("INSERT OR IGNORE INTO meta(key, value) VALUES ('schema_version', ?1)", [schema::VERSION])?;
-    tx.execute("DELETE FROM meta WHERE key = ?1", [health::DAMAGED])?;
-    tx.execute_batch(
-        "DELETE FROM bindings WHERE kind = 0 AND NOT EXISTS (SELECT 1 FROM queue WHERE id = bindings.row);
-         DELETE FROM bindings WHERE kind = 1
-             AND NOT EXISTS (SELECT 1 FROM body_upload_queue WHERE id = bindings.row);
-         DELETE FROM bindings WHERE NOT EXISTS (SELECT 1 FROM projects WHERE id = bindings.place);
-         DELETE FROM tallies;
-         INSERT INTO tallies(kind, place, hold, waiting)
-             SELECT kind, place, hold, COUNT(*) FROM bindings GROUP BY kind, place, hold;",
-    )?;
-    Ok(())
 }

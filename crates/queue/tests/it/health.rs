@@ -55,6 +55,41 @@ fn a_row_on_a_page_that_cannot_be_read_costs_its_page_and_no_more() {
 }
 
 #[test]
+fn a_row_that_damage_took_comes_back_from_the_legacy_file_where_it_still_is() {
+    let home = Home::new();
+    let legacy = legacy_db(&home);
+    for number in 0..200 {
+        legacy_event(&legacy, &format!("01E{number:05}"), None, PROJECT);
+    }
+    legacy_body(&legacy, PROJECT, "spec.md");
+    legacy_failure(&legacy, PROJECT, "spec.md");
+    legacy
+        .execute(
+            "INSERT INTO queue(event_id, event_type, data, timestamp) VALUES ('odd', 'T', 'no event', 1)",
+            [],
+        )
+        .expect("a row");
+    // What a kill between copy and clear leaves.
+    let before = fs_err::read(home.legacy()).expect("bytes");
+    home.cure(&scope()).migrate(&mut ()).expect("migrated");
+    fs_err::write(home.legacy(), before).expect("put back");
+    let path = home.scoped(&scope());
+    destroy_page_with(&path, "\"event_id\":\"01E00100\"");
+
+    let salvaged = salvage(&path, QueueFile::Active).expect("salvaged").expect("a new file");
+    let lost = 200 - salvaged.events;
+    assert!(salvaged.gaps && lost > 0, "{salvaged:?}");
+    fs_err::rename(&salvaged.path, &path).expect("put in place");
+    drop(salvaged);
+    let report = home.cure(&scope()).migrate(&mut ()).expect("migrated");
+    let moved = contract::LegacyRowCounts { event_rows: lost, ..Default::default() };
+    assert_eq!((report.moved, report.duplicates.event_rows), (moved, 201 - lost), "{report:?}");
+    assert_eq!((report.duplicates.body_upload_rows, report.duplicates.failure_log_rows), (1, 1));
+    let conn = home.sql(&path);
+    assert_eq!((count(&conn, "queue"), count(&conn, "parked"), count(&legacy, "queue")), (200, 1, 0));
+}
+
+#[test]
 fn a_row_whose_binding_is_lost_is_held_until_somebody_opts_in() {
     let home = Home::new();
     let path = home.scoped(&scope());
