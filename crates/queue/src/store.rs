@@ -130,24 +130,16 @@ impl Store {
         let path = self.path.clone();
         let hash = scope.hash();
         let known = self.read("read", |tx| {
-            let version = schema::read_version(tx)?;
-            if version > schema::VERSION {
-                return Err(fault(schema::newer(&path, version)).into());
-            }
-            if let Some(finding) = meta_of(tx, version, health::DAMAGED)? {
-                return Err(fault(health::damaged(&path, &finding)).into());
-            }
-            let id = meta_of(tx, version, "queue_id")?;
-            Ok((version == schema::VERSION).then_some(id).flatten().zip(meta_of(tx, version, "scope")?))
+            let meta = observe::read_meta(tx)?;
+            let version = observe::check_version(&path, &meta)?;
+            let said = |key| meta.get(key).cloned();
+            Ok((version == schema::VERSION).then(|| said("queue_id").zip(said("scope"))).flatten())
         })?;
         let (id, owner) = match known {
             Some(known) => known,
             None => self.write("prepare the tables of", |tx| {
                 // Somebody else may have done it while we waited for the lock.
-                let version = schema::read_version(tx)?;
-                if version > schema::VERSION {
-                    return Err(fault(schema::newer(&path, version)).into());
-                }
+                let version = observe::check_version(&path, &observe::read_meta(tx)?)?;
                 schema::upgrade(tx, version)?;
                 let id = match meta(tx, "queue_id")? {
                     Some(id) => id,
@@ -194,7 +186,7 @@ fn check_file(path: &Path, expected: Option<&QueueBirth>) -> Result<(), QueueErr
 fn ended_uncleanly(path: &Path) -> bool {
     ["-journal", "-wal"].into_iter().any(|suffix| file::side_file_len(path, suffix) > 0)
         && matches!(
-            observe::read_only(path, Role::Active, |conn| Ok(schema::read_version(conn)?)),
+            observe::read_only(path, Role::Active, |conn| Ok(schema::parts(conn)?)),
             Err(ObserveError::Fault(found)) if found.code == FaultCode::QueueRecoveryNeeded
         )
 }
@@ -274,10 +266,6 @@ pub(crate) fn meta(conn: &Connection, key: &str) -> rusqlite::Result<Option<Stri
     conn.prepare_cached("SELECT CAST(value AS TEXT) FROM meta WHERE key = ?1")?
         .query_row([key], |row| row.get(0))
         .optional()
-}
-
-fn meta_of(conn: &Connection, version: i64, key: &str) -> rusqlite::Result<Option<String>> {
-    if version > 0 { meta(conn, key) } else { Ok(None) }
 }
 
 /// Sets a value of the meta table.

@@ -7,17 +7,16 @@ use crate::store::Abort;
 use crate::{health, schema};
 use rusqlite::{Connection, Transaction, params};
 
-/// Indexes, our own triggers, and the counters that keep ids from being used twice.
+/// Indexes, and the counters that keep ids from being used twice. Triggers are not taken along: ours are
+/// made anew, and one of anybody else would run with whatever we write.
 pub(super) fn finish(damaged: &Connection, tx: &Transaction<'_>) -> Result<(), Abort> {
-    let listed: rusqlite::Result<Vec<(String, String, String)>> = damaged
-        .prepare("SELECT type, name, sql FROM sqlite_schema WHERE type IN ('index', 'trigger') AND sql IS NOT NULL")
-        .and_then(|mut select| {
-            select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
-        });
-    for (kind, name, sql) in listed.unwrap_or_default() {
-        // A trigger of anybody else would run with whatever we write.
-        if kind == "index" || schema::TRIGGERS.contains(&name.as_str()) {
-            tx.execute_batch(&sql)?;
+    let listed: rusqlite::Result<Vec<String>> = damaged
+        .prepare("SELECT sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL")
+        .and_then(|mut select| select.query_map([], |row| row.get(0))?.collect());
+    for sql in listed.unwrap_or_default() {
+        // One that is there by now, or does not fit the rows, is no reason to give them up.
+        if let Err(error) = tx.execute_batch(&sql) {
+            tracing::debug!(%error, %sql, "left an index out");
         }
     }
     let counters: rusqlite::Result<Vec<(String, i64)>> = damaged
@@ -37,13 +36,8 @@ pub(super) fn finish(damaged: &Connection, tx: &Transaction<'_>) -> Result<(), A
 /// their row or their place go; the tallies are counted anew. Id and scope are given again when the file
 /// is opened, if they were lost.
 pub(super) fn reconcile(tx: &Transaction<'_>) -> Result<(), Abort> {
-    for table in ["meta", "projects", "bindings", "tallies", "queue", "body_upload_queue"] {
-        if !tx.table_exists(None, table)? {
-            // A file of an earlier release has no such tables, and nothing to put right.
-            return Ok(());
-        }
-    }
-    tx.execute("INSERT OR IGNORE INTO meta(key, value) VALUES ('schema_version', ?1)", [schema::VERSION])?;
+    tx.execute_batch(schema::OUR_TRIGGERS)?;
+    tx.execute("INSERT OR REPLACE INTO meta(key, value) VALUES ('schema_version', ?1)", [schema::VERSION])?;
     tx.execute("DELETE FROM meta WHERE key = ?1", [health::DAMAGED])?;
     tx.execute_batch(
         "DELETE FROM bindings WHERE kind = 0 AND NOT EXISTS (SELECT 1 FROM queue WHERE id = bindings.row);

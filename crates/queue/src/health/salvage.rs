@@ -9,9 +9,10 @@ use super::reconcile::{finish, forget_lost, reconcile};
 use super::walk::{walk_both_ends, walk_rowids};
 use crate::error::QueueError;
 use crate::file::{self, Role};
+use crate::legacy::LegacyTable;
 use crate::store::{Abort, connect, sql_error};
-use crate::{busy, platform};
-use rusqlite::types::ToSqlOutput;
+use crate::{busy, platform, schema};
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, params_from_iter};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -33,8 +34,8 @@ pub struct Salvaged {
     pub bodies: u64,
     /// Rows of every other table: failure log, prepared, parked, receipts, claims and so on.
     pub others: u64,
-    /// Rows that were read and that the new tables did not take, because a damaged index had let a
-    /// second row of their key in.
+    /// Rows that were read and that the new tables did not take: a damaged index had let a second row of
+    /// their key in, or their table was not the one that this program needs.
     pub left: u64,
     /// Whether some page could not be read: then rows may be missing, and only the old file has them.
     pub gaps: bool,
@@ -138,13 +139,15 @@ fn copy_rows(
     let mut fresh = connect(&target, Role::Active, busy::MIGRATE)?;
     let copied = (|| -> Result<(), Abort> {
         let tx = fresh.transaction()?;
-        let mut lost = ROWS.iter().any(|name| !tables.iter().any(|table| table.name == *name));
+        let ours = which == QueueFile::Active && tables.iter().any(Table::is_ours);
+        create_tables(&tx, tables, which, ours)?;
+        let mut lost = ROWS.iter().any(|name| !tables.iter().any(|table| table.is_called(name)));
         for table in tables {
             let whole = copy_table(damaged, &tx, table, &mut salvaged)?;
-            lost |= !whole && ROWS.contains(&table.name.as_str());
+            lost |= !whole && ROWS.iter().any(|name| table.is_called(name));
         }
         finish(damaged, &tx)?;
-        if which == QueueFile::Active {
+        if ours {
             reconcile(&tx)?;
             if lost {
                 forget_lost(&tx)?;
@@ -175,6 +178,58 @@ pub(super) struct Table {
     columns: Vec<String>,
     /// Whether one of the columns is the rowid.
     named_rowid: bool,
+}
+
+impl Table {
+    fn is_called(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+
+    fn is_ours(&self) -> bool {
+        schema::OUR_TABLES.iter().any(|name| self.is_called(name))
+    }
+
+    fn legacy(&self) -> Option<LegacyTable> {
+        LegacyTable::ALL.into_iter().find(|table| self.is_called(table.name()))
+    }
+
+    fn has(&self, column: &str) -> bool {
+        self.columns.iter().any(|present| present.eq_ignore_ascii_case(column))
+    }
+}
+
+/// Makes the tables of the new file. They are as they were, but for those that this program could not
+/// work with: of its own it makes fresh ones, and rows move as far as their columns are the same.
+fn create_tables(tx: &Transaction<'_>, tables: &[Table], which: QueueFile, ours: bool) -> Result<(), Abort> {
+    for table in tables {
+        if ours && table.is_ours() {
+            continue;
+        }
+        match table.legacy() {
+            Some(legacy) if ours => {
+                if table.rowids && legacy.columns().iter().all(|(column, _)| table.has(column)) {
+                    tx.execute_batch(&table.sql)?;
+                }
+            }
+            Some(_) if !table.rowids => {
+                let columns: Vec<_> = table.columns.iter().map(|column| quoted(column)).collect();
+                tx.execute_batch(&format!("CREATE TABLE {}({})", quoted(&table.name), columns.join(", ")))?;
+            }
+            None if which == QueueFile::Legacy && table.is_called("claims") && !is_claims(table) => {}
+            _ => tx.execute_batch(&table.sql)?,
+        }
+    }
+    if ours {
+        tx.execute_batch(schema::REFERENCE)?;
+        tx.execute_batch(schema::OURS)?;
+    }
+    Ok(())
+}
+
+/// Whether a table of that name can be the one of claims.
+fn is_claims(table: &Table) -> bool {
+    crate::legacy::CLAIMS_COLUMNS.len() == table.columns.len()
+        && crate::legacy::CLAIMS_COLUMNS.iter().all(|column| table.has(column))
 }
 
 /// Opens the file, and reads which tables it has.
@@ -220,6 +275,15 @@ fn shape_of(conn: &Connection, name: String, sql: String) -> Option<Table> {
     (kind == "table").then_some(Table { name, sql, rowids: !without_rowid, columns, named_rowid })
 }
 
+/// Whether a value of the meta table can be read as one.
+fn is_text(value: &ValueRef<'_>) -> bool {
+    match value {
+        ValueRef::Text(bytes) => std::str::from_utf8(bytes).is_ok(),
+        ValueRef::Blob(_) | ValueRef::Null => false,
+        ValueRef::Integer(_) | ValueRef::Real(_) => true,
+    }
+}
+
 /// The name as SQL spells any name.
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
@@ -232,20 +296,38 @@ fn copy_table(
     table: &Table,
     salvaged: &mut Salvaged,
 ) -> Result<bool, Abort> {
-    tx.execute_batch(&table.sql)?;
+    let there = schema::columns(tx, &table.name)?;
+    // Where each value stands in what is shown of a row: the rowid, then its columns.
+    let mut columns: Vec<(usize, String)> = (1..)
+        .zip(&table.columns)
+        .filter(|(_, column)| there.iter().any(|name| name.eq_ignore_ascii_case(column)))
+        .map(|(position, column)| (position, quoted(column)))
+        .collect();
     // Claims name a row without a key by its rowid, so rowids are kept, whatever they are called.
-    let first = if table.rowids && !table.named_rowid { 0 } else { 1 };
-    let names = std::iter::once("rowid".to_owned()).chain(table.columns.iter().map(|name| quoted(name)));
-    let names: Vec<_> = names.skip(first).collect();
-    let marks = vec!["?"; names.len()].join(", ");
+    if table.rowids && !table.named_rowid && there.len() == table.columns.len() {
+        columns.insert(0, (0, "rowid".to_owned()));
+    }
     let name = quoted(&table.name);
-    let mut insert = tx.prepare(&format!("INSERT INTO {name}({}) VALUES ({marks})", names.join(", ")))?;
+    let mut insert = if columns.is_empty() {
+        None
+    } else {
+        let names: Vec<_> = columns.iter().map(|(_, column)| column.as_str()).collect();
+        let marks = vec!["?"; names.len()].join(", ");
+        Some(tx.prepare(&format!("INSERT INTO {name}({}) VALUES ({marks})", names.join(", ")))?)
+    };
     let (mut taken, mut left) = (0, 0);
     // Values are passed on as they are: text need not be UTF-8.
     let mut put = |row: &Row<'_>| -> Result<(), Abort> {
-        let values = (first..=table.columns.len())
-            .map(|column| row.get_ref(column).map(ToSqlOutput::Borrowed))
-            .collect::<Result<Vec<_>, _>>()?;
+        let values = columns
+            .iter()
+            .map(|(column, _)| row.get_ref(*column))
+            .collect::<Result<Vec<ValueRef<'_>>, _>>()?;
+        let Some(insert) = insert.as_mut().filter(|_| !table.is_called("meta") || values.iter().all(is_text))
+        else {
+            left += 1;
+            return Ok(());
+        };
+        let values = values.into_iter().map(ToSqlOutput::Borrowed);
         match insert.execute(params_from_iter(values)) {
             Ok(_) => taken += 1,
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => left += 1,
@@ -259,9 +341,9 @@ fn copy_table(
     };
     salvaged.gaps |= !whole;
     salvaged.left += left;
-    match table.name.as_str() {
-        "queue" => salvaged.events += taken,
-        "body_upload_queue" => salvaged.bodies += taken,
+    match table.legacy() {
+        Some(LegacyTable::Events) => salvaged.events += taken,
+        Some(LegacyTable::Bodies) => salvaged.bodies += taken,
         _ => salvaged.others += taken,
     }
     Ok(whole)

@@ -105,6 +105,9 @@ impl LegacyTable {
     }
 }
 
+/// The columns of our claims table.
+pub(crate) const CLAIMS_COLUMNS: [&str; 3] = ["table", "key", "scope"];
+
 const BODY_KEY: [&str; 7] = [
     "project_uuid",
     "mission_slug",

@@ -1,0 +1,99 @@
+//! Queue DBs that are readable and cannot be worked with: every one is a fault that names `doctor repair`,
+//! and the repair leads out of it with every row. In a real process.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod queue_world;
+
+use queue_world::*;
+use serde_json::Value;
+use testkit::World;
+use testkit::reference_queue::ReferenceQueue;
+
+fn waiting(world: &World) -> Value {
+    world.run(["sync", "status", "--json"]).json()["active_queue"]["event_count"].clone()
+}
+
+/// The one fault that `--check` shows.
+#[track_caller]
+fn fault(world: &World) -> Value {
+    let status = world.run(["sync", "status", "--check", "--json"]).exits(2).json();
+    let faults = status["faults"].as_array().or_else(|| status["preflight"]["faults"].as_array());
+    let faults = faults.unwrap_or_else(|| panic!("{status:#}"));
+    assert_eq!(faults.len(), 1, "{status:#}");
+    assert_eq!(faults[0]["remediation_hint"], "spec-kitty doctor repair", "{status:#}");
+    faults[0].clone()
+}
+
+#[test]
+fn a_queue_without_its_tables_or_its_schema_number_is_rebuilt_with_every_row() {
+    for spoil in [
+        "DROP TABLE tallies",
+        "DROP TABLE parked",
+        "DROP TABLE imported",
+        "DROP TABLE body_upload_queue",
+        "DROP TABLE meta",
+        "DROP TRIGGER bound",
+        "DELETE FROM meta",
+        "DELETE FROM meta WHERE key = 'schema_version'",
+        "UPDATE meta SET value = 'abc' WHERE key = 'schema_version'",
+        "UPDATE meta SET value = -1 WHERE key = 'schema_version'",
+        "UPDATE meta SET value = x'ff00' WHERE key = 'queue_id'",
+        "DROP TABLE meta; CREATE TABLE meta (other TEXT)",
+        "DROP TABLE parked; CREATE VIEW parked AS SELECT * FROM queue",
+    ] {
+        let (world, slug) = with_mission();
+        let before = waiting(&world);
+        assert!(before.as_u64().unwrap() > 0);
+        scoped(&world).execute_batch(spoil).unwrap();
+        assert_eq!(fault(&world)["code"], "active_queue_unreadable", "{spoil}");
+        let refused = world.run(["agent", "mission", "create", "gadgets"]).exits(2);
+        assert!(refused.stderr.contains("spec-kitty doctor repair"), "{spoil}: {refused:?}");
+
+        let repaired = world.run(["doctor", "repair", "--json"]).exits(0).json();
+        let action = &repaired["actions"][0];
+        assert_eq!(
+            (&action["action"], &action["salvaged"]["events"]),
+            (&"salvaged".into(), &before),
+            "{spoil}"
+        );
+        world.run(["sync", "status", "--check"]).exits(0);
+        assert_eq!(waiting(&world), before, "{spoil}");
+        assert_eq!(world.run(["doctor", "repair"]).exits(0).stdout, "nothing to repair\n", "{spoil}");
+        world.run(["sync", "parked", "list"]).exits(0);
+        world.run(["agent", "tasks", "list", "--mission", &slug]).exits(0);
+        world.run(["agent", "mission", "create", "gadgets"]).exits(0);
+        assert!(waiting(&world).as_u64() > before.as_u64(), "{spoil}");
+    }
+}
+
+#[test]
+fn a_table_that_lacks_a_column_is_found_by_the_repair() {
+    let (world, _) = with_mission();
+    let before = waiting(&world);
+    scoped(&world).execute_batch("ALTER TABLE receipts RENAME COLUMN server TO host").unwrap();
+    let repaired = world.run(["doctor", "repair", "--json"]).exits(0).json();
+    assert_eq!(repaired["actions"][0]["salvaged"]["events"], before, "{repaired:#}");
+    assert_eq!(world.run(["doctor", "repair"]).exits(0).stdout, "nothing to repair\n");
+}
+
+#[test]
+fn a_legacy_table_of_another_kind_is_made_an_ordinary_one() {
+    let world = world();
+    let path = world.root().join("queue.db");
+    ReferenceQueue::create(&path).many_events(5);
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    conn.execute_batch(
+        "ALTER TABLE queue RENAME TO old;
+         CREATE TABLE queue (event_id TEXT PRIMARY KEY, event_type TEXT, data TEXT, timestamp INTEGER,
+            retry_count INTEGER) WITHOUT ROWID;
+         INSERT INTO queue SELECT event_id, event_type, data, timestamp, retry_count FROM old;
+         DROP TABLE old",
+    )
+    .unwrap();
+    drop(conn);
+    assert_eq!(fault(&world)["code"], "legacy_queue_unreadable");
+    let repaired = world.run(["doctor", "repair", "--json"]).exits(0).json();
+    assert_eq!(repaired["actions"][0]["salvaged"]["events"], 5, "{repaired:#}");
+    let moved = world.run(["sync", "migrate", "--json"]).exits(0).json();
+    assert_eq!(moved["moved"]["event_rows"], 5, "{moved:#}");
+}
