@@ -11,6 +11,7 @@ use crate::file::{self, DbFile, Journal, Role};
 use crate::{health, observe, schema};
 use contract::{Fault, FaultCode, Remedy, Scope};
 use gate::QueueBirth;
+use rusqlite::config::DbConfig;
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, ffi,
 };
@@ -216,6 +217,8 @@ pub(crate) fn connect(path: &Path, role: Role, deadline: Duration) -> Result<Con
             | OpenFlags::SQLITE_OPEN_EXRESCODE;
         let mut conn = Connection::open_with_flags(file::uri(path, "mode=rw"), flags)?;
         busy::wait_for_locks(&mut conn, deadline)?;
+        // A table of somebody else that refers to a row must neither follow it nor hold it.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
         conn.set_prepared_statement_cache_capacity(64);
         if role == Role::Active {
             conn.query_row("PRAGMA journal_mode = TRUNCATE", [], |_| Ok(()))?;

@@ -102,6 +102,39 @@ fn a_row_of_another_team_stays_though_no_strict_reader_takes_it() {
 }
 
 #[test]
+fn tables_of_others_that_refer_to_our_rows_neither_lose_theirs_nor_keep_ours() {
+    for reaction in ["CASCADE", "RESTRICT", "SET NULL"] {
+        let home = Home::new();
+        let legacy = some_rows(&home);
+        let notes = format!(
+            "CREATE TABLE notes (e TEXT REFERENCES queue(event_id) ON DELETE {reaction});
+             INSERT INTO notes VALUES ('01A'), ('01B')"
+        );
+        legacy.execute_batch(&notes).expect("notes");
+        // Their tables stand in a scoped queue DB, too.
+        capture(&home, &scope(), [event("01Z")]);
+        let scoped = home.sql(&home.scoped(&scope()));
+        scoped.execute_batch(&notes.replace("'01A'), ('01B'", "'01Z'")).expect("notes");
+        assert_eq!(migrate(&home, &scope()).moved, rows(2, 1, 1), "{reaction}");
+        assert_eq!(count(&legacy, "queue"), 0, "{reaction}");
+        assert_eq!(count(&legacy, "notes WHERE e IS NOT NULL"), 2, "{reaction}");
+
+        let mut outbox = home.outbox(&scope());
+        while let Some(batch) = outbox.read_events(PLENTY, &everybody_in, &Default::default()).expect("read")
+        {
+            let outcomes: Vec<_> =
+                batch.rows.iter().map(|row| (row.row, row.digest, queue::Outcome::Delivered)).collect();
+            outbox.record(&outcomes).expect("recorded");
+        }
+        assert_eq!(
+            (count(&scoped, "queue"), count(&scoped, "notes WHERE e IS NOT NULL")),
+            (0, 1),
+            "{reaction}"
+        );
+    }
+}
+
+#[test]
 fn a_repeat_changes_nothing() {
     let home = Home::new();
     some_rows(&home);
