@@ -4,10 +4,12 @@
 
 mod queue_world;
 
+use contract::Scope;
 use queue_world::*;
 use serde_json::Value;
 use testkit::World;
 use testkit::reference_queue::ReferenceQueue;
+use testkit::world::{SERVER, session};
 
 fn waiting(world: &World) -> Value {
     world.run(["sync", "status", "--json"]).json()["active_queue"]["event_count"].clone()
@@ -96,4 +98,34 @@ fn a_legacy_table_of_another_kind_is_made_an_ordinary_one() {
     assert_eq!(repaired["actions"][0]["salvaged"]["events"], 5, "{repaired:#}");
     let moved = world.run(["sync", "migrate", "--json"]).exits(0).json();
     assert_eq!(moved["moved"]["event_rows"], 5, "{moved:#}");
+}
+
+#[test]
+fn a_queue_copied_from_another_account_is_shown_to_nobody_and_makes_way_without_its_rows() {
+    let (world, _) = with_mission();
+    let ours = world.home().scoped_queue(&world.scope());
+    let theirs = Scope::new(SERVER, "mallory@example.com", "team-other-02");
+    // The rows of this account under the name of the other one, and the other one logs in.
+    let copied = world.home().scoped_queue(&theirs);
+    std::fs::copy(&ours, &copied).unwrap();
+    world.write_session(&session(SERVER, "mallory@example.com", "team-other-02"));
+    let found = fault(&world);
+    assert_eq!(
+        (&found["code"], &found["detail"]),
+        (&"active_queue_unreadable".into(), &"holds the rows of another scope".into())
+    );
+    assert!(found["path"].as_str().unwrap().ends_with(copied.file_name().unwrap().to_str().unwrap()));
+    for verb in [&["sync", "preview"][..], &["sync", "parked", "list"], &["sync", "now"]] {
+        let run = world.run(verb.iter().copied());
+        assert_eq!(run.code, Some(2), "{verb:?}: {run:?}");
+        assert!(!run.stdout.contains("MissionCreated"), "{verb:?}: {run:?}");
+    }
+    let refused = world.run(["agent", "mission", "create", "gadgets"]).exits(2);
+    assert!(refused.stderr.contains("active_queue_unreadable"), "{refused:?}");
+
+    let repaired = world.run(["doctor", "repair", "--json"]).exits(0).json();
+    let action = &repaired["actions"][0];
+    assert_eq!((&action["action"], action.get("salvaged")), (&"moved_aside".into(), None), "{repaired:#}");
+    world.run(["sync", "status", "--check"]).exits(0);
+    assert_eq!(waiting(&world), 0);
 }

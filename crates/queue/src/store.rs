@@ -161,12 +161,7 @@ impl Store {
         };
         check_id(&path, &id, expected)?;
         if owner != hash {
-            return Err(fault(Fault::new(
-                FaultCode::ActiveQueueUnreadable,
-                &path,
-                "holds the rows of another scope",
-                Remedy::Repair,
-            )));
+            return Err(fault(observe::anothers(&path)));
         }
         Ok(id)
     }

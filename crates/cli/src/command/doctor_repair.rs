@@ -68,10 +68,6 @@ fn damage(boundary: &Boundary<'_>, known: &[Fault]) -> Result<Vec<Fault>, CliErr
             QueueFile::Legacy => FaultCode::LegacyQueueUnreadable,
         };
         match observe_health(path, which) {
-            Ok(None) if which == QueueFile::Active && is_anothers(&observation, path) => {
-                let detail = "holds the rows of another scope";
-                found.push(Fault::new(code, path, detail, Remedy::Repair));
-            }
             Ok(None) => {}
             Ok(Some(finding)) => {
                 found.push(Fault::new(code, path, format!("is damaged: {finding}"), Remedy::Repair));

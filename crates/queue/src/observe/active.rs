@@ -6,10 +6,11 @@ use crate::error::ObserveError;
 use crate::file::{self, DbFile, Fingerprint, Journal, Role};
 use crate::store::{Abort, fault, meta};
 use crate::{health, schema};
-use contract::LegacyRowCounts;
+use contract::{Fault, LegacyRowCounts, Remedy};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -115,7 +116,20 @@ pub(crate) fn read_meta(conn: &Connection) -> Result<Meta, Abort> {
     Ok(Meta { values, parts })
 }
 
-/// The schema of a file. Refuses a file of a newer release, and one that is known to be damaged.
+/// Whether the file was born for another scope than the one it is named after: a copied file.
+fn is_anothers(path: &Path, meta: &Meta) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str);
+    let named = name.and_then(|name| name.strip_prefix("queue-")?.strip_suffix(".db"));
+    named.zip(meta.get("scope")).is_some_and(|(named, scope)| !scope.starts_with(named))
+}
+
+/// The fault of a file with the rows of another scope.
+pub(crate) fn anothers(path: &Path) -> Fault {
+    Fault::new(Role::Active.unreadable(), path, "holds the rows of another scope", Remedy::Repair)
+}
+
+/// The schema of a file. Refuses a file of a newer release, one that is known to be damaged, and one
+/// that holds the rows of another scope.
 pub(crate) fn check_version(path: &Path, meta: &Meta) -> Result<i64, Abort> {
     let version = meta.get("schema_version").and_then(|text| text.parse().ok()).unwrap_or_default();
     if version > schema::VERSION {
@@ -123,6 +137,7 @@ pub(crate) fn check_version(path: &Path, meta: &Meta) -> Result<i64, Abort> {
     }
     match meta.damage() {
         Some(finding) => Err(fault(health::damaged(path, &finding)).into()),
+        None if is_anothers(path, meta) => Err(fault(anothers(path)).into()),
         None => Ok(version),
     }
 }
