@@ -129,3 +129,30 @@ fn a_queue_copied_from_another_account_is_shown_to_nobody_and_makes_way_without_
     world.run(["sync", "status", "--check"]).exits(0);
     assert_eq!(waiting(&world), 0);
 }
+
+#[test]
+fn a_claims_table_of_somebody_else_is_a_fault_that_the_repair_cures() {
+    for spoil in [
+        "CREATE TABLE claims (id INTEGER PRIMARY KEY, amount REAL); INSERT INTO claims VALUES (1, 2.5)",
+        "CREATE VIEW claims AS SELECT * FROM queue",
+        "CREATE TABLE claims (\"table\" TEXT, key TEXT, scope TEXT, note TEXT NOT NULL)",
+    ] {
+        let world = world();
+        let path = world.root().join("queue.db");
+        ReferenceQueue::create(&path).many_events(5);
+        rusqlite::Connection::open(&path).unwrap().execute_batch(spoil).unwrap();
+        let found = fault(&world);
+        assert_eq!(found["code"], "legacy_queue_unreadable", "{spoil}");
+        assert!(found["detail"].as_str().unwrap().contains("`claims`"), "{spoil}: {found:#}");
+        for verb in [&["sync", "migrate", "--dry-run"][..], &["sync", "migrate"]] {
+            let refused = world.run(verb.iter().copied()).exits(2);
+            assert!(refused.stderr.contains("spec-kitty doctor repair"), "{spoil}: {refused:?}");
+        }
+        let repaired = world.run(["doctor", "repair", "--json"]).exits(0).json();
+        let action = &repaired["actions"][0];
+        assert_eq!(action["salvaged"]["events"], 5, "{spoil}: {repaired:#}");
+        assert_eq!(action["salvaged"]["left"], u64::from(spoil.contains("INSERT")), "{spoil}: {repaired:#}");
+        let moved = world.run(["sync", "migrate", "--json"]).exits(0).json();
+        assert_eq!(moved["moved"]["event_rows"], 5, "{spoil}: {moved:#}");
+    }
+}

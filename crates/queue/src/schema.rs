@@ -58,7 +58,7 @@ pub(crate) fn parts(conn: &Connection) -> rusqlite::Result<Parts> {
         conn.prepare("SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'trigger')")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        present.insert((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
+        present.insert((row.get::<_, String>(0)?, row.get::<_, String>(1)?.to_ascii_lowercase()));
     }
     let has = |kind: &str, name: &str| present.contains(&(kind.to_owned(), name.to_owned()));
     if !OUR_TABLES.iter().any(|name| has("table", name)) {

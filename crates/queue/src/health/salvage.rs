@@ -9,7 +9,7 @@ use super::reconcile::{finish, forget_lost, reconcile};
 use super::walk::{walk_both_ends, walk_rowids};
 use crate::error::QueueError;
 use crate::file::{self, Role};
-use crate::legacy::LegacyTable;
+use crate::legacy::{LegacyTable, are_claims};
 use crate::store::{Abort, connect, sql_error};
 use crate::{busy, platform, schema};
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -215,7 +215,9 @@ fn create_tables(tx: &Transaction<'_>, tables: &[Table], which: QueueFile, ours:
                 let columns: Vec<_> = table.columns.iter().map(|column| quoted(column)).collect();
                 tx.execute_batch(&format!("CREATE TABLE {}({})", quoted(&table.name), columns.join(", ")))?;
             }
-            None if which == QueueFile::Legacy && table.is_called("claims") && !is_claims(table) => {}
+            None if which == QueueFile::Legacy
+                && table.is_called("claims")
+                && !are_claims(&table.columns) => {}
             _ => tx.execute_batch(&table.sql)?,
         }
     }
@@ -224,12 +226,6 @@ fn create_tables(tx: &Transaction<'_>, tables: &[Table], which: QueueFile, ours:
         tx.execute_batch(schema::OURS)?;
     }
     Ok(())
-}
-
-/// Whether a table of that name can be the one of claims.
-fn is_claims(table: &Table) -> bool {
-    crate::legacy::CLAIMS_COLUMNS.len() == table.columns.len()
-        && crate::legacy::CLAIMS_COLUMNS.iter().all(|column| table.has(column))
 }
 
 /// Opens the file, and reads which tables it has.

@@ -9,4 +9,4 @@ mod tolerant;
 
 pub(crate) use open::{LegacyDb, data_version, fingerprint};
 pub(crate) use scan::{Judge, LegacyKey, scan, text_of};
-pub(crate) use shape::{CLAIMS_COLUMNS, LegacyTable, Shape};
+pub(crate) use shape::{LegacyTable, Shape, are_claims};

@@ -135,6 +135,23 @@ fn tables_of_others_that_refer_to_our_rows_neither_lose_theirs_nor_keep_ours() {
 }
 
 #[test]
+fn a_table_is_found_however_its_name_is_spelled() {
+    let home = Home::new();
+    let legacy = some_rows(&home);
+    legacy
+        .execute_batch(
+            "ALTER TABLE queue RENAME TO q; ALTER TABLE q RENAME TO QUEUE;
+             ALTER TABLE QUEUE RENAME COLUMN event_id TO EVENT_ID;
+             ALTER TABLE body_upload_queue RENAME TO b; ALTER TABLE b RENAME TO Body_Upload_Queue;",
+        )
+        .expect("renamed");
+    assert_eq!(in_scope(&home, &scope()), rows(2, 1, 1));
+    let report = migrate(&home, &scope());
+    assert_eq!((report.moved, report.unreadable), (rows(2, 1, 1), rows(0, 0, 0)));
+    assert_eq!(count(&legacy, "queue"), 0);
+}
+
+#[test]
 fn a_repeat_changes_nothing() {
     let home = Home::new();
     some_rows(&home);
