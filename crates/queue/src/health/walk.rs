@@ -10,40 +10,105 @@ pub(super) type Put<'p> = dyn FnMut(&Row<'_>) -> Result<(), Abort> + 'p;
 /// Shows every readable row of a table; false when some could not be read.
 pub(super) fn walk_rowids(damaged: &Connection, table: &Table, put: &mut Put<'_>) -> Result<bool, Abort> {
     let name = quoted(&table.name);
-    let last = last_rowid(damaged, table);
-    let all = format!("SELECT rowid, * FROM {name} NOT INDEXED WHERE rowid > ?1 ORDER BY rowid");
-    let one = format!("SELECT rowid, * FROM {name} NOT INDEXED WHERE rowid = ?1");
-    let mut after = i64::MIN;
+    let all = format!("SELECT rowid, * FROM {name} NOT INDEXED WHERE rowid >= ?1 ORDER BY rowid");
+    let mut beyond = Beyond {
+        damaged,
+        next: format!("{all} LIMIT 1"),
+        last: last_rowid(damaged, table),
+        steps: most_steps(damaged),
+    };
+    let mut from = i64::MIN;
     let mut whole = true;
-    while !show(damaged, &all, after, &mut |row| {
-        after = row.get(0)?;
-        put(row)
-    })? {
+    loop {
+        let mut shown = from;
+        let ended = show(damaged, &all, from, &mut |row| {
+            shown = shown.max(row.get(0)?);
+            put(row)
+        })?;
+        if ended {
+            return Ok(whole);
+        }
         whole = false;
-        // Behind the damage, row by row: an inner page may still lead to leaves that are whole.
-        let from = after.max(0).saturating_add(1);
-        let mut candidates = from..=last.unwrap_or(from.saturating_add(GUESS));
-        let resumed = loop {
-            let Some(candidate) = candidates.next() else { break None };
-            let mut found = None;
-            show(damaged, &one, candidate, &mut |row| {
-                found = Some(candidate);
-                put(row)
-            })?;
-            if found.is_some() {
-                break found;
-            }
-        };
-        match resumed {
-            Some(rowid) => after = rowid,
+        match beyond.resume(shown)? {
+            Some(rowid) => from = rowid,
             None => return Ok(false),
         }
     }
-    Ok(whole)
+}
+
+/// The way past pages that cannot be read: an inner page may still lead to leaves that are whole.
+struct Beyond<'d> {
+    damaged: &'d Connection,
+    /// Reads the first row from a rowid on.
+    next: String,
+    /// The largest rowid, as far as anything tells. It may lie.
+    last: Option<i64>,
+    /// How many rowids may still be tried one by one, in the whole table.
+    steps: u64,
+}
+
+impl Beyond<'_> {
+    /// The first rowid behind `shown` from which the table can be read on; nothing when there is none.
+    ///
+    /// One by one first, which finds every whole leaf. Then in strides: rowids may lie far apart, and a
+    /// counter may say anything.
+    fn resume(&mut self, shown: i64) -> Result<Option<i64>, Abort> {
+        // With the first page gone nothing says where the rowids begin; mostly at one.
+        let mut failing = shown;
+        if shown == i64::MIN {
+            if self.reads(0)? {
+                return self.between(i64::MIN, 0).map(Some);
+            }
+            failing = 0;
+        }
+        let end = self.last.unwrap_or(failing.saturating_add(GUESS));
+        while failing < end && self.steps > 0 {
+            self.steps -= 1;
+            failing += 1;
+            if self.reads(failing)? {
+                return Ok(Some(failing));
+            }
+        }
+        let mut stride = 1_i64;
+        while failing < i64::MAX {
+            let candidate = failing.saturating_add(stride);
+            if self.reads(candidate)? {
+                return self.between(failing, candidate).map(Some);
+            }
+            failing = candidate;
+            stride = stride.saturating_mul(2);
+        }
+        Ok(None)
+    }
+
+    /// The first rowid after `failing`, up to `reading`, from which the table can be read.
+    fn between(&self, mut failing: i64, mut reading: i64) -> Result<i64, Abort> {
+        while reading.abs_diff(failing) > 1 {
+            let middle = ((i128::from(failing) + i128::from(reading)).div_euclid(2)) as i64;
+            if self.reads(middle)? {
+                reading = middle;
+            } else {
+                failing = middle;
+            }
+        }
+        Ok(reading)
+    }
+
+    fn reads(&self, from: i64) -> Result<bool, Abort> {
+        show(self.damaged, &self.next, from, &mut |_| Ok(()))
+    }
 }
 
 /// How far behind the damage is looked when nothing tells where the table ends.
 const GUESS: i64 = 100_000;
+
+/// More rows than the file has room for are not looked for.
+fn most_steps(damaged: &Connection) -> u64 {
+    const ROWS_PER_PAGE: u64 = 512;
+    const MOST: u64 = 4_000_000;
+    let pages = damaged.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0)).unwrap_or_default();
+    pages.unsigned_abs().saturating_mul(ROWS_PER_PAGE).min(MOST)
+}
 
 /// The largest rowid, from the table's own end or from SQLite's counter.
 fn last_rowid(damaged: &Connection, table: &Table) -> Option<i64> {

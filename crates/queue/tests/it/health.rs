@@ -55,6 +55,47 @@ fn a_row_on_a_page_that_cannot_be_read_costs_its_page_and_no_more() {
 }
 
 #[test]
+fn a_counter_that_lies_does_not_keep_a_salvage_busy() {
+    let home = Home::new();
+    let path = home.scoped(&scope());
+    capture(&home, &scope(), events(0..500));
+    home.sql(&path)
+        .execute("UPDATE sqlite_sequence SET seq = 4000000000000 WHERE name = 'queue'", [])
+        .expect("a lie");
+    // Pages that were split keep what they had: the row stands on its page, and on others as a trace.
+    let needle = b"{\"event_id\": \"01E00499\"";
+    while fs_err::read(&path).expect("bytes").windows(needle.len()).any(|bytes| bytes == needle) {
+        destroy_page_at(&path, needle);
+    }
+    let salvaged = salvage(&path, QueueFile::Active).expect("salvaged").expect("a new file");
+    assert!(salvaged.gaps && (400..500).contains(&salvaged.events), "{salvaged:?}");
+}
+
+#[test]
+fn rows_behind_damage_are_found_wherever_their_rowids_are() {
+    // Before zero, far apart, and both with the very first page gone.
+    for (first, step, damaged) in
+        [(-300, 1, 150), (-300, 1, 0), (1, 1_000_000_007, 150), (-1 << 60, 1 << 52, 0)]
+    {
+        let home = Home::new();
+        fs_err::create_dir_all(home.root()).expect("a directory");
+        let conn = home.sql(&home.legacy());
+        conn.execute_batch(REFERENCE_TABLES).expect("tables");
+        for number in 0..300_i64 {
+            conn.execute(
+                "INSERT INTO queue(id, event_id, event_type, data, timestamp) VALUES (?1, ?2, 'T', ?3, 1)",
+                (first + number * step, format!("01E{number:05}"), format!("<{number}>{}", "x".repeat(200))),
+            )
+            .expect("an event");
+        }
+        drop(conn);
+        destroy_page_with(&home.legacy(), &format!("<{damaged}>x"));
+        let salvaged = salvage(&home.legacy(), QueueFile::Legacy).expect("salvaged").expect("a new file");
+        assert!(salvaged.gaps && (270..300).contains(&salvaged.events), "{first} {step}: {salvaged:?}");
+    }
+}
+
+#[test]
 fn a_row_that_damage_took_comes_back_from_the_legacy_file_where_it_still_is() {
     let home = Home::new();
     let legacy = legacy_db(&home);
