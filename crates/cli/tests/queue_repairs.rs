@@ -156,3 +156,37 @@ fn a_claims_table_of_somebody_else_is_a_fault_that_the_repair_cures() {
         assert_eq!(moved["moved"]["event_rows"], 5, "{spoil}: {moved:#}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn what_a_repair_touches_is_private_afterwards_and_nothing_of_its_own_stays() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let open = |path: &Path, mode: u32| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for salvaged in [true, false] {
+        let (world, _) = with_mission();
+        let path = world.home().scoped_queue(&world.scope());
+        let queues = path.parent().unwrap();
+        if salvaged {
+            scoped(&world).execute_batch("DROP TABLE parked").unwrap();
+        } else {
+            std::fs::write(&path, "no database at all").unwrap();
+        }
+        open(&path, 0o644);
+        open(queues, 0o755);
+        open(&world.root(), 0o755);
+        let repaired = world.run(["doctor", "repair", "--json"]).exits(0).json();
+        let moved = repaired["actions"][0]["moved_to"].as_array().unwrap();
+        let moved: Vec<_> = moved.iter().map(|path| Path::new(path.as_str().unwrap())).collect();
+        assert!(moved.iter().all(|path| mode(path) == 0o600), "{repaired:#}");
+        assert_eq!((mode(queues), mode(&world.root())), (0o700, 0o700), "{repaired:#}");
+        let mut names: Vec<_> =
+            std::fs::read_dir(queues).unwrap().map(|entry| entry.unwrap().path()).collect();
+        names.retain(|name| *name != path && !moved.contains(&name.as_path()));
+        assert_eq!(names, Vec::<std::path::PathBuf>::new(), "the queue, and the old one beside it");
+        assert!(!salvaged || mode(&path) == 0o600);
+    }
+}

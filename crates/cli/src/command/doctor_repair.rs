@@ -116,9 +116,21 @@ fn repair_fault(boundary: &Boundary<'_>, home: &Home, fault: &Fault) -> Result<V
             contract::text::path(&path)
         )))
     })?;
+    moved_to.iter().for_each(|moved| keep_private(home.root(), moved));
     let name = if salvaged.is_some() { "salvaged" } else { "moved_aside" };
     let action = Action { salvaged, ..Action::of(fault, &path, name, &moved_to) };
     Ok(Some(action).filter(|_| !moved_to.is_empty()).into_iter().collect())
+}
+
+/// Takes wider modes away from what was moved aside, which nothing opens again, and from the directories
+/// above it. A link leads to what may be somebody else's, and what is somebody else's cannot be narrowed.
+fn keep_private(root: &Path, moved: &Path) {
+    for path in moved.ancestors().take_while(|above| above.starts_with(root)) {
+        let ours = path.symlink_metadata().is_ok_and(|metadata| !metadata.is_symlink());
+        if ours {
+            let _ = make_private(path);
+        }
+    }
 }
 
 /// What is no directory and stands where the way from `root` to `path` needs one. Above `root` nothing is

@@ -76,15 +76,16 @@ const GROUP: [&str; 4] = ["-journal", "-wal", "-shm", ""];
 
 /// Removes what an earlier salvage left of its own files.
 fn discard(ours: &Path) -> Result<(), QueueError> {
-    for path in GROUP.map(|suffix| file::side_file(ours, suffix)) {
-        match std::fs::remove_file(&path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                return Err(QueueError::Io { path, action: "remove", source });
-            }
-            _ => {}
+    GROUP.into_iter().try_for_each(|suffix| remove(file::side_file(ours, suffix)))
+}
+
+fn remove(path: PathBuf) -> Result<(), QueueError> {
+    match std::fs::remove_file(&path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(QueueError::Io { path, action: "remove", source })
         }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn copy_group(from: &Path, to: &Path) -> Result<(), QueueError> {
@@ -156,10 +157,14 @@ fn copy_rows(
         tx.commit()?;
         Ok(())
     })();
+    drop(fresh);
     match copied {
-        Ok(()) => Ok(salvaged),
+        Ok(()) => {
+            // The empty journal of a finished transaction: the file goes where it would not be its own.
+            remove(file::side_file(&target, "-journal"))?;
+            Ok(salvaged)
+        }
         Err(abort) => {
-            drop(fresh);
             discard(&target)?;
             Err(match abort {
                 Abort::Queue(error) => error,
