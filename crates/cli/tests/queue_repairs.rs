@@ -157,6 +157,30 @@ fn a_claims_table_of_somebody_else_is_a_fault_that_the_repair_cures() {
     }
 }
 
+#[test]
+fn rows_that_are_reached_only_through_damage_are_said_to_be_in_the_old_file() {
+    let world = world();
+    let legacy = ReferenceQueue::create(&world.root().join("queue.db"));
+    legacy.many_events(200);
+    drop(legacy);
+    world.run(["sync", "migrate"]).exits(0);
+    let path = world.home().scoped_queue(&world.scope());
+    let root: i64 = scoped(&world)
+        .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'queue'", [], |row| row.get(0))
+        .unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[(root as usize - 1) * 4096..][..8].fill(0xa5);
+    std::fs::write(&path, &bytes).unwrap();
+    let text = world.run(["doctor", "repair"]).exits(0).stdout;
+    for said in ["salvaged 0 events", "or is reached only through them, is only in the old file", ".recover"]
+    {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    let aside = text.lines().find_map(|line| line.split_once(" aside: ")).unwrap().1;
+    assert_eq!(std::fs::read(aside.trim_end_matches("-journal")).unwrap(), bytes, "as it was");
+    world.run(["sync", "status", "--check"]).exits(0);
+}
+
 #[cfg(unix)]
 #[test]
 fn what_a_repair_touches_is_private_afterwards_and_nothing_of_its_own_stays() {

@@ -237,6 +237,12 @@ impl Left {
     }
 }
 
+/// A salvage follows the pages as SQLite does: below one that is gone it finds nothing.
+const GAPS: &str = "  \
+  some pages could not be read: what was on them, or is reached only through them, is only in the old file
+  (`sqlite3 OLD-FILE .recover` looks at every page, also at those that were given up before)
+";
+
 impl Document for Repair {
     fn text(&self) -> String {
         let mut out = String::new();
@@ -257,9 +263,7 @@ impl Document for Repair {
                     let _ = writeln!(out, "  {left} that the new tables do not take: only in the old file");
                 }
                 if *gaps {
-                    out.push_str(
-                        "  some pages could not be read; what was on them is only in the old file\n",
-                    );
+                    out.push_str(GAPS);
                 }
             }
         }

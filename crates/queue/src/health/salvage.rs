@@ -1,8 +1,10 @@
 //! Salvage: every row that can still be read, into a new file.
 //!
-//! Tables are walked by rowid. Where a page cannot be read the walk goes on behind it, row by row, until
-//! a row answers again; tables without rowids are walked from both ends. Indexes and triggers are made
-//! when the rows are there, and what one of our tables says about another is put right at the end.
+//! Tables are walked by rowid, from page to page as SQLite does; a page that nothing leads to is not
+//! read, because those of deleted rows look the same. Where a page cannot be read the walk goes on behind
+//! it, from the next rowid that answers again; tables without rowids are walked from both ends. Indexes
+//! are made when the rows are there, and what one of our tables says about another is put right at the
+//! end.
 
 use super::QueueFile;
 use super::reconcile::{finish, forget_lost, reconcile};
