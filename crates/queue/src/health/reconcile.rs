@@ -61,7 +61,12 @@ pub(super) fn forget_lost(tx: &Transaction<'_>) -> Result<(), Abort> {
     let mut select = tx.prepare("SELECT source, key, digest FROM imported")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        let (source, key, digest): (String, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        // A damaged row may hold anything. One of other types stands for no legacy row.
+        let (Ok(source), Ok(key), Ok(digest)) =
+            (row.get::<_, String>(0), row.get::<_, String>(1), row.get::<_, Vec<u8>>(2))
+        else {
+            continue;
+        };
         let known = LegacyTable::ALL.into_iter().find(|table| source.split('#').next() == Some(table.name()));
         let here = match (known, RowDigest::from_slice(&digest)) {
             (Some(table), Some(digest)) => is_accounted_for(tx, table, &key, digest)?,

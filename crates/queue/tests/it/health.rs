@@ -55,6 +55,26 @@ fn a_row_on_a_page_that_cannot_be_read_costs_its_page_and_no_more() {
 }
 
 #[test]
+fn a_row_of_ours_that_makes_no_sense_does_not_stop_a_salvage() {
+    let home = Home::new();
+    let path = home.scoped(&scope());
+    capture(&home, &scope(), events(0..10));
+    home.sql(&path)
+        .execute_batch(
+            "INSERT INTO imported VALUES (x'ff', x'00', 'no digest'), ('queue', CAST(x'ff' AS TEXT), 7);
+             INSERT INTO meta VALUES (x'ff', x'00');
+             DROP TABLE parked",
+        )
+        .expect("nonsense");
+    let salvaged = salvage(&path, QueueFile::Active).expect("salvaged").expect("a new file");
+    assert_eq!((salvaged.events, salvaged.left), (10, 1), "{salvaged:?}");
+    fs_err::rename(&salvaged.path, &path).expect("put in place");
+    drop(salvaged);
+    assert_eq!(observe_health(&path, QueueFile::Active), Ok(None));
+    home.cure(&scope());
+}
+
+#[test]
 fn a_counter_that_lies_does_not_keep_a_salvage_busy() {
     let home = Home::new();
     let path = home.scoped(&scope());
@@ -80,6 +100,7 @@ fn rows_behind_damage_are_found_wherever_their_rowids_are() {
         let home = Home::new();
         fs_err::create_dir_all(home.root()).expect("a directory");
         let conn = home.sql(&home.legacy());
+        conn.execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY").expect("a fast test");
         conn.execute_batch(REFERENCE_TABLES).expect("tables");
         for number in 0..300_i64 {
             conn.execute(
