@@ -10,7 +10,7 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// Larger envelopes are not looked into: no server takes them, so they are parked with their payload.
+/// Larger envelopes are not decoded: no server takes them, so they are parked with their payload.
 pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// An event's text, checked to be one JSON object; its keys are decoded when they are asked for.
@@ -32,7 +32,7 @@ impl<'a> Envelope<'a> {
     }
 
     pub(crate) fn team_slug(&self) -> Option<String> {
-        self.0.team_slug.and_then(scalar)
+        self.0.team_slug.filter(|raw| !names_no_team(raw.get())).and_then(scalar)
     }
 
     pub(crate) fn repo_slug(&self) -> Option<String> {
@@ -67,6 +67,11 @@ pub(crate) fn read_event_id(line: &[u8]) -> Option<String> {
 /// An object inside the envelope; anything else has no keys.
 fn nested(raw: &RawValue) -> Top<'_> {
     serde_json::from_str(raw.get()).unwrap_or_default()
+}
+
+/// Values of `team_slug` that the earlier releases, Python that they are, take for left out.
+pub(crate) fn names_no_team(raw: &str) -> bool {
+    matches!(raw, "null" | "false" | "[]" | "{}") || raw.parse::<f64>().is_ok_and(|number| number == 0.0)
 }
 
 /// A value as text: a decoded string, nothing for null and the empty string, the JSON text otherwise.
@@ -253,6 +258,16 @@ mod tests {
             assert!(Envelope::read(bad.as_bytes()).is_err(), "{bad}");
         }
         assert!(Envelope::read(b"{\"a\":\"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn a_team_that_python_takes_for_left_out_is_none() {
+        for raw in ["null", "false", "0", "-0", "0.0", "0e9", "[]", "{}", "\"\""] {
+            let data = format!("{{\"team_slug\":{raw}}}");
+            assert_eq!(Envelope::read(data.as_bytes()).expect("an envelope").team_slug(), None, "{raw}");
+        }
+        let named = Envelope::read(br#"{"team_slug":"0"}"#).expect("an envelope").team_slug();
+        assert_eq!(named.as_deref(), Some("0"));
     }
 
     #[test]

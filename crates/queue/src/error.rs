@@ -45,7 +45,7 @@ impl fmt::Display for Busy {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ObserveError {
     /// The file cannot be read, or must not be trusted: the caller reports it and refuses.
-    #[error("{}: {}", .0.code, .0.detail)]
+    #[error("{}: {}{}", .0.code, shown_path(.0), .0.detail)]
     Fault(Box<Fault>),
     /// Exit 69, in gate, `status` and `--check` alike.
     #[error("{0}")]
@@ -59,7 +59,7 @@ pub enum QueueError {
     #[error("{0}")]
     Busy(Busy),
     /// The queue is not the one the permit knew, is newer than this program, or is no database.
-    #[error("{}: {}", .0.code, .0.detail)]
+    #[error("{}: {}{}", .0.code, shown_path(.0), .0.detail)]
     Fault(Box<Fault>),
     /// The permit is older than `gate::LIFETIME`: the machine may have changed since.
     #[error("the boundary was judged {} s ago; run the command again", .age.as_secs())]
@@ -166,6 +166,10 @@ impl From<ObserveError> for QueueError {
             ObserveError::Busy(busy) => Self::Busy(busy),
         }
     }
+}
+
+fn shown_path(fault: &Fault) -> String {
+    fault.path.as_deref().map_or_else(String::new, |path| format!("{} ", text::path(path)))
 }
 
 fn shown_mode(mode: Option<u32>) -> String {

@@ -5,9 +5,11 @@
 //! tables of the reference keep their names, columns, constraints and indexes, so that older programs
 //! go on reading and writing them; what is ours lies beside them, in the syntax of SQLite 3.31.
 
+use crate::legacy::LegacyTable;
 use crate::store::Abort;
 use contract::{Fault, FaultCode, Remedy};
-use rusqlite::{Connection, OptionalExtension as _, Transaction};
+use rusqlite::{Connection, Transaction};
+use std::collections::HashSet;
 use std::path::Path;
 
 /// The newest schema this program knows.
@@ -18,21 +20,6 @@ type Step = fn(&Transaction<'_>) -> Result<(), Abort>;
 
 /// Step N brings a file from schema N to N + 1. Never edited once released.
 const STEPS: [Step; 1] = [first];
-
-/// The schema version of a file; 0 for a file without our tables.
-pub(crate) fn read_version(conn: &Connection) -> rusqlite::Result<i64> {
-    let ours: Option<i64> = conn
-        .query_row("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'meta'", [], |row| row.get(0))
-        .optional()?;
-    if ours.is_none() {
-        return Ok(0);
-    }
-    conn.query_row("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'schema_version'", [], |row| {
-        row.get(0)
-    })
-    .optional()
-    .map(Option::unwrap_or_default)
-}
 
 /// Runs the steps that `version` has not seen. Inside the caller's write transaction.
 pub(crate) fn upgrade(tx: &Transaction<'_>, version: i64) -> Result<(), Abort> {
@@ -55,6 +42,48 @@ pub(crate) fn newer(path: &Path, version: i64) -> Fault {
     )
 }
 
+/// Which of this program's tables and triggers a file has.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parts {
+    /// Whether there is a table of ours. A file with none is one of an earlier release.
+    pub(crate) ours: bool,
+    /// What a file with tables of ours has lost, if anything.
+    pub(crate) missing: Option<String>,
+}
+
+/// Reads which parts a file has.
+pub(crate) fn parts(conn: &Connection) -> rusqlite::Result<Parts> {
+    let mut present = HashSet::new();
+    let mut select =
+        conn.prepare("SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'trigger')")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        present.insert((row.get::<_, String>(0)?, row.get::<_, String>(1)?.to_ascii_lowercase()));
+    }
+    let has = |kind: &str, name: &str| present.contains(&(kind.to_owned(), name.to_owned()));
+    if !OUR_TABLES.iter().any(|name| has("table", name)) {
+        return Ok(Parts::default());
+    }
+    let tables = OUR_TABLES.into_iter().chain(LegacyTable::ALL.map(LegacyTable::name));
+    let needed = tables.map(|name| ("table", name)).chain(TRIGGERS.map(|name| ("trigger", name)));
+    let lost = needed.into_iter().find(|(kind, name)| !has(kind, name));
+    Ok(Parts { ours: true, missing: lost.map(|(kind, name)| format!("the {kind} `{name}` is missing")) })
+}
+
+/// A table of this program whose columns are not the ones it needs, if there is one.
+pub(crate) fn misshapen(conn: &Connection) -> Result<Option<String>, Abort> {
+    let fresh = Connection::open_in_memory()?;
+    fresh.execute_batch(REFERENCE)?;
+    fresh.execute_batch(OURS)?;
+    for table in OUR_TABLES.into_iter().chain(LegacyTable::ALL.map(LegacyTable::name)) {
+        let there = columns(conn, table)?;
+        if let Some(column) = columns(&fresh, table)?.iter().find(|column| !there.contains(column)) {
+            return Ok(Some(format!("the table `{table}` has no column `{column}`")));
+        }
+    }
+    Ok(None)
+}
+
 /// The columns of a table, in order; empty when there is no such table.
 pub(crate) fn columns(conn: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
     conn.prepare_cached("SELECT name FROM pragma_table_info(?1)")?
@@ -66,6 +95,7 @@ fn first(tx: &Transaction<'_>) -> Result<(), Abort> {
     modernise(tx)?;
     tx.execute_batch(REFERENCE)?;
     tx.execute_batch(OURS)?;
+    tx.execute_batch(OUR_TRIGGERS)?;
     Ok(())
 }
 
@@ -88,7 +118,7 @@ fn modernise(tx: &Transaction<'_>) -> Result<(), Abort> {
 }
 
 /// The reference's tables.
-const REFERENCE: &str = "
+pub(crate) const REFERENCE: &str = "
 CREATE TABLE IF NOT EXISTS queue (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     event_id TEXT UNIQUE NOT NULL,
@@ -144,15 +174,19 @@ CREATE INDEX IF NOT EXISTS idx_body_failure_last_failed_at
     ON body_upload_failure_log(last_failed_at DESC);
 ";
 
+/// The tables of [`OURS`].
+pub(crate) const OUR_TABLES: [&str; 8] =
+    ["meta", "projects", "bindings", "tallies", "prepared", "imported", "receipts", "parked"];
+
 /// The triggers that keep bindings and tallies.
-pub(crate) const TRIGGERS: [&str; 5] = ["bound", "unbound", "moved", "event_left", "body_left"];
+const TRIGGERS: [&str; 5] = ["bound", "unbound", "moved", "event_left", "body_left"];
 
 /// Our tables. Kinds: 0 event, 1 body, 2 failure-log row. Holds: see [`crate::consent::Hold`].
 ///
 /// `bindings` gives each waiting row its place for ever; it is bound to the row's *content* by the
 /// digest, so that a row which another program rewrites is a found row again. `tallies` counts it by
 /// place and hold: triggers keep it, so that no writer, ours or another, can make it lie.
-const OURS: &str = "
+pub(crate) const OURS: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY NOT NULL, value NOT NULL) WITHOUT ROWID;
 CREATE TABLE projects (
     id INTEGER PRIMARY KEY,
@@ -178,26 +212,6 @@ CREATE TABLE tallies (
     waiting INTEGER NOT NULL,
     PRIMARY KEY (kind, place, hold)
 ) WITHOUT ROWID;
-CREATE TRIGGER bound AFTER INSERT ON bindings BEGIN
-    INSERT INTO tallies(kind, place, hold, waiting) VALUES (new.kind, new.place, new.hold, 1)
-        ON CONFLICT(kind, place, hold) DO UPDATE SET waiting = waiting + 1;
-END;
-CREATE TRIGGER unbound AFTER DELETE ON bindings BEGIN
-    UPDATE tallies SET waiting = waiting - 1
-        WHERE kind = old.kind AND place = old.place AND hold = old.hold;
-END;
-CREATE TRIGGER moved AFTER UPDATE OF place, hold ON bindings BEGIN
-    UPDATE tallies SET waiting = waiting - 1
-        WHERE kind = old.kind AND place = old.place AND hold = old.hold;
-    INSERT INTO tallies(kind, place, hold, waiting) VALUES (new.kind, new.place, new.hold, 1)
-        ON CONFLICT(kind, place, hold) DO UPDATE SET waiting = waiting + 1;
-END;
-CREATE TRIGGER event_left AFTER DELETE ON queue BEGIN
-    DELETE FROM bindings WHERE kind = 0 AND row = old.id;
-END;
-CREATE TRIGGER body_left AFTER DELETE ON body_upload_queue BEGIN
-    DELETE FROM bindings WHERE kind = 1 AND row = old.id;
-END;
 CREATE TABLE prepared (
     id INTEGER PRIMARY KEY,
     command TEXT NOT NULL,
@@ -242,4 +256,28 @@ CREATE TABLE parked (
     payload
 );
 CREATE INDEX parked_key ON parked(kind, key);
+";
+
+/// What [`TRIGGERS`] do.
+pub(crate) const OUR_TRIGGERS: &str = "
+CREATE TRIGGER bound AFTER INSERT ON bindings BEGIN
+    INSERT INTO tallies(kind, place, hold, waiting) VALUES (new.kind, new.place, new.hold, 1)
+        ON CONFLICT(kind, place, hold) DO UPDATE SET waiting = waiting + 1;
+END;
+CREATE TRIGGER unbound AFTER DELETE ON bindings BEGIN
+    UPDATE tallies SET waiting = waiting - 1
+        WHERE kind = old.kind AND place = old.place AND hold = old.hold;
+END;
+CREATE TRIGGER moved AFTER UPDATE OF place, hold ON bindings BEGIN
+    UPDATE tallies SET waiting = waiting - 1
+        WHERE kind = old.kind AND place = old.place AND hold = old.hold;
+    INSERT INTO tallies(kind, place, hold, waiting) VALUES (new.kind, new.place, new.hold, 1)
+        ON CONFLICT(kind, place, hold) DO UPDATE SET waiting = waiting + 1;
+END;
+CREATE TRIGGER event_left AFTER DELETE ON queue BEGIN
+    DELETE FROM bindings WHERE kind = 0 AND row = old.id;
+END;
+CREATE TRIGGER body_left AFTER DELETE ON body_upload_queue BEGIN
+    DELETE FROM bindings WHERE kind = 1 AND row = old.id;
+END;
 ";

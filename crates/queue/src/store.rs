@@ -11,6 +11,7 @@ use crate::file::{self, DbFile, Journal, Role};
 use crate::{health, observe, schema};
 use contract::{Fault, FaultCode, Remedy, Scope};
 use gate::QueueBirth;
+use rusqlite::config::DbConfig;
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, ffi,
 };
@@ -130,24 +131,16 @@ impl Store {
         let path = self.path.clone();
         let hash = scope.hash();
         let known = self.read("read", |tx| {
-            let version = schema::read_version(tx)?;
-            if version > schema::VERSION {
-                return Err(fault(schema::newer(&path, version)).into());
-            }
-            if let Some(finding) = meta_of(tx, version, health::DAMAGED)? {
-                return Err(fault(health::damaged(&path, &finding)).into());
-            }
-            let id = meta_of(tx, version, "queue_id")?;
-            Ok((version == schema::VERSION).then_some(id).flatten().zip(meta_of(tx, version, "scope")?))
+            let meta = observe::read_meta(tx)?;
+            let version = observe::check_version(&path, &meta)?;
+            let said = |key| meta.get(key).cloned();
+            Ok((version == schema::VERSION).then(|| said("queue_id").zip(said("scope"))).flatten())
         })?;
         let (id, owner) = match known {
             Some(known) => known,
             None => self.write("prepare the tables of", |tx| {
                 // Somebody else may have done it while we waited for the lock.
-                let version = schema::read_version(tx)?;
-                if version > schema::VERSION {
-                    return Err(fault(schema::newer(&path, version)).into());
-                }
+                let version = observe::check_version(&path, &observe::read_meta(tx)?)?;
                 schema::upgrade(tx, version)?;
                 let id = match meta(tx, "queue_id")? {
                     Some(id) => id,
@@ -168,12 +161,7 @@ impl Store {
         };
         check_id(&path, &id, expected)?;
         if owner != hash {
-            return Err(fault(Fault::new(
-                FaultCode::ActiveQueueUnreadable,
-                &path,
-                "holds the rows of another scope",
-                Remedy::Repair,
-            )));
+            return Err(fault(observe::anothers(&path)));
         }
         Ok(id)
     }
@@ -194,7 +182,7 @@ fn check_file(path: &Path, expected: Option<&QueueBirth>) -> Result<(), QueueErr
 fn ended_uncleanly(path: &Path) -> bool {
     ["-journal", "-wal"].into_iter().any(|suffix| file::side_file_len(path, suffix) > 0)
         && matches!(
-            observe::read_only(path, Role::Active, |conn| Ok(schema::read_version(conn)?)),
+            observe::read_only(path, Role::Active, |conn| Ok(schema::parts(conn)?)),
             Err(ObserveError::Fault(found)) if found.code == FaultCode::QueueRecoveryNeeded
         )
 }
@@ -224,6 +212,8 @@ pub(crate) fn connect(path: &Path, role: Role, deadline: Duration) -> Result<Con
             | OpenFlags::SQLITE_OPEN_EXRESCODE;
         let mut conn = Connection::open_with_flags(file::uri(path, "mode=rw"), flags)?;
         busy::wait_for_locks(&mut conn, deadline)?;
+        // A table of somebody else that refers to a row must neither follow it nor hold it.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
         conn.set_prepared_statement_cache_capacity(64);
         if role == Role::Active {
             conn.query_row("PRAGMA journal_mode = TRUNCATE", [], |_| Ok(()))?;
@@ -274,10 +264,6 @@ pub(crate) fn meta(conn: &Connection, key: &str) -> rusqlite::Result<Option<Stri
     conn.prepare_cached("SELECT CAST(value AS TEXT) FROM meta WHERE key = ?1")?
         .query_row([key], |row| row.get(0))
         .optional()
-}
-
-fn meta_of(conn: &Connection, version: i64, key: &str) -> rusqlite::Result<Option<String>> {
-    if version > 0 { meta(conn, key) } else { Ok(None) }
 }
 
 /// Sets a value of the meta table.

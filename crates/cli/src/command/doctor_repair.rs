@@ -28,7 +28,7 @@ pub(crate) fn run(context: &Context) -> Result<Report, CliError> {
     let mut tried = Vec::new();
     while let Some(fault) = next(&boundary, &tried)? {
         tried.push(fault.code);
-        repair.actions.extend(repair_fault(context.home()?, &fault)?);
+        repair.actions.extend(repair_fault(&boundary, context.home()?, &fault)?);
     }
     repair.left = boundary.status_document(false)?.faults.into_iter().map(Left::of).collect();
     if !repair.actions.is_empty() {
@@ -68,10 +68,6 @@ fn damage(boundary: &Boundary<'_>, known: &[Fault]) -> Result<Vec<Fault>, CliErr
             QueueFile::Legacy => FaultCode::LegacyQueueUnreadable,
         };
         match observe_health(path, which) {
-            Ok(None) if which == QueueFile::Active && is_anothers(&observation, path)? => {
-                let detail = "holds the rows of another scope";
-                found.push(Fault::new(code, path, detail, Remedy::Repair));
-            }
             Ok(None) => {}
             Ok(Some(finding)) => {
                 found.push(Fault::new(code, path, format!("is damaged: {finding}"), Remedy::Repair));
@@ -84,15 +80,16 @@ fn damage(boundary: &Boundary<'_>, known: &[Fault]) -> Result<Vec<Fault>, CliErr
 }
 
 /// Whether a scoped queue DB was born for another scope than the one it is named after: a copied file.
-fn is_anothers(observation: &Observation, path: &Path) -> Result<bool, CliError> {
-    let owner = observe_owner(path).map_err(queue::QueueError::from)?.scope_hash;
+/// A file that cannot say whose it is belongs to whom its name says.
+fn is_anothers(observation: &Observation, path: &Path) -> bool {
+    let owner = observe_owner(path).ok().and_then(|owner| owner.scope_hash);
     let ours = observation.facts().login.scope.as_ref().map(contract::Scope::hash);
-    Ok(owner.is_some() && ours.is_some() && owner != ours)
+    owner.is_some() && ours.is_some() && owner != ours
 }
 
 /// First the modes, if they are what keeps us out; then aside: what stands where a directory should be,
 /// else the file itself.
-fn repair_fault(home: &Home, fault: &Fault) -> Result<Vec<Action>, CliError> {
+fn repair_fault(boundary: &Boundary<'_>, home: &Home, fault: &Fault) -> Result<Vec<Action>, CliError> {
     let path = subject(home, fault);
     let restored = give_back(home.root(), &path);
     if !restored.is_empty() {
@@ -103,10 +100,9 @@ fn repair_fault(home: &Home, fault: &Fault) -> Result<Vec<Action>, CliError> {
         None => (path, queue_file(fault.code)),
     };
     let salvaged = match which {
-        // A file that is whole is in the way for another reason: it keeps its rows.
-        Some(which) if path.is_file() && observe_health(&path, which) != Ok(None) => {
-            queue::salvage(&path, which)?
-        }
+        // The rows of another scope must not come along.
+        Some(QueueFile::Active) if is_anothers(&boundary.observe()?, &path) => None,
+        Some(which) if path.is_file() => queue::salvage(&path, which)?,
         _ => None,
     };
     let moved_to = match (&salvaged, which) {
@@ -120,9 +116,21 @@ fn repair_fault(home: &Home, fault: &Fault) -> Result<Vec<Action>, CliError> {
             contract::text::path(&path)
         )))
     })?;
+    moved_to.iter().for_each(|moved| keep_private(home.root(), moved));
     let name = if salvaged.is_some() { "salvaged" } else { "moved_aside" };
     let action = Action { salvaged, ..Action::of(fault, &path, name, &moved_to) };
     Ok(Some(action).filter(|_| !moved_to.is_empty()).into_iter().collect())
+}
+
+/// Takes wider modes away from what was moved aside, which nothing opens again, and from the directories
+/// above it. A link leads to what may be somebody else's, and what is somebody else's cannot be narrowed.
+fn keep_private(root: &Path, moved: &Path) {
+    for path in moved.ancestors().take_while(|above| above.starts_with(root)) {
+        let ours = path.symlink_metadata().is_ok_and(|metadata| !metadata.is_symlink());
+        if ours {
+            let _ = make_private(path);
+        }
+    }
 }
 
 /// What is no directory and stands where the way from `root` to `path` needs one. Above `root` nothing is
@@ -229,6 +237,12 @@ impl Left {
     }
 }
 
+/// A salvage follows the pages as SQLite does: below one that is gone it finds nothing.
+const GAPS: &str = "  \
+  some pages could not be read: what was on them, or is reached only through them, is only in the old file
+  (`sqlite3 OLD-FILE .recover` looks at every page, also at those that were given up before)
+";
+
 impl Document for Repair {
     fn text(&self) -> String {
         let mut out = String::new();
@@ -245,13 +259,11 @@ impl Document for Repair {
                 let others = counted(*others, "other row", "other rows");
                 let _ = writeln!(out, "  salvaged {rows}, and {others}, into a new file");
                 if *left > 0 {
-                    let _ =
-                        writeln!(out, "  {left} rows of a key that was there twice are only in the old file");
+                    let left = counted(*left, "row", "rows");
+                    let _ = writeln!(out, "  {left} that the new tables do not take: only in the old file");
                 }
                 if *gaps {
-                    out.push_str(
-                        "  some pages could not be read; what was on them is only in the old file\n",
-                    );
+                    out.push_str(GAPS);
                 }
             }
         }

@@ -5,6 +5,7 @@ mod held;
 mod migrate;
 mod unpark;
 
+pub(crate) use migrate::is_accounted_for;
 pub use migrate::{MigrationReport, QueueOwner, observe_owner};
 pub use unpark::{StillParked, Unparked};
 

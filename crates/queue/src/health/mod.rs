@@ -5,13 +5,16 @@
 //! into a new file beside the damaged one; the damaged file is only read, and the caller puts the new
 //! one in its place. What SQLite cannot read stays in the file that is moved aside: nothing is deleted.
 
+mod reconcile;
 mod salvage;
+mod walk;
 
 pub use salvage::{Salvaged, salvage};
 
 use crate::error::ObserveError;
 use crate::file::Role;
 use crate::observe::{read_meta, read_only};
+use crate::schema;
 use crate::store::{Abort, set_meta};
 use contract::{Fault, Remedy};
 use rusqlite::Connection;
@@ -39,12 +42,23 @@ impl QueueFile {
     }
 }
 
-/// Visits every page of a queue DB (`quick_check`): the first damage that is found, or nothing. Costs
-/// about a second for a gigabyte; an absent file is whole.
+/// Visits every page of a queue DB (`quick_check`), and looks whether every table is the one that it is
+/// called: the first damage that is found, or nothing. Costs about a second for a gigabyte; an absent
+/// file is whole.
 pub fn observe_health(path: &Path, which: QueueFile) -> Result<Option<String>, ObserveError> {
-    let found = read_only(path, which.role(), |conn| match read_meta(conn)?.remove(DAMAGED) {
-        Some(finding) => Ok(Some(finding)),
-        None => quick_check(conn),
+    let found = read_only(path, which.role(), |conn| {
+        if which == QueueFile::Active {
+            let meta = read_meta(conn)?;
+            let version = meta.get("schema_version").is_some();
+            let finding = meta.damage().map_or_else(
+                || if version { schema::misshapen(conn) } else { Ok(None) },
+                |finding| Ok(Some(finding)),
+            )?;
+            if finding.is_some() {
+                return Ok(finding);
+            }
+        }
+        quick_check(conn)
     })?;
     Ok(found.flatten())
 }

@@ -1,15 +1,20 @@
 //! Salvage: every row that can still be read, into a new file.
 //!
-//! Tables are walked by rowid. Where a page cannot be read the walk goes on behind it, row by row, until
-//! a row answers again; tables without rowids are walked from both ends. Indexes and triggers are made
-//! when the rows are there, and what one of our tables says about another is put right at the end.
+//! Tables are walked by rowid, from page to page as SQLite does; a page that nothing leads to is not
+//! read, because those of deleted rows look the same. Where a page cannot be read the walk goes on behind
+//! it, from the next rowid that answers again; tables without rowids are walked from both ends. Indexes
+//! are made when the rows are there, and what one of our tables says about another is put right at the
+//! end.
 
 use super::QueueFile;
+use super::reconcile::{finish, forget_lost, reconcile};
+use super::walk::{walk_both_ends, walk_rowids};
 use crate::error::QueueError;
 use crate::file::{self, Role};
+use crate::legacy::{LegacyTable, are_claims};
 use crate::store::{Abort, connect, sql_error};
-use crate::{busy, health, platform, schema};
-use rusqlite::types::ToSqlOutput;
+use crate::{busy, platform, schema};
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, params_from_iter};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -31,8 +36,8 @@ pub struct Salvaged {
     pub bodies: u64,
     /// Rows of every other table: failure log, prepared, parked, receipts, claims and so on.
     pub others: u64,
-    /// Rows that were read and that the new tables did not take, because a damaged index had let a
-    /// second row of their key in.
+    /// Rows that were read and that the new tables did not take: a damaged index had let a second row of
+    /// their key in, or their table was not the one that this program needs.
     pub left: u64,
     /// Whether some page could not be read: then rows may be missing, and only the old file has them.
     pub gaps: bool,
@@ -73,15 +78,16 @@ const GROUP: [&str; 4] = ["-journal", "-wal", "-shm", ""];
 
 /// Removes what an earlier salvage left of its own files.
 fn discard(ours: &Path) -> Result<(), QueueError> {
-    for path in GROUP.map(|suffix| file::side_file(ours, suffix)) {
-        match std::fs::remove_file(&path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                return Err(QueueError::Io { path, action: "remove", source });
-            }
-            _ => {}
+    GROUP.into_iter().try_for_each(|suffix| remove(file::side_file(ours, suffix)))
+}
+
+fn remove(path: PathBuf) -> Result<(), QueueError> {
+    match std::fs::remove_file(&path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(QueueError::Io { path, action: "remove", source })
         }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn copy_group(from: &Path, to: &Path) -> Result<(), QueueError> {
@@ -118,6 +124,9 @@ fn lock(path: &Path, which: QueueFile) -> Result<Option<Connection>, QueueError>
     }
 }
 
+/// Where a row is that came from the legacy queue DB and was not delivered.
+const ROWS: [&str; 4] = ["queue", "body_upload_queue", "body_upload_failure_log", "parked"];
+
 fn copy_rows(
     damaged: &Connection,
     tables: &[Table],
@@ -133,20 +142,31 @@ fn copy_rows(
     let mut fresh = connect(&target, Role::Active, busy::MIGRATE)?;
     let copied = (|| -> Result<(), Abort> {
         let tx = fresh.transaction()?;
+        let ours = which == QueueFile::Active && tables.iter().any(Table::is_ours);
+        create_tables(&tx, tables, which, ours)?;
+        let mut lost = ROWS.iter().any(|name| !tables.iter().any(|table| table.is_called(name)));
         for table in tables {
-            copy_table(damaged, &tx, table, &mut salvaged)?;
+            let whole = copy_table(damaged, &tx, table, &mut salvaged)?;
+            lost |= !whole && ROWS.iter().any(|name| table.is_called(name));
         }
         finish(damaged, &tx)?;
-        if which == QueueFile::Active {
+        if ours {
             reconcile(&tx)?;
+            if lost {
+                forget_lost(&tx)?;
+            }
         }
         tx.commit()?;
         Ok(())
     })();
+    drop(fresh);
     match copied {
-        Ok(()) => Ok(salvaged),
+        Ok(()) => {
+            // The empty journal of a finished transaction: the file goes where it would not be its own.
+            remove(file::side_file(&target, "-journal"))?;
+            Ok(salvaged)
+        }
         Err(abort) => {
-            drop(fresh);
             discard(&target)?;
             Err(match abort {
                 Abort::Queue(error) => error,
@@ -157,14 +177,62 @@ fn copy_rows(
 }
 
 /// One table of the damaged file.
-struct Table {
-    name: String,
+pub(super) struct Table {
+    pub(super) name: String,
     sql: String,
     /// Whether its rows have rowids.
     rowids: bool,
     columns: Vec<String>,
     /// Whether one of the columns is the rowid.
     named_rowid: bool,
+}
+
+impl Table {
+    fn is_called(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+
+    fn is_ours(&self) -> bool {
+        schema::OUR_TABLES.iter().any(|name| self.is_called(name))
+    }
+
+    fn legacy(&self) -> Option<LegacyTable> {
+        LegacyTable::ALL.into_iter().find(|table| self.is_called(table.name()))
+    }
+
+    fn has(&self, column: &str) -> bool {
+        self.columns.iter().any(|present| present.eq_ignore_ascii_case(column))
+    }
+}
+
+/// Makes the tables of the new file. They are as they were, but for those that this program could not
+/// work with: of its own it makes fresh ones, and rows move as far as their columns are the same.
+fn create_tables(tx: &Transaction<'_>, tables: &[Table], which: QueueFile, ours: bool) -> Result<(), Abort> {
+    for table in tables {
+        if ours && table.is_ours() {
+            continue;
+        }
+        match table.legacy() {
+            Some(legacy) if ours => {
+                if table.rowids && legacy.columns().iter().all(|(column, _)| table.has(column)) {
+                    tx.execute_batch(&table.sql)?;
+                }
+            }
+            Some(_) if !table.rowids => {
+                let columns: Vec<_> = table.columns.iter().map(|column| quoted(column)).collect();
+                tx.execute_batch(&format!("CREATE TABLE {}({})", quoted(&table.name), columns.join(", ")))?;
+            }
+            None if which == QueueFile::Legacy
+                && table.is_called("claims")
+                && !are_claims(&table.columns) => {}
+            _ => tx.execute_batch(&table.sql)?,
+        }
+    }
+    if ours {
+        tx.execute_batch(schema::REFERENCE)?;
+        tx.execute_batch(schema::OURS)?;
+    }
+    Ok(())
 }
 
 /// Opens the file, and reads which tables it has.
@@ -210,31 +278,59 @@ fn shape_of(conn: &Connection, name: String, sql: String) -> Option<Table> {
     (kind == "table").then_some(Table { name, sql, rowids: !without_rowid, columns, named_rowid })
 }
 
+/// Whether a value of the meta table can be read as one.
+fn is_text(value: &ValueRef<'_>) -> bool {
+    match value {
+        ValueRef::Text(bytes) => std::str::from_utf8(bytes).is_ok(),
+        ValueRef::Blob(_) | ValueRef::Null => false,
+        ValueRef::Integer(_) | ValueRef::Real(_) => true,
+    }
+}
+
 /// The name as SQL spells any name.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// False when some row could not be read.
 fn copy_table(
     damaged: &Connection,
     tx: &Transaction<'_>,
     table: &Table,
     salvaged: &mut Salvaged,
-) -> Result<(), Abort> {
-    tx.execute_batch(&table.sql)?;
+) -> Result<bool, Abort> {
+    let there = schema::columns(tx, &table.name)?;
+    // Where each value stands in what is shown of a row: the rowid, then its columns.
+    let mut columns: Vec<(usize, String)> = (1..)
+        .zip(&table.columns)
+        .filter(|(_, column)| there.iter().any(|name| name.eq_ignore_ascii_case(column)))
+        .map(|(position, column)| (position, quoted(column)))
+        .collect();
     // Claims name a row without a key by its rowid, so rowids are kept, whatever they are called.
-    let first = if table.rowids && !table.named_rowid { 0 } else { 1 };
-    let names = std::iter::once("rowid".to_owned()).chain(table.columns.iter().map(|name| quoted(name)));
-    let names: Vec<_> = names.skip(first).collect();
-    let marks = vec!["?"; names.len()].join(", ");
+    if table.rowids && !table.named_rowid && there.len() == table.columns.len() {
+        columns.insert(0, (0, "rowid".to_owned()));
+    }
     let name = quoted(&table.name);
-    let mut insert = tx.prepare(&format!("INSERT INTO {name}({}) VALUES ({marks})", names.join(", ")))?;
+    let mut insert = if columns.is_empty() {
+        None
+    } else {
+        let names: Vec<_> = columns.iter().map(|(_, column)| column.as_str()).collect();
+        let marks = vec!["?"; names.len()].join(", ");
+        Some(tx.prepare(&format!("INSERT INTO {name}({}) VALUES ({marks})", names.join(", ")))?)
+    };
     let (mut taken, mut left) = (0, 0);
     // Values are passed on as they are: text need not be UTF-8.
     let mut put = |row: &Row<'_>| -> Result<(), Abort> {
-        let values = (first..=table.columns.len())
-            .map(|column| row.get_ref(column).map(ToSqlOutput::Borrowed))
-            .collect::<Result<Vec<_>, _>>()?;
+        let values = columns
+            .iter()
+            .map(|(column, _)| row.get_ref(*column))
+            .collect::<Result<Vec<ValueRef<'_>>, _>>()?;
+        let Some(insert) = insert.as_mut().filter(|_| !table.is_called("meta") || values.iter().all(is_text))
+        else {
+            left += 1;
+            return Ok(());
+        };
+        let values = values.into_iter().map(ToSqlOutput::Borrowed);
         match insert.execute(params_from_iter(values)) {
             Ok(_) => taken += 1,
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => left += 1,
@@ -248,142 +344,10 @@ fn copy_table(
     };
     salvaged.gaps |= !whole;
     salvaged.left += left;
-    match table.name.as_str() {
-        "queue" => salvaged.events += taken,
-        "body_upload_queue" => salvaged.bodies += taken,
+    match table.legacy() {
+        Some(LegacyTable::Events) => salvaged.events += taken,
+        Some(LegacyTable::Bodies) => salvaged.bodies += taken,
         _ => salvaged.others += taken,
     }
-    Ok(())
-}
-
-/// Takes a row whose columns, from 1 on, are those of its table.
-type Put<'p> = dyn FnMut(&Row<'_>) -> Result<(), Abort> + 'p;
-
-/// Shows every readable row of a table; false when some could not be read.
-fn walk_rowids(damaged: &Connection, table: &Table, put: &mut Put<'_>) -> Result<bool, Abort> {
-    let name = quoted(&table.name);
-    let last = last_rowid(damaged, table);
-    let all = format!("SELECT rowid, * FROM {name} NOT INDEXED WHERE rowid > ?1 ORDER BY rowid");
-    let one = format!("SELECT rowid, * FROM {name} NOT INDEXED WHERE rowid = ?1");
-    let mut after = i64::MIN;
-    let mut whole = true;
-    while !show(damaged, &all, after, &mut |row| {
-        after = row.get(0)?;
-        put(row)
-    })? {
-        whole = false;
-        // Behind the damage, row by row: an inner page may still lead to leaves that are whole.
-        let from = after.max(0).saturating_add(1);
-        let mut candidates = from..=last.unwrap_or(from.saturating_add(GUESS));
-        let resumed = loop {
-            let Some(candidate) = candidates.next() else { break None };
-            let mut found = None;
-            show(damaged, &one, candidate, &mut |row| {
-                found = Some(candidate);
-                put(row)
-            })?;
-            if found.is_some() {
-                break found;
-            }
-        };
-        match resumed {
-            Some(rowid) => after = rowid,
-            None => return Ok(false),
-        }
-    }
     Ok(whole)
-}
-
-/// How far behind the damage is looked when nothing tells where the table ends.
-const GUESS: i64 = 100_000;
-
-/// The largest rowid, from the table's own end or from SQLite's counter.
-fn last_rowid(damaged: &Connection, table: &Table) -> Option<i64> {
-    let name = quoted(&table.name);
-    let end = format!("SELECT rowid FROM {name} NOT INDEXED ORDER BY rowid DESC LIMIT 1");
-    let by_end = damaged.query_row(&end, [], |row| row.get::<_, i64>(0)).ok();
-    let counter = "SELECT seq FROM sqlite_sequence WHERE name = ?1";
-    let by_counter = damaged.query_row(counter, [&table.name], |row| row.get::<_, i64>(0)).ok();
-    by_end.max(by_counter)
-}
-
-/// Shows the rows of a query until its end, true, or until a page cannot be read, false.
-fn show(damaged: &Connection, sql: &str, parameter: i64, visit: &mut Put<'_>) -> Result<bool, Abort> {
-    let Ok(mut select) = damaged.prepare_cached(sql) else { return Ok(false) };
-    let Ok(mut rows) = select.query([parameter]) else { return Ok(false) };
-    loop {
-        match rows.next() {
-            Ok(Some(row)) => visit(row)?,
-            Ok(None) => return Ok(true),
-            Err(_) => return Ok(false),
-        }
-    }
-}
-
-/// The same for a table without rowids: from its first row on, and from its last row back. The walks do
-/// not meet: between them lies what cannot be read.
-fn walk_both_ends(damaged: &Connection, table: &Table, put: &mut Put<'_>) -> Result<bool, Abort> {
-    let keys: Vec<String> = damaged
-        .prepare("SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk")
-        .and_then(|mut select| select.query_map([&table.name], |row| row.get(0))?.collect())
-        .unwrap_or_default();
-    let sql = |way: &str| {
-        let order: Vec<_> = keys.iter().map(|key| format!("{} {way}", quoted(key))).collect();
-        format!("SELECT ?1, * FROM {} ORDER BY {}", quoted(&table.name), order.join(", "))
-    };
-    let whole = show(damaged, &sql("ASC"), 0, put)?;
-    if !whole {
-        show(damaged, &sql("DESC"), 0, put)?;
-    }
-    Ok(whole)
-}
-
-/// Indexes, our own triggers, and the counters that keep ids from being used twice.
-fn finish(damaged: &Connection, tx: &Transaction<'_>) -> Result<(), Abort> {
-    let listed: rusqlite::Result<Vec<(String, String, String)>> = damaged
-        .prepare("SELECT type, name, sql FROM sqlite_schema WHERE type IN ('index', 'trigger') AND sql IS NOT NULL")
-        .and_then(|mut select| {
-            select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
-        });
-    for (kind, name, sql) in listed.unwrap_or_default() {
-        // A trigger of anybody else would run with whatever we write.
-        if kind == "index" || schema::TRIGGERS.contains(&name.as_str()) {
-            tx.execute_batch(&sql)?;
-        }
-    }
-    let counters: rusqlite::Result<Vec<(String, i64)>> = damaged
-        .prepare("SELECT name, seq FROM sqlite_sequence")
-        .and_then(|mut select| select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect());
-    for (name, seq) in counters.unwrap_or_default() {
-        let known =
-            tx.execute("UPDATE sqlite_sequence SET seq = MAX(seq, ?2) WHERE name = ?1", (&name, seq))?;
-        if known == 0 && tx.table_exists(None, name.as_str())? {
-            tx.execute("INSERT INTO sqlite_sequence(name, seq) VALUES (?1, ?2)", (&name, seq))?;
-        }
-    }
-    Ok(())
-}
-
-/// Rows that lost their binding are found rows again, which is the careful side; bindings that lost
-/// their row or their place go; the tallies are counted anew. Id and scope are given again when the file
-/// is opened, if they were lost.
-fn reconcile(tx: &Transaction<'_>) -> Result<(), Abort> {
-    for table in ["meta", "projects", "bindings", "tallies", "queue", "body_upload_queue"] {
-        if !tx.table_exists(None, table)? {
-            // A file of an earlier release has no such tables, and nothing to put right.
-            return Ok(());
-        }
-    }
-    tx.execute("INSERT OR IGNORE INTO meta(key, value) VALUES ('schema_version', ?1)", [schema::VERSION])?;
-    tx.execute("DELETE FROM meta WHERE key = ?1", [health::DAMAGED])?;
-    tx.execute_batch(
-        "DELETE FROM bindings WHERE kind = 0 AND NOT EXISTS (SELECT 1 FROM queue WHERE id = bindings.row);
-         DELETE FROM bindings WHERE kind = 1
-             AND NOT EXISTS (SELECT 1 FROM body_upload_queue WHERE id = bindings.row);
-         DELETE FROM bindings WHERE NOT EXISTS (SELECT 1 FROM projects WHERE id = bindings.place);
-         DELETE FROM tallies;
-         INSERT INTO tallies(kind, place, hold, waiting)
-             SELECT kind, place, hold, COUNT(*) FROM bindings GROUP BY kind, place, hold;",
-    )?;
-    Ok(())
 }

@@ -5,7 +5,8 @@
 mod open;
 mod scan;
 mod shape;
+mod tolerant;
 
 pub(crate) use open::{LegacyDb, data_version, fingerprint};
 pub(crate) use scan::{Judge, LegacyKey, scan, text_of};
-pub(crate) use shape::{LegacyTable, Shape};
+pub(crate) use shape::{LegacyTable, Shape, are_claims};

@@ -1,10 +1,11 @@
 //! Whose the legacy rows are (contract section 3).
 //!
-//! An event is its team's; an event that names no team is whoever's asks. A body or failure-log row is
+//! An event is its team's, also one that is no JSON; an event that names no team is whoever's asks. A body or failure-log row is
 //! another team's if some event of its project names a team and none names ours. A row that another
 //! scope has claimed is that scope's, whatever it says.
 
 use super::shape::{LegacyTable, Shape};
+use super::tolerant::Tolerant;
 use crate::envelope::Envelope;
 use crate::row::joined_key;
 use crate::store::Abort;
@@ -175,13 +176,17 @@ impl Projects {
             ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes,
             _ => return true,
         };
-        // What cannot be read names nobody; it is parked when it is moved.
-        let Ok(envelope) = Envelope::read(bytes) else { return true };
-        let team = envelope.team_slug().map(|team| normal(&team)).filter(|team| !team.is_empty());
+        // What no strict reader takes, and what is too large for one, may still say whose it is.
+        let strict = Envelope::read(bytes).ok();
+        let tolerant = Tolerant::read(strict.as_ref().map_or(bytes, |_| b""));
+        let team = strict.as_ref().map_or_else(|| tolerant.team_slug(), Envelope::team_slug);
+        let team = team.map(|team| normal(&team)).filter(|team| !team.is_empty());
         let Some(team) = team else { return true };
         let ours = team == self.team;
         if !self.named.is_empty()
-            && let Some(named) = envelope.project_uuid().and_then(|project| self.named.get_mut(&project))
+            && let Some(named) = strict
+                .map_or_else(|| tolerant.project_uuid(), |envelope| envelope.project_uuid())
+                .and_then(|project| self.named.get_mut(&project))
         {
             named.0 |= ours;
             named.1 |= !ours;

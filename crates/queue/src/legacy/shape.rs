@@ -4,7 +4,7 @@
 use crate::error::QueueError;
 use crate::store::{Abort, fault};
 use contract::{Fault, FaultCode, Remedy};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 use std::path::Path;
 
 /// The three tables whose rows have an owner.
@@ -105,6 +105,13 @@ impl LegacyTable {
     }
 }
 
+/// Whether a table of these columns is our table of claims. One with more columns need not take ours.
+pub(crate) fn are_claims(columns: &[String]) -> bool {
+    const OURS: [&str; 3] = ["table", "key", "scope"];
+    columns.len() == OURS.len()
+        && OURS.iter().all(|ours| columns.iter().any(|column| column.eq_ignore_ascii_case(ours)))
+}
+
 const BODY_KEY: [&str; 7] = [
     "project_uuid",
     "mission_slug",
@@ -139,17 +146,26 @@ impl Shape {
     pub(crate) fn read(conn: &Connection, schema: &str, path: &Path) -> Result<Self, Abort> {
         let mut shape = Self::default();
         let mut list =
-            conn.prepare("SELECT type, wr FROM pragma_table_list WHERE schema = ?1 AND name = ?2")?;
+            // As SQLite compares names, whatever program made the table.
+            conn.prepare("SELECT type, wr FROM pragma_table_list WHERE schema = ?1 AND name = ?2 COLLATE NOCASE")?;
         let mut columns = conn.prepare("SELECT name FROM pragma_table_info(?2, ?1)")?;
         for (table, slot) in LegacyTable::ALL.into_iter().zip(&mut shape.tables) {
             let mut rows = list.query([schema, table.name()])?;
             let Some(row) = rows.next()? else { continue };
             if (row.get::<_, String>(0)?.as_str(), row.get::<_, i64>(1)?) != ("table", 0) {
-                return Err(strange(path, table).into());
+                let what = format!("`{}` is not an ordinary table", table.name());
+                return Err(strange(path, what).into());
             }
             *slot = columns.query_map([schema, table.name()], |row| row.get(0))?.collect::<Result<_, _>>()?;
         }
-        shape.claims = list.exists([schema, "claims"])?;
+        let claims: Option<String> = list.query_row([schema, "claims"], |row| row.get(0)).optional()?;
+        if let Some(kind) = claims {
+            let columns = columns.query_map([schema, "claims"], |row| row.get(0))?;
+            if kind != "table" || !are_claims(&columns.collect::<Result<Vec<String>, _>>()?) {
+                return Err(strange(path, "`claims` is not the table of claims".to_owned()).into());
+            }
+            shape.claims = true;
+        }
         Ok(shape)
     }
 
@@ -172,7 +188,7 @@ impl Shape {
         };
         [column, old]
             .into_iter()
-            .find(|name| self.columns_of(table).iter().any(|present| present == name))
+            .find(|name| self.columns_of(table).iter().any(|present| present.eq_ignore_ascii_case(name)))
             .map_or_else(|| missing.to_owned(), |name| format!("\"{name}\""))
     }
 
@@ -197,11 +213,6 @@ impl Shape {
     }
 }
 
-fn strange(path: &Path, table: LegacyTable) -> QueueError {
-    fault(Fault::new(
-        FaultCode::LegacyQueueUnreadable,
-        path,
-        format!("`{}` is not an ordinary table", table.name()),
-        Remedy::Repair,
-    ))
+fn strange(path: &Path, what: String) -> QueueError {
+    fault(Fault::new(FaultCode::LegacyQueueUnreadable, path, what, Remedy::Repair))
 }

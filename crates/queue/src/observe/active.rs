@@ -6,10 +6,11 @@ use crate::error::ObserveError;
 use crate::file::{self, DbFile, Fingerprint, Journal, Role};
 use crate::store::{Abort, fault, meta};
 use crate::{health, schema};
-use contract::LegacyRowCounts;
+use contract::{Fault, LegacyRowCounts, Remedy};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -76,24 +77,67 @@ pub(crate) fn fingerprint_at_rest(path: &Path) -> Option<Fingerprint> {
     }
 }
 
-/// The whole meta table; empty for a file without one.
-pub(crate) fn read_meta(conn: &Connection) -> Result<HashMap<String, String>, Abort> {
-    let mut select = match conn.prepare("SELECT key, CAST(value AS TEXT) FROM meta") {
-        Ok(select) => select,
-        Err(error) if error.to_string().contains("no such table") => return Ok(HashMap::new()),
-        Err(error) => return Err(error.into()),
-    };
-    Ok(select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
+/// What a file says about itself.
+#[derive(Debug, Default)]
+pub(crate) struct Meta {
+    values: HashMap<String, String>,
+    /// What of our tables is there. A file that says nothing about itself need not be an older one.
+    parts: schema::Parts,
 }
 
-/// Refuses a file of a newer release, and one that is known to be damaged.
-pub(crate) fn check_version(path: &Path, meta: &HashMap<String, String>) -> Result<i64, Abort> {
+impl Meta {
+    pub(crate) fn get(&self, key: &str) -> Option<&String> {
+        self.values.get(key)
+    }
+
+    /// Why the file cannot be taken at its word, if so.
+    pub(crate) fn damage(&self) -> Option<String> {
+        let known = self.get(health::DAMAGED).or(self.parts.missing.as_ref()).cloned();
+        known.or_else(|| match self.get("schema_version") {
+            _ if !self.parts.ours => None,
+            None => Some("its schema number is missing".to_owned()),
+            Some(text) => (!text.parse::<i64>().is_ok_and(|version| version > 0))
+                .then(|| format!("its schema number is `{}`", contract::text::printable(text))),
+        })
+    }
+}
+
+/// The meta table, and whether the tables beside it are there; empty for a file without any of ours.
+pub(crate) fn read_meta(conn: &Connection) -> Result<Meta, Abort> {
+    let parts = schema::parts(conn)?;
+    let mut select = match conn.prepare("SELECT key, CAST(value AS TEXT) FROM meta") {
+        Ok(select) => select,
+        Err(error) if error.to_string().contains("no such table") => {
+            return Ok(Meta { values: HashMap::new(), parts });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let values = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    Ok(Meta { values, parts })
+}
+
+/// Whether the file was born for another scope than the one it is named after: a copied file.
+fn is_anothers(path: &Path, meta: &Meta) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str);
+    let named = name.and_then(|name| name.strip_prefix("queue-")?.strip_suffix(".db"));
+    named.zip(meta.get("scope")).is_some_and(|(named, scope)| !scope.starts_with(named))
+}
+
+/// The fault of a file with the rows of another scope.
+pub(crate) fn anothers(path: &Path) -> Fault {
+    Fault::new(Role::Active.unreadable(), path, "holds the rows of another scope", Remedy::Repair)
+}
+
+/// The schema of a file. Refuses a file of a newer release, one that is known to be damaged, and one
+/// that holds the rows of another scope.
+pub(crate) fn check_version(path: &Path, meta: &Meta) -> Result<i64, Abort> {
     let version = meta.get("schema_version").and_then(|text| text.parse().ok()).unwrap_or_default();
     if version > schema::VERSION {
         return Err(fault(schema::newer(path, version)).into());
     }
-    match meta.get(health::DAMAGED) {
-        Some(finding) => Err(fault(health::damaged(path, finding)).into()),
+    match meta.damage() {
+        Some(finding) => Err(fault(health::damaged(path, &finding)).into()),
+        None if is_anothers(path, meta) => Err(fault(anothers(path)).into()),
         None => Ok(version),
     }
 }
@@ -128,7 +172,7 @@ struct StoredPin {
 }
 
 /// Raised whenever the scope rule changes what it counts.
-const RULE: u32 = 1;
+const RULE: u32 = 2;
 
 impl LegacyPin {
     /// Whether the file is the one the pin was taken from, and at rest.
@@ -190,7 +234,7 @@ mod tests {
             },
         };
         assert_eq!(LegacyPin::parse(&pin.render()), Some(pin.clone()));
-        assert_eq!(LegacyPin::parse(&pin.render().replace("\"rule\":1", "\"rule\":0")), None);
+        assert_eq!(LegacyPin::parse(&pin.render().replace(&format!("\"rule\":{RULE}"), "\"rule\":0")), None);
         assert_eq!(LegacyPin::parse("junk"), None);
     }
 }

@@ -1,6 +1,6 @@
 //! How much waits, and for what.
 
-use super::active::{check_version, read_meta};
+use super::active::{Meta, check_version, read_meta};
 use super::reader::read_only;
 use crate::consent::{ConsentView, Held, Hold, HoldReason, Place};
 use crate::error::ObserveError;
@@ -11,7 +11,7 @@ use crate::row::Kind;
 use crate::store::Abort;
 use rusqlite::{Connection, params};
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Events and bodies.
@@ -132,7 +132,7 @@ pub(crate) const NOT_BEFORE: &str = "drain_not_before";
 /// The key of the meta table that holds the reason of the drain deadline.
 pub(crate) const PAUSE_REASON: &str = "drain_pause_reason";
 
-fn pause_of(meta: &HashMap<String, String>) -> Option<Pause> {
+fn pause_of(meta: &Meta) -> Option<Pause> {
     let until = meta.get(NOT_BEFORE)?.parse().ok()?;
     Some(Pause { until, reason: meta.get(PAUSE_REASON).cloned().unwrap_or_default() })
 }

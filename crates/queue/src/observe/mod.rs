@@ -26,7 +26,7 @@ pub use listing::{
 };
 pub use waiting::{Unsettled, WaitingRow, WaitingRows, observe_known_events, observe_unsettled};
 
-pub(crate) use active::{PIN, check_version, pin_of, read_meta};
+pub(crate) use active::{PIN, anothers, check_version, pin_of, read_meta};
 pub(crate) use counts::{LAST_DELIVERY, NOT_BEFORE, PAUSE_REASON};
 pub(crate) use legacy::{count_legacy, slot};
 pub(crate) use reader::read_only;

@@ -55,6 +55,103 @@ fn a_row_on_a_page_that_cannot_be_read_costs_its_page_and_no_more() {
 }
 
 #[test]
+fn a_row_of_ours_that_makes_no_sense_does_not_stop_a_salvage() {
+    let home = Home::new();
+    let path = home.scoped(&scope());
+    capture(&home, &scope(), events(0..10));
+    home.sql(&path)
+        .execute_batch(
+            "INSERT INTO imported VALUES (x'ff', x'00', 'no digest'), ('queue', CAST(x'ff' AS TEXT), 7);
+             INSERT INTO meta VALUES (x'ff', x'00');
+             DROP TABLE parked",
+        )
+        .expect("nonsense");
+    let salvaged = salvage(&path, QueueFile::Active).expect("salvaged").expect("a new file");
+    assert_eq!((salvaged.events, salvaged.left), (10, 1), "{salvaged:?}");
+    fs_err::rename(&salvaged.path, &path).expect("put in place");
+    drop(salvaged);
+    assert_eq!(observe_health(&path, QueueFile::Active), Ok(None));
+    home.cure(&scope());
+}
+
+#[test]
+fn a_counter_that_lies_does_not_keep_a_salvage_busy() {
+    let home = Home::new();
+    let path = home.scoped(&scope());
+    capture(&home, &scope(), events(0..500));
+    home.sql(&path)
+        .execute("UPDATE sqlite_sequence SET seq = 4000000000000 WHERE name = 'queue'", [])
+        .expect("a lie");
+    // Pages that were split keep what they had: the row stands on its page, and on others as a trace.
+    let needle = b"{\"event_id\": \"01E00499\"";
+    while fs_err::read(&path).expect("bytes").windows(needle.len()).any(|bytes| bytes == needle) {
+        destroy_page_at(&path, needle);
+    }
+    let salvaged = salvage(&path, QueueFile::Active).expect("salvaged").expect("a new file");
+    assert!(salvaged.gaps && (400..500).contains(&salvaged.events), "{salvaged:?}");
+}
+
+#[test]
+fn rows_behind_damage_are_found_wherever_their_rowids_are() {
+    // Before zero, far apart, and both with the very first page gone.
+    for (first, step, damaged) in
+        [(-300, 1, 150), (-300, 1, 0), (1, 1_000_000_007, 150), (-1 << 60, 1 << 52, 0)]
+    {
+        let home = Home::new();
+        fs_err::create_dir_all(home.root()).expect("a directory");
+        let conn = home.sql(&home.legacy());
+        conn.execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY").expect("a fast test");
+        conn.execute_batch(REFERENCE_TABLES).expect("tables");
+        for number in 0..300_i64 {
+            conn.execute(
+                "INSERT INTO queue(id, event_id, event_type, data, timestamp) VALUES (?1, ?2, 'T', ?3, 1)",
+                (first + number * step, format!("01E{number:05}"), format!("<{number}>{}", "x".repeat(200))),
+            )
+            .expect("an event");
+        }
+        drop(conn);
+        destroy_page_with(&home.legacy(), &format!("<{damaged}>x"));
+        let salvaged = salvage(&home.legacy(), QueueFile::Legacy).expect("salvaged").expect("a new file");
+        assert!(salvaged.gaps && (270..300).contains(&salvaged.events), "{first} {step}: {salvaged:?}");
+    }
+}
+
+#[test]
+fn a_row_that_damage_took_comes_back_from_the_legacy_file_where_it_still_is() {
+    let home = Home::new();
+    let legacy = legacy_db(&home);
+    for number in 0..200 {
+        legacy_event(&legacy, &format!("01E{number:05}"), None, PROJECT);
+    }
+    legacy_body(&legacy, PROJECT, "spec.md");
+    legacy_failure(&legacy, PROJECT, "spec.md");
+    legacy
+        .execute(
+            "INSERT INTO queue(event_id, event_type, data, timestamp) VALUES ('odd', 'T', 'no event', 1)",
+            [],
+        )
+        .expect("a row");
+    // What a kill between copy and clear leaves.
+    let before = fs_err::read(home.legacy()).expect("bytes");
+    home.cure(&scope()).migrate(&mut ()).expect("migrated");
+    fs_err::write(home.legacy(), before).expect("put back");
+    let path = home.scoped(&scope());
+    destroy_page_with(&path, "\"event_id\":\"01E00100\"");
+
+    let salvaged = salvage(&path, QueueFile::Active).expect("salvaged").expect("a new file");
+    let lost = 200 - salvaged.events;
+    assert!(salvaged.gaps && lost > 0, "{salvaged:?}");
+    fs_err::rename(&salvaged.path, &path).expect("put in place");
+    drop(salvaged);
+    let report = home.cure(&scope()).migrate(&mut ()).expect("migrated");
+    let moved = contract::LegacyRowCounts { event_rows: lost, ..Default::default() };
+    assert_eq!((report.moved, report.duplicates.event_rows), (moved, 201 - lost), "{report:?}");
+    assert_eq!((report.duplicates.body_upload_rows, report.duplicates.failure_log_rows), (1, 1));
+    let conn = home.sql(&path);
+    assert_eq!((count(&conn, "queue"), count(&conn, "parked"), count(&legacy, "queue")), (200, 1, 0));
+}
+
+#[test]
 fn a_row_whose_binding_is_lost_is_held_until_somebody_opts_in() {
     let home = Home::new();
     let path = home.scoped(&scope());

@@ -67,6 +67,91 @@ fn a_row_of_another_scope_stays() {
 }
 
 #[test]
+fn a_row_of_another_team_stays_though_no_strict_reader_takes_it() {
+    let home = Home::new();
+    let legacy = legacy_db(&home);
+    let put = |id: &str, data: &str| {
+        legacy
+            .execute(
+                "INSERT INTO queue(event_id, event_type, data, timestamp) VALUES (?1, 'T', ?2, 1)",
+                [id, data],
+            )
+            .expect("a row");
+    };
+    let large = "x".repeat(17 * 1024 * 1024);
+    put(
+        "nan",
+        &format!(
+            r#"{{"event_id":"nan","team_slug":"team-other-02","project_uuid":"{OTHER_PROJECT}","payload":{{"x":NaN}}}}"#
+        ),
+    );
+    put("infinity", r#"{"payload":{"x":-Infinity},"team_slug":"TEAM-other-02"}"#);
+    put("large", &format!(r#"{{"payload":"{large}","team_slug":"team-other-02"}}"#));
+    put("cut", r#"{"team_slug":"team-other-02","payload":{"x":"#);
+    put("ours", r#"{"team_slug":"team-priv-01","payload":{"x":NaN}}"#);
+    put("nobodys", r#"{"team_slug":0,"payload":{"x":NaN}}"#);
+    put("nonsense", "no event at all");
+    legacy_body(&legacy, OTHER_PROJECT, "theirs.md");
+    assert_eq!(in_scope(&home, &scope()), rows(3, 0, 0));
+    let report = migrate(&home, &scope());
+    assert_eq!((report.unreadable, report.rows_other_scope), (rows(3, 0, 0), rows(4, 1, 0)));
+    assert_eq!((count(&legacy, "queue"), count(&legacy, "body_upload_queue")), (4, 1));
+    // Whoever they name takes them.
+    let theirs = migrate(&home, &other_scope());
+    assert_eq!((theirs.unreadable, theirs.moved), (rows(4, 0, 0), rows(0, 1, 0)));
+}
+
+#[test]
+fn tables_of_others_that_refer_to_our_rows_neither_lose_theirs_nor_keep_ours() {
+    for reaction in ["CASCADE", "RESTRICT", "SET NULL"] {
+        let home = Home::new();
+        let legacy = some_rows(&home);
+        let notes = format!(
+            "CREATE TABLE notes (e TEXT REFERENCES queue(event_id) ON DELETE {reaction});
+             INSERT INTO notes VALUES ('01A'), ('01B')"
+        );
+        legacy.execute_batch(&notes).expect("notes");
+        // Their tables stand in a scoped queue DB, too.
+        capture(&home, &scope(), [event("01Z")]);
+        let scoped = home.sql(&home.scoped(&scope()));
+        scoped.execute_batch(&notes.replace("'01A'), ('01B'", "'01Z'")).expect("notes");
+        assert_eq!(migrate(&home, &scope()).moved, rows(2, 1, 1), "{reaction}");
+        assert_eq!(count(&legacy, "queue"), 0, "{reaction}");
+        assert_eq!(count(&legacy, "notes WHERE e IS NOT NULL"), 2, "{reaction}");
+
+        let mut outbox = home.outbox(&scope());
+        while let Some(batch) = outbox.read_events(PLENTY, &everybody_in, &Default::default()).expect("read")
+        {
+            let outcomes: Vec<_> =
+                batch.rows.iter().map(|row| (row.row, row.digest, queue::Outcome::Delivered)).collect();
+            outbox.record(&outcomes).expect("recorded");
+        }
+        assert_eq!(
+            (count(&scoped, "queue"), count(&scoped, "notes WHERE e IS NOT NULL")),
+            (0, 1),
+            "{reaction}"
+        );
+    }
+}
+
+#[test]
+fn a_table_is_found_however_its_name_is_spelled() {
+    let home = Home::new();
+    let legacy = some_rows(&home);
+    legacy
+        .execute_batch(
+            "ALTER TABLE queue RENAME TO q; ALTER TABLE q RENAME TO QUEUE;
+             ALTER TABLE QUEUE RENAME COLUMN event_id TO EVENT_ID;
+             ALTER TABLE body_upload_queue RENAME TO b; ALTER TABLE b RENAME TO Body_Upload_Queue;",
+        )
+        .expect("renamed");
+    assert_eq!(in_scope(&home, &scope()), rows(2, 1, 1));
+    let report = migrate(&home, &scope());
+    assert_eq!((report.moved, report.unreadable), (rows(2, 1, 1), rows(0, 0, 0)));
+    assert_eq!(count(&legacy, "queue"), 0);
+}
+
+#[test]
 fn a_repeat_changes_nothing() {
     let home = Home::new();
     some_rows(&home);

@@ -138,8 +138,9 @@ pub struct QueueOwner {
 /// Whose the queue DB at `path` is. An absent file, and one that an earlier release wrote, does not say.
 pub fn observe_owner(path: &Path) -> Result<QueueOwner, ObserveError> {
     let seen = read_only(path, Role::Active, |conn| {
-        let mut meta = read_meta(conn)?;
-        Ok(QueueOwner { principal: meta.remove("principal"), scope_hash: meta.remove("scope") })
+        let meta = read_meta(conn)?;
+        let said = |key| meta.get(key).cloned();
+        Ok(QueueOwner { principal: said("principal"), scope_hash: said("scope") })
     })?;
     Ok(seen.unwrap_or_default())
 }

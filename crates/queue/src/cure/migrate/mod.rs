@@ -22,6 +22,7 @@ mod transfer;
 pub use adopt::{QueueOwner, observe_owner};
 pub(super) use adopt::{adopt, plan_adoption};
 pub(super) use plan::plan;
+pub(crate) use transfer::is_accounted_for;
 
 use super::Progress;
 use crate::error::QueueError;

@@ -148,6 +148,16 @@ fn is_imported(conn: &Connection, key: &LegacyKey, digest: RowDigest) -> rusqlit
         .exists(params![key.source, key.key, digest.0])
 }
 
+/// Whether the scoped file still has this very row, or knows what became of it.
+pub(crate) fn is_accounted_for(
+    conn: &Connection,
+    table: LegacyTable,
+    key: &str,
+    digest: RowDigest,
+) -> Result<bool, Abort> {
+    Ok(find(conn, table, key)? == Some(digest) || pending::is_settled_with(conn, table.kind(), key, digest)?)
+}
+
 /// The digest of the row of this key that the scoped file has.
 fn find(conn: &Connection, table: LegacyTable, key: &str) -> Result<Option<RowDigest>, Abort> {
     Ok(match table {
