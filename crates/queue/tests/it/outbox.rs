@@ -90,6 +90,9 @@ fn a_parked_row_keeps_its_payload_and_can_be_retried_or_dropped() {
     assert_eq!(content.columns["event_type"], "WPStatusChanged");
 
     let mut cure = home.cure(&scope());
+    let unknown = cure.retry_parked(&[parked[0].id, 777]).expect_err("nobody knows 777");
+    assert!(unknown.to_string().ends_with("no parked row `777`"), "{unknown}");
+    assert_eq!(observe_parked(&path, 0, 10).expect("parked").len(), 2, "nothing moved");
     assert_eq!(cure.retry_parked(&[parked[0].id]).expect("retried").restored, [parked[0].id]);
     assert!(cure.drop_parked(&[parked[1].id], " ").is_err(), "a drop needs a reason");
     assert!(cure.drop_parked(&[parked[1].id, 999], "obsolete").is_err(), "all or none");
