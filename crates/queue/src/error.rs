@@ -68,14 +68,14 @@ pub enum QueueError {
         age: Duration,
     },
     /// `sync.max_queue_size` is reached. Nothing is evicted (contract section 7).
-    #[error("{} holds {waiting} {kind} rows and `sync.max_queue_size` is {capacity}", text::path(.path))]
+    #[error("{} would hold {would_hold} {kind} rows and `sync.max_queue_size` is {capacity}", text::path(.path))]
     Full {
         /// The queue DB.
         path: PathBuf,
         /// Events or bodies.
         kind: Kind,
-        /// Rows waiting, prepared ones included.
-        waiting: u64,
+        /// Rows waiting and prepared, those of this command included.
+        would_hold: u64,
         /// The limit.
         capacity: u64,
     },
