@@ -77,6 +77,17 @@ impl Cure {
         migrate::plan(permit.scope(), permit.legacy_path(), permit.queue_path())
     }
 
+    /// What of a project [`Cure::migrate`] would bring in, to be held there under `consent`; none is the
+    /// rows without a project. Changes nothing and creates nothing.
+    pub fn plan_held(
+        permit: &CurePermit,
+        project_uuid: Option<&str>,
+        consent: &dyn ConsentView,
+    ) -> Result<HeldChange, ObserveError> {
+        let (legacy, queue) = (permit.legacy_path(), permit.queue_path());
+        migrate::plan_held(permit.scope(), legacy, queue, held::normal(project_uuid).as_deref(), consent)
+    }
+
     /// What [`Cure::adopt_scope`] would do. Changes nothing and creates nothing.
     pub fn plan_adoption(permit: &CurePermit, old_queue: &Path) -> Result<MigrationReport, QueueError> {
         migrate::plan_adoption(permit.scope(), old_queue, permit.queue_path())

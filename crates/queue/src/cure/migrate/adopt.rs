@@ -1,8 +1,9 @@
 //! Adoption of an old scope's rows (`--from-scope`): the one exception to "bound for ever". The old
 //! queue DB is only read; its rows arrive sealed, and leave only after a release.
 
-use super::transfer::{Belonging, Known, Transfer, each_row};
-use super::{Fate, MigrationReport, Progress};
+use super::foresight::Foresight;
+use super::transfer::{Belonging, Transfer, each_row};
+use super::{MigrationReport, Progress};
 use crate::busy;
 use crate::consent::{Hold, Place};
 use crate::error::{ObserveError, QueueError};
@@ -90,12 +91,15 @@ pub(in crate::cure) fn plan_adoption(
             other => other?,
         };
         let compared = read_only(queue_path, Role::Active, |scoped| {
-            let ours = check_version(queue_path, &read_meta(scoped)?)? > 0;
-            foresee(old, old_queue, ours.then_some(scoped), report.clone())
+            let foresight = Foresight::read(Some(scoped), queue_path)?;
+            foresee(old, old_queue, foresight, report.clone())
         });
         match compared {
             Ok(Some(report)) => Ok(Ok(report)),
-            Ok(None) => Ok(Ok(foresee(old, old_queue, None, report.clone())?)),
+            Ok(None) => {
+                let foresight = Foresight::read(None, queue_path)?;
+                Ok(Ok(foresee(old, old_queue, foresight, report.clone())?))
+            }
             Err(error) => Ok(Err(QueueError::from(error))),
         }
     });
@@ -105,21 +109,14 @@ pub(in crate::cure) fn plan_adoption(
 fn foresee(
     old: &Connection,
     old_queue: &Path,
-    scoped: Option<&Connection>,
+    mut foresight: Foresight<'_>,
     mut report: MigrationReport,
 ) -> Result<MigrationReport, Abort> {
     let shape = Shape::read(old, "main", old_queue)?;
-    let known = scoped.map(Known::read).transpose()?;
     for table in [LegacyTable::Events, LegacyTable::Bodies].into_iter().filter(|table| shape.has(*table)) {
         each_row(old, &shape, table, &mut |key, row| {
-            let fate = match (examine(table, &key, row, 1)?, known, scoped) {
-                (Err(_), ..) => Fate::Unreadable,
-                (Ok(_), Some(known), Some(scoped)) => {
-                    known.fate(scoped, table, &key, content_digest(table, row, 1)?)?
-                }
-                _ => Fate::Moved,
-            };
-            report.count(table, fate);
+            let fits = examine(table, &key, row, 1)?.is_ok();
+            report.count(table, foresight.fate(table, &key, content_digest(table, row, 1)?, fits)?);
             Ok(())
         })?;
     }

@@ -16,12 +16,13 @@
 mod adopt;
 mod claim;
 mod clear;
+mod foresight;
 mod plan;
 mod transfer;
 
 pub use adopt::{QueueOwner, observe_owner};
 pub(super) use adopt::{adopt, plan_adoption};
-pub(super) use plan::plan;
+pub(super) use plan::{plan, plan_held};
 
 use super::Progress;
 use crate::error::QueueError;
