@@ -4,7 +4,7 @@
 //! more: after a preview and a yes. The old queue DB is only read, and what arrives is held until
 //! somebody releases it.
 
-use super::scoped::cure_permit;
+use super::scoped::{Patience, cure_permit};
 use super::sync_migrate::{Wording, describe_as, found_rows, readable};
 use crate::args::MigrateArgs;
 use crate::context::Context;
@@ -24,7 +24,7 @@ pub(crate) fn run(context: &Context, args: &MigrateArgs, hash: &str) -> Result<R
     if !old.is_file() {
         return Err(unknown(context, &old));
     }
-    let Some(permit) = cure_permit(context)? else {
+    let Some(permit) = cure_permit(context, Patience::of(!args.yes))? else {
         let summary = "nobody is logged in, so there is no account to copy rows into";
         return Err(CliError::refused(SAAS_SYNC_UNAUTHENTICATED, summary).remedy(Remedy::Login));
     };

@@ -1,7 +1,7 @@
 //! `sync migrate`: moves the legacy rows of this account into its scoped queue DB. Needs no server.
 
 use super::housekeeping::settle_leftovers;
-use super::scoped::{cure_permit, is_absent};
+use super::scoped::{Patience, cure_permit, is_absent};
 use super::sync_from_scope;
 use crate::args::MigrateArgs;
 use crate::context::Context;
@@ -20,7 +20,7 @@ pub(crate) fn run(context: &Context, args: &MigrateArgs) -> Result<Report, CliEr
     if let Some(hash) = &args.from_scope {
         return sync_from_scope::run(context, args, hash);
     }
-    let Some(permit) = cure_permit(context)? else {
+    let Some(permit) = cure_permit(context, Patience::of(args.dry_run))? else {
         let report = MigrationReport { from: context.home()?.legacy_queue(), ..MigrationReport::default() };
         return Ok(Report::of(&Migration { result: "nothing_to_do", report: readable(report) }));
     };
