@@ -206,9 +206,16 @@ fn a_parked_row_is_listed_shown_and_exported_with_its_payload() {
     assert_eq!((&list["rows"][0]["id"], &list["rows"][0]["key"]), (&id.into(), &EVENT.into()));
     let text = world.run(["sync", "parked", "list"]).exits(0).stdout;
     assert!(text.contains(EVENT) && text.contains("unreadable_row"), "{text}");
+    assert!(
+        list["rows"][0]["parked_at"].as_str().unwrap().ends_with('Z'),
+        "an instant, as everywhere: {list:#}"
+    );
+    let rejected = ["sync", "parked", "list", "--reason", "rejected"];
+    let json = world.run(rejected.iter().chain(&["--json"])).exits(0).json();
+    assert_eq!((&json["total"], &json["others"]), (&0.into(), &1.into()), "{json:#}");
     assert_eq!(
-        world.run(["sync", "parked", "list", "--reason", "rejected", "--json"]).exits(0).json()["total"],
-        0
+        world.run(rejected).exits(0).stdout,
+        "no parked rows of reason `rejected`; 1 parked row has another\n"
     );
 
     let shown = world.run(["sync", "parked", "show", &id.to_string(), "--json"]).exits(0).json();
@@ -283,6 +290,8 @@ fn only_old_receipts_are_collected_and_only_on_request() {
     assert_eq!(world.run(["sync", "gc", "--json"]).exits(0).json()["result"], "nothing_to_do");
     assert_eq!(world.run(["sync", "gc", "--older-than", "5", "--json"]).exits(0).json()["receipts"], 1);
     world.run(["sync", "gc", "--older-than", "0"]).exits(2);
+    let ages = world.run(["sync", "gc", "--older-than", "4294967295"]).exits(0).stdout;
+    assert!(ages.starts_with("no receipts from before -"), "a date all the same: {ages}");
     assert_eq!((count(&db, "queue"), count(&db, "body_upload_queue")), rows);
 }
 
@@ -300,6 +309,8 @@ fn without_an_account_curing_verbs_have_nothing_to_do_unless_rows_wait_for_one()
     for verb in verbs {
         world.run(verb).exits(0);
     }
+    let nowhere = world.run(["sync", "migrate", "--json"]).exits(0).json();
+    assert!(nowhere["to"].is_null(), "{nowhere:#}");
     assert!(!world.root().exists(), "nothing is created");
     ReferenceQueue::create(&world.root().join("queue.db")).event(EVENT, None);
     for verb in verbs {

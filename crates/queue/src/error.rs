@@ -110,6 +110,14 @@ pub enum QueueError {
         /// What is wrong with it.
         why: String,
     },
+    /// A queue DB that rows must not be copied from.
+    #[error("{} {why}", text::path(.path))]
+    NotAdoptable {
+        /// The queue DB.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// No row, project or entry of that id.
     #[error("{}: no {what} `{}`", text::path(.path), text::printable(.id))]
     Unknown {

@@ -26,7 +26,8 @@ pub(crate) fn run(context: &Context, args: &GcArgs) -> Result<Report, CliError> 
         (false, 0) => "nothing_to_do",
         (false, _) => "collected",
     };
-    let before = Timestamp::from_second(before).map(|at| at.to_string()).unwrap_or_default();
+    // Further back than a calendar goes there is nothing either.
+    let before = Timestamp::from_second(before).unwrap_or(Timestamp::MIN).to_string();
     Ok(Report::of(&Collected { result, receipts, before }))
 }
 

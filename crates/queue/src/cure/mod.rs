@@ -5,7 +5,7 @@ mod held;
 mod migrate;
 mod unpark;
 
-pub use migrate::{MigrationReport, QueueOwner, observe_owner};
+pub use migrate::{LeftBehind, MigrationReport, QueueOwner, observe_left_behind, observe_owner};
 pub use unpark::{StillParked, Unparked};
 
 use crate::busy;

@@ -118,7 +118,7 @@ fn a_preview_of_an_old_scope_says_what_the_copy_does_and_whose_it_is() {
 
     let refused = |of: &Scope, from: &Scope| {
         let error = Cure::plan_adoption(&home.cure_permit(of), &home.scoped(from)).expect_err("refused");
-        assert!(matches!(error, QueueError::BadRow { .. }), "{error}");
+        assert!(matches!(error, QueueError::NotAdoptable { .. }), "{error}");
         error.to_string()
     };
     assert!(refused(&scope(), &scope()).contains("the current scope"));

@@ -350,7 +350,7 @@ fn an_old_scopes_rows_arrive_sealed_and_stay_where_they_were() {
     // Somebody else's queue is not adopted.
     capture(&home, &other_scope(), [event("01C")]);
     let refused = home.cure(&scope()).adopt_scope(&home.scoped(&other_scope()), &mut ());
-    assert!(matches!(refused, Err(QueueError::BadRow { .. })));
+    assert!(matches!(refused, Err(QueueError::NotAdoptable { .. })));
 }
 
 #[test]

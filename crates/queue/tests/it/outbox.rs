@@ -175,7 +175,14 @@ fn captured_rows_go_unless_opted_out_and_found_rows_stay_unless_opted_in() {
     assert_eq!(held(everybody_in), []);
     assert_eq!((held(nobody_asked)[0].events, held(nobody_asked)[0].reason), (1, HoldReason::NeverOptedIn));
     assert_eq!((held(everybody_out)[0].events, held(everybody_out)[0].reason), (2, HoldReason::OptedOut));
-    let preview = observe_outgoing(&path, &nobody_asked, 10).expect("a preview");
+    let preview = observe_outgoing(&path, &nobody_asked, 10, true).expect("a preview");
+    // Without the documents their sizes are told, and they are not read.
+    let sizes = observe_outgoing(&path, &nobody_asked, 10, false).expect("a preview");
+    assert_eq!(preview.len(), sizes.len());
+    for (full, bare) in preview.iter().zip(&sizes) {
+        assert_eq!((&full.key, full.bytes, bare.payload.as_ref()), (&bare.key, bare.bytes, None));
+        assert_eq!(full.payload.as_ref().map(|payload| payload.len() as u64), Some(bare.bytes));
+    }
     assert_eq!(preview.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(), ["01C"]);
 }
 

@@ -15,6 +15,7 @@ use crate::place;
 use crate::store::{Abort, Store, sql_error};
 use contract::Scope;
 use rusqlite::{Connection, OptionalExtension as _, params};
+use serde::Serialize;
 use std::path::Path;
 
 /// Copies every event and body of `old_queue` into `store`, sealed.
@@ -87,7 +88,7 @@ pub(in crate::cure) fn plan_adoption(
     let planned = read_only(old_queue, Role::Active, |old| {
         // A refusal is the caller's to see, not a defect of the old file.
         match check_principal(old, old_queue, scope) {
-            Err(Abort::Queue(refused @ QueueError::BadRow { .. })) => return Ok(Err(refused)),
+            Err(Abort::Queue(refused @ QueueError::NotAdoptable { .. })) => return Ok(Err(refused)),
             other => other?,
         };
         let compared = read_only(queue_path, Role::Active, |scoped| {
@@ -141,12 +142,43 @@ pub fn observe_owner(path: &Path) -> Result<QueueOwner, ObserveError> {
     Ok(seen.unwrap_or_default())
 }
 
+/// What an adoption leaves in the old queue DB, beside the rows it copies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LeftBehind {
+    /// Rows that were refused for good there.
+    pub parked: u64,
+    /// Rows of commands that did not finish.
+    pub prepared: u64,
+    /// What is noted about uploads that failed.
+    pub failure_log_rows: u64,
+}
+
+/// What an adoption would leave in the queue DB at `path`.
+pub fn observe_left_behind(path: &Path) -> Result<LeftBehind, ObserveError> {
+    let seen = read_only(path, Role::Active, |conn| {
+        let count = |table: &str| -> Result<u64, Abort> {
+            if !conn.table_exists(None, table)? {
+                return Ok(0);
+            }
+            let count: i64 =
+                conn.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0))?;
+            Ok(count.unsigned_abs())
+        };
+        Ok(LeftBehind {
+            parked: count("parked")?,
+            prepared: count("prepared")?,
+            failure_log_rows: count(LegacyTable::FailureLog.name())?,
+        })
+    })?;
+    Ok(seen.unwrap_or_default())
+}
+
 fn check_other(old_queue: &Path, queue_path: &Path) -> Result<(), QueueError> {
     if old_queue != queue_path {
         return Ok(());
     }
     let why = "is the queue DB of the current scope".to_owned();
-    Err(QueueError::BadRow { key: old_queue.display().to_string(), why })
+    Err(QueueError::NotAdoptable { path: old_queue.to_owned(), why })
 }
 
 /// Refuses a file that was born for somebody else; says whether it has our tables.
@@ -155,8 +187,8 @@ fn check_principal(old: &Connection, old_queue: &Path, scope: &Scope) -> Result<
     let ours = check_version(old_queue, &meta)? > 0;
     match meta.get("principal").filter(|principal| *principal != scope.principal()) {
         None => Ok(ours),
-        Some(principal) => Err(QueueError::BadRow {
-            key: old_queue.display().to_string(),
+        Some(principal) => Err(QueueError::NotAdoptable {
+            path: old_queue.to_owned(),
             why: format!("belongs to {principal}, and this scope to {}", scope.principal()),
         }
         .into()),
