@@ -3,18 +3,6 @@
 use std::io;
 use std::path::Path;
 
-/// Creates a file that nobody else reads; an error when something is there.
-pub(crate) fn create_private(path: &Path) -> io::Result<fs_err::File> {
-    let mut options = fs_err::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use fs_err::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    options.open(path)
-}
-
 /// Gives the owner read and write access to `path` again, and nobody else any.
 #[cfg(unix)]
 pub(crate) fn make_private(path: &Path) -> io::Result<()> {

@@ -199,6 +199,24 @@ fn a_queue_locked_by_a_writer_is_busy_and_not_fine() {
     world.run(["sync", "status", "--check"]).exits(2);
 }
 
+/// How long a look waits is what it says itself: a quarter of a second, not the ten of a migration.
+#[rstest]
+#[case::parked_list(&["sync", "parked", "list"])]
+#[case::parked_export(&["sync", "parked", "export"])]
+#[case::migrate_dry_run(&["sync", "migrate", "--dry-run"])]
+#[case::gc_dry_run(&["sync", "gc", "--dry-run"])]
+fn a_verb_that_only_looks_does_not_wait_as_long_as_one_that_writes(#[case] argv: &[&str]) {
+    let world = world();
+    world.init_project();
+    world.run(["agent", "mission", "create", "earlier"]).exits(0);
+    let holder = rusqlite::Connection::open(world.home().scoped_queue(&world.scope())).unwrap();
+    holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let run = world.run(argv).exits(69);
+    let (_, waited) = run.stderr.split_once("stayed locked for ").unwrap();
+    let waited: u64 = waited.split(' ').next().unwrap().parse().unwrap();
+    assert!(waited < 5_000, "{}", run.stderr);
+}
+
 /// A command that may write waits for a locked queue as long as its own write would, and not only as long
 /// as a look.
 #[rstest]

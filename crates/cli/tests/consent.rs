@@ -2,6 +2,7 @@
 //! until `--include-held` releases it.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+use rusqlite::Connection;
 use serde_json::Value;
 use testkit::reference_queue::{PROJECT, ReferenceQueue};
 use testkit::{Server, World};
@@ -116,6 +117,84 @@ fn what_this_program_captured_before_the_first_decision_leaves_and_what_waited_o
     world.run(["sync", "opt-in", "--project", &project, "--include-held", "--yes"]).exits(0);
     world.run(["sync", "now"]).exits(0);
     assert!(server.event_ids().len() > first);
+}
+
+/// The project's decision in config.toml.
+fn is_opted_in(world: &World) -> bool {
+    let config = std::fs::read_to_string(world.root().join("config.toml")).unwrap_or_default();
+    config.contains(PROJECT) && config.contains("enabled = true")
+}
+
+#[test]
+fn an_opt_in_decides_also_when_the_queue_cannot_be_opened_and_says_what_it_could_not_release() {
+    let (world, _server, _legacy) = world();
+    world.run(["sync", "migrate"]).exits(0);
+    let queue = scoped(&world);
+    queue.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'", []).unwrap();
+    let opt_in = ["sync", "opt-in", "--project", PROJECT, "--include-held", "--yes"];
+    let run = world.run(opt_in.iter().chain(&["--json"])).exits(0);
+    let json = run.json();
+    assert_eq!((&json["result"], &json["released"]), (&"opted_in".into(), &Value::Null), "{json:#}");
+    assert_eq!(json["held"], Value::Null, "nobody could count it: {json:#}");
+    assert!(json["not_released"].as_str().unwrap().contains("queue_schema_newer"), "{json:#}");
+    assert!(run.stderr.contains("what is held stays held: queue_schema_newer"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains(&format!("run again: spec-kitty sync opt-in --project {PROJECT}")),
+        "{}",
+        run.stderr
+    );
+    assert!(is_opted_in(&world));
+
+    let out = world.run(["sync", "opt-out", "--project", PROJECT]).exits(0);
+    assert!(out.stdout.contains("an unknown number of rows held"), "{}", out.stdout);
+    assert!(!is_opted_in(&world));
+    let again = world.run(["sync", "opt-in", "--project", PROJECT, "--yes"]).exits(0);
+    assert!(again.stderr.contains("queue_schema_newer"), "{}", again.stderr);
+    assert!(is_opted_in(&world));
+}
+
+#[test]
+fn only_this_accounts_legacy_rows_are_counted_and_a_release_moves_them_in_and_lets_them_go() {
+    let (world, server, legacy) = world();
+    // Ours, written with sync disabled; and two of another team's, of the same project.
+    let sealed = "json_set(data, '$.drain_blocked_reason', 'sync_disabled')";
+    let db = Connection::open(legacy.path()).unwrap();
+    db.execute(&format!("UPDATE queue SET data = {sealed}"), []).unwrap();
+    legacy.event("01KRX0000000000000000000B1", Some("team-other"));
+    legacy.event("01KRX0000000000000000000B2", Some("team-other"));
+    let ours = format!(
+        "UPDATE queue SET data = json_set(data, '$.team_slug', '{}') WHERE event_id = '{EVENT}'",
+        server.team
+    );
+    db.execute(&ours, []).unwrap();
+
+    let preview = world.run(["sync", "opt-in", "--project", PROJECT, "--include-held"]).exits(2);
+    assert!(preview.stdout.contains("1 event and 1 body would be released"), "{}", preview.stdout);
+    let done = world.run(["sync", "opt-in", "--project", PROJECT, "--include-held", "--yes"]).exits(0);
+    assert!(done.stdout.contains("released 1 event and 1 body"), "{}", done.stdout);
+    assert_eq!(held(&world).as_array().unwrap().len(), 0);
+    world.run(["sync", "now"]).exits(1);
+    assert_eq!(server.event_ids(), [EVENT]);
+}
+
+#[test]
+fn a_session_that_cannot_be_read_is_not_called_logged_out() {
+    let (mut world, server, _legacy) = world();
+    logged_out(&mut world, &server, |world| {
+        std::fs::create_dir_all(world.root().join("auth")).unwrap();
+        std::fs::write(world.root().join("auth/session.json"), "{ broken").unwrap();
+        let run = world.run(["sync", "opt-in", "--project", PROJECT, "--include-held", "--yes"]).exits(0);
+        assert!(!run.stderr.contains("nobody is logged in"), "{}", run.stderr);
+        assert!(run.stderr.contains("session_unreadable"), "{}", run.stderr);
+        assert!(is_opted_in(world));
+    });
+}
+
+fn scoped(world: &World) -> Connection {
+    let queues = std::fs::read_dir(world.root().join("queues")).unwrap().flatten();
+    let mut files =
+        queues.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|ext| ext == "db"));
+    Connection::open(files.next().unwrap()).unwrap()
 }
 
 fn world_config(world: &World) -> std::path::PathBuf {

@@ -32,6 +32,12 @@ fn history_is_captured_after_a_preview_and_once() {
     assert_eq!((&preview["result"], &preview["known"]), (&"preview".into(), &0.into()), "{preview:#}");
     let facts = preview["new"].as_u64().unwrap();
     assert!(facts >= 2 && preview["events"]["MissionCreated"] == 1, "{preview:#}");
+    let unknown = world.run(["sync", "capture", "--history", "coffee"]).exits(1);
+    assert!(
+        unknown.stderr.contains("pass --history with one of the available missions"),
+        "{}",
+        unknown.stderr
+    );
     let text = world.run(["sync", "capture", "--history", slug]).exits(2);
     assert!(text.stdout.contains("1 MissionCreated") && text.stderr.contains("--yes"), "{text:?}");
     assert_eq!(difference(&before, &snapshot(world.user_home().parent().unwrap())), Vec::<String>::new());
@@ -42,6 +48,9 @@ fn history_is_captured_after_a_preview_and_once() {
         (&"captured".into(), &"captured".into()),
         "{done:#}"
     );
+    let foreseen = (facts + preview["index_events"].as_u64().unwrap(), &preview["documents"]);
+    let captured = (done["capture"]["events"].as_u64().unwrap(), &done["capture"]["bodies"]);
+    assert_eq!(foreseen, captured, "what was foreseen is captured");
     let db = scoped(&world);
     let log =
         std::fs::read_to_string(world.work().join("kitty-specs").join(slug).join("status.events.jsonl"))
@@ -108,14 +117,29 @@ fn rows_of_the_same_users_old_scope_are_copied_after_a_yes_and_arrive_held() {
     let hash = &old.hash()[..16];
     let argv = ["sync", "migrate", "--from-scope", hash];
 
+    // What is not copied is named, and how it can be taken along.
+    theirs
+        .execute(
+            "INSERT INTO parked(kind, key, digest, place, reason, detail, parked_at, head)
+             VALUES (0, 'x', x'00', 0, 'rejected', '', 1, '{}')",
+            [],
+        )
+        .unwrap();
     let before = snapshot(&world.root());
     let preview = world.run(argv.iter().chain(&["--json"])).exits(2).json();
+    assert_eq!(
+        preview["left"],
+        serde_json::json!({ "parked": 1, "prepared": 0, "failure_log_rows": 0 }),
+        "{preview:#}"
+    );
     assert_eq!((&preview["result"], &preview["owner"]), (&"preview".into(), &USER.into()), "{preview:#}");
     assert_eq!(
         (&preview["moved"]["event_rows"], &preview["moved"]["body_upload_rows"]),
         (&rows.0.into(), &rows.1.into())
     );
     let text = world.run(argv).exits(2);
+    let left = "only there, not copied: 1 parked row, 0 unfinished rows, 0 failure-log rows\n  spec-kitty sync export";
+    assert!(text.stdout.contains(left), "{}", text.stdout);
     assert!(text.stdout.contains("would copy") && text.stderr.contains("--yes"), "{text:?}");
     assert_eq!(world.run(argv.iter().chain(&["--dry-run", "--json"])).exits(0).json()["result"], "planned");
     assert_eq!(difference(&before, &snapshot(&world.root())), Vec::<String>::new());
@@ -138,7 +162,8 @@ fn rows_of_another_user_are_never_copied() {
     let (world, _) = with_mission();
     let hash = world.scope().hash()[..16].to_owned();
     let own = world.run(["sync", "migrate", "--from-scope", &hash, "--yes"]).exits(1);
-    assert!(own.stderr.contains("is the queue DB of the current scope"), "{}", own.stderr);
+    let file = format!("queue-{hash}.db is the queue DB of the current scope");
+    assert!(own.stderr.contains(&file) && !own.stderr.contains("row"), "{}", own.stderr);
     world.write_session(&session(SERVER, "mallory@example.com", TEAM));
     let before = snapshot(&world.root());
     let refused = world.run(["sync", "migrate", "--from-scope", &hash, "--yes"]).exits(1);

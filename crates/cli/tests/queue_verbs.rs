@@ -131,6 +131,70 @@ fn an_export_to_a_file_is_private_and_overwrites_nothing() {
     world.run(["sync", "export", "--json"]).exits(2);
 }
 
+/// Spoils the page of a database on which `text` stands.
+fn spoil_page_with(path: &std::path::Path, text: &str) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let at = bytes.windows(text.len()).position(|window| window == text.as_bytes()).unwrap();
+    let start = at / 4096 * 4096;
+    bytes[start..start + 4096].fill(0xa5);
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn an_export_takes_along_what_lies_behind_a_damaged_table_and_says_what_it_left_out() {
+    let (world, _) = with_mission();
+    let path = world.home().scoped_queue(&world.scope());
+    let queue = scoped(&world);
+    let insert = "INSERT INTO queue (event_id, event_type, data, timestamp) VALUES (?1, 'T', ?2, 1)";
+    for number in 0..50 {
+        queue
+            .execute(insert, (format!("ROW{number}"), format!("filler {number} {}", "x".repeat(1_000))))
+            .unwrap();
+    }
+    let bodies = count(&queue, "body_upload_queue");
+    drop(queue);
+    spoil_page_with(&path, "filler 40 ");
+    let run = world.run(["sync", "export"]).exits(1);
+    let rows = lines(&run.stdout);
+    assert!(rows.iter().any(|row| row["event_id"] == "ROW30"), "what lies before the damage");
+    assert_eq!(rows.iter().filter(|row| row["table"] == "body_upload_queue").count() as u64, bodies);
+    assert!(run.stderr.contains("left out: is damaged in `queue` behind row "), "{}", run.stderr);
+
+    let file = world.work().join("rows.jsonl");
+    let argv = ["sync", "export", "--output", file.to_str().unwrap(), "--json"];
+    let done = world.run(argv).exits(1).json();
+    assert_eq!(
+        (&done["result"], &done["rows"]),
+        (&"exported_in_part".into(), &rows.len().into()),
+        "{done:#}"
+    );
+    assert!(done["damage"][0].as_str().unwrap().contains("`queue`"), "{done:#}");
+    assert_eq!(lines(&std::fs::read_to_string(&file).unwrap()).len(), rows.len());
+}
+
+#[test]
+fn an_export_that_fails_leaves_no_file_and_can_be_repeated() {
+    let world = world();
+    let legacy = world.root().join("queue.db");
+    std::fs::create_dir_all(world.root()).unwrap();
+    std::fs::write(&legacy, "no database").unwrap();
+    let file = world.work().join("rows.jsonl");
+    let name = file.to_str().unwrap();
+    let argv = ["sync", "export", "--scope", "legacy", "--output", name, "--json"];
+    let entries = || std::fs::read_dir(world.work()).unwrap().count();
+    let before = entries();
+    for _ in 0..2 {
+        assert_eq!(world.run(argv).exits(2).json()["error_code"], "legacy_queue_unreadable");
+        assert_eq!(entries(), before, "no file, and none with another name");
+    }
+    std::fs::remove_file(&legacy).unwrap();
+    ReferenceQueue::create(&legacy).event(EVENT, None);
+    assert_eq!(world.run(argv).exits(0).json()["rows"], 1);
+    let again = world.run(argv).exits(1).json();
+    let error = again["error"].as_str().unwrap();
+    assert_eq!(error.matches(name).count(), 1, "{error}");
+}
+
 #[test]
 fn a_parked_row_is_listed_shown_and_exported_with_its_payload() {
     let (world, id) = with_parked_row();
@@ -142,9 +206,16 @@ fn a_parked_row_is_listed_shown_and_exported_with_its_payload() {
     assert_eq!((&list["rows"][0]["id"], &list["rows"][0]["key"]), (&id.into(), &EVENT.into()));
     let text = world.run(["sync", "parked", "list"]).exits(0).stdout;
     assert!(text.contains(EVENT) && text.contains("unreadable_row"), "{text}");
+    assert!(
+        list["rows"][0]["parked_at"].as_str().unwrap().ends_with('Z'),
+        "an instant, as everywhere: {list:#}"
+    );
+    let rejected = ["sync", "parked", "list", "--reason", "rejected"];
+    let json = world.run(rejected.iter().chain(&["--json"])).exits(0).json();
+    assert_eq!((&json["total"], &json["others"]), (&0.into(), &1.into()), "{json:#}");
     assert_eq!(
-        world.run(["sync", "parked", "list", "--reason", "rejected", "--json"]).exits(0).json()["total"],
-        0
+        world.run(rejected).exits(0).stdout,
+        "no parked rows of reason `rejected`; 1 parked row has another\n"
     );
 
     let shown = world.run(["sync", "parked", "show", &id.to_string(), "--json"]).exits(0).json();
@@ -219,6 +290,8 @@ fn only_old_receipts_are_collected_and_only_on_request() {
     assert_eq!(world.run(["sync", "gc", "--json"]).exits(0).json()["result"], "nothing_to_do");
     assert_eq!(world.run(["sync", "gc", "--older-than", "5", "--json"]).exits(0).json()["receipts"], 1);
     world.run(["sync", "gc", "--older-than", "0"]).exits(2);
+    let ages = world.run(["sync", "gc", "--older-than", "4294967295"]).exits(0).stdout;
+    assert!(ages.starts_with("no receipts from before -"), "a date all the same: {ages}");
     assert_eq!((count(&db, "queue"), count(&db, "body_upload_queue")), rows);
 }
 
@@ -236,6 +309,8 @@ fn without_an_account_curing_verbs_have_nothing_to_do_unless_rows_wait_for_one()
     for verb in verbs {
         world.run(verb).exits(0);
     }
+    let nowhere = world.run(["sync", "migrate", "--json"]).exits(0).json();
+    assert!(nowhere["to"].is_null(), "{nowhere:#}");
     assert!(!world.root().exists(), "nothing is created");
     ReferenceQueue::create(&world.root().join("queue.db")).event(EVENT, None);
     for verb in verbs {

@@ -120,7 +120,11 @@ fn every_hazard_is_seen_as_it_lies_on_the_disk_and_migrated_whole() {
             (strings(names), Some(if in_scope > 0 { 2 } else { 0 }))
         );
 
-        let _ = disguise.run(&world, &["sync", "migrate"]).exits(0);
+        let plan = disguise.run(&world, &["sync", "migrate", "--dry-run", "--json"]).exits(0).json();
+        let done = disguise.run(&world, &["sync", "migrate", "--json"]).exits(0).json();
+        for group in ["moved", "duplicates", "conflicts", "unreadable", "rows_other_scope"] {
+            assert_eq!(plan[group], done[group], "{name}: what was foreseen happens: {group}");
+        }
         let (check, status) = look(&world, disguise);
         assert_eq!((check.code, &status["legacy_queue"]["rows_in_scope"]), (Some(0), &0.into()), "{name}");
         let theirs = match after {

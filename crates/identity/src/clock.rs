@@ -11,6 +11,7 @@ use crate::lock::{FileLock, LockError};
 use crate::private_file::{self, Durability, WriteError};
 use crate::session::isoformat;
 use crate::small_file::{SmallFileError, read_small_file};
+use contract::{ExitCode, Remedy};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -60,6 +61,25 @@ pub enum ClockError {
         /// Its value.
         value: u64,
     },
+}
+
+impl ClockError {
+    /// How a command that meets this error ends.
+    pub fn exit(&self) -> ExitCode {
+        match self {
+            Self::Lock(LockError::Busy { .. }) => ExitCode::Busy,
+            _ => ExitCode::Failed,
+        }
+    }
+
+    /// What cures it, where more is to be said than the message does.
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Self::Write(error) => Some(error.remedy()),
+            Self::Lock(error) => error.remedy(),
+            Self::File { .. } | Self::Exhausted { .. } => None,
+        }
+    }
 }
 
 /// What `clock.json` says; nothing when it is absent or says nothing usable. Reads only.

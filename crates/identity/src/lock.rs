@@ -4,7 +4,9 @@
 //! the place where both sides meet. A lock counts only while its path still names the locked file:
 //! whoever wins a file that was unlinked meanwhile tries again.
 
+use crate::private_file::make_writable;
 use crate::{platform, private_file};
+use contract::Remedy;
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -35,6 +37,16 @@ pub enum LockError {
         #[source]
         source: io::Error,
     },
+}
+
+impl LockError {
+    /// What cures it, where more is to be said than the message does.
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Self::Busy { .. } => None,
+            Self::Io { path, source } => Some(make_writable(path, source)),
+        }
+    }
 }
 
 /// A held lock; released when dropped.

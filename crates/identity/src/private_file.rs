@@ -5,6 +5,7 @@
 //! something is written, unless they belong to somebody else or are shared by everybody (`/tmp`).
 
 use crate::platform;
+use contract::Remedy;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,23 @@ impl WriteError {
     pub(crate) fn new(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self { action, path: path.to_path_buf(), source }
     }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> Remedy {
+        make_writable(&self.path, &self.source)
+    }
+}
+
+/// What to do about a file that was not written because of `error`.
+pub(crate) fn make_writable(path: &Path, error: &io::Error) -> Remedy {
+    let path = contract::text::path(path);
+    Remedy::Advice(match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            format!("free space on the file system of {path}")
+        }
+        io::ErrorKind::ReadOnlyFilesystem => format!("mount the file system of {path} writable"),
+        _ => format!("make {path} writable for this user"),
+    })
 }
 
 /// How hard a write tries to survive a power failure.
@@ -50,7 +68,8 @@ pub(crate) fn write_atomic(path: &Path, bytes: &[u8], durability: Durability) ->
     create_private_dir(directory)?;
     let fail = || WriteError::new("write", path);
     let mut file = temporary(directory).map_err(fail())?;
-    file.write_all(bytes).map_err(fail())?;
+    // Through the file itself: the error of the temporary one would name it.
+    file.as_file_mut().write_all(bytes).map_err(fail())?;
     if durability == Durability::Synced {
         file.as_file().sync_all().map_err(fail())?;
     }
@@ -63,7 +82,9 @@ pub(crate) fn write_atomic(path: &Path, bytes: &[u8], durability: Durability) ->
 
 /// A temporary file, 0600, that is removed unless it is renamed.
 pub(crate) fn temporary(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
-    tempfile::Builder::new().prefix(".spec-kitty-").suffix(".tmp").tempfile_in(directory)
+    let made = tempfile::Builder::new().prefix(".spec-kitty-").suffix(".tmp").tempfile_in(directory);
+    // The error names the temporary file, which is nobody's concern.
+    made.map_err(|error| error.kind().into())
 }
 
 /// Creates `path` as a 0700 directory, with what is missing above it, or tightens the one that is there.

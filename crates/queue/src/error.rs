@@ -52,6 +52,15 @@ pub enum ObserveError {
     Busy(Busy),
 }
 
+/// What keeps a file from being written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteBar {
+    /// Nobody writes there, whatever the modes say.
+    ReadOnlyFileSystem,
+    /// The permission bits, as far as they tell.
+    Mode(u32),
+}
+
 /// Why a queue could not be opened, written or read for sending.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
@@ -68,24 +77,24 @@ pub enum QueueError {
         age: Duration,
     },
     /// `sync.max_queue_size` is reached. Nothing is evicted (contract section 7).
-    #[error("{} holds {waiting} {kind} rows and `sync.max_queue_size` is {capacity}", text::path(.path))]
+    #[error("{} would hold {would_hold} {kind} rows and `sync.max_queue_size` is {capacity}", text::path(.path))]
     Full {
         /// The queue DB.
         path: PathBuf,
         /// Events or bodies.
         kind: Kind,
-        /// Rows waiting, prepared ones included.
-        waiting: u64,
+        /// Rows waiting and prepared, those of this command included.
+        would_hold: u64,
         /// The limit.
         capacity: u64,
     },
     /// The file or its directory does not accept writes.
-    #[error("{} is not writable{}", text::path(.path), shown_mode(*.mode))]
+    #[error("{} is not writable{}", text::path(.path), shown_bar(*.mode))]
     NotWritable {
         /// The file.
         path: PathBuf,
-        /// Its permission bits, where the system has them.
-        mode: Option<u32>,
+        /// What keeps us out, where the system tells.
+        mode: Option<WriteBar>,
     },
     /// The file system is full.
     #[error("no space left to write {}", text::path(.path))]
@@ -99,6 +108,14 @@ pub enum QueueError {
         /// The row's key.
         key: String,
         /// What is wrong with it.
+        why: String,
+    },
+    /// A queue DB that rows must not be copied from.
+    #[error("{} {why}", text::path(.path))]
+    NotAdoptable {
+        /// The queue DB.
+        path: PathBuf,
+        /// Why not.
         why: String,
     },
     /// No row, project or entry of that id.
@@ -148,6 +165,9 @@ impl QueueError {
         match self {
             Self::Fault(fault) => Some(fault.remedy.clone()),
             Self::Full { .. } => Some(Remedy::SyncNow),
+            Self::NotWritable { path, mode: Some(WriteBar::ReadOnlyFileSystem) } => {
+                Some(Remedy::Advice(format!("mount the file system of {} writable", text::path(path))))
+            }
             Self::NotWritable { path, .. } => {
                 Some(Remedy::Advice(format!("make {} writable for this user", text::path(path))))
             }
@@ -172,6 +192,10 @@ fn shown_path(fault: &Fault) -> String {
     fault.path.as_deref().map_or_else(String::new, |path| format!("{} ", text::path(path)))
 }
 
-fn shown_mode(mode: Option<u32>) -> String {
-    mode.map_or_else(String::new, |mode| format!(" (mode {:04o})", mode & 0o7777))
+fn shown_bar(bar: Option<WriteBar>) -> String {
+    match bar {
+        Some(WriteBar::ReadOnlyFileSystem) => ": its file system is mounted read-only".to_owned(),
+        Some(WriteBar::Mode(mode)) => format!(" (mode {:04o})", mode & 0o7777),
+        None => String::new(),
+    }
 }

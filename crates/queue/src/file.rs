@@ -1,7 +1,7 @@
 //! Queue files as files: what the first hundred bytes say, the fingerprint that tells whether a file
 //! changed, and the private modes. Never opens SQLite.
 
-use crate::error::QueueError;
+use crate::error::{QueueError, WriteBar};
 use crate::platform;
 use contract::FaultCode;
 use std::ffi::OsString;
@@ -142,8 +142,7 @@ pub(crate) fn make_ready(path: &Path) -> Result<(), QueueError> {
         let path = path.to_owned();
         move |source: io::Error| match source.kind() {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                let mode = std::fs::metadata(&path).ok().and_then(|metadata| platform::mode(&metadata));
-                QueueError::NotWritable { path: path.clone(), mode }
+                QueueError::NotWritable { mode: mode_of(&path), path: path.clone() }
             }
             io::ErrorKind::StorageFull => QueueError::DiskFull { path: path.clone() },
             _ => QueueError::Io { path: path.clone(), action, source },
@@ -169,9 +168,15 @@ pub(crate) fn make_ready(path: &Path) -> Result<(), QueueError> {
     }
 }
 
-/// The permission bits of `path`, for messages.
-pub(crate) fn mode_of(path: &Path) -> Option<u32> {
-    std::fs::metadata(path).ok().and_then(|metadata| platform::mode(&metadata))
+/// What keeps `path` from being written: its file system, or else its permission bits. For messages.
+pub(crate) fn mode_of(path: &Path) -> Option<WriteBar> {
+    // What is not there yet lies where its directory lies.
+    let there = path.ancestors().find(|above| above.exists())?;
+    if platform::is_mounted_read_only(there) {
+        return Some(WriteBar::ReadOnlyFileSystem);
+    }
+    let metadata = std::fs::metadata(path).ok()?;
+    platform::mode(&metadata).map(WriteBar::Mode)
 }
 
 #[cfg(test)]

@@ -147,7 +147,7 @@ pub(crate) fn bind_found(tx: &Transaction<'_>, kind: Kind, id: i64) -> Result<()
 }
 
 /// Where in [`LegacyTable::columns`] a row says since when it waits.
-fn time_column(kind: Kind) -> usize {
+pub(crate) fn time_column(kind: Kind) -> usize {
     match kind {
         Kind::Event => 3,
         Kind::Body => 12,

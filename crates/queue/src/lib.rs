@@ -107,8 +107,11 @@ mod store;
 pub use busy::{CAPTURE as CAPTURE_DEADLINE, MIGRATE as MIGRATE_DEADLINE};
 pub use capture::{Capacity, Capture, Captured, Prepared, Settled, Writer};
 pub use consent::{ConsentView, Held, HeldChange, HoldReason, Place};
-pub use cure::{Cure, MigrationReport, Progress, QueueOwner, StillParked, Unparked, observe_owner};
-pub use error::{Busy, Holder, ObserveError, QueueError};
+pub use cure::{
+    Cure, LeftBehind, MigrationReport, Progress, QueueOwner, StillParked, Unparked, observe_left_behind,
+    observe_owner,
+};
+pub use error::{Busy, Holder, ObserveError, QueueError, WriteBar};
 pub use file::Fingerprint;
 pub use health::{QueueFile, Salvaged, observe_health, salvage};
 pub use observe::{

@@ -30,6 +30,18 @@ pub(crate) fn mode(_: &Metadata) -> Option<u32> {
     None
 }
 
+/// Whether nothing can be written where `path` lies.
+#[cfg(unix)]
+pub(crate) fn is_mounted_read_only(path: &Path) -> bool {
+    rustix::fs::statvfs(path).is_ok_and(|fs| fs.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+}
+
+/// The errors themselves tell there.
+#[cfg(not(unix))]
+pub(crate) fn is_mounted_read_only(_: &Path) -> bool {
+    false
+}
+
 /// Takes the permissions of group and others away, if they have any. Only ever narrows.
 #[cfg(unix)]
 pub(crate) fn make_private(path: &Path) -> io::Result<()> {

@@ -8,12 +8,32 @@ use gate::CurePermit;
 use std::io::ErrorKind;
 use std::path::Path;
 
+/// How long a verb waits for a locked queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// It only looks, also in a dry run: the deadline of a read.
+    Look,
+    /// It changes something: as long as its own write would.
+    Cure,
+}
+
+impl Patience {
+    /// Of a verb that only looks when `looks`.
+    pub(crate) const fn of(looks: bool) -> Self {
+        if looks { Self::Look } else { Self::Cure }
+    }
+}
+
 /// The right to cure the queue of the current scope.
 ///
 /// Without a scope nobody owns any row: nothing while `queue.db` holds none, a refusal otherwise
 /// (contract section 4).
-pub(crate) fn cure_permit(context: &Context) -> Result<Option<CurePermit>, CliError> {
-    match context.patient_boundary(queue::MIGRATE_DEADLINE)?.cure_permit()? {
+pub(crate) fn cure_permit(context: &Context, patience: Patience) -> Result<Option<CurePermit>, CliError> {
+    let boundary = match patience {
+        Patience::Look => context.boundary()?,
+        Patience::Cure => context.patient_boundary(queue::MIGRATE_DEADLINE)?,
+    };
+    match boundary.cure_permit()? {
         Some(permit) => Ok(Some(permit)),
         None => without_scope(context).map(|()| None),
     }

@@ -6,11 +6,11 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report, Said, counted, events_and_bodies};
 use crate::terminal;
-use contract::ExitCode;
 use contract::text::printable;
-use mission::Clock;
+use contract::{ExitCode, Remedy};
 use mission::command::capture_history::{History, RefusedRow, Request, plan};
 use mission::outgoing::CaptureReport;
+use mission::{Clock, MissionError};
 use queue::{QueueError, observe_known_events};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ pub(crate) fn run(context: &Context, args: CaptureArgs) -> Result<Report, CliErr
     let request = Request { mission: args.history };
     let producing = Producing::begin(context, false)?;
     let clock = Clock::system();
-    let plan = plan(&producing.project, &request, &clock)?;
+    let plan = plan(&producing.project, &request, &clock).map_err(unplanned)?;
     if !args.yes {
         let preview = preview(context, plan.outcome())?;
         let agreed =
@@ -37,6 +37,16 @@ pub(crate) fn run(context: &Context, args: CaptureArgs) -> Result<Report, CliErr
         }
     }
     producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
+}
+
+/// The mission is named by another option here than everywhere else.
+fn unplanned(error: MissionError) -> CliError {
+    let is_unknown = matches!(error, MissionError::UnknownMission { .. });
+    let mut error = CliError::from(error);
+    if is_unknown {
+        error.remedies = vec![Remedy::Advice("pass --history with one of the available missions".into())];
+    }
+    error
 }
 
 fn preview<'a>(context: &Context, history: &'a History) -> Result<Preview<'a>, CliError> {
@@ -50,6 +60,7 @@ fn preview<'a>(context: &Context, history: &'a History) -> Result<Preview<'a>, C
         known,
         events: &history.events,
         documents: history.documents,
+        index_events: history.index_events,
         stays: history.stays,
         refused: &history.refused,
     })
@@ -66,6 +77,7 @@ struct Preview<'a> {
     known: u64,
     events: &'a BTreeMap<String, u64>,
     documents: u64,
+    index_events: u64,
     stays: u64,
     refused: &'a [RefusedRow],
 }
@@ -81,8 +93,11 @@ impl Document for Preview<'_> {
         for (event_type, count) in self.events {
             let _ = writeln!(out, "  {count} {event_type}");
         }
-        let _ =
-            writeln!(out, "  {} documents, except those that were captured as they are now", self.documents);
+        let _ = writeln!(
+            out,
+            "and {} of its documents, less those that were captured as they are now",
+            events_and_bodies(self.index_events, self.documents)
+        );
         describe_rest(&mut out, self.stays, self.refused);
         out
     }

@@ -5,17 +5,18 @@
 //! somebody releases it.
 
 use super::migration_text::{Wording, describe_as, found_rows, readable};
-use super::scoped::cure_permit;
+use super::scoped::{Patience, cure_permit};
 use crate::args::MigrateArgs;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::report::{Document, Report};
+use crate::report::{Document, Report, counted};
 use crate::terminal::{self, Progress};
 use contract::exit::SAAS_SYNC_UNAUTHENTICATED;
 use contract::text::printable;
 use contract::{ExitCode, Remedy};
-use queue::{Cure, MigrationReport, QueueError, observe_owner};
+use queue::{Cure, LeftBehind, MigrationReport, QueueError, observe_left_behind, observe_owner};
 use serde::Serialize;
+use std::fmt::Write as _;
 use std::path::Path;
 
 /// Runs the verb for the queue DB that `hash` names.
@@ -24,14 +25,15 @@ pub(crate) fn run(context: &Context, args: &MigrateArgs, hash: &str) -> Result<R
     if !old.is_file() {
         return Err(unknown(context, &old));
     }
-    let Some(permit) = cure_permit(context)? else {
+    let Some(permit) = cure_permit(context, Patience::of(!args.yes))? else {
         let summary = "nobody is logged in, so there is no account to copy rows into";
         return Err(CliError::refused(SAAS_SYNC_UNAUTHENTICATED, summary).remedy(Remedy::Login));
     };
     let plan = Cure::plan_adoption(&permit, &old)?;
     let owner = observe_owner(&old).map_err(QueueError::from)?.principal;
+    let left = observe_left_behind(&old).map_err(QueueError::from)?;
     let mut adoption =
-        Adoption { result: "planned", from_scope: hash.to_owned(), owner, report: readable(plan) };
+        Adoption { result: "planned", from_scope: hash.to_owned(), owner, left, report: readable(plan) };
     if args.dry_run || !found_rows(&adoption.report) {
         return Ok(Report::of(&adoption));
     }
@@ -76,6 +78,8 @@ struct Adoption {
     from_scope: String,
     /// Whose queue it is; null for one of an earlier release, which does not say.
     owner: Option<String>,
+    /// What is not copied.
+    left: LeftBehind,
     #[serde(flatten)]
     report: MigrationReport,
 }
@@ -93,6 +97,16 @@ impl Document for Adoption {
             false => "",
         };
         let moved = describe_as(&self.report, &COPYING);
-        format!("{owner}{moved}{held}")
+        let mut left = String::new();
+        if self.left != LeftBehind::default() {
+            let LeftBehind { parked, prepared, failure_log_rows } = self.left;
+            let parked = counted(parked, "parked row", "parked rows");
+            let prepared = counted(prepared, "unfinished row", "unfinished rows");
+            let failures = counted(failure_log_rows, "failure-log row", "failure-log rows");
+            let hash = printable(&self.from_scope);
+            let _ = writeln!(left, "  only there, not copied: {parked}, {prepared}, {failures}");
+            let _ = writeln!(left, "  spec-kitty sync export --scope {hash}");
+        }
+        format!("{owner}{moved}{left}{held}")
     }
 }

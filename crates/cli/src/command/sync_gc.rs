@@ -1,6 +1,6 @@
 //! `sync gc`: old receipts go, on request. Nothing else is ever collected.
 
-use super::scoped::{cure_permit, is_absent};
+use super::scoped::{Patience, cure_permit, is_absent};
 use crate::args::GcArgs;
 use crate::context::Context;
 use crate::error::CliError;
@@ -12,7 +12,8 @@ use serde::Serialize;
 /// Runs the verb.
 pub(crate) fn run(context: &Context, args: &GcArgs) -> Result<Report, CliError> {
     let before = Timestamp::now().as_second() - i64::from(args.older_than) * 24 * 60 * 60;
-    let permit = cure_permit(context)?.filter(|permit| !is_absent(permit.queue_path()));
+    let permit =
+        cure_permit(context, Patience::of(args.dry_run))?.filter(|permit| !is_absent(permit.queue_path()));
     let receipts = match &permit {
         None => 0,
         Some(permit) if args.dry_run => {
@@ -25,7 +26,8 @@ pub(crate) fn run(context: &Context, args: &GcArgs) -> Result<Report, CliError> 
         (false, 0) => "nothing_to_do",
         (false, _) => "collected",
     };
-    let before = Timestamp::from_second(before).map(|at| at.to_string()).unwrap_or_default();
+    // Further back than a calendar goes there is nothing either.
+    let before = Timestamp::from_second(before).unwrap_or(Timestamp::MIN).to_string();
     Ok(Report::of(&Collected { result, receipts, before }))
 }
 

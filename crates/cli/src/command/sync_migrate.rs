@@ -2,7 +2,7 @@
 
 use super::housekeeping::settle_leftovers;
 use super::migration_text::{describe, found_rows, readable};
-use super::scoped::{cure_permit, is_absent};
+use super::scoped::{Patience, cure_permit, is_absent};
 use super::sync_from_scope;
 use crate::args::MigrateArgs;
 use crate::context::Context;
@@ -18,7 +18,7 @@ pub(crate) fn run(context: &Context, args: &MigrateArgs) -> Result<Report, CliEr
     if let Some(hash) = &args.from_scope {
         return sync_from_scope::run(context, args, hash);
     }
-    let Some(permit) = cure_permit(context)? else {
+    let Some(permit) = cure_permit(context, Patience::of(args.dry_run))? else {
         let report = MigrationReport { from: context.home()?.legacy_queue(), ..MigrationReport::default() };
         return Ok(Report::of(&Migration { result: "nothing_to_do", report: readable(report) }));
     };

@@ -25,9 +25,8 @@ pub(crate) fn run(context: &Context, args: &PreviewArgs) -> Result<Report, CliEr
         return Err(CliError::boundary(status.preflight));
     }
     let rows = match &facts.login.scope {
-        Some(_) => {
-            observe_outgoing(path, &consent_of(&observation.config), args.limit).map_err(QueueError::from)?
-        }
+        Some(_) => observe_outgoing(path, &consent_of(&observation.config), args.limit, args.payload)
+            .map_err(QueueError::from)?,
         None => Vec::new(),
     };
     let held = |of: fn(&HeldProject) -> u64| status.held.iter().map(of).sum::<u64>();
@@ -51,7 +50,7 @@ pub(crate) fn run(context: &Context, args: &PreviewArgs) -> Result<Report, CliEr
         team_or_user: facts.login.scope.as_ref().map(contract::Scope::team_or_user),
         leaving,
         held: status.held,
-        rows: rows.into_iter().map(|row| Row::of(row, args.payload)).collect(),
+        rows: rows.into_iter().map(Row::of).collect(),
     }))
 }
 
@@ -81,15 +80,15 @@ struct Row {
 }
 
 impl Row {
-    fn of(row: Leaving, payload: bool) -> Self {
+    fn of(row: Leaving) -> Self {
         Self {
             kind: row.kind,
             key: row.key,
             project_uuid: row.project_uuid,
             waiting_since: Timestamp::from_second(row.waiting_since)
                 .map_or_else(|_| row.waiting_since.to_string(), |at| at.to_string()),
-            bytes: row.payload.len() as u64,
-            payload: payload.then_some(row.payload),
+            bytes: row.bytes,
+            payload: row.payload,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The only place that turns the errors of the libraries into words for people and scripts.
 
 use super::CliError;
-use contract::{Fault, Remedy};
+use contract::Fault;
 use identity::config::ConfigEditError;
 use identity::lock::LockError;
 use preflight::PreflightError;
@@ -62,7 +62,7 @@ impl From<LockError> for CliError {
     fn from(error: LockError) -> Self {
         match error {
             LockError::Busy { .. } => Self::busy(chain(&error)),
-            LockError::Io { .. } => Self::failed("LOCK_FAILED", chain(&error)),
+            LockError::Io { .. } => Self::failed("LOCK_FAILED", chain(&error)).cured_by(error.remedy()),
         }
     }
 }
@@ -72,7 +72,9 @@ impl From<ConfigEditError> for CliError {
         match error {
             ConfigEditError::Unreadable(fault) => fault.into(),
             ConfigEditError::Lock(lock) => lock.into(),
-            other => Self::failed("CONFIG_NOT_WRITTEN", chain(&other)),
+            ConfigEditError::Write(error) => {
+                Self::failed("CONFIG_NOT_WRITTEN", chain(&error)).remedy(error.remedy())
+            }
         }
     }
 }
@@ -89,7 +91,6 @@ impl From<mission::MissionError> for CliError {
 
 impl From<identity::private_file::WriteError> for CliError {
     fn from(error: identity::private_file::WriteError) -> Self {
-        let advice = format!("make {} writable for this user", contract::text::path(&error.path));
-        Self::failed("NOT_WRITTEN", chain(&error)).remedy(Remedy::Advice(advice))
+        Self::failed("NOT_WRITTEN", chain(&error)).remedy(error.remedy())
     }
 }

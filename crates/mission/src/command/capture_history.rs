@@ -45,6 +45,8 @@ pub struct History {
     /// Documents whose text travels. Those that were captured from this checkout as they are now are
     /// known, and are not captured again.
     pub documents: u64,
+    /// Events that tell of the documents: one for each, text or not, and one for all of them together.
+    pub index_events: u64,
     /// Ids of the events, in the order of the log.
     #[serde(skip)]
     pub ids: Vec<String>,
@@ -69,13 +71,15 @@ pub fn plan(project: &Project, request: &Request, _: &Clock) -> Result<Plan> {
     }
     let mission = project.mission(Some(&request.mission))?;
     let log = read_log(&mission.path)?;
+    let (documents, index_events) = count_documents(&mission)?;
     let mut history = History {
         result: "captured",
         mission_slug: mission.slug.clone(),
         events: BTreeMap::new(),
         stays: 0,
         refused: Vec::new(),
-        documents: count_documents(&mission)?,
+        documents,
+        index_events,
         ids: Vec::new(),
         capture: CaptureReport::default(),
     };
@@ -117,12 +121,14 @@ fn judge_rows(project: &Project, change: &Change, history: &mut History) -> Resu
     Ok(rows)
 }
 
-fn count_documents(mission: &MissionDirectory) -> Result<u64> {
+/// Documents whose text travels, and events about documents.
+fn count_documents(mission: &MissionDirectory) -> Result<(u64, u64)> {
     let overlay = Overlay::new();
     let dossier = read_dossier(&mission.path, mission.mission_type(), &overlay)?;
     let travels = |verdict: &BodyVerdict| matches!(verdict, BodyVerdict::Travels(_));
     let bodies = dossier.present().map(|artifact| judge_body(&mission.path, artifact, &overlay));
-    Ok(bodies.filter(travels).count() as u64)
+    let present = dossier.present().count() as u64;
+    Ok((bodies.filter(travels).count() as u64, present + u64::from(present > 0)))
 }
 
 impl Recorded for History {

@@ -116,7 +116,8 @@ impl Writer {
     /// Stores the rows as prepared, in one transaction: disk full, a read-only home and capacity show
     /// here, before the local write. Nothing leaves until [`Writer::confirm`].
     ///
-    /// Rows that are known already are counted and left as they are, so a repeat is a no-op.
+    /// Rows that are known already are counted and left as they are, so a repeat is a no-op. One that was
+    /// parked as `not_in_log` is no longer: the row takes its place.
     pub fn prepare(&mut self, capture: &Capture) -> Result<Prepared, QueueError> {
         prepared::check(capture)?;
         let Capacity(capacity) = self.capacity;
@@ -175,9 +176,9 @@ fn check_capacity(tx: &Transaction<'_>, capture: &Capture, capacity: u64, path: 
         let prepared: i64 = tx
             .prepare_cached("SELECT COUNT(*) FROM prepared WHERE kind = ?1")?
             .query_row([kind.stored()], |row| row.get(0))?;
-        let waiting = waiting(tx, kind)? + prepared.unsigned_abs();
-        if waiting > capacity {
-            return Err(QueueError::Full { path: path.to_owned(), kind, waiting, capacity }.into());
+        let would_hold = waiting(tx, kind)? + prepared.unsigned_abs();
+        if would_hold > capacity {
+            return Err(QueueError::Full { path: path.to_owned(), kind, would_hold, capacity }.into());
         }
     }
     Ok(())

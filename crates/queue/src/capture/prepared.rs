@@ -6,7 +6,7 @@ use crate::error::QueueError;
 use crate::parked::{Parking, park_values, reason};
 use crate::pending::{self, BodyProgress, Bond, PendingEvent, Queueing};
 use crate::place::{self, PlaceId};
-use crate::row::{BodyRow, Content, EventRow, Kind, RowDigest};
+use crate::row::{BodyRow, Content, EventRow, Kind, NewRow, RowDigest};
 use crate::store::{Abort, now, now_seconds};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use serde_json::{Map, Value, json};
@@ -49,10 +49,11 @@ pub(crate) fn insert(tx: &Transaction<'_>, capture: &Capture) -> Result<Prepared
             Content::Event(event) => is_waiting_event(tx, &event.event_id)?,
             Content::Body(body) => is_waiting_body(tx, body)?,
         };
-        if waits || pending::is_settled(tx, kind.stored(), &key)? {
+        if waits || has_an_answer(tx, kind, &key)? {
             prepared.already += 1;
             continue;
         }
+        replace_unproven(tx, row, &key)?;
         let (head, payload) = stored_row(&row.content);
         let (form, path, value) = row.witness.to_stored();
         tx.prepare_cached(
@@ -76,6 +77,30 @@ pub(crate) fn insert(tx: &Transaction<'_>, capture: &Capture) -> Result<Prepared
         prepared.rows += 1;
     }
     Ok(prepared)
+}
+
+/// Whether the fact needs no further capture: it was delivered, or is parked with the answer it got.
+///
+/// A row parked as `not_in_log` got none, and this capture brings the local write that it lacked. An event
+/// that somebody dropped is gone for good, as it happened once; a body is a document's content, which can
+/// come back, so dropping it once does not speak of the next time.
+fn has_an_answer(conn: &Connection, kind: Kind, key: &str) -> rusqlite::Result<bool> {
+    conn.prepare_cached(
+        "SELECT 1 FROM receipts WHERE kind = ?1 AND key = ?2 AND (?1 = 0 OR outcome <> 'dropped')
+         UNION ALL SELECT 1 FROM parked WHERE kind = ?1 AND key = ?2 AND reason <> ?3",
+    )?
+    .exists(params![kind.stored(), key, reason::NOT_IN_LOG])
+}
+
+/// The same content, parked for want of its local write, is this row: it must not wait twice.
+fn replace_unproven(tx: &Transaction<'_>, row: &NewRow, key: &str) -> rusqlite::Result<()> {
+    let digest = match &row.content {
+        Content::Event(event) => RowDigest::of_event(event.event_type.as_bytes(), event.data.as_bytes()),
+        Content::Body(body) => body.digest(),
+    };
+    tx.prepare_cached("DELETE FROM parked WHERE kind = ?1 AND key = ?2 AND digest = ?3 AND reason = ?4")?
+        .execute(params![row.kind().stored(), key, digest.0, reason::NOT_IN_LOG])?;
+    Ok(())
 }
 
 fn is_waiting_event(conn: &Connection, event_id: &str) -> rusqlite::Result<bool> {

@@ -54,7 +54,8 @@ pub(super) fn seal(
     })
 }
 
-fn normal(project_uuid: Option<&str>) -> Option<String> {
+/// A project as places name it.
+pub(super) fn normal(project_uuid: Option<&str>) -> Option<String> {
     let uuid = project_uuid.map(|uuid| contract::scope::trim(uuid).to_lowercase());
     uuid.filter(|uuid| !uuid.is_empty())
 }

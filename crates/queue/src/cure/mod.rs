@@ -6,7 +6,7 @@ mod migrate;
 mod unpark;
 
 pub(crate) use migrate::is_accounted_for;
-pub use migrate::{MigrationReport, QueueOwner, observe_owner};
+pub use migrate::{LeftBehind, MigrationReport, QueueOwner, observe_left_behind, observe_owner};
 pub use unpark::{StillParked, Unparked};
 
 use crate::busy;
@@ -76,6 +76,17 @@ impl Cure {
     /// What [`Cure::migrate`] would do. Changes nothing and creates nothing.
     pub fn plan_migration(permit: &CurePermit) -> Result<MigrationReport, ObserveError> {
         migrate::plan(permit.scope(), permit.legacy_path(), permit.queue_path())
+    }
+
+    /// What of a project [`Cure::migrate`] would bring in, to be held there under `consent`; none is the
+    /// rows without a project. Changes nothing and creates nothing.
+    pub fn plan_held(
+        permit: &CurePermit,
+        project_uuid: Option<&str>,
+        consent: &dyn ConsentView,
+    ) -> Result<HeldChange, ObserveError> {
+        let (legacy, queue) = (permit.legacy_path(), permit.queue_path());
+        migrate::plan_held(permit.scope(), legacy, queue, held::normal(project_uuid).as_deref(), consent)
     }
 
     /// What [`Cure::adopt_scope`] would do. Changes nothing and creates nothing.

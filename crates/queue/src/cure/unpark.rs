@@ -42,13 +42,30 @@ struct ParkedRow {
     payload: Option<String>,
 }
 
-/// Puts parked rows back, each in a transaction of its own: a large body is in memory once.
+/// Puts parked rows back, each in a transaction of its own: a large body is in memory once. An id that
+/// nobody knows is refused before any row moves.
 pub(super) fn retry(store: &mut Store, ids: &[i64]) -> Result<Unparked, QueueError> {
     let mut done = Unparked::default();
+    let missing = store.read("read parked rows of", |tx| {
+        let mut known = tx.prepare_cached("SELECT 1 FROM parked WHERE id = ?1")?;
+        for id in ids {
+            if !known.exists([id])? {
+                return Ok(Some(*id));
+            }
+        }
+        Ok(None)
+    })?;
+    if let Some(id) = missing {
+        return Err(unknown(store, id));
+    }
     let mut testimony = Testimony::default();
     for id in ids {
         let row = store.read("read parked rows of", |tx| Ok(read(tx, *id)?))?;
-        let Some(row) = row else { return Err(unknown(store, *id)) };
+        let Some(row) = row else {
+            // It was there a moment ago: somebody else put it back or dropped it.
+            done.kept.push(StillParked { id: *id, why: "it is no longer parked".to_owned() });
+            continue;
+        };
         let witness = parked_witness(&row.head).filter(|_| row.reason == reason::NOT_IN_LOG);
         let proven = match &witness {
             None => true,
@@ -92,6 +109,11 @@ fn read(tx: &Transaction<'_>, id: i64) -> rusqlite::Result<Option<ParkedRow>> {
 
 /// Makes one row wait again, or says why it cannot.
 fn restore(tx: &Transaction<'_>, row: &ParkedRow) -> Result<Result<(), String>, Abort> {
+    if Kind::from_stored(row.kind).is_none() {
+        return Ok(Err(
+            "a failure-log row is a record and never waits; `sync parked drop` takes it".to_owned()
+        ));
+    }
     let Some(payload) = &row.payload else { return Ok(Err("its payload is no text".to_owned())) };
     if row.kind == Kind::Event.stored()
         && let Err(why) = Envelope::read(payload.as_bytes())

@@ -1,6 +1,6 @@
 //! Export: every row of a queue file, of any scope and any age, as JSON lines.
 
-use super::paged::{PAGE_BYTES, PAGE_ROWS, Page, Paged};
+use super::paged::{PAGE_BYTES, PAGE_ROWS, Page, Paged, is_damage};
 use crate::error::ObserveError;
 use crate::file::Role;
 use crate::parked::raw_value;
@@ -18,6 +18,7 @@ const TABLES: &[&str] =
 /// An iterator over the lines of an export, without their line ends. Each is an object with `table` and
 /// the row's columns as stored; bytes are `{"hex": ...}`, and text that is no UTF-8 is
 /// `{"text_hex": ...}`. Rows are read page by page, so nothing is locked while a line is written somewhere.
+/// Where a table is damaged there is an error in its place, and the next table follows.
 #[derive(Debug)]
 pub struct Export(Paged<String>);
 
@@ -61,7 +62,14 @@ fn read_page(conn: &Connection, _: &Path, table: &str, after: i64) -> Result<Pag
     let names: Vec<String> = select.column_names().map(str::to_owned).collect();
     let mut rows = select.query([after])?;
     let mut bytes = 0;
-    while let Some(row) = rows.next()? {
+    loop {
+        let row = match rows.next() {
+            Ok(Some(row)) => row,
+            Ok(None) => break,
+            // What was read before the damage is whole; the next page meets it first.
+            Err(error) if is_damage(&error) && !page.1.is_empty() => break,
+            Err(error) => return Err(error.into()),
+        };
         let mut line = Map::new();
         line.insert("table".to_owned(), json!(table));
         for (column, name) in names.iter().enumerate().skip(1) {

@@ -31,10 +31,18 @@ pub struct ParkedRow {
     pub reason: String,
     /// What was found or answered, verbatim.
     pub detail: String,
-    /// Unix seconds.
+    /// Unix seconds; shown as an instant.
+    #[serde(serialize_with = "instant")]
     pub parked_at: i64,
     /// Size of the payload.
     pub bytes: u64,
+}
+
+fn instant<S: serde::Serializer>(seconds: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    match jiff::Timestamp::from_second(*seconds) {
+        Ok(at) => serializer.collect_str(&at),
+        Err(_) => serializer.serialize_i64(*seconds),
+    }
 }
 
 /// A parked row with everything that was kept of it.
@@ -78,8 +86,10 @@ pub struct Leaving {
     pub project_uuid: Option<String>,
     /// Since when it waits, Unix seconds.
     pub waiting_since: i64,
-    /// The document, as stored.
-    pub payload: String,
+    /// Size of the document.
+    pub bytes: u64,
+    /// The document, as stored, when it was asked for.
+    pub payload: Option<String>,
 }
 
 /// Parked rows behind the id `after`, at most `limit` of them, in the order in which they were parked.
@@ -171,11 +181,13 @@ pub fn observe_collectable(path: &Path, before: i64) -> Result<u64, ObserveError
 }
 
 /// What the next drain would send, oldest first within each project, at most `limit` rows.
-/// Rows that another program added and nobody has looked at are not in it: they are held.
+/// Rows that another program added and nobody has looked at are not in it: they are held. Without
+/// `payloads` no document is read.
 pub fn observe_outgoing(
     path: &Path,
     consent: &dyn ConsentView,
     limit: usize,
+    payloads: bool,
 ) -> Result<Vec<Leaving>, ObserveError> {
     let mut leaving = Vec::new();
     for kind in Kind::ALL {
@@ -184,7 +196,7 @@ pub fn observe_outgoing(
             let left = limit.saturating_sub(leaving.len());
             let rows: Vec<Leaving> = of_ours(path, |conn| {
                 let ids = lane.first_rows(conn, kind, left, &|_| false)?;
-                ids.into_iter().map(|id| read_leaving(conn, kind, id, &lane.project_uuid)).collect()
+                ids.into_iter().map(|id| read_leaving(conn, kind, id, &lane.project_uuid, payloads)).collect()
             })?;
             leaving.extend(rows);
         }
@@ -197,15 +209,22 @@ fn read_leaving(
     kind: Kind,
     id: i64,
     project_uuid: &Option<String>,
+    payloads: bool,
 ) -> Result<Leaving, Abort> {
-    let columns = match kind {
-        Kind::Event => "event_id, data, timestamp",
-        Kind::Body => {
+    let (key, payload, since) = match kind {
+        Kind::Event => ("event_id", "data", "timestamp"),
+        Kind::Body => (
             "json_array(project_uuid, mission_slug, target_branch, mission_type, manifest_version, artifact_path,
-                content_hash), content_body, created_at"
-        }
+                content_hash)",
+            "content_body",
+            "created_at",
+        ),
     };
-    let sql = format!("SELECT {columns} FROM {} WHERE id = ?1", kind.table());
+    let shown = if payloads { payload } else { "NULL" };
+    let sql = format!(
+        "SELECT {key}, OCTET_LENGTH({payload}), {since}, {shown} FROM {} WHERE id = ?1",
+        kind.table()
+    );
     Ok(conn.prepare_cached(&sql)?.query_row([id], |row| {
         let at = match row.get_ref(2)? {
             ValueRef::Integer(at) => at,
@@ -217,7 +236,8 @@ fn read_leaving(
             key: row.get(0)?,
             project_uuid: project_uuid.clone(),
             waiting_since: at,
-            payload: row.get(1)?,
+            bytes: row.get::<_, Option<i64>>(1)?.unwrap_or_default().unsigned_abs(),
+            payload: row.get(3)?,
         })
     })?)
 }

@@ -1,11 +1,13 @@
 //! Reading a whole file without holding it: page by page, each page its own snapshot, so that nobody
 //! waits while a row is shown, judged or written somewhere.
+//!
+//! A damaged table ends where its damage is met, with an error; the tables behind it are read all the same.
 
-use super::reader::read_only;
+use super::reader::{read_only, unreadable};
 use crate::error::ObserveError;
 use crate::file::Role;
 use crate::store::Abort;
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
@@ -30,30 +32,46 @@ pub(super) struct Paged<T: 'static> {
     after: i64,
     page: VecDeque<T>,
     read: ReadPage<T>,
-    failed: bool,
+}
+
+/// Whether what was read is no database page, rather than that nobody could read.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
 }
 
 impl<T> Paged<T> {
     pub(super) fn of(path: &Path, role: Role, tables: &'static [&'static str], read: ReadPage<T>) -> Self {
         let path = path.to_owned();
-        Self { path, role, tables, after: i64::MIN, page: VecDeque::new(), read, failed: false }
+        Self { path, role, tables, after: i64::MIN, page: VecDeque::new(), read }
     }
 
-    /// Reads the next page that has a row; false at the end.
+    /// Reads the next page that has a row; false at the end. After an error it goes on with the next table,
+    /// if there can be one.
     fn turn(&mut self) -> Result<bool, ObserveError> {
         while let [table, later @ ..] = self.tables {
             let (path, after, read) = (&self.path, self.after, self.read);
-            let page = read_only(path, self.role, |conn| read(conn, path, table, after))?;
-            match page {
-                Some((last, rows)) if !rows.is_empty() => {
+            let page = read_only(path, self.role, |conn| match read(conn, path, table, after) {
+                Err(Abort::Sql(error)) if is_damage(&error) => Ok(Err(error)),
+                page => page.map(Ok),
+            });
+            let damage = match page.inspect_err(|_| self.tables = &[])? {
+                Some(Ok((last, rows))) if !rows.is_empty() => {
                     self.after = last;
                     self.page = rows;
                     return Ok(true);
                 }
-                _ => {
-                    self.tables = later;
-                    self.after = i64::MIN;
-                }
+                Some(Err(damage)) => Some(damage),
+                Some(Ok(_)) | None => None,
+            };
+            self.tables = later;
+            self.after = i64::MIN;
+            if let Some(damage) = damage {
+                let behind = if after == i64::MIN { String::new() } else { format!(" behind row {after}") };
+                return Err(unreadable(
+                    path,
+                    self.role,
+                    format!("is damaged in `{table}`{behind}: {damage}"),
+                ));
             }
         }
         Ok(false)
@@ -64,17 +82,11 @@ impl<T> Iterator for Paged<T> {
     type Item = Result<T, ObserveError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.failed {
-            return None;
-        }
         if self.page.is_empty() {
             match self.turn() {
                 Ok(true) => {}
                 Ok(false) => return None,
-                Err(error) => {
-                    self.failed = true;
-                    return Some(Err(error));
-                }
+                Err(error) => return Some(Err(error)),
             }
         }
         self.page.pop_front().map(Ok)

@@ -99,7 +99,7 @@ fn refused(path: &Path, role: Role, abort: Abort) -> ObserveError {
     }
 }
 
-fn unreadable(path: &Path, role: Role, detail: impl Into<String>) -> ObserveError {
+pub(super) fn unreadable(path: &Path, role: Role, detail: impl Into<String>) -> ObserveError {
     ObserveError::Fault(Box::new(Fault::new(role.unreadable(), path, detail, Remedy::Repair)))
 }
 

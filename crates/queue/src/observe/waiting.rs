@@ -157,8 +157,9 @@ pub fn observe_unsettled(path: &Path) -> Result<Vec<Unsettled>, ObserveError> {
     Ok(seen.unwrap_or_default())
 }
 
-/// Which of these event ids the queue DB knows already: waiting, prepared, delivered, dropped or parked.
-/// Capturing one of them again is a no-op.
+/// Which of these event ids the queue DB knows already: waiting, prepared, delivered, dropped, or parked with
+/// an answer. Capturing one of them again is a no-op. One that is parked as `not_in_log` is not known: a
+/// capture puts it back.
 pub fn observe_known_events(path: &Path, ids: &[String]) -> Result<HashSet<String>, ObserveError> {
     let seen = read_only(path, Role::Active, |conn| {
         let ours = check_version(path, &read_meta(conn)?)? > 0;
@@ -178,7 +179,7 @@ pub fn observe_known_events(path: &Path, ids: &[String]) -> Result<HashSet<Strin
         if ours {
             look("SELECT 1 FROM prepared WHERE kind = 0 AND key = ?1")?;
             look("SELECT 1 FROM receipts WHERE kind = 0 AND key = ?1")?;
-            look("SELECT 1 FROM parked WHERE kind = 0 AND key = ?1")?;
+            look("SELECT 1 FROM parked WHERE kind = 0 AND key = ?1 AND reason <> 'not_in_log'")?;
         }
         Ok(known)
     })?;

@@ -198,8 +198,12 @@ fn judge<T: Outgoing>(tx: &Transaction<'_>, id: i64) -> Result<Judged<T>, Abort>
         })
         .optional()?;
     let Some(Some((true, row))) = read else { return Ok(Judged::Rewritten) };
+    // A body that was dropped and waits again was captured again: its document says so once more.
     let receipt = tx
-        .prepare_cached("SELECT 1 FROM receipts WHERE kind = ?1 AND key = ?2 AND digest = ?3")?
+        .prepare_cached(
+            "SELECT 1 FROM receipts
+             WHERE kind = ?1 AND key = ?2 AND digest = ?3 AND (?1 = 0 OR outcome <> 'dropped')",
+        )?
         .exists(params![T::KIND.stored(), row.key(), row.digest().0])?;
     Ok(if receipt { Judged::Delivered } else { Judged::Goes(row) })
 }

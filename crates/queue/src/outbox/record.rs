@@ -71,7 +71,9 @@ fn record_one(
     if let (Outcome::Delivered | Outcome::Duplicate, Some(key)) = (outcome, &key) {
         let name = if *outcome == Outcome::Delivered { "delivered" } else { "duplicate" };
         tx.prepare_cached(
-            "INSERT OR IGNORE INTO receipts(kind, key, digest, server, at, outcome) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO receipts(kind, key, digest, server, at, outcome) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT(kind, key, digest) DO UPDATE SET server = ?4, at = ?5, outcome = ?6, reason = ''
+                 WHERE outcome = 'dropped'",
         )?
         .execute(params![row.kind.stored(), key, digest.0, receipt.server, receipt.at, name])?;
     }

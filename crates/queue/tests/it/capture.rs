@@ -101,13 +101,67 @@ fn leftovers_are_settled_by_their_witnesses() {
 }
 
 #[test]
+fn a_row_whose_local_write_was_missing_is_captured_again_when_it_is_made_and_waits_once() {
+    let home = Home::new();
+    let absent = || Witness::File { path: home.dir.path().join("spec.md"), sha256: "0".repeat(64) };
+    let rows =
+        || vec![NewRow::event(event("01A"), absent()), NewRow::body(body("spec.md", "text"), absent())];
+    let capture = || Capture { place: place(), mission_slug: "kitty-widgets".into(), rows: rows() };
+    let mut writer = home.writer(&scope());
+    let _left_behind = writer.prepare(&capture()).expect("prepared");
+    let settled = writer.settle("kitty-widgets", place().checkout()).expect("settled");
+    assert_eq!((settled.confirmed, settled.parked), (0, 2));
+    let ids = ["01A".to_owned()];
+    assert!(queue::observe_known_events(&home.scoped(&scope()), &ids).expect("looked").is_empty());
+
+    let prepared = writer.prepare(&capture()).expect("prepared");
+    let captured = writer.confirm(prepared).expect("confirmed");
+    assert_eq!((captured.events, captured.bodies, captured.already), (1, 1, 0));
+    let conn = home.sql(&home.scoped(&scope()));
+    assert_eq!((count(&conn, "parked"), count(&conn, "queue"), count(&conn, "body_upload_queue")), (0, 1, 1));
+}
+
+#[test]
+fn a_body_that_was_dropped_can_come_back_and_a_dropped_event_cannot() {
+    let home = Home::new();
+    let witness = || Witness::File { path: home.dir.path().join("spec.md"), sha256: "0".repeat(64) };
+    let rows =
+        || vec![NewRow::event(event("01A"), witness()), NewRow::body(body("spec.md", "text"), witness())];
+    let capture = || Capture { place: place(), mission_slug: "kitty-widgets".into(), rows: rows() };
+    let mut writer = home.writer(&scope());
+    let _left_behind = writer.prepare(&capture()).expect("prepared");
+    writer.settle("kitty-widgets", place().checkout()).expect("settled");
+    assert_eq!(home.cure(&scope()).drop_parked(&[1, 2], "noise").expect("dropped"), 2);
+    let prepared = writer.prepare(&capture()).expect("prepared");
+    let captured = writer.confirm(prepared).expect("confirmed");
+    assert_eq!((captured.events, captured.bodies, captured.already), (0, 1, 1));
+
+    let mut outbox = home.outbox(&scope());
+    let batch = outbox.read_bodies(PLENTY, &everybody_in, &Default::default(), 1e10).expect("read");
+    let sent: Vec<_> = batch
+        .expect("it leaves")
+        .rows
+        .iter()
+        .map(|row| (row.row, row.digest, queue::Outcome::Delivered))
+        .collect();
+    assert_eq!(outbox.record(&sent).expect("recorded").settled, 1);
+    let conn = home.sql(&home.scoped(&scope()));
+    let outcomes: Vec<(i64, String)> = conn
+        .prepare("SELECT kind, outcome FROM receipts ORDER BY kind")
+        .and_then(|mut select| select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
+        .expect("receipts");
+    assert_eq!(outcomes, [(0, "dropped".to_owned()), (1, "delivered".to_owned())]);
+}
+
+#[test]
 fn past_its_capacity_the_queue_refuses_before_the_local_write_and_evicts_nothing() {
     let home = Home::new();
     let mut writer = Writer::open(&home.capture_permit(&scope()), Capacity(2)).expect("a writer");
     let prepared = writer.prepare(&unproven([event("01A"), event("01B")])).expect("prepared");
     writer.confirm(prepared).expect("confirmed");
     let error = writer.prepare(&unproven([event("01C")])).expect_err("full");
-    assert!(matches!(error, QueueError::Full { capacity: 2, waiting: 3, .. }), "{error}");
+    assert!(matches!(error, QueueError::Full { capacity: 2, would_hold: 3, .. }), "{error}");
+    assert!(error.to_string().contains("would hold 3 event rows"), "{error}");
     assert_eq!(error.exit(), ExitCode::Failed);
     assert_eq!(error.remedy(), Some(contract::Remedy::SyncNow));
     // A repeat adds nothing and is not refused.

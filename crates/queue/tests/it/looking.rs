@@ -118,7 +118,7 @@ fn a_preview_of_an_old_scope_says_what_the_copy_does_and_whose_it_is() {
 
     let refused = |of: &Scope, from: &Scope| {
         let error = Cure::plan_adoption(&home.cure_permit(of), &home.scoped(from)).expect_err("refused");
-        assert!(matches!(error, QueueError::BadRow { .. }), "{error}");
+        assert!(matches!(error, QueueError::NotAdoptable { .. }), "{error}");
         error.to_string()
     };
     assert!(refused(&scope(), &scope()).contains("the current scope"));
@@ -148,7 +148,7 @@ fn a_full_queue_names_the_limit_and_what_cures_it() {
     capture(&home, &scope(), [event("01A")]);
     let mut writer = Writer::open(&home.capture_permit(&scope()), Capacity(1)).expect("a writer");
     let error = writer.prepare(&unproven([event("01B")])).expect_err("full");
-    assert!(error.to_string().contains("holds 2 event rows and `sync.max_queue_size` is 1"), "{error}");
+    assert!(error.to_string().contains("would hold 2 event rows and `sync.max_queue_size` is 1"), "{error}");
     assert_eq!(error.remedy(), Some(contract::Remedy::SyncNow));
     assert_eq!(error.exit(), contract::ExitCode::Failed);
     assert_eq!(count(&home.sql(&home.scoped(&scope())), "queue"), 1, "nothing is evicted");

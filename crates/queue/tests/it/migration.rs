@@ -435,7 +435,7 @@ fn an_old_scopes_rows_arrive_sealed_and_stay_where_they_were() {
     // Somebody else's queue is not adopted.
     capture(&home, &other_scope(), [event("01C")]);
     let refused = home.cure(&scope()).adopt_scope(&home.scoped(&other_scope()), &mut ());
-    assert!(matches!(refused, Err(QueueError::BadRow { .. })));
+    assert!(matches!(refused, Err(QueueError::NotAdoptable { .. })));
 }
 
 #[test]
@@ -448,4 +448,36 @@ fn a_locked_legacy_file_is_busy_and_names_its_holder() {
     assert_eq!(busy.path, home.legacy());
     #[cfg(target_os = "linux")]
     assert_eq!(busy.holder.map(|holder| holder.pid), Some(std::process::id()));
+}
+
+#[test]
+fn a_preview_foresees_twins_in_the_legacy_file_and_rows_of_a_queue_that_the_reference_left() {
+    let home = Home::new();
+    fs_err::create_dir_all(home.root().join("queues")).expect("a directory");
+    // An old release knew no unique ids.
+    let legacy = home.sql(&home.legacy());
+    legacy.execute_batch(&REFERENCE_TABLES.replace("TEXT UNIQUE NOT NULL", "TEXT NOT NULL")).expect("tables");
+    for id in ["01TWIN", "01TWIN", "01OTHER", "01OTHER", "01THERE", "01CHANGED", "01NEW", "01BAD", "01BAD"] {
+        legacy_event(&legacy, id, None, PROJECT);
+    }
+    legacy
+        .execute_batch(
+            "UPDATE queue SET data = json_set(data, '$.payload', 1) WHERE id = 4;
+             UPDATE queue SET data = 'no event' WHERE event_id = '01BAD'",
+        )
+        .expect("changed");
+    // A scoped queue DB that has none of our tables.
+    let theirs = home.sql(&home.scoped(&scope()));
+    theirs.execute_batch(REFERENCE_TABLES).expect("tables");
+    legacy_event(&theirs, "01THERE", None, PROJECT);
+    legacy_event(&theirs, "01CHANGED", Some("another"), PROJECT);
+    drop((legacy, theirs));
+
+    let plan = queue::Cure::plan_migration(&home.cure_permit(&scope())).expect("a plan");
+    let done = home.cure(&scope()).migrate(&mut ()).expect("migrated");
+    let events = |report: &queue::MigrationReport| {
+        [report.moved, report.duplicates, report.conflicts, report.unreadable].map(|group| group.event_rows)
+    };
+    assert_eq!(events(&done), [3, 3, 2, 1]);
+    assert_eq!(events(&plan), events(&done));
 }

@@ -90,6 +90,9 @@ fn a_parked_row_keeps_its_payload_and_can_be_retried_or_dropped() {
     assert_eq!(content.columns["event_type"], "WPStatusChanged");
 
     let mut cure = home.cure(&scope());
+    let unknown = cure.retry_parked(&[parked[0].id, 777]).expect_err("nobody knows 777");
+    assert!(unknown.to_string().ends_with("no parked row `777`"), "{unknown}");
+    assert_eq!(observe_parked(&path, 0, 10).expect("parked").len(), 2, "nothing moved");
     assert_eq!(cure.retry_parked(&[parked[0].id]).expect("retried").restored, [parked[0].id]);
     assert!(cure.drop_parked(&[parked[1].id], " ").is_err(), "a drop needs a reason");
     assert!(cure.drop_parked(&[parked[1].id, 999], "obsolete").is_err(), "all or none");
@@ -172,7 +175,14 @@ fn captured_rows_go_unless_opted_out_and_found_rows_stay_unless_opted_in() {
     assert_eq!(held(everybody_in), []);
     assert_eq!((held(nobody_asked)[0].events, held(nobody_asked)[0].reason), (1, HoldReason::NeverOptedIn));
     assert_eq!((held(everybody_out)[0].events, held(everybody_out)[0].reason), (2, HoldReason::OptedOut));
-    let preview = observe_outgoing(&path, &nobody_asked, 10).expect("a preview");
+    let preview = observe_outgoing(&path, &nobody_asked, 10, true).expect("a preview");
+    // Without the documents their sizes are told, and they are not read.
+    let sizes = observe_outgoing(&path, &nobody_asked, 10, false).expect("a preview");
+    assert_eq!(preview.len(), sizes.len());
+    for (full, bare) in preview.iter().zip(&sizes) {
+        assert_eq!((&full.key, full.bytes, bare.payload.as_ref()), (&bare.key, bare.bytes, None));
+        assert_eq!(full.payload.as_ref().map(|payload| payload.len() as u64), Some(bare.bytes));
+    }
     assert_eq!(preview.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(), ["01C"]);
 }
 

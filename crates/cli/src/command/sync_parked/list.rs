@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 
 /// Runs the verb.
 pub(super) fn run(permit: Option<&CurePermit>, args: &ParkedListArgs) -> Result<Report, CliError> {
-    let mut listing = Listing::default();
+    let mut listing = Listing { reason: args.reason.clone(), ..Listing::default() };
     if let Some(permit) = permit {
         each(permit.queue_path(), &mut |row| {
             if args.reason.as_ref().is_none_or(|reason| *reason == row.reason) {
@@ -22,6 +22,8 @@ pub(super) fn run(permit: Option<&CurePermit>, args: &ParkedListArgs) -> Result<
                 if listing.rows.len() < args.limit {
                     listing.rows.push(row);
                 }
+            } else {
+                listing.others += 1;
             }
             true
         })?;
@@ -32,7 +34,12 @@ pub(super) fn run(permit: Option<&CurePermit>, args: &ParkedListArgs) -> Result<
 /// The parked rows: how many, why, and the first of them.
 #[derive(Debug, Default, Serialize)]
 struct Listing {
+    /// The reason that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     total: u64,
+    /// Rows that are parked for another reason than the one that was asked for.
+    others: u64,
     reasons: BTreeMap<String, u64>,
     rows: Vec<ParkedRow>,
 }
@@ -40,7 +47,13 @@ struct Listing {
 impl Document for Listing {
     fn text(&self) -> String {
         if self.total == 0 {
-            return "no parked rows\n".to_owned();
+            return match &self.reason {
+                Some(reason) if self.others > 0 => {
+                    let others = counted(self.others, "parked row has", "parked rows have");
+                    format!("no parked rows of reason `{}`; {others} another\n", printable(reason))
+                }
+                _ => "no parked rows\n".to_owned(),
+            };
         }
         let reasons: Vec<_> =
             self.reasons.iter().map(|(reason, rows)| format!("{rows} {}", printable(reason))).collect();

@@ -7,7 +7,7 @@ mod list;
 mod retry;
 mod show;
 
-use super::scoped::{cure_permit, is_absent};
+use super::scoped::{Patience, cure_permit, is_absent};
 use crate::args::ParkedCommand;
 use crate::context::Context;
 use crate::error::CliError;
@@ -21,7 +21,8 @@ use std::path::Path;
 /// Runs the verb.
 pub(crate) fn run(context: &Context, command: ParkedCommand) -> Result<Report, CliError> {
     // Without an account nothing can be parked; without a queue DB nothing is, and looking makes none.
-    let permit = cure_permit(context)?.filter(|permit| !is_absent(permit.queue_path()));
+    let looks = !matches!(command, ParkedCommand::Retry(_) | ParkedCommand::Drop(_));
+    let permit = cure_permit(context, Patience::of(looks))?.filter(|permit| !is_absent(permit.queue_path()));
     let permit = permit.as_ref();
     match command {
         ParkedCommand::List(args) => list::run(permit, &args),

@@ -1,8 +1,9 @@
 //! Adoption of an old scope's rows (`--from-scope`): the one exception to "bound for ever". The old
 //! queue DB is only read; its rows arrive sealed, and leave only after a release.
 
-use super::transfer::{Belonging, Known, Transfer, each_row};
-use super::{Fate, MigrationReport, Progress};
+use super::foresight::Foresight;
+use super::transfer::{Belonging, Transfer, each_row};
+use super::{MigrationReport, Progress};
 use crate::busy;
 use crate::consent::{Hold, Place};
 use crate::error::{ObserveError, QueueError};
@@ -14,6 +15,7 @@ use crate::place;
 use crate::store::{Abort, Store, sql_error};
 use contract::Scope;
 use rusqlite::{Connection, OptionalExtension as _, params};
+use serde::Serialize;
 use std::path::Path;
 
 /// Copies every event and body of `old_queue` into `store`, sealed.
@@ -86,16 +88,19 @@ pub(in crate::cure) fn plan_adoption(
     let planned = read_only(old_queue, Role::Active, |old| {
         // A refusal is the caller's to see, not a defect of the old file.
         match check_principal(old, old_queue, scope) {
-            Err(Abort::Queue(refused @ QueueError::BadRow { .. })) => return Ok(Err(refused)),
+            Err(Abort::Queue(refused @ QueueError::NotAdoptable { .. })) => return Ok(Err(refused)),
             other => other?,
         };
         let compared = read_only(queue_path, Role::Active, |scoped| {
-            let ours = check_version(queue_path, &read_meta(scoped)?)? > 0;
-            foresee(old, old_queue, ours.then_some(scoped), report.clone())
+            let foresight = Foresight::read(Some(scoped), queue_path)?;
+            foresee(old, old_queue, foresight, report.clone())
         });
         match compared {
             Ok(Some(report)) => Ok(Ok(report)),
-            Ok(None) => Ok(Ok(foresee(old, old_queue, None, report.clone())?)),
+            Ok(None) => {
+                let foresight = Foresight::read(None, queue_path)?;
+                Ok(Ok(foresee(old, old_queue, foresight, report.clone())?))
+            }
             Err(error) => Ok(Err(QueueError::from(error))),
         }
     });
@@ -105,21 +110,14 @@ pub(in crate::cure) fn plan_adoption(
 fn foresee(
     old: &Connection,
     old_queue: &Path,
-    scoped: Option<&Connection>,
+    mut foresight: Foresight<'_>,
     mut report: MigrationReport,
 ) -> Result<MigrationReport, Abort> {
     let shape = Shape::read(old, "main", old_queue)?;
-    let known = scoped.map(Known::read).transpose()?;
     for table in [LegacyTable::Events, LegacyTable::Bodies].into_iter().filter(|table| shape.has(*table)) {
         each_row(old, &shape, table, &mut |key, row| {
-            let fate = match (examine(table, &key, row, 1)?, known, scoped) {
-                (Err(_), ..) => Fate::Unreadable,
-                (Ok(_), Some(known), Some(scoped)) => {
-                    known.fate(scoped, table, &key, content_digest(table, row, 1)?)?
-                }
-                _ => Fate::Moved,
-            };
-            report.count(table, fate);
+            let fits = examine(table, &key, row, 1)?.is_ok();
+            report.count(table, foresight.fate(table, &key, content_digest(table, row, 1)?, fits)?);
             Ok(())
         })?;
     }
@@ -145,12 +143,43 @@ pub fn observe_owner(path: &Path) -> Result<QueueOwner, ObserveError> {
     Ok(seen.unwrap_or_default())
 }
 
+/// What an adoption leaves in the old queue DB, beside the rows it copies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LeftBehind {
+    /// Rows that were refused for good there.
+    pub parked: u64,
+    /// Rows of commands that did not finish.
+    pub prepared: u64,
+    /// What is noted about uploads that failed.
+    pub failure_log_rows: u64,
+}
+
+/// What an adoption would leave in the queue DB at `path`.
+pub fn observe_left_behind(path: &Path) -> Result<LeftBehind, ObserveError> {
+    let seen = read_only(path, Role::Active, |conn| {
+        let count = |table: &str| -> Result<u64, Abort> {
+            if !conn.table_exists(None, table)? {
+                return Ok(0);
+            }
+            let count: i64 =
+                conn.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0))?;
+            Ok(count.unsigned_abs())
+        };
+        Ok(LeftBehind {
+            parked: count("parked")?,
+            prepared: count("prepared")?,
+            failure_log_rows: count(LegacyTable::FailureLog.name())?,
+        })
+    })?;
+    Ok(seen.unwrap_or_default())
+}
+
 fn check_other(old_queue: &Path, queue_path: &Path) -> Result<(), QueueError> {
     if old_queue != queue_path {
         return Ok(());
     }
     let why = "is the queue DB of the current scope".to_owned();
-    Err(QueueError::BadRow { key: old_queue.display().to_string(), why })
+    Err(QueueError::NotAdoptable { path: old_queue.to_owned(), why })
 }
 
 /// Refuses a file that was born for somebody else; says whether it has our tables.
@@ -159,8 +188,8 @@ fn check_principal(old: &Connection, old_queue: &Path, scope: &Scope) -> Result<
     let ours = check_version(old_queue, &meta)? > 0;
     match meta.get("principal").filter(|principal| *principal != scope.principal()) {
         None => Ok(ours),
-        Some(principal) => Err(QueueError::BadRow {
-            key: old_queue.display().to_string(),
+        Some(principal) => Err(QueueError::NotAdoptable {
+            path: old_queue.to_owned(),
             why: format!("belongs to {principal}, and this scope to {}", scope.principal()),
         }
         .into()),

@@ -16,12 +16,13 @@
 mod adopt;
 mod claim;
 mod clear;
+mod foresight;
 mod plan;
 mod transfer;
 
-pub use adopt::{QueueOwner, observe_owner};
+pub use adopt::{LeftBehind, QueueOwner, observe_left_behind, observe_owner};
 pub(super) use adopt::{adopt, plan_adoption};
-pub(super) use plan::plan;
+pub(super) use plan::{plan, plan_held};
 pub(crate) use transfer::is_accounted_for;
 
 use super::Progress;
@@ -42,7 +43,8 @@ pub struct MigrationReport {
     pub dry_run: bool,
     /// Where the rows came from.
     pub from: PathBuf,
-    /// Where they went.
+    /// Where they went; nowhere, shown as null, without an account.
+    #[serde(serialize_with = "path_or_null")]
     pub to: PathBuf,
     /// Rows now in the scoped queue DB that were not there before.
     pub moved: LegacyRowCounts,
@@ -56,6 +58,10 @@ pub struct MigrationReport {
     pub rows_other_scope: LegacyRowCounts,
     /// Rows of this scope that are left: zero, unless another program added some meanwhile.
     pub remaining: LegacyRowCounts,
+}
+
+fn path_or_null<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    Some(path).filter(|path| !path.as_os_str().is_empty()).serialize(serializer)
 }
 
 impl MigrationReport {

@@ -1,15 +1,18 @@
 //! The preview of a migration: the same judgements on two read-only snapshots.
 
-use super::transfer::{Known, each_row};
+use super::foresight::Foresight;
+use super::transfer::each_row;
 use super::{Fate, MigrationReport};
+use crate::consent::{ConsentView, HeldChange, Hold, Place};
 use crate::error::ObserveError;
 use crate::file::Role;
-use crate::found::{content_digest, examine};
+use crate::found::{content_digest, examine, number_of, time_column};
 use crate::legacy::{Judge, LegacyTable, Shape};
-use crate::observe::{check_version, read_meta, read_only, slot};
+use crate::observe::{read_only, slot};
+use crate::row::Kind;
 use crate::store::Abort;
 use contract::Scope;
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 use std::path::Path;
 
 /// What a migration of `scope` would do. Changes nothing, creates nothing.
@@ -18,51 +21,104 @@ pub(in crate::cure) fn plan(
     legacy_path: &Path,
     queue_path: &Path,
 ) -> Result<MigrationReport, ObserveError> {
-    let report = MigrationReport::of(true, legacy_path, queue_path);
+    let empty = MigrationReport::of(true, legacy_path, queue_path);
+    let planned = walk(
+        scope,
+        legacy_path,
+        queue_path,
+        || empty.clone(),
+        |report, seen| {
+            match seen.fate {
+                Some(fate) => report.count(seen.table, fate),
+                None => *slot(&mut report.rows_other_scope, seen.table) += 1,
+            }
+            Ok(())
+        },
+    )?;
+    Ok(planned.unwrap_or(empty))
+}
+
+/// What of `project` a migration of `scope` would bring in, to be held under `consent`.
+pub(in crate::cure) fn plan_held(
+    scope: &Scope,
+    legacy_path: &Path,
+    queue_path: &Path,
+    project: Option<&str>,
+    consent: &dyn ConsentView,
+) -> Result<HeldChange, ObserveError> {
+    let held = walk(scope, legacy_path, queue_path, HeldChange::default, |held, seen| {
+        let (Some(Fate::Moved), Some((place, hold))) = (seen.fate, seen.place) else { return Ok(()) };
+        let (kind, count) = match seen.table {
+            LegacyTable::Events => (Kind::Event, &mut held.events),
+            LegacyTable::Bodies => (Kind::Body, &mut held.bodies),
+            LegacyTable::FailureLog => return Ok(()),
+        };
+        let at = number_of(seen.row.get_ref(1 + time_column(kind))?);
+        let waits = hold.reason(consent.consent(place), Some(at)).is_some();
+        *count += u64::from(waits && place.project_uuid.as_deref() == project);
+        Ok(())
+    })?;
+    Ok(held.unwrap_or_default())
+}
+
+/// A legacy row and what would become of it.
+struct Seen<'r> {
+    table: LegacyTable,
+    /// The rowid, then the columns of the table.
+    row: &'r Row<'r>,
+    /// Nothing for a row of another scope.
+    fate: Option<Fate>,
+    /// Whose project it is, when it can be read.
+    place: Option<&'r (Place, Hold)>,
+}
+
+/// Shows every legacy row to `visit`, which gathers what is asked for, from `empty` on: a snapshot may be
+/// taken more than once. Nothing when there is no legacy file.
+fn walk<T>(
+    scope: &Scope,
+    legacy_path: &Path,
+    queue_path: &Path,
+    empty: impl Fn() -> T,
+    visit: impl Fn(&mut T, Seen<'_>) -> Result<(), Abort>,
+) -> Result<Option<T>, ObserveError> {
+    let look = |legacy: &Connection, scoped: Option<&Connection>| {
+        let mut gathered = empty();
+        let foresight = Foresight::read(scoped, queue_path)?;
+        walk_rows(legacy, legacy_path, scope, foresight, &mut |seen| visit(&mut gathered, seen))?;
+        Ok(gathered)
+    };
     // The legacy snapshot is the outer one: it must not change while the rows are compared.
-    let planned = read_only(legacy_path, Role::Legacy, |legacy| {
-        let compared = read_only(queue_path, Role::Active, |scoped| {
-            let ours = check_version(queue_path, &read_meta(scoped)?)? > 0;
-            walk(legacy, legacy_path, scope, ours.then_some(scoped), report.clone())
-        });
-        match compared {
-            Ok(Some(report)) => Ok(report),
-            Ok(None) => walk(legacy, legacy_path, scope, None, report.clone()),
+    read_only(legacy_path, Role::Legacy, |legacy| {
+        match read_only(queue_path, Role::Active, |scoped| look(legacy, Some(scoped))) {
+            Ok(Some(gathered)) => Ok(gathered),
+            Ok(None) => look(legacy, None),
             Err(ObserveError::Fault(fault)) => Err(Abort::Queue(crate::QueueError::Fault(fault))),
             Err(ObserveError::Busy(busy)) => Err(Abort::Queue(crate::QueueError::Busy(busy))),
         }
-    })?;
-    Ok(planned.unwrap_or(report))
+    })
 }
 
-fn walk(
+fn walk_rows(
     legacy: &Connection,
     legacy_path: &Path,
     scope: &Scope,
-    scoped: Option<&Connection>,
-    mut report: MigrationReport,
-) -> Result<MigrationReport, Abort> {
+    mut foresight: Foresight<'_>,
+    visit: &mut dyn FnMut(Seen<'_>) -> Result<(), Abort>,
+) -> Result<(), Abort> {
     let shape = Shape::read(legacy, "main", legacy_path)?;
-    let known = scoped.map(Known::read).transpose()?;
     let mut judge = Judge::read(legacy, &shape, scope)?;
     for table in shape.tables() {
         each_row(legacy, &shape, table, &mut |key, row| {
             let evidence = if table == LegacyTable::Events { row.get_ref(3)? } else { row.get_ref(1)? };
             let judged = judge.judge(table, key, evidence)?;
             if !judged.in_scope {
-                *slot(&mut report.rows_other_scope, table) += 1;
-                return Ok(());
+                return visit(Seen { table, row, fate: None, place: None });
             }
-            let fate = match (examine(table, &judged.key, row, 1)?, known, scoped) {
-                (Err(_), ..) => Fate::Unreadable,
-                (Ok(_), Some(known), Some(scoped)) => {
-                    known.fate(scoped, table, &judged.key, content_digest(table, row, 1)?)?
-                }
-                _ => Fate::Moved,
-            };
-            report.count(table, fate);
-            Ok(())
+            let place = examine(table, &judged.key, row, 1)?.ok();
+            let digest = content_digest(table, row, 1)?;
+            let fate = foresight.fate(table, &judged.key, digest, place.is_some())?;
+            visit(Seen { table, row, fate: Some(fate), place: place.as_ref() })
         })?;
     }
-    Ok(report)
+    Ok(())
 }

@@ -98,7 +98,8 @@ pub(super) fn is_claimed(conn: &Connection, key: &LegacyKey, scope: &str) -> rus
 /// and need not ask for every row.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known {
-    imported: bool,
+    /// Whether anything was ever moved in.
+    pub(super) imported: bool,
     settled: bool,
     /// Rows of the three tables.
     present: [bool; 3],
@@ -106,8 +107,18 @@ pub(super) struct Known {
 
 impl Known {
     pub(super) fn read(conn: &Connection) -> rusqlite::Result<Self> {
-        let any = |table: &str| conn.prepare(&format!("SELECT 1 FROM {table}"))?.exists([]);
-        let [events, bodies, failures] = LegacyTable::ALL.map(|table| any(table.name()));
+        let any = |table: &str| -> rusqlite::Result<bool> {
+            // A file that no release of ours has written yet has not all of them.
+            Ok(conn.table_exists(None, table)?
+                && conn.prepare(&format!("SELECT 1 FROM {table}"))?.exists([])?)
+        };
+        let [events, bodies, failures] = LegacyTable::ALL.map(|table| {
+            // Nor has one of an old release all of their columns, and then no row is like one of today.
+            let mut columns = table.columns().iter();
+            let today =
+                columns.all(|(column, _)| conn.column_exists(None, table.name(), column).unwrap_or(false));
+            Ok::<_, rusqlite::Error>(today && any(table.name())?)
+        });
         Ok(Self {
             imported: any("imported")?,
             settled: any("receipts")? || any("parked")?,
@@ -143,7 +154,8 @@ impl Known {
     }
 }
 
-fn is_imported(conn: &Connection, key: &LegacyKey, digest: RowDigest) -> rusqlite::Result<bool> {
+/// Whether this very row was moved in or parked before.
+pub(super) fn is_imported(conn: &Connection, key: &LegacyKey, digest: RowDigest) -> rusqlite::Result<bool> {
     conn.prepare_cached("SELECT 1 FROM imported WHERE source = ?1 AND key = ?2 AND digest = ?3")?
         .exists(params![key.source, key.key, digest.0])
 }

@@ -1,0 +1,73 @@
+//! File systems that take nothing: full ones and read-only ones. What a command says names the file, what
+//! is really wrong with it, and the way out; and nothing local was written before.
+//!
+//! Needs mounts of one's own (`unshare --map-root-user --mount`).
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
+
+mod queue_world;
+
+use queue_world::*;
+use std::process::Command;
+use testkit::{Run, World};
+
+/// Runs the program after `mounts`, a piece of shell in which `$1` is the state root.
+fn run_behind(world: &World, mounts: &str, arguments: &[&str]) -> Option<Run> {
+    let unshare = || {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-ec"]);
+        command
+    };
+    let probe = unshare().args(["mount -t tmpfs none /mnt"]).output();
+    if !probe.is_ok_and(|output| output.status.success()) {
+        println!("skipped: this system gives no mounts of one's own");
+        return None;
+    }
+    let mut command = unshare();
+    command.arg(format!("{mounts}\nshift; exec \"$@\"")).arg("sh").arg(world.root());
+    command.arg(world.binary()).args(arguments);
+    world.dress(&mut command);
+    Some(testkit::world::finish(command))
+}
+
+/// The state root on a file system of its own that is full to the last byte.
+const FULL: &str =
+    "cp -a \"$1\" \"$1.kept\"; mount -t tmpfs -o size=2m none \"$1\"; cp -a \"$1.kept/.\" \"$1\"
+    cat /dev/zero > \"$1/filler\" 2> /dev/null || true";
+
+const READ_ONLY: &str = "mount --bind \"$1\" \"$1\"; mount -o remount,bind,ro \"$1\"";
+
+#[test]
+fn a_full_disk_is_named_with_the_file_and_the_way_out_before_anything_local_is_written() {
+    let (world, _) = with_mission();
+    let argv = ["agent", "mission", "create", "gadgets", "--json"];
+    let Some(run) = run_behind(&world, FULL, &argv) else { return };
+    let json = run.exits(1).json();
+    let error = json["error"].as_str().unwrap();
+    assert!(error.contains("No space left") && !error.contains(".tmp"), "{error}");
+    assert!(error.contains(world.root().to_str().unwrap()), "{error}");
+    let hint = json["remediation"][0].as_str().unwrap();
+    assert!(hint.contains("free space on the file system of "), "{json:#}");
+    let missions = std::fs::read_dir(world.work().join("kitty-specs")).unwrap().count();
+    assert_eq!(missions, 1, "nothing local was written");
+}
+
+#[test]
+fn a_read_only_file_system_is_not_blamed_on_the_mode() {
+    let (world, _) = with_mission();
+    let Some(run) = run_behind(&world, READ_ONLY, &["sync", "parked", "retry", "--all"]) else { return };
+    // Nothing is parked, so nothing has to be written.
+    let _ = run.exits(0);
+    for argv in [&["sync", "gc", "--json"][..], &["sync", "migrate", "--json"]] {
+        let json = run_behind(&world, READ_ONLY, argv).unwrap().exits(1).json();
+        let error = json["error"].as_str().unwrap();
+        assert!(error.contains(".db is not writable: its file system is mounted read-only"), "{error}");
+        assert!(
+            json["remediation"][0].as_str().unwrap().starts_with("mount the file system of "),
+            "{json:#}"
+        );
+    }
+    let opt_in = ["sync", "opt-in", "--yes", "--json"];
+    let json = run_behind(&world, READ_ONLY, &opt_in).unwrap().exits(1).json();
+    assert!(json["remediation"][0].as_str().unwrap().starts_with("mount the file system of "), "{json:#}");
+}
