@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod capture;
+mod commit;
 mod create;
 mod decision;
 mod emit;
