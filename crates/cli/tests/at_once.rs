@@ -94,6 +94,22 @@ fn missions_that_are_created_at_once_are_all_in_the_last_commit() {
 }
 
 #[test]
+fn questions_that_are_asked_at_once_are_all_in_the_ledger() {
+    let (world, mission) = scene();
+    let ask = |n| {
+        let slug = &mission.slug;
+        words(&format!(
+            "agent decision open --flow plan --step-id s --input-key k{n} --question q --mission {slug}"
+        ))
+    };
+    let opened = all_succeed(&world, (0..MANY).map(ask));
+    let ledger = mission.read("decisions/index.json");
+    for decision in opened {
+        assert!(ledger.contains(decision["decision_id"].as_str().unwrap()), "{ledger}");
+    }
+}
+
+#[test]
 fn a_commit_that_a_person_makes_meanwhile_is_never_reverted() {
     let (world, mission) = scene();
     for (round, lane) in
