@@ -108,6 +108,23 @@ fn a_work_package_travels_from_planned_to_done_with_one_rejection() {
 }
 
 #[test]
+fn a_move_commits_what_it_wrote_and_not_what_somebody_edits() {
+    let world = World::new();
+    let slug = ready(&world);
+    let tasks = format!("kitty-specs/{slug}/tasks.md");
+    for staged in [true, false] {
+        world.write(&tasks, &format!("{}\nmine, unfinished\n", world.read(&tasks)));
+        if staged {
+            world.git(["add", &tasks]);
+        }
+        let status = world.git(["status", "--porcelain", &tasks]);
+        moved(&world, &to(&slug, if staged { "claimed" } else { "doing" })).unwrap();
+        assert_eq!(world.git(["status", "--porcelain", &tasks]), status);
+        assert!(!world.git(["show", &format!("HEAD:{tasks}")]).contains("mine"));
+    }
+}
+
+#[test]
 fn what_stands_in_the_way_is_named_and_nothing_is_written() {
     let world = World::new();
     let slug = ready(&world);

@@ -24,7 +24,6 @@ use crate::log::{Row, read_log};
 use crate::outgoing::CaptureReport;
 use crate::project::{MissionDirectory, Project};
 use crate::snapshot::{self, reduce};
-use crate::tasks;
 use crate::work_package::find_wp_file;
 use serde_json::json;
 use std::path::Path;
@@ -90,9 +89,7 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
     }
     change.refresh_status()?;
     if request.commit.map_or_else(|| auto_commit(project), Ok)? {
-        let files =
-            [crate::log::FILE, snapshot::FILE, tasks::FILE].map(|name| change.mission.path.join(name));
-        commit.extend(files.into_iter().filter(|path| !path.ends_with(tasks::FILE) || path.is_file()));
+        commit.extend([crate::log::FILE, snapshot::FILE].map(|name| change.mission.path.join(name)));
         change.commit = Some((commit, message));
     }
     Ok(Planned { request: request.clone(), change: Some(change), outcome: moved, plan })
