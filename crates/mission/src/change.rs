@@ -132,10 +132,9 @@ impl Change {
         let (writing, commit) = match written {
             Ok(written) => written,
             Err(cause) => {
-                // The next command on the mission settles what was prepared. One that was not created
-                // after all has no next command.
-                if !self.mission.path.exists() {
-                    captive.give_up(&self.mission.slug, &checkout_of(project));
+                // What could not be undone may be in the log: settling looks.
+                if !matches!(cause, MissionError::NotUndone { .. }) {
+                    captive.withdraw();
                 }
                 return Err(cause);
             }
@@ -282,11 +281,16 @@ impl Captive {
         Self { state, settled: None, pending: None }
     }
 
-    /// Settles the rows of a command that was undone: without a witness they are parked. Should that fail,
-    /// it is as after a crash.
-    fn give_up(self, mission_slug: &str, checkout: &Path) {
-        if let Some(mut pending) = self.pending {
-            let _ = pending.writer.settle(mission_slug, Some(checkout));
+    /// Takes back the rows of a command that was undone. Should that fail, it is as after a crash.
+    fn withdraw(self) {
+        if let Some(pending) = self.pending {
+            let Pending { mut writer, prepared, .. } = *pending;
+            if let Err(error) = writer.withdraw(prepared) {
+                tracing::warn!(
+                    "the next command on the mission settles what was prepared: {}",
+                    chain(&error)
+                );
+            }
         }
     }
 
