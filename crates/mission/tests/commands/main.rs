@@ -9,6 +9,7 @@ mod decision;
 mod emit;
 mod evidence;
 mod finalize;
+mod links;
 mod setup_plan;
 mod tasks;
 mod world;
