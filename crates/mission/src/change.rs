@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::document::{Writing, read_bytes};
 use crate::dossier::{Overlay, read_dossier};
 use crate::error::{MissionError, Result, chain};
-use crate::git::{check_quiet, commit_or_undo};
+use crate::git::{check_may_commit, check_quiet, commit_or_undo};
 use crate::log::{self, Log, Row};
 use crate::meta::Meta;
 use crate::outgoing::payload::{Background, HistoryEntry, draft_of_history, draft_of_row};
@@ -91,6 +91,12 @@ impl Change {
             history: Vec::new(),
             commit: None,
         }
+    }
+
+    /// Whether git is in a state for what is to be committed. To be asked before the mission is locked: a lock
+    /// leaves its file behind.
+    pub(crate) fn check_git(&self, project: &Project) -> Result<()> {
+        if self.commit.is_some() { check_may_commit(project) } else { Ok(()) }
     }
 
     /// Adds `status.json` as the log will reduce, unless it already says so.

@@ -136,7 +136,7 @@ fn drained(pipe: impl Read) -> String {
 
 fn failure(arguments: &[&str], answer: &Answer) -> MissionError {
     let said = [answer.err.trim(), answer.out.trim()].into_iter().find(|text| !text.is_empty());
-    let said = contract::text::printable(said.unwrap_or("it failed without a word")).replace("\\n", "\n");
+    let said = said.unwrap_or("it failed without a word");
     let verb = arguments.first().copied().unwrap_or_default();
     let code = if said.contains("dubious ownership") { "UNTRUSTED_REPOSITORY" } else { "GIT_COMMIT_FAILED" };
     MissionError::Git {
@@ -159,6 +159,14 @@ pub fn check_quiet(project: &Project) -> Result<()> {
             ),
         }),
     }
+}
+
+/// Refuses what nobody should commit on: an operation that is under way, and a detached head, which the next
+/// checkout leaves behind with our commit.
+pub(crate) fn check_may_commit(project: &Project) -> Result<()> {
+    // In this order: a rebase detaches the head.
+    check_quiet(project)?;
+    project.branch().map(|_| ())
 }
 
 /// Whether `path` is tracked and exists in the last commit. Staged alone does not count; edits since

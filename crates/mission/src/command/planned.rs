@@ -38,6 +38,7 @@ impl<R, O: Recorded> Planned<R, O> {
     /// lock: somebody may have written any of those files since.
     pub fn apply(self, project: &Project, outgoing: Option<&Outgoing<'_>>, clock: &Clock) -> Result<O> {
         let Some(change) = self.change else { return Ok(self.outcome) };
+        change.check_git(project)?;
         let lock = lock_mission(project, &change.mission.slug)?;
         let Self { change, mut outcome, .. } = (self.plan)(project, &self.request, clock)?;
         let Some(change) = change else { return Ok(outcome) };
