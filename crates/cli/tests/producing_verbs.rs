@@ -419,7 +419,7 @@ fn a_verb_whose_commit_is_refused_takes_everything_back() {
     let scene = Scene::new();
     let hook = scene.world.work().join(".git/hooks/pre-commit");
     std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
-    std::fs::write(&hook, "#!/bin/sh\necho no commits on Fridays >&2\nexit 1\n").unwrap();
+    std::fs::write(&hook, "#!/bin/sh\necho no commits on Fridays >&2\necho ask Ada >&2\nexit 1\n").unwrap();
     std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
     let documents = || {
         let tree = snapshot(&scene.world.work().join("kitty-specs"));
@@ -445,6 +445,8 @@ fn a_verb_whose_commit_is_refused_takes_everything_back() {
             );
         }
     }
+    let text = scene.world.run(scene.argv("agent tasks move-task")).exits(1).stderr;
+    assert!(text.contains(": no commits on Fridays\n  ask Ada\n"), "line by line: {text}");
     std::fs::remove_file(&hook).unwrap();
     for verb in verbs {
         scene.world.run(scene.argv(verb)).exits(0);
