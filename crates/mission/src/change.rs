@@ -62,12 +62,16 @@ pub struct Done {
 
 /// Takes a mission's lock.
 pub(crate) fn lock_mission(project: &Project, mission_slug: &str) -> Result<FileLock> {
-    let path = project.lock_path(mission_slug);
+    lock(&project.lock_path(mission_slug), "the mission")
+}
+
+/// Takes a lock in the repository.
+pub(crate) fn lock(path: &Path, what: &'static str) -> Result<FileLock> {
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory).map_err(MissionError::io("create", directory))?;
     }
-    FileLock::acquire_in_repository(&path, LOCK_PATIENCE, "the mission").map_err(|error| match error {
-        LockError::Busy { path, holder, .. } => MissionError::Busy { what: "the mission", path, holder },
+    FileLock::acquire_in_repository(path, LOCK_PATIENCE, what).map_err(|error| match error {
+        LockError::Busy { path, holder, .. } => MissionError::Busy { what, path, holder },
         LockError::Io { path, source } => MissionError::Io { action: "lock", path, source },
     })
 }

@@ -6,6 +6,7 @@
 //! staged and in no case becomes part of our commit. The user's hooks run as for any commit; signing is
 //! off, because nothing may prompt. Only this module starts git.
 
+use crate::change::lock;
 use crate::document::Writing;
 use crate::error::{MissionError, Result};
 use crate::project::Project;
@@ -53,9 +54,12 @@ struct Answer {
 }
 
 impl Answer {
-    /// Whether somebody else had the index or the branch, or moved the branch meanwhile.
+    /// Whether somebody else had the index or the branch, moved the branch meanwhile, or wrote the index as it
+    /// was before we made our paths known to it.
     fn is_in_the_way(&self) -> bool {
-        self.err.contains("index.lock") || self.err.contains("cannot lock ref")
+        ["index.lock", "cannot lock ref", "did not match any file(s) known to git"]
+            .iter()
+            .any(|sign| self.err.contains(sign))
     }
 }
 
@@ -219,54 +223,77 @@ pub fn list_files(project: &Project) -> Result<Vec<String>> {
 ///
 /// An error means that no commit was made, and that the index says what it said.
 pub fn commit(project: &Project, paths: &[PathBuf], message: &str) -> Result<Option<String>> {
-    let git = Git { worktree: &project.git().worktree };
+    let facts = project.git();
+    let git = Git { worktree: &facts.worktree };
     let relative: Vec<String> = paths.iter().map(|path| in_worktree(project, path)).collect::<Result<_>>()?;
-    let deadline = Instant::now() + PATIENCE;
+    // Git reads the index before it locks it, so two commits at once can lose what one of them wrote there.
+    // A person's is one that we cannot order; ours are.
+    let mut held = lock(&facts.git_dir.join("spec-kitty-locks").join("commit.lock"), "the repository")?;
+    held.unlink_on_release();
     let new = untracked(&git, &relative)?;
-    if !new.is_empty() {
-        // `commit --only` takes what the index knows. This makes the paths known, not their content.
-        let arguments =
-            ["add", "--force", "--intent-to-add", "--pathspec-from-file=-", "--pathspec-file-nul"];
-        let answer = git.patiently(&arguments, Some(&listed(&new)), deadline)?;
-        if !answer.success {
-            return Err(failure(&arguments, &answer));
+    let deadline = Instant::now() + PATIENCE;
+    match try_commit(&git, &relative, message, deadline) {
+        Ok(made) => Ok(made.then(|| last_commit_of(&git, &relative)).flatten()),
+        Err(error) => {
+            forget(&git, &new);
+            Err(error)
         }
     }
-    if holds(&git, &relative)? {
-        return Ok(None);
-    }
+}
+
+/// Commits, again and again while another git process is in the way and `deadline` is ahead. Returns whether
+/// there was anything to commit.
+fn try_commit(git: &Git<'_>, relative: &[String], message: &str, deadline: Instant) -> Result<bool> {
     let message = format!("--message={message}");
     let arguments =
         ["commit", "--quiet", "--only", &message, "--pathspec-from-file=-", "--pathspec-file-nul"];
-    let answer = git.patiently(&arguments, Some(&listed(&relative)), deadline);
-    match answer {
-        Ok(answer) if answer.success => {}
+    loop {
+        let mut answer = make_known(git, &untracked(git, relative)?)?;
+        if answer.success {
+            if holds(git, relative)? {
+                return Ok(false);
+            }
+            answer = git.run(&arguments, Some(&listed(relative)))?;
+        }
+        if answer.success {
+            return Ok(true);
+        }
         // Git moves the branch before it writes the index. Once it has, nothing may be undone any more.
-        Ok(answer) if holds(&git, &relative).unwrap_or(false) => {
+        if holds(git, relative).unwrap_or(false) {
             tracing::warn!("the commit was made: {}", failure(&arguments, &answer));
+            return Ok(true);
         }
-        failed => {
-            forget(&git, &new);
-            return Err(failed.map_or_else(|error| error, |answer| failure(&arguments, &answer)));
+        if !answer.is_in_the_way() || Instant::now() >= deadline {
+            return Err(failure(&arguments, &answer));
         }
+        std::thread::sleep(PAUSE);
     }
-    Ok(last_commit_of(&git, &relative))
+}
+
+/// Makes paths known to the index, not their content: `commit --only` takes what the index knows.
+fn make_known(git: &Git<'_>, new: &[String]) -> Result<Answer> {
+    if new.is_empty() {
+        return Ok(Answer { success: true, out: String::new(), err: String::new() });
+    }
+    let arguments = ["add", "--force", "--intent-to-add", "--pathspec-from-file=-", "--pathspec-file-nul"];
+    git.run(&arguments, Some(&listed(new)))
 }
 
 /// Those of the paths that the index does not know.
 fn untracked(git: &Git<'_>, relative: &[String]) -> Result<Vec<String>> {
-    let mut arguments = vec!["ls-files", "-z", "--full-name", "--"];
-    arguments.extend(relative.iter().map(String::as_str));
-    let known = git.must(&arguments, None)?;
+    let known = git.must(&with_paths(&["ls-files", "-z", "--full-name", "--"], relative), None)?;
     let known: HashSet<&str> = known.split('\0').collect();
     Ok(relative.iter().filter(|path| !known.contains(path.as_str())).cloned().collect())
 }
 
 /// Whether the last commit holds what the worktree holds at these paths. An unborn branch holds nothing.
 fn holds(git: &Git<'_>, relative: &[String]) -> Result<bool> {
-    let mut arguments = vec!["diff", "--quiet", "HEAD", "--"];
-    arguments.extend(relative.iter().map(String::as_str));
-    Ok(git.run(&arguments, None)?.success)
+    // What neither commit nor index know makes no difference: each path has to be there.
+    let there = git.run(&with_paths(&["ls-tree", "-z", "--name-only", "HEAD", "--"], relative), None)?;
+    let all = there.out.split_terminator('\0').count() == relative.iter().collect::<HashSet<_>>().len();
+    Ok(there.success
+        && all
+        && git.run(&with_paths(&["diff", "--quiet", "HEAD", "--"], relative), None)?.success)
 }
 
 /// Takes paths that no commit came to hold out of the index again.
@@ -284,10 +311,13 @@ fn forget(git: &Git<'_>, new: &[String]) {
 
 /// The commit that last touched these paths: ours, whatever was committed on top of it since.
 fn last_commit_of(git: &Git<'_>, relative: &[String]) -> Option<String> {
-    let mut arguments = vec!["rev-list", "-1", "HEAD", "--"];
-    arguments.extend(relative.iter().map(String::as_str));
+    let arguments = with_paths(&["rev-list", "-1", "HEAD", "--"], relative);
     let answer = git.run(&arguments, None).ok().filter(|answer| answer.success)?;
     Some(answer.out.trim().to_owned()).filter(|commit| !commit.is_empty())
+}
+
+fn with_paths<'a>(arguments: &[&'a str], relative: &'a [String]) -> Vec<&'a str> {
+    arguments.iter().copied().chain(relative.iter().map(String::as_str)).collect()
 }
 
 /// Paths as git reads them from its input.
