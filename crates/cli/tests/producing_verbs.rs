@@ -415,7 +415,7 @@ fn a_verb_whose_commit_is_refused_takes_everything_back() {
     let scene = Scene::new();
     let hook = scene.world.work().join(".git/hooks/pre-commit");
     std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
-    std::fs::write(&hook, "#!/bin/sh\necho no commits on Fridays >&2\nexit 1\n").unwrap();
+    std::fs::write(&hook, "#!/bin/sh\necho no commits on Fridays >&2\necho ask Ada >&2\nexit 1\n").unwrap();
     std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
     let documents = || {
         let tree = snapshot(&scene.world.work().join("kitty-specs"));
@@ -424,7 +424,6 @@ fn a_verb_whose_commit_is_refused_takes_everything_back() {
     };
     let queue = |key: &str| scene.world.run(["sync", "status", "--json"]).exits(0).json()[key].clone();
     let before = (documents(), queue("active_queue"));
-    // A mission each: the next command on one settles what the failed one prepared.
     let verbs = ["agent mission create", "agent mission setup-plan", "tasks", "agent tasks move-task"];
     for verb in verbs {
         let argv = scene.argv(verb);
@@ -433,15 +432,20 @@ fn a_verb_whose_commit_is_refused_takes_everything_back() {
         assert!(failed["error"].as_str().unwrap().contains("no commits on Fridays"), "{verb}: {failed:#}");
         assert!(documents() == before.0, "{verb} left a document changed");
         assert_eq!(queue("active_queue"), before.1, "{verb}");
-        if verb == "agent mission create" {
-            // No later command on that mission settles what was captured in vain: it is parked already.
-            assert_eq!(queue("prepared")["events"], 0);
-            assert!(queue("parked")["events"].as_u64().unwrap() > 0);
+        // What was never written is nobody's fact: neither unfinished nor parked, and never delivered later.
+        for key in ["prepared", "parked"] {
+            assert_eq!(
+                (&queue(key)["events"], &queue(key)["bodies"]),
+                (&0.into(), &0.into()),
+                "{verb}: {key}"
+            );
         }
     }
+    let text = scene.world.run(scene.argv("agent tasks move-task")).exits(1).stderr;
+    assert!(text.contains(": no commits on Fridays\n  ask Ada\n"), "line by line: {text}");
     std::fs::remove_file(&hook).unwrap();
     for verb in verbs {
         scene.world.run(scene.argv(verb)).exits(0);
     }
-    assert_eq!(queue("prepared")["events"], 0, "it is settled");
+    assert_eq!(queue("parked")["events"], 0, "nothing of the failed commands is left");
 }

@@ -180,7 +180,7 @@ impl FileLock {
     }
 
     /// Releases as the reference's session lock is released: unlink first, unlock second.
-    pub(crate) fn unlink_on_release(&mut self) {
+    pub fn unlink_on_release(&mut self) {
         self.unlink = platform::UNLINKS_OPEN_FILES;
     }
 

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::document::{Writing, read_bytes};
 use crate::dossier::{Overlay, read_dossier};
 use crate::error::{MissionError, Result, chain};
-use crate::git::{check_quiet, commit_or_undo};
+use crate::git::{check_may_commit, check_quiet, commit_or_undo};
 use crate::log::{self, Log, Row};
 use crate::meta::Meta;
 use crate::outgoing::payload::{Background, HistoryEntry, draft_of_history, draft_of_row};
@@ -62,12 +62,16 @@ pub struct Done {
 
 /// Takes a mission's lock.
 pub(crate) fn lock_mission(project: &Project, mission_slug: &str) -> Result<FileLock> {
-    let path = project.lock_path(mission_slug);
+    lock(&project.lock_path(mission_slug), "the mission")
+}
+
+/// Takes a lock in the repository.
+pub(crate) fn lock(path: &Path, what: &'static str) -> Result<FileLock> {
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory).map_err(MissionError::io("create", directory))?;
     }
-    FileLock::acquire_in_repository(&path, LOCK_PATIENCE, "the mission").map_err(|error| match error {
-        LockError::Busy { path, holder, .. } => MissionError::Busy { what: "the mission", path, holder },
+    FileLock::acquire_in_repository(path, LOCK_PATIENCE, what).map_err(|error| match error {
+        LockError::Busy { path, holder, .. } => MissionError::Busy { what, path, holder },
         LockError::Io { path, source } => MissionError::Io { action: "lock", path, source },
     })
 }
@@ -91,6 +95,12 @@ impl Change {
             history: Vec::new(),
             commit: None,
         }
+    }
+
+    /// Whether git is in a state for what is to be committed. To be asked before the mission is locked: a lock
+    /// leaves its file behind.
+    pub(crate) fn check_git(&self, project: &Project) -> Result<()> {
+        if self.commit.is_some() { check_may_commit(project) } else { Ok(()) }
     }
 
     /// Adds `status.json` as the log will reduce, unless it already says so.
@@ -132,10 +142,9 @@ impl Change {
         let (writing, commit) = match written {
             Ok(written) => written,
             Err(cause) => {
-                // The next command on the mission settles what was prepared. One that was not created
-                // after all has no next command.
-                if !self.mission.path.exists() {
-                    captive.give_up(&self.mission.slug, &checkout_of(project));
+                // What could not be undone may be in the log: settling looks.
+                if !matches!(cause, MissionError::NotUndone { .. }) {
+                    captive.withdraw();
                 }
                 return Err(cause);
             }
@@ -282,11 +291,16 @@ impl Captive {
         Self { state, settled: None, pending: None }
     }
 
-    /// Settles the rows of a command that was undone: without a witness they are parked. Should that fail,
-    /// it is as after a crash.
-    fn give_up(self, mission_slug: &str, checkout: &Path) {
-        if let Some(mut pending) = self.pending {
-            let _ = pending.writer.settle(mission_slug, Some(checkout));
+    /// Takes back the rows of a command that was undone. Should that fail, it is as after a crash.
+    fn withdraw(self) {
+        if let Some(pending) = self.pending {
+            let Pending { mut writer, prepared, .. } = *pending;
+            if let Err(error) = writer.withdraw(prepared) {
+                tracing::warn!(
+                    "the next command on the mission settles what was prepared: {}",
+                    chain(&error)
+                );
+            }
         }
     }
 

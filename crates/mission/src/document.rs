@@ -1,9 +1,9 @@
 //! Files of a mission, read whole and bounded; written atomically or appended, and put back when
 //! the command fails.
 //!
-//! Never knows a format. Invariants: no read takes more than its limit; a symbolic link is never
-//! followed when a mission directory is walked or written; a [`Writing`] that is dropped before
-//! [`Writing::keep`] restores every byte it touched.
+//! Never knows a format. Invariants: no read takes more than its limit, and none waits for a pipe; a file of a
+//! mission that is a symbolic link is neither read nor written, because a mission that was pulled may
+//! point anywhere; a [`Writing`] that is dropped before [`Writing::keep`] restores every byte it touched.
 
 use crate::error::{MissionError, Result};
 use crate::platform;
@@ -16,17 +16,38 @@ pub const MAX_TEXT: u64 = 16 << 20;
 /// The largest JSON document.
 pub const MAX_JSON: u64 = 4 << 20;
 
-/// Reads a regular file of at most `limit` bytes; nothing when there is none.
+/// Reads a file of a mission, of at most `limit` bytes; nothing when there is none. Neither a symbolic link
+/// nor anything else that is no regular file is opened.
 pub fn read_bytes(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
-    let file = match fs::File::open(path) {
-        Ok(file) => file,
+    match fs::symlink_metadata(path) {
+        Ok(facts) if facts.is_symlink() => Err(is_link(path)),
+        _ => read_bytes_anywhere(path, limit),
+    }
+}
+
+fn is_link(path: &Path) -> MissionError {
+    MissionError::malformed(path, "is a symbolic link, and those are not followed in a mission")
+}
+
+/// Refuses a directory of a mission that is a symbolic link. There may be none.
+pub fn check_directory(path: &Path) -> Result<()> {
+    if fs::symlink_metadata(path).is_ok_and(|facts| facts.is_symlink()) {
+        return Err(is_link(path));
+    }
+    Ok(())
+}
+
+fn read_bytes_anywhere(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+    let facts = match fs::metadata(path) {
+        Ok(facts) => facts,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(MissionError::io("read", path)(error)),
     };
-    let facts = file.metadata().map_err(MissionError::io("read", path))?;
+    // Looked at before it is opened: opening a pipe waits for whoever writes to it.
     if !facts.is_file() {
         return Err(MissionError::malformed(path, "is not a regular file"));
     }
+    let file = fs::File::open(path).map_err(MissionError::io("read", path))?;
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes).map_err(MissionError::io("read", path))?;
     if bytes.len() as u64 > limit {
@@ -35,10 +56,18 @@ pub fn read_bytes(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-/// Reads a UTF-8 file of at most `limit` bytes; nothing when there is none.
+/// Reads a UTF-8 file of a mission, of at most `limit` bytes; nothing when there is none.
 pub fn read_text(path: &Path, limit: u64) -> Result<Option<String>> {
-    let Some(bytes) = read_bytes(path, limit)? else { return Ok(None) };
-    String::from_utf8(bytes).map(Some).map_err(|error| {
+    read_bytes(path, limit)?.map(|bytes| text(path, bytes)).transpose()
+}
+
+/// Reads a UTF-8 file that the user names or keeps outside the missions, by way of symbolic links, too.
+pub fn read_text_anywhere(path: &Path, limit: u64) -> Result<Option<String>> {
+    read_bytes_anywhere(path, limit)?.map(|bytes| text(path, bytes)).transpose()
+}
+
+fn text(path: &Path, bytes: Vec<u8>) -> Result<String> {
+    String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         MissionError::malformed(path, format!("is not UTF-8 at byte {at}"))
     })
@@ -118,7 +147,13 @@ impl Writing {
 
     /// Appends `bytes` to `path` (created when absent), flushes them to the disk and reads them back.
     pub fn append(&mut self, path: &Path, bytes: &[u8]) -> Result<()> {
-        let existed = path.exists();
+        let existed = match fs::symlink_metadata(path) {
+            Ok(facts) if facts.is_symlink() => return Err(is_link(path)),
+            Ok(facts) if !facts.is_file() => {
+                return Err(MissionError::malformed(path, "is not a regular file"));
+            }
+            found => found.is_ok(),
+        };
         let mut file = fs::OpenOptions::new()
             .read(true)
             .append(true)
@@ -148,7 +183,7 @@ impl Writing {
 
     /// Notes a file that other code is about to write, so that undoing puts it back.
     pub fn watch(&mut self, path: &Path) -> Result<()> {
-        self.steps.push(match read_bytes(path, MAX_TEXT)? {
+        self.steps.push(match read_bytes_anywhere(path, MAX_TEXT)? {
             Some(before) => Step::Replaced { path: path.to_owned(), before },
             None => Step::Created(path.to_owned()),
         });
@@ -240,6 +275,28 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&old).unwrap(), "before");
         assert_eq!(std::fs::read_to_string(&log).unwrap(), "one\n");
         assert_eq!(read_names(world.path()).unwrap(), ["log", "old"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_and_a_pipe_are_neither_read_nor_written() {
+        let world = tempfile::tempdir().unwrap();
+        let (secret, link, pipe) =
+            (world.path().join("secret"), world.path().join("link"), world.path().join("pipe"));
+        std::fs::write(&secret, "secret").unwrap();
+        std::os::unix::fs::symlink(&secret, &link).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for (path, what) in [(&link, "symbolic link"), (&pipe, "not a regular file")] {
+            let mut writing = Writing::new();
+            let errors = [
+                read_text(path, 10).unwrap_err(),
+                writing.write(path, b"x").unwrap_err(),
+                writing.append(path, b"x").unwrap_err(),
+            ];
+            assert!(errors.iter().all(|error| error.to_string().contains(what)), "{errors:?}");
+        }
+        assert_eq!(std::fs::read_to_string(&secret).unwrap(), "secret");
+        assert_eq!(read_text_anywhere(&link, 10).unwrap().as_deref(), Some("secret"));
     }
 
     #[test]

@@ -1,20 +1,28 @@
 //! Committing files without disturbing what the user staged.
 //!
-//! The commit is built in a copy of the index: what the user staged stays staged, in no case becomes
-//! part of our commit, and a commit that fails leaves index and branch as they were. The user's hooks
-//! run as for any commit; signing is off, because nothing may prompt. Only this module starts git.
+//! A commit is git's own `commit --only`, because that alone is safe beside other commits: one process
+//! reads the last commit, builds on it, and moves the branch only if that is still the last; and it holds
+//! the index lock from first to last, and takes it away when it is interrupted. What the user staged stays
+//! staged and in no case becomes part of our commit. The user's hooks run as for any commit; signing is
+//! off, because nothing may prompt. Only this module starts git.
 
+use crate::change::lock;
 use crate::document::Writing;
 use crate::error::{MissionError, Result};
 use crate::project::Project;
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How much of git's output is kept.
 const MAX_OUTPUT: u64 = 64 << 20;
+/// How long another git process may be in the way (contract section 5).
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait before looking again.
+const PAUSE: Duration = Duration::from_millis(20);
 /// Variables by which a surrounding git (we may run in a hook) would redirect ours.
 const REDIRECTING: [&str; 9] = [
     "GIT_DIR",
@@ -45,11 +53,20 @@ struct Answer {
     err: String,
 }
 
+impl Answer {
+    /// Whether somebody else had the index or the branch, moved the branch meanwhile, or wrote the index as it
+    /// was before we made our paths known to it.
+    fn is_in_the_way(&self) -> bool {
+        ["index.lock", "cannot lock ref", "did not match any file(s) known to git"]
+            .iter()
+            .any(|sign| self.err.contains(sign))
+    }
+}
+
 /// A git command in the project's worktree.
 #[derive(Debug)]
 struct Git<'a> {
     worktree: &'a Path,
-    index: Option<&'a Path>,
 }
 
 impl Git<'_> {
@@ -80,9 +97,6 @@ impl Git<'_> {
         for variable in REDIRECTING {
             command.env_remove(variable);
         }
-        if let Some(index) = self.index {
-            command.env("GIT_INDEX_FILE", index);
-        }
         command
             .current_dir(self.worktree)
             .args(["-c", "commit.gpgsign=false", "-c", "core.quotepath=false"])
@@ -95,6 +109,17 @@ impl Git<'_> {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
+    }
+
+    /// Runs a command, again and again while another git process is in the way and `deadline` is ahead.
+    fn patiently(&self, arguments: &[&str], input: Option<&[u8]>, deadline: Instant) -> Result<Answer> {
+        loop {
+            let answer = self.run(arguments, input)?;
+            if answer.success || !answer.is_in_the_way() || Instant::now() >= deadline {
+                return Ok(answer);
+            }
+            std::thread::sleep(PAUSE);
+        }
     }
 
     /// Runs a command that has to succeed.
@@ -115,7 +140,7 @@ fn drained(pipe: impl Read) -> String {
 
 fn failure(arguments: &[&str], answer: &Answer) -> MissionError {
     let said = [answer.err.trim(), answer.out.trim()].into_iter().find(|text| !text.is_empty());
-    let said = contract::text::printable(said.unwrap_or("it failed without a word")).replace("\\n", "\n");
+    let said = said.unwrap_or("it failed without a word");
     let verb = arguments.first().copied().unwrap_or_default();
     let code = if said.contains("dubious ownership") { "UNTRUSTED_REPOSITORY" } else { "GIT_COMMIT_FAILED" };
     MissionError::Git {
@@ -140,10 +165,18 @@ pub fn check_quiet(project: &Project) -> Result<()> {
     }
 }
 
+/// Refuses what nobody should commit on: an operation that is under way, and a detached head, which the next
+/// checkout leaves behind with our commit.
+pub(crate) fn check_may_commit(project: &Project) -> Result<()> {
+    // In this order: a rebase detaches the head.
+    check_quiet(project)?;
+    project.branch().map(|_| ())
+}
+
 /// Whether `path` is tracked and exists in the last commit. Staged alone does not count; edits since
 /// the commit do not matter.
 pub fn is_committed(project: &Project, path: &Path) -> Result<bool> {
-    let git = Git { worktree: &project.git().worktree, index: None };
+    let git = Git { worktree: &project.git().worktree };
     let Ok(relative) = in_worktree(project, path) else { return Ok(false) };
     let tracked = git.run(&["ls-files", "--error-unmatch", "--", &relative], None)?;
     if !tracked.success && tracked.err.contains("dubious ownership") {
@@ -154,21 +187,21 @@ pub fn is_committed(project: &Project, path: &Path) -> Result<bool> {
 
 /// Whether `path` holds in the worktree what the last commit holds.
 pub fn is_unchanged(project: &Project, path: &Path) -> Result<bool> {
-    let git = Git { worktree: &project.git().worktree, index: None };
+    let git = Git { worktree: &project.git().worktree };
     let relative = in_worktree(project, path)?;
     Ok(git.run(&["diff", "--quiet", "HEAD", "--", &relative], None)?.success)
 }
 
 /// `user.name`, for evidence of a review.
 pub fn user_name(project: &Project) -> Result<Option<String>> {
-    let git = Git { worktree: &project.git().worktree, index: None };
+    let git = Git { worktree: &project.git().worktree };
     let name = git.run(&["config", "user.name"], None)?.out.trim().to_owned();
     Ok((!name.is_empty()).then_some(name))
 }
 
 /// Whether `branch` is merged into `target`; nothing when one of them does not exist.
 pub fn branch_is_merged(project: &Project, branch: &str, target: &str) -> Result<Option<bool>> {
-    let git = Git { worktree: &project.git().worktree, index: None };
+    let git = Git { worktree: &project.git().worktree };
     let (branch, target) = (format!("refs/heads/{branch}"), format!("refs/heads/{target}"));
     for name in [&branch, &target] {
         if !git.run(&["show-ref", "--verify", "--quiet", name], None)?.success {
@@ -180,74 +213,116 @@ pub fn branch_is_merged(project: &Project, branch: &str, target: &str) -> Result
 
 /// The files of the project that git knows or would add, relative to the project root, with `/`.
 pub fn list_files(project: &Project) -> Result<Vec<String>> {
-    let git = Git { worktree: project.root(), index: None };
+    let git = Git { worktree: project.root() };
     let listed = git.must(&["ls-files", "-z", "--cached", "--others", "--exclude-standard"], None)?;
     Ok(listed.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
 }
 
 /// Commits the worktree content of exactly `paths` on the current branch. Returns the commit, or
 /// nothing when the last commit already holds them.
+///
+/// An error means that no commit was made, and that the index says what it said.
 pub fn commit(project: &Project, paths: &[PathBuf], message: &str) -> Result<Option<String>> {
     let facts = project.git();
-    let index = private_index(&facts.git_dir)?;
-    let git = Git { worktree: &facts.worktree, index: Some(&index) };
+    let git = Git { worktree: &facts.worktree };
     let relative: Vec<String> = paths.iter().map(|path| in_worktree(project, path)).collect::<Result<_>>()?;
-    let listed: Vec<u8> = relative.iter().flat_map(|path| [path.as_bytes(), b"\0"].concat()).collect();
-    let unborn =
-        facts.commit().is_none() && !git.run(&["rev-parse", "--verify", "-q", "HEAD"], None)?.success;
-    git.must(if unborn { &["read-tree", "--empty"] } else { &["read-tree", "--reset", "HEAD"] }, None)?;
-    git.must(&["add", "--force", "--pathspec-from-file=-", "--pathspec-file-nul"], Some(&listed))?;
-    if !unborn && git.run(&["diff", "--cached", "--quiet", "HEAD"], None)?.success {
-        return Ok(None);
-    }
-    git.must(&["commit", "--quiet", "--file=-"], Some(message.as_bytes()))?;
-    let user = Git { worktree: &facts.worktree, index: None };
-    let commit = user.must(&["rev-parse", "HEAD"], None)?.trim().to_owned();
-    take_over(&user, &relative)?;
-    Ok(Some(commit))
-}
-
-/// A copy of the user's index beside it (git wants to lock it there); removed when dropped.
-fn private_index(git_dir: &Path) -> Result<tempfile::TempPath> {
-    let index = tempfile::Builder::new()
-        .prefix("spec-kitty-")
-        .suffix(".index")
-        .tempfile_in(git_dir)
-        .map_err(MissionError::io("create a temporary index in", git_dir))?
-        .into_temp_path();
-    let original = git_dir.join("index");
-    match std::fs::copy(&original, &index) {
-        Ok(_) => {}
-        // An empty file is no index; git makes one where there is none.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            std::fs::remove_file(&index).map_err(MissionError::io("remove", &index))?;
+    // Git reads the index before it locks it, so two commits at once can lose what one of them wrote there.
+    // A person's is one that we cannot order; ours are.
+    let mut held = lock(&facts.git_dir.join("spec-kitty-locks").join("commit.lock"), "the repository")?;
+    held.unlink_on_release();
+    let new = untracked(&git, &relative)?;
+    let deadline = Instant::now() + PATIENCE;
+    match try_commit(&git, &relative, message, deadline) {
+        Ok(made) => Ok(made.then(|| last_commit_of(&git, &relative)).flatten()),
+        Err(error) => {
+            forget(&git, &new);
+            Err(error)
         }
-        Err(error) => return Err(MissionError::io("copy", &original)(error)),
     }
-    Ok(index)
 }
 
-/// Tells the user's index what the new commit holds for our paths, and nothing else. Somebody may
-/// hold the index lock for a moment.
-fn take_over(git: &Git<'_>, relative: &[String]) -> Result<()> {
-    let mut arguments = vec!["ls-tree", "-z", "--full-tree", "HEAD", "--"];
-    arguments.extend(relative.iter().map(String::as_str));
-    let entries = git.must(&arguments, None)?;
-    for _ in 0..20 {
-        let answer = git.run(&["update-index", "-z", "--index-info"], Some(entries.as_bytes()))?;
+/// Commits, again and again while another git process is in the way and `deadline` is ahead. Returns whether
+/// there was anything to commit.
+fn try_commit(git: &Git<'_>, relative: &[String], message: &str, deadline: Instant) -> Result<bool> {
+    let message = format!("--message={message}");
+    let arguments =
+        ["commit", "--quiet", "--only", &message, "--pathspec-from-file=-", "--pathspec-file-nul"];
+    loop {
+        let mut answer = make_known(git, &untracked(git, relative)?)?;
         if answer.success {
-            return Ok(());
+            if holds(git, relative)? {
+                return Ok(false);
+            }
+            answer = git.run(&arguments, Some(&listed(relative)))?;
         }
-        if !answer.err.contains("index.lock") {
-            return Err(failure(&["update-index"], &answer));
+        if answer.success {
+            return Ok(true);
         }
-        std::thread::sleep(Duration::from_millis(100));
+        // Git moves the branch before it writes the index. Once it has, nothing may be undone any more.
+        if holds(git, relative).unwrap_or(false) {
+            tracing::warn!("the commit was made: {}", failure(&arguments, &answer));
+            return Ok(true);
+        }
+        if !answer.is_in_the_way() || Instant::now() >= deadline {
+            return Err(failure(&arguments, &answer));
+        }
+        std::thread::sleep(PAUSE);
     }
-    Err(MissionError::Git {
-        code: "GIT_COMMIT_FAILED",
-        problem: "the commit was made, and the index stayed locked by another git process".into(),
-        remedy: "when that process has ended, run `git reset -q` on the committed files".into(),
-    })
+}
+
+/// Makes paths known to the index, not their content: `commit --only` takes what the index knows.
+fn make_known(git: &Git<'_>, new: &[String]) -> Result<Answer> {
+    if new.is_empty() {
+        return Ok(Answer { success: true, out: String::new(), err: String::new() });
+    }
+    let arguments = ["add", "--force", "--intent-to-add", "--pathspec-from-file=-", "--pathspec-file-nul"];
+    git.run(&arguments, Some(&listed(new)))
+}
+
+/// Those of the paths that the index does not know.
+fn untracked(git: &Git<'_>, relative: &[String]) -> Result<Vec<String>> {
+    let known = git.must(&with_paths(&["ls-files", "-z", "--full-name", "--"], relative), None)?;
+    let known: HashSet<&str> = known.split('\0').collect();
+    Ok(relative.iter().filter(|path| !known.contains(path.as_str())).cloned().collect())
+}
+
+/// Whether the last commit holds what the worktree holds at these paths. An unborn branch holds nothing.
+fn holds(git: &Git<'_>, relative: &[String]) -> Result<bool> {
+    // What neither commit nor index know makes no difference: each path has to be there.
+    let there = git.run(&with_paths(&["ls-tree", "-z", "--name-only", "HEAD", "--"], relative), None)?;
+    let all = there.out.split_terminator('\0').count() == relative.iter().collect::<HashSet<_>>().len();
+    Ok(there.success
+        && all
+        && git.run(&with_paths(&["diff", "--quiet", "HEAD", "--"], relative), None)?.success)
+}
+
+/// Takes paths that no commit came to hold out of the index again.
+fn forget(git: &Git<'_>, new: &[String]) {
+    if new.is_empty() {
+        return;
+    }
+    let arguments = ["update-index", "-z", "--force-remove", "--stdin"];
+    match git.patiently(&arguments, Some(&listed(new)), Instant::now() + PATIENCE) {
+        Ok(answer) if answer.success => {}
+        Ok(answer) => tracing::warn!("not undone: {}", failure(&arguments, &answer)),
+        Err(error) => tracing::warn!("not undone: {error}"),
+    }
+}
+
+/// The commit that last touched these paths: ours, whatever was committed on top of it since.
+fn last_commit_of(git: &Git<'_>, relative: &[String]) -> Option<String> {
+    let arguments = with_paths(&["rev-list", "-1", "HEAD", "--"], relative);
+    let answer = git.run(&arguments, None).ok().filter(|answer| answer.success)?;
+    Some(answer.out.trim().to_owned()).filter(|commit| !commit.is_empty())
+}
+
+fn with_paths<'a>(arguments: &[&'a str], relative: &'a [String]) -> Vec<&'a str> {
+    arguments.iter().copied().chain(relative.iter().map(String::as_str)).collect()
+}
+
+/// Paths as git reads them from its input.
+fn listed(relative: &[String]) -> Vec<u8> {
+    relative.iter().flat_map(|path| [path.as_bytes(), b"\0"].concat()).collect()
 }
 
 /// `path` relative to the worktree, with `/`.

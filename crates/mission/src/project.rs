@@ -2,7 +2,7 @@
 //!
 //! Reads only.
 
-use crate::document::read_names;
+use crate::document::{check_directory, read_names};
 use crate::error::{MissionError, Result, chain};
 use crate::meta::{Meta, read_meta};
 use crate::slug;
@@ -11,6 +11,10 @@ use std::path::{Path, PathBuf};
 
 /// The directory of missions in a project.
 pub const MISSIONS: &str = "kitty-specs";
+
+/// The directories of a mission that commands read from and write to.
+const DIRECTORIES: [&str; 6] =
+    ["tasks", "decisions", "evidence", "evidence/test-transcripts", "checklists", "research"];
 
 /// A project whose repository can be used.
 #[derive(Clone, Debug)]
@@ -184,6 +188,9 @@ impl Project {
     /// Opens the mission directory of exactly this name.
     fn open_mission(&self, name: &str) -> Result<MissionDirectory> {
         let path = self.missions().join(name);
+        for directory in DIRECTORIES {
+            check_directory(&path.join(directory))?;
+        }
         Ok(MissionDirectory { slug: name.to_owned(), meta: read_meta(&path)?, path })
     }
 

@@ -123,8 +123,10 @@ impl CliError {
         if let Some(result) = &self.preflight {
             return result.render();
         }
-        let mut out = format!("error: {}\n", printable(&self.summary));
-        for line in &self.evidence {
+        // Git speaks in lines, and so do the hooks it runs.
+        let mut summary = self.summary.lines();
+        let mut out = format!("error: {}\n", printable(summary.next().unwrap_or_default()));
+        for line in summary.chain(self.evidence.iter().map(String::as_str)) {
             let _ = writeln!(out, "  {}", printable(line));
         }
         for remedy in &self.remedies {
@@ -165,7 +167,7 @@ impl CliError {
                 let names: Vec<_> = result.failures().into_iter().map(FailureName::name).collect();
                 format!("Sync boundary refused: {}\n", names.join(", "))
             }
-            None => format!("error: {}\n", printable(&self.summary)),
+            None => format!("error: {}\n", printable(&self.summary.lines().collect::<Vec<_>>().join(" "))),
         }
     }
 }

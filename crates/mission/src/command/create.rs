@@ -4,6 +4,7 @@ use super::{BranchContract, mission_fact, shown};
 use crate::change::{Change, lock_mission};
 use crate::clock::Clock;
 use crate::error::{MissionError, Result};
+use crate::git::check_may_commit;
 use crate::log::{self, FactKind, FactRow, Log, Row};
 use crate::meta::{self, Meta, NewMeta};
 use crate::outgoing::{CaptureReport, Outgoing};
@@ -143,6 +144,7 @@ pub fn plan(project: &Project, request: &Request, cwd: &Path, clock: &Clock) -> 
             problem: "a mission is created in the main checkout, not inside .worktrees/".into(),
         });
     }
+    check_may_commit(project)?;
     let created = describe(project, request, clock)?;
     let directory = project.missions().join(&created.mission_slug);
     let meta_file = directory.join(meta::FILE);
@@ -262,8 +264,14 @@ impl Plan {
     /// Writes everything.
     pub fn apply(self, project: &Project, outgoing: Option<&Outgoing<'_>>, clock: &Clock) -> Result<Created> {
         let Self { change, mut created } = self;
-        let lock = lock_mission(project, &change.mission.slug)?;
-        let done = change.carry_out(&lock, project, outgoing, clock)?;
+        change.check_git(project)?;
+        let mut lock = lock_mission(project, &change.mission.slug)?;
+        let carried = change.carry_out(&lock, project, outgoing, clock);
+        if carried.is_err() {
+            // Nobody will ever wait for the lock of a mission that is not there.
+            lock.unlink_on_release();
+        }
+        let done = carried?;
         created.commit_hash = done.commit;
         created.capture = done.capture;
         Ok(created)

@@ -8,6 +8,7 @@ use crate::change::{Change, Done};
 use crate::clock::Clock;
 use crate::document::{MAX_TEXT, read_text};
 use crate::error::{MissionError, Result};
+use crate::git::check_may_commit;
 use crate::log::read_log;
 use crate::outgoing::CaptureReport;
 use crate::outgoing::payload::HistoryEntry;
@@ -109,6 +110,10 @@ impl Request {
 pub fn plan(project: &Project, request: &Request, _clock: &Clock) -> Result<Plan> {
     request.check()?;
     let state = request.state()?;
+    let commits = request.commit.map_or_else(|| auto_commit(project), Ok)?;
+    if commits {
+        check_may_commit(project)?;
+    }
     let mission = project.mission(request.mission.as_deref())?;
     let log = read_log(&mission.path)?;
     let path = mission.path.join(tasks::FILE);
@@ -149,19 +154,19 @@ pub fn plan(project: &Project, request: &Request, _clock: &Clock) -> Result<Plan
     if text == before {
         return Ok(Planned { request: request.clone(), change: None, outcome, plan });
     }
-    let change = change(project, request, Change::of(mission, log), (path, text), done, &outcome)?;
+    let change = change(commits, request, Change::of(mission, log), (path, text), done, &outcome);
     Ok(Planned { request: request.clone(), change: Some(change), outcome, plan })
 }
 
 /// The change that writes the marked text, with a history entry for each work package.
 fn change(
-    project: &Project,
+    commits: bool,
     request: &Request,
     mut change: Change,
     (path, text): (PathBuf, String),
     done: BTreeMap<String, Vec<String>>,
     outcome: &Marking,
-) -> Result<Change> {
+) -> Change {
     let word = request.status.trim().to_lowercase();
     change.history.extend(done.into_iter().map(|(wp_id, ids)| {
         let entry = HistoryEntry {
@@ -173,13 +178,13 @@ fn change(
         (entry, path.clone())
     }));
     change.files.insert(path.clone(), text.into_bytes());
-    if request.commit.map_or_else(|| auto_commit(project), Ok)? {
+    if commits {
         let spec = change.mission.slug.split('-').next().unwrap_or_default();
         let ids: Vec<_> = outcome.results.iter().map(|result| result.id.as_str()).collect();
         change.commit =
             Some((vec![path], format!("chore: Mark {} as {word} on spec {spec}", ids.join(", "))));
     }
-    Ok(change)
+    change
 }
 
 /// Marks one subtask in the first form in which it is there.

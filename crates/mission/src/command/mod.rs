@@ -8,7 +8,7 @@
 //! 4. the boundary (the caller's): it gives the permit
 //! 5. [`Project::read`](crate::Project::read) - git
 //! 6. `plan` - the mission and every input; reads only
-//! 7. `Planned::apply` - takes the mission's lock, plans again if the log moved meanwhile, and writes
+//! 7. `Planned::apply` - takes the mission's lock, plans again and writes
 //!
 //! An outcome serialises to the command's JSON document (the caller adds the version); text is
 //! rendered from the same value.

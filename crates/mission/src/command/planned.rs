@@ -9,7 +9,7 @@ use crate::project::Project;
 /// A validated command: what was asked, what will be written, and what can be said about it already.
 #[derive(Debug)]
 pub struct Planned<R, O> {
-    /// To plan again, should the log move before the lock is held.
+    /// To plan again under the lock.
     pub(super) request: R,
     /// Nothing, when there is nothing to do.
     pub(super) change: Option<Change>,
@@ -34,19 +34,14 @@ impl<R, O: Recorded> Planned<R, O> {
         self.change.is_some()
     }
 
-    /// Takes the mission's lock, plans again if somebody appended to the log meanwhile, and writes.
+    /// Takes the mission's lock, plans again and writes. What was planned before was read without the
+    /// lock: somebody may have written any of those files since.
     pub fn apply(self, project: &Project, outgoing: Option<&Outgoing<'_>>, clock: &Clock) -> Result<O> {
         let Some(change) = self.change else { return Ok(self.outcome) };
+        change.check_git(project)?;
         let lock = lock_mission(project, &change.mission.slug)?;
-        let (change, mut outcome) = if change.log.is_current() {
-            (change, self.outcome)
-        } else {
-            let fresh = (self.plan)(project, &self.request, clock)?;
-            match fresh.change {
-                Some(change) => (change, fresh.outcome),
-                None => return Ok(fresh.outcome),
-            }
-        };
+        let Self { change, mut outcome, .. } = (self.plan)(project, &self.request, clock)?;
+        let Some(change) = change else { return Ok(outcome) };
         outcome.record(change.carry_out(&lock, project, outgoing, clock)?);
         Ok(outcome)
     }

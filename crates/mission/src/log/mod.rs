@@ -46,7 +46,6 @@ pub struct Log {
     rows: Vec<Row>,
     lines: usize,
     ends_open: bool,
-    length: u64,
 }
 
 /// Reads the log of a mission directory; an absent file is an empty log.
@@ -78,18 +77,12 @@ impl Log {
             rows.push(parse_row(text).map_err(wrong)?);
         }
         let ends_open = bytes.last().is_some_and(|byte| *byte != b'\n');
-        Ok(Self { path: path.to_owned(), rows, lines, ends_open, length: bytes.len() as u64 })
+        Ok(Self { path: path.to_owned(), rows, lines, ends_open })
     }
 
     /// Where the log is.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Whether the file is as long as when it was read. The log only grows, so this is whether
-    /// somebody appended to it since.
-    pub fn is_current(&self) -> bool {
-        std::fs::metadata(&self.path).map_or(0, |facts| facts.len()) == self.length
     }
 
     /// Every row, in the order of the file.

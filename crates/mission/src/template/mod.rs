@@ -3,7 +3,7 @@
 //! A project may bring its own in `.kittify/templates/` or `templates/`; otherwise the built-in ones
 //! are used. Invariant, tested: a built-in template counts as hollow until somebody fills it in.
 
-use crate::document::{MAX_TEXT, read_text};
+use crate::document::{MAX_TEXT, read_text_anywhere};
 use crate::error::Result;
 use std::path::Path;
 
@@ -31,7 +31,7 @@ pub const fn tasks_readme() -> &'static str {
 
 fn read_template(root: &Path, name: &str, built_in: &str) -> Result<String> {
     for directory in PROJECT_DIRECTORIES {
-        if let Some(text) = read_text(&root.join(directory).join(name), MAX_TEXT)? {
+        if let Some(text) = read_text_anywhere(&root.join(directory).join(name), MAX_TEXT)? {
             return Ok(text);
         }
     }

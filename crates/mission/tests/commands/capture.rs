@@ -171,9 +171,10 @@ fn a_hook_that_refuses_leaves_no_fact_waiting() {
     let before = (world.state(), world.events());
     world.captured(|outgoing| world.setup_plan(&slug, Some(outgoing))).unwrap_err();
     assert_eq!((world.state(), world.events()), before);
-    // The next command settles what was prepared in vain and goes on.
+    assert_eq!((world.count("prepared"), world.count("parked")), (0, 0));
     std::fs::remove_file(world.root.join(".git/hooks/commit-msg")).unwrap();
     let done = world.captured(|outgoing| world.setup_plan(&slug, Some(outgoing))).unwrap();
     assert_eq!(done.result, "success");
-    assert!(done.capture.settled.unwrap().parked > 0);
+    assert_eq!(done.capture.settled.unwrap().parked, 0);
+    assert!(world.bodies().contains(&"plan.md".to_owned()));
 }

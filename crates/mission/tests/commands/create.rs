@@ -104,6 +104,8 @@ fn a_hook_that_refuses_leaves_everything_as_it_was() {
     assert!(error.to_string().contains("house rule 7"), "{error}");
     assert_eq!(error.code(), "GIT_COMMIT_FAILED");
     assert_eq!(world.state(), before);
+    // Not even the lock of the mission that never was.
+    assert_eq!(std::fs::read_dir(world.root.join(".git/spec-kitty-locks")).unwrap().count(), 0);
 }
 
 #[test]
@@ -122,6 +124,7 @@ fn a_merge_under_way_is_never_concluded_by_us() {
         .unwrap_err();
     assert_eq!(error.code(), "GIT_OPERATION_IN_PROGRESS");
     assert_eq!(world.state(), before);
+    assert!(!world.root.join(".git/spec-kitty-locks").exists());
 }
 
 #[test]

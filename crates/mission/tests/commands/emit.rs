@@ -13,7 +13,7 @@ fn with_package(world: &World) -> String {
     slug
 }
 
-fn to(mission: &str, lane: &str) -> Request {
+pub(crate) fn to(mission: &str, lane: &str) -> Request {
     Request {
         mission: Some(mission.into()),
         wp_id: "WP01".into(),

@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod capture;
+mod commit;
 mod create;
 mod decision;
 mod emit;
 mod evidence;
 mod finalize;
+mod links;
 mod setup_plan;
 mod tasks;
 mod world;

@@ -108,6 +108,49 @@ fn a_work_package_travels_from_planned_to_done_with_one_rejection() {
 }
 
 #[test]
+fn a_move_commits_what_it_wrote_and_not_what_somebody_edits() {
+    let world = World::new();
+    let slug = ready(&world);
+    let tasks = format!("kitty-specs/{slug}/tasks.md");
+    for staged in [true, false] {
+        world.write(&tasks, &format!("{}\nmine, unfinished\n", world.read(&tasks)));
+        if staged {
+            world.git(["add", &tasks]);
+        }
+        let status = world.git(["status", "--porcelain", &tasks]);
+        moved(&world, &to(&slug, if staged { "claimed" } else { "doing" })).unwrap();
+        assert_eq!(world.git(["status", "--porcelain", &tasks]), status);
+        assert!(!world.git(["show", &format!("HEAD:{tasks}")]).contains("mine"));
+    }
+}
+
+#[test]
+fn nothing_is_committed_during_a_rebase_or_on_a_detached_head_and_both_are_named_first() {
+    let world = World::new();
+    let slug = ready(&world);
+    world.git(["add", "-A"]);
+    world.git(["commit", "-q", "--allow-empty", "-m", "all"]);
+    let codes = |slug: &str| {
+        [
+            moved(&world, &to(slug, "claimed")).unwrap_err(),
+            mark(&world, slug, &["T001"], "done").unwrap_err(),
+            finalize(&world, slug).unwrap_err(),
+        ]
+        .map(|error| error.code())
+    };
+    world.write(format!("kitty-specs/{slug}/tasks/README.md"), "finalize has something to commit");
+    world.git(["checkout", "-q", "--detach"]);
+    assert_eq!(codes(&slug), ["DETACHED_HEAD"; 3]);
+    world.write(".git/rebase-merge/onto", "");
+    let before = world.state();
+    assert_eq!(codes(&slug), ["GIT_OPERATION_IN_PROGRESS"; 3]);
+    // Before the mission and everything else.
+    assert_eq!(moved(&world, &to("nowhere", "claimed")).unwrap_err().code(), "GIT_OPERATION_IN_PROGRESS");
+    assert_eq!(mark(&world, "nowhere", &["T001"], "done").unwrap_err().code(), "GIT_OPERATION_IN_PROGRESS");
+    assert_eq!(world.state(), before);
+}
+
+#[test]
 fn what_stands_in_the_way_is_named_and_nothing_is_written() {
     let world = World::new();
     let slug = ready(&world);

@@ -149,6 +149,11 @@ impl World {
         self.query("SELECT artifact_path FROM body_upload_queue ORDER BY id")
     }
 
+    /// How many rows a table of the scoped queue DB holds.
+    pub(crate) fn count(&self, table: &str) -> usize {
+        self.query(&format!("SELECT key FROM {table}")).len()
+    }
+
     fn query(&self, sql: &str) -> Vec<String> {
         let path = self.permit().queue_path().to_owned();
         let queue = Connection::open(path).unwrap();

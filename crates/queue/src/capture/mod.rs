@@ -8,7 +8,8 @@
 //!
 //! A crash between the steps leaves prepared rows. They are settled, under the mission's lock, by their
 //! witness: what is proven waits, what is not is parked as `not_in_log`. So a fact that the log holds is
-//! never lost, one that it does not hold is never sent, and nothing is discarded.
+//! never lost, one that it does not hold is never sent, and nothing is discarded. A command that undoes its
+//! local write itself withdraws its rows: it knows that they are no facts.
 
 mod prepared;
 mod settle;
@@ -147,6 +148,17 @@ impl Writer {
         })?;
         reached(FaultPoint::Confirmed);
         Ok(captured)
+    }
+
+    /// Takes prepared rows back, in one transaction, because the local write behind them was undone: then
+    /// they are the facts of nothing, and the repeated command prepares its own.
+    ///
+    /// When it fails the rows stay prepared, and the next settle of the mission parks them.
+    pub fn withdraw(&mut self, prepared: Prepared) -> Result<(), QueueError> {
+        self.store.write("take prepared rows back from", |tx| {
+            tx.prepare_cached("DELETE FROM prepared WHERE command = ?1")?.execute([&prepared.command])?;
+            Ok(())
+        })
     }
 
     /// Settles the leftovers of interrupted captures of one mission in one checkout by their witnesses.

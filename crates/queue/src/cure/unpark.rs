@@ -9,6 +9,7 @@ use crate::pending::Queueing;
 use crate::place::PlaceId;
 use crate::row::{Kind, Witness};
 use crate::store::{Abort, Store, now_seconds};
+use contract::event::kind::HISTORY_ADDED;
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use serde::Serialize;
@@ -42,6 +43,12 @@ struct ParkedRow {
     payload: Option<String>,
 }
 
+impl ParkedRow {
+    fn event_type(&self) -> Option<&str> {
+        self.head.get("event_type")?.as_str()
+    }
+}
+
 /// Puts parked rows back, each in a transaction of its own: a large body is in memory once. An id that
 /// nobody knows is refused before any row moves.
 pub(super) fn retry(store: &mut Store, ids: &[i64]) -> Result<Unparked, QueueError> {
@@ -73,6 +80,9 @@ pub(super) fn retry(store: &mut Store, ids: &[i64]) -> Result<Unparked, QueueErr
             Some(Witness::Row { kind, key }) => {
                 store.read("read waiting rows of", |tx| is_proven_row(tx, *kind, key))?
             }
+            // A note's event says that somebody wrote the file, not what the file is. Once it was given up,
+            // a file with that content is the repeated command's, which captured a note of its own.
+            Some(Witness::File { .. }) if row.event_type() == Some(HISTORY_ADDED) => false,
             Some(witness) => testimony.found(witness),
         };
         if !proven {

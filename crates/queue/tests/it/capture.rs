@@ -299,3 +299,41 @@ fn the_rows_of_another_clone_are_left_to_the_command_that_may_be_at_work_there()
     assert_eq!(writer.confirm(prepared).expect("confirmed").events, 1);
     assert_eq!(queue::observe_unsettled(&home.scoped(&scope())).expect("looked"), []);
 }
+
+#[test]
+fn rows_whose_local_write_was_undone_are_withdrawn_and_come_again() {
+    let home = Home::new();
+    let mut writer = home.writer(&scope());
+    let other = writer.prepare(&unproven([event("01OTHER")])).expect("prepared");
+    let undone = writer.prepare(&unproven([event("01A")])).expect("prepared");
+    writer.withdraw(undone).expect("withdrawn");
+    let counts = observe_counts(&home.scoped(&scope()), &nobody_asked).expect("counts");
+    assert_eq!((counts.events, counts.prepared.total(), counts.parked.events), (0, 1, 0));
+    writer.confirm(other).expect("confirmed");
+    let again = writer.prepare(&unproven([event("01A")])).expect("prepared");
+    assert_eq!(writer.confirm(again).expect("confirmed").waiting, 2);
+}
+
+#[test]
+fn a_note_that_was_given_up_does_not_come_back_with_the_repeated_command() {
+    let home = Home::new();
+    let document = home.dir.path().join("tasks.md");
+    let sha256 = data_encoding::HEXLOWER.encode(&Sha256::digest("done"));
+    let note = event_of("01NOTE", "HistoryAdded", serde_json::json!({"wp_id": "WP01"}));
+    let witness = || Witness::File { path: document.clone(), sha256: sha256.clone() };
+    let rows = vec![NewRow::event(note, witness()), NewRow::body(body("tasks.md", "done"), witness())];
+    let capture = Capture { place: place(), mission_slug: "kitty-widgets".into(), rows };
+    let mut writer = home.writer(&scope());
+    let _left_behind = writer.prepare(&capture).expect("prepared");
+    assert_eq!(writer.settle("kitty-widgets", place().checkout()).expect("settled").parked, 2);
+
+    // The command is repeated: the file is what it would have been.
+    fs_err::write(&document, "done").expect("a document");
+    let conn = home.sql(&home.scoped(&scope()));
+    let id = |kind: i64| -> i64 {
+        conn.query_row("SELECT id FROM parked WHERE kind = ?1", [kind], |row| row.get(0)).expect("parked")
+    };
+    let (note, text) = (id(0), id(1));
+    let done = home.cure(&scope()).retry_parked(&[note, text]).expect("retried");
+    assert_eq!((done.restored, done.kept.len(), done.kept[0].id), (vec![text], 1, note));
+}

@@ -7,8 +7,8 @@ mod request;
 
 pub use request::{CloseRequest, Closed, Closing, OpenRequest, Opened};
 
-use super::shown;
-use crate::change::{Change, lock_mission};
+use super::{Planned, Recorded, shown};
+use crate::change::{Change, Done};
 use crate::clock::{Clock, Moment};
 use crate::decision::{
     Decision, DecisionStatus, Ledger, OriginFlow, Verification, read_ledger, render_page, verify_markers,
@@ -39,6 +39,16 @@ fn open_mission(project: &Project, handle: Option<&str>) -> Result<(MissionDirec
 
 /// Opens a decision.
 pub fn open(project: &Project, request: &OpenRequest, clock: &Clock) -> Result<Opened> {
+    plan_open(project, request, clock)?.apply(project, None, clock)
+}
+
+fn plan_open(
+    project: &Project,
+    request: &OpenRequest,
+    clock: &Clock,
+) -> Result<Planned<OpenRequest, Opened>> {
+    let planned =
+        |outcome, change| Ok(Planned { request: request.clone(), change, outcome, plan: plan_open });
     let (flow, options) = request.arguments()?;
     let (mission, mission_id, mut ledger) = open_mission(project, request.mission.as_deref())?;
     let place = request.step_id.as_deref().or(request.slot_key.as_deref()).unwrap_or_default();
@@ -49,22 +59,24 @@ pub fn open(project: &Project, request: &OpenRequest, clock: &Clock) -> Result<O
             let facts = json!({ "decision_id": known.decision_id, "status": known.status.name() });
             return Err(invalid("DECISION_ALREADY_CLOSED", problem, facts));
         }
-        return Ok(Opened {
+        let opened = Opened {
             artifact_path: shown(&ledger.page_path(&known.decision_id)),
             decision_id: known.decision_id.clone(),
             event_lamport: None,
             idempotent: true,
             mission_id,
-        });
+        };
+        return planned(opened, None);
     }
     if request.dry_run {
-        return Ok(Opened {
+        let opened = Opened {
             decision_id: "DRY_RUN".into(),
             artifact_path: String::new(),
             event_lamport: None,
             idempotent: false,
             mission_id,
-        });
+        };
+        return planned(opened, None);
     }
     let now = clock.now();
     let entry = new_entry(request, (flow, options), &mission, &mission_id, clock, now);
@@ -73,8 +85,10 @@ pub fn open(project: &Project, request: &OpenRequest, clock: &Clock) -> Result<O
     let (decision_id, artifact_path) =
         (entry.decision_id.clone(), shown(&ledger.page_path(&entry.decision_id)));
     ledger.put(entry.clone());
-    let rows = record(project, mission, &ledger, &entry, row, clock)?;
-    Ok(Opened { decision_id, artifact_path, event_lamport: Some(rows), idempotent: false, mission_id })
+    let (change, rows) = change(mission, &ledger, &entry, row)?;
+    let event_lamport = Some(rows);
+    let opened = Opened { decision_id, artifact_path, event_lamport, idempotent: false, mission_id };
+    planned(opened, Some(change))
 }
 
 fn new_entry(
@@ -109,6 +123,16 @@ fn new_entry(
 
 /// Resolves, defers or cancels a decision.
 pub fn close(project: &Project, request: &CloseRequest, clock: &Clock) -> Result<Closed> {
+    plan_close(project, request, clock)?.apply(project, None, clock)
+}
+
+fn plan_close(
+    project: &Project,
+    request: &CloseRequest,
+    clock: &Clock,
+) -> Result<Planned<CloseRequest, Closed>> {
+    let planned =
+        |outcome, change| Ok(Planned { request: request.clone(), change, outcome, plan: plan_close });
     request.check()?;
     let (mission, _, mut ledger) = open_mission(project, request.mission.as_deref())?;
     let status = request.closing.status();
@@ -133,12 +157,12 @@ pub fn close(project: &Project, request: &CloseRequest, clock: &Clock) -> Result
         && known.other_answer == other_answer
         && known.rationale == request.rationale;
     if same {
-        return Ok(closed);
+        return planned(closed, None);
     }
     check_may_become(known, status)?;
     closed.idempotent = false;
     if request.dry_run {
-        return Ok(closed);
+        return planned(closed, None);
     }
     let now = clock.now();
     let entry = Decision {
@@ -153,8 +177,9 @@ pub fn close(project: &Project, request: &CloseRequest, clock: &Clock) -> Result
     let payload = closed_payload(&entry, mission.mission_type(), request.actor.as_deref(), &now.iso());
     let row = fact(FactKind::DecisionPointResolved, clock.ulid(), now.iso(), payload);
     ledger.put(entry.clone());
-    closed.event_lamport = Some(record(project, mission, &ledger, &entry, row, clock)?);
-    Ok(closed)
+    let (change, rows) = change(mission, &ledger, &entry, row)?;
+    closed.event_lamport = Some(rows);
+    planned(closed, Some(change))
 }
 
 /// Refuses to change what is final.
@@ -239,34 +264,22 @@ fn fact(kind: FactKind, event_id: String, at: String, payload: Value) -> Row {
     })
 }
 
-/// Writes ledger, page and fact; returns how many rows the log has then. Under the mission's lock, and
-/// only when ledger and log are still those that were read.
-fn record(
-    project: &Project,
-    mission: MissionDirectory,
-    ledger: &Ledger,
-    entry: &Decision,
-    row: Row,
-    clock: &Clock,
-) -> Result<usize> {
-    let lock = lock_mission(project, &mission.slug)?;
+/// Ledger, page and fact; and how many rows the log will have.
+fn change(mission: MissionDirectory, ledger: &Ledger, entry: &Decision, row: Row) -> Result<(Change, usize)> {
     let log = read_log(&mission.path)?;
-    let on_disk = read_ledger(&mission.path, &ledger.mission_id)?;
-    let others = |ledger: &Ledger| -> Vec<Decision> {
-        ledger.entries.iter().filter(|known| known.decision_id != entry.decision_id).cloned().collect()
-    };
-    if others(&on_disk) != others(ledger) {
-        return Err(MissionError::Busy {
-            what: "the decision ledger",
-            path: ledger.path().to_owned(),
-            holder: None,
-        });
-    }
     let rows = log.line_count() + 1;
     let mut change = Change::of(mission, log);
     change.rows.push(row);
     change.files.insert(ledger.path().to_owned(), ledger.render().into_bytes());
     change.files.insert(ledger.page_path(&entry.decision_id), render_page(entry).into_bytes());
-    change.carry_out(&lock, project, None, clock)?;
-    Ok(rows)
+    Ok((change, rows))
+}
+
+// A decision is local: neither committed nor captured.
+impl Recorded for Opened {
+    fn record(&mut self, _: Done) {}
+}
+
+impl Recorded for Closed {
+    fn record(&mut self, _: Done) {}
 }

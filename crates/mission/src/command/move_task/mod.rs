@@ -16,15 +16,15 @@ use super::{Planned, shown};
 use crate::activity::{Entry, cycle_pointer, with_entry};
 use crate::change::Change;
 use crate::clock::{Clock, Moment};
-use crate::document::{MAX_JSON, read_text};
+use crate::document::{MAX_JSON, read_text_anywhere};
 use crate::error::{MissionError, Result};
 use crate::front_matter::{Scalar, WorkPackage, edit, read_work_package};
+use crate::git::check_may_commit;
 use crate::lane::Lane;
 use crate::log::{Row, read_log};
 use crate::outgoing::CaptureReport;
 use crate::project::{MissionDirectory, Project};
 use crate::snapshot::{self, reduce};
-use crate::tasks;
 use crate::work_package::find_wp_file;
 use serde_json::json;
 use std::path::Path;
@@ -46,8 +46,11 @@ struct Situation {
 pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan> {
     request.check()?;
     let to = request.lane()?;
+    let commits = request.commit.map_or_else(|| auto_commit(project), Ok)?;
+    if commits {
+        check_may_commit(project)?;
+    }
     let mission = project.mission(request.mission.as_deref())?;
-    project.branch()?;
     let wp = find_package(&mission, &request.wp_id)?;
     let log = read_log(&mission.path)?;
     let snapshot = reduce(log.lane_rows());
@@ -89,10 +92,8 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
         change.files.insert(cycle.path, text.into_bytes());
     }
     change.refresh_status()?;
-    if request.commit.map_or_else(|| auto_commit(project), Ok)? {
-        let files =
-            [crate::log::FILE, snapshot::FILE, tasks::FILE].map(|name| change.mission.path.join(name));
-        commit.extend(files.into_iter().filter(|path| !path.ends_with(tasks::FILE) || path.is_file()));
+    if commits {
+        commit.extend([crate::log::FILE, snapshot::FILE].map(|name| change.mission.path.join(name)));
         change.commit = Some((commit, message));
     }
     Ok(Planned { request: request.clone(), change: Some(change), outcome: moved, plan })
@@ -153,7 +154,7 @@ fn commit_message(request: &Request, situation: &Situation) -> String {
 /// `agents.auto_commit` of the project's config; on without it.
 pub(crate) fn auto_commit(project: &Project) -> Result<bool> {
     let path = identity::project::config_file(project.root());
-    let Some(text) = read_text(&path, MAX_JSON)? else { return Ok(true) };
+    let Some(text) = read_text_anywhere(&path, MAX_JSON)? else { return Ok(true) };
     let map = crate::front_matter::reader::parse_yaml(&text)
         .map_err(|problem| MissionError::malformed(&path, problem.replace("front matter", "the file")))?;
     Ok(map
