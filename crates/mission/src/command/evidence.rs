@@ -150,7 +150,8 @@ pub struct Capturing<'a> {
     pub begins: &'a dyn Fn(&Check),
 }
 
-/// Runs the checks, one after the other, and keeps what they say. Stops at the first that fails.
+/// Runs the checks, one after the other, and keeps what each says as soon as it has ended. Stops at the
+/// first that fails.
 pub fn capture(
     project: &Project,
     request: &Request,
@@ -164,13 +165,10 @@ pub fn capture(
         checks: Vec::new(),
         reopen: None,
     };
-    let mut writing = Writing::new();
-    writing.create_directory(&directory)?;
     for check in &checks {
         let files = files(&directory, &check.id);
         (with.begins)(check);
         let transcript = run_check(project, &mission, check, &files, with, clock)?;
-        transcript.write(&mut writing, &files)?;
         done.checks.push(CheckResult {
             id: check.id.clone(),
             issue: check.issue,
@@ -187,11 +185,11 @@ pub fn capture(
             break;
         }
     }
-    // A failed check is evidence, too.
-    writing.keep();
     Ok(done)
 }
 
+/// Runs one check and keeps its record and its outputs together: what a later check does, or whoever
+/// ends it, takes nothing of them back. A failed check is evidence, too.
 fn run_check(
     project: &Project,
     mission: &MissionDirectory,
@@ -201,16 +199,24 @@ fn run_check(
     clock: &Clock,
 ) -> Result<Transcript> {
     let started_at = clock.now().seconds_z();
-    let (ending, took) = run(check, project.root(), (&files.stdout, &files.stderr), capturing.interrupted)?;
+    let mut writing = Writing::new();
+    if let Some(directory) = files.record.parent() {
+        writing.create_directory(directory)?;
+    }
+    let run = run(check, project.root(), (&files.stdout, &files.stderr), capturing.interrupted)?;
     let with = Circumstances {
         started_at,
-        duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        duration_ms: u64::try_from(run.took.as_millis()).unwrap_or(u64::MAX),
         commit: project.git().commit().map(str::to_owned),
         tool_version: capturing.tool_version.to_owned(),
         // After the run: a check that writes what it depends on would otherwise be stale at once.
         sources_sha256: Sources::list(project, &mission.path)?.hash(&check.sources)?,
     };
-    Transcript::judge(check, ending, with, files)
+    let transcript = Transcript::judge(check, run.ending, with, run.outputs())?;
+    transcript.write(&mut writing, files)?;
+    run.keep()?;
+    writing.keep();
+    Ok(transcript)
 }
 
 /// Tells whether the evidence holds. Reads only.

@@ -77,12 +77,17 @@ pub struct Circumstances {
 }
 
 impl Transcript {
-    /// Judges a run by its outputs, which lie in `files`, and seals the record.
-    pub fn judge(check: &Check, ending: Ending, with: Circumstances, files: &Files) -> Result<Self> {
+    /// Judges a run by its outputs, which lie in the two files, and seals the record.
+    pub fn judge(
+        check: &Check,
+        ending: Ending,
+        with: Circumstances,
+        (stdout, stderr): (&Path, &Path),
+    ) -> Result<Self> {
         let read = |path: &Path| -> Result<Vec<u8>> {
             Ok(read_bytes(path, super::run::MAX_OUTPUT * 2)?.unwrap_or_default())
         };
-        let (stdout, stderr) = (read(&files.stdout)?, read(&files.stderr)?);
+        let (stdout, stderr) = (read(stdout)?, read(stderr)?);
         let said = [String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)];
         let missing: Vec<String> = check
             .contains

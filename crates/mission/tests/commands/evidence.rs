@@ -116,3 +116,28 @@ fn transcripts_can_lie_elsewhere_and_the_token_is_never_seen() {
     assert_eq!(problems(&world, &request), []);
     assert!(!world.root.join(format!("kitty-specs/{slug}/evidence")).exists());
 }
+
+#[test]
+fn what_a_check_proved_survives_that_a_later_one_is_interrupted() {
+    let world = World::new();
+    let (slug, request) =
+        prepared(&world, &TWO.replace("echo hello;", "echo hello $(cat src/a.rs | wc -c);"));
+    capture(&world.project(), &request, &CAPTURING, &world.clock).unwrap();
+    let transcripts = world.root.join(format!("kitty-specs/{slug}/evidence/test-transcripts"));
+    let before = std::fs::read(transcripts.join("counts.json")).unwrap();
+    world.write("src/a.rs", "fn a() { b() }\n");
+
+    // The user gives up while the second check runs.
+    let begun = std::cell::Cell::new(0);
+    let interrupted = || begun.get() == 2;
+    let begins = |_: &mission::evidence::Check| begun.set(begun.get() + 1);
+    let with = Capturing { interrupted: &interrupted, begins: &begins, ..CAPTURING };
+    let error = capture(&world.project(), &request, &with, &world.clock).unwrap_err();
+    assert_eq!(error.code(), "INTERRUPTED");
+
+    let only = |check: &str| Request { only: vec![check.into()], ..request.clone() };
+    assert_eq!(problems(&world, &only("says")), [], "record and outputs are of one run, the last");
+    assert!(std::fs::read_to_string(transcripts.join("says.stdout.txt")).unwrap().starts_with("hello 15"));
+    assert_eq!(std::fs::read(transcripts.join("counts.json")).unwrap(), before);
+    assert_eq!(std::fs::read_dir(&transcripts).unwrap().count(), 6, "nothing half-written is left");
+}
