@@ -65,7 +65,6 @@ pub(super) fn rows(
             actor,
             force,
             reason: Some(&reason),
-            review_ref: pointer,
             evidence: Some(&review).filter(|_| needs_evidence),
             review_result: Some(&review),
             workspace: Some("worktree"),
