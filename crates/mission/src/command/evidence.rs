@@ -7,12 +7,13 @@ use crate::command::decision;
 use crate::document::{Writing, read_bytes};
 use crate::error::{MissionError, Result};
 use crate::evidence::draft::{Quoted, close_issue, definition_of_done, pull_request};
-use crate::evidence::plan::{Check, read_checks};
+use crate::evidence::plan::{Check, FILE, read_checks};
 use crate::evidence::run::{MAX_OUTPUT, run};
 use crate::evidence::sources::Sources;
 use crate::evidence::transcript::{Circumstances, Files, Transcript, files};
 use crate::evidence::{DIRECTORY, TRANSCRIPTS};
 use crate::project::{MissionDirectory, Project};
+use crate::work_package::find_wp_file;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -133,10 +134,37 @@ fn open(project: &Project, request: &Request) -> Result<(MissionDirectory, Vec<C
             problem: format!("evidence.yaml has no check `{shown}`"),
         });
     }
+    check_packages(&mission, &checks)?;
     checks.retain(|check| request.only.is_empty() || request.only.contains(&check.id));
     let directory =
         request.transcripts.clone().unwrap_or_else(|| mission.path.join(DIRECTORY).join(TRANSCRIPTS));
     Ok((mission, checks, directory))
+}
+
+/// Whoever is told to reopen a work package has to find it.
+fn check_packages(mission: &MissionDirectory, checks: &[Check]) -> Result<()> {
+    for check in checks {
+        if find_wp_file(&mission.path, &check.work_package)?.is_none() {
+            let (id, wp) = (&check.id, &check.work_package);
+            let problem = format!("check `{id}`: the mission has no {wp}: no file tasks/{wp}-*.md");
+            return Err(MissionError::malformed(&mission.path.join(FILE), problem));
+        }
+    }
+    Ok(())
+}
+
+/// What depends on nothing never gets stale.
+fn check_sources(project: &Project, mission: &MissionDirectory, checks: &[Check]) -> Result<()> {
+    let sources = Sources::list(project, &mission.path)?;
+    for check in checks {
+        if let Some(pattern) = sources.idle(&check.sources) {
+            let shown = contract::text::printable(pattern);
+            let problem =
+                format!("check `{}`: source `{shown}` matches no file that git knows or would add", check.id);
+            return Err(MissionError::malformed(&mission.path.join(FILE), problem));
+        }
+    }
+    Ok(())
 }
 
 /// What capturing needs beside the mission.
@@ -159,6 +187,7 @@ pub fn capture(
     clock: &Clock,
 ) -> Result<CapturedEvidence> {
     let (mission, checks, directory) = open(project, request)?;
+    check_sources(project, &mission, &checks)?;
     let mut done = CapturedEvidence {
         result: "success",
         mission_slug: mission.slug.clone(),

@@ -141,3 +141,49 @@ fn what_a_check_proved_survives_that_a_later_one_is_interrupted() {
     assert_eq!(std::fs::read(transcripts.join("counts.json")).unwrap(), before);
     assert_eq!(std::fs::read_dir(&transcripts).unwrap().count(), 6, "nothing half-written is left");
 }
+
+#[test]
+fn checks_that_prove_nothing_are_refused_before_they_are_run() {
+    let world = World::new();
+    let (slug, request) = prepared(&world, TWO);
+    let path = format!("kitty-specs/{slug}/evidence.yaml");
+    let before = |text: String| {
+        world.write(&path, &text);
+        let state = world.state();
+        let error = capture(&world.project(), &request, &CAPTURING, &world.clock).unwrap_err();
+        assert_eq!(world.state(), state);
+        assert_eq!(error.code(), "MALFORMED_FILE");
+        error.to_string()
+    };
+    let elsewhere = before(format!("checks:\n{}", TWO.replace("WP02", "WP77")));
+    assert!(elsewhere.contains("check `counts`: the mission has no WP77"), "{elsewhere}");
+    let idle = before(format!("checks:\n{}", TWO.replacen("src/**", "scr/**", 1)));
+    assert!(idle.contains("check `says`: source `scr/**` matches no file"), "{idle}");
+    // Its own evidence is no source either.
+    let own = before(format!("checks:\n{}", TWO.replacen("src/**", "kitty-specs/*/evidence/**", 1)));
+    assert!(own.contains("matches no file"), "{own}");
+}
+
+#[test]
+fn a_check_that_ends_otherwise_says_how_it_should_have_ended() {
+    let world = World::new();
+    let (_, request) = prepared(&world, &TWO.replace("'exit 3'", "'exit 0'"));
+    let captured = capture(&world.project(), &request, &CAPTURING, &world.clock).unwrap();
+    assert_eq!(captured.checks[1].ending, "exit 0, expected 3");
+}
+
+#[test]
+fn a_record_with_a_key_too_many_or_in_another_form_was_edited() {
+    let world = World::new();
+    let (slug, request) = prepared(&world, TWO);
+    capture(&world.project(), &request, &CAPTURING, &world.clock).unwrap();
+    let record = format!("kitty-specs/{slug}/evidence/test-transcripts/says.json");
+    let original = world.read(&record);
+    for (from, to) in [("{\n  \"check\"", "{\n  \"by\": \"hand\",\n  \"check\""), ("\n", "\r\n"), ("  ", "")]
+    {
+        let edited = original.replace(from, to);
+        assert_ne!(edited, original);
+        world.write(&record, &edited);
+        assert_eq!(problems(&world, &request), [("says".to_owned(), EvidenceProblem::Edited)], "{from:?}");
+    }
+}
