@@ -305,6 +305,12 @@ fn judge_check(
     Ok(stale.then(|| (EvidenceProblem::Stale, "what it depends on changed since it was captured".into())))
 }
 
+/// Whether a file of the transcripts is of this check.
+fn of_check(name: &str, id: &str) -> bool {
+    let end = name.strip_prefix(id).unwrap_or_default();
+    [".json", ".stdout.txt", ".stderr.txt"].contains(&end)
+}
+
 /// Transcripts that no check explains.
 fn strangers(directory: &Path, checks: &[Check]) -> Result<Vec<EvidenceFinding>> {
     let names = crate::document::read_names(directory)?;
@@ -314,7 +320,15 @@ fn strangers(directory: &Path, checks: &[Check]) -> Result<Vec<EvidenceFinding>>
         .map(|id| EvidenceFinding {
             check: id.to_owned(),
             problem: EvidenceProblem::Unknown,
-            detail: "evidence.yaml names no such check".into(),
+            detail: format!(
+                "evidence.yaml names no such check; name it again, or delete {}",
+                names
+                    .iter()
+                    .filter(|name| of_check(name, id))
+                    .map(|name| shown(&directory.join(name)))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
         })
         .collect())
 }
@@ -330,10 +344,7 @@ pub fn draft(project: &Project, request: &Request) -> Result<Drafted> {
             .collect();
         return Err(MissionError::invalid(
             "EVIDENCE_DOES_NOT_HOLD",
-            format!(
-                "nothing is drafted from evidence that does not hold: {}; run `spec-kitty agent evidence capture`",
-                first.join("; ")
-            ),
+            format!("nothing is drafted from evidence that does not hold: {}", first.join("; ")),
             &verified,
         ));
     }

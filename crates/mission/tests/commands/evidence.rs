@@ -88,6 +88,15 @@ fn stale_edited_and_unexplained_evidence_is_found() {
     std::fs::remove_file(world.root.join("src/new.rs")).unwrap();
     world.write(format!("{transcripts}/old.json"), "{}");
     assert_eq!(problems(&world, &request), [("old".to_owned(), EvidenceProblem::Unknown)]);
+    // What is said leads out of it.
+    world.write(format!("{transcripts}/old.stderr.txt"), "");
+    let error = draft(&world.project(), &request).unwrap_err();
+    assert!(!error.remedies().is_empty());
+    let named: Vec<_> = error.to_string().split([' ', ',']).map(std::path::PathBuf::from).collect();
+    let named: Vec<_> = named.iter().filter(|path| path.is_file()).collect();
+    assert_eq!(named.len(), 2, "{error}");
+    named.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    draft(&world.project(), &request).unwrap();
 }
 
 #[test]
