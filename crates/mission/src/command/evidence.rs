@@ -11,7 +11,7 @@ use crate::evidence::plan::{Check, FILE, read_checks};
 use crate::evidence::run::{MAX_OUTPUT, run};
 use crate::evidence::sources::Sources;
 use crate::evidence::transcript::{Circumstances, Files, Transcript, files};
-use crate::evidence::{DIRECTORY, TRANSCRIPTS};
+use crate::evidence::{ATTRIBUTES, DIRECTORY, TRANSCRIPTS};
 use crate::project::{MissionDirectory, Project};
 use crate::work_package::find_wp_file;
 use serde::Serialize;
@@ -243,9 +243,21 @@ fn run_check(
     };
     let transcript = Transcript::judge(check, run.ending, with, run.outputs())?;
     transcript.write(&mut writing, files)?;
+    keep_line_endings(mission, files, &mut writing)?;
     run.keep()?;
     writing.keep();
     Ok(transcript)
+}
+
+/// Tells git to leave the transcripts of the mission as they are; what somebody else told it stays.
+fn keep_line_endings(mission: &MissionDirectory, files: &Files, writing: &mut Writing) -> Result<()> {
+    let directory = mission.path.join(DIRECTORY).join(TRANSCRIPTS);
+    let (name, text) = ATTRIBUTES;
+    let path = directory.join(name);
+    if files.record.parent() != Some(&directory) || path.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    writing.write(&path, text.as_bytes()).map(|_| ())
 }
 
 /// Tells whether the evidence holds. Reads only.

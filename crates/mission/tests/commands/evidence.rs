@@ -148,7 +148,7 @@ fn what_a_check_proved_survives_that_a_later_one_is_interrupted() {
     assert_eq!(problems(&world, &only("says")), [], "record and outputs are of one run, the last");
     assert!(std::fs::read_to_string(transcripts.join("says.stdout.txt")).unwrap().starts_with("hello 15"));
     assert_eq!(std::fs::read(transcripts.join("counts.json")).unwrap(), before);
-    assert_eq!(std::fs::read_dir(&transcripts).unwrap().count(), 6, "nothing half-written is left");
+    assert_eq!(std::fs::read_dir(&transcripts).unwrap().count(), 7, "nothing half-written is left");
 }
 
 #[test]
@@ -195,4 +195,23 @@ fn a_record_with_a_key_too_many_or_in_another_form_was_edited() {
         world.write(&record, &edited);
         assert_eq!(problems(&world, &request), [("says".to_owned(), EvidenceProblem::Edited)], "{from:?}");
     }
+}
+
+#[test]
+fn evidence_holds_after_a_checkout_that_changes_line_endings() {
+    let world = World::new();
+    let (slug, request) = prepared(&world, TWO);
+    capture(&world.project(), &request, &CAPTURING, &world.clock).unwrap();
+    let evidence = format!("kitty-specs/{slug}/evidence");
+    world.git(["add", "-A"]);
+    world.git(["commit", "-q", "-m", "evidence"]);
+    world.git(["config", "core.autocrlf", "true"]);
+    std::fs::remove_dir_all(world.root.join(&evidence)).unwrap();
+    world.git(["checkout", "--", evidence.as_str()]);
+    assert_eq!(problems(&world, &Request { integrity_only: true, ..request.clone() }), []);
+    // What somebody else told git stays.
+    let attributes = format!("{evidence}/test-transcripts/.gitattributes");
+    world.write(&attributes, "* binary\n");
+    capture(&world.project(), &request, &CAPTURING, &world.clock).unwrap();
+    assert_eq!(world.read(&attributes), "* binary\n");
 }
