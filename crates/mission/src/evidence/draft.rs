@@ -63,6 +63,7 @@ pub fn definition_of_done(
     let mark = |done: bool| if done { "x" } else { " " };
     let mut out = format!("# Definition of done: {mission}\n\n## Work packages\n\n");
     for (id, title, lane) in packages {
+        let title = printable(title);
         let _ =
             writeln!(out, "- [{}] {id} {title}: {lane}", mark(matches!(lane, Lane::Done | Lane::Canceled)));
     }
@@ -135,7 +136,7 @@ fn harmless(text: &str) -> String {
 }
 
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('`', "'")
+    printable(&text.split_whitespace().collect::<Vec<_>>().join(" ")).replace('`', "'")
 }
 
 #[cfg(test)]
@@ -160,6 +161,12 @@ mod tests {
     fn what_a_terminal_would_obey_is_escaped() {
         let text = quote("stdout", "a\tb\r\n\u{1b}[31mred\0\u{202e}\n");
         assert!(text.contains("\na\tb\n\\u{1b}[31mred\\u{0}\\u{202e}\n"), "{text:?}");
+        assert_eq!(one_line("a\n `b` \u{1b}[2J"), "a 'b' \\u{1b}[2J");
+        let packages = [("WP01".to_owned(), "x\u{1b}[2J".to_owned(), Lane::Done)];
+        let ledger = crate::decision::read_ledger(std::path::Path::new("nowhere"), "m").unwrap();
+        let decisions = crate::decision::verify_markers(&ledger, &[]);
+        let done = definition_of_done("m", &packages, &decisions, &[]);
+        assert!(done.contains("- [x] WP01 x\\u{1b}[2J: done"), "{done:?}");
     }
 
     #[test]
