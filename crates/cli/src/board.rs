@@ -2,6 +2,7 @@
 //!
 //! Nothing is wider than the terminal but names that cannot be broken; nothing is cut.
 
+use crate::paragraph::hanging;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use contract::text::printable;
 use mission::Lane;
@@ -41,7 +42,7 @@ fn in_lane(board: &Board, lane: Lane) -> impl Iterator<Item = &Card> {
 
 /// One column for each lane that holds something; one section for each when the terminal is too narrow.
 fn kanban(board: &Board, width: usize) -> String {
-    let mut out = title(board);
+    let mut out = title(board, width);
     let lanes: Vec<Lane> =
         Lane::ALL.into_iter().filter(|lane| in_lane(board, *lane).next().is_some()).collect();
     if lanes.is_empty() {
@@ -55,14 +56,15 @@ fn kanban(board: &Board, width: usize) -> String {
     out
 }
 
-fn title(board: &Board) -> String {
+fn title(board: &Board, width: usize) -> String {
     let slug = printable(&board.mission_slug);
     let name = match board.friendly_name.as_deref() {
         Some(name) => format!("{} ({slug})", printable(name)),
         None => slug.into_owned(),
     };
     format!(
-        "{name}\n{}: {} of {} done\n",
+        "{}{}: {} of {} done\n",
+        hanging("", &name, width),
         printable(&board.mission_type),
         done(board),
         board.work_packages.len()
@@ -177,6 +179,7 @@ mod tests {
                 depends_on_lanes: vec!["lane-b".into()],
                 parallel_group: 1,
             }],
+            warnings: Vec::new(),
         }
     }
 
@@ -184,6 +187,14 @@ mod tests {
     fn widest(text: &str) -> usize {
         let lines = text.lines().filter(|line| line.starts_with(['┌', '│', '└']));
         lines.map(|line| line.chars().count()).max().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_long_name_goes_on_in_the_next_line() {
+        let long = Some("A timer that says when the tea is ready, and ".repeat(3));
+        let text = title(&Board { friendly_name: long, ..board() }, 80);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert!(title(&board(), 80).starts_with("Tea timer (tea-timer-01KRX11M)\nsoftware-dev"), "{text}");
     }
 
     #[test]

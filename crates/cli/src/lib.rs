@@ -23,6 +23,7 @@ mod command;
 pub mod context;
 pub mod error;
 mod interrupt;
+mod paragraph;
 mod platform;
 pub mod render;
 pub mod report;

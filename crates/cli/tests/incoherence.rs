@@ -132,6 +132,7 @@ fn nobody_logged_in() {
     refuses_everywhere(&world, &server, &["auth_absent"]);
     let document = world.run(["agent", "mission", "setup-plan", "--json"]).exits(2).json();
     assert_eq!(document["error_code"], "SAAS_SYNC_UNAUTHENTICATED");
+    assert_eq!(document["error"], "not logged in");
     assert!(document["remediation"].to_string().contains("spec-kitty auth login"));
 }
 

@@ -28,6 +28,23 @@ fn the_page_about_missions_is_what_happens() {
     assert!(server.event_ids().len() > 30);
 }
 
+/// What a reader of the page is told to do first is what the commands ask for.
+#[test]
+fn the_page_about_missions_says_what_a_repository_needs() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/missions.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let before = page.split("```console").next().unwrap();
+    assert!(before.contains("`mkdir .kittify`"), "{before}");
+
+    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    world.run_program("git", ["init", "--quiet"]).exits(0);
+    let list = ["agent", "status", "show"];
+    let refused = world.run(list).exits(1);
+    assert!(refused.stderr.contains(".kittify"), "{refused:?}");
+    world.run_program("mkdir", [".kittify"]).exits(0);
+    world.run(list).exits(0);
+}
+
 /// Every mission verb of the inventory appears on the page: there is none that nobody explains.
 #[test]
 fn the_page_about_missions_uses_every_mission_verb() {

@@ -223,6 +223,9 @@ fn an_interrupted_capture_ends_its_check_and_keeps_the_earlier_transcript() {
             "checks:\n- {{id: waits, issue: 1, work_package: WP01, command: '{command}', sources: ['src/**']}}\n"
         )
     };
+    mission.write("tasks/WP01-first.md", "---\nwork_package_id: WP01\ntitle: First\n---\n");
+    std::fs::create_dir_all(world.work().join("src")).unwrap();
+    std::fs::write(world.work().join("src/ring.sh"), "echo gong\n").unwrap();
     mission.write("evidence.yaml", &checks("echo first"));
     document(&world, &["agent", "evidence", "capture"], 0);
     for pipe in ["up", "down"] {
@@ -243,5 +246,5 @@ fn an_interrupted_capture_ends_its_check_and_keeps_the_earlier_transcript() {
     assert_eq!((&said["error_code"], &said["exit_code"]), (&"INTERRUPTED".into(), &130.into()));
     assert_eq!(mission.read("evidence/test-transcripts/waits.stdout.txt"), "first\n");
     let left = std::fs::read_dir(mission.path.join("evidence/test-transcripts")).unwrap().count();
-    assert_eq!(left, 3, "nothing half-written is left");
+    assert_eq!(left, 4, "nothing half-written is left");
 }

@@ -27,25 +27,27 @@ pub struct Entry<'a> {
 /// `text` with `entry` at the end of its activity log; the section is made when there is none.
 pub fn with_entry(text: &str, entry: &Entry<'_>) -> String {
     let pid = entry.shell_pid.map(|pid| format!("shell_pid={pid} – ")).unwrap_or_default();
-    let note = entry.note.split_whitespace().collect::<Vec<_>>().join(" ");
-    let line = format!("- {} – {} – {pid}{note}", entry.at, entry.actor);
+    let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (note, actor) = (one_line(entry.note), one_line(entry.actor));
+    let line = format!("- {} – {actor} – {pid}{note}", entry.at);
+    let nl = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let Some(start) = section_start(text) else {
-        let gap = if text.is_empty() || text.ends_with("\n\n") {
-            ""
+        let gap = if text.is_empty() || text.ends_with(&format!("{nl}{nl}")) {
+            String::new()
         } else if text.ends_with('\n') {
-            "\n"
+            nl.to_owned()
         } else {
-            "\n\n"
+            nl.repeat(2)
         };
-        return format!("{text}{gap}{HEADING}\n\n{line}\n");
+        return format!("{text}{gap}{HEADING}{nl}{nl}{line}{nl}");
     };
     let rest = &text[start..];
     let end = start + rest.find("\n## ").map_or(rest.len(), |at| at + 1);
     let kept = text[..end].trim_end();
-    let gap = if kept.ends_with(HEADING) { "\n\n" } else { "\n" };
+    let gap = nl.repeat(if kept.ends_with(HEADING) { 2 } else { 1 });
     let tail = &text[end..];
-    let after = if tail.is_empty() { String::new() } else { format!("\n{tail}") };
-    format!("{kept}{gap}{line}\n{after}")
+    let after = if tail.is_empty() { String::new() } else { format!("{nl}{tail}") };
+    format!("{kept}{gap}{line}{nl}{after}")
 }
 
 /// Where the section's text begins.
@@ -88,7 +90,7 @@ pub fn newest_cycle(wp_file: &Path) -> Result<Option<ReviewCycle>> {
 /// The verdict of a review cycle; an error when its front matter cannot be read.
 pub fn read_verdict(cycle: &ReviewCycle) -> Result<String> {
     let wrong = |problem: String| MissionError::malformed(&cycle.path, problem);
-    let text = read_text(&cycle.path, MAX_TEXT)?.unwrap_or_default();
+    let text = read_text(&cycle.path, MAX_TEXT)?.unwrap_or_default().replace("\r\n", "\n");
     let yaml = text.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---")).map(|(yaml, _)| yaml);
     let map = parse_yaml(yaml.ok_or_else(|| wrong("has no front matter".into()))?).map_err(wrong)?;
     let verdict = map.get("verdict").and_then(Value::as_str).map(str::trim).unwrap_or_default();
@@ -137,6 +139,21 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_is_one_line_and_ends_as_the_lines_of_its_file_do() {
+        let entry = Entry { actor: "x\ny", ..ENTRY };
+        for text in
+            ["", "body", "body\n", "b\n\n## Activity Log\n", "b\n\n## Activity Log\n\n- one\n\n## Later\nx\n"]
+        {
+            let plain = with_entry(text, &entry);
+            assert!(plain.contains("- T – x y – a b\n"), "{plain:?}");
+            if text.contains('\n') {
+                let other = with_entry(&text.replace('\n', "\r\n"), &entry);
+                assert_eq!(other, plain.replace('\n', "\r\n"));
+            }
+        }
+    }
+
+    #[test]
     fn a_review_cycle_reads_back() {
         let world = tempfile::tempdir().unwrap();
         let wp = world.path().join("WP01-x.md");
@@ -149,6 +166,8 @@ mod tests {
         let newest = newest_cycle(&wp).unwrap().unwrap();
         assert_eq!((newest.number, read_verdict(&newest).unwrap().as_str()), (10, "rejected"));
         assert_eq!(cycle_pointer("m", &newest, &wp), "review-cycle://m/WP01-x/review-cycle-10.md");
+        std::fs::write(&newest.path, "---\r\nverdict: approved\r\n---\r\n").unwrap();
+        assert_eq!(read_verdict(&newest).unwrap(), "approved");
         std::fs::write(&newest.path, "no front matter").unwrap();
         assert!(read_verdict(&newest).is_err());
     }

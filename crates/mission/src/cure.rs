@@ -65,8 +65,10 @@ pub(crate) fn cure(code: &str) -> Option<&'static str> {
         "TASKS_COVERAGE_INCOMPLETE" => {
             "write one heading such as `## WP01 - Title` in tasks.md for each file in tasks/"
         }
-        "DEPENDENCY_CYCLE" => "remove one dependency of the circle from tasks.md",
-        "INVALID_DEPENDENCIES" => "correct the dependencies in tasks.md",
+        "DEPENDENCY_CYCLE" => "remove one dependency of the circle from the file that says it",
+        "INVALID_DEPENDENCIES" => {
+            "correct the dependencies in tasks.md, wps.yaml or the front matter, whichever says them"
+        }
         "DEPENDENCY_DISAGREEMENT" => "make the `dependencies` of the front matter and tasks.md say the same",
         "REQUIREMENT_MAPPING_INVALID" => {
             "name the requirements each work package covers in the `requirement_refs` of its front matter"
@@ -77,6 +79,9 @@ pub(crate) fn cure(code: &str) -> Option<&'static str> {
         "WORK_PACKAGE_NOT_FOUND" => "`spec-kitty agent tasks list` shows the work packages of a mission",
         "SUBTASK_NOT_FOUND" => {
             "write a row such as `- [ ] T001 ...` into the work package's section of tasks.md"
+        }
+        "EVIDENCE_DOES_NOT_HOLD" => {
+            "`spec-kitty agent evidence capture` runs the checks again; files of checks that are gone are deleted by hand"
         }
         "DECISION_NOT_FOUND" => "decisions/index.json of the mission lists its decisions",
         "DECISION_ALREADY_CLOSED" => "ask under another --input-key, --step-id or --slot-key",

@@ -178,11 +178,19 @@ impl Project {
                 Err(unknown(format!("mission `{handle}` is ambiguous: {}", found.join(", "))))
             }
             (None, _) => Err(unknown(format!(
-                "no mission `{}` in {}",
+                "no mission `{}` in {}{}",
                 contract::text::printable(handle),
-                contract::text::path(&self.missions())
+                contract::text::path(&self.missions()),
+                self.unread()?
             ))),
         }
+    }
+
+    /// The missions whose meta.json cannot be read: the one that is looked for may be among them.
+    fn unread(&self) -> Result<String> {
+        let names = self.mission_names()?;
+        let errors = names.iter().filter_map(|name| read_meta(&self.missions().join(name)).err());
+        Ok(errors.map(|error| format!("; not looked at: {}", chain(&error))).collect())
     }
 
     /// Opens the mission directory of exactly this name.

@@ -1,8 +1,8 @@
 //! Which lane changes are allowed, and what each needs.
 //!
 //! Pure. The rule of force (requirement C-004): a review rejection, that is a move back to `planned`
-//! from `in_progress`, `for_review`, `in_review` or `approved`, is never allowed without
-//! `force` and a reason. Force allows any pair, given an actor and a reason.
+//! from `in_progress`, `for_review`, `in_review` or `approved`, or to `in_progress` from the last two,
+//! is never allowed without `force` and a reason. Force allows any pair, given an actor and a reason.
 
 use crate::lane::Lane;
 use serde::{Deserialize, Serialize};
@@ -89,8 +89,6 @@ pub struct Circumstances<'a> {
     pub force: bool,
     /// Why.
     pub reason: Option<&'a str>,
-    /// Where the review is written down.
-    pub review_ref: Option<&'a str>,
     /// The evidence of an approval.
     pub evidence: Option<&'a Review>,
     /// What the reviewer concluded, for a move out of `in_review`.
@@ -115,7 +113,6 @@ enum Guard {
     Evidence,
     Reviewer,
     ReviewResult,
-    ReviewRef,
     /// Only force opens the pair.
     Force,
 }
@@ -129,9 +126,8 @@ const fn guard(from: Lane, to: Lane) -> Option<Guard> {
         (InProgress, ForReview) => Guard::WorkComplete,
         (InProgress, Approved) | (Approved, Done) => Guard::Evidence,
         (ForReview, InReview) => Guard::Reviewer,
-        (InReview, Approved | Done | InProgress | Blocked | Canceled) => Guard::ReviewResult,
-        (Approved, InProgress) => Guard::ReviewRef,
-        (InProgress | InReview | Approved, Planned) => Guard::Force,
+        (InReview, Approved | Done | Blocked | Canceled) => Guard::ReviewResult,
+        (InProgress | InReview | Approved, Planned) | (InReview | Approved, InProgress) => Guard::Force,
         (Planned | Claimed | InProgress | ForReview | Approved, Blocked | Canceled)
         | (Blocked, InProgress | Canceled) => Guard::None,
         _ => return None,
@@ -145,8 +141,13 @@ pub const fn is_in_matrix(from: Lane, to: Lane) -> bool {
 
 /// Whether the pair is a review rejection.
 pub const fn is_rejection(from: Lane, to: Lane) -> bool {
-    matches!(to, Lane::Planned)
-        && matches!(from, Lane::InProgress | Lane::ForReview | Lane::InReview | Lane::Approved)
+    match to {
+        Lane::Planned => {
+            matches!(from, Lane::InProgress | Lane::ForReview | Lane::InReview | Lane::Approved)
+        }
+        Lane::InProgress => matches!(from, Lane::InReview | Lane::Approved),
+        _ => false,
+    }
 }
 
 /// Judges one lane change.
@@ -184,7 +185,6 @@ pub fn judge_transition(from: Lane, to: Lane, with: &Circumstances<'_>) -> Resul
             complete(with.review_result),
             "review_result: a reviewer, a verdict and a reference (structured review outcome)",
         ),
-        Guard::ReviewRef => (says(with.review_ref), "review_ref"),
         Guard::Force => (false, "force"),
     };
     if holds { Ok(()) } else { Err(needs(missing)) }
@@ -204,16 +204,17 @@ mod tests {
         let with = Circumstances {
             actor: "a",
             reason: Some("why"),
-            review_ref: Some("ref"),
             evidence: Some(&review),
             review_result: Some(&review),
             ..Circumstances::default()
         };
-        for from in [Lane::InProgress, Lane::ForReview, Lane::InReview, Lane::Approved] {
-            let refusal = judge_transition(from, Lane::Planned, &with).unwrap_err();
+        let reviewed = [Lane::InReview, Lane::Approved].map(|from| (from, Lane::InProgress));
+        let planned = [Lane::InProgress, Lane::ForReview, Lane::InReview, Lane::Approved];
+        for (from, to) in planned.map(|from| (from, Lane::Planned)).into_iter().chain(reviewed) {
+            let refusal = judge_transition(from, to, &with).unwrap_err();
             let text = refusal.to_string();
             assert!(text.contains("force=True") && text.contains("review-rejection"), "{text}");
-            judge_transition(from, Lane::Planned, &Circumstances { force: true, ..with }).unwrap();
+            judge_transition(from, to, &Circumstances { force: true, ..with }).unwrap();
         }
     }
 
@@ -254,7 +255,6 @@ mod tests {
             (Lane::InProgress, Lane::ForReview, "subtask"),
             (Lane::InProgress, Lane::Approved, "evidence"),
             (Lane::InReview, Lane::Done, "review_result"),
-            (Lane::Approved, Lane::InProgress, "review_ref"),
         ] {
             let text = judge_transition(from, to, &bare).unwrap_err().to_string();
             assert!(text.contains(word), "{text}");

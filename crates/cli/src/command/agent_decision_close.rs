@@ -1,5 +1,6 @@
 //! `agent decision resolve`, `defer` and `cancel`: what becomes of a question.
 
+use super::decision_error::with_details;
 use super::mission_document::MissionDocument;
 use crate::args::{PutOffArgs, ResolveArgs};
 use crate::context::Context;
@@ -45,8 +46,8 @@ fn put_off(args: PutOffArgs, closing: Closing) -> CloseRequest {
 }
 
 fn run(context: &Context, request: &CloseRequest) -> Result<Report, CliError> {
-    request.check()?;
-    let closed = close(&context.project()?, request, &Clock::system())?;
+    request.check().map_err(with_details)?;
+    let closed = close(&context.project()?, request, &Clock::system()).map_err(with_details)?;
     let (id, status) = (&closed.decision_id, closed.status);
     let text = match (closed.idempotent, request.dry_run) {
         (true, _) => format!("decision {id} is {status} already\n"),

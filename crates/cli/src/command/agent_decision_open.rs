@@ -1,5 +1,6 @@
 //! `agent decision open`: a question that came up while planning.
 
+use super::decision_error::with_details;
 use super::mission_document::MissionDocument;
 use crate::args::OpenArgs;
 use crate::context::Context;
@@ -22,8 +23,8 @@ pub(crate) fn run(context: &Context, args: OpenArgs) -> Result<Report, CliError>
         actor: args.ledger.actor,
         dry_run: args.ledger.dry_run,
     };
-    request.check()?;
-    let opened = open(&context.project()?, &request, &Clock::system())?;
+    request.check().map_err(with_details)?;
+    let opened = open(&context.project()?, &request, &Clock::system()).map_err(with_details)?;
     let text = describe(&opened, request.dry_run);
     Ok(Report::of(&MissionDocument { value: opened, text }))
 }

@@ -1,5 +1,6 @@
 //! `agent decision verify`: whether the questions and the markers in the documents agree.
 
+use super::decision_error::with_details;
 use super::mission_document::MissionDocument;
 use crate::args::DecisionVerifyArgs;
 use crate::context::Context;
@@ -13,7 +14,7 @@ use std::fmt::Write as _;
 
 /// Runs the verb. What does not agree ends it with 1, unless that was not wanted.
 pub(crate) fn run(context: &Context, args: &DecisionVerifyArgs) -> Result<Report, CliError> {
-    let found = verify(&context.project()?, args.decision.mission.as_deref())?;
+    let found = verify(&context.project()?, args.decision.mission.as_deref()).map_err(with_details)?;
     let exit =
         if found.findings.is_empty() || args.no_fail_on_stale { ExitCode::Ok } else { ExitCode::Failed };
     let text = describe(&found);

@@ -1,5 +1,6 @@
 //! `agent status show`: the board of a mission, or an overview of all.
 
+use super::agent_tasks_list::warnings;
 use super::mission_document::MissionDocument;
 use crate::args::ShowArgs;
 use crate::board;
@@ -14,13 +15,11 @@ use mission::command::status::show;
 pub(crate) fn run(context: &Context, args: &ShowArgs) -> Result<Report, CliError> {
     let boards = show(&context.project()?, args.mission.as_deref())?;
     let text = board::render(&boards, args.mission.is_some(), render::width());
-    let warnings: Vec<String> = boards
-        .unreadable
-        .iter()
-        .map(|mission| {
-            format!("warning: {}: {}", printable(&mission.mission_slug), printable(&mission.error))
-        })
-        .collect();
+    let unreadable = boards.unreadable.iter().map(|mission| {
+        format!("warning: {}: {}", printable(&mission.mission_slug), printable(&mission.error))
+    });
+    let odd = boards.missions.iter().flat_map(|board| warnings(&board.warnings));
+    let warnings: Vec<String> = unreadable.chain(odd).collect();
     let report = Report::of(&MissionDocument { value: boards, text });
     Ok(warnings.into_iter().fold(report, Report::note))
 }

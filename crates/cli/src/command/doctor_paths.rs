@@ -6,6 +6,7 @@ use crate::error::CliError;
 use crate::report::{Document, Report};
 use clap::{CommandFactory, Parser};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Runs the verb.
@@ -31,10 +32,16 @@ impl Document for Inventory {
     fn text(&self) -> String {
         let width = self.paths.iter().map(|path| path.verb.verb.len()).max().unwrap_or_default();
         let mut out = String::new();
+        let mut needs = BTreeMap::new();
         for path in &self.paths {
             let class = serde_json::to_value(path.verb.class).unwrap_or_default();
             let class = class.as_str().unwrap_or_default();
-            let _ = writeln!(out, "{:<width$}  {class:<10} {}", path.verb.verb, path.needs);
+            let _ = writeln!(out, "{:<width$}  {class}", path.verb.verb);
+            needs.entry(class.to_owned()).or_insert(path.needs);
+        }
+        // Once for each class: beside each verb it would be wider than a terminal.
+        for (class, needs) in needs {
+            let _ = write!(out, "\n{class} needs\n  {needs}\n");
         }
         out
     }
@@ -90,6 +97,14 @@ pub(crate) fn leaves(command: &clap::Command, prefix: &[String]) -> Vec<Vec<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_inventory_fits_a_terminal() {
+        let text = Inventory { paths: inventory() }.text();
+        let wide: Vec<&str> = text.lines().filter(|line| line.chars().count() > 80).collect();
+        assert_eq!(wide, Vec::<&str>::new());
+        assert!(text.contains("never refused by the boundary"), "{text}");
+    }
 
     #[test]
     fn every_leaf_of_the_command_tree_is_in_the_inventory() {

@@ -21,6 +21,7 @@ mod auth_doctor;
 mod auth_login;
 mod auth_status;
 mod completions;
+mod decision_error;
 mod doctor_orphan_daemons;
 pub(crate) mod doctor_paths;
 mod doctor_repair;

@@ -84,7 +84,13 @@ impl CliError {
         } else {
             SYNC_BOUNDARY_REFUSED
         };
-        let mut error = Self::refused(code, result.headline());
+        // The headline counts what else can be wrong; when nothing is, it would name no cause.
+        let summary = if result.fails_only_by(FailureName::AuthAbsent) {
+            "not logged in".to_owned()
+        } else {
+            result.headline()
+        };
+        let mut error = Self::refused(code, summary);
         error.remedies = result.remedies();
         error.preflight = Some(Box::new(result));
         error

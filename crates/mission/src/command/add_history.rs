@@ -55,7 +55,9 @@ impl Request {
             return wrong("--note", "must not be blank");
         }
         match &self.agent {
-            Some(agent) if agent.trim().is_empty() => wrong("--agent", "must not be blank"),
+            Some(agent) if agent.trim().is_empty() || agent.contains(char::is_control) => {
+                wrong("--agent", "must be one line that is not blank")
+            }
             _ => Ok(()),
         }
     }

@@ -199,7 +199,6 @@ fn judge(
         actor: &request.actor,
         force: request.force,
         reason: request.reason.as_deref(),
-        review_ref: request.review_ref.as_deref(),
         evidence: arguments.review.as_ref(),
         review_result: arguments.review.as_ref(),
         workspace: Some(&workspace),

@@ -7,12 +7,13 @@ use crate::command::decision;
 use crate::document::{Writing, read_bytes};
 use crate::error::{MissionError, Result};
 use crate::evidence::draft::{Quoted, close_issue, definition_of_done, pull_request};
-use crate::evidence::plan::{Check, read_checks};
+use crate::evidence::plan::{Check, FILE, read_checks};
 use crate::evidence::run::{MAX_OUTPUT, run};
 use crate::evidence::sources::Sources;
 use crate::evidence::transcript::{Circumstances, Files, Transcript, files};
-use crate::evidence::{DIRECTORY, TRANSCRIPTS};
+use crate::evidence::{ATTRIBUTES, DIRECTORY, TRANSCRIPTS};
 use crate::project::{MissionDirectory, Project};
+use crate::work_package::find_wp_file;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -133,10 +134,37 @@ fn open(project: &Project, request: &Request) -> Result<(MissionDirectory, Vec<C
             problem: format!("evidence.yaml has no check `{shown}`"),
         });
     }
+    check_packages(&mission, &checks)?;
     checks.retain(|check| request.only.is_empty() || request.only.contains(&check.id));
     let directory =
         request.transcripts.clone().unwrap_or_else(|| mission.path.join(DIRECTORY).join(TRANSCRIPTS));
     Ok((mission, checks, directory))
+}
+
+/// Whoever is told to reopen a work package has to find it.
+fn check_packages(mission: &MissionDirectory, checks: &[Check]) -> Result<()> {
+    for check in checks {
+        if find_wp_file(&mission.path, &check.work_package)?.is_none() {
+            let (id, wp) = (&check.id, &check.work_package);
+            let problem = format!("check `{id}`: the mission has no {wp}: no file tasks/{wp}-*.md");
+            return Err(MissionError::malformed(&mission.path.join(FILE), problem));
+        }
+    }
+    Ok(())
+}
+
+/// What depends on nothing never gets stale.
+fn check_sources(project: &Project, mission: &MissionDirectory, checks: &[Check]) -> Result<()> {
+    let sources = Sources::list(project, &mission.path)?;
+    for check in checks {
+        if let Some(pattern) = sources.idle(&check.sources) {
+            let shown = contract::text::printable(pattern);
+            let problem =
+                format!("check `{}`: source `{shown}` matches no file that git knows or would add", check.id);
+            return Err(MissionError::malformed(&mission.path.join(FILE), problem));
+        }
+    }
+    Ok(())
 }
 
 /// What capturing needs beside the mission.
@@ -150,7 +178,8 @@ pub struct Capturing<'a> {
     pub begins: &'a dyn Fn(&Check),
 }
 
-/// Runs the checks, one after the other, and keeps what they say. Stops at the first that fails.
+/// Runs the checks, one after the other, and keeps what each says as soon as it has ended. Stops at the
+/// first that fails.
 pub fn capture(
     project: &Project,
     request: &Request,
@@ -158,19 +187,17 @@ pub fn capture(
     clock: &Clock,
 ) -> Result<CapturedEvidence> {
     let (mission, checks, directory) = open(project, request)?;
+    check_sources(project, &mission, &checks)?;
     let mut done = CapturedEvidence {
         result: "success",
         mission_slug: mission.slug.clone(),
         checks: Vec::new(),
         reopen: None,
     };
-    let mut writing = Writing::new();
-    writing.create_directory(&directory)?;
     for check in &checks {
         let files = files(&directory, &check.id);
         (with.begins)(check);
         let transcript = run_check(project, &mission, check, &files, with, clock)?;
-        transcript.write(&mut writing, &files)?;
         done.checks.push(CheckResult {
             id: check.id.clone(),
             issue: check.issue,
@@ -187,11 +214,11 @@ pub fn capture(
             break;
         }
     }
-    // A failed check is evidence, too.
-    writing.keep();
     Ok(done)
 }
 
+/// Runs one check and keeps its record and its outputs together: what a later check does, or whoever
+/// ends it, takes nothing of them back. A failed check is evidence, too.
 fn run_check(
     project: &Project,
     mission: &MissionDirectory,
@@ -201,16 +228,36 @@ fn run_check(
     clock: &Clock,
 ) -> Result<Transcript> {
     let started_at = clock.now().seconds_z();
-    let (ending, took) = run(check, project.root(), (&files.stdout, &files.stderr), capturing.interrupted)?;
+    let mut writing = Writing::new();
+    if let Some(directory) = files.record.parent() {
+        writing.create_directory(directory)?;
+    }
+    let run = run(check, project.root(), (&files.stdout, &files.stderr), capturing.interrupted)?;
     let with = Circumstances {
         started_at,
-        duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        duration_ms: u64::try_from(run.took.as_millis()).unwrap_or(u64::MAX),
         commit: project.git().commit().map(str::to_owned),
         tool_version: capturing.tool_version.to_owned(),
         // After the run: a check that writes what it depends on would otherwise be stale at once.
         sources_sha256: Sources::list(project, &mission.path)?.hash(&check.sources)?,
     };
-    Transcript::judge(check, ending, with, files)
+    let transcript = Transcript::judge(check, run.ending, with, run.outputs())?;
+    transcript.write(&mut writing, files)?;
+    keep_line_endings(mission, files, &mut writing)?;
+    run.keep()?;
+    writing.keep();
+    Ok(transcript)
+}
+
+/// Tells git to leave the transcripts of the mission as they are; what somebody else told it stays.
+fn keep_line_endings(mission: &MissionDirectory, files: &Files, writing: &mut Writing) -> Result<()> {
+    let directory = mission.path.join(DIRECTORY).join(TRANSCRIPTS);
+    let (name, text) = ATTRIBUTES;
+    let path = directory.join(name);
+    if files.record.parent() != Some(&directory) || path.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    writing.write(&path, text.as_bytes()).map(|_| ())
 }
 
 /// Tells whether the evidence holds. Reads only.
@@ -270,6 +317,12 @@ fn judge_check(
     Ok(stale.then(|| (EvidenceProblem::Stale, "what it depends on changed since it was captured".into())))
 }
 
+/// Whether a file of the transcripts is of this check.
+fn of_check(name: &str, id: &str) -> bool {
+    let end = name.strip_prefix(id).unwrap_or_default();
+    [".json", ".stdout.txt", ".stderr.txt"].contains(&end)
+}
+
 /// Transcripts that no check explains.
 fn strangers(directory: &Path, checks: &[Check]) -> Result<Vec<EvidenceFinding>> {
     let names = crate::document::read_names(directory)?;
@@ -279,7 +332,15 @@ fn strangers(directory: &Path, checks: &[Check]) -> Result<Vec<EvidenceFinding>>
         .map(|id| EvidenceFinding {
             check: id.to_owned(),
             problem: EvidenceProblem::Unknown,
-            detail: "evidence.yaml names no such check".into(),
+            detail: format!(
+                "evidence.yaml names no such check; name it again, or delete {}",
+                names
+                    .iter()
+                    .filter(|name| of_check(name, id))
+                    .map(|name| shown(&directory.join(name)))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
         })
         .collect())
 }
@@ -295,10 +356,7 @@ pub fn draft(project: &Project, request: &Request) -> Result<Drafted> {
             .collect();
         return Err(MissionError::invalid(
             "EVIDENCE_DOES_NOT_HOLD",
-            format!(
-                "nothing is drafted from evidence that does not hold: {}; run `spec-kitty agent evidence capture`",
-                first.join("; ")
-            ),
+            format!("nothing is drafted from evidence that does not hold: {}", first.join("; ")),
             &verified,
         ));
     }

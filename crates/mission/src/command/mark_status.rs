@@ -114,6 +114,7 @@ pub fn plan(project: &Project, request: &Request, _clock: &Clock) -> Result<Plan
     if commits {
         check_may_commit(project)?;
     }
+    let word = request.status.trim().to_lowercase();
     let mission = project.mission(request.mission.as_deref())?;
     let log = read_log(&mission.path)?;
     let path = mission.path.join(tasks::FILE);
@@ -133,7 +134,7 @@ pub fn plan(project: &Project, request: &Request, _clock: &Clock) -> Result<Plan
             id: bare.to_owned(),
             outcome,
             format,
-            message: message(bare, outcome, &request.status),
+            message: message(bare, outcome, &word),
         });
     }
     let count = |wanted| results.iter().filter(|result| result.outcome == wanted).count();
@@ -143,10 +144,11 @@ pub fn plan(project: &Project, request: &Request, _clock: &Clock) -> Result<Plan
         not_found: count(MarkOutcome::NotFound),
     };
     if summary.not_found == results.len() {
-        let problem = format!("tasks.md has no row for {}", request.ids.join(", "));
+        let rowless = results.iter().any(|result| !crate::work_package::is_wp_id(&result.id));
+        let said: Vec<&str> = results.iter().map(|result| result.message.trim_end_matches('.')).collect();
         return Err(MissionError::invalid(
-            "SUBTASK_NOT_FOUND",
-            problem,
+            if rowless { "SUBTASK_NOT_FOUND" } else { "NOT_A_SUBTASK" },
+            said.join("; "),
             &json!({ "results": results, "summary": summary }),
         ));
     }

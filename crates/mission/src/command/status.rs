@@ -12,7 +12,7 @@ use crate::log::read_log;
 use crate::meta::Meta;
 use crate::project::{MissionDirectory, Project};
 use crate::snapshot::{Snapshot, reduce};
-use crate::work_package::read_wp_files;
+use crate::work_package::{id_of_file, read_wp_files};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -63,6 +63,9 @@ pub struct Board {
     pub work_packages: Vec<Card>,
     /// Its lines of work, as `lanes.json` says.
     pub lanes: Vec<WorkLane>,
+    /// Files that contradict each other or themselves, so that the board is not all there is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// One work package.
@@ -122,7 +125,7 @@ pub fn show(project: &Project, mission: Option<&str>) -> Result<Boards> {
 fn board(project: &Project, mission: &MissionDirectory) -> Result<Board> {
     let snapshot = reduce(read_log(&mission.path)?.lane_rows());
     let lanes = work_lanes(project, mission)?;
-    let work_packages = cards(mission, &snapshot, &lanes)?;
+    let (work_packages, warnings) = cards(mission, &snapshot, &lanes)?;
     let count = |lane: Lane| work_packages.iter().filter(|card| card.lane == lane).count();
     Ok(Board {
         mission_slug: mission.slug.clone(),
@@ -132,16 +135,29 @@ fn board(project: &Project, mission: &MissionDirectory) -> Result<Board> {
         summary: Lane::ALL.into_iter().map(|lane| (lane.name().to_owned(), count(lane).into())).collect(),
         work_packages,
         lanes,
+        warnings,
     })
 }
 
-/// Every work package that has a file or a row.
-fn cards(mission: &MissionDirectory, snapshot: &Snapshot, lanes: &[WorkLane]) -> Result<Vec<Card>> {
+/// Every work package that has a file or a row, and what is odd about the files.
+fn cards(
+    mission: &MissionDirectory,
+    snapshot: &Snapshot,
+    lanes: &[WorkLane],
+) -> Result<(Vec<Card>, Vec<String>)> {
+    let mut warnings = Vec::new();
     let mut known: BTreeMap<String, (String, Option<String>)> =
         snapshot.work_packages.keys().map(|id| (id.clone(), (id.clone(), None))).collect();
     for path in read_wp_files(&mission.path)? {
         if let Some((id, title)) = read_heading(&path)? {
-            known.insert(id, (title, Some(shown(&path))));
+            let file = shown(&path);
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if let Some(named) = id_of_file(name).filter(|named| *named != id) {
+                warnings.push(format!("{file} says it is {id}, and its name says {named}"));
+            }
+            if let Some((_, Some(other))) = known.insert(id.clone(), (title, Some(file.clone()))) {
+                warnings.push(format!("{file} says it is {id}, and so does {other}, which is not shown"));
+            }
         }
     }
     let cards = known.into_iter().map(|(id, (title, path))| {
@@ -156,7 +172,7 @@ fn cards(mission: &MissionDirectory, snapshot: &Snapshot, lanes: &[WorkLane]) ->
             work_package_id: id,
         }
     });
-    Ok(cards.collect())
+    Ok((cards.collect(), warnings))
 }
 
 fn work_lanes(project: &Project, mission: &MissionDirectory) -> Result<Vec<WorkLane>> {
@@ -190,6 +206,9 @@ pub struct TaskList {
     pub tasks: Vec<Task>,
     /// How many.
     pub count: usize,
+    /// Files that contradict each other or themselves, so that the list is not all there is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// One work package of the list.
@@ -209,7 +228,8 @@ pub struct Task {
 pub fn list(project: &Project, mission: Option<&str>, lane: Option<Lane>) -> Result<TaskList> {
     let mission = project.mission(mission)?;
     let snapshot = reduce(read_log(&mission.path)?.lane_rows());
-    let mut tasks: Vec<Task> = cards(&mission, &snapshot, &[])?
+    let (cards, warnings) = cards(&mission, &snapshot, &[])?;
+    let mut tasks: Vec<Task> = cards
         .into_iter()
         .filter(|card| lane.is_none_or(|lane| card.lane == lane))
         .filter_map(|card| {
@@ -222,5 +242,5 @@ pub fn list(project: &Project, mission: Option<&str>, lane: Option<Lane>) -> Res
         })
         .collect();
     tasks.sort_by(|a, b| a.work_package_id.cmp(&b.work_package_id));
-    Ok(TaskList { count: tasks.len(), tasks })
+    Ok(TaskList { count: tasks.len(), tasks, warnings })
 }

@@ -1,6 +1,6 @@
 //! `decisions/index.json`.
 
-use crate::document::{MAX_JSON, read_text};
+use crate::document::{MAX_JSON, read_names, read_text};
 use crate::error::{MissionError, Result};
 use crate::json;
 use serde::{Deserialize, Serialize};
@@ -141,6 +141,12 @@ pub fn read_ledger(mission_dir: &Path, mission_id: &str) -> Result<Ledger> {
     match read_text(&path, MAX_JSON)? {
         Some(text) => Ledger::parse(&path, &text),
         None => {
+            let names = read_names(&mission_dir.join(DIRECTORY))?;
+            let pages = names.iter().filter(|name| name.starts_with("DM-") && name.ends_with(".md")).count();
+            if pages > 0 {
+                let problem = format!("is gone, and pages of decisions still lie beside it: {pages}");
+                return Err(MissionError::malformed(&path, problem));
+            }
             Ok(Ledger { path, entries: Vec::new(), mission_id: mission_id.to_owned(), other: Map::new() })
         }
     }

@@ -5,6 +5,7 @@
 use super::transcript::Transcript;
 use crate::decision::Verification;
 use crate::lane::Lane;
+use contract::text::printable;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -62,6 +63,7 @@ pub fn definition_of_done(
     let mark = |done: bool| if done { "x" } else { " " };
     let mut out = format!("# Definition of done: {mission}\n\n## Work packages\n\n");
     for (id, title, lane) in packages {
+        let title = printable(title);
         let _ =
             writeln!(out, "- [{}] {id} {title}: {lane}", mark(matches!(lane, Lane::Done | Lane::Canceled)));
     }
@@ -111,7 +113,9 @@ fn section(check: &Quoted) -> String {
 fn quote(name: &str, text: &str) -> String {
     let start = text.len().saturating_sub(QUOTED_BYTES);
     let start = (start..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
-    let start = if start == 0 { 0 } else { text[start..].find('\n').map_or(start, |at| start + at + 1) };
+    // From the beginning of a line, unless the line is most of what is quoted.
+    let line = text[start..].find('\n').filter(|at| start > 0 && *at < QUOTED_BYTES / 2);
+    let start = line.map_or(start, |at| start + at + 1);
     let longest = text[start..].split(|c| c != '`').map(str::len).max().unwrap_or_default();
     let fence = "`".repeat(longest.max(2) + 1);
     let cut = if start == 0 {
@@ -119,11 +123,20 @@ fn quote(name: &str, text: &str) -> String {
     } else {
         format!(" (the last {} of {} bytes)", text.len() - start, text.len())
     };
-    format!("\n{name}{cut}:\n\n{fence}text\n{}\n{fence}\n", text[start..].trim_end_matches('\n'))
+    format!("\n{name}{cut}:\n\n{fence}text\n{}\n{fence}\n", harmless(text[start..].trim_end_matches('\n')))
+}
+
+/// The text with its lines and tabs, and everything else that a terminal would obey escaped.
+fn harmless(text: &str) -> String {
+    let line = |line: &str| {
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        line.split('\t').map(printable).collect::<Vec<_>>().join("\t")
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('`', "'")
+    printable(&text.split_whitespace().collect::<Vec<_>>().join(" ")).replace('`', "'")
 }
 
 #[cfg(test)]
@@ -134,6 +147,26 @@ mod tests {
     fn no_output_closes_its_own_fence() {
         let text = quote("stdout", "a\n````\nb\n");
         assert!(text.contains("\n`````text\na\n````\nb\n`````\n"), "{text}");
+    }
+
+    #[test]
+    fn one_line_that_is_too_long_is_quoted_from_its_middle() {
+        let line = format!("{}\n", "x".repeat(30_000));
+        let text = quote("stdout", &line);
+        assert!(text.contains("stdout (the last 20000 of 30001 bytes):"), "{}", &text[..80]);
+        assert!(text.contains(&"x".repeat(19_999)), "{}", text.len());
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped() {
+        let text = quote("stdout", "a\tb\r\n\u{1b}[31mred\0\u{202e}\n");
+        assert!(text.contains("\na\tb\n\\u{1b}[31mred\\u{0}\\u{202e}\n"), "{text:?}");
+        assert_eq!(one_line("a\n `b` \u{1b}[2J"), "a 'b' \\u{1b}[2J");
+        let packages = [("WP01".to_owned(), "x\u{1b}[2J".to_owned(), Lane::Done)];
+        let ledger = crate::decision::read_ledger(std::path::Path::new("nowhere"), "m").unwrap();
+        let decisions = crate::decision::verify_markers(&ledger, &[]);
+        let done = definition_of_done("m", &packages, &decisions, &[]);
+        assert!(done.contains("- [x] WP01 x\\u{1b}[2J: done"), "{done:?}");
     }
 
     #[test]

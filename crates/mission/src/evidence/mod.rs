@@ -25,3 +25,8 @@ pub use transcript::Transcript;
 pub const DIRECTORY: &str = "evidence";
 /// The directory of transcripts in it.
 pub const TRANSCRIPTS: &str = "test-transcripts";
+/// What git is told about them, in their directory.
+pub(crate) const ATTRIBUTES: (&str, &str) = (
+    ".gitattributes",
+    "# Transcripts are compared byte for byte: a checkout changes no line ending.\n* -text\n",
+);

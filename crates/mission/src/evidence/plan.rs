@@ -55,6 +55,7 @@ const fn ten_minutes() -> u64 {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Document {
     checks: Vec<Check>,
 }
@@ -80,11 +81,24 @@ impl Check {
         if !(1..=MAX_TIMEOUT).contains(&self.timeout) {
             return wrong("`timeout` is not between 1 and 86400 seconds");
         }
+        if !(0..=255).contains(&self.exit) {
+            return wrong("`exit` is not between 0 and 255, so no command ends like that");
+        }
         if self.sources.is_empty() || self.sources.iter().any(|pattern| pattern.trim().is_empty()) {
             return wrong("`sources` names nothing: without it nobody can tell when the evidence is stale");
         }
+        if let Some(pattern) = self.sources.iter().find(|pattern| leaves(pattern)) {
+            let shown = contract::text::printable(pattern);
+            return wrong(&format!("source `{shown}` leaves the project: patterns are relative to its root"));
+        }
         None
     }
+}
+
+/// Whether a pattern can only match outside of the project.
+fn leaves(pattern: &str) -> bool {
+    let drive = pattern.as_bytes().get(1) == Some(&b':');
+    drive || pattern.starts_with(['/', '\\', '~']) || pattern.split(['/', '\\']).any(|part| part == "..")
 }
 
 /// Reads the checks of a mission directory.
@@ -101,6 +115,9 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Check>> {
     let wrong = |problem: String| MissionError::malformed(path, problem);
     let map = parse_yaml(text).map_err(|problem| wrong(problem.replace("front matter", "the file")))?;
     let document: Document = serde_json::from_value(map.into()).map_err(|error| wrong(error.to_string()))?;
+    if document.checks.is_empty() {
+        return Err(wrong("names no check, so it proves nothing".into()));
+    }
     for (n, check) in document.checks.iter().enumerate() {
         if let Some(problem) = check.problem() {
             return Err(wrong(problem));
@@ -131,10 +148,18 @@ mod tests {
             ("issue: 1", "issue: one", "invalid type"),
             ("issue: 1", "issue: 1, isue: 2", "unknown field"),
             ("issue: 1", "issue: 1, timeout: 0", "timeout"),
+            ("issue: 1", "issue: 1, exit: 300", "`exit` is not between 0 and 255"),
+            ("issue: 1", "issue: 1, exit: -1", "`exit` is not between 0 and 255"),
+            ("src/**", "/etc/**", "source `/etc/**` leaves the project"),
+            ("src/**", "../x", "source `../x` leaves the project"),
+            ("src/**", "src/../../x", "leaves the project"),
+            ("checks:", "check: 1\nchecks:", "unknown field `check`"),
         ] {
             let message = parse(Path::new("e"), &GOOD.replace(from, to)).unwrap_err().to_string();
             assert!(message.contains(says), "{message}");
         }
+        let nothing = parse(Path::new("e"), "checks: []\n").unwrap_err().to_string();
+        assert!(nothing.contains("names no check"), "{nothing}");
         let twice = format!("{GOOD}{}", &GOOD["checks:\n".len()..]);
         assert!(parse(Path::new("e"), &twice).unwrap_err().to_string().contains("two checks"));
     }

@@ -30,14 +30,39 @@ pub enum Ending {
     TooLoud,
 }
 
-/// Runs `check` in `root`, its output into `stdout` and `stderr`. What lay there before stays until the
-/// check has ended; it stays for good when the check is `interrupted`, which ends it.
+/// A check that was run. Its outputs lie beside those they replace and go when it is dropped, until it
+/// is told to [`Run::keep`] them.
+#[derive(Debug)]
+pub struct Run {
+    /// How it ended.
+    pub ending: Ending,
+    /// How long it took.
+    pub took: Duration,
+    out: Output,
+    err: Output,
+}
+
+impl Run {
+    /// Where its outputs lie until they are kept: stdout and stderr.
+    pub fn outputs(&self) -> (&Path, &Path) {
+        (self.out.file.path(), self.err.file.path())
+    }
+
+    /// Puts the outputs where they belong.
+    pub fn keep(self) -> Result<()> {
+        self.out.keep()?;
+        self.err.keep()
+    }
+}
+
+/// Runs `check` in `root`, its output beside `stdout` and `stderr`. What lies there stays; ending the
+/// check is all that happens when it is `interrupted`.
 pub fn run(
     check: &Check,
     root: &Path,
     (stdout, stderr): (&Path, &Path),
     interrupted: &dyn Fn() -> bool,
-) -> Result<(Ending, Duration)> {
+) -> Result<Run> {
     let (out, err) = (Output::beside(stdout)?, Output::beside(stderr)?);
     let mut command = shell(&check.command);
     for secret in SECRETS {
@@ -57,12 +82,11 @@ pub fn run(
     end_group(&mut child);
     let ending = ending.map_err(MissionError::io("wait for a check in", root))?;
     let ending = ending.ok_or_else(|| MissionError::Interrupted { what: format!("check `{}`", check.id) })?;
-    out.keep()?;
-    err.keep()?;
-    Ok((ending, started.elapsed()))
+    Ok(Run { ending, took: started.elapsed(), out, err })
 }
 
 /// An output that is being written, beside the one it replaces.
+#[derive(Debug)]
 struct Output {
     file: NamedTempFile,
     path: PathBuf,

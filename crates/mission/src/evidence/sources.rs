@@ -29,14 +29,23 @@ impl<'a> Sources<'a> {
         Ok(Self { root: project.root(), files, excluded })
     }
 
+    /// The first pattern that matches nothing.
+    pub fn idle<'p>(&self, patterns: &'p [String]) -> Option<&'p String> {
+        let used = |pattern: &String| self.counting().any(|file| matches(file, pattern));
+        patterns.iter().find(|pattern| !used(pattern))
+    }
+
+    /// Every file but the mission's own evidence.
+    fn counting(&self) -> impl Iterator<Item = &String> {
+        self.files.iter().filter(|file| !file.starts_with(&self.excluded))
+    }
+
     /// Lower-case hex SHA-256 over the paths and contents of the files that a pattern matches. A file that
     /// is listed and gone counts as gone.
     pub fn hash(&self, patterns: &[String]) -> Result<String> {
         let mut hash = Sha256::new();
-        let wanted = |file: &&String| {
-            !file.starts_with(&self.excluded) && patterns.iter().any(|pattern| matches(file, pattern))
-        };
-        for file in self.files.iter().filter(wanted) {
+        let wanted = |file: &&String| patterns.iter().any(|pattern| matches(file, pattern));
+        for file in self.counting().filter(wanted) {
             let content = self.content(file)?;
             hash.update(format!("{}\0{content}\n", file.len()));
             hash.update(file);

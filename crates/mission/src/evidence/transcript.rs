@@ -77,12 +77,17 @@ pub struct Circumstances {
 }
 
 impl Transcript {
-    /// Judges a run by its outputs, which lie in `files`, and seals the record.
-    pub fn judge(check: &Check, ending: Ending, with: Circumstances, files: &Files) -> Result<Self> {
+    /// Judges a run by its outputs, which lie in the two files, and seals the record.
+    pub fn judge(
+        check: &Check,
+        ending: Ending,
+        with: Circumstances,
+        (stdout, stderr): (&Path, &Path),
+    ) -> Result<Self> {
         let read = |path: &Path| -> Result<Vec<u8>> {
             Ok(read_bytes(path, super::run::MAX_OUTPUT * 2)?.unwrap_or_default())
         };
-        let (stdout, stderr) = (read(&files.stdout)?, read(&files.stderr)?);
+        let (stdout, stderr) = (read(stdout)?, read(stderr)?);
         let said = [String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)];
         let missing: Vec<String> = check
             .contains
@@ -94,7 +99,12 @@ impl Transcript {
             passed: ending.code() == Some(check.exit) && missing.is_empty(),
             check: check.clone(),
             exit_code: ending.code(),
-            ending: ending.describe(),
+            ending: match ending {
+                Ending::Exited(code) if code != check.exit => {
+                    format!("{}, expected {}", ending.describe(), check.exit)
+                }
+                _ => ending.describe(),
+            },
             missing,
             started_at: with.started_at,
             duration_ms: with.duration_ms,
@@ -114,10 +124,14 @@ impl Transcript {
         sha256_hex(json::sorted_line(&serde_json::to_value(bare).unwrap_or_default()).as_bytes())
     }
 
+    /// The text of the record.
+    fn rendered(&self) -> String {
+        json::sorted_document(&serde_json::to_value(self).unwrap_or_default())
+    }
+
     /// Writes the record.
     pub fn write(&self, writing: &mut Writing, files: &Files) -> Result<()> {
-        let text = json::sorted_document(&serde_json::to_value(self).unwrap_or_default());
-        writing.write(&files.record, text.as_bytes()).map(|_| ())
+        writing.write(&files.record, self.rendered().as_bytes()).map(|_| ())
     }
 
     /// Reads a record; nothing when there is none.
@@ -130,7 +144,9 @@ impl Transcript {
 
     /// What somebody touched since it was written: nothing, or the name of the part.
     pub fn touched(&self, files: &Files) -> Result<Option<&'static str>> {
-        if self.seal != self.computed_seal() {
+        // Byte for byte: a key that is not ours is no part of the seal.
+        let text = read_bytes(&files.record, MAX_JSON)?.unwrap_or_default();
+        if self.seal != self.computed_seal() || text != self.rendered().as_bytes() {
             return Ok(Some("the record"));
         }
         for (path, hash, name) in

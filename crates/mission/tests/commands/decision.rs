@@ -107,3 +107,16 @@ fn prerequisites_are_looked_up_and_never_made() {
     assert_eq!((paths["TASKS"].as_str(), paths.get("valid")), (Some(""), None));
     assert_eq!(world.state(), before);
 }
+
+#[test]
+fn a_lost_ledger_beside_its_pages_is_named_and_no_new_one_is_begun() {
+    let world = World::new();
+    let slug = world.create("demo").mission_slug;
+    let decisions = world.root.join(format!("kitty-specs/{slug}/decisions"));
+    std::fs::create_dir_all(&decisions).unwrap();
+    std::fs::write(decisions.join("DM-01KRX1A0000000000000000001.md"), "# D\n").unwrap();
+    let before = world.state();
+    let error = open(&world.project(), &ask(&slug, "k"), &world.clock).unwrap_err();
+    assert!(error.to_string().contains("index.json: is gone"), "{error}");
+    assert_eq!(world.state(), before);
+}

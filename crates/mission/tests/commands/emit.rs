@@ -61,6 +61,28 @@ fn a_rejection_needs_force_and_a_reason() {
 }
 
 #[test]
+fn a_rejection_that_goes_back_to_work_needs_force_and_a_reason_too() {
+    let world = World::new();
+    let slug = with_package(&world);
+    world.write(format!("kitty-specs/{slug}/tasks.md"), "## WP01 - First\n- [x] T001 do\n");
+    for lane in ["claimed", "in_progress", "for_review", "in_review"] {
+        world.emit(&to(&slug, lane), None).unwrap();
+    }
+    let verdict = |verdict: &str| {
+        Some(format!(r#"{{"review": {{"reviewer": "rev", "verdict": "{verdict}", "reference": "pr/1"}}}}"#))
+    };
+    let back = Request { review_ref: Some("pr/1".into()), ..to(&slug, "in_progress") };
+    let rejected = Request { evidence_json: verdict("rejected"), ..back.clone() };
+    let before = world.state();
+    assert!(world.emit(&rejected, None).unwrap_err().to_string().contains("force=True"));
+    assert_eq!(world.state(), before);
+    world.emit(&Request { evidence_json: verdict("approved"), ..to(&slug, "approved") }, None).unwrap();
+    assert!(world.emit(&back, None).unwrap_err().to_string().contains("force=True"));
+    let forced = Request { force: true, reason: Some("it does not ring".into()), ..rejected };
+    assert_eq!(world.emit(&forced, None).unwrap().from_lane, Lane::Approved);
+}
+
+#[test]
 fn repeating_a_move_changes_nothing_and_succeeds() {
     let world = World::new();
     let slug = with_package(&world);

@@ -88,6 +88,15 @@ fn stale_edited_and_unexplained_evidence_is_found() {
     std::fs::remove_file(world.root.join("src/new.rs")).unwrap();
     world.write(format!("{transcripts}/old.json"), "{}");
     assert_eq!(problems(&world, &request), [("old".to_owned(), EvidenceProblem::Unknown)]);
+    // What is said leads out of it.
+    world.write(format!("{transcripts}/old.stderr.txt"), "");
+    let error = draft(&world.project(), &request).unwrap_err();
+    assert!(!error.remedies().is_empty());
+    let named: Vec<_> = error.to_string().split([' ', ',']).map(std::path::PathBuf::from).collect();
+    let named: Vec<_> = named.iter().filter(|path| path.is_file()).collect();
+    assert_eq!(named.len(), 2, "{error}");
+    named.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    draft(&world.project(), &request).unwrap();
 }
 
 #[test]
@@ -115,4 +124,94 @@ fn transcripts_can_lie_elsewhere_and_the_token_is_never_seen() {
     assert_eq!(capture(&world.project(), &request, &CAPTURING, &world.clock).unwrap().result, "success");
     assert_eq!(problems(&world, &request), []);
     assert!(!world.root.join(format!("kitty-specs/{slug}/evidence")).exists());
+}
+
+#[test]
+fn what_a_check_proved_survives_that_a_later_one_is_interrupted() {
+    let world = World::new();
+    let (slug, request) =
+        prepared(&world, &TWO.replace("echo hello;", "echo hello $(cat src/a.rs | wc -c);"));
+    capture(&world.project(), &request, &CAPTURING, &world.clock).unwrap();
+    let transcripts = world.root.join(format!("kitty-specs/{slug}/evidence/test-transcripts"));
+    let before = std::fs::read(transcripts.join("counts.json")).unwrap();
+    world.write("src/a.rs", "fn a() { b() }\n");
+
+    // The user gives up while the second check runs.
+    let begun = std::cell::Cell::new(0);
+    let interrupted = || begun.get() == 2;
+    let begins = |_: &mission::evidence::Check| begun.set(begun.get() + 1);
+    let with = Capturing { interrupted: &interrupted, begins: &begins, ..CAPTURING };
+    let error = capture(&world.project(), &request, &with, &world.clock).unwrap_err();
+    assert_eq!(error.code(), "INTERRUPTED");
+
+    let only = |check: &str| Request { only: vec![check.into()], ..request.clone() };
+    assert_eq!(problems(&world, &only("says")), [], "record and outputs are of one run, the last");
+    assert!(std::fs::read_to_string(transcripts.join("says.stdout.txt")).unwrap().starts_with("hello 15"));
+    assert_eq!(std::fs::read(transcripts.join("counts.json")).unwrap(), before);
+    assert_eq!(std::fs::read_dir(&transcripts).unwrap().count(), 7, "nothing half-written is left");
+}
+
+#[test]
+fn checks_that_prove_nothing_are_refused_before_they_are_run() {
+    let world = World::new();
+    let (slug, request) = prepared(&world, TWO);
+    let path = format!("kitty-specs/{slug}/evidence.yaml");
+    let before = |text: String| {
+        world.write(&path, &text);
+        let state = world.state();
+        let error = capture(&world.project(), &request, &CAPTURING, &world.clock).unwrap_err();
+        assert_eq!(world.state(), state);
+        assert_eq!(error.code(), "MALFORMED_FILE");
+        error.to_string()
+    };
+    let elsewhere = before(format!("checks:\n{}", TWO.replace("WP02", "WP77")));
+    assert!(elsewhere.contains("check `counts`: the mission has no WP77"), "{elsewhere}");
+    let idle = before(format!("checks:\n{}", TWO.replacen("src/**", "scr/**", 1)));
+    assert!(idle.contains("check `says`: source `scr/**` matches no file"), "{idle}");
+    // Its own evidence is no source either.
+    let own = before(format!("checks:\n{}", TWO.replacen("src/**", "kitty-specs/*/evidence/**", 1)));
+    assert!(own.contains("matches no file"), "{own}");
+}
+
+#[test]
+fn a_check_that_ends_otherwise_says_how_it_should_have_ended() {
+    let world = World::new();
+    let (_, request) = prepared(&world, &TWO.replace("'exit 3'", "'exit 0'"));
+    let captured = capture(&world.project(), &request, &CAPTURING, &world.clock).unwrap();
+    assert_eq!(captured.checks[1].ending, "exit 0, expected 3");
+}
+
+#[test]
+fn a_record_with_a_key_too_many_or_in_another_form_was_edited() {
+    let world = World::new();
+    let (slug, request) = prepared(&world, TWO);
+    capture(&world.project(), &request, &CAPTURING, &world.clock).unwrap();
+    let record = format!("kitty-specs/{slug}/evidence/test-transcripts/says.json");
+    let original = world.read(&record);
+    for (from, to) in [("{\n  \"check\"", "{\n  \"by\": \"hand\",\n  \"check\""), ("\n", "\r\n"), ("  ", "")]
+    {
+        let edited = original.replace(from, to);
+        assert_ne!(edited, original);
+        world.write(&record, &edited);
+        assert_eq!(problems(&world, &request), [("says".to_owned(), EvidenceProblem::Edited)], "{from:?}");
+    }
+}
+
+#[test]
+fn evidence_holds_after_a_checkout_that_changes_line_endings() {
+    let world = World::new();
+    let (slug, request) = prepared(&world, TWO);
+    capture(&world.project(), &request, &CAPTURING, &world.clock).unwrap();
+    let evidence = format!("kitty-specs/{slug}/evidence");
+    world.git(["add", "-A"]);
+    world.git(["commit", "-q", "-m", "evidence"]);
+    world.git(["config", "core.autocrlf", "true"]);
+    std::fs::remove_dir_all(world.root.join(&evidence)).unwrap();
+    world.git(["checkout", "--", evidence.as_str()]);
+    assert_eq!(problems(&world, &Request { integrity_only: true, ..request.clone() }), []);
+    // What somebody else told git stays.
+    let attributes = format!("{evidence}/test-transcripts/.gitattributes");
+    world.write(&attributes, "* binary\n");
+    capture(&world.project(), &request, &CAPTURING, &world.clock).unwrap();
+    assert_eq!(world.read(&attributes), "* binary\n");
 }

@@ -157,3 +157,41 @@ fn a_mission_without_tasks_md_gets_one_from_wps_yaml() {
     let mission: Result<(), MissionError> = finalize(&world, &slug).map(|_| ());
     mission.unwrap();
 }
+
+#[test]
+fn a_circle_that_only_the_front_matter_closes_is_found_and_where_it_is_written() {
+    let world = World::new();
+    let slug = with_tasks(&world);
+    let dir = format!("kitty-specs/{slug}");
+    let first = format!("{dir}/tasks/WP01-first.md");
+    let original = world.read(&first);
+    for (dependency, code) in [("WP02", "DEPENDENCY_CYCLE"), ("WP09", "INVALID_DEPENDENCIES")] {
+        let named = format!("title: First\ndependencies: [{dependency}]\n");
+        world.write(&first, &original.replace("title: First\n", &named));
+        let before = world.state();
+        let error = finalize(&world, &slug).unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+        assert!(error.code() != "DEPENDENCY_CYCLE" || error.to_string().contains("front matter"), "{error}");
+        assert_eq!(world.state(), before);
+    }
+    world.write(&first, &original);
+    let manifest = "work_packages:\n- {id: WP01, dependencies: [WP02]}\n- {id: WP02, dependencies: [WP01]}\n";
+    world.write(format!("{dir}/wps.yaml"), manifest);
+    let error = finalize(&world, &slug).unwrap_err();
+    assert!(error.to_string().ends_with("WP01 -> WP02 -> WP01 (as wps.yaml says)"), "{error}");
+    assert!(!format!("{:?}", error.remedies()).contains("tasks.md"), "{error:?}");
+}
+
+#[test]
+fn a_surface_that_nobody_wrote_is_said_to_be_inferred() {
+    let world = World::new();
+    let slug = with_tasks(&world);
+    let bare =
+        "---\nwork_package_id: WP01\ntitle: First\nrequirement_refs: [FR-001]\n---\n\nWrite src/f1.py.\n";
+    world.write(format!("kitty-specs/{slug}/tasks/WP01-first.md"), bare);
+    let error = finalize(&world, &slug).unwrap_err();
+    assert_eq!(error.code(), "OWNERSHIP_INVALID");
+    let evidence = error.evidence().join("\n");
+    assert!(evidence.contains("WP01: its front matter names no authoritative_surface"), "{evidence}");
+    assert!(!evidence.contains("WP02"), "{evidence}");
+}

@@ -300,3 +300,99 @@ fn materializing_restores_status_json_from_the_log() {
     assert_eq!(world.read(&path), before);
     assert_eq!(document["event_count"], 2);
 }
+
+#[test]
+fn what_nobody_would_keep_is_refused_and_a_note_without_a_move_is_kept() {
+    let world = World::new();
+    let slug = ready(&world);
+    world.write("feedback.md", "no tests\n");
+    let before = world.state();
+    let lost = move_task::Request {
+        review_feedback_file: Some(world.root.join("feedback.md")),
+        ..to(&slug, "in_progress")
+    };
+    let error = moved(&world, &lost).unwrap_err().to_string();
+    assert!(error.starts_with("--review-feedback-file: goes with --to planned"), "{error}");
+    assert_eq!(world.state(), before);
+
+    moved(&world, &to(&slug, "claimed")).unwrap();
+    let rows = world.log(&slug).len();
+    assert!(!moved(&world, &to(&slug, "claimed")).unwrap().changed);
+    let stay = move_task::Request {
+        note: Some("waits for the bell".into()),
+        assignee: Some("ada".into()),
+        ..to(&slug, "claimed")
+    };
+    let stayed = moved(&world, &stay).unwrap();
+    assert!(stayed.changed && stayed.commit_hash.is_some());
+    assert_eq!((stayed.old_lane, stayed.new_lane), (Lane::Claimed, Lane::Claimed));
+    assert_eq!(world.log(&slug).len(), rows, "nothing moved");
+    let file = format!("kitty-specs/{slug}/tasks/WP01-first.md");
+    let text = world.read(&file);
+    assert!(text.contains("assignee: ada\n") && text.ends_with("– dev – waits for the bell\n"), "{text}");
+    assert_eq!(world.git(["status", "--porcelain", &file]), "");
+}
+
+#[test]
+fn a_work_package_is_not_ticked_and_whoever_tries_is_told_what_to_do() {
+    let world = World::new();
+    let slug = ready(&world);
+    let error = mark(&world, &slug, &["WP01"], "done").unwrap_err();
+    assert_eq!(error.to_string(), "WP01 is a work package: move it with move-task");
+    assert!(error.remedies().is_empty(), "nobody is told to write a row for it");
+    let shouted = mark(&world, &slug, &["T001"], " DONE").unwrap();
+    assert_eq!(shouted.results[0].message, "T001 is done now.");
+}
+
+#[test]
+fn a_move_that_only_force_makes_is_refused_in_the_words_of_move_task() {
+    let world = World::new();
+    let slug = ready(&world);
+    moved(&world, &to(&slug, "canceled")).unwrap();
+    let error = moved(&world, &to(&slug, "in_progress")).unwrap_err();
+    assert_eq!(error.code(), "ILLEGAL_TRANSITION");
+    assert!(error.to_string().contains("--force") && error.to_string().contains("--note"), "{error}");
+    assert!(!format!("{error} {:?}", error.remedies()).contains("reason"), "move-task has no --reason");
+    let forced = move_task::Request { force: true, note: Some("it is wanted".into()), ..to(&slug, "doing") };
+    assert!(moved(&world, &forced).unwrap().changed);
+}
+
+#[test]
+fn who_writes_a_note_is_one_line() {
+    let world = World::new();
+    let slug = ready(&world);
+    let request = add_history::Request {
+        mission: Some(slug),
+        wp_id: "WP01".into(),
+        note: "n".into(),
+        agent: Some("x\ny".into()),
+        shell_pid: None,
+    };
+    let error = add_history::plan(&world.project(), &request, &world.clock).unwrap_err();
+    assert_eq!(error.code(), "INVALID_ARGUMENT");
+}
+
+#[test]
+fn files_that_contradict_each_other_or_their_name_are_named() {
+    let world = World::new();
+    let slug = ready(&world);
+    let listed = || status::list(&world.project(), Some(&slug), None).unwrap();
+    assert_eq!(listed().warnings, Vec::<String>::new());
+    let second = world.read(format!("kitty-specs/{slug}/tasks/WP02-second.md"));
+    world.write(format!("kitty-specs/{slug}/tasks/WP02-twin.md"), &second);
+    world.write(format!("kitty-specs/{slug}/tasks/WP03-x.md"), &second.replace("WP02", "WP01"));
+    let warnings = listed().warnings.join("\n");
+    assert!(warnings.contains("WP02-twin.md says it is WP02, and so does"), "{warnings}");
+    assert!(warnings.contains("WP03-x.md says it is WP01, and its name says WP03"), "{warnings}");
+    let boards = status::show(&world.project(), Some(&slug)).unwrap();
+    assert_eq!(boards.missions[0].warnings.join("\n"), warnings);
+}
+
+#[test]
+fn a_mission_whose_meta_json_is_damaged_is_not_just_unknown() {
+    let world = World::new();
+    let slug = world.create("tea").mission_slug;
+    world.write(format!("kitty-specs/{slug}/meta.json"), "{");
+    let error = status::list(&world.project(), Some("tea"), None).unwrap_err().to_string();
+    assert!(error.contains("no mission `tea`") && error.contains(&format!("{slug}/meta.json")), "{error}");
+}

@@ -14,7 +14,6 @@ fn judged(row: &LaneRow) -> bool {
         actor: &row.actor,
         force: row.force,
         reason: row.reason.as_deref(),
-        review_ref: row.review_ref.as_deref(),
         evidence: review.as_ref(),
         review_result: review.as_ref(),
         workspace: Some("somewhere"),

@@ -1,6 +1,6 @@
 //! What the front matter of the work packages lacks, and what they own together.
 
-use super::packages::Packages;
+use super::packages::{Packages, check_graph};
 use crate::error::{MissionError, Result};
 use crate::front_matter::{Scalar, WorkPackage, edit};
 use crate::git::list_files;
@@ -94,6 +94,11 @@ pub(crate) fn complete(packages: &Packages, mission_slug: &str, target: &str) ->
             text,
         });
     }
+    // What the front matter keeps was judged by nobody yet.
+    if out.packages.iter().any(|wp| wp.preserved) {
+        let graph = out.packages.iter().map(|wp| (wp.id.clone(), wp.dependencies.clone())).collect();
+        check_graph(&graph, "the front matter, together with tasks.md,")?;
+    }
     Ok(out)
 }
 
@@ -166,7 +171,20 @@ fn changes(
 
 /// Refuses overlapping or empty claims; returns what looks odd.
 pub(crate) fn judge_owners(project: &Project, completion: &Completion) -> Result<Vec<String>> {
-    let claims = judge_ownership(&completion.owners);
+    let mut claims = judge_ownership(&completion.owners);
+    let blamed = |wp: &&Completed| {
+        let begins = format!("{}: authoritative_surface", wp.id);
+        wp.changes.contains_key("authoritative_surface")
+            && claims.errors.iter().any(|error| error.starts_with(&begins))
+    };
+    // Whoever never wrote a surface looks for it in vain.
+    let inferred: Vec<_> = completion.packages.iter().filter(blamed).map(|wp| {
+        format!(
+            "{}: its front matter names no authoritative_surface; it was inferred from the text: write it, with a trailing slash",
+            wp.id
+        )
+    }).collect();
+    claims.errors.extend(inferred);
     if !claims.errors.is_empty() {
         return Err(MissionError::invalid(
             "OWNERSHIP_INVALID",

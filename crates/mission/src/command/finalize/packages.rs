@@ -62,7 +62,7 @@ pub(crate) fn read_packages(mission: &MissionDirectory) -> Result<Packages> {
     if let Some(entries) = &manifest {
         graph.extend(entries.iter().map(|entry| (entry.id.clone(), entry.dependencies.clone())));
     }
-    check_graph(&graph)?;
+    check_graph(&graph, if manifest.is_some() { wps::FILE } else { tasks::FILE })?;
     let stated = tasks_md.map(|text| tasks::requirement_graph(text)).unwrap_or_default();
     let requirements = check_requirements(&spec, &files, &stated, &graph)?;
     if manifest.is_none() {
@@ -111,10 +111,14 @@ fn check_coverage(graph: &Graph, files: &[WorkPackage]) -> Result<()> {
     ))
 }
 
-fn check_graph(graph: &Graph) -> Result<()> {
+/// Dependencies, said by `origin`, go in no circle and lead to work packages that exist.
+pub(crate) fn check_graph(graph: &Graph, origin: &str) -> Result<()> {
     let cycles = graph::cycles(graph);
     if let Some(cycle) = cycles.first() {
-        let problem = format!("work packages depend on each other in a circle: {}", cycle.join(" -> "));
+        let problem = format!(
+            "work packages depend on each other in a circle: {} (as {origin} says)",
+            cycle.join(" -> ")
+        );
         return Err(MissionError::invalid("DEPENDENCY_CYCLE", problem, &json!({ "cycles": cycles })));
     }
     for wp_id in graph.keys() {

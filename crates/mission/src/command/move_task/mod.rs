@@ -4,6 +4,7 @@
 //! Backward moves are rewinds: the command forces them and gives the reason. A move to `planned` is a
 //! review rejection and always needs the reviewer's feedback; the feedback becomes a review cycle.
 
+mod annotation;
 mod readiness;
 mod request;
 mod rows;
@@ -69,7 +70,10 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
     let mut moved = unmoved(request, from, to, &wp, log.path());
     if from == to && !request.force {
         moved.event_id = Some(last_event);
-        return Ok(Planned { request: request.clone(), change: None, outcome: moved, plan });
+        let situation = Situation { mission, wp, from, to, actor, now: clock.now() };
+        let change = annotation::annotate(project, request, situation, log)?;
+        moved.changed = change.is_some();
+        return Ok(Planned { request: request.clone(), change, outcome: moved, plan });
     }
     let situation = Situation { mission, wp, from, to, actor, now: clock.now() };
     check_ready(project, request, &situation)?;
@@ -131,14 +135,19 @@ pub(crate) fn find_package(mission: &MissionDirectory, wp_id: &str) -> Result<Wo
     })
 }
 
-/// The work package's file with who has it now, and a line in its activity log.
-fn noted(request: &Request, situation: &Situation) -> Result<String> {
+/// The work package's file with who has it now.
+fn assigned(request: &Request, situation: &Situation) -> Result<String> {
     let mut changes = Vec::new();
     let mut set = |key, value: Option<String>| changes.extend(value.map(|value| (key, Scalar::Text(value))));
     set("assignee", request.assignee.clone());
     set("agent", request.agent.clone());
     set("shell_pid", request.shell_pid.map(|pid| pid.to_string()));
-    let text = edit(&situation.wp, &changes)?;
+    edit(&situation.wp, &changes)
+}
+
+/// The same, with a line in its activity log.
+fn noted(request: &Request, situation: &Situation) -> Result<String> {
+    let text = assigned(request, situation)?;
     let note = request.note.clone().unwrap_or_else(|| format!("Moved to {}", situation.to));
     let at = situation.now.seconds_z();
     let entry = Entry { at: &at, actor: &situation.actor, shell_pid: request.shell_pid, note: &note };

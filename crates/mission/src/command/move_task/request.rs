@@ -105,6 +105,12 @@ impl Request {
                 "is needed to move a work package back to planned, also with --force: write down what has to change",
             );
         }
+        if to != Lane::Planned && self.review_feedback_file.is_some() {
+            return wrong(
+                "--review-feedback-file",
+                "goes with --to planned, which is what a rejection is; elsewhere nobody would keep it",
+            );
+        }
         if self.skip_review_artifact_check && self.note.as_deref().is_none_or(|note| note.trim().is_empty()) {
             return wrong("--skip-review-artifact-check", "needs a --note that says why");
         }

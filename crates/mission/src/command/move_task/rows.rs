@@ -9,7 +9,7 @@ use crate::git::user_name;
 use crate::lane::Lane;
 use crate::log::{ExecutionMode, LaneRow};
 use crate::project::Project;
-use crate::transition::{Circumstances, Review, judge_transition};
+use crate::transition::{Circumstances, Refusal, Review, judge_transition};
 use serde_json::json;
 
 /// The review cycle of a rejection, with its text.
@@ -65,7 +65,6 @@ pub(super) fn rows(
             actor,
             force,
             reason: Some(&reason),
-            review_ref: pointer,
             evidence: Some(&review).filter(|_| needs_evidence),
             review_result: Some(&review),
             workspace: Some("worktree"),
@@ -74,7 +73,7 @@ pub(super) fn rows(
             implementation_evidence: true,
             current_actor: None,
         };
-        judge_transition(here, next, &with)?;
+        judge_transition(here, next, &with).map_err(|refusal| refused(refusal, &situation.wp.id))?;
         rows.push(LaneRow {
             event_id: clock.ulid(),
             mission_slug: mission.slug.clone(),
@@ -94,6 +93,18 @@ pub(super) fn rows(
         here = next;
     }
     Ok(rows)
+}
+
+/// A refusal in the words of this command, which goes by the lanes between and makes its own reason.
+fn refused(refusal: Refusal, wp_id: &str) -> MissionError {
+    match refusal {
+        Refusal::Pair { .. } => MissionError::invalid(
+            "ILLEGAL_TRANSITION",
+            format!("{refusal}: only --force moves it, with a --note that says why"),
+            &json!({ "wp_id": wp_id }),
+        ),
+        other => other.into(),
+    }
 }
 
 fn reason(request: &Request, situation: &Situation, rewind: bool, pointer: Option<&str>) -> String {
