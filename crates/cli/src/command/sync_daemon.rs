@@ -17,6 +17,7 @@ use daemon::readiness::Ready;
 use daemon::run::{RunOptions, Startup};
 use daemon::spawn::Launcher;
 use daemon::start_failure::StartFailure;
+use daemon::stop::StopReason;
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -67,14 +68,19 @@ pub(crate) fn run(context: &Context, args: &DaemonRunArgs) -> Result<Report, Cli
         }
     };
     match daemon::run::run(&options, startup, make_drain, on_ready) {
-        Ok(stop) if !spawned => {
-            Ok(Report::silent().note(format!("the daemon ended because {}", stop.why.because())))
-        }
+        Ok(stop) if !spawned => Ok(ended(&stop.why)),
         Ok(_) => Ok(Report::silent()),
         Err(failure) if !spawned => Err(not_started(&failure)),
         // Its starter has been told, and so has the log.
         Err(_) => Ok(Report { exit: ExitCode::Failed, ..Report::silent() }),
     }
+}
+
+/// The end of a daemon in the foreground. Its exit code tells a service manager whether to run it again.
+fn ended(why: &StopReason) -> Report {
+    let exit = if why.wants_successor() { ExitCode::Failed } else { ExitCode::Ok };
+    let report = Report { exit, ..Report::silent() };
+    report.note(format!("the daemon ended because {}", why.because()))
 }
 
 /// Hosted sync is off: there is nothing for a daemon to do, and that is no failure.
@@ -184,3 +190,33 @@ impl Document for Shown {
 }
 
 const STOPS_SHOWN: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_manager_runs_the_daemon_again_unless_somebody_wanted_it_gone() {
+        let again = [
+            StopReason::ExecutableReplaced,
+            StopReason::ScopeChanged { now: None },
+            StopReason::NewerVersion { version: "4.0.0".into() },
+            StopReason::Superseded,
+            StopReason::Restarted,
+            StopReason::Broken { detail: "no thread".into() },
+        ];
+        for why in again {
+            let report = ended(&why);
+            assert_eq!((report.exit, report.notes.len()), (ExitCode::Failed, 1), "{why:?}");
+        }
+        let wanted = [
+            StopReason::Stopped,
+            StopReason::Signal { signal: "SIGTERM".into() },
+            StopReason::HomeVanished,
+            StopReason::Idle,
+        ];
+        for why in wanted {
+            assert_eq!(ended(&why).exit, ExitCode::Ok, "{why:?}");
+        }
+    }
+}
