@@ -70,6 +70,10 @@ pub(crate) fn run(context: &Context, args: &DaemonRunArgs) -> Result<Report, Cli
     match daemon::run::run(&options, startup, make_drain, on_ready) {
         Ok(stop) if !spawned => Ok(ended(&stop.why)),
         Ok(_) => Ok(Report::silent()),
+        // Replaced, the other daemon would be in the way again.
+        Err(failure @ StartFailure::AlreadyRunning) if !spawned => {
+            Err(failed_start(&failure, Some(Remedy::StopDaemon)))
+        }
         Err(failure) if !spawned => Err(not_started(&failure)),
         // Its starter has been told, and so has the log.
         Err(_) => Ok(Report { exit: ExitCode::Failed, ..Report::silent() }),
@@ -99,6 +103,10 @@ pub(crate) fn launcher(context: &Context) -> Result<Launcher, CliError> {
 
 /// A daemon that did not start.
 pub(crate) fn not_started(failure: &StartFailure) -> CliError {
+    failed_start(failure, failure.remedy())
+}
+
+fn failed_start(failure: &StartFailure, remedy: Option<Remedy>) -> CliError {
     let refused = matches!(failure, StartFailure::NoLogin | StartFailure::IdentityUnreadable { .. });
     let exit = if refused { ExitCode::Refused } else { ExitCode::Failed };
     let code = match failure {
@@ -107,7 +115,7 @@ pub(crate) fn not_started(failure: &StartFailure) -> CliError {
     };
     CliError::new(code, exit, failure.to_string())
         .fact("failure", serde_json::to_value(failure).unwrap_or_default())
-        .cured_by(failure.remedy())
+        .cured_by(remedy)
 }
 
 /// A daemon that did not stop.
