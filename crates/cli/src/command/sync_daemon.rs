@@ -107,12 +107,10 @@ pub(crate) fn not_started(failure: &StartFailure) -> CliError {
 }
 
 fn failed_start(failure: &StartFailure, remedy: Option<Remedy>) -> CliError {
-    let refused = matches!(failure, StartFailure::NoLogin | StartFailure::IdentityUnreadable { .. });
+    let unauthenticated = failure.is_unauthenticated();
+    let refused = unauthenticated || matches!(failure, StartFailure::IdentityUnreadable { .. });
     let exit = if refused { ExitCode::Refused } else { ExitCode::Failed };
-    let code = match failure {
-        StartFailure::NoLogin => SAAS_SYNC_UNAUTHENTICATED,
-        _ => "DAEMON_NOT_STARTED",
-    };
+    let code = if unauthenticated { SAAS_SYNC_UNAUTHENTICATED } else { "DAEMON_NOT_STARTED" };
     CliError::new(code, exit, failure.to_string())
         .fact("failure", serde_json::to_value(failure).unwrap_or_default())
         .cured_by(remedy)
