@@ -92,3 +92,18 @@ fn a_daemon_in_the_foreground_serves_until_it_is_told_to_end_and_says_why_it_did
     assert_eq!((&status["state"], &status["stops"][0]["reason"]), (&"stopped".into(), &"signal".into()));
     assert_eq!(status["stops"][0]["signal"], "SIGTERM");
 }
+
+#[test]
+fn a_daemon_in_the_foreground_that_was_replaced_asks_its_service_manager_to_run_it_again() {
+    let scene = Scene::new();
+    let mut command = scene.world.command();
+    command.args(["sync", "daemon", "run"]).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut daemon = command.spawn().unwrap();
+    let mut said = BufReader::new(daemon.stderr.take().unwrap());
+    said.read_line(&mut String::new()).unwrap();
+    scene.world.run(["doctor", "restart-daemon"]).exits(0);
+    assert_eq!(daemon.wait().unwrap().code(), Some(1));
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "the daemon ended because it was replaced by an explicit restart\n");
+}

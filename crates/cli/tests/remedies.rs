@@ -73,6 +73,7 @@ fn reach(remedy: &Remedy) {
         Remedy::SyncNow => reach_sync_now(),
         Remedy::OptIn { .. } => reach_opt_in(),
         Remedy::StartDaemon => reach_start_daemon(),
+        Remedy::StopDaemon => reach_stop_daemon(),
         Remedy::Advice(_) => reach_advice(),
     }
 }
@@ -239,6 +240,18 @@ fn reach_start_daemon() {
     assert!(failed.json()["remediation"].as_array().unwrap().contains(&hint.as_str().into()));
     stage.type_hint(&hint).exits(0);
     assert_eq!(stage.world.run(["sync", "daemon", "status", "--json"]).exits(0).json()["state"], "running");
+}
+
+/// A second daemon in the foreground: a restart would only put another one in its way.
+fn reach_stop_daemon() {
+    let stage = Stage::new();
+    stage.world.run(["sync", "daemon", "start"]).exits(0);
+    let hint = Remedy::StopDaemon.hint();
+    let second = stage.world.run(["sync", "daemon", "run"]).exits(1);
+    assert!(second.stderr.contains(&format!("hint: {hint}\n")), "{}", second.stderr);
+    stage.type_hint(&hint).exits(0);
+    let status = stage.world.run(["sync", "daemon", "status", "--json"]).exits(0).json();
+    assert_eq!(status["state"], "stopped");
 }
 
 /// Where no command can help, the text says which line to correct.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 use testkit::reference_queue::{ReferenceQueue, leave_hot_journal};
+use testkit::world::{TEAM, USER, session};
 use testkit::{Server, World};
 
 fn world() -> (World, Server) {
@@ -15,6 +16,24 @@ fn rows_found_by_rolling_a_legacy_queue_back_are_moved_and_reported() {
     leave_hot_journal(&world.root().join("queue.db"));
     let now = world.run(["sync", "now", "--json"]).exits(0).json();
     assert_eq!(now["migrated"]["moved"]["event_rows"], 1, "{now:#}");
+}
+
+#[test]
+fn a_login_that_ends_on_the_way_is_named_by_code_and_with_its_remedy() {
+    let (mut world, server) = world();
+    world.unset("SPEC_KITTY_TOKEN").unset("SPEC_KITTY_SERVER_URL");
+    // By its dates it is valid; the server knows neither of its tokens.
+    world.write_session(&session(&server.url(), USER, TEAM));
+    world.run(["agent", "mission", "create", "tea-timer"]).exits(0);
+    let now = world.run(["sync", "now", "--json"]).exits(2).json();
+    assert_eq!(now["stopped"]["reason"], "login_ended", "{now:#}");
+    assert_eq!(now["error_code"], "SAAS_SYNC_UNAUTHENTICATED", "{now:#}");
+    assert_eq!(now["remediation"], serde_json::json!(["spec-kitty auth login"]), "{now:#}");
+
+    world.write_session(&session(&server.url(), USER, TEAM));
+    let text = world.run(["sync", "now"]).exits(2).stdout;
+    let told = text.lines().skip_while(|line| !line.starts_with("stopped")).nth(1);
+    assert_eq!(told.map(str::trim), Some("spec-kitty auth login"), "{text}");
 }
 
 #[test]

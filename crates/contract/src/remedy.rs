@@ -36,6 +36,8 @@ pub enum Remedy {
     },
     /// Start the daemon.
     StartDaemon,
+    /// Stop the daemon.
+    StopDaemon,
     /// No command can help: what a person has to do.
     Advice(String),
 }
@@ -57,6 +59,7 @@ impl Remedy {
             Self::SyncNow => &["sync", "now"],
             Self::OptIn { project } => &["sync", "opt-in", "--project", project, "--include-held", "--yes"],
             Self::StartDaemon => &["sync", "daemon", "start"],
+            Self::StopDaemon => &["sync", "daemon", "stop"],
             Self::Advice(_) => return None,
         };
         Some(words.iter().map(|word| (*word).to_owned()).collect())

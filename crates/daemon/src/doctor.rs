@@ -6,7 +6,8 @@
 //! | class | what it takes | what falls into it |
 //! |---|---|---|
 //! | `safe_auto` | `--fix` | orphan records; stray daemons that prove themselves over their port |
-//! | `operator_required` | `--fix --force` | daemons that do not answer; processes that no file names |
+//! | `operator_required` | `--fix --force` | daemons that do not answer |
+//! | `operator_required` | the command that is printed | processes that no file names: nothing proves them ours |
 //! | `never_touch` | nothing | daemons of other homes and other users |
 //!
 //! Invariants: a record is removed only under the owner lock; only a process proven ours is signalled; a
@@ -19,7 +20,7 @@ use crate::ownership::{Claim, TakeError};
 use crate::platform;
 use crate::reference::{self, ReferenceDaemon, Voice};
 use contract::OwnerStatus;
-use gate::{OwnerReading, Verdict};
+use gate::{LockState, OwnerReading, Verdict};
 use identity::Home;
 use identity::aside::move_aside;
 use identity::paths::canonical_or_clean;
@@ -114,6 +115,14 @@ pub struct Finding {
     pub end_command: Option<String>,
     /// What was done.
     pub action: Action,
+}
+
+impl Finding {
+    /// Whether only a person ends it: no file proves the process to be a daemon of this home, so no command
+    /// of ours signals it.
+    pub fn is_left_to_a_person(&self) -> bool {
+        matches!(self.kind, FindingKind::UnnamedDaemon | FindingKind::SupersededDaemon)
+    }
 }
 
 /// Everything that was found.
@@ -265,6 +274,10 @@ fn wedged(home: &Home, verdict: &Verdict) -> Option<Found> {
 /// A record of another implementation whose pid another program has by now: nobody is behind it.
 fn recycled(home: &Home, verdict: &Verdict) -> Option<Found> {
     let OwnerReading::Readable(record) = &verdict.facts().owner.reading else { return None };
+    // Whoever holds the lock lives, whatever the record calls it: the gate says what is wrong with that.
+    if verdict.facts().owner.lock == LockState::Held {
+        return None;
+    }
     if record.instance.is_some() || !is_other_program(record.pid) {
         return None;
     }

@@ -160,9 +160,12 @@ impl Claim {
 
     /// Waits for the process of an old record of ours, and notes how it ended if it could not.
     fn outlive(&self, record: &OwnerRecord, patience: Duration) -> Result<(), TakeError> {
+        let mut why = StopReason::Killed;
         if let Some(handle) = hold_of(record) {
             // It holds a lock file that is no longer at its path, or it is just ending.
-            self.ask_to_go(record);
+            if self.ask_to_go(record) {
+                why = StopReason::Superseded;
+            }
             if !handle.wait(patience) {
                 return Err(TakeError::PredecessorAlive { pid: record.pid });
             }
@@ -175,22 +178,23 @@ impl Claim {
                 package_version: record.package_version.clone(),
                 started_at: record.started_at.clone(),
                 stopped_at: record::timestamp(Timestamp::now()),
-                why: StopReason::Killed,
+                why,
             });
             ControlFile::remove_own(&self.home.control_file(), &instance.instance_id);
         }
         Ok(())
     }
 
-    fn ask_to_go(&self, record: &OwnerRecord) {
+    /// Whether it agreed. A daemon that does not listen is waited for all the same.
+    fn ask_to_go(&self, record: &OwnerRecord) -> bool {
         let instance = record.instance.as_ref().map(|instance| instance.instance_id.as_str());
         if let Ok(Some(control)) = ControlFile::read(&self.home.control_file())
             && Some(control.instance_id.as_str()) == instance
             && let Ok(mut client) = ControlClient::connect(&control, Duration::from_secs(1))
         {
-            // A daemon that does not listen is waited for all the same.
-            let _ = client.shut_down(ShutdownCause::Superseded);
+            return client.shut_down(ShutdownCause::Superseded).is_ok();
         }
+        false
     }
 
     /// Writes control file and record: from here on everybody sees the daemon.

@@ -231,6 +231,10 @@ fn take_identity(options: &RunOptions) -> Result<TakenIdentity, StartFailure> {
     if let Some(fault) = login.faults.first() {
         return Err(fault.into());
     }
+    // A scope alone shows a queue; without authentication nothing would ever leave.
+    if let Some(absence) = login.absence {
+        return Err(absence.into());
+    }
     let scope = login.scope.clone().ok_or(StartFailure::NoLogin)?;
     let foreground = observe_foreground(&options.build, &options.home, &login);
     Ok(TakenIdentity { foreground, scope })

@@ -2,6 +2,7 @@
 //! that started it found out by itself.
 
 use contract::{Fault, Remedy};
+use identity::AuthAbsence;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -15,6 +16,15 @@ pub enum StartFailure {
     /// Nobody is logged in, so there is nothing a daemon could deliver.
     #[error("nobody is logged in")]
     NoLogin,
+    /// The login has expired.
+    #[error("the login has expired")]
+    LoginExpired,
+    /// Credentials of an old release name a queue and authenticate nobody.
+    #[error("legacy credentials name a queue and are no login")]
+    CredentialsOnly,
+    /// The session has no private teamspace, the only kind that rows are sent to.
+    #[error("the login has no private teamspace")]
+    NoPrivateTeam,
     /// The login or the configuration cannot be read.
     #[error("{}{detail}", if .path.is_empty() { String::new() } else { format!("{path}: ") })]
     IdentityUnreadable {
@@ -28,6 +38,14 @@ pub enum StartFailure {
     /// Another daemon of this home holds the owner lock.
     #[error("a daemon of this home runs already")]
     AlreadyRunning,
+    /// A daemon of this home holds the owner lock and is of no use as it is.
+    #[error("a daemon of this home runs already and does not work: {detail}")]
+    HolderUnfit {
+        /// What is wrong with it.
+        detail: String,
+        /// What cures it, as a person types or reads it.
+        remediation_hint: String,
+    },
     /// A daemon of another implementation runs in this home.
     #[error("a daemon of another implementation runs in this home, pid {pid}")]
     ReferenceAlive {
@@ -96,13 +114,35 @@ impl From<&Fault> for StartFailure {
     }
 }
 
+impl From<AuthAbsence> for StartFailure {
+    /// Nobody may send with this login.
+    fn from(absence: AuthAbsence) -> Self {
+        match absence {
+            // What cannot be read has its own fault, which says more and is told first.
+            AuthAbsence::LoggedOut | AuthAbsence::Unreadable => Self::NoLogin,
+            AuthAbsence::Expired => Self::LoginExpired,
+            AuthAbsence::CredentialsOnly => Self::CredentialsOnly,
+            AuthAbsence::NoPrivateTeam => Self::NoPrivateTeam,
+        }
+    }
+}
+
 impl StartFailure {
+    /// Whether a login that may send is all that is missing.
+    pub fn is_unauthenticated(&self) -> bool {
+        matches!(self, Self::NoLogin | Self::LoginExpired | Self::CredentialsOnly | Self::NoPrivateTeam)
+    }
+
     /// What cures it, when something does.
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
-            Self::NoLogin => Some(Remedy::Login),
-            Self::IdentityUnreadable { remediation_hint, .. } => Some(
-                [Remedy::Login, Remedy::Repair]
+            Self::NoLogin | Self::LoginExpired | Self::CredentialsOnly => Some(Remedy::Login),
+            Self::NoPrivateTeam => Some(Remedy::Advice(
+                "have your server's operator add you to a private teamspace, then log in again".to_owned(),
+            )),
+            Self::IdentityUnreadable { remediation_hint, .. }
+            | Self::HolderUnfit { remediation_hint, .. } => Some(
+                [Remedy::Login, Remedy::Repair, Remedy::RestartDaemon]
                     .into_iter()
                     .find(|remedy| remedy.hint() == *remediation_hint)
                     .unwrap_or_else(|| Remedy::Advice(remediation_hint.clone())),

@@ -56,6 +56,22 @@ pub enum StopReason {
 }
 
 impl StopReason {
+    /// Whether a service manager should run the daemon again: nobody asked for there being none. A daemon
+    /// that took its place may retire for idleness; whoever runs one in the foreground wants it to last.
+    pub fn wants_successor(&self) -> bool {
+        match self {
+            Self::Restarted
+            | Self::NewerVersion { .. }
+            | Self::Superseded
+            | Self::ExecutableReplaced
+            | Self::ScopeChanged { .. }
+            | Self::Broken { .. }
+            | Self::Killed
+            | Self::Other => true,
+            Self::Stopped | Self::Signal { .. } | Self::HomeVanished | Self::Idle => false,
+        }
+    }
+
     /// One clause: `the daemon ended because ...`.
     pub fn because(&self) -> String {
         match self {

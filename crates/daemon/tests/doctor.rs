@@ -84,6 +84,11 @@ fn a_daemon_that_lost_lock_record_and_control_file_is_seen_and_left_to_retire() 
     assert_eq!((findings[0]["kind"].as_str(), &findings[0]["pid"]), (Some("superseded_daemon"), &json!(pid)));
     assert_eq!(findings[0]["action"]["action"], "none", "nothing proves it ours: it is not signalled");
     assert!(is_alive(pid));
+    // The command that is printed is the one that helps.
+    let command = findings[0]["end_command"].as_str().unwrap();
+    assert!(std::process::Command::new("sh").args(["-c", command]).status().unwrap().success());
+    eventually("it has gone", || !is_alive(pid));
+    assert!(own_findings(&bench.ok(&["doctor"])).is_empty());
 }
 
 #[test]
@@ -188,6 +193,13 @@ fn a_record_of_the_reference_over_a_live_daemon_of_ours_is_cured_by_a_restart() 
     let old = bench.start();
     let mut stranger = bench.stranger();
     bench.write_record(&reference_record(&bench, 9400, "feedfacefeedface", stranger.pid()));
+    let report = bench.ok(&["doctor", "--fix"]);
+    assert!(own_findings(&report).iter().all(|finding| finding["kind"] != "recycled_pid"), "{report}");
+    // Nor is the daemon itself called gone, whose own pid stands in a record without our keys.
+    bench.write_record(&reference_record(&bench, 9400, "feedfacefeedface", old));
+    let report = bench.ok(&["doctor", "--fix"]);
+    assert!(own_findings(&report).iter().all(|finding| finding["kind"] != "recycled_pid"), "{report}");
+    assert!(bench.record_path().exists());
     let outcome = bench.ok(&["restart"]);
     assert_ne!(pid_of(&outcome["started"]["pid"]), old);
     assert!(!is_alive(old) && stranger.is_alive());

@@ -10,6 +10,7 @@ use serde_json::json;
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
+use testkit::world::{SERVER, TEAM, USER, session};
 
 #[test]
 fn a_daemon_starts_answers_and_leaves_nothing_behind() {
@@ -191,8 +192,10 @@ fn a_suspended_daemon_is_reported_and_ends_only_by_force() {
     assert!(status["remedy"].as_str().unwrap().contains("kill -CONT"), "{status}");
     assert_eq!(bench.fails(&["stop"]), json!({ "failure": "suspended", "pid": pid }));
     let failure = bench.fails(&["restart"]);
-    assert_eq!(failure["reason"], "stop_failed");
-    assert_eq!(failure["remedy"], "spec-kitty doctor orphan-daemons --fix --force");
+    assert_eq!((&failure["reason"], &failure["remedy"]), (&json!("stop_failed"), &status["remedy"]));
+    let failure = bench.fails(&["start"]);
+    assert_eq!(failure["reason"], "holder_unfit", "one that does nothing is no start: {failure}");
+    assert_eq!(failure["remediation_hint"], status["remedy"]);
     let report = bench.ok(&["doctor"]);
     assert_eq!(report["findings"][0]["kind"], "wedged_daemon");
     assert_eq!(report["findings"][0]["class"], "operator_required");
@@ -210,6 +213,71 @@ fn a_suspended_daemon_is_reported_and_ends_only_by_force() {
     assert_eq!(report["findings"][0]["action"]["action"], "stopped", "{report}");
     assert_eq!(report["clean"], true);
     assert!(!is_alive(second) && !bench.record_path().exists());
+}
+
+/// Holds the owner lock as a daemon does that has no record and no control file yet.
+#[cfg(target_os = "linux")]
+fn nameless(bench: &Bench, script: &str) -> Option<common::Stranger> {
+    fs::create_dir_all(bench.daemon_dir()).unwrap();
+    let ready = bench.world.work().join("nameless");
+    let mut command = std::process::Command::new("flock");
+    command.arg("--no-fork").arg(bench.world.home().owner_lock());
+    command.args(["sh", "-c", script, "sh"]).arg(&ready).stdin(Stdio::piped());
+    let Ok(child) = command.spawn() else {
+        println!("skipped: there is no `flock`");
+        return None;
+    };
+    eventually("it holds the lock", || ready.exists());
+    Some(common::Stranger(child))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_holder_that_has_not_said_who_it_is_is_starting_and_nobody_is_told_to_end_it() {
+    let bench = Bench::logged_in();
+    let Some(mut holder) = nameless(&bench, "touch \"$1\"; read -r _") else { return };
+    assert_eq!(bench.fails(&["stop"]), json!({ "failure": "starting" }));
+    let failure = bench.fails(&["restart"]);
+    assert_eq!(failure["reason"], "stop_failed", "{failure}");
+    assert_eq!(failure["remedy"], "wait a moment and try again", "{failure}");
+    assert!(holder.is_alive());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_holder_that_lets_go_before_it_says_who_it_is_was_no_daemon() {
+    let bench = Bench::logged_in();
+    let Some(_holder) = nameless(&bench, "touch \"$1\"; sleep 0.3") else { return };
+    assert_eq!(bench.ok(&["stop"])["result"], "not_running");
+}
+
+#[test]
+fn a_stop_while_a_daemon_starts_ends_it_or_finds_none() {
+    let bench = Bench::logged_in();
+    for _ in 0..20 {
+        std::thread::scope(|scope| {
+            let starter = scope.spawn(|| bench.run(&["start"]));
+            let stopped = bench.ok(&["stop"]);
+            let result = stopped["result"].as_str().unwrap();
+            assert!(["stopped", "not_running"].contains(&result), "{stopped}");
+            starter.join().unwrap();
+        });
+        bench.ok(&["stop"]);
+    }
+}
+
+#[test]
+fn twelve_restarts_at_once_all_end_well_and_leave_one_daemon() {
+    let bench = Bench::logged_in();
+    bench.start();
+    std::thread::scope(|scope| {
+        let crowd: Vec<_> = (0..12).map(|_| scope.spawn(|| bench.ok(&["restart"]))).collect();
+        for outcome in crowd {
+            assert!(outcome.join().unwrap()["started"]["pid"].is_u64());
+        }
+    });
+    assert_eq!(bench.ok(&["status"])["state"], "running");
+    assert_eq!(bench.daemons().len(), 1);
 }
 
 /// A process that holds the owner lock, has a record that is right in everything, and answers nobody.
@@ -329,6 +397,58 @@ fn logged_out_nothing_is_started_and_nothing_is_created() {
     assert_eq!(bench.fails(&["start"]), json!({ "reason": "no_login" }));
     assert_eq!(bench.fails(&["restart"])["reason"], "nothing_to_restart");
     assert!(!bench.world.root().exists(), "a home without state stays without state");
+}
+
+#[test]
+fn a_login_that_may_not_send_starts_nothing_and_says_which() {
+    let expired = |bench: &Bench| {
+        let mut session = session(SERVER, USER, TEAM);
+        session.refresh_token_expires_at = Some("2026-01-01T00:00:00Z".parse().unwrap());
+        bench.world.write_session(&session);
+    };
+    let shared_only = |bench: &Bench| {
+        let mut session = session(SERVER, USER, TEAM);
+        session.teams[0].private = false;
+        bench.world.write_session(&session);
+    };
+    let credentials_only = |bench: &Bench| {
+        fs::remove_file(bench.world.home().session_file()).unwrap();
+        let text = "[user]\nusername = \"old@example.com\"\n[server]\nurl = \"https://old.invalid\"\n";
+        fs::write(bench.world.home().credentials_file(), text).unwrap();
+    };
+    let logins: [(&str, &str, &dyn Fn(&Bench)); 3] = [
+        ("login_expired", "spec-kitty auth login", &expired),
+        ("no_private_team", "operator", &shared_only),
+        ("credentials_only", "spec-kitty auth login", &credentials_only),
+    ];
+    for (reason, helps, log_in) in logins {
+        let bench = Bench::logged_in();
+        let pid = bench.start();
+        log_in(&bench);
+        let outcome = bench.ok(&["restart"]);
+        assert_eq!((&outcome["idle"], &outcome["started"]), (&json!(reason), &json!(null)));
+        assert!(!is_alive(pid));
+        assert_eq!(bench.fails(&["start"]), json!({ "reason": reason }));
+        let failure = bench.fails(&["restart"]);
+        assert_eq!(failure["reason"], "nothing_to_restart", "{failure}");
+        assert!(failure["remedy"].as_str().unwrap().contains(helps), "{failure}");
+    }
+}
+
+#[test]
+fn a_restart_of_nothing_names_what_keeps_a_daemon_from_starting() {
+    let remedy = |bench: &Bench| {
+        let failure = bench.fails(&["restart"]);
+        assert_eq!(failure["reason"], "nothing_to_restart", "{failure}");
+        failure["remedy"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(remedy(&Bench::logged_out()), "spec-kitty auth login");
+    let mut bench = Bench::logged_in();
+    assert_eq!(remedy(&bench), "spec-kitty sync daemon start");
+    fs::write(bench.world.home().config_file(), "[sync\n").unwrap();
+    assert!(remedy(&bench).contains("line 1"), "{}", remedy(&bench));
+    bench.set("SPEC_KITTY_ENABLE_SAAS_SYNC", "0");
+    assert!(remedy(&bench).contains("SPEC_KITTY_ENABLE_SAAS_SYNC=1"));
 }
 
 #[test]

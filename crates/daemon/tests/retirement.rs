@@ -39,7 +39,7 @@ fn a_daemon_that_lost_its_lock_to_another_one_leaves_that_ones_files_alone() {
     let new = bench.start();
     assert!(!is_alive(old) && is_alive(new));
     assert_eq!(pid_of(&bench.record()["pid"]), new);
-    assert_eq!(bench.stop_reasons(), ["killed"]);
+    assert_eq!(bench.stop_reasons(), ["superseded"], "it was asked, and went");
     assert_eq!(bench.ok(&["status"])["state"], "running");
 }
 

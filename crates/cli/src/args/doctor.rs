@@ -22,7 +22,8 @@ pub struct OrphanDaemonsArgs {
     /// Clean up what can be cleaned up safely
     #[arg(long)]
     pub fix: bool,
-    /// With --fix: also move the files of a daemon that does not answer aside
+    /// With --fix: also move the files of a daemon that does not answer aside, or end it, if it is proven to
+    /// be this home's
     #[arg(long, requires = "fix")]
     pub force: bool,
     /// Print one JSON document

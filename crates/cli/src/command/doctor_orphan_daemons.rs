@@ -61,6 +61,9 @@ impl Shown {
             (Action::Failed { why }, _) => format!("could not clean up: {why}"),
             (Action::NeedsForce, _) => "spec-kitty doctor orphan-daemons --fix --force".into(),
             (Action::None, CleanupClass::NeverTouch) => "left alone".into(),
+            (Action::None, CleanupClass::OperatorRequired) if finding.is_left_to_a_person() => {
+                "nothing proves it to be this home's, so it is left to you".into()
+            }
             (Action::None, CleanupClass::SafeAuto) => "spec-kitty doctor orphan-daemons --fix".into(),
             (Action::None, CleanupClass::OperatorRequired) if self.treatment == Treatment::Look => {
                 "spec-kitty doctor orphan-daemons --fix --force".into()
@@ -72,4 +75,45 @@ impl Shown {
 
 fn word(value: &impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use daemon::doctor::FindingKind;
+
+    fn shown(kind: FindingKind, class: CleanupClass, action: Action, treatment: Treatment) -> String {
+        let end_command = Some("kill 4711".to_owned());
+        let detail = "what is known".to_owned();
+        let finding =
+            Finding { kind, class, pid: 4711, port: None, started_at: None, detail, end_command, action };
+        Shown { report: OrphanReport { findings: vec![finding], clean: false }, treatment }.text()
+    }
+
+    #[test]
+    fn what_is_printed_for_a_process_that_no_file_names_is_the_one_thing_that_helps() {
+        for kind in [FindingKind::UnnamedDaemon, FindingKind::SupersededDaemon] {
+            for treatment in [Treatment::Look, Treatment::Fix, Treatment::Force] {
+                let text = shown(kind, CleanupClass::OperatorRequired, Action::None, treatment);
+                assert!(text.contains("to end it yourself: kill 4711\n"), "{text}");
+                assert!(!text.contains("spec-kitty"), "no command of ours ends it: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_other_finding_that_was_only_looked_at_names_the_command_that_treats_it() {
+        let (safe, force) = (" --fix\n", " --fix --force\n");
+        for (kind, class, ending) in [
+            (FindingKind::OrphanRecord, CleanupClass::SafeAuto, safe),
+            (FindingKind::RecycledPid, CleanupClass::SafeAuto, safe),
+            (FindingKind::StrayDaemon, CleanupClass::SafeAuto, safe),
+            (FindingKind::StrayDaemon, CleanupClass::OperatorRequired, force),
+            (FindingKind::MuteReferenceDaemon, CleanupClass::OperatorRequired, force),
+            (FindingKind::WedgedDaemon, CleanupClass::OperatorRequired, force),
+        ] {
+            let text = shown(kind, class, Action::None, Treatment::Look);
+            assert!(text.contains(&format!("spec-kitty doctor orphan-daemons{ending}")), "{kind:?}: {text}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report};
 use daemon::lifecycle::{Idle, RestartOutcome, StopOutcome, restart};
+use daemon::start_failure::StartFailure;
 use serde::Serialize;
 
 /// Runs the verb.
@@ -44,8 +45,9 @@ impl Document for Restarted {
             }
             None => {
                 let why = match self.outcome.idle {
-                    Some(Idle::SwitchedOff) => "hosted sync is off",
-                    Some(Idle::LoggedOut) | None => "nobody is logged in",
+                    Some(Idle::SwitchedOff) => "hosted sync is off".to_owned(),
+                    Some(idle) => idle.failure().to_string(),
+                    None => StartFailure::NoLogin.to_string(),
                 };
                 format!("{old}; {why}, so none was started\n")
             }

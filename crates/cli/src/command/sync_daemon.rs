@@ -17,6 +17,7 @@ use daemon::readiness::Ready;
 use daemon::run::{RunOptions, Startup};
 use daemon::spawn::Launcher;
 use daemon::start_failure::StartFailure;
+use daemon::stop::StopReason;
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -67,14 +68,23 @@ pub(crate) fn run(context: &Context, args: &DaemonRunArgs) -> Result<Report, Cli
         }
     };
     match daemon::run::run(&options, startup, make_drain, on_ready) {
-        Ok(stop) if !spawned => {
-            Ok(Report::silent().note(format!("the daemon ended because {}", stop.why.because())))
-        }
+        Ok(stop) if !spawned => Ok(ended(&stop.why)),
         Ok(_) => Ok(Report::silent()),
+        // Replaced, the other daemon would be in the way again.
+        Err(failure @ StartFailure::AlreadyRunning) if !spawned => {
+            Err(failed_start(&failure, Some(Remedy::StopDaemon)))
+        }
         Err(failure) if !spawned => Err(not_started(&failure)),
         // Its starter has been told, and so has the log.
         Err(_) => Ok(Report { exit: ExitCode::Failed, ..Report::silent() }),
     }
+}
+
+/// The end of a daemon in the foreground. Its exit code tells a service manager whether to run it again.
+fn ended(why: &StopReason) -> Report {
+    let exit = if why.wants_successor() { ExitCode::Failed } else { ExitCode::Ok };
+    let report = Report { exit, ..Report::silent() };
+    report.note(format!("the daemon ended because {}", why.because()))
 }
 
 /// Hosted sync is off: there is nothing for a daemon to do, and that is no failure.
@@ -93,15 +103,17 @@ pub(crate) fn launcher(context: &Context) -> Result<Launcher, CliError> {
 
 /// A daemon that did not start.
 pub(crate) fn not_started(failure: &StartFailure) -> CliError {
-    let refused = matches!(failure, StartFailure::NoLogin | StartFailure::IdentityUnreadable { .. });
+    failed_start(failure, failure.remedy())
+}
+
+fn failed_start(failure: &StartFailure, remedy: Option<Remedy>) -> CliError {
+    let unauthenticated = failure.is_unauthenticated();
+    let refused = unauthenticated || matches!(failure, StartFailure::IdentityUnreadable { .. });
     let exit = if refused { ExitCode::Refused } else { ExitCode::Failed };
-    let code = match failure {
-        StartFailure::NoLogin => SAAS_SYNC_UNAUTHENTICATED,
-        _ => "DAEMON_NOT_STARTED",
-    };
+    let code = if unauthenticated { SAAS_SYNC_UNAUTHENTICATED } else { "DAEMON_NOT_STARTED" };
     CliError::new(code, exit, failure.to_string())
         .fact("failure", serde_json::to_value(failure).unwrap_or_default())
-        .cured_by(failure.remedy())
+        .cured_by(remedy)
 }
 
 /// A daemon that did not stop.
@@ -184,3 +196,33 @@ impl Document for Shown {
 }
 
 const STOPS_SHOWN: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_manager_runs_the_daemon_again_unless_somebody_wanted_it_gone() {
+        let again = [
+            StopReason::ExecutableReplaced,
+            StopReason::ScopeChanged { now: None },
+            StopReason::NewerVersion { version: "4.0.0".into() },
+            StopReason::Superseded,
+            StopReason::Restarted,
+            StopReason::Broken { detail: "no thread".into() },
+        ];
+        for why in again {
+            let report = ended(&why);
+            assert_eq!((report.exit, report.notes.len()), (ExitCode::Failed, 1), "{why:?}");
+        }
+        let wanted = [
+            StopReason::Stopped,
+            StopReason::Signal { signal: "SIGTERM".into() },
+            StopReason::HomeVanished,
+            StopReason::Idle,
+        ];
+        for why in wanted {
+            assert_eq!(ended(&why).exit, ExitCode::Ok, "{why:?}");
+        }
+    }
+}

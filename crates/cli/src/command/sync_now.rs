@@ -141,6 +141,11 @@ impl Progress for Watch {
 struct Delivery {
     result: &'static str,
     migrated: Option<MigrationReport>,
+    /// Where the login is what is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remediation: Option<[String; 1]>,
     #[serde(flatten)]
     report: DrainReport,
 }
@@ -154,7 +159,10 @@ impl Delivery {
             (true, ..) => "delivered",
             (false, ..) => "incomplete",
         };
-        Self { result, migrated, report }
+        let stopped = report.stopped.as_ref();
+        let error_code = stopped.and_then(|stopped| stopped.reason.code());
+        let remediation = stopped.and_then(|stopped| stopped.remedy.as_ref()).map(|remedy| [remedy.hint()]);
+        Self { result, migrated, error_code, remediation, report }
     }
 }
 
@@ -196,6 +204,9 @@ impl Document for Delivery {
         }
         if let Some(stopped) = &report.stopped {
             let _ = writeln!(out, "stopped   : {}", printable(&stopped.detail));
+            if let Some(remedy) = &stopped.remedy {
+                let _ = writeln!(out, "            {}", printable(&remedy.hint()));
+            }
         }
         for failure in report.failures.iter().take(FAILURES_SHOWN) {
             let _ = writeln!(

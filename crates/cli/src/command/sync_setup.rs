@@ -85,6 +85,7 @@ const fn care(remedy: &Remedy) -> Care {
         Remedy::Login | Remedy::LoginServer | Remedy::Repair => Care::Asked,
         Remedy::SwitchTeam { .. }
         | Remedy::ForceCleanOrphans
+        | Remedy::StopDaemon
         | Remedy::SyncNow
         | Remedy::OptIn { .. }
         | Remedy::Advice(_) => Care::Typed,

@@ -5,12 +5,15 @@ use crate::control::wire::ShutdownCause;
 use crate::readiness::Ready;
 use crate::spawn::Launcher;
 use crate::start_failure::StartFailure;
+use crate::stop::{Stop, StopHistory, StopReason};
 use contract::Remedy;
 use gate::OwnerReading;
 use identity::lock::{LockProbe, probe};
-use identity::{Config, Environment, Home, read_login};
+use identity::{AuthAbsence, Config, Environment, Home, read_login};
+use jiff::{SignedDuration, Timestamp};
 use preflight::owner::read_record;
 use serde::Serialize;
+use std::time::{Duration, Instant};
 
 /// How a restart ended well.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -31,7 +34,42 @@ pub enum Idle {
     SwitchedOff,
     /// Nobody is logged in.
     LoggedOut,
+    /// The login has expired.
+    LoginExpired,
+    /// Only credentials of an old release are there.
+    CredentialsOnly,
+    /// The login has no private teamspace.
+    NoPrivateTeam,
 }
+
+impl Idle {
+    /// What a start would say.
+    pub fn failure(self) -> StartFailure {
+        match self {
+            Self::SwitchedOff => StartFailure::SwitchOff,
+            Self::LoggedOut => StartFailure::NoLogin,
+            Self::LoginExpired => StartFailure::LoginExpired,
+            Self::CredentialsOnly => StartFailure::CredentialsOnly,
+            Self::NoPrivateTeam => StartFailure::NoPrivateTeam,
+        }
+    }
+}
+
+impl From<AuthAbsence> for Idle {
+    fn from(absence: AuthAbsence) -> Self {
+        match absence {
+            AuthAbsence::LoggedOut | AuthAbsence::Unreadable => Self::LoggedOut,
+            AuthAbsence::Expired => Self::LoginExpired,
+            AuthAbsence::CredentialsOnly => Self::CredentialsOnly,
+            AuthAbsence::NoPrivateTeam => Self::NoPrivateTeam,
+        }
+    }
+}
+
+/// How long one restart gives way to others that replace the daemon at the same time.
+const CROWD_PATIENCE: Duration = Duration::from_secs(30);
+/// How long after a restart stopped a daemon its new one may still be on its way.
+const BETWEEN: SignedDuration = SignedDuration::from_secs(20);
 
 /// The closed list of reasons of a failed restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -97,33 +135,61 @@ pub fn restart(
         OwnerReading::Readable(_) => true,
         OwnerReading::Absent | OwnerReading::Unreadable(_) => false,
     };
-    if lock_is_free && !leftovers {
-        return Err(nothing_to_restart(home));
+    let idle = read_idle(home, environment);
+    if lock_is_free && !leftovers && !is_between(home) {
+        return Err(nothing_to_restart(home, idle));
     }
     // An unreadable login is no reason to take away the daemon that still holds its own.
-    let idle = read_idle(home, environment)?;
+    let idle = idle?;
     let stopped = stop(home, &ShutdownCause::Restart, force)?;
     if idle.is_some() {
         return match stopped {
-            StopOutcome::NotRunning => Err(nothing_to_restart(home)),
+            StopOutcome::NotRunning => Err(nothing_to_restart(home, Ok(idle))),
             StopOutcome::Stopped { .. } => Ok(RestartOutcome { stopped, started: None, idle }),
         };
     }
-    match launcher.start() {
-        Ok(ready) => Ok(RestartOutcome { stopped, started: Some(ready), idle }),
-        // Another command's daemon slipped in between; it may have another identity than ours.
-        Err(StartFailure::AlreadyRunning) => {
-            let again = stop(home, &ShutdownCause::Restart, force)?;
-            let stopped = if stopped == StopOutcome::NotRunning { again } else { stopped };
-            Ok(RestartOutcome { stopped, started: Some(launcher.start()?), idle })
+    start_in_place(home, launcher, force, stopped)
+}
+
+/// Starts a daemon; one that another command starts at the same time may have another identity, so it is
+/// replaced too. Each of a crowd gets its turn, because every round one of them succeeds.
+fn start_in_place(
+    home: &Home,
+    launcher: &Launcher,
+    force: bool,
+    mut stopped: StopOutcome,
+) -> Result<RestartOutcome, RestartFailure> {
+    let deadline = Instant::now() + CROWD_PATIENCE;
+    loop {
+        match launcher.start() {
+            Ok(ready) => return Ok(RestartOutcome { stopped, started: Some(ready), idle: None }),
+            Err(StartFailure::AlreadyRunning) if Instant::now() < deadline => {
+                let again = stop(home, &ShutdownCause::Restart, force)?;
+                if stopped == StopOutcome::NotRunning {
+                    stopped = again;
+                }
+            }
+            Err(failure) => return Err(failure.into()),
         }
-        Err(failure) => Err(failure.into()),
     }
 }
 
-fn nothing_to_restart(home: &Home) -> RestartFailure {
+/// Whether another restart has just stopped the daemon and its new one is not there yet.
+fn is_between(home: &Home) -> bool {
+    let stops = StopHistory::of(&home.daemon_dir()).read();
+    let Some(Stop { why: StopReason::Restarted, stopped_at, .. }) = stops.last() else { return false };
+    stopped_at.parse::<Timestamp>().is_ok_and(|at| Timestamp::now().duration_since(at).abs() <= BETWEEN)
+}
+
+/// `idle` decides what helps: a start that would be refused is not named.
+fn nothing_to_restart(home: &Home, idle: Result<Option<Idle>, StartFailure>) -> RestartFailure {
     let (detail, remedy) = match read_record(&home.owner_record()) {
-        OwnerReading::Absent => ("no daemon runs".to_owned(), Some(Remedy::StartDaemon)),
+        OwnerReading::Absent => match idle.map(|idle| idle.map(Idle::failure)) {
+            Ok(None) => ("no daemon runs".to_owned(), Some(Remedy::StartDaemon)),
+            Ok(Some(failure)) | Err(failure) => {
+                (format!("no daemon runs, and none could start: {failure}"), failure.remedy())
+            }
+        },
         OwnerReading::Readable(_) => {
             ("no daemon runs; the owner record is an orphan".to_owned(), Some(Remedy::CleanOrphans))
         }
@@ -143,6 +209,6 @@ fn read_idle(home: &Home, environment: &Environment) -> Result<Option<Idle>, Sta
     let login = read_login(home, &config, environment);
     match login.faults.first() {
         Some(fault) => Err(fault.into()),
-        None => Ok(login.scope.is_none().then_some(Idle::LoggedOut)),
+        None => Ok(login.absence.map(Idle::from)),
     }
 }

@@ -38,6 +38,13 @@ pub fn start(home: &Home, launcher: &Launcher) -> Result<StartOutcome, StartFail
         // Somebody was first, or has been for days: that is what was asked for.
         Err(StartFailure::AlreadyRunning) => {
             let status = observe_status(home);
+            if matches!(status.state, DaemonState::Suspended | DaemonState::Wedged | DaemonState::Unreadable)
+            {
+                return Err(StartFailure::HolderUnfit {
+                    detail: status.detail.unwrap_or_default(),
+                    remediation_hint: status.remedy.map(|remedy| remedy.hint()).unwrap_or_default(),
+                });
+            }
             Ok(StartOutcome::AlreadyRunning {
                 pid: status.pid,
                 package_version: status.package_version,

@@ -1,6 +1,6 @@
 //! What lock, files, process and the daemon itself say together. Read-only; asks the daemon over loopback.
 
-use super::stop::becomes_free;
+use super::stop::{becomes_free, continue_or_replace};
 use crate::control::client::{ControlClient, ControlError};
 use crate::control::file::ControlFile;
 use crate::control::wire::StatusReport;
@@ -214,11 +214,6 @@ impl DaemonStatus {
 
     fn set_suspended(&mut self, record: &OwnerRecord) {
         let detail = format!("process {} holds the owner lock and is suspended", record.pid);
-        let advice = Remedy::Advice(format!(
-            "continue it with `kill -CONT {}`, or replace it: {}",
-            record.pid,
-            Remedy::ForceCleanOrphans.hint()
-        ));
-        self.set(DaemonState::Suspended, detail, Some(advice));
+        self.set(DaemonState::Suspended, detail, Some(continue_or_replace(record.pid)));
     }
 }

@@ -1,7 +1,7 @@
 //! `sync daemon stop`, and the first half of every replacement.
 
 use crate::control::client::ControlClient;
-use crate::control::file::ControlFile;
+use crate::control::file::{ControlFile, ControlFileError};
 use crate::control::wire::ShutdownCause;
 use crate::ownership::{Claim, hold_of, is_suspended};
 use crate::platform::{self, HandleError, ProcessHandle};
@@ -20,6 +20,8 @@ const ANSWER: Duration = Duration::from_secs(2);
 const FAREWELL: Duration = Duration::from_secs(14);
 /// Time for a daemon that got a signal and may not be able to act on it.
 const SIGNALLED: Duration = Duration::from_secs(5);
+/// Time for whoever holds the lock to say who it is: a daemon that starts or ends holds it without.
+const NAMELESS: Duration = Duration::from_secs(2);
 /// How often the lock is probed where the process cannot be watched.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -74,6 +76,9 @@ pub enum StopFailure {
         /// Its pid, when it is known.
         pid: Option<i64>,
     },
+    /// The lock is held, and nothing says yet by whom.
+    #[error("a daemon is starting and cannot be reached yet")]
+    Starting,
     /// It does not answer, and no process is proven to be it: nobody is signalled.
     #[error(
         "somebody holds the owner lock, does not answer, and is not proven to be a daemon of ours: {detail}"
@@ -104,10 +109,11 @@ impl StopFailure {
     /// What helps.
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::Suspended { .. } | Self::Wedged { .. } | Self::Reference { .. } => {
-                Remedy::ForceCleanOrphans
+            Self::Suspended { pid } => continue_or_replace(*pid),
+            Self::Wedged { .. } | Self::Reference { .. } => Remedy::ForceCleanOrphans,
+            Self::StillStopping { .. } | Self::Starting => {
+                Remedy::Advice("wait a moment and try again".to_owned())
             }
-            Self::StillStopping { .. } => Remedy::Advice("wait a moment and try again".to_owned()),
             Self::Unproven { pid: Some(pid), .. } => {
                 let command = u32::try_from(*pid).map(platform::end_command).unwrap_or_default();
                 Remedy::Advice(format!("if that process is the daemon, end it with `{command}`"))
@@ -118,6 +124,14 @@ impl StopFailure {
             Self::Lock { .. } => Remedy::Repair,
         }
     }
+}
+
+/// What helps with a suspended daemon: whoever suspended it may want it back.
+pub(super) fn continue_or_replace(pid: i64) -> Remedy {
+    Remedy::Advice(format!(
+        "continue it with `kill -CONT {pid}`, or replace it: {}",
+        Remedy::ForceCleanOrphans.hint()
+    ))
 }
 
 /// Stops whatever daemon runs in `home`: ours over its control plane, then by signal if it is proven ours,
@@ -139,7 +153,7 @@ pub fn stop(home: &Home, cause: &ShutdownCause, force: bool) -> Result<StopOutco
         }
     });
     let reference = reference.transpose()?;
-    let ours = if held { Some(stop_holder(home, cause, force)?) } else { None };
+    let ours = if held { stop_named_holder(home, cause, force)? } else { None };
     match (ours, reference) {
         (Some((pid, how)), _) | (None, Some((pid, how))) => {
             clear_leftovers(home);
@@ -159,6 +173,21 @@ fn clear_leftovers(home: &Home) {
 
 type Gone = (Option<i64>, Ended);
 
+/// Stops the holder of the lock once it can be told who that is: between taking the lock and writing record
+/// and control file, and between removing them and letting go, it cannot.
+fn stop_named_holder(home: &Home, cause: &ShutdownCause, force: bool) -> Result<Option<Gone>, StopFailure> {
+    let deadline = Instant::now() + NAMELESS;
+    loop {
+        match stop_holder(home, cause, force) {
+            Err(StopFailure::Starting | StopFailure::Unproven { .. }) if becomes_free(home, LOOK) => {
+                return Ok(None);
+            }
+            Err(StopFailure::Starting | StopFailure::Unproven { .. }) if Instant::now() < deadline => {}
+            settled => return settled.map(Some),
+        }
+    }
+}
+
 fn stop_holder(home: &Home, cause: &ShutdownCause, force: bool) -> Result<Gone, StopFailure> {
     let record = match read_record(&home.owner_record()) {
         // Lock held and a record with our keys: it is the holder's.
@@ -166,15 +195,20 @@ fn stop_holder(home: &Home, cause: &ShutdownCause, force: bool) -> Result<Gone, 
         OwnerReading::Readable(_) | OwnerReading::Absent | OwnerReading::Unreadable(_) => None,
     };
     let handle = record.as_deref().and_then(hold_of);
+    let control = ControlFile::read(&home.control_file());
+    if record.is_none() && matches!(control, Ok(None)) {
+        return Err(StopFailure::Starting);
+    }
+    let instance = control.as_ref().ok().and_then(Option::as_ref).map(|control| control.instance_id.clone());
     let (asked, named) = match &record {
         // Asked, it would only cost the patience.
         Some(record) if is_suspended(record) => (Err("it is suspended".to_owned()), Some(record.pid)),
-        Some(_) | None => ask(home, cause),
+        Some(_) | None => ask(control, cause),
     };
     let pid = record.as_ref().map(|record| record.pid).or(named);
     match (asked, record.as_deref(), handle) {
         (Ok(()), _, Some(handle)) if handle.wait(FAREWELL) => Ok((pid, Ended::Asked)),
-        (Ok(()), _, None) if becomes_free(home, FAREWELL) => Ok((pid, Ended::Asked)),
+        (Ok(()), _, None) if is_left(home, instance.as_deref(), FAREWELL) => Ok((pid, Ended::Asked)),
         (_, Some(record), Some(handle)) if force => {
             kill(&handle, record)?;
             Ok((pid, Ended::Killed))
@@ -194,8 +228,11 @@ fn stop_holder(home: &Home, cause: &ShutdownCause, force: bool) -> Result<Gone, 
 }
 
 /// Asks over the control plane; also says which pid the control file names.
-fn ask(home: &Home, cause: &ShutdownCause) -> (Result<(), String>, Option<i64>) {
-    let control = match ControlFile::read(&home.control_file()) {
+fn ask(
+    control: Result<Option<ControlFile>, ControlFileError>,
+    cause: &ShutdownCause,
+) -> (Result<(), String>, Option<i64>) {
+    let control = match control {
         Ok(Some(control)) => control,
         Ok(None) => return (Err("there is no control file".to_owned()), None),
         Err(error) => return (Err(error.to_string()), None),
@@ -223,6 +260,20 @@ fn kill(handle: &ProcessHandle, record: &OwnerRecord) -> Result<(), StopFailure>
         Ok(()) | Err(HandleError::Gone) => Err(StopFailure::Wedged { pid }),
         Err(error) => Err(StopFailure::Unproven { pid: Some(pid), detail: error.to_string() }),
     }
+}
+
+/// Waits at most `patience` until `instance` holds the owner lock no more, where no process can be watched:
+/// the lock is free, or another run has written its control file.
+fn is_left(home: &Home, instance: Option<&str>, patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    while Instant::now() < deadline {
+        let other = ControlFile::read(&home.control_file())
+            .is_ok_and(|now| now.is_some_and(|now| Some(now.instance_id.as_str()) != instance));
+        if other || becomes_free(home, LOOK) {
+            return true;
+        }
+    }
+    false
 }
 
 /// Waits at most `patience` for the owner lock to be free, where no process can be watched.

@@ -4,8 +4,8 @@
 //! stored session is read again first: whoever came second finds the work done and only adopts it.
 //!
 //! Invariants: a session is adopted only when it belongs to the account the caller works for; a session
-//! that changed while the request was under way is neither overwritten nor deleted; the lock is held for
-//! at most two requests; a refresh token goes only where the caller says, which is its issuer.
+//! that changed while the request was under way is neither overwritten nor deleted, and one that only chose
+//! another team meanwhile gets the new tokens and keeps its choice; the lock is held for at most two requests; a refresh token goes only where the caller says, which is its issuer.
 
 use super::me::plan_refreshed;
 use super::oauth::{OAuth, OAuthFailure};
@@ -97,7 +97,7 @@ pub fn refresh(
     }
     let oauth = OAuth { client: &context.client, server };
     let stored = read_ours(&store, is_ours)?;
-    match send(&store, oauth, &stored)? {
+    match send(&store, oauth, &stored, is_ours)? {
         Sent::Done(refreshed) => Ok(*refreshed),
         Sent::Replayed { pause } => {
             thread::sleep(pause);
@@ -135,18 +135,27 @@ enum Sent {
 }
 
 /// One request, and the write that follows a success.
-fn send(store: &SessionStore, oauth: OAuth<'_>, stored: &Session) -> Result<Sent, RefreshError> {
+fn send(
+    store: &SessionStore,
+    oauth: OAuth<'_>,
+    stored: &Session,
+    is_ours: &dyn Fn(&Session) -> bool,
+) -> Result<Sent, RefreshError> {
     match oauth.send_refresh(stored.refresh_token.expose()) {
         Ok(grant) if grant.access_token.is_empty() => {
             Err(RefreshError::Later("the server's answer holds no access token".to_owned()))
         }
         Ok(grant) => {
-            let renewed = plan_refreshed(stored, grant, Timestamp::now());
-            if store.replace_if(&renewed, |now| now.is_some_and(|now| same_tokens(now, stored)))? {
-                return Ok(Sent::Done(Box::new(Refreshed::Renewed(renewed))));
+            // Applied to the session as it is now: a team chosen while the request was under way stays.
+            let renewed = store.update(|now| {
+                same_tokens(now, stored).then(|| plan_refreshed(now, grant, Timestamp::now()))
+            })?;
+            match renewed {
+                Some(renewed) if is_ours(&renewed) => Ok(Sent::Done(Box::new(Refreshed::Renewed(renewed)))),
+                Some(_) => Err(RefreshError::IdentityChanged),
+                // Logged out or logged in anew while the request was under way: that stays.
+                None => Ok(Sent::Overtaken),
             }
-            // Logged out, logged in anew or switched while the request was under way: that stays.
-            Ok(Sent::Overtaken)
         }
         Err(OAuthFailure::Refused { status: 409, word: said, retry_after, .. })
             if said == word::REFRESH_REPLAY =>
@@ -178,7 +187,7 @@ fn retry_after_replay(
     if is_valid(&stored) {
         return Ok(Refreshed::Adopted(stored));
     }
-    match send(store, oauth, &stored)? {
+    match send(store, oauth, &stored, is_ours)? {
         Sent::Done(refreshed) => Ok(*refreshed),
         Sent::Overtaken => adopt_valid(store, is_ours),
         Sent::Replayed { .. } | Sent::Rejected => Err(later()),

@@ -2,7 +2,7 @@
 
 use crate::judge::{Category, Stop, StopReason};
 use crate::token::TokenError;
-use contract::{ExitCode, Scope};
+use contract::{ExitCode, Remedy, Scope};
 use jiff::Timestamp;
 use queue::{Held, QueueCounts, QueueError, RowCounts};
 use serde::Serialize;
@@ -105,6 +105,16 @@ impl StoppedBy {
         matches!(self.exit(), ExitCode::Failed) && !matches!(self, Self::QueueFailed)
     }
 
+    /// The stable code, where the login is what is missing.
+    pub const fn code(self) -> Option<&'static str> {
+        match self {
+            Self::LoginEnded | Self::Server(StopReason::Unauthorized) => {
+                Some(contract::exit::SAAS_SYNC_UNAUTHENTICATED)
+            }
+            _ => None,
+        }
+    }
+
     /// How a command ends that was stopped by it.
     pub const fn exit(self) -> ExitCode {
         match self {
@@ -132,19 +142,23 @@ pub struct Stopped {
     pub detail: String,
     /// When trying again makes sense, if that is known.
     pub not_before: Option<Timestamp>,
+    /// What cures it, when a command does.
+    #[serde(skip)]
+    pub remedy: Option<Remedy>,
     #[serde(skip)]
     pause: Option<Duration>,
 }
 
 impl Stopped {
     fn new(reason: StoppedBy, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into(), not_before: None, pause: None }
+        Self { reason, detail: detail.into(), not_before: None, remedy: None, pause: None }
     }
 
     pub(super) fn by_server(stop: &Stop, pause: Option<Duration>) -> Self {
         let now = Timestamp::now();
         let not_before = pause.and_then(|pause| now.checked_add(pause).ok());
-        Self { not_before, pause, ..Self::new(StoppedBy::Server(stop.reason), &*stop.detail) }
+        let remedy = (stop.reason == StopReason::Unauthorized).then_some(Remedy::Login);
+        Self { not_before, pause, remedy, ..Self::new(StoppedBy::Server(stop.reason), &*stop.detail) }
     }
 
     /// `pause` is left of one that an earlier drain recorded.
@@ -164,7 +178,7 @@ impl Stopped {
             | TokenError::TokenHost { .. }
             | TokenError::Destination(_) => StoppedBy::IdentityChanged,
         };
-        Self::new(reason, error.to_string())
+        Self { remedy: error.remedy(), ..Self::new(reason, error.to_string()) }
     }
 
     pub(super) fn by_queue(error: &QueueError) -> Self {

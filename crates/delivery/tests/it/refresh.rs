@@ -2,7 +2,7 @@
 
 use crate::machine::{Machine, User, expired, session};
 use crate::stub::{Reply, Seen, Stub};
-use delivery::auth::{LoginMethod, RefreshError, log_in};
+use delivery::auth::{LoginMethod, RefreshError, log_in, switch_team};
 use delivery::http::{Bearer, Client, ClientSettings, Request};
 use delivery::{TokenError, TokenSource};
 use identity::{CardUse, Config, Environment, Home, Secret, Session, read_login};
@@ -420,4 +420,25 @@ fn a_login_while_another_process_refreshes_wins() {
         "{error:?}"
     );
     assert_eq!(machine.stored().unwrap().refresh_token.expose(), "new-r");
+}
+
+#[test]
+fn a_team_chosen_while_the_server_answers_stays_chosen_and_gets_the_new_tokens() {
+    let (stub, change) = interrupted(|| Reply::json(200, renewed()));
+    let machine = Arc::new(ready(&stub, &expired(&stub.url())));
+    let chooser = machine.clone();
+    let _ = change.set(Box::new(move || {
+        switch_team(&chooser.context(), "PT-2").unwrap();
+    }));
+    let context = machine.context();
+    let error = TokenSource::for_login(&context).unwrap().bearer().unwrap_err();
+    assert!(matches!(error, TokenError::IdentityChanged(_)), "no token for another team: {error:?}");
+    let stored = machine.stored().unwrap();
+    assert_eq!(stored.private_team().unwrap().id, "PT-2");
+    let ids: Vec<&str> = stored.teams.iter().map(|team| team.id.as_str()).collect();
+    assert_eq!(ids, ["PT-2", "shared", "PT-1"]);
+    assert_eq!((stored.access_token.expose(), stored.refresh_token.expose()), ("acc-2", "ref-2"));
+    // The rotated token was not lost: the new team goes on without another request.
+    assert_eq!(shown(&TokenSource::for_login(&context).unwrap().bearer().unwrap()), "Bearer acc-2");
+    assert_eq!(stub.seen_at("/oauth/token").len(), 1);
 }

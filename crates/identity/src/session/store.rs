@@ -169,6 +169,24 @@ impl SessionStore {
         Ok(wanted)
     }
 
+    /// Writes what `change` makes of the stored session, if it makes anything of it, and gives what was
+    /// written. Nobody else writes in between, so what `change` keeps is what was stored last.
+    ///
+    /// # Errors
+    /// [`SessionWriteError`], also when the stored session cannot be read.
+    pub fn update(
+        &self,
+        change: impl FnOnce(&Session) -> Option<Session>,
+    ) -> Result<Option<Session>, SessionWriteError> {
+        let _lock = self.lock()?;
+        let stored = self.read().map_err(|error| self.failed(error))?;
+        let changed = stored.as_ref().and_then(change);
+        if let Some(session) = &changed {
+            self.write_locked(session)?;
+        }
+        Ok(changed)
+    }
+
     /// Deletes the session, its salt, its card and the reference's summary of it.
     ///
     /// # Errors
