@@ -76,6 +76,19 @@ impl Account {
             || self.delivered.iter().any(|(delivered, _)| delivered == key)
     }
 
+    /// Whether a capture of `key` is a repeat; a row that only lacked its log row makes way for it.
+    fn knows_when_captured(&mut self, key: &str) -> bool {
+        if self.waiting.contains_key(key) {
+            return true;
+        }
+        let answered = self.parked.iter().any(|((parked, _), needs_log)| parked == key && !needs_log)
+            || self.delivered.iter().any(|(delivered, _)| delivered == key);
+        if !answered {
+            self.parked.retain(|((parked, content), _)| (parked.as_str(), *content) != (key, 'c'));
+        }
+        answered
+    }
+
     fn import(&mut self, fact: Fact) {
         if !self.imported.insert(fact.clone()) {
             return;
@@ -107,7 +120,7 @@ impl Model {
     fn capture(&mut self, account: usize, ids: &[String]) {
         let Self { accounts, log, .. } = self;
         for id in ids {
-            if !accounts[account].knows(id) {
+            if !accounts[account].knows_when_captured(id) {
                 accounts[account].waiting.insert(id.clone(), 'c');
             }
             log.insert(id.clone());
@@ -118,7 +131,7 @@ impl Model {
     fn forget(&mut self, account: usize, ids: &[String]) {
         let Self { accounts, log, .. } = self;
         for id in ids {
-            if accounts[account].knows(id) {
+            if accounts[account].knows_when_captured(id) {
                 continue;
             }
             // An earlier capture, of the other account, may have left a row of that id in the log.
