@@ -112,7 +112,9 @@ proptest! {
         }
         let entry = Entry { at: "T", actor: "a", shell_pid: None, note: "n" };
         let noted = with_entry(&text, &entry);
-        prop_assert!(noted.contains("- T – a – n\n"));
+        let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+        let line = ["- T – a – n", end].concat();
+        prop_assert!(noted.contains(&line));
     }
 
     #[test]
