@@ -16,3 +16,17 @@ pub(crate) fn make_private(path: &Path) -> io::Result<()> {
 pub(crate) fn make_private(_path: &Path) -> io::Result<()> {
     Ok(())
 }
+
+/// The mode of a file that others may read; nothing when only its owner may, or when there is none.
+#[cfg(unix)]
+pub(crate) fn open_mode(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = path.metadata().ok()?.permissions().mode() & 0o7777;
+    (mode & 0o044 != 0).then_some(mode)
+}
+
+/// Modes do not exist here.
+#[cfg(not(unix))]
+pub(crate) fn open_mode(_path: &Path) -> Option<u32> {
+    None
+}

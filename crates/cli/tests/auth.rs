@@ -8,6 +8,7 @@ use identity::{Machine, Secret, Session, SessionStore};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use testkit::browser::{self, Browser};
@@ -224,4 +225,22 @@ fn second_account(world: &World) -> (String, String) {
     let issued = administer(world, &["server", "token", "add", "--email", OTHER, "--label", "test"]);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     (text(&account["account"]["teams"][0]["id"]), text(&issued["token"]))
+}
+
+#[test]
+fn the_doctor_of_a_ci_token_lists_what_exists_and_says_who_may_read_its_file() {
+    let (mut world, server) = testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"));
+    let doctor = world.run(["auth", "doctor"]).exits(0).stdout;
+    assert!(!doctor.contains("session.salt"), "there is no session whose key it could make: {doctor}");
+
+    let file = world.user_home().join("ci-token");
+    fs::write(&file, &server.token).unwrap();
+    world.unset("SPEC_KITTY_TOKEN").set("SPEC_KITTY_TOKEN_FILE", file.to_str().unwrap());
+    let warned = |mode: u32| {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        let said = world.run(["auth", "doctor"]).exits(0).stdout;
+        assert!(!said.contains(&server.token), "{said}");
+        said.contains(&format!("others on this machine may read this CI token (mode {mode:04o})"))
+    };
+    assert!(warned(0o644) && !warned(0o600));
 }

@@ -242,6 +242,35 @@ fn reach_start_daemon() {
     assert_eq!(stage.world.run(["sync", "daemon", "status", "--json"]).exits(0).json()["state"], "running");
 }
 
+#[test]
+fn what_stands_in_the_way_of_a_daemon_is_cured_by_the_hint_of_its_start() {
+    let in_the_way: [fn(&World); 2] = [
+        |world| std::fs::write(world.root().join("sync"), "a file").unwrap(),
+        |world| std::fs::create_dir_all(world.home().owner_lock()).unwrap(),
+    ];
+    for put in in_the_way {
+        let stage = Stage::new();
+        let _ = std::fs::remove_dir_all(stage.world.root().join("sync"));
+        put(&stage.world);
+        let failed = stage.world.run(["sync", "daemon", "start"]).exits(1);
+        let hint = Remedy::Repair.hint();
+        assert!(failed.stderr.contains(&format!("hint: {hint}\n")), "{}", failed.stderr);
+        stage.type_hint(&hint);
+        stage.world.run(["sync", "daemon", "start"]).exits(0);
+    }
+    // What no command moves is said to be moved by hand.
+    let stage = Stage::new();
+    std::fs::create_dir_all(stage.world.home().control_file()).unwrap();
+    let failed = stage.world.run(["sync", "daemon", "start"]).exits(1);
+    assert!(
+        failed.stderr.contains("control.json") && failed.stderr.contains("out of the way"),
+        "{}",
+        failed.stderr
+    );
+    std::fs::remove_dir(stage.world.home().control_file()).unwrap();
+    stage.world.run(["sync", "daemon", "start"]).exits(0);
+}
+
 /// A second daemon in the foreground: a restart would only put another one in its way.
 fn reach_stop_daemon() {
     let stage = Stage::new();

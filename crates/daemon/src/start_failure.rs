@@ -154,9 +154,11 @@ impl StartFailure {
             Self::PredecessorAlive { pid } => {
                 Some(Remedy::Advice(format!("end the process {pid} by hand, then start the daemon again")))
             }
-            Self::HomeUnusable { .. }
-            | Self::ControlPlane { .. }
-            | Self::RecordNotWritten { .. }
+            Self::HomeUnusable { .. } => Some(Remedy::Repair),
+            Self::RecordNotWritten { .. } => Some(Remedy::Advice(
+                "move what stands there out of the way, then start the daemon again".to_owned(),
+            )),
+            Self::ControlPlane { .. }
             | Self::Nested
             | Self::NotExecuted { .. }
             | Self::EndedSilently { .. }

@@ -399,27 +399,29 @@ fn logged_out_nothing_is_started_and_nothing_is_created() {
     assert!(!bench.world.root().exists(), "a home without state stays without state");
 }
 
+type Change = fn(&Bench);
+
 #[test]
 fn a_login_that_may_not_send_starts_nothing_and_says_which() {
-    let expired = |bench: &Bench| {
+    let expired: Change = |bench| {
         let mut session = session(SERVER, USER, TEAM);
         session.refresh_token_expires_at = Some("2026-01-01T00:00:00Z".parse().unwrap());
         bench.world.write_session(&session);
     };
-    let shared_only = |bench: &Bench| {
+    let shared_only: Change = |bench| {
         let mut session = session(SERVER, USER, TEAM);
         session.teams[0].private = false;
         bench.world.write_session(&session);
     };
-    let credentials_only = |bench: &Bench| {
+    let credentials_only: Change = |bench| {
         fs::remove_file(bench.world.home().session_file()).unwrap();
         let text = "[user]\nusername = \"old@example.com\"\n[server]\nurl = \"https://old.invalid\"\n";
         fs::write(bench.world.home().credentials_file(), text).unwrap();
     };
-    let logins: [(&str, &str, &dyn Fn(&Bench)); 3] = [
-        ("login_expired", "spec-kitty auth login", &expired),
-        ("no_private_team", "operator", &shared_only),
-        ("credentials_only", "spec-kitty auth login", &credentials_only),
+    let logins: [(&str, &str, Change); 3] = [
+        ("login_expired", "spec-kitty auth login", expired),
+        ("no_private_team", "operator", shared_only),
+        ("credentials_only", "spec-kitty auth login", credentials_only),
     ];
     for (reason, helps, log_in) in logins {
         let bench = Bench::logged_in();

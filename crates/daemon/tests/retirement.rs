@@ -115,6 +115,23 @@ fn a_record_that_somebody_removed_comes_back_and_an_altered_one_stays_as_it_is()
 }
 
 #[test]
+fn a_daemon_whose_control_file_is_missing_runs_and_one_whose_record_was_altered_is_called_by_its_own_pid() {
+    let bench = Bench::logged_in();
+    let pid = bench.start();
+    let control = fs::read(bench.world.home().control_file()).unwrap();
+    fs::remove_file(bench.world.home().control_file()).unwrap();
+    let status = bench.ok(&["status"]);
+    assert_eq!((&status["state"], pid_of(&status["pid"])), (&json!("running"), pid));
+    assert!(status["detail"].as_str().unwrap().contains("control file is missing"), "{status}");
+    fs::write(bench.world.home().control_file(), control).unwrap();
+
+    let mut altered = bench.record();
+    altered["pid"] = json!(1);
+    bench.write_record(&altered);
+    assert_eq!(pid_of(&bench.ok(&["restart"])["stopped"]["pid"]), pid);
+}
+
+#[test]
 fn a_capture_nudges_the_daemon_that_runs() {
     let bench = Bench::logged_in();
     bench.start();

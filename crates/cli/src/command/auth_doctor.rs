@@ -7,6 +7,7 @@ use crate::build;
 use crate::checkup::{Check, Verdict, describe, judge_probe};
 use crate::context::Context;
 use crate::error::{CliError, chain};
+use crate::platform::open_mode;
 use crate::report::{Document, Report};
 use contract::Remedy;
 use contract::exit::{SYNC_SERVER_UNSET, SYNC_TOKEN_HOST};
@@ -19,6 +20,7 @@ use identity::{
 };
 use jiff::Timestamp;
 use serde::Serialize;
+use std::path::Path;
 
 /// Runs the verb. Exit 1 with findings.
 pub(crate) fn run(context: &Context, args: &AuthDoctorArgs) -> Result<Report, CliError> {
@@ -101,6 +103,17 @@ impl<'a> Patient<'a> {
             let set = self.context.environment.non_empty(variable).is_some();
             check.read(if set { "set" } else { "not set" }, variable)
         });
+        // Secrets are mounted as they are, so this is said and is no finding.
+        let environment = &self.context.environment;
+        let token_file = environment
+            .non_empty(names::SPEC_KITTY_TOKEN_FILE)
+            .filter(|_| environment.non_empty(names::SPEC_KITTY_TOKEN).is_none())
+            .map(Path::new);
+        let check = match token_file.and_then(|path| Some((path, open_mode(path)?))) {
+            Some((path, mode)) => check
+                .read_file(format!("others on this machine may read this CI token (mode {mode:04o})"), path),
+            None => check,
+        };
         let check = login
             .ignored
             .iter()
@@ -125,7 +138,13 @@ impl<'a> Patient<'a> {
             }
             (None, false) => Check::not_checked(Name::Session, "none").read_file("does not exist", &file),
         };
-        check.read_file("what the key is made of, besides this machine", &self.home.session_salt())
+        let salt = self.home.session_salt();
+        // Without a session no key is made; a salt that is left over is shown all the same.
+        if file.exists() || salt.exists() {
+            check.read_file("what the key is made of, besides this machine", &salt)
+        } else {
+            check
+        }
     }
 
     fn card(&self) -> Check<Name> {

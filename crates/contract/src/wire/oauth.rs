@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
+use zeroize::Zeroizing;
 
 /// The client every installation is.
 pub const CLIENT_ID: &str = "cli_native";
@@ -94,10 +95,10 @@ impl fmt::Debug for DeviceAuthorization {
 #[derive(Clone, Serialize, Deserialize)]
 pub struct TokenGrant {
     /// The bearer token. Secret.
-    pub access_token: String,
+    pub access_token: Zeroizing<String>,
     /// Nothing: keep the old one. Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refresh_token: Option<String>,
+    pub refresh_token: Option<Zeroizing<String>>,
     /// `Bearer`.
     #[serde(default)]
     pub token_type: String,
@@ -218,6 +219,20 @@ mod tests {
             serde_json::from_str(r#"{"access_token":"s3cret-a","refresh_token":"s3cret-r"}"#).unwrap();
         assert!(!format!("{grant:?}").contains("s3cret"));
         assert_eq!(grant.expires_in, 3600);
+    }
+
+    #[test]
+    fn the_tokens_of_a_grant_are_wiped_when_it_is_dropped_and_read_as_before() {
+        fn is_wiped(_: &impl zeroize::ZeroizeOnDrop) {}
+        let text = r#"{"access_token":"s3cret-a","refresh_token":"s3cret-r"}"#;
+        let grant: TokenGrant = serde_json::from_str(text).unwrap();
+        is_wiped(&grant.access_token);
+        is_wiped(grant.refresh_token.as_ref().unwrap());
+        let written = serde_json::to_value(&grant).unwrap();
+        assert_eq!(
+            (&written["access_token"], &written["refresh_token"]),
+            (&"s3cret-a".into(), &"s3cret-r".into())
+        );
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
 
 /// Ports of the reference's daemons. Ours stay outside, so that neither takes the other for its own.
 pub const RESERVED_PORTS: RangeInclusive<u16> = 9400..=9449;
@@ -170,10 +171,16 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, closing: &AtomicBool) {
     }
 }
 
+/// Bytes read at once.
+const CHUNK_BYTES: usize = 4096;
+/// Longest request with its body, and what may be read beyond it.
+const PENDING_BYTES: usize = http::MAX_HEAD + http::MAX_REQUEST_BODY + CHUNK_BYTES;
+
 fn converse(mut stream: TcpStream, id: u64, shared: &Shared) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_write_timeout(Some(shared.limits.patience))?;
-    let mut pending = Vec::new();
+    // It holds the bearer token: room for a whole request, so that growing leaves no copy behind.
+    let mut pending = Zeroizing::new(Vec::with_capacity(PENDING_BYTES));
     for turn in 1..=shared.limits.requests {
         let request = match read_request(&mut stream, &mut pending, shared.limits.patience)? {
             Some(Ok(request)) => request,
@@ -204,7 +211,7 @@ fn read_request(
     patience: Duration,
 ) -> io::Result<Option<Result<http::Request, http::Invalid>>> {
     let deadline = Instant::now() + patience;
-    let mut chunk = [0; 4096];
+    let mut chunk = Zeroizing::new([0; CHUNK_BYTES]);
     loop {
         match http::parse_request(pending) {
             Parsed::Complete(request, length) => {
@@ -219,7 +226,7 @@ fn read_request(
             return Err(io::ErrorKind::TimedOut.into());
         }
         stream.set_read_timeout(Some(left))?;
-        match stream.read(&mut chunk) {
+        match stream.read(&mut *chunk) {
             Ok(0) => return Ok(None),
             Ok(length) => pending.extend_from_slice(&chunk[..length]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

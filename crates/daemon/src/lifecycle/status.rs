@@ -159,6 +159,11 @@ impl DaemonStatus {
         }
         let control = match ControlFile::read(&home.control_file()) {
             Ok(Some(control)) => control,
+            Ok(None) if matches!(reading, OwnerReading::Readable(record) if record.instance.is_some()) => {
+                let detail = "it runs, and its control file is missing; it writes it again within a minute";
+                self.set(DaemonState::Running, detail.to_owned(), Some(Remedy::RestartDaemon));
+                return;
+            }
             Ok(None) => {
                 self.set(
                     DaemonState::Starting,

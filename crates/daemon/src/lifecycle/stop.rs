@@ -205,7 +205,9 @@ fn stop_holder(home: &Home, cause: &ShutdownCause, force: bool) -> Result<Gone, 
         Some(record) if is_suspended(record) => (Err("it is suspended".to_owned()), Some(record.pid)),
         Some(_) | None => ask(control, cause),
     };
-    let pid = record.as_ref().map(|record| record.pid).or(named);
+    // The one that answered has written its pid into the control file; a record may have been altered.
+    let recorded = record.as_ref().map(|record| record.pid);
+    let pid = if asked.is_ok() { named.or(recorded) } else { recorded.or(named) };
     match (asked, record.as_deref(), handle) {
         (Ok(()), _, Some(handle)) if handle.wait(FAREWELL) => Ok((pid, Ended::Asked)),
         (Ok(()), _, None) if is_left(home, instance.as_deref(), FAREWELL) => Ok((pid, Ended::Asked)),

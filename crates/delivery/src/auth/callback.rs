@@ -15,6 +15,8 @@ use zeroize::Zeroizing;
 const MOST_CONNECTIONS: usize = 32;
 /// Longest request head that is read.
 const MOST_BYTES: usize = 16 << 10;
+/// Bytes read at once.
+const CHUNK_BYTES: usize = 2048;
 /// How long a connection may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Pause between two looks.
@@ -84,7 +86,8 @@ impl Callback {
         for _ in 0..MOST_CONNECTIONS {
             let Ok((stream, _)) = self.listener.accept() else { return };
             if visitors.len() < MOST_CONNECTIONS && stream.set_nonblocking(true).is_ok() {
-                visitors.push(Visitor { stream, read: Vec::new(), since: Instant::now() });
+                let read = Zeroizing::new(Vec::with_capacity(MOST_BYTES + CHUNK_BYTES));
+                visitors.push(Visitor { stream, read, since: Instant::now() });
             }
         }
     }
@@ -98,13 +101,14 @@ enum Look {
 
 struct Visitor {
     stream: TcpStream,
-    read: Vec<u8>,
+    /// It may hold the code: as long as it ever gets, so that growing leaves no copy behind.
+    read: Zeroizing<Vec<u8>>,
     since: Instant,
 }
 
 impl Visitor {
     fn look(&mut self, state: &str) -> Look {
-        let mut chunk = [0; 2048];
+        let mut chunk = Zeroizing::new([0; CHUNK_BYTES]);
         loop {
             if let Some(line) = request_line(&self.read) {
                 return self.answer(judge_request(line, state));
@@ -112,7 +116,7 @@ impl Visitor {
             if self.read.len() > MOST_BYTES || self.since.elapsed() > PATIENCE {
                 return Look::Gone;
             }
-            match self.stream.read(&mut chunk) {
+            match self.stream.read(&mut *chunk) {
                 Ok(0) => return Look::Gone,
                 Ok(read) => self.read.extend(chunk.iter().take(read)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Look::Waiting,
@@ -172,9 +176,11 @@ fn judge_request(line: &str, state: &str) -> Judged {
     if path != contract::wire::oauth::CALLBACK_PATH {
         return Judged::Elsewhere;
     }
-    let fields: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let fields: Vec<(String, Zeroizing<String>)> = form_urlencoded::parse(query.as_bytes())
+        .map(|(key, value)| (key.into_owned(), Zeroizing::new(value.into_owned())))
+        .collect();
     let field = |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-    if field("state").as_deref() != Some(state) {
+    if field("state").as_deref().map(String::as_str) != Some(state) {
         return Judged::Stranger;
     }
     match (field("error"), field("code").filter(|code| !code.is_empty())) {
@@ -182,7 +188,7 @@ fn judge_request(line: &str, state: &str) -> Judged {
             word: crate::judge::bounded(&word),
             description: field("error_description").map(|text| crate::judge::bounded(&text)),
         }),
-        (None, Some(code)) => Judged::Ours(Redirected::Code(Zeroizing::new(code))),
+        (None, Some(code)) => Judged::Ours(Redirected::Code(code)),
         (None, None) => Judged::Stranger,
     }
 }

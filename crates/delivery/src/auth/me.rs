@@ -9,6 +9,7 @@ use contract::wire::{Me, me};
 use identity::session::{Team, UnknownKeys};
 use identity::{Secret, Session};
 use jiff::{SignedDuration, Timestamp};
+use zeroize::Zeroizing;
 
 /// Longest life that a server's `expires_in` is believed to mean.
 const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(24 * 366 * 10);
@@ -67,8 +68,8 @@ pub(super) fn plan_session(facts: LoginFacts<'_>) -> Result<Session, LoginError>
         email: me.email,
         default_team_id: default_team(&teams),
         teams,
-        access_token: Secret::new(grant.access_token),
-        refresh_token: Secret::new(refresh_token),
+        access_token: taken(grant.access_token),
+        refresh_token: taken(refresh_token),
         session_id,
         issued_at: now,
         access_token_expires_at: plan_expiry(now, grant.expires_in),
@@ -88,9 +89,9 @@ pub(super) fn plan_refreshed(stored: &Session, grant: TokenGrant, now: Timestamp
     let mut session = stored.clone();
     session.refresh_token_expires_at = refresh_token_expires_at;
     session.access_token_expires_at = plan_expiry(now, grant.expires_in);
-    session.access_token = Secret::new(grant.access_token);
+    session.access_token = taken(grant.access_token);
     if let Some(token) = grant.refresh_token.filter(|token| !token.is_empty()) {
-        session.refresh_token = Secret::new(token);
+        session.refresh_token = taken(token);
     }
     if let Some(scope) = grant.scope {
         session.scope = scope;
@@ -100,6 +101,11 @@ pub(super) fn plan_refreshed(stored: &Session, grant: TokenGrant, now: Timestamp
     }
     session.last_used_at = now;
     session
+}
+
+/// The token itself, moved and not copied.
+fn taken(mut token: Zeroizing<String>) -> Secret {
+    Secret::new(std::mem::take(&mut *token))
 }
 
 fn plan_teams(teams: &[me::Team]) -> Vec<Team> {

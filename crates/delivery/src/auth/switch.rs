@@ -9,6 +9,7 @@ use crate::context::Context;
 use contract::{ExitCode, Remedy, Scope};
 use identity::session::{SessionWriteError, Team};
 use identity::{Config, LoginSource, SessionError, read_login, refresh_card};
+use std::path::PathBuf;
 
 /// What a switch did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,8 +55,13 @@ pub enum SwitchError {
     #[error("the login changed meanwhile; run the command again")]
     Changed,
     /// The session cannot be read.
-    #[error(transparent)]
-    Unreadable(#[from] SessionError),
+    #[error("{} {source}", contract::text::path(.path))]
+    Unreadable {
+        /// The session file.
+        path: PathBuf,
+        /// Why.
+        source: SessionError,
+    },
     /// The session cannot be stored.
     #[error(transparent)]
     Store(#[from] SessionWriteError),
@@ -65,7 +71,7 @@ impl SwitchError {
     /// How the command ends.
     pub fn exit(&self) -> ExitCode {
         match self {
-            Self::LoggedOut | Self::Unreadable(_) => ExitCode::Refused,
+            Self::LoggedOut | Self::Unreadable { .. } => ExitCode::Refused,
             Self::Store(SessionWriteError::Lock(identity::LockError::Busy { .. })) => ExitCode::Busy,
             _ => ExitCode::Failed,
         }
@@ -73,7 +79,7 @@ impl SwitchError {
 
     /// What cures it.
     pub fn remedy(&self) -> Option<Remedy> {
-        matches!(self, Self::LoggedOut | Self::Unreadable(_)).then_some(Remedy::Login)
+        matches!(self, Self::LoggedOut | Self::Unreadable { .. }).then_some(Remedy::Login)
     }
 }
 
@@ -96,7 +102,8 @@ pub fn switch_team(context: &Context, wanted: &str) -> Result<Switched, SwitchEr
         return Err(SwitchError::CiToken);
     }
     let store = context.sessions();
-    let stored = store.read()?.ok_or(SwitchError::LoggedOut)?;
+    let unreadable = |source| SwitchError::Unreadable { path: context.home.session_file(), source };
+    let stored = store.read().map_err(unreadable)?.ok_or(SwitchError::LoggedOut)?;
     let position = plan_choice(&stored.teams, wanted)?;
     let from = stored.private_team().cloned();
     let mut session = stored.clone();

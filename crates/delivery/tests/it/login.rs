@@ -315,3 +315,15 @@ fn a_ci_token_and_nobody_cannot_switch() {
         Machine::with(&[("SPEC_KITTY_TOKEN", &token), ("SPEC_KITTY_SERVER_URL", "http://127.0.0.1:9")]);
     assert!(matches!(switch_team(&machine.context(), "PT-1"), Err(SwitchError::CiToken)));
 }
+
+#[test]
+fn a_switch_in_a_session_that_cannot_be_read_names_the_file() {
+    let stub = Stub::start(|_, _| Reply::json(200, json!({})));
+    let machine = Machine::new();
+    machine.configure(&stub.url()).store(&session(&stub.url()));
+    let file = machine.context().home.session_file();
+    std::fs::write(&file, "{").unwrap();
+    let error = switch_team(&machine.context(), "PT-1").unwrap_err();
+    assert_eq!(error.exit(), ExitCode::Refused);
+    assert!(error.to_string().starts_with(&*file.to_string_lossy()), "{error}");
+}

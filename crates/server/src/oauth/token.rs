@@ -15,6 +15,7 @@ use contract::wire::oauth::{
     TokenGrant, challenge, word,
 };
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// Seconds a client waits after a harmless replay: the winner has stored its tokens by then.
 const REPLAY_PAUSE: u64 = 1;
@@ -37,8 +38,8 @@ pub(crate) async fn exchange(
         _ => return Err(Denied::because(word::UNSUPPORTED_GRANT_TYPE, "unknown grant_type")),
     };
     Ok(Json(TokenGrant {
-        access_token: drawn.access.expose().to_owned(),
-        refresh_token: Some(drawn.refresh.expose().to_owned()),
+        access_token: Zeroizing::new(drawn.access.expose().to_owned()),
+        refresh_token: Some(Zeroizing::new(drawn.refresh.expose().to_owned())),
         token_type: "Bearer".to_owned(),
         expires_in: app.lifetimes.access_token.as_secs(),
         session_id: Some(grant.session_id),
