@@ -6,6 +6,7 @@ use crate::json;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// The directory of decisions in a mission directory.
 pub const DIRECTORY: &str = "decisions";
@@ -135,20 +136,29 @@ pub struct Ledger {
     other: Map<String, Value>,
 }
 
+/// How long a page may lie there before the ledger that names it: the first decision of a mission is being
+/// written, page first, by somebody whose lock a reader does not take.
+const PAGE_FIRST: Duration = Duration::from_secs(1);
+
 /// Reads the ledger of a mission directory; an absent one is empty.
 pub fn read_ledger(mission_dir: &Path, mission_id: &str) -> Result<Ledger> {
     let path = mission_dir.join(DIRECTORY).join(FILE);
-    match read_text(&path, MAX_JSON)? {
-        Some(text) => Ledger::parse(&path, &text),
-        None => {
-            let names = read_names(&mission_dir.join(DIRECTORY))?;
-            let pages = names.iter().filter(|name| name.starts_with("DM-") && name.ends_with(".md")).count();
-            if pages > 0 {
-                let problem = format!("is gone, and pages of decisions still lie beside it: {pages}");
-                return Err(MissionError::malformed(&path, problem));
-            }
-            Ok(Ledger { path, entries: Vec::new(), mission_id: mission_id.to_owned(), other: Map::new() })
+    let since = Instant::now();
+    loop {
+        if let Some(text) = read_text(&path, MAX_JSON)? {
+            return Ledger::parse(&path, &text);
         }
+        let names = read_names(&mission_dir.join(DIRECTORY))?;
+        let pages = names.iter().filter(|name| name.starts_with("DM-") && name.ends_with(".md")).count();
+        if pages == 0 {
+            let (entries, mission_id) = (Vec::new(), mission_id.to_owned());
+            return Ok(Ledger { path, entries, mission_id, other: Map::new() });
+        }
+        if since.elapsed() >= PAGE_FIRST {
+            let problem = format!("is gone, and pages of decisions still lie beside it: {pages}");
+            return Err(MissionError::malformed(&path, problem));
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
