@@ -178,6 +178,10 @@ fn a_live_daemon_that_only_the_state_file_names_is_a_stray() {
         .stdin(std::process::Stdio::piped())
         .spawn()
         .unwrap();
+    // The system shows a command line a moment after the process is there.
+    while !preflight::owner::is_sync_daemon(i64::from(daemon.id())) {
+        std::thread::yield_now();
+    }
     std::fs::create_dir_all(machine.home.root()).unwrap();
     std::fs::write(
         machine.home.state_file(),
