@@ -134,8 +134,10 @@ fn judge_result(result: &EventResult) -> ItemVerdict {
             if result.status != EventStatus::Rejected.name() && category.is_transient() {
                 return ItemVerdict::Deferred(text);
             }
+            // Some servers, ours among them, repeat code and place in the sentence.
             let place = [&result.code, &result.path].into_iter().flatten().map(|part| bounded(part));
-            let detail = place.chain([text]).collect::<Vec<_>>().join(": ");
+            let place = place.filter(|part| !text.contains(part.as_str()));
+            let detail = place.chain([text.clone()]).collect::<Vec<_>>().join(": ");
             ItemVerdict::Rejected(Rejection { reason: "rejected", detail, category })
         }
     }

@@ -238,3 +238,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn rejection_text_that_repeats_code_and_path_is_not_doubled() {
+    let answer = |error: &str| {
+        let body = serde_json::json!({"results": [{
+            "event_id": "A", "status": "rejected", "code": "UNKNOWN_LANE", "path": "payload.to_lane",
+            "error_message": error,
+        }]});
+        Answer::from_parts(200, None, body.to_string().into_bytes())
+    };
+    for (said, kept) in [
+        ("UNKNOWN_LANE at payload.to_lane: no such lane", "UNKNOWN_LANE at payload.to_lane: no such lane"),
+        ("no such lane", "UNKNOWN_LANE: payload.to_lane: no such lane"),
+    ] {
+        let BatchJudgement::Items { verdicts, .. } = judge_batch(&["A"], &answer(said)) else {
+            panic!("items")
+        };
+        assert!(
+            matches!(&verdicts[0], ItemVerdict::Rejected(rejection) if rejection.detail == kept),
+            "{verdicts:?}"
+        );
+    }
+}
