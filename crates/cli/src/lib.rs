@@ -23,17 +23,15 @@ mod command;
 pub mod context;
 pub mod error;
 mod interrupt;
-mod paragraph;
 mod platform;
 pub mod render;
 pub mod report;
 mod terminal;
-
-use clap::Parser;
+mod wrap;
 
 /// Runs the command line of this process.
 pub fn main() -> std::process::ExitCode {
-    let cli = match args::Cli::try_parse() {
+    let cli = match args::Cli::parse_words(std::env::args_os().collect()) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };

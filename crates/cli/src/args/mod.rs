@@ -3,6 +3,7 @@
 mod agent;
 mod auth;
 mod doctor;
+mod hyphen;
 mod queue;
 mod server;
 mod sync;
@@ -26,7 +27,8 @@ pub use sync::{
     SyncDoctorArgs,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// The whole command line.
@@ -102,6 +104,17 @@ pub struct QuickstartArgs {
     /// Directory to build the scene in; must be empty or absent
     #[arg(long, value_name = "DIR", default_value = "quickstart-world")]
     pub dir: PathBuf,
+}
+
+impl Cli {
+    /// Parses a command line, the program's name first. A value may begin with a hyphen: see `hyphen`,
+    /// which costs nothing where the line parses without it.
+    pub fn parse_words(words: Vec<OsString>) -> Result<Self, clap::Error> {
+        Self::try_parse_from(&words).or_else(|error| match hyphen::attach_values(&Self::command(), &words) {
+            Some(words) => Self::try_parse_from(words),
+            None => Err(error),
+        })
+    }
 }
 
 impl Command {

@@ -97,7 +97,7 @@ pub struct NowArgs {
 #[derive(Debug, Args)]
 pub struct OptInArgs {
     /// The project's uuid, or `none` for rows without a project [default: the project of this directory]
-    #[arg(long, value_name = "UUID", allow_hyphen_values = true, value_parser = project)]
+    #[arg(long, value_name = "UUID", value_parser = project)]
     pub project: Option<String>,
     /// Release the rows that are held for it, too
     #[arg(long)]
@@ -121,7 +121,7 @@ fn project(named: &str) -> Result<String, &'static str> {
 #[derive(Debug, Args)]
 pub struct OptOutArgs {
     /// The project's uuid, or `none` for rows without a project [default: the project of this directory]
-    #[arg(long, value_name = "UUID", allow_hyphen_values = true, value_parser = project)]
+    #[arg(long, value_name = "UUID", value_parser = project)]
     pub project: Option<String>,
     /// Print one JSON document
     #[arg(long)]
