@@ -1,10 +1,14 @@
 //! The only printer. Results go to stdout, everything else to stderr; with `--json` stdout gets
-//! exactly one document, whatever happened. A closed pipe ends the output, not the program; a result
-//! that cannot be written for another reason is a failure.
+//! exactly one document, whatever happened. Nothing a terminal would obey is printed, whoever wrote it:
+//! text and documents pass through the escapes of `contract::text`. Notes and errors are broken between
+//! words where stderr is a terminal. A closed pipe ends the output, not the program; a result that cannot
+//! be written for another reason is a failure.
 
 use crate::error::CliError;
 use crate::report::Report;
+use crate::wrap;
 use contract::ExitCode;
+use contract::text::{printable_json, printable_lines};
 use std::io::{self, IsTerminal, Write};
 
 /// Prints the end of a command and says how to exit.
@@ -15,9 +19,9 @@ pub fn finish(outcome: Result<Report, CliError>, as_json: bool) -> ExitCode {
                 err(&format!("{note}\n"));
             }
             let printed = if !as_json {
-                out(&report.text)
+                out(&printable_lines(&report.text))
             } else if !report.json.is_null() {
-                out(&format!("{}\n", report.json))
+                out(&document(&report.json))
             } else {
                 Ok(())
             };
@@ -25,7 +29,7 @@ pub fn finish(outcome: Result<Report, CliError>, as_json: bool) -> ExitCode {
         }
         Err(error) => {
             let printed = if as_json {
-                let printed = out(&format!("{}\n", error.json()));
+                let printed = out(&document(&error.json()));
                 err(&error.line());
                 printed
             } else {
@@ -60,11 +64,12 @@ pub fn note(line: &str) {
 
 /// Prints text to stdout while a command runs: only for verbs that have no single result.
 pub fn say(text: &str) {
-    let _ = out(text);
+    let _ = out(&printable_lines(text));
 }
 
-/// Prints one line of a result that is too long to be held; false when nobody reads on.
+/// Prints one JSON line of a result that is too long to be held; false when nobody reads on.
 pub fn line(text: &str) -> Result<bool, CliError> {
+    let text = printable_json(text);
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n")) {
         Ok(()) => Ok(true),
@@ -109,11 +114,21 @@ pub fn width() -> usize {
     terminal.map(|(terminal_size::Width(width), _)| usize::from(width)).or_else(asked).unwrap_or(80)
 }
 
+fn document(value: &serde_json::Value) -> String {
+    format!("{}\n", printable_json(&value.to_string()))
+}
+
 fn out(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
 }
 
 fn err(text: &str) {
+    let text = printable_lines(text);
+    let terminal = terminal_size::terminal_size_of(io::stderr());
+    let text = match terminal {
+        Some((terminal_size::Width(width), _)) => wrap::lines(&text, usize::from(width)),
+        None => text,
+    };
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }

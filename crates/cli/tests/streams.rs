@@ -119,3 +119,51 @@ fn a_home_that_is_no_utf8_has_documents_all_the_same() {
         assert!(!run.stdout.contains("invalid UTF-8"), "{argv:?}: {run:?}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn whoami_escapes_what_a_terminal_would_obey() {
+    let world = world();
+    let user = "dev\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}@example.com";
+    world.write_session(&testkit::world::session("https://example.invalid", user, "team-PRIV-01"));
+    for argv in
+        [&["auth", "whoami"][..], &["auth", "whoami", "--json"], &["auth", "status"], &["sync", "status"]]
+    {
+        let run = world.run(argv).exits(0);
+        for text in [&run.stdout, &run.stderr] {
+            let obeyed = text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}');
+            assert!(!obeyed, "{argv:?}: {text:?}");
+        }
+    }
+    let document = world.run(["auth", "whoami", "--json"]).exits(0).json();
+    assert_eq!(document["principal"], user, "escaped, and the same");
+}
+
+#[test]
+fn free_text_may_begin_with_a_hyphen() {
+    let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    world.set("SPEC_KITTY_ENABLE_SAAS_SYNC", "0");
+    world.init_project();
+    let created = world.run(["agent", "mission", "create", "tea-timer", "--json"]).exits(0).json();
+    let slug = created["mission_slug"].as_str().unwrap();
+    let tasks = world.work().join("kitty-specs").join(slug).join("tasks");
+    let page = tasks.join("WP01-ring.md");
+    std::fs::write(&page, "---\nwork_package_id: WP01\ntitle: Ring\n---\n\n# Ring\n").unwrap();
+    let emit = ["agent", "status", "emit", "WP01", "--actor", "-dev", "--to", "claimed", "--mission", slug];
+    let _ = world.run(emit).exits(0);
+    let history = ["agent", "tasks", "add-history", "WP01", "--mission", slug];
+    for (option, note) in [
+        (&["--note", "- fixed"][..], "- fixed"),
+        (&["--note", "-1 for speed", "--json"], "-1 for speed"),
+        (&["--note=--json"], "--json"),
+        (&["--note", "--status is wrong"], "--status is wrong"),
+    ] {
+        let _ = world.run(history.iter().chain(option)).exits(0);
+        let text = std::fs::read_to_string(&page).unwrap();
+        assert!(text.contains(note), "{note}: {text}");
+    }
+    let log = std::fs::read_to_string(tasks.with_file_name("status.events.jsonl")).unwrap();
+    assert!(log.contains("\"-dev\""), "{log}");
+    let refused = world.run(history.iter().chain(&["--note", "--json"])).exits(2);
+    assert!(refused.stdout.contains("--note"), "an option of this verb is no value: {refused:?}");
+}

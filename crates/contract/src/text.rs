@@ -1,25 +1,46 @@
 //! Text that comes from outside and goes to a terminal.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::path::Path;
 
 /// `value` with control characters, direction marks and other invisible characters written as escapes,
 /// so that a value can neither move the cursor nor hide itself, and two values that differ look
 /// different. Never cuts. The joiners inside words and emoji stay: they show.
 pub fn printable(value: &str) -> Cow<'_, str> {
-    if value.chars().any(needs_escape) {
-        let escaped = value.chars().fold(String::with_capacity(value.len() + 8), |mut out, c| {
-            if needs_escape(c) {
-                out.extend(c.escape_default());
-            } else {
-                out.push(c);
-            }
-            out
-        });
-        Cow::Owned(escaped)
-    } else {
-        Cow::Borrowed(value)
+    escaped(value, needs_escape, |c, out| out.extend(c.escape_default()))
+}
+
+/// The same for text of several lines: line ends and tabs stay. What prints text to a terminal passes all
+/// of it through here; values are escaped by [`printable`] before, so that they cannot add lines.
+pub fn printable_lines(text: &str) -> Cow<'_, str> {
+    let escape = |c| needs_escape(c) && !matches!(c, '\n' | '\t');
+    escaped(text, escape, |c, out| out.extend(c.escape_default()))
+}
+
+/// A JSON document in which the same characters, which can only stand in its strings, are `\uXXXX`: it
+/// means the same, and a terminal that shows it obeys none of them.
+pub fn printable_json(document: &str) -> Cow<'_, str> {
+    let escape = |c| needs_escape(c) && !matches!(c, '\n' | '\t' | '\r');
+    escaped(document, escape, |c, out| {
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            let _ = write!(out, "\\u{unit:04x}");
+        }
+    })
+}
+
+fn escaped(value: &str, needs: impl Fn(char) -> bool, write: impl Fn(char, &mut String)) -> Cow<'_, str> {
+    if !value.chars().any(&needs) {
+        return Cow::Borrowed(value);
     }
+    Cow::Owned(value.chars().fold(String::with_capacity(value.len() + 8), |mut out, c| {
+        if needs(c) {
+            write(c, &mut out);
+        } else {
+            out.push(c);
+        }
+        out
+    }))
 }
 
 /// A path as messages show it: raw, but for the escapes of [`printable`].
@@ -38,7 +59,7 @@ fn needs_escape(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::printable;
+    use super::{printable, printable_json, printable_lines};
 
     #[test]
     fn escapes_what_a_terminal_would_obey() {
@@ -47,5 +68,18 @@ mod tests {
         assert_eq!(printable("\u{202e}evil"), "\\u{202e}evil");
         assert_eq!(printable("team\u{200b}\u{feff}"), "team\\u{200b}\\u{feff}");
         assert_eq!(printable("👩\u{200d}🚀"), "👩\u{200d}🚀");
+    }
+
+    #[test]
+    fn lines_and_tabs_stay_in_text_and_nothing_else_a_terminal_obeys() {
+        assert_eq!(printable_lines("a\n\tb\r\u{9b}2J\n"), "a\n\tb\\r\\u{9b}2J\n");
+    }
+
+    #[test]
+    fn escaped_json_means_the_same() {
+        let value = serde_json::json!({"name": "a\u{1b}[2J\u{9b}\u{7f}\u{202e}\u{e0041}"});
+        let shown = printable_json(&value.to_string()).into_owned();
+        assert!(shown.is_ascii(), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
     }
 }

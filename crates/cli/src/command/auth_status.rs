@@ -22,7 +22,8 @@ pub(crate) fn whoami(context: &Context) -> Result<Report, CliError> {
     match login.principal {
         Some(principal) => {
             let facts = serde_json::json!({ "principal": principal, "authenticated": login.authenticated });
-            Ok(Report::of(&Said { result: "ok", facts, line: principal }))
+            let line = contract::text::printable(&principal).into_owned();
+            Ok(Report::of(&Said { result: "ok", facts, line }))
         }
         // Nothing was refused: the question has the answer "nobody".
         None => Err(CliError::failed("LOGGED_OUT", "nobody is logged in").remedy(Remedy::Login)),
