@@ -2,13 +2,15 @@
 //!
 //! Nothing is wider than the terminal but names that cannot be broken; nothing is cut.
 
-use crate::paragraph::hanging;
+use crate::wrap::{self, hanging};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use contract::text::printable;
 use mission::Lane;
 use mission::command::status::{Board, Boards, Card, WorkLane};
 use std::fmt::Write as _;
 
+/// What the border and the padding of a column take.
+const BORDER: usize = 4;
 /// The narrowest column in which titles can still be read.
 const COLUMN: usize = 16;
 /// What the overview needs beside the names of missions.
@@ -47,10 +49,10 @@ fn kanban(board: &Board, width: usize) -> String {
         Lane::ALL.into_iter().filter(|lane| in_lane(board, *lane).next().is_some()).collect();
     if lanes.is_empty() {
         out.push_str("no work packages yet\n");
-    } else if width / lanes.len() >= COLUMN {
+    } else if columns_hold(board, &lanes, width) {
         let _ = writeln!(out, "{}", columns(board, &lanes, width));
     } else {
-        sections(&mut out, board, &lanes);
+        sections(&mut out, board, &lanes, width);
     }
     board.lanes.iter().for_each(|lane| describe_lane(&mut out, lane));
     out
@@ -85,11 +87,21 @@ fn columns(board: &Board, lanes: &[Lane], width: usize) -> Table {
     }
 }
 
-fn sections(out: &mut String, board: &Board, lanes: &[Lane]) {
+/// Whether columns of equal width hold every title without breaking a word.
+fn columns_hold(board: &Board, lanes: &[Lane], width: usize) -> bool {
+    let column = width / lanes.len();
+    column >= COLUMN
+        && lanes
+            .iter()
+            .flat_map(|lane| in_lane(board, *lane))
+            .all(|card| wrap::words_fit(&card_text(card), column - BORDER))
+}
+
+fn sections(out: &mut String, board: &Board, lanes: &[Lane], width: usize) {
     for lane in lanes {
         let _ = writeln!(out, "{lane} ({})", in_lane(board, *lane).count());
         for card in in_lane(board, *lane) {
-            let _ = writeln!(out, "  {}", card_text(card));
+            out.push_str(&hanging("  ", &card_text(card), width));
         }
     }
 }
@@ -114,32 +126,42 @@ fn describe_lane(out: &mut String, lane: &WorkLane) {
     }
 }
 
-/// One line for each mission.
+/// One line for each mission. Names of missions are copied, so they stay whole: where the other columns
+/// have no room beside them, each mission gets two lines instead of a row.
 fn overview(boards: &[Board], width: usize) -> String {
+    let rows: Vec<[String; 3]> = boards.iter().map(overview_row).collect();
+    let longest = rows.iter().map(|[name, ..]| name.chars().count()).max();
+    if longest.unwrap_or_default() + BESIDE > width {
+        return rows.iter().fold(String::new(), |mut out, [name, done, others]| {
+            let separator = if others.is_empty() { "" } else { ": " };
+            let _ = writeln!(out, "{name}");
+            out.push_str(&hanging("  ", &format!("{done} done{separator}{others}"), width));
+            out
+        });
+    }
     let mut table = table(width);
     table.set_header(["mission", "done", "where the others are"]);
-    for board in boards {
-        let others: Vec<String> = Lane::ALL
-            .into_iter()
-            .filter(|lane| *lane != Lane::Done)
-            .map(|lane| (lane, in_lane(board, lane).count()))
-            .filter(|(_, count)| *count > 0)
-            .map(|(lane, count)| format!("{count} {lane}"))
-            .collect();
-        table.add_row([
-            printable(&board.mission_slug).into_owned(),
-            format!("{}/{}", done(board), board.work_packages.len()),
-            others.join(", "),
-        ]);
-    }
-    // Names are copied, so they stay whole as long as the other columns have room beside them.
-    let longest = boards.iter().map(|board| printable(&board.mission_slug).chars().count()).max();
-    if longest.unwrap_or_default() + BESIDE <= width
-        && let Some(names) = table.column_mut(0)
-    {
+    table.add_rows(rows);
+    if let Some(names) = table.column_mut(0) {
         names.set_constraint(ColumnConstraint::ContentWidth);
     }
     format!("{table}\n")
+}
+
+/// The name of a mission, how many of its work packages are done, and how many are in which other lane.
+fn overview_row(board: &Board) -> [String; 3] {
+    let others: Vec<String> = Lane::ALL
+        .into_iter()
+        .filter(|lane| *lane != Lane::Done)
+        .map(|lane| (lane, in_lane(board, lane).count()))
+        .filter(|(_, count)| *count > 0)
+        .map(|(lane, count)| format!("{count} {lane}"))
+        .collect();
+    [
+        printable(&board.mission_slug).into_owned(),
+        format!("{}/{}", done(board), board.work_packages.len()),
+        others.join(", "),
+    ]
 }
 
 #[cfg(test)]
@@ -217,6 +239,27 @@ mod tests {
         let boards = Boards { missions: vec![board()], unreadable: Vec::new() };
         let text = render(&boards, true, 20);
         assert!(text.contains("planned (2)\n  WP02 A title"), "{text}");
+    }
+
+    /// Every run of letters, without borders and line breaks.
+    fn words(text: &str) -> Vec<&str> {
+        text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect()
+    }
+
+    #[test]
+    fn board_at_any_width_keeps_words_whole() {
+        let mut board = board();
+        board.work_packages[0].title = "Internationalisation of the countdown".into();
+        let slug = "a-mission-with-a-name-that-is-longer-than-a-narrow-terminal-01KRX11M";
+        let long = Board { mission_slug: slug.into(), ..board.clone() };
+        let boards = Boards { missions: vec![board, long], unreadable: Vec::new() };
+        for width in [20, 40, 48, 60, 80, 120] {
+            let text = kanban(&boards.missions[0], width);
+            assert!(words(&text).contains(&"Internationalisation"), "{width}:\n{text}");
+            let text = render(&boards, false, width);
+            assert!(text.contains(slug), "{width}:\n{text}");
+            assert!(words(&text).contains(&"planned"), "{width}:\n{text}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Asking a person, and showing progress: only where there is a person to see it.
 
 use crate::render;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use std::fmt;
 use std::io::{BufRead, IsTerminal};
 use std::time::Duration;
 
@@ -35,7 +36,20 @@ pub(crate) struct Progress {
 /// While nobody knows yet how much there is.
 const LOOKING: &str = "{spinner} {msg}";
 /// Once it is known.
-const COUNTING: &str = "{msg} [{bar:30}] {pos}/{len} {per_sec}, {eta} left";
+const COUNTING: &str = "{msg} [{bar:30}] {pos}/{len} {rate}, {eta} left";
+
+/// How a progress bar looks once the total is known; its rate is a whole number.
+fn counting() -> Option<ProgressStyle> {
+    let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+        let _ = out.write_str(&per_second(state.per_sec()));
+    };
+    Some(ProgressStyle::with_template(COUNTING).ok()?.with_key("rate", rate))
+}
+
+/// A rate for people: `1234/s`, and one decimal below ten.
+fn per_second(rate: f64) -> String {
+    if rate < 9.95 { format!("{rate:.1}/s") } else { format!("{rate:.0}/s") }
+}
 
 impl Progress {
     /// A bar that counts `what`.
@@ -61,7 +75,7 @@ impl Progress {
     /// `done` of `total`.
     pub(crate) fn show(&self, done: u64, total: u64) {
         if self.bar.length().is_none()
-            && let Ok(style) = ProgressStyle::with_template(COUNTING)
+            && let Some(style) = counting()
         {
             self.bar.set_style(style);
         }
@@ -84,4 +98,17 @@ impl queue::Progress for Progress {
 
 fn stderr_is_terminal() -> bool {
     render::stderr_is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{counting, per_second};
+
+    #[test]
+    fn rate_has_at_most_one_decimal() {
+        assert_eq!(per_second(0.123_456), "0.1/s");
+        assert_eq!(per_second(9.949), "9.9/s");
+        assert_eq!(per_second(1234.5678), "1235/s");
+        assert!(counting().is_some());
+    }
 }
