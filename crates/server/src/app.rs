@@ -6,6 +6,9 @@ use crate::config::{Lifetimes, Limits, ServerConfig};
 use crate::connection::Peer;
 use crate::metrics::{Metrics, Route};
 use crate::moment::Moment;
+use crate::origin::{Origin, TrustedProxies};
+use crate::request::Caller;
+use crate::shares::Shares;
 use crate::store::Store;
 use crate::{dossier, identity, ingest, inspect, oauth, operations};
 use axum::Router;
@@ -17,10 +20,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use contract::text::printable;
 use contract::wire::endpoint;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use ulid::Ulid;
 
 /// What every request shares.
@@ -32,10 +36,12 @@ pub(crate) struct App {
     pub(crate) version: String,
     pub(crate) started: Moment,
     /// Batches and bodies in memory at once.
-    uploads: Semaphore,
+    uploads: Arc<Semaphore>,
     /// Slow hashes at once.
-    pub(crate) hashing: Semaphore,
-    pub(crate) attempts: oauth::Attempts,
+    hashing: Arc<Semaphore>,
+    pub(crate) shares: AppShares,
+    pub(crate) proxies: TrustedProxies,
+    has_warned_of_proxy: AtomicBool,
     log: AccessLog,
     public_url: Option<String>,
     address: SocketAddr,
@@ -55,9 +61,11 @@ impl App {
             log,
             address,
             started: Moment::now(),
-            uploads: Semaphore::new(config.limits.uploads_at_once.max(1)),
-            hashing: Semaphore::new(2),
-            attempts: oauth::Attempts::new(config.limits.wrong_secrets, config.limits.wrong_secret_pause),
+            uploads: Arc::new(Semaphore::new(config.limits.uploads_at_once.max(1))),
+            hashing: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
+            shares: AppShares::new(&config.limits),
+            proxies: config.trusted_proxies,
+            has_warned_of_proxy: AtomicBool::new(false),
             limits: config.limits,
             lifetimes: config.lifetimes,
             version: config.version,
@@ -65,12 +73,48 @@ impl App {
         }
     }
 
-    /// A place among the uploads, or a refusal that says when to come back.
-    pub(crate) async fn upload_slot(&self) -> Result<SemaphorePermit<'_>, Refusal> {
-        match tokio::time::timeout(self.limits.body_timeout, self.uploads.acquire()).await {
-            Ok(Ok(slot)) => Ok(slot),
-            Ok(Err(_)) => Err(Refusal::unavailable()),
-            Err(_) => Err(Refusal::throttled(5).closing()),
+    /// A place among the uploads of this account, of this address, and of all; or a refusal that says
+    /// when to come back.
+    pub(crate) async fn upload_place(
+        &self,
+        caller: &Caller,
+        account: &str,
+    ) -> Result<[OwnedSemaphorePermit; 3], Refusal> {
+        let places = async {
+            let account = self.shares.uploads_of_account.acquire(account.to_owned()).await?;
+            let origin = self.shares.uploads_of_origin.acquire(caller.origin).await?;
+            let of_all = Arc::clone(&self.uploads).acquire_owned().await.ok()?;
+            Some([account, origin, of_all])
+        };
+        match tokio::time::timeout(self.limits.upload_wait, places).await {
+            Ok(Some(places)) => Ok(places),
+            Ok(None) => Err(Refusal::unavailable()),
+            Err(_) => Err(self.over_share(5).closing()),
+        }
+    }
+
+    /// A place to compute a slow hash: one at a time for each address, so that many guesses of one do
+    /// not keep the others waiting.
+    pub(crate) async fn hashing_place(&self, caller: &Caller) -> Option<[OwnedSemaphorePermit; 2]> {
+        let origin = self.shares.hashes_of_origin.acquire(caller.origin).await?;
+        let of_all = Arc::clone(&self.hashing).acquire_owned().await.ok()?;
+        Some([origin, of_all])
+    }
+
+    /// The refusal of a request whose account or address holds its whole share.
+    pub(crate) fn over_share(&self, seconds: u64) -> Refusal {
+        crate::metrics::add(&self.metrics.requests_over_share, 1);
+        Refusal::throttled(seconds)
+    }
+
+    /// Tells the operator, once, that a proxy hides the addresses of its clients.
+    pub(crate) fn warn_of_proxy(&self, peer: IpAddr) {
+        if !self.has_warned_of_proxy.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %peer,
+                "forwarded addresses are ignored: all clients of this proxy share the limits of one \
+                 address; name it with --trusted-proxy"
+            );
         }
     }
 
@@ -84,6 +128,33 @@ impl App {
         };
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).filter(plain);
         host.map_or_else(|| format!("http://{}", self.address), |host| format!("http://{host}"))
+    }
+}
+
+/// Slow hashes at once: one leaves a processor to everything else.
+const HASHES_AT_ONCE: usize = 2;
+
+/// The shares of accounts and addresses in what all requests use.
+pub(crate) struct AppShares {
+    pub(crate) requests_of_account: Shares<String>,
+    /// Behind a trusted proxy, where connections are no measure.
+    requests_of_origin: Shares<Origin>,
+    uploads_of_account: Shares<String>,
+    uploads_of_origin: Shares<Origin>,
+    hashes_of_origin: Shares<Origin>,
+    pub(crate) large_answers: Shares<String>,
+}
+
+impl AppShares {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            requests_of_account: Shares::new(limits.requests_per_account),
+            requests_of_origin: Shares::new(limits.connections_per_address),
+            uploads_of_account: Shares::new(limits.uploads_per_account),
+            uploads_of_origin: Shares::new(limits.uploads_per_address),
+            hashes_of_origin: Shares::new(1),
+            large_answers: Shares::new(limits.large_answers_per_account),
+        }
     }
 }
 
@@ -125,13 +196,17 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NO_SNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
 
 /// Counts, logs and labels every request, and refuses clients of another contract.
-async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+async fn around(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let (arrived, started) = (Moment::now(), Instant::now());
     let route = Route::of(request.uri().path());
-    let head = app.log.is_on().then(|| Head::of(&request));
-    let mut response = match skew(request.headers()) {
+    let caller = Caller::of(&app, &request);
+    let head = app.log.is_on().then(|| Head::of(&request, &caller));
+    let mut response = match skew(request.headers()).or_else(|| claim(&app, &request, &caller)) {
         Some(refusal) => refusal.into_response(),
-        None => next.run(request).await,
+        None => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
     };
     app.metrics.count_request(route, response.status().as_u16());
 
@@ -162,6 +237,21 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     response
 }
 
+/// Behind a proxy each address has a share of the requests, as it has of connections elsewhere.
+fn claim(app: &App, request: &Request, caller: &Caller) -> Option<Refusal> {
+    let peer = request.extensions().get::<Peer>().map(|Peer(address)| address.ip());
+    if !peer.is_some_and(|peer| app.proxies.contains(peer)) {
+        return None;
+    }
+    match app.shares.requests_of_origin.try_acquire(caller.origin) {
+        Some(place) => {
+            caller.hold(place);
+            None
+        }
+        None => Some(app.over_share(1)),
+    }
+}
+
 /// What the log keeps of a request before the handler takes it.
 struct Head {
     method: String,
@@ -171,14 +261,16 @@ struct Head {
 }
 
 impl Head {
-    fn of(request: &Request) -> Self {
+    fn of(request: &Request, caller: &Caller) -> Self {
         let cut = |text: &str, most: usize| -> String { printable(text).chars().take(most).collect() };
         let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
-        let peer = request.extensions().get::<Peer>();
+        // The port means something only where the client itself is connected.
+        let peer = request.extensions().get::<Peer>().map(|Peer(address)| *address);
+        let peer = peer.filter(|address| address.ip() == caller.address);
         Self {
             method: request.method().to_string(),
             path: cut(request.uri().path(), 200),
-            peer: peer.map_or_else(|| "unknown".to_owned(), |Peer(address)| address.to_string()),
+            peer: peer.map_or_else(|| caller.address.to_string(), |address| address.to_string()),
             user_agent: agent.map(|agent| cut(agent, 100)),
         }
     }

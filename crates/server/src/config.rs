@@ -1,5 +1,7 @@
 //! What a server is started with.
 
+use crate::connection::Pace;
+use crate::origin::TrustedProxies;
 use contract::wire::health::IngressLimits;
 use std::fmt;
 use std::io::Write;
@@ -19,6 +21,8 @@ pub struct ServerConfig {
     /// How users reach the server, without trailing slash, when it is behind a proxy:
     /// `https://sync.example.org`. Otherwise links are made from the request's Host.
     pub public_url: Option<String>,
+    /// The proxies whose forwarded address counts as the address of a client.
+    pub trusted_proxies: TrustedProxies,
     /// Bounds.
     pub limits: Limits,
     /// How long things live.
@@ -42,6 +46,7 @@ impl ServerConfig {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             allow_public_address: false,
             public_url: None,
+            trusted_proxies: TrustedProxies::default(),
             limits: Limits::default(),
             lifetimes: Lifetimes::default(),
             access_log: None,
@@ -76,23 +81,43 @@ pub struct Limits {
     pub bytes_per_form: usize,
     /// Bytes of a request's head.
     pub bytes_per_head: usize,
-    /// Connections at once; more wait to be accepted.
+    /// Connections at once. A new one takes the place of the oldest without a request head.
     pub connections: usize,
+    /// Of these, for each address.
+    pub connections_per_address: usize,
+    /// Requests at once for each account, and for each address behind a trusted proxy.
+    pub requests_per_account: usize,
     /// Batches and bodies in memory at once; more wait before their bytes are read.
     pub uploads_at_once: usize,
+    /// Of these, for each account.
+    pub uploads_per_account: usize,
+    /// Of these, for each address.
+    pub uploads_per_address: usize,
+    /// For a place among the uploads.
+    pub upload_wait: Duration,
+    /// Answers with stored content at once for each account, until they were read.
+    pub large_answers_per_account: usize,
     /// For the head of a request, and between two requests of one connection.
     pub head_timeout: Duration,
     /// For the whole body of a request.
     pub body_timeout: Duration,
-    /// For a client that does not read its answer.
-    pub write_timeout: Duration,
+    /// Least progress of a body or answer, on average, once `progress_grace` has passed.
+    pub bytes_per_second: u64,
+    /// Before progress is asked for.
+    pub progress_grace: Duration,
     /// For requests that run when the server is told to stop.
     pub stop_timeout: Duration,
     /// Device requests open at once.
     pub open_devices: usize,
-    /// Wrong approval secrets in a row before an account must wait.
+    /// Of these, for each address.
+    pub open_devices_per_address: usize,
+    /// Wrong approval secrets in a row before an account must wait, at one address.
     pub wrong_secrets: u32,
-    /// How long it must wait.
+    /// Wrong approval secrets of any accounts in a row before an address must wait.
+    pub wrong_secrets_per_address: u32,
+    /// Wrong user codes in a row before an address must wait.
+    pub wrong_user_codes: u32,
+    /// How long they must wait.
     pub wrong_secret_pause: Duration,
 }
 
@@ -105,19 +130,34 @@ impl Default for Limits {
             bytes_per_form: 16 * 1024,
             bytes_per_head: 32 * 1024,
             connections: 512,
-            uploads_at_once: 8,
+            connections_per_address: 128,
+            requests_per_account: 32,
+            uploads_at_once: 16,
+            uploads_per_account: 4,
+            uploads_per_address: 8,
+            upload_wait: Duration::from_secs(10),
+            large_answers_per_account: 4,
             head_timeout: Duration::from_secs(60),
-            body_timeout: Duration::from_secs(60),
-            write_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(120),
+            bytes_per_second: 8 * 1024,
+            progress_grace: Duration::from_secs(10),
             stop_timeout: Duration::from_secs(10),
             open_devices: 1000,
+            open_devices_per_address: 50,
             wrong_secrets: 5,
+            wrong_secrets_per_address: 30,
+            wrong_user_codes: 20,
             wrong_secret_pause: Duration::from_secs(60),
         }
     }
 }
 
 impl Limits {
+    /// The least progress of a body or answer.
+    pub(crate) fn pace(&self) -> Pace {
+        Pace { grace: self.progress_grace, bytes_per_second: self.bytes_per_second }
+    }
+
     /// What clients are told.
     pub fn advertised(&self) -> IngressLimits {
         IngressLimits {

@@ -7,40 +7,49 @@ use crate::answer::Refusal;
 use crate::app::{App, Note};
 use crate::metrics;
 use crate::moment::Moment;
-use crate::request::{BodyFault, authenticate, drain, read_body};
+use crate::request::{BodyFault, Caller, authenticate, drain, read_body};
 use crate::store::{ArtifactKey, BodyOutcome, NewBody, Principal};
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use contract::wire::body::{self, BodyAnswer, BodyPush};
 use std::sync::Arc;
 
 /// Receives a body.
-pub(crate) async fn push(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Response {
-    match receive(&app, &headers, body).await {
+pub(crate) async fn push(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    match receive(&app, &caller, &headers, body).await {
         Ok(response) => response,
         Err(refusal) => refusal.into_response(),
     }
 }
 
-async fn receive(app: &Arc<App>, headers: &HeaderMap, body: Body) -> Result<Response, Refusal> {
-    let principal = match admit(app, headers).await {
+async fn receive(
+    app: &Arc<App>,
+    caller: &Caller,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let principal = match admit(app, caller, headers).await {
         Ok(principal) => principal,
         Err(refusal) => {
             drain(body).await;
             return Err(refusal);
         }
     };
-    let _upload = app.upload_slot().await?;
+    let _places = app.upload_place(caller, &principal.account.user_id).await?;
     let limit = app.limits.bytes_per_body_request;
-    let bytes =
-        read_body(headers, body, limit, app.limits.body_timeout).await.map_err(|fault| match fault {
-            BodyFault::TooLarge => Refusal::request_too_large(limit),
-            BodyFault::TooSlow => Refusal::too_slow(),
-            BodyFault::Broken => Refusal::malformed("schema: the body did not arrive whole").closing(),
-        })?;
+    let bytes = read_body(headers, body, limit, &app.limits).await.map_err(|fault| match fault {
+        BodyFault::TooLarge => Refusal::request_too_large(limit),
+        BodyFault::TooSlow => Refusal::too_slow(),
+        BodyFault::Broken => Refusal::malformed("schema: the body did not arrive whole").closing(),
+    })?;
     metrics::add(&app.metrics.bytes_in, bytes.len() as u64);
     let push =
         tokio::task::spawn_blocking(move || judge(&bytes)).await.map_err(|_| Refusal::unavailable())??;
@@ -67,8 +76,8 @@ async fn receive(app: &Arc<App>, headers: &HeaderMap, body: Body) -> Result<Resp
     Ok(response)
 }
 
-async fn admit(app: &Arc<App>, headers: &HeaderMap) -> Result<Principal, Refusal> {
-    let principal = authenticate(app, headers).await?;
+async fn admit(app: &Arc<App>, caller: &Caller, headers: &HeaderMap) -> Result<Principal, Refusal> {
+    let principal = authenticate(app, caller, headers).await?;
     let has_private_team = principal.private_teams().next().is_some();
     if has_private_team { Ok(principal) } else { Err(Refusal::missing_private_team()) }
 }

@@ -3,16 +3,20 @@
 use crate::answer::Refusal;
 use crate::app::App;
 use crate::moment::Moment;
-use crate::request::authenticate;
+use crate::request::{Caller, authenticate};
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
 use contract::wire::me::{Me, SessionStatus, Team};
 use std::sync::Arc;
 
 /// `GET /api/v1/me`
-pub(crate) async fn me(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Json<Me>, Refusal> {
-    let principal = authenticate(&app, &headers).await?;
+pub(crate) async fn me(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+) -> Result<Json<Me>, Refusal> {
+    let principal = authenticate(&app, &caller, &headers).await?;
     let teams = principal.account.teams.into_iter().map(|team| Team {
         id: team.team_id,
         name: team.name,
@@ -35,9 +39,10 @@ pub(crate) async fn me(State(app): State<Arc<App>>, headers: HeaderMap) -> Resul
 /// `GET /api/v1/session-status`. A machine token has no session; its id stands in.
 pub(crate) async fn session_status(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
 ) -> Result<Json<SessionStatus>, Refusal> {
-    let principal = authenticate(&app, &headers).await?;
+    let principal = authenticate(&app, &caller, &headers).await?;
     Ok(Json(SessionStatus {
         session_id: principal.session_id.unwrap_or_else(|| format!("ci:{}", principal.account.user_id)),
         status: "active".to_owned(),

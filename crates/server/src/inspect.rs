@@ -2,10 +2,10 @@
 
 use crate::answer::Refusal;
 use crate::app::App;
-use crate::request::{Form, authenticate};
-use crate::store::EventQuery;
+use crate::request::{Caller, Form, authenticate};
+use crate::store::{EventQuery, is_same_team};
 use axum::Json;
-use axum::extract::{RawQuery, State};
+use axum::extract::{Extension, RawQuery, State};
 use axum::http::HeaderMap;
 use contract::wire::inspect::{HeldBody, HeldEvent, PAGE, PAGE_WITH_CONTENT, Page};
 use std::sync::Arc;
@@ -13,29 +13,32 @@ use std::sync::Arc;
 /// `GET /api/v1/inspect/events?project=UUID&event_id=ID&team=ID&after=N&limit=N&content=1`
 pub(crate) async fn events(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Json<Page<HeldEvent>>, Refusal> {
-    let query = read_query(&app, &headers, query).await?;
+    let query = read_query(&app, &caller, &headers, query).await?;
     Ok(Json(app.store.events(query).await?))
 }
 
 /// `GET /api/v1/inspect/bodies?project=UUID&team=ID&after=N&limit=N&content=1`
 pub(crate) async fn bodies(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Json<Page<HeldBody>>, Refusal> {
-    let query = read_query(&app, &headers, query).await?;
+    let query = read_query(&app, &caller, &headers, query).await?;
     Ok(Json(app.store.bodies(query).await?))
 }
 
 async fn read_query(
     app: &Arc<App>,
+    caller: &Caller,
     headers: &HeaderMap,
     query: Option<String>,
 ) -> Result<EventQuery, Refusal> {
-    let principal = authenticate(app, headers).await?;
+    let principal = authenticate(app, caller, headers).await?;
     let form = Form::parse(query.unwrap_or_default().as_bytes())
         .ok_or_else(|| Refusal::malformed("schema: the query has a field twice"))?;
     let number = |name: &str, without: u64| match form.get(name).map(str::parse::<u64>) {
@@ -44,10 +47,18 @@ async fn read_query(
         Some(Err(_)) => Err(Refusal::malformed(format!("field {name} must be a whole number"))),
     };
     let with_content = form.get("content") == Some("1");
+    if with_content {
+        // Many megabytes, which stay in memory until the client has read them.
+        let place = app.shares.large_answers.try_acquire(principal.account.user_id.clone());
+        caller.hold(place.ok_or_else(|| app.over_share(1))?);
+    }
     let page = if with_content { PAGE_WITH_CONTENT } else { PAGE };
     let wanted = form.get("team");
-    let teams =
-        principal.account.teams.iter().filter(|team| wanted.is_none_or(|wanted| team.team_id == wanted));
+    let teams = principal
+        .account
+        .teams
+        .iter()
+        .filter(|team| wanted.is_none_or(|wanted| is_same_team(&team.team_id, wanted)));
     Ok(EventQuery {
         teams: teams.map(|team| team.key).collect(),
         project_uuid: form.get("project").map(str::to_owned),

@@ -10,6 +10,7 @@
 //! | [`admin`] | accounts, approval secrets, machine tokens |
 //! | [`store`] | what is remembered, behind a trait; SQLite |
 //! | `ingest`, `dossier` | events and bodies on their way in |
+//! | `connection`, `shares`, [`origin`] | fairness: places for each account and address |
 //! | `oauth`, `page` | logins and the pages a person sees |
 //! | [`metrics`], [`access_log`] | what operators see |
 //!
@@ -32,11 +33,13 @@ pub mod metrics;
 pub mod moment;
 mod oauth;
 mod operations;
+pub mod origin;
 mod page;
 mod platform;
 mod request;
 pub mod secret;
 mod serve;
+mod shares;
 pub mod store;
 
 pub use admin::Admin;

@@ -105,6 +105,14 @@ pub struct Metrics {
     pub bytes_in: AtomicU64,
     /// Connections open now.
     pub connections: AtomicU64,
+    /// Connections without a request head that gave way to a new one.
+    pub connections_shed: AtomicU64,
+    /// Connections not taken because their address, or all, were busy.
+    pub connections_refused: AtomicU64,
+    /// Requests refused because their account or address held its whole share.
+    pub requests_over_share: AtomicU64,
+    /// Guesses of secrets and codes that had to wait.
+    pub guesses_paused: AtomicU64,
     /// Lines the access log had to drop.
     pub log_lines_dropped: AtomicU64,
 }
@@ -146,7 +154,7 @@ impl Metrics {
             let labels = format!("{{class=\"{class}xx\"}}");
             line(&mut out, "spec_kitty_responses_total", &labels, count.load(Ordering::Relaxed));
         }
-        let plain: [(&str, &str, &str, &AtomicU64); 9] = [
+        let plain: [(&str, &str, &str, &AtomicU64); 13] = [
             ("spec_kitty_events_stored_total", "counter", "Events committed.", &self.events_stored),
             ("spec_kitty_events_duplicate_total", "counter", "Events held before.", &self.events_duplicate),
             (
@@ -165,6 +173,30 @@ impl Metrics {
             ("spec_kitty_bodies_stored_total", "counter", "Bodies committed.", &self.bodies_stored),
             ("spec_kitty_request_bytes_total", "counter", "Bytes of request bodies.", &self.bytes_in),
             ("spec_kitty_connections", "gauge", "Connections open now.", &self.connections),
+            (
+                "spec_kitty_connections_shed_total",
+                "counter",
+                "Connections without a request head that gave way to a new one.",
+                &self.connections_shed,
+            ),
+            (
+                "spec_kitty_connections_refused_total",
+                "counter",
+                "Connections not taken because their address, or all, were busy.",
+                &self.connections_refused,
+            ),
+            (
+                "spec_kitty_over_share_total",
+                "counter",
+                "Requests refused because their account or address held its whole share.",
+                &self.requests_over_share,
+            ),
+            (
+                "spec_kitty_guesses_paused_total",
+                "counter",
+                "Guesses of secrets and codes that had to wait.",
+                &self.guesses_paused,
+            ),
             (
                 "spec_kitty_access_log_dropped_total",
                 "counter",

@@ -3,9 +3,9 @@
 use crate::answer::Refusal;
 use crate::app::App;
 use crate::page::{self, overview::Overview};
-use crate::request::authenticate;
+use crate::request::{Caller, authenticate};
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -15,9 +15,10 @@ use std::sync::Arc;
 /// `GET /api/v1/sync/health/`: the limits of ingest, for a client that is logged in.
 pub(crate) async fn sync_health(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
 ) -> Result<Json<SyncHealth>, Refusal> {
-    authenticate(&app, &headers).await?;
+    authenticate(&app, &caller, &headers).await?;
     Ok(Json(SyncHealth {
         status: "ok".to_owned(),
         sync_ingress: SyncIngress {

@@ -2,17 +2,24 @@
 
 use crate::answer::Refusal;
 use crate::app::App;
+use crate::config::Limits;
+use crate::connection::{Pace, Peer, Serving};
 use crate::moment::Moment;
+use crate::origin::{Origin, is_forwarded};
 use crate::secret::TokenHash;
 use crate::store::Principal;
 use axum::body::Body;
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use hyper::body::Body as _;
 use std::future::poll_fn;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 /// Longer bearer values are nobody's.
 const LONGEST_TOKEN: usize = 1024;
@@ -21,11 +28,48 @@ const LONGEST_TOKEN: usize = 1024;
 const DRAINED: usize = 8 * 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(3);
 
-/// Who sends the request.
-pub(crate) async fn authenticate(app: &Arc<App>, headers: &HeaderMap) -> Result<Principal, Refusal> {
+/// Where a request comes from, and what it holds until its answer was sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// The client's address, as the peer or a trusted proxy names it.
+    pub(crate) address: IpAddr,
+    /// What the address's shares are counted for.
+    pub(crate) origin: Origin,
+    serving: Option<Arc<Serving>>,
+}
+
+impl Caller {
+    /// Reads the connection and the forwarded address of a request.
+    pub(crate) fn of(app: &App, request: &Request) -> Self {
+        let peer = request.extensions().get::<Peer>().map(|Peer(address)| address.ip());
+        let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let address = app.proxies.client(peer, request.headers());
+        if address == peer && is_forwarded(request.headers()) && !app.proxies.contains(peer) {
+            app.warn_of_proxy(peer);
+        }
+        let serving = request.extensions().get::<Arc<Serving>>().cloned();
+        Self { address, origin: Origin::of(address), serving }
+    }
+
+    /// Keeps a place of a share until the answer was sent.
+    pub(crate) fn hold(&self, place: OwnedSemaphorePermit) {
+        if let Some(serving) = &self.serving {
+            serving.hold(place);
+        }
+    }
+}
+
+/// Who sends the request. From here on it holds one of the places of its account.
+pub(crate) async fn authenticate(
+    app: &Arc<App>,
+    caller: &Caller,
+    headers: &HeaderMap,
+) -> Result<Principal, Refusal> {
     let token = bearer(headers).ok_or_else(Refusal::unauthenticated)?;
     let (hash, now) = (TokenHash::of(token), Moment::now());
     let principal = app.store.principal(hash, now).await?.ok_or_else(Refusal::unauthenticated)?;
+    let place = app.shares.requests_of_account.try_acquire(principal.account.user_id.clone());
+    caller.hold(place.ok_or_else(|| app.over_share(1))?);
     if !principal.is_seen {
         // Once in a token's life; nobody has to wait for it.
         let app = Arc::clone(app);
@@ -58,12 +102,12 @@ pub(crate) enum BodyFault {
     Broken,
 }
 
-/// Reads a body of at most `limit` bytes within `time`.
+/// Reads a body of at most `limit` bytes, which must keep up the pace and be whole within the time.
 pub(crate) async fn read_body(
     headers: &HeaderMap,
     body: Body,
     limit: usize,
-    time: Duration,
+    limits: &Limits,
 ) -> Result<Vec<u8>, BodyFault> {
     let announced =
         headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
@@ -71,16 +115,21 @@ pub(crate) async fn read_body(
         drain(body).await;
         return Err(BodyFault::TooLarge);
     }
-    match tokio::time::timeout(time, collect(body, announced.unwrap_or(0), limit)).await {
+    let whole = collect(body, announced.unwrap_or(0), limit, limits.pace());
+    match tokio::time::timeout(limits.body_timeout, whole).await {
         Ok(result) => result,
         Err(_) => Err(BodyFault::TooSlow),
     }
 }
 
-async fn collect(mut body: Body, announced: usize, limit: usize) -> Result<Vec<u8>, BodyFault> {
+async fn collect(mut body: Body, announced: usize, limit: usize, pace: Pace) -> Result<Vec<u8>, BodyFault> {
+    let started = Instant::now();
     // Memory grows with what arrives, not with what is announced.
     let mut bytes = Vec::with_capacity(announced.min(64 * 1024));
-    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+    loop {
+        let frame = poll_fn(|context| Pin::new(&mut body).poll_frame(context));
+        let frame = tokio::time::timeout_at(pace.deadline(started, bytes.len()), frame).await;
+        let Some(frame) = frame.map_err(|_| BodyFault::TooSlow)? else { break };
         let frame = frame.map_err(|_| BodyFault::Broken)?;
         let Some(data) = frame.data_ref() else { continue };
         if bytes.len() + data.len() > limit {
@@ -128,12 +177,11 @@ impl Form {
     /// Reads the body of a request as a form.
     pub(crate) async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Self, Refusal> {
         let limit = app.limits.bytes_per_form;
-        let bytes =
-            read_body(headers, body, limit, app.limits.body_timeout).await.map_err(|fault| match fault {
-                BodyFault::TooLarge => Refusal::request_too_large(limit),
-                BodyFault::TooSlow => Refusal::too_slow(),
-                BodyFault::Broken => Refusal::malformed("schema: the form did not arrive whole").closing(),
-            })?;
+        let bytes = read_body(headers, body, limit, &app.limits).await.map_err(|fault| match fault {
+            BodyFault::TooLarge => Refusal::request_too_large(limit),
+            BodyFault::TooSlow => Refusal::too_slow(),
+            BodyFault::Broken => Refusal::malformed("schema: the form did not arrive whole").closing(),
+        })?;
         Self::parse(&bytes).ok_or_else(|| Refusal::malformed("schema: the form has a field twice"))
     }
 
@@ -178,11 +226,43 @@ mod tests {
         assert!(Form::parse(b"a=1&a=2").is_none());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn body_below_the_pace_is_given_up_before_the_total() {
+        struct Trickle(tokio::time::Interval);
+        impl hyper::body::Body for Trickle {
+            type Data = axum::body::Bytes;
+            type Error = std::convert::Infallible;
+            fn poll_frame(
+                mut self: Pin<&mut Self>,
+                context: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<Option<Result<hyper::body::Frame<Self::Data>, Self::Error>>> {
+                let frame = || Some(Ok(hyper::body::Frame::data(vec![b'x'; 10].into())));
+                self.0.poll_tick(context).map(|_| frame())
+            }
+        }
+        let limits = Limits {
+            bytes_per_second: 100,
+            progress_grace: Duration::from_secs(5),
+            body_timeout: Duration::from_secs(60),
+            ..Limits::default()
+        };
+        let read = async |every: u64| {
+            let interval = tokio::time::interval(Duration::from_millis(every));
+            let started = Instant::now();
+            let body = Body::new(Trickle(interval));
+            let fault = read_body(&HeaderMap::new(), body, 1_000_000, &limits).await.unwrap_err();
+            assert_eq!(fault, BodyFault::TooSlow);
+            started.elapsed().as_secs()
+        };
+        assert_eq!(read(1000).await, 5, "10 bytes a second end after the grace");
+        assert_eq!(read(100).await, 60, "100 bytes a second may use the whole time");
+    }
+
     #[tokio::test]
     async fn a_body_over_the_limit_is_not_collected() {
         let headers = HeaderMap::new();
-        let second = Duration::from_secs(1);
-        let read = |length: usize| read_body(&headers, Body::from(vec![7; length]), 10, second);
+        let limits = Limits::default();
+        let read = |length: usize| read_body(&headers, Body::from(vec![7; length]), 10, &limits);
         assert_eq!(read(10).await.unwrap().len(), 10);
         assert_eq!(read(11).await, Err(BodyFault::TooLarge));
     }

@@ -1,6 +1,7 @@
 //! `spec-kitty server`: the ingest server, and its accounts.
 
 use clap::{Args, Subcommand};
+use server::origin::Cidr;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -17,6 +18,9 @@ pub struct ServerArgs {
     /// The URL by which users reach the server behind a proxy
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
+    /// Address range of a proxy whose X-Forwarded-For names the client; may be given more than once
+    #[arg(long, value_name = "CIDR")]
+    pub trusted_proxy: Vec<Cidr>,
     /// Listen on an address that other machines reach; put TLS in front of it
     #[arg(long)]
     pub allow_public_address: bool,

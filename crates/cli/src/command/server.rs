@@ -9,6 +9,7 @@ use contract::text::printable;
 use contract::{ExitCode, Remedy};
 use serde::Serialize;
 use serde_json::json;
+use server::origin::TrustedProxies;
 use server::store::{Account, CiTokenRecord};
 use server::{Admin, ServerConfig, ServerError, Shutdown};
 use std::fmt::Write as _;
@@ -27,6 +28,7 @@ fn serve(args: ServerArgs) -> Result<Report, CliError> {
     config.listen = args.listen;
     config.allow_public_address = args.allow_public_address;
     config.public_url = args.public_url.map(|url| url.trim_end_matches('/').to_owned());
+    config.trusted_proxies = TrustedProxies::new(args.trusted_proxy);
     config.version = build::VERSION.to_owned();
     config.stop_on_signals = true;
     config.access_log = (!args.quiet).then(render::log);

@@ -11,10 +11,10 @@ use crate::answer::Refusal;
 use crate::app::{App, Note};
 use crate::metrics;
 use crate::moment::Moment;
-use crate::request::{BodyFault, authenticate, drain, read_body};
+use crate::request::{BodyFault, Caller, authenticate, drain, read_body};
 use crate::store::{EventOutcome, Principal};
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -29,15 +29,25 @@ use std::sync::Arc;
 const WIRE_SLACK: usize = 64 * 1024;
 
 /// Receives a batch.
-pub(crate) async fn batch(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Response {
-    match receive(&app, &headers, body).await {
+pub(crate) async fn batch(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    match receive(&app, &caller, &headers, body).await {
         Ok(response) => response,
         Err(refusal) => refusal.into_response(),
     }
 }
 
-async fn receive(app: &Arc<App>, headers: &HeaderMap, body: Body) -> Result<Response, Refusal> {
-    let admitted = admit(app, headers).await;
+async fn receive(
+    app: &Arc<App>,
+    caller: &Caller,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let admitted = admit(app, caller, headers).await;
     let (principal, team_id, encoding) = match admitted {
         Ok(admitted) => admitted,
         Err(refusal) => {
@@ -49,18 +59,19 @@ async fn receive(app: &Arc<App>, headers: &HeaderMap, body: Body) -> Result<Resp
         drain(body).await;
         return Err(Refusal::missing_private_team());
     };
-    let key = team.key;
+    let (key, team_id) = (team.key, team.team_id.clone());
 
-    let _upload = app.upload_slot().await?;
+    let _places = app.upload_place(caller, &principal.account.user_id).await?;
     let limits = app.limits;
-    let bytes = read_body(headers, body, limits.bytes_per_batch + WIRE_SLACK, limits.body_timeout).await;
+    let bytes = read_body(headers, body, limits.bytes_per_batch + WIRE_SLACK, &limits).await;
     let bytes = bytes.map_err(|fault| match fault {
         BodyFault::TooLarge => Refusal::batch_too_large(&limits),
         BodyFault::TooSlow => Refusal::too_slow(),
         BodyFault::Broken => Refusal::malformed("schema: the batch did not arrive whole").closing(),
     })?;
     metrics::add(&app.metrics.bytes_in, bytes.len() as u64);
-    let work = move || prepare::batch(bytes, encoding, &limits);
+    let sent_to = team_id.clone();
+    let work = move || prepare::batch(bytes, encoding, &sent_to, &limits);
     let Batch { verdicts, blocks } =
         tokio::task::spawn_blocking(work).await.map_err(|_| Refusal::unavailable())??;
 
@@ -81,8 +92,12 @@ async fn receive(app: &Arc<App>, headers: &HeaderMap, body: Body) -> Result<Resp
 }
 
 /// Who sends, to which team, and how the body is packed.
-async fn admit(app: &Arc<App>, headers: &HeaderMap) -> Result<(Principal, String, Encoding), Refusal> {
-    let principal = authenticate(app, headers).await?;
+async fn admit(
+    app: &Arc<App>,
+    caller: &Caller,
+    headers: &HeaderMap,
+) -> Result<(Principal, String, Encoding), Refusal> {
+    let principal = authenticate(app, caller, headers).await?;
     let team = headers.get(TEAM_HEADER).and_then(|team| team.to_str().ok());
     let team = team.ok_or_else(Refusal::missing_private_team)?.trim().to_owned();
     let encoding = match headers.get(CONTENT_ENCODING).map(|encoding| encoding.to_str().unwrap_or_default()) {

@@ -2,7 +2,7 @@
 
 use crate::answer::Refusal;
 use crate::config::Limits;
-use crate::store::{ArtifactKey, NewBlock, NewEvent};
+use crate::store::{ArtifactKey, NewBlock, NewEvent, is_same_team};
 use contract::event::{self, Node, Rejection, RejectionCode, Tolerance};
 use flate2::read::MultiGzDecoder;
 use flate2::{Compression, write::GzEncoder};
@@ -42,8 +42,13 @@ struct Request<'a> {
     events: Vec<&'a RawValue>,
 }
 
-/// Unpacks, splits and judges a batch.
-pub(super) fn batch(bytes: Vec<u8>, encoding: Encoding, limits: &Limits) -> Result<Batch, Refusal> {
+/// Unpacks, splits and judges a batch that was sent to `team`.
+pub(super) fn batch(
+    bytes: Vec<u8>,
+    encoding: Encoding,
+    team: &str,
+    limits: &Limits,
+) -> Result<Batch, Refusal> {
     let (plain, packed) = match encoding {
         Encoding::Plain if bytes.len() > limits.bytes_per_batch => {
             return Err(Refusal::batch_too_large(limits));
@@ -68,7 +73,7 @@ pub(super) fn batch(bytes: Vec<u8>, encoding: Encoding, limits: &Limits) -> Resu
     let mut verdicts = Vec::with_capacity(request.events.len());
     let mut projects: Vec<Project> = Vec::new();
     for raw in request.events {
-        verdicts.push(match judge(text, raw) {
+        verdicts.push(match judge(text, raw, team) {
             Ok((id, project_uuid, event)) => {
                 let deviations = event.deviations.iter().map(|deviation| deviation.name()).collect();
                 let project = place(&mut projects, project_uuid);
@@ -164,12 +169,16 @@ fn inflate(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, Refusal> {
 /// An accepted event, its id as it goes back, and its project.
 type Accepted = (Box<RawValue>, Option<String>, NewEvent);
 
-fn judge(text: &str, raw: &RawValue) -> Result<Accepted, Rejection> {
+fn judge(text: &str, raw: &RawValue, team: &str) -> Result<Accepted, Rejection> {
     let unreadable = |text: String| Rejection::new(RejectionCode::EnvelopeShapeInvalid, text);
     let node = Node::parse(raw.get()).map_err(|error| {
         unreadable(format!("schema: not readable as one JSON object (column {})", error.column()))
     })?;
     let valid = event::judge(&node, Tolerance::LegacyShape)?;
+    if valid.team_slug.as_deref().is_some_and(|named| !is_sent_to(named, team)) {
+        let text = "the envelope names another team than the one the batch is sent to";
+        return Err(Rejection::new(RejectionCode::EnvelopeShapeInvalid, text).under("team_slug"));
+    }
     // Ids are plain ASCII by now: the same text, whatever escapes it was sent with.
     let id = to_raw_value(&valid.event_id).map_err(|_| unreadable("schema: no id".to_owned()))?;
     let event = NewEvent {
@@ -185,6 +194,12 @@ fn judge(text: &str, raw: &RawValue) -> Result<Accepted, Rejection> {
         deviations: valid.deviations,
     };
     Ok((id, valid.project_uuid, event))
+}
+
+/// Whether an envelope that names `named` belongs to `team`. A blank name names no team.
+fn is_sent_to(named: &str, team: &str) -> bool {
+    let named = contract::scope::trim(named);
+    named.is_empty() || is_same_team(named, team)
 }
 
 /// The id as it was sent, token for token; found also in events that are otherwise unreadable.
@@ -238,29 +253,29 @@ mod tests {
     fn a_bomb_is_stopped_at_the_limit() {
         let bomb = gzip(&vec![b' '; 50 * 1024 * 1024]);
         assert!(bomb.len() < 512 * 1024);
-        assert_eq!(status(batch(bomb, Encoding::Gzip, &small())), StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(status(batch(bomb, Encoding::Gzip, "Team-1", &small())), StatusCode::PAYLOAD_TOO_LARGE);
     }
 
     #[test]
     fn what_is_no_batch_is_refused_as_a_whole() {
         for bad in ["", "{", "[]", "{}", r#"{"events":null}"#, r#"{"events":{}}"#, r#"{"events":[]}"#] {
             assert_eq!(
-                status(batch(bad.as_bytes().to_vec(), Encoding::Plain, &small())),
+                status(batch(bad.as_bytes().to_vec(), Encoding::Plain, "Team-1", &small())),
                 StatusCode::BAD_REQUEST,
                 "{bad}"
             );
         }
         assert_eq!(
-            status(batch(b"{\"events\":[\"\xff\"]}".to_vec(), Encoding::Plain, &small())),
+            status(batch(b"{\"events\":[\"\xff\"]}".to_vec(), Encoding::Plain, "Team-1", &small())),
             StatusCode::BAD_REQUEST
         );
         assert_eq!(
-            status(batch(gzip(b"{")[..8].to_vec(), Encoding::Gzip, &small())),
+            status(batch(gzip(b"{")[..8].to_vec(), Encoding::Gzip, "Team-1", &small())),
             StatusCode::BAD_REQUEST
         );
         let four = r#"{"events":[1,2,3,4]}"#;
         assert_eq!(
-            status(batch(four.as_bytes().to_vec(), Encoding::Plain, &small())),
+            status(batch(four.as_bytes().to_vec(), Encoding::Plain, "Team-1", &small())),
             StatusCode::PAYLOAD_TOO_LARGE
         );
     }
@@ -269,7 +284,7 @@ mod tests {
     fn an_unreadable_event_is_answered_by_its_id_and_stops_no_other() {
         let deep = format!(r#"{{"event_id":"deep","x":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
         let text = format!(r#"{{"events":[{deep},{{"event_id":"twice","a":1,"a":2}},7]}}"#);
-        let batch = batch(text.as_bytes().to_vec(), Encoding::Plain, &small()).ok().unwrap();
+        let batch = batch(text.as_bytes().to_vec(), Encoding::Plain, "Team-1", &small()).ok().unwrap();
         let ids: Vec<Option<&str>> = batch
             .verdicts
             .iter()

@@ -2,15 +2,14 @@
 //! answers it.
 
 use crate::app::App;
-use crate::connection::Peer;
+use crate::metrics;
 use crate::moment::Moment;
-use crate::request::Form;
+use crate::request::{Caller, Form};
 use crate::secret::{Secret, draw_token, same, verify_approval_secret};
-use crate::store::{Account, StoreError};
+use crate::store::{Account, Brake, Guess, StoreError};
 use axum::http::HeaderMap;
 use axum::http::header::{COOKIE, HOST, ORIGIN};
 use sha2::{Digest, Sha256};
-use std::net::IpAddr;
 
 /// The hidden field that repeats the cookie's hash.
 pub(crate) const FORM_KEY: &str = "form_key";
@@ -93,29 +92,40 @@ pub(crate) enum Identified {
     Wait(u64),
 }
 
-/// Checks an e-mail address and approval secret. Slow on purpose, a few at once at most.
-pub(crate) async fn identify(app: &App, form: &Form, peer: Option<Peer>) -> Result<Identified, StoreError> {
+/// Checks an e-mail address and approval secret. Slow on purpose, a few at once at most. The guess is
+/// counted before the hash is computed, so that guesses at the same time cannot pass together.
+pub(crate) async fn identify(app: &App, form: &Form, caller: &Caller) -> Result<Identified, StoreError> {
     let (Some(email), Some(secret)) = (form.get("email"), form.get("secret")) else {
         return Ok(Identified::No);
     };
-    let peer: Option<IpAddr> = peer.map(|Peer(address)| address.ip());
-    if let Some(pause) = app.attempts.pause(email, peer, Moment::now()) {
+    let limits = &app.limits;
+    let guess = Guess {
+        brakes: vec![
+            Brake::account_at(email, caller.origin, limits.wrong_secrets),
+            Brake::accounts_of(caller.origin, limits.wrong_secrets_per_address),
+        ],
+        pause: limits.wrong_secret_pause,
+        now: Moment::now(),
+    };
+    if let Some(pause) = app.store.begin_guess(guess.clone()).await? {
+        metrics::add(&app.metrics.guesses_paused, 1);
         return Ok(Identified::Wait(pause.as_secs().max(1)));
     }
     let known = app.store.account_secret(email.to_owned()).await?;
     let (account, stored) = known.map_or((None, None), |(account, stored)| (Some(account), Some(stored)));
-    let _slot = app.hashing.acquire().await.map_err(|_| StoreError::Closed)?;
+    let places = app.hashing_place(caller).await.ok_or(StoreError::Closed)?;
     let typed = Secret::new(secret.to_owned());
-    let check = move || verify_approval_secret(typed.expose(), stored.as_deref());
+    let check = move || {
+        // A client that went away frees its place when the hash is done, not before.
+        let _places = places;
+        verify_approval_secret(typed.expose(), stored.as_deref())
+    };
     let is_right = tokio::task::spawn_blocking(check).await.map_err(|_| StoreError::Closed)?;
     match account {
         Some(account) if is_right => {
-            app.attempts.right(email, peer);
+            app.store.take_back_guess(guess).await?;
             Ok(Identified::Yes(Box::new(account)))
         }
-        _ => {
-            app.attempts.wrong(email, peer, Moment::now());
-            Ok(Identified::No)
-        }
+        _ => Ok(Identified::No),
     }
 }

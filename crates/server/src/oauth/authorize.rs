@@ -7,11 +7,10 @@
 use super::approval::{self, FORM_KEY, FormCookie, Identified};
 use crate::answer::Refusal;
 use crate::app::App;
-use crate::connection::Peer;
 use crate::moment::Moment;
 use crate::page;
 use crate::page::approval::{Approval, message, render};
-use crate::request::Form;
+use crate::request::{Caller, Form};
 use crate::secret::{TokenHash, draw_token};
 use crate::store::NewCode;
 use axum::body::Body;
@@ -89,7 +88,7 @@ pub(crate) async fn show(
 /// `POST /oauth/authorize`: the page's form.
 pub(crate) async fn decide(
     State(app): State<Arc<App>>,
-    peer: Option<Extension<Peer>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -111,7 +110,7 @@ pub(crate) async fn decide(
         let Asked { redirect_uri, state, .. } = asked;
         return unfit(Unfit::Redirect { redirect_uri, state, error: word::ACCESS_DENIED });
     }
-    let account = match approval::identify(&app, &form, peer.map(|Extension(peer)| peer)).await {
+    let account = match approval::identify(&app, &form, &caller).await {
         Ok(Identified::Yes(account)) => account,
         Ok(Identified::No) => {
             return again("E-mail address or approval secret is not right.", StatusCode::UNAUTHORIZED);

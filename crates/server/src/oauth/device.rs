@@ -2,14 +2,18 @@
 
 use super::Denied;
 use super::approval::{self, FORM_KEY, FormCookie, Identified};
+use crate::answer::Refusal;
 use crate::app::App;
-use crate::connection::Peer;
+use crate::metrics;
 use crate::moment::Moment;
 use crate::page;
 use crate::page::approval::{Approval, message, render};
-use crate::request::Form;
+use crate::request::{Caller, Form};
 use crate::secret::{TokenHash, draw_token, draw_user_code, tidy_user_code};
-use crate::store::{Decision, DecisionOutcome, NewDevice};
+use crate::store::{
+    Brake, Decision, DecisionOutcome, DeviceLookup, DeviceRequest, DeviceRoom, DeviceStart, Guess, NewDevice,
+    StoreError,
+};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, RawQuery, State};
@@ -26,6 +30,7 @@ const DRAWS: usize = 8;
 /// `POST /oauth/device`
 pub(crate) async fn start(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<DeviceAuthorization>, Denied> {
@@ -34,10 +39,10 @@ pub(crate) async fn start(
         return Err(Denied::because(word::INVALID_CLIENT, "unknown client_id"));
     }
     let now = Moment::now();
-    if app.store.open_devices(now).await? >= app.limits.open_devices as u64 {
-        let text = "too many device logins are waiting for approval";
-        return Err(Denied::with(StatusCode::TOO_MANY_REQUESTS, word::RATE_LIMITED, text).after(60));
-    }
+    let room = DeviceRoom {
+        total: app.limits.open_devices as u64,
+        per_origin: app.limits.open_devices_per_address as u64,
+    };
     let device_code = draw_token("skd_")?;
     for _ in 0..DRAWS {
         let user_code = draw_user_code()?;
@@ -45,39 +50,104 @@ pub(crate) async fn start(
             code: TokenHash::of(device_code.expose()),
             user_code: user_code.clone(),
             interval: app.lifetimes.device_interval,
+            origin: caller.origin,
             now,
             expires_at: now.after(app.lifetimes.device),
         };
-        if app.store.start_device(device).await? {
-            let page = format!("{}{DEVICE_APPROVAL}", app.base_url(&headers));
-            return Ok(Json(DeviceAuthorization {
-                device_code: device_code.expose().to_owned(),
-                verification_uri_complete: Some(format!("{page}?user_code={}", shown_user_code(&user_code))),
-                verification_uri: page,
-                user_code,
-                expires_in: app.lifetimes.device.as_secs(),
-                interval: app.lifetimes.device_interval.as_secs().max(1),
-            }));
+        match app.store.start_device(device, room).await? {
+            DeviceStart::CodeTaken => {}
+            DeviceStart::Full => {
+                let text = "too many device logins are waiting for approval";
+                return Err(Denied::with(StatusCode::TOO_MANY_REQUESTS, word::RATE_LIMITED, text).after(60));
+            }
+            DeviceStart::Recorded => {
+                let page = format!("{}{DEVICE_APPROVAL}", app.base_url(&headers));
+                let complete = format!("{page}?user_code={}", shown_user_code(&user_code));
+                return Ok(Json(DeviceAuthorization {
+                    device_code: device_code.expose().to_owned(),
+                    verification_uri_complete: Some(complete),
+                    verification_uri: page,
+                    user_code,
+                    expires_in: app.lifetimes.device.as_secs(),
+                    interval: app.lifetimes.device_interval.as_secs().max(1),
+                }));
+            }
         }
     }
     Err(Denied::with(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "try again").after(5))
 }
 
+const UNKNOWN_CODE: &str = "No login with this code is waiting. Codes end after some minutes.";
+const USED_CODE: &str = "This code was used before. Start the login again.";
+
+/// A request that waits for a decision, by the code in a query or form. An unknown code counts as a
+/// guess of this address.
+enum Waiting {
+    /// No code was given.
+    NoCode,
+    /// This one.
+    Open(DeviceRequest),
+    /// None: what to say, with which status, and how long to wait before another guess.
+    None { fault: &'static str, status: StatusCode, pause: Option<u64> },
+}
+
+impl Waiting {
+    async fn find(app: &App, caller: &Caller, code: &str) -> Result<Self, StoreError> {
+        if code.is_empty() {
+            return Ok(Self::NoCode);
+        }
+        let guess = Guess {
+            brakes: vec![Brake::user_codes_of(caller.origin, app.limits.wrong_user_codes)],
+            pause: app.limits.wrong_secret_pause,
+            now: Moment::now(),
+        };
+        Ok(match app.store.open_device(code.to_owned(), guess).await? {
+            DeviceLookup::Found(request) if request.is_open => Self::Open(request),
+            DeviceLookup::Found(_) => {
+                Self::None { fault: USED_CODE, status: StatusCode::CONFLICT, pause: None }
+            }
+            DeviceLookup::Unknown => {
+                Self::None { fault: UNKNOWN_CODE, status: StatusCode::NOT_FOUND, pause: None }
+            }
+            DeviceLookup::Wait(pause) => {
+                metrics::add(&app.metrics.guesses_paused, 1);
+                Self::None {
+                    fault: "Too many unknown codes. Please wait a minute.",
+                    status: StatusCode::TOO_MANY_REQUESTS,
+                    pause: Some(pause.as_secs().max(1)),
+                }
+            }
+        })
+    }
+}
+
 /// `GET /device?user_code=...`: the page.
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
     let form = Form::parse(query.unwrap_or_default().as_bytes());
     let code = form.as_ref().and_then(|form| form.get("user_code")).map(tidy_user_code).unwrap_or_default();
-    ask(&app, &headers, &code, None, None, StatusCode::OK).await
+    match Waiting::find(&app, &caller, &code).await {
+        Ok(Waiting::NoCode) => ask(&app, &headers, None, None, None, StatusCode::OK),
+        Ok(Waiting::Open(request)) => ask(&app, &headers, Some(&request), None, None, StatusCode::OK),
+        // A page that asks for another code is no error of the browser.
+        Ok(Waiting::None { fault, pause: None, .. }) => {
+            ask(&app, &headers, None, Some(fault), None, StatusCode::OK)
+        }
+        Ok(Waiting::None { fault, status, pause }) => {
+            paused(ask(&app, &headers, None, Some(fault), None, status), pause)
+        }
+        Err(error) => Refusal::from(error).into_response(),
+    }
 }
 
 /// `POST /device`: the page's form.
 pub(crate) async fn decide(
     State(app): State<Arc<App>>,
-    peer: Option<Extension<Peer>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -85,42 +155,47 @@ pub(crate) async fn decide(
         Ok(form) => form,
         Err(refusal) => return refusal.into_response(),
     };
-    let code = form.get("user_code").map(tidy_user_code).unwrap_or_default();
     let email = form.get("email");
-    let again =
-        |fault: &'static str, status: StatusCode| ask(&app, &headers, &code, Some(fault), email, status);
     if !approval::is_own_form(&app, &headers, &form) {
         let fault = "This form was not loaded by this browser, or is too old. Please try again.";
-        return again(fault, StatusCode::FORBIDDEN).await;
+        return ask(&app, &headers, None, Some(fault), email, StatusCode::FORBIDDEN);
     }
-    let account = match approval::identify(&app, &form, peer.map(|Extension(peer)| peer)).await {
+    let code = form.get("user_code").map(tidy_user_code).unwrap_or_default();
+    let request = match Waiting::find(&app, &caller, &code).await {
+        Ok(Waiting::Open(request)) => request,
+        Ok(Waiting::NoCode) => {
+            let fault = "Please type the code that the device shows.";
+            return ask(&app, &headers, None, Some(fault), email, StatusCode::NOT_FOUND);
+        }
+        Ok(Waiting::None { fault, status, pause }) => {
+            return paused(ask(&app, &headers, None, Some(fault), email, status), pause);
+        }
+        Err(error) => return Refusal::from(error).into_response(),
+    };
+    let again =
+        |fault: &str, status: StatusCode| ask(&app, &headers, Some(&request), Some(fault), email, status);
+    let account = match approval::identify(&app, &form, &caller).await {
         Ok(Identified::Yes(account)) => account,
         Ok(Identified::No) => {
-            return again("E-mail address or approval secret is not right.", StatusCode::UNAUTHORIZED).await;
+            return again("E-mail address or approval secret is not right.", StatusCode::UNAUTHORIZED);
         }
         Ok(Identified::Wait(seconds)) => {
             let fault = "Too many wrong secrets. Please wait a minute.";
-            let mut response = again(fault, StatusCode::TOO_MANY_REQUESTS).await;
-            response.headers_mut().insert(RETRY_AFTER, seconds.into());
-            return response;
+            return paused(again(fault, StatusCode::TOO_MANY_REQUESTS), Some(seconds));
         }
-        Err(error) => return crate::answer::Refusal::from(error).into_response(),
+        Err(error) => return Refusal::from(error).into_response(),
     };
     let decision = match form.get("decision") {
         Some("approve") => Decision::Approve { user_id: account.user_id },
         Some("deny") => Decision::Deny,
-        _ => return again("Please choose Approve or Deny.", StatusCode::BAD_REQUEST).await,
+        _ => return again("Please choose Approve or Deny.", StatusCode::BAD_REQUEST),
     };
     let is_approval = decision != Decision::Deny;
-    match app.store.decide_device(code.clone(), decision, Moment::now()).await {
-        Err(error) => crate::answer::Refusal::from(error).into_response(),
-        Ok(DecisionOutcome::Unknown) => {
-            again("No login with this code is waiting. Codes end after some minutes.", StatusCode::NOT_FOUND)
-                .await
-        }
-        Ok(DecisionOutcome::AlreadyDecided) => {
-            again("This code was used before. Start the login again.", StatusCode::CONFLICT).await
-        }
+    let none = |fault: &str, status: StatusCode| ask(&app, &headers, None, Some(fault), email, status);
+    match app.store.decide_device(code, decision, Moment::now()).await {
+        Err(error) => Refusal::from(error).into_response(),
+        Ok(DecisionOutcome::Unknown) => none(UNKNOWN_CODE, StatusCode::NOT_FOUND),
+        Ok(DecisionOutcome::AlreadyDecided) => none(USED_CODE, StatusCode::CONFLICT),
         Ok(DecisionOutcome::Recorded) if is_approval => {
             let text = "The device is logged in. You can close this page and go back to the terminal.";
             page::answer(StatusCode::OK, "Approved", &message("Approved", text))
@@ -132,40 +207,37 @@ pub(crate) async fn decide(
     }
 }
 
-async fn ask(
+/// Adds how long to wait.
+fn paused(mut response: Response, pause: Option<u64>) -> Response {
+    if let Some(seconds) = pause {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+fn ask(
     app: &App,
     headers: &HeaderMap,
-    code: &str,
+    open: Option<&DeviceRequest>,
     fault: Option<&str>,
     email: Option<&str>,
     status: StatusCode,
 ) -> Response {
     let Some(cookie) = FormCookie::load(app, headers) else {
-        return crate::answer::Refusal::unavailable().into_response();
-    };
-    let request = match code {
-        "" => None,
-        code => app.store.device(code.to_owned(), Moment::now()).await.unwrap_or_default(),
-    };
-    let open = request.filter(|request| request.is_open);
-    let fault = match (&open, fault) {
-        (None, None) if !code.is_empty() => {
-            Some("No login with this code is waiting. Codes end after some minutes.")
-        }
-        (_, fault) => fault,
+        return Refusal::unavailable().into_response();
     };
     let form_key = cookie.form_key();
     let mut hidden = vec![(FORM_KEY, form_key.as_str())];
-    if open.is_some() {
-        hidden.push(("user_code", code));
+    if let Some(request) = open {
+        hidden.push(("user_code", &request.user_code));
     }
     let body = render(&Approval {
         action: DEVICE_APPROVAL,
         title: "Log in a device",
         text: "A command-line client asks to act as you on this server. Approve only if you started it \
                yourself and it shows this code.",
-        user_code: open.as_ref().map(|request| request.user_code.as_str()),
-        requested_at: open.as_ref().map(|request| request.requested_at.spoken()),
+        user_code: open.map(|request| request.user_code.as_str()),
+        requested_at: open.map(|request| request.requested_at.spoken()),
         asks_for_code: open.is_none(),
         anybody_may_deny: false,
         fault,

@@ -6,12 +6,9 @@
 //! loaded them all the same.
 
 pub(crate) mod approval;
-mod attempts;
 pub(crate) mod authorize;
 pub(crate) mod device;
 pub(crate) mod token;
-
-pub(crate) use attempts::Attempts;
 
 use crate::app::App;
 use crate::moment::Moment;

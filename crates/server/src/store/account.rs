@@ -7,6 +7,11 @@ use crate::secret::TokenHash;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TeamKey(pub i64);
 
+/// Whether two ids name one team: without case, as scopes do.
+pub fn is_same_team(left: &str, right: &str) -> bool {
+    contract::scope::trim(left).to_lowercase() == contract::scope::trim(right).to_lowercase()
+}
+
 /// An account to be created.
 #[derive(Clone, Debug)]
 pub struct NewAccount {
@@ -114,7 +119,7 @@ pub struct Principal {
 impl Principal {
     /// The private teamspace with this id, if the token may use it.
     pub fn private_team(&self, team_id: &str) -> Option<&Membership> {
-        self.account.teams.iter().find(|team| team.is_private && team.team_id == team_id)
+        self.account.teams.iter().find(|team| team.is_private && is_same_team(&team.team_id, team_id))
     }
 
     /// All private teamspaces the token may use.

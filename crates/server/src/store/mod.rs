@@ -12,13 +12,15 @@ mod event;
 mod session;
 pub mod sqlite;
 
-pub use account::{Account, CiTokenRecord, Membership, NewAccount, NewCiToken, Principal, TeamKey};
+pub use account::{
+    Account, CiTokenRecord, Membership, NewAccount, NewCiToken, Principal, TeamKey, is_same_team,
+};
 pub use event::{
     ArtifactKey, BodyOutcome, EventOutcome, EventQuery, IndexedArtifact, NewBlock, NewBody, NewEvent, Totals,
 };
 pub use session::{
-    CodeRedemption, Decision, DecisionOutcome, DevicePoll, DeviceRequest, NewCode, NewDevice, NewTokens,
-    Refresh, SessionGrant,
+    Brake, CodeRedemption, Decision, DecisionOutcome, DeviceLookup, DevicePoll, DeviceRequest, DeviceRoom,
+    DeviceStart, Guess, NewCode, NewDevice, NewTokens, Refresh, SessionGrant,
 };
 
 use crate::moment::Moment;
@@ -26,6 +28,7 @@ use crate::secret::TokenHash;
 use contract::wire::inspect::{HeldBody, HeldEvent, Page};
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 /// Why a store did not do what it was asked.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -72,12 +75,16 @@ pub trait AccountStore {
 
 /// Logins: device requests, authorization codes, sessions.
 pub trait SessionStore {
-    /// Records a device request; `false` when its user code is taken and another must be drawn.
-    fn start_device(&self, device: NewDevice) -> Pending<'_, bool>;
-    /// Requests that wait for a decision at `now`.
-    fn open_devices(&self, now: Moment) -> Pending<'_, u64>;
-    /// The request a user code stands for, while it lives.
-    fn device(&self, user_code: String, now: Moment) -> Pending<'_, Option<DeviceRequest>>;
+    /// Records a device request. Where there is no room, the oldest one that waits and was never opened
+    /// gives way: of this address when its share is full, of the address that holds most when all is.
+    fn start_device(&self, device: NewDevice, room: DeviceRoom) -> Pending<'_, DeviceStart>;
+    /// The request a user code stands for, while it lives, and notes that a person opened it. An unknown
+    /// code counts as a guess.
+    fn open_device(&self, user_code: String, guess: Guess) -> Pending<'_, DeviceLookup>;
+    /// Counts a guess, before it is known whether it is right; or says how long it must wait.
+    fn begin_guess(&self, guess: Guess) -> Pending<'_, Option<Duration>>;
+    /// Takes back a counted guess that was right.
+    fn take_back_guess(&self, guess: Guess) -> Pending<'_, ()>;
     /// Approves or denies a request.
     fn decide_device(
         &self,
@@ -89,7 +96,8 @@ pub trait SessionStore {
     fn poll_device(&self, device_code: TokenHash, tokens: NewTokens) -> Pending<'_, DevicePoll>;
     /// Records an authorization code.
     fn add_code(&self, code: NewCode) -> Pending<'_, ()>;
-    /// Exchanges a code for a session, once. A second use revokes the session of the first.
+    /// Exchanges a code for a session, once. A use that fails ends the code; a second use revokes the
+    /// session of the first.
     fn redeem_code(&self, redemption: CodeRedemption, tokens: NewTokens)
     -> Pending<'_, Option<SessionGrant>>;
     /// Rotates a refresh token.

@@ -1,6 +1,7 @@
 //! Logins and what becomes of them.
 
 use crate::moment::Moment;
+use crate::origin::Origin;
 use crate::secret::TokenHash;
 use std::time::Duration;
 
@@ -13,10 +14,84 @@ pub struct NewDevice {
     pub user_code: String,
     /// Between two polls at least.
     pub interval: Duration,
+    /// Where it was asked for.
+    pub origin: Origin,
     /// When it was asked for.
     pub now: Moment,
     /// When it ends.
     pub expires_at: Moment,
+}
+
+/// How many device requests may wait for a decision.
+#[derive(Clone, Copy, Debug)]
+pub struct DeviceRoom {
+    /// In all.
+    pub total: u64,
+    /// For each address.
+    pub per_origin: u64,
+}
+
+/// What became of a new device request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceStart {
+    /// It waits for a decision.
+    Recorded,
+    /// Its user code is taken: draw another.
+    CodeTaken,
+    /// No request can give way to it.
+    Full,
+}
+
+/// What a user code stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeviceLookup {
+    /// This request; it counts as opened from now on.
+    Found(DeviceRequest),
+    /// None. The guess was counted.
+    Unknown,
+    /// Too many guesses: how long to wait.
+    Wait(Duration),
+}
+
+/// A count of wrong guesses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Brake {
+    /// What is counted: the guesses of whom, about what.
+    pub subject: String,
+    /// Wrong guesses in a row before the next must wait.
+    pub allowed: u32,
+    /// Whether a right guess ends the row. Where it does not, it is only not counted itself: one who
+    /// knows one secret may still be guessing others.
+    pub ends: bool,
+}
+
+impl Brake {
+    /// Secrets of one account at one address, so that guessing elsewhere does not lock its owner out.
+    pub fn account_at(email: &str, origin: Origin, allowed: u32) -> Self {
+        let email: String = contract::scope::trim(email).to_lowercase().chars().take(254).collect();
+        Self { subject: format!("secret {origin} {email}"), allowed, ends: true }
+    }
+
+    /// Secrets of any accounts at one address.
+    pub fn accounts_of(origin: Origin, allowed: u32) -> Self {
+        Self { subject: format!("secrets {origin}"), allowed, ends: false }
+    }
+
+    /// User codes at one address.
+    pub fn user_codes_of(origin: Origin, allowed: u32) -> Self {
+        Self { subject: format!("codes {origin}"), allowed, ends: false }
+    }
+}
+
+/// A guess, and the brakes it has to pass.
+#[derive(Clone, Debug)]
+pub struct Guess {
+    /// All of them count it.
+    pub brakes: Vec<Brake>,
+    /// How long the next guess waits where a row is too long.
+    pub pause: Duration,
+    /// Now.
+    pub now: Moment,
 }
 
 /// A device request, as the approval page shows it.

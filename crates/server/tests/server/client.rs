@@ -38,6 +38,18 @@ pub(crate) fn send(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Answer {
+    let bytes = request(server, method, path, headers, body);
+    raw(server, &bytes).unwrap_or_else(|| panic!("no answer to {method} {path}"))
+}
+
+/// The bytes of a request that asks for one answer only.
+pub(crate) fn request(
+    server: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Vec<u8> {
     let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n");
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
@@ -48,18 +60,35 @@ pub(crate) fn send(
     request.push_str("\r\n");
     let mut bytes = request.into_bytes();
     bytes.extend_from_slice(body);
-    raw(server, &bytes).unwrap_or_else(|| panic!("no answer to {method} {path}"))
+    bytes
 }
 
-/// Sends bytes as they are; nothing when the server closes without an answer.
-pub(crate) fn raw(server: SocketAddr, bytes: &[u8]) -> Option<Answer> {
-    let mut stream = TcpStream::connect(server).expect("a connection");
+/// A connection from 127.0.0.`last`.
+pub(crate) fn connect_from(server: SocketAddr, last: u8) -> TcpStream {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::from(([127, 0, 0, last], 0))).expect("a loopback address");
+        let stream = socket.connect(server).await.expect("a connection");
+        stream.into_std().expect("a socket")
+    });
+    stream.set_nonblocking(false).expect("a blocking socket");
+    stream
+}
+
+/// Sends bytes on a connection and reads until it closes.
+pub(crate) fn exchange(mut stream: TcpStream, bytes: &[u8]) -> Option<Answer> {
     stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
     // A server that refuses early may close while bytes are still on their way.
     let _ = stream.write_all(bytes);
     let mut received = Vec::new();
     let _ = stream.read_to_end(&mut received);
     parse(&received)
+}
+
+/// Sends bytes as they are; nothing when the server closes without an answer.
+pub(crate) fn raw(server: SocketAddr, bytes: &[u8]) -> Option<Answer> {
+    exchange(TcpStream::connect(server).expect("a connection"), bytes)
 }
 
 fn parse(received: &[u8]) -> Option<Answer> {

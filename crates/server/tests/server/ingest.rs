@@ -180,7 +180,9 @@ fn a_token_sends_to_its_own_private_teamspaces_only() {
     let answer = world.batch(&theirs, TEAM, &[event(1)]);
     assert_eq!(answer.status, 403);
     assert_eq!(answer.json()["category"], "direct_ingress_missing_private_team");
-    assert_eq!(statuses(&world.batch(&theirs, "Team-2", &[event(1)])), ["success"]);
+    let mut of_theirs = event(1);
+    of_theirs["team_slug"] = "Team-2".into();
+    assert_eq!(statuses(&world.batch(&theirs, "Team-2", &[of_theirs])), ["success"]);
     assert_eq!(statuses(&world.batch(&ours, TEAM, &[event(1)])), ["success"], "ids are per team");
     assert_eq!(world.held_events(&ours).len(), 1);
     let of_neighbour = world.get(&ours, "/api/v1/inspect/events?team=Team-2").json();
@@ -281,4 +283,49 @@ fn receipts_come_in_pages_and_by_project() {
     assert_eq!(one.json()["total"], 1);
     assert_eq!(world.get(&token, "/api/v1/inspect/events?limit=x").status, 400);
     assert_eq!(world.get("nobody", "/api/v1/inspect/events").status, 401);
+}
+
+#[test]
+fn envelope_of_another_team_is_rejected_and_not_stored() {
+    let world = World::new();
+    let token = world.token();
+    let of_team = |n: u64, team: Value| {
+        let mut event = event(n);
+        event["team_slug"] = team;
+        event
+    };
+    let events = [
+        of_team(1, "Team-2".into()),
+        of_team(2, "team-1".into()),
+        of_team(3, Value::Null),
+        of_team(4, "".into()),
+        of_team(5, "no-team".into()),
+    ];
+    // The header's case does not matter either.
+    let answer = world.batch(&token, "TEAM-1", &events);
+    assert_eq!(statuses(&answer), ["rejected", "success", "success", "success", "rejected"]);
+    for rejected in [0, 4] {
+        let result = &answer.json()["results"][rejected];
+        assert_eq!(
+            (&result["code"], &result["path"]),
+            (&json!("ENVELOPE_SHAPE_INVALID"), &json!("team_slug"))
+        );
+        let text = result["error"].as_str().unwrap();
+        assert!(text.contains("another team") && !text.contains("Team-2"), "{text}");
+    }
+    assert_eq!(world.held_events(&token).len(), 3);
+    let page = world.get(&token, &format!("{}?team=TEAM-1", contract::wire::endpoint::INSPECT_EVENTS)).json();
+    assert_eq!((&page["total"], &page["rows"][0]["team"]), (&json!(3), &json!(TEAM)));
+}
+
+#[test]
+fn team_ids_are_compared_without_case() {
+    let world = World::new();
+    let joined = world.admin().create_account("second@example.com", None, Some("TEAM-1")).unwrap();
+    assert_eq!(joined.account.teams[0].team_id, TEAM, "it joins the team that is there");
+    let issued = world.admin().issue_ci_token("second@example.com", Some("team-1"), "x").unwrap();
+    assert_eq!(issued.record.team_id, TEAM);
+    let answer = world.batch(issued.token.expose(), "tEAM-1", &[event(1)]);
+    assert_eq!(statuses(&answer), ["success"]);
+    assert_eq!(world.held_events(&world.token()).len(), 1);
 }

@@ -194,13 +194,23 @@ fn a_browser_login_goes_back_to_loopback_with_a_code_that_works_once() {
     assert_eq!(page.status, 200);
     let redirect = world.answer_page(&page, "/oauth/authorize", EMAIL, &world.secret, "approve");
     let code = code_of(&redirect);
-    assert_eq!(word(&redeem(&world, &code, "another-verifier", CALLBACK)), "invalid_grant");
-    assert_eq!(word(&redeem(&world, &code, VERIFIER, "http://127.0.0.1:1/callback")), "invalid_grant");
     let grant = redeem(&world, &code, VERIFIER, CALLBACK).json();
     let access = token(&grant, "access_token");
     assert_eq!(world.get(&access, endpoint::ME).json()["auth_flow"], "authorization_code");
     assert_eq!(word(&redeem(&world, &code, VERIFIER, CALLBACK)), "invalid_grant");
     assert_eq!(world.get(&access, endpoint::ME).status, 401, "a code seen twice ends its session");
+}
+
+#[test]
+fn code_ends_with_a_wrong_verifier_or_callback() {
+    let world = World::with(Limits::default(), hasty());
+    for (verifier, callback) in [("another-verifier", CALLBACK), (VERIFIER, "http://127.0.0.1:1/callback")] {
+        let page = authorize(&world, &[]);
+        let code = code_of(&world.answer_page(&page, "/oauth/authorize", EMAIL, &world.secret, "approve"));
+        assert_eq!(word(&redeem(&world, &code, verifier, callback)), "invalid_grant");
+        let right = redeem(&world, &code, VERIFIER, CALLBACK);
+        assert_eq!((right.status, word(&right)), (400, "invalid_grant".into()), "{verifier} {callback}");
+    }
 }
 
 #[test]
@@ -322,14 +332,4 @@ fn malformed_token_requests_get_an_oauth_error() {
     let huge = "x".repeat(100_000);
     let answer = post_form(world.address(), endpoint::OAUTH_TOKEN, &[], &[("client_id", huge.as_str())]);
     assert_eq!(answer.status, 400);
-}
-
-#[test]
-fn devices_waiting_for_approval_are_bounded() {
-    let world = World::with(Limits { open_devices: 2, ..Limits::default() }, hasty());
-    world.start_device();
-    world.start_device();
-    let fields = [("client_id", oauth::CLIENT_ID)];
-    let third = post_form(world.address(), endpoint::OAUTH_DEVICE, &[], &fields);
-    assert_eq!((third.status, word(&third)), (429, "rate_limited".into()));
 }

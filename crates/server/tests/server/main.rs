@@ -6,6 +6,7 @@
 mod bodies;
 mod client;
 mod durability;
+mod fairness;
 mod hostile;
 mod ingest;
 mod login;

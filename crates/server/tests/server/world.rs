@@ -4,6 +4,7 @@ use super::client::{Answer, form, hidden_fields, post_form, send};
 use contract::wire::{body, endpoint, oauth};
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
+use server::origin::TrustedProxies;
 use server::{Admin, Handle, Lifetimes, Limits, ServerConfig};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -44,6 +45,7 @@ pub(crate) struct World {
     handle: Option<Handle>,
     limits: Limits,
     lifetimes: Lifetimes,
+    proxies: TrustedProxies,
 }
 
 impl World {
@@ -56,7 +58,17 @@ impl World {
         let admin = Admin::open(data.path()).expect("a store");
         let created = admin.create_account(EMAIL, Some("Dev"), Some(TEAM)).expect("an account");
         let secret = created.approval_secret.expose().to_owned();
-        let mut world = Self { data, log: Shared::default(), secret, handle: None, limits, lifetimes };
+        let (log, proxies) = (Shared::default(), TrustedProxies::default());
+        let mut world = Self { data, log, secret, handle: None, limits, lifetimes, proxies };
+        world.start();
+        world
+    }
+
+    /// A server behind a proxy on this machine: requests may name the address they come from.
+    pub(crate) fn behind_proxy(limits: Limits, lifetimes: Lifetimes) -> Self {
+        let mut world = Self::with(limits, lifetimes);
+        world.stop();
+        world.proxies = TrustedProxies::new(vec!["127.0.0.1".parse().expect("a range")]);
         world.start();
         world
     }
@@ -66,8 +78,14 @@ impl World {
         let mut config = ServerConfig::new(self.data.path());
         config.limits = self.limits;
         config.lifetimes = self.lifetimes;
+        config.trusted_proxies = self.proxies.clone();
         config.access_log = Some(Box::new(self.log.clone()));
         self.handle = Some(Handle::start(config).expect("a server"));
+    }
+
+    /// Changes what the next start is bounded by.
+    pub(crate) fn change_limits(&mut self, change: impl FnOnce(&mut Limits)) {
+        change(&mut self.limits);
     }
 
     pub(crate) fn stop(&mut self) {
@@ -118,10 +136,15 @@ impl World {
     }
 
     pub(crate) fn start_device(&self) -> Value {
-        let fields = [("client_id", oauth::CLIENT_ID), ("scope", oauth::SCOPE)];
-        let answer = post_form(self.address(), endpoint::OAUTH_DEVICE, &[], &fields);
+        let answer = self.ask_device(&[]);
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json()
+    }
+
+    /// Asks for a device login.
+    pub(crate) fn ask_device(&self, headers: &[(&str, &str)]) -> Answer {
+        let fields = [("client_id", oauth::CLIENT_ID), ("scope", oauth::SCOPE)];
+        post_form(self.address(), endpoint::OAUTH_DEVICE, headers, &fields)
     }
 
     /// Loads the approval page and posts its form.
@@ -141,13 +164,26 @@ impl World {
         secret: &str,
         decision: &str,
     ) -> Answer {
+        self.answer_page_from(page, path, [email, secret, decision], &[])
+    }
+
+    /// The same with headers of a proxy; `typed` are address, secret and decision.
+    pub(crate) fn answer_page_from(
+        &self,
+        page: &Answer,
+        path: &str,
+        typed: [&str; 3],
+        more: &[(&str, &str)],
+    ) -> Answer {
         let hidden = hidden_fields(&page.text());
         let mut fields: Vec<(&str, &str)> = hidden.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let [email, secret, decision] = typed;
         fields.extend([("email", email), ("secret", secret), ("decision", decision)]);
         let cookie =
             page.header("set-cookie").and_then(|cookie| cookie.split(';').next()).unwrap_or_default();
         let origin = format!("http://{}", self.address());
-        let headers = [("Cookie", cookie), ("Origin", origin.as_str())];
+        let mut headers = vec![("Cookie", cookie), ("Origin", origin.as_str())];
+        headers.extend_from_slice(more);
         post_form(self.address(), path, &headers, &fields)
     }
 

@@ -13,24 +13,32 @@ impl AccountStore for SqliteStore {
     fn create_account(&self, account: NewAccount) -> Pending<'_, Account> {
         self.change(move |connection| {
             let key = email_key(&account.email);
-            let taken = connection
-                .prepare_cached("SELECT 1 FROM accounts WHERE email_key = ?1")?
-                .exists([&key])?;
+            let taken =
+                connection.prepare_cached("SELECT 1 FROM accounts WHERE email_key = ?1")?.exists([&key])?;
             if taken {
                 return Err(StoreError::AccountExists);
             }
             connection.execute(
                 "INSERT INTO accounts (user_id, email, email_key, name, secret_hash, created_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![account.user_id, account.email, key, account.name, account.secret_hash, account.now.0],
+                params![
+                    account.user_id,
+                    account.email,
+                    key,
+                    account.name,
+                    account.secret_hash,
+                    account.now.0
+                ],
             )?;
+            // Ids of teams are compared without case; the spelling of the first account stays.
             let is_new = connection.execute(
-                "INSERT INTO teams (team_id, name, is_private, created_at) VALUES (?1, ?2, 1, ?3)
-                 ON CONFLICT (team_id) DO NOTHING",
+                "INSERT INTO teams (team_id, name, is_private, created_at) SELECT ?1, ?2, 1, ?3
+                 WHERE NOT EXISTS (SELECT 1 FROM teams WHERE team_id = ?1 COLLATE NOCASE)",
                 params![account.team_id, account.team_name, account.now.0],
             )? == 1;
             connection.execute(
-                "INSERT INTO memberships (team, user_id, role) SELECT key, ?1, ?2 FROM teams WHERE team_id = ?3",
+                "INSERT INTO memberships (team, user_id, role) SELECT key, ?1, ?2 FROM teams
+                 WHERE team_id = ?3 COLLATE NOCASE ORDER BY team_id <> ?3, key LIMIT 1",
                 params![account.user_id, if is_new { "owner" } else { "member" }, account.team_id],
             )?;
             account_by_id(connection, &account.user_id)?.ok_or(StoreError::NoAccount)
@@ -83,15 +91,16 @@ impl AccountStore for SqliteStore {
                 )
                 .optional()?;
             let (user_id, email) = owner.ok_or(StoreError::NoAccount)?;
-            let team: Option<i64> = connection
+            let team: Option<(i64, String)> = connection
                 .query_row(
-                    "SELECT team FROM memberships JOIN teams ON teams.key = team
-                     WHERE user_id = ?1 AND team_id = ?2 AND is_private = 1",
+                    "SELECT team, team_id FROM memberships JOIN teams ON teams.key = team
+                     WHERE user_id = ?1 AND team_id = ?2 COLLATE NOCASE AND is_private = 1
+                     ORDER BY team_id <> ?2, team LIMIT 1",
                     [&user_id, &token.team_id],
-                    |row| row.get(0),
+                    |row| Ok((row.get(0)?, row.get(1)?)),
                 )
                 .optional()?;
-            let team = team.ok_or(StoreError::NoMembership)?;
+            let (team, team_id) = team.ok_or(StoreError::NoMembership)?;
             connection.execute(
                 "INSERT INTO ci_tokens (id, hash, user_id, team, label, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 params![token.id, token.hash.0, user_id, team, token.label, token.now.0],
@@ -99,7 +108,7 @@ impl AccountStore for SqliteStore {
             Ok(CiTokenRecord {
                 id: token.id,
                 email,
-                team_id: token.team_id,
+                team_id,
                 label: token.label,
                 created_at: token.now,
                 revoked_at: None,

@@ -11,7 +11,9 @@
 //! * The file and its directory are private. A newer schema is refused, not touched.
 
 mod accounts;
+mod devices;
 mod events;
+mod guesses;
 mod inspect;
 mod readers;
 mod schema;

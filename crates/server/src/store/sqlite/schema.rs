@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
 
 /// `user_version` of a file this release writes.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Brings the file to [`VERSION`], in one transaction.
 pub(super) fn load(connection: &mut Connection, path: &Path) -> Result<(), ServerError> {
@@ -20,6 +20,9 @@ pub(super) fn load(connection: &mut Connection, path: &Path) -> Result<(), Serve
         transaction.execute_batch(ACCOUNTS).map_err(fault)?;
         transaction.execute_batch(SESSIONS).map_err(fault)?;
         transaction.execute_batch(EVENTS).map_err(fault)?;
+    }
+    if found < 2 {
+        transaction.execute_batch(FAIRNESS).map_err(fault)?;
     }
     transaction.execute_batch(&format!("PRAGMA user_version = {VERSION}")).map_err(fault)?;
     transaction.commit().map_err(fault)
@@ -104,6 +107,21 @@ CREATE TABLE codes (
     expires_at INTEGER NOT NULL,
     session_id TEXT REFERENCES sessions(session_id)
 ) STRICT, WITHOUT ROWID;
+";
+
+// `origin` is an address or network; `opened_at` is when a person first saw the request. `guesses` counts
+// wrong guesses in a row, before they are judged.
+const FAIRNESS: &str = "
+ALTER TABLE devices ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+ALTER TABLE devices ADD COLUMN opened_at INTEGER;
+CREATE INDEX devices_waiting ON devices(origin, requested_at) WHERE decided_at IS NULL;
+CREATE INDEX devices_ended ON devices(expires_at);
+CREATE TABLE guesses (
+    subject TEXT PRIMARY KEY,
+    count INTEGER NOT NULL,
+    last_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX guesses_by_age ON guesses(last_at);
 ";
 
 // A project without a uuid (a tolerated deviation) has the empty text. `event_id` is the canonical

@@ -1,11 +1,11 @@
 //! Logins in SQLite.
 
-use super::SqliteStore;
+use super::{SqliteStore, devices, guesses};
 use crate::moment::Moment;
 use crate::secret::TokenHash;
 use crate::store::{
-    CodeRedemption, Decision, DecisionOutcome, DevicePoll, DeviceRequest, NewCode, NewDevice, NewTokens,
-    Pending, Refresh, SessionGrant, SessionStore, StoreError,
+    CodeRedemption, Decision, DecisionOutcome, DeviceLookup, DevicePoll, DeviceRoom, DeviceStart, Guess,
+    NewCode, NewDevice, NewTokens, Pending, Refresh, SessionGrant, SessionStore, StoreError,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 use std::time::Duration;
@@ -17,49 +17,38 @@ const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 const EARLY: Duration = Duration::from_millis(500);
 
 impl SessionStore for SqliteStore {
-    fn start_device(&self, device: NewDevice) -> Pending<'_, bool> {
+    fn start_device(&self, device: NewDevice, room: DeviceRoom) -> Pending<'_, DeviceStart> {
         self.change(move |connection| {
             forget_ended(connection, device.now)?;
-            let inserted = connection.execute(
-                "INSERT INTO devices (hash, user_code, interval_ms, requested_at, expires_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
-                params![
-                    device.code.0,
-                    device.user_code,
-                    i64::try_from(device.interval.as_millis()).unwrap_or(i64::MAX),
-                    device.now.0,
-                    device.expires_at.0
-                ],
-            )?;
-            Ok(inserted == 1)
+            devices::start(connection, &device, room)
         })
     }
 
-    fn open_devices(&self, now: Moment) -> Pending<'_, u64> {
-        self.query(move |connection| {
-            let count: i64 = connection
-                .prepare_cached("SELECT count(*) FROM devices WHERE expires_at > ?1 AND decided_at IS NULL")?
-                .query_row([now.0], |row| row.get(0))?;
-            Ok(u64::try_from(count).unwrap_or(0))
+    fn open_device(&self, user_code: String, guess: Guess) -> Pending<'_, DeviceLookup> {
+        Box::pin(async move {
+            // An address that must wait costs no commit.
+            let waiting = guess.clone();
+            let pause = self.query(move |connection| guesses::pause(connection, &waiting)).await?;
+            match pause {
+                Some(pause) => Ok(DeviceLookup::Wait(pause)),
+                None => self.change(move |connection| devices::open(connection, &user_code, &guess)).await,
+            }
         })
     }
 
-    fn device(&self, user_code: String, now: Moment) -> Pending<'_, Option<DeviceRequest>> {
-        self.query(move |connection| {
-            let request = connection
-                .prepare_cached(
-                    "SELECT requested_at, decided_at IS NULL FROM devices WHERE user_code = ?1 AND expires_at > ?2",
-                )?
-                .query_row(params![user_code, now.0], |row| {
-                    Ok(DeviceRequest {
-                        user_code: user_code.clone(),
-                        requested_at: Moment(row.get(0)?),
-                        is_open: row.get(1)?,
-                    })
-                })
-                .optional()?;
-            Ok(request)
+    fn begin_guess(&self, guess: Guess) -> Pending<'_, Option<Duration>> {
+        Box::pin(async move {
+            let waiting = guess.clone();
+            let pause = self.query(move |connection| guesses::pause(connection, &waiting)).await?;
+            match pause {
+                Some(pause) => Ok(Some(pause)),
+                None => self.change(move |connection| guesses::begin(connection, &guess)).await,
+            }
         })
+    }
+
+    fn take_back_guess(&self, guess: Guess) -> Pending<'_, ()> {
+        self.change(move |connection| guesses::take_back(connection, &guess))
     }
 
     fn decide_device(
@@ -212,6 +201,8 @@ fn redeem(
     }
     let matches = challenge == redemption.challenge && redirect_uri == redemption.redirect_uri;
     if !matches || expires_at <= tokens.now.0 {
+        // Single use, also when it fails: a code must not outlive a guess at its verifier.
+        connection.execute("DELETE FROM codes WHERE hash = ?1", params![redemption.code.0])?;
         return Ok(None);
     }
     let grant = begin_session(connection, &user_id, "authorization_code", tokens)?;
