@@ -31,17 +31,17 @@ fn begin_upload(token: &str, mut stream: TcpStream) -> TcpStream {
          Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n",
         endpoint::EVENTS_BATCH
     );
-    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(head.as_bytes()).expect("a connection");
     let mut answer = [0; 25];
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    stream.read_exact(&mut answer).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a connection");
+    stream.read_exact(&mut answer).expect("a connection");
     assert!(answer.starts_with(b"HTTP/1.1 100 "), "{}", String::from_utf8_lossy(&answer));
-    stream.write_all(b"{").unwrap();
+    stream.write_all(b"{").expect("a connection");
     stream
 }
 
 fn connect(world: &World) -> TcpStream {
-    TcpStream::connect(world.address()).unwrap()
+    TcpStream::connect(world.address()).expect("a connection")
 }
 
 #[test]
