@@ -234,7 +234,7 @@ fn a_damaged_legacy_queue_is_salvaged_and_then_migrates() {
     let refused = world.run(["sync", "migrate", "--json"]).exits(2).json();
     assert_eq!(refused["error_code"], "legacy_queue_unreadable", "{refused:#}");
     let text = world.run(["doctor", "repair"]).exits(0).stdout;
-    assert!(text.contains("salvaged 19") && text.contains("only in the old file"), "{text}");
+    assert!(text.contains("saved 19") && text.contains("only in the old file"), "{text}");
     let moved = world.run(["sync", "migrate", "--json"]).exits(0).json();
     assert!(moved["moved"]["event_rows"].as_u64().unwrap() > 1_900, "{moved:#}");
 }

@@ -51,6 +51,7 @@ pub mod project;
 pub mod secret;
 pub mod session;
 pub mod small_file;
+pub mod state_file;
 pub mod token;
 
 pub use card::{CardUse, refresh_card};
@@ -66,3 +67,4 @@ pub use machine::Machine;
 pub use project::{ProjectError, ProjectIdentity, locate_project_root};
 pub use secret::Secret;
 pub use session::{Session, SessionError, SessionStore};
+pub use state_file::{StateFile, StateKind, observe_state_file};

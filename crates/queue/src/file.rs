@@ -67,7 +67,13 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 pub(crate) fn read_db_file(path: &Path) -> io::Result<DbFile> {
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(DbFile::Absent),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // SQLite would create the target of a link, somewhere else than in this home.
+            return Ok(match path.symlink_metadata() {
+                Ok(_) => DbFile::NotADatabase("is a symbolic link to something that does not exist"),
+                Err(_) => DbFile::Absent,
+            });
+        }
         Err(error) => return Err(error),
     };
     if metadata.is_dir() {

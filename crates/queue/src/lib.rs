@@ -15,6 +15,7 @@
 //!
 //! ```text
 //! <root>/queues/queue-<16 hex>.db   one *scoped queue DB* per account: the start of SHA-256(server|user|team)
+//! <root>/queues/queue-<16 hex>.id   its *birth record*: it had content, so an empty file is a lost queue
 //! <root>/queue.db                   the *legacy queue DB*: other programs' rows; we claim and remove, never add
 //! ```
 //!
@@ -81,6 +82,7 @@
 //! | none | `observe_*`, [`Export`], [`WaitingRows`] | look, and change nothing |
 //! | none | [`salvage`] | copy what a damaged file still gives; the file is only read |
 
+mod birth;
 mod busy;
 pub mod capture;
 mod coalesce;
@@ -104,6 +106,7 @@ pub mod row;
 mod schema;
 mod store;
 
+pub use birth::birth_record;
 pub use busy::{CAPTURE as CAPTURE_DEADLINE, MIGRATE as MIGRATE_DEADLINE};
 pub use capture::{Capacity, Capture, Captured, Prepared, Settled, Writer};
 pub use consent::{ConsentView, Held, HeldChange, HoldReason, Place};

@@ -4,6 +4,7 @@
 //! `BEGIN IMMEDIATE` transaction; nothing outside this crate runs while a transaction or a read cursor
 //! is open; a file whose id is not the permit's is never written.
 
+use crate::birth;
 use crate::busy;
 use crate::error::{ObserveError, QueueError};
 use crate::fault_point::{FaultPoint, reached};
@@ -57,6 +58,7 @@ impl Store {
     ) -> Result<Self, QueueError> {
         check_file(path, expected)?;
         let unclean = ended_uncleanly(path);
+        birth::forget(path);
         file::make_ready(path)?;
         let conn = connect(path, Role::Active, deadline)?;
         let mut store = Self { conn, path: path.to_owned(), deadline, queue_id: String::new() };
@@ -64,6 +66,7 @@ impl Store {
             store.check_pages()?;
         }
         store.queue_id = store.identify(scope, expected)?;
+        birth::record(path, &store.queue_id);
         Ok(store)
     }
 
@@ -134,7 +137,10 @@ impl Store {
             let meta = observe::read_meta(tx)?;
             let version = observe::check_version(&path, &meta)?;
             let said = |key| meta.get(key).cloned();
-            Ok((version == schema::VERSION).then(|| said("queue_id").zip(said("scope"))).flatten())
+            // Earlier releases did not store the server and the team.
+            let named = said("server").is_some() && said("team").is_some();
+            let current = version == schema::VERSION && named;
+            Ok(current.then(|| said("queue_id").zip(said("scope"))).flatten())
         })?;
         let (id, owner) = match known {
             Some(known) => known,
@@ -155,6 +161,10 @@ impl Store {
                     }
                 };
                 check_id(&path, &id, expected)?;
+                if owner == hash {
+                    set_meta(tx, "server", scope.server())?;
+                    set_meta(tx, "team", scope.team())?;
+                }
                 reached(FaultPoint::IdentityWritten);
                 Ok((id, owner))
             })?,
@@ -190,7 +200,11 @@ fn ended_uncleanly(path: &Path) -> bool {
 /// How the database at `path` keeps its journal; nothing for an absent file and one of zero bytes.
 pub(crate) fn look_at(path: &Path, role: Role) -> Result<Option<Journal>, QueueError> {
     match file::read_db_file(path) {
-        Ok(DbFile::Absent | DbFile::Empty) => Ok(None),
+        Ok(DbFile::Absent) => Ok(None),
+        Ok(DbFile::Empty) => match birth::lost(path, "has zero bytes") {
+            Some(lost) => Err(fault(lost)),
+            None => Ok(None),
+        },
         Ok(DbFile::Database { journal, .. }) => Ok(Some(journal)),
         Ok(DbFile::NotADatabase(what)) => {
             Err(fault(Fault::new(role.unreadable(), path, what, Remedy::Repair)))

@@ -5,7 +5,10 @@ use crate::error::CliError;
 use contract::Remedy;
 use contract::exit::{SYNC_SERVER_UNSET, SYNC_TOKEN_HOST};
 use identity::environment::names;
-use identity::{Destination, LoginSource, judge_destination};
+use identity::{Destination, LoginSource, StateFile, StateKind, judge_destination, observe_state_file};
+
+/// The code of a state file that something else took the place of.
+const UNUSABLE: &str = "state_file_unusable";
 
 impl Look<'_> {
     pub(super) fn switch(&self) -> Check {
@@ -24,7 +27,28 @@ impl Look<'_> {
         let root = &self.status.root;
         let there = if home.root().exists() { "is there" } else { "does not exist yet" };
         let summary = format!("{}, from {}", root.path.display(), root.source);
-        Ok(Check::ok(Name::Home, summary).read_file(there, home.root()))
+        let check = Check::ok(Name::Home, summary).read_file(there, home.root());
+        Ok(self.unusable_files()?.into_iter().fold(check, |check, (file, why)| {
+            let detail = format!("{} {why}", file.path.to_string_lossy());
+            let remedy = match file.kind {
+                StateKind::File | StateKind::Directory => Remedy::Repair,
+                // Moving it aside would forget every opt-out.
+                StateKind::Decisions => Remedy::Advice(format!(
+                    "make {} a readable file again, with the decisions it had",
+                    contract::text::path(&file.path)
+                )),
+            };
+            check.finding(UNUSABLE, detail, [remedy])
+        }))
+    }
+
+    /// Files of this home that cannot be used, but for those that a fault names already.
+    fn unusable_files(&self) -> Result<Vec<(StateFile, String)>, CliError> {
+        let named = |path: &std::path::Path| {
+            self.status.faults.iter().any(|fault| fault.path.as_deref() == Some(path))
+        };
+        let files = self.context.home()?.state_files().into_iter().filter(|file| !named(&file.path));
+        Ok(files.filter_map(|file| observe_state_file(&file).map(|why| (file, why))).collect())
     }
 
     pub(super) fn server(&self) -> Result<Check, CliError> {

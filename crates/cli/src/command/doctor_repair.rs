@@ -7,19 +7,23 @@
 use crate::context::Context;
 use crate::error::CliError;
 use crate::platform::make_private;
-use crate::report::{Document, Report, counted, events_and_bodies};
+use crate::report::{Document, Report, counted};
 use contract::text::printable;
 use contract::{Fault, FaultCode, Remedy};
-use identity::Home;
 use identity::aside::{move_group_aside, replace_aside};
 use identity::lock::probe;
+use identity::private_file::WriteError;
+use identity::{Home, StateFile, StateKind, observe_state_file};
 use preflight::Boundary;
 use preflight::observer::Observation;
-use queue::{ObserveError, QueueFile, Salvaged, observe_health, observe_owner};
+use queue::{ObserveError, QueueFile, Salvaged, birth_record, observe_health, observe_owner};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+/// The code of a state file that something else took the place of.
+const UNUSABLE: &str = "state_file_unusable";
 
 /// Runs the verb.
 pub(crate) fn run(context: &Context) -> Result<Report, CliError> {
@@ -30,7 +34,14 @@ pub(crate) fn run(context: &Context) -> Result<Report, CliError> {
         tried.push(fault.code);
         repair.actions.extend(repair_fault(&boundary, context.home()?, &fault)?);
     }
+    for file in unusable(context.home()?) {
+        repair.actions.extend(repair_file(context.home()?, &file)?);
+    }
     repair.left = boundary.status_document(false)?.faults.into_iter().map(Left::of).collect();
+    for file in context.home()?.state_files() {
+        let named = repair.left.iter().any(|left| left.path.as_deref() == file.path.to_str());
+        repair.left.extend(observe_state_file(&file).filter(|_| !named).map(|why| Left::of_file(&file, why)));
+    }
     if !repair.actions.is_empty() {
         repair.result = "repaired";
     } else if !repair.left.is_empty() {
@@ -38,6 +49,35 @@ pub(crate) fn run(context: &Context) -> Result<Report, CliError> {
     }
     let exit = if repair.left.is_empty() { contract::ExitCode::Ok } else { contract::ExitCode::Failed };
     Ok(Report::exiting(exit, &repair))
+}
+
+/// The state files that cannot be used and that a new file can stand in for.
+fn unusable(home: &Home) -> Vec<StateFile> {
+    let files = home.state_files().into_iter().filter(|file| file.kind != StateKind::Decisions);
+    files.filter(|file| observe_state_file(file).is_some()).collect()
+}
+
+/// Gives an unusable state file back to its owner, or moves it aside. A queue DB is its fault's to repair.
+fn repair_file(home: &Home, file: &StateFile) -> Result<Option<Action>, CliError> {
+    let path = &file.path;
+    let restored = give_back(home.root(), path);
+    if !restored.is_empty() {
+        return Ok(Some(Action::of_file(path, "mode_restored", &[])));
+    }
+    // It may have moved with the file before it.
+    if observe_state_file(file).is_none() {
+        return Ok(None);
+    }
+    let moved_to = move_group_aside(path, &[""]).map_err(|error| not_moved(path, &error))?;
+    moved_to.iter().for_each(|moved| keep_private(home.root(), moved));
+    Ok((!moved_to.is_empty()).then(|| Action::of_file(path, "moved_aside", &moved_to)))
+}
+
+fn not_moved(path: &Path, error: &WriteError) -> CliError {
+    CliError::failed("REPAIR_FAILED", error.to_string()).remedy(Remedy::Advice(format!(
+        "make the directory of {} writable for this user, then run `spec-kitty doctor repair` again",
+        contract::text::path(path)
+    )))
 }
 
 /// A mode may hide what else is wrong with a file, so each fault is tried twice.
@@ -110,12 +150,14 @@ fn repair_fault(boundary: &Boundary<'_>, home: &Home, fault: &Fault) -> Result<V
         (None, Some(_)) => move_group_aside(&path, &[SIDE_FILES[0], SIDE_FILES[1], SIDE_FILES[2], ""]),
         (None, None) => move_group_aside(&path, &[""]),
     };
-    let moved_to = moved_to.map_err(|error| {
-        CliError::failed("REPAIR_FAILED", error.to_string()).remedy(Remedy::Advice(format!(
-            "make the directory of {} writable for this user, then run `spec-kitty doctor repair` again",
-            contract::text::path(&path)
-        )))
-    })?;
+    let mut moved_to = moved_to.map_err(|error| not_moved(&path, &error))?;
+    // A queue DB without this program's tables is a new one: nothing remembers another.
+    if which == Some(QueueFile::Active)
+        && !salvaged.as_ref().is_some_and(|salvaged| salvaged.ours)
+        && let Some(record) = birth_record(&path)
+    {
+        moved_to.extend(move_group_aside(&record, &[""]).map_err(|error| not_moved(&record, &error))?);
+    }
     moved_to.iter().for_each(|moved| keep_private(home.root(), moved));
     let name = if salvaged.is_some() { "salvaged" } else { "moved_aside" };
     let action = Action { salvaged, ..Action::of(fault, &path, name, &moved_to) };
@@ -203,13 +245,29 @@ struct Action {
     /// What the new file holds, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     salvaged: Option<Salvaged>,
+    /// Whether it is a queue DB, whose rows may be missing now.
+    #[serde(skip)]
+    queue: bool,
 }
 
 impl Action {
     fn of(fault: &Fault, path: &Path, action: &'static str, moved_to: &[PathBuf]) -> Self {
+        let queue = queue_file(fault.code).is_some();
+        Self { code: fault.code.name(), queue, ..Self::of_file(path, action, moved_to) }
+    }
+
+    fn of_file(path: &Path, action: &'static str, moved_to: &[PathBuf]) -> Self {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let moved_to = moved_to.iter().map(|path| text(path)).collect();
-        Self { code: fault.code.name(), path: text(path), action, moved_to, salvaged: None }
+        Self { code: UNUSABLE, path: text(path), action, moved_to, salvaged: None, queue: false }
+    }
+
+    /// Whether rows of a queue DB may be only in the old file now.
+    fn may_lack_rows(&self) -> bool {
+        match &self.salvaged {
+            Some(salvaged) => salvaged.gaps || salvaged.left > 0 || salvaged.lacks_rows(),
+            None => self.queue && self.action == "moved_aside",
+        }
     }
 }
 
@@ -224,6 +282,17 @@ struct Left {
 }
 
 impl Left {
+    fn of_file(file: &StateFile, detail: String) -> Self {
+        let path = contract::text::path(&file.path);
+        let advice = match file.kind {
+            StateKind::Decisions => format!("make {path} a readable file again, with the decisions it had"),
+            StateKind::File | StateKind::Directory => {
+                format!("make {path} readable and writable for this user")
+            }
+        };
+        Self { code: UNUSABLE, path: Some(file.path.to_string_lossy().into_owned()), detail, advice }
+    }
+
     fn of(fault: Fault) -> Self {
         let path = fault.path.as_deref().map(|path| path.to_string_lossy().into_owned());
         let advice = match (&fault.remedy, &fault.path) {
@@ -243,6 +312,22 @@ const GAPS: &str = "  \
   (`sqlite3 OLD-FILE .recover` looks at every page, also at those that were given up before)
 ";
 
+/// The missions still hold most of what a queue DB held.
+const BRING_BACK: &str = "\
+what the missions of a project still hold comes back, after a preview, with, in that project:
+  spec-kitty sync capture --history
+";
+
+/// `<saved> of <held>`, for events and for bodies.
+fn saved(salvaged: &Salvaged) -> String {
+    let of = |saved: u64, held: Option<u64>, one: &str, many: &str| match held {
+        Some(held) => format!("{saved} of {}", counted(held, one, many)),
+        None => format!("{} of an unknown number", counted(saved, one, many)),
+    };
+    let events = of(salvaged.events, salvaged.events_held, "event", "events");
+    format!("{events} and {}", of(salvaged.bodies, salvaged.bodies_held, "body", "bodies"))
+}
+
 impl Document for Repair {
     fn text(&self) -> String {
         let mut out = String::new();
@@ -254,10 +339,13 @@ impl Document for Repair {
             for target in &action.moved_to {
                 let _ = writeln!(out, "moved {path} aside: {}", printable(target));
             }
-            if let Some(Salvaged { events, bodies, others, left, gaps, .. }) = &action.salvaged {
-                let rows = events_and_bodies(*events, *bodies);
+            if action.queue && action.action == "moved_aside" {
+                out.push_str("  saved 0 rows; how many it held cannot be told\n");
+            }
+            if let Some(salvaged) = &action.salvaged {
+                let Salvaged { others, left, gaps, .. } = salvaged;
                 let others = counted(*others, "other row", "other rows");
-                let _ = writeln!(out, "  salvaged {rows}, and {others}, into a new file");
+                let _ = writeln!(out, "  saved {}, and {others}, in a new file", saved(salvaged));
                 if *left > 0 {
                     let left = counted(*left, "row", "rows");
                     let _ = writeln!(out, "  {left} that the new tables do not take: only in the old file");
@@ -266,6 +354,9 @@ impl Document for Repair {
                     out.push_str(GAPS);
                 }
             }
+        }
+        if self.actions.iter().any(Action::may_lack_rows) {
+            out.push_str(BRING_BACK);
         }
         if self.actions.is_empty() {
             out.push_str(if self.left.is_empty() { "nothing to repair\n" } else { "nothing was repaired\n" });

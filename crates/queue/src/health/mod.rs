@@ -49,6 +49,9 @@ pub fn observe_health(path: &Path, which: QueueFile) -> Result<Option<String>, O
     let found = read_only(path, which.role(), |conn| {
         if which == QueueFile::Active {
             let meta = read_meta(conn)?;
+            if let Some(lost) = meta.lost(path) {
+                return Ok(Some(lost.detail));
+            }
             let version = meta.get("schema_version").is_some();
             let finding = meta.damage().map_or_else(
                 || if version { schema::misshapen(conn) } else { Ok(None) },

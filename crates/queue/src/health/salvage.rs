@@ -41,6 +41,20 @@ pub struct Salvaged {
     pub left: u64,
     /// Whether some page could not be read: then rows may be missing, and only the old file has them.
     pub gaps: bool,
+    /// Events in the damaged file, as far as its indexes and tallies tell; none when nothing tells.
+    pub events_held: Option<u64>,
+    /// Bodies in the damaged file, by the same evidence.
+    pub bodies_held: Option<u64>,
+    /// Whether the new file has this program's tables.
+    #[serde(skip)]
+    pub ours: bool,
+}
+
+impl Salvaged {
+    /// Whether the damaged file held more events or bodies than were saved, or nothing tells.
+    pub fn lacks_rows(&self) -> bool {
+        self.events_held != Some(self.events) || self.bodies_held != Some(self.bodies)
+    }
 }
 
 /// Copies what can be read of the damaged queue DB at `path` to `<path>.salvaged`. Nothing when not even
@@ -60,9 +74,21 @@ pub fn salvage(path: &Path, which: QueueFile) -> Result<Option<Salvaged>, QueueE
         open_damaged(path, "immutable=1")
     };
     let salvaged = match opened {
+        // A file without a table has no row to save.
+        Some((_, tables)) if tables.is_empty() => Ok(None),
         Some((damaged, tables)) => {
-            let empty =
-                Salvaged { path: target, _lock: lock, events: 0, bodies: 0, others: 0, left: 0, gaps: false };
+            let empty = Salvaged {
+                path: target,
+                _lock: lock,
+                events: 0,
+                bodies: 0,
+                others: 0,
+                left: 0,
+                gaps: false,
+                events_held: None,
+                bodies_held: None,
+                ours: false,
+            };
             copy_rows(&damaged, &tables, which, empty).map(Some)
         }
         None => Ok(None),
@@ -143,6 +169,7 @@ fn copy_rows(
     let copied = (|| -> Result<(), Abort> {
         let tx = fresh.transaction()?;
         let ours = which == QueueFile::Active && tables.iter().any(Table::is_ours);
+        salvaged.ours = ours;
         create_tables(&tx, tables, which, ours)?;
         let mut lost = ROWS.iter().any(|name| !tables.iter().any(|table| table.is_called(name)));
         for table in tables {
@@ -344,10 +371,39 @@ fn copy_table(
     };
     salvaged.gaps |= !whole;
     salvaged.left += left;
+    let held = || if whole { Some(taken + left) } else { count_held(damaged, table, taken + left) };
     match table.legacy() {
-        Some(LegacyTable::Events) => salvaged.events += taken,
-        Some(LegacyTable::Bodies) => salvaged.bodies += taken,
+        Some(LegacyTable::Events) => {
+            salvaged.events += taken;
+            salvaged.events_held = held();
+        }
+        Some(LegacyTable::Bodies) => {
+            salvaged.bodies += taken;
+            salvaged.bodies_held = held();
+        }
         _ => salvaged.others += taken,
     }
     Ok(whole)
+}
+
+/// How many rows a table had whose own pages cannot all be read: the most that an index of it, the bindings or
+/// the tallies say, and never less than was `read`. Nothing when none of them can be read.
+fn count_held(damaged: &Connection, table: &Table, read: u64) -> Option<u64> {
+    let name = quoted(&table.name);
+    let indexes: Vec<String> = damaged
+        .prepare("SELECT name FROM pragma_index_list(?1) WHERE partial = 0")
+        .and_then(|mut select| select.query_map([&table.name], |row| row.get(0))?.collect())
+        .unwrap_or_default();
+    let by_index =
+        indexes.iter().map(|index| format!("SELECT COUNT(*) FROM {name} INDEXED BY {}", quoted(index)));
+    let kind = table.legacy()?.kind();
+    let by_others = [
+        format!("SELECT COUNT(*) FROM bindings WHERE kind = {kind}"),
+        format!("SELECT COALESCE(SUM(waiting), 0) FROM tallies WHERE kind = {kind}"),
+    ];
+    let counts = by_index.chain(by_others).filter_map(|sql| {
+        let count: rusqlite::Result<i64> = damaged.query_row(&sql, [], |row| row.get(0));
+        count.ok().and_then(|count| u64::try_from(count).ok())
+    });
+    counts.max().map(|held| held.max(read))
 }

@@ -5,7 +5,7 @@ use super::reader::read_only;
 use crate::error::ObserveError;
 use crate::file::{self, DbFile, Fingerprint, Journal, Role};
 use crate::store::{Abort, fault, meta};
-use crate::{health, schema};
+use crate::{birth, health, schema};
 use contract::{Fault, LegacyRowCounts, Remedy};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
@@ -102,6 +102,13 @@ impl Meta {
     }
 }
 
+impl Meta {
+    /// The fault of a file that had this program's tables and has none of them any more.
+    pub(crate) fn lost(&self, path: &Path) -> Option<Fault> {
+        if self.parts.ours { None } else { birth::lost(path, "has lost the tables of this program") }
+    }
+}
+
 /// The meta table, and whether the tables beside it are there; empty for a file without any of ours.
 pub(crate) fn read_meta(conn: &Connection) -> Result<Meta, Abort> {
     let parts = schema::parts(conn)?;
@@ -138,7 +145,10 @@ pub(crate) fn check_version(path: &Path, meta: &Meta) -> Result<i64, Abort> {
     match meta.damage() {
         Some(finding) => Err(fault(health::damaged(path, &finding)).into()),
         None if is_anothers(path, meta) => Err(fault(anothers(path)).into()),
-        None => Ok(version),
+        None => match meta.lost(path) {
+            Some(lost) => Err(fault(lost).into()),
+            None => Ok(version),
+        },
     }
 }
 

@@ -11,6 +11,7 @@
 //! that refusal becomes the fault `queue_recovery_needed`. So there is no moment at which a live
 //! writer's journal could be mistaken for a dead one's.
 
+use crate::birth;
 use crate::busy;
 use crate::error::{ObserveError, QueueError};
 use crate::file::{self, DbFile, Journal, Role};
@@ -31,7 +32,13 @@ pub(crate) fn read_only<T>(
 ) -> Result<Option<T>, ObserveError> {
     for _ in 0..TRIES {
         let journal = match file::read_db_file(path) {
-            Ok(DbFile::Absent | DbFile::Empty) => return Ok(None),
+            Ok(DbFile::Absent) => return Ok(None),
+            Ok(DbFile::Empty) => {
+                return match birth::lost(path, "has zero bytes") {
+                    Some(fault) => Err(ObserveError::Fault(Box::new(fault))),
+                    None => Ok(None),
+                };
+            }
             Ok(DbFile::Database { journal, .. }) => journal,
             Ok(DbFile::NotADatabase(what)) => return Err(unreadable(path, role, what)),
             Err(error) => return Err(unreadable(path, role, format!("cannot be read: {error}"))),

@@ -1,0 +1,73 @@
+//! Birth record: the file beside a scoped queue DB that remembers that the queue DB had content.
+//!
+//! `queue-<16 hex>.id` holds the queue id. It is written after the transaction that creates the tables, and
+//! again by the next writer when it is missing. A queue DB of zero bytes, or one without this program's tables,
+//! is a new one only while there is no record; with a record it has lost its rows and is a fault.
+//!
+//! Only an existing, tableless file costs a look at the record, so a healthy queue DB is judged at no cost.
+
+use crate::file::Role;
+use crate::platform;
+use contract::{Fault, Remedy};
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// The birth record of the scoped queue DB at `queue`; none for a file of another name, `queue.db` among them.
+pub fn birth_record(queue: &Path) -> Option<PathBuf> {
+    let name = queue.file_name().and_then(OsStr::to_str)?;
+    let hash = name.strip_prefix("queue-")?.strip_suffix(".db")?;
+    Some(queue.with_file_name(format!("queue-{hash}.id")))
+}
+
+/// The fault of a file at `queue` that has no table of this program although one was there before.
+pub(crate) fn lost(queue: &Path, what: &str) -> Option<Fault> {
+    let record = birth_record(queue)?;
+    let there = queue.symlink_metadata().is_ok() && record.symlink_metadata().is_ok();
+    there.then(|| {
+        let detail = format!("{what}, and this home has kept rows in it before");
+        Fault::new(Role::Active.unreadable(), queue, detail, Remedy::Repair)
+    })
+}
+
+/// Removes the record of a queue DB that is no longer there: the next one begins empty.
+pub(crate) fn forget(queue: &Path) {
+    let Some(record) = birth_record(queue) else { return };
+    if queue.symlink_metadata().is_err()
+        && let Err(error) = std::fs::remove_file(&record)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::debug!(record = %record.display(), %error, "left the birth record");
+    }
+}
+
+/// Writes the record unless there is one. Without it everything works, so a failure is only logged.
+pub(crate) fn record(queue: &Path, queue_id: &str) {
+    let Some(record) = birth_record(queue) else { return };
+    if record.symlink_metadata().is_ok() {
+        return;
+    }
+    let written = platform::create_private_file(&record).and_then(|()| {
+        let mut file = std::fs::OpenOptions::new().write(true).open(&record)?;
+        writeln!(file, "{queue_id}")?;
+        file.sync_all()?;
+        platform::sync_dir(record.parent().unwrap_or(Path::new(".")))
+    });
+    if let Err(error) = written {
+        tracing::debug!(record = %record.display(), %error, "wrote no birth record");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_scoped_queue_db_has_a_birth_record() {
+        let of = |name: &str| birth_record(Path::new("/q").join(name).as_path());
+        assert_eq!(of("queue-0123456789abcdef.db"), Some("/q/queue-0123456789abcdef.id".into()));
+        for other in ["queue.db", "queue-0123456789abcdef.db.salvaged", "queue-x.drain.lock", "other.db"] {
+            assert_eq!(of(other), None, "{other}");
+        }
+    }
+}
