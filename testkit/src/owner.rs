@@ -1,9 +1,33 @@
-//! Owner records for a test to break: records of a reference daemon, which has no lock of ours, so
-//! that any live process can stand for it.
+//! Owner records for a test to break: records of a reference daemon, which has no lock of ours, so that
+//! any live process with the argv of one can stand for it.
 
 use crate::world::World;
 use contract::OwnerRecord;
 use serde_json::Value;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+/// The pid of a live process with the argv of a daemon of the reference. One for all tests of a program; it
+/// ends with that program.
+///
+/// # Panics
+/// When it does not start.
+#[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
+pub fn stand_in() -> u32 {
+    static PROCESS: OnceLock<Child> = OnceLock::new();
+    let process = PROCESS.get_or_init(|| {
+        let mut command = Command::new("sh");
+        // Without a home directory nothing ties it to a home. It lives as long as its input is open.
+        command.args(["-c", "read -r _", "run_sync_daemon"]).env_remove("HOME").stdin(Stdio::piped());
+        let child = command.spawn().expect("a process");
+        crate::patience::eventually("it is the new program", || {
+            identity::process::process_argv(i64::from(child.id()))
+                .is_some_and(|argv| argv.iter().any(|word| word == "run_sync_daemon"))
+        });
+        child
+    });
+    process.id()
+}
 
 /// A record that agrees with the foreground of `world` in all six fields and names `pid`.
 ///

@@ -184,6 +184,39 @@ fn only_the_queue_speaks_the_queues_sql() {
 }
 
 #[test]
+fn only_the_daemons_platform_signals_other_processes() {
+    let words = [
+        "pidfd_send_signal(",
+        "kill_process(",
+        "kill_process_group(",
+        "libc::kill",
+        ".kill()",
+        "TerminateProcess",
+    ];
+    // Elsewhere a process ends its own children, or itself.
+    let children =
+        ["mission/src/platform.rs", "queue/src/platform.rs", "cli/src/command/quickstart/stage.rs"];
+    for (name, _) in ALLOWED {
+        for (path, text) in sources(name) {
+            let shown = path.display().to_string().replace('\\', "/");
+            let signals: Vec<_> = code(&text)
+                .filter(|line| {
+                    words.iter().any(|word| line.contains(word)) && !line.contains("test_kill_process(")
+                })
+                .collect();
+            if shown.ends_with("daemon/src/platform/unix.rs") {
+                assert_eq!(signals.len(), 2, "one function, once with a pidfd and once without: {signals:?}");
+            } else if !children.iter().any(|allowed| shown.ends_with(allowed)) {
+                assert!(signals.is_empty(), "{shown}: {signals:?}");
+            }
+            // What that function demands is made by one module.
+            let proves = code(&text).any(|line| line.contains("Proof(())"));
+            assert!(!proves || shown.ends_with("daemon/src/holder.rs"), "{shown} makes a proof");
+        }
+    }
+}
+
+#[test]
 fn unsafe_code_lives_in_platform_modules_alone() {
     for (name, _) in ALLOWED {
         for (path, text) in sources(name) {

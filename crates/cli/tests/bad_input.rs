@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 use testkit::daemon::Daemons;
-use testkit::owner::{agreeing, write};
+use testkit::owner::{agreeing, stand_in, write};
 use testkit::reference_queue::{ReferenceQueue, leave_hot_journal};
 use testkit::tree::{difference, snapshot};
 use testkit::{Run, World};
@@ -279,7 +279,7 @@ fn a_password_in_the_files_of_another_program_is_shown_nowhere() {
         server_url: url.replace("invalid", "other"),
         auth_principal: Some("dev@example.com".into()),
         auth_scope: Some(format!("{url}|dev@example.com|t")),
-        ..agreeing(&world, std::process::id())
+        ..agreeing(&world, stand_in())
     };
     write(&world, &record);
     let status = world.run(["sync", "status", "--check", "--json"]).exits(2).json();

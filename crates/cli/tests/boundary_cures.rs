@@ -107,7 +107,7 @@ fn a_daemon_of_the_reference_that_differs_is_replaced() {
         source_checkout_path: "/".into(),
         server_url: "https://other.invalid".into(),
         auth_principal: Some("other@example.com".into()),
-        queue_db_path: "/other.db".into(),
+        queue_db_path: world.root().join("queues/other.db"),
         ..agreeing(&world, theirs.pid)
     };
     write(&world, &record);

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use testkit::World;
 use testkit::listener::CountingListener;
-use testkit::owner::{agreeing, failing_names, write};
+use testkit::owner::{agreeing, failing_names, stand_in, write};
 use testkit::reference_queue::ReferenceQueue;
 use testkit::world::{TEAM, USER, session};
 
@@ -104,7 +104,7 @@ fn they_agree_on_every_recorded_file_whatever_its_bytes() {
 fn they_agree_on_every_recorded_difference() {
     let Some(recorded) = recorded() else { return };
     let world = world();
-    let agreeing: Value = serde_json::from_str(&agreeing(&world, std::process::id()).render()).unwrap();
+    let agreeing: Value = serde_json::from_str(&agreeing(&world, stand_in()).render()).unwrap();
     let vectors = read_json(&recorded.join("owner-vectors/mismatch-vectors.json"));
     let vectors = vectors.as_array().unwrap();
     assert!(vectors.len() >= 28);
@@ -134,7 +134,7 @@ fn they_agree_on_every_recorded_difference() {
 fn they_agree_on_who_is_an_orphan() {
     let Some(recorded) = recorded() else { return };
     let world = world();
-    let record = agreeing(&world, std::process::id());
+    let record = agreeing(&world, stand_in());
     let vectors = read_json(&recorded.join("owner-vectors/orphan-vectors.json"));
     for vector in vectors.as_array().unwrap() {
         let kind = vector["pid_kind"].as_str().unwrap();
@@ -155,7 +155,7 @@ fn they_agree_on_who_is_an_orphan() {
 fn they_agree_on_every_state_of_this_machine() {
     let world = world();
     assert_eq!(agreed(&world, "nothing there"), [""; 0]);
-    let live = agreeing(&world, std::process::id());
+    let live = agreeing(&world, stand_in());
     write(&world, &live);
     assert_eq!(agreed(&world, "a daemon of this identity"), [""; 0]);
     write(&world, &OwnerRecord { auth_team: Some("team-other".into()), ..live.clone() });
@@ -215,7 +215,7 @@ fn what_was_not_looked_at_is_never_called_healthy() {
 #[test]
 fn no_doctor_says_a_secret() {
     let world = world();
-    write(&world, &agreeing(&world, std::process::id()));
+    write(&world, &agreeing(&world, stand_in()));
     for argv in [
         &["sync", "doctor", "--offline"][..],
         &["auth", "doctor"],

@@ -318,7 +318,7 @@ fn change_of(field: Field) -> fn(&mut OwnerRecord) {
         Field::SourcePath => |record| record.source_checkout_path = "/other".into(),
         Field::ServerUrl => |record| record.server_url = "https://other.invalid".into(),
         Field::TeamOrUser => |record| record.auth_team = Some("other".into()),
-        Field::QueueDbPath => |record| record.queue_db_path = "/other.db".into(),
+        Field::QueueDbPath => |record| record.queue_db_path = record.queue_db_path.with_file_name("other.db"),
     }
 }
 

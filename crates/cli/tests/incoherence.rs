@@ -5,7 +5,7 @@
 use contract::OwnerRecord;
 use rstest::rstest;
 use testkit::listener::CountingListener;
-use testkit::owner::{agreeing, failing_names, write};
+use testkit::owner::{agreeing, failing_names, stand_in, write};
 use testkit::reference_queue::ReferenceQueue;
 use testkit::tree::{difference, snapshot};
 use testkit::world::{TEAM, World};
@@ -55,10 +55,10 @@ fn refuses_everywhere(world: &World, server: &CountingListener, names: &[&str]) 
 #[case::source("daemon_source_path", |record: &mut OwnerRecord| record.source_checkout_path = "/other".into())]
 #[case::server("daemon_server_url", |record: &mut OwnerRecord| record.server_url = "https://other.invalid".into())]
 #[case::team("daemon_team_or_user", |record: &mut OwnerRecord| record.auth_team = Some("other".into()))]
-#[case::queue("daemon_queue_db_path", |record: &mut OwnerRecord| record.queue_db_path = "/other.db".into())]
+#[case::queue("daemon_queue_db_path", |record: &mut OwnerRecord| record.queue_db_path = record.queue_db_path.with_file_name("other.db"))]
 fn a_field_that_differs(#[case] field: &str, #[case] change: fn(&mut OwnerRecord)) {
     let (world, server) = world();
-    let mut record = agreeing(&world, std::process::id());
+    let mut record = agreeing(&world, stand_in());
     write(&world, &record);
     world.run(["sync", "status", "--check"]).exits(0);
     change(&mut record);
@@ -75,8 +75,8 @@ fn all_six_fields_at_once() {
         source_checkout_path: "/other".into(),
         server_url: "https://other.invalid".into(),
         auth_principal: Some("other@example.com".into()),
-        queue_db_path: "/other.db".into(),
-        ..agreeing(&world, std::process::id())
+        queue_db_path: world.root().join("queues/other.db"),
+        ..agreeing(&world, stand_in())
     };
     write(&world, &record);
     let names = contract::Field::ALL.map(contract::Field::name);
@@ -99,7 +99,7 @@ fn an_orphan_owner_record() {
 fn legacy_rows_in_scope_beside_another_failure() {
     let (world, server) = world();
     ReferenceQueue::create(&world.root().join("queue.db")).event("01KRX0000000000000000000A1", Some(TEAM));
-    let record = OwnerRecord { package_version: "0".into(), ..agreeing(&world, std::process::id()) };
+    let record = OwnerRecord { package_version: "0".into(), ..agreeing(&world, stand_in()) };
     write(&world, &record);
     refuses_everywhere(&world, &server, &["daemon_package_version", "legacy_rows_in_scope"]);
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use testkit::World;
 use testkit::listener::CountingListener;
 use testkit::mission::{Mission, TASKS};
-use testkit::owner::{agreeing, failing_names, write};
+use testkit::owner::{agreeing, failing_names, stand_in, write};
 use testkit::reference_queue::ReferenceQueue;
 use testkit::tree::{Tree, difference, snapshot};
 use testkit::world::TEAM;
@@ -133,10 +133,12 @@ fn no_verb_gets_past_an_incoherent_host() {
         ("daemon_source_path", |record| record.source_checkout_path = "/other".into()),
         ("daemon_server_url", |record| record.server_url = "https://other.invalid".into()),
         ("daemon_team_or_user", |record| record.auth_team = Some("other".into())),
-        ("daemon_queue_db_path", |record| record.queue_db_path = "/other.db".into()),
+        ("daemon_queue_db_path", |record| {
+            record.queue_db_path = record.queue_db_path.with_file_name("other.db")
+        }),
     ];
     for (field, change) in fields {
-        let mut record = agreeing(&scene.world, std::process::id());
+        let mut record = agreeing(&scene.world, stand_in());
         change(&mut record);
         scene.spoiled(|world| write(world, &record), |scene| scene.refuses(&[field]));
     }
@@ -187,7 +189,7 @@ fn no_verb_gets_past_a_daemon_or_a_queue_that_is_not_what_it_says() {
     let silent = |world: &mut World| *lock.borrow_mut() = Some(hold_owner_lock(world));
     scene.spoiled(silent, |scene| scene.refuses(&["owner_record_stale"]));
 
-    let record = agreeing(&scene.world, std::process::id());
+    let record = agreeing(&scene.world, stand_in());
     let other_queue = |world: &mut World| {
         *lock.borrow_mut() = Some(hold_owner_lock(world));
         let instance = OwnerInstance {
@@ -196,6 +198,7 @@ fn no_verb_gets_past_a_daemon_or_a_queue_that_is_not_what_it_says() {
             boot_id: None,
             process_start_ticks: None,
             queue_id: Some("01KRX0000000000000000000Q9".into()),
+            lock: None,
         };
         write(world, &OwnerRecord { instance: Some(instance), ..record });
     };
@@ -229,7 +232,7 @@ fn no_verb_gets_past_a_daemon_that_the_owner_record_does_not_name() {
     let mut command = std::process::Command::new("sh");
     command.args(["-c", "read line", "run_sync_daemon"]).stdin(std::process::Stdio::piped());
     let stray = Stray(command.spawn().unwrap());
-    let record = agreeing(&scene.world, std::process::id());
+    let record = agreeing(&scene.world, stand_in());
     let arrange = |world: &mut World| {
         write(world, &record);
         let state = format!("http://127.0.0.1:9400\n9400\ntoken\n{}\n", stray.0.id());

@@ -8,7 +8,7 @@ use std::process::Command;
 use testkit::World;
 #[cfg(unix)]
 use testkit::daemon::Daemons;
-use testkit::owner::{agreeing, failing_names, write};
+use testkit::owner::{agreeing, failing_names, stand_in, write};
 use testkit::reference_queue::{ReferenceQueue, leave_hot_journal};
 use testkit::tree::{difference, snapshot};
 use testkit::world::TEAM;
@@ -58,7 +58,7 @@ const STATES: [State; 16] = [
         write(world, &OwnerRecord { pid: i64::from(u32::MAX), ..agreeing(world, 1) });
     }),
     ("a stale daemon", |world| {
-        write(world, &OwnerRecord { package_version: "0".into(), ..agreeing(world, std::process::id()) });
+        write(world, &OwnerRecord { package_version: "0".into(), ..agreeing(world, stand_in()) });
     }),
     ("files that cannot be read", |world| {
         world
@@ -195,7 +195,7 @@ fn looking_and_being_refused_start_no_process_open_no_socket_and_write_no_file()
     let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
     world.log_in();
     ReferenceQueue::create(&world.root().join("queue.db")).event("01KRX0000000000000000000A1", Some(TEAM));
-    write(&world, &OwnerRecord { package_version: "0".into(), ..agreeing(&world, std::process::id()) });
+    write(&world, &OwnerRecord { package_version: "0".into(), ..agreeing(&world, stand_in()) });
     let log = world.user_home().parent().unwrap().join("strace.log");
     for (argv, code) in
         [(&["sync", "status", "--check", "--json"][..], 2), (&["sync", "now"], 2), (&["auth", "doctor"], 0)]

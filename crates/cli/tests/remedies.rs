@@ -13,7 +13,7 @@ use std::process::Command;
 use testkit::browser;
 use testkit::daemon::Daemons;
 use testkit::listener::CountingListener;
-use testkit::owner::{agreeing, failing_names, write};
+use testkit::owner::{agreeing, failing_names, stand_in, write};
 use testkit::reference_queue::ReferenceQueue;
 use testkit::remedies::samples;
 use testkit::world::{SERVER, TEAM, USER, session};
@@ -118,7 +118,7 @@ fn reach_switch_team() {
     };
     // The daemon serves the second team of the very account that is in the first one now.
     stage.world.write_session(&teams("team-b", "team-a"));
-    write(&stage.world, &agreeing(&stage.world, std::process::id()));
+    write(&stage.world, &agreeing(&stage.world, stand_in()));
     stage.world.write_session(&teams("team-a", "team-b"));
     let hint = Remedy::SwitchTeam { team: "team-b".into() }.hint();
     stage.refuses(&hint);

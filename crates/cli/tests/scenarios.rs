@@ -4,7 +4,7 @@
 use contract::OwnerRecord;
 use std::collections::BTreeSet;
 use testkit::mission::Mission;
-use testkit::owner::{agreeing, write};
+use testkit::owner::{agreeing, stand_in, write};
 use testkit::reference_queue::{PROJECT, ReferenceQueue};
 use testkit::tree::{difference, snapshot};
 use testkit::{Server, World};
@@ -45,7 +45,7 @@ fn scenario_1_a_coherent_host_delivers_and_stays_silent_about_the_boundary() {
 fn scenario_2_a_stale_daemon_refuses_before_anything_is_queued() {
     let (world, server) = world();
     create(&world);
-    let record = OwnerRecord { package_version: "3.2.0rc11".into(), ..agreeing(&world, std::process::id()) };
+    let record = OwnerRecord { package_version: "3.2.0rc11".into(), ..agreeing(&world, stand_in()) };
     write(&world, &record);
     let before = snapshot(world.user_home().parent().unwrap());
     let foreground = world.run(["sync", "status", "--json"]).exits(0).json();

@@ -125,7 +125,8 @@ fn a_remedy_that_fails_is_run_once_and_the_next_gate_is_opened_all_the_same() {
 /// A process that looks like a daemon of the reference and listens nowhere.
 fn mute_daemon() -> Child {
     use std::os::unix::process::CommandExt as _;
-    Command::new("sleep").arg0("run_sync_daemon").arg("300").spawn().unwrap()
+    // Without a home directory nothing ties it to a home.
+    Command::new("sleep").arg0("run_sync_daemon").arg("300").env_remove("HOME").spawn().unwrap()
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub use exit::ExitCode;
 pub use failure::{FailureName, Fault, FaultCode, Field};
 pub use foreground::ForegroundIdentity;
 pub use lane::Lane;
-pub use owner::{OwnerRecord, OwnerRecordError, OwnerStatus};
+pub use owner::{FileNumbers, OrphanKind, OwnerRecord, OwnerRecordError, OwnerStatus};
 pub use preflight::{LegacyRowCounts, Mismatch, OrphanRecord, PreflightResult};
 pub use remedy::Remedy;
 pub use scope::Scope;

@@ -1,12 +1,12 @@
 //! The daemon owner record, `owner.json`: what a daemon says about itself.
 //!
-//! Twelve keys that every earlier release reads, plus five of ours. JSON, keys sorted, indent 2,
+//! Twelve keys that every earlier release reads, plus seven of ours. JSON, keys sorted, indent 2,
 //! trailing newline. The record is a report; ownership is an OS lock beside it. The `token` key holds
 //! a non-secret marker: the control token lives in the control file.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The largest record that is read; a real one has about a kilobyte.
 pub const MAX_BYTES: u64 = 64 * 1024;
@@ -14,7 +14,7 @@ pub const MAX_BYTES: u64 = 64 * 1024;
 /// What our records hold in `token`.
 pub const TOKEN_MARKER: &str = "see-control-file";
 
-/// Version of our five keys.
+/// Version of our own keys.
 pub const RECORD_VERSION: i64 = 1;
 
 /// A parsed daemon owner record.
@@ -61,6 +61,19 @@ pub struct OwnerInstance {
     pub process_start_ticks: Option<u64>,
     /// Id of the queue DB it drains, when the file had one.
     pub queue_id: Option<String>,
+    /// The owner lock file of its home; none in records of releases that did not note it.
+    pub lock: Option<FileNumbers>,
+}
+
+/// Device and inode: what identifies a file whatever its path. A copy of a file has other numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileNumbers {
+    /// Device of the file system.
+    #[serde(rename = "lock_device")]
+    pub device: u64,
+    /// Inode of the file on it.
+    #[serde(rename = "lock_inode")]
+    pub inode: u64,
 }
 
 /// What makes bytes not an owner record: the key, and what is wrong with it.
@@ -135,6 +148,8 @@ impl OwnerRecord {
             pairs.extend([
                 ("boot_id", Value::from(instance.boot_id.clone())),
                 ("instance_id", Value::from(instance.instance_id.clone())),
+                ("lock_device", Value::from(instance.lock.map(|lock| lock.device))),
+                ("lock_inode", Value::from(instance.lock.map(|lock| lock.inode))),
                 ("process_start_ticks", Value::from(instance.process_start_ticks)),
                 ("queue_id", Value::from(instance.queue_id.clone())),
                 ("record_version", Value::from(instance.record_version)),
@@ -186,20 +201,26 @@ fn instance(map: &Map<String, Value>) -> Result<Option<OwnerInstance>, OwnerReco
     if !map.contains_key("instance_id") && !map.contains_key("record_version") {
         return Ok(None);
     }
-    let process_start_ticks = match map.get("process_start_ticks") {
-        None | Some(Value::Null) => None,
-        Some(value) => Some(value.as_u64().ok_or(OwnerRecordError::WrongType {
-            key: "process_start_ticks",
-            expected: "a non-negative integer or null",
-        })?),
-    };
+    let (device, inode) = (number(map, "lock_device")?, number(map, "lock_inode")?);
     Ok(Some(OwnerInstance {
         record_version: integer(map, "record_version")?,
         instance_id: string(map, "instance_id")?,
         boot_id: optional(map, "boot_id")?,
-        process_start_ticks,
+        process_start_ticks: number(map, "process_start_ticks")?,
         queue_id: optional(map, "queue_id")?,
+        lock: device.zip(inode).map(|(device, inode)| FileNumbers { device, inode }),
     }))
+}
+
+fn number(map: &Map<String, Value>, key: &'static str) -> Result<Option<u64>, OwnerRecordError> {
+    match map.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => Ok(Some(
+            value
+                .as_u64()
+                .ok_or(OwnerRecordError::WrongType { key, expected: "a non-negative integer or null" })?,
+        )),
+    }
 }
 
 /// What the gate makes of record, lock and process together.
@@ -228,6 +249,53 @@ impl OwnerStatus {
     }
 }
 
+/// What helps against a lock file that homes share because one was copied with hard links.
+pub fn unlink_advice(lock: &Path) -> String {
+    let lock = crate::text::path(lock);
+    format!(
+        "copy a home without hard links; here: `cp {lock} {lock}.new && mv {lock}.new {lock}` in the copy"
+    )
+}
+
+/// Why a daemon owner record is an orphan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrphanKind {
+    /// The recorded process is gone.
+    Dead,
+    /// The recorded pid belongs to a process that is not the daemon of this home.
+    OtherProgram,
+    /// The recorded executable is missing.
+    ExecutableMissing,
+    /// The record belongs to the daemon of another home, from which this one was copied.
+    CopiedHome,
+}
+
+impl OrphanKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Dead, Self::OtherProgram, Self::ExecutableMissing, Self::CopiedHome];
+
+    /// Its name in JSON and text.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dead => "dead",
+            Self::OtherProgram => "other_program",
+            Self::ExecutableMissing => "executable_missing",
+            Self::CopiedHome => "copied_home",
+        }
+    }
+
+    /// What it means for the record, in one clause.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Dead => "the daemon that wrote it is gone",
+            Self::OtherProgram => "the process with its pid is not the daemon of this home",
+            Self::ExecutableMissing => "the executable of its daemon is missing",
+            Self::CopiedHome => "it belongs to the home that this one was copied from",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,6 +320,7 @@ mod tests {
                 boot_id: None,
                 process_start_ticks: Some(7),
                 queue_id: None,
+                lock: Some(FileNumbers { device: 1, inode: 2 }),
             }),
         }
     }
@@ -268,7 +337,7 @@ mod tests {
         let text = record().render();
         let keys: Vec<_> = text.lines().filter_map(|line| line.trim().split('"').nth(1)).collect();
         assert!(keys.is_sorted(), "{keys:?}");
-        assert_eq!(keys.len(), 17);
+        assert_eq!(keys.len(), 19);
         assert!(text.ends_with("}\n"));
     }
 
@@ -286,6 +355,26 @@ mod tests {
         for (bytes, expected) in cases {
             let message = OwnerRecord::parse(bytes).expect_err("malformed").to_string();
             assert!(message.starts_with(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn lock_numbers_count_only_together() {
+        let with = |keys: &str| {
+            let text =
+                record().render().replace("\"lock_device\": 1,", keys).replace("  \"lock_inode\": 2,\n", "");
+            OwnerRecord::parse(text.as_bytes()).map(|record| record.instance.and_then(|own| own.lock))
+        };
+        assert_eq!(with("\"lock_device\": 1, \"lock_inode\": 2,").map(|lock| lock.is_some()), Ok(true));
+        assert_eq!(with("\"lock_device\": 1,"), Ok(None));
+        assert_eq!(with(""), Ok(None), "a record of an earlier release");
+        assert!(with("\"lock_inode\": -1,").is_err());
+    }
+
+    #[test]
+    fn orphan_kinds_are_named_alike_in_json_and_text() {
+        for kind in OrphanKind::ALL {
+            assert_eq!(serde_json::to_value(kind).ok(), Some(Value::from(kind.name())));
         }
     }
 

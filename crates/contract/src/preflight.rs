@@ -1,7 +1,7 @@
 //! The result of the preflight gate: one value, rendered as JSON or as the refusal text.
 
 use crate::failure::{FailureName, Fault, FaultCode, Field};
-use crate::owner::OwnerRecord;
+use crate::owner::{OrphanKind, OwnerRecord};
 use crate::remedy::Remedy;
 use crate::server_url;
 use crate::text::printable;
@@ -45,12 +45,18 @@ impl Serialize for Mismatch {
 
 /// An orphan owner record. JSON shows all its keys, the token as `<redacted>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OrphanRecord(pub OwnerRecord);
+pub struct OrphanRecord {
+    /// The record.
+    pub record: OwnerRecord,
+    /// Why it is an orphan.
+    pub kind: OrphanKind,
+}
 
 impl Serialize for OrphanRecord {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let record = &self.0;
+        let record = &self.record;
         let mut out = serializer.serialize_map(None)?;
+        out.serialize_entry("kind", &self.kind)?;
         out.serialize_entry("pid", &record.pid)?;
         out.serialize_entry("port", &record.port)?;
         out.serialize_entry("token", "<redacted>")?;
@@ -68,6 +74,8 @@ impl Serialize for OrphanRecord {
             out.serialize_entry("boot_id", &instance.boot_id)?;
             out.serialize_entry("process_start_ticks", &instance.process_start_ticks)?;
             out.serialize_entry("queue_id", &instance.queue_id)?;
+            out.serialize_entry("lock_device", &instance.lock.map(|lock| lock.device))?;
+            out.serialize_entry("lock_inode", &instance.lock.map(|lock| lock.inode))?;
         }
         out.end()
     }
@@ -218,7 +226,7 @@ impl PreflightResult {
             let daemon = printable(Mismatch::shown(mismatch.daemon.as_ref()));
             let _ = writeln!(out, "  {:<23}{foreground}\n{:25}{daemon}", mismatch.field.name(), "");
         }
-        for OrphanRecord(record) in self.orphan_records.iter().take(ORPHANS_SHOWN) {
+        for OrphanRecord { record, .. } in self.orphan_records.iter().take(ORPHANS_SHOWN) {
             let started_at = printable(&record.started_at);
             let _ = writeln!(out, "  orphan_daemon_record pid={} started_at={started_at}", record.pid);
         }
@@ -285,7 +293,7 @@ mod tests {
         PreflightResult {
             ok: false,
             mismatches,
-            orphan_records: vec![OrphanRecord(record); 3],
+            orphan_records: vec![OrphanRecord { record, kind: OrphanKind::Dead }; 3],
             legacy: LegacyRowCounts { event_rows: 100_000, body_upload_rows: 100_000, failure_log_rows: 1 },
             auth_present: false,
             auth_required: true,

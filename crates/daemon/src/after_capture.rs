@@ -3,8 +3,8 @@
 //! It takes no time that a person would notice, and its outcome never changes what the command says about
 //! the capture: the rows are durable already, and any later drain finds them.
 
-use crate::control::client::{ControlClient, ControlError};
-use crate::control::file::ControlFile;
+use crate::control::client::ControlClient;
+use crate::control::file::{ControlFile, ControlFileError};
 use crate::control::wire::{NudgeAnswer, ShutdownCause};
 use crate::restart_budget::RestartBudget;
 use crate::spawn::Launcher;
@@ -87,7 +87,8 @@ pub fn follow_up(
             None => spawn(home, launcher),
             Some(_) => FollowUp::Unanswered,
         },
-        Some(Err(_)) | None => match probe(&home.owner_lock()) {
+        Some(Err(Unreached::Refused(detail))) => FollowUp::LeftAlone { why: Restraint::Failed { detail } },
+        Some(Err(Unreached::Mute)) | None => match probe(&home.owner_lock()) {
             Ok(LockProbe::Held) => FollowUp::Unanswered,
             Ok(LockProbe::Free) => match restraint {
                 Some(why) => FollowUp::LeftAlone { why },
@@ -115,11 +116,26 @@ fn restraint(config: &Config, environment: &Environment, launcher: &Launcher) ->
     }
 }
 
-/// Tells the daemon of the control file, if there is one.
-fn nudge(home: &Home) -> Option<Result<(NudgeAnswer, ControlFile), ControlError>> {
-    let control = ControlFile::read(&home.control_file()).ok()??;
+/// Why the daemon was not told.
+enum Unreached {
+    /// It does not answer.
+    Mute,
+    /// Nothing may be asked or started: another home shares the lock.
+    Refused(String),
+}
+
+/// Tells the daemon that holds the lock of this home, if there is one. The control file of a copied home leads
+/// to the daemon of the original, which is not asked.
+fn nudge(home: &Home) -> Option<Result<(NudgeAnswer, ControlFile), Unreached>> {
+    let control = match ControlFile::of_holder(home) {
+        Ok(control) => control?,
+        Err(error @ ControlFileError::SharedLock { .. }) => {
+            return Some(Err(Unreached::Refused(error.to_string())));
+        }
+        Err(_) => return None,
+    };
     let answer = ControlClient::connect(&control, PATIENCE).and_then(|mut client| client.nudge());
-    Some(answer.map(|answer| (answer, control)))
+    Some(answer.map(|answer| (answer, control)).map_err(|_| Unreached::Mute))
 }
 
 fn is_newer(ours: &str, theirs: &str) -> bool {

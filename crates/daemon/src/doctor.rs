@@ -5,12 +5,12 @@
 //!
 //! | class | what it takes | what falls into it |
 //! |---|---|---|
-//! | `safe_auto` | `--fix` | orphan records; stray daemons that prove themselves over their port |
+//! | `safe_auto` | `--fix` | orphan records; what a copied home brought along; stray daemons that prove themselves over their port |
 //! | `operator_required` | `--fix --force` | daemons that do not answer |
 //! | `operator_required` | the command that is printed | processes that no file names: nothing proves them ours |
 //! | `never_touch` | nothing | daemons of other homes and other users |
 //!
-//! Invariants: a record is removed only under the owner lock; only a process proven ours is signalled; a
+//! Invariants: an orphan record is removed under the owner lock; only the proven holder of the lock is signalled; a
 //! daemon of the reference is asked over its own port, after it repeated its token, and otherwise left
 //! alone with its files moved aside.
 
@@ -19,16 +19,17 @@ use crate::lifecycle::{DaemonState, StopOutcome, observe_status, stop};
 use crate::ownership::{Claim, TakeError};
 use crate::platform;
 use crate::reference::{self, ReferenceDaemon, Voice};
-use contract::OwnerStatus;
-use gate::{LockState, OwnerReading, Verdict};
+use contract::{OrphanKind, OwnerStatus};
+use gate::{OwnerReading, Verdict};
 use identity::Home;
 use identity::aside::move_aside;
 use identity::paths::canonical_or_clean;
+use identity::{private_file, process};
 use preflight::Boundary;
-use preflight::owner::{is_other_program, is_sync_daemon, read_record, read_state_file};
+use preflight::owner::{is_sync_daemon, read_record, read_state_file};
 use queue::Busy;
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What the doctor may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +64,6 @@ pub enum FindingKind {
     StrayDaemon,
     /// The daemon of the owner record is the reference's and does not answer.
     MuteReferenceDaemon,
-    /// The daemon of the owner record was the reference's, and another program has its pid by now.
-    RecycledPid,
     /// Our daemon holds the lock and does not answer.
     WedgedDaemon,
     /// A daemon of ours that lost its lock file; it retires by itself within a minute.
@@ -81,7 +80,7 @@ pub enum FindingKind {
 pub enum Action {
     /// Nothing was asked for, or nothing may be done.
     None,
-    /// The record was removed.
+    /// The record, or the state file, was removed.
     RecordRemoved,
     /// The daemon is gone.
     Stopped,
@@ -101,6 +100,8 @@ pub enum Action {
 pub struct Finding {
     /// What it is.
     pub kind: FindingKind,
+    /// Why the record is an orphan, of an orphan record.
+    pub orphan_kind: Option<OrphanKind>,
     /// What cleaning it up takes.
     pub class: CleanupClass,
     /// The process it is about.
@@ -161,7 +162,8 @@ struct Found {
 enum Cure {
     ClearRecord,
     StopStray(ReferenceDaemon),
-    MoveRecordAside,
+    RemoveStateFile,
+    RemoveReferenceFiles,
     MoveFilesAside,
     KillHolder,
 }
@@ -169,40 +171,43 @@ enum Cure {
 fn detect(home: &Home, verdict: &Verdict) -> Vec<Found> {
     let mut found = Vec::new();
     for orphan in &verdict.result().orphan_records {
-        let record = &orphan.0;
+        let record = &orphan.record;
         found.push(Found {
             finding: Finding {
                 kind: FindingKind::OrphanRecord,
+                orphan_kind: Some(orphan.kind),
                 class: CleanupClass::SafeAuto,
                 pid: record.pid,
                 port: u16::try_from(record.port).ok(),
-                started_at: Some(record.started_at.clone()),
-                detail: format!(
-                    "the daemon that wrote {} is gone",
-                    contract::text::path(&home.owner_record())
-                ),
+                started_at: Some(record.started_at.clone()).filter(|at| !at.is_empty()),
+                detail: format!("{}: {}", contract::text::path(&home.owner_record()), orphan.kind.meaning()),
                 end_command: None,
                 action: Action::None,
             },
             cure: Cure::ClearRecord,
         });
     }
-    if verdict.facts().stray.is_some()
+    if let Some(seen) = &verdict.facts().stray
         && let Some(stray) = reference::observe_stated(home)
     {
-        found.push(judge_stray(home, stray));
+        found.push(judge_stray(home, stray, seen.copied));
     }
     found.extend(wedged(home, verdict));
     found
 }
 
-fn judge_stray(home: &Home, stray: ReferenceDaemon) -> Found {
-    let voice = stray.observe_voice();
+fn judge_stray(home: &Home, stray: ReferenceDaemon, copied: bool) -> Found {
+    // The daemon of another home is not asked anything.
+    let voice = if copied { Voice::OfOtherHome } else { stray.observe_voice(home) };
     let state_file = contract::text::path(&home.state_file());
     let (class, detail, cure) = match voice {
         Voice::Itself => {
             let detail = format!("{state_file} names a live daemon that the owner record does not");
             (CleanupClass::SafeAuto, detail, Cure::StopStray(stray.clone()))
+        }
+        Voice::OfOtherHome => {
+            let detail = format!("{state_file} names the daemon of the home that this one was copied from");
+            (CleanupClass::SafeAuto, detail, Cure::RemoveStateFile)
         }
         Voice::Stranger | Voice::Mute => {
             let detail = format!("{state_file} names a live daemon that does not prove itself over its port");
@@ -212,6 +217,7 @@ fn judge_stray(home: &Home, stray: ReferenceDaemon) -> Found {
     Found {
         finding: Finding {
             kind: FindingKind::StrayDaemon,
+            orphan_kind: (voice == Voice::OfOtherHome).then_some(OrphanKind::CopiedHome),
             class,
             pid: i64::from(stray.pid),
             port: stray.port,
@@ -229,16 +235,16 @@ fn wedged(home: &Home, verdict: &Verdict) -> Option<Found> {
     if verdict.owner() != OwnerStatus::Present {
         return None;
     }
-    if let Some(found) = recycled(home, verdict) {
-        return Some(found);
-    }
     if let Some(reference) = reference::observe_recorded(home) {
-        if reference.observe_voice() == Voice::Itself {
-            return None;
+        match reference.observe_voice(home) {
+            Voice::Itself => return None,
+            Voice::OfOtherHome => return Some(served_elsewhere(home, &reference)),
+            Voice::Stranger | Voice::Mute => {}
         }
         return Some(Found {
             finding: Finding {
                 kind: FindingKind::MuteReferenceDaemon,
+                orphan_kind: None,
                 class: CleanupClass::OperatorRequired,
                 pid: i64::from(reference.pid),
                 port: reference.port,
@@ -259,6 +265,7 @@ fn wedged(home: &Home, verdict: &Verdict) -> Option<Found> {
     Some(Found {
         finding: Finding {
             kind: FindingKind::WedgedDaemon,
+            orphan_kind: None,
             class: CleanupClass::OperatorRequired,
             pid: status.pid?,
             port: status.port,
@@ -271,30 +278,23 @@ fn wedged(home: &Home, verdict: &Verdict) -> Option<Found> {
     })
 }
 
-/// A record of another implementation whose pid another program has by now: nobody is behind it.
-fn recycled(home: &Home, verdict: &Verdict) -> Option<Found> {
-    let OwnerReading::Readable(record) = &verdict.facts().owner.reading else { return None };
-    // Whoever holds the lock lives, whatever the record calls it: the gate says what is wrong with that.
-    if verdict.facts().owner.lock == LockState::Held {
-        return None;
-    }
-    if record.instance.is_some() || !is_other_program(record.pid) {
-        return None;
-    }
-    let file = contract::text::path(&home.owner_record());
-    Some(Found {
+/// The daemon of the owner record answers, and says that it serves another home.
+fn served_elsewhere(home: &Home, reference: &ReferenceDaemon) -> Found {
+    let kind = OrphanKind::CopiedHome;
+    Found {
         finding: Finding {
-            kind: FindingKind::RecycledPid,
+            kind: FindingKind::OrphanRecord,
+            orphan_kind: Some(kind),
             class: CleanupClass::SafeAuto,
-            pid: record.pid,
-            port: u16::try_from(record.port).ok(),
-            started_at: Some(record.started_at.clone()),
-            detail: format!("{file} names this pid, which another program has by now; the daemon is gone"),
+            pid: i64::from(reference.pid),
+            port: reference.port,
+            started_at: None,
+            detail: format!("{}: {}", contract::text::path(&home.owner_record()), kind.meaning()),
             end_command: None,
             action: Action::None,
         },
-        cure: Cure::MoveRecordAside,
-    })
+        cure: Cure::RemoveReferenceFiles,
+    }
 }
 
 impl Found {
@@ -313,17 +313,20 @@ impl Cure {
     fn apply(self, home: &Home) -> Action {
         match self {
             Self::ClearRecord => clear_record(home),
-            Self::StopStray(stray) => match stray.stop() {
+            Self::StopStray(stray) => match stray.stop(home) {
                 Ok(()) => {
                     forget_state_file(home, stray.pid);
                     Action::Stopped
                 }
                 Err(why) => Action::Failed { why: why.to_string() },
             },
-            Self::MoveRecordAside => match move_aside(&home.owner_record()) {
-                Ok(_) => Action::FilesMovedAside,
-                Err(error) => Action::Failed { why: error.to_string() },
-            },
+            Self::RemoveStateFile => removed(&[home.state_file()]),
+            Self::RemoveReferenceFiles => {
+                let named = reference::observe_stated(home).map(|stated| stated.pid);
+                let recorded = reference::observe_recorded(home).map(|recorded| recorded.pid);
+                let state_file = Some(home.state_file()).filter(|_| named == recorded);
+                removed(&[Some(home.owner_record()), state_file].into_iter().flatten().collect::<Vec<_>>())
+            }
             Self::MoveFilesAside => move_reference_files_aside(home),
             Self::KillHolder => match stop(home, &ShutdownCause::Stop, true) {
                 Ok(StopOutcome::Stopped { .. } | StopOutcome::NotRunning) => Action::Stopped,
@@ -331,6 +334,15 @@ impl Cure {
             },
         }
     }
+}
+
+fn removed(files: &[PathBuf]) -> Action {
+    for file in files {
+        if let Err(error) = private_file::remove_file(file) {
+            return Action::Failed { why: error.to_string() };
+        }
+    }
+    Action::RecordRemoved
 }
 
 /// Under the owner lock, where an orphan record cannot become somebody's while it is removed.
@@ -378,6 +390,7 @@ fn scan_processes(home: &Home, named: &[i64]) -> Vec<Finding> {
             }
             platform::has_former_file_open(pid, &lock).then(|| Finding {
                 kind: FindingKind::SupersededDaemon,
+                orphan_kind: None,
                 class: CleanupClass::OperatorRequired,
                 pid: i64::from(pid),
                 port: None,
@@ -401,6 +414,7 @@ fn judge_unnamed(pid: u32, ours: bool) -> Finding {
     };
     Finding {
         kind,
+        orphan_kind: None,
         class,
         pid: i64::from(pid),
         port: None,
@@ -413,7 +427,7 @@ fn judge_unnamed(pid: u32, ours: bool) -> Finding {
 
 /// Whether the reference's daemon `pid` serves this home: it takes its home from its environment.
 fn is_of_this_home(pid: u32, home: &Home) -> bool {
-    platform::start_environment(pid, "HOME").is_some_and(|theirs| {
+    process::start_environment(i64::from(pid), "HOME").is_some_and(|theirs| {
         let root = Path::new(&theirs).join(".spec-kitty");
         canonical_or_clean(&root) == canonical_or_clean(home.root())
     })

@@ -162,6 +162,7 @@ impl Desk for FrontDesk {
             drains: state.drains_finished,
             last_drain: state.last_drain.clone(),
             quiet_seconds: state.quiet_since.unwrap_or(self.started).elapsed().as_secs(),
+            lock: self.facts.lock,
         }
     }
 
@@ -200,6 +201,10 @@ impl Desk for FrontDesk {
             ShutdownCause::NewerVersion { version } => StopReason::NewerVersion { version },
             ShutdownCause::Superseded => StopReason::Superseded,
         });
-        ShutdownAnswer { instance_id: self.facts.instance_id.clone(), pid: self.facts.foreground.pid }
+        ShutdownAnswer {
+            instance_id: self.facts.instance_id.clone(),
+            pid: self.facts.foreground.pid,
+            lock: self.facts.lock,
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::platform;
 use fs_err as fs;
+use identity::aside::move_aside;
 use jiff::Timestamp;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write as _};
@@ -70,7 +71,7 @@ impl Inner {
     fn has_strayed(&self) -> bool {
         let Some(open) = self.file.as_ref().and_then(|file| file.metadata().ok()) else { return false };
         let place = |metadata: &Metadata| platform::file_identity(metadata).place;
-        !fs::metadata(&self.path).is_ok_and(|there| place(&there) == place(&open))
+        !fs::symlink_metadata(&self.path).is_ok_and(|there| place(&there) == place(&open))
     }
 
     fn reopen(&mut self) {
@@ -82,19 +83,27 @@ impl Inner {
     }
 }
 
-/// Opens the log at `path` for appending, private to its owner, after rotating a full one.
+/// Opens the log at `path` for appending, private to its owner, after rotating a full one. A symbolic link is
+/// moved aside, never followed: its target may be any file of this user.
 ///
 /// # Errors
-/// The file could not be created or opened.
+/// The file could not be created or opened, or what is there is not a regular file.
 pub(crate) fn open_for_appending(path: &Path) -> io::Result<File> {
-    // Half of the limit: a log that one run nearly filled is not rotated under the next one's first lines.
-    if fs::symlink_metadata(path).is_ok_and(|data| data.len() >= MAX_BYTES / 2) {
-        fs::rename(path, Journal::previous(path))?;
+    match fs::symlink_metadata(path) {
+        Ok(data) if data.is_symlink() => {
+            move_aside(path).map_err(|error| error.source)?;
+        }
+        // Half of the limit: a log that one run nearly filled is not rotated under the next one's first lines.
+        Ok(data) if data.is_file() && data.len() >= MAX_BYTES / 2 => {
+            fs::rename(path, Journal::previous(path))?
+        }
+        Ok(_) | Err(_) => {}
     }
     let mut options = OpenOptions::new();
     options.append(true).create(true);
     platform::private(&mut options);
-    options.open(path)
+    let file = options.open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 #[cfg(test)]
@@ -133,6 +142,44 @@ mod tests {
         std::fs::remove_file(&path).expect("removed");
         journal.line("after the removal");
         assert!(read().contains("after the removal"), "{}", read());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn symbolic_link_in_place_of_the_log_is_moved_aside() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("daemon.log");
+        let target = home.path().join("precious");
+        let read = |path: &Path| std::fs::read_to_string(path).expect("a file");
+        let put_link = || std::os::unix::fs::symlink(&target, &path).expect("a link");
+        std::fs::write(&target, "precious\n".repeat(100_000)).expect("a target");
+        let precious = read(&target);
+        put_link();
+        let journal = Journal::open(&path, false);
+        journal.line("first");
+        assert!(read(&path).ends_with("first\n") && !path.is_symlink());
+        // Nor when the link appears under an open log.
+        std::fs::remove_file(&path).expect("removed");
+        put_link();
+        journal.line("second");
+        assert!(read(&path).ends_with("second\n") && !path.is_symlink());
+        // The rotation target is replaced, not written through.
+        std::os::unix::fs::symlink(&target, Journal::previous(&path)).expect("a link");
+        std::fs::write(&path, "x".repeat(600_000)).expect("a full log");
+        journal.line("third");
+        drop(open_for_appending(&path).expect("rotated"));
+        assert!(!Journal::previous(&path).is_symlink());
+        assert!(read(&target) == precious, "the target is as it was");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn pipe_in_place_of_the_log_costs_only_its_lines() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("daemon.log");
+        let made = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo");
+        assert!(made.success());
+        Journal::open(&path, false).line("lost");
     }
 
     #[test]

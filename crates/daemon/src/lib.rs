@@ -18,6 +18,7 @@
 //! | [`lifecycle`] | status, start, stop, restart |
 //! | [`after_capture`] | nudge or spawn, once something was captured |
 //! | [`doctor`] | what is left of daemons, and cleaning it up |
+//! | `holder` | proof that a process holds the lock; the only sender of signals |
 //! | `reference` | daemons of the reference in our home |
 //! | `restart_budget`, `version_order` | what bounds starts that nobody asked for |
 //!
@@ -35,6 +36,7 @@ pub mod doctor;
 pub mod drain;
 mod executable;
 mod front_desk;
+mod holder;
 mod journal;
 mod life;
 pub mod lifecycle;

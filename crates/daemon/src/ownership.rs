@@ -2,39 +2,38 @@
 //!
 //! Order, and what each step makes true (contract section 2):
 //! 1. the owner lock is taken: at most one process passes;
-//! 2. the old record is removed: from now on "lock held + a record with our keys" can only mean us;
-//! 3. the old process is waited for: nobody of this home is still finishing a batch;
+//! 2. the old record is removed, and with the record of another home its control file: from now on "lock
+//!    held + a record with our keys" can only mean us;
+//! 3. the old process is waited for, if its record names this lock file: it may be finishing a batch;
 //! 4. the control file and then our own record are written, once the control plane listens;
 //! 5. at the end record and control file are removed, if they are still ours, and the lock goes with the
 //!    process.
 //!
 //! A kill at any point leaves a record that is an orphan by the free lock, or no record.
 
-use crate::control::client::ControlClient;
 use crate::control::file::{ControlFile, ControlFileError};
 use crate::control::proof::ControlToken;
-use crate::control::wire::ShutdownCause;
-use crate::platform::{self, HandleError, ProcessHandle};
+use crate::holder;
 use crate::record::{self, RunFacts};
+use crate::reference;
 use crate::stop::{Stop, StopHistory, StopReason};
-use contract::OwnerRecord;
+use contract::{OrphanKind, OwnerRecord};
 use fs_err as fs;
-use gate::OwnerReading;
+use gate::{OwnerFacts, OwnerReading, judge_orphan};
 use identity::Home;
 use identity::aside::move_aside;
-use identity::lock::{FileLock, LockError};
+use identity::lock::{FileLock, LockError, LockFile, observe_lock};
 use identity::private_file::{WriteError, create_private_dir};
-use identity::process::{self, ProcessState};
 use jiff::Timestamp;
-use preflight::owner::{is_other_program, read_record};
+use preflight::owner::{observe_predecessor, read_record};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long a starter tries for the lock: longer than any probe looks.
 const LOCK_PATIENCE: Duration = Duration::from_millis(100);
-/// How long a starter waits for its predecessor's process: longer than its farewell.
-const PREDECESSOR_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a starter waits for its predecessor's process (contract section 2).
+const PREDECESSOR_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why this process cannot become the daemon.
 #[derive(Debug, thiserror::Error)]
@@ -48,11 +47,13 @@ pub enum TakeError {
         /// Its pid.
         pid: i64,
     },
-    /// The previous daemon gave up the lock file and does not end.
-    #[error("the previous daemon, pid {pid}, does not end")]
-    PredecessorAlive {
-        /// Its pid.
-        pid: i64,
+    /// Several homes share the lock file by hard links.
+    #[error("{} has {links} hard links: another home shares this lock", contract::text::path(.path))]
+    SharedLock {
+        /// The lock file.
+        path: PathBuf,
+        /// Its names.
+        links: u64,
     },
     /// The directory of the daemon could not be made.
     #[error(transparent)]
@@ -117,84 +118,79 @@ impl Claim {
     /// stands where it stood.
     pub fn take(home: &Home) -> Result<Self, TakeError> {
         create_private_dir(&home.daemon_dir())?;
+        // Before it is tried: another home's daemon may hold it.
+        if let Ok(Some(LockFile { links, .. })) = observe_lock(&home.owner_lock())
+            && links > 1
+        {
+            return Err(TakeError::SharedLock { path: home.owner_lock(), links });
+        }
         let lock = match FileLock::acquire(&home.owner_lock(), LOCK_PATIENCE, "the owner lock") {
             Ok(lock) => lock,
             Err(LockError::Busy { .. }) => return Err(TakeError::Held),
             Err(LockError::Io { path, source }) => return Err(TakeError::Lock { path, source }),
         };
         let claim = Self { lock, home: home.clone() };
-        claim.clear_record(PREDECESSOR_PATIENCE)?;
+        claim.clear_leftovers(PREDECESSOR_PATIENCE)?;
         Ok(claim)
     }
 
-    fn clear_record(&self, patience: Duration) -> Result<(), TakeError> {
-        let path = self.home.owner_record();
-        match read_record(&path) {
-            OwnerReading::Absent => Ok(()),
+    fn clear_leftovers(&self, patience: Duration) -> Result<(), TakeError> {
+        let facts = observe_predecessor(&self.home, &self.lock)?;
+        match &facts.reading {
+            OwnerReading::Absent => self.clear_files_of_other_home(&facts),
             OwnerReading::Unreadable(_) => {
-                move_aside(&path).map_err(|error| TakeError::Clear(error.source))?;
-                Ok(())
+                move_aside(&facts.record_path).map_err(|error| TakeError::Clear(error.source))?;
+                self.clear_files_of_other_home(&facts)
             }
-            OwnerReading::Readable(record) if record.instance.is_none() => {
-                if is_other_program(record.pid) {
-                    // The daemon is gone, and its pid somebody else's.
-                    move_aside(&path).map_err(|error| TakeError::Clear(error.source))?;
-                    return Ok(());
+            OwnerReading::Readable(record) => match judge_orphan(&facts) {
+                None => Err(TakeError::ReferenceAlive { pid: record.pid }),
+                Some(OrphanKind::CopiedHome) => {
+                    remove_if_there(&facts.record_path)?;
+                    remove_if_there(&self.home.control_file())?;
+                    Ok(reference::remove_copied_state_file(&self.home, Some(record))?)
                 }
-                let alive =
-                    process::observe_process(record.pid).is_alive() && record.executable_path.exists();
-                if alive {
-                    return Err(TakeError::ReferenceAlive { pid: record.pid });
+                Some(OrphanKind::Dead | OrphanKind::OtherProgram | OrphanKind::ExecutableMissing) => {
+                    remove_if_there(&facts.record_path)?;
+                    self.outlive(record, patience);
+                    self.clear_files_of_other_home(&facts)
                 }
-                Ok(fs::remove_file(&path)?)
-            }
-            OwnerReading::Readable(record) => {
-                fs::remove_file(&path)?;
-                self.outlive(&record, patience).inspect_err(|_| {
-                    // It lives and has no other record. Ours is not written yet, so nobody is misled.
-                    let _ = record::write(&path, &record);
-                })
-            }
+            },
         }
     }
 
-    /// Waits for the process of an old record of ours, and notes how it ended if it could not.
-    fn outlive(&self, record: &OwnerRecord, patience: Duration) -> Result<(), TakeError> {
-        let mut why = StopReason::Killed;
-        if let Some(handle) = hold_of(record) {
-            // It holds a lock file that is no longer at its path, or it is just ending.
-            if self.ask_to_go(record) {
-                why = StopReason::Superseded;
+    /// Control and state file may be copied without a record.
+    fn clear_files_of_other_home(&self, facts: &OwnerFacts) -> Result<(), TakeError> {
+        reference::remove_copied_state_file(&self.home, None)?;
+        let ours = facts.lock_file.as_ref().and_then(|file| file.numbers);
+        match ControlFile::read(&self.home.control_file()) {
+            Ok(Some(control)) if control.lock.is_some() && control.lock != ours => {
+                remove_if_there(&self.home.control_file())
             }
-            if !handle.wait(patience) {
-                return Err(TakeError::PredecessorAlive { pid: record.pid });
-            }
+            // Ours is replaced by the next daemon; what cannot be read is nobody's address.
+            Ok(Some(_) | None) | Err(_) => Ok(()),
         }
-        if let Some(instance) = &record.instance {
-            // The list explains and decides nothing; a full disk is reported by the record's write.
-            let _ = StopHistory::of(&self.home.daemon_dir()).append(Stop {
-                instance_id: instance.instance_id.clone(),
-                pid: record.pid,
-                package_version: record.package_version.clone(),
-                started_at: record.started_at.clone(),
-                stopped_at: record::timestamp(Timestamp::now()),
-                why,
-            });
-            ControlFile::remove_own(&self.home.control_file(), &instance.instance_id);
-        }
-        Ok(())
     }
 
-    /// Whether it agreed. A daemon that does not listen is waited for all the same.
-    fn ask_to_go(&self, record: &OwnerRecord) -> bool {
-        let instance = record.instance.as_ref().map(|instance| instance.instance_id.as_str());
-        if let Ok(Some(control)) = ControlFile::read(&self.home.control_file())
-            && Some(control.instance_id.as_str()) == instance
-            && let Ok(mut client) = ControlClient::connect(&control, Duration::from_secs(1))
+    /// Waits a little for the process of an old record of ours, which has let go of the lock and may be
+    /// ending, and notes the end of its run.
+    fn outlive(&self, record: &OwnerRecord, patience: Duration) {
+        let Some(instance) = &record.instance else { return };
+        if instance.lock.is_some()
+            && let Some(process) = holder::find_recorded(record)
         {
-            return client.shut_down(ShutdownCause::Superseded).is_ok();
+            // Alive after that, it is not the daemon of this home: it does not hold the lock.
+            let _ = process.wait(patience);
         }
-        false
+        // The list explains and decides nothing; a full disk is reported by the record's write.
+        let _ = StopHistory::of(&self.home.daemon_dir()).append(Stop {
+            instance_id: instance.instance_id.clone(),
+            pid: record.pid,
+            package_version: record.package_version.clone(),
+            started_at: record.started_at.clone(),
+            stopped_at: record::timestamp(Timestamp::now()),
+            why: StopReason::Killed,
+        });
+        ControlFile::remove_own(&self.home.control_file(), &instance.instance_id);
     }
 
     /// Writes control file and record: from here on everybody sees the daemon.
@@ -202,8 +198,11 @@ impl Claim {
     /// # Errors
     /// One of the two could not be written; neither stays behind.
     pub fn publish(self, facts: RunFacts, port: u16, token: ControlToken) -> Result<Ownership, PublishError> {
-        let control =
-            ControlFile { instance_id: facts.instance_id.clone(), pid: facts.foreground.pid, port, token };
+        // Unknown numbers are said to be unknown.
+        let lock = self.lock.numbers().ok().and_then(|(numbers, _)| numbers);
+        let facts = RunFacts { lock, ..facts };
+        let (instance_id, pid) = (facts.instance_id.clone(), facts.foreground.pid);
+        let control = ControlFile { instance_id, pid, port, token, lock };
         let record = facts.record(port);
         let ownership = Ownership { lock: self.lock, home: self.home, facts, control, record };
         match ownership.write_missing(true) {
@@ -316,22 +315,9 @@ impl Ownership {
     }
 }
 
-/// A handle on the process of `record`, if it is alive and provably the one that wrote it: same boot, same
-/// start. Without both there is no proof.
-pub(crate) fn hold_of(record: &OwnerRecord) -> Option<ProcessHandle> {
-    let instance = record.instance.as_ref()?;
-    let (boot, ticks) = (instance.boot_id.as_ref()?, instance.process_start_ticks?);
-    let pid = u32::try_from(record.pid).ok()?;
-    let handle = match ProcessHandle::open(pid) {
-        Ok(handle) => handle,
-        Err(HandleError::Gone | HandleError::Unsupported | HandleError::Io(_)) => return None,
-    };
-    // Compared after the handle is held: whatever the handle holds now is what was compared.
-    let same_start = process::observe_process(record.pid) == ProcessState::Alive { start_ticks: Some(ticks) };
-    (same_start && process::boot_id().as_ref() == Some(boot)).then_some(handle)
-}
-
-/// Whether the process of `record` is provably the one that wrote it, and is suspended from outside.
-pub(crate) fn is_suspended(record: &OwnerRecord) -> bool {
-    hold_of(record).is_some() && u32::try_from(record.pid).ok().and_then(platform::is_suspended) == Some(true)
+fn remove_if_there(path: &Path) -> Result<(), TakeError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }

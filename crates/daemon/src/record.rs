@@ -4,7 +4,7 @@
 //! wrote it. The bytes themselves are contract's (`contract::owner`).
 
 use contract::owner::{OwnerInstance, RECORD_VERSION, TOKEN_MARKER};
-use contract::{ForegroundIdentity, OwnerRecord, Scope};
+use contract::{FileNumbers, ForegroundIdentity, OwnerRecord, Scope};
 use gate::OwnerReading;
 use identity::private_file::{self, WriteError};
 use identity::process;
@@ -25,6 +25,8 @@ pub struct RunFacts {
     pub queue_id: Option<String>,
     /// When it started, UTC, as records write it.
     pub started_at: String,
+    /// The owner lock file that it holds, once it does and where the system tells.
+    pub lock: Option<FileNumbers>,
 }
 
 impl RunFacts {
@@ -36,6 +38,7 @@ impl RunFacts {
             instance_id: ulid::Ulid::generate().to_string(),
             queue_id,
             started_at: timestamp(Timestamp::now()),
+            lock: None,
         }
     }
 
@@ -61,6 +64,7 @@ impl RunFacts {
                 boot_id: process::boot_id(),
                 process_start_ticks: start_ticks,
                 queue_id: self.queue_id.clone(),
+                lock: self.lock,
             }),
         }
     }

@@ -8,13 +8,19 @@
 use crate::control::client::converse;
 use crate::control::http::{self, Response};
 use crate::platform::ProcessHandle;
-use gate::OwnerReading;
-use identity::{Home, process};
-use preflight::owner::{is_other_program, is_sync_daemon, read_record, read_state_file};
+use contract::OwnerRecord;
+use gate::{OwnerReading, judge_reference_orphan};
+use identity::Home;
+use identity::paths::canonical_or_clean;
+use preflight::owner::{
+    StateFile, is_outside, is_sync_daemon, observe_owner, read_state_file, serves_other_home,
+};
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
@@ -43,6 +49,8 @@ impl fmt::Debug for ReferenceDaemon {
 pub(crate) enum Voice {
     /// The daemon of the file: it repeats the token.
     Itself,
+    /// The daemon of the file, and it says that it serves another home.
+    OfOtherHome,
     /// Somebody else.
     Stranger,
     /// Nobody, or nobody in time; also when the file names no port or no token.
@@ -58,6 +66,9 @@ pub(crate) enum NotStopped {
     /// Somebody else answers at its port.
     #[error("something else answers at its port")]
     Stranger,
+    /// It serves another home, from which this one was copied.
+    #[error("it serves another home, from which this one was copied")]
+    OfOtherHome,
     /// It refused.
     #[error("it refused to stop")]
     Refused,
@@ -66,31 +77,48 @@ pub(crate) enum NotStopped {
     Lingers,
 }
 
-/// The live reference daemon that the owner record names; none when another program has its pid by now.
+/// The live reference daemon that the owner record names; none when the record is an orphan.
 pub(crate) fn observe_recorded(home: &Home) -> Option<ReferenceDaemon> {
-    let OwnerReading::Readable(record) = read_record(&home.owner_record()) else { return None };
-    if record.instance.is_some()
-        || !process::observe_process(record.pid).is_alive()
-        || !record.executable_path.exists()
-        || is_other_program(record.pid)
-    {
-        return None;
+    let facts = observe_owner(home);
+    let orphan = judge_reference_orphan(&facts);
+    match facts.reading {
+        OwnerReading::Readable(record) if record.instance.is_none() && orphan.is_none() => {
+            Some(ReferenceDaemon {
+                pid: u32::try_from(record.pid).ok()?,
+                port: u16::try_from(record.port).ok(),
+                token: Some(record.token.clone()).filter(|token| !token.is_empty()).map(Zeroizing::new),
+            })
+        }
+        OwnerReading::Readable(_) | OwnerReading::Absent | OwnerReading::Unreadable(_) => None,
     }
-    Some(ReferenceDaemon {
-        pid: u32::try_from(record.pid).ok()?,
-        port: u16::try_from(record.port).ok(),
-        token: Some(record.token.clone()).filter(|token| !token.is_empty()).map(Zeroizing::new),
-    })
+}
+
+/// Removes the state file if it came with a copy of another home: it names a process that serves that one,
+/// or the process of `record`, which does.
+///
+/// # Errors
+/// It could not be removed.
+pub(crate) fn remove_copied_state_file(home: &Home, record: Option<&OwnerRecord>) -> io::Result<()> {
+    let copied = read_stated_pid(home).is_some_and(|(pid, _)| {
+        let pid = i64::from(pid);
+        record.is_some_and(|record| record.pid == pid)
+            || (is_sync_daemon(pid) && serves_other_home(pid, home))
+    });
+    if copied { fs_err::remove_file(home.state_file()) } else { Ok(()) }
+}
+
+/// Pid, and what else the state file says.
+fn read_stated_pid(home: &Home) -> Option<(u32, StateFile)> {
+    let state = read_state_file(&home.state_file());
+    // Without a token line the pid is in its place.
+    let pid = state.pid.or_else(|| state.token.as_deref()?.parse().ok())?;
+    Some((pid, state))
 }
 
 /// The live reference daemon that the state file names.
 pub(crate) fn observe_stated(home: &Home) -> Option<ReferenceDaemon> {
-    let state = read_state_file(&home.state_file());
-    // Without a token line the pid stands in its place.
-    let (pid, token) = match (state.pid, state.token) {
-        (Some(pid), token) => (pid, token),
-        (None, token) => (token?.parse().ok()?, None),
-    };
+    let (pid, state) = read_stated_pid(home)?;
+    let token = state.token.filter(|_| state.pid.is_some());
     is_sync_daemon(i64::from(pid)).then(|| ReferenceDaemon {
         pid,
         port: state.port,
@@ -103,11 +131,34 @@ pub(crate) fn observe_stated(home: &Home) -> Option<ReferenceDaemon> {
 struct Health<'a> {
     status: &'a str,
     token: &'a str,
+    /// Its root, from later releases.
+    #[serde(default, borrow)]
+    singleton_scope_id: Option<Cow<'a, str>>,
+    /// Its own record, if it wrote one.
+    #[serde(default, borrow)]
+    owner: Option<HealthOwner<'a>>,
+}
+
+#[derive(Deserialize)]
+struct HealthOwner<'a> {
+    #[serde(default, borrow)]
+    queue_db_path: Option<Cow<'a, str>>,
+}
+
+impl Health<'_> {
+    fn names_other_home(&self, home: &Home) -> bool {
+        let queue_db = self.owner.as_ref().and_then(|owner| owner.queue_db_path.as_deref());
+        [self.singleton_scope_id.as_deref(), queue_db]
+            .into_iter()
+            .flatten()
+            .map(Path::new)
+            .any(|path| path.is_absolute() && is_outside(home, &canonical_or_clean(path)))
+    }
 }
 
 impl ReferenceDaemon {
     /// Who listens at its port.
-    pub(crate) fn observe_voice(&self) -> Voice {
+    pub(crate) fn observe_voice(&self, home: &Home) -> Voice {
         let (Some(port), Some(token)) = (self.port, &self.token) else { return Voice::Mute };
         let answer = match ask(port, "GET", "/api/health", b"") {
             Ok(Some(answer)) => answer,
@@ -121,16 +172,17 @@ impl ReferenceDaemon {
                     && health.status == "ok"
                     && bool::from(health.token.as_bytes().ct_eq(token.as_bytes())) =>
             {
-                Voice::Itself
+                if health.names_other_home(home) { Voice::OfOtherHome } else { Voice::Itself }
             }
             Ok(_) | Err(_) => Voice::Stranger,
         }
     }
 
     /// Asks it to end, after it proved itself, and waits for that.
-    pub(crate) fn stop(&self) -> Result<(), NotStopped> {
-        match self.observe_voice() {
+    pub(crate) fn stop(&self, home: &Home) -> Result<(), NotStopped> {
+        match self.observe_voice(home) {
             Voice::Itself => {}
+            Voice::OfOtherHome => return Err(NotStopped::OfOtherHome),
             Voice::Stranger => return Err(NotStopped::Stranger),
             Voice::Mute => return Err(NotStopped::Mute),
         }

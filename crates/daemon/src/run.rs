@@ -163,6 +163,7 @@ fn establish(
         .publish(facts.clone(), port, token.clone())
         .map_err(|error| StartFailure::RecordNotWritten { detail: error.to_string() })?;
 
+    let facts = ownership.facts().clone();
     let desk = Arc::new(FrontDesk::new(facts.clone()));
     let behind: Arc<dyn Desk> = Arc::clone(&desk) as Arc<dyn Desk>;
     let signalled = Arc::clone(&desk);
@@ -214,7 +215,7 @@ fn take_after_farewell(home: &Home) -> Result<Claim, TakeError> {
 
 /// Whether the daemon of `home` answers that it is stopping, or has just taken its files away.
 fn observe_stopping(home: &Home) -> bool {
-    let Ok(Some(control)) = ControlFile::read(&home.control_file()) else { return false };
+    let Ok(Some(control)) = ControlFile::of_holder(home) else { return false };
     ControlClient::connect(&control, Duration::from_secs(1))
         .and_then(|mut client| client.status())
         .is_ok_and(|report| report.phase == Phase::Stopping)
@@ -245,7 +246,7 @@ impl From<TakeError> for StartFailure {
         match error {
             TakeError::Held => Self::AlreadyRunning,
             TakeError::ReferenceAlive { pid } => Self::ReferenceAlive { pid },
-            TakeError::PredecessorAlive { pid } => Self::PredecessorAlive { pid },
+            TakeError::SharedLock { path, links } => Self::SharedLock { path, links },
             error @ (TakeError::Directory(_) | TakeError::Lock { .. } | TakeError::Clear(_)) => {
                 Self::HomeUnusable { detail: error.to_string() }
             }

@@ -52,11 +52,13 @@ pub enum StartFailure {
         /// Its pid.
         pid: i64,
     },
-    /// The previous daemon lost its lock file and does not end.
-    #[error("the previous daemon, pid {pid}, lost its lock file and does not end")]
-    PredecessorAlive {
-        /// Its pid.
-        pid: i64,
+    /// Several homes share the lock file by hard links.
+    #[error("{} has {links} hard links: another home shares this lock", contract::text::path(.path))]
+    SharedLock {
+        /// The lock file.
+        path: PathBuf,
+        /// Its names.
+        links: u64,
     },
     /// The home cannot be used.
     #[error("the home cannot be used: {detail}")]
@@ -151,9 +153,7 @@ impl StartFailure {
             Self::SwitchOff => {
                 Some(Remedy::Advice(format!("set {}=1 to switch hosted sync on", contract::switch::VARIABLE)))
             }
-            Self::PredecessorAlive { pid } => {
-                Some(Remedy::Advice(format!("end the process {pid} by hand, then start the daemon again")))
-            }
+            Self::SharedLock { path, .. } => Some(Remedy::Advice(contract::owner::unlink_advice(path))),
             Self::HomeUnusable { .. } => Some(Remedy::Repair),
             Self::RecordNotWritten { .. } => Some(Remedy::Advice(
                 "move what stands there out of the way, then start the daemon again".to_owned(),

@@ -106,7 +106,7 @@ fn nobody_gets_in_without_the_token_the_right_host_or_from_a_page() {
 fn health_is_open_and_leaks_nothing() {
     let bench = Bench::logged_in();
     bench.start();
-    let ControlFile { port, token, instance_id, pid } = control(&bench);
+    let ControlFile { port, token, instance_id, pid, lock: _ } = control(&bench);
     let answer = raw(port, format!("GET /v1/health HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n").as_bytes());
     assert!(answer.ends_with("\r\n\r\n{\"status\":\"ok\",\"protocol\":1}"), "{answer}");
     for secret in [token.hex().as_str(), &instance_id, &pid.to_string(), "package_version", "spec-kitty"] {
@@ -169,7 +169,7 @@ fn an_impostor_at_the_port_never_hears_the_token() {
     let token = ControlToken::generate().unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
-    let control = ControlFile { instance_id: "01K".into(), pid: 1, port, token: token.clone() };
+    let control = ControlFile { instance_id: "01K".into(), pid: 1, port, token: token.clone(), lock: None };
     let impostor = std::thread::spawn(move || {
         let mut heard = Vec::new();
         for answer in [

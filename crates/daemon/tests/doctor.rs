@@ -178,12 +178,12 @@ fn a_recycled_pid_in_a_record_of_the_reference_endangers_nobody() {
     let report = bench.ok(&["doctor"]);
     let finding = &report["findings"][0];
     assert_eq!(
-        (&finding["kind"], &finding["class"]),
-        (&json!("recycled_pid"), &json!("safe_auto")),
+        (&finding["kind"], &finding["orphan_kind"], &finding["class"]),
+        (&json!("orphan_record"), &json!("other_program"), &json!("safe_auto")),
         "{report}"
     );
     assert_eq!(finding["end_command"], Value::Null, "no command that ends a stranger: {report}");
-    assert_eq!(bench.ok(&["doctor", "--fix"])["findings"][0]["action"]["action"], "files_moved_aside");
+    assert_eq!(bench.ok(&["doctor", "--fix"])["findings"][0]["action"]["action"], "record_removed");
     assert!(!bench.record_path().exists() && stranger.is_alive());
 }
 
@@ -194,11 +194,11 @@ fn a_record_of_the_reference_over_a_live_daemon_of_ours_is_cured_by_a_restart() 
     let mut stranger = bench.stranger();
     bench.write_record(&reference_record(&bench, 9400, "feedfacefeedface", stranger.pid()));
     let report = bench.ok(&["doctor", "--fix"]);
-    assert!(own_findings(&report).iter().all(|finding| finding["kind"] != "recycled_pid"), "{report}");
+    assert!(own_findings(&report).iter().all(|finding| finding["kind"] != "orphan_record"), "{report}");
     // Nor is the daemon itself called gone, whose own pid stands in a record without our keys.
     bench.write_record(&reference_record(&bench, 9400, "feedfacefeedface", old));
     let report = bench.ok(&["doctor", "--fix"]);
-    assert!(own_findings(&report).iter().all(|finding| finding["kind"] != "recycled_pid"), "{report}");
+    assert!(own_findings(&report).iter().all(|finding| finding["kind"] != "orphan_record"), "{report}");
     assert!(bench.record_path().exists());
     let outcome = bench.ok(&["restart"]);
     assert_ne!(pid_of(&outcome["started"]["pid"]), old);

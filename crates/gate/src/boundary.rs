@@ -4,8 +4,8 @@
 //! `--check`, `--json`, `sync doctor`, `doctor orphan-daemons` and the daemon's own loop.
 
 use crate::compare;
-use crate::facts::{Facts, OwnerReading};
-use crate::owner::judge_owner;
+use crate::facts::{Facts, OwnerReading, StrayDaemon};
+use crate::owner::{judge_orphan, judge_owner};
 use crate::permit::{CapturePermit, CurePermit, EgressPermit, PermitRefused, QueueBirth};
 use contract::{Fault, FaultCode, Mismatch, OrphanRecord, OwnerStatus, PreflightResult, Remedy};
 
@@ -37,27 +37,37 @@ impl BoundaryFailureSet {
         let mut orphan_records = Vec::new();
         let mut faults: Vec<Fault> = owner_fault.into_iter().collect();
         if let OwnerReading::Readable(record) = &facts.owner.reading {
+            if owner == OwnerStatus::Orphan {
+                let orphan = judge_orphan(&facts.owner);
+                orphan_records.extend(orphan.map(|kind| OrphanRecord { record: (**record).clone(), kind }));
+            }
             match owner {
-                OwnerStatus::Orphan => orphan_records.push(OrphanRecord((**record).clone())),
                 OwnerStatus::Present if faults.is_empty() => {
                     if let Some(resolved) = &facts.owner.resolved {
                         mismatches = compare::mismatches(&facts.foreground, &facts.login, record, resolved);
                     }
                     faults.extend(changed_queue(facts, record));
                 }
-                OwnerStatus::Present | OwnerStatus::Absent | OwnerStatus::Unreadable => {}
+                OwnerStatus::Present
+                | OwnerStatus::Absent
+                | OwnerStatus::Orphan
+                | OwnerStatus::Unreadable => {}
             }
         }
         faults.extend(facts.faults.iter().cloned());
         faults.extend(facts.stray.as_ref().map(|stray| {
-            Fault::new(
-                FaultCode::StrayDaemon,
-                &stray.state_file,
-                format!("names a live sync daemon, pid {}, that the owner record does not", stray.pid),
-                Remedy::CleanOrphans,
-            )
+            Fault::new(FaultCode::StrayDaemon, &stray.state_file, stray_detail(stray), Remedy::CleanOrphans)
         }));
         Self { owner, mismatches, orphan_records, faults }
+    }
+}
+
+fn stray_detail(stray: &StrayDaemon) -> String {
+    let pid = stray.pid;
+    if stray.copied {
+        format!("names the sync daemon of another home, pid {pid}: it came with a copy of that home")
+    } else {
+        format!("names a live sync daemon, pid {pid}, that the owner record does not")
     }
 }
 

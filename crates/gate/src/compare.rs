@@ -39,7 +39,7 @@ fn values(
     let path = |path: &Path| set(Some(path.to_string_lossy().into_owned()));
     match field {
         Field::PackageVersion => {
-            (Some(foreground.package_version.clone()), Some(record.package_version.clone()))
+            (set(Some(foreground.package_version.clone())), set(Some(record.package_version.clone())))
         }
         Field::ExecutablePath => (path(&foreground.executable_path), path(&resolved.executable)),
         Field::SourcePath => (path(&foreground.source_path), path(&resolved.source)),

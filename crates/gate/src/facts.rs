@@ -1,7 +1,7 @@
 //! What the observer saw: plain data. Whoever may call `judge` could invent facts, which is why
 //! only the observer may.
 
-use contract::{Fault, ForegroundIdentity, LegacyRowCounts, OwnerRecord, Scope};
+use contract::{Fault, FileNumbers, ForegroundIdentity, LegacyRowCounts, OwnerRecord, Scope};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -50,12 +50,56 @@ pub struct OwnerFacts {
     pub reading: OwnerReading,
     /// The owner lock.
     pub lock: LockState,
-    /// Whether the recorded pid is a live process and not a zombie; false without a record.
-    pub process_alive: bool,
-    /// Whether the recorded executable exists; false without a record.
-    pub executable_exists: bool,
+    /// The lock file, where there is one.
+    pub lock_file: Option<LockFileFacts>,
+    /// What the recorded pid stands for; [`RecordedProcess::Gone`] without a record.
+    pub process: RecordedProcess,
+    /// Whether the record names an executable that does not exist.
+    pub executable_missing: bool,
+    /// Whether queue DB or root, as record or process name them, lie outside this home.
+    pub outside: bool,
     /// The record's paths, canonical where they exist; nothing without a readable record.
     pub resolved: Option<ResolvedPaths>,
+}
+
+impl OwnerFacts {
+    /// No record, a free lock and no lock file: a home in which no daemon ever ran.
+    pub fn absent(record_path: impl Into<PathBuf>) -> Self {
+        Self {
+            record_path: record_path.into(),
+            reading: OwnerReading::Absent,
+            lock: LockState::Free,
+            lock_file: None,
+            process: RecordedProcess::Gone,
+            executable_missing: false,
+            outside: false,
+            resolved: None,
+        }
+    }
+}
+
+/// The owner lock file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockFileFacts {
+    /// Its path.
+    pub path: PathBuf,
+    /// Device and inode, where the system tells.
+    pub numbers: Option<FileNumbers>,
+    /// How many names it has; 1 where the system does not tell.
+    pub links: u64,
+}
+
+/// The process that a record names by its pid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordedProcess {
+    /// No such process, or a zombie.
+    Gone,
+    /// It lives, and its argv names a sync daemon.
+    SyncDaemon,
+    /// It lives, and its argv names no sync daemon.
+    OtherProgram,
+    /// It lives, and its argv cannot be read: nothing is proven.
+    Unknown,
 }
 
 /// The three outcomes of reading an owner record.
@@ -96,6 +140,8 @@ pub struct StrayDaemon {
     pub state_file: PathBuf,
     /// Its pid.
     pub pid: u32,
+    /// Whether it provably serves another home: the state file came with a copy.
+    pub copied: bool,
 }
 
 /// The legacy queue DB. All counts are zero when there is no file, or when it could not be read (then

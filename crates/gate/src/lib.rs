@@ -21,8 +21,8 @@ mod permit;
 
 pub use boundary::{BoundaryFailureSet, Policy, Verdict, judge};
 pub use facts::{
-    ActiveQueueFacts, Facts, LegacyFacts, LockState, LoginFacts, OwnerFacts, OwnerReading, ResolvedPaths,
-    StrayDaemon,
+    ActiveQueueFacts, Facts, LegacyFacts, LockFileFacts, LockState, LoginFacts, OwnerFacts, OwnerReading,
+    RecordedProcess, ResolvedPaths, StrayDaemon,
 };
-pub use owner::judge_owner;
+pub use owner::{judge_orphan, judge_owner, judge_reference_orphan};
 pub use permit::{CapturePermit, CurePermit, EgressPermit, LIFETIME, PermitRefused, QueueBirth};

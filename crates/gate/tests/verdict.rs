@@ -2,17 +2,19 @@
 #![allow(clippy::disallowed_methods, reason = "these tests invent the facts that they judge")]
 
 use contract::{
-    FailureName, Fault, FaultCode, Field, ForegroundIdentity, LegacyRowCounts, OwnerRecord, OwnerStatus,
-    Remedy, Scope,
+    FailureName, Fault, FaultCode, Field, FileNumbers, ForegroundIdentity, LegacyRowCounts, OrphanKind,
+    OwnerRecord, OwnerStatus, Remedy, Scope,
 };
 use gate::{
-    ActiveQueueFacts, Facts, LegacyFacts, LockState, LoginFacts, OwnerFacts, OwnerReading, Policy,
-    ResolvedPaths, StrayDaemon, judge, judge_owner,
+    ActiveQueueFacts, Facts, LegacyFacts, LockFileFacts, LockState, LoginFacts, OwnerFacts, OwnerReading,
+    Policy, RecordedProcess, ResolvedPaths, StrayDaemon, judge, judge_orphan, judge_owner,
 };
 use std::time::Instant;
 
 const RELAXED: Policy = Policy { require_auth: false };
 const STRICT: Policy = Policy { require_auth: true };
+
+const OURS: FileNumbers = FileNumbers { device: 1, inode: 2 };
 
 fn record(ours: bool) -> OwnerRecord {
     OwnerRecord {
@@ -34,6 +36,7 @@ fn record(ours: bool) -> OwnerRecord {
             boot_id: None,
             process_start_ticks: None,
             queue_id: Some("q1".into()),
+            lock: Some(OURS),
         }),
     }
 }
@@ -47,13 +50,15 @@ fn owner(reading: OwnerReading, lock: LockState) -> OwnerFacts {
         }),
         OwnerReading::Absent | OwnerReading::Unreadable(_) => None,
     };
+    let lock_file =
+        Some(LockFileFacts { path: "/h/sync/daemon/owner.lock".into(), numbers: Some(OURS), links: 1 });
     OwnerFacts {
-        record_path: "/h/sync/daemon/owner.json".into(),
         reading,
         lock,
-        process_alive: true,
-        executable_exists: true,
+        lock_file,
+        process: RecordedProcess::SyncDaemon,
         resolved,
+        ..OwnerFacts::absent("/h/sync/daemon/owner.json")
     }
 }
 
@@ -199,9 +204,55 @@ fn the_owner_is_judged_by_lock_first_and_process_second() {
         (readable(false), Free, false, false, OwnerStatus::Orphan, None),
     ];
     for (reading, lock, process_alive, executable_exists, status, code) in cases {
-        let facts = OwnerFacts { process_alive, executable_exists, ..owner(reading, lock) };
+        let process = if process_alive { RecordedProcess::SyncDaemon } else { RecordedProcess::Gone };
+        let facts = OwnerFacts { process, executable_missing: !executable_exists, ..owner(reading, lock) };
         let (judged, fault) = judge_owner(&facts);
         assert_eq!((judged, fault.map(|fault| fault.code)), (status, code), "{facts:?}");
+    }
+}
+
+/// The one predicate over all that is observed: process, executable, root, and whose lock.
+#[test]
+fn orphan_kind_follows_lock_root_process_and_executable() {
+    use OrphanKind::{CopiedHome, Dead, ExecutableMissing, OtherProgram};
+    use RecordedProcess::{Gone, OtherProgram as Other, SyncDaemon, Unknown};
+    let copied = Some(FileNumbers { device: 9, inode: 2 });
+    let kind = |ours, lock, process, executable_missing, outside, numbers: Option<FileNumbers>| {
+        let mut record = record(ours);
+        if let Some(instance) = &mut record.instance {
+            instance.lock = numbers;
+        }
+        let facts = owner(OwnerReading::Readable(Box::new(record)), lock);
+        judge_orphan(&OwnerFacts { process, executable_missing, outside, ..facts })
+    };
+    for process in [Gone, SyncDaemon, Other, Unknown] {
+        for (ours, missing, outside) in [(true, false, false), (false, false, false), (false, true, true)] {
+            assert_eq!(kind(ours, LockState::Held, process, missing, outside, copied), None);
+        }
+    }
+    let free = LockState::Free;
+    for (process, missing, expected) in [
+        (Gone, false, Dead),
+        (Gone, true, Dead),
+        (SyncDaemon, true, ExecutableMissing),
+        (SyncDaemon, false, OtherProgram),
+        (Other, false, OtherProgram),
+        (Unknown, false, OtherProgram),
+    ] {
+        assert_eq!(kind(true, free, process, missing, false, Some(OURS)), Some(expected));
+        assert_eq!(kind(true, free, process, missing, false, None), Some(expected), "an earlier release");
+        assert_eq!(kind(true, free, process, missing, false, copied), Some(CopiedHome));
+    }
+    for (process, missing, outside, expected) in [
+        (Gone, false, false, Some(Dead)),
+        (Other, false, false, Some(OtherProgram)),
+        (SyncDaemon, true, false, Some(ExecutableMissing)),
+        (SyncDaemon, false, false, None),
+        (Unknown, false, false, None),
+        (SyncDaemon, false, true, Some(CopiedHome)),
+        (Gone, true, true, Some(CopiedHome)),
+    ] {
+        assert_eq!(kind(false, free, process, missing, outside, None), expected, "{process:?}");
     }
 }
 
@@ -290,7 +341,7 @@ fn a_replaced_queue_under_a_live_daemon_is_a_fault() {
 #[test]
 fn a_stray_daemon_is_a_fault() {
     let mut facts = coherent();
-    facts.stray = Some(StrayDaemon { state_file: "/h/sync-daemon".into(), pid: 99 });
+    facts.stray = Some(StrayDaemon { copied: false, state_file: "/h/sync-daemon".into(), pid: 99 });
     let verdict = judge(facts, RELAXED);
     assert!(verdict.result().fails_only_by_fault(FaultCode::StrayDaemon));
     assert!(verdict.result().render().contains("pid 99"));

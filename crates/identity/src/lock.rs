@@ -6,7 +6,7 @@
 
 use crate::private_file::make_writable;
 use crate::{platform, private_file};
-use contract::Remedy;
+use contract::{FileNumbers, Remedy};
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -131,7 +131,8 @@ impl FileLock {
             Place::Home => platform::private_options(),
             Place::Repository => OpenOptions::new(),
         };
-        let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
+        let opened = options.read(true).write(true).create(true).truncate(false).open(path);
+        let file = opened.map_err(|error| name_link(path, error))?;
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
         }
@@ -189,6 +190,14 @@ impl FileLock {
         &self.path
     }
 
+    /// Device and inode of the locked file, where the system tells, and how many names it has.
+    ///
+    /// # Errors
+    /// The file system does not answer.
+    pub fn numbers(&self) -> io::Result<(Option<FileNumbers>, u64)> {
+        platform::file_numbers(&self.file)
+    }
+
     /// Whether the path still names the locked file. When it does not, somebody removed it, and the
     /// next process may hold a lock of the same name.
     pub fn still_names(&self) -> bool {
@@ -216,18 +225,49 @@ impl Drop for FileLock {
 /// # Errors
 /// The file exists and cannot be opened or locked.
 pub fn probe(path: &Path) -> io::Result<LockProbe> {
-    let file = match platform::open_for_reading(path) {
+    Ok(observe_lock(path)?.map_or(LockProbe::Free, |file| file.state))
+}
+
+/// An existing lock file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LockFile {
+    /// Whether somebody holds it.
+    pub state: LockProbe,
+    /// Its device and inode, where the system tells.
+    pub numbers: Option<FileNumbers>,
+    /// How many names it has.
+    pub links: u64,
+}
+
+/// [`probe`] with the identity of the file; none where there is no file. A symbolic link is not followed:
+/// it would be the lock of another home.
+///
+/// # Errors
+/// The file exists and cannot be opened or locked.
+pub fn observe_lock(path: &Path) -> io::Result<Option<LockFile>> {
+    let file = match platform::open_unlinked_for_reading(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LockProbe::Free),
-        Err(error) => return Err(error),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(name_link(path, error)),
     };
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
     }
-    match file.try_lock_shared() {
-        Ok(()) => Ok(LockProbe::Free),
-        Err(TryLockError::WouldBlock) => Ok(LockProbe::Held),
-        Err(TryLockError::Error(error)) => Err(error),
+    let (numbers, links) = platform::file_numbers(&file)?;
+    let state = match file.try_lock_shared() {
+        Ok(()) => LockProbe::Free,
+        Err(TryLockError::WouldBlock) => LockProbe::Held,
+        Err(TryLockError::Error(error)) => return Err(error),
+    };
+    Ok(Some(LockFile { state, numbers, links }))
+}
+
+/// The system calls a link that is not followed a loop.
+fn name_link(path: &Path, error: io::Error) -> io::Error {
+    if path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) {
+        io::Error::new(io::ErrorKind::InvalidInput, "a symbolic link, which is not followed")
+    } else {
+        error
     }
 }
 
@@ -341,6 +381,39 @@ mod tests {
         let other = File::open(&path).expect("a file");
         other.lock_shared().expect("a shared lock");
         assert_eq!(probe(&path).expect("a probe"), LockProbe::Free);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn symbolic_link_in_place_of_the_lock_is_not_followed() {
+        let (directory, path) = place();
+        let elsewhere = directory.path().join("elsewhere");
+        fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+        std::os::unix::fs::symlink(&elsewhere, &path).expect("a link");
+        let error = FileLock::acquire(&path, Duration::ZERO, "x").expect_err("a link");
+        assert!(error.to_string().contains("symbolic link") && probe(&path).is_err(), "{error}");
+        assert!(!elsewhere.exists(), "nothing was created at its target");
+        fs::write(&elsewhere, "").expect("a target");
+        assert!(FileLock::acquire(&path, Duration::ZERO, "x").is_err() && probe(&path).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn lock_numbers_tell_a_copy_and_count_hard_links() {
+        let (directory, path) = place();
+        assert_eq!(observe_lock(&path).expect("a look"), None);
+        let held = FileLock::acquire(&path, Duration::ZERO, "x").expect("the lock");
+        let file = observe_lock(&path).expect("a look").expect("a file");
+        assert_eq!((file.state, file.links), (LockProbe::Held, 1));
+        assert_eq!(held.numbers().expect("numbers"), (file.numbers, 1));
+        let copy = directory.path().join("copy");
+        fs::copy(&path, &copy).expect("a copy");
+        let copied = observe_lock(&copy).expect("a look").expect("a file");
+        assert!(copied.numbers != file.numbers && copied.state == LockProbe::Free);
+        let link = directory.path().join("link");
+        fs::hard_link(&path, &link).expect("a link");
+        let linked = observe_lock(&link).expect("a look").expect("a file");
+        assert_eq!((linked.numbers, linked.links, linked.state), (file.numbers, 2, LockProbe::Held));
     }
 
     #[test]

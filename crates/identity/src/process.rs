@@ -54,6 +54,13 @@ pub fn process_argv(pid: i64) -> Option<Vec<OsString>> {
     platform::process_argv(pid)
 }
 
+/// The value of `variable` in the environment that `pid` was started with; none when it is gone, may not
+/// be inspected, or the system does not tell.
+pub fn start_environment(pid: i64, variable: &str) -> Option<OsString> {
+    let pid = u32::try_from(pid).ok().filter(|pid| *pid > 0 && i32::try_from(*pid).is_ok())?;
+    platform::start_environment(pid, variable)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

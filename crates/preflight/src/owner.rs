@@ -1,15 +1,16 @@
 //! The daemon owner record as it lies on the disk, the lock beside it, and the process it names.
 //!
-//! Reads and observes only. What it all means is judged by the gate.
+//! Reads and observes only; the gate judges.
 
 use contract::OwnerRecord;
-use gate::{LockState, OwnerFacts, OwnerReading, ResolvedPaths, StrayDaemon};
-use identity::lock::{LockProbe, probe};
+use gate::{LockFileFacts, LockState, OwnerFacts, OwnerReading, RecordedProcess, ResolvedPaths, StrayDaemon};
+use identity::lock::{LockProbe, observe_lock};
 use identity::paths::canonical_or_clean;
 use identity::small_file::read_small_file;
-use identity::{Home, process};
+use identity::{FileLock, Home, process};
 use std::ffi::OsString;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long a daemon that holds the lock may take to write its record (contract section 2).
@@ -32,29 +33,88 @@ pub fn observe_owner(home: &Home) -> OwnerFacts {
 }
 
 fn observe_owner_once(home: &Home) -> OwnerFacts {
-    let record_path = home.owner_record();
+    let path = home.owner_lock();
     // The lock first: a daemon that ends between the two looks like an orphan for a moment, never
     // like a healthy one.
-    let (lock, lock_error) = match probe(&home.owner_lock()) {
-        Ok(LockProbe::Free) => (LockState::Free, None),
-        Ok(LockProbe::Held) => (LockState::Held, None),
-        Err(error) => (LockState::Free, Some(error)),
-    };
-    let reading = match lock_error {
-        Some(error) => OwnerReading::Unreadable(format!(
-            "its lock {} cannot be probed: {error}",
-            contract::text::path(&home.owner_lock())
-        )),
-        None => read_record(&record_path),
-    };
-    let record = match &reading {
-        OwnerReading::Readable(record) => Some(record),
-        OwnerReading::Absent | OwnerReading::Unreadable(_) => None,
-    };
-    let process_alive = record.is_some_and(|record| process::observe_process(record.pid).is_alive());
-    let executable_exists = record.is_some_and(|record| record.executable_path.exists());
-    let resolved = record.map(|record| resolve(record));
-    OwnerFacts { record_path, reading, lock, process_alive, executable_exists, resolved }
+    match observe_lock(&path) {
+        Ok(file) => {
+            let lock = match file.map(|file| file.state) {
+                Some(LockProbe::Held) => LockState::Held,
+                Some(LockProbe::Free) | None => LockState::Free,
+            };
+            let file = file.map(|file| LockFileFacts { path, numbers: file.numbers, links: file.links });
+            observe_record(home, lock, file)
+        }
+        Err(error) => {
+            let why =
+                format!("its lock {} cannot be probed: {error}", contract::text::path(&home.owner_lock()));
+            OwnerFacts { reading: OwnerReading::Unreadable(why), ..OwnerFacts::absent(home.owner_record()) }
+        }
+    }
+}
+
+/// What an earlier daemon left, as the holder of the lock sees it: to itself the lock counts as free.
+///
+/// # Errors
+/// The lock file cannot be inspected.
+pub fn observe_predecessor(home: &Home, lock: &FileLock) -> io::Result<OwnerFacts> {
+    let (numbers, links) = lock.numbers()?;
+    let file = LockFileFacts { path: home.owner_lock(), numbers, links };
+    Ok(observe_record(home, LockState::Free, Some(file)))
+}
+
+fn observe_record(home: &Home, lock: LockState, lock_file: Option<LockFileFacts>) -> OwnerFacts {
+    let record_path = home.owner_record();
+    let reading = read_record(&record_path);
+    let facts = OwnerFacts { lock, lock_file, ..OwnerFacts::absent(record_path) };
+    match &reading {
+        OwnerReading::Absent | OwnerReading::Unreadable(_) => OwnerFacts { reading, ..facts },
+        OwnerReading::Readable(record) => {
+            let process = observe_recorded_process(record.pid);
+            let resolved = resolve(record);
+            let executable = &record.executable_path;
+            OwnerFacts {
+                process,
+                // An empty path is an unset one, and names nothing that could be missing.
+                executable_missing: !executable.as_os_str().is_empty() && !executable.exists(),
+                outside: record.instance.is_none()
+                    && (is_outside(home, &resolved.queue_db)
+                        || (process == RecordedProcess::SyncDaemon && serves_other_home(record.pid, home))),
+                resolved: Some(resolved),
+                reading,
+                ..facts
+            }
+        }
+    }
+}
+
+/// What `pid` stands for, as far as its argv tells.
+fn observe_recorded_process(pid: i64) -> RecordedProcess {
+    if !process::observe_process(pid).is_alive() {
+        return RecordedProcess::Gone;
+    }
+    match process::process_argv(pid).filter(|argv| !argv.is_empty()) {
+        Some(argv) if names_sync_daemon(&argv) => RecordedProcess::SyncDaemon,
+        Some(_) => RecordedProcess::OtherProgram,
+        None => RecordedProcess::Unknown,
+    }
+}
+
+/// Whether `path`, canonical or clean, is set and does not lie in the state directory of `home`.
+pub fn is_outside(home: &Home, path: &Path) -> bool {
+    !path.as_os_str().is_empty() && !path.starts_with(canonical_or_clean(home.root()))
+}
+
+/// The option with which later releases of the reference name the state directory of their daemon.
+const ROOT_OPTION: &str = "--spec-kitty-daemon-root=";
+
+/// Whether the daemon of the reference with this pid provably serves another home: by the root in its
+/// argv, else by the home directory in the environment it was started with, from which it derives its root.
+pub fn serves_other_home(pid: i64, home: &Home) -> bool {
+    let argv = process::process_argv(pid).unwrap_or_default();
+    let named = argv.iter().find_map(|word| word.to_str()?.strip_prefix(ROOT_OPTION)).map(PathBuf::from);
+    let derived = || process::start_environment(pid, "HOME").map(|dir| Path::new(&dir).join(".spec-kitty"));
+    named.or_else(derived).is_some_and(|root| canonical_or_clean(&root) != canonical_or_clean(home.root()))
 }
 
 /// Reads `owner.json`: absent, a record, or a file that is none, with the reason.
@@ -70,10 +130,14 @@ pub fn read_record(path: &Path) -> OwnerReading {
 }
 
 fn resolve(record: &OwnerRecord) -> ResolvedPaths {
+    // Cleaned, an empty path would become the current directory.
+    let canonical = |path: &Path| {
+        if path.as_os_str().is_empty() { PathBuf::new() } else { canonical_or_clean(path) }
+    };
     ResolvedPaths {
-        executable: canonical_or_clean(&record.executable_path),
-        source: canonical_or_clean(&record.source_checkout_path),
-        queue_db: canonical_or_clean(&record.queue_db_path),
+        executable: canonical(&record.executable_path),
+        source: canonical(&record.source_checkout_path),
+        queue_db: canonical(&record.queue_db_path),
     }
 }
 
@@ -117,24 +181,24 @@ pub fn observe_stray(home: &Home, owner: &OwnerFacts) -> Option<StrayDaemon> {
     // Without a token line the pid stands in its place.
     let pid = state.pid.or_else(|| state.token.as_deref()?.parse().ok())?;
     let named = matches!(&owner.reading, OwnerReading::Readable(record) if record.pid == i64::from(pid));
-    (!named && is_sync_daemon(i64::from(pid))).then_some(StrayDaemon { state_file, pid })
+    let pid_read = i64::from(pid);
+    (!named && is_sync_daemon(pid_read)).then(|| StrayDaemon {
+        state_file,
+        pid,
+        copied: serves_other_home(pid_read, home),
+    })
 }
 
 /// Whether `pid` lives and was started as the reference starts its daemon.
 pub fn is_sync_daemon(pid: i64) -> bool {
-    process::observe_process(pid).is_alive()
-        && process::process_argv(pid).is_some_and(|argv| names_sync_daemon(&argv))
-}
-
-/// Whether `pid` provably is another program than the daemon of the reference: it lives, and its command
-/// line can be read and says so. A number that a daemon once had may be anybody's by now.
-pub fn is_other_program(pid: i64) -> bool {
-    process::observe_process(pid).is_alive()
-        && process::process_argv(pid).is_some_and(|argv| !argv.is_empty() && !names_sync_daemon(&argv))
+    observe_recorded_process(pid) == RecordedProcess::SyncDaemon
 }
 
 fn names_sync_daemon(argv: &[OsString]) -> bool {
-    argv.iter().any(|word| word.to_string_lossy().contains("run_sync_daemon"))
+    argv.iter().any(|word| {
+        let word = word.to_string_lossy();
+        word.contains("run_sync_daemon") || word.starts_with(ROOT_OPTION)
+    })
 }
 
 #[cfg(test)]
@@ -154,8 +218,8 @@ mod tests {
     #[test]
     fn this_process_is_no_sync_daemon() {
         let own = i64::from(std::process::id());
-        assert!(!is_sync_daemon(own) && is_other_program(own));
-        assert!(!is_other_program(-1));
-        assert!(!is_sync_daemon(-1));
+        assert_eq!(observe_recorded_process(own), RecordedProcess::OtherProgram);
+        assert_eq!(observe_recorded_process(-1), RecordedProcess::Gone);
+        assert!(!is_sync_daemon(own) && !is_sync_daemon(-1));
     }
 }

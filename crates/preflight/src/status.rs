@@ -113,14 +113,16 @@ pub struct DaemonRecord {
 impl DaemonRecord {
     /// The shown form of a record, or of its absence.
     pub fn of(status: OwnerStatus, record: Option<&OwnerRecord>) -> Self {
+        // An empty string counts as unset.
+        let set = |value: Option<String>| value.filter(|value| !value.is_empty());
         let path = |path: fn(&OwnerRecord) -> &PathBuf| {
-            record.map(|record| path(record).to_string_lossy().into_owned())
+            set(record.map(|record| path(record).to_string_lossy().into_owned()))
         };
         Self {
             status,
             pid: record.map(|record| record.pid),
             port: record.map(|record| record.port),
-            package_version: record.map(|record| record.package_version.clone()),
+            package_version: set(record.map(|record| record.package_version.clone())),
             executable_path: path(|record| &record.executable_path),
             source_path: path(|record| &record.source_checkout_path),
             server_url: record.and_then(|record| record.server().map(server_url::shown).map(Cow::into_owned)),

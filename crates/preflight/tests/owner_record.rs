@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use contract::owner::{OwnerInstance, OwnerRecord, OwnerStatus};
-use contract::{FailureName, FaultCode};
-use gate::{LockState, OwnerReading};
+use contract::{FailureName, FaultCode, FileNumbers, OrphanKind};
+use gate::{LockState, OwnerReading, judge_orphan};
 use identity::{BuildInfo, Environment, FileLock, Home};
 use preflight::Boundary;
 use preflight::owner::{observe_owner, observe_stray, read_record};
@@ -29,12 +29,13 @@ fn machine() -> Machine {
 }
 
 impl Machine {
-    /// A record that agrees with this test process in everything, of ours or of the reference.
+    /// A record that agrees with this test process in everything, of ours or of the reference. One of the
+    /// reference names a process with the argv of its daemon.
     fn agreeing(&self, ours: bool) -> OwnerRecord {
         let boundary = Boundary::new(&self.environment, &self.home, build());
         let foreground = boundary.foreground_identity().unwrap();
         OwnerRecord {
-            pid: i64::from(std::process::id()),
+            pid: i64::from(if ours { std::process::id() } else { testkit::owner::stand_in() }),
             port: 9400,
             token: "t".into(),
             package_version: foreground.package_version,
@@ -52,6 +53,7 @@ impl Machine {
                 boot_id: None,
                 process_start_ticks: None,
                 queue_id: None,
+                lock: None,
             }),
         }
     }
@@ -130,6 +132,88 @@ fn a_record_of_the_reference_lives_and_dies_with_its_process() {
     let missing = OwnerRecord { executable_path: "/no/such/executable".into(), ..machine.agreeing(false) };
     machine.write(missing.render());
     assert_eq!(machine.judged().0, OwnerStatus::Orphan);
+    // Provably another program: this test.
+    let recycled = OwnerRecord { pid: i64::from(std::process::id()), ..machine.agreeing(false) };
+    machine.write(recycled.render());
+    assert_eq!(machine.judged().0, OwnerStatus::Orphan);
+}
+
+fn kind(machine: &Machine) -> Option<OrphanKind> {
+    judge_orphan(&observe_owner(&machine.home))
+}
+
+#[cfg(unix)]
+#[test]
+fn record_with_numbers_of_another_lock_is_of_a_copied_home() {
+    let machine = machine();
+    let lock = machine.hold_lock();
+    let (numbers, _) = lock.numbers().unwrap();
+    let numbers = numbers.unwrap();
+    let with = |device, inode| {
+        let mut record = machine.agreeing(true);
+        record.instance.as_mut().unwrap().lock = Some(FileNumbers { device, inode });
+        machine.write(record.render());
+    };
+    with(numbers.device, numbers.inode + 1);
+    assert_eq!(machine.judged(), (OwnerStatus::Present, vec![]), "the lock decides first");
+    drop(lock);
+    assert_eq!(kind(&machine), Some(OrphanKind::CopiedHome));
+    // Inodes of images coincide; devices tell them apart.
+    with(numbers.device + 1, numbers.inode);
+    assert_eq!(kind(&machine), Some(OrphanKind::CopiedHome));
+    with(numbers.device, numbers.inode);
+    assert_eq!(kind(&machine), Some(OrphanKind::OtherProgram), "alive, and not the holder of the lock");
+    // A copy may lack the lock file.
+    std::fs::remove_file(machine.home.owner_lock()).unwrap();
+    assert_eq!(kind(&machine), Some(OrphanKind::CopiedHome));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn reference_record_of_another_root_is_of_a_copied_home() {
+    let machine = machine();
+    let elsewhere =
+        OwnerRecord { queue_db_path: "/elsewhere/.spec-kitty/q.db".into(), ..machine.agreeing(false) };
+    machine.write(elsewhere.render());
+    assert_eq!(kind(&machine), Some(OrphanKind::CopiedHome));
+    let unset = OwnerRecord { queue_db_path: "".into(), ..machine.agreeing(false) };
+    machine.write(unset.render());
+    assert_eq!(kind(&machine), None, "an unset path proves nothing");
+    let own_root = machine.home.root().to_str().unwrap();
+    for (root, expected) in [("/elsewhere/.spec-kitty", Some(OrphanKind::CopiedHome)), (own_root, None)] {
+        let mut daemon = std::process::Command::new("sh")
+            .args(["-c", "read line", "x", &format!("--spec-kitty-daemon-root={root}")])
+            .env_remove("HOME")
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        while !preflight::owner::is_sync_daemon(i64::from(daemon.id())) {
+            std::thread::yield_now();
+        }
+        machine.write(OwnerRecord { pid: i64::from(daemon.id()), ..machine.agreeing(false) }.render());
+        let found = kind(&machine);
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+        assert_eq!(found, expected, "{root}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn lock_with_two_names_or_a_link_for_one_is_a_fault() {
+    let machine = machine();
+    machine.write(machine.agreeing(true).render());
+    let lock = machine.hold_lock();
+    let second = machine.home.daemon_dir().join("second");
+    std::fs::hard_link(machine.home.owner_lock(), &second).unwrap();
+    let stale = FailureName::Fault(FaultCode::OwnerRecordStale);
+    assert_eq!(machine.judged(), (OwnerStatus::Present, vec![stale]));
+    drop(lock);
+    assert_eq!(machine.judged().1, [stale], "free or held");
+    std::fs::remove_file(machine.home.owner_lock()).unwrap();
+    std::os::unix::fs::symlink(&second, machine.home.owner_lock()).unwrap();
+    let unreadable = FailureName::Fault(FaultCode::OwnerRecordUnreadable);
+    assert_eq!(machine.judged(), (OwnerStatus::Unreadable, vec![unreadable]));
 }
 
 #[cfg(unix)]
@@ -175,6 +259,7 @@ fn a_live_daemon_that_only_the_state_file_names_is_a_stray() {
     let machine = machine();
     let mut daemon = std::process::Command::new("sh")
         .args(["-c", "read line", "run_sync_daemon(9400)"])
+        .env("HOME", machine.directory.path())
         .stdin(std::process::Stdio::piped())
         .spawn()
         .unwrap();

@@ -26,8 +26,13 @@ impl Look<'_> {
     fn with_leftovers(&self, check: Check) -> Result<Check, CliError> {
         let report = orphan_daemons(&self.context.boundary()?, Treatment::Look)?;
         let beyond = report.findings.iter().filter(|finding| {
-            let known = [FindingKind::OrphanRecord, FindingKind::StrayDaemon, FindingKind::WedgedDaemon];
-            finding.class != CleanupClass::NeverTouch && !known.contains(&finding.kind)
+            let known = match finding.kind {
+                FindingKind::StrayDaemon | FindingKind::WedgedDaemon => true,
+                // That its daemon serves another home may be known from its port alone.
+                FindingKind::OrphanRecord => !self.status.orphan_records.is_empty(),
+                _ => false,
+            };
+            finding.class != CleanupClass::NeverTouch && !known
         });
         Ok(beyond.fold(check, |check, finding| {
             let detail = format!("pid {}: {}", finding.pid, finding.detail);
@@ -35,7 +40,7 @@ impl Look<'_> {
                 finding.end_command.clone().map(|end| Remedy::Advice(format!("end it with `{end}`")));
             // What no file names is left to a person even with --force.
             let cleanup = match finding.kind {
-                FindingKind::RecycledPid => Some(Remedy::CleanOrphans),
+                FindingKind::OrphanRecord => Some(Remedy::CleanOrphans),
                 FindingKind::MuteReferenceDaemon => Some(Remedy::ForceCleanOrphans),
                 _ => None,
             };

@@ -332,7 +332,14 @@ fn failures(result: &PreflightResult) -> impl Iterator<Item = (FailureName, Stri
         all.push((FailureName::Field(mismatch.field), detail, mismatch.remedies.clone()));
     }
     for orphan in &result.orphan_records {
-        let detail = format!("pid={} started_at={}", orphan.0.pid, orphan.0.started_at);
+        let (record, kind) = (&orphan.record, orphan.kind);
+        let detail = format!(
+            "pid={} started_at={} {}: {}",
+            record.pid,
+            record.started_at,
+            kind.name(),
+            kind.meaning()
+        );
         all.push((FailureName::OrphanDaemonRecord, detail, vec![Remedy::CleanOrphans]));
     }
     if result.legacy.total_rows() > 0 {

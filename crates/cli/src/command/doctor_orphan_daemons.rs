@@ -6,7 +6,7 @@ use crate::error::CliError;
 use crate::report::{Document, Report};
 use contract::ExitCode;
 use contract::text::printable;
-use daemon::doctor::{Action, CleanupClass, Finding, OrphanReport, Treatment, orphan_daemons};
+use daemon::doctor::{Action, CleanupClass, Finding, FindingKind, OrphanReport, Treatment, orphan_daemons};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -34,7 +34,8 @@ impl Document for Shown {
     fn text(&self) -> String {
         let mut out = String::new();
         for finding in &self.report.findings {
-            let kind = word(&finding.kind);
+            let orphan = finding.orphan_kind.map(|kind| format!(" {}", kind.name())).unwrap_or_default();
+            let kind = word(&finding.kind) + &orphan;
             let class = word(&finding.class);
             let started =
                 finding.started_at.as_deref().map(|at| format!(" started_at={at}")).unwrap_or_default();
@@ -55,6 +56,9 @@ impl Document for Shown {
 impl Shown {
     fn done(&self, finding: &Finding) -> String {
         match (&finding.action, finding.class) {
+            (Action::RecordRemoved, _) if finding.kind == FindingKind::StrayDaemon => {
+                "removed the state file; the process was left alone".into()
+            }
             (Action::RecordRemoved, _) => "removed the orphan owner record".into(),
             (Action::Stopped, _) => "stopped it".into(),
             (Action::FilesMovedAside, _) => "moved its files aside; the process was left alone".into(),
@@ -80,13 +84,13 @@ fn word(value: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use daemon::doctor::FindingKind;
 
     fn shown(kind: FindingKind, class: CleanupClass, action: Action, treatment: Treatment) -> String {
         let end_command = Some("kill 4711".to_owned());
         let detail = "what is known".to_owned();
+        let (orphan_kind, port, started_at) = (None, None, None);
         let finding =
-            Finding { kind, class, pid: 4711, port: None, started_at: None, detail, end_command, action };
+            Finding { kind, orphan_kind, class, pid: 4711, port, started_at, detail, end_command, action };
         Shown { report: OrphanReport { findings: vec![finding], clean: false }, treatment }.text()
     }
 
@@ -106,7 +110,6 @@ mod tests {
         let (safe, force) = (" --fix\n", " --fix --force\n");
         for (kind, class, ending) in [
             (FindingKind::OrphanRecord, CleanupClass::SafeAuto, safe),
-            (FindingKind::RecycledPid, CleanupClass::SafeAuto, safe),
             (FindingKind::StrayDaemon, CleanupClass::SafeAuto, safe),
             (FindingKind::StrayDaemon, CleanupClass::OperatorRequired, force),
             (FindingKind::MuteReferenceDaemon, CleanupClass::OperatorRequired, force),

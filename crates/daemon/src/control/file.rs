@@ -4,9 +4,13 @@
 //! it. It lets a command reach the holder of the owner lock even when the record is missing.
 
 use super::proof::ControlToken;
+use contract::FileNumbers;
+use identity::Home;
+use identity::lock::{LockProbe, observe_lock};
 use identity::private_file::{self, WriteError};
 use identity::small_file::{SmallFileError, read_small_file};
 use serde::{Deserialize, Serialize};
+use std::io;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -25,6 +29,8 @@ pub struct ControlFile {
     pub port: u16,
     /// The secret of the run.
     pub token: ControlToken,
+    /// The owner lock file of its home; none in files of releases that did not note it.
+    pub lock: Option<FileNumbers>,
 }
 
 /// Why a control file cannot be used.
@@ -46,6 +52,28 @@ pub enum ControlFileError {
         /// What is wrong.
         detail: &'static str,
     },
+    /// It belongs to the daemon of another home, from which this one was copied. Nobody is asked.
+    #[error("control file {} belongs to the daemon of another home", contract::text::path(.path))]
+    OtherHome {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Several homes share the lock file by hard links, so nothing tells whose daemon this is.
+    #[error("owner lock {} has {links} hard links: another home shares it", contract::text::path(.path))]
+    SharedLock {
+        /// The lock file.
+        path: PathBuf,
+        /// Its names.
+        links: u64,
+    },
+    /// The lock cannot be probed.
+    #[error("owner lock {} cannot be probed: {source}", contract::text::path(.path))]
+    Lock {
+        /// The lock file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// It could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -59,6 +87,10 @@ struct OnDisk<'a> {
     pid: u32,
     port: u16,
     token: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    lock_device: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    lock_inode: Option<u64>,
 }
 
 impl ControlFile {
@@ -77,7 +109,33 @@ impl ControlFile {
             return Err(malformed("was written by another release; restart the daemon with that one"));
         }
         let token = ControlToken::from_hex(disk.token).ok_or_else(|| malformed("holds no token"))?;
-        Ok(Some(Self { instance_id: disk.instance_id, pid: disk.pid, port: disk.port, token }))
+        let numbers = disk.lock_device.zip(disk.lock_inode);
+        let lock = numbers.map(|(device, inode)| FileNumbers { device, inode });
+        Ok(Some(Self { instance_id: disk.instance_id, pid: disk.pid, port: disk.port, token, lock }))
+    }
+
+    /// The control file of the daemon that holds the lock of `home`: the only way to an address that may be
+    /// asked. Nothing while the lock is free, whatever file is there: it is a leftover or a copy.
+    ///
+    /// # Errors
+    /// The lock or the file cannot be used, or belongs to another home.
+    pub fn of_holder(home: &Home) -> Result<Option<Self>, ControlFileError> {
+        let path = home.owner_lock();
+        let lock = match observe_lock(&path) {
+            Ok(Some(lock)) if lock.links > 1 => {
+                return Err(ControlFileError::SharedLock { path, links: lock.links });
+            }
+            Ok(Some(lock)) if lock.state == LockProbe::Held => lock,
+            Ok(Some(_) | None) => return Ok(None),
+            Err(source) => return Err(ControlFileError::Lock { path, source }),
+        };
+        let path = home.control_file();
+        match Self::read(&path)? {
+            Some(control) if control.lock.is_some() && control.lock != lock.numbers => {
+                Err(ControlFileError::OtherHome { path })
+            }
+            control => Ok(control),
+        }
     }
 
     /// Writes the file: private, atomic, durable.
@@ -92,6 +150,8 @@ impl ControlFile {
             pid: self.pid,
             port: self.port,
             token: token.as_str(),
+            lock_device: self.lock.map(|lock| lock.device),
+            lock_inode: self.lock.map(|lock| lock.inode),
         };
         // Strings and numbers always serialise.
         let mut bytes = Zeroizing::new(serde_json::to_vec(&disk).unwrap_or_default());
@@ -115,7 +175,8 @@ mod tests {
 
     fn example() -> ControlFile {
         let token = ControlToken::generate().expect("random");
-        ControlFile { instance_id: "01KONE".into(), pid: 7, port: 50_000, token }
+        let lock = Some(FileNumbers { device: 1, inode: 2 });
+        ControlFile { instance_id: "01KONE".into(), pid: 7, port: 50_000, token, lock }
     }
 
     #[test]
@@ -127,6 +188,7 @@ mod tests {
         written.write(&path).expect("written");
         let read = ControlFile::read(&path).expect("readable").expect("present");
         assert_eq!((read.port, read.pid, read.instance_id.as_str()), (50_000, 7, "01KONE"));
+        assert_eq!(read.lock, written.lock);
         assert_eq!(read.token.hex(), written.token.hex());
         #[cfg(unix)]
         {

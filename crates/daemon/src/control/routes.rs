@@ -136,6 +136,7 @@ mod tests {
                 drains: 0,
                 last_drain: None,
                 quiet_seconds: 0,
+                lock: None,
             }
         }
         fn nudge(&self) -> NudgeAnswer {
@@ -148,7 +149,7 @@ mod tests {
         }
         fn shut_down(&self, _: ShutdownCause) -> ShutdownAnswer {
             self.0.fetch_add(1, Ordering::SeqCst);
-            ShutdownAnswer { instance_id: String::new(), pid: 1 }
+            ShutdownAnswer { instance_id: String::new(), pid: 1, lock: None }
         }
     }
 

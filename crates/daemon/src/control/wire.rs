@@ -2,6 +2,7 @@
 //! keys are ignored on both sides, so a later release may add some.
 
 use crate::drain::DrainOutcome;
+use contract::FileNumbers;
 use serde::{Deserialize, Serialize};
 
 /// Version of these documents; a client of another one still understands `shutdown`.
@@ -73,6 +74,9 @@ pub struct StatusReport {
     pub last_drain: Option<DrainRecord>,
     /// Whole seconds since something was captured or delivered.
     pub quiet_seconds: u64,
+    /// The owner lock file that it holds; none from releases that did not say it.
+    #[serde(flatten, default)]
+    pub lock: Option<FileNumbers>,
 }
 
 /// Answer to [`NUDGE`].
@@ -138,4 +142,7 @@ pub struct ShutdownAnswer {
     pub instance_id: String,
     /// Its process id.
     pub pid: u32,
+    /// The owner lock file that it holds; none from releases that did not say it.
+    #[serde(flatten, default)]
+    pub lock: Option<FileNumbers>,
 }

@@ -1,7 +1,7 @@
 //! What a person does with the daemon: look at it, start it, stop it, replace it.
 //!
-//! Explicit commands replace up or down, whatever the versions are. A process is signalled only when it is
-//! proven to hold the owner lock: lock held, a record with our keys, same boot, same start time.
+//! Explicit commands replace up or down, whatever the versions are. A process is signalled only when it
+//! provably holds the owner lock (`holder`).
 
 mod restart;
 mod start;

@@ -1,20 +1,19 @@
 //! What lock, files, process and the daemon itself say together. Read-only; asks the daemon over loopback.
 
-use super::stop::{becomes_free, continue_or_replace};
+use super::stop::{becomes_free, continue_or_replace, end_holder, observe_lock_holder};
 use crate::control::client::{ControlClient, ControlError};
-use crate::control::file::ControlFile;
+use crate::control::file::{ControlFile, ControlFileError};
 use crate::control::wire::StatusReport;
-use crate::ownership::is_suspended;
-use crate::reference;
+use crate::holder::Holder;
 use crate::restart_budget::{AutomaticStarts, RestartBudget};
 use crate::stop::{Stop, StopHistory};
 use contract::foreground::raw_path;
-use contract::{OwnerRecord, Remedy};
-use gate::OwnerReading;
+use contract::{OrphanKind, OwnerRecord, Remedy};
+use gate::{OwnerReading, judge_orphan};
 use identity::Home;
 use identity::lock::{LockProbe, probe};
 use jiff::Timestamp;
-use preflight::owner::read_record;
+use preflight::owner::{observe_owner, read_record};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -61,7 +60,9 @@ pub struct DaemonStatus {
     pub package_version: Option<String>,
     /// When it started, by its record.
     pub started_at: Option<String>,
-    /// Its own words.
+    /// Why its record is an orphan, if it is one.
+    pub orphan_kind: Option<OrphanKind>,
+    /// Its own report.
     pub report: Option<StatusReport>,
     /// What is wrong, in one sentence.
     pub detail: Option<String>,
@@ -95,6 +96,7 @@ pub fn observe_status(home: &Home) -> DaemonStatus {
         instance_id: None,
         package_version: None,
         started_at: None,
+        orphan_kind: None,
         report: None,
         detail: None,
         remedy: None,
@@ -107,7 +109,7 @@ pub fn observe_status(home: &Home) -> DaemonStatus {
     }
     match lock {
         Ok(LockProbe::Held) => status.ask_holder(home, &reading),
-        Ok(LockProbe::Free) => status.judge_unheld(home, &reading),
+        Ok(LockProbe::Free) => status.judge_unheld(home),
         Err(error) => status.set(
             DaemonState::Unreadable,
             format!("the owner lock cannot be probed: {error}"),
@@ -126,39 +128,54 @@ impl DaemonStatus {
         self.pid = Some(record.pid);
         self.port = u16::try_from(record.port).ok();
         self.instance_id = record.instance.as_ref().map(|instance| instance.instance_id.clone());
-        self.package_version = Some(record.package_version.clone());
-        self.started_at = Some(record.started_at.clone());
+        // An empty string counts as unset.
+        let set = |value: &String| Some(value.clone()).filter(|value| !value.is_empty());
+        self.package_version = set(&record.package_version);
+        self.started_at = set(&record.started_at);
     }
 
-    fn judge_unheld(&mut self, home: &Home, reading: &OwnerReading) {
-        match reading {
+    fn judge_unheld(&mut self, home: &Home) {
+        let facts = observe_owner(home);
+        let orphan = judge_orphan(&facts);
+        match &facts.reading {
             OwnerReading::Absent => {}
             OwnerReading::Unreadable(why) => {
                 self.set(DaemonState::Unreadable, format!("the owner record {why}"), Some(Remedy::Repair));
             }
-            OwnerReading::Readable(_) if reference::observe_recorded(home).is_some() => self.set(
-                DaemonState::Reference,
-                "a daemon of another implementation runs in this home".to_owned(),
-                Some(Remedy::RestartDaemon),
-            ),
-            OwnerReading::Readable(_) => self.set(
-                DaemonState::Orphan,
-                "the daemon that wrote the owner record is gone".to_owned(),
-                Some(Remedy::CleanOrphans),
-            ),
+            OwnerReading::Readable(_) => match orphan {
+                None => self.set(
+                    DaemonState::Reference,
+                    "a daemon of another implementation runs in this home".to_owned(),
+                    Some(Remedy::RestartDaemon),
+                ),
+                Some(kind) => {
+                    self.orphan_kind = Some(kind);
+                    let detail = format!("the owner record is an orphan: {}", kind.meaning());
+                    self.set(DaemonState::Orphan, detail, Some(Remedy::CleanOrphans));
+                }
+            },
         }
     }
 
     fn ask_holder(&mut self, home: &Home, reading: &OwnerReading) {
         if let OwnerReading::Readable(record) = reading
-            && is_suspended(record)
+            && is_suspended(home, record)
         {
             // Nothing would answer: asked, it would only cost the patience.
             self.set_suspended(record);
             return;
         }
-        let control = match ControlFile::read(&home.control_file()) {
+        let control = match ControlFile::of_holder(home) {
             Ok(Some(control)) => control,
+            Err(ControlFileError::SharedLock { path, links }) => {
+                let detail = format!(
+                    "{} has {links} hard links: another home shares this lock",
+                    contract::text::path(&path)
+                );
+                let advice = Remedy::Advice(contract::owner::unlink_advice(&path));
+                self.set(DaemonState::Unreadable, detail, Some(advice));
+                return;
+            }
             Ok(None) if matches!(reading, OwnerReading::Readable(record) if record.instance.is_some()) => {
                 let detail = "it runs, and its control file is missing; it writes it again within a minute";
                 self.set(DaemonState::Running, detail.to_owned(), Some(Remedy::RestartDaemon));
@@ -193,15 +210,21 @@ impl DaemonStatus {
             }
             // A process that dies lets go of its port before its lock.
             Err(_) if becomes_free(home, DYING) => *self = observe_status(home),
-            Err(error) => self.judge_mute(reading, &control, &error),
+            Err(error) => self.judge_mute(home, reading, &control, &error),
         }
     }
 
-    fn judge_mute(&mut self, reading: &OwnerReading, control: &ControlFile, error: &ControlError) {
+    fn judge_mute(
+        &mut self,
+        home: &Home,
+        reading: &OwnerReading,
+        control: &ControlFile,
+        error: &ControlError,
+    ) {
         let record = match reading {
             OwnerReading::Readable(record) => record,
             OwnerReading::Absent | OwnerReading::Unreadable(_) => {
-                self.set(DaemonState::Wedged, error.to_string(), Some(Remedy::RestartDaemon));
+                self.set(DaemonState::Wedged, error.to_string(), Some(end_holder(observe_lock_holder(home))));
                 return;
             }
         };
@@ -210,10 +233,13 @@ impl DaemonStatus {
             self.set(DaemonState::Starting, "a daemon holds the owner lock and is starting".to_owned(), None);
             return;
         }
-        if is_suspended(record) {
-            self.set_suspended(record);
-        } else {
-            self.set(DaemonState::Wedged, error.to_string(), Some(Remedy::RestartDaemon));
+        match Holder::prove(home, record, None) {
+            Some(holder) if holder.is_suspended() => self.set_suspended(record),
+            Some(_) => self.set(DaemonState::Wedged, error.to_string(), Some(Remedy::RestartDaemon)),
+            // The record names another process, and a restart would signal nobody.
+            None => {
+                self.set(DaemonState::Wedged, error.to_string(), Some(end_holder(observe_lock_holder(home))));
+            }
         }
     }
 
@@ -221,4 +247,9 @@ impl DaemonStatus {
         let detail = format!("process {} holds the owner lock and is suspended", record.pid);
         self.set(DaemonState::Suspended, detail, Some(continue_or_replace(record.pid)));
     }
+}
+
+/// Whether the process of `record` provably holds the lock of `home` and is suspended from outside.
+fn is_suspended(home: &Home, record: &OwnerRecord) -> bool {
+    Holder::prove(home, record, None).is_some_and(|holder| holder.is_suspended())
 }

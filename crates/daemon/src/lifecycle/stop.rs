@@ -2,16 +2,18 @@
 
 use crate::control::client::ControlClient;
 use crate::control::file::{ControlFile, ControlFileError};
-use crate::control::wire::ShutdownCause;
-use crate::ownership::{Claim, hold_of, is_suspended};
-use crate::platform::{self, HandleError, ProcessHandle};
+use crate::control::wire::{ShutdownAnswer, ShutdownCause};
+use crate::holder::{Holder, find_lock_holder};
+use crate::ownership::Claim;
+use crate::platform::{self, HandleError, ProcessHandle, Signal};
 use crate::reference::{self, NotStopped};
-use contract::{OwnerRecord, Remedy};
-use gate::OwnerReading;
+use contract::{OrphanKind, Remedy};
+use gate::{OwnerReading, judge_orphan};
 use identity::Home;
-use identity::lock::{LockProbe, probe};
-use preflight::owner::read_record;
+use identity::lock::{LockProbe, observe_lock, probe};
+use preflight::owner::{observe_owner, observe_stray, read_record};
 use serde::Serialize;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Time for the daemon to answer.
@@ -22,6 +24,10 @@ const FAREWELL: Duration = Duration::from_secs(14);
 const SIGNALLED: Duration = Duration::from_secs(5);
 /// Time for whoever holds the lock to say who it is: a daemon that starts or ends holds it without.
 const NAMELESS: Duration = Duration::from_secs(2);
+/// Time for a process that has let go of the lock to end, and for a lock to follow its process.
+const LINGERING: Duration = Duration::from_secs(2);
+/// How long a stop goes on while other commands start daemons.
+const REPLACED: Duration = Duration::from_secs(20);
 /// How often the lock is probed where the process cannot be watched.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -79,15 +85,24 @@ pub enum StopFailure {
     /// The lock is held, and nothing says yet by whom.
     #[error("a daemon is starting and cannot be reached yet")]
     Starting,
-    /// It does not answer, and no process is proven to be it: nobody is signalled.
-    #[error(
-        "somebody holds the owner lock, does not answer, and is not proven to be a daemon of ours: {detail}"
-    )]
+    /// It does not answer, and no process is proven to be it: no process is signalled.
+    #[error("the holder of the owner lock does not answer and is not the recorded process: {detail}")]
     Unproven {
-        /// The pid that the files name, which proves nothing.
+        /// The process that holds the lock, where the system shows it.
         pid: Option<i64>,
         /// Why it could not be asked.
         detail: String,
+    },
+    /// One daemon is gone, and another one holds the lock.
+    #[error("the daemon was stopped, and another one has started since")]
+    Replaced,
+    /// Several homes share the lock file by hard links: nothing tells whose daemon holds it.
+    #[error("{} has {links} hard links: another home shares this lock", contract::text::path(.path))]
+    SharedLock {
+        /// The lock file.
+        path: PathBuf,
+        /// Its names.
+        links: u64,
     },
     /// A daemon of the reference does not let itself be stopped over its port.
     #[error("the daemon of another implementation, pid {pid}, was not stopped: {detail}")]
@@ -111,16 +126,11 @@ impl StopFailure {
         match self {
             Self::Suspended { pid } => continue_or_replace(*pid),
             Self::Wedged { .. } | Self::Reference { .. } => Remedy::ForceCleanOrphans,
-            Self::StillStopping { .. } | Self::Starting => {
+            Self::StillStopping { .. } | Self::Starting | Self::Replaced => {
                 Remedy::Advice("wait a moment and try again".to_owned())
             }
-            Self::Unproven { pid: Some(pid), .. } => {
-                let command = u32::try_from(*pid).map(platform::end_command).unwrap_or_default();
-                Remedy::Advice(format!("if that process is the daemon, end it with `{command}`"))
-            }
-            Self::Unproven { pid: None, .. } => {
-                Remedy::Advice("look which process has the owner lock open, and end it".to_owned())
-            }
+            Self::Unproven { pid, .. } => end_holder(pid.and_then(|pid| u32::try_from(pid).ok())),
+            Self::SharedLock { path, .. } => Remedy::Advice(contract::owner::unlink_advice(path)),
             Self::Lock { .. } => Remedy::Repair,
         }
     }
@@ -134,32 +144,77 @@ pub(super) fn continue_or_replace(pid: i64) -> Remedy {
     ))
 }
 
-/// Stops whatever daemon runs in `home`: ours over its control plane, then by signal if it is proven ours,
-/// with `force` for good; a daemon of the reference over its own port.
+/// What helps against a holder of the lock that no command may signal.
+pub(super) fn end_holder(pid: Option<u32>) -> Remedy {
+    Remedy::Advice(match pid {
+        Some(pid) => {
+            format!("process {pid} holds the owner lock; end it with `{}`", platform::end_command(pid))
+        }
+        None => "look which process has the owner lock open, and end it".to_owned(),
+    })
+}
+
+/// The process that holds the lock of `home`, where the system shows it.
+pub(super) fn observe_lock_holder(home: &Home) -> Option<u32> {
+    let lock = observe_lock(&home.owner_lock()).ok()??;
+    find_lock_holder(lock.numbers?)
+}
+
+/// Stops whatever daemon runs in `home`: ours over its control plane, then by signal if it provably holds
+/// the lock, with `force` for good; a daemon of the reference over its own port. What a copy of another home
+/// brought along is removed, and that home's daemon is left alone.
 ///
 /// # Errors
-/// It is still there, and why.
+/// The lock is still held, and why.
 pub fn stop(home: &Home, cause: &ShutdownCause, force: bool) -> Result<StopOutcome, StopFailure> {
-    let held = match probe(&home.owner_lock()) {
-        Ok(LockProbe::Held) => true,
-        Ok(LockProbe::Free) => false,
-        Err(error) => return Err(StopFailure::Lock { detail: error.to_string() }),
-    };
+    let held = is_held(home)?;
     // First the one that may refuse: whoever cannot have both gone keeps the one that serves.
-    let reference = reference::observe_recorded(home).map(|reference| match reference.stop() {
-        Ok(()) => Ok((Some(i64::from(reference.pid)), Ended::Reference)),
+    let reference = reference::observe_recorded(home).map(|reference| match reference.stop(home) {
+        Ok(()) => Ok(Some((Some(i64::from(reference.pid)), Ended::Reference))),
+        // Its files are removed below.
+        Err(NotStopped::OfOtherHome) => Ok(None),
         Err(why @ (NotStopped::Mute | NotStopped::Stranger | NotStopped::Refused | NotStopped::Lingers)) => {
             Err(StopFailure::Reference { pid: reference.pid, detail: why.to_string() })
         }
     });
-    let reference = reference.transpose()?;
-    let ours = if held { stop_named_holder(home, cause, force)? } else { None };
+    let reference = reference.transpose()?.flatten();
+    let mut ours = if held { stop_named_holder(home, cause, force)? } else { None };
+    let deadline = Instant::now() + REPLACED;
+    // Somebody else may start one meanwhile. A restart deals with that itself.
+    while *cause == ShutdownCause::Stop && ours.is_some() && is_held(home)? {
+        if Instant::now() >= deadline {
+            return Err(StopFailure::Replaced);
+        }
+        ours = stop_named_holder(home, cause, force)?.or(ours);
+    }
     match (ours, reference) {
         (Some((pid, how)), _) | (None, Some((pid, how))) => {
             clear_leftovers(home);
             Ok(StopOutcome::Stopped { pid, how })
         }
-        (None, None) => Ok(StopOutcome::NotRunning),
+        (None, None) => {
+            clear_copy(home);
+            Ok(StopOutcome::NotRunning)
+        }
+    }
+}
+
+fn is_held(home: &Home) -> Result<bool, StopFailure> {
+    match observe_lock(&home.owner_lock()) {
+        Ok(Some(lock)) if lock.links > 1 => {
+            Err(StopFailure::SharedLock { path: home.owner_lock(), links: lock.links })
+        }
+        Ok(lock) => Ok(lock.is_some_and(|lock| lock.state == LockProbe::Held)),
+        Err(error) => Err(StopFailure::Lock { detail: error.to_string() }),
+    }
+}
+
+/// Removes what a copy of another home brought along: its files name a daemon that is not this home's.
+fn clear_copy(home: &Home) {
+    let owner = observe_owner(home);
+    let stray_is_copied = observe_stray(home, &owner).is_some_and(|stray| stray.copied);
+    if judge_orphan(&owner) == Some(OrphanKind::CopiedHome) || stray_is_copied {
+        drop(Claim::take(home));
     }
 }
 
@@ -194,74 +249,76 @@ fn stop_holder(home: &Home, cause: &ShutdownCause, force: bool) -> Result<Gone, 
         OwnerReading::Readable(record) if record.instance.is_some() => Some(record),
         OwnerReading::Readable(_) | OwnerReading::Absent | OwnerReading::Unreadable(_) => None,
     };
-    let handle = record.as_deref().and_then(hold_of);
-    let control = ControlFile::read(&home.control_file());
+    let control = ControlFile::of_holder(home);
     if record.is_none() && matches!(control, Ok(None)) {
         return Err(StopFailure::Starting);
     }
     let instance = control.as_ref().ok().and_then(Option::as_ref).map(|control| control.instance_id.clone());
-    let (asked, named) = match &record {
-        // Asked, it would only cost the patience.
-        Some(record) if is_suspended(record) => (Err("it is suspended".to_owned()), Some(record.pid)),
-        Some(_) | None => ask(control, cause),
-    };
-    // The one that answered has written its pid into the control file; a record may have been altered.
+    let proven = record.as_deref().and_then(|record| Holder::prove(home, record, None));
+    let suspended = proven.as_ref().is_some_and(Holder::is_suspended);
+    // Asked, a suspended one would only cost the patience.
+    let asked = if suspended { Err("it is suspended".to_owned()) } else { ask(control, cause) };
+    let proven = proven.or_else(|| Holder::prove(home, record.as_deref()?, asked.as_ref().ok()));
     let recorded = record.as_ref().map(|record| record.pid);
-    let pid = if asked.is_ok() { named.or(recorded) } else { recorded.or(named) };
-    match (asked, record.as_deref(), handle) {
-        (Ok(()), _, Some(handle)) if handle.wait(FAREWELL) => Ok((pid, Ended::Asked)),
-        (Ok(()), _, None) if is_left(home, instance.as_deref(), FAREWELL) => Ok((pid, Ended::Asked)),
-        (_, Some(record), Some(handle)) if force => {
-            kill(&handle, record)?;
-            Ok((pid, Ended::Killed))
+    match (asked, proven) {
+        (Ok(answer), Some(holder)) if holder.wait(FAREWELL) => {
+            left(home, instance.as_deref(), i64::from(answer.pid), Ended::Asked)
         }
-        (Ok(()), _, _) => Err(StopFailure::StillStopping { pid }),
-        (Err(_), Some(record), Some(_)) if is_suspended(record) => {
-            Err(StopFailure::Suspended { pid: record.pid })
+        (Ok(answer), None) if is_left(home, instance.as_deref(), FAREWELL) => {
+            // Not known to be the holder, so only waited for.
+            if let Ok(process) = ProcessHandle::open(answer.pid) {
+                let _ = process.wait(LINGERING);
+            }
+            Ok((Some(i64::from(answer.pid)), Ended::Asked))
         }
-        (Err(_), Some(record), Some(handle)) => {
-            terminate(&handle, record)?;
-            Ok((pid, Ended::Signalled))
+        (_, Some(holder)) if force => {
+            end(&holder, Signal::Kill, recorded)?;
+            left(home, instance.as_deref(), recorded.unwrap_or_default(), Ended::Killed)
+        }
+        (Ok(answer), _) => Err(StopFailure::StillStopping { pid: Some(i64::from(answer.pid)) }),
+        (Err(_), Some(_)) if suspended => Err(StopFailure::Suspended { pid: recorded.unwrap_or_default() }),
+        (Err(_), Some(holder)) => {
+            end(&holder, Signal::Terminate, recorded)?;
+            left(home, instance.as_deref(), recorded.unwrap_or_default(), Ended::Signalled)
         }
         // It may have ended while we looked.
-        (Err(_), _, None) if becomes_free(home, LOOK) => Ok((pid, Ended::Asked)),
-        (Err(detail), _, _) => Err(StopFailure::Unproven { pid, detail }),
+        (Err(_), None) if becomes_free(home, LOOK) => Ok((recorded, Ended::Asked)),
+        (Err(detail), None) => {
+            Err(StopFailure::Unproven { pid: observe_lock_holder(home).map(i64::from), detail })
+        }
     }
 }
 
-/// Asks over the control plane; also says which pid the control file names.
+/// Asks over the control plane.
 fn ask(
     control: Result<Option<ControlFile>, ControlFileError>,
     cause: &ShutdownCause,
-) -> (Result<(), String>, Option<i64>) {
+) -> Result<ShutdownAnswer, String> {
     let control = match control {
         Ok(Some(control)) => control,
-        Ok(None) => return (Err("there is no control file".to_owned()), None),
-        Err(error) => return (Err(error.to_string()), None),
+        Ok(None) => return Err("there is no control file".to_owned()),
+        Err(error) => return Err(error.to_string()),
     };
-    let asked = ControlClient::connect(&control, ANSWER)
+    ControlClient::connect(&control, ANSWER)
         .and_then(|mut client| client.shut_down(cause.clone()))
-        .map(|_| ())
-        .map_err(|error| error.to_string());
-    (asked, Some(i64::from(control.pid)))
+        .map_err(|error| error.to_string())
 }
 
-fn terminate(handle: &ProcessHandle, record: &OwnerRecord) -> Result<(), StopFailure> {
-    let pid = record.pid;
-    match handle.terminate() {
-        Ok(()) | Err(HandleError::Gone) if handle.wait(SIGNALLED) => Ok(()),
-        Ok(()) | Err(HandleError::Gone) => Err(StopFailure::Wedged { pid }),
-        Err(error) => Err(StopFailure::Unproven { pid: Some(pid), detail: error.to_string() }),
+fn end(holder: &Holder, signal: Signal, pid: Option<i64>) -> Result<(), StopFailure> {
+    match holder.signal(signal) {
+        Ok(()) | Err(HandleError::Gone) if holder.wait(SIGNALLED) => Ok(()),
+        Ok(()) | Err(HandleError::Gone) => Err(StopFailure::Wedged { pid: pid.unwrap_or_default() }),
+        Err(error) => Err(StopFailure::Unproven { pid, detail: error.to_string() }),
     }
 }
 
-fn kill(handle: &ProcessHandle, record: &OwnerRecord) -> Result<(), StopFailure> {
-    let pid = record.pid;
-    match handle.kill() {
-        Ok(()) | Err(HandleError::Gone) if handle.wait(SIGNALLED) => Ok(()),
-        Ok(()) | Err(HandleError::Gone) => Err(StopFailure::Wedged { pid }),
-        Err(error) => Err(StopFailure::Unproven { pid: Some(pid), detail: error.to_string() }),
+/// The process is gone; a stop succeeds only when the lock is, too. A child of it may still hold it.
+fn left(home: &Home, instance: Option<&str>, pid: i64, how: Ended) -> Result<Gone, StopFailure> {
+    if is_left(home, instance, LINGERING) {
+        return Ok((Some(pid), how));
     }
+    let detail = format!("process {pid} is gone, and the lock is still held");
+    Err(StopFailure::Unproven { pid: observe_lock_holder(home).map(i64::from), detail })
 }
 
 /// Waits at most `patience` until `instance` holds the owner lock no more, where no process can be watched:

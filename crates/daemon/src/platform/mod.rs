@@ -22,6 +22,15 @@ pub(crate) struct FileIdentity {
     pub(crate) modified: Option<std::time::SystemTime>,
 }
 
+/// A signal that ends a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// The process may finish what it does.
+    Terminate,
+    /// The process ends at once.
+    Kill,
+}
+
 /// Why a process cannot be signalled or waited for.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HandleError {

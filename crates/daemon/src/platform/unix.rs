@@ -1,7 +1,9 @@
 //! Linux, macOS and the other Unix systems.
 
-use super::{FileIdentity, HandleError};
-use rustix::process::{Pid, Signal};
+use super::{FileIdentity, HandleError, Signal};
+use crate::holder::Proof;
+use contract::FileNumbers;
+use rustix::process::Pid;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
@@ -10,9 +12,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Lets a file that is created belong to its owner alone.
+/// Lets a file that is created belong to its owner alone. A symbolic link is not followed, and a pipe without
+/// a reader is not waited for.
 pub(crate) fn private(options: &mut OpenOptions) {
-    options.mode(0o600);
+    use rustix::fs::OFlags;
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    // The flags are small positive numbers on every Unix.
+    options.mode(0o600).custom_flags(flags.bits().cast_signed());
 }
 
 /// What tells this file from another one at the same path.
@@ -109,24 +115,17 @@ impl ProcessHandle {
         }
     }
 
-    /// Asks it to end.
-    pub(crate) fn terminate(&self) -> Result<(), HandleError> {
-        self.signal(Signal::TERM)
-    }
-
-    /// Ends it.
-    pub(crate) fn kill(&self) -> Result<(), HandleError> {
-        self.signal(Signal::KILL)
-    }
-
-    #[cfg(target_os = "linux")]
-    fn signal(&self, signal: Signal) -> Result<(), HandleError> {
-        rustix::process::pidfd_send_signal(&self.descriptor, signal).map_err(gone_or_io)
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn signal(&self, signal: Signal) -> Result<(), HandleError> {
-        rustix::process::kill_process(self.pid, signal).map_err(gone_or_io)
+    /// Sends `signal`.
+    pub(crate) fn signal(&self, signal: Signal, _proof: &Proof) -> Result<(), HandleError> {
+        let signal = match signal {
+            Signal::Terminate => rustix::process::Signal::TERM,
+            Signal::Kill => rustix::process::Signal::KILL,
+        };
+        #[cfg(target_os = "linux")]
+        let sent = rustix::process::pidfd_send_signal(&self.descriptor, signal);
+        #[cfg(not(target_os = "linux"))]
+        let sent = rustix::process::kill_process(self.pid, signal);
+        sent.map_err(gone_or_io)
     }
 
     /// Waits at most `patience` for it to end; true when it has.
@@ -181,6 +180,45 @@ pub(crate) fn is_suspended(_pid: u32) -> Option<bool> {
     None
 }
 
+/// Whether `pid` holds an exclusive lock on the file `numbers`; none where the system does not tell. The
+/// file is recognised by the descriptor itself: the device column of the system's lock tables is another one
+/// on some file systems.
+#[cfg(target_os = "linux")]
+pub(crate) fn holds_lock(pid: u32, numbers: FileNumbers) -> Option<bool> {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    let mut unread = false;
+    for entry in entries {
+        let entry = entry.ok()?;
+        // Followed, the link leads to the open file itself, wherever its name went.
+        let Ok(metadata) = std::fs::metadata(entry.path()) else { continue };
+        if (metadata.dev(), metadata.ino()) != (numbers.device, numbers.inode) {
+            continue;
+        }
+        let descriptor = entry.file_name();
+        match std::fs::read_to_string(
+            Path::new("/proc").join(pid.to_string()).join("fdinfo").join(descriptor),
+        ) {
+            Ok(text) if text.lines().any(shows_exclusive_flock) => return Some(true),
+            Ok(_) => {}
+            Err(_) => unread = true,
+        }
+    }
+    (!unread).then_some(false)
+}
+
+/// `lock:  1: FLOCK  ADVISORY  WRITE 4711 08:01:131 0 EOF`. A probe has a READ lock for a moment.
+#[cfg(target_os = "linux")]
+fn shows_exclusive_flock(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    words.next() == Some("lock:") && words.nth(1) == Some("FLOCK") && words.nth(1) == Some("WRITE")
+}
+
+/// Whether `pid` holds a lock; this system does not tell.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn holds_lock(_pid: u32, _numbers: FileNumbers) -> Option<bool> {
+    None
+}
+
 /// The processes of this user, other than this one; none where the system does not tell.
 #[cfg(target_os = "linux")]
 pub(crate) fn list_own_processes() -> Vec<u32> {
@@ -198,27 +236,6 @@ pub(crate) fn list_own_processes() -> Vec<u32> {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn list_own_processes() -> Vec<u32> {
     Vec::new()
-}
-
-/// The value of `variable` in the environment that `pid` was started with; none where the system does
-/// not tell.
-#[cfg(target_os = "linux")]
-pub(crate) fn start_environment(pid: u32, variable: &str) -> Option<std::ffi::OsString> {
-    use std::io::Read as _;
-    use std::os::unix::ffi::OsStringExt as _;
-    const MAX_BYTES: u64 = 1024 * 1024;
-    let mut bytes = Vec::new();
-    File::open(format!("/proc/{pid}/environ")).ok()?.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
-    bytes.split(|byte| *byte == 0).find_map(|pair| {
-        let value = pair.strip_prefix(variable.as_bytes())?.strip_prefix(b"=")?;
-        Some(std::ffi::OsString::from_vec(value.to_vec()))
-    })
-}
-
-/// The value of `variable` in the environment of `pid`; this system does not tell.
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn start_environment(_pid: u32, _variable: &str) -> Option<std::ffi::OsString> {
-    None
 }
 
 /// Whether `pid` has a file open that stood at `path` and does not any more; false where the system does
@@ -288,6 +305,19 @@ fn code_ranges(maps: &str, program: &Path) -> Vec<std::ops::Range<usize>> {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flock_line_of_a_writer_is_recognised() {
+        assert!(shows_exclusive_flock("lock:\t1: FLOCK  ADVISORY  WRITE 4711 08:01:131 0 EOF"));
+        for line in [
+            "lock:\t1: FLOCK  ADVISORY  READ 4711 08:01:131 0 EOF",
+            "lock:\t1: POSIX  ADVISORY  WRITE 4711 08:01:131 0 EOF",
+            "pos:\t0",
+            "",
+        ] {
+            assert!(!shows_exclusive_flock(line), "{line}");
+        }
+    }
 
     #[test]
     fn only_code_of_the_program_itself_is_given_back() {

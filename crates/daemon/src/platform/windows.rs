@@ -1,7 +1,8 @@
 //! Windows.
 
-use super::{FileIdentity, HandleError};
-use std::ffi::OsString;
+use super::{FileIdentity, HandleError, Signal};
+use crate::holder::Proof;
+use contract::FileNumbers;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::windows::io::AsHandle as _;
@@ -63,12 +64,7 @@ impl ProcessHandle {
     }
 
     /// Not here.
-    pub(crate) fn terminate(&self) -> Result<(), HandleError> {
-        Err(HandleError::Unsupported)
-    }
-
-    /// Not here.
-    pub(crate) fn kill(&self) -> Result<(), HandleError> {
+    pub(crate) fn signal(&self, _signal: Signal, _proof: &Proof) -> Result<(), HandleError> {
         Err(HandleError::Unsupported)
     }
 
@@ -96,7 +92,7 @@ pub(crate) fn list_own_processes() -> Vec<u32> {
 }
 
 /// This system does not tell.
-pub(crate) fn start_environment(_pid: u32, _variable: &str) -> Option<OsString> {
+pub(crate) fn holds_lock(_pid: u32, _numbers: FileNumbers) -> Option<bool> {
     None
 }
 

@@ -34,6 +34,15 @@ pub(crate) fn process_argv(pid: u32) -> Option<Vec<OsString>> {
     Some(bytes.split(|byte| *byte == 0).map(|word| OsString::from_vec(word.to_vec())).collect())
 }
 
+/// The value of `variable` in `/proc/<pid>/environ`.
+pub(crate) fn start_environment(pid: u32, variable: &str) -> Option<OsString> {
+    let bytes = read(&format!("/proc/{pid}/environ"), 1024 * 1024).ok()?;
+    bytes.split(|byte| *byte == 0).find_map(|pair| {
+        let value = pair.strip_prefix(variable.as_bytes())?.strip_prefix(b"=")?;
+        Some(OsString::from_vec(value.to_vec()))
+    })
+}
+
 fn read(path: &str, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(512);
     File::open(path)?.take(limit).read_to_end(&mut bytes)?;

@@ -80,6 +80,11 @@ pub(crate) fn process_argv(pid: u32) -> Option<Vec<OsString>> {
     parse_arguments(buffer.get(..size)?)
 }
 
+/// Not told.
+pub(crate) fn start_environment(_pid: u32, _variable: &str) -> Option<OsString> {
+    None
+}
+
 fn parse_arguments(bytes: &[u8]) -> Option<Vec<OsString>> {
     let (count, rest) = bytes.split_first_chunk::<4>()?;
     let count = usize::try_from(i32::from_ne_bytes(*count)).ok()?;

@@ -25,4 +25,4 @@ mod windows;
 pub(crate) use windows::*;
 
 #[cfg(unix)]
-pub(crate) use processes::{boot_id, process_argv, process_state};
+pub(crate) use processes::{boot_id, process_argv, process_state, start_environment};

@@ -18,3 +18,8 @@ pub(crate) fn process_state(pid: u32) -> ProcessState {
 pub(crate) fn process_argv(_pid: u32) -> Option<Vec<OsString>> {
     None
 }
+
+/// Not told.
+pub(crate) fn start_environment(_pid: u32, _variable: &str) -> Option<OsString> {
+    None
+}

@@ -1,6 +1,7 @@
 //! What the Unix systems share: file modes, owners, host and user.
 
 use crate::process::ProcessState;
+use contract::FileNumbers;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -43,14 +44,27 @@ pub(crate) fn open_for_reading(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(NON_BLOCKING).open(path)
 }
 
-// The flag is a small positive number on every Unix.
-const NON_BLOCKING: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+/// Opens `path` for reading unless it is a symbolic link.
+pub(crate) fn open_unlinked_for_reading(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(NON_BLOCKING | NO_FOLLOW).open(path)
+}
 
-/// Options that create files for their owner alone.
+// The flags are small positive numbers on every Unix.
+const NON_BLOCKING: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+
+/// Options that create files for their owner alone, and that follow no symbolic link at their path.
 pub(crate) fn private_options() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.mode(0o600).custom_flags(NON_BLOCKING);
+    options.mode(0o600).custom_flags(NON_BLOCKING | NO_FOLLOW);
     options
+}
+
+/// Device and inode of an open file, and how many names it has.
+pub(crate) fn file_numbers(file: &File) -> io::Result<(Option<FileNumbers>, u64)> {
+    let metadata = file.metadata()?;
+    let numbers = FileNumbers { device: metadata.dev(), inode: metadata.ino() };
+    Ok((Some(numbers), metadata.nlink()))
 }
 
 /// Creates a directory, and what is missing above it, for the owner alone.

@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "host name, processes and file identity are only reachable through C calls")]
 
 use crate::process::ProcessState;
+use contract::FileNumbers;
 use std::ffi::{OsString, c_void};
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
@@ -103,14 +104,34 @@ pub(crate) fn names_open_file(path: &Path, file: &File) -> io::Result<bool> {
 }
 
 fn file_identity(file: &File) -> io::Result<(u32, u32, u32)> {
+    let info = file_information(file)?;
+    Ok((info.dwVolumeSerialNumber, info.nFileIndexHigh, info.nFileIndexLow))
+}
+
+/// Volume and index of an open file, and how many names it has.
+pub(crate) fn file_numbers(file: &File) -> io::Result<(Option<FileNumbers>, u64)> {
+    let info = file_information(file)?;
+    let inode = (u64::from(info.nFileIndexHigh) << 32) | u64::from(info.nFileIndexLow);
+    let numbers = FileNumbers { device: u64::from(info.dwVolumeSerialNumber), inode };
+    Ok((Some(numbers), u64::from(info.nNumberOfLinks)))
+}
+
+/// Opens `path` for reading unless it is a symbolic link.
+pub(crate) fn open_unlinked_for_reading(path: &Path) -> io::Result<File> {
+    if path.symlink_metadata()?.is_symlink() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    File::open(path)
+}
+
+fn file_information(file: &File) -> io::Result<BY_HANDLE_FILE_INFORMATION> {
     let mut info = MaybeUninit::<BY_HANDLE_FILE_INFORMATION>::zeroed();
     // SAFETY: the handle is open for as long as `file` lives, and the system fills the structure.
     if unsafe { GetFileInformationByHandle(file.as_raw_handle(), info.as_mut_ptr()) } == 0 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: zeroed before the call and filled by it; every bit pattern is a valid value.
-    let info = unsafe { info.assume_init() };
-    Ok((info.dwVolumeSerialNumber, info.nFileIndexHigh, info.nFileIndexLow))
+    Ok(unsafe { info.assume_init() })
 }
 
 /// Windows does not name its boots.
@@ -169,6 +190,11 @@ pub(crate) fn process_argv(pid: u32) -> Option<Vec<OsString>> {
     // SAFETY: the header points to `Length` bytes inside the buffer, which still lives.
     let units = unsafe { std::slice::from_raw_parts(header.Buffer, usize::from(header.Length) / 2) };
     Some(vec![OsString::from_wide(units)])
+}
+
+/// Not told.
+pub(crate) fn start_environment(_pid: u32, _variable: &str) -> Option<OsString> {
+    None
 }
 
 struct Process(HANDLE);

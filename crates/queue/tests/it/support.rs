@@ -2,8 +2,8 @@
 
 use contract::{Consent, ForegroundIdentity, Scope};
 use gate::{
-    ActiveQueueFacts, CapturePermit, CurePermit, EgressPermit, Facts, LegacyFacts, LockState, LoginFacts,
-    OwnerFacts, OwnerReading, Policy,
+    ActiveQueueFacts, CapturePermit, CurePermit, EgressPermit, Facts, LegacyFacts, LoginFacts, OwnerFacts,
+    Policy,
 };
 use queue::{BatchLimits, BodyRow, Capacity, Capture, EventRow, NewRow, Place, Witness, Writer};
 use rusqlite::Connection;
@@ -105,14 +105,7 @@ pub fn facts(scope: &Scope, queue_path: &Path, legacy_path: &Path, queue_id: Opt
             server_known: true,
             private_teams: Vec::new(),
         },
-        owner: OwnerFacts {
-            record_path: "/owner.json".into(),
-            reading: OwnerReading::Absent,
-            lock: LockState::Free,
-            process_alive: false,
-            executable_exists: false,
-            resolved: None,
-        },
+        owner: OwnerFacts::absent("/owner.json"),
         stray: None,
         legacy: LegacyFacts { path: legacy_path.into(), ..LegacyFacts::default() },
         active: ActiveQueueFacts { path: queue_path.into(), queue_id },
