@@ -36,6 +36,7 @@ samples! {
     Remedy::ForceCleanOrphans => [Remedy::ForceCleanOrphans],
     Remedy::Migrate => [Remedy::Migrate],
     Remedy::Repair => [Remedy::Repair],
+    Remedy::RepairMission { .. } => [Remedy::RepairMission { mission: "user-auth-01KRX11M".into() }],
     Remedy::SyncNow => [Remedy::SyncNow],
     Remedy::OptIn { .. } => [
         Remedy::OptIn { project: "164b830e-0aa9-486a-80e9-73e0ff9bd516".into() },

@@ -70,6 +70,7 @@ fn reach(remedy: &Remedy) {
         Remedy::ForceCleanOrphans => reach_force_clean_orphans(),
         Remedy::Migrate => reach_migrate(),
         Remedy::Repair => reach_repair(),
+        Remedy::RepairMission { .. } => reach_repair_mission(),
         Remedy::SyncNow => reach_sync_now(),
         Remedy::OptIn { .. } => reach_opt_in(),
         Remedy::StartDaemon => reach_start_daemon(),
@@ -202,6 +203,20 @@ fn reach_repair() {
     stage.refuses(&hint);
     stage.type_hint(&hint).exits(0);
     stage.is_coherent();
+}
+
+fn reach_repair_mission() {
+    let stage = Stage::new();
+    let mission = testkit::mission::Mission::create(&stage.world, "sample");
+    let log = mission.read("status.events.jsonl");
+    mission.write("status.events.jsonl", &format!("{log}{{torn"));
+    let plan = ["agent", "mission", "setup-plan", "--mission", &mission.slug];
+    mission.specified(&stage.world);
+    let hint = Remedy::RepairMission { mission: mission.slug.clone() }.hint();
+    let refused = stage.world.run(plan).exits(1);
+    assert!(refused.stderr.contains(&hint), "{refused:?}");
+    stage.type_hint(&hint).exits(0);
+    stage.world.run(plan).exits(0);
 }
 
 fn reach_sync_now() {

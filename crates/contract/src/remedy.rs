@@ -27,6 +27,11 @@ pub enum Remedy {
     Migrate,
     /// Move an unreadable file aside, with a timestamp.
     Repair,
+    /// Move the damaged lines of a mission's log aside; keeps every readable row.
+    RepairMission {
+        /// The mission's directory name.
+        mission: String,
+    },
     /// Deliver what waits.
     SyncNow,
     /// Release the rows held for a project.
@@ -56,6 +61,7 @@ impl Remedy {
             Self::ForceCleanOrphans => &["doctor", "orphan-daemons", "--fix", "--force"],
             Self::Migrate => &["sync", "migrate"],
             Self::Repair => &["doctor", "repair"],
+            Self::RepairMission { mission } => &["doctor", "repair", "--mission", mission],
             Self::SyncNow => &["sync", "now"],
             Self::OptIn { project } => &["sync", "opt-in", "--project", project, "--include-held", "--yes"],
             Self::StartDaemon => &["sync", "daemon", "start"],

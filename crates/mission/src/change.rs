@@ -11,19 +11,20 @@ use crate::document::{Writing, read_bytes};
 use crate::dossier::{Overlay, read_dossier};
 use crate::error::{MissionError, Result, chain};
 use crate::git::{check_may_commit, check_quiet, commit_or_undo};
-use crate::log::{self, Log, Row};
-use crate::meta::Meta;
+use crate::lane::Lane;
+use crate::log::{self, LaneRow, Log, Row};
 use crate::outgoing::payload::{Background, HistoryEntry, draft_of_history, draft_of_row};
 use crate::outgoing::{
     CaptureReport, CaptureState, Documents, Memory, Origin, Outgoing, Stamp, draft_to_row, plan_dossier_rows,
 };
 use crate::project::{MissionDirectory, Project};
-use crate::snapshot::{self, reduce, render_status, status_document};
+use crate::snapshot::{self, Snapshot, reduce, render_status, status_document};
 use contract::{Consent, ExitCode};
 use identity::lock::{FileLock, LockError};
 use identity::{Machine, ProjectIdentity};
 use queue::{Capacity, Capture, NewRow, Place, Prepared, QueueError, Settled, Witness, Writer};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,8 +38,10 @@ pub(crate) struct Change {
     pub(crate) mission: MissionDirectory,
     /// Its log, as it was read.
     pub(crate) log: Log,
-    /// Rows to append.
-    pub(crate) rows: Vec<Row>,
+    /// Rows to append; [`Change::append`] is the only way in.
+    rows: Vec<Row>,
+    /// What is odd about the log, for stderr and for the command's JSON document.
+    pub(crate) notes: Vec<String>,
     /// Rows that the log holds already and that are to be captured.
     pub(crate) recorded: Vec<Row>,
     /// Directories to create.
@@ -58,6 +61,17 @@ pub struct Done {
     pub commit: Option<String>,
     /// What was captured.
     pub capture: CaptureReport,
+    /// What is odd about the log.
+    pub notes: Vec<String>,
+    /// The board as the log shows it now; only when lane rows were appended.
+    board: Option<Snapshot>,
+}
+
+impl Done {
+    /// The lane in which the board shows a work package; `unmoved` when no lane row was written.
+    pub(crate) fn lane(&self, wp_id: &str, unmoved: Lane) -> Lane {
+        self.board.as_ref().map_or(unmoved, |board| board.lane(wp_id))
+    }
 }
 
 /// Takes a mission's lock.
@@ -89,6 +103,7 @@ impl Change {
             mission,
             log,
             rows: Vec::new(),
+            notes: Vec::new(),
             recorded: Vec::new(),
             directories: Vec::new(),
             files: Overlay::new(),
@@ -103,13 +118,17 @@ impl Change {
         if self.commit.is_some() { check_may_commit(project) } else { Ok(()) }
     }
 
+    /// Adds rows to append. Every row that a command writes comes this way: each is dated after every row of its
+    /// work package, so that the board shows the lane it names.
+    pub(crate) fn append(&mut self, mut rows: Vec<Row>) -> Result<()> {
+        self.notes.extend(log::place_after(&self.log, &self.rows, &mut rows)?);
+        self.rows.extend(rows);
+        Ok(())
+    }
+
     /// Adds `status.json` as the log will reduce, unless it already says so.
     pub(crate) fn refresh_status(&mut self) -> Result<Value> {
-        let added = self.rows.iter().filter_map(|row| match row {
-            Row::Lane(row) => Some(row),
-            Row::Fact(_) | Row::Other { .. } => None,
-        });
-        let snapshot = reduce(self.log.lane_rows().chain(added));
+        let snapshot = reduce(self.log.lane_rows().chain(self.added()));
         let document = status_document(&snapshot, self.mission.meta.as_ref())?;
         self.files.insert(self.mission.path.join(snapshot::FILE), render_status(&document).into_bytes());
         Ok(document)
@@ -135,11 +154,12 @@ impl Change {
             Ok(captive) => captive,
             Err(cause) => return Err(writing.undo(cause)),
         };
-        let written = match self.write(&mut writing) {
-            Ok(()) => self.commit(project, writing),
+        let board = self.write(&mut writing).and_then(|()| self.reached());
+        let written = match board {
+            Ok(board) => self.commit(project, writing).map(|(writing, commit)| (writing, commit, board)),
             Err(cause) => Err(writing.undo(cause)),
         };
-        let (writing, commit) = match written {
+        let (writing, commit, board) = match written {
             Ok(written) => written,
             Err(cause) => {
                 // What could not be undone may be in the log: settling looks.
@@ -150,7 +170,36 @@ impl Change {
             }
         };
         writing.keep();
-        Ok(Done { commit, capture: captive.confirm()? })
+        Ok(Done { commit, capture: captive.confirm()?, notes: self.notes, board })
+    }
+
+    /// The lane rows to append.
+    fn added(&self) -> impl Iterator<Item = &LaneRow> {
+        self.rows.iter().filter_map(|row| match row {
+            Row::Lane(row) => Some(row),
+            Row::Fact(_) | Row::Other { .. } => None,
+        })
+    }
+
+    /// Reduces the log again after the append. A lane that the board does not show is an error.
+    fn reached(&self) -> Result<Option<Snapshot>> {
+        let wanted: BTreeMap<&str, Lane> =
+            self.added().map(|row| (row.wp_id.as_str(), row.to_lane)).collect();
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        let board = reduce(log::read_log(&self.mission.path)?.lane_rows());
+        match wanted.into_iter().find(|(wp_id, lane)| board.lane(wp_id) != *lane) {
+            None => Ok(Some(board)),
+            Some((wp_id, lane)) => {
+                let shown = board.lane(wp_id);
+                Err(MissionError::invalid(
+                    "LANE_NOT_REACHED",
+                    format!("{wp_id} did not reach {lane}: the board shows {shown}"),
+                    &serde_json::json!({ "wp_id": wp_id, "to_lane": lane, "board_lane": shown }),
+                ))
+            }
+        }
     }
 
     /// Commits what is to be committed, or undoes everything.
@@ -226,11 +275,10 @@ impl Change {
         let anchor = drafts.first().map(|draft| draft.event_id.clone());
         let overlay = self.overlay()?;
         let dossier = read_dossier(&self.mission.path, self.mission.mission_type(), &overlay)?;
-        let target_branch = self.mission.meta.as_ref().and_then(Meta::target_branch);
         let volatile = [self.log_path(), self.mission.path.join(snapshot::FILE)];
         let documents = Documents {
             mission: &self.mission,
-            target_branch: target_branch.unwrap_or_else(|| project.branch_or_main()),
+            target_branch: self.mission.target_branch(project),
             overlay: &overlay,
             dossier: &dossier,
             volatile: &volatile,

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 /// The facts that are worth a line each, with their words. What else a document holds is for scripts.
-const LINES: [(&str, &str); 7] = [
+const LINES: [(&str, &str); 8] = [
+    ("unread_files", "not read"),
     ("missing_wp_sections", "without a section in tasks.md"),
     ("extra_wp_sections", "without a file in tasks/"),
     ("missing_requirement_refs_wps", "without requirement_refs"),
@@ -87,9 +88,18 @@ pub(crate) fn cure(code: &str) -> Option<&'static str> {
         "DECISION_ALREADY_CLOSED" => "ask under another --input-key, --step-id or --slot-key",
         "DECISION_TERMINAL_CONFLICT" => "open a new decision: what is resolved or canceled stays so",
         "DECISION_MISSING_STEP_OR_SLOT" => "name the place the question came up in",
-        "MISSION_NOT_FOUND" => "restore meta.json with `git checkout -- <file>`",
+        "MISSION_NOT_FOUND" => {
+            "write meta.json with the mission's `mission_id`; `git log -p -- FILE` shows what it held at each commit"
+        }
         "STATUS_EVENT_PERSISTENCE_VERIFICATION_FAILED" => {
             "look at the disk and at who else writes the log, then repeat"
+        }
+        "ROW_TIME_EXHAUSTED" => "correct the `at` of that row by hand, then repeat the command",
+        "LANE_NOT_REACHED" => {
+            "another program writes the same log: look at `spec-kitty agent status show`, then repeat"
+        }
+        "WORK_PACKAGE_FILES_UNREAD" => {
+            "name each file like WP01-title.md and give it the same id as its `work_package_id`, or move it out of tasks/"
         }
         _ => return None,
     })

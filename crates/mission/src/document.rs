@@ -102,7 +102,7 @@ enum Step {
     Directory(PathBuf),
     Created(PathBuf),
     Replaced { path: PathBuf, before: Vec<u8> },
-    Appended { path: PathBuf, length: u64 },
+    Appended { path: PathBuf, length: u64, added: Vec<u8> },
 }
 
 impl Writing {
@@ -162,7 +162,7 @@ impl Writing {
             .map_err(MissionError::io("append to", path))?;
         let length = file.metadata().map_err(MissionError::io("append to", path))?.len();
         self.steps.push(if existed {
-            Step::Appended { path: path.to_owned(), length }
+            Step::Appended { path: path.to_owned(), length, added: bytes.to_vec() }
         } else {
             Step::Created(path.to_owned())
         });
@@ -171,7 +171,8 @@ impl Writing {
         let mut back = Vec::with_capacity(bytes.len());
         let read = file.seek(SeekFrom::Start(length)).and_then(|_| file.read_to_end(&mut back));
         read.map_err(MissionError::io("read back", path))?;
-        if back != bytes {
+        // Another program may append at the same moment, before or behind.
+        if !back.windows(bytes.len().max(1)).any(|part| part == bytes) && !bytes.is_empty() {
             return Err(MissionError::invalid(
                 "STATUS_EVENT_PERSISTENCE_VERIFICATION_FAILED",
                 format!("{} does not hold what was just appended to it", contract::text::path(path)),
@@ -228,11 +229,8 @@ impl Writing {
                     };
                     (path, done)
                 }
-                Step::Appended { path, length } => {
-                    let done = fs::OpenOptions::new().write(true).open(&path).and_then(|file| {
-                        file.set_len(length)?;
-                        file.sync_all()
-                    });
+                Step::Appended { path, length, added } => {
+                    let done = cut_off(&path, length, &added);
                     (path, done)
                 }
             };
@@ -242,6 +240,20 @@ impl Writing {
         }
         left
     }
+}
+
+/// Takes what was appended away again, unless another program has appended behind it: its rows are not ours.
+fn cut_off(path: &Path, length: u64, added: &[u8]) -> std::io::Result<()> {
+    let mut file = fs::OpenOptions::new().read(true).write(true).open(path)?;
+    let mut tail = Vec::new();
+    file.seek(SeekFrom::Start(length))?;
+    (&file).take(added.len() as u64 + 1).read_to_end(&mut tail)?;
+    // A write that failed midway leaves a part.
+    if !added.starts_with(&tail) {
+        return Err(std::io::Error::other("another program has appended to it"));
+    }
+    file.set_len(length)?;
+    file.sync_all()
 }
 
 impl Drop for Writing {
@@ -275,6 +287,19 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&old).unwrap(), "before");
         assert_eq!(std::fs::read_to_string(&log).unwrap(), "one\n");
         assert_eq!(read_names(world.path()).unwrap(), ["log", "old"]);
+    }
+
+    #[test]
+    fn rows_of_another_program_behind_ours_are_not_cut_off() {
+        let world = tempfile::tempdir().unwrap();
+        let log = world.path().join("log");
+        std::fs::write(&log, "one\n").unwrap();
+        let mut writing = Writing::new();
+        writing.append(&log, b"ours\n").unwrap();
+        std::fs::write(&log, "one\nours\ntheirs\n").unwrap();
+        let error = writing.undo(MissionError::malformed(&log, "x"));
+        assert!(error.to_string().contains("another program has appended"), "{error}");
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), "one\nours\ntheirs\n");
     }
 
     #[cfg(unix)]

@@ -27,6 +27,22 @@ pub enum MissionError {
         /// What is wrong.
         problem: String,
     },
+    /// Lines of a mission's log cannot be read, so nothing is written on top of it.
+    #[error("{} line {line}: {problem}{}", text::path(.path), more(*.count))]
+    DamagedLog {
+        /// The log.
+        path: PathBuf,
+        /// The 1-based number of the first such line.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+        /// How many lines cannot be read.
+        count: usize,
+        /// The mission's directory name.
+        mission_slug: String,
+        /// Whether `doctor repair --mission` helps.
+        repairable: bool,
+    },
     /// The system refused to read or write.
     #[error("cannot {action} {}", text::path(.path))]
     Io {
@@ -142,6 +158,10 @@ fn row(line: Option<usize>) -> String {
     line.map(|line| format!(" line {line}")).unwrap_or_default()
 }
 
+fn more(count: usize) -> String {
+    if count > 1 { format!(" ({} more lines cannot be read)", count - 1) } else { String::new() }
+}
+
 fn held_by(holder: &Option<String>) -> String {
     holder.as_ref().map(|who| format!(" by {who}")).unwrap_or_default()
 }
@@ -152,8 +172,8 @@ impl MissionError {
         Self::Malformed { path: path.to_owned(), line: None, problem: problem.into() }
     }
 
-    /// A malformed row.
-    pub(crate) fn malformed_row(path: &Path, line: usize, problem: impl Into<String>) -> Self {
+    /// A malformed line.
+    pub(crate) fn malformed_line(path: &Path, line: usize, problem: impl Into<String>) -> Self {
         Self::Malformed { path: path.to_owned(), line: Some(line), problem: problem.into() }
     }
 
@@ -187,6 +207,7 @@ impl MissionError {
         match self {
             Self::Argument { .. } => "INVALID_ARGUMENT",
             Self::Malformed { .. } => "MALFORMED_FILE",
+            Self::DamagedLog { .. } => "LOG_DAMAGED",
             Self::Io { .. } => "IO_ERROR",
             Self::NoProject { .. } => "PROJECT_NOT_FOUND",
             Self::Git { code, .. } | Self::Invalid { code, .. } | Self::UnknownMission { code, .. } => code,
@@ -219,7 +240,13 @@ impl MissionError {
             }
             Self::Git { remedy, .. } => advice(remedy),
             Self::UnknownMission { .. } => advice("pass --mission with one of the available missions"),
-            Self::Malformed { .. } => advice("correct the file, or restore it with `git checkout -- <file>`"),
+            Self::Malformed { .. } => {
+                advice("correct the file by hand; `git log -p -- FILE` shows what it held at each commit")
+            }
+            Self::DamagedLog { mission_slug, repairable: true, .. } => {
+                vec![Remedy::RepairMission { mission: mission_slug.clone() }]
+            }
+            Self::DamagedLog { mission_slug, .. } => advice(&crate::log::remedy(mission_slug, false)),
             Self::Busy { .. } => advice("wait for the other command to end, then repeat this one"),
             Self::Capture { remedy, .. } => remedy.clone().into_iter().collect(),
             Self::CapturePending { .. } => {
@@ -246,6 +273,9 @@ impl MissionError {
         let value = match self {
             Self::Argument { name, .. } => json!({ "argument": name }),
             Self::Malformed { path, line, .. } => json!({ "path": text::path(path), "line": line }),
+            Self::DamagedLog { path, line, count, .. } => {
+                json!({ "path": text::path(path), "line": line, "unreadable_lines": count })
+            }
             Self::Io { path, .. } => json!({ "path": text::path(path) }),
             Self::NoProject { from } => json!({ "from": text::path(from) }),
             Self::UnknownMission { handle, available, .. } => {

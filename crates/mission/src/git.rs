@@ -159,7 +159,7 @@ pub fn check_quiet(project: &Project) -> Result<()> {
             code: "GIT_OPERATION_IN_PROGRESS",
             problem: format!("a {operation} is under way in {}", contract::text::path(project.root())),
             remedy: format!(
-                "finish it, or give it up with `git {operation} --abort`, then repeat the command"
+                "finish the {operation} (`git status` names the next step), then repeat the command"
             ),
         }),
     }

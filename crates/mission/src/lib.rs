@@ -8,6 +8,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`clock`] | instants and identifiers |
+//! | [`instant`] | instants of log rows, with any offset from UTC |
 //! | [`document`] | reading files bounded; writing them atomically, and undoing it |
 //! | [`json`] | the JSON dialects of mission files |
 //! | [`leftovers`] | rows of commands that were interrupted |
@@ -48,12 +49,14 @@ pub mod evidence;
 pub mod front_matter;
 pub mod git;
 pub mod graph;
+pub mod instant;
 pub mod json;
 pub mod leftovers;
 pub mod log;
 pub mod meta;
 pub mod outgoing;
 pub mod ownership;
+mod planning;
 mod platform;
 pub mod project;
 pub mod slug;

@@ -7,6 +7,7 @@ use crate::error::{MissionError, Result, chain};
 use crate::meta::{Meta, read_meta};
 use crate::slug;
 use identity::git::{GitFacts, Head, read_git_facts};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// The directory of missions in a project.
@@ -45,6 +46,12 @@ impl MissionDirectory {
         self.mission_id().unwrap_or(&self.slug)
     }
 
+    /// The branch its work lands on, for every command: what `meta.json` says, else the branch that is checked
+    /// out.
+    pub fn target_branch<'a>(&'a self, project: &'a Project) -> &'a str {
+        self.meta.as_ref().and_then(Meta::target_branch).unwrap_or_else(|| project.branch_or_main())
+    }
+
     /// Its type.
     pub fn mission_type(&self) -> &str {
         self.meta.as_ref().map_or(crate::meta::DEFAULT_TYPE, Meta::mission_type)
@@ -66,7 +73,7 @@ impl Project {
                 unusable(
                     "GIT_UNREADABLE",
                     format!("cannot read the repository of {shown}: {}", chain(&error)),
-                    "run `git status` there and follow what it says",
+                    "run `git status` there: it names what is wrong",
                 )
             })?
             .ok_or_else(|| {
@@ -109,7 +116,7 @@ impl Project {
             Head::Unreadable(problem) => Err(MissionError::Git {
                 code: "GIT_UNREADABLE",
                 problem: format!("HEAD of {} cannot be read: {problem}", contract::text::path(&self.root)),
-                remedy: "run `git status` there and follow what it says".into(),
+                remedy: "run `git status` there: it names what is wrong".into(),
             }),
         }
     }
@@ -151,7 +158,8 @@ impl Project {
                 available,
             }
         };
-        let Some(handle) = handle.map(str::trim).filter(|handle| !handle.is_empty()) else {
+        let named = handle.map(str::trim).filter(|handle| !handle.is_empty()).map(|text| self.handle(text));
+        let Some(handle) = named.as_deref() else {
             let count = self.mission_names()?.len();
             return Err(unknown(match count {
                 0 => format!(
@@ -183,6 +191,39 @@ impl Project {
                 contract::text::path(&self.missions()),
                 self.unread()?
             ))),
+        }
+    }
+
+    /// The mission for a command that only shows it: a `meta.json` that cannot be read is a warning.
+    pub fn view_mission(&self, handle: Option<&str>) -> Result<(MissionDirectory, Option<String>)> {
+        let error = match self.mission(handle) {
+            Ok(mission) => return Ok((mission, None)),
+            Err(error) => error,
+        };
+        let name = self.handle(handle.unwrap_or_default().trim());
+        let path = self.missions().join(&*name);
+        let is_meta = matches!(&error, MissionError::Malformed { path: file, .. } | MissionError::Io { path: file, .. }
+            if *file == path.join(crate::meta::FILE));
+        if is_meta && slug::is_plain_component(&name) && is_directory(&path) {
+            return Ok((MissionDirectory { slug: name.into_owned(), path, meta: None }, Some(chain(&error))));
+        }
+        Err(error)
+    }
+
+    /// A mission's directory by its path, absolute or below the project root, is named like the directory; a
+    /// trailing slash, as a shell completes it, means nothing.
+    fn handle<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let bare = text.trim_end_matches(std::path::is_separator);
+        let path = self.root.join(bare);
+        let is_mission = || {
+            let parent = std::fs::canonicalize(path.parent()?).ok()?;
+            (parent == std::fs::canonicalize(self.missions()).ok()?).then_some(())
+        };
+        match path.file_name().and_then(|name| name.to_str()) {
+            Some(name) if bare.contains(std::path::is_separator) && is_mission().is_some() => {
+                Cow::Owned(name.to_owned())
+            }
+            _ => Cow::Borrowed(bare),
         }
     }
 

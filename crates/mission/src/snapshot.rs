@@ -1,16 +1,17 @@
 //! What a log adds up to: the lane of every work package, and `status.json`, byte for byte.
 //!
-//! Pure, and independent of the order of the rows: duplicates by id are dropped (the first wins),
-//! then rows are taken in the order of (`at`, `event_id`). `from_lane` is never looked at: the log is
-//! the truth, whoever wrote it.
+//! Pure, and independent of the order of the rows: duplicates by id are dropped (the first wins). Rows are
+//! ordered by instant; in one instant the row that starts where its work package stands comes first; then
+//! `event_id` decides. A row that starts elsewhere still counts: the log is the truth.
 
 use crate::error::Result;
+use crate::instant::Instant;
 use crate::json;
 use crate::lane::Lane;
 use crate::log::LaneRow;
 use crate::meta::{DEFAULT_TYPE, Meta};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 /// The file's name in a mission directory.
 pub const FILE: &str = "status.json";
@@ -48,27 +49,85 @@ pub struct Snapshot {
 /// Reduces lane rows.
 pub fn reduce<'a>(rows: impl Iterator<Item = &'a LaneRow>) -> Snapshot {
     let mut seen = HashSet::new();
-    let mut rows: Vec<&LaneRow> = rows.filter(|row| seen.insert(row.event_id.as_str())).collect();
-    rows.sort_by(|a, b| (&a.at, &a.event_id).cmp(&(&b.at, &b.event_id)));
+    let rows = rows.filter(|row| seen.insert(row.event_id.as_str()));
+    let mut rows: Vec<Timed<'a>> = rows.map(|row| (Instant::parse(&row.at), row)).collect();
+    rows.sort_by(|(a, one), (b, other)| (a, &one.event_id).cmp(&(b, &other.event_id)));
     let mut snapshot = Snapshot { event_count: rows.len(), ..Snapshot::default() };
-    if let Some(first) = rows.first() {
-        snapshot.mission_slug.clone_from(&first.mission_slug);
+    let mut newest: BTreeMap<&str, Newest<'_>> = BTreeMap::new();
+    let mut last: Option<&LaneRow> = None;
+    for group in rows.chunk_by(|(a, _), (b, _)| a == b) {
+        for row in chained(group, &newest) {
+            if last.is_none() {
+                snapshot.mission_slug.clone_from(&row.mission_slug);
+            }
+            last = Some(row);
+            apply(&mut newest, group[0].0, row);
+        }
     }
-    if let Some(last) = rows.last() {
+    if let Some(last) = last {
         snapshot.materialized_at.clone_from(&last.at);
         snapshot.last_event_id = Some(last.event_id.clone());
-    }
-    let mut newest: BTreeMap<&str, Newest<'_>> = BTreeMap::new();
-    for row in rows {
-        apply(&mut newest, row);
     }
     snapshot.work_packages = newest.into_iter().map(|(id, newest)| (id.to_owned(), newest.state())).collect();
     snapshot
 }
 
+/// A row and its instant; none when its `at` is no time: such rows come first.
+type Timed<'a> = (Option<Instant>, &'a LaneRow);
+
+/// The rows of one instant, sorted by id, in their order: of one work package the row that starts where it
+/// stands comes first, and rows of different work packages follow their ids.
+fn chained<'a>(group: &[Timed<'a>], newest: &BTreeMap<&'a str, Newest<'a>>) -> Vec<&'a LaneRow> {
+    if group.len() == 1 {
+        return vec![group[0].1];
+    }
+    let mut packages: BTreeMap<&str, Vec<&LaneRow>> = BTreeMap::new();
+    for (_, row) in group {
+        packages.entry(&row.wp_id).or_default().push(row);
+    }
+    let chains = packages.into_iter().map(|(wp_id, rows)| {
+        let standing = newest.get(wp_id).map_or(Lane::Planned, |known| known.row.to_lane);
+        chain(rows, standing)
+    });
+    let mut chains: Vec<VecDeque<&LaneRow>> = chains.collect();
+    let head = |chain: &VecDeque<&'a LaneRow>| chain.front().map(|row| row.event_id.as_str());
+    let mut heads: BTreeMap<&str, usize> =
+        chains.iter().enumerate().filter_map(|(index, chain)| Some((head(chain)?, index))).collect();
+    let mut ordered = Vec::with_capacity(group.len());
+    while let Some((_, index)) = heads.pop_first() {
+        ordered.extend(chains[index].pop_front());
+        heads.extend(head(&chains[index]).map(|id| (id, index)));
+    }
+    ordered
+}
+
+/// The rows of one work package and one instant, each after the one it starts from where there is one.
+fn chain(rows: Vec<&LaneRow>, mut standing: Lane) -> VecDeque<&LaneRow> {
+    let mut by_start: BTreeMap<&str, VecDeque<&LaneRow>> = BTreeMap::new();
+    for row in &rows {
+        by_start.entry(row.from_lane.name()).or_default().push_back(row);
+    }
+    let mut ordered = VecDeque::with_capacity(rows.len());
+    let mut placed = HashSet::new();
+    let mut rest = rows.iter().copied();
+    while ordered.len() < rows.len() {
+        let follows = by_start.get_mut(standing.name()).and_then(|starts| {
+            std::iter::from_fn(|| starts.pop_front()).find(|row| !placed.contains(row.event_id.as_str()))
+        });
+        let Some(row) = follows.or_else(|| rest.find(|row| !placed.contains(row.event_id.as_str()))) else {
+            break;
+        };
+        placed.insert(row.event_id.as_str());
+        standing = row.to_lane;
+        ordered.push_back(row);
+    }
+    ordered
+}
+
 /// The row that decides where a work package stands, so far.
 struct Newest<'a> {
     row: &'a LaneRow,
+    instant: Option<Instant>,
     force_count: u64,
 }
 
@@ -84,17 +143,21 @@ impl Newest<'_> {
     }
 }
 
-/// A later row decides. Of two in the same instant a rollback wins over a forward move, whichever comes
-/// first.
-fn apply<'a>(newest: &mut BTreeMap<&'a str, Newest<'a>>, row: &'a LaneRow) {
+/// A later row decides. Of two in the same instant a rollback wins over a forward move that does not start
+/// where the rollback ended.
+fn apply<'a>(newest: &mut BTreeMap<&'a str, Newest<'a>>, instant: Option<Instant>, row: &'a LaneRow) {
     let forced = u64::from(row.force);
     match newest.get_mut(row.wp_id.as_str()) {
         None => {
-            newest.insert(&row.wp_id, Newest { row, force_count: forced });
+            newest.insert(&row.wp_id, Newest { row, instant, force_count: forced });
         }
-        Some(known) if known.row.at == row.at && known.row.is_rollback() && !row.is_rollback() => {}
+        Some(known)
+            if known.instant == instant
+                && known.row.is_rollback()
+                && !row.is_rollback()
+                && row.from_lane != known.row.to_lane => {}
         Some(known) => {
-            known.row = row;
+            (known.row, known.instant) = (row, instant);
             known.force_count += forced;
         }
     }
@@ -149,4 +212,66 @@ pub fn status_document(snapshot: &Snapshot, meta: Option<&Meta>) -> Result<Value
 /// The bytes of `status.json`.
 pub fn render_status(document: &Value) -> String {
     json::sorted_document(document)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Lane::{Claimed, Done, ForReview, InProgress, InReview, Planned};
+
+    fn row(id: &str, at: &str, from_lane: Lane, to_lane: Lane) -> LaneRow {
+        LaneRow {
+            event_id: id.into(),
+            mission_slug: "m".into(),
+            mission_id: None,
+            wp_id: "WP01".into(),
+            from_lane,
+            to_lane,
+            at: at.into(),
+            actor: "a".into(),
+            force: false,
+            execution_mode: "worktree".into(),
+            reason: None,
+            review_ref: None,
+            evidence: None,
+            policy_metadata: None,
+        }
+    }
+
+    #[test]
+    fn rows_follow_instants_whatever_their_offsets() {
+        let rows = [
+            row("1", "2026-06-01T10:00:00+00:00", Planned, Claimed),
+            row("2", "2026-06-01T12:01:00+02:00", Claimed, InProgress),
+            row("3", "2026-06-01T02:02:00-08:00", InProgress, ForReview),
+            row("4", "2026-06-01T10:03:00Z", ForReview, InReview),
+        ];
+        assert_eq!(reduce(rows.iter().rev()).lane("WP01"), InReview);
+    }
+
+    #[test]
+    fn rows_of_one_instant_follow_their_chain_then_their_ids() {
+        let (here, there) = ("2026-06-01T10:00:00Z", "2026-06-01T12:00:00+02:00");
+        let rows = [
+            row("9", here, Planned, Claimed),
+            row("3", there, Claimed, InProgress),
+            row("1", here, InProgress, ForReview),
+        ];
+        let board = reduce(rows.iter());
+        assert_eq!((board.lane("WP01"), board.last_event_id.as_deref()), (ForReview, Some("1")));
+        let torn = [row("2", here, InReview, Done), row("1", here, InReview, InProgress)];
+        assert_eq!(reduce(torn.iter()).lane("WP01"), Done);
+    }
+
+    #[test]
+    fn rollback_wins_over_a_move_beside_it_and_not_over_one_behind_it() {
+        let at = "2026-06-01T10:00:00Z";
+        let mut back = row("5", at, ForReview, InProgress);
+        back.review_ref = Some("review".into());
+        let start = row("0", "2026-06-01T09:00:00Z", Planned, ForReview);
+        let beside = [start.clone(), back.clone(), row("7", at, ForReview, Done)];
+        assert_eq!(reduce(beside.iter()).lane("WP01"), InProgress);
+        let behind = [start, back, row("7", at, InProgress, ForReview)];
+        assert_eq!(reduce(behind.iter()).lane("WP01"), ForReview);
+    }
 }

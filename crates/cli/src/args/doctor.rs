@@ -11,7 +11,11 @@ pub enum DoctorCommand {
     /// Replace the daemon by one with the identity of this command
     RestartDaemon(RestartDaemonArgs),
     /// Move files that cannot be read aside, with a timestamp; deletes nothing
-    Repair(JsonArgs),
+    ///
+    /// With --mission: repair the log of a mission. Every readable row stays; torn lines, conflict markers, NUL
+    /// bytes and lines with a bad byte move into a file beside the log. Example:
+    /// `spec-kitty doctor repair --mission user-auth`
+    Repair(RepairArgs),
     /// List every command with its class: what it needs before it may do something
     Paths(JsonArgs),
 }
@@ -26,6 +30,17 @@ pub struct OrphanDaemonsArgs {
     /// be this home's
     #[arg(long, requires = "fix")]
     pub force: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `spec-kitty doctor repair`
+#[derive(Debug, Args)]
+pub struct RepairArgs {
+    /// Repair the log of this mission instead of this home
+    #[arg(long, value_name = "MISSION")]
+    pub mission: Option<String>,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
@@ -47,7 +62,8 @@ impl DoctorCommand {
         match self {
             Self::OrphanDaemons(args) => args.json,
             Self::RestartDaemon(args) => args.json,
-            Self::Repair(args) | Self::Paths(args) => args.json,
+            Self::Repair(args) => args.json,
+            Self::Paths(args) => args.json,
         }
     }
 }

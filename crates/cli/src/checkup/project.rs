@@ -44,7 +44,7 @@ impl Look<'_> {
             Err(error) => check.finding(
                 "git_unreadable",
                 chain(&error),
-                [Remedy::Advice("run `git status` there and follow what it says".to_owned())],
+                [Remedy::Advice("run `git status` there: it names what is wrong".to_owned())],
             ),
         };
         let what = if file.exists() { "the project's identity" } else { "does not exist" };

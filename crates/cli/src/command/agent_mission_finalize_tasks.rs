@@ -19,7 +19,7 @@ pub(crate) fn run(context: &Context, args: FinalizeArgs) -> Result<Report, CliEr
     let request = Request { mission: args.mission };
     if args.validate_only {
         let judged = validate(&context.project()?, &request)?;
-        let warnings = judged.ownership_warnings.clone();
+        let warnings = [&judged.ownership_warnings[..], &judged.warnings].concat();
         let text = describe_judgement(&judged);
         let report = Report::of(&MissionDocument { value: judged, text });
         return Ok(warnings
@@ -50,8 +50,8 @@ impl Outcome for Finalized {
         out
     }
 
-    fn warnings(&self) -> &[String] {
-        &self.ownership_warnings
+    fn warnings(&self) -> Vec<String> {
+        [&self.ownership_warnings[..], &self.warnings].concat()
     }
 }
 

@@ -50,4 +50,8 @@ impl Outcome for Emitted {
             format!("{} is in {} already\n", self.wp_id, self.to_lane)
         }
     }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
+    }
 }

@@ -50,4 +50,8 @@ impl Outcome for Moved {
         }
         out
     }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
+    }
 }

@@ -25,6 +25,7 @@ mod decision_error;
 mod doctor_orphan_daemons;
 pub(crate) mod doctor_paths;
 mod doctor_repair;
+mod doctor_repair_mission;
 mod doctor_restart_daemon;
 mod housekeeping;
 mod migration_text;
@@ -85,7 +86,10 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Report, CliErro
         Command::Doctor(command) => match command {
             DoctorCommand::OrphanDaemons(args) => doctor_orphan_daemons::run(context, &args),
             DoctorCommand::RestartDaemon(args) => doctor_restart_daemon::run(context, &args),
-            DoctorCommand::Repair(_) => doctor_repair::run(context),
+            DoctorCommand::Repair(args) => match args.mission {
+                Some(mission) => doctor_repair_mission::run(context, &mission),
+                None => doctor_repair::run(context),
+            },
             DoctorCommand::Paths(_) => doctor_paths::run(),
         },
         Command::Auth(command) => match command {

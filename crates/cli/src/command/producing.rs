@@ -110,7 +110,7 @@ pub(crate) trait Outcome: Serialize {
     fn describe(&self) -> String;
 
     /// What looks odd, for stderr.
-    fn warnings(&self) -> &[String] {
-        &[]
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
     }
 }

@@ -86,6 +86,7 @@ const fn care(remedy: &Remedy) -> Care {
         Remedy::SwitchTeam { .. }
         | Remedy::ForceCleanOrphans
         | Remedy::StopDaemon
+        | Remedy::RepairMission { .. }
         | Remedy::SyncNow
         | Remedy::OptIn { .. }
         | Remedy::Advice(_) => Care::Typed,

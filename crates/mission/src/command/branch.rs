@@ -2,6 +2,7 @@
 //! scripts read it.
 
 use crate::clock::Moment;
+use crate::project::{MissionDirectory, Project};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
@@ -20,6 +21,11 @@ impl BranchContract {
     /// The contract of a command that runs on `current` for a mission that lands on `target`.
     pub fn new(current: &str, target: &str, now: Moment) -> Self {
         Self { current: current.into(), target: target.into(), now: now.iso() }
+    }
+
+    /// The contract of a command on an existing mission.
+    pub fn of(project: &Project, mission: &MissionDirectory, now: Moment) -> Self {
+        Self::new(project.branch_or_main(), mission.target_branch(project), now)
     }
 
     /// Whether the checked-out branch is the one the mission lands on.

@@ -170,13 +170,13 @@ pub fn plan(project: &Project, request: &Request, cwd: &Path, clock: &Clock) -> 
         (directory.join("spec.md"), read_spec_template(project.root())?.into_bytes()),
         (meta_file.clone(), meta.render().into_bytes()),
     ];
-    let log = Log::parse(&directory.join(log::FILE), b"")?;
+    let log = Log::parse(&directory.join(log::FILE), b"");
     let mission =
         MissionDirectory { slug: created.mission_slug.clone(), path: directory.clone(), meta: Some(meta) };
     let mut change = Change::of(mission, log);
     change.directories = ["checklists", "research", "tasks"].map(|name| directory.join(name)).to_vec();
     change.files.extend(files);
-    change.rows = facts(project, &created, clock);
+    change.append(facts(project, &created, clock))?;
     change.commit = Some((vec![meta_file], format!("Add meta for feature {}", created.mission_slug)));
     Ok(Plan { change, created })
 }

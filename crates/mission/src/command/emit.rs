@@ -8,6 +8,7 @@ use crate::error::{MissionError, Result};
 use crate::lane::Lane;
 use crate::log::{ExecutionMode, LaneRow, Log, Row, read_log};
 use crate::outgoing::CaptureReport;
+use crate::planning::read_planning;
 use crate::project::{MissionDirectory, Project};
 use crate::snapshot::{Snapshot, reduce};
 use crate::tasks::{self, subtasks_are_complete, work_package_sections};
@@ -69,7 +70,7 @@ pub struct Emitted {
     pub work_package_id: String,
     /// The lane before.
     pub from_lane: Lane,
-    /// The lane now.
+    /// The lane now, as the board shows it.
     pub to_lane: Lane,
     /// The log.
     pub status_events_path: String,
@@ -77,6 +78,9 @@ pub struct Emitted {
     pub actor: String,
     /// Whether anything was written; a work package that is already there stays as it is.
     pub changed: bool,
+    /// What is odd about the log.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// What was captured.
     pub capture: CaptureReport,
 }
@@ -132,7 +136,14 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
     let mission = project.mission(request.mission.as_deref())?;
     let log = read_log(&mission.path)?;
     let snapshot = reduce(log.lane_rows());
-    let tasks_md = read_text(&mission.path.join(tasks::FILE), MAX_TEXT)?.unwrap_or_default();
+    // Only this move asks whether the subtasks are done.
+    let relies = arguments.to == Lane::ForReview && !request.force;
+    let tasks_md = if relies {
+        read_planning(&mission.path, tasks::FILE)?
+    } else {
+        read_text(&mission.path.join(tasks::FILE), MAX_TEXT)?
+    };
+    let tasks_md = tasks_md.unwrap_or_default();
     check_exists(&mission, &snapshot, &tasks_md, &request.wp_id)?;
     let from = snapshot.lane(&request.wp_id);
     let mut outcome = Emitted {
@@ -144,6 +155,7 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
         status_events_path: shown(log.path()),
         actor: request.actor.clone(),
         changed: false,
+        warnings: Vec::new(),
         capture: CaptureReport::default(),
     };
     if from == arguments.to && !request.force {
@@ -156,7 +168,7 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
     outcome.event_id = Some(row.event_id.clone());
     outcome.changed = true;
     let mut change = Change::of(mission, log);
-    change.rows.push(Row::Lane(row));
+    change.append(vec![Row::Lane(row)])?;
     change.refresh_status()?;
     Ok(Planned { request: request.clone(), change: Some(change), outcome, plan })
 }
@@ -237,6 +249,8 @@ fn lane_row(
 
 impl Recorded for Emitted {
     fn record(&mut self, done: Done) {
+        self.to_lane = done.lane(&self.wp_id, self.to_lane);
+        self.warnings = done.notes;
         self.capture = done.capture;
     }
 }

@@ -6,12 +6,12 @@ use super::move_task::auto_commit;
 use super::{Planned, Recorded};
 use crate::change::{Change, Done};
 use crate::clock::Clock;
-use crate::document::{MAX_TEXT, read_text};
 use crate::error::{MissionError, Result};
 use crate::git::check_may_commit;
 use crate::log::read_log;
 use crate::outgoing::CaptureReport;
 use crate::outgoing::payload::HistoryEntry;
+use crate::planning::read_planning;
 use crate::project::Project;
 use crate::tasks::{self, Marked, SubtaskState, mark_listed, mark_subtask, mark_table_row, owner_of_subtask};
 use serde::Serialize;
@@ -118,7 +118,7 @@ pub fn plan(project: &Project, request: &Request, _clock: &Clock) -> Result<Plan
     let mission = project.mission(request.mission.as_deref())?;
     let log = read_log(&mission.path)?;
     let path = mission.path.join(tasks::FILE);
-    let before = read_text(&path, MAX_TEXT)?.unwrap_or_default();
+    let before = read_planning(&mission.path, tasks::FILE)?.unwrap_or_default();
     let mut text = before.clone();
     let mut results = Vec::new();
     let mut done: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -182,7 +182,8 @@ fn change(
     change.files.insert(path.clone(), text.into_bytes());
     if commits {
         let spec = change.mission.slug.split('-').next().unwrap_or_default();
-        let ids: Vec<_> = outcome.results.iter().map(|result| result.id.as_str()).collect();
+        let updated = outcome.results.iter().filter(|result| result.outcome == MarkOutcome::Updated);
+        let ids: Vec<_> = updated.map(|result| result.id.as_str()).collect();
         change.commit =
             Some((vec![path], format!("chore: Mark {} as {word} on spec {spec}", ids.join(", "))));
     }

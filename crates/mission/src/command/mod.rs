@@ -25,6 +25,7 @@ pub mod mark_status;
 pub mod move_task;
 mod planned;
 pub mod prerequisites;
+pub mod repair_log;
 pub mod setup_plan;
 pub mod status;
 

@@ -4,7 +4,7 @@
 use super::{BranchContract, shown};
 use crate::clock::Clock;
 use crate::error::Result;
-use crate::meta::Meta;
+use crate::planning;
 use crate::project::Project;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -26,9 +26,9 @@ pub struct Request {
 pub struct Prerequisites {
     /// Whether nothing that is needed is missing.
     pub valid: bool,
-    /// What is missing and needed.
+    /// What is missing and needed, or cannot be relied on.
     pub errors: Vec<String>,
-    /// What is missing and only useful.
+    /// What is missing and only useful, and what is not read.
     pub warnings: Vec<String>,
     /// Documents that exist, by key.
     pub files: Map<String, Value>,
@@ -58,11 +58,7 @@ pub fn look(project: &Project, request: &Request, clock: &Clock) -> Result<Prere
         available_docs: Vec::new(),
         feature_dir: shown(&mission.path),
         specs_dir: shown(&project.missions()),
-        branches: BranchContract::new(
-            project.branch_or_main(),
-            mission.meta.as_ref().and_then(Meta::target_branch).unwrap_or_else(|| project.branch_or_main()),
-            clock.now(),
-        ),
+        branches: BranchContract::of(project, &mission, clock.now()),
         paths_only: request.paths_only,
     };
     let path = |name: &str| mission.path.join(name);
@@ -87,6 +83,9 @@ pub fn look(project: &Project, request: &Request, clock: &Clock) -> Result<Prere
             found.warnings.push(format!("Missing recommended directory: {name}/"));
         }
     }
+    let odd = planning::oddities(&mission.path);
+    found.errors.extend(odd.errors);
+    found.warnings.extend(odd.warnings);
     found.directories.insert("feature_dir".into(), found.feature_dir.clone().into());
     found.available_docs.sort_unstable();
     found.valid = found.errors.is_empty();

@@ -6,11 +6,11 @@
 use super::{BranchContract, Planned, Recorded, has_fact, mission_fact, shown};
 use crate::change::{Change, Done};
 use crate::clock::Clock;
-use crate::document::{MAX_TEXT, read_text};
 use crate::error::{MissionError, Result};
 use crate::git::{is_committed, is_unchanged};
 use crate::log::{FactKind, Row, read_log};
 use crate::outgoing::CaptureReport;
+use crate::planning::read_planning;
 use crate::project::{MissionDirectory, Project};
 use crate::substance::{plan_is_substantive, spec_is_substantive};
 use crate::template::read_plan_template;
@@ -79,9 +79,9 @@ const PLAN_BLOCKS: &str = "plan.md says nothing yet: under `## Technical Context
 /// Plans the step that is due.
 pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan> {
     let mission = project.mission(request.mission.as_deref()).map_err(MissionError::of_planning)?;
-    let branch = project.branch()?;
+    project.branch()?;
     let spec_file = mission.path.join("spec.md");
-    let Some(spec) = read_text(&spec_file, MAX_TEXT)? else {
+    let Some(spec) = read_planning(&mission.path, "spec.md")? else {
         return Err(MissionError::invalid(
             "SPEC_FILE_MISSING",
             format!("{} does not exist", contract::text::path(&spec_file)),
@@ -101,7 +101,7 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
         spec_substantive: None,
         plan_substantive: None,
         commit_hash: None,
-        branches: BranchContract::new(branch, branch, clock.now()),
+        branches: BranchContract::of(project, &mission, clock.now()),
         capture: CaptureReport::default(),
     };
     let (committed, substantive) = (is_committed(project, &spec_file)?, spec_is_substantive(&spec));
@@ -138,7 +138,7 @@ fn plan_change(
     let (spec_path, plan_path) = (artifact("spec.md"), artifact("plan.md"));
     fact(FactKind::SpecifyCompleted, "artifact_path", &spec_path, json!({ "artifact_path": spec_path }));
     fact(FactKind::PlanStarted, "mission_slug", &slug, json!({}));
-    let existing = read_text(&plan_file, MAX_TEXT)?;
+    let existing = read_planning(&mission.path, "plan.md")?;
     let text = match &existing {
         Some(text) => text.clone(),
         None => read_plan_template(project.root())?,
@@ -157,7 +157,7 @@ fn plan_change(
     (outcome.result, outcome.blocked_reason) =
         if substantive { ("success", None) } else { ("blocked", Some(PLAN_BLOCKS)) };
     let mut change = Change::of(mission, log);
-    change.rows = rows;
+    change.append(rows)?;
     change.commit = commit;
     if existing.is_none() {
         change.files.insert(plan_file, text.into_bytes());

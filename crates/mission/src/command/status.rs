@@ -6,10 +6,11 @@ use crate::change::{Change, lock_mission};
 use crate::clock::Clock;
 use crate::document::{MAX_JSON, read_text};
 use crate::error::{Result, chain};
-use crate::front_matter::read_heading;
+use crate::front_matter::{read_heading, read_title};
 use crate::lane::Lane;
-use crate::log::read_log;
+use crate::log::{read_log, view_log};
 use crate::meta::Meta;
+use crate::planning;
 use crate::project::{MissionDirectory, Project};
 use crate::snapshot::{Snapshot, reduce};
 use crate::work_package::{id_of_file, read_wp_files};
@@ -107,12 +108,11 @@ pub struct WorkLane {
 /// Looks at one mission, or at all.
 pub fn show(project: &Project, mission: Option<&str>) -> Result<Boards> {
     if mission.is_some() {
-        let mission = project.mission(mission)?;
-        return Ok(Boards { missions: vec![board(project, &mission)?], unreadable: Vec::new() });
+        return Ok(Boards { missions: vec![board(project, mission)?], unreadable: Vec::new() });
     }
     let mut boards = Boards { missions: Vec::new(), unreadable: Vec::new() };
     for name in project.mission_names()? {
-        match project.mission(Some(&name)).and_then(|mission| board(project, &mission)) {
+        match board(project, Some(&name)) {
             Ok(board) => boards.missions.push(board),
             Err(error) => {
                 boards.unreadable.push(UnreadableMission { mission_slug: name, error: chain(&error) })
@@ -122,10 +122,17 @@ pub fn show(project: &Project, mission: Option<&str>) -> Result<Boards> {
     Ok(boards)
 }
 
-fn board(project: &Project, mission: &MissionDirectory) -> Result<Board> {
-    let snapshot = reduce(read_log(&mission.path)?.lane_rows());
-    let lanes = work_lanes(project, mission)?;
-    let (work_packages, warnings) = cards(mission, &snapshot, &lanes)?;
+fn board(project: &Project, mission: Option<&str>) -> Result<Board> {
+    let (mission, bad_meta) = project.view_mission(mission)?;
+    let log = view_log(&mission.path)?;
+    let snapshot = reduce(log.lane_rows());
+    let mut warnings: Vec<String> = bad_meta.into_iter().chain(log.warnings(&mission.slug)).collect();
+    let lanes = work_lanes(project, &mission).unwrap_or_else(|error| {
+        warnings.push(chain(&error));
+        Vec::new()
+    });
+    let (work_packages, odd) = cards(&mission, &snapshot, &lanes)?;
+    warnings.extend(odd);
     let count = |lane: Lane| work_packages.iter().filter(|card| card.lane == lane).count();
     Ok(Board {
         mission_slug: mission.slug.clone(),
@@ -149,17 +156,26 @@ fn cards(
     let mut known: BTreeMap<String, (String, Option<String>)> =
         snapshot.work_packages.keys().map(|id| (id.clone(), (id.clone(), None))).collect();
     for path in read_wp_files(&mission.path)? {
-        if let Some((id, title)) = read_heading(&path)? {
-            let file = shown(&path);
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if let Some(named) = id_of_file(name).filter(|named| *named != id) {
-                warnings.push(format!("{file} says it is {id}, and its name says {named}"));
+        let file = shown(&path);
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let named = id_of_file(name).unwrap_or_default();
+        let (id, title) = match read_heading(&path) {
+            Ok(None) => continue,
+            Ok(Some(heading)) => heading,
+            Err(error) => {
+                warnings.push(format!("{}; shown as {named}, the id of its name", chain(&error)));
+                (named.to_owned(), read_title(&path).unwrap_or_else(|| named.to_owned()))
             }
-            if let Some((_, Some(other))) = known.insert(id.clone(), (title, Some(file.clone()))) {
-                warnings.push(format!("{file} says it is {id}, and so does {other}, which is not shown"));
-            }
+        };
+        if named != id {
+            warnings.push(format!("{file} says it is {id}, and its name says {named}"));
+        }
+        if let Some((_, Some(other))) = known.insert(id.clone(), (title, Some(file.clone()))) {
+            warnings.push(format!("{file} says it is {id}, and so does {other}, which is not shown"));
         }
     }
+    let odd = planning::oddities(&mission.path);
+    warnings.extend(odd.errors.into_iter().chain(odd.warnings));
     let cards = known.into_iter().map(|(id, (title, path))| {
         let state = snapshot.work_packages.get(&id);
         Card {
@@ -180,7 +196,7 @@ fn work_lanes(project: &Project, mission: &MissionDirectory) -> Result<Vec<WorkL
     let Some(text) = read_text(&path, MAX_JSON)? else { return Ok(Vec::new()) };
     let document: Value = serde_json::from_str(&text)
         .map_err(|error| crate::MissionError::malformed(&path, format!("is not JSON: {error}")))?;
-    let target = document["target_branch"].as_str().unwrap_or_else(|| project.branch_or_main());
+    let target = document["target_branch"].as_str().unwrap_or_else(|| mission.target_branch(project));
     let texts = |value: &Value| -> Vec<String> {
         value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     };
@@ -226,9 +242,11 @@ pub struct Task {
 
 /// Lists the work packages of a mission, of one lane when that is asked for.
 pub fn list(project: &Project, mission: Option<&str>, lane: Option<Lane>) -> Result<TaskList> {
-    let mission = project.mission(mission)?;
-    let snapshot = reduce(read_log(&mission.path)?.lane_rows());
-    let (cards, warnings) = cards(&mission, &snapshot, &[])?;
+    let (mission, bad_meta) = project.view_mission(mission)?;
+    let log = view_log(&mission.path)?;
+    let (cards, odd) = cards(&mission, &reduce(log.lane_rows()), &[])?;
+    let mut warnings: Vec<String> = bad_meta.into_iter().chain(log.warnings(&mission.slug)).collect();
+    warnings.extend(odd);
     let mut tasks: Vec<Task> = cards
         .into_iter()
         .filter(|card| lane.is_none_or(|lane| card.lane == lane))

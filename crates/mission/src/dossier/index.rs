@@ -124,6 +124,8 @@ fn relative(mission_dir: &Path, path: &Path) -> Option<String> {
 
 fn is_hidden(relative: &str) -> bool {
     relative.split('/').any(|part| part.starts_with('.'))
+        // Damaged lines of the log are no document.
+        || relative.starts_with(crate::log::repair::ASIDE_PREFIX)
 }
 
 /// Length, hash, and whether the bytes are UTF-8, in constant memory.

@@ -71,14 +71,32 @@ pub fn read_heading(path: &Path) -> Result<Option<(String, String)>> {
     }
 }
 
+/// The title of a work package file whose id cannot be read, as far as the title can.
+pub fn read_title(path: &Path) -> Option<String> {
+    let text = read_text(path, MAX_TEXT).ok()??;
+    let (yaml, _) = split(&text).ok()?;
+    let map = parse_yaml(&text[yaml]).ok()?;
+    let title = map.get("title").and_then(Value::as_str).map(str::trim)?;
+    (!title.is_empty()).then(|| title.to_owned())
+}
+
 impl WorkPackage {
     /// Parses the text of the file at `path`.
     pub fn parse(path: &Path, text: String) -> Result<Self> {
+        Self::parse_as(path, text, None)
+    }
+
+    /// The same, with an id for a file that has none that can be used.
+    pub fn parse_as(path: &Path, text: String, named: Option<&str>) -> Result<Self> {
         let wrong = |problem: String| MissionError::malformed(path, problem);
         let (yaml, body) = split(&text).map_err(wrong)?;
         let map = parse_yaml(&text[yaml.clone()]).map_err(wrong)?;
         let view = View { map: &map };
         let id = view.text("work_package_id").map_err(wrong)?.unwrap_or_default();
+        let id = match named {
+            Some(named) if !is_wp_id(&id) => named.to_owned(),
+            _ => id,
+        };
         if !is_wp_id(&id) {
             return Err(wrong(match id.as_str() {
                 "" => "front matter has no `work_package_id`".into(),

@@ -1,10 +1,18 @@
 //! `status.events.jsonl`: the canonical, append-only log of a mission.
 //!
-//! One JSON object a line, keys sorted. Owns reading (bounded, strict on lane rows, silent on rows
-//! of other producers) and appending (written, flushed, read back). Never rewrites or removes a row.
+//! One JSON object a line, keys sorted. Owns reading (bounded; what cannot be read is named by its line and
+//! never hides the rest), appending (written, flushed, read back) and the time of new rows. Only [`repair`]
+//! rewrites the file; it keeps every readable row.
 
+mod damage;
 mod fact;
 mod lane_row;
+pub mod repair;
+mod row_time;
+
+pub use damage::Damage;
+pub(crate) use damage::{is_conflict_marker, remedy};
+pub(crate) use row_time::place_after;
 
 pub use fact::{FACT_SCHEMA_VERSION, FactKind, FactRow};
 pub use lane_row::{ExecutionMode, LaneRow};
@@ -12,7 +20,6 @@ pub use lane_row::{ExecutionMode, LaneRow};
 use crate::document::{Writing, read_bytes};
 use crate::error::{MissionError, Result};
 use crate::json;
-use serde_json::{Map, Value};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +29,8 @@ pub const FILE: &str = "status.events.jsonl";
 pub const MAX_BYTES: u64 = 256 << 20;
 /// The longest row that is read.
 pub const MAX_ROW: usize = 1 << 20;
+/// What some editors put in front of a text.
+const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// A row as it will stand in the log.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,8 +43,12 @@ pub enum Row {
     Other {
         /// Its `event_id`, when it has one.
         event_id: Option<String>,
-        /// Its `event_type` or `event_name`.
+        /// Its `event_type`, `event_name`, `kind` or `type`.
         name: String,
+        /// The work package it is about, when it names one.
+        wp_id: Option<String>,
+        /// Its time; empty without one.
+        at: String,
     },
 }
 
@@ -46,38 +59,79 @@ pub struct Log {
     rows: Vec<Row>,
     lines: usize,
     ends_open: bool,
+    damage: Vec<Damage>,
 }
 
-/// Reads the log of a mission directory; an absent file is an empty log.
+/// Reads the log of a mission directory for a command that writes on top of it; an absent file is an empty log.
+/// A line that cannot be read is an error that names it.
 pub fn read_log(mission_dir: &Path) -> Result<Log> {
+    let log = view_log(mission_dir)?;
+    match log.damage.first() {
+        None => Ok(log),
+        Some(damage) => Err(MissionError::DamagedLog {
+            path: log.path,
+            line: damage.line,
+            problem: damage.problem.clone(),
+            count: log.damage.len(),
+            mission_slug: mission_dir.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            repairable: log.damage.iter().any(|damage| damage.repairable),
+        }),
+    }
+}
+
+/// Reads what can be read of the log of a mission directory. [`Log::damage`] names the rest.
+pub fn view_log(mission_dir: &Path) -> Result<Log> {
     let path = mission_dir.join(FILE);
     let bytes = read_bytes(&path, MAX_BYTES)?.unwrap_or_default();
-    Log::parse(&path, &bytes)
+    Ok(Log::parse(&path, &bytes))
 }
 
 impl Log {
-    /// Parses the bytes of the log at `path`.
-    ///
-    /// Blank lines are skipped. A line that is not JSON, or a lane row that lacks a required key or
-    /// names an unknown lane, is an error naming the 1-based line.
-    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
-        let mut rows = Vec::new();
-        let mut lines = 0;
-        for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
-            let wrong = |problem: String| MissionError::malformed_row(path, index + 1, problem);
-            if line.len() > MAX_ROW {
-                return Err(wrong(format!("is longer than the {MAX_ROW} bytes a row may have")));
+    /// Parses the bytes of the log at `path`. Blank lines and a byte order mark are skipped. Of a damaged line
+    /// the rows that can be read in it are taken.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Self {
+        let mut log =
+            Self { path: path.to_owned(), rows: Vec::new(), lines: 0, ends_open: false, damage: Vec::new() };
+        for (number, line) in lines(bytes) {
+            log.lines += 1;
+            match damage::read_line(line) {
+                Ok(row) => log.rows.push(row),
+                Err(unread) => {
+                    log.rows.extend(unread.rows.into_iter().map(|(row, _)| row));
+                    log.damage.push(Damage {
+                        line: number,
+                        problem: unread.problem,
+                        repairable: unread.repairable,
+                    });
+                }
             }
-            let text = std::str::from_utf8(line)
-                .map_err(|error| wrong(format!("is not UTF-8 at byte {}", error.valid_up_to())))?;
-            if text.trim().is_empty() {
-                continue;
-            }
-            lines += 1;
-            rows.push(parse_row(text).map_err(wrong)?);
         }
-        let ends_open = bytes.last().is_some_and(|byte| *byte != b'\n');
-        Ok(Self { path: path.to_owned(), rows, lines, ends_open })
+        log.ends_open = bytes.last().is_some_and(|byte| *byte != b'\n');
+        log
+    }
+
+    /// The lines that could not be read, in the order of the file.
+    pub fn damage(&self) -> &[Damage] {
+        &self.damage
+    }
+
+    /// One line for each line that could not be read, with the file and what to do about it.
+    pub fn warnings(&self, mission_slug: &str) -> Vec<String> {
+        let remedy = remedy(mission_slug, self.damage.iter().any(|damage| damage.repairable));
+        let shown = contract::text::path(&self.path);
+        let mut lines: Vec<String> = self
+            .damage
+            .iter()
+            .take(damage::SHOWN)
+            .map(|damage| format!("{shown} line {}: {}", damage.line, damage.problem))
+            .collect();
+        if self.damage.len() > damage::SHOWN {
+            lines.push(format!("{shown}: {} more lines cannot be read", self.damage.len() - damage::SHOWN));
+        }
+        if let Some(last) = lines.last_mut() {
+            last.push_str(&format!("; {remedy}"));
+        }
+        lines
     }
 
     /// Where the log is.
@@ -166,6 +220,33 @@ impl Row {
         }
     }
 
+    /// What the row is about: a work package or a decision. Rows of one subject have an order.
+    fn subject(&self) -> Option<&str> {
+        match self {
+            Self::Lane(row) => Some(&row.wp_id),
+            Self::Fact(row) if row.kind == FactKind::WPCreated => Some(&row.aggregate_id),
+            Self::Fact(row) => row.text("decision_point_id"),
+            Self::Other { wp_id, .. } => wp_id.as_deref(),
+        }
+    }
+
+    /// When, as written.
+    fn at(&self) -> &str {
+        match self {
+            Self::Lane(row) => &row.at,
+            Self::Fact(row) => &row.timestamp,
+            Self::Other { at, .. } => at,
+        }
+    }
+
+    fn set_at(&mut self, text: String) {
+        match self {
+            Self::Lane(row) => row.at = text,
+            Self::Fact(row) => row.timestamp = text,
+            Self::Other { at, .. } => *at = text,
+        }
+    }
+
     /// The line, without a newline.
     fn render(&self) -> Result<String> {
         match self {
@@ -179,24 +260,11 @@ impl Row {
     }
 }
 
-fn parse_row(text: &str) -> Result<Row, String> {
-    if let Some(row) = LaneRow::read_quickly(text) {
-        return Ok(Row::Lane(row));
-    }
-    let value: Value = serde_json::from_str(text).map_err(|error| format!("is not JSON: {error}"))?;
-    let Value::Object(map) = value else { return Err("is not a JSON object".into()) };
-    if map.contains_key("event_type") {
-        return Ok(FactRow::from_map(&map).map_or_else(|| other(&map, "event_type"), Row::Fact));
-    }
-    if map.get("event_name").and_then(Value::as_str).is_some_and(|name| name.starts_with("retrospective.")) {
-        return Ok(other(&map, "event_name"));
-    }
-    LaneRow::from_map(&map).map(Row::Lane)
-}
-
-fn other(map: &Map<String, Value>, key: &str) -> Row {
-    let text = |key: &str| map.get(key).and_then(Value::as_str).map(str::to_owned);
-    Row::Other { event_id: text("event_id"), name: text(key).unwrap_or_default() }
+/// The lines that are not blank, with their 1-based numbers.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let bytes = bytes.strip_prefix(BOM).unwrap_or(bytes);
+    let numbered = bytes.split(|byte| *byte == b'\n').enumerate().map(|(index, line)| (index + 1, line));
+    numbered.filter(|(_, line)| !line.iter().all(u8::is_ascii_whitespace))
 }
 
 #[cfg(test)]

@@ -9,16 +9,19 @@
 //! | [`section`] | headings, and the text below them |
 //! | [`dependency`] | which work packages a section depends on |
 //! | [`requirement`] | which requirements a section or a spec names |
+//! | `oddity` | headings that are not read, or read twice |
 //! | [`subtask`] | checkbox rows: reading and ticking them |
 //! | [`table`] | subtasks without a checkbox row |
 
 pub mod dependency;
+mod oddity;
 pub mod requirement;
 pub mod section;
 pub mod subtask;
 pub mod table;
 
 pub use dependency::dependencies;
+pub use oddity::{HeadingOddities, heading_oddities};
 pub use requirement::{is_functional, references, requirement_line, spec_requirements};
 pub use section::{Section, requirement_sections, work_package_sections};
 pub use subtask::{

@@ -94,7 +94,7 @@ fn is_dependencies(text: &str) -> bool {
 }
 
 /// The work package a heading names, and the title behind it.
-fn title_of(text: &str) -> Option<(String, &str)> {
+pub(super) fn title_of(text: &str) -> Option<(String, &str)> {
     let rest = without_prefix(text);
     if let Some(id) = wp_id_at(rest).filter(|id| id.starts_with("WP") && !word_goes_on(rest, id.len())) {
         return Some((id.to_owned(), title(&rest[id.len()..])));

@@ -150,3 +150,23 @@ fn many_at_once_lose_nothing_and_agree_on_the_status() {
     let status: Value = serde_json::from_str(&world.read(format!("kitty-specs/{slug}/status.json"))).unwrap();
     assert_eq!((status["event_count"].as_u64(), status["summary"]["blocked"].as_u64()), (Some(18), Some(6)));
 }
+
+#[test]
+fn server_is_told_the_lane_that_the_board_shows() {
+    let world = World::new();
+    let slug = with_package(&world);
+    world.emit(&to(&slug, "claimed"), None).unwrap();
+    let log = format!("kitty-specs/{slug}/status.events.jsonl");
+    let year = &world.log(&slug).last().unwrap()["at"].as_str().unwrap()[..4].to_owned();
+    let ahead = world.read(&log).replace(&format!("\"at\": \"{year}"), "\"at\": \"2091");
+    world.write(&log, &ahead);
+    let emitted = world.captured(|outgoing| world.emit(&to(&slug, "in_progress"), Some(outgoing))).unwrap();
+    let row = world.log(&slug).pop().unwrap();
+    let events = world.events();
+    let event = events.iter().find(|event| event["event_type"] == "WPStatusChanged").unwrap();
+    assert_eq!((&event["event_id"], &event["timestamp"]), (&row["event_id"], &row["at"]));
+    assert_eq!(event["payload"]["to_lane"], "in_progress");
+    assert_eq!((emitted.to_lane.name(), emitted.changed, emitted.warnings.len()), ("in_progress", true, 1));
+    let status: Value = serde_json::from_str(&world.read(format!("kitty-specs/{slug}/status.json"))).unwrap();
+    assert_eq!(status["work_packages"]["WP01"]["lane"], "in_progress");
+}

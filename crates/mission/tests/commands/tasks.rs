@@ -275,7 +275,10 @@ fn the_board_shows_every_mission_and_names_the_broken_ones() {
     let slug = ready(&world);
     moved(&world, &to(&slug, "claimed")).unwrap();
     let broken = world.create("broken").mission_slug;
-    world.write(format!("kitty-specs/{broken}/status.events.jsonl"), "{");
+    // A log that is not even a file.
+    let log = world.root.join(format!("kitty-specs/{broken}/status.events.jsonl"));
+    std::fs::remove_file(&log).unwrap();
+    std::fs::create_dir(&log).unwrap();
     let before = world.state();
     let boards = status::show(&world.project(), None).unwrap();
     assert_eq!((boards.missions.len(), boards.unreadable.len()), (1, 1));

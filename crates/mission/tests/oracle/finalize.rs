@@ -1,5 +1,6 @@
 use super::{Case, cases, deliberate, report};
 use mission::command::finalize::{Request, plan, validate};
+use mission::meta::read_meta;
 use mission::{Clock, Project};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -85,6 +86,8 @@ struct Deliberate {
     /// Work packages that the reference lists as modified, and those in which nothing changes.
     listed: usize,
     unchanged: usize,
+    /// Missions that `meta.json` lands on another branch than the one that is checked out.
+    targets: usize,
     /// Missions with a `wps.yaml`.
     manifests: usize,
 }
@@ -157,7 +160,14 @@ fn differences(case: &Case, on_purpose: &mut Deliberate) -> Vec<String> {
     let without_time = |value: Option<Value>| {
         value.map(|mut value| value.as_object_mut().map(|map| map.shift_remove("computed_at")).map(|_| value))
     };
-    let recorded = Some(expected["lanes_json"].clone()).filter(|value| !value.is_null());
+    let mut recorded = Some(expected["lanes_json"].clone()).filter(|value| !value.is_null());
+    let target = read_meta(&directory).unwrap().and_then(|meta| meta.target_branch().map(str::to_owned));
+    if let (Some(recorded), Some(target)) = (&mut recorded, target.filter(|target| target != "main")) {
+        // The reference takes the branch that is checked out.
+        assert_eq!(recorded["target_branch"], "main");
+        recorded["target_branch"] = target.into();
+        on_purpose.targets += 1;
+    }
     if without_time(lanes) != without_time(recorded) {
         found.push("lanes.json".into());
     }
@@ -186,7 +196,8 @@ fn finalizing_ends_as_in_the_reference_and_leaves_the_same_facts() {
     let differing: Vec<_> =
         differing.into_iter().map(|(mission, found)| format!("{mission}: {found}")).collect();
     report("finalize-tasks", cases.len(), &differing);
-    let Deliberate { refused, warned, listed, unchanged, manifests } = on_purpose;
+    let Deliberate { refused, warned, listed, unchanged, targets, manifests } = on_purpose;
+    deliberate("target branch of an existing mission", &format!("{targets} missions"));
     deliberate("`finalize-tasks` on a mission that is not in order", &format!("{refused} missions"));
     deliberate("`would_modify`, `modified_wps`", &format!("{unchanged} of {listed} entries"));
     deliberate("`ownership_warnings` of `finalize-tasks`", &format!("{warned} missions"));

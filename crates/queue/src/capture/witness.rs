@@ -63,6 +63,9 @@ impl Testimony {
     }
 }
 
+/// What some editors put in front of a text.
+const BOM: &[u8] = "\u{feff}".as_bytes();
+
 /// Every `event_id` of a JSON-lines log. A line that is no row is passed over.
 fn read_ids(log: &Path) -> io::Result<HashSet<String>> {
     let mut ids = HashSet::new();
@@ -79,7 +82,7 @@ fn read_ids(log: &Path) -> io::Result<HashSet<String>> {
         }
         if line.last() != Some(&b'\n') && read as u64 == LONGEST_LINE {
             reader.skip_until(b'\n')?;
-        } else if let Some(id) = envelope::read_event_id(&line) {
+        } else if let Some(id) = envelope::read_event_id(line.strip_prefix(BOM).unwrap_or(&line)) {
             ids.insert(id);
         }
     }
@@ -111,7 +114,7 @@ mod tests {
         let log = dir.path().join("status.events.jsonl");
         let long = "x".repeat(LONGEST_LINE as usize + 10);
         let text = format!(
-            "{{\"event_id\": \"A\"}}\nnot json\n\n{long}\n{{\"event_id\":\"B\",\"x\":\"\\ud800\"}}\n{{\"event_id\":\"C\""
+            "\u{feff}{{\"event_id\": \"A\"}}\nnot json\n\n{long}\n{{\"event_id\":\"B\",\"x\":\"\\ud800\"}}\n{{\"event_id\":\"C\""
         );
         fs_err::write(&log, text).expect("write");
         let ids = read_ids(&log).expect("read");

@@ -269,7 +269,7 @@ fn change(mission: MissionDirectory, ledger: &Ledger, entry: &Decision, row: Row
     let log = read_log(&mission.path)?;
     let rows = log.line_count() + 1;
     let mut change = Change::of(mission, log);
-    change.rows.push(row);
+    change.append(vec![row])?;
     change.files.insert(ledger.path().to_owned(), ledger.render().into_bytes());
     change.files.insert(ledger.page_path(&entry.decision_id), render_page(entry).into_bytes());
     Ok((change, rows))

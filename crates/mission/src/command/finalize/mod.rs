@@ -63,8 +63,9 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
     if let Some(made) = &judged.packages.made_tasks_md {
         change.files.insert(change.mission.path.join(tasks::FILE), made.as_bytes().to_vec());
     }
-    change.rows = rows(project, &change.mission, &judged, clock);
-    if change.log.lane_rows().next().is_some() || !change.rows.is_empty() {
+    let rows = rows(project, &change.mission, &judged, clock);
+    if change.log.lane_rows().next().is_some() || !rows.is_empty() {
+        change.append(rows)?;
         change.refresh_status()?;
     }
     if let Some(text) = lanes_text(&change.mission, &judged, clock)? {
@@ -94,7 +95,7 @@ pub(super) struct Judged {
 
 fn judge(project: &Project, request: &Request) -> Result<(MissionDirectory, Judged)> {
     let mission = project.mission(request.mission.as_deref())?;
-    let target = project.branch_or_main().to_owned();
+    let target = mission.target_branch(project).to_owned();
     let log = read_log(&mission.path)?;
     let packages = packages::read_packages(&mission)?;
     let completion = completion::complete(&packages, &mission.slug, &target)?;
@@ -229,6 +230,7 @@ fn files_to_commit(change: &Change) -> Result<Vec<PathBuf>> {
 
 impl Recorded for Finalized {
     fn record(&mut self, done: Done) {
+        self.warnings.extend(done.notes);
         self.commit_created = done.commit.is_some();
         if done.commit.is_none() {
             self.files_committed.clear();

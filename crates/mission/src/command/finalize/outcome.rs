@@ -90,6 +90,9 @@ pub struct Validated {
     pub updated_wp_count: usize,
     /// What looks odd.
     pub ownership_warnings: Vec<String>,
+    /// What is not read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// What else would happen.
     pub validation: Previews,
     /// For people.
@@ -131,6 +134,9 @@ pub struct Finalized {
     pub lanes: LanesSummary,
     /// What looks odd.
     pub ownership_warnings: Vec<String>,
+    /// What else looks odd.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// What was captured.
     pub capture: CaptureReport,
 }
@@ -208,6 +214,7 @@ impl Validated {
             would_preserve: ids(judged, |wp| wp.preserved),
             unchanged: ids(judged, |wp| wp.changes.is_empty()),
             ownership_warnings: judged.ownership_warnings.clone(),
+            warnings: judged.packages.warnings.clone(),
             validation: Previews {
                 bootstrap_preview: Bootstrap::of(judged),
                 lanes_preview: LanesSummary::of(judged),
@@ -242,6 +249,7 @@ impl Finalized {
             bootstrap: Bootstrap::of(judged),
             lanes: LanesSummary::of(judged),
             ownership_warnings: judged.ownership_warnings.clone(),
+            warnings: judged.packages.warnings.clone(),
             capture: CaptureReport::default(),
         }
     }

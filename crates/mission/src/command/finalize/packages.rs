@@ -1,9 +1,9 @@
 //! Reading and judging the work packages of a mission: coverage, cycles, dependencies, requirements.
 
-use crate::document::{MAX_TEXT, read_text};
 use crate::error::{MissionError, Result};
 use crate::front_matter::{WorkPackage, read_work_package};
 use crate::graph::{self, Graph};
+use crate::planning::{heading_warnings, read_planning, unread_files};
 use crate::project::MissionDirectory;
 use crate::tasks::{self, is_functional, references, spec_requirements};
 use crate::work_package::read_wp_files;
@@ -25,6 +25,8 @@ pub(crate) struct Packages {
     pub(crate) by_manifest: bool,
     /// `tasks.md`, made from `wps.yaml` because there is none.
     pub(crate) made_tasks_md: Option<String>,
+    /// Headings of `tasks.md` that are not read.
+    pub(crate) warnings: Vec<String>,
     tasks_md: bool,
 }
 
@@ -46,9 +48,10 @@ pub(crate) fn read_packages(mission: &MissionDirectory) -> Result<Packages> {
         return Err(missing(&directory));
     }
     let spec_file = mission.path.join("spec.md");
-    let spec = read_text(&spec_file, MAX_TEXT)?.ok_or_else(|| missing(&spec_file))?;
+    let spec = read_planning(&mission.path, "spec.md")?.ok_or_else(|| missing(&spec_file))?;
+    read_planning(&mission.path, "plan.md")?;
     let manifest = read_wps(&mission.path)?;
-    let written = read_text(&mission.path.join(tasks::FILE), MAX_TEXT)?;
+    let written = read_planning(&mission.path, tasks::FILE)?;
     let made_tasks_md = match (&written, &manifest) {
         (None, Some(entries)) => Some(wps::render_tasks(&mission.slug, entries)),
         _ => None,
@@ -73,12 +76,22 @@ pub(crate) fn read_packages(mission: &MissionDirectory) -> Result<Packages> {
         requirements,
         by_manifest: manifest.is_some(),
         tasks_md: tasks_md.is_some(),
+        warnings: heading_warnings(&mission.path.join(tasks::FILE), tasks_md.map_or("", String::as_str)),
         made_tasks_md,
         graph,
     })
 }
 
 fn read_files(mission: &MissionDirectory) -> Result<Vec<WorkPackage>> {
+    let unread: Vec<_> =
+        unread_files(&mission.path)?.iter().map(|path| text::path(path).to_string()).collect();
+    if !unread.is_empty() {
+        return Err(MissionError::invalid(
+            "WORK_PACKAGE_FILES_UNREAD",
+            format!("files in tasks/ look like work packages and are not read: {}", unread.join(", ")),
+            &json!({ "unread_files": unread }),
+        ));
+    }
     let mut files: Vec<WorkPackage> = Vec::new();
     for path in read_wp_files(&mission.path)? {
         let Some(wp) = read_work_package(&path)? else { continue };

@@ -17,9 +17,9 @@ use super::{Planned, shown};
 use crate::activity::{Entry, cycle_pointer, with_entry};
 use crate::change::Change;
 use crate::clock::{Clock, Moment};
-use crate::document::{MAX_JSON, read_text_anywhere};
+use crate::document::{MAX_JSON, MAX_TEXT, read_text, read_text_anywhere};
 use crate::error::{MissionError, Result};
-use crate::front_matter::{Scalar, WorkPackage, edit, read_work_package};
+use crate::front_matter::{Scalar, WorkPackage, edit};
 use crate::git::check_may_commit;
 use crate::lane::Lane;
 use crate::log::{Row, read_log};
@@ -28,7 +28,7 @@ use crate::project::{MissionDirectory, Project};
 use crate::snapshot::{self, reduce};
 use crate::work_package::find_wp_file;
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Everything that will be written, validated.
 pub type Plan = Planned<Request, Moved>;
@@ -88,7 +88,7 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
     let wp_path = situation.wp.path.clone();
     let message = commit_message(request, &situation);
     let mut change = Change::of(situation.mission, log);
-    change.rows = rows.into_iter().map(Row::Lane).collect();
+    change.append(rows.into_iter().map(Row::Lane).collect())?;
     change.files.insert(wp_path.clone(), text.into_bytes());
     let mut commit = vec![wp_path];
     if let Some((cycle, text)) = cycle {
@@ -117,6 +117,7 @@ fn unmoved(request: &Request, from: Lane, to: Lane, wp: &WorkPackage, log: &Path
         status_events_path: shown(log),
         review_feedback: None,
         changed: false,
+        warnings: Vec::new(),
         commit_hash: None,
         capture: CaptureReport::default(),
     }
@@ -125,8 +126,11 @@ fn unmoved(request: &Request, from: Lane, to: Lane, wp: &WorkPackage, log: &Path
 /// The file of a work package.
 pub(crate) fn find_package(mission: &MissionDirectory, wp_id: &str) -> Result<WorkPackage> {
     let path = find_wp_file(&mission.path, wp_id)?;
-    let wp = path.map(|path| read_work_package(&path)).transpose()?.flatten();
-    wp.ok_or_else(|| {
+    let read = |path: PathBuf| {
+        // Only finalize-tasks insists on the id inside the file.
+        read_text(&path, MAX_TEXT)?.map(|text| WorkPackage::parse_as(&path, text, Some(wp_id))).transpose()
+    };
+    path.map(read).transpose()?.flatten().ok_or_else(|| {
         MissionError::invalid(
             "WORK_PACKAGE_NOT_FOUND",
             format!("mission {} has no file tasks/{wp_id}-*.md", mission.slug),

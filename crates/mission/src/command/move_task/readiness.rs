@@ -3,11 +3,12 @@
 use super::{Request, Situation};
 use crate::activity::{newest_cycle, read_verdict};
 use crate::allocation;
-use crate::document::{MAX_JSON, MAX_TEXT, read_text};
+use crate::document::{MAX_JSON, read_text};
 use crate::error::{MissionError, Result};
 use crate::front_matter::WorkPackage;
 use crate::git::{branch_is_merged, user_name};
 use crate::lane::Lane;
+use crate::planning::read_planning;
 use crate::project::{MissionDirectory, Project};
 use crate::tasks::{self, unchecked_subtasks};
 use serde_json::json;
@@ -42,7 +43,7 @@ pub(super) fn check_ready(project: &Project, request: &Request, situation: &Situ
         return refuse("REVIEW_REJECTED", format!("the newest review, {review}, rejects {id}; {cure}"));
     }
     if matches!(to, Lane::ForReview | Lane::Approved | Lane::Done) && !request.force {
-        let tasks_md = read_text(&mission.path.join(tasks::FILE), MAX_TEXT)?.unwrap_or_default();
+        let tasks_md = read_planning(&mission.path, tasks::FILE)?.unwrap_or_default();
         let open = unchecked_subtasks(&tasks_md, &wp.id);
         if !open.is_empty() {
             return refuse(
@@ -81,7 +82,7 @@ fn unmerged_branch(project: &Project, mission: &MissionDirectory, wp_id: &str) -
     if lane_id == allocation::PLANNING_LANE {
         return Ok(None);
     }
-    let target = lanes["target_branch"].as_str().unwrap_or_else(|| project.branch_or_main());
+    let target = lanes["target_branch"].as_str().unwrap_or_else(|| mission.target_branch(project));
     let branch = allocation::branch_of(lane_id, &mission.slug, mission.mission_id(), target);
     Ok(branch_is_merged(project, &branch, target)?.and_then(|merged| (!merged).then_some(branch)))
 }

@@ -69,6 +69,9 @@ pub struct Moved {
     pub review_feedback: Option<String>,
     /// Whether anything was written.
     pub changed: bool,
+    /// What is odd about the log.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// The commit.
     pub commit_hash: Option<String>,
     /// What was captured.
@@ -120,6 +123,9 @@ impl Request {
 
 impl Recorded for Moved {
     fn record(&mut self, done: Done) {
+        self.new_lane = done.lane(&self.task_id, self.new_lane);
+        self.to_lane = self.new_lane;
+        self.warnings = done.notes;
         self.commit_hash = done.commit;
         self.capture = done.capture;
     }

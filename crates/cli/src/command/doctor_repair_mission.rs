@@ -1,0 +1,62 @@
+//! `doctor repair --mission`: the damaged lines of a mission's log move aside, every readable row stays.
+
+use crate::context::Context;
+use crate::error::CliError;
+use crate::report::{Document, Report, counted};
+use contract::ExitCode;
+use contract::text::printable;
+use mission::Clock;
+use mission::command::repair_log::{LogRepair, repair_log};
+use mission::log::Damage;
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// How many lines of each kind are listed.
+const SHOWN: usize = 12;
+
+/// Runs the verb.
+pub(crate) fn run(context: &Context, mission: &str) -> Result<Report, CliError> {
+    let repair = Repair(repair_log(&context.project()?, Some(mission), &Clock::system())?);
+    let exit = if repair.0.left.is_empty() { ExitCode::Ok } else { ExitCode::Failed };
+    Ok(Report::exiting(exit, &repair))
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Repair(LogRepair);
+
+impl Document for Repair {
+    fn text(&self) -> String {
+        let LogRepair { path, kept, saved, moved, moved_to, left, .. } = &self.0;
+        let path = printable(path);
+        let mut out = match moved_to {
+            Some(target) => {
+                let lines = counted(moved.len() as u64, "damaged line", "damaged lines");
+                format!("moved {lines} of {path} aside: {}\n", printable(target))
+            }
+            None if left.is_empty() => format!("{path}: nothing to repair\n"),
+            None => format!("{path}: nothing was repaired\n"),
+        };
+        list(&mut out, moved);
+        if moved_to.is_some() {
+            let rows = counted(*kept as u64, "row", "rows");
+            let _ = writeln!(out, "  the log holds {rows}; {saved} saved from damaged lines");
+        }
+        if !left.is_empty() {
+            let lines = counted(left.len() as u64, "line", "lines");
+            let _ = writeln!(out, "left {lines} that this release does not know:");
+            list(&mut out, left);
+            out.push_str("  a newer release may have written it: use that release, or correct it by hand\n");
+        }
+        out
+    }
+}
+
+fn list(out: &mut String, lines: &[Damage]) {
+    for damage in lines.iter().take(SHOWN) {
+        let _ = writeln!(out, "  line {}: {}", damage.line, printable(&damage.problem));
+    }
+    if lines.len() > SHOWN {
+        let _ = writeln!(out, "  ... and {} more", lines.len() - SHOWN);
+    }
+}

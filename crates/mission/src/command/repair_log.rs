@@ -1,0 +1,52 @@
+//! `doctor repair --mission`: moves the damaged lines of a mission's log aside and keeps every readable row.
+
+use super::shown;
+use crate::change::lock_mission;
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::log::{Damage, repair, view_log};
+use crate::project::Project;
+use serde::Serialize;
+
+/// What was repaired.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LogRepair {
+    /// `repaired`, `nothing_to_repair` or, when lines are left, `nothing_repaired`.
+    pub result: &'static str,
+    /// Directory name.
+    pub mission_slug: String,
+    /// The log.
+    pub path: String,
+    /// Rows in the log now.
+    pub kept: usize,
+    /// Those of them that were saved from damaged lines.
+    pub saved: usize,
+    /// Lines that moved, by their number before the repair.
+    pub moved: Vec<Damage>,
+    /// Where they are now.
+    pub moved_to: Option<String>,
+    /// Lines that are whole and that this release does not know: they stay.
+    pub left: Vec<Damage>,
+}
+
+/// Repairs the log of a mission. Nothing is written when no line is damaged.
+pub fn repair_log(project: &Project, mission: Option<&str>, clock: &Clock) -> Result<LogRepair> {
+    let (mission, _) = project.view_mission(mission)?;
+    let damaged = view_log(&mission.path)?.damage().iter().any(|damage| damage.repairable);
+    let _lock = damaged.then(|| lock_mission(project, &mission.slug)).transpose()?;
+    let done = repair::repair(&mission.path, clock.now())?;
+    Ok(LogRepair {
+        result: match (&done.moved_to, done.left.is_empty()) {
+            (Some(_), _) => "repaired",
+            (None, true) => "nothing_to_repair",
+            (None, false) => "nothing_repaired",
+        },
+        mission_slug: mission.slug,
+        path: shown(&done.log),
+        kept: done.kept,
+        saved: done.saved,
+        moved: done.moved,
+        moved_to: done.moved_to.as_deref().map(shown),
+        left: done.left,
+    })
+}
