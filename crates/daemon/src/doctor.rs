@@ -24,12 +24,13 @@ use gate::{OwnerReading, Verdict};
 use identity::Home;
 use identity::aside::move_aside;
 use identity::paths::canonical_or_clean;
-use identity::{private_file, process};
+use identity::private_file::{self, WriteError};
+use identity::process;
 use preflight::Boundary;
 use preflight::owner::{is_sync_daemon, read_record, read_state_file};
 use queue::Busy;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What the doctor may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,7 +164,7 @@ enum Cure {
     ClearRecord,
     StopStray(ReferenceDaemon),
     RemoveStateFile,
-    RemoveReferenceFiles,
+    RemoveReferenceFiles(u32),
     MoveFilesAside,
     KillHolder,
 }
@@ -250,9 +251,8 @@ fn wedged(home: &Home, verdict: &Verdict) -> Option<Found> {
                 port: reference.port,
                 started_at: None,
                 detail: "the daemon of the owner record does not prove itself over its port".to_owned(),
-                // Only of a process that is known to be one.
-                end_command: is_sync_daemon(i64::from(reference.pid))
-                    .then(|| platform::end_command(reference.pid)),
+                // Its pid is provably no other program's: the record would be an orphan.
+                end_command: Some(platform::end_command(reference.pid)),
                 action: Action::None,
             },
             cure: Cure::MoveFilesAside,
@@ -293,7 +293,7 @@ fn served_elsewhere(home: &Home, reference: &ReferenceDaemon) -> Found {
             end_command: None,
             action: Action::None,
         },
-        cure: Cure::RemoveReferenceFiles,
+        cure: Cure::RemoveReferenceFiles(reference.pid),
     }
 }
 
@@ -320,13 +320,8 @@ impl Cure {
                 }
                 Err(why) => Action::Failed { why: why.to_string() },
             },
-            Self::RemoveStateFile => removed(&[home.state_file()]),
-            Self::RemoveReferenceFiles => {
-                let named = reference::observe_stated(home).map(|stated| stated.pid);
-                let recorded = reference::observe_recorded(home).map(|recorded| recorded.pid);
-                let state_file = Some(home.state_file()).filter(|_| named == recorded);
-                removed(&[Some(home.owner_record()), state_file].into_iter().flatten().collect::<Vec<_>>())
-            }
+            Self::RemoveStateFile => removed(private_file::remove_file(&home.state_file()).map(|_| ())),
+            Self::RemoveReferenceFiles(pid) => removed(reference::remove_files_of(home, pid)),
             Self::MoveFilesAside => move_reference_files_aside(home),
             Self::KillHolder => match stop(home, &ShutdownCause::Stop, true) {
                 Ok(StopOutcome::Stopped { .. } | StopOutcome::NotRunning) => Action::Stopped,
@@ -336,13 +331,11 @@ impl Cure {
     }
 }
 
-fn removed(files: &[PathBuf]) -> Action {
-    for file in files {
-        if let Err(error) = private_file::remove_file(file) {
-            return Action::Failed { why: error.to_string() };
-        }
+fn removed(outcome: Result<(), WriteError>) -> Action {
+    match outcome {
+        Ok(()) => Action::RecordRemoved,
+        Err(error) => Action::Failed { why: error.to_string() },
     }
-    Action::RecordRemoved
 }
 
 /// Under the owner lock, where an orphan record cannot become somebody's while it is removed.

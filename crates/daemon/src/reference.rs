@@ -12,8 +12,9 @@ use contract::OwnerRecord;
 use gate::{OwnerReading, judge_reference_orphan};
 use identity::Home;
 use identity::paths::canonical_or_clean;
+use identity::private_file::{self, WriteError};
 use preflight::owner::{
-    StateFile, is_outside, is_sync_daemon, observe_owner, read_state_file, serves_other_home,
+    StateFile, is_outside, is_sync_daemon, observe_owner, read_record, read_state_file, serves_other_home,
 };
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -105,6 +106,23 @@ pub(crate) fn remove_copied_state_file(home: &Home, record: Option<&OwnerRecord>
             || (is_sync_daemon(pid) && serves_other_home(pid, home))
     });
     if copied { fs_err::remove_file(home.state_file()) } else { Ok(()) }
+}
+
+/// Removes the record without our keys, and the state file if it names `pid` as well: the daemon that they name
+/// serves another home.
+///
+/// # Errors
+/// One of them could not be removed.
+pub(crate) fn remove_files_of(home: &Home, pid: u32) -> Result<(), WriteError> {
+    let recorded = matches!(read_record(&home.owner_record()), OwnerReading::Readable(record)
+        if record.instance.is_none() && record.pid == i64::from(pid));
+    if recorded {
+        private_file::remove_file(&home.owner_record())?;
+    }
+    if read_stated_pid(home).is_some_and(|(stated, _)| stated == pid) {
+        private_file::remove_file(&home.state_file())?;
+    }
+    Ok(())
 }
 
 /// Pid, and what else the state file says.

@@ -153,6 +153,26 @@ fn a_reference_daemon_with_a_record_is_stopped_over_its_port_by_a_restart() {
     assert_eq!(bench.ok(&["status"])["state"], "running");
 }
 
+/// Neither its record nor its process tells, and its own health answer does.
+#[test]
+fn reference_daemon_that_names_another_root_is_left_alone() {
+    let bench = with_daemon_dir();
+    let (mut theirs, port) = bench.stand_in_with("feedfacefeedface", &["elsewhere"]);
+    for remedy in [&["doctor", "--fix"][..], &["restart"]] {
+        bench.write_record(&reference_record(&bench, port, "feedfacefeedface", theirs.pid()));
+        write_state_file(&bench, port, "feedfacefeedface", theirs.pid());
+        let finding = bench.ok(&["doctor"])["findings"][0].take();
+        assert_eq!(
+            (finding["kind"].as_str(), finding["orphan_kind"].as_str(), finding["class"].as_str()),
+            (Some("orphan_record"), Some("copied_home"), Some("safe_auto"))
+        );
+        bench.ok(remedy);
+        assert!(theirs.is_alive(), "{remedy:?}");
+        assert!(!bench.world.home().state_file().exists(), "{remedy:?}");
+    }
+    assert_eq!(bench.ok(&["status"])["state"], "running");
+}
+
 #[test]
 fn a_mute_reference_daemon_is_left_alive_with_both_files_moved_aside_by_force() {
     let bench = with_daemon_dir();

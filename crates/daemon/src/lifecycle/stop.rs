@@ -171,8 +171,11 @@ pub fn stop(home: &Home, cause: &ShutdownCause, force: bool) -> Result<StopOutco
     // First the one that may refuse: whoever cannot have both gone keeps the one that serves.
     let reference = reference::observe_recorded(home).map(|reference| match reference.stop(home) {
         Ok(()) => Ok(Some((Some(i64::from(reference.pid)), Ended::Reference))),
-        // Its files are removed below.
-        Err(NotStopped::OfOtherHome) => Ok(None),
+        // This home is a copy.
+        Err(NotStopped::OfOtherHome) => match reference::remove_files_of(home, reference.pid) {
+            Ok(()) => Ok(None),
+            Err(error) => Err(StopFailure::Reference { pid: reference.pid, detail: error.to_string() }),
+        },
         Err(why @ (NotStopped::Mute | NotStopped::Stranger | NotStopped::Refused | NotStopped::Lingers)) => {
             Err(StopFailure::Reference { pid: reference.pid, detail: why.to_string() })
         }

@@ -134,12 +134,15 @@ impl Bench {
 
     /// A stand-in for a daemon of the reference.
     pub fn stand_in(&self, token: &str, mute: bool) -> (Stranger, u16) {
+        self.stand_in_with(token, if mute { &["mute"] } else { &[] })
+    }
+
+    /// The same with words for how it answers.
+    pub fn stand_in_with(&self, token: &str, words: &[&str]) -> (Stranger, u16) {
         let port_file = self.world.user_home().join(format!("port-{token}"));
         let mut command = self.world.command();
         command.args(["stand-in", "run_sync_daemon", port_file.to_str().expect("utf-8"), token]);
-        if mute {
-            command.arg("mute");
-        }
+        command.args(words);
         let child = Stranger(command.spawn().expect("a stand-in"));
         eventually("the stand-in listens", || port_file.exists());
         let port = fs::read_to_string(&port_file).expect("a port").parse().expect("a number");

@@ -2,7 +2,7 @@
 //! and prints its value as JSON. Its draining step is a file: what it does is told by files in the home. With
 //! `DAEMON_BENCH_COURIER` set it is the real one.
 //!
-//! `stand-in run_sync_daemon PORT_FILE TOKEN [mute]` stands for a daemon of the reference: it has its argv
+//! `stand-in run_sync_daemon PORT_FILE TOKEN [mute|elsewhere]` stands for a daemon of the reference: it has its argv
 //! word and its two routes.
 //!
 //! * `drain/pending` exists: rows wait; a drain removes it.
@@ -194,7 +194,10 @@ fn stand_in(words: &[&str]) -> ExitCode {
         }
         let request = read_request(&mut stream);
         let (status, body, last) = if request.starts_with("GET /api/health ") {
-            let health = json!({ "status": "ok", "token": token, "protocol_version": 1 });
+            let mut health = json!({ "status": "ok", "token": token, "protocol_version": 1 });
+            if rest.contains(&"elsewhere") {
+                health["singleton_scope_id"] = json!("/elsewhere/.spec-kitty");
+            }
             ("200 OK", health.to_string(), false)
         } else if request.starts_with("POST /api/shutdown ") && request.contains(&format!("\"{token}\"")) {
             ("200 OK", "{\"status\":\"stopping\"}".to_owned(), true)
