@@ -44,6 +44,7 @@ samples! {
         Remedy::OptIn { project: "-x".into() },
         Remedy::OptIn { project: "it's \u{1b}[2J \u{202e}\\".into() },
     ],
+    Remedy::OptInAllHeld => [Remedy::OptInAllHeld],
     Remedy::StartDaemon => [Remedy::StartDaemon],
     Remedy::StopDaemon => [Remedy::StopDaemon],
     Remedy::Advice(_) => [Remedy::Advice("unset SPEC_KITTY_HOME".into())],

@@ -4,9 +4,9 @@
 //! prints the inventory from the same table.
 
 use crate::args::{
-    AgentCommand, AuthCommand, Command, DaemonCommand, DecisionCommand, DoctorCommand, EvidenceCommand,
-    LaneCommand, MissionCommand, ParkedCommand, ServerCommand, SyncCommand, TaskCommand, TokenCommand,
-    UserCommand,
+    AgentCommand, AuthCommand, Command, ConfigCommand, DaemonCommand, DecisionCommand, DoctorCommand,
+    EvidenceCommand, LaneCommand, MissionCommand, ParkedCommand, ServerCommand, SyncCommand, TaskCommand,
+    TokenCommand, UserCommand,
 };
 use serde::Serialize;
 
@@ -102,11 +102,12 @@ pub fn classify(command: &Command) -> VerbClass {
             SyncCommand::Gc(_) => verb("sync gc", Class::Curing),
             SyncCommand::OptIn(_) => verb("sync opt-in", Class::Curing),
             SyncCommand::OptOut(_) => verb("sync opt-out", Class::Curing),
+            // Running needs no permit; each drain asks for an egress permit of its own.
             SyncCommand::Daemon(command) => match command {
                 DaemonCommand::Start(_) => verb("sync daemon start", Class::Curing),
                 DaemonCommand::Stop(_) => verb("sync daemon stop", Class::Curing),
                 DaemonCommand::Status(_) => verb("sync daemon status", Class::ReadOnly),
-                DaemonCommand::Run(_) => verb("sync daemon run", Class::Sending),
+                DaemonCommand::Run(_) => verb("sync daemon run", Class::Curing),
             },
         },
         Command::Doctor(command) => match command {
@@ -123,6 +124,12 @@ pub fn classify(command: &Command) -> VerbClass {
             AuthCommand::Whoami(_) => verb("auth whoami", Class::ReadOnly),
             AuthCommand::Doctor(_) => verb("auth doctor", Class::ReadOnly),
             AuthCommand::Switch(_) => verb("auth switch", Class::Curing),
+        },
+        Command::Config(command) => match command {
+            ConfigCommand::List(_) => verb("config list", Class::ReadOnly),
+            ConfigCommand::Get(_) => verb("config get", Class::ReadOnly),
+            ConfigCommand::Set(_) => verb("config set", Class::Curing),
+            ConfigCommand::Unset(_) => verb("config unset", Class::Curing),
         },
         Command::Agent(command) => classify_agent(command),
         Command::Specify(args) => produced!("specify", args.producing.local_only),

@@ -3,7 +3,8 @@
 use crate::build;
 use crate::error::CliError;
 use contract::ExitCode;
-use identity::{Config, Environment, Home, Machine};
+use contract::switch::Switch;
+use identity::{Config, Environment, Home, Machine, Privacy, observe_privacy};
 use mission::Project;
 use preflight::Boundary;
 use std::path::{Path, PathBuf};
@@ -65,9 +66,26 @@ impl Context {
         Machine::observe()
     }
 
+    /// The hosted-sync switch. Without a home only the variable can decide.
+    pub fn switch(&self) -> Switch {
+        identity::read_switch(&self.environment, self.home().ok())
+    }
+
     /// Whether hosted sync is switched on.
     pub fn sync_enabled(&self) -> bool {
-        self.environment.sync_enabled()
+        self.switch().on
+    }
+
+    /// What root is told before it works in the state directory of another user.
+    pub fn owner_warning(&self) -> Option<String> {
+        let home = self.home().ok()?;
+        match observe_privacy(home) {
+            Privacy::OfAnotherUser { uid } => Some(format!(
+                "warning: {} belongs to another user (uid {uid}); files made there get that owner",
+                contract::text::path(home.root())
+            )),
+            Privacy::Private | Privacy::Unproven { .. } | Privacy::Open(_) => None,
+        }
     }
 
     /// The project root above the working directory.

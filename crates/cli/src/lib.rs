@@ -37,6 +37,11 @@ pub fn main() -> std::process::ExitCode {
     };
     let json = cli.command.json();
     let context = context::Context::of_process();
+    if class::classify(&cli.command).class != class::Class::Tool
+        && let Some(warning) = context.owner_warning()
+    {
+        render::note(&warning);
+    }
     let outcome = command::run(&context, cli.command);
     std::process::ExitCode::from(render::finish(outcome, json).code())
 }

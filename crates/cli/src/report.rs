@@ -1,6 +1,7 @@
 //! What a verb gives back: one value, rendered as text or as JSON, and notes for stderr.
 
 use contract::ExitCode;
+use contract::text::printable;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -68,6 +69,26 @@ impl<T: Serialize> Document for Said<T> {
     fn text(&self) -> String {
         if self.line.is_empty() { String::new() } else { format!("{}\n", self.line.trim_end_matches('\n')) }
     }
+}
+
+/// Projects that a list names; the others are counted.
+pub(crate) const PROJECTS_SHOWN: usize = 5;
+
+/// A project as lists show it: its slug beside its uuid.
+pub(crate) fn project_name(slug: Option<&str>, uuid: Option<&str>) -> String {
+    let uuid = uuid.map(printable);
+    match (slug.map(printable), uuid) {
+        (Some(slug), Some(uuid)) => format!("{slug} ({uuid})"),
+        (None, Some(uuid)) => uuid.into_owned(),
+        (_, None) => "no project".to_owned(),
+    }
+}
+
+/// The line below a list of projects that counts the rest; `all` is what lists them.
+pub(crate) fn more_projects(count: usize, all: &str) -> Option<String> {
+    let rest = count.checked_sub(PROJECTS_SHOWN).filter(|rest| *rest > 0)?;
+    let rest = u64::try_from(rest).unwrap_or(u64::MAX);
+    Some(format!("... and {}; `{all}` lists them", counted(rest, "more project", "more projects")))
 }
 
 /// A number and its noun: `1 event`, `2 events`.

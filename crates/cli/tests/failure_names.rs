@@ -7,6 +7,7 @@
 
 use contract::{FailureName, FaultCode, Field, OwnerRecord};
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use testkit::browser;
 use testkit::daemon::{Daemons, ReferenceDaemon};
@@ -176,7 +177,10 @@ impl Scene {
                 Spoiled::by(name, "spec-kitty doctor repair")
             }
             FaultCode::QueueRecoveryNeeded => {
-                leave_hot_journal(&self.queue());
+                // Another queue DB takes the place: without the birth record it is not one that lost its rows.
+                let queue = self.queue();
+                std::fs::remove_file(queue.with_extension("id")).unwrap();
+                leave_hot_journal(&queue);
                 let by = Spoiled::by(name, "spec-kitty sync migrate");
                 Spoiled { refuses_now: false, refuses_capture: false, ..by }
             }
@@ -199,6 +203,14 @@ impl Scene {
                 self.world.set("SPEC_KITTY_HOME", elsewhere.to_str().unwrap());
                 Spoiled::by(name, "unset SPEC_KITTY_HOME").advised(|scene| {
                     scene.world.unset("SPEC_KITTY_HOME");
+                })
+            }
+            FaultCode::HomeNotPrivate => {
+                let mode = std::fs::Permissions::from_mode(0o777);
+                std::fs::set_permissions(&root, mode).unwrap();
+                Spoiled::by(name, "chmod 700 ").advised(|scene| {
+                    let mode = std::fs::Permissions::from_mode(0o700);
+                    std::fs::set_permissions(scene.world.root(), mode).unwrap();
                 })
             }
             FaultCode::StrayDaemon => {

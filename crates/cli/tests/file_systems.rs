@@ -71,3 +71,32 @@ fn a_read_only_file_system_is_not_blamed_on_the_mode() {
     let json = run_behind(&world, READ_ONLY, &opt_in).unwrap().exits(1).json();
     assert!(json["remediation"][0].as_str().unwrap().starts_with("mount the file system of "), "{json:#}");
 }
+
+/// A file system that cannot be written makes no healthy machine, and looking at it writes nothing.
+#[test]
+fn doctor_names_a_full_disk_and_a_read_only_home_with_numbers() {
+    let (world, _) = with_mission();
+    let find = |mounts: &str, code: &str| {
+        let run = run_behind(&world, mounts, &["sync", "doctor", "--offline", "--json"])?;
+        let doctor = run.exits(1).json();
+        let checks = doctor["checks"].as_array().unwrap().clone();
+        let home = checks.into_iter().find(|check| check["name"] == "home").unwrap();
+        let findings = home["findings"].as_array().unwrap().clone();
+        assert_eq!(findings.len(), 1, "{home:#}");
+        assert_eq!(findings[0]["code"], code, "{home:#}");
+        Some(findings[0].clone())
+    };
+    let Some(full) = find(FULL, "disk_full") else { return };
+    let detail = full["detail"].as_str().unwrap();
+    assert!(detail.contains("has 0 of 2097152 bytes free"), "{detail}");
+    assert!(full["remediation"][0].as_str().unwrap().starts_with("free space on the file system of "));
+    let few = "cp -a \"$1\" \"$1.kept\"; mount -t tmpfs -o size=9m,nr_inodes=64 none \"$1\"
+        cp -a \"$1.kept/.\" \"$1\"; i=0; while touch \"$1/f$i\" 2> /dev/null; do i=$((i + 1)); done";
+    let inodes = find(few, "disk_full").unwrap();
+    assert!(inodes["detail"].as_str().unwrap().contains("has 0 of 64 inodes free"), "{inodes:#}");
+    let read_only = find(READ_ONLY, "read_only_file_system").unwrap();
+    let detail = read_only["detail"].as_str().unwrap();
+    assert!(detail.contains(world.root().to_str().unwrap()) && detail.ends_with("mounted read-only"));
+    let setup = run_behind(&world, READ_ONLY, &["sync", "setup", "--json"]).unwrap();
+    assert!(setup.stdout.contains("read_only_file_system"), "{}", setup.stdout);
+}

@@ -73,6 +73,7 @@ fn reach(remedy: &Remedy) {
         Remedy::RepairMission { .. } => reach_repair_mission(),
         Remedy::SyncNow => reach_sync_now(),
         Remedy::OptIn { .. } => reach_opt_in(),
+        Remedy::OptInAllHeld => reach_opt_in_all_held(),
         Remedy::StartDaemon => reach_start_daemon(),
         Remedy::StopDaemon => reach_stop_daemon(),
         Remedy::Advice(_) => reach_advice(),
@@ -247,6 +248,32 @@ fn reach_opt_in() {
     assert_eq!(held(&stage).as_array().unwrap().len(), 0);
 }
 
+/// Named where more projects wait than a list names.
+fn reach_opt_in_all_held() {
+    let stage = Stage::new();
+    let path = stage.world.home().scoped_queue(&stage.world.scope());
+    let _ = ReferenceQueue::create(&path).event("01KRX0000000000000000000A1", Some(TEAM));
+    let db = rusqlite::Connection::open(&path).unwrap();
+    for number in 1..7 {
+        db.execute(
+            "INSERT INTO queue (event_id, event_type, data, timestamp)
+             SELECT ?1, event_type, replace(replace(data, event_id, ?1), ?2, ?3), timestamp FROM queue LIMIT 1",
+            rusqlite::params![
+                format!("01KRX{number:021}"),
+                testkit::reference_queue::PROJECT,
+                format!("8a4a7da6-a97c-4bb4-893a-{number:012}")
+            ],
+        )
+        .unwrap();
+    }
+    let hint = Remedy::OptInAllHeld.hint();
+    let status = stage.world.run(["sync", "status"]).exits(0);
+    assert!(status.stdout.contains(&hint), "{}", status.stdout);
+    stage.type_hint(&hint).exits(0);
+    let held = stage.world.run(["sync", "status", "--json"]).exits(0).json()["held"].take();
+    assert_eq!(held.as_array().unwrap().len(), 0, "{held:#}");
+}
+
 fn reach_start_daemon() {
     let stage = Stage::new();
     let hint = Remedy::StartDaemon.hint();
@@ -393,8 +420,8 @@ fn collect_sources(directory: &Path, files: &mut Vec<PathBuf>) {
 fn every_remedy_parses() {
     for remedy in samples() {
         let Some(argv) = remedy.argv() else { continue };
-        let argv = std::iter::once("spec-kitty".to_owned()).chain(argv);
-        Cli::try_parse_from(argv).unwrap_or_else(|error| panic!("{remedy:?}: {error}"));
+        let argv = std::iter::once("spec-kitty".to_owned()).chain(argv).map(Into::into);
+        Cli::parse_words(argv.collect()).unwrap_or_else(|error| panic!("{remedy:?}: {error}"));
     }
 }
 

@@ -71,6 +71,8 @@ named! {
         QueueIdentityChanged = "queue_identity_changed",
         /// SPEC_KITTY_HOME points to an empty place while `~/.spec-kitty` holds state.
         HomeAmbiguous = "home_ambiguous",
+        /// Another user owns the state directory or a file in it that decides, or every user may write in it.
+        HomeNotPrivate = "home_not_private",
         /// A daemon of this home runs that the owner record does not name.
         StrayDaemon = "stray_daemon",
     }

@@ -159,6 +159,14 @@ impl PreflightResult {
         names
     }
 
+    /// How many reasons a refusal has: mismatches, orphans and faults one by one, legacy rows and missing
+    /// authentication once each.
+    pub fn reasons(&self) -> usize {
+        let once =
+            usize::from(self.legacy.total_rows() > 0) + usize::from(self.auth_required && !self.auth_present);
+        self.mismatches.len() + self.orphan_records.len() + self.faults.len() + once
+    }
+
     /// Whether `name` is the one and only failure.
     pub fn fails_only_by(&self, name: FailureName) -> bool {
         self.failures() == [name]
@@ -198,7 +206,12 @@ impl PreflightResult {
     /// remedy of its own, a configuration has to be corrected first, and in an ambiguous home a login
     /// would decide which one counts.
     pub fn login_remedy(&self) -> Option<Remedy> {
-        let first = [FaultCode::SessionUnreadable, FaultCode::ConfigUnreadable, FaultCode::HomeAmbiguous];
+        let first = [
+            FaultCode::SessionUnreadable,
+            FaultCode::ConfigUnreadable,
+            FaultCode::HomeAmbiguous,
+            FaultCode::HomeNotPrivate,
+        ];
         if !self.auth_required
             || self.auth_present
             || self.faults.iter().any(|fault| first.contains(&fault.code))
@@ -329,6 +342,7 @@ mod tests {
             assert!(text.contains(name.name()), "{name}");
         }
         assert_eq!(result.failures().len(), 9);
+        assert_eq!(result.reasons(), 6 + 3 + 1 + 1);
         assert!(!text.contains("secret"));
         assert!(!serde_json::to_string(&result).expect("json").contains("secret"));
     }
@@ -366,7 +380,7 @@ mod tests {
         assert_eq!(absent.remedies(), [Remedy::Login]);
         let nowhere = PreflightResult { server_known: false, ..absent.clone() };
         assert_eq!(nowhere.remedies(), [Remedy::LoginServer]);
-        for code in [FaultCode::ConfigUnreadable, FaultCode::HomeAmbiguous] {
+        for code in [FaultCode::ConfigUnreadable, FaultCode::HomeAmbiguous, FaultCode::HomeNotPrivate] {
             let advice = Remedy::Advice("first this".into());
             let fault = Fault { code, path: None, detail: "is odd".into(), remedy: advice.clone() };
             let result = PreflightResult { faults: vec![fault], ..absent.clone() };

@@ -39,6 +39,8 @@ pub enum Remedy {
         /// The project's uuid, or `none` for rows without a project.
         project: String,
     },
+    /// Release the rows held for every project without a decision.
+    OptInAllHeld,
     /// Start the daemon.
     StartDaemon,
     /// Stop the daemon.
@@ -64,6 +66,7 @@ impl Remedy {
             Self::RepairMission { mission } => &["doctor", "repair", "--mission", mission],
             Self::SyncNow => &["sync", "now"],
             Self::OptIn { project } => &["sync", "opt-in", "--project", project, "--include-held", "--yes"],
+            Self::OptInAllHeld => &["sync", "opt-in", "--all-held", "--include-held", "--yes"],
             Self::StartDaemon => &["sync", "daemon", "start"],
             Self::StopDaemon => &["sync", "daemon", "stop"],
             Self::Advice(_) => return None,

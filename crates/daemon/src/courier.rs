@@ -10,7 +10,7 @@ use crate::platform::{self, FileIdentity};
 use delivery::drain::StoppedBy;
 use delivery::{Context, DrainOptions, DrainReport, Progress};
 use gate::EgressPermit;
-use identity::{BuildInfo, CardUse, Config, Environment, Home, Login, read_login, refresh_card};
+use identity::{BuildInfo, CardUse, Config, Environment, Home, Login, read_login, read_switch, refresh_card};
 use preflight::{Boundary, PreflightError};
 use queue::{Cure, HoldReason, Place, observe_counts};
 use std::time::Duration;
@@ -135,6 +135,9 @@ impl Drain for Courier {
             Ok(config) => config,
             Err(fault) => return Pending::Unknown(format!("config.toml {}", fault.detail)),
         };
+        if !read_switch(&self.environment, Some(&self.home)).on {
+            return Pending::Nothing;
+        }
         let consent = |place: &Place| {
             config.consent(place.project_uuid.as_deref(), place.repo_slug.as_deref(), place.checkout())
         };
@@ -162,6 +165,9 @@ impl Drain for Courier {
     }
 
     fn drain(&mut self, stop: &StopFlag) -> DrainOutcome {
+        if !read_switch(&self.environment, Some(&self.home)).on {
+            return DrainOutcome::Failed { detail: "hosted sync is off: nothing sent".to_owned() };
+        }
         if let Some(changed) = self.scope_changed() {
             return changed;
         }

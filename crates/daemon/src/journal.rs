@@ -6,6 +6,7 @@
 use crate::platform;
 use fs_err as fs;
 use identity::aside::move_aside;
+use identity::private_file;
 use jiff::Timestamp;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write as _};
@@ -102,7 +103,11 @@ pub(crate) fn open_for_appending(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).create(true);
     platform::private(&mut options);
+    let is_new = fs::symlink_metadata(path).is_err();
     let file = options.open(path)?;
+    if is_new {
+        private_file::give_to_directory_owner(path);
+    }
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 

@@ -23,7 +23,9 @@ use crate::schedule::Timing;
 use crate::start_failure::StartFailure;
 use crate::stop::{Stop, StopReason};
 use identity::private_file::create_private_dir;
-use identity::{BuildInfo, CardUse, Config, Environment, Home, observe_foreground, read_login, refresh_card};
+use identity::{
+    BuildInfo, CardUse, Config, Environment, Home, observe_foreground, read_login, read_switch, refresh_card,
+};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -125,7 +127,7 @@ fn begin(
     make_drain: impl FnOnce(TakenIdentity) -> Box<dyn Drain>,
 ) -> Result<Begun, StartFailure> {
     // Both are asked before anything is created: a home that needs no daemon stays as it is.
-    if !options.environment.sync_enabled() {
+    if !read_switch(&options.environment, Some(&options.home)).on {
         return Err(StartFailure::SwitchOff);
     }
     take_identity(options)?;

@@ -151,7 +151,11 @@ impl StartFailure {
             ),
             Self::AlreadyRunning | Self::ReferenceAlive { .. } => Some(Remedy::RestartDaemon),
             Self::SwitchOff => {
-                Some(Remedy::Advice(format!("set {}=1 to switch hosted sync on", contract::switch::VARIABLE)))
+                let (variable, key) = (contract::switch::VARIABLE, contract::switch::KEY);
+                Some(Remedy::Advice(format!(
+                    "set {variable}=1 to switch hosted sync on, or unset it and run \
+                     `spec-kitty config set {key} true`"
+                )))
             }
             Self::SharedLock { path, .. } => Some(Remedy::Advice(contract::owner::unlink_advice(path))),
             Self::HomeUnusable { .. } => Some(Remedy::Repair),

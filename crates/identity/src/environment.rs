@@ -81,11 +81,6 @@ impl Environment {
     pub fn text(&self, name: &str) -> Option<String> {
         self.get(name).map(|value| value.to_string_lossy().into_owned())
     }
-
-    /// The hosted-sync switch (requirement C-002).
-    pub fn sync_enabled(&self) -> bool {
-        contract::switch::is_on(self.text(contract::switch::VARIABLE).as_deref())
-    }
 }
 
 fn key(name: OsString) -> OsString {
@@ -122,13 +117,6 @@ mod tests {
         let empty = Environment::from_pairs([("SPEC_KITTY_TOKEN_FILE", "")])
             .seen_from(Path::new("/home/ada/project"));
         assert_eq!(empty.get("SPEC_KITTY_TOKEN_FILE"), Some(OsStr::new("")));
-    }
-
-    #[test]
-    fn the_switch_follows_its_one_rule() {
-        let on = Environment::from_pairs([(contract::switch::VARIABLE, " Yes ")]);
-        assert!(on.sync_enabled());
-        assert!(!Environment::default().sync_enabled());
     }
 
     #[test]

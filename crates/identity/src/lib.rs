@@ -14,6 +14,7 @@
 //! | [`card`] | the identity card beside the session |
 //! | [`token`] | the CI token |
 //! | [`credentials`] | the credentials file of old releases |
+//! | [`switch`] | the hosted-sync switch: variable, configuration, default |
 //! | [`login`] | all of these as one [`Login`]: scope, authentication, faults |
 //! | [`destination`] | where requests of a login may go |
 //! | [`foreground`] | the six facts of the running process |
@@ -22,6 +23,8 @@
 //! | [`process`] | whether a process lives, and what it is |
 //! | [`clock`] | the Lamport clock of this home |
 //! | [`lock`] | advisory file locks with a deadline and a named holder |
+//! | [`privacy`] | whether the state directory is this user's own |
+//! | [`disk`] | whether something can be written, found without writing |
 //! | [`aside`] | moving files aside |
 //! | [`private_file`] | writing files that only their owner may read |
 //! | [`small_file`] | reading files that may be malformed, huge or not files at all |
@@ -36,6 +39,7 @@ pub mod clock;
 pub mod config;
 pub mod credentials;
 pub mod destination;
+pub mod disk;
 pub mod environment;
 pub mod foreground;
 pub mod git;
@@ -45,6 +49,7 @@ pub mod login;
 pub mod machine;
 pub mod paths;
 mod platform;
+pub mod privacy;
 pub mod private_file;
 pub mod process;
 pub mod project;
@@ -52,6 +57,7 @@ pub mod secret;
 pub mod session;
 pub mod small_file;
 pub mod state_file;
+pub mod switch;
 pub mod token;
 
 pub use card::{CardUse, refresh_card};
@@ -64,7 +70,9 @@ pub use home::{Home, HomeError, HomeSource};
 pub use lock::{FileLock, LockError};
 pub use login::{AuthAbsence, Login, LoginSource, read_login};
 pub use machine::Machine;
+pub use privacy::{Privacy, observe_privacy};
 pub use project::{ProjectError, ProjectIdentity, locate_project_root};
 pub use secret::Secret;
 pub use session::{Session, SessionError, SessionStore};
 pub use state_file::{StateFile, StateKind, observe_state_file};
+pub use switch::read_switch;

@@ -131,8 +131,12 @@ impl FileLock {
             Place::Home => platform::private_options(),
             Place::Repository => OpenOptions::new(),
         };
+        let is_new = !path.exists();
         let opened = options.read(true).write(true).create(true).truncate(false).open(path);
         let file = opened.map_err(|error| name_link(path, error))?;
+        if is_new && matches!(place, Place::Home) {
+            platform::give_to_directory_owner(path);
+        }
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
         }

@@ -14,6 +14,7 @@ use crate::credentials::{Credentials, CredentialsReading, read_credentials};
 use crate::environment::{Environment, names};
 use crate::home::Home;
 use crate::machine::Machine;
+use crate::privacy::privacy_fault;
 use crate::session::SessionStore;
 use crate::token::{CiToken, read_ci_token};
 use contract::{Fault, FaultCode, Remedy, Scope, server_url};
@@ -175,6 +176,9 @@ pub fn read_login_at(
         Ok(Some(token)) => return of_token(token, config, environment),
         Err(fault) => return Login::unreadable(config, LoginSource::Token, fault),
         Ok(None) => {}
+    }
+    if let Some(fault) = privacy_fault(home) {
+        return Login::unreadable(config, LoginSource::Session, fault);
     }
     let store = SessionStore::new(home, machine.clone());
     match SessionFacts::read(home, &store, config.server_url.as_deref()) {

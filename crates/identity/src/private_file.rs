@@ -73,6 +73,7 @@ pub(crate) fn write_atomic(path: &Path, bytes: &[u8], durability: Durability) ->
     if durability == Durability::Synced {
         file.as_file().sync_all().map_err(fail())?;
     }
+    platform::give_to_directory_owner(file.path());
     file.persist(path).map_err(|error| fail()(error.error))?;
     if durability == Durability::Synced {
         platform::sync_directory(directory).map_err(fail())?;
@@ -97,10 +98,20 @@ pub fn create_private_dir(path: &Path) -> Result<(), WriteError> {
         Ok(metadata) if metadata.is_dir() => platform::make_private(path, &metadata).map_err(fail()),
         Ok(_) => Err(fail()(io::Error::from(io::ErrorKind::NotADirectory))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            platform::create_private_dirs(path).map_err(fail())
+            let missing: Vec<&Path> = path.ancestors().take_while(|above| !above.exists()).collect();
+            platform::create_private_dirs(path).map_err(fail())?;
+            // From the top: each gets the owner of the directory that it is in.
+            missing.into_iter().rev().for_each(platform::give_to_directory_owner);
+            Ok(())
         }
         Err(error) => Err(fail()(error)),
     }
+}
+
+/// Gives `path`, which this process has created in the home, to the owner of its directory when this process
+/// is root and the directory is another user's. What fails changes nothing that a command needs.
+pub fn give_to_directory_owner(path: &Path) {
+    platform::give_to_directory_owner(path);
 }
 
 /// Takes from group and others what the file at `path` grants them. Nothing to do when it is absent.

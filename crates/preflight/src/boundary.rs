@@ -294,6 +294,7 @@ fn held_projects(counts: &QueueCounts) -> Vec<HeldProject> {
             let project = held.project_uuid.clone().unwrap_or_else(|| "none".to_owned());
             HeldProject {
                 project_uuid: held.project_uuid.clone(),
+                repo_slug: held.repo_slug.clone(),
                 events: held.events,
                 bodies: held.bodies,
                 reason: reason(held.reason).to_owned(),

@@ -49,7 +49,11 @@ pub fn observe(
         Config::unreadable()
     });
     let login = read_login(home, &config, environment);
-    faults.extend(login.faults.iter().cloned());
+    // A home that is not private is found by whatever reads it; one fault is enough.
+    faults.extend(login.faults.iter().filter(|fault| !faults.contains(fault)).cloned().collect::<Vec<_>>());
+    if !faults.iter().any(|fault| fault.code == FaultCode::HomeNotPrivate) {
+        faults.extend(identity::privacy::privacy_fault(home));
+    }
     faults.extend(home.ambiguity());
     let foreground = foreground.cloned().unwrap_or_else(|| observe_foreground(build, home, &login));
 

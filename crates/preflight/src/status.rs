@@ -174,6 +174,8 @@ pub struct RowPair {
 pub struct HeldProject {
     /// The project, or null for rows without one.
     pub project_uuid: Option<String>,
+    /// Its `owner/repo`, where known.
+    pub repo_slug: Option<String>,
     /// Held events.
     pub events: u64,
     /// Held bodies.

@@ -118,6 +118,8 @@ pub enum HoldReason {
 pub struct Held {
     /// The project; none for rows without one.
     pub project_uuid: Option<String>,
+    /// Its `owner/repo`, as far as one of its rows or its checkout names it.
+    pub repo_slug: Option<String>,
     /// Events held.
     pub events: u64,
     /// Bodies held.

@@ -68,8 +68,31 @@ pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
         use std::os::unix::fs::DirBuilderExt as _;
         builder.mode(0o700);
     }
-    builder.create(path)
+    let missing: Vec<&Path> = path.ancestors().take_while(|above| !above.exists()).collect();
+    builder.create(path)?;
+    missing.into_iter().rev().for_each(give_to_directory_owner);
+    Ok(())
 }
+
+/// Gives `path`, which this process has created, to the owner of its directory when this process is root
+/// and the directory is another user's (contract section 1). SQLite does the same for its side files.
+#[cfg(unix)]
+fn give_to_directory_owner(path: &Path) {
+    use rustix::fs::{AtFlags, CWD, Gid, Uid, chownat};
+    use std::os::unix::fs::MetadataExt as _;
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let Some(Ok(directory)) = path.parent().map(std::fs::metadata) else { return };
+    if directory.uid() != 0 {
+        let (user, group) = (Uid::from_raw(directory.uid()), Gid::from_raw(directory.gid()));
+        // What fails changes nothing that this command needs.
+        let _ = chownat(CWD, path, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW);
+    }
+}
+
+#[cfg(not(unix))]
+fn give_to_directory_owner(_: &Path) {}
 
 /// Creates an empty file, 0600. An existing one is left alone.
 pub(crate) fn create_private_file(path: &Path) -> io::Result<()> {
@@ -81,8 +104,12 @@ pub(crate) fn create_private_file(path: &Path) -> io::Result<()> {
         options.mode(0o600);
     }
     match options.open(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => {
+            give_to_directory_owner(path);
+            Ok(())
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod agent;
 mod auth;
+mod config;
 mod doctor;
 mod hyphen;
 mod queue;
@@ -16,6 +17,7 @@ pub use agent::{
     TaskCommand,
 };
 pub use auth::{AuthCommand, AuthDoctorArgs, LoginArgs, LogoutArgs, SwitchArgs};
+pub use config::{ConfigCommand, GetArgs, SetArgs, UnsetArgs};
 pub use doctor::{DoctorCommand, OrphanDaemonsArgs, RestartDaemonArgs};
 pub use queue::{
     CaptureArgs, DiagnoseArgs, ExportArgs, GcArgs, LEGACY, MigrateArgs, ParkedCommand, ParkedDropArgs,
@@ -64,6 +66,9 @@ pub enum Command {
     /// Log in, log out, see who you are
     #[command(subcommand, arg_required_else_help = true)]
     Auth(AuthCommand),
+    /// Read and change the settings of this machine
+    #[command(subcommand, arg_required_else_help = true)]
+    Config(ConfigCommand),
     /// Mission commands for people and agents
     #[command(subcommand, arg_required_else_help = true)]
     Agent(AgentCommand),
@@ -124,6 +129,7 @@ impl Command {
             Self::Sync(command) => command.json(),
             Self::Doctor(command) => command.json(),
             Self::Auth(command) => command.json(),
+            Self::Config(command) => command.json(),
             Self::Agent(command) => command.json(),
             Self::Specify(args) => args.producing.json,
             Self::Plan(args) => args.producing.json,

@@ -99,6 +99,9 @@ pub struct OptInArgs {
     /// The project's uuid, or `none` for rows without a project [default: the project of this directory]
     #[arg(long, value_name = "UUID", value_parser = project)]
     pub project: Option<String>,
+    /// Every project with held rows, unless it is opted out by name
+    #[arg(long, conflicts_with = "project")]
+    pub all_held: bool,
     /// Release the rows that are held for it, too
     #[arg(long)]
     pub include_held: bool,

@@ -4,22 +4,53 @@ use super::{Check, Look, Name};
 use crate::error::CliError;
 use contract::Remedy;
 use contract::exit::{SYNC_SERVER_UNSET, SYNC_TOKEN_HOST};
+use contract::switch::Decider;
+use identity::config::read_settings;
+use identity::disk::{Obstacle, observe_obstacles};
 use identity::environment::names;
-use identity::{Destination, LoginSource, StateFile, StateKind, judge_destination, observe_state_file};
+use identity::{
+    Destination, LoginSource, Privacy, StateFile, StateKind, judge_destination, observe_privacy,
+    observe_state_file,
+};
+use std::path::PathBuf;
 
 /// The code of a state file that something else took the place of.
 const UNUSABLE: &str = "state_file_unusable";
+
+/// Adds a finding for each obstacle to writing at `places`. Nothing is written to find out.
+pub(super) fn with_obstacles<N>(check: Check<N>, places: &[PathBuf]) -> Check<N> {
+    observe_obstacles(places).into_iter().fold(check, |check, obstacle| {
+        let code = match obstacle {
+            Obstacle::ReadOnly { .. } => "read_only_file_system",
+            Obstacle::NoPermission { .. } => "not_writable",
+            Obstacle::NoSpace { .. } | Obstacle::NoInodes { .. } => "disk_full",
+        };
+        check.finding(code, obstacle.detail(), [Remedy::Advice(obstacle.advice())])
+    })
+}
 
 impl Look<'_> {
     pub(super) fn switch(&self) -> Check {
         let value = self.context.environment.text(contract::switch::VARIABLE);
         let shown = value.unwrap_or_else(|| "not set".to_owned());
-        let check = if self.context.sync_enabled() {
-            Check::ok(Name::Switch, "hosted sync is on")
-        } else {
-            Check::off(Name::Switch, "hosted sync is off: commands change the repository and nothing else")
+        let switch = self.context.switch();
+        let check = match switch.decider {
+            Decider::Unreadable => {
+                Check::not_checked(Name::Switch, "unknown: the configuration cannot be read")
+            }
+            _ if switch.on => Check::ok(Name::Switch, "hosted sync is on"),
+            _ => Check::off(
+                Name::Switch,
+                "hosted sync is off: commands change the repository and nothing else",
+            ),
         };
-        check.read(shown, contract::switch::VARIABLE)
+        let check = check.read(shown, contract::switch::VARIABLE);
+        // The file counts where the variable is not set.
+        if switch.decider == Decider::Config {
+            let hosted = format!("hosted = {}", switch.on);
+            return check.read(hosted, self.status.root.path.join("config.toml").to_string_lossy());
+        }
+        check
     }
 
     pub(super) fn home(&self) -> Result<Check, CliError> {
@@ -27,8 +58,16 @@ impl Look<'_> {
         let root = &self.status.root;
         let there = if home.root().exists() { "is there" } else { "does not exist yet" };
         let summary = format!("{}, from {}", root.path.display(), root.source);
-        let check = Check::ok(Name::Home, summary).read_file(there, home.root());
-        Ok(self.unusable_files()?.into_iter().fold(check, |check, (file, why)| {
+        // A configuration that cannot be read is a finding of its own.
+        let unknown = read_settings(home).map(|(_, unknown)| unknown).unwrap_or_default();
+        let warnings = unknown.iter().map(ToString::to_string);
+        let check = Check::ok(Name::Home, summary).read_file(there, home.root()).warnings(warnings);
+        let check = match observe_privacy(home) {
+            Privacy::Unproven { detail, remedy } => check.finding("home_privacy_unproven", detail, [remedy]),
+            // A home that is open is a failure of the preflight, and reported as one.
+            Privacy::Private | Privacy::OfAnotherUser { .. } | Privacy::Open(_) => check,
+        };
+        let check = self.unusable_files()?.into_iter().fold(check, |check, (file, why)| {
             let detail = format!("{} {why}", file.path.to_string_lossy());
             let remedy = match file.kind {
                 StateKind::File | StateKind::Directory => Remedy::Repair,
@@ -39,7 +78,18 @@ impl Look<'_> {
                 )),
             };
             check.finding(UNUSABLE, detail, [remedy])
-        }))
+        });
+        let mut places = vec![
+            home.root().to_path_buf(),
+            home.auth_dir(),
+            home.queues_dir(),
+            home.daemon_dir(),
+            home.clock_lock(),
+            self.status.active_queue.path.clone(),
+            self.status.legacy_queue.path.clone(),
+        ];
+        places.retain(|place| !place.as_os_str().is_empty());
+        Ok(with_obstacles(check, &places))
     }
 
     /// Files of this home that cannot be used, but for those that a fault names already.

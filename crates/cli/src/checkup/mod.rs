@@ -88,7 +88,7 @@ impl Name {
     const fn of(failure: FailureName) -> Self {
         match failure {
             FailureName::AuthAbsent | FailureName::Fault(FaultCode::SessionUnreadable) => Self::Login,
-            FailureName::Fault(FaultCode::HomeAmbiguous) => Self::Home,
+            FailureName::Fault(FaultCode::HomeAmbiguous | FaultCode::HomeNotPrivate) => Self::Home,
             FailureName::Fault(FaultCode::ConfigUnreadable) => Self::Server,
             FailureName::LegacyRowsInScope | FailureName::Fault(FaultCode::LegacyQueueUnreadable) => {
                 Self::LegacyRows
@@ -171,11 +171,21 @@ pub(crate) struct Check<N = Name> {
     pub(crate) evidence: Vec<Evidence>,
     /// What has to be done; not empty exactly when the state is [`State::Finding`].
     pub(crate) findings: Vec<Finding>,
+    /// What is odd and keeps nothing from working.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) warnings: Vec<String>,
 }
 
 impl<N> Check<N> {
     pub(crate) fn ok(name: N, summary: impl Into<String>) -> Self {
-        Self { name, state: State::Ok, summary: summary.into(), evidence: Vec::new(), findings: Vec::new() }
+        Self {
+            name,
+            state: State::Ok,
+            summary: summary.into(),
+            evidence: Vec::new(),
+            findings: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 
     pub(crate) fn off(name: N, summary: impl Into<String>) -> Self {
@@ -195,6 +205,12 @@ impl<N> Check<N> {
     #[must_use]
     pub(crate) fn read_file(self, what: impl Into<String>, file: &Path) -> Self {
         self.read(what, file.to_string_lossy())
+    }
+
+    #[must_use]
+    pub(crate) fn warnings(mut self, warnings: impl IntoIterator<Item = String>) -> Self {
+        self.warnings.extend(warnings);
+        self
     }
 
     #[must_use]
@@ -377,6 +393,9 @@ pub(crate) fn describe<N: Serialize>(checks: &[Check<N>]) -> String {
         out.push_str(&line(check));
         for Evidence { what, from } in &check.evidence {
             let _ = writeln!(out, "{:22} {}: {}", "", printable(from), printable(what));
+        }
+        for warning in &check.warnings {
+            let _ = writeln!(out, "{:22} warning: {}", "", printable(warning));
         }
         for finding in &check.findings {
             let _ = writeln!(out, "{:22} {}: {}", "", finding.code, printable(&finding.detail));

@@ -1,8 +1,9 @@
 //! Project and consent: what the working directory belongs to, and whether its rows may leave.
 
+use super::machine::with_obstacles;
 use super::{Check, Look, Name};
 use crate::error::{CliError, chain};
-use crate::report::rows;
+use crate::report::{PROJECTS_SHOWN, more_projects, project_name, rows};
 use contract::{Consent, Remedy};
 use identity::git::read_git_facts;
 use identity::project::{RecordedIdentity, config_file};
@@ -48,7 +49,10 @@ impl Look<'_> {
             ),
         };
         let what = if file.exists() { "the project's identity" } else { "does not exist" };
-        check.read_file(what, &file)
+        // Commands of missions write there: files, commits and their locks.
+        let mut places = vec![root.join("kitty-specs"), root.join(".kittify")];
+        places.extend(read_git_facts(&root).ok().flatten().map(|git| git.common_dir));
+        with_obstacles(check.read_file(what, &file), &places)
     }
 
     /// The decision about this project, and rows of any project that wait for one.
@@ -75,12 +79,18 @@ impl Look<'_> {
             .iter()
             .flat_map(|counts| &counts.held)
             .filter(|held| matches!(held.reason, HoldReason::NeverOptedIn | HoldReason::Unexamined));
-        Ok(undecided.fold(check, |check, held| {
-            let project = held.project_uuid.clone().unwrap_or_else(|| "none".to_owned());
+        let undecided: Vec<_> = undecided.collect();
+        let check = undecided.iter().take(PROJECTS_SHOWN).fold(check, |check, held| {
+            let name = project_name(held.repo_slug.as_deref(), held.project_uuid.as_deref());
             let waits = rows(held.events, held.bodies);
-            let detail = format!("{waits} of project {project} wait for a decision");
+            let detail = format!("{waits} of {name} wait for a decision");
+            let project = held.project_uuid.clone().unwrap_or_else(|| "none".to_owned());
             check.finding("rows_held", detail, [Remedy::OptIn { project }])
-        }))
+        });
+        Ok(match more_projects(undecided.len(), "spec-kitty sync status --json") {
+            Some(more) => check.finding("rows_held", more, [Remedy::OptInAllHeld]),
+            None => check,
+        })
     }
 
     fn own_consent(&self) -> Option<Consent> {

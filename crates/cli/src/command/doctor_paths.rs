@@ -106,6 +106,125 @@ mod tests {
         assert!(text.contains("never refused by the boundary"), "{text}");
     }
 
+    /// The class table of contract section 12, for the verbs that exist.
+    #[test]
+    fn inventory_equals_the_class_table() {
+        use crate::class::Class::{self, Curing, Local, Producing, ReadOnly, Sending, Tool};
+        let table: [(Class, &[&str]); 6] = [
+            (
+                ReadOnly,
+                &[
+                    "agent decision verify",
+                    "agent evidence verify",
+                    "agent mission check-prerequisites",
+                    "agent status show",
+                    "agent tasks list",
+                    "auth doctor",
+                    "auth status",
+                    "auth whoami",
+                    "config get",
+                    "config list",
+                    "doctor orphan-daemons",
+                    "doctor paths",
+                    "sync daemon status",
+                    "sync diagnose",
+                    "sync doctor",
+                    "sync export",
+                    "sync parked export",
+                    "sync parked list",
+                    "sync parked show",
+                    "sync preview",
+                    "sync status",
+                ],
+            ),
+            (
+                Local,
+                &[
+                    "agent decision cancel",
+                    "agent decision defer",
+                    "agent decision open",
+                    "agent decision resolve",
+                    "agent evidence capture",
+                    "agent evidence draft",
+                    "agent mission create --local-only",
+                    "agent mission finalize-tasks --local-only",
+                    "agent mission finalize-tasks --validate-only",
+                    "agent mission setup-plan --local-only",
+                    "agent status emit --local-only",
+                    "agent status materialize",
+                    "agent tasks add-history --local-only",
+                    "agent tasks mark-status --local-only",
+                    "agent tasks move-task --local-only",
+                    "plan --local-only",
+                    "specify --local-only",
+                    "tasks --local-only",
+                    "tasks --validate-only",
+                ],
+            ),
+            (
+                Producing,
+                &[
+                    "agent mission create",
+                    "agent mission finalize-tasks",
+                    "agent mission setup-plan",
+                    "agent status emit",
+                    "agent tasks add-history",
+                    "agent tasks mark-status",
+                    "agent tasks move-task",
+                    "plan",
+                    "specify",
+                    "sync capture --history",
+                    "tasks",
+                ],
+            ),
+            (Sending, &["sync now"]),
+            (
+                Curing,
+                &[
+                    "auth login",
+                    "auth logout",
+                    "auth switch",
+                    "config set",
+                    "config unset",
+                    "doctor orphan-daemons --fix",
+                    "doctor repair",
+                    "doctor restart-daemon",
+                    "sync daemon run",
+                    "sync daemon start",
+                    "sync daemon stop",
+                    "sync gc",
+                    "sync migrate",
+                    "sync opt-in",
+                    "sync opt-out",
+                    "sync parked drop",
+                    "sync parked retry",
+                    "sync setup",
+                ],
+            ),
+            (
+                Tool,
+                &[
+                    "completions",
+                    "man",
+                    "quickstart",
+                    "server",
+                    "server token add",
+                    "server token list",
+                    "server token revoke",
+                    "server user add",
+                    "server user list",
+                    "server user secret",
+                ],
+            ),
+        ];
+        let found = inventory();
+        for (class, verbs) in table {
+            let of_class: Vec<_> =
+                found.iter().filter(|path| path.verb.class == class).map(|path| path.verb.verb).collect();
+            assert_eq!(of_class, verbs, "{class:?}");
+        }
+    }
+
     #[test]
     fn every_leaf_of_the_command_tree_is_in_the_inventory() {
         let unparsed: Vec<_> = leaves(&Cli::command(), &["spec-kitty".to_owned()])

@@ -7,6 +7,7 @@
 use crate::context::Context;
 use crate::error::CliError;
 use contract::text::printable;
+use identity::privacy::narrow_directories;
 use identity::refresh_card;
 use preflight::observer::Observation;
 use queue::{Cure, QueueError, observe_unsettled};
@@ -32,9 +33,12 @@ pub(crate) fn keep_house(context: &Context, observation: &Observation) -> Vec<St
     failures.map(|error| format!("warning: {}", printable(&error.summary))).collect()
 }
 
-/// Settles what interrupted commands left of every mission that nobody is at work on; gives back what
+/// Narrows our own directories and settles what interrupted commands left of every mission that nobody is at work on; gives back what
 /// went wrong, as notes.
 pub(crate) fn settle_leftovers(context: &Context) -> Vec<String> {
+    if let Ok(home) = context.home() {
+        narrow_directories(home);
+    }
     let settle = || -> Result<(), CliError> {
         let Some(permit) = context.boundary()?.cure_permit()? else { return Ok(()) };
         let unsettled = observe_unsettled(permit.queue_path()).map_err(QueueError::from)?;

@@ -21,6 +21,7 @@ mod auth_doctor;
 mod auth_login;
 mod auth_status;
 mod completions;
+mod config;
 mod decision_error;
 mod doctor_orphan_daemons;
 pub(crate) mod doctor_paths;
@@ -52,8 +53,8 @@ mod sync_status;
 pub(crate) use auth_status::absence;
 
 use crate::args::{
-    AgentCommand, AuthCommand, Command, DaemonCommand, DecisionCommand, DoctorCommand, EvidenceCommand,
-    LaneCommand, MissionCommand, SyncCommand, TaskCommand,
+    AgentCommand, AuthCommand, Command, ConfigCommand, DaemonCommand, DecisionCommand, DoctorCommand,
+    EvidenceCommand, LaneCommand, MissionCommand, SyncCommand, TaskCommand,
 };
 use crate::context::Context;
 use crate::error::CliError;
@@ -99,6 +100,12 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Report, CliErro
             AuthCommand::Whoami(_) => auth_status::whoami(context),
             AuthCommand::Doctor(args) => auth_doctor::run(context, &args),
             AuthCommand::Switch(args) => auth_login::switch(context, &args),
+        },
+        Command::Config(command) => match command {
+            ConfigCommand::List(_) => config::list(context),
+            ConfigCommand::Get(args) => config::get(context, &args),
+            ConfigCommand::Set(args) => config::set(context, &args),
+            ConfigCommand::Unset(args) => config::unset(context, &args),
         },
         Command::Agent(command) => run_agent(context, command),
         Command::Specify(args) => agent_mission_create::run(context, args),

@@ -6,6 +6,7 @@ use super::mission_document::MissionDocument;
 use crate::build;
 use crate::context::Context;
 use crate::error::CliError;
+use crate::render;
 use crate::report::Report;
 use contract::text::printable;
 use daemon::after_capture::follow_up;
@@ -21,6 +22,8 @@ use serde::Serialize;
 pub(crate) struct Producing<'a> {
     context: &'a Context,
     hosted: Option<Hosted>,
+    /// The line about a switch that is off without a decision.
+    switch_note: Option<&'static str>,
     /// The project.
     pub project: Project,
 }
@@ -37,7 +40,9 @@ impl<'a> Producing<'a> {
     ///
     /// With the switch off, or asked to stay local, only root and git are needed.
     pub(crate) fn begin(context: &'a Context, local_only: bool) -> Result<Self, CliError> {
-        let hosted = context.sync_enabled() && !local_only;
+        let switch = context.switch();
+        let hosted = switch.on && !local_only;
+        let switch_note = switch.capture_note().filter(|_| !local_only && render::stderr_is_terminal());
         if hosted {
             let verdict = context.patient_boundary(queue::CAPTURE_DEADLINE)?.verdict(true)?;
             if !verdict.result().auth_present {
@@ -51,7 +56,7 @@ impl<'a> Producing<'a> {
         } else {
             None
         };
-        Ok(Self { context, hosted, project: Project::read(&root)? })
+        Ok(Self { context, hosted, switch_note, project: Project::read(&root)? })
     }
 
     /// Does the verb's own work between housekeeping and the daemon's nudge.
@@ -61,13 +66,16 @@ impl<'a> Producing<'a> {
         self,
         apply: impl FnOnce(&Project, Option<&Outgoing<'_>>) -> mission::Result<T>,
     ) -> Result<Report, CliError> {
-        let home = self.context.home()?;
-        let outgoing = self.hosted.as_ref().map(|hosted| Outgoing {
-            permit: &hosted.permit,
-            home,
-            config: &hosted.config,
-            environment: &self.context.environment,
-        });
+        // Only capturing needs a home.
+        let outgoing = match &self.hosted {
+            Some(hosted) => Some(Outgoing {
+                permit: &hosted.permit,
+                home: self.context.home()?,
+                config: &hosted.config,
+                environment: &self.context.environment,
+            }),
+            None => None,
+        };
         let mut notes = match outgoing {
             Some(_) => {
                 keep_house(self.context, &self.context.patient_boundary(queue::CAPTURE_DEADLINE)?.observe()?)
@@ -78,6 +86,7 @@ impl<'a> Producing<'a> {
         let capture = outcome.capture();
         notes.extend(outcome.warnings().iter().map(|line| format!("warning: {}", printable(line))));
         notes.extend(capture.line());
+        notes.extend(self.switch_note.map(str::to_owned));
         if let Some(hosted) = &self.hosted
             && capture.state == CaptureState::Captured
         {

@@ -18,9 +18,10 @@ use std::fmt::Write as _;
 
 /// Runs the verb.
 pub(crate) fn run(context: &Context, args: CaptureArgs) -> Result<Report, CliError> {
-    if !context.sync_enabled() {
+    let switch = context.switch();
+    if !switch.on {
         let facts = serde_json::json!({ "sync_enabled": false });
-        let line = contract::switch::OFF_MESSAGE.to_owned();
+        let line = switch.off_message();
         return Ok(Report::of(&Said { result: "disabled", facts, line }));
     }
     let request = Request { mission: args.history };

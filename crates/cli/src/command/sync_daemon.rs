@@ -7,6 +7,7 @@ use crate::error::{CliError, chain};
 use crate::render;
 use crate::report::{Document, Report, Said};
 use contract::exit::SAAS_SYNC_UNAUTHENTICATED;
+use contract::switch::Switch;
 use contract::text::printable;
 use contract::{ExitCode, Remedy};
 use daemon::control::wire::ShutdownCause;
@@ -23,8 +24,9 @@ use std::fmt::Write as _;
 
 /// Runs `sync daemon start`.
 pub(crate) fn start(context: &Context) -> Result<Report, CliError> {
-    if !context.sync_enabled() {
-        return Ok(switched_off());
+    let switch = context.switch();
+    if !switch.on {
+        return Ok(switched_off(switch));
     }
     let outcome = daemon::lifecycle::start(context.home()?, &launcher(context)?)
         .map_err(|failure| not_started(&failure))?;
@@ -48,8 +50,9 @@ pub(crate) fn status(context: &Context) -> Result<Report, CliError> {
 
 /// Runs `sync daemon run`: is the daemon until it has a reason to stop.
 pub(crate) fn run(context: &Context, args: &DaemonRunArgs) -> Result<Report, CliError> {
-    if !context.sync_enabled() && !args.spawned {
-        return Ok(switched_off());
+    let switch = context.switch();
+    if !switch.on && !args.spawned {
+        return Ok(switched_off(switch));
     }
     let startup = if args.spawned { Startup::spawned() } else { Startup::foreground() };
     let options = RunOptions {
@@ -88,10 +91,9 @@ fn ended(why: &StopReason) -> Report {
 }
 
 /// Hosted sync is off: there is nothing for a daemon to do, and that is no failure.
-fn switched_off() -> Report {
+fn switched_off(switch: Switch) -> Report {
     let facts = serde_json::json!({ "sync_enabled": false });
-    let line = contract::switch::OFF_MESSAGE.to_owned();
-    Report::of(&Said { result: "disabled", facts, line })
+    Report::of(&Said { result: "disabled", facts, line: switch.off_message() })
 }
 
 /// How this command starts a daemon.

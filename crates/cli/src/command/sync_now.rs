@@ -7,7 +7,7 @@ use crate::build;
 use crate::context::Context;
 use crate::error::{CliError, chain};
 use crate::interrupt::Interrupt;
-use crate::report::{Document, Report, Said, rows};
+use crate::report::{Document, PROJECTS_SHOWN, Report, Said, more_projects, project_name, rows};
 use crate::terminal;
 use contract::text::printable;
 use contract::{ExitCode, FailureName, FaultCode, Remedy};
@@ -23,9 +23,10 @@ use std::time::Duration;
 
 /// Runs the verb.
 pub(crate) fn run(context: &Context, args: &NowArgs) -> Result<Report, CliError> {
-    if !context.sync_enabled() {
+    let switch = context.switch();
+    if !switch.on {
         let facts = serde_json::json!({ "sync_enabled": false });
-        let line = contract::switch::OFF_MESSAGE.to_owned();
+        let line = switch.off_message();
         return Ok(Report::of(&Said { result: "disabled", facts, line }));
     }
     let boundary = context.patient_boundary(queue::CAPTURE_DEADLINE)?;
@@ -187,20 +188,22 @@ impl Document for Delivery {
         if report.settled_before > 0 {
             let _ = writeln!(out, "settled   : {} rows that were delivered before", report.settled_before);
         }
-        for held in &report.held {
+        for held in report.held.iter().take(PROJECTS_SHOWN) {
+            let name = project_name(held.repo_slug.as_deref(), held.project_uuid.as_deref());
             let project = held.project_uuid.clone().unwrap_or_else(|| "none".to_owned());
-            let _ = writeln!(
-                out,
-                "held      : {} of project {}",
-                rows(held.events, held.bodies),
-                printable(&project)
-            );
+            let _ = writeln!(out, "held      : {} of {name}", rows(held.events, held.bodies));
             let _ = writeln!(out, "            {}", Remedy::OptIn { project }.hint());
         }
-        for stopped in &report.stopped_projects {
-            let project = stopped.project_uuid.as_deref().unwrap_or("none");
-            let _ =
-                writeln!(out, "stopped   : project {}: {}", printable(project), printable(&stopped.detail));
+        if let Some(more) = more_projects(report.held.len(), "spec-kitty sync status --json") {
+            let _ = writeln!(out, "held      : {more}\n            {}", Remedy::OptInAllHeld.hint());
+        }
+        for stopped in report.stopped_projects.iter().take(PROJECTS_SHOWN) {
+            let name = project_name(None, stopped.project_uuid.as_deref());
+            let _ = writeln!(out, "stopped   : {name}: {}", printable(&stopped.detail));
+        }
+        if let Some(more) = more_projects(report.stopped_projects.len(), "spec-kitty sync now --report FILE")
+        {
+            let _ = writeln!(out, "stopped   : {more}");
         }
         if let Some(stopped) = &report.stopped {
             let _ = writeln!(out, "stopped   : {}", printable(&stopped.detail));

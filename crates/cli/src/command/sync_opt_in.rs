@@ -3,6 +3,8 @@
 //! Never refused by the boundary, never about the current directory's neighbours: the decision is
 //! about one project uuid, or about rows without one.
 
+mod all_held;
+
 use super::scoped::is_absent;
 use crate::args::{OptInArgs, OptOutArgs};
 use crate::context::Context;
@@ -24,6 +26,9 @@ use serde::Serialize;
 /// The decision is config.toml's alone. What the queue does about it comes second, and a queue that cannot
 /// be opened takes nothing back: it is reported, with what cures it.
 pub(crate) fn opt_in(context: &Context, args: &OptInArgs) -> Result<Report, CliError> {
+    if args.all_held {
+        return all_held::run(context, args);
+    }
     let project = project(context, args.project.as_deref())?;
     let (held, mut notes) = counted_held(context, project.as_deref());
     let mut decision = Decision::new("opted_in", project, held);

@@ -3,7 +3,8 @@
 use crate::args::PreviewArgs;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::report::{Document, Report, events_and_bodies};
+use crate::report::{Document, PROJECTS_SHOWN, Report, events_and_bodies, more_projects, project_name};
+use contract::Remedy;
 use contract::text::printable;
 use identity::Destination;
 use jiff::Timestamp;
@@ -138,16 +139,19 @@ impl Document for Preview {
         if shown < events + bodies && self.team_or_user.is_some() {
             let _ = writeln!(out, "  and {} more", events + bodies - shown);
         }
-        for project in &self.held {
-            let name = project.project_uuid.as_deref().unwrap_or("no project");
+        for project in self.held.iter().take(PROJECTS_SHOWN) {
+            let name = project_name(project.repo_slug.as_deref(), project.project_uuid.as_deref());
             let _ = writeln!(
                 out,
                 "held: {} of {}: {}\n  {}",
                 events_and_bodies(project.events, project.bodies),
-                printable(name),
+                name,
                 project.reason,
                 printable(&project.remediation_hint)
             );
+        }
+        if let Some(more) = more_projects(self.held.len(), "spec-kitty sync preview --json") {
+            let _ = writeln!(out, "held: {more}\n  {}", Remedy::OptInAllHeld.hint());
         }
         out
     }

@@ -12,7 +12,6 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report};
 use crate::{render, terminal};
-use clap::Parser;
 use contract::text::printable;
 use contract::{ExitCode, Remedy};
 use preflight::status::StatusDocument;
@@ -89,6 +88,7 @@ const fn care(remedy: &Remedy) -> Care {
         | Remedy::RepairMission { .. }
         | Remedy::SyncNow
         | Remedy::OptIn { .. }
+        | Remedy::OptInAllHeld
         | Remedy::Advice(_) => Care::Typed,
     }
 }
@@ -180,8 +180,9 @@ fn treat(context: &Context, may: May, finding: &Finding, remedy: &Remedy) -> (Ou
 
 /// Runs a command of this program as if it had been typed.
 fn run_command(context: &Context, argv: &[String]) -> Result<Report, CliError> {
-    let typed = std::iter::once("spec-kitty").chain(argv.iter().map(String::as_str));
-    let cli = Cli::try_parse_from(typed).map_err(|error| CliError::usage(&error.render().to_string()))?;
+    let typed = std::iter::once("spec-kitty").chain(argv.iter().map(String::as_str)).map(Into::into);
+    let cli =
+        Cli::parse_words(typed.collect()).map_err(|error| CliError::usage(&error.render().to_string()))?;
     super::run(context, cli.command)
 }
 

@@ -3,8 +3,9 @@
 use crate::args::StatusArgs;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::report::{Document, Report, rows};
+use crate::report::{Document, PROJECTS_SHOWN, Report, more_projects, project_name, rows};
 use contract::text::printable;
+use contract::{PreflightResult, Remedy};
 use preflight::status::{StatusDocument, Warning};
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -12,7 +13,7 @@ use std::path::Path;
 
 /// Runs the verb.
 pub(crate) fn run(context: &Context, args: &StatusArgs) -> Result<Report, CliError> {
-    let status = context.boundary()?.status_document(context.environment.sync_enabled())?;
+    let status = context.boundary()?.status_document(context.sync_enabled())?;
     let exit = if args.check { status.check_exit() } else { contract::ExitCode::Ok };
     if args.check {
         let mut report = Report::exiting(exit, &CheckView(&status));
@@ -85,11 +86,15 @@ impl Document for StatusView<'_> {
             None => waiting,
         };
         line(&mut out, "Waiting", &waiting);
-        for project in &status.held {
-            let name = project.project_uuid.as_deref().unwrap_or("no project");
+        for project in status.held.iter().take(PROJECTS_SHOWN) {
+            let name = project_name(project.repo_slug.as_deref(), project.project_uuid.as_deref());
             let held = format!("{} of {name}: {}", rows(project.events, project.bodies), project.reason);
             line(&mut out, "  held", &held);
             line(&mut out, "  release", &project.remediation_hint);
+        }
+        if let Some(more) = more_projects(status.held.len(), "spec-kitty sync status --json") {
+            line(&mut out, "  held", &more);
+            line(&mut out, "  release", &Remedy::OptInAllHeld.hint());
         }
         if status.prepared.events + status.prepared.bodies > 0 {
             let prepared = rows(status.prepared.events, status.prepared.bodies);
@@ -121,6 +126,11 @@ fn count(count: Option<u64>) -> String {
 /// An empty path is an unknown one: the login that would name it cannot be read.
 fn path(path: &Path) -> Cow<'_, str> {
     if path.as_os_str().is_empty() { contract::preflight::UNSET.into() } else { path.to_string_lossy() }
+}
+
+/// The verdict that closes the block.
+fn boundary(result: &PreflightResult) -> String {
+    if result.ok { "coherent".to_owned() } else { format!("refused ({} reasons)", result.reasons()) }
 }
 
 /// The block of contract section 6: exact order and labels, values never wrapped or cut.
@@ -175,5 +185,6 @@ fn identity_block(status: &StatusDocument) -> String {
 
     field(&mut out, 2, "Mismatches", &status.mismatches.len().to_string());
     field(&mut out, 2, "Orphan records", &status.orphan_records.len().to_string());
+    field(&mut out, 2, "Boundary", &boundary(&status.preflight));
     out
 }

@@ -9,7 +9,7 @@ use crate::stop::{Stop, StopHistory, StopReason};
 use contract::Remedy;
 use gate::OwnerReading;
 use identity::lock::{LockProbe, probe};
-use identity::{AuthAbsence, Config, Environment, Home, read_login};
+use identity::{AuthAbsence, Config, Environment, Home, read_login, read_switch};
 use jiff::{SignedDuration, Timestamp};
 use preflight::owner::read_record;
 use serde::Serialize;
@@ -202,7 +202,7 @@ fn nothing_to_restart(home: &Home, idle: Result<Option<Idle>, StartFailure>) -> 
 
 /// Why a new daemon would have nothing to do; nothing when it would have something.
 fn read_idle(home: &Home, environment: &Environment) -> Result<Option<Idle>, StartFailure> {
-    if !environment.sync_enabled() {
+    if !read_switch(environment, Some(home)).on {
         return Ok(Some(Idle::SwitchedOff));
     }
     let config = Config::read(home).map_err(|fault| StartFailure::from(&fault))?;

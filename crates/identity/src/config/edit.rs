@@ -2,15 +2,16 @@
 //! nothing, with every comment and unknown key kept. A file that does not parse is refused, never
 //! replaced.
 
-use super::{CAPTURED_SINCE, Config, FOUND_SINCE, NO_PROJECT, project_key};
+use super::{CAPTURED_SINCE, Config, ConfigError, FOUND_SINCE, Key, NO_PROJECT, project_key};
 use crate::home::Home;
 use crate::lock::{FileLock, LockError};
+use crate::privacy::{narrow_directories, privacy_fault};
 use crate::private_file::{self, WriteError};
 use contract::{Fault, Start};
 use jiff::Timestamp;
 use std::path::PathBuf;
 use std::time::Duration;
-use toml_edit::{Datetime, DocumentMut, Item, Table, TableLike, Value};
+use toml_edit::{Datetime, Document, DocumentMut, Item, Table, TableLike, TomlError, Value};
 
 /// How long an edit waits for another one.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -33,7 +34,11 @@ pub enum ConfigEditError {
 #[derive(Debug)]
 pub struct ConfigEdit {
     home: Home,
+    /// The file.
     before: String,
+    /// The text that the document was parsed from.
+    parsed: String,
+    /// Comments above a document that has nothing else.
     preamble: String,
     document: DocumentMut,
     _lock: FileLock,
@@ -45,17 +50,26 @@ impl ConfigEdit {
     /// # Errors
     /// [`ConfigEditError`]: busy, or not readable as a configuration.
     pub fn begin(home: &Home) -> Result<Self, ConfigEditError> {
+        let edit = Self::begin_repair(home)?;
+        Config::parse(&edit.before).map_err(|error| ConfigEditError::Unreadable(error.into_fault(home)))?;
+        Ok(edit)
+    }
+
+    /// Like [`ConfigEdit::begin`], also for a file with an invalid value under a known key: setting that
+    /// key corrects it. The file has to be TOML, and [`ConfigEdit::commit`] still wants a valid result.
+    ///
+    /// # Errors
+    /// [`ConfigEditError`]: busy, or not TOML.
+    pub fn begin_repair(home: &Home) -> Result<Self, ConfigEditError> {
+        if let Some(fault) = privacy_fault(home) {
+            return Err(ConfigEditError::Unreadable(fault));
+        }
         let lock = FileLock::acquire(&home.config_lock(), PATIENCE, "the configuration")?;
         let before = super::read_text(home).map_err(ConfigEditError::Unreadable)?.unwrap_or_default();
-        Config::parse(&before).map_err(|error| ConfigEditError::Unreadable(error.into_fault(home)))?;
-        let mut document = before.parse::<DocumentMut>().unwrap_or_default();
-        let mut preamble = String::new();
-        if document.is_empty() && !before.is_empty() {
-            // Nothing but comments: they stay above what is set, where they were.
-            preamble = format!("{}\n", before.trim_end_matches('\n'));
-            document = DocumentMut::new();
-        }
-        Ok(Self { home: home.clone(), before, preamble, document, _lock: lock })
+        let (preamble, document) = parsed(&before).map_err(|error| {
+            ConfigEditError::Unreadable(ConfigError::syntax(&before, &error).into_fault(home))
+        })?;
+        Ok(Self { home: home.clone(), parsed: before.clone(), before, preamble, document, _lock: lock })
     }
 
     /// The configuration as it is now, changes included.
@@ -65,12 +79,35 @@ impl ConfigEdit {
 
     fn text(&self) -> String {
         let document = self.document.to_string();
-        if document.is_empty() { self.before.clone() } else { format!("{}{document}", self.preamble) }
+        if document.is_empty() { self.parsed.clone() } else { format!("{}{document}", self.preamble) }
+    }
+
+    /// Whether the file would change.
+    pub fn is_changed(&self) -> bool {
+        self.text() != self.before
     }
 
     /// Sets `sync.server_url`.
     pub fn set_server_url(&mut self, url: &str) {
         set(self.document.as_table_mut(), &["sync", "server_url"], url.into());
+    }
+
+    /// Sets `key` to a value in normal form.
+    pub fn set(&mut self, key: Key, value: Value) {
+        set(self.document.as_table_mut(), &["sync", key.leaf()], value);
+    }
+
+    /// Removes `key`; says whether it was set. Comments stay, also one behind the value.
+    pub fn unset(&mut self, key: Key) -> bool {
+        let text = self.text();
+        let Some(after) = without(&text, key) else {
+            let sync = self.document.get_mut("sync").and_then(Item::as_table_like_mut);
+            return sync.is_some_and(|sync| sync.remove(key.leaf()).is_some());
+        };
+        // Whole lines were removed; a text that no longer parses would be a bug, and is not taken.
+        let Ok((preamble, document)) = parsed(&after) else { return false };
+        (self.preamble, self.document, self.parsed) = (preamble, document, after);
+        true
     }
 
     /// Opts a project in, for rows from `start` on; `None` means rows without a project. Every spelling of
@@ -133,9 +170,16 @@ impl ConfigEdit {
         if after == self.before {
             return Ok(());
         }
+        if after.len() as u64 > super::MAX_BYTES {
+            let size = after.len();
+            let problem = format!("would have {size} bytes; at most {} are read", super::MAX_BYTES);
+            let error = ConfigError { position: None, problem };
+            return Err(ConfigEditError::Unreadable(error.into_fault(&self.home)));
+        }
         // A change that would not read back must not replace a file that does.
         Config::parse(&after).map_err(|error| ConfigEditError::Unreadable(error.into_fault(&self.home)))?;
         private_file::write_private(&self.target(), after.as_bytes())?;
+        narrow_directories(&self.home);
         Ok(())
     }
 
@@ -145,6 +189,29 @@ impl ConfigEdit {
         let linked = path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
         if linked { path.canonicalize().unwrap_or(path) } else { path }
     }
+}
+
+/// A document, and the comments above it when it has nothing else: they stay above what is set.
+fn parsed(text: &str) -> Result<(String, DocumentMut), TomlError> {
+    let document = text.parse::<DocumentMut>()?;
+    if document.is_empty() && !text.is_empty() {
+        return Ok((format!("{}\n", text.trim_end_matches('\n')), DocumentMut::new()));
+    }
+    Ok((String::new(), document))
+}
+
+/// `text` without the lines of `key`; a comment behind its value stays as a line of its own. None when the
+/// key is not set, or is part of an inline table.
+fn without(text: &str, key: Key) -> Option<String> {
+    let document = Document::parse(text).ok()?;
+    let sync = document.get("sync")?;
+    let (name, item) = sync.as_table()?.get_key_value(key.leaf())?;
+    let (name, value) = (name.span()?, item.span()?);
+    let start = text.get(..name.start)?.rfind('\n').map_or(0, |newline| newline + 1);
+    let rest = text.get(value.end..)?;
+    let (tail, below) = rest.split_at(rest.find('\n').map_or(rest.len(), |newline| newline + 1));
+    let comment = tail.find('#').and_then(|hash| tail.get(hash..)).unwrap_or_default();
+    Some(format!("{}{comment}{below}", text.get(..start)?))
 }
 
 /// Sets the value at `path` below `table`, creating the tables on the way. An existing value keeps the
@@ -233,6 +300,46 @@ mod tests {
         assert_eq!(after, format!("[sync.projects.{UUID}]\nenabled = false\n"));
         let config = Config::read(&home).expect("a config");
         assert_eq!(config.consent(Some(UUID), None, None), Consent::OptedOut);
+    }
+
+    #[test]
+    fn unset_keeps_comments_in_every_shape_of_the_table() {
+        let cases = [
+            (
+                "# top\n[sync]\n# above\nhosted = true # why\n# below\nx = 1\n",
+                "# top\n[sync]\n# above\n# why\n# below\nx = 1\n",
+            ),
+            ("[sync]\n# above\n  hosted = true", "[sync]\n# above\n"),
+            ("# top\nsync.hosted = true\n", "# top\n"),
+            ("sync.hosted = true\n", ""),
+            ("sync = { hosted = true, x = 1 }\n", "sync = { x = 1 }\n"),
+            ("[sync]\nx = 1\n", "[sync]\nx = 1\n"),
+        ];
+        for (before, expected) in cases {
+            let (_directory, home) = home_with(Some(before));
+            let after = edit(&home, |edit| {
+                assert_eq!(edit.unset(Key::Hosted), before.contains("hosted"), "{before}");
+            });
+            assert_eq!(after.replace("{x", "{ x").replace("{  x", "{ x"), expected, "{before}");
+        }
+    }
+
+    #[test]
+    fn an_invalid_value_of_a_known_key_is_corrected_by_setting_it() {
+        let before = "[sync]\nmax_queue_size = \"many\" # rows\nhosted = true\n";
+        let (_directory, home) = home_with(Some(before));
+        ConfigEdit::begin(&home).expect_err("an invalid value");
+        let value = Key::MaxQueueSize.normal_form("5000").expect("a number");
+        let mut edit = ConfigEdit::begin_repair(&home).expect("TOML");
+        edit.set(Key::MaxQueueSize, value);
+        edit.commit().expect("committed");
+        let after = fs::read_to_string(home.config_file()).expect("a config");
+        assert_eq!(after, before.replace("\"many\"", "5000"));
+        fs::write(home.config_file(), before).expect("a config");
+        let mut edit = ConfigEdit::begin_repair(&home).expect("TOML");
+        edit.unset(Key::Hosted);
+        edit.commit().expect_err("the invalid value is still there");
+        assert_eq!(fs::read_to_string(home.config_file()).expect("a config"), before);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //!
 //! | key under `[sync]` | value |
 //! |---|---|
+//! | `hosted` | boolean: the hosted-sync switch where the variable is not set |
 //! | `server_url` | string; no default |
 //! | `token_host` | string: the one other host that a token may go to |
 //! | `max_queue_size` | whole number, default 100000 |
@@ -17,18 +18,21 @@
 //! | `captured_since`, `found_since` beside an `enabled = true` | date and time: older rows stay held |
 
 mod edit;
+mod keys;
 
 pub use contract::{Consent, Start};
 pub use edit::{ConfigEdit, ConfigEditError};
+pub use keys::{InvalidValue, Key, Setting, UnknownKey, read_settings};
 
 use crate::home::Home;
+use crate::privacy::privacy_fault;
 use crate::small_file::read_small_file;
 use contract::{Fault, FaultCode, Remedy};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use toml_edit::{Document, Item, TableLike};
+use toml_edit::{Document, Item, TableLike, TomlError};
 
 /// The largest `config.toml` that is read.
 pub const MAX_BYTES: u64 = 4 * 1024 * 1024;
@@ -62,6 +66,8 @@ impl BackgroundDaemon {
 /// A parsed `config.toml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
+    /// `sync.hosted`; none when it is not set.
+    pub hosted: Option<bool>,
     /// `sync.server_url` as written. There is no default.
     pub server_url: Option<String>,
     /// `sync.max_queue_size`, in rows.
@@ -108,6 +114,7 @@ impl Default for Config {
     /// What an absent file means.
     fn default() -> Self {
         Self {
+            hosted: None,
             server_url: None,
             max_queue_size: DEFAULT_MAX_QUEUE_SIZE,
             background_daemon: BackgroundDaemon::Auto,
@@ -122,7 +129,7 @@ impl Config {
     /// Reads `config.toml`.
     ///
     /// # Errors
-    /// The fault `config_unreadable`, with line and column where there are any.
+    /// The fault `config_unreadable`, with line and column where there are any; `home_not_private`.
     pub fn read(home: &Home) -> Result<Self, Fault> {
         match read_text(home)? {
             Some(text) => Self::parse(&text).map_err(|error| error.into_fault(home)),
@@ -173,14 +180,12 @@ impl Config {
     }
 
     fn parse(text: &str) -> Result<Self, ConfigError> {
-        let document = Document::parse(text).map_err(|error| ConfigError {
-            position: error.span().map(|span| Position::of(text, span.start)),
-            problem: format!("is not TOML: {}", error.message().lines().next().unwrap_or("malformed")),
-        })?;
+        let document = Document::parse(text).map_err(|error| ConfigError::syntax(text, &error))?;
         let Some(sync) = document.get("sync") else { return Ok(Self::default()) };
         let reader = Reader { text };
         let sync = reader.table("sync", sync)?;
         Ok(Self {
+            hosted: reader.boolean(sync, "hosted")?,
             server_url: reader.server(sync, "server_url")?,
             max_queue_size: reader.size(sync, "max_queue_size")?.unwrap_or(DEFAULT_MAX_QUEUE_SIZE),
             background_daemon: reader.daemon(sync, "background_daemon")?.unwrap_or_default(),
@@ -207,8 +212,14 @@ pub(crate) fn carries_credentials(url: &str) -> bool {
         .is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
 }
 
-/// The text of `config.toml`, or nothing when there is no file.
+/// The text of `config.toml`, or nothing when there is no file. In a home that is not private it is not
+/// obeyed.
 fn read_text(home: &Home) -> Result<Option<String>, Fault> {
+    if home.config_file().symlink_metadata().is_ok()
+        && let Some(fault) = privacy_fault(home)
+    {
+        return Err(fault);
+    }
     let failed = |problem: String| ConfigError { position: None, problem }.into_fault(home);
     let file = read_small_file(&home.config_file(), MAX_BYTES).map_err(|error| failed(error.to_string()))?;
     let text = file.map(|file| String::from_utf8(file.bytes)).transpose();
@@ -251,6 +262,14 @@ impl fmt::Display for Position {
 }
 
 impl ConfigError {
+    /// `text` is not TOML.
+    fn syntax(text: &str, error: &TomlError) -> Self {
+        Self {
+            position: error.span().map(|span| Position::of(text, span.start)),
+            problem: format!("is not TOML: {}", error.message().lines().next().unwrap_or("malformed")),
+        }
+    }
+
     fn into_fault(self, home: &Home) -> Fault {
         let Self { position, problem } = self;
         let path = home.config_file();
@@ -281,6 +300,12 @@ impl Reader<'_> {
         let Some(item) = table.get(key) else { return Ok(None) };
         let text = item.as_str().ok_or_else(|| self.error(item, format!("`sync.{key}` is not a string")))?;
         Ok(Some(text.to_owned()))
+    }
+
+    fn boolean(&self, table: &dyn TableLike, key: &str) -> Result<Option<bool>, ConfigError> {
+        let Some(item) = table.get(key) else { return Ok(None) };
+        let value = item.as_bool();
+        value.map(Some).ok_or_else(|| self.error(item, format!("`sync.{key}` is neither `true` nor `false`")))
     }
 
     /// A server. What stands before an `@` would be shown, logged and part of the scope, and no request
@@ -438,6 +463,11 @@ mod tests {
             ("not toml [", "is not TOML", "line 1"),
             ("a = 1\na = 2\n", "is not TOML", "line 2, column 1"),
             ("sync = 3\n", "`sync` is not a table", "line 1, column 8"),
+            (
+                "[sync]\nhosted = \"true\"\n",
+                "`sync.hosted` is neither `true` nor `false`",
+                "line 2, column 10",
+            ),
             ("[sync]\nserver_url = 5\n", "`sync.server_url` is not a string", "line 2, column 14"),
             (
                 "[sync]\nserver_url = \"https://ada:hunter2@h.invalid\"\n",

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 
 /// The kernel's id of this boot.
 pub(crate) fn boot_id() -> Option<String> {
@@ -59,6 +60,45 @@ fn parse_stat(stat: &[u8]) -> Option<ProcessState> {
         "Z" | "X" | "x" => Some(ProcessState::Zombie),
         _ => Some(ProcessState::Alive { start_ticks: fields.nth(18)?.parse().ok() }),
     }
+}
+
+/// Whether `uid` stands for owners that this user namespace does not map.
+pub(crate) fn is_unmapped_owner(uid: u32) -> bool {
+    let number = |path: &str| String::from_utf8(read(path, 4096).ok()?).ok();
+    let overflow = number("/proc/sys/kernel/overflowuid").and_then(|text| text.trim().parse().ok());
+    if uid != overflow.unwrap_or(65_534_u32) {
+        return false;
+    }
+    // Where the number is mapped it is a user like any other.
+    let map = number("/proc/self/uid_map").unwrap_or_default();
+    !map.lines().any(|line| {
+        let mut fields = line.split_ascii_whitespace().map(str::parse::<u64>);
+        let (Some(Ok(first)), Some(Ok(_)), Some(Ok(count))) = (fields.next(), fields.next(), fields.next())
+        else {
+            return false;
+        };
+        (first..first.saturating_add(count)).contains(&u64::from(uid))
+    })
+}
+
+/// Whether the file system of `path` shows owners and modes that nobody set: those of Windows, and those
+/// that a server or a user-space program makes up.
+pub(crate) fn has_fixed_modes(path: &Path) -> bool {
+    // From `linux/magic.h` and the file systems' own headers.
+    const FIXED: [u64; 11] = [
+        0x0102_1997, // 9p, also drvfs of WSL 2
+        0x5346_4846, // drvfs of WSL 1
+        0xff53_4d42, // CIFS
+        0xfe53_4d42, // SMB 2
+        0x517b,      // SMB
+        0x4d44,      // FAT
+        0x2011_bab0, // exFAT
+        0x5346_544e, // NTFS
+        0x7366_746e, // NTFS 3
+        0x6573_5546, // FUSE
+        0x786f_4256, // VirtualBox
+    ];
+    rustix::fs::statfs(path).is_ok_and(|fs| FIXED.contains(&u64::from(fs.f_type.cast_unsigned() as u32)))
 }
 
 #[cfg(test)]

@@ -25,4 +25,6 @@ mod windows;
 pub(crate) use windows::*;
 
 #[cfg(unix)]
-pub(crate) use processes::{boot_id, process_argv, process_state, start_environment};
+pub(crate) use processes::{
+    boot_id, has_fixed_modes, is_unmapped_owner, process_argv, process_state, start_environment,
+};

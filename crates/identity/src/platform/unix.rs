@@ -123,3 +123,106 @@ pub(super) fn exists(pid: u32) -> ProcessState {
         Some(Ok(()) | Err(_)) => ProcessState::Alive { start_ticks: None },
     }
 }
+
+/// The user whose rights this process has.
+pub(crate) fn effective_uid() -> Option<u32> {
+    Some(rustix::process::geteuid().as_raw())
+}
+
+/// The owner of a file.
+pub(crate) fn owner(metadata: &Metadata) -> Option<u32> {
+    Some(metadata.uid())
+}
+
+/// Whether every user may write.
+pub(crate) fn is_world_writable(metadata: &Metadata) -> bool {
+    metadata.mode() & 0o002 != 0
+}
+
+/// Takes from group and others what a directory of this user grants them; also with the sticky bit.
+pub(crate) fn narrow(path: &Path, metadata: &Metadata) -> io::Result<()> {
+    let mode = metadata.mode();
+    let user = rustix::process::geteuid().as_raw();
+    if mode & 0o077 == 0 || (metadata.uid() != user && user != 0) {
+        return Ok(());
+    }
+    fs::set_permissions(path, Permissions::from_mode(mode & 0o6700))
+}
+
+/// Gives `path`, which this process has created, to the owner of its directory when this process is root
+/// and the directory is another user's. What fails changes nothing that the command needs.
+pub(crate) fn give_to_directory_owner(path: &Path) {
+    use rustix::fs::{AtFlags, CWD, Gid, Uid, chownat};
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let Some(Ok(directory)) = path.parent().map(fs::metadata) else { return };
+    if directory.uid() == 0 {
+        return;
+    }
+    let (user, group) = (Uid::from_raw(directory.uid()), Gid::from_raw(directory.gid()));
+    let _ = chownat(CWD, path, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW);
+}
+
+/// The device of `path`; zero when it cannot be read.
+pub(crate) fn device(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |metadata| metadata.dev())
+}
+
+/// What the system answers when asked whether this user may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Yes.
+    Allowed,
+    /// No: the file system is mounted read-only.
+    ReadOnly,
+    /// No: the permission bits.
+    Denied {
+        /// They.
+        mode: u32,
+    },
+}
+
+/// Asks whether this user may write `path`, or in it when it is a directory.
+pub(crate) fn observe_access(path: &Path) -> Access {
+    use rustix::fs::{Access as Right, AtFlags, CWD, accessat};
+    let metadata = fs::metadata(path);
+    let is_directory = metadata.as_ref().is_ok_and(Metadata::is_dir);
+    let right = if is_directory { Right::WRITE_OK | Right::EXEC_OK } else { Right::WRITE_OK };
+    match accessat(CWD, path, right, AtFlags::EACCESS) {
+        Err(rustix::io::Errno::ROFS) => Access::ReadOnly,
+        Err(rustix::io::Errno::ACCESS | rustix::io::Errno::PERM) => {
+            Access::Denied { mode: metadata.map_or(0, |metadata| metadata.mode() & 0o7777) }
+        }
+        // Any other answer is about the question, not about the place.
+        Ok(()) | Err(_) => Access::Allowed,
+    }
+}
+
+/// How much room a file system has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Space {
+    /// Bytes that this user may still write.
+    pub(crate) free: u64,
+    /// Bytes altogether.
+    pub(crate) size: u64,
+    /// Free inodes.
+    pub(crate) free_inodes: u64,
+    /// Inodes altogether; zero where there are none to run out of.
+    pub(crate) inodes: u64,
+}
+
+/// The room of the file system of `path`.
+pub(crate) fn observe_space(path: &Path) -> Option<Space> {
+    let fs = rustix::fs::statvfs(path).ok()?;
+    let root = rustix::process::geteuid().is_root();
+    let block = if fs.f_frsize > 0 { fs.f_frsize } else { fs.f_bsize };
+    let free = if root { fs.f_bfree } else { fs.f_bavail };
+    // Some virtual file systems have no size at all.
+    (fs.f_blocks > 0).then(|| Space {
+        free: free.saturating_mul(block),
+        size: fs.f_blocks.saturating_mul(block),
+        free_inodes: if root { fs.f_ffree } else { fs.f_favail },
+        inodes: fs.f_files,
+    })
+}

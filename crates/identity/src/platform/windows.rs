@@ -213,3 +213,82 @@ impl Drop for Process {
         unsafe { CloseHandle(self.0) };
     }
 }
+
+/// Owners are no numbers here.
+pub(crate) fn effective_uid() -> Option<u32> {
+    None
+}
+
+/// Owners are no numbers here.
+pub(crate) fn owner(_metadata: &Metadata) -> Option<u32> {
+    None
+}
+
+/// The profile directory is private to its user here.
+pub(crate) fn is_world_writable(_metadata: &Metadata) -> bool {
+    false
+}
+
+/// The profile directory is private to its user here.
+pub(crate) fn narrow(_path: &Path, _metadata: &Metadata) -> io::Result<()> {
+    Ok(())
+}
+
+/// Every owner is known here.
+pub(crate) fn is_unmapped_owner(_uid: u32) -> bool {
+    false
+}
+
+/// There are no modes here.
+pub(crate) fn has_fixed_modes(_path: &Path) -> bool {
+    false
+}
+
+/// There is no user here that owns everything.
+pub(crate) fn give_to_directory_owner(_path: &Path) {}
+
+/// Not told.
+pub(crate) fn device(_path: &Path) -> u64 {
+    0
+}
+
+/// What the system answers when asked whether this user may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "other systems tell more")]
+pub(crate) enum Access {
+    /// Yes.
+    Allowed,
+    /// No: the file system is mounted read-only.
+    ReadOnly,
+    /// No: the permission bits.
+    Denied {
+        /// They.
+        mode: u32,
+    },
+}
+
+/// Only the read-only attribute can be asked for without writing.
+pub(crate) fn observe_access(path: &Path) -> Access {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() && metadata.permissions().readonly() => Access::Denied { mode: 0 },
+        _ => Access::Allowed,
+    }
+}
+
+/// How much room a file system has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Space {
+    /// Bytes that this user may still write.
+    pub(crate) free: u64,
+    /// Bytes altogether.
+    pub(crate) size: u64,
+    /// Free inodes.
+    pub(crate) free_inodes: u64,
+    /// Inodes altogether; zero where there are none to run out of.
+    pub(crate) inodes: u64,
+}
+
+/// Not told.
+pub(crate) fn observe_space(_path: &Path) -> Option<Space> {
+    None
+}

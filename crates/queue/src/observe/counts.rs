@@ -188,6 +188,7 @@ fn count(conn: &Connection, sql: &str) -> Result<u64, Abort> {
 #[derive(Default)]
 struct Waiting {
     held: BTreeMap<(Option<String>, HoldReason), RowCounts>,
+    slugs: BTreeMap<Option<String>, String>,
     oldest: Option<f64>,
 }
 
@@ -198,6 +199,9 @@ impl Waiting {
             Some(reason) => {
                 let held = self.held.entry((place.project_uuid.clone(), reason)).or_default();
                 *held.of_mut(kind) += rows;
+                if let Some(slug) = &place.repo_slug {
+                    self.slugs.entry(place.project_uuid.clone()).or_insert_with(|| slug.clone());
+                }
             }
             None => {
                 self.oldest = match (self.oldest, since) {
@@ -212,6 +216,7 @@ impl Waiting {
         self.held
             .into_iter()
             .map(|((project_uuid, reason), RowCounts { events, bodies })| Held {
+                repo_slug: self.slugs.get(&project_uuid).cloned(),
                 project_uuid,
                 events,
                 bodies,

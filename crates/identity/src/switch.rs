@@ -1,0 +1,15 @@
+//! The hosted-sync switch of one home: the one function that reads where it is decided.
+
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::home::Home;
+use contract::switch::{self, Switch};
+
+/// Reads the switch: the variable if set, else `[sync] hosted`, else off. Without a home there is no
+/// configuration.
+pub fn read_switch(environment: &Environment, home: Option<&Home>) -> Switch {
+    switch::decide(environment.text(switch::VARIABLE).as_deref(), || match home {
+        Some(home) => Config::read(home).map(|config| config.hosted),
+        None => Ok(None),
+    })
+}
