@@ -38,6 +38,7 @@ samples! {
     Remedy::Repair => [Remedy::Repair],
     Remedy::RepairMission { .. } => [Remedy::RepairMission { mission: "user-auth-01KRX11M".into() }],
     Remedy::SyncNow => [Remedy::SyncNow],
+    Remedy::ResendMissing => [Remedy::ResendMissing],
     Remedy::OptIn { .. } => [
         Remedy::OptIn { project: "164b830e-0aa9-486a-80e9-73e0ff9bd516".into() },
         Remedy::OptIn { project: "none".into() },

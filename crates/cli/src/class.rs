@@ -99,6 +99,7 @@ pub fn classify(command: &Command) -> VerbClass {
                 ParkedCommand::Export(_) => verb("sync parked export", Class::ReadOnly),
                 ParkedCommand::Drop(_) => verb("sync parked drop", Class::Curing),
             },
+            SyncCommand::Resend(_) => verb("sync resend", Class::Curing),
             SyncCommand::Gc(_) => verb("sync gc", Class::Curing),
             SyncCommand::OptIn(_) => verb("sync opt-in", Class::Curing),
             SyncCommand::OptOut(_) => verb("sync opt-out", Class::Curing),

@@ -34,6 +34,8 @@ pub enum Remedy {
     },
     /// Deliver what waits.
     SyncNow,
+    /// Send again what the server acknowledged and no longer has.
+    ResendMissing,
     /// Release the rows held for a project.
     OptIn {
         /// The project's uuid, or `none` for rows without a project.
@@ -65,6 +67,7 @@ impl Remedy {
             Self::Repair => &["doctor", "repair"],
             Self::RepairMission { mission } => &["doctor", "repair", "--mission", mission],
             Self::SyncNow => &["sync", "now"],
+            Self::ResendMissing => &["sync", "resend", "--missing", "--yes"],
             Self::OptIn { project } => &["sync", "opt-in", "--project", project, "--include-held", "--yes"],
             Self::OptInAllHeld => &["sync", "opt-in", "--all-held", "--include-held", "--yes"],
             Self::StartDaemon => &["sync", "daemon", "start"],

@@ -13,7 +13,6 @@ use gate::EgressPermit;
 use identity::{BuildInfo, CardUse, Config, Environment, Home, Login, read_login, read_switch, refresh_card};
 use preflight::{Boundary, PreflightError};
 use queue::{Cure, HoldReason, Place, observe_counts};
-use std::time::Duration;
 
 /// Delivers the rows of one scope.
 #[derive(Debug)]
@@ -64,7 +63,7 @@ impl Courier {
             Err(error) => return DrainOutcome::Failed { detail: error.to_string() },
         };
         let options =
-            DrainOptions { patience: Duration::ZERO, failures_before: self.failures, ignore_pause: false };
+            DrainOptions { failures_before: self.failures, ..DrainOptions::default() };
         let mut watch = Watch { stop };
         match delivery::drain(permit, &context, &options, &mut watch) {
             Ok(report) => self.outcome(&report),

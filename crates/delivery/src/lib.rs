@@ -13,6 +13,7 @@
 //! | [`backoff`] | when to try again; pure |
 //! | [`drain`](mod@drain) | the only code that sends events and bodies |
 //! | [`probe`] | questions to a server that carry no row |
+//! | [`receipts`] | which delivered rows a server no longer has |
 //!
 //! Invariants: no row leaves without an egress permit of the gate; no token goes to a host that did not
 //! issue it; no outcome deletes a payload; nothing here prints.
@@ -27,6 +28,7 @@ pub mod http;
 pub mod judge;
 pub mod plan;
 pub mod probe;
+pub mod receipts;
 pub mod token;
 
 pub use context::Context;

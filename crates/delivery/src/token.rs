@@ -147,6 +147,17 @@ impl<'a> TokenSource<'a> {
         Self::new(context, &scope, &url)
     }
 
+    /// A source for whoever is logged in now, who must be the account of `scope`; with the id of its team.
+    ///
+    /// # Errors
+    /// When another account is logged in, or the token may not go to the configured server.
+    pub fn for_scope(context: &'a Context, scope: &Scope) -> Result<(Self, String), TokenError> {
+        let (config, login) = read_machine(context)?;
+        let url = judge(&login, &config)?;
+        let source = Self::new(context, scope, &url)?;
+        Ok((source, login.team_id.unwrap_or_else(|| scope.team().to_owned())))
+    }
+
     fn new(context: &'a Context, scope: &Scope, server_url: &str) -> Result<Self, TokenError> {
         let mut source = Self {
             context,

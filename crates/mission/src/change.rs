@@ -241,7 +241,8 @@ impl Change {
         let mut writer =
             Writer::open(outgoing.permit, Capacity(outgoing.config.max_queue_size)).map_err(refused)?;
         let settled = writer.settle(&self.mission.slug, Some(&checkout_of(project))).map_err(refused)?;
-        let (rows, memory) = self.rows_to_capture(project, outgoing, clock, &origin, writer.queue_id())?;
+        let key = writer.capture_key().map_err(refused)?;
+        let (rows, memory) = self.rows_to_capture(project, outgoing, clock, &origin, &key)?;
         if rows.is_empty() {
             return Ok(Captive { state: CaptureState::Captured, settled: Some(settled), pending: None });
         }

@@ -5,7 +5,7 @@ use crate::consent::consent_of;
 use crate::observer::{Observation, needs_recovery, observe, or_fault};
 use crate::status::{
     ActiveQueue, DaemonRecord, HeldProject, LegacyQueue, LoginSummary, Root, RowPair, SCHEMA_VERSION,
-    STALE_AFTER_SECONDS, StatusDocument, Warning,
+    SERVER_REWOUND, STALE_AFTER_SECONDS, StatusDocument, Warning, rewound_text,
 };
 use contract::{FaultCode, ForegroundIdentity, PreflightResult, Remedy, server_url};
 use gate::{CapturePermit, CurePermit, EgressPermit, LockState, OwnerReading, Policy, Verdict};
@@ -203,7 +203,7 @@ impl Document<'_> {
             mismatches: preflight.mismatches.clone(),
             orphan_records: preflight.orphan_records.clone(),
             faults,
-            warnings: self.warnings(oldest),
+            warnings: self.warnings(oldest, counts.as_ref().and_then(|counts| counts.rewound.as_ref())),
             preflight,
         })
     }
@@ -233,8 +233,13 @@ impl Document<'_> {
         }
     }
 
-    fn warnings(&self, oldest: Option<i64>) -> Vec<Warning> {
+    fn warnings(&self, oldest: Option<i64>, rewound: Option<&queue::Rewound>) -> Vec<Warning> {
         let mut warnings = Vec::new();
+        warnings.extend(rewound.map(|rewound| Warning {
+            code: SERVER_REWOUND,
+            text: rewound_text(rewound),
+            remedy: Remedy::ResendMissing,
+        }));
         let facts = self.observation.facts();
         let waited = oldest.map(|oldest| Timestamp::now().as_second().saturating_sub(oldest));
         if facts.owner.lock == LockState::Free && waited.is_some_and(|waited| waited > STALE_AFTER_SECONDS) {

@@ -16,6 +16,22 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// Rows that wait longer than this while no daemon runs are worth a warning. Seconds.
 pub const STALE_AFTER_SECONDS: i64 = 15 * 60;
 
+/// The code of the warning that a server lost rows that it acknowledged.
+pub const SERVER_REWOUND: &str = "server_rewound";
+
+/// What the warning says.
+pub fn rewound_text(rewound: &queue::Rewound) -> String {
+    let at = jiff::Timestamp::from_second(rewound.at).unwrap_or_default();
+    let projects = match rewound.projects.as_slice() {
+        [one] => match &one.project_uuid {
+            Some(uuid) => format!("project {uuid}"),
+            None => "rows without a project".to_owned(),
+        },
+        many => format!("{} projects", many.len()),
+    };
+    format!("the server no longer has rows that it acknowledged ({projects}, noticed at {at})")
+}
+
 /// Everything `sync status` knows. Counts of an unreadable queue DB are null, never zero.
 #[derive(Clone, Debug, Serialize)]
 pub struct StatusDocument {

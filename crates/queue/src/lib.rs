@@ -33,7 +33,8 @@
 //!   │ body_upload_failure_… │   │ tallies  (kind, place, hold) -> waiting      by triggers  │
 //!   └───────────────────────┘   │ prepared (command, witness, columns)     not yet a fact   │
 //!                               │ imported (source, key, digest)           never twice      │
-//!                               │ receipts (kind, key, digest) -> server, at, outcome       │
+//!                               │ receipts (kind, key, digest) -> server, outcome, seq, ... │
+//!                               │ sent     bytes of delivered rows, packed, oldest go first │
 //!                               │ parked   (columns, payload) + reason     refused for good │
 //!                               │ meta     queue_id, scope, principal, schema_version, pin  │
 //!                               └───────────────────────────────────────────────────────────┘
@@ -102,8 +103,10 @@ pub mod parked;
 mod pending;
 mod place;
 mod platform;
+mod rewound;
 pub mod row;
 mod schema;
+mod sent;
 mod store;
 
 pub use birth::birth_record;
@@ -111,19 +114,22 @@ pub use busy::{CAPTURE as CAPTURE_DEADLINE, MIGRATE as MIGRATE_DEADLINE};
 pub use capture::{Capacity, Capture, Captured, Prepared, Settled, Writer};
 pub use consent::{ConsentView, Held, HeldChange, HoldReason, Place};
 pub use cure::{
-    Cure, LeftBehind, MigrationReport, Progress, QueueOwner, StillParked, Unparked, observe_left_behind,
-    observe_owner,
+    Cure, LeftBehind, MigrationReport, Progress, QueueOwner, Resend, ResendReport, StillParked, Unparked,
+    Which, observe_left_behind, observe_owner,
 };
 pub use error::{Busy, Holder, ObserveError, QueueError, WriteBar};
 pub use file::Fingerprint;
 pub use health::{QueueFile, Salvaged, observe_health, salvage};
 pub use observe::{
     ActiveObservation, Export, Leaving, LegacyObservation, LegacyPin, ParkedContent, ParkedRow, Pause,
-    QueueCounts, Receipt, RowCounts, Unsettled, WaitingRow, WaitingRows, observe_active, observe_collectable,
+    QueueCounts, Receipt, ReceiptPages, RowCounts, Unsettled, WaitingRow, WaitingRows, observe_active, observe_collectable,
     observe_counts, observe_known_events, observe_legacy, observe_outgoing, observe_parked,
-    observe_parked_row, observe_receipts, observe_unsettled,
+    observe_parked_row, observe_receipts, observe_sent, observe_unsettled,
 };
 pub use outbox::{
-    Batch, BatchLimits, Outbox, Outcome, OutgoingBody, OutgoingEvent, Recorded, RowId, SkipSet,
+    Batch, BatchLimits, Outbox, Outcome, OutgoingBody, OutgoingEvent, ProjectReceipts, Recorded, RowId,
+    SentBytes, SkipSet,
 };
+pub use rewound::{Rewound, RewoundProject};
 pub use row::{BodyRow, EventRow, Kind, NewRow, RowDigest, Witness};
+pub use sent::{Keep, SentBlocks};

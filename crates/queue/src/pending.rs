@@ -214,10 +214,16 @@ pub(crate) fn find_body(conn: &Connection, key: [&str; 7]) -> rusqlite::Result<O
     .optional()
 }
 
-/// Whether rows of this key have left with a receipt or are parked, whatever their content.
+/// Whether rows of this key have left with a receipt or are parked, whatever their content. A receipt that
+/// is marked to be sent again settles nothing.
+///
+/// Read-only commands ask this of files of schema 1, whose receipts have no column `again`: there the name
+/// means the outer zero.
 pub(crate) fn is_settled(conn: &Connection, kind: i64, key: &str) -> rusqlite::Result<bool> {
     conn.prepare_cached(
-        "SELECT 1 FROM receipts WHERE kind = ?1 AND key = ?2 UNION ALL SELECT 1 FROM parked WHERE kind = ?1 AND key = ?2",
+        "SELECT 1 FROM (SELECT 0 AS again)
+         WHERE EXISTS (SELECT 1 FROM receipts WHERE kind = ?1 AND key = ?2 AND again = 0)
+            OR EXISTS (SELECT 1 FROM parked WHERE kind = ?1 AND key = ?2)",
     )?
     .exists(params![kind, key])
 }
@@ -230,8 +236,9 @@ pub(crate) fn is_settled_with(
     digest: RowDigest,
 ) -> rusqlite::Result<bool> {
     conn.prepare_cached(
-        "SELECT 1 FROM receipts WHERE kind = ?1 AND key = ?2 AND digest = ?3
-         UNION ALL SELECT 1 FROM parked WHERE kind = ?1 AND key = ?2 AND digest = ?3",
+        "SELECT 1 FROM (SELECT 0 AS again)
+         WHERE EXISTS (SELECT 1 FROM receipts WHERE kind = ?1 AND key = ?2 AND digest = ?3 AND again = 0)
+            OR EXISTS (SELECT 1 FROM parked WHERE kind = ?1 AND key = ?2 AND digest = ?3)",
     )?
     .exists(params![kind, key, digest.0])
 }

@@ -19,7 +19,7 @@ pub(crate) const VERSION: i64 = STEPS.len() as i64;
 type Step = fn(&Transaction<'_>) -> Result<(), Abort>;
 
 /// Step N brings a file from schema N to N + 1. Never edited once released.
-const STEPS: [Step; 1] = [first];
+const STEPS: [Step; 2] = [first, keep_sent];
 
 /// Runs the steps that `version` has not seen. Inside the caller's write transaction.
 pub(crate) fn upgrade(tx: &Transaction<'_>, version: i64) -> Result<(), Abort> {
@@ -47,8 +47,15 @@ pub(crate) fn newer(path: &Path, version: i64) -> Fault {
 pub(crate) struct Parts {
     /// Whether there is a table of ours. A file with none is one of an earlier release.
     pub(crate) ours: bool,
-    /// What a file with tables of ours has lost, if anything.
-    pub(crate) missing: Option<String>,
+    /// What a file with tables of ours has lost: the schema that brought the part, and what is missing.
+    lost: Vec<(i64, String)>,
+}
+
+impl Parts {
+    /// What a file of schema `version` has lost, if anything. A part that a later schema brings is not lost.
+    pub(crate) fn missing(&self, version: i64) -> Option<&String> {
+        self.lost.iter().find(|(since, _)| *since <= version.max(1)).map(|(_, what)| what)
+    }
 }
 
 /// Reads which parts a file has.
@@ -66,16 +73,27 @@ pub(crate) fn parts(conn: &Connection) -> rusqlite::Result<Parts> {
     }
     let tables = OUR_TABLES.into_iter().chain(LegacyTable::ALL.map(LegacyTable::name));
     let needed = tables.map(|name| ("table", name)).chain(TRIGGERS.map(|name| ("trigger", name)));
-    let lost = needed.into_iter().find(|(kind, name)| !has(kind, name));
-    Ok(Parts { ours: true, missing: lost.map(|(kind, name)| format!("the {kind} `{name}` is missing")) })
+    let lost = needed.into_iter().filter(|(kind, name)| !has(kind, name));
+    let lost = lost.map(|(kind, name)| (since(name), format!("the {kind} `{name}` is missing"))).collect();
+    Ok(Parts { ours: true, lost })
 }
 
-/// A table of this program whose columns are not the ones it needs, if there is one.
-pub(crate) fn misshapen(conn: &Connection) -> Result<Option<String>, Abort> {
-    let fresh = Connection::open_in_memory()?;
-    fresh.execute_batch(REFERENCE)?;
-    fresh.execute_batch(OURS)?;
+/// The schema that brought a part.
+fn since(name: &str) -> i64 {
+    if name == "sent" { 2 } else { 1 }
+}
+
+/// A table of a file of schema `version` whose columns are not the ones it needs, if there is one.
+pub(crate) fn misshapen(conn: &Connection, version: i64) -> Result<Option<String>, Abort> {
+    let mut fresh = Connection::open_in_memory()?;
+    let fresh = fresh.transaction()?;
+    for step in STEPS.iter().take(usize::try_from(version).unwrap_or_default().max(1)) {
+        step(&fresh)?;
+    }
     for table in OUR_TABLES.into_iter().chain(LegacyTable::ALL.map(LegacyTable::name)) {
+        if since(table) > version {
+            continue;
+        }
         let there = columns(conn, table)?;
         if let Some(column) = columns(&fresh, table)?.iter().find(|column| !there.contains(column)) {
             return Ok(Some(format!("the table `{table}` has no column `{column}`")));
@@ -97,6 +115,25 @@ fn first(tx: &Transaction<'_>) -> Result<(), Abort> {
     tx.execute_batch(OURS)?;
     tx.execute_batch(OUR_TRIGGERS)?;
     Ok(())
+}
+
+/// Schema 2: the bytes of what was delivered, and receipts that point to them. Safe to repeat, because a
+/// salvaged file has the newest tables whatever its number was.
+fn keep_sent(tx: &Transaction<'_>) -> Result<(), Abort> {
+    let present = columns(tx, "receipts")?;
+    for (column, definition) in RECEIPT_COLUMNS {
+        if !present.iter().any(|name| name == column) {
+            tx.execute_batch(&format!("ALTER TABLE receipts ADD COLUMN {column} {definition}"))?;
+        }
+    }
+    tx.execute_batch(SENT)?;
+    Ok(())
+}
+
+/// Makes the tables of this program as the newest schema has them.
+pub(crate) fn create_ours(tx: &Transaction<'_>) -> Result<(), Abort> {
+    tx.execute_batch(OURS)?;
+    keep_sent(tx)
 }
 
 /// Brings tables of the oldest releases to today's column names; the data stays as it is.
@@ -174,12 +211,38 @@ CREATE INDEX IF NOT EXISTS idx_body_failure_last_failed_at
     ON body_upload_failure_log(last_failed_at DESC);
 ";
 
-/// The tables of [`OURS`].
-pub(crate) const OUR_TABLES: [&str; 8] =
-    ["meta", "projects", "bindings", "tallies", "prepared", "imported", "receipts", "parked"];
+/// The tables of [`OURS`] and [`SENT`].
+pub(crate) const OUR_TABLES: [&str; 9] =
+    ["meta", "projects", "bindings", "tallies", "prepared", "imported", "receipts", "parked", "sent"];
 
 /// The triggers that keep bindings and tallies.
 const TRIGGERS: [&str; 5] = ["bound", "unbound", "moved", "event_left", "body_left"];
+
+/// What schema 2 adds to a receipt: the order of recording (0: before receipts were numbered), where the
+/// row belonged, what it needed to leave and since when it waited; where its bytes are in the table `sent`
+/// (which may be gone by now); and whether it is to be sent once more, so that it settles no row.
+const RECEIPT_COLUMNS: [(&str, &str); 8] = [
+    ("seq", "INTEGER NOT NULL DEFAULT 0"),
+    ("place", "INTEGER NOT NULL DEFAULT 0"),
+    ("hold", "INTEGER NOT NULL DEFAULT 2"),
+    ("since", "REAL NOT NULL DEFAULT 0"),
+    ("block", "INTEGER"),
+    ("offset", "INTEGER NOT NULL DEFAULT 0"),
+    ("length", "INTEGER NOT NULL DEFAULT 0"),
+    ("again", "INTEGER NOT NULL DEFAULT 0"),
+];
+
+/// Delivered bytes, one block for each request, gzip; ids are never used twice. `bytes` is the size of
+/// `packed`; `meta.sent_bytes` is the sum over all blocks.
+const SENT: &str = "
+CREATE TABLE IF NOT EXISTS sent (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    packed BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS receipts_order ON receipts(kind, place, seq);
+";
 
 /// Our tables. Kinds: 0 event, 1 body, 2 failure-log row. Holds: see [`crate::consent::Hold`].
 ///

@@ -10,7 +10,7 @@ use crate::origin::{Origin, TrustedProxies};
 use crate::request::Caller;
 use crate::shares::Shares;
 use crate::store::Store;
-use crate::{dossier, identity, ingest, inspect, oauth, operations};
+use crate::{dossier, identity, ingest, inspect, oauth, operations, receipts};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, HOST, USER_AGENT};
@@ -173,6 +173,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route(endpoint::EVENTS_BATCH, post(ingest::batch))
         .route(endpoint::PUSH_CONTENT, post(dossier::push))
         .route(endpoint::SYNC_HEALTH, get(operations::sync_health))
+        .route(endpoint::RECEIPTS, post(receipts::ask))
         .route(endpoint::ME, get(identity::me))
         .route(endpoint::SESSION_STATUS, get(identity::session_status))
         .route(endpoint::OAUTH_DEVICE, post(oauth::device::start))

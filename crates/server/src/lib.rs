@@ -36,6 +36,7 @@ mod operations;
 pub mod origin;
 mod page;
 mod platform;
+mod receipts;
 mod request;
 pub mod secret;
 mod serve;

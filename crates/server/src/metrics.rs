@@ -12,6 +12,8 @@ pub enum Route {
     PushContent,
     /// `GET /api/v1/sync/health/`
     SyncHealth,
+    /// `POST /api/v1/sync/receipts/`
+    Receipts,
     /// `GET /api/v1/me`
     Me,
     /// `GET /api/v1/session-status`
@@ -32,10 +34,11 @@ pub enum Route {
 
 impl Route {
     /// Every route.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::EventsBatch,
         Self::PushContent,
         Self::SyncHealth,
+        Self::Receipts,
         Self::Me,
         Self::SessionStatus,
         Self::Sharing,
@@ -52,6 +55,7 @@ impl Route {
             Self::EventsBatch => "events_batch",
             Self::PushContent => "push_content",
             Self::SyncHealth => "sync_health",
+            Self::Receipts => "receipts",
             Self::Me => "me",
             Self::SessionStatus => "session_status",
             Self::Sharing => "sharing",
@@ -70,6 +74,7 @@ impl Route {
             at::EVENTS_BATCH => Self::EventsBatch,
             at::PUSH_CONTENT => Self::PushContent,
             at::SYNC_HEALTH => Self::SyncHealth,
+            at::RECEIPTS => Self::Receipts,
             at::ME => Self::Me,
             at::SESSION_STATUS => Self::SessionStatus,
             at::OAUTH_TOKEN => Self::Token,

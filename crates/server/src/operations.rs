@@ -3,6 +3,7 @@
 use crate::answer::Refusal;
 use crate::app::App;
 use crate::page::{self, overview::Overview};
+use crate::receipts;
 use crate::request::{Caller, authenticate};
 use axum::Json;
 use axum::extract::{Extension, State};
@@ -18,13 +19,15 @@ pub(crate) async fn sync_health(
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
 ) -> Result<Json<SyncHealth>, Refusal> {
-    authenticate(&app, &caller, &headers).await?;
+    let principal = authenticate(&app, &caller, &headers).await?;
+    let receipts = receipts::newest(&app, &principal, &headers).await?;
     Ok(Json(SyncHealth {
         status: "ok".to_owned(),
         sync_ingress: SyncIngress {
             contract_version: LIMITS_VERSION.to_owned(),
             limits: app.limits.advertised(),
         },
+        receipts,
     }))
 }
 

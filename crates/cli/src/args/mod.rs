@@ -20,7 +20,7 @@ pub use auth::{AuthCommand, AuthDoctorArgs, LoginArgs, LogoutArgs, SwitchArgs};
 pub use config::{ConfigCommand, GetArgs, SetArgs, UnsetArgs};
 pub use doctor::{DoctorCommand, OrphanDaemonsArgs, RestartDaemonArgs};
 pub use queue::{
-    CaptureArgs, DiagnoseArgs, ExportArgs, GcArgs, LEGACY, MigrateArgs, ParkedCommand, ParkedDropArgs,
+    CaptureArgs, DiagnoseArgs, ExportArgs, GcArgs, LEGACY, MigrateArgs, ParkedCommand, ParkedDropArgs, ResendArgs,
     ParkedExportArgs, ParkedListArgs, ParkedRetryArgs, ParkedShowArgs, PreviewArgs,
 };
 pub use server::{AdminArgs, ServerArgs, ServerCommand, TokenCommand, UserCommand};

@@ -91,16 +91,80 @@ pub struct CaptureArgs {
     pub json: bool,
 }
 
+/// `spec-kitty sync resend`
+#[derive(Debug, Args)]
+#[command(
+    group = ArgGroup::new("which_rows").required(true).args(["missing", "since"]),
+    after_help = "The rows wait again, for the account and the server that they were delivered to; `sync now` sends them. \
+    A server that has a row answers `duplicate`. Rows of projects that are opted out are held.\n\n\
+    Example: spec-kitty sync resend --since 2026-11-01 --yes"
+)]
+pub struct ResendArgs {
+    /// Ask the server which rows it no longer has, and send those
+    #[arg(long)]
+    pub missing: bool,
+    /// Send the rows that were delivered since this time: a date, an instant, or an age such as `36h` or `7d`
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub since: Option<jiff::Timestamp>,
+    /// Only rows of this project: its uuid, or `none` for rows without a project
+    #[arg(long, value_name = "UUID")]
+    pub project: Option<String>,
+    /// Only rows of this mission: its id, the first eight characters of it, or its directory name
+    #[arg(long, value_name = "MISSION", value_parser = not_blank_name)]
+    pub mission: Option<String>,
+    /// Do it without asking
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn not_blank_name(text: &str) -> Result<String, &'static str> {
+    let text = contract::scope::trim(text);
+    if text.is_empty() { Err("name a mission") } else { Ok(text.to_owned()) }
+}
+
+/// A point in time as a person writes it.
+fn instant(text: &str) -> Result<jiff::Timestamp, &'static str> {
+    let text = contract::scope::trim(text);
+    let age = || -> Option<jiff::Timestamp> {
+        let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+        let seconds = match unit {
+            "m" => 60,
+            "h" => 60 * 60,
+            "d" => 24 * 60 * 60,
+            _ => return None,
+        };
+        let number: i64 = number.parse().ok().filter(|number| *number >= 0)?;
+        let seconds = number.checked_mul(seconds)?;
+        jiff::Timestamp::now().checked_sub(jiff::SignedDuration::from_secs(seconds)).ok()
+    };
+    let date = || {
+        let date: jiff::civil::Date = text.parse().ok()?;
+        date.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|at| at.timestamp())
+    };
+    text.parse()
+        .ok()
+        .or_else(date)
+        .or_else(age)
+        .ok_or("a date (2026-11-01, UTC), an instant (2026-11-01T12:00:00Z) or an age (36h, 7d) is expected")
+}
+
 /// `spec-kitty sync gc`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A receipt proves that a row was delivered, or dropped and why. Nothing else is ever collected, \
-    and nothing is collected unless this command is run."
+    after_help = "A receipt proves that a row was delivered, or dropped and why. Receipts are collected only by this \
+    command. Kept bytes also go by themselves, oldest first: see sync.keep_sent_days and sync.keep_sent_mib."
 )]
 pub struct GcArgs {
-    /// Remove receipts older than this
-    #[arg(long, value_name = "DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..))]
-    pub older_than: u32,
+    /// Remove receipts older than this [default: 90]; with --sent, only bytes older than this
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub older_than: Option<u32>,
+    /// Remove the kept bytes of delivered rows instead: receipts stay, and the rows can no longer be sent
+    /// again
+    #[arg(long)]
+    pub sent: bool,
     /// Say how many would go; change nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -29,7 +29,9 @@ pub enum SyncCommand {
     /// Rows that were refused for good, and kept
     #[command(subcommand, arg_required_else_help = true)]
     Parked(ParkedCommand),
-    /// Remove old receipts
+    /// Send delivered rows again
+    Resend(ResendArgs),
+    /// Remove old receipts, or the kept bytes of what was sent
     Gc(GcArgs),
     /// Let rows of a project leave this machine
     OptIn(OptInArgs),
@@ -126,6 +128,9 @@ pub struct OptOutArgs {
     /// The project's uuid, or `none` for rows without a project [default: the project of this directory]
     #[arg(long, value_name = "UUID", value_parser = project)]
     pub project: Option<String>,
+    /// Delete the kept bytes of the project's delivered rows, too
+    #[arg(long)]
+    pub delete_private_data: bool,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
@@ -165,6 +170,7 @@ impl SyncCommand {
             Self::Export(args) => args.json,
             Self::Capture(args) => args.json,
             Self::Parked(command) => command.json(),
+            Self::Resend(args) => args.json,
             Self::Gc(args) => args.json,
             Self::OptIn(args) => args.json,
             Self::OptOut(args) => args.json,

@@ -6,6 +6,7 @@ use ::daemon::doctor::{CleanupClass, FindingKind, Treatment, orphan_daemons};
 use ::daemon::drain::DrainOutcome;
 use ::daemon::lifecycle::{DaemonState, DaemonStatus, observe_status};
 use contract::Remedy;
+use preflight::status::SERVER_REWOUND;
 use delivery::backoff::plan_rest;
 use jiff::Timestamp;
 
@@ -67,7 +68,8 @@ impl Look<'_> {
             let rest = format!("not for another {} s: {}", rest.as_secs().max(1), pause.reason);
             check = check.read(rest, "the last drain");
         }
-        let backlog = status.warnings.iter().filter(|warning| warning.code == "backlog_without_daemon");
+        let codes = ["backlog_without_daemon", SERVER_REWOUND];
+        let backlog = status.warnings.iter().filter(|warning| codes.contains(&warning.code));
         backlog.fold(check, |check, warning| {
             check.finding(warning.code, warning.text.clone(), [warning.remedy.clone()])
         })

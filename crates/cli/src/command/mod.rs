@@ -47,6 +47,7 @@ mod sync_now;
 mod sync_opt_in;
 mod sync_parked;
 mod sync_preview;
+mod sync_resend;
 mod sync_setup;
 mod sync_status;
 
@@ -74,6 +75,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Report, CliErro
             SyncCommand::Export(args) => sync_export::run(context, &args),
             SyncCommand::Capture(args) => sync_capture::run(context, args),
             SyncCommand::Parked(command) => sync_parked::run(context, command),
+            SyncCommand::Resend(args) => sync_resend::run(context, &args),
             SyncCommand::Gc(args) => sync_gc::run(context, &args),
             SyncCommand::OptIn(args) => sync_opt_in::opt_in(context, &args),
             SyncCommand::OptOut(args) => sync_opt_in::opt_out(context, &args),

@@ -1,4 +1,4 @@
-//! `sync gc`: old receipts go, on request. Nothing else is ever collected.
+//! `sync gc`: removes old receipts, or with `--sent` the kept bytes of delivered rows.
 
 use super::scoped::{Patience, cure_permit, is_absent};
 use crate::args::GcArgs;
@@ -6,12 +6,15 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report, counted};
 use jiff::Timestamp;
-use queue::{Cure, QueueError, observe_collectable};
+use queue::{Cure, QueueError, SentBlocks, observe_collectable, observe_sent};
 use serde::Serialize;
 
 /// Runs the verb.
 pub(crate) fn run(context: &Context, args: &GcArgs) -> Result<Report, CliError> {
-    let before = Timestamp::now().as_second() - i64::from(args.older_than) * 24 * 60 * 60;
+    if args.sent {
+        return sent(context, args);
+    }
+    let before = days_ago(args.older_than.unwrap_or(DEFAULT_DAYS));
     let permit =
         cure_permit(context, Patience::of(args.dry_run))?.filter(|permit| !is_absent(permit.queue_path()));
     let receipts = match &permit {
@@ -29,6 +32,52 @@ pub(crate) fn run(context: &Context, args: &GcArgs) -> Result<Report, CliError> 
     // Further back than a calendar goes there is nothing either.
     let before = Timestamp::from_second(before).unwrap_or(Timestamp::MIN).to_string();
     Ok(Report::of(&Collected { result, receipts, before }))
+}
+
+/// Receipts older than this are old.
+const DEFAULT_DAYS: u32 = 90;
+
+fn days_ago(days: u32) -> i64 {
+    Timestamp::now().as_second() - i64::from(days) * 24 * 60 * 60
+}
+
+/// Removes the kept bytes.
+fn sent(context: &Context, args: &GcArgs) -> Result<Report, CliError> {
+    let before = args.older_than.map(days_ago);
+    let permit =
+        cure_permit(context, Patience::of(args.dry_run))?.filter(|permit| !is_absent(permit.queue_path()));
+    let gone = match &permit {
+        None => SentBlocks::default(),
+        Some(permit) if args.dry_run => {
+            observe_sent(permit.queue_path(), before).map_err(QueueError::from)?
+        }
+        Some(permit) => Cure::open(permit)?.discard_sent(before)?,
+    };
+    let result = match (args.dry_run, gone.blocks) {
+        (true, _) => "planned",
+        (false, 0) => "nothing_to_do",
+        (false, _) => "collected",
+    };
+    Ok(Report::of(&Discarded { result, sent: gone }))
+}
+
+/// Which kept bytes went.
+#[derive(Debug, Serialize)]
+struct Discarded {
+    result: &'static str,
+    sent: SentBlocks,
+}
+
+impl Document for Discarded {
+    fn text(&self) -> String {
+        let SentBlocks { blocks, bytes } = self.sent;
+        let what = format!("the bytes of {} ({bytes} bytes)", counted(blocks, "request", "requests"));
+        match self.result {
+            "planned" => format!("would remove {what}\n"),
+            "collected" => format!("removed {what}; the receipts stay\n"),
+            _ => "no bytes of delivered rows are kept\n".to_owned(),
+        }
+    }
 }
 
 /// What went.

@@ -13,6 +13,7 @@ use contract::text::printable;
 use contract::{ExitCode, FailureName, FaultCode, Remedy};
 use delivery::drain::{DrainError, DrainOptions, DrainReport, Progress, RowTally, drain, failure_report};
 use gate::EgressPermit;
+use preflight::status::rewound_text;
 use preflight::{Boundary, PreflightError, consent_of};
 use queue::MigrationReport;
 use serde::Serialize;
@@ -38,7 +39,8 @@ pub(crate) fn run(context: &Context, args: &NowArgs) -> Result<Report, CliError>
     let file = args.report.as_deref().map(FailureFile::open).transpose()?;
     let http = delivery::Context::new(context.home()?, &context.environment, build::VERSION)
         .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))?;
-    let options = DrainOptions { patience: Duration::from_secs(args.wait), ..DrainOptions::default() };
+    let patience = Duration::from_secs(args.wait);
+    let options = DrainOptions { patience, ask_always: true, ..DrainOptions::default() };
     let mut watch = Watch::begin(&observation, args.json)?;
     let report = drain(permit, &http, &options, &mut watch).map_err(|error| failed(&error))?;
     drop(watch);
@@ -225,11 +227,19 @@ impl Document for Delivery {
                 report.failures.len() - FAILURES_SHOWN
             );
         }
+        let warning = report.server_rewound.as_ref().map(rewound_text);
         if out.is_empty() {
             out.push_str("nothing waits\n");
         }
+        if let Some(server) = report.server {
+            let _ = writeln!(out, "server    : {server}");
+        }
         let remaining = report.remaining;
         line(&mut out, "remaining", (remaining.events, remaining.bodies), "");
+        if let Some(warning) = warning {
+            let _ = writeln!(out, "warning   : {warning}");
+            let _ = writeln!(out, "            {}", Remedy::ResendMissing.hint());
+        }
         out
     }
 }

@@ -9,7 +9,7 @@ use super::scoped::is_absent;
 use crate::args::{OptInArgs, OptOutArgs};
 use crate::context::Context;
 use crate::error::CliError;
-use crate::report::{Document, Report, events_and_bodies};
+use crate::report::{Document, Report, counted, events_and_bodies};
 use crate::terminal;
 use contract::exit::SAAS_SYNC_UNAUTHENTICATED;
 use contract::text::printable;
@@ -18,7 +18,7 @@ use gate::CurePermit;
 use identity::config::NO_PROJECT;
 use identity::{ConfigEdit, ProjectIdentity};
 use preflight::consent_of;
-use queue::{Cure, HeldChange};
+use queue::{Cure, HeldChange, SentBlocks};
 use serde::Serialize;
 
 /// Runs `sync opt-in`.
@@ -135,9 +135,21 @@ pub(crate) fn opt_out(context: &Context, args: &OptOutArgs) -> Result<Report, Cl
     let project = project(context, args.project.as_deref())?;
     decide(context, |edit| edit.opt_out(project.as_deref()))?;
     let (held, notes) = counted_held(context, project.as_deref());
-    let mut report = Report::of(&Decision::new("opted_out", project, held));
+    let mut decision = Decision::new("opted_out", project, held);
+    if args.delete_private_data {
+        decision.deleted = Some(discard(context, decision.project())?);
+    }
+    let mut report = Report::of(&decision);
     report.notes = notes;
     Ok(report)
+}
+
+/// Deletes the kept bytes of the project's delivered rows in this account's queue.
+fn discard(context: &Context, project: Option<&str>) -> Result<SentBlocks, CliError> {
+    match cure_permit(context)?.filter(|permit| !is_absent(permit.queue_path())) {
+        Some(permit) => Ok(Cure::open(&permit)?.discard_sent_of(project)?),
+        None => Ok(SentBlocks::default()),
+    }
 }
 
 fn decide(context: &Context, change: impl FnOnce(&mut ConfigEdit)) -> Result<(), CliError> {
@@ -207,6 +219,9 @@ struct Decision {
     include_held: bool,
     /// What was released; null when nothing was asked for or could be.
     released: Option<HeldChange>,
+    /// Which kept bytes were deleted, with `--delete-private-data`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted: Option<SentBlocks>,
     /// Why not everything was released that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_released: Option<String>,
@@ -214,7 +229,7 @@ struct Decision {
 
 impl Decision {
     fn new(result: &'static str, project_uuid: Option<String>, held: Option<HeldChange>) -> Self {
-        Self { result, project_uuid, held, include_held: false, released: None, not_released: None }
+        Self { result, project_uuid, held, include_held: false, released: None, deleted: None, not_released: None }
     }
 
     fn project(&self) -> Option<&str> {
@@ -245,7 +260,14 @@ impl Document for Decision {
     fn text(&self) -> String {
         let name = self.name();
         match (self.result, &self.released) {
-            ("opted_out", _) => format!("opted out: rows of {name} stay here; {} held\n", self.held()),
+            ("opted_out", _) => {
+                let mut out = format!("opted out: rows of {name} stay here; {} held\n", self.held());
+                if let Some(deleted) = self.deleted {
+                    let requests = counted(deleted.blocks, "request", "requests");
+                    out.push_str(&format!("deleted the kept bytes of {requests}; the receipts stay\n"));
+                }
+                out
+            }
             (_, Some(HeldChange { events, bodies })) => {
                 format!("opted in: rows of {name}; released {}\n", events_and_bodies(*events, *bodies))
             }

@@ -7,6 +7,8 @@ pub const EVENTS_BATCH: &str = "/api/v1/events/batch/";
 pub const PUSH_CONTENT: &str = "/api/dossier/push-content/";
 /// GET: limits.
 pub const SYNC_HEALTH: &str = "/api/v1/sync/health/";
+/// POST: whether the server still has rows that it acknowledged. Needs the team header. Ours.
+pub const RECEIPTS: &str = "/api/v1/sync/receipts/";
 /// GET, POST: sharing of projects with another team.
 pub const REPOSITORY_SHARES: &str = "/api/v1/sync/repository-shares/";
 /// POST: end one's part in a share.
@@ -47,6 +49,8 @@ pub fn forget_private(project_uuid: &str) -> String {
 
 /// The header that names the team. Its value is the private teamspace's **id**, whatever the name says.
 pub const TEAM_HEADER: &str = "X-Team-Slug";
+/// The header of a health request that names the newest receipts; see [`super::receipts`].
+pub const RECEIPTS_HEADER: &str = "X-Spec-Kitty-Receipts";
 /// The header that carries [`CONTRACT_VERSION`] on every request of this client.
 pub const CONTRACT_HEADER: &str = "X-Spec-Kitty-Contract";
 /// `<major>.<minor>` of the published event contract a client speaks. A server that no longer

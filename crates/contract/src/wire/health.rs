@@ -1,5 +1,6 @@
 //! The limits a server advertises: `GET /api/v1/sync/health/`.
 
+use super::receipts::NewestStates;
 use serde::{Deserialize, Serialize};
 
 /// The version of the limits document.
@@ -19,6 +20,9 @@ pub struct SyncHealth {
     /// What ingest takes.
     #[serde(default)]
     pub sync_ingress: SyncIngress,
+    /// Whether the server still has the receipts that the request named; absent when it named none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipts: Option<NewestStates>,
 }
 
 /// What ingest takes.

@@ -14,7 +14,8 @@
 //! | [`oauth`] | device flow, PKCE, tokens, refresh, revocation |
 //! | [`ci_token`] | the long-lived token of a machine account |
 //! | [`error`] | the error envelope and its codes |
-//! | [`inspect`] | receipts: what a server says it holds |
+//! | [`inspect`] | what a server says it holds |
+//! | [`receipts`] | whether a server still has what it acknowledged |
 
 pub mod batch;
 pub mod body;
@@ -25,6 +26,7 @@ pub mod health;
 pub mod inspect;
 pub mod me;
 pub mod oauth;
+pub mod receipts;
 
 pub use batch::{BatchResponse, EventResult, EventStatus};
 pub use body::{BodyAnswer, BodyPush};

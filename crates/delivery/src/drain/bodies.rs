@@ -3,6 +3,7 @@
 use super::events::retry;
 use super::exchange::{BODY_TIMEOUT, unauthorized};
 use super::report::Failure;
+use super::sent::pack;
 use super::{Drain, Halt, unix_now};
 use crate::http::{Payload, Request};
 use crate::judge::{BodyJudgement, Category, judge_body};
@@ -10,7 +11,7 @@ use contract::wire::BodyPush;
 use contract::wire::body::MAX_CONTENT_BYTES;
 use contract::wire::endpoint::PUSH_CONTENT;
 use preflight::consent_of;
-use queue::{BatchLimits, BodyRow, Outcome, OutgoingBody};
+use queue::{BatchLimits, BodyRow, Outcome, OutgoingBody, SentBytes};
 
 /// Bodies read into memory together.
 const LIMITS: BatchLimits = BatchLimits { rows: 50, bytes: 8 << 20 };
@@ -22,6 +23,9 @@ impl Drain<'_> {
             let config = self.read_config()?;
             let batch = self.outbox.read_bodies(LIMITS, &consent_of(&config), &self.skip, unix_now())?;
             let Some(batch) = batch else { return Ok(()) };
+            if !self.limits_known {
+                self.fetch_limits()?;
+            }
             for body in &batch.rows {
                 if !self.send_body(body, &batch.project_uuid)? {
                     break;
@@ -49,12 +53,12 @@ impl Drain<'_> {
         match judge_body(&answer) {
             BodyJudgement::Delivered => {
                 self.anything_taken = true;
-                self.record(&[(body.row, body.digest, Outcome::Delivered)])?;
+                self.record_body(body, Outcome::Delivered, &json)?;
                 self.report.bodies.delivered += 1;
             }
             BodyJudgement::Duplicate => {
                 self.anything_taken = true;
-                self.record(&[(body.row, body.digest, Outcome::Duplicate)])?;
+                self.record_body(body, Outcome::Duplicate, &json)?;
                 self.report.bodies.duplicate += 1;
             }
             BodyJudgement::Rejected(rejection) => {
@@ -77,6 +81,14 @@ impl Drain<'_> {
             BodyJudgement::Refresh => return Err(Halt::Server(unauthorized())),
         }
         Ok(true)
+    }
+
+    /// Records that the server has a body, and keeps the request that carried it.
+    fn record_body(&mut self, body: &OutgoingBody, outcome: Outcome, json: &[u8]) -> Result<(), Halt> {
+        let spans = [(body.row, 0..json.len())];
+        let sent = SentBytes { packed: &pack(json), spans: &spans };
+        self.record_sent(&[(body.row, body.digest, outcome)], &sent)?;
+        Ok(())
     }
 
     fn park_body(

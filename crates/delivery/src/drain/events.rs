@@ -2,6 +2,7 @@
 
 use super::exchange::{batch_request, encode_batch, unauthorized};
 use super::report::Failure;
+use super::sent::batch_spans;
 use super::{Drain, Halt, unix_now};
 use crate::backoff::{plan_delay, random_fraction};
 use crate::envelope::plan_outgoing;
@@ -9,7 +10,7 @@ use crate::judge::{BatchJudgement, Category, ItemVerdict, judge_batch};
 use crate::plan::{Pieces, Room};
 use contract::wire::batch::FRAME_BYTES;
 use preflight::consent_of;
-use queue::{Batch, BatchLimits, Outcome, OutgoingEvent, RowDigest, RowId};
+use queue::{Batch, BatchLimits, Outcome, OutgoingEvent, RowDigest, RowId, SentBytes};
 use std::borrow::Cow;
 
 /// One event of a batch, ready to leave.
@@ -57,10 +58,11 @@ impl Drain<'_> {
             let bytes =
                 FRAME_BYTES + piece.iter().filter_map(|at| sizes.get(*at)).sum::<usize>() + piece.len() - 1;
             let sent: Vec<&Ready<'_>> = piece.iter().filter_map(|at| ready.get(*at)).collect();
-            match self.send_piece(&sent, bytes)? {
+            let (judgement, packed) = self.send_piece(&sent, bytes)?;
+            match judgement {
                 BatchJudgement::Items { verdicts, unknown_ids } => {
                     self.report.unknown_ids += unknown_ids as u64;
-                    let again = self.record_verdicts(&sent, &verdicts)?;
+                    let again = self.record_verdicts(&sent, &verdicts, &packed)?;
                     pieces.resend(again.into_iter().filter_map(|at| piece.get(at).copied()).collect());
                 }
                 BatchJudgement::Split { too_large, limits } => {
@@ -84,7 +86,12 @@ impl Drain<'_> {
         Ok(())
     }
 
-    fn send_piece(&mut self, sent: &[&Ready<'_>], bytes: usize) -> Result<BatchJudgement, Halt> {
+    /// Sends one request; what was answered, and the bytes that were sent.
+    fn send_piece(
+        &mut self,
+        sent: &[&Ready<'_>],
+        bytes: usize,
+    ) -> Result<(BatchJudgement, Vec<u8>), Halt> {
         let body = encode_batch(sent.iter().map(|ready| ready.text.as_ref()), bytes);
         let team_id = self.team_id.clone();
         let answer = self.exchange(batch_request(&body, &team_id))?;
@@ -108,11 +115,16 @@ impl Drain<'_> {
             }
             _ => {}
         }
-        Ok(judgement)
+        Ok((judgement, body))
     }
 
     /// Records the verdicts in one transaction; returns the positions to send again.
-    fn record_verdicts(&mut self, sent: &[&Ready<'_>], verdicts: &[ItemVerdict]) -> Result<Vec<usize>, Halt> {
+    fn record_verdicts(
+        &mut self,
+        sent: &[&Ready<'_>],
+        verdicts: &[ItemVerdict],
+        packed: &[u8],
+    ) -> Result<Vec<usize>, Halt> {
         let mut outcomes: Vec<(RowId, RowDigest, Outcome)> = Vec::with_capacity(sent.len());
         let mut again = Vec::new();
         let mut tally = self.report.events;
@@ -151,7 +163,8 @@ impl Drain<'_> {
             };
             outcomes.push((*row, *digest, outcome));
         }
-        self.record(&outcomes)?;
+        let spans = batch_spans(sent.iter().map(|ready| (ready.event.row, ready.text.len())));
+        self.record_sent(&outcomes, &SentBytes { packed, spans: &spans })?;
         self.report.events = tally;
         self.report.fail(failures);
         Ok(again)

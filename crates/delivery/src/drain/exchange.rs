@@ -1,12 +1,15 @@
 //! One request of a drain: the token, the request, the second token, the pause for air.
 
-use super::{Drain, Halt};
+use super::sent::{question_of, read_states};
+use super::{Drain, Halt, unix_now};
 use crate::http::{Answer, Payload, Request};
 use crate::judge::{Stop, StopReason, Words, judge_silence};
 use crate::plan::read_health_limits;
 use contract::wire::endpoint::SYNC_HEALTH;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use preflight::consent_of;
+use queue::BatchLimits;
 use std::io::Write;
 use std::time::Duration;
 
@@ -38,12 +41,35 @@ impl Drain<'_> {
         sent.map_err(|error| Halt::Server(judge_silence(&error)))
     }
 
-    /// Learns the server's limits, before the first batch of a drain. A server without the document is
-    /// an old one; what it cannot take it will say.
+    /// Asks for the server's limits, whether or not something waits. A server that cannot be reached is no
+    /// failure while nothing waits: the report names the reason.
+    pub(super) fn ask_first(&mut self) -> Result<(), Halt> {
+        match self.fetch_limits() {
+            Err(Halt::Server(stop)) if stop.reason.is_transient() && !self.anything_could_leave()? => {
+                self.report.server = Some(stop.reason.name());
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    fn anything_could_leave(&mut self) -> Result<bool, Halt> {
+        let config = self.read_config()?;
+        let (one, consent) = (BatchLimits { rows: 1, bytes: 1 }, consent_of(&config));
+        Ok(self.outbox.read_events(one, &consent, &self.skip)?.is_some()
+            || self.outbox.read_bodies(one, &consent, &self.skip, unix_now())?.is_some())
+    }
+
+    /// Learns the server's limits, before the first batch of a drain, and asks whether it still has the
+    /// newest rows that it acknowledged. A server without the document is an old one; what it cannot take
+    /// it will say.
     pub(super) fn fetch_limits(&mut self) -> Result<(), Halt> {
         self.limits_known = true;
         let team_id = self.team_id.clone();
-        let answer = self.exchange(Request { team: Some(&team_id), ..Request::get(SYNC_HEALTH) })?;
+        let asked = self.outbox.newest_receipts()?;
+        let question = question_of(&asked);
+        let receipts = (!asked.is_empty()).then_some(question.as_str());
+        let answer = self.exchange(Request { team: Some(&team_id), receipts, ..Request::get(SYNC_HEALTH) })?;
         let stop = |reason| {
             let detail = Words::of(&answer).sentence(answer.status);
             Err(Halt::Server(Stop { reason, detail, asked: crate::judge::asked(&answer) }))
@@ -52,6 +78,9 @@ impl Drain<'_> {
             200 => {
                 if let Ok(document) = answer.json::<serde_json::Value>() {
                     self.pace.learn(read_health_limits(&document));
+                    if let Some(answers) = read_states(&document, &asked) {
+                        self.report.server_rewound = self.outbox.record_answers(&asked, &answers)?;
+                    }
                 }
                 Ok(())
             }

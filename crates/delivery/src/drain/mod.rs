@@ -18,6 +18,7 @@ mod bodies;
 mod events;
 mod exchange;
 mod report;
+mod sent;
 
 pub use report::{DrainReport, Failure, RowTally, Stopped, StoppedBy, StoppedProject, failure_report};
 
@@ -31,7 +32,7 @@ use gate::EgressPermit;
 use identity::{Config, FileLock, LockError};
 use jiff::Timestamp;
 use preflight::consent_of;
-use queue::{Outbox, QueueError, Recorded, RowDigest, RowId, SkipSet, observe_counts};
+use queue::{Keep, Outbox, QueueError, Recorded, RowDigest, RowId, SentBytes, SkipSet, observe_counts};
 use std::path::Path;
 use std::time::Duration;
 
@@ -48,6 +49,9 @@ pub struct DrainOptions {
     pub failures_before: u32,
     /// Send although a server asked for a pause that is not over.
     pub ignore_pause: bool,
+    /// Ask the server also when nothing waits: whether it is there, accepts the login and still has the
+    /// newest rows that it acknowledged.
+    pub ask_always: bool,
 }
 
 /// Who watches a drain.
@@ -125,6 +129,10 @@ pub fn drain(
     // The record only serves the message of whoever waits.
     let _ = lock.record_holder(&context.version);
     let mut outbox = Outbox::open(&permit)?;
+    // A config that cannot be read ends the drain before its first batch.
+    if let Ok(config) = Config::read(&context.home) {
+        outbox.keep_sent(Keep { days: config.keep_sent_days, mib: config.keep_sent_mib })?;
+    }
     let mut report = DrainReport::new(permit.scope(), tokens.destination().base());
     let deadline = outbox.deadline()?;
     match deadline.and_then(|until| plan_rest(until, unix_now())) {
@@ -144,7 +152,8 @@ pub fn drain(
                 report,
                 progress,
             };
-            let ended = drain.run();
+            drain.report.server_rewound = drain.outbox.rewound()?;
+            let ended = drain.run(options.ask_always);
             drain.settle(ended, options);
             report = drain.report;
         }
@@ -196,7 +205,10 @@ impl From<TokenError> for Halt {
 }
 
 impl Drain<'_> {
-    fn run(&mut self) -> Result<(), Halt> {
+    fn run(&mut self, ask_always: bool) -> Result<(), Halt> {
+        if ask_always {
+            self.ask_first()?;
+        }
         self.send_events()?;
         self.send_bodies()
     }
@@ -207,13 +219,34 @@ impl Drain<'_> {
             return Ok(Recorded::default());
         }
         let recorded = self.outbox.record(outcomes)?;
+        Ok(self.note_recorded(outcomes, recorded))
+    }
+
+    /// Records what became of the rows of one request, whose bytes are kept.
+    fn record_sent(
+        &mut self,
+        outcomes: &[(RowId, RowDigest, queue::Outcome)],
+        sent: &SentBytes<'_>,
+    ) -> Result<Recorded, Halt> {
+        if outcomes.is_empty() {
+            return Ok(Recorded::default());
+        }
+        let recorded = self.outbox.record_sent(outcomes, sent)?;
+        Ok(self.note_recorded(outcomes, recorded))
+    }
+
+    fn note_recorded(
+        &mut self,
+        outcomes: &[(RowId, RowDigest, queue::Outcome)],
+        recorded: Recorded,
+    ) -> Recorded {
         if recorded.vanished > 0 {
             for (row, _, _) in outcomes {
                 self.skip.skip_row(*row);
             }
         }
         self.report.vanished += recorded.vanished;
-        Ok(recorded)
+        recorded
     }
 
     fn check_cancelled(&self) -> Result<(), Halt> {

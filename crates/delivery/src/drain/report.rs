@@ -4,7 +4,7 @@ use crate::judge::{Category, Stop, StopReason};
 use crate::token::TokenError;
 use contract::{ExitCode, Remedy, Scope};
 use jiff::Timestamp;
-use queue::{Held, QueueCounts, QueueError, RowCounts};
+use queue::{Held, QueueCounts, QueueError, Rewound, RowCounts};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -216,6 +216,11 @@ pub struct DrainReport {
     pub unknown_ids: u64,
     /// Requests made.
     pub requests: u64,
+    /// Why the server could not be asked, when nothing waits: then it is no failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<&'static str>,
+    /// The warning that the server no longer has rows that it acknowledged.
+    pub server_rewound: Option<Rewound>,
     /// Whether the next three could be counted; they are empty otherwise.
     pub counted: bool,
     /// Rows that wait for a decision, by project.
@@ -245,6 +250,8 @@ impl DrainReport {
             vanished: 0,
             unknown_ids: 0,
             requests: 0,
+            server: None,
+            server_rewound: None,
             counted: false,
             held: Vec::new(),
             parked: RowCounts::default(),

@@ -21,7 +21,7 @@ pub use bearer::{BadToken, Bearer};
 pub use error::SendError;
 
 use crate::destination::Destination;
-use contract::wire::endpoint::{CONTRACT_HEADER, CONTRACT_VERSION, TEAM_HEADER, user_agent};
+use contract::wire::endpoint::{CONTRACT_HEADER, CONTRACT_VERSION, RECEIPTS_HEADER, TEAM_HEADER, user_agent};
 use lookup::Lookup;
 use std::io::Read;
 use std::time::Duration;
@@ -101,6 +101,8 @@ pub struct Request<'a> {
     pub bearer: Option<&'a Bearer>,
     /// The team id for `X-Team-Slug` (the header carries an id, whatever its name says).
     pub team: Option<&'a str>,
+    /// The value of `X-Spec-Kitty-Receipts`.
+    pub receipts: Option<&'a str>,
     /// Time for the whole exchange.
     pub timeout: Duration,
     /// Largest answer that is read, in bytes after decompression.
@@ -120,7 +122,7 @@ impl<'a> Request<'a> {
 
     fn new(path: &'a str, payload: Payload<'a>) -> Self {
         let timeout = Duration::from_secs(10);
-        Self { path, payload, bearer: None, team: None, timeout, answer_limit: 1 << 20 }
+        Self { path, payload, bearer: None, team: None, receipts: None, timeout, answer_limit: 1 << 20 }
     }
 }
 
@@ -182,6 +184,9 @@ impl Client {
         }
         if let Some(team) = request.team {
             builder = builder.header(TEAM_HEADER, team);
+        }
+        if let Some(receipts) = request.receipts {
+            builder = builder.header(RECEIPTS_HEADER, receipts);
         }
         let (content_type, body) = match request.payload {
             Payload::Get => {

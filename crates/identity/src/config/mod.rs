@@ -11,6 +11,8 @@
 //! | `server_url` | string; no default |
 //! | `token_host` | string: the one other host that a token may go to |
 //! | `max_queue_size` | whole number, default 100000 |
+//! | `keep_sent_days` | whole number, default 30: how long sent bytes are kept; 0 keeps none |
+//! | `keep_sent_mib` | whole number, default 256: how many MiB of them; 0 keeps none |
 //! | `background_daemon` | `auto` (default) or `manual` |
 //! | `projects."<uuid or none>".enabled` | boolean; wins over the next two |
 //! | `checkout_overrides."<path>".enabled` | boolean; wins over the next |
@@ -39,6 +41,12 @@ pub const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Queue capacity when nothing is configured, in rows.
 pub const DEFAULT_MAX_QUEUE_SIZE: u64 = 100_000;
+
+/// Days for which sent bytes are kept when nothing is configured.
+pub const DEFAULT_KEEP_SENT_DAYS: u64 = 30;
+
+/// MiB of sent bytes that are kept when nothing is configured.
+pub const DEFAULT_KEEP_SENT_MIB: u64 = 256;
 
 /// The key of rows that belong to no project, in `sync.projects`.
 pub const NO_PROJECT: &str = "none";
@@ -72,6 +80,10 @@ pub struct Config {
     pub server_url: Option<String>,
     /// `sync.max_queue_size`, in rows.
     pub max_queue_size: u64,
+    /// `sync.keep_sent_days`.
+    pub keep_sent_days: u64,
+    /// `sync.keep_sent_mib`.
+    pub keep_sent_mib: u64,
     /// `sync.background_daemon`.
     pub background_daemon: BackgroundDaemon,
     /// `sync.token_host` as written.
@@ -117,6 +129,8 @@ impl Default for Config {
             hosted: None,
             server_url: None,
             max_queue_size: DEFAULT_MAX_QUEUE_SIZE,
+            keep_sent_days: DEFAULT_KEEP_SENT_DAYS,
+            keep_sent_mib: DEFAULT_KEEP_SENT_MIB,
             background_daemon: BackgroundDaemon::Auto,
             token_host: None,
             consent: Switches::default(),
@@ -188,6 +202,8 @@ impl Config {
             hosted: reader.boolean(sync, "hosted")?,
             server_url: reader.server(sync, "server_url")?,
             max_queue_size: reader.size(sync, "max_queue_size")?.unwrap_or(DEFAULT_MAX_QUEUE_SIZE),
+            keep_sent_days: reader.size(sync, "keep_sent_days")?.unwrap_or(DEFAULT_KEEP_SENT_DAYS),
+            keep_sent_mib: reader.size(sync, "keep_sent_mib")?.unwrap_or(DEFAULT_KEEP_SENT_MIB),
             background_daemon: reader.daemon(sync, "background_daemon")?.unwrap_or_default(),
             token_host: reader.string(sync, "token_host")?,
             consent: Switches {
@@ -321,7 +337,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A count of rows. Earlier releases also took it from a string or a fraction.
+    /// A count. Earlier releases also took it from a string or a fraction.
     fn size(&self, table: &dyn TableLike, key: &str) -> Result<Option<u64>, ConfigError> {
         let Some(item) = table.get(key) else { return Ok(None) };
         let whole = item
@@ -330,7 +346,7 @@ impl Reader<'_> {
             .and_then(|number: i64| u64::try_from(number).ok())
             .or_else(|| whole_part(item.as_float()?));
         let size = whole
-            .ok_or_else(|| self.error(item, format!("`sync.{key}` is not a number of rows, zero or more")))?;
+            .ok_or_else(|| self.error(item, format!("`sync.{key}` is not a whole number, zero or more")))?;
         Ok(Some(size))
     }
 

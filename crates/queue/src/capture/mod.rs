@@ -21,10 +21,11 @@ pub(crate) use witness::Testimony;
 
 use crate::busy;
 use crate::consent::Place;
+use crate::cure::CAPTURE_EPOCH;
 use crate::error::QueueError;
 use crate::fault_point::{FaultPoint, reached};
 use crate::row::{Kind, NewRow};
-use crate::store::{Abort, Store};
+use crate::store::{Abort, Store, meta};
 use gate::CapturePermit;
 use rusqlite::{Connection, Transaction};
 use serde::Serialize;
@@ -112,6 +113,14 @@ impl Writer {
     /// The id of the queue DB.
     pub fn queue_id(&self) -> &str {
         self.store.queue_id()
+    }
+
+    /// What captured documents are remembered under: another one once receipts were given up whose bytes are
+    /// gone, because then the documents must be captured again.
+    pub fn capture_key(&mut self) -> Result<String, QueueError> {
+        let epoch = self.store.read("read", |tx| Ok(meta(tx, CAPTURE_EPOCH)?))?;
+        let id = self.store.queue_id();
+        Ok(epoch.map_or_else(|| id.to_owned(), |epoch| format!("{id}-{epoch}")))
     }
 
     /// Stores the rows as prepared, in one transaction: disk full, a read-only home and capacity show

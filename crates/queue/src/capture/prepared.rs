@@ -86,7 +86,7 @@ pub(crate) fn insert(tx: &Transaction<'_>, capture: &Capture) -> Result<Prepared
 /// come back, so dropping it once does not speak of the next time.
 fn has_an_answer(conn: &Connection, kind: Kind, key: &str) -> rusqlite::Result<bool> {
     conn.prepare_cached(
-        "SELECT 1 FROM receipts WHERE kind = ?1 AND key = ?2 AND (?1 = 0 OR outcome <> 'dropped')
+        "SELECT 1 FROM receipts WHERE kind = ?1 AND key = ?2 AND again = 0 AND (?1 = 0 OR outcome <> 'dropped')
          UNION ALL SELECT 1 FROM parked WHERE kind = ?1 AND key = ?2 AND reason <> ?3",
     )?
     .exists(params![kind.stored(), key, reason::NOT_IN_LOG])

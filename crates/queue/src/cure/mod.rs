@@ -3,10 +3,13 @@
 
 mod held;
 mod migrate;
+mod resend;
 mod unpark;
 
 pub(crate) use migrate::is_accounted_for;
 pub use migrate::{LeftBehind, MigrationReport, QueueOwner, observe_left_behind, observe_owner};
+pub(crate) use resend::CAPTURE_EPOCH;
+pub use resend::{Resend, ResendReport, Which};
 pub use unpark::{StillParked, Unparked};
 
 use crate::busy;
@@ -16,9 +19,12 @@ use crate::error::{ObserveError, QueueError};
 use crate::found;
 use crate::legacy::LegacyDb;
 use crate::observe::{LegacyObservation, Unsettled};
-use crate::store::Store;
+use crate::place;
+use crate::sent::{self, SentBlocks};
+use crate::store::{Abort, Store};
 use contract::Scope;
 use gate::CurePermit;
+use rusqlite::Transaction;
 use std::path::{Path, PathBuf};
 
 /// Told about the progress of a migration.
@@ -142,10 +148,59 @@ impl Cure {
         unpark::drop_rows(&mut self.store, ids, reason)
     }
 
+    /// What [`Cure::resend`] would do. Changes nothing and creates nothing.
+    pub fn plan_resend(
+        permit: &CurePermit,
+        resend: &Resend,
+        consent: &dyn ConsentView,
+    ) -> Result<ResendReport, ObserveError> {
+        resend::plan(permit.queue_path(), resend, consent)
+    }
+
+    /// Marks delivered rows to be sent again and lets their bytes wait, in one transaction.
+    pub fn resend(
+        &mut self,
+        resend: &Resend,
+        consent: &dyn ConsentView,
+    ) -> Result<ResendReport, QueueError> {
+        resend::resend(&mut self.store, resend, consent)
+    }
+
+    /// Deletes the sent bytes from before `before` (Unix seconds), or all of them. Receipts stay.
+    pub fn discard_sent(&mut self, before: Option<i64>) -> Result<SentBlocks, QueueError> {
+        erasing(&mut self.store, |tx| sent::discard(tx, before))
+    }
+
+    /// Deletes the sent bytes of a project; none is the rows without a project. Receipts stay.
+    pub fn discard_sent_of(&mut self, project_uuid: Option<&str>) -> Result<SentBlocks, QueueError> {
+        let project = held::normal(project_uuid);
+        erasing(&mut self.store, |tx| {
+            let mut places: Vec<i64> = project.is_none().then_some(0).into_iter().collect();
+            let known = place::read_all(tx)?.into_iter();
+            places.extend(known.filter(|(_, place)| place.project_uuid == project).map(|(id, _)| id));
+            sent::discard_of_places(tx, &places)
+        })
+    }
+
     /// Collects receipts older than `before` (Unix seconds). Nothing else is ever collected.
     pub fn collect_receipts(&mut self, before: i64) -> Result<u64, QueueError> {
         self.store.write("collect receipts of", |tx| {
             Ok(tx.execute("DELETE FROM receipts WHERE at < ?1", [before])? as u64)
         })
     }
+}
+
+/// Runs `work` in one transaction that overwrites what it deletes with zeros.
+fn erasing<T>(
+    store: &mut Store,
+    work: impl FnOnce(&Transaction<'_>) -> Result<T, Abort>,
+) -> Result<T, QueueError> {
+    let set = |store: &Store, value: &str| {
+        let set = store.conn.execute_batch(&format!("PRAGMA secure_delete = {value}"));
+        set.map_err(|error| store.failed("prepare to erase bytes in", error.into()))
+    };
+    set(store, "ON")?;
+    let done = store.write("delete sent bytes of", work);
+    set(store, "OFF")?;
+    done
 }

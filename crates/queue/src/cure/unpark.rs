@@ -151,8 +151,10 @@ pub(super) fn drop_rows(store: &mut Store, ids: &[i64], why: &str) -> Result<u64
     store.write("drop parked rows of", |tx| {
         for id in ids {
             tx.prepare_cached(
-                "INSERT OR IGNORE INTO receipts(kind, key, digest, server, at, outcome, reason)
-                 SELECT kind, key, digest, '', ?2, 'dropped', ?3 FROM parked WHERE id = ?1",
+                "INSERT INTO receipts(kind, key, digest, server, at, outcome, reason)
+                 SELECT kind, key, digest, '', ?2, 'dropped', ?3 FROM parked WHERE id = ?1
+                 ON CONFLICT(kind, key, digest) DO UPDATE
+                     SET server = '', at = ?2, outcome = 'dropped', reason = ?3, again = 0 WHERE again = 1",
             )?
             .execute(params![id, now_seconds(), why])?;
             if tx.prepare_cached("DELETE FROM parked WHERE id = ?1")?.execute([id])? == 0 {

@@ -52,9 +52,9 @@ pub fn observe_health(path: &Path, which: QueueFile) -> Result<Option<String>, O
             if let Some(lost) = meta.lost(path) {
                 return Ok(Some(lost.detail));
             }
-            let version = meta.get("schema_version").is_some();
+            let version = meta.get("schema_version").and_then(|text| text.parse().ok());
             let finding = meta.damage().map_or_else(
-                || if version { schema::misshapen(conn) } else { Ok(None) },
+                || version.map_or(Ok(None), |version| schema::misshapen(conn, version)),
                 |finding| Ok(Some(finding)),
             )?;
             if finding.is_some() {

@@ -3,6 +3,7 @@
 use crate::cure::is_accounted_for;
 use crate::legacy::LegacyTable;
 use crate::row::RowDigest;
+use crate::sent;
 use crate::store::Abort;
 use crate::{health, schema};
 use rusqlite::{Connection, Transaction, params};
@@ -48,6 +49,7 @@ pub(super) fn reconcile(tx: &Transaction<'_>) -> Result<(), Abort> {
          INSERT INTO tallies(kind, place, hold, waiting)
              SELECT kind, place, hold, COUNT(*) FROM bindings GROUP BY kind, place, hold;",
     )?;
+    sent::recount(tx)?;
     Ok(())
 }
 

@@ -257,7 +257,7 @@ fn create_tables(tx: &Transaction<'_>, tables: &[Table], which: QueueFile, ours:
     }
     if ours {
         tx.execute_batch(schema::REFERENCE)?;
-        tx.execute_batch(schema::OURS)?;
+        schema::create_ours(tx)?;
     }
     Ok(())
 }

@@ -92,7 +92,8 @@ impl Meta {
 
     /// Why the file cannot be taken at its word, if so.
     pub(crate) fn damage(&self) -> Option<String> {
-        let known = self.get(health::DAMAGED).or(self.parts.missing.as_ref()).cloned();
+        let version = self.get("schema_version").and_then(|text| text.parse().ok()).unwrap_or_default();
+        let known = self.get(health::DAMAGED).or(self.parts.missing(version)).cloned();
         known.or_else(|| match self.get("schema_version") {
             _ if !self.parts.ours => None,
             None => Some("its schema number is missing".to_owned()),

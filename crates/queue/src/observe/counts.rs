@@ -7,6 +7,7 @@ use crate::error::ObserveError;
 use crate::file::Role;
 use crate::found;
 use crate::place;
+use crate::rewound::{self, Rewound};
 use crate::row::Kind;
 use crate::store::Abort;
 use rusqlite::{Connection, params};
@@ -56,6 +57,8 @@ pub struct QueueCounts {
     pub last_delivery: Option<i64>,
     /// Why and until when the last drain asked to be left in peace.
     pub pause: Option<Pause>,
+    /// The warning that the server no longer has rows that it acknowledged.
+    pub rewound: Option<Rewound>,
 }
 
 /// A drain deadline, as the last drain left it.
@@ -87,6 +90,7 @@ fn counts(conn: &Connection, path: &Path, consent: &dyn ConsentView) -> Result<Q
         bodies: count(conn, "SELECT COUNT(*) FROM body_upload_queue")?,
         last_delivery: meta.get(LAST_DELIVERY).and_then(|text| text.parse().ok()),
         pause: pause_of(&meta),
+        rewound: meta.get(rewound::KEY).and_then(|text| Rewound::parse(text)),
         ..QueueCounts::default()
     };
     let mut waiting = Waiting::default();

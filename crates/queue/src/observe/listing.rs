@@ -243,7 +243,7 @@ fn read_leaving(
 }
 
 /// Looks at a file that has our tables; any other file has none of what is asked for.
-fn of_ours<T: Default>(
+pub(crate) fn of_ours<T: Default>(
     path: &Path,
     look: impl Fn(&Connection) -> Result<T, Abort>,
 ) -> Result<T, ObserveError> {

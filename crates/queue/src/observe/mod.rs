@@ -14,6 +14,7 @@ mod legacy;
 mod listing;
 mod paged;
 mod reader;
+mod receipts;
 mod waiting;
 
 pub use active::{ActiveObservation, LegacyPin, observe_active};
@@ -24,9 +25,11 @@ pub use listing::{
     Leaving, ParkedContent, ParkedRow, Receipt, observe_collectable, observe_outgoing, observe_parked,
     observe_parked_row, observe_receipts,
 };
+pub use receipts::{ReceiptPages, observe_sent};
 pub use waiting::{Unsettled, WaitingRow, WaitingRows, observe_known_events, observe_unsettled};
 
 pub(crate) use active::{PIN, anothers, check_version, pin_of, read_meta};
+pub(crate) use listing::of_ours;
 pub(crate) use counts::{LAST_DELIVERY, NOT_BEFORE, PAUSE_REASON};
 pub(crate) use legacy::{count_legacy, slot};
 pub(crate) use reader::read_only;

@@ -178,7 +178,11 @@ pub fn observe_known_events(path: &Path, ids: &[String]) -> Result<HashSet<Strin
         }
         if ours {
             look("SELECT 1 FROM prepared WHERE kind = 0 AND key = ?1")?;
-            look("SELECT 1 FROM receipts WHERE kind = 0 AND key = ?1")?;
+            // In a file of schema 1, whose receipts have no column `again`, the name means the outer zero.
+            look(
+                "SELECT 1 FROM (SELECT 0 AS again)
+                 WHERE EXISTS (SELECT 1 FROM receipts WHERE kind = 0 AND key = ?1 AND again = 0)",
+            )?;
             look("SELECT 1 FROM parked WHERE kind = 0 AND key = ?1 AND reason <> 'not_in_log'")?;
         }
         Ok(known)

@@ -5,8 +5,11 @@
 //! network while others capture.
 
 mod lanes;
+mod question;
 mod read;
 mod record;
+
+pub use question::ProjectReceipts;
 
 pub(crate) use lanes::{lanes, streams};
 
@@ -17,15 +20,19 @@ use crate::error::QueueError;
 use crate::found;
 use crate::observe::{NOT_BEFORE, PAUSE_REASON};
 use crate::row::{BodyRow, Kind, RowDigest};
-use crate::store::{Store, meta, set_meta};
+use crate::sent::{self, Keep};
+use crate::store::{Store, meta, now_seconds, set_meta};
 use gate::EgressPermit;
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 /// The right hand of an [`EgressPermit`].
 #[derive(Debug)]
 pub struct Outbox {
     store: Store,
     server_url: String,
+    /// What is kept of the sent bytes.
+    keep: Keep,
     /// Keys of the rows that were handed out and not recorded yet.
     out: HashMap<RowId, String>,
     settled: u64,
@@ -147,6 +154,15 @@ pub enum Outcome {
     },
 }
 
+/// The bytes of one request, as sent.
+#[derive(Clone, Copy, Debug)]
+pub struct SentBytes<'a> {
+    /// gzip of the text that the spans point into.
+    pub packed: &'a [u8],
+    /// Where in the unpacked text each row is.
+    pub spans: &'a [(RowId, Range<usize>)],
+}
+
 /// What recording did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recorded {
@@ -169,7 +185,13 @@ impl Outbox {
         let mut store =
             Store::open(permit.queue_path(), permit.scope(), Some(permit.queue()), busy::CAPTURE)?;
         found::bind_all(&mut store)?;
-        Ok(Self { store, server_url: permit.server_url().to_owned(), out: HashMap::new(), settled: 0 })
+        Ok(Self {
+            store,
+            server_url: permit.server_url().to_owned(),
+            keep: Keep::default(),
+            out: HashMap::new(),
+            settled: 0,
+        })
     }
 
     /// The id of the queue DB.
@@ -200,9 +222,29 @@ impl Outbox {
         read::batch(self, limits, consent, skip, Some(now))
     }
 
+    /// Sets how long and how much of the sent bytes is kept, and deletes what is beyond it.
+    pub fn keep_sent(&mut self, keep: Keep) -> Result<(), QueueError> {
+        self.keep = keep;
+        let now = now_seconds();
+        if self.store.read("read sent bytes of", |tx| sent::is_overdue(tx, keep, now))? {
+            self.store.write("delete old sent bytes of", |tx| sent::retain(tx, keep, now))?;
+        }
+        Ok(())
+    }
+
     /// Records outcomes in one transaction: receipts are written as rows leave.
     pub fn record(&mut self, outcomes: &[(RowId, RowDigest, Outcome)]) -> Result<Recorded, QueueError> {
-        record::record(self, outcomes)
+        record::record(self, outcomes, None)
+    }
+
+    /// Records the outcomes of one request, and keeps its bytes in the same transaction when any of its
+    /// rows was delivered.
+    pub fn record_sent(
+        &mut self,
+        outcomes: &[(RowId, RowDigest, Outcome)],
+        sent: &SentBytes<'_>,
+    ) -> Result<Recorded, QueueError> {
+        record::record(self, outcomes, Some(sent))
     }
 
     /// Until when this queue must not be drained (Unix seconds), as persisted by an earlier drain.

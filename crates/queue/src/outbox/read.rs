@@ -202,7 +202,8 @@ fn judge<T: Outgoing>(tx: &Transaction<'_>, id: i64) -> Result<Judged<T>, Abort>
     let receipt = tx
         .prepare_cached(
             "SELECT 1 FROM receipts
-             WHERE kind = ?1 AND key = ?2 AND digest = ?3 AND (?1 = 0 OR outcome <> 'dropped')",
+             WHERE kind = ?1 AND key = ?2 AND digest = ?3 AND again = 0
+               AND (?1 = 0 OR outcome <> 'dropped')",
         )?
         .exists(params![T::KIND.stored(), row.key(), row.digest().0])?;
     Ok(if receipt { Judged::Delivered } else { Judged::Goes(row) })

@@ -1,6 +1,6 @@
 //! Recording: what became of the rows that were handed out, in one transaction.
 
-use super::{Outbox, Outcome, Recorded, RowId};
+use super::{Outbox, Outcome, Recorded, RowId, SentBytes};
 use crate::consent::Hold;
 use crate::error::QueueError;
 use crate::fault_point::{FaultPoint, reached};
@@ -9,26 +9,44 @@ use crate::legacy::LegacyKey;
 use crate::observe::LAST_DELIVERY;
 use crate::parked::{Parking, park};
 use crate::row::{Kind, RowDigest};
-use crate::store::{Abort, now_seconds, set_meta};
+use crate::sent;
+use crate::store::{Abort, meta, now_seconds, set_meta};
 use rusqlite::{OptionalExtension as _, Transaction, params};
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// The number of the newest receipt, in the meta table.
+const NEWEST: &str = "receipt_seq";
 
 /// Records `outcomes`, each for a row and the digest it was sent with.
 pub(super) fn record(
     outbox: &mut Outbox,
     outcomes: &[(RowId, RowDigest, Outcome)],
+    sent: Option<&SentBytes<'_>>,
 ) -> Result<Recorded, QueueError> {
-    let Outbox { store, server_url, out, .. } = outbox;
+    let Outbox { store, server_url, out, keep, .. } = outbox;
+    let keep = *keep;
     let recorded = store.write("record outcomes in", |tx| {
         let mut recorded = Recorded::default();
         let at = now_seconds();
-        let mut delivered = false;
+        let delivered =
+            outcomes.iter().any(|(.., outcome)| matches!(outcome, Outcome::Delivered | Outcome::Duplicate));
+        let mut receipts = Receipts { server: server_url, at, seq: 0, block: None, spans: HashMap::new() };
+        if delivered {
+            receipts.seq = meta(tx, NEWEST)?.and_then(|text| text.parse().ok()).unwrap_or_default();
+            if let Some(sent) = sent.filter(|_| !keep.is_nothing()) {
+                receipts.block = Some(sent::store(tx, at, sent.packed)?);
+                receipts.spans = sent.spans.iter().cloned().collect();
+            }
+        }
         for (row, digest, outcome) in outcomes {
-            delivered |= matches!(outcome, Outcome::Delivered | Outcome::Duplicate);
             let known = out.get(row).map(String::as_str);
-            record_one(tx, *row, *digest, outcome, Receipt { server: server_url, at, known }, &mut recorded)?;
+            record_one(tx, *row, *digest, outcome, known, &mut receipts, &mut recorded)?;
         }
         if delivered {
+            set_meta(tx, NEWEST, &receipts.seq.to_string())?;
             set_meta(tx, LAST_DELIVERY, &at.to_string())?;
+            sent::retain(tx, keep, at)?;
         }
         reached(FaultPoint::RecordWritten);
         Ok(recorded)
@@ -40,12 +58,61 @@ pub(super) fn record(
     Ok(recorded)
 }
 
-/// What a receipt says beside the row.
-struct Receipt<'a> {
+/// The receipts of one transaction.
+struct Receipts<'a> {
     server: &'a str,
     at: i64,
-    /// The key under which the row was handed out.
-    known: Option<&'a str>,
+    /// The number of the newest receipt.
+    seq: i64,
+    /// Where the bytes of this request are.
+    block: Option<i64>,
+    spans: HashMap<RowId, Range<usize>>,
+}
+
+impl Receipts<'_> {
+    /// Writes the receipt of a row that the server has.
+    fn write(
+        &mut self,
+        tx: &Transaction<'_>,
+        row: RowId,
+        (key, digest): (&str, RowDigest),
+        outcome: &'static str,
+    ) -> Result<(), Abort> {
+        self.seq += 1;
+        let kind = row.kind.stored();
+        let (place, hold, since) = bond_of(tx, row)?;
+        let span = self.spans.get(&row);
+        let block = span.and(self.block);
+        let whole = |number: Option<usize>| number.and_then(|number| i64::try_from(number).ok()).unwrap_or(0);
+        let (offset, length) = (whole(span.map(|span| span.start)), whole(span.map(Range::len)));
+        tx.prepare_cached(
+            "INSERT INTO receipts(kind, key, digest, server, at, outcome, seq, place, hold, since, block, offset,
+                 length)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+             ON CONFLICT(kind, key, digest) DO UPDATE SET server = ?4, at = ?5, outcome = ?6, reason = '',
+                 seq = ?7, place = ?8, hold = ?9, since = ?10, block = ?11, offset = ?12, length = ?13, again = 0
+                 WHERE outcome = 'dropped' OR again = 1",
+        )?
+        .execute(params![
+            kind,
+            key,
+            digest.0,
+            self.server,
+            self.at,
+            outcome,
+            self.seq,
+            place,
+            hold as i64,
+            since,
+            block,
+            offset,
+            length
+        ])?;
+        // The same fact under another digest: as it was stored before it was sent.
+        tx.prepare_cached("UPDATE receipts SET again = 0 WHERE kind = ?1 AND key = ?2 AND again = 1")?
+            .execute(params![kind, key])?;
+        Ok(())
+    }
 }
 
 fn record_one(
@@ -53,7 +120,8 @@ fn record_one(
     row: RowId,
     digest: RowDigest,
     outcome: &Outcome,
-    receipt: Receipt<'_>,
+    known: Option<&str>,
+    receipts: &mut Receipts<'_>,
     recorded: &mut Recorded,
 ) -> Result<(), Abort> {
     let table = row.kind.legacy_table();
@@ -64,18 +132,13 @@ fn record_one(
         Some(stored) if content_digest(table, stored, 0)? == digest => Some(stored),
         _ => None,
     };
-    let key = match (&stored, receipt.known) {
+    let key = match (&stored, known) {
         (Some(stored), _) => Some(LegacyKey::of(table, row.id, stored, 0)?.key),
         (None, known) => known.map(str::to_owned),
     };
     if let (Outcome::Delivered | Outcome::Duplicate, Some(key)) = (outcome, &key) {
         let name = if *outcome == Outcome::Delivered { "delivered" } else { "duplicate" };
-        tx.prepare_cached(
-            "INSERT INTO receipts(kind, key, digest, server, at, outcome) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT(kind, key, digest) DO UPDATE SET server = ?4, at = ?5, outcome = ?6, reason = ''
-                 WHERE outcome = 'dropped'",
-        )?
-        .execute(params![row.kind.stored(), key, digest.0, receipt.server, receipt.at, name])?;
+        receipts.write(tx, row, (key, digest), name)?;
     }
     let (Some(stored), Some(key)) = (stored, key) else {
         recorded.vanished += 1;
@@ -84,7 +147,7 @@ fn record_one(
     match outcome {
         Outcome::Delivered | Outcome::Duplicate => recorded.settled += 1,
         Outcome::Park { reason, detail } => {
-            let (place, hold) = bond_of(tx, row)?;
+            let (place, hold, _) = bond_of(tx, row)?;
             let parking = Parking { key: &key, digest, place, hold, reason, detail };
             park(tx, table, stored, 0, &parking)?;
             recorded.parked += 1;
@@ -101,15 +164,15 @@ fn record_one(
     Ok(())
 }
 
-/// Place and hold of a waiting row.
-fn bond_of(tx: &Transaction<'_>, row: RowId) -> Result<(i64, Hold), Abort> {
+/// Place and hold of a waiting row, and since when it waits.
+fn bond_of(tx: &Transaction<'_>, row: RowId) -> Result<(i64, Hold, f64), Abort> {
     let bond = tx
-        .prepare_cached("SELECT place, hold FROM bindings WHERE kind = ?1 AND row = ?2")?
+        .prepare_cached("SELECT place, hold, at FROM bindings WHERE kind = ?1 AND row = ?2")?
         .query_row(params![row.kind.stored(), row.id], |bond| {
-            Ok((bond.get(0)?, Hold::from_stored(bond.get(1)?)))
+            Ok((bond.get(0)?, Hold::from_stored(bond.get(1)?), bond.get(2)?))
         })
         .optional()?;
-    Ok(bond.unwrap_or((0, Hold::Sealed)))
+    Ok(bond.unwrap_or((0, Hold::Sealed, 0.0)))
 }
 
 fn retry(tx: &Transaction<'_>, row: RowId, error: &str, not_before: f64) -> Result<(), Abort> {

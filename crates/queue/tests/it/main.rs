@@ -9,5 +9,6 @@ mod migration;
 mod observation;
 mod older_programs;
 mod outbox;
+mod resend;
 mod support;
 mod t009;

@@ -4,7 +4,7 @@ use crate::moment::Moment;
 use crate::secret::TokenHash;
 
 /// A team's row in this store. Never leaves the process; the wire carries the team's id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TeamKey(pub i64);
 
 /// Whether two ids name one team: without case, as scopes do.

@@ -95,6 +95,37 @@ pub enum BodyOutcome {
     NotIndexed,
 }
 
+/// Rows that a client was told to be stored.
+#[derive(Clone, Debug, Default)]
+pub struct HeldQuery {
+    /// The team that asks: events are looked for in it.
+    pub team: TeamKey,
+    /// The private teams of the account: a body names no team on its way, so it may be in any of them.
+    pub teams: Vec<TeamKey>,
+    /// Canonical event ids; none for a text that is no id.
+    pub events: Vec<Option<String>>,
+    /// Bodies: where they belong, and their hashes.
+    pub bodies: Vec<(ArtifactKey, String)>,
+}
+
+/// What became of a row that was stored once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldState {
+    /// It is stored.
+    Held,
+    /// It is not.
+    Missing,
+}
+
+/// The answer to a [`HeldQuery`], in its order.
+#[derive(Clone, Debug, Default)]
+pub struct HeldStates {
+    /// One for each event.
+    pub events: Vec<HeldState>,
+    /// One for each body.
+    pub bodies: Vec<HeldState>,
+}
+
 /// Which rows an inspection asks for.
 #[derive(Clone, Debug, Default)]
 pub struct EventQuery {

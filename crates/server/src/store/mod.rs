@@ -16,7 +16,7 @@ pub use account::{
     Account, CiTokenRecord, Membership, NewAccount, NewCiToken, Principal, TeamKey, is_same_team,
 };
 pub use event::{
-    ArtifactKey, BodyOutcome, EventOutcome, EventQuery, IndexedArtifact, NewBlock, NewBody, NewEvent, Totals,
+    ArtifactKey, BodyOutcome, EventOutcome, EventQuery, HeldQuery, HeldState, HeldStates, IndexedArtifact, NewBlock, NewBody, NewEvent, Totals,
 };
 pub use session::{
     Brake, CodeRedemption, Decision, DecisionOutcome, DeviceLookup, DevicePoll, DeviceRequest, DeviceRoom,
@@ -118,6 +118,8 @@ pub trait EventStore {
     fn events(&self, query: EventQuery) -> Pending<'_, Page<HeldEvent>>;
     /// Bodies of the given teams, oldest first.
     fn bodies(&self, query: EventQuery) -> Pending<'_, Page<HeldBody>>;
+    /// Which of the rows the store still has.
+    fn held(&self, query: HeldQuery) -> Pending<'_, HeldStates>;
     /// What the store holds in all.
     fn totals(&self) -> Pending<'_, Totals>;
     /// Whether the store answers.

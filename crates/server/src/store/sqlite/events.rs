@@ -3,7 +3,7 @@
 use super::{SqliteStore, inspect};
 use crate::moment::Moment;
 use crate::store::{
-    ArtifactKey, BodyOutcome, EventOutcome, EventQuery, EventStore, NewBlock, NewBody, NewEvent, Pending,
+    ArtifactKey, BodyOutcome, EventOutcome, EventQuery, EventStore, HeldQuery, HeldState, HeldStates, NewBlock, NewBody, NewEvent, Pending,
     StoreError, TeamKey, Totals,
 };
 use contract::event::Deviation;
@@ -53,6 +53,10 @@ impl EventStore for SqliteStore {
 
     fn bodies(&self, query: EventQuery) -> Pending<'_, Page<HeldBody>> {
         self.query(move |connection| inspect::bodies(connection, &query))
+    }
+
+    fn held(&self, query: HeldQuery) -> Pending<'_, HeldStates> {
+        self.query(move |connection| held(connection, &query))
     }
 
     fn totals(&self) -> Pending<'_, Totals> {
@@ -182,6 +186,30 @@ fn find_artifact(
         )
         .optional()?;
     Ok(found)
+}
+
+fn held(connection: &Connection, query: &HeldQuery) -> Result<HeldStates, StoreError> {
+    let state = |is_held| if is_held { HeldState::Held } else { HeldState::Missing };
+    let mut states = HeldStates::default();
+    let mut event = connection.prepare_cached("SELECT 1 FROM events WHERE team = ?1 AND event_id = ?2")?;
+    for id in &query.events {
+        let is_held = match id {
+            Some(id) => event.exists(params![query.team.0, id])?,
+            None => false,
+        };
+        states.events.push(state(is_held));
+    }
+    let mut body = connection.prepare_cached("SELECT 1 FROM bodies WHERE artifact = ?1 AND content_hash = ?2")?;
+    for (key, hash) in &query.bodies {
+        let mut is_held = false;
+        for team in &query.teams {
+            if let Some(artifact) = find_artifact(connection, *team, key)? {
+                is_held |= body.exists(params![artifact, hash])?;
+            }
+        }
+        states.bodies.push(state(is_held));
+    }
+    Ok(states)
 }
 
 /// One bit for each deviation, by its place in the list.

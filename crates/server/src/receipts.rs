@@ -1,0 +1,129 @@
+//! Whether the store still has rows that it acknowledged: the header of a health request, and
+//! `POST /api/v1/sync/receipts/`.
+//!
+//! A store that was restored from a backup has fewer rows than it acknowledged, and only the clients know.
+//! The answer is about the team that asks: an event of another team is `missing`. A body names no team
+//! when it is pushed, so it is looked for in every private teamspace of the account, as a push is.
+
+use crate::answer::Refusal;
+use crate::app::{App, Note};
+use crate::request::{BodyFault, Caller, authenticate, drain, read_body};
+use crate::store::{ArtifactKey, HeldQuery, HeldState, HeldStates, Principal, TeamKey};
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Extension, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use contract::event::id::canonical;
+use contract::wire::endpoint::{RECEIPTS_HEADER, TEAM_HEADER};
+use contract::wire::receipts::{
+    BodyKey, MOST_ROWS, NewestReceipts, NewestStates, ReceiptState, ReceiptsAnswer, ReceiptsQuestion,
+    StatesOfProject,
+};
+use std::sync::Arc;
+
+/// The answer to the header of a health request; nothing without the header, and for a team that the
+/// token may not use.
+pub(crate) async fn newest(
+    app: &App,
+    principal: &Principal,
+    headers: &HeaderMap,
+) -> Result<Option<NewestStates>, Refusal> {
+    let header = headers.get(RECEIPTS_HEADER).and_then(|value| value.to_str().ok());
+    let Some(question) = header.and_then(NewestReceipts::from_header) else { return Ok(None) };
+    let Some(team) = asking_team(principal, headers) else { return Ok(None) };
+    let events = question.projects.iter().filter_map(|project| project.event.clone()).collect();
+    let bodies = question.projects.iter().filter_map(|project| project.body.clone()).collect();
+    let states = app.store.held(query(principal, team, events, bodies)).await?;
+    let (mut events, mut bodies) = (states.events.into_iter(), states.bodies.into_iter());
+    let projects = question.projects.into_iter().map(|asked| StatesOfProject {
+        event: asked.event.and_then(|_| events.next()).map(shown),
+        body: asked.body.and_then(|_| bodies.next()).map(shown),
+        project: asked.project,
+    });
+    Ok(Some(NewestStates { projects: projects.collect() }))
+}
+
+/// Answers for many rows.
+pub(crate) async fn ask(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    match answer(&app, &caller, &headers, body).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+async fn answer(
+    app: &Arc<App>,
+    caller: &Caller,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let admitted = match authenticate(app, caller, headers).await {
+        Ok(principal) => match asking_team(&principal, headers) {
+            Some(team) => Ok((principal, team)),
+            None => Err(Refusal::missing_private_team()),
+        },
+        Err(refusal) => Err(refusal),
+    };
+    let (principal, team) = match admitted {
+        Ok(admitted) => admitted,
+        Err(refusal) => {
+            drain(body).await;
+            return Err(refusal);
+        }
+    };
+    let _places = app.upload_place(caller, &principal.account.user_id).await?;
+    let limit = app.limits.bytes_per_batch;
+    let bytes = read_body(headers, body, limit, &app.limits).await.map_err(|fault| match fault {
+        BodyFault::TooLarge => Refusal::request_too_large(limit),
+        BodyFault::TooSlow => Refusal::too_slow(),
+        BodyFault::Broken => Refusal::malformed("schema: the question did not arrive whole").closing(),
+    })?;
+    let question: ReceiptsQuestion = serde_json::from_slice(&bytes)
+        .map_err(|_| Refusal::malformed("schema: the request must be an object of `events` and `bodies`"))?;
+    if question.events.len() + question.bodies.len() > MOST_ROWS {
+        return Err(Refusal::malformed(format!("schema: one request names at most {MOST_ROWS} rows")));
+    }
+    let HeldStates { events, bodies } =
+        app.store.held(query(&principal, team, question.events, question.bodies)).await?;
+    let answer = ReceiptsAnswer {
+        events: events.into_iter().map(shown).collect(),
+        bodies: bodies.into_iter().map(shown).collect(),
+    };
+    let mut response = Json(answer).into_response();
+    response.extensions_mut().insert(Note { account: Some(principal.account.user_id), ..Note::default() });
+    Ok(response)
+}
+
+fn asking_team(principal: &Principal, headers: &HeaderMap) -> Option<TeamKey> {
+    let team = headers.get(TEAM_HEADER)?.to_str().ok()?;
+    Some(principal.private_team(team.trim())?.key)
+}
+
+fn query(principal: &Principal, team: TeamKey, events: Vec<String>, bodies: Vec<BodyKey>) -> HeldQuery {
+    HeldQuery {
+        team,
+        teams: principal.private_teams().map(|team| team.key).collect(),
+        events: events.iter().map(|id| canonical(id)).collect(),
+        bodies: bodies.into_iter().map(body_key).collect(),
+    }
+}
+
+fn body_key(
+    [project_uuid, mission_slug, target_branch, mission_type, manifest_version, path, hash]: BodyKey,
+) -> (ArtifactKey, String) {
+    let key = ArtifactKey { project_uuid, mission_slug, target_branch, mission_type, manifest_version, path };
+    (key, hash)
+}
+
+fn shown(state: HeldState) -> ReceiptState {
+    match state {
+        HeldState::Held => ReceiptState::Held,
+        HeldState::Missing => ReceiptState::Missing,
+    }
+}
