@@ -37,6 +37,26 @@ impl ReferenceQueue {
         Self { path: path.to_owned(), db }
     }
 
+    /// Opens a queue DB that is there, to add rows as another program does.
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
+    pub fn open(path: &Path) -> Self {
+        Self { path: path.to_owned(), db: Connection::open(path).expect("a queue") }
+    }
+
+    /// Adds many rows quickly: nothing of them is synced to the disk.
+    ///
+    /// # Panics
+    /// When the settings cannot be changed.
+    #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
+    #[must_use]
+    pub fn quick(self) -> Self {
+        self.db.execute_batch("PRAGMA synchronous = OFF").expect("settings");
+        self
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

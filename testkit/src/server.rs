@@ -4,7 +4,7 @@ use crate::world::World;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -66,6 +66,51 @@ impl Server {
         self.stop();
         self.child = spawn(world, self.data.to_str().expect("a UTF-8 path"), &self.address);
         self.address = read_address(&mut self.child);
+    }
+
+    /// Copies the data to `to`, as a backup of a stopped server does, and goes on.
+    ///
+    /// # Panics
+    /// When the data cannot be copied.
+    pub fn back_up(&mut self, world: &World, to: &Path) {
+        self.stop();
+        copy_files(&self.data, to);
+        self.crash_and_restart(world);
+    }
+
+    /// Replaces the data by a copy that [`Server::back_up`] made, and goes on.
+    ///
+    /// # Panics
+    /// When the data cannot be replaced.
+    #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
+    pub fn restore(&mut self, world: &World, from: &Path) {
+        self.stop();
+        std::fs::remove_dir_all(&self.data).expect("the data go");
+        copy_files(from, &self.data);
+        self.crash_and_restart(world);
+    }
+
+    /// What the server holds, without the time: the SHA-256 of each event's bytes by its id, and the hash
+    /// of each body by its path.
+    pub fn held(&self) -> Vec<(String, String)> {
+        let mut held = self.pages("/api/v1/inspect/events", ["event_id", "digest"]);
+        held.extend(self.pages("/api/v1/inspect/bodies", ["artifact_path", "content_hash"]));
+        held.sort();
+        held
+    }
+
+    fn pages(&self, path: &str, keys: [&str; 2]) -> Vec<(String, String)> {
+        let (mut rows, mut after) = (Vec::new(), Some(0));
+        while let Some(from) = after {
+            let page = self.get(&format!("{path}?after={from}&limit=1000"));
+            after = page["next"].as_u64();
+            let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
+            let [one, two] = keys;
+            rows.extend(
+                page["rows"].as_array().into_iter().flatten().map(|row| (text(row, one), text(row, two))),
+            );
+        }
+        rows
     }
 
     /// Ends the server as a crash would.
@@ -136,6 +181,15 @@ impl Server {
         let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
         let status = head.split_whitespace().nth(1).and_then(|code| code.parse().ok()).expect("a status");
         (status, body.to_owned())
+    }
+}
+
+#[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
+fn copy_files(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a directory");
+    for entry in std::fs::read_dir(from).expect("a listing") {
+        let entry = entry.expect("an entry");
+        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("a copy");
     }
 }
 

@@ -72,6 +72,7 @@ fn reach(remedy: &Remedy) {
         Remedy::Repair => reach_repair(),
         Remedy::RepairMission { .. } => reach_repair_mission(),
         Remedy::SyncNow => reach_sync_now(),
+        Remedy::ResendMissing => reach_resend_missing(),
         Remedy::OptIn { .. } => reach_opt_in(),
         Remedy::OptInAllHeld => reach_opt_in_all_held(),
         Remedy::StartDaemon => reach_start_daemon(),
@@ -233,6 +234,22 @@ fn reach_sync_now() {
     assert!(full.code != Some(0) && full.stderr.contains(&hint), "{full:?}");
     stage.type_hint(&hint).exits(0);
     stage.world.run(["agent", "mission", "create", "two"]).exits(0);
+}
+
+fn reach_resend_missing() {
+    let (world, mut server) = testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"));
+    let backup = world.user_home().join("backup");
+    server.back_up(&world, &backup);
+    world.run(["agent", "mission", "create", "one"]).exits(0);
+    world.run(["sync", "now"]).exits(0);
+    let held = server.held();
+    server.restore(&world, &backup);
+    let hint = Remedy::ResendMissing.hint();
+    let now = world.run(["sync", "now"]).exits(0);
+    assert!(now.stdout.lines().any(|line| line.trim() == hint), "{}", now.stdout);
+    type_hint(&world, "sh", &hint).exits(0);
+    world.run(["sync", "now"]).exits(0);
+    assert_eq!(server.held(), held);
 }
 
 fn reach_opt_in() {

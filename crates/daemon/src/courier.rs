@@ -62,8 +62,7 @@ impl Courier {
             Ok(context) => context,
             Err(error) => return DrainOutcome::Failed { detail: error.to_string() },
         };
-        let options =
-            DrainOptions { failures_before: self.failures, ..DrainOptions::default() };
+        let options = DrainOptions { failures_before: self.failures, ..DrainOptions::default() };
         let mut watch = Watch { stop };
         match delivery::drain(permit, &context, &options, &mut watch) {
             Ok(report) => self.outcome(&report),

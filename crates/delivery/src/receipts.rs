@@ -70,8 +70,7 @@ fn ask(
     let mut question = ReceiptsQuestion::default();
     let mut named = Vec::with_capacity(keys.len());
     for key in keys {
-        let body: Option<BodyKey> =
-            if kind == Kind::Body { serde_json::from_str(key).ok() } else { None };
+        let body: Option<BodyKey> = if kind == Kind::Body { serde_json::from_str(key).ok() } else { None };
         named.push(kind == Kind::Event || body.is_some());
         match body {
             Some(body) => question.bodies.push(body),

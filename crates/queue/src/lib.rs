@@ -122,9 +122,9 @@ pub use file::Fingerprint;
 pub use health::{QueueFile, Salvaged, observe_health, salvage};
 pub use observe::{
     ActiveObservation, Export, Leaving, LegacyObservation, LegacyPin, ParkedContent, ParkedRow, Pause,
-    QueueCounts, Receipt, ReceiptPages, RowCounts, Unsettled, WaitingRow, WaitingRows, observe_active, observe_collectable,
-    observe_counts, observe_known_events, observe_legacy, observe_outgoing, observe_parked,
-    observe_parked_row, observe_receipts, observe_sent, observe_unsettled,
+    QueueCounts, Receipt, ReceiptPages, RowCounts, Unsettled, WaitingRow, WaitingRows, observe_active,
+    observe_collectable, observe_counts, observe_known_events, observe_legacy, observe_outgoing,
+    observe_parked, observe_parked_row, observe_receipts, observe_sent, observe_unsettled,
 };
 pub use outbox::{
     Batch, BatchLimits, Outbox, Outcome, OutgoingBody, OutgoingEvent, ProjectReceipts, Recorded, RowId,

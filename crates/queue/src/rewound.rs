@@ -98,8 +98,7 @@ impl Rewound {
 
     /// Nothing of this kind is missing any more.
     pub(crate) fn heal(&mut self, project_uuid: &Option<String>, kind: Kind) {
-        if let Some(project) =
-            self.projects.iter_mut().find(|project| project.project_uuid == *project_uuid)
+        if let Some(project) = self.projects.iter_mut().find(|project| project.project_uuid == *project_uuid)
         {
             *project.newest_mut(kind) = None;
         }

@@ -20,8 +20,8 @@ pub use auth::{AuthCommand, AuthDoctorArgs, LoginArgs, LogoutArgs, SwitchArgs};
 pub use config::{ConfigCommand, GetArgs, SetArgs, UnsetArgs};
 pub use doctor::{DoctorCommand, OrphanDaemonsArgs, RestartDaemonArgs};
 pub use queue::{
-    CaptureArgs, DiagnoseArgs, ExportArgs, GcArgs, LEGACY, MigrateArgs, ParkedCommand, ParkedDropArgs, ResendArgs,
-    ParkedExportArgs, ParkedListArgs, ParkedRetryArgs, ParkedShowArgs, PreviewArgs,
+    CaptureArgs, DiagnoseArgs, ExportArgs, GcArgs, LEGACY, MigrateArgs, ParkedCommand, ParkedDropArgs,
+    ParkedExportArgs, ParkedListArgs, ParkedRetryArgs, ParkedShowArgs, PreviewArgs, ResendArgs,
 };
 pub use server::{AdminArgs, ServerArgs, ServerCommand, TokenCommand, UserCommand};
 pub use sync::{

@@ -1,7 +1,9 @@
 //! `spec-kitty sync ...`: the queue of this machine and its daemon.
 
 use super::JsonArgs;
-use super::queue::{CaptureArgs, DiagnoseArgs, ExportArgs, GcArgs, MigrateArgs, ParkedCommand, PreviewArgs};
+use super::queue::{
+    CaptureArgs, DiagnoseArgs, ExportArgs, GcArgs, MigrateArgs, ParkedCommand, PreviewArgs, ResendArgs,
+};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 

@@ -6,9 +6,9 @@ use ::daemon::doctor::{CleanupClass, FindingKind, Treatment, orphan_daemons};
 use ::daemon::drain::DrainOutcome;
 use ::daemon::lifecycle::{DaemonState, DaemonStatus, observe_status};
 use contract::Remedy;
-use preflight::status::SERVER_REWOUND;
 use delivery::backoff::plan_rest;
 use jiff::Timestamp;
+use preflight::status::SERVER_REWOUND;
 
 impl Look<'_> {
     pub(super) fn daemon(&self) -> Result<Check, CliError> {

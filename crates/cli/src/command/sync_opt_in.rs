@@ -229,7 +229,15 @@ struct Decision {
 
 impl Decision {
     fn new(result: &'static str, project_uuid: Option<String>, held: Option<HeldChange>) -> Self {
-        Self { result, project_uuid, held, include_held: false, released: None, deleted: None, not_released: None }
+        Self {
+            result,
+            project_uuid,
+            held,
+            include_held: false,
+            released: None,
+            deleted: None,
+            not_released: None,
+        }
     }
 
     fn project(&self) -> Option<&str> {

@@ -65,15 +65,11 @@ fn ask(
     let mut advance = |asked: u64| bar.show(asked, asked);
     fetch_missing(&http, permit.scope(), pages, &mut advance).map_err(|error| match error {
         AskError::Queue(error) => error.into(),
-        AskError::Token(error) => CliError::new(
-            error.code().unwrap_or("RECEIPTS_NOT_ASKED"),
-            error.exit(),
-            chain(&error),
-        )
-        .cured_by(error.remedy()),
-        AskError::NotKnown | AskError::Server(_) => {
-            CliError::failed("RECEIPTS_NOT_ASKED", error.to_string())
+        AskError::Token(error) => {
+            CliError::new(error.code().unwrap_or("RECEIPTS_NOT_ASKED"), error.exit(), chain(&error))
+                .cured_by(error.remedy())
         }
+        AskError::NotKnown | AskError::Server(_) => CliError::failed("RECEIPTS_NOT_ASKED", error.to_string()),
     })
 }
 
@@ -97,7 +93,8 @@ impl Shown {
 /// The way for rows whose bytes are gone.
 fn history() -> Remedy {
     Remedy::Advice(
-        "`spec-kitty sync capture --history MISSION --yes` captures what the mission's files still hold".into(),
+        "`spec-kitty sync capture --history MISSION --yes` captures what the mission's files still hold"
+            .into(),
     )
 }
 

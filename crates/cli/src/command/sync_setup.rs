@@ -87,6 +87,7 @@ const fn care(remedy: &Remedy) -> Care {
         | Remedy::StopDaemon
         | Remedy::RepairMission { .. }
         | Remedy::SyncNow
+        | Remedy::ResendMissing
         | Remedy::OptIn { .. }
         | Remedy::OptInAllHeld
         | Remedy::Advice(_) => Care::Typed,

@@ -87,11 +87,7 @@ impl Drain<'_> {
     }
 
     /// Sends one request; what was answered, and the bytes that were sent.
-    fn send_piece(
-        &mut self,
-        sent: &[&Ready<'_>],
-        bytes: usize,
-    ) -> Result<(BatchJudgement, Vec<u8>), Halt> {
+    fn send_piece(&mut self, sent: &[&Ready<'_>], bytes: usize) -> Result<(BatchJudgement, Vec<u8>), Halt> {
         let body = encode_batch(sent.iter().map(|ready| ready.text.as_ref()), bytes);
         let team_id = self.team_id.clone();
         let answer = self.exchange(batch_request(&body, &team_id))?;

@@ -69,7 +69,8 @@ impl Drain<'_> {
         let asked = self.outbox.newest_receipts()?;
         let question = question_of(&asked);
         let receipts = (!asked.is_empty()).then_some(question.as_str());
-        let answer = self.exchange(Request { team: Some(&team_id), receipts, ..Request::get(SYNC_HEALTH) })?;
+        let answer =
+            self.exchange(Request { team: Some(&team_id), receipts, ..Request::get(SYNC_HEALTH) })?;
         let stop = |reason| {
             let detail = Words::of(&answer).sentence(answer.status);
             Err(Halt::Server(Stop { reason, detail, asked: crate::judge::asked(&answer) }))

@@ -158,11 +158,7 @@ impl Cure {
     }
 
     /// Marks delivered rows to be sent again and lets their bytes wait, in one transaction.
-    pub fn resend(
-        &mut self,
-        resend: &Resend,
-        consent: &dyn ConsentView,
-    ) -> Result<ResendReport, QueueError> {
+    pub fn resend(&mut self, resend: &Resend, consent: &dyn ConsentView) -> Result<ResendReport, QueueError> {
         resend::resend(&mut self.store, resend, consent)
     }
 

@@ -213,8 +213,8 @@ impl<'a> Walk<'a> {
                AND again = 0 AND outcome <> 'dropped'
              ORDER BY seq, key LIMIT {PAGE}"
         ))?;
-        let rows =
-            select.query_map(params![kind.stored(), place, seq, key, since], |row| Candidate::read(kind, row))?;
+        let rows = select
+            .query_map(params![kind.stored(), place, seq, key, since], |row| Candidate::read(kind, row))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 

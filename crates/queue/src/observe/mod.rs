@@ -29,7 +29,7 @@ pub use receipts::{ReceiptPages, observe_sent};
 pub use waiting::{Unsettled, WaitingRow, WaitingRows, observe_known_events, observe_unsettled};
 
 pub(crate) use active::{PIN, anothers, check_version, pin_of, read_meta};
-pub(crate) use listing::of_ours;
 pub(crate) use counts::{LAST_DELIVERY, NOT_BEFORE, PAUSE_REASON};
 pub(crate) use legacy::{count_legacy, slot};
+pub(crate) use listing::of_ours;
 pub(crate) use reader::read_only;

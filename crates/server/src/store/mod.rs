@@ -16,7 +16,8 @@ pub use account::{
     Account, CiTokenRecord, Membership, NewAccount, NewCiToken, Principal, TeamKey, is_same_team,
 };
 pub use event::{
-    ArtifactKey, BodyOutcome, EventOutcome, EventQuery, HeldQuery, HeldState, HeldStates, IndexedArtifact, NewBlock, NewBody, NewEvent, Totals,
+    ArtifactKey, BodyOutcome, EventOutcome, EventQuery, HeldQuery, HeldState, HeldStates, IndexedArtifact,
+    NewBlock, NewBody, NewEvent, Totals,
 };
 pub use session::{
     Brake, CodeRedemption, Decision, DecisionOutcome, DeviceLookup, DevicePoll, DeviceRequest, DeviceRoom,

@@ -3,8 +3,8 @@
 use super::{SqliteStore, inspect};
 use crate::moment::Moment;
 use crate::store::{
-    ArtifactKey, BodyOutcome, EventOutcome, EventQuery, EventStore, HeldQuery, HeldState, HeldStates, NewBlock, NewBody, NewEvent, Pending,
-    StoreError, TeamKey, Totals,
+    ArtifactKey, BodyOutcome, EventOutcome, EventQuery, EventStore, HeldQuery, HeldState, HeldStates,
+    NewBlock, NewBody, NewEvent, Pending, StoreError, TeamKey, Totals,
 };
 use contract::event::Deviation;
 use contract::wire::inspect::{HeldBody, HeldEvent, Page};
@@ -199,7 +199,8 @@ fn held(connection: &Connection, query: &HeldQuery) -> Result<HeldStates, StoreE
         };
         states.events.push(state(is_held));
     }
-    let mut body = connection.prepare_cached("SELECT 1 FROM bodies WHERE artifact = ?1 AND content_hash = ?2")?;
+    let mut body =
+        connection.prepare_cached("SELECT 1 FROM bodies WHERE artifact = ?1 AND content_hash = ?2")?;
     for (key, hash) in &query.bodies {
         let mut is_held = false;
         for team in &query.teams {
