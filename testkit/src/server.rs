@@ -90,25 +90,50 @@ impl Server {
         self.crash_and_restart(world);
     }
 
-    /// What the server holds, without the time: the SHA-256 of each event's bytes by its id, and the hash
-    /// of each body by its path.
+    /// What the server holds for the account, without the time: the SHA-256 of each event's bytes by its
+    /// id, and the hash of each body by its path.
     pub fn held(&self) -> Vec<(String, String)> {
-        let mut held = self.pages("/api/v1/inspect/events", ["event_id", "digest"]);
-        held.extend(self.pages("/api/v1/inspect/bodies", ["artifact_path", "content_hash"]));
+        self.held_by(&self.token)
+    }
+
+    /// The same for the account of another token.
+    pub fn held_by(&self, token: &str) -> Vec<(String, String)> {
+        let mut held = self.pages(token, "/api/v1/inspect/events", ["event_id", "digest"]);
+        held.extend(self.pages(token, "/api/v1/inspect/bodies", ["artifact_path", "content_hash"]));
         held.sort();
         held
     }
 
-    fn pages(&self, path: &str, keys: [&str; 2]) -> Vec<(String, String)> {
+    /// Adds an account; its private team and a token for it.
+    ///
+    /// # Panics
+    /// When the server's commands fail.
+    #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
+    pub fn add_account(&self, world: &World, email: &str) -> (String, String) {
+        let directory = self.data.to_str().expect("a UTF-8 path");
+        let admin = |words: &[&str]| {
+            let argv = words.iter().copied().chain(["--email", email, "--data", directory, "--json"]);
+            world.run(argv).exits(0).json()
+        };
+        let account = admin(&["server", "user", "add"]);
+        let issued = admin(&["server", "token", "add", "--label", "test"]);
+        let team = account["account"]["teams"][0]["id"].as_str().expect("a team").to_owned();
+        (team, issued["token"].as_str().expect("a token").to_owned())
+    }
+
+    fn pages(&self, token: &str, path: &str, keys: [&str; 2]) -> Vec<(String, String)> {
         let (mut rows, mut after) = (Vec::new(), Some(0));
         while let Some(from) = after {
-            let page = self.get(&format!("{path}?after={from}&limit=1000"));
+            let path = format!("{path}?after={from}&limit=1000");
+            let (status, body) = self.fetch(&path, token);
+            assert_eq!(status, 200, "{path}: {body}");
+            let page: Value =
+                serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"));
             after = page["next"].as_u64();
             let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
             let [one, two] = keys;
-            rows.extend(
-                page["rows"].as_array().into_iter().flatten().map(|row| (text(row, one), text(row, two))),
-            );
+            let found = page["rows"].as_array().into_iter().flatten();
+            rows.extend(found.map(|row| (text(row, one), text(row, two))));
         }
         rows
     }
@@ -130,7 +155,7 @@ impl Server {
     /// # Panics
     /// When the answer is not 200 with JSON.
     pub fn get(&self, path: &str) -> Value {
-        let (status, body) = self.fetch(path);
+        let (status, body) = self.fetch(path, &self.token);
         assert_eq!(status, 200, "{path}: {body}");
         serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
     }
@@ -150,7 +175,7 @@ impl Server {
     /// # Panics
     /// When it does not tell.
     pub fn requests(&self) -> u64 {
-        let (status, text) = self.fetch("/metrics");
+        let (status, text) = self.fetch("/metrics", &self.token);
         assert_eq!(status, 200, "{text}");
         let counters =
             text.lines().filter_map(|line| line.strip_prefix("spec_kitty_requests_total{route=\""));
@@ -169,12 +194,11 @@ impl Server {
     }
 
     #[allow(clippy::expect_used, reason = "a test that cannot reach its server has to stop")]
-    fn fetch(&self, path: &str) -> (u16, String) {
+    fn fetch(&self, path: &str, token: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).expect("the server");
         stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
         let host = &self.address;
-        let request =
-            format!("GET {path} HTTP/1.0\r\nHost: {host}\r\nAuthorization: Bearer {}\r\n\r\n", self.token);
+        let request = format!("GET {path} HTTP/1.0\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n");
         stream.write_all(request.as_bytes()).expect("a request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");

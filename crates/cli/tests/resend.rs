@@ -173,19 +173,12 @@ fn rows_whose_bytes_are_gone_are_captured_again_from_history() {
 #[test]
 fn resent_rows_go_under_the_account_that_delivered_them() {
     let (mut world, server) = world();
-    let data = world.user_home().join("server-data");
-    let admin = |words: &[&str]| {
-        let argv = words.iter().copied().chain(["--data", data.to_str().unwrap(), "--json"]);
-        world.run(argv).exits(0).json()
-    };
-    let other = "mallory@example.com";
-    admin(&["server", "user", "add", "--email", other]);
-    let issued = admin(&["server", "token", "add", "--email", other, "--label", "test"]);
+    let (_, token) = server.add_account(&world, "mallory@example.com");
     world.run(["agent", "mission", "create", "one"]).exits(0);
     world.run(["sync", "now"]).exits(0);
     let held = server.held();
 
-    world.set("SPEC_KITTY_TOKEN", issued["token"].as_str().unwrap());
+    world.set("SPEC_KITTY_TOKEN", &token);
     let resent = world.run(["sync", "resend", "--since", "1d", "--yes", "--json"]).exits(0).json();
     assert_eq!(resent["result"], "nothing_to_do");
     let now = world.run(["sync", "now", "--json"]).exits(0).json();

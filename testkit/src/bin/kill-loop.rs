@@ -1,15 +1,17 @@
-//! `kill -9` in a loop, over capture and migration, against the real binary.
+//! `kill -9` in a loop, over capture, migration, delivery and resending, against the real binary and a real
+//! server.
 //!
 //! ```text
-//! cargo build -p spec-kitty && cargo run -p spec-kitty-testkit --bin kill-loop -- [--rounds 500] [--seed N]
+//! cargo build -p spec-kitty && cargo run -p spec-kitty-testkit --bin kill-loop -- [--rounds 1000] [--seed N]
 //! ```
 //!
-//! Two accounts share a machine, a project and a legacy queue DB. Each round one of them captures a
-//! lane change or migrates legacy rows, in a process that is killed at a random instant unless it ends
-//! first. At the end both run to completion, and every fact is looked for: what a command acknowledged,
-//! or the log holds, must wait in the queue of the account that captured it, once; every legacy row in
-//! the queue of exactly one account, once. Prints its seed, and exits 1 when anything is lost, doubled or
-//! misplaced.
+//! Two accounts of one server share a machine, a project and a legacy queue DB. Each round one of them
+//! captures a lane change, migrates legacy rows, delivers, or lets what was delivered in the last seconds
+//! wait again, in a process that is killed at a random instant unless it ends first. The server is killed
+//! and started again now and then. At the end both accounts run to completion, and every fact is looked
+//! for at the server: what a command acknowledged, or the log holds, must be held once for the account
+//! that captured it and not at all for the other; every legacy row once for exactly one account. Nothing
+//! may wait or be parked. Prints its seed, and exits 1 when anything is lost, doubled or misplaced.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is its output")]
 
 use contract::Scope;
@@ -19,16 +21,43 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use testkit::World;
-use testkit::reference_queue::ReferenceQueue;
-use testkit::world::{SERVER, TEAM, USER};
+use testkit::reference_queue::{PROJECT, ReferenceQueue};
+use testkit::world::USER;
+use testkit::{Server, World};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// The two accounts: user and team.
-const ACCOUNTS: [(&str, &str); 2] = [(USER, TEAM), ("mallory@example.com", "team-OTHER-02")];
+/// The two accounts.
+const USERS: [&str; 2] = [USER, "mallory@example.com"];
 /// Legacy rows that a migrating round finds.
 const LEGACY_ROWS: usize = 5;
+/// The server is killed after so many rounds.
+const SERVER_CRASH: u32 = 50;
+/// Delivered rows of so many seconds are sent again.
+const AGAIN_SECONDS: i64 = 5;
+
+/// What a round does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    Capture,
+    Migrate,
+    Deliver,
+    Resend,
+}
+
+impl Action {
+    const ALL: [Self; 4] = [Self::Capture, Self::Migrate, Self::Deliver, Self::Resend];
+
+    /// Of a throw of ten.
+    const fn of(throw: u64) -> Self {
+        match throw {
+            0..=3 => Self::Capture,
+            4..=5 => Self::Migrate,
+            6..=7 => Self::Deliver,
+            _ => Self::Resend,
+        }
+    }
+}
 
 fn main() -> ExitCode {
     match run() {
@@ -59,7 +88,7 @@ fn argument<T: std::str::FromStr>(name: &str) -> Option<T> {
 }
 
 fn run() -> Outcome<bool> {
-    let rounds: u32 = argument("--rounds").unwrap_or(500);
+    let rounds: u32 = argument("--rounds").unwrap_or(1_000);
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() as u64;
     let seed: u64 = argument("--seed").unwrap_or(now).max(1);
     let name = format!("spec-kitty{}", std::env::consts::EXE_SUFFIX);
@@ -77,22 +106,28 @@ fn run() -> Outcome<bool> {
     machine.finish()?;
     let verdict = machine.judge()?;
     println!(
-        "{} processes killed, {} ended first ({} of them refused until legacy rows were migrated); {} lane changes in the log ({} acknowledged), {} legacy rows; {:.0?}",
+        "{} processes killed {:?}, {} ended first {:?} ({} of them refused until legacy rows were migrated); {} lane changes in the log ({} acknowledged), {} legacy rows; {} rows left in queues; {:.0?}",
+        machine.killed.iter().sum::<u32>(),
         machine.killed,
+        machine.ended.iter().sum::<u32>(),
         machine.ended,
         machine.refused,
         verdict.logged,
         machine.acknowledged.len(),
         machine.legacy.len(),
+        verdict.left,
         start.elapsed()
     );
     println!("{} lost, {} duplicated, {} misplaced", verdict.lost, verdict.duplicated, verdict.misplaced);
-    Ok(verdict.lost + verdict.duplicated + verdict.misplaced == 0)
+    Ok(verdict.lost + verdict.duplicated + verdict.misplaced + verdict.left == 0)
 }
 
 /// The machine, and what was said on it.
 struct Machine {
     world: World,
+    server: Server,
+    /// The private team and a token of each account.
+    accounts: [(String, String); 2],
     dice: Dice,
     slug: String,
     /// Which account captured a row of the log.
@@ -100,9 +135,12 @@ struct Machine {
     /// Rows that a command has said to be captured.
     acknowledged: Vec<String>,
     legacy: Vec<String>,
-    typical: Duration,
-    killed: u32,
-    ended: u32,
+    /// What each action takes, by its place in [`Action::ALL`].
+    typical: [Duration; 4],
+    /// Processes killed, by action.
+    killed: [u32; 4],
+    /// Processes that ended first, by action.
+    ended: [u32; 4],
     refused: u32,
 }
 
@@ -112,26 +150,36 @@ struct Verdict {
     lost: usize,
     duplicated: usize,
     misplaced: usize,
+    /// Rows that still wait or are parked.
+    left: usize,
 }
 
 impl Machine {
     fn new(binary: PathBuf, dice: Dice) -> Outcome<Self> {
         let mut world = World::new(binary);
         world.init_project();
-        world.set("SPEC_KITTY_SERVER_URL", SERVER);
+        let server = Server::start(&world, USER);
+        server.welcome(&mut world);
+        let accounts = [(server.team.clone(), server.token.clone()), server.add_account(&world, USERS[1])];
         let mut machine = Self {
             world,
+            server,
+            accounts,
             dice,
             slug: String::new(),
             captured: BTreeMap::new(),
             acknowledged: Vec::new(),
             legacy: Vec::new(),
-            typical: Duration::ZERO,
-            killed: 0,
-            ended: 0,
+            typical: [Duration::ZERO; 4],
+            killed: [0; 4],
+            ended: [0; 4],
             refused: 0,
         };
         machine.log_in(0);
+        // Legacy rows are another program's: they leave because their project is opted in.
+        machine.complete(
+            &["sync", "opt-in", "--project", PROJECT, "--include-held", "--yes"].map(str::to_owned),
+        )?;
         let created = machine.world.run(["agent", "mission", "create", "loop", "--json"]);
         machine.slug = created.json()["mission_slug"].as_str().unwrap_or_default().to_owned();
         let tasks = machine.mission().join("tasks");
@@ -140,13 +188,17 @@ impl Machine {
         // What a process takes that is left alone; each kill comes within a little more.
         for account in [0, 1] {
             machine.log_in(account);
-            let start = Instant::now();
-            let run = machine.world.run(machine.move_to("claimed"));
-            machine.typical = start.elapsed();
-            machine.note_log(account)?;
-            machine.heard(&run.stdout);
-            machine.complete(&machine.move_to("planned"))?;
-            machine.note_log(account)?;
+            for action in Action::ALL {
+                let argv = machine.argv(action);
+                let start = Instant::now();
+                let run = machine.world.run(&argv);
+                machine.typical[action as usize] = start.elapsed();
+                if run.code != Some(0) {
+                    return Err(format!("{argv:?}: {run:?}").into());
+                }
+                machine.note_log(account)?;
+                machine.heard(&run.stdout);
+            }
         }
         Ok(machine)
     }
@@ -155,16 +207,30 @@ impl Machine {
         self.world.work().join("kitty-specs").join(&self.slug)
     }
 
-    fn scope(account: usize) -> Scope {
-        let (user, team) = ACCOUNTS[account];
-        Scope::new(SERVER, user, team)
+    fn scope(&self, account: usize) -> Scope {
+        Scope::new(&self.server.url(), USERS[account], &self.accounts[account].0)
     }
 
     /// A token gives an account without a key derivation.
     fn log_in(&mut self, account: usize) {
-        let (user, team) = ACCOUNTS[account];
-        let who = data_encoding::BASE64URL_NOPAD.encode(format!("{user}|{team}").as_bytes());
-        self.world.set("SPEC_KITTY_TOKEN", &format!("skp_{who}.secret"));
+        self.world.set("SPEC_KITTY_TOKEN", &self.accounts[account].1);
+    }
+
+    fn argv(&mut self, action: Action) -> Vec<String> {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        match action {
+            Action::Capture => {
+                let lanes = ["claimed", "in_progress", "blocked", "planned"];
+                let lane = lanes[self.dice.roll(lanes.len() as u64) as usize];
+                self.move_to(lane)
+            }
+            Action::Migrate => words(&["sync", "migrate", "--json"]),
+            Action::Deliver => words(&["sync", "now", "--no-strict", "--json"]),
+            Action::Resend => {
+                let since = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(AGAIN_SECONDS);
+                words(&["sync", "resend", "--since", &since.to_string(), "--yes", "--json"])
+            }
+        }
     }
 
     fn move_to(&self, lane: &str) -> Vec<String> {
@@ -176,21 +242,20 @@ impl Machine {
     }
 
     fn round(&mut self, round: u32) -> Outcome<()> {
+        if round % SERVER_CRASH == SERVER_CRASH - 1 {
+            self.server.crash_and_restart(&self.world);
+        }
         let account = self.dice.roll(2) as usize;
         self.log_in(account);
-        let migrates = self.dice.roll(5) < 2;
-        let argv = if migrates {
+        let action = Action::of(self.dice.roll(10));
+        if action == Action::Migrate {
             self.leave_legacy_rows(round)?;
-            vec!["sync".to_owned(), "migrate".to_owned(), "--json".to_owned()]
-        } else {
-            let lanes = ["claimed", "in_progress", "blocked", "planned"];
-            let lane = lanes[self.dice.roll(lanes.len() as u64) as usize];
-            self.move_to(lane)
-        };
+        }
+        let argv = self.argv(action);
         let mut command = self.world.command();
         command.args(argv);
-        let said = self.run_and_kill(command)?;
-        if !migrates {
+        let said = self.run_and_kill(command, action)?;
+        if action == Action::Capture {
             self.note_log(account)?;
             self.heard(&said);
         }
@@ -200,27 +265,19 @@ impl Machine {
     /// Rows of nobody, as an earlier release leaves them; it may meet a rollback of ours.
     fn leave_legacy_rows(&mut self, round: u32) -> Outcome<()> {
         let path = self.world.root().join("queue.db");
-        if !path.exists() {
-            ReferenceQueue::create(&path);
-        }
-        let db = Connection::open(&path)?;
-        db.busy_timeout(Duration::from_secs(5))?;
+        let queue = if path.exists() { ReferenceQueue::open(&path) } else { ReferenceQueue::create(&path) };
         for number in 0..LEGACY_ROWS {
-            let id = format!("01LEGACY{round:06}{number:012}");
-            let data =
-                format!("{{\"event_id\": \"{id}\", \"event_type\": \"WPCreated\", \"payload\": {{}}}}");
-            db.execute(
-                "INSERT INTO queue (event_id, event_type, data, timestamp) VALUES (?1, 'WPCreated', ?2, 1)",
-                (&id, &data),
-            )?;
+            let id = format!("01KRX{round:09}{number:012}");
+            queue.event(&id, None);
             self.legacy.push(id);
         }
         Ok(())
     }
 
     /// Runs a command and kills it at a random instant; what it said, if it ended first.
-    fn run_and_kill(&mut self, mut command: Command) -> Outcome<String> {
-        let micros = (self.typical.as_micros() as u64).max(1_000) * 5 / 4;
+    fn run_and_kill(&mut self, mut command: Command, action: Action) -> Outcome<String> {
+        let at = action as usize;
+        let micros = (self.typical[at].as_micros() as u64).max(1_000) * 5 / 4;
         let deadline = Instant::now() + Duration::from_micros(self.dice.roll(micros));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         while Instant::now() < deadline && child.try_wait()?.is_none() {
@@ -235,14 +292,14 @@ impl Machine {
         // Machines are faster at some times than at others: about two of three should be killed.
         match output.status.code() {
             None => {
-                self.killed += 1;
-                self.typical += self.typical / 50;
+                self.killed[at] += 1;
+                self.typical[at] += self.typical[at] / 50;
             }
             Some(0) => {
-                self.ended += 1;
-                self.typical -= self.typical / 25;
+                self.ended[at] += 1;
+                self.typical[at] -= self.typical[at] / 25;
             }
-            Some(_) => self.ended += 1,
+            Some(_) => self.ended[at] += 1,
         }
 
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -290,18 +347,27 @@ impl Machine {
                 self.complete(&self.move_to(lane))?;
             }
             self.note_log(account)?;
+            self.complete(&["sync", "now"].map(str::to_owned))?;
         }
         Ok(())
     }
 
     fn judge(&self) -> Outcome<Verdict> {
-        let queues: Vec<BTreeMap<String, u32>> = [0, 1]
-            .map(|account| waiting(&self.world.home().scoped_queue(&Self::scope(account))))
-            .into_iter()
-            .collect::<Outcome<_>>()?;
-        let mut verdict = Verdict { logged: self.captured.len(), lost: 0, duplicated: 0, misplaced: 0 };
+        let held: Vec<BTreeMap<String, u32>> = self
+            .accounts
+            .iter()
+            .map(|(_, token)| {
+                let mut found = BTreeMap::new();
+                for (id, _) in self.server.held_by(token) {
+                    *found.entry(id).or_default() += 1;
+                }
+                found
+            })
+            .collect();
+        let mut verdict =
+            Verdict { logged: self.captured.len(), lost: 0, duplicated: 0, misplaced: 0, left: 0 };
         let mut look = |id: &str, owner: Option<usize>| {
-            let found = [0, 1].map(|account| queues[account].get(id).copied().unwrap_or_default());
+            let found = [0, 1].map(|account| held[account].get(id).copied().unwrap_or_default());
             let total: u32 = found.iter().sum();
             let is_misplaced = owner.is_some_and(|owner| total > 0 && found[owner] == 0);
             verdict.lost += usize::from(total == 0);
@@ -321,27 +387,31 @@ impl Machine {
         for id in &self.legacy {
             look(id, None);
         }
-        let left = waiting(&self.world.root().join("queue.db"))?;
-        if !left.is_empty() {
-            eprintln!("{} rows are left in the legacy queue DB", left.len());
-            verdict.misplaced += left.len();
+        let scoped = [0, 1].map(|account| self.world.home().scoped_queue(&self.scope(account)));
+        for path in scoped.iter().chain([&self.world.root().join("queue.db")]) {
+            let rows = rows_in(path)?;
+            if rows > 0 {
+                eprintln!("{rows} rows are left in {}", path.display());
+            }
+            verdict.left += rows;
         }
         Ok(verdict)
     }
 }
 
-/// How often each event waits in a queue DB, or is parked there.
-fn waiting(path: &Path) -> Outcome<BTreeMap<String, u32>> {
-    let mut found = BTreeMap::new();
+/// Rows that wait, are parked or are not settled in a queue DB.
+fn rows_in(path: &Path) -> Outcome<usize> {
     if !path.exists() {
-        return Ok(found);
+        return Ok(0);
     }
     let db = Connection::open(path)?;
-    let mut select = db.prepare("SELECT event_id FROM queue")?;
-    for id in select.query_map([], |row| row.get::<_, String>(0))? {
-        *found.entry(id?).or_default() += 1;
+    let mut rows = 0;
+    for table in ["queue", "body_upload_queue", "parked", "prepared"] {
+        if db.table_exists(None, table)? {
+            rows += db.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get::<_, i64>(0))?;
+        }
     }
-    Ok(found)
+    Ok(usize::try_from(rows)?)
 }
 
 /// Ids of the lane changes in the log of a mission.

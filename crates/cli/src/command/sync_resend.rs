@@ -23,20 +23,27 @@ pub(crate) fn run(context: &Context, args: &ResendArgs) -> Result<Report, CliErr
     let Some(permit) = permit.filter(|permit| !is_absent(permit.queue_path())) else {
         return Ok(Report::of(&Shown::of("nothing_to_do", ResendReport::default())));
     };
-    let resend = select(context, args, &permit)?;
     let consent = context.config()?;
-    let plan = Cure::plan_resend(&permit, &resend, &consent_of(&consent)).map_err(QueueError::from)?;
-    if !args.yes {
-        let preview = Shown::of("preview", plan);
-        let question = format!("{}Send them again?", preview.text());
-        if args.json || !terminal::can_ask() || !terminal::ask(&question) {
-            let report = Report::exiting(ExitCode::Refused, &preview);
-            return Ok(report.note("nothing was changed; add --yes to do it"));
-        }
+    if args.yes {
+        // Opened before anything is read: that rolls an interrupted transaction back.
+        let mut cure = Cure::open(&permit)?;
+        let resend = select(context, args, &permit)?;
+        return Ok(queued(cure.resend(&resend, &consent_of(&consent))?));
     }
-    let done = Cure::open(&permit)?.resend(&resend, &consent_of(&consent))?;
+    let resend = select(context, args, &permit)?;
+    let plan = Cure::plan_resend(&permit, &resend, &consent_of(&consent)).map_err(QueueError::from)?;
+    let preview = Shown::of("preview", plan);
+    let question = format!("{}Send them again?", preview.text());
+    if args.json || !terminal::can_ask() || !terminal::ask(&question) {
+        let report = Report::exiting(ExitCode::Refused, &preview);
+        return Ok(report.note("nothing was changed; add --yes to do it"));
+    }
+    Ok(queued(Cure::open(&permit)?.resend(&resend, &consent_of(&consent))?))
+}
+
+fn queued(done: ResendReport) -> Report {
     let result = if done == ResendReport::default() { "nothing_to_do" } else { "queued" };
-    Ok(Report::of(&Shown::of(result, done)))
+    Report::of(&Shown::of(result, done))
 }
 
 /// The rows that the arguments name; with `--missing` the server is asked.
