@@ -346,7 +346,7 @@ impl Reader<'_> {
             .and_then(|number: i64| u64::try_from(number).ok())
             .or_else(|| whole_part(item.as_float()?));
         let size = whole
-            .ok_or_else(|| self.error(item, format!("`sync.{key}` is not a whole number, zero or more")))?;
+            .ok_or_else(|| self.error(item, format!("`sync.{key}` is not a number, zero or more")))?;
         Ok(Some(size))
     }
 
