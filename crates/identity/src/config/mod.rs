@@ -345,8 +345,8 @@ impl Reader<'_> {
             .or_else(|| contract::scope::trim(item.as_str()?).parse().ok())
             .and_then(|number: i64| u64::try_from(number).ok())
             .or_else(|| whole_part(item.as_float()?));
-        let size = whole
-            .ok_or_else(|| self.error(item, format!("`sync.{key}` is not a number, zero or more")))?;
+        let size =
+            whole.ok_or_else(|| self.error(item, format!("`sync.{key}` is not a number, zero or more")))?;
         Ok(Some(size))
     }
 
