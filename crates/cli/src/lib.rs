@@ -14,6 +14,9 @@
 //! | `interrupt` | Ctrl-C, the first and the second time |
 //! | [`build`] | what this build knows about itself |
 
+// Files are opened by `identity::regular`, or as a reason beside the call says (clippy.toml).
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 pub mod args;
 mod board;
 pub mod build;

@@ -104,11 +104,11 @@ pub(crate) fn open_for_appending(path: &Path) -> io::Result<File> {
     options.append(true).create(true);
     platform::private(&mut options);
     let is_new = fs::symlink_metadata(path).is_err();
-    let file = options.open(path)?;
+    let file = identity::regular::open_checked(&options, path)?;
     if is_new {
         private_file::give_to_directory_owner(path);
     }
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
+    Ok(file)
 }
 
 #[cfg(test)]

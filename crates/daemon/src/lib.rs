@@ -29,6 +29,9 @@
 //! is not proven to be the holder of the lock; the control token is in memory and in the 0600 control
 //! file only; a daemon sends under the identity it took at its start, or not at all.
 
+// Files are opened by `identity::regular`, or as a reason beside the call says (clippy.toml).
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 pub mod after_capture;
 pub mod control;
 pub mod courier;

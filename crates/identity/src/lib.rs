@@ -28,10 +28,14 @@
 //! | [`aside`] | moving files aside |
 //! | [`private_file`] | writing files that only their owner may read |
 //! | [`small_file`] | reading files that may be malformed, huge or not files at all |
+//! | [`regular`] | opening files: regular ones only, and without waiting |
 //! | [`paths`] | canonical and lexically cleaned paths |
 //!
 //! Invariants: `read_*` and `observe_*` functions create, change and lock nothing; everything read
 //! from outside has a size limit; `unsafe` lives in `platform` alone.
+
+// Files are opened by `identity::regular`, or as a reason beside the call says (clippy.toml).
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod aside;
 pub mod card;
@@ -53,6 +57,7 @@ pub mod privacy;
 pub mod private_file;
 pub mod process;
 pub mod project;
+pub mod regular;
 pub mod secret;
 pub mod session;
 pub mod small_file;

@@ -129,16 +129,18 @@ impl FileLock {
     fn attempt(place: Place, path: &Path) -> io::Result<Option<File>> {
         let mut options = match place {
             Place::Home => platform::private_options(),
-            Place::Repository => OpenOptions::new(),
+            Place::Repository => {
+                let mut options = OpenOptions::new();
+                platform::without_waiting(&mut options);
+                options
+            }
         };
         let is_new = !path.exists();
-        let opened = options.read(true).write(true).create(true).truncate(false).open(path);
+        options.read(true).write(true).create(true).truncate(false);
+        let opened = crate::regular::open_checked(&options, path);
         let file = opened.map_err(|error| name_link(path, error))?;
         if is_new && matches!(place, Place::Home) {
             platform::give_to_directory_owner(path);
-        }
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
         }
         match file.try_lock() {
             Ok(()) => Ok(platform::names_open_file(path, &file)?.then_some(file)),

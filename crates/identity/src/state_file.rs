@@ -5,7 +5,6 @@
 //! this user may not read. Looks only.
 
 use crate::home::Home;
-use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -91,7 +90,7 @@ pub fn observe_state_file(file: &StateFile) -> Option<String> {
         }
         Ok(metadata) if metadata.is_dir() => Some("is a directory, not a file".to_owned()),
         Ok(metadata) if !metadata.is_file() => Some("is not a regular file".to_owned()),
-        Ok(_) => File::open(&file.path).err().map(|error| format!("cannot be read: {error}")),
+        Ok(_) => crate::regular::open(&file.path).err().map(|error| format!("cannot be read: {error}")),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let link = file.path.symlink_metadata().is_ok();
             link.then(|| "is a symbolic link to something that does not exist".to_owned())

@@ -5,8 +5,8 @@
 //! another login would act as somebody else.
 
 use crate::environment::{Environment, names};
+use crate::regular;
 use crate::secret::Secret;
-use crate::small_file::read_small_file;
 use contract::{Fault, FaultCode, Remedy};
 use data_encoding::BASE64URL_NOPAD;
 use std::path::PathBuf;
@@ -44,9 +44,10 @@ pub fn read_ci_token(environment: &Environment) -> Result<Option<CiToken>, Fault
     let variable = names::SPEC_KITTY_TOKEN_FILE;
     let Some(path) = environment.non_empty(variable).map(PathBuf::from) else { return Ok(None) };
     let failed = |problem: &str| fault(variable, Some(path.clone()), problem);
-    let file = read_small_file(&path, MAX_BYTES).map_err(|error| failed(&error.to_string()))?;
-    let file = file.ok_or_else(|| failed("does not exist"))?;
-    let text = std::str::from_utf8(&file.bytes).map_err(|_| failed("is not UTF-8"))?;
+    // A person names it: it may be a pipe.
+    let bytes = regular::read_named(&path, MAX_BYTES).map_err(|error| failed(&error.to_string()))?;
+    let bytes = bytes.ok_or_else(|| failed("does not exist"))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| failed("is not UTF-8"))?;
     parse(text, variable).map(Some).map_err(failed)
 }
 

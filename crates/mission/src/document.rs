@@ -7,7 +7,8 @@
 
 use crate::error::{MissionError, Result};
 use crate::platform;
-use std::fs;
+use identity::regular;
+use std::fs::{self, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,17 @@ pub fn read_bytes(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     }
 }
 
+/// The error of a file that is not opened; what is no file is named as that.
+pub(crate) fn unopened<'p>(
+    action: &'static str,
+    path: &'p Path,
+) -> impl Fn(std::io::Error) -> MissionError + 'p {
+    move |error| match regular::is_not_regular(&error) {
+        true => MissionError::malformed(path, error.to_string()),
+        false => MissionError::io(action, path)(error),
+    }
+}
+
 fn is_link(path: &Path) -> MissionError {
     MissionError::malformed(path, "is a symbolic link, and those are not followed in a mission")
 }
@@ -38,16 +50,11 @@ pub fn check_directory(path: &Path) -> Result<()> {
 }
 
 fn read_bytes_anywhere(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
-    let facts = match fs::metadata(path) {
-        Ok(facts) => facts,
+    let file = match regular::open(path) {
+        Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(MissionError::io("read", path)(error)),
+        Err(error) => return Err(unopened("read", path)(error)),
     };
-    // Looked at before it is opened: opening a pipe waits for whoever writes to it.
-    if !facts.is_file() {
-        return Err(MissionError::malformed(path, "is not a regular file"));
-    }
-    let file = fs::File::open(path).map_err(MissionError::io("read", path))?;
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes).map_err(MissionError::io("read", path))?;
     if bytes.len() as u64 > limit {
@@ -61,7 +68,15 @@ pub fn read_text(path: &Path, limit: u64) -> Result<Option<String>> {
     read_bytes(path, limit)?.map(|bytes| text(path, bytes)).transpose()
 }
 
-/// Reads a UTF-8 file that the user names or keeps outside the missions, by way of symbolic links, too.
+/// Reads a UTF-8 file that the user names, at most `limit` bytes; nothing when there is none. It may be a
+/// pipe, which has to end soon.
+pub fn read_text_named(path: &Path, limit: u64) -> Result<Option<String>> {
+    let bytes = regular::read_named(path, limit);
+    let bytes = bytes.map_err(|error| MissionError::malformed(path, error.to_string()))?;
+    bytes.map(|bytes| text(path, bytes)).transpose()
+}
+
+/// Reads a UTF-8 file that the user keeps outside the missions, by way of symbolic links, too.
 pub fn read_text_anywhere(path: &Path, limit: u64) -> Result<Option<String>> {
     read_bytes_anywhere(path, limit)?.map(|bytes| text(path, bytes)).transpose()
 }
@@ -149,17 +164,10 @@ impl Writing {
     pub fn append(&mut self, path: &Path, bytes: &[u8]) -> Result<()> {
         let existed = match fs::symlink_metadata(path) {
             Ok(facts) if facts.is_symlink() => return Err(is_link(path)),
-            Ok(facts) if !facts.is_file() => {
-                return Err(MissionError::malformed(path, "is not a regular file"));
-            }
             found => found.is_ok(),
         };
-        let mut file = fs::OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(path)
-            .map_err(MissionError::io("append to", path))?;
+        let mut file = regular::open_with(OpenOptions::new().read(true).append(true).create(true), path)
+            .map_err(unopened("append to", path))?;
         let length = file.metadata().map_err(MissionError::io("append to", path))?.len();
         self.steps.push(if existed {
             Step::Appended { path: path.to_owned(), length, added: bytes.to_vec() }
@@ -223,7 +231,7 @@ impl Writing {
                     (path, done)
                 }
                 Step::Replaced { path, before } => {
-                    let done = match fs::read(&path) {
+                    let done = match regular::read(&path, before.len() as u64) {
                         Ok(now) if now == before => Ok(()),
                         _ => platform::replace(&path, &before),
                     };
@@ -244,7 +252,7 @@ impl Writing {
 
 /// Takes what was appended away again, unless another program has appended behind it: its rows are not ours.
 fn cut_off(path: &Path, length: u64, added: &[u8]) -> std::io::Result<()> {
-    let mut file = fs::OpenOptions::new().read(true).write(true).open(path)?;
+    let mut file = regular::open_with(OpenOptions::new().read(true).write(true), path)?;
     let mut tail = Vec::new();
     file.seek(SeekFrom::Start(length))?;
     (&file).take(added.len() as u64 + 1).read_to_end(&mut tail)?;

@@ -71,6 +71,9 @@ struct Git<'a> {
 
 impl Git<'_> {
     fn run(&self, arguments: &[&str], input: Option<&[u8]>) -> Result<Answer> {
+        if let Some(path) = identity::git::find_irregular(self.worktree) {
+            return Err(MissionError::malformed(&path, "is not a regular file; git would wait for it"));
+        }
         let failed = |error: std::io::Error| MissionError::Git {
             code: "GIT_UNAVAILABLE",
             problem: format!("cannot run git: {error}"),

@@ -35,6 +35,9 @@
 //! | [`command`] | the commands |
 //! | [`snapshot`] | the reducer and `status.json` |
 
+// Files are opened by `identity::regular`, or as a reason beside the call says (clippy.toml).
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 pub mod activity;
 pub mod allocation;
 mod change;

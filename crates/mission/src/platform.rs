@@ -35,6 +35,7 @@ pub(crate) fn temporary_in(directory: &Path) -> io::Result<tempfile::NamedTempFi
 
 /// Makes a rename or a creation in `directory` durable, where the system can.
 #[cfg(unix)]
+#[allow(clippy::disallowed_methods, reason = "a directory, which is only flushed")]
 pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
     fs::File::open(directory)?.sync_all()
 }

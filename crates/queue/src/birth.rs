@@ -48,7 +48,7 @@ pub(crate) fn record(queue: &Path, queue_id: &str) {
         return;
     }
     let written = platform::create_private_file(&record).and_then(|()| {
-        let mut file = std::fs::OpenOptions::new().write(true).open(&record)?;
+        let mut file = platform::open_regular_with(std::fs::OpenOptions::new().write(true), &record)?;
         writeln!(file, "{queue_id}")?;
         file.sync_all()?;
         platform::sync_dir(record.parent().unwrap_or(Path::new(".")))

@@ -83,6 +83,9 @@ pub(crate) fn read_db_file(path: &Path) -> io::Result<DbFile> {
     if !metadata.is_file() {
         return Ok(DbFile::NotADatabase("is not a regular file"));
     }
+    if let Some(problem) = side_file_problem(path) {
+        return Ok(DbFile::NotADatabase(problem));
+    }
     if metadata.len() == 0 {
         return Ok(DbFile::Empty);
     }
@@ -116,6 +119,19 @@ pub(crate) fn side_file(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
+}
+
+/// What is wrong with the side files of a database: SQLite would wait for ever for a pipe in the place of
+/// one.
+pub(crate) fn side_file_problem(path: &Path) -> Option<&'static str> {
+    [
+        ("-journal", "has a `-journal` that is not a regular file"),
+        ("-wal", "has a `-wal` that is not a regular file"),
+        ("-shm", "has a `-shm` that is not a regular file"),
+    ]
+    .into_iter()
+    .find(|(suffix, _)| std::fs::metadata(side_file(path, suffix)).is_ok_and(|facts| !facts.is_file()))
+    .map(|(_, problem)| problem)
 }
 
 /// The size of a side file; zero when it is absent.

@@ -83,6 +83,9 @@
 //! | none | `observe_*`, [`Export`], [`WaitingRows`] | look, and change nothing |
 //! | none | [`salvage`] | copy what a damaged file still gives; the file is only read |
 
+// Files are opened by `identity::regular`, or as a reason beside the call says (clippy.toml).
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 mod birth;
 mod busy;
 pub mod capture;

@@ -94,7 +94,38 @@ fn give_to_directory_owner(path: &Path) {
 #[cfg(not(unix))]
 fn give_to_directory_owner(_: &Path) {}
 
+/// Opens a regular file for reading, without waiting for the other end of a pipe. Looked at through the
+/// descriptor, so that nothing changes between the look and the read. (`identity::regular` does the same
+/// for the crates that may know it.)
+pub(crate) fn open_regular(path: &Path) -> io::Result<std::fs::File> {
+    open_regular_with(std::fs::OpenOptions::new().read(true), path)
+}
+
+/// The same with other options.
+#[allow(clippy::disallowed_methods, reason = "this is the one place that opens, and it looks")]
+pub(crate) fn open_regular_with(
+    options: &mut std::fs::OpenOptions,
+    path: &Path,
+) -> io::Result<std::fs::File> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    }
+    let irregular = || io::Error::new(io::ErrorKind::InvalidInput, "is not a regular file");
+    match options.open(path) {
+        Ok(file) if file.metadata()?.is_file() => Ok(file),
+        Ok(_) => Err(irregular()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
+        Err(error) => match std::fs::metadata(path) {
+            Ok(facts) if !facts.is_file() => Err(irregular()),
+            _ => Err(error),
+        },
+    }
+}
+
 /// Creates an empty file, 0600. An existing one is left alone.
+#[allow(clippy::disallowed_methods, reason = "a new file: what is there is not opened")]
 pub(crate) fn create_private_file(path: &Path) -> io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -114,6 +145,7 @@ pub(crate) fn create_private_file(path: &Path) -> io::Result<()> {
 }
 
 /// Makes a rename or a creation in `dir` survive a power failure.
+#[allow(clippy::disallowed_methods, reason = "a directory, which is only flushed")]
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     if cfg!(unix) { std::fs::File::open(dir)?.sync_all() } else { Ok(()) }
 }
@@ -158,7 +190,7 @@ pub(crate) fn read_start(path: &Path, metadata: &Metadata, buffer: &mut [u8]) ->
     if let Some(file) = handles.get(&file_id(metadata)) {
         return file.read_at(buffer, 0);
     }
-    let file = std::fs::File::open(path)?;
+    let file = open_regular(path)?;
     let read = file.read_at(buffer, 0);
     // The path may have been replaced since `metadata` was taken: file it under what was opened.
     handles.insert(file_id(&file.metadata()?), file);
@@ -168,12 +200,13 @@ pub(crate) fn read_start(path: &Path, metadata: &Metadata, buffer: &mut [u8]) ->
 #[cfg(not(unix))]
 pub(crate) fn read_start(path: &Path, _: &Metadata, buffer: &mut [u8]) -> io::Result<usize> {
     use std::io::Read as _;
-    std::fs::File::open(path)?.read(buffer)
+    open_regular(path)?.read(buffer)
 }
 
 /// The process that keeps `path` locked, writers before readers; never this process unless it is the
 /// only one.
 #[cfg(target_os = "linux")]
+#[allow(clippy::disallowed_methods, reason = "a file of the kernel")]
 pub(crate) fn lock_holder(path: &Path) -> Option<Holder> {
     let wanted = std::fs::metadata(path).ok().map(|metadata| file_id(&metadata).1)?;
     let locks = std::fs::read_to_string("/proc/locks").ok()?;

@@ -219,6 +219,9 @@ pub(crate) fn look_at(path: &Path, role: Role) -> Result<Option<Journal>, QueueE
 /// Opens an existing database file for writing, with the pragmas of contract section 7. The legacy
 /// queue DB keeps its journal mode: it is other programs' file.
 pub(crate) fn connect(path: &Path, role: Role, deadline: Duration) -> Result<Connection, QueueError> {
+    if let Some(problem) = file::side_file_problem(path) {
+        return Err(fault(Fault::new(role.unreadable(), path, problem, Remedy::Repair)));
+    }
     let opened = (|| {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX

@@ -208,7 +208,7 @@ fn give_back(root: &Path, path: &Path) -> Vec<PathBuf> {
 fn is_denied(path: &Path) -> bool {
     let error = match path.metadata() {
         Ok(metadata) if metadata.is_dir() => path.read_dir().err(),
-        Ok(metadata) if metadata.is_file() => std::fs::File::open(path).err(),
+        Ok(metadata) if metadata.is_file() => identity::regular::open(path).err(),
         Ok(_) => None,
         Err(error) => Some(error),
     };

@@ -57,13 +57,17 @@ pub(crate) fn run(context: &Context, args: &NowArgs) -> Result<Report, CliError>
 }
 
 /// The file that `--report` names.
-struct FailureFile(fs_err::File);
+struct FailureFile(std::fs::File);
 
 impl FailureFile {
     /// Opens it and keeps what it holds for now.
     fn open(path: &Path) -> Result<Self, CliError> {
-        let file = fs_err::OpenOptions::new().write(true).create(true).truncate(false).open(path);
-        file.map(Self).map_err(|error| unwritten(&error))
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        // A person names it: it may be a pipe or /dev/stderr.
+        let file = identity::regular::open_named(&options, path);
+        let named = |error| std::io::Error::other(format!("{}: {error}", path.display()));
+        file.map(Self).map_err(named).map_err(|error| unwritten(&error))
     }
 
     fn write(mut self, report: &DrainReport) -> Result<(), CliError> {

@@ -167,6 +167,7 @@ fn gone_or_io(error: rustix::io::Errno) -> HandleError {
 
 /// Whether `pid` is suspended (SIGSTOP, a debugger); none where the system does not tell.
 #[cfg(target_os = "linux")]
+#[allow(clippy::disallowed_methods, reason = "a file of the kernel")]
 pub(crate) fn is_suspended(pid: u32) -> Option<bool> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold anything; the state is the first word after the last one.
@@ -184,6 +185,7 @@ pub(crate) fn is_suspended(_pid: u32) -> Option<bool> {
 /// file is recognised by the descriptor itself: the device column of the system's lock tables is another one
 /// on some file systems.
 #[cfg(target_os = "linux")]
+#[allow(clippy::disallowed_methods, reason = "a file of the kernel")]
 pub(crate) fn holds_lock(pid: u32, numbers: FileNumbers) -> Option<bool> {
     let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
     let mut unread = false;
@@ -270,6 +272,7 @@ pub(crate) fn end_command(pid: u32) -> String {
 /// cache, and whoever needs one gets it again.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
+#[allow(clippy::disallowed_methods, reason = "a file of the kernel")]
 pub(crate) fn release_code() {
     use rustix::mm::{Advice, madvise};
     let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return };

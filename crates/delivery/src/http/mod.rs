@@ -22,8 +22,8 @@ pub use error::SendError;
 
 use crate::destination::Destination;
 use contract::wire::endpoint::{CONTRACT_HEADER, CONTRACT_VERSION, RECEIPTS_HEADER, TEAM_HEADER, user_agent};
+use identity::small_file::SmallFileError;
 use lookup::Lookup;
-use std::io::Read;
 use std::time::Duration;
 use ureq::http::header::{self, HeaderValue};
 use ureq::http::{Request as HttpRequest, Response};
@@ -247,10 +247,14 @@ fn redirect_target<B>(
 
 fn read_roots(path: &std::path::Path) -> Result<RootCerts, ClientError> {
     let name = || contract::text::path(path);
-    let mut pem = Vec::new();
-    fs_err::File::open(path)
-        .and_then(|file| file.take(MAX_CA_FILE).read_to_end(&mut pem))
-        .map_err(|source| ClientError::Unreadable { path: name(), source })?;
+    let unreadable = |source| ClientError::Unreadable { path: name(), source };
+    let absent = || std::io::Error::from(std::io::ErrorKind::NotFound);
+    // A person names it: it may be a pipe.
+    let pem = identity::regular::read_named(path, MAX_CA_FILE).map_err(|error| match error {
+        SmallFileError::Io(source) => unreadable(source),
+        other => unreadable(std::io::Error::other(other.to_string())),
+    })?;
+    let pem = pem.ok_or_else(|| unreadable(absent()))?;
     let certificates: Vec<_> = parse_pem(&pem)
         .filter_map(|item| match item {
             Ok(PemItem::Certificate(certificate)) => Some(certificate),

@@ -147,6 +147,32 @@ fn main_worktree_of(common_dir: &Path) -> Option<&Path> {
     common_dir.file_name().filter(|name| *name == ".git").and_then(|_| common_dir.parent())
 }
 
+/// A file that git reads in this worktree and that is no file: git would wait for a pipe for ever.
+pub fn find_irregular(worktree: &Path) -> Option<PathBuf> {
+    let layout = read_layout(worktree).ok().flatten();
+    let in_git = layout.into_iter().flat_map(|layout| {
+        let own = ["HEAD", "index", "config.worktree", "commondir", "COMMIT_EDITMSG", "logs/HEAD"]
+            .map(|name| layout.git_dir.join(name));
+        let common = ["config", "packed-refs", "shallow", "info/exclude", "info/attributes", "info/grafts"]
+            .map(|name| layout.common_dir.join(name));
+        let branch = branch_files(&layout);
+        own.into_iter().chain(common).chain(branch)
+    });
+    let in_worktree = [".git", ".gitignore", ".gitattributes", ".gitmodules"].map(|name| worktree.join(name));
+    let is_irregular =
+        |path: &PathBuf| std::fs::metadata(path).is_ok_and(|facts| !facts.is_file() && !facts.is_dir());
+    in_git.chain(in_worktree).find(is_irregular)
+}
+
+/// The loose ref and the log of the current branch.
+fn branch_files(layout: &Layout) -> Vec<PathBuf> {
+    let head = read_small_file(&layout.git_dir.join("HEAD"), POINTER_LIMIT).ok().flatten();
+    let branch = head.as_ref().and_then(|head| path_in(&head.bytes, b"ref:"));
+    branch.map_or_else(Vec::new, |branch| {
+        vec![layout.common_dir.join(&branch), layout.common_dir.join("logs").join(&branch)]
+    })
+}
+
 /// The git directories of `worktree`, when it holds a `.git` that leads to one.
 pub(crate) fn read_layout(worktree: &Path) -> Result<Option<Layout>, GitError> {
     let dot_git = worktree.join(".git");

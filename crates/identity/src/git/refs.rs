@@ -2,7 +2,6 @@
 
 use super::Head;
 use crate::small_file::{SmallFileError, read_small_file};
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -101,15 +100,15 @@ fn is_commit(text: &str) -> bool {
 /// Searches the lines `<commit> <name>` of `packed-refs`. Lines of refs that are not names (comments,
 /// peeled tags) never match.
 fn read_packed(path: &Path, name: &str) -> Result<Option<String>, String> {
-    let failed = |error: std::io::Error| format!("packed-refs cannot be read: {error}");
-    let file = match File::open(path) {
+    let failed = |error: std::io::Error| match crate::regular::is_not_regular(&error) {
+        true => format!("packed-refs {error}"),
+        false => format!("packed-refs cannot be read: {error}"),
+    };
+    let file = match crate::regular::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
     };
-    if !file.metadata().map_err(failed)?.is_file() {
-        return Err("packed-refs is not a file".to_owned());
-    }
     let mut reader = BufReader::with_capacity(32 * 1024, file.take(PACKED_LIMIT));
     let mut line = Vec::with_capacity(256);
     loop {

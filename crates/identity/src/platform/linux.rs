@@ -44,6 +44,7 @@ pub(crate) fn start_environment(pid: u32, variable: &str) -> Option<OsString> {
     })
 }
 
+#[allow(clippy::disallowed_methods, reason = "a file of the kernel")]
 fn read(path: &str, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(512);
     File::open(path)?.take(limit).read_to_end(&mut bytes)?;

@@ -41,10 +41,20 @@ pub(crate) fn user_name() -> Option<String> {
 
 /// Opens `path` for reading; a pipe without a writer does not block.
 pub(crate) fn open_for_reading(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).custom_flags(NON_BLOCKING).open(path)
+    let mut options = OpenOptions::new();
+    without_waiting(options.read(true));
+    // What was opened is looked at by the caller.
+    #[allow(clippy::disallowed_methods)]
+    options.open(path)
+}
+
+/// Opening a pipe with these options does not wait for its other end.
+pub(crate) fn without_waiting(options: &mut OpenOptions) {
+    options.custom_flags(NON_BLOCKING);
 }
 
 /// Opens `path` for reading unless it is a symbolic link.
+#[allow(clippy::disallowed_methods, reason = "what was opened is looked at by the caller")]
 pub(crate) fn open_unlinked_for_reading(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(NON_BLOCKING | NO_FOLLOW).open(path)
 }
@@ -100,6 +110,7 @@ pub(crate) fn copy_mode(file: &File, metadata: &Metadata) -> io::Result<()> {
 }
 
 /// Makes a rename inside `directory` durable.
+#[allow(clippy::disallowed_methods, reason = "a directory, which is only flushed")]
 pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }

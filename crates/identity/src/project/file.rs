@@ -274,7 +274,7 @@ fn replace(path: &Path, before: Option<&str>, after: &str) -> Result<(), WriteEr
     match before {
         None => file.persist_noclobber(&target).map_err(|error| fail()(error.error))?,
         Some(before) => {
-            if fs::read(&target).map_err(fail())? != before.as_bytes() {
+            if crate::regular::read(&target, before.len() as u64 + 1).map_err(fail())? != before.as_bytes() {
                 return Err(fail()(io::Error::other("it changed meanwhile; run the command again")));
             }
             file.persist(&target).map_err(|error| fail()(error.error))?

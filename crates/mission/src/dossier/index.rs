@@ -76,9 +76,9 @@ pub fn read_dossier(mission_dir: &Path, mission_type: &str, overlay: &Overlay) -
     for (relative, path) in files {
         let facts = match overlay.get(&path) {
             Some(bytes) => measure(bytes.as_slice()),
-            None => fs::File::open(&path).and_then(measure),
+            None => identity::regular::open(&path).and_then(measure),
         };
-        let (size, sha256, is_text) = facts.map_err(MissionError::io("read", &path))?;
+        let (size, sha256, is_text) = facts.map_err(crate::document::unopened("read", &path))?;
         let (key, required) = manifest.key(&relative);
         let class = manifest.class(&relative);
         artifacts.push(Artifact { path: relative, class, key, required, size, sha256, is_text });

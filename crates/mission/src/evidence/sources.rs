@@ -7,7 +7,6 @@ use crate::ownership::pattern::matches;
 use crate::project::Project;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -67,7 +66,7 @@ impl<'a> Sources<'a> {
             Ok(_) => {}
         }
         let mut hash = Sha256::new();
-        let mut file = File::open(&path).map_err(MissionError::io("read", &path))?;
+        let mut file = identity::regular::open(&path).map_err(crate::document::unopened("read", &path))?;
         let mut chunk = vec![0; 64 * 1024];
         loop {
             match file.read(&mut chunk).map_err(MissionError::io("read", &path))? {

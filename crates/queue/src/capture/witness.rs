@@ -69,10 +69,11 @@ const BOM: &[u8] = "\u{feff}".as_bytes();
 /// Every `event_id` of a JSON-lines log. A line that is no row is passed over.
 fn read_ids(log: &Path) -> io::Result<HashSet<String>> {
     let mut ids = HashSet::new();
-    if !fs_err::metadata(log)?.is_file() {
-        return Ok(ids);
-    }
-    let mut reader = io::BufReader::new(fs_err::File::open(log)?);
+    let mut reader = match platform::open_regular(log) {
+        // What is no file holds no row.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Ok(ids),
+        file => io::BufReader::new(file?),
+    };
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -90,11 +91,8 @@ fn read_ids(log: &Path) -> io::Result<HashSet<String>> {
 
 /// Lower-case hex SHA-256 of a file.
 fn read_hash(path: &Path) -> io::Result<String> {
-    if !fs_err::metadata(path)?.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
     let mut hash = Sha256::new();
-    let mut file = fs_err::File::open(path)?;
+    let mut file = platform::open_regular(path)?;
     let mut buffer = vec![0; 64 * 1024];
     loop {
         match file.read(&mut buffer)? {

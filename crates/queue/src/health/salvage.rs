@@ -119,11 +119,14 @@ fn remove(path: PathBuf) -> Result<(), QueueError> {
 fn copy_group(from: &Path, to: &Path) -> Result<(), QueueError> {
     for suffix in GROUP {
         let (source, target) = (file::side_file(from, suffix), file::side_file(to, suffix));
-        if !source.exists() {
+        // Anything else than a file holds no rows, and reading a pipe would never end.
+        if !source.is_file() {
             continue;
         }
         let copied = platform::create_private_file(&target).and_then(|()| {
-            std::io::copy(&mut std::fs::File::open(&source)?, &mut std::fs::File::create(&target)?)
+            let mut options = std::fs::OpenOptions::new();
+            let mut copy = platform::open_regular_with(options.write(true).truncate(true), &target)?;
+            std::io::copy(&mut platform::open_regular(&source)?, &mut copy)
         });
         copied.map_err(|error| QueueError::Io { path: target, action: "copy to", source: error })?;
     }
@@ -133,7 +136,7 @@ fn copy_group(from: &Path, to: &Path) -> Result<(), QueueError> {
 /// Keeps writers out, if the file can be locked at all. A file that waits for a rollback is not locked:
 /// that would begin with rolling it back.
 fn lock(path: &Path, which: QueueFile) -> Result<Option<Connection>, QueueError> {
-    if file::side_file_len(path, "-journal") > 0 {
+    if file::side_file_len(path, "-journal") > 0 || file::side_file_problem(path).is_some() {
         return Ok(None);
     }
     let flags =
@@ -264,6 +267,9 @@ fn create_tables(tx: &Transaction<'_>, tables: &[Table], which: QueueFile, ours:
 
 /// Opens the file, and reads which tables it has.
 fn open_damaged(path: &Path, parameters: &str) -> Option<(Connection, Vec<Table>)> {
+    if file::side_file_problem(path).is_some() {
+        return None;
+    }
     let access = match parameters {
         "mode=rw" => OpenFlags::SQLITE_OPEN_READ_WRITE,
         _ => OpenFlags::SQLITE_OPEN_READ_ONLY,

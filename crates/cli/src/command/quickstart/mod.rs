@@ -139,6 +139,7 @@ fn plan_a_mission(stage: &mut Stage) -> Result<(String, Vec<PathBuf>), CliError>
     Ok((slug, documents.into()))
 }
 
+#[allow(clippy::disallowed_methods, reason = "a directory that this command created")]
 fn break_and_cure(stage: &mut Stage) -> Result<(), CliError> {
     stage.title("A real daemon, and a boundary broken on purpose");
     stage.show(&["sync", "daemon", "start"], 0)?;

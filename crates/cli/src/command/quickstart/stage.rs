@@ -197,6 +197,7 @@ impl Stage {
     }
 
     /// Writes a file on the stage.
+    #[allow(clippy::disallowed_methods, reason = "a directory that this command created")]
     pub(crate) fn write(&self, relative: impl AsRef<Path>, text: &str) -> Result<(), CliError> {
         let path = self.path(relative);
         path.parent()
@@ -212,12 +213,14 @@ impl Stage {
     }
 
     /// SHA-256 of a file on the stage.
+    #[allow(clippy::disallowed_methods, reason = "a directory that this command created")]
     pub(crate) fn hash(&self, relative: &Path) -> Result<String, CliError> {
         let bytes = fs_err::read(self.path(relative)).map_err(|error| failed(chain(&error)))?;
         Ok(data_encoding::HEXLOWER.encode(&Sha256::digest(&bytes)))
     }
 
     /// Starts the server and waits until it says where it listens.
+    #[allow(clippy::disallowed_methods, reason = "a directory that this command created")]
     pub(crate) fn serve(&mut self, data: &str) -> Result<(), CliError> {
         let argv = ["server", "--data", data, "--listen", "127.0.0.1:0"];
         announce(&argv);

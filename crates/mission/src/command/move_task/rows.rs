@@ -3,7 +3,7 @@
 use super::{Request, Situation};
 use crate::activity::{ReviewCycle, cycle_directory, newest_cycle, render_cycle};
 use crate::clock::Clock;
-use crate::document::{MAX_TEXT, read_text_anywhere};
+use crate::document::{MAX_TEXT, read_text_named};
 use crate::error::{MissionError, Result};
 use crate::git::user_name;
 use crate::lane::Lane;
@@ -15,7 +15,7 @@ use serde_json::json;
 /// The review cycle of a rejection, with its text.
 pub(super) fn rejection(request: &Request, situation: &Situation) -> Result<Option<(ReviewCycle, String)>> {
     let Some(path) = request.review_feedback_file.as_ref() else { return Ok(None) };
-    let feedback = read_text_anywhere(path, MAX_TEXT)?.unwrap_or_default();
+    let feedback = read_text_named(path, MAX_TEXT)?.unwrap_or_default();
     if feedback.trim().is_empty() {
         return Err(MissionError::Argument {
             name: "--review-feedback-file",
