@@ -48,6 +48,7 @@ samples! {
     Remedy::OptInAllHeld => [Remedy::OptInAllHeld],
     Remedy::StartDaemon => [Remedy::StartDaemon],
     Remedy::StopDaemon => [Remedy::StopDaemon],
+    Remedy::FromScope { .. } => [Remedy::FromScope { hash: "0123456789abcdef".into() }],
     Remedy::Advice(_) => [Remedy::Advice("unset SPEC_KITTY_HOME".into())],
 }
 

@@ -26,6 +26,7 @@ mod command;
 pub mod context;
 pub mod error;
 mod interrupt;
+mod other_queues;
 mod platform;
 pub mod render;
 pub mod report;

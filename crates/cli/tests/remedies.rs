@@ -73,6 +73,7 @@ fn reach(remedy: &Remedy) {
         Remedy::RepairMission { .. } => reach_repair_mission(),
         Remedy::SyncNow => reach_sync_now(),
         Remedy::ResendMissing => reach_resend_missing(),
+        Remedy::FromScope { .. } => reach_from_scope(),
         Remedy::OptIn { .. } => reach_opt_in(),
         Remedy::OptInAllHeld => reach_opt_in_all_held(),
         Remedy::StartDaemon => reach_start_daemon(),
@@ -195,6 +196,20 @@ fn reach_migrate() {
     stage.refuses(&hint);
     stage.type_hint(&hint).exits(0);
     stage.is_coherent();
+}
+
+/// It asks before it copies, so elsewhere than on a terminal it shows the preview and names `--yes`.
+fn reach_from_scope() {
+    let world = testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"));
+    let old = contract::Scope::new("https://gone.invalid", USER, TEAM);
+    ReferenceQueue::create(&world.home().scoped_queue(&old)).event("01KRX0000000000000000000A1", None);
+    let hint = Remedy::FromScope { hash: old.hash()[..16].to_owned() }.hint();
+    let status = world.run(["sync", "status"]).exits(0);
+    assert!(status.stdout.contains(&hint), "{status:?}");
+    assert!(type_hint(&world, "sh", &hint).exits(2).stderr.contains("--yes"));
+    type_hint(&world, "sh", &format!("{hint} --yes")).exits(0);
+    let status = world.run(["sync", "status", "--json"]).exits(0).json();
+    assert_eq!(status["other_queues"], serde_json::json!([]), "{status:#}");
 }
 
 fn reach_repair() {

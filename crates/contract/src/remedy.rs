@@ -43,6 +43,11 @@ pub enum Remedy {
     },
     /// Release the rows held for every project without a decision.
     OptInAllHeld,
+    /// Copy the rows of the same user's old scope into this one, after a preview.
+    FromScope {
+        /// The first 16 hex digits of the old scope's hash.
+        hash: String,
+    },
     /// Start the daemon.
     StartDaemon,
     /// Stop the daemon.
@@ -70,6 +75,7 @@ impl Remedy {
             Self::ResendMissing => &["sync", "resend", "--missing", "--yes"],
             Self::OptIn { project } => &["sync", "opt-in", "--project", project, "--include-held", "--yes"],
             Self::OptInAllHeld => &["sync", "opt-in", "--all-held", "--include-held", "--yes"],
+            Self::FromScope { hash } => &["sync", "migrate", "--from-scope", hash],
             Self::StartDaemon => &["sync", "daemon", "start"],
             Self::StopDaemon => &["sync", "daemon", "stop"],
             Self::Advice(_) => return None,

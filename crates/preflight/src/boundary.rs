@@ -3,6 +3,7 @@
 
 use crate::consent::consent_of;
 use crate::observer::{Observation, needs_recovery, observe, or_fault};
+use crate::others::OtherQueueStatus;
 use crate::status::{
     ActiveQueue, DaemonRecord, HeldProject, LegacyQueue, LoginSummary, Root, RowPair, SCHEMA_VERSION,
     SERVER_REWOUND, STALE_AFTER_SECONDS, StatusDocument, Warning, rewound_text,
@@ -130,6 +131,11 @@ impl<'a> Boundary<'a> {
         Ok(verdict)
     }
 
+    /// The queue DBs of other scopes that have rows, each opened without waiting.
+    pub fn other_queues(&self) -> Result<Vec<OtherQueueStatus>, Busy> {
+        Ok(other_queues(self.home, &self.observe()?))
+    }
+
     /// Everything `sync status` knows, under the policy that `auth_required` asks for.
     pub fn status_document(&self, auth_required: bool) -> Result<StatusDocument, Busy> {
         let observation = self.observe()?;
@@ -140,6 +146,12 @@ impl<'a> Boundary<'a> {
 
 fn refused(refusal: gate::PermitRefused) -> PreflightError {
     PreflightError::Refused(Box::new(refusal.0))
+}
+
+fn other_queues(home: &Home, observation: &Observation) -> Vec<OtherQueueStatus> {
+    let consent = consent_of(&observation.config);
+    let others = queue::observe_other_queues(&home.queues_dir(), &observation.facts().active.path, &consent);
+    others.into_iter().map(|other| OtherQueueStatus::of(other, &observation.login)).collect()
 }
 
 /// A status document in the making.
@@ -200,6 +212,7 @@ impl Document<'_> {
             held,
             oldest_pending_at: oldest.and_then(timestamp),
             last_delivery: counts.as_ref().and_then(|counts| counts.last_delivery).and_then(timestamp),
+            other_queues: other_queues(self.boundary.home, self.observation),
             mismatches: preflight.mismatches.clone(),
             orphan_records: preflight.orphan_records.clone(),
             faults,

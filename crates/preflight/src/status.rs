@@ -1,6 +1,7 @@
 //! The status document: one value behind `sync status`, `--check`, `--json`, the doctors and every
 //! other surface that tells the truth about the boundary (contract section 6).
 
+use crate::others::OtherQueueStatus;
 use contract::foreground::raw_path;
 use contract::{
     ExitCode, Fault, ForegroundIdentity, Mismatch, OrphanRecord, OwnerRecord, OwnerStatus, PreflightResult,
@@ -69,6 +70,8 @@ pub struct StatusDocument {
     pub oldest_pending_at: Option<String>,
     /// When the last row was delivered.
     pub last_delivery: Option<String>,
+    /// Queue DBs of other scopes that have rows. They never refuse anything.
+    pub other_queues: Vec<OtherQueueStatus>,
     /// Fields that differ.
     pub mismatches: Vec<Mismatch>,
     /// Orphan owner records.
@@ -214,7 +217,7 @@ pub struct Warning {
     pub remedy: Remedy,
 }
 
-fn hint<S: serde::Serializer>(remedy: &Remedy, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn hint<S: serde::Serializer>(remedy: &Remedy, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&remedy.hint())
 }
 

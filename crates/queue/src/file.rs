@@ -38,6 +38,13 @@ pub struct Fingerprint {
     pub(crate) change_counter: u32,
 }
 
+impl Fingerprint {
+    /// As it is stored.
+    pub(crate) fn render(&self) -> String {
+        format!("{}:{}:{}:{}", self.inode, self.size, self.modified_ns, self.change_counter)
+    }
+}
+
 /// How a database file is written, from byte 18 of its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Journal {

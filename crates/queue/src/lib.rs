@@ -117,17 +117,18 @@ pub use busy::{CAPTURE as CAPTURE_DEADLINE, MIGRATE as MIGRATE_DEADLINE};
 pub use capture::{Capacity, Capture, Captured, Prepared, Settled, Writer};
 pub use consent::{ConsentView, Held, HeldChange, HoldReason, Place};
 pub use cure::{
-    Cure, LeftBehind, MigrationReport, Progress, QueueOwner, Resend, ResendReport, StillParked, Unparked,
-    Which, observe_left_behind, observe_owner,
+    Cure, LeftBehind, MigratedRow, MigrationReport, Progress, QueueOwner, Resend, ResendReport, StillParked,
+    Unparked, Which, observe_left_behind, observe_owner,
 };
 pub use error::{Busy, Holder, ObserveError, QueueError, WriteBar};
 pub use file::Fingerprint;
 pub use health::{QueueFile, Salvaged, observe_health, salvage};
 pub use observe::{
-    ActiveObservation, Export, Leaving, LegacyObservation, LegacyPin, ParkedContent, ParkedRow, Pause,
-    QueueCounts, Receipt, ReceiptPages, RowCounts, Unsettled, WaitingRow, WaitingRows, observe_active,
-    observe_collectable, observe_counts, observe_known_events, observe_legacy, observe_outgoing,
-    observe_parked, observe_parked_row, observe_receipts, observe_sent, observe_unsettled,
+    ActiveObservation, Export, Leaving, LegacyObservation, LegacyPin, OtherQueue, OtherReading, OtherRows,
+    ParkedContent, ParkedRow, Pause, QueueCounts, Receipt, ReceiptPages, RowCounts, Unsettled, WaitingRow,
+    WaitingRows, observe_active, observe_collectable, observe_counts, observe_known_events, observe_legacy,
+    observe_other_queues, observe_outgoing, observe_parked, observe_parked_row, observe_receipts,
+    observe_sent, observe_unsettled,
 };
 pub use outbox::{
     Batch, BatchLimits, Outbox, Outcome, OutgoingBody, OutgoingEvent, ProjectReceipts, Recorded, RowId,

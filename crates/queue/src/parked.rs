@@ -16,6 +16,8 @@ pub mod reason {
     pub const NOT_IN_LOG: &str = "not_in_log";
     /// The row cannot enter its table: not JSON, no key, a constraint.
     pub const UNREADABLE_ROW: &str = "unreadable_row";
+    /// A queue DB of this home that may own the row cannot be read.
+    pub const OWNER_UNKNOWN: &str = "owner_unknown";
     /// A row of the same key with other content was there first.
     pub const CONFLICT: &str = "conflict";
 }

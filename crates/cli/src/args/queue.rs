@@ -21,6 +21,9 @@ pub struct MigrateArgs {
     /// With --from-scope: do it without asking
     #[arg(long, short, requires = "from_scope")]
     pub yes: bool,
+    /// List the table and key of every row, with what became of it
+    #[arg(long, short)]
+    pub verbose: bool,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,

@@ -57,7 +57,19 @@ impl Look<'_> {
         Check::ok(Name::LegacyRows, summary).read_file(what, path)
     }
 
+    /// Rows of other scopes: nothing of them leaves under this login.
+    fn with_other_queues(&self, check: Check) -> Check {
+        self.status.other_queues.iter().fold(check, |check, other| {
+            let detail = format!("{}, in {}", other.line(), other.path.to_string_lossy());
+            check.finding("rows_of_other_scope", detail, [other.remedy.clone()])
+        })
+    }
+
     pub(super) fn queue(&self) -> Check {
+        self.with_other_queues(self.active_queue())
+    }
+
+    fn active_queue(&self) -> Check {
         let queue = &self.status.active_queue;
         let Some(counts) = &self.counts else {
             let why = if self.status.faults.iter().any(|fault| fault.code == FaultCode::ActiveQueueUnreadable)

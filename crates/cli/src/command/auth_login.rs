@@ -4,6 +4,7 @@ use crate::args::{LoginArgs, LogoutArgs, SwitchArgs};
 use crate::build;
 use crate::context::Context;
 use crate::error::{CliError, chain};
+use crate::other_queues;
 use crate::render;
 use crate::report::{Document, Report, Said};
 use contract::Scope;
@@ -14,7 +15,7 @@ use delivery::auth::{
 };
 use identity::environment::names;
 use identity::{Config, LoginSource, read_login};
-use preflight::consent_of;
+use preflight::{OtherQueueStatus, consent_of};
 use queue::observe_counts;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -34,14 +35,17 @@ pub(crate) fn login(context: &Context, args: &LoginArgs) -> Result<Report, CliEr
             };
             let who = printable(&principal);
             let line = format!("already logged in as {who}{how}; --force logs in again");
-            return Ok(Report::of(&Said { result: "already_logged_in", facts, line }));
+            return Ok(with_other_queues(
+                context,
+                Report::of(&Said { result: "already_logged_in", facts, line }),
+            ));
         }
     }
     let method = if args.headless { LoginMethod::Device } else { LoginMethod::Browser };
     let report =
         log_in(&http, args.server.as_deref(), method, &mut Terminal).map_err(|error| refused(&error))?;
     let stays = rows_that_stay(context, &report);
-    let mut shown = Report::of(&LoggedIn::of(&report, stays));
+    let mut shown = Report::of(&LoggedIn::of(&report, stays, other_queues::observe(context)));
     if let Some(note) = token_note(context) {
         shown = shown.note(note);
     }
@@ -68,7 +72,17 @@ pub(crate) fn logout(context: &Context, args: &LogoutArgs) -> Result<Report, Cli
     let mut report = Report::of(&Said { result, facts, line: line.to_owned() });
     report.notes.extend(note.filter(|_| had_session).map(|note| printable(&note).into_owned()));
     report.notes.extend(token_note(context));
-    Ok(report)
+    Ok(with_other_queues(context, report))
+}
+
+/// Adds the rows of other scopes to what a verb about the login says.
+fn with_other_queues(context: &Context, mut report: Report) -> Report {
+    let others = other_queues::observe(context);
+    report.text.push_str(&other_queues::describe(&others));
+    if let Some(facts) = report.json.as_object_mut() {
+        facts.insert("other_queues".to_owned(), serde_json::to_value(&others).unwrap_or_default());
+    }
+    report
 }
 
 /// A CI token decides whatever session there is: said, so that nobody wonders why nothing changed.
@@ -90,7 +104,8 @@ pub(crate) fn switch(context: &Context, args: &SwitchArgs) -> Result<Report, Cli
         format!("already in teamspace {} ({})", printable(&to.name), printable(&to.id))
     };
     let facts = serde_json::json!({ "team": to.id, "changed": changed, "previous_scope": previous_scope, "scope": scope });
-    Ok(Report::of(&Said { result: if changed { "switched" } else { "nothing_to_do" }, facts, line }))
+    let said = Said { result: if changed { "switched" } else { "nothing_to_do" }, facts, line };
+    Ok(with_other_queues(context, Report::of(&said)))
 }
 
 fn http(context: &Context) -> Result<delivery::Context, CliError> {
@@ -126,10 +141,11 @@ struct LoggedIn {
     wrote_server_url: bool,
     rows_of_previous_scope: Option<u64>,
     previous_scope: Option<Scope>,
+    other_queues: Vec<OtherQueueStatus>,
 }
 
 impl LoggedIn {
-    fn of(report: &LoginReport, stays: Option<(Scope, u64)>) -> Self {
+    fn of(report: &LoginReport, stays: Option<(Scope, u64)>, other_queues: Vec<OtherQueueStatus>) -> Self {
         let (previous_scope, rows) = stays.unzip();
         Self {
             result: "logged_in",
@@ -142,6 +158,7 @@ impl LoggedIn {
             wrote_server_url: report.wrote_server_url,
             rows_of_previous_scope: rows,
             previous_scope,
+            other_queues,
         }
     }
 }
@@ -158,9 +175,7 @@ impl Document for LoggedIn {
         if self.wrote_server_url {
             out.push_str("  remembered as sync.server_url\n");
         }
-        if let (Some(scope), Some(rows)) = (&self.previous_scope, self.rows_of_previous_scope) {
-            let _ = writeln!(out, "  {rows} rows wait under {scope} and stay there");
-        }
+        out.push_str(&other_queues::describe(&self.other_queues));
         out
     }
 }

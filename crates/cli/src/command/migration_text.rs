@@ -14,7 +14,7 @@ pub(crate) fn readable(report: MigrationReport) -> MigrationReport {
 
 /// Whether there was anything to migrate.
 pub(crate) fn found_rows(report: &MigrationReport) -> bool {
-    [&report.moved, &report.duplicates, &report.conflicts, &report.unreadable]
+    [&report.moved, &report.duplicates, &report.conflicts, &report.unreadable, &report.owner_unknown]
         .into_iter()
         .any(|counts| sum(counts) > 0)
 }
@@ -55,6 +55,8 @@ pub(crate) fn describe_as(report: &MigrationReport, wording: &Wording) -> String
         ("already there", &report.duplicates),
         ("kept beside other content (conflicts)", &report.conflicts),
         ("parked as unreadable", &report.unreadable),
+        ("parked as owner_unknown, another queue DB cannot be read", &report.owner_unknown),
+        ("claimed for the accounts that had them before", &report.claimed_for_others),
         ("of other accounts, untouched", &report.rows_other_scope),
     ] {
         if sum(group) > 0 {

@@ -7,6 +7,7 @@ use crate::build;
 use crate::context::Context;
 use crate::error::{CliError, chain};
 use crate::interrupt::Interrupt;
+use crate::other_queues;
 use crate::report::{Document, PROJECTS_SHOWN, Report, Said, more_projects, project_name, rows};
 use crate::terminal;
 use contract::text::printable;
@@ -14,7 +15,7 @@ use contract::{ExitCode, FailureName, FaultCode, Remedy};
 use delivery::drain::{DrainError, DrainOptions, DrainReport, Progress, RowTally, drain, failure_report};
 use gate::EgressPermit;
 use preflight::status::rewound_text;
-use preflight::{Boundary, PreflightError, consent_of};
+use preflight::{Boundary, OtherQueueStatus, PreflightError, consent_of};
 use queue::MigrationReport;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -49,7 +50,7 @@ pub(crate) fn run(context: &Context, args: &NowArgs) -> Result<Report, CliError>
         ExitCode::Ok if unwritten.is_some() => ExitCode::Failed,
         exit => exit,
     };
-    let mut shown = Report::exiting(exit, &Delivery::of(report, migration));
+    let mut shown = Report::exiting(exit, &Delivery::of(report, migration, other_queues::observe(context)));
     shown.notes = notes;
     // What was delivered is said all the same.
     shown.notes.extend(unwritten.map(|error| format!("error: {}", printable(&error.summary))));
@@ -153,12 +154,18 @@ struct Delivery {
     error_code: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     remediation: Option<[String; 1]>,
+    /// Rows of other scopes, which stay.
+    other_queues: Vec<OtherQueueStatus>,
     #[serde(flatten)]
     report: DrainReport,
 }
 
 impl Delivery {
-    fn of(report: DrainReport, migrated: Option<MigrationReport>) -> Self {
+    fn of(
+        report: DrainReport,
+        migrated: Option<MigrationReport>,
+        other_queues: Vec<OtherQueueStatus>,
+    ) -> Self {
         let moved = report.events.left() + report.bodies.left() + report.settled_before;
         let result = match (report.is_clean(), moved, &migrated) {
             (true, 0, None) => "nothing_to_do",
@@ -169,7 +176,7 @@ impl Delivery {
         let stopped = report.stopped.as_ref();
         let error_code = stopped.and_then(|stopped| stopped.reason.code());
         let remediation = stopped.and_then(|stopped| stopped.remedy.as_ref()).map(|remedy| [remedy.hint()]);
-        Self { result, migrated, error_code, remediation, report }
+        Self { result, migrated, error_code, remediation, other_queues, report }
     }
 }
 
@@ -244,6 +251,7 @@ impl Document for Delivery {
             let _ = writeln!(out, "warning   : {warning}");
             let _ = writeln!(out, "            {}", Remedy::ResendMissing.hint());
         }
+        out.push_str(&other_queues::describe(&self.other_queues));
         out
     }
 }

@@ -3,6 +3,7 @@
 use crate::args::StatusArgs;
 use crate::context::Context;
 use crate::error::CliError;
+use crate::other_queues;
 use crate::report::{Document, PROJECTS_SHOWN, Report, more_projects, project_name, rows};
 use contract::text::printable;
 use contract::{PreflightResult, Remedy};
@@ -42,6 +43,7 @@ impl Document for CheckView<'_> {
 /// What `--check` prints.
 pub(crate) fn check_text(status: &StatusDocument) -> String {
     let mut out = identity_block(status);
+    out.push_str(&other_queues::describe(&status.other_queues));
     if !status.ok {
         let _ = write!(out, "\n{}", status.preflight.render());
     }
@@ -108,6 +110,7 @@ impl Document for StatusView<'_> {
             let other = format!("{rows} rows of the legacy queue DB, which stay there");
             line(&mut out, "Other accounts", &other);
         }
+        out.push_str(&other_queues::describe(&status.other_queues));
         line(&mut out, "Last delivery", status.last_delivery.as_deref().unwrap_or("none"));
         out.push('\n');
         out.push_str(&identity_block(status));

@@ -7,7 +7,7 @@ mod resend;
 mod unpark;
 
 pub(crate) use migrate::is_accounted_for;
-pub use migrate::{LeftBehind, MigrationReport, QueueOwner, observe_left_behind, observe_owner};
+pub use migrate::{LeftBehind, MigratedRow, MigrationReport, QueueOwner, observe_left_behind, observe_owner};
 pub(crate) use resend::CAPTURE_EPOCH;
 pub use resend::{Resend, ResendReport, Which};
 pub use unpark::{StillParked, Unparked};
@@ -76,12 +76,22 @@ impl Cure {
     /// Moves the legacy rows of this scope into the scoped queue DB, and leaves the pin. Resumes what an
     /// interrupted run has begun.
     pub fn migrate(&mut self, progress: &mut dyn Progress) -> Result<MigrationReport, QueueError> {
-        migrate::migrate(&mut self.store, &self.scope, &self.legacy_path, progress)
+        migrate::migrate(&mut self.store, &self.scope, &self.legacy_path, false, progress)
+    }
+
+    /// The same, with every row in the report.
+    pub fn migrate_listing(&mut self, progress: &mut dyn Progress) -> Result<MigrationReport, QueueError> {
+        migrate::migrate(&mut self.store, &self.scope, &self.legacy_path, true, progress)
     }
 
     /// What [`Cure::migrate`] would do. Changes nothing and creates nothing.
     pub fn plan_migration(permit: &CurePermit) -> Result<MigrationReport, ObserveError> {
-        migrate::plan(permit.scope(), permit.legacy_path(), permit.queue_path())
+        migrate::plan(permit.scope(), permit.legacy_path(), permit.queue_path(), false)
+    }
+
+    /// The same, with every row in the report.
+    pub fn plan_migration_listing(permit: &CurePermit) -> Result<MigrationReport, ObserveError> {
+        migrate::plan(permit.scope(), permit.legacy_path(), permit.queue_path(), true)
     }
 
     /// What of a project [`Cure::migrate`] would bring in, to be held there under `consent`; none is the

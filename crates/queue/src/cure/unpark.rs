@@ -1,17 +1,20 @@
 //! The two ways out of the parked table: back into the queue, or dropped with a receipt that says why.
 
+use super::migrate::{Ownership, owner_of};
 use crate::capture::{Belongs, Made, Testimony, is_proven_row, make_pending, parked_witness};
 use crate::consent::Hold;
 use crate::envelope::Envelope;
 use crate::error::QueueError;
+use crate::legacy::LegacyTable;
 use crate::parked::reason;
 use crate::pending::Queueing;
 use crate::place::PlaceId;
+use crate::row::RowDigest;
 use crate::row::{Kind, Witness};
 use crate::store::{Abort, Store, now_seconds};
 use contract::event::kind::HISTORY_ADDED;
-use rusqlite::types::ValueRef;
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::types::{ToSqlOutput, Value as SqlValue, ValueRef};
+use rusqlite::{OptionalExtension as _, Transaction, params, params_from_iter};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -37,6 +40,8 @@ struct ParkedRow {
     id: i64,
     kind: i64,
     place: PlaceId,
+    key: String,
+    digest: Vec<u8>,
     reason: String,
     head: Map<String, Value>,
     /// The payload, if it is text.
@@ -89,6 +94,10 @@ pub(super) fn retry(store: &mut Store, ids: &[i64]) -> Result<Unparked, QueueErr
             done.kept.push(StillParked { id: *id, why: "its local write is still not there".to_owned() });
             continue;
         }
+        if let Some(why) = owned_elsewhere(store, &row)? {
+            done.kept.push(StillParked { id: *id, why });
+            continue;
+        }
         match store.write("put parked rows back in", |tx| restore(tx, &row))? {
             Ok(()) => done.restored.push(*id),
             Err(why) => done.kept.push(StillParked { id: *id, why }),
@@ -97,8 +106,26 @@ pub(super) fn retry(store: &mut Store, ids: &[i64]) -> Result<Unparked, QueueErr
     Ok(done)
 }
 
+/// Why a row that is parked as `owner_unknown` may not wait here; nothing for any other.
+fn owned_elsewhere(store: &Store, row: &ParkedRow) -> Result<Option<String>, QueueError> {
+    let table = LegacyTable::ALL.into_iter().find(|table| table.kind() == row.kind);
+    let (Some(table), Some(digest)) = (table, RowDigest::from_slice(&row.digest)) else { return Ok(None) };
+    if row.reason != reason::OWNER_UNKNOWN {
+        return Ok(None);
+    }
+    let owner = owner_of(store.path(), table, &row.key, digest);
+    Ok(match owner.map_err(|abort| store.failed("look up a parked row of", abort))? {
+        Ownership::Unowned => None,
+        Ownership::Open(path) => Some(format!("{} still cannot be read", contract::text::path(&path))),
+        Ownership::Other(path) => Some(format!(
+            "{} has had it, so it is that account's; `sync parked drop` takes it",
+            contract::text::path(&path)
+        )),
+    })
+}
+
 fn read(tx: &Transaction<'_>, id: i64) -> rusqlite::Result<Option<ParkedRow>> {
-    tx.prepare_cached("SELECT id, kind, place, reason, head, payload FROM parked WHERE id = ?1")?
+    tx.prepare_cached("SELECT id, kind, place, reason, head, payload, key, digest FROM parked WHERE id = ?1")?
         .query_row([id], |row| {
             let head: String = row.get(4)?;
             let payload = match row.get_ref(5)? {
@@ -109,6 +136,8 @@ fn read(tx: &Transaction<'_>, id: i64) -> rusqlite::Result<Option<ParkedRow>> {
                 id: row.get(0)?,
                 kind: row.get(1)?,
                 place: row.get(2)?,
+                key: row.get(6)?,
+                digest: row.get(7)?,
                 reason: row.get(3)?,
                 head: serde_json::from_str(&head).unwrap_or_default(),
                 payload,
@@ -119,6 +148,9 @@ fn read(tx: &Transaction<'_>, id: i64) -> rusqlite::Result<Option<ParkedRow>> {
 
 /// Makes one row wait again, or says why it cannot.
 fn restore(tx: &Transaction<'_>, row: &ParkedRow) -> Result<Result<(), String>, Abort> {
+    if row.kind == LegacyTable::FailureLog.kind() && row.reason == reason::OWNER_UNKNOWN {
+        return restore_failure(tx, row);
+    }
     if Kind::from_stored(row.kind).is_none() {
         return Ok(Err(
             "a failure-log row is a record and never waits; `sync parked drop` takes it".to_owned()
@@ -140,6 +172,28 @@ fn restore(tx: &Transaction<'_>, row: &ParkedRow) -> Result<Result<(), String>, 
             Ok(Ok(()))
         }
     }
+}
+
+/// Puts a failure-log row into its table.
+fn restore_failure(tx: &Transaction<'_>, row: &ParkedRow) -> Result<Result<(), String>, Abort> {
+    let table = LegacyTable::FailureLog;
+    let values = table.columns().iter().map(|(column, _)| match row.head.get(*column) {
+        Some(Value::String(text)) => ToSqlOutput::Owned(SqlValue::Text(text.clone())),
+        Some(Value::Number(number)) if number.is_i64() => {
+            ToSqlOutput::Owned(SqlValue::Integer(number.as_i64().unwrap_or_default()))
+        }
+        Some(Value::Number(number)) => {
+            ToSqlOutput::Owned(SqlValue::Real(number.as_f64().unwrap_or_default()))
+        }
+        _ => ToSqlOutput::Owned(SqlValue::Null),
+    });
+    let marks = vec!["?"; table.columns().len()].join(", ");
+    let sql = format!("INSERT OR IGNORE INTO {}({}) VALUES ({marks})", table.name(), table.column_list());
+    if tx.prepare_cached(&sql)?.execute(params_from_iter(values))? == 0 {
+        return Ok(Err("a row of its key is there already, or its columns do not fit the table".to_owned()));
+    }
+    tx.prepare_cached("DELETE FROM parked WHERE id = ?1")?.execute([row.id])?;
+    Ok(Ok(()))
 }
 
 /// Drops parked rows, leaving a receipt of the drop. All of them or none.

@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 use std::collections::HashMap;
 
 /// What identifies a legacy row, here and in claims.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct LegacyKey {
     /// The table, or `<table>#rowid` for a row whose key columns are no text.
     pub(crate) source: &'static str,

@@ -82,7 +82,11 @@ pub fn observe_counts(path: &Path, consent: &dyn ConsentView) -> Result<QueueCou
     Ok(read_only(path, Role::Active, |conn| counts(conn, path, consent))?.unwrap_or_default())
 }
 
-fn counts(conn: &Connection, path: &Path, consent: &dyn ConsentView) -> Result<QueueCounts, Abort> {
+pub(super) fn counts(
+    conn: &Connection,
+    path: &Path,
+    consent: &dyn ConsentView,
+) -> Result<QueueCounts, Abort> {
     let meta = read_meta(conn)?;
     let version = check_version(path, &meta)?;
     let mut seen = QueueCounts {

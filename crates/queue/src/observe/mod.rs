@@ -12,6 +12,7 @@ mod counts;
 mod export;
 mod legacy;
 mod listing;
+mod others;
 mod paged;
 mod reader;
 mod receipts;
@@ -25,11 +26,13 @@ pub use listing::{
     Leaving, ParkedContent, ParkedRow, Receipt, observe_collectable, observe_outgoing, observe_parked,
     observe_parked_row, observe_receipts,
 };
+pub use others::{OtherQueue, OtherReading, OtherRows, observe_other_queues};
 pub use receipts::{ReceiptPages, observe_sent};
 pub use waiting::{Unsettled, WaitingRow, WaitingRows, observe_known_events, observe_unsettled};
 
-pub(crate) use active::{PIN, anothers, check_version, pin_of, read_meta};
+pub(crate) use active::{Meta, PIN, anothers, check_version, fingerprint_at_rest, pin_of, read_meta};
 pub(crate) use counts::{LAST_DELIVERY, NOT_BEFORE, PAUSE_REASON};
 pub(crate) use legacy::{count_legacy, slot};
 pub(crate) use listing::of_ours;
+pub(crate) use others::{adopted_key, scoped_queues};
 pub(crate) use reader::read_only;

@@ -19,6 +19,7 @@ use crate::store::Abort;
 use contract::{Fault, FaultCode, Remedy};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use std::path::Path;
+use std::time::Duration;
 
 /// How often a file that keeps changing under `immutable` is tried.
 const TRIES: usize = 3;
@@ -28,6 +29,16 @@ const TRIES: usize = 3;
 pub(crate) fn read_only<T>(
     path: &Path,
     role: Role,
+    look: impl FnMut(&Connection) -> Result<T, Abort>,
+) -> Result<Option<T>, ObserveError> {
+    read_only_within(path, role, busy::READ, look)
+}
+
+/// The same, waiting at most `deadline` for each lock.
+pub(super) fn read_only_within<T>(
+    path: &Path,
+    role: Role,
+    deadline: Duration,
     mut look: impl FnMut(&Connection) -> Result<T, Abort>,
 ) -> Result<Option<T>, ObserveError> {
     for _ in 0..TRIES {
@@ -52,23 +63,23 @@ pub(crate) fn read_only<T>(
             Journal::Wal => "mode=ro&readonly_shm=1",
         };
         let before = file::read_db_file(path).ok();
-        let seen = open(path, parameters).and_then(|conn| snapshot(&conn, &mut look));
+        let seen = open(path, parameters, deadline).and_then(|conn| snapshot(&conn, &mut look));
         let stable = parameters != "immutable=1"
             || (file::side_file_len(path, "-wal") == 0 && file::read_db_file(path).ok() == before);
         if stable {
-            return seen.map(Some).map_err(|abort| refused(path, role, abort));
+            return seen.map(Some).map_err(|abort| refused(path, role, deadline, abort));
         }
     }
-    Err(ObserveError::Busy(busy::busy(path, busy::READ)))
+    Err(ObserveError::Busy(busy::busy(path, deadline)))
 }
 
-fn open(path: &Path, parameters: &str) -> Result<Connection, Abort> {
+fn open(path: &Path, parameters: &str, deadline: Duration) -> Result<Connection, Abort> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let mut conn = Connection::open_with_flags(file::uri(path, parameters), flags)?;
-    busy::wait_for_locks(&mut conn, busy::READ)?;
+    busy::wait_for_locks(&mut conn, deadline)?;
     // A sort must not spill into a file. A look reads each page once: a large cache would only be memory.
     conn.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -256")?;
     Ok(conn)
@@ -84,7 +95,7 @@ fn snapshot<T>(
     Ok(seen)
 }
 
-fn refused(path: &Path, role: Role, abort: Abort) -> ObserveError {
+fn refused(path: &Path, role: Role, deadline: Duration, abort: Abort) -> ObserveError {
     let error = match abort {
         Abort::Queue(QueueError::Fault(fault)) => return ObserveError::Fault(fault),
         Abort::Queue(QueueError::Busy(busy)) => return ObserveError::Busy(busy),
@@ -93,7 +104,7 @@ fn refused(path: &Path, role: Role, abort: Abort) -> ObserveError {
     };
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            ObserveError::Busy(busy::busy(path, busy::READ))
+            ObserveError::Busy(busy::busy(path, deadline))
         }
         Some(ErrorCode::ReadOnly) => {
             let rollback =

@@ -10,9 +10,9 @@ use crate::error::{ObserveError, QueueError};
 use crate::file::Role;
 use crate::found::{content_digest, examine};
 use crate::legacy::{LegacyTable, Shape};
-use crate::observe::{check_version, read_meta, read_only};
+use crate::observe::{adopted_key, check_version, fingerprint_at_rest, read_meta, read_only};
 use crate::place;
-use crate::store::{Abort, Store, sql_error};
+use crate::store::{Abort, Store, set_meta, sql_error};
 use contract::Scope;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::Serialize;
@@ -44,10 +44,12 @@ fn copy(
         Abort::Sql(error) => sql_error(old_queue, Role::Active, "read", busy::READ, error),
     };
     let ours = check_principal(old, old_queue, scope).map_err(failed)?;
+    // The snapshot keeps the file as it is until the copy is committed.
+    let copied = fingerprint_at_rest(old_queue);
     let shape = Shape::read(old, "main", old_queue).map_err(failed)?;
     let mut report = MigrationReport::of(false, old_queue, store.path());
     store.write("copy rows into", |tx| {
-        let mut transfer = Transfer::into(tx, Some(Hold::Sealed))?;
+        let mut transfer = Transfer::into(tx, Some(Hold::Sealed), None)?;
         let mut done = 0;
         for table in [LegacyTable::Events, LegacyTable::Bodies] {
             if !shape.has(table) {
@@ -66,13 +68,17 @@ fn copy(
                     }
                     None => transfer.row(table, &key, row, 1)?,
                 };
-                report.count(table, fate);
+                report.count(table, &key, fate);
                 done += 1;
                 progress.migrated(done, done);
                 Ok(())
             })?;
         }
-        transfer.finish()
+        transfer.finish()?;
+        if let Some((name, copied)) = adopted_key(old_queue).zip(copied) {
+            set_meta(tx, &name, &copied.render())?;
+        }
+        Ok(())
     })?;
     Ok(report)
 }
@@ -117,7 +123,8 @@ fn foresee(
     for table in [LegacyTable::Events, LegacyTable::Bodies].into_iter().filter(|table| shape.has(*table)) {
         each_row(old, &shape, table, &mut |key, row| {
             let fits = examine(table, &key, row, 1)?.is_ok();
-            report.count(table, foresight.fate(table, &key, content_digest(table, row, 1)?, fits)?);
+            let fate = foresight.fate(table, &key, content_digest(table, row, 1)?, fits)?;
+            report.count(table, &key, fate);
             Ok(())
         })?;
     }

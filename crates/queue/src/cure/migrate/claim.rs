@@ -28,7 +28,7 @@ impl Claimed {
 }
 
 /// The claims table. Its only readers are programs that migrate.
-const CLAIMS: &str = "CREATE TABLE IF NOT EXISTS claims (
+pub(super) const CLAIMS: &str = "CREATE TABLE IF NOT EXISTS claims (
     \"table\" TEXT NOT NULL, key TEXT NOT NULL, scope TEXT NOT NULL, PRIMARY KEY (\"table\", key)
 ) WITHOUT ROWID";
 

@@ -1,6 +1,7 @@
 //! Migration: legacy rows of one scope into its scoped queue DB (contract section 8).
 //!
 //! ```text
+//! look up  rows that another queue DB of this home has had: claimed for its scope
 //! claim    one transaction in the legacy file:  claims(table, key, scope)
 //! copy     one transaction in the scoped file:  rows + bindings + imported(source, key, digest)
 //! clear    one transaction in the legacy file:  delete the copied rows and the claims
@@ -17,20 +18,24 @@ mod adopt;
 mod claim;
 mod clear;
 mod foresight;
+mod owners;
 mod plan;
 mod transfer;
 
 pub use adopt::{LeftBehind, QueueOwner, observe_left_behind, observe_owner};
 pub(super) use adopt::{adopt, plan_adoption};
+pub(super) use owners::{Ownership, owner_of};
 pub(super) use plan::{plan, plan_held};
 pub(crate) use transfer::is_accounted_for;
 
+use self::owners::Owners;
 use super::Progress;
 use crate::error::QueueError;
 use crate::fault_point::{FaultPoint, reached};
 use crate::file::{self, Role};
-use crate::legacy::{LegacyDb, LegacyTable, data_version, fingerprint};
+use crate::legacy::{LegacyDb, LegacyKey, LegacyTable, data_version, fingerprint};
 use crate::observe::{LegacyObservation, LegacyPin, count_legacy, observe_legacy, pin_of, slot};
+use crate::parked::reason;
 use crate::store::{Store, set_meta};
 use contract::{LegacyRowCounts, Scope};
 use serde::Serialize;
@@ -54,10 +59,29 @@ pub struct MigrationReport {
     pub conflicts: LegacyRowCounts,
     /// Rows that cannot enter their table: parked as `unreadable_row` with their raw values.
     pub unreadable: LegacyRowCounts,
+    /// Rows that may be another scope's, because a queue DB of this home cannot be read: parked as
+    /// `owner_unknown`.
+    pub owner_unknown: LegacyRowCounts,
+    /// Rows that another queue DB of this home has had before: claimed for its scope, which they stay with.
+    pub claimed_for_others: LegacyRowCounts,
     /// Rows of other scopes, which stay.
     pub rows_other_scope: LegacyRowCounts,
     /// Rows of this scope that are left: zero, unless another program added some meanwhile.
     pub remaining: LegacyRowCounts,
+    /// Every row that left, or would leave, the legacy queue DB. Only where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<Vec<MigratedRow>>,
+}
+
+/// One row of a migration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MigratedRow {
+    /// The table; with `#rowid` for a row whose key is its rowid.
+    pub table: &'static str,
+    /// The key.
+    pub key: String,
+    /// `moved`, `duplicate`, `conflict`, `unreadable_row` or `owner_unknown`.
+    pub outcome: &'static str,
 }
 
 fn path_or_null<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
@@ -69,13 +93,22 @@ impl MigrationReport {
         Self { dry_run, from: from.to_owned(), to: to.to_owned(), ..Self::default() }
     }
 
+    /// Lists every row, too.
+    fn listing(self, lists: bool) -> Self {
+        Self { rows: lists.then(Vec::new), ..self }
+    }
+
     /// Counts what became of one row.
-    fn count(&mut self, table: LegacyTable, fate: Fate) {
+    fn count(&mut self, table: LegacyTable, key: &LegacyKey, fate: Fate) {
+        if let Some(rows) = &mut self.rows {
+            rows.push(MigratedRow { table: key.source, key: key.key.clone(), outcome: fate.outcome() });
+        }
         let counts = match fate {
             Fate::Moved => &mut self.moved,
             Fate::Duplicate => &mut self.duplicates,
             Fate::Conflict => &mut self.conflicts,
             Fate::Unreadable => &mut self.unreadable,
+            Fate::OwnerUnknown => &mut self.owner_unknown,
         };
         *slot(counts, table) += 1;
     }
@@ -88,6 +121,20 @@ enum Fate {
     Duplicate,
     Conflict,
     Unreadable,
+    OwnerUnknown,
+}
+
+impl Fate {
+    /// As it is shown; for parked rows the reason.
+    const fn outcome(self) -> &'static str {
+        match self {
+            Self::Moved => "moved",
+            Self::Duplicate => "duplicate",
+            Self::Conflict => reason::CONFLICT,
+            Self::Unreadable => reason::UNREADABLE_ROW,
+            Self::OwnerUnknown => reason::OWNER_UNKNOWN,
+        }
+    }
 }
 
 /// How many rounds are run when another program keeps writing the legacy file.
@@ -98,9 +145,10 @@ pub(super) fn migrate(
     store: &mut Store,
     scope: &Scope,
     legacy_path: &Path,
+    lists: bool,
     progress: &mut dyn Progress,
 ) -> Result<MigrationReport, QueueError> {
-    let mut report = MigrationReport::of(false, legacy_path, store.path());
+    let mut report = MigrationReport::of(false, legacy_path, store.path()).listing(lists);
     if let Some(found) = known_done(store, scope, legacy_path)? {
         report.rows_other_scope = found.other_scope;
         return Ok(report);
@@ -111,9 +159,12 @@ pub(super) fn migrate(
         Err(error) => return nothing_to_move(error, scope, legacy_path, report),
     };
     for _ in 0..ROUNDS {
+        let owners = look_up(store, &mut legacy, scope)?;
+        owners.write_claims(&mut legacy)?;
+        add(&mut report.claimed_for_others, owners.counts);
         let Some(claimed) = claim::claim(&mut legacy, scope)? else { break };
         reached(FaultPoint::Claimed);
-        transfer::copy(store, &mut legacy, scope, &claimed, &mut report, progress)?;
+        transfer::copy(store, &mut legacy, scope, (&claimed, &owners), &mut report, progress)?;
         reached(FaultPoint::Copied);
         clear::clear(&mut legacy, store, scope, &claimed)?;
         reached(FaultPoint::Cleared);
@@ -122,6 +173,20 @@ pub(super) fn migrate(
     report.rows_other_scope = left.other_scope;
     report.remaining = left.in_scope;
     Ok(report)
+}
+
+/// Whose the rows of `scope` are, as far as the queue DBs of this home tell.
+fn look_up(store: &mut Store, legacy: &mut LegacyDb, scope: &Scope) -> Result<Owners, QueueError> {
+    let (path, queue) = (legacy.path().to_owned(), store.path().to_owned());
+    legacy.read("look up the owners of rows of", |rows| {
+        Ok(store.read("look up rows in", |own| Owners::look_up(rows, &path, scope, Some(own), &queue))?)
+    })
+}
+
+fn add(counts: &mut LegacyRowCounts, more: LegacyRowCounts) {
+    counts.event_rows += more.event_rows;
+    counts.body_upload_rows += more.body_upload_rows;
+    counts.failure_log_rows += more.failure_log_rows;
 }
 
 /// What the pin says, if it holds and says that nothing is left to do.

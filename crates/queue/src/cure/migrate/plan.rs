@@ -1,13 +1,14 @@
 //! The preview of a migration: the same judgements on two read-only snapshots.
 
 use super::foresight::Foresight;
+use super::owners::Owners;
 use super::transfer::each_row;
 use super::{Fate, MigrationReport};
 use crate::consent::{ConsentView, HeldChange, Hold, Place};
 use crate::error::ObserveError;
 use crate::file::Role;
 use crate::found::{content_digest, examine, number_of, time_column};
-use crate::legacy::{Judge, LegacyTable, Shape};
+use crate::legacy::{Judge, LegacyKey, LegacyTable, Shape};
 use crate::observe::{read_only, slot};
 use crate::row::Kind;
 use crate::store::Abort;
@@ -20,8 +21,9 @@ pub(in crate::cure) fn plan(
     scope: &Scope,
     legacy_path: &Path,
     queue_path: &Path,
+    lists: bool,
 ) -> Result<MigrationReport, ObserveError> {
-    let empty = MigrationReport::of(true, legacy_path, queue_path);
+    let empty = MigrationReport::of(true, legacy_path, queue_path).listing(lists);
     let planned = walk(
         scope,
         legacy_path,
@@ -29,8 +31,12 @@ pub(in crate::cure) fn plan(
         || empty.clone(),
         |report, seen| {
             match seen.fate {
-                Some(fate) => report.count(seen.table, fate),
-                None => *slot(&mut report.rows_other_scope, seen.table) += 1,
+                Some(fate) => report.count(seen.table, seen.key, fate),
+                None => {
+                    let claimed = u64::from(seen.owned);
+                    *slot(&mut report.claimed_for_others, seen.table) += claimed;
+                    *slot(&mut report.rows_other_scope, seen.table) += 1;
+                }
             }
             Ok(())
         },
@@ -64,6 +70,9 @@ pub(in crate::cure) fn plan_held(
 /// A legacy row and what would become of it.
 struct Seen<'r> {
     table: LegacyTable,
+    key: &'r LegacyKey,
+    /// Whether another queue DB of this home has had it.
+    owned: bool,
     /// The rowid, then the columns of the table.
     row: &'r Row<'r>,
     /// Nothing for a row of another scope.
@@ -84,7 +93,8 @@ fn walk<T>(
     let look = |legacy: &Connection, scoped: Option<&Connection>| {
         let mut gathered = empty();
         let foresight = Foresight::read(scoped, queue_path)?;
-        walk_rows(legacy, legacy_path, scope, foresight, &mut |seen| visit(&mut gathered, seen))?;
+        let owners = Owners::look_up(legacy, legacy_path, scope, scoped, queue_path)?;
+        walk_rows(legacy, legacy_path, scope, (foresight, &owners), &mut |seen| visit(&mut gathered, seen))?;
         Ok(gathered)
     };
     // The legacy snapshot is the outer one: it must not change while the rows are compared.
@@ -102,7 +112,7 @@ fn walk_rows(
     legacy: &Connection,
     legacy_path: &Path,
     scope: &Scope,
-    mut foresight: Foresight<'_>,
+    (mut foresight, owners): (Foresight<'_>, &Owners),
     visit: &mut dyn FnMut(Seen<'_>) -> Result<(), Abort>,
 ) -> Result<(), Abort> {
     let shape = Shape::read(legacy, "main", legacy_path)?;
@@ -111,13 +121,18 @@ fn walk_rows(
         each_row(legacy, &shape, table, &mut |key, row| {
             let evidence = if table == LegacyTable::Events { row.get_ref(3)? } else { row.get_ref(1)? };
             let judged = judge.judge(table, key, evidence)?;
-            if !judged.in_scope {
-                return visit(Seen { table, row, fate: None, place: None });
+            let key = &judged.key;
+            let owned = judged.in_scope && owners.is_owned(key);
+            if !judged.in_scope || owned {
+                return visit(Seen { table, key, owned, row, fate: None, place: None });
             }
-            let place = examine(table, &judged.key, row, 1)?.ok();
+            let place = examine(table, key, row, 1)?.ok();
             let digest = content_digest(table, row, 1)?;
-            let fate = foresight.fate(table, &judged.key, digest, place.is_some())?;
-            visit(Seen { table, row, fate: Some(fate), place: place.as_ref() })
+            let fate = match foresight.fate(table, key, digest, place.is_some())? {
+                Fate::Moved if owners.unread.is_some() => Fate::OwnerUnknown,
+                fate => fate,
+            };
+            visit(Seen { table, key, owned, row, fate: Some(fate), place: place.as_ref() })
         })?;
     }
     Ok(())

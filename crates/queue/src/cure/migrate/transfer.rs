@@ -1,6 +1,7 @@
 //! Copying: claimed rows into the scoped file, in one transaction, one row in memory at a time.
 
 use super::claim::Claimed;
+use super::owners::Owners;
 use super::{Fate, MigrationReport, changed_since};
 use crate::busy;
 use crate::consent::{Hold, Place};
@@ -29,7 +30,7 @@ pub(super) fn copy(
     store: &mut Store,
     legacy: &mut LegacyDb,
     scope: &Scope,
-    claimed: &Claimed,
+    (claimed, owners): (&Claimed, &Owners),
     report: &mut MigrationReport,
     progress: &mut dyn Progress,
 ) -> Result<(), QueueError> {
@@ -40,7 +41,7 @@ pub(super) fn copy(
         let changed = changed_since(from, claimed.version)?;
         let copied = store.write("copy rows into", |tx| {
             let mut copied = report.clone();
-            let mut transfer = Transfer::into(tx, None)?;
+            let mut transfer = Transfer::into(tx, None, owners.unread.as_deref())?;
             let mut done = 0;
             for table in claimed.shape.tables() {
                 let all = claimed.all_of(table) && !changed;
@@ -48,7 +49,8 @@ pub(super) fn copy(
                     if !all && !is_claimed(from, &key, &hash)? {
                         return Ok(());
                     }
-                    copied.count(table, transfer.row(table, &key, row, 1)?);
+                    let fate = transfer.row(table, &key, row, 1)?;
+                    copied.count(table, &key, fate);
                     done += 1;
                     if done % PROGRESS_ROWS == 0 || done == total {
                         progress.migrated(done, total);
@@ -202,6 +204,8 @@ pub(super) struct Transfer<'t> {
     known: Known,
     /// What every row needs before it may leave; by default what the row itself says.
     hold: Option<Hold>,
+    /// A queue DB that may own what would be moved in, because it cannot be read.
+    unread: Option<&'t Path>,
     places: HashMap<Place, PlaceId>,
 }
 
@@ -209,12 +213,16 @@ pub(super) struct Transfer<'t> {
 const PLACES_AT_HAND: usize = 4_096;
 
 impl<'t> Transfer<'t> {
-    pub(super) fn into(tx: &'t Transaction<'t>, hold: Option<Hold>) -> Result<Self, Abort> {
+    pub(super) fn into(
+        tx: &'t Transaction<'t>,
+        hold: Option<Hold>,
+        unread: Option<&'t Path>,
+    ) -> Result<Self, Abort> {
         let queueing = Queueing::bulk(tx)?;
         let imported =
             tx.prepare_cached("INSERT OR IGNORE INTO imported(source, key, digest) VALUES (?1, ?2, ?3)")?;
         let known = Known::read(tx)?;
-        Ok(Self { tx, queueing, imported, known, hold, places: HashMap::new() })
+        Ok(Self { tx, queueing, imported, known, hold, unread, places: HashMap::new() })
     }
 
     /// Ends the copy. Must be called before its transaction is committed.
@@ -254,6 +262,9 @@ impl<'t> Transfer<'t> {
             None => self.known.fate(self.tx, table, key, digest)?,
         };
         let bond = Bond { place: self.place_id(place)?, hold, digest };
+        if fate == Fate::Moved && self.unread.is_some() {
+            fate = Fate::OwnerUnknown;
+        }
         if fate == Fate::Moved && !self.insert(table, row, first, bond)? {
             fate = match find(self.tx, table, &key.key)? {
                 Some(twin) if twin == digest => Fate::Duplicate,
@@ -262,10 +273,14 @@ impl<'t> Transfer<'t> {
             };
         }
         // What is parked once is not parked again by a resumed run, nor for a twin in the same file.
-        if matches!(fate, Fate::Conflict | Fate::Unreadable) && is_imported(self.tx, key, digest)? {
+        let parks = matches!(fate, Fate::Conflict | Fate::Unreadable | Fate::OwnerUnknown);
+        if parks && is_imported(self.tx, key, digest)? {
             fate = Fate::Duplicate;
         }
+        let unread = self.unread.map(contract::text::path).unwrap_or_default();
+        let open = format!("{unread} cannot be read, and may have had it");
         let parked = match fate {
+            Fate::OwnerUnknown => Some((reason::OWNER_UNKNOWN, open.as_str())),
             Fate::Unreadable => {
                 Some((reason::UNREADABLE_ROW, unfit.as_deref().unwrap_or("the table does not take it")))
             }

@@ -1,0 +1,156 @@
+//! Rows of other scopes as every screen shows them: one list, with the command that helps for each.
+
+use contract::{Remedy, Scope, server_url};
+use identity::Login;
+use queue::{OtherQueue, OtherReading, OtherRows};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// The queue DB of another scope, with its rows (contract section 1 "Other queues").
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OtherQueueStatus {
+    /// The file.
+    #[serde(serialize_with = "contract::foreground::raw_path")]
+    pub path: PathBuf,
+    /// `server|user|team`, or the first 16 digits of its hash where an earlier release wrote the file.
+    pub scope: String,
+    /// The user, where the file tells.
+    pub account: Option<String>,
+    /// The server, where the file tells.
+    pub server: Option<String>,
+    /// Waiting events, held ones included; null when the file was not read.
+    pub events: Option<u64>,
+    /// Waiting bodies, held ones included.
+    pub bodies: Option<u64>,
+    /// Rows that wait for a decision.
+    pub held: Option<u64>,
+    /// Rows that were refused and are kept.
+    pub parked: Option<u64>,
+    /// Rows of a command that did not finish.
+    pub prepared: Option<u64>,
+    /// `busy` or `unreadable`; absent when the file was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<&'static str>,
+    /// What helps.
+    #[serde(rename = "remediation_hint", serialize_with = "crate::status::hint")]
+    pub remedy: Remedy,
+}
+
+impl OtherQueueStatus {
+    pub(crate) fn of(queue: OtherQueue, login: &Login) -> Self {
+        let OtherQueue { path, hash, reading } = queue;
+        let unread = |state, remedy| Self {
+            path: path.clone(),
+            scope: hash.clone(),
+            account: None,
+            server: None,
+            events: None,
+            bodies: None,
+            held: None,
+            parked: None,
+            prepared: None,
+            state: Some(state),
+            remedy,
+        };
+        match reading {
+            OtherReading::Busy => {
+                unread("busy", Remedy::Advice("another process holds it; look again later".to_owned()))
+            }
+            OtherReading::Unreadable(_) => {
+                let advice = "log in to its account, then run `spec-kitty doctor repair`";
+                unread("unreadable", Remedy::Advice(advice.to_owned()))
+            }
+            OtherReading::Read(rows) => {
+                let scope = scope_of(&rows);
+                let counts = &rows.counts;
+                let held = counts.held.iter().map(|held| held.events + held.bodies).sum();
+                Self {
+                    scope: scope.as_ref().map_or_else(
+                        || hash.clone(),
+                        |scope| server_url::shown(&scope.to_string()).into_owned(),
+                    ),
+                    account: rows.principal.clone(),
+                    server: rows.server.as_deref().map(|server| server_url::shown(server).into_owned()),
+                    events: Some(counts.events),
+                    bodies: Some(counts.bodies),
+                    held: Some(held),
+                    parked: Some(counts.parked.total()),
+                    prepared: Some(counts.prepared.total()),
+                    state: None,
+                    remedy: remedy(&rows, scope.as_ref(), &hash, login),
+                    path,
+                }
+            }
+        }
+    }
+
+    /// One line for people: how many rows, of which account.
+    pub fn line(&self) -> String {
+        let whose = match (&self.account, &self.server) {
+            (Some(account), Some(server)) => format!("{account} at {server}"),
+            (Some(account), None) => format!("{account} (scope {})", self.scope),
+            _ => format!("scope {}", self.scope),
+        };
+        let (Some(events), Some(bodies)) = (self.events, self.bodies) else {
+            return format!("{whose}: {}", self.state.unwrap_or_default());
+        };
+        let mut parts = Vec::new();
+        for (count, one, many) in [
+            (Some(events), "event", "events"),
+            (Some(bodies), "body", "bodies"),
+            (self.held, "held", "held"),
+            (self.parked, "parked", "parked"),
+            (self.prepared, "unfinished", "unfinished"),
+        ] {
+            let count = count.unwrap_or_default();
+            if count > 0 {
+                parts.push(format!("{count} {}", if count == 1 { one } else { many }));
+            }
+        }
+        format!("{whose}: {}", parts.join(", "))
+    }
+}
+
+/// The scope, where the file names all of its parts.
+fn scope_of(rows: &OtherRows) -> Option<Scope> {
+    Some(Scope::new(rows.server.as_deref()?, rows.principal.as_deref()?, rows.team.as_deref()?))
+}
+
+/// The command that helps: another team of this session, a copy of the same user's rows, or a login.
+fn remedy(rows: &OtherRows, scope: Option<&Scope>, hash: &str, login: &Login) -> Remedy {
+    let waiting = rows.counts.events + rows.counts.bodies > 0;
+    let from_scope = Remedy::FromScope { hash: hash.to_owned() };
+    let Some(ours) = &login.scope else { return Remedy::Advice(log_in_again(rows)) };
+    match &rows.principal {
+        Some(principal) if principal == ours.principal() => {
+            let same_server = scope.is_some_and(|scope| scope.server() == ours.server());
+            let team = login.private_teams.iter().find(|team| {
+                same_server && Scope::new("", "", team).team() == rows.team.as_deref().unwrap_or_default()
+            });
+            match team {
+                Some(team) => Remedy::SwitchTeam { team: team.clone() },
+                None if waiting => from_scope,
+                None => Remedy::Advice(format!(
+                    "{}; `spec-kitty sync export --scope {hash}` keeps a copy",
+                    log_in_again(rows)
+                )),
+            }
+        }
+        Some(_) => Remedy::Advice(log_in_again(rows)),
+        None if waiting => {
+            Remedy::Advice(format!("{}; if it is yours: `{}`", log_in_again(rows), from_scope.hint()))
+        }
+        None => Remedy::Advice(log_in_again(rows)),
+    }
+}
+
+fn log_in_again(rows: &OtherRows) -> String {
+    let who = rows.principal.as_deref().unwrap_or("its account");
+    match &rows.server {
+        Some(server) => {
+            let server = contract::remedy::shell_word(&server_url::shown(server));
+            format!("log in as {who}: `spec-kitty auth login --server {server}`")
+        }
+        None => format!("log in as {who} again: `spec-kitty auth login`"),
+    }
+}

@@ -1,0 +1,226 @@
+//! Owners: whose a legacy row is that some queue DB of this home has had before.
+//!
+//! A restored `queue.db` brings rows back that were moved, and perhaps delivered, long ago. The queue DB that
+//! has imported or receipted a row's key and digest owns it. A queue DB that cannot be read leaves the answer
+//! open. Only cures look here; the gate reads the claims that a cure has written.
+
+use super::transfer::each_row;
+use crate::error::{ObserveError, QueueError};
+use crate::fault_point::{FaultPoint, reached};
+use crate::file::Role;
+use crate::found::content_digest;
+use crate::legacy::{Judge, LegacyDb, LegacyKey, LegacyTable, Shape};
+use crate::observe::{Meta, read_meta, read_only, scoped_queues, slot};
+use crate::row::RowDigest;
+use crate::schema;
+use crate::store::{Abort, fault};
+use contract::{LegacyRowCounts, Scope};
+use rusqlite::{Connection, params};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// Which rows of the legacy queue DB other queue DBs own.
+#[derive(Debug, Default)]
+pub(super) struct Owners {
+    /// The hash of the owner's scope, by the key of the row.
+    owned: HashMap<LegacyKey, String>,
+    /// How many they are.
+    pub(super) counts: LegacyRowCounts,
+    /// A queue DB that may own any of the other rows, because it cannot be read.
+    pub(super) unread: Option<PathBuf>,
+}
+
+impl Owners {
+    /// Looks the rows of `scope` up in every scoped queue DB beside `queue_path`. A row that `own` has had is
+    /// its own, whatever the others say.
+    pub(super) fn look_up(
+        legacy: &Connection,
+        legacy_path: &Path,
+        scope: &Scope,
+        own: Option<&Connection>,
+        queue_path: &Path,
+    ) -> Result<Self, Abort> {
+        let mut owners = Self::default();
+        let own = own.map(|conn| Ok::<_, Abort>((conn, Had::read(conn)?))).transpose()?;
+        for path in others(queue_path) {
+            let found = read_only(&path, Role::Active, |other| {
+                let Some((hash, had)) = owner_and_past(other, &path)? else { return Ok(Vec::new()) };
+                let mut keys = Vec::new();
+                each_in_scope(legacy, legacy_path, scope, &mut |table, key, row| {
+                    let digest = || content_digest(table, row, 1);
+                    let theirs = had.knows(other, table, &key, digest)?;
+                    let ours = || match own {
+                        Some((conn, own)) => own.knows(conn, table, &key, digest),
+                        None => Ok(false),
+                    };
+                    if theirs && !ours()? {
+                        keys.push((table, key, hash.clone()));
+                    }
+                    Ok(())
+                })?;
+                Ok(keys)
+            });
+            match found {
+                Ok(keys) => owners.take(keys.unwrap_or_default()),
+                Err(ObserveError::Fault(_) | ObserveError::Busy(_)) => owners.unread = Some(path),
+            }
+        }
+        Ok(owners)
+    }
+
+    fn take(&mut self, keys: Vec<(LegacyTable, LegacyKey, String)>) {
+        for (table, key, hash) in keys {
+            if self.owned.insert(key, hash).is_none() {
+                *slot(&mut self.counts, table) += 1;
+            }
+        }
+    }
+
+    /// Whether another scope owns the row of this key.
+    pub(super) fn is_owned(&self, key: &LegacyKey) -> bool {
+        self.owned.contains_key(key)
+    }
+
+    /// Writes the owners' claims into the legacy queue DB, so that every gate counts the rows as theirs.
+    pub(super) fn write_claims(&self, legacy: &mut LegacyDb) -> Result<(), QueueError> {
+        if self.owned.is_empty() {
+            return Ok(());
+        }
+        legacy.write("claim rows for their owners in", |tx| {
+            tx.execute_batch(super::claim::CLAIMS)?;
+            let mut insert =
+                tx.prepare("INSERT OR REPLACE INTO claims(\"table\", key, scope) VALUES (?1, ?2, ?3)")?;
+            for (key, hash) in &self.owned {
+                insert.execute(params![key.source, key.key, hash])?;
+            }
+            reached(FaultPoint::ClaimWritten);
+            Ok(Some(()))
+        })?;
+        Ok(())
+    }
+}
+
+/// What the other queue DBs of a home say about a parked row.
+pub(crate) enum Ownership {
+    /// None of them has had it.
+    Unowned,
+    /// This one has had it.
+    Other(PathBuf),
+    /// This one cannot be read.
+    Open(PathBuf),
+}
+
+/// Whether a queue DB beside `queue_path` has had the row of this key and digest.
+pub(crate) fn owner_of(
+    queue_path: &Path,
+    table: LegacyTable,
+    key: &str,
+    digest: RowDigest,
+) -> Result<Ownership, Abort> {
+    let mut open = None;
+    let key = LegacyKey { source: table.name(), key: key.to_owned() };
+    for path in others(queue_path) {
+        let had = read_only(&path, Role::Active, |other| match owner_and_past(other, &path)? {
+            Some((_, had)) => had.knows(other, table, &key, || Ok(digest)),
+            None => Ok(false),
+        });
+        match had {
+            Ok(Some(true)) => return Ok(Ownership::Other(path)),
+            Ok(Some(false) | None) => {}
+            Err(_) => open = Some(path),
+        }
+    }
+    Ok(open.map_or(Ownership::Unowned, Ownership::Open))
+}
+
+fn others(queue_path: &Path) -> Vec<PathBuf> {
+    let directory = queue_path.parent().unwrap_or(Path::new("."));
+    let mut paths: Vec<PathBuf> =
+        scoped_queues(directory).map(|(path, _)| path).filter(|path| path != queue_path).collect();
+    paths.sort();
+    paths
+}
+
+/// Whose a queue DB is, and whether it has had any row at all. Nothing for one that has had none. Refuses
+/// one that a newer release wrote and one that is damaged: what they have had is not known.
+fn owner_and_past(conn: &Connection, path: &Path) -> Result<Option<(String, Had)>, Abort> {
+    let meta: Meta = read_meta(conn)?;
+    let version = meta.get("schema_version").and_then(|text| text.parse().ok()).unwrap_or_default();
+    if version > schema::VERSION {
+        return Err(fault(schema::newer(path, version)).into());
+    }
+    if let Some(finding) = meta.damage() {
+        return Err(fault(crate::health::damaged(path, &finding)).into());
+    }
+    if let Some(lost) = meta.lost(path) {
+        return Err(fault(lost).into());
+    }
+    let had = Had::read(conn)?;
+    let scope = meta.get("scope").cloned();
+    Ok(scope.filter(|_| had.imported || had.receipts).map(|scope| (scope, had)))
+}
+
+/// Which records of the past a queue DB has.
+#[derive(Clone, Copy, Debug)]
+struct Had {
+    imported: bool,
+    receipts: bool,
+}
+
+impl Had {
+    fn read(conn: &Connection) -> rusqlite::Result<Self> {
+        let any = |table: &str| -> rusqlite::Result<bool> {
+            Ok(conn.table_exists(None, table)?
+                && conn.prepare(&format!("SELECT 1 FROM {table}"))?.exists([])?)
+        };
+        Ok(Self { imported: any("imported")?, receipts: any("receipts")? })
+    }
+
+    /// Whether the queue DB has imported or receipted this row. The digest is only asked for when the key is
+    /// there.
+    fn knows(
+        self,
+        conn: &Connection,
+        table: LegacyTable,
+        key: &LegacyKey,
+        digest: impl Fn() -> Result<RowDigest, Abort>,
+    ) -> Result<bool, Abort> {
+        let mut digests: Vec<Vec<u8>> = Vec::new();
+        if self.imported {
+            let mut select =
+                conn.prepare_cached("SELECT digest FROM imported WHERE source = ?1 AND key = ?2")?;
+            let rows = select.query_map([key.source, &key.key], |row| row.get(0))?;
+            digests.extend(rows.collect::<Result<Vec<_>, _>>()?);
+        }
+        if self.receipts && key.is_natural(table) {
+            let mut select =
+                conn.prepare_cached("SELECT digest FROM receipts WHERE kind = ?1 AND key = ?2")?;
+            let rows = select.query_map(params![table.kind(), key.key], |row| row.get(0))?;
+            digests.extend(rows.collect::<Result<Vec<_>, _>>()?);
+        }
+        if digests.is_empty() {
+            return Ok(false);
+        }
+        let digest = digest()?;
+        Ok(digests.iter().any(|known| known.as_slice() == digest.0.as_slice()))
+    }
+}
+
+/// Shows every legacy row that belongs to `scope` as the gate judges it.
+fn each_in_scope(
+    legacy: &Connection,
+    legacy_path: &Path,
+    scope: &Scope,
+    visit: &mut dyn FnMut(LegacyTable, LegacyKey, &rusqlite::Row<'_>) -> Result<(), Abort>,
+) -> Result<(), Abort> {
+    let shape = Shape::read(legacy, "main", legacy_path)?;
+    let mut judge = Judge::read(legacy, &shape, scope)?;
+    for table in shape.tables() {
+        each_row(legacy, &shape, table, &mut |key, row| {
+            let evidence = if table == LegacyTable::Events { row.get_ref(3)? } else { row.get_ref(1)? };
+            let judged = judge.judge(table, key, evidence)?;
+            if judged.in_scope { visit(table, judged.key, row) } else { Ok(()) }
+        })?;
+    }
+    Ok(())
+}

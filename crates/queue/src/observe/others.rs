@@ -1,0 +1,112 @@
+//! Rows of the other scopes of this home: which queue DBs have some, whose they are, and how many.
+//!
+//! Each file is opened without waiting. A locked file and one that cannot be read are entries, too.
+
+use super::active::{check_version, fingerprint_at_rest, read_meta};
+use super::counts::{QueueCounts, counts};
+use super::reader::read_only_within;
+use crate::consent::ConsentView;
+use crate::error::ObserveError;
+use crate::file::Role;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The queue DB of another scope.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OtherQueue {
+    /// The file.
+    pub path: PathBuf,
+    /// The first 16 hex digits of its scope, from its name.
+    pub hash: String,
+    /// What it says about itself, or why it cannot.
+    pub reading: OtherReading,
+}
+
+/// Whether the queue DB of another scope could be read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OtherReading {
+    /// Its account and its rows.
+    Read(Box<OtherRows>),
+    /// Another process holds it.
+    Busy,
+    /// It cannot be read, and why.
+    Unreadable(String),
+}
+
+/// What the queue DB of another scope says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OtherRows {
+    /// The server; none where an earlier release wrote the file.
+    pub server: Option<String>,
+    /// The user.
+    pub principal: Option<String>,
+    /// The team.
+    pub team: Option<String>,
+    /// Its rows.
+    pub counts: QueueCounts,
+}
+
+/// The scoped queue DBs in `directory`, other than `active`, that have waiting, held, prepared or parked rows,
+/// or cannot be read. Sorted by path.
+pub fn observe_other_queues(directory: &Path, active: &Path, consent: &dyn ConsentView) -> Vec<OtherQueue> {
+    let mut found: Vec<OtherQueue> = scoped_queues(directory)
+        .filter(|(path, _)| path != active)
+        .filter_map(|(path, hash)| {
+            let reading = read(&path, active, consent)?;
+            Some(OtherQueue { path, hash, reading })
+        })
+        .collect();
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+}
+
+/// The scoped queue DBs in a directory, with the hash in their names.
+pub(crate) fn scoped_queues(directory: &Path) -> impl Iterator<Item = (PathBuf, String)> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.filter_map(|entry| {
+        let path = entry.path();
+        let name = path.file_name().and_then(OsStr::to_str)?;
+        let hash = name.strip_prefix("queue-")?.strip_suffix(".db")?.to_owned();
+        Some((path, hash))
+    })
+}
+
+/// Nothing for a queue DB without a row.
+fn read(path: &Path, active: &Path, consent: &dyn ConsentView) -> Option<OtherReading> {
+    let seen = read_only_within(path, Role::Active, Duration::ZERO, |conn| {
+        let meta = read_meta(conn)?;
+        check_version(path, &meta)?;
+        let said = |key| meta.get(key).cloned();
+        let (server, principal, team) = (said("server"), said("principal"), said("team"));
+        Ok(OtherRows { server, principal, team, counts: counts(conn, path, consent)? })
+    });
+    match seen {
+        Ok(None) => None,
+        Ok(Some(mut rows)) => {
+            if rows.counts.events + rows.counts.bodies > 0 && is_adopted(path, active) {
+                rows.counts = QueueCounts { events: 0, bodies: 0, held: Vec::new(), ..rows.counts };
+            }
+            let QueueCounts { events, bodies, prepared, parked, .. } = &rows.counts;
+            let any = events + bodies + prepared.total() + parked.total() > 0;
+            any.then(|| OtherReading::Read(Box::new(rows)))
+        }
+        Err(ObserveError::Busy(_)) => Some(OtherReading::Busy),
+        Err(ObserveError::Fault(fault)) => Some(OtherReading::Unreadable(fault.detail)),
+    }
+}
+
+/// The key of the meta table that holds the fingerprint of a queue DB whose rows were copied
+/// (`--from-scope`).
+pub(crate) fn adopted_key(old_queue: &Path) -> Option<String> {
+    Some(format!("adopted:{}", old_queue.file_stem()?.to_str()?))
+}
+
+/// Whether `active` has a copy of the waiting rows of the queue DB at `path`, as it is now.
+fn is_adopted(path: &Path, active: &Path) -> bool {
+    let Some((key, now)) = adopted_key(path).zip(fingerprint_at_rest(path)) else { return false };
+    let seen = read_only_within(active, Role::Active, Duration::ZERO, |conn| {
+        Ok(read_meta(conn)?.get(&key).is_some_and(|copied| *copied == now.render()))
+    });
+    matches!(seen, Ok(Some(true)))
+}
