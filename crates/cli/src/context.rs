@@ -4,7 +4,7 @@ use crate::build;
 use crate::error::CliError;
 use contract::ExitCode;
 use contract::switch::Switch;
-use identity::{Config, Environment, Home, Machine, Privacy, observe_privacy};
+use identity::{Config, Environment, Home, Login, Machine, Privacy, observe_privacy, read_any_login};
 use mission::Project;
 use preflight::Boundary;
 use std::path::{Path, PathBuf};
@@ -59,6 +59,11 @@ impl Context {
     /// The configuration; one that cannot be read is an error here.
     pub fn config(&self) -> Result<Config, CliError> {
         Ok(Config::read(self.home()?)?)
+    }
+
+    /// The login, as far as it can be read.
+    pub fn login(&self) -> Result<Login, CliError> {
+        Ok(read_any_login(self.home()?, &self.environment))
     }
 
     /// The machine.

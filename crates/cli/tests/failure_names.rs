@@ -168,6 +168,11 @@ impl Scene {
                     std::fs::write(config, format!("{}\n", kept.join("\n"))).unwrap();
                 })
             }
+            FaultCode::ServerUrlInvalid => {
+                self.use_session();
+                self.world.write_config("[sync]\nserver_url = \"sync.example.org\"\n");
+                Spoiled::by(name, "spec-kitty auth login --server URL")
+            }
             FaultCode::LegacyQueueUnreadable => {
                 std::fs::write(root.join("queue.db"), "no database at all, and not empty").unwrap();
                 Spoiled::by(name, "spec-kitty doctor repair")

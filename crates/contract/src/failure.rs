@@ -73,6 +73,8 @@ named! {
         HomeAmbiguous = "home_ambiguous",
         /// Another user owns the state directory or a file in it that decides, or every user may write in it.
         HomeNotPrivate = "home_not_private",
+        /// The server URL that decides cannot be used for any request.
+        ServerUrlInvalid = "server_url_invalid",
         /// A daemon of this home runs that the owner record does not name.
         StrayDaemon = "stray_daemon",
     }
@@ -100,7 +102,7 @@ pub enum FailureName {
 }
 
 impl FailureName {
-    /// All twenty names, in the order of a refusal.
+    /// All names, in the order of a refusal.
     pub fn all() -> impl Iterator<Item = Self> {
         Field::ALL
             .into_iter()

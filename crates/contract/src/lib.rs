@@ -4,6 +4,7 @@
 //!
 //! | module | owns |
 //! |---|---|
+//! | [`auth`] | why a login is absent, and the one choice of its remedy |
 //! | [`scope`] | the queue scope: normalisation, hash, file name |
 //! | [`foreground`] | the identity of the process that asks |
 //! | [`owner`] | the daemon owner record, byte for byte |
@@ -14,7 +15,7 @@
 //! | [`exit`] | exit codes and refusal codes |
 //! | [`switch`] | the hosted-sync switch |
 //! | [`path`] | paths as comparisons see them |
-//! | [`server_url`] | how two server URLs are compared, and how one is shown |
+//! | [`server_url`] | what a valid server URL is, how two are compared, and how one is shown |
 //! | [`text`] | what a text may hold when it is shown |
 //! | [`lane`] | the lanes of a work package |
 //! | [`event`] | the published event contract: ids, envelope, payload shapes, moves, rejections |
@@ -24,6 +25,7 @@
 //! daemon owner record, orphan owner record, boundary coherence, preflight gate, sync-producing
 //! command.
 
+pub mod auth;
 pub mod consent;
 pub mod event;
 pub mod exit;
@@ -40,6 +42,7 @@ pub mod switch;
 pub mod text;
 pub mod wire;
 
+pub use auth::{AuthAbsence, AuthAbsent, LoginState};
 pub use consent::{Consent, Start};
 pub use exit::ExitCode;
 pub use failure::{FailureName, Fault, FaultCode, Field};
@@ -49,3 +52,4 @@ pub use owner::{FileNumbers, OrphanKind, OwnerRecord, OwnerRecordError, OwnerSta
 pub use preflight::{LegacyRowCounts, Mismatch, OrphanRecord, PreflightResult};
 pub use remedy::Remedy;
 pub use scope::Scope;
+pub use server_url::ServerUrl;

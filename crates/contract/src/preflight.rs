@@ -1,5 +1,6 @@
 //! The result of the preflight gate: one value, rendered as JSON or as the refusal text.
 
+use crate::auth::AuthAbsent;
 use crate::failure::{FailureName, Fault, FaultCode, Field};
 use crate::owner::{OrphanKind, OwnerRecord};
 use crate::remedy::Remedy;
@@ -114,15 +115,15 @@ pub struct PreflightResult {
     pub auth_present: bool,
     /// Whether the policy asked for one.
     pub auth_required: bool,
-    /// Whether a login would know its server; not part of the document.
-    pub server_known: bool,
+    /// Why none is present, and what helps; none exactly when one is.
+    pub auth_absent: Option<AuthAbsent>,
     /// What could not be observed or must not be trusted, in the order found.
     pub faults: Vec<Fault>,
 }
 
 impl Serialize for PreflightResult {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut out = serializer.serialize_map(Some(9))?;
+        let mut out = serializer.serialize_map(Some(10))?;
         out.serialize_entry("ok", &self.ok)?;
         out.serialize_entry("mismatches", &self.mismatches)?;
         out.serialize_entry("orphan_records", &self.orphan_records)?;
@@ -131,6 +132,7 @@ impl Serialize for PreflightResult {
         out.serialize_entry("legacy_rows_for_scope", &self.legacy.total_rows())?;
         out.serialize_entry("auth_present", &self.auth_present)?;
         out.serialize_entry("auth_required", &self.auth_required)?;
+        out.serialize_entry("auth_absent_reason", &self.auth_absent_reason())?;
         out.serialize_entry("faults", &self.faults)?;
         out.end()
     }
@@ -201,7 +203,12 @@ impl PreflightResult {
         remedies
     }
 
-    /// What cures a missing login: a login at the known server, or at one that the user names. Nothing
+    /// Why no authenticated identity is present; none when one is.
+    pub fn auth_absent_reason(&self) -> Option<String> {
+        self.auth_absent.as_ref().map(|absent| absent.why.reason())
+    }
+
+    /// What helps against a missing login, as [`crate::auth::LoginState::remedy`] chose it. Nothing
     /// beside a fault that a login would not get past: a session or CI token that cannot be read has a
     /// remedy of its own, a configuration has to be corrected first, and in an ambiguous home a login
     /// would decide which one counts.
@@ -218,7 +225,7 @@ impl PreflightResult {
         {
             return None;
         }
-        Some(if self.server_known { Remedy::Login } else { Remedy::LoginServer })
+        self.auth_absent.as_ref().map(|absent| absent.remedy.clone())
     }
 
     /// The first line of a refusal.
@@ -251,7 +258,8 @@ impl PreflightResult {
             let _ = writeln!(out, "  legacy_rows_in_scope events={event_rows} bodies={body_upload_rows}");
         }
         if self.auth_required && !self.auth_present {
-            let _ = writeln!(out, "  auth_absent");
+            let reason = self.auth_absent_reason().unwrap_or_default();
+            let _ = writeln!(out, "  auth_absent {reason}");
         }
         for fault in &self.faults {
             let detail = printable(&fault.detail);
@@ -270,12 +278,21 @@ impl PreflightResult {
 
     /// The refusal text of contract section 4, or nothing when ok. Ends with a newline.
     pub fn render(&self) -> String {
+        self.render_with(None)
+    }
+
+    /// [`PreflightResult::render`] for a command that can do without a login: `alternative` follows the
+    /// remedy of the login on its line.
+    pub fn render_with(&self, alternative: Option<&str>) -> String {
         if self.ok {
             return String::new();
         }
         let mut out = format!("{}\n{}Remediation:\n", self.headline(), self.evidence());
+        let login = self.auth_absent.as_ref().filter(|_| self.auth_required).map(|absent| &absent.remedy);
         for remedy in self.remedies() {
-            let _ = writeln!(out, "  {}", printable(&remedy.hint()));
+            let alternative = alternative.filter(|_| Some(&remedy) == login);
+            let alternative = alternative.map(|text| format!(", or {text}")).unwrap_or_default();
+            let _ = writeln!(out, "  {}{alternative}", printable(&remedy.hint()));
         }
         out
     }
@@ -286,6 +303,7 @@ const ORPHANS_SHOWN: usize = 3;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::AuthAbsence;
 
     fn worst() -> PreflightResult {
         let value = |c: &str| Some(c.repeat(54));
@@ -310,7 +328,7 @@ mod tests {
             legacy: LegacyRowCounts { event_rows: 100_000, body_upload_rows: 100_000, failure_log_rows: 1 },
             auth_present: false,
             auth_required: true,
-            server_known: true,
+            auth_absent: Some(AuthAbsent { why: AuthAbsence::LoggedOut, remedy: Remedy::Login }),
             faults: Vec::new(),
         }
     }
@@ -378,8 +396,13 @@ mod tests {
             ..worst()
         };
         assert_eq!(absent.remedies(), [Remedy::Login]);
-        let nowhere = PreflightResult { server_known: false, ..absent.clone() };
-        assert_eq!(nowhere.remedies(), [Remedy::LoginServer]);
+        let text = absent.render_with(Some("--local-only"));
+        assert!(
+            text.ends_with(
+                "  auth_absent not logged in\nRemediation:\n  spec-kitty auth login, or --local-only\n"
+            ),
+            "{text}"
+        );
         for code in [FaultCode::ConfigUnreadable, FaultCode::HomeAmbiguous, FaultCode::HomeNotPrivate] {
             let advice = Remedy::Advice("first this".into());
             let fault = Fault { code, path: None, detail: "is odd".into(), remedy: advice.clone() };

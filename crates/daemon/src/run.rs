@@ -236,9 +236,10 @@ fn take_identity(options: &RunOptions) -> Result<TakenIdentity, StartFailure> {
     }
     // A scope alone shows a queue; without authentication nothing would ever leave.
     if let Some(absence) = login.absence {
-        return Err(absence.into());
+        return Err(StartFailure::unauthenticated(absence, &login.remedy()));
     }
-    let scope = login.scope.clone().ok_or(StartFailure::NoLogin)?;
+    let no_login = || StartFailure::unauthenticated(contract::AuthAbsence::LoggedOut, &login.remedy());
+    let scope = login.scope.clone().ok_or_else(no_login)?;
     let foreground = observe_foreground(&options.build, &options.home, &login);
     Ok(TakenIdentity { foreground, scope })
 }

@@ -1,8 +1,8 @@
 //! Why a daemon did not start: what a starting process says over the readiness pipe, and what the process
 //! that started it found out by itself.
 
-use contract::{Fault, Remedy};
-use identity::AuthAbsence;
+use contract::{AuthAbsence, Fault, Remedy};
+
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -15,16 +15,28 @@ pub enum StartFailure {
     SwitchOff,
     /// Nobody is logged in, so there is nothing a daemon could deliver.
     #[error("nobody is logged in")]
-    NoLogin,
+    NoLogin {
+        /// What cures it, as a person types or reads it.
+        remediation_hint: String,
+    },
     /// The login has expired.
     #[error("the login has expired")]
-    LoginExpired,
+    LoginExpired {
+        /// What cures it, as a person types or reads it.
+        remediation_hint: String,
+    },
     /// Credentials of an old release name a queue and authenticate nobody.
     #[error("legacy credentials name a queue and are no login")]
-    CredentialsOnly,
+    CredentialsOnly {
+        /// What cures it, as a person types or reads it.
+        remediation_hint: String,
+    },
     /// The session has no private teamspace, the only kind that rows are sent to.
     #[error("the login has no private teamspace")]
-    NoPrivateTeam,
+    NoPrivateTeam {
+        /// What cures it, as a person types or reads it.
+        remediation_hint: String,
+    },
     /// The login or the configuration cannot be read.
     #[error("{}{detail}", if .path.is_empty() { String::new() } else { format!("{path}: ") })]
     IdentityUnreadable {
@@ -116,35 +128,42 @@ impl From<&Fault> for StartFailure {
     }
 }
 
-impl From<AuthAbsence> for StartFailure {
-    /// Nobody may send with this login.
-    fn from(absence: AuthAbsence) -> Self {
+impl StartFailure {
+    /// No one may send with a login that is absent for this reason; `remedy` is its remedy.
+    pub fn unauthenticated(absence: AuthAbsence, remedy: &Remedy) -> Self {
+        let remediation_hint = remedy.hint();
         match absence {
-            // What cannot be read has its own fault, which says more and is told first.
-            AuthAbsence::LoggedOut | AuthAbsence::Unreadable => Self::NoLogin,
-            AuthAbsence::Expired => Self::LoginExpired,
-            AuthAbsence::CredentialsOnly => Self::CredentialsOnly,
-            AuthAbsence::NoPrivateTeam => Self::NoPrivateTeam,
+            // What cannot be read has its own fault, which is reported first.
+            AuthAbsence::LoggedOut | AuthAbsence::TokenUnreadable | AuthAbsence::Unreadable => {
+                Self::NoLogin { remediation_hint }
+            }
+            AuthAbsence::Expired { .. } => Self::LoginExpired { remediation_hint },
+            AuthAbsence::CredentialsOnly => Self::CredentialsOnly { remediation_hint },
+            AuthAbsence::NoPrivateTeam => Self::NoPrivateTeam { remediation_hint },
         }
     }
-}
 
-impl StartFailure {
     /// Whether a login that may send is all that is missing.
     pub fn is_unauthenticated(&self) -> bool {
-        matches!(self, Self::NoLogin | Self::LoginExpired | Self::CredentialsOnly | Self::NoPrivateTeam)
+        matches!(
+            self,
+            Self::NoLogin { .. }
+                | Self::LoginExpired { .. }
+                | Self::CredentialsOnly { .. }
+                | Self::NoPrivateTeam { .. }
+        )
     }
 
     /// What cures it, when something does.
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
-            Self::NoLogin | Self::LoginExpired | Self::CredentialsOnly => Some(Remedy::Login),
-            Self::NoPrivateTeam => Some(Remedy::Advice(
-                "have your server's operator add you to a private teamspace, then log in again".to_owned(),
-            )),
-            Self::IdentityUnreadable { remediation_hint, .. }
+            Self::NoLogin { remediation_hint }
+            | Self::LoginExpired { remediation_hint }
+            | Self::CredentialsOnly { remediation_hint }
+            | Self::NoPrivateTeam { remediation_hint }
+            | Self::IdentityUnreadable { remediation_hint, .. }
             | Self::HolderUnfit { remediation_hint, .. } => Some(
-                [Remedy::Login, Remedy::Repair, Remedy::RestartDaemon]
+                [Remedy::Login, Remedy::LoginServer, Remedy::Repair, Remedy::RestartDaemon]
                     .into_iter()
                     .find(|remedy| remedy.hint() == *remediation_hint)
                     .unwrap_or_else(|| Remedy::Advice(remediation_hint.clone())),

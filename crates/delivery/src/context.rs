@@ -1,9 +1,8 @@
 //! What every request needs to know about this machine: one value, made once per command.
 
-use crate::destination::Cleartext;
 use crate::http::{Client, ClientError, ClientSettings};
 use identity::environment::names;
-use identity::{Environment, Home, Machine, SessionStore};
+use identity::{Environment, Home, Login, Machine, SessionStore, read_any_login};
 use std::path::PathBuf;
 
 /// Home, environment, machine and HTTP client of one process.
@@ -19,8 +18,6 @@ pub struct Context {
     pub client: Client,
     /// This release, as `User-Agent` and lock records name it.
     pub version: String,
-    /// Whether `http://` may leave this machine.
-    pub cleartext: Cleartext,
 }
 
 impl Context {
@@ -39,8 +36,12 @@ impl Context {
             machine: Machine::observe(),
             client: Client::new(&settings)?,
             version: version.to_owned(),
-            cleartext: Cleartext::default(),
         })
+    }
+
+    /// The login of this machine, as far as it can be read.
+    pub fn login(&self) -> Login {
+        read_any_login(&self.home, &self.environment)
     }
 
     /// The session file.

@@ -1,16 +1,16 @@
 //! Where requests go: a server's base URL, checked once, and the host that a token belongs to.
 //!
-//! Owns the rules about hosts: plain `http://` only to this machine unless the user allowed it, no
-//! user name or password inside a URL, and no redirect to another origin. Whether a token may go to a
-//! host is `identity`'s judgement. Never resolves a name and never opens a connection.
+//! What a server URL is, `contract::ServerUrl` decides; this module adds that nothing is sent to the
+//! server that earlier releases had built in, and that no redirect leads to another origin. Whether a
+//! token may go to a host is `identity`'s judgement. Never resolves a name and never opens a connection.
 
+use contract::{ServerUrl, server_url};
 use std::fmt;
-use url::{Host, Url};
+use url::Url;
 
 /// A server that requests may be sent to.
 ///
-/// Invariants: it is not the server that earlier releases had built in; the scheme is `http` or `https`; `http` only for a loopback host, unless cleartext was
-/// allowed; the base has no trailing slash, no query and no credentials.
+/// Invariant: it is not the server that earlier releases had built in.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Destination {
     base: String,
@@ -18,41 +18,17 @@ pub struct Destination {
     loopback: bool,
 }
 
-/// Whether `http://` may leave this machine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Cleartext {
-    /// Only to `localhost`, `127.0.0.0/8` and `::1`.
-    #[default]
-    LoopbackOnly,
-    /// The user's configuration says that it may.
-    Allowed,
-}
-
-/// Why a URL is no destination. The text never repeats the URL: it could hold a password.
+/// Why a URL is no destination. The text never shows a password that the URL may hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DestinationError {
-    /// Not an absolute URL.
-    #[error("the server URL is not a URL: {0}; write it as https://host")]
-    NotAUrl(String),
-    /// A scheme other than http and https.
-    #[error("the server URL has the scheme `{0}`; only https:// (and http:// for this machine) can be used")]
-    Scheme(String),
-    /// `http://` to another machine.
-    #[error("the server {0} would be reached over unencrypted http://; use https://")]
-    Cleartext(String),
-    /// `user:password@` inside the URL.
-    #[error(
-        "the server URL for {0} holds a user name or a password; remove them, `auth login` asks for a login"
-    )]
-    Credentials(String),
+    /// Not a server URL.
+    #[error("{0}")]
+    Invalid(String),
     /// The server that earlier releases had built in (contract section 1, "No default destination").
     #[error(
         "no server is configured: {0} was built into earlier releases and only names old queues; nothing is sent to it"
     )]
     Packaged(String),
-    /// `?` or `#` inside the URL.
-    #[error("the server URL for {0} has a query or a fragment; write only https://host/path")]
-    Extra(String),
 }
 
 impl Destination {
@@ -60,29 +36,25 @@ impl Destination {
     ///
     /// # Errors
     /// See [`DestinationError`].
-    pub fn parse(url: &str, cleartext: Cleartext) -> Result<Self, DestinationError> {
-        let parsed = Url::parse(contract::scope::trim(url))
-            .map_err(|error| DestinationError::NotAUrl(error.to_string()))?;
-        if !matches!(parsed.scheme(), "http" | "https") {
-            return Err(DestinationError::Scheme(parsed.scheme().to_owned()));
-        }
-        let host =
-            HostPort::of(&parsed).ok_or_else(|| DestinationError::NotAUrl("it names no host".to_owned()))?;
-        if contract::server_url::is_packaged_default(parsed.as_str()) {
+    pub fn parse(url: &str) -> Result<Self, DestinationError> {
+        let parsed = ServerUrl::parse(url).map_err(|error| {
+            DestinationError::Invalid(server_url::describe_invalid("the server URL", url, error))
+        })?;
+        Self::of(&parsed)
+    }
+
+    /// Takes a parsed server URL as a base for requests.
+    ///
+    /// # Errors
+    /// [`DestinationError::Packaged`].
+    pub fn of(server: &ServerUrl) -> Result<Self, DestinationError> {
+        let invalid = || DestinationError::Invalid(format!("the server URL {server} names no host"));
+        let host = HostPort::of(server.url()).ok_or_else(invalid)?;
+        if server.is_packaged_default() {
             return Err(DestinationError::Packaged(host.to_string()));
         }
-        let loopback = is_loopback(&parsed);
-        if parsed.scheme() == "http" && !loopback && cleartext == Cleartext::LoopbackOnly {
-            return Err(DestinationError::Cleartext(host.to_string()));
-        }
-        if !parsed.username().is_empty() || parsed.password().is_some() {
-            return Err(DestinationError::Credentials(host.to_string()));
-        }
-        if parsed.query().is_some() || parsed.fragment().is_some() {
-            return Err(DestinationError::Extra(host.to_string()));
-        }
-        let base = parsed.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { base, host, loopback })
+        let base = server.url().as_str().trim_end_matches('/').to_owned();
+        Ok(Self { base, host, loopback: server.is_loopback() })
     }
 
     /// The base URL, without a trailing slash.
@@ -152,26 +124,12 @@ impl fmt::Display for HostPort {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => {
-            let name = name.trim_end_matches('.');
-            name == "localhost" || name.ends_with(".localhost")
-        }
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => {
-            address.is_loopback() || address.to_ipv4_mapped().is_some_and(|v4| v4.is_loopback())
-        }
-        None => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn parse(url: &str) -> Result<Destination, DestinationError> {
-        Destination::parse(url, Cleartext::LoopbackOnly)
+        Destination::parse(url)
     }
 
     #[test]
@@ -185,15 +143,14 @@ mod tests {
             "http://10.0.0.1",
             "http://127.0.0.1.nip.io",
         ] {
-            assert!(matches!(parse(url), Err(DestinationError::Cleartext(_))), "{url}");
+            assert!(matches!(parse(url), Err(DestinationError::Invalid(_))), "{url}");
         }
-        assert!(Destination::parse("http://intranet", Cleartext::Allowed).is_ok());
     }
 
     #[test]
     fn a_password_in_the_url_is_refused_and_not_repeated() {
         let error = parse("https://me:hunter2@example.com").unwrap_err();
-        assert!(matches!(error, DestinationError::Credentials(_)));
+        assert!(matches!(error, DestinationError::Invalid(_)));
         assert!(!error.to_string().contains("hunter2"));
     }
 
@@ -210,12 +167,12 @@ mod tests {
 
     #[test]
     fn other_schemes_queries_and_nonsense_are_refused() {
-        assert!(matches!(parse("ftp://h"), Err(DestinationError::Scheme(_))));
-        assert!(matches!(parse("file:///etc/passwd"), Err(DestinationError::Scheme(_))));
-        assert!(matches!(parse("https://h?x=1"), Err(DestinationError::Extra(_))));
-        assert!(matches!(parse("example.com"), Err(DestinationError::NotAUrl(_))));
-        assert!(matches!(parse(""), Err(DestinationError::NotAUrl(_))));
-        assert!(matches!(parse("https://"), Err(DestinationError::NotAUrl(_))));
+        assert!(matches!(parse("ftp://h"), Err(DestinationError::Invalid(_))));
+        assert!(matches!(parse("file:///etc/passwd"), Err(DestinationError::Invalid(_))));
+        assert!(matches!(parse("https://h?x=1"), Err(DestinationError::Invalid(_))));
+        assert!(matches!(parse("example.com"), Err(DestinationError::Invalid(_))));
+        assert!(matches!(parse(""), Err(DestinationError::Invalid(_))));
+        assert!(matches!(parse("https://"), Err(DestinationError::Invalid(_))));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use contract::Remedy;
 use contract::wire::IngressLimits;
 use contract::wire::endpoint::{SESSION_STATUS, SYNC_HEALTH};
 use contract::wire::me::SessionStatus;
+use identity::Login;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -71,10 +72,10 @@ impl Reachability {
     }
 
     /// What cures it, where a command or an advice can.
-    pub fn remedy(&self) -> Option<Remedy> {
+    pub fn remedy(&self, login: &Login) -> Option<Remedy> {
         match self {
-            Self::LoginNeeded => Some(Remedy::Login),
-            Self::NotASyncServer(_) => Some(Remedy::LoginServer),
+            Self::LoginNeeded => Some(login.remedy()),
+            Self::NotASyncServer(_) => Some(login.server_remedy()),
             Self::ContractSkew(_) => Some(Remedy::Advice(
                 "update spec-kitty here or at the server, so that both speak one contract".into(),
             )),

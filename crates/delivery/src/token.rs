@@ -31,8 +31,6 @@ const MAX_SESSION_BYTES: u64 = 1 << 20;
 pub struct TokenSource<'a> {
     context: &'a Context,
     scope: Scope,
-    /// The server as the permit and the configuration write it, to compare; requests use `destination`.
-    server_url: String,
     destination: Destination,
     held: Option<Held>,
 }
@@ -109,13 +107,12 @@ impl TokenError {
     }
 
     /// What cures it.
-    pub fn remedy(&self) -> Option<Remedy> {
+    pub fn remedy(&self, context: &Context) -> Option<Remedy> {
         match self {
-            Self::ServerUnset | Self::TokenHost { .. } | Self::Destination(_) => Some(Remedy::LoginServer),
-            Self::Ended | Self::BadToken(_) => Some(Remedy::Login),
-            Self::CiToken { variable, .. } => {
-                Some(Remedy::Advice(format!("put a valid token into {variable}")))
+            Self::ServerUnset | Self::TokenHost { .. } | Self::Destination(_) => {
+                Some(context.login().server_remedy())
             }
+            Self::Ended | Self::BadToken(_) | Self::CiToken { .. } => Some(context.login().remedy()),
             Self::Fault(fault) => Some(fault.remedy.clone()),
             Self::IdentityChanged(_) | Self::Refresh(_) => None,
         }
@@ -159,13 +156,8 @@ impl<'a> TokenSource<'a> {
     }
 
     fn new(context: &'a Context, scope: &Scope, server_url: &str) -> Result<Self, TokenError> {
-        let mut source = Self {
-            context,
-            scope: scope.clone(),
-            server_url: server_url.to_owned(),
-            destination: Destination::parse(server_url, context.cleartext)?,
-            held: None,
-        };
+        let mut source =
+            Self { context, scope: scope.clone(), destination: Destination::parse(server_url)?, held: None };
         source.read_login()?;
         Ok(source)
     }
@@ -254,7 +246,7 @@ impl<'a> TokenSource<'a> {
         if !login.authenticated {
             return Err(TokenError::Ended);
         }
-        if !server_url::same(&judge(&login, &config)?, &self.server_url) {
+        if Destination::parse(&judge(&login, &config)?)?.base() != self.destination.base() {
             return Err(OTHER_SERVER);
         }
         Ok(login)
@@ -297,7 +289,7 @@ impl<'a> TokenSource<'a> {
         // A refresh token goes to its issuer. Without one on record the configuration has just named this
         // server as a host that may have the token.
         let issuer = match &login.issuer {
-            Some(issuer) => Destination::parse(issuer, self.context.cleartext)?,
+            Some(issuer) => Destination::parse(issuer)?,
             None => self.destination.clone(),
         };
         let is_ours = |session: &Session| belongs(session, &self.scope) && session.issuer == refused.issuer;
@@ -338,7 +330,8 @@ fn judge(login: &Login, config: &Config) -> Result<String, TokenError> {
         identity::Destination::ServerUnset => Err(TokenError::ServerUnset),
         identity::Destination::TokenHost { url, issuer } => {
             let host = |url: &str| crate::destination::HostPort::of_url(url).map(|host| host.to_string());
-            let issuer = issuer.map(|issuer| host(&issuer).unwrap_or(issuer));
+            let issuer =
+                issuer.map(|issuer| host(&issuer).unwrap_or_else(|| server_url::shown(&issuer).into_owned()));
             Err(TokenError::TokenHost { host: host(&url).unwrap_or(url), issuer })
         }
     }

@@ -114,7 +114,7 @@ pub fn judge(facts: Facts, policy: Policy) -> Verdict {
         legacy,
         auth_present,
         auth_required: policy.require_auth,
-        server_known: facts.login.server_known,
+        auth_absent: facts.login.absent.clone(),
         faults,
     };
     Verdict { result, owner, facts }

@@ -1,7 +1,7 @@
 //! What the observer saw: plain data. Whoever may call `judge` could invent facts, which is why
 //! only the observer may.
 
-use contract::{Fault, FileNumbers, ForegroundIdentity, LegacyRowCounts, OwnerRecord, Scope};
+use contract::{AuthAbsent, Fault, FileNumbers, ForegroundIdentity, LegacyRowCounts, OwnerRecord, Scope};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -35,8 +35,8 @@ pub struct LoginFacts {
     pub authenticated: bool,
     /// The team id in its original case, as wire fields carry it.
     pub team_id: Option<String>,
-    /// Whether a login would know where to go: the server is configured.
-    pub server_known: bool,
+    /// Why the identity may not be used, and what helps; none exactly when it may.
+    pub absent: Option<AuthAbsent>,
     /// Private teamspaces of the session, in its order: what `auth switch` can choose from.
     pub private_teams: Vec<String>,
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "these tests invent the facts that they judge")]
 
 use contract::{
-    FailureName, Fault, FaultCode, Field, FileNumbers, ForegroundIdentity, LegacyRowCounts, OrphanKind,
+    AuthAbsence, AuthAbsent, FailureName, Fault, FaultCode, Field, FileNumbers, ForegroundIdentity, LegacyRowCounts, OrphanKind,
     OwnerRecord, OwnerStatus, Remedy, Scope,
 };
 use gate::{
@@ -78,7 +78,7 @@ fn coherent() -> Facts {
             scope: Some(scope),
             authenticated: true,
             team_id: Some("team-PRIV-01".into()),
-            server_known: true,
+            absent: None,
             private_teams: vec!["team-PRIV-01".into(), "Other".into()],
         },
         owner: owner(OwnerReading::Readable(Box::new(record(true))), LockState::Held),
@@ -122,7 +122,7 @@ fn ok_is_exactly_the_conjunction_for_all_sixty_four_combinations() {
             facts.faults.push(fault(FaultCode::SessionUnreadable));
         }
         if has(4) {
-            facts.login.authenticated = false;
+            log_out(&mut facts);
         }
         let policy = Policy { require_auth: has(5) };
         let failing = [0, 1, 2, 3].into_iter().any(has) || (has(4) && has(5));
@@ -140,6 +140,11 @@ fn ok_is_exactly_the_conjunction_for_all_sixty_four_combinations() {
         );
         assert!(judge(facts, policy).cure_permit().is_some(), "{bits:06b}");
     }
+}
+
+fn log_out(facts: &mut Facts) {
+    facts.login.authenticated = false;
+    facts.login.absent = Some(AuthAbsent { why: AuthAbsence::LoggedOut, remedy: Remedy::Login });
 }
 
 #[test]
@@ -162,7 +167,7 @@ fn without_a_scope_there_is_no_permit_at_all() {
 #[test]
 fn a_refused_permit_says_why_even_when_the_policy_did_not_ask_for_auth() {
     let mut facts = coherent();
-    facts.login.authenticated = false;
+    log_out(&mut facts);
     let refused = judge(facts, RELAXED).into_egress_permit().expect_err("no auth");
     assert_eq!(refused.0.failures(), [FailureName::AuthAbsent]);
     assert!(refused.0.render().contains("spec-kitty auth login"));

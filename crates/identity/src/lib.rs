@@ -73,7 +73,7 @@ pub use foreground::{BuildInfo, observe_foreground};
 pub use git::GitFacts;
 pub use home::{Home, HomeError, HomeSource};
 pub use lock::{FileLock, LockError};
-pub use login::{AuthAbsence, Login, LoginSource, read_login};
+pub use login::{AuthAbsence, Login, LoginSource, read_any_login, read_login};
 pub use machine::Machine;
 pub use privacy::{Privacy, observe_privacy};
 pub use project::{ProjectError, ProjectIdentity, locate_project_root};

@@ -17,8 +17,11 @@ use crate::machine::Machine;
 use crate::privacy::privacy_fault;
 use crate::session::SessionStore;
 use crate::token::{CiToken, read_ci_token};
-use contract::{Fault, FaultCode, Remedy, Scope, server_url};
+pub use contract::AuthAbsence;
+use contract::server_url::{self, ServerUrl, ServerUrlError};
+use contract::{AuthAbsent, Fault, FaultCode, LoginState, Remedy, Scope};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use std::path::PathBuf;
 
 /// What decided.
@@ -44,21 +47,6 @@ impl LoginSource {
             Self::None => "none",
         }
     }
-}
-
-/// Why a login is not authenticated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuthAbsence {
-    /// Nobody is logged in.
-    LoggedOut,
-    /// The refresh token has expired.
-    Expired,
-    /// The session has no private teamspace, the only kind that rows are sent to.
-    NoPrivateTeam,
-    /// Only credentials of an old release are there.
-    CredentialsOnly,
-    /// Token, session or credentials cannot be read.
-    Unreadable,
 }
 
 /// A login.
@@ -96,6 +84,10 @@ pub struct Login {
     pub faults: Vec<Fault>,
     /// Files that were ignored, and why.
     pub ignored: Vec<(PathBuf, String)>,
+    /// The variable of the CI token that decides, readable or not.
+    pub token_variable: Option<&'static str>,
+    /// Whether `auth login` would know its server.
+    server_known: bool,
     active: ActiveQueue,
     derived: Option<Box<IdentityCard>>,
 }
@@ -118,6 +110,34 @@ impl Login {
         }
     }
 
+    /// What gives this machine an accepted login: for one that is absent, or that the server refuses.
+    pub fn remedy(&self) -> Remedy {
+        self.state().remedy()
+    }
+
+    /// Whether the server URL that decides cannot be used.
+    pub fn has_invalid_server(&self) -> bool {
+        self.faults.iter().any(|fault| fault.code == FaultCode::ServerUrlInvalid)
+    }
+
+    /// What gives this login another server.
+    pub fn server_remedy(&self) -> Remedy {
+        self.state().server_remedy(names::SPEC_KITTY_SERVER_URL)
+    }
+
+    /// Why the identity may not be used, and what helps.
+    pub fn absent(&self) -> Option<AuthAbsent> {
+        self.absence.map(|why| AuthAbsent { why, remedy: self.remedy() })
+    }
+
+    fn state(&self) -> LoginState {
+        LoginState {
+            absence: self.absence,
+            token_variable: self.token_variable,
+            server_known: self.server_known,
+        }
+    }
+
     /// The card that was derived while reading and is not on the disk.
     pub(crate) fn derived_card(&self) -> Option<&IdentityCard> {
         self.derived.as_deref()
@@ -130,7 +150,7 @@ impl Login {
             absence: Some(AuthAbsence::LoggedOut),
             source: LoginSource::None,
             server_url: None,
-            destination: config.destination().map(str::to_owned),
+            destination: config.destination(),
             principal: None,
             team_id: None,
             private_teams: Vec::new(),
@@ -140,6 +160,8 @@ impl Login {
             card: CardUse::NotNeeded,
             faults: Vec::new(),
             ignored: Vec::new(),
+            token_variable: None,
+            server_known: config.destination().is_some(),
             active: if config.is_readable() { ActiveQueue::Legacy } else { ActiveQueue::Unknown },
             derived: None,
         }
@@ -147,7 +169,12 @@ impl Login {
 
     fn unreadable(config: &Config, source: LoginSource, fault: Fault) -> Self {
         Self {
-            absence: Some(AuthAbsence::Unreadable),
+            absence: Some(match source {
+                LoginSource::Token => AuthAbsence::TokenUnreadable,
+                LoginSource::Session | LoginSource::Credentials | LoginSource::None => {
+                    AuthAbsence::Unreadable
+                }
+            }),
             source,
             faults: vec![fault],
             active: ActiveQueue::Unknown,
@@ -164,6 +191,13 @@ pub fn read_login(home: &Home, config: &Config, environment: &Environment) -> Lo
     read_login_at(home, config, environment, &Machine::observe(), Timestamp::now())
 }
 
+/// The login of this machine, for a caller that has read nothing: a configuration that cannot be read
+/// gives no scope and no server.
+pub fn read_any_login(home: &Home, environment: &Environment) -> Login {
+    let config = Config::read(home).unwrap_or_else(|_| Config::unreadable());
+    read_login(home, &config, environment)
+}
+
 /// [`read_login`] for a stated machine and time.
 pub fn read_login_at(
     home: &Home,
@@ -173,8 +207,11 @@ pub fn read_login_at(
     now: Timestamp,
 ) -> Login {
     match read_ci_token(environment) {
-        Ok(Some(token)) => return of_token(token, config, environment),
-        Err(fault) => return Login::unreadable(config, LoginSource::Token, fault),
+        Ok(Some(token)) => return of_token(token, home, config, environment),
+        Err(fault) => {
+            let login = Login::unreadable(config, LoginSource::Token, fault);
+            return Login { token_variable: token_variable(environment), ..login };
+        }
         Ok(None) => {}
     }
     if let Some(fault) = privacy_fault(home) {
@@ -184,45 +221,120 @@ pub fn read_login_at(
     match SessionFacts::read(home, &store, config.server_url.as_deref()) {
         Err(error) => Login::unreadable(config, LoginSource::Session, error.into_fault(home)),
         Ok(Some(facts)) => {
-            let login = of_session(facts, config, environment, now);
+            let mut login = of_session(facts, config, environment, now);
+            login.faults = configured_fault(home, config);
             if login.scope.is_none() && login.absence == Some(AuthAbsence::NoPrivateTeam) {
                 with_credentials(home, config, login)
             } else {
                 login
             }
         }
-        Ok(None) => with_credentials(home, config, Login::nobody(config)),
+        Ok(None) => {
+            let login = Login { faults: configured_fault(home, config), ..Login::nobody(config) };
+            with_credentials(home, config, login)
+        }
     }
 }
 
-fn of_token(token: CiToken, config: &Config, environment: &Environment) -> Login {
-    let stated = environment.text(names::SPEC_KITTY_SERVER_URL).filter(|url| !is_blank(url));
-    let Some(server) = stated.or_else(|| config.server_url.clone().filter(|url| !is_blank(url))) else {
-        let detail = format!("{} is set, but no server: nobody knows whose token it is", token.variable);
-        let remedy = Remedy::Advice(format!("set {}", names::SPEC_KITTY_SERVER_URL));
-        let fault = Fault { code: FaultCode::SessionUnreadable, path: None, detail, remedy };
-        return Login::unreadable(config, LoginSource::Token, fault);
+/// The fault of a configured server that nothing can be sent to.
+fn configured_fault(home: &Home, config: &Config) -> Vec<Fault> {
+    let server = config.server_url.as_deref();
+    server.and_then(|server| Place::Config.judge(home, server)).into_iter().collect()
+}
+
+fn of_token(token: CiToken, home: &Home, config: &Config, environment: &Environment) -> Login {
+    let variable = names::SPEC_KITTY_SERVER_URL;
+    let token_variable = Some(token.variable);
+    let stated = environment.text(variable).filter(|url| !is_blank(url));
+    let (server, place) = match (stated, config.server_url.clone().filter(|url| !is_blank(url))) {
+        (Some(server), _) => (server, Place::Variable),
+        (None, Some(server)) => (server, Place::ConfigOfToken),
+        (None, None) => {
+            let detail = format!("{} is set without a server for it", token.variable);
+            let remedy = server_url::correct_by_hand(variable);
+            let fault = Fault { code: FaultCode::SessionUnreadable, path: None, detail, remedy };
+            return Login { token_variable, ..Login::unreadable(config, LoginSource::Token, fault) };
+        }
     };
-    if crate::config::carries_credentials(&server) {
-        let variable = names::SPEC_KITTY_SERVER_URL;
-        let detail = format!("{variable} carries a user name or password");
-        let remedy = Remedy::Advice(format!("set {variable} to the server alone"));
-        let fault = Fault { code: FaultCode::SessionUnreadable, path: None, detail, remedy };
-        return Login::unreadable(config, LoginSource::Token, fault);
-    }
+    let server = match ServerUrl::parse(&server) {
+        Ok(server) => server,
+        Err(error) => return of_token_without_server(token, config, place.fault(home, &server, error)),
+    };
     Login {
-        scope: Some(Scope::new(&server, &token.principal, &token.team)),
+        // The environment is read by this program alone, so its normal form decides the scope.
+        scope: Some(Scope::new(server.normal(), &token.principal, &token.team)),
         authenticated: true,
         absence: None,
         source: LoginSource::Token,
-        destination: crate::config::destination(&server).map(str::to_owned),
+        destination: destination(&server),
         principal: Some(token.principal),
         private_teams: vec![token.team.clone()],
         team_id: Some(token.team),
         // Token and server are handed over together.
-        issuer: Some(server.clone()),
-        server_url: Some(server),
+        issuer: Some(server.normal().to_owned()),
+        server_url: Some(server.normal().to_owned()),
+        token_variable,
         ..Login::nobody(config)
+    }
+}
+
+/// A readable token whose server cannot be used: an identity, and no scope, because the normal form of
+/// the server decides it.
+fn of_token_without_server(token: CiToken, config: &Config, fault: Fault) -> Login {
+    Login {
+        authenticated: true,
+        absence: None,
+        source: LoginSource::Token,
+        destination: None,
+        principal: Some(token.principal),
+        token_variable: Some(token.variable),
+        faults: vec![fault],
+        active: ActiveQueue::Unknown,
+        ..Login::nobody(config)
+    }
+}
+
+/// The variable of the CI token that decides, if one is set.
+fn token_variable(environment: &Environment) -> Option<&'static str> {
+    [names::SPEC_KITTY_TOKEN, names::SPEC_KITTY_TOKEN_FILE]
+        .into_iter()
+        .find(|name| environment.non_empty(name).is_some())
+}
+
+/// Where the server URL that decides is written.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// `SPEC_KITTY_SERVER_URL`.
+    Variable,
+    /// The configuration, for a CI token.
+    ConfigOfToken,
+    /// The configuration, for a session or a login to come.
+    Config,
+    /// The credentials file of an earlier release.
+    Credentials,
+}
+
+impl Place {
+    /// The fault of `value`, which stands there.
+    fn fault(self, home: &Home, value: &str, error: ServerUrlError) -> Fault {
+        let variable = names::SPEC_KITTY_SERVER_URL;
+        let (path, subject) = match self {
+            Self::Variable => (None, variable),
+            Self::ConfigOfToken | Self::Config => (Some(home.config_file()), "`sync.server_url`"),
+            Self::Credentials => (Some(home.credentials_file()), "the server"),
+        };
+        let remedy = match self {
+            // No login changes what a CI token uses.
+            Self::Variable | Self::ConfigOfToken => server_url::correct_by_hand(variable),
+            Self::Config | Self::Credentials => Remedy::LoginServer,
+        };
+        let detail = server_url::describe_invalid(subject, value, error);
+        Fault { code: FaultCode::ServerUrlInvalid, path, detail, remedy }
+    }
+
+    /// The fault of `value`, unless it is a server URL.
+    fn judge(self, home: &Home, value: &str) -> Option<Fault> {
+        ServerUrl::parse(value).err().map(|error| self.fault(home, value, error))
     }
 }
 
@@ -232,11 +344,14 @@ fn of_session(facts: SessionFacts, config: &Config, environment: &Environment, n
     let server = config.server_url.clone().unwrap_or_else(|| server_url::PACKAGED_DEFAULT.to_owned());
     let named = card.team.as_deref().filter(|_| !card.principal.is_empty());
     let scope = named.filter(|_| config.is_readable()).map(|team| Scope::new(&server, &card.principal, team));
-    let expired = card.refresh_token_expires_at.is_some_and(|expiry| expiry <= now);
+    let expired = card
+        .refresh_token_expires_at
+        .filter(|expiry| *expiry <= now)
+        .map(|expiry| expiry.to_zoned(TimeZone::UTC).date());
     let absence = match (named, expired) {
         (None, _) => Some(AuthAbsence::NoPrivateTeam),
-        (Some(_), true) => Some(AuthAbsence::Expired),
-        (Some(_), false) => None,
+        (Some(_), Some(on)) => Some(AuthAbsence::Expired { on }),
+        (Some(_), None) => None,
     };
     Login {
         server_url: scope.as_ref().map(|_| server).filter(|url| !is_blank(url)),
@@ -267,10 +382,12 @@ fn with_credentials(home: &Home, config: &Config, login: Login) -> Login {
         CredentialsReading::None => login,
         CredentialsReading::Ignored(reason) => Login { ignored: vec![(path, reason)], ..login },
         CredentialsReading::Unreadable(error) => {
-            let fault = Fault::new(FaultCode::SessionUnreadable, path, error.to_string(), Remedy::Login);
+            let remedy = login.remedy();
+            let fault = Fault::new(FaultCode::SessionUnreadable, path, error.to_string(), remedy);
             Login { derived: login.derived, ..Login::unreadable(config, LoginSource::Credentials, fault) }
         }
         CredentialsReading::Found(Credentials { server_url, principal, team }) => Login {
+            faults: Place::Credentials.judge(home, &server_url).into_iter().collect(),
             scope: Some(Scope::new(&server_url, &principal, &team)),
             server_url: Some(server_url).filter(|url| !is_blank(url)),
             absence: match login.source {
@@ -285,6 +402,11 @@ fn with_credentials(home: &Home, config: &Config, login: Login) -> Login {
             ..login
         },
     }
+}
+
+/// Where requests to `server` may go: nowhere when earlier releases had it built in.
+fn destination(server: &ServerUrl) -> Option<String> {
+    (!server.is_packaged_default()).then(|| server.normal().to_owned())
 }
 
 fn is_blank(url: &str) -> bool {

@@ -187,6 +187,7 @@ impl Document<'_> {
             exit_code: if preflight.ok { 0 } else { contract::ExitCode::Refused.code() },
             auth_required: preflight.auth_required,
             auth_present: preflight.auth_present,
+            auth_absent_reason: preflight.auth_absent_reason(),
             live_orphan_daemon_count: u64::from(facts.stray.is_some()),
             root: Root {
                 path: self.boundary.home.root().to_owned(),
@@ -270,8 +271,8 @@ impl Document<'_> {
     /// Sending would be refused although the boundary is coherent: said here, judged there.
     fn destination_warning(&self) -> Option<Warning> {
         let login = &self.observation.login;
-        // What an unreadable configuration says about the server nobody knows.
-        if !login.authenticated || !self.observation.config.is_readable() {
+        // The server of a configuration that cannot be read is unknown, and an invalid one is a fault.
+        if !login.authenticated || !login.faults.is_empty() || !self.observation.config.is_readable() {
             return None;
         }
         let (code, text) = match identity::judge_destination(login, &self.observation.config) {
@@ -281,12 +282,13 @@ impl Document<'_> {
                 "no server is configured, so nothing can be sent".to_owned(),
             ),
             identity::Destination::TokenHost { url, issuer } => {
-                let issuer = issuer.unwrap_or_else(|| "an unknown host".to_owned());
+                let issuer = issuer.as_deref().map(server_url::shown);
+                let issuer = issuer.unwrap_or_else(|| "an unknown host".into());
                 let text = format!("the token was issued by {issuer} and is not sent to {url}");
                 (contract::exit::SYNC_TOKEN_HOST, text)
             }
         };
-        Some(Warning { code, text, remedy: Remedy::LoginServer })
+        Some(Warning { code, text, remedy: login.server_remedy() })
     }
 }
 

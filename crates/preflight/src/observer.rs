@@ -80,7 +80,7 @@ pub fn observe(
             scope: login.scope.clone(),
             authenticated: login.authenticated,
             team_id: login.team_id.clone(),
-            server_known: login.destination.is_some(),
+            absent: login.absent(),
             private_teams: login.private_teams.clone(),
         },
         owner,

@@ -46,6 +46,8 @@ pub struct StatusDocument {
     pub auth_required: bool,
     /// Whether there is one.
     pub auth_present: bool,
+    /// Why there is none, if so.
+    pub auth_absent_reason: Option<String>,
     /// Live daemons of this home that the owner record does not name.
     pub live_orphan_daemon_count: u64,
     /// Where the state lives, and who said so.

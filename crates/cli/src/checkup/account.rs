@@ -1,9 +1,7 @@
 //! Login and teamspace: whose rows these are.
 
 use super::{Check, Look, Name};
-use crate::command::absence;
 use crate::error::CliError;
-use contract::Remedy;
 use identity::environment::names;
 use identity::{AuthAbsence, CardUse, Home, Login, LoginSource};
 
@@ -12,10 +10,12 @@ impl Look<'_> {
         let login = &self.login;
         let check = match (&login.principal, login.absence) {
             (Some(principal), None) => Check::ok(Name::Login, format!("{principal}{}", until(login))),
-            (_, Some(AuthAbsence::Unreadable)) => Check::ok(Name::Login, "there is one that cannot be read"),
-            (_, Some(why)) if self.status.auth_required => Check::ok(Name::Login, absence(why)),
+            (_, Some(AuthAbsence::Unreadable | AuthAbsence::TokenUnreadable)) => {
+                Check::ok(Name::Login, "there is one that cannot be read")
+            }
+            (_, Some(why)) if self.status.auth_required => Check::ok(Name::Login, why.reason()),
             (_, why) => {
-                let why = why.map_or("logged out", absence);
+                let why = why.unwrap_or(AuthAbsence::LoggedOut).reason();
                 Check::not_checked(Name::Login, format!("{why}; not needed while hosted sync is off"))
             }
         };
@@ -34,7 +34,7 @@ impl Look<'_> {
             (_, Some(AuthAbsence::NoPrivateTeam)) => Check::ok(Name::Teamspace, "none").finding(
                 "no_private_teamspace",
                 "the account has no private teamspace, the only kind that rows are sent to",
-                [Remedy::Advice("have your server's operator add you to one, then log in again".to_owned())],
+                [login.remedy()],
             ),
             (Some(team), _) => {
                 let others = private.saturating_sub(1);

@@ -2,11 +2,11 @@
 
 use super::{Check, Look, Name};
 use crate::error::CliError;
-use contract::Remedy;
 use contract::exit::{SYNC_SERVER_UNSET, SYNC_TOKEN_HOST};
 use contract::switch::Decider;
 use identity::config::read_settings;
 use identity::disk::{Obstacle, observe_obstacles};
+use contract::server_url;
 use identity::environment::names;
 use identity::{
     Destination, LoginSource, Privacy, StateFile, StateKind, judge_destination, observe_privacy,
@@ -109,27 +109,35 @@ impl Look<'_> {
         let (what, from) = match (&self.config.server_url, self.login.source) {
             (_, LoginSource::Token) => {
                 let stated = self.context.environment.text(names::SPEC_KITTY_SERVER_URL);
-                (stated.unwrap_or_default(), names::SPEC_KITTY_SERVER_URL.to_owned())
+                (
+                    server_url::shown(&stated.unwrap_or_default()).into_owned(),
+                    names::SPEC_KITTY_SERVER_URL.to_owned(),
+                )
             }
-            (Some(url), _) => (format!("server_url = {url}"), config.to_string_lossy().into_owned()),
+            (Some(url), _) => {
+                (format!("server_url = {}", server_url::shown(url)), config.to_string_lossy().into_owned())
+            }
             (None, _) if config.exists() => {
                 ("no server_url".to_owned(), config.to_string_lossy().into_owned())
             }
             (None, _) => ("does not exist".to_owned(), config.to_string_lossy().into_owned()),
         };
         let check = match judge_destination(&self.login, &self.config) {
+            // The fault names the value and what helps.
+            _ if self.login.has_invalid_server() => Check::ok(Name::Server, "cannot be used"),
             Destination::Ready { url } => Check::ok(Name::Server, url),
             Destination::ServerUnset => Check::ok(Name::Server, "none is configured").finding(
                 SYNC_SERVER_UNSET,
                 "no server is configured, so nothing can be sent",
-                [Remedy::LoginServer],
+                [self.login.server_remedy()],
             ),
             // Without a login there is no token whose issuer could be wrong.
             Destination::TokenHost { url, .. } if !self.login.authenticated => Check::ok(Name::Server, url),
             Destination::TokenHost { url, issuer } => {
-                let issuer = issuer.unwrap_or_else(|| "an unknown host".to_owned());
+                let issuer = issuer.as_deref().map(server_url::shown);
+                let issuer = issuer.unwrap_or_else(|| "an unknown host".into());
                 let detail = format!("the token was issued by {issuer} and is not sent to {url}");
-                Check::ok(Name::Server, url).finding(SYNC_TOKEN_HOST, detail, [Remedy::LoginServer])
+                Check::ok(Name::Server, url).finding(SYNC_TOKEN_HOST, detail, [self.login.server_remedy()])
             }
         };
         Ok(check.read(what, from))

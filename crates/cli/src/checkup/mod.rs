@@ -89,7 +89,7 @@ impl Name {
         match failure {
             FailureName::AuthAbsent | FailureName::Fault(FaultCode::SessionUnreadable) => Self::Login,
             FailureName::Fault(FaultCode::HomeAmbiguous | FaultCode::HomeNotPrivate) => Self::Home,
-            FailureName::Fault(FaultCode::ConfigUnreadable) => Self::Server,
+            FailureName::Fault(FaultCode::ConfigUnreadable | FaultCode::ServerUrlInvalid) => Self::Server,
             FailureName::LegacyRowsInScope | FailureName::Fault(FaultCode::LegacyQueueUnreadable) => {
                 Self::LegacyRows
             }
@@ -364,7 +364,7 @@ fn failures(result: &PreflightResult) -> impl Iterator<Item = (FailureName, Stri
         all.push((FailureName::LegacyRowsInScope, detail, vec![Remedy::Migrate]));
     }
     if result.auth_required && !result.auth_present {
-        let detail = "an authenticated identity is needed".to_owned();
+        let detail = result.auth_absent_reason().unwrap_or_default();
         all.push((FailureName::AuthAbsent, detail, result.login_remedy().into_iter().collect()));
     }
     for fault in &result.faults {

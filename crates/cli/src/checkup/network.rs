@@ -5,7 +5,7 @@ use crate::build;
 use crate::error::{CliError, chain};
 use contract::Remedy;
 use delivery::probe::{LoginProbe, Reachability, SessionState, fetch_login_probe};
-use identity::{Destination, judge_destination};
+use identity::{Destination, Login, judge_destination};
 
 impl Look<'_> {
     pub(super) fn reachability(&self, reach: Reach) -> Result<Check, CliError> {
@@ -25,11 +25,11 @@ impl Look<'_> {
         let http = delivery::Context::new(self.context.home()?, &self.context.environment, build::VERSION)
             .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))?;
         Ok(match fetch_login_probe(&http) {
-            Ok(probe) => judge_probe(Name::Reachability, &probe),
+            Ok(probe) => judge_probe(Name::Reachability, &probe, &self.login),
             Err(error) => Check::ok(Name::Reachability, "not asked").finding(
                 "server_not_asked",
                 chain(&error),
-                error.remedy(),
+                error.remedy(&http),
             ),
         }
         .read("asked over the network just now", url))
@@ -37,7 +37,7 @@ impl Look<'_> {
 }
 
 /// What the answers of a server mean.
-pub(crate) fn judge_probe<N>(name: N, probe: &LoginProbe) -> Check<N> {
+pub(crate) fn judge_probe<N>(name: N, probe: &LoginProbe, login: &Login) -> Check<N> {
     if probe.is_good() {
         return Check::ok(name, "the server answers and takes this login");
     }
@@ -50,17 +50,17 @@ pub(crate) fn judge_probe<N>(name: N, probe: &LoginProbe) -> Check<N> {
         Some(SessionState::NotAccepted) => check.finding(
             "session_not_accepted",
             "the server does not know this session any more",
-            [Remedy::Login],
+            [login.remedy()],
         ),
         Some(SessionState::Active { .. } | SessionState::Unknown(_)) | None => check.finding(
             format!("server_{}", probe.health.name()),
             probe.health.detail(),
-            remedy(&probe.health),
+            remedy(&probe.health, login),
         ),
     }
 }
 
-fn remedy(health: &Reachability) -> Option<Remedy> {
+fn remedy(health: &Reachability, login: &Login) -> Option<Remedy> {
     let later = "nothing is lost: rows wait here and go when the server answers again";
-    health.remedy().or_else(|| Some(Remedy::Advice(later.to_owned())))
+    health.remedy(login).or_else(|| Some(Remedy::Advice(later.to_owned())))
 }

@@ -1,6 +1,5 @@
 //! `auth doctor`: the login of this machine, file by file. Offline unless `--server` asks the server.
 
-use super::auth_status::absence;
 use super::sync_doctor::headline;
 use crate::args::AuthDoctorArgs;
 use crate::build;
@@ -15,11 +14,12 @@ use delivery::probe::fetch_login_probe;
 use identity::environment::names;
 use identity::lock::{LockProbe, probe};
 use identity::{
-    CardUse, Config, Destination, Home, Login, LoginSource, Session, SessionStore, judge_destination,
-    read_login,
+    AuthAbsence, CardUse, Config, Destination, Home, Login, LoginSource, Session, SessionStore,
+    judge_destination, read_login,
 };
 use jiff::Timestamp;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::path::Path;
 
 /// Runs the verb. Exit 1 with findings.
@@ -172,11 +172,12 @@ impl<'a> Patient<'a> {
                 Check::ok(Name::Login, format!("{principal}{until}"))
             }
             // The fault says it, with its own remedy.
-            Some(identity::AuthAbsence::Unreadable) => {
-                Check::not_checked(Name::Login, absence(identity::AuthAbsence::Unreadable))
+            Some(why @ (AuthAbsence::Unreadable | AuthAbsence::TokenUnreadable)) => {
+                Check::not_checked(Name::Login, why.reason())
             }
             Some(why) => {
-                Check::ok(Name::Login, absence(why)).finding("auth_absent", absence(why), [Remedy::Login])
+                let remedy = login.remedy();
+                Check::ok(Name::Login, why.reason()).finding("auth_absent", why.reason(), [remedy])
             }
         }
     }
@@ -217,13 +218,16 @@ impl<'a> Patient<'a> {
                 advice,
             );
         }
-        let issuer = self.login.issuer.clone().unwrap_or_else(|| "unknown".to_owned());
+        let issuer = self.login.issuer.as_deref().map(contract::server_url::shown);
+        let issuer = issuer.map_or_else(|| "unknown".to_owned(), Cow::into_owned);
         let check = match judge_destination(&self.login, &self.config) {
+            // The fault names the value and what helps.
+            _ if self.login.has_invalid_server() => Check::ok(Name::Destination, "cannot be used"),
             Destination::Ready { url } => Check::ok(Name::Destination, url),
             Destination::ServerUnset => Check::ok(Name::Destination, "none").finding(
                 SYNC_SERVER_UNSET,
                 "no server is configured, so nothing can be sent",
-                [Remedy::LoginServer],
+                [self.login.server_remedy()],
             ),
             Destination::TokenHost { url, .. } if !self.login.authenticated => {
                 Check::ok(Name::Destination, url)
@@ -231,7 +235,7 @@ impl<'a> Patient<'a> {
             Destination::TokenHost { url, .. } => Check::ok(Name::Destination, url.clone()).finding(
                 SYNC_TOKEN_HOST,
                 format!("the token was issued by {issuer} and is not sent to {url}"),
-                [Remedy::LoginServer],
+                [self.login.server_remedy()],
             ),
         };
         check
@@ -270,7 +274,7 @@ impl<'a> Patient<'a> {
         Ok(match fetch_login_probe(&http) {
             Ok(probe) => {
                 let url = probe.server_url.clone();
-                judge_probe(Name::Server, &probe).read("asked over the network just now", url)
+                judge_probe(Name::Server, &probe, &self.login).read("asked over the network just now", url)
             }
             // Destination and login say why.
             Err(error) => Check::not_checked(Name::Server, format!("not asked: {}", chain(&error))),

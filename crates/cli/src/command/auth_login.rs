@@ -94,9 +94,10 @@ fn token_note(context: &Context) -> Option<String> {
 
 /// Runs `auth switch`.
 pub(crate) fn switch(context: &Context, args: &SwitchArgs) -> Result<Report, CliError> {
-    let Switched { to, changed, previous_scope, scope, .. } = switch_team(&http(context)?, &args.team)
-        .map_err(|error| {
-            CliError::new("SWITCH_FAILED", error.exit(), chain(&error)).cured_by(error.remedy())
+    let http = http(context)?;
+    let Switched { to, changed, previous_scope, scope, .. } =
+        switch_team(&http, &args.team).map_err(|error| {
+            CliError::new("SWITCH_FAILED", error.exit(), chain(&error)).cured_by(error.remedy(&http))
         })?;
     let line = if changed {
         format!("now in teamspace {} ({})", printable(&to.name), printable(&to.id))

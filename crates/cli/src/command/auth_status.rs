@@ -4,21 +4,22 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report, Said};
 use contract::{Remedy, server_url};
-use identity::{AuthAbsence, Config, Login, LoginSource, read_login};
+use identity::{AuthAbsence, Login, LoginSource};
 use serde::Serialize;
 use std::fmt::Write as _;
 
 /// Runs `auth status`.
 pub(crate) fn status(context: &Context) -> Result<Report, CliError> {
-    Ok(Report::of(&LoginView::of(&login(context)?)))
+    Ok(Report::of(&LoginView::of(&context.login()?)))
 }
 
 /// Runs `auth whoami`.
 pub(crate) fn whoami(context: &Context) -> Result<Report, CliError> {
-    let login = login(context)?;
+    let login = context.login()?;
     if let Some(fault) = login.faults.first() {
         return Err(fault.clone().into());
     }
+    let remedy = login.remedy();
     match login.principal {
         Some(principal) => {
             let facts = serde_json::json!({ "principal": principal, "authenticated": login.authenticated });
@@ -26,24 +27,7 @@ pub(crate) fn whoami(context: &Context) -> Result<Report, CliError> {
             Ok(Report::of(&Said { result: "ok", facts, line }))
         }
         // Nothing was refused: the question has the answer "nobody".
-        None => Err(CliError::failed("LOGGED_OUT", "nobody is logged in").remedy(Remedy::Login)),
-    }
-}
-
-fn login(context: &Context) -> Result<Login, CliError> {
-    let home = context.home()?;
-    let config = Config::read(home).unwrap_or_else(|_| Config::unreadable());
-    Ok(read_login(home, &config, &context.environment))
-}
-
-/// Why nobody may act as the login.
-pub(crate) fn absence(why: AuthAbsence) -> &'static str {
-    match why {
-        AuthAbsence::LoggedOut => "logged out",
-        AuthAbsence::Expired => "the login has expired",
-        AuthAbsence::NoPrivateTeam => "the login has no private teamspace",
-        AuthAbsence::CredentialsOnly => "legacy credentials name a queue and are no login",
-        AuthAbsence::Unreadable => "the login cannot be read",
+        None => Err(CliError::failed("LOGGED_OUT", "nobody is logged in").remedy(remedy)),
     }
 }
 
@@ -52,7 +36,7 @@ pub(crate) fn absence(why: AuthAbsence) -> &'static str {
 struct LoginView {
     authenticated: bool,
     source: &'static str,
-    reason: Option<&'static str>,
+    reason: Option<String>,
     principal: Option<String>,
     team: Option<String>,
     private_teams: Vec<String>,
@@ -62,6 +46,8 @@ struct LoginView {
     access_expires_at: Option<String>,
     refresh_expires_at: Option<String>,
     faults: Vec<contract::Fault>,
+    #[serde(skip)]
+    remedy: Remedy,
 }
 
 impl LoginView {
@@ -74,16 +60,17 @@ impl LoginView {
                 LoginSource::Credentials => "credentials",
                 LoginSource::None => "none",
             },
-            reason: login.absence.map(absence),
+            reason: login.absence.map(AuthAbsence::reason),
             principal: login.principal.clone(),
             team: login.team_id.clone(),
             private_teams: login.private_teams.clone(),
             server_url: login.server_url.as_deref().map(|url| server_url::shown(url).into_owned()),
-            issuer: login.issuer.clone(),
+            issuer: login.issuer.as_deref().map(|url| server_url::shown(url).into_owned()),
             scope: login.scope.as_ref().map(|scope| server_url::shown(&scope.to_string()).into_owned()),
             access_expires_at: login.access_expires_at.map(|at| at.to_string()),
             refresh_expires_at: login.refresh_expires_at.map(|at| at.to_string()),
             faults: login.faults.clone(),
+            remedy: login.remedy(),
         }
     }
 }
@@ -91,7 +78,7 @@ impl LoginView {
 impl Document for LoginView {
     fn text(&self) -> String {
         let mut out = String::new();
-        let state = match (self.authenticated, self.reason) {
+        let state = match (self.authenticated, &self.reason) {
             (true, _) => "yes".to_owned(),
             (false, Some(reason)) => format!("no: {reason}"),
             (false, None) => "no".to_owned(),
@@ -117,7 +104,7 @@ impl Document for LoginView {
             line("Remedy", &fault.remedy.hint());
         }
         if !self.authenticated && self.faults.is_empty() {
-            line("Remedy", &Remedy::Login.hint());
+            line("Remedy", &self.remedy.hint());
         }
         out
     }

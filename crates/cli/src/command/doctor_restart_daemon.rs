@@ -7,7 +7,6 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report};
 use daemon::lifecycle::{Idle, RestartOutcome, StopOutcome, restart};
-use daemon::start_failure::StartFailure;
 use serde::Serialize;
 
 /// Runs the verb.
@@ -46,8 +45,7 @@ impl Document for Restarted {
             None => {
                 let why = match self.outcome.idle {
                     Some(Idle::SwitchedOff) => "hosted sync is off".to_owned(),
-                    Some(idle) => idle.failure().to_string(),
-                    None => StartFailure::NoLogin.to_string(),
+                    idle => idle.unwrap_or(Idle::LoggedOut).detail(),
                 };
                 format!("{old}; {why}, so none was started\n")
             }

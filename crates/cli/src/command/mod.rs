@@ -51,8 +51,6 @@ mod sync_resend;
 mod sync_setup;
 mod sync_status;
 
-pub(crate) use auth_status::absence;
-
 use crate::args::{
     AgentCommand, AuthCommand, Command, ConfigCommand, DaemonCommand, DecisionCommand, DoctorCommand,
     EvidenceCommand, LaneCommand, MissionCommand, SyncCommand, TaskCommand,

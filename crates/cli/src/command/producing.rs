@@ -40,6 +40,15 @@ impl<'a> Producing<'a> {
     ///
     /// With the switch off, or asked to stay local, only root and git are needed.
     pub(crate) fn begin(context: &'a Context, local_only: bool) -> Result<Self, CliError> {
+        Self::begin_with(context, local_only).map_err(|error| error.or_local_only())
+    }
+
+    /// [`Producing::begin`] for a verb that cannot stay local.
+    pub(crate) fn begin_hosted(context: &'a Context) -> Result<Self, CliError> {
+        Self::begin_with(context, false)
+    }
+
+    fn begin_with(context: &'a Context, local_only: bool) -> Result<Self, CliError> {
         let switch = context.switch();
         let hosted = switch.on && !local_only;
         let switch_note = switch.capture_note().filter(|_| !local_only && render::stderr_is_terminal());

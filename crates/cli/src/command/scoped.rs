@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::error::CliError;
 use contract::exit::SAAS_SYNC_UNAUTHENTICATED;
-use contract::{FailureName, FaultCode, Remedy};
+use contract::{FailureName, FaultCode};
 use gate::CurePermit;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -41,7 +41,7 @@ pub(crate) fn cure_permit(context: &Context, patience: Patience) -> Result<Optio
 
 fn without_scope(context: &Context) -> Result<(), CliError> {
     let status = context.boundary()?.status_document(false)?;
-    let unreadable = [FaultCode::SessionUnreadable, FaultCode::ConfigUnreadable]
+    let unreadable = [FaultCode::SessionUnreadable, FaultCode::ConfigUnreadable, FaultCode::ServerUrlInvalid]
         .into_iter()
         .any(|code| status.preflight.failures().contains(&FailureName::Fault(code)));
     if unreadable {
@@ -59,7 +59,7 @@ fn without_scope(context: &Context) -> Result<(), CliError> {
         }
         None => return Err(CliError::boundary(status.preflight)),
     };
-    Err(CliError::refused(SAAS_SYNC_UNAUTHENTICATED, summary).remedy(Remedy::Login))
+    Err(CliError::refused(SAAS_SYNC_UNAUTHENTICATED, summary).remedy(context.login()?.remedy()))
 }
 
 /// Whether nothing at all stands at `path`: opening a cure there would create a queue that perhaps

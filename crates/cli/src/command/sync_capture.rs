@@ -25,7 +25,7 @@ pub(crate) fn run(context: &Context, args: CaptureArgs) -> Result<Report, CliErr
         return Ok(Report::of(&Said { result: "disabled", facts, line }));
     }
     let request = Request { mission: args.history };
-    let producing = Producing::begin(context, false)?;
+    let producing = Producing::begin_hosted(context)?;
     let clock = Clock::system();
     let plan = plan(&producing.project, &request, &clock).map_err(unplanned)?;
     if !args.yes {

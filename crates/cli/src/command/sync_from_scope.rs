@@ -11,9 +11,9 @@ use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report, counted};
 use crate::terminal::{self, Progress};
+use contract::ExitCode;
 use contract::exit::SAAS_SYNC_UNAUTHENTICATED;
 use contract::text::printable;
-use contract::{ExitCode, Remedy};
 use queue::{Cure, LeftBehind, MigrationReport, QueueError, observe_left_behind, observe_owner};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -27,7 +27,7 @@ pub(crate) fn run(context: &Context, args: &MigrateArgs, hash: &str) -> Result<R
     }
     let Some(permit) = cure_permit(context, Patience::of(!args.yes))? else {
         let summary = "nobody is logged in, so there is no account to copy rows into";
-        return Err(CliError::refused(SAAS_SYNC_UNAUTHENTICATED, summary).remedy(Remedy::Login));
+        return Err(CliError::refused(SAAS_SYNC_UNAUTHENTICATED, summary).remedy(context.login()?.remedy()));
     };
     let plan = Cure::plan_adoption(&permit, &old)?;
     let owner = observe_owner(&old).map_err(QueueError::from)?.principal;

@@ -43,7 +43,7 @@ pub(crate) fn run(context: &Context, args: &NowArgs) -> Result<Report, CliError>
     let patience = Duration::from_secs(args.wait);
     let options = DrainOptions { patience, ask_always: true, ..DrainOptions::default() };
     let mut watch = Watch::begin(&observation, args.json)?;
-    let report = drain(permit, &http, &options, &mut watch).map_err(|error| failed(&error))?;
+    let report = drain(permit, &http, &options, &mut watch).map_err(|error| failed(&error, &http))?;
     drop(watch);
     let unwritten = file.and_then(|file| file.write(&report).err());
     let exit = match report.exit(!args.no_strict) {
@@ -105,9 +105,9 @@ fn permit(boundary: &Boundary<'_>, quiet: bool) -> Result<(EgressPermit, Option<
     }
 }
 
-fn failed(error: &DrainError) -> CliError {
+fn failed(error: &DrainError, http: &delivery::Context) -> CliError {
     let code = if error.exit() == ExitCode::Busy { "BUSY" } else { "DRAIN_FAILED" };
-    CliError::new(error.code().unwrap_or(code), error.exit(), chain(error)).cured_by(error.remedy())
+    CliError::new(error.code().unwrap_or(code), error.exit(), chain(error)).cured_by(error.remedy(http))
 }
 
 /// Shows progress on a terminal; ends the drain after the batch in hand when the user interrupts.

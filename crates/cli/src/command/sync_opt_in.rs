@@ -105,17 +105,19 @@ fn cure_permit(context: &Context) -> Result<Option<CurePermit>, CliError> {
 /// Why there is no account: nobody logged in, or a login that cannot be read, which is no logout.
 fn without_account(context: &Context) -> CliError {
     let faults = context.boundary().and_then(|boundary| Ok(boundary.run_preflight(false)?.faults));
-    let unreadable = faults
-        .unwrap_or_default()
-        .into_iter()
-        .find(|fault| matches!(fault.code, FaultCode::SessionUnreadable | FaultCode::ConfigUnreadable));
+    let unreadable = faults.unwrap_or_default().into_iter().find(|fault| {
+        matches!(
+            fault.code,
+            FaultCode::SessionUnreadable | FaultCode::ConfigUnreadable | FaultCode::ServerUrlInvalid
+        )
+    });
     match unreadable {
         Some(fault) => fault.into(),
         None => CliError::refused(
             SAAS_SYNC_UNAUTHENTICATED,
             "nobody is logged in, and rows that were sealed in an account's queue are released there",
         )
-        .remedy(Remedy::Login),
+        .cured_by(context.login().ok().map(|login| login.remedy())),
     }
 }
 

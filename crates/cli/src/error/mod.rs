@@ -29,6 +29,8 @@ pub struct CliError {
     pub remedies: Vec<Remedy>,
     /// The preflight behind a refusal.
     pub preflight: Option<Box<PreflightResult>>,
+    /// Whether the command needs no login with `--local-only`.
+    pub can_stay_local: bool,
     /// More keys of the JSON document.
     pub facts: Box<Map<String, Value>>,
 }
@@ -68,6 +70,7 @@ impl CliError {
             evidence: Vec::new(),
             remedies: Vec::new(),
             preflight: None,
+            can_stay_local: false,
             facts: Box::default(),
         }
     }
@@ -86,7 +89,7 @@ impl CliError {
         };
         // The headline counts what else can be wrong; when nothing is, it would name no cause.
         let summary = if result.fails_only_by(FailureName::AuthAbsent) {
-            "not logged in".to_owned()
+            result.auth_absent_reason().unwrap_or_default()
         } else {
             result.headline()
         };
@@ -94,6 +97,13 @@ impl CliError {
         error.remedies = result.remedies();
         error.preflight = Some(Box::new(result));
         error
+    }
+
+    /// The error of a command that needs no login with `--local-only`.
+    #[must_use]
+    pub fn or_local_only(mut self) -> Self {
+        self.can_stay_local = true;
+        self
     }
 
     /// Adds a line of evidence.
@@ -127,7 +137,7 @@ impl CliError {
     /// The error as people read it, for stderr.
     pub fn text(&self) -> String {
         if let Some(result) = &self.preflight {
-            return result.render();
+            return result.render_with(self.can_stay_local.then_some("--local-only"));
         }
         // Git speaks in lines, and so do the hooks it runs.
         let mut summary = self.summary.lines();

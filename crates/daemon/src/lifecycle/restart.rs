@@ -9,7 +9,7 @@ use crate::stop::{Stop, StopHistory, StopReason};
 use contract::Remedy;
 use gate::OwnerReading;
 use identity::lock::{LockProbe, probe};
-use identity::{AuthAbsence, Config, Environment, Home, read_login, read_switch};
+use identity::{AuthAbsence, Config, Environment, Home, read_any_login, read_login, read_switch};
 use jiff::{SignedDuration, Timestamp};
 use preflight::owner::read_record;
 use serde::Serialize;
@@ -43,14 +43,20 @@ pub enum Idle {
 }
 
 impl Idle {
-    /// What a start would say.
-    pub fn failure(self) -> StartFailure {
+    /// Why a start would fail, in words.
+    pub fn detail(self) -> String {
+        self.failure(&Remedy::Login).to_string()
+    }
+
+    /// Why a start would fail; `login` is the remedy of a missing login.
+    pub fn failure(self, login: &Remedy) -> StartFailure {
+        let remediation_hint = login.hint();
         match self {
             Self::SwitchedOff => StartFailure::SwitchOff,
-            Self::LoggedOut => StartFailure::NoLogin,
-            Self::LoginExpired => StartFailure::LoginExpired,
-            Self::CredentialsOnly => StartFailure::CredentialsOnly,
-            Self::NoPrivateTeam => StartFailure::NoPrivateTeam,
+            Self::LoggedOut => StartFailure::NoLogin { remediation_hint },
+            Self::LoginExpired => StartFailure::LoginExpired { remediation_hint },
+            Self::CredentialsOnly => StartFailure::CredentialsOnly { remediation_hint },
+            Self::NoPrivateTeam => StartFailure::NoPrivateTeam { remediation_hint },
         }
     }
 }
@@ -58,8 +64,10 @@ impl Idle {
 impl From<AuthAbsence> for Idle {
     fn from(absence: AuthAbsence) -> Self {
         match absence {
-            AuthAbsence::LoggedOut | AuthAbsence::Unreadable => Self::LoggedOut,
-            AuthAbsence::Expired => Self::LoginExpired,
+            AuthAbsence::LoggedOut | AuthAbsence::TokenUnreadable | AuthAbsence::Unreadable => {
+                Self::LoggedOut
+            }
+            AuthAbsence::Expired { .. } => Self::LoginExpired,
             AuthAbsence::CredentialsOnly => Self::CredentialsOnly,
             AuthAbsence::NoPrivateTeam => Self::NoPrivateTeam,
         }
@@ -137,14 +145,14 @@ pub fn restart(
     };
     let idle = read_idle(home, environment);
     if lock_is_free && !leftovers && !is_between(home) {
-        return Err(nothing_to_restart(home, idle));
+        return Err(nothing_to_restart(home, environment, idle));
     }
     // An unreadable login is no reason to take away the daemon that still holds its own.
     let idle = idle?;
     let stopped = stop(home, &ShutdownCause::Restart, force)?;
     if idle.is_some() {
         return match stopped {
-            StopOutcome::NotRunning => Err(nothing_to_restart(home, Ok(idle))),
+            StopOutcome::NotRunning => Err(nothing_to_restart(home, environment, Ok(idle))),
             StopOutcome::Stopped { .. } => Ok(RestartOutcome { stopped, started: None, idle }),
         };
     }
@@ -182,9 +190,14 @@ fn is_between(home: &Home) -> bool {
 }
 
 /// `idle` decides what helps: a start that would be refused is not named.
-fn nothing_to_restart(home: &Home, idle: Result<Option<Idle>, StartFailure>) -> RestartFailure {
+fn nothing_to_restart(
+    home: &Home,
+    environment: &Environment,
+    idle: Result<Option<Idle>, StartFailure>,
+) -> RestartFailure {
+    let login = || read_any_login(home, environment).remedy();
     let (detail, remedy) = match read_record(&home.owner_record()) {
-        OwnerReading::Absent => match idle.map(|idle| idle.map(Idle::failure)) {
+        OwnerReading::Absent => match idle.map(|idle| idle.map(|idle| idle.failure(&login()))) {
             Ok(None) => ("no daemon runs".to_owned(), Some(Remedy::StartDaemon)),
             Ok(Some(failure)) | Err(failure) => {
                 (format!("no daemon runs, and none could start: {failure}"), failure.remedy())

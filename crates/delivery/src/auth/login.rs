@@ -11,9 +11,9 @@ use super::login_error::LoginError;
 use super::me::{LoginFacts, plan_session, send_me};
 use super::oauth::OAuth;
 use crate::context::Context;
-use crate::destination::Destination;
+use crate::destination::{Destination, DestinationError};
 use crate::http::Bearer;
-use contract::{Scope, server_url};
+use contract::{Scope, ServerUrl, server_url};
 use identity::session::Team;
 use identity::{Config, ConfigEdit, Session, read_login, refresh_card};
 use jiff::Timestamp;
@@ -72,7 +72,7 @@ pub fn log_in(
 ) -> Result<LoginReport, LoginError> {
     let config = Config::read(&context.home).map_err(LoginError::Config)?;
     let url = resolve_server(server, &config)?;
-    let destination = Destination::parse(&url, context.cleartext)?;
+    let destination = Destination::of(&url)?;
     let oauth = OAuth { client: &context.client, server: &destination };
     let grant = match method {
         LoginMethod::Device => send_device_login(oauth, prompt)?,
@@ -88,29 +88,35 @@ pub fn log_in(
         now: Timestamp::now(),
     };
     let session = plan_session(facts)?;
-    store(context, &config, server.map(|_| url.as_str()), session, &destination)
+    store(context, &config, server.map(|_| &url), session, &destination)
 }
 
-fn resolve_server(named: Option<&str>, config: &Config) -> Result<String, LoginError> {
-    let Some(named) = named else {
-        return config.destination().map(str::to_owned).ok_or(LoginError::ServerUnset);
+/// The server to log in at: the named one, else the configured one.
+fn resolve_server(named: Option<&str>, config: &Config) -> Result<ServerUrl, LoginError> {
+    let (subject, url) = match (named, config.server_url.as_deref()) {
+        (Some(named), _) => ("--server", named),
+        (None, Some(url)) => ("`sync.server_url`", url),
+        (None, None) => return Err(LoginError::ServerUnset),
     };
-    Ok(contract::scope::trim(named).trim_end_matches('/').to_owned())
+    let invalid = |error| server_url::describe_invalid(subject, url, error);
+    Ok(ServerUrl::parse(url).map_err(|error| DestinationError::Invalid(invalid(error)))?)
 }
 
 fn store(
     context: &Context,
     before: &Config,
-    named_server: Option<&str>,
+    named_server: Option<&ServerUrl>,
     session: Session,
     destination: &Destination,
 ) -> Result<LoginReport, LoginError> {
     let previous_scope = read_login(&context.home, before, &context.environment).scope;
-    let known = before.server_url.as_deref();
-    let new_url = named_server.filter(|named| !known.is_some_and(|known| server_url::same(known, named)));
+    // Another spelling of the same server stays as it is: the scope follows the text.
+    let known = before.server_url.as_deref().and_then(|known| ServerUrl::parse(known).ok());
+    let new_url =
+        named_server.filter(|named| known.as_ref().is_none_or(|known| known.normal() != named.normal()));
     if let Some(url) = new_url {
         let mut edit = ConfigEdit::begin(&context.home)?;
-        edit.set_server_url(url);
+        edit.set_server_url(url.normal());
         edit.commit()?;
     }
     context.sessions().write(&session)?;

@@ -56,7 +56,7 @@ pub enum LoginError {
         why: String,
     },
     /// Nobody approved it in time.
-    #[error("nobody approved the login at {host} in time; run `spec-kitty auth login` again")]
+    #[error("nobody approved the login at {host} in time; run the same command again")]
     Expired {
         /// Host and port.
         host: String,
@@ -109,7 +109,6 @@ impl LoginError {
         match self {
             Self::ServerUnset | Self::Destination(_) => Some(Remedy::LoginServer),
             Self::Config(fault) => Some(fault.remedy.clone()),
-            Self::Expired { .. } => Some(Remedy::Login),
             _ => None,
         }
     }

@@ -61,7 +61,7 @@ pub fn log_out(context: &Context, revoke: bool) -> Result<LogoutReport, LogoutEr
         _ if !revoke => Revoked::NotAsked("as asked"),
         (None, _) => Revoked::NotAsked("there was no readable session"),
         (Some(_), None) => Revoked::NotAsked("the session does not say which server issued it"),
-        (Some(session), Some(issuer)) => match Destination::parse(&issuer, context.cleartext) {
+        (Some(session), Some(issuer)) => match Destination::parse(&issuer) {
             Err(error) => Revoked::No(error.to_string()),
             Ok(server) => {
                 let oauth = OAuth { client: &context.client, server: &server };

@@ -78,8 +78,8 @@ impl SwitchError {
     }
 
     /// What cures it.
-    pub fn remedy(&self) -> Option<Remedy> {
-        matches!(self, Self::LoggedOut | Self::Unreadable { .. }).then_some(Remedy::Login)
+    pub fn remedy(&self, context: &Context) -> Option<Remedy> {
+        matches!(self, Self::LoggedOut | Self::Unreadable { .. }).then(|| context.login().remedy())
     }
 }
 

@@ -102,9 +102,9 @@ impl DrainError {
     }
 
     /// What cures it, where a command or an advice can.
-    pub fn remedy(&self) -> Option<Remedy> {
+    pub fn remedy(&self, context: &Context) -> Option<Remedy> {
         match self {
-            Self::Token(error) => error.remedy(),
+            Self::Token(error) => error.remedy(context),
             Self::Queue(error) => error.remedy(),
             Self::Lock(_) => None,
         }
@@ -290,9 +290,9 @@ impl Drain<'_> {
                 not_before = asked.map(|pause| (unix_now() + pause.as_secs_f64(), stop.reason.name()));
                 let own = || plan_delay(options.failures_before.saturating_add(1), random);
                 let pause = asked.or_else(|| stop.reason.is_transient().then(own));
-                Some(Stopped::by_server(&stop, pause))
+                Some(Stopped::by_server(&stop, pause, self.context))
             }
-            Err(Halt::Token(error)) => Some(Stopped::by_token(&error)),
+            Err(Halt::Token(error)) => Some(Stopped::by_token(&error, self.context)),
             Err(Halt::Cancelled) => Some(Stopped::cancelled()),
             Err(Halt::Queue(error)) => Some(Stopped::by_queue(&error)),
         };

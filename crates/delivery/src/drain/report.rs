@@ -1,5 +1,6 @@
 //! What a drain did: one value, rendered by the caller as text, as JSON and as a file.
 
+use crate::context::Context;
 use crate::judge::{Category, Stop, StopReason};
 use crate::token::TokenError;
 use contract::{ExitCode, Remedy, Scope};
@@ -154,10 +155,10 @@ impl Stopped {
         Self { reason, detail: detail.into(), not_before: None, remedy: None, pause: None }
     }
 
-    pub(super) fn by_server(stop: &Stop, pause: Option<Duration>) -> Self {
+    pub(super) fn by_server(stop: &Stop, pause: Option<Duration>, context: &Context) -> Self {
         let now = Timestamp::now();
         let not_before = pause.and_then(|pause| now.checked_add(pause).ok());
-        let remedy = (stop.reason == StopReason::Unauthorized).then_some(Remedy::Login);
+        let remedy = (stop.reason == StopReason::Unauthorized).then(|| context.login().remedy());
         Self { not_before, pause, remedy, ..Self::new(StoppedBy::Server(stop.reason), &*stop.detail) }
     }
 
@@ -168,7 +169,7 @@ impl Stopped {
         Self { not_before, pause: Some(pause), ..Self::new(StoppedBy::Pausing, detail) }
     }
 
-    pub(super) fn by_token(error: &TokenError) -> Self {
+    pub(super) fn by_token(error: &TokenError, context: &Context) -> Self {
         let reason = match error {
             TokenError::Ended | TokenError::CiToken { .. } | TokenError::BadToken(_) => StoppedBy::LoginEnded,
             TokenError::Refresh(_) => StoppedBy::RefreshFailed,
@@ -178,7 +179,7 @@ impl Stopped {
             | TokenError::TokenHost { .. }
             | TokenError::Destination(_) => StoppedBy::IdentityChanged,
         };
-        Self { remedy: error.remedy(), ..Self::new(reason, error.to_string()) }
+        Self { remedy: error.remedy(context), ..Self::new(reason, error.to_string()) }
     }
 
     pub(super) fn by_queue(error: &QueueError) -> Self {

@@ -506,7 +506,7 @@ fn without_a_server_or_the_right_issuer_no_drain_starts() {
     machine.store(&Session { issuer: Some("https://elsewhere.example".into()), ..session(&stub.url()) });
     let error = try_drain(&machine, DrainOptions::default(), &mut ()).unwrap_err();
     assert_eq!((error.code(), error.exit()), (Some("SYNC_TOKEN_HOST"), ExitCode::Refused));
-    assert!(matches!(error, DrainError::Token(_)) && error.remedy().is_some());
+    assert!(matches!(error, DrainError::Token(_)) && error.remedy(&machine.context()).is_some());
     assert!(stub.seen().is_empty());
     assert_eq!(counts(&machine).events, 6);
 }

@@ -1,7 +1,7 @@
 //! The client against a server that misbehaves.
 
 use crate::stub::{Reply, Stub};
-use delivery::destination::{Cleartext, Destination};
+use delivery::destination::Destination;
 use delivery::http::{Bearer, Client, ClientSettings, Payload, Request, SendError};
 use serde_json::json;
 use std::io::Write;
@@ -13,7 +13,7 @@ fn client() -> Client {
 }
 
 fn at(stub: &Stub) -> Destination {
-    Destination::parse(&stub.url(), Cleartext::LoopbackOnly).unwrap()
+    Destination::parse(&stub.url()).unwrap()
 }
 
 #[test]
@@ -131,9 +131,7 @@ fn silence_garbage_and_a_closed_connection_are_told_apart() {
 #[test]
 fn an_answer_that_drips_ends_with_the_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let to =
-        Destination::parse(&format!("http://{}", listener.local_addr().unwrap()), Cleartext::LoopbackOnly)
-            .unwrap();
+    let to = Destination::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n").unwrap();
@@ -154,7 +152,7 @@ fn an_answer_that_drips_ends_with_the_timeout() {
 #[test]
 fn nobody_listening_means_nothing_was_sent() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let to = Destination::parse(&format!("http://127.0.0.1:{port}"), Cleartext::LoopbackOnly).unwrap();
+    let to = Destination::parse(&format!("http://127.0.0.1:{port}")).unwrap();
     let error = client().send(&to, &Request::get("/")).unwrap_err();
     assert!(matches!(error, SendError::Unreachable { .. }), "{error:?}");
     assert!(error.nothing_was_sent() && error.to_string().contains(&port.to_string()));

@@ -205,13 +205,10 @@ fn a_ci_token_delivers_without_a_session() {
 fn a_server_that_wants_a_login_a_wrong_address_and_silence_are_told_apart() {
     let server = start(Lifetimes::default());
     let machine = Machine::new();
-    let to = delivery::destination::Destination::parse(&server.handle.url(), Default::default()).unwrap();
+    let to = delivery::destination::Destination::parse(&server.handle.url()).unwrap();
     assert_eq!(fetch_sync_health(&machine.context(), &to, None), Reachability::LoginNeeded);
-    let elsewhere = delivery::destination::Destination::parse(
-        &format!("{}/nowhere", server.handle.url()),
-        Default::default(),
-    )
-    .unwrap();
+    let elsewhere = format!("{}/nowhere", server.handle.url());
+    let elsewhere = delivery::destination::Destination::parse(&elsewhere).unwrap();
     assert!(matches!(
         fetch_sync_health(&machine.context(), &elsewhere, None),
         Reachability::NotASyncServer(_)

@@ -8,7 +8,7 @@
 //! | key under `[sync]` | value |
 //! |---|---|
 //! | `hosted` | boolean: the hosted-sync switch where the variable is not set |
-//! | `server_url` | string; no default |
+//! | `server_url` | string; no default; its validity is judged with the login that uses it |
 //! | `token_host` | string: the one other host that a token may go to |
 //! | `max_queue_size` | whole number, default 100000 |
 //! | `keep_sent_days` | whole number, default 30: how long sent bytes are kept; 0 keeps none |
@@ -29,7 +29,7 @@ pub use keys::{InvalidValue, Key, Setting, UnknownKey, read_settings};
 use crate::home::Home;
 use crate::privacy::privacy_fault;
 use crate::small_file::read_small_file;
-use contract::{Fault, FaultCode, Remedy};
+use contract::{Fault, FaultCode, Remedy, ServerUrl};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -164,7 +164,7 @@ impl Config {
 
     /// The configured server that requests may go to. None when there is none, and for the URL that
     /// earlier releases had built in: it only names old scopes, and nothing is ever sent to it.
-    pub fn destination(&self) -> Option<&str> {
+    pub fn destination(&self) -> Option<String> {
         destination(self.server_url.as_deref()?)
     }
 
@@ -200,7 +200,7 @@ impl Config {
         let sync = reader.table("sync", sync)?;
         Ok(Self {
             hosted: reader.boolean(sync, "hosted")?,
-            server_url: reader.server(sync, "server_url")?,
+            server_url: reader.string(sync, "server_url")?,
             max_queue_size: reader.size(sync, "max_queue_size")?.unwrap_or(DEFAULT_MAX_QUEUE_SIZE),
             keep_sent_days: reader.size(sync, "keep_sent_days")?.unwrap_or(DEFAULT_KEEP_SENT_DAYS),
             keep_sent_mib: reader.size(sync, "keep_sent_mib")?.unwrap_or(DEFAULT_KEEP_SENT_MIB),
@@ -216,16 +216,10 @@ impl Config {
     }
 }
 
-/// `url` as a place to send to: trimmed, without trailing slash, and not the one that was built in.
-pub(crate) fn destination(url: &str) -> Option<&str> {
-    let url = contract::scope::trim(url).trim_end_matches('/');
-    Some(url).filter(|url| !url.is_empty() && !contract::server_url::is_packaged_default(url))
-}
-
-/// Whether a URL has a user name or password in it.
-pub(crate) fn carries_credentials(url: &str) -> bool {
-    url::Url::parse(contract::scope::trim(url))
-        .is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
+/// `url` as a place to send to: a valid server URL in its normal form, and not the one that was built in.
+fn destination(url: &str) -> Option<String> {
+    let url = ServerUrl::parse(url).ok()?;
+    (!url.is_packaged_default()).then(|| url.normal().to_owned())
 }
 
 /// The text of `config.toml`, or nothing when there is no file. In a home that is not private it is not
@@ -322,19 +316,6 @@ impl Reader<'_> {
         let Some(item) = table.get(key) else { return Ok(None) };
         let value = item.as_bool();
         value.map(Some).ok_or_else(|| self.error(item, format!("`sync.{key}` is neither `true` nor `false`")))
-    }
-
-    /// A server. What stands before an `@` would be shown, logged and part of the scope, and no request
-    /// would use it.
-    fn server(&self, table: &dyn TableLike, key: &str) -> Result<Option<String>, ConfigError> {
-        let server = self.string(table, key)?;
-        match (server.as_deref().is_some_and(carries_credentials), table.get(key)) {
-            (true, Some(item)) => {
-                let problem = format!("`sync.{key}` carries a user name or password; write the server alone");
-                Err(self.error(item, problem))
-            }
-            _ => Ok(server),
-        }
     }
 
     /// A count. Earlier releases also took it from a string or a fraction.
@@ -485,11 +466,6 @@ mod tests {
                 "line 2, column 10",
             ),
             ("[sync]\nserver_url = 5\n", "`sync.server_url` is not a string", "line 2, column 14"),
-            (
-                "[sync]\nserver_url = \"https://ada:hunter2@h.invalid\"\n",
-                "`sync.server_url` carries a user name or password",
-                "line 2, column 14",
-            ),
             ("[sync]\nmax_queue_size = -1\n", "`sync.max_queue_size` is not a number", "line 2"),
             ("[sync]\nmax_queue_size = true\n", "`sync.max_queue_size` is not a number", "line 2"),
             ("[sync]\nbackground_daemon = \"maybe\"\n", "neither `auto` nor `manual`", "line 2"),
@@ -525,7 +501,7 @@ mod tests {
             assert_eq!(config.destination(), None, "{url:?}");
         }
         let config = Config { server_url: Some(" https://h/ ".to_owned()), ..Config::default() };
-        assert_eq!(config.destination(), Some("https://h"));
+        assert_eq!(config.destination().as_deref(), Some("https://h"));
     }
 
     #[test]

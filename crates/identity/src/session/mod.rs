@@ -11,10 +11,11 @@ mod store;
 pub(crate) use content::isoformat;
 pub use store::{SessionStore, SessionWriteError};
 
+use crate::config::Config;
 use crate::home::Home;
 use crate::secret::Secret;
 use crate::small_file::SmallFileError;
-use contract::{Fault, FaultCode, Remedy};
+use contract::{AuthAbsence, Fault, FaultCode, LoginState, Remedy};
 use jiff::Timestamp;
 use std::io;
 
@@ -153,9 +154,15 @@ impl SessionError {
     pub fn into_fault(self, home: &Home) -> Fault {
         let path = home.session_file();
         let blocked = path.symlink_metadata().is_err_and(|error| error.kind() != io::ErrorKind::NotFound);
-        let remedy = if blocked { Remedy::Repair } else { Remedy::Login };
+        let remedy = if blocked { Remedy::Repair } else { login_command(home) };
         Fault::new(FaultCode::SessionUnreadable, path, self.to_string(), remedy)
     }
+}
+
+/// The login that replaces an unreadable session.
+fn login_command(home: &Home) -> Remedy {
+    let server_known = Config::read(home).is_ok_and(|config| config.destination().is_some());
+    LoginState { absence: Some(AuthAbsence::Unreadable), token_variable: None, server_known }.remedy()
 }
 
 #[cfg(test)]

@@ -102,7 +102,7 @@ pub fn facts(scope: &Scope, queue_path: &Path, legacy_path: &Path, queue_id: Opt
             scope: Some(scope.clone()),
             authenticated: true,
             team_id: Some(scope.team().to_uppercase()),
-            server_known: true,
+            absent: None,
             private_teams: Vec::new(),
         },
         owner: OwnerFacts::absent("/owner.json"),

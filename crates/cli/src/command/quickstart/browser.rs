@@ -4,7 +4,7 @@
 use super::failure::failed;
 use crate::build;
 use crate::error::{CliError, chain};
-use delivery::destination::{Cleartext, Destination};
+use delivery::destination::Destination;
 use delivery::http::{Bearer, Client, ClientSettings, Request};
 use serde_json::Value;
 use url::Url;
@@ -53,7 +53,7 @@ fn client() -> Result<Client, CliError> {
 }
 
 fn destination(url: &str) -> Result<Destination, CliError> {
-    Destination::parse(url, Cleartext::LoopbackOnly).map_err(|error| failed(chain(&error)))
+    Destination::parse(url).map_err(|error| failed(chain(&error)))
 }
 
 /// Names and values of the hidden inputs, in the order of the page.
