@@ -117,6 +117,7 @@ fn configured_url_of_a_token_names_the_variable() {
 fn credentials_with_unusable_url_are_a_fault() {
     let world = world();
     let credentials = "[user]\nusername = \"dev@example.com\"\n[server]\nurl = \"https://me:hunter2@h\"\n";
+    std::fs::create_dir_all(world.root()).unwrap();
     std::fs::write(world.home().credentials_file(), credentials).unwrap();
     let status = world.run(["sync", "status", "--check", "--json"]).exits(2);
     assert_eq!(failing_names(&status.json()), ["auth_absent", "server_url_invalid"]);

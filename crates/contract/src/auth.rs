@@ -58,9 +58,9 @@ impl LoginState {
                 Remedy::Advice(format!("set {variable} to a valid token, or unset it"))
             }
             // The same account would have no teamspace after another login either.
-            Self { absence: Some(AuthAbsence::NoPrivateTeam), .. } => Remedy::Advice(
-                "ask the server's administrator for a private teamspace, then log in again".to_owned(),
-            ),
+            Self { absence: Some(AuthAbsence::NoPrivateTeam), .. } => {
+                Remedy::Advice("ask the server's administrator for a private teamspace".to_owned())
+            }
             Self { server_known: true, .. } => Remedy::Login,
             Self { server_known: false, .. } => Remedy::LoginServer,
         }

@@ -73,6 +73,13 @@ impl Remedy {
             Self::RepairMission { mission } => &["doctor", "repair", "--mission", mission],
             Self::SyncNow => &["sync", "now"],
             Self::ResendMissing => &["sync", "resend", "--missing", "--yes"],
+            // A project that looks like an option must not be read as one.
+            Self::OptIn { project } if project.starts_with('-') => {
+                let project = &format!("--project={project}");
+                return Some(
+                    ["sync", "opt-in", project, "--include-held", "--yes"].map(str::to_owned).into(),
+                );
+            }
             Self::OptIn { project } => &["sync", "opt-in", "--project", project, "--include-held", "--yes"],
             Self::OptInAllHeld => &["sync", "opt-in", "--all-held", "--include-held", "--yes"],
             Self::FromScope { hash } => &["sync", "migrate", "--from-scope", hash],

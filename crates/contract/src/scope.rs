@@ -4,6 +4,7 @@
 //! lower-cases. The first 16 hex digits of its SHA-256 name the scoped queue DB. The rule is shared
 //! with every earlier release, so it can never change: the vectors in the tests pin it.
 
+use crate::server_url;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -55,6 +56,11 @@ impl Scope {
         }
     }
 
+    /// The scope string as it may be shown: without a password that its server may hold.
+    pub fn shown(&self) -> String {
+        format!("{}|{}|{}", server_url::shown(&self.server), self.principal, self.team)
+    }
+
     /// The SHA-256 of the scope string, 64 lower-case hex digits.
     pub fn hash(&self) -> String {
         data_encoding::HEXLOWER.encode(&Sha256::digest(self.to_string()))
@@ -80,7 +86,8 @@ impl fmt::Debug for Scope {
 
 impl Serialize for Scope {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        // JSON is for readers; what is stored writes the text itself.
+        serializer.serialize_str(&self.shown())
     }
 }
 

@@ -154,7 +154,7 @@ impl Drain for Courier {
         match self.read_login().map(|login| login.scope) {
             None => ScopeOnDisk::Unknown,
             Some(Some(scope)) if scope == self.identity.scope => ScopeOnDisk::Own,
-            Some(other) => ScopeOnDisk::Other(other.map(|scope| scope.to_string())),
+            Some(other) => ScopeOnDisk::Other(other.map(|scope| scope.shown())),
         }
     }
 
@@ -172,7 +172,7 @@ impl Drain for Courier {
         match self.boundary().egress_permit() {
             // The login may have changed since the look above: the permit itself says for whom it is.
             Ok(permit) if *permit.scope() != self.identity.scope => {
-                DrainOutcome::ScopeChanged { now: Some(permit.scope().to_string()) }
+                DrainOutcome::ScopeChanged { now: Some(permit.scope().shown()) }
             }
             Ok(permit) => {
                 self.pin_legacy_counts();

@@ -4,7 +4,7 @@
 //! plane, control file and record, readiness, life.
 
 use crate::control::client::ControlClient;
-use crate::control::file::ControlFile;
+use crate::control::file::{ControlFile, ControlFileError};
 use crate::control::proof::ControlToken;
 use crate::control::routes::{Desk, Door};
 use crate::control::server::{self, ControlServer, Limits};
@@ -15,17 +15,20 @@ use crate::executable::ExecutableWatch;
 use crate::front_desk::FrontDesk;
 use crate::journal::Journal;
 use crate::life::Life;
-use crate::ownership::{Claim, Ownership, TakeError};
+use crate::ownership::{Claim, Ownership, PublishError, TakeError};
 use crate::platform;
 use crate::readiness::{Ready, Reporter, Word};
 use crate::record::RunFacts;
 use crate::schedule::Timing;
 use crate::start_failure::StartFailure;
 use crate::stop::{Stop, StopReason};
+use contract::Remedy;
 use identity::private_file::create_private_dir;
 use identity::{
     BuildInfo, CardUse, Config, Environment, Home, observe_foreground, read_login, read_switch, refresh_card,
 };
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -131,8 +134,8 @@ fn begin(
         return Err(StartFailure::SwitchOff);
     }
     take_identity(options)?;
-    let unusable = |error: &dyn std::fmt::Display| StartFailure::HomeUnusable { detail: error.to_string() };
-    create_private_dir(&options.home.daemon_dir()).map_err(|error| unusable(&error))?;
+    create_private_dir(&options.home.daemon_dir())
+        .map_err(|error| StartFailure::home_unusable(error.to_string(), &error.path, &error.source))?;
     let journal = Arc::new(Journal::open(&options.home.daemon_log(), spawned));
     let outcome = establish(options, make_drain, &journal);
     if let Err(failure) = &outcome {
@@ -147,8 +150,9 @@ fn establish(
     journal: &Arc<Journal>,
 ) -> Result<Begun, StartFailure> {
     let claim = take_after_farewell(&options.home)?;
-    std::env::set_current_dir(options.home.root())
-        .map_err(|error| StartFailure::HomeUnusable { detail: format!("cannot be entered: {error}") })?;
+    let root = options.home.root();
+    std::env::set_current_dir(root)
+        .map_err(|error| StartFailure::home_unusable(format!("cannot be entered: {error}"), root, &error))?;
     let identity = take_identity(options)?;
     let executable = ExecutableWatch::observe(&identity.foreground.executable_path);
     // A queue that cannot be read now has no id to compare; the gate says so before every drain.
@@ -161,9 +165,8 @@ fn establish(
     let listener = server::bind().map_err(|error| control_plane(&error))?;
     let port = listener.local_addr().map_err(|error| control_plane(&error))?.port();
     let token = ControlToken::generate().map_err(|error| control_plane(&error))?;
-    let ownership: Ownership = claim
-        .publish(facts.clone(), port, token.clone())
-        .map_err(|error| StartFailure::RecordNotWritten { detail: error.to_string() })?;
+    let ownership: Ownership =
+        claim.publish(facts.clone(), port, token.clone()).map_err(|error| StartFailure::from(&error))?;
 
     let facts = ownership.facts().clone();
     let desk = Arc::new(FrontDesk::new(facts.clone()));
@@ -244,15 +247,34 @@ fn take_identity(options: &RunOptions) -> Result<TakenIdentity, StartFailure> {
     Ok(TakenIdentity { foreground, scope })
 }
 
+impl From<&PublishError> for StartFailure {
+    fn from(error: &PublishError) -> Self {
+        let remedy = match error {
+            PublishError::Record(error) | PublishError::Control(ControlFileError::Write(error)) => {
+                error.remedy()
+            }
+            PublishError::Control(_) => Remedy::Repair,
+        };
+        Self::RecordNotWritten { detail: error.to_string(), remediation_hint: remedy.hint() }
+    }
+}
+
 impl From<TakeError> for StartFailure {
     fn from(error: TakeError) -> Self {
         match error {
             TakeError::Held => Self::AlreadyRunning,
             TakeError::ReferenceAlive { pid } => Self::ReferenceAlive { pid },
             TakeError::SharedLock { path, links } => Self::SharedLock { path, links },
-            error @ (TakeError::Directory(_) | TakeError::Lock { .. } | TakeError::Clear(_)) => {
-                Self::HomeUnusable { detail: error.to_string() }
+            TakeError::Directory(error) => Self::home_unusable(error.to_string(), &error.path, &error.source),
+            TakeError::Lock { path, source } => {
+                let detail = TakeError::Lock { path: path.clone(), source: io::Error::from(source.kind()) };
+                Self::home_unusable(detail.to_string(), &path, &source)
             }
+            TakeError::Clear(error) => Self::home_unusable(
+                format!("cannot clear what an earlier daemon left: {error}"),
+                Path::new("the daemon's directory"),
+                &error,
+            ),
         }
     }
 }

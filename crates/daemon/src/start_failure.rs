@@ -3,8 +3,10 @@
 
 use contract::{AuthAbsence, Fault, Remedy};
 
+use identity::private_file::{is_obstructed, make_writable};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// Why a daemon did not start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -77,6 +79,8 @@ pub enum StartFailure {
     HomeUnusable {
         /// What the system said.
         detail: String,
+        /// What cures it, as a person types or reads it.
+        remediation_hint: String,
     },
     /// The control plane could not be opened.
     #[error("the control plane could not be opened: {detail}")]
@@ -89,6 +93,8 @@ pub enum StartFailure {
     RecordNotWritten {
         /// Which file, and what the system said.
         detail: String,
+        /// What cures it, as a person reads it.
+        remediation_hint: String,
     },
     /// A daemon never starts another one.
     #[error("this command was started by a daemon, and a daemon never starts another one")]
@@ -143,6 +149,13 @@ impl StartFailure {
         }
     }
 
+    /// The home cannot be used because of `error` at `path`: `doctor repair` moves away what occupies a
+    /// path, and changes nothing about a full, read-only or foreign file system.
+    pub fn home_unusable(detail: impl Into<String>, path: &Path, error: &io::Error) -> Self {
+        let remedy = if is_obstructed(error) { Remedy::Repair } else { make_writable(path, error) };
+        Self::HomeUnusable { detail: detail.into(), remediation_hint: remedy.hint() }
+    }
+
     /// Whether a login that may send is all that is missing.
     pub fn is_unauthenticated(&self) -> bool {
         matches!(
@@ -162,7 +175,9 @@ impl StartFailure {
             | Self::CredentialsOnly { remediation_hint }
             | Self::NoPrivateTeam { remediation_hint }
             | Self::IdentityUnreadable { remediation_hint, .. }
-            | Self::HolderUnfit { remediation_hint, .. } => Some(
+            | Self::HolderUnfit { remediation_hint, .. }
+            | Self::HomeUnusable { remediation_hint, .. }
+            | Self::RecordNotWritten { remediation_hint, .. } => Some(
                 [Remedy::Login, Remedy::LoginServer, Remedy::Repair, Remedy::RestartDaemon]
                     .into_iter()
                     .find(|remedy| remedy.hint() == *remediation_hint)
@@ -177,10 +192,6 @@ impl StartFailure {
                 )))
             }
             Self::SharedLock { path, .. } => Some(Remedy::Advice(contract::owner::unlink_advice(path))),
-            Self::HomeUnusable { .. } => Some(Remedy::Repair),
-            Self::RecordNotWritten { .. } => Some(Remedy::Advice(
-                "move what stands there out of the way, then start the daemon again".to_owned(),
-            )),
             Self::ControlPlane { .. }
             | Self::Nested
             | Self::NotExecuted { .. }

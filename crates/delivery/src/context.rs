@@ -1,9 +1,7 @@
 //! What every request needs to know about this machine: one value, made once per command.
 
 use crate::http::{Client, ClientError, ClientSettings};
-use identity::environment::names;
 use identity::{Environment, Home, Login, Machine, SessionStore, read_any_login};
-use std::path::PathBuf;
 
 /// Home, environment, machine and HTTP client of one process.
 #[derive(Clone, Debug)]
@@ -24,12 +22,9 @@ impl Context {
     /// Builds the context of this process.
     ///
     /// # Errors
-    /// When `SSL_CERT_FILE` names a file that cannot be used.
+    /// When `SSL_CERT_FILE`, `SSL_CERT_DIR` or the proxy of the environment cannot be used.
     pub fn new(home: &Home, environment: &Environment, version: &str) -> Result<Self, ClientError> {
-        let settings = ClientSettings {
-            version: version.to_owned(),
-            trusted_certificates: environment.non_empty(names::SSL_CERT_FILE).map(PathBuf::from),
-        };
+        let settings = ClientSettings::of(environment, version)?;
         Ok(Self {
             home: home.clone(),
             environment: environment.clone(),

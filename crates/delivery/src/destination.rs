@@ -159,7 +159,7 @@ mod tests {
         for url in [
             "https://spec-kitty-dev.fly.dev",
             "https://SPEC-KITTY-DEV.fly.dev:443/x",
-            "http://spec-kitty-dev.fly.dev.",
+            "https://spec-kitty-dev.fly.dev.",
         ] {
             assert!(matches!(parse(url), Err(DestinationError::Packaged(_))), "{url}");
         }

@@ -2,8 +2,8 @@
 #![allow(clippy::disallowed_methods, reason = "these tests invent the facts that they judge")]
 
 use contract::{
-    AuthAbsence, AuthAbsent, FailureName, Fault, FaultCode, Field, FileNumbers, ForegroundIdentity, LegacyRowCounts, OrphanKind,
-    OwnerRecord, OwnerStatus, Remedy, Scope,
+    AuthAbsence, AuthAbsent, FailureName, Fault, FaultCode, Field, FileNumbers, ForegroundIdentity,
+    LegacyRowCounts, OrphanKind, OwnerRecord, OwnerStatus, Remedy, Scope,
 };
 use gate::{
     ActiveQueueFacts, Facts, LegacyFacts, LockFileFacts, LockState, LoginFacts, OwnerFacts, OwnerReading,

@@ -61,8 +61,11 @@ pub(crate) struct IdentityCard {
     pub(crate) private_teams: Vec<String>,
     pub(crate) access_token_expires_at: Timestamp,
     pub(crate) refresh_token_expires_at: Option<Timestamp>,
-    /// The server that issued the tokens, where the session says.
+    /// The server that issued the tokens, where the session or an earlier card of it says.
     pub(crate) issuer: Option<String>,
+    /// The id of the session; absent in cards of earlier releases.
+    #[serde(default)]
+    session_id: Option<String>,
 }
 
 impl IdentityCard {
@@ -85,15 +88,32 @@ impl IdentityCard {
             access_token_expires_at: session.access_token_expires_at,
             refresh_token_expires_at: session.refresh_token_expires_at,
             issuer: session.issuer.clone(),
+            session_id: Some(session.session_id.clone()),
         }
+    }
+
+    /// This card, with the issuer that the stored card names for the same session. Another program that
+    /// refreshes the session writes no issuer into it. Nothing else of a stale card is used.
+    pub(crate) fn keeping_issuer(self, home: &Home) -> Self {
+        let issuer = self.issuer.clone().or_else(|| {
+            let stored = Self::read_any(home)?;
+            (stored.session_id.is_some() && stored.session_id == self.session_id).then_some(stored.issuer)?
+        });
+        Self { issuer, ..self }
     }
 
     /// The stored card, if it describes the session that these seals belong to.
     pub(crate) fn read(home: &Home, seals: &Seals) -> Option<Self> {
+        let card = Self::read_any(home)?;
+        let matches = card.session_sha256 == seals.session_sha256 && card.key_sha256 == seals.key_sha256;
+        matches.then_some(card)
+    }
+
+    /// The stored card, whichever session it describes.
+    fn read_any(home: &Home) -> Option<Self> {
         let file = read_small_file(&home.identity_card(), MAX_BYTES).ok()??;
         let card: Self = serde_json::from_slice(&file.bytes).ok()?;
-        let matches = card.session_sha256 == seals.session_sha256 && card.key_sha256 == seals.key_sha256;
-        (matches && !file.shared && card.version == VERSION).then_some(card)
+        (!file.shared && card.version == VERSION).then_some(card)
     }
 
     /// Stores the card. Not synced: a card that a power failure tears is ignored.
@@ -140,7 +160,7 @@ impl SessionFacts {
             }
             let session = store.decrypt(file)?;
             let seals = store.seals(file)?;
-            let card = IdentityCard::of(&session, seals, server.map(str::to_owned));
+            let card = IdentityCard::of(&session, seals, server.map(str::to_owned)).keeping_issuer(home);
             Ok(Self { card, card_use: CardUse::Derived })
         })
     }

@@ -23,6 +23,8 @@ pub mod names {
     pub const SPEC_KITTY_SAAS_URL: &str = "SPEC_KITTY_SAAS_URL";
     /// A file of certificates to trust, as other programs have it.
     pub const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
+    /// Directories of certificate authorities to trust, separated as in `PATH`.
+    pub const SSL_CERT_DIR: &str = "SSL_CERT_DIR";
     /// Never spawn a daemon, only nudge one.
     pub const SPEC_KITTY_NO_DAEMON: &str = "SPEC_KITTY_NO_DAEMON";
     /// Set to `true` by CI systems.
@@ -53,6 +55,14 @@ impl Environment {
         for name in [names::SPEC_KITTY_TOKEN_FILE, names::SSL_CERT_FILE] {
             if let Some(file) = self.non_empty(name).map(|file| directory.join(file).into_os_string()) {
                 self.variables.insert(key(name.into()), file);
+            }
+        }
+        if let Some(list) = self.non_empty(names::SSL_CERT_DIR) {
+            let absolute = std::env::split_paths(list)
+                .filter(|path| !path.as_os_str().is_empty())
+                .map(|path| directory.join(path));
+            if let Ok(list) = std::env::join_paths(absolute) {
+                self.variables.insert(key(names::SSL_CERT_DIR.into()), list);
             }
         }
         self

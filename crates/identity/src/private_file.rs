@@ -34,10 +34,24 @@ impl WriteError {
     }
 }
 
+/// Whether `error` says that something of the wrong kind occupies the path, and not that the system
+/// refuses to write there.
+pub fn is_obstructed(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::IsADirectory
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::AlreadyExists
+            | io::ErrorKind::DirectoryNotEmpty
+    )
+}
+
 /// What to do about a file that was not written because of `error`.
-pub(crate) fn make_writable(path: &Path, error: &io::Error) -> Remedy {
+pub fn make_writable(path: &Path, error: &io::Error) -> Remedy {
+    let obstructed = is_obstructed(error);
     let path = contract::text::path(path);
     Remedy::Advice(match error.kind() {
+        _ if obstructed => format!("move what occupies {path} out of the way, then run the command again"),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             format!("free space on the file system of {path}")
         }

@@ -249,6 +249,40 @@ fn a_card_is_believed_only_for_its_session_and_when_it_is_private() {
     assert_eq!(login(&world).card, CardUse::Used);
 }
 
+/// Issue 8, item 24.
+#[test]
+fn refresh_by_another_program_keeps_the_issuer() {
+    let issued = Session { issuer: Some("https://h.invalid".to_owned()), ..session() };
+    for (id, expected) in [("sess-0001", Some("https://h.invalid")), ("sess-0002", None)] {
+        let world = World::new();
+        world.configure(CONFIG);
+        log_in(&world, &Session { session_id: "sess-0001".to_owned(), ..issued.clone() });
+        let card = fs::read(world.home.identity_card()).expect("a card");
+        // The other program writes the session without an issuer, and no card.
+        log_in(
+            &world,
+            &Session {
+                session_id: id.to_owned(),
+                email: "new@example.com".to_owned(),
+                issuer: None,
+                ..session()
+            },
+        );
+        fs::write(world.home.identity_card(), &card).expect("the stale card");
+        set_mode(&world.home.identity_card(), 0o600);
+
+        let found = login(&world);
+        assert_eq!((found.card, found.issuer.as_deref()), (CardUse::Derived, expected), "{id}");
+        assert_eq!(found.principal.as_deref(), Some("new@example.com"), "nothing else is stale");
+        identity::refresh_card(&world.home, &found).expect("a card");
+        let again = login(&world);
+        assert_eq!((again.card, again.issuer.as_deref()), (CardUse::Used, expected), "{id}");
+        // A write of our own, which knows no issuer either, keeps it.
+        log_in(&world, &Session { session_id: id.to_owned(), issuer: None, ..session() });
+        assert_eq!(login(&world).issuer.as_deref(), expected, "{id}");
+    }
+}
+
 #[test]
 fn the_card_follows_the_configured_server() {
     let world = World::new();

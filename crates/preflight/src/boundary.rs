@@ -242,7 +242,7 @@ impl Document<'_> {
                 LoginSource::Credentials => "credentials",
                 LoginSource::None => "none",
             },
-            scope: login.scope.as_ref().map(|scope| server_url::shown(&scope.to_string()).into_owned()),
+            scope: login.scope.as_ref().map(contract::Scope::shown),
             refresh_expires_at: login.refresh_expires_at.map(|at| at.to_string()),
         }
     }

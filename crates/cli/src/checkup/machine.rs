@@ -4,9 +4,9 @@ use super::{Check, Look, Name};
 use crate::error::CliError;
 use contract::exit::{SYNC_SERVER_UNSET, SYNC_TOKEN_HOST};
 use contract::switch::Decider;
+use contract::{Remedy, server_url};
 use identity::config::read_settings;
 use identity::disk::{Obstacle, observe_obstacles};
-use contract::server_url;
 use identity::environment::names;
 use identity::{
     Destination, LoginSource, Privacy, StateFile, StateKind, judge_destination, observe_privacy,

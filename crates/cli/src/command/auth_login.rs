@@ -10,8 +10,8 @@ use crate::report::{Document, Report, Said};
 use contract::Scope;
 use contract::text::printable;
 use delivery::auth::{
-    DeviceCode, LoginError, LoginMethod, LoginReport, LogoutReport, Prompt, Revoked, Switched, log_in,
-    log_out, switch_team,
+    BROWSER_PATIENCE, DeviceCode, LoginError, LoginMethod, LoginReport, LogoutReport, Prompt, Revoked,
+    Switched, log_in, log_out, switch_team,
 };
 use identity::environment::names;
 use identity::{Config, LoginSource, read_login};
@@ -26,7 +26,7 @@ pub(crate) fn login(context: &Context, args: &LoginArgs) -> Result<Report, CliEr
     if !args.force && args.server.is_none() {
         let config = context.config()?;
         let current = read_login(context.home()?, &config, &context.environment);
-        if current.authenticated {
+        if current.authenticated && current.faults.is_empty() {
             let principal = current.principal.unwrap_or_default();
             let facts = serde_json::json!({ "principal": principal, "scope": current.scope });
             let how = match current.source {
@@ -199,6 +199,8 @@ impl Prompt for Terminal {
 
     fn open_browser(&mut self, url: &str) -> bool {
         render::note(&format!("Opening {}", printable(url)));
+        let minutes = BROWSER_PATIENCE.as_secs().div_ceil(60);
+        render::note(&format!("  (waiting up to {minutes} minutes; without a browser here use --headless)"));
         webbrowser::open(url).is_ok()
     }
 }

@@ -66,7 +66,7 @@ impl LoginView {
             private_teams: login.private_teams.clone(),
             server_url: login.server_url.as_deref().map(|url| server_url::shown(url).into_owned()),
             issuer: login.issuer.as_deref().map(|url| server_url::shown(url).into_owned()),
-            scope: login.scope.as_ref().map(|scope| server_url::shown(&scope.to_string()).into_owned()),
+            scope: login.scope.as_ref().map(contract::Scope::shown),
             access_expires_at: login.access_expires_at.map(|at| at.to_string()),
             refresh_expires_at: login.refresh_expires_at.map(|at| at.to_string()),
             faults: login.faults.clone(),

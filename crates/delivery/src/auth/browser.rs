@@ -12,7 +12,7 @@ use url::form_urlencoded::Serializer;
 use zeroize::Zeroizing;
 
 /// How long the user has for the browser's part.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub const BROWSER_PATIENCE: Duration = Duration::from_secs(300);
 
 /// Runs the browser flow to its end.
 pub(super) fn send_browser_login(
@@ -38,7 +38,7 @@ pub(super) fn send_browser_login(
         return Err(LoginError::NoBrowser);
     }
     let host = || oauth.server.host().to_string();
-    match callback.wait(&state, PATIENCE, prompt) {
+    match callback.wait(&state, BROWSER_PATIENCE, prompt) {
         Redirected::Code(code) => Ok(oauth.send_code(&code, &redirect_uri, &verifier)?),
         Redirected::Refused { word, .. } if word == contract::wire::oauth::word::ACCESS_DENIED => {
             Err(LoginError::Denied { host: host() })

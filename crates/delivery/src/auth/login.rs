@@ -13,6 +13,7 @@ use super::oauth::OAuth;
 use crate::context::Context;
 use crate::destination::{Destination, DestinationError};
 use crate::http::Bearer;
+use crate::probe::{Reachability, fetch_sync_health};
 use contract::{Scope, ServerUrl, server_url};
 use identity::session::Team;
 use identity::{Config, ConfigEdit, Session, read_login, refresh_card};
@@ -76,7 +77,10 @@ pub fn log_in(
     let oauth = OAuth { client: &context.client, server: &destination };
     let grant = match method {
         LoginMethod::Device => send_device_login(oauth, prompt)?,
-        LoginMethod::Browser => send_browser_login(oauth, prompt)?,
+        LoginMethod::Browser => {
+            probe_server(context, &destination)?;
+            send_browser_login(oauth, prompt)?
+        }
     };
     let bearer = Bearer::new(&grant.access_token)?;
     let me = send_me(&context.client, &destination, &bearer)?;
@@ -89,6 +93,20 @@ pub fn log_in(
     };
     let session = plan_session(facts)?;
     store(context, &config, server.map(|_| &url), session, &destination)
+}
+
+/// Refuses a server that nothing answers for: the login would wait for nothing. A server without a
+/// health document may still log people in.
+fn probe_server(context: &Context, server: &Destination) -> Result<(), LoginError> {
+    match fetch_sync_health(context, server, None) {
+        Reachability::Unreachable(why) => Err(LoginError::NoServer { host: server.host().to_string(), why }),
+        Reachability::Connected { .. }
+        | Reachability::LoginNeeded
+        | Reachability::NotASyncServer(_)
+        | Reachability::Forbidden(_)
+        | Reachability::ContractSkew(_)
+        | Reachability::Troubled(_) => Ok(()),
+    }
 }
 
 /// The server to log in at: the named one, else the configured one.

@@ -16,6 +16,14 @@ pub enum LoginError {
     /// The server's URL cannot be used.
     #[error(transparent)]
     Destination(#[from] DestinationError),
+    /// Nothing answers there; no browser was opened.
+    #[error("no server answers at {host}: {why}")]
+    NoServer {
+        /// Host and port.
+        host: String,
+        /// What happened instead.
+        why: String,
+    },
     /// The OAuth part failed.
     #[error(transparent)]
     OAuth(#[from] OAuthFailure),
@@ -56,7 +64,7 @@ pub enum LoginError {
         why: String,
     },
     /// Nobody approved it in time.
-    #[error("nobody approved the login at {host} in time; run the same command again")]
+    #[error("the login at {host} was not approved in time; run the same command again, or use --headless")]
     Expired {
         /// Host and port.
         host: String,
@@ -107,7 +115,7 @@ impl LoginError {
     /// What cures it, where a command or an advice can.
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
-            Self::ServerUnset | Self::Destination(_) => Some(Remedy::LoginServer),
+            Self::ServerUnset | Self::Destination(_) | Self::NoServer { .. } => Some(Remedy::LoginServer),
             Self::Config(fault) => Some(fault.remedy.clone()),
             _ => None,
         }

@@ -19,6 +19,7 @@ mod oauth;
 mod refresh;
 mod switch;
 
+pub use browser::BROWSER_PATIENCE;
 pub use login::{LoginMethod, LoginReport, log_in};
 pub use login_error::LoginError;
 pub use logout::{LogoutError, LogoutReport, Revoked, log_out};

@@ -15,19 +15,25 @@ mod answer;
 mod bearer;
 mod error;
 mod lookup;
+mod proxy;
 
 pub use answer::{Answer, NotJson, RetryAfter};
 pub use bearer::{BadToken, Bearer};
 pub use error::SendError;
+pub use proxy::ProxySettings;
 
 use crate::destination::Destination;
+use contract::text;
 use contract::wire::endpoint::{CONTRACT_HEADER, CONTRACT_VERSION, RECEIPTS_HEADER, TEAM_HEADER, user_agent};
+use identity::Environment;
+use identity::environment::names;
 use identity::small_file::SmallFileError;
 use lookup::Lookup;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use ureq::http::header::{self, HeaderValue};
 use ureq::http::{Request as HttpRequest, Response};
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::transport::DefaultConnector;
 
 /// Redirects followed before giving up.
@@ -38,11 +44,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_IDLE: Duration = Duration::from_secs(5);
 /// Largest trusted-certificates file that is read.
 const MAX_CA_FILE: u64 = 4 << 20;
+/// Most files of a directory of trusted certificates that are looked at.
+const MAX_CA_FILES: usize = 4096;
 
 /// The client. Cheap to clone; clones share connections.
 #[derive(Clone)]
 pub struct Client {
     agent: ureq::Agent,
+    proxy: ProxySettings,
 }
 
 /// What a client is made of.
@@ -52,25 +61,69 @@ pub struct ClientSettings {
     pub version: String,
     /// A PEM file of certificate authorities to trust instead of the built-in ones: what
     /// `SSL_CERT_FILE` names.
-    pub trusted_certificates: Option<std::path::PathBuf>,
+    pub trusted_certificates: Option<PathBuf>,
+    /// Directories of such files: what `SSL_CERT_DIR` names.
+    pub trusted_directories: Vec<PathBuf>,
+    /// The proxy.
+    pub proxy: ProxySettings,
+}
+
+impl ClientSettings {
+    /// The settings without anything from the environment.
+    pub fn new(version: &str) -> Self {
+        Self {
+            version: version.to_owned(),
+            trusted_certificates: None,
+            trusted_directories: Vec::new(),
+            proxy: ProxySettings::default(),
+        }
+    }
+
+    /// The settings that `environment` asks for.
+    ///
+    /// # Errors
+    /// When a variable of the proxy names none.
+    pub fn of(environment: &Environment, version: &str) -> Result<Self, ClientError> {
+        let directories = environment.non_empty(names::SSL_CERT_DIR).map(std::env::split_paths);
+        Ok(Self {
+            trusted_certificates: environment.non_empty(names::SSL_CERT_FILE).map(PathBuf::from),
+            trusted_directories: directories
+                .into_iter()
+                .flatten()
+                .filter(|path| !path.as_os_str().is_empty())
+                .collect(),
+            proxy: ProxySettings::of(environment)?,
+            ..Self::new(version)
+        })
+    }
 }
 
 /// The certificates that should be trusted could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The file cannot be read.
-    #[error("cannot read the trusted certificates {path}: {source}; correct or unset SSL_CERT_FILE")]
+    #[error("cannot read the trusted certificates {path}: {source}; correct or unset {variable}")]
     Unreadable {
-        /// The file.
+        /// The variable that names it.
+        variable: &'static str,
+        /// The file or directory.
         path: String,
         /// Why.
         source: std::io::Error,
     },
     /// The file holds no certificate.
-    #[error("{path} holds no PEM certificate; correct or unset SSL_CERT_FILE")]
+    #[error("{path} holds no PEM certificate; correct or unset {variable}")]
     NoCertificate {
-        /// The file.
+        /// The variable that names it.
+        variable: &'static str,
+        /// The file or directory.
         path: String,
+    },
+    /// A variable that should name a proxy does not.
+    #[error("{variable} is no address of a proxy, such as http://proxy.example:3128; correct or unset it")]
+    Proxy {
+        /// The variable.
+        variable: &'static str,
     },
     /// The version cannot be written into a header.
     #[error("the version {0:?} cannot be sent in a header")]
@@ -134,10 +187,7 @@ impl Client {
     pub fn new(settings: &ClientSettings) -> Result<Self, ClientError> {
         let user_agent = user_agent(&settings.version);
         HeaderValue::from_str(&user_agent).map_err(|_| ClientError::Version(settings.version.clone()))?;
-        let roots = match &settings.trusted_certificates {
-            Some(path) => read_roots(path)?,
-            None => RootCerts::WebPki,
-        };
+        let roots = read_trusted(settings)?;
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -145,9 +195,12 @@ impl Client {
             .accept("application/json")
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .max_idle_age(MAX_IDLE)
+            // Decided for each request, by `ProxySettings`.
+            .proxy(None)
             .tls_config(TlsConfig::builder().root_certs(roots).build())
             .build();
-        Ok(Self { agent: ureq::Agent::with_parts(config, DefaultConnector::default(), Lookup::default()) })
+        let agent = ureq::Agent::with_parts(config, DefaultConnector::default(), Lookup::default());
+        Ok(Self { agent, proxy: settings.proxy.clone() })
     }
 
     /// Sends one request and reads the whole answer.
@@ -211,7 +264,8 @@ impl Client {
     ) -> Result<Response<ureq::Body>, SendError> {
         let config = self.agent.configure_request(http).timeout_global(Some(request.timeout));
         // A proxy named in the environment stands between this machine and others, never before itself.
-        let config = if to.is_loopback() { config.proxy(None) } else { config };
+        let proxy = if to.is_loopback() { None } else { self.proxy.for_url(to.base()) };
+        let config = config.proxy(proxy);
         self.agent.run(config.build()).map_err(|error| SendError::of(to, request.timeout, error))
     }
 }
@@ -245,24 +299,65 @@ fn redirect_target<B>(
     }
 }
 
-fn read_roots(path: &std::path::Path) -> Result<RootCerts, ClientError> {
-    let name = || contract::text::path(path);
-    let unreadable = |source| ClientError::Unreadable { path: name(), source };
-    let absent = || std::io::Error::from(std::io::ErrorKind::NotFound);
-    // A person names it: it may be a pipe.
-    let pem = identity::regular::read_named(path, MAX_CA_FILE).map_err(|error| match error {
-        SmallFileError::Io(source) => unreadable(source),
-        other => unreadable(std::io::Error::other(other.to_string())),
-    })?;
-    let pem = pem.ok_or_else(|| unreadable(absent()))?;
-    let certificates: Vec<_> = parse_pem(&pem)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    if certificates.is_empty() {
-        return Err(ClientError::NoCertificate { path: name() });
+/// The authorities that the settings name; the built-in ones when they name none.
+fn read_trusted(settings: &ClientSettings) -> Result<RootCerts, ClientError> {
+    let (file, directories) = (&settings.trusted_certificates, &settings.trusted_directories);
+    if file.is_none() && directories.is_empty() {
+        return Ok(RootCerts::WebPki);
+    }
+    let mut certificates = Vec::new();
+    if let Some(path) = file {
+        let unreadable = |source| ClientError::Unreadable {
+            variable: names::SSL_CERT_FILE,
+            path: text::path(path),
+            source,
+        };
+        let found = read_certificates(path).map_err(unreadable)?;
+        if found.is_empty() {
+            return Err(ClientError::NoCertificate {
+                variable: names::SSL_CERT_FILE,
+                path: text::path(path),
+            });
+        }
+        certificates.extend(found);
+    }
+    for directory in directories {
+        let path = text::path(directory);
+        let unreadable =
+            |source| ClientError::Unreadable { variable: names::SSL_CERT_DIR, path: path.clone(), source };
+        let found = read_directory(directory).map_err(unreadable)?;
+        if found.is_empty() {
+            return Err(ClientError::NoCertificate { variable: names::SSL_CERT_DIR, path });
+        }
+        certificates.extend(found);
     }
     Ok(RootCerts::from(certificates))
+}
+
+/// The certificates of the regular files in `directory`; other files and unreadable ones do not count.
+fn read_directory(directory: &Path) -> std::io::Result<Vec<Certificate<'static>>> {
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for entry in fs_err::read_dir(directory)?.take(MAX_CA_FILES) {
+        let path = entry?.path();
+        // A link of a certificate store leads to a regular file; a pipe would never end.
+        if path.metadata().is_ok_and(|metadata| metadata.is_file()) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths.iter().filter_map(|path| read_certificates(path).ok()).flatten().collect())
+}
+
+fn read_certificates(path: &Path) -> std::io::Result<Vec<Certificate<'static>>> {
+    // A person names the file: it may be a pipe.
+    let pem = identity::regular::read_named(path, MAX_CA_FILE).map_err(|error| match error {
+        SmallFileError::Io(source) => source,
+        other => std::io::Error::other(other.to_string()),
+    })?;
+    let pem = pem.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))?;
+    let certificates = parse_pem(&pem).filter_map(|item| match item {
+        Ok(PemItem::Certificate(certificate)) => Some(certificate),
+        _ => None,
+    });
+    Ok(certificates.collect())
 }

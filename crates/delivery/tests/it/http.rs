@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 fn client() -> Client {
-    Client::new(&ClientSettings { version: "9.9.9".into(), trusted_certificates: None }).unwrap()
+    Client::new(&ClientSettings::new("9.9.9")).unwrap()
 }
 
 fn at(stub: &Stub) -> Destination {
@@ -182,8 +182,28 @@ fn a_token_that_a_server_repeats_is_masked() {
 fn a_file_of_trusted_certificates_must_hold_one() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("ca.pem");
-    let settings = ClientSettings { version: "1".into(), trusted_certificates: Some(path.clone()) };
+    let settings = ClientSettings { trusted_certificates: Some(path.clone()), ..ClientSettings::new("1") };
     assert!(Client::new(&settings).unwrap_err().to_string().contains("SSL_CERT_FILE"));
     std::fs::write(&path, "not a certificate").unwrap();
     assert!(Client::new(&settings).unwrap_err().to_string().contains("ca.pem"));
+    // A directory of the same: whatever else is in it does not count, and one certificate must be there.
+    let directory =
+        ClientSettings { trusted_directories: vec![dir.path().into()], ..ClientSettings::new("1") };
+    let error = Client::new(&directory).unwrap_err().to_string();
+    assert!(error.contains("SSL_CERT_DIR") && error.contains("no PEM certificate"), "{error}");
+    let pem = include_str!("ca.pem");
+    std::fs::write(dir.path().join("0a1b2c3d.0"), pem).unwrap();
+    assert!(Client::new(&directory).is_ok());
+    let absent = dir.path().join("absent");
+    let directory = ClientSettings { trusted_directories: vec![absent], ..directory };
+    assert!(Client::new(&directory).unwrap_err().to_string().contains("SSL_CERT_DIR"));
+}
+
+/// Issue 8, item 23: no text of the system's error kinds, and each says what to do.
+#[test]
+fn transport_errors_are_sentences_that_name_a_way_out() {
+    let unknown = Destination::parse("https://no-such-host.invalid").unwrap();
+    let error = client().send(&unknown, &Request::get("/")).unwrap_err().to_string();
+    assert!(error.contains("no-such-host.invalid") && !error.contains("uncategorized"), "{error}");
+    assert!(error.contains("check the server URL"), "{error}");
 }

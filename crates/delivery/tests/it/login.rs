@@ -244,7 +244,19 @@ fn a_refusal_in_the_browser_counts_only_with_the_state() {
     let error =
         log_in(&Machine::new().context(), Some(&stub.url()), LoginMethod::Browser, &mut user).unwrap_err();
     assert!(matches!(error, LoginError::Denied { .. }), "{error:?}");
-    assert!(stub.seen().is_empty());
+    assert!(stub.seen_at("/oauth/token").is_empty());
+}
+
+/// Issue 8, item 23.
+#[test]
+fn browser_login_probes_its_server_before_the_browser_opens() {
+    let stub = server(vec![]);
+    let url = stub.url();
+    drop(stub);
+    let mut user = User { browser: Some(Box::new(|_| panic!("opened"))), ..User::default() };
+    let error = log_in(&Machine::new().context(), Some(&url), LoginMethod::Browser, &mut user).unwrap_err();
+    assert!(matches!(error, LoginError::NoServer { .. }), "{error:?}");
+    assert!(user.shown.is_empty() && error.to_string().contains("no server answers"), "{error}");
 }
 
 #[test]

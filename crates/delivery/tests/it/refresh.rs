@@ -35,7 +35,7 @@ fn rotating() -> Stub {
 /// What the server reads in the `Authorization` header of a bearer.
 fn shown(bearer: &Bearer) -> String {
     let stub = Stub::start(|_, _| Reply::json(200, json!({})));
-    let client = Client::new(&ClientSettings { version: "1".into(), trusted_certificates: None }).unwrap();
+    let client = Client::new(&ClientSettings::new("1")).unwrap();
     let to = delivery::destination::Destination::parse(&stub.url()).unwrap();
     client.send(&to, &Request { bearer: Some(bearer), ..Request::get("/") }).unwrap();
     stub.seen()[0].header("authorization").unwrap().to_owned()

@@ -232,7 +232,9 @@ impl SessionStore {
         let _ = private_file::remove_file(&self.home.session_hot_path());
         // So is the card: without one the next command derives the key.
         let server = Config::read(&self.home).ok().and_then(|config| config.server_url);
-        let _ = IdentityCard::of(session, self.seals_with(&file, &salt), server).write(&self.home);
+        let server = server.map(|server| contract::server_url::shown(&server).into_owned());
+        let card = IdentityCard::of(session, self.seals_with(&file, &salt), server);
+        let _ = card.keeping_issuer(&self.home).write(&self.home);
         Ok(())
     }
 

@@ -48,7 +48,7 @@ pub(crate) fn ask(server: &str, path: &str, token: &str) -> Result<Value, CliErr
 }
 
 fn client() -> Result<Client, CliError> {
-    let settings = ClientSettings { version: build::VERSION.to_owned(), trusted_certificates: None };
+    let settings = ClientSettings::new(build::VERSION);
     Client::new(&settings).map_err(|error| failed(chain(&error)))
 }
 
