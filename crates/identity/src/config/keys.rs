@@ -206,18 +206,8 @@ fn unknown_keys(text: &str, sync: &dyn TableLike) -> Vec<UnknownKey> {
 
 /// A server URL in normal form.
 fn normal_url(text: &str) -> Option<String> {
-    let text = trim(text);
-    let url = url::Url::parse(text).ok()?;
-    let local = match url.host()? {
-        url::Host::Domain(name) => name == "localhost",
-        url::Host::Ipv4(address) => address.is_loopback(),
-        url::Host::Ipv6(address) => address.is_loopback(),
-    };
-    let scheme = url.scheme() == "https" || (url.scheme() == "http" && local);
-    let plain = url.username().is_empty() && url.password().is_none() && !text.contains(['"', '\'']);
-    let bare = url.query().is_none() && url.fragment().is_none();
-    let known = contract::server_url::is_packaged_default(text);
-    (scheme && plain && bare && !known).then(|| url.as_str().trim_end_matches('/').to_owned())
+    let url = contract::ServerUrl::parse(text).ok()?;
+    (!url.is_packaged_default()).then(|| url.normal().to_owned())
 }
 
 /// A host, `host:port` or server URL in normal form.
