@@ -89,6 +89,11 @@ impl Account {
         answered
     }
 
+    /// Whether this queue DB has imported or receipted the fact: then it is this account's (contract section 8).
+    fn has_had(&self, fact: &Fact) -> bool {
+        self.imported.contains(fact) || self.delivered.contains(fact)
+    }
+
     fn import(&mut self, fact: Fact) {
         if !self.imported.insert(fact.clone()) {
             return;
@@ -153,10 +158,15 @@ impl Model {
 
     /// A migration, up to the step before which it was killed.
     fn migrate(&mut self, account: usize, died: Option<FaultPoint>) {
-        let ours = self.in_scope(account);
         if died == Some(FaultPoint::ClaimWritten) {
             return;
         }
+        let other = 1 - account;
+        let (owned, ours): (Vec<String>, Vec<String>) = self.in_scope(account).into_iter().partition(|id| {
+            let fact = (id.clone(), 'l');
+            self.accounts[other].has_had(&fact) && !self.accounts[account].has_had(&fact)
+        });
+        self.claims.extend(owned.into_iter().map(|id| (id, other)));
         self.claims.extend(ours.iter().map(|id| (id.clone(), account)));
         if matches!(died, Some(FaultPoint::Claimed | FaultPoint::CopyHalfWritten | FaultPoint::CopyWritten)) {
             return;
