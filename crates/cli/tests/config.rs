@@ -7,8 +7,15 @@ use std::process::Command;
 use testkit::tree::{difference, snapshot};
 use testkit::{Run, World};
 
-const KEYS: [&str; 5] =
-    ["sync.hosted", "sync.server_url", "sync.token_host", "sync.max_queue_size", "sync.background_daemon"];
+const KEYS: [&str; 7] = [
+    "sync.hosted",
+    "sync.server_url",
+    "sync.token_host",
+    "sync.max_queue_size",
+    "sync.background_daemon",
+    "sync.keep_sent_days",
+    "sync.keep_sent_mib",
+];
 
 /// A home without the variable, so that config.toml decides.
 fn world() -> World {

@@ -72,6 +72,9 @@ pub(crate) fn leaves(command: &clap::Command, prefix: &[String]) -> Vec<Vec<Stri
         if let Some(long) = argument.get_long() {
             argv.push(format!("--{long}"));
         }
+        if !argument.get_action().takes_values() {
+            continue;
+        }
         let allowed = argument.get_possible_values();
         // A value that every kind of argument takes.
         argv.push(allowed.first().map_or_else(|| "1".to_owned(), |value| value.get_name().to_owned()));
@@ -198,6 +201,7 @@ mod tests {
                     "sync opt-out",
                     "sync parked drop",
                     "sync parked retry",
+                    "sync resend",
                     "sync setup",
                 ],
             ),

@@ -22,12 +22,23 @@ pub enum Key {
     MaxQueueSize,
     /// Whether a capture may start the daemon.
     BackgroundDaemon,
+    /// How long sent bytes are kept, in days.
+    KeepSentDays,
+    /// How many of them are kept, in MiB.
+    KeepSentMib,
 }
 
 impl Key {
     /// All of them, in the order of a list.
-    pub const ALL: [Self; 5] =
-        [Self::Hosted, Self::ServerUrl, Self::TokenHost, Self::MaxQueueSize, Self::BackgroundDaemon];
+    pub const ALL: [Self; 7] = [
+        Self::Hosted,
+        Self::ServerUrl,
+        Self::TokenHost,
+        Self::MaxQueueSize,
+        Self::BackgroundDaemon,
+        Self::KeepSentDays,
+        Self::KeepSentMib,
+    ];
 
     /// The name on a command line: the table and the key in it.
     pub const fn name(self) -> &'static str {
@@ -37,6 +48,8 @@ impl Key {
             Self::TokenHost => "sync.token_host",
             Self::MaxQueueSize => "sync.max_queue_size",
             Self::BackgroundDaemon => "sync.background_daemon",
+            Self::KeepSentDays => "sync.keep_sent_days",
+            Self::KeepSentMib => "sync.keep_sent_mib",
         }
     }
 
@@ -59,6 +72,8 @@ impl Key {
             Self::TokenHost => "a host, `host:port` or the URL of a server",
             Self::MaxQueueSize => "a whole number of rows, zero or more",
             Self::BackgroundDaemon => "`auto` or `manual`",
+            Self::KeepSentDays => "a whole number of days, zero or more",
+            Self::KeepSentMib => "a whole number of MiB, zero or more",
         }
     }
 
@@ -70,6 +85,8 @@ impl Key {
             Self::ServerUrl | Self::TokenHost => None,
             Self::MaxQueueSize => Some(default.max_queue_size.to_string()),
             Self::BackgroundDaemon => Some(default.background_daemon.label().to_owned()),
+            Self::KeepSentDays => Some(default.keep_sent_days.to_string()),
+            Self::KeepSentMib => Some(default.keep_sent_mib.to_string()),
         }
     }
 
@@ -88,7 +105,7 @@ impl Key {
             },
             Self::ServerUrl => normal_url(text).map(Value::from).ok_or_else(invalid),
             Self::TokenHost => normal_host(text).map(Value::from).ok_or_else(invalid),
-            Self::MaxQueueSize => {
+            Self::MaxQueueSize | Self::KeepSentDays | Self::KeepSentMib => {
                 let number: Option<i64> = word.parse().ok().filter(|number| *number >= 0);
                 number.map(Value::from).ok_or_else(invalid)
             }
@@ -108,6 +125,8 @@ impl Key {
             Self::TokenHost => config.token_host.clone(),
             Self::MaxQueueSize => Some(config.max_queue_size.to_string()),
             Self::BackgroundDaemon => Some(config.background_daemon.label().to_owned()),
+            Self::KeepSentDays => Some(config.keep_sent_days.to_string()),
+            Self::KeepSentMib => Some(config.keep_sent_mib.to_string()),
         }
     }
 }
@@ -266,7 +285,7 @@ mod tests {
             let text = match key {
                 Key::Hosted => "true",
                 Key::ServerUrl | Key::TokenHost => "https://h.invalid",
-                Key::MaxQueueSize => "7",
+                Key::MaxQueueSize | Key::KeepSentDays | Key::KeepSentMib => "7",
                 Key::BackgroundDaemon => "manual",
             };
             let value = key.normal_form(text).expect("a value");
