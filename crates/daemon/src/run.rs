@@ -27,7 +27,6 @@ use identity::private_file::create_private_dir;
 use identity::{
     BuildInfo, CardUse, Config, Environment, Home, observe_foreground, read_login, read_switch, refresh_card,
 };
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -267,8 +266,8 @@ impl From<TakeError> for StartFailure {
             TakeError::SharedLock { path, links } => Self::SharedLock { path, links },
             TakeError::Directory(error) => Self::home_unusable(error.to_string(), &error.path, &error.source),
             TakeError::Lock { path, source } => {
-                let detail = TakeError::Lock { path: path.clone(), source: io::Error::from(source.kind()) };
-                Self::home_unusable(detail.to_string(), &path, &source)
+                let detail = format!("cannot lock {}: {source}", contract::text::path(&path));
+                Self::home_unusable(detail, &path, &source)
             }
             TakeError::Clear(error) => Self::home_unusable(
                 format!("cannot clear what an earlier daemon left: {error}"),

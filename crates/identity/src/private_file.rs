@@ -43,6 +43,8 @@ pub fn is_obstructed(error: &io::Error) -> bool {
             | io::ErrorKind::NotADirectory
             | io::ErrorKind::AlreadyExists
             | io::ErrorKind::DirectoryNotEmpty
+            // What the bounded readers say of something else than a regular file.
+            | io::ErrorKind::InvalidInput
     )
 }
 
