@@ -3,6 +3,8 @@
 
 use contract::Scope;
 use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::ops::Range;
 use std::path::PathBuf;
 use testkit::reference_queue::{PROJECT, ReferenceQueue};
@@ -84,6 +86,8 @@ fn heal(events: usize, bodies: usize, wiped: bool) {
     assert_eq!(server.held(), held, "every byte is there again");
     let now = world.run(["sync", "now", "--json"]).exits(0).json();
     assert_eq!((&now["result"], &now["server_rewound"]), (&"nothing_to_do".into(), &Value::Null));
+    let preview = world.run(["sync", "resend", "--missing", "--json"]).exits(0).json();
+    assert_eq!(preview["result"], "nothing_to_do", "{preview:#}");
 }
 
 #[test]
@@ -249,4 +253,76 @@ fn resend_needs_to_know_which_rows() {
     let none =
         world.run(["sync", "resend", "--since", "2026-11-01T12:00:00Z", "--yes", "--json"]).exits(0).json();
     assert_eq!(none["result"], "nothing_to_do");
+}
+
+/// The address of a server of an earlier release, made of `server`: it ignores the header that names receipts,
+/// and answers 404 to the route that is asked about them.
+fn start_earlier_release(server: &Server) -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let upstream = server.url().trim_start_matches("http://").to_owned();
+    std::thread::spawn(move || {
+        while let Ok((client, _)) = listener.accept() {
+            let upstream = upstream.clone();
+            std::thread::spawn(move || pass_on(client, &upstream));
+        }
+    });
+    url
+}
+
+/// The first request decides: a command asks about receipts first, or not at all.
+fn pass_on(mut client: TcpStream, upstream: &str) -> Option<()> {
+    use contract::wire::endpoint::{RECEIPTS, RECEIPTS_HEADER};
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).ok()?;
+    if head.starts_with(&format!("POST {RECEIPTS} ")) {
+        let answer = "HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\nConnection: close\r\n\r\nNot Found";
+        client.write_all(answer.as_bytes()).ok()?;
+        // Read to the end, so that closing does not discard the answer.
+        return std::io::copy(&mut client, &mut std::io::sink()).map(drop).ok();
+    }
+    let name = RECEIPTS_HEADER.to_lowercase();
+    let lines = head.split_inclusive("\r\n").filter(|line| !line.to_lowercase().starts_with(&name));
+    let mut server = TcpStream::connect(upstream).ok()?;
+    server.write_all(lines.collect::<String>().as_bytes()).ok()?;
+    let (mut from, mut to) = (client.try_clone().ok()?, server.try_clone().ok()?);
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut from, &mut to);
+        to.shutdown(std::net::Shutdown::Write)
+    });
+    std::io::copy(&mut server, &mut client).ok()?;
+    client.shutdown(std::net::Shutdown::Both).ok()
+}
+
+#[test]
+fn server_without_the_question_changes_nothing() {
+    let (mut world, mut server) = world();
+    let url = start_earlier_release(&server);
+    world.write_config(&format!("[sync]\nserver_url = \"{url}\"\n"));
+    world.set("SPEC_KITTY_SERVER_URL", &url);
+    let empty = world.user_home().join("empty");
+    server.back_up(&world, &empty);
+    world.run(["agent", "mission", "create", "one"]).exits(0);
+    world.run(["sync", "now"]).exits(0);
+    let held = server.held();
+    assert!(!held.is_empty());
+    let before = world.run(["sync", "now", "--json"]).exits(0).json();
+    assert_eq!((&before["result"], &before["server_rewound"]), (&"nothing_to_do".into(), &Value::Null));
+
+    let db = world.home().scoped_queue(&Scope::new(&url, USER, &server.team));
+    let bytes = std::fs::read(&db).unwrap();
+    let asked = world.run(["sync", "resend", "--missing", "--yes", "--json"]).exits(1).json();
+    assert_eq!(asked["error_code"], "RECEIPTS_NOT_ASKED", "{asked:#}");
+    assert!(asked.to_string().contains("--since"), "{asked:#}");
+    assert_eq!(std::fs::read(&db).unwrap(), bytes);
+
+    let resent = world.run(["sync", "resend", "--since", "1d", "--yes", "--json"]).exits(0).json();
+    assert_eq!(resent["result"], "queued");
+    world.run(["sync", "now"]).exits(0);
+    assert_eq!(server.held(), held);
 }

@@ -82,9 +82,15 @@ fn foreign_root_or_file_refuses_and_is_not_obeyed() {
     let _ = run_as(&world, ADA, &["sync", "status", "--check"]).exits(0);
     std::fs::create_dir_all(home.daemon_dir()).unwrap();
     give(home.daemon_dir().parent().unwrap(), ADA);
-    for foreign in
-        [world.root(), home.config_file(), home.session_file(), home.owner_record(), home.control_file()]
-    {
+    for foreign in [
+        world.root(),
+        home.config_file(),
+        home.session_file(),
+        home.credentials_file(),
+        home.owner_record(),
+        home.control_file(),
+        home.state_file(),
+    ] {
         let made = !foreign.exists();
         if made {
             std::fs::write(&foreign, "{}").unwrap();
@@ -108,6 +114,14 @@ fn foreign_root_or_file_refuses_and_is_not_obeyed() {
             let refused = run_as(&world, ADA, verb).exits(2);
             assert!(refused.stderr.contains("home_not_private"), "{verb:?}: {}", refused.stderr);
         }
+        for (verb, exit) in [
+            (&["sync", "daemon", "stop"][..], 1),
+            (&["doctor", "restart-daemon"], 1),
+            (&["doctor", "orphan-daemons", "--fix", "--force"], 2),
+        ] {
+            let refused = run_as(&world, ADA, verb).exits(exit);
+            assert!(refused.stderr.contains("SPEC_KITTY_HOME"), "{verb:?}: {}", refused.stderr);
+        }
         let doctor = run_as(&world, ADA, &["sync", "doctor", "--offline", "--json"]).exits(1).json();
         let _ = finding(&doctor, "home_not_private");
         // The session cannot be decrypted: that would be said if it was read.
@@ -121,6 +135,38 @@ fn foreign_root_or_file_refuses_and_is_not_obeyed() {
             lchown(&foreign, Some(ADA), Some(ADA)).unwrap();
         }
         let _ = run_as(&world, ADA, &["sync", "status", "--check"]).exits(0);
+    }
+}
+
+/// A control file says where a daemon listens: another user's would lead to any process of this machine.
+#[test]
+fn foreign_control_file_is_not_asked() {
+    if !is_root() {
+        return;
+    }
+    let world = world_of_ada();
+    let home = world.home();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let control = serde_json::json!({
+        "version": 1, "instance_id": "01KTEST", "pid": std::process::id(),
+        "port": listener.local_addr().unwrap().port(), "token": "ab".repeat(32),
+    });
+    std::fs::create_dir_all(home.daemon_dir()).unwrap();
+    std::fs::write(home.control_file(), control.to_string()).unwrap();
+    let lock = std::fs::File::create(home.owner_lock()).unwrap();
+    lock.try_lock().unwrap();
+    give(home.daemon_dir().parent().unwrap(), ADA);
+    let verbs = [&["sync", "daemon", "stop"][..], &["sync", "daemon", "status"], &["doctor", "restart-daemon"]];
+    for (owner, asked) in [(ADA, true), (EVE, false)] {
+        lchown(home.control_file(), Some(owner), Some(owner)).unwrap();
+        for verb in verbs {
+            let refused = run_as(&world, ADA, verb).exits(1);
+            assert_eq!(listener.accept().is_ok(), asked, "{verb:?} of {owner}: {}", refused.stderr);
+            let said = refused.stdout + &refused.stderr;
+            assert_eq!(said.contains("uid 23456"), !asked, "{verb:?} of {owner}: {said}");
+            while listener.accept().is_ok() {}
+        }
     }
 }
 

@@ -44,14 +44,22 @@ impl Privacy {
 }
 
 /// Looks at the owners and modes of `home`: the root directory, and the files that decide where rows go, who
-/// sends them and which process is the daemon. Six calls of stat.
+/// sends them and which process is the daemon. Nine calls of stat.
 pub fn observe_privacy(home: &Home) -> Privacy {
     let Ok(root) = fs::metadata(home.root()) else { return Privacy::Private };
     let user = platform::effective_uid();
     if let Some(problem) = Problem::of(home.root(), &root, user, true) {
         return problem.judge();
     }
-    let files = [home.config_file(), home.session_file(), home.control_file(), home.owner_record()];
+    let files = [
+        home.config_file(),
+        home.session_file(),
+        home.identity_card(),
+        home.credentials_file(),
+        home.control_file(),
+        home.owner_record(),
+        home.state_file(),
+    ];
     for path in files {
         let Ok(metadata) = fs::metadata(&path) else { continue };
         if let Some(problem) = Problem::of(&path, &metadata, user, false) {

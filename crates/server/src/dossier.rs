@@ -7,7 +7,7 @@ use crate::answer::Refusal;
 use crate::app::{App, Note};
 use crate::metrics;
 use crate::moment::Moment;
-use crate::request::{BodyFault, Caller, authenticate, drain, read_body};
+use crate::request::{BodyFault, Caller, authenticate, drain, read_body, read_object};
 use crate::store::{ArtifactKey, BodyOutcome, NewBody, Principal};
 use axum::Json;
 use axum::body::Body;
@@ -84,7 +84,7 @@ async fn admit(app: &Arc<App>, caller: &Caller, headers: &HeaderMap) -> Result<P
 
 /// The nine fields, checked.
 fn judge(bytes: &[u8]) -> Result<BodyPush, Refusal> {
-    let push: BodyPush = serde_json::from_slice(bytes).map_err(|error| {
+    let push: BodyPush = read_object(bytes).map_err(|error| {
         // serde names the key; positions help with the rest. Values are never quoted: a type error
         // would show a piece of the file.
         let text = error.to_string();

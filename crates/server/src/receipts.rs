@@ -7,7 +7,7 @@
 
 use crate::answer::Refusal;
 use crate::app::{App, Note};
-use crate::request::{BodyFault, Caller, authenticate, drain, read_body};
+use crate::request::{BodyFault, Caller, authenticate, drain, read_body, read_object};
 use crate::store::{ArtifactKey, HeldQuery, HeldState, HeldStates, Principal, TeamKey};
 use axum::Json;
 use axum::body::Body;
@@ -84,7 +84,7 @@ async fn answer(
         BodyFault::TooSlow => Refusal::too_slow(),
         BodyFault::Broken => Refusal::malformed("schema: the question did not arrive whole").closing(),
     })?;
-    let question: ReceiptsQuestion = serde_json::from_slice(&bytes)
+    let question: ReceiptsQuestion = read_object(&bytes)
         .map_err(|_| Refusal::malformed("schema: the request must be an object of `events` and `bodies`"))?;
     if question.events.len() + question.bodies.len() > MOST_ROWS {
         return Err(Refusal::malformed(format!("schema: one request names at most {MOST_ROWS} rows")));

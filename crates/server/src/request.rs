@@ -13,6 +13,8 @@ use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use hyper::body::Body as _;
+use serde::Deserialize;
+use serde::de::Error as _;
 use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
@@ -20,6 +22,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
+
+/// Reads a JSON object. From an array serde would fill a struct as well, field by field in order.
+pub(crate) fn read_object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, serde_json::Error> {
+    match text.trim_ascii_start().first() {
+        Some(b'{') => serde_json::from_slice(text),
+        _ => Err(serde_json::Error::custom("not a JSON object")),
+    }
+}
 
 /// Longer bearer values are nobody's.
 const LONGEST_TOKEN: usize = 1024;

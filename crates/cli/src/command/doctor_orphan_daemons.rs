@@ -17,6 +17,10 @@ pub(crate) fn run(context: &Context, args: &OrphanDaemonsArgs) -> Result<Report,
         (true, false) => Treatment::Fix,
         (true, true) => Treatment::Force,
     };
+    // Ports and processes that another user may have named are neither asked nor stopped.
+    if let Some(fault) = identity::privacy::privacy_fault(context.home()?) {
+        return Err(fault.into());
+    }
     let report = orphan_daemons(&context.boundary()?, treatment)?;
     let exit = if report.clean { ExitCode::Ok } else { ExitCode::Failed };
     Ok(Report::exiting(exit, &Shown { report, treatment }))

@@ -32,6 +32,9 @@ pub(crate) fn run(context: &Context, args: &ResendArgs) -> Result<Report, CliErr
     }
     let resend = select(context, args, &permit)?;
     let plan = Cure::plan_resend(&permit, &resend, &consent_of(&consent)).map_err(QueueError::from)?;
+    if plan == ResendReport::default() {
+        return Ok(queued(plan));
+    }
     let preview = Shown::of("preview", plan);
     let question = format!("{}Send them again?", preview.text());
     if args.json || !terminal::can_ask() || !terminal::ask(&question) {
@@ -111,7 +114,9 @@ impl Document for Shown {
         let mut out = String::new();
         let would = if self.result == "preview" { "would wait again" } else { "wait again" };
         if events + bodies > 0 {
-            let _ = writeln!(out, "{} {would}", events_and_bodies(events, bodies));
+            let leaves = self.result != "preview" && events + bodies > held.total();
+            let next = if leaves { "; `spec-kitty sync now` sends them" } else { "" };
+            let _ = writeln!(out, "{} {would}{next}", events_and_bodies(events, bodies));
         }
         let mut line = |label: &str, RowCounts { events, bodies }: RowCounts, tail: &str| {
             if events + bodies > 0 {

@@ -4,9 +4,10 @@
 //! it. It lets a command reach the holder of the owner lock even when the record is missing.
 
 use super::proof::ControlToken;
-use contract::FileNumbers;
+use contract::{Fault, FileNumbers};
 use identity::Home;
 use identity::lock::{LockProbe, observe_lock};
+use identity::privacy::privacy_fault;
 use identity::private_file::{self, WriteError};
 use identity::small_file::{SmallFileError, read_small_file};
 use serde::{Deserialize, Serialize};
@@ -74,9 +75,18 @@ pub enum ControlFileError {
         /// What the system said.
         source: io::Error,
     },
+    /// The state directory is not private: the file may be another user's, and is not obeyed.
+    #[error("{}", describe(.0))]
+    NotPrivate(Fault),
     /// It could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
+}
+
+/// Path and detail of a fault, in one line.
+pub(crate) fn describe(fault: &Fault) -> String {
+    let path = fault.path.as_deref().map(contract::text::path).unwrap_or_default();
+    format!("{path} {}", fault.detail).trim_start().to_owned()
 }
 
 /// Borrows the token from a buffer that is wiped, so that no copy of it stays behind.
@@ -118,8 +128,11 @@ impl ControlFile {
     /// asked. Nothing while the lock is free, whatever file is there: it is a leftover or a copy.
     ///
     /// # Errors
-    /// The lock or the file cannot be used, or belongs to another home.
+    /// The lock or the file cannot be used, or belongs to another home, or the home is not private.
     pub fn of_holder(home: &Home) -> Result<Option<Self>, ControlFileError> {
+        if let Some(fault) = privacy_fault(home) {
+            return Err(ControlFileError::NotPrivate(fault));
+        }
         let path = home.owner_lock();
         let lock = match observe_lock(&path) {
             Ok(Some(lock)) if lock.links > 1 => {

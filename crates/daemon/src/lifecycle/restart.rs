@@ -9,6 +9,7 @@ use crate::stop::{Stop, StopHistory, StopReason};
 use contract::Remedy;
 use gate::OwnerReading;
 use identity::lock::{LockProbe, probe};
+use identity::privacy::privacy_fault;
 use identity::{AuthAbsence, Config, Environment, Home, read_any_login, read_login, read_switch};
 use jiff::{SignedDuration, Timestamp};
 use preflight::owner::read_record;
@@ -137,6 +138,9 @@ pub fn restart(
 ) -> Result<RestartOutcome, RestartFailure> {
     if launcher.is_nested() {
         return Err(StartFailure::Nested.into());
+    }
+    if let Some(fault) = privacy_fault(home) {
+        return Err(StopFailure::NotPrivate { fault }.into());
     }
     let lock_is_free = matches!(probe(&home.owner_lock()), Ok(LockProbe::Free));
     let leftovers = match read_record(&home.owner_record()) {

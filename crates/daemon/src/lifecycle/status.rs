@@ -16,12 +16,15 @@ use jiff::Timestamp;
 use preflight::owner::{observe_owner, read_record};
 use serde::Serialize;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Time for the daemon to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Time for a process that is ending to let go of the owner lock.
 const DYING: Duration = Duration::from_millis(50);
+/// Time for a daemon that answers to write its record, and how often it is looked for.
+const RECORDED: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// The state of the daemon of one home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -176,7 +179,13 @@ impl DaemonStatus {
                 self.set(DaemonState::Unreadable, detail, Some(advice));
                 return;
             }
-            Ok(None) if matches!(reading, OwnerReading::Readable(record) if record.instance.is_some()) => {
+            Err(error @ ControlFileError::NotPrivate(_)) => {
+                let detail = error.to_string();
+                let ControlFileError::NotPrivate(fault) = error else { return };
+                self.set(DaemonState::Unreadable, detail, Some(fault.remedy));
+                return;
+            }
+            Ok(None) if is_of_ours(reading) => {
                 let detail = "it runs, and its control file is missing; it writes it again within a minute";
                 self.set(DaemonState::Running, detail.to_owned(), Some(Remedy::RestartDaemon));
                 return;
@@ -203,7 +212,7 @@ impl DaemonStatus {
                 self.package_version = Some(report.package_version.clone());
                 self.started_at = Some(report.started_at.clone());
                 self.report = Some(report);
-                if !matches!(reading, OwnerReading::Readable(record) if record.instance.is_some()) {
+                if !is_of_ours(reading) && !has_record_within(home, RECORDED) {
                     self.detail = Some("it runs, and its owner record is missing or not its own".to_owned());
                     self.remedy = Some(Remedy::RestartDaemon);
                 }
@@ -246,6 +255,24 @@ impl DaemonStatus {
     fn set_suspended(&mut self, record: &OwnerRecord) {
         let detail = format!("process {} holds the owner lock and is suspended", record.pid);
         self.set(DaemonState::Suspended, detail, Some(continue_or_replace(record.pid)));
+    }
+}
+
+fn is_of_ours(reading: &OwnerReading) -> bool {
+    matches!(reading, OwnerReading::Readable(record) if record.instance.is_some())
+}
+
+/// Waits at most `patience` for a record of ours: a daemon that starts writes it after its control file.
+fn has_record_within(home: &Home, patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    loop {
+        if is_of_ours(&read_record(&home.owner_record())) {
+            return true;
+        }
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(LOOK);
     }
 }
 

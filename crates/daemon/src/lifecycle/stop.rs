@@ -1,16 +1,17 @@
 //! `sync daemon stop`, and the first half of every replacement.
 
 use crate::control::client::ControlClient;
-use crate::control::file::{ControlFile, ControlFileError};
+use crate::control::file::{ControlFile, ControlFileError, describe};
 use crate::control::wire::{ShutdownAnswer, ShutdownCause};
 use crate::holder::{Holder, find_lock_holder};
 use crate::ownership::Claim;
 use crate::platform::{self, HandleError, ProcessHandle, Signal};
 use crate::reference::{self, NotStopped};
-use contract::{OrphanKind, Remedy};
+use contract::{Fault, OrphanKind, Remedy};
 use gate::{OwnerReading, judge_orphan};
 use identity::Home;
 use identity::lock::{LockProbe, observe_lock, probe};
+use identity::privacy::privacy_fault;
 use preflight::owner::{observe_owner, observe_stray, read_record};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -112,6 +113,12 @@ pub enum StopFailure {
         /// Why.
         detail: String,
     },
+    /// The state directory is not private: a file in it may be another user's, and none is obeyed.
+    #[error("{}", describe(.fault))]
+    NotPrivate {
+        /// The fault `home_not_private`.
+        fault: Fault,
+    },
     /// The lock cannot be probed.
     #[error("the owner lock cannot be probed: {detail}")]
     Lock {
@@ -131,6 +138,7 @@ impl StopFailure {
             }
             Self::Unproven { pid, .. } => end_holder(pid.and_then(|pid| u32::try_from(pid).ok())),
             Self::SharedLock { path, .. } => Remedy::Advice(contract::owner::unlink_advice(path)),
+            Self::NotPrivate { fault } => fault.remedy.clone(),
             Self::Lock { .. } => Remedy::Repair,
         }
     }
@@ -165,8 +173,11 @@ pub(super) fn observe_lock_holder(home: &Home) -> Option<u32> {
 /// brought along is removed, and that home's daemon is left alone.
 ///
 /// # Errors
-/// The lock is still held, and why.
+/// The lock is still held, and why; or the home is not private.
 pub fn stop(home: &Home, cause: &ShutdownCause, force: bool) -> Result<StopOutcome, StopFailure> {
+    if let Some(fault) = privacy_fault(home) {
+        return Err(StopFailure::NotPrivate { fault });
+    }
     let held = is_held(home)?;
     // First the one that may refuse: whoever cannot have both gone keeps the one that serves.
     let reference = reference::observe_recorded(home).map(|reference| match reference.stop(home) {

@@ -2,6 +2,7 @@
 
 use crate::answer::Refusal;
 use crate::config::Limits;
+use crate::request::read_object;
 use crate::store::{ArtifactKey, NewBlock, NewEvent, is_same_team};
 use contract::event::{self, Node, Rejection, RejectionCode, Tolerance};
 use flate2::read::MultiGzDecoder;
@@ -58,7 +59,7 @@ pub(super) fn batch(
     };
     let text =
         std::str::from_utf8(&plain).map_err(|_| Refusal::malformed("schema: the batch is not UTF-8"))?;
-    let request: Request<'_> = serde_json::from_str(text).map_err(|error| {
+    let request: Request<'_> = read_object(text.as_bytes()).map_err(|error| {
         let place = format!("line {} column {}", error.line(), error.column());
         Refusal::malformed(format!(
             "schema: the batch must be an object with the field events, an array ({place})"

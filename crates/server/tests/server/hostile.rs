@@ -2,7 +2,7 @@
 //! it should not.
 
 use super::client::{raw, send};
-use super::world::{TEAM, World, event, gzip, indexed, statuses};
+use super::world::{TEAM, World, body_of, event, gzip, indexed, statuses};
 use contract::wire::endpoint;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -165,4 +165,30 @@ fn smuggled_and_contradictory_framing_is_refused() {
         }
     }
     still_serves(&world, &token, 1);
+}
+
+/// A struct can be read from an array, field by field in order: no request of the protocol is one.
+#[test]
+fn json_array_in_place_of_the_object_is_refused() {
+    let world = World::new();
+    let token = world.token();
+    let batch = format!("[[{}]]", event(1));
+    assert_eq!(world.batch_text(&token, TEAM, &batch).status, 400);
+    world.batch(&token, TEAM, &[indexed(2, "spec.md", "x")]);
+    let push = body_of("spec.md", "x");
+    let names = [
+        "project_uuid",
+        "mission_slug",
+        "target_branch",
+        "mission_type",
+        "manifest_version",
+        "artifact_path",
+        "content_hash",
+        "hash_algorithm",
+        "content_body",
+    ];
+    let fields: Vec<Value> = names.iter().map(|name| push[name].clone()).collect();
+    let answer = world.push(&token, &fields.into());
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    assert_eq!(world.held_events(&token).len(), 1);
 }

@@ -11,5 +11,6 @@ mod hostile;
 mod ingest;
 mod login;
 mod operations;
+mod receipts;
 mod recorded;
 mod world;
