@@ -176,6 +176,9 @@ fn home_copied_with_hard_links_refuses_until_the_lock_is_its_own() {
         assert_eq!(failing_names(&status), ["owner_record_stale"], "{status:#}");
         let hint = status["faults"][0]["remediation_hint"].as_str().unwrap();
         assert!(hint.contains("without hard links"), "{hint}");
+        let text = home.run(["sync", "status", "--check"]).exits(2).stdout;
+        let headline = text.lines().find(|line| line.starts_with("Sync boundary refused: "));
+        assert!(headline.is_some_and(|line| line.ends_with("; 1 fault(s).")), "{text}");
         for (verb, effect) in VERBS {
             let run = home.run(verb);
             assert!(is_alive(daemons.pid()), "{verb:?}: {run:?}");

@@ -157,7 +157,8 @@ fn foreign_control_file_is_not_asked() {
     let lock = std::fs::File::create(home.owner_lock()).unwrap();
     lock.try_lock().unwrap();
     give(home.daemon_dir().parent().unwrap(), ADA);
-    let verbs = [&["sync", "daemon", "stop"][..], &["sync", "daemon", "status"], &["doctor", "restart-daemon"]];
+    let verbs =
+        [&["sync", "daemon", "stop"][..], &["sync", "daemon", "status"], &["doctor", "restart-daemon"]];
     for (owner, asked) in [(ADA, true), (EVE, false)] {
         lchown(home.control_file(), Some(owner), Some(owner)).unwrap();
         for verb in verbs {

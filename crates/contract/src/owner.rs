@@ -253,7 +253,8 @@ impl OwnerStatus {
 pub fn unlink_advice(lock: &Path) -> String {
     let lock = crate::text::path(lock);
     format!(
-        "copy a home without hard links; here: `cp {lock} {lock}.new && mv {lock}.new {lock}` in the copy"
+        "if this home is the copy: `cp {lock} {lock}.new && mv {lock}.new {lock}`; if it is the original, the same for \
+         the lock file of the copy, or copy it again without hard links"
     )
 }
 

@@ -230,8 +230,12 @@ impl PreflightResult {
 
     /// The first line of a refusal.
     pub fn headline(&self) -> String {
+        let faults = match self.faults.len() {
+            0 => String::new(),
+            count => format!("; {count} fault(s)"),
+        };
         format!(
-            "Sync boundary refused: {} mismatched field(s); {} orphan daemon record(s); {} legacy rows in scope.",
+            "Sync boundary refused: {} mismatched field(s); {} orphan daemon record(s); {} legacy rows in scope{faults}.",
             self.mismatches.len(),
             self.orphan_records.len(),
             self.legacy.total_rows()
