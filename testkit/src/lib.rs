@@ -16,6 +16,7 @@
 //! | [`recorded`] | homes that the reference wrote, as the user they were written for |
 //! | [`remedies`] | remedies of every kind |
 //! | [`reference_queue`] | queue DBs as the reference leaves them |
+//! | [`scripted`] | a server that answers by a script |
 //!
 //! Nothing here is in the product, and nothing in the product knows that it is tested.
 
@@ -29,6 +30,7 @@ pub mod patience;
 pub mod recorded;
 pub mod reference_queue;
 pub mod remedies;
+pub mod scripted;
 pub mod server;
 pub mod transcript;
 pub mod tree;

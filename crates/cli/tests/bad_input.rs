@@ -309,6 +309,7 @@ fn shows_no_password(world: &World) {
         &["sync", "daemon", "start"],
         &["sync", "daemon", "status"],
         &["sync", "opt-in", "--project", "x"],
+        &["sync", "opt-in", "--project", "none"],
         &["agent", "mission", "create", "some-mission"],
         &["auth", "status"],
         &["auth", "login", "--headless"],

@@ -149,6 +149,8 @@ fn the_decision_that_the_page_shows_is_read_as_the_page_says() {
         contract::Consent::OptedIn(start) => start,
         other => panic!("{other:?}"),
     };
+    // Only a project that is known can be decided about.
+    ReferenceQueue::create(&world.root().join("queue.db")).event("01KRX0000000000000000000A1", None);
     let before = jiff::Timestamp::now().as_second();
     world.run(["sync", "opt-out", "--project", PROJECT]).exits(0);
     world.run(["sync", "opt-in", "--project", PROJECT, "--yes"]).exits(0);

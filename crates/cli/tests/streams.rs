@@ -106,7 +106,7 @@ fn a_home_that_is_no_utf8_has_documents_all_the_same() {
         (&["sync", "migrate", "--dry-run", "--json"], 0),
         (&["sync", "migrate", "--json"], 0),
         (&["sync", "daemon", "status", "--json"], 1),
-        (&["sync", "opt-in", "--project", "x", "--yes", "--json"], 0),
+        (&["sync", "opt-in", "--project", "none", "--yes", "--json"], 0),
         (&["auth", "status", "--json"], 0),
         (&["doctor", "orphan-daemons", "--json"], 0),
         (&["doctor", "repair", "--json"], 0),

@@ -12,7 +12,7 @@ use delivery::{Context, DrainOptions, DrainReport, Progress};
 use gate::EgressPermit;
 use identity::{BuildInfo, CardUse, Config, Environment, Home, Login, read_login, read_switch, refresh_card};
 use preflight::{Boundary, PreflightError};
-use queue::{Cure, HoldReason, Place, observe_counts};
+use queue::{Cure, DrainedBy, Place, observe_counts};
 
 /// Delivers the rows of one scope.
 #[derive(Debug)]
@@ -62,7 +62,8 @@ impl Courier {
             Ok(context) => context,
             Err(error) => return DrainOutcome::Failed { detail: error.to_string() },
         };
-        let options = DrainOptions { failures_before: self.failures, ..DrainOptions::default() };
+        let options =
+            DrainOptions { failures_before: self.failures, by: DrainedBy::Daemon, ..DrainOptions::default() };
         let mut watch = Watch { stop };
         match delivery::drain(permit, &context, &options, &mut watch) {
             Ok(report) => self.outcome(&report),
@@ -141,10 +142,6 @@ impl Drain for Courier {
         };
         match observe_counts(&self.identity.foreground.queue_db_path, &consent) {
             Ok(counts) if counts.oldest_pending_at.is_some() => Pending::Rows,
-            // Rows of another program: only a drain examines them, and some may leave.
-            Ok(counts) if counts.held.iter().any(|held| held.reason == HoldReason::Unexamined) => {
-                Pending::Rows
-            }
             Ok(_) => Pending::Nothing,
             Err(error) => Pending::Unknown(error.to_string()),
         }

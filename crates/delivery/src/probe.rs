@@ -5,6 +5,7 @@
 
 use crate::context::Context;
 use crate::destination::Destination;
+use crate::http::documents::HealthDocument;
 use crate::http::{Answer, Bearer, Request};
 use crate::judge::{Words, judge_silence};
 use crate::plan::read_health_limits;
@@ -112,16 +113,21 @@ pub fn fetch_sync_health(context: &Context, server: &Destination, bearer: Option
 fn judge_health(answer: &Answer) -> Reachability {
     let words = || Words::of(answer).sentence(answer.status);
     match answer.status {
-        200 => match answer.json::<serde_json::Value>() {
-            Ok(document) if document.is_object() => Reachability::Connected {
-                contract_version: document
-                    .pointer("/sync_ingress/contract_version")
-                    .and_then(|version| version.as_str())
-                    .map(crate::judge::bounded),
-                limits: read_health_limits(&document),
-            },
-            _ => Reachability::NotASyncServer("HTTP 200 without a health document".to_owned()),
+        200 => match answer.document::<HealthDocument>() {
+            Ok(HealthDocument(document)) => {
+                let document = serde_json::Value::from(document);
+                Reachability::Connected {
+                    contract_version: document
+                        .pointer("/sync_ingress/contract_version")
+                        .and_then(|version| version.as_str())
+                        .map(crate::judge::bounded),
+                    limits: read_health_limits(&document),
+                }
+            }
+            Err(_) => Reachability::NotASyncServer("HTTP 200 without a health document".to_owned()),
         },
+        // The page of a portal or a proxy says nothing about the server or the login.
+        401 | 403 if answer.is_foreign() => Reachability::NotASyncServer(words()),
         401 => Reachability::LoginNeeded,
         403 => Reachability::Forbidden(words()),
         412 | 426 => Reachability::ContractSkew(words()),
@@ -223,14 +229,14 @@ pub fn fetch_session_state(context: &Context, server: &Destination, bearer: &Bea
         Ok(answer) => answer,
         Err(error) => return SessionState::Unknown(error.to_string()),
     };
-    match (answer.status, answer.json::<SessionStatus>()) {
+    match (answer.status, answer.document::<SessionStatus>()) {
         (200, Ok(status)) if status.status == "active" => {
             SessionState::Active { generation: status.current_generation }
         }
         (200, Ok(status)) => {
             SessionState::Unknown(format!("the session is `{}`", crate::judge::bounded(&status.status)))
         }
-        (401, _) => SessionState::NotAccepted,
+        (401, _) if !answer.is_foreign() => SessionState::NotAccepted,
         (status, _) => SessionState::Unknown(Words::of(&answer).sentence(status)),
     }
 }
@@ -246,7 +252,13 @@ mod tests {
     #[test]
     fn every_status_says_one_thing_about_the_server() {
         assert_eq!(judged(200, r#"{"sync_ingress":{"limits":{}}}"#), "connected");
-        assert_eq!(judged(200, "{}"), "connected");
+        assert_eq!(judged(200, r#"{"status":"ok"}"#), "connected");
+        for other in ["{}", r#"{"ok":true}"#, r#"["ok",{}]"#, "", "null", "<html>"] {
+            assert_eq!(judged(200, other), "not_a_sync_server", "{other}");
+        }
+        assert_eq!(judged(204, ""), "not_a_sync_server");
+        assert_eq!(judged(401, "<html>"), "not_a_sync_server");
+        assert_eq!(judged(403, "<html>"), "not_a_sync_server");
         assert_eq!(judged(200, "<html>"), "not_a_sync_server");
         assert_eq!(judged(200, "[]"), "not_a_sync_server");
         assert_eq!(judged(401, ""), "login_needed");

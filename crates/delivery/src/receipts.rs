@@ -82,9 +82,9 @@ fn ask(
     let json = serde_json::to_vec(&question).unwrap_or_default();
     let answer = send(context, tokens, team_id, &json)?;
     let states: ReceiptsAnswer = match answer.status {
-        200 => answer.json().map_err(|error| AskError::Server(error.to_string()))?,
+        200 => answer.document().map_err(|error| AskError::Server(error.to_string()))?,
         404 | 405 => return Err(AskError::NotKnown),
-        401 => return Err(AskError::Token(TokenError::Ended)),
+        401 if !answer.is_foreign() => return Err(AskError::Token(TokenError::Ended)),
         status => return Err(AskError::Server(Words::of(&answer).sentence(status))),
     };
     if states.events.len() != question.events.len() || states.bodies.len() != question.bodies.len() {

@@ -329,6 +329,5 @@ fn reason(reason: HoldReason) -> &'static str {
         HoldReason::OptedOut => "the project is opted out",
         HoldReason::NeverOptedIn => "not captured by this program, and the project was never opted in",
         HoldReason::Sealed => "captured while sync was off, or waiting when the project was opted in",
-        HoldReason::Unexamined => "written by another program and not examined yet",
     }
 }

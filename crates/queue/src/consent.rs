@@ -109,8 +109,6 @@ pub enum HoldReason {
     /// It was written with sync disabled, or waited when its project was opted in: only
     /// `--include-held` releases it.
     Sealed,
-    /// Another program wrote it and no command that may write has looked at it yet.
-    Unexamined,
 }
 
 /// The rows of one project that wait for a decision.

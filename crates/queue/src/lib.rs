@@ -124,15 +124,15 @@ pub use error::{Busy, Holder, ObserveError, QueueError, WriteBar};
 pub use file::Fingerprint;
 pub use health::{QueueFile, Salvaged, observe_health, salvage};
 pub use observe::{
-    ActiveObservation, Export, Leaving, LegacyObservation, LegacyPin, OtherQueue, OtherReading, OtherRows,
-    ParkedContent, ParkedRow, Pause, QueueCounts, Receipt, ReceiptPages, RowCounts, Unsettled, WaitingRow,
-    WaitingRows, observe_active, observe_collectable, observe_counts, observe_known_events, observe_legacy,
-    observe_other_queues, observe_outgoing, observe_parked, observe_parked_row, observe_receipts,
-    observe_sent, observe_unsettled,
+    ActiveObservation, DaemonDelivery, DrainedBy, Export, LastAttempt, Leaving, LegacyObservation, LegacyPin,
+    NextAttempt, OtherQueue, OtherReading, OtherRows, ParkedContent, ParkedRow, Pause, QueueCounts, Receipt,
+    ReceiptPages, RowCounts, Unsettled, WaitingRow, WaitingRows, observe_active, observe_collectable,
+    observe_counts, observe_known_events, observe_legacy, observe_other_queues, observe_outgoing,
+    observe_parked, observe_parked_row, observe_projects, observe_receipts, observe_sent, observe_unsettled,
 };
 pub use outbox::{
-    Batch, BatchLimits, Outbox, Outcome, OutgoingBody, OutgoingEvent, ProjectReceipts, Recorded, RowId,
-    SentBytes, SkipSet,
+    Batch, BatchLimits, Outbox, Outcome, OutgoingBody, OutgoingEvent, ProjectReceipts, Recorded,
+    RefusalMemory, RowId, SentBytes, SkipSet,
 };
 pub use rewound::{Rewound, RewoundProject};
 pub use row::{BodyRow, EventRow, Kind, NewRow, RowDigest, Witness};

@@ -20,7 +20,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 2] = [Self::Event, Self::Body];
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Event, Self::Body];
 
     /// The number under which bindings, prepared rows, parked rows and receipts keep it.
     pub(crate) const fn stored(self) -> i64 {

@@ -109,7 +109,7 @@ pub struct ResendArgs {
     /// Send the rows that were delivered since this time: a date, an instant, or an age such as `36h` or `7d`
     #[arg(long, value_name = "TIME", value_parser = instant)]
     pub since: Option<jiff::Timestamp>,
-    /// Only rows of this project: its uuid, or `none` for rows without a project
+    /// Only rows of this project: a known uuid, an unambiguous slug, or `none` for rows without a project
     #[arg(long, value_name = "UUID")]
     pub project: Option<String>,
     /// Only rows of this mission: its id, the first eight characters of it, or its directory name

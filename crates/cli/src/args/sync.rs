@@ -100,8 +100,9 @@ pub struct NowArgs {
 /// `spec-kitty sync opt-in`
 #[derive(Debug, Args)]
 pub struct OptInArgs {
-    /// The project's uuid, or `none` for rows without a project [default: the project of this directory]
-    #[arg(long, value_name = "UUID", value_parser = project)]
+    /// The project: a known uuid, an unambiguous slug, or `none` for rows without a project
+    /// [default: the project of this directory]
+    #[arg(long, value_name = "PROJECT")]
     pub project: Option<String>,
     /// Every project with held rows, unless it is opted out by name
     #[arg(long, conflicts_with = "project")]
@@ -117,18 +118,12 @@ pub struct OptInArgs {
     pub json: bool,
 }
 
-/// A project as the queue spells it: other programs wrote uuids with blanks around them, in capitals,
-/// and words that are none.
-fn project(named: &str) -> Result<String, &'static str> {
-    let named = contract::scope::trim(named).to_lowercase();
-    if named.is_empty() { Err("name a project, or `none`") } else { Ok(named) }
-}
-
 /// `spec-kitty sync opt-out`
 #[derive(Debug, Args)]
 pub struct OptOutArgs {
-    /// The project's uuid, or `none` for rows without a project [default: the project of this directory]
-    #[arg(long, value_name = "UUID", value_parser = project)]
+    /// The project: a known uuid, an unambiguous slug, or `none` for rows without a project
+    /// [default: the project of this directory]
+    #[arg(long, value_name = "PROJECT")]
     pub project: Option<String>,
     /// Delete the kept bytes of the project's delivered rows, too
     #[arg(long)]

@@ -78,7 +78,7 @@ impl Look<'_> {
             .counts
             .iter()
             .flat_map(|counts| &counts.held)
-            .filter(|held| matches!(held.reason, HoldReason::NeverOptedIn | HoldReason::Unexamined));
+            .filter(|held| held.reason == HoldReason::NeverOptedIn);
         let undecided: Vec<_> = undecided.collect();
         let check = undecided.iter().take(PROJECTS_SHOWN).fold(check, |check, held| {
             let name = project_name(held.repo_slug.as_deref(), held.project_uuid.as_deref());

@@ -32,6 +32,7 @@ mod housekeeping;
 mod migration_text;
 mod mission_document;
 mod producing;
+mod project_choice;
 mod quickstart;
 mod scoped;
 mod server;

@@ -16,7 +16,7 @@ use delivery::drain::{DrainError, DrainOptions, DrainReport, Progress, RowTally,
 use gate::EgressPermit;
 use preflight::status::rewound_text;
 use preflight::{Boundary, OtherQueueStatus, PreflightError, consent_of};
-use queue::MigrationReport;
+use queue::{DaemonDelivery, MigrationReport, QueueCounts};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -40,9 +40,14 @@ pub(crate) fn run(context: &Context, args: &NowArgs) -> Result<Report, CliError>
     let file = args.report.as_deref().map(FailureFile::open).transpose()?;
     let http = delivery::Context::new(context.home()?, &context.environment, build::VERSION)
         .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))?;
-    let patience = Duration::from_secs(args.wait);
-    let options = DrainOptions { patience, ask_always: true, ..DrainOptions::default() };
-    let mut watch = Watch::begin(&observation, args.json)?;
+    let options = DrainOptions {
+        patience: Duration::from_secs(args.wait),
+        ask_always: true,
+        ..DrainOptions::default()
+    };
+    let path = &observation.facts().active.path;
+    let before = queue::observe_counts(path, &consent_of(&observation.config)).unwrap_or_default();
+    let mut watch = Watch::begin(&before, args.json)?;
     let report = drain(permit, &http, &options, &mut watch).map_err(|error| failed(&error, &http))?;
     drop(watch);
     let unwritten = file.and_then(|file| file.write(&report).err());
@@ -50,7 +55,11 @@ pub(crate) fn run(context: &Context, args: &NowArgs) -> Result<Report, CliError>
         ExitCode::Ok if unwritten.is_some() => ExitCode::Failed,
         exit => exit,
     };
-    let mut shown = Report::exiting(exit, &Delivery::of(report, migration, other_queues::observe(context)));
+    let delivery = Delivery {
+        other_queues: other_queues::observe(context),
+        ..Delivery::of(report, migration, before.daemon_delivery)
+    };
+    let mut shown = Report::exiting(exit, &delivery);
     shown.notes = notes;
     // What was delivered is said all the same.
     shown.notes.extend(unwritten.map(|error| format!("error: {}", printable(&error.summary))));
@@ -118,9 +127,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn begin(observation: &preflight::observer::Observation, quiet: bool) -> Result<Self, CliError> {
-        let path = &observation.facts().active.path;
-        let counts = queue::observe_counts(path, &consent_of(&observation.config)).unwrap_or_default();
+    fn begin(counts: &QueueCounts, quiet: bool) -> Result<Self, CliError> {
         let held: u64 = counts.held.iter().map(|held| held.events + held.bodies).sum();
         let waiting = (counts.events + counts.bodies).saturating_sub(held);
         let bar = terminal::Progress::new("delivering", quiet);
@@ -149,6 +156,9 @@ impl Progress for Watch {
 struct Delivery {
     result: &'static str,
     migrated: Option<MigrationReport>,
+    /// What a daemon delivered within the last minute before the command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    daemon_delivery: Option<RecentDelivery>,
     /// Where the login is what is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     error_code: Option<&'static str>,
@@ -160,23 +170,38 @@ struct Delivery {
     report: DrainReport,
 }
 
+/// A delivery by the daemon, so recent that a person may expect this command to have made it.
+#[derive(Debug, Serialize)]
+struct RecentDelivery {
+    at: jiff::Timestamp,
+    seconds_ago: i64,
+    events: u64,
+    bodies: u64,
+}
+
+/// How old a delivery of the daemon may be to be mentioned, in seconds.
+const RECENT: i64 = 60;
+
+impl RecentDelivery {
+    fn of(DaemonDelivery { at, events, bodies }: DaemonDelivery) -> Option<Self> {
+        let seconds_ago = jiff::Timestamp::now().as_second() - at;
+        let at = jiff::Timestamp::from_second(at).ok()?;
+        (0..=RECENT).contains(&seconds_ago).then_some(Self { at, seconds_ago, events, bodies })
+    }
+}
+
 impl Delivery {
-    fn of(
-        report: DrainReport,
-        migrated: Option<MigrationReport>,
-        other_queues: Vec<OtherQueueStatus>,
-    ) -> Self {
-        let moved = report.events.left() + report.bodies.left() + report.settled_before;
-        let result = match (report.is_clean(), moved, &migrated) {
-            (true, 0, None) => "nothing_to_do",
-            (true, 0, Some(_)) => "migrated",
-            (true, ..) => "delivered",
-            (false, ..) => "incomplete",
+    fn of(report: DrainReport, migrated: Option<MigrationReport>, daemon: Option<DaemonDelivery>) -> Self {
+        let result = match (report.outcome(), &migrated) {
+            ("nothing_to_do", Some(_)) => "migrated",
+            (outcome, _) => outcome,
         };
+        let daemon_delivery = daemon.and_then(RecentDelivery::of);
         let stopped = report.stopped.as_ref();
         let error_code = stopped.and_then(|stopped| stopped.reason.code());
         let remediation = stopped.and_then(|stopped| stopped.remedy.as_ref()).map(|remedy| [remedy.hint()]);
-        Self { result, migrated, error_code, remediation, other_queues, report }
+        let other_queues = Vec::new();
+        Self { result, migrated, daemon_delivery, error_code, remediation, other_queues, report }
     }
 }
 
@@ -239,11 +264,18 @@ impl Document for Delivery {
             );
         }
         let warning = report.server_rewound.as_ref().map(rewound_text);
+        if let Some(delivery::drain::Waiting { bodies, next_attempt_at }) = report.waiting {
+            let _ = writeln!(out, "waiting   : {}; next attempt at {next_attempt_at}", rows(0, bodies));
+        }
         if out.is_empty() {
             out.push_str("nothing waits\n");
         }
+        if let Some(RecentDelivery { seconds_ago, events, bodies, .. }) = self.daemon_delivery {
+            let delivered = rows(events, bodies);
+            let _ = writeln!(out, "daemon    : delivered {delivered} {seconds_ago} s ago");
+        }
         if let Some(server) = report.server {
-            let _ = writeln!(out, "server    : {server}");
+            let _ = writeln!(out, "server    : {}", server.replace('_', " "));
         }
         let remaining = report.remaining;
         line(&mut out, "remaining", (remaining.events, remaining.bodies), "");

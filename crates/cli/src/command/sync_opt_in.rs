@@ -5,6 +5,7 @@
 
 mod all_held;
 
+use super::project_choice::{ProjectChoice, choose};
 use super::scoped::is_absent;
 use crate::args::{OptInArgs, OptOutArgs};
 use crate::context::Context;
@@ -12,11 +13,10 @@ use crate::error::CliError;
 use crate::report::{Document, Report, counted, events_and_bodies};
 use crate::terminal;
 use contract::exit::SAAS_SYNC_UNAUTHENTICATED;
-use contract::text::printable;
 use contract::{Consent, ExitCode, FaultCode, Remedy, Start};
 use gate::CurePermit;
+use identity::ConfigEdit;
 use identity::config::NO_PROJECT;
-use identity::{ConfigEdit, ProjectIdentity};
 use preflight::consent_of;
 use queue::{Cure, HeldChange, SentBlocks};
 use serde::Serialize;
@@ -29,8 +29,8 @@ pub(crate) fn opt_in(context: &Context, args: &OptInArgs) -> Result<Report, CliE
     if args.all_held {
         return all_held::run(context, args);
     }
-    let project = project(context, args.project.as_deref())?;
-    let (held, mut notes) = counted_held(context, project.as_deref());
+    let project = choose(context, args.project.as_deref())?;
+    let (held, mut notes) = counted_held(context, project.uuid.as_deref());
     let mut decision = Decision::new("opted_in", project, held);
     decision.include_held = args.include_held;
     if !args.yes {
@@ -134,9 +134,9 @@ fn start(was: Consent, now: i64) -> Start {
 
 /// Runs `sync opt-out`.
 pub(crate) fn opt_out(context: &Context, args: &OptOutArgs) -> Result<Report, CliError> {
-    let project = project(context, args.project.as_deref())?;
-    decide(context, |edit| edit.opt_out(project.as_deref()))?;
-    let (held, notes) = counted_held(context, project.as_deref());
+    let project = choose(context, args.project.as_deref())?;
+    decide(context, |edit| edit.opt_out(project.uuid.as_deref()))?;
+    let (held, notes) = counted_held(context, project.uuid.as_deref());
     let mut decision = Decision::new("opted_out", project, held);
     if args.delete_private_data {
         decision.deleted = Some(discard(context, decision.project())?);
@@ -158,25 +158,6 @@ fn decide(context: &Context, change: impl FnOnce(&mut ConfigEdit)) -> Result<(),
     let mut edit = ConfigEdit::begin(context.home()?)?;
     change(&mut edit);
     Ok(edit.commit()?)
-}
-
-/// The project that was named, or the one of the working directory; `none` means rows without one.
-fn project(context: &Context, named: Option<&str>) -> Result<Option<String>, CliError> {
-    match named {
-        Some(named) => Ok(Some(named.to_owned()).filter(|named| named != NO_PROJECT)),
-        None => {
-            let root = context.project_root()?;
-            let recorded = ProjectIdentity::read(&root)
-                .map_err(|error| CliError::failed("PROJECT_UNREADABLE", crate::error::chain(&error)))?;
-            recorded.uuid.map(Some).ok_or_else(|| {
-                let file = contract::text::path(&root.join(".kittify").join("config.yaml"));
-                CliError::failed(
-                    "PROJECT_WITHOUT_UUID",
-                    format!("{file} names no project uuid; name one with --project"),
-                )
-            })
-        }
-    }
 }
 
 /// What of the project is held now; nothing, and why, when a queue cannot be read.
@@ -216,6 +197,8 @@ fn held(context: &Context, project: Option<&str>) -> Result<HeldChange, CliError
 struct Decision {
     result: &'static str,
     project_uuid: Option<String>,
+    #[serde(skip)]
+    name: String,
     /// What is held; null when a queue cannot be read.
     held: Option<HeldChange>,
     include_held: bool,
@@ -230,10 +213,11 @@ struct Decision {
 }
 
 impl Decision {
-    fn new(result: &'static str, project_uuid: Option<String>, held: Option<HeldChange>) -> Self {
+    fn new(result: &'static str, project: ProjectChoice, held: Option<HeldChange>) -> Self {
         Self {
             result,
-            project_uuid,
+            name: project.name(),
+            project_uuid: project.uuid,
             held,
             include_held: false,
             released: None,
@@ -246,13 +230,6 @@ impl Decision {
         self.project_uuid.as_deref()
     }
 
-    fn name(&self) -> String {
-        match &self.project_uuid {
-            Some(uuid) => format!("project {}", printable(uuid)),
-            None => "no project".to_owned(),
-        }
-    }
-
     fn held(&self) -> String {
         match self.held {
             Some(HeldChange { events, bodies }) => events_and_bodies(events, bodies),
@@ -262,13 +239,13 @@ impl Decision {
 
     fn preview(&self) -> String {
         let fate = if self.include_held { "would be released" } else { "would stay held" };
-        format!("New rows of {} would leave this machine; {} {fate}.", self.name(), self.held())
+        format!("New rows of {} would leave this machine; {} {fate}.", self.name, self.held())
     }
 }
 
 impl Document for Decision {
     fn text(&self) -> String {
-        let name = self.name();
+        let name = &self.name;
         match (self.result, &self.released) {
             ("opted_out", _) => {
                 let mut out = format!("opted out: rows of {name} stay here; {} held\n", self.held());

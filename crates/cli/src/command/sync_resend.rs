@@ -1,5 +1,6 @@
 //! `sync resend`: lets delivered rows wait again, from the bytes that were kept when they were sent.
 
+use super::project_choice::choose;
 use super::scoped::{Patience, cure_permit, is_absent};
 use crate::args::ResendArgs;
 use crate::build;
@@ -11,7 +12,6 @@ use contract::text::printable;
 use contract::{ExitCode, Remedy};
 use delivery::receipts::{AskError, fetch_missing};
 use gate::CurePermit;
-use identity::config::NO_PROJECT;
 use preflight::consent_of;
 use queue::{Cure, QueueError, ReceiptPages, Resend, ResendReport, RowCounts, Which};
 use serde::Serialize;
@@ -19,6 +19,8 @@ use std::fmt::Write as _;
 
 /// Runs the verb.
 pub(crate) fn run(context: &Context, args: &ResendArgs) -> Result<Report, CliError> {
+    let named = args.project.as_deref().map(|named| choose(context, Some(named))).transpose()?;
+    let project = named.map(|choice| choice.uuid);
     let permit = cure_permit(context, Patience::of(!args.yes))?;
     let Some(permit) = permit.filter(|permit| !is_absent(permit.queue_path())) else {
         return Ok(Report::of(&Shown::of("nothing_to_do", ResendReport::default())));
@@ -27,10 +29,10 @@ pub(crate) fn run(context: &Context, args: &ResendArgs) -> Result<Report, CliErr
     if args.yes {
         // Opened before anything is read: that rolls an interrupted transaction back.
         let mut cure = Cure::open(&permit)?;
-        let resend = select(context, args, &permit)?;
+        let resend = select(context, args, &permit, project)?;
         return Ok(queued(cure.resend(&resend, &consent_of(&consent))?));
     }
-    let resend = select(context, args, &permit)?;
+    let resend = select(context, args, &permit, project)?;
     let plan = Cure::plan_resend(&permit, &resend, &consent_of(&consent)).map_err(QueueError::from)?;
     if plan == ResendReport::default() {
         return Ok(queued(plan));
@@ -50,11 +52,12 @@ fn queued(done: ResendReport) -> Report {
 }
 
 /// The rows that the arguments name; with `--missing` the server is asked.
-fn select(context: &Context, args: &ResendArgs, permit: &CurePermit) -> Result<Resend, CliError> {
-    let project = args.project.as_deref().map(|named| {
-        let named = contract::scope::trim(named).to_lowercase();
-        Some(named).filter(|named| named != NO_PROJECT)
-    });
+fn select(
+    context: &Context,
+    args: &ResendArgs,
+    permit: &CurePermit,
+    project: Option<Option<String>>,
+) -> Result<Resend, CliError> {
     let which = match args.since {
         Some(since) => Which::Since(since.as_second()),
         None => Which::Missing(ask(context, args, permit, project.as_ref())?),

@@ -8,6 +8,7 @@ use super::wire::{
     self, DrainAnswer, DrainRequest, HealthAnswer, NudgeAnswer, ShutdownAnswer, ShutdownCause,
     ShutdownRequest, StatusReport,
 };
+use contract::wire::read_object;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, Read as _, Write as _};
@@ -85,7 +86,7 @@ impl<'a> ControlClient<'a> {
         client.stream.set_nodelay(true).map_err(|error| classify(error, port))?;
         let nonce = Nonce::generate().map_err(ControlError::Random)?;
         let answer = client.exchange("GET", wire::HEALTH, &[(NONCE_HEADER, &nonce.hex())], b"")?;
-        let health: Option<HealthAnswer> = serde_json::from_slice(&answer.body).ok();
+        let health: Option<HealthAnswer> = read_object(&answer.body).ok();
         let proof = health.and_then(|health| health.proof).unwrap_or_default();
         if answer.status == 200 && control.token.is_proof(port, &nonce, &proof) {
             Ok(client)
@@ -141,7 +142,7 @@ impl<'a> ControlClient<'a> {
         if !(200..300).contains(&answer.status) {
             return Err(ControlError::Status { status: answer.status, path });
         }
-        serde_json::from_slice(&answer.body).map_err(|_| ControlError::Malformed { path })
+        read_object(&answer.body).map_err(|_| ControlError::Malformed { path })
     }
 
     fn exchange(

@@ -25,7 +25,7 @@ pub fn send_me(client: &Client, server: &Destination, bearer: &Bearer) -> Result
         return Err(LoginError::Account { host: host(), why: format!("HTTP {}", answer.status) });
     }
     let me: Me =
-        answer.json().map_err(|error| LoginError::Account { host: host(), why: error.to_string() })?;
+        answer.document().map_err(|error| LoginError::Account { host: host(), why: error.to_string() })?;
     let missing =
         |what: &str| LoginError::Account { host: host(), why: format!("the account has no {what}") };
     if contract::scope::trim(&me.user_id).is_empty() {

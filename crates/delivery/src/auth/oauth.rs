@@ -1,7 +1,7 @@
 //! The OAuth routes, one function each: forms out, typed answers in.
 
 use crate::destination::Destination;
-use crate::http::{Answer, Client, Payload, Request, SendError};
+use crate::http::{Answer, Client, Document, Payload, Request, SendError};
 use crate::judge::bounded;
 use contract::wire::endpoint::{OAUTH_DEVICE, OAUTH_REVOKE, OAUTH_TOKEN};
 use contract::wire::oauth::{
@@ -119,31 +119,27 @@ impl OAuth<'_> {
         Ok(revocation.revoked)
     }
 
-    fn send<T: serde::de::DeserializeOwned>(
-        &self,
-        path: &str,
-        fields: &[(&str, &str)],
-    ) -> Result<T, OAuthFailure> {
+    fn send<T: for<'a> Document<'a>>(&self, path: &str, fields: &[(&str, &str)]) -> Result<T, OAuthFailure> {
         let mut form = Serializer::new(String::new());
         form.extend_pairs(fields);
         let form = Zeroizing::new(form.finish());
         let answer = self.client.send(self.server, &Request::post(path, Payload::Form(form.as_bytes())))?;
         if answer.status == 200 {
-            return answer.json().map_err(|_| self.not_oauth(&answer));
+            return answer.document().map_err(|_| self.not_oauth(&answer));
         }
         Err(self.failure(&answer))
     }
 
     fn failure(&self, answer: &Answer) -> OAuthFailure {
-        match answer.json::<OAuthError>() {
-            Ok(error) if !error.error.is_empty() => OAuthFailure::Refused {
+        match answer.document::<OAuthError>() {
+            Ok(error) => OAuthFailure::Refused {
                 host: self.server.host().to_string(),
                 status: answer.status,
                 word: bounded(&error.error),
                 description: error.error_description.as_deref().map(bounded),
                 retry_after: error.retry_after,
             },
-            _ => self.not_oauth(answer),
+            Err(_) => self.not_oauth(answer),
         }
     }
 

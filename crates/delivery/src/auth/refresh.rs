@@ -142,9 +142,6 @@ fn send(
     is_ours: &dyn Fn(&Session) -> bool,
 ) -> Result<Sent, RefreshError> {
     match oauth.send_refresh(stored.refresh_token.expose()) {
-        Ok(grant) if grant.access_token.is_empty() => {
-            Err(RefreshError::Later("the server's answer holds no access token".to_owned()))
-        }
         Ok(grant) => {
             // Applied to the session as it is now: a team chosen while the request was under way stays.
             let renewed = store.update(|now| {

@@ -4,14 +4,15 @@ use super::events::retry;
 use super::exchange::{BODY_TIMEOUT, unauthorized};
 use super::report::Failure;
 use super::sent::pack;
+use super::streak::Refused;
 use super::{Drain, Halt, unix_now};
 use crate::http::{Payload, Request};
-use crate::judge::{BodyJudgement, Category, judge_body};
+use crate::judge::{BodyJudgement, Category, Words, judge_body};
 use contract::wire::BodyPush;
-use contract::wire::body::MAX_CONTENT_BYTES;
+use contract::wire::body::{INDEX_ENTRY_NOT_FOUND, MAX_CONTENT_BYTES};
 use contract::wire::endpoint::PUSH_CONTENT;
 use preflight::consent_of;
-use queue::{BatchLimits, BodyRow, Outcome, OutgoingBody, SentBytes};
+use queue::{BatchLimits, BodyRow, Kind, Outcome, OutgoingBody, SentBytes};
 
 /// Bodies read into memory together.
 const LIMITS: BatchLimits = BatchLimits { rows: 50, bytes: 8 << 20 };
@@ -21,10 +22,14 @@ impl Drain<'_> {
         loop {
             self.check_cancelled()?;
             let config = self.read_config()?;
-            let batch = self.outbox.read_bodies(LIMITS, &consent_of(&config), &self.skip, unix_now())?;
+            let limits =
+                if self.body_streak.is_probing() { BatchLimits { rows: 1, bytes: 1 } } else { LIMITS };
+            let batch = self.outbox.read_bodies(limits, &consent_of(&config), &self.skip, unix_now())?;
             let Some(batch) = batch else { return Ok(()) };
+            // A refusal is judged by whether the server speaks the protocol.
             if !self.limits_known {
                 self.fetch_limits()?;
+                continue;
             }
             for body in &batch.rows {
                 if !self.send_body(body, &batch.project_uuid)? {
@@ -50,30 +55,36 @@ impl Drain<'_> {
         let json = serde_json::to_vec(&push).unwrap_or_default();
         let request = Request { timeout: BODY_TIMEOUT, ..Request::post(PUSH_CONTENT, Payload::Json(&json)) };
         let answer = self.exchange(request)?;
-        match judge_body(&answer) {
+        match judge_body(&answer, &body.body.content_hash) {
             BodyJudgement::Delivered => {
-                self.anything_taken = true;
+                self.take(Kind::Body)?;
                 self.record_body(body, Outcome::Delivered, &json)?;
                 self.report.bodies.delivered += 1;
             }
             BodyJudgement::Duplicate => {
-                self.anything_taken = true;
+                self.take(Kind::Body)?;
                 self.record_body(body, Outcome::Duplicate, &json)?;
                 self.report.bodies.duplicate += 1;
             }
             BodyJudgement::Rejected(rejection) => {
-                self.note_blanket_refusal(&rejection.detail)?;
-                self.park_body(body, rejection.reason, &rejection.detail, rejection.category)?;
+                let in_words = Words::of(&answer).is_in_words();
+                let (row, digest, name) = (body.row, body.digest, body.body.artifact_path.clone());
+                self.refuse(Kind::Body, Refused { row, digest, name, rejection, in_words })?;
             }
             BodyJudgement::Later(why) => {
                 self.skip.skip_row(body.row);
                 self.record(&[(body.row, body.digest, retry(&why, body.retry_count))])?;
                 self.report.bodies.kept += 1;
                 self.report.fail([Failure::new(&body.body.artifact_path, &why, Category::of_text(&why))]);
+                // The one reason that passes by itself; any other may be a proxy's.
+                if why != INDEX_ENTRY_NOT_FOUND {
+                    self.refuse_other(Kind::Body, &why)?;
+                }
             }
             BodyJudgement::StopProject(stop) => {
                 self.report.stop_project(project_uuid.clone(), &stop);
                 self.skip.skip_project(project_uuid.clone());
+                self.refuse_other(Kind::Body, &stop.detail)?;
                 return Ok(false);
             }
             BodyJudgement::Stop(stop) => return Err(Halt::Server(stop)),

@@ -3,20 +3,33 @@
 use super::exchange::{batch_request, encode_batch, unauthorized};
 use super::report::Failure;
 use super::sent::batch_spans;
+use super::streak::Refused;
 use super::{Drain, Halt, unix_now};
 use crate::backoff::{plan_delay, random_fraction};
 use crate::envelope::plan_outgoing;
-use crate::judge::{BatchJudgement, Category, ItemVerdict, judge_batch};
+use crate::judge::{BatchJudgement, Category, ItemVerdict, Words, judge_batch};
 use crate::plan::{Pieces, Room};
 use contract::wire::batch::FRAME_BYTES;
 use preflight::consent_of;
-use queue::{Batch, BatchLimits, Outcome, OutgoingEvent, RowDigest, RowId, SentBytes};
+use queue::{Batch, BatchLimits, Kind, Outcome, OutgoingEvent, RowDigest, RowId, SentBytes};
 use std::borrow::Cow;
+
+/// Why an event is parked as a conflict.
+const CONTENT_DIFFERS: &str = "the server holds other content under this id and keeps it";
 
 /// One event of a batch, ready to leave.
 struct Ready<'b> {
     event: &'b OutgoingEvent,
     text: Cow<'b, str>,
+}
+
+/// The answer to one piece of a batch.
+struct Answered {
+    judgement: BatchJudgement,
+    /// Whether it is a document of the protocol, whatever it says.
+    in_words: bool,
+    /// The request's body, as it was sent.
+    packed: Vec<u8>,
 }
 
 impl Drain<'_> {
@@ -41,6 +54,9 @@ impl Drain<'_> {
 
     /// A little less than one request may hold: events grow when their team is filled in.
     fn batch_limits(&self) -> BatchLimits {
+        if self.event_streak.is_probing() {
+            return BatchLimits { rows: 1, bytes: 1 };
+        }
         let room = self.pace.room();
         let bytes = room.bytes.saturating_sub(FRAME_BYTES);
         BatchLimits { rows: room.events, bytes: (bytes - bytes / 16).max(1) }
@@ -58,12 +74,18 @@ impl Drain<'_> {
             let bytes =
                 FRAME_BYTES + piece.iter().filter_map(|at| sizes.get(*at)).sum::<usize>() + piece.len() - 1;
             let sent: Vec<&Ready<'_>> = piece.iter().filter_map(|at| ready.get(*at)).collect();
-            let (judgement, packed) = self.send_piece(&sent, bytes)?;
+            let Answered { judgement, in_words, packed } = self.send_piece(&sent, bytes)?;
             match judgement {
                 BatchJudgement::Items { verdicts, unknown_ids } => {
                     self.report.unknown_ids += unknown_ids as u64;
                     let again = self.record_verdicts(&sent, &verdicts, &packed)?;
                     pieces.resend(again.into_iter().filter_map(|at| piece.get(at).copied()).collect());
+                }
+                BatchJudgement::Refused(rejection) => {
+                    if let [Ready { event, .. }] = sent.as_slice() {
+                        let (row, digest, name) = (event.row, event.digest, event.event_id.clone());
+                        self.refuse(Kind::Event, Refused { row, digest, name, rejection, in_words })?;
+                    }
                 }
                 BatchJudgement::Split { too_large, limits } => {
                     if too_large {
@@ -74,6 +96,7 @@ impl Drain<'_> {
                 BatchJudgement::StopProject(stop) => {
                     self.report.stop_project(batch.project_uuid.clone(), &stop);
                     self.skip.skip_project(batch.project_uuid.clone());
+                    self.refuse_other(Kind::Event, &stop.detail)?;
                     self.progress.advance(&self.report);
                     return Ok(());
                 }
@@ -86,32 +109,28 @@ impl Drain<'_> {
         Ok(())
     }
 
-    /// Sends one request; what was answered, and the bytes that were sent.
-    fn send_piece(&mut self, sent: &[&Ready<'_>], bytes: usize) -> Result<(BatchJudgement, Vec<u8>), Halt> {
+    /// Sends one piece.
+    fn send_piece(&mut self, sent: &[&Ready<'_>], bytes: usize) -> Result<Answered, Halt> {
         let body = encode_batch(sent.iter().map(|ready| ready.text.as_ref()), bytes);
         let team_id = self.team_id.clone();
         let answer = self.exchange(batch_request(&body, &team_id))?;
         let ids: Vec<&str> = sent.iter().map(|ready| ready.event.event_id.as_str()).collect();
         let judgement = judge_batch(&ids, &answer);
         let by_name = (200..300).contains(&answer.status);
-        match &judgement {
-            BatchJudgement::Items { verdicts, .. } if by_name => {
-                self.anything_taken |= verdicts.iter().any(|verdict| *verdict != ItemVerdict::Unanswered);
-                if verdicts
-                    .iter()
-                    .any(|verdict| matches!(verdict, ItemVerdict::Delivered | ItemVerdict::Duplicate))
-                {
-                    self.pace.grow();
-                }
+        if let BatchJudgement::Items { verdicts, .. } = &judgement
+            && by_name
+        {
+            if verdicts.iter().any(|verdict| *verdict != ItemVerdict::Unanswered) {
+                self.take(Kind::Event)?;
             }
-            BatchJudgement::Items { verdicts, .. } => {
-                if let [ItemVerdict::Rejected(rejection)] = verdicts.as_slice() {
-                    self.note_blanket_refusal(&rejection.detail)?;
-                }
+            if verdicts
+                .iter()
+                .any(|verdict| matches!(verdict, ItemVerdict::Delivered | ItemVerdict::Duplicate))
+            {
+                self.pace.grow();
             }
-            _ => {}
         }
-        Ok((judgement, body))
+        Ok(Answered { judgement, in_words: Words::of(&answer).is_in_words(), packed: body })
     }
 
     /// Records the verdicts in one transaction; returns the positions to send again.
@@ -135,6 +154,14 @@ impl Drain<'_> {
                 ItemVerdict::Duplicate => {
                     tally.duplicate += 1;
                     Outcome::Duplicate
+                }
+                ItemVerdict::Conflict => {
+                    tally.parked += 1;
+                    failures.push(Failure::new(event_id, CONTENT_DIFFERS, Category::Unknown));
+                    Outcome::Park {
+                        reason: queue::parked::reason::CONFLICT.to_owned(),
+                        detail: CONTENT_DIFFERS.to_owned(),
+                    }
                 }
                 ItemVerdict::Rejected(rejection) => {
                     tally.parked += 1;

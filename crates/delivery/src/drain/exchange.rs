@@ -2,6 +2,7 @@
 
 use super::sent::{question_of, read_states};
 use super::{Drain, Halt, unix_now};
+use crate::http::documents::HealthDocument;
 use crate::http::{Answer, Payload, Request};
 use crate::judge::{Stop, StopReason, Words, judge_silence};
 use crate::plan::read_health_limits;
@@ -27,8 +28,11 @@ impl Drain<'_> {
         self.check_cancelled()?;
         let bearer = self.tokens.bearer()?;
         let answer = self.send(&Request { bearer: Some(&bearer), ..request })?;
-        if answer.status != 401 {
-            return Ok(answer);
+        match answer.status {
+            // A page that asks for another login than ours says nothing about ours.
+            401 if answer.is_foreign() => return Err(Halt::Server(unusable_answer(401))),
+            401 => {}
+            _ => return Ok(answer),
         }
         self.check_cancelled()?;
         let bearer = self.tokens.renewed_bearer()?;
@@ -76,15 +80,21 @@ impl Drain<'_> {
             Err(Halt::Server(Stop { reason, detail, asked: crate::judge::asked(&answer) }))
         };
         match answer.status {
-            200 => {
-                if let Ok(document) = answer.json::<serde_json::Value>() {
+            200 => match answer.document::<HealthDocument>() {
+                Ok(HealthDocument(document)) => {
+                    self.server_speaks = true;
+                    let document = document.into();
                     self.pace.learn(read_health_limits(&document));
                     if let Some(answers) = read_states(&document, &asked) {
                         self.report.server_rewound = self.outbox.record_answers(&asked, &answers)?;
                     }
+                    Ok(())
                 }
-                Ok(())
-            }
+                Err(_) => Err(Halt::Server(unusable_answer(200))),
+            },
+            // A success without the document, or a page that forbids: no server answers like that.
+            201..=299 => Err(Halt::Server(unusable_answer(answer.status))),
+            403 | 511 if answer.is_foreign() => Err(Halt::Server(unusable_answer(answer.status))),
             401 => Err(Halt::Server(unauthorized())),
             412 | 426 => stop(StopReason::ContractSkew),
             429 => stop(StopReason::Throttled),
@@ -92,6 +102,13 @@ impl Drain<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// Why a drain ends at an answer of something else than a sync server.
+fn unusable_answer(status: u16) -> Stop {
+    let detail =
+        format!("HTTP {status} without an answer of this protocol: a portal or a proxy may be in between");
+    Stop { reason: StopReason::UnusableAnswer, detail, asked: None }
 }
 
 /// Why a drain ends at the second 401.

@@ -19,8 +19,13 @@ mod events;
 mod exchange;
 mod report;
 mod sent;
+mod streak;
 
-pub use report::{DrainReport, Failure, RowTally, Stopped, StoppedBy, StoppedProject, failure_report};
+pub use report::{
+    DrainReport, Failure, RowTally, Stopped, StoppedBy, StoppedProject, Waiting, failure_report,
+};
+
+use streak::{End, Next, Refused, Streak, everything_refused};
 
 use crate::backoff::{plan_asked, plan_delay, plan_rest, random_fraction};
 use crate::context::Context;
@@ -32,7 +37,9 @@ use gate::EgressPermit;
 use identity::{Config, FileLock, LockError};
 use jiff::Timestamp;
 use preflight::consent_of;
-use queue::{Keep, Outbox, QueueError, Recorded, RowDigest, RowId, SentBytes, SkipSet, observe_counts};
+use queue::{
+    DrainedBy, Keep, Kind, Outbox, QueueError, Recorded, RowDigest, RowId, SentBytes, SkipSet, observe_counts,
+};
 use std::path::Path;
 use std::time::Duration;
 
@@ -52,6 +59,8 @@ pub struct DrainOptions {
     /// Ask the server also when nothing waits: whether it is there, accepts the login and still has the
     /// newest rows that it acknowledged.
     pub ask_always: bool,
+    /// Who runs the drain; kept with its outcome.
+    pub by: DrainedBy,
 }
 
 /// Who watches a drain.
@@ -123,7 +132,13 @@ pub fn drain(
     options: &DrainOptions,
     progress: &mut dyn Progress,
 ) -> Result<DrainReport, DrainError> {
-    let tokens = TokenSource::for_permit(context, &permit)?;
+    let tokens = match TokenSource::for_permit(context, &permit) {
+        Ok(tokens) => tokens,
+        Err(error) => {
+            record_refusal(&permit, &Stopped::by_token(&error, context), options);
+            return Err(error.into());
+        }
+    };
     let lock_path = context.home.drain_lock(permit.scope());
     let mut lock = FileLock::acquire(&lock_path, options.patience, "the delivery of this scope")?;
     // The record only serves the message of whoever waits.
@@ -138,6 +153,8 @@ pub fn drain(
     match deadline.and_then(|until| plan_rest(until, unix_now())) {
         Some(rest) if !options.ignore_pause => report.stopped = Some(Stopped::pausing(rest)),
         _ => {
+            let event_refusals = outbox.refusals(Kind::Event)?;
+            let body_refusals = outbox.refusals(Kind::Body)?;
             let mut drain = Drain {
                 context,
                 tokens,
@@ -147,19 +164,31 @@ pub fn drain(
                 limits_known: false,
                 had_deadline: deadline.is_some(),
                 skip: SkipSet::default(),
-                blanket_refusals: 0,
-                anything_taken: false,
+                event_streak: Streak::remember(event_refusals),
+                body_streak: Streak::remember(body_refusals),
+                server_speaks: false,
                 report,
                 progress,
             };
             drain.report.server_rewound = drain.outbox.rewound()?;
             let ended = drain.run(options.ask_always);
             drain.settle(ended, options);
-            report = drain.report;
+            Drain { report, outbox, .. } = drain;
         }
     }
     count(context, permit.queue_path(), &mut report);
+    if report.requests > 0 || report.stopped.as_ref().is_some_and(Stopped::is_attempt) {
+        // The record serves people; what was delivered is settled without it.
+        let _ = outbox.record_attempt(&report.attempt(options.by), report.daemon_delivery(options.by));
+    }
     Ok(report)
+}
+
+/// Writes down that a drain could not start.
+fn record_refusal(permit: &EgressPermit, stopped: &Stopped, options: &DrainOptions) {
+    if let Ok(mut outbox) = Outbox::open(permit) {
+        let _ = outbox.record_attempt(&stopped.attempt(options.by), None);
+    }
 }
 
 /// One drain under way.
@@ -172,10 +201,10 @@ struct Drain<'a> {
     limits_known: bool,
     had_deadline: bool,
     skip: SkipSet,
-    /// Single rows parked in a row because their whole request was refused.
-    blanket_refusals: u32,
-    /// Whether the server took, or judged by name, any row of this drain.
-    anything_taken: bool,
+    event_streak: Streak,
+    body_streak: Streak,
+    /// Whether the server has shown its health document in this drain.
+    server_speaks: bool,
     report: DrainReport,
     progress: &'a mut dyn Progress,
 }
@@ -253,23 +282,79 @@ impl Drain<'_> {
         if self.progress.is_cancelled() { Err(Halt::Cancelled) } else { Ok(()) }
     }
 
-    /// Counts a single row that was refused by a refusal of its whole request. A proxy, or a server that
-    /// is no sync server, refuses everything that way: a few such rows in a row, and nothing ever taken,
-    /// end the drain instead of parking the whole queue.
-    fn note_blanket_refusal(&mut self, detail: &str) -> Result<(), Halt> {
-        const TOO_MANY: u32 = 8;
-        if self.anything_taken {
-            return Ok(());
+    fn streak(&mut self, kind: Kind) -> &mut Streak {
+        match kind {
+            Kind::Event => &mut self.event_streak,
+            Kind::Body => &mut self.body_streak,
         }
-        self.blanket_refusals += 1;
-        if self.blanket_refusals < TOO_MANY {
-            return Ok(());
+    }
+
+    /// A single row was refused by a refusal of its whole request: see [`streak`].
+    fn refuse(&mut self, kind: Kind, refused: Refused) -> Result<(), Halt> {
+        // Left alone for the rest of the drain, or parked.
+        self.skip.skip_row(refused.row);
+        match self.streak(kind).refuse(refused.clone()) {
+            Next::Park => self.park_refused(kind, vec![refused]),
+            Next::GoOn => Ok(()),
+            Next::ProbeAnother => {
+                for row in self.streak(kind).passed().to_vec() {
+                    self.skip.skip_row(row);
+                }
+                Ok(())
+            }
+            Next::Stop => Err(Halt::Server(self.streak(kind).stop(&refused.rejection.detail))),
         }
-        Err(Halt::Server(Stop {
-            reason: StopReason::EverythingRefused,
-            detail: format!("{TOO_MANY} requests in a row were refused as a whole, the last with: {detail}"),
-            asked: None,
-        }))
+    }
+
+    /// Something was refused that is not one row; enough of that ends the drain, too.
+    fn refuse_other(&mut self, kind: Kind, detail: &str) -> Result<(), Halt> {
+        match self.streak(kind).refuse_other() {
+            true => Err(Halt::Server(self.streak(kind).stop(detail))),
+            false => Ok(()),
+        }
+    }
+
+    /// A row of the kind was taken: those refused before it are parked.
+    fn take(&mut self, kind: Kind) -> Result<(), Halt> {
+        let (refused, passed) = self.streak(kind).take();
+        for row in passed {
+            self.skip.allow_row(row);
+        }
+        self.park_refused(kind, refused)
+    }
+
+    fn park_refused(&mut self, kind: Kind, refused: Vec<Refused>) -> Result<(), Halt> {
+        let parked = refused.len() as u64;
+        let outcomes: Vec<_> = refused.iter().map(Refused::outcome).collect();
+        self.record(&outcomes)?;
+        self.report.of_mut(kind).parked += parked;
+        self.report.fail(refused.into_iter().map(Refused::into_failure));
+        Ok(())
+    }
+
+    /// Decides about the rows of the streaks that are left, and keeps what the next drain has to know. Returns
+    /// why the drain counts as stopped, when nothing else has stopped it.
+    fn end_streaks(&mut self) -> Result<Option<Stop>, Halt> {
+        let mut stop = None;
+        for kind in Kind::ALL {
+            let before = self.streak(kind).memory().clone();
+            let speaks = self.server_speaks;
+            match self.streak(kind).end(speaks) {
+                End::Park(refused) => self.park_refused(kind, refused)?,
+                End::Wait(refused) => {
+                    if let Some(last) = refused.last() {
+                        stop.get_or_insert_with(|| everything_refused(refused.len(), &last.rejection.detail));
+                    }
+                    self.report.of_mut(kind).kept += refused.len() as u64;
+                    self.report.fail(refused.into_iter().map(Refused::into_failure));
+                }
+            }
+            let after = self.streak(kind).memory().clone();
+            if after != before {
+                self.outbox.remember_refusals(kind, &after)?;
+            }
+        }
+        Ok(stop)
     }
 
     /// The decisions of config.toml as of now: read before every batch, so that an opt-out holds from the
@@ -280,6 +365,11 @@ impl Drain<'_> {
 
     /// Writes down why it ended, and until when the server wants to be left alone.
     fn settle(&mut self, ended: Result<(), Halt>, options: &DrainOptions) {
+        let ended = match (ended, self.end_streaks()) {
+            (Ok(()), Ok(Some(stop))) => Err(Halt::Server(stop)),
+            (Ok(()), Err(halt)) => Err(halt),
+            (ended, _) => ended,
+        };
         self.report.settled_before = self.outbox.settled_without_sending();
         let random = random_fraction();
         let mut not_before = None;

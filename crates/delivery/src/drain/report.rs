@@ -5,7 +5,9 @@ use crate::judge::{Category, Stop, StopReason};
 use crate::token::TokenError;
 use contract::{ExitCode, Remedy, Scope};
 use jiff::Timestamp;
-use queue::{Held, QueueCounts, QueueError, Rewound, RowCounts};
+use queue::{
+    DaemonDelivery, DrainedBy, Held, Kind, LastAttempt, QueueCounts, QueueError, Rewound, RowCounts,
+};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -192,10 +194,39 @@ impl Stopped {
         Self::new(StoppedBy::Interrupted, "interrupted")
     }
 
+    /// Whether the drain tried to deliver: an earlier pause, a signal and a locked queue DB say nothing about
+    /// the server or the login.
+    pub(super) fn is_attempt(&self) -> bool {
+        !matches!(
+            self.reason,
+            StoppedBy::Pausing | StoppedBy::Interrupted | StoppedBy::QueueBusy | StoppedBy::QueueFailed
+        )
+    }
+
+    pub(super) fn attempt(&self, by: DrainedBy) -> LastAttempt {
+        LastAttempt {
+            at: Timestamp::now().as_second(),
+            outcome: self.reason.name().to_owned(),
+            failed: true,
+            detail: self.detail.clone(),
+            token_refused: self.reason.code().is_some(),
+            by,
+        }
+    }
+
     /// How long to wait before the next drain, if that is known.
     pub fn pause(&self) -> Option<Duration> {
         self.pause
     }
+}
+
+/// Rows that wait for their next attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Waiting {
+    /// How many bodies.
+    pub bodies: u64,
+    /// When the first of them is due.
+    pub next_attempt_at: Timestamp,
 }
 
 /// What a drain did.
@@ -230,6 +261,8 @@ pub struct DrainReport {
     pub parked: RowCounts,
     /// Rows that still wait, held ones included.
     pub remaining: RowCounts,
+    /// Of these, rows that may leave and are not due: the server did not take them the last time.
+    pub waiting: Option<Waiting>,
     /// Projects left alone after a 403.
     pub stopped_projects: Vec<StoppedProject>,
     /// Why it ended before everything was sent.
@@ -257,10 +290,18 @@ impl DrainReport {
             held: Vec::new(),
             parked: RowCounts::default(),
             remaining: RowCounts::default(),
+            waiting: None,
             stopped_projects: Vec::new(),
             stopped: None,
             failures: Vec::new(),
             failure_categories: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn of_mut(&mut self, kind: Kind) -> &mut RowTally {
+        match kind {
+            Kind::Event => &mut self.events,
+            Kind::Body => &mut self.bodies,
         }
     }
 
@@ -286,6 +327,61 @@ impl DrainReport {
         self.held.clone_from(&counts.held);
         self.parked = counts.parked;
         self.remaining = RowCounts { events: counts.events, bodies: counts.bodies };
+        self.waiting = counts.waiting.and_then(|next| {
+            // Rounded up, so that a command run at that time finds the rows due.
+            let next_attempt_at = Timestamp::from_second(next.next_attempt_at.ceil() as i64).ok()?;
+            Some(Waiting { bodies: next.bodies, next_attempt_at })
+        });
+    }
+
+    /// Rows that left in this drain.
+    pub fn moved(&self) -> u64 {
+        self.events.left() + self.bodies.left() + self.settled_before
+    }
+
+    /// What the drain came to, in one stable word.
+    pub fn outcome(&self) -> &'static str {
+        match (self.is_clean(), self.moved()) {
+            (false, _) => "incomplete",
+            (true, 0) if self.waiting.is_some() => "waiting",
+            (true, 0) => "nothing_to_do",
+            (true, _) => "delivered",
+        }
+    }
+
+    /// What is kept about the drain in the queue DB.
+    pub(super) fn attempt(&self, by: DrainedBy) -> LastAttempt {
+        if let Some(stopped) = &self.stopped {
+            return stopped.attempt(by);
+        }
+        if let Some(server) = self.server {
+            let (at, outcome) = (Timestamp::now().as_second(), server.to_owned());
+            return LastAttempt {
+                at,
+                outcome,
+                failed: true,
+                detail: String::new(),
+                token_refused: false,
+                by,
+            };
+        }
+        let stopped = self.stopped_projects.first().map(|stopped| stopped.detail.clone());
+        let failure = || self.failures.first().map(|failure| failure.error.clone());
+        LastAttempt {
+            at: Timestamp::now().as_second(),
+            outcome: self.outcome().to_owned(),
+            failed: !self.is_clean(),
+            detail: stopped.or_else(failure).unwrap_or_default(),
+            token_refused: false,
+            by,
+        }
+    }
+
+    /// What a daemon's drain delivered.
+    pub(super) fn daemon_delivery(&self, by: DrainedBy) -> Option<DaemonDelivery> {
+        let (events, bodies) = (self.events.left(), self.bodies.left());
+        let delivered = by == DrainedBy::Daemon && events + bodies > 0;
+        delivered.then(|| DaemonDelivery { at: Timestamp::now().as_second(), events, bodies })
     }
 
     /// Rows that are held.

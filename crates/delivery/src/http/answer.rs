@@ -1,10 +1,16 @@
 //! A complete answer: status, the headers we act on, and the bytes.
+//!
+//! [`Answer::document`] is the only way to a success, [`Answer::object`] the only way to what a refusal says of
+//! itself: whatever is not a document of the protocol (the login page of a hotel, an empty answer, an array)
+//! is never believed, whatever its status.
 
 use super::Request;
 use super::error::SendError;
 use crate::destination::Destination;
+use contract::wire::read_object;
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
+use serde_json::{Map, Value};
 use std::io::Read;
 use std::time::Duration;
 use ureq::http::{Response, header};
@@ -27,13 +33,28 @@ pub enum RetryAfter {
     At(Timestamp),
 }
 
-/// The body is not the JSON that was expected. Never repeats the body: it could echo a token.
+/// The body is not a document of the protocol. Never repeats the body: it could echo a token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the answer is not the JSON that was expected ({size} bytes, line {line} column {column})")]
-pub struct NotJson {
-    size: usize,
-    line: usize,
-    column: usize,
+pub enum NotOfProtocol {
+    /// It is not the JSON that was expected.
+    #[error("the answer is not the JSON that was expected ({size} bytes, line {line} column {column})")]
+    NotJson {
+        /// Bytes of the body.
+        size: usize,
+        /// Where it went wrong, from 1; 0 where there is no place.
+        line: usize,
+        /// From 1; 0 where there is no place.
+        column: usize,
+    },
+    /// It is, and a field holds what no server of the protocol says.
+    #[error("the answer is not one of this protocol: {0}")]
+    Fault(&'static str),
+}
+
+/// A document that a success may hold. Implemented for each in [`super::documents`].
+pub trait Document<'a>: Deserialize<'a> {
+    /// What no server of the protocol would say, if something is; never with a value of the document.
+    fn fault(&self) -> Option<&'static str>;
 }
 
 impl Answer {
@@ -73,16 +94,32 @@ impl Answer {
         &self.body
     }
 
-    /// The body as JSON.
+    /// The document of a successful answer: a JSON object of that shape, without a fault.
     ///
     /// # Errors
-    /// When it is not JSON of that shape, or nested deeper than serde_json follows.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, NotJson> {
-        serde_json::from_slice(&self.body).map_err(|error| NotJson {
+    /// When it is anything else: not JSON, no object, a field missing or of another type, nested deeper than
+    /// serde_json follows, or a document that says what no server of the protocol says.
+    pub fn document<'a, T: Document<'a>>(&'a self) -> Result<T, NotOfProtocol> {
+        let document: T = read_object(&self.body).map_err(|error| NotOfProtocol::NotJson {
             size: self.body.len(),
             line: error.line(),
             column: error.column(),
-        })
+        })?;
+        match document.fault() {
+            Some(fault) => Err(NotOfProtocol::Fault(fault)),
+            None => Ok(document),
+        }
+    }
+
+    /// The JSON object that the body is, whatever the status.
+    pub fn object(&self) -> Option<Map<String, Value>> {
+        read_object(&self.body).ok()
+    }
+
+    /// Whether the body is something, and no JSON object: a page of a portal or of a proxy. A refusal that
+    /// holds one is not the server's.
+    pub fn is_foreign(&self) -> bool {
+        !self.body.trim_ascii().is_empty() && self.object().is_none()
     }
 }
 
@@ -142,13 +179,15 @@ mod tests {
     #[test]
     fn an_answer_never_shows_its_body() {
         let answer = Answer::from_parts(200, None, b"{\"access_token\":\"s3cret\"".to_vec());
-        let error = answer.json::<serde_json::Value>().unwrap_err();
+        let error = answer.document::<contract::wire::TokenGrant>().unwrap_err();
         assert!(!format!("{answer:?} {error} {error:?}").contains("s3cret"));
     }
 
     #[test]
     fn deep_nesting_is_an_error_and_no_crash() {
         let answer = Answer::from_parts(200, None, "[".repeat(200_000).into_bytes());
-        assert!(answer.json::<serde_json::Value>().is_err());
+        assert!(answer.object().is_none());
+        let answer = Answer::from_parts(200, None, "{\"a\":".repeat(200_000).into_bytes());
+        assert!(answer.object().is_none());
     }
 }

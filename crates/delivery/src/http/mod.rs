@@ -13,11 +13,12 @@
 
 mod answer;
 mod bearer;
+pub mod documents;
 mod error;
 mod lookup;
 mod proxy;
 
-pub use answer::{Answer, NotJson, RetryAfter};
+pub use answer::{Answer, Document, NotOfProtocol, RetryAfter};
 pub use bearer::{BadToken, Bearer};
 pub use error::SendError;
 pub use proxy::ProxySettings;

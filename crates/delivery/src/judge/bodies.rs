@@ -2,14 +2,15 @@
 
 use super::{Category, Rejection, Stop, StopReason, Whole, Words, judge_whole};
 use crate::http::Answer;
-use contract::wire::body::{INDEX_ENTRY_NOT_FOUND, NAMESPACE_NOT_FOUND};
+use crate::http::documents::BodyStored;
+use contract::wire::body::{ALREADY_EXISTS, INDEX_ENTRY_NOT_FOUND, NAMESPACE_NOT_FOUND, STORED};
 
 /// What the answer to one body means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BodyJudgement {
-    /// 201: stored.
+    /// The server has it now.
     Delivered,
-    /// 200: the server had it.
+    /// The server had it before.
     Duplicate,
     /// Refused: park it.
     Rejected(Rejection),
@@ -23,11 +24,11 @@ pub enum BodyJudgement {
     Stop(Stop),
 }
 
-/// Judges an answer to one body. Only the status of a success is read, as every earlier client did.
-pub fn judge_body(answer: &Answer) -> BodyJudgement {
+/// Judges an answer to one body of that hash. A success counts only as a document of the protocol: a row of
+/// which the server says nothing would be gone for good.
+pub fn judge_body(answer: &Answer, content_hash: &str) -> BodyJudgement {
     match answer.status {
-        201 => return BodyJudgement::Delivered,
-        200 => return BodyJudgement::Duplicate,
+        200 | 201 => return judge_stored(answer, content_hash),
         202..=299 => {
             return BodyJudgement::Stop(super::unusable(
                 "the server's answer to a body is neither 200 nor 201",
@@ -63,5 +64,20 @@ pub fn judge_body(answer: &Answer) -> BodyJudgement {
             reject("rejected", words.category())
         }
         Whole::Stop(stop) => BodyJudgement::Stop(stop),
+    }
+}
+
+fn judge_stored(answer: &Answer, content_hash: &str) -> BodyJudgement {
+    let unusable = |why: &str| BodyJudgement::Stop(super::unusable(why));
+    let Ok(BodyStored { status, content_hash: told }) = answer.document() else {
+        return unusable("the server's answer to a body is not one of this protocol");
+    };
+    if told.is_some_and(|told| !told.is_empty() && told != content_hash) {
+        return unusable("the server's answer to a body names the hash of another one");
+    }
+    match status.as_str() {
+        STORED => BodyJudgement::Delivered,
+        ALREADY_EXISTS => BodyJudgement::Duplicate,
+        _ => unusable("the server's answer to a body has a status that this protocol does not know"),
     }
 }

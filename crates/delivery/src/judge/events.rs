@@ -7,10 +7,10 @@
 use super::words::bounded;
 use super::{Category, Rejection, Stop, Whole, Words, judge_whole, unusable};
 use crate::http::Answer;
+use crate::http::documents::BatchResults;
+use contract::wire::read_object;
 use contract::wire::{EventResult, EventStatus, IngressLimits};
-use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 use std::collections::HashMap;
 
 /// What the answer to one batch means.
@@ -23,6 +23,8 @@ pub enum BatchJudgement {
         /// Answers about ids that were not sent: ignored, but worth a word in the report.
         unknown_ids: usize,
     },
+    /// The request of a single row was refused as a whole.
+    Refused(Rejection),
     /// Send the two halves instead.
     Split {
         /// Whether because of size; else because some row spoils the batch.
@@ -45,6 +47,8 @@ pub enum ItemVerdict {
     Delivered,
     /// The server had it before.
     Duplicate,
+    /// The server holds other content under this id, and keeps that: park it.
+    Conflict,
     /// Refused by name: park it.
     Rejected(Rejection),
     /// Not taken this time, for a reason that passes: keep it, count the attempt.
@@ -61,13 +65,8 @@ pub fn judge_batch(ids: &[&str], answer: &Answer) -> BatchJudgement {
         return judge_results(ids, answer);
     }
     let words = Words::of(answer);
-    let alone = |reason: &'static str, category: Category| BatchJudgement::Items {
-        verdicts: vec![ItemVerdict::Rejected(Rejection {
-            reason,
-            detail: words.sentence(answer.status),
-            category,
-        })],
-        unknown_ids: 0,
+    let alone = |reason: &'static str, category: Category| {
+        BatchJudgement::Refused(Rejection { reason, detail: words.sentence(answer.status), category })
     };
     match judge_whole(answer, &words) {
         Whole::Refresh => BatchJudgement::Refresh,
@@ -90,14 +89,8 @@ pub fn judge_batch(ids: &[&str], answer: &Answer) -> BatchJudgement {
     }
 }
 
-#[derive(Deserialize)]
-struct Results<'a> {
-    #[serde(borrow)]
-    results: Vec<&'a RawValue>,
-}
-
 fn judge_results(ids: &[&str], answer: &Answer) -> BatchJudgement {
-    let Ok(Results { results }) = serde_json::from_slice::<Results<'_>>(answer.body()) else {
+    let Ok(BatchResults { results }) = answer.document::<BatchResults<'_>>() else {
         return BatchJudgement::Stop(unusable("the server's answer to a batch holds no `results` list"));
     };
     let positions: HashMap<&str, usize> = ids.iter().enumerate().map(|(at, id)| (*id, at)).collect();
@@ -105,7 +98,7 @@ fn judge_results(ids: &[&str], answer: &Answer) -> BatchJudgement {
     let mut unknown_ids = 0;
     for result in results {
         // One odd result spoils nobody else's.
-        let Ok(result) = serde_json::from_str::<EventResult>(result.get()) else { continue };
+        let Ok(result) = read_object::<EventResult>(result.get().as_bytes()) else { continue };
         let position = result.event_id.as_deref().and_then(|id| positions.get(id));
         match position.and_then(|at| answered.get_mut(*at)) {
             Some(slot) => {
@@ -125,6 +118,7 @@ fn judge_results(ids: &[&str], answer: &Answer) -> BatchJudgement {
 fn judge_result(result: &EventResult) -> ItemVerdict {
     match result.outcome() {
         EventStatus::Accepted => ItemVerdict::Delivered,
+        EventStatus::Duplicate if result.content_differs => ItemVerdict::Conflict,
         EventStatus::Duplicate => ItemVerdict::Duplicate,
         EventStatus::Rejected if result.status.is_empty() => ItemVerdict::Unanswered,
         EventStatus::Rejected => {

@@ -160,6 +160,8 @@ fn judge_whole(answer: &Answer, words: &Words) -> Whole {
         |reason: StopReason| Stop { reason, detail: words.sentence(answer.status), asked: asked(answer) };
     match answer.status {
         401 => Whole::Refresh,
+        // The page of a proxy, which decides nothing about a project.
+        403 if answer.is_foreign() => Whole::Stop(stop(StopReason::UnusableAnswer)),
         403 if words.is_about_the_team() => Whole::Forbidden(stop(StopReason::TeamForbidden)),
         403 => Whole::Forbidden(stop(StopReason::ProjectForbidden)),
         412 | 426 => Whole::Stop(stop(StopReason::ContractSkew)),
@@ -179,7 +181,7 @@ pub(crate) fn asked(answer: &Answer) -> Option<Asked> {
     if let Some(header) = answer.retry_after {
         return Some(Asked::Header(header));
     }
-    let body: serde_json::Value = answer.json().ok()?;
+    let body = serde_json::Value::from(answer.object()?);
     let fields = ["/retry_after_seconds", "/retry_after", "/limits/retry_after_min_seconds"];
     let seconds = fields.into_iter().find_map(|field| body.pointer(field)?.as_u64())?;
     matches!(answer.status, 429 | 503).then_some(Asked::Body(Duration::from_secs(seconds)))

@@ -52,6 +52,20 @@ fn missing_unknown_and_odd_results_settle_nothing() {
 }
 
 #[test]
+fn duplicate_with_other_content_is_a_conflict() {
+    let body = json!({"results": [
+        {"event_id": "a", "status": "duplicate", "content_differs": true},
+        {"event_id": "b", "status": "duplicate", "content_differs": false},
+        {"event_id": "c", "status": "duplicate", "content_differs": true},
+        {"event_id": "c", "status": "duplicate"}]});
+    let (verdicts, _) = items(judge_batch(&IDS, &answer(200, &body)));
+    assert_eq!(
+        verdicts,
+        [ItemVerdict::Conflict, ItemVerdict::Duplicate, ItemVerdict::Unanswered, ItemVerdict::Unanswered]
+    );
+}
+
+#[test]
 fn contradicting_answers_about_one_row_settle_nothing() {
     let body = results(&[
         ("a", "success"),
@@ -137,8 +151,8 @@ fn too_large_halves_and_names_the_limits_whatever_the_status() {
         };
         assert_eq!(limits.max_events_per_batch, Some(3));
     }
-    let (verdicts, _) = items(judge_batch(&["a"], &answer(413, &json!({}))));
-    assert!(matches!(&verdicts[..], [ItemVerdict::Rejected(Rejection { reason: "too_large", .. })]));
+    let alone = judge_batch(&["a"], &answer(413, &json!({})));
+    assert!(matches!(alone, BatchJudgement::Refused(Rejection { reason: "too_large", .. })));
 }
 
 #[test]
@@ -159,8 +173,8 @@ fn a_400_parks_the_rows_it_names_and_bisects_when_it_names_none() {
         );
         assert_eq!(verdicts.iter().filter(|verdict| **verdict == ItemVerdict::Resend).count(), 3);
     }
-    let (verdicts, _) = items(judge_batch(&["a"], &answer(400, &json!({"error": "Bad request"}))));
-    assert!(matches!(&verdicts[..], [ItemVerdict::Rejected(_)]));
+    let alone = judge_batch(&["a"], &answer(400, &json!({"error": "Bad request"})));
+    assert!(matches!(alone, BatchJudgement::Refused(_)));
 }
 
 #[test]
@@ -177,9 +191,26 @@ fn a_pause_is_read_from_the_header_first() {
 
 #[test]
 fn a_body_waits_for_its_event_and_is_parked_only_when_refused() {
-    let judge = |status: u16, body: Value| judge_body(&answer(status, &body));
+    let judge = |status: u16, body: Value| judge_body(&answer(status, &body), "abc");
     assert_eq!(judge(201, json!({"status": "stored"})), BodyJudgement::Delivered);
-    assert_eq!(judge(200, json!({})), BodyJudgement::Duplicate);
+    assert_eq!(
+        judge(200, json!({"status": "already_exists", "content_hash": "abc"})),
+        BodyJudgement::Duplicate
+    );
+    assert_eq!(judge(200, json!({"status": "stored", "content_hash": null})), BodyJudgement::Delivered);
+    for body in [
+        json!({}),
+        json!({"status": "ok"}),
+        json!({"status": "stored", "content_hash": "abd"}),
+        json!({"status": "stored", "content_hash": 7}),
+        json!(["stored", "abc"]),
+        json!({"results": []}),
+    ] {
+        for status in [200, 201] {
+            let BodyJudgement::Stop(stop) = judge(status, body.clone()) else { panic!("{body}") };
+            assert_eq!(stop.reason, StopReason::UnusableAnswer, "{body}");
+        }
+    }
     assert!(matches!(judge(204, json!({})), BodyJudgement::Stop(_)));
     assert_eq!(
         judge(404, json!({"error": "index_entry_not_found"})),
@@ -194,7 +225,10 @@ fn a_body_waits_for_its_event_and_is_parked_only_when_refused() {
         judge(404, json!({"error": "Not found", "error_code": "not_found"})),
         BodyJudgement::Stop(_)
     ));
-    assert!(matches!(judge_body(&Answer::from_parts(404, None, b"<html>".to_vec())), BodyJudgement::Stop(_)));
+    assert!(matches!(
+        judge_body(&Answer::from_parts(404, None, b"<html>".to_vec()), "abc"),
+        BodyJudgement::Stop(_)
+    ));
     assert_eq!(judge(401, json!({})), BodyJudgement::Refresh);
     assert!(matches!(judge(403, json!({"error": "no"})), BodyJudgement::StopProject(_)));
     for status in [400, 409, 413, 415, 422] {

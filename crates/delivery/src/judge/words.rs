@@ -100,7 +100,7 @@ impl Words {
     /// Reads the words of an answer; none when it is not JSON.
     pub fn of(answer: &Answer) -> Self {
         let envelope = ErrorEnvelope::parse(answer.body()).unwrap_or_default();
-        let body: Option<Value> = answer.json().ok();
+        let body = answer.object().map(Value::from);
         Self { error: envelope.error.clone(), envelope, body }
     }
 
@@ -146,6 +146,11 @@ impl Words {
             .into_iter()
             .flatten()
             .map(String::as_str)
+    }
+
+    /// Whether it is a refusal of the protocol: an envelope with a sentence or a code in it.
+    pub fn is_in_words(&self) -> bool {
+        self.envelope.text().is_some() || self.envelope.error_code.is_some()
     }
 
     /// Whether a 404 is about the address, not about what was sent.

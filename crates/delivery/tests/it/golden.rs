@@ -178,6 +178,7 @@ fn recorded_answers_settle_what_they_name_and_keep_the_rest() {
                         ItemVerdict::Delivered => {
                             assert!(named(id, &["success", "accepted", "warning"]), "{case}")
                         }
+                        ItemVerdict::Conflict => panic!("{case}: the reference has no such answer"),
                         ItemVerdict::Duplicate => assert!(named(id, &["duplicate"]), "{case}"),
                         ItemVerdict::Unanswered => assert!(!theirs.answer.contains(id), "{case}"),
                         ItemVerdict::Rejected(_) | ItemVerdict::Deferred(_) => {
@@ -187,7 +188,9 @@ fn recorded_answers_settle_what_they_name_and_keep_the_rest() {
                     }
                 }
             }
-            BatchJudgement::Split { .. } => assert!(matches!(theirs.status, 400 | 413), "{case}"),
+            BatchJudgement::Refused(_) | BatchJudgement::Split { .. } => {
+                assert!(matches!(theirs.status, 400 | 413), "{case}")
+            }
             BatchJudgement::Refresh => assert_eq!(theirs.status, 401, "{case}"),
             BatchJudgement::StopProject(_) => assert_eq!(theirs.status, 403, "{case}"),
             BatchJudgement::Stop(stop) => match theirs.status {

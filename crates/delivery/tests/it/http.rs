@@ -47,7 +47,7 @@ fn any_status_is_an_answer() {
         let answer = client().send(&at(&stub), &Request::get("/")).unwrap();
         assert_eq!(answer.status, status);
         assert_eq!(answer.retry_after.unwrap().from_now(jiff::Timestamp::now()).as_secs(), 7);
-        assert!(answer.json::<serde_json::Value>().unwrap().is_object());
+        assert!(answer.object().is_some());
     }
 }
 

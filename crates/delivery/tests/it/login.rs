@@ -112,7 +112,7 @@ fn a_login_that_fails_changes_no_file() {
         ),
         (
             vec![Reply::json(200, json!({"access_token": "a\nb", "refresh_token": "r", "session_id": "s"}))],
-            |e| matches!(e, LoginError::Token(_)),
+            |e| matches!(e, LoginError::OAuth(_)),
         ),
     ];
     for (polls, check) in cases {

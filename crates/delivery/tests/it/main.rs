@@ -3,6 +3,8 @@
 #![allow(unreachable_pub, missing_docs, reason = "modules of one test binary")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot build its world has to stop")]
 
+mod answers;
+mod brake;
 mod drain;
 mod golden;
 mod hostile;

@@ -110,7 +110,7 @@ fn held(context: &Context, path: &str) -> Value {
     let mut source = TokenSource::for_login(context).unwrap();
     let bearer = source.bearer().unwrap();
     let request = Request { bearer: Some(&bearer), ..Request::get(path) };
-    context.client.send(source.destination(), &request).unwrap().json().unwrap()
+    context.client.send(source.destination(), &request).unwrap().object().unwrap().into()
 }
 
 #[test]

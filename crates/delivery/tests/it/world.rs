@@ -151,7 +151,8 @@ impl Ingest {
                 let body = seen.json();
                 let key = format!("{}|{}", body["artifact_path"], body["content_hash"]);
                 let new = self.stored.lock().unwrap().insert(key);
-                Reply::json(if new { 201 } else { 200 }, json!({"status": "stored"}))
+                let (status, word) = if new { (201, "stored") } else { (200, "already_exists") };
+                Reply::json(status, json!({"status": word, "content_hash": body["content_hash"]}))
             }
             _ => Reply::json(404, json!({"error": "Not found"})),
         }

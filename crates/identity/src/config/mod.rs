@@ -193,6 +193,13 @@ impl Config {
         }
     }
 
+    /// The uuids of the projects that a decision names. A word that is no uuid names no project: an earlier
+    /// release recorded decisions about whatever word it was given.
+    pub fn decided_projects(&self) -> impl Iterator<Item = &str> {
+        let names = self.consent.projects.keys().map(String::as_str);
+        names.filter(|name| crate::project::canonical_uuid(name).is_some())
+    }
+
     fn parse(text: &str) -> Result<Self, ConfigError> {
         let document = Document::parse(text).map_err(|error| ConfigError::syntax(text, &error))?;
         let Some(sync) = document.get("sync") else { return Ok(Self::default()) };

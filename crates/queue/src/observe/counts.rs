@@ -1,6 +1,7 @@
 //! How much waits, and for what.
 
 use super::active::{Meta, check_version, read_meta};
+use super::attempt::{DaemonDelivery, LastAttempt};
 use super::reader::read_only;
 use crate::consent::{ConsentView, Held, Hold, HoldReason, Place};
 use crate::error::ObserveError;
@@ -9,7 +10,7 @@ use crate::found;
 use crate::place;
 use crate::rewound::{self, Rewound};
 use crate::row::Kind;
-use crate::store::Abort;
+use crate::store::{Abort, now};
 use rusqlite::{Connection, params};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -59,6 +60,21 @@ pub struct QueueCounts {
     pub pause: Option<Pause>,
     /// The warning that the server no longer has rows that it acknowledged.
     pub rewound: Option<Rewound>,
+    /// Bodies that may leave and wait for their next attempt.
+    pub waiting: Option<NextAttempt>,
+    /// The newest drain that asked the server something, or could not.
+    pub last_attempt: Option<LastAttempt>,
+    /// The newest drain of a daemon that delivered something.
+    pub daemon_delivery: Option<DaemonDelivery>,
+}
+
+/// Rows that may leave and are not due yet: the server did not take them the last time.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct NextAttempt {
+    /// How many bodies wait.
+    pub bodies: u64,
+    /// When the first of them is due, Unix seconds.
+    pub next_attempt_at: f64,
 }
 
 /// A drain deadline, as the last drain left it.
@@ -70,11 +86,10 @@ pub struct Pause {
     pub reason: String,
 }
 
-/// Up to this many rows are looked into when another program added some; above, they are counted as
-/// unexamined until a command that may write has bound them. Looking into a row costs about 1 us.
-const EXAMINED_AT_MOST: u64 = 10_000;
-
 /// Counts the rows of a queue DB, of ours or of the reference. An absent file holds nothing.
+///
+/// Every row of another program is read for its project, whether or not a command that may write has bound
+/// it: the remedy of held rows names the project. Reading one costs about 1 us.
 ///
 /// In a file without a scope (`queue.db`, logged out) the held rows are what would be held after a
 /// login and a migration.
@@ -95,6 +110,8 @@ pub(super) fn counts(
         last_delivery: meta.get(LAST_DELIVERY).and_then(|text| text.parse().ok()),
         pause: pause_of(&meta),
         rewound: meta.get(rewound::KEY).and_then(|text| Rewound::parse(text)),
+        last_attempt: meta.get(LastAttempt::KEY).and_then(|text| LastAttempt::parse(text)),
+        daemon_delivery: meta.get(DaemonDelivery::KEY).and_then(|text| DaemonDelivery::parse(text)),
         ..QueueCounts::default()
     };
     let mut waiting = Waiting::default();
@@ -109,27 +126,45 @@ pub(super) fn counts(
             bodies: count(conn, "SELECT COUNT(*) FROM parked WHERE kind = 1")?,
         };
         bound = read_bound(conn, consent, &mut waiting)?;
+        seen.waiting = next_attempt(conn, consent)?;
     }
     let unbound = RowCounts {
         events: seen.events.saturating_sub(bound.events),
         bodies: seen.bodies.saturating_sub(bound.bodies),
     };
     if unbound.total() > 0 {
-        if seen.events + seen.bodies <= EXAMINED_AT_MOST {
-            found::look(conn, version > 0, &mut |row| {
-                let decision = consent.consent(&row.place);
-                waiting.add(row.kind, &row.place, row.hold.reason(decision, row.at), 1, row.at);
-            })?;
-        } else {
-            let nowhere = Place::default();
-            for (kind, rows) in [(Kind::Event, unbound.events), (Kind::Body, unbound.bodies)] {
-                waiting.add(kind, &nowhere, Some(HoldReason::Unexamined), rows, None);
-            }
-        }
+        found::look(conn, version > 0, &mut |row| {
+            let decision = consent.consent(&row.place);
+            waiting.add(row.kind, &row.place, row.hold.reason(decision, row.at), 1, row.at);
+        })?;
     }
     seen.oldest_pending_at = waiting.oldest.map(|at| at as i64);
     seen.held = waiting.held();
     Ok(seen)
+}
+
+/// The bound bodies that may leave and are not due yet.
+fn next_attempt(conn: &Connection, consent: &dyn ConsentView) -> Result<Option<NextAttempt>, Abort> {
+    let places = place::read_all(conn)?;
+    // `next_attempt_at` and the rowid are read from their index: the column lies behind the content.
+    let mut select = conn.prepare(
+        "SELECT b.place, b.hold, b.at, q.next_attempt_at FROM body_upload_queue AS q
+         JOIN bindings AS b ON b.kind = 1 AND b.row = q.id WHERE q.next_attempt_at > ?1",
+    )?;
+    let mut rows = select.query([now()])?;
+    let mut found: Option<NextAttempt> = None;
+    while let Some(row) = rows.next()? {
+        let place = places.get(&row.get(0)?).cloned().unwrap_or_default();
+        let from = Hold::from_stored(row.get(1)?).leaves_from(consent.consent(&place));
+        let (captured_at, due): (f64, f64) = (row.get(2)?, row.get(3)?);
+        if !from.is_ok_and(|from| captured_at >= from) {
+            continue;
+        }
+        let known = found.get_or_insert(NextAttempt { bodies: 0, next_attempt_at: due });
+        known.bodies += 1;
+        known.next_attempt_at = known.next_attempt_at.min(due);
+    }
+    Ok(found)
 }
 
 /// The key of the meta table that holds the time of the newest delivery.

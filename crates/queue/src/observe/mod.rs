@@ -8,18 +8,21 @@
 //! | [`observe_counts`] | `COUNT(*)` over the narrowest index; held rows from the tallies |
 
 mod active;
+mod attempt;
 mod counts;
 mod export;
 mod legacy;
 mod listing;
 mod others;
 mod paged;
+mod projects;
 mod reader;
 mod receipts;
 mod waiting;
 
 pub use active::{ActiveObservation, LegacyPin, observe_active};
-pub use counts::{Pause, QueueCounts, RowCounts, observe_counts};
+pub use attempt::{DaemonDelivery, DrainedBy, LastAttempt};
+pub use counts::{NextAttempt, Pause, QueueCounts, RowCounts, observe_counts};
 pub use export::Export;
 pub use legacy::{LegacyObservation, observe_legacy};
 pub use listing::{
@@ -27,6 +30,7 @@ pub use listing::{
     observe_parked_row, observe_receipts,
 };
 pub use others::{OtherQueue, OtherReading, OtherRows, observe_other_queues};
+pub use projects::observe_projects;
 pub use receipts::{ReceiptPages, observe_sent};
 pub use waiting::{Unsettled, WaitingRow, WaitingRows, observe_known_events, observe_unsettled};
 

@@ -8,17 +8,19 @@ mod lanes;
 mod question;
 mod read;
 mod record;
+mod refusals;
 
 pub use question::ProjectReceipts;
 
 pub(crate) use lanes::{lanes, streams};
+pub use refusals::RefusalMemory;
 
 use crate::busy;
 use crate::capture::check_age;
 use crate::consent::ConsentView;
 use crate::error::QueueError;
 use crate::found;
-use crate::observe::{NOT_BEFORE, PAUSE_REASON};
+use crate::observe::{DaemonDelivery, LastAttempt, NOT_BEFORE, PAUSE_REASON};
 use crate::row::{BodyRow, Kind, RowDigest};
 use crate::sent::{self, Keep};
 use crate::store::{Store, meta, now_seconds, set_meta};
@@ -65,6 +67,11 @@ impl SkipSet {
     /// Leaves one row alone for the rest of the drain.
     pub fn skip_row(&mut self, row: RowId) {
         self.rows.insert(row);
+    }
+
+    /// Offers a row again that was left alone.
+    pub fn allow_row(&mut self, row: RowId) {
+        self.rows.remove(&row);
     }
 
     /// Leaves a whole project alone for the rest of the drain.
@@ -264,6 +271,22 @@ impl Outbox {
                 None => {
                     tx.execute("DELETE FROM meta WHERE key IN (?1, ?2)", [NOT_BEFORE, PAUSE_REASON])?;
                 }
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes down how a drain ended, and what it delivered when a daemon ran it.
+    pub fn record_attempt(
+        &mut self,
+        attempt: &LastAttempt,
+        delivered: Option<DaemonDelivery>,
+    ) -> Result<(), QueueError> {
+        self.store.write("record the attempt in", |tx| {
+            // Plain text and numbers always serialise.
+            set_meta(tx, LastAttempt::KEY, &serde_json::to_string(attempt).unwrap_or_default())?;
+            if let Some(delivered) = delivered {
+                set_meta(tx, DaemonDelivery::KEY, &serde_json::to_string(&delivered).unwrap_or_default())?;
             }
             Ok(())
         })

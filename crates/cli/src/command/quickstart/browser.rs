@@ -44,7 +44,8 @@ pub(crate) fn ask(server: &str, path: &str, token: &str) -> Result<Value, CliErr
     if answer.status != 200 {
         return Err(failed(format!("{path} answered {}", answer.status)));
     }
-    answer.json().map_err(|error| failed(chain(&error)))
+    let document = answer.object().map(Value::from);
+    document.ok_or_else(|| failed(format!("{path} answered without a JSON document")))
 }
 
 fn client() -> Result<Client, CliError> {

@@ -1,0 +1,197 @@
+//! The brake for a server that refuses everything.
+//!
+//! A refusal of a whole request says little about the one row in it: a proxy, a broken deployment or an address
+//! that is no sync server refuses every request that way, with 400 or 413. So a row that was refused alone is
+//! parked only on evidence that the server takes rows of its kind: one that was taken in the same drain, before
+//! or after. Without that evidence it waits.
+//!
+//! * [`TOO_MANY`] refusals since the last row that was taken end the drain as `everything_refused`; none of
+//!   those rows is parked.
+//! * The next drain sends at most [`PROBES`] single rows of the kind until one is taken: the oldest row, and one
+//!   that was not refused yet. Drain by drain the second moves on, so that bad rows at the head of the queue
+//!   cannot keep good ones behind them for ever.
+//! * A row alone in a queue finds no evidence. It is parked when the server has proved in this drain that it
+//!   speaks the protocol, by its health document, and refuses in words of the protocol; at most
+//!   `TOO_MANY - 1` rows of a kind are parked that way until one is taken.
+
+use super::report::Failure;
+use crate::judge::{Rejection, Stop, StopReason};
+use queue::{Outcome, RefusalMemory, RowDigest, RowId};
+use std::collections::HashSet;
+
+/// Refusals since the last row that was taken that end a drain.
+pub(super) const TOO_MANY: usize = 8;
+/// Refusals that end a drain after one that ended by them.
+const PROBES: usize = 2;
+/// Most rows that are remembered as refused; the walk over them begins again after that.
+const REMEMBERED: usize = 10_000;
+
+/// A single row whose request was refused as a whole. It still waits.
+#[derive(Clone, Debug)]
+pub(super) struct Refused {
+    pub(super) row: RowId,
+    pub(super) digest: RowDigest,
+    /// The event's id, or the document's path.
+    pub(super) name: String,
+    pub(super) rejection: Rejection,
+    /// Whether the refusal is a document of the protocol.
+    pub(super) in_words: bool,
+}
+
+impl Refused {
+    /// How it is parked.
+    pub(super) fn outcome(&self) -> (RowId, RowDigest, Outcome) {
+        let Rejection { reason, detail, .. } = &self.rejection;
+        let outcome = Outcome::Park { reason: (*reason).to_owned(), detail: detail.clone() };
+        (self.row, self.digest, outcome)
+    }
+
+    /// How a report lists it.
+    pub(super) fn into_failure(self) -> Failure {
+        Failure::new(&self.name, &self.rejection.detail, self.rejection.category)
+    }
+}
+
+/// What is to be done about a refused row.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Park it: the server takes rows of this kind, and has refused this one before.
+    Park,
+    /// Leave it waiting and go on.
+    GoOn,
+    /// Leave it waiting, and leave alone what earlier drains saw refused, so that the next row is another one.
+    ProbeAnother,
+    /// Leave it waiting and end the drain.
+    Stop,
+}
+
+/// What happens to the refused rows at the end of a drain.
+#[derive(Debug)]
+pub(super) enum End {
+    /// Park them.
+    Park(Vec<Refused>),
+    /// They wait; with at least one, everything was refused.
+    Wait(Vec<Refused>),
+}
+
+/// Refusals of rows of one kind, in one drain.
+#[derive(Debug, Default)]
+pub(super) struct Streak {
+    /// Since the last row that was taken.
+    refused: Vec<Refused>,
+    /// Refusals that name no single row, since then: of a project, or of a body in unknown words.
+    others: usize,
+    /// Whether a row of the kind was taken in this drain.
+    taken: bool,
+    /// What earlier drains left.
+    memory: RefusalMemory,
+    /// Of these, the rows that were left alone in this drain.
+    passed: Vec<RowId>,
+    stopped: bool,
+}
+
+impl Streak {
+    /// Begins with what earlier drains left.
+    pub(super) fn remember(memory: RefusalMemory) -> Self {
+        Self { memory, ..Self::default() }
+    }
+
+    /// Whether rows go one by one until one is taken.
+    pub(super) fn is_probing(&self) -> bool {
+        self.memory.braked && !self.taken
+    }
+
+    /// A row was refused.
+    pub(super) fn refuse(&mut self, refused: Refused) -> Next {
+        if self.taken && self.memory.rows.contains(&refused.row) {
+            return Next::Park;
+        }
+        self.refused.push(refused);
+        if self.is_full() {
+            self.stopped = true;
+            return Next::Stop;
+        }
+        if self.is_probing() {
+            self.passed = self.memory.rows.iter().copied().collect();
+            return Next::ProbeAnother;
+        }
+        Next::GoOn
+    }
+
+    /// The rows that [`Next::ProbeAnother`] is about.
+    pub(super) fn passed(&self) -> &[RowId] {
+        &self.passed
+    }
+
+    /// Something was refused without being about one row; true ends the drain.
+    pub(super) fn refuse_other(&mut self) -> bool {
+        self.others += 1;
+        self.stopped |= self.is_full();
+        self.is_full()
+    }
+
+    fn is_full(&self) -> bool {
+        let most = if self.is_probing() { PROBES } else { TOO_MANY };
+        self.refused.len() + self.others >= most
+    }
+
+    /// A row was taken, or judged by name: the rows refused before are bad rows, and those that were passed may
+    /// be tried.
+    pub(super) fn take(&mut self) -> (Vec<Refused>, Vec<RowId>) {
+        self.taken = true;
+        self.others = 0;
+        (std::mem::take(&mut self.refused), std::mem::take(&mut self.passed))
+    }
+
+    /// What becomes of the rows that are left; `speaks` says whether the server has shown a document of the
+    /// protocol in this drain.
+    pub(super) fn end(&mut self, speaks: bool) -> End {
+        let refused = std::mem::take(&mut self.refused);
+        if refused.is_empty() || (self.taken && !self.stopped) {
+            if self.taken {
+                self.memory = RefusalMemory::default();
+            }
+            return End::Park(refused);
+        }
+        let alone = self.memory.parked_alone + refused.len() as u64;
+        let in_words = speaks && refused.iter().all(|refused| refused.in_words);
+        let others = self.passed.iter().any(|row| refused.iter().all(|refused| refused.row != *row));
+        if in_words && !self.stopped && !others && alone < TOO_MANY as u64 {
+            self.memory.parked_alone = alone;
+            return End::Park(refused);
+        }
+        if self.taken {
+            self.memory = RefusalMemory::default();
+        }
+        let known = self.memory.rows.len();
+        self.memory.rows.extend(refused.iter().map(|refused| refused.row));
+        // Nothing new: every row that waits was refused. The walk begins again.
+        if self.memory.rows.len() == known || self.memory.rows.len() > REMEMBERED {
+            self.memory.rows = HashSet::new();
+        }
+        self.memory.braked = true;
+        End::Wait(refused)
+    }
+
+    /// Why the drain ends now; `last` is the last refusal.
+    pub(super) fn stop(&self, last: &str) -> Stop {
+        everything_refused(self.refused.len() + self.others, last)
+    }
+
+    /// What the next drain has to know.
+    pub(super) fn memory(&self) -> &RefusalMemory {
+        &self.memory
+    }
+}
+
+/// Why a drain ends.
+pub(super) fn everything_refused(refused: usize, last: &str) -> Stop {
+    let requests = if refused == 1 { "request was" } else { "requests in a row were" };
+    Stop {
+        reason: StopReason::EverythingRefused,
+        detail: format!(
+            "{refused} {requests} refused as a whole and nothing was taken, the last with: {last}"
+        ),
+        asked: None,
+    }
+}

@@ -1,0 +1,112 @@
+//! The documents that a successful answer may hold, and what none of them says.
+
+use super::answer::Document;
+use contract::wire::me::SessionStatus;
+use contract::wire::receipts::ReceiptsAnswer;
+use contract::wire::{DeviceAuthorization, Me, OAuthError, Revocation, TokenGrant};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+/// The answer to a batch of events. Each result is read alone, so that an odd one spoils no other.
+#[derive(Debug, Deserialize)]
+pub struct BatchResults<'a> {
+    /// One for each event.
+    #[serde(borrow)]
+    pub results: Vec<&'a RawValue>,
+}
+
+/// The answer to an artifact body that was taken.
+#[derive(Debug, Deserialize)]
+pub struct BodyStored {
+    /// What became of it; see [`contract::wire::body`].
+    pub status: String,
+    /// The hash of what the server holds, where it says so.
+    #[serde(default)]
+    pub content_hash: Option<String>,
+}
+
+/// The health document: limits, and whatever else a server says about itself.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub struct HealthDocument(pub Map<String, Value>);
+
+impl<'a> Document<'a> for BatchResults<'a> {
+    fn fault(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+impl Document<'_> for BodyStored {
+    fn fault(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+impl Document<'_> for HealthDocument {
+    fn fault(&self) -> Option<&'static str> {
+        let ingress = self.0.get("sync_ingress").is_some_and(Value::is_object);
+        let status = self.0.get("status").is_some_and(Value::is_string);
+        (!ingress && !status).then_some("a health document has `sync_ingress` or `status`")
+    }
+}
+
+impl Document<'_> for TokenGrant {
+    fn fault(&self) -> Option<&'static str> {
+        let token_type = self.token_type.trim();
+        if self.access_token.is_empty() {
+            Some("`access_token` is empty")
+        } else if !self.access_token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            Some("`access_token` holds characters that no header can carry")
+        } else if !token_type.is_empty() && !token_type.eq_ignore_ascii_case("bearer") {
+            Some("`token_type` is not `Bearer`")
+        } else {
+            None
+        }
+    }
+}
+
+impl Document<'_> for DeviceAuthorization {
+    fn fault(&self) -> Option<&'static str> {
+        let blank = |text: &str| text.trim().is_empty();
+        let fields = [
+            (&self.device_code, "`device_code` is empty"),
+            (&self.user_code, "`user_code` is empty"),
+            (&self.verification_uri, "`verification_uri` is empty"),
+        ];
+        fields.into_iter().find(|(value, _)| blank(value)).map(|(_, fault)| fault)
+    }
+}
+
+impl Document<'_> for Revocation {
+    fn fault(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+/// Whether every row was answered is judged beside the question.
+impl Document<'_> for ReceiptsAnswer {
+    fn fault(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+/// A refusal of the OAuth routes, read like a document because its word decides what happens to a login.
+impl Document<'_> for OAuthError {
+    fn fault(&self) -> Option<&'static str> {
+        self.error.is_empty().then_some("`error` is empty")
+    }
+}
+
+/// What is missing in an account is named by the login, which knows the server.
+impl Document<'_> for Me {
+    fn fault(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+impl Document<'_> for SessionStatus {
+    fn fault(&self) -> Option<&'static str> {
+        self.session_id.is_empty().then_some("`session_id` is empty")
+    }
+}

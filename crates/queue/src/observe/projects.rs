@@ -1,0 +1,31 @@
+//! The projects that a queue DB knows.
+
+use super::active::{check_version, read_meta};
+use super::reader::read_only;
+use crate::consent::Place;
+use crate::error::ObserveError;
+use crate::file::Role;
+use crate::found;
+use crate::place;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Every place (project, repository, checkout) that a queue DB of ours or of the reference names: those its
+/// rows are bound to, now or earlier, and those of rows that no command has bound yet.
+///
+/// # Errors
+/// When the file cannot be read. An absent file knows no project.
+pub fn observe_projects(path: &Path) -> Result<BTreeSet<Place>, ObserveError> {
+    let seen = read_only(path, Role::Active, |conn| {
+        let ours = check_version(path, &read_meta(conn)?)? > 0;
+        let mut places = BTreeSet::new();
+        if ours {
+            places.extend(place::read_all(conn)?.into_values());
+        }
+        found::look(conn, ours, &mut |row| {
+            places.insert(row.place);
+        })?;
+        Ok(places)
+    })?;
+    Ok(seen.unwrap_or_default())
+}
