@@ -113,6 +113,63 @@ fn conflict_marker_in_a_planning_document_is_an_error() {
 }
 
 #[test]
+fn conflict_marker_in_front_matter_is_an_error() {
+    const FILE: &str = "tasks/WP02-ring.md";
+    let (world, mission) = world();
+    let text = mission.read(FILE);
+    let line = 1 + text.lines().position(|line| line.starts_with("title:")).unwrap();
+    let marked = text.replacen("title:", "<<<<<<< HEAD\ntitle:", 1);
+    mission.write(FILE, &marked);
+    let problem = format!("WP02-ring.md line {line}: is a conflict marker of a merge");
+    for verb in [
+        &FINALIZE[..],
+        &["agent", "tasks", "add-history", "WP02", "--note", "n"],
+        &["agent", "tasks", "move-task", "WP02", "--to", "blocked"],
+    ] {
+        let refused = document(&world, verb, &mission, 1);
+        assert_eq!((&refused["error_code"], &refused["line"]), (&json!("MALFORMED_FILE"), &json!(line)));
+        assert!(refused["error"].as_str().unwrap().contains(&problem), "{refused:#}");
+        assert_eq!(mission.read(FILE), marked);
+    }
+    assert_shown_with(&world, &mission, &problem);
+    mission.write(FILE, &text.replacen("title:", "[title:", 1));
+    let refused = document(&world, &FINALIZE, &mission, 1);
+    let found = format!("line {line}");
+    assert!(refused["error"].as_str().unwrap().contains(&found), "the line of the file: {refused:#}");
+}
+
+/// The board, the list and the check name the problem beside both work packages.
+#[track_caller]
+fn assert_shown_with(world: &World, mission: &Mission, problem: &str) {
+    let shown = document(world, &SHOW, mission, 0);
+    let board = &shown["missions"][0];
+    let card = &board["work_packages"][1];
+    assert_eq!((&card["work_package_id"], &card["title"]), (&json!("WP02"), &json!("Ring")), "{board:#}");
+    for warnings in [
+        &board["warnings"],
+        &document(world, &LIST, mission, 0)["warnings"],
+        &document(world, &CHECK, mission, 0)["warnings"],
+    ] {
+        assert!(warnings.to_string().contains(problem), "{warnings:#}");
+    }
+}
+
+#[test]
+fn conflict_marker_in_the_text_of_a_work_package_is_named() {
+    let (world, mission) = world();
+    let text = mission.read("tasks/WP02-ring.md");
+    let line = text.lines().count() + 1;
+    mission.write("tasks/WP02-ring.md", &format!("{text}<<<<<<< HEAD\na\n=======\nb\n>>>>>>> side\n"));
+    let problem = format!("WP02-ring.md line {line}: is a conflict marker of a merge");
+    assert_shown_with(&world, &mission, &problem);
+    let done = world.run(FINALIZE.into_iter().chain(["--mission", &mission.slug, "--json"])).exits(0);
+    assert!(
+        done.json()["warnings"].to_string().contains(&problem) && done.stderr.contains(&problem),
+        "{done:?}"
+    );
+}
+
+#[test]
 fn second_section_of_a_work_package_is_an_error() {
     let (world, mission) = world();
     mission.write("tasks.md", &format!("{TASKS}\n## WP01 - Again\n\n- [ ] T009 x\n"));

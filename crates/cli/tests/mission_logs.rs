@@ -168,6 +168,9 @@ fn damaged_log_is_shown_refuses_writing_and_is_repaired() {
         assert_eq!(lane(&world, &mission.slug), "in_progress", "{name}");
         let listed = world.run(["agent", "tasks", "list", "--mission", &mission.slug, "--json"]).exits(0);
         assert!(listed.json()["warnings"].to_string().contains("status.events.jsonl line "), "{listed:?}");
+        let checked = ["agent", "mission", "check-prerequisites", "--mission", &mission.slug, "--json"];
+        let checked = world.run(checked).exits(0).json();
+        assert!(checked["warnings"].to_string().contains(&remedy), "{name}: {checked:#}");
 
         for argv in [
             &["agent", "status", "emit", "WP01", "--to", "blocked", "--actor", "me"][..],
@@ -213,6 +216,15 @@ fn damaged_log_is_shown_refuses_writing_and_is_repaired() {
         let again = world.run(["doctor", "repair", "--mission", &mission.slug]).exits(0);
         assert!(again.stdout.contains("nothing to repair"), "{again:?}");
     }
+}
+
+#[test]
+fn damaged_line_is_named_with_the_byte_at_which_it_breaks() {
+    let (world, mission) = world();
+    mission.write("status.events.jsonl", "{\"actor\": \"cla");
+    let problem = "line 1: is not JSON at byte 14: EOF while parsing a string";
+    let warnings = board(&world, &mission.slug)["warnings"].to_string();
+    assert!(warnings.contains(&format!("{problem}; `spec-kitty doctor repair")), "{warnings}");
 }
 
 #[test]

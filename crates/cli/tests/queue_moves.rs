@@ -21,6 +21,28 @@ fn destroy_page_with(path: &std::path::Path, text: &str) {
 }
 
 #[test]
+fn history_beside_a_damaged_line_is_captured_with_a_warning() {
+    let world = world();
+    let created =
+        world.run(["agent", "mission", "create", "widgets", "--local-only", "--json"]).exits(0).json();
+    let slug = created["mission_slug"].as_str().unwrap();
+    let log = world.work().join("kitty-specs").join(slug).join("status.events.jsonl");
+    let mut text = std::fs::read_to_string(&log).unwrap();
+    text.push_str("{\"event_id\": \"01K");
+    std::fs::write(&log, &text).unwrap();
+    let preview = world.run(["sync", "capture", "--history", slug]).exits(2);
+    assert!(
+        preview.stdout.contains("1 MissionCreated") && preview.stdout.contains("warning: "),
+        "{preview:?}"
+    );
+    let done = world.run(["sync", "capture", "--history", slug, "--yes", "--json"]).exits(0);
+    let document = done.json();
+    assert!(document["warnings"][0].as_str().unwrap().contains("status.events.jsonl line "), "{document:#}");
+    assert!(done.stderr.contains("doctor repair --mission") && document["events"]["MissionCreated"] == 1);
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), text);
+}
+
+#[test]
 fn history_is_captured_after_a_preview_and_once() {
     let world = world();
     let created =

@@ -166,4 +166,6 @@ fn free_text_may_begin_with_a_hyphen() {
     assert!(log.contains("\"-dev\""), "{log}");
     let refused = world.run(history.iter().chain(&["--note", "--json"])).exits(2);
     assert!(refused.stdout.contains("--note"), "an option of this verb is no value: {refused:?}");
+    let refused = world.run(history.iter().chain(&["--note", "--agent"])).exits(2);
+    assert!(refused.stderr.contains("write '--note=--json'"), "{refused:?}");
 }

@@ -60,7 +60,7 @@ fn entry_text(entry: &Value) -> String {
 pub(crate) fn cure(code: &str) -> Option<&'static str> {
     Some(match code {
         "MISSION_FILE_MISSING" => {
-            "write the file; `spec-kitty agent mission check-prerequisites` shows what is there"
+            "write the file; `spec-kitty agent mission check-prerequisites --mission MISSION` shows what is there"
         }
         "SPEC_FILE_MISSING" => "write spec.md and commit it, then run setup-plan again",
         "TASKS_COVERAGE_INCOMPLETE" => {
@@ -77,12 +77,14 @@ pub(crate) fn cure(code: &str) -> Option<&'static str> {
         "OWNERSHIP_INVALID" => "correct `owned_files` and `authoritative_surface` in the front matter",
         "LANE_CYCLE" => "remove a dependency between the lanes, or move a work package out of planning",
         "LANE_WITHOUT_OWNER" => "write the work package's file in tasks/",
-        "WORK_PACKAGE_NOT_FOUND" => "`spec-kitty agent tasks list` shows the work packages of a mission",
+        "WORK_PACKAGE_NOT_FOUND" => {
+            "`spec-kitty agent tasks list --mission MISSION` shows the work packages of a mission"
+        }
         "SUBTASK_NOT_FOUND" => {
             "write a row such as `- [ ] T001 ...` into the work package's section of tasks.md"
         }
         "EVIDENCE_DOES_NOT_HOLD" => {
-            "`spec-kitty agent evidence capture` runs the checks again; files of checks that are gone are deleted by hand"
+            "`spec-kitty agent evidence capture --mission MISSION` runs the checks again; files of checks that are gone are deleted by hand"
         }
         "DECISION_NOT_FOUND" => "decisions/index.json of the mission lists its decisions",
         "DECISION_ALREADY_CLOSED" => "ask under another --input-key, --step-id or --slot-key",
@@ -96,7 +98,7 @@ pub(crate) fn cure(code: &str) -> Option<&'static str> {
         }
         "ROW_TIME_EXHAUSTED" => "correct the `at` of that row by hand, then repeat the command",
         "LANE_NOT_REACHED" => {
-            "another program writes the same log: look at `spec-kitty agent status show`, then repeat"
+            "another program writes the same log: look at `spec-kitty agent status show --mission MISSION`, then repeat"
         }
         "WORK_PACKAGE_FILES_UNREAD" => {
             "name each file like WP01-title.md and give it the same id as its `work_package_id`, or move it out of tasks/"

@@ -43,6 +43,7 @@ pub mod allocation;
 mod change;
 pub mod clock;
 pub mod command;
+mod conflict;
 mod cure;
 pub mod decision;
 pub mod document;

@@ -1,9 +1,10 @@
-//! The planning documents as a command may rely on them: `spec.md`, `plan.md`, `tasks.md` and the work package
-//! files.
+//! The planning documents as a command may rely on them: `spec.md`, `plan.md`, `tasks.md` and the names of the
+//! work package files. What lies in those files is read by [`crate::front_matter`].
 //!
 //! Reads only. A document in the middle of a merge, or with two sections of one work package, is an error for a
 //! command that relies on it, and a warning for one that only shows.
 
+use crate::conflict;
 use crate::document::{MAX_TEXT, read_names, read_text};
 use crate::error::{MissionError, Result, chain};
 use crate::tasks::{self, heading_oddities};
@@ -25,13 +26,9 @@ pub(crate) fn read_planning(mission_dir: &Path, name: &str) -> Result<Option<Str
 
 /// What makes a document unusable, in the order of its lines.
 fn errors(path: &Path, name: &str, text: &str) -> Vec<MissionError> {
-    let markers = text.lines().enumerate().filter(|(_, line)| is_marker(line));
-    let mut errors: Vec<MissionError> = markers
-        .map(|(index, _)| {
-            let problem = "is a conflict marker of a merge: resolve the merge first";
-            MissionError::malformed_line(path, index + 1, problem)
-        })
-        .collect();
+    let markers = conflict::marker_lines(text);
+    let mut errors: Vec<MissionError> =
+        markers.map(|line| MissionError::malformed_line(path, line, conflict::PROBLEM)).collect();
     if name == tasks::FILE {
         errors.extend(heading_oddities(text).repeated.into_iter().map(|(line, id)| {
             let problem = format!("is a second section of {id}: keep one section for each work package");
@@ -39,11 +36,6 @@ fn errors(path: &Path, name: &str, text: &str) -> Vec<MissionError> {
         }));
     }
     errors
-}
-
-/// A line of `=======` alone underlines a heading in Markdown.
-fn is_marker(line: &str) -> bool {
-    !line.starts_with('=') && crate::log::is_conflict_marker(line)
 }
 
 /// What is wrong with the planning documents of a mission, and what in them or beside them is not read.

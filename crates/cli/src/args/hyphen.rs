@@ -4,6 +4,7 @@
 //! the word after the option is its value unless it is exactly an option of this verb (`--json`, `-v`, or
 //! `--to=done`, an option with its value attached). `--note=--json` is always a value.
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
 use std::ffi::{OsStr, OsString};
 
@@ -42,6 +43,21 @@ pub(super) fn attach_values(root: &Command, words: &[OsString]) -> Option<Vec<Os
         }
     }
     changed.then_some(out)
+}
+
+/// An error about a missing value, with the form in which an option of the verb is a value.
+pub(super) fn with_tip(mut error: clap::Error) -> clap::Error {
+    let is_missing = match error.get(ContextKind::InvalidValue) {
+        Some(ContextValue::String(value)) => value.is_empty(),
+        other => other.is_none(),
+    };
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else { return error };
+    let name = option.split([' ', '=', '[']).next().unwrap_or_default().to_owned();
+    if error.kind() == ErrorKind::InvalidValue && is_missing && name.starts_with("--") {
+        let tip = format!("to pass a value that is an option, such as '--json', write '{name}=--json'");
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
 }
 
 fn starts_with_hyphen(word: &OsStr) -> bool {

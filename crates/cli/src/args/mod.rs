@@ -115,10 +115,12 @@ impl Cli {
     /// Parses a command line, the program's name first. A value may begin with a hyphen: see `hyphen`,
     /// which costs nothing where the line parses without it.
     pub fn parse_words(words: Vec<OsString>) -> Result<Self, clap::Error> {
-        Self::try_parse_from(&words).or_else(|error| match hyphen::attach_values(&Self::command(), &words) {
+        let parsed = Self::try_parse_from(&words);
+        let parsed = parsed.or_else(|error| match hyphen::attach_values(&Self::command(), &words) {
             Some(words) => Self::try_parse_from(words),
             None => Err(error),
-        })
+        });
+        parsed.map_err(hyphen::with_tip)
     }
 }
 

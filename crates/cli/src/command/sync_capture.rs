@@ -64,6 +64,7 @@ fn preview<'a>(context: &Context, history: &'a History) -> Result<Preview<'a>, C
         index_events: history.index_events,
         stays: history.stays,
         refused: &history.refused,
+        warnings: &history.warnings,
     })
 }
 
@@ -81,6 +82,8 @@ struct Preview<'a> {
     index_events: u64,
     stays: u64,
     refused: &'a [RefusedRow],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    warnings: &'a [String],
 }
 
 impl Document for Preview<'_> {
@@ -100,6 +103,9 @@ impl Document for Preview<'_> {
             events_and_bodies(self.index_events, self.documents)
         );
         describe_rest(&mut out, self.stays, self.refused);
+        for line in self.warnings {
+            let _ = writeln!(out, "  warning: {}", printable(line));
+        }
         out
     }
 }
@@ -118,6 +124,10 @@ fn describe_rest(out: &mut String, stays: u64, refused: &[RefusedRow]) {
 impl Outcome for History {
     fn capture(&self) -> &CaptureReport {
         &self.capture
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
     }
 
     fn describe(&self) -> String {

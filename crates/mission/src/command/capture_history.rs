@@ -11,7 +11,7 @@ use crate::change::{Change, Done};
 use crate::clock::Clock;
 use crate::dossier::{BodyVerdict, Overlay, judge_body, read_dossier};
 use crate::error::{MissionError, Result};
-use crate::log::{Row, read_log};
+use crate::log::{Row, view_log};
 use crate::outgoing::payload::{Background, draft_of_row};
 use crate::outgoing::{CaptureReport, Origin, Stamp, draft_to_row};
 use crate::project::{MissionDirectory, Project};
@@ -47,6 +47,9 @@ pub struct History {
     pub documents: u64,
     /// Events that tell of the documents: one for each, text or not, and one for all of them together.
     pub index_events: u64,
+    /// Lines of the log that cannot be read: what they hold stays.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Ids of the events, in the order of the log.
     #[serde(skip)]
     pub ids: Vec<String>,
@@ -70,7 +73,7 @@ pub fn plan(project: &Project, request: &Request, _: &Clock) -> Result<Plan> {
         return Err(MissionError::Argument { name: "--history", problem: problem.to_owned() });
     }
     let mission = project.mission(Some(&request.mission))?;
-    let log = read_log(&mission.path)?;
+    let log = view_log(&mission.path)?;
     let (documents, index_events) = count_documents(&mission)?;
     let mut history = History {
         result: "captured",
@@ -80,6 +83,7 @@ pub fn plan(project: &Project, request: &Request, _: &Clock) -> Result<Plan> {
         refused: Vec::new(),
         documents,
         index_events,
+        warnings: log.warnings(&mission.slug),
         ids: Vec::new(),
         capture: CaptureReport::default(),
     };

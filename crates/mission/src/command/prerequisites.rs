@@ -1,14 +1,17 @@
 //! `agent mission check-prerequisites`: where a mission's documents are, and which are missing. Reads
 //! only; a missing document is a finding, not a failure.
 
+use super::status::headings;
 use super::{BranchContract, shown};
 use crate::clock::Clock;
 use crate::error::Result;
+use crate::log::view_log;
 use crate::planning;
 use crate::project::Project;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
@@ -86,6 +89,8 @@ pub fn look(project: &Project, request: &Request, clock: &Clock) -> Result<Prere
     let odd = planning::oddities(&mission.path);
     found.errors.extend(odd.errors);
     found.warnings.extend(odd.warnings);
+    found.warnings.extend(view_log(&mission.path)?.warnings(&mission.slug));
+    found.warnings.extend(headings(&mission, BTreeMap::new())?.1);
     found.directories.insert("feature_dir".into(), found.feature_dir.clone().into());
     found.available_docs.sort_unstable();
     found.valid = found.errors.is_empty();

@@ -4,6 +4,7 @@ use super::shown;
 use crate::allocation;
 use crate::change::{Change, lock_mission};
 use crate::clock::Clock;
+use crate::conflict;
 use crate::document::{MAX_JSON, read_text};
 use crate::error::{Result, chain};
 use crate::front_matter::{read_heading, read_title};
@@ -152,28 +153,8 @@ fn cards(
     snapshot: &Snapshot,
     lanes: &[WorkLane],
 ) -> Result<(Vec<Card>, Vec<String>)> {
-    let mut warnings = Vec::new();
-    let mut known: BTreeMap<String, (String, Option<String>)> =
-        snapshot.work_packages.keys().map(|id| (id.clone(), (id.clone(), None))).collect();
-    for path in read_wp_files(&mission.path)? {
-        let file = shown(&path);
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let named = id_of_file(name).unwrap_or_default();
-        let (id, title) = match read_heading(&path) {
-            Ok(None) => continue,
-            Ok(Some(heading)) => heading,
-            Err(error) => {
-                warnings.push(format!("{}; shown as {named}, the id of its name", chain(&error)));
-                (named.to_owned(), read_title(&path).unwrap_or_else(|| named.to_owned()))
-            }
-        };
-        if named != id {
-            warnings.push(format!("{file} says it is {id}, and its name says {named}"));
-        }
-        if let Some((_, Some(other))) = known.insert(id.clone(), (title, Some(file.clone()))) {
-            warnings.push(format!("{file} says it is {id}, and so does {other}, which is not shown"));
-        }
-    }
+    let known = snapshot.work_packages.keys().map(|id| (id.clone(), (id.clone(), None))).collect();
+    let (known, mut warnings) = headings(mission, known)?;
     let odd = planning::oddities(&mission.path);
     warnings.extend(odd.errors.into_iter().chain(odd.warnings));
     let cards = known.into_iter().map(|(id, (title, path))| {
@@ -189,6 +170,37 @@ fn cards(
         }
     });
     Ok((cards.collect(), warnings))
+}
+
+/// Title and file of each work package, by id.
+type Headings = BTreeMap<String, (String, Option<String>)>;
+
+/// Adds the work package files of a mission to `known`; and what is odd about them.
+pub(super) fn headings(mission: &MissionDirectory, mut known: Headings) -> Result<(Headings, Vec<String>)> {
+    let mut warnings = Vec::new();
+    for path in read_wp_files(&mission.path)? {
+        let file = shown(&path);
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let named = id_of_file(name).unwrap_or_default();
+        let (id, title) = match read_heading(&path) {
+            Ok(None) => continue,
+            Ok(Some(heading)) => {
+                warnings.extend(heading.conflict.map(|line| conflict::warning(&path, line)));
+                (heading.id, heading.title)
+            }
+            Err(error) => {
+                warnings.push(format!("{}; shown as {named}, the id of its name", chain(&error)));
+                (named.to_owned(), read_title(&path).unwrap_or_else(|| named.to_owned()))
+            }
+        };
+        if named != id {
+            warnings.push(format!("{file} says it is {id}, and its name says {named}"));
+        }
+        if let Some((_, Some(other))) = known.insert(id.clone(), (title, Some(file.clone()))) {
+            warnings.push(format!("{file} says it is {id}, and so does {other}, which is not shown"));
+        }
+    }
+    Ok((known, warnings))
 }
 
 fn work_lanes(project: &Project, mission: &MissionDirectory) -> Result<Vec<WorkLane>> {

@@ -1,6 +1,7 @@
 //! Splitting, parsing with budgets, and the typed view of a work package file.
 
 use super::edit::block;
+use crate::conflict;
 use crate::document::{MAX_TEXT, read_text};
 use crate::error::{MissionError, Result};
 use crate::work_package::is_wp_id;
@@ -49,25 +50,42 @@ pub fn read_work_package(path: &Path) -> Result<Option<WorkPackage>> {
     read_text(path, MAX_TEXT)?.map(|text| WorkPackage::parse(path, text)).transpose()
 }
 
-/// Reads the id and the title of a work package file; nothing when there is none.
+/// What a board shows of a work package file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heading {
+    /// `WPnn`.
+    pub id: String,
+    /// Its title; its id without one.
+    pub title: String,
+    /// The first line of its text that a merge left.
+    pub conflict: Option<usize>,
+}
+
+/// Reads the heading of a work package file; nothing when there is none.
 ///
 /// A board shows hundreds of them, so only the lines of these keys are parsed; a front matter in which
 /// they are not plain lines is parsed whole.
-pub fn read_heading(path: &Path) -> Result<Option<(String, String)>> {
+pub fn read_heading(path: &Path) -> Result<Option<Heading>> {
     let Some(text) = read_text(path, MAX_TEXT)? else { return Ok(None) };
+    let conflict = conflict::marker_lines(&text).next();
     let heading = split(&text).ok().and_then(|(yaml, _)| {
         let yaml = &text[yaml];
+        if conflict::marker_lines(yaml).next().is_some() {
+            return None;
+        }
         let lines = ["work_package_id", "title"].map(|key| block(yaml, key).map(|range| &yaml[range]));
         let [Some(id), Some(title)] = lines else { return None };
         let map = parse_yaml(&format!("{id}{title}")).ok()?;
         let text = |key: &str| map.get(key).and_then(Value::as_str).map(str::trim).map(str::to_owned);
         let id = text("work_package_id").filter(|id| is_wp_id(id))?;
         let title = text("title").filter(|title| !title.is_empty())?;
-        Some((id, title))
+        Some(Heading { id, title, conflict })
     });
     match heading {
         Some(heading) => Ok(Some(heading)),
-        None => WorkPackage::parse(path, text).map(|wp| Some((wp.id, wp.title))),
+        None => {
+            WorkPackage::parse(path, text).map(|wp| Some(Heading { id: wp.id, title: wp.title, conflict }))
+        }
     }
 }
 
@@ -75,7 +93,9 @@ pub fn read_heading(path: &Path) -> Result<Option<(String, String)>> {
 pub fn read_title(path: &Path) -> Option<String> {
     let text = read_text(path, MAX_TEXT).ok()??;
     let (yaml, _) = split(&text).ok()?;
-    let map = parse_yaml(&text[yaml]).ok()?;
+    let yaml = &text[yaml];
+    let line = || parse_yaml(&yaml[block(yaml, "title")?]).ok();
+    let map = parse_yaml(yaml).ok().or_else(line)?;
     let title = map.get("title").and_then(Value::as_str).map(str::trim)?;
     (!title.is_empty()).then(|| title.to_owned())
 }
@@ -90,7 +110,11 @@ impl WorkPackage {
     pub fn parse_as(path: &Path, text: String, named: Option<&str>) -> Result<Self> {
         let wrong = |problem: String| MissionError::malformed(path, problem);
         let (yaml, body) = split(&text).map_err(wrong)?;
-        let map = parse_yaml(&text[yaml.clone()]).map_err(wrong)?;
+        if let Some(line) = conflict::marker_lines(&text[..yaml.end]).next() {
+            return Err(MissionError::malformed_line(path, line, conflict::PROBLEM));
+        }
+        // The line before the block is counted, so that an error names the line of the file.
+        let map = parse_yaml(&format!("\n{}", &text[yaml.clone()])).map_err(wrong)?;
         let view = View { map: &map };
         let id = view.text("work_package_id").map_err(wrong)?.unwrap_or_default();
         let id = match named {
@@ -126,6 +150,11 @@ impl WorkPackage {
             body,
             text,
         })
+    }
+
+    /// What is odd about its text and is no reason to refuse it.
+    pub(crate) fn warning(&self) -> Option<String> {
+        conflict::marker_lines(&self.text).next().map(|line| conflict::warning(&self.path, line))
     }
 
     /// The whole file.

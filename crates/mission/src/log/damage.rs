@@ -1,6 +1,7 @@
 //! Lines of a log that cannot be read, and the rows that can be saved from them.
 
 use super::{FactRow, LaneRow, MAX_ROW, Row};
+use crate::conflict;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -44,23 +45,22 @@ pub(super) fn read_line(line: &[u8]) -> Result<Row, Unread> {
     if let Some(row) = LaneRow::read_quickly(text) {
         return Ok(Row::Lane(row));
     }
-    if is_conflict_marker(text) {
+    if conflict::is_marker(text) {
         return Err(broken("is a conflict marker of a merge".into()));
     }
     if text.contains('\0') {
         return Err(broken("holds NUL bytes".into()));
     }
-    let value: Value = serde_json::from_str(text).map_err(|error| broken(format!("is not JSON: {error}")))?;
+    let value: Value = serde_json::from_str(text).map_err(|error| broken(no_json(&error)))?;
     let Value::Object(map) = value else { return Err(broken("is not a JSON object".into())) };
     read_object(&map).map_err(|problem| Unread { problem, repairable: false, rows: Vec::new() })
 }
 
-/// Whether a line is one that a merge leaves where two sides differ.
-pub(crate) fn is_conflict_marker(line: &str) -> bool {
-    let line = line.trim_end();
-    let marks =
-        |mark: &str| line.strip_prefix(mark).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
-    line == "=======" || ["<<<<<<<", ">>>>>>>", "|||||||"].into_iter().any(marks)
+/// What the parser says, with the place in the line and without the number of its only line.
+fn no_json(error: &serde_json::Error) -> String {
+    let (text, column) = (error.to_string(), error.column());
+    let bare = text.strip_suffix(&format!(" at line {} column {column}", error.line())).unwrap_or(&text);
+    format!("is not JSON at byte {column}: {bare}")
 }
 
 /// Reads a JSON object as a row. One without lanes that names its kind is the row of another producer.

@@ -11,7 +11,7 @@ pub mod repair;
 mod row_time;
 
 pub use damage::Damage;
-pub(crate) use damage::{is_conflict_marker, remedy};
+pub(crate) use damage::remedy;
 pub(crate) use row_time::place_after;
 
 pub use fact::{FACT_SCHEMA_VERSION, FactKind, FactRow};

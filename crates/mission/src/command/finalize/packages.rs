@@ -25,7 +25,7 @@ pub(crate) struct Packages {
     pub(crate) by_manifest: bool,
     /// `tasks.md`, made from `wps.yaml` because there is none.
     pub(crate) made_tasks_md: Option<String>,
-    /// Headings of `tasks.md` that are not read.
+    /// Headings of `tasks.md` that are not read, and what a merge left in the text of a work package.
     pub(crate) warnings: Vec<String>,
     tasks_md: bool,
 }
@@ -71,12 +71,14 @@ pub(crate) fn read_packages(mission: &MissionDirectory) -> Result<Packages> {
     if manifest.is_none() {
         check_agreement(&graph, &files)?;
     }
+    let mut warnings = heading_warnings(&mission.path.join(tasks::FILE), tasks_md.map_or("", String::as_str));
+    warnings.extend(files.iter().filter_map(WorkPackage::warning));
     Ok(Packages {
         files,
         requirements,
         by_manifest: manifest.is_some(),
         tasks_md: tasks_md.is_some(),
-        warnings: heading_warnings(&mission.path.join(tasks::FILE), tasks_md.map_or("", String::as_str)),
+        warnings,
         made_tasks_md,
         graph,
     })

@@ -59,8 +59,8 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
         return Err(MissionError::invalid(
             "WORK_PACKAGE_NOT_FINAL",
             format!(
-                "{} has no row in the log yet: run `spec-kitty agent mission finalize-tasks` first",
-                request.wp_id
+                "{} has no row in the log yet: run `spec-kitty agent mission finalize-tasks --mission {}` first",
+                request.wp_id, mission.slug
             ),
             &json!({ "wp_id": request.wp_id }),
         ));
