@@ -394,7 +394,8 @@ fn a_signal_lets_the_batch_in_hand_finish_and_a_second_one_does_not_wait() {
 #[test]
 fn logged_out_nothing_is_started_and_nothing_is_created() {
     let bench = Bench::logged_out();
-    assert_eq!(bench.fails(&["start"]), json!({ "reason": "no_login" }));
+    let login = "spec-kitty auth login --server URL";
+    assert_eq!(bench.fails(&["start"]), json!({ "reason": "no_login", "remediation_hint": login }));
     assert_eq!(bench.fails(&["restart"])["reason"], "nothing_to_restart");
     assert!(!bench.world.root().exists(), "a home without state stays without state");
 }
@@ -420,7 +421,7 @@ fn a_login_that_may_not_send_starts_nothing_and_says_which() {
     };
     let logins: [(&str, &str, Change); 3] = [
         ("login_expired", "spec-kitty auth login", expired),
-        ("no_private_team", "operator", shared_only),
+        ("no_private_team", "administrator", shared_only),
         ("credentials_only", "spec-kitty auth login", credentials_only),
     ];
     for (reason, helps, log_in) in logins {
@@ -430,7 +431,9 @@ fn a_login_that_may_not_send_starts_nothing_and_says_which() {
         let outcome = bench.ok(&["restart"]);
         assert_eq!((&outcome["idle"], &outcome["started"]), (&json!(reason), &json!(null)));
         assert!(!is_alive(pid));
-        assert_eq!(bench.fails(&["start"]), json!({ "reason": reason }));
+        let start = bench.fails(&["start"]);
+        assert_eq!(start["reason"], reason, "{start}");
+        assert!(start["remediation_hint"].as_str().unwrap().contains(helps), "{start}");
         let failure = bench.fails(&["restart"]);
         assert_eq!(failure["reason"], "nothing_to_restart", "{failure}");
         assert!(failure["remedy"].as_str().unwrap().contains(helps), "{failure}");
@@ -444,7 +447,7 @@ fn a_restart_of_nothing_names_what_keeps_a_daemon_from_starting() {
         assert_eq!(failure["reason"], "nothing_to_restart", "{failure}");
         failure["remedy"].as_str().unwrap().to_owned()
     };
-    assert_eq!(remedy(&Bench::logged_out()), "spec-kitty auth login");
+    assert_eq!(remedy(&Bench::logged_out()), "spec-kitty auth login --server URL");
     let mut bench = Bench::logged_in();
     assert_eq!(remedy(&bench), "spec-kitty sync daemon start");
     fs::write(bench.world.home().config_file(), "[sync\n").unwrap();
