@@ -5,8 +5,8 @@ use crate::consent::consent_of;
 use crate::observer::{Observation, needs_recovery, observe, or_fault};
 use crate::others::OtherQueueStatus;
 use crate::status::{
-    ActiveQueue, DaemonRecord, HeldProject, LegacyQueue, LoginSummary, Root, RowPair, SCHEMA_VERSION,
-    SERVER_REWOUND, STALE_AFTER_SECONDS, StatusDocument, Warning, rewound_text,
+    ActiveQueue, AttemptStatus, DaemonRecord, HeldProject, LOGIN_REFUSED, LegacyQueue, LoginSummary, Root,
+    RowPair, SCHEMA_VERSION, SERVER_REWOUND, STALE_AFTER_SECONDS, StatusDocument, Warning, rewound_text,
 };
 use contract::{FaultCode, ForegroundIdentity, PreflightResult, Remedy, server_url};
 use gate::{CapturePermit, CurePermit, EgressPermit, LockState, OwnerReading, Policy, Verdict};
@@ -213,11 +213,15 @@ impl Document<'_> {
             held,
             oldest_pending_at: oldest.and_then(timestamp),
             last_delivery: counts.as_ref().and_then(|counts| counts.last_delivery).and_then(timestamp),
+            last_attempt: counts
+                .as_ref()
+                .and_then(|counts| counts.last_attempt.as_ref())
+                .and_then(AttemptStatus::of),
             other_queues: other_queues(self.boundary.home, self.observation),
             mismatches: preflight.mismatches.clone(),
             orphan_records: preflight.orphan_records.clone(),
             faults,
-            warnings: self.warnings(oldest, counts.as_ref().and_then(|counts| counts.rewound.as_ref())),
+            warnings: self.warnings(counts.as_ref()),
             preflight,
         })
     }
@@ -247,13 +251,16 @@ impl Document<'_> {
         }
     }
 
-    fn warnings(&self, oldest: Option<i64>, rewound: Option<&queue::Rewound>) -> Vec<Warning> {
+    fn warnings(&self, counts: Option<&QueueCounts>) -> Vec<Warning> {
         let mut warnings = Vec::new();
-        warnings.extend(rewound.map(|rewound| Warning {
+        warnings.extend(counts.and_then(|counts| counts.rewound.as_ref()).map(|rewound| Warning {
             code: SERVER_REWOUND,
             text: rewound_text(rewound),
             remedy: Remedy::ResendMissing,
         }));
+        let attempt = counts.and_then(|counts| counts.last_attempt.as_ref());
+        warnings.extend(attempt.and_then(|attempt| self.refused_login(attempt)));
+        let oldest = counts.and_then(|counts| counts.oldest_pending_at);
         let facts = self.observation.facts();
         let waited = oldest.map(|oldest| Timestamp::now().as_second().saturating_sub(oldest));
         if facts.owner.lock == LockState::Free && waited.is_some_and(|waited| waited > STALE_AFTER_SECONDS) {
@@ -266,6 +273,25 @@ impl Document<'_> {
         }
         warnings.extend(self.destination_warning());
         warnings
+    }
+
+    /// The server refused the login at the newest attempt, and no login has been stored since.
+    fn refused_login(&self, attempt: &queue::LastAttempt) -> Option<Warning> {
+        let login = &self.observation.login;
+        if !attempt.token_refused || !login.authenticated {
+            return None;
+        }
+        if login.source == LoginSource::Session {
+            let stored =
+                std::fs::symlink_metadata(self.boundary.home.session_file()).ok()?.modified().ok()?;
+            if Timestamp::try_from(stored).is_ok_and(|stored| stored.as_second() > attempt.at) {
+                return None;
+            }
+        }
+        let at = timestamp(attempt.at)?;
+        let what = if login.source == LoginSource::Token { "the CI token" } else { "the login" };
+        let text = format!("the server refused {what} at {at}");
+        Some(Warning { code: LOGIN_REFUSED, text, remedy: login.remedy() })
     }
 
     /// Sending would be refused although the boundary is coherent: said here, judged there.
@@ -328,6 +354,8 @@ fn reason(reason: HoldReason) -> &'static str {
     match reason {
         HoldReason::OptedOut => "the project is opted out",
         HoldReason::NeverOptedIn => "not captured by this program, and the project was never opted in",
-        HoldReason::Sealed => "captured while sync was off, or waiting when the project was opted in",
+        HoldReason::Sealed => {
+            "captured while sync was off, copied from another queue DB, or waiting when the project was opted in"
+        }
     }
 }

@@ -33,6 +33,9 @@ pub fn rewound_text(rewound: &queue::Rewound) -> String {
     format!("the server no longer has rows that it acknowledged ({projects}, noticed at {at})")
 }
 
+/// The code of the warning that the server refused the login at the newest attempt.
+pub const LOGIN_REFUSED: &str = "login_refused";
+
 /// Everything `sync status` knows. Counts of an unreadable queue DB are null, never zero.
 #[derive(Clone, Debug, Serialize)]
 pub struct StatusDocument {
@@ -72,6 +75,8 @@ pub struct StatusDocument {
     pub oldest_pending_at: Option<String>,
     /// When the last row was delivered.
     pub last_delivery: Option<String>,
+    /// The newest delivery that was tried, and what came of it.
+    pub last_attempt: Option<AttemptStatus>,
     /// Queue DBs of other scopes that have rows. They never refuse anything.
     pub other_queues: Vec<OtherQueueStatus>,
     /// Fields that differ.
@@ -205,6 +210,40 @@ pub struct HeldProject {
     pub reason: String,
     /// What releases them.
     pub remediation_hint: String,
+}
+
+/// The newest delivery that was tried (contract section 6 `last_attempt`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AttemptStatus {
+    /// When it ended.
+    pub at: String,
+    /// A stable name: `delivered`, `nothing_to_do`, `waiting`, `incomplete`, or why it stopped.
+    pub outcome: String,
+    /// Whether it failed.
+    pub failed: bool,
+    /// One sentence about a failure; null otherwise.
+    pub detail: Option<String>,
+    /// Who tried: `command` or `daemon`.
+    pub by: queue::DrainedBy,
+}
+
+impl AttemptStatus {
+    pub(crate) fn of(attempt: &queue::LastAttempt) -> Option<Self> {
+        Some(Self {
+            at: jiff::Timestamp::from_second(attempt.at).ok()?.to_string(),
+            outcome: attempt.outcome.clone(),
+            failed: attempt.failed,
+            detail: Some(attempt.detail.clone()).filter(|detail| !detail.is_empty()),
+            by: attempt.by,
+        })
+    }
+
+    /// One line: outcome, time, who, and why it failed.
+    pub fn line(&self) -> String {
+        let by = if self.by == queue::DrainedBy::Daemon { " (daemon)" } else { "" };
+        let detail = self.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
+        format!("{} at {}{by}{detail}", self.outcome.replace('_', " "), self.at)
+    }
 }
 
 /// Something worth saying that is no failure.

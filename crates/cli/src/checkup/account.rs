@@ -4,6 +4,7 @@ use super::{Check, Look, Name};
 use crate::error::CliError;
 use identity::environment::names;
 use identity::{AuthAbsence, CardUse, Home, Login, LoginSource};
+use preflight::status::LOGIN_REFUSED;
 
 impl Look<'_> {
     pub(super) fn login_check(&self) -> Result<Check, CliError> {
@@ -21,6 +22,10 @@ impl Look<'_> {
         };
         let (what, from) = source(login, self.context.home()?);
         let check = check.read(what, from);
+        let refused = self.status.warnings.iter().find(|warning| warning.code == LOGIN_REFUSED);
+        let check = refused.into_iter().fold(check, |check, warning| {
+            check.finding(warning.code, warning.text.clone(), [warning.remedy.clone()])
+        });
         Ok(login
             .ignored
             .iter()

@@ -68,6 +68,9 @@ impl Look<'_> {
             let rest = format!("not for another {} s: {}", rest.as_secs().max(1), pause.reason);
             check = check.read(rest, "the last drain");
         }
+        if let Some(attempt) = &status.last_attempt {
+            check = check.read(attempt.line(), "the last attempt");
+        }
         let codes = ["backlog_without_daemon", SERVER_REWOUND];
         let backlog = status.warnings.iter().filter(|warning| codes.contains(&warning.code));
         backlog.fold(check, |check, warning| {

@@ -236,7 +236,7 @@ impl Document for Delivery {
             let _ = writeln!(out, "held      : {more}\n            {}", Remedy::OptInAllHeld.hint());
         }
         for stopped in report.stopped_projects.iter().take(PROJECTS_SHOWN) {
-            let name = project_name(None, stopped.project_uuid.as_deref());
+            let name = project_name(stopped.repo_slug.as_deref(), stopped.project_uuid.as_deref());
             let _ = writeln!(out, "stopped   : {name}: {}", printable(&stopped.detail));
         }
         if let Some(more) = more_projects(report.stopped_projects.len(), "spec-kitty sync now --report FILE")

@@ -7,7 +7,7 @@ use crate::other_queues;
 use crate::report::{Document, PROJECTS_SHOWN, Report, more_projects, project_name, rows};
 use contract::text::printable;
 use contract::{PreflightResult, Remedy};
-use preflight::status::{StatusDocument, Warning};
+use preflight::status::{HeldProject, StatusDocument, Warning};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -40,10 +40,12 @@ impl Document for CheckView<'_> {
     }
 }
 
-/// What `--check` prints.
+/// What `--check` prints: the block, then other queues, held rows and the last attempt, then what fails.
 pub(crate) fn check_text(status: &StatusDocument) -> String {
     let mut out = identity_block(status);
     out.push_str(&other_queues::describe(&status.other_queues));
+    held_lines(&mut out, "Held", &status.held);
+    attempt_line(&mut out, status);
     if !status.ok {
         let _ = write!(out, "\n{}", status.preflight.render());
     }
@@ -88,16 +90,7 @@ impl Document for StatusView<'_> {
             None => waiting,
         };
         line(&mut out, "Waiting", &waiting);
-        for project in status.held.iter().take(PROJECTS_SHOWN) {
-            let name = project_name(project.repo_slug.as_deref(), project.project_uuid.as_deref());
-            let held = format!("{} of {name}: {}", rows(project.events, project.bodies), project.reason);
-            line(&mut out, "  held", &held);
-            line(&mut out, "  release", &project.remediation_hint);
-        }
-        if let Some(more) = more_projects(status.held.len(), "spec-kitty sync status --json") {
-            line(&mut out, "  held", &more);
-            line(&mut out, "  release", &Remedy::OptInAllHeld.hint());
-        }
+        held_lines(&mut out, "  held", &status.held);
         if status.prepared.events + status.prepared.bodies > 0 {
             let prepared = rows(status.prepared.events, status.prepared.bodies);
             line(&mut out, "  unfinished", &prepared);
@@ -112,9 +105,31 @@ impl Document for StatusView<'_> {
         }
         out.push_str(&other_queues::describe(&status.other_queues));
         line(&mut out, "Last delivery", status.last_delivery.as_deref().unwrap_or("none"));
+        attempt_line(&mut out, status);
         out.push('\n');
         out.push_str(&identity_block(status));
         out
+    }
+}
+
+/// Held rows by project, each with what releases them: five projects, and the number of the rest.
+fn held_lines(out: &mut String, label: &str, held: &[HeldProject]) {
+    for project in held.iter().take(PROJECTS_SHOWN) {
+        let name = project_name(project.repo_slug.as_deref(), project.project_uuid.as_deref());
+        let held = format!("{} of {name}: {}", rows(project.events, project.bodies), project.reason);
+        line(out, label, &held);
+        line(out, "  release", &project.remediation_hint);
+    }
+    if let Some(more) = more_projects(held.len(), "spec-kitty sync status --json") {
+        line(out, label, &more);
+        line(out, "  release", &Remedy::OptInAllHeld.hint());
+    }
+}
+
+/// The newest delivery that was tried, if there was one.
+fn attempt_line(out: &mut String, status: &StatusDocument) {
+    if let Some(attempt) = &status.last_attempt {
+        line(out, "Last attempt", &attempt.line());
     }
 }
 

@@ -115,7 +115,7 @@ impl DrainError {
         match self {
             Self::Token(error) => error.remedy(context),
             Self::Queue(error) => error.remedy(),
-            Self::Lock(_) => None,
+            Self::Lock(error) => error.remedy(),
         }
     }
 }
@@ -415,6 +415,11 @@ fn count(context: &Context, queue_path: &Path, report: &mut DrainReport) {
         Err(error) => {
             report.stopped.get_or_insert_with(|| Stopped::by_queue(&error.into()));
         }
+    }
+    if !report.stopped_projects.is_empty()
+        && let Ok(places) = queue::observe_projects(queue_path)
+    {
+        report.name_stopped_projects(&places);
     }
 }
 

@@ -10,7 +10,7 @@ use queue::{
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Failures listed by name; further ones are only counted.
@@ -58,6 +58,8 @@ impl Failure {
 pub struct StoppedProject {
     /// The project; none for rows without one.
     pub project_uuid: Option<String>,
+    /// Its `owner/repo`, where known.
+    pub repo_slug: Option<String>,
     /// The stable name of the reason.
     pub reason: &'static str,
     /// The server's words.
@@ -187,7 +189,7 @@ impl Stopped {
     pub(super) fn by_queue(error: &QueueError) -> Self {
         let reason =
             if matches!(error, QueueError::Busy(_)) { StoppedBy::QueueBusy } else { StoppedBy::QueueFailed };
-        Self::new(reason, error.to_string())
+        Self { remedy: error.remedy(), ..Self::new(reason, error.to_string()) }
     }
 
     pub(super) fn cancelled() -> Self {
@@ -317,6 +319,7 @@ impl DrainReport {
     pub(super) fn stop_project(&mut self, project_uuid: Option<String>, stop: &Stop) {
         self.stopped_projects.push(StoppedProject {
             project_uuid,
+            repo_slug: None,
             reason: stop.reason.name(),
             detail: stop.detail.clone(),
         });
@@ -332,6 +335,14 @@ impl DrainReport {
             let next_attempt_at = Timestamp::from_second(next.next_attempt_at.ceil() as i64).ok()?;
             Some(Waiting { bodies: next.bodies, next_attempt_at })
         });
+    }
+
+    /// Adds the slugs of the projects that were left alone.
+    pub(super) fn name_stopped_projects(&mut self, places: &BTreeSet<queue::Place>) {
+        for stopped in &mut self.stopped_projects {
+            let known = places.iter().filter(|place| place.project_uuid == stopped.project_uuid);
+            stopped.repo_slug = known.filter_map(|place| place.repo_slug.clone()).next();
+        }
     }
 
     /// Rows that left in this drain.
