@@ -46,7 +46,15 @@ pub fn main() -> std::process::ExitCode {
     {
         render::note(&warning);
     }
+    let narrows = class::classify(&cli.command).class == class::Class::Curing && !cli.command.is_dry_run();
     let outcome = command::run(&context, cli.command);
+    // A command of this class that ended with 0 has written, or had nothing to write; a preview ends with 2.
+    if narrows
+        && outcome.as_ref().is_ok_and(|report| report.exit == contract::ExitCode::Ok)
+        && let Ok(home) = context.home()
+    {
+        identity::privacy::narrow_directories(home);
+    }
     std::process::ExitCode::from(render::finish(outcome, json).code())
 }
 

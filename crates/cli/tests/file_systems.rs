@@ -67,9 +67,17 @@ fn a_read_only_file_system_is_not_blamed_on_the_mode() {
             "{json:#}"
         );
     }
-    let opt_in = ["sync", "opt-in", "--yes", "--json"];
-    let json = run_behind(&world, READ_ONLY, &opt_in).unwrap().exits(1).json();
-    assert!(json["remediation"][0].as_str().unwrap().starts_with("mount the file system of "), "{json:#}");
+    for argv in [
+        &["sync", "opt-in", "--yes", "--json"][..],
+        &["sync", "now", "--json"],
+        &["config", "set", "sync.hosted", "true", "--json"],
+        &["auth", "logout", "--force", "--json"],
+        &["sync", "daemon", "start", "--json"],
+    ] {
+        let json = run_behind(&world, READ_ONLY, argv).unwrap().exits(1).json();
+        let hint = json["remediation"][0].as_str().unwrap_or_default();
+        assert!(hint.starts_with("mount the file system of "), "{argv:?}: {json:#}");
+    }
 }
 
 /// A file system that cannot be written makes no healthy machine, and looking at it writes nothing.

@@ -250,6 +250,30 @@ fn writing_command_narrows_our_directories_and_no_other() {
     assert_eq!(mode(&projects), 0o755);
 }
 
+#[test]
+fn curing_command_narrows_our_directories_and_a_preview_does_not() {
+    let (world, _) = with_mission();
+    let ours = [world.root(), world.home().auth_dir(), world.home().queues_dir()];
+    for (words, code, narrowed) in [
+        (&["sync", "gc", "--dry-run"][..], 0, false),
+        (&["sync", "migrate", "--dry-run"], 0, false),
+        (&["sync", "opt-in", "--project", "none"], 2, false),
+        (&["auth", "status"], 0, false),
+        (&["sync", "gc"], 0, true),
+        (&["sync", "migrate"], 0, true),
+        (&["sync", "opt-out", "--project", "none"], 0, true),
+        (&["config", "set", "sync.hosted", "true"], 0, true),
+        (&["auth", "logout"], 0, true),
+    ] {
+        for path in &ours {
+            set_mode(path, 0o755);
+        }
+        let _ = world.run(words).exits(code);
+        let modes = ours.each_ref().map(|path| mode(path));
+        assert_eq!(modes, [if narrowed { 0o700 } else { 0o755 }; 3], "{words:?}");
+    }
+}
+
 /// In a user namespace an owner that is not mapped proves nothing.
 #[test]
 fn unmapped_owner_is_a_finding_and_refuses_nothing() {

@@ -103,10 +103,19 @@ impl Serialize for Reachability {
 
 /// Asks `server` for its health and limits, with a token when there is one to show.
 pub fn fetch_sync_health(context: &Context, server: &Destination, bearer: Option<&Bearer>) -> Reachability {
+    ask_health(context, server, bearer).1
+}
+
+/// The same, with the HTTP status when there was an answer.
+pub(crate) fn ask_health(
+    context: &Context,
+    server: &Destination,
+    bearer: Option<&Bearer>,
+) -> (Option<u16>, Reachability) {
     let request = Request { bearer, timeout: TIMEOUT, ..Request::get(SYNC_HEALTH) };
     match context.client.send(server, &request) {
-        Ok(answer) => judge_health(&answer),
-        Err(error) => Reachability::Unreachable(judge_silence(&error).detail),
+        Ok(answer) => (Some(answer.status), judge_health(&answer)),
+        Err(error) => (None, Reachability::Unreachable(judge_silence(&error).detail)),
     }
 }
 

@@ -120,7 +120,7 @@ fn scope_of(rows: &OtherRows) -> Option<Scope> {
 fn remedy(rows: &OtherRows, scope: Option<&Scope>, hash: &str, login: &Login) -> Remedy {
     let waiting = rows.counts.events + rows.counts.bodies > 0;
     let from_scope = Remedy::FromScope { hash: hash.to_owned() };
-    let Some(ours) = &login.scope else { return Remedy::Advice(log_in_again(rows)) };
+    let Some(ours) = &login.scope else { return Remedy::Advice(log_in_again(rows, login)) };
     match &rows.principal {
         Some(principal) if principal == ours.principal() => {
             let same_server = scope.is_some_and(|scope| scope.server() == ours.server());
@@ -132,25 +132,27 @@ fn remedy(rows: &OtherRows, scope: Option<&Scope>, hash: &str, login: &Login) ->
                 None if waiting => from_scope,
                 None => Remedy::Advice(format!(
                     "{}; `spec-kitty sync export --scope {hash}` keeps a copy",
-                    log_in_again(rows)
+                    log_in_again(rows, login)
                 )),
             }
         }
-        Some(_) => Remedy::Advice(log_in_again(rows)),
+        Some(_) => Remedy::Advice(log_in_again(rows, login)),
         None if waiting => {
-            Remedy::Advice(format!("{}; if it is yours: `{}`", log_in_again(rows), from_scope.hint()))
+            Remedy::Advice(format!("{}; if it is yours: `{}`", log_in_again(rows, login), from_scope.hint()))
         }
-        None => Remedy::Advice(log_in_again(rows)),
+        None => Remedy::Advice(log_in_again(rows, login)),
     }
 }
 
-fn log_in_again(rows: &OtherRows) -> String {
+fn log_in_again(rows: &OtherRows, login: &Login) -> String {
     let who = rows.principal.as_deref().unwrap_or("its account");
+    // A CI token wins over every login.
+    let unset = login.token_variable.map(|name| format!("unset {name}, then ")).unwrap_or_default();
     match &rows.server {
         Some(server) => {
             let server = contract::remedy::shell_word(&server_url::shown(server));
-            format!("log in as {who}: `spec-kitty auth login --server {server}`")
+            format!("{unset}log in as {who}: `spec-kitty auth login --server {server}`")
         }
-        None => format!("log in as {who} again: `spec-kitty auth login`"),
+        None => format!("{unset}log in as {who} again: `spec-kitty auth login`"),
     }
 }

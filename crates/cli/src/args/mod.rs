@@ -125,6 +125,16 @@ impl Cli {
 }
 
 impl Command {
+    /// Whether it only says what it would do, or what others would.
+    pub fn is_dry_run(&self) -> bool {
+        match self {
+            Self::Sync(SyncCommand::Migrate(args)) => args.dry_run,
+            Self::Sync(SyncCommand::Gc(args)) => args.dry_run,
+            Self::Sync(SyncCommand::Setup(args)) => !args.yes,
+            _ => false,
+        }
+    }
+
     /// Whether the command was asked for one JSON document.
     pub fn json(&self) -> bool {
         match self {

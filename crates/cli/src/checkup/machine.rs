@@ -39,9 +39,18 @@ impl Look<'_> {
                 Check::not_checked(Name::Switch, "unknown: the configuration cannot be read")
             }
             _ if switch.on => Check::ok(Name::Switch, "hosted sync is on"),
-            _ => Check::off(
+            // The variable wins over the file, so that the file cannot switch it on.
+            decider => Check::off(
                 Name::Switch,
-                "hosted sync is off: commands change the repository and nothing else",
+                match decider {
+                    Decider::Variable => {
+                        "hosted sync is off: commands change the repository and nothing else"
+                    }
+                    Decider::Config | Decider::Default | Decider::Unreadable => {
+                        "hosted sync is off: commands change the repository and nothing else; \
+                         `spec-kitty config set sync.hosted true` switches it on"
+                    }
+                },
             ),
         };
         let check = check.read(shown, contract::switch::VARIABLE);

@@ -57,8 +57,9 @@ pub(crate) fn login(context: &Context, args: &LoginArgs) -> Result<Report, CliEr
 
 /// Runs `auth logout`.
 pub(crate) fn logout(context: &Context, args: &LogoutArgs) -> Result<Report, CliError> {
-    let LogoutReport { had_session, revoked } = log_out(&http(context)?, !args.force)
-        .map_err(|error| CliError::new("LOGOUT_FAILED", error.exit(), chain(&error)))?;
+    let LogoutReport { had_session, revoked } = log_out(&http(context)?, !args.force).map_err(|error| {
+        CliError::new("LOGOUT_FAILED", error.exit(), chain(&error)).cured_by(error.remedy())
+    })?;
     let (server, note) = match revoked {
         Revoked::Yes => ("revoked", None),
         Revoked::NotAsked(why) => ("not_asked", Some(format!("the server was not told: {why}"))),

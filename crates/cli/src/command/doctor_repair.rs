@@ -328,6 +328,20 @@ fn saved(salvaged: &Salvaged) -> String {
     format!("{events} and {}", of(salvaged.bodies, salvaged.bodies_held, "body", "bodies"))
 }
 
+/// The name that a file had before it was moved aside to `target`: a journal and a birth record go along
+/// with their queue DB.
+fn moved_from(target: &str) -> Option<String> {
+    let (name, rest) = target.rsplit_once(".aside-")?;
+    let (_, rest) = rest.split_once('Z')?;
+    // A number keeps two of the same second apart.
+    let numbered = rest.strip_prefix('-').map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+    let suffix = match numbered {
+        Some(after) if after.len() + 1 < rest.len() => after,
+        _ => rest,
+    };
+    Some(format!("{name}{suffix}"))
+}
+
 impl Document for Repair {
     fn text(&self) -> String {
         let mut out = String::new();
@@ -337,7 +351,8 @@ impl Document for Repair {
                 let _ = writeln!(out, "gave {path} back to its owner");
             }
             for target in &action.moved_to {
-                let _ = writeln!(out, "moved {path} aside: {}", printable(target));
+                let from = moved_from(target).unwrap_or_else(|| action.path.clone());
+                let _ = writeln!(out, "moved {} aside: {}", printable(&from), printable(target));
             }
             if action.queue && action.action == "moved_aside" {
                 out.push_str("  saved 0 rows; how many it held cannot be told\n");
@@ -367,5 +382,24 @@ impl Document for Repair {
             let _ = writeln!(out, "{}\n  {}", printable(&line), printable(&left.advice));
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moved_file_is_named_as_it_was_called() {
+        for (target, from) in [
+            ("/h/q.db.aside-20261129T021712Z", "/h/q.db"),
+            ("/h/q.db.aside-20261129T021712Z-1", "/h/q.db"),
+            ("/h/q.db.aside-20261129T021712Z-journal", "/h/q.db-journal"),
+            ("/h/q.db.aside-20261129T021712Z-1-journal", "/h/q.db-journal"),
+            ("/h/q.id.aside-20261129T021712Z", "/h/q.id"),
+        ] {
+            assert_eq!(moved_from(target).as_deref(), Some(from));
+        }
+        assert_eq!(moved_from("/h/q.db"), None);
     }
 }

@@ -13,7 +13,7 @@ use super::oauth::OAuth;
 use crate::context::Context;
 use crate::destination::{Destination, DestinationError};
 use crate::http::Bearer;
-use crate::probe::{Reachability, fetch_sync_health};
+use crate::probe::{Reachability, ask_health};
 use contract::{Scope, ServerUrl, server_url};
 use identity::session::Team;
 use identity::{Config, ConfigEdit, Session, read_login, refresh_card};
@@ -95,11 +95,15 @@ pub fn log_in(
     store(context, &config, server.map(|_| &url), session, &destination)
 }
 
-/// Refuses a server that nothing answers for: the login would wait for nothing. A server without a
-/// health document may still log people in.
+/// Refuses an address where nothing answers, or something that is no sync server: the login would wait for
+/// nothing. A server without a health document (404, 405) may still log people in.
 fn probe_server(context: &Context, server: &Destination) -> Result<(), LoginError> {
-    match fetch_sync_health(context, server, None) {
-        Reachability::Unreachable(why) => Err(LoginError::NoServer { host: server.host().to_string(), why }),
+    let (status, health) = ask_health(context, server, None);
+    match health {
+        Reachability::Unreachable(why) => Err(LoginError::NoServer { why }),
+        Reachability::NotASyncServer(why) if !matches!(status, Some(404 | 405)) => {
+            Err(LoginError::NotAServer { host: server.host().to_string(), why })
+        }
         Reachability::Connected { .. }
         | Reachability::LoginNeeded
         | Reachability::NotASyncServer(_)

@@ -17,11 +17,17 @@ pub enum LoginError {
     #[error(transparent)]
     Destination(#[from] DestinationError),
     /// Nothing answers there; no browser was opened.
-    #[error("no server answers at {host}: {why}")]
+    #[error("no server answers: {why}")]
     NoServer {
+        /// What happened instead; names the host.
+        why: String,
+    },
+    /// Something answers there, and it is no sync server; no browser was opened.
+    #[error("{host} is no Spec Kitty server: {why}")]
+    NotAServer {
         /// Host and port.
         host: String,
-        /// What happened instead.
+        /// What it answered.
         why: String,
     },
     /// The OAuth part failed.
@@ -115,8 +121,19 @@ impl LoginError {
     /// What cures it, where a command or an advice can.
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
-            Self::ServerUnset | Self::Destination(_) | Self::NoServer { .. } => Some(Remedy::LoginServer),
+            Self::ServerUnset
+            | Self::Destination(_)
+            | Self::NoServer { .. }
+            | Self::NotAServer { .. }
+            | Self::Silence(_)
+            | Self::OAuth(OAuthFailure::Silence(_) | OAuthFailure::NotOAuth { .. }) => {
+                Some(Remedy::LoginServer)
+            }
             Self::Config(fault) => Some(fault.remedy.clone()),
+            Self::ConfigEdit(ConfigEditError::Unreadable(fault)) => Some(fault.remedy.clone()),
+            Self::ConfigEdit(ConfigEditError::Lock(error)) => error.remedy(),
+            Self::ConfigEdit(ConfigEditError::Write(error)) => Some(error.remedy()),
+            Self::Store(error) => error.remedy(),
             _ => None,
         }
     }

@@ -43,6 +43,12 @@ impl LogoutError {
             Self::Store(_) => ExitCode::Failed,
         }
     }
+
+    /// What cures it, where an advice can.
+    pub fn remedy(&self) -> Option<contract::Remedy> {
+        let Self::Store(error) = self;
+        error.remedy()
+    }
 }
 
 /// Deletes the session and, unless `revoke` is false, tells the server that issued it.

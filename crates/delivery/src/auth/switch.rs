@@ -79,7 +79,11 @@ impl SwitchError {
 
     /// What cures it.
     pub fn remedy(&self, context: &Context) -> Option<Remedy> {
-        matches!(self, Self::LoggedOut | Self::Unreadable { .. }).then(|| context.login().remedy())
+        match self {
+            Self::LoggedOut | Self::Unreadable { .. } => Some(context.login().remedy()),
+            Self::Store(error) => error.remedy(),
+            Self::CiToken | Self::Unknown { .. } | Self::Ambiguous { .. } | Self::Changed => None,
+        }
     }
 }
 

@@ -79,7 +79,10 @@ fn is_lookup_failure(text: &str) -> bool {
 /// What a refused certificate or TLS greeting means, and what to do; nothing for other texts.
 fn explain_tls(text: &str) -> Option<String> {
     let has = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
-    let explained = if has(&["UnknownIssuer", "unknown issuer", "CaUsedAsEndEntity"]) {
+    let explained = if has(&["CaUsedAsEndEntity"]) {
+        "its certificate is one of an authority itself, made to sign others; give the server a certificate \
+         that an authority signed, and name the PEM file of that authority in SSL_CERT_FILE"
+    } else if has(&["UnknownIssuer", "unknown issuer"]) {
         "its certificate is signed by an authority that is not trusted here; \
          name the PEM file of that authority in SSL_CERT_FILE"
     } else if has(&["certificate expired", "Expired"]) {

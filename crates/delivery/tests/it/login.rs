@@ -257,6 +257,12 @@ fn browser_login_probes_its_server_before_the_browser_opens() {
     let error = log_in(&Machine::new().context(), Some(&url), LoginMethod::Browser, &mut user).unwrap_err();
     assert!(matches!(error, LoginError::NoServer { .. }), "{error:?}");
     assert!(user.shown.is_empty() && error.to_string().contains("no server answers"), "{error}");
+
+    let page = Stub::start(|_, _| Reply::text(200, "<html>Please log in</html>"));
+    let error =
+        log_in(&Machine::new().context(), Some(&page.url()), LoginMethod::Browser, &mut user).unwrap_err();
+    assert!(matches!(error, LoginError::NotAServer { .. }), "{error:?}");
+    assert!(user.shown.is_empty() && error.to_string().contains("is no Spec Kitty server"), "{error}");
 }
 
 #[test]

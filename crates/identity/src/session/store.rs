@@ -14,6 +14,7 @@ use crate::lock::{FileLock, LockError};
 use crate::machine::Machine;
 use crate::private_file::{self, WriteError};
 use crate::small_file::read_small_file;
+use contract::Remedy;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -46,6 +47,17 @@ pub enum SessionWriteError {
         #[source]
         error: SessionError,
     },
+}
+
+impl SessionWriteError {
+    /// What lets the file be written, where that is what fails.
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Self::Lock(error) => error.remedy(),
+            Self::Write(error) => Some(error.remedy()),
+            Self::Session { .. } => None,
+        }
+    }
 }
 
 /// The session of one home, as one machine and user can read it.
