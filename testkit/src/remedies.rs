@@ -39,6 +39,10 @@ samples! {
     Remedy::RepairMission { .. } => [Remedy::RepairMission { mission: "user-auth-01KRX11M".into() }],
     Remedy::SyncNow => [Remedy::SyncNow],
     Remedy::ResendMissing => [Remedy::ResendMissing],
+    Remedy::CaptureHistory { .. } => [
+        Remedy::CaptureHistory { mission: "user-auth-01KRX11M".into() },
+        Remedy::CaptureHistory { mission: "-x".into() },
+    ],
     Remedy::OptIn { .. } => [
         Remedy::OptIn { project: "164b830e-0aa9-486a-80e9-73e0ff9bd516".into() },
         Remedy::OptIn { project: "none".into() },

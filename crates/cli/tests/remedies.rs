@@ -73,6 +73,7 @@ fn reach(remedy: &Remedy) {
         Remedy::RepairMission { .. } => reach_repair_mission(),
         Remedy::SyncNow => reach_sync_now(),
         Remedy::ResendMissing => reach_resend_missing(),
+        Remedy::CaptureHistory { .. } => reach_capture_history(),
         Remedy::FromScope { .. } => reach_from_scope(),
         Remedy::OptIn { .. } => reach_opt_in(),
         Remedy::OptInAllHeld => reach_opt_in_all_held(),
@@ -265,6 +266,21 @@ fn reach_resend_missing() {
     type_hint(&world, "sh", &hint).exits(0);
     world.run(["sync", "now"]).exits(0);
     assert_eq!(server.held(), held);
+}
+
+fn reach_capture_history() {
+    let (world, server) = testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"));
+    let created = world.run(["agent", "mission", "create", "one", "--json"]).exits(0).json();
+    let hint =
+        Remedy::CaptureHistory { mission: created["mission_slug"].as_str().unwrap().to_owned() }.hint();
+    let path = world.home().scoped_queue(&contract::Scope::new(&server.url(), USER, &server.team));
+    let lost = "DELETE FROM queue WHERE event_type = 'MissionDossierArtifactIndexed'";
+    assert!(rusqlite::Connection::open(&path).unwrap().execute(lost, []).unwrap() > 0);
+    let now = world.run(["sync", "now"]).exits(1);
+    assert!(now.stdout.lines().any(|line| line.trim() == hint), "{}", now.stdout);
+    type_hint(&world, "sh", &hint).exits(0);
+    let now = world.run(["sync", "now", "--json"]).exits(0).json();
+    assert_eq!(now["remaining"]["bodies"], 0, "{now:#}");
 }
 
 fn reach_opt_in() {

@@ -36,6 +36,11 @@ pub enum Remedy {
     SyncNow,
     /// Send again what the server acknowledged and no longer has.
     ResendMissing,
+    /// Capture again what a mission still holds; in a checkout of its project.
+    CaptureHistory {
+        /// The mission's directory name.
+        mission: String,
+    },
     /// Release the rows held for a project.
     OptIn {
         /// The project's uuid, or `none` for rows without a project.
@@ -73,7 +78,12 @@ impl Remedy {
             Self::RepairMission { mission } => &["doctor", "repair", "--mission", mission],
             Self::SyncNow => &["sync", "now"],
             Self::ResendMissing => &["sync", "resend", "--missing", "--yes"],
-            // A project that looks like an option must not be read as one.
+            // Neither a mission nor a project that looks like an option must be read as one.
+            Self::CaptureHistory { mission } if mission.starts_with('-') => {
+                let mission = &format!("--history={mission}");
+                return Some(["sync", "capture", mission, "--yes"].map(str::to_owned).into());
+            }
+            Self::CaptureHistory { mission } => &["sync", "capture", "--history", mission, "--yes"],
             Self::OptIn { project } if project.starts_with('-') => {
                 let project = &format!("--project={project}");
                 return Some(

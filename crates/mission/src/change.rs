@@ -44,6 +44,8 @@ pub(crate) struct Change {
     pub(crate) notes: Vec<String>,
     /// Rows that the log holds already and that are to be captured.
     pub(crate) recorded: Vec<Row>,
+    /// Whether documents whose index event is missing are captured whatever is remembered of them.
+    pub(crate) restores_index: bool,
     /// Directories to create.
     pub(crate) directories: Vec<PathBuf>,
     /// Files to write, whole.
@@ -105,6 +107,7 @@ impl Change {
             rows: Vec::new(),
             notes: Vec::new(),
             recorded: Vec::new(),
+            restores_index: false,
             directories: Vec::new(),
             files: Overlay::new(),
             history: Vec::new(),
@@ -242,7 +245,12 @@ impl Change {
             Writer::open(outgoing.permit, Capacity(outgoing.config.max_queue_size)).map_err(refused)?;
         let settled = writer.settle(&self.mission.slug, Some(&checkout_of(project))).map_err(refused)?;
         let key = writer.capture_key().map_err(refused)?;
-        let (rows, memory) = self.rows_to_capture(project, outgoing, clock, &origin, &key)?;
+        let lost = match self.restores_index {
+            true => writer.unindexed(&origin.project_uuid, &self.mission.slug).map_err(refused)?,
+            false => Vec::new(),
+        };
+        let known = Known { key: &key, lost: &lost };
+        let (rows, memory) = self.rows_to_capture(project, outgoing, clock, &origin, known)?;
         if rows.is_empty() {
             return Ok(Captive { state: CaptureState::Captured, settled: Some(settled), pending: None });
         }
@@ -262,7 +270,7 @@ impl Change {
         outgoing: &Outgoing<'_>,
         clock: &Clock,
         origin: &Origin,
-        queue_id: &str,
+        known: Known<'_>,
     ) -> Result<(Vec<NewRow>, Memory)> {
         let background = Background {
             aggregate_id: self.mission.aggregate_id(),
@@ -287,7 +295,8 @@ impl Change {
         };
         let namespace = documents.namespace(&origin.project_uuid).to_string();
         let mut memory =
-            Memory::read(project, &self.mission.slug, outgoing.permit.scope(), queue_id, &namespace);
+            Memory::read(project, &self.mission.slug, outgoing.permit.scope(), known.key, &namespace);
+        memory.forget(known.lost);
         let history = self.history.len() as u64;
         let mut stamp = stamp(outgoing, drafts.len() as u64 + history + documents.event_count(&memory))?;
         let mut rows = Vec::new();
@@ -318,6 +327,15 @@ impl Change {
         }
         Ok(overlay)
     }
+}
+
+/// What the queue says about documents that were captured before.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    /// [`Writer::capture_key`].
+    key: &'a str,
+    /// Documents that are captured again.
+    lost: &'a [String],
 }
 
 /// Rows that are prepared, until the local write is done.

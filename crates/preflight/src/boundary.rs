@@ -7,6 +7,7 @@ use crate::others::OtherQueueStatus;
 use crate::status::{
     ActiveQueue, AttemptStatus, DaemonRecord, HeldProject, LOGIN_REFUSED, LegacyQueue, LoginSummary, Root,
     RowPair, SCHEMA_VERSION, SERVER_REWOUND, STALE_AFTER_SECONDS, StatusDocument, Warning, rewound_text,
+    unindexed_warnings,
 };
 use contract::{FaultCode, ForegroundIdentity, PreflightResult, Remedy, server_url};
 use gate::{CapturePermit, CurePermit, EgressPermit, LockState, OwnerReading, Policy, Verdict};
@@ -261,6 +262,7 @@ impl Document<'_> {
         let attempt = counts.and_then(|counts| counts.last_attempt.as_ref());
         warnings.extend(attempt.and_then(|attempt| self.refused_login(attempt)));
         let oldest = counts.and_then(|counts| counts.oldest_pending_at);
+        warnings.extend(counts.into_iter().flat_map(|counts| unindexed_warnings(&counts.unindexed)));
         let facts = self.observation.facts();
         let waited = oldest.map(|oldest| Timestamp::now().as_second().saturating_sub(oldest));
         if facts.owner.lock == LockState::Free && waited.is_some_and(|waited| waited > STALE_AFTER_SECONDS) {

@@ -36,6 +36,38 @@ pub fn rewound_text(rewound: &queue::Rewound) -> String {
 /// The code of the warning that the server refused the login at the newest attempt.
 pub const LOGIN_REFUSED: &str = "login_refused";
 
+/// The code of the warning that bodies wait for an event that does not wait here.
+pub const BODIES_NOT_INDEXED: &str = "bodies_not_indexed";
+
+/// Missions that are named in warnings; the rest are counted.
+const MISSIONS_NAMED: usize = 5;
+
+/// A warning for each mission with bodies that the server refuses until it has an event that does not wait here.
+pub fn unindexed_warnings(missions: &[queue::Unindexed]) -> Vec<Warning> {
+    let of_mission = |mission: &queue::Unindexed| {
+        let bodies = match mission.bodies {
+            1 => "1 body waits".to_owned(),
+            many => format!("{many} bodies wait"),
+        };
+        let place = mission.checkout.as_deref().map(contract::text::path);
+        let place = place.unwrap_or_else(|| "a checkout of the project".into());
+        let text = format!(
+            "{bodies} for index events that neither the server nor this queue has (index_entry_not_found; mission \
+             {}, project {}); in {place} they are captured again with the command named here",
+            mission.mission_slug, mission.project_uuid
+        );
+        let remedy = Remedy::CaptureHistory { mission: mission.mission_slug.clone() };
+        Warning { code: BODIES_NOT_INDEXED, text, remedy }
+    };
+    let mut warnings: Vec<Warning> = missions.iter().take(MISSIONS_NAMED).map(of_mission).collect();
+    if let Some(rest) = missions.len().checked_sub(MISSIONS_NAMED).filter(|rest| *rest > 0) {
+        let text = format!("bodies of {rest} more missions wait for index events (index_entry_not_found)");
+        let remedy = Remedy::Advice("those missions are named once the ones above are captured again".into());
+        warnings.push(Warning { code: BODIES_NOT_INDEXED, text, remedy });
+    }
+    warnings
+}
+
 /// Everything `sync status` knows. Counts of an unreadable queue DB are null, never zero.
 #[derive(Clone, Debug, Serialize)]
 pub struct StatusDocument {

@@ -111,6 +111,7 @@ pub mod row;
 mod schema;
 mod sent;
 mod store;
+mod unindexed;
 
 pub use birth::birth_record;
 pub use busy::{CAPTURE as CAPTURE_DEADLINE, MIGRATE as MIGRATE_DEADLINE};
@@ -137,3 +138,4 @@ pub use outbox::{
 pub use rewound::{Rewound, RewoundProject};
 pub use row::{BodyRow, EventRow, Kind, NewRow, RowDigest, Witness};
 pub use sent::{Keep, SentBlocks};
+pub use unindexed::Unindexed;

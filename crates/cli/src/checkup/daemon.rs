@@ -8,7 +8,7 @@ use ::daemon::lifecycle::{DaemonState, DaemonStatus, observe_status};
 use contract::Remedy;
 use delivery::backoff::plan_rest;
 use jiff::Timestamp;
-use preflight::status::SERVER_REWOUND;
+use preflight::status::{BODIES_NOT_INDEXED, SERVER_REWOUND};
 
 impl Look<'_> {
     pub(super) fn daemon(&self) -> Result<Check, CliError> {
@@ -71,7 +71,7 @@ impl Look<'_> {
         if let Some(attempt) = &status.last_attempt {
             check = check.read(attempt.line(), "the last attempt");
         }
-        let codes = ["backlog_without_daemon", SERVER_REWOUND];
+        let codes = ["backlog_without_daemon", SERVER_REWOUND, BODIES_NOT_INDEXED];
         let backlog = status.warnings.iter().filter(|warning| codes.contains(&warning.code));
         backlog.fold(check, |check, warning| {
             check.finding(warning.code, warning.text.clone(), [warning.remedy.clone()])

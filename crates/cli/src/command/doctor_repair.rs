@@ -265,7 +265,7 @@ impl Action {
     /// Whether rows of a queue DB may be only in the old file now.
     fn may_lack_rows(&self) -> bool {
         match &self.salvaged {
-            Some(salvaged) => salvaged.gaps || salvaged.left > 0 || salvaged.lacks_rows(),
+            Some(salvaged) => salvaged.may_lack_rows(),
             None => self.queue && self.action == "moved_aside",
         }
     }
@@ -315,7 +315,7 @@ const GAPS: &str = "  \
 /// The missions still hold most of what a queue DB held.
 const BRING_BACK: &str = "\
 what the missions of a project still hold comes back, after a preview, with, in that project:
-  spec-kitty sync capture --history
+  spec-kitty sync capture --history MISSION
 ";
 
 /// `<saved> of <held>`, for events and for bodies.

@@ -14,7 +14,7 @@ use contract::text::printable;
 use contract::{ExitCode, FailureName, FaultCode, Remedy};
 use delivery::drain::{DrainError, DrainOptions, DrainReport, Progress, RowTally, drain, failure_report};
 use gate::EgressPermit;
-use preflight::status::rewound_text;
+use preflight::status::{Warning, rewound_text, unindexed_warnings};
 use preflight::{Boundary, OtherQueueStatus, PreflightError, consent_of};
 use queue::{DaemonDelivery, MigrationReport, QueueCounts};
 use serde::Serialize;
@@ -166,6 +166,8 @@ struct Delivery {
     remediation: Option<[String; 1]>,
     /// Rows of other scopes, which stay.
     other_queues: Vec<OtherQueueStatus>,
+    /// Bodies that cannot leave until something is captured again.
+    warnings: Vec<Warning>,
     #[serde(flatten)]
     report: DrainReport,
 }
@@ -201,7 +203,8 @@ impl Delivery {
         let error_code = stopped.and_then(|stopped| stopped.reason.code());
         let remediation = stopped.and_then(|stopped| stopped.remedy.as_ref()).map(|remedy| [remedy.hint()]);
         let other_queues = Vec::new();
-        Self { result, migrated, daemon_delivery, error_code, remediation, other_queues, report }
+        let warnings = unindexed_warnings(&report.unindexed);
+        Self { result, migrated, daemon_delivery, error_code, remediation, other_queues, warnings, report }
     }
 }
 
@@ -282,6 +285,10 @@ impl Document for Delivery {
         if let Some(warning) = warning {
             let _ = writeln!(out, "warning   : {warning}");
             let _ = writeln!(out, "            {}", Remedy::ResendMissing.hint());
+        }
+        for warning in &self.warnings {
+            let _ = writeln!(out, "warning   : {}", printable(&warning.text));
+            let _ = writeln!(out, "            {}", printable(&warning.remedy.hint()));
         }
         out.push_str(&other_queues::describe(&self.other_queues));
         out

@@ -88,6 +88,7 @@ const fn care(remedy: &Remedy) -> Care {
         | Remedy::RepairMission { .. }
         | Remedy::SyncNow
         | Remedy::ResendMissing
+        | Remedy::CaptureHistory { .. }
         | Remedy::FromScope { .. }
         | Remedy::OptIn { .. }
         | Remedy::OptInAllHeld

@@ -7,6 +7,7 @@ use contract::{ExitCode, Remedy, Scope};
 use jiff::Timestamp;
 use queue::{
     DaemonDelivery, DrainedBy, Held, Kind, LastAttempt, QueueCounts, QueueError, Rewound, RowCounts,
+    Unindexed,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -255,10 +256,13 @@ pub struct DrainReport {
     pub server: Option<&'static str>,
     /// The warning that the server no longer has rows that it acknowledged.
     pub server_rewound: Option<Rewound>,
-    /// Whether the next three could be counted; they are empty otherwise.
+    /// Whether the next four could be counted; they are empty otherwise.
     pub counted: bool,
     /// Rows that wait for a decision, by project.
     pub held: Vec<Held>,
+    /// Bodies that wait for an event that does not wait here, by mission.
+    #[serde(skip)]
+    pub unindexed: Vec<Unindexed>,
     /// Rows in the parked table, these and earlier ones.
     pub parked: RowCounts,
     /// Rows that still wait, held ones included.
@@ -290,6 +294,7 @@ impl DrainReport {
             server_rewound: None,
             counted: false,
             held: Vec::new(),
+            unindexed: Vec::new(),
             parked: RowCounts::default(),
             remaining: RowCounts::default(),
             waiting: None,
@@ -328,6 +333,7 @@ impl DrainReport {
     pub(super) fn count(&mut self, counts: &QueueCounts) {
         self.counted = true;
         self.held.clone_from(&counts.held);
+        self.unindexed.clone_from(&counts.unindexed);
         self.parked = counts.parked;
         self.remaining = RowCounts { events: counts.events, bodies: counts.bodies };
         self.waiting = counts.waiting.and_then(|next| {

@@ -88,6 +88,7 @@ pub fn plan(project: &Project, request: &Request, _: &Clock) -> Result<Plan> {
         capture: CaptureReport::default(),
     };
     let mut change = Change::of(mission, log);
+    change.restores_index = true;
     change.recorded = judge_rows(project, &change, &mut history)?;
     Ok(Planned { request: request.clone(), change: Some(change), outcome: history, plan })
 }

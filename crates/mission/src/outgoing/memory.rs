@@ -51,6 +51,13 @@ impl Memory {
         self.documents.get(path).is_some_and(|known| known == sha256)
     }
 
+    /// Forgets these documents: they are captured again.
+    pub(crate) fn forget(&mut self, paths: &[String]) {
+        for path in paths {
+            self.documents.remove(path);
+        }
+    }
+
     /// Whether this was the last snapshot.
     pub(crate) fn holds_snapshot(&self, hash: &str) -> bool {
         self.snapshot.as_deref() == Some(hash)

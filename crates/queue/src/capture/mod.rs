@@ -26,6 +26,7 @@ use crate::error::QueueError;
 use crate::fault_point::{FaultPoint, reached};
 use crate::row::{Kind, NewRow};
 use crate::store::{Abort, Store, meta};
+use crate::unindexed;
 use gate::CapturePermit;
 use rusqlite::{Connection, Transaction};
 use serde::Serialize;
@@ -115,12 +116,18 @@ impl Writer {
         self.store.queue_id()
     }
 
-    /// What captured documents are remembered under: another one once receipts were given up whose bytes are
-    /// gone, because then the documents must be captured again.
+    /// What captured documents are remembered under: another one once rows were lost (receipts without
+    /// bytes, a file that was salvaged in part), because then the documents must be captured again.
     pub fn capture_key(&mut self) -> Result<String, QueueError> {
         let epoch = self.store.read("read", |tx| Ok(meta(tx, CAPTURE_EPOCH)?))?;
         let id = self.store.queue_id();
         Ok(epoch.map_or_else(|| id.to_owned(), |epoch| format!("{id}-{epoch}")))
+    }
+
+    /// The documents of a mission whose bodies the server refuses for want of their index event, which does not
+    /// wait here either. Whatever else is remembered of them, their events are to be captured again.
+    pub fn unindexed(&mut self, project_uuid: &str, mission_slug: &str) -> Result<Vec<String>, QueueError> {
+        self.store.read("read", |tx| unindexed::paths(tx, project_uuid, mission_slug))
     }
 
     /// Stores the rows as prepared, in one transaction: disk full, a read-only home and capacity show
@@ -150,6 +157,9 @@ impl Writer {
     pub fn confirm(&mut self, prepared: Prepared) -> Result<Captured, QueueError> {
         let captured = self.store.write("confirm rows in", |tx| {
             let mut captured = prepared::confirm(tx, &prepared.command)?;
+            if captured.events > 0 {
+                unindexed::make_due(tx)?;
+            }
             captured.already += prepared.already;
             captured.waiting = waiting(tx, Kind::Event)? + waiting(tx, Kind::Body)?;
             reached(FaultPoint::ConfirmWritten);

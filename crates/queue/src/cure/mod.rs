@@ -8,7 +8,7 @@ mod unpark;
 
 pub(crate) use migrate::is_accounted_for;
 pub use migrate::{LeftBehind, MigratedRow, MigrationReport, QueueOwner, observe_left_behind, observe_owner};
-pub(crate) use resend::CAPTURE_EPOCH;
+pub(crate) use resend::{CAPTURE_EPOCH, begin_capture_epoch};
 pub use resend::{Resend, ResendReport, Which};
 pub use unpark::{StillParked, Unparked};
 

@@ -12,7 +12,7 @@ use crate::place;
 use crate::rewound::Rewound;
 use crate::row::{BodyRow, Kind, RowDigest};
 use crate::sent;
-use crate::store::{Abort, Store, meta, set_meta};
+use crate::store::{Abort, Store, meta, now_seconds, set_meta};
 use contract::Consent;
 use contract::wire::BodyPush;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
@@ -57,9 +57,16 @@ pub struct ResendReport {
     pub gone: RowCounts,
 }
 
-/// The key of the meta table that counts how often receipts without bytes were given up: what remembers
-/// captured documents elsewhere forgets them when it changes.
+/// The key of the meta table with a number that grows whenever rows were lost: receipts without bytes were given
+/// up, or a damaged file was salvaged in part. What remembers captured documents elsewhere forgets them then.
 pub(crate) const CAPTURE_EPOCH: &str = "capture_epoch";
+
+/// Begins another epoch. Seconds, so that one whose number was lost with a damaged page is not met again.
+pub(crate) fn begin_capture_epoch(tx: &Transaction<'_>) -> Result<(), Abort> {
+    let epoch: i64 = meta(tx, CAPTURE_EPOCH)?.and_then(|text| text.parse().ok()).unwrap_or_default();
+    set_meta(tx, CAPTURE_EPOCH, &epoch.saturating_add(1).max(now_seconds()).to_string())?;
+    Ok(())
+}
 
 /// What [`resend`] would do. The file is only read.
 pub(super) fn plan(
@@ -93,8 +100,7 @@ pub(super) fn resend(
         walk.run()?;
         let report = walk.report;
         if report.gone.total() > 0 {
-            let epoch: u64 = meta(tx, CAPTURE_EPOCH)?.and_then(|text| text.parse().ok()).unwrap_or_default();
-            set_meta(tx, CAPTURE_EPOCH, &(epoch + 1).to_string())?;
+            begin_capture_epoch(tx)?;
         }
         if matches!(resend.which, Which::Missing(_)) && resend.mission.is_empty() {
             let mut rewound = Rewound::read(tx)?;

@@ -9,6 +9,7 @@
 use super::QueueFile;
 use super::reconcile::{finish, forget_lost, reconcile};
 use super::walk::{walk_both_ends, walk_rowids};
+use crate::cure::begin_capture_epoch;
 use crate::error::QueueError;
 use crate::file::{self, Role};
 use crate::legacy::{LegacyTable, are_claims};
@@ -54,6 +55,11 @@ impl Salvaged {
     /// Whether the damaged file held more events or bodies than were saved, or nothing tells.
     pub fn lacks_rows(&self) -> bool {
         self.events_held != Some(self.events) || self.bodies_held != Some(self.bodies)
+    }
+
+    /// Whether rows of any kind may be only in the damaged file now.
+    pub fn may_lack_rows(&self) -> bool {
+        self.gaps || self.left > 0 || self.lacks_rows()
     }
 }
 
@@ -184,6 +190,9 @@ fn copy_rows(
             reconcile(&tx)?;
             if lost {
                 forget_lost(&tx)?;
+            }
+            if salvaged.may_lack_rows() {
+                begin_capture_epoch(&tx)?;
             }
         }
         tx.commit()?;

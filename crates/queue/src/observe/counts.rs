@@ -11,6 +11,7 @@ use crate::place;
 use crate::rewound::{self, Rewound};
 use crate::row::Kind;
 use crate::store::{Abort, now};
+use crate::unindexed::{self, Unindexed};
 use rusqlite::{Connection, params};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -60,6 +61,9 @@ pub struct QueueCounts {
     pub pause: Option<Pause>,
     /// The warning that the server no longer has rows that it acknowledged.
     pub rewound: Option<Rewound>,
+    /// Bodies that wait for an event that does not wait here, by mission.
+    #[serde(skip)]
+    pub unindexed: Vec<Unindexed>,
     /// Bodies that may leave and wait for their next attempt.
     pub waiting: Option<NextAttempt>,
     /// The newest drain that asked the server something, or could not.
@@ -127,6 +131,7 @@ pub(super) fn counts(
         };
         bound = read_bound(conn, consent, &mut waiting)?;
         seen.waiting = next_attempt(conn, consent)?;
+        seen.unindexed = unindexed::observe(conn, consent)?;
     }
     let unbound = RowCounts {
         events: seen.events.saturating_sub(bound.events),
