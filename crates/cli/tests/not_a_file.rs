@@ -198,3 +198,17 @@ fn token_file_that_is_a_pipe_without_a_writer_is_given_up() {
     let said = format!("{}{}", run.stdout, run.stderr);
     assert!(run.code != Some(124) && said.contains("within 5 s"), "{said}");
 }
+
+#[test]
+fn pipe_in_place_of_a_file_of_git_is_told_how_to_replace_it() {
+    let (world, _listener) = with_listener(env!("CARGO_BIN_EXE_spec-kitty"));
+    let index = world.work().join(".git/index");
+    let _ = std::fs::remove_file(&index);
+    mkfifo(&index);
+    let refused = run(&world, &["agent", "mission", "create", "tea-timer"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains(".git/index"), "{refused:?}");
+    assert!(refused.stderr.contains("git reset") && !refused.stderr.contains("git log"), "{refused:?}");
+    std::fs::remove_file(&index).unwrap();
+    world.run_program("git", ["reset", "--quiet"]);
+    let _ = run(&world, &["agent", "mission", "create", "tea-timer"]).exits(0);
+}

@@ -5,6 +5,7 @@
 use contract::OwnerRecord;
 use serde_json::{Value, json};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 use testkit::World;
 use testkit::daemon::{Daemons, ReferenceDaemon};
@@ -169,6 +170,7 @@ fn copied_home_leaves_a_reference_daemon_alone() {
 #[test]
 fn home_copied_with_hard_links_refuses_until_the_lock_is_its_own() {
     let world = world();
+    let _ = world.run(["agent", "mission", "create", "gadgets"]).exits(0);
     let daemons = Daemons::start(&world);
     let copy = copy(&world, "-al");
     for home in [&world, &copy] {
@@ -188,12 +190,15 @@ fn home_copied_with_hard_links_refuses_until_the_lock_is_its_own() {
         }
     }
     // What the advice says, done in the copy.
-    let lock = copy.home().owner_lock();
-    let lock = lock.to_str().unwrap();
-    let advice = format!("cp {lock} {lock}.new && mv {lock}.new {lock}");
+    let root = copy.root();
+    let root = root.to_str().unwrap();
+    let advice = format!("mv {root} {root}.linked && cp -a {root}.linked {root} && rm -r {root}.linked");
     let status = copy.run(["sync", "status", "--json"]).exits(0).json();
     assert!(status["faults"][0]["remediation_hint"].as_str().unwrap().contains(&advice), "{status:#}");
     let _ = copy.run_program("sh", ["-c", &advice]).exits(0);
+    let queues = std::fs::read_dir(copy.home().queues_dir()).unwrap();
+    let links: Vec<u64> = queues.map(|file| file.unwrap().metadata().unwrap().nlink()).collect();
+    assert!(!links.is_empty() && links.iter().all(|links| *links == 1), "no database is shared: {links:?}");
     let _ = world.run(["sync", "status", "--check"]).exits(0);
     let status = copy.run(["sync", "status", "--json"]).exits(0).json();
     assert_eq!(status["orphan_records"][0]["kind"], "copied_home");

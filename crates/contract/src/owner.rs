@@ -249,12 +249,16 @@ impl OwnerStatus {
     }
 }
 
-/// What helps against a lock file that homes share because one was copied with hard links.
+/// What helps against a lock file that homes share because one was copied with hard links. The whole copy
+/// gets files of its own: two homes that share a database file damage it.
 pub fn unlink_advice(lock: &Path) -> String {
-    let lock = crate::text::path(lock);
+    // `<root>/sync/daemon/owner.lock`
+    let root = lock.ancestors().nth(3).unwrap_or(lock).to_string_lossy();
+    let (root, linked) =
+        (crate::remedy::shell_word(&root), crate::remedy::shell_word(&format!("{root}.linked")));
     format!(
-        "if this home is the copy: `cp {lock} {lock}.new && mv {lock}.new {lock}`; if it is the original, the same for \
-         the lock file of the copy, or copy it again without hard links"
+        "if this home is the copy: `mv {root} {linked} && cp -a {linked} {root} && rm -r {linked}`; if it is the \
+         original, copy it again without hard links"
     )
 }
 

@@ -240,6 +240,12 @@ impl MissionError {
             }
             Self::Git { remedy, .. } => advice(remedy),
             Self::UnknownMission { .. } => advice("pass --mission with one of the available missions"),
+            Self::Malformed { path, .. } if path.components().any(|part| part.as_os_str() == ".git") => {
+                advice(
+                    "move it out of the way and put the file back from a copy; `git reset` writes a missing index anew and \
+                 keeps your files",
+                )
+            }
             Self::Malformed { .. } => {
                 advice("correct the file by hand; `git log -p -- FILE` shows what it held at each commit")
             }
