@@ -124,6 +124,8 @@ fn foreign_root_or_file_refuses_and_is_not_obeyed() {
         }
         let doctor = run_as(&world, ADA, &["sync", "doctor", "--offline", "--json"]).exits(1).json();
         let _ = finding(&doctor, "home_not_private");
+        let server = doctor["checks"].as_array().unwrap().iter().find(|check| check["name"] == "server");
+        assert_eq!(server.unwrap()["state"], "not_checked", "{doctor:#}");
         // The session cannot be decrypted: that would be said if it was read.
         let mut by_session = run_as(&world, ADA, &["auth", "status"]);
         by_session.stdout.push_str(&by_session.stderr);

@@ -113,7 +113,7 @@ impl Look<'_> {
     pub(super) fn server(&self) -> Result<Check, CliError> {
         let config = self.context.home()?.config_file();
         if !self.config.is_readable() {
-            return Ok(Check::ok(Name::Server, "the configuration cannot be read"));
+            return Ok(Check::not_checked(Name::Server, "the configuration cannot be read"));
         }
         let (what, from) = match (&self.config.server_url, self.login.source) {
             (_, LoginSource::Token) => {
