@@ -239,6 +239,27 @@ fn row_of_a_newer_release_is_no_damage_and_stays() {
     let refused = emit(&world, &mission.slug, "in_progress").exits(1);
     assert!(refused.stdout.contains("newer release"), "{refused:?}");
     assert_eq!(log(&mission), before);
+
+    mission.write("status.events.jsonl", &format!("{before}junk\n"));
+    let refused = emit(&world, &mission.slug, "in_progress").exits(1).json();
+    assert!(refused["error"].as_str().unwrap().ends_with("(1 more line cannot be read)"), "{refused:#}");
+    let remedies = refused["remediation"].to_string();
+    assert!(remedies.contains("doctor repair --mission") && remedies.contains("newer release"), "{remedies}");
+    let repair = world.run(["doctor", "repair", "--mission", &mission.slug, "--json"]).exits(1).json();
+    assert_eq!((&repair["result"], &repair["left"][0]["line"]), (&json!("repaired"), &json!(1)));
+    assert_eq!(log(&mission), before);
+}
+
+#[test]
+fn blank_note_of_a_move_is_no_note() {
+    let (world, mission) = world();
+    write_log(&mission, &[row(1, "2026-06-01T10:00:00Z", "planned", "claimed")]);
+    let moved = ["agent", "tasks", "move-task", "WP01", "--to", "in_progress", "--note", " ", "--mission"];
+    world.run(moved.into_iter().chain([&*mission.slug, "--local-only"])).exits(0);
+    let last: Value = serde_json::from_str(log(&mission).lines().last().unwrap()).unwrap();
+    assert_eq!(last["reason"], "move-task: claimed -> in_progress");
+    let file = mission.read("tasks/WP01-count-down.md");
+    assert!(file.contains("Moved to in_progress"), "{file}");
 }
 
 #[test]

@@ -42,6 +42,8 @@ pub enum MissionError {
         mission_slug: String,
         /// Whether `doctor repair --mission` helps.
         repairable: bool,
+        /// Whether some of the lines are whole and unknown to this release.
+        newer: bool,
     },
     /// The system refused to read or write.
     #[error("cannot {action} {}", text::path(.path))]
@@ -159,7 +161,7 @@ fn row(line: Option<usize>) -> String {
 }
 
 fn more(count: usize) -> String {
-    if count > 1 { format!(" ({} more lines cannot be read)", count - 1) } else { String::new() }
+    if count > 1 { format!(" ({})", crate::log::more_lines(count - 1)) } else { String::new() }
 }
 
 fn held_by(holder: &Option<String>) -> String {
@@ -249,10 +251,11 @@ impl MissionError {
             Self::Malformed { .. } => {
                 advice("correct the file by hand; `git log -p -- FILE` shows what it held at each commit")
             }
-            Self::DamagedLog { mission_slug, repairable: true, .. } => {
-                vec![Remedy::RepairMission { mission: mission_slug.clone() }]
+            Self::DamagedLog { mission_slug, repairable, newer, .. } => {
+                let repair = Remedy::RepairMission { mission: mission_slug.clone() };
+                let update = || Remedy::Advice(crate::log::remedy(mission_slug, false));
+                repairable.then_some(repair).into_iter().chain(newer.then(update)).collect()
             }
-            Self::DamagedLog { mission_slug, .. } => advice(&crate::log::remedy(mission_slug, false)),
             Self::Busy { .. } => advice("wait for the other command to end, then repeat this one"),
             Self::Capture { remedy, .. } => remedy.clone().into_iter().collect(),
             Self::CapturePending { .. } => {

@@ -113,6 +113,11 @@ fn row_of(text: &str) -> Option<Row> {
     read_object(&map).ok().filter(|row| row.event_id().is_some())
 }
 
+/// `1 more line cannot be read`.
+pub(crate) fn more_lines(count: usize) -> String {
+    format!("{count} more {} cannot be read", if count == 1 { "line" } else { "lines" })
+}
+
 /// What to do about unreadable lines.
 pub(crate) fn remedy(mission_slug: &str, repairable: bool) -> String {
     if repairable {

@@ -11,7 +11,7 @@ pub mod repair;
 mod row_time;
 
 pub use damage::Damage;
-pub(crate) use damage::remedy;
+pub(crate) use damage::{more_lines, remedy};
 pub(crate) use row_time::place_after;
 
 pub use fact::{FACT_SCHEMA_VERSION, FactKind, FactRow};
@@ -75,6 +75,7 @@ pub fn read_log(mission_dir: &Path) -> Result<Log> {
             count: log.damage.len(),
             mission_slug: mission_dir.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             repairable: log.damage.iter().any(|damage| damage.repairable),
+            newer: log.damage.iter().any(|damage| !damage.repairable),
         }),
     }
 }
@@ -126,7 +127,7 @@ impl Log {
             .map(|damage| format!("{shown} line {}: {}", damage.line, damage.problem))
             .collect();
         if self.damage.len() > damage::SHOWN {
-            lines.push(format!("{shown}: {} more lines cannot be read", self.damage.len() - damage::SHOWN));
+            lines.push(format!("{shown}: {}", more_lines(self.damage.len() - damage::SHOWN)));
         }
         if let Some(last) = lines.last_mut() {
             last.push_str(&format!("; {remedy}"));

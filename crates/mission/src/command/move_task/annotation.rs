@@ -15,7 +15,7 @@ pub(super) fn annotate(
     situation: Situation,
     log: Log,
 ) -> Result<Option<Change>> {
-    let note = request.note.as_deref().filter(|note| !note.trim().is_empty());
+    let note = request.note();
     let text = if note.is_some() { noted(request, &situation)? } else { assigned(request, &situation)? };
     let Situation { mission, wp, actor, .. } = situation;
     if text == wp.text() {

@@ -152,7 +152,7 @@ fn assigned(request: &Request, situation: &Situation) -> Result<String> {
 /// The same, with a line in its activity log.
 fn noted(request: &Request, situation: &Situation) -> Result<String> {
     let text = assigned(request, situation)?;
-    let note = request.note.clone().unwrap_or_else(|| format!("Moved to {}", situation.to));
+    let note = request.note().map_or_else(|| format!("Moved to {}", situation.to), str::to_owned);
     let at = situation.now.seconds_z();
     let entry = Entry { at: &at, actor: &situation.actor, shell_pid: request.shell_pid, note: &note };
     Ok(with_entry(&text, &entry))

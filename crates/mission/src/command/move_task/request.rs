@@ -84,6 +84,11 @@ impl Request {
             .ok_or_else(|| Refusal::UnknownLane(contract::text::printable(&self.to).into_owned()))?)
     }
 
+    /// The note; a blank one is none.
+    pub(super) fn note(&self) -> Option<&str> {
+        self.note.as_deref().filter(|note| !note.trim().is_empty())
+    }
+
     /// Judges the arguments by themselves.
     pub fn check(&self) -> Result<()> {
         let wrong = |name, problem: &str| Err(MissionError::Argument { name, problem: problem.to_owned() });
@@ -114,7 +119,7 @@ impl Request {
                 "goes with --to planned, which is what a rejection is; elsewhere nobody would keep it",
             );
         }
-        if self.skip_review_artifact_check && self.note.as_deref().is_none_or(|note| note.trim().is_empty()) {
+        if self.skip_review_artifact_check && self.note().is_none() {
             return wrong("--skip-review-artifact-check", "needs a --note that says why");
         }
         Ok(())

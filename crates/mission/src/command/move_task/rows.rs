@@ -110,7 +110,7 @@ fn refused(refusal: Refusal, wp_id: &str) -> MissionError {
 fn reason(request: &Request, situation: &Situation, rewind: bool, pointer: Option<&str>) -> String {
     let Situation { from, to, .. } = situation;
     let kind = if rewind { "backward rewind" } else { "move-task" };
-    let details = [pointer, request.note.as_deref(), request.done_override_reason.as_deref()];
+    let details = [pointer, request.note(), request.done_override_reason.as_deref()];
     let details: String =
         details.into_iter().flatten().map(|detail| format!(": {}", detail.trim())).collect();
     format!("{kind}: {from} -> {to}{details}")
@@ -125,7 +125,7 @@ fn review(project: &Project, request: &Request, situation: &Situation) -> Result
         }
         None => situation.actor.clone(),
     };
-    let note = request.note.as_deref().map(str::trim).filter(|note| !note.is_empty());
+    let note = request.note().map(str::trim);
     let reference = match (&request.approval_ref, note) {
         (Some(reference), _) => reference.clone(),
         (None, Some(note)) => note.to_owned(),
