@@ -74,7 +74,7 @@ fn other_scope_rows_are_named_on_every_screen() {
 
 #[test]
 fn rows_of_another_user_name_the_login() {
-    let (world, _) = with_mission();
+    let (mut world, _) = with_mission();
     world.write_session(&session(SERVER, "mallory@example.com", TEAM));
     let others = others(&world);
     assert_eq!(others.len(), 1);
@@ -82,6 +82,11 @@ fn rows_of_another_user_name_the_login() {
     assert_eq!(others[0]["remediation_hint"], hint, "{others:#?}");
     let switched = world.run(["auth", "login"]);
     assert!(switched.stdout.contains(&hint), "{switched:?}");
+
+    // A login changes nothing where a CI token decides.
+    world.set("SPEC_KITTY_TOKEN", "skp_YXxi.secret").set("SPEC_KITTY_SERVER_URL", SERVER);
+    let others = self::others(&world);
+    assert_eq!(others[0]["remediation_hint"], format!("unset SPEC_KITTY_TOKEN, then {hint}"), "{others:#?}");
 }
 
 #[test]

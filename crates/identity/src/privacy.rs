@@ -78,8 +78,12 @@ pub fn privacy_fault(home: &Home) -> Option<Fault> {
 }
 
 /// Takes from group and others what our own directories grant them; nothing else in the home is touched.
-/// Called by commands that write. What cannot be narrowed stays as it is.
+/// Called by commands that write. What cannot be narrowed stays as it is, and so does a home that is not
+/// private: its files may be another user's, and narrowing would only hide that.
 pub fn narrow_directories(home: &Home) {
+    if privacy_fault(home).is_some() {
+        return;
+    }
     let mut directories = vec![home.root().to_path_buf(), home.auth_dir(), home.queues_dir()];
     let daemon = home.daemon_dir();
     directories.extend(daemon.parent().filter(|sync| sync.starts_with(home.root())).map(Path::to_path_buf));
@@ -213,6 +217,9 @@ mod tests {
         narrow_directories(&home);
         assert_eq!((mode(&home.auth_dir()), mode(&home.daemon_dir())), (0o700, 0o700));
         assert_eq!(mode(directory.path()) & 0o777, 0o700);
+        set_mode(directory.path(), 0o777);
+        narrow_directories(&home);
+        assert_eq!(mode(directory.path()) & 0o777, 0o777, "every user may have written there: a fault");
         assert_eq!((mode(&projects), mode(&elsewhere)), (0o755, 0o755));
     }
 }

@@ -44,7 +44,8 @@ impl Look<'_> {
                 Name::Switch,
                 match decider {
                     Decider::Variable => {
-                        "hosted sync is off: commands change the repository and nothing else"
+                        "hosted sync is off by SPEC_KITTY_ENABLE_SAAS_SYNC: commands change the repository \
+                         and nothing else"
                     }
                     Decider::Config | Decider::Default | Decider::Unreadable => {
                         "hosted sync is off: commands change the repository and nothing else; \
