@@ -112,7 +112,7 @@ fn bodies_without_index_events_leave_after_capture_history() {
     let now = world.run(["sync", "now", "--json"]).exits(1).json();
     assert_eq!(now["bodies"]["kept"], 10, "{now:#}");
     assert_eq!(warnings(&now).len(), 1, "{now:#}");
-    is_named(&world, &mission, "10 bodies wait");
+    is_named(&world, &mission, "10 bodies of mission");
 
     let hint = Remedy::CaptureHistory { mission: mission.slug.clone() };
     let captured = world.run(hint.argv().unwrap()).exits(0).stdout;
@@ -148,7 +148,7 @@ fn queue_repaired_with_gaps_is_whole_after_capture_history() {
     }
     let now = world.run(["sync", "now", "--json"]).exits(1).json();
     assert!(now["bodies"]["kept"].as_u64() > Some(0) && warnings(&now).len() == 1, "{now:#}");
-    is_named(&world, &mission, "wait for index events");
+    is_named(&world, &mission, " of mission ");
 
     world.run(Remedy::CaptureHistory { mission: mission.slug.clone() }.argv().unwrap()).exits(0);
     let now = world.run(["sync", "now", "--json"]).exits(0).json();

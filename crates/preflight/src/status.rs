@@ -45,15 +45,15 @@ const MISSIONS_NAMED: usize = 5;
 /// A warning for each mission with bodies that the server refuses until it has an event that does not wait here.
 pub fn unindexed_warnings(missions: &[queue::Unindexed]) -> Vec<Warning> {
     let of_mission = |mission: &queue::Unindexed| {
-        let bodies = match mission.bodies {
-            1 => "1 body waits".to_owned(),
-            many => format!("{many} bodies wait"),
+        let (bodies, wait) = match mission.bodies {
+            1 => ("1 body".to_owned(), "waits for its index event, which is"),
+            many => (format!("{many} bodies"), "wait for their index events, which are"),
         };
         let place = mission.checkout.as_deref().map(contract::text::path);
         let place = place.unwrap_or_else(|| "a checkout of the project".into());
         let text = format!(
-            "{bodies} for index events that neither the server nor this queue has (index_entry_not_found; mission \
-             {}, project {}); in {place} they are captured again with the command named here",
+            "{bodies} of mission {} (project {}) {wait} neither here nor at the server (index_entry_not_found); run the \
+             command in {place}",
             mission.mission_slug, mission.project_uuid
         );
         let remedy = Remedy::CaptureHistory { mission: mission.mission_slug.clone() };
