@@ -5,6 +5,7 @@
 mod queue_world;
 
 use contract::Scope;
+use identity::session::Team;
 use queue_world::*;
 use rusqlite::Connection;
 use serde_json::Value;
@@ -87,6 +88,23 @@ fn rows_of_another_user_name_the_login() {
     world.set("SPEC_KITTY_TOKEN", "skp_YXxi.secret").set("SPEC_KITTY_SERVER_URL", SERVER);
     let others = self::others(&world);
     assert_eq!(others[0]["remediation_hint"], format!("unset SPEC_KITTY_TOKEN, then {hint}"), "{others:#?}");
+}
+
+#[test]
+fn rows_of_another_team_of_the_session_name_auth_switch() {
+    let world = world();
+    let mut both = session(SERVER, USER, TEAM);
+    both.teams.push(Team { id: "team-PRIV-02".into(), ..both.teams[0].clone() });
+    world.write_session(&both);
+    world.run(["agent", "mission", "create", "widgets"]).exits(0);
+    // The switch away names the rows that stay behind; the way back is the remedy.
+    let switched = world.run(["auth", "switch", "team-PRIV-02"]).exits(0);
+    let hint = format!("spec-kitty auth switch {TEAM}");
+    assert!(switched.stdout.lines().any(|line| line.trim() == hint), "{switched:?}");
+    let others = others(&world);
+    assert_eq!((others.len(), &others[0]["remediation_hint"]), (1, &hint.as_str().into()), "{others:#?}");
+    world.run(["auth", "switch", TEAM]).exits(0);
+    assert_eq!(self::others(&world), Vec::<Value>::new());
 }
 
 #[test]
