@@ -31,6 +31,8 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 const USERS: [&str; 2] = [USER, "mallory@example.com"];
 /// Legacy rows that a migrating round finds.
 const LEGACY_ROWS: usize = 5;
+/// The round of the legacy rows that are there before the first one; their ids name it.
+const BEFORE: u32 = 999_999_999;
 /// The server is killed after so many rounds.
 const SERVER_CRASH: u32 = 50;
 /// Delivered rows of so many seconds are sent again.
@@ -175,7 +177,10 @@ impl Machine {
             refused: 0,
         };
         machine.log_in(0);
-        // Legacy rows are another program's: they leave because their project is opted in.
+        // Legacy rows are another program's: they leave because their project is opted in, and a project can
+        // be opted in once rows of it are known.
+        machine.leave_legacy_rows(BEFORE)?;
+        machine.complete(&["sync", "migrate"].map(str::to_owned))?;
         machine.complete(
             &["sync", "opt-in", "--project", PROJECT, "--include-held", "--yes"].map(str::to_owned),
         )?;
