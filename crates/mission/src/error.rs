@@ -244,7 +244,7 @@ impl MissionError {
             Self::UnknownMission { .. } => advice("pass --mission with one of the available missions"),
             Self::Malformed { path, .. } if path.components().any(|part| part.as_os_str() == ".git") => {
                 advice(
-                    "move it out of the way and put the file back from a copy; `git reset` writes a missing index anew and \
+                    "move it out of the way and put the file back from a copy; `git read-tree HEAD` writes a missing index and \
                  keeps your files",
                 )
             }
