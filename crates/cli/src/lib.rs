@@ -41,13 +41,14 @@ pub fn main() -> std::process::ExitCode {
     };
     let json = cli.command.json();
     let context = context::Context::of_process();
-    if class::classify(&cli.command).class != class::Class::Tool
+    let verb = class::classify(&cli.command);
+    if verb.class != class::Class::Tool
         && let Some(warning) = context.owner_warning()
     {
         render::note(&warning);
     }
-    let narrows = class::classify(&cli.command).class == class::Class::Curing && !cli.command.is_dry_run();
-    let outcome = command::run(&context, cli.command);
+    let narrows = verb.class == class::Class::Curing && !cli.command.is_dry_run();
+    let outcome = command::run(&context, cli.command).map_err(|error| error.not_by_repeating(verb.verb));
     // A command of this class that ended with 0 has written, or had nothing to write; a preview ends with 2.
     if narrows
         && outcome.as_ref().is_ok_and(|report| report.exit == contract::ExitCode::Ok)

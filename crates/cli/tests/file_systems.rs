@@ -108,3 +108,46 @@ fn doctor_names_a_full_disk_and_a_read_only_home_with_numbers() {
     let setup = run_behind(&world, READ_ONLY, &["sync", "setup", "--json"]).unwrap();
     assert!(setup.stdout.contains("read_only_file_system"), "{}", setup.stdout);
 }
+
+/// A repair moves files and writes new ones: where nothing can be written, what makes it possible comes
+/// first, in every text that offers it.
+#[test]
+fn repair_is_offered_only_where_files_can_be_written() {
+    let break_queue =
+        |world: &World| std::fs::write(world.home().scoped_queue(&world.scope()), "x".repeat(99));
+    let break_record = |world: &World| {
+        std::fs::create_dir_all(world.home().daemon_dir()).unwrap();
+        std::fs::write(world.home().owner_record(), "{")
+    };
+    let breaks: [(&str, &dyn Fn(&World) -> std::io::Result<()>); 2] =
+        [("active_queue_unreadable", &break_queue), ("owner_record_unreadable", &break_record)];
+    for (code, damage) in breaks {
+        let (world, _) = with_mission();
+        damage(&world).unwrap();
+        let hint = |run: Run| {
+            let status = run.exits(2).json();
+            let faults = status["faults"].as_array().unwrap().clone();
+            let fault = faults.into_iter().find(|fault| fault["code"] == code).unwrap();
+            fault["remediation_hint"].as_str().unwrap().to_owned()
+        };
+        let check = ["sync", "status", "--check", "--json"];
+        for (mounts, first) in
+            [(READ_ONLY, "mount the file system of "), (FULL, "free space on the file system of ")]
+        {
+            let Some(run) = run_behind(&world, mounts, &check) else { return };
+            let found = hint(run);
+            assert!(found.starts_with(first) && found.contains("SPEC_KITTY_HOME"), "{code}: {found}");
+            for argv in [&["sync", "now"][..], &["sync", "doctor", "--offline"], &["doctor", "repair"]] {
+                let run = run_behind(&world, mounts, argv).unwrap();
+                let text = format!("{}{}", run.stdout, run.stderr);
+                assert!(run.code != Some(0) && text.contains(first), "{code}: {argv:?}: {text}");
+                let bare = text.lines().find(|line| line.trim() == "spec-kitty doctor repair");
+                assert_eq!(bare, None, "{code}: {argv:?}: {text}");
+            }
+            let _ = std::fs::remove_dir_all(format!("{}.kept", world.root().display()));
+        }
+        assert_eq!(hint(world.run(check)), "spec-kitty doctor repair");
+        world.run(["doctor", "repair"]).exits(0);
+        world.run(check).exits(0);
+    }
+}

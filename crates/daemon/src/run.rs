@@ -4,7 +4,7 @@
 //! plane, control file and record, readiness, life.
 
 use crate::control::client::ControlClient;
-use crate::control::file::{ControlFile, ControlFileError};
+use crate::control::file::ControlFile;
 use crate::control::proof::ControlToken;
 use crate::control::routes::{Desk, Door};
 use crate::control::server::{self, ControlServer, Limits};
@@ -22,7 +22,6 @@ use crate::record::RunFacts;
 use crate::schedule::Timing;
 use crate::start_failure::StartFailure;
 use crate::stop::{Stop, StopReason};
-use contract::Remedy;
 use identity::private_file::create_private_dir;
 use identity::{
     BuildInfo, CardUse, Config, Environment, Home, observe_foreground, read_login, read_switch, refresh_card,
@@ -249,10 +248,8 @@ fn take_identity(options: &RunOptions) -> Result<TakenIdentity, StartFailure> {
 impl From<&PublishError> for StartFailure {
     fn from(error: &PublishError) -> Self {
         let remedy = match error {
-            PublishError::Record(error) | PublishError::Control(ControlFileError::Write(error)) => {
-                error.remedy()
-            }
-            PublishError::Control(_) => Remedy::Repair,
+            PublishError::Record(error) => error.remedy(),
+            PublishError::Control(error) => error.remedy(),
         };
         Self::RecordNotWritten { detail: error.to_string(), remediation_hint: remedy.hint() }
     }

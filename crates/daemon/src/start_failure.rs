@@ -152,7 +152,8 @@ impl StartFailure {
     /// The home cannot be used because of `error` at `path`: `doctor repair` moves away what occupies a
     /// path, and changes nothing about a full, read-only or foreign file system.
     pub fn home_unusable(detail: impl Into<String>, path: &Path, error: &io::Error) -> Self {
-        let remedy = if is_obstructed(error) { Remedy::Repair } else { make_writable(path, error) };
+        let remedy =
+            if is_obstructed(error) { identity::disk::repair(path) } else { make_writable(path, error) };
         Self::HomeUnusable { detail: detail.into(), remediation_hint: remedy.hint() }
     }
 

@@ -239,7 +239,11 @@ fn a_holder_that_has_not_said_who_it_is_is_starting_and_nobody_is_told_to_end_it
     assert_eq!(bench.fails(&["stop"]), json!({ "failure": "starting" }));
     let failure = bench.fails(&["restart"]);
     assert_eq!(failure["reason"], "stop_failed", "{failure}");
-    assert_eq!(failure["remedy"], "wait a moment and try again", "{failure}");
+    assert_eq!(
+        failure["remedy"],
+        "wait until `spec-kitty sync daemon status` says running or stopped, then try again",
+        "{failure}"
+    );
     assert!(holder.is_alive());
 }
 

@@ -1,7 +1,9 @@
 //! What the observer saw: plain data. Whoever may call `judge` could invent facts, which is why
 //! only the observer may.
 
-use contract::{AuthAbsent, Fault, FileNumbers, ForegroundIdentity, LegacyRowCounts, OwnerRecord, Scope};
+use contract::{
+    AuthAbsent, Fault, FileNumbers, ForegroundIdentity, LegacyRowCounts, OwnerRecord, Remedy, Scope,
+};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -60,6 +62,8 @@ pub struct OwnerFacts {
     pub outside: bool,
     /// The record's paths, canonical where they exist; nothing without a readable record.
     pub resolved: Option<ResolvedPaths>,
+    /// What cures a record that cannot be read, on the file system as it is now.
+    pub repair: Remedy,
 }
 
 impl OwnerFacts {
@@ -74,6 +78,7 @@ impl OwnerFacts {
             executable_missing: false,
             outside: false,
             resolved: None,
+            repair: Remedy::Repair,
         }
     }
 }

@@ -8,7 +8,7 @@ pub fn judge_owner(facts: &OwnerFacts) -> (OwnerStatus, Option<Fault>) {
     let held = facts.lock == LockState::Held;
     match &facts.reading {
         OwnerReading::Unreadable(detail) => {
-            let remedy = if held { Remedy::RestartDaemon } else { Remedy::Repair };
+            let remedy = if held { Remedy::RestartDaemon } else { facts.repair.clone() };
             let fault =
                 Fault::new(FaultCode::OwnerRecordUnreadable, &facts.record_path, detail.clone(), remedy);
             (OwnerStatus::Unreadable, Some(fault))

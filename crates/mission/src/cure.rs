@@ -66,7 +66,9 @@ pub(crate) fn cure(code: &str) -> Option<&'static str> {
         "TASKS_COVERAGE_INCOMPLETE" => {
             "write one heading such as `## WP01 - Title` in tasks.md for each file in tasks/"
         }
-        "DEPENDENCY_CYCLE" => "remove one dependency of the circle from the file that says it",
+        "DEPENDENCY_CYCLE" => {
+            "remove one dependency of the circle from tasks.md, wps.yaml or the front matter"
+        }
         "INVALID_DEPENDENCIES" => {
             "correct the dependencies in tasks.md, wps.yaml or the front matter, whichever says them"
         }
@@ -75,7 +77,9 @@ pub(crate) fn cure(code: &str) -> Option<&'static str> {
             "name the requirements each work package covers in the `requirement_refs` of its front matter"
         }
         "OWNERSHIP_INVALID" => "correct `owned_files` and `authoritative_surface` in the front matter",
-        "LANE_CYCLE" => "remove a dependency between the lanes, or move a work package out of planning",
+        "LANE_CYCLE" => {
+            "remove a dependency between the lanes from tasks.md, or move a work package out of planning"
+        }
         "LANE_WITHOUT_OWNER" => "write the work package's file in tasks/",
         "WORK_PACKAGE_NOT_FOUND" => {
             "`spec-kitty agent tasks list --mission MISSION` shows the work packages of a mission"
@@ -88,13 +92,17 @@ pub(crate) fn cure(code: &str) -> Option<&'static str> {
         }
         "DECISION_NOT_FOUND" => "decisions/index.json of the mission lists its decisions",
         "DECISION_ALREADY_CLOSED" => "ask under another --input-key, --step-id or --slot-key",
-        "DECISION_TERMINAL_CONFLICT" => "open a new decision: what is resolved or canceled stays so",
-        "DECISION_MISSING_STEP_OR_SLOT" => "name the place the question came up in",
+        "DECISION_TERMINAL_CONFLICT" => {
+            "open a new decision with `spec-kitty agent decision open`: what is resolved or canceled stays so"
+        }
+        "DECISION_MISSING_STEP_OR_SLOT" => {
+            "name the place the question came up in with --step-id or --slot-key"
+        }
         "MISSION_NOT_FOUND" => {
             "write meta.json with the mission's `mission_id`; `git log -p -- FILE` shows what it held at each commit"
         }
         "STATUS_EVENT_PERSISTENCE_VERIFICATION_FAILED" => {
-            "look at the disk and at who else writes the log, then repeat"
+            "free space where the mission's log is, end the other program that writes it, then repeat the command"
         }
         "ROW_TIME_EXHAUSTED" => "correct the `at` of that row by hand, then repeat the command",
         "LANE_NOT_REACHED" => {

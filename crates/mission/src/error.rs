@@ -262,7 +262,10 @@ impl MissionError {
                 advice("repeat the command, or any other on this mission: it settles what is left first")
             }
             Self::NotUndone { cause, .. } => cause.remedies(),
-            Self::Io { .. } => advice("give this user access to it, and look whether the disk is full"),
+            Self::Io { path, .. } => advice(&format!(
+                "give this user access to {}, and look whether its disk is full",
+                text::path(path)
+            )),
             Self::Invalid { code, .. } => crate::cure::cure(code).map(advice).unwrap_or_default(),
             Self::Transition(refusal) => refusal.cure().map(advice).unwrap_or_default(),
             Self::Argument { .. } | Self::Interrupted { .. } => Vec::new(),

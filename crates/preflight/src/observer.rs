@@ -104,7 +104,7 @@ pub(crate) fn or_fault<T>(
         Err(ObserveError::Fault(fault)) => {
             // One interrupted transaction may be seen from two sides; one fault per file is enough.
             if !faults.iter().any(|known| known.code == fault.code && known.path == fault.path) {
-                faults.push(*fault);
+                faults.push(identity::disk::curable(*fault));
             }
             Ok(None)
         }

@@ -53,9 +53,12 @@ impl OtherQueueStatus {
             remedy,
         };
         match reading {
-            OtherReading::Busy => {
-                unread("busy", Remedy::Advice("another process holds it; look again later".to_owned()))
-            }
+            OtherReading::Busy => unread(
+                "busy",
+                Remedy::Advice(
+                    "run `spec-kitty sync status` again when the process that holds it has ended".to_owned(),
+                ),
+            ),
             OtherReading::Unreadable(_) => {
                 let advice = "log in to its account, then run `spec-kitty doctor repair`";
                 unread("unreadable", Remedy::Advice(advice.to_owned()))

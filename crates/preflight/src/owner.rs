@@ -48,7 +48,9 @@ fn observe_owner_once(home: &Home) -> OwnerFacts {
         Err(error) => {
             let why =
                 format!("its lock {} cannot be probed: {error}", contract::text::path(&home.owner_lock()));
-            OwnerFacts { reading: OwnerReading::Unreadable(why), ..OwnerFacts::absent(home.owner_record()) }
+            let path = home.owner_record();
+            let repair = identity::disk::repair(&path);
+            OwnerFacts { reading: OwnerReading::Unreadable(why), repair, ..OwnerFacts::absent(path) }
         }
     }
 }
@@ -68,7 +70,11 @@ fn observe_record(home: &Home, lock: LockState, lock_file: Option<LockFileFacts>
     let reading = read_record(&record_path);
     let facts = OwnerFacts { lock, lock_file, ..OwnerFacts::absent(record_path) };
     match &reading {
-        OwnerReading::Absent | OwnerReading::Unreadable(_) => OwnerFacts { reading, ..facts },
+        OwnerReading::Absent => OwnerFacts { reading, ..facts },
+        OwnerReading::Unreadable(_) => {
+            let repair = identity::disk::repair(&facts.record_path);
+            OwnerFacts { reading, repair, ..facts }
+        }
         OwnerReading::Readable(record) => {
             let process = observe_recorded_process(record.pid);
             let resolved = resolve(record);

@@ -80,24 +80,28 @@ impl ServerError {
     /// What helps.
     pub fn remedy(&self) -> Remedy {
         let text = match self {
-            Self::DataDir { .. } => "choose a data directory that this user may write",
-            Self::InUse { .. } => "stop the other server, or choose another data directory",
+            Self::DataDir { .. } => "name a directory that this user may write with --data",
+            Self::InUse { .. } => "stop the other server, or name another directory with --data",
             Self::Database { .. } | Self::Store(StoreError::Database(_)) => {
-                "check the disk and its free space; restore the data directory from a backup if it is damaged"
+                "free space on the file system of --data; if the directory is damaged, restore it from a backup"
             }
-            Self::NewerSchema { .. } => "update this program",
-            Self::Listen { .. } => "choose another port, or 0 for a free one",
+            Self::NewerSchema { .. } => "update spec-kitty to the release that wrote the directory of --data",
+            Self::Listen { .. } => "name another port with --listen, or 0 for a free one",
             Self::NotLoopback { .. } => {
-                "put a TLS proxy in front and listen on loopback, or allow the address explicitly"
+                "listen on 127.0.0.1 behind a proxy with TLS, or add --allow-public-address"
             }
-            Self::Thread(_) | Self::NoRandomness(_) => "free system resources and try again",
+            Self::Thread(_) | Self::NoRandomness(_) => {
+                "end other processes of this machine, or ask its administrator to raise the limits"
+            }
             Self::Store(StoreError::AccountExists) => {
-                "list the accounts; a new approval secret can be issued"
+                "`spec-kitty server user list` shows the accounts; `spec-kitty server user secret` issues a new secret"
             }
-            Self::Store(StoreError::NoAccount) => "create the account first",
-            Self::Store(StoreError::NoMembership) => "name one of the account's private teamspaces",
-            Self::Store(StoreError::Closed) => "start the server again",
-            Self::Argument { .. } => "correct the argument",
+            Self::Store(StoreError::NoAccount) => "create the account with `spec-kitty server user add`",
+            Self::Store(StoreError::NoMembership) => {
+                "name one of the account's private teamspaces with --team"
+            }
+            Self::Store(StoreError::Closed) => "start the server again with `spec-kitty server`",
+            Self::Argument { .. } => "correct the argument that the message names; --help describes it",
         };
         Remedy::Advice(text.to_owned())
     }

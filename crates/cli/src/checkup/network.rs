@@ -61,6 +61,6 @@ pub(crate) fn judge_probe<N>(name: N, probe: &LoginProbe, login: &Login) -> Chec
 }
 
 fn remedy(health: &Reachability, login: &Login) -> Option<Remedy> {
-    let later = "nothing is lost: rows wait here and go when the server answers again";
+    let later = "rows wait here and go when the server answers again; its administrator can tell when";
     health.remedy(login).or_else(|| Some(Remedy::Advice(later.to_owned())))
 }

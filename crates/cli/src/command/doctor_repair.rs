@@ -12,7 +12,7 @@ use contract::text::printable;
 use contract::{Fault, FaultCode, Remedy};
 use identity::aside::{move_group_aside, replace_aside};
 use identity::lock::probe;
-use identity::private_file::WriteError;
+use identity::private_file::{WriteError, make_writable};
 use identity::{Home, StateFile, StateKind, observe_state_file};
 use preflight::Boundary;
 use preflight::observer::Observation;
@@ -74,10 +74,10 @@ fn repair_file(home: &Home, file: &StateFile) -> Result<Option<Action>, CliError
 }
 
 fn not_moved(path: &Path, error: &WriteError) -> CliError {
-    CliError::failed("REPAIR_FAILED", error.to_string()).remedy(Remedy::Advice(format!(
-        "make the directory of {} writable for this user, then run `spec-kitty doctor repair` again",
-        contract::text::path(path)
-    )))
+    // What is moved is changed in its directory.
+    let first = make_writable(path.parent().unwrap_or(path), &error.source);
+    CliError::failed("REPAIR_FAILED", error.to_string())
+        .remedy(Remedy::Advice(format!("{first}, then run `spec-kitty doctor repair` again")))
 }
 
 /// A mode may hide what else is wrong with a file, so each fault is tried twice.
@@ -110,9 +110,10 @@ fn damage(boundary: &Boundary<'_>, known: &[Fault]) -> Result<Vec<Fault>, CliErr
         match observe_health(path, which) {
             Ok(None) => {}
             Ok(Some(finding)) => {
-                found.push(Fault::new(code, path, format!("is damaged: {finding}"), Remedy::Repair));
+                let repair = identity::disk::repair(path);
+                found.push(Fault::new(code, path, format!("is damaged: {finding}"), repair));
             }
-            Err(ObserveError::Fault(fault)) => found.push(*fault),
+            Err(ObserveError::Fault(fault)) => found.push(identity::disk::curable(*fault)),
             Err(ObserveError::Busy(busy)) => return Err(busy.into()),
         }
     }

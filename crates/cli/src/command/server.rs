@@ -5,8 +5,8 @@ use crate::build;
 use crate::error::{CliError, chain};
 use crate::render;
 use crate::report::{Document, Report, Said};
+use contract::ExitCode;
 use contract::text::printable;
-use contract::{ExitCode, Remedy};
 use serde::Serialize;
 use serde_json::json;
 use server::origin::TrustedProxies;
@@ -95,13 +95,7 @@ fn administer(command: &ServerCommand) -> Result<Report, CliError> {
 const SECRET_NOTE: &str = "approval secret, shown this once; its owner types it to approve a login";
 
 fn failed(error: ServerError) -> CliError {
-    let failed = CliError::new("SERVER_FAILED", exit_of(&error), chain(&error));
-    match error {
-        ServerError::NotLoopback { .. } => failed.remedy(Remedy::Advice(
-            "listen on 127.0.0.1 behind a proxy with TLS, or add --allow-public-address".to_owned(),
-        )),
-        _ => failed,
-    }
+    CliError::new("SERVER_FAILED", exit_of(&error), chain(&error)).remedy(error.remedy())
 }
 
 fn exit_of(error: &ServerError) -> ExitCode {

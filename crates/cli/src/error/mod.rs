@@ -127,6 +127,14 @@ impl CliError {
         self
     }
 
+    /// Without the command that just failed as a remedy of its own failure; `verb` is the words after
+    /// `spec-kitty`.
+    #[must_use]
+    pub(crate) fn not_by_repeating(mut self, verb: &str) -> Self {
+        self.remedies.retain(|remedy| remedy.argv().is_none_or(|argv| argv.join(" ") != verb));
+        self
+    }
+
     /// Adds a key to the JSON document.
     #[must_use]
     pub fn fact(mut self, key: &str, value: impl Into<Value>) -> Self {
@@ -184,6 +192,23 @@ impl CliError {
                 format!("Sync boundary refused: {}\n", names.join(", "))
             }
             None => format!("error: {}\n", printable(&self.summary.lines().collect::<Vec<_>>().join(" "))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_command_does_not_offer_itself() {
+        for remedy in testkit::remedies::samples() {
+            let Some(argv) = remedy.argv() else { continue };
+            let failed = CliError::failed("X", "x").remedy(remedy.clone()).remedy(Remedy::Advice("y".into()));
+            let hints = |error: CliError| error.remedies.iter().map(Remedy::hint).collect::<Vec<_>>();
+            assert_eq!(hints(failed.not_by_repeating(&argv.join(" "))), ["y"], "{remedy:?}");
+            let other = CliError::failed("X", "x").remedy(remedy.clone()).not_by_repeating("sync status");
+            assert_eq!(hints(other), [remedy.hint()]);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! it. It lets a command reach the holder of the owner lock even when the record is missing.
 
 use super::proof::ControlToken;
-use contract::{Fault, FileNumbers};
+use contract::{Fault, FileNumbers, Remedy};
 use identity::Home;
 use identity::lock::{LockProbe, observe_lock};
 use identity::privacy::privacy_fault;
@@ -81,6 +81,21 @@ pub enum ControlFileError {
     /// It could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
+}
+
+impl ControlFileError {
+    /// What helps.
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::Unreadable { path, .. }
+            | Self::Malformed { path, .. }
+            | Self::OtherHome { path }
+            | Self::Lock { path, .. } => identity::disk::repair(path),
+            Self::SharedLock { path, .. } => Remedy::Advice(contract::owner::unlink_advice(path)),
+            Self::NotPrivate(fault) => fault.remedy.clone(),
+            Self::Write(error) => error.remedy(),
+        }
+    }
 }
 
 /// Path and detail of a fault, in one line.

@@ -210,9 +210,10 @@ fn nothing_to_restart(
         OwnerReading::Readable(_) => {
             ("no daemon runs; the owner record is an orphan".to_owned(), Some(Remedy::CleanOrphans))
         }
-        OwnerReading::Unreadable(why) => {
-            (format!("no daemon runs; the owner record {why}"), Some(Remedy::Repair))
-        }
+        OwnerReading::Unreadable(why) => (
+            format!("no daemon runs; the owner record {why}"),
+            Some(identity::disk::repair(&home.owner_record())),
+        ),
     };
     RestartFailure { reason: RestartReason::NothingToRestart, detail, remedy }
 }

@@ -116,7 +116,7 @@ pub fn observe_status(home: &Home) -> DaemonStatus {
         Err(error) => status.set(
             DaemonState::Unreadable,
             format!("the owner lock cannot be probed: {error}"),
-            Some(Remedy::Repair),
+            Some(identity::disk::repair(&home.owner_lock())),
         ),
     }
     status
@@ -143,7 +143,8 @@ impl DaemonStatus {
         match &facts.reading {
             OwnerReading::Absent => {}
             OwnerReading::Unreadable(why) => {
-                self.set(DaemonState::Unreadable, format!("the owner record {why}"), Some(Remedy::Repair));
+                let repair = identity::disk::repair(&home.owner_record());
+                self.set(DaemonState::Unreadable, format!("the owner record {why}"), Some(repair));
             }
             OwnerReading::Readable(_) => match orphan {
                 None => self.set(

@@ -122,6 +122,8 @@ pub enum StopFailure {
     /// The lock cannot be probed.
     #[error("the owner lock cannot be probed: {detail}")]
     Lock {
+        /// The lock.
+        path: PathBuf,
         /// What the system said.
         detail: String,
     },
@@ -133,13 +135,14 @@ impl StopFailure {
         match self {
             Self::Suspended { pid } => continue_or_replace(*pid),
             Self::Wedged { .. } | Self::Reference { .. } => Remedy::ForceCleanOrphans,
-            Self::StillStopping { .. } | Self::Starting | Self::Replaced => {
-                Remedy::Advice("wait a moment and try again".to_owned())
-            }
+            Self::StillStopping { .. } | Self::Starting | Self::Replaced => Remedy::Advice(
+                "wait until `spec-kitty sync daemon status` says running or stopped, then try again"
+                    .to_owned(),
+            ),
             Self::Unproven { pid, .. } => end_holder(pid.and_then(|pid| u32::try_from(pid).ok())),
             Self::SharedLock { path, .. } => Remedy::Advice(contract::owner::unlink_advice(path)),
             Self::NotPrivate { fault } => fault.remedy.clone(),
-            Self::Lock { .. } => Remedy::Repair,
+            Self::Lock { path, .. } => identity::disk::repair(path),
         }
     }
 }
@@ -158,7 +161,10 @@ pub(super) fn end_holder(pid: Option<u32>) -> Remedy {
         Some(pid) => {
             format!("process {pid} holds the owner lock; end it with `{}`", platform::end_command(pid))
         }
-        None => "look which process has the owner lock open, and end it".to_owned(),
+        None => {
+            "end the process that has sync/daemon/owner.lock of the state directory open; `lsof` names it"
+                .to_owned()
+        }
     })
 }
 
@@ -219,7 +225,7 @@ fn is_held(home: &Home) -> Result<bool, StopFailure> {
             Err(StopFailure::SharedLock { path: home.owner_lock(), links: lock.links })
         }
         Ok(lock) => Ok(lock.is_some_and(|lock| lock.state == LockProbe::Held)),
-        Err(error) => Err(StopFailure::Lock { detail: error.to_string() }),
+        Err(error) => Err(StopFailure::Lock { path: home.owner_lock(), detail: error.to_string() }),
     }
 }
 
