@@ -43,11 +43,7 @@ const ROWS: &[(&str, &str, How)] = &[
     ("cli/src/context.rs", "`.kittify`", Cured(project_is_made)),
     ("contract/src/auth.rs", "to a valid token", Cured(token_is_unset)),
     ("contract/src/auth.rs", "private teamspace", Names("the server's administrator")),
-    (
-        "contract/src/owner.rs",
-        "if this home is the copy",
-        Names("`cp {lock} {lock}.new && mv {lock}.new {lock}`"),
-    ),
+    ("contract/src/owner.rs", "if this home is the copy", Names("cp -a {linked} {root}")),
     ("contract/src/server_url.rs", "the address of your server", Names("set {place}")),
     ("daemon/src/control/file.rs", "= contract::owner::unlink_advice", From("contract/src/owner.rs")),
     ("daemon/src/lifecycle/status.rs", "= contract::owner::unlink_advice", From("contract/src/owner.rs")),
@@ -82,7 +78,7 @@ const ROWS: &[(&str, &str, How)] = &[
     ("mission/src/cure.rs", "check-prerequisites", Names("`spec-kitty agent mission check-prerequisites")),
     ("mission/src/cure.rs", "write spec.md", Names("spec.md")),
     ("mission/src/cure.rs", "## WP01 - Title", Names("tasks.md")),
-    ("mission/src/cure.rs", "of the circle", Names("tasks.md")),
+    ("mission/src/cure.rs", "of the circle", Names("the file that says it")),
     ("mission/src/cure.rs", "correct the dependencies", Names("wps.yaml")),
     ("mission/src/cure.rs", "say the same", Names("tasks.md")),
     ("mission/src/cure.rs", "name the requirements", Names("`requirement_refs`")),
@@ -110,6 +106,8 @@ const ROWS: &[(&str, &str, How)] = &[
     ),
     ("mission/src/cure.rs", "like WP01-title.md", Names("`work_package_id`")),
     ("mission/src/error.rs", "= text", From("mission/src/cure.rs")),
+    ("mission/src/error.rs", "move it out of the way", Names("`git reset`")),
+    ("mission/src/error.rs", "= crate::log::remedy", From("mission/src/log/damage.rs")),
     ("mission/src/error.rs", "inside a project", Cured(project_is_made)),
     ("mission/src/error.rs", "available missions", Cured(mission_is_named)),
     ("mission/src/error.rs", "correct the file by hand", Names("`git log -p -- FILE`")),
@@ -136,6 +134,8 @@ const ROWS: &[(&str, &str, How)] = &[
     ("preflight/src/others.rs", "= log_in_again", From("log in as {who}: ")),
     ("preflight/src/others.rs", "keeps a copy", Names("`spec-kitty sync export --scope {hash}`")),
     ("preflight/src/others.rs", "if it is yours", Names("`{}`")),
+    ("preflight/src/others.rs", "unset {name}, then ", Names("{name}")),
+    ("preflight/src/status.rs", "those missions", Names("`spec-kitty sync status`")),
     ("preflight/src/others.rs", "log in as {who}", Names("{who}")),
     ("queue/src/error.rs", "mount the file system of", Names("{}")),
     ("queue/src/error.rs", "writable for this user", Names("{}")),
@@ -169,6 +169,7 @@ fn is_exact(words: &str) -> bool {
         "checkout",
         "this mission",
         "the line",
+        "the file that says it",
     ];
     words.contains(['{', '`', '/'])
         || words.contains(".md")

@@ -109,6 +109,8 @@ fn doctor_names_a_full_disk_and_a_read_only_home_with_numbers() {
     assert!(setup.stdout.contains("read_only_file_system"), "{}", setup.stdout);
 }
 
+type Damage = fn(&World) -> std::io::Result<()>;
+
 /// A repair moves files and writes new ones: where nothing can be written, what makes it possible comes
 /// first, in every text that offers it.
 #[test]
@@ -119,8 +121,8 @@ fn repair_is_offered_only_where_files_can_be_written() {
         std::fs::create_dir_all(world.home().daemon_dir()).unwrap();
         std::fs::write(world.home().owner_record(), "{")
     };
-    let breaks: [(&str, &dyn Fn(&World) -> std::io::Result<()>); 2] =
-        [("active_queue_unreadable", &break_queue), ("owner_record_unreadable", &break_record)];
+    let breaks: [(&str, Damage); 2] =
+        [("active_queue_unreadable", break_queue), ("owner_record_unreadable", break_record)];
     for (code, damage) in breaks {
         let (world, _) = with_mission();
         damage(&world).unwrap();

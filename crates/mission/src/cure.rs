@@ -66,9 +66,7 @@ pub(crate) fn cure(code: &str) -> Option<&'static str> {
         "TASKS_COVERAGE_INCOMPLETE" => {
             "write one heading such as `## WP01 - Title` in tasks.md for each file in tasks/"
         }
-        "DEPENDENCY_CYCLE" => {
-            "remove one dependency of the circle from tasks.md, wps.yaml or the front matter"
-        }
+        "DEPENDENCY_CYCLE" => "remove one dependency of the circle from the file that says it",
         "INVALID_DEPENDENCIES" => {
             "correct the dependencies in tasks.md, wps.yaml or the front matter, whichever says them"
         }

@@ -62,7 +62,9 @@ pub fn unindexed_warnings(missions: &[queue::Unindexed]) -> Vec<Warning> {
     let mut warnings: Vec<Warning> = missions.iter().take(MISSIONS_NAMED).map(of_mission).collect();
     if let Some(rest) = missions.len().checked_sub(MISSIONS_NAMED).filter(|rest| *rest > 0) {
         let text = format!("bodies of {rest} more missions wait for index events (index_entry_not_found)");
-        let remedy = Remedy::Advice("those missions are named once the ones above are captured again".into());
+        let remedy = Remedy::Advice(
+            "`spec-kitty sync status` names those missions once the ones above are captured again".into(),
+        );
         warnings.push(Warning { code: BODIES_NOT_INDEXED, text, remedy });
     }
     warnings
