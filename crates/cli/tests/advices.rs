@@ -106,7 +106,7 @@ const ROWS: &[(&str, &str, How)] = &[
     ),
     ("mission/src/cure.rs", "like WP01-title.md", Names("`work_package_id`")),
     ("mission/src/error.rs", "= text", From("mission/src/cure.rs")),
-    ("mission/src/error.rs", "move it out of the way", Names("`git reset`")),
+    ("mission/src/error.rs", "move it out of the way", Names("`git read-tree HEAD`")),
     ("mission/src/error.rs", "= crate::log::remedy", From("mission/src/log/damage.rs")),
     ("mission/src/error.rs", "inside a project", Cured(project_is_made)),
     ("mission/src/error.rs", "available missions", Cured(mission_is_named)),
