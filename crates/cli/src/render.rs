@@ -1,5 +1,5 @@
 //! The only printer. Results go to stdout, everything else to stderr; with `--json` stdout gets
-//! exactly one document, whatever happened. Nothing a terminal would obey is printed, whoever wrote it:
+//! exactly one document, whatever happened. Nothing a terminal would obey is printed, from any source:
 //! text and documents pass through the escapes of `contract::text`. Notes and errors are broken between
 //! words where stderr is a terminal. A closed pipe ends the output, not the program; a result that cannot
 //! be written for another reason is a failure.
@@ -67,7 +67,7 @@ pub fn say(text: &str) {
     let _ = out(&printable_lines(text));
 }
 
-/// Prints one JSON line of a result that is too long to be held; false when nobody reads on.
+/// Prints one JSON line of a result that is too long to be held; false when the reader has closed the pipe.
 pub fn line(text: &str) -> Result<bool, CliError> {
     let text = printable_json(text);
     let mut stdout = io::stdout().lock();

@@ -156,7 +156,7 @@ const ROWS: &[(&str, &str, How)] = &[
     ("server/src/error.rs", "that the message names", Names("--help")),
 ];
 
-/// Words that name somebody or one thing, and not "the system" or "it".
+/// Words that name an actor or one thing, and not "the system" or "it".
 fn is_exact(words: &str) -> bool {
     let actors = [
         "administrator",
@@ -190,7 +190,7 @@ fn every_advice_has_a_row_that_cures_or_names_who_can() {
             Names(words) => {
                 assert!(
                     advice.contains(words) && is_exact(words),
-                    "{file}: {advice:?} names nobody: {words}"
+                    "{file}: {advice:?} names no actor: {words}"
                 );
             }
             From(other) => {

@@ -108,7 +108,7 @@ fn bodies_without_index_events_leave_after_capture_history() {
         .unwrap();
     assert_eq!(lost, 10);
     let status = world.run(["sync", "status", "--json"]).exits(0).json();
-    assert_eq!(warnings(&status), Vec::<Value>::new(), "nobody was asked yet");
+    assert_eq!(warnings(&status), Vec::<Value>::new(), "the server was not asked yet");
     let now = world.run(["sync", "now", "--json"]).exits(1).json();
     assert_eq!(now["bodies"]["kept"], 10, "{now:#}");
     assert_eq!(warnings(&now).len(), 1, "{now:#}");

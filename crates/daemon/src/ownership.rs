@@ -166,7 +166,7 @@ impl Claim {
             Ok(Some(control)) if control.lock.is_some() && control.lock != ours => {
                 remove_if_there(&self.home.control_file())
             }
-            // Ours is replaced by the next daemon; what cannot be read is nobody's address.
+            // Ours is replaced by the next daemon; what cannot be read is no address.
             Ok(Some(_) | None) | Err(_) => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! Signals reach the process that holds the owner lock, or nobody: records that name another process.
+//! Signals reach the process that holds the owner lock, or no process: records that name another process.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 

@@ -144,7 +144,7 @@ impl<'a> TokenSource<'a> {
         Self::new(context, &scope, &url)
     }
 
-    /// A source for whoever is logged in now, who must be the account of `scope`; with the id of its team.
+    /// A source for the account that is logged in now, which must be that of `scope`; with the id of its team.
     ///
     /// # Errors
     /// When another account is logged in, or the token may not go to the configured server.

@@ -54,7 +54,7 @@ pub fn judge_orphan(facts: &OwnerFacts) -> Option<OrphanKind> {
     }
 }
 
-/// Whether a record without our keys is an orphan, whoever holds the lock: its daemon serves another
+/// Whether a record without our keys is an orphan, independent of the lock's holder: its daemon serves another
 /// home, is gone, has no executable any more, or its pid provably belongs to another program.
 pub fn judge_reference_orphan(facts: &OwnerFacts) -> Option<OrphanKind> {
     match &facts.reading {

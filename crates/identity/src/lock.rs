@@ -237,7 +237,7 @@ pub fn probe(path: &Path) -> io::Result<LockProbe> {
 /// An existing lock file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LockFile {
-    /// Whether somebody holds it.
+    /// Whether a process holds it.
     pub state: LockProbe,
     /// Its device and inode, where the system tells.
     pub numbers: Option<FileNumbers>,

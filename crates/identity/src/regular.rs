@@ -202,12 +202,12 @@ mod tests {
     fn pipe_without_another_end_is_given_up() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = pipe(directory.path());
-        let error = read_named(&path, 4).expect_err("nobody writes");
+        let error = read_named(&path, 4).expect_err("no process writes");
         assert!(error.to_string().contains("within 5 s"), "{error}");
         // The thread that waits for a writer is a reader of the first pipe.
         let other = tempfile::tempdir().expect("a directory");
         let path = pipe(other.path());
-        let error = open_named(OpenOptions::new().write(true), &path).expect_err("nobody reads");
+        let error = open_named(OpenOptions::new().write(true), &path).expect_err("no process reads");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -98,7 +98,7 @@ impl TrustedProxies {
     }
 
     /// The address of the client: the last forwarded one that is no trusted proxy itself. Everything
-    /// before it was written by a machine that nobody vouches for.
+    /// before it was written by a machine that is not trusted.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer;
         if !self.contains(peer) {

@@ -34,7 +34,7 @@ impl<K: Eq + Hash> Shares<K> {
     fn of(&self, key: K) -> Arc<Semaphore> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         if places.len() >= REMEMBERED {
-            // Whoever holds or awaits a place shares ownership.
+            // Holders of a place and those that wait for one share ownership.
             places.retain(|_, place| Arc::strong_count(place) > 1);
         }
         Arc::clone(places.entry(key).or_insert_with(|| Arc::new(Semaphore::new(self.most))))

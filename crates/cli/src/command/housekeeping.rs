@@ -33,7 +33,7 @@ pub(crate) fn keep_house(context: &Context, observation: &Observation) -> Vec<St
     failures.map(|error| format!("warning: {}", printable(&error.summary))).collect()
 }
 
-/// Narrows our own directories and settles what interrupted commands left of every mission that nobody is at work on; gives back what
+/// Narrows our own directories and settles what interrupted commands left of every mission that no process is working on; gives back what
 /// went wrong, as notes.
 pub(crate) fn settle_leftovers(context: &Context) -> Vec<String> {
     if let Ok(home) = context.home() {

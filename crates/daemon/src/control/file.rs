@@ -53,7 +53,7 @@ pub enum ControlFileError {
         /// What is wrong.
         detail: &'static str,
     },
-    /// It belongs to the daemon of another home, from which this one was copied. Nobody is asked.
+    /// It belongs to the daemon of another home, from which this one was copied. No process is asked.
     #[error("control file {} belongs to the daemon of another home", contract::text::path(.path))]
     OtherHome {
         /// The file.

@@ -246,7 +246,7 @@ impl DaemonStatus {
         match Holder::prove(home, record, None) {
             Some(holder) if holder.is_suspended() => self.set_suspended(record),
             Some(_) => self.set(DaemonState::Wedged, error.to_string(), Some(Remedy::RestartDaemon)),
-            // The record names another process, and a restart would signal nobody.
+            // The record names another process, and a restart would signal no process.
             None => {
                 self.set(DaemonState::Wedged, error.to_string(), Some(end_holder(observe_lock_holder(home))));
             }

@@ -200,7 +200,7 @@ pub fn stop(home: &Home, cause: &ShutdownCause, force: bool) -> Result<StopOutco
     let reference = reference.transpose()?.flatten();
     let mut ours = if held { stop_named_holder(home, cause, force)? } else { None };
     let deadline = Instant::now() + REPLACED;
-    // Somebody else may start one meanwhile. A restart deals with that itself.
+    // Another starter may start one meanwhile. A restart deals with that itself.
     while *cause == ShutdownCause::Stop && ours.is_some() && is_held(home)? {
         if Instant::now() >= deadline {
             return Err(StopFailure::Replaced);

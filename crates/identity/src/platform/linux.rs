@@ -82,7 +82,7 @@ pub(crate) fn is_unmapped_owner(uid: u32) -> bool {
     })
 }
 
-/// Whether the file system of `path` shows owners and modes that nobody set: those of Windows, and those
+/// Whether the file system of `path` shows owners and modes that were never set: those of Windows, and those
 /// that a server or a user-space program makes up.
 pub(crate) fn has_fixed_modes(path: &Path) -> bool {
     // From `linux/magic.h` and the file systems' own headers.

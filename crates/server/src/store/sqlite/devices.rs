@@ -223,7 +223,7 @@ mod tests {
         }
         assert_eq!(request(&store, 7, 3), DeviceStart::Recorded);
         assert!(is_waiting(&store, 1) && is_waiting(&store, 2) && !is_waiting(&store, 3));
-        // Also when every request was opened, so that nobody can keep all others out.
+        // Also when every request was opened, so that no address can keep all others out.
         for number in [1, 2, 4, 5, 6, 7] {
             look(&store, number);
         }
