@@ -273,7 +273,7 @@ fn byte_order_mark_of_a_log_means_nothing() {
     assert!(log(&mission).starts_with(&bytes));
 }
 
-/// Advice that throws away work that no commit holds. Whoever needs one of these words adds the reason here.
+/// Advice that throws away work that no commit holds. A message that needs one of these words is listed here with its reason.
 const DISCARDING: [&str; 9] = [
     "git checkout --",
     "git restore",
@@ -315,13 +315,9 @@ fn no_text_advises_to_discard_uncommitted_work() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// A copy of a case in a repository of its own; nothing where the data is not there.
-fn case(name: &str) -> Option<World> {
+/// A copy of a recorded case in a repository of its own.
+fn case(name: &str) -> World {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cases").join(name);
-    if !directory.is_dir() {
-        println!("skipped: no case {name} beside the project");
-        return None;
-    }
     let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
     world.set("SPEC_KITTY_ENABLE_SAAS_SYNC", "0");
     world.init_project();
@@ -329,7 +325,7 @@ fn case(name: &str) -> Option<World> {
     for argv in [&["add", "--all"][..], &["commit", "--quiet", "-m", "case"]] {
         let _ = world.run_program("git", argv).exits(0);
     }
-    Some(world)
+    world
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -346,6 +342,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
+#[ignore = "needs the recorded cases beside the project; .ci/oracles runs it where they are"]
 fn recorded_cases_of_logs_give_their_results() {
     const MISSION: &str = "sample-01KZ0000";
     for (name, expected) in [
@@ -357,35 +354,27 @@ fn recorded_cases_of_logs_give_their_results() {
         ("log-newer-annotation-row", "in_progress"),
         ("log-newer-retrospective-type-row", "in_progress"),
     ] {
-        let Some(world) = case(name) else { continue };
+        let world = case(name);
         assert_eq!(lane(&world, MISSION), expected, "{name}");
     }
-    if let Some(world) = case("log-row-of-a-clock-ahead") {
-        emit(&world, MISSION, "in_progress").exits(0);
-        assert_eq!(lane(&world, MISSION), "in_progress");
-    }
-    if let Some(world) = case("log-torn-last-line") {
-        let refused = emit(&world, MISSION, "blocked").exits(1);
-        assert!(refused.stdout.contains("doctor repair --mission sample-01KZ0000"), "{refused:?}");
-        assert!(!refused.stdout.contains("git checkout"), "{refused:?}");
-    }
-    if let Some(world) = case("work-package-id-not-wp") {
-        let board = board(&world, MISSION);
-        let ids: Vec<_> = board["work_packages"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|wp| wp["work_package_id"].clone())
-            .collect();
-        assert_eq!(json!(ids), json!(["WP01", "WP02", "WP03"]));
-        assert_eq!(board["warnings"].as_array().unwrap().len(), 3, "{board:#}");
-        let listed = world.run(["agent", "tasks", "list", "--mission", MISSION, "--json"]).exits(0).json();
-        assert_eq!((&listed["count"], listed["warnings"].as_array().unwrap().len()), (&json!(3), 3));
-        let moved =
-            ["agent", "tasks", "move-task", "WP01", "--to", "blocked", "--mission", MISSION, "--local-only"];
-        world.run(moved).exits(0);
-        let refused =
-            world.run(["agent", "mission", "finalize-tasks", "--mission", MISSION, "--json"]).exits(1);
-        assert!(refused.stdout.contains("work_package_id"), "{refused:?}");
-    }
+    let world = case("log-row-of-a-clock-ahead");
+    emit(&world, MISSION, "in_progress").exits(0);
+    assert_eq!(lane(&world, MISSION), "in_progress");
+    let world = case("log-torn-last-line");
+    let refused = emit(&world, MISSION, "blocked").exits(1);
+    assert!(refused.stdout.contains("doctor repair --mission sample-01KZ0000"), "{refused:?}");
+    assert!(!refused.stdout.contains("git checkout"), "{refused:?}");
+    let world = case("work-package-id-not-wp");
+    let board = board(&world, MISSION);
+    let ids: Vec<_> =
+        board["work_packages"].as_array().unwrap().iter().map(|wp| wp["work_package_id"].clone()).collect();
+    assert_eq!(json!(ids), json!(["WP01", "WP02", "WP03"]));
+    assert_eq!(board["warnings"].as_array().unwrap().len(), 3, "{board:#}");
+    let listed = world.run(["agent", "tasks", "list", "--mission", MISSION, "--json"]).exits(0).json();
+    assert_eq!((&listed["count"], listed["warnings"].as_array().unwrap().len()), (&json!(3), 3));
+    let moved =
+        ["agent", "tasks", "move-task", "WP01", "--to", "blocked", "--mission", MISSION, "--local-only"];
+    world.run(moved).exits(0);
+    let refused = world.run(["agent", "mission", "finalize-tasks", "--mission", MISSION, "--json"]).exits(1);
+    assert!(refused.stdout.contains("work_package_id"), "{refused:?}");
 }

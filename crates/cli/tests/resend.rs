@@ -101,7 +101,7 @@ fn wiped_server_is_healed_byte_for_byte() {
 }
 
 #[test]
-#[ignore = "minutes; .ci/full runs it"]
+#[ignore = "delivers 5,000 events and 50 bodies twice, up to minutes in a debug build; .ci/full runs it"]
 fn five_thousand_events_and_fifty_bodies_are_healed() {
     heal(5_000, 50, false);
     heal(5_000, 50, true);

@@ -159,11 +159,10 @@ fn configured_url_keeps_its_spelling_in_the_scope() {
 }
 
 #[test]
+#[ignore = "needs the recorded cases beside the project; .ci/oracles runs it where they are"]
 fn published_cases_give_the_stated_result() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
-    let Ok(text) = std::fs::read_to_string(root.join("../shared/cases/server-url-shapes/cases.json")) else {
-        return;
-    };
+    let text = std::fs::read_to_string(root.join("../shared/cases/server-url-shapes/cases.json")).unwrap();
     let cases: Vec<Value> = serde_json::from_str(&text).unwrap();
     assert!(!cases.is_empty());
     for case in cases {

@@ -18,12 +18,9 @@ use testkit::{Run, World};
 const ADA: u32 = 12345;
 const EVE: u32 = 23456;
 
-fn is_root() -> bool {
-    let ok = std::fs::metadata("/proc/self").unwrap().uid() == 0 && Path::new("/usr/bin/setpriv").exists();
-    if !ok {
-        println!("skipped: needs root and setpriv to become another user");
-    }
-    ok
+fn assert_root() {
+    let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    assert!(is_root && Path::new("/usr/bin/setpriv").exists(), "needs root and setpriv");
 }
 
 /// Gives everything below `path` to `uid`.
@@ -69,12 +66,11 @@ fn finding<'a>(doctor: &'a Value, code: &str) -> &'a Value {
     findings.find(|finding| finding["code"] == code).unwrap_or_else(|| panic!("no {code}: {doctor:#}"))
 }
 
-/// Whoever owns the root directory, or a file that decides, could choose where rows go.
+/// The owner of the root directory, or of a file that decides, could choose where rows go.
 #[test]
+#[ignore = "needs root, to act as other users by setpriv and unshare; .ci/run runs it"]
 fn foreign_root_or_file_refuses_and_is_not_obeyed() {
-    if !is_root() {
-        return;
-    }
+    assert_root();
     let world = world_of_ada();
     let home = world.home();
     world.write_state("auth/session.json", b"{");
@@ -142,10 +138,9 @@ fn foreign_root_or_file_refuses_and_is_not_obeyed() {
 
 /// A control file says where a daemon listens: another user's would lead to any process of this machine.
 #[test]
+#[ignore = "needs root, to act as other users by setpriv and unshare; .ci/run runs it"]
 fn foreign_control_file_is_not_asked() {
-    if !is_root() {
-        return;
-    }
+    assert_root();
     let world = world_of_ada();
     let home = world.home();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -174,10 +169,9 @@ fn foreign_control_file_is_not_asked() {
 }
 
 #[test]
+#[ignore = "needs root, to act as other users by setpriv and unshare; .ci/run runs it"]
 fn files_of_root_are_not_foreign() {
-    if !is_root() {
-        return;
-    }
+    assert_root();
     let world = world_of_ada();
     let config = world.home().config_file();
     lchown(&config, Some(0), Some(0)).unwrap();
@@ -186,10 +180,9 @@ fn files_of_root_are_not_foreign() {
 }
 
 #[test]
+#[ignore = "needs root, to act as other users by setpriv and unshare; .ci/run runs it"]
 fn world_writable_root_names_the_chmod_only_where_it_may_be_run() {
-    if !is_root() {
-        return;
-    }
+    assert_root();
     let world = world_of_ada();
     set_mode(&world.root(), 0o777);
     let hint = |uid| {
@@ -206,10 +199,9 @@ fn world_writable_root_names_the_chmod_only_where_it_may_be_run() {
 
 /// Root works in the home of another user, says so, and leaves nothing that the user cannot use.
 #[test]
+#[ignore = "needs root, to act as other users by setpriv and unshare; .ci/run runs it"]
 fn root_is_warned_and_its_files_get_the_owner() {
-    if !is_root() {
-        return;
-    }
+    assert_root();
     let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
     world.log_in().init_project();
     give(world.user_home(), ADA);
@@ -278,10 +270,9 @@ fn curing_command_narrows_our_directories_and_a_preview_does_not() {
 
 /// In a user namespace an owner that is not mapped proves nothing.
 #[test]
+#[ignore = "needs root, to act as other users by setpriv and unshare; .ci/run runs it"]
 fn unmapped_owner_is_a_finding_and_refuses_nothing() {
-    if !is_root() {
-        return;
-    }
+    assert_root();
     let (world, _) = with_mission();
     lchown(world.root(), Some(EVE), Some(EVE)).unwrap();
     set_mode(&world.root(), 0o755);
@@ -293,10 +284,7 @@ fn unmapped_owner_is_a_finding_and_refuses_nothing() {
     command.arg(world.binary()).args(["sync", "doctor", "--offline", "--json"]);
     world.dress(&mut command);
     let run = testkit::world::finish(command);
-    if run.stderr.starts_with("unshare:") {
-        println!("skipped: {}", run.stderr);
-        return;
-    }
+    assert!(!run.stderr.starts_with("unshare:"), "{}", run.stderr);
     let doctor = run.exits(1).json();
     let _ = finding(&doctor, "home_privacy_unproven");
     assert!(!doctor.to_string().contains("home_not_private"), "{doctor:#}");

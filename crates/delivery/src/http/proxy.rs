@@ -185,12 +185,11 @@ mod tests {
     }
 
     #[test]
+    #[ignore = "needs the recorded cases beside the project; .ci/oracles runs it where they are"]
     fn published_cases_give_the_stated_result() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the root");
-        let Ok(text) = std::fs::read_to_string(root.join("../shared/cases/no-proxy-shapes/cases.json"))
-        else {
-            return;
-        };
+        let text = std::fs::read_to_string(root.join("../shared/cases/no-proxy-shapes/cases.json"));
+        let text = text.expect("the recorded cases");
         let cases: Vec<serde_json::Value> = serde_json::from_str(&text).expect("cases");
         assert!(!cases.is_empty());
         for case in cases {

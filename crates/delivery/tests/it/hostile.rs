@@ -193,7 +193,7 @@ fn a_drain_that_is_killed_after_the_server_committed_is_repeated_as_a_duplicate(
 }
 
 #[test]
-#[ignore = "the other process of the test above"]
+#[ignore = "no test: the body of the second process that the test above starts"]
 fn a_child_that_drains() {
     let Ok(home) = std::env::var(CHILD_HOME) else { return };
     let environment = Environment::from_pairs([

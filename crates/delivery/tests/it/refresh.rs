@@ -153,7 +153,7 @@ fn eight_processes_adopt_what_made_their_one_refresh_a_replay() {
 }
 
 #[test]
-#[ignore = "the other process of the test above"]
+#[ignore = "no test: the body of the second process that the test above starts"]
 fn a_child_that_refreshes() {
     let Ok(home) = std::env::var(CHILD_HOME) else { return };
     let environment = Environment::from_pairs([("HOME", home.clone()), ("USERPROFILE", home)]);

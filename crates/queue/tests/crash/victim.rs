@@ -94,7 +94,7 @@ pub fn perform(stage: &Stage, scope: &Scope, act: &Act, fault: Option<FaultPoint
 }
 
 #[test]
-#[ignore = "the process that the others start"]
+#[ignore = "no test: the body of the process that the crash tests start and kill"]
 fn performs_what_it_was_started_for() {
     let told = std::env::var(ACT).expect("started by another test");
     let told: Value = serde_json::from_str(&told).expect("json");

@@ -18,7 +18,7 @@ const READY: &str = "listening on ";
 
 /// Not a test of its own: the server process of the test below runs it, by name.
 #[test]
-#[ignore = "runs as the server process of another test"]
+#[ignore = "no test: the body of the server process that the durability test starts and kills"]
 fn serves_for_another_process() {
     let Some(data) = std::env::var_os(CHILD) else { return };
     let mut config = ServerConfig::new(data);

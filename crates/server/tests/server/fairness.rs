@@ -60,11 +60,8 @@ fn slow_uploads_of_one_account_leave_room_for_another() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "needs several loopback addresses, which only Linux has")]
 fn slow_uploads_of_one_address_leave_room_for_another() {
-    if !cfg!(target_os = "linux") {
-        println!("skipped: this system has one loopback address");
-        return;
-    }
     let limits = Limits { uploads_at_once: 4, uploads_per_account: 2, uploads_per_address: 3, ..patient() };
     let world = World::with(limits, Lifetimes::default());
     let (first, (second, _)) = (world.token(), world.neighbour());
@@ -113,11 +110,8 @@ fn idle_connections_give_way_to_a_request() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "needs several loopback addresses, which only Linux has")]
 fn idle_connections_of_many_addresses_give_way_to_a_request() {
-    if !cfg!(target_os = "linux") {
-        println!("skipped: this system has one loopback address");
-        return;
-    }
     let world = World::with(Limits { connections: 16, connections_per_address: 4, ..patient() }, hasty());
     let token = world.token();
     let _idle: Vec<_> = (0..40).map(|at| connect_from(world.address(), 2 + at % 20)).collect();
@@ -125,11 +119,8 @@ fn idle_connections_of_many_addresses_give_way_to_a_request() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "needs several loopback addresses, which only Linux has")]
 fn half_sent_forms_of_one_address_leave_connections_to_others() {
-    if !cfg!(target_os = "linux") {
-        println!("skipped: this system has one loopback address");
-        return;
-    }
     let world = World::with(Limits { connections: 8, connections_per_address: 4, ..patient() }, hasty());
     let half = format!(
         "POST {} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 99\r\n\r\n",
