@@ -25,7 +25,10 @@ fn as_another_than_root(world: &World) -> Command {
 
 #[test]
 fn daemon_start_in_unwritable_home_does_not_offer_repair() {
-    let world = testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"));
+    let mut world = testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"));
+    // A session can be read by its own user alone; this is base64url of ci@example.com|team.
+    world.set("SPEC_KITTY_TOKEN", "skp_Y2lAZXhhbXBsZS5jb218dGVhbQ.secret");
+    world.set("SPEC_KITTY_SERVER_URL", testkit::world::SERVER);
     let daemon = world.root().join("sync");
     let _ = std::fs::remove_dir_all(&daemon);
     std::fs::set_permissions(world.root(), std::fs::Permissions::from_mode(0o500)).unwrap();
