@@ -23,10 +23,10 @@ fn main() {
 mod linux {
     use benches::{Timings, bare_process};
     use contract::ForegroundIdentity;
-    use daemon::after_capture::{FollowUp, follow_up};
     use daemon::control::client::ControlClient;
     use daemon::control::file::ControlFile;
     use daemon::lifecycle::{DaemonState, observe_status};
+    use daemon::nudge::{FollowUp, follow_up};
     use daemon::spawn::Launcher;
     use identity::{BuildInfo, Config, Environment, Home, Secret, Session};
     use preflight::Boundary;

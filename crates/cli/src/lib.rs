@@ -18,18 +18,18 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod args;
-mod board;
 pub mod build;
-mod checkup;
 pub mod class;
 mod command;
 pub mod context;
+mod diagnostics;
 pub mod error;
 mod interrupt;
 mod other_queues;
 mod platform;
 pub mod render;
 pub mod report;
+mod status_board;
 mod terminal;
 mod wrap;
 

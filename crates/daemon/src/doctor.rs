@@ -17,15 +17,15 @@
 use crate::control::wire::ShutdownCause;
 use crate::lifecycle::{DaemonState, StopOutcome, observe_status, stop};
 use crate::ownership::{Claim, TakeError};
+use crate::peer_identity::{self, ReferenceDaemon, Voice};
 use crate::platform;
-use crate::reference::{self, ReferenceDaemon, Voice};
 use contract::{OrphanKind, OwnerStatus};
 use gate::{OwnerReading, Verdict};
 use identity::Home;
-use identity::aside::move_aside;
 use identity::paths::canonical_or_clean;
 use identity::private_file::{self, WriteError};
 use identity::process;
+use identity::quarantine::move_aside;
 use preflight::Boundary;
 use preflight::owner::{is_sync_daemon, read_record, read_state_file};
 use queue::Busy;
@@ -189,7 +189,7 @@ fn detect(home: &Home, verdict: &Verdict) -> Vec<Found> {
         });
     }
     if let Some(seen) = &verdict.facts().stray
-        && let Some(stray) = reference::observe_stated(home)
+        && let Some(stray) = peer_identity::observe_stated(home)
     {
         found.push(judge_stray(home, stray, seen.copied));
     }
@@ -236,7 +236,7 @@ fn wedged(home: &Home, verdict: &Verdict) -> Option<Found> {
     if verdict.owner() != OwnerStatus::Present {
         return None;
     }
-    if let Some(reference) = reference::observe_recorded(home) {
+    if let Some(reference) = peer_identity::observe_recorded(home) {
         match reference.observe_voice(home) {
             Voice::Itself => return None,
             Voice::OfOtherHome => return Some(served_elsewhere(home, &reference)),
@@ -321,7 +321,7 @@ impl Cure {
                 Err(why) => Action::Failed { why: why.to_string() },
             },
             Self::RemoveStateFile => removed(private_file::remove_file(&home.state_file()).map(|_| ())),
-            Self::RemoveReferenceFiles(pid) => removed(reference::remove_files_of(home, pid)),
+            Self::RemoveReferenceFiles(pid) => removed(peer_identity::remove_files_of(home, pid)),
             Self::MoveFilesAside => move_reference_files_aside(home),
             Self::KillHolder => match stop(home, &ShutdownCause::Stop, true) {
                 Ok(StopOutcome::Stopped { .. } | StopOutcome::NotRunning) => Action::Stopped,

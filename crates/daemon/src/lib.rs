@@ -10,13 +10,13 @@
 //! | [`record`] | the daemon owner record as this daemon writes it |
 //! | [`control`] | the control plane, both sides |
 //! | [`drain`] | the draining step, as the daemon knows it |
-//! | [`courier`] | the draining step that really delivers |
+//! | [`deliverer`] | the draining step that really delivers |
 //! | [`stop`] | why daemons ended |
 //! | `journal` | the log |
 //! | [`readiness`], [`start_failure`] | the first word of a new daemon |
 //! | [`spawn`] | starting a daemon process |
 //! | [`lifecycle`] | status, start, stop, restart |
-//! | [`after_capture`] | nudge or spawn, once something was captured |
+//! | [`nudge`] | nudge or spawn, once something was captured |
 //! | [`doctor`] | what is left of daemons, and cleaning it up |
 //! | `holder` | proof that a process holds the lock; the only sender of signals |
 //! | `reference` | daemons of the reference in our home |
@@ -32,26 +32,26 @@
 // Files are opened by `identity::regular`, or as a reason beside the call says (clippy.toml).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
-pub mod after_capture;
 pub mod control;
-pub mod courier;
+mod control_state;
+pub mod deliverer;
 pub mod doctor;
 pub mod drain;
+mod event_loop;
 mod executable;
-mod front_desk;
 mod holder;
-mod journal;
-mod life;
 pub mod lifecycle;
+pub mod nudge;
 pub mod ownership;
+mod peer_identity;
 mod platform;
 pub mod readiness;
 pub mod record;
-mod reference;
-mod restart_budget;
 pub mod run;
 pub mod schedule;
 pub mod spawn;
 pub mod start_failure;
+mod start_rate_limit;
 pub mod stop;
+mod stop_log;
 mod version_order;

@@ -14,16 +14,16 @@
 use crate::control::file::{ControlFile, ControlFileError};
 use crate::control::proof::ControlToken;
 use crate::holder;
+use crate::peer_identity;
 use crate::record::{self, RunFacts};
-use crate::reference;
 use crate::stop::{Stop, StopHistory, StopReason};
 use contract::{OrphanKind, OwnerRecord};
 use fs_err as fs;
 use gate::{OwnerFacts, OwnerReading, judge_orphan};
 use identity::Home;
-use identity::aside::move_aside;
 use identity::lock::{FileLock, LockError, LockFile, observe_lock};
 use identity::private_file::{WriteError, create_private_dir};
+use identity::quarantine::move_aside;
 use jiff::Timestamp;
 use preflight::owner::{observe_predecessor, read_record};
 use std::io;
@@ -147,7 +147,7 @@ impl Claim {
                 Some(OrphanKind::CopiedHome) => {
                     remove_if_there(&facts.record_path)?;
                     remove_if_there(&self.home.control_file())?;
-                    Ok(reference::remove_copied_state_file(&self.home, Some(record))?)
+                    Ok(peer_identity::remove_copied_state_file(&self.home, Some(record))?)
                 }
                 Some(OrphanKind::Dead | OrphanKind::OtherProgram | OrphanKind::ExecutableMissing) => {
                     remove_if_there(&facts.record_path)?;
@@ -160,7 +160,7 @@ impl Claim {
 
     /// Control and state file may be copied without a record.
     fn clear_files_of_other_home(&self, facts: &OwnerFacts) -> Result<(), TakeError> {
-        reference::remove_copied_state_file(&self.home, None)?;
+        peer_identity::remove_copied_state_file(&self.home, None)?;
         let ours = facts.lock_file.as_ref().and_then(|file| file.numbers);
         match ControlFile::read(&self.home.control_file()) {
             Ok(Some(control)) if control.lock.is_some() && control.lock != ours => {

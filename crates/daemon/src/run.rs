@@ -9,12 +9,11 @@ use crate::control::proof::ControlToken;
 use crate::control::routes::{Desk, Door};
 use crate::control::server::{self, ControlServer, Limits};
 use crate::control::wire::Phase;
-use crate::courier::Courier;
+use crate::control_state::FrontDesk;
+use crate::deliverer::Courier;
 use crate::drain::{Drain, TakenIdentity};
+use crate::event_loop::Life;
 use crate::executable::ExecutableWatch;
-use crate::front_desk::FrontDesk;
-use crate::journal::Journal;
-use crate::life::Life;
 use crate::ownership::{Claim, Ownership, PublishError, TakeError};
 use crate::platform;
 use crate::readiness::{Ready, Reporter, Word};
@@ -22,6 +21,7 @@ use crate::record::RunFacts;
 use crate::schedule::Timing;
 use crate::start_failure::StartFailure;
 use crate::stop::{Stop, StopReason};
+use crate::stop_log::Journal;
 use identity::private_file::create_private_dir;
 use identity::{
     BuildInfo, CardUse, Config, Environment, Home, observe_foreground, read_login, read_switch, refresh_card,

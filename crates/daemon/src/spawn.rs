@@ -4,10 +4,10 @@
 //! error is the log. The new process leaves the session, closes what it inherited and changes directory by
 //! itself (`Startup::spawned`), so nothing here needs to run between fork and exec.
 
-use crate::journal;
 use crate::platform;
 use crate::readiness::{self, Heard, Ready, Word};
 use crate::start_failure::StartFailure;
+use crate::stop_log;
 use identity::{Environment, Home};
 use std::ffi::OsString;
 use std::io;
@@ -98,7 +98,7 @@ impl Launcher {
     fn log(&self) -> Stdio {
         let log = self.home.daemon_log();
         let opened = if self.home.daemon_dir().is_dir() {
-            journal::open_for_appending(&log)
+            stop_log::open_for_appending(&log)
         } else {
             Err(io::ErrorKind::NotFound.into())
         };

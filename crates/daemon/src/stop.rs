@@ -3,8 +3,8 @@
 //! The list stands in `stops.json` beside the owner record: the last [`KEPT`] ends, oldest first. A daemon
 //! writes its own end; a daemon that was killed cannot, so its successor writes it from the record it left.
 
+use identity::bounded_read::read_small_file;
 use identity::private_file::{self, WriteError};
-use identity::small_file::read_small_file;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 

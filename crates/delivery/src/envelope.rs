@@ -9,7 +9,7 @@
 //! Invariant: the outgoing text is valid JSON whenever the stored text is, and differs from it only in
 //! those two members.
 
-use crate::judge::Category;
+use crate::classify::Category;
 use contract::event::FORBIDDEN_KEYS;
 use std::borrow::Cow;
 use std::ops::Range;

@@ -9,7 +9,7 @@
 //! | [`token`] | the token that goes with a request, and whether it may |
 //! | [`envelope`] | the outgoing form of a stored event; pure |
 //! | [`plan`] | limits, pace, pieces of a batch; pure |
-//! | [`judge`] | what an answer means for the rows that were sent; pure |
+//! | [`classify`] | what an answer means for the rows that were sent; pure |
 //! | [`backoff`] | when to try again; pure |
 //! | [`drain`](mod@drain) | the only code that sends events and bodies |
 //! | [`probe`] | questions to a server that carry no row |
@@ -23,12 +23,12 @@
 
 pub mod auth;
 pub mod backoff;
+pub mod classify;
 pub mod context;
 pub mod destination;
 pub mod drain;
 pub mod envelope;
 pub mod http;
-pub mod judge;
 pub mod plan;
 pub mod probe;
 pub mod receipts;

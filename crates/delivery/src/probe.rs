@@ -3,11 +3,11 @@
 //! For doctors and status pages, only when a person asks. Never refreshes a token, so that asking changes
 //! nothing on this machine.
 
+use crate::classify::{Words, judge_silence};
 use crate::context::Context;
 use crate::destination::Destination;
 use crate::http::documents::HealthDocument;
 use crate::http::{Answer, Bearer, Request};
-use crate::judge::{Words, judge_silence};
 use crate::plan::read_health_limits;
 use crate::token::{TokenError, TokenSource};
 use contract::Remedy;
@@ -129,7 +129,7 @@ fn judge_health(answer: &Answer) -> Reachability {
                     contract_version: document
                         .pointer("/sync_ingress/contract_version")
                         .and_then(|version| version.as_str())
-                        .map(crate::judge::bounded),
+                        .map(crate::classify::bounded),
                     limits: read_health_limits(&document),
                 }
             }
@@ -243,7 +243,7 @@ pub fn fetch_session_state(context: &Context, server: &Destination, bearer: &Bea
             SessionState::Active { generation: status.current_generation }
         }
         (200, Ok(status)) => {
-            SessionState::Unknown(format!("the session is `{}`", crate::judge::bounded(&status.status)))
+            SessionState::Unknown(format!("the session is `{}`", crate::classify::bounded(&status.status)))
         }
         (401, _) if !answer.is_foreign() => SessionState::NotAccepted,
         (status, _) => SessionState::Unknown(Words::of(&answer).sentence(status)),

@@ -1,8 +1,8 @@
 //! Asks a server which delivered rows it no longer has. Carries ids, no rows.
 
+use crate::classify::{Words, judge_silence};
 use crate::context::Context;
 use crate::http::{Answer, Payload, Request};
-use crate::judge::{Words, judge_silence};
 use crate::token::{TokenError, TokenSource};
 use contract::Scope;
 use contract::wire::endpoint::RECEIPTS;

@@ -16,7 +16,7 @@ use crate::destination::{Destination, DestinationError};
 use crate::http::{BadToken, Bearer};
 use contract::{ExitCode, Fault, Remedy, Scope, exit, server_url};
 use gate::EgressPermit;
-use identity::small_file::read_small_file;
+use identity::bounded_read::read_small_file;
 use identity::token::read_ci_token;
 use identity::{
     Config, Login, LoginSource, Session, SessionError, judge_destination, read_login, refresh_card,

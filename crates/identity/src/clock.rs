@@ -6,11 +6,11 @@
 //! ours alone. Draws are serialised by that lock; `clock.json` is replaced by a rename, so readers always
 //! see a whole file.
 
+use crate::bounded_read::{SmallFileError, read_small_file};
 use crate::home::Home;
 use crate::lock::{FileLock, LockError};
 use crate::private_file::{self, Durability, WriteError};
 use crate::session::isoformat;
-use crate::small_file::{SmallFileError, read_small_file};
 use contract::{ExitCode, Remedy};
 use jiff::Timestamp;
 use serde_json::Value;

@@ -3,7 +3,7 @@
 //! Nothing writes its `[user]` and `[server]` tables any more, but rows may wait under the scope they
 //! name. The reference's tracker integration still rewrites the file, and not atomically.
 
-use crate::small_file::{SmallFileError, read_small_file};
+use crate::bounded_read::{SmallFileError, read_small_file};
 use std::path::Path;
 use toml_edit::{Document, Item, TableLike};
 

@@ -11,7 +11,7 @@
 //! | [`machine`] | host name and user id, which the session key is made of |
 //! | [`secret`] | text that is never shown and is wiped when dropped |
 //! | [`session`] | the encrypted session file |
-//! | [`card`] | the identity card beside the session |
+//! | [`session_cache`] | the identity card beside the session |
 //! | [`token`] | the CI token |
 //! | [`credentials`] | the credentials file of old releases |
 //! | [`switch`] | the hosted-sync switch: variable, configuration, default |
@@ -25,9 +25,9 @@
 //! | [`lock`] | advisory file locks with a deadline and a named holder |
 //! | [`privacy`] | whether the state directory is this user's own |
 //! | [`disk`] | whether something can be written, found without writing |
-//! | [`aside`] | moving files aside |
+//! | [`quarantine`] | moving files aside |
 //! | [`private_file`] | writing files that only their owner may read |
-//! | [`small_file`] | reading files that may be malformed, huge or not files at all |
+//! | [`bounded_read`] | reading files that may be malformed, huge or not files at all |
 //! | [`regular`] | opening files: regular ones only, and without waiting |
 //! | [`paths`] | canonical and lexically cleaned paths |
 //!
@@ -37,8 +37,7 @@
 // Files are opened by `identity::regular`, or as a reason beside the call says (clippy.toml).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
-pub mod aside;
-pub mod card;
+pub mod bounded_read;
 pub mod clock;
 pub mod config;
 pub mod credentials;
@@ -57,15 +56,15 @@ pub mod privacy;
 pub mod private_file;
 pub mod process;
 pub mod project;
+pub mod quarantine;
 pub mod regular;
 pub mod secret;
 pub mod session;
-pub mod small_file;
+pub mod session_cache;
 pub mod state_file;
 pub mod switch;
 pub mod token;
 
-pub use card::{CardUse, refresh_card};
 pub use config::{BackgroundDaemon, Config, ConfigEdit, ConfigEditError, Consent};
 pub use destination::{Destination, judge_destination};
 pub use environment::Environment;
@@ -79,5 +78,6 @@ pub use privacy::{Privacy, observe_privacy};
 pub use project::{ProjectError, ProjectIdentity, locate_project_root};
 pub use secret::Secret;
 pub use session::{Session, SessionError, SessionStore};
+pub use session_cache::{CardUse, refresh_card};
 pub use state_file::{StateFile, StateKind, observe_state_file};
 pub use switch::read_switch;

@@ -288,7 +288,7 @@ struct HolderRecord {
 /// Who a lock file says its holder is. The file is anybody's, so it is bounded and escaped.
 fn read_holder(path: &Path) -> Option<String> {
     const RECORD_LIMIT: u64 = 1024;
-    let file = crate::small_file::read_small_file(path, RECORD_LIMIT).ok()??;
+    let file = crate::bounded_read::read_small_file(path, RECORD_LIMIT).ok()??;
     let record: HolderRecord = serde_json::from_slice(&file.bytes).ok()?;
     let mut text = format!("pid {}", record.pid);
     for (word, value) in

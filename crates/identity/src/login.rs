@@ -8,7 +8,6 @@
 //! no active queue, because any guess could be another account's; credentials and expired sessions give
 //! a scope, never authentication.
 
-use crate::card::{CardUse, IdentityCard, SessionFacts};
 use crate::config::Config;
 use crate::credentials::{Credentials, CredentialsReading, read_credentials};
 use crate::environment::{Environment, names};
@@ -16,6 +15,7 @@ use crate::home::Home;
 use crate::machine::Machine;
 use crate::privacy::privacy_fault;
 use crate::session::SessionStore;
+use crate::session_cache::{CardUse, IdentityCard, SessionFacts};
 use crate::token::{CiToken, read_ci_token};
 pub use contract::AuthAbsence;
 use contract::server_url::{self, ServerUrl, ServerUrlError};

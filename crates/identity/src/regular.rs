@@ -6,8 +6,8 @@
 //! descriptor, so that nothing can change between the look and the read. Files that a person names
 //! may be pipes ([`read_named`], [`open_named`]); those are given [`NAMED_DEADLINE`].
 
+use crate::bounded_read::SmallFileError;
 use crate::platform;
-use crate::small_file::SmallFileError;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -98,7 +98,7 @@ pub fn read_named(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, SmallFileE
             .map(Some)
             .map_err(SmallFileError::Io)
         }
-        _ => Ok(crate::small_file::read_small_file(path, limit)?.map(|file| file.bytes)),
+        _ => Ok(crate::bounded_read::read_small_file(path, limit)?.map(|file| file.bytes)),
     }
 }
 

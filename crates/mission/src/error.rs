@@ -266,7 +266,7 @@ impl MissionError {
                 "give this user access to {}, and look whether its disk is full",
                 text::path(path)
             )),
-            Self::Invalid { code, .. } => crate::cure::cure(code).map(advice).unwrap_or_default(),
+            Self::Invalid { code, .. } => crate::remedies::cure(code).map(advice).unwrap_or_default(),
             Self::Transition(refusal) => refusal.cure().map(advice).unwrap_or_default(),
             Self::Argument { .. } | Self::Interrupted { .. } => Vec::new(),
         }
@@ -276,7 +276,7 @@ impl MissionError {
     pub fn evidence(&self) -> Vec<String> {
         match self {
             Self::NotUndone { cause, .. } => cause.evidence(),
-            _ => crate::cure::evidence(&self.facts()),
+            _ => crate::remedies::evidence(&self.facts()),
         }
     }
 

@@ -6,10 +6,10 @@
 //! staged and in no case becomes part of our commit. The user's hooks run as for any commit; signing is
 //! off, because nothing may prompt. Only this module starts git.
 
-use crate::change::lock;
 use crate::document::Writing;
 use crate::error::{MissionError, Result};
 use crate::project::Project;
+use crate::transaction::lock;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io::{Read, Write};

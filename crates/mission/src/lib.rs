@@ -11,10 +11,10 @@
 //! | [`instant`] | instants of log rows, with any offset from UTC |
 //! | [`document`] | reading files bounded; writing them atomically, and undoing it |
 //! | [`json`] | the JSON dialects of mission files |
-//! | [`leftovers`] | rows of commands that were interrupted |
+//! | [`recovery`] | rows of commands that were interrupted |
 //! | [`slug`] | names of missions |
 //! | [`meta`] | `meta.json` |
-//! | [`substance`] | whether `spec.md` and `plan.md` say anything |
+//! | [`placeholder_check`] | whether `spec.md` and `plan.md` say anything |
 //! | [`transition`] | which changes of [`lane`]s are allowed |
 //! | [`log`] | `status.events.jsonl` |
 //! | [`dossier`] | artifacts, and which of them travel |
@@ -40,11 +40,9 @@
 
 pub mod activity;
 pub mod allocation;
-mod change;
 pub mod clock;
 pub mod command;
 mod conflict;
-mod cure;
 pub mod decision;
 pub mod document;
 pub mod dossier;
@@ -55,19 +53,21 @@ pub mod git;
 pub mod graph;
 pub mod instant;
 pub mod json;
-pub mod leftovers;
 pub mod log;
 pub mod meta;
 pub mod outgoing;
 pub mod ownership;
+pub mod placeholder_check;
 mod planning;
 mod platform;
 pub mod project;
+pub mod recovery;
+mod remedies;
 pub mod slug;
 pub mod snapshot;
-pub mod substance;
 pub mod tasks;
 pub mod template;
+mod transaction;
 pub mod transition;
 pub mod work_package;
 pub mod wps;

@@ -12,7 +12,7 @@ use mission::meta::Meta;
 use mission::ownership::{infer_ownership, pattern};
 use mission::snapshot::reduce;
 use mission::tasks::{self, Marked, SubtaskState};
-use mission::{Lane, evidence, json, slug, substance, wps};
+use mission::{Lane, evidence, json, placeholder_check, slug, wps};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -86,8 +86,8 @@ proptest! {
             tasks::subtasks_are_complete(&text, id);
             tasks::owner_of_subtask(&text, id);
         }
-        substance::spec_is_substantive(&text);
-        substance::plan_is_substantive(&text);
+        placeholder_check::spec_is_substantive(&text);
+        placeholder_check::plan_is_substantive(&text);
         infer_ownership(&text, "m");
         surfaces(&text);
         slug::is_kebab(&text);
@@ -220,7 +220,7 @@ fn a_hostile_document_of_megabytes_is_read_at_once() {
         "Dependencies:",
     ] {
         let text = unit.repeat(2_000_000 / unit.len()) + "]";
-        substance::spec_is_substantive(&format!("- FR-001: {text}"));
+        placeholder_check::spec_is_substantive(&format!("- FR-001: {text}"));
         tasks::dependency_graph(&text);
         tasks::requirement_graph(&text);
         tasks::unchecked_subtasks(&text, "WP01");

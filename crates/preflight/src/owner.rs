@@ -4,9 +4,9 @@
 
 use contract::OwnerRecord;
 use gate::{LockFileFacts, LockState, OwnerFacts, OwnerReading, RecordedProcess, ResolvedPaths, StrayDaemon};
+use identity::bounded_read::read_small_file;
 use identity::lock::{LockProbe, observe_lock};
 use identity::paths::canonical_or_clean;
-use identity::small_file::read_small_file;
 use identity::{FileLock, Home, process};
 use std::ffi::OsString;
 use std::io;

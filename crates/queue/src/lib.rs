@@ -87,7 +87,7 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 mod birth;
-mod busy;
+mod busy_timeout;
 pub mod capture;
 mod coalesce;
 pub mod consent;
@@ -97,14 +97,13 @@ pub mod error;
 mod event_json;
 pub mod fault_point;
 mod file;
-mod found;
+mod foreign_rows;
 pub mod health;
 mod legacy;
 pub mod observe;
+mod origin;
 pub mod outbox;
 pub mod parked;
-mod pending;
-mod place;
 mod platform;
 mod rewound;
 pub mod row;
@@ -112,9 +111,10 @@ mod schema;
 mod sent;
 mod store;
 mod unindexed;
+mod waiting;
 
 pub use birth::birth_record;
-pub use busy::{CAPTURE as CAPTURE_DEADLINE, MIGRATE as MIGRATE_DEADLINE};
+pub use busy_timeout::{CAPTURE as CAPTURE_DEADLINE, MIGRATE as MIGRATE_DEADLINE};
 pub use capture::{Capacity, Capture, Captured, Prepared, Settled, Writer};
 pub use consent::{ConsentView, Held, HeldChange, HoldReason, Place};
 pub use cure::{

@@ -3,7 +3,7 @@
 
 use crate::consent::Hold;
 use crate::legacy::LegacyTable;
-use crate::place::PlaceId;
+use crate::origin::PlaceId;
 use crate::row::RowDigest;
 use crate::store::{Abort, now_seconds};
 use rusqlite::types::{ToSqlOutput, ValueRef};

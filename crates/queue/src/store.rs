@@ -5,7 +5,7 @@
 //! is open; a file whose id is not the permit's is never written.
 
 use crate::birth;
-use crate::busy;
+use crate::busy_timeout;
 use crate::error::{ObserveError, QueueError};
 use crate::fault_point::{FaultPoint, reached};
 use crate::file::{self, DbFile, Journal, Role};
@@ -228,7 +228,7 @@ pub(crate) fn connect(path: &Path, role: Role, deadline: Duration) -> Result<Con
             | OpenFlags::SQLITE_OPEN_URI
             | OpenFlags::SQLITE_OPEN_EXRESCODE;
         let mut conn = Connection::open_with_flags(file::uri(path, "mode=rw"), flags)?;
-        busy::wait_for_locks(&mut conn, deadline)?;
+        busy_timeout::wait_for_locks(&mut conn, deadline)?;
         // A table of somebody else that refers to a row must neither follow it nor hold it.
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
         conn.set_prepared_statement_cache_capacity(64);
@@ -260,7 +260,7 @@ pub(crate) fn sql_error(
     let extended = source.sqlite_error().map_or(0, |error| error.extended_code);
     match source.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            QueueError::Busy(busy::busy(path, deadline))
+            QueueError::Busy(busy_timeout::busy(path, deadline))
         }
         Some(ErrorCode::DiskFull) => QueueError::DiskFull { path: path_buf },
         Some(ErrorCode::ReadOnly) if extended == ffi::SQLITE_READONLY_DBMOVED => {

@@ -5,7 +5,7 @@
 //! the documents' events again.
 
 use crate::consent::{ConsentView, Place};
-use crate::place;
+use crate::origin;
 use crate::store::Abort;
 use contract::Consent;
 use contract::event::kind::DOSSIER_ARTIFACT_INDEXED;
@@ -46,7 +46,7 @@ pub(crate) fn observe(conn: &Connection, consent: &dyn ConsentView) -> Result<Ve
     let mut missions: BTreeMap<(String, String), Unindexed> = BTreeMap::new();
     while let Some(row) = rows.next()? {
         let known: Option<String> = row.get(0)?;
-        let place = if known.is_some() { place::of_row(row, 0)? } else { Place::default() };
+        let place = if known.is_some() { origin::of_row(row, 0)? } else { Place::default() };
         if consent.consent(&place) == Consent::OptedOut {
             continue;
         }

@@ -3,18 +3,18 @@
 use super::agent_tasks_list::warnings;
 use super::mission_document::MissionDocument;
 use crate::args::ShowArgs;
-use crate::board;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::render;
 use crate::report::Report;
+use crate::status_board;
 use contract::text::printable;
 use mission::command::status::show;
 
 /// Runs the verb. A mission that cannot be shown is a warning: it never hides the others.
 pub(crate) fn run(context: &Context, args: &ShowArgs) -> Result<Report, CliError> {
     let boards = show(&context.project()?, args.mission.as_deref())?;
-    let text = board::render(&boards, args.mission.is_some(), render::width());
+    let text = status_board::render(&boards, args.mission.is_some(), render::width());
     let unreadable = boards.unreadable.iter().map(|mission| {
         format!("warning: {}: {}", printable(&mission.mission_slug), printable(&mission.error))
     });

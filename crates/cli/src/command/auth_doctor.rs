@@ -3,8 +3,8 @@
 use super::sync_doctor::headline;
 use crate::args::AuthDoctorArgs;
 use crate::build;
-use crate::checkup::{Check, Verdict, describe, judge_probe};
 use crate::context::Context;
+use crate::diagnostics::{Check, Verdict, describe, judge_probe};
 use crate::error::{CliError, chain};
 use crate::platform::open_mode;
 use crate::report::{Document, Report};

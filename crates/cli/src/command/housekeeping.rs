@@ -47,7 +47,7 @@ pub(crate) fn settle_leftovers(context: &Context) -> Vec<String> {
         }
         let mut cure = Cure::open(&permit)?;
         for mission in &unsettled {
-            mission::leftovers::settle(&mut cure, mission)?;
+            mission::recovery::settle(&mut cure, mission)?;
         }
         Ok(())
     };

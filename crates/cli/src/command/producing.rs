@@ -9,7 +9,7 @@ use crate::error::CliError;
 use crate::render;
 use crate::report::Report;
 use contract::text::printable;
-use daemon::after_capture::follow_up;
+use daemon::nudge::follow_up;
 use daemon::spawn::Launcher;
 use gate::CapturePermit;
 use identity::Config;

@@ -11,7 +11,7 @@ use contract::switch::Switch;
 use contract::text::printable;
 use contract::{ExitCode, Remedy};
 use daemon::control::wire::ShutdownCause;
-use daemon::courier::Courier;
+use daemon::deliverer::Courier;
 use daemon::drain::Drain;
 use daemon::lifecycle::{DaemonState, DaemonStatus, StartOutcome, StopFailure, StopOutcome, observe_status};
 use daemon::readiness::Ready;

@@ -3,8 +3,8 @@
 //! Changes nothing. One line uses the network, says so, and is left out with `--offline`.
 
 use crate::args::SyncDoctorArgs;
-use crate::checkup::{Check, Look, Reach, State, Verdict, describe};
 use crate::context::Context;
+use crate::diagnostics::{Check, Look, Reach, State, Verdict, describe};
 use crate::error::CliError;
 use crate::report::{Document, Report};
 use preflight::status::StatusDocument;
@@ -39,7 +39,7 @@ pub(crate) fn headline<N: Serialize>(verdict: Verdict, checks: &[Check<N>]) -> S
         let names: Vec<String> = checks
             .iter()
             .filter(|check| check.state == state)
-            .map(|check| crate::checkup::word(&check.name))
+            .map(|check| crate::diagnostics::word(&check.name))
             .collect();
         names.join(", ")
     };

@@ -7,8 +7,8 @@
 use super::sync_doctor::headline;
 use super::sync_status::check_text;
 use crate::args::{Cli, SetupArgs};
-use crate::checkup::{Check, Finding, Look, Name, Verdict, describe, summarise, word};
 use crate::context::Context;
+use crate::diagnostics::{Check, Finding, Look, Name, Verdict, describe, summarise, word};
 use crate::error::CliError;
 use crate::report::{Document, Report};
 use crate::{render, terminal};

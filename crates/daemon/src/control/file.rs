@@ -6,10 +6,10 @@
 use super::proof::ControlToken;
 use contract::{Fault, FileNumbers, Remedy};
 use identity::Home;
+use identity::bounded_read::{SmallFileError, read_small_file};
 use identity::lock::{LockProbe, observe_lock};
 use identity::privacy::privacy_fault;
 use identity::private_file::{self, WriteError};
-use identity::small_file::{SmallFileError, read_small_file};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};

@@ -8,7 +8,7 @@ mod start;
 mod status;
 mod stop;
 
-pub use crate::restart_budget::AutomaticStarts;
+pub use crate::start_rate_limit::AutomaticStarts;
 pub use restart::{Idle, RestartFailure, RestartOutcome, RestartReason, restart};
 pub use start::{StartOutcome, start};
 pub use status::{DaemonState, DaemonStatus, observe_status};

@@ -1,8 +1,8 @@
 //! `sync daemon start`.
 
 use super::status::{DaemonState, observe_status};
+use crate::peer_identity;
 use crate::readiness::Ready;
-use crate::reference;
 use crate::spawn::Launcher;
 use crate::start_failure::StartFailure;
 use identity::Home;
@@ -30,7 +30,7 @@ pub enum StartOutcome {
 /// # Errors
 /// Why there is none; the true reason of the new process where it could give one.
 pub fn start(home: &Home, launcher: &Launcher) -> Result<StartOutcome, StartFailure> {
-    if let Some(reference) = reference::observe_recorded(home) {
+    if let Some(reference) = peer_identity::observe_recorded(home) {
         return Err(StartFailure::ReferenceAlive { pid: i64::from(reference.pid) });
     }
     match launcher.start() {

@@ -5,7 +5,7 @@ use crate::control::client::{ControlClient, ControlError};
 use crate::control::file::{ControlFile, ControlFileError};
 use crate::control::wire::StatusReport;
 use crate::holder::Holder;
-use crate::restart_budget::{AutomaticStarts, RestartBudget};
+use crate::start_rate_limit::{AutomaticStarts, RestartBudget};
 use crate::stop::{Stop, StopHistory};
 use contract::foreground::raw_path;
 use contract::{OrphanKind, OwnerRecord, Remedy};

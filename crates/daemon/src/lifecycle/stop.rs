@@ -5,8 +5,8 @@ use crate::control::file::{ControlFile, ControlFileError, describe};
 use crate::control::wire::{ShutdownAnswer, ShutdownCause};
 use crate::holder::{Holder, find_lock_holder};
 use crate::ownership::Claim;
+use crate::peer_identity::{self, NotStopped};
 use crate::platform::{self, HandleError, ProcessHandle, Signal};
-use crate::reference::{self, NotStopped};
 use contract::{Fault, OrphanKind, Remedy};
 use gate::{OwnerReading, judge_orphan};
 use identity::Home;
@@ -186,10 +186,10 @@ pub fn stop(home: &Home, cause: &ShutdownCause, force: bool) -> Result<StopOutco
     }
     let held = is_held(home)?;
     // First the one that may refuse: whoever cannot have both gone keeps the one that serves.
-    let reference = reference::observe_recorded(home).map(|reference| match reference.stop(home) {
+    let reference = peer_identity::observe_recorded(home).map(|reference| match reference.stop(home) {
         Ok(()) => Ok(Some((Some(i64::from(reference.pid)), Ended::Reference))),
         // This home is a copy.
-        Err(NotStopped::OfOtherHome) => match reference::remove_files_of(home, reference.pid) {
+        Err(NotStopped::OfOtherHome) => match peer_identity::remove_files_of(home, reference.pid) {
             Ok(()) => Ok(None),
             Err(error) => Err(StopFailure::Reference { pid: reference.pid, detail: error.to_string() }),
         },

@@ -11,13 +11,13 @@
 //! * `drain/deaf` exists: a drain lasts until it is gone, whatever the daemon wants.
 //! * `drain/scope` exists: the login on disk names its content.
 
-use daemon::after_capture::follow_up;
 use daemon::control::client::ControlClient;
 use daemon::control::file::ControlFile;
 use daemon::control::wire::ShutdownCause;
 use daemon::doctor::{Treatment, orphan_daemons};
 use daemon::drain::{Drain, DrainOutcome, Pending, ScopeOnDisk, StopFlag};
 use daemon::lifecycle;
+use daemon::nudge::follow_up;
 use daemon::run::{RunOptions, Startup, deliver, run};
 use daemon::spawn::Launcher;
 use identity::{BuildInfo, Config, Environment, Home};

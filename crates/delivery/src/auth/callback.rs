@@ -185,8 +185,8 @@ fn judge_request(line: &str, state: &str) -> Judged {
     }
     match (field("error"), field("code").filter(|code| !code.is_empty())) {
         (Some(word), _) => Judged::Ours(Redirected::Refused {
-            word: crate::judge::bounded(&word),
-            description: field("error_description").map(|text| crate::judge::bounded(&text)),
+            word: crate::classify::bounded(&word),
+            description: field("error_description").map(|text| crate::classify::bounded(&text)),
         }),
         (None, Some(code)) => Judged::Ours(Redirected::Code(code)),
         (None, None) => Judged::Stranger,

@@ -1,8 +1,8 @@
 //! The OAuth routes, one function each: forms out, typed answers in.
 
+use crate::classify::bounded;
 use crate::destination::Destination;
 use crate::http::{Answer, Client, Document, Payload, Request, SendError};
-use crate::judge::bounded;
 use contract::wire::endpoint::{OAUTH_DEVICE, OAUTH_REVOKE, OAUTH_TOKEN};
 use contract::wire::oauth::{
     CLIENT_ID, DeviceAuthorization, GRANT_AUTHORIZATION_CODE, GRANT_DEVICE_CODE, GRANT_REFRESH_TOKEN,

@@ -2,9 +2,9 @@
 
 use super::sent::{question_of, read_states};
 use super::{Drain, Halt, unix_now};
+use crate::classify::{Stop, StopReason, Words, judge_silence};
 use crate::http::documents::HealthDocument;
 use crate::http::{Answer, Payload, Request};
-use crate::judge::{Stop, StopReason, Words, judge_silence};
 use crate::plan::read_health_limits;
 use contract::wire::endpoint::SYNC_HEALTH;
 use flate2::Compression;
@@ -77,7 +77,7 @@ impl Drain<'_> {
             self.exchange(Request { team: Some(&team_id), receipts, ..Request::get(SYNC_HEALTH) })?;
         let stop = |reason| {
             let detail = Words::of(&answer).sentence(answer.status);
-            Err(Halt::Server(Stop { reason, detail, asked: crate::judge::asked(&answer) }))
+            Err(Halt::Server(Stop { reason, detail, asked: crate::classify::asked(&answer) }))
         };
         match answer.status {
             200 => match answer.document::<HealthDocument>() {

@@ -28,8 +28,8 @@ pub use report::{
 use streak::{End, Next, Refused, Streak, everything_refused};
 
 use crate::backoff::{plan_asked, plan_delay, plan_rest, random_fraction};
+use crate::classify::{Asked, Stop, StopReason};
 use crate::context::Context;
-use crate::judge::{Asked, Stop, StopReason};
 use crate::plan::{Limits, Pace};
 use crate::token::{TokenError, TokenSource};
 use contract::{ExitCode, Remedy};

@@ -1,7 +1,7 @@
 //! What a drain did: one value, rendered by the caller as text, as JSON and as a file.
 
+use crate::classify::{Category, Stop, StopReason};
 use crate::context::Context;
-use crate::judge::{Category, Stop, StopReason};
 use crate::token::TokenError;
 use contract::{ExitCode, Remedy, Scope};
 use jiff::Timestamp;

@@ -15,7 +15,7 @@
 //!   `TOO_MANY - 1` rows of a kind are parked that way until one is taken.
 
 use super::report::Failure;
-use crate::judge::{Rejection, Stop, StopReason};
+use crate::classify::{Rejection, Stop, StopReason};
 use queue::{Outcome, RefusalMemory, RowDigest, RowId};
 use std::collections::HashSet;
 

@@ -3,10 +3,10 @@
 //! Pure: no clock, no network, no queue. Owns the limits a server advertises, the pace that obeys them,
 //! and the order in which the pieces of a refused batch are tried again.
 
+mod batch_sizing;
+mod batch_splitter;
 mod limits;
-mod pace;
-mod pieces;
 
+pub use batch_sizing::{Pace, Room};
+pub use batch_splitter::Pieces;
 pub use limits::{Limits, read_health_limits, read_limits};
-pub use pace::{Pace, Room};
-pub use pieces::Pieces;

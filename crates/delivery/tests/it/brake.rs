@@ -4,8 +4,8 @@
 use crate::machine::Machine;
 use crate::stub::{Reply, Seen, Stub};
 use crate::world::{Ingest, PROJECT, body_row, capture, drain_all, events, logged_in};
+use delivery::classify::StopReason;
 use delivery::drain::{DrainReport, StoppedBy};
-use delivery::judge::StopReason;
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

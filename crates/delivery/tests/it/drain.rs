@@ -8,8 +8,8 @@ use crate::world::{
 };
 use contract::ExitCode;
 use delivery::DrainError;
+use delivery::classify::StopReason;
 use delivery::drain::{DrainOptions, DrainReport, Progress, StoppedBy, failure_report};
-use delivery::judge::StopReason;
 use identity::{ConfigEdit, FileLock, Session};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};

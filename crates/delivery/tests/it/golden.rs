@@ -5,8 +5,8 @@
 use crate::machine::{Machine, session, team};
 use crate::stub::Seen;
 use crate::world::{accepting, body_of, capture, drain_all, event, logged_in};
+use delivery::classify::{BatchJudgement, ItemVerdict, StopReason, judge_batch};
 use delivery::http::Answer;
-use delivery::judge::{BatchJudgement, ItemVerdict, StopReason, judge_batch};
 use identity::Session;
 use queue::NewRow;
 use serde_json::Value;

@@ -26,9 +26,9 @@ pub use contract::{Consent, Start};
 pub use edit::{ConfigEdit, ConfigEditError};
 pub use keys::{InvalidValue, Key, Setting, UnknownKey, read_settings};
 
+use crate::bounded_read::read_small_file;
 use crate::home::Home;
 use crate::privacy::privacy_fault;
-use crate::small_file::read_small_file;
 use contract::{Fault, FaultCode, Remedy, ServerUrl};
 use jiff::Timestamp;
 use std::collections::BTreeMap;

@@ -10,7 +10,7 @@ mod remote;
 
 pub use remote::{project_slug, repo_slug, slug};
 
-use crate::small_file::{SmallFileError, read_small_file};
+use crate::bounded_read::{SmallFileError, read_small_file};
 use std::path::{Path, PathBuf};
 
 /// The largest repository configuration that is read.

@@ -1,7 +1,7 @@
 //! HEAD and the commits that branches point to: loose refs first, packed refs after, as git does.
 
 use super::Head;
-use crate::small_file::{SmallFileError, read_small_file};
+use crate::bounded_read::{SmallFileError, read_small_file};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 

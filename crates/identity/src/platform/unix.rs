@@ -29,7 +29,7 @@ pub(crate) fn uid() -> u32 {
 /// The login name of the real user, from the local account table.
 pub(crate) fn user_name() -> Option<String> {
     const TABLE_LIMIT: u64 = 4 * 1024 * 1024;
-    let table = crate::small_file::read_small_file(Path::new("/etc/passwd"), TABLE_LIMIT).ok()??;
+    let table = crate::bounded_read::read_small_file(Path::new("/etc/passwd"), TABLE_LIMIT).ok()??;
     let uid = uid().to_string();
     let text = String::from_utf8_lossy(&table.bytes).into_owned();
     text.lines().find_map(|line| {

@@ -5,9 +5,9 @@
 //! refused with the lines to add by hand.
 
 use super::{Derived, ProjectError, canonical_uuid};
+use crate::bounded_read::read_small_file;
 use crate::platform;
 use crate::private_file::WriteError;
-use crate::small_file::read_small_file;
 use serde::Deserialize;
 use std::fs;
 use std::io::{self, Write};

@@ -11,6 +11,7 @@ mod file;
 
 pub use file::RecordedIdentity;
 
+use crate::bounded_read::SmallFileError;
 use crate::environment::{Environment, names};
 use crate::git::{self, GitFacts};
 use crate::lock::{FileLock, LockError};
@@ -18,7 +19,6 @@ use crate::machine::Machine;
 use crate::paths;
 use crate::platform;
 use crate::private_file::WriteError;
-use crate::small_file::SmallFileError;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};

@@ -11,10 +11,10 @@ mod store;
 pub(crate) use content::isoformat;
 pub use store::{SessionStore, SessionWriteError};
 
+use crate::bounded_read::SmallFileError;
 use crate::config::Config;
 use crate::home::Home;
 use crate::secret::Secret;
-use crate::small_file::SmallFileError;
 use contract::{AuthAbsence, Fault, FaultCode, LoginState, Remedy};
 use jiff::Timestamp;
 use std::io;

@@ -6,14 +6,14 @@
 
 use super::cipher::{Cipher, Envelope, SALT_BYTES, random};
 use super::{Session, SessionError, content};
-use crate::aside;
-use crate::card::{IdentityCard, Seals};
+use crate::bounded_read::read_small_file;
 use crate::config::Config;
 use crate::home::Home;
 use crate::lock::{FileLock, LockError};
 use crate::machine::Machine;
 use crate::private_file::{self, WriteError};
-use crate::small_file::read_small_file;
+use crate::quarantine;
+use crate::session_cache::{IdentityCard, Seals};
 use contract::Remedy;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
@@ -281,7 +281,7 @@ impl SessionStore {
 /// unreadable session. It is kept under another name.
 fn move_obstacle_aside(path: &Path) -> Result<(), WriteError> {
     if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        aside::move_aside(path)?;
+        quarantine::move_aside(path)?;
     }
     Ok(())
 }

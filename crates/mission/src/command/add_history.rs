@@ -3,13 +3,13 @@
 use super::move_task::find_package;
 use super::{Planned, Recorded};
 use crate::activity::{Entry, with_entry};
-use crate::change::{Change, Done};
 use crate::clock::Clock;
 use crate::error::{MissionError, Result};
 use crate::log::read_log;
 use crate::outgoing::CaptureReport;
 use crate::outgoing::payload::HistoryEntry;
 use crate::project::Project;
+use crate::transaction::{Change, Done};
 use crate::work_package::is_wp_id;
 use serde::Serialize;
 

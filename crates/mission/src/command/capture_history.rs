@@ -7,7 +7,6 @@
 //! and are named.
 
 use super::{Planned, Recorded};
-use crate::change::{Change, Done};
 use crate::clock::Clock;
 use crate::dossier::{BodyVerdict, Overlay, judge_body, read_dossier};
 use crate::error::{MissionError, Result};
@@ -15,6 +14,7 @@ use crate::log::{Row, view_log};
 use crate::outgoing::payload::{Background, draft_of_row};
 use crate::outgoing::{CaptureReport, Origin, Stamp, draft_to_row};
 use crate::project::{MissionDirectory, Project};
+use crate::transaction::{Change, Done};
 use queue::Witness;
 use serde::Serialize;
 use std::collections::BTreeMap;

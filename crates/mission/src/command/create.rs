@@ -1,7 +1,6 @@
 //! `agent mission create`: a new mission's directory, identity and first facts.
 
 use super::{BranchContract, mission_fact, shown};
-use crate::change::{Change, lock_mission};
 use crate::clock::Clock;
 use crate::error::{MissionError, Result};
 use crate::git::check_may_commit;
@@ -11,6 +10,7 @@ use crate::outgoing::{CaptureReport, Outgoing};
 use crate::project::{MISSIONS, MissionDirectory, Project};
 use crate::slug;
 use crate::template::{read_spec_template, tasks_readme};
+use crate::transaction::{Change, lock_mission};
 use serde::Serialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,6 @@
 //! `agent status emit`: one lane change of one work package.
 
 use super::{Planned, Recorded, shown};
-use crate::change::{Change, Done};
 use crate::clock::Clock;
 use crate::document::{MAX_TEXT, read_text};
 use crate::error::{MissionError, Result};
@@ -12,6 +11,7 @@ use crate::planning::read_planning;
 use crate::project::{MissionDirectory, Project};
 use crate::snapshot::{Snapshot, reduce};
 use crate::tasks::{self, subtasks_are_complete, work_package_sections};
+use crate::transaction::{Change, Done};
 use crate::transition::{Circumstances, Refusal, Review, judge_transition};
 use crate::work_package::{find_wp_file, is_wp_id};
 use serde::Serialize;

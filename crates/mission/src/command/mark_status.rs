@@ -4,7 +4,6 @@
 
 use super::move_task::auto_commit;
 use super::{Planned, Recorded};
-use crate::change::{Change, Done};
 use crate::clock::Clock;
 use crate::error::{MissionError, Result};
 use crate::git::check_may_commit;
@@ -14,6 +13,7 @@ use crate::outgoing::payload::HistoryEntry;
 use crate::planning::read_planning;
 use crate::project::Project;
 use crate::tasks::{self, Marked, SubtaskState, mark_listed, mark_subtask, mark_table_row, owner_of_subtask};
+use crate::transaction::{Change, Done};
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;

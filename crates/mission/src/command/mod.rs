@@ -29,7 +29,7 @@ pub mod repair_log;
 pub mod setup_plan;
 pub mod status;
 
-pub use crate::change::Done;
+pub use crate::transaction::Done;
 pub use branch::BranchContract;
 pub use planned::{Planned, Recorded};
 

@@ -1,10 +1,10 @@
 //! A command that is planned and not yet applied.
 
-use crate::change::{Change, Done, lock_mission};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::outgoing::Outgoing;
 use crate::project::Project;
+use crate::transaction::{Change, Done, lock_mission};
 
 /// A validated command: what was asked, what will be written, and what can be said about it already.
 #[derive(Debug)]

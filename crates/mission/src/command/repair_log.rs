@@ -1,11 +1,11 @@
 //! `doctor repair --mission`: moves the damaged lines of a mission's log aside and keeps every readable row.
 
 use super::shown;
-use crate::change::lock_mission;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::log::{Damage, repair, view_log};
 use crate::project::Project;
+use crate::transaction::lock_mission;
 use serde::Serialize;
 
 /// What was repaired.

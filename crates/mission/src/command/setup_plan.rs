@@ -4,16 +4,16 @@
 //! something, it commits it. With nothing left to do it succeeds and changes nothing.
 
 use super::{BranchContract, Planned, Recorded, has_fact, mission_fact, shown};
-use crate::change::{Change, Done};
 use crate::clock::Clock;
 use crate::error::{MissionError, Result};
 use crate::git::{is_committed, is_unchanged};
 use crate::log::{FactKind, Row, read_log};
 use crate::outgoing::CaptureReport;
+use crate::placeholder_check::{plan_is_substantive, spec_is_substantive};
 use crate::planning::read_planning;
 use crate::project::{MissionDirectory, Project};
-use crate::substance::{plan_is_substantive, spec_is_substantive};
 use crate::template::read_plan_template;
+use crate::transaction::{Change, Done};
 use serde::Serialize;
 use serde_json::{Value, json};
 

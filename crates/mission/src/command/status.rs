@@ -2,7 +2,6 @@
 
 use super::shown;
 use crate::allocation;
-use crate::change::{Change, lock_mission};
 use crate::clock::Clock;
 use crate::conflict;
 use crate::document::{MAX_JSON, read_text};
@@ -14,6 +13,7 @@ use crate::meta::Meta;
 use crate::planning;
 use crate::project::{MissionDirectory, Project};
 use crate::snapshot::{Snapshot, reduce};
+use crate::transaction::{Change, lock_mission};
 use crate::work_package::{id_of_file, read_wp_files};
 use serde::Serialize;
 use serde_json::{Map, Value};

@@ -1,7 +1,7 @@
 //! Events and bodies of a mission's documents: only what changed since the last capture.
 
+use super::captured_cache::Memory;
 use super::envelope::{Origin, Stamp, draft_to_row};
-use super::memory::Memory;
 use super::payload::Draft;
 use crate::clock::{Clock, Moment};
 use crate::dossier::{Artifact, BodyVerdict, Dossier, MANIFEST_VERSION, Overlay, judge_body};

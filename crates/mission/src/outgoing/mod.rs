@@ -12,15 +12,15 @@
 //! log row has that row's id; a payload has no key that its allow-list does not name; every event is
 //! valid under the published contract before anything is written.
 
+mod captured_cache;
 mod dossier;
 mod envelope;
-mod memory;
 pub mod payload;
 pub mod table;
 
+pub(crate) use captured_cache::Memory;
 pub(crate) use dossier::{Documents, plan_dossier_rows};
 pub(crate) use envelope::{Origin, Stamp, draft_to_row};
-pub(crate) use memory::Memory;
 
 use gate::CapturePermit;
 use identity::{Config, Environment, Home};

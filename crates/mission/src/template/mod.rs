@@ -41,7 +41,7 @@ fn read_template(root: &Path, name: &str, built_in: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::substance::{plan_is_substantive, spec_is_substantive};
+    use crate::placeholder_check::{plan_is_substantive, spec_is_substantive};
 
     #[test]
     fn a_built_in_template_says_nothing_yet() {

@@ -1,6 +1,6 @@
 use super::{cases, report};
 use mission::dossier::index::sha256_hex;
-use mission::substance::{plan_is_substantive, spec_is_substantive};
+use mission::placeholder_check::{plan_is_substantive, spec_is_substantive};
 use mission::tasks;
 use serde_json::{Map, Value, json};
 use std::path::Path;

@@ -19,7 +19,7 @@ pub(crate) use prepared::{Belongs, Made, make_pending};
 pub(crate) use settle::{is_proven_row, parked_witness, settle};
 pub(crate) use witness::Testimony;
 
-use crate::busy;
+use crate::busy_timeout;
 use crate::consent::Place;
 use crate::cure::CAPTURE_EPOCH;
 use crate::error::QueueError;
@@ -107,7 +107,8 @@ impl Writer {
     /// saw, and waits at most 5 s for a lock.
     pub fn open(permit: &CapturePermit, capacity: Capacity) -> Result<Self, QueueError> {
         check_age(permit.observed_at().elapsed())?;
-        let store = Store::open(permit.queue_path(), permit.scope(), Some(permit.queue()), busy::CAPTURE)?;
+        let store =
+            Store::open(permit.queue_path(), permit.scope(), Some(permit.queue()), busy_timeout::CAPTURE)?;
         Ok(Self { store, capacity })
     }
 

@@ -3,11 +3,11 @@
 use super::{Capture, Captured, Prepared};
 use crate::consent::Hold;
 use crate::error::QueueError;
+use crate::origin::{self, PlaceId};
 use crate::parked::{Parking, park_values, reason};
-use crate::pending::{self, BodyProgress, Bond, PendingEvent, Queueing};
-use crate::place::{self, PlaceId};
 use crate::row::{BodyRow, Content, EventRow, Kind, NewRow, RowDigest};
 use crate::store::{Abort, now, now_seconds};
+use crate::waiting::{self, BodyProgress, Bond, PendingEvent, Queueing};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use serde_json::{Map, Value, json};
 
@@ -41,7 +41,7 @@ pub(crate) fn insert(tx: &Transaction<'_>, capture: &Capture) -> Result<Prepared
     let command = ulid::Ulid::generate().to_string();
     let mut place = capture.place.clone();
     place.project_uuid = place.project_uuid.map(|uuid| uuid.to_lowercase());
-    let place = place::id_of(tx, &place)?;
+    let place = origin::id_of(tx, &place)?;
     let mut prepared = Prepared { command, rows: 0, already: 0 };
     for row in &capture.rows {
         let (kind, key) = (row.kind(), row.key());
@@ -328,6 +328,6 @@ fn coalesce(tx: &Transaction<'_>, event: &PendingEvent<'_>, bond: Bond) -> Resul
     if updated == 0 {
         return Ok(false);
     }
-    pending::bind(tx, Kind::Event, id, event.timestamp as f64, bond)?;
+    waiting::bind(tx, Kind::Event, id, event.timestamp as f64, bond)?;
     Ok(true)
 }

@@ -8,10 +8,10 @@ use crate::consent::Hold;
 use crate::error::QueueError;
 use crate::fault_point::{FaultPoint, reached};
 use crate::parked::{Parking, park_values, reason};
-use crate::pending::{self, Queueing};
 use crate::platform;
 use crate::row::{Kind, RowDigest, Witness};
 use crate::store::{Abort, Store};
+use crate::waiting::{self, Queueing};
 use rusqlite::{Connection, Transaction, params};
 use serde_json::json;
 use std::collections::HashMap;
@@ -144,7 +144,7 @@ pub(crate) fn is_proven_row(tx: &Transaction<'_>, kind: Kind, key: &str) -> Resu
     let waits = match kind {
         Kind::Event => tx.prepare_cached("SELECT 1 FROM queue WHERE event_id = ?1")?.exists([key])?,
         Kind::Body => match serde_json::from_str::<[String; 7]>(key) {
-            Ok(columns) => pending::find_body(tx, columns.each_ref().map(String::as_str))?.is_some(),
+            Ok(columns) => waiting::find_body(tx, columns.each_ref().map(String::as_str))?.is_some(),
             Err(_) => false,
         },
     };

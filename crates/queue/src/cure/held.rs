@@ -5,7 +5,7 @@
 
 use crate::consent::{ConsentView, HeldChange, Hold};
 use crate::error::QueueError;
-use crate::place;
+use crate::origin;
 use crate::row::Kind;
 use crate::store::{Abort, Store};
 use contract::Consent;
@@ -16,7 +16,7 @@ pub(super) fn release(store: &mut Store, project_uuid: Option<&str>) -> Result<H
     let project = normal(project_uuid);
     store.write("release rows of", |tx| {
         let mut change = HeldChange::default();
-        for (id, place) in place::read_all(tx)? {
+        for (id, place) in origin::read_all(tx)? {
             if place.project_uuid == project {
                 for from in [Hold::Foreign, Hold::Sealed] {
                     move_rows(tx, id, from, Hold::Free, &mut change)?;
@@ -35,7 +35,7 @@ pub(super) fn seal(
 ) -> Result<HeldChange, QueueError> {
     let project = normal(project_uuid);
     // The decision is looked up before the lock is taken: it is the caller's code.
-    let places = store.read("read the projects of", |tx| Ok(place::read_all(tx)?))?;
+    let places = store.read("read the projects of", |tx| Ok(origin::read_all(tx)?))?;
     let held: Vec<_> = places
         .into_iter()
         .filter(|(_, place)| place.project_uuid == project)

@@ -12,14 +12,14 @@ pub(crate) use resend::{CAPTURE_EPOCH, begin_capture_epoch};
 pub use resend::{Resend, ResendReport, Which};
 pub use unpark::{StillParked, Unparked};
 
-use crate::busy;
+use crate::busy_timeout;
 use crate::capture::{self, Settled};
 use crate::consent::{ConsentView, HeldChange};
 use crate::error::{ObserveError, QueueError};
-use crate::found;
+use crate::foreign_rows;
 use crate::legacy::LegacyDb;
 use crate::observe::{LegacyObservation, Unsettled};
-use crate::place;
+use crate::origin;
 use crate::sent::{self, SentBlocks};
 use crate::store::{Abort, Store};
 use contract::Scope;
@@ -51,8 +51,8 @@ impl Cure {
     /// transaction, brings the schema up to date, binds rows that another program added. Waits at most
     /// 10 s for a lock.
     pub fn open(permit: &CurePermit) -> Result<Self, QueueError> {
-        let mut store = Store::open(permit.queue_path(), permit.scope(), None, busy::MIGRATE)?;
-        found::bind_all(&mut store)?;
+        let mut store = Store::open(permit.queue_path(), permit.scope(), None, busy_timeout::MIGRATE)?;
+        foreign_rows::bind_all(&mut store)?;
         Ok(Self { store, scope: permit.scope().clone(), legacy_path: permit.legacy_path().to_owned() })
     }
 
@@ -62,7 +62,7 @@ impl Cure {
         let (queue, legacy) = (permit.queue_path(), permit.legacy_path());
         if queue.exists() {
             // Opening is what lets SQLite roll back, and what checks a file that needed it.
-            Store::open(queue, permit.scope(), None, busy::MIGRATE)?;
+            Store::open(queue, permit.scope(), None, busy_timeout::MIGRATE)?;
         }
         LegacyDb::open(legacy)?;
         Ok(())
@@ -182,7 +182,7 @@ impl Cure {
         let project = held::normal(project_uuid);
         erasing(&mut self.store, |tx| {
             let mut places: Vec<i64> = project.is_none().then_some(0).into_iter().collect();
-            let known = place::read_all(tx)?.into_iter();
+            let known = origin::read_all(tx)?.into_iter();
             places.extend(known.filter(|(_, place)| place.project_uuid == project).map(|(id, _)| id));
             sent::discard_of_places(tx, &places)
         })

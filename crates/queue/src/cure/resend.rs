@@ -7,12 +7,12 @@
 use crate::consent::{ConsentView, Hold};
 use crate::error::{ObserveError, QueueError};
 use crate::observe::{RowCounts, of_ours};
-use crate::pending::{BodyProgress, Bond, PendingEvent, Queueing};
-use crate::place;
+use crate::origin;
 use crate::rewound::Rewound;
 use crate::row::{BodyRow, Kind, RowDigest};
 use crate::sent;
 use crate::store::{Abort, Store, meta, now_seconds, set_meta};
+use crate::waiting::{BodyProgress, Bond, PendingEvent, Queueing};
 use contract::Consent;
 use contract::wire::BodyPush;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
@@ -74,7 +74,7 @@ pub(super) fn plan(
     resend: &Resend,
     consent: &dyn ConsentView,
 ) -> Result<ResendReport, ObserveError> {
-    let places = of_ours(path, |conn| Ok(place::read_all(conn)?))?;
+    let places = of_ours(path, |conn| Ok(origin::read_all(conn)?))?;
     let consents = decide(&places, consent);
     of_ours(path, |conn| {
         if !conn.table_exists(None, "sent")? {
@@ -93,7 +93,7 @@ pub(super) fn resend(
     consent: &dyn ConsentView,
 ) -> Result<ResendReport, QueueError> {
     // The decisions are looked up before the lock is taken: they are the caller's code.
-    let places = store.read("read the projects of", |tx| Ok(place::read_all(tx)?))?;
+    let places = store.read("read the projects of", |tx| Ok(origin::read_all(tx)?))?;
     let consents = decide(&places, consent);
     store.write("queue sent bytes in", |tx| {
         let mut walk = Walk::new(tx, Some(tx), resend, &places, &consents);
@@ -403,8 +403,8 @@ impl Sent {
 
     fn waits(&self, conn: &Connection) -> Result<bool, Abort> {
         Ok(match self {
-            Self::Event { event_id, .. } => crate::pending::find_event(conn, event_id)?.is_some(),
-            Self::Body(body) => crate::pending::find_body(conn, body.key_columns())?.is_some(),
+            Self::Event { event_id, .. } => crate::waiting::find_event(conn, event_id)?.is_some(),
+            Self::Body(body) => crate::waiting::find_body(conn, body.key_columns())?.is_some(),
         })
     }
 }

@@ -14,7 +14,7 @@ use crate::error::QueueError;
 use crate::file::{self, Role};
 use crate::legacy::{LegacyTable, are_claims};
 use crate::store::{Abort, connect, sql_error};
-use crate::{busy, platform, schema};
+use crate::{busy_timeout, platform, schema};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, params_from_iter};
 use serde::Serialize;
@@ -148,11 +148,11 @@ fn lock(path: &Path, which: QueueFile) -> Result<Option<Connection>, QueueError>
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let locked = Connection::open_with_flags(file::uri(path, "mode=rw"), flags).and_then(|mut conn| {
-        busy::wait_for_locks(&mut conn, busy::MIGRATE)?;
+        busy_timeout::wait_for_locks(&mut conn, busy_timeout::MIGRATE)?;
         conn.execute_batch("BEGIN EXCLUSIVE")?;
         Ok(conn)
     });
-    match locked.map_err(|error| sql_error(path, which.role(), "lock", busy::MIGRATE, error)) {
+    match locked.map_err(|error| sql_error(path, which.role(), "lock", busy_timeout::MIGRATE, error)) {
         Ok(conn) => Ok(Some(conn)),
         Err(busy @ QueueError::Busy(_)) => Err(busy),
         Err(_) => Ok(None),
@@ -174,7 +174,7 @@ fn copy_rows(
         action: "create",
         source,
     })?;
-    let mut fresh = connect(&target, Role::Active, busy::MIGRATE)?;
+    let mut fresh = connect(&target, Role::Active, busy_timeout::MIGRATE)?;
     let copied = (|| -> Result<(), Abort> {
         let tx = fresh.transaction()?;
         let ours = which == QueueFile::Active && tables.iter().any(Table::is_ours);
@@ -209,7 +209,9 @@ fn copy_rows(
             discard(&target)?;
             Err(match abort {
                 Abort::Queue(error) => error,
-                Abort::Sql(error) => sql_error(&target, Role::Active, "salvage into", busy::MIGRATE, error),
+                Abort::Sql(error) => {
+                    sql_error(&target, Role::Active, "salvage into", busy_timeout::MIGRATE, error)
+                }
             })
         }
     }

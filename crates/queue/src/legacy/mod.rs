@@ -2,10 +2,10 @@
 //!
 //! Owns reading. Claims, copies and deletions are [`crate::cure::migrate`]'s.
 
+mod lenient_json;
 mod open;
 mod scan;
 mod shape;
-mod tolerant;
 
 pub(crate) use open::{LegacyDb, data_version, fingerprint};
 pub(crate) use scan::{Judge, LegacyKey, scan, text_of};

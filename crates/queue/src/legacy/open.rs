@@ -1,6 +1,6 @@
 //! The legacy queue DB, open for claims and deletions: the only writes this program makes there.
 
-use crate::busy;
+use crate::busy_timeout;
 use crate::error::QueueError;
 use crate::file::{self, Fingerprint, Role};
 use crate::store::{Abort, connect, look_at, sql_error};
@@ -23,7 +23,7 @@ impl LegacyDb {
             return Ok(None);
         }
         file::make_ready(path)?;
-        let conn = connect(path, Role::Legacy, busy::MIGRATE)?;
+        let conn = connect(path, Role::Legacy, busy_timeout::MIGRATE)?;
         let mut db = Self { conn, path: path.to_owned() };
         // Whatever else lies in the file, our deletes must do what they say and no more.
         for unwanted in [DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW] {
@@ -75,7 +75,7 @@ impl LegacyDb {
 
     fn failed(&self, action: &'static str, abort: Abort) -> QueueError {
         match abort {
-            Abort::Sql(error) => sql_error(&self.path, Role::Legacy, action, busy::MIGRATE, error),
+            Abort::Sql(error) => sql_error(&self.path, Role::Legacy, action, busy_timeout::MIGRATE, error),
             Abort::Queue(error) => error,
         }
     }

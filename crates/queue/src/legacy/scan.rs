@@ -4,8 +4,8 @@
 //! another team's if some event of its project names a team and none names ours. A row that another
 //! scope has claimed is that scope's, whatever it says.
 
+use super::lenient_json::Tolerant;
 use super::shape::{LegacyTable, Shape};
-use super::tolerant::Tolerant;
 use crate::envelope::Envelope;
 use crate::row::joined_key;
 use crate::store::Abort;

@@ -6,8 +6,8 @@ use super::reader::read_only;
 use crate::consent::{ConsentView, Held, Hold, HoldReason, Place};
 use crate::error::ObserveError;
 use crate::file::Role;
-use crate::found;
-use crate::place;
+use crate::foreign_rows;
+use crate::origin;
 use crate::rewound::{self, Rewound};
 use crate::row::Kind;
 use crate::store::{Abort, now};
@@ -138,7 +138,7 @@ pub(super) fn counts(
         bodies: seen.bodies.saturating_sub(bound.bodies),
     };
     if unbound.total() > 0 {
-        found::look(conn, version > 0, &mut |row| {
+        foreign_rows::look(conn, version > 0, &mut |row| {
             let decision = consent.consent(&row.place);
             waiting.add(row.kind, &row.place, row.hold.reason(decision, row.at), 1, row.at);
         })?;
@@ -150,7 +150,7 @@ pub(super) fn counts(
 
 /// The bound bodies that may leave and are not due yet.
 fn next_attempt(conn: &Connection, consent: &dyn ConsentView) -> Result<Option<NextAttempt>, Abort> {
-    let places = place::read_all(conn)?;
+    let places = origin::read_all(conn)?;
     // `next_attempt_at` and the rowid are read from their index: the column lies behind the content.
     let mut select = conn.prepare(
         "SELECT b.place, b.hold, b.at, q.next_attempt_at FROM body_upload_queue AS q
@@ -192,7 +192,7 @@ fn read_bound(
     waiting: &mut Waiting,
 ) -> Result<RowCounts, Abort> {
     let mut bound = RowCounts::default();
-    let places = place::read_all(conn)?;
+    let places = origin::read_all(conn)?;
     let mut tallies = conn.prepare("SELECT kind, place, hold, waiting FROM tallies WHERE waiting > 0")?;
     let mut older = conn
         .prepare("SELECT COUNT(*) FROM bindings WHERE kind = ?1 AND place = ?2 AND hold = ?3 AND at < ?4")?;

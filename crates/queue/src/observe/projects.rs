@@ -5,8 +5,8 @@ use super::reader::read_only;
 use crate::consent::Place;
 use crate::error::ObserveError;
 use crate::file::Role;
-use crate::found;
-use crate::place;
+use crate::foreign_rows;
+use crate::origin;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -20,9 +20,9 @@ pub fn observe_projects(path: &Path) -> Result<BTreeSet<Place>, ObserveError> {
         let ours = check_version(path, &read_meta(conn)?)? > 0;
         let mut places = BTreeSet::new();
         if ours {
-            places.extend(place::read_all(conn)?.into_values());
+            places.extend(origin::read_all(conn)?.into_values());
         }
-        found::look(conn, ours, &mut |row| {
+        foreign_rows::look(conn, ours, &mut |row| {
             places.insert(row.place);
         })?;
         Ok(places)

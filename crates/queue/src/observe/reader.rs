@@ -12,7 +12,7 @@
 //! writer's journal could be mistaken for a dead one's.
 
 use crate::birth;
-use crate::busy;
+use crate::busy_timeout;
 use crate::error::{ObserveError, QueueError};
 use crate::file::{self, DbFile, Journal, Role};
 use crate::store::Abort;
@@ -31,7 +31,7 @@ pub(crate) fn read_only<T>(
     role: Role,
     look: impl FnMut(&Connection) -> Result<T, Abort>,
 ) -> Result<Option<T>, ObserveError> {
-    read_only_within(path, role, busy::READ, look)
+    read_only_within(path, role, busy_timeout::READ, look)
 }
 
 /// The same, waiting at most `deadline` for each lock.
@@ -70,7 +70,7 @@ pub(super) fn read_only_within<T>(
             return seen.map(Some).map_err(|abort| refused(path, role, deadline, abort));
         }
     }
-    Err(ObserveError::Busy(busy::busy(path, deadline)))
+    Err(ObserveError::Busy(busy_timeout::busy(path, deadline)))
 }
 
 fn open(path: &Path, parameters: &str, deadline: Duration) -> Result<Connection, Abort> {
@@ -79,7 +79,7 @@ fn open(path: &Path, parameters: &str, deadline: Duration) -> Result<Connection,
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let mut conn = Connection::open_with_flags(file::uri(path, parameters), flags)?;
-    busy::wait_for_locks(&mut conn, deadline)?;
+    busy_timeout::wait_for_locks(&mut conn, deadline)?;
     // A sort must not spill into a file. A look reads each page once: a large cache would only be memory.
     conn.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -256")?;
     Ok(conn)
@@ -104,7 +104,7 @@ fn refused(path: &Path, role: Role, deadline: Duration, abort: Abort) -> Observe
     };
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            ObserveError::Busy(busy::busy(path, deadline))
+            ObserveError::Busy(busy_timeout::busy(path, deadline))
         }
         Some(ErrorCode::ReadOnly) => {
             let rollback =

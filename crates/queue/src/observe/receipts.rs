@@ -3,7 +3,7 @@
 
 use super::listing::of_ours;
 use crate::error::ObserveError;
-use crate::place;
+use crate::origin;
 use crate::row::Kind;
 use crate::sent::{self, SentBlocks};
 use crate::store::Abort;
@@ -38,7 +38,7 @@ impl ReceiptPages {
                 return Ok(Vec::new());
             }
             let mut places: Vec<(Option<String>, i64)> = vec![(None, 0)];
-            places.extend(place::read_all(conn)?.into_iter().map(|(id, place)| (place.project_uuid, id)));
+            places.extend(origin::read_all(conn)?.into_iter().map(|(id, place)| (place.project_uuid, id)));
             places.retain(|(uuid, _)| project.is_none_or(|project| uuid == project));
             places.sort();
             Ok(places.into_iter().flat_map(|(_, id)| Kind::ALL.map(|kind| (kind, id))).collect())

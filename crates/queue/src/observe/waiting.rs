@@ -5,9 +5,9 @@ use super::paged::{PAGE_BYTES, PAGE_ROWS, Page, Paged};
 use super::reader::read_only;
 use crate::error::ObserveError;
 use crate::file::Role;
-use crate::found::examine;
+use crate::foreign_rows::examine;
 use crate::legacy::{LegacyKey, LegacyTable, Shape, text_of};
-use crate::place;
+use crate::origin;
 use crate::row::{BodyRow, Kind};
 use crate::store::Abort;
 use rusqlite::{Connection, Row, params};
@@ -148,7 +148,7 @@ pub fn observe_unsettled(path: &Path) -> Result<Vec<Unsettled>, ObserveError> {
              FROM prepared AS r JOIN projects AS p ON p.id = r.place ORDER BY r.mission_slug",
         )?;
         let rows = select.query_map([], |row| {
-            Ok(Unsettled { mission_slug: row.get(3)?, checkout: place::of_row(row, 0)?.checkout })
+            Ok(Unsettled { mission_slug: row.get(3)?, checkout: origin::of_row(row, 0)?.checkout })
         })?;
         let mut missions: Vec<Unsettled> = rows.collect::<Result<_, _>>()?;
         missions.dedup();

@@ -5,7 +5,7 @@
 
 use super::{RowId, SkipSet};
 use crate::consent::{ConsentView, Hold, Place};
-use crate::place::{self, PlaceId};
+use crate::origin::{self, PlaceId};
 use crate::row::Kind;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ struct Open {
 
 /// Every stream of a kind that is not empty.
 pub(crate) fn streams(conn: &Connection, kind: Kind) -> rusqlite::Result<Vec<Stream>> {
-    let places = place::read_all(conn)?;
+    let places = origin::read_all(conn)?;
     conn.prepare_cached("SELECT place, hold FROM tallies WHERE kind = ?1 AND waiting > 0")?
         .query_map([kind.stored()], |row| {
             let place_id: PlaceId = row.get(0)?;

@@ -15,11 +15,11 @@ pub use question::ProjectReceipts;
 pub(crate) use lanes::{lanes, streams};
 pub use refusals::RefusalMemory;
 
-use crate::busy;
+use crate::busy_timeout;
 use crate::capture::check_age;
 use crate::consent::ConsentView;
 use crate::error::QueueError;
-use crate::found;
+use crate::foreign_rows;
 use crate::observe::{DaemonDelivery, LastAttempt, NOT_BEFORE, PAUSE_REASON};
 use crate::row::{BodyRow, Kind, RowDigest};
 use crate::sent::{self, Keep};
@@ -190,8 +190,8 @@ impl Outbox {
     pub fn open(permit: &EgressPermit) -> Result<Self, QueueError> {
         check_age(permit.observed_at().elapsed())?;
         let mut store =
-            Store::open(permit.queue_path(), permit.scope(), Some(permit.queue()), busy::CAPTURE)?;
-        found::bind_all(&mut store)?;
+            Store::open(permit.queue_path(), permit.scope(), Some(permit.queue()), busy_timeout::CAPTURE)?;
+        foreign_rows::bind_all(&mut store)?;
         Ok(Self {
             store,
             server_url: permit.server_url().to_owned(),

@@ -2,7 +2,7 @@
 
 use super::Outbox;
 use crate::error::QueueError;
-use crate::place::{self, PlaceId};
+use crate::origin::{self, PlaceId};
 use crate::rewound::Rewound;
 use crate::row::Kind;
 use crate::store::Abort;
@@ -34,7 +34,7 @@ impl Outbox {
         self.store.read("read receipts of", |tx| {
             let rewound = Rewound::read(tx)?;
             let mut places: BTreeMap<Option<String>, Vec<PlaceId>> = BTreeMap::from([(None, vec![0])]);
-            for (id, place) in place::read_all(tx)? {
+            for (id, place) in origin::read_all(tx)? {
                 places.entry(place.project_uuid).or_default().push(id);
             }
             let mut found = Vec::new();

@@ -4,7 +4,7 @@ use super::lanes::{Lane, lanes, streams};
 use super::{Batch, BatchLimits, Outbox, OutgoingBody, OutgoingEvent, RowId, SkipSet};
 use crate::consent::ConsentView;
 use crate::error::QueueError;
-use crate::found;
+use crate::foreign_rows;
 use crate::row::{BodyRow, Kind, RowDigest};
 use crate::store::Abort;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
@@ -127,7 +127,7 @@ pub(super) fn batch<T: Outgoing>(
                 return Ok(None);
             }
             // Another program may have added rows since the outbox was opened.
-            found::bind_all(&mut outbox.store)?;
+            foreign_rows::bind_all(&mut outbox.store)?;
             looked_for_found_rows = true;
         }
     }
@@ -228,7 +228,7 @@ fn tidy(outbox: &mut Outbox, kind: Kind, delivered: &[i64], rewritten: &[i64]) -
             settled += tx.prepare_cached(&sql)?.execute([id])? as u64;
         }
         for id in rewritten {
-            found::bind_found(tx, kind, *id)?;
+            foreign_rows::bind_found(tx, kind, *id)?;
         }
         Ok(settled)
     })?;

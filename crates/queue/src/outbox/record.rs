@@ -4,7 +4,7 @@ use super::{Outbox, Outcome, Recorded, RowId, SentBytes};
 use crate::consent::Hold;
 use crate::error::QueueError;
 use crate::fault_point::{FaultPoint, reached};
-use crate::found::content_digest;
+use crate::foreign_rows::content_digest;
 use crate::legacy::LegacyKey;
 use crate::observe::LAST_DELIVERY;
 use crate::parked::{Parking, park};

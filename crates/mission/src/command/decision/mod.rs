@@ -8,7 +8,6 @@ mod request;
 pub use request::{CloseRequest, Closed, Closing, OpenRequest, Opened};
 
 use super::{Planned, Recorded, shown};
-use crate::change::{Change, Done};
 use crate::clock::{Clock, Moment};
 use crate::decision::{
     Decision, DecisionStatus, Ledger, OriginFlow, Verification, read_ledger, render_page, verify_markers,
@@ -17,6 +16,7 @@ use crate::document::{MAX_TEXT, read_text};
 use crate::error::{MissionError, Result};
 use crate::log::{FactKind, FactRow, Row, read_log};
 use crate::project::{MissionDirectory, Project};
+use crate::transaction::{Change, Done};
 use serde_json::{Map, Value, json};
 
 /// Where the questions of this command come from, in the facts it writes.

@@ -2,11 +2,11 @@
 //! what was noted is written all the same.
 
 use super::{Request, Situation, assigned, auto_commit, noted};
-use crate::change::Change;
 use crate::error::Result;
 use crate::log::Log;
 use crate::outgoing::payload::HistoryEntry;
 use crate::project::Project;
+use crate::transaction::Change;
 
 /// The change of the work package's file; nothing when it says all of it already.
 pub(super) fn annotate(

@@ -1,10 +1,10 @@
 //! What `move-task` is asked, and what it answers.
 
-use crate::change::Done;
 use crate::command::Recorded;
 use crate::error::{MissionError, Result};
 use crate::lane::Lane;
 use crate::outgoing::CaptureReport;
+use crate::transaction::Done;
 use crate::transition::Refusal;
 use crate::work_package::is_wp_id;
 use serde::Serialize;

@@ -5,7 +5,7 @@ use super::claim::Claimed;
 use super::transfer::{each_row, is_claimed};
 use crate::error::QueueError;
 use crate::fault_point::{FaultPoint, reached};
-use crate::found::content_digest;
+use crate::foreign_rows::content_digest;
 use crate::legacy::{LegacyDb, LegacyTable};
 use crate::store::{Abort, Store};
 use contract::Scope;

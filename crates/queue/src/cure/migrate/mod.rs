@@ -14,16 +14,16 @@
 //! and the next round sees it. After a run nothing of the scope is left, whatever the rows look like:
 //! what cannot enter its table is parked with its values.
 
-mod adopt;
 mod claim;
 mod clear;
-mod foresight;
+mod import_scope;
+mod migration_preview;
 mod owners;
 mod plan;
 mod transfer;
 
-pub use adopt::{LeftBehind, QueueOwner, observe_left_behind, observe_owner};
-pub(super) use adopt::{adopt, plan_adoption};
+pub use import_scope::{LeftBehind, QueueOwner, observe_left_behind, observe_owner};
+pub(super) use import_scope::{adopt, plan_adoption};
 pub(super) use owners::{Ownership, owner_of};
 pub(super) use plan::{plan, plan_held};
 pub(crate) use transfer::is_accounted_for;

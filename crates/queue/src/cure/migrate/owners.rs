@@ -8,7 +8,7 @@ use super::transfer::each_row;
 use crate::error::{ObserveError, QueueError};
 use crate::fault_point::{FaultPoint, reached};
 use crate::file::Role;
-use crate::found::content_digest;
+use crate::foreign_rows::content_digest;
 use crate::legacy::{Judge, LegacyDb, LegacyKey, LegacyTable, Shape};
 use crate::observe::{Meta, read_meta, read_only, scoped_queues, slot};
 use crate::row::RowDigest;

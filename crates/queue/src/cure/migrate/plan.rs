@@ -1,13 +1,13 @@
 //! The preview of a migration: the same judgements on two read-only snapshots.
 
-use super::foresight::Foresight;
+use super::migration_preview::Foresight;
 use super::owners::Owners;
 use super::transfer::each_row;
 use super::{Fate, MigrationReport};
 use crate::consent::{ConsentView, HeldChange, Hold, Place};
 use crate::error::ObserveError;
 use crate::file::Role;
-use crate::found::{content_digest, examine, number_of, time_column};
+use crate::foreign_rows::{content_digest, examine, number_of, time_column};
 use crate::legacy::{Judge, LegacyKey, LegacyTable, Shape};
 use crate::observe::{read_only, slot};
 use crate::row::Kind;

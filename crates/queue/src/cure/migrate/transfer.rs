@@ -3,19 +3,19 @@
 use super::claim::Claimed;
 use super::owners::Owners;
 use super::{Fate, MigrationReport, changed_since};
-use crate::busy;
+use crate::busy_timeout;
 use crate::consent::{Hold, Place};
 use crate::cure::Progress;
 use crate::error::QueueError;
 use crate::fault_point::{FaultPoint, reached};
 use crate::file::Role;
-use crate::found::{content_digest, examine, number_of};
+use crate::foreign_rows::{content_digest, examine, number_of};
 use crate::legacy::{LegacyDb, LegacyKey, LegacyTable, Shape, text_of};
+use crate::origin::{self, PlaceId};
 use crate::parked::{Parking, park, reason};
-use crate::pending::{self, BodyProgress, Bond, PendingBody, PendingEvent, Queueing};
-use crate::place::{self, PlaceId};
 use crate::row::RowDigest;
 use crate::store::{Abort, Store, sql_error};
+use crate::waiting::{self, BodyProgress, Bond, PendingBody, PendingEvent, Queueing};
 use contract::Scope;
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{CachedStatement, Connection, Row, Transaction, params, params_from_iter};
@@ -80,7 +80,7 @@ pub(super) fn each_row(
     // An error here is the source's, whatever transaction surrounds it.
     let failed = |error| {
         let path = conn.path().unwrap_or_default();
-        Abort::Queue(sql_error(Path::new(path), Role::Legacy, "read rows of", busy::MIGRATE, error))
+        Abort::Queue(sql_error(Path::new(path), Role::Legacy, "read rows of", busy_timeout::MIGRATE, error))
     };
     let sql = format!("SELECT rowid, {} FROM {} ORDER BY rowid", shape.row_expressions(table), table.name());
     let mut select = conn.prepare(&sql).map_err(failed)?;
@@ -148,8 +148,8 @@ impl Known {
         if present && let Some(known) = find(conn, table, &key.key)? {
             return Ok(if known == digest { Fate::Duplicate } else { Fate::Conflict });
         }
-        if self.settled && pending::is_settled(conn, table.kind(), &key.key)? {
-            let same = pending::is_settled_with(conn, table.kind(), &key.key, digest)?;
+        if self.settled && waiting::is_settled(conn, table.kind(), &key.key)? {
+            let same = waiting::is_settled_with(conn, table.kind(), &key.key, digest)?;
             return Ok(if same { Fate::Duplicate } else { Fate::Conflict });
         }
         Ok(Fate::Moved)
@@ -169,15 +169,15 @@ pub(crate) fn is_accounted_for(
     key: &str,
     digest: RowDigest,
 ) -> Result<bool, Abort> {
-    Ok(find(conn, table, key)? == Some(digest) || pending::is_settled_with(conn, table.kind(), key, digest)?)
+    Ok(find(conn, table, key)? == Some(digest) || waiting::is_settled_with(conn, table.kind(), key, digest)?)
 }
 
 /// The digest of the row of this key that the scoped file has.
 fn find(conn: &Connection, table: LegacyTable, key: &str) -> Result<Option<RowDigest>, Abort> {
     Ok(match table {
-        LegacyTable::Events => pending::find_event(conn, key)?,
+        LegacyTable::Events => waiting::find_event(conn, key)?,
         LegacyTable::Bodies => match serde_json::from_str::<[String; 7]>(key) {
-            Ok(columns) => pending::find_body(conn, columns.each_ref().map(String::as_str))?,
+            Ok(columns) => waiting::find_body(conn, columns.each_ref().map(String::as_str))?,
             Err(_) => None,
         },
         LegacyTable::FailureLog => match serde_json::from_str::<Vec<String>>(key) {
@@ -302,7 +302,7 @@ impl<'t> Transfer<'t> {
         if self.places.len() >= PLACES_AT_HAND {
             self.places.clear();
         }
-        let id = place::id_of(self.tx, &place)?;
+        let id = origin::id_of(self.tx, &place)?;
         self.places.insert(place, id);
         Ok(id)
     }

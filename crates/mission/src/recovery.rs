@@ -4,9 +4,9 @@
 //! They are settled under the mission's lock alone, because whoever holds it may be at work on just
 //! these rows. Nothing here waits: what is locked is somebody's, and what cannot be looked at stays.
 
-use crate::change::{checkout_of, lock_mission_now};
 use crate::error::{MissionError, Result, chain};
 use crate::project::Project;
+use crate::transaction::{checkout_of, lock_mission_now};
 use contract::ExitCode;
 use queue::{Cure, Settled, Unsettled};
 

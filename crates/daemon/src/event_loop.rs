@@ -6,14 +6,14 @@
 //! * nothing is polled: a turn happens because of mail or because the check is due;
 //! * every way out is a [`StopReason`].
 
+use crate::control_state::{FrontDesk, Mail, Returned};
 use crate::drain::{Drain, DrainOutcome, Pending, ScopeOnDisk, StopFlag};
 use crate::executable::ExecutableWatch;
-use crate::front_desk::{FrontDesk, Mail, Returned};
-use crate::journal::Journal;
 use crate::ownership::{Ownership, PublishError, Standing};
 use crate::platform;
 use crate::schedule::{Due, Schedule, Timing};
 use crate::stop::{Stop, StopReason};
+use crate::stop_log::Journal;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
@@ -348,7 +348,8 @@ mod tests {
         // Memory is the process's: the other tests of this binary would be measured as well.
         const ALONE: &str = "SPEC_KITTY_TEST_ALONE";
         if std::env::var_os(ALONE).is_none() {
-            let name = "life::tests::a_hundred_thousand_idle_minutes_leave_memory_files_and_log_as_they_were";
+            let name =
+                "event_loop::tests::a_hundred_thousand_idle_minutes_leave_memory_files_and_log_as_they_were";
             let mut alone = std::process::Command::new(std::env::current_exe().expect("this binary"));
             let output = alone.args([name, "--exact"]).env(ALONE, "1").output().expect("it runs");
             let text = String::from_utf8_lossy(&output.stdout);

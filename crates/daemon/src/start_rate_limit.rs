@@ -4,8 +4,8 @@
 //! process start. The starts stand in `starts` beside the owner record, one Unix second a line, written
 //! before the start, so that failing starts count as well. Explicit starts are not bounded.
 
+use identity::bounded_read::read_small_file;
 use identity::private_file;
-use identity::small_file::read_small_file;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::path::{Path, PathBuf};

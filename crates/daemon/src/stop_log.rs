@@ -5,8 +5,8 @@
 
 use crate::platform;
 use fs_err as fs;
-use identity::aside::move_aside;
 use identity::private_file;
+use identity::quarantine::move_aside;
 use jiff::Timestamp;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write as _};

@@ -4,7 +4,7 @@
 //! that was not in the request; an id that is answered twice with different words counts as not
 //! answered; a single row is never told to be split.
 
-use super::words::bounded;
+use super::error_text::bounded;
 use super::{Category, Rejection, Stop, Whole, Words, judge_whole, unusable};
 use crate::http::Answer;
 use crate::http::documents::BatchResults;

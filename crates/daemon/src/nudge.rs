@@ -6,8 +6,8 @@
 use crate::control::client::ControlClient;
 use crate::control::file::{ControlFile, ControlFileError};
 use crate::control::wire::{NudgeAnswer, ShutdownCause};
-use crate::restart_budget::RestartBudget;
 use crate::spawn::Launcher;
+use crate::start_rate_limit::RestartBudget;
 use crate::version_order;
 use identity::environment::names;
 use identity::lock::{LockProbe, probe};

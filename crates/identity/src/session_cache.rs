@@ -8,11 +8,11 @@
 //!
 //! Reading never writes it. Commands that may write call [`refresh_card`] after they have decrypted.
 
+use crate::bounded_read::read_small_file;
 use crate::home::Home;
 use crate::login::Login;
 use crate::private_file::{self, Durability, WriteError};
 use crate::session::{Session, SessionStore};
-use crate::small_file::read_small_file;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

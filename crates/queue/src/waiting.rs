@@ -2,8 +2,8 @@
 //! to a place, a hold and the digest of its content.
 
 use crate::consent::Hold;
-use crate::found::raw_bytes;
-use crate::place::PlaceId;
+use crate::foreign_rows::raw_bytes;
+use crate::origin::PlaceId;
 use crate::row::{BodyRow, Kind, RowDigest};
 use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};

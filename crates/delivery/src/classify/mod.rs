@@ -19,15 +19,15 @@
 //! | not an answer of this protocol | stops, keeps | stops, keeps |
 
 mod bodies;
+mod error_text;
 mod events;
 #[cfg(test)]
 mod tests;
-mod words;
 
 pub use bodies::{BodyJudgement, judge_body};
+pub(crate) use error_text::bounded;
+pub use error_text::{Category, Words};
 pub use events::{BatchJudgement, ItemVerdict, judge_batch};
-pub(crate) use words::bounded;
-pub use words::{Category, Words};
 
 use crate::http::{Answer, RetryAfter, SendError};
 use contract::wire::IngressLimits;

@@ -5,11 +5,11 @@ use crate::consent::{Hold, Place};
 use crate::envelope::Envelope;
 use crate::error::QueueError;
 use crate::legacy::{LegacyKey, LegacyTable, text_of};
+use crate::origin;
 use crate::parked::{Parking, park, raw_value, reason};
-use crate::pending::{self, Bond};
-use crate::place;
 use crate::row::{Kind, RowDigest};
 use crate::store::{Abort, Store};
+use crate::waiting::{self, Bond};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, Transaction};
 
@@ -124,12 +124,12 @@ pub(crate) fn bind_found(tx: &Transaction<'_>, kind: Kind, id: i64) -> Result<()
     match examine(table, &key, row, 0)? {
         Ok((place, hold)) => {
             let at = number_of(row.get_ref(time_column(kind))?);
-            let place = place::id_of(tx, &place)?;
-            pending::bind(tx, kind, id, at, Bond { place, hold, digest })?;
+            let place = origin::id_of(tx, &place)?;
+            waiting::bind(tx, kind, id, at, Bond { place, hold, digest })?;
             Ok(())
         }
         Err(why) => {
-            let place = place::id_of(tx, &Place::default())?;
+            let place = origin::id_of(tx, &Place::default())?;
             let parking = Parking {
                 key: &key.key,
                 digest,

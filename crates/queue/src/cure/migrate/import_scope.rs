@@ -1,17 +1,17 @@
 //! Adoption of an old scope's rows (`--from-scope`): the one exception to "bound for ever". The old
 //! queue DB is only read; its rows arrive sealed, and leave only after a release.
 
-use super::foresight::Foresight;
+use super::migration_preview::Foresight;
 use super::transfer::{Belonging, Transfer, each_row};
 use super::{MigrationReport, Progress};
-use crate::busy;
+use crate::busy_timeout;
 use crate::consent::{Hold, Place};
 use crate::error::{ObserveError, QueueError};
 use crate::file::Role;
-use crate::found::{content_digest, examine};
+use crate::foreign_rows::{content_digest, examine};
 use crate::legacy::{LegacyTable, Shape};
 use crate::observe::{adopted_key, check_version, fingerprint_at_rest, read_meta, read_only};
-use crate::place;
+use crate::origin;
 use crate::store::{Abort, Store, set_meta, sql_error};
 use contract::Scope;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -41,7 +41,7 @@ fn copy(
 ) -> Result<MigrationReport, QueueError> {
     let failed = |abort| match abort {
         Abort::Queue(error) => error,
-        Abort::Sql(error) => sql_error(old_queue, Role::Active, "read", busy::READ, error),
+        Abort::Sql(error) => sql_error(old_queue, Role::Active, "read", busy_timeout::READ, error),
     };
     let ours = check_principal(old, old_queue, scope).map_err(failed)?;
     // The snapshot keeps the file as it is until the copy is committed.
@@ -213,6 +213,6 @@ fn place_of(old: &Connection, ours: bool, table: LegacyTable, rowid: i64) -> Res
             "SELECT p.project_uuid, p.repo_slug, p.checkout FROM bindings AS b JOIN projects AS p ON p.id = b.place
              WHERE b.kind = ?1 AND b.row = ?2",
         )?
-        .query_row(params![table.kind(), rowid], |row| place::of_row(row, 0))
+        .query_row(params![table.kind(), rowid], |row| origin::of_row(row, 0))
         .optional()?)
 }
