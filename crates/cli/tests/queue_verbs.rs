@@ -316,6 +316,6 @@ fn without_an_account_curing_verbs_have_nothing_to_do_unless_rows_wait_for_one()
     for verb in verbs {
         let run = world.run(verb).exits(2);
         assert!(run.stdout.contains("SAAS_SYNC_UNAUTHENTICATED") || verb[2] == "export", "{verb:?}: {run:?}");
-        assert!(run.stderr.contains("nobody is logged in"), "{verb:?}: {run:?}");
+        assert!(run.stderr.contains("not logged in"), "{verb:?}: {run:?}");
     }
 }

@@ -15,8 +15,8 @@ pub enum StartFailure {
     /// Hosted sync is switched off.
     #[error("{}", contract::switch::OFF_MESSAGE)]
     SwitchOff,
-    /// Nobody is logged in, so there is nothing a daemon could deliver.
-    #[error("nobody is logged in")]
+    /// Not logged in: a daemon could deliver nothing.
+    #[error("not logged in")]
     NoLogin {
         /// What cures it, as a person types or reads it.
         remediation_hint: String,

@@ -178,7 +178,7 @@ impl LoginProbe {
 /// Asks the server of whoever is logged in. Refreshes nothing and changes nothing on this machine.
 ///
 /// # Errors
-/// Nothing was sent: nobody is logged in, no server is configured, or the token may not go there.
+/// Nothing was sent: not logged in, no server is configured, or the token may not go there.
 pub fn fetch_login_probe(context: &Context) -> Result<LoginProbe, TokenError> {
     let mut source = TokenSource::for_login(context)?;
     let bearer = source.stored_bearer()?;

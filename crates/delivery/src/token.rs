@@ -136,7 +136,7 @@ impl<'a> TokenSource<'a> {
     /// state of a session.
     ///
     /// # Errors
-    /// When nobody is logged in, or the token may not go to the configured server.
+    /// When not logged in, or the token may not go to the configured server.
     pub fn for_login(context: &'a Context) -> Result<Self, TokenError> {
         let (config, login) = read_machine(context)?;
         let scope = login.scope.clone().ok_or(TokenError::Ended)?;

@@ -33,7 +33,7 @@ pub enum LoginSource {
     Session,
     /// The credentials file of old releases.
     Credentials,
-    /// Nobody is logged in.
+    /// Not logged in.
     None,
 }
 

@@ -267,7 +267,7 @@ impl<'a> Patient<'a> {
             return Ok(Check::not_checked(Name::Server, "not asked; --server asks it"));
         }
         if !self.login.authenticated {
-            return Ok(Check::not_checked(Name::Server, "not asked: nobody is logged in"));
+            return Ok(Check::not_checked(Name::Server, "not asked: not logged in"));
         }
         let http = delivery::Context::new(self.home, &self.context.environment, build::VERSION)
             .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))?;

@@ -68,7 +68,7 @@ pub(crate) fn logout(context: &Context, args: &LogoutArgs) -> Result<Report, Cli
         }
     };
     let (result, line) =
-        if had_session { ("logged_out", "logged out") } else { ("nothing_to_do", "nobody was logged in") };
+        if had_session { ("logged_out", "logged out") } else { ("nothing_to_do", "not logged in") };
     let facts = serde_json::json!({ "server": server, "detail": note });
     let mut report = Report::of(&Said { result, facts, line: line.to_owned() });
     report.notes.extend(note.filter(|_| had_session).map(|note| printable(&note).into_owned()));

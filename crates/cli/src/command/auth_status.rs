@@ -26,8 +26,8 @@ pub(crate) fn whoami(context: &Context) -> Result<Report, CliError> {
             let line = contract::text::printable(&principal).into_owned();
             Ok(Report::of(&Said { result: "ok", facts, line }))
         }
-        // Nothing was refused: the question has the answer "nobody".
-        None => Err(CliError::failed("LOGGED_OUT", "nobody is logged in").remedy(remedy)),
+        // A question, not a refusal: exit 1.
+        None => Err(CliError::failed("LOGGED_OUT", "not logged in").remedy(remedy)),
     }
 }
 

@@ -52,10 +52,10 @@ fn without_scope(context: &Context) -> Result<(), CliError> {
     let path = contract::text::path(&legacy.path);
     let summary = match rows {
         Some(0) => return Ok(()),
-        Some(rows) => format!("{path} holds {rows} rows and nobody is logged in, so no account owns them"),
+        Some(rows) => format!("{path} holds {rows} rows that no account owns: not logged in"),
         // Rolling back is for the account that owns the rows: who that is has to be known first.
         None if status.preflight.fails_only_by_fault(FaultCode::QueueRecoveryNeeded) => {
-            format!("{path} waits for a rollback and nobody is logged in, so no account owns its rows")
+            format!("{path} waits for a rollback and no account owns its rows: not logged in")
         }
         None => return Err(CliError::boundary(status.preflight)),
     };

@@ -26,7 +26,7 @@ pub(crate) fn run(context: &Context, args: &MigrateArgs, hash: &str) -> Result<R
         return Err(unknown(context, &old));
     }
     let Some(permit) = cure_permit(context, Patience::of(!args.yes))? else {
-        let summary = "nobody is logged in, so there is no account to copy rows into";
+        let summary = "not logged in: there is no account to copy rows into";
         return Err(CliError::refused(SAAS_SYNC_UNAUTHENTICATED, summary).remedy(context.login()?.remedy()));
     };
     let plan = Cure::plan_adoption(&permit, &old)?;

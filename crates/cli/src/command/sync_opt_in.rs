@@ -115,7 +115,7 @@ fn without_account(context: &Context) -> CliError {
         Some(fault) => fault.into(),
         None => CliError::refused(
             SAAS_SYNC_UNAUTHENTICATED,
-            "nobody is logged in, and rows that were sealed in an account's queue are released there",
+            "not logged in: rows sealed in the queue of an account are released there",
         )
         .cured_by(context.login().ok().map(|login| login.remedy())),
     }

@@ -99,7 +99,7 @@ impl Document for Preview {
         let mut out = String::new();
         let RowPair { events, bodies } = self.leaving;
         let _ = match (&self.team_or_user, &self.destination) {
-            (None, _) => writeln!(out, "nobody is logged in, so nothing would leave"),
+            (None, _) => writeln!(out, "not logged in: nothing would be sent"),
             (Some(who), None) => writeln!(
                 out,
                 "{} of {} wait, and have no server to go to",

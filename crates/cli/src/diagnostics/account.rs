@@ -46,7 +46,7 @@ impl Look<'_> {
                 let choice = if others > 0 { format!(", {others} more to switch to") } else { String::new() };
                 Check::ok(Name::Teamspace, format!("{team}{choice}"))
             }
-            (None, _) => Check::not_checked(Name::Teamspace, "nobody is logged in"),
+            (None, _) => Check::not_checked(Name::Teamspace, "not logged in"),
         }
     }
 }

@@ -17,7 +17,7 @@ impl Look<'_> {
             return not_asked("not asked: hosted sync is off");
         }
         if !self.login.authenticated {
-            return not_asked("not asked: nobody is logged in");
+            return not_asked("not asked: not logged in");
         }
         let Destination::Ready { url } = judge_destination(&self.login, &self.config) else {
             return not_asked("not asked: there is no server that this login may be shown to");

@@ -33,7 +33,7 @@ pub struct RestartOutcome {
 pub enum Idle {
     /// Hosted sync is switched off.
     SwitchedOff,
-    /// Nobody is logged in.
+    /// Not logged in.
     LoggedOut,
     /// The login has expired.
     LoginExpired,

@@ -7,7 +7,7 @@ use contract::{ExitCode, Fault, Remedy, exit};
 use identity::ConfigEditError;
 use identity::session::SessionWriteError;
 
-/// Why nobody is logged in.
+/// Reason for a missing login.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
     /// No server is configured and none was named.

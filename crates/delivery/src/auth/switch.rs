@@ -29,8 +29,8 @@ pub struct Switched {
 /// Why the team is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum SwitchError {
-    /// Nobody is logged in.
-    #[error("nobody is logged in")]
+    /// Not logged in.
+    #[error("not logged in")]
     LoggedOut,
     /// A CI token names its own team.
     #[error("the team is named by a CI token in the environment; a login cannot change it")]

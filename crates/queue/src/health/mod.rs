@@ -27,7 +27,7 @@ pub(crate) const DAMAGED: &str = "damaged";
 /// Which queue a file is, for whoever has only a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueFile {
-    /// A scoped queue DB, or `queue.db` while nobody is logged in.
+    /// A scoped queue DB, or `queue.db` without a login.
     Active,
     /// The legacy queue DB.
     Legacy,

@@ -273,7 +273,7 @@ impl Stage {
             Home::resolve(&Environment::from_pairs(variables)).map_err(|error| failed(chain(&error)))?;
         let session =
             SessionStore::new(&home, Machine::observe()).read().map_err(|error| failed(chain(&error)))?;
-        let session = session.ok_or_else(|| failed("nobody is logged in"))?;
+        let session = session.ok_or_else(|| failed("not logged in"))?;
         browser::ask(&format!("http://{}", self.address), path, session.access_token.expose())
     }
 
