@@ -4,8 +4,8 @@
 //! |---|---|
 //! | [`args`] | the command line |
 //! | [`class`] | what each verb needs: the exhaustive inventory |
-//! | `checkup` | one examination of this machine, for the doctors and for setup |
-//! | `board` | boards of missions as tables |
+//! | `diagnostics` | one examination of this machine, for the doctors and for setup |
+//! | `status_board` | boards of missions as tables |
 //! | [`context`] | environment, home and directory of one command |
 //! | `command` | one file per verb |
 //! | [`report`], [`error`] | the two ways a verb ends |
@@ -24,9 +24,12 @@ mod command;
 pub mod context;
 mod diagnostics;
 pub mod error;
+mod housekeeping;
 mod interrupt;
+mod mission_document;
 mod other_queues;
 mod platform;
+mod producing;
 pub mod render;
 pub mod report;
 mod status_board;

@@ -1,0 +1,83 @@
+//! `agent evidence capture`: runs the checks of a mission and keeps what they say.
+
+use crate::args::EvidenceArgs;
+use crate::build;
+use crate::context::Context;
+use crate::error::{CliError, chain};
+use crate::mission_document::MissionDocument;
+use crate::render;
+use crate::report::Report;
+use contract::ExitCode;
+use contract::text::printable;
+use mission::Clock;
+use mission::command::evidence::{CapturedEvidence, Capturing, CheckResult, Request, capture};
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Runs the verb. A check that fails ends it with 1 and names the work package to reopen.
+pub(crate) fn run(context: &Context, args: EvidenceArgs) -> Result<Report, CliError> {
+    let request = request(args, false);
+    let interrupted = interruption()?;
+    let with = Capturing {
+        tool_version: &build::info().package_version(),
+        interrupted: &|| interrupted.load(Ordering::SeqCst),
+        begins: &|check| {
+            // Checks may take minutes; somebody who waits wants to know for what.
+            if render::stderr_is_terminal() {
+                render::note(&format!("{} ...", printable(&check.id)));
+            }
+        },
+    };
+    let captured = capture(&context.project()?, &request, &with, &Clock::system())?;
+    let exit = if captured.reopen.is_some() { ExitCode::Failed } else { ExitCode::Ok };
+    let failure = captured.checks.iter().find(|check| !check.passed).map(|check| {
+        format!("error: check `{}` failed ({}): reopen {}", check.id, why(check), check.work_package)
+    });
+    let text = describe(&captured);
+    let report = Report::exiting(exit, &MissionDocument { value: captured, text });
+    Ok(failure.into_iter().fold(report, Report::note))
+}
+
+/// The flag that Ctrl-C, and what asks for the same, sets. The second signal ends the process at once.
+fn interruption() -> Result<Arc<AtomicBool>, CliError> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        let registered =
+            signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&interrupted))
+                .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&interrupted)));
+        registered.map_err(|error| CliError::failed("SIGNALS", chain(&error)))?;
+    }
+    Ok(interrupted)
+}
+
+/// What the library is asked.
+pub(crate) fn request(args: EvidenceArgs, integrity_only: bool) -> Request {
+    Request { mission: args.mission, only: args.checks, transcripts: args.transcripts, integrity_only }
+}
+
+fn why(check: &CheckResult) -> String {
+    let missing: Vec<_> = check.missing.iter().map(|text| format!("`{}`", printable(text))).collect();
+    match missing.as_slice() {
+        [] => printable(&check.ending).into_owned(),
+        _ => format!("{}; it did not say {}", printable(&check.ending), missing.join(", ")),
+    }
+}
+
+fn describe(captured: &CapturedEvidence) -> String {
+    let width = captured.checks.iter().map(|check| check.id.len()).max().unwrap_or_default();
+    let mut out = format!("{}: {}\n", captured.mission_slug, captured.result);
+    for check in &captured.checks {
+        let verdict = if check.passed { "passed" } else { "failed" };
+        let _ = writeln!(
+            out,
+            "  {:<width$}  {verdict}  #{} {}  {} ms  {}",
+            check.id,
+            check.issue,
+            check.work_package,
+            check.duration_ms,
+            why(check)
+        );
+    }
+    out
+}

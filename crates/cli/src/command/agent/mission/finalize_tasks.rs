@@ -1,0 +1,82 @@
+//! `agent mission finalize-tasks`: the work packages become final; or, asked only to validate, what
+//! stands in the way.
+
+use crate::args::FinalizeArgs;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::mission_document::MissionDocument;
+use crate::producing::{Outcome, Producing};
+use crate::report::Report;
+use contract::text::printable;
+use mission::Clock;
+use mission::command::finalize::{Finalized, LanesSummary, Request, Validated, plan, validate};
+use mission::outgoing::CaptureReport;
+use std::fmt::Write as _;
+
+/// Runs the verb.
+pub(crate) fn run(context: &Context, args: FinalizeArgs) -> Result<Report, CliError> {
+    let local = args.is_local();
+    let request = Request { mission: args.mission };
+    if args.validate_only {
+        let judged = validate(&context.project()?, &request)?;
+        let warnings = [&judged.ownership_warnings[..], &judged.warnings].concat();
+        let text = describe_judgement(&judged);
+        let report = Report::of(&MissionDocument { value: judged, text });
+        return Ok(warnings
+            .iter()
+            .fold(report, |report, line| report.note(format!("warning: {}", printable(line)))));
+    }
+    let producing = Producing::begin(context, local)?;
+    let clock = Clock::system();
+    let plan = plan(&producing.project, &request, &clock)?;
+    producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
+}
+
+impl Outcome for Finalized {
+    fn capture(&self) -> &CaptureReport {
+        &self.capture
+    }
+
+    fn describe(&self) -> String {
+        let mut out = format!("{}: {}\n", self.mission_slug, packages(self.wp_count, "final"));
+        describe_lanes(&mut out, &self.lanes);
+        match &self.commit_hash {
+            Some(commit) => {
+                let files = self.files_committed.len();
+                let _ = writeln!(out, "  committed {files} files as {}", commit.get(..12).unwrap_or(commit));
+            }
+            None => out.push_str("  nothing to commit\n"),
+        }
+        out
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        [&self.ownership_warnings[..], &self.warnings].concat()
+    }
+}
+
+fn packages(count: usize, are: &str) -> String {
+    if count == 1 { format!("1 work package is {are}") } else { format!("{count} work packages are {are}") }
+}
+
+fn describe_judgement(judged: &Validated) -> String {
+    let mut out = format!("{}: {}\n", judged.mission_slug, packages(judged.wp_count, "in order"));
+    describe_lanes(&mut out, &judged.validation.lanes_preview);
+    for wp in &judged.would_modify {
+        let keys: Vec<_> = wp.changes.keys().map(String::as_str).collect();
+        let _ = writeln!(out, "  {} would get {}", wp.wp_id, keys.join(", "));
+    }
+    let _ = writeln!(out, "  nothing was written");
+    out
+}
+
+/// Each lane with its work packages, and where it is worked on.
+fn describe_lanes(out: &mut String, lanes: &LanesSummary) {
+    for lane in &lanes.workspaces {
+        let _ = writeln!(out, "  {}: {}", lane.lane_id, lane.wp_ids.join(", "));
+        let _ = writeln!(out, "    branch   {}", printable(&lane.branch));
+        if let Some(worktree) = &lane.worktree {
+            let _ = writeln!(out, "    worktree {}", printable(worktree));
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! `agent status ...`.
+
+pub(crate) mod emit;
+pub(crate) mod materialize;
+pub(crate) mod show;

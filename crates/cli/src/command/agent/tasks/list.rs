@@ -1,0 +1,63 @@
+//! `agent tasks list`: the work packages of a mission.
+
+use crate::args::ListArgs;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::mission_document::MissionDocument;
+use crate::render;
+use crate::report::Report;
+use crate::wrap::hanging;
+use contract::text::printable;
+use mission::Lane;
+use mission::command::status::{TaskList, list};
+use mission::transition::Refusal;
+
+/// Runs the verb.
+pub(crate) fn run(context: &Context, args: &ListArgs) -> Result<Report, CliError> {
+    let lane = args.lane.as_deref().map(lane).transpose()?;
+    let tasks = list(&context.project()?, args.mission.as_deref(), lane)?;
+    let text = describe(&tasks, render::width());
+    let warnings = warnings(&tasks.warnings);
+    let report = Report::of(&MissionDocument { value: tasks, text });
+    Ok(warnings.into_iter().fold(report, Report::note))
+}
+
+/// What is odd about the files, for stderr.
+pub(crate) fn warnings(lines: &[String]) -> Vec<String> {
+    lines.iter().map(|line| format!("warning: {}", printable(line))).collect()
+}
+
+fn lane(typed: &str) -> Result<Lane, CliError> {
+    let unknown = || Refusal::UnknownLane(printable(typed).into_owned());
+    Ok(Lane::typed(typed).ok_or_else(|| mission::MissionError::from(unknown()))?)
+}
+
+fn describe(tasks: &TaskList, width: usize) -> String {
+    if tasks.tasks.is_empty() {
+        return "no work packages\n".to_owned();
+    }
+    let mut out = String::new();
+    for task in &tasks.tasks {
+        let head = format!("{}  {:<11}  ", task.work_package_id, task.lane.name());
+        out.push_str(&hanging(&head, &printable(&task.title), width));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mission::command::status::Task;
+
+    #[test]
+    fn a_long_title_goes_on_below_itself() {
+        let task = Task {
+            work_package_id: "WP01".into(),
+            title: "Count down from the minutes that somebody gave, ".repeat(3),
+            lane: Lane::Planned,
+            path: "x".into(),
+        };
+        let text = describe(&TaskList { tasks: vec![task], count: 1, warnings: Vec::new() }, 80);
+        assert!(text.lines().count() > 1 && text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+}

@@ -1,0 +1,5 @@
+//! `auth ...`.
+
+pub(crate) mod doctor;
+pub(crate) mod login;
+pub(crate) mod status;

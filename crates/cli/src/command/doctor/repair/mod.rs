@@ -1,0 +1,408 @@
+//! `doctor repair`: what cannot be read is given back to its owner, or moved aside with a timestamp.
+//!
+//! A queue DB that is damaged is replaced by a new one with every row that can still be read. Damage
+//! shows only where SQLite looks, so both queue DBs are read through, whatever the faults say. Deletes
+//! nothing, and never touches config.toml, which holds every opt-out.
+
+pub(crate) mod mission;
+
+use crate::context::Context;
+use crate::error::CliError;
+use crate::platform::make_private;
+use crate::report::{Document, Report, counted};
+use contract::text::printable;
+use contract::{Fault, FaultCode, Remedy};
+use identity::lock::probe;
+use identity::private_file::{WriteError, make_writable};
+use identity::quarantine::{move_group_aside, replace_aside};
+use identity::{Home, StateFile, StateKind, observe_state_file};
+use preflight::Boundary;
+use preflight::observer::Observation;
+use queue::{ObserveError, QueueFile, Salvaged, birth_record, observe_health, observe_owner};
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// The code of a state file that something else took the place of.
+const UNUSABLE: &str = "state_file_unusable";
+
+/// Runs the verb.
+pub(crate) fn run(context: &Context) -> Result<Report, CliError> {
+    let boundary = context.boundary()?;
+    let mut repair = Repair { result: "nothing_to_repair", actions: Vec::new(), left: Vec::new() };
+    let mut tried = Vec::new();
+    while let Some(fault) = next(&boundary, &tried)? {
+        tried.push(fault.code);
+        repair.actions.extend(repair_fault(&boundary, context.home()?, &fault)?);
+    }
+    for file in unusable(context.home()?) {
+        repair.actions.extend(repair_file(context.home()?, &file)?);
+    }
+    repair.left = boundary.status_document(false)?.faults.into_iter().map(Left::of).collect();
+    for file in context.home()?.state_files() {
+        let named = repair.left.iter().any(|left| left.path.as_deref() == file.path.to_str());
+        repair.left.extend(observe_state_file(&file).filter(|_| !named).map(|why| Left::of_file(&file, why)));
+    }
+    if !repair.actions.is_empty() {
+        repair.result = "repaired";
+    } else if !repair.left.is_empty() {
+        repair.result = "nothing_repaired";
+    }
+    let exit = if repair.left.is_empty() { contract::ExitCode::Ok } else { contract::ExitCode::Failed };
+    Ok(Report::exiting(exit, &repair))
+}
+
+/// The state files that cannot be used and that a new file can stand in for.
+fn unusable(home: &Home) -> Vec<StateFile> {
+    let files = home.state_files().into_iter().filter(|file| file.kind != StateKind::Decisions);
+    files.filter(|file| observe_state_file(file).is_some()).collect()
+}
+
+/// Gives an unusable state file back to its owner, or moves it aside. A queue DB is its fault's to repair.
+fn repair_file(home: &Home, file: &StateFile) -> Result<Option<Action>, CliError> {
+    let path = &file.path;
+    let restored = give_back(home.root(), path);
+    if !restored.is_empty() {
+        return Ok(Some(Action::of_file(path, "mode_restored", &[])));
+    }
+    // It may have moved with the file before it.
+    if observe_state_file(file).is_none() {
+        return Ok(None);
+    }
+    let moved_to = move_group_aside(path, &[""]).map_err(|error| not_moved(path, &error))?;
+    moved_to.iter().for_each(|moved| keep_private(home.root(), moved));
+    Ok((!moved_to.is_empty()).then(|| Action::of_file(path, "moved_aside", &moved_to)))
+}
+
+fn not_moved(path: &Path, error: &WriteError) -> CliError {
+    // What is moved is changed in its directory.
+    let first = make_writable(path.parent().unwrap_or(path), &error.source);
+    CliError::failed("REPAIR_FAILED", error.to_string())
+        .remedy(Remedy::Advice(format!("{first}, then run `spec-kitty doctor repair` again")))
+}
+
+/// A mode may hide what else is wrong with a file, so each fault is tried twice.
+const TRIES: usize = 2;
+
+/// The next fault that this command cures and has not tried often enough.
+fn next(boundary: &Boundary<'_>, tried: &[FaultCode]) -> Result<Option<Fault>, CliError> {
+    let mut faults = boundary.status_document(false)?.faults;
+    faults.extend(damage(boundary, &faults)?);
+    Ok(faults.into_iter().find(|fault| {
+        let tries = tried.iter().filter(|code| **code == fault.code).count();
+        fault.remedy == Remedy::Repair && fault.path.is_some() && tries < TRIES
+    }))
+}
+
+/// Damage of a queue DB that nothing has met yet.
+fn damage(boundary: &Boundary<'_>, known: &[Fault]) -> Result<Vec<Fault>, CliError> {
+    let observation = boundary.observe()?;
+    let (active, legacy) = (&observation.facts().active.path, &observation.facts().legacy.path);
+    let mut found = Vec::new();
+    for (path, which) in [(active, QueueFile::Active), (legacy, QueueFile::Legacy)] {
+        let seen = known.iter().chain(&found).any(|fault| fault.path.as_ref() == Some(path));
+        if seen || path.as_os_str().is_empty() {
+            continue;
+        }
+        let code = match which {
+            QueueFile::Active => FaultCode::ActiveQueueUnreadable,
+            QueueFile::Legacy => FaultCode::LegacyQueueUnreadable,
+        };
+        match observe_health(path, which) {
+            Ok(None) => {}
+            Ok(Some(finding)) => {
+                let repair = identity::disk::repair(path);
+                found.push(Fault::new(code, path, format!("is damaged: {finding}"), repair));
+            }
+            Err(ObserveError::Fault(fault)) => found.push(identity::disk::curable(*fault)),
+            Err(ObserveError::Busy(busy)) => return Err(busy.into()),
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a scoped queue DB was born for another scope than the one it is named after: a copied file.
+/// A file that cannot say whose it is belongs to whom its name says.
+fn is_anothers(observation: &Observation, path: &Path) -> bool {
+    let owner = observe_owner(path).ok().and_then(|owner| owner.scope_hash);
+    let ours = observation.facts().login.scope.as_ref().map(contract::Scope::hash);
+    owner.is_some() && ours.is_some() && owner != ours
+}
+
+/// First the modes, if they are what keeps us out; then aside: what stands where a directory should be,
+/// else the file itself.
+fn repair_fault(boundary: &Boundary<'_>, home: &Home, fault: &Fault) -> Result<Vec<Action>, CliError> {
+    let path = subject(home, fault);
+    let restored = give_back(home.root(), &path);
+    if !restored.is_empty() {
+        return Ok(restored.iter().map(|path| Action::of(fault, path, "mode_restored", &[])).collect());
+    }
+    let (path, which) = match obstacle(home.root(), &path) {
+        Some(obstacle) => (obstacle, None),
+        None => (path, queue_file(fault.code)),
+    };
+    let salvaged = match which {
+        // The rows of another scope must not come along.
+        Some(QueueFile::Active) if is_anothers(&boundary.observe()?, &path) => None,
+        Some(which) if path.is_file() => queue::salvage(&path, which)?,
+        _ => None,
+    };
+    let moved_to = match (&salvaged, which) {
+        (Some(salvaged), _) => replace_aside(&path, &SIDE_FILES, &salvaged.path),
+        (None, Some(_)) => move_group_aside(&path, &[SIDE_FILES[0], SIDE_FILES[1], SIDE_FILES[2], ""]),
+        (None, None) => move_group_aside(&path, &[""]),
+    };
+    let mut moved_to = moved_to.map_err(|error| not_moved(&path, &error))?;
+    // A queue DB without this program's tables is a new one: nothing remembers another.
+    if which == Some(QueueFile::Active)
+        && !salvaged.as_ref().is_some_and(|salvaged| salvaged.ours)
+        && let Some(record) = birth_record(&path)
+    {
+        moved_to.extend(move_group_aside(&record, &[""]).map_err(|error| not_moved(&record, &error))?);
+    }
+    moved_to.iter().for_each(|moved| keep_private(home.root(), moved));
+    let name = if salvaged.is_some() { "salvaged" } else { "moved_aside" };
+    let action = Action { salvaged, ..Action::of(fault, &path, name, &moved_to) };
+    Ok(Some(action).filter(|_| !moved_to.is_empty()).into_iter().collect())
+}
+
+/// Takes wider modes away from what was moved aside, which nothing opens again, and from the directories
+/// above it. A link leads to what may be somebody else's, and what is somebody else's cannot be narrowed.
+fn keep_private(root: &Path, moved: &Path) {
+    for path in moved.ancestors().take_while(|above| above.starts_with(root)) {
+        let ours = path.symlink_metadata().is_ok_and(|metadata| !metadata.is_symlink());
+        if ours {
+            let _ = make_private(path);
+        }
+    }
+}
+
+/// What is no directory and stands where the way from `root` to `path` needs one. Above `root` nothing is
+/// ours to move.
+fn obstacle(root: &Path, path: &Path) -> Option<PathBuf> {
+    let way = path.ancestors().skip(1).take_while(|above| above.starts_with(root));
+    way.filter(|step| step.metadata().is_ok_and(|metadata| !metadata.is_dir())).last().map(Path::to_path_buf)
+}
+
+/// What keeps the faulty file from being read: mostly the file itself; for the owner record perhaps the
+/// lock beside it.
+fn subject(home: &Home, fault: &Fault) -> PathBuf {
+    if fault.code == FaultCode::OwnerRecordUnreadable && probe(&home.owner_lock()).is_err() {
+        return home.owner_lock();
+    }
+    fault.path.clone().unwrap_or_default()
+}
+
+/// Gives the owner access to `path` and the directories between it and `root` where the mode is what
+/// keeps us out. Says what was given back; nothing when that does not help.
+fn give_back(root: &Path, path: &Path) -> Vec<PathBuf> {
+    let mut way: Vec<&Path> = path.ancestors().take_while(|above| above.starts_with(root)).collect();
+    way.reverse();
+    let mut restored = Vec::new();
+    for step in way {
+        if is_denied(step) && make_private(step).is_ok() {
+            restored.push(step.to_owned());
+        }
+    }
+    if is_denied(path) { Vec::new() } else { restored }
+}
+
+fn is_denied(path: &Path) -> bool {
+    let error = match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => path.read_dir().err(),
+        Ok(metadata) if metadata.is_file() => identity::regular::open(path).err(),
+        Ok(_) => None,
+        Err(error) => Some(error),
+    };
+    error.is_some_and(|error| error.kind() == ErrorKind::PermissionDenied)
+}
+
+/// What lies beside a database. They move together: alone, either would be read wrongly.
+const SIDE_FILES: [&str; 3] = ["-journal", "-wal", "-shm"];
+
+/// Which queue DB a fault speaks of, if it does.
+fn queue_file(code: FaultCode) -> Option<QueueFile> {
+    match code {
+        FaultCode::LegacyQueueUnreadable => Some(QueueFile::Legacy),
+        FaultCode::ActiveQueueUnreadable => Some(QueueFile::Active),
+        _ => None,
+    }
+}
+
+/// What was done.
+#[derive(Debug, Serialize)]
+struct Repair {
+    result: &'static str,
+    actions: Vec<Action>,
+    left: Vec<Left>,
+}
+
+/// One file. Paths in JSON are text: what is no UTF-8 in them is replaced.
+#[derive(Debug, Serialize)]
+struct Action {
+    code: &'static str,
+    path: String,
+    action: &'static str,
+    moved_to: Vec<String>,
+    /// What the new file holds, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    salvaged: Option<Salvaged>,
+    /// Whether it is a queue DB, whose rows may be missing now.
+    #[serde(skip)]
+    queue: bool,
+}
+
+impl Action {
+    fn of(fault: &Fault, path: &Path, action: &'static str, moved_to: &[PathBuf]) -> Self {
+        let queue = queue_file(fault.code).is_some();
+        Self { code: fault.code.name(), queue, ..Self::of_file(path, action, moved_to) }
+    }
+
+    fn of_file(path: &Path, action: &'static str, moved_to: &[PathBuf]) -> Self {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let moved_to = moved_to.iter().map(|path| text(path)).collect();
+        Self { code: UNUSABLE, path: text(path), action, moved_to, salvaged: None, queue: false }
+    }
+
+    /// Whether rows of a queue DB may be only in the old file now.
+    fn may_lack_rows(&self) -> bool {
+        match &self.salvaged {
+            Some(salvaged) => salvaged.may_lack_rows(),
+            None => self.queue && self.action == "moved_aside",
+        }
+    }
+}
+
+/// A fault that needs something else.
+#[derive(Debug, Serialize)]
+struct Left {
+    code: &'static str,
+    path: Option<String>,
+    detail: String,
+    #[serde(rename = "remediation_hint")]
+    advice: String,
+}
+
+impl Left {
+    fn of_file(file: &StateFile, detail: String) -> Self {
+        let path = contract::text::path(&file.path);
+        let advice = match file.kind {
+            StateKind::Decisions => format!("make {path} a readable file again, with the decisions it had"),
+            StateKind::File | StateKind::Directory => {
+                format!("make {path} readable and writable for this user")
+            }
+        };
+        Self { code: UNUSABLE, path: Some(file.path.to_string_lossy().into_owned()), detail, advice }
+    }
+
+    fn of(fault: Fault) -> Self {
+        let path = fault.path.as_deref().map(|path| path.to_string_lossy().into_owned());
+        let advice = match (&fault.remedy, &fault.path) {
+            // This command has done what it can.
+            (Remedy::Repair, Some(path)) => {
+                format!("make {} readable and writable for this user", contract::text::path(path))
+            }
+            (remedy, _) => remedy.hint(),
+        };
+        Self { code: fault.code.name(), path, detail: fault.detail, advice }
+    }
+}
+
+/// A salvage follows the pages as SQLite does: below one that is gone it finds nothing.
+const GAPS: &str = "  \
+  some pages could not be read: what was on them, or is reached only through them, is only in the old file
+  (`sqlite3 OLD-FILE .recover` looks at every page, also at those that were given up before)
+";
+
+/// The missions still hold most of what a queue DB held.
+const BRING_BACK: &str = "\
+what the missions of a project still hold comes back, after a preview, with, in that project:
+  spec-kitty sync capture --history MISSION
+";
+
+/// `<saved> of <held>`, for events and for bodies.
+fn saved(salvaged: &Salvaged) -> String {
+    let of = |saved: u64, held: Option<u64>, one: &str, many: &str| match held {
+        Some(held) => format!("{saved} of {}", counted(held, one, many)),
+        None => format!("{} of an unknown number", counted(saved, one, many)),
+    };
+    let events = of(salvaged.events, salvaged.events_held, "event", "events");
+    format!("{events} and {}", of(salvaged.bodies, salvaged.bodies_held, "body", "bodies"))
+}
+
+/// The name that a file had before it was moved aside to `target`: a journal and a birth record go along
+/// with their queue DB.
+fn moved_from(target: &str) -> Option<String> {
+    let (name, rest) = target.rsplit_once(".aside-")?;
+    let (_, rest) = rest.split_once('Z')?;
+    // A number keeps two of the same second apart.
+    let numbered = rest.strip_prefix('-').map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+    let suffix = match numbered {
+        Some(after) if after.len() + 1 < rest.len() => after,
+        _ => rest,
+    };
+    Some(format!("{name}{suffix}"))
+}
+
+impl Document for Repair {
+    fn text(&self) -> String {
+        let mut out = String::new();
+        for action in &self.actions {
+            let path = printable(&action.path);
+            if action.action == "mode_restored" {
+                let _ = writeln!(out, "gave {path} back to its owner");
+            }
+            for target in &action.moved_to {
+                let from = moved_from(target).unwrap_or_else(|| action.path.clone());
+                let _ = writeln!(out, "moved {} aside: {}", printable(&from), printable(target));
+            }
+            if action.queue && action.action == "moved_aside" {
+                out.push_str("  saved 0 rows; how many it held cannot be told\n");
+            }
+            if let Some(salvaged) = &action.salvaged {
+                let Salvaged { others, left, gaps, .. } = salvaged;
+                let others = counted(*others, "other row", "other rows");
+                let _ = writeln!(out, "  saved {}, and {others}, in a new file", saved(salvaged));
+                if *left > 0 {
+                    let left = counted(*left, "row", "rows");
+                    let _ = writeln!(out, "  {left} that the new tables do not take: only in the old file");
+                }
+                if *gaps {
+                    out.push_str(GAPS);
+                }
+            }
+        }
+        if self.actions.iter().any(Action::may_lack_rows) {
+            out.push_str(BRING_BACK);
+        }
+        if self.actions.is_empty() {
+            out.push_str(if self.left.is_empty() { "nothing to repair\n" } else { "nothing was repaired\n" });
+        }
+        for left in &self.left {
+            let path = left.path.as_deref().map(|path| format!("{path}: ")).unwrap_or_default();
+            let line = format!("left: {} {path}{}", left.code, left.detail);
+            let _ = writeln!(out, "{}\n  {}", printable(&line), printable(&left.advice));
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moved_file_is_named_as_it_was_called() {
+        for (target, from) in [
+            ("/h/q.db.aside-20261129T021712Z", "/h/q.db"),
+            ("/h/q.db.aside-20261129T021712Z-1", "/h/q.db"),
+            ("/h/q.db.aside-20261129T021712Z-journal", "/h/q.db-journal"),
+            ("/h/q.db.aside-20261129T021712Z-1-journal", "/h/q.db-journal"),
+            ("/h/q.id.aside-20261129T021712Z", "/h/q.id"),
+        ] {
+            assert_eq!(moved_from(target).as_deref(), Some(from));
+        }
+        assert_eq!(moved_from("/h/q.db"), None);
+    }
+}

@@ -1,0 +1,54 @@
+//! `doctor restart-daemon`: replaces the daemon by one with the identity of this command, up or down.
+//! Logged out, it only stops the old one.
+
+use crate::args::RestartDaemonArgs;
+use crate::command::sync::daemon::launcher;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::report::{Document, Report};
+use daemon::lifecycle::{Idle, RestartOutcome, StopOutcome, restart};
+use serde::Serialize;
+
+/// Runs the verb.
+pub(crate) fn run(context: &Context, args: &RestartDaemonArgs) -> Result<Report, CliError> {
+    let outcome = restart(context.home()?, &context.environment, &launcher(context)?, args.force).map_err(
+        |failure| {
+            CliError::failed("RESTART_FAILED", failure.detail.clone())
+                .fact("reason", serde_json::to_value(failure.reason).unwrap_or_default())
+                .cured_by(failure.remedy)
+        },
+    )?;
+    Ok(Report::of(&Restarted {
+        result: if outcome.started.is_some() { "restarted" } else { "stopped" },
+        outcome,
+    }))
+}
+
+#[derive(Serialize)]
+struct Restarted {
+    result: &'static str,
+    #[serde(flatten)]
+    outcome: RestartOutcome,
+}
+
+impl Document for Restarted {
+    fn text(&self) -> String {
+        let old = match &self.outcome.stopped {
+            StopOutcome::Stopped { pid: Some(pid), .. } => format!("stopped the daemon, pid {pid}"),
+            StopOutcome::Stopped { pid: None, .. } => "stopped the daemon".to_owned(),
+            StopOutcome::NotRunning => "no daemon ran".to_owned(),
+        };
+        match &self.outcome.started {
+            Some(ready) => {
+                format!("{old}\nstarted a daemon, pid {}, version {}\n", ready.pid, ready.package_version)
+            }
+            None => {
+                let why = match self.outcome.idle {
+                    Some(Idle::SwitchedOff) => "hosted sync is off".to_owned(),
+                    idle => idle.unwrap_or(Idle::LoggedOut).detail(),
+                };
+                format!("{old}; {why}, so none was started\n")
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! `sync capture --history`: facts that a mission's log holds and nobody captured.
+
+use crate::args::CaptureArgs;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::producing::{Outcome, Producing};
+use crate::report::{Document, Report, Said, counted, events_and_bodies};
+use crate::terminal;
+use contract::text::printable;
+use contract::{ExitCode, Remedy};
+use mission::command::capture_history::{History, RefusedRow, Request, plan};
+use mission::outgoing::CaptureReport;
+use mission::{Clock, MissionError};
+use queue::{QueueError, observe_known_events};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Runs the verb.
+pub(crate) fn run(context: &Context, args: CaptureArgs) -> Result<Report, CliError> {
+    let switch = context.switch();
+    if !switch.on {
+        let facts = serde_json::json!({ "sync_enabled": false });
+        let line = switch.off_message();
+        return Ok(Report::of(&Said { result: "disabled", facts, line }));
+    }
+    let request = Request { mission: args.history };
+    let producing = Producing::begin_hosted(context)?;
+    let clock = Clock::system();
+    let plan = plan(&producing.project, &request, &clock).map_err(unplanned)?;
+    if !args.yes {
+        let preview = preview(context, plan.outcome())?;
+        let agreed =
+            !args.json && terminal::can_ask() && terminal::ask(&format!("{}Capture them?", preview.text()));
+        if !agreed {
+            let line = "nothing was changed; add --yes to do it";
+            return Ok(Report::exiting(ExitCode::Refused, &preview).note(line));
+        }
+    }
+    producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
+}
+
+/// The mission is named by another option here than everywhere else.
+fn unplanned(error: MissionError) -> CliError {
+    let is_unknown = matches!(error, MissionError::UnknownMission { .. });
+    let mut error = CliError::from(error);
+    if is_unknown {
+        error.remedies = vec![Remedy::Advice("pass --history with one of the available missions".into())];
+    }
+    error
+}
+
+fn preview<'a>(context: &Context, history: &'a History) -> Result<Preview<'a>, CliError> {
+    let observation = context.boundary()?.observe()?;
+    let known = observe_known_events(&observation.facts().active.path, &history.ids);
+    let known = known.map_err(QueueError::from)?.len() as u64;
+    Ok(Preview {
+        result: "preview",
+        mission_slug: &history.mission_slug,
+        new: history.ids.len() as u64 - known,
+        known,
+        events: &history.events,
+        documents: history.documents,
+        index_events: history.index_events,
+        stays: history.stays,
+        refused: &history.refused,
+        warnings: &history.warnings,
+    })
+}
+
+/// What would be captured.
+#[derive(Debug, Serialize)]
+struct Preview<'a> {
+    result: &'static str,
+    mission_slug: &'a str,
+    /// Facts that the queue does not know.
+    new: u64,
+    /// Facts that wait, were delivered or are parked already.
+    known: u64,
+    events: &'a BTreeMap<String, u64>,
+    documents: u64,
+    index_events: u64,
+    stays: u64,
+    refused: &'a [RefusedRow],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    warnings: &'a [String],
+}
+
+impl Document for Preview<'_> {
+    fn text(&self) -> String {
+        let mut out = format!(
+            "{}: {} would be captured; known already: {}\n",
+            printable(self.mission_slug),
+            counted(self.new, "fact", "facts"),
+            self.known
+        );
+        for (event_type, count) in self.events {
+            let _ = writeln!(out, "  {count} {event_type}");
+        }
+        let _ = writeln!(
+            out,
+            "and {} of its documents, less those that were captured as they are now",
+            events_and_bodies(self.index_events, self.documents)
+        );
+        describe_rest(&mut out, self.stays, self.refused);
+        for line in self.warnings {
+            let _ = writeln!(out, "  warning: {}", printable(line));
+        }
+        out
+    }
+}
+
+/// What stays in the log, and why.
+fn describe_rest(out: &mut String, stays: u64, refused: &[RefusedRow]) {
+    if stays > 0 {
+        let stays = counted(stays, "row stays: it is", "rows stay: they are");
+        let _ = writeln!(out, "  {stays} not sent");
+    }
+    for row in refused {
+        let _ = writeln!(out, "  refused: {}: {}", printable(&row.event_id), printable(&row.problem));
+    }
+}
+
+impl Outcome for History {
+    fn capture(&self) -> &CaptureReport {
+        &self.capture
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
+    }
+
+    fn describe(&self) -> String {
+        let captured = self.capture.captured.unwrap_or_default();
+        let mut out = format!(
+            "{}: captured {}; known already: {}\n",
+            printable(&self.mission_slug),
+            events_and_bodies(captured.events, captured.bodies),
+            captured.already
+        );
+        describe_rest(&mut out, self.stays, &self.refused);
+        out
+    }
+}

@@ -1,0 +1,102 @@
+//! `sync gc`: removes old receipts, or with `--sent` the kept bytes of delivered rows.
+
+use crate::args::GcArgs;
+use crate::command::sync::scoped::{Patience, cure_permit, is_absent};
+use crate::context::Context;
+use crate::error::CliError;
+use crate::report::{Document, Report, counted};
+use jiff::Timestamp;
+use queue::{Cure, QueueError, SentBlocks, observe_collectable, observe_sent};
+use serde::Serialize;
+
+/// Runs the verb.
+pub(crate) fn run(context: &Context, args: &GcArgs) -> Result<Report, CliError> {
+    if args.sent {
+        return sent(context, args);
+    }
+    let before = days_ago(args.older_than.unwrap_or(DEFAULT_DAYS));
+    let permit =
+        cure_permit(context, Patience::of(args.dry_run))?.filter(|permit| !is_absent(permit.queue_path()));
+    let receipts = match &permit {
+        None => 0,
+        Some(permit) if args.dry_run => {
+            observe_collectable(permit.queue_path(), before).map_err(QueueError::from)?
+        }
+        Some(permit) => Cure::open(permit)?.collect_receipts(before)?,
+    };
+    let result = match (args.dry_run, receipts) {
+        (true, _) => "planned",
+        (false, 0) => "nothing_to_do",
+        (false, _) => "collected",
+    };
+    // Further back than a calendar goes there is nothing either.
+    let before = Timestamp::from_second(before).unwrap_or(Timestamp::MIN).to_string();
+    Ok(Report::of(&Collected { result, receipts, before }))
+}
+
+/// Receipts older than this are old.
+const DEFAULT_DAYS: u32 = 90;
+
+fn days_ago(days: u32) -> i64 {
+    Timestamp::now().as_second() - i64::from(days) * 24 * 60 * 60
+}
+
+/// Removes the kept bytes.
+fn sent(context: &Context, args: &GcArgs) -> Result<Report, CliError> {
+    let before = args.older_than.map(days_ago);
+    let permit =
+        cure_permit(context, Patience::of(args.dry_run))?.filter(|permit| !is_absent(permit.queue_path()));
+    let gone = match &permit {
+        None => SentBlocks::default(),
+        Some(permit) if args.dry_run => {
+            observe_sent(permit.queue_path(), before).map_err(QueueError::from)?
+        }
+        Some(permit) => Cure::open(permit)?.discard_sent(before)?,
+    };
+    let result = match (args.dry_run, gone.blocks) {
+        (true, _) => "planned",
+        (false, 0) => "nothing_to_do",
+        (false, _) => "collected",
+    };
+    Ok(Report::of(&Discarded { result, sent: gone }))
+}
+
+/// Which kept bytes went.
+#[derive(Debug, Serialize)]
+struct Discarded {
+    result: &'static str,
+    sent: SentBlocks,
+}
+
+impl Document for Discarded {
+    fn text(&self) -> String {
+        let SentBlocks { blocks, bytes } = self.sent;
+        let what = format!("the bytes of {} ({bytes} bytes)", counted(blocks, "request", "requests"));
+        match self.result {
+            "planned" => format!("would remove {what}\n"),
+            "collected" => format!("removed {what}; the receipts stay\n"),
+            _ => "no bytes of delivered rows are kept\n".to_owned(),
+        }
+    }
+}
+
+/// What went.
+#[derive(Debug, Serialize)]
+struct Collected {
+    result: &'static str,
+    receipts: u64,
+    /// Receipts from before this instant.
+    before: String,
+}
+
+impl Document for Collected {
+    fn text(&self) -> String {
+        let Self { result, receipts, before } = self;
+        let receipts = counted(*receipts, "receipt", "receipts");
+        match *result {
+            "planned" => format!("would remove {receipts} from before {before}\n"),
+            "collected" => format!("removed {receipts} from before {before}\n"),
+            _ => format!("no receipts from before {before}\n"),
+        }
+    }
+}

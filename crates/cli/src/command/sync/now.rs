@@ -1,0 +1,299 @@
+//! `sync now`: delivers what waits, once the boundary is coherent.
+
+use crate::args::NowArgs;
+use crate::build;
+use crate::command::sync::migrate;
+use crate::command::sync::migrate::text as migration_text;
+use crate::context::Context;
+use crate::error::{CliError, chain};
+use crate::housekeeping::{keep_house, settle_leftovers};
+use crate::interrupt::Interrupt;
+use crate::other_queues;
+use crate::report::{Document, PROJECTS_SHOWN, Report, Said, more_projects, project_name, rows};
+use crate::terminal;
+use contract::text::printable;
+use contract::{ExitCode, FailureName, FaultCode, Remedy};
+use delivery::drain::{DrainError, DrainOptions, DrainReport, Progress, RowTally, drain, failure_report};
+use gate::EgressPermit;
+use preflight::status::{Warning, rewound_text, unindexed_warnings};
+use preflight::{Boundary, OtherQueueStatus, PreflightError, consent_of};
+use queue::{DaemonDelivery, MigrationReport, QueueCounts};
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+/// Runs the verb.
+pub(crate) fn run(context: &Context, args: &NowArgs) -> Result<Report, CliError> {
+    let switch = context.switch();
+    if !switch.on {
+        let facts = serde_json::json!({ "sync_enabled": false });
+        let line = switch.off_message();
+        return Ok(Report::of(&Said { result: "disabled", facts, line }));
+    }
+    let boundary = context.patient_boundary(queue::CAPTURE_DEADLINE)?;
+    let (permit, migration) = permit(&boundary, args.json)?;
+    let observation = boundary.observe()?;
+    let mut notes = keep_house(context, &observation);
+    notes.extend(settle_leftovers(context));
+    // A report that cannot be written has to be known before anything is sent.
+    let file = args.report.as_deref().map(FailureFile::open).transpose()?;
+    let http = delivery::Context::new(context.home()?, &context.environment, build::VERSION)
+        .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))?;
+    let options = DrainOptions {
+        patience: Duration::from_secs(args.wait),
+        ask_always: true,
+        ..DrainOptions::default()
+    };
+    let path = &observation.facts().active.path;
+    let before = queue::observe_counts(path, &consent_of(&observation.config)).unwrap_or_default();
+    let mut watch = Watch::begin(&before, args.json)?;
+    let report = drain(permit, &http, &options, &mut watch).map_err(|error| failed(&error, &http))?;
+    drop(watch);
+    let unwritten = file.and_then(|file| file.write(&report).err());
+    let exit = match report.exit(!args.no_strict) {
+        ExitCode::Ok if unwritten.is_some() => ExitCode::Failed,
+        exit => exit,
+    };
+    let delivery = Delivery {
+        other_queues: other_queues::observe(context),
+        ..Delivery::of(report, migration, before.daemon_delivery)
+    };
+    let mut shown = Report::exiting(exit, &delivery);
+    shown.notes = notes;
+    // What was delivered is said all the same.
+    shown.notes.extend(unwritten.map(|error| format!("error: {}", printable(&error.summary))));
+    Ok(shown)
+}
+
+/// The file that `--report` names.
+struct FailureFile(std::fs::File);
+
+impl FailureFile {
+    /// Opens it and keeps what it holds for now.
+    fn open(path: &Path) -> Result<Self, CliError> {
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        // A person names it: it may be a pipe or /dev/stderr.
+        let file = identity::regular::open_named(&options, path);
+        let named = |error| std::io::Error::other(format!("{}: {error}", path.display()));
+        file.map(Self).map_err(named).map_err(|error| unwritten(&error))
+    }
+
+    fn write(mut self, report: &DrainReport) -> Result<(), CliError> {
+        let document = failure_report(report, jiff::Timestamp::now());
+        let is_file = self.0.metadata().is_ok_and(|metadata| metadata.is_file());
+        let emptied = if is_file { self.0.set_len(0) } else { Ok(()) };
+        emptied.and_then(|()| writeln!(self.0, "{document:#}")).map_err(|error| unwritten(&error))
+    }
+}
+
+fn unwritten(error: &std::io::Error) -> CliError {
+    CliError::failed("REPORT_NOT_WRITTEN", format!("the report was not written: {}", chain(error)))
+}
+
+/// An egress permit. What can be cured on the way, is: an interrupted transaction, and legacy rows when
+/// nothing else fails.
+fn permit(boundary: &Boundary<'_>, quiet: bool) -> Result<(EgressPermit, Option<MigrationReport>), CliError> {
+    let verdict = boundary.verdict(true)?;
+    let result = verdict.result();
+    let legacy_only = result.ok || result.fails_only_by(FailureName::LegacyRowsInScope);
+    let rows = result.legacy.total_rows() + result.legacy.failure_log_rows;
+    let recoverable = result.fails_only_by_fault(FaultCode::QueueRecoveryNeeded);
+    let curable = (legacy_only && rows > 0) || recoverable;
+    let migration = match verdict.cure_permit() {
+        Some(cure) if curable => {
+            Some(migrate::migrate(&cure, false, quiet)?).filter(migration_text::found_rows)
+        }
+        Some(_) | None => None,
+    };
+    match boundary.egress_permit() {
+        Ok(permit) => Ok((permit, migration)),
+        Err(PreflightError::Refused(result)) => Err(CliError::boundary(*result)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn failed(error: &DrainError, http: &delivery::Context) -> CliError {
+    let code = if error.exit() == ExitCode::Busy { "BUSY" } else { "DRAIN_FAILED" };
+    CliError::new(error.code().unwrap_or(code), error.exit(), chain(error)).cured_by(error.remedy(http))
+}
+
+/// Shows progress on a terminal; ends the drain after the batch in hand when the user interrupts.
+struct Watch {
+    bar: terminal::Progress,
+    waiting: u64,
+    interrupt: Interrupt,
+}
+
+impl Watch {
+    fn begin(counts: &QueueCounts, quiet: bool) -> Result<Self, CliError> {
+        let held: u64 = counts.held.iter().map(|held| held.events + held.bodies).sum();
+        let waiting = (counts.events + counts.bodies).saturating_sub(held);
+        let bar = terminal::Progress::new("delivering", quiet);
+        let say = bar.speaker();
+        let interrupt = Interrupt::listen(move || say(INTERRUPTED))
+            .map_err(|error| CliError::failed("SIGNALS", chain(&error)))?;
+        Ok(Self { bar, waiting, interrupt })
+    }
+}
+
+const INTERRUPTED: &str = "finishing the batch in hand; press Ctrl-C again to stop at once";
+
+impl Progress for Watch {
+    fn advance(&mut self, report: &DrainReport) {
+        let done = report.events.left() + report.bodies.left() + report.events.parked + report.bodies.parked;
+        self.bar.show(done, self.waiting.max(done));
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.interrupt.is_asked()
+    }
+}
+
+/// What was delivered.
+#[derive(Debug, Serialize)]
+struct Delivery {
+    result: &'static str,
+    migrated: Option<MigrationReport>,
+    /// What a daemon delivered within the last minute before the command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    daemon_delivery: Option<RecentDelivery>,
+    /// Where the login is what is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remediation: Option<[String; 1]>,
+    /// Rows of other scopes, which stay.
+    other_queues: Vec<OtherQueueStatus>,
+    /// Bodies that cannot leave until something is captured again.
+    warnings: Vec<Warning>,
+    #[serde(flatten)]
+    report: DrainReport,
+}
+
+/// A delivery by the daemon, so recent that a person may expect this command to have made it.
+#[derive(Debug, Serialize)]
+struct RecentDelivery {
+    at: jiff::Timestamp,
+    seconds_ago: i64,
+    events: u64,
+    bodies: u64,
+}
+
+/// How old a delivery of the daemon may be to be mentioned, in seconds.
+const RECENT: i64 = 60;
+
+impl RecentDelivery {
+    fn of(DaemonDelivery { at, events, bodies }: DaemonDelivery) -> Option<Self> {
+        let seconds_ago = jiff::Timestamp::now().as_second() - at;
+        let at = jiff::Timestamp::from_second(at).ok()?;
+        (0..=RECENT).contains(&seconds_ago).then_some(Self { at, seconds_ago, events, bodies })
+    }
+}
+
+impl Delivery {
+    fn of(report: DrainReport, migrated: Option<MigrationReport>, daemon: Option<DaemonDelivery>) -> Self {
+        let result = match (report.outcome(), &migrated) {
+            ("nothing_to_do", Some(_)) => "migrated",
+            (outcome, _) => outcome,
+        };
+        let daemon_delivery = daemon.and_then(RecentDelivery::of);
+        let stopped = report.stopped.as_ref();
+        let error_code = stopped.and_then(|stopped| stopped.reason.code());
+        let remediation = stopped.and_then(|stopped| stopped.remedy.as_ref()).map(|remedy| [remedy.hint()]);
+        let other_queues = Vec::new();
+        let warnings = unindexed_warnings(&report.unindexed);
+        Self { result, migrated, daemon_delivery, error_code, remediation, other_queues, warnings, report }
+    }
+}
+
+impl Document for Delivery {
+    fn text(&self) -> String {
+        let mut out = String::new();
+        if let Some(migration) = &self.migrated {
+            out.push_str(&migration_text::describe(migration));
+        }
+        let report = &self.report;
+        let sum = |pick: fn(&RowTally) -> u64| (pick(&report.events), pick(&report.bodies));
+        let line = |out: &mut String, label: &str, (events, bodies): (u64, u64), tail: &str| {
+            if events + bodies > 0 {
+                let _ = writeln!(out, "{label:<10}: {}{tail}", rows(events, bodies));
+            }
+        };
+        let to = format!(" to {}", printable(&report.server_url));
+        line(&mut out, "delivered", sum(|tally| tally.delivered), &to);
+        line(&mut out, "duplicate", sum(|tally| tally.duplicate), ": the server had them");
+        line(&mut out, "parked", sum(|tally| tally.parked), ": refused, kept here with the reason");
+        line(&mut out, "kept", sum(|tally| tally.kept), ": not taken this time");
+        if report.settled_before > 0 {
+            let _ = writeln!(out, "settled   : {} rows that were delivered before", report.settled_before);
+        }
+        for held in report.held.iter().take(PROJECTS_SHOWN) {
+            let name = project_name(held.repo_slug.as_deref(), held.project_uuid.as_deref());
+            let project = held.project_uuid.clone().unwrap_or_else(|| "none".to_owned());
+            let _ = writeln!(out, "held      : {} of {name}", rows(held.events, held.bodies));
+            let _ = writeln!(out, "            {}", Remedy::OptIn { project }.hint());
+        }
+        if let Some(more) = more_projects(report.held.len(), "spec-kitty sync status --json") {
+            let _ = writeln!(out, "held      : {more}\n            {}", Remedy::OptInAllHeld.hint());
+        }
+        for stopped in report.stopped_projects.iter().take(PROJECTS_SHOWN) {
+            let name = project_name(stopped.repo_slug.as_deref(), stopped.project_uuid.as_deref());
+            let _ = writeln!(out, "stopped   : {name}: {}", printable(&stopped.detail));
+        }
+        if let Some(more) = more_projects(report.stopped_projects.len(), "spec-kitty sync now --report FILE")
+        {
+            let _ = writeln!(out, "stopped   : {more}");
+        }
+        if let Some(stopped) = &report.stopped {
+            let _ = writeln!(out, "stopped   : {}", printable(&stopped.detail));
+            if let Some(remedy) = &stopped.remedy {
+                let _ = writeln!(out, "            {}", printable(&remedy.hint()));
+            }
+        }
+        for failure in report.failures.iter().take(FAILURES_SHOWN) {
+            let _ = writeln!(
+                out,
+                "  {}",
+                printable(&format!("{} ({}): {}", failure.event_id, failure.category, failure.error))
+            );
+        }
+        if report.failures.len() > FAILURES_SHOWN {
+            let _ = writeln!(
+                out,
+                "  ... and {} more; --report FILE lists them",
+                report.failures.len() - FAILURES_SHOWN
+            );
+        }
+        let warning = report.server_rewound.as_ref().map(rewound_text);
+        if let Some(delivery::drain::Waiting { bodies, next_attempt_at }) = report.waiting {
+            let _ = writeln!(out, "waiting   : {}; next attempt at {next_attempt_at}", rows(0, bodies));
+        }
+        if out.is_empty() {
+            out.push_str("nothing waits\n");
+        }
+        if let Some(RecentDelivery { seconds_ago, events, bodies, .. }) = self.daemon_delivery {
+            let delivered = rows(events, bodies);
+            let _ = writeln!(out, "daemon    : delivered {delivered} {seconds_ago} s ago");
+        }
+        if let Some(server) = report.server {
+            let _ = writeln!(out, "server    : {}", server.replace('_', " "));
+        }
+        let remaining = report.remaining;
+        line(&mut out, "remaining", (remaining.events, remaining.bodies), "");
+        if let Some(warning) = warning {
+            let _ = writeln!(out, "warning   : {warning}");
+            let _ = writeln!(out, "            {}", Remedy::ResendMissing.hint());
+        }
+        for warning in &self.warnings {
+            let _ = writeln!(out, "warning   : {}", printable(&warning.text));
+            let _ = writeln!(out, "            {}", printable(&warning.remedy.hint()));
+        }
+        out.push_str(&other_queues::describe(&self.other_queues));
+        out
+    }
+}
+
+const FAILURES_SHOWN: usize = 10;

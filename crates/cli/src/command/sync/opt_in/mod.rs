@@ -1,0 +1,276 @@
+//! `sync opt-in` and `sync opt-out`: the machine-wide decision about a project's rows.
+//!
+//! Never refused by the boundary, never about the current directory's neighbours: the decision is
+//! about one project uuid, or about rows without one.
+
+mod all_held;
+
+use crate::args::{OptInArgs, OptOutArgs};
+use crate::command::sync::project_choice::{ProjectChoice, choose};
+use crate::command::sync::scoped::is_absent;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::report::{Document, Report, counted, events_and_bodies};
+use crate::terminal;
+use contract::exit::SAAS_SYNC_UNAUTHENTICATED;
+use contract::{Consent, ExitCode, FaultCode, Remedy, Start};
+use gate::CurePermit;
+use identity::ConfigEdit;
+use identity::config::NO_PROJECT;
+use preflight::consent_of;
+use queue::{Cure, HeldChange, SentBlocks};
+use serde::Serialize;
+
+/// Runs `sync opt-in`.
+///
+/// The decision is config.toml's alone. What the queue does about it comes second, and a queue that cannot
+/// be opened takes nothing back: it is reported, with what cures it.
+pub(crate) fn opt_in(context: &Context, args: &OptInArgs) -> Result<Report, CliError> {
+    if args.all_held {
+        return all_held::run(context, args);
+    }
+    let project = choose(context, args.project.as_deref())?;
+    let (held, mut notes) = counted_held(context, project.uuid.as_deref());
+    let mut decision = Decision::new("opted_in", project, held);
+    decision.include_held = args.include_held;
+    if !args.yes {
+        let question = format!("{} Opt in?", decision.preview());
+        let agreed = terminal::can_ask() && !args.json && terminal::ask(&question);
+        if !agreed {
+            decision.result = "preview";
+            let mut report = Report::exiting(ExitCode::Refused, &Preview(decision));
+            report.notes = notes;
+            return Ok(report.note("nothing was changed; add --yes to do it"));
+        }
+    }
+    if args.include_held {
+        decide(context, |edit| edit.opt_in(decision.project(), Start::ALWAYS))?;
+        let (released, failure) = release(context, decision.project());
+        decision.released = released;
+        if let Some(failure) = failure {
+            decision.not_released = Some(failure.summary.clone());
+            notes.push(format!("what is held stays held: {}", failure.summary));
+            notes.extend(failure.remedies.iter().map(|remedy| format!("hint: {}", remedy.hint())));
+            let project = decision.project().unwrap_or(NO_PROJECT).to_owned();
+            notes.push(format!("then run again: {}", Remedy::OptIn { project }.hint()));
+        }
+    } else {
+        // What is held now stays held: in this account's queue it is sealed while config still says what
+        // it said; in other queues, and in what is imported later, it is too old for the decision.
+        if let Err(failure) = seal(context, decision.project()) {
+            notes.push(format!("the queue was left alone, and its dates keep it held: {}", failure.summary));
+        }
+        let now = jiff::Timestamp::now().as_second();
+        decide(context, |edit| {
+            let start = start(edit.config().consent(decision.project(), None, None), now);
+            edit.opt_in(decision.project(), start);
+        })?;
+    }
+    let mut report = Report::of(&decision);
+    report.notes = notes;
+    Ok(report)
+}
+
+/// Releases what is held of the project, in this account's queue and among its legacy rows, which are
+/// moved in first. What was released, if anything could be, and why not all of it was.
+fn release(context: &Context, project: Option<&str>) -> (Option<HeldChange>, Option<CliError>) {
+    let released = cure_permit(context).and_then(|permit| {
+        let Some(permit) = permit else { return Err(without_account(context)) };
+        if is_absent(permit.queue_path()) && is_absent(permit.legacy_path()) {
+            return Ok((HeldChange::default(), None));
+        }
+        let mut cure = Cure::open(&permit)?;
+        let left = cure.migrate(&mut ()).err().map(CliError::from);
+        Ok((cure.release_held(project)?, left))
+    });
+    match released {
+        Ok((released, left)) => (Some(released), left),
+        Err(failure) => (None, Some(failure)),
+    }
+}
+
+/// Seals what is held of the project in this account's queue.
+fn seal(context: &Context, project: Option<&str>) -> Result<(), CliError> {
+    let config = context.config()?;
+    if let Some(permit) = cure_permit(context)?.filter(|permit| !is_absent(permit.queue_path())) {
+        Cure::open(&permit)?.seal_held(project, &consent_of(&config))?;
+    }
+    Ok(())
+}
+
+fn cure_permit(context: &Context) -> Result<Option<CurePermit>, CliError> {
+    Ok(context.patient_boundary(queue::CAPTURE_DEADLINE)?.cure_permit()?)
+}
+
+/// Why there is no account: nobody logged in, or a login that cannot be read, which is no logout.
+fn without_account(context: &Context) -> CliError {
+    let faults = context.boundary().and_then(|boundary| Ok(boundary.run_preflight(false)?.faults));
+    let unreadable = faults.unwrap_or_default().into_iter().find(|fault| {
+        matches!(
+            fault.code,
+            FaultCode::SessionUnreadable | FaultCode::ConfigUnreadable | FaultCode::ServerUrlInvalid
+        )
+    });
+    match unreadable {
+        Some(fault) => fault.into(),
+        None => CliError::refused(
+            SAAS_SYNC_UNAUTHENTICATED,
+            "not logged in: rows sealed in the queue of an account are released there",
+        )
+        .cured_by(context.login().ok().map(|login| login.remedy())),
+    }
+}
+
+/// From when on an opt-in speaks that follows the decision `was`: never of what waits already.
+fn start(was: Consent, now: i64) -> Start {
+    // Timestamps of rows are whole seconds; one of this very second was there before.
+    let next = now.saturating_add(1);
+    match was {
+        Consent::OptedIn(start) => start,
+        Consent::OptedOut => Start { captured: next, found: next },
+        Consent::Unset => Start { found: next, ..Start::ALWAYS },
+    }
+}
+
+/// Runs `sync opt-out`.
+pub(crate) fn opt_out(context: &Context, args: &OptOutArgs) -> Result<Report, CliError> {
+    let project = choose(context, args.project.as_deref())?;
+    decide(context, |edit| edit.opt_out(project.uuid.as_deref()))?;
+    let (held, notes) = counted_held(context, project.uuid.as_deref());
+    let mut decision = Decision::new("opted_out", project, held);
+    if args.delete_private_data {
+        decision.deleted = Some(discard(context, decision.project())?);
+    }
+    let mut report = Report::of(&decision);
+    report.notes = notes;
+    Ok(report)
+}
+
+/// Deletes the kept bytes of the project's delivered rows in this account's queue.
+fn discard(context: &Context, project: Option<&str>) -> Result<SentBlocks, CliError> {
+    match cure_permit(context)?.filter(|permit| !is_absent(permit.queue_path())) {
+        Some(permit) => Ok(Cure::open(&permit)?.discard_sent_of(project)?),
+        None => Ok(SentBlocks::default()),
+    }
+}
+
+fn decide(context: &Context, change: impl FnOnce(&mut ConfigEdit)) -> Result<(), CliError> {
+    let mut edit = ConfigEdit::begin(context.home()?)?;
+    change(&mut edit);
+    Ok(edit.commit()?)
+}
+
+/// What of the project is held now; nothing, and why, when a queue cannot be read.
+fn counted_held(context: &Context, project: Option<&str>) -> (Option<HeldChange>, Vec<String>) {
+    match held(context, project) {
+        Ok(held) => (Some(held), Vec::new()),
+        Err(error) => (None, vec![format!("what is held could not be counted: {}", error.summary)]),
+    }
+}
+
+/// What of the project is held now: in the active queue, and among the legacy rows that a migration would
+/// bring into it. Rows of other accounts are theirs.
+fn held(context: &Context, project: Option<&str>) -> Result<HeldChange, CliError> {
+    let boundary = context.boundary()?;
+    let status = boundary.status_document(false)?;
+    if status.active_queue.event_count.is_none() {
+        return Err(CliError::boundary(status.preflight));
+    }
+    let wanted = project.map(str::to_lowercase);
+    let mut held = HeldChange::default();
+    for entry in status.held.iter().filter(|entry| entry.project_uuid == wanted) {
+        held.events += entry.events;
+        held.bodies += entry.bodies;
+    }
+    if let Some(permit) = boundary.cure_permit()? {
+        let config = context.config()?;
+        let arriving =
+            Cure::plan_held(&permit, project, &consent_of(&config)).map_err(queue::QueueError::from)?;
+        held.events += arriving.events;
+        held.bodies += arriving.bodies;
+    }
+    Ok(held)
+}
+
+/// A decision about a project.
+#[derive(Debug, Serialize)]
+struct Decision {
+    result: &'static str,
+    project_uuid: Option<String>,
+    #[serde(skip)]
+    name: String,
+    /// What is held; null when a queue cannot be read.
+    held: Option<HeldChange>,
+    include_held: bool,
+    /// What was released; null when nothing was asked for or could be.
+    released: Option<HeldChange>,
+    /// Which kept bytes were deleted, with `--delete-private-data`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted: Option<SentBlocks>,
+    /// Why not everything was released that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_released: Option<String>,
+}
+
+impl Decision {
+    fn new(result: &'static str, project: ProjectChoice, held: Option<HeldChange>) -> Self {
+        Self {
+            result,
+            name: project.name(),
+            project_uuid: project.uuid,
+            held,
+            include_held: false,
+            released: None,
+            deleted: None,
+            not_released: None,
+        }
+    }
+
+    fn project(&self) -> Option<&str> {
+        self.project_uuid.as_deref()
+    }
+
+    fn held(&self) -> String {
+        match self.held {
+            Some(HeldChange { events, bodies }) => events_and_bodies(events, bodies),
+            None => "an unknown number of rows".to_owned(),
+        }
+    }
+
+    fn preview(&self) -> String {
+        let fate = if self.include_held { "would be released" } else { "would stay held" };
+        format!("New rows of {} would leave this machine; {} {fate}.", self.name, self.held())
+    }
+}
+
+impl Document for Decision {
+    fn text(&self) -> String {
+        let name = &self.name;
+        match (self.result, &self.released) {
+            ("opted_out", _) => {
+                let mut out = format!("opted out: rows of {name} stay here; {} held\n", self.held());
+                if let Some(deleted) = self.deleted {
+                    let requests = counted(deleted.blocks, "request", "requests");
+                    out.push_str(&format!("deleted the kept bytes of {requests}; the receipts stay\n"));
+                }
+                out
+            }
+            (_, Some(HeldChange { events, bodies })) => {
+                format!("opted in: rows of {name}; released {}\n", events_and_bodies(*events, *bodies))
+            }
+            (_, None) if self.include_held => format!("opted in: rows of {name}; released none\n"),
+            (_, None) => format!("opted in: rows of {name}, from now on\n"),
+        }
+    }
+}
+
+/// What a decision would do.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Preview(Decision);
+
+impl Document for Preview {
+    fn text(&self) -> String {
+        format!("{}\n", self.0.preview())
+    }
+}

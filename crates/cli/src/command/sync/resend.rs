@@ -1,0 +1,140 @@
+//! `sync resend`: lets delivered rows wait again, from the bytes that were kept when they were sent.
+
+use crate::args::ResendArgs;
+use crate::build;
+use crate::command::sync::project_choice::choose;
+use crate::command::sync::scoped::{Patience, cure_permit, is_absent};
+use crate::context::Context;
+use crate::error::{CliError, chain};
+use crate::report::{Document, Report, events_and_bodies};
+use crate::terminal;
+use contract::text::printable;
+use contract::{ExitCode, Remedy};
+use delivery::receipts::{AskError, fetch_missing};
+use gate::CurePermit;
+use preflight::consent_of;
+use queue::{Cure, QueueError, ReceiptPages, Resend, ResendReport, RowCounts, Which};
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// Runs the verb.
+pub(crate) fn run(context: &Context, args: &ResendArgs) -> Result<Report, CliError> {
+    let named = args.project.as_deref().map(|named| choose(context, Some(named))).transpose()?;
+    let project = named.map(|choice| choice.uuid);
+    let permit = cure_permit(context, Patience::of(!args.yes))?;
+    let Some(permit) = permit.filter(|permit| !is_absent(permit.queue_path())) else {
+        return Ok(Report::of(&Shown::of("nothing_to_do", ResendReport::default())));
+    };
+    let consent = context.config()?;
+    if args.yes {
+        // Opened before anything is read: that rolls an interrupted transaction back.
+        let mut cure = Cure::open(&permit)?;
+        let resend = select(context, args, &permit, project)?;
+        return Ok(queued(cure.resend(&resend, &consent_of(&consent))?));
+    }
+    let resend = select(context, args, &permit, project)?;
+    let plan = Cure::plan_resend(&permit, &resend, &consent_of(&consent)).map_err(QueueError::from)?;
+    if plan == ResendReport::default() {
+        return Ok(queued(plan));
+    }
+    let preview = Shown::of("preview", plan);
+    let question = format!("{}Send them again?", preview.text());
+    if args.json || !terminal::can_ask() || !terminal::ask(&question) {
+        let report = Report::exiting(ExitCode::Refused, &preview);
+        return Ok(report.note("nothing was changed; add --yes to do it"));
+    }
+    Ok(queued(Cure::open(&permit)?.resend(&resend, &consent_of(&consent))?))
+}
+
+fn queued(done: ResendReport) -> Report {
+    let result = if done == ResendReport::default() { "nothing_to_do" } else { "queued" };
+    Report::of(&Shown::of(result, done))
+}
+
+/// The rows that the arguments name; with `--missing` the server is asked.
+fn select(
+    context: &Context,
+    args: &ResendArgs,
+    permit: &CurePermit,
+    project: Option<Option<String>>,
+) -> Result<Resend, CliError> {
+    let which = match args.since {
+        Some(since) => Which::Since(since.as_second()),
+        None => Which::Missing(ask(context, args, permit, project.as_ref())?),
+    };
+    Ok(Resend { which, project, mission: args.mission.iter().cloned().collect() })
+}
+
+fn ask(
+    context: &Context,
+    args: &ResendArgs,
+    permit: &CurePermit,
+    project: Option<&Option<String>>,
+) -> Result<Vec<(queue::Kind, String)>, CliError> {
+    let http = delivery::Context::new(context.home()?, &context.environment, build::VERSION)
+        .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))?;
+    let pages = ReceiptPages::of(permit.queue_path(), project).map_err(QueueError::from)?;
+    let bar = terminal::Progress::new("asking", args.json);
+    let mut advance = |asked: u64| bar.show(asked, asked);
+    fetch_missing(&http, permit.scope(), pages, &mut advance).map_err(|error| match error {
+        AskError::Queue(error) => error.into(),
+        AskError::Token(error) => {
+            CliError::new(error.code().unwrap_or("RECEIPTS_NOT_ASKED"), error.exit(), chain(&error))
+                .cured_by(error.remedy(&http))
+        }
+        AskError::NotKnown | AskError::Server(_) => CliError::failed("RECEIPTS_NOT_ASKED", error.to_string()),
+    })
+}
+
+/// What was done, or would be.
+#[derive(Debug, Serialize)]
+struct Shown {
+    result: &'static str,
+    #[serde(flatten)]
+    report: ResendReport,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remediation: Option<[String; 1]>,
+}
+
+impl Shown {
+    fn of(result: &'static str, report: ResendReport) -> Self {
+        let gone = report.gone.total() > 0;
+        Self { result, report, remediation: gone.then(|| [history().hint()]) }
+    }
+}
+
+/// The way for rows whose bytes are gone.
+fn history() -> Remedy {
+    Remedy::Advice(
+        "`spec-kitty sync capture --history MISSION --yes` captures what the mission's files still hold"
+            .into(),
+    )
+}
+
+impl Document for Shown {
+    fn text(&self) -> String {
+        let ResendReport { events, bodies, held, waiting, gone } = self.report;
+        let mut out = String::new();
+        let would = if self.result == "preview" { "would wait again" } else { "wait again" };
+        if events + bodies > 0 {
+            let leaves = self.result != "preview" && events + bodies > held.total();
+            let next = if leaves { "; `spec-kitty sync now` sends them" } else { "" };
+            let _ = writeln!(out, "{} {would}{next}", events_and_bodies(events, bodies));
+        }
+        let mut line = |label: &str, RowCounts { events, bodies }: RowCounts, tail: &str| {
+            if events + bodies > 0 {
+                let _ = writeln!(out, "{label}: {}{tail}", events_and_bodies(events, bodies));
+            }
+        };
+        line("held", held, ", by the decision about their project");
+        line("waiting already", waiting, "");
+        line("bytes gone", gone, "");
+        if gone.total() > 0 {
+            let _ = writeln!(out, "  {}", printable(&history().hint()));
+        }
+        if out.is_empty() {
+            out.push_str("no delivered rows to send again\n");
+        }
+        out
+    }
+}

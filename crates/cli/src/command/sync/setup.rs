@@ -1,0 +1,236 @@
+//! `sync setup`: opens every gate in order, and ends at `sync status --check`.
+//!
+//! What it does about a finding is the very command that the finding names, run as if it had been typed.
+//! On a terminal it asks before each; with `--yes` it does what loses nothing, sends nothing and decides
+//! nothing; elsewhere it lists and changes nothing.
+
+use crate::args::{Cli, SetupArgs};
+use crate::command::sync::doctor::headline;
+use crate::command::sync::status::check_text;
+use crate::context::Context;
+use crate::diagnostics::{Check, Finding, Look, Name, Verdict, describe, summarise, word};
+use crate::error::CliError;
+use crate::report::{Document, Report};
+use crate::{render, terminal};
+use contract::text::printable;
+use contract::{ExitCode, Remedy};
+use preflight::status::StatusDocument;
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// Runs the verb. Exits as `sync status --check` does; 1 when only findings outside the boundary are left.
+pub(crate) fn run(context: &Context, args: &SetupArgs) -> Result<Report, CliError> {
+    let may = May::of(args);
+    let mut gates = Look::take(context)?.examine_gates()?;
+    if may == May::Ask && Verdict::of(&gates) == Verdict::Findings {
+        render::note(&describe(&gates));
+    }
+    let mut steps: Vec<Step> = Vec::new();
+    while let Some((gate, finding)) = next(&gates, &steps) {
+        let step = Step::take(context, may, gate, finding, &steps);
+        let changed = matches!(step.outcome, Outcome::Done | Outcome::Failed);
+        steps.push(step);
+        if changed {
+            // What was done may have cured more than it was done for, or uncovered what it hid.
+            gates = Look::take(context)?.examine_gates()?;
+        }
+    }
+    let status = context.boundary()?.status_document(context.sync_enabled())?;
+    let result = Verdict::of(&gates);
+    let exit = match status.check_exit() {
+        ExitCode::Ok => result.exit(),
+        refused => refused,
+    };
+    Ok(Report::exiting(exit, &Setup { result, exit_code: exit.code(), steps, gates, check: status }))
+}
+
+/// What may be done without further words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum May {
+    /// Nothing: there is nobody to ask, and nobody said yes.
+    Look,
+    /// What is safe.
+    Safe,
+    /// Whatever the person at the terminal agrees to.
+    Ask,
+}
+
+impl May {
+    fn of(args: &SetupArgs) -> Self {
+        if args.yes {
+            Self::Safe
+        } else if !args.json && terminal::can_ask() {
+            Self::Ask
+        } else {
+            Self::Look
+        }
+    }
+}
+
+/// Who may decide to do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Care {
+    /// Loses nothing, sends nothing, decides nothing: `--yes` is enough.
+    Safe,
+    /// A person at a terminal, asked about this very thing.
+    Asked,
+    /// A person who types it: it decides about an account or about rows, or ends a process.
+    Typed,
+}
+
+const fn care(remedy: &Remedy) -> Care {
+    match remedy {
+        Remedy::RestartDaemon | Remedy::StartDaemon | Remedy::CleanOrphans | Remedy::Migrate => Care::Safe,
+        Remedy::Login | Remedy::LoginServer | Remedy::Repair => Care::Asked,
+        Remedy::SwitchTeam { .. }
+        | Remedy::ForceCleanOrphans
+        | Remedy::StopDaemon
+        | Remedy::RepairMission { .. }
+        | Remedy::SyncNow
+        | Remedy::ResendMissing
+        | Remedy::CaptureHistory { .. }
+        | Remedy::FromScope { .. }
+        | Remedy::OptIn { .. }
+        | Remedy::OptInAllHeld
+        | Remedy::Advice(_) => Care::Typed,
+    }
+}
+
+/// The first finding that no step was about.
+fn next(gates: &[Check], steps: &[Step]) -> Option<(Name, Finding)> {
+    let mut all = gates.iter().flat_map(|gate| gate.findings.iter().map(move |finding| (gate.name, finding)));
+    all.find(|(_, finding)| !steps.iter().any(|step| step.is_about(finding)))
+        .map(|(gate, finding)| (gate, finding.clone()))
+}
+
+/// What became of a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    /// Its remedy was run and succeeded.
+    Done,
+    /// Its remedy was run and failed.
+    Failed,
+    /// The person said no.
+    Declined,
+    /// `--yes` would do it.
+    NeedsYes,
+    /// A person has to do it.
+    NeedsPerson,
+}
+
+/// A finding, and what became of it.
+#[derive(Clone, Debug, Serialize)]
+struct Step {
+    gate: Name,
+    #[serde(flatten)]
+    finding: Finding,
+    outcome: Outcome,
+    /// What the remedy said.
+    said: Option<String>,
+}
+
+impl Step {
+    /// Codes and remedies are closed lists; details have times and numbers in them, which change.
+    fn is_about(&self, finding: &Finding) -> bool {
+        self.finding.code == finding.code && self.finding.remedies == finding.remedies
+    }
+
+    fn take(context: &Context, may: May, gate: Name, finding: Finding, before: &[Self]) -> Self {
+        let (outcome, said) = match finding.remedies.first() {
+            None => (Outcome::NeedsPerson, None),
+            Some(remedy) => {
+                let same = |step: &&Self| step.finding.remedies.first() == Some(remedy);
+                match before.iter().find(same) {
+                    // It was run, or declined, for another finding.
+                    Some(step) => (step.outcome, None),
+                    None => treat(context, may, &finding, remedy),
+                }
+            }
+        };
+        Self { gate, finding, outcome, said }
+    }
+}
+
+fn treat(context: &Context, may: May, finding: &Finding, remedy: &Remedy) -> (Outcome, Option<String>) {
+    let Some(mut argv) = remedy.argv() else { return (Outcome::NeedsPerson, None) };
+    match (care(remedy), may) {
+        (Care::Safe, May::Look) => return (Outcome::NeedsYes, None),
+        (Care::Typed, _) | (Care::Asked, May::Look | May::Safe) => return (Outcome::NeedsPerson, None),
+        (Care::Safe, May::Safe) => {}
+        (Care::Safe | Care::Asked, May::Ask) if *remedy == Remedy::LoginServer => {
+            let about = format!("{}: {}; its URL (empty: not now): ", finding.code, finding.detail);
+            match terminal::ask_text(&printable(&about)) {
+                Some(url) => argv = vec!["auth".into(), "login".into(), "--server".into(), url],
+                None => return (Outcome::Declined, None),
+            }
+        }
+        (Care::Safe | Care::Asked, May::Ask) => {
+            let about = format!("{}: {}; {}?", finding.code, finding.detail, remedy.hint());
+            if !terminal::ask(&printable(&about)) {
+                return (Outcome::Declined, None);
+            }
+        }
+    }
+    match run_command(context, &argv) {
+        Ok(report) => {
+            let outcome = if report.exit == ExitCode::Ok { Outcome::Done } else { Outcome::Failed };
+            (outcome, Some(report.text.trim_end().to_owned()).filter(|said| !said.is_empty()))
+        }
+        Err(error) => (Outcome::Failed, Some(error.summary)),
+    }
+}
+
+/// Runs a command of this program as if it had been typed.
+fn run_command(context: &Context, argv: &[String]) -> Result<Report, CliError> {
+    let typed = std::iter::once("spec-kitty").chain(argv.iter().map(String::as_str)).map(Into::into);
+    let cli =
+        Cli::parse_words(typed.collect()).map_err(|error| CliError::usage(&error.render().to_string()))?;
+    crate::command::run(context, cli.command)
+}
+
+#[derive(Serialize)]
+struct Setup {
+    result: Verdict,
+    exit_code: u8,
+    /// Every finding on the way, in order.
+    steps: Vec<Step>,
+    /// The gates as they are now.
+    gates: Vec<Check>,
+    check: StatusDocument,
+}
+
+impl Document for Setup {
+    fn text(&self) -> String {
+        let mut out = format!("{}\n\n{}\n", headline(self.result, &self.gates), summarise(&self.gates));
+        for step in &self.steps {
+            let Finding { code, detail, remedies } = &step.finding;
+            let _ = writeln!(out, "{}: {}", word(&step.gate), printable(&format!("{code}: {detail}")));
+            let hint = remedies.first().map(Remedy::hint).unwrap_or_default();
+            let _ = writeln!(out, "  {}{}", step.outcome.label(), printable(&hint));
+            for line in step.said.iter().flat_map(|said| said.lines()) {
+                let _ = writeln!(out, "    {}", printable(line));
+            }
+            for other in remedies.iter().skip(1) {
+                let _ = writeln!(out, "  or: {}", printable(&other.hint()));
+            }
+        }
+        if !self.steps.is_empty() {
+            out.push('\n');
+        }
+        out.push_str(&check_text(&self.check));
+        out
+    }
+}
+
+impl Outcome {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Done => "done: ",
+            Self::Failed => "failed: ",
+            Self::Declined => "not done: ",
+            Self::NeedsYes => "--yes does it: ",
+            Self::NeedsPerson => "for you: ",
+        }
+    }
+}

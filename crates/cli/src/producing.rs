@@ -1,0 +1,134 @@
+//! What every producing verb does in the same order (contract section 12): authentication, project
+//! root, boundary, git, mission and inputs, housekeeping, and only then its own writes.
+
+use crate::build;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::housekeeping::{keep_house, settle_leftovers};
+use crate::mission_document::MissionDocument;
+use crate::render;
+use crate::report::Report;
+use contract::text::printable;
+use daemon::nudge::follow_up;
+use daemon::spawn::Launcher;
+use gate::CapturePermit;
+use identity::Config;
+use mission::outgoing::{CaptureReport, CaptureState, Outgoing};
+use mission::project::Project;
+use serde::Serialize;
+
+/// A producing verb whose identity and place were established.
+#[derive(Debug)]
+pub(crate) struct Producing<'a> {
+    context: &'a Context,
+    hosted: Option<Hosted>,
+    /// The line about a switch that is off without a decision.
+    switch_note: Option<&'static str>,
+    /// The project.
+    pub project: Project,
+}
+
+/// What capturing needs.
+#[derive(Debug)]
+struct Hosted {
+    permit: CapturePermit,
+    config: Config,
+}
+
+impl<'a> Producing<'a> {
+    /// Authentication, project root, boundary, git: in this order, and nothing written.
+    ///
+    /// With the switch off, or asked to stay local, only root and git are needed.
+    pub(crate) fn begin(context: &'a Context, local_only: bool) -> Result<Self, CliError> {
+        Self::begin_with(context, local_only).map_err(|error| error.or_local_only())
+    }
+
+    /// [`Producing::begin`] for a verb that cannot stay local.
+    pub(crate) fn begin_hosted(context: &'a Context) -> Result<Self, CliError> {
+        Self::begin_with(context, false)
+    }
+
+    fn begin_with(context: &'a Context, local_only: bool) -> Result<Self, CliError> {
+        let switch = context.switch();
+        let hosted = switch.on && !local_only;
+        let switch_note = switch.capture_note().filter(|_| !local_only && render::stderr_is_terminal());
+        if hosted {
+            let verdict = context.patient_boundary(queue::CAPTURE_DEADLINE)?.verdict(true)?;
+            if !verdict.result().auth_present {
+                return Err(CliError::boundary(verdict.result().clone()));
+            }
+        }
+        let root = context.project_root()?;
+        let hosted = if hosted {
+            let permit = context.patient_boundary(queue::CAPTURE_DEADLINE)?.capture_permit()?;
+            Some(Hosted { permit, config: context.config()? })
+        } else {
+            None
+        };
+        Ok(Self { context, hosted, switch_note, project: Project::read(&root)? })
+    }
+
+    /// Does the verb's own work between housekeeping and the daemon's nudge.
+    ///
+    /// `apply` gets what capturing needs, or nothing when the verb works on the repository alone.
+    pub(crate) fn finish<T: Outcome>(
+        self,
+        apply: impl FnOnce(&Project, Option<&Outgoing<'_>>) -> mission::Result<T>,
+    ) -> Result<Report, CliError> {
+        // Only capturing needs a home.
+        let outgoing = match &self.hosted {
+            Some(hosted) => Some(Outgoing {
+                permit: &hosted.permit,
+                home: self.context.home()?,
+                config: &hosted.config,
+                environment: &self.context.environment,
+            }),
+            None => None,
+        };
+        let mut notes = match outgoing {
+            Some(_) => {
+                keep_house(self.context, &self.context.patient_boundary(queue::CAPTURE_DEADLINE)?.observe()?)
+            }
+            None => Vec::new(),
+        };
+        let outcome = apply(&self.project, outgoing.as_ref())?;
+        let capture = outcome.capture();
+        notes.extend(outcome.warnings().iter().map(|line| format!("warning: {}", printable(line))));
+        notes.extend(capture.line());
+        notes.extend(self.switch_note.map(str::to_owned));
+        if let Some(hosted) = &self.hosted
+            && capture.state == CaptureState::Captured
+        {
+            notes.extend(settle_leftovers(self.context));
+            self.tell_daemon(hosted)?;
+        }
+        let text = outcome.describe();
+        let mut report = Report::of(&MissionDocument { value: outcome, text });
+        report.notes = notes;
+        Ok(report)
+    }
+
+    /// A nudge, or a new daemon. It never changes the exit code, and nothing waits for it.
+    fn tell_daemon(&self, hosted: &Hosted) -> Result<(), CliError> {
+        let home = self.context.home()?;
+        if let Ok(executable) = std::env::current_exe() {
+            let launcher = Launcher::new(executable, home, &self.context.environment);
+            let _ = follow_up(home, &hosted.config, &self.context.environment, &launcher, build::VERSION);
+        }
+        Ok(())
+    }
+}
+
+/// The outcome of a producing verb.
+pub(crate) trait Outcome: Serialize {
+    /// What was captured.
+    fn capture(&self) -> &CaptureReport;
+
+    /// The outcome as people read it.
+    fn describe(&self) -> String;
+
+    /// What looks odd, for stderr.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
