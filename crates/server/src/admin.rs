@@ -4,10 +4,10 @@
 //! this. Secrets are returned once and kept only as hashes.
 
 use crate::error::ServerError;
-use crate::moment::Moment;
 use crate::secret::{self, Secret, TokenHash};
 use crate::store::sqlite::{FILE_NAME, SqliteStore};
 use crate::store::{Account, AccountStore, CiTokenRecord, NewAccount, NewCiToken, Pending};
+use crate::time::Moment;
 use contract::wire::CiToken;
 use std::path::Path;
 use ulid::Ulid;

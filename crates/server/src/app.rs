@@ -1,15 +1,15 @@
 //! The routes, what they share, and what happens around every request.
 
 use crate::access_log::{AccessLog, EventCounts, Line};
-use crate::answer::{self, Refusal};
 use crate::config::{Lifetimes, Limits, ServerConfig};
 use crate::connection::Peer;
 use crate::metrics::{Metrics, Route};
-use crate::moment::Moment;
 use crate::origin::{Origin, TrustedProxies};
+use crate::refusal::{self, Refusal};
 use crate::request::Caller;
 use crate::shares::Shares;
 use crate::store::Store;
+use crate::time::Moment;
 use crate::{dossier, identity, ingest, inspect, oauth, operations, receipts};
 use axum::Router;
 use axum::extract::{Request, State};
@@ -187,8 +187,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route(endpoint::READYZ, get(operations::ready))
         .route(endpoint::METRICS, get(operations::metrics))
         .route("/", get(operations::overview))
-        .method_not_allowed_fallback(answer::method_not_allowed)
-        .fallback(answer::not_found)
+        .method_not_allowed_fallback(refusal::method_not_allowed)
+        .fallback(refusal::not_found)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), around))
         .with_state(app)
 }

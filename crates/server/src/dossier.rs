@@ -3,12 +3,12 @@
 //! A body is stored under the team that holds the index event of its path. There is no team header
 //! on this route, so the account's private teamspaces are asked in order.
 
-use crate::answer::Refusal;
 use crate::app::{App, Note};
 use crate::metrics;
-use crate::moment::Moment;
+use crate::refusal::Refusal;
 use crate::request::{BodyFault, Caller, authenticate, drain, read_body, read_object};
 use crate::store::{ArtifactKey, BodyOutcome, NewBody, Principal};
+use crate::time::Moment;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, State};

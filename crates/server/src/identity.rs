@@ -1,9 +1,9 @@
 //! Who a token belongs to.
 
-use crate::answer::Refusal;
 use crate::app::App;
-use crate::moment::Moment;
+use crate::refusal::Refusal;
 use crate::request::{Caller, authenticate};
+use crate::time::Moment;
 use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::HeaderMap;

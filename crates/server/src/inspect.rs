@@ -1,7 +1,7 @@
 //! Receipts: what this server holds for the asking account. Reads only.
 
-use crate::answer::Refusal;
 use crate::app::App;
+use crate::refusal::Refusal;
 use crate::request::{Caller, Form, authenticate};
 use crate::store::{EventQuery, is_same_team};
 use axum::Json;

@@ -11,7 +11,7 @@
 //! | [`store`] | what is remembered, behind a trait; SQLite |
 //! | `ingest`, `dossier` | events and bodies on their way in |
 //! | `connection`, `shares`, [`origin`] | fairness: places for each account and address |
-//! | `oauth`, `page` | logins and the pages a person sees |
+//! | `oauth`, `web` | logins and the pages a person sees |
 //! | [`metrics`], [`access_log`] | what operators see |
 //!
 //! Invariants: an event is acknowledged after its commit, so a kill loses nothing acknowledged; every
@@ -20,7 +20,6 @@
 
 pub mod access_log;
 pub mod admin;
-mod answer;
 mod app;
 pub mod config;
 mod connection;
@@ -30,18 +29,19 @@ mod identity;
 mod ingest;
 mod inspect;
 pub mod metrics;
-pub mod moment;
 mod oauth;
 mod operations;
 pub mod origin;
-mod page;
 mod platform;
 mod receipts;
+mod refusal;
 mod request;
 pub mod secret;
 mod serve;
 mod shares;
 pub mod store;
+pub mod time;
+mod web;
 
 pub use admin::Admin;
 pub use config::{Lifetimes, Limits, ServerConfig};

@@ -1,10 +1,10 @@
 //! What operators and clients ask before anything else: limits, liveness, counters, the overview.
 
-use crate::answer::Refusal;
 use crate::app::App;
-use crate::page::{self, overview::Overview};
 use crate::receipts;
+use crate::refusal::Refusal;
 use crate::request::{Caller, authenticate};
+use crate::web::{self, overview::Overview};
 use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
@@ -50,7 +50,7 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
 /// `GET /`: what the server holds in all; nothing of any account.
 pub(crate) async fn overview(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Refusal> {
     let totals = app.store.totals().await?;
-    let body = page::overview::render(&Overview {
+    let body = web::overview::render(&Overview {
         url: &app.base_url(&headers),
         version: &app.version,
         started: app.started,
@@ -58,5 +58,5 @@ pub(crate) async fn overview(State(app): State<Arc<App>>, headers: HeaderMap) ->
         limits: &app.limits,
         metrics: &app.metrics,
     });
-    Ok(page::answer(axum::http::StatusCode::OK, "Overview", &body))
+    Ok(web::answer(axum::http::StatusCode::OK, "Overview", &body))
 }

@@ -5,8 +5,8 @@
 //! The answer is about the team that asks: an event of another team is `missing`. A body names no team
 //! when it is pushed, so it is looked for in every private teamspace of the account, as a push is.
 
-use crate::answer::Refusal;
 use crate::app::{App, Note};
+use crate::refusal::Refusal;
 use crate::request::{BodyFault, Caller, authenticate, drain, read_body, read_object};
 use crate::store::{ArtifactKey, HeldQuery, HeldState, HeldStates, Principal, TeamKey};
 use axum::Json;

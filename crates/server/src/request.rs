@@ -1,13 +1,13 @@
 //! Reading requests: the bearer token, the body within its bounds, forms.
 
-use crate::answer::Refusal;
 use crate::app::App;
 use crate::config::Limits;
 use crate::connection::{Pace, Peer, Serving};
-use crate::moment::Moment;
 use crate::origin::{Origin, is_forwarded};
+use crate::refusal::Refusal;
 use crate::secret::TokenHash;
 use crate::store::Principal;
+use crate::time::Moment;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::HeaderMap;

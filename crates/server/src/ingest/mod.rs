@@ -7,12 +7,12 @@
 mod prepare;
 
 use crate::access_log::EventCounts;
-use crate::answer::Refusal;
 use crate::app::{App, Note};
 use crate::metrics;
-use crate::moment::Moment;
+use crate::refusal::Refusal;
 use crate::request::{BodyFault, Caller, authenticate, drain, read_body};
 use crate::store::{EventOutcome, Principal};
+use crate::time::Moment;
 use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};

@@ -1,7 +1,7 @@
 //! From bytes to judged events. Pure and bounded: no store, no clock.
 
-use crate::answer::Refusal;
 use crate::config::Limits;
+use crate::refusal::Refusal;
 use crate::request::read_object;
 use crate::store::{ArtifactKey, NewBlock, NewEvent, is_same_team};
 use contract::event::{self, Node, Rejection, RejectionCode, Tolerance};

@@ -3,10 +3,10 @@
 
 use crate::app::App;
 use crate::metrics;
-use crate::moment::Moment;
 use crate::request::{Caller, Form};
 use crate::secret::{Secret, draw_token, same, verify_approval_secret};
 use crate::store::{Account, Brake, Guess, StoreError};
+use crate::time::Moment;
 use axum::http::HeaderMap;
 use axum::http::header::{COOKIE, HOST, ORIGIN};
 use sha2::{Digest, Sha256};

@@ -5,14 +5,14 @@
 //! redirected anywhere.
 
 use super::approval::{self, FORM_KEY, FormCookie, Identified};
-use crate::answer::Refusal;
 use crate::app::App;
-use crate::moment::Moment;
-use crate::page;
-use crate::page::approval::{Approval, message, render};
+use crate::refusal::Refusal;
 use crate::request::{Caller, Form};
 use crate::secret::{TokenHash, draw_token};
 use crate::store::NewCode;
+use crate::time::Moment;
+use crate::web;
+use crate::web::approval::{Approval, message, render};
 use axum::body::Body;
 use axum::extract::{Extension, RawQuery, State};
 use axum::http::header::{LOCATION, RETRY_AFTER, SET_COOKIE};
@@ -146,7 +146,7 @@ async fn grant(app: &App, asked: Asked, user_id: String) -> Response {
 fn unfit(reason: Unfit) -> Response {
     match reason {
         Unfit::Page(text) => {
-            page::answer(StatusCode::BAD_REQUEST, "Login not possible", &message("Login not possible", text))
+            web::answer(StatusCode::BAD_REQUEST, "Login not possible", &message("Login not possible", text))
         }
         Unfit::Redirect { redirect_uri, state, error } => {
             redirect(&redirect_uri, &[("error", error), ("state", &state)])
@@ -192,7 +192,7 @@ fn ask(
         ],
         ..Approval::default()
     });
-    let mut response = page::answer(status, "Log in", &body);
+    let mut response = web::answer(status, "Log in", &body);
     if let Ok(value) = cookie.header().parse() {
         response.headers_mut().insert(SET_COOKIE, value);
     }

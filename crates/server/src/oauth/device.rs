@@ -2,18 +2,18 @@
 
 use super::Denied;
 use super::approval::{self, FORM_KEY, FormCookie, Identified};
-use crate::answer::Refusal;
 use crate::app::App;
 use crate::metrics;
-use crate::moment::Moment;
-use crate::page;
-use crate::page::approval::{Approval, message, render};
+use crate::refusal::Refusal;
 use crate::request::{Caller, Form};
 use crate::secret::{TokenHash, draw_token, draw_user_code, tidy_user_code};
 use crate::store::{
     Brake, Decision, DecisionOutcome, DeviceLookup, DeviceRequest, DeviceRoom, DeviceStart, Guess, NewDevice,
     StoreError,
 };
+use crate::time::Moment;
+use crate::web;
+use crate::web::approval::{Approval, message, render};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, RawQuery, State};
@@ -198,11 +198,11 @@ pub(crate) async fn decide(
         Ok(DecisionOutcome::AlreadyDecided) => none(USED_CODE, StatusCode::CONFLICT),
         Ok(DecisionOutcome::Recorded) if is_approval => {
             let text = "The device is logged in. You can close this page and go back to the terminal.";
-            page::answer(StatusCode::OK, "Approved", &message("Approved", text))
+            web::answer(StatusCode::OK, "Approved", &message("Approved", text))
         }
         Ok(DecisionOutcome::Recorded) => {
             let text = "The device was not logged in. You can close this page.";
-            page::answer(StatusCode::OK, "Denied", &message("Denied", text))
+            web::answer(StatusCode::OK, "Denied", &message("Denied", text))
         }
     }
 }
@@ -244,7 +244,7 @@ fn ask(
         email,
         hidden,
     });
-    let mut response = page::answer(status, "Log in a device", &body);
+    let mut response = web::answer(status, "Log in a device", &body);
     if let Ok(value) = cookie.header().parse() {
         response.headers_mut().insert(SET_COOKIE, value);
     }

@@ -11,9 +11,9 @@ pub(crate) mod device;
 pub(crate) mod token;
 
 use crate::app::App;
-use crate::moment::Moment;
 use crate::secret::{NoRandomness, Secret, TokenHash, draw_token};
 use crate::store::{NewTokens, StoreError};
+use crate::time::Moment;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
@@ -83,8 +83,8 @@ impl From<NoRandomness> for Denied {
     }
 }
 
-impl From<crate::answer::Refusal> for Denied {
-    fn from(_: crate::answer::Refusal) -> Self {
+impl From<crate::refusal::Refusal> for Denied {
+    fn from(_: crate::refusal::Refusal) -> Self {
         Self::because(word::INVALID_REQUEST, "the form is too large, broken, or has a field twice")
     }
 }

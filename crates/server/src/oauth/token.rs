@@ -2,10 +2,10 @@
 
 use super::{Denied, Drawn, draw};
 use crate::app::App;
-use crate::moment::Moment;
 use crate::request::Form;
 use crate::secret::TokenHash;
 use crate::store::{CodeRedemption, DevicePoll, Refresh, SessionGrant};
+use crate::time::Moment;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;

@@ -1,7 +1,7 @@
 //! Accounts and the teams they belong to.
 
-use crate::moment::Moment;
 use crate::secret::TokenHash;
+use crate::time::Moment;
 
 /// A team's row in this store. Never leaves the process; the wire carries the team's id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -24,8 +24,8 @@ pub use session::{
     DeviceStart, Guess, NewCode, NewDevice, NewTokens, Refresh, SessionGrant,
 };
 
-use crate::moment::Moment;
 use crate::secret::TokenHash;
+use crate::time::Moment;
 use contract::wire::inspect::{HeldBody, HeldEvent, Page};
 use std::future::Future;
 use std::pin::Pin;

@@ -1,8 +1,8 @@
 //! Logins and what becomes of them.
 
-use crate::moment::Moment;
 use crate::origin::Origin;
 use crate::secret::TokenHash;
+use crate::time::Moment;
 use std::time::Duration;
 
 /// A device request to be recorded.

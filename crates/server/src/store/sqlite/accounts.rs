@@ -1,12 +1,12 @@
 //! Accounts, teams and machine tokens in SQLite.
 
 use super::SqliteStore;
-use crate::moment::Moment;
 use crate::secret::TokenHash;
 use crate::store::{
     Account, AccountStore, CiTokenRecord, Membership, NewAccount, NewCiToken, Pending, Principal, StoreError,
     TeamKey,
 };
+use crate::time::Moment;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 impl AccountStore for SqliteStore {

@@ -1,8 +1,8 @@
 //! Device requests: room for new ones, and the request a user code stands for.
 
-use super::guesses;
-use crate::moment::Moment;
+use super::login_throttle;
 use crate::store::{DeviceLookup, DeviceRequest, DeviceRoom, DeviceStart, Guess, NewDevice, StoreError};
+use crate::time::Moment;
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 /// Ended requests are kept for their late polls, up to so many times the room.
@@ -104,7 +104,7 @@ pub(super) fn open(
     user_code: &str,
     guess: &Guess,
 ) -> Result<DeviceLookup, StoreError> {
-    if let Some(pause) = guesses::begin(connection, guess)? {
+    if let Some(pause) = login_throttle::begin(connection, guess)? {
         return Ok(DeviceLookup::Wait(pause));
     }
     let found = connection
@@ -120,7 +120,7 @@ pub(super) fn open(
         })
         .optional()?;
     let Some((request, is_unseen)) = found else { return Ok(DeviceLookup::Unknown) };
-    guesses::take_back(connection, guess)?;
+    login_throttle::take_back(connection, guess)?;
     if is_unseen {
         connection
             .prepare_cached("UPDATE devices SET opened_at = ?2 WHERE user_code = ?1")?

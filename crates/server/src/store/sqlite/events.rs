@@ -1,11 +1,11 @@
 //! Events and bodies in SQLite.
 
 use super::{SqliteStore, inspect};
-use crate::moment::Moment;
 use crate::store::{
     ArtifactKey, BodyOutcome, EventOutcome, EventQuery, EventStore, HeldQuery, HeldState, HeldStates,
     NewBlock, NewBody, NewEvent, Pending, StoreError, TeamKey, Totals,
 };
+use crate::time::Moment;
 use contract::event::Deviation;
 use contract::wire::inspect::{HeldBody, HeldEvent, Page};
 use rusqlite::{Connection, OptionalExtension, params};

@@ -1,8 +1,8 @@
 //! Queries of people and tests: what is held, page by page.
 
 use super::events::names;
-use crate::moment::Moment;
 use crate::store::{EventQuery, StoreError, Totals};
+use crate::time::Moment;
 use contract::wire::inspect::{HeldBody, HeldEvent, Page};
 use data_encoding::HEXLOWER;
 use flate2::read::MultiGzDecoder;

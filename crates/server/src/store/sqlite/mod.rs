@@ -13,8 +13,8 @@
 mod accounts;
 mod devices;
 mod events;
-mod guesses;
 mod inspect;
+mod login_throttle;
 mod readers;
 mod schema;
 mod sessions;

@@ -1,12 +1,12 @@
 //! Logins in SQLite.
 
-use super::{SqliteStore, devices, guesses};
-use crate::moment::Moment;
+use super::{SqliteStore, devices, login_throttle};
 use crate::secret::TokenHash;
 use crate::store::{
     CodeRedemption, Decision, DecisionOutcome, DeviceLookup, DevicePoll, DeviceRoom, DeviceStart, Guess,
     NewCode, NewDevice, NewTokens, Pending, Refresh, SessionGrant, SessionStore, StoreError,
 };
+use crate::time::Moment;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ impl SessionStore for SqliteStore {
         Box::pin(async move {
             // An address that must wait costs no commit.
             let waiting = guess.clone();
-            let pause = self.query(move |connection| guesses::pause(connection, &waiting)).await?;
+            let pause = self.query(move |connection| login_throttle::pause(connection, &waiting)).await?;
             match pause {
                 Some(pause) => Ok(DeviceLookup::Wait(pause)),
                 None => self.change(move |connection| devices::open(connection, &user_code, &guess)).await,
@@ -39,16 +39,16 @@ impl SessionStore for SqliteStore {
     fn begin_guess(&self, guess: Guess) -> Pending<'_, Option<Duration>> {
         Box::pin(async move {
             let waiting = guess.clone();
-            let pause = self.query(move |connection| guesses::pause(connection, &waiting)).await?;
+            let pause = self.query(move |connection| login_throttle::pause(connection, &waiting)).await?;
             match pause {
                 Some(pause) => Ok(Some(pause)),
-                None => self.change(move |connection| guesses::begin(connection, &guess)).await,
+                None => self.change(move |connection| login_throttle::begin(connection, &guess)).await,
             }
         })
     }
 
     fn take_back_guess(&self, guess: Guess) -> Pending<'_, ()> {
-        self.change(move |connection| guesses::take_back(connection, &guess))
+        self.change(move |connection| login_throttle::take_back(connection, &guess))
     }
 
     fn decide_device(

@@ -1,7 +1,7 @@
 //! Wrong guesses, counted before they are judged and shared by every process on the database.
 
-use crate::moment::Moment;
 use crate::store::{Brake, Guess, StoreError};
+use crate::time::Moment;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::time::Duration;
 

@@ -3,8 +3,8 @@
 use super::escape;
 use crate::config::Limits;
 use crate::metrics::Metrics;
-use crate::moment::Moment;
 use crate::store::Totals;
+use crate::time::Moment;
 use contract::wire::endpoint;
 use std::sync::atomic::Ordering;
 
