@@ -15,7 +15,7 @@ mod world;
 use client::{connect_from, exchange, request};
 use contract::wire::{endpoint, oauth};
 use serde_json::json;
-use server::{Lifetimes, Limits};
+use server::{Lifetimes, ServerLimits};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -90,7 +90,7 @@ fn main() {
 /// Times of the second account's requests while `threads` run the attack.
 fn measure(threads: usize, run: Run) -> Vec<Duration> {
     // What an attack left open is cut at the end of its turn.
-    let limits = Limits { stop_timeout: Duration::from_millis(200), ..Limits::default() };
+    let limits = ServerLimits { stop_timeout: Duration::from_millis(200), ..ServerLimits::default() };
     let world = World::with(limits, Lifetimes::default());
     let (victim, _) = world.neighbour();
     let attack =

@@ -10,7 +10,7 @@ use contract::wire::endpoint;
 use flate2::{Compression, write::GzEncoder};
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
-use server::{Admin, Handle, Limits, ServerConfig};
+use server::{Admin, Handle, ServerConfig, ServerLimits};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -101,7 +101,7 @@ fn server_rate(texts: &[String], senders: usize, is_packed: bool) -> (f64, Strin
     let directory = tempfile::tempdir().unwrap();
     let token = account(directory.path());
     let mut config = ServerConfig::new(directory.path());
-    config.limits = Limits { bytes_per_batch: 4 * 1024 * 1024, ..Limits::default() };
+    config.limits = ServerLimits { bytes_per_batch: 4 * 1024 * 1024, ..ServerLimits::default() };
     let server = Handle::start(config).unwrap();
     let requests: Vec<Vec<u8>> = texts.iter().map(|text| request(text, &token, is_packed)).collect();
     let waiting = Mutex::new(requests.into_iter());

@@ -16,7 +16,7 @@ const WAITING: usize = 4096;
 
 /// What one line says.
 #[derive(Debug, Serialize)]
-pub struct Line<'a> {
+pub struct AccessLogLine<'a> {
     /// When the request arrived, ISO 8601 UTC.
     pub time: String,
     /// The request's id, as in the answer's `X-Request-Id`.
@@ -98,7 +98,7 @@ impl AccessLog {
     }
 
     /// Writes a line, or drops and counts it.
-    pub fn write(&self, line: &Line<'_>) {
+    pub fn write(&self, line: &AccessLogLine<'_>) {
         let Some(lines) = &self.lines else { return };
         let Ok(mut text) = serde_json::to_string(line) else { return };
         text.push('\n');

@@ -4,10 +4,10 @@
 //! this. Secrets are returned once and kept only as hashes.
 
 use crate::error::ServerError;
-use crate::secret::{self, Secret, TokenHash};
+use crate::secret::{self, SecretText, TokenHash};
 use crate::store::sqlite::{FILE_NAME, SqliteStore};
-use crate::store::{Account, AccountStore, CiTokenRecord, NewAccount, NewCiToken, Pending};
-use crate::time::Moment;
+use crate::store::{Account, AccountStore, CiTokenRecord, NewAccount, NewCiToken, StoreFuture};
+use crate::time::UnixMillis;
 use contract::wire::CiToken;
 use std::path::Path;
 use ulid::Ulid;
@@ -20,20 +20,20 @@ pub struct Admin {
 
 /// A created account, with the secret its owner types on the approval page.
 #[derive(Debug)]
-pub struct Created {
+pub struct CreatedAccount {
     /// The account.
     pub account: Account,
     /// Shown once.
-    pub approval_secret: Secret,
+    pub approval_secret: SecretText,
 }
 
 /// An issued machine token.
 #[derive(Debug)]
-pub struct Issued {
+pub struct IssuedCiToken {
     /// What the server keeps.
     pub record: CiTokenRecord,
     /// The bearer value. Shown once.
-    pub token: Secret,
+    pub token: SecretText,
 }
 
 impl Admin {
@@ -60,7 +60,7 @@ impl Admin {
         email: &str,
         name: Option<&str>,
         team: Option<&str>,
-    ) -> Result<Created, ServerError> {
+    ) -> Result<CreatedAccount, ServerError> {
         let email = checked_email(email)?;
         let name = checked_text("--name", name.unwrap_or(email), 200)?;
         let user = Ulid::generate();
@@ -74,10 +74,10 @@ impl Admin {
             secret_hash: secret::hash_approval_secret(&approval_secret)?,
             team_id: team_id.to_owned(),
             team_name: format!("{name} (private)"),
-            now: Moment::now(),
+            now: UnixMillis::now(),
         };
         let account = self.wait(self.store.create_account(account))?;
-        Ok(Created { account, approval_secret })
+        Ok(CreatedAccount { account, approval_secret })
     }
 
     /// All accounts, oldest first.
@@ -86,7 +86,7 @@ impl Admin {
     }
 
     /// Replaces an account's approval secret. Sessions stay.
-    pub fn replace_secret(&self, email: &str) -> Result<Secret, ServerError> {
+    pub fn replace_secret(&self, email: &str) -> Result<SecretText, ServerError> {
         let approval_secret = secret::draw_approval_secret()?;
         let hash = secret::hash_approval_secret(&approval_secret)?;
         self.wait(self.store.replace_secret(checked_email(email)?.to_owned(), hash))?;
@@ -99,7 +99,7 @@ impl Admin {
         email: &str,
         team: Option<&str>,
         label: &str,
-    ) -> Result<Issued, ServerError> {
+    ) -> Result<IssuedCiToken, ServerError> {
         let email = checked_email(email)?;
         let label = checked_text("--label", label, 200)?;
         let team_id = match team {
@@ -107,16 +107,16 @@ impl Admin {
             None => self.first_private_team(email)?,
         };
         let secret = secret::draw_token("")?;
-        let token = Secret::new(CiToken::new(email, &team_id, secret.expose()).expose());
+        let token = SecretText::new(CiToken::new(email, &team_id, secret.expose()).expose());
         let record = NewCiToken {
             id: format!("cit_{}", Ulid::generate()),
             email: email.to_owned(),
             team_id,
             label: label.to_owned(),
             hash: TokenHash::of(token.expose()),
-            now: Moment::now(),
+            now: UnixMillis::now(),
         };
-        Ok(Issued { record: self.wait(self.store.add_ci_token(record))?, token })
+        Ok(IssuedCiToken { record: self.wait(self.store.add_ci_token(record))?, token })
     }
 
     /// All machine tokens, without secrets.
@@ -138,7 +138,7 @@ impl Admin {
             .ok_or(ServerError::Store(crate::store::StoreError::NoMembership))
     }
 
-    fn wait<T>(&self, pending: Pending<'_, T>) -> Result<T, ServerError> {
+    fn wait<T>(&self, pending: StoreFuture<'_, T>) -> Result<T, ServerError> {
         Ok(self.runtime.block_on(pending)?)
     }
 }

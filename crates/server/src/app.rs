@@ -1,15 +1,15 @@
 //! The routes, what they share, and what happens around every request.
 
-use crate::access_log::{AccessLog, EventCounts, Line};
-use crate::config::{Lifetimes, Limits, ServerConfig};
+use crate::access_log::{AccessLog, AccessLogLine, EventCounts};
+use crate::config::{Lifetimes, ServerConfig, ServerLimits};
 use crate::connection::Peer;
+use crate::keyed_semaphores::KeyedSemaphores;
 use crate::metrics::{Metrics, Route};
-use crate::origin::{Origin, TrustedProxies};
-use crate::refusal::{self, Refusal};
+use crate::origin::{ClientOrigin, TrustedProxies};
+use crate::refusal::{self, HttpRefusal};
 use crate::request::Caller;
-use crate::shares::Shares;
-use crate::store::Store;
-use crate::time::Moment;
+use crate::store::ServerStore;
+use crate::time::UnixMillis;
 use crate::{dossier, identity, ingest, inspect, oauth, operations, receipts};
 use axum::Router;
 use axum::extract::{Request, State};
@@ -29,17 +29,17 @@ use ulid::Ulid;
 
 /// What every request shares.
 pub(crate) struct App {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) limits: Limits,
+    pub(crate) store: Arc<dyn ServerStore>,
+    pub(crate) limits: ServerLimits,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) version: String,
-    pub(crate) started: Moment,
+    pub(crate) started: UnixMillis,
     /// Batches and bodies in memory at once.
     uploads: Arc<Semaphore>,
     /// Slow hashes at once.
     hashing: Arc<Semaphore>,
-    pub(crate) shares: AppShares,
+    pub(crate) shares: ConcurrencyLimits,
     pub(crate) proxies: TrustedProxies,
     has_warned_of_proxy: AtomicBool,
     log: AccessLog,
@@ -51,7 +51,7 @@ impl App {
     pub(crate) fn new(
         config: ServerConfig,
         address: SocketAddr,
-        store: Arc<dyn Store>,
+        store: Arc<dyn ServerStore>,
         metrics: Arc<Metrics>,
         log: AccessLog,
     ) -> Self {
@@ -60,10 +60,10 @@ impl App {
             metrics,
             log,
             address,
-            started: Moment::now(),
+            started: UnixMillis::now(),
             uploads: Arc::new(Semaphore::new(config.limits.uploads_at_once.max(1))),
             hashing: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
-            shares: AppShares::new(&config.limits),
+            shares: ConcurrencyLimits::new(&config.limits),
             proxies: config.trusted_proxies,
             has_warned_of_proxy: AtomicBool::new(false),
             limits: config.limits,
@@ -79,7 +79,7 @@ impl App {
         &self,
         caller: &Caller,
         account: &str,
-    ) -> Result<[OwnedSemaphorePermit; 3], Refusal> {
+    ) -> Result<[OwnedSemaphorePermit; 3], HttpRefusal> {
         let places = async {
             let account = self.shares.uploads_of_account.acquire(account.to_owned()).await?;
             let origin = self.shares.uploads_of_origin.acquire(caller.origin).await?;
@@ -88,7 +88,7 @@ impl App {
         };
         match tokio::time::timeout(self.limits.upload_wait, places).await {
             Ok(Some(places)) => Ok(places),
-            Ok(None) => Err(Refusal::unavailable()),
+            Ok(None) => Err(HttpRefusal::unavailable()),
             Err(_) => Err(self.over_share(5).closing()),
         }
     }
@@ -102,9 +102,9 @@ impl App {
     }
 
     /// The refusal of a request whose account or address holds its whole share.
-    pub(crate) fn over_share(&self, seconds: u64) -> Refusal {
+    pub(crate) fn over_share(&self, seconds: u64) -> HttpRefusal {
         crate::metrics::add(&self.metrics.requests_over_share, 1);
-        Refusal::throttled(seconds)
+        HttpRefusal::throttled(seconds)
     }
 
     /// Tells the operator, once, that a proxy hides the addresses of its clients.
@@ -135,32 +135,32 @@ impl App {
 const HASHES_AT_ONCE: usize = 2;
 
 /// The shares of accounts and addresses in what all requests use.
-pub(crate) struct AppShares {
-    pub(crate) requests_of_account: Shares<String>,
+pub(crate) struct ConcurrencyLimits {
+    pub(crate) requests_of_account: KeyedSemaphores<String>,
     /// Behind a trusted proxy, where connections are no measure.
-    requests_of_origin: Shares<Origin>,
-    uploads_of_account: Shares<String>,
-    uploads_of_origin: Shares<Origin>,
-    hashes_of_origin: Shares<Origin>,
-    pub(crate) large_answers: Shares<String>,
+    requests_of_origin: KeyedSemaphores<ClientOrigin>,
+    uploads_of_account: KeyedSemaphores<String>,
+    uploads_of_origin: KeyedSemaphores<ClientOrigin>,
+    hashes_of_origin: KeyedSemaphores<ClientOrigin>,
+    pub(crate) large_answers: KeyedSemaphores<String>,
 }
 
-impl AppShares {
-    fn new(limits: &Limits) -> Self {
+impl ConcurrencyLimits {
+    fn new(limits: &ServerLimits) -> Self {
         Self {
-            requests_of_account: Shares::new(limits.requests_per_account),
-            requests_of_origin: Shares::new(limits.connections_per_address),
-            uploads_of_account: Shares::new(limits.uploads_per_account),
-            uploads_of_origin: Shares::new(limits.uploads_per_address),
-            hashes_of_origin: Shares::new(1),
-            large_answers: Shares::new(limits.large_answers_per_account),
+            requests_of_account: KeyedSemaphores::new(limits.requests_per_account),
+            requests_of_origin: KeyedSemaphores::new(limits.connections_per_address),
+            uploads_of_account: KeyedSemaphores::new(limits.uploads_per_account),
+            uploads_of_origin: KeyedSemaphores::new(limits.uploads_per_address),
+            hashes_of_origin: KeyedSemaphores::new(1),
+            large_answers: KeyedSemaphores::new(limits.large_answers_per_account),
         }
     }
 }
 
 /// What a handler tells the access log, in the extensions of its answer.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Note {
+pub(crate) struct LogNote {
     pub(crate) account: Option<String>,
     pub(crate) team: Option<String>,
     pub(crate) events: Option<EventCounts>,
@@ -198,10 +198,10 @@ const NO_SNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
 
 /// Counts, logs and labels every request, and refuses clients of another contract.
 async fn around(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    let (arrived, started) = (Moment::now(), Instant::now());
+    let (arrived, started) = (UnixMillis::now(), Instant::now());
     let route = Route::of(request.uri().path());
     let caller = Caller::of(&app, &request);
-    let head = app.log.is_on().then(|| Head::of(&request, &caller));
+    let head = app.log.is_on().then(|| RequestHead::of(&request, &caller));
     let mut response = match skew(request.headers()).or_else(|| claim(&app, &request, &caller)) {
         Some(refusal) => refusal.into_response(),
         None => {
@@ -219,8 +219,8 @@ async fn around(State(app): State<Arc<App>>, mut request: Request, next: Next) -
     headers.insert(NO_SNIFF, HeaderValue::from_static("nosniff"));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if let Some(head) = head {
-        let note = response.extensions().get::<Note>().cloned().unwrap_or_default();
-        app.log.write(&Line {
+        let note = response.extensions().get::<LogNote>().cloned().unwrap_or_default();
+        app.log.write(&AccessLogLine {
             time: arrived.iso(),
             request_id: &id,
             method: &head.method,
@@ -239,7 +239,7 @@ async fn around(State(app): State<Arc<App>>, mut request: Request, next: Next) -
 }
 
 /// Behind a proxy each address has a share of the requests, as it has of connections elsewhere.
-fn claim(app: &App, request: &Request, caller: &Caller) -> Option<Refusal> {
+fn claim(app: &App, request: &Request, caller: &Caller) -> Option<HttpRefusal> {
     let peer = request.extensions().get::<Peer>().map(|Peer(address)| address.ip());
     if !peer.is_some_and(|peer| app.proxies.contains(peer)) {
         return None;
@@ -254,14 +254,14 @@ fn claim(app: &App, request: &Request, caller: &Caller) -> Option<Refusal> {
 }
 
 /// What the log keeps of a request before the handler takes it.
-struct Head {
+struct RequestHead {
     method: String,
     path: String,
     peer: String,
     user_agent: Option<String>,
 }
 
-impl Head {
+impl RequestHead {
     fn of(request: &Request, caller: &Caller) -> Self {
         let cut = |text: &str, most: usize| -> String { printable(text).chars().take(most).collect() };
         let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
@@ -278,8 +278,8 @@ impl Head {
 }
 
 /// A client that says which contract it speaks must speak ours. Earlier clients say nothing.
-fn skew(headers: &HeaderMap) -> Option<Refusal> {
+fn skew(headers: &HeaderMap) -> Option<HttpRefusal> {
     let spoken = headers.get(endpoint::CONTRACT_HEADER)?.to_str().unwrap_or_default();
     let major = |version: &str| version.split('.').next().unwrap_or_default().to_owned();
-    (major(spoken) != major(endpoint::CONTRACT_VERSION)).then(Refusal::contract_skew)
+    (major(spoken) != major(endpoint::CONTRACT_VERSION)).then(HttpRefusal::contract_skew)
 }

@@ -1,6 +1,6 @@
 //! What a server is started with.
 
-use crate::connection::Pace;
+use crate::connection::MinTransferRate;
 use crate::origin::TrustedProxies;
 use contract::wire::health::IngressLimits;
 use std::fmt;
@@ -24,7 +24,7 @@ pub struct ServerConfig {
     /// The proxies whose forwarded address counts as the address of a client.
     pub trusted_proxies: TrustedProxies,
     /// Bounds.
-    pub limits: Limits,
+    pub limits: ServerLimits,
     /// How long things live.
     pub lifetimes: Lifetimes,
     /// One JSON object per request. Nothing: no log.
@@ -47,7 +47,7 @@ impl ServerConfig {
             allow_public_address: false,
             public_url: None,
             trusted_proxies: TrustedProxies::default(),
-            limits: Limits::default(),
+            limits: ServerLimits::default(),
             lifetimes: Lifetimes::default(),
             access_log: None,
             on_ready: None,
@@ -70,7 +70,7 @@ impl fmt::Debug for ServerConfig {
 
 /// Bounds on what a client may ask for.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ServerLimits {
     /// Events in one batch. Advertised.
     pub events_per_batch: usize,
     /// Bytes of one batch after decompression. Advertised.
@@ -121,7 +121,7 @@ pub struct Limits {
     pub wrong_secret_pause: Duration,
 }
 
-impl Default for Limits {
+impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             events_per_batch: 1000,
@@ -152,10 +152,10 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl ServerLimits {
     /// The least progress of a body or answer.
-    pub(crate) fn pace(&self) -> Pace {
-        Pace { grace: self.progress_grace, bytes_per_second: self.bytes_per_second }
+    pub(crate) fn pace(&self) -> MinTransferRate {
+        MinTransferRate { grace: self.progress_grace, bytes_per_second: self.bytes_per_second }
     }
 
     /// What clients are told.

@@ -3,12 +3,12 @@
 //! A body is stored under the team that holds the index event of its path. There is no team header
 //! on this route, so the account's private teamspaces are asked in order.
 
-use crate::app::{App, Note};
+use crate::app::{App, LogNote};
 use crate::metrics;
-use crate::refusal::Refusal;
+use crate::refusal::HttpRefusal;
 use crate::request::{BodyFault, Caller, authenticate, drain, read_body, read_object};
 use crate::store::{ArtifactKey, BodyOutcome, NewBody, Principal};
-use crate::time::Moment;
+use crate::time::UnixMillis;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, State};
@@ -35,7 +35,7 @@ async fn receive(
     caller: &Caller,
     headers: &HeaderMap,
     body: Body,
-) -> Result<Response, Refusal> {
+) -> Result<Response, HttpRefusal> {
     let principal = match admit(app, caller, headers).await {
         Ok(principal) => principal,
         Err(refusal) => {
@@ -46,13 +46,14 @@ async fn receive(
     let _places = app.upload_place(caller, &principal.account.user_id).await?;
     let limit = app.limits.bytes_per_body_request;
     let bytes = read_body(headers, body, limit, &app.limits).await.map_err(|fault| match fault {
-        BodyFault::TooLarge => Refusal::request_too_large(limit),
-        BodyFault::TooSlow => Refusal::too_slow(),
-        BodyFault::Broken => Refusal::malformed("schema: the body did not arrive whole").closing(),
+        BodyFault::TooLarge => HttpRefusal::request_too_large(limit),
+        BodyFault::TooSlow => HttpRefusal::too_slow(),
+        BodyFault::Broken => HttpRefusal::malformed("schema: the body did not arrive whole").closing(),
     })?;
     metrics::add(&app.metrics.bytes_in, bytes.len() as u64);
-    let push =
-        tokio::task::spawn_blocking(move || judge(&bytes)).await.map_err(|_| Refusal::unavailable())??;
+    let push = tokio::task::spawn_blocking(move || judge(&bytes))
+        .await
+        .map_err(|_| HttpRefusal::unavailable())??;
 
     let answer = BodyAnswer {
         status: String::new(),
@@ -60,38 +61,40 @@ async fn receive(
         content_hash: push.content_hash.clone(),
     };
     let teams = principal.private_teams().map(|team| team.key).collect();
-    let (status, word) = match app.store.push_body(teams, new_body(push), Moment::now()).await? {
+    let (status, word) = match app.store.push_body(teams, new_body(push), UnixMillis::now()).await? {
         BodyOutcome::Stored => (StatusCode::CREATED, body::STORED),
         BodyOutcome::AlreadyExists => (StatusCode::OK, body::ALREADY_EXISTS),
         BodyOutcome::NotIndexed => {
             let detail = "the MissionDossierArtifactIndexed event of this path has not arrived";
-            return Err(Refusal::absent(body::INDEX_ENTRY_NOT_FOUND, detail));
+            return Err(HttpRefusal::absent(body::INDEX_ENTRY_NOT_FOUND, detail));
         }
     };
     if status == StatusCode::CREATED {
         metrics::add(&app.metrics.bodies_stored, 1);
     }
     let mut response = (status, Json(BodyAnswer { status: word.to_owned(), ..answer })).into_response();
-    response.extensions_mut().insert(Note { account: Some(principal.account.user_id), ..Note::default() });
+    response
+        .extensions_mut()
+        .insert(LogNote { account: Some(principal.account.user_id), ..LogNote::default() });
     Ok(response)
 }
 
-async fn admit(app: &Arc<App>, caller: &Caller, headers: &HeaderMap) -> Result<Principal, Refusal> {
+async fn admit(app: &Arc<App>, caller: &Caller, headers: &HeaderMap) -> Result<Principal, HttpRefusal> {
     let principal = authenticate(app, caller, headers).await?;
     let has_private_team = principal.private_teams().next().is_some();
-    if has_private_team { Ok(principal) } else { Err(Refusal::missing_private_team()) }
+    if has_private_team { Ok(principal) } else { Err(HttpRefusal::missing_private_team()) }
 }
 
 /// The nine fields, checked.
-fn judge(bytes: &[u8]) -> Result<BodyPush, Refusal> {
+fn judge(bytes: &[u8]) -> Result<BodyPush, HttpRefusal> {
     let push: BodyPush = read_object(bytes).map_err(|error| {
         // serde names the key; positions help with the rest. Values are never quoted: a type error
         // would show a piece of the file.
         let text = error.to_string();
         let is_about_keys = ["missing field", "unknown field", "duplicate field"];
         match is_about_keys.iter().any(|start| text.starts_with(start)) {
-            true => Refusal::malformed(text),
-            false => Refusal::malformed(format!(
+            true => HttpRefusal::malformed(text),
+            false => HttpRefusal::malformed(format!(
                 "schema: the request must be an object of nine text fields (line {} column {})",
                 error.line(),
                 error.column()
@@ -100,7 +103,7 @@ fn judge(bytes: &[u8]) -> Result<BodyPush, Refusal> {
     })?;
     match push.fault() {
         None => Ok(push),
-        Some(fault) => Err(Refusal::malformed(fault)),
+        Some(fault) => Err(HttpRefusal::malformed(fault)),
     }
 }
 

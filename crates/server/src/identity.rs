@@ -1,9 +1,9 @@
 //! Who a token belongs to.
 
 use crate::app::App;
-use crate::refusal::Refusal;
+use crate::refusal::HttpRefusal;
 use crate::request::{Caller, authenticate};
-use crate::time::Moment;
+use crate::time::UnixMillis;
 use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
@@ -15,7 +15,7 @@ pub(crate) async fn me(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
-) -> Result<Json<Me>, Refusal> {
+) -> Result<Json<Me>, HttpRefusal> {
     let principal = authenticate(&app, &caller, &headers).await?;
     let teams = principal.account.teams.into_iter().map(|team| Team {
         id: team.team_id,
@@ -30,8 +30,8 @@ pub(crate) async fn me(
         teams: teams.collect(),
         session_id: principal.session_id,
         authenticated_at: Some(principal.authenticated_at.iso()),
-        access_token_expires_at: principal.access_expires_at.map(Moment::iso),
-        refresh_token_expires_at: principal.refresh_expires_at.map(Moment::iso),
+        access_token_expires_at: principal.access_expires_at.map(UnixMillis::iso),
+        refresh_token_expires_at: principal.refresh_expires_at.map(UnixMillis::iso),
         auth_flow: Some(principal.flow),
     }))
 }
@@ -41,7 +41,7 @@ pub(crate) async fn session_status(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
-) -> Result<Json<SessionStatus>, Refusal> {
+) -> Result<Json<SessionStatus>, HttpRefusal> {
     let principal = authenticate(&app, &caller, &headers).await?;
     Ok(Json(SessionStatus {
         session_id: principal.session_id.unwrap_or_else(|| format!("ci:{}", principal.account.user_id)),

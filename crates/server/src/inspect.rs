@@ -1,8 +1,8 @@
 //! Receipts: what this server holds for the asking account. Reads only.
 
 use crate::app::App;
-use crate::refusal::Refusal;
-use crate::request::{Caller, Form, authenticate};
+use crate::refusal::HttpRefusal;
+use crate::request::{Caller, FormFields, authenticate};
 use crate::store::{EventQuery, is_same_team};
 use axum::Json;
 use axum::extract::{Extension, RawQuery, State};
@@ -16,7 +16,7 @@ pub(crate) async fn events(
     Extension(caller): Extension<Caller>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-) -> Result<Json<Page<HeldEvent>>, Refusal> {
+) -> Result<Json<Page<HeldEvent>>, HttpRefusal> {
     let query = read_query(&app, &caller, &headers, query).await?;
     Ok(Json(app.store.events(query).await?))
 }
@@ -27,7 +27,7 @@ pub(crate) async fn bodies(
     Extension(caller): Extension<Caller>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-) -> Result<Json<Page<HeldBody>>, Refusal> {
+) -> Result<Json<Page<HeldBody>>, HttpRefusal> {
     let query = read_query(&app, &caller, &headers, query).await?;
     Ok(Json(app.store.bodies(query).await?))
 }
@@ -37,14 +37,14 @@ async fn read_query(
     caller: &Caller,
     headers: &HeaderMap,
     query: Option<String>,
-) -> Result<EventQuery, Refusal> {
+) -> Result<EventQuery, HttpRefusal> {
     let principal = authenticate(app, caller, headers).await?;
-    let form = Form::parse(query.unwrap_or_default().as_bytes())
-        .ok_or_else(|| Refusal::malformed("schema: the query has a field twice"))?;
+    let form = FormFields::parse(query.unwrap_or_default().as_bytes())
+        .ok_or_else(|| HttpRefusal::malformed("schema: the query has a field twice"))?;
     let number = |name: &str, without: u64| match form.get(name).map(str::parse::<u64>) {
         None => Ok(without),
         Some(Ok(number)) => Ok(number),
-        Some(Err(_)) => Err(Refusal::malformed(format!("field {name} must be a whole number"))),
+        Some(Err(_)) => Err(HttpRefusal::malformed(format!("field {name} must be a whole number"))),
     };
     let with_content = form.get("content") == Some("1");
     if with_content {

@@ -10,7 +10,7 @@
 //! | [`admin`] | accounts, approval secrets, machine tokens |
 //! | [`store`] | what is remembered, behind a trait; SQLite |
 //! | `ingest`, `dossier` | events and bodies on their way in |
-//! | `connection`, `shares`, [`origin`] | fairness: places for each account and address |
+//! | `connection`, `keyed_semaphores`, [`origin`] | fairness: places for each account and address |
 //! | `oauth`, `web` | logins and the pages a person sees |
 //! | [`metrics`], [`access_log`] | what operators see |
 //!
@@ -28,6 +28,7 @@ mod error;
 mod identity;
 mod ingest;
 mod inspect;
+mod keyed_semaphores;
 pub mod metrics;
 mod oauth;
 mod operations;
@@ -38,12 +39,11 @@ mod refusal;
 mod request;
 pub mod secret;
 mod serve;
-mod shares;
 pub mod store;
 pub mod time;
 mod web;
 
 pub use admin::Admin;
-pub use config::{Lifetimes, Limits, ServerConfig};
+pub use config::{Lifetimes, ServerConfig, ServerLimits};
 pub use error::ServerError;
 pub use serve::{Handle, Shutdown, serve};

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::receipts;
-use crate::refusal::Refusal;
+use crate::refusal::HttpRefusal;
 use crate::request::{Caller, authenticate};
 use crate::web::{self, overview::Overview};
 use axum::Json;
@@ -18,7 +18,7 @@ pub(crate) async fn sync_health(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
-) -> Result<Json<SyncHealth>, Refusal> {
+) -> Result<Json<SyncHealth>, HttpRefusal> {
     let principal = authenticate(&app, &caller, &headers).await?;
     let receipts = receipts::newest(&app, &principal, &headers).await?;
     Ok(Json(SyncHealth {
@@ -37,7 +37,7 @@ pub(crate) async fn alive() -> &'static str {
 }
 
 /// `GET /readyz`: the store commits.
-pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Refusal> {
+pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, HttpRefusal> {
     app.store.ping().await?;
     Ok("ready\n")
 }
@@ -48,7 +48,10 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
 }
 
 /// `GET /`: what the server holds in all; nothing of any account.
-pub(crate) async fn overview(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Refusal> {
+pub(crate) async fn overview(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+) -> Result<Response, HttpRefusal> {
     let totals = app.store.totals().await?;
     let body = web::overview::render(&Overview {
         url: &app.base_url(&headers),

@@ -1,6 +1,6 @@
 //! Client addresses: which one a request counts for, and behind which proxies.
 //!
-//! Shares and brakes are kept per [`Origin`]: an IPv4 address, or the /64 of an IPv6 address, because
+//! Concurrency limits and guess counters are kept per [`ClientOrigin`]: an IPv4 address, or the /64 of an IPv6 address, because
 //! one machine holds a whole /64. The forwarded address of a request counts only when the connection
 //! comes from a proxy that the operator named.
 
@@ -14,9 +14,9 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// What shares are counted for: an IPv4 address, or an IPv6 /64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Origin(IpAddr);
+pub struct ClientOrigin(IpAddr);
 
-impl Origin {
+impl ClientOrigin {
     /// The origin of an address. An IPv4 address written as IPv6 is the IPv4 address.
     pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
@@ -29,7 +29,7 @@ impl Origin {
     }
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for ClientOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             IpAddr::V4(address) => write!(f, "{address}"),
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn ipv6_addresses_of_one_network_are_one_origin() {
-        let of = |text: &str| Origin::of(address(text));
+        let of = |text: &str| ClientOrigin::of(address(text));
         assert_eq!(of("2001:db8:1:2:3::4"), of("2001:db8:1:2:ffff::1"));
         assert_ne!(of("2001:db8:1:2::"), of("2001:db8:1:3::"));
         assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));

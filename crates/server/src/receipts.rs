@@ -5,8 +5,8 @@
 //! The answer is about the team that asks: an event of another team is `missing`. A body names no team
 //! when it is pushed, so it is looked for in every private teamspace of the account, as a push is.
 
-use crate::app::{App, Note};
-use crate::refusal::Refusal;
+use crate::app::{App, LogNote};
+use crate::refusal::HttpRefusal;
 use crate::request::{BodyFault, Caller, authenticate, drain, read_body, read_object};
 use crate::store::{ArtifactKey, HeldQuery, HeldState, HeldStates, Principal, TeamKey};
 use axum::Json;
@@ -28,7 +28,7 @@ pub(crate) async fn newest(
     app: &App,
     principal: &Principal,
     headers: &HeaderMap,
-) -> Result<Option<NewestStates>, Refusal> {
+) -> Result<Option<NewestStates>, HttpRefusal> {
     let header = headers.get(RECEIPTS_HEADER).and_then(|value| value.to_str().ok());
     let Some(question) = header.and_then(NewestReceipts::from_header) else { return Ok(None) };
     let Some(team) = asking_team(principal, headers) else { return Ok(None) };
@@ -62,11 +62,11 @@ async fn answer(
     caller: &Caller,
     headers: &HeaderMap,
     body: Body,
-) -> Result<Response, Refusal> {
+) -> Result<Response, HttpRefusal> {
     let admitted = match authenticate(app, caller, headers).await {
         Ok(principal) => match asking_team(&principal, headers) {
             Some(team) => Ok((principal, team)),
-            None => Err(Refusal::missing_private_team()),
+            None => Err(HttpRefusal::missing_private_team()),
         },
         Err(refusal) => Err(refusal),
     };
@@ -80,14 +80,15 @@ async fn answer(
     let _places = app.upload_place(caller, &principal.account.user_id).await?;
     let limit = app.limits.bytes_per_batch;
     let bytes = read_body(headers, body, limit, &app.limits).await.map_err(|fault| match fault {
-        BodyFault::TooLarge => Refusal::request_too_large(limit),
-        BodyFault::TooSlow => Refusal::too_slow(),
-        BodyFault::Broken => Refusal::malformed("schema: the question did not arrive whole").closing(),
+        BodyFault::TooLarge => HttpRefusal::request_too_large(limit),
+        BodyFault::TooSlow => HttpRefusal::too_slow(),
+        BodyFault::Broken => HttpRefusal::malformed("schema: the question did not arrive whole").closing(),
     })?;
-    let question: ReceiptsQuestion = read_object(&bytes)
-        .map_err(|_| Refusal::malformed("schema: the request must be an object of `events` and `bodies`"))?;
+    let question: ReceiptsQuestion = read_object(&bytes).map_err(|_| {
+        HttpRefusal::malformed("schema: the request must be an object of `events` and `bodies`")
+    })?;
     if question.events.len() + question.bodies.len() > MOST_ROWS {
-        return Err(Refusal::malformed(format!("schema: one request names at most {MOST_ROWS} rows")));
+        return Err(HttpRefusal::malformed(format!("schema: one request names at most {MOST_ROWS} rows")));
     }
     let HeldStates { events, bodies } =
         app.store.held(query(&principal, team, question.events, question.bodies)).await?;
@@ -96,7 +97,9 @@ async fn answer(
         bodies: bodies.into_iter().map(shown).collect(),
     };
     let mut response = Json(answer).into_response();
-    response.extensions_mut().insert(Note { account: Some(principal.account.user_id), ..Note::default() });
+    response
+        .extensions_mut()
+        .insert(LogNote { account: Some(principal.account.user_id), ..LogNote::default() });
     Ok(response)
 }
 

@@ -4,8 +4,8 @@
 //! credentials never says "field", "missing", "type" or "invalid", a refusal for content always
 //! says "field" or "schema", and only a 413 uses the words of an oversized batch.
 
-use crate::app::Note;
-use crate::config::Limits;
+use crate::app::LogNote;
+use crate::config::ServerLimits;
 use crate::store::StoreError;
 use axum::Json;
 use axum::http::header::{CONNECTION, RETRY_AFTER};
@@ -16,14 +16,14 @@ use contract::wire::health::IngressLimits;
 
 /// A request that is not served.
 #[derive(Clone, Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct HttpRefusal {
     status: StatusCode,
     envelope: Box<ErrorEnvelope>,
     retry_after: Option<u64>,
     must_close: bool,
 }
 
-impl Refusal {
+impl HttpRefusal {
     fn new(status: StatusCode, error: impl Into<String>, error_code: &str, category: &str) -> Self {
         Self {
             status,
@@ -63,7 +63,7 @@ impl Refusal {
     }
 
     /// 413 for a batch, with the limits that would fit.
-    pub(crate) fn batch_too_large(limits: &Limits) -> Self {
+    pub(crate) fn batch_too_large(limits: &ServerLimits) -> Self {
         Self::too_large(error::BATCH_OVER_LIMIT, limits.advertised())
     }
 
@@ -125,14 +125,14 @@ impl Refusal {
     }
 }
 
-impl From<StoreError> for Refusal {
+impl From<StoreError> for HttpRefusal {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the store failed");
         Self::unavailable()
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for HttpRefusal {
     fn into_response(self) -> Response {
         let refusal = self.envelope.error_code.clone();
         let mut response = (self.status, Json(*self.envelope)).into_response();
@@ -142,14 +142,14 @@ impl IntoResponse for Refusal {
         if self.must_close {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        response.extensions_mut().insert(Note { refusal, ..Note::default() });
+        response.extensions_mut().insert(LogNote { refusal, ..LogNote::default() });
         response
     }
 }
 
 /// Any path without a route, the WebSocket routes among them.
-pub(crate) async fn not_found() -> Refusal {
-    Refusal::new(
+pub(crate) async fn not_found() -> HttpRefusal {
+    HttpRefusal::new(
         StatusCode::NOT_FOUND,
         "not found: this server has no such route",
         code::NOT_FOUND,
@@ -158,9 +158,14 @@ pub(crate) async fn not_found() -> Refusal {
 }
 
 /// A route asked with another method.
-pub(crate) async fn method_not_allowed() -> Refusal {
+pub(crate) async fn method_not_allowed() -> HttpRefusal {
     let status = StatusCode::METHOD_NOT_ALLOWED;
-    Refusal::new(status, "this route has no such method", code::METHOD_NOT_ALLOWED, code::METHOD_NOT_ALLOWED)
+    HttpRefusal::new(
+        status,
+        "this route has no such method",
+        code::METHOD_NOT_ALLOWED,
+        code::METHOD_NOT_ALLOWED,
+    )
 }
 
 #[cfg(test)]
@@ -192,34 +197,34 @@ mod tests {
         found.map_or("unknown", |(name, _)| name)
     }
 
-    fn sorted(refusal: &Refusal) -> &'static str {
+    fn sorted(refusal: &HttpRefusal) -> &'static str {
         category(refusal.envelope.error.as_deref().unwrap_or_default())
     }
 
     #[test]
     fn earlier_clients_sort_each_text_as_it_is_meant() {
-        let limits = Limits::default();
-        assert_eq!(sorted(&Refusal::batch_too_large(&limits)), "oversized_batch");
-        assert_eq!(sorted(&Refusal::throttled(1)), "throttled");
-        assert_eq!(sorted(&Refusal::malformed("field events is missing")), "schema_mismatch");
-        assert_eq!(sorted(&Refusal::unauthenticated()), "auth_expired");
-        assert_eq!(sorted(&Refusal::missing_private_team()), "direct_ingress_missing_private_team");
-        assert_eq!(sorted(&Refusal::too_slow()), "retryable_transport");
-        assert!(["retryable_transport", "server_error"].contains(&sorted(&Refusal::unavailable())));
+        let limits = ServerLimits::default();
+        assert_eq!(sorted(&HttpRefusal::batch_too_large(&limits)), "oversized_batch");
+        assert_eq!(sorted(&HttpRefusal::throttled(1)), "throttled");
+        assert_eq!(sorted(&HttpRefusal::malformed("field events is missing")), "schema_mismatch");
+        assert_eq!(sorted(&HttpRefusal::unauthenticated()), "auth_expired");
+        assert_eq!(sorted(&HttpRefusal::missing_private_team()), "direct_ingress_missing_private_team");
+        assert_eq!(sorted(&HttpRefusal::too_slow()), "retryable_transport");
+        assert!(["retryable_transport", "server_error"].contains(&sorted(&HttpRefusal::unavailable())));
     }
 
     #[test]
     fn only_an_oversized_request_reads_as_one() {
         // Earlier clients look for these words in the whole text of every answer.
         let others = [
-            Refusal::unauthenticated(),
-            Refusal::missing_private_team(),
-            Refusal::unavailable(),
-            Refusal::throttled(1),
-            Refusal::contract_skew(),
-            Refusal::too_slow(),
-            Refusal::no_events(),
-            Refusal::unknown_encoding(),
+            HttpRefusal::unauthenticated(),
+            HttpRefusal::missing_private_team(),
+            HttpRefusal::unavailable(),
+            HttpRefusal::throttled(1),
+            HttpRefusal::contract_skew(),
+            HttpRefusal::too_slow(),
+            HttpRefusal::no_events(),
+            HttpRefusal::unknown_encoding(),
         ];
         for refusal in others {
             let text = serde_json::to_string(&refusal.envelope).unwrap();

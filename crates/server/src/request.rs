@@ -1,13 +1,13 @@
 //! Reading requests: the bearer token, the body within its bounds, forms.
 
 use crate::app::App;
-use crate::config::Limits;
-use crate::connection::{Pace, Peer, Serving};
-use crate::origin::{Origin, is_forwarded};
-use crate::refusal::Refusal;
+use crate::config::ServerLimits;
+use crate::connection::{MinTransferRate, Peer, Serving};
+use crate::origin::{ClientOrigin, is_forwarded};
+use crate::refusal::HttpRefusal;
 use crate::secret::TokenHash;
 use crate::store::Principal;
-use crate::time::Moment;
+use crate::time::UnixMillis;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::HeaderMap;
@@ -44,7 +44,7 @@ pub(crate) struct Caller {
     /// The client's address, as the peer or a trusted proxy names it.
     pub(crate) address: IpAddr,
     /// What the address's shares are counted for.
-    pub(crate) origin: Origin,
+    pub(crate) origin: ClientOrigin,
     serving: Option<Arc<Serving>>,
 }
 
@@ -58,7 +58,7 @@ impl Caller {
             app.warn_of_proxy(peer);
         }
         let serving = request.extensions().get::<Arc<Serving>>().cloned();
-        Self { address, origin: Origin::of(address), serving }
+        Self { address, origin: ClientOrigin::of(address), serving }
     }
 
     /// Keeps a place of a share until the answer was sent.
@@ -74,10 +74,10 @@ pub(crate) async fn authenticate(
     app: &Arc<App>,
     caller: &Caller,
     headers: &HeaderMap,
-) -> Result<Principal, Refusal> {
-    let token = bearer(headers).ok_or_else(Refusal::unauthenticated)?;
-    let (hash, now) = (TokenHash::of(token), Moment::now());
-    let principal = app.store.principal(hash, now).await?.ok_or_else(Refusal::unauthenticated)?;
+) -> Result<Principal, HttpRefusal> {
+    let token = bearer(headers).ok_or_else(HttpRefusal::unauthenticated)?;
+    let (hash, now) = (TokenHash::of(token), UnixMillis::now());
+    let principal = app.store.principal(hash, now).await?.ok_or_else(HttpRefusal::unauthenticated)?;
     let place = app.shares.requests_of_account.try_acquire(principal.account.user_id.clone());
     caller.hold(place.ok_or_else(|| app.over_share(1))?);
     if !principal.is_seen {
@@ -117,7 +117,7 @@ pub(crate) async fn read_body(
     headers: &HeaderMap,
     body: Body,
     limit: usize,
-    limits: &Limits,
+    limits: &ServerLimits,
 ) -> Result<Vec<u8>, BodyFault> {
     let announced =
         headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
@@ -132,7 +132,12 @@ pub(crate) async fn read_body(
     }
 }
 
-async fn collect(mut body: Body, announced: usize, limit: usize, pace: Pace) -> Result<Vec<u8>, BodyFault> {
+async fn collect(
+    mut body: Body,
+    announced: usize,
+    limit: usize,
+    pace: MinTransferRate,
+) -> Result<Vec<u8>, BodyFault> {
     let started = Instant::now();
     // Memory grows with what arrives, not with what is announced.
     let mut bytes = Vec::with_capacity(announced.min(64 * 1024));
@@ -168,9 +173,9 @@ pub(crate) async fn drain(mut body: Body) {
 
 /// The fields of a form, each at most once.
 #[derive(Debug)]
-pub(crate) struct Form(Vec<(String, String)>);
+pub(crate) struct FormFields(Vec<(String, String)>);
 
-impl Form {
+impl FormFields {
     /// Reads fields from a query or a form body. Nothing when a field comes twice: the two sides of
     /// a check could read different ones.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
@@ -185,14 +190,14 @@ impl Form {
     }
 
     /// Reads the body of a request as a form.
-    pub(crate) async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Self, Refusal> {
+    pub(crate) async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Self, HttpRefusal> {
         let limit = app.limits.bytes_per_form;
         let bytes = read_body(headers, body, limit, &app.limits).await.map_err(|fault| match fault {
-            BodyFault::TooLarge => Refusal::request_too_large(limit),
-            BodyFault::TooSlow => Refusal::too_slow(),
-            BodyFault::Broken => Refusal::malformed("schema: the form did not arrive whole").closing(),
+            BodyFault::TooLarge => HttpRefusal::request_too_large(limit),
+            BodyFault::TooSlow => HttpRefusal::too_slow(),
+            BodyFault::Broken => HttpRefusal::malformed("schema: the form did not arrive whole").closing(),
         })?;
-        Self::parse(&bytes).ok_or_else(|| Refusal::malformed("schema: the form has a field twice"))
+        Self::parse(&bytes).ok_or_else(|| HttpRefusal::malformed("schema: the form has a field twice"))
     }
 
     /// A field; nothing when it is absent or empty.
@@ -202,7 +207,7 @@ impl Form {
     }
 }
 
-impl Drop for Form {
+impl Drop for FormFields {
     fn drop(&mut self) {
         // Forms carry approval secrets and tokens.
         use zeroize::Zeroize;
@@ -231,9 +236,9 @@ mod tests {
 
     #[test]
     fn a_form_with_a_field_twice_is_no_form() {
-        let form = Form::parse(b"a=1&b=%20x&c=").unwrap();
+        let form = FormFields::parse(b"a=1&b=%20x&c=").unwrap();
         assert_eq!((form.get("a"), form.get("b"), form.get("c")), (Some("1"), Some(" x"), None));
-        assert!(Form::parse(b"a=1&a=2").is_none());
+        assert!(FormFields::parse(b"a=1&a=2").is_none());
     }
 
     #[tokio::test(start_paused = true)]
@@ -250,11 +255,11 @@ mod tests {
                 self.0.poll_tick(context).map(|_| frame())
             }
         }
-        let limits = Limits {
+        let limits = ServerLimits {
             bytes_per_second: 100,
             progress_grace: Duration::from_secs(5),
             body_timeout: Duration::from_secs(60),
-            ..Limits::default()
+            ..ServerLimits::default()
         };
         let read = async |every: u64| {
             let interval = tokio::time::interval(Duration::from_millis(every));
@@ -271,7 +276,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_over_the_limit_is_not_collected() {
         let headers = HeaderMap::new();
-        let limits = Limits::default();
+        let limits = ServerLimits::default();
         let read = |length: usize| read_body(&headers, Body::from(vec![7; length]), 10, &limits);
         assert_eq!(read(10).await.unwrap().len(), 10);
         assert_eq!(read(11).await, Err(BodyFault::TooLarge));

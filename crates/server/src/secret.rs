@@ -14,9 +14,9 @@ use zeroize::Zeroizing;
 
 /// A secret in clear, wiped from memory when it goes out of scope. `Debug` hides it.
 #[derive(Clone)]
-pub struct Secret(Zeroizing<String>);
+pub struct SecretText(Zeroizing<String>);
 
-impl Secret {
+impl SecretText {
     /// Takes over a text.
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
@@ -28,9 +28,9 @@ impl Secret {
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for SecretText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(<redacted>)")
+        f.write_str("SecretText(<redacted>)")
     }
 }
 
@@ -57,9 +57,9 @@ impl fmt::Debug for TokenHash {
 }
 
 /// Draws a token: `prefix` and 43 url-safe characters.
-pub fn draw_token(prefix: &str) -> Result<Secret, NoRandomness> {
+pub fn draw_token(prefix: &str) -> Result<SecretText, NoRandomness> {
     let bytes = draw::<32>()?;
-    Ok(Secret::new(format!("{prefix}{}", BASE64URL_NOPAD.encode(&*bytes))))
+    Ok(SecretText::new(format!("{prefix}{}", BASE64URL_NOPAD.encode(&*bytes))))
 }
 
 /// Digits and letters that people do not confuse. Reading is lenient in case.
@@ -74,7 +74,7 @@ static SECRET_ENCODING: LazyLock<Option<Encoding>> = LazyLock::new(|| {
 });
 
 /// Draws an approval secret: five groups of five characters, 125 bits.
-pub fn draw_approval_secret() -> Result<Secret, NoRandomness> {
+pub fn draw_approval_secret() -> Result<SecretText, NoRandomness> {
     let bytes = draw::<16>()?;
     let encoding = SECRET_ENCODING.as_ref().ok_or_else(|| NoRandomness("no alphabet".into()))?;
     let text = Zeroizing::new(encoding.encode(&*bytes));
@@ -85,7 +85,7 @@ pub fn draw_approval_secret() -> Result<Secret, NoRandomness> {
         }
         grouped.push(letter);
     }
-    Ok(Secret::new(grouped))
+    Ok(SecretText::new(grouped))
 }
 
 /// Draws the code a person compares on the approval page: eight consonants, 34 bits, valid for
@@ -115,7 +115,7 @@ const R: u32 = 8;
 const P: u32 = 1;
 
 /// The stored form of an approval secret: `scrypt$<log2 n>$<r>$<p>$<salt>$<hash>`.
-pub fn hash_approval_secret(secret: &Secret) -> Result<String, NoRandomness> {
+pub fn hash_approval_secret(secret: &SecretText) -> Result<String, NoRandomness> {
     let salt = draw::<16>()?;
     let hash =
         derive(secret.expose(), &*salt, LOG_N, R, P).ok_or_else(|| NoRandomness("scrypt refused".into()))?;
@@ -125,15 +125,15 @@ pub fn hash_approval_secret(secret: &Secret) -> Result<String, NoRandomness> {
 /// Whether `typed` is the secret behind `stored`. Takes as long for a stored text that is damaged,
 /// or absent, as for a good one.
 pub fn verify_approval_secret(typed: &str, stored: Option<&str>) -> bool {
-    let parsed = stored.and_then(Stored::parse);
+    let parsed = stored.and_then(StoredSecretHash::parse);
     let known = parsed.is_some();
-    let stored = parsed.unwrap_or_else(Stored::nobody);
+    let stored = parsed.unwrap_or_else(StoredSecretHash::nobody);
     let derived = derive(typed, &stored.salt, stored.log_n, stored.r, stored.p);
     known && derived.is_some_and(|derived| bool::from(derived.ct_eq(&stored.hash)))
 }
 
 /// A stored approval secret, taken apart.
-struct Stored {
+struct StoredSecretHash {
     log_n: u8,
     r: u32,
     p: u32,
@@ -141,7 +141,7 @@ struct Stored {
     hash: Vec<u8>,
 }
 
-impl Stored {
+impl StoredSecretHash {
     fn parse(stored: &str) -> Option<Self> {
         let mut parts = stored.strip_prefix("scrypt$")?.split('$');
         Some(Self {

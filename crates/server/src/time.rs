@@ -5,9 +5,9 @@ use std::time::Duration;
 
 /// An instant, in milliseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment(pub i64);
+pub struct UnixMillis(pub i64);
 
-impl Moment {
+impl UnixMillis {
     /// The wall clock.
     pub fn now() -> Self {
         Self(Timestamp::now().as_millisecond())
@@ -45,14 +45,17 @@ mod tests {
 
     #[test]
     fn an_instant_is_written_with_milliseconds() {
-        assert_eq!(Moment(1_795_338_000_007).iso(), "2026-11-22T09:00:00.007Z");
-        assert_eq!(Moment(1_795_338_000_007).spoken(), "2026-11-22 09:00:00 UTC");
-        assert_eq!((Moment(i64::MAX).iso(), Moment(i64::MAX).spoken()), ("unknown".into(), "unknown".into()));
+        assert_eq!(UnixMillis(1_795_338_000_007).iso(), "2026-11-22T09:00:00.007Z");
+        assert_eq!(UnixMillis(1_795_338_000_007).spoken(), "2026-11-22 09:00:00 UTC");
+        assert_eq!(
+            (UnixMillis(i64::MAX).iso(), UnixMillis(i64::MAX).spoken()),
+            ("unknown".into(), "unknown".into())
+        );
     }
 
     #[test]
     fn a_clock_that_went_back_gives_no_duration() {
-        assert_eq!(Moment(5).since(Moment(9)), Duration::ZERO);
-        assert_eq!(Moment(i64::MAX).after(Duration::from_secs(1)), Moment(i64::MAX));
+        assert_eq!(UnixMillis(5).since(UnixMillis(9)), Duration::ZERO);
+        assert_eq!(UnixMillis(i64::MAX).after(Duration::from_secs(1)), UnixMillis(i64::MAX));
     }
 }

@@ -165,7 +165,7 @@ impl TokenView {
             team: record.team_id.clone(),
             label: record.label.clone(),
             created_at: record.created_at.iso(),
-            revoked_at: record.revoked_at.map(server::time::Moment::iso),
+            revoked_at: record.revoked_at.map(server::time::UnixMillis::iso),
         }
     }
 }

@@ -2,17 +2,17 @@
 //!
 //! Bounds: connections in total and for each address ([`registry`]); bytes and seconds for the head of
 //! a request (which also ends idle connections); bytes per second for a client that reads its answer
-//! ([`pace`]). The body has its own bounds where it is read.
+//! ([`transfer_rate`]). The body has its own bounds where it is read.
 
-mod pace;
 mod registry;
+mod transfer_rate;
 
-pub(crate) use pace::Pace;
 pub(crate) use registry::Serving;
+pub(crate) use transfer_rate::MinTransferRate;
 
 use crate::app::App;
 use crate::metrics;
-use crate::origin::Origin;
+use crate::origin::ClientOrigin;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::response::Response;
@@ -23,8 +23,7 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use pace::PacedWrites;
-use registry::{Caps, Entry, Registry};
+use registry::{ConnectionLimits, ConnectionSlot, Registry};
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -34,6 +33,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use transfer_rate::RateCheckedStream;
 
 /// The other end of the connection, which may be a proxy.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +54,10 @@ pub(crate) async fn accept(
     stopped: impl Future<Output = ()>,
 ) {
     let limits = &app.limits;
-    let caps = Caps { total: limits.connections.max(1), per_origin: limits.connections_per_address.max(1) };
+    let caps = ConnectionLimits {
+        total: limits.connections.max(1),
+        per_origin: limits.connections_per_address.max(1),
+    };
     let registry = Registry::new(caps);
     let graceful = GracefulShutdown::new();
     let mut stopped = pin!(stopped);
@@ -72,7 +75,7 @@ pub(crate) async fn accept(
             }
         };
         let is_shared = app.proxies.contains(peer.ip());
-        let Ok(admitted) = registry.admit(Origin::of(peer.ip()), is_shared) else {
+        let Ok(admitted) = registry.admit(ClientOrigin::of(peer.ip()), is_shared) else {
             metrics::add(&app.metrics.connections_refused, 1);
             let _ = stream.try_write(FULL);
             continue;
@@ -99,21 +102,21 @@ pub(crate) async fn accept(
     }
 }
 
-type Answer = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
 /// The routes, for the requests of one connection.
 struct Routes {
     inner: TowerToHyperService<Router>,
     peer: SocketAddr,
-    entry: Arc<Entry>,
+    entry: Arc<ConnectionSlot>,
 }
 
 impl Service<Request<Incoming>> for Routes {
     type Response = Response;
     type Error = Infallible;
-    type Future = Answer;
+    type Future = ResponseFuture;
 
-    fn call(&self, mut request: Request<Incoming>) -> Answer {
+    fn call(&self, mut request: Request<Incoming>) -> ResponseFuture {
         let serving = self.entry.serve();
         request.extensions_mut().insert(Peer(self.peer));
         request.extensions_mut().insert(Arc::clone(&serving));
@@ -169,10 +172,10 @@ impl hyper::body::Body for Sending {
 fn connect(
     stream: TcpStream,
     peer: SocketAddr,
-    entry: Arc<Entry>,
+    entry: Arc<ConnectionSlot>,
     router: Router,
     app: &App,
-) -> http1::Connection<TokioIo<PacedWrites<TcpStream>>, Routes> {
+) -> http1::Connection<TokioIo<RateCheckedStream<TcpStream>>, Routes> {
     // Small answers must not wait for the client's acknowledgements.
     let _ = stream.set_nodelay(true);
     let routes = Routes { inner: TowerToHyperService::new(router), peer, entry };
@@ -180,5 +183,5 @@ fn connect(
         .timer(TokioTimer::new())
         .header_read_timeout(app.limits.head_timeout)
         .max_buf_size(app.limits.bytes_per_head.max(8192))
-        .serve_connection(TokioIo::new(PacedWrites::new(stream, app.limits.pace())), routes)
+        .serve_connection(TokioIo::new(RateCheckedStream::new(stream, app.limits.pace())), routes)
 }

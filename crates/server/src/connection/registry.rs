@@ -3,14 +3,14 @@
 //! A connection without a request head (new, slow in sending one, or kept open between two requests)
 //! gives way to a new one, the oldest first. One that serves a request never does.
 
-use crate::origin::Origin;
+use crate::origin::ClientOrigin;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 /// Bounds of the registry.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Caps {
+pub(super) struct ConnectionLimits {
     pub(super) total: usize,
     pub(super) per_origin: usize,
 }
@@ -18,21 +18,21 @@ pub(super) struct Caps {
 /// All open connections.
 #[derive(Debug)]
 pub(super) struct Registry {
-    caps: Caps,
-    state: Mutex<State>,
+    caps: ConnectionLimits,
+    state: Mutex<RegistryState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    open: HashMap<u64, Open>,
+struct RegistryState {
+    open: HashMap<u64, OpenConnection>,
     /// Grows with every accepted connection and every finished request: the order in which
     /// connections began to wait for a head.
     clock: u64,
 }
 
 #[derive(Debug)]
-struct Open {
-    origin: Origin,
+struct OpenConnection {
+    origin: ClientOrigin,
     /// Connections of a trusted proxy carry the requests of many clients: no share applies.
     is_shared: bool,
     /// Since when it waits for a head; nothing while it serves.
@@ -45,16 +45,16 @@ struct Open {
 pub(super) struct Full;
 
 impl Registry {
-    pub(super) fn new(caps: Caps) -> Arc<Self> {
+    pub(super) fn new(caps: ConnectionLimits) -> Arc<Self> {
         Arc::new(Self { caps, state: Mutex::default() })
     }
 
     /// Takes a new connection, in place of the oldest one without a head where a bound is reached.
-    pub(super) fn admit(self: &Arc<Self>, origin: Origin, is_shared: bool) -> Result<Admitted, Full> {
+    pub(super) fn admit(self: &Arc<Self>, origin: ClientOrigin, is_shared: bool) -> Result<Admitted, Full> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut is_shedding = false;
         if !is_shared {
-            let of_origin = |open: &Open| open.origin == origin && !open.is_shared;
+            let of_origin = |open: &OpenConnection| open.origin == origin && !open.is_shared;
             if state.open.values().filter(|open| of_origin(open)).count() >= self.caps.per_origin {
                 state.shed(of_origin)?;
                 is_shedding = true;
@@ -67,15 +67,17 @@ impl Registry {
         state.clock += 1;
         let (id, gives_way) = (state.clock, Arc::new(Notify::new()));
         let waits_since = Some(id);
-        state.open.insert(id, Open { origin, is_shared, waits_since, gives_way: Arc::clone(&gives_way) });
-        let entry = Entry { id, registry: Arc::clone(self) };
+        state
+            .open
+            .insert(id, OpenConnection { origin, is_shared, waits_since, gives_way: Arc::clone(&gives_way) });
+        let entry = ConnectionSlot { id, registry: Arc::clone(self) };
         Ok(Admitted { entry: Arc::new(entry), gives_way, is_shedding })
     }
 }
 
-impl State {
+impl RegistryState {
     /// Ends the connection that has waited longest for a head, among those that match.
-    fn shed(&mut self, matches: impl Fn(&Open) -> bool) -> Result<(), Full> {
+    fn shed(&mut self, matches: impl Fn(&OpenConnection) -> bool) -> Result<(), Full> {
         let waiting = self.open.iter().filter(|(_, open)| matches(open));
         let oldest = waiting.filter_map(|(id, open)| Some((open.waits_since?, *id))).min();
         let (_, id) = oldest.ok_or(Full)?;
@@ -89,7 +91,7 @@ impl State {
 /// A connection that was taken.
 #[derive(Debug)]
 pub(super) struct Admitted {
-    pub(super) entry: Arc<Entry>,
+    pub(super) entry: Arc<ConnectionSlot>,
     /// Told when the connection has to give way.
     pub(super) gives_way: Arc<Notify>,
     /// Whether another one gave way to it.
@@ -98,12 +100,12 @@ pub(super) struct Admitted {
 
 /// A connection's place in the registry, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct ConnectionSlot {
     id: u64,
     registry: Arc<Registry>,
 }
 
-impl Entry {
+impl ConnectionSlot {
     /// The connection serves a request until the guard is dropped.
     pub(super) fn serve(self: &Arc<Self>) -> Arc<Serving> {
         let mut state = self.registry.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -114,7 +116,7 @@ impl Entry {
     }
 }
 
-impl Drop for Entry {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut state = self.registry.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.open.remove(&self.id);
@@ -124,7 +126,7 @@ impl Drop for Entry {
 /// A request that is served: until its answer was sent.
 #[derive(Debug)]
 pub(crate) struct Serving {
-    entry: Arc<Entry>,
+    entry: Arc<ConnectionSlot>,
     held: Mutex<Vec<OwnedSemaphorePermit>>,
 }
 
@@ -151,8 +153,8 @@ mod tests {
     use super::*;
     use std::net::IpAddr;
 
-    fn origin(last: u8) -> Origin {
-        Origin::of(IpAddr::from([127, 0, 0, last]))
+    fn origin(last: u8) -> ClientOrigin {
+        ClientOrigin::of(IpAddr::from([127, 0, 0, last]))
     }
 
     fn is_told(admitted: &Admitted) -> bool {
@@ -164,7 +166,7 @@ mod tests {
 
     #[test]
     fn oldest_connection_without_a_head_gives_way() {
-        let registry = Registry::new(Caps { total: 3, per_origin: 3 });
+        let registry = Registry::new(ConnectionLimits { total: 3, per_origin: 3 });
         let open: Vec<Admitted> = (1..=3).map(|last| registry.admit(origin(last), false).unwrap()).collect();
         let serving = open[0].entry.serve();
         let fourth = registry.admit(origin(4), false).unwrap();
@@ -178,7 +180,7 @@ mod tests {
 
     #[test]
     fn address_over_its_share_gives_way_to_itself_only() {
-        let registry = Registry::new(Caps { total: 10, per_origin: 2 });
+        let registry = Registry::new(ConnectionLimits { total: 10, per_origin: 2 });
         let other = registry.admit(origin(9), false).unwrap();
         let open: Vec<Admitted> = (0..4).map(|_| registry.admit(origin(1), false).unwrap()).collect();
         assert_eq!(open.iter().map(is_told).collect::<Vec<_>>(), [true, true, false, false]);
@@ -191,7 +193,7 @@ mod tests {
 
     #[test]
     fn connection_that_ended_leaves_its_place() {
-        let registry = Registry::new(Caps { total: 1, per_origin: 1 });
+        let registry = Registry::new(ConnectionLimits { total: 1, per_origin: 1 });
         let first = registry.admit(origin(1), false).unwrap();
         let serving = first.entry.serve();
         assert_eq!(registry.admit(origin(2), false).unwrap_err(), Full);

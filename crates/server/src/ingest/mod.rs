@@ -7,12 +7,12 @@
 mod prepare;
 
 use crate::access_log::EventCounts;
-use crate::app::{App, Note};
+use crate::app::{App, LogNote};
 use crate::metrics;
-use crate::refusal::Refusal;
+use crate::refusal::HttpRefusal;
 use crate::request::{BodyFault, Caller, authenticate, drain, read_body};
 use crate::store::{EventOutcome, Principal};
-use crate::time::Moment;
+use crate::time::UnixMillis;
 use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -20,7 +20,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use contract::wire::batch::EventStatus;
 use contract::wire::endpoint::TEAM_HEADER;
-use prepare::{Batch, Encoding, Verdict};
+use prepare::{Encoding, EventVerdict, JudgedBatch};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ async fn receive(
     caller: &Caller,
     headers: &HeaderMap,
     body: Body,
-) -> Result<Response, Refusal> {
+) -> Result<Response, HttpRefusal> {
     let admitted = admit(app, caller, headers).await;
     let (principal, team_id, encoding) = match admitted {
         Ok(admitted) => admitted,
@@ -57,7 +57,7 @@ async fn receive(
     };
     let Some(team) = principal.private_team(&team_id) else {
         drain(body).await;
-        return Err(Refusal::missing_private_team());
+        return Err(HttpRefusal::missing_private_team());
     };
     let (key, team_id) = (team.key, team.team_id.clone());
 
@@ -65,24 +65,24 @@ async fn receive(
     let limits = app.limits;
     let bytes = read_body(headers, body, limits.bytes_per_batch + WIRE_SLACK, &limits).await;
     let bytes = bytes.map_err(|fault| match fault {
-        BodyFault::TooLarge => Refusal::batch_too_large(&limits),
-        BodyFault::TooSlow => Refusal::too_slow(),
-        BodyFault::Broken => Refusal::malformed("schema: the batch did not arrive whole").closing(),
+        BodyFault::TooLarge => HttpRefusal::batch_too_large(&limits),
+        BodyFault::TooSlow => HttpRefusal::too_slow(),
+        BodyFault::Broken => HttpRefusal::malformed("schema: the batch did not arrive whole").closing(),
     })?;
     metrics::add(&app.metrics.bytes_in, bytes.len() as u64);
     let sent_to = team_id.clone();
     let work = move || prepare::batch(bytes, encoding, &sent_to, &limits);
-    let Batch { verdicts, blocks } =
-        tokio::task::spawn_blocking(work).await.map_err(|_| Refusal::unavailable())??;
+    let JudgedBatch { verdicts, blocks } =
+        tokio::task::spawn_blocking(work).await.map_err(|_| HttpRefusal::unavailable())??;
 
     let events = blocks.iter().flat_map(|block| &block.events);
     let flagged = events.filter(|event| !event.deviations.is_empty()).count() as u64;
     let outcomes =
-        if blocks.is_empty() { Vec::new() } else { app.store.ingest(key, blocks, Moment::now()).await? };
+        if blocks.is_empty() { Vec::new() } else { app.store.ingest(key, blocks, UnixMillis::now()).await? };
     let counts = count(app, &verdicts, &outcomes, flagged);
     let answer = answer(&verdicts, &outcomes);
     let mut response = (StatusCode::OK, [(CONTENT_TYPE, "application/json")], answer).into_response();
-    response.extensions_mut().insert(Note {
+    response.extensions_mut().insert(LogNote {
         account: Some(principal.account.user_id),
         team: Some(team_id),
         events: Some(counts),
@@ -96,20 +96,20 @@ async fn admit(
     app: &Arc<App>,
     caller: &Caller,
     headers: &HeaderMap,
-) -> Result<(Principal, String, Encoding), Refusal> {
+) -> Result<(Principal, String, Encoding), HttpRefusal> {
     let principal = authenticate(app, caller, headers).await?;
     let team = headers.get(TEAM_HEADER).and_then(|team| team.to_str().ok());
-    let team = team.ok_or_else(Refusal::missing_private_team)?.trim().to_owned();
+    let team = team.ok_or_else(HttpRefusal::missing_private_team)?.trim().to_owned();
     let encoding = match headers.get(CONTENT_ENCODING).map(|encoding| encoding.to_str().unwrap_or_default()) {
         None => Encoding::Plain,
         Some(name) if name.eq_ignore_ascii_case("identity") => Encoding::Plain,
         Some(name) if name.eq_ignore_ascii_case("gzip") => Encoding::Gzip,
-        Some(_) => return Err(Refusal::unknown_encoding()),
+        Some(_) => return Err(HttpRefusal::unknown_encoding()),
     };
     Ok((principal, team, encoding))
 }
 
-fn count(app: &App, verdicts: &[Verdict], outcomes: &[EventOutcome], flagged: u64) -> EventCounts {
+fn count(app: &App, verdicts: &[EventVerdict], outcomes: &[EventOutcome], flagged: u64) -> EventCounts {
     let stored = outcomes.iter().filter(|outcome| **outcome == EventOutcome::Stored).count() as u64;
     let differing = outcomes.iter().filter(|outcome| **outcome == EventOutcome::Duplicate { differs: true });
     let differing = differing.count() as u64;
@@ -126,7 +126,7 @@ fn count(app: &App, verdicts: &[Verdict], outcomes: &[EventOutcome], flagged: u6
 
 /// One line of the answer. The id is the token that was sent, escapes and all.
 #[derive(Serialize)]
-struct Line<'a> {
+struct BatchResultLine<'a> {
     event_id: Option<&'a RawValue>,
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,20 +144,20 @@ struct Line<'a> {
 }
 
 #[derive(Serialize)]
-struct Answer<'a> {
-    results: Vec<Line<'a>>,
+struct BatchResponse<'a> {
+    results: Vec<BatchResultLine<'a>>,
 }
 
-fn answer(verdicts: &[Verdict], outcomes: &[EventOutcome]) -> Vec<u8> {
+fn answer(verdicts: &[EventVerdict], outcomes: &[EventOutcome]) -> Vec<u8> {
     let results = verdicts.iter().map(|verdict| match verdict {
-        Verdict::Accepted { id, deviations, at } => {
+        EventVerdict::Accepted { id, deviations, at } => {
             // Without an outcome an event is not acknowledged.
             let (status, content_differs) = match outcomes.get(*at) {
                 Some(EventOutcome::Stored) => (EventStatus::Accepted, false),
                 Some(EventOutcome::Duplicate { differs }) => (EventStatus::Duplicate, *differs),
                 None => (EventStatus::Rejected, false),
             };
-            Line {
+            BatchResultLine {
                 event_id: Some(id),
                 status: status.name(),
                 error: None,
@@ -168,7 +168,7 @@ fn answer(verdicts: &[Verdict], outcomes: &[EventOutcome]) -> Vec<u8> {
                 content_differs,
             }
         }
-        Verdict::Rejected { id, rejection, text } => Line {
+        EventVerdict::Rejected { id, rejection, text } => BatchResultLine {
             event_id: id.as_deref(),
             status: EventStatus::Rejected.name(),
             error: Some(text),
@@ -179,5 +179,5 @@ fn answer(verdicts: &[Verdict], outcomes: &[EventOutcome]) -> Vec<u8> {
             content_differs: false,
         },
     });
-    serde_json::to_vec(&Answer { results: results.collect() }).unwrap_or_default()
+    serde_json::to_vec(&BatchResponse { results: results.collect() }).unwrap_or_default()
 }

@@ -1,7 +1,7 @@
 //! From bytes to judged events. Pure and bounded: no store, no clock.
 
-use crate::config::Limits;
-use crate::refusal::Refusal;
+use crate::config::ServerLimits;
+use crate::refusal::HttpRefusal;
 use crate::request::read_object;
 use crate::store::{ArtifactKey, NewBlock, NewEvent, is_same_team};
 use contract::event::{self, Node, Rejection, RejectionCode, Tolerance};
@@ -22,15 +22,15 @@ pub(super) enum Encoding {
 }
 
 /// A batch, judged.
-pub(super) struct Batch {
+pub(super) struct JudgedBatch {
     /// One for each submitted event, in order.
-    pub(super) verdicts: Vec<Verdict>,
+    pub(super) verdicts: Vec<EventVerdict>,
     /// The accepted ones, by project.
     pub(super) blocks: Vec<NewBlock>,
 }
 
 /// The judgement of one event.
-pub(super) enum Verdict {
+pub(super) enum EventVerdict {
     /// It is the `at`th event of all blocks.
     Accepted { id: Box<RawValue>, deviations: Vec<&'static str>, at: usize },
     /// It is not stored.
@@ -38,7 +38,7 @@ pub(super) enum Verdict {
 }
 
 #[derive(Deserialize)]
-struct Request<'a> {
+struct SubmittedBatch<'a> {
     #[serde(borrow)]
     events: Vec<&'a RawValue>,
 }
@@ -48,58 +48,58 @@ pub(super) fn batch(
     bytes: Vec<u8>,
     encoding: Encoding,
     team: &str,
-    limits: &Limits,
-) -> Result<Batch, Refusal> {
+    limits: &ServerLimits,
+) -> Result<JudgedBatch, HttpRefusal> {
     let (plain, packed) = match encoding {
         Encoding::Plain if bytes.len() > limits.bytes_per_batch => {
-            return Err(Refusal::batch_too_large(limits));
+            return Err(HttpRefusal::batch_too_large(limits));
         }
         Encoding::Plain => (bytes, None),
         Encoding::Gzip => (inflate(&bytes, limits)?, Some(bytes)),
     };
     let text =
-        std::str::from_utf8(&plain).map_err(|_| Refusal::malformed("schema: the batch is not UTF-8"))?;
-    let request: Request<'_> = read_object(text.as_bytes()).map_err(|error| {
+        std::str::from_utf8(&plain).map_err(|_| HttpRefusal::malformed("schema: the batch is not UTF-8"))?;
+    let request: SubmittedBatch<'_> = read_object(text.as_bytes()).map_err(|error| {
         let place = format!("line {} column {}", error.line(), error.column());
-        Refusal::malformed(format!(
+        HttpRefusal::malformed(format!(
             "schema: the batch must be an object with the field events, an array ({place})"
         ))
     })?;
     if request.events.is_empty() {
-        return Err(Refusal::no_events());
+        return Err(HttpRefusal::no_events());
     }
     if request.events.len() > limits.events_per_batch {
-        return Err(Refusal::batch_too_large(limits));
+        return Err(HttpRefusal::batch_too_large(limits));
     }
     let mut verdicts = Vec::with_capacity(request.events.len());
-    let mut projects: Vec<Project> = Vec::new();
+    let mut projects: Vec<ProjectEvents> = Vec::new();
     for raw in request.events {
         verdicts.push(match judge(text, raw, team) {
             Ok((id, project_uuid, event)) => {
                 let deviations = event.deviations.iter().map(|deviation| deviation.name()).collect();
                 let project = place(&mut projects, project_uuid);
                 projects[project].events.push((verdicts.len(), event));
-                Verdict::Accepted { id, deviations, at: 0 }
+                EventVerdict::Accepted { id, deviations, at: 0 }
             }
             Err(rejection) => {
                 let error = rejection.to_string();
-                Verdict::Rejected { id: sent_id(raw), rejection, text: error }
+                EventVerdict::Rejected { id: sent_id(raw), rejection, text: error }
             }
         });
     }
-    Ok(Batch { blocks: blocks(text, packed, projects, &mut verdicts), verdicts })
+    Ok(JudgedBatch { blocks: blocks(text, packed, projects, &mut verdicts), verdicts })
 }
 
 /// The accepted events of one project, each with its place among the verdicts.
-struct Project {
+struct ProjectEvents {
     uuid: Option<String>,
     events: Vec<(usize, NewEvent)>,
 }
 
 /// The place of a project; few batches have more than one.
-fn place(projects: &mut Vec<Project>, uuid: Option<String>) -> usize {
+fn place(projects: &mut Vec<ProjectEvents>, uuid: Option<String>) -> usize {
     projects.iter().rposition(|project| project.uuid == uuid).unwrap_or_else(|| {
-        projects.push(Project { uuid, events: Vec::new() });
+        projects.push(ProjectEvents { uuid, events: Vec::new() });
         projects.len() - 1
     })
 }
@@ -110,8 +110,8 @@ fn place(projects: &mut Vec<Project>, uuid: Option<String>) -> usize {
 fn blocks(
     text: &str,
     packed: Option<Vec<u8>>,
-    projects: Vec<Project>,
-    verdicts: &mut [Verdict],
+    projects: Vec<ProjectEvents>,
+    verdicts: &mut [EventVerdict],
 ) -> Vec<NewBlock> {
     let accepted: usize = projects.iter().map(|project| project.events.len()).sum();
     let is_whole = projects.len() == 1 && accepted == verdicts.len();
@@ -131,7 +131,7 @@ fn blocks(
             if let Some(offset) = offsets.as_ref().and_then(|offsets| offsets.get(index)) {
                 event.offset = *offset;
             }
-            if let Some(Verdict::Accepted { at, .. }) = verdicts.get_mut(verdict) {
+            if let Some(EventVerdict::Accepted { at, .. }) = verdicts.get_mut(verdict) {
                 *at = next;
             }
             next += 1;
@@ -157,14 +157,14 @@ fn pack(text: &str, events: &[(usize, NewEvent)]) -> (Vec<u8>, Vec<usize>) {
     (encoder.finish().unwrap_or_default(), offsets)
 }
 
-fn inflate(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, Refusal> {
+fn inflate(bytes: &[u8], limits: &ServerLimits) -> Result<Vec<u8>, HttpRefusal> {
     let limit = limits.bytes_per_batch;
     let mut plain = Vec::with_capacity(bytes.len().saturating_mul(4).min(limit + 1));
     let mut bounded = MultiGzDecoder::new(bytes).take(limit as u64 + 1);
     bounded
         .read_to_end(&mut plain)
-        .map_err(|_| Refusal::malformed("schema: the batch is not a whole gzip stream"))?;
-    if plain.len() > limit { Err(Refusal::batch_too_large(limits)) } else { Ok(plain) }
+        .map_err(|_| HttpRefusal::malformed("schema: the batch is not a whole gzip stream"))?;
+    if plain.len() > limit { Err(HttpRefusal::batch_too_large(limits)) } else { Ok(plain) }
 }
 
 /// An accepted event, its id as it goes back, and its project.
@@ -236,12 +236,12 @@ mod tests {
     use axum::http::StatusCode;
     use axum::response::IntoResponse;
 
-    fn status(result: Result<Batch, Refusal>) -> StatusCode {
+    fn status(result: Result<JudgedBatch, HttpRefusal>) -> StatusCode {
         result.err().map_or(StatusCode::OK, |refusal| refusal.into_response().status())
     }
 
-    fn small() -> Limits {
-        Limits { bytes_per_batch: 4096, events_per_batch: 3, ..Limits::default() }
+    fn small() -> ServerLimits {
+        ServerLimits { bytes_per_batch: 4096, events_per_batch: 3, ..ServerLimits::default() }
     }
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -290,8 +290,8 @@ mod tests {
             .verdicts
             .iter()
             .map(|verdict| match verdict {
-                Verdict::Accepted { .. } => Some("accepted"),
-                Verdict::Rejected { id, .. } => id.as_ref().map(|id| id.get()),
+                EventVerdict::Accepted { .. } => Some("accepted"),
+                EventVerdict::Rejected { id, .. } => id.as_ref().map(|id| id.get()),
             })
             .collect();
         assert_eq!(ids, [Some("\"deep\""), Some("\"twice\""), None]);

@@ -3,10 +3,10 @@
 
 use crate::app::App;
 use crate::metrics;
-use crate::request::{Caller, Form};
-use crate::secret::{Secret, draw_token, same, verify_approval_secret};
-use crate::store::{Account, Brake, Guess, StoreError};
-use crate::time::Moment;
+use crate::request::{Caller, FormFields};
+use crate::secret::{SecretText, draw_token, same, verify_approval_secret};
+use crate::store::{Account, Guess, GuessCounter, StoreError};
+use crate::time::UnixMillis;
 use axum::http::HeaderMap;
 use axum::http::header::{COOKIE, HOST, ORIGIN};
 use sha2::{Digest, Sha256};
@@ -17,7 +17,7 @@ const COOKIE_NAME: &str = "spec_kitty_form";
 
 /// A browser's form cookie: kept if it has one, drawn otherwise.
 pub(crate) struct FormCookie {
-    value: Secret,
+    value: SecretText,
     is_secure: bool,
 }
 
@@ -25,7 +25,8 @@ impl FormCookie {
     /// The browser's cookie, or a new one.
     pub(crate) fn load(app: &App, headers: &HeaderMap) -> Option<Self> {
         let is_secure = app.base_url(headers).starts_with("https://");
-        let value = cookie(headers).map_or_else(|| draw_token("").ok(), |value| Some(Secret::new(value)))?;
+        let value =
+            cookie(headers).map_or_else(|| draw_token("").ok(), |value| Some(SecretText::new(value)))?;
         Some(Self { value, is_secure })
     }
 
@@ -45,7 +46,7 @@ impl FormCookie {
 }
 
 /// Whether a form comes from a page of this server that this browser loaded.
-pub(crate) fn is_own_form(app: &App, headers: &HeaderMap, form: &Form) -> bool {
+pub(crate) fn is_own_form(app: &App, headers: &HeaderMap, form: &FormFields) -> bool {
     let bound = match (cookie(headers), form.get(FORM_KEY)) {
         (Some(cookie), Some(key)) => same(&form_key(&cookie), key),
         _ => false,
@@ -94,18 +95,22 @@ pub(crate) enum Identified {
 
 /// Checks an e-mail address and approval secret. Slow on purpose, a few at once at most. The guess is
 /// counted before the hash is computed, so that guesses at the same time cannot pass together.
-pub(crate) async fn identify(app: &App, form: &Form, caller: &Caller) -> Result<Identified, StoreError> {
+pub(crate) async fn identify(
+    app: &App,
+    form: &FormFields,
+    caller: &Caller,
+) -> Result<Identified, StoreError> {
     let (Some(email), Some(secret)) = (form.get("email"), form.get("secret")) else {
         return Ok(Identified::No);
     };
     let limits = &app.limits;
     let guess = Guess {
-        brakes: vec![
-            Brake::account_at(email, caller.origin, limits.wrong_secrets),
-            Brake::accounts_of(caller.origin, limits.wrong_secrets_per_address),
+        counters: vec![
+            GuessCounter::account_at(email, caller.origin, limits.wrong_secrets),
+            GuessCounter::accounts_of(caller.origin, limits.wrong_secrets_per_address),
         ],
         pause: limits.wrong_secret_pause,
-        now: Moment::now(),
+        now: UnixMillis::now(),
     };
     if let Some(pause) = app.store.begin_guess(guess.clone()).await? {
         metrics::add(&app.metrics.guesses_paused, 1);
@@ -114,7 +119,7 @@ pub(crate) async fn identify(app: &App, form: &Form, caller: &Caller) -> Result<
     let known = app.store.account_secret(email.to_owned()).await?;
     let (account, stored) = known.map_or((None, None), |(account, stored)| (Some(account), Some(stored)));
     let places = app.hashing_place(caller).await.ok_or(StoreError::Closed)?;
-    let typed = Secret::new(secret.to_owned());
+    let typed = SecretText::new(secret.to_owned());
     let check = move || {
         // A client that went away frees its place when the hash is done, not before.
         let _places = places;

@@ -6,11 +6,11 @@
 
 use super::approval::{self, FORM_KEY, FormCookie, Identified};
 use crate::app::App;
-use crate::refusal::Refusal;
-use crate::request::{Caller, Form};
+use crate::refusal::HttpRefusal;
+use crate::request::{Caller, FormFields};
 use crate::secret::{TokenHash, draw_token};
 use crate::store::NewCode;
-use crate::time::Moment;
+use crate::time::UnixMillis;
 use crate::web;
 use crate::web::approval::{Approval, message, render};
 use axum::body::Body;
@@ -24,7 +24,7 @@ use std::sync::Arc;
 use url::form_urlencoded::Serializer;
 
 /// What a client asks for, once it is known where answers may go.
-struct Asked {
+struct AuthorizeRequest {
     redirect_uri: String,
     state: String,
     challenge: String,
@@ -38,8 +38,8 @@ enum Unfit {
     Redirect { redirect_uri: String, state: String, error: &'static str },
 }
 
-impl Asked {
-    fn read(form: &Form) -> Result<Self, Unfit> {
+impl AuthorizeRequest {
+    fn read(form: &FormFields) -> Result<Self, Unfit> {
         if form.get("client_id") != Some(CLIENT_ID) {
             return Err(Unfit::Page("The client is not known to this server."));
         }
@@ -76,10 +76,10 @@ pub(crate) async fn show(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let Some(form) = Form::parse(query.unwrap_or_default().as_bytes()) else {
+    let Some(form) = FormFields::parse(query.unwrap_or_default().as_bytes()) else {
         return unfit(Unfit::Page("The request has a parameter twice."));
     };
-    match Asked::read(&form) {
+    match AuthorizeRequest::read(&form) {
         Ok(asked) => ask(&app, &headers, &asked, None, None, StatusCode::OK),
         Err(reason) => unfit(reason),
     }
@@ -92,11 +92,11 @@ pub(crate) async fn decide(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let form = match Form::read(&app, &headers, body).await {
+    let form = match FormFields::read(&app, &headers, body).await {
         Ok(form) => form,
         Err(refusal) => return refusal.into_response(),
     };
-    let asked = match Asked::read(&form) {
+    let asked = match AuthorizeRequest::read(&form) {
         Ok(asked) => asked,
         Err(reason) => return unfit(reason),
     };
@@ -107,7 +107,7 @@ pub(crate) async fn decide(
         return again(fault, StatusCode::FORBIDDEN);
     }
     if form.get("decision") == Some("deny") {
-        let Asked { redirect_uri, state, .. } = asked;
+        let AuthorizeRequest { redirect_uri, state, .. } = asked;
         return unfit(Unfit::Redirect { redirect_uri, state, error: word::ACCESS_DENIED });
     }
     let account = match approval::identify(&app, &form, &caller).await {
@@ -121,14 +121,14 @@ pub(crate) async fn decide(
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
             return response;
         }
-        Err(error) => return Refusal::from(error).into_response(),
+        Err(error) => return HttpRefusal::from(error).into_response(),
     };
     grant(&app, asked, account.user_id).await
 }
 
-async fn grant(app: &App, asked: Asked, user_id: String) -> Response {
-    let Ok(code) = draw_token("skc_") else { return Refusal::unavailable().into_response() };
-    let now = Moment::now();
+async fn grant(app: &App, asked: AuthorizeRequest, user_id: String) -> Response {
+    let Ok(code) = draw_token("skc_") else { return HttpRefusal::unavailable().into_response() };
+    let now = UnixMillis::now();
     let record = NewCode {
         code: TokenHash::of(code.expose()),
         user_id,
@@ -139,7 +139,7 @@ async fn grant(app: &App, asked: Asked, user_id: String) -> Response {
     };
     match app.store.add_code(record).await {
         Ok(()) => redirect(&asked.redirect_uri, &[("code", code.expose()), ("state", &asked.state)]),
-        Err(error) => Refusal::from(error).into_response(),
+        Err(error) => HttpRefusal::from(error).into_response(),
     }
 }
 
@@ -166,12 +166,14 @@ fn redirect(redirect_uri: &str, fields: &[(&str, &str)]) -> Response {
 fn ask(
     app: &App,
     headers: &HeaderMap,
-    asked: &Asked,
+    asked: &AuthorizeRequest,
     fault: Option<&str>,
     email: Option<&str>,
     status: StatusCode,
 ) -> Response {
-    let Some(cookie) = FormCookie::load(app, headers) else { return Refusal::unavailable().into_response() };
+    let Some(cookie) = FormCookie::load(app, headers) else {
+        return HttpRefusal::unavailable().into_response();
+    };
     let form_key = cookie.form_key();
     let body = render(&Approval {
         action: OAUTH_AUTHORIZE,

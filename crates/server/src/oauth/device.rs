@@ -1,17 +1,17 @@
 //! Device flow (RFC 8628): a client asks, a person compares a code and approves on a page.
 
-use super::Denied;
+use super::OAuthRefusal;
 use super::approval::{self, FORM_KEY, FormCookie, Identified};
 use crate::app::App;
 use crate::metrics;
-use crate::refusal::Refusal;
-use crate::request::{Caller, Form};
+use crate::refusal::HttpRefusal;
+use crate::request::{Caller, FormFields};
 use crate::secret::{TokenHash, draw_token, draw_user_code, tidy_user_code};
 use crate::store::{
-    Brake, Decision, DecisionOutcome, DeviceLookup, DeviceRequest, DeviceRoom, DeviceStart, Guess, NewDevice,
-    StoreError,
+    DeviceDecision, DeviceDecisionOutcome, DeviceLookup, DeviceRequest, DeviceRoom, DeviceStart, Guess,
+    GuessCounter, NewDevice, StoreError,
 };
-use crate::time::Moment;
+use crate::time::UnixMillis;
 use crate::web;
 use crate::web::approval::{Approval, message, render};
 use axum::Json;
@@ -33,12 +33,12 @@ pub(crate) async fn start(
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<DeviceAuthorization>, Denied> {
-    let form = Form::read(&app, &headers, body).await?;
+) -> Result<Json<DeviceAuthorization>, OAuthRefusal> {
+    let form = FormFields::read(&app, &headers, body).await?;
     if form.get("client_id") != Some(CLIENT_ID) {
-        return Err(Denied::because(word::INVALID_CLIENT, "unknown client_id"));
+        return Err(OAuthRefusal::because(word::INVALID_CLIENT, "unknown client_id"));
     }
-    let now = Moment::now();
+    let now = UnixMillis::now();
     let room = DeviceRoom {
         total: app.limits.open_devices as u64,
         per_origin: app.limits.open_devices_per_address as u64,
@@ -58,7 +58,9 @@ pub(crate) async fn start(
             DeviceStart::CodeTaken => {}
             DeviceStart::Full => {
                 let text = "too many device logins are waiting for approval";
-                return Err(Denied::with(StatusCode::TOO_MANY_REQUESTS, word::RATE_LIMITED, text).after(60));
+                return Err(
+                    OAuthRefusal::with(StatusCode::TOO_MANY_REQUESTS, word::RATE_LIMITED, text).after(60)
+                );
             }
             DeviceStart::Recorded => {
                 let page = format!("{}{DEVICE_APPROVAL}", app.base_url(&headers));
@@ -74,7 +76,7 @@ pub(crate) async fn start(
             }
         }
     }
-    Err(Denied::with(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "try again").after(5))
+    Err(OAuthRefusal::with(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "try again").after(5))
 }
 
 const UNKNOWN_CODE: &str = "No login with this code is waiting. Codes end after some minutes.";
@@ -82,7 +84,7 @@ const USED_CODE: &str = "This code was used before. Start the login again.";
 
 /// A request that waits for a decision, by the code in a query or form. An unknown code counts as a
 /// guess of this address.
-enum Waiting {
+enum CodeLookup {
     /// No code was given.
     NoCode,
     /// This one.
@@ -91,15 +93,15 @@ enum Waiting {
     None { fault: &'static str, status: StatusCode, pause: Option<u64> },
 }
 
-impl Waiting {
+impl CodeLookup {
     async fn find(app: &App, caller: &Caller, code: &str) -> Result<Self, StoreError> {
         if code.is_empty() {
             return Ok(Self::NoCode);
         }
         let guess = Guess {
-            brakes: vec![Brake::user_codes_of(caller.origin, app.limits.wrong_user_codes)],
+            counters: vec![GuessCounter::user_codes_of(caller.origin, app.limits.wrong_user_codes)],
             pause: app.limits.wrong_secret_pause,
-            now: Moment::now(),
+            now: UnixMillis::now(),
         };
         Ok(match app.store.open_device(code.to_owned(), guess).await? {
             DeviceLookup::Found(request) if request.is_open => Self::Open(request),
@@ -128,19 +130,19 @@ pub(crate) async fn show(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let form = Form::parse(query.unwrap_or_default().as_bytes());
+    let form = FormFields::parse(query.unwrap_or_default().as_bytes());
     let code = form.as_ref().and_then(|form| form.get("user_code")).map(tidy_user_code).unwrap_or_default();
-    match Waiting::find(&app, &caller, &code).await {
-        Ok(Waiting::NoCode) => ask(&app, &headers, None, None, None, StatusCode::OK),
-        Ok(Waiting::Open(request)) => ask(&app, &headers, Some(&request), None, None, StatusCode::OK),
+    match CodeLookup::find(&app, &caller, &code).await {
+        Ok(CodeLookup::NoCode) => ask(&app, &headers, None, None, None, StatusCode::OK),
+        Ok(CodeLookup::Open(request)) => ask(&app, &headers, Some(&request), None, None, StatusCode::OK),
         // A page that asks for another code is no error of the browser.
-        Ok(Waiting::None { fault, pause: None, .. }) => {
+        Ok(CodeLookup::None { fault, pause: None, .. }) => {
             ask(&app, &headers, None, Some(fault), None, StatusCode::OK)
         }
-        Ok(Waiting::None { fault, status, pause }) => {
+        Ok(CodeLookup::None { fault, status, pause }) => {
             paused(ask(&app, &headers, None, Some(fault), None, status), pause)
         }
-        Err(error) => Refusal::from(error).into_response(),
+        Err(error) => HttpRefusal::from(error).into_response(),
     }
 }
 
@@ -151,7 +153,7 @@ pub(crate) async fn decide(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let form = match Form::read(&app, &headers, body).await {
+    let form = match FormFields::read(&app, &headers, body).await {
         Ok(form) => form,
         Err(refusal) => return refusal.into_response(),
     };
@@ -161,16 +163,16 @@ pub(crate) async fn decide(
         return ask(&app, &headers, None, Some(fault), email, StatusCode::FORBIDDEN);
     }
     let code = form.get("user_code").map(tidy_user_code).unwrap_or_default();
-    let request = match Waiting::find(&app, &caller, &code).await {
-        Ok(Waiting::Open(request)) => request,
-        Ok(Waiting::NoCode) => {
+    let request = match CodeLookup::find(&app, &caller, &code).await {
+        Ok(CodeLookup::Open(request)) => request,
+        Ok(CodeLookup::NoCode) => {
             let fault = "Please type the code that the device shows.";
             return ask(&app, &headers, None, Some(fault), email, StatusCode::NOT_FOUND);
         }
-        Ok(Waiting::None { fault, status, pause }) => {
+        Ok(CodeLookup::None { fault, status, pause }) => {
             return paused(ask(&app, &headers, None, Some(fault), email, status), pause);
         }
-        Err(error) => return Refusal::from(error).into_response(),
+        Err(error) => return HttpRefusal::from(error).into_response(),
     };
     let again =
         |fault: &str, status: StatusCode| ask(&app, &headers, Some(&request), Some(fault), email, status);
@@ -183,24 +185,24 @@ pub(crate) async fn decide(
             let fault = "Too many wrong secrets. Please wait a minute.";
             return paused(again(fault, StatusCode::TOO_MANY_REQUESTS), Some(seconds));
         }
-        Err(error) => return Refusal::from(error).into_response(),
+        Err(error) => return HttpRefusal::from(error).into_response(),
     };
     let decision = match form.get("decision") {
-        Some("approve") => Decision::Approve { user_id: account.user_id },
-        Some("deny") => Decision::Deny,
+        Some("approve") => DeviceDecision::Approve { user_id: account.user_id },
+        Some("deny") => DeviceDecision::Deny,
         _ => return again("Please choose Approve or Deny.", StatusCode::BAD_REQUEST),
     };
-    let is_approval = decision != Decision::Deny;
+    let is_approval = decision != DeviceDecision::Deny;
     let none = |fault: &str, status: StatusCode| ask(&app, &headers, None, Some(fault), email, status);
-    match app.store.decide_device(code, decision, Moment::now()).await {
-        Err(error) => Refusal::from(error).into_response(),
-        Ok(DecisionOutcome::Unknown) => none(UNKNOWN_CODE, StatusCode::NOT_FOUND),
-        Ok(DecisionOutcome::AlreadyDecided) => none(USED_CODE, StatusCode::CONFLICT),
-        Ok(DecisionOutcome::Recorded) if is_approval => {
+    match app.store.decide_device(code, decision, UnixMillis::now()).await {
+        Err(error) => HttpRefusal::from(error).into_response(),
+        Ok(DeviceDecisionOutcome::Unknown) => none(UNKNOWN_CODE, StatusCode::NOT_FOUND),
+        Ok(DeviceDecisionOutcome::AlreadyDecided) => none(USED_CODE, StatusCode::CONFLICT),
+        Ok(DeviceDecisionOutcome::Recorded) if is_approval => {
             let text = "The device is logged in. You can close this page and go back to the terminal.";
             web::answer(StatusCode::OK, "Approved", &message("Approved", text))
         }
-        Ok(DecisionOutcome::Recorded) => {
+        Ok(DeviceDecisionOutcome::Recorded) => {
             let text = "The device was not logged in. You can close this page.";
             web::answer(StatusCode::OK, "Denied", &message("Denied", text))
         }
@@ -224,7 +226,7 @@ fn ask(
     status: StatusCode,
 ) -> Response {
     let Some(cookie) = FormCookie::load(app, headers) else {
-        return Refusal::unavailable().into_response();
+        return HttpRefusal::unavailable().into_response();
     };
     let form_key = cookie.form_key();
     let mut hidden = vec![(FORM_KEY, form_key.as_str())];

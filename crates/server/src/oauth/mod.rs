@@ -11,9 +11,9 @@ pub(crate) mod device;
 pub(crate) mod token;
 
 use crate::app::App;
-use crate::secret::{NoRandomness, Secret, TokenHash, draw_token};
+use crate::secret::{NoRandomness, SecretText, TokenHash, draw_token};
 use crate::store::{NewTokens, StoreError};
-use crate::time::Moment;
+use crate::time::UnixMillis;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
@@ -23,12 +23,12 @@ use ulid::Ulid;
 
 /// A refusal of a token or device route, in OAuth's own shape.
 #[derive(Debug)]
-pub(crate) struct Denied {
+pub(crate) struct OAuthRefusal {
     status: StatusCode,
     body: OAuthError,
 }
 
-impl Denied {
+impl OAuthRefusal {
     /// 400 with one of [`word`].
     pub(crate) fn because(error: &str, description: &str) -> Self {
         Self::with(StatusCode::BAD_REQUEST, error, description)
@@ -51,10 +51,10 @@ impl Denied {
     }
 }
 
-impl IntoResponse for Denied {
+impl IntoResponse for OAuthRefusal {
     fn into_response(self) -> Response {
         let retry_after = self.body.retry_after;
-        let note = crate::app::Note { refusal: Some(self.body.error.clone()), ..Default::default() };
+        let note = crate::app::LogNote { refusal: Some(self.body.error.clone()), ..Default::default() };
         let mut response = (self.status, Json(self.body)).into_response();
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
@@ -64,7 +64,7 @@ impl IntoResponse for Denied {
     }
 }
 
-impl From<StoreError> for Denied {
+impl From<StoreError> for OAuthRefusal {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the store failed");
         Self::with(
@@ -76,30 +76,30 @@ impl From<StoreError> for Denied {
     }
 }
 
-impl From<NoRandomness> for Denied {
+impl From<NoRandomness> for OAuthRefusal {
     fn from(error: NoRandomness) -> Self {
         tracing::error!(%error, "no token could be drawn");
         Self::with(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "try again").after(5)
     }
 }
 
-impl From<crate::refusal::Refusal> for Denied {
-    fn from(_: crate::refusal::Refusal) -> Self {
+impl From<crate::refusal::HttpRefusal> for OAuthRefusal {
+    fn from(_: crate::refusal::HttpRefusal) -> Self {
         Self::because(word::INVALID_REQUEST, "the form is too large, broken, or has a field twice")
     }
 }
 
 /// A pair of tokens in clear, and what the store keeps of them.
 pub(crate) struct Drawn {
-    pub(crate) access: Secret,
-    pub(crate) refresh: Secret,
+    pub(crate) access: SecretText,
+    pub(crate) refresh: SecretText,
     pub(crate) kept: NewTokens,
 }
 
 /// Draws the tokens a grant would hand out.
 pub(crate) fn draw(app: &App) -> Result<Drawn, NoRandomness> {
     let (access, refresh) = (draw_token("ska_")?, draw_token("skr_")?);
-    let now = Moment::now();
+    let now = UnixMillis::now();
     let kept = NewTokens {
         session_id: format!("ses_{}", Ulid::generate()),
         access: TokenHash::of(access.expose()),

@@ -1,11 +1,11 @@
 //! `/oauth/token` and `/oauth/revoke`.
 
-use super::{Denied, Drawn, draw};
+use super::{Drawn, OAuthRefusal, draw};
 use crate::app::App;
-use crate::request::Form;
+use crate::request::FormFields;
 use crate::secret::TokenHash;
 use crate::store::{CodeRedemption, DevicePoll, Refresh, SessionGrant};
-use crate::time::Moment;
+use crate::time::UnixMillis;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -25,17 +25,17 @@ pub(crate) async fn exchange(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<TokenGrant>, Denied> {
-    let form = Form::read(&app, &headers, body).await?;
+) -> Result<Json<TokenGrant>, OAuthRefusal> {
+    let form = FormFields::read(&app, &headers, body).await?;
     if form.get("client_id") != Some(CLIENT_ID) {
-        return Err(Denied::because(word::INVALID_CLIENT, "unknown client_id"));
+        return Err(OAuthRefusal::because(word::INVALID_CLIENT, "unknown client_id"));
     }
     let drawn = draw(&app)?;
     let grant = match form.get("grant_type") {
         Some(GRANT_DEVICE_CODE) => by_device(&app, &form, &drawn).await?,
         Some(GRANT_AUTHORIZATION_CODE) => by_code(&app, &form, &drawn).await?,
         Some(GRANT_REFRESH_TOKEN) => by_refresh(&app, &form, &drawn).await?,
-        _ => return Err(Denied::because(word::UNSUPPORTED_GRANT_TYPE, "unknown grant_type")),
+        _ => return Err(OAuthRefusal::because(word::UNSUPPORTED_GRANT_TYPE, "unknown grant_type")),
     };
     Ok(Json(TokenGrant {
         access_token: Zeroizing::new(drawn.access.expose().to_owned()),
@@ -50,21 +50,21 @@ pub(crate) async fn exchange(
     }))
 }
 
-async fn by_device(app: &App, form: &Form, drawn: &Drawn) -> Result<SessionGrant, Denied> {
+async fn by_device(app: &App, form: &FormFields, drawn: &Drawn) -> Result<SessionGrant, OAuthRefusal> {
     let code = form.get("device_code").ok_or_else(|| absent("device_code"))?;
     match app.store.poll_device(TokenHash::of(code), drawn.kept.clone()).await? {
         DevicePoll::Granted(grant) => Ok(grant),
-        DevicePoll::Pending => Err(Denied::because(word::AUTHORIZATION_PENDING, "")),
-        DevicePoll::TooSoon => Err(Denied::because(word::SLOW_DOWN, "")),
-        DevicePoll::Denied => Err(Denied::because(word::ACCESS_DENIED, "the login was denied")),
+        DevicePoll::Pending => Err(OAuthRefusal::because(word::AUTHORIZATION_PENDING, "")),
+        DevicePoll::TooSoon => Err(OAuthRefusal::because(word::SLOW_DOWN, "")),
+        DevicePoll::Denied => Err(OAuthRefusal::because(word::ACCESS_DENIED, "the login was denied")),
         DevicePoll::Expired => {
-            Err(Denied::because(word::EXPIRED_TOKEN, "the code ended; start the login again"))
+            Err(OAuthRefusal::because(word::EXPIRED_TOKEN, "the code ended; start the login again"))
         }
-        DevicePoll::Unknown => Err(Denied::because(word::INVALID_GRANT, "unknown device_code")),
+        DevicePoll::Unknown => Err(OAuthRefusal::because(word::INVALID_GRANT, "unknown device_code")),
     }
 }
 
-async fn by_code(app: &App, form: &Form, drawn: &Drawn) -> Result<SessionGrant, Denied> {
+async fn by_code(app: &App, form: &FormFields, drawn: &Drawn) -> Result<SessionGrant, OAuthRefusal> {
     let field = |name: &'static str| form.get(name).ok_or_else(|| absent(name));
     let redemption = CodeRedemption {
         code: TokenHash::of(field("code")?),
@@ -72,22 +72,24 @@ async fn by_code(app: &App, form: &Form, drawn: &Drawn) -> Result<SessionGrant, 
         redirect_uri: field("redirect_uri")?.to_owned(),
     };
     let grant = app.store.redeem_code(redemption, drawn.kept.clone()).await?;
-    grant.ok_or_else(|| Denied::because(word::INVALID_GRANT, "the code is not valid, or was used before"))
+    grant.ok_or_else(|| {
+        OAuthRefusal::because(word::INVALID_GRANT, "the code is not valid, or was used before")
+    })
 }
 
-async fn by_refresh(app: &App, form: &Form, drawn: &Drawn) -> Result<SessionGrant, Denied> {
+async fn by_refresh(app: &App, form: &FormFields, drawn: &Drawn) -> Result<SessionGrant, OAuthRefusal> {
     let token = form.get("refresh_token").ok_or_else(|| absent("refresh_token"))?;
     match app.store.refresh(TokenHash::of(token), drawn.kept.clone()).await? {
         Refresh::Rotated(grant) => Ok(grant),
         Refresh::BenignReplay => {
             let text = "the token was just rotated; read the stored session and try again";
-            Err(Denied::with(StatusCode::CONFLICT, word::REFRESH_REPLAY, text).after(REPLAY_PAUSE))
+            Err(OAuthRefusal::with(StatusCode::CONFLICT, word::REFRESH_REPLAY, text).after(REPLAY_PAUSE))
         }
         Refresh::Invalid => {
-            Err(Denied::because(word::INVALID_GRANT, "the refresh token is not valid any more"))
+            Err(OAuthRefusal::because(word::INVALID_GRANT, "the refresh token is not valid any more"))
         }
         Refresh::SessionEnded => {
-            Err(Denied::because(word::SESSION_INVALID, "the session was ended; log in again"))
+            Err(OAuthRefusal::because(word::SESSION_INVALID, "the session was ended; log in again"))
         }
     }
 }
@@ -98,13 +100,13 @@ pub(crate) async fn revoke(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Revocation>, Denied> {
-    let form = Form::read(&app, &headers, body).await?;
+) -> Result<Json<Revocation>, OAuthRefusal> {
+    let form = FormFields::read(&app, &headers, body).await?;
     let token = form.get("token").ok_or_else(|| absent("token"))?;
-    let revoked = app.store.revoke(TokenHash::of(token), Moment::now()).await?;
+    let revoked = app.store.revoke(TokenHash::of(token), UnixMillis::now()).await?;
     Ok(Json(Revocation { revoked }))
 }
 
-fn absent(field: &str) -> Denied {
-    Denied::because(word::INVALID_REQUEST, &format!("{field} is absent"))
+fn absent(field: &str) -> OAuthRefusal {
+    OAuthRefusal::because(word::INVALID_REQUEST, &format!("{field} is absent"))
 }

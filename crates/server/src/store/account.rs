@@ -1,7 +1,7 @@
 //! Accounts and the teams they belong to.
 
 use crate::secret::TokenHash;
-use crate::time::Moment;
+use crate::time::UnixMillis;
 
 /// A team's row in this store. Never leaves the process; the wire carries the team's id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -28,7 +28,7 @@ pub struct NewAccount {
     /// The teamspace's name when it is created.
     pub team_name: String,
     /// When.
-    pub now: Moment,
+    pub now: UnixMillis,
 }
 
 /// An account.
@@ -43,7 +43,7 @@ pub struct Account {
     /// Its teams, private teamspaces first.
     pub teams: Vec<Membership>,
     /// When it was created.
-    pub created_at: Moment,
+    pub created_at: UnixMillis,
 }
 
 /// An account's place in a team.
@@ -75,7 +75,7 @@ pub struct NewCiToken {
     /// Of the whole token.
     pub hash: TokenHash,
     /// When.
-    pub now: Moment,
+    pub now: UnixMillis,
 }
 
 /// A machine token, without its secret.
@@ -90,9 +90,9 @@ pub struct CiTokenRecord {
     /// What it is for.
     pub label: String,
     /// When it was issued.
-    pub created_at: Moment,
+    pub created_at: UnixMillis,
     /// When it was revoked.
-    pub revoked_at: Option<Moment>,
+    pub revoked_at: Option<UnixMillis>,
 }
 
 /// Who a bearer token stands for.
@@ -105,14 +105,14 @@ pub struct Principal {
     /// `device_code`, `authorization_code` or `ci_token`.
     pub flow: String,
     /// When the session began or the machine token was issued.
-    pub authenticated_at: Moment,
+    pub authenticated_at: UnixMillis,
     /// When this access token ends.
-    pub access_expires_at: Option<Moment>,
+    pub access_expires_at: Option<UnixMillis>,
     /// When the session's refresh token ends.
-    pub refresh_expires_at: Option<Moment>,
+    pub refresh_expires_at: Option<UnixMillis>,
     /// How often the refresh token was rotated.
     pub generation: Option<u64>,
-    /// Whether this access token has been noted by [`super::SessionStore::mark_seen`].
+    /// Whether this access token has been noted by [`super::LoginStore::mark_seen`].
     pub is_seen: bool,
 }
 

@@ -1,8 +1,8 @@
 //! Logins and what becomes of them.
 
-use crate::origin::Origin;
+use crate::origin::ClientOrigin;
 use crate::secret::TokenHash;
-use crate::time::Moment;
+use crate::time::UnixMillis;
 use std::time::Duration;
 
 /// A device request to be recorded.
@@ -15,11 +15,11 @@ pub struct NewDevice {
     /// Between two polls at least.
     pub interval: Duration,
     /// Where it was asked for.
-    pub origin: Origin,
+    pub origin: ClientOrigin,
     /// When it was asked for.
-    pub now: Moment,
+    pub now: UnixMillis,
     /// When it ends.
-    pub expires_at: Moment,
+    pub expires_at: UnixMillis,
 }
 
 /// How many device requests may wait for a decision.
@@ -55,7 +55,7 @@ pub enum DeviceLookup {
 
 /// A count of wrong guesses.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Brake {
+pub struct GuessCounter {
     /// What is counted: the guesses of whom, about what.
     pub subject: String,
     /// Wrong guesses in a row before the next must wait.
@@ -65,33 +65,33 @@ pub struct Brake {
     pub ends: bool,
 }
 
-impl Brake {
+impl GuessCounter {
     /// Secrets of one account at one address, so that guessing elsewhere does not lock its owner out.
-    pub fn account_at(email: &str, origin: Origin, allowed: u32) -> Self {
+    pub fn account_at(email: &str, origin: ClientOrigin, allowed: u32) -> Self {
         let email: String = contract::scope::trim(email).to_lowercase().chars().take(254).collect();
         Self { subject: format!("secret {origin} {email}"), allowed, ends: true }
     }
 
     /// Secrets of any accounts at one address.
-    pub fn accounts_of(origin: Origin, allowed: u32) -> Self {
+    pub fn accounts_of(origin: ClientOrigin, allowed: u32) -> Self {
         Self { subject: format!("secrets {origin}"), allowed, ends: false }
     }
 
     /// User codes at one address.
-    pub fn user_codes_of(origin: Origin, allowed: u32) -> Self {
+    pub fn user_codes_of(origin: ClientOrigin, allowed: u32) -> Self {
         Self { subject: format!("codes {origin}"), allowed, ends: false }
     }
 }
 
-/// A guess, and the brakes it has to pass.
+/// A guess, and the counters it has to pass.
 #[derive(Clone, Debug)]
 pub struct Guess {
     /// All of them count it.
-    pub brakes: Vec<Brake>,
+    pub counters: Vec<GuessCounter>,
     /// How long the next guess waits where a row is too long.
     pub pause: Duration,
     /// Now.
-    pub now: Moment,
+    pub now: UnixMillis,
 }
 
 /// A device request, as the approval page shows it.
@@ -100,14 +100,14 @@ pub struct DeviceRequest {
     /// Letters only.
     pub user_code: String,
     /// When it was asked for.
-    pub requested_at: Moment,
+    pub requested_at: UnixMillis,
     /// Whether nobody has decided yet.
     pub is_open: bool,
 }
 
 /// What a person decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub enum DeviceDecision {
     /// The device becomes a session of this account.
     Approve {
         /// `usr_<ulid>`.
@@ -119,7 +119,7 @@ pub enum Decision {
 
 /// What became of a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DecisionOutcome {
+pub enum DeviceDecisionOutcome {
     /// Recorded.
     Recorded,
     /// No such code, or it ended.
@@ -139,11 +139,11 @@ pub struct NewTokens {
     /// Of the refresh token.
     pub refresh: TokenHash,
     /// Now.
-    pub now: Moment,
+    pub now: UnixMillis,
     /// When the access token ends.
-    pub access_expires_at: Moment,
+    pub access_expires_at: UnixMillis,
     /// When the refresh token ends.
-    pub refresh_expires_at: Moment,
+    pub refresh_expires_at: UnixMillis,
     /// How long after a rotation the replay of the token before it counts as harmless.
     pub replay_grace: Duration,
 }
@@ -186,9 +186,9 @@ pub struct NewCode {
     /// Must be repeated when it is redeemed.
     pub redirect_uri: String,
     /// Now.
-    pub now: Moment,
+    pub now: UnixMillis,
     /// When it ends.
-    pub expires_at: Moment,
+    pub expires_at: UnixMillis,
 }
 
 /// An authorization code presented at the token route.

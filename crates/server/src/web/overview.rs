@@ -1,10 +1,10 @@
 //! The overview at `/`: that the server runs and how much it holds. Nothing of any account.
 
 use super::escape;
-use crate::config::Limits;
+use crate::config::ServerLimits;
 use crate::metrics::Metrics;
 use crate::store::Totals;
-use crate::time::Moment;
+use crate::time::UnixMillis;
 use contract::wire::endpoint;
 use std::sync::atomic::Ordering;
 
@@ -12,9 +12,9 @@ use std::sync::atomic::Ordering;
 pub(crate) struct Overview<'a> {
     pub(crate) url: &'a str,
     pub(crate) version: &'a str,
-    pub(crate) started: Moment,
+    pub(crate) started: UnixMillis,
     pub(crate) totals: Totals,
-    pub(crate) limits: &'a Limits,
+    pub(crate) limits: &'a ServerLimits,
     pub(crate) metrics: &'a Metrics,
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn render(overview: &Overview<'_>) -> String {
         "<h1>This sync server is running</h1>\n\
          <p class=\"soft\">Version {version}, since {started}</p>\n\
          <p>Log in from a checkout with<br><code>spec-kitty auth login --server {url}</code></p>\n\
-         <h2>Held</h2>\n{held}\n<h2>Since the start</h2>\n{since}\n<h2>Limits</h2>\n{bounds}\n\
+         <h2>Held</h2>\n{held}\n<h2>Since the start</h2>\n{since}\n<h2>ServerLimits</h2>\n{bounds}\n\
          <p class=\"soft\">Counters for machines: <a href=\"{metrics_path}\">{metrics_path}</a></p>",
         version = escape(overview.version),
         started = escape(&overview.started.spoken()),

@@ -5,16 +5,16 @@ use super::client::{Answer, connect_from, exchange, request, send};
 use super::world::{EMAIL, TEAM, World, body_of, event, hasty, indexed, statuses};
 use contract::wire::endpoint;
 use serde_json::{Value, json};
-use server::{Lifetimes, Limits};
+use server::{Lifetimes, ServerLimits};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// So patient that only shares, never deadlines, can free a place.
-fn patient() -> Limits {
+fn patient() -> ServerLimits {
     let hour = Duration::from_secs(3600);
-    Limits { head_timeout: hour, body_timeout: hour, progress_grace: hour, ..Limits::default() }
+    ServerLimits { head_timeout: hour, body_timeout: hour, progress_grace: hour, ..ServerLimits::default() }
 }
 
 /// Events of the second account name its own team.
@@ -46,9 +46,9 @@ fn connect(world: &World) -> TcpStream {
 
 #[test]
 fn slow_uploads_of_one_account_leave_room_for_another() {
-    let limits = Limits { uploads_at_once: 8, uploads_per_account: 4, ..patient() };
+    let limits = ServerLimits { uploads_at_once: 8, uploads_per_account: 4, ..patient() };
     let world =
-        World::with(Limits { upload_wait: Duration::from_millis(300), ..limits }, Lifetimes::default());
+        World::with(ServerLimits { upload_wait: Duration::from_millis(300), ..limits }, Lifetimes::default());
     let (slow, (quick, _)) = (world.token(), world.neighbour());
     let _held: Vec<_> = (0..4).map(|_| begin_upload(&slow, connect(&world))).collect();
     let fifth = world.batch(&slow, TEAM, &[event(1)]);
@@ -62,7 +62,8 @@ fn slow_uploads_of_one_account_leave_room_for_another() {
 #[test]
 #[cfg_attr(not(target_os = "linux"), ignore = "needs several loopback addresses, which only Linux has")]
 fn slow_uploads_of_one_address_leave_room_for_another() {
-    let limits = Limits { uploads_at_once: 4, uploads_per_account: 2, uploads_per_address: 3, ..patient() };
+    let limits =
+        ServerLimits { uploads_at_once: 4, uploads_per_account: 2, uploads_per_address: 3, ..patient() };
     let world = World::with(limits, Lifetimes::default());
     let (first, (second, _)) = (world.token(), world.neighbour());
     let uploads = [&first, &first, &second];
@@ -78,7 +79,7 @@ fn slow_uploads_of_one_address_leave_room_for_another() {
 
 #[test]
 fn upload_below_the_pace_is_given_up() {
-    let limits = Limits { progress_grace: Duration::from_millis(300), ..patient() };
+    let limits = ServerLimits { progress_grace: Duration::from_millis(300), ..patient() };
     let world = World::with(limits, Lifetimes::default());
     let mut stream = begin_upload(&world.token(), connect(&world));
     let mut writer = stream.try_clone().unwrap();
@@ -97,7 +98,8 @@ fn upload_below_the_pace_is_given_up() {
 
 #[test]
 fn idle_connections_give_way_to_a_request() {
-    let world = World::with(Limits { connections: 16, connections_per_address: 16, ..patient() }, hasty());
+    let world =
+        World::with(ServerLimits { connections: 16, connections_per_address: 16, ..patient() }, hasty());
     let token = world.token();
     let _idle: Vec<_> = (0..64).map(|_| connect(&world)).collect();
     // Some that began a head and never end it.
@@ -112,7 +114,8 @@ fn idle_connections_give_way_to_a_request() {
 #[test]
 #[cfg_attr(not(target_os = "linux"), ignore = "needs several loopback addresses, which only Linux has")]
 fn idle_connections_of_many_addresses_give_way_to_a_request() {
-    let world = World::with(Limits { connections: 16, connections_per_address: 4, ..patient() }, hasty());
+    let world =
+        World::with(ServerLimits { connections: 16, connections_per_address: 4, ..patient() }, hasty());
     let token = world.token();
     let _idle: Vec<_> = (0..40).map(|at| connect_from(world.address(), 2 + at % 20)).collect();
     assert_eq!(statuses(&world.batch(&token, TEAM, &[event(1)])), ["success"]);
@@ -121,7 +124,8 @@ fn idle_connections_of_many_addresses_give_way_to_a_request() {
 #[test]
 #[cfg_attr(not(target_os = "linux"), ignore = "needs several loopback addresses, which only Linux has")]
 fn half_sent_forms_of_one_address_leave_connections_to_others() {
-    let world = World::with(Limits { connections: 8, connections_per_address: 4, ..patient() }, hasty());
+    let world =
+        World::with(ServerLimits { connections: 8, connections_per_address: 4, ..patient() }, hasty());
     let half = format!(
         "POST {} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 99\r\n\r\n",
         "/device"
@@ -142,7 +146,7 @@ fn half_sent_forms_of_one_address_leave_connections_to_others() {
 
 #[test]
 fn account_over_its_share_of_requests_is_told_to_come_back() {
-    let limits = Limits { requests_per_account: 3, uploads_per_account: 3, ..patient() };
+    let limits = ServerLimits { requests_per_account: 3, uploads_per_account: 3, ..patient() };
     let world = World::with(limits, Lifetimes::default());
     let (slow, (quick, _)) = (world.token(), world.neighbour());
     let held: Vec<_> = (0..3).map(|_| begin_upload(&slow, connect(&world))).collect();
@@ -166,7 +170,7 @@ fn until<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
 
 #[test]
 fn answers_that_are_not_read_hold_the_share_of_their_account_only() {
-    let limits = Limits { large_answers_per_account: 2, ..patient() };
+    let limits = ServerLimits { large_answers_per_account: 2, ..patient() };
     let mut world = World::with(limits, Lifetimes::default());
     let (slow, (quick, _)) = (world.token(), world.neighbour());
     // More than the buffers of a connection take.
@@ -214,7 +218,7 @@ fn forwarded(address: &str) -> [(&str, &str); 1] {
 
 #[test]
 fn device_requests_of_one_address_leave_logins_to_others() {
-    let limits = Limits { open_devices: 20, open_devices_per_address: 15, ..Limits::default() };
+    let limits = ServerLimits { open_devices: 20, open_devices_per_address: 15, ..ServerLimits::default() };
     let world = World::behind_proxy(limits, hasty());
     let ask = |from: &str| world.ask_device(&forwarded(from));
     let other = ask("2001:db8:0:7::1").json();
@@ -234,7 +238,7 @@ fn device_requests_of_one_address_leave_logins_to_others() {
 
 #[test]
 fn opened_device_requests_fill_the_share_of_their_address_only() {
-    let limits = Limits { open_devices: 8, open_devices_per_address: 3, ..Limits::default() };
+    let limits = ServerLimits { open_devices: 8, open_devices_per_address: 3, ..ServerLimits::default() };
     let world = World::behind_proxy(limits, hasty());
     let ask = |from: &str| world.ask_device(&forwarded(from));
     for _ in 0..3 {
@@ -249,7 +253,7 @@ fn opened_device_requests_fill_the_share_of_their_address_only() {
 
 #[test]
 fn forwarded_address_counts_only_from_a_trusted_proxy() {
-    let limits = Limits { open_devices_per_address: 2, ..Limits::default() };
+    let limits = ServerLimits { open_devices_per_address: 2, ..ServerLimits::default() };
     let opened = |world: &World, n: u8| {
         let answer = world.ask_device(&forwarded(&format!("198.51.100.{n}")));
         let code = answer.json()["user_code"].as_str().map(str::to_owned);
@@ -268,7 +272,7 @@ fn forwarded_address_counts_only_from_a_trusted_proxy() {
 
 #[test]
 fn parallel_guesses_pass_as_often_as_serial_ones() {
-    let world = World::behind_proxy(Limits { wrong_secrets: 5, ..Limits::default() }, hasty());
+    let world = World::behind_proxy(ServerLimits { wrong_secrets: 5, ..ServerLimits::default() }, hasty());
     let device = world.start_device();
     let path = format!("/device?user_code={}", device["user_code"].as_str().unwrap());
     let page = send(world.address(), "GET", &path, &[], &[]);
@@ -289,7 +293,7 @@ fn parallel_guesses_pass_as_often_as_serial_ones() {
 
 #[test]
 fn wrong_secrets_of_many_accounts_slow_their_address() {
-    let limits = Limits { wrong_secrets_per_address: 4, ..Limits::default() };
+    let limits = ServerLimits { wrong_secrets_per_address: 4, ..ServerLimits::default() };
     let world = World::behind_proxy(limits, hasty());
     let device = world.start_device();
     let path = format!("/device?user_code={}", device["user_code"].as_str().unwrap());
@@ -305,7 +309,7 @@ fn wrong_secrets_of_many_accounts_slow_their_address() {
 
 #[test]
 fn count_of_wrong_secrets_survives_a_restart() {
-    let mut world = World::with(Limits { wrong_secrets: 2, ..Limits::default() }, hasty());
+    let mut world = World::with(ServerLimits { wrong_secrets: 2, ..ServerLimits::default() }, hasty());
     let device = world.start_device();
     for _ in 0..2 {
         assert_eq!(world.answer_device(&device, "wrong", "approve").status, 401);
@@ -317,7 +321,7 @@ fn count_of_wrong_secrets_survives_a_restart() {
 
 #[test]
 fn guessed_user_codes_slow_their_address() {
-    let world = World::behind_proxy(Limits { wrong_user_codes: 3, ..Limits::default() }, hasty());
+    let world = World::behind_proxy(ServerLimits { wrong_user_codes: 3, ..ServerLimits::default() }, hasty());
     let device = world.start_device();
     let look = |code: &str, from: &str| -> Answer {
         let path = format!("/device?user_code={code}");

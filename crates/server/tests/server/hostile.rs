@@ -7,7 +7,7 @@ use contract::wire::endpoint;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
-use server::{Lifetimes, Limits};
+use server::{Lifetimes, ServerLimits};
 use std::time::Duration;
 
 fn few() -> ProptestConfig {
@@ -147,7 +147,7 @@ fn any_value_in_place_of_a_body_is_refused() {
 
 #[test]
 fn smuggled_and_contradictory_framing_is_refused() {
-    let impatient = Limits { head_timeout: Duration::from_millis(300), ..Limits::default() };
+    let impatient = ServerLimits { head_timeout: Duration::from_millis(300), ..ServerLimits::default() };
     let world = World::with(impatient, Lifetimes::default());
     let token = world.token();
     let path = endpoint::EVENTS_BATCH;

@@ -5,7 +5,7 @@ use super::world::{EMAIL, PROJECT, TEAM, World, event, gzip, statuses};
 use contract::wire::endpoint;
 use flate2::read::MultiGzDecoder;
 use serde_json::{Value, json};
-use server::{Lifetimes, Limits};
+use server::{Lifetimes, ServerLimits};
 use std::collections::BTreeMap;
 use std::io::Read;
 
@@ -215,7 +215,7 @@ fn without_a_good_token_nothing_is_read() {
 
 #[test]
 fn limits_are_advertised_and_hold_for_the_unpacked_size() {
-    let limits = Limits { bytes_per_batch: 8192, events_per_batch: 4, ..Limits::default() };
+    let limits = ServerLimits { bytes_per_batch: 8192, events_per_batch: 4, ..ServerLimits::default() };
     let world = World::with(limits, Lifetimes::default());
     let token = world.token();
     let advertised = world.get(&token, endpoint::SYNC_HEALTH).json()["sync_ingress"]["limits"].clone();

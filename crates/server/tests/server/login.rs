@@ -4,7 +4,7 @@ use super::client::{Answer, hidden_fields, post_form, send};
 use super::world::{EMAIL, TEAM, World, event, form_body, hasty, statuses};
 use contract::wire::{endpoint, oauth};
 use serde_json::{Value, json};
-use server::{Lifetimes, Limits};
+use server::{Lifetimes, ServerLimits};
 use std::time::Duration;
 
 fn word(answer: &Answer) -> String {
@@ -17,7 +17,7 @@ fn token(grant: &Value, key: &str) -> String {
 
 #[test]
 fn a_device_login_gives_a_session_that_can_send() {
-    let world = World::with(Limits::default(), hasty());
+    let world = World::with(ServerLimits::default(), hasty());
     let device = world.start_device();
     assert_eq!(device["expires_in"], 900);
     let page = device["verification_uri"].as_str().unwrap();
@@ -51,7 +51,7 @@ fn a_device_login_gives_a_session_that_can_send() {
 
 #[test]
 fn a_denied_a_forgotten_and_an_unknown_device_get_the_right_word() {
-    let world = World::with(Limits::default(), hasty());
+    let world = World::with(ServerLimits::default(), hasty());
     let device = world.start_device();
     assert_eq!(world.answer_device(&device, &world.secret, "deny").status, 200);
     assert_eq!(word(&world.poll(&token(&device, "device_code"))), "access_denied");
@@ -60,7 +60,7 @@ fn a_denied_a_forgotten_and_an_unknown_device_get_the_right_word() {
     assert_eq!(word(&world.poll("skd_never-issued")), "invalid_grant");
 
     let brief = Lifetimes { device: Duration::from_millis(300), ..hasty() };
-    let world = World::with(Limits::default(), brief);
+    let world = World::with(ServerLimits::default(), brief);
     let forgotten = world.start_device();
     std::thread::sleep(Duration::from_millis(400));
     assert_eq!(word(&world.poll(&token(&forgotten, "device_code"))), "expired_token");
@@ -69,8 +69,10 @@ fn a_denied_a_forgotten_and_an_unknown_device_get_the_right_word() {
 
 #[test]
 fn a_client_that_polls_too_fast_is_slowed() {
-    let world =
-        World::with(Limits::default(), Lifetimes { device_interval: Duration::from_secs(60), ..hasty() });
+    let world = World::with(
+        ServerLimits::default(),
+        Lifetimes { device_interval: Duration::from_secs(60), ..hasty() },
+    );
     let device = world.start_device();
     let code = token(&device, "device_code");
     assert_eq!(word(&world.poll(&code)), "authorization_pending");
@@ -79,7 +81,7 @@ fn a_client_that_polls_too_fast_is_slowed() {
 
 #[test]
 fn approval_needs_the_right_secret_and_guessing_is_slowed() {
-    let world = World::with(Limits { wrong_secrets: 2, ..Limits::default() }, hasty());
+    let world = World::with(ServerLimits { wrong_secrets: 2, ..ServerLimits::default() }, hasty());
     let device = world.start_device();
     for _ in 0..2 {
         assert_eq!(world.answer_device(&device, "wrong", "approve").status, 401);
@@ -92,7 +94,7 @@ fn approval_needs_the_right_secret_and_guessing_is_slowed() {
 
 #[test]
 fn a_new_secret_replaces_the_old_one() {
-    let world = World::with(Limits::default(), hasty());
+    let world = World::with(ServerLimits::default(), hasty());
     let replaced = world.admin().replace_secret(" DEV@example.com").unwrap();
     let device = world.start_device();
     assert_eq!(world.answer_device(&device, &world.secret, "approve").status, 401);
@@ -101,7 +103,7 @@ fn a_new_secret_replaces_the_old_one() {
 
 #[test]
 fn a_form_of_another_site_or_browser_is_refused() {
-    let world = World::with(Limits::default(), hasty());
+    let world = World::with(ServerLimits::default(), hasty());
     let device = world.start_device();
     let path = format!("/device?user_code={}", token(&device, "user_code"));
     let page = send(world.address(), "GET", &path, &[], &[]);
@@ -125,7 +127,7 @@ fn a_form_of_another_site_or_browser_is_refused() {
 
 #[test]
 fn pages_show_the_code_and_escape_what_comes_from_outside() {
-    let world = World::with(Limits::default(), hasty());
+    let world = World::with(ServerLimits::default(), hasty());
     let device = world.start_device();
     let code = token(&device, "user_code");
     let page = send(world.address(), "GET", &format!("/device?user_code={code}"), &[], &[]);
@@ -189,7 +191,7 @@ fn code_of(answer: &Answer) -> String {
 
 #[test]
 fn a_browser_login_goes_back_to_loopback_with_a_code_that_works_once() {
-    let world = World::with(Limits::default(), hasty());
+    let world = World::with(ServerLimits::default(), hasty());
     let page = authorize(&world, &[]);
     assert_eq!(page.status, 200);
     let redirect = world.answer_page(&page, "/oauth/authorize", EMAIL, &world.secret, "approve");
@@ -203,7 +205,7 @@ fn a_browser_login_goes_back_to_loopback_with_a_code_that_works_once() {
 
 #[test]
 fn code_ends_with_a_wrong_verifier_or_callback() {
-    let world = World::with(Limits::default(), hasty());
+    let world = World::with(ServerLimits::default(), hasty());
     for (verifier, callback) in [("another-verifier", CALLBACK), (VERIFIER, "http://127.0.0.1:1/callback")] {
         let page = authorize(&world, &[]);
         let code = code_of(&world.answer_page(&page, "/oauth/authorize", EMAIL, &world.secret, "approve"));
@@ -215,7 +217,7 @@ fn code_ends_with_a_wrong_verifier_or_callback() {
 
 #[test]
 fn a_browser_login_can_be_denied_and_wrong_requests_never_redirect_elsewhere() {
-    let world = World::with(Limits::default(), hasty());
+    let world = World::with(ServerLimits::default(), hasty());
     let page = authorize(&world, &[]);
     let denied = world.answer_page(&page, "/oauth/authorize", EMAIL, "", "deny");
     assert_eq!(denied.status, 303);
@@ -237,7 +239,7 @@ fn a_browser_login_can_be_denied_and_wrong_requests_never_redirect_elsewhere() {
 
 #[test]
 fn a_refresh_rotates_and_its_replay_is_harmless_for_a_moment() {
-    let world = World::with(Limits::default(), hasty());
+    let world = World::with(ServerLimits::default(), hasty());
     let first = world.login();
     let second = world.refresh(&token(&first, "refresh_token"));
     assert_eq!(second.status, 200);
@@ -253,7 +255,7 @@ fn a_refresh_rotates_and_its_replay_is_harmless_for_a_moment() {
 #[test]
 fn a_refresh_whose_answer_was_lost_is_done_again_but_a_stolen_token_ends_the_session() {
     let patient = Lifetimes { replay_grace: Duration::ZERO, ..hasty() };
-    let world = World::with(Limits::default(), patient);
+    let world = World::with(ServerLimits::default(), patient);
     let first = world.login();
     let old = token(&first, "refresh_token");
     let lost = world.refresh(&old).json();
@@ -281,7 +283,7 @@ fn a_refresh_whose_answer_was_lost_is_done_again_but_a_stolen_token_ends_the_ses
 
 #[test]
 fn revocation_ends_the_session_and_says_whether_there_was_one() {
-    let world = World::with(Limits::default(), hasty());
+    let world = World::with(ServerLimits::default(), hasty());
     let grant = world.login();
     let refresh = token(&grant, "refresh_token");
     let revoke = |token: &str| {
@@ -303,7 +305,7 @@ fn tokens_end_when_they_say() {
         refresh_token: Duration::from_millis(600),
         ..hasty()
     };
-    let world = World::with(Limits::default(), short);
+    let world = World::with(ServerLimits::default(), short);
     let grant = world.login();
     std::thread::sleep(Duration::from_millis(250));
     assert_eq!(world.get(&token(&grant, "access_token"), endpoint::ME).status, 401);
@@ -313,7 +315,7 @@ fn tokens_end_when_they_say() {
 
 #[test]
 fn malformed_token_requests_get_an_oauth_error() {
-    let world = World::with(Limits::default(), hasty());
+    let world = World::with(ServerLimits::default(), hasty());
     let cases: [(&[(&str, &str)], &str); 6] = [
         (&[], "invalid_client"),
         (&[("client_id", "cli_native")], "unsupported_grant_type"),

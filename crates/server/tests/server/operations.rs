@@ -5,7 +5,7 @@ use super::world::{EMAIL, TEAM, World, event, hasty, statuses};
 use contract::wire::endpoint;
 use serde_json::Value;
 use server::metrics::Route;
-use server::{Admin, Handle, Limits, ServerConfig, ServerError};
+use server::{Admin, Handle, ServerConfig, ServerError, ServerLimits};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -52,7 +52,7 @@ fn routes_that_do_not_exist_and_methods_that_do_not_fit_say_so_in_json() {
 
 #[test]
 fn the_access_log_has_one_line_a_request_and_no_secret() {
-    let mut world = World::with(Limits::default(), hasty());
+    let mut world = World::with(ServerLimits::default(), hasty());
     let grant = world.login();
     let ci = world.token();
     let access = grant["access_token"].as_str().unwrap().to_owned();
@@ -110,7 +110,7 @@ fn a_stop_lets_a_running_request_finish_and_refuses_new_ones() {
 
 #[test]
 fn sessions_and_events_survive_a_restart() {
-    let mut world = World::with(Limits::default(), hasty());
+    let mut world = World::with(ServerLimits::default(), hasty());
     let grant = world.login();
     let access = grant["access_token"].as_str().unwrap().to_owned();
     world.batch(&access, TEAM, &[event(1)]);
@@ -165,11 +165,11 @@ fn a_database_that_is_newer_or_no_database_is_named_and_left_alone() {
 
 #[test]
 fn a_slow_head_a_silent_client_and_an_endless_head_do_not_hold_the_server() {
-    let limits = Limits {
+    let limits = ServerLimits {
         head_timeout: Duration::from_millis(800),
         body_timeout: Duration::from_millis(800),
         connections: 4,
-        ..Limits::default()
+        ..ServerLimits::default()
     };
     let world = World::with(limits, hasty());
     let token = world.token();

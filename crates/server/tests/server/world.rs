@@ -5,7 +5,7 @@ use contract::wire::{body, endpoint, oauth};
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 use server::origin::TrustedProxies;
-use server::{Admin, Handle, Lifetimes, Limits, ServerConfig};
+use server::{Admin, Handle, Lifetimes, ServerConfig, ServerLimits};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,17 +43,17 @@ pub(crate) struct World {
     pub(crate) log: Shared,
     pub(crate) secret: String,
     handle: Option<Handle>,
-    limits: Limits,
+    limits: ServerLimits,
     lifetimes: Lifetimes,
     proxies: TrustedProxies,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self::with(Limits::default(), Lifetimes::default())
+        Self::with(ServerLimits::default(), Lifetimes::default())
     }
 
-    pub(crate) fn with(limits: Limits, lifetimes: Lifetimes) -> Self {
+    pub(crate) fn with(limits: ServerLimits, lifetimes: Lifetimes) -> Self {
         let data = tempfile::tempdir().expect("a directory");
         let admin = Admin::open(data.path()).expect("a store");
         let created = admin.create_account(EMAIL, Some("Dev"), Some(TEAM)).expect("an account");
@@ -65,7 +65,7 @@ impl World {
     }
 
     /// A server behind a proxy on this machine: requests may name the address they come from.
-    pub(crate) fn behind_proxy(limits: Limits, lifetimes: Lifetimes) -> Self {
+    pub(crate) fn behind_proxy(limits: ServerLimits, lifetimes: Lifetimes) -> Self {
         let mut world = Self::with(limits, lifetimes);
         world.stop();
         world.proxies = TrustedProxies::new(vec!["127.0.0.1".parse().expect("a range")]);
@@ -84,7 +84,7 @@ impl World {
     }
 
     /// Changes what the next start is bounded by.
-    pub(crate) fn change_limits(&mut self, change: impl FnOnce(&mut Limits)) {
+    pub(crate) fn change_limits(&mut self, change: impl FnOnce(&mut ServerLimits)) {
         change(&mut self.limits);
     }
 

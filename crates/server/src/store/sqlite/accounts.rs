@@ -3,14 +3,14 @@
 use super::SqliteStore;
 use crate::secret::TokenHash;
 use crate::store::{
-    Account, AccountStore, CiTokenRecord, Membership, NewAccount, NewCiToken, Pending, Principal, StoreError,
-    TeamKey,
+    Account, AccountStore, CiTokenRecord, Membership, NewAccount, NewCiToken, Principal, StoreError,
+    StoreFuture, TeamKey,
 };
-use crate::time::Moment;
+use crate::time::UnixMillis;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 impl AccountStore for SqliteStore {
-    fn create_account(&self, account: NewAccount) -> Pending<'_, Account> {
+    fn create_account(&self, account: NewAccount) -> StoreFuture<'_, Account> {
         self.change(move |connection| {
             let key = email_key(&account.email);
             let taken =
@@ -45,7 +45,7 @@ impl AccountStore for SqliteStore {
         })
     }
 
-    fn replace_secret(&self, email: String, secret_hash: String) -> Pending<'_, ()> {
+    fn replace_secret(&self, email: String, secret_hash: String) -> StoreFuture<'_, ()> {
         self.change(move |connection| {
             let changed = connection.execute(
                 "UPDATE accounts SET secret_hash = ?1 WHERE email_key = ?2",
@@ -55,7 +55,7 @@ impl AccountStore for SqliteStore {
         })
     }
 
-    fn accounts(&self) -> Pending<'_, Vec<Account>> {
+    fn accounts(&self) -> StoreFuture<'_, Vec<Account>> {
         self.query(|connection| {
             let mut ids =
                 connection.prepare_cached("SELECT user_id FROM accounts ORDER BY created_at, user_id")?;
@@ -68,7 +68,7 @@ impl AccountStore for SqliteStore {
         })
     }
 
-    fn account_secret(&self, email: String) -> Pending<'_, Option<(Account, String)>> {
+    fn account_secret(&self, email: String) -> StoreFuture<'_, Option<(Account, String)>> {
         self.query(move |connection| {
             let found: Option<(String, String)> = connection
                 .prepare_cached(
@@ -81,7 +81,7 @@ impl AccountStore for SqliteStore {
         })
     }
 
-    fn add_ci_token(&self, token: NewCiToken) -> Pending<'_, CiTokenRecord> {
+    fn add_ci_token(&self, token: NewCiToken) -> StoreFuture<'_, CiTokenRecord> {
         self.change(move |connection| {
             let owner: Option<(String, String)> = connection
                 .query_row(
@@ -116,7 +116,7 @@ impl AccountStore for SqliteStore {
         })
     }
 
-    fn ci_tokens(&self) -> Pending<'_, Vec<CiTokenRecord>> {
+    fn ci_tokens(&self) -> StoreFuture<'_, Vec<CiTokenRecord>> {
         self.query(|connection| {
             let mut rows = connection.prepare_cached(
                 "SELECT ci_tokens.id, email, team_id, label, ci_tokens.created_at, revoked_at FROM ci_tokens
@@ -128,25 +128,25 @@ impl AccountStore for SqliteStore {
                     email: row.get(1)?,
                     team_id: row.get(2)?,
                     label: row.get(3)?,
-                    created_at: Moment(row.get(4)?),
-                    revoked_at: row.get::<_, Option<i64>>(5)?.map(Moment),
+                    created_at: UnixMillis(row.get(4)?),
+                    revoked_at: row.get::<_, Option<i64>>(5)?.map(UnixMillis),
                 })
             })?;
             Ok(records.collect::<Result<_, _>>()?)
         })
     }
 
-    fn revoke_ci_token(&self, id: String) -> Pending<'_, bool> {
+    fn revoke_ci_token(&self, id: String) -> StoreFuture<'_, bool> {
         self.change(move |connection| {
             let changed = connection.execute(
                 "UPDATE ci_tokens SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL",
-                params![id, Moment::now().0],
+                params![id, UnixMillis::now().0],
             )?;
             Ok(changed == 1)
         })
     }
 
-    fn principal(&self, token: TokenHash, now: Moment) -> Pending<'_, Option<Principal>> {
+    fn principal(&self, token: TokenHash, now: UnixMillis) -> StoreFuture<'_, Option<Principal>> {
         self.query(move |connection| match session_principal(connection, token, now)? {
             Some(principal) => Ok(Some(principal)),
             None => machine_principal(connection, token),
@@ -157,7 +157,7 @@ impl AccountStore for SqliteStore {
 fn session_principal(
     connection: &Connection,
     token: TokenHash,
-    now: Moment,
+    now: UnixMillis,
 ) -> Result<Option<Principal>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT user_id, session_id, flow, created_at, access_tokens.expires_at, sessions.generation, seen_at,
@@ -172,11 +172,11 @@ fn session_principal(
             row.get::<_, String>(0)?,
             row.get::<_, String>(1)?,
             row.get::<_, String>(2)?,
-            Moment(row.get(3)?),
-            Moment(row.get(4)?),
+            UnixMillis(row.get(3)?),
+            UnixMillis(row.get(4)?),
             row.get::<_, i64>(5)?,
             row.get::<_, Option<i64>>(6)?.is_some(),
-            row.get::<_, Option<i64>>(7)?.map(Moment),
+            row.get::<_, Option<i64>>(7)?.map(UnixMillis),
         ))
     };
     let found = statement.query_row(params![token.0, now.0], row).optional()?;
@@ -212,7 +212,7 @@ fn machine_principal(connection: &Connection, token: TokenHash) -> Result<Option
         account,
         session_id: None,
         flow: "ci_token".to_owned(),
-        authenticated_at: Moment(created_at),
+        authenticated_at: UnixMillis(created_at),
         access_expires_at: None,
         refresh_expires_at: None,
         generation: None,
@@ -251,7 +251,7 @@ fn account_by_id(connection: &Connection, user_id: &str) -> Result<Option<Accoun
                 email: row.get(0)?,
                 name: row.get(1)?,
                 teams,
-                created_at: Moment(row.get(2)?),
+                created_at: UnixMillis(row.get(2)?),
             })
         })
         .optional()?;

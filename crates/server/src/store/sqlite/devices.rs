@@ -2,7 +2,7 @@
 
 use super::login_throttle;
 use crate::store::{DeviceLookup, DeviceRequest, DeviceRoom, DeviceStart, Guess, NewDevice, StoreError};
-use crate::time::Moment;
+use crate::time::UnixMillis;
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 /// Ended requests are kept for their late polls, up to so many times the room.
@@ -114,8 +114,11 @@ pub(super) fn open(
         )?
         .query_row(params![user_code, guess.now.0], |row| {
             let is_open = row.get(1)?;
-            let request =
-                DeviceRequest { user_code: user_code.to_owned(), requested_at: Moment(row.get(0)?), is_open };
+            let request = DeviceRequest {
+                user_code: user_code.to_owned(),
+                requested_at: UnixMillis(row.get(0)?),
+                is_open,
+            };
             Ok((request, row.get::<_, bool>(2)?))
         })
         .optional()?;
@@ -133,19 +136,19 @@ pub(super) fn open(
 mod tests {
     use super::super::SqliteStore;
     use super::*;
-    use crate::origin::Origin;
+    use crate::origin::ClientOrigin;
     use crate::secret::TokenHash;
-    use crate::store::{Brake, DevicePoll, NewTokens, Pending, SessionStore};
+    use crate::store::{DevicePoll, GuessCounter, LoginStore, NewTokens, StoreFuture};
     use std::net::IpAddr;
     use std::time::Duration;
 
     const ROOM: DeviceRoom = DeviceRoom { total: 6, per_origin: 4 };
 
-    fn origin(last: u8) -> Origin {
-        Origin::of(IpAddr::from([192, 0, 2, last]))
+    fn origin(last: u8) -> ClientOrigin {
+        ClientOrigin::of(IpAddr::from([192, 0, 2, last]))
     }
 
-    fn wait<T>(pending: Pending<'_, T>) -> T {
+    fn wait<T>(pending: StoreFuture<'_, T>) -> T {
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(pending).unwrap()
     }
 
@@ -155,15 +158,15 @@ mod tests {
             user_code: format!("CODE{number}"),
             interval: Duration::ZERO,
             origin: origin(from),
-            now: Moment(i64::from(number)),
-            expires_at: Moment(1_000_000),
+            now: UnixMillis(i64::from(number)),
+            expires_at: UnixMillis(1_000_000),
         };
         wait(store.start_device(device, ROOM))
     }
 
     fn look(store: &SqliteStore, number: u8) -> DeviceLookup {
-        let brakes = vec![Brake::user_codes_of(origin(200), 100)];
-        let guess = Guess { brakes, pause: Duration::from_secs(60), now: Moment(500) };
+        let counters = vec![GuessCounter::user_codes_of(origin(200), 100)];
+        let guess = Guess { counters, pause: Duration::from_secs(60), now: UnixMillis(500) };
         wait(store.open_device(format!("CODE{number}"), guess))
     }
 
@@ -172,9 +175,9 @@ mod tests {
             session_id: "s".into(),
             access: TokenHash([0; 32]),
             refresh: TokenHash([0; 32]),
-            now: Moment(500),
-            access_expires_at: Moment(600),
-            refresh_expires_at: Moment(600),
+            now: UnixMillis(500),
+            access_expires_at: UnixMillis(600),
+            refresh_expires_at: UnixMillis(600),
             replay_grace: Duration::ZERO,
         };
         match wait(store.poll_device(TokenHash([number; 32]), tokens)) {

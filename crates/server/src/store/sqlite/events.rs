@@ -3,15 +3,20 @@
 use super::{SqliteStore, inspect};
 use crate::store::{
     ArtifactKey, BodyOutcome, EventOutcome, EventQuery, EventStore, HeldQuery, HeldState, HeldStates,
-    NewBlock, NewBody, NewEvent, Pending, StoreError, TeamKey, Totals,
+    NewBlock, NewBody, NewEvent, StoreError, StoreFuture, TeamKey, Totals,
 };
-use crate::time::Moment;
+use crate::time::UnixMillis;
 use contract::event::Deviation;
 use contract::wire::inspect::{HeldBody, HeldEvent, Page};
 use rusqlite::{Connection, OptionalExtension, params};
 
 impl EventStore for SqliteStore {
-    fn ingest(&self, team: TeamKey, blocks: Vec<NewBlock>, now: Moment) -> Pending<'_, Vec<EventOutcome>> {
+    fn ingest(
+        &self,
+        team: TeamKey,
+        blocks: Vec<NewBlock>,
+        now: UnixMillis,
+    ) -> StoreFuture<'_, Vec<EventOutcome>> {
         self.change(move |connection| {
             let mut outcomes = Vec::with_capacity(blocks.iter().map(|block| block.events.len()).sum());
             for block in &blocks {
@@ -21,7 +26,7 @@ impl EventStore for SqliteStore {
         })
     }
 
-    fn push_body(&self, teams: Vec<TeamKey>, body: NewBody, now: Moment) -> Pending<'_, BodyOutcome> {
+    fn push_body(&self, teams: Vec<TeamKey>, body: NewBody, now: UnixMillis) -> StoreFuture<'_, BodyOutcome> {
         self.change(move |connection| {
             let mut artifact = None;
             for team in teams {
@@ -47,23 +52,23 @@ impl EventStore for SqliteStore {
         })
     }
 
-    fn events(&self, query: EventQuery) -> Pending<'_, Page<HeldEvent>> {
+    fn events(&self, query: EventQuery) -> StoreFuture<'_, Page<HeldEvent>> {
         self.query(move |connection| inspect::events(connection, &query))
     }
 
-    fn bodies(&self, query: EventQuery) -> Pending<'_, Page<HeldBody>> {
+    fn bodies(&self, query: EventQuery) -> StoreFuture<'_, Page<HeldBody>> {
         self.query(move |connection| inspect::bodies(connection, &query))
     }
 
-    fn held(&self, query: HeldQuery) -> Pending<'_, HeldStates> {
+    fn held(&self, query: HeldQuery) -> StoreFuture<'_, HeldStates> {
         self.query(move |connection| held(connection, &query))
     }
 
-    fn totals(&self) -> Pending<'_, Totals> {
+    fn totals(&self) -> StoreFuture<'_, Totals> {
         self.query(inspect::totals)
     }
 
-    fn ping(&self) -> Pending<'_, ()> {
+    fn ping(&self) -> StoreFuture<'_, ()> {
         // Through the writer: a store that cannot commit is not ready.
         self.change(|connection| Ok(connection.query_row("SELECT 1", [], |_| Ok(()))?))
     }
@@ -73,7 +78,7 @@ fn store_block(
     connection: &Connection,
     team: TeamKey,
     block: &NewBlock,
-    now: Moment,
+    now: UnixMillis,
     outcomes: &mut Vec<EventOutcome>,
 ) -> Result<(), StoreError> {
     let project = project_key(connection, team, block.project_uuid.as_deref().unwrap_or_default())?;

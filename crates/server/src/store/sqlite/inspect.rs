@@ -2,7 +2,7 @@
 
 use super::events::names;
 use crate::store::{EventQuery, StoreError, Totals};
-use crate::time::Moment;
+use crate::time::UnixMillis;
 use contract::wire::inspect::{HeldBody, HeldEvent, Page};
 use data_encoding::HEXLOWER;
 use flate2::read::MultiGzDecoder;
@@ -57,7 +57,7 @@ pub(super) fn events(connection: &Connection, query: &EventQuery) -> Result<Page
             aggregate_id: row.get(3)?,
             team: row.get(4)?,
             project_uuid: row.get(5)?,
-            received_at: Moment(row.get(6)?).iso(),
+            received_at: UnixMillis(row.get(6)?).iso(),
             digest: HEXLOWER.encode(&digest),
             legacy_shape: names(row.get(8)?),
             content: None,
@@ -134,7 +134,7 @@ pub(super) fn bodies(connection: &Connection, query: &EventQuery) -> Result<Page
             artifact_path: row.get(5)?,
             content_hash: row.get(6)?,
             size_bytes: number(row, 7)?,
-            received_at: Moment(row.get(8)?).iso(),
+            received_at: UnixMillis(row.get(8)?).iso(),
             content: row.get(9)?,
         })
     })

@@ -1,7 +1,7 @@
 //! Wrong guesses, counted before they are judged and shared by every process on the database.
 
-use crate::store::{Brake, Guess, StoreError};
-use crate::time::Moment;
+use crate::store::{Guess, GuessCounter, StoreError};
+use crate::time::UnixMillis;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::time::Duration;
 
@@ -15,58 +15,62 @@ const ROWS: i64 = 20_000;
 /// How long this guess must wait; nothing when it may be made.
 pub(super) fn pause(connection: &Connection, guess: &Guess) -> Result<Option<Duration>, StoreError> {
     let mut longest = None;
-    for brake in &guess.brakes {
-        longest = longest.max(pause_of(connection, brake, guess)?);
+    for counter in &guess.counters {
+        longest = longest.max(pause_of(connection, counter, guess)?);
     }
     Ok(longest)
 }
 
-fn pause_of(connection: &Connection, brake: &Brake, guess: &Guess) -> Result<Option<Duration>, StoreError> {
+fn pause_of(
+    connection: &Connection,
+    counter: &GuessCounter,
+    guess: &Guess,
+) -> Result<Option<Duration>, StoreError> {
     let row: Option<(u32, i64)> = connection
         .prepare_cached("SELECT count, last_at FROM guesses WHERE subject = ?1")?
-        .query_row([&brake.subject], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row([&counter.subject], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let Some((count, last)) = row else { return Ok(None) };
-    if count < brake.allowed.max(1) {
+    if count < counter.allowed.max(1) {
         return Ok(None);
     }
     // A clock that was set back must not make the pause longer than a pause.
-    let ends = Moment(last).after(guess.pause);
+    let ends = UnixMillis(last).after(guess.pause);
     let left = ends.since(guess.now).min(guess.pause);
     Ok((!left.is_zero()).then_some(left))
 }
 
-/// Counts a guess with all brakes, or with none when it must wait. A pause that was waited out gives
+/// Counts a guess with all counters, or with none when it must wait. A pause that was waited out gives
 /// one new guess, not a whole new row.
 pub(super) fn begin(connection: &Connection, guess: &Guess) -> Result<Option<Duration>, StoreError> {
     if let Some(pause) = pause(connection, guess)? {
         return Ok(Some(pause));
     }
     forget(connection, guess.now)?;
-    for brake in &guess.brakes {
+    for counter in &guess.counters {
         connection
             .prepare_cached(
                 "INSERT INTO guesses (subject, count, last_at) VALUES (?1, 1, ?2)
                  ON CONFLICT (subject) DO UPDATE SET count = min(count + 1, 1000000), last_at = ?2",
             )?
-            .execute(params![brake.subject, guess.now.0])?;
+            .execute(params![counter.subject, guess.now.0])?;
     }
     Ok(None)
 }
 
 /// Takes back a guess that was right.
 pub(super) fn take_back(connection: &Connection, guess: &Guess) -> Result<(), StoreError> {
-    for brake in &guess.brakes {
-        let sql = match brake.ends {
+    for counter in &guess.counters {
+        let sql = match counter.ends {
             true => "DELETE FROM guesses WHERE subject = ?1",
             false => "UPDATE guesses SET count = max(count - 1, 0) WHERE subject = ?1",
         };
-        connection.prepare_cached(sql)?.execute([&brake.subject])?;
+        connection.prepare_cached(sql)?.execute([&counter.subject])?;
     }
     Ok(())
 }
 
-fn forget(connection: &Connection, now: Moment) -> Result<(), StoreError> {
+fn forget(connection: &Connection, now: UnixMillis) -> Result<(), StoreError> {
     let before = now.0.saturating_sub(i64::try_from(KEPT.as_millis()).unwrap_or(0));
     connection.prepare_cached("DELETE FROM guesses WHERE last_at < ?1")?.execute([before])?;
     let rows: i64 =
@@ -85,14 +89,14 @@ fn forget(connection: &Connection, now: Moment) -> Result<(), StoreError> {
 mod tests {
     use super::super::SqliteStore;
     use super::*;
-    use crate::origin::Origin;
-    use crate::store::SessionStore;
+    use crate::origin::ClientOrigin;
+    use crate::store::LoginStore;
     use std::net::IpAddr;
 
     fn guess(email: &str, last: u8, now: i64) -> Guess {
-        let origin = Origin::of(IpAddr::from([192, 0, 2, last]));
-        let brakes = vec![Brake::account_at(email, origin, 3), Brake::accounts_of(origin, 5)];
-        Guess { brakes, pause: Duration::from_secs(60), now: Moment(now) }
+        let origin = ClientOrigin::of(IpAddr::from([192, 0, 2, last]));
+        let counters = vec![GuessCounter::account_at(email, origin, 3), GuessCounter::accounts_of(origin, 5)];
+        Guess { counters, pause: Duration::from_secs(60), now: UnixMillis(now) }
     }
 
     fn connection() -> (rusqlite::Connection, tempfile::TempDir) {

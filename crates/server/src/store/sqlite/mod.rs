@@ -20,14 +20,14 @@ mod schema;
 mod sessions;
 mod writer;
 
-use super::{Pending, StoreError};
+use super::{StoreError, StoreFuture};
 use crate::error::ServerError;
 use crate::platform;
 use readers::Readers;
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use writer::Writer;
+use writer::WriterThread;
 
 /// The database's name in the data directory.
 pub const FILE_NAME: &str = "server.db";
@@ -38,7 +38,7 @@ const BUSY: Duration = Duration::from_secs(10);
 /// The SQLite store.
 pub struct SqliteStore {
     path: PathBuf,
-    writer: Writer,
+    writer: WriterThread,
     readers: Readers,
 }
 
@@ -51,7 +51,7 @@ impl SqliteStore {
         platform::load_private_file(&path).map_err(directory)?;
         let mut connection = connect(&path)?;
         schema::load(&mut connection, &path)?;
-        let writer = Writer::start(connection).map_err(ServerError::Thread)?;
+        let writer = WriterThread::start(connection).map_err(ServerError::Thread)?;
         Ok(Self { readers: Readers::new(path.clone()), writer, path })
     }
 
@@ -61,7 +61,7 @@ impl SqliteStore {
     }
 
     /// Runs a change on the writer thread, inside its transaction; resolves after the commit.
-    fn change<T, F>(&self, change: F) -> Pending<'_, T>
+    fn change<T, F>(&self, change: F) -> StoreFuture<'_, T>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -70,7 +70,7 @@ impl SqliteStore {
     }
 
     /// Runs a query on a reader.
-    fn query<T, F>(&self, query: F) -> Pending<'_, T>
+    fn query<T, F>(&self, query: F) -> StoreFuture<'_, T>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,

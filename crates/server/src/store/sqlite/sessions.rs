@@ -3,10 +3,10 @@
 use super::{SqliteStore, devices, login_throttle};
 use crate::secret::TokenHash;
 use crate::store::{
-    CodeRedemption, Decision, DecisionOutcome, DeviceLookup, DevicePoll, DeviceRoom, DeviceStart, Guess,
-    NewCode, NewDevice, NewTokens, Pending, Refresh, SessionGrant, SessionStore, StoreError,
+    CodeRedemption, DeviceDecision, DeviceDecisionOutcome, DeviceLookup, DevicePoll, DeviceRoom, DeviceStart,
+    Guess, LoginStore, NewCode, NewDevice, NewTokens, Refresh, SessionGrant, StoreError, StoreFuture,
 };
-use crate::time::Moment;
+use crate::time::UnixMillis;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::time::Duration;
 
@@ -16,15 +16,15 @@ const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// A poll may come this much before its interval is over: clients and clocks are not exact.
 const EARLY: Duration = Duration::from_millis(500);
 
-impl SessionStore for SqliteStore {
-    fn start_device(&self, device: NewDevice, room: DeviceRoom) -> Pending<'_, DeviceStart> {
+impl LoginStore for SqliteStore {
+    fn start_device(&self, device: NewDevice, room: DeviceRoom) -> StoreFuture<'_, DeviceStart> {
         self.change(move |connection| {
             forget_ended(connection, device.now)?;
             devices::start(connection, &device, room)
         })
     }
 
-    fn open_device(&self, user_code: String, guess: Guess) -> Pending<'_, DeviceLookup> {
+    fn open_device(&self, user_code: String, guess: Guess) -> StoreFuture<'_, DeviceLookup> {
         Box::pin(async move {
             // An address that must wait costs no commit.
             let waiting = guess.clone();
@@ -36,7 +36,7 @@ impl SessionStore for SqliteStore {
         })
     }
 
-    fn begin_guess(&self, guess: Guess) -> Pending<'_, Option<Duration>> {
+    fn begin_guess(&self, guess: Guess) -> StoreFuture<'_, Option<Duration>> {
         Box::pin(async move {
             let waiting = guess.clone();
             let pause = self.query(move |connection| login_throttle::pause(connection, &waiting)).await?;
@@ -47,16 +47,16 @@ impl SessionStore for SqliteStore {
         })
     }
 
-    fn take_back_guess(&self, guess: Guess) -> Pending<'_, ()> {
+    fn take_back_guess(&self, guess: Guess) -> StoreFuture<'_, ()> {
         self.change(move |connection| login_throttle::take_back(connection, &guess))
     }
 
     fn decide_device(
         &self,
         user_code: String,
-        decision: Decision,
-        now: Moment,
-    ) -> Pending<'_, DecisionOutcome> {
+        decision: DeviceDecision,
+        now: UnixMillis,
+    ) -> StoreFuture<'_, DeviceDecisionOutcome> {
         self.change(move |connection| {
             let decided: Option<bool> = connection
                 .query_row(
@@ -66,27 +66,27 @@ impl SessionStore for SqliteStore {
                 )
                 .optional()?;
             match decided {
-                None => return Ok(DecisionOutcome::Unknown),
-                Some(true) => return Ok(DecisionOutcome::AlreadyDecided),
+                None => return Ok(DeviceDecisionOutcome::Unknown),
+                Some(true) => return Ok(DeviceDecisionOutcome::AlreadyDecided),
                 Some(false) => {}
             }
             let user_id = match &decision {
-                Decision::Approve { user_id } => Some(user_id),
-                Decision::Deny => None,
+                DeviceDecision::Approve { user_id } => Some(user_id),
+                DeviceDecision::Deny => None,
             };
             connection.execute(
                 "UPDATE devices SET decided_at = ?1, user_id = ?2 WHERE user_code = ?3",
                 params![now.0, user_id, user_code],
             )?;
-            Ok(DecisionOutcome::Recorded)
+            Ok(DeviceDecisionOutcome::Recorded)
         })
     }
 
-    fn poll_device(&self, device_code: TokenHash, tokens: NewTokens) -> Pending<'_, DevicePoll> {
+    fn poll_device(&self, device_code: TokenHash, tokens: NewTokens) -> StoreFuture<'_, DevicePoll> {
         self.change(move |connection| poll(connection, device_code, &tokens))
     }
 
-    fn add_code(&self, code: NewCode) -> Pending<'_, ()> {
+    fn add_code(&self, code: NewCode) -> StoreFuture<'_, ()> {
         self.change(move |connection| {
             forget_ended(connection, code.now)?;
             connection.execute(
@@ -101,15 +101,15 @@ impl SessionStore for SqliteStore {
         &self,
         redemption: CodeRedemption,
         tokens: NewTokens,
-    ) -> Pending<'_, Option<SessionGrant>> {
+    ) -> StoreFuture<'_, Option<SessionGrant>> {
         self.change(move |connection| redeem(connection, &redemption, &tokens))
     }
 
-    fn refresh(&self, refresh_token: TokenHash, tokens: NewTokens) -> Pending<'_, Refresh> {
+    fn refresh(&self, refresh_token: TokenHash, tokens: NewTokens) -> StoreFuture<'_, Refresh> {
         self.change(move |connection| refresh(connection, refresh_token, &tokens))
     }
 
-    fn revoke(&self, token: TokenHash, now: Moment) -> Pending<'_, bool> {
+    fn revoke(&self, token: TokenHash, now: UnixMillis) -> StoreFuture<'_, bool> {
         self.change(move |connection| {
             let session: Option<String> = connection
                 .query_row(
@@ -125,7 +125,7 @@ impl SessionStore for SqliteStore {
         })
     }
 
-    fn mark_seen(&self, access_token: TokenHash, now: Moment) -> Pending<'_, ()> {
+    fn mark_seen(&self, access_token: TokenHash, now: UnixMillis) -> StoreFuture<'_, ()> {
         self.change(move |connection| {
             connection.execute(
                 "UPDATE access_tokens SET seen_at = ?2 WHERE hash = ?1 AND seen_at IS NULL",
@@ -148,8 +148,8 @@ fn poll(
             |row| {
                 Ok((
                     row.get::<_, i64>(0)?,
-                    Moment(row.get(1)?),
-                    row.get::<_, Option<i64>>(2)?.map(Moment),
+                    UnixMillis(row.get(1)?),
+                    row.get::<_, Option<i64>>(2)?.map(UnixMillis),
                     row.get::<_, Option<i64>>(3)?.is_some(),
                     row.get::<_, Option<String>>(4)?,
                     row.get::<_, Option<i64>>(5)?.is_some(),
@@ -238,7 +238,7 @@ fn refresh(connection: &Connection, hash: TokenHash, tokens: &NewTokens) -> Resu
         return Ok(Refresh::Invalid);
     }
     if let Some(used_at) = used_at {
-        if generation + 1 == current && tokens.now.since(Moment(used_at)) < tokens.replay_grace {
+        if generation + 1 == current && tokens.now.since(UnixMillis(used_at)) < tokens.replay_grace {
             return Ok(Refresh::BenignReplay);
         }
         if generation + 1 != current || has_arrived(connection, &session, current)? {
@@ -313,7 +313,7 @@ fn add_tokens(
     Ok(SessionGrant { session_id, generation: u64::try_from(generation).unwrap_or(0) })
 }
 
-fn end_session(connection: &Connection, session: &str, now: Moment) -> Result<(), StoreError> {
+fn end_session(connection: &Connection, session: &str, now: UnixMillis) -> Result<(), StoreError> {
     connection.execute(
         "UPDATE sessions SET ended_at = coalesce(ended_at, ?2) WHERE session_id = ?1",
         params![session, now.0],
@@ -323,7 +323,7 @@ fn end_session(connection: &Connection, session: &str, now: Moment) -> Result<()
 }
 
 /// Removes device requests and codes that ended long ago.
-fn forget_ended(connection: &Connection, now: Moment) -> Result<(), StoreError> {
+fn forget_ended(connection: &Connection, now: UnixMillis) -> Result<(), StoreError> {
     let before = now.0.saturating_sub(i64::try_from(KEPT.as_millis()).unwrap_or(0));
     connection.execute("DELETE FROM devices WHERE expires_at < ?1", [before])?;
     connection.execute("DELETE FROM codes WHERE expires_at < ?1", [before])?;

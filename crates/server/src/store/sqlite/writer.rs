@@ -15,16 +15,16 @@ const WAITING: usize = 64;
 const GROUP: usize = 32;
 
 /// What a caller hears, given the fate of the commit.
-type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-type Change = Box<dyn FnOnce(&Connection) -> Answer + Send>;
+type CommitReply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+type WriteJob = Box<dyn FnOnce(&Connection) -> CommitReply + Send>;
 
 /// A handle to the thread. Dropping it lets the thread finish what waits, and waits for it.
-pub(super) struct Writer {
-    changes: Option<mpsc::Sender<Change>>,
+pub(super) struct WriterThread {
+    changes: Option<mpsc::Sender<WriteJob>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Writer {
+impl WriterThread {
     /// Starts the thread over a connection.
     pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
         let (changes, waiting) = mpsc::channel(WAITING);
@@ -46,7 +46,7 @@ impl Writer {
         let changes = self.changes.clone();
         async move {
             let (tell, told) = oneshot::channel();
-            let change: Change = Box::new(move |connection| {
+            let change: WriteJob = Box::new(move |connection| {
                 let result = in_savepoint(connection, change);
                 Box::new(move |commit: Result<(), StoreError>| {
                     // A caller that went away misses its answer; the change stays.
@@ -61,7 +61,7 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for WriterThread {
     fn drop(&mut self) {
         self.changes = None;
         if let Some(thread) = self.thread.take() {
@@ -70,7 +70,7 @@ impl Drop for Writer {
     }
 }
 
-fn write(connection: Connection, mut waiting: mpsc::Receiver<Change>) {
+fn write(connection: Connection, mut waiting: mpsc::Receiver<WriteJob>) {
     while let Some(first) = waiting.blocking_recv() {
         if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
             let error = StoreError::from(error);
@@ -122,11 +122,11 @@ fn in_savepoint<T>(
 mod tests {
     use super::*;
 
-    fn writer() -> (Writer, tempfile::TempDir) {
+    fn writer() -> (WriterThread, tempfile::TempDir) {
         let directory = tempfile::tempdir().unwrap();
         let connection = Connection::open(directory.path().join("t.db")).unwrap();
         connection.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t(x INTEGER UNIQUE)").unwrap();
-        (Writer::start(connection).unwrap(), directory)
+        (WriterThread::start(connection).unwrap(), directory)
     }
 
     fn insert(x: i64) -> impl FnOnce(&Connection) -> Result<usize, StoreError> + Send + 'static {

@@ -10,12 +10,12 @@ use tokio::time::{Instant, Sleep};
 
 /// The least progress of a transfer: after `grace`, `bytes_per_second` on average since its start.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
+pub(crate) struct MinTransferRate {
     pub(crate) grace: Duration,
     pub(crate) bytes_per_second: u64,
 }
 
-impl Pace {
+impl MinTransferRate {
     /// When the next byte must have arrived in a transfer that has moved `bytes` since `started`.
     pub(crate) fn deadline(&self, started: Instant, bytes: usize) -> Instant {
         let earned = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second.max(1) as f64);
@@ -25,16 +25,16 @@ impl Pace {
 
 /// A stream whose writes fail when the other side reads slower than the pace. A transfer begins when
 /// the first write has to wait and ends when everything was handed over.
-pub(super) struct PacedWrites<S> {
+pub(super) struct RateCheckedStream<S> {
     stream: S,
-    pace: Pace,
+    pace: MinTransferRate,
     waiting: Pin<Box<Sleep>>,
     /// Start of the transfer that waits, and bytes written in it.
     transfer: Option<(Instant, usize)>,
 }
 
-impl<S> PacedWrites<S> {
-    pub(super) fn new(stream: S, pace: Pace) -> Self {
+impl<S> RateCheckedStream<S> {
+    pub(super) fn new(stream: S, pace: MinTransferRate) -> Self {
         let waiting = Box::pin(tokio::time::sleep(pace.grace));
         Self { stream, pace, waiting, transfer: None }
     }
@@ -59,7 +59,7 @@ impl<S> PacedWrites<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for PacedWrites<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for RateCheckedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -69,7 +69,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for PacedWrites<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for PacedWrites<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for RateCheckedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    const PACE: Pace = Pace { grace: Duration::from_secs(5), bytes_per_second: 16 };
+    const PACE: MinTransferRate = MinTransferRate { grace: Duration::from_secs(5), bytes_per_second: 16 };
 
     async fn read_in_steps(theirs: tokio::io::DuplexStream, step: Duration, bytes: usize) {
         let (mut theirs, mut got) = (theirs, 0);
@@ -129,7 +129,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn client_that_does_not_read_is_let_go() {
         let (ours, _theirs) = tokio::io::duplex(64);
-        let mut stream = PacedWrites::new(ours, PACE);
+        let mut stream = RateCheckedStream::new(ours, PACE);
         let error = stream.write_all(&[0; 4096]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
@@ -138,7 +138,7 @@ mod tests {
     async fn client_that_reads_at_the_pace_is_served() {
         let (ours, theirs) = tokio::io::duplex(64);
         let reader = tokio::spawn(read_in_steps(theirs, Duration::from_secs(4), 64));
-        let mut stream = PacedWrites::new(ours, PACE);
+        let mut stream = RateCheckedStream::new(ours, PACE);
         stream.write_all(&[0; 6400]).await.unwrap();
         reader.await.unwrap();
     }
@@ -148,7 +148,7 @@ mod tests {
         let (ours, theirs) = tokio::io::duplex(64);
         // One byte a second never lets a write wait for long, and never ends either.
         let reader = tokio::spawn(read_in_steps(theirs, Duration::from_secs(1), 1));
-        let mut stream = PacedWrites::new(ours, PACE);
+        let mut stream = RateCheckedStream::new(ours, PACE);
         let error = stream.write_all(&[0; 6400]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         drop(stream);

@@ -1,4 +1,4 @@
-//! Shares: how many places each account or address may hold at once of what all use together.
+//! Keyed semaphores: how many places each account or address may hold at once of what all use together.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,12 +10,12 @@ const REMEMBERED: usize = 256;
 
 /// The same number of places for each key.
 #[derive(Debug)]
-pub(crate) struct Shares<K> {
+pub(crate) struct KeyedSemaphores<K> {
     most: usize,
     places: Mutex<HashMap<K, Arc<Semaphore>>>,
 }
 
-impl<K: Eq + Hash> Shares<K> {
+impl<K: Eq + Hash> KeyedSemaphores<K> {
     /// `most` places for each key, one at least.
     pub(crate) fn new(most: usize) -> Self {
         Self { most: most.max(1), places: Mutex::default() }
@@ -47,7 +47,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_key_cannot_take_the_places_of_another() {
-        let shares = Shares::new(2);
+        let shares = KeyedSemaphores::new(2);
         let held = [shares.acquire("a").await, shares.acquire("a").await];
         assert!(held.iter().all(Option::is_some));
         assert!(shares.try_acquire("a").is_none());
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn keys_that_hold_nothing_are_forgotten() {
-        let shares = Shares::new(1);
+        let shares = KeyedSemaphores::new(1);
         let held = shares.try_acquire(0_usize);
         for key in 1..10 * REMEMBERED {
             shares.try_acquire(key);
