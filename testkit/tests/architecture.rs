@@ -177,7 +177,7 @@ fn only_the_cli_prints_and_only_in_its_renderer() {
 }
 
 #[test]
-fn only_the_queue_speaks_the_queues_sql() {
+fn only_queue_contains_queue_sql() {
     for (name, _) in ALLOWED.iter().filter(|(name, _)| *name != "queue" && *name != "server") {
         assert!(!dependencies()[*name].contains("rusqlite"), "{name} depends on rusqlite");
     }

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_goes_on_in_the_next_line() {
+    fn long_name_wraps_to_the_next_line() {
         let long = Some("A timer that says when the tea is ready, and ".repeat(3));
         let text = title(&Board { friendly_name: long, ..board() }, 80);
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");

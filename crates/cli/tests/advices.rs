@@ -184,7 +184,7 @@ fn is_exact(words: &str) -> bool {
 }
 
 #[test]
-fn every_advice_has_a_row_that_cures_or_names_who_can() {
+fn every_advice_has_a_row_with_cure_or_contact() {
     let advices = sources::advices();
     assert!(advices.len() > 90, "{}", advices.len());
     for (file, advice) in &advices {

@@ -49,7 +49,7 @@ fn git(world: &World, argv: &[&str]) -> String {
 }
 
 #[test]
-fn every_tick_that_is_reported_is_in_the_file_and_in_the_last_commit() {
+fn reported_ticks_are_in_the_file_and_the_last_commit() {
     let (world, mission) = scene();
     let ids: Vec<String> = (1..=MANY).map(|n| format!("T{:03}", 100 + n)).collect();
     let tick = |id: &String| {

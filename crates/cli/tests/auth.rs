@@ -73,7 +73,7 @@ fn holds(directory: &Path, word: &str) -> bool {
 }
 
 #[test]
-fn a_device_login_shows_a_code_and_a_logout_ends_the_session_at_the_server() {
+fn device_login_shows_code_and_logout_ends_server_session() {
     let (world, server, secret) = world();
     let mut login = start(&world, &["auth", "login", "--headless", "--server", &server.url(), "--json"]);
     let mut told = BufReader::new(login.stderr.take().unwrap());
@@ -155,7 +155,7 @@ fn no_token_is_in_an_argument_a_log_an_answer_or_a_file_in_clear() {
 /// Rows of one account wait, a daemon serves them, and somebody else logs in: not one row goes out under
 /// the wrong name, and none is lost.
 #[test]
-fn rows_wait_for_their_own_account_whoever_is_logged_in() {
+fn rows_wait_for_their_own_account_under_any_login() {
     let (world, mut server, _) = world();
     world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", server.url()));
     let other = second_account(&world);
@@ -228,7 +228,7 @@ fn second_account(world: &World) -> (String, String) {
 }
 
 #[test]
-fn the_doctor_of_a_ci_token_lists_what_exists_and_says_who_may_read_its_file() {
+fn ci_token_doctor_lists_state_and_token_file_mode() {
     let (mut world, server) = testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"));
     let doctor = world.run(["auth", "doctor"]).exits(0).stdout;
     assert!(!doctor.contains("session.salt"), "there is no session whose key it could make: {doctor}");

@@ -33,7 +33,7 @@ impl Scene {
 }
 
 #[test]
-fn a_capture_starts_the_daemon_that_delivers_it_and_the_next_one_tells_it() {
+fn first_capture_starts_the_daemon_and_the_next_nudges_it() {
     let scene = Scene::new();
     assert_eq!(scene.daemon()["state"], "stopped");
     scene.create("one");
@@ -50,7 +50,7 @@ fn a_capture_starts_the_daemon_that_delivers_it_and_the_next_one_tells_it() {
 }
 
 #[test]
-fn where_nobody_wants_a_daemon_none_comes_and_everything_works() {
+fn disabled_daemon_never_starts_and_commands_work() {
     let mut scene = Scene::new();
     for (variable, value) in [("CI", "true"), ("SPEC_KITTY_NO_DAEMON", "1")] {
         scene.world.set(variable, value);
@@ -69,7 +69,7 @@ fn where_nobody_wants_a_daemon_none_comes_and_everything_works() {
 }
 
 #[test]
-fn a_daemon_in_the_foreground_serves_until_it_is_told_to_end_and_says_why_it_did() {
+fn foreground_daemon_runs_until_stopped_and_reports_reason() {
     let scene = Scene::new();
     let mut command = scene.world.command();
     command.args(["sync", "daemon", "run"]).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -94,7 +94,7 @@ fn a_daemon_in_the_foreground_serves_until_it_is_told_to_end_and_says_why_it_did
 }
 
 #[test]
-fn a_daemon_in_the_foreground_that_was_replaced_asks_its_service_manager_to_run_it_again() {
+fn replaced_foreground_daemon_exits_for_a_restart() {
     let scene = Scene::new();
     let mut command = scene.world.command();
     command.args(["sync", "daemon", "run"]).stdout(Stdio::null()).stderr(Stdio::piped());

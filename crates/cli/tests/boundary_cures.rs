@@ -145,7 +145,7 @@ fn a_record_of_the_reference_beside_a_live_daemon_of_ours_is_stale() {
 
 /// A stranger has the pid of the record: nobody is behind it, and a restart takes it away.
 #[test]
-fn a_record_of_nobody_beside_a_live_daemon_of_ours_is_moved_aside_by_a_restart() {
+fn restart_moves_foreign_record_aside_of_a_live_daemon() {
     let (world, _server) = world();
     let _daemons = Daemons::start(&world);
     write(&world, &agreeing(&world, std::process::id()));
@@ -155,7 +155,7 @@ fn a_record_of_nobody_beside_a_live_daemon_of_ours_is_moved_aside_by_a_restart()
 }
 
 #[test]
-fn a_record_spoiled_under_a_live_daemon_is_cured_by_a_new_daemon_and_not_by_moving_files() {
+fn spoiled_record_of_live_daemon_needs_a_new_daemon() {
     let (world, _server) = world();
     let daemons = Daemons::start(&world);
     world.write_state("sync/daemon/owner.json", b"{");
@@ -169,7 +169,7 @@ fn a_record_spoiled_under_a_live_daemon_is_cured_by_a_new_daemon_and_not_by_movi
 
 /// Nothing listens where its files say: only an operator's word takes them away, and its life is its own.
 #[test]
-fn a_stray_daemon_that_is_mute_is_left_alive_and_its_files_move_aside() {
+fn mute_stray_daemon_lives_and_its_files_move_aside() {
     let (world, _server) = world();
     let stray = ReferenceDaemon::start(&world);
     let (pid, token) = (stray.pid, stray.token);
@@ -188,7 +188,7 @@ fn a_stray_daemon_that_is_mute_is_left_alive_and_its_files_move_aside() {
 
 /// Read-only commands cannot roll it back; the migration, which may write, does.
 #[test]
-fn a_write_to_the_legacy_queue_that_was_cut_off_is_rolled_back_by_its_remedy() {
+fn interrupted_legacy_write_is_rolled_back_by_its_remedy() {
     let (world, _server) = world();
     leave_hot_journal(&world.root().join("queue.db"));
     let status = world.run(["sync", "status", "--check", "--json"]).exits(2).json();
@@ -235,7 +235,7 @@ fn no_warnings(world: &World) {
 }
 
 #[test]
-fn rows_that_have_waited_long_and_no_daemon_are_a_warning_until_they_are_delivered() {
+fn old_rows_without_daemon_warn_until_delivered() {
     let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
     let server = Server::start(&world, USER);
     server.welcome(&mut world);
@@ -252,7 +252,7 @@ fn rows_that_have_waited_long_and_no_daemon_are_a_warning_until_they_are_deliver
 }
 
 #[test]
-fn a_token_of_another_host_is_a_warning_and_nothing_is_sent_until_a_login_there() {
+fn token_of_another_host_warns_and_sends_nothing() {
     let (mut world, elsewhere) = world();
     let server = Server::start(&world, USER);
     world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", server.url()));
@@ -272,7 +272,7 @@ fn a_token_of_another_host_is_a_warning_and_nothing_is_sent_until_a_login_there(
 }
 
 #[test]
-fn a_login_whose_server_is_no_longer_configured_is_a_warning_and_nothing_is_sent() {
+fn login_of_unconfigured_server_warns_and_sends_nothing() {
     let (world, _) = world();
     world.write_config("");
     assert_eq!(warned(&world, "SYNC_SERVER_UNSET"), "spec-kitty auth login --server URL");

@@ -58,7 +58,7 @@ fn rows_of_this_accounts_queue_stay() {
 }
 
 #[test]
-fn legacy_rows_that_are_migrated_later_stay_and_the_preview_counts_them() {
+fn later_migrated_legacy_rows_stay_and_are_counted() {
     let (world, server, _legacy) = world();
     let preview = world.run(["sync", "opt-in", "--project", &PROJECT.to_uppercase()]).exits(2);
     assert!(preview.stdout.contains("1 event and 1 body would stay held"), "{}", preview.stdout);
@@ -79,7 +79,7 @@ fn rows_of_an_account_that_is_logged_out_stay() {
 }
 
 #[test]
-fn a_release_of_a_machine_where_nobody_is_logged_in_says_what_it_cannot_reach() {
+fn release_without_login_names_unreachable_rows() {
     let (mut world, server, _legacy) = world();
     world.run(["sync", "migrate"]).exits(0);
     logged_out(&mut world, &server, |world| {
@@ -91,7 +91,7 @@ fn a_release_of_a_machine_where_nobody_is_logged_in_says_what_it_cannot_reach() 
 }
 
 #[test]
-fn what_this_program_captured_before_the_first_decision_leaves_and_what_waited_out_an_opt_out_stays() {
+fn own_rows_before_first_decision_leave_and_opted_out_rows_stay() {
     let (mut world, server, _legacy) = world();
     world.run(["sync", "migrate"]).exits(0);
     let uuid = || {
@@ -126,7 +126,7 @@ fn is_opted_in(world: &World) -> bool {
 }
 
 #[test]
-fn an_opt_in_decides_also_when_the_queue_cannot_be_opened_and_says_what_it_could_not_release() {
+fn opt_in_with_unopenable_queue_is_stored_and_reported() {
     let (world, _server, _legacy) = world();
     world.run(["sync", "migrate"]).exits(0);
     let queue = scoped(&world);
@@ -154,7 +154,7 @@ fn an_opt_in_decides_also_when_the_queue_cannot_be_opened_and_says_what_it_could
 }
 
 #[test]
-fn only_this_accounts_legacy_rows_are_counted_and_a_release_moves_them_in_and_lets_them_go() {
+fn release_moves_only_this_accounts_legacy_rows() {
     let (world, server, legacy) = world();
     // Ours, written with sync disabled; and two of another team's, of the same project.
     let sealed = "json_set(data, '$.drain_blocked_reason', 'sync_disabled')";

@@ -35,7 +35,7 @@ fn the_daemon_page_can_be_followed_from_nothing_to_nothing() {
 }
 
 #[test]
-fn the_files_for_service_managers_are_well_formed_and_run_the_daemon() {
+fn service_manager_files_are_valid_and_run_the_daemon() {
     let program = env!("CARGO_BIN_EXE_spec-kitty");
     let unit = fs::read_to_string(root().join("contrib/systemd/spec-kitty.service")).unwrap();
     let installed = "%h/.cargo/bin/spec-kitty";

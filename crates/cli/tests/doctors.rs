@@ -131,7 +131,7 @@ fn they_agree_on_every_recorded_difference() {
 }
 
 #[test]
-fn they_agree_on_who_is_an_orphan() {
+fn doctors_agree_on_orphans() {
     let Some(recorded) = recorded() else { return };
     let world = world();
     let record = agreeing(&world, stand_in());
@@ -181,7 +181,7 @@ fn they_agree_on_every_state_of_this_machine() {
 }
 
 #[test]
-fn offline_means_offline_and_the_one_question_to_the_server_is_asked_where_it_says_so() {
+fn offline_doctors_send_nothing_and_online_ones_ask_once() {
     let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
     let listener = CountingListener::start();
     world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", listener.url()));
@@ -213,7 +213,7 @@ fn what_was_not_looked_at_is_never_called_healthy() {
 }
 
 #[test]
-fn no_doctor_says_a_secret() {
+fn doctors_print_no_secret() {
     let world = world();
     write(&world, &agreeing(&world, stand_in()));
     for argv in [

@@ -372,12 +372,12 @@ fn walk(of: fn(&FailureName) -> bool) {
 }
 
 #[test]
-fn each_field_of_a_daemon_that_holds_its_lock_is_said_alike_everywhere_and_cured() {
+fn live_daemon_mismatch_is_named_alike_everywhere_and_cured() {
     walk(|name| matches!(name, FailureName::Field(_)));
 }
 
 #[test]
-fn orphans_legacy_rows_and_missing_logins_are_said_alike_everywhere_and_cured() {
+fn boundary_failures_are_named_alike_everywhere_and_cured() {
     walk(|name| !matches!(name, FailureName::Field(_) | FailureName::Fault(_)));
 }
 

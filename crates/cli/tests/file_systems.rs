@@ -38,7 +38,7 @@ const FULL: &str =
 const READ_ONLY: &str = "mount --bind \"$1\" \"$1\"; mount -o remount,bind,ro \"$1\"";
 
 #[test]
-fn a_full_disk_is_named_with_the_file_and_the_way_out_before_anything_local_is_written() {
+fn full_disk_is_named_before_any_local_write() {
     let (world, _) = with_mission();
     let argv = ["agent", "mission", "create", "gadgets", "--json"];
     let Some(run) = run_behind(&world, FULL, &argv) else { return };

@@ -124,7 +124,7 @@ fn an_unreadable_owner_record() {
 }
 
 #[test]
-fn nobody_logged_in() {
+fn not_logged_in() {
     let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
     let server = CountingListener::start();
     world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", server.url()));
@@ -138,7 +138,7 @@ fn nobody_logged_in() {
 
 /// A token wins over a session, so no login would change anything.
 #[test]
-fn a_ci_token_that_cannot_be_read_is_cured_by_the_advice_and_not_by_a_login() {
+fn unreadable_ci_token_needs_its_advice_not_a_login() {
     let (mut world, server) = world();
     for (token, url) in [("hunter2", Some("https://example.invalid")), ("skp_YXxi.secret", None)] {
         world.set("SPEC_KITTY_TOKEN", token).unset("SPEC_KITTY_SERVER_URL").write_config("");

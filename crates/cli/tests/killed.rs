@@ -87,7 +87,7 @@ fn a_migration_killed_anywhere_is_resumed_by_the_next_one() {
 }
 
 #[test]
-fn a_delivery_killed_while_it_records_is_finished_by_the_next_and_arrives_once() {
+fn delivery_killed_while_recording_arrives_once() {
     for point in [FaultPoint::RecordWritten, FaultPoint::Recorded] {
         let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
         let server = Server::start(&world, "dev@example.com");

@@ -180,7 +180,7 @@ fn second_section_of_a_work_package_is_an_error() {
 }
 
 #[test]
-fn topic_branch_mission_lands_where_meta_says_in_every_command() {
+fn topic_branch_mission_lands_on_the_branch_of_meta() {
     let world = project();
     let _ = world.run_program("git", ["switch", "--quiet", "-c", "topic"]).exits(0);
     let create = ["agent", "mission", "create", "sample", "--target-branch", "main", "--pr-bound", "--json"];

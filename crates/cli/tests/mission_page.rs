@@ -30,7 +30,7 @@ fn the_page_about_missions_is_what_happens() {
 
 /// What a reader of the page is told to do first is what the commands ask for.
 #[test]
-fn the_page_about_missions_says_what_a_repository_needs() {
+fn missions_page_lists_repository_requirements() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/missions.md");
     let page = std::fs::read_to_string(page).unwrap();
     let before = page.split("```console").next().unwrap();

@@ -133,7 +133,7 @@ fn travelling(mission: &Mission) -> Vec<String> {
 }
 
 #[test]
-fn a_mission_goes_from_its_name_to_done_with_evidence_and_everything_arrives() {
+fn mission_runs_from_create_to_done_and_is_delivered() {
     let (world, server) = world();
     let mission = plan(&world);
     mission.with_tasks();
@@ -214,7 +214,7 @@ fn a_mission_that_is_not_there_is_answered_with_those_that_are() {
 /// Ctrl-C ends the check with all it started, and keeps what was captured before.
 #[cfg(unix)]
 #[test]
-fn an_interrupted_capture_ends_its_check_and_keeps_the_earlier_transcript() {
+fn interrupted_evidence_capture_keeps_the_earlier_transcript() {
     use std::io::Read as _;
     let (world, _server) = world();
     let mission = Mission::create(&world, "tea-timer");

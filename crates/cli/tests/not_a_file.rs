@@ -163,7 +163,7 @@ fn mkfifo(path: &Path) {
 }
 
 #[test]
-fn token_file_may_be_a_pipe_that_somebody_writes() {
+fn token_file_may_be_a_pipe_with_a_writer() {
     let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
     let pipe = world.user_home().join("token");
     mkfifo(&pipe);
@@ -191,7 +191,7 @@ fn token_file_that_is_a_pipe_without_a_writer_is_given_up() {
 }
 
 #[test]
-fn pipe_in_place_of_a_file_of_git_is_told_how_to_replace_it() {
+fn pipe_in_place_of_a_git_file_has_a_remedy() {
     let (world, _listener) = with_listener(env!("CARGO_BIN_EXE_spec-kitty"));
     let index = world.work().join(".git/index");
     let _ = std::fs::remove_file(&index);

@@ -183,7 +183,7 @@ fn hold_owner_lock(world: &World) -> std::fs::File {
 }
 
 #[test]
-fn no_verb_gets_past_a_daemon_or_a_queue_that_is_not_what_it_says() {
+fn verbs_refuse_a_mismatched_daemon_or_queue() {
     let mut scene = Scene::new();
     let lock = std::cell::RefCell::new(None);
     let silent = |world: &mut World| *lock.borrow_mut() = Some(hold_owner_lock(world));
@@ -263,7 +263,7 @@ fn only_queue(world: &World) -> PathBuf {
 }
 
 #[test]
-fn no_verb_writes_for_somebody_who_is_not_logged_in() {
+fn verbs_without_login_write_nothing() {
     let mut scene = Scene::new();
     let log_out = |world: &mut World| std::fs::remove_dir_all(world.root().join("auth")).unwrap();
     scene.spoiled(log_out, |scene| {
@@ -300,7 +300,7 @@ fn every_verb_captures_on_a_coherent_host_and_only_into_its_queue() {
 
 /// Asked to stay local, or with the switch off, they need no login and leave no row.
 #[test]
-fn a_local_verb_needs_nobody_and_queues_nothing() {
+fn local_verb_needs_no_login_and_queues_nothing() {
     for (variable, extra) in [("1", &["--local-only"][..]), ("0", &[])] {
         let mut scene = Scene::new();
         scene.world.write_state("sync/daemon/owner.json", b"{");
@@ -413,7 +413,7 @@ fn a_verb_that_only_looks_changes_nothing_on_any_host() {
 /// it is undone.
 #[cfg(unix)]
 #[test]
-fn a_verb_whose_commit_is_refused_takes_everything_back() {
+fn refused_commit_undoes_the_verb() {
     use std::os::unix::fs::PermissionsExt as _;
     let scene = Scene::new();
     let hook = scene.world.work().join(".git/hooks/pre-commit");

@@ -127,7 +127,7 @@ fn with_the_switch_off_no_history_is_captured() {
 }
 
 #[test]
-fn rows_of_the_same_users_old_scope_are_copied_after_a_yes_and_arrive_held() {
+fn old_scope_rows_are_copied_on_yes_and_held() {
     let world = world();
     let old = Scope::new("https://gone.invalid", USER, TEAM);
     world.write_config("[sync]\nserver_url = \"https://gone.invalid\"\n");
@@ -262,7 +262,7 @@ fn a_damaged_legacy_queue_is_salvaged_and_then_migrates() {
 }
 
 #[test]
-fn what_an_interrupted_command_left_is_settled_by_any_other_that_may_write() {
+fn interrupted_command_is_settled_by_the_next_writer() {
     for curing in [&["sync", "migrate"][..], &["agent", "mission", "create", "gadgets"]] {
         let (world, slug) = with_mission();
         let db = scoped(&world);
@@ -301,7 +301,7 @@ fn what_an_interrupted_command_left_is_settled_by_any_other_that_may_write() {
 }
 
 #[test]
-fn a_queue_that_was_copied_from_another_account_is_moved_aside_with_its_rows() {
+fn queue_copied_from_another_account_is_moved_aside() {
     let (world, _) = with_mission();
     let theirs = Scope::new(SERVER, "mallory@example.com", TEAM);
     let path = world.home().scoped_queue(&theirs);

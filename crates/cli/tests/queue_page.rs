@@ -141,7 +141,7 @@ fn every_example_of_the_page_prints_what_the_page_shows() {
 
 /// What the page shows of config.toml is what an opt-in after an opt-out writes, and means what it says.
 #[test]
-fn the_decision_that_the_page_shows_is_read_as_the_page_says() {
+fn decision_file_of_the_page_is_read_as_documented() {
     let text = std::fs::read_to_string(page()).unwrap();
     let shown = text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let world = testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"));

@@ -27,7 +27,7 @@ fn fault(world: &World) -> Value {
 }
 
 #[test]
-fn a_queue_without_its_tables_or_its_schema_number_is_rebuilt_with_every_row() {
+fn queue_without_tables_or_schema_number_is_rebuilt_whole() {
     for spoil in [
         "DROP TABLE tallies",
         "DROP TABLE parked",
@@ -101,7 +101,7 @@ fn a_legacy_table_of_another_kind_is_made_an_ordinary_one() {
 }
 
 #[test]
-fn a_queue_copied_from_another_account_is_shown_to_nobody_and_makes_way_without_its_rows() {
+fn copied_queue_rows_are_hidden_and_left_behind() {
     let (world, _) = with_mission();
     let ours = world.home().scoped_queue(&world.scope());
     let theirs = Scope::new(SERVER, "mallory@example.com", "team-other-02");
@@ -131,7 +131,7 @@ fn a_queue_copied_from_another_account_is_shown_to_nobody_and_makes_way_without_
 }
 
 #[test]
-fn a_claims_table_of_somebody_else_is_a_fault_that_the_repair_cures() {
+fn foreign_claims_table_is_a_fault_that_repair_fixes() {
     for spoil in [
         "CREATE TABLE claims (id INTEGER PRIMARY KEY, amount REAL); INSERT INTO claims VALUES (1, 2.5)",
         "CREATE VIEW claims AS SELECT * FROM queue",
@@ -158,7 +158,7 @@ fn a_claims_table_of_somebody_else_is_a_fault_that_the_repair_cures() {
 }
 
 #[test]
-fn rows_that_are_reached_only_through_damage_are_said_to_be_in_the_old_file() {
+fn rows_behind_damage_are_reported_in_the_old_file() {
     let world = world();
     let legacy = ReferenceQueue::create(&world.root().join("queue.db"));
     legacy.many_events(200);
@@ -187,7 +187,7 @@ fn rows_that_are_reached_only_through_damage_are_said_to_be_in_the_old_file() {
 
 #[cfg(unix)]
 #[test]
-fn what_a_repair_touches_is_private_afterwards_and_nothing_of_its_own_stays() {
+fn repair_leaves_private_files_and_no_debris() {
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;

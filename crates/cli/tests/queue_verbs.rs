@@ -141,7 +141,7 @@ fn spoil_page_with(path: &std::path::Path, text: &str) {
 }
 
 #[test]
-fn an_export_takes_along_what_lies_behind_a_damaged_table_and_says_what_it_left_out() {
+fn export_reads_around_a_damaged_table_and_reports_gaps() {
     let (world, _) = with_mission();
     let path = world.home().scoped_queue(&world.scope());
     let queue = scoped(&world);
@@ -296,7 +296,7 @@ fn only_old_receipts_are_collected_and_only_on_request() {
 }
 
 #[test]
-fn without_an_account_curing_verbs_have_nothing_to_do_unless_rows_wait_for_one() {
+fn curing_verbs_without_account_act_only_on_waiting_rows() {
     let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
     let verbs: [&[&str]; 6] = [
         &["sync", "migrate", "--json"],

@@ -5,7 +5,7 @@ use testkit::World;
 use testkit::tree::{difference, snapshot};
 
 #[test]
-fn the_quickstart_ends_well_and_touches_nothing_but_its_own_directory() {
+fn quickstart_succeeds_inside_its_own_directory() {
     let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
     // git refuses to commit without a name; the story sets its own.
     let before = snapshot(world.user_home());

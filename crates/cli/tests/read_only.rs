@@ -127,7 +127,7 @@ fn changes_nothing(world: &World, name: &str) {
 /// Beside a live daemon of ours, which is only asked how it is, and beside one that cannot answer.
 #[cfg(unix)]
 #[test]
-fn every_read_only_command_leaves_a_live_and_a_suspended_daemon_as_they_were() {
+fn read_only_commands_leave_daemons_as_they_were() {
     let world = testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"));
     let daemons = Daemons::start(&world);
     assert_eq!(status_of(&world), "running");
@@ -146,7 +146,7 @@ fn status_of(world: &World) -> String {
 
 /// Neither is ever zero rows: with its index the log is read, without it is said what that takes.
 #[test]
-fn a_row_that_stands_in_a_write_ahead_log_alone_is_counted_or_said_to_wait_for_a_cure() {
+fn row_in_the_wal_alone_is_counted_or_reported() {
     for side_files in [&["-wal", "-shm"][..], &["-wal"]] {
         let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
         world.log_in();
@@ -187,7 +187,7 @@ fn leave_frames(path: &Path, side_files: &[&str]) {
 /// System calls that look and nothing else.
 #[cfg(target_os = "linux")]
 #[test]
-fn looking_and_being_refused_start_no_process_open_no_socket_and_write_no_file() {
+fn read_only_and_refused_commands_have_no_side_effects() {
     if Command::new("strace").arg("-V").output().is_err() {
         println!("skipped: strace is not installed");
         return;

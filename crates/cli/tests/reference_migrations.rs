@@ -166,7 +166,7 @@ fn a_legacy_queue_that_is_no_database_is_a_fault_and_no_zero() {
 }
 
 #[test]
-fn a_home_that_the_reference_has_migrated_is_coherent_and_holds_what_it_left() {
+fn home_migrated_by_the_reference_is_coherent() {
     let Some((disk, disguise)) = recorded() else { return };
     for name in ["legacy-to-scoped", "legacy-overlap-scoped"] {
         let observed = read_json(&disk.join(name).join("expected.json"))["authenticated"].clone();

@@ -333,7 +333,7 @@ fn reach_start_daemon() {
 }
 
 #[test]
-fn what_stands_in_the_way_of_a_daemon_is_cured_by_the_hint_of_its_start() {
+fn daemon_start_obstacle_is_cured_by_its_hint() {
     let in_the_way: [fn(&World); 2] = [
         |world| std::fs::write(world.root().join("sync"), "a file").unwrap(),
         |world| std::fs::create_dir_all(world.home().owner_lock()).unwrap(),
@@ -491,7 +491,7 @@ fn a_shell_reads_every_hint_back_as_its_argv() {
 
 /// Rows of another program name whatever they like as their project.
 #[test]
-fn held_rows_of_a_hostile_project_are_shown_harmlessly_and_their_remedy_releases_them() {
+fn hostile_project_rows_are_escaped_and_released() {
     for project in ["\u{1b}[2Jevil", "-x", " Padded ", "it's"] {
         let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
         let listener = CountingListener::start();

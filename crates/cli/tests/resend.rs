@@ -134,7 +134,7 @@ fn healed_by_a_proper_restore_the_warning_ends_by_itself() {
 }
 
 #[test]
-fn rows_whose_bytes_are_gone_are_captured_again_from_history() {
+fn rows_with_lost_bytes_are_recaptured_from_history() {
     let (world, mut server) = world();
     let empty = world.user_home().join("empty");
     server.back_up(&world, &empty);

@@ -186,7 +186,7 @@ fn rows_of_an_unknown_owner_are_parked_until_the_answer_is_known() {
 }
 
 #[test]
-fn failure_log_row_of_an_unknown_owner_comes_back() {
+fn failure_log_row_of_unknown_owner_is_restored() {
     let world = restored();
     let alices = queue_of(&world, USER);
     std::fs::write(&alices, "no database").unwrap();

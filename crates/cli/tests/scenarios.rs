@@ -21,7 +21,7 @@ fn create(world: &World) -> String {
 }
 
 #[test]
-fn scenario_1_a_coherent_host_delivers_and_stays_silent_about_the_boundary() {
+fn scenario_1_coherent_host_delivers_without_notices() {
     let (world, server) = world();
     create(&world);
     let before = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
@@ -68,7 +68,7 @@ fn scenario_2_a_stale_daemon_refuses_before_anything_is_queued() {
 }
 
 #[test]
-fn scenario_3_legacy_rows_beside_a_scoped_queue_are_moved_held_and_then_delivered() {
+fn scenario_3_legacy_rows_are_migrated_held_and_delivered() {
     let (world, server) = world();
     capture_events_and_bodies(&world);
     let legacy = ReferenceQueue::create(&world.root().join("queue.db"));
@@ -192,7 +192,7 @@ fn scenario_4_logged_out_with_the_switch_on_nothing_is_written() {
 }
 
 #[test]
-fn scenario_5_an_orphan_owner_record_is_counted_refused_and_cleaned_up() {
+fn scenario_5_orphan_owner_record_is_refused_and_removed() {
     let (world, _server) = world();
     create(&world);
     write(&world, &OwnerRecord { pid: i64::from(u32::MAX), ..agreeing(&world, 1) });
@@ -218,7 +218,7 @@ fn what_the_server_acknowledged_survives_its_crash() {
 }
 
 #[test]
-fn while_the_server_is_away_nothing_is_lost_and_later_everything_arrives() {
+fn unreachable_server_loses_nothing() {
     let (world, mut server) = world();
     create(&world);
     let waiting =

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use testkit::World;
 
 #[test]
-fn a_store_that_fails_is_told_in_the_log_and_not_to_the_client() {
+fn store_failure_is_logged_and_hidden_from_the_client() {
     let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
     let data = world.user_home().join("server-data");
     let data = data.to_str().unwrap();

@@ -37,7 +37,7 @@ fn expected(steps: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn without_a_terminal_and_without_yes_it_lists_every_failure_in_order_and_changes_nothing() {
+fn setup_without_terminal_lists_failures_and_changes_nothing() {
     let world = curable();
     std::fs::remove_file(world.home().session_file()).unwrap();
     std::fs::write(world.home().config_file(), "").unwrap();
@@ -77,7 +77,7 @@ fn with_yes_it_cures_what_is_safe_and_ends_with_the_check() {
 }
 
 #[test]
-fn with_yes_it_moves_no_file_decides_about_no_account_and_logs_nobody_in() {
+fn setup_with_yes_moves_no_file_and_logs_in_no_account() {
     let world = world();
     world.write_state("queue.db", b"no database at all, and not empty");
     std::fs::remove_file(world.home().session_file()).unwrap();
@@ -94,7 +94,7 @@ fn with_yes_it_moves_no_file_decides_about_no_account_and_logs_nobody_in() {
 }
 
 #[test]
-fn a_remedy_that_fails_is_run_once_and_the_next_gate_is_opened_all_the_same() {
+fn setup_runs_failed_remedy_once_and_continues() {
     let world = world();
     // A live daemon of another implementation that answers nobody: it cannot be replaced, and it is left
     // alone.

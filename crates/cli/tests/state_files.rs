@@ -170,7 +170,7 @@ fn queue_db_of_zero_bytes_without_history_is_a_new_queue() {
 }
 
 #[test]
-fn removed_queue_db_begins_again_and_is_remembered_anew() {
+fn removed_queue_db_is_created_and_recorded_again() {
     let (world, _) = with_mission();
     let path = world.home().scoped_queue(&world.scope());
     fs::remove_file(&path).unwrap();

@@ -37,7 +37,7 @@ fn wrong_usage_without_json_and_behind_a_double_dash_is_text() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_result_that_cannot_be_written_is_a_failure_and_a_closed_pipe_is_none() {
+fn unwritable_stdout_fails_and_closed_pipe_does_not() {
     let world = world();
     for argv in [
         &["sync", "status", "--json"][..],
@@ -58,7 +58,7 @@ fn a_result_that_cannot_be_written_is_a_failure_and_a_closed_pipe_is_none() {
 }
 
 #[test]
-fn who_asks_who_is_logged_in_gets_an_answer_and_no_refusal() {
+fn auth_status_answers_without_login() {
     let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
     let document = world.run(["auth", "whoami", "--json"]).exits(1).json();
     assert_eq!((&document["result"], &document["error_code"]), (&"error".into(), &"LOGGED_OUT".into()));
@@ -67,7 +67,7 @@ fn who_asks_who_is_logged_in_gets_an_answer_and_no_refusal() {
 }
 
 #[test]
-fn a_ci_token_is_named_where_a_login_or_logout_would_seem_to_change_who_acts() {
+fn login_and_logout_name_an_active_ci_token() {
     let mut world = world();
     // base64url of ci@example.com|team
     world.set("SPEC_KITTY_TOKEN", "skp_Y2lAZXhhbXBsZS5jb218dGVhbQ.secret");

@@ -19,7 +19,7 @@ fn rows_found_by_rolling_a_legacy_queue_back_are_moved_and_reported() {
 }
 
 #[test]
-fn a_login_that_ends_on_the_way_is_named_by_code_and_with_its_remedy() {
+fn login_ended_during_delivery_has_code_and_remedy() {
     let (mut world, server) = world();
     world.unset("SPEC_KITTY_TOKEN").unset("SPEC_KITTY_SERVER_URL");
     // By its dates it is valid; the server knows neither of its tokens.
@@ -79,7 +79,7 @@ fn another_delivery_of_this_account_is_busy_by_name_and_code() {
 }
 
 #[test]
-fn a_delivery_pins_the_rows_of_other_teams_so_that_no_later_gate_scans_them() {
+fn delivery_caches_legacy_count_of_other_teams() {
     let (world, _server) = world();
     ReferenceQueue::create(&world.root().join("queue.db"))
         .event("01KRX0000000000000000000A1", Some("others"));
@@ -159,7 +159,7 @@ mod interrupted {
     }
 
     #[test]
-    fn the_first_ctrl_c_is_answered_at_once_and_ends_the_delivery_after_the_batch_in_hand() {
+    fn first_ctrl_c_ends_delivery_after_the_current_batch() {
         let (world, listener) = world();
         let before = waiting(&world);
         let mut delivery = Delivery::begin(&world, listener);

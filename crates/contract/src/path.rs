@@ -14,7 +14,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_cannot_change_the_meaning_goes() {
+    fn only_redundant_path_parts_are_removed() {
         let clean = |text: &str| lexically_clean(Path::new(text)).to_string_lossy().into_owned();
         assert_eq!(clean("/a//b/./c/"), "/a/b/c");
         assert_eq!(clean("./a/../b"), "a/../b");

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_a_terminal_would_obey_is_shown_as_a_shell_reads_it() {
+    fn control_characters_are_shell_quoted() {
         let word = shell_word("it's \u{1b}[2J\\\u{202e}é");
         assert_eq!(word, r"$'it\'s \033[2J\\\342\200\256é'");
         assert_eq!(printable(&word), word);

@@ -97,7 +97,7 @@ fn a_forbidden_key_is_found_at_any_depth_and_values_are_never_read() {
 }
 
 #[test]
-fn lanes_outside_the_vocabulary_and_moves_against_the_rules_are_refused() {
+fn unknown_lanes_and_forbidden_moves_are_refused() {
     assert!(event::validate(&moved(json!("planned"), "claimed", json!({}))).is_ok());
     assert!(event::validate(&moved(Value::Null, "planned", json!({}))).is_ok());
     assert!(event::validate(&moved(json!("claimed"), "doing", json!({}))).is_ok());

@@ -344,12 +344,11 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_hundred_thousand_idle_minutes_leave_memory_files_and_log_as_they_were() {
+    fn idle_daemon_grows_no_memory_files_or_log() {
         // Memory is the process's: the other tests of this binary would be measured as well.
         const ALONE: &str = "SPEC_KITTY_TEST_ALONE";
         if std::env::var_os(ALONE).is_none() {
-            let name =
-                "event_loop::tests::a_hundred_thousand_idle_minutes_leave_memory_files_and_log_as_they_were";
+            let name = "event_loop::tests::idle_daemon_grows_no_memory_files_or_log";
             let mut alone = std::process::Command::new(std::env::current_exe().expect("this binary"));
             let output = alone.args([name, "--exact"]).env(ALONE, "1").output().expect("it runs");
             let text = String::from_utf8_lossy(&output.stdout);
@@ -418,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_that_is_older_than_its_queue_takes_the_id_of_the_first_one_and_keeps_it() {
+    fn daemon_older_than_its_queue_keeps_the_first_queue_id() {
         let mut stage = stage(Timing::FOREGROUND, Pending::Nothing, ScopeOnDisk::Own, nothing_sent);
         let path = stage.directory.path().join(".spec-kitty/sync/daemon/owner.json");
         let recorded = || {
@@ -433,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn learning_the_queue_leaves_a_record_alone_that_somebody_altered() {
+    fn learning_the_queue_keeps_an_altered_record() {
         let mut stage = stage(Timing::FOREGROUND, Pending::Nothing, ScopeOnDisk::Own, nothing_sent);
         let path = stage.directory.path().join(".spec-kitty/sync/daemon/owner.json");
         let altered = fs::read_to_string(&path).expect("a record").replace("3.3.0", "9.9.9");

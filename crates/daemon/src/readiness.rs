@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_arrives_and_everything_else_is_silence() {
+    fn readiness_message_is_received_and_others_ignored() {
         let ready = Word::Ready(Ready {
             pid: 7,
             port: 50_000,
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_that_says_nothing_is_not_waited_for() {
+    fn silent_pipe_is_not_waited_for() {
         let (reader, _writer) = io::pipe().expect("a pipe");
         assert_eq!(listen(reader, Duration::from_millis(10)), Heard::Nothing);
     }

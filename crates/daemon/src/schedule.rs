@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_spawned_daemon_that_nobody_stirs_grows_idle() {
+    fn only_an_unused_spawned_daemon_becomes_idle() {
         let start = Instant::now();
         let mut schedule = Schedule::new(Timing::SPAWNED, start);
         assert!(!schedule.is_idle(start + seconds(899)));

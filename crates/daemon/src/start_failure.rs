@@ -208,7 +208,7 @@ mod tests {
     use contract::FaultCode;
 
     #[test]
-    fn an_unreadable_identity_keeps_the_remedy_of_its_fault_on_the_way_through_the_pipe() {
+    fn unreadable_identity_keeps_its_remedy_through_the_pipe() {
         for remedy in [Remedy::Login, Remedy::Repair, Remedy::Advice("correct line 2".into())] {
             let fault = Fault::new(FaultCode::ConfigUnreadable, "/h/config.toml", "is bad", remedy.clone());
             let text = serde_json::to_string(&StartFailure::from(&fault)).expect("json");

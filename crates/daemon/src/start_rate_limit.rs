@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn five_starts_in_ten_minutes_and_then_no_more_until_the_window_moves_on() {
+    fn sixth_start_in_ten_minutes_is_refused() {
         let home = tempfile::tempdir().expect("a directory");
         let budget = RestartBudget::of(&home.path().join("daemon"));
         for second in 0..5 {

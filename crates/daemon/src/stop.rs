@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_survives_the_file_and_says_something() {
+    fn stop_reasons_round_trip_and_have_text() {
         let reasons = [
             StopReason::Stopped,
             StopReason::Restarted,

@@ -132,7 +132,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn lines_follow_the_path_when_somebody_else_rotates_or_removes_the_file() {
+    fn log_lines_follow_the_path_after_rotation_or_removal() {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("daemon.log");
         let journal = Journal::open(&path, false);
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_one_line_whatever_it_says() {
+    fn log_entry_is_one_line() {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("daemon.log");
         Journal::open(&path, false).line("two\nlines \u{1b}[31m");

@@ -68,7 +68,7 @@ fn hundreds_of_idle_and_slow_connections_do_not_make_it_look_dead() {
 }
 
 #[test]
-fn nobody_gets_in_without_the_token_the_right_host_or_from_a_page() {
+fn control_plane_refuses_wrong_token_host_or_origin() {
     let bench = Bench::logged_in();
     let pid = bench.start();
     let ControlFile { port, token, .. } = control(&bench);
@@ -116,7 +116,7 @@ fn health_is_open_and_leaks_nothing() {
 }
 
 #[test]
-fn garbage_is_answered_or_dropped_and_the_daemon_goes_on() {
+fn garbage_requests_do_not_stop_the_daemon() {
     let bench = Bench::logged_in();
     bench.start();
     let port = control(&bench).port;

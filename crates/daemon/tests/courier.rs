@@ -36,7 +36,7 @@ fn rows(queue: &Path) -> u64 {
 }
 
 #[test]
-fn a_coherent_daemon_knocks_at_its_server_and_keeps_what_is_not_taken() {
+fn coherent_daemon_keeps_rows_its_server_does_not_accept() {
     let (bench, server, queue) = with_rows();
     bench.start();
     eventually("it has knocked", || server.connections() > 0);
@@ -53,7 +53,7 @@ fn a_coherent_daemon_knocks_at_its_server_and_keeps_what_is_not_taken() {
 }
 
 #[test]
-fn a_record_that_says_something_else_stops_every_byte() {
+fn mismatched_record_stops_sending() {
     let (mut bench, server, queue) = with_rows();
     // Nothing may leave before the record is broken: the project is opted in only afterwards.
     let config = std::fs::read_to_string(bench.world.home().config_file()).unwrap();
@@ -74,7 +74,7 @@ fn a_record_that_says_something_else_stops_every_byte() {
 }
 
 #[test]
-fn a_login_that_changed_on_disk_ends_the_daemon_before_a_byte_leaves() {
+fn changed_login_ends_the_daemon_before_sending() {
     let (bench, server, queue) = with_rows();
     let config = std::fs::read_to_string(bench.world.home().config_file()).unwrap();
     bench.world.write_config(&config.replace("enabled = true", "enabled = false"));
@@ -91,7 +91,7 @@ fn a_login_that_changed_on_disk_ends_the_daemon_before_a_byte_leaves() {
 }
 
 #[test]
-fn a_logout_ends_the_daemon_and_an_unreadable_session_only_silences_it() {
+fn logout_ends_the_daemon_and_unreadable_session_pauses_it() {
     let (mut bench, server, queue) = with_rows();
     let config = std::fs::read_to_string(bench.world.home().config_file()).unwrap();
     bench.world.write_config(&config.replace("enabled = true", "enabled = false"));
@@ -114,7 +114,7 @@ fn a_logout_ends_the_daemon_and_an_unreadable_session_only_silences_it() {
 
 /// A clock that jumps ahead makes a good login look expired. Nobody else is logged in, so nobody has to go.
 #[test]
-fn a_login_that_only_the_clock_calls_expired_silences_the_daemon_and_no_more() {
+fn login_expired_by_clock_pauses_the_daemon() {
     let (bench, server, queue) = with_rows();
     let config = std::fs::read_to_string(bench.world.home().config_file()).unwrap();
     bench.world.write_config(&config.replace("enabled = true", "enabled = false"));

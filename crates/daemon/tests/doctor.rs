@@ -38,7 +38,7 @@ fn with_daemon_dir() -> Bench {
 }
 
 #[test]
-fn an_orphan_record_is_removed_by_fix_alone_and_its_recycled_pid_survives() {
+fn orphan_record_fix_spares_the_recycled_pid() {
     let bench = Bench::logged_in();
     let pid = bench.start();
     signal(pid, Signal::KILL);
@@ -73,7 +73,7 @@ fn a_live_daemon_is_no_finding() {
 }
 
 #[test]
-fn a_daemon_that_lost_lock_record_and_control_file_is_seen_and_left_to_retire() {
+fn daemon_without_its_files_is_reported_and_retires() {
     let bench = Bench::logged_in();
     let pid = bench.start();
     let home = bench.world.home();
@@ -120,7 +120,7 @@ fn a_stray_that_proves_itself_is_stopped_over_its_own_port() {
 }
 
 #[test]
-fn a_stray_that_does_not_prove_itself_keeps_its_life_and_loses_its_files_only_by_force() {
+fn unproven_stray_lives_and_force_moves_its_files() {
     let bench = with_daemon_dir();
     let (mut other, port) = bench.stand_in("another-token", false);
     write_state_file(&bench, port, "0123456789abcdef", other.pid());
@@ -140,7 +140,7 @@ fn a_stray_that_does_not_prove_itself_keeps_its_life_and_loses_its_files_only_by
 }
 
 #[test]
-fn a_reference_daemon_with_a_record_is_stopped_over_its_port_by_a_restart() {
+fn restart_stops_recorded_reference_daemon_by_port() {
     let bench = with_daemon_dir();
     let (mut theirs, port) = bench.stand_in("feedfacefeedface", false);
     bench.write_record(&reference_record(&bench, port, "feedfacefeedface", theirs.pid()));
@@ -174,7 +174,7 @@ fn reference_daemon_that_names_another_root_is_left_alone() {
 }
 
 #[test]
-fn a_mute_reference_daemon_is_left_alive_with_both_files_moved_aside_by_force() {
+fn mute_reference_daemon_lives_and_force_moves_its_files() {
     let bench = with_daemon_dir();
     let (mut theirs, port) = bench.stand_in("feedfacefeedface", true);
     bench.write_record(&reference_record(&bench, port, "feedfacefeedface", theirs.pid()));
@@ -191,7 +191,7 @@ fn a_mute_reference_daemon_is_left_alive_with_both_files_moved_aside_by_force() 
 }
 
 #[test]
-fn a_recycled_pid_in_a_record_of_the_reference_endangers_nobody() {
+fn recycled_pid_of_a_reference_record_is_not_signalled() {
     let bench = with_daemon_dir();
     let mut stranger = bench.stranger();
     bench.write_record(&reference_record(&bench, 9400, "feedfacefeedface", stranger.pid()));
@@ -208,7 +208,7 @@ fn a_recycled_pid_in_a_record_of_the_reference_endangers_nobody() {
 }
 
 #[test]
-fn a_record_of_the_reference_over_a_live_daemon_of_ours_is_cured_by_a_restart() {
+fn restart_replaces_reference_record_of_live_daemon() {
     let bench = Bench::logged_in();
     let old = bench.start();
     let mut stranger = bench.stranger();
@@ -227,7 +227,7 @@ fn a_record_of_the_reference_over_a_live_daemon_of_ours_is_cured_by_a_restart() 
 }
 
 #[test]
-fn a_mute_reference_daemon_leaves_the_daemon_that_serves_in_its_place() {
+fn mute_reference_daemon_leaves_the_serving_daemon() {
     let bench = Bench::logged_in();
     let old = bench.start();
     let (mut theirs, port) = bench.stand_in("feedfacefeedface", true);
@@ -264,7 +264,7 @@ fn a_daemon_of_another_home_is_shown_and_never_touched() {
 }
 
 #[test]
-fn a_port_in_a_file_is_never_asked_anything_secret_unless_it_proves_itself() {
+fn unproven_port_receives_no_secret() {
     let bench = with_daemon_dir();
     let (theirs, _) = bench.stand_in("right-token", false);
     let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();

@@ -47,7 +47,7 @@ fn a_daemon_starts_answers_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn its_files_are_private_and_it_leaves_directory_session_and_descriptors_of_its_starter() {
+fn daemon_files_are_private_and_it_detaches_from_its_starter() {
     let bench = Bench::logged_in();
     // A shell waits for the end of what it captures: a daemon that kept descriptor 3 would hold it up.
     let program = env!("CARGO_BIN_EXE_daemon-bench");
@@ -110,7 +110,7 @@ fn fifty_starters_at_once_give_one_daemon() {
 }
 
 #[test]
-fn after_a_kill_the_record_is_an_orphan_and_the_next_start_clears_it() {
+fn record_after_kill_is_orphan_and_next_start_removes_it() {
     let bench = Bench::logged_in();
     let old = bench.start();
     signal(old, Signal::KILL);
@@ -124,7 +124,7 @@ fn after_a_kill_the_record_is_an_orphan_and_the_next_start_clears_it() {
 }
 
 #[test]
-fn a_record_that_names_a_live_stranger_gets_nobody_killed() {
+fn record_naming_a_live_stranger_kills_no_process() {
     let bench = Bench::logged_in();
     let old = bench.start();
     signal(old, Signal::KILL);
@@ -233,7 +233,7 @@ fn nameless(bench: &Bench, script: &str) -> Option<common::Stranger> {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_holder_that_has_not_said_who_it_is_is_starting_and_nobody_is_told_to_end_it() {
+fn holder_without_record_is_starting_and_no_end_is_advised() {
     let bench = Bench::logged_in();
     let Some(mut holder) = nameless(&bench, "touch \"$1\"; read -r _") else { return };
     assert_eq!(bench.fails(&["stop"]), json!({ "failure": "starting" }));
@@ -249,7 +249,7 @@ fn a_holder_that_has_not_said_who_it_is_is_starting_and_nobody_is_told_to_end_it
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_holder_that_lets_go_before_it_says_who_it_is_was_no_daemon() {
+fn holder_that_releases_without_record_was_no_daemon() {
     let bench = Bench::logged_in();
     let Some(_holder) = nameless(&bench, "touch \"$1\"; sleep 0.3") else { return };
     assert_eq!(bench.ok(&["stop"])["result"], "not_running");
@@ -371,7 +371,7 @@ fn a_replacement_waits_for_the_farewell_of_the_old_one() {
 }
 
 #[test]
-fn a_signal_lets_the_batch_in_hand_finish_and_a_second_one_does_not_wait() {
+fn first_signal_finishes_the_batch_and_second_does_not_wait() {
     let bench = Bench::logged_in();
     let polite = bench.start();
     bench.touch("slow");
@@ -407,7 +407,7 @@ fn logged_out_nothing_is_started_and_nothing_is_created() {
 type Change = fn(&Bench);
 
 #[test]
-fn a_login_that_may_not_send_starts_nothing_and_says_which() {
+fn login_that_may_not_send_starts_no_daemon() {
     let expired: Change = |bench| {
         let mut session = session(SERVER, USER, TEAM);
         session.refresh_token_expires_at = Some("2026-01-01T00:00:00Z".parse().unwrap());

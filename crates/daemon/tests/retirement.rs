@@ -17,7 +17,7 @@ fn alert() -> Bench {
 }
 
 #[test]
-fn a_daemon_whose_lock_file_is_replaced_retires_and_takes_its_record_along() {
+fn daemon_with_replaced_lock_file_retires_with_its_record() {
     let bench = alert();
     let pid = bench.start();
     let lock = bench.world.home().owner_lock();
@@ -29,7 +29,7 @@ fn a_daemon_whose_lock_file_is_replaced_retires_and_takes_its_record_along() {
 }
 
 #[test]
-fn a_daemon_that_lost_its_lock_to_another_one_leaves_that_ones_files_alone() {
+fn daemon_that_lost_its_lock_leaves_the_new_files() {
     let bench = alert();
     let old = bench.start();
     // Stopped, it cannot notice before the new one is there.
@@ -47,7 +47,7 @@ fn a_daemon_that_lost_its_lock_to_another_one_leaves_that_ones_files_alone() {
 }
 
 #[test]
-fn a_daemon_goes_with_its_home() {
+fn daemon_retires_when_its_home_is_removed() {
     let bench = alert();
     let pid = bench.start();
     fs::remove_dir_all(bench.world.root()).unwrap();
@@ -56,7 +56,7 @@ fn a_daemon_goes_with_its_home() {
 }
 
 #[test]
-fn a_daemon_goes_when_its_program_is_replaced() {
+fn daemon_retires_when_its_executable_is_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("spec-kitty");
     fs::copy(env!("CARGO_BIN_EXE_daemon-bench"), &program).unwrap();
@@ -71,7 +71,7 @@ fn a_daemon_goes_when_its_program_is_replaced() {
 }
 
 #[test]
-fn a_daemon_goes_when_the_login_names_another_scope() {
+fn daemon_retires_when_the_scope_changes() {
     let bench = alert();
     let pid = bench.start();
     fs::write(bench.drain_file("scope"), "https://s|other@example.com|team").unwrap();
@@ -83,7 +83,7 @@ fn a_daemon_goes_when_the_login_names_another_scope() {
 }
 
 #[test]
-fn an_idle_daemon_goes_unless_rows_wait() {
+fn idle_daemon_retires_unless_rows_wait() {
     let mut bench = alert();
     bench.set("DAEMON_BENCH_IDLE_MS", "200");
     let idle = bench.start();
@@ -101,7 +101,7 @@ fn an_idle_daemon_goes_unless_rows_wait() {
 }
 
 #[test]
-fn a_record_that_somebody_removed_comes_back_and_an_altered_one_stays_as_it_is() {
+fn removed_record_is_written_again_and_altered_one_stays() {
     let bench = alert();
     bench.start();
     let record = bench.record();
@@ -118,7 +118,7 @@ fn a_record_that_somebody_removed_comes_back_and_an_altered_one_stays_as_it_is()
 }
 
 #[test]
-fn a_daemon_whose_control_file_is_missing_runs_and_one_whose_record_was_altered_is_called_by_its_own_pid() {
+fn daemon_without_control_file_runs_and_is_named_by_pid() {
     let bench = Bench::logged_in();
     let pid = bench.start();
     let control = fs::read(bench.world.home().control_file()).unwrap();
@@ -151,7 +151,7 @@ fn a_capture_nudges_the_daemon_that_runs() {
 }
 
 #[test]
-fn a_capture_starts_a_daemon_where_nobody_forbids_it() {
+fn capture_starts_a_daemon_unless_disabled() {
     let mut bench = Bench::logged_in();
     let spawned = bench.ok(&["follow-up"]);
     assert_eq!(spawned["daemon"], "spawned");
@@ -184,7 +184,7 @@ fn a_daemon_that_dies_at_once_is_started_five_times_and_not_more() {
 }
 
 #[test]
-fn a_newer_release_takes_the_place_of_an_older_one_and_never_the_reverse() {
+fn newer_release_replaces_older_daemon_and_never_reverse() {
     let mut bench = Bench::logged_in();
     let old = bench.start();
     bench.set("DAEMON_BENCH_VERSION", "3.2.9");

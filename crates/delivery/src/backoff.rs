@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_ends_in_time_and_does_not_outlive_a_clock_that_is_set_back() {
+    fn pause_ends_in_time_after_clock_is_set_back() {
         assert_eq!(plan_rest(160.0, 100.0), Some(Duration::from_secs(60)));
         assert_eq!(plan_rest(100.0, 100.0), None);
         assert_eq!(plan_rest(100.0 + 31_536_000.0, 100.0), None, "a year");

@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn the_local_member_is_cut_out_wherever_it_stands() {
+    fn local_member_is_removed_at_any_position() {
         for (stored, sent) in [
             (
                 r#"{"event_id": "e1", "team_slug": "Team-1", "drain_blocked_reason": "no_auth"}"#,

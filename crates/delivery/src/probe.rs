@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn every_status_says_one_thing_about_the_server() {
+    fn every_http_status_has_one_classification() {
         assert_eq!(judged(200, r#"{"sync_ingress":{"limits":{}}}"#), "connected");
         assert_eq!(judged(200, r#"{"status":"ok"}"#), "connected");
         for other in ["{}", r#"{"ok":true}"#, r#"["ok",{}]"#, "", "null", "<html>"] {

@@ -165,7 +165,7 @@ fn without_a_scope_there_is_no_permit_at_all() {
 }
 
 #[test]
-fn a_refused_permit_says_why_even_when_the_policy_did_not_ask_for_auth() {
+fn refused_permit_names_its_reason_without_auth_policy() {
     let mut facts = coherent();
     log_out(&mut facts);
     let refused = judge(facts, RELAXED).into_egress_permit().expect_err("no auth");
@@ -262,7 +262,7 @@ fn orphan_kind_follows_lock_root_process_and_executable() {
 }
 
 #[test]
-fn an_unreadable_record_is_cured_by_restart_while_held_and_by_repair_otherwise() {
+fn unreadable_record_remedy_is_restart_if_held_else_repair() {
     for (lock, remedy) in [(LockState::Held, Remedy::RestartDaemon), (LockState::Free, Remedy::Repair)] {
         let mut facts = coherent();
         facts.owner = owner(OwnerReading::Unreadable("x".into()), lock);

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_toml_is_ignored_with_a_reason_and_without_its_content() {
+    fn invalid_toml_is_ignored_with_reason_without_content() {
         match parse("[tokens]\naccess = \"hunter2") {
             CredentialsReading::Ignored(reason) => assert!(!reason.contains("hunter2"), "{reason}"),
             other => panic!("{other:?}"),

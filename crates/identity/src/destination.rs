@@ -94,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn a_token_goes_to_its_issuer() {
+    fn token_is_sent_to_its_issuer() {
         for issuer in ["https://h.invalid", " HTTPS://H.invalid./auth/ ", "https://h.invalid:443"] {
             assert!(ready(Some(issuer), "https://h.invalid/", None), "{issuer}");
         }
     }
 
     #[test]
-    fn another_host_another_port_another_scheme_or_nobody_is_refused() {
+    fn other_host_port_scheme_or_no_login_is_refused() {
         for issuer in [
             Some("https://other.invalid"),
             Some("https://h.invalid:8443"),

@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn the_user_home_holds_it_and_says_so() {
+    fn user_home_is_the_source_of_the_state_root() {
         let user = user_home();
         let home = resolve(&[(platform::HOME_VARIABLE, user.path())]).expect("a home");
         assert_eq!(home.root(), user.path().join(".spec-kitty"));

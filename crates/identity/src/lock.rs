@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_holder_that_says_nothing_is_another_process() {
+    fn holder_without_record_is_another_process() {
         let (_directory, path) = place();
         let _held = FileLock::acquire(&path, Duration::ZERO, "x").expect("the lock");
         let message = FileLock::acquire(&path, Duration::ZERO, "x").expect_err("busy").to_string();
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_whose_file_was_replaced_knows_it() {
+    fn lock_detects_its_replaced_file() {
         let (_directory, path) = place();
         let held = FileLock::acquire(&path, Duration::ZERO, "x").expect("the lock");
         assert!(held.still_names());

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn root_obeys_the_home_of_another_user_and_knows_whose_it_is() {
+    fn root_uses_another_users_home_and_knows_its_owner() {
         let (directory, home) = home();
         if chown(directory.path(), Some(4711), Some(4711)).is_err() {
             return;

@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_cannot_be_replaced_keeps_its_content_and_leaves_no_debris() {
+    fn failed_replace_keeps_content_and_leaves_no_debris() {
         let directory = tempfile::tempdir().expect("a directory");
         let obstacle = directory.path().join("occupied");
         fs::create_dir_all(obstacle.join("inside")).expect("an obstacle");
@@ -186,7 +186,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn files_and_directories_are_private_and_existing_ones_are_tightened() {
+    fn files_and_directories_are_created_or_made_private() {
         use std::os::unix::fs::PermissionsExt;
         let mode = |path: &Path| fs::metadata(path).expect("metadata").permissions().mode() & 0o7777;
         let directory = tempfile::tempdir().expect("a directory");

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_one_second_get_names_of_their_own_and_keep_their_content() {
+    fn files_quarantined_in_one_second_get_distinct_names() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("owner.json");
         let mut asides = Vec::new();
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replacement_takes_the_place_of_a_file_that_is_kept_with_its_journal() {
+    fn replaced_database_is_kept_with_its_journal() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("queue.db");
         let new = directory.path().join("queue.db.salvaged");

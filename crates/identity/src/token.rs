@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn each_malformed_token_is_a_fault_that_names_the_variable_and_not_the_token() {
+    fn malformed_token_fault_names_the_variable_only() {
         let cases = [
             "hunter2".to_owned(),
             "skp_hunter2".to_owned(),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_is_read_and_each_trouble_with_it_is_a_fault_that_names_it() {
+    fn token_file_is_read_and_faults_name_it() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("token");
         let at = |path: &std::path::Path| {

@@ -117,7 +117,7 @@ fn a_linked_worktree_has_its_own_head_and_the_common_directory() {
 }
 
 #[test]
-fn relative_pointers_lead_where_git_says() {
+fn relative_pointers_resolve_as_in_git() {
     let Some(Repository { root, _directory }) = repository() else { return };
     commit(&root);
     let separate = root.parent().expect("a parent").join("separate");
@@ -139,7 +139,7 @@ fn a_sha256_repository_has_long_commits() {
 }
 
 #[test]
-fn a_reftable_says_that_it_is_one() {
+fn reftable_is_recognised() {
     let Some(Repository { root, _directory }) = repository() else { return };
     let table = root.join("table");
     if git(&root, &["init", "-q", "--ref-format=reftable", "table"]).is_none() {

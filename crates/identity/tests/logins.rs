@@ -99,7 +99,7 @@ fn the_token_wins_over_the_session_and_the_session_over_credentials() {
 }
 
 #[test]
-fn a_token_takes_the_configured_server_when_none_is_stated_and_needs_one() {
+fn token_uses_the_configured_server_and_requires_one() {
     let world = World::new();
     let text = token("a|b");
     let environment = world.environment_with(&[("SPEC_KITTY_TOKEN", &text), ("SPEC_KITTY_SERVER_URL", " ")]);
@@ -138,7 +138,7 @@ fn what_cannot_be_read_is_not_passed_over() {
 }
 
 #[test]
-fn nobody_logged_in_has_the_legacy_queue() {
+fn without_login_the_legacy_queue_is_active() {
     let world = World::new();
     let found = login(&world);
     assert_eq!((found.source, found.absence), (LoginSource::None, Some(AuthAbsence::LoggedOut)));
@@ -146,7 +146,7 @@ fn nobody_logged_in_has_the_legacy_queue() {
 }
 
 #[test]
-fn an_unreadable_configuration_leaves_a_session_without_scope_but_authenticated() {
+fn unreadable_config_leaves_session_authenticated_without_scope() {
     let world = World::new();
     log_in(&world, &session());
     world.configure("[sync");
@@ -158,7 +158,7 @@ fn an_unreadable_configuration_leaves_a_session_without_scope_but_authenticated(
 }
 
 #[test]
-fn without_a_configured_server_the_old_scope_is_found_and_nothing_may_be_sent() {
+fn without_server_the_old_scope_is_found_and_may_not_send() {
     let world = World::new();
     log_in(&world, &session());
     for config in ["", "[sync]\nserver_url = \"https://SPEC-kitty-dev.fly.dev/\"\n"] {
@@ -186,7 +186,7 @@ fn an_expired_login_keeps_its_scope_and_its_server() {
 }
 
 #[test]
-fn a_session_without_a_private_team_is_nobody_to_send_as() {
+fn session_without_a_private_team_may_not_send() {
     let world = World::new();
     world.configure(CONFIG);
     let mut shared = session();
@@ -200,7 +200,7 @@ fn a_session_without_a_private_team_is_nobody_to_send_as() {
 }
 
 #[test]
-fn the_issuer_of_a_session_that_names_none_is_the_references_variable() {
+fn session_without_issuer_uses_the_reference_variable() {
     let world = World::new();
     log_in(&world, &Session { issuer: None, ..session() });
     assert_eq!(login(&world).issuer, None);

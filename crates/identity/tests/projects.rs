@@ -65,7 +65,7 @@ fn outside_of_projects_there_is_none() {
 }
 
 #[test]
-fn a_linked_worktree_stands_for_its_main_checkout() {
+fn linked_worktree_resolves_to_its_main_checkout() {
     let (_keep, root) = directory();
     let (main, linked) = (root.join("main"), root.join("linked"));
     make_git(&main);

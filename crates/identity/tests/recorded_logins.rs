@@ -81,7 +81,7 @@ fn world_of(variant: &str, root: &Path) -> World {
 }
 
 #[test]
-fn every_recorded_login_gives_the_recorded_facts_or_a_listed_difference() {
+fn recorded_logins_give_recorded_facts_or_listed_differences() {
     let (Some(root), Some(document)) = (recorded("auth-matrix"), recorded_json("auth-matrix/expected.json"))
     else {
         return;
@@ -147,7 +147,7 @@ fn unreadable_sessions_are_faults_that_say_why() {
 }
 
 #[test]
-fn a_malformed_credentials_file_is_ignored_as_ever_but_not_in_silence() {
+fn malformed_credentials_file_is_ignored_with_a_note() {
     let Some(root) = recorded("auth-matrix") else { return };
     let world = world_of("11-credentials-malformed", &root);
     let login =

@@ -45,7 +45,7 @@ fn ensure(variant: &str, root: &Path) -> Result<ProjectIdentity, identity::Proje
 }
 
 #[test]
-fn every_recorded_project_gets_the_recorded_identity_or_a_listed_difference() {
+fn recorded_projects_give_recorded_identity_or_differences() {
     let Some(document) = recorded_json("project-identity/expected.json") else { return };
     let variants = document.as_object().expect("variants");
     assert_eq!(variants.len(), 14);

@@ -56,7 +56,7 @@ fn problem(world: &World) -> String {
 }
 
 #[test]
-fn what_is_written_reads_back_and_nobody_else_can() {
+fn session_round_trips_and_is_private() {
     let world = World::new();
     let store = written(&world);
     assert_eq!(store.read().expect("readable"), Some(session("a@example.com")));

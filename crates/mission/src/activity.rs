@@ -128,7 +128,7 @@ mod tests {
     const ENTRY: Entry<'_> = Entry { at: "T", actor: "dev", shell_pid: None, note: "a\n b" };
 
     #[test]
-    fn an_entry_goes_to_the_end_of_its_section() {
+    fn entry_is_appended_to_its_section() {
         assert_eq!(with_entry("body\n", &ENTRY), "body\n\n## Activity Log\n\n- T – dev – a b\n");
         let text = "body\n\n## Activity Log\n\n- one\n\n## Later\nx\n";
         assert_eq!(

@@ -89,7 +89,7 @@ mod tests {
     use crate::tasks::{dependency_graph, requirement_graph};
 
     #[test]
-    fn the_tasks_that_are_made_say_what_the_file_says() {
+    fn generated_tasks_equal_the_file() {
         let text = "work_packages:\n- id: WP01\n  title: A\n  requirement_refs: [FR-001]\n  owned_files: [x]\n- id: WP02\n  dependencies: [WP01]\n  subtasks: [T001]\n";
         let entries = parse(Path::new("w"), text).unwrap();
         let tasks = render_tasks("m", &entries);

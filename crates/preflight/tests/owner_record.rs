@@ -84,7 +84,7 @@ fn no_file_is_no_record_and_no_lock() {
 }
 
 #[test]
-fn our_record_is_present_while_the_lock_is_held_and_an_orphan_afterwards() {
+fn record_is_present_while_locked_and_orphan_afterwards() {
     let machine = machine();
     machine.write(machine.agreeing(true).render());
     assert_eq!(machine.judged(), (OwnerStatus::Orphan, vec![FailureName::OrphanDaemonRecord]));
@@ -95,7 +95,7 @@ fn our_record_is_present_while_the_lock_is_held_and_an_orphan_afterwards() {
 }
 
 #[test]
-fn a_held_lock_without_a_record_of_its_holder_is_stale_after_the_starting_time() {
+fn held_lock_without_record_is_stale_after_start_time() {
     let machine = machine();
     let _lock = machine.hold_lock();
     let stale = FailureName::Fault(FaultCode::OwnerRecordStale);

@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn the_project_is_the_namespaces_then_the_envelopes_then_the_payloads() {
+    fn project_is_taken_from_namespace_envelope_then_payload() {
         assert_eq!(project(r#"{"project_uuid":"E","payload":{"project_uuid":"P"}}"#).as_deref(), Some("e"));
         assert_eq!(project(r#"{"payload":{"project_uuid":"P"}}"#).as_deref(), Some("p"));
         assert_eq!(

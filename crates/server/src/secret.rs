@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_and_a_damaged_hash_verify_nothing() {
+    fn missing_user_and_damaged_hash_verify_nothing() {
         for stored in
             [None, Some(""), Some("scrypt$99$8$1$00$00"), Some("scrypt$14$8$1$zz$00"), Some("plain")]
         {

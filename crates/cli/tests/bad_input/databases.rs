@@ -79,7 +79,7 @@ fn a_verb_that_only_looks_does_not_wait_as_long_as_one_that_writes(#[case] argv:
 #[rstest]
 #[case::active(true)]
 #[case::legacy(false)]
-fn a_queue_locked_by_a_writer_that_lets_go_holds_nobody_up_for_good(#[case] active: bool) {
+fn released_queue_lock_blocks_no_command(#[case] active: bool) {
     let world = world();
     world.init_project();
     let legacy = ReferenceQueue::create(&world.root().join("queue.db"));
@@ -102,7 +102,7 @@ fn a_queue_locked_by_a_writer_that_lets_go_holds_nobody_up_for_good(#[case] acti
 }
 
 #[test]
-fn a_legacy_queue_with_a_hot_journal_is_reported_and_rolled_back_only_by_a_cure() {
+fn hot_journal_of_legacy_queue_is_rolled_back_by_a_cure_only() {
     let world = world();
     leave_hot_journal(&world.root().join("queue.db"));
     let before = snapshot(world.user_home());
@@ -122,7 +122,7 @@ fn a_legacy_queue_with_a_hot_journal_is_reported_and_rolled_back_only_by_a_cure(
 }
 
 #[test]
-fn a_hot_journal_of_nobody_in_particular_waits_for_a_login_and_then_for_the_cure() {
+fn hot_journal_without_login_waits_for_login_then_cure() {
     let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
     std::fs::create_dir_all(world.root()).unwrap();
     leave_hot_journal(&world.root().join("queue.db"));
@@ -141,7 +141,7 @@ fn a_hot_journal_of_nobody_in_particular_waits_for_a_login_and_then_for_the_cure
 }
 
 #[test]
-fn an_active_queue_with_a_hot_journal_does_not_refuse_a_command_that_may_write() {
+fn hot_journal_of_active_queue_allows_writing_commands() {
     let world = world();
     world.init_project();
     let queue = world.home().scoped_queue(&world.scope());

@@ -54,7 +54,7 @@ fn a_home_that_does_not_exist_is_an_empty_one() {
 }
 
 #[test]
-fn an_empty_home_beside_one_with_state_stays_ambiguous_until_somebody_decides() {
+fn empty_home_beside_a_used_one_is_ambiguous() {
     let mut world = world();
     let own = world.user_home().join("elsewhere");
     world.set("SPEC_KITTY_HOME", own.to_str().unwrap());
@@ -68,7 +68,7 @@ fn an_empty_home_beside_one_with_state_stays_ambiguous_until_somebody_decides() 
 }
 
 #[test]
-fn without_any_home_the_command_says_which_variable_is_missing() {
+fn missing_home_names_the_variable() {
     let world = world();
     let mut command = world.command();
     command.args(["sync", "status", "--check"]).env_remove("HOME").env_remove("USERPROFILE");

@@ -119,7 +119,7 @@ fn what_lost_its_mode_gets_it_back(#[case] place: &str, #[case] fault: &str) {
 }
 
 #[test]
-fn a_legacy_queue_that_may_not_be_written_is_named_with_its_mode_and_nothing_is_copied() {
+fn unwritable_legacy_queue_is_named_with_mode_and_not_copied() {
     let world = world();
     std::fs::remove_dir_all(world.root().join("auth")).unwrap();
     ReferenceQueue::create(&world.root().join("queue.db")).event("01KRX0000000000000000000A1", None);
@@ -153,7 +153,7 @@ const CREDENTIALS: &[u8] =
     b"[user]\nusername = \"dev@example.com\"\nteam_slug = \"team-PRIV-01\"\n[server]\nurl = \"https://example.invalid\"\n";
 
 #[test]
-fn a_read_only_home_can_be_looked_at_and_says_what_it_cannot_write() {
+fn read_only_home_is_readable_and_names_failed_writes() {
     let world = world();
     std::fs::remove_dir_all(world.root().join("auth")).unwrap();
     ReferenceQueue::create(&world.root().join("queue.db")).event("01KRX0000000000000000000A1", None);

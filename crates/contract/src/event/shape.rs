@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_says_where_it_is() {
+    fn fault_names_its_path() {
         static ITEM: ObjectShape = closed(&[need("branch", Shape::Text)]);
         static REPOS: Shape = Shape::List(&Shape::Object(&ITEM), 1);
         let node = Node::parse(r#"[{"branch":"main"},{"branch":""}]"#).unwrap();

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_back_to_planned_must_be_forced_and_says_so() {
+    fn step_back_to_planned_requires_force() {
         for from in [Lane::InProgress, Lane::ForReview, Lane::InReview, Lane::Approved] {
             let step =
                 Move { reason: Some("because"), review_ref: Some("r"), ..plain(Some(from), Lane::Planned) };

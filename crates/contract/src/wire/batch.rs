@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_frame_weighs_what_it_says() {
+    fn frame_size_equals_its_declared_size() {
         assert_eq!(r#"{"events":[]}"#.len(), FRAME_BYTES);
     }
 }

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_that_is_not_an_envelope_is_nothing_and_odd_fields_are_skipped() {
+    fn error_envelope_skips_odd_fields_and_rejects_other_shapes() {
         assert_eq!(ErrorEnvelope::parse(b"<html>"), None);
         assert_eq!(ErrorEnvelope::parse(b"[]"), None);
         let odd = ErrorEnvelope::parse(br#"{"error":{"a":1},"detail":"no","limits":7}"#).unwrap();

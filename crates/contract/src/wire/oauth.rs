@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tokens_of_a_grant_are_wiped_when_it_is_dropped_and_read_as_before() {
+    fn grant_tokens_are_wiped_on_drop() {
         fn is_wiped(_: &impl zeroize::ZeroizeOnDrop) {}
         let text = r#"{"access_token":"s3cret-a","refresh_token":"s3cret-r"}"#;
         let grant: TokenGrant = serde_json::from_str(text).unwrap();

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn health_is_open_and_says_nothing_but_a_proof() {
+    fn health_is_open_and_answers_only_a_proof() {
         let (door, desk) = (door(), Counting::default());
         let mut ask = request("GET", wire::HEALTH, None, "");
         assert_eq!(door.answer(&ask, &desk).body, br#"{"status":"ok","protocol":1}"#);

@@ -245,7 +245,7 @@ proptest! {
     /// Whatever a server answers: as many verdicts as rows, no row taken that was not named as taken, a
     /// single row never split.
     #[test]
-    fn no_answer_speaks_about_rows_it_does_not_name(
+    fn answer_settles_only_the_rows_it_names(
         status in prop_oneof![Just(200u16), 100u16..600],
         listed in prop::collection::vec((0usize..6, prop::sample::select(vec!["success", "duplicate", "rejected", "error", "?"])), 0..12),
         sent in 1usize..5,

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_shows_itself_to_nobody() {
+    fn token_debug_output_is_redacted() {
         let bearer = Bearer::new("acc-secret").unwrap();
         assert_eq!(format!("{bearer:?} {:?}", bearer.header()), "Bearer(<redacted>) Sensitive");
     }

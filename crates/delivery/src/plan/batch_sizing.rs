@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn too_large_halves_and_success_grows_back_but_not_to_what_was_refused() {
+    fn batch_size_halves_on_413_and_grows_below_the_refusal() {
         let mut pace = pace(1000, 100_000);
         pace.shrink(Room { events: 1000, bytes: 80_000 }, IngressLimits::default());
         assert_eq!(pace.room(), Room { events: 500, bytes: 40_000 });
@@ -113,7 +113,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(128))]
         #[test]
-        fn the_room_is_never_empty_never_above_the_limits_and_never_what_was_refused(
+        fn batch_size_stays_within_limits_and_below_refusals(
             events in 0usize..3000, bytes in 0usize..500_000,
             steps in prop::collection::vec(prop::option::of((1usize..3000, 1usize..500_000)), 0..40),
         ) {

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_word_the_budget_is_the_reference_s() {
+    fn default_budget_is_the_reference_s() {
         assert_eq!(Limits::UNADVERTISED.bytes, 235_929);
     }
 }

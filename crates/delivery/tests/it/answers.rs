@@ -113,7 +113,7 @@ fn answer_of_something_else_settles_no_row_and_ends_no_login() {
 }
 
 #[test]
-fn body_answer_with_another_hash_or_an_unknown_status_settles_nothing() {
+fn body_answer_with_other_hash_or_status_settles_nothing() {
     for body in [
         json!({"status": "stored", "content_hash": "0".repeat(64)}),
         json!({"status": "already_exists", "content_hash": "0".repeat(64)}),
@@ -134,7 +134,7 @@ fn body_answer_with_another_hash_or_an_unknown_status_settles_nothing() {
 }
 
 #[test]
-fn answer_of_something_else_logs_nobody_in() {
+fn foreign_answer_creates_no_login() {
     for route in ["/oauth/device", "/oauth/token", "/api/v1/me"] {
         for (name, bad) in bad_answers() {
             let stub = well_but(route, bad);

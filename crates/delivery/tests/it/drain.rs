@@ -220,7 +220,7 @@ fn rejected_rows_are_parked_and_the_others_delivered() {
 }
 
 #[test]
-fn a_row_of_the_time_before_the_cut_over_is_parked_here_and_blocks_nobody() {
+fn row_before_the_cut_over_is_parked_without_blocking() {
     let stub = accepting();
     let machine = logged_in(&stub.url());
     let retired = event_text("old", PROJECT).replace("\"n\": 1.50", "\"feature_slug\": \"x\"");
@@ -323,7 +323,7 @@ fn a_pause_the_server_asks_for_is_kept_by_the_next_drain() {
 
 /// The pause is a moment of the wall clock, and that may be wrong twice: when it is written and when it is read.
 #[test]
-fn a_pause_from_a_clock_that_was_set_back_since_silences_nobody() {
+fn pause_from_a_future_clock_is_ignored() {
     let stub = accepting();
     let machine = logged_in(&stub.url());
     capture(&machine, PROJECT, events(PROJECT, &IDS));
@@ -386,7 +386,7 @@ fn changing() -> (Stub, Arc<OnceLock<Change>>) {
 }
 
 #[test]
-fn an_account_that_changes_in_the_middle_of_a_drain_sends_nothing_more() {
+fn account_change_during_drain_stops_sending() {
     type Apply = fn(&Machine, &str);
     let changes: [(&str, Apply); 4] = [
         ("user", |machine, url| {
@@ -512,7 +512,7 @@ fn without_a_server_or_the_right_issuer_no_drain_starts() {
 }
 
 #[test]
-fn bodies_wait_for_their_event_are_parked_when_refused_and_stop_nobody() {
+fn bodies_wait_for_their_event_and_are_parked_when_refused() {
     let stub = Stub::start(|seen, _| match seen.path.as_str() {
         "/api/dossier/push-content/" => match seen.json()["artifact_path"].as_str() {
             Some("spec.md") => Reply::json(404, json!({"error": "index_entry_not_found"})),
@@ -539,7 +539,7 @@ fn bodies_wait_for_their_event_are_parked_when_refused_and_stop_nobody() {
 }
 
 #[test]
-fn the_order_of_the_fields_and_the_bytes_of_a_body_are_the_stored_ones() {
+fn sent_field_order_and_body_bytes_are_the_stored_ones() {
     let stub = accepting();
     let machine = logged_in(&stub.url());
     let content = "line\r\n\ttab \"quoted\" \u{1f63a} \u{7f}\n";

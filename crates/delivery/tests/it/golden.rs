@@ -105,7 +105,7 @@ fn assert_same_request(ours: &Seen, theirs: &Recording) {
 }
 
 #[test]
-fn a_batch_says_what_the_reference_s_batch_said() {
+fn batch_equals_the_reference_s_batch() {
     let cases = ["now-success-3", "now-non-ascii", "now-drain-blocked-field"];
     let Some(recordings) = recordings(|case| cases.contains(&case)) else { return };
     for theirs in recordings {
@@ -132,7 +132,7 @@ fn a_batch_says_what_the_reference_s_batch_said() {
 }
 
 #[test]
-fn a_body_says_what_the_reference_s_body_said() {
+fn body_equals_the_reference_s_body() {
     let Some(recordings) = recordings(|case| case == "auth-coherent-no-daemon") else { return };
     let pushes: Vec<Recording> =
         recordings.into_iter().filter(|seen| seen.path == "/api/dossier/push-content/").collect();

@@ -157,7 +157,7 @@ proptest! {
 const CHILD_HOME: &str = "DELIVERY_TEST_CHILD_HOME";
 
 #[test]
-fn a_drain_that_is_killed_after_the_server_committed_is_repeated_as_a_duplicate() {
+fn drain_killed_after_commit_repeats_as_duplicate() {
     let ingest = Arc::new(Ingest::limited(2));
     let (committed, wait) = mpsc::channel();
     let committed = Mutex::new(Some(committed));

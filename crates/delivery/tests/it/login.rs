@@ -43,7 +43,7 @@ fn oauth_error(status: u16, word: &str) -> Reply {
 }
 
 #[test]
-fn a_device_login_polls_as_told_and_stores_who_it_is() {
+fn device_login_polls_at_the_given_interval_and_stores_identity() {
     let stub = server(vec![
         oauth_error(400, "authorization_pending"),
         oauth_error(400, "slow_down"),
@@ -128,7 +128,7 @@ fn a_login_that_fails_changes_no_file() {
 }
 
 #[test]
-fn a_code_that_nobody_approves_ends_in_time() {
+fn unapproved_device_code_expires() {
     let stub = Stub::start(|seen, _| match seen.path.as_str() {
         "/oauth/device" => Reply::json(200, device()),
         _ => oauth_error(400, "authorization_pending"),
@@ -157,7 +157,7 @@ fn a_page_that_is_no_web_page_is_never_shown() {
 }
 
 #[test]
-fn a_second_login_keeps_the_server_and_names_the_scope_that_stays_behind() {
+fn second_login_keeps_server_and_names_the_old_scope() {
     let stub = server(vec![]);
     let machine = Machine::new();
     machine.configure("https://old.example").store(&session("https://old.example"));
@@ -266,7 +266,7 @@ fn browser_login_probes_its_server_before_the_browser_opens() {
 }
 
 #[test]
-fn a_browser_that_never_comes_back_ends_in_time_and_none_at_all_at_once() {
+fn absent_browser_fails_at_once_and_silent_one_in_time() {
     let stub = server(vec![]);
     let mut user = User { browser: Some(Box::new(|_| {})), ..User::default() };
     let error =
@@ -325,7 +325,7 @@ fn switching_stores_the_chosen_team_first_and_sends_nothing() {
 }
 
 #[test]
-fn a_ci_token_and_nobody_cannot_switch() {
+fn ci_token_and_no_login_cannot_switch_teams() {
     let nobody = switch_team(&Machine::new().context(), "PT-1").unwrap_err();
     assert_eq!(nobody.exit(), ExitCode::Refused);
     let token = contract::wire::CiToken::new("ci@example.com", "PT-9", "s3cret").expose();

@@ -114,7 +114,7 @@ fn held(context: &Context, path: &str) -> Value {
 }
 
 #[test]
-fn a_device_login_delivers_events_and_bodies_once_and_survives_a_rotation() {
+fn device_login_delivers_once_across_token_rotation() {
     let server = start(Lifetimes::default());
     let machine = Machine::new();
     log_in_by_device(&machine, &server);
@@ -202,7 +202,7 @@ fn a_ci_token_delivers_without_a_session() {
 }
 
 #[test]
-fn a_server_that_wants_a_login_a_wrong_address_and_silence_are_told_apart() {
+fn login_required_wrong_address_and_silence_differ() {
     let server = start(Lifetimes::default());
     let machine = Machine::new();
     let to = delivery::destination::Destination::parse(&server.handle.url()).unwrap();
@@ -218,7 +218,7 @@ fn a_server_that_wants_a_login_a_wrong_address_and_silence_are_told_apart() {
 }
 
 #[test]
-fn a_probe_of_the_login_asks_with_the_stored_token_and_renews_nothing() {
+fn login_probe_uses_the_stored_token_and_renews_nothing() {
     let server = start(Lifetimes::default());
     let machine = Machine::new();
     log_in_by_device(&machine, &server);

@@ -163,7 +163,7 @@ fn a_child_that_refreshes() {
 }
 
 #[test]
-fn a_token_the_server_refuses_is_renewed_though_the_clock_calls_it_valid() {
+fn refused_token_is_renewed_before_its_expiry() {
     let stub = rotating();
     let machine = ready(&stub, &session(&stub.url()));
     let context = machine.context();
@@ -241,7 +241,7 @@ fn interrupted(answer: impl Fn() -> Reply + Send + Sync + 'static) -> (Stub, Arc
 type Change = Box<dyn Fn() + Send + Sync>;
 
 #[test]
-fn a_session_that_changes_while_the_server_answers_stays_as_it_was_changed() {
+fn session_changed_during_refresh_is_kept() {
     let answers: [fn() -> Reply; 3] = [
         || Reply::json(200, renewed()),
         || Reply::json(400, json!({"error": "invalid_grant"})),
@@ -291,7 +291,7 @@ fn a_session_that_changes_while_the_server_answers_stays_as_it_was_changed() {
 }
 
 #[test]
-fn a_token_of_an_unknown_or_other_issuer_goes_nowhere() {
+fn token_of_an_unknown_or_other_issuer_is_not_sent() {
     let stub = rotating();
     for issuer in [None, Some("https://elsewhere.example".to_owned())] {
         let machine = ready(&stub, &Session { issuer, ..session(&stub.url()) });
@@ -312,7 +312,7 @@ fn a_token_of_an_unknown_or_other_issuer_goes_nowhere() {
 }
 
 #[test]
-fn a_refresh_token_goes_to_its_issuer_also_when_another_host_may_have_the_access_token() {
+fn refresh_token_is_sent_to_its_issuer_only() {
     let issuer = rotating();
     let other = Stub::start(|_, _| Reply::json(200, json!({})));
     let machine = Machine::new();
@@ -330,7 +330,7 @@ fn a_refresh_token_goes_to_its_issuer_also_when_another_host_may_have_the_access
 }
 
 #[test]
-fn an_account_that_changes_between_two_requests_gets_no_second_token() {
+fn changed_account_gets_no_second_token() {
     let stub = rotating();
     let machine = ready(&stub, &session(&stub.url()));
     let context = machine.context();
@@ -423,7 +423,7 @@ fn a_login_while_another_process_refreshes_wins() {
 }
 
 #[test]
-fn a_team_chosen_while_the_server_answers_stays_chosen_and_gets_the_new_tokens() {
+fn team_chosen_during_refresh_is_kept_with_new_tokens() {
     let (stub, change) = interrupted(|| Reply::json(200, renewed()));
     let machine = Arc::new(ready(&stub, &expired(&stub.url())));
     let chooser = machine.clone();

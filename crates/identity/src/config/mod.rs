@@ -502,7 +502,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_goes_to_the_packaged_url_or_to_a_blank_one() {
+    fn packaged_and_blank_urls_receive_nothing() {
         for url in ["https://spec-kitty-dev.fly.dev", " HTTPS://Spec-Kitty-Dev.fly.dev/ ", "", "  ", "/"] {
             let config = Config { server_url: Some(url.to_owned()), ..Config::default() };
             assert_eq!(config.destination(), None, "{url:?}");
@@ -512,7 +512,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_configuration_opts_nobody_in() {
+    fn unreadable_config_opts_no_project_in() {
         let config = Config::unreadable();
         assert_eq!(config.consent(Some(UUID), Some("a/b"), Some(Path::new("/c"))), Consent::OptedOut);
         assert!(!config.is_readable());

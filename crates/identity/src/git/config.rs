@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_git_would_refuse_says_nothing() {
+    fn config_that_git_refuses_gives_no_value() {
         for text in [
             "[remote \"origin\"\nurl = x\n",
             "[remote \"origin]\nurl = x\n",

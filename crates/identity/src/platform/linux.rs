@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_line_says_nothing() {
+    fn truncated_line_gives_no_value() {
         for stat in ["", "42", "42 (sh)", "42 (sh) S 1 2"] {
             assert_eq!(parse_stat(stat.as_bytes()), None, "{stat}");
         }

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_output_is_quoted_from_its_end_and_says_so() {
+    fn long_output_is_quoted_from_its_end_with_a_note() {
         let long = "línea\n".repeat(10_000);
         let text = quote("stdout", &long);
         assert!(text.contains("of 70000 bytes") && text.len() < QUOTED_BYTES + 200, "{}", &text[..80]);

@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_section_ends_at_the_next_work_package_and_the_last_at_the_next_chapter() {
+    fn section_ends_at_next_work_package_or_chapter() {
         let text = "# T\n\n## WP01 - First\na\n#### WP09\nb\n### Work Package 2: Second\nc\n## Dependencies\nd\n## Appendix\ne\n";
         let found: Vec<_> = work_package_sections(text);
         assert_eq!(found.len(), 2);

@@ -44,13 +44,13 @@ mod tests {
     use crate::placeholder_check::{plan_is_substantive, spec_is_substantive};
 
     #[test]
-    fn a_built_in_template_says_nothing_yet() {
+    fn built_in_template_is_a_placeholder() {
         assert!(!spec_is_substantive(SPEC));
         assert!(!plan_is_substantive(PLAN));
     }
 
     #[test]
-    fn a_built_in_template_says_something_once_it_is_filled_in() {
+    fn filled_in_template_is_no_placeholder() {
         let spec = SPEC
             .replace("[Short title]", "Log in")
             .replace("[NEEDS CLARIFICATION: what must it do?]", "Ask for a name.");

@@ -20,7 +20,7 @@ fn types(events: &[Value]) -> Vec<&str> {
 }
 
 #[test]
-fn creating_a_mission_captures_each_fact_once_under_the_id_of_its_row() {
+fn create_captures_each_fact_once_under_its_row_id() {
     let world = World::new();
     let created = create_captured(&world);
     let events = world.events();
@@ -88,7 +88,7 @@ fn only_documents_that_changed_are_captured_again() {
 }
 
 #[test]
-fn a_lane_change_is_captured_with_evidence_that_names_the_repository() {
+fn lane_change_is_captured_with_repository_evidence() {
     let world = World::new();
     let slug = create_captured(&world).mission_slug;
     world.write(format!("kitty-specs/{slug}/tasks/WP01-a.md"), "---\nwork_package_id: WP01\n---\n");
@@ -114,7 +114,7 @@ fn a_lane_change_is_captured_with_evidence_that_names_the_repository() {
 }
 
 #[test]
-fn an_event_that_breaks_the_published_contract_stops_the_command_before_it_writes() {
+fn invalid_event_stops_the_command_before_it_writes() {
     let world = World::new();
     let slug = create_captured(&world).mission_slug;
     world.write(format!("kitty-specs/{slug}/tasks/WP01-a.md"), "---\nwork_package_id: WP01\n---\n");

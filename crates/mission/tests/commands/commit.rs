@@ -42,7 +42,7 @@ fn ready(world: &World) -> String {
 }
 
 #[test]
-fn a_commit_that_somebody_makes_meanwhile_is_built_upon() {
+fn concurrent_commit_becomes_the_parent() {
     let world = World::new();
     hook(&world, "post-index-change", THEIRS);
     let created = world.create("demo");
@@ -77,7 +77,7 @@ fn a_locked_index_is_waited_for_and_then_nothing_is_kept() {
 }
 
 #[test]
-fn a_commit_that_was_made_is_not_undone_because_the_index_could_not_be_written() {
+fn index_write_failure_does_not_undo_the_commit() {
     let world = World::new();
     let slug = ready(&world);
     hook(&world, "reference-transaction", "#!/bin/sh\n[ \"$1\" != committed ] || rm -f .git/index.lock\n");

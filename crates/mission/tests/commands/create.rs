@@ -5,7 +5,7 @@ use mission::meta::read_meta;
 use serde_json::json;
 
 #[test]
-fn a_new_mission_has_an_identity_a_log_and_templates_and_its_meta_is_committed() {
+fn new_mission_has_identity_log_templates_and_committed_meta() {
     let world = World::new();
     let created = world.create("demo-thing");
     let slug = &created.mission_slug;
@@ -128,7 +128,7 @@ fn a_merge_under_way_is_never_concluded_by_us() {
 }
 
 #[test]
-fn wrong_arguments_and_wrong_places_are_named_before_anything_is_written() {
+fn create_rejects_wrong_arguments_before_writing() {
     let world = World::new();
     let before = world.state();
     let project = world.project();

@@ -24,7 +24,7 @@ pub(crate) fn to(mission: &str, lane: &str) -> Request {
 }
 
 #[test]
-fn a_work_package_goes_its_way_and_status_json_follows() {
+fn status_json_follows_the_work_package() {
     let world = World::new();
     let slug = with_package(&world);
     let first = world.emit(&to(&slug, "claimed"), None).unwrap();
@@ -61,7 +61,7 @@ fn a_rejection_needs_force_and_a_reason() {
 }
 
 #[test]
-fn a_rejection_that_goes_back_to_work_needs_force_and_a_reason_too() {
+fn rejection_to_work_needs_force_and_reason() {
     let world = World::new();
     let slug = with_package(&world);
     world.write(format!("kitty-specs/{slug}/tasks.md"), "## WP01 - First\n- [x] T001 do\n");
@@ -94,7 +94,7 @@ fn repeating_a_move_changes_nothing_and_succeeds() {
 }
 
 #[test]
-fn a_work_package_nobody_knows_is_refused() {
+fn unknown_work_package_is_refused() {
     let world = World::new();
     let slug = with_package(&world);
     let before = world.state();
@@ -152,7 +152,7 @@ fn many_at_once_lose_nothing_and_agree_on_the_status() {
 }
 
 #[test]
-fn server_is_told_the_lane_that_the_board_shows() {
+fn event_names_the_lane_of_the_board() {
     let world = World::new();
     let slug = with_package(&world);
     world.emit(&to(&slug, "claimed"), None).unwrap();

@@ -45,7 +45,7 @@ fn evidence_is_captured_verified_and_drafted() {
 }
 
 #[test]
-fn a_failing_check_is_kept_stops_the_rest_and_names_the_work_package() {
+fn failing_check_is_kept_and_stops_the_rest() {
     let world = World::new();
     let checks = TWO.replace("contains: [hello]", "contains: [goodbye]");
     let (slug, request) = prepared(&world, &checks);
@@ -174,7 +174,7 @@ fn checks_that_prove_nothing_are_refused_before_they_are_run() {
 }
 
 #[test]
-fn a_check_that_ends_otherwise_says_how_it_should_have_ended() {
+fn unexpected_check_exit_names_the_expected_one() {
     let world = World::new();
     let (_, request) = prepared(&world, &TWO.replace("'exit 3'", "'exit 0'"));
     let captured = capture(&world.project(), &request, &CAPTURING, &world.clock).unwrap();

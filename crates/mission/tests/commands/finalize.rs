@@ -21,7 +21,7 @@ pub(crate) fn finalize(world: &World, slug: &str) -> Result<mission::command::fi
 }
 
 #[test]
-fn work_packages_become_final_in_one_commit_and_again_without_effect() {
+fn finalize_commits_once_and_repeats_without_effect() {
     let world = World::new();
     let slug = with_tasks(&world);
     let done = finalize(&world, &slug).unwrap();
@@ -54,7 +54,7 @@ fn work_packages_become_final_in_one_commit_and_again_without_effect() {
 }
 
 #[test]
-fn a_mission_that_is_not_in_order_is_left_alone_and_what_is_wrong_is_named() {
+fn finalize_names_faults_and_changes_nothing() {
     let world = World::new();
     let slug = with_tasks(&world);
     let dir = format!("kitty-specs/{slug}");
@@ -80,7 +80,7 @@ fn a_mission_that_is_not_in_order_is_left_alone_and_what_is_wrong_is_named() {
 }
 
 #[test]
-fn lanes_that_wait_for_each_other_are_named_before_anything_is_written() {
+fn circular_lanes_are_named_before_writing() {
     let world = World::new();
     let slug = with_tasks(&world);
     let dir = format!("kitty-specs/{slug}");
@@ -159,7 +159,7 @@ fn a_mission_without_tasks_md_gets_one_from_wps_yaml() {
 }
 
 #[test]
-fn a_circle_that_only_the_front_matter_closes_is_found_and_where_it_is_written() {
+fn front_matter_cycle_is_found_with_its_file() {
     let world = World::new();
     let slug = with_tasks(&world);
     let dir = format!("kitty-specs/{slug}");
@@ -183,7 +183,7 @@ fn a_circle_that_only_the_front_matter_closes_is_found_and_where_it_is_written()
 }
 
 #[test]
-fn a_surface_that_nobody_wrote_is_said_to_be_inferred() {
+fn missing_surface_is_reported_as_inferred() {
     let world = World::new();
     let slug = with_tasks(&world);
     let bare =

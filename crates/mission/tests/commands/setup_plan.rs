@@ -47,7 +47,7 @@ fn a_mission_is_planned_step_by_step_and_again_without_effect() {
 }
 
 #[test]
-fn a_mission_that_is_not_there_is_told_from_one_without_a_spec() {
+fn missing_mission_differs_from_one_without_spec() {
     let world = World::new();
     let slug = world.create("demo").mission_slug;
     let unknown = world.setup_plan("other", None).unwrap_err();

@@ -108,7 +108,7 @@ fn a_work_package_travels_from_planned_to_done_with_one_rejection() {
 }
 
 #[test]
-fn a_move_commits_what_it_wrote_and_not_what_somebody_edits() {
+fn move_commits_only_its_own_changes() {
     let world = World::new();
     let slug = ready(&world);
     let tasks = format!("kitty-specs/{slug}/tasks.md");
@@ -125,7 +125,7 @@ fn a_move_commits_what_it_wrote_and_not_what_somebody_edits() {
 }
 
 #[test]
-fn nothing_is_committed_during_a_rebase_or_on_a_detached_head_and_both_are_named_first() {
+fn rebase_and_detached_head_refuse_commits_first() {
     let world = World::new();
     let slug = ready(&world);
     world.git(["add", "-A"]);
@@ -151,7 +151,7 @@ fn nothing_is_committed_during_a_rebase_or_on_a_detached_head_and_both_are_named
 }
 
 #[test]
-fn what_stands_in_the_way_is_named_and_nothing_is_written() {
+fn obstacle_is_named_and_nothing_is_written() {
     let world = World::new();
     let slug = ready(&world);
     moved(&world, &to(&slug, "claimed")).unwrap();
@@ -175,7 +175,7 @@ fn what_stands_in_the_way_is_named_and_nothing_is_written() {
 }
 
 #[test]
-fn done_waits_for_the_lane_to_be_merged_unless_somebody_says_why() {
+fn done_requires_a_merged_lane_or_a_reason() {
     let world = World::new();
     let slug = ready(&world);
     let branch = format!("kitty/mission-{slug}-lane-a");
@@ -305,7 +305,7 @@ fn materializing_restores_status_json_from_the_log() {
 }
 
 #[test]
-fn what_nobody_would_keep_is_refused_and_a_note_without_a_move_is_kept() {
+fn lost_arguments_are_refused_and_note_without_move_is_kept() {
     let world = World::new();
     let slug = ready(&world);
     world.write("feedback.md", "no tests\n");
@@ -337,7 +337,7 @@ fn what_nobody_would_keep_is_refused_and_a_note_without_a_move_is_kept() {
 }
 
 #[test]
-fn a_work_package_is_not_ticked_and_whoever_tries_is_told_what_to_do() {
+fn ticking_a_work_package_is_refused_with_a_remedy() {
     let world = World::new();
     let slug = ready(&world);
     let error = mark(&world, &slug, &["WP01"], "done").unwrap_err();
@@ -348,7 +348,7 @@ fn a_work_package_is_not_ticked_and_whoever_tries_is_told_what_to_do() {
 }
 
 #[test]
-fn a_move_that_only_force_makes_is_refused_in_the_words_of_move_task() {
+fn move_requiring_force_is_refused_with_move_task_text() {
     let world = World::new();
     let slug = ready(&world);
     moved(&world, &to(&slug, "canceled")).unwrap();
@@ -361,7 +361,7 @@ fn a_move_that_only_force_makes_is_refused_in_the_words_of_move_task() {
 }
 
 #[test]
-fn who_writes_a_note_is_one_line() {
+fn note_author_is_one_line() {
     let world = World::new();
     let slug = ready(&world);
     let request = add_history::Request {
@@ -392,7 +392,7 @@ fn files_that_contradict_each_other_or_their_name_are_named() {
 }
 
 #[test]
-fn a_mission_whose_meta_json_is_damaged_is_not_just_unknown() {
+fn damaged_meta_json_is_not_an_unknown_mission() {
     let world = World::new();
     let slug = world.create("tea").mission_slug;
     world.write(format!("kitty-specs/{slug}/meta.json"), "{");

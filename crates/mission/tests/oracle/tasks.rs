@@ -14,7 +14,7 @@ fn signature(body: &str) -> String {
 }
 
 #[test]
-fn sections_dependencies_and_requirements_are_those_of_the_reference() {
+fn sections_dependencies_requirements_match_the_reference() {
     let Some(cases) = cases("tasks") else { return };
     let (mut total, mut differing) = (0, Vec::new());
     for case in &cases {

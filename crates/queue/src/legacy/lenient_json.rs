@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_still_says_whose_it_is() {
+    fn invalid_json_still_names_its_account() {
         for data in [
             r#"{"event_id":"e","team_slug":"other","payload":{"x":NaN}}"#,
             r#"{"payload":{"x":[Infinity,-Infinity,"}"]}, "team_slug" : "other" }"#,
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_nobody_at_its_top_names_nobody() {
+    fn row_without_top_level_account_has_none() {
         for data in [
             "",
             "{",

@@ -44,7 +44,7 @@ fn stage() -> (tempfile::TempDir, Stage) {
 }
 
 #[test]
-fn a_capture_killed_anywhere_loses_nothing_it_acknowledged_and_nothing_its_log_holds() {
+fn killed_capture_loses_no_acknowledged_or_logged_row() {
     for point in points_of(|act| matches!(act, Act::Capture { .. })) {
         let (_dir, stage) = stage();
         // The identity of a file is written once, so that point is met by the first capture alone.
@@ -92,7 +92,7 @@ fn settling_killed_anywhere_settles_the_next_time() {
 }
 
 #[test]
-fn a_migration_killed_anywhere_is_resumed_without_losing_or_doubling_a_row() {
+fn killed_migration_resumes_without_loss_or_duplicates() {
     for point in points_of(|act| *act == Act::Migrate) {
         let (_dir, stage) = stage();
         legacy_of_two(&stage);
@@ -103,7 +103,7 @@ fn a_migration_killed_anywhere_is_resumed_without_losing_or_doubling_a_row() {
 }
 
 #[test]
-fn after_a_migration_killed_anywhere_another_login_gets_what_was_not_claimed_and_nothing_else() {
+fn killed_migration_leaves_unclaimed_rows_to_the_next_login() {
     for point in points_of(|act| *act == Act::Migrate) {
         let (_dir, stage) = stage();
         legacy_of_two(&stage);
@@ -128,7 +128,7 @@ fn after_a_migration_killed_anywhere_another_login_gets_what_was_not_claimed_and
 }
 
 #[test]
-fn a_drain_killed_while_recording_delivers_again_what_has_no_receipt_and_nothing_else() {
+fn killed_drain_resends_only_rows_without_receipt() {
     for point in points_of(|act| *act == Act::Deliver) {
         let (_dir, stage) = stage();
         stage.capture(&scope(), &OURS.map(str::to_owned), &[]);

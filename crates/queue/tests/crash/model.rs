@@ -349,7 +349,7 @@ proptest! {
     })]
 
     #[test]
-    fn whatever_happens_on_a_machine_every_fact_is_where_the_model_says_once(
+    fn random_histories_keep_each_fact_once_where_modelled(
         steps in prop::collection::vec(step(), 6..18),
     ) {
         let dir = tempfile::tempdir().expect("a directory");

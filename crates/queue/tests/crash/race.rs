@@ -31,7 +31,7 @@ fn eight_processes_that_capture_at_once_lose_nothing() {
 }
 
 #[test]
-fn two_accounts_that_migrate_the_same_file_at_the_same_instant_share_no_row_a_hundred_times() {
+fn concurrent_migrations_of_two_accounts_share_no_row() {
     const ROWS: usize = 12;
     let mut first_got_some = 0;
     for round in 0..100 {

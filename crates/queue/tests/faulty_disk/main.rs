@@ -69,7 +69,7 @@ fn assert_whole(stage: &Stage, at: &str) {
 }
 
 #[test]
-fn a_capture_on_a_failing_disk_says_so_and_loses_nothing() {
+fn capture_on_failing_disk_reports_and_loses_nothing() {
     let capture = |stage: &Stage, ids: &[&str]| {
         let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
         stage.try_capture(&scope(), &ids, &["spec.md".to_owned()]).map(drop)
@@ -100,7 +100,7 @@ fn a_capture_on_a_failing_disk_says_so_and_loses_nothing() {
 }
 
 #[test]
-fn a_migration_on_a_failing_disk_says_so_and_is_finished_by_the_next_run() {
+fn migration_on_failing_disk_reports_and_resumes() {
     with_each_failure(
         legacy_of_two,
         |stage| stage.try_migrate(&scope()).map(drop),

@@ -101,7 +101,7 @@ fn leftovers_are_settled_by_their_witnesses() {
 }
 
 #[test]
-fn a_row_whose_local_write_was_missing_is_captured_again_when_it_is_made_and_waits_once() {
+fn row_without_local_write_is_captured_again_once() {
     let home = Home::new();
     let absent = || Witness::File { path: home.dir.path().join("spec.md"), sha256: "0".repeat(64) };
     let rows =
@@ -154,7 +154,7 @@ fn a_body_that_was_dropped_can_come_back_and_a_dropped_event_cannot() {
 }
 
 #[test]
-fn past_its_capacity_the_queue_refuses_before_the_local_write_and_evicts_nothing() {
+fn full_queue_refuses_before_local_write_and_evicts_nothing() {
     let home = Home::new();
     let mut writer = Writer::open(&home.capture_permit(&scope()), Capacity(2)).expect("a writer");
     let prepared = writer.prepare(&unproven([event("01A"), event("01B")])).expect("prepared");
@@ -194,7 +194,7 @@ fn only_a_never_attempted_dossier_event_is_replaced_by_a_newer_one() {
 }
 
 #[test]
-fn rows_of_another_project_and_bodies_that_lie_are_refused_before_anything_is_stored() {
+fn foreign_project_rows_and_wrong_hashes_are_refused() {
     let home = Home::new();
     let mut writer = home.writer(&scope());
     let mut elsewhere = unproven([event("01A")]);
@@ -283,7 +283,7 @@ fn files_are_private_also_when_they_were_not() {
 }
 
 #[test]
-fn the_rows_of_another_clone_are_left_to_the_command_that_may_be_at_work_there() {
+fn rows_of_another_clone_are_left_to_its_command() {
     let home = Home::new();
     let mut writer = home.writer(&scope());
     let prepared = writer.prepare(&unproven([event("01A")])).expect("prepared");
@@ -301,7 +301,7 @@ fn the_rows_of_another_clone_are_left_to_the_command_that_may_be_at_work_there()
 }
 
 #[test]
-fn rows_whose_local_write_was_undone_are_withdrawn_and_come_again() {
+fn rows_of_an_undone_write_are_withdrawn_and_recaptured() {
     let home = Home::new();
     let mut writer = home.writer(&scope());
     let other = writer.prepare(&unproven([event("01OTHER")])).expect("prepared");
@@ -315,7 +315,7 @@ fn rows_whose_local_write_was_undone_are_withdrawn_and_come_again() {
 }
 
 #[test]
-fn a_note_that_was_given_up_does_not_come_back_with_the_repeated_command() {
+fn abandoned_note_does_not_return_with_a_repeat() {
     let home = Home::new();
     let document = home.dir.path().join("tasks.md");
     let sha256 = data_encoding::HEXLOWER.encode(&Sha256::digest("done"));

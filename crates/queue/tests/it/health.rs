@@ -117,7 +117,7 @@ fn rows_behind_damage_are_found_wherever_their_rowids_are() {
 }
 
 #[test]
-fn a_row_that_damage_took_comes_back_from_the_legacy_file_where_it_still_is() {
+fn damaged_row_is_recovered_from_the_legacy_file() {
     let home = Home::new();
     let legacy = legacy_db(&home);
     for number in 0..200 {
@@ -152,7 +152,7 @@ fn a_row_that_damage_took_comes_back_from_the_legacy_file_where_it_still_is() {
 }
 
 #[test]
-fn a_row_whose_binding_is_lost_is_held_until_somebody_opts_in() {
+fn row_with_lost_binding_is_held_until_opt_in() {
     let home = Home::new();
     let path = home.scoped(&scope());
     capture(&home, &scope(), events(0..2_000));
@@ -206,7 +206,7 @@ fn a_broken_list_of_tables_costs_nothing() {
 }
 
 #[test]
-fn a_legacy_file_keeps_its_shape_its_claims_and_text_that_is_no_utf8() {
+fn legacy_file_keeps_shape_claims_and_non_utf8_text() {
     let home = Home::new();
     fs_err::create_dir_all(home.root()).expect("a directory");
     let conn = home.sql(&home.legacy());
@@ -259,7 +259,7 @@ fn rows_that_are_known_by_their_rowid_alone_keep_it() {
 }
 
 #[test]
-fn nobody_writes_to_a_file_that_is_being_salvaged() {
+fn file_under_salvage_is_not_written() {
     let home = Home::new();
     let path = home.scoped(&scope());
     capture(&home, &scope(), events(0..10));
@@ -304,7 +304,7 @@ fn leave_hot_journal(path: &Path) {
 }
 
 #[test]
-fn after_an_unclean_end_the_pages_are_checked_before_anything_is_written() {
+fn unclean_end_checks_pages_before_writing() {
     let home = Home::new();
     let path = home.scoped(&scope());
     capture(&home, &scope(), events(0..300));
@@ -393,7 +393,7 @@ fn a_newer_schema_is_refused_by_every_door_and_left_as_it_is() {
 
 #[cfg(unix)]
 #[test]
-fn files_and_directories_that_stood_open_are_narrowed_when_they_are_written() {
+fn open_files_are_made_private_when_written() {
     use std::os::unix::fs::PermissionsExt as _;
     let home = Home::new();
     legacy_event(&legacy_db(&home), "01A", None, PROJECT);

@@ -99,7 +99,7 @@ fn a_fact_is_known_wherever_it_lies() {
 }
 
 #[test]
-fn a_preview_of_an_old_scope_says_what_the_copy_does_and_whose_it_is() {
+fn old_scope_preview_equals_the_copy_and_names_its_account() {
     let home = Home::new();
     let old = Scope::new("https://gone.invalid", "dev@example.com", "team-PRIV-01");
     capture(&home, &old, [event("01A"), event("01B")]);
@@ -126,7 +126,7 @@ fn a_preview_of_an_old_scope_says_what_the_copy_does_and_whose_it_is() {
 }
 
 #[test]
-fn an_old_queue_that_no_copy_can_take_everything_of_is_foreseen_as_it_will_be() {
+fn partial_copy_of_old_queue_is_previewed_exactly() {
     let home = Home::new();
     let old = Scope::new("https://gone.invalid", "dev@example.com", "team-PRIV-01");
     fs_err::create_dir_all(home.scoped(&old).parent().expect("a directory")).expect("created");

@@ -102,7 +102,7 @@ fn a_row_of_another_team_stays_though_no_strict_reader_takes_it() {
 }
 
 #[test]
-fn tables_of_others_that_refer_to_our_rows_neither_lose_theirs_nor_keep_ours() {
+fn foreign_tables_keep_their_rows_and_not_ours() {
     for reaction in ["CASCADE", "RESTRICT", "SET NULL"] {
         let home = Home::new();
         let legacy = some_rows(&home);
@@ -211,7 +211,7 @@ fn a_copy_that_fails_leaves_both_files_whole() {
 }
 
 #[test]
-fn a_clear_that_fails_is_finished_by_the_next_run_without_a_second_copy() {
+fn failed_clear_is_finished_without_a_second_copy() {
     let home = Home::new();
     let legacy = some_rows(&home);
     // A reader that is not done keeps the deletion from being committed.
@@ -451,7 +451,7 @@ fn a_locked_legacy_file_is_busy_and_names_its_holder() {
 }
 
 #[test]
-fn a_preview_foresees_twins_in_the_legacy_file_and_rows_of_a_queue_that_the_reference_left() {
+fn preview_counts_duplicates_and_reference_rows() {
     let home = Home::new();
     fs_err::create_dir_all(home.root().join("queues")).expect("a directory");
     // An old release knew no unique ids.

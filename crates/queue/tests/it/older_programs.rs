@@ -67,7 +67,7 @@ print(len(rows))
 "#;
 
 #[test]
-fn an_older_program_reads_our_rows_as_its_own_and_its_writes_leave_ours_true() {
+fn older_release_reads_our_rows_and_its_writes_keep_ours() {
     let home = Home::new();
     let text = "caf\u{e9} \u{2014} \u{1f431} \"quoted\" \\ \n\t\u{7f}";
     let rows = ["01A", "01B", "01C"]

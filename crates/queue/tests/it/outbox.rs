@@ -154,7 +154,7 @@ fn a_batch_holds_one_project_and_its_rows_leave_in_order() {
 }
 
 #[test]
-fn captured_rows_go_unless_opted_out_and_found_rows_stay_unless_opted_in() {
+fn captured_rows_send_by_default_and_foreign_rows_wait() {
     let home = Home::new();
     let legacy = legacy_db(&home);
     legacy_event(&legacy, "01L", None, PROJECT);
@@ -283,7 +283,7 @@ fn a_row_that_another_program_rewrites_is_a_found_row_again() {
 }
 
 #[test]
-fn bodies_wait_for_their_deadline_and_events_do_not_let_others_overtake() {
+fn bodies_wait_for_deadline_and_events_keep_order() {
     let home = Home::new();
     capture_bodies(&home, &["spec.md", "plan.md"]);
     capture(&home, &scope(), [event("01A"), event("01B")]);
@@ -317,7 +317,7 @@ fn bodies_wait_for_their_deadline_and_events_do_not_let_others_overtake() {
 }
 
 #[test]
-fn a_found_row_that_is_no_event_is_parked_and_stops_nobody() {
+fn foreign_row_that_is_no_event_is_parked_without_blocking() {
     let home = Home::new();
     capture(&home, &scope(), [event("01A")]);
     home.sql(&home.scoped(&scope()))

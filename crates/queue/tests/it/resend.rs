@@ -122,7 +122,7 @@ fn resend_queues_the_delivered_bytes_in_their_order() {
 }
 
 #[test]
-fn sent_bytes_that_differ_from_the_stored_ones_keep_both_receipts_true() {
+fn differing_sent_bytes_keep_both_receipts_true() {
     let home = Home::new();
     capture(&home, &scope(), [event("01A000")]);
     let mut outbox = home.outbox(&scope());

@@ -80,7 +80,7 @@ fn each_wrong_field_is_named_and_nothing_is_stored() {
 }
 
 #[test]
-fn a_body_of_the_largest_size_passes_also_when_every_character_is_escaped() {
+fn largest_body_passes_fully_escaped() {
     let world = World::new();
     let token = world.token();
     let content = "\u{1}".repeat(MAX_CONTENT_BYTES);

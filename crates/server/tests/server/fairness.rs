@@ -145,7 +145,7 @@ fn half_sent_forms_of_one_address_leave_connections_to_others() {
 }
 
 #[test]
-fn account_over_its_share_of_requests_is_told_to_come_back() {
+fn account_over_its_share_gets_retry_after() {
     let limits = ServerLimits { requests_per_account: 3, uploads_per_account: 3, ..patient() };
     let world = World::with(limits, Lifetimes::default());
     let (slow, (quick, _)) = (world.token(), world.neighbour());

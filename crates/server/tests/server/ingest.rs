@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 #[test]
-fn an_event_is_stored_once_however_often_and_however_spelled_it_is_sent() {
+fn event_is_stored_once_for_any_repeat_or_spelling() {
     let world = World::new();
     let token = world.token();
     let first = event(1);
@@ -146,7 +146,7 @@ fn a_mixed_batch_is_kept_by_project_and_nothing_refused_is_kept() {
 }
 
 #[test]
-fn a_batch_sent_again_is_not_kept_twice_and_its_answers_stay_in_order() {
+fn repeated_batch_is_stored_once_and_answered_in_order() {
     let world = World::new();
     let token = world.token();
     let mut elsewhere = event(2);
@@ -256,7 +256,7 @@ fn a_plain_body_and_the_empty_probe_are_understood() {
 }
 
 #[test]
-fn a_client_of_another_contract_is_told_so() {
+fn client_of_another_contract_is_refused() {
     let world = World::new();
     let authorization = format!("Bearer {}", world.token());
     let ask = |version: &str| {

@@ -50,7 +50,7 @@ fn a_device_login_gives_a_session_that_can_send() {
 }
 
 #[test]
-fn a_denied_a_forgotten_and_an_unknown_device_get_the_right_word() {
+fn denied_expired_and_unknown_devices_get_their_error() {
     let world = World::with(ServerLimits::default(), hasty());
     let device = world.start_device();
     assert_eq!(world.answer_device(&device, &world.secret, "deny").status, 200);
@@ -126,7 +126,7 @@ fn a_form_of_another_site_or_browser_is_refused() {
 }
 
 #[test]
-fn pages_show_the_code_and_escape_what_comes_from_outside() {
+fn pages_show_the_code_and_escape_input() {
     let world = World::with(ServerLimits::default(), hasty());
     let device = world.start_device();
     let code = token(&device, "user_code");
@@ -190,7 +190,7 @@ fn code_of(answer: &Answer) -> String {
 }
 
 #[test]
-fn a_browser_login_goes_back_to_loopback_with_a_code_that_works_once() {
+fn browser_login_returns_a_one_time_code_to_loopback() {
     let world = World::with(ServerLimits::default(), hasty());
     let page = authorize(&world, &[]);
     assert_eq!(page.status, 200);
@@ -216,7 +216,7 @@ fn code_ends_with_a_wrong_verifier_or_callback() {
 }
 
 #[test]
-fn a_browser_login_can_be_denied_and_wrong_requests_never_redirect_elsewhere() {
+fn denied_and_wrong_browser_logins_never_redirect_elsewhere() {
     let world = World::with(ServerLimits::default(), hasty());
     let page = authorize(&world, &[]);
     let denied = world.answer_page(&page, "/oauth/authorize", EMAIL, "", "deny");
@@ -253,7 +253,7 @@ fn a_refresh_rotates_and_its_replay_is_harmless_for_a_moment() {
 }
 
 #[test]
-fn a_refresh_whose_answer_was_lost_is_done_again_but_a_stolen_token_ends_the_session() {
+fn lost_refresh_repeats_and_stolen_token_ends_the_session() {
     let patient = Lifetimes { replay_grace: Duration::ZERO, ..hasty() };
     let world = World::with(ServerLimits::default(), patient);
     let first = world.login();
@@ -282,7 +282,7 @@ fn a_refresh_whose_answer_was_lost_is_done_again_but_a_stolen_token_ends_the_ses
 }
 
 #[test]
-fn revocation_ends_the_session_and_says_whether_there_was_one() {
+fn revocation_ends_the_session_and_reports_it() {
     let world = World::with(ServerLimits::default(), hasty());
     let grant = world.login();
     let refresh = token(&grant, "refresh_token");

@@ -35,7 +35,7 @@ fn the_counters_of_clients_stand_still_until_a_client_asks() {
 }
 
 #[test]
-fn routes_that_do_not_exist_and_methods_that_do_not_fit_say_so_in_json() {
+fn unknown_routes_and_methods_are_json_errors() {
     let world = World::new();
     for path in
         [endpoint::WS_TOKEN, "/api/v1/tracker/status/", "/api/v1/events/batch", "/ws", "/%2e%2e/etc/passwd"]
@@ -121,7 +121,7 @@ fn sessions_and_events_survive_a_restart() {
 }
 
 #[test]
-fn a_second_server_on_the_same_data_and_a_foreign_address_are_refused() {
+fn second_server_on_same_data_and_foreign_address_are_refused() {
     let world = World::new();
     let second = Handle::start(ServerConfig::new(world.data.path())).unwrap_err();
     assert!(matches!(second, ServerError::InUse { .. }), "{second}");
@@ -164,7 +164,7 @@ fn a_database_that_is_newer_or_no_database_is_named_and_left_alone() {
 }
 
 #[test]
-fn a_slow_head_a_silent_client_and_an_endless_head_do_not_hold_the_server() {
+fn slow_silent_and_endless_heads_do_not_block_the_server() {
     let limits = ServerLimits {
         head_timeout: Duration::from_millis(800),
         body_timeout: Duration::from_millis(800),

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_for_a_process_that_no_file_names_is_the_one_thing_that_helps() {
+    fn unnamed_process_report_prints_the_only_remedy() {
         for kind in [FindingKind::UnnamedDaemon, FindingKind::SupersededDaemon] {
             for treatment in [Treatment::Look, Treatment::Fix, Treatment::Force] {
                 let text = shown(kind, CleanupClass::OperatorRequired, Action::None, treatment);
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_finding_that_was_only_looked_at_names_the_command_that_treats_it() {
+    fn unfixed_finding_names_its_command() {
         let (safe, force) = (" --fix\n", " --fix --force\n");
         for (kind, class, ending) in [
             (FindingKind::OrphanRecord, CleanupClass::SafeAuto, safe),

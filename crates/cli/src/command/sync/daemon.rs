@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_manager_runs_the_daemon_again_unless_somebody_wanted_it_gone() {
+    fn service_manager_restarts_unless_stop_was_requested() {
         let again = [
             StopReason::ExecutableReplaced,
             StopReason::ScopeChanged { now: None },

@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn uuid_beside_an_unreadable_queue_is_taken_and_a_word_is_not() {
+    fn unreadable_queue_accepts_a_uuid_and_no_slug() {
         let known = known(&[], true);
         assert_eq!(known.resolve(ONE).unwrap().uuid.as_deref(), Some(ONE));
         let text = known.resolve("typo").unwrap_err().text();

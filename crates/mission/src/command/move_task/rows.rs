@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_forward_move_goes_by_every_lane_and_a_forced_one_directly() {
+    fn forward_move_passes_every_lane_and_forced_one_skips() {
         let names = |lanes: Vec<Lane>| lanes.into_iter().map(Lane::name).collect::<Vec<_>>().join(" ");
         assert_eq!(names(way(Lane::Planned, Lane::InProgress, false)), "claimed in_progress");
         assert_eq!(names(way(Lane::InProgress, Lane::Done, false)), "for_review in_review approved done");

@@ -50,7 +50,7 @@ mod tests {
     use mission::command::status::Task;
 
     #[test]
-    fn a_long_title_goes_on_below_itself() {
+    fn long_title_wraps_below_itself() {
         let task = Task {
             work_package_id: "WP01".into(),
             title: "Count down from the minutes that somebody gave, ".repeat(3),
