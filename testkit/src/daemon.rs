@@ -85,7 +85,7 @@ impl Drop for Daemons {
         {
             end(pid);
         }
-        // The one that a command started; the file of one that crashed names whoever has its pid now.
+        // The one that a command started; the file of a crashed one may name a reused pid.
         if let Some(pid) = read_pid(&self.control_file)
             && is_daemon(pid)
         {
@@ -143,7 +143,7 @@ impl ReferenceDaemon {
         let port = listener.local_addr().expect("an address").port();
         let mut command = Command::new("sh");
         world.dress(&mut command);
-        // It lives as long as somebody holds the other end of its input.
+        // It lives as long as the other end of its input is open.
         command.args(["-c", "read -r _", "run_sync_daemon"]).stdin(Stdio::piped());
         let child = command.spawn().expect("a process");
         let pid = child.id();

@@ -1,4 +1,4 @@
-//! Coherent hosts to begin with: a project, and somebody who acts for it.
+//! Coherent hosts: a project, and an account that acts for it.
 
 use crate::listener::CountingListener;
 use crate::server::Server;
@@ -21,7 +21,7 @@ pub fn with_server(binary: impl Into<PathBuf>) -> (World, Server) {
     (world, server)
 }
 
-/// The shared identity is logged in at a server where nobody answers, and every knock is counted.
+/// The shared identity is logged in at a server that does not answer and counts every connection.
 pub fn with_listener(binary: impl Into<PathBuf>) -> (World, CountingListener) {
     let world = World::new(binary);
     let server = CountingListener::start();

@@ -5,7 +5,7 @@
 //! | [`server`] | a real ingest server |
 //! | [`browser`] | what a person does in a browser |
 //! | [`daemon`] | a real daemon, and a stand-in for one of the reference |
-//! | [`host`] | worlds with a project and somebody who acts for it |
+//! | [`host`] | worlds with a project and a logged-in account |
 //! | [`world`] | a temporary home and repository, and commands run in them |
 //! | [`transcript`] | pages whose commands are run |
 //! | [`tree`] | the hash of a directory tree, side files included |
@@ -41,7 +41,7 @@ pub use world::{Run, World};
 
 use std::path::PathBuf;
 
-/// The shared reference data beside this checkout, or nothing: then a test says that it skipped.
+/// The shared reference data beside this checkout, or `None`: then a test prints that it skipped.
 pub fn shared() -> Option<PathBuf> {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared"));
     path.is_dir().then_some(path)

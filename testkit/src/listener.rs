@@ -1,4 +1,4 @@
-//! A loopback listener that counts who knocks: for tests in which nobody may.
+//! A loopback listener that counts connections: for tests in which none may be made.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Mutex;

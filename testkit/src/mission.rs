@@ -3,11 +3,11 @@
 use crate::world::World;
 use std::path::PathBuf;
 
-/// A specification that says something.
+/// A specification that is no placeholder.
 pub const SPEC: &str = "# Tea timer\n\n| ID | Title | Requirement |\n|---|---|---|\n\
     | FR-001 | Count | The timer counts down from the minutes it is given. |\n\
     | FR-002 | Ring | It rings once when the time is over. |\n";
-/// A plan that says something.
+/// A plan that is no placeholder.
 pub const PLAN: &str =
     "# Plan\n\n## Technical Context\n\n**Language/Version**: POSIX shell\n**Storage**: none\n";
 /// Two work packages, the second behind the first.

@@ -67,7 +67,7 @@ pub fn write(world: &World, record: &OwnerRecord) {
     world.write_state("sync/daemon/owner.json", record.render().as_bytes());
 }
 
-/// The names under which a status or refusal document says that it fails, in canonical order.
+/// The failing names of a status or refusal document, in canonical order.
 pub fn failing_names(document: &Value) -> Vec<String> {
     let mut names: Vec<String> = document["mismatches"]
         .as_array()

@@ -73,7 +73,7 @@ impl Disguise {
     }
 }
 
-/// A copy of a recorded home, as its README says one must be made.
+/// A copy of a recorded home, made as its README requires.
 ///
 /// # Panics
 /// When it cannot be copied.

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Project of the rows, unless a test says otherwise.
+/// Project of the rows, unless a test overrides it.
 pub const PROJECT: &str = "164b830e-0aa9-486a-80e9-73e0ff9bd516";
 
 /// Mission of the rows.
@@ -72,7 +72,7 @@ impl ReferenceQueue {
         self.envelope(event_id, "WPStatusChanged", ("WorkPackage", "WP01"), &payload, team_slug)
     }
 
-    /// Adds the event that says of an artifact what it is: a server takes no body without it.
+    /// Adds the event that describes an artifact: a server accepts no body without it.
     pub fn indexed(&self, event_id: &str, artifact_path: &str, content: &str) -> &Self {
         let payload = json!({
             "namespace": {

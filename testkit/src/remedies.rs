@@ -6,7 +6,7 @@ use contract::Remedy;
 /// until a sample of it is walked.
 macro_rules! samples {
     ($($pattern:pat => [$($sample:expr),+ $(,)?],)+) => {
-        /// One of each, and more of those that carry words of somebody else.
+        /// One of each, and more of those that carry text of another program.
         ///
         /// # Panics
         /// When one is listed as a sample of another variant.

@@ -117,7 +117,7 @@ impl Drop for ScriptedServer {
     }
 }
 
-/// One request for each connection: the answer says that it ends.
+/// One request for each connection: the answer carries `Connection: close`.
 fn serve(mut stream: TcpStream, log: &Mutex<Vec<Asked>>, script: &Script) {
     let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
     let Some(asked) = read_request(&mut stream) else { return };

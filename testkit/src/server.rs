@@ -68,7 +68,7 @@ impl Server {
         self.address = read_address(&mut self.child);
     }
 
-    /// Copies the data to `to`, as a backup of a stopped server does, and goes on.
+    /// Copies the data to `to`, as a backup of a stopped server does, and starts again.
     ///
     /// # Panics
     /// When the data cannot be copied.
@@ -78,7 +78,7 @@ impl Server {
         self.crash_and_restart(world);
     }
 
-    /// Replaces the data by a copy that [`Server::back_up`] made, and goes on.
+    /// Replaces the data by a copy that [`Server::back_up`] made, and starts again.
     ///
     /// # Panics
     /// When the data cannot be replaced.

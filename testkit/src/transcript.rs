@@ -56,7 +56,7 @@ fn read_line(steps: &mut Vec<Step>, line: &str) {
 /// stands for which one of the page.
 ///
 /// # Panics
-/// When a command ends otherwise, or says something else, than the page shows.
+/// When a command's exit code or output differs from the page.
 pub fn run(world: &World, steps: &[Step], shown: &[(&str, &str)]) {
     let mut names = BTreeMap::new();
     for step in steps {
@@ -111,7 +111,7 @@ fn learn(page: &str, real: &str, names: &mut BTreeMap<String, String>) -> bool {
         })
 }
 
-/// Runs of letters and digits, and what stands between them, one by one.
+/// Runs of letters and digits, and each separator as one token.
 pub fn words(line: &str) -> Vec<&str> {
     let mut words = Vec::new();
     let mut rest = line;

@@ -196,7 +196,7 @@ mod linux {
             println!("{}", restart.line(&yardstick));
         }
 
-        /// After one drain, with nobody asking: memory, and how often any thread of it woke.
+        /// After one drain, without requests: memory, and wake-ups of all its threads.
         fn idle(&self, minutes: u64) {
             self.capture(2_000_000);
             let config = Config::read(&self.home).expect("a configuration");

@@ -9,7 +9,7 @@ mod sources;
 use std::os::unix::fs::PermissionsExt;
 use testkit::World;
 
-/// What a row says about an advice.
+/// The expectation of a row about an advice.
 #[derive(Clone, Copy)]
 enum How {
     /// A scene brings the state about, reads the advice, follows it and sees the state cured.
@@ -228,7 +228,7 @@ fn logged_in() -> World {
     testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"))
 }
 
-/// The command says this on one of its streams.
+/// The command prints this on one of its streams.
 #[track_caller]
 fn says(world: &World, argv: &[&str], words: &str) {
     let run = world.run(argv);

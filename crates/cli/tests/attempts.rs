@@ -153,7 +153,7 @@ fn refused_login_is_a_warning_until_another_one_is_stored() {
         warnings.into_iter().find(|warning| warning["code"] == "login_refused")
     };
     world.run(["sync", "now"]).exits(2);
-    // A copy of the refused session comes back, with the time that it had.
+    // A copy of the refused session is restored, with its modification time.
     let attempt = last_attempt(&world).unwrap_or_else(|| {
         world.write_session(&session(&server.url(), USER, TEAM));
         last_attempt(&world).unwrap()

@@ -1,4 +1,4 @@
-//! Logging in, being somebody, becoming somebody else and logging out: the binary against its own server.
+//! Login, status, change of account and logout: the binary against its own server.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -91,7 +91,7 @@ fn device_login_shows_code_and_logout_ends_server_session() {
     let probe = world.run(["auth", "doctor", "--server", "--json"]).exits(0).json();
     assert_eq!(probe["result"], "healthy", "{probe:#}");
 
-    // Somebody kept a copy of the session: after the logout it is worth nothing.
+    // A copy of the session was kept: after the logout the server refuses it.
     let kept = stored(&world);
     let logout = world.run(["auth", "logout", "--json"]).exits(0).json();
     assert_eq!((&logout["result"], &logout["server"]), (&"logged_out".into(), &"revoked".into()));
@@ -99,7 +99,7 @@ fn device_login_shows_code_and_logout_ends_server_session() {
     let probe = world.run(["auth", "doctor", "--server", "--json"]).exits(1).json();
     let found = probe.to_string();
     assert!(found.contains("session_not_accepted") || found.contains("login_needed"), "{probe:#}");
-    // Without telling the server, too, and when nobody is there to tell.
+    // Also without the server, and when the server is unreachable.
     drop(server);
     let logout = world.run(["auth", "logout", "--force", "--json"]).exits(0).json();
     assert_eq!((&logout["result"], &logout["server"]), (&"logged_out".into(), &"not_asked".into()));
@@ -201,7 +201,7 @@ fn rows_wait_for_their_own_account_under_any_login() {
     assert_eq!(server.event_ids().len() as u64, captured);
 }
 
-/// A file named as it is seen from here; the daemon goes elsewhere and has to find it all the same.
+/// A relative path; the daemon changes its directory and must find the file all the same.
 #[test]
 fn a_token_in_a_relative_file_serves_command_and_daemon() {
     let (mut world, server, _) = world();

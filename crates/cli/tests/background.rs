@@ -1,4 +1,4 @@
-//! The daemon that comes by itself, and the one in the foreground: the binary against its own server.
+//! The daemon started by a command, and the one in the foreground: the binary against its own server.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -80,7 +80,7 @@ fn foreground_daemon_runs_until_stopped_and_reports_reason() {
     assert!(ready.starts_with(&format!("the daemon serves, pid {}, port ", daemon.id())), "{ready}");
     scene.create("one");
     eventually("it delivers", || !scene.server.event_ids().is_empty());
-    // A second one knows that it is one too many, and says what to do.
+    // A second daemon refuses to start and names a remedy.
     let second = scene.world.run(["sync", "daemon", "run"]).exits(1);
     assert!(second.stderr.contains("a daemon of this home runs already"), "{}", second.stderr);
     assert_eq!(scene.world.run_program("kill", ["-TERM", &daemon.id().to_string()]).code, Some(0));

@@ -16,7 +16,7 @@ use testkit::reference_queue::{PROJECT, ReferenceQueue, leave_hot_journal};
 use testkit::world::{TEAM, USER, finish, session};
 use testkit::{Server, World};
 
-/// A world that is logged in, at a server where nobody answers.
+/// A world that is logged in, at a server that does not answer.
 fn world() -> (World, CountingListener) {
     testkit::host::with_listener(env!("CARGO_BIN_EXE_spec-kitty"))
 }
@@ -121,7 +121,7 @@ fn a_daemon_of_the_reference_that_differs_is_replaced() {
     assert_ne!(status["daemon_owner_record"]["pid"], theirs.pid);
 }
 
-/// Lock held, and the record is not its holder's: whatever it says, it is not compared. Both daemons go.
+/// Lock held, and the record is not its holder's: it is not compared. Both daemons end.
 #[test]
 fn a_record_of_the_reference_beside_a_live_daemon_of_ours_is_stale() {
     let (world, _server) = world();
@@ -143,7 +143,7 @@ fn a_record_of_the_reference_beside_a_live_daemon_of_ours_is_stale() {
     }
 }
 
-/// A stranger has the pid of the record: nobody is behind it, and a restart takes it away.
+/// An unrelated process has the pid of the record: the record is an orphan, and a restart removes it.
 #[test]
 fn restart_moves_foreign_record_aside_of_a_live_daemon() {
     let (world, _server) = world();
@@ -173,7 +173,7 @@ fn mute_stray_daemon_lives_and_its_files_move_aside() {
     let (world, _server) = world();
     let stray = ReferenceDaemon::start(&world);
     let (pid, token) = (stray.pid, stray.token);
-    // A port that was just given back: nobody listens there.
+    // A port that was just released: nothing listens there.
     let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
     let state = format!("http://127.0.0.1:{port}\n{port}\n{token}\n{pid}\n");
     world.write_state("sync-daemon", state.as_bytes());

@@ -223,7 +223,7 @@ fn unreadable_configuration_refuses_instead_of_counting_as_off() {
     assert_eq!(local["capture"]["state"], "local");
 }
 
-/// On a terminal one line says that nothing was captured, unless that was decided.
+/// On a terminal one line reports that nothing was captured, unless the user opted out.
 #[test]
 fn switched_off_note_shows_on_a_terminal_only() {
     let mut world = world();

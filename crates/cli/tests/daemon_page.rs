@@ -73,7 +73,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
 }
 
-/// Somebody at a shell, in a home of their own.
+/// A user at a shell, in a home of their own.
 struct Newcomer {
     _daemons: Daemons,
     world: World,
@@ -208,7 +208,7 @@ impl Drop for Newcomer {
 
 type Names = HashMap<String, String>;
 
-/// The names after the lines matched. A line `...` stands for any number of lines.
+/// The names after the lines matched. A line `...` matches any number of lines.
 fn match_lines(shown: &[&str], printed: &[&str], names: &Names) -> Option<Names> {
     match (shown, printed) {
         ([], []) => Some(names.clone()),
@@ -220,7 +220,7 @@ fn match_lines(shown: &[&str], printed: &[&str], names: &Names) -> Option<Names>
     }
 }
 
-/// The names after the line matched. A line that ends with `...` goes on.
+/// The names after the line matched. A line that ends with `...` matches any rest.
 fn match_line(shown: &str, printed: &str, names: &Names) -> Option<Names> {
     let (shown, printed) = (without_times(shown), without_times(printed));
     let (shown, goes_on) = match shown.strip_suffix("...") {
@@ -248,7 +248,7 @@ fn is_name(token: &str) -> bool {
     (digits == token.len() && digits >= 4) || (digits > 0 && digits < token.len() && token.len() >= 5)
 }
 
-/// Every time stands for any time.
+/// Every time matches any time.
 fn without_times(text: &str) -> String {
     let is_time = |word: &str| {
         let word = word.trim_end_matches([':', ')']);

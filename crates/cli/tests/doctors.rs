@@ -191,7 +191,7 @@ fn offline_doctors_send_nothing_and_online_ones_ask_once() {
         assert!(matches!(run.code, Some(0 | 1)), "{argv:?}: {run:?}");
         assert_eq!(listener.connections(), 0, "{argv:?}");
     }
-    // It hangs up on everybody: the server is there and says nothing.
+    // It closes every connection: the server exists and does not answer.
     for argv in [&["sync", "doctor", "--json"][..], &["auth", "doctor", "--server", "--json"]] {
         let examination = world.run(argv).exits(1).json();
         let codes: Vec<String> = findings(&examination).collect();

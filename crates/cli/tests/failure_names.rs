@@ -1,7 +1,7 @@
 //! Every name that a refusal may use, one world each: gate, `--check`, its JSON, `sync now` and a producing
 //! verb agree on it, nothing is written or sent, and the remedy that is named leads back to a coherent
 //! machine. The walk is over the closed list itself, and the match below over its types: a new name does
-//! not compile until somebody says how it comes about and what cures it.
+//! not compile until a test makes its state and runs its remedy.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -38,7 +38,7 @@ struct Spoiled {
     remedies: Vec<&'static str>,
     /// What a person does where the remedy is an advice.
     advised: fn(&mut Scene),
-    /// Whether `sync now` refuses; otherwise it cures by itself.
+    /// Whether `sync now` refuses; otherwise it repairs the state itself.
     refuses_now: bool,
     /// Whether producing verbs refuse; otherwise they cure by themselves.
     refuses_capture: bool,
@@ -226,7 +226,7 @@ impl Scene {
         }
     }
 
-    /// Every surface says what `spoiled` expects, and nothing happens. Gives the remedies.
+    /// Every surface prints what `spoiled` expects, and nothing changes. Returns the remedies.
     #[track_caller]
     fn agrees(&self, spoiled: &Spoiled) -> Vec<String> {
         let Self { world, server, .. } = self;
@@ -251,7 +251,7 @@ impl Scene {
             (spoiled.refuses_capture, &PRODUCING),
             (spoiled.refuses_capture, &["agent", "mission", "setup-plan", "--mission", "earlier"]),
         ];
-        // Where nobody is refused there is only what the check says.
+        // Without a refusal there is only the text of the check.
         let mut remedies: Vec<String> = spoiled.remedies.iter().map(|remedy| (*remedy).to_owned()).collect();
         for (_, verb) in refusing.iter().filter(|(refuses, _)| *refuses) {
             let run = world.run(*verb).exits(2);
@@ -295,7 +295,7 @@ impl Scene {
         }
     }
 
-    /// Does what a remedy says.
+    /// Runs a remedy.
     fn follow(&mut self, remedy: &str, advised: fn(&mut Self)) {
         let Some(words) = remedy.strip_prefix("spec-kitty ") else { return advised(self) };
         let argv: Vec<String> =
@@ -327,7 +327,7 @@ fn texts(list: &Value) -> Vec<String> {
     list.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
 }
 
-/// How the record of a daemon comes to differ in one field and no other.
+/// How the record of a daemon is made to differ in one field and no other.
 fn change_of(field: Field) -> fn(&mut OwnerRecord) {
     match field {
         Field::PackageVersion => |record| record.package_version = "3.2.0rc10".into(),

@@ -28,7 +28,7 @@ fn the_page_about_missions_is_what_happens() {
     assert!(server.event_ids().len() > 30);
 }
 
-/// What a reader of the page is told to do first is what the commands ask for.
+/// The prerequisites on the page are those that the commands require.
 #[test]
 fn missions_page_lists_repository_requirements() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/missions.md");
@@ -45,7 +45,7 @@ fn missions_page_lists_repository_requirements() {
     world.run(list).exits(0);
 }
 
-/// Every mission verb of the inventory appears on the page: there is none that nobody explains.
+/// Every mission verb of the inventory appears on the page.
 #[test]
 fn the_page_about_missions_uses_every_mission_verb() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/missions.md");

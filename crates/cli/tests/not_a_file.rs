@@ -1,7 +1,7 @@
-//! A pipe in place of any file: every command ends, with an error that says so or without the file.
+//! A pipe in place of any file: every command ends, with an error that names it or without the file.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
-#![allow(clippy::print_stdout, reason = "a skipped test says so")]
+#![allow(clippy::print_stdout, reason = "a skipped test prints a line")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

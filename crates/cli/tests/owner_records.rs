@@ -189,7 +189,7 @@ fn home_copied_with_hard_links_refuses_until_the_lock_is_its_own() {
             }
         }
     }
-    // What the advice says, done in the copy.
+    // The advice, followed in the copy.
     let root = copy.root();
     let root = root.to_str().unwrap();
     let advice = format!("mv {root} {root}.linked && cp -a {root}.linked {root} && rm -r {root}.linked");

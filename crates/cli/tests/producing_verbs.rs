@@ -409,7 +409,7 @@ fn a_verb_that_only_looks_changes_nothing_on_any_host() {
     assert_eq!(scene.server.connections(), 0);
 }
 
-/// A commit that somebody's hook refuses comes after the rows were prepared and the files written: all of
+/// A commit that a hook refuses happens after the rows were prepared and the files written: all of
 /// it is undone.
 #[cfg(unix)]
 #[test]
@@ -435,7 +435,7 @@ fn refused_commit_undoes_the_verb() {
         assert!(failed["error"].as_str().unwrap().contains("no commits on Fridays"), "{verb}: {failed:#}");
         assert!(documents() == before.0, "{verb} left a document changed");
         assert_eq!(queue("active_queue"), before.1, "{verb}");
-        // What was never written is nobody's fact: neither unfinished nor parked, and never delivered later.
+        // What was never written is no fact: neither unfinished nor parked, and never delivered later.
         for key in ["prepared", "parked"] {
             assert_eq!(
                 (&queue(key)["events"], &queue(key)["bodies"]),

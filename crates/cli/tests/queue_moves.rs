@@ -12,7 +12,7 @@ use testkit::reference_queue::{PROJECT, ReferenceQueue};
 use testkit::tree::{difference, snapshot};
 use testkit::world::{SERVER, TEAM, USER, session};
 
-/// Damages the page on which `text` stands.
+/// Damages the page that contains `text`.
 fn destroy_page_with(path: &std::path::Path, text: &str) {
     let mut bytes = std::fs::read(path).unwrap();
     let at = bytes.windows(text.len()).position(|window| window == text.as_bytes()).unwrap();

@@ -139,7 +139,7 @@ fn every_example_of_the_page_prints_what_the_page_shows() {
     assert_eq!(shown.lines().count(), printed.lines().count());
 }
 
-/// What the page shows of config.toml is what an opt-in after an opt-out writes, and means what it says.
+/// The config.toml on the page equals what an opt-in after an opt-out writes, with the documented meaning.
 #[test]
 fn decision_file_of_the_page_is_read_as_documented() {
     let text = std::fs::read_to_string(page()).unwrap();

@@ -93,7 +93,7 @@ fn an_export_holds_every_row_of_any_scope_as_it_is_stored() {
     assert_eq!(first["data"], data);
     assert!(run.stderr.contains(&format!("exported {} rows", rows.len())), "{}", run.stderr);
 
-    // Another account's queue, and the legacy one: whoever owns the home may take the rows along.
+    // Another account's queue, and the legacy one: the owner of the home may export the rows.
     let other = Scope::new("https://gone.invalid", USER, TEAM);
     ReferenceQueue::create(&world.home().scoped_queue(&other)).event(ANOTHER, None);
     ReferenceQueue::create(&world.root().join("queue.db")).event(EVENT, Some("team-other"));
@@ -131,7 +131,7 @@ fn an_export_to_a_file_is_private_and_overwrites_nothing() {
     world.run(["sync", "export", "--json"]).exits(2);
 }
 
-/// Spoils the page of a database on which `text` stands.
+/// Damages the database page that contains `text`.
 fn spoil_page_with(path: &std::path::Path, text: &str) {
     let mut bytes = std::fs::read(path).unwrap();
     let at = bytes.windows(text.len()).position(|window| window == text.as_bytes()).unwrap();

@@ -13,7 +13,7 @@ use testkit::reference_queue::{ReferenceQueue, leave_hot_journal};
 use testkit::tree::{difference, snapshot};
 use testkit::world::TEAM;
 
-/// A state of the machine: its name, and how it comes about.
+/// A state of the machine: its name, and how it is made.
 type State = (&'static str, fn(&World));
 
 const STATES: [State; 16] = [

@@ -98,7 +98,7 @@ fn every_hazard_is_seen_as_it_lies_on_the_disk_and_migrated_whole() {
     let log = read_json(&disk.join("hazards/expected.json"))["log"].clone();
     let log: Vec<&str> = log.as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
     let mut unused = Vec::from(DELIBERATE);
-    // Home, and the line in which the reference says what its own migration made of it.
+    // The home, and the reference's own line about its migration.
     for (name, after) in [
         ("crash-window-both-have-rows", Some("1a re-run same scope")),
         ("legacy-body-columns-feature_slug", Some("2 default")),

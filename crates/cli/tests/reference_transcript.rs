@@ -158,7 +158,7 @@ fn placeholders(text: &str) -> String {
     out
 }
 
-/// What the recorded document says and ours does not, by key.
+/// Keys of the recorded document that ours lacks or changes.
 fn differences(
     replay: &Replay,
     recorded: &Value,

@@ -1,4 +1,4 @@
-//! Every remedy that any text names is an argv that this very binary parses, and that cures what named it.
+//! Every remedy in any text is an argv that this binary parses and that fixes the state which named it.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -373,7 +373,7 @@ fn reach_stop_daemon() {
     assert_eq!(status["state"], "stopped");
 }
 
-/// Where no command can help, the text says which line to correct.
+/// Where no command can help, the text names the line to correct.
 fn reach_advice() {
     let stage = Stage::new();
     let config = stage.world.home().config_file();

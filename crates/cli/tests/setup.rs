@@ -154,7 +154,7 @@ fn with_yes_a_daemon_of_another_identity_is_replaced() {
     assert_ne!(done["check"]["daemon_owner_record"]["pid"], daemons.pid());
 }
 
-/// A terminal with somebody who types `answers`; nothing where no terminal can be made.
+/// A terminal on which `answers` are typed; `None` where no terminal can be made.
 #[cfg(target_os = "linux")]
 fn at_a_terminal(world: &World, answers: &str) -> Option<Command> {
     if Command::new("script").arg("--version").output().is_err() {

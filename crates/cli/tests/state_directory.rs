@@ -136,7 +136,7 @@ fn foreign_root_or_file_refuses_and_is_not_obeyed() {
     }
 }
 
-/// A control file says where a daemon listens: another user's would lead to any process of this machine.
+/// A control file names the daemon's address: another user's could name any process of this machine.
 #[test]
 #[ignore = "needs root, to act as other users by setpriv and unshare; .ci/run runs it"]
 fn foreign_control_file_is_not_asked() {
@@ -197,7 +197,7 @@ fn world_writable_root_names_the_chmod_only_where_it_may_be_run() {
     let _ = run_as(&world, ADA, &["sync", "status", "--check"]).exits(0);
 }
 
-/// Root works in the home of another user, says so, and leaves nothing that the user cannot use.
+/// Root works in the home of another user, prints a note, and leaves nothing that the user cannot use.
 #[test]
 #[ignore = "needs root, to act as other users by setpriv and unshare; .ci/run runs it"]
 fn root_is_warned_and_its_files_get_the_owner() {

@@ -98,7 +98,7 @@ mod interrupted {
     use std::process::{Child, Command, Stdio};
     use testkit::world::{TEAM, USER, session};
 
-    /// A delivery that was sent off and waits for a server that says nothing.
+    /// A delivery in progress, blocked on a server that does not answer.
     struct Delivery {
         process: Child,
         stderr: BufReader<std::process::ChildStderr>,
@@ -141,7 +141,7 @@ mod interrupted {
 
     const NOTE: &str = "finishing the batch in hand; press Ctrl-C again to stop at once\n";
 
-    /// Rows that wait for a server whose every word this test says.
+    /// Rows that wait for a server whose answers this test scripts.
     fn world() -> (World, TcpListener) {
         let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();

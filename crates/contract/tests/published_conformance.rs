@@ -4,7 +4,7 @@
 //! `spec_kitty_events` 5.2.0 package directory to run it; without it the tests say that they
 //! skipped.
 
-// A skipped test says so.
+// A skipped test prints a line.
 #![allow(clippy::print_stdout)]
 
 use contract::event::{self, Node, Tolerance};

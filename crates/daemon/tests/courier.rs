@@ -15,7 +15,7 @@ use testkit::world::session;
 const USER: &str = "dev@example.com";
 const TEAM: &str = "team-PRIV-01";
 
-/// Logged in at a server that counts who knocks and says nothing, with rows of an opted-in project.
+/// Logged in at a server that counts connections and never answers, with rows of an opted-in project.
 fn with_rows() -> (Bench, CountingListener, PathBuf) {
     let server = CountingListener::start();
     let mut bench = Bench::logged_out();
@@ -112,7 +112,7 @@ fn logout_ends_the_daemon_and_unreadable_session_pauses_it() {
     assert_eq!((server.connections(), rows(&queue)), (0, 1));
 }
 
-/// A clock that jumps ahead makes a good login look expired. Nobody else is logged in, so nobody has to go.
+/// A clock that jumps ahead makes a good login look expired; no other login exists, so the daemon stays.
 #[test]
 fn login_expired_by_clock_pauses_the_daemon() {
     let (bench, server, queue) = with_rows();

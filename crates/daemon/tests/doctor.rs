@@ -1,4 +1,4 @@
-//! `doctor orphan-daemons`: three classes, one detection, and nobody hurt.
+//! `doctor orphan-daemons`: three classes, one detection, and no process signalled.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -215,7 +215,7 @@ fn restart_replaces_reference_record_of_live_daemon() {
     bench.write_record(&reference_record(&bench, 9400, "feedfacefeedface", stranger.pid()));
     let report = bench.ok(&["doctor", "--fix"]);
     assert!(own_findings(&report).iter().all(|finding| finding["kind"] != "orphan_record"), "{report}");
-    // Nor is the daemon itself called gone, whose own pid stands in a record without our keys.
+    // Nor is the daemon itself reported gone, whose own pid is in a record without our keys.
     bench.write_record(&reference_record(&bench, 9400, "feedfacefeedface", old));
     let report = bench.ok(&["doctor", "--fix"]);
     assert!(own_findings(&report).iter().all(|finding| finding["kind"] != "orphan_record"), "{report}");

@@ -130,7 +130,7 @@ fn record_naming_a_live_stranger_kills_no_process() {
     signal(old, Signal::KILL);
     eventually("the old one is gone", || !is_alive(old));
     let mut record = bench.record();
-    // A pid comes back much later than the tick (10 ms) in which its last owner started.
+    // A pid is reused much later than the tick (10 ms) in which its last owner started.
     let mut stranger = bench.stranger();
     while start_ticks(stranger.pid()) == record["process_start_ticks"].as_u64() {
         stranger = bench.stranger();
@@ -138,7 +138,7 @@ fn record_naming_a_live_stranger_kills_no_process() {
     record["pid"] = json!(stranger.pid());
     bench.write_record(&record);
 
-    // The kernel says that the lock is free: the pid only explains.
+    // The lock is free in the kernel: the pid is only an explanation.
     assert_eq!(bench.ok(&["status"])["state"], "orphan");
     assert_eq!(bench.ok(&["stop", "--force"])["result"], "not_running");
     assert!(stranger.is_alive());
@@ -284,7 +284,7 @@ fn twelve_restarts_at_once_all_end_well_and_leave_one_daemon() {
     assert_eq!(bench.daemons().len(), 1);
 }
 
-/// A process that holds the owner lock, has a record that is right in everything, and answers nobody.
+/// A process that holds the owner lock, has a correct record, and answers no request.
 #[cfg(target_os = "linux")]
 fn wedged(bench: &Bench, script: &str) -> Option<common::Stranger> {
     let pid = bench.start();
@@ -302,7 +302,7 @@ fn wedged(bench: &Bench, script: &str) -> Option<common::Stranger> {
     };
     let holder = common::Stranger(child);
     eventually("it holds the lock", || ready.exists());
-    // Nobody listens at the port of the daemon that died.
+    // Nothing listens at the port of the daemon that died.
     let ticks = identity::process::observe_process(i64::from(holder.pid())).start_ticks();
     record["pid"] = json!(holder.pid());
     record["process_start_ticks"] = json!(ticks);

@@ -44,7 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A pid that no process has: these daemons are values, and nobody waits for a value to end.
+/// A pid that no process has: these daemons are values, and no test waits for a value to end.
 const NOBODY: u32 = i32::MAX as u32;
 
 fn facts(home: &Home) -> RunFacts {

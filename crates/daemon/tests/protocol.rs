@@ -78,7 +78,7 @@ fn end(act: Act, child: Child) {
         .unwrap_or_else(|error| panic!("{act:?}: {error}: {said}"));
 }
 
-/// What has to hold once nobody is acting any more.
+/// Invariants that hold once no process is acting any more.
 fn check(bench: &Bench, acts: &str) {
     let mut status = Value::Null;
     eventually("it settles", || {
@@ -88,7 +88,7 @@ fn check(bench: &Bench, acts: &str) {
             // Who serves is the only one there is.
             Some("running") => daemons == [pid_of(&status["pid"])],
             Some("stopped" | "orphan") => daemons.is_empty(),
-            // Nobody can reach a holder that lost its control file and its record before its next check.
+            // A holder that lost its control file and its record is unreachable until its next check.
             Some("starting" | "wedged") => daemons.len() == 1 && !bench.world.home().control_file().exists(),
             _ => false,
         }

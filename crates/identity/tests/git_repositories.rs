@@ -1,5 +1,5 @@
-//! Git facts against repositories that git itself made: what we read is what git says.
-#![allow(clippy::print_stdout, reason = "a skipped test says so")]
+//! Git facts against repositories that git itself made: our reader agrees with git.
+#![allow(clippy::print_stdout, reason = "a skipped test prints a line")]
 
 use identity::git::{GitFacts, Head, read_git_facts};
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ fn git(directory: &Path, arguments: &[&str]) -> Option<String> {
     output.status.success().then_some(text)
 }
 
-/// A new repository on branch `main`; `None`, and a line that says so, where there is no git.
+/// A new repository on branch `main`; `None`, with a printed line, where git is absent.
 fn repository() -> Option<Repository> {
     let directory = tempfile::tempdir().expect("a directory");
     let root = directory.path().canonicalize().expect("a path").join("my repo");
@@ -47,7 +47,7 @@ fn facts(root: &Path) -> GitFacts {
     read_git_facts(root).expect("readable").expect("a repository")
 }
 
-/// What git says about branch, commit, origin and common directory is what we read.
+/// Branch, commit, origin and common directory equal git's own answers.
 fn assert_agrees(root: &Path) -> GitFacts {
     let facts = facts(root);
     assert_eq!(facts.commit(), git(root, &["rev-parse", "-q", "--verify", "HEAD"]).as_deref());

@@ -1,4 +1,4 @@
-//! Which login decides, what each kind of home says, and that asking changes nothing.
+//! Which login is active, the state root of each kind of home, and that reading changes nothing.
 
 mod world;
 

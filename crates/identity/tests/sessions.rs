@@ -1,6 +1,6 @@
 //! The session store: both directions of the shared format, its protocol, and every way a session can
 //! be unreadable.
-#![allow(clippy::print_stdout, reason = "a skipped test says so")]
+#![allow(clippy::print_stdout, reason = "a skipped test prints a line")]
 
 mod world;
 

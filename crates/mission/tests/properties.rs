@@ -165,7 +165,7 @@ proptest! {
         let id = |n: u8| format!("WP{n:02}");
         let mut graph: Graph = (0..8).map(|n| (id(n), Vec::new())).collect();
         for (a, b) in edges.iter().filter(|(a, b)| a != b) {
-            // Forward edges only: a graph with a cycle never comes this far.
+            // Forward edges only: a graph with a cycle is refused earlier.
             graph.get_mut(&id(*a.max(b))).unwrap().push(id(*a.min(b)));
         }
         let owners: BTreeMap<_, _> = (0..8_u8)

@@ -189,7 +189,7 @@ impl Machine {
         let tasks = machine.mission().join("tasks");
         std::fs::create_dir_all(&tasks)?;
         std::fs::write(tasks.join("WP01-one.md"), "---\nwork_package_id: WP01\ntitle: One\n---\n\n# One\n")?;
-        // What a process takes that is left alone; each kill comes within a little more.
+        // The undisturbed duration; each kill happens within a little more than it.
         for account in [0, 1] {
             machine.log_in(account);
             for action in Action::ALL {
@@ -266,7 +266,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Rows of nobody, as an earlier release leaves them; it may meet a rollback of ours.
+    /// Rows without an account, as an earlier release leaves them; a rollback of ours may be pending.
     fn leave_legacy_rows(&mut self, round: u32) -> Outcome<()> {
         let path = self.world.root().join("queue.db");
         let queue = if path.exists() { ReferenceQueue::open(&path) } else { ReferenceQueue::create(&path) };
@@ -308,7 +308,7 @@ impl Machine {
 
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         match output.status.code() {
-            // Legacy rows that a killed migration left: the boundary says so, and the remedy is taken.
+            // Legacy rows that a killed migration left: the boundary reports them, and the remedy is run.
             Some(2) if said.contains("spec-kitty sync migrate") => {
                 self.refused += 1;
                 self.complete(&["sync", "migrate"].map(str::to_owned))?;
@@ -320,7 +320,7 @@ impl Machine {
         Ok(if ended { said } else { String::new() })
     }
 
-    /// Runs a command that nobody disturbs.
+    /// Runs a command without disturbance.
     fn complete(&self, argv: &[String]) -> Outcome<()> {
         let run = self.world.run(argv);
         if run.code == Some(0) { Ok(()) } else { Err(format!("{argv:?}: {run:?}").into()) }

@@ -56,7 +56,7 @@ fn a_queue_locked_by_a_writer_is_busy_and_not_fine() {
     world.run(["sync", "status", "--check"]).exits(2);
 }
 
-/// How long a look waits is what it says itself: a quarter of a second, not the ten of a migration.
+/// A read waits a quarter of a second for a lock, not the ten seconds of a migration.
 #[rstest]
 #[case::parked_list(&["sync", "parked", "list"])]
 #[case::parked_export(&["sync", "parked", "export"])]
@@ -147,7 +147,7 @@ fn hot_journal_of_active_queue_allows_writing_commands() {
     let queue = world.home().scoped_queue(&world.scope());
     std::fs::create_dir_all(queue.parent().unwrap()).unwrap();
     for cure in [&["agent", "mission", "create", "some-mission"][..], &["sync", "migrate"]] {
-        // The file is another program's each time: nothing of this home says that ours existed.
+        // The file is another program's each time: nothing in this home shows that ours existed.
         let _ = std::fs::remove_file(queue.with_extension("id"));
         leave_hot_journal(&queue);
         let check = world.run(["sync", "status", "--check"]).exits(2);

@@ -13,7 +13,7 @@ fn a_session_that_others_may_read() {
 fn a_session_with_another_salt() {
     let world = world();
     world.write_state("auth/session.salt", &[7; 16]);
-    // The card beside it still matches the bytes of session.json, but nobody can open those any more.
+    // The session cache still matches the bytes of session.json, which cannot be decrypted any more.
     assert!(world.home().identity_card().exists());
     refuses_with(&world, "session_unreadable", "session.json", "auth login");
 }

@@ -15,7 +15,7 @@ fn run(world: &World, arguments: &[&str]) -> Run {
     testkit::world::finish(command)
 }
 
-/// Whether the system really denies what the test needs denied; says so when it does not.
+/// Whether the system really denies what the test needs denied; prints a line when it does not.
 fn denied(path: &Path) -> bool {
     if !Path::new("/usr/bin/setpriv").exists() || !is_root() {
         println!("skipped: needs root and setpriv to become another user");

@@ -174,7 +174,7 @@ impl Drain for FileDrain {
     }
 }
 
-/// Answers as a daemon of the reference does: HTTP/1.0, no length, its token in clear to whoever asks.
+/// Answers as a daemon of the reference does: HTTP/1.0, no length, its token in clear to any client.
 fn stand_in(words: &[&str]) -> ExitCode {
     let [port_file, token, rest @ ..] = words else { return ExitCode::from(2) };
     let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)) else { return ExitCode::from(2) };

@@ -108,7 +108,7 @@ fn rows_captured_one_by_one_are_not_parked_one_by_one() {
     assert!(parked < 8, "{parked} of 30 parked");
 }
 
-/// Refuses bodies whose path says that they are bad, and takes all others.
+/// Refuses bodies whose path contains `bad`, and accepts all others.
 fn picky() -> Stub {
     let ingest = Ingest::default();
     Stub::start(move |seen: &Seen, _| {

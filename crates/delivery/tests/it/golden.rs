@@ -34,7 +34,7 @@ impl Recording {
     }
 }
 
-#[allow(clippy::print_stdout, reason = "a test that skips says so")]
+#[allow(clippy::print_stdout, reason = "a skipped test prints a line")]
 fn say_skipped() {
     println!("skipped: no recordings at {RECORDINGS}");
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 enum Mood {
     Take,
-    /// Takes what it likes and says nothing about the rest.
+    /// Accepts some rows and omits the rest from its answer.
     Forget,
     Reject,
     Strangers,

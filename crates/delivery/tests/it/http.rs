@@ -199,7 +199,7 @@ fn a_file_of_trusted_certificates_must_hold_one() {
     assert!(Client::new(&directory).unwrap_err().to_string().contains("SSL_CERT_DIR"));
 }
 
-/// Issue 8, item 23: no text of the system's error kinds, and each says what to do.
+/// Issue 8, item 23: no text of the system's error kinds, and each has a remedy.
 #[test]
 fn transport_errors_are_sentences_that_name_a_way_out() {
     let unknown = Destination::parse("https://no-such-host.invalid").unwrap();

@@ -128,7 +128,7 @@ pub struct User {
     pub patience: Option<usize>,
     /// What happens when a browser is opened; without it there is no browser.
     pub browser: Option<Visit>,
-    /// What the user does with the page that goes with a shown code.
+    /// The user's action on the page of a shown code.
     pub page: Option<Visit>,
     /// Whether pauses really pass.
     pub sleeps: bool,

@@ -39,7 +39,7 @@ fn start(lifetimes: Lifetimes) -> Server {
     }
 }
 
-/// A person at a browser: loads the page, fills in its form, follows no redirect but says where it leads.
+/// A person at a browser: loads the page, fills in its form, and returns redirects without following them.
 fn approve(page_url: &str, secret: &str) -> Option<String> {
     let browser: ureq::Agent =
         ureq::Agent::config_builder().max_redirects(0).http_status_as_error(false).proxy(None).build().into();
@@ -105,7 +105,7 @@ fn indexed(n: usize, path: &str, content: &str) -> NewRow {
     envelope(&id(n), "MissionDossierArtifactIndexed", ("MissionDossier", &aggregate), &payload)
 }
 
-/// What the server says it holds.
+/// The rows that the server lists.
 fn held(context: &Context, path: &str) -> Value {
     let mut source = TokenSource::for_login(context).unwrap();
     let bearer = source.bearer().unwrap();
@@ -141,7 +141,7 @@ fn device_login_delivers_once_across_token_rotation() {
     assert_eq!(ids, (0..6).map(id).collect::<Vec<_>>());
     assert_eq!(held(&context, INSPECT_BODIES)["total"], 1);
 
-    // The refresh token rotates; the session goes on.
+    // The refresh token rotates; the session stays valid.
     let mut source = TokenSource::for_login(&context).unwrap();
     source.bearer().unwrap();
     let before = machine.stored().unwrap();

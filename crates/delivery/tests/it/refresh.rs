@@ -1,4 +1,4 @@
-//! The token that goes with a request: refreshed once for the whole machine, and only for its account.
+//! The token of a request: refreshed once for the whole machine, and only for its account.
 
 use crate::machine::{Machine, User, expired, session};
 use crate::stub::{Reply, Seen, Stub};
@@ -438,7 +438,7 @@ fn team_chosen_during_refresh_is_kept_with_new_tokens() {
     let ids: Vec<&str> = stored.teams.iter().map(|team| team.id.as_str()).collect();
     assert_eq!(ids, ["PT-2", "shared", "PT-1"]);
     assert_eq!((stored.access_token.expose(), stored.refresh_token.expose()), ("acc-2", "ref-2"));
-    // The rotated token was not lost: the new team goes on without another request.
+    // The rotated token was not lost: the new team is used without another request.
     assert_eq!(shown(&TokenSource::for_login(&context).unwrap().bearer().unwrap()), "Bearer acc-2");
     assert_eq!(stub.seen_at("/oauth/token").len(), 1);
 }

@@ -67,7 +67,7 @@ pub enum Reply {
     Raw(Vec<u8>),
     /// Closes without a word.
     Drop,
-    /// Says nothing until the client has gone away.
+    /// Does not answer until the client has disconnected.
     Hang,
 }
 

@@ -113,7 +113,7 @@ pub fn counts(machine: &Machine) -> QueueCounts {
     queue::observe_counts(&path, &|_: &Place| contract::Consent::Unset).expect("counts")
 }
 
-/// What a well-behaved server says.
+/// The answer of a conforming server.
 #[derive(Default)]
 pub struct Ingest {
     stored: Mutex<HashSet<String>>,

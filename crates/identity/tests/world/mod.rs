@@ -1,6 +1,6 @@
 //! A home in a temporary directory, and the recorded homes of the reference when they are there.
 #![allow(dead_code, reason = "each test binary uses its part")]
-#![allow(clippy::print_stdout, reason = "a skipped test says so")]
+#![allow(clippy::print_stdout, reason = "a skipped test prints a line")]
 
 use identity::{Environment, Home, Machine};
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The recorded state of the reference; `None`, and a line that says so, when it is not there.
+/// The recorded state of the reference; `None`, with a printed line, when it is absent.
 pub(crate) fn recorded(name: &str) -> Option<PathBuf> {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/fixtures/disk")).join(name);
     if path.exists() {

@@ -1,4 +1,4 @@
-//! Commits beside other people's: nobody's work is reverted, and what is done stays done.
+//! Commits beside concurrent ones: no other commit is reverted, and finished work stays.
 #![cfg(unix)]
 
 use super::finalize::{finalize, with_tasks};
@@ -6,7 +6,7 @@ use super::world::World;
 use mission::Result;
 use mission::command::mark_status;
 
-/// Makes a commit of somebody else's, without touching index or worktree, when git has next written an index.
+/// Makes a concurrent commit, without touching index or worktree, when git has next written an index.
 const THEIRS: &str = "#!/bin/sh
 rm -f .git/hooks/post-index-change
 blob=$(echo theirs | git hash-object -w --stdin)

@@ -209,7 +209,7 @@ fn evidence_holds_after_a_checkout_that_changes_line_endings() {
     std::fs::remove_dir_all(world.root.join(&evidence)).unwrap();
     world.git(["checkout", "--", evidence.as_str()]);
     assert_eq!(problems(&world, &Request { integrity_only: true, ..request.clone() }), []);
-    // What somebody else told git stays.
+    // Entries of other programs in the index stay.
     let attributes = format!("{evidence}/test-transcripts/.gitattributes");
     world.write(&attributes, "* binary\n");
     capture(&world.project(), &request, &CAPTURING, &world.clock).unwrap();

@@ -22,10 +22,10 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
 }
 
-/// A plan that says something.
+/// A plan that is no placeholder.
 pub(crate) const PLAN: &str =
     "## Technical Context\n\n**Language/Version**: Rust 1.95\n**Storage**: SQLite\n";
-/// A spec that says something.
+/// A spec that is no placeholder.
 pub(crate) const SPEC: &str =
     "| ID | Title | Requirement |\n|---|---|---|\n| FR-001 | Log in | Ask for a name. |\n";
 
@@ -118,7 +118,7 @@ impl World {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// Every file below the root but git's own, with its bytes; and what git says about it.
+    /// Every file below the root but git's own, with its bytes, and `git status`.
     pub(crate) fn state(&self) -> (BTreeMap<PathBuf, Vec<u8>>, String) {
         let mut files = BTreeMap::new();
         let mut pending = vec![self.root.clone()];

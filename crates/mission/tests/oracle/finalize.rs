@@ -39,7 +39,7 @@ fn repository(case: &Case) -> tempfile::TempDir {
     root
 }
 
-/// Our code for what the reference says in a sentence.
+/// Our code for a sentence of the reference.
 fn expected_code(error: &str) -> &'static str {
     match error {
         e if e.starts_with("Requirement mapping") => "REQUIREMENT_MAPPING_INVALID",
@@ -61,7 +61,7 @@ fn texts(value: &Value) -> Vec<String> {
     sorted(value.as_array().unwrap().iter().map(|item| item.as_str().unwrap().to_owned()).collect())
 }
 
-/// What an appended row says, without its id and its time.
+/// The content of an appended row, without its id and its time.
 fn gist(row: &Value) -> String {
     let mut payload = row["payload"].clone();
     if let Some(map) = payload.as_object_mut() {

@@ -43,7 +43,7 @@ fn cases(oracle: &str) -> Option<Vec<Case>> {
     Some(cases)
 }
 
-/// Prints `N of M agree` and fails naming those that do not, or when the page says other numbers.
+/// Prints `N of M agree`; fails with the names of those that differ, or when the page has other numbers.
 fn report(what: &str, total: usize, differing: &[String]) {
     println!("{what}: {} of {total} agree", total - differing.len());
     assert!(differing.is_empty(), "{what} differ:\n{}", differing.join("\n"));
@@ -52,7 +52,7 @@ fn report(what: &str, total: usize, differing: &[String]) {
 }
 
 /// Prints how often a deliberate difference occurs, and fails when the row of the page that begins like
-/// `row` says another number.
+/// `row` has another number.
 fn deliberate(row: &str, count: &str) {
     println!("differs on purpose: {row}: {count}");
     let page = page();

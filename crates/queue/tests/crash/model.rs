@@ -18,7 +18,7 @@ enum Step {
     Capture { account: usize, ids: BTreeSet<u8>, process: Process },
     /// An earlier release leaves a row in the legacy queue DB.
     Legacy { id: u8 },
-    /// Legacy rows are moved. After a kill anything may happen before somebody migrates again.
+    /// Legacy rows are moved. After a kill any act may follow before the next migration.
     Migrate { account: usize, process: Process },
     /// Everything that may leave is taken by the server.
     Deliver { account: usize, process: Process },
@@ -147,7 +147,7 @@ impl Model {
         }
     }
 
-    /// Legacy rows of an account: what it claimed, and what nobody claimed and names no other.
+    /// Legacy rows of an account: those it claimed, and unclaimed rows that name no other account.
     fn in_scope(&self, account: usize) -> Vec<String> {
         let is_ours = |(id, team): &(&String, &Option<usize>)| match self.claims.get(*id) {
             Some(owner) => *owner == account,
@@ -229,7 +229,7 @@ fn named_by(id: u8) -> Option<usize> {
     }
 }
 
-/// Performs an act, perhaps in another process that perhaps dies; says where it died.
+/// Performs an act, possibly in another process that is killed; returns the point of death.
 fn act(
     stage: &Stage,
     account: usize,

@@ -53,7 +53,7 @@ impl Stage {
         self.root.join("wire")
     }
 
-    /// No id: a permit that may be used for whatever stands there when it is opened.
+    /// No id: a permit for any file that is there when it is opened.
     fn facts(&self, scope: &Scope) -> gate::Facts {
         let path = self.queue(scope);
         let id = queue::observe_active(&path).ok().and_then(|active| active.queue_id);
@@ -224,7 +224,7 @@ pub fn once<'a>(ids: impl IntoIterator<Item = &'a str>, content: char) -> BTreeM
     ids.into_iter().map(|id| ((id.to_owned(), content), 1)).collect()
 }
 
-/// A legacy file with rows of nobody, of us and of others; and a scoped queue that knows one of them.
+/// A legacy file with rows of no account, of ours and of others; and a scoped queue with one of them.
 pub fn legacy_of_two(stage: &Stage) {
     stage.capture(&scope(), &["01Z".to_owned()], &[]);
     let legacy = Connection::open(stage.legacy()).expect("a database");
@@ -241,7 +241,7 @@ pub fn legacy_of_two(stage: &Stage) {
     legacy_failure(&legacy, PROJECT, "spec.md");
 }
 
-/// Rows of [`legacy_of_two`] that name nobody.
+/// Rows of [`legacy_of_two`] that name no account.
 pub fn unnamed() -> Vec<String> {
     (0..20).map(|number| format!("01N{number:02}")).collect()
 }

@@ -59,7 +59,7 @@ impl Act {
     }
 }
 
-/// Starts a process that will perform `act` as soon as it is told to.
+/// Starts a process that performs `act` on a signal.
 pub fn start(stage: &Stage, scope: &Scope, act: &Act, fault: Option<FaultPoint>) -> Child {
     let parts = [scope.server(), scope.principal(), scope.team()];
     let told = json!({ "root": stage.root.to_str().expect("a path"), "scope": parts, "act": act.to_json() });
@@ -86,7 +86,7 @@ pub fn end(child: Child) -> ExitStatus {
     output.status
 }
 
-/// Performs `act` in a process of its own; says whether the process was killed on the way.
+/// Performs `act` in a process of its own; returns whether the process was killed on the way.
 pub fn perform(stage: &Stage, scope: &Scope, act: &Act, fault: Option<FaultPoint>) -> bool {
     let mut child = start(stage, scope, act, fault);
     go(&mut child);

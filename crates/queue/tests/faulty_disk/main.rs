@@ -52,7 +52,7 @@ fn with_each_failure(
     }
 }
 
-/// The error says which file, and never that anything is fine.
+/// The error names the file, and never reports success.
 fn assert_clear(outcome: &Result<(), QueueError>, at: &str) {
     let Err(error) = outcome else { return };
     assert_eq!(error.exit(), ExitCode::Failed, "{at}: {error}");

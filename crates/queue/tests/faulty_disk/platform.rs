@@ -27,7 +27,7 @@ struct Plan {
     fault: Fault,
     /// Operations of that kind that still go well.
     left: u32,
-    /// Whether it goes on failing.
+    /// Whether it keeps failing.
     lasting: bool,
     hit: bool,
 }
@@ -41,7 +41,7 @@ pub fn arm(fault: Fault, after: u32, lasting: bool) {
     PLAN.set(Some(Plan { fault, left: after, lasting, hit: false }));
 }
 
-/// Repairs the disk of this thread; says whether anything had failed.
+/// Repairs the disk of this thread; returns whether anything had failed.
 pub fn disarm() -> bool {
     PLAN.take().is_some_and(|plan| plan.hit)
 }
@@ -179,7 +179,7 @@ unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, data: *const c_void, le
     }
 }
 
-/// Nobody pulls the plug in these tests, so a sync that goes well need not be one.
+/// No test cuts the power, so a successful sync need not reach the disk.
 unsafe extern "C" fn sync(_: *mut ffi::sqlite3_file, _: c_int) -> c_int {
     if fails(&[Fault::SyncFails]).is_some() { ffi::SQLITE_IOERR_FSYNC } else { ffi::SQLITE_OK }
 }

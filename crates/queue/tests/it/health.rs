@@ -8,7 +8,7 @@ use std::path::Path;
 
 const PAGE: usize = 4096;
 
-/// Overwrites the page on which `text` stands.
+/// Overwrites the page that contains `text`.
 fn destroy_page_with(path: &Path, text: &str) {
     destroy_page_at(path, text.as_bytes());
 }
@@ -82,7 +82,7 @@ fn a_counter_that_lies_does_not_keep_a_salvage_busy() {
     home.sql(&path)
         .execute("UPDATE sqlite_sequence SET seq = 4000000000000 WHERE name = 'queue'", [])
         .expect("a lie");
-    // Pages that were split keep what they had: the row stands on its page, and on others as a trace.
+    // Split pages keep old bytes: the row is on its page, and on others as a trace.
     let needle = b"{\"event_id\": \"01E00499\"";
     while fs_err::read(&path).expect("bytes").windows(needle.len()).any(|bytes| bytes == needle) {
         destroy_page_at(&path, needle);
@@ -321,7 +321,7 @@ fn unclean_end_checks_pages_before_writing() {
     assert_eq!((fault.code, &fault.remedy), (FaultCode::ActiveQueueUnreadable, &contract::Remedy::Repair));
     assert!(fault.detail.contains("is damaged"), "{}", fault.detail);
 
-    // The journal is gone, and the damage is not forgotten: nobody writes, until it is repaired.
+    // The journal is gone, and the damage is recorded: every write is refused until it is repaired.
     let again = Cure::open(&permit).expect_err("still damaged");
     assert_eq!(again.to_string(), QueueError::Fault(fault).to_string());
     assert!(queue::observe_active(&path).is_err(), "the gate knows, too");
@@ -333,7 +333,7 @@ fn unclean_end_checks_pages_before_writing() {
     assert_eq!(observe_health(&path, QueueFile::Active), Ok(None));
 }
 
-/// A permit for a file that nobody may look at first.
+/// A permit for a file that may not be observed first.
 fn home_permit(home: &Home) -> gate::CurePermit {
     cure_permit(facts(&scope(), &home.scoped(&scope()), &home.legacy(), None))
 }

@@ -1,4 +1,4 @@
-//! Rows shown for whoever wants to judge them, take them along, or know whether they are known.
+//! Rows as listed, exported and looked up by id.
 
 use crate::support::*;
 use contract::Scope;

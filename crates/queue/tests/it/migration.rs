@@ -96,7 +96,7 @@ fn a_row_of_another_team_stays_though_no_strict_reader_takes_it() {
     let report = migrate(&home, &scope());
     assert_eq!((report.unreadable, report.rows_other_scope), (rows(3, 0, 0), rows(4, 1, 0)));
     assert_eq!((count(&legacy, "queue"), count(&legacy, "body_upload_queue")), (4, 1));
-    // Whoever they name takes them.
+    // The account that they name receives them.
     let theirs = migrate(&home, &other_scope());
     assert_eq!((theirs.unreadable, theirs.moved), (rows(4, 0, 0), rows(0, 1, 0)));
 }
@@ -309,7 +309,7 @@ fn a_row_that_changes_between_copy_and_clear_is_not_lost() {
     let kept: i64 = scoped
         .query_row("SELECT COUNT(*) FROM parked WHERE payload = '{\"changed\": true}'", [], |row| row.get(0))
         .expect("a count");
-    // Whoever came first: the old content waits, and the new one is either kept here or still there.
+    // In either order: the old content waits, and the new one is either kept here or still there.
     let legacy = home.sql(&home.legacy());
     let there: i64 = legacy
         .query_row("SELECT COUNT(*) FROM queue WHERE data = '{\"changed\": true}'", [], |row| row.get(0))
@@ -432,7 +432,7 @@ fn an_old_scopes_rows_arrive_sealed_and_stay_where_they_were() {
     // Again: nothing new.
     let again = home.cure(&scope()).adopt_scope(&home.scoped(&old), &mut ()).expect("adopted");
     assert_eq!((again.moved, again.duplicates), (rows(0, 0, 0), rows(2, 0, 0)));
-    // Somebody else's queue is not adopted.
+    // Another account's queue is not adopted.
     capture(&home, &other_scope(), [event("01C")]);
     let refused = home.cure(&scope()).adopt_scope(&home.scoped(&other_scope()), &mut ());
     assert!(matches!(refused, Err(QueueError::NotAdoptable { .. })));

@@ -46,7 +46,7 @@ impl Home {
     /// What the gate would have seen: everything coherent, the active queue as it is.
     pub fn facts(&self, scope: &Scope) -> Facts {
         let queue_path = self.scoped(scope);
-        // Busy is an answer of its own (exit 69): whoever asked comes back.
+        // Busy is a result of its own (exit 69): the caller tries again.
         let active = loop {
             match queue::observe_active(&queue_path) {
                 Ok(active) => break active,

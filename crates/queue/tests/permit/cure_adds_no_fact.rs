@@ -1,4 +1,4 @@
-//! Whoever cures cannot capture.
+//! A `CurePermit` does not open a `Writer`.
 
 fn main() {}
 

@@ -1,4 +1,4 @@
-//! Cures have a permit of their own.
+//! Curing verbs need a `CurePermit`.
 
 fn main() {}
 

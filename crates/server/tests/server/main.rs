@@ -1,6 +1,6 @@
 //! A real server on a loopback port, asked over real sockets.
 
-// A skipped test says so.
+// A skipped test prints a line.
 #![allow(clippy::print_stdout)]
 
 mod bodies;

@@ -106,7 +106,7 @@ impl World {
         Admin::open(self.data.path()).expect("a store")
     }
 
-    /// A machine token: the quickest way to be somebody.
+    /// A machine token: the shortest way to a login.
     pub(crate) fn token(&self) -> String {
         self.token_of(EMAIL, TEAM)
     }
