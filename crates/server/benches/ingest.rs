@@ -122,8 +122,10 @@ fn server_rate(texts: &[String], senders: usize, is_packed: bool) -> (f64, Strin
     let cpu = cpu.zip(cpu_seconds()).map_or(String::new(), |(before, after)| {
         format!("   {:.1} us of CPU an event", (after - before) * 1e6 / EVENTS as f64)
     });
-    let stored = server.metrics().events_stored.load(std::sync::atomic::Ordering::Relaxed);
-    assert_eq!(stored, EVENTS as u64, "every event was stored");
+    let scrape = format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", endpoint::METRICS);
+    let metrics = exchange(&mut connect(server.address()), scrape.as_bytes());
+    let stored = format!("\nspec_kitty_events_stored_total {EVENTS}\n");
+    assert!(metrics.contains(&stored), "every event was stored: {metrics}");
     server.stop().unwrap();
     (rate, cpu)
 }
@@ -168,7 +170,7 @@ fn connect(address: SocketAddr) -> TcpStream {
 }
 
 /// Sends a request and reads its whole answer.
-fn exchange(stream: &mut TcpStream, request: &[u8]) {
+fn exchange(stream: &mut TcpStream, request: &[u8]) -> String {
     stream.write_all(request).unwrap();
     let (mut received, mut buffer) = (Vec::new(), [0; 64 * 1024]);
     loop {
@@ -181,7 +183,7 @@ fn exchange(stream: &mut TcpStream, request: &[u8]) {
         let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next());
         let length: usize = length.unwrap().trim().parse().unwrap();
         if received.len() >= end + 4 + length {
-            return;
+            return String::from_utf8_lossy(&received).into_owned();
         }
     }
 }

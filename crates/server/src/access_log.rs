@@ -1,74 +1,73 @@
 //! The access log: one JSON object per request, without secrets.
 //!
 //! Never written: query strings (they carry codes), header values other than the user agent, bodies.
-//! A slow destination never slows a request: lines go through a bounded channel to a thread of
-//! their own, and what does not fit is dropped and counted.
+//! A slow destination never slows a request: lines pass through a bounded channel to a separate thread,
+//! and lines that do not fit are dropped and counted.
 
-use crate::metrics::{self, Metrics};
+use crate::metrics::Metrics;
 use serde::Serialize;
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 /// Lines that may wait.
 const WAITING: usize = 4096;
 
-/// What one line says.
 #[derive(Debug, Serialize)]
-pub struct AccessLogLine<'a> {
-    /// When the request arrived, ISO 8601 UTC.
-    pub time: String,
-    /// The request's id, as in the answer's `X-Request-Id`.
-    pub request_id: &'a str,
-    /// The method.
-    pub method: &'a str,
-    /// The path, without query, at most 200 characters.
-    pub path: &'a str,
-    /// The answer.
-    pub status: u16,
-    /// From the head's arrival to the answer's head, in microseconds.
-    pub duration_us: u64,
-    /// Where the request came from.
-    pub peer: String,
-    /// The client's own words about itself, at most 100 characters.
+pub(crate) struct AccessLogLine<'a> {
+    /// Arrival of the request, ISO 8601 UTC.
+    pub(crate) time: String,
+    pub(crate) request_id: &'a str,
+    pub(crate) method: &'a str,
+    /// Without query, at most 200 characters.
+    pub(crate) path: &'a str,
+    pub(crate) status: u16,
+    /// From the arrival of the head to the head of the answer.
+    pub(crate) duration_us: u64,
+    pub(crate) peer: String,
+    /// At most 100 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_agent: Option<String>,
-    /// The account, when the token was good.
+    pub(crate) user_agent: Option<String>,
+    #[serde(flatten)]
+    pub(crate) note: LogNote,
+}
+
+/// Fields that a handler adds, through the extensions of its answer.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct LogNote {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub account: Option<String>,
+    pub(crate) account: Option<String>,
     /// The team of a batch.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub team: Option<String>,
-    /// What became of a batch.
+    pub(crate) team: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub events: Option<EventCounts>,
-    /// Why the request was refused, in the words of the answer's code.
+    pub(crate) events: Option<EventCounts>,
+    /// The error code of a refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub refusal: Option<String>,
+    pub(crate) refusal: Option<String>,
 }
 
-/// What became of a batch.
+/// Outcomes of a batch.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct EventCounts {
-    /// Committed.
-    pub stored: u64,
-    /// Held before.
-    pub duplicate: u64,
-    /// Not accepted.
-    pub rejected: u64,
+pub(crate) struct EventCounts {
+    pub(crate) stored: u64,
+    pub(crate) duplicate: u64,
+    pub(crate) rejected: u64,
 }
 
-/// Where lines go.
-pub struct AccessLog {
+pub(crate) struct AccessLog {
     lines: Option<SyncSender<String>>,
     thread: Option<JoinHandle<()>>,
     metrics: Arc<Metrics>,
 }
 
 impl AccessLog {
-    /// Starts the thread over a destination; without one, lines go nowhere.
-    pub fn start(destination: Option<Box<dyn Write + Send>>, metrics: Arc<Metrics>) -> std::io::Result<Self> {
+    /// Starts the thread that writes to `destination`; without one, lines are discarded.
+    pub(crate) fn start(
+        destination: Option<Box<dyn Write + Send>>,
+        metrics: Arc<Metrics>,
+    ) -> std::io::Result<Self> {
         let Some(mut destination) = destination else {
             return Ok(Self { lines: None, thread: None, metrics });
         };
@@ -83,7 +82,7 @@ impl AccessLog {
                     }
                 }
                 if let Err(error) = outcome.and_then(|()| destination.flush()) {
-                    // Without its log the server still serves; say so once and stop writing.
+                    // The server works without its log: report once and stop writing.
                     tracing::error!(%error, "the access log cannot be written");
                     return;
                 }
@@ -92,18 +91,17 @@ impl AccessLog {
         Ok(Self { lines: Some(lines), thread: Some(thread), metrics })
     }
 
-    /// Whether anybody reads the lines.
-    pub fn is_on(&self) -> bool {
+    pub(crate) fn is_on(&self) -> bool {
         self.lines.is_some()
     }
 
     /// Writes a line, or drops and counts it.
-    pub fn write(&self, line: &AccessLogLine<'_>) {
+    pub(crate) fn write(&self, line: &AccessLogLine<'_>) {
         let Some(lines) = &self.lines else { return };
         let Ok(mut text) = serde_json::to_string(line) else { return };
         text.push('\n');
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = lines.try_send(text) {
-            metrics::add(&self.metrics.log_lines_dropped, 1);
+        if lines.try_send(text).is_err() {
+            self.metrics.access_log_dropped.inc();
         }
     }
 }

@@ -42,7 +42,7 @@ impl Admin {
         let path = data_dir.join(FILE_NAME);
         match path.symlink_metadata() {
             Ok(_) => Self::open(data_dir),
-            Err(source) => Err(ServerError::DataDir { path, source }),
+            Err(source) => Err(ServerError::DataDir(path, source)),
         }
     }
 
@@ -154,7 +154,7 @@ fn checked_email(email: &str) -> Result<&str, ServerError> {
     if whole && email.len() <= 254 {
         Ok(email)
     } else {
-        Err(ServerError::Argument { argument: "--email", problem: "must be an e-mail address" })
+        Err(ServerError::Argument("--email", "must be an e-mail address"))
     }
 }
 
@@ -165,14 +165,14 @@ fn checked_team(team: &str) -> Result<&str, ServerError> {
         Ok(team)
     } else {
         let problem = "must be 1 to 64 letters, digits, `-`, `_` or `.`";
-        Err(ServerError::Argument { argument: "--team", problem })
+        Err(ServerError::Argument("--team", problem))
     }
 }
 
 fn checked_text<'t>(argument: &'static str, text: &'t str, most: usize) -> Result<&'t str, ServerError> {
     let text = text.trim();
     if text.is_empty() || text.len() > most || text.chars().any(char::is_control) {
-        Err(ServerError::Argument { argument, problem: "must be one short line of text" })
+        Err(ServerError::Argument(argument, "must be one short line of text"))
     } else {
         Ok(text)
     }

@@ -1,6 +1,6 @@
-//! The routes, what they share, and what happens around every request.
+//! The routes, their shared state, and the steps around every request.
 
-use crate::access_log::{AccessLog, AccessLogLine, EventCounts};
+use crate::access_log::{AccessLog, AccessLogLine, LogNote};
 use crate::config::{Lifetimes, ServerConfig, ServerLimits};
 use crate::connection::Peer;
 use crate::keyed_semaphores::KeyedSemaphores;
@@ -27,7 +27,7 @@ use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use ulid::Ulid;
 
-/// What every request shares.
+/// State shared by every request.
 pub(crate) struct App {
     pub(crate) store: Arc<dyn ServerStore>,
     pub(crate) limits: ServerLimits,
@@ -35,11 +35,11 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) version: String,
     pub(crate) started: UnixMillis,
-    /// Batches and bodies in memory at once.
+    /// Bounds the batches and bodies in memory.
     uploads: Arc<Semaphore>,
-    /// Slow hashes at once.
+    /// Bounds the slow hashes computed at once.
     hashing: Arc<Semaphore>,
-    pub(crate) shares: ConcurrencyLimits,
+    pub(crate) concurrency: ConcurrencyLimits,
     pub(crate) proxies: TrustedProxies,
     has_warned_of_proxy: AtomicBool,
     log: AccessLog,
@@ -63,7 +63,7 @@ impl App {
             started: UnixMillis::now(),
             uploads: Arc::new(Semaphore::new(config.limits.uploads_at_once.max(1))),
             hashing: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
-            shares: ConcurrencyLimits::new(&config.limits),
+            concurrency: ConcurrencyLimits::new(&config.limits),
             proxies: config.trusted_proxies,
             has_warned_of_proxy: AtomicBool::new(false),
             limits: config.limits,
@@ -73,41 +73,41 @@ impl App {
         }
     }
 
-    /// A place among the uploads of this account, of this address, and of all; or a refusal that says
-    /// when to come back.
-    pub(crate) async fn upload_place(
+    /// Permits for an upload of this account, of this address, and of the server; or a refusal with a
+    /// time to retry.
+    pub(crate) async fn upload_permits(
         &self,
         caller: &Caller,
         account: &str,
     ) -> Result<[OwnedSemaphorePermit; 3], HttpRefusal> {
-        let places = async {
-            let account = self.shares.uploads_of_account.acquire(account.to_owned()).await?;
-            let origin = self.shares.uploads_of_origin.acquire(caller.origin).await?;
+        let permits = async {
+            let account = self.concurrency.uploads_of_account.acquire(account.to_owned()).await?;
+            let origin = self.concurrency.uploads_of_origin.acquire(caller.origin).await?;
             let of_all = Arc::clone(&self.uploads).acquire_owned().await.ok()?;
             Some([account, origin, of_all])
         };
-        match tokio::time::timeout(self.limits.upload_wait, places).await {
-            Ok(Some(places)) => Ok(places),
+        match tokio::time::timeout(self.limits.upload_wait, permits).await {
+            Ok(Some(permits)) => Ok(permits),
             Ok(None) => Err(HttpRefusal::unavailable()),
             Err(_) => Err(self.over_share(5).closing()),
         }
     }
 
-    /// A place to compute a slow hash: one at a time for each address, so that many guesses of one do
-    /// not keep the others waiting.
-    pub(crate) async fn hashing_place(&self, caller: &Caller) -> Option<[OwnedSemaphorePermit; 2]> {
-        let origin = self.shares.hashes_of_origin.acquire(caller.origin).await?;
+    /// Permits for a slow hash: one at a time for each address, so that many guesses from one address do
+    /// not delay the others.
+    pub(crate) async fn hashing_permits(&self, caller: &Caller) -> Option<[OwnedSemaphorePermit; 2]> {
+        let origin = self.concurrency.hashes_of_origin.acquire(caller.origin).await?;
         let of_all = Arc::clone(&self.hashing).acquire_owned().await.ok()?;
         Some([origin, of_all])
     }
 
-    /// The refusal of a request whose account or address holds its whole share.
+    /// The refusal of a request whose account or address uses its whole share.
     pub(crate) fn over_share(&self, seconds: u64) -> HttpRefusal {
-        crate::metrics::add(&self.metrics.requests_over_share, 1);
+        self.metrics.over_share.inc();
         HttpRefusal::throttled(seconds)
     }
 
-    /// Tells the operator, once, that a proxy hides the addresses of its clients.
+    /// Warns the operator, once, that a proxy hides the addresses of its clients.
     pub(crate) fn warn_of_proxy(&self, peer: IpAddr) {
         if !self.has_warned_of_proxy.swap(true, Ordering::Relaxed) {
             tracing::warn!(
@@ -118,7 +118,7 @@ impl App {
         }
     }
 
-    /// How the client reached the server: `scheme://host`, without trailing slash.
+    /// The URL by which the client reached the server, without trailing slash.
     pub(crate) fn base_url(&self, headers: &HeaderMap) -> String {
         if let Some(url) = &self.public_url {
             return url.clone();
@@ -131,13 +131,13 @@ impl App {
     }
 }
 
-/// Slow hashes at once: one leaves a processor to everything else.
+/// Slow hashes computed at once.
 const HASHES_AT_ONCE: usize = 2;
 
-/// The shares of accounts and addresses in what all requests use.
+/// Limits on concurrent use, for each account and each address.
 pub(crate) struct ConcurrencyLimits {
     pub(crate) requests_of_account: KeyedSemaphores<String>,
-    /// Behind a trusted proxy, where connections are no measure.
+    /// Applies behind a trusted proxy only, where connections carry the requests of many clients.
     requests_of_origin: KeyedSemaphores<ClientOrigin>,
     uploads_of_account: KeyedSemaphores<String>,
     uploads_of_origin: KeyedSemaphores<ClientOrigin>,
@@ -158,22 +158,12 @@ impl ConcurrencyLimits {
     }
 }
 
-/// What a handler tells the access log, in the extensions of its answer.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct LogNote {
-    pub(crate) account: Option<String>,
-    pub(crate) team: Option<String>,
-    pub(crate) events: Option<EventCounts>,
-    pub(crate) refusal: Option<String>,
-}
-
-/// All routes.
 pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route(endpoint::EVENTS_BATCH, post(ingest::batch))
         .route(endpoint::PUSH_CONTENT, post(dossier::push))
         .route(endpoint::SYNC_HEALTH, get(operations::sync_health))
-        .route(endpoint::RECEIPTS, post(receipts::ask))
+        .route(endpoint::RECEIPTS, post(receipts::check))
         .route(endpoint::ME, get(identity::me))
         .route(endpoint::SESSION_STATUS, get(identity::session_status))
         .route(endpoint::OAUTH_DEVICE, post(oauth::device::start))
@@ -189,7 +179,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/", get(operations::overview))
         .method_not_allowed_fallback(refusal::method_not_allowed)
         .fallback(refusal::not_found)
-        .layer(middleware::from_fn_with_state(Arc::clone(&app), around))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), observe))
         .with_state(app)
 }
 
@@ -197,18 +187,19 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NO_SNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
 
 /// Counts, logs and labels every request, and refuses clients of another contract.
-async fn around(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let (arrived, started) = (UnixMillis::now(), Instant::now());
     let route = Route::of(request.uri().path());
     let caller = Caller::of(&app, &request);
     let head = app.log.is_on().then(|| RequestHead::of(&request, &caller));
-    let mut response = match skew(request.headers()).or_else(|| claim(&app, &request, &caller)) {
-        Some(refusal) => refusal.into_response(),
-        None => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-    };
+    let mut response =
+        match contract_skew(request.headers()).or_else(|| acquire_for_origin(&app, &request, &caller)) {
+            Some(refusal) => refusal.into_response(),
+            None => {
+                request.extensions_mut().insert(caller);
+                next.run(request).await
+            }
+        };
     app.metrics.count_request(route, response.status().as_u16());
 
     let id = Ulid::generate().to_string();
@@ -229,31 +220,28 @@ async fn around(State(app): State<Arc<App>>, mut request: Request, next: Next) -
             duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
             peer: head.peer,
             user_agent: head.user_agent,
-            account: note.account,
-            team: note.team,
-            events: note.events,
-            refusal: note.refusal,
+            note,
         });
     }
     response
 }
 
-/// Behind a proxy each address has a share of the requests, as it has of connections elsewhere.
-fn claim(app: &App, request: &Request, caller: &Caller) -> Option<HttpRefusal> {
+/// Behind a proxy each address has a share of the requests, as it has of the connections without one.
+fn acquire_for_origin(app: &App, request: &Request, caller: &Caller) -> Option<HttpRefusal> {
     let peer = request.extensions().get::<Peer>().map(|Peer(address)| address.ip());
     if !peer.is_some_and(|peer| app.proxies.contains(peer)) {
         return None;
     }
-    match app.shares.requests_of_origin.try_acquire(caller.origin) {
-        Some(place) => {
-            caller.hold(place);
+    match app.concurrency.requests_of_origin.try_acquire(caller.origin) {
+        Some(permit) => {
+            caller.hold(permit);
             None
         }
         None => Some(app.over_share(1)),
     }
 }
 
-/// What the log keeps of a request before the handler takes it.
+/// Log fields of a request, read before the handler consumes it.
 struct RequestHead {
     method: String,
     path: String,
@@ -277,9 +265,9 @@ impl RequestHead {
     }
 }
 
-/// A client that says which contract it speaks must speak ours. Earlier clients say nothing.
-fn skew(headers: &HeaderMap) -> Option<HttpRefusal> {
-    let spoken = headers.get(endpoint::CONTRACT_HEADER)?.to_str().unwrap_or_default();
+/// A client that names its contract version must have the server's major version. Earlier clients name none.
+fn contract_skew(headers: &HeaderMap) -> Option<HttpRefusal> {
+    let named = headers.get(endpoint::CONTRACT_HEADER)?.to_str().unwrap_or_default();
     let major = |version: &str| version.split('.').next().unwrap_or_default().to_owned();
-    (major(spoken) != major(endpoint::CONTRACT_VERSION)).then(HttpRefusal::contract_skew)
+    (major(named) != major(endpoint::CONTRACT_VERSION)).then(HttpRefusal::contract_skew)
 }

@@ -154,7 +154,7 @@ impl Default for ServerLimits {
 
 impl ServerLimits {
     /// The least progress of a body or answer.
-    pub(crate) fn pace(&self) -> MinTransferRate {
+    pub(crate) fn min_transfer_rate(&self) -> MinTransferRate {
         MinTransferRate { grace: self.progress_grace, bytes_per_second: self.bytes_per_second }
     }
 

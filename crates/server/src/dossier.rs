@@ -1,12 +1,12 @@
 //! Artifact bodies: `POST /api/dossier/push-content/`.
 //!
-//! A body is stored under the team that holds the index event of its path. There is no team header
-//! on this route, so the account's private teamspaces are asked in order.
+//! A body is stored under the team that has the index event of its path. The route has no team header,
+//! so the account's private teamspaces are searched in order.
 
-use crate::app::{App, LogNote};
-use crate::metrics;
+use crate::access_log::LogNote;
+use crate::app::App;
 use crate::refusal::HttpRefusal;
-use crate::request::{BodyFault, Caller, authenticate, drain, read_body, read_object};
+use crate::request::{Caller, authenticate, drain_if_refused, read_body, read_object};
 use crate::store::{ArtifactKey, BodyOutcome, NewBody, Principal};
 use crate::time::UnixMillis;
 use axum::Json;
@@ -17,62 +17,36 @@ use axum::response::{IntoResponse, Response};
 use contract::wire::body::{self, BodyAnswer, BodyPush};
 use std::sync::Arc;
 
-/// Receives a body.
 pub(crate) async fn push(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
-) -> Response {
-    match receive(&app, &caller, &headers, body).await {
-        Ok(response) => response,
-        Err(refusal) => refusal.into_response(),
-    }
-}
-
-async fn receive(
-    app: &Arc<App>,
-    caller: &Caller,
-    headers: &HeaderMap,
-    body: Body,
 ) -> Result<Response, HttpRefusal> {
-    let principal = match admit(app, caller, headers).await {
-        Ok(principal) => principal,
-        Err(refusal) => {
-            drain(body).await;
-            return Err(refusal);
-        }
-    };
-    let _places = app.upload_place(caller, &principal.account.user_id).await?;
+    let (principal, body) = drain_if_refused(admit(&app, &caller, &headers).await, body).await?;
+    let _permits = app.upload_permits(&caller, &principal.account.user_id).await?;
     let limit = app.limits.bytes_per_body_request;
-    let bytes = read_body(headers, body, limit, &app.limits).await.map_err(|fault| match fault {
-        BodyFault::TooLarge => HttpRefusal::request_too_large(limit),
-        BodyFault::TooSlow => HttpRefusal::too_slow(),
-        BodyFault::Broken => HttpRefusal::malformed("schema: the body did not arrive whole").closing(),
-    })?;
-    metrics::add(&app.metrics.bytes_in, bytes.len() as u64);
-    let push = tokio::task::spawn_blocking(move || judge(&bytes))
-        .await
-        .map_err(|_| HttpRefusal::unavailable())??;
+    let bytes = read_body(&headers, body, limit, &app.limits).await;
+    let bytes = bytes.map_err(|fault| fault.refusal("body", || HttpRefusal::request_too_large(limit)))?;
+    app.metrics.request_bytes.inc_by(bytes.len() as u64);
+    let work = move || validate(&bytes);
+    let push = tokio::task::spawn_blocking(work).await.map_err(|_| HttpRefusal::unavailable())??;
 
-    let answer = BodyAnswer {
-        status: String::new(),
-        artifact_path: push.artifact_path.clone(),
-        content_hash: push.content_hash.clone(),
-    };
+    let (artifact_path, content_hash) = (push.artifact_path.clone(), push.content_hash.clone());
     let teams = principal.private_teams().map(|team| team.key).collect();
-    let (status, word) = match app.store.push_body(teams, new_body(push), UnixMillis::now()).await? {
-        BodyOutcome::Stored => (StatusCode::CREATED, body::STORED),
+    let (code, status) = match app.store.push_body(teams, new_body(push), UnixMillis::now()).await? {
+        BodyOutcome::Stored => {
+            app.metrics.bodies_stored.inc();
+            (StatusCode::CREATED, body::STORED)
+        }
         BodyOutcome::AlreadyExists => (StatusCode::OK, body::ALREADY_EXISTS),
         BodyOutcome::NotIndexed => {
             let detail = "the MissionDossierArtifactIndexed event of this path has not arrived";
             return Err(HttpRefusal::absent(body::INDEX_ENTRY_NOT_FOUND, detail));
         }
     };
-    if status == StatusCode::CREATED {
-        metrics::add(&app.metrics.bodies_stored, 1);
-    }
-    let mut response = (status, Json(BodyAnswer { status: word.to_owned(), ..answer })).into_response();
+    let answer = BodyAnswer { status: status.to_owned(), artifact_path, content_hash };
+    let mut response = (code, Json(answer)).into_response();
     response
         .extensions_mut()
         .insert(LogNote { account: Some(principal.account.user_id), ..LogNote::default() });
@@ -85,11 +59,11 @@ async fn admit(app: &Arc<App>, caller: &Caller, headers: &HeaderMap) -> Result<P
     if has_private_team { Ok(principal) } else { Err(HttpRefusal::missing_private_team()) }
 }
 
-/// The nine fields, checked.
-fn judge(bytes: &[u8]) -> Result<BodyPush, HttpRefusal> {
+/// Reads and validates the nine fields.
+fn validate(bytes: &[u8]) -> Result<BodyPush, HttpRefusal> {
     let push: BodyPush = read_object(bytes).map_err(|error| {
-        // serde names the key; positions help with the rest. Values are never quoted: a type error
-        // would show a piece of the file.
+        // serde names the key. Other errors get a position only, because a type error would quote a
+        // piece of the file.
         let text = error.to_string();
         let is_about_keys = ["missing field", "unknown field", "duplicate field"];
         match is_about_keys.iter().any(|start| text.starts_with(start)) {

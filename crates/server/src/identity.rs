@@ -1,29 +1,19 @@
-//! Who a token belongs to.
+//! The account and session of the asking token.
 
-use crate::app::App;
-use crate::refusal::HttpRefusal;
-use crate::request::{Caller, authenticate};
+use crate::store::Principal;
 use crate::time::UnixMillis;
 use axum::Json;
-use axum::extract::{Extension, State};
-use axum::http::HeaderMap;
 use contract::wire::me::{Me, SessionStatus, Team};
-use std::sync::Arc;
 
 /// `GET /api/v1/me`
-pub(crate) async fn me(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-) -> Result<Json<Me>, HttpRefusal> {
-    let principal = authenticate(&app, &caller, &headers).await?;
+pub(crate) async fn me(principal: Principal) -> Json<Me> {
     let teams = principal.account.teams.into_iter().map(|team| Team {
         id: team.team_id,
         name: team.name,
         role: team.role,
         is_private_teamspace: team.is_private,
     });
-    Ok(Json(Me {
+    Json(Me {
         user_id: principal.account.user_id,
         email: principal.account.email,
         name: Some(principal.account.name),
@@ -33,19 +23,14 @@ pub(crate) async fn me(
         access_token_expires_at: principal.access_expires_at.map(UnixMillis::iso),
         refresh_token_expires_at: principal.refresh_expires_at.map(UnixMillis::iso),
         auth_flow: Some(principal.flow),
-    }))
+    })
 }
 
-/// `GET /api/v1/session-status`. A machine token has no session; its id stands in.
-pub(crate) async fn session_status(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-) -> Result<Json<SessionStatus>, HttpRefusal> {
-    let principal = authenticate(&app, &caller, &headers).await?;
-    Ok(Json(SessionStatus {
+/// `GET /api/v1/session-status`. A machine token has no session: `ci:` and the account's id replace it.
+pub(crate) async fn session_status(principal: Principal) -> Json<SessionStatus> {
+    Json(SessionStatus {
         session_id: principal.session_id.unwrap_or_else(|| format!("ci:{}", principal.account.user_id)),
         status: "active".to_owned(),
         current_generation: principal.generation,
-    }))
+    })
 }

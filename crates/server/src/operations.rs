@@ -1,14 +1,14 @@
-//! What operators and clients ask before anything else: limits, liveness, counters, the overview.
+//! Routes for operators, and the limits for clients: health, readiness, counters, overview.
 
 use crate::app::App;
 use crate::receipts;
 use crate::refusal::HttpRefusal;
-use crate::request::{Caller, authenticate};
+use crate::store::Principal;
 use crate::web::{self, overview::Overview};
 use axum::Json;
-use axum::extract::{Extension, State};
-use axum::http::HeaderMap;
+use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use contract::wire::health::{LIMITS_VERSION, SyncHealth, SyncIngress};
 use std::sync::Arc;
@@ -16,10 +16,9 @@ use std::sync::Arc;
 /// `GET /api/v1/sync/health/`: the limits of ingest, for a client that is logged in.
 pub(crate) async fn sync_health(
     State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
+    principal: Principal,
     headers: HeaderMap,
 ) -> Result<Json<SyncHealth>, HttpRefusal> {
-    let principal = authenticate(&app, &caller, &headers).await?;
     let receipts = receipts::newest(&app, &principal, &headers).await?;
     Ok(Json(SyncHealth {
         status: "ok".to_owned(),
@@ -47,7 +46,7 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render()).into_response()
 }
 
-/// `GET /`: what the server holds in all; nothing of any account.
+/// `GET /`: totals of the whole server; nothing about any account.
 pub(crate) async fn overview(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
@@ -61,5 +60,5 @@ pub(crate) async fn overview(
         limits: &app.limits,
         metrics: &app.metrics,
     });
-    Ok(web::answer(axum::http::StatusCode::OK, "Overview", &body))
+    Ok(web::answer(StatusCode::OK, "Overview", &body))
 }

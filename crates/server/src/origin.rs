@@ -14,11 +14,11 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// What shares are counted for: an IPv4 address, or an IPv6 /64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ClientOrigin(IpAddr);
+pub(crate) struct ClientOrigin(IpAddr);
 
 impl ClientOrigin {
     /// The origin of an address. An IPv4 address written as IPv6 is the IPv4 address.
-    pub fn of(address: IpAddr) -> Self {
+    pub(crate) fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V6(address) => {
                 let [a, b, c, d, ..] = address.segments();
@@ -67,7 +67,7 @@ impl FromStr for Cidr {
 
 impl Cidr {
     /// Whether `address` lies in the range.
-    pub fn contains(&self, address: IpAddr) -> bool {
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
         let shared = |left: u128, right: u128, width: u32| {
             // Both of one width: the bits in which they differ are all below the prefix.
             (left ^ right).checked_shr(width - u32::from(self.bits)).unwrap_or(0) == 0
@@ -93,7 +93,7 @@ impl TrustedProxies {
     }
 
     /// Whether a connection from `address` is one of a trusted proxy.
-    pub fn contains(&self, address: IpAddr) -> bool {
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|range| range.contains(address))
     }
 

@@ -1,14 +1,15 @@
-//! Whether the store still has rows that it acknowledged: the header of a health request, and
-//! `POST /api/v1/sync/receipts/`.
+//! Receipt checks: whether the store still has rows that it acknowledged. Asked by the header of a
+//! health request, and by `POST /api/v1/sync/receipts/`.
 //!
 //! A store that was restored from a backup has fewer rows than it acknowledged, and only the clients know.
-//! The answer is about the team that asks: an event of another team is `missing`. A body names no team
-//! when it is pushed, so it is looked for in every private teamspace of the account, as a push is.
+//! The answer is about the team that asks: an event of another team is `missing`. A push names no team,
+//! so a body is searched in every private teamspace of the account, as a push is.
 
-use crate::app::{App, LogNote};
+use crate::access_log::LogNote;
+use crate::app::App;
 use crate::refusal::HttpRefusal;
-use crate::request::{BodyFault, Caller, authenticate, drain, read_body, read_object};
-use crate::store::{ArtifactKey, HeldQuery, HeldState, HeldStates, Principal, TeamKey};
+use crate::request::{Caller, authenticate, drain_if_refused, read_body, read_object};
+use crate::store::{ArtifactKey, HeldQuery, HeldStates, Principal, TeamKey};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, State};
@@ -17,12 +18,11 @@ use axum::response::{IntoResponse, Response};
 use contract::event::id::canonical;
 use contract::wire::endpoint::{RECEIPTS_HEADER, TEAM_HEADER};
 use contract::wire::receipts::{
-    BodyKey, MOST_ROWS, NewestReceipts, NewestStates, ReceiptState, ReceiptsAnswer, ReceiptsQuestion,
-    StatesOfProject,
+    BodyKey, MOST_ROWS, NewestReceipts, NewestStates, ReceiptsAnswer, ReceiptsQuestion, StatesOfProject,
 };
 use std::sync::Arc;
 
-/// The answer to the header of a health request; nothing without the header, and for a team that the
+/// The answer to the header of a health request. `None` without the header, and for a team that the
 /// token may not use.
 pub(crate) async fn newest(
     app: &App,
@@ -37,53 +37,29 @@ pub(crate) async fn newest(
     let states = app.store.held(query(principal, team, events, bodies)).await?;
     let (mut events, mut bodies) = (states.events.into_iter(), states.bodies.into_iter());
     let projects = question.projects.into_iter().map(|asked| StatesOfProject {
-        event: asked.event.and_then(|_| events.next()).map(shown),
-        body: asked.body.and_then(|_| bodies.next()).map(shown),
+        event: asked.event.and_then(|_| events.next()),
+        body: asked.body.and_then(|_| bodies.next()),
         project: asked.project,
     });
     Ok(Some(NewestStates { projects: projects.collect() }))
 }
 
-/// Answers for many rows.
-pub(crate) async fn ask(
+/// `POST /api/v1/sync/receipts/`
+pub(crate) async fn check(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
-) -> Response {
-    match answer(&app, &caller, &headers, body).await {
-        Ok(response) => response,
-        Err(refusal) => refusal.into_response(),
-    }
-}
-
-async fn answer(
-    app: &Arc<App>,
-    caller: &Caller,
-    headers: &HeaderMap,
-    body: Body,
 ) -> Result<Response, HttpRefusal> {
-    let admitted = match authenticate(app, caller, headers).await {
-        Ok(principal) => match asking_team(&principal, headers) {
-            Some(team) => Ok((principal, team)),
-            None => Err(HttpRefusal::missing_private_team()),
-        },
-        Err(refusal) => Err(refusal),
-    };
-    let (principal, team) = match admitted {
-        Ok(admitted) => admitted,
-        Err(refusal) => {
-            drain(body).await;
-            return Err(refusal);
-        }
-    };
-    let _places = app.upload_place(caller, &principal.account.user_id).await?;
+    let admitted = authenticate(&app, &caller, &headers).await.and_then(|principal| {
+        let team = asking_team(&principal, &headers).ok_or_else(HttpRefusal::missing_private_team)?;
+        Ok((principal, team))
+    });
+    let ((principal, team), body) = drain_if_refused(admitted, body).await?;
+    let _permits = app.upload_permits(&caller, &principal.account.user_id).await?;
     let limit = app.limits.bytes_per_batch;
-    let bytes = read_body(headers, body, limit, &app.limits).await.map_err(|fault| match fault {
-        BodyFault::TooLarge => HttpRefusal::request_too_large(limit),
-        BodyFault::TooSlow => HttpRefusal::too_slow(),
-        BodyFault::Broken => HttpRefusal::malformed("schema: the question did not arrive whole").closing(),
-    })?;
+    let bytes = read_body(&headers, body, limit, &app.limits).await;
+    let bytes = bytes.map_err(|fault| fault.refusal("question", || HttpRefusal::request_too_large(limit)))?;
     let question: ReceiptsQuestion = read_object(&bytes).map_err(|_| {
         HttpRefusal::malformed("schema: the request must be an object of `events` and `bodies`")
     })?;
@@ -92,11 +68,7 @@ async fn answer(
     }
     let HeldStates { events, bodies } =
         app.store.held(query(&principal, team, question.events, question.bodies)).await?;
-    let answer = ReceiptsAnswer {
-        events: events.into_iter().map(shown).collect(),
-        bodies: bodies.into_iter().map(shown).collect(),
-    };
-    let mut response = Json(answer).into_response();
+    let mut response = Json(ReceiptsAnswer { events, bodies }).into_response();
     response
         .extensions_mut()
         .insert(LogNote { account: Some(principal.account.user_id), ..LogNote::default() });
@@ -122,11 +94,4 @@ fn body_key(
 ) -> (ArtifactKey, String) {
     let key = ArtifactKey { project_uuid, mission_slug, target_branch, mission_type, manifest_version, path };
     (key, hash)
-}
-
-fn shown(state: HeldState) -> ReceiptState {
-    match state {
-        HeldState::Held => ReceiptState::Held,
-        HeldState::Missing => ReceiptState::Missing,
-    }
 }

@@ -1,10 +1,10 @@
-//! Refusals: one envelope for all of them, in words that earlier clients sort correctly.
+//! Refusals: one error envelope, with texts that earlier clients classify correctly.
 //!
-//! Earlier clients look for words in the text of any answer that is not 200. So a refusal for
-//! credentials never says "field", "missing", "type" or "invalid", a refusal for content always
-//! says "field" or "schema", and only a 413 uses the words of an oversized batch.
+//! Earlier clients search for keywords in the text of any answer that is not 200. So a refusal for
+//! credentials never contains "field", "missing", "type" or "invalid", a refusal for content always
+//! contains "field" or "schema", and only a 413 has the keywords of an oversized batch.
 
-use crate::app::LogNote;
+use crate::access_log::LogNote;
 use crate::config::ServerLimits;
 use crate::store::StoreError;
 use axum::Json;
@@ -33,12 +33,12 @@ impl HttpRefusal {
         }
     }
 
-    /// 400: the request is not what the route takes. The text must say "field" or "schema".
+    /// 400: the request does not fit the route. The text must contain "field" or "schema".
     pub(crate) fn malformed(text: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, text, code::SCHEMA_MISMATCH, code::SCHEMA_MISMATCH)
     }
 
-    /// 400 in the words earlier clients look for.
+    /// 400 with the keywords of earlier clients.
     pub(crate) fn no_events() -> Self {
         Self::new(StatusCode::BAD_REQUEST, error::NO_EVENTS, code::SCHEMA_MISMATCH, code::SCHEMA_MISMATCH)
     }
@@ -55,9 +55,9 @@ impl HttpRefusal {
         Self::new(StatusCode::FORBIDDEN, text, code::MISSING_PRIVATE_TEAM, code::MISSING_PRIVATE_TEAM)
     }
 
-    /// 404 with a word of the wire contract.
-    pub(crate) fn absent(word: &str, detail: &str) -> Self {
-        let mut refusal = Self::new(StatusCode::NOT_FOUND, word, word, code::NOT_FOUND);
+    /// 404 with an error of the wire contract.
+    pub(crate) fn absent(error: &str, detail: &str) -> Self {
+        let mut refusal = Self::new(StatusCode::NOT_FOUND, error, error, code::NOT_FOUND);
         refusal.envelope.detail = Some(detail.to_owned());
         refusal
     }
@@ -109,7 +109,7 @@ impl HttpRefusal {
         refusal
     }
 
-    /// 503: the store does not answer. Nothing of the request was stored.
+    /// 503: the store failed. Nothing of the request was stored.
     pub(crate) fn unavailable() -> Self {
         let text = "server error: the server's database is unavailable, nothing was stored";
         let mut refusal =
@@ -118,7 +118,7 @@ impl HttpRefusal {
         refusal
     }
 
-    /// The connection must not be used again: what the client still sends was not read.
+    /// Closes the connection after the answer, because the rest of the body was not read.
     pub(crate) fn closing(mut self) -> Self {
         self.must_close = true;
         self
@@ -147,7 +147,7 @@ impl IntoResponse for HttpRefusal {
     }
 }
 
-/// Any path without a route, the WebSocket routes among them.
+/// Any path without a route, including the WebSocket routes.
 pub(crate) async fn not_found() -> HttpRefusal {
     HttpRefusal::new(
         StatusCode::NOT_FOUND,
@@ -157,7 +157,6 @@ pub(crate) async fn not_found() -> HttpRefusal {
     )
 }
 
-/// A route asked with another method.
 pub(crate) async fn method_not_allowed() -> HttpRefusal {
     let status = StatusCode::METHOD_NOT_ALLOWED;
     HttpRefusal::new(
@@ -172,7 +171,7 @@ pub(crate) async fn method_not_allowed() -> HttpRefusal {
 mod tests {
     use super::*;
 
-    /// The order and words in which earlier clients sort a text.
+    /// Keywords of earlier clients, in their order.
     fn category(text: &str) -> &'static str {
         let text = text.to_lowercase();
         let tables: [(&str, &[&str]); 8] = [
@@ -197,25 +196,25 @@ mod tests {
         found.map_or("unknown", |(name, _)| name)
     }
 
-    fn sorted(refusal: &HttpRefusal) -> &'static str {
+    fn classified(refusal: &HttpRefusal) -> &'static str {
         category(refusal.envelope.error.as_deref().unwrap_or_default())
     }
 
     #[test]
-    fn earlier_clients_sort_each_text_as_it_is_meant() {
+    fn earlier_clients_classify_each_refusal_correctly() {
         let limits = ServerLimits::default();
-        assert_eq!(sorted(&HttpRefusal::batch_too_large(&limits)), "oversized_batch");
-        assert_eq!(sorted(&HttpRefusal::throttled(1)), "throttled");
-        assert_eq!(sorted(&HttpRefusal::malformed("field events is missing")), "schema_mismatch");
-        assert_eq!(sorted(&HttpRefusal::unauthenticated()), "auth_expired");
-        assert_eq!(sorted(&HttpRefusal::missing_private_team()), "direct_ingress_missing_private_team");
-        assert_eq!(sorted(&HttpRefusal::too_slow()), "retryable_transport");
-        assert!(["retryable_transport", "server_error"].contains(&sorted(&HttpRefusal::unavailable())));
+        assert_eq!(classified(&HttpRefusal::batch_too_large(&limits)), "oversized_batch");
+        assert_eq!(classified(&HttpRefusal::throttled(1)), "throttled");
+        assert_eq!(classified(&HttpRefusal::malformed("field events is missing")), "schema_mismatch");
+        assert_eq!(classified(&HttpRefusal::unauthenticated()), "auth_expired");
+        assert_eq!(classified(&HttpRefusal::missing_private_team()), "direct_ingress_missing_private_team");
+        assert_eq!(classified(&HttpRefusal::too_slow()), "retryable_transport");
+        assert!(["retryable_transport", "server_error"].contains(&classified(&HttpRefusal::unavailable())));
     }
 
     #[test]
-    fn only_an_oversized_request_reads_as_one() {
-        // Earlier clients look for these words in the whole text of every answer.
+    fn only_oversized_requests_have_its_keywords() {
+        // Earlier clients search the whole text of every answer.
         let others = [
             HttpRefusal::unauthenticated(),
             HttpRefusal::missing_private_team(),

@@ -1,4 +1,4 @@
-//! Reading requests: the bearer token, the body within its bounds, forms.
+//! Request parts: the client address, the bearer token, a bounded body, forms.
 
 use crate::app::App;
 use crate::config::ServerLimits;
@@ -9,9 +9,10 @@ use crate::secret::TokenHash;
 use crate::store::Principal;
 use crate::time::UnixMillis;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH};
+use axum::http::request::Parts;
 use hyper::body::Body as _;
 use serde::Deserialize;
 use serde::de::Error as _;
@@ -23,7 +24,7 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-/// Reads a JSON object. From an array serde would fill a struct as well, field by field in order.
+/// Reads a JSON object. serde would also fill a struct from an array, field by field in order.
 pub(crate) fn read_object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, serde_json::Error> {
     match text.trim_ascii_start().first() {
         Some(b'{') => serde_json::from_slice(text),
@@ -31,25 +32,25 @@ pub(crate) fn read_object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, s
     }
 }
 
-/// Longer bearer values are nobody's.
+/// Longer bearer values are not tokens of this server.
 const LONGEST_TOKEN: usize = 1024;
 
-/// What a refused client may still send so that it reads the answer instead of a broken connection.
+/// Bytes and time that a refused client may still use, so that it reads the answer instead of a broken
+/// connection.
 const DRAINED: usize = 8 * 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(3);
 
-/// Where a request comes from, and what it holds until its answer was sent.
+/// The origin of a request, and the permits it holds until its answer was sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
-    /// The client's address, as the peer or a trusted proxy names it.
+    /// The address of the peer, or the one that a trusted proxy forwards.
     pub(crate) address: IpAddr,
-    /// What the address's shares are counted for.
+    /// Key of the limits for each address.
     pub(crate) origin: ClientOrigin,
     serving: Option<Arc<Serving>>,
 }
 
 impl Caller {
-    /// Reads the connection and the forwarded address of a request.
     pub(crate) fn of(app: &App, request: &Request) -> Self {
         let peer = request.extensions().get::<Peer>().map(|Peer(address)| address.ip());
         let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
@@ -61,15 +62,15 @@ impl Caller {
         Self { address, origin: ClientOrigin::of(address), serving }
     }
 
-    /// Keeps a place of a share until the answer was sent.
-    pub(crate) fn hold(&self, place: OwnedSemaphorePermit) {
+    /// Keeps a permit until the answer was sent.
+    pub(crate) fn hold(&self, permit: OwnedSemaphorePermit) {
         if let Some(serving) = &self.serving {
-            serving.hold(place);
+            serving.hold(permit);
         }
     }
 }
 
-/// Who sends the request. From here on it holds one of the places of its account.
+/// The account behind the request. From here on the request holds one of the permits of its account.
 pub(crate) async fn authenticate(
     app: &Arc<App>,
     caller: &Caller,
@@ -78,18 +79,27 @@ pub(crate) async fn authenticate(
     let token = bearer(headers).ok_or_else(HttpRefusal::unauthenticated)?;
     let (hash, now) = (TokenHash::of(token), UnixMillis::now());
     let principal = app.store.principal(hash, now).await?.ok_or_else(HttpRefusal::unauthenticated)?;
-    let place = app.shares.requests_of_account.try_acquire(principal.account.user_id.clone());
-    caller.hold(place.ok_or_else(|| app.over_share(1))?);
+    let permit = app.concurrency.requests_of_account.try_acquire(principal.account.user_id.clone());
+    caller.hold(permit.ok_or_else(|| app.over_share(1))?);
     if !principal.is_seen {
-        // Once in a token's life; nobody has to wait for it.
+        // Once per token; the request does not wait for it.
         let app = Arc::clone(app);
         tokio::spawn(async move {
             if let Err(error) = app.store.mark_seen(hash, now).await {
-                tracing::warn!(%error, "a token's first use was not noted");
+                tracing::warn!(%error, "the first use of a token was not recorded");
             }
         });
     }
     Ok(principal)
+}
+
+impl FromRequestParts<Arc<App>> for Principal {
+    type Rejection = HttpRefusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, HttpRefusal> {
+        let caller = parts.extensions.get::<Caller>().ok_or_else(HttpRefusal::unauthenticated)?;
+        authenticate(app, caller, &parts.headers).await
+    }
 }
 
 /// The token of an `Authorization: Bearer` header.
@@ -101,18 +111,29 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     usable.then_some(token)
 }
 
-/// Why a body was not read.
+/// A body that was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyFault {
-    /// Over the limit.
     TooLarge,
-    /// Not here in time.
     TooSlow,
     /// The connection or its framing broke.
     Broken,
 }
 
-/// Reads a body of at most `limit` bytes, which must keep up the pace and be whole within the time.
+impl BodyFault {
+    pub(crate) fn refusal(self, what: &str, too_large: impl FnOnce() -> HttpRefusal) -> HttpRefusal {
+        match self {
+            Self::TooLarge => too_large(),
+            Self::TooSlow => HttpRefusal::too_slow(),
+            Self::Broken => {
+                HttpRefusal::malformed(format!("schema: the {what} did not arrive whole")).closing()
+            }
+        }
+    }
+}
+
+/// Reads a body of at most `limit` bytes, which must keep the minimum transfer rate and arrive whole
+/// within the body timeout.
 pub(crate) async fn read_body(
     headers: &HeaderMap,
     body: Body,
@@ -125,7 +146,7 @@ pub(crate) async fn read_body(
         drain(body).await;
         return Err(BodyFault::TooLarge);
     }
-    let whole = collect(body, announced.unwrap_or(0), limit, limits.pace());
+    let whole = collect(body, announced.unwrap_or(0), limit, limits.min_transfer_rate());
     match tokio::time::timeout(limits.body_timeout, whole).await {
         Ok(result) => result,
         Err(_) => Err(BodyFault::TooSlow),
@@ -136,14 +157,14 @@ async fn collect(
     mut body: Body,
     announced: usize,
     limit: usize,
-    pace: MinTransferRate,
+    rate: MinTransferRate,
 ) -> Result<Vec<u8>, BodyFault> {
     let started = Instant::now();
     // Memory grows with what arrives, not with what is announced.
     let mut bytes = Vec::with_capacity(announced.min(64 * 1024));
     loop {
         let frame = poll_fn(|context| Pin::new(&mut body).poll_frame(context));
-        let frame = tokio::time::timeout_at(pace.deadline(started, bytes.len()), frame).await;
+        let frame = tokio::time::timeout_at(rate.deadline(started, bytes.len()), frame).await;
         let Some(frame) = frame.map_err(|_| BodyFault::TooSlow)? else { break };
         let frame = frame.map_err(|_| BodyFault::Broken)?;
         let Some(data) = frame.data_ref() else { continue };
@@ -156,8 +177,22 @@ async fn collect(
     Ok(bytes)
 }
 
-/// Reads and forgets what a refused client still sends, within bounds.
-pub(crate) async fn drain(mut body: Body) {
+/// Drains the body of a refused request.
+pub(crate) async fn drain_if_refused<T>(
+    admitted: Result<T, HttpRefusal>,
+    body: Body,
+) -> Result<(T, Body), HttpRefusal> {
+    match admitted {
+        Ok(admitted) => Ok((admitted, body)),
+        Err(refusal) => {
+            drain(body).await;
+            Err(refusal)
+        }
+    }
+}
+
+/// Reads and discards what a refused client still sends, within bounds.
+async fn drain(mut body: Body) {
     let discard = async {
         let mut left = DRAINED;
         while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
@@ -176,8 +211,8 @@ pub(crate) async fn drain(mut body: Body) {
 pub(crate) struct FormFields(Vec<(String, String)>);
 
 impl FormFields {
-    /// Reads fields from a query or a form body. Nothing when a field comes twice: the two sides of
-    /// a check could read different ones.
+    /// Reads a query or a form body. `None` when a field is repeated, because two readers could use
+    /// different values.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let mut fields: Vec<(String, String)> = Vec::new();
         for (name, value) in url::form_urlencoded::parse(text) {
@@ -189,21 +224,22 @@ impl FormFields {
         Some(Self(fields))
     }
 
-    /// Reads the body of a request as a form.
-    pub(crate) async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Self, HttpRefusal> {
-        let limit = app.limits.bytes_per_form;
-        let bytes = read_body(headers, body, limit, &app.limits).await.map_err(|fault| match fault {
-            BodyFault::TooLarge => HttpRefusal::request_too_large(limit),
-            BodyFault::TooSlow => HttpRefusal::too_slow(),
-            BodyFault::Broken => HttpRefusal::malformed("schema: the form did not arrive whole").closing(),
-        })?;
-        Self::parse(&bytes).ok_or_else(|| HttpRefusal::malformed("schema: the form has a field twice"))
-    }
-
-    /// A field; nothing when it is absent or empty.
+    /// A field; `None` when it is absent or empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
         found.filter(|value| !value.is_empty())
+    }
+}
+
+impl FromRequest<Arc<App>> for FormFields {
+    type Rejection = HttpRefusal;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, HttpRefusal> {
+        let limit = app.limits.bytes_per_form;
+        let (parts, body) = request.into_parts();
+        let bytes = read_body(&parts.headers, body, limit, &app.limits).await;
+        let bytes = bytes.map_err(|fault| fault.refusal("form", || HttpRefusal::request_too_large(limit)))?;
+        Self::parse(&bytes).ok_or_else(|| HttpRefusal::malformed("schema: the form has a field twice"))
     }
 }
 
@@ -220,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bearer_token_is_found_and_anything_else_is_not() {
+    fn bearer_token_is_found_in_its_header_only() {
         let with = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(AUTHORIZATION, value.parse().unwrap());
@@ -235,14 +271,14 @@ mod tests {
     }
 
     #[test]
-    fn a_form_with_a_field_twice_is_no_form() {
+    fn form_with_a_repeated_field_is_refused() {
         let form = FormFields::parse(b"a=1&b=%20x&c=").unwrap();
         assert_eq!((form.get("a"), form.get("b"), form.get("c")), (Some("1"), Some(" x"), None));
         assert!(FormFields::parse(b"a=1&a=2").is_none());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn body_below_the_pace_is_given_up_before_the_total() {
+    async fn body_below_the_minimum_rate_times_out_early() {
         struct Trickle(tokio::time::Interval);
         impl hyper::body::Body for Trickle {
             type Data = axum::body::Bytes;
@@ -274,7 +310,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_over_the_limit_is_not_collected() {
+    async fn body_over_the_limit_is_not_collected() {
         let headers = HeaderMap::new();
         let limits = ServerLimits::default();
         let read = |length: usize| read_body(&headers, Body::from(vec![7; length]), 10, &limits);

@@ -18,7 +18,7 @@ pub struct SecretText(Zeroizing<String>);
 
 impl SecretText {
     /// Takes over a text.
-    pub fn new(text: String) -> Self {
+    pub(crate) fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
@@ -41,11 +41,11 @@ pub struct NoRandomness(String);
 
 /// What the store keeps of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TokenHash(pub [u8; 32]);
+pub(crate) struct TokenHash(pub [u8; 32]);
 
 impl TokenHash {
     /// The hash of a token as it travels.
-    pub fn of(token: &str) -> Self {
+    pub(crate) fn of(token: &str) -> Self {
         Self(Sha256::digest(token.as_bytes()).into())
     }
 }
@@ -57,7 +57,7 @@ impl fmt::Debug for TokenHash {
 }
 
 /// Draws a token: `prefix` and 43 url-safe characters.
-pub fn draw_token(prefix: &str) -> Result<SecretText, NoRandomness> {
+pub(crate) fn draw_token(prefix: &str) -> Result<SecretText, NoRandomness> {
     let bytes = draw::<32>()?;
     Ok(SecretText::new(format!("{prefix}{}", BASE64URL_NOPAD.encode(&*bytes))))
 }
@@ -74,7 +74,7 @@ static SECRET_ENCODING: LazyLock<Option<Encoding>> = LazyLock::new(|| {
 });
 
 /// Draws an approval secret: five groups of five characters, 125 bits.
-pub fn draw_approval_secret() -> Result<SecretText, NoRandomness> {
+pub(crate) fn draw_approval_secret() -> Result<SecretText, NoRandomness> {
     let bytes = draw::<16>()?;
     let encoding = SECRET_ENCODING.as_ref().ok_or_else(|| NoRandomness("no alphabet".into()))?;
     let text = Zeroizing::new(encoding.encode(&*bytes));
@@ -90,7 +90,7 @@ pub fn draw_approval_secret() -> Result<SecretText, NoRandomness> {
 
 /// Draws the code a person compares on the approval page: eight consonants, 34 bits, valid for
 /// minutes.
-pub fn draw_user_code() -> Result<String, NoRandomness> {
+pub(crate) fn draw_user_code() -> Result<String, NoRandomness> {
     let mut code = String::with_capacity(8);
     while code.len() < 8 {
         for byte in *draw::<16>()? {
@@ -104,7 +104,7 @@ pub fn draw_user_code() -> Result<String, NoRandomness> {
 }
 
 /// A user code as it was typed, in the form the store compares: letters only, upper case.
-pub fn tidy_user_code(typed: &str) -> String {
+pub(crate) fn tidy_user_code(typed: &str) -> String {
     typed.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).take(16).collect()
 }
 
@@ -115,7 +115,7 @@ const R: u32 = 8;
 const P: u32 = 1;
 
 /// The stored form of an approval secret: `scrypt$<log2 n>$<r>$<p>$<salt>$<hash>`.
-pub fn hash_approval_secret(secret: &SecretText) -> Result<String, NoRandomness> {
+pub(crate) fn hash_approval_secret(secret: &SecretText) -> Result<String, NoRandomness> {
     let salt = draw::<16>()?;
     let hash =
         derive(secret.expose(), &*salt, LOG_N, R, P).ok_or_else(|| NoRandomness("scrypt refused".into()))?;
@@ -124,7 +124,7 @@ pub fn hash_approval_secret(secret: &SecretText) -> Result<String, NoRandomness>
 
 /// Whether `typed` is the secret behind `stored`. Takes as long for a stored text that is damaged,
 /// or absent, as for a good one.
-pub fn verify_approval_secret(typed: &str, stored: Option<&str>) -> bool {
+pub(crate) fn verify_approval_secret(typed: &str, stored: Option<&str>) -> bool {
     let parsed = stored.and_then(StoredSecretHash::parse);
     let known = parsed.is_some();
     let stored = parsed.unwrap_or_else(StoredSecretHash::nobody);
@@ -181,7 +181,7 @@ fn draw<const N: usize>() -> Result<Zeroizing<[u8; N]>, NoRandomness> {
 }
 
 /// Whether two texts are equal, in time that depends on their length only.
-pub fn same(left: &str, right: &str) -> bool {
+pub(crate) fn same(left: &str, right: &str) -> bool {
     left.as_bytes().ct_eq(right.as_bytes()).into()
 }
 

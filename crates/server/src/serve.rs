@@ -1,8 +1,7 @@
-//! Running a server: bind, serve, stop without tearing anything.
+//! Start and stop of a server.
 //!
-//! The order of a start: data directory and its lock, store, address, threads, then `on_ready`. The
-//! order of a stop: no new connections, running requests finish (bounded), the store commits what
-//! waits and closes.
+//! Start: data directory and its lock, store, address, threads, then `on_ready`. Stop: no new
+//! connections, running requests finish (bounded), the store commits waiting changes and closes.
 
 use crate::access_log::AccessLog;
 use crate::app::{self, App};
@@ -11,6 +10,7 @@ use crate::connection;
 use crate::error::ServerError;
 use crate::metrics::Metrics;
 use crate::platform;
+use crate::store::StoreError;
 use crate::store::sqlite::SqliteStore;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -23,56 +23,44 @@ use tokio::sync::watch;
 /// The lock that keeps a second server off a data directory.
 const LOCK_NAME: &str = "server.lock";
 
-/// Tells a server to stop. Clones tell the same server.
-#[derive(Clone, Debug)]
+/// Stop switch of a server. Clones stop the same server.
+#[derive(Clone, Debug, Default)]
 pub struct Shutdown(Arc<watch::Sender<bool>>);
 
 impl Shutdown {
-    /// A server that runs.
+    /// The switch of a running server.
     pub fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(false)))
+        Self::default()
     }
 
-    /// Asks it to stop; returns at once.
+    /// Asks the server to stop; returns at once.
     pub fn stop(&self) {
         self.0.send_replace(true);
     }
 
     async fn stopped(&self) {
-        // The sender lives in `self`, so waiting cannot fail.
+        // The sender is in `self`, so waiting cannot fail.
         let _ = self.0.subscribe().wait_for(|stopped| *stopped).await;
     }
 }
 
-impl Default for Shutdown {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// Serves until `shutdown` says stop (or a signal, if the configuration says so). Blocks.
+/// Serves until `shutdown`, or a signal where the configuration allows it. Blocks.
 ///
 /// Returns `Ok` after an orderly stop; everything acknowledged is on disk.
-pub fn serve(config: ServerConfig, shutdown: Shutdown) -> Result<(), ServerError> {
-    serve_counted(config, shutdown, Arc::default())
-}
-
-fn serve_counted(
-    mut config: ServerConfig,
-    shutdown: Shutdown,
-    metrics: Arc<Metrics>,
-) -> Result<(), ServerError> {
+pub fn serve(mut config: ServerConfig, shutdown: Shutdown) -> Result<(), ServerError> {
     if !config.listen.ip().is_loopback() && !config.allow_public_address {
-        return Err(ServerError::NotLoopback { address: config.listen });
+        return Err(ServerError::NotLoopback(config.listen));
     }
     let _lock = lock(&config.data_dir)?;
     let store = SqliteStore::open(&config.data_dir)?;
     let runtime = runtime()?;
     let listener = runtime.block_on(TcpListener::bind(config.listen));
-    let listen_error = |source| ServerError::Listen { address: config.listen, source };
+    let listen_error = |source| ServerError::Listen(config.listen, source);
     let listener = listener.map_err(listen_error)?;
     let address = listener.local_addr().map_err(listen_error)?;
 
+    let metrics = Metrics::new().map_err(|error| ServerError::Thread(std::io::Error::other(error)))?;
+    let metrics = Arc::new(metrics);
     let log =
         AccessLog::start(config.access_log.take(), Arc::clone(&metrics)).map_err(ServerError::Thread)?;
     let on_ready = config.on_ready.take();
@@ -105,14 +93,14 @@ fn runtime() -> Result<Runtime, ServerError> {
         .map_err(ServerError::Thread)
 }
 
-/// Holds the data directory until the file is dropped.
+/// Locks the data directory until the file is dropped.
 fn lock(data_dir: &Path) -> Result<fs_err::File, ServerError> {
-    let unusable = |source| ServerError::DataDir { path: data_dir.to_owned(), source };
+    let unusable = |source| ServerError::DataDir(data_dir.to_owned(), source);
     platform::load_private_dir(data_dir).map_err(unusable)?;
     let file = platform::load_private_file(&data_dir.join(LOCK_NAME)).map_err(unusable)?;
     match file.file().try_lock() {
         Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(ServerError::InUse { path: data_dir.to_owned() }),
+        Err(std::fs::TryLockError::WouldBlock) => Err(ServerError::InUse(data_dir.to_owned())),
         Err(std::fs::TryLockError::Error(source)) => Err(unusable(source)),
     }
 }
@@ -132,54 +120,48 @@ async fn stop_on_signal(shutdown: Shutdown) {
     shutdown.stop();
 }
 
-/// A server on a thread of its own.
+/// A server on its own thread. Dropping it stops the server.
 #[derive(Debug)]
 pub struct Handle {
     address: SocketAddr,
     shutdown: Shutdown,
-    metrics: Arc<Metrics>,
     thread: Option<JoinHandle<Result<(), ServerError>>>,
 }
 
 impl Handle {
-    /// Starts a server and returns when it takes requests.
+    /// Starts a server and returns once it accepts requests.
     pub fn start(mut config: ServerConfig) -> Result<Self, ServerError> {
-        let (tell, ready) = mpsc::channel();
-        let theirs = config.on_ready.take();
+        let (sender, ready) = mpsc::channel();
+        let configured = config.on_ready.take();
         config.on_ready = Some(Box::new(move |address| {
-            if let Some(theirs) = theirs {
-                theirs(address);
+            if let Some(on_ready) = configured {
+                on_ready(address);
             }
-            let _ = tell.send(address);
+            let _ = sender.send(address);
         }));
-        let (shutdown, metrics) = (Shutdown::new(), Arc::<Metrics>::default());
-        let (theirs, counters) = (shutdown.clone(), Arc::clone(&metrics));
+        let shutdown = Shutdown::new();
+        let switch = shutdown.clone();
         let thread = std::thread::Builder::new()
             .name("server-main".into())
-            .spawn(move || serve_counted(config, theirs, counters))
+            .spawn(move || serve(config, switch))
             .map_err(ServerError::Thread)?;
         match ready.recv() {
-            Ok(address) => Ok(Self { address, shutdown, metrics, thread: Some(thread) }),
-            Err(_) => Err(join(thread).err().unwrap_or(ServerError::Store(crate::store::StoreError::Closed))),
+            Ok(address) => Ok(Self { address, shutdown, thread: Some(thread) }),
+            Err(_) => Err(join(thread).err().unwrap_or(ServerError::Store(StoreError::Closed))),
         }
     }
 
-    /// Where it listens.
+    /// The bound address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its URL, without trailing slash.
+    /// The base URL, without trailing slash.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Its counters.
-    pub fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-
-    /// Stops it and waits until everything is on disk.
+    /// Stops the server and waits until everything is on disk.
     pub fn stop(mut self) -> Result<(), ServerError> {
         self.shutdown.stop();
         self.thread.take().map_or(Ok(()), join)
@@ -196,6 +178,6 @@ impl Drop for Handle {
 }
 
 fn join(thread: JoinHandle<Result<(), ServerError>>) -> Result<(), ServerError> {
-    let gone = || ServerError::Thread(std::io::Error::other("the server's thread ended unexpectedly"));
-    thread.join().unwrap_or_else(|_| Err(gone()))
+    let panicked = || ServerError::Thread(std::io::Error::other("the server's thread ended unexpectedly"));
+    thread.join().unwrap_or_else(|_| Err(panicked()))
 }

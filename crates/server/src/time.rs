@@ -1,26 +1,29 @@
-//! Instants as the server keeps them: milliseconds since 1970 in UTC.
+//! Points in time as the server stores them: milliseconds since 1970 in UTC.
 
 use jiff::Timestamp;
 use std::time::Duration;
 
-/// An instant, in milliseconds since 1970.
+/// A point in time, in milliseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct UnixMillis(pub i64);
+pub struct UnixMillis(pub(crate) i64);
 
 impl UnixMillis {
-    /// The wall clock.
-    pub fn now() -> Self {
+    pub(crate) fn now() -> Self {
         Self(Timestamp::now().as_millisecond())
     }
 
-    /// Later by `duration`.
     #[must_use]
-    pub fn after(self, duration: Duration) -> Self {
+    pub(crate) fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// How long from `earlier` to this; zero when `earlier` is later.
-    pub fn since(self, earlier: Self) -> Duration {
+    #[must_use]
+    pub(crate) fn before(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// Time from `earlier` to this; zero when `earlier` is later.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
@@ -29,13 +32,10 @@ impl UnixMillis {
         Timestamp::from_millisecond(self.0).map_or_else(|_| "unknown".to_owned(), |at| format!("{at:.3}"))
     }
 
-    /// For people: `2026-11-22 09:00:00 UTC`.
-    pub fn spoken(self) -> String {
-        let text = self.iso();
-        match text.split_once('T') {
-            Some((day, time)) => format!("{day} {} UTC", time.split('.').next().unwrap_or(time)),
-            None => text,
-        }
+    /// For pages: `2026-11-22 09:00:00 UTC`.
+    pub(crate) fn readable(self) -> String {
+        Timestamp::from_millisecond(self.0)
+            .map_or_else(|_| "unknown".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
     }
 }
 
@@ -44,17 +44,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_instant_is_written_with_milliseconds() {
+    fn time_is_written_with_milliseconds() {
         assert_eq!(UnixMillis(1_795_338_000_007).iso(), "2026-11-22T09:00:00.007Z");
-        assert_eq!(UnixMillis(1_795_338_000_007).spoken(), "2026-11-22 09:00:00 UTC");
-        assert_eq!(
-            (UnixMillis(i64::MAX).iso(), UnixMillis(i64::MAX).spoken()),
-            ("unknown".into(), "unknown".into())
-        );
+        assert_eq!(UnixMillis(1_795_338_000_007).readable(), "2026-11-22 09:00:00 UTC");
+        let end = UnixMillis(i64::MAX);
+        assert_eq!((end.iso(), end.readable()), ("unknown".into(), "unknown".into()));
     }
 
     #[test]
-    fn a_clock_that_went_back_gives_no_duration() {
+    fn clock_set_back_gives_no_duration() {
         assert_eq!(UnixMillis(5).since(UnixMillis(9)), Duration::ZERO);
         assert_eq!(UnixMillis(i64::MAX).after(Duration::from_secs(1)), UnixMillis(i64::MAX));
     }

@@ -1,7 +1,7 @@
 //! `spec-kitty server`: the ingest server, and its accounts.
 
 use clap::{Args, Subcommand};
-use server::origin::Cidr;
+use server::Cidr;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 

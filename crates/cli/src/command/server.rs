@@ -9,9 +9,9 @@ use contract::ExitCode;
 use contract::text::printable;
 use serde::Serialize;
 use serde_json::json;
-use server::origin::TrustedProxies;
-use server::store::{Account, CiTokenRecord};
-use server::{Admin, ServerConfig, ServerError, Shutdown};
+use server::{
+    Account, Admin, CiTokenRecord, ServerConfig, ServerError, Shutdown, TrustedProxies, UnixMillis,
+};
 use std::fmt::Write as _;
 
 /// Runs the verb.
@@ -100,8 +100,8 @@ fn failed(error: ServerError) -> CliError {
 
 fn exit_of(error: &ServerError) -> ExitCode {
     match error {
-        ServerError::InUse { .. } => ExitCode::Busy,
-        ServerError::Argument { .. } | ServerError::NotLoopback { .. } => ExitCode::Refused,
+        ServerError::InUse(_) => ExitCode::Busy,
+        ServerError::Argument(..) | ServerError::NotLoopback(_) => ExitCode::Refused,
         _ => ExitCode::Failed,
     }
 }
@@ -165,7 +165,7 @@ impl TokenView {
             team: record.team_id.clone(),
             label: record.label.clone(),
             created_at: record.created_at.iso(),
-            revoked_at: record.revoked_at.map(server::time::UnixMillis::iso),
+            revoked_at: record.revoked_at.map(UnixMillis::iso),
         }
     }
 }

@@ -11,7 +11,6 @@ pub(crate) use registry::Serving;
 pub(crate) use transfer_rate::MinTransferRate;
 
 use crate::app::App;
-use crate::metrics;
 use crate::origin::ClientOrigin;
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -29,7 +28,6 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -76,24 +74,24 @@ pub(crate) async fn accept(
         };
         let is_shared = app.proxies.contains(peer.ip());
         let Ok(admitted) = registry.admit(ClientOrigin::of(peer.ip()), is_shared) else {
-            metrics::add(&app.metrics.connections_refused, 1);
+            app.metrics.connections_refused.inc();
             let _ = stream.try_write(FULL);
             continue;
         };
         if admitted.is_shedding {
-            metrics::add(&app.metrics.connections_shed, 1);
+            app.metrics.connections_shed.inc();
         }
         let connection = graceful.watch(connect(stream, peer, admitted.entry, router.clone(), app));
         let (app, gives_way) = (Arc::clone(app), admitted.gives_way);
         tokio::spawn(async move {
-            app.metrics.connections.fetch_add(1, Ordering::Relaxed);
+            app.metrics.connections.inc();
             tokio::select! {
                 ended = connection => if let Err(error) = ended {
                     tracing::debug!(%error, "a connection ended early");
                 },
                 () = gives_way.notified() => tracing::debug!("a connection gave way to a new one"),
             }
-            app.metrics.connections.fetch_sub(1, Ordering::Relaxed);
+            app.metrics.connections.dec();
         });
     }
     drop(listener);
@@ -183,5 +181,8 @@ fn connect(
         .timer(TokioTimer::new())
         .header_read_timeout(app.limits.head_timeout)
         .max_buf_size(app.limits.bytes_per_head.max(8192))
-        .serve_connection(TokioIo::new(RateCheckedStream::new(stream, app.limits.pace())), routes)
+        .serve_connection(
+            TokioIo::new(RateCheckedStream::new(stream, app.limits.min_transfer_rate())),
+            routes,
+        )
 }

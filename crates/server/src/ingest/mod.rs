@@ -1,17 +1,16 @@
 //! Event ingest: `POST /api/v1/events/batch/`.
 //!
-//! Order: token, team, a place among the uploads, the body within its bounds, then (on a thread that
-//! may block) inflate, split and judge, then one commit, then the answer. What is refused before the
-//! body is read is read and forgotten within bounds, so that the client sees the answer.
+//! Order: token, team, an upload permit, the body within its bounds, then (on a blocking thread)
+//! inflate, split and validate, then one commit, then the answer. The body of a refused request is
+//! drained within bounds, so that the client reads the answer.
 
 mod prepare;
 
-use crate::access_log::EventCounts;
-use crate::app::{App, LogNote};
-use crate::metrics;
+use crate::access_log::{EventCounts, LogNote};
+use crate::app::App;
 use crate::refusal::HttpRefusal;
-use crate::request::{BodyFault, Caller, authenticate, drain, read_body};
-use crate::store::{EventOutcome, Principal};
+use crate::request::{Caller, authenticate, drain_if_refused, read_body};
+use crate::store::{EventOutcome, Principal, TeamKey};
 use crate::time::UnixMillis;
 use axum::body::Body;
 use axum::extract::{Extension, State};
@@ -25,51 +24,23 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
-/// How much larger than its content a batch may arrive: a gzip frame around incompressible bytes.
+/// Allowance above the batch limit for the gzip frame around incompressible bytes.
 const WIRE_SLACK: usize = 64 * 1024;
 
-/// Receives a batch.
 pub(crate) async fn batch(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
-) -> Response {
-    match receive(&app, &caller, &headers, body).await {
-        Ok(response) => response,
-        Err(refusal) => refusal.into_response(),
-    }
-}
-
-async fn receive(
-    app: &Arc<App>,
-    caller: &Caller,
-    headers: &HeaderMap,
-    body: Body,
 ) -> Result<Response, HttpRefusal> {
-    let admitted = admit(app, caller, headers).await;
-    let (principal, team_id, encoding) = match admitted {
-        Ok(admitted) => admitted,
-        Err(refusal) => {
-            drain(body).await;
-            return Err(refusal);
-        }
-    };
-    let Some(team) = principal.private_team(&team_id) else {
-        drain(body).await;
-        return Err(HttpRefusal::missing_private_team());
-    };
-    let (key, team_id) = (team.key, team.team_id.clone());
-
-    let _places = app.upload_place(caller, &principal.account.user_id).await?;
+    let admitted = admit(&app, &caller, &headers).await;
+    let (admitted, body) = drain_if_refused(admitted, body).await?;
+    let Admitted { principal, team_id, key, encoding } = admitted;
+    let _permits = app.upload_permits(&caller, &principal.account.user_id).await?;
     let limits = app.limits;
-    let bytes = read_body(headers, body, limits.bytes_per_batch + WIRE_SLACK, &limits).await;
-    let bytes = bytes.map_err(|fault| match fault {
-        BodyFault::TooLarge => HttpRefusal::batch_too_large(&limits),
-        BodyFault::TooSlow => HttpRefusal::too_slow(),
-        BodyFault::Broken => HttpRefusal::malformed("schema: the batch did not arrive whole").closing(),
-    })?;
-    metrics::add(&app.metrics.bytes_in, bytes.len() as u64);
+    let bytes = read_body(&headers, body, limits.bytes_per_batch + WIRE_SLACK, &limits).await;
+    let bytes = bytes.map_err(|fault| fault.refusal("batch", || HttpRefusal::batch_too_large(&limits)))?;
+    app.metrics.request_bytes.inc_by(bytes.len() as u64);
     let sent_to = team_id.clone();
     let work = move || prepare::batch(bytes, encoding, &sent_to, &limits);
     let JudgedBatch { verdicts, blocks } =
@@ -79,7 +50,7 @@ async fn receive(
     let flagged = events.filter(|event| !event.deviations.is_empty()).count() as u64;
     let outcomes =
         if blocks.is_empty() { Vec::new() } else { app.store.ingest(key, blocks, UnixMillis::now()).await? };
-    let counts = count(app, &verdicts, &outcomes, flagged);
+    let counts = count(&app, &verdicts, &outcomes, flagged);
     let answer = answer(&verdicts, &outcomes);
     let mut response = (StatusCode::OK, [(CONTENT_TYPE, "application/json")], answer).into_response();
     response.extensions_mut().insert(LogNote {
@@ -91,41 +62,45 @@ async fn receive(
     Ok(response)
 }
 
-/// Who sends, to which team, and how the body is packed.
-async fn admit(
-    app: &Arc<App>,
-    caller: &Caller,
-    headers: &HeaderMap,
-) -> Result<(Principal, String, Encoding), HttpRefusal> {
+struct Admitted {
+    principal: Principal,
+    /// As the client named it.
+    team_id: String,
+    key: TeamKey,
+    encoding: Encoding,
+}
+
+async fn admit(app: &Arc<App>, caller: &Caller, headers: &HeaderMap) -> Result<Admitted, HttpRefusal> {
     let principal = authenticate(app, caller, headers).await?;
     let team = headers.get(TEAM_HEADER).and_then(|team| team.to_str().ok());
-    let team = team.ok_or_else(HttpRefusal::missing_private_team)?.trim().to_owned();
+    let team = team.ok_or_else(HttpRefusal::missing_private_team)?.trim();
     let encoding = match headers.get(CONTENT_ENCODING).map(|encoding| encoding.to_str().unwrap_or_default()) {
         None => Encoding::Plain,
         Some(name) if name.eq_ignore_ascii_case("identity") => Encoding::Plain,
         Some(name) if name.eq_ignore_ascii_case("gzip") => Encoding::Gzip,
         Some(_) => return Err(HttpRefusal::unknown_encoding()),
     };
-    Ok((principal, team, encoding))
+    let team = principal.private_team(team).ok_or_else(HttpRefusal::missing_private_team)?;
+    let (key, team_id) = (team.key, team.team_id.clone());
+    Ok(Admitted { principal, team_id, key, encoding })
 }
 
 fn count(app: &App, verdicts: &[EventVerdict], outcomes: &[EventOutcome], flagged: u64) -> EventCounts {
-    let stored = outcomes.iter().filter(|outcome| **outcome == EventOutcome::Stored).count() as u64;
-    let differing = outcomes.iter().filter(|outcome| **outcome == EventOutcome::Duplicate { differs: true });
-    let differing = differing.count() as u64;
+    let of = |outcome: EventOutcome| outcomes.iter().filter(|known| **known == outcome).count() as u64;
+    let stored = of(EventOutcome::Stored);
     let duplicate = outcomes.len() as u64 - stored;
     let rejected = verdicts.len() as u64 - outcomes.len() as u64;
     let metrics = &app.metrics;
-    metrics::add(&metrics.events_stored, stored);
-    metrics::add(&metrics.events_duplicate, duplicate);
-    metrics::add(&metrics.events_differing, differing);
-    metrics::add(&metrics.events_rejected, rejected);
-    metrics::add(&metrics.events_legacy_shape, flagged);
+    metrics.events_stored.inc_by(stored);
+    metrics.events_duplicate.inc_by(duplicate);
+    metrics.events_differing.inc_by(of(EventOutcome::Duplicate { differs: true }));
+    metrics.events_rejected.inc_by(rejected);
+    metrics.events_legacy_shape.inc_by(flagged);
     EventCounts { stored, duplicate, rejected }
 }
 
-/// One line of the answer. The id is the token that was sent, escapes and all.
-#[derive(Serialize)]
+/// The result of one event. The id is the JSON token that was sent, escapes included.
+#[derive(Default, Serialize)]
 struct BatchResultLine<'a> {
     event_id: Option<&'a RawValue>,
     status: &'static str,
@@ -160,12 +135,9 @@ fn answer(verdicts: &[EventVerdict], outcomes: &[EventOutcome]) -> Vec<u8> {
             BatchResultLine {
                 event_id: Some(id),
                 status: status.name(),
-                error: None,
-                error_message: None,
-                code: None,
-                path: None,
                 legacy_shape: deviations,
                 content_differs,
+                ..BatchResultLine::default()
             }
         }
         EventVerdict::Rejected { id, rejection, text } => BatchResultLine {
@@ -175,8 +147,7 @@ fn answer(verdicts: &[EventVerdict], outcomes: &[EventOutcome]) -> Vec<u8> {
             error_message: Some(text),
             code: Some(rejection.code.name()),
             path: Some(rejection.path_text()),
-            legacy_shape: &[],
-            content_differs: false,
+            ..BatchResultLine::default()
         },
     });
     serde_json::to_vec(&BatchResponse { results: results.collect() }).unwrap_or_default()

@@ -2,7 +2,6 @@
 //! answers it.
 
 use crate::app::App;
-use crate::metrics;
 use crate::request::{Caller, FormFields};
 use crate::secret::{SecretText, draw_token, same, verify_approval_secret};
 use crate::store::{Account, Guess, GuessCounter, StoreError};
@@ -113,16 +112,16 @@ pub(crate) async fn identify(
         now: UnixMillis::now(),
     };
     if let Some(pause) = app.store.begin_guess(guess.clone()).await? {
-        metrics::add(&app.metrics.guesses_paused, 1);
+        app.metrics.guesses_paused.inc();
         return Ok(Identified::Wait(pause.as_secs().max(1)));
     }
     let known = app.store.account_secret(email.to_owned()).await?;
     let (account, stored) = known.map_or((None, None), |(account, stored)| (Some(account), Some(stored)));
-    let places = app.hashing_place(caller).await.ok_or(StoreError::Closed)?;
+    let permits = app.hashing_permits(caller).await.ok_or(StoreError::Closed)?;
     let typed = SecretText::new(secret.to_owned());
     let check = move || {
         // A client that went away frees its place when the hash is done, not before.
-        let _places = places;
+        let _permits = permits;
         verify_approval_secret(typed.expose(), stored.as_deref())
     };
     let is_right = tokio::task::spawn_blocking(check).await.map_err(|_| StoreError::Closed)?;

@@ -13,7 +13,6 @@ use crate::store::NewCode;
 use crate::time::UnixMillis;
 use crate::web;
 use crate::web::approval::{Approval, message, render};
-use axum::body::Body;
 use axum::extract::{Extension, RawQuery, State};
 use axum::http::header::{LOCATION, RETRY_AFTER, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -90,12 +89,8 @@ pub(crate) async fn decide(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
-    body: Body,
+    form: FormFields,
 ) -> Response {
-    let form = match FormFields::read(&app, &headers, body).await {
-        Ok(form) => form,
-        Err(refusal) => return refusal.into_response(),
-    };
     let asked = match AuthorizeRequest::read(&form) {
         Ok(asked) => asked,
         Err(reason) => return unfit(reason),

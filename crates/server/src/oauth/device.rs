@@ -3,7 +3,6 @@
 use super::OAuthRefusal;
 use super::approval::{self, FORM_KEY, FormCookie, Identified};
 use crate::app::App;
-use crate::metrics;
 use crate::refusal::HttpRefusal;
 use crate::request::{Caller, FormFields};
 use crate::secret::{TokenHash, draw_token, draw_user_code, tidy_user_code};
@@ -15,7 +14,6 @@ use crate::time::UnixMillis;
 use crate::web;
 use crate::web::approval::{Approval, message, render};
 use axum::Json;
-use axum::body::Body;
 use axum::extract::{Extension, RawQuery, State};
 use axum::http::header::{RETRY_AFTER, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
@@ -32,9 +30,9 @@ pub(crate) async fn start(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
-    body: Body,
+    form: Result<FormFields, HttpRefusal>,
 ) -> Result<Json<DeviceAuthorization>, OAuthRefusal> {
-    let form = FormFields::read(&app, &headers, body).await?;
+    let form = form?;
     if form.get("client_id") != Some(CLIENT_ID) {
         return Err(OAuthRefusal::because(word::INVALID_CLIENT, "unknown client_id"));
     }
@@ -112,7 +110,7 @@ impl CodeLookup {
                 Self::None { fault: UNKNOWN_CODE, status: StatusCode::NOT_FOUND, pause: None }
             }
             DeviceLookup::Wait(pause) => {
-                metrics::add(&app.metrics.guesses_paused, 1);
+                app.metrics.guesses_paused.inc();
                 Self::None {
                     fault: "Too many unknown codes. Please wait a minute.",
                     status: StatusCode::TOO_MANY_REQUESTS,
@@ -151,12 +149,8 @@ pub(crate) async fn decide(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
-    body: Body,
+    form: FormFields,
 ) -> Response {
-    let form = match FormFields::read(&app, &headers, body).await {
-        Ok(form) => form,
-        Err(refusal) => return refusal.into_response(),
-    };
     let email = form.get("email");
     if !approval::is_own_form(&app, &headers, &form) {
         let fault = "This form was not loaded by this browser, or is too old. Please try again.";
@@ -239,7 +233,7 @@ fn ask(
         text: "A command-line client asks to act as you on this server. Approve only if you started it \
                yourself and it shows this code.",
         user_code: open.map(|request| request.user_code.as_str()),
-        requested_at: open.map(|request| request.requested_at.spoken()),
+        requested_at: open.map(|request| request.requested_at.readable()),
         asks_for_code: open.is_none(),
         anybody_may_deny: false,
         fault,

@@ -54,7 +54,8 @@ impl OAuthRefusal {
 impl IntoResponse for OAuthRefusal {
     fn into_response(self) -> Response {
         let retry_after = self.body.retry_after;
-        let note = crate::app::LogNote { refusal: Some(self.body.error.clone()), ..Default::default() };
+        let note =
+            crate::access_log::LogNote { refusal: Some(self.body.error.clone()), ..Default::default() };
         let mut response = (self.status, Json(self.body)).into_response();
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());

@@ -2,14 +2,14 @@
 
 use super::{Drawn, OAuthRefusal, draw};
 use crate::app::App;
+use crate::refusal::HttpRefusal;
 use crate::request::FormFields;
 use crate::secret::TokenHash;
 use crate::store::{CodeRedemption, DevicePoll, Refresh, SessionGrant};
 use crate::time::UnixMillis;
 use axum::Json;
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use contract::wire::oauth::{
     CLIENT_ID, GRANT_AUTHORIZATION_CODE, GRANT_DEVICE_CODE, GRANT_REFRESH_TOKEN, Revocation, SCOPE,
     TokenGrant, challenge, word,
@@ -23,10 +23,9 @@ const REPLAY_PAUSE: u64 = 1;
 /// `POST /oauth/token`
 pub(crate) async fn exchange(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    body: Body,
+    form: Result<FormFields, HttpRefusal>,
 ) -> Result<Json<TokenGrant>, OAuthRefusal> {
-    let form = FormFields::read(&app, &headers, body).await?;
+    let form = form?;
     if form.get("client_id") != Some(CLIENT_ID) {
         return Err(OAuthRefusal::because(word::INVALID_CLIENT, "unknown client_id"));
     }
@@ -98,10 +97,9 @@ async fn by_refresh(app: &App, form: &FormFields, drawn: &Drawn) -> Result<Sessi
 /// was revoked either.
 pub(crate) async fn revoke(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    body: Body,
+    form: Result<FormFields, HttpRefusal>,
 ) -> Result<Json<Revocation>, OAuthRefusal> {
-    let form = FormFields::read(&app, &headers, body).await?;
+    let form = form?;
     let token = form.get("token").ok_or_else(|| absent("token"))?;
     let revoked = app.store.revoke(TokenHash::of(token), UnixMillis::now()).await?;
     Ok(Json(Revocation { revoked }))

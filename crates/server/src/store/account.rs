@@ -5,30 +5,24 @@ use crate::time::UnixMillis;
 
 /// A team's row in this store. Never leaves the process; the wire carries the team's id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct TeamKey(pub i64);
+pub(crate) struct TeamKey(pub(crate) i64);
 
-/// Whether two ids name one team: without case, as scopes do.
-pub fn is_same_team(left: &str, right: &str) -> bool {
+/// Whether two team ids are equal without case, as scopes are compared.
+pub(crate) fn is_same_team(left: &str, right: &str) -> bool {
     contract::scope::trim(left).to_lowercase() == contract::scope::trim(right).to_lowercase()
 }
 
-/// An account to be created.
 #[derive(Clone, Debug)]
-pub struct NewAccount {
-    /// `usr_<ulid>`.
-    pub user_id: String,
-    /// As given; compared without case.
-    pub email: String,
-    /// For display.
-    pub name: String,
-    /// See [`crate::secret::hash_approval_secret`].
-    pub secret_hash: String,
-    /// The private teamspace's id. One that exists gets a further member.
-    pub team_id: String,
-    /// The teamspace's name when it is created.
-    pub team_name: String,
-    /// When.
-    pub now: UnixMillis,
+pub(crate) struct NewAccount {
+    pub(crate) user_id: String,
+    /// Stored as given; compared without case.
+    pub(crate) email: String,
+    pub(crate) name: String,
+    pub(crate) secret_hash: String,
+    /// The private teamspace. If it exists, it gets another member.
+    pub(crate) team_id: String,
+    pub(crate) team_name: String,
+    pub(crate) now: UnixMillis,
 }
 
 /// An account.
@@ -36,46 +30,38 @@ pub struct NewAccount {
 pub struct Account {
     /// `usr_<ulid>`.
     pub user_id: String,
-    /// As given when it was created.
+    /// As given when the account was created.
     pub email: String,
     /// For display.
     pub name: String,
-    /// Its teams, private teamspaces first.
+    /// Private teamspaces first.
     pub teams: Vec<Membership>,
-    /// When it was created.
+    /// Creation time.
     pub created_at: UnixMillis,
 }
 
-/// An account's place in a team.
+/// Membership of an account in a team.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
-    /// The team's row.
-    pub key: TeamKey,
-    /// The team's id, in the case it was created with.
+    pub(crate) key: TeamKey,
+    /// In the case it was created with.
     pub team_id: String,
     /// For display.
     pub name: String,
     /// `owner` or `member`.
     pub role: String,
-    /// Whether it takes events.
+    /// Only private teamspaces take events.
     pub is_private: bool,
 }
 
-/// A machine token to be recorded.
 #[derive(Clone, Debug)]
-pub struct NewCiToken {
-    /// `cit_<ulid>`.
-    pub id: String,
-    /// Whose.
-    pub email: String,
-    /// For which team.
-    pub team_id: String,
-    /// What it is for, for people.
-    pub label: String,
-    /// Of the whole token.
-    pub hash: TokenHash,
-    /// When.
-    pub now: UnixMillis,
+pub(crate) struct NewCiToken {
+    pub(crate) id: String,
+    pub(crate) email: String,
+    pub(crate) team_id: String,
+    pub(crate) label: String,
+    pub(crate) hash: TokenHash,
+    pub(crate) now: UnixMillis,
 }
 
 /// A machine token, without its secret.
@@ -83,47 +69,44 @@ pub struct NewCiToken {
 pub struct CiTokenRecord {
     /// `cit_<ulid>`.
     pub id: String,
-    /// Whose.
+    /// The account's address.
     pub email: String,
-    /// For which team.
+    /// The only team the token may use.
     pub team_id: String,
-    /// What it is for.
+    /// Purpose, for people.
     pub label: String,
-    /// When it was issued.
+    /// Time of issue.
     pub created_at: UnixMillis,
-    /// When it was revoked.
+    /// Time of revocation, if it was revoked.
     pub revoked_at: Option<UnixMillis>,
 }
 
-/// Who a bearer token stands for.
+/// The account and session behind a bearer token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Principal {
-    /// The account, with the teams this token may use.
-    pub account: Account,
-    /// The session; nothing for a machine token.
-    pub session_id: Option<String>,
+pub(crate) struct Principal {
+    /// With the teams that this token may use.
+    pub(crate) account: Account,
+    /// `None` for a machine token.
+    pub(crate) session_id: Option<String>,
     /// `device_code`, `authorization_code` or `ci_token`.
-    pub flow: String,
-    /// When the session began or the machine token was issued.
-    pub authenticated_at: UnixMillis,
-    /// When this access token ends.
-    pub access_expires_at: Option<UnixMillis>,
-    /// When the session's refresh token ends.
-    pub refresh_expires_at: Option<UnixMillis>,
-    /// How often the refresh token was rotated.
-    pub generation: Option<u64>,
-    /// Whether this access token has been noted by [`super::LoginStore::mark_seen`].
-    pub is_seen: bool,
+    pub(crate) flow: String,
+    /// Start of the session, or issue of the machine token.
+    pub(crate) authenticated_at: UnixMillis,
+    pub(crate) access_expires_at: Option<UnixMillis>,
+    pub(crate) refresh_expires_at: Option<UnixMillis>,
+    /// Number of rotations of the refresh token.
+    pub(crate) generation: Option<u64>,
+    /// Whether [`super::LoginStore::mark_seen`] has recorded this access token.
+    pub(crate) is_seen: bool,
 }
 
 impl Principal {
     /// The private teamspace with this id, if the token may use it.
-    pub fn private_team(&self, team_id: &str) -> Option<&Membership> {
-        self.account.teams.iter().find(|team| team.is_private && is_same_team(&team.team_id, team_id))
+    pub(crate) fn private_team(&self, team_id: &str) -> Option<&Membership> {
+        self.private_teams().find(|team| is_same_team(&team.team_id, team_id))
     }
 
-    /// All private teamspaces the token may use.
-    pub fn private_teams(&self) -> impl Iterator<Item = &Membership> {
+    pub(crate) fn private_teams(&self) -> impl Iterator<Item = &Membership> {
         self.account.teams.iter().filter(|team| team.is_private)
     }
 }

@@ -10,16 +10,15 @@
 mod account;
 mod event;
 mod session;
-pub mod sqlite;
+pub(crate) mod sqlite;
 
-pub use account::{
-    Account, CiTokenRecord, Membership, NewAccount, NewCiToken, Principal, TeamKey, is_same_team,
+pub use account::{Account, CiTokenRecord, Membership};
+pub(crate) use account::{NewAccount, NewCiToken, Principal, TeamKey, is_same_team};
+pub(crate) use event::{
+    ArtifactKey, BodyOutcome, EventOutcome, EventQuery, HeldQuery, HeldStates, NewBlock, NewBody, NewEvent,
+    Totals,
 };
-pub use event::{
-    ArtifactKey, BodyOutcome, EventOutcome, EventQuery, HeldQuery, HeldState, HeldStates, IndexedArtifact,
-    NewBlock, NewBody, NewEvent, Totals,
-};
-pub use session::{
+pub(crate) use session::{
     CodeRedemption, DeviceDecision, DeviceDecisionOutcome, DeviceLookup, DevicePoll, DeviceRequest,
     DeviceRoom, DeviceStart, Guess, GuessCounter, NewCode, NewDevice, NewTokens, Refresh, SessionGrant,
 };
@@ -52,10 +51,10 @@ pub enum StoreError {
 }
 
 /// The answer of a store, when it comes.
-pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+pub(crate) type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// Accounts, teams and machine tokens.
-pub trait AccountStore {
+pub(crate) trait AccountStore {
     /// Creates an account and, unless it exists, its private teamspace.
     fn create_account(&self, account: NewAccount) -> StoreFuture<'_, Account>;
     /// Replaces the hash of an account's approval secret.
@@ -75,7 +74,7 @@ pub trait AccountStore {
 }
 
 /// Logins: device requests, authorization codes, sessions.
-pub trait LoginStore {
+pub(crate) trait LoginStore {
     /// Records a device request. Where there is no room, the oldest one that waits and was never opened
     /// gives way: of this address when its share is full, of the address that holds most when all is.
     fn start_device(&self, device: NewDevice, room: DeviceRoom) -> StoreFuture<'_, DeviceStart>;
@@ -113,7 +112,7 @@ pub trait LoginStore {
 }
 
 /// Events and bodies.
-pub trait EventStore {
+pub(crate) trait EventStore {
     /// Stores events that are not held yet; one outcome each, in the order of the blocks.
     fn ingest(
         &self,
@@ -136,6 +135,6 @@ pub trait EventStore {
 }
 
 /// A whole store.
-pub trait ServerStore: AccountStore + LoginStore + EventStore + Send + Sync + 'static {}
+pub(crate) trait ServerStore: AccountStore + LoginStore + EventStore + Send + Sync + 'static {}
 
 impl<S: AccountStore + LoginStore + EventStore + Send + Sync + 'static> ServerStore for S {}

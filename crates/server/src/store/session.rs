@@ -1,216 +1,177 @@
-//! Logins and what becomes of them.
+//! Device requests, authorization codes, sessions, and the guesses of their secrets.
 
 use crate::origin::ClientOrigin;
 use crate::secret::TokenHash;
 use crate::time::UnixMillis;
 use std::time::Duration;
 
-/// A device request to be recorded.
 #[derive(Clone, Debug)]
-pub struct NewDevice {
-    /// Of the device code.
-    pub code: TokenHash,
+pub(crate) struct NewDevice {
+    /// Hash of the device code.
+    pub(crate) code: TokenHash,
     /// See [`crate::secret::tidy_user_code`].
-    pub user_code: String,
-    /// Between two polls at least.
-    pub interval: Duration,
-    /// Where it was asked for.
-    pub origin: ClientOrigin,
-    /// When it was asked for.
-    pub now: UnixMillis,
-    /// When it ends.
-    pub expires_at: UnixMillis,
+    pub(crate) user_code: String,
+    /// Shortest time between two polls.
+    pub(crate) interval: Duration,
+    pub(crate) origin: ClientOrigin,
+    pub(crate) now: UnixMillis,
+    pub(crate) expires_at: UnixMillis,
 }
 
-/// How many device requests may wait for a decision.
+/// Bounds on the device requests that wait for a decision.
 #[derive(Clone, Copy, Debug)]
-pub struct DeviceRoom {
-    /// In all.
-    pub total: u64,
-    /// For each address.
-    pub per_origin: u64,
+pub(crate) struct DeviceRoom {
+    pub(crate) total: u64,
+    pub(crate) per_origin: u64,
 }
 
-/// What became of a new device request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeviceStart {
-    /// It waits for a decision.
+pub(crate) enum DeviceStart {
     Recorded,
-    /// Its user code is taken: draw another.
+    /// The user code is in use: draw another.
     CodeTaken,
-    /// No request can give way to it.
+    /// No older request can be ended for it.
     Full,
 }
 
-/// What a user code stands for.
+/// The device request behind a user code.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DeviceLookup {
-    /// This request; it counts as opened from now on.
+pub(crate) enum DeviceLookup {
+    /// Recorded as opened.
     Found(DeviceRequest),
-    /// None. The guess was counted.
+    /// The guess was counted.
     Unknown,
-    /// Too many guesses: how long to wait.
+    /// Too many guesses: time to wait.
     Wait(Duration),
 }
 
-/// A count of wrong guesses.
+/// A counter of wrong guesses in a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GuessCounter {
-    /// What is counted: the guesses of whom, about what.
-    pub subject: String,
+pub(crate) struct GuessCounter {
+    /// Database key: what is guessed, and from which origin.
+    pub(crate) subject: String,
     /// Wrong guesses in a row before the next must wait.
-    pub allowed: u32,
-    /// Whether a right guess ends the row. Where it does not, it is only not counted itself: one who
-    /// knows one secret may still be guessing others.
-    pub ends: bool,
+    pub(crate) allowed: u32,
+    /// Whether a right guess resets the counter. If not, the right guess is only not counted: a client
+    /// that knows one secret may still be guessing others.
+    pub(crate) resets: bool,
 }
 
 impl GuessCounter {
-    /// Secrets of one account at one address, so that guessing elsewhere does not lock its owner out.
-    pub fn account_at(email: &str, origin: ClientOrigin, allowed: u32) -> Self {
+    /// Secrets of one account at one address, so that guesses elsewhere do not lock its owner out.
+    pub(crate) fn account_at(email: &str, origin: ClientOrigin, allowed: u32) -> Self {
         let email: String = contract::scope::trim(email).to_lowercase().chars().take(254).collect();
-        Self { subject: format!("secret {origin} {email}"), allowed, ends: true }
+        Self { subject: format!("secret {origin} {email}"), allowed, resets: true }
     }
 
     /// Secrets of any accounts at one address.
-    pub fn accounts_of(origin: ClientOrigin, allowed: u32) -> Self {
-        Self { subject: format!("secrets {origin}"), allowed, ends: false }
+    pub(crate) fn accounts_of(origin: ClientOrigin, allowed: u32) -> Self {
+        Self { subject: format!("secrets {origin}"), allowed, resets: false }
     }
 
     /// User codes at one address.
-    pub fn user_codes_of(origin: ClientOrigin, allowed: u32) -> Self {
-        Self { subject: format!("codes {origin}"), allowed, ends: false }
+    pub(crate) fn user_codes_of(origin: ClientOrigin, allowed: u32) -> Self {
+        Self { subject: format!("codes {origin}"), allowed, resets: false }
     }
 }
 
-/// A guess, and the counters it has to pass.
+/// A guess, and the counters that count it.
 #[derive(Clone, Debug)]
-pub struct Guess {
-    /// All of them count it.
-    pub counters: Vec<GuessCounter>,
-    /// How long the next guess waits where a row is too long.
-    pub pause: Duration,
-    /// Now.
-    pub now: UnixMillis,
+pub(crate) struct Guess {
+    pub(crate) counters: Vec<GuessCounter>,
+    /// Time to wait once a counter has reached its limit.
+    pub(crate) pause: Duration,
+    pub(crate) now: UnixMillis,
 }
 
 /// A device request, as the approval page shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeviceRequest {
+pub(crate) struct DeviceRequest {
     /// Letters only.
-    pub user_code: String,
-    /// When it was asked for.
-    pub requested_at: UnixMillis,
-    /// Whether nobody has decided yet.
-    pub is_open: bool,
+    pub(crate) user_code: String,
+    pub(crate) requested_at: UnixMillis,
+    /// Whether it still waits for a decision.
+    pub(crate) is_open: bool,
 }
 
-/// What a person decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DeviceDecision {
-    /// The device becomes a session of this account.
-    Approve {
-        /// `usr_<ulid>`.
-        user_id: String,
-    },
-    /// It does not.
+pub(crate) enum DeviceDecision {
+    Approve { user_id: String },
     Deny,
 }
 
-/// What became of a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeviceDecisionOutcome {
-    /// Recorded.
+pub(crate) enum DeviceDecisionOutcome {
     Recorded,
-    /// No such code, or it ended.
+    /// No such code, or it expired.
     Unknown,
-    /// Somebody decided before.
     AlreadyDecided,
 }
 
-/// Tokens that will belong to a session if the operation succeeds. Drawn before, so that the store
-/// never sees one in clear.
+/// Hashes of tokens that belong to a session if the operation succeeds. Drawn before the operation, so
+/// that the store never sees a token in clear.
 #[derive(Clone, Debug)]
-pub struct NewTokens {
+pub(crate) struct NewTokens {
     /// For a new session: `ses_<ulid>`.
-    pub session_id: String,
-    /// Of the access token.
-    pub access: TokenHash,
-    /// Of the refresh token.
-    pub refresh: TokenHash,
-    /// Now.
-    pub now: UnixMillis,
-    /// When the access token ends.
-    pub access_expires_at: UnixMillis,
-    /// When the refresh token ends.
-    pub refresh_expires_at: UnixMillis,
-    /// How long after a rotation the replay of the token before it counts as harmless.
-    pub replay_grace: Duration,
+    pub(crate) session_id: String,
+    pub(crate) access: TokenHash,
+    pub(crate) refresh: TokenHash,
+    pub(crate) now: UnixMillis,
+    pub(crate) access_expires_at: UnixMillis,
+    pub(crate) refresh_expires_at: UnixMillis,
+    /// Time after a rotation in which a replay of the previous token counts as harmless.
+    pub(crate) replay_grace: Duration,
 }
 
 /// A session that received tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionGrant {
-    /// `ses_<ulid>`.
-    pub session_id: String,
-    /// How often its refresh token was rotated.
-    pub generation: u64,
+pub(crate) struct SessionGrant {
+    pub(crate) session_id: String,
+    /// Number of rotations of its refresh token.
+    pub(crate) generation: u64,
 }
 
-/// What a poll of a device gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DevicePoll {
-    /// Approved: a new session.
+pub(crate) enum DevicePoll {
     Granted(SessionGrant),
-    /// Nobody has decided.
     Pending,
     /// Polled before the interval was over.
     TooSoon,
-    /// Denied.
     Denied,
-    /// Ended, or used before.
+    /// Expired, or used before.
     Expired,
-    /// Never issued here.
     Unknown,
 }
 
-/// An authorization code to be recorded.
 #[derive(Clone, Debug)]
-pub struct NewCode {
-    /// Of the code.
-    pub code: TokenHash,
-    /// Who approved.
-    pub user_id: String,
+pub(crate) struct NewCode {
+    /// Hash of the code.
+    pub(crate) code: TokenHash,
+    pub(crate) user_id: String,
     /// The S256 challenge.
-    pub challenge: String,
-    /// Must be repeated when it is redeemed.
-    pub redirect_uri: String,
-    /// Now.
-    pub now: UnixMillis,
-    /// When it ends.
-    pub expires_at: UnixMillis,
+    pub(crate) challenge: String,
+    /// Must be repeated when the code is redeemed.
+    pub(crate) redirect_uri: String,
+    pub(crate) now: UnixMillis,
+    pub(crate) expires_at: UnixMillis,
 }
 
 /// An authorization code presented at the token route.
 #[derive(Clone, Debug)]
-pub struct CodeRedemption {
-    /// Of the code.
-    pub code: TokenHash,
-    /// The challenge computed from the presented verifier.
-    pub challenge: String,
-    /// As presented.
-    pub redirect_uri: String,
+pub(crate) struct CodeRedemption {
+    pub(crate) code: TokenHash,
+    /// Computed from the presented verifier.
+    pub(crate) challenge: String,
+    pub(crate) redirect_uri: String,
 }
 
-/// What a refresh gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refresh {
-    /// Rotated.
+pub(crate) enum Refresh {
     Rotated(SessionGrant),
-    /// The token was rotated a moment ago, and its successor is on its way to somebody.
+    /// The token was rotated a moment ago, and another process receives its successor.
     BenignReplay,
     /// Never issued, or expired.
     Invalid,
-    /// The session was ended, or has just been ended because an old token came back.
+    /// Ended before, or ended now because an old token was presented again.
     SessionEnded,
 }

@@ -6,7 +6,6 @@ use crate::metrics::Metrics;
 use crate::store::Totals;
 use crate::time::UnixMillis;
 use contract::wire::endpoint;
-use std::sync::atomic::Ordering;
 
 /// What the page shows.
 pub(crate) struct Overview<'a> {
@@ -32,10 +31,10 @@ pub(crate) fn render(overview: &Overview<'_>) -> String {
     ]);
     let since = table(&[
         ("Requests of clients", metrics.client_requests()),
-        ("Events stored", metrics.events_stored.load(Ordering::Relaxed)),
-        ("Events held before", metrics.events_duplicate.load(Ordering::Relaxed)),
-        ("Events rejected", metrics.events_rejected.load(Ordering::Relaxed)),
-        ("Events of earlier clients' shapes", metrics.events_legacy_shape.load(Ordering::Relaxed)),
+        ("Events stored", metrics.events_stored.get()),
+        ("Events held before", metrics.events_duplicate.get()),
+        ("Events rejected", metrics.events_rejected.get()),
+        ("Events of earlier clients' shapes", metrics.events_legacy_shape.get()),
     ]);
     let bounds = table(&[
         ("Events in a batch", limits.events_per_batch as u64),
@@ -48,7 +47,7 @@ pub(crate) fn render(overview: &Overview<'_>) -> String {
          <h2>Held</h2>\n{held}\n<h2>Since the start</h2>\n{since}\n<h2>ServerLimits</h2>\n{bounds}\n\
          <p class=\"soft\">Counters for machines: <a href=\"{metrics_path}\">{metrics_path}</a></p>",
         version = escape(overview.version),
-        started = escape(&overview.started.spoken()),
+        started = escape(&overview.started.readable()),
         metrics_path = endpoint::METRICS,
     )
 }

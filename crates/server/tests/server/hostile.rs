@@ -1,8 +1,8 @@
 //! Malformed and hostile requests: the server answers or closes, keeps serving, and stores nothing
 //! it should not.
 
-use super::client::{raw, send};
-use super::world::{TEAM, World, body_of, event, gzip, indexed, statuses};
+use super::client::raw;
+use super::world::{BODY_FIELDS, TEAM, World, body_of, event, gzip, indexed, statuses};
 use contract::wire::endpoint;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -50,15 +50,9 @@ fn damaged_batches_are_refused_or_answered_event_by_event() {
             let mut bytes = good.clone().into_bytes();
             bytes[at] = byte;
             bytes.drain(at..(at + cut).min(bytes.len()));
-            let authorization = format!("Bearer {token}");
             let coding = if is_packed { "gzip" } else { "identity" };
-            let headers = [
-                ("Authorization", authorization.as_str()),
-                ("X-Team-Slug", TEAM),
-                ("Content-Encoding", coding),
-            ];
             let body = if is_packed { gzip(&bytes) } else { bytes };
-            let answer = send(world.address(), "POST", endpoint::EVENTS_BATCH, &headers, &body);
+            let answer = world.batch_bytes(&token, TEAM, coding, &body);
             prop_assert!([200, 400].contains(&answer.status), "{} {}", answer.status, answer.text());
             if answer.status == 200 {
                 let results = answer.json()["results"].as_array().map_or(0, Vec::len);
@@ -74,9 +68,6 @@ fn damaged_batches_are_refused_or_answered_event_by_event() {
 fn damaged_gzip_streams_are_refused() {
     let world = World::new();
     let token = world.token();
-    let authorization = format!("Bearer {token}");
-    let headers =
-        [("Authorization", authorization.as_str()), ("X-Team-Slug", TEAM), ("Content-Encoding", "gzip")];
     let good = gzip(json!({"events": [event(1)]}).to_string().as_bytes());
     let mut runner = TestRunner::new(few());
     runner
@@ -84,7 +75,7 @@ fn damaged_gzip_streams_are_refused() {
             let mut bytes = good.clone();
             bytes[at] ^= byte;
             bytes.truncate(keep);
-            let answer = send(world.address(), "POST", endpoint::EVENTS_BATCH, &headers, &bytes);
+            let answer = world.batch_bytes(&token, TEAM, "gzip", &bytes);
             prop_assert!([200, 400].contains(&answer.status), "{} {}", answer.status, answer.text());
             Ok(())
         })
@@ -176,18 +167,7 @@ fn json_array_in_place_of_the_object_is_refused() {
     assert_eq!(world.batch_text(&token, TEAM, &batch).status, 400);
     world.batch(&token, TEAM, &[indexed(2, "spec.md", "x")]);
     let push = body_of("spec.md", "x");
-    let names = [
-        "project_uuid",
-        "mission_slug",
-        "target_branch",
-        "mission_type",
-        "manifest_version",
-        "artifact_path",
-        "content_hash",
-        "hash_algorithm",
-        "content_body",
-    ];
-    let fields: Vec<Value> = names.iter().map(|name| push[name].clone()).collect();
+    let fields: Vec<Value> = BODY_FIELDS.iter().map(|name| push[name].clone()).collect();
     let answer = world.push(&token, &fields.into());
     assert_eq!(answer.status, 400, "{}", answer.text());
     assert_eq!(world.held_events(&token).len(), 1);

@@ -1,15 +1,13 @@
 //! Whether the server still has a row: answered for the team that asks.
 
-use super::client::{Answer, send};
-use super::world::{TEAM, World, body_of, event, indexed, statuses};
+use super::client::Answer;
+use super::world::{BODY_FIELDS, TEAM, World, body_of, event, indexed, statuses};
 use contract::wire::endpoint;
 use serde_json::{Value, json};
 
 fn ask(world: &World, token: &str, team: Option<&str>, question: &Value) -> Answer {
-    let authorization = format!("Bearer {token}");
-    let mut headers = vec![("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
-    headers.extend(team.map(|team| (endpoint::TEAM_HEADER, team)));
-    send(world.address(), "POST", endpoint::RECEIPTS, &headers, question.to_string().as_bytes())
+    let team = team.map(|team| (endpoint::TEAM_HEADER, team));
+    world.post(token, endpoint::RECEIPTS, team.as_slice(), question.to_string().as_bytes())
 }
 
 fn id(n: u64) -> Value {
@@ -18,16 +16,7 @@ fn id(n: u64) -> Value {
 
 /// The key of a body as a client keeps it.
 fn key(push: &Value) -> Value {
-    let names = [
-        "project_uuid",
-        "mission_slug",
-        "target_branch",
-        "mission_type",
-        "manifest_version",
-        "artifact_path",
-        "content_hash",
-    ];
-    names.map(|name| push[name].clone()).as_slice().into()
+    BODY_FIELDS[..7].iter().map(|name| push[name].clone()).collect()
 }
 
 #[test]

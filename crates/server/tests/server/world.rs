@@ -4,8 +4,7 @@ use super::client::{Answer, form, hidden_fields, post_form, send};
 use contract::wire::{body, endpoint, oauth};
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
-use server::origin::TrustedProxies;
-use server::{Admin, Handle, Lifetimes, ServerConfig, ServerLimits};
+use server::{Admin, Handle, Lifetimes, ServerConfig, ServerLimits, TrustedProxies};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -94,12 +93,24 @@ impl World {
         }
     }
 
-    pub(crate) fn handle(&self) -> &Handle {
-        self.handle.as_ref().expect("a running server")
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.handle.as_ref().expect("a running server").address()
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.handle().address()
+    /// A counter of `/metrics`, or one of its series: `requests_total{route="me"}`.
+    pub(crate) fn counter(&self, name: &str) -> u64 {
+        let text = send(self.address(), "GET", endpoint::METRICS, &[], &[]).text();
+        let series = format!("\nspec_kitty_{name} ");
+        let (_, rest) = text.split_once(&series).unwrap_or_else(|| panic!("{name} in {text}"));
+        rest.lines().next().and_then(|value| value.parse().ok()).expect("a number")
+    }
+
+    /// Requests of all routes but those for operators.
+    pub(crate) fn client_requests(&self) -> u64 {
+        let text = send(self.address(), "GET", endpoint::METRICS, &[], &[]).text();
+        let series = text.lines().filter_map(|line| line.strip_prefix("spec_kitty_requests_total{route="));
+        let of_clients = series.filter(|line| !line.starts_with("\"operations\""));
+        of_clients.filter_map(|line| line.split_once("} ")?.1.parse::<u64>().ok()).sum()
     }
 
     pub(crate) fn admin(&self) -> Admin {
@@ -125,13 +136,11 @@ impl World {
 
     /// Logs in by device flow as a client and a person do it.
     pub(crate) fn login(&self) -> Value {
-        let server = self.address();
         let device = self.start_device();
         let approved = self.answer_device(&device, &self.secret, "approve");
         assert_eq!(approved.status, 200, "{}", approved.text());
         let polled = self.poll(device["device_code"].as_str().expect("a device code"));
         assert_eq!(polled.status, 200, "{}", polled.text());
-        let _ = server;
         polled.json()
     }
 
@@ -215,20 +224,25 @@ impl World {
     }
 
     pub(crate) fn batch_text(&self, token: &str, team: &str, text: &str) -> Answer {
-        let authorization = format!("Bearer {token}");
-        let headers = [
-            ("Authorization", authorization.as_str()),
-            ("Content-Type", "application/json"),
-            ("Content-Encoding", "gzip"),
-            ("X-Team-Slug", team),
-        ];
-        send(self.address(), "POST", endpoint::EVENTS_BATCH, &headers, &gzip(text.as_bytes()))
+        self.batch_bytes(token, team, "gzip", &gzip(text.as_bytes()))
+    }
+
+    pub(crate) fn batch_bytes(&self, token: &str, team: &str, encoding: &str, bytes: &[u8]) -> Answer {
+        let headers = [("Content-Encoding", encoding), (endpoint::TEAM_HEADER, team)];
+        self.post(token, endpoint::EVENTS_BATCH, &headers, bytes)
     }
 
     pub(crate) fn push(&self, token: &str, push: &Value) -> Answer {
+        self.post(token, endpoint::PUSH_CONTENT, &[], push.to_string().as_bytes())
+    }
+
+    /// Posts JSON as the owner of a token.
+    pub(crate) fn post(&self, token: &str, path: &str, more: &[(&str, &str)], body: &[u8]) -> Answer {
         let authorization = format!("Bearer {token}");
-        let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
-        send(self.address(), "POST", endpoint::PUSH_CONTENT, &headers, push.to_string().as_bytes())
+        let mut headers =
+            vec![("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+        headers.extend_from_slice(more);
+        send(self.address(), "POST", path, &headers, body)
     }
 
     /// Everything the server holds for a token, by ids.
@@ -280,6 +294,19 @@ pub(crate) fn indexed(n: u64, path: &str, content: &str) -> Value {
     });
     event
 }
+
+/// The fields of a push. The first seven are the key of a receipt.
+pub(crate) const BODY_FIELDS: [&str; 9] = [
+    "project_uuid",
+    "mission_slug",
+    "target_branch",
+    "mission_type",
+    "manifest_version",
+    "artifact_path",
+    "content_hash",
+    "hash_algorithm",
+    "content_body",
+];
 
 /// The body of a path.
 pub(crate) fn body_of(path: &str, content: &str) -> Value {

@@ -21,20 +21,13 @@ impl AccountStore for SqliteStore {
             connection.execute(
                 "INSERT INTO accounts (user_id, email, email_key, name, secret_hash, created_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![
-                    account.user_id,
-                    account.email,
-                    key,
-                    account.name,
-                    account.secret_hash,
-                    account.now.0
-                ],
+                params![account.user_id, account.email, key, account.name, account.secret_hash, account.now],
             )?;
             // Ids of teams are compared without case; the spelling of the first account stays.
             let is_new = connection.execute(
                 "INSERT INTO teams (team_id, name, is_private, created_at) SELECT ?1, ?2, 1, ?3
                  WHERE NOT EXISTS (SELECT 1 FROM teams WHERE team_id = ?1 COLLATE NOCASE)",
-                params![account.team_id, account.team_name, account.now.0],
+                params![account.team_id, account.team_name, account.now],
             )? == 1;
             connection.execute(
                 "INSERT INTO memberships (team, user_id, role) SELECT key, ?1, ?2 FROM teams
@@ -103,7 +96,7 @@ impl AccountStore for SqliteStore {
             let (team, team_id) = team.ok_or(StoreError::NoMembership)?;
             connection.execute(
                 "INSERT INTO ci_tokens (id, hash, user_id, team, label, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![token.id, token.hash.0, user_id, team, token.label, token.now.0],
+                params![token.id, token.hash, user_id, team, token.label, token.now],
             )?;
             Ok(CiTokenRecord {
                 id: token.id,
@@ -128,8 +121,8 @@ impl AccountStore for SqliteStore {
                     email: row.get(1)?,
                     team_id: row.get(2)?,
                     label: row.get(3)?,
-                    created_at: UnixMillis(row.get(4)?),
-                    revoked_at: row.get::<_, Option<i64>>(5)?.map(UnixMillis),
+                    created_at: row.get(4)?,
+                    revoked_at: row.get::<_, Option<UnixMillis>>(5)?,
                 })
             })?;
             Ok(records.collect::<Result<_, _>>()?)
@@ -172,14 +165,14 @@ fn session_principal(
             row.get::<_, String>(0)?,
             row.get::<_, String>(1)?,
             row.get::<_, String>(2)?,
-            UnixMillis(row.get(3)?),
-            UnixMillis(row.get(4)?),
+            row.get(3)?,
+            row.get(4)?,
             row.get::<_, i64>(5)?,
             row.get::<_, Option<i64>>(6)?.is_some(),
-            row.get::<_, Option<i64>>(7)?.map(UnixMillis),
+            row.get::<_, Option<UnixMillis>>(7)?,
         ))
     };
-    let found = statement.query_row(params![token.0, now.0], row).optional()?;
+    let found = statement.query_row(params![token, now], row).optional()?;
     let Some((user_id, session_id, flow, began, access_expires_at, generation, is_seen, refresh_expires_at)) =
         found
     else {
@@ -203,7 +196,7 @@ fn machine_principal(connection: &Connection, token: TokenHash) -> Result<Option
         .prepare_cached(
             "SELECT user_id, team, created_at FROM ci_tokens WHERE hash = ?1 AND revoked_at IS NULL",
         )?
-        .query_row(params![token.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .query_row(params![token], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
     let Some((user_id, team, created_at)) = found else { return Ok(None) };
     let Some(mut account) = live_account(connection, &user_id)? else { return Ok(None) };
@@ -235,7 +228,7 @@ fn account_by_id(connection: &Connection, user_id: &str) -> Result<Option<Accoun
     let teams: Vec<Membership> = teams
         .query_map([user_id], |row| {
             Ok(Membership {
-                key: TeamKey(row.get(0)?),
+                key: row.get(0)?,
                 team_id: row.get(1)?,
                 name: row.get(2)?,
                 role: row.get(3)?,
@@ -251,7 +244,7 @@ fn account_by_id(connection: &Connection, user_id: &str) -> Result<Option<Accoun
                 email: row.get(0)?,
                 name: row.get(1)?,
                 teams,
-                created_at: UnixMillis(row.get(2)?),
+                created_at: row.get(2)?,
             })
         })
         .optional()?;

@@ -14,7 +14,7 @@ pub(super) fn start(
     device: &NewDevice,
     room: DeviceRoom,
 ) -> Result<DeviceStart, StoreError> {
-    let (origin, now) = (device.origin.to_string(), device.now.0);
+    let (origin, now) = (device.origin.to_string(), device.now);
     let of_origin =
         "SELECT count(*) FROM devices WHERE decided_at IS NULL AND origin = ?1 AND expires_at > ?2";
     if count(connection, of_origin, params![origin, now])? >= room.per_origin.max(1)
@@ -30,11 +30,11 @@ pub(super) fn start(
         "INSERT INTO devices (hash, user_code, interval_ms, requested_at, expires_at, origin)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
         params![
-            device.code.0,
+            device.code,
             device.user_code,
             i64::try_from(device.interval.as_millis()).unwrap_or(i64::MAX),
             now,
-            device.expires_at.0,
+            device.expires_at,
             origin
         ],
     )?;
@@ -49,7 +49,7 @@ fn count(connection: &Connection, query: &str, params: impl Params) -> Result<u6
 
 /// Ends the oldest request that was never opened, of the address that holds most. When every request
 /// was opened, the oldest one of that address: opening them must not keep everybody out either.
-fn make_room(connection: &Connection, now: i64) -> Result<bool, StoreError> {
+fn make_room(connection: &Connection, now: UnixMillis) -> Result<bool, StoreError> {
     for never_opened in [true, false] {
         let condition = if never_opened { "HAVING sum(opened_at IS NULL) > 0" } else { "" };
         let largest: Option<String> = connection
@@ -71,7 +71,7 @@ fn end_oldest_of(
     connection: &Connection,
     origin: &str,
     never_opened: bool,
-    now: i64,
+    now: UnixMillis,
 ) -> Result<bool, StoreError> {
     let condition = if never_opened { "AND opened_at IS NULL" } else { "" };
     let ended = connection
@@ -85,7 +85,7 @@ fn end_oldest_of(
 }
 
 /// Removes the longest ended requests above a number of rows.
-fn forget_surplus(connection: &Connection, now: i64, most: u64) -> Result<(), StoreError> {
+fn forget_surplus(connection: &Connection, now: UnixMillis, most: u64) -> Result<(), StoreError> {
     let surplus = count(connection, "SELECT count(*) FROM devices", [])?.saturating_sub(most);
     if surplus > 0 {
         connection
@@ -112,13 +112,10 @@ pub(super) fn open(
             "SELECT requested_at, decided_at IS NULL, opened_at IS NULL FROM devices
              WHERE user_code = ?1 AND expires_at > ?2",
         )?
-        .query_row(params![user_code, guess.now.0], |row| {
+        .query_row(params![user_code, guess.now], |row| {
             let is_open = row.get(1)?;
-            let request = DeviceRequest {
-                user_code: user_code.to_owned(),
-                requested_at: UnixMillis(row.get(0)?),
-                is_open,
-            };
+            let request =
+                DeviceRequest { user_code: user_code.to_owned(), requested_at: row.get(0)?, is_open };
             Ok((request, row.get::<_, bool>(2)?))
         })
         .optional()?;
@@ -127,7 +124,7 @@ pub(super) fn open(
     if is_unseen {
         connection
             .prepare_cached("UPDATE devices SET opened_at = ?2 WHERE user_code = ?1")?
-            .execute(params![user_code, guess.now.0])?;
+            .execute(params![user_code, guess.now])?;
     }
     Ok(DeviceLookup::Found(request))
 }

@@ -2,12 +2,13 @@
 
 use super::{SqliteStore, inspect};
 use crate::store::{
-    ArtifactKey, BodyOutcome, EventOutcome, EventQuery, EventStore, HeldQuery, HeldState, HeldStates,
-    NewBlock, NewBody, NewEvent, StoreError, StoreFuture, TeamKey, Totals,
+    ArtifactKey, BodyOutcome, EventOutcome, EventQuery, EventStore, HeldQuery, HeldStates, NewBlock, NewBody,
+    NewEvent, StoreError, StoreFuture, TeamKey, Totals,
 };
 use crate::time::UnixMillis;
 use contract::event::Deviation;
 use contract::wire::inspect::{HeldBody, HeldEvent, Page};
+use contract::wire::receipts::ReceiptState;
 use rusqlite::{Connection, OptionalExtension, params};
 
 impl EventStore for SqliteStore {
@@ -45,7 +46,7 @@ impl EventStore for SqliteStore {
                     artifact,
                     body.content_hash,
                     i64::try_from(body.content.len()).unwrap_or(i64::MAX),
-                    now.0,
+                    now,
                     body.content
                 ])?;
             Ok(if inserted == 1 { BodyOutcome::Stored } else { BodyOutcome::AlreadyExists })
@@ -84,7 +85,7 @@ fn store_block(
     let project = project_key(connection, team, block.project_uuid.as_deref().unwrap_or_default())?;
     connection
         .prepare_cached("INSERT INTO blocks (project, received_at, packed) VALUES (?1, ?2, ?3)")?
-        .execute(params![project, now.0, block.packed])?;
+        .execute(params![project, now, block.packed])?;
     let key = connection.last_insert_rowid();
     let mut stored = 0;
     for event in &block.events {
@@ -102,15 +103,13 @@ fn store_block(
 fn project_key(connection: &Connection, team: TeamKey, project_uuid: &str) -> Result<i64, StoreError> {
     let found = connection
         .prepare_cached("SELECT key FROM projects WHERE team = ?1 AND project_uuid = ?2")?
-        .query_row(params![team.0, project_uuid], |row| row.get(0))
+        .query_row(params![team, project_uuid], |row| row.get(0))
         .optional()?;
     if let Some(key) = found {
         return Ok(key);
     }
-    connection.execute(
-        "INSERT INTO projects (team, project_uuid) VALUES (?1, ?2)",
-        params![team.0, project_uuid],
-    )?;
+    connection
+        .execute("INSERT INTO projects (team, project_uuid) VALUES (?1, ?2)", params![team, project_uuid])?;
     Ok(connection.last_insert_rowid())
 }
 
@@ -129,7 +128,7 @@ fn store_event(
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (team, event_id) DO NOTHING",
         )?
         .execute(params![
-            team.0,
+            team,
             event.canonical_id,
             sent_id,
             event.event_type,
@@ -144,7 +143,7 @@ fn store_event(
     if inserted == 0 {
         let held: Vec<u8> = connection
             .prepare_cached("SELECT digest FROM events WHERE team = ?1 AND event_id = ?2")?
-            .query_row(params![team.0, event.canonical_id], |row| row.get(0))?;
+            .query_row(params![team, event.canonical_id], |row| row.get(0))?;
         return Ok(EventOutcome::Duplicate { differs: held != event.digest });
     }
     if let Some(artifact) = &event.artifact {
@@ -155,7 +154,7 @@ fn store_event(
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
             )?
             .execute(params![
-                team.0,
+                team,
                 artifact.project_uuid,
                 artifact.mission_slug,
                 artifact.target_branch,
@@ -179,7 +178,7 @@ fn find_artifact(
         )?
         .query_row(
             params![
-                team.0,
+                team,
                 key.project_uuid,
                 key.mission_slug,
                 key.target_branch,
@@ -194,12 +193,12 @@ fn find_artifact(
 }
 
 fn held(connection: &Connection, query: &HeldQuery) -> Result<HeldStates, StoreError> {
-    let state = |is_held| if is_held { HeldState::Held } else { HeldState::Missing };
+    let state = |is_held| if is_held { ReceiptState::Held } else { ReceiptState::Missing };
     let mut states = HeldStates::default();
     let mut event = connection.prepare_cached("SELECT 1 FROM events WHERE team = ?1 AND event_id = ?2")?;
     for id in &query.events {
         let is_held = match id {
-            Some(id) => event.exists(params![query.team.0, id])?,
+            Some(id) => event.exists(params![query.team, id])?,
             None => false,
         };
         states.events.push(state(is_held));

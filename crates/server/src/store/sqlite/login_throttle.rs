@@ -53,7 +53,7 @@ pub(super) fn begin(connection: &Connection, guess: &Guess) -> Result<Option<Dur
                 "INSERT INTO guesses (subject, count, last_at) VALUES (?1, 1, ?2)
                  ON CONFLICT (subject) DO UPDATE SET count = min(count + 1, 1000000), last_at = ?2",
             )?
-            .execute(params![counter.subject, guess.now.0])?;
+            .execute(params![counter.subject, guess.now])?;
     }
     Ok(None)
 }
@@ -61,7 +61,7 @@ pub(super) fn begin(connection: &Connection, guess: &Guess) -> Result<Option<Dur
 /// Takes back a guess that was right.
 pub(super) fn take_back(connection: &Connection, guess: &Guess) -> Result<(), StoreError> {
     for counter in &guess.counters {
-        let sql = match counter.ends {
+        let sql = match counter.resets {
             true => "DELETE FROM guesses WHERE subject = ?1",
             false => "UPDATE guesses SET count = max(count - 1, 0) WHERE subject = ?1",
         };
@@ -71,7 +71,7 @@ pub(super) fn take_back(connection: &Connection, guess: &Guess) -> Result<(), St
 }
 
 fn forget(connection: &Connection, now: UnixMillis) -> Result<(), StoreError> {
-    let before = now.0.saturating_sub(i64::try_from(KEPT.as_millis()).unwrap_or(0));
+    let before = now.before(KEPT);
     connection.prepare_cached("DELETE FROM guesses WHERE last_at < ?1")?.execute([before])?;
     let rows: i64 =
         connection.prepare_cached("SELECT count(*) FROM guesses")?.query_row([], |row| row.get(0))?;

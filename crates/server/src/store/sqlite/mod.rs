@@ -20,44 +20,41 @@ mod schema;
 mod sessions;
 mod writer;
 
-use super::{StoreError, StoreFuture};
+use super::{StoreError, StoreFuture, TeamKey};
 use crate::error::ServerError;
 use crate::platform;
+use crate::secret::TokenHash;
+use crate::time::UnixMillis;
 use readers::Readers;
 use rusqlite::Connection;
-use std::path::{Path, PathBuf};
+use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use std::path::Path;
 use std::time::Duration;
 use writer::WriterThread;
 
 /// The database's name in the data directory.
-pub const FILE_NAME: &str = "server.db";
+pub(crate) const FILE_NAME: &str = "server.db";
 
 /// How long a second process (the admin commands beside a running server) waits for the other.
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The SQLite store.
-pub struct SqliteStore {
-    path: PathBuf,
+pub(crate) struct SqliteStore {
     writer: WriterThread,
     readers: Readers,
 }
 
 impl SqliteStore {
     /// Opens the store in `data_dir`, creating both if needed.
-    pub fn open(data_dir: &Path) -> Result<Self, ServerError> {
-        let directory = |source| ServerError::DataDir { path: data_dir.to_owned(), source };
+    pub(crate) fn open(data_dir: &Path) -> Result<Self, ServerError> {
+        let directory = |source| ServerError::DataDir(data_dir.to_owned(), source);
         platform::load_private_dir(data_dir).map_err(directory)?;
         let path = data_dir.join(FILE_NAME);
         platform::load_private_file(&path).map_err(directory)?;
         let mut connection = connect(&path)?;
         schema::load(&mut connection, &path)?;
         let writer = WriterThread::start(connection).map_err(ServerError::Thread)?;
-        Ok(Self { readers: Readers::new(path.clone()), writer, path })
-    }
-
-    /// Where the database is.
-    pub fn path(&self) -> &Path {
-        &self.path
+        Ok(Self { writer, readers: Readers::new(path) })
     }
 
     /// Runs a change on the writer thread, inside its transaction; resolves after the commit.
@@ -81,8 +78,7 @@ impl SqliteStore {
 
 /// A connection with this store's pragmas.
 fn connect(path: &Path) -> Result<Connection, ServerError> {
-    let fault =
-        |error: rusqlite::Error| ServerError::Database { path: path.to_owned(), detail: error.to_string() };
+    let fault = |error: rusqlite::Error| ServerError::Database(path.to_owned(), error.to_string());
     let connection = Connection::open(path).map_err(fault)?;
     connection.busy_timeout(BUSY).map_err(fault)?;
     connection.set_prepared_statement_cache_capacity(64);
@@ -93,6 +89,36 @@ fn connect(path: &Path) -> Result<Connection, ServerError> {
         )
         .map_err(fault)?;
     Ok(connection)
+}
+
+impl ToSql for UnixMillis {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        self.0.to_sql()
+    }
+}
+
+impl FromSql for UnixMillis {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        i64::column_result(value).map(Self)
+    }
+}
+
+impl ToSql for TeamKey {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        self.0.to_sql()
+    }
+}
+
+impl FromSql for TeamKey {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        i64::column_result(value).map(Self)
+    }
+}
+
+impl ToSql for TokenHash {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        self.0.to_sql()
+    }
 }
 
 impl From<rusqlite::Error> for StoreError {

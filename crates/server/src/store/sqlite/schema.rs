@@ -9,8 +9,7 @@ pub(super) const VERSION: i64 = 2;
 
 /// Brings the file to [`VERSION`], in one transaction.
 pub(super) fn load(connection: &mut Connection, path: &Path) -> Result<(), ServerError> {
-    let fault =
-        |error: rusqlite::Error| ServerError::Database { path: path.to_owned(), detail: error.to_string() };
+    let fault = |error: rusqlite::Error| ServerError::Database(path.to_owned(), error.to_string());
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fault)?;
     let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(fault)?;
     if found > VERSION {

@@ -61,7 +61,7 @@ impl LoginStore for SqliteStore {
             let decided: Option<bool> = connection
                 .query_row(
                     "SELECT decided_at IS NOT NULL FROM devices WHERE user_code = ?1 AND expires_at > ?2",
-                    params![user_code, now.0],
+                    params![user_code, now],
                     |row| row.get(0),
                 )
                 .optional()?;
@@ -76,7 +76,7 @@ impl LoginStore for SqliteStore {
             };
             connection.execute(
                 "UPDATE devices SET decided_at = ?1, user_id = ?2 WHERE user_code = ?3",
-                params![now.0, user_id, user_code],
+                params![now, user_id, user_code],
             )?;
             Ok(DeviceDecisionOutcome::Recorded)
         })
@@ -91,7 +91,7 @@ impl LoginStore for SqliteStore {
             forget_ended(connection, code.now)?;
             connection.execute(
                 "INSERT INTO codes (hash, user_id, challenge, redirect_uri, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![code.code.0, code.user_id, code.challenge, code.redirect_uri, code.expires_at.0],
+                params![code.code, code.user_id, code.challenge, code.redirect_uri, code.expires_at],
             )?;
             Ok(())
         })
@@ -115,7 +115,7 @@ impl LoginStore for SqliteStore {
                 .query_row(
                     "SELECT session_id FROM refresh_tokens WHERE hash = ?1
                      UNION ALL SELECT session_id FROM access_tokens WHERE hash = ?1",
-                    params![token.0],
+                    params![token],
                     |row| row.get(0),
                 )
                 .optional()?;
@@ -129,7 +129,7 @@ impl LoginStore for SqliteStore {
         self.change(move |connection| {
             connection.execute(
                 "UPDATE access_tokens SET seen_at = ?2 WHERE hash = ?1 AND seen_at IS NULL",
-                params![access_token.0, now.0],
+                params![access_token, now],
             )?;
             Ok(())
         })
@@ -144,12 +144,12 @@ fn poll(
     let row = connection
         .query_row(
             "SELECT interval_ms, expires_at, polled_at, decided_at, user_id, used_at FROM devices WHERE hash = ?1",
-            params![device_code.0],
+            params![device_code],
             |row| {
                 Ok((
                     row.get::<_, i64>(0)?,
-                    UnixMillis(row.get(1)?),
-                    row.get::<_, Option<i64>>(2)?.map(UnixMillis),
+                    row.get::<_, UnixMillis>(1)?,
+                    row.get::<_, Option<UnixMillis>>(2)?,
                     row.get::<_, Option<i64>>(3)?.is_some(),
                     row.get::<_, Option<String>>(4)?,
                     row.get::<_, Option<i64>>(5)?.is_some(),
@@ -166,7 +166,7 @@ fn poll(
     let interval = Duration::from_millis(u64::try_from(interval).unwrap_or(0));
     let is_early = polled_at.is_some_and(|polled| tokens.now.since(polled) + EARLY < interval);
     connection
-        .execute("UPDATE devices SET polled_at = ?2 WHERE hash = ?1", params![device_code.0, tokens.now.0])?;
+        .execute("UPDATE devices SET polled_at = ?2 WHERE hash = ?1", params![device_code, tokens.now])?;
     match (is_decided, user_id) {
         (false, _) if is_early => Ok(DevicePoll::TooSoon),
         (false, _) => Ok(DevicePoll::Pending),
@@ -174,7 +174,7 @@ fn poll(
         (true, Some(user_id)) => {
             connection.execute(
                 "UPDATE devices SET used_at = ?2 WHERE hash = ?1",
-                params![device_code.0, tokens.now.0],
+                params![device_code, tokens.now],
             )?;
             Ok(DevicePoll::Granted(begin_session(connection, &user_id, "device_code", tokens)?))
         }
@@ -186,10 +186,10 @@ fn redeem(
     redemption: &CodeRedemption,
     tokens: &NewTokens,
 ) -> Result<Option<SessionGrant>, StoreError> {
-    let row: Option<(String, String, String, i64, Option<String>)> = connection
+    let row: Option<(String, String, String, UnixMillis, Option<String>)> = connection
         .query_row(
             "SELECT user_id, challenge, redirect_uri, expires_at, session_id FROM codes WHERE hash = ?1",
-            params![redemption.code.0],
+            params![redemption.code],
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)),
         )
         .optional()?;
@@ -200,15 +200,15 @@ fn redeem(
         return Ok(None);
     }
     let matches = challenge == redemption.challenge && redirect_uri == redemption.redirect_uri;
-    if !matches || expires_at <= tokens.now.0 {
+    if !matches || expires_at <= tokens.now {
         // Single use, also when it fails: a code must not outlive a guess at its verifier.
-        connection.execute("DELETE FROM codes WHERE hash = ?1", params![redemption.code.0])?;
+        connection.execute("DELETE FROM codes WHERE hash = ?1", params![redemption.code])?;
         return Ok(None);
     }
     let grant = begin_session(connection, &user_id, "authorization_code", tokens)?;
     connection.execute(
         "UPDATE codes SET session_id = ?2 WHERE hash = ?1",
-        params![redemption.code.0, grant.session_id],
+        params![redemption.code, grant.session_id],
     )?;
     Ok(Some(grant))
 }
@@ -218,13 +218,13 @@ fn redeem(
 /// arrived anywhere, the answer was lost and the rotation is done again. In any other case an old
 /// token coming back means that two parties hold the session, and it ends.
 fn refresh(connection: &Connection, hash: TokenHash, tokens: &NewTokens) -> Result<Refresh, StoreError> {
-    let row: Option<(String, i64, i64, Option<i64>, i64, bool)> = connection
+    let row: Option<(String, i64, UnixMillis, Option<UnixMillis>, i64, bool)> = connection
         .query_row(
             "SELECT session_id, refresh_tokens.generation, expires_at, used_at, sessions.generation,
                 ended_at IS NOT NULL OR (SELECT disabled_at IS NOT NULL FROM accounts
                                          WHERE accounts.user_id = sessions.user_id)
              FROM refresh_tokens JOIN sessions USING (session_id) WHERE hash = ?1",
-            params![hash.0],
+            params![hash],
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)),
         )
         .optional()?;
@@ -234,11 +234,11 @@ fn refresh(connection: &Connection, hash: TokenHash, tokens: &NewTokens) -> Resu
     if is_ended {
         return Ok(Refresh::SessionEnded);
     }
-    if expires_at <= tokens.now.0 {
+    if expires_at <= tokens.now {
         return Ok(Refresh::Invalid);
     }
     if let Some(used_at) = used_at {
-        if generation + 1 == current && tokens.now.since(UnixMillis(used_at)) < tokens.replay_grace {
+        if generation + 1 == current && tokens.now.since(used_at) < tokens.replay_grace {
             return Ok(Refresh::BenignReplay);
         }
         if generation + 1 != current || has_arrived(connection, &session, current)? {
@@ -248,11 +248,11 @@ fn refresh(connection: &Connection, hash: TokenHash, tokens: &NewTokens) -> Resu
     }
     connection.execute(
         "UPDATE refresh_tokens SET used_at = ?2 WHERE session_id = ?1 AND used_at IS NULL OR hash = ?3",
-        params![session, tokens.now.0, hash.0],
+        params![session, tokens.now, hash],
     )?;
     connection.execute(
         "DELETE FROM access_tokens WHERE session_id = ?1 AND expires_at <= ?2",
-        params![session, tokens.now.0],
+        params![session, tokens.now],
     )?;
     if used_at.is_some() {
         // The lost successor gives its number to the new one.
@@ -291,7 +291,7 @@ fn begin_session(
 ) -> Result<SessionGrant, StoreError> {
     connection.execute(
         "INSERT INTO sessions (session_id, user_id, flow, created_at, generation) VALUES (?1, ?2, ?3, ?4, 1)",
-        params![tokens.session_id, user_id, flow, tokens.now.0],
+        params![tokens.session_id, user_id, flow, tokens.now],
     )?;
     add_tokens(connection, tokens.session_id.clone(), 1, tokens)
 }
@@ -304,11 +304,11 @@ fn add_tokens(
 ) -> Result<SessionGrant, StoreError> {
     connection.execute(
         "INSERT INTO access_tokens (hash, session_id, generation, expires_at) VALUES (?1, ?2, ?3, ?4)",
-        params![tokens.access.0, session_id, generation, tokens.access_expires_at.0],
+        params![tokens.access, session_id, generation, tokens.access_expires_at],
     )?;
     connection.execute(
         "INSERT INTO refresh_tokens (hash, session_id, generation, expires_at) VALUES (?1, ?2, ?3, ?4)",
-        params![tokens.refresh.0, session_id, generation, tokens.refresh_expires_at.0],
+        params![tokens.refresh, session_id, generation, tokens.refresh_expires_at],
     )?;
     Ok(SessionGrant { session_id, generation: u64::try_from(generation).unwrap_or(0) })
 }
@@ -316,7 +316,7 @@ fn add_tokens(
 fn end_session(connection: &Connection, session: &str, now: UnixMillis) -> Result<(), StoreError> {
     connection.execute(
         "UPDATE sessions SET ended_at = coalesce(ended_at, ?2) WHERE session_id = ?1",
-        params![session, now.0],
+        params![session, now],
     )?;
     connection.execute("DELETE FROM access_tokens WHERE session_id = ?1", params![session])?;
     Ok(())
@@ -324,7 +324,7 @@ fn end_session(connection: &Connection, session: &str, now: UnixMillis) -> Resul
 
 /// Removes device requests and codes that ended long ago.
 fn forget_ended(connection: &Connection, now: UnixMillis) -> Result<(), StoreError> {
-    let before = now.0.saturating_sub(i64::try_from(KEPT.as_millis()).unwrap_or(0));
+    let before = now.before(KEPT);
     connection.execute("DELETE FROM devices WHERE expires_at < ?1", [before])?;
     connection.execute("DELETE FROM codes WHERE expires_at < ?1", [before])?;
     Ok(())
