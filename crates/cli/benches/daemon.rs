@@ -23,6 +23,7 @@ fn main() {
 mod linux {
     use benches::{Timings, bare_process};
     use contract::ForegroundIdentity;
+    use contract::event::ValidatedEvent;
     use daemon::control::client::ControlClient;
     use daemon::control::file::ControlFile;
     use daemon::lifecycle::{DaemonState, observe_status};
@@ -30,7 +31,7 @@ mod linux {
     use daemon::spawn::Launcher;
     use identity::{BuildInfo, Config, Environment, Home, Secret, Session};
     use preflight::Boundary;
-    use queue::{Capacity, Capture, EventRow, NewRow, Place, Witness, Writer};
+    use queue::{Capacity, Capture, NewRow, Place, Witness, Writer};
     use std::fs;
     use std::io::Write as _;
     use std::path::{Path, PathBuf};
@@ -142,9 +143,9 @@ mod linux {
                 Boundary::new(&self.environment, &self.home, build).with_foreground(self.foreground.clone());
             let permit = boundary.capture_permit().expect("a coherent boundary");
             let mut writer = Writer::open(&permit, Capacity(1_000_000)).expect("the queue");
-            let row = EventRow::from_text(event_text(n)).expect("an event");
+            let row = ValidatedEvent::parse(event_text(n)).expect("an event");
             let log = "/nowhere/status.events.jsonl".into();
-            let witness = Witness::LogRow { log, event_id: row.event_id().to_owned() };
+            let witness = Witness::LogRow { log, event_id: row.id().to_owned() };
             let place = Place { project_uuid: Some(PROJECT.to_owned()), ..Place::default() };
             let rows = vec![NewRow::event(row, witness)];
             let prepared = writer

@@ -17,6 +17,7 @@
 //! | [`path`] | paths as comparisons see them |
 //! | [`server_url`] | what a valid server URL is, how two are compared, and how one is shown |
 //! | [`text`] | what a text may hold when it is shown |
+//! | [`json`] | the two JSON dialects: strict and lenient |
 //! | [`lane`] | the lanes of a work package |
 //! | [`event`] | the published event contract: ids, envelope, payload shapes, moves, rejections |
 //! | [`wire`] | what client and server say to each other over HTTP |
@@ -31,6 +32,7 @@ pub mod event;
 pub mod exit;
 pub mod failure;
 pub mod foreground;
+pub mod json;
 pub mod lane;
 pub mod owner;
 pub mod path;

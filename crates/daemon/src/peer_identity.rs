@@ -184,7 +184,7 @@ impl ReferenceDaemon {
             Err(_) => return Voice::Mute,
         };
         let body = Zeroizing::new(answer.body);
-        match contract::wire::read_object::<Health<'_>>(&body) {
+        match contract::json::read_object::<Health<'_>>(&body) {
             Ok(health)
                 if answer.status == 200
                     && health.status == "ok"

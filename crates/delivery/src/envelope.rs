@@ -11,8 +11,8 @@
 
 use crate::classify::Category;
 use contract::event::FORBIDDEN_KEYS;
+use contract::json::{Inside, Member, lenient_text, members};
 use std::borrow::Cow;
-use std::ops::Range;
 
 /// Deepest nesting that is sent. A receiver that reads with the usual recursion limits (128) still
 /// reads it inside its batch.
@@ -73,12 +73,14 @@ impl Unsendable {
 /// # Errors
 /// [`Unsendable`] when the row has to be parked instead.
 pub fn plan_outgoing<'a>(stored: &'a str, event_id: &str, team_id: &str) -> Result<Cow<'a, str>, Unsendable> {
-    // One pass of a real parser first: the scanner below may then trust the syntax. It keeps no values,
-    // so depth and size cost nothing.
+    // The syntax alone: no value is kept, so depth and size cost nothing.
     let raw: &serde_json::value::RawValue =
         serde_json::from_str(stored).map_err(|error| Unsendable::NotJson(error.to_string()))?;
     let text = raw.get();
-    let members = Scanner::new(text).members()?;
+    if !text.starts_with('{') {
+        return Err(Unsendable::NotAnObject);
+    }
+    let members = members(text.as_bytes(), check_inside)?;
     check_event_id(text, &members, event_id)?;
     let blocked = members.iter().any(|member| member.name == "drain_blocked_reason");
     let team = plan_team(text, &members, team_id)?;
@@ -88,10 +90,37 @@ pub fn plan_outgoing<'a>(stored: &'a str, event_id: &str, team_id: &str) -> Resu
     Ok(Cow::Owned(rewrite(text, &members, &team, team_id)))
 }
 
+/// Refuses forbidden keys and nesting that is too deep.
+fn check_inside(inside: Inside<'_>) -> Result<(), Unsendable> {
+    match inside {
+        Inside::Depth(depth) if depth > MAX_DEPTH => Err(Unsendable::TooDeep),
+        Inside::Key(quoted) => {
+            let key = lenient_text(quoted);
+            match FORBIDDEN_KEYS.into_iter().find(|forbidden| key.as_deref() == Some(*forbidden)) {
+                Some(forbidden) => Err(Unsendable::ForbiddenKey(forbidden)),
+                None => Ok(()),
+            }
+        }
+        Inside::Depth(_) => Ok(()),
+    }
+}
+
+/// The value of a member whose value is a string.
+fn string_of<'t>(text: &'t str, member: &Member<'_>) -> Option<Cow<'t, str>> {
+    let value = &text[member.value.clone()];
+    if !value.starts_with('"') {
+        return None;
+    }
+    match value.contains('\\') {
+        true => serde_json::from_str(value).ok().map(Cow::Owned),
+        false => Some(Cow::Borrowed(&value[1..value.len() - 1])),
+    }
+}
+
 fn check_event_id(text: &str, members: &[Member<'_>], event_id: &str) -> Result<(), Unsendable> {
     let mut ids = members.iter().filter(|member| member.name == "event_id");
     let (Some(member), None) = (ids.next(), ids.next()) else { return Err(Unsendable::EventId) };
-    match member.text_value(text) {
+    match string_of(text, member) {
         Some(id) if id == event_id => Ok(()),
         Some(_) => Err(Unsendable::EventIdDiffers),
         None => Err(Unsendable::EventId),
@@ -115,7 +144,7 @@ fn plan_team(text: &str, members: &[Member<'_>], team_id: &str) -> Result<TeamEd
         return Ok(TeamEdit::Fill(index));
     }
     // A number or an object names nobody; the receiver says what it thinks of it.
-    let Some(named) = member.text_value(text) else { return Ok(TeamEdit::Keep) };
+    let Some(named) = string_of(text, member) else { return Ok(TeamEdit::Keep) };
     let named = contract::scope::trim(&named);
     if named.is_empty() {
         Ok(TeamEdit::Fill(index))
@@ -158,141 +187,6 @@ fn rewrite(text: &str, members: &[Member<'_>], edit: &TeamEdit, team_id: &str) -
     }
     out.push('}');
     out
-}
-
-/// One member of the outermost object; ranges into the text. `key` includes its quotes.
-struct Member<'a> {
-    name: Cow<'a, str>,
-    key: Range<usize>,
-    value: Range<usize>,
-}
-
-impl Member<'_> {
-    fn text_value<'t>(&self, text: &'t str) -> Option<Cow<'t, str>> {
-        let value = &text[self.value.clone()];
-        let inner = value.strip_prefix('"')?.strip_suffix('"')?;
-        if inner.contains('\\') {
-            serde_json::from_str::<String>(value).ok().map(Cow::Owned)
-        } else {
-            Some(Cow::Borrowed(inner))
-        }
-    }
-}
-
-/// Walks text that a parser has already accepted.
-struct Scanner<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-impl<'a> Scanner<'a> {
-    fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
-    }
-
-    /// The members of the outermost object; refuses forbidden keys at any depth.
-    fn members(mut self) -> Result<Vec<Member<'a>>, Unsendable> {
-        if self.peek() != Some(b'{') {
-            return Err(Unsendable::NotAnObject);
-        }
-        let mut members: Vec<Member<'a>> = Vec::with_capacity(20);
-        // Bit n: whether level n is an object. 128 levels fit, MAX_DEPTH is below.
-        let mut objects: u128 = 0;
-        let mut depth: u32 = 0;
-        let mut key_next = false;
-        while let Some(byte) = self.peek() {
-            match byte {
-                b'"' => {
-                    let (span, escaped) = self.string();
-                    if key_next {
-                        let name = self.key_name(span.clone(), escaped);
-                        if let Some(forbidden) = FORBIDDEN_KEYS.into_iter().find(|key| name == *key) {
-                            return Err(Unsendable::ForbiddenKey(forbidden));
-                        }
-                        self.skip_to_value();
-                        if depth == 1 {
-                            members.push(Member { name, key: span, value: self.at..self.at });
-                        }
-                        key_next = false;
-                    } else if depth == 1 {
-                        close_value(&mut members, span.end);
-                    }
-                    continue;
-                }
-                b'{' | b'[' => {
-                    if depth >= MAX_DEPTH {
-                        return Err(Unsendable::TooDeep);
-                    }
-                    depth += 1;
-                    let bit = 1u128 << depth;
-                    objects = if byte == b'{' { objects | bit } else { objects & !bit };
-                    key_next = byte == b'{';
-                }
-                b'}' | b']' => {
-                    depth = depth.saturating_sub(1);
-                    key_next = false;
-                    if depth == 1 {
-                        close_value(&mut members, self.at + 1);
-                    }
-                }
-                b',' => key_next = objects >> depth & 1 == 1,
-                b' ' | b'\n' | b'\r' | b'\t' => {}
-                // A digit or letter of a number or of true, false, null.
-                _ if depth == 1 => close_value(&mut members, self.at + 1),
-                _ => {}
-            }
-            self.at += 1;
-        }
-        Ok(members)
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    /// The span of the string that starts here, quotes included, and whether it has escapes; moves
-    /// behind it.
-    fn string(&mut self) -> (Range<usize>, bool) {
-        let start = self.at;
-        let mut escaped = false;
-        self.at += 1;
-        while let Some(byte) = self.peek() {
-            self.at += match byte {
-                b'\\' => {
-                    escaped = true;
-                    2
-                }
-                b'"' => {
-                    self.at += 1;
-                    break;
-                }
-                _ => 1,
-            };
-        }
-        (start..self.at.min(self.text.len()), escaped)
-    }
-
-    fn skip_to_value(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t' | b':')) {
-            self.at += 1;
-        }
-    }
-
-    /// What a key means, escapes resolved. One that cannot be resolved (a lone surrogate) means nothing
-    /// that is looked for.
-    fn key_name(&self, span: Range<usize>, escaped: bool) -> Cow<'a, str> {
-        let text = self.text;
-        if escaped {
-            return Cow::Owned(serde_json::from_str(&text[span]).unwrap_or_default());
-        }
-        Cow::Borrowed(&text[span.start + 1..span.end - 1])
-    }
-}
-
-fn close_value(members: &mut [Member<'_>], end: usize) {
-    if let Some(member) = members.last_mut() {
-        member.value.end = end;
-    }
 }
 
 #[cfg(test)]

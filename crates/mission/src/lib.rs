@@ -10,7 +10,6 @@
 //! | [`clock`] | instants and identifiers |
 //! | [`instant`] | instants of log rows, with any offset from UTC |
 //! | [`document`] | reading files bounded; writing them atomically, and undoing it |
-//! | [`json`] | the JSON dialects of mission files |
 //! | [`recovery`] | rows of commands that were interrupted |
 //! | [`slug`] | names of missions |
 //! | [`meta`] | `meta.json` |
@@ -52,7 +51,6 @@ pub mod front_matter;
 pub mod git;
 pub mod graph;
 pub mod instant;
-pub mod json;
 pub mod log;
 pub mod meta;
 pub mod outgoing;

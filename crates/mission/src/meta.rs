@@ -5,8 +5,8 @@
 
 use crate::document::{MAX_JSON, read_text};
 use crate::error::{MissionError, Result};
-use crate::json;
 use crate::slug;
+use contract::json;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 

@@ -6,10 +6,10 @@
 
 use crate::error::Result;
 use crate::instant::Instant;
-use crate::json;
 use crate::lane::Lane;
 use crate::log::LaneRow;
 use crate::meta::{DEFAULT_TYPE, Meta};
+use contract::json;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 

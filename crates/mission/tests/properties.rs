@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use contract::json;
 use mission::activity::{Entry, with_entry};
 use mission::allocation::{compute, surfaces};
 use mission::decision::Ledger;
@@ -12,7 +13,7 @@ use mission::meta::Meta;
 use mission::ownership::{infer_ownership, pattern};
 use mission::snapshot::reduce;
 use mission::tasks::{self, Marked, SubtaskState};
-use mission::{Lane, evidence, json, placeholder_check, slug, wps};
+use mission::{Lane, evidence, placeholder_check, slug, wps};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;

@@ -2,13 +2,13 @@
 //! they name, were not captured by us, and are bound before anything may leave.
 
 use crate::consent::{Hold, Place};
-use crate::envelope::Envelope;
 use crate::error::QueueError;
 use crate::legacy::{LegacyKey, LegacyTable, text_of};
 use crate::origin;
 use crate::parked::{Parking, park, raw_value, reason};
 use crate::row::{Kind, RowDigest};
 use crate::store::{Abort, Store};
+use crate::stored_event::StoredEvent;
 use crate::waiting::{self, Bond};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, Transaction};
@@ -23,7 +23,7 @@ pub(crate) struct FoundRow {
 }
 
 /// The place and hold of an event that another program wrote.
-pub(crate) fn belonging(envelope: &Envelope<'_>) -> (Place, Hold) {
+pub(crate) fn belonging(envelope: &StoredEvent<'_>) -> (Place, Hold) {
     let place =
         Place { project_uuid: envelope.project_uuid(), repo_slug: envelope.repo_slug(), checkout: None };
     (place, Hold::of_found(envelope.drain_blocked_reason().as_deref()))
@@ -50,7 +50,7 @@ pub(crate) fn look(conn: &Connection, bindings: bool, visit: &mut dyn FnMut(Foun
             conn.prepare(&format!("SELECT data, timestamp FROM queue {}", unbound(Kind::Event)))?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
-            let facts = bytes_of(row.get_ref(0)?).and_then(|data| Envelope::read(data).ok());
+            let facts = bytes_of(row.get_ref(0)?).and_then(|data| StoredEvent::read(data).ok());
             let (place, hold) = belonging(&facts.unwrap_or_default());
             visit(FoundRow { kind: Kind::Event, place, hold, at: Some(number_of(row.get_ref(1)?)) });
         }
@@ -173,7 +173,7 @@ pub(crate) fn examine(
                 (None, _) => Err("`event_type` is no text".to_owned()),
                 (_, None) => Err("`data` is no text".to_owned()),
                 _ if !whole => Err("`timestamp` is no number".to_owned()),
-                (Some(_), Some(data)) => Envelope::read(data)
+                (Some(_), Some(data)) => StoredEvent::read(data)
                     .map(|facts| belonging(&facts))
                     .map_err(|why| format!("`data` is no event: {why}")),
             }

@@ -89,12 +89,9 @@
 mod birth;
 mod busy_timeout;
 pub mod capture;
-mod coalesce;
 pub mod consent;
 pub mod cure;
-mod envelope;
 pub mod error;
-mod event_json;
 pub mod fault_point;
 mod file;
 mod foreign_rows;
@@ -110,6 +107,7 @@ pub mod row;
 mod schema;
 mod sent;
 mod store;
+mod stored_event;
 mod unindexed;
 mod waiting;
 
@@ -136,6 +134,6 @@ pub use outbox::{
     RefusalMemory, RowId, SentBytes, SkipSet,
 };
 pub use rewound::{Rewound, RewoundProject};
-pub use row::{BodyRow, EventRow, Kind, NewRow, RowDigest, Witness};
+pub use row::{Kind, NewRow, RowDigest, Witness};
 pub use sent::{Keep, SentBlocks};
 pub use unindexed::Unindexed;

@@ -4,7 +4,8 @@
 use crate::consent::Hold;
 use crate::foreign_rows::raw_bytes;
 use crate::origin::PlaceId;
-use crate::row::{BodyRow, Kind, RowDigest};
+use crate::row::{Kind, RowDigest};
+use contract::wire::ArtifactBody;
 use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 use std::collections::HashMap;
@@ -18,24 +19,6 @@ pub(crate) struct PendingEvent<'a> {
     pub(crate) timestamp: i64,
     pub(crate) retry_count: i64,
     pub(crate) coalesce_key: Option<&'a str>,
-}
-
-/// A body that is about to wait.
-pub(crate) struct PendingBody<'a> {
-    /// The seven key columns.
-    pub(crate) key: [&'a str; 7],
-    pub(crate) hash_algorithm: &'a str,
-    pub(crate) content_body: &'a str,
-}
-
-impl<'a> From<&'a BodyRow> for PendingBody<'a> {
-    fn from(body: &'a BodyRow) -> Self {
-        Self {
-            key: body.key_columns(),
-            hash_algorithm: &body.hash_algorithm,
-            content_body: &body.content_body,
-        }
-    }
 }
 
 /// What happened to a body on the way.
@@ -119,12 +102,12 @@ impl<'c> Queueing<'c> {
     /// Lets a body wait; false when a row of its key waits already, or the table does not take it.
     pub(crate) fn body(
         &mut self,
-        body: &PendingBody<'_>,
+        body: &ArtifactBody,
         progress: BodyProgress<'_>,
         bond: Bond,
     ) -> rusqlite::Result<bool> {
         let size = i64::try_from(body.content_body.len()).unwrap_or(i64::MAX);
-        let [project, mission, branch, mission_type, manifest, artifact, hash] = body.key;
+        let [project, mission, branch, mission_type, manifest, artifact, hash] = body.key_columns();
         let inserted = self.body.execute(params![
             project,
             mission,

@@ -14,7 +14,7 @@ use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use contract::wire::body::{self, BodyAnswer, BodyPush};
+use contract::wire::body::{self, ArtifactBody, BodyAnswer};
 use std::sync::Arc;
 
 pub(crate) async fn push(
@@ -60,8 +60,8 @@ async fn admit(app: &Arc<App>, caller: &Caller, headers: &HeaderMap) -> Result<P
 }
 
 /// Reads and validates the nine fields.
-fn validate(bytes: &[u8]) -> Result<BodyPush, HttpRefusal> {
-    let push: BodyPush = read_object(bytes).map_err(|error| {
+fn validate(bytes: &[u8]) -> Result<ArtifactBody, HttpRefusal> {
+    let push: ArtifactBody = read_object(bytes).map_err(|error| {
         // serde names the key. Other errors get a position only, because a type error would quote a
         // piece of the file.
         let text = error.to_string();
@@ -81,7 +81,7 @@ fn validate(bytes: &[u8]) -> Result<BodyPush, HttpRefusal> {
     }
 }
 
-fn new_body(push: BodyPush) -> NewBody {
+fn new_body(push: ArtifactBody) -> NewBody {
     NewBody {
         key: ArtifactKey {
             project_uuid: push.project_uuid,

@@ -8,7 +8,7 @@ use serde_json::Value;
 /// The aggregate types an envelope may name. `Feature` is of the time before the cut-over.
 pub const AGGREGATE_TYPES: [&str; 4] = ["Build", "WorkPackage", "Mission", "MissionDossier"];
 
-/// One event, ready to be judged and queued. Serialises to the bytes that travel.
+/// One event, ready to be judged and queued. Serialises to the text that is stored and sent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Envelope {
     /// A ULID; the id of the local row when the event derives from one.
@@ -47,12 +47,4 @@ pub struct Envelope {
     pub head_commit_sha: Option<String>,
     /// `owner/repo`.
     pub repo_slug: Option<String>,
-}
-
-impl Envelope {
-    /// The envelope as a JSON value, for [`crate::event::validate()`].
-    pub fn to_value(&self) -> Value {
-        // Serialising a struct of strings, numbers and a JSON value cannot fail.
-        serde_json::to_value(self).unwrap_or(Value::Null)
-    }
 }

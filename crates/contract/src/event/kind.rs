@@ -34,7 +34,3 @@ pub const DOSSIER_PARITY_DRIFT: &str = "MissionDossierParityDriftDetected";
 pub const DECISION_POINT_OPENED: &str = "DecisionPointOpened";
 /// A decision point was resolved, deferred or cancelled.
 pub const DECISION_POINT_RESOLVED: &str = "DecisionPointResolved";
-
-/// Types whose newer event replaces an older one that was never sent: their content is derived and
-/// can be computed again. Everything else is a fact and is kept.
-pub const DISPOSABLE: [&str; 2] = [DOSSIER_ARTIFACT_INDEXED, DOSSIER_SNAPSHOT_COMPUTED];

@@ -4,9 +4,9 @@
 //! published contract refuses. Rejecting them would leave them in its queue for ever. Our own
 //! client never writes them: it judges strictly.
 
-use super::node::Node;
 use super::payload;
 use super::shape::{ObjectShape, Shape, closed, may, need, open, some};
+use crate::json::Node;
 
 /// One tolerated deviation. Serialised by name into what the server answers and stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

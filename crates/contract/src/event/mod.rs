@@ -10,34 +10,37 @@
 //! | [`id`] | event ids: the three accepted spellings and their canonical form |
 //! | [`kind`] | the names of the event types this program produces |
 //! | [`envelope`] | the envelope as we write it |
-//! | [`node`] | a JSON tree that borrows from its text and refuses duplicate keys |
 //! | [`rejection`] | why an event is not accepted |
 //! | [`shape`] | the small language the payload tables are written in |
 //! | [`transition`] | which move between lanes the contract allows |
 //! | [`legacy`] | the deviations of earlier clients that the server tolerates, and flags |
-//! | [`validate`](mod@validate) | the judgement |
+//! | [`validate`] | the judgement |
+//! | [`ValidatedEvent`] | the form of an event from its capture to the wire |
+//! | `coalesce` | which newer event replaces an older one that was never sent |
 //!
 //! Invariants: a judgement depends on the event alone; no input panics; the strict judgement of
-//! [`validate()`] accepts nothing that the contract's own models refuse.
+//! [`judge`] accepts nothing that the contract's own models refuse.
 
+mod coalesce;
 pub mod envelope;
 pub mod id;
 pub mod kind;
 pub mod legacy;
-pub mod node;
 mod payload;
 pub mod rejection;
 pub mod shape;
 pub mod transition;
 pub mod validate;
+mod validated;
 
+pub use crate::json::Node;
 pub use envelope::Envelope;
 pub use legacy::Deviation;
-pub use node::Node;
 pub use rejection::{Rejection, RejectionCode, Step};
 pub use validate::{
-    Tolerance, ValidEvent, judge, judge_cut_over, judge_envelope, known_types, validate, validate_payload,
+    EventSummary, Tolerance, judge, judge_cut_over, judge_envelope, known_types, validate_payload,
 };
+pub use validated::ValidatedEvent;
 
 /// The envelope version that marks an event as written after the cut-over. Matched exactly.
 pub const SCHEMA_VERSION: &str = "3.0.0";

@@ -4,9 +4,9 @@
 //! rejection. Messages name keys and kinds, never values.
 
 use super::id;
-use super::node::Node;
 use super::rejection::{Rejection, RejectionCode};
 use crate::Lane;
+use crate::json::Node;
 use jiff::civil::DateTime;
 
 /// What a value must be.

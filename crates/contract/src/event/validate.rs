@@ -5,12 +5,11 @@
 //! envelope's values; the payload.
 
 use super::legacy::{self, Deviation};
-use super::node::Node;
 use super::rejection::{Rejection, RejectionCode};
 use super::shape::{ObjectShape, Shape, may, need, open, some};
 use super::{FORBIDDEN_AGGREGATES, FORBIDDEN_KEYS, FORBIDDEN_TYPES, SCHEMA_VERSION, id, payload};
 use crate::Lane;
-use serde_json::Value;
+use crate::json::Node;
 
 /// How much of the past is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +22,7 @@ pub enum Tolerance {
 
 /// What a reader needs to know about an accepted event, borrowed from it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ValidEvent {
+pub struct EventSummary {
     /// The id as it was sent.
     pub event_id: String,
     /// The id that idempotency compares.
@@ -44,22 +43,17 @@ pub struct ValidEvent {
     pub deviations: Vec<Deviation>,
 }
 
-impl ValidEvent {
+impl EventSummary {
     /// Whether any deviation was tolerated.
     pub fn is_legacy_shape(&self) -> bool {
         !self.deviations.is_empty()
     }
 }
 
-/// Judges an event strictly: what a client does before it captures one.
-pub fn validate(event: &Value) -> Result<ValidEvent, Rejection> {
-    judge(&Node::from(event), Tolerance::Strict)
-}
-
 /// Judges an event that was read with [`Node::parse`].
 ///
-/// Judging copies the few fields of [`ValidEvent`] out of the tree and nothing else.
-pub fn judge(event: &Node<'_>, tolerance: Tolerance) -> Result<ValidEvent, Rejection> {
+/// Judging copies the few fields of [`EventSummary`] out of the tree and nothing else.
+pub fn judge(event: &Node<'_>, tolerance: Tolerance) -> Result<EventSummary, Rejection> {
     let Node::Object(_) = event else {
         return Err(envelope_fault(format!("schema: an event must be an object, is {}", event.noun())));
     };
@@ -257,10 +251,10 @@ fn after_cut_over(event: &Node<'_>) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn summary(event: &Node<'_>, deviations: Vec<Deviation>) -> ValidEvent {
+fn summary(event: &Node<'_>, deviations: Vec<Deviation>) -> EventSummary {
     let text = |key: &str| event.text(key).unwrap_or_default().to_owned();
     let event_id = text("event_id");
-    ValidEvent {
+    EventSummary {
         canonical_id: id::canonical(&event_id).unwrap_or_else(|| event_id.clone()),
         event_id,
         event_type: text("event_type"),

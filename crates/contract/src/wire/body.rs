@@ -25,10 +25,21 @@ pub const SURFACE_DIRECTORIES: [&str; 3] = ["research/", "contracts/", "checklis
 /// The extensions of bodies that travel, compared without case.
 pub const EXTENSIONS: [&str; 5] = ["md", "json", "yaml", "yml", "csv"];
 
-/// The request. Exactly these nine keys.
+/// The names of the seven columns that identify a body, in the order of a [`BodyKey`](super::receipts::BodyKey).
+pub const BODY_KEY_COLUMNS: [&str; 7] = [
+    "project_uuid",
+    "mission_slug",
+    "target_branch",
+    "mission_type",
+    "manifest_version",
+    "artifact_path",
+    "content_hash",
+];
+
+/// One body as it is captured, stored and sent: exactly these nine keys. The first seven identify it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct BodyPush {
+pub struct ArtifactBody {
     /// The project.
     pub project_uuid: String,
     /// The mission.
@@ -64,7 +75,7 @@ pub struct Namespace<'a> {
     pub manifest_version: &'a str,
 }
 
-impl BodyPush {
+impl ArtifactBody {
     /// Where it belongs.
     pub fn namespace(&self) -> Namespace<'_> {
         Namespace {
@@ -76,24 +87,57 @@ impl BodyPush {
         }
     }
 
-    /// What is wrong with it, in one sentence; nothing when it may travel.
+    /// A body from its nine columns.
+    pub fn from_columns(columns: [String; 9]) -> Self {
+        let [
+            project_uuid,
+            mission_slug,
+            target_branch,
+            mission_type,
+            manifest_version,
+            artifact_path,
+            content_hash,
+            hash_algorithm,
+            content_body,
+        ] = columns;
+        Self {
+            project_uuid,
+            mission_slug,
+            target_branch,
+            mission_type,
+            manifest_version,
+            artifact_path,
+            content_hash,
+            hash_algorithm,
+            content_body,
+        }
+    }
+
+    /// The values of [`BODY_KEY_COLUMNS`].
+    pub fn key_columns(&self) -> [&str; 7] {
+        [
+            &self.project_uuid,
+            &self.mission_slug,
+            &self.target_branch,
+            &self.mission_type,
+            &self.manifest_version,
+            &self.artifact_path,
+            &self.content_hash,
+        ]
+    }
+
+    /// The key as one text: a JSON array, which no two lists of columns share.
+    pub fn key(&self) -> String {
+        serde_json::Value::from(self.key_columns().to_vec()).to_string()
+    }
+
+    /// Why a server refuses it, in one sentence; nothing when it may be sent.
     pub fn fault(&self) -> Option<String> {
-        let named = [
-            ("project_uuid", &self.project_uuid),
-            ("mission_slug", &self.mission_slug),
-            ("target_branch", &self.target_branch),
-            ("mission_type", &self.mission_type),
-            ("manifest_version", &self.manifest_version),
-            ("artifact_path", &self.artifact_path),
-        ];
-        if let Some((name, _)) = named.into_iter().find(|(_, value)| value.trim().is_empty()) {
-            return Some(format!("field {name} must not be empty"));
+        if let Some(blank) = self.blank_column() {
+            return Some(blank);
         }
         if !crate::event::id::is_uuid(&self.project_uuid) {
             return Some("field project_uuid must be a UUID".to_owned());
-        }
-        if self.hash_algorithm != ALGORITHM {
-            return Some(format!("field hash_algorithm must be {ALGORITHM}"));
         }
         if !is_surface(&self.artifact_path) {
             return Some("field artifact_path names a file whose body does not travel".to_owned());
@@ -103,6 +147,24 @@ impl BodyPush {
         }
         if self.content_body.len() > MAX_CONTENT_BYTES {
             return Some(format!("field content_body is larger than {MAX_CONTENT_BYTES} bytes"));
+        }
+        self.hash_fault()
+    }
+
+    /// Why a queue refuses it: a blank key column, or a hash that is not the content's.
+    pub fn stored_fault(&self) -> Option<String> {
+        self.blank_column().or_else(|| self.hash_fault())
+    }
+
+    fn blank_column(&self) -> Option<String> {
+        let mut columns = BODY_KEY_COLUMNS.into_iter().zip(self.key_columns());
+        let (name, _) = columns.find(|(_, value)| crate::scope::trim(value).is_empty())?;
+        Some(format!("field {name} must not be empty"))
+    }
+
+    fn hash_fault(&self) -> Option<String> {
+        if self.hash_algorithm != ALGORITHM {
+            return Some(format!("field hash_algorithm must be {ALGORITHM}"));
         }
         (hash(self.content_body.as_bytes()) != self.content_hash)
             .then(|| "field content_hash is not the SHA-256 of content_body".to_owned())
@@ -169,8 +231,8 @@ pub const NAMESPACE_NOT_FOUND: &str = "namespace_not_found";
 mod tests {
     use super::*;
 
-    fn push(path: &str, content: &str) -> BodyPush {
-        BodyPush {
+    fn push(path: &str, content: &str) -> ArtifactBody {
+        ArtifactBody {
             project_uuid: "892d6066-b402-45e3-9521-a4ac582672a6".into(),
             mission_slug: "demo-01M81786".into(),
             target_branch: "main".into(),
@@ -221,7 +283,7 @@ mod tests {
     #[test]
     fn a_wrong_hash_an_empty_and_an_oversized_body_are_named() {
         assert_eq!(push("spec.md", "x").fault(), None);
-        let wrong = BodyPush { content_hash: hash(b"y"), ..push("spec.md", "x") };
+        let wrong = ArtifactBody { content_hash: hash(b"y"), ..push("spec.md", "x") };
         assert!(wrong.fault().unwrap().contains("content_hash"));
         assert!(push("spec.md", "").fault().unwrap().contains("content_body"));
         assert_eq!(push("spec.md", &"x".repeat(MAX_CONTENT_BYTES)).fault(), None);
@@ -232,7 +294,7 @@ mod tests {
     fn a_tenth_field_is_refused_by_name() {
         let mut value = serde_json::to_value(push("spec.md", "x")).unwrap();
         value["mission_key"] = "k".into();
-        let error = serde_json::from_value::<BodyPush>(value).unwrap_err().to_string();
+        let error = serde_json::from_value::<ArtifactBody>(value).unwrap_err().to_string();
         assert!(error.contains("mission_key"), "{error}");
     }
 }

@@ -6,7 +6,6 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`document`] | reading a JSON document of the protocol |
 //! | [`endpoint`] | paths, header names, the contract version |
 //! | [`batch`] | event ingest: request, per-event results |
 //! | [`body`] | artifact bodies: the nine fields, which files travel, the answers |
@@ -21,7 +20,6 @@
 pub mod batch;
 pub mod body;
 pub mod ci_token;
-pub mod document;
 pub mod endpoint;
 pub mod error;
 pub mod health;
@@ -31,9 +29,8 @@ pub mod oauth;
 pub mod receipts;
 
 pub use batch::{BatchResponse, EventResult, EventStatus};
-pub use body::{BodyAnswer, BodyPush};
+pub use body::{ArtifactBody, BodyAnswer};
 pub use ci_token::CiToken;
-pub use document::read_object;
 pub use error::ErrorEnvelope;
 pub use health::{IngressLimits, SyncHealth};
 pub use me::{Me, Team};

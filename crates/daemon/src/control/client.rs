@@ -8,7 +8,7 @@ use super::wire::{
     self, DrainAnswer, DrainRequest, HealthAnswer, NudgeAnswer, ShutdownAnswer, ShutdownCause,
     ShutdownRequest, StatusReport,
 };
-use contract::wire::read_object;
+use contract::json::read_object;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, Read as _, Write as _};

@@ -8,7 +8,7 @@ use super::error_text::bounded;
 use super::{Category, Rejection, Stop, Whole, Words, judge_whole, unusable};
 use crate::http::Answer;
 use crate::http::documents::BatchResults;
-use contract::wire::read_object;
+use contract::json::read_object;
 use contract::wire::{EventResult, EventStatus, IngressLimits};
 use serde_json::Value;
 use std::collections::HashMap;

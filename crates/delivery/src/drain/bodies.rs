@@ -8,11 +8,10 @@ use super::streak::Refused;
 use super::{Drain, Halt, unix_now};
 use crate::classify::{BodyJudgement, Category, Words, judge_body};
 use crate::http::{Payload, Request};
-use contract::wire::BodyPush;
 use contract::wire::body::{INDEX_ENTRY_NOT_FOUND, MAX_CONTENT_BYTES};
 use contract::wire::endpoint::PUSH_CONTENT;
 use preflight::consent_of;
-use queue::{BatchLimits, BodyRow, Kind, Outcome, OutgoingBody, SentBytes};
+use queue::{BatchLimits, Kind, Outcome, OutgoingBody, SentBytes};
 
 /// Bodies read into memory together.
 const LIMITS: BatchLimits = BatchLimits { rows: 50, bytes: 8 << 20 };
@@ -50,9 +49,8 @@ impl Drain<'_> {
             self.park_body(body, "too_large", &detail, Category::OversizedEvent)?;
             return Ok(true);
         }
-        let push = push_of(&body.body);
         // Nine strings cannot fail to be written.
-        let json = serde_json::to_vec(&push).unwrap_or_default();
+        let json = serde_json::to_vec(&body.body).unwrap_or_default();
         let request = Request { timeout: BODY_TIMEOUT, ..Request::post(PUSH_CONTENT, Payload::Json(&json)) };
         let answer = self.exchange(request)?;
         match judge_body(&answer, &body.body.content_hash) {
@@ -114,19 +112,5 @@ impl Drain<'_> {
         self.report.bodies.parked += 1;
         self.report.fail([Failure::new(&body.body.artifact_path, detail, category)]);
         Ok(())
-    }
-}
-
-fn push_of(row: &BodyRow) -> BodyPush {
-    BodyPush {
-        project_uuid: row.project_uuid.clone(),
-        mission_slug: row.mission_slug.clone(),
-        target_branch: row.target_branch.clone(),
-        mission_type: row.mission_type.clone(),
-        manifest_version: row.manifest_version.clone(),
-        artifact_path: row.artifact_path.clone(),
-        content_hash: row.content_hash.clone(),
-        hash_algorithm: row.hash_algorithm.clone(),
-        content_body: row.content_body.clone(),
     }
 }

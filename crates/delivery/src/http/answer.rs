@@ -7,7 +7,7 @@
 use super::Request;
 use super::error::SendError;
 use crate::destination::Destination;
-use contract::wire::read_object;
+use contract::json::read_object;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};

@@ -2,13 +2,15 @@
 
 use crate::machine::{Machine, VERSION, session};
 use crate::stub::{Reply, Seen, Stub};
+use contract::event::ValidatedEvent;
+use contract::wire::ArtifactBody;
 use contract::wire::body;
 use delivery::drain::{DrainOptions, DrainReport};
 use delivery::{DrainError, Progress, drain};
 use gate::EgressPermit;
 use identity::BuildInfo;
 use preflight::Boundary;
-use queue::{BodyRow, Capacity, Capture, EventRow, NewRow, Place, QueueCounts, Witness, Writer};
+use queue::{Capacity, Capture, NewRow, Place, QueueCounts, Witness, Writer};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -51,9 +53,9 @@ pub fn event_text(id: &str, project: &str) -> String {
 }
 
 pub fn event(text: String) -> NewRow {
-    let row = EventRow::from_text(text).expect("an event");
+    let row = ValidatedEvent::unvalidated(text);
     let witness =
-        Witness::LogRow { log: "/nowhere/status.events.jsonl".into(), event_id: row.event_id().to_owned() };
+        Witness::LogRow { log: "/nowhere/status.events.jsonl".into(), event_id: row.id().to_owned() };
     NewRow::event(row, witness)
 }
 
@@ -77,18 +79,7 @@ pub fn body_row(project: &str, path: &str, content: &str) -> NewRow {
 
 /// A body from the nine fields of its request.
 pub fn body_of(fields: &Value) -> NewRow {
-    let text = |key: &str| fields[key].as_str().unwrap().to_owned();
-    let row = BodyRow {
-        project_uuid: text("project_uuid"),
-        mission_slug: text("mission_slug"),
-        target_branch: text("target_branch"),
-        mission_type: text("mission_type"),
-        manifest_version: text("manifest_version"),
-        artifact_path: text("artifact_path"),
-        content_hash: text("content_hash"),
-        hash_algorithm: text("hash_algorithm"),
-        content_body: text("content_body"),
-    };
+    let row: ArtifactBody = serde_json::from_value(fields.clone()).unwrap();
     let witness = Witness::File {
         path: format!("/nowhere/{}", row.artifact_path).into(),
         sha256: row.content_hash.clone(),

@@ -1,8 +1,8 @@
 //! The file `lanes.json`, and the branch and worktree of each lane.
 
 use super::compute::{Allocation, CollapseReport, Lane, PLANNING_LANE};
-use crate::json;
 use crate::slug;
+use contract::json;
 use serde::Serialize;
 
 /// The file's name in a mission directory.

@@ -2,7 +2,7 @@
 
 use crate::document::{MAX_JSON, read_names, read_text};
 use crate::error::{MissionError, Result};
-use crate::json;
+use contract::json;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};

@@ -8,7 +8,7 @@ use super::run::Ending;
 use crate::document::{MAX_JSON, Writing, read_bytes, read_text};
 use crate::dossier::index::sha256_hex;
 use crate::error::{MissionError, Result};
-use crate::json;
+use contract::json;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 

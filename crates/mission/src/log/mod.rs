@@ -19,7 +19,7 @@ pub use lane_row::{ExecutionMode, LaneRow};
 
 use crate::document::{Writing, read_bytes};
 use crate::error::{MissionError, Result};
-use crate::json;
+use contract::json;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 

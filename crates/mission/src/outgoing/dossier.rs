@@ -8,7 +8,8 @@ use crate::dossier::{Artifact, BodyVerdict, Dossier, MANIFEST_VERSION, Overlay, 
 use crate::error::Result;
 use crate::project::MissionDirectory;
 use contract::event::kind;
-use queue::{BodyRow, Kind, NewRow, Witness};
+use contract::wire::ArtifactBody;
+use queue::{Kind, NewRow, Witness};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -171,7 +172,7 @@ fn snapshot(documents: &Documents<'_>, namespace: &Value, hash: &str, clock: &Cl
 }
 
 fn body(documents: &Documents<'_>, origin: &Origin, artifact: &Artifact, text: String) -> NewRow {
-    let row = BodyRow {
+    let row = ArtifactBody {
         project_uuid: origin.project_uuid.clone(),
         mission_slug: documents.mission.slug.clone(),
         target_branch: documents.target_branch.to_owned(),

@@ -3,9 +3,8 @@
 use super::payload::Draft;
 use crate::error::{MissionError, Result};
 use contract::ExitCode;
-use contract::event::{Envelope, SCHEMA_VERSION, validate};
-use queue::{EventRow, NewRow, Witness};
-use serde_json::Value;
+use contract::event::{Envelope, SCHEMA_VERSION};
+use queue::{NewRow, Witness};
 
 /// Where the events of a command come from: the same for all of them.
 #[derive(Clone, Debug)]
@@ -89,13 +88,10 @@ pub(crate) fn draft_to_row(
     };
     stamp.lamport += 1;
     stamp.first.get_or_insert_with(|| envelope.event_id.clone());
-    let value = envelope.to_value();
-    let refuse = |problem: String| MissionError::Capture { problem, exit: ExitCode::Failed, remedy: None };
-    validate(&value).map_err(|rejection| {
-        refuse(format!("the event {} breaks the published contract: {rejection}", draft.event_type))
+    let event = envelope.validate().map_err(|rejection| MissionError::Capture {
+        problem: format!("the event {} breaks the published contract: {rejection}", draft.event_type),
+        exit: ExitCode::Failed,
+        remedy: None,
     })?;
-    let Value::Object(map) = value else { return Err(refuse("the envelope is no object".into())) };
-    let row = EventRow::from_envelope(&map)
-        .map_err(|bad| refuse(format!("the event {}: {bad}", draft.event_type)))?;
-    Ok(NewRow::event(row, witness))
+    Ok(NewRow::event(event, witness))
 }

@@ -73,7 +73,7 @@ fn gist(row: &Value) -> String {
 }
 
 fn sort_keys(value: &Value) -> Value {
-    mission::json::sorted(value)
+    contract::json::sorted(value)
 }
 
 /// How often a deliberate difference occurs.

@@ -158,7 +158,7 @@ fn eight_writers() {
     const EACH: usize = 25;
     let home = Home::new();
     drop(bare(&home, "bare.db"));
-    let data = event("0").data().to_owned();
+    let data = event("0").text().to_owned();
     let all = |work: &(dyn Fn(usize) + Sync)| {
         timed(|| {
             std::thread::scope(|threads| {
@@ -202,7 +202,7 @@ fn capture_one() {
     let home = Home::new();
     let sync = one_sync(&home);
     let conn = bare(&home, "bare.db");
-    let data = event("0").data().to_owned();
+    let data = event("0").text().to_owned();
     let mut number = 0;
     let yardstick = median(101, || {
         number += 1;
@@ -337,7 +337,7 @@ fn drain(rows: i64) {
             "INSERT INTO queue(event_id, event_type, data, timestamp) VALUES (?1, 'T', ?2, 1)",
         )
         .expect("a statement")
-        .execute([row.event_id(), row.data()])
+        .execute([row.id(), row.text()])
         .expect("inserted");
     }
     conn.execute_batch("COMMIT").expect("committed");

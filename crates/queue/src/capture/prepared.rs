@@ -5,9 +5,11 @@ use crate::consent::Hold;
 use crate::error::QueueError;
 use crate::origin::{self, PlaceId};
 use crate::parked::{Parking, park_values, reason};
-use crate::row::{BodyRow, Content, EventRow, Kind, NewRow, RowDigest};
+use crate::row::{Content, Kind, RowDigest};
 use crate::store::{Abort, now, now_seconds};
 use crate::waiting::{self, BodyProgress, Bond, PendingEvent, Queueing};
+use contract::wire::ArtifactBody;
+use contract::wire::body::BODY_KEY_COLUMNS;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use serde_json::{Map, Value, json};
 
@@ -15,20 +17,16 @@ use serde_json::{Map, Value, json};
 pub(crate) fn check(capture: &Capture) -> Result<(), QueueError> {
     let ours = capture.place.project_uuid.as_deref().map(str::to_lowercase);
     for row in &capture.rows {
-        let (why, project) = match &row.content {
-            Content::Event(event) => (None, event.project_uuid.clone()),
-            Content::Body(body) => (body.check().err(), Some(body.project_uuid.to_lowercase())),
+        let (fault, project) = match &row.content {
+            Content::Event(event) => (None, event.project().map(str::to_owned)),
+            Content::Body(body) => (body.stored_fault(), Some(body.project_uuid.to_lowercase())),
         };
         let elsewhere = project.filter(|project| Some(project) != ours.as_ref());
-        let why = why.or_else(|| {
-            elsewhere.map(|project| {
-                format!(
-                    "belongs to project {project} and is captured in {}",
-                    ours.as_deref().unwrap_or("none")
-                )
-            })
+        let fault = fault.or_else(|| {
+            let ours = ours.as_deref().unwrap_or("none");
+            elsewhere.map(|project| format!("belongs to project {project} and is captured in {ours}"))
         });
-        if let Some(why) = why {
+        if let Some(why) = fault {
             return Err(QueueError::BadRow { key: row.key(), why });
         }
     }
@@ -46,15 +44,17 @@ pub(crate) fn insert(tx: &Transaction<'_>, capture: &Capture) -> Result<Prepared
     for row in &capture.rows {
         let (kind, key) = (row.kind(), row.key());
         let waits = match &row.content {
-            Content::Event(event) => is_waiting_event(tx, &event.event_id)?,
+            Content::Event(event) => is_waiting_event(tx, event.id())?,
             Content::Body(body) => is_waiting_body(tx, body)?,
         };
         if waits || has_an_answer(tx, kind, &key)? {
             prepared.already += 1;
             continue;
         }
-        replace_unproven(tx, row, &key)?;
-        let (head, payload) = stored_row(&row.content);
+        // The same content, parked for want of its local write, is this row: it must not wait twice.
+        tx.prepare_cached("DELETE FROM parked WHERE kind = ?1 AND key = ?2 AND digest = ?3 AND reason = ?4")?
+            .execute(params![kind.stored(), key, row.digest().0, reason::NOT_IN_LOG])?;
+        let (head, payload) = stored_columns(&row.content);
         let (form, path, value) = row.witness.to_stored();
         tx.prepare_cached(
             "INSERT OR REPLACE INTO prepared(command, mission_slug, kind, key, place, witness, witness_path,
@@ -71,7 +71,7 @@ pub(crate) fn insert(tx: &Transaction<'_>, capture: &Capture) -> Result<Prepared
             path,
             value,
             now(),
-            head,
+            head.to_string(),
             payload
         ])?;
         prepared.rows += 1;
@@ -92,22 +92,11 @@ fn has_an_answer(conn: &Connection, kind: Kind, key: &str) -> rusqlite::Result<b
     .exists(params![kind.stored(), key, reason::NOT_IN_LOG])
 }
 
-/// The same content, parked for want of its local write, is this row: it must not wait twice.
-fn replace_unproven(tx: &Transaction<'_>, row: &NewRow, key: &str) -> rusqlite::Result<()> {
-    let digest = match &row.content {
-        Content::Event(event) => RowDigest::of_event(event.event_type.as_bytes(), event.data.as_bytes()),
-        Content::Body(body) => body.digest(),
-    };
-    tx.prepare_cached("DELETE FROM parked WHERE kind = ?1 AND key = ?2 AND digest = ?3 AND reason = ?4")?
-        .execute(params![row.kind().stored(), key, digest.0, reason::NOT_IN_LOG])?;
-    Ok(())
-}
-
 fn is_waiting_event(conn: &Connection, event_id: &str) -> rusqlite::Result<bool> {
     conn.prepare_cached("SELECT 1 FROM queue WHERE event_id = ?1")?.exists([event_id])
 }
 
-fn is_waiting_body(conn: &Connection, body: &BodyRow) -> rusqlite::Result<bool> {
+fn is_waiting_body(conn: &Connection, body: &ArtifactBody) -> rusqlite::Result<bool> {
     conn.prepare_cached(
         "SELECT 1 FROM body_upload_queue
          WHERE project_uuid = ?1 AND mission_slug = ?2 AND target_branch = ?3 AND mission_type = ?4
@@ -116,25 +105,23 @@ fn is_waiting_body(conn: &Connection, body: &BodyRow) -> rusqlite::Result<bool> 
     .exists(body.key_columns())
 }
 
-/// A row as `prepared` keeps it: the small columns as JSON, the payload apart.
-fn stored_row(content: &Content) -> (String, &str) {
+/// A row as `prepared` keeps it: the small columns as a JSON object, the payload apart.
+fn stored_columns(content: &Content) -> (Value, &str) {
     match content {
-        Content::Event(EventRow { event_id, event_type, coalesce_key, data, .. }) => {
-            let head = json!({"event_id": event_id, "event_type": event_type, "coalesce_key": coalesce_key});
-            (head.to_string(), data)
-        }
+        Content::Event(event) => (
+            json!({
+                "event_id": event.id(),
+                "event_type": event.event_type(),
+                "coalesce_key": event.coalesce_key(),
+            }),
+            event.text(),
+        ),
         Content::Body(body) => {
-            let head = json!({
-                "project_uuid": body.project_uuid,
-                "mission_slug": body.mission_slug,
-                "target_branch": body.target_branch,
-                "mission_type": body.mission_type,
-                "manifest_version": body.manifest_version,
-                "artifact_path": body.artifact_path,
-                "content_hash": body.content_hash,
-                "hash_algorithm": body.hash_algorithm,
-            });
-            (head.to_string(), &body.content_body)
+            let columns = BODY_KEY_COLUMNS.into_iter().zip(body.key_columns());
+            let columns = columns.chain([("hash_algorithm", body.hash_algorithm.as_str())]);
+            let head: Map<String, Value> =
+                columns.map(|(name, value)| (name.to_owned(), value.into())).collect();
+            (head.into(), &body.content_body)
         }
     }
 }
@@ -269,28 +256,21 @@ pub(crate) fn make_pending(
         }
         Some(Kind::Body) => {
             let Some(body) = body_of(head, payload) else { return Ok(Made::Unfit) };
-            let bond = Bond { place, hold, digest: body.digest() };
+            let bond = Bond { place, hold, digest: RowDigest::of_body(&body) };
             let progress = BodyProgress { created_at: now(), ..BodyProgress::default() };
-            Ok(if queueing.body(&(&body).into(), progress, bond)? { Made::Body } else { Made::Known })
+            Ok(if queueing.body(&body, progress, bond)? { Made::Body } else { Made::Known })
         }
         None => Ok(Made::Unfit),
     }
 }
 
 /// The body in stored columns.
-fn body_of(head: &Map<String, Value>, payload: &str) -> Option<BodyRow> {
-    let text = |name: &str| head.get(name).and_then(Value::as_str).map(str::to_owned);
-    Some(BodyRow {
-        project_uuid: text("project_uuid")?,
-        mission_slug: text("mission_slug")?,
-        target_branch: text("target_branch")?,
-        mission_type: text("mission_type")?,
-        manifest_version: text("manifest_version")?,
-        artifact_path: text("artifact_path")?,
-        content_hash: text("content_hash")?,
-        hash_algorithm: text("hash_algorithm")?,
-        content_body: payload.to_owned(),
-    })
+fn body_of(head: &Map<String, Value>, payload: &str) -> Option<ArtifactBody> {
+    let text = |name: &str| head.get(name).and_then(Value::as_str);
+    let names = BODY_KEY_COLUMNS.into_iter().chain(["hash_algorithm"]);
+    let columns: Option<Vec<String>> =
+        names.map(text).chain([Some(payload)]).map(|column| column.map(str::to_owned)).collect();
+    columns?.try_into().ok().map(ArtifactBody::from_columns)
 }
 
 /// How far ahead of the clock the newest row may be and still be followed.

@@ -1,8 +1,8 @@
 //! Witnesses: is the local write behind a prepared row there? Reads disk, writes nothing.
 
-use crate::envelope;
 use crate::platform;
 use crate::row::{Kind, Witness};
+use crate::stored_event;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::io::{self, BufRead as _, Read as _};
@@ -83,7 +83,7 @@ fn read_ids(log: &Path) -> io::Result<HashSet<String>> {
         }
         if line.last() != Some(&b'\n') && read as u64 == LONGEST_LINE {
             reader.skip_until(b'\n')?;
-        } else if let Some(id) = envelope::read_event_id(line.strip_prefix(BOM).unwrap_or(&line)) {
+        } else if let Some(id) = stored_event::read_event_id(line.strip_prefix(BOM).unwrap_or(&line)) {
             ids.insert(id);
         }
     }

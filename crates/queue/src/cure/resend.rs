@@ -9,12 +9,12 @@ use crate::error::{ObserveError, QueueError};
 use crate::observe::{RowCounts, of_ours};
 use crate::origin;
 use crate::rewound::Rewound;
-use crate::row::{BodyRow, Kind, RowDigest};
+use crate::row::{Kind, RowDigest};
 use crate::sent;
 use crate::store::{Abort, Store, meta, now_seconds, set_meta};
 use crate::waiting::{BodyProgress, Bond, PendingEvent, Queueing};
 use contract::Consent;
-use contract::wire::BodyPush;
+use contract::wire::ArtifactBody;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -340,7 +340,7 @@ impl<'a> Walk<'a> {
             }
             Sent::Body(body) => {
                 let progress = BodyProgress { created_at: candidate.since, ..BodyProgress::default() };
-                queueing.body(&body.into(), progress, bond)?
+                queueing.body(body, progress, bond)?
             }
         })
     }
@@ -358,7 +358,7 @@ impl<'a> Walk<'a> {
 /// A row as it was sent.
 enum Sent {
     Event { event_id: String, event_type: String, data: String },
-    Body(BodyRow),
+    Body(ArtifactBody),
 }
 
 #[derive(Deserialize)]
@@ -375,18 +375,7 @@ impl Sent {
                 Some(Self::Event { event_id: candidate.key.clone(), event_type, data: text })
             }
             Kind::Body => {
-                let push: BodyPush = serde_json::from_str(&text).ok()?;
-                let body = BodyRow {
-                    project_uuid: push.project_uuid,
-                    mission_slug: push.mission_slug,
-                    target_branch: push.target_branch,
-                    mission_type: push.mission_type,
-                    manifest_version: push.manifest_version,
-                    artifact_path: push.artifact_path,
-                    content_hash: push.content_hash,
-                    hash_algorithm: push.hash_algorithm,
-                    content_body: push.content_body,
-                };
+                let body: ArtifactBody = serde_json::from_str(&text).ok()?;
                 Some(body).filter(|body| body.key() == candidate.key).map(Self::Body)
             }
         }
@@ -397,7 +386,7 @@ impl Sent {
             Self::Event { event_type, data, .. } => {
                 RowDigest::of_event(event_type.as_bytes(), data.as_bytes())
             }
-            Self::Body(body) => body.digest(),
+            Self::Body(body) => RowDigest::of_body(body),
         }
     }
 

@@ -3,7 +3,6 @@
 use super::migrate::{Ownership, owner_of};
 use crate::capture::{Belongs, Made, Testimony, is_proven_row, make_pending, parked_witness};
 use crate::consent::Hold;
-use crate::envelope::Envelope;
 use crate::error::QueueError;
 use crate::legacy::LegacyTable;
 use crate::origin::PlaceId;
@@ -11,6 +10,7 @@ use crate::parked::reason;
 use crate::row::RowDigest;
 use crate::row::{Kind, Witness};
 use crate::store::{Abort, Store, now_seconds};
+use crate::stored_event::StoredEvent;
 use crate::waiting::Queueing;
 use contract::event::kind::HISTORY_ADDED;
 use rusqlite::types::{ToSqlOutput, Value as SqlValue, ValueRef};
@@ -158,7 +158,7 @@ fn restore(tx: &Transaction<'_>, row: &ParkedRow) -> Result<Result<(), String>, 
     }
     let Some(payload) = &row.payload else { return Ok(Err("its payload is no text".to_owned())) };
     if row.kind == Kind::Event.stored()
-        && let Err(why) = Envelope::read(payload.as_bytes())
+        && let Err(why) = StoredEvent::read(payload.as_bytes())
     {
         return Ok(Err(format!("its data is no event: {why}")));
     }

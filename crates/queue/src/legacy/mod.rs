@@ -2,7 +2,6 @@
 //!
 //! Owns reading. Claims, copies and deletions are [`crate::cure::migrate`]'s.
 
-mod lenient_json;
 mod open;
 mod scan;
 mod shape;

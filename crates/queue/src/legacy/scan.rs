@@ -4,11 +4,10 @@
 //! another team's if some event of its project names a team and none names ours. A row that another
 //! scope has claimed is that scope's, whatever it says.
 
-use super::lenient_json::Tolerant;
 use super::shape::{LegacyTable, Shape};
-use crate::envelope::Envelope;
 use crate::row::joined_key;
 use crate::store::Abort;
+use crate::stored_event::StoredEvent;
 use contract::Scope;
 use contract::scope::trim;
 use rusqlite::types::ValueRef;
@@ -176,17 +175,13 @@ impl Projects {
             ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes,
             _ => return true,
         };
-        // What no strict reader takes, and what is too large for one, may still say whose it is.
-        let strict = Envelope::read(bytes).ok();
-        let tolerant = Tolerant::read(strict.as_ref().map_or(bytes, |_| b""));
-        let team = strict.as_ref().map_or_else(|| tolerant.team_slug(), Envelope::team_slug);
-        let team = team.map(|team| normal(&team)).filter(|team| !team.is_empty());
+        // Also text that is no JSON, and text that is too large to be decoded, may name its account.
+        let event = StoredEvent::scan(bytes);
+        let team = event.team_slug().map(|team| normal(&team)).filter(|team| !team.is_empty());
         let Some(team) = team else { return true };
         let ours = team == self.team;
         if !self.named.is_empty()
-            && let Some(named) = strict
-                .map_or_else(|| tolerant.project_uuid(), |envelope| envelope.project_uuid())
-                .and_then(|project| self.named.get_mut(&project))
+            && let Some(named) = event.project_uuid().and_then(|project| self.named.get_mut(&project))
         {
             named.0 |= ours;
             named.1 |= !ours;

@@ -3,6 +3,7 @@
 
 use crate::error::QueueError;
 use crate::store::{Abort, fault};
+use contract::wire::body::BODY_KEY_COLUMNS;
 use contract::{Fault, FaultCode, Remedy};
 use rusqlite::{Connection, OptionalExtension as _};
 use std::path::Path;
@@ -54,7 +55,7 @@ impl LegacyTable {
     pub(crate) const fn key_columns(self) -> &'static [&'static str] {
         match self {
             Self::Events => &["event_id"],
-            Self::Bodies => &BODY_KEY,
+            Self::Bodies => &BODY_KEY_COLUMNS,
             Self::FailureLog => &FAILURE_KEY,
         }
     }
@@ -111,16 +112,6 @@ pub(crate) fn are_claims(columns: &[String]) -> bool {
     columns.len() == OURS.len()
         && OURS.iter().all(|ours| columns.iter().any(|column| column.eq_ignore_ascii_case(ours)))
 }
-
-const BODY_KEY: [&str; 7] = [
-    "project_uuid",
-    "mission_slug",
-    "target_branch",
-    "mission_type",
-    "manifest_version",
-    "artifact_path",
-    "content_hash",
-];
 
 const FAILURE_KEY: [&str; 8] = [
     "project_uuid",

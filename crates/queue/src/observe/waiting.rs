@@ -8,7 +8,7 @@ use crate::file::Role;
 use crate::foreign_rows::examine;
 use crate::legacy::{LegacyKey, LegacyTable, Shape, text_of};
 use crate::origin;
-use crate::row::{BodyRow, Kind};
+use crate::row::{Kind, body_of_row};
 use crate::store::Abort;
 use rusqlite::{Connection, Row, params};
 use std::collections::{HashSet, VecDeque};
@@ -85,47 +85,12 @@ fn waiting_row(kind: Kind, table: LegacyTable, row: &Row<'_>) -> Result<WaitingR
         Kind::Body => {
             let problem = match unfit {
                 Some(why) => Some(why),
-                None => body_of(row)?.and_then(|body| body.check().err()),
+                None => body_of_row(row, 1)?.and_then(|body| body.stored_fault()),
             };
             (None, String::new(), problem)
         }
     };
     Ok(WaitingRow { kind, key: key.key, event_type, data, problem })
-}
-
-/// The body in a row's columns, if they are all text.
-fn body_of(row: &Row<'_>) -> rusqlite::Result<Option<BodyRow>> {
-    let mut columns = Vec::with_capacity(9);
-    for column in 1..=9 {
-        match text_of(row.get_ref(column)?) {
-            Some(text) => columns.push(text.to_owned()),
-            None => return Ok(None),
-        }
-    }
-    let columns: Option<[String; 9]> = columns.try_into().ok();
-    Ok(columns.map(
-        |[
-            project_uuid,
-            mission_slug,
-            target_branch,
-            mission_type,
-            manifest_version,
-            artifact_path,
-            content_hash,
-            hash_algorithm,
-            content_body,
-        ]| BodyRow {
-            project_uuid,
-            mission_slug,
-            target_branch,
-            mission_type,
-            manifest_version,
-            artifact_path,
-            content_hash,
-            hash_algorithm,
-            content_body,
-        },
-    ))
 }
 
 /// A mission whose last command in a checkout did not finish.

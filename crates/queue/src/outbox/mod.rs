@@ -21,9 +21,10 @@ use crate::consent::ConsentView;
 use crate::error::QueueError;
 use crate::foreign_rows;
 use crate::observe::{DaemonDelivery, LastAttempt, NOT_BEFORE, PAUSE_REASON};
-use crate::row::{BodyRow, Kind, RowDigest};
+use crate::row::{Kind, RowDigest};
 use crate::sent::{self, Keep};
 use crate::store::{Store, meta, now_seconds, set_meta};
+use contract::wire::ArtifactBody;
 use gate::EgressPermit;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -105,8 +106,6 @@ pub struct OutgoingEvent {
     pub row: RowId,
     /// Its event id.
     pub event_id: String,
-    /// Its type.
-    pub event_type: String,
     /// The stored envelope, byte for byte.
     pub data: String,
     /// Its digest.
@@ -121,7 +120,7 @@ pub struct OutgoingBody {
     /// The row.
     pub row: RowId,
     /// The body.
-    pub body: BodyRow,
+    pub body: ArtifactBody,
     /// Its digest.
     pub digest: RowDigest,
     /// How often it was tried before.

@@ -5,7 +5,7 @@ use super::{Batch, BatchLimits, Outbox, OutgoingBody, OutgoingEvent, RowId, Skip
 use crate::consent::ConsentView;
 use crate::error::QueueError;
 use crate::foreign_rows;
-use crate::row::{BodyRow, Kind, RowDigest};
+use crate::row::{Kind, RowDigest, body_of_row};
 use crate::store::Abort;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use std::collections::HashSet;
@@ -34,7 +34,6 @@ impl Outgoing for OutgoingEvent {
             row: RowId { kind: Self::KIND, id: row.get(0)? },
             event_id: row.get(1)?,
             digest: RowDigest::of_event(event_type.as_bytes(), data.as_bytes()),
-            event_type,
             data,
             retry_count: row.get(4)?,
         })
@@ -63,19 +62,9 @@ impl Outgoing for OutgoingBody {
         r.manifest_version, r.artifact_path, r.content_hash, r.hash_algorithm, r.content_body, r.retry_count";
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let body = BodyRow {
-            project_uuid: row.get(1)?,
-            mission_slug: row.get(2)?,
-            target_branch: row.get(3)?,
-            mission_type: row.get(4)?,
-            manifest_version: row.get(5)?,
-            artifact_path: row.get(6)?,
-            content_hash: row.get(7)?,
-            hash_algorithm: row.get(8)?,
-            content_body: row.get(9)?,
-        };
+        let body = body_of_row(row, 1)?.ok_or(rusqlite::Error::InvalidQuery)?;
         let row_id = RowId { kind: Self::KIND, id: row.get(0)? };
-        Ok(Self { row: row_id, digest: body.digest(), body, retry_count: row.get(10)? })
+        Ok(Self { row: row_id, digest: RowDigest::of_body(&body), body, retry_count: row.get(10)? })
     }
 
     fn key(&self) -> String {

@@ -21,7 +21,7 @@ fn destroy_page_at(path: &Path, needle: &[u8]) {
     fs_err::write(path, bytes).expect("damaged");
 }
 
-fn events(range: std::ops::Range<u32>) -> impl Iterator<Item = queue::EventRow> {
+fn events(range: std::ops::Range<u32>) -> impl Iterator<Item = contract::event::ValidatedEvent> {
     range.map(|number| event(&format!("01E{number:05}")))
 }
 

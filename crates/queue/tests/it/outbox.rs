@@ -63,7 +63,7 @@ fn a_delivered_row_leaves_with_its_receipt_and_does_not_come_back() {
     home.sql(&path)
         .execute(
             "INSERT INTO queue(event_id, event_type, data, timestamp) VALUES ('01A', ?1, ?2, 1)",
-            [row.event_type(), row.data()],
+            [row.event_type(), row.text()],
         )
         .expect("a row of another program");
     let mut outbox = home.outbox(&scope());
@@ -86,7 +86,7 @@ fn a_parked_row_keeps_its_payload_and_can_be_retried_or_dropped() {
     assert_eq!(parked.len(), 2);
     assert_eq!((parked[0].reason.as_str(), parked[0].detail.as_str()), ("rejected", "no"));
     let content = observe_parked_row(&path, parked[0].id).expect("read").expect("a row");
-    assert_eq!(content.payload, event("01A").data());
+    assert_eq!(content.payload, event("01A").text());
     assert_eq!(content.columns["event_type"], "WPStatusChanged");
 
     let mut cure = home.cure(&scope());
@@ -109,7 +109,7 @@ fn a_batch_is_bounded_by_count_and_bytes_but_never_empty() {
     let home = Home::new();
     capture(&home, &scope(), (0..10).map(|row| event(&format!("01{row}"))));
     let mut outbox = home.outbox(&scope());
-    let one = event("010").data().len();
+    let one = event("010").text().len();
     let mut read = |rows, bytes| {
         ids(outbox
             .read_events(BatchLimits { rows, bytes }, &nobody_asked, &SkipSet::default())

@@ -1,7 +1,7 @@
 //! Sent bytes: kept with the receipts, dropped oldest first, and sent again.
 
 use crate::support::*;
-use contract::wire::BodyPush;
+use contract::wire::ArtifactBody;
 use contract::wire::receipts::ReceiptState;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -50,7 +50,7 @@ fn deliver_bodies(home: &Home) {
     let batch = outbox.read_bodies(PLENTY, &everybody_in, &SkipSet::default(), f64::MAX).expect("read");
     for row in batch.expect("bodies").rows {
         let body = &row.body;
-        let json = serde_json::to_string(&BodyPush {
+        let json = serde_json::to_string(&ArtifactBody {
             project_uuid: body.project_uuid.clone(),
             mission_slug: body.mission_slug.clone(),
             target_branch: body.target_branch.clone(),

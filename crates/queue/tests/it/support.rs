@@ -1,11 +1,13 @@
 //! A home with two queues, and permits for it.
 
+use contract::event::ValidatedEvent;
+use contract::wire::ArtifactBody;
 use contract::{Consent, ForegroundIdentity, Scope};
 use gate::{
     ActiveQueueFacts, CapturePermit, CurePermit, EgressPermit, Facts, LegacyFacts, LoginFacts, OwnerFacts,
     Policy,
 };
-use queue::{BatchLimits, BodyRow, Capacity, Capture, EventRow, NewRow, Place, Witness, Writer};
+use queue::{BatchLimits, Capacity, Capture, NewRow, Place, Witness, Writer};
 use rusqlite::Connection;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -145,19 +147,19 @@ pub fn place() -> Place {
     }
 }
 
-pub fn event(id: &str) -> EventRow {
+pub fn event(id: &str) -> ValidatedEvent {
     event_of(id, "WPStatusChanged", json!({"wp_id": "WP01"}))
 }
 
-pub fn event_of(id: &str, event_type: &str, payload: serde_json::Value) -> EventRow {
+pub fn event_of(id: &str, event_type: &str, payload: serde_json::Value) -> ValidatedEvent {
     let envelope = json!({
         "event_id": id, "event_type": event_type, "payload": payload, "project_uuid": PROJECT, "team_slug": null,
     });
-    EventRow::from_envelope(envelope.as_object().expect("an object")).expect("an event")
+    ValidatedEvent::unvalidated(contract::json::ordered_line(&envelope))
 }
 
-pub fn body(path: &str, text: &str) -> BodyRow {
-    BodyRow {
+pub fn body(path: &str, text: &str) -> ArtifactBody {
+    ArtifactBody {
         project_uuid: PROJECT.into(),
         mission_slug: "kitty-widgets".into(),
         target_branch: "main".into(),
@@ -171,16 +173,20 @@ pub fn body(path: &str, text: &str) -> BodyRow {
 }
 
 /// Rows with a witness that is not there.
-pub fn unproven(rows: impl IntoIterator<Item = EventRow>) -> Capture {
+pub fn unproven(rows: impl IntoIterator<Item = ValidatedEvent>) -> Capture {
     let rows = rows.into_iter().map(|row| {
-        let event_id = row.event_id().to_owned();
+        let event_id = row.id().to_owned();
         NewRow::event(row, Witness::LogRow { log: "/nowhere/status.events.jsonl".into(), event_id })
     });
     Capture { place: place(), mission_slug: "kitty-widgets".into(), rows: rows.collect() }
 }
 
 /// Captures events, confirmed.
-pub fn capture(home: &Home, scope: &Scope, rows: impl IntoIterator<Item = EventRow>) -> queue::Captured {
+pub fn capture(
+    home: &Home,
+    scope: &Scope,
+    rows: impl IntoIterator<Item = ValidatedEvent>,
+) -> queue::Captured {
     let mut writer = home.writer(scope);
     let prepared = writer.prepare(&unproven(rows)).expect("prepared");
     writer.confirm(prepared).expect("confirmed")

@@ -1,9 +1,9 @@
 //! People and agents who work on one mission together.
 
 use super::{Entry, Table};
-use crate::event::node::Node;
 use crate::event::rejection::{Rejection, RejectionCode};
 use crate::event::shape::{ObjectShape, Shape, closed, may, need, open};
+use crate::json::Node;
 
 static EXTERNAL_REFS: ObjectShape = ObjectShape {
     rule: Some(names_somebody),

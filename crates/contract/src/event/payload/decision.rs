@@ -3,9 +3,9 @@
 
 use super::collaboration::PARTICIPANT;
 use super::{Entry, Table};
-use crate::event::node::Node;
 use crate::event::rejection::{Rejection, RejectionCode};
 use crate::event::shape::{ObjectShape, Shape, closed, may, need, some};
+use crate::json::Node;
 
 const ADR: Shape = Shape::OneOf(&["adr"]);
 const INTERVIEW: Shape = Shape::OneOf(&["planning_interview"]);

@@ -13,8 +13,8 @@ mod runtime;
 pub(super) mod status;
 mod work_package;
 
-use super::node::Node;
 use super::shape::ObjectShape;
+use crate::json::Node;
 
 /// One event type: its name and its table.
 pub(super) type Entry = (&'static str, Table);

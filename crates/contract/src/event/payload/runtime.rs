@@ -1,9 +1,9 @@
 //! Mission runs: steps, questions to people, profile invocations, and what a run cost and changed.
 
 use super::{Entry, Table};
-use crate::event::node::Node;
 use crate::event::rejection::{Rejection, RejectionCode};
 use crate::event::shape::{ObjectShape, Shape, closed, may, need, open, some};
+use crate::json::Node;
 
 static ACTOR: ObjectShape = open(&[
     need("actor_id", Shape::Text),

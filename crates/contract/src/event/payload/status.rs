@@ -2,10 +2,10 @@
 
 use super::{Entry, Table};
 use crate::Lane;
-use crate::event::node::Node;
 use crate::event::rejection::{Rejection, RejectionCode};
 use crate::event::shape::{Key, ObjectShape, Shape, may, need, open, some};
 use crate::event::transition::{self, Move};
+use crate::json::Node;
 
 static REPO: ObjectShape = open(&[
     need("repo", Shape::Text),

@@ -13,9 +13,9 @@ use crate::foreign_rows::{content_digest, examine, number_of};
 use crate::legacy::{LegacyDb, LegacyKey, LegacyTable, Shape, text_of};
 use crate::origin::{self, PlaceId};
 use crate::parked::{Parking, park, reason};
-use crate::row::RowDigest;
+use crate::row::{RowDigest, body_of_row};
 use crate::store::{Abort, Store, sql_error};
-use crate::waiting::{self, BodyProgress, Bond, PendingBody, PendingEvent, Queueing};
+use crate::waiting::{self, BodyProgress, Bond, PendingEvent, Queueing};
 use contract::Scope;
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{CachedStatement, Connection, Row, Transaction, params, params_from_iter};
@@ -326,11 +326,7 @@ impl<'t> Transfer<'t> {
                 self.queueing.event(&event, bond)?
             }
             LegacyTable::Bodies => {
-                let body = PendingBody {
-                    key: [text(0)?, text(1)?, text(2)?, text(3)?, text(4)?, text(5)?, text(6)?],
-                    hash_algorithm: text(7)?,
-                    content_body: text(8)?,
-                };
+                let Some(body) = body_of_row(row, first)? else { return Ok(false) };
                 let progress = BodyProgress {
                     retry_count: number(10)? as i64,
                     next_attempt_at: number(11)?,

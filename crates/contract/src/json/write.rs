@@ -1,7 +1,5 @@
-//! JSON as mission files hold it: sorted keys, and the separators and escapes that every earlier
-//! release writes, because the files are compared byte for byte and live in version control.
-//!
-//! Never decides what is in a file; [`crate::meta`], [`crate::log`] and their neighbours do.
+//! Writer: the separators and escapes of Python's `json.dumps`, which every earlier release writes.
+//! Mission files and stored events are compared byte for byte.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -38,11 +36,16 @@ pub fn ordered_ascii_document(value: &impl Serialize) -> String {
 
 /// One row of a log: sorted keys, `", "` and `": "`, non-ASCII escaped, no newline.
 pub fn sorted_line(value: &Value) -> String {
-    write_with(&sorted(value), Ascii(Spaced(CompactFormatter)))
+    ordered_line(&sorted(value))
+}
+
+/// A stored event: keys as they come, `", "` and `": "`, non-ASCII escaped, no newline.
+pub fn ordered_line(value: &impl Serialize) -> String {
+    write_with(value, Ascii(Spaced(CompactFormatter)))
 }
 
 fn write_with(value: &impl Serialize, formatter: impl Formatter) -> String {
-    let mut out = Vec::with_capacity(256);
+    let mut out = Vec::with_capacity(512);
     // A `Vec` does not fail, and `Value` and our own structs have string keys only.
     let written = value.serialize(&mut Serializer::with_formatter(&mut out, formatter));
     debug_assert!(written.is_ok(), "{written:?}");
@@ -122,10 +125,33 @@ impl<F: Formatter> Formatter for Ascii<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     #[test]
-    fn a_log_line_has_sorted_keys_and_no_character_outside_ascii() {
+    fn ordered_line_is_as_python_writes_it() {
+        let value: Value = serde_json::from_str(
+            r#"{"b":[1,2.5,null,true,{}],"a":"caf\u00e9 \u2014 \ud83d\udc31 \"\\/\n\u007f\u0001\b\f"}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            ordered_line(&value),
+            r#"{"b": [1, 2.5, null, true, {}], "a": "caf\u00e9 \u2014 \ud83d\udc31 \"\\/\n\u007f\u0001\b\f"}"#
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn written_line_reads_back(text in any::<String>(), number in any::<i64>()) {
+            let value = json!({"t": text, "n": [number]});
+            let line = ordered_line(&value);
+            prop_assert!(line.is_ascii());
+            prop_assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), value);
+        }
+    }
+
+    #[test]
+    fn log_line_has_sorted_keys_and_ascii_only() {
         let row = json!({"b": [1, 2], "a": {"z": "é😀\u{7f}\"", "y": null}, "c": {}, "d": []});
         assert_eq!(
             sorted_line(&row),
@@ -134,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_keeps_what_people_wrote_and_an_ascii_one_escapes_it() {
+    fn only_an_ascii_document_escapes_letters() {
         assert_eq!(sorted_document(&json!({"b": [], "a": "é"})), "{\n  \"a\": \"é\",\n  \"b\": []\n}\n");
         assert_eq!(sorted_ascii_document(&json!({"a": ["é"]})), "{\n  \"a\": [\n    \"\\u00e9\"\n  ]\n}\n");
     }

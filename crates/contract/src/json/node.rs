@@ -1,5 +1,5 @@
-//! A JSON tree that borrows its text, keeps the order of keys and refuses an object that has one
-//! key twice: two readers of such an object may see two different events.
+//! Strict reader: a JSON tree that borrows its text, keeps the order of keys and refuses an object with
+//! one key twice, which two readers may take for two different events.
 //!
 //! Depth is bounded by the JSON reader (128 levels), memory by the size of the input.
 
@@ -154,7 +154,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut entries: Vec<(Cow<'de, str>, Node<'de>)> = Vec::new();
         let mut seen: HashSet<Cow<'de, str>> = HashSet::new();
-        while let Some(key) = map.next_key_seed(Key)? {
+        while let Some(key) = map.next_key_seed(NodeKey)? {
             let duplicate = if entries.len() < FEW_KEYS {
                 entries.iter().any(|(name, _)| *name == key)
             } else {
@@ -173,9 +173,9 @@ impl<'de> Visitor<'de> for NodeVisitor {
 }
 
 /// Reads a key without copying it when the text holds it as it is.
-struct Key;
+struct NodeKey;
 
-impl<'de> DeserializeSeed<'de> for Key {
+impl<'de> DeserializeSeed<'de> for NodeKey {
     type Value = Cow<'de, str>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -183,7 +183,7 @@ impl<'de> DeserializeSeed<'de> for Key {
     }
 }
 
-impl<'de> Visitor<'de> for Key {
+impl<'de> Visitor<'de> for NodeKey {
     type Value = Cow<'de, str>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_without_escapes_is_borrowed_and_the_order_of_keys_kept() {
+    fn plain_text_is_borrowed_and_keys_keep_their_order() {
         let node = Node::parse(r#"{"b": "x", "a": [1, -2.5, null, true, "\u00e9"]}"#).unwrap();
         let Node::Object(entries) = &node else { panic!("an object") };
         assert_eq!(entries.iter().map(|(key, _)| key.as_ref()).collect::<Vec<_>>(), ["b", "a"]);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn one_key_twice_is_refused_in_small_and_in_large_objects() {
+    fn duplicate_key_is_refused_in_objects_of_any_size() {
         assert!(Node::parse(r#"{"a":1,"a":2}"#).is_err());
         assert!(Node::parse(r#"{"a":1,"\u0061":2}"#).is_err());
         let keys: Vec<String> = (0..100).map(|n| format!("\"k{n}\":{n}")).collect();
@@ -223,12 +223,12 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_too_deep_is_an_error_and_not_a_crash() {
+    fn deep_nesting_is_an_error() {
         assert!(Node::parse(&"[".repeat(100_000)).is_err());
     }
 
     #[test]
-    fn a_value_and_its_text_give_the_same_tree() {
+    fn value_and_its_text_give_the_same_tree() {
         let text = r#"{"a":[1,2.5,{"b":null}],"c":"d","e":18446744073709551615}"#;
         let value: Value = serde_json::from_str(text).unwrap();
         assert_eq!(Node::from(&value), Node::parse(text).unwrap());
