@@ -4,23 +4,23 @@ use contract::ExitCode;
 use std::fmt::Write as _;
 
 /// Crate version.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Short commit, or empty when the build had no git.
-pub const COMMIT: &str = env!("SPEC_KITTY_COMMIT");
+pub(crate) const COMMIT: &str = env!("SPEC_KITTY_COMMIT");
 /// Cargo profile.
-pub const PROFILE: &str = env!("SPEC_KITTY_PROFILE");
+pub(crate) const PROFILE: &str = env!("SPEC_KITTY_PROFILE");
 /// What `--version` prints after the name.
-pub const VERSION_LINE: &str =
+pub(crate) const VERSION_LINE: &str =
     concat!(env!("CARGO_PKG_VERSION"), " (", env!("SPEC_KITTY_COMMIT"), " ", env!("SPEC_KITTY_PROFILE"), ")");
 
 /// The facts of this build that the foreground identity needs.
-pub fn info() -> identity::BuildInfo {
+pub(crate) fn info() -> identity::BuildInfo {
     let commit = Some(COMMIT.to_owned()).filter(|commit| !commit.is_empty());
     identity::BuildInfo { version: VERSION.to_owned(), commit, release: PROFILE == "release" }
 }
 
 /// The table of exit codes, for `--help`.
-pub fn exit_code_help() -> String {
+pub(crate) fn exit_code_help() -> String {
     let mut text = String::from("Exit codes:\n");
     for code in ExitCode::ALL {
         let _ = writeln!(text, "  {:>3}  {}", code.code(), code.meaning());

@@ -2,6 +2,7 @@
 
 use crate::build;
 use crate::error::CliError;
+use crate::terminal;
 use contract::ExitCode;
 use contract::switch::Switch;
 use identity::{Config, Environment, Home, Login, Machine, Privacy, observe_privacy, read_any_login};
@@ -13,18 +14,21 @@ use std::time::Duration;
 
 /// The surroundings of one command.
 #[derive(Debug)]
-pub struct Context {
+pub(crate) struct Context {
     /// The environment, as it was at start.
     pub environment: Environment,
+    /// Whether the result is one JSON document.
+    pub json: bool,
     home: OnceLock<Home>,
     directory: PathBuf,
 }
 
 impl Context {
     /// The surroundings of this process.
-    pub fn of_process() -> Self {
+    pub(crate) fn of_process(json: bool) -> Self {
         Self {
             environment: Environment::of_process(),
+            json,
             home: OnceLock::new(),
             // A deleted working directory must not keep anybody from curing anything.
             directory: std::env::current_dir().unwrap_or_default(),
@@ -32,7 +36,7 @@ impl Context {
     }
 
     /// The state root.
-    pub fn home(&self) -> Result<&Home, CliError> {
+    pub(crate) fn home(&self) -> Result<&Home, CliError> {
         if let Some(home) = self.home.get() {
             return Ok(home);
         }
@@ -42,47 +46,52 @@ impl Context {
     }
 
     /// The working directory.
-    pub fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 
+    /// Asks a yes-or-no question on a terminal; elsewhere, and with `--json`, the answer is no.
+    pub(crate) fn agrees(&self, question: &str) -> bool {
+        !self.json && terminal::can_ask() && terminal::ask(question)
+    }
+
     /// The boundary of this home, as this process sees it.
-    pub fn boundary(&self) -> Result<Boundary<'_>, CliError> {
+    pub(crate) fn boundary(&self) -> Result<Boundary<'_>, CliError> {
         Ok(Boundary::new(&self.environment, self.home()?, build::info()))
     }
 
     /// The boundary for a command that may write: it waits for a locked queue up to its own `deadline`.
-    pub fn patient_boundary(&self, deadline: Duration) -> Result<Boundary<'_>, CliError> {
+    pub(crate) fn patient_boundary(&self, deadline: Duration) -> Result<Boundary<'_>, CliError> {
         Ok(self.boundary()?.with_patience(deadline))
     }
 
     /// The configuration; one that cannot be read is an error here.
-    pub fn config(&self) -> Result<Config, CliError> {
+    pub(crate) fn config(&self) -> Result<Config, CliError> {
         Ok(Config::read(self.home()?)?)
     }
 
     /// The login, as far as it can be read.
-    pub fn login(&self) -> Result<Login, CliError> {
+    pub(crate) fn login(&self) -> Result<Login, CliError> {
         Ok(read_any_login(self.home()?, &self.environment))
     }
 
     /// The machine.
-    pub fn machine(&self) -> Machine {
+    pub(crate) fn machine(&self) -> Machine {
         Machine::observe()
     }
 
     /// The hosted-sync switch. Without a home only the variable can decide.
-    pub fn switch(&self) -> Switch {
+    pub(crate) fn switch(&self) -> Switch {
         identity::read_switch(&self.environment, self.home().ok())
     }
 
     /// Whether hosted sync is switched on.
-    pub fn sync_enabled(&self) -> bool {
+    pub(crate) fn sync_enabled(&self) -> bool {
         self.switch().on
     }
 
     /// What root is told before it works in the state directory of another user.
-    pub fn owner_warning(&self) -> Option<String> {
+    pub(crate) fn owner_warning(&self) -> Option<String> {
         let home = self.home().ok()?;
         match observe_privacy(home) {
             Privacy::OfAnotherUser { uid } => Some(format!(
@@ -94,7 +103,7 @@ impl Context {
     }
 
     /// The project root above the working directory.
-    pub fn project_root(&self) -> Result<PathBuf, CliError> {
+    pub(crate) fn project_root(&self) -> Result<PathBuf, CliError> {
         identity::locate_project_root(&self.directory, &self.environment).ok_or_else(|| {
             CliError::new("PROJECT_ROOT_NOT_FOUND", ExitCode::Failed, "not inside a project")
                 .evidence(format!(
@@ -108,7 +117,7 @@ impl Context {
     }
 
     /// The project above the working directory, for verbs that need no identity.
-    pub fn project(&self) -> Result<Project, CliError> {
+    pub(crate) fn project(&self) -> Result<Project, CliError> {
         Ok(Project::read(&self.project_root()?)?)
     }
 }

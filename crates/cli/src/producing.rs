@@ -8,6 +8,8 @@ use crate::housekeeping::{keep_house, settle_leftovers};
 use crate::mission_document::MissionDocument;
 use crate::render;
 use crate::report::Report;
+use crate::verb::Class;
+use clap::Args;
 use contract::text::printable;
 use daemon::nudge::follow_up;
 use daemon::spawn::Launcher;
@@ -16,6 +18,22 @@ use identity::Config;
 use mission::outgoing::{CaptureReport, CaptureState, Outgoing};
 use mission::project::Project;
 use serde::Serialize;
+
+/// The option of every producing command.
+#[derive(Debug, Args)]
+pub(crate) struct ProducingArgs {
+    /// Change the repository only; capture nothing for the server
+    #[arg(long)]
+    pub(crate) local_only: bool,
+}
+
+impl ProducingArgs {
+    /// The class by the command line. With the switch off the verb is local as well; that is decided where the
+    /// switch is read.
+    pub(crate) const fn class(&self) -> Class {
+        if self.local_only { Class::Local } else { Class::Producing }
+    }
+}
 
 /// A producing verb whose identity and place were established.
 #[derive(Debug)]

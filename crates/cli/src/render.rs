@@ -12,7 +12,7 @@ use contract::text::{printable_json, printable_lines};
 use std::io::{self, IsTerminal, Write};
 
 /// Prints the end of a command and says how to exit.
-pub fn finish(outcome: Result<Report, CliError>, as_json: bool) -> ExitCode {
+pub(crate) fn finish(outcome: Result<Report, CliError>, as_json: bool) -> ExitCode {
     match outcome {
         Ok(report) => {
             for note in &report.notes {
@@ -42,7 +42,7 @@ pub fn finish(outcome: Result<Report, CliError>, as_json: bool) -> ExitCode {
 }
 
 /// Prints what the parser of the command line has to say: help and version on stdout, errors on stderr.
-pub fn finish_parsing(error: &clap::Error) -> ExitCode {
+pub(crate) fn finish_parsing(error: &clap::Error) -> ExitCode {
     exit_after(error.print(), if error.use_stderr() { ExitCode::Refused } else { ExitCode::Ok })
 }
 
@@ -58,17 +58,17 @@ fn exit_after(printed: io::Result<()>, exit: ExitCode) -> ExitCode {
 }
 
 /// Prints one line to stderr while a command runs.
-pub fn note(line: &str) {
+pub(crate) fn note(line: &str) {
     err(&format!("{line}\n"));
 }
 
 /// Prints text to stdout while a command runs: only for verbs that have no single result.
-pub fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     let _ = out(&printable_lines(text));
 }
 
 /// Prints one JSON line of a result that is too long to be held; false when the reader has closed the pipe.
-pub fn line(text: &str) -> Result<bool, CliError> {
+pub(crate) fn line(text: &str) -> Result<bool, CliError> {
     let text = printable_json(text);
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n")) {
@@ -81,34 +81,34 @@ pub fn line(text: &str) -> Result<bool, CliError> {
 }
 
 /// Where a log of a long-running verb goes.
-pub fn log() -> Box<dyn Write + Send> {
+pub(crate) fn log() -> Box<dyn Write + Send> {
     Box::new(io::stderr())
 }
 
 /// Lets a long-running verb tell what fails while it runs: one JSON object a line, where its log goes.
-pub fn tell_failures() {
+pub(crate) fn tell_failures() {
     let lines = tracing_subscriber::fmt().json().flatten_event(true).with_max_level(tracing::Level::WARN);
     // Only a second call could fail, and then the first one tells.
     let _ = lines.with_writer(io::stderr).try_init();
 }
 
 /// Asks on stderr, without a newline.
-pub fn prompt(question: &str) {
+pub(crate) fn prompt(question: &str) {
     err(question);
 }
 
 /// Whether notes and progress are seen by a person.
-pub fn stderr_is_terminal() -> bool {
+pub(crate) fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
 /// Whether the result is read by a person, and not by a program behind a pipe.
-pub fn stdout_is_terminal() -> bool {
+pub(crate) fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
 /// How many columns a result may fill: the terminal's, else `COLUMNS`, else 80.
-pub fn width() -> usize {
+pub(crate) fn width() -> usize {
     let terminal = terminal_size::terminal_size_of(io::stdout());
     let asked = || std::env::var("COLUMNS").ok()?.trim().parse().ok().filter(|width| *width > 0);
     terminal.map(|(terminal_size::Width(width), _)| usize::from(width)).or_else(asked).unwrap_or(80)

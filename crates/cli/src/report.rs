@@ -1,19 +1,20 @@
 //! What a verb gives back: one value, rendered as text or as JSON, and notes for stderr.
 
 use contract::ExitCode;
+use contract::switch::Switch;
 use contract::text::printable;
 use serde::Serialize;
 use serde_json::Value;
 
 /// A result that can be shown. The JSON is the value itself; the text is written here.
-pub trait Document: Serialize {
+pub(crate) trait Document: Serialize {
     /// The result as people read it, ending with a newline, or empty.
     fn text(&self) -> String;
 }
 
 /// The end of a verb that did not fail: what to print, where, and how to exit.
 #[derive(Debug)]
-pub struct Report {
+pub(crate) struct Report {
     /// How the process exits.
     pub exit: ExitCode,
     /// The result as text, for stdout.
@@ -26,12 +27,12 @@ pub struct Report {
 
 impl Report {
     /// A successful result.
-    pub fn of(document: &impl Document) -> Self {
+    pub(crate) fn of(document: &impl Document) -> Self {
         Self::exiting(ExitCode::Ok, document)
     }
 
     /// A result with an exit code of its own.
-    pub fn exiting(exit: ExitCode, document: &impl Document) -> Self {
+    pub(crate) fn exiting(exit: ExitCode, document: &impl Document) -> Self {
         // A value of ours that does not serialise would be a bug; say so rather than die of it.
         let json = serde_json::to_value(document).unwrap_or_else(
             |error| serde_json::json!({ "result": "unprintable", "detail": error.to_string() }),
@@ -40,13 +41,19 @@ impl Report {
     }
 
     /// A result that was already printed, or has nothing to print.
-    pub fn silent() -> Self {
+    pub(crate) fn silent() -> Self {
         Self { exit: ExitCode::Ok, text: String::new(), json: Value::Null, notes: Vec::new() }
+    }
+
+    /// Hosted sync is off: there is nothing to do, which is not a failure.
+    pub(crate) fn disabled(switch: Switch) -> Self {
+        let facts = serde_json::json!({ "sync_enabled": false });
+        Self::of(&Said { result: "disabled", facts, line: switch.off_message() })
     }
 
     /// Adds a line for stderr.
     #[must_use]
-    pub fn note(mut self, line: impl Into<String>) -> Self {
+    pub(crate) fn note(mut self, line: impl Into<String>) -> Self {
         self.notes.push(line.into());
         self
     }
@@ -54,7 +61,7 @@ impl Report {
 
 /// A one-line result with a few facts.
 #[derive(Debug, Serialize)]
-pub struct Said<T: Serialize> {
+pub(crate) struct Said<T: Serialize> {
     /// What happened, as a word for scripts.
     pub result: &'static str,
     /// The facts.

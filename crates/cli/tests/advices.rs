@@ -33,7 +33,7 @@ const ROWS: &[(&str, &str, How)] = &[
     ("cli/src/diagnostics/project.rs", "`git init`", Cured(project_becomes_a_repository)),
     ("cli/src/diagnostics/project.rs", "`git status`", Names("`git status`")),
     ("cli/src/command/auth/doctor.rs", "= advice", From("make {} a file that this user may read and write")),
-    ("cli/src/command/config.rs", "config set {} VALUE", Cured(unset_key_is_set)),
+    ("cli/src/command/config/get.rs", "config set {} VALUE", Cured(unset_key_is_set)),
     ("cli/src/command/doctor/repair/mod.rs", "{first}, then run", Names("`spec-kitty doctor repair`")),
     ("cli/src/command/sync/project_choice.rs", "name one by its uuid", Names("{}")),
     ("cli/src/command/sync/project_choice.rs", "run the command in its checkout", Names("checkout")),

@@ -60,7 +60,7 @@ impl Scene {
             "agent tasks move-task" => &["WP02", "--to", "doing", "--mission", running],
             "agent tasks mark-status" => &["T001", "--status", "done", "--mission", running],
             "agent tasks add-history" => &["WP01", "--note", "hello", "--mission", running],
-            "sync capture --history" => &[running, "--yes"],
+            "sync capture" => &["--history", running, "--yes"],
             unknown => panic!("`{unknown}` is producing: say here how it is called"),
         };
         verb.split(' ').chain(options.iter().copied()).map(str::to_owned).collect()
@@ -309,7 +309,7 @@ fn local_verb_needs_no_login_and_queues_nothing() {
         let home = snapshot(scene.world.user_home());
         for verb in producing_verbs(&scene.world) {
             // History is for the queue alone: it has no local half.
-            if verb == "sync capture --history" {
+            if verb == "sync capture" {
                 continue;
             }
             let argv = scene.argv(&verb);

@@ -469,7 +469,7 @@ fn every_remedy_parses() {
     for remedy in samples() {
         let Some(argv) = remedy.argv() else { continue };
         let argv = std::iter::once("spec-kitty".to_owned()).chain(argv).map(Into::into);
-        Cli::parse_words(argv.collect()).unwrap_or_else(|error| panic!("{remedy:?}: {error}"));
+        Cli::parse_words(&argv.collect::<Vec<_>>()).unwrap_or_else(|error| panic!("{remedy:?}: {error}"));
     }
 }
 

@@ -1,22 +1,32 @@
-//! `completions`, and `man`: generated from the same tree that parses the command line.
+//! `completions`: generated from the tree that parses the command line.
 
 use crate::args::Cli;
-use crate::error::{CliError, chain};
+use crate::context::Context;
+use crate::error::CliError;
 use crate::report::Report;
-use clap::CommandFactory;
-use std::path::Path;
+use crate::verb::{Class, Verb, no_document};
+use clap::{Args, CommandFactory};
 
-/// Prints the completion script of `shell`.
-pub(crate) fn run(shell: clap_complete::Shell) -> Result<Report, CliError> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "spec-kitty", &mut script);
-    Ok(Report { text: String::from_utf8_lossy(&script).into_owned(), ..Report::silent() })
+/// Print a completion script for a shell
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty completions bash")]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    shell: clap_complete::Shell,
 }
 
-/// Writes one man page per verb into `directory`.
-pub(crate) fn man(directory: &Path) -> Result<Report, CliError> {
-    fs_err::create_dir_all(directory)
-        .and_then(|()| clap_mangen::generate_to(Cli::command(), directory))
-        .map_err(|error| CliError::failed("MAN_NOT_WRITTEN", chain(&error)))?;
-    Ok(Report::silent())
+impl Verb for CompletionsArgs {
+    fn class(&self) -> Class {
+        Class::Tool
+    }
+
+    fn json(&self, asked: bool) -> Result<bool, &'static str> {
+        no_document(asked)
+    }
+
+    fn run(self: Box<Self>, _: &Context) -> Result<Report, CliError> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "spec-kitty", &mut script);
+        Ok(Report { text: String::from_utf8_lossy(&script).into_owned(), ..Report::silent() })
+    }
 }

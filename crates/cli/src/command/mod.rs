@@ -1,114 +1,70 @@
-//! One file per verb. Each takes the context and its arguments and gives back one report or one error.
+//! The command tree: one folder per group, one file per verb. A verb is one file with its options, its class,
+//! its action and its text, one variant of its group's enum and one arm of the group's `verb`.
 
 mod agent;
 mod auth;
 mod completions;
 mod config;
-pub(crate) mod doctor;
+mod doctor;
+mod man;
 mod quickstart;
 mod server;
 mod sync;
 
-use crate::args::{
-    AgentCommand, AuthCommand, Command, ConfigCommand, DaemonCommand, DecisionCommand, DoctorCommand,
-    EvidenceCommand, LaneCommand, MissionCommand, SyncCommand, TaskCommand,
-};
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::Report;
+use crate::verb::Verb;
+use agent::mission::{create, finalize_tasks, setup_plan};
+use clap::Subcommand;
 
-/// Runs a parsed command.
-pub(crate) fn run(context: &Context, command: Command) -> Result<Report, CliError> {
-    match command {
-        Command::Sync(command) => match command {
-            SyncCommand::Status(args) => sync::status::run(context, &args),
-            SyncCommand::Doctor(args) => sync::doctor::run(context, &args),
-            SyncCommand::Setup(args) => sync::setup::run(context, &args),
-            SyncCommand::Now(args) => sync::now::run(context, &args),
-            SyncCommand::Migrate(args) => sync::migrate::run(context, &args),
-            SyncCommand::Preview(args) => sync::preview::run(context, &args),
-            SyncCommand::Diagnose(args) => sync::diagnose::run(context, &args),
-            SyncCommand::Export(args) => sync::export::run(context, &args),
-            SyncCommand::Capture(args) => sync::capture::run(context, args),
-            SyncCommand::Parked(command) => sync::parked::run(context, command),
-            SyncCommand::Resend(args) => sync::resend::run(context, &args),
-            SyncCommand::Gc(args) => sync::gc::run(context, &args),
-            SyncCommand::OptIn(args) => sync::opt_in::opt_in(context, &args),
-            SyncCommand::OptOut(args) => sync::opt_in::opt_out(context, &args),
-            SyncCommand::Daemon(command) => match command {
-                DaemonCommand::Start(_) => sync::daemon::start(context),
-                DaemonCommand::Stop(_) => sync::daemon::stop(context),
-                DaemonCommand::Status(_) => sync::daemon::status(context),
-                DaemonCommand::Run(args) => sync::daemon::run(context, &args),
-            },
-        },
-        Command::Doctor(command) => match command {
-            DoctorCommand::OrphanDaemons(args) => doctor::orphan_daemons::run(context, &args),
-            DoctorCommand::RestartDaemon(args) => doctor::restart_daemon::run(context, &args),
-            DoctorCommand::Repair(args) => match args.mission {
-                Some(mission) => doctor::repair::mission::run(context, &mission),
-                None => doctor::repair::run(context),
-            },
-            DoctorCommand::Paths(_) => doctor::paths::run(),
-        },
-        Command::Auth(command) => match command {
-            AuthCommand::Login(args) => auth::login::login(context, &args),
-            AuthCommand::Logout(args) => auth::login::logout(context, &args),
-            AuthCommand::Status(_) => auth::status::status(context),
-            AuthCommand::Whoami(_) => auth::status::whoami(context),
-            AuthCommand::Doctor(args) => auth::doctor::run(context, &args),
-            AuthCommand::Switch(args) => auth::login::switch(context, &args),
-        },
-        Command::Config(command) => match command {
-            ConfigCommand::List(_) => config::list(context),
-            ConfigCommand::Get(args) => config::get(context, &args),
-            ConfigCommand::Set(args) => config::set(context, &args),
-            ConfigCommand::Unset(args) => config::unset(context, &args),
-        },
-        Command::Agent(command) => run_agent(context, command),
-        Command::Specify(args) => agent::mission::create::run(context, args),
-        Command::Plan(args) => agent::mission::setup_plan::run(context, args),
-        Command::Tasks(args) => agent::mission::finalize_tasks::run(context, args),
-        Command::Server(args) => server::run(args),
-        Command::Quickstart(args) => quickstart::run(context, &args),
-        Command::Completions { shell } => completions::run(shell),
-        Command::Man { directory } => completions::man(&directory),
-    }
+/// The commands and groups below `spec-kitty`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Inspect, repair and deliver the queue of this machine
+    #[command(subcommand, arg_required_else_help = true)]
+    Sync(sync::SyncCommand),
+    /// Find and repair what makes the boundary incoherent
+    #[command(subcommand, arg_required_else_help = true)]
+    Doctor(doctor::DoctorCommand),
+    /// Log in, log out, show the login
+    #[command(subcommand, arg_required_else_help = true)]
+    Auth(auth::AuthCommand),
+    /// Read and change the settings of this machine
+    #[command(subcommand, arg_required_else_help = true)]
+    Config(config::ConfigCommand),
+    /// Work on missions, as a person or as an agent
+    #[command(subcommand, arg_required_else_help = true)]
+    Agent(agent::AgentCommand),
+    /// Create a mission: `agent mission create`
+    #[command(after_help = "Example: spec-kitty specify tea-timer")]
+    Specify(create::MissionCreateArgs),
+    /// Create the plan of a mission: `agent mission setup-plan`
+    #[command(after_help = "Example: spec-kitty plan --mission tea-timer")]
+    Plan(setup_plan::SetupPlanArgs),
+    /// Finalize the work packages of a mission: `agent mission finalize-tasks`
+    #[command(after_help = "Example: spec-kitty tasks --mission tea-timer")]
+    Tasks(finalize_tasks::FinalizeTasksArgs),
+    Server(server::ServerArgs),
+    Quickstart(quickstart::QuickstartArgs),
+    Completions(completions::CompletionsArgs),
+    #[command(hide = true)]
+    Man(man::ManArgs),
 }
 
-/// Runs a mission command.
-fn run_agent(context: &Context, command: AgentCommand) -> Result<Report, CliError> {
-    match command {
-        AgentCommand::Mission(command) => match command {
-            MissionCommand::Create(args) => agent::mission::create::run(context, args),
-            MissionCommand::CheckPrerequisites(args) => {
-                agent::mission::check_prerequisites::run(context, args)
-            }
-            MissionCommand::SetupPlan(args) => agent::mission::setup_plan::run(context, args),
-            MissionCommand::FinalizeTasks(args) => agent::mission::finalize_tasks::run(context, args),
-        },
-        AgentCommand::Status(command) => match command {
-            LaneCommand::Emit(args) => agent::status::emit::run(context, args),
-            LaneCommand::Materialize(args) => agent::status::materialize::run(context, &args),
-            LaneCommand::Show(args) => agent::status::show::run(context, &args),
-        },
-        AgentCommand::Tasks(command) => match command {
-            TaskCommand::List(args) => agent::tasks::list::run(context, &args),
-            TaskCommand::MoveTask(args) => agent::tasks::move_task::run(context, args),
-            TaskCommand::MarkStatus(args) => agent::tasks::mark_status::run(context, args),
-            TaskCommand::AddHistory(args) => agent::tasks::add_history::run(context, args),
-        },
-        AgentCommand::Decision(command) => match command {
-            DecisionCommand::Open(args) => agent::decision::open::run(context, args),
-            DecisionCommand::Resolve(args) => agent::decision::close::resolve(context, args),
-            DecisionCommand::Defer(args) => agent::decision::close::defer(context, args),
-            DecisionCommand::Cancel(args) => agent::decision::close::cancel(context, args),
-            DecisionCommand::Verify(args) => agent::decision::verify::run(context, &args),
-        },
-        AgentCommand::Evidence(command) => match command {
-            EvidenceCommand::Capture(args) => agent::evidence::capture::run(context, args),
-            EvidenceCommand::Draft(args) => agent::evidence::draft::run(context, args),
-            EvidenceCommand::Verify(args) => agent::evidence::verify::run(context, args),
-        },
+impl Command {
+    /// The one verb that a parsed command line names.
+    pub(crate) fn verb(self) -> Box<dyn Verb> {
+        match self {
+            Self::Sync(command) => command.verb(),
+            Self::Doctor(command) => command.verb(),
+            Self::Auth(command) => command.verb(),
+            Self::Config(command) => command.verb(),
+            Self::Agent(command) => command.verb(),
+            Self::Specify(args) => Box::new(args),
+            Self::Plan(args) => Box::new(args),
+            Self::Tasks(args) => Box::new(args),
+            Self::Server(args) => args.verb(),
+            Self::Quickstart(args) => Box::new(args),
+            Self::Completions(args) => Box::new(args),
+            Self::Man(args) => Box::new(args),
+        }
     }
 }

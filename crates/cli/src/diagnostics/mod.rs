@@ -412,6 +412,33 @@ pub(crate) fn word(value: &impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
+/// The verdict in one line.
+pub(crate) fn headline<N: Serialize>(verdict: Verdict, checks: &[Check<N>]) -> String {
+    let names = |state: State| -> String {
+        let names: Vec<String> =
+            checks.iter().filter(|check| check.state == state).map(|check| word(&check.name)).collect();
+        names.join(", ")
+    };
+    match verdict {
+        Verdict::Healthy => "healthy: every check was made and is right".to_owned(),
+        Verdict::Findings => {
+            let count: usize = checks.iter().map(|check| check.findings.len()).sum();
+            let plural = if count == 1 { "finding" } else { "findings" };
+            format!("{count} {plural}: {}", names(State::Finding))
+        }
+        Verdict::Incomplete => {
+            let mut parts = Vec::new();
+            for (label, state) in [("switched off", State::Off), ("not checked", State::NotChecked)] {
+                let names = names(state);
+                if !names.is_empty() {
+                    parts.push(format!("{label}: {names}"));
+                }
+            }
+            format!("no findings, and not called healthy; {}", parts.join("; "))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,7 @@ use contract::exit::{SAAS_SYNC_UNAUTHENTICATED, SYNC_BOUNDARY_REFUSED};
 use contract::text::printable;
 use contract::{ExitCode, FailureName, FaultCode, PreflightResult, Remedy};
 use serde_json::{Map, Value, json};
+use std::ffi::OsString;
 use std::fmt::Write as _;
 
 /// The code of a command line that does not parse: exit 2, and no refusal.
@@ -16,7 +17,7 @@ const USAGE: &str = "USAGE";
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
-pub struct CliError {
+pub(crate) struct CliError {
     /// Stable word for scripts.
     pub code: &'static str,
     /// How the process exits.
@@ -37,22 +38,22 @@ pub struct CliError {
 
 impl CliError {
     /// An ordinary failure, exit 1.
-    pub fn failed(code: &'static str, summary: impl Into<String>) -> Self {
+    pub(crate) fn failed(code: &'static str, summary: impl Into<String>) -> Self {
         Self::new(code, ExitCode::Failed, summary)
     }
 
     /// A refusal, exit 2.
-    pub fn refused(code: &'static str, summary: impl Into<String>) -> Self {
+    pub(crate) fn refused(code: &'static str, summary: impl Into<String>) -> Self {
         Self::new(code, ExitCode::Refused, summary)
     }
 
     /// Somebody else holds what is needed, exit 69.
-    pub fn busy(summary: impl Into<String>) -> Self {
+    pub(crate) fn busy(summary: impl Into<String>) -> Self {
         Self::new("BUSY", ExitCode::Busy, summary)
     }
 
     /// A command line that does not parse, exit 2: the parser's own text, without its pointer to help.
-    pub fn usage(text: &str) -> Self {
+    pub(crate) fn usage(text: &str) -> Self {
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let summary = lines.next().unwrap_or_default();
         let mut error =
@@ -62,7 +63,7 @@ impl CliError {
     }
 
     /// An error with everything but evidence and remedies.
-    pub fn new(code: &'static str, exit: ExitCode, summary: impl Into<String>) -> Self {
+    pub(crate) fn new(code: &'static str, exit: ExitCode, summary: impl Into<String>) -> Self {
         Self {
             code,
             exit,
@@ -77,7 +78,7 @@ impl CliError {
 
     /// The boundary refused. Missing authentication has a code of its own, unless the session is
     /// there and cannot be read: that is a fault, never "logged out".
-    pub fn boundary(result: PreflightResult) -> Self {
+    pub(crate) fn boundary(result: PreflightResult) -> Self {
         let failures = result.failures();
         let unreadable = [FaultCode::SessionUnreadable, FaultCode::ConfigUnreadable]
             .into_iter()
@@ -101,49 +102,50 @@ impl CliError {
 
     /// The error of a command that needs no login with `--local-only`.
     #[must_use]
-    pub fn or_local_only(mut self) -> Self {
+    pub(crate) fn or_local_only(mut self) -> Self {
         self.can_stay_local = true;
         self
     }
 
     /// Adds a line of evidence.
     #[must_use]
-    pub fn evidence(mut self, line: impl Into<String>) -> Self {
+    pub(crate) fn evidence(mut self, line: impl Into<String>) -> Self {
         self.evidence.push(line.into());
         self
     }
 
     /// Adds a remedy.
     #[must_use]
-    pub fn remedy(mut self, remedy: Remedy) -> Self {
+    pub(crate) fn remedy(mut self, remedy: Remedy) -> Self {
         self.remedies.push(remedy);
         self
     }
 
     /// Adds a remedy, if there is one.
     #[must_use]
-    pub fn cured_by(mut self, remedy: Option<Remedy>) -> Self {
+    pub(crate) fn cured_by(mut self, remedy: Option<Remedy>) -> Self {
         self.remedies.extend(remedy);
         self
     }
 
-    /// Without the command that just failed as a remedy of its own failure; `verb` is the words after
-    /// `spec-kitty`.
+    /// Drops remedies that are the failed command itself, perhaps with fewer options. `words` are its
+    /// command line.
     #[must_use]
-    pub(crate) fn not_by_repeating(mut self, verb: &str) -> Self {
-        self.remedies.retain(|remedy| remedy.argv().is_none_or(|argv| argv.join(" ") != verb));
+    pub(crate) fn not_by_repeating(mut self, words: &[OsString]) -> Self {
+        let repeats = |argv: Vec<String>| argv.iter().all(|word| words.iter().any(|typed| typed == &**word));
+        self.remedies.retain(|remedy| remedy.argv().is_none_or(|argv| !repeats(argv)));
         self
     }
 
     /// Adds a key to the JSON document.
     #[must_use]
-    pub fn fact(mut self, key: &str, value: impl Into<Value>) -> Self {
+    pub(crate) fn fact(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.facts.insert(key.to_owned(), value.into());
         self
     }
 
     /// The error as people read it, for stderr.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         if let Some(result) = &self.preflight {
             return result.render_with(self.can_stay_local.then_some("--local-only"));
         }
@@ -160,7 +162,7 @@ impl CliError {
     }
 
     /// The error as one JSON document, for stdout with `--json`.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let refused = self.exit == ExitCode::Refused && self.code != USAGE;
         let result = if refused { "refused" } else { "error" };
         let mut out = json!({
@@ -185,7 +187,7 @@ impl CliError {
     }
 
     /// The line that accompanies the JSON document, for stderr.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         match &self.preflight {
             Some(result) => {
                 let names: Vec<_> = result.failures().into_iter().map(FailureName::name).collect();
@@ -205,9 +207,12 @@ mod tests {
         for remedy in testkit::remedies::samples() {
             let Some(argv) = remedy.argv() else { continue };
             let failed = CliError::failed("X", "x").remedy(remedy.clone()).remedy(Remedy::Advice("y".into()));
+            let typed = |argv: &[String]| argv.iter().map(OsString::from).collect::<Vec<_>>();
             let hints = |error: CliError| error.remedies.iter().map(Remedy::hint).collect::<Vec<_>>();
-            assert_eq!(hints(failed.not_by_repeating(&argv.join(" "))), ["y"], "{remedy:?}");
-            let other = CliError::failed("X", "x").remedy(remedy.clone()).not_by_repeating("sync status");
+            assert_eq!(hints(failed.not_by_repeating(&typed(&argv))), ["y"], "{remedy:?}");
+            let other = CliError::failed("X", "x")
+                .remedy(remedy.clone())
+                .not_by_repeating(&typed(&["sync".to_owned(), "status".to_owned()]));
             assert_eq!(hints(other), [remedy.hint()]);
         }
     }

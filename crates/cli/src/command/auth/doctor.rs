@@ -1,13 +1,13 @@
 //! `auth doctor`: the login of this machine, file by file. Offline unless `--server` asks the server.
 
-use crate::args::AuthDoctorArgs;
 use crate::build;
-use crate::command::sync::doctor::headline;
 use crate::context::Context;
-use crate::diagnostics::{Check, Verdict, describe, judge_probe};
+use crate::diagnostics::{Check, Verdict, describe, headline, judge_probe};
 use crate::error::{CliError, chain};
 use crate::platform::open_mode;
 use crate::report::{Document, Report};
+use crate::verb::{Class, Verb};
+use clap::Args;
 use contract::Remedy;
 use contract::exit::{SYNC_SERVER_UNSET, SYNC_TOKEN_HOST};
 use delivery::probe::fetch_login_probe;
@@ -22,12 +22,27 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::path::Path;
 
-/// Runs the verb. Exit 1 with findings.
-pub(crate) fn run(context: &Context, args: &AuthDoctorArgs) -> Result<Report, CliError> {
-    let observed_at = Timestamp::now().to_string();
-    let checks = Patient::of(context)?.examine(args.server)?;
-    let result = Verdict::of(&checks);
-    Ok(Report::exiting(result.exit(), &Examination { result, observed_at, checks }))
+/// Check the login of this machine, file by file; change nothing
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty auth doctor --server")]
+pub(crate) struct AuthDoctorArgs {
+    /// Also ask the server whether it takes this login; without it nothing is sent
+    #[arg(long)]
+    server: bool,
+}
+
+impl Verb for AuthDoctorArgs {
+    fn class(&self) -> Class {
+        Class::ReadOnly
+    }
+
+    /// Exit 1 with findings.
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let observed_at = Timestamp::now().to_string();
+        let checks = Patient::of(context)?.examine(self.server)?;
+        let result = Verdict::of(&checks);
+        Ok(Report::exiting(result.exit(), &Examination { result, observed_at, checks }))
+    }
 }
 
 /// The checks, in order.

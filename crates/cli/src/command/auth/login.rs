@@ -1,118 +1,75 @@
-//! `auth login`, `auth logout` and `auth switch`.
+//! `auth login`.
 
-use crate::args::{LoginArgs, LogoutArgs, SwitchArgs};
-use crate::build;
+use super::{http, token_note, with_other_queues};
 use crate::context::Context;
 use crate::error::{CliError, chain};
 use crate::other_queues;
 use crate::render;
 use crate::report::{Document, Report, Said};
+use crate::verb::{Class, Verb};
+use clap::Args;
 use contract::Scope;
 use contract::text::printable;
-use delivery::auth::{
-    BROWSER_PATIENCE, DeviceCode, LoginError, LoginMethod, LoginReport, LogoutReport, Prompt, Revoked,
-    Switched, log_in, log_out, switch_team,
-};
-use identity::environment::names;
+use delivery::auth::{BROWSER_PATIENCE, DeviceCode, LoginError, LoginMethod, LoginReport, Prompt, log_in};
 use identity::{Config, LoginSource, read_login};
 use preflight::{OtherQueueStatus, consent_of};
 use queue::observe_counts;
 use serde::Serialize;
 use std::fmt::Write as _;
 
-/// Runs `auth login`.
-pub(crate) fn login(context: &Context, args: &LoginArgs) -> Result<Report, CliError> {
-    let http = http(context)?;
-    if !args.force && args.server.is_none() {
-        let config = context.config()?;
-        let current = read_login(context.home()?, &config, &context.environment);
-        if current.authenticated && current.faults.is_empty() {
-            let principal = current.principal.unwrap_or_default();
-            let facts = serde_json::json!({ "principal": principal, "scope": current.scope });
-            let how = match current.source {
-                LoginSource::Token => " by a CI token, which wins over a session",
-                LoginSource::Session | LoginSource::Credentials | LoginSource::None => "",
-            };
-            let who = printable(&principal);
-            let line = format!("already logged in as {who}{how}; --force logs in again");
-            return Ok(with_other_queues(
-                context,
-                Report::of(&Said { result: "already_logged_in", facts, line }),
-            ));
+/// Log in through the browser, or with --headless through a code on any other device
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty auth login --server https://sync.example.com")]
+pub(crate) struct LoginArgs {
+    /// Show a code to approve on another device instead of opening a browser
+    #[arg(long)]
+    headless: bool,
+    /// The server; remembered as `sync.server_url`
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// Log in again although a session exists
+    #[arg(long)]
+    force: bool,
+}
+
+impl Verb for LoginArgs {
+    fn class(&self) -> Class {
+        Class::Curing
+    }
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let http = http(context)?;
+        if !self.force && self.server.is_none() {
+            let config = context.config()?;
+            let current = read_login(context.home()?, &config, &context.environment);
+            if current.authenticated && current.faults.is_empty() {
+                let principal = current.principal.unwrap_or_default();
+                let facts = serde_json::json!({ "principal": principal, "scope": current.scope });
+                let how = match current.source {
+                    LoginSource::Token => " by a CI token, which wins over a session",
+                    LoginSource::Session | LoginSource::Credentials | LoginSource::None => "",
+                };
+                let who = printable(&principal);
+                let line = format!("already logged in as {who}{how}; --force logs in again");
+                return Ok(with_other_queues(
+                    context,
+                    Report::of(&Said { result: "already_logged_in", facts, line }),
+                ));
+            }
         }
-    }
-    let method = if args.headless { LoginMethod::Device } else { LoginMethod::Browser };
-    let report =
-        log_in(&http, args.server.as_deref(), method, &mut Terminal).map_err(|error| refused(&error))?;
-    let stays = rows_that_stay(context, &report);
-    let mut shown = Report::of(&LoggedIn::of(&report, stays, other_queues::observe(context)));
-    if let Some(note) = token_note(context) {
-        shown = shown.note(note);
-    }
-    if let Some(problem) = &report.card_problem {
-        shown = shown.note(format!("warning: the identity card was not written: {}", printable(problem)));
-    }
-    Ok(shown)
-}
-
-/// Runs `auth logout`.
-pub(crate) fn logout(context: &Context, args: &LogoutArgs) -> Result<Report, CliError> {
-    let LogoutReport { had_session, revoked } = log_out(&http(context)?, !args.force).map_err(|error| {
-        CliError::new("LOGOUT_FAILED", error.exit(), chain(&error)).cured_by(error.remedy())
-    })?;
-    let (server, note) = match revoked {
-        Revoked::Yes => ("revoked", None),
-        Revoked::NotAsked(why) => ("not_asked", Some(format!("the server was not told: {why}"))),
-        Revoked::No(why) => {
-            ("failed", Some(format!("warning: the server did not revoke the session: {why}")))
+        let method = if self.headless { LoginMethod::Device } else { LoginMethod::Browser };
+        let report =
+            log_in(&http, self.server.as_deref(), method, &mut Terminal).map_err(|error| refused(&error))?;
+        let stays = rows_that_stay(context, &report);
+        let mut shown = Report::of(&LoggedIn::of(&report, stays, other_queues::observe(context)));
+        if let Some(note) = token_note(context) {
+            shown = shown.note(note);
         }
-    };
-    let (result, line) =
-        if had_session { ("logged_out", "logged out") } else { ("nothing_to_do", "not logged in") };
-    let facts = serde_json::json!({ "server": server, "detail": note });
-    let mut report = Report::of(&Said { result, facts, line: line.to_owned() });
-    report.notes.extend(note.filter(|_| had_session).map(|note| printable(&note).into_owned()));
-    report.notes.extend(token_note(context));
-    Ok(with_other_queues(context, report))
-}
-
-/// Adds the rows of other scopes to what a verb about the login says.
-fn with_other_queues(context: &Context, mut report: Report) -> Report {
-    let others = other_queues::observe(context);
-    report.text.push_str(&other_queues::describe(&others));
-    if let Some(facts) = report.json.as_object_mut() {
-        facts.insert("other_queues".to_owned(), serde_json::to_value(&others).unwrap_or_default());
+        if let Some(problem) = &report.card_problem {
+            shown = shown.note(format!("warning: the identity card was not written: {}", printable(problem)));
+        }
+        Ok(shown)
     }
-    report
-}
-
-/// A CI token decides whatever session there is: said, so that nobody wonders why nothing changed.
-fn token_note(context: &Context) -> Option<String> {
-    let variables = [names::SPEC_KITTY_TOKEN, names::SPEC_KITTY_TOKEN_FILE];
-    let variable = variables.into_iter().find(|name| context.environment.non_empty(name).is_some())?;
-    Some(format!("warning: {variable} is set, and a CI token wins over a session; unset it to use sessions"))
-}
-
-/// Runs `auth switch`.
-pub(crate) fn switch(context: &Context, args: &SwitchArgs) -> Result<Report, CliError> {
-    let http = http(context)?;
-    let Switched { to, changed, previous_scope, scope, .. } =
-        switch_team(&http, &args.team).map_err(|error| {
-            CliError::new("SWITCH_FAILED", error.exit(), chain(&error)).cured_by(error.remedy(&http))
-        })?;
-    let line = if changed {
-        format!("now in teamspace {} ({})", printable(&to.name), printable(&to.id))
-    } else {
-        format!("already in teamspace {} ({})", printable(&to.name), printable(&to.id))
-    };
-    let facts = serde_json::json!({ "team": to.id, "changed": changed, "previous_scope": previous_scope, "scope": scope });
-    let said = Said { result: if changed { "switched" } else { "nothing_to_do" }, facts, line };
-    Ok(with_other_queues(context, Report::of(&said)))
-}
-
-fn http(context: &Context) -> Result<delivery::Context, CliError> {
-    delivery::Context::new(context.home()?, &context.environment, build::VERSION)
-        .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))
 }
 
 fn refused(error: &LoginError) -> CliError {

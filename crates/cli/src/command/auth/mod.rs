@@ -1,5 +1,63 @@
-//! `auth ...`.
+//! `auth ...`: the login of this machine.
 
-pub(crate) mod doctor;
-pub(crate) mod login;
-pub(crate) mod status;
+mod doctor;
+mod login;
+mod logout;
+mod status;
+mod switch;
+mod whoami;
+
+use crate::build;
+use crate::context::Context;
+use crate::error::{CliError, chain};
+use crate::other_queues;
+use crate::report::Report;
+use crate::verb::Verb;
+use clap::Subcommand;
+use identity::environment::names;
+
+/// `auth ...`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuthCommand {
+    Login(login::LoginArgs),
+    Logout(logout::LogoutArgs),
+    Status(status::AuthStatusArgs),
+    Whoami(whoami::WhoamiArgs),
+    Switch(switch::SwitchArgs),
+    Doctor(doctor::AuthDoctorArgs),
+}
+
+impl AuthCommand {
+    pub(super) fn verb(self) -> Box<dyn Verb> {
+        match self {
+            Self::Login(args) => Box::new(args),
+            Self::Logout(args) => Box::new(args),
+            Self::Status(args) => Box::new(args),
+            Self::Whoami(args) => Box::new(args),
+            Self::Switch(args) => Box::new(args),
+            Self::Doctor(args) => Box::new(args),
+        }
+    }
+}
+
+/// Adds the rows of other scopes to what a verb about the login says.
+fn with_other_queues(context: &Context, mut report: Report) -> Report {
+    let others = other_queues::observe(context);
+    report.text.push_str(&other_queues::describe(&others));
+    if let Some(facts) = report.json.as_object_mut() {
+        facts.insert("other_queues".to_owned(), serde_json::to_value(&others).unwrap_or_default());
+    }
+    report
+}
+
+/// A CI token decides whatever session there is: said, so that nobody wonders why nothing changed.
+fn token_note(context: &Context) -> Option<String> {
+    let variables = [names::SPEC_KITTY_TOKEN, names::SPEC_KITTY_TOKEN_FILE];
+    let variable = variables.into_iter().find(|name| context.environment.non_empty(name).is_some())?;
+    Some(format!("warning: {variable} is set, and a CI token wins over a session; unset it to use sessions"))
+}
+
+fn http(context: &Context) -> Result<delivery::Context, CliError> {
+    delivery::Context::new(context.home()?, &context.environment, build::VERSION)
+        .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))
+}

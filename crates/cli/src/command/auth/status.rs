@@ -1,33 +1,27 @@
-//! `auth status` and `auth whoami`: the login of this machine, as far as the disk tells. No network.
+//! `auth status`: the login of this machine, as far as the disk tells. No network.
 
 use crate::context::Context;
 use crate::error::CliError;
-use crate::report::{Document, Report, Said};
+use crate::report::{Document, Report};
+use crate::verb::{Class, Verb};
+use clap::Args;
 use contract::{Remedy, server_url};
 use identity::{AuthAbsence, Login, LoginSource};
 use serde::Serialize;
 use std::fmt::Write as _;
 
-/// Runs `auth status`.
-pub(crate) fn status(context: &Context) -> Result<Report, CliError> {
-    Ok(Report::of(&LoginView::of(&context.login()?)))
-}
+/// Show the login of this machine; change nothing
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty auth status")]
+pub(crate) struct AuthStatusArgs;
 
-/// Runs `auth whoami`.
-pub(crate) fn whoami(context: &Context) -> Result<Report, CliError> {
-    let login = context.login()?;
-    if let Some(fault) = login.faults.first() {
-        return Err(fault.clone().into());
+impl Verb for AuthStatusArgs {
+    fn class(&self) -> Class {
+        Class::ReadOnly
     }
-    let remedy = login.remedy();
-    match login.principal {
-        Some(principal) => {
-            let facts = serde_json::json!({ "principal": principal, "authenticated": login.authenticated });
-            let line = contract::text::printable(&principal).into_owned();
-            Ok(Report::of(&Said { result: "ok", facts, line }))
-        }
-        // A question, not a refusal: exit 1.
-        None => Err(CliError::failed("LOGGED_OUT", "not logged in").remedy(remedy)),
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        Ok(Report::of(&LoginView::of(&context.login()?)))
     }
 }
 

@@ -1,29 +1,49 @@
 //! `doctor orphan-daemons`: what is left of daemons of this home, and cleaning it up.
 
-use crate::args::OrphanDaemonsArgs;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report};
+use crate::verb::{Class, Verb};
+use clap::Args;
 use contract::ExitCode;
 use contract::text::printable;
 use daemon::doctor::{Action, CleanupClass, Finding, FindingKind, OrphanReport, Treatment, orphan_daemons};
 use serde::Serialize;
 use std::fmt::Write as _;
 
-/// Runs the verb. Exit 1 while something is left that belongs to this home.
-pub(crate) fn run(context: &Context, args: &OrphanDaemonsArgs) -> Result<Report, CliError> {
-    let treatment = match (args.fix, args.force) {
-        (false, _) => Treatment::Look,
-        (true, false) => Treatment::Fix,
-        (true, true) => Treatment::Force,
-    };
-    // Ports and processes that another user may have named are neither asked nor stopped.
-    if let Some(fault) = identity::privacy::privacy_fault(context.home()?) {
-        return Err(fault.into());
+/// Find orphan owner records and stray daemons of this home
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty doctor orphan-daemons --fix")]
+pub(crate) struct OrphanDaemonsArgs {
+    /// Clean up what can be cleaned up safely
+    #[arg(long)]
+    fix: bool,
+    /// With --fix: also move the files of a daemon that does not answer aside, or end it, if it is proven to
+    /// be this home's
+    #[arg(long, requires = "fix")]
+    force: bool,
+}
+
+impl Verb for OrphanDaemonsArgs {
+    fn class(&self) -> Class {
+        if self.fix { Class::Curing } else { Class::ReadOnly }
     }
-    let report = orphan_daemons(&context.boundary()?, treatment)?;
-    let exit = if report.clean { ExitCode::Ok } else { ExitCode::Failed };
-    Ok(Report::exiting(exit, &Shown { report, treatment }))
+
+    /// Exit 1 while something is left that belongs to this home.
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let treatment = match (self.fix, self.force) {
+            (false, _) => Treatment::Look,
+            (true, false) => Treatment::Fix,
+            (true, true) => Treatment::Force,
+        };
+        // Ports and processes that another user may have named are neither asked nor stopped.
+        if let Some(fault) = identity::privacy::privacy_fault(context.home()?) {
+            return Err(fault.into());
+        }
+        let report = orphan_daemons(&context.boundary()?, treatment)?;
+        let exit = if report.clean { ExitCode::Ok } else { ExitCode::Failed };
+        Ok(Report::exiting(exit, &Shown { report, treatment }))
+    }
 }
 
 #[derive(Serialize)]

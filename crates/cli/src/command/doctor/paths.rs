@@ -1,42 +1,60 @@
-//! `doctor paths`: every verb with its class, from the same exhaustive match the program runs by.
+//! `doctor paths`: every verb with its class, from the command tree that the program runs by.
 
 use crate::args::Cli;
-use crate::class::{VerbClass, classify};
+use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report};
+use crate::verb::{Class, Verb};
+use clap::Args;
 use clap::{CommandFactory, Parser};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Runs the verb.
-pub(crate) fn run() -> Result<Report, CliError> {
-    Ok(Report::of(&Inventory { paths: inventory() }))
+/// List every command with its class: what it needs before it acts
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty doctor paths")]
+pub(crate) struct PathsArgs;
+
+impl Verb for PathsArgs {
+    fn class(&self) -> Class {
+        Class::ReadOnly
+    }
+
+    fn run(self: Box<Self>, _: &Context) -> Result<Report, CliError> {
+        Ok(Report::of(&Inventory { paths: inventory() }))
+    }
 }
 
 /// The inventory.
 #[derive(Debug, Serialize)]
 struct Inventory {
-    paths: Vec<Path>,
+    paths: Vec<PathLine>,
 }
 
-/// One verb.
+/// One verb, with the option that decides its class.
 #[derive(Debug, Serialize)]
-struct Path {
-    #[serde(flatten)]
-    verb: VerbClass,
+struct PathLine {
+    verb: String,
+    class: Class,
     needs: &'static str,
+}
+
+impl PathLine {
+    const fn of(verb: String, class: Class) -> Self {
+        Self { verb, class, needs: class.needs() }
+    }
 }
 
 impl Document for Inventory {
     fn text(&self) -> String {
-        let width = self.paths.iter().map(|path| path.verb.verb.len()).max().unwrap_or_default();
+        let width = self.paths.iter().map(|path| path.verb.len()).max().unwrap_or_default();
         let mut out = String::new();
         let mut needs = BTreeMap::new();
         for path in &self.paths {
-            let class = serde_json::to_value(path.verb.class).unwrap_or_default();
+            let class = serde_json::to_value(path.class).unwrap_or_default();
             let class = class.as_str().unwrap_or_default();
-            let _ = writeln!(out, "{:<width$}  {class}", path.verb.verb);
+            let _ = writeln!(out, "{:<width$}  {class}", path.verb);
             needs.entry(class.to_owned()).or_insert(path.needs);
         }
         // Once for each class: beside each verb it would be wider than a terminal.
@@ -47,22 +65,60 @@ impl Document for Inventory {
     }
 }
 
-/// Every leaf of the command tree, parsed from a minimal argv of its own and classified.
-fn inventory() -> Vec<Path> {
-    let mut paths: Vec<VerbClass> = leaves(&Cli::command(), &["spec-kitty".to_owned()])
-        .into_iter()
-        .filter_map(|argv| Cli::try_parse_from(argv).ok())
-        .map(|cli| classify(&cli.command))
-        .collect();
-    paths.sort_by_key(|path| path.verb);
-    paths.dedup();
-    paths.into_iter().map(|verb| Path { verb, needs: verb.class.needs() }).collect()
+/// Every leaf of the command tree with its class, and every option that changes the class.
+fn inventory() -> Vec<PathLine> {
+    let mut paths = Vec::new();
+    for Leaf { verb, argv, flags } in leaves(&Cli::command(), "") {
+        let Some(plain) = class_of(&argv) else { continue };
+        paths.push(PathLine::of(verb.clone(), plain));
+        for flag in flags {
+            let flagged = class_of(&[&argv[..], std::slice::from_ref(&flag)].concat());
+            paths.extend(
+                flagged
+                    .filter(|class| *class != plain)
+                    .map(|class| PathLine::of(format!("{verb} {flag}"), class)),
+            );
+        }
+    }
+    paths.sort_by(|one, other| one.verb.cmp(&other.verb));
+    paths
 }
 
-/// A minimal argv for every leaf under `command`, and one more for each flag that changes a class.
-pub(crate) fn leaves(command: &clap::Command, prefix: &[String]) -> Vec<Vec<String>> {
+fn class_of(argv: &[String]) -> Option<Class> {
+    Cli::try_parse_from(argv).ok().map(|cli| cli.command.verb().class())
+}
+
+/// One verb of the command tree.
+struct Leaf {
+    /// The words after `spec-kitty`.
+    verb: String,
+    /// A minimal command line that parses.
+    argv: Vec<String>,
+    /// Its options without a value.
+    flags: Vec<String>,
+}
+
+/// Every leaf below `command`, whose own words are `verb`.
+fn leaves(command: &clap::Command, verb: &str) -> Vec<Leaf> {
     let mut found = Vec::new();
-    let mut argv = prefix.to_vec();
+    if !command.is_subcommand_required_set() && !command.is_arg_required_else_help_set() {
+        found.push(Leaf { verb: verb.to_owned(), argv: minimal(command, verb), flags: flags(command) });
+    }
+    for child in command.get_subcommands() {
+        found.extend(leaves(child, format!("{verb} {}", child.get_name()).trim_start()));
+    }
+    found
+}
+
+fn flags(command: &clap::Command) -> Vec<String> {
+    let flags = command.get_arguments().filter(|argument| !argument.get_action().takes_values());
+    flags.filter_map(|argument| Some(format!("--{}", argument.get_long()?))).collect()
+}
+
+/// The words with every required argument.
+fn minimal(command: &clap::Command, verb: &str) -> Vec<String> {
+    let mut argv: Vec<String> =
+        std::iter::once("spec-kitty").chain(verb.split(' ')).map(str::to_owned).collect();
     let one_of = command.get_groups().filter(|group| group.is_required_set()).filter_map(|group| {
         let first = group.get_args().next()?;
         command.get_arguments().find(|argument| argument.get_id() == first)
@@ -79,22 +135,7 @@ pub(crate) fn leaves(command: &clap::Command, prefix: &[String]) -> Vec<Vec<Stri
         // A value that every kind of argument takes.
         argv.push(allowed.first().map_or_else(|| "1".to_owned(), |value| value.get_name().to_owned()));
     }
-    if !command.is_subcommand_required_set() && !command.is_arg_required_else_help_set() {
-        found.push(argv.clone());
-        for flag in ["fix", "local-only", "validate-only"] {
-            if command.get_arguments().any(|argument| argument.get_long() == Some(flag)) {
-                let mut flagged = argv.clone();
-                flagged.push(format!("--{flag}"));
-                found.push(flagged);
-            }
-        }
-    }
-    for child in command.get_subcommands() {
-        let mut words = prefix.to_vec();
-        words.push(child.get_name().to_owned());
-        found.extend(leaves(child, &words));
-    }
-    found
+    argv
 }
 
 #[cfg(test)]
@@ -112,7 +153,7 @@ mod tests {
     /// The class table of contract section 12, for the verbs that exist.
     #[test]
     fn inventory_equals_the_class_table() {
-        use crate::class::Class::{self, Curing, Local, Producing, ReadOnly, Sending, Tool};
+        use Class::{Curing, Local, Producing, ReadOnly, Sending, Tool};
         let table: [(Class, &[&str]); 6] = [
             (
                 ReadOnly,
@@ -176,7 +217,7 @@ mod tests {
                     "agent tasks move-task",
                     "plan",
                     "specify",
-                    "sync capture --history",
+                    "sync capture",
                     "tasks",
                 ],
             ),
@@ -224,22 +265,21 @@ mod tests {
         let found = inventory();
         for (class, verbs) in table {
             let of_class: Vec<_> =
-                found.iter().filter(|path| path.verb.class == class).map(|path| path.verb.verb).collect();
+                found.iter().filter(|path| path.class == class).map(|path| path.verb.as_str()).collect();
             assert_eq!(of_class, verbs, "{class:?}");
         }
     }
 
     #[test]
     fn every_leaf_of_the_command_tree_is_in_the_inventory() {
-        let unparsed: Vec<_> = leaves(&Cli::command(), &["spec-kitty".to_owned()])
-            .into_iter()
-            .filter_map(|argv| Cli::try_parse_from(&argv).err().map(|error| (argv, error.to_string())))
+        let leaves = leaves(&Cli::command(), "");
+        let unparsed: Vec<_> = leaves
+            .iter()
+            .filter_map(|leaf| {
+                Cli::try_parse_from(&leaf.argv).err().map(|error| (&leaf.argv, error.to_string()))
+            })
             .collect();
         assert_eq!(unparsed, Vec::new());
-        let verbs: Vec<_> = inventory().into_iter().map(|path| path.verb.verb).collect();
-        for verb in ["sync now", "agent mission setup-plan", "server user add", "doctor orphan-daemons --fix"]
-        {
-            assert!(verbs.contains(&verb), "{verbs:?}");
-        }
+        assert!(leaves.len() > 50, "{}", leaves.len());
     }
 }

@@ -1,27 +1,41 @@
 //! `doctor restart-daemon`: replaces the daemon by one with the identity of this command, up or down.
 //! Logged out, it only stops the old one.
 
-use crate::args::RestartDaemonArgs;
 use crate::command::sync::daemon::launcher;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report};
+use crate::verb::{Class, Verb};
+use clap::Args;
 use daemon::lifecycle::{Idle, RestartOutcome, StopOutcome, restart};
 use serde::Serialize;
 
-/// Runs the verb.
-pub(crate) fn run(context: &Context, args: &RestartDaemonArgs) -> Result<Report, CliError> {
-    let outcome = restart(context.home()?, &context.environment, &launcher(context)?, args.force).map_err(
-        |failure| {
-            CliError::failed("RESTART_FAILED", failure.detail.clone())
-                .fact("reason", serde_json::to_value(failure.reason).unwrap_or_default())
-                .cured_by(failure.remedy)
-        },
-    )?;
-    Ok(Report::of(&Restarted {
-        result: if outcome.started.is_some() { "restarted" } else { "stopped" },
-        outcome,
-    }))
+/// Replace the daemon by one with the identity of this command
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty doctor restart-daemon")]
+pub(crate) struct RestartDaemonArgs {
+    /// Also end a daemon of this home that neither answers nor ends, if it is proven to be one
+    #[arg(long)]
+    force: bool,
+}
+
+impl Verb for RestartDaemonArgs {
+    fn class(&self) -> Class {
+        Class::Curing
+    }
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let outcome = restart(context.home()?, &context.environment, &launcher(context)?, self.force)
+            .map_err(|failure| {
+                CliError::failed("RESTART_FAILED", failure.detail.clone())
+                    .fact("reason", serde_json::to_value(failure.reason).unwrap_or_default())
+                    .cured_by(failure.remedy)
+            })?;
+        Ok(Report::of(&Restarted {
+            result: if outcome.started.is_some() { "restarted" } else { "stopped" },
+            outcome,
+        }))
+    }
 }
 
 #[derive(Serialize)]

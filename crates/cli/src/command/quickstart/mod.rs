@@ -8,11 +8,12 @@ mod failure;
 mod mission_text;
 mod stage;
 
-use crate::args::QuickstartArgs;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::render;
 use crate::report::Report;
+use crate::verb::{Class, Verb, no_document};
+use clap::Args;
 use contract::OwnerRecord;
 use failure::failed;
 use serde_json::Value;
@@ -20,22 +21,41 @@ use stage::{Stage, indented};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+/// Show the whole story on this machine: server, login, refusal, remedy, delivery
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty quickstart --dir demo")]
+pub(crate) struct QuickstartArgs {
+    /// Directory to build the scene in; must be empty or absent
+    #[arg(long, value_name = "DIR", default_value = DEFAULT)]
+    dir: PathBuf,
+}
+
 const EMAIL: &str = "ada@example.com";
 
-/// Runs the verb.
-pub(crate) fn run(context: &Context, args: &QuickstartArgs) -> Result<Report, CliError> {
-    let directory = fresh_directory(&context.directory().join(&args.dir), args.dir == Path::new(DEFAULT))?;
-    render::say(&format!(
-        "Everything happens in {}; nothing outside it is touched.\n",
-        contract::text::path(&directory)
-    ));
-    let mut stage = Stage::new(&directory)?;
-    let told = tell(&mut stage);
-    // Whatever happened, nothing that was started here stays behind.
-    stage.strike();
-    told?;
-    render::say(&farewell(&stage));
-    Ok(Report::silent())
+impl Verb for QuickstartArgs {
+    fn class(&self) -> Class {
+        Class::Tool
+    }
+
+    fn json(&self, asked: bool) -> Result<bool, &'static str> {
+        no_document(asked)
+    }
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let directory =
+            fresh_directory(&context.directory().join(&self.dir), self.dir == Path::new(DEFAULT))?;
+        render::say(&format!(
+            "Everything happens in {}; nothing outside it is touched.\n",
+            contract::text::path(&directory)
+        ));
+        let mut stage = Stage::new(&directory)?;
+        let told = tell(&mut stage);
+        // Whatever happened, nothing that was started here stays behind.
+        stage.strike();
+        told?;
+        render::say(&farewell(&stage));
+        Ok(Report::silent())
+    }
 }
 
 const DEFAULT: &str = "quickstart-world";

@@ -1,11 +1,11 @@
 //! `sync capture --history`: facts that a mission's log holds and nobody captured.
 
-use crate::args::CaptureArgs;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::producing::{Outcome, Producing};
-use crate::report::{Document, Report, Said, counted, events_and_bodies};
-use crate::terminal;
+use crate::report::{Document, Report, counted, events_and_bodies};
+use crate::verb::{Class, Verb};
+use clap::Args;
 use contract::text::printable;
 use contract::{ExitCode, Remedy};
 use mission::command::capture_history::{History, RefusedRow, Request, plan};
@@ -16,28 +16,48 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Runs the verb.
-pub(crate) fn run(context: &Context, args: CaptureArgs) -> Result<Report, CliError> {
-    let switch = context.switch();
-    if !switch.on {
-        let facts = serde_json::json!({ "sync_enabled": false });
-        let line = switch.off_message();
-        return Ok(Report::of(&Said { result: "disabled", facts, line }));
+/// Capture facts of a mission that were recorded without being captured
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Commands capture what they do. This is for rows they did not capture: pulled from a teammate, \
+    made with hosted sync off or with --local-only, or older than the queue. Every fact keeps \
+    its id, so a known fact is not captured again.\n\nExample: spec-kitty sync capture --history \
+    tea-timer --yes"
+)]
+pub(crate) struct CaptureArgs {
+    /// The mission whose history is captured: its id, the first eight characters of it, or its directory
+    /// name
+    #[arg(long, value_name = "MISSION", required = true)]
+    history: String,
+    /// Do it without asking
+    #[arg(long, short)]
+    yes: bool,
+}
+
+impl Verb for CaptureArgs {
+    fn class(&self) -> Class {
+        Class::Producing
     }
-    let request = Request { mission: args.history };
-    let producing = Producing::begin_hosted(context)?;
-    let clock = Clock::system();
-    let plan = plan(&producing.project, &request, &clock).map_err(unplanned)?;
-    if !args.yes {
-        let preview = preview(context, plan.outcome())?;
-        let agreed =
-            !args.json && terminal::can_ask() && terminal::ask(&format!("{}Capture them?", preview.text()));
-        if !agreed {
-            let line = "nothing was changed; add --yes to do it";
-            return Ok(Report::exiting(ExitCode::Refused, &preview).note(line));
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let switch = context.switch();
+        if !switch.on {
+            return Ok(Report::disabled(switch));
         }
+        let request = Request { mission: self.history };
+        let producing = Producing::begin_hosted(context)?;
+        let clock = Clock::system();
+        let plan = plan(&producing.project, &request, &clock).map_err(unplanned)?;
+        if !self.yes {
+            let preview = preview(context, plan.outcome())?;
+            let agreed = context.agrees(&format!("{}Capture them?", preview.text()));
+            if !agreed {
+                let line = "nothing was changed; add --yes to do it";
+                return Ok(Report::exiting(ExitCode::Refused, &preview).note(line));
+            }
+        }
+        producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
     }
-    producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
 }
 
 /// The mission is named by another option here than everywhere else.

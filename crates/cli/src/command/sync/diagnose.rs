@@ -1,11 +1,12 @@
 //! `sync diagnose`: every waiting row, judged by the published event contract. Finds before the server
 //! does what it would refuse; changes nothing, sends nothing, and ends with 0 whatever it finds.
 
-use crate::args::DiagnoseArgs;
 use crate::command::sync::export::active_queue;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report, counted};
+use crate::verb::{Class, Verb};
+use clap::Args;
 use contract::event::{Tolerance, judge};
 use contract::json::Node;
 use contract::text::printable;
@@ -14,24 +15,38 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Runs the verb.
-pub(crate) fn run(context: &Context, args: &DiagnoseArgs) -> Result<Report, CliError> {
-    let mut diagnosis = Diagnosis::default();
-    for row in WaitingRows::of(&active_queue(context)?) {
-        let verdict = Verdict::of(row.map_err(QueueError::from)?);
-        diagnosis.total += 1;
-        match &verdict.error_category {
-            None => diagnosis.valid += 1,
-            Some(category) => {
-                diagnosis.invalid += 1;
-                *diagnosis.categories.entry(category.clone()).or_default() += 1;
+/// Validate every waiting row against the published event contract
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty sync diagnose --all")]
+pub(crate) struct DiagnoseArgs {
+    /// List valid rows, too
+    #[arg(long)]
+    all: bool,
+}
+
+impl Verb for DiagnoseArgs {
+    fn class(&self) -> Class {
+        Class::ReadOnly
+    }
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let mut diagnosis = Diagnosis::default();
+        for row in WaitingRows::of(&active_queue(context)?) {
+            let verdict = Verdict::of(row.map_err(QueueError::from)?);
+            diagnosis.total += 1;
+            match &verdict.error_category {
+                None => diagnosis.valid += 1,
+                Some(category) => {
+                    diagnosis.invalid += 1;
+                    *diagnosis.categories.entry(category.clone()).or_default() += 1;
+                }
+            }
+            if self.all || !verdict.valid {
+                diagnosis.results.push(verdict);
             }
         }
-        if args.all || !verdict.valid {
-            diagnosis.results.push(verdict);
-        }
+        Ok(Report::of(&diagnosis))
     }
-    Ok(Report::of(&diagnosis))
 }
 
 /// What was found. `results` names the rows that are not valid, and with `--all` every row.

@@ -2,21 +2,37 @@
 //!
 //! Changes nothing. One line uses the network, says so, and is left out with `--offline`.
 
-use crate::args::SyncDoctorArgs;
 use crate::context::Context;
-use crate::diagnostics::{Check, Look, Reach, State, Verdict, describe};
+use crate::diagnostics::{Check, Look, Reach, Verdict, describe, headline};
 use crate::error::CliError;
 use crate::report::{Document, Report};
+use crate::verb::{Class, Verb};
+use clap::Args;
 use preflight::status::StatusDocument;
 use serde::Serialize;
 
-/// Runs the verb. Exit 1 with findings.
-pub(crate) fn run(context: &Context, args: &SyncDoctorArgs) -> Result<Report, CliError> {
-    let observed_at = jiff::Timestamp::now().to_string();
-    let look = Look::take(context)?;
-    let checks = look.examine(if args.offline { Reach::Offline } else { Reach::Server })?;
-    let result = Verdict::of(&checks);
-    Ok(Report::exiting(result.exit(), &Examination { result, observed_at, checks, status: &look.status }))
+/// Check everything that delivery needs, with evidence; change nothing
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty sync doctor --offline")]
+pub(crate) struct SyncDoctorArgs {
+    /// Do not ask the server whether it answers: the only part that uses the network
+    #[arg(long)]
+    offline: bool,
+}
+
+impl Verb for SyncDoctorArgs {
+    fn class(&self) -> Class {
+        Class::ReadOnly
+    }
+
+    /// Exit 1 with findings.
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let observed_at = jiff::Timestamp::now().to_string();
+        let look = Look::take(context)?;
+        let checks = look.examine(if self.offline { Reach::Offline } else { Reach::Server })?;
+        let result = Verdict::of(&checks);
+        Ok(Report::exiting(result.exit(), &Examination { result, observed_at, checks, status: &look.status }))
+    }
 }
 
 #[derive(Serialize)]
@@ -30,35 +46,5 @@ struct Examination<'a> {
 impl Document for Examination<'_> {
     fn text(&self) -> String {
         format!("{}\n\n{}", headline(self.result, &self.checks), describe(&self.checks))
-    }
-}
-
-/// The verdict in one line.
-pub(crate) fn headline<N: Serialize>(verdict: Verdict, checks: &[Check<N>]) -> String {
-    let names = |state: State| -> String {
-        let names: Vec<String> = checks
-            .iter()
-            .filter(|check| check.state == state)
-            .map(|check| crate::diagnostics::word(&check.name))
-            .collect();
-        names.join(", ")
-    };
-    match verdict {
-        Verdict::Healthy => "healthy: every check was made and is right".to_owned(),
-        Verdict::Findings => {
-            let count: usize = checks.iter().map(|check| check.findings.len()).sum();
-            let plural = if count == 1 { "finding" } else { "findings" };
-            format!("{count} {plural}: {}", names(State::Finding))
-        }
-        Verdict::Incomplete => {
-            let mut parts = Vec::new();
-            for (label, state) in [("switched off", State::Off), ("not checked", State::NotChecked)] {
-                let names = names(state);
-                if !names.is_empty() {
-                    parts.push(format!("{label}: {names}"));
-                }
-            }
-            format!("no findings, and not called healthy; {}", parts.join("; "))
-        }
     }
 }

@@ -1,10 +1,11 @@
 //! `sync export`: every row of a queue DB, of any account and any age, as JSON lines.
 
-use crate::args::{ExportArgs, LEGACY};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::render;
 use crate::report::{Document, Report, counted};
+use crate::verb::{Class, Verb};
+use clap::Args;
 use contract::ExitCode;
 use contract::text::printable;
 use queue::{Export, ObserveError, QueueError};
@@ -13,25 +14,55 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-/// Runs the verb.
-pub(crate) fn run(context: &Context, args: &ExportArgs) -> Result<Report, CliError> {
-    let home = context.home()?;
-    let (path, rows) = match args.scope.as_deref() {
-        Some(LEGACY) => (home.legacy_queue(), Export::of_legacy(&home.legacy_queue())),
-        Some(hash) => {
-            let path = home.queues_dir().join(format!("queue-{hash}.db"));
-            (path.clone(), Export::of(&path))
-        }
-        None => {
-            let path = active_queue(context)?;
-            (path.clone(), Export::of(&path))
-        }
-    };
-    if args.scope.is_some() && !path.is_file() {
-        let summary = format!("no queue DB {}", contract::text::path(&path));
-        return Err(CliError::failed("SCOPE_UNKNOWN", summary));
+/// Write every row of a queue DB, of any account, as JSON lines
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Each line is an object with `table` and the columns of one row as stored; bytes are {\"hex\": \
+    ...}, text that is not UTF-8 is {\"text_hex\": ...}. Nothing is locked while a line is \
+    written, and nothing is changed. --json needs --output.\n\nExample: spec-kitty sync export \
+    --scope legacy --output rows.jsonl"
+)]
+pub(crate) struct ExportArgs {
+    /// Whose rows: the 16 hex digits in the name of a scoped queue DB, or `legacy` for the legacy queue
+    /// DB [default: the active queue]
+    #[arg(long, value_name = "HASH", value_parser = scope_hash_or_legacy)]
+    scope: Option<String>,
+    /// Write the lines to this new file, readable by this user only, instead of stdout
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Print what was written as one JSON document; needs --output
+    #[arg(long, requires = "output")]
+    json: bool,
+}
+
+impl Verb for ExportArgs {
+    fn class(&self) -> Class {
+        Class::ReadOnly
     }
-    write(rows, &path, args.output.as_deref())
+
+    fn json(&self, asked: bool) -> Result<bool, &'static str> {
+        needs_output(asked, self.output.as_ref())
+    }
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let home = context.home()?;
+        let (path, rows) = match self.scope.as_deref() {
+            Some(LEGACY) => (home.legacy_queue(), Export::of_legacy(&home.legacy_queue())),
+            Some(hash) => {
+                let path = home.queues_dir().join(format!("queue-{hash}.db"));
+                (path.clone(), Export::of(&path))
+            }
+            None => {
+                let path = active_queue(context)?;
+                (path.clone(), Export::of(&path))
+            }
+        };
+        if self.scope.is_some() && !path.is_file() {
+            let summary = format!("no queue DB {}", contract::text::path(&path));
+            return Err(CliError::failed("SCOPE_UNKNOWN", summary));
+        }
+        write(rows, &path, self.output.as_deref())
+    }
 }
 
 /// The active queue; an error while the login that would name it cannot be read.
@@ -144,5 +175,31 @@ impl Document for Exported {
             let _ = writeln!(out, "  left out: {}", printable(damage));
         }
         out
+    }
+}
+
+/// What names a scoped queue DB: the first 16 hex digits of its scope's hash, or all 64.
+pub(super) fn scope_hash(text: &str) -> Result<String, &'static str> {
+    let hash = contract::scope::trim(text).to_lowercase();
+    let hex = hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match hash.len() {
+        16 | 64 if hex => Ok(hash.chars().take(16).collect()),
+        _ => Err("16 hex digits are expected, as in the name queue-<16 hex digits>.db"),
+    }
+}
+
+fn scope_hash_or_legacy(text: &str) -> Result<String, &'static str> {
+    if text == LEGACY { Ok(text.to_owned()) } else { scope_hash(text) }
+}
+
+/// The name of the legacy queue DB.
+const LEGACY: &str = "legacy";
+
+/// `--json` describes what was written, so it needs a file for the lines.
+pub(super) fn needs_output(asked: bool, output: Option<&PathBuf>) -> Result<bool, &'static str> {
+    if asked && output.is_none() {
+        Err("--json needs --output FILE: stdout has the lines")
+    } else {
+        Ok(asked)
     }
 }

@@ -1,37 +1,68 @@
 //! `sync gc`: removes old receipts, or with `--sent` the kept bytes of delivered rows.
 
-use crate::args::GcArgs;
 use crate::command::sync::scoped::{Patience, cure_permit, is_absent};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report, counted};
+use crate::verb::{Class, Verb};
+use clap::Args;
 use jiff::Timestamp;
 use queue::{Cure, QueueError, SentBlocks, observe_collectable, observe_sent};
 use serde::Serialize;
 
-/// Runs the verb.
-pub(crate) fn run(context: &Context, args: &GcArgs) -> Result<Report, CliError> {
-    if args.sent {
-        return sent(context, args);
+/// Remove old receipts, or the kept bytes of delivered rows
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A receipt proves that a row was delivered, or dropped and why. Receipts are collected only by \
+    this command. Kept bytes are also removed automatically, oldest first: see \
+    sync.keep_sent_days and sync.keep_sent_mib.\n\nExample: spec-kitty sync gc --older-than 180 \
+    --dry-run"
+)]
+pub(crate) struct GcArgs {
+    /// Remove receipts older than this [default: 90]; with --sent, only bytes older than this
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+    older_than: Option<u32>,
+    /// Remove the kept bytes of delivered rows instead: receipts stay, and the rows can no longer be sent
+    /// again
+    #[arg(long)]
+    sent: bool,
+    /// Say how many would go; change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Verb for GcArgs {
+    fn class(&self) -> Class {
+        Class::Curing
     }
-    let before = days_ago(args.older_than.unwrap_or(DEFAULT_DAYS));
-    let permit =
-        cure_permit(context, Patience::of(args.dry_run))?.filter(|permit| !is_absent(permit.queue_path()));
-    let receipts = match &permit {
-        None => 0,
-        Some(permit) if args.dry_run => {
-            observe_collectable(permit.queue_path(), before).map_err(QueueError::from)?
+
+    fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        if self.sent {
+            return sent(context, &self);
         }
-        Some(permit) => Cure::open(permit)?.collect_receipts(before)?,
-    };
-    let result = match (args.dry_run, receipts) {
-        (true, _) => "planned",
-        (false, 0) => "nothing_to_do",
-        (false, _) => "collected",
-    };
-    // Further back than a calendar goes there is nothing either.
-    let before = Timestamp::from_second(before).unwrap_or(Timestamp::MIN).to_string();
-    Ok(Report::of(&Collected { result, receipts, before }))
+        let before = days_ago(self.older_than.unwrap_or(DEFAULT_DAYS));
+        let permit = cure_permit(context, Patience::of(self.dry_run))?
+            .filter(|permit| !is_absent(permit.queue_path()));
+        let receipts = match &permit {
+            None => 0,
+            Some(permit) if self.dry_run => {
+                observe_collectable(permit.queue_path(), before).map_err(QueueError::from)?
+            }
+            Some(permit) => Cure::open(permit)?.collect_receipts(before)?,
+        };
+        let result = match (self.dry_run, receipts) {
+            (true, _) => "planned",
+            (false, 0) => "nothing_to_do",
+            (false, _) => "collected",
+        };
+        // Further back than a calendar goes there is nothing either.
+        let before = Timestamp::from_second(before).unwrap_or(Timestamp::MIN).to_string();
+        Ok(Report::of(&Collected { result, receipts, before }))
+    }
 }
 
 /// Receipts older than this are old.

@@ -1,18 +1,68 @@
-//! `sync ...`.
+//! `sync ...`: the queue of this machine and its daemon.
 
-pub(crate) mod capture;
+mod capture;
 pub(crate) mod daemon;
-pub(crate) mod diagnose;
-pub(crate) mod doctor;
-pub(crate) mod export;
-pub(crate) mod gc;
-pub(crate) mod migrate;
-pub(crate) mod now;
-pub(crate) mod opt_in;
-pub(crate) mod parked;
-pub(crate) mod preview;
-pub(crate) mod project_choice;
-pub(crate) mod resend;
-pub(crate) mod scoped;
-pub(crate) mod setup;
-pub(crate) mod status;
+mod diagnose;
+mod doctor;
+mod export;
+mod gc;
+mod migrate;
+mod now;
+mod opt_in;
+mod opt_out;
+mod parked;
+mod preview;
+mod project_choice;
+mod resend;
+mod scoped;
+mod setup;
+mod status;
+
+use crate::verb::Verb;
+use clap::Subcommand;
+
+/// `sync ...`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SyncCommand {
+    Status(status::SyncStatusArgs),
+    Doctor(doctor::SyncDoctorArgs),
+    Setup(setup::SetupArgs),
+    Now(now::NowArgs),
+    Migrate(migrate::MigrateArgs),
+    Preview(preview::PreviewArgs),
+    Diagnose(diagnose::DiagnoseArgs),
+    Export(export::ExportArgs),
+    Capture(capture::CaptureArgs),
+    /// Show, put back or drop rows that were refused for good
+    #[command(subcommand, arg_required_else_help = true)]
+    Parked(parked::ParkedCommand),
+    Resend(resend::ResendArgs),
+    Gc(gc::GcArgs),
+    OptIn(opt_in::OptInArgs),
+    OptOut(opt_out::OptOutArgs),
+    /// Start, stop, show or run the background delivery daemon
+    #[command(subcommand, arg_required_else_help = true)]
+    Daemon(daemon::DaemonCommand),
+}
+
+impl SyncCommand {
+    pub(super) fn verb(self) -> Box<dyn Verb> {
+        match self {
+            Self::Status(args) => Box::new(args),
+            Self::Doctor(args) => Box::new(args),
+            Self::Setup(args) => Box::new(args),
+            Self::Now(args) => Box::new(args),
+            Self::Migrate(args) => Box::new(args),
+            Self::Preview(args) => Box::new(args),
+            Self::Diagnose(args) => Box::new(args),
+            Self::Export(args) => Box::new(args),
+            Self::Capture(args) => Box::new(args),
+            Self::Parked(command) => command.verb(),
+            Self::Resend(args) => Box::new(args),
+            Self::Gc(args) => Box::new(args),
+            Self::OptIn(args) => Box::new(args),
+            Self::OptOut(args) => Box::new(args),
+            Self::Daemon(command) => command.verb(),
+        }
+    }
+}

@@ -1,6 +1,5 @@
 //! `sync now`: delivers what waits, once the boundary is coherent.
 
-use crate::args::NowArgs;
 use crate::build;
 use crate::command::sync::migrate;
 use crate::command::sync::migrate::text as migration_text;
@@ -9,8 +8,10 @@ use crate::error::{CliError, chain};
 use crate::housekeeping::{keep_house, settle_leftovers};
 use crate::interrupt::Interrupt;
 use crate::other_queues;
-use crate::report::{Document, PROJECTS_SHOWN, Report, Said, more_projects, project_name, rows};
+use crate::report::{Document, PROJECTS_SHOWN, Report, more_projects, project_name, rows};
 use crate::terminal;
+use crate::verb::{Class, Verb};
+use clap::Args;
 use contract::text::printable;
 use contract::{ExitCode, FailureName, FaultCode, Remedy};
 use delivery::drain::{DrainError, DrainOptions, DrainReport, Progress, RowTally, drain, failure_report};
@@ -22,49 +23,71 @@ use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
-/// Runs the verb.
-pub(crate) fn run(context: &Context, args: &NowArgs) -> Result<Report, CliError> {
-    let switch = context.switch();
-    if !switch.on {
-        let facts = serde_json::json!({ "sync_enabled": false });
-        let line = switch.off_message();
-        return Ok(Report::of(&Said { result: "disabled", facts, line }));
+/// Deliver waiting rows to the server
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty sync now --wait 60")]
+pub(crate) struct NowArgs {
+    /// Write what failed, and why, to this file as JSON
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Exit 1 when something was parked or could not be delivered (the default)
+    #[arg(long = "strict", overrides_with = "no_strict")]
+    _strict: bool,
+    /// Exit 0 even when something was parked or could not be delivered
+    #[arg(long)]
+    no_strict: bool,
+    /// Wait this many seconds for another drain of this account
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    wait: u64,
+}
+
+impl Verb for NowArgs {
+    fn class(&self) -> Class {
+        Class::Sending
     }
-    let boundary = context.patient_boundary(queue::CAPTURE_DEADLINE)?;
-    let (permit, migration) = permit(&boundary, args.json)?;
-    let observation = boundary.observe()?;
-    let mut notes = keep_house(context, &observation);
-    notes.extend(settle_leftovers(context));
-    // A report that cannot be written has to be known before anything is sent.
-    let file = args.report.as_deref().map(FailureFile::open).transpose()?;
-    let http = delivery::Context::new(context.home()?, &context.environment, build::VERSION)
-        .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))?;
-    let options = DrainOptions {
-        patience: Duration::from_secs(args.wait),
-        ask_always: true,
-        ..DrainOptions::default()
-    };
-    let path = &observation.facts().active.path;
-    let before = queue::observe_counts(path, &consent_of(&observation.config)).unwrap_or_default();
-    let mut watch = Watch::begin(&before, args.json)?;
-    let report = drain(permit, &http, &options, &mut watch).map_err(|error| failed(&error, &http))?;
-    drop(watch);
-    let unwritten = file.and_then(|file| file.write(&report).err());
-    let exit = match report.exit(!args.no_strict) {
-        ExitCode::Ok if unwritten.is_some() => ExitCode::Failed,
-        exit => exit,
-    };
-    let delivery = Delivery {
-        other_queues: other_queues::observe(context),
-        ..Delivery::of(report, migration, before.daemon_delivery)
-    };
-    let mut shown = Report::exiting(exit, &delivery);
-    shown.notes = notes;
-    // What was delivered is said all the same.
-    shown.notes.extend(unwritten.map(|error| format!("error: {}", printable(&error.summary))));
-    Ok(shown)
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let switch = context.switch();
+        if !switch.on {
+            return Ok(Report::disabled(switch));
+        }
+        let boundary = context.patient_boundary(queue::CAPTURE_DEADLINE)?;
+        let (permit, migration) = permit(&boundary, context.json)?;
+        let observation = boundary.observe()?;
+        let mut notes = keep_house(context, &observation);
+        notes.extend(settle_leftovers(context));
+        // A report that cannot be written has to be known before anything is sent.
+        let file = self.report.as_deref().map(FailureFile::open).transpose()?;
+        let http = delivery::Context::new(context.home()?, &context.environment, build::VERSION)
+            .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))?;
+        let options = DrainOptions {
+            patience: Duration::from_secs(self.wait),
+            ask_always: true,
+            ..DrainOptions::default()
+        };
+        let path = &observation.facts().active.path;
+        let before = queue::observe_counts(path, &consent_of(&observation.config)).unwrap_or_default();
+        let mut watch = Watch::begin(&before, context.json)?;
+        let report = drain(permit, &http, &options, &mut watch).map_err(|error| failed(&error, &http))?;
+        drop(watch);
+        let unwritten = file.and_then(|file| file.write(&report).err());
+        let exit = match report.exit(!self.no_strict) {
+            ExitCode::Ok if unwritten.is_some() => ExitCode::Failed,
+            exit => exit,
+        };
+        let delivery = Delivery {
+            other_queues: other_queues::observe(context),
+            ..Delivery::of(report, migration, before.daemon_delivery)
+        };
+        let mut shown = Report::exiting(exit, &delivery);
+        shown.notes = notes;
+        // What was delivered is said all the same.
+        shown.notes.extend(unwritten.map(|error| format!("error: {}", printable(&error.summary))));
+        Ok(shown)
+    }
 }
 
 /// The file that `--report` names.

@@ -1,9 +1,10 @@
 //! `sync preview`: what the next delivery would send, to whom, and what it would leave.
 
-use crate::args::PreviewArgs;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, PROJECTS_SHOWN, Report, events_and_bodies, more_projects, project_name};
+use crate::verb::{Class, Verb};
+use clap::Args;
 use contract::Remedy;
 use contract::text::printable;
 use identity::Destination;
@@ -14,45 +15,62 @@ use queue::{Kind, Leaving, QueueError, observe_outgoing};
 use serde::Serialize;
 use std::fmt::Write as _;
 
-/// Runs the verb.
-pub(crate) fn run(context: &Context, args: &PreviewArgs) -> Result<Report, CliError> {
-    let boundary = context.boundary()?;
-    let status = boundary.status_document(context.sync_enabled())?;
-    let observation = boundary.observe()?;
-    let facts = observation.facts();
-    let path = &facts.active.path;
-    let unreadable = status.active_queue.event_count.zip(status.active_queue.body_upload_count).is_none();
-    if unreadable {
-        return Err(CliError::boundary(status.preflight));
+/// Show what the next delivery would send, and what it would keep
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty sync preview --limit 5 --payload")]
+pub(crate) struct PreviewArgs {
+    /// Show at most this many rows
+    #[arg(long, value_name = "ROWS", default_value_t = 20)]
+    limit: usize,
+    /// Show what each row says, as it would leave
+    #[arg(long)]
+    payload: bool,
+}
+
+impl Verb for PreviewArgs {
+    fn class(&self) -> Class {
+        Class::ReadOnly
     }
-    let rows = match &facts.login.scope {
-        Some(_) => observe_outgoing(path, &consent_of(&observation.config), args.limit, args.payload)
-            .map_err(QueueError::from)?,
-        None => Vec::new(),
-    };
-    let held = |of: fn(&HeldProject) -> u64| status.held.iter().map(of).sum::<u64>();
-    let waiting = RowPair {
-        events: status.active_queue.event_count.unwrap_or_default(),
-        bodies: status.active_queue.body_upload_count.unwrap_or_default(),
-    };
-    let destination = match identity::judge_destination(&observation.login, &observation.config) {
-        Destination::Ready { url } => Some(url),
-        Destination::ServerUnset | Destination::TokenHost { .. } => None,
-    };
-    let scoped = facts.login.scope.is_some();
-    let leaving = RowPair {
-        events: if scoped { waiting.events.saturating_sub(held(|project| project.events)) } else { 0 },
-        bodies: if scoped { waiting.bodies.saturating_sub(held(|project| project.bodies)) } else { 0 },
-    };
-    Ok(Report::of(&Preview {
-        sync_enabled: context.sync_enabled(),
-        coherent: status.ok,
-        destination,
-        team_or_user: facts.login.scope.as_ref().map(contract::Scope::team_or_user),
-        leaving,
-        held: status.held,
-        rows: rows.into_iter().map(Row::of).collect(),
-    }))
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let boundary = context.boundary()?;
+        let status = boundary.status_document(context.sync_enabled())?;
+        let observation = boundary.observe()?;
+        let facts = observation.facts();
+        let path = &facts.active.path;
+        let unreadable = status.active_queue.event_count.zip(status.active_queue.body_upload_count).is_none();
+        if unreadable {
+            return Err(CliError::boundary(status.preflight));
+        }
+        let rows = match &facts.login.scope {
+            Some(_) => observe_outgoing(path, &consent_of(&observation.config), self.limit, self.payload)
+                .map_err(QueueError::from)?,
+            None => Vec::new(),
+        };
+        let held = |of: fn(&HeldProject) -> u64| status.held.iter().map(of).sum::<u64>();
+        let waiting = RowPair {
+            events: status.active_queue.event_count.unwrap_or_default(),
+            bodies: status.active_queue.body_upload_count.unwrap_or_default(),
+        };
+        let destination = match identity::judge_destination(&observation.login, &observation.config) {
+            Destination::Ready { url } => Some(url),
+            Destination::ServerUnset | Destination::TokenHost { .. } => None,
+        };
+        let scoped = facts.login.scope.is_some();
+        let leaving = RowPair {
+            events: if scoped { waiting.events.saturating_sub(held(|project| project.events)) } else { 0 },
+            bodies: if scoped { waiting.bodies.saturating_sub(held(|project| project.bodies)) } else { 0 },
+        };
+        Ok(Report::of(&Preview {
+            sync_enabled: context.sync_enabled(),
+            coherent: status.ok,
+            destination,
+            team_or_user: facts.login.scope.as_ref().map(contract::Scope::team_or_user),
+            leaving,
+            held: status.held,
+            rows: rows.into_iter().map(Row::of).collect(),
+        }))
+    }
 }
 
 /// What would leave. Rows that another program added and that nobody has looked at are held.

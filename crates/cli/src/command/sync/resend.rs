@@ -1,6 +1,5 @@
 //! `sync resend`: lets delivered rows wait again, from the bytes that were kept when they were sent.
 
-use crate::args::ResendArgs;
 use crate::build;
 use crate::command::sync::project_choice::choose;
 use crate::command::sync::scoped::{Patience, cure_permit, is_absent};
@@ -8,6 +7,9 @@ use crate::context::Context;
 use crate::error::{CliError, chain};
 use crate::report::{Document, Report, events_and_bodies};
 use crate::terminal;
+use crate::verb::{Class, Verb};
+use clap::ArgGroup;
+use clap::Args;
 use contract::text::printable;
 use contract::{ExitCode, Remedy};
 use delivery::receipts::{AskError, fetch_missing};
@@ -17,33 +19,61 @@ use queue::{Cure, QueueError, ReceiptPages, Resend, ResendReport, RowCounts, Whi
 use serde::Serialize;
 use std::fmt::Write as _;
 
-/// Runs the verb.
-pub(crate) fn run(context: &Context, args: &ResendArgs) -> Result<Report, CliError> {
-    let named = args.project.as_deref().map(|named| choose(context, Some(named))).transpose()?;
-    let project = named.map(|choice| choice.uuid);
-    let permit = cure_permit(context, Patience::of(!args.yes))?;
-    let Some(permit) = permit.filter(|permit| !is_absent(permit.queue_path())) else {
-        return Ok(Report::of(&Shown::of("nothing_to_do", ResendReport::default())));
-    };
-    let consent = context.config()?;
-    if args.yes {
-        // Opened before anything is read: that rolls an interrupted transaction back.
-        let mut cure = Cure::open(&permit)?;
-        let resend = select(context, args, &permit, project)?;
-        return Ok(queued(cure.resend(&resend, &consent_of(&consent))?));
+/// Send delivered rows again
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which_rows").required(true).args(["missing", "since"]), after_help = "The rows wait again, for the account and the server that they were delivered to; `sync now` \
+    sends them. A server that has a row answers `duplicate`. Rows of projects that are opted out \
+    are held.\n\nExample: spec-kitty sync resend --since 2026-11-01 --yes")]
+pub(crate) struct ResendArgs {
+    /// Ask the server which rows it no longer has, and send those
+    #[arg(long)]
+    missing: bool,
+    /// Send the rows that were delivered since this time: a date, an instant, or an age such as `36h` or `7d`
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    since: Option<jiff::Timestamp>,
+    /// Only rows of this project: a known uuid, an unambiguous slug, or `none` for rows without a project
+    #[arg(long, value_name = "UUID")]
+    project: Option<String>,
+    /// Only rows of this mission: its id, the first eight characters of it, or its directory name
+    #[arg(long, value_name = "MISSION", value_parser = not_blank_name)]
+    mission: Option<String>,
+    /// Do it without asking
+    #[arg(long, short)]
+    yes: bool,
+}
+
+impl Verb for ResendArgs {
+    fn class(&self) -> Class {
+        Class::Curing
     }
-    let resend = select(context, args, &permit, project)?;
-    let plan = Cure::plan_resend(&permit, &resend, &consent_of(&consent)).map_err(QueueError::from)?;
-    if plan == ResendReport::default() {
-        return Ok(queued(plan));
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let named = self.project.as_deref().map(|named| choose(context, Some(named))).transpose()?;
+        let project = named.map(|choice| choice.uuid);
+        let permit = cure_permit(context, Patience::of(!self.yes))?;
+        let Some(permit) = permit.filter(|permit| !is_absent(permit.queue_path())) else {
+            return Ok(Report::of(&Shown::of("nothing_to_do", ResendReport::default())));
+        };
+        let consent = context.config()?;
+        if self.yes {
+            // Opened before anything is read: that rolls an interrupted transaction back.
+            let mut cure = Cure::open(&permit)?;
+            let resend = select(context, &self, &permit, project)?;
+            return Ok(queued(cure.resend(&resend, &consent_of(&consent))?));
+        }
+        let resend = select(context, &self, &permit, project)?;
+        let plan = Cure::plan_resend(&permit, &resend, &consent_of(&consent)).map_err(QueueError::from)?;
+        if plan == ResendReport::default() {
+            return Ok(queued(plan));
+        }
+        let preview = Shown::of("preview", plan);
+        let question = format!("{}Send them again?", preview.text());
+        if !context.agrees(&question) {
+            let report = Report::exiting(ExitCode::Refused, &preview);
+            return Ok(report.note("nothing was changed; add --yes to do it"));
+        }
+        Ok(queued(Cure::open(&permit)?.resend(&resend, &consent_of(&consent))?))
     }
-    let preview = Shown::of("preview", plan);
-    let question = format!("{}Send them again?", preview.text());
-    if args.json || !terminal::can_ask() || !terminal::ask(&question) {
-        let report = Report::exiting(ExitCode::Refused, &preview);
-        return Ok(report.note("nothing was changed; add --yes to do it"));
-    }
-    Ok(queued(Cure::open(&permit)?.resend(&resend, &consent_of(&consent))?))
 }
 
 fn queued(done: ResendReport) -> Report {
@@ -60,21 +90,20 @@ fn select(
 ) -> Result<Resend, CliError> {
     let which = match args.since {
         Some(since) => Which::Since(since.as_second()),
-        None => Which::Missing(ask(context, args, permit, project.as_ref())?),
+        None => Which::Missing(ask(context, permit, project.as_ref())?),
     };
     Ok(Resend { which, project, mission: args.mission.iter().cloned().collect() })
 }
 
 fn ask(
     context: &Context,
-    args: &ResendArgs,
     permit: &CurePermit,
     project: Option<&Option<String>>,
 ) -> Result<Vec<(queue::Kind, String)>, CliError> {
     let http = delivery::Context::new(context.home()?, &context.environment, build::VERSION)
         .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))?;
     let pages = ReceiptPages::of(permit.queue_path(), project).map_err(QueueError::from)?;
-    let bar = terminal::Progress::new("asking", args.json);
+    let bar = terminal::Progress::new("asking", context.json);
     let mut advance = |asked: u64| bar.show(asked, asked);
     fetch_missing(&http, permit.scope(), pages, &mut advance).map_err(|error| match error {
         AskError::Queue(error) => error.into(),
@@ -137,4 +166,35 @@ impl Document for Shown {
         }
         out
     }
+}
+
+fn not_blank_name(text: &str) -> Result<String, &'static str> {
+    let text = contract::scope::trim(text);
+    if text.is_empty() { Err("name a mission") } else { Ok(text.to_owned()) }
+}
+
+/// A point in time as a person writes it.
+fn instant(text: &str) -> Result<jiff::Timestamp, &'static str> {
+    let text = contract::scope::trim(text);
+    let age = || -> Option<jiff::Timestamp> {
+        let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+        let seconds = match unit {
+            "m" => 60,
+            "h" => 60 * 60,
+            "d" => 24 * 60 * 60,
+            _ => return None,
+        };
+        let number: i64 = number.parse().ok().filter(|number| *number >= 0)?;
+        let seconds = number.checked_mul(seconds)?;
+        jiff::Timestamp::now().checked_sub(jiff::SignedDuration::from_secs(seconds)).ok()
+    };
+    let date = || {
+        let date: jiff::civil::Date = text.parse().ok()?;
+        date.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|at| at.timestamp())
+    };
+    text.parse()
+        .ok()
+        .or_else(date)
+        .or_else(age)
+        .ok_or("a date (2026-11-01, UTC), an instant (2026-11-01T12:00:00Z) or an age (36h, 7d) is expected")
 }

@@ -4,44 +4,66 @@
 //! On a terminal it asks before each; with `--yes` it does what loses nothing, sends nothing and decides
 //! nothing; elsewhere it lists and changes nothing.
 
-use crate::args::{Cli, SetupArgs};
-use crate::command::sync::doctor::headline;
+use crate::args::Cli;
 use crate::command::sync::status::check_text;
 use crate::context::Context;
-use crate::diagnostics::{Check, Finding, Look, Name, Verdict, describe, summarise, word};
+use crate::diagnostics::{Check, Finding, Look, Name, Verdict, describe, headline, summarise, word};
 use crate::error::CliError;
 use crate::report::{Document, Report};
+use crate::verb::{Class, Verb};
 use crate::{render, terminal};
+use clap::Args;
 use contract::text::printable;
 use contract::{ExitCode, Remedy};
 use preflight::status::StatusDocument;
 use serde::Serialize;
 use std::fmt::Write as _;
 
-/// Runs the verb. Exits as `sync status --check` does; 1 when only findings outside the boundary are left.
-pub(crate) fn run(context: &Context, args: &SetupArgs) -> Result<Report, CliError> {
-    let may = May::of(args);
-    let mut gates = Look::take(context)?.examine_gates()?;
-    if may == May::Ask && Verdict::of(&gates) == Verdict::Findings {
-        render::note(&describe(&gates));
+/// Check every requirement in order and fix what is safe to fix
+///
+/// Asks before each fix on a terminal, and ends with the output of `sync status --check`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty sync setup --yes")]
+pub(crate) struct SetupArgs {
+    /// Do what is safe without asking; never logs in, decides about a project or moves a file
+    #[arg(long, short)]
+    yes: bool,
+}
+
+impl Verb for SetupArgs {
+    fn class(&self) -> Class {
+        Class::Curing
     }
-    let mut steps: Vec<Step> = Vec::new();
-    while let Some((gate, finding)) = next(&gates, &steps) {
-        let step = Step::take(context, may, gate, finding, &steps);
-        let changed = matches!(step.outcome, Outcome::Done | Outcome::Failed);
-        steps.push(step);
-        if changed {
-            // What was done may have cured more than it was done for, or uncovered what it hid.
-            gates = Look::take(context)?.examine_gates()?;
+
+    fn is_dry_run(&self) -> bool {
+        !self.yes
+    }
+
+    /// Exits as `sync status --check` does; 1 when only findings outside the boundary are left.
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let may = May::of(context, self.yes);
+        let mut gates = Look::take(context)?.examine_gates()?;
+        if may == May::Ask && Verdict::of(&gates) == Verdict::Findings {
+            render::note(&describe(&gates));
         }
+        let mut steps: Vec<Step> = Vec::new();
+        while let Some((gate, finding)) = next(&gates, &steps) {
+            let step = Step::take(context, may, gate, finding, &steps);
+            let changed = matches!(step.outcome, Outcome::Done | Outcome::Failed);
+            steps.push(step);
+            if changed {
+                // What was done may have cured more than it was done for, or uncovered what it hid.
+                gates = Look::take(context)?.examine_gates()?;
+            }
+        }
+        let status = context.boundary()?.status_document(context.sync_enabled())?;
+        let result = Verdict::of(&gates);
+        let exit = match status.check_exit() {
+            ExitCode::Ok => result.exit(),
+            refused => refused,
+        };
+        Ok(Report::exiting(exit, &Setup { result, exit_code: exit.code(), steps, gates, check: status }))
     }
-    let status = context.boundary()?.status_document(context.sync_enabled())?;
-    let result = Verdict::of(&gates);
-    let exit = match status.check_exit() {
-        ExitCode::Ok => result.exit(),
-        refused => refused,
-    };
-    Ok(Report::exiting(exit, &Setup { result, exit_code: exit.code(), steps, gates, check: status }))
 }
 
 /// What may be done without further words.
@@ -56,10 +78,10 @@ enum May {
 }
 
 impl May {
-    fn of(args: &SetupArgs) -> Self {
-        if args.yes {
+    fn of(context: &Context, yes: bool) -> Self {
+        if yes {
             Self::Safe
-        } else if !args.json && terminal::can_ask() {
+        } else if !context.json && terminal::can_ask() {
             Self::Ask
         } else {
             Self::Look
@@ -184,9 +206,9 @@ fn treat(context: &Context, may: May, finding: &Finding, remedy: &Remedy) -> (Ou
 /// Runs a command of this program as if it had been typed.
 fn run_command(context: &Context, argv: &[String]) -> Result<Report, CliError> {
     let typed = std::iter::once("spec-kitty").chain(argv.iter().map(String::as_str)).map(Into::into);
-    let cli =
-        Cli::parse_words(typed.collect()).map_err(|error| CliError::usage(&error.render().to_string()))?;
-    crate::command::run(context, cli.command)
+    let cli = Cli::parse_words(&typed.collect::<Vec<_>>())
+        .map_err(|error| CliError::usage(&error.render().to_string()))?;
+    cli.command.verb().run(context)
 }
 
 #[derive(Serialize)]

@@ -1,10 +1,11 @@
 //! `sync status`: the state of the boundary and of the queue. Never changes anything.
 
-use crate::args::StatusArgs;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::other_queues;
 use crate::report::{Document, PROJECTS_SHOWN, Report, more_projects, project_name, rows};
+use crate::verb::{Class, Verb};
+use clap::Args;
 use contract::text::printable;
 use contract::{PreflightResult, Remedy};
 use preflight::status::{HeldProject, StatusDocument, Warning};
@@ -12,21 +13,35 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// Runs the verb.
-pub(crate) fn run(context: &Context, args: &StatusArgs) -> Result<Report, CliError> {
-    let status = context.boundary()?.status_document(context.sync_enabled())?;
-    let exit = if args.check { status.check_exit() } else { contract::ExitCode::Ok };
-    if args.check {
-        let mut report = Report::exiting(exit, &CheckView(&status));
-        report.json = serde_json::to_value(&status).unwrap_or_default();
-        return Ok(report);
+/// Show the state of the boundary and of the queue; change nothing
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty sync status --check")]
+pub(crate) struct SyncStatusArgs {
+    /// Exit 2 unless the boundary is coherent
+    #[arg(long, short)]
+    check: bool,
+}
+
+impl Verb for SyncStatusArgs {
+    fn class(&self) -> Class {
+        Class::ReadOnly
     }
-    let mut report = Report::exiting(exit, &StatusView(&status));
-    let note = |warning: &Warning| {
-        format!("warning: {}; {}", printable(&warning.text), printable(&warning.remedy.hint()))
-    };
-    report.notes = status.warnings.iter().map(note).collect();
-    Ok(report)
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let status = context.boundary()?.status_document(context.sync_enabled())?;
+        let exit = if self.check { status.check_exit() } else { contract::ExitCode::Ok };
+        if self.check {
+            let mut report = Report::exiting(exit, &CheckView(&status));
+            report.json = serde_json::to_value(&status).unwrap_or_default();
+            return Ok(report);
+        }
+        let mut report = Report::exiting(exit, &StatusView(&status));
+        let note = |warning: &Warning| {
+            format!("warning: {}; {}", printable(&warning.text), printable(&warning.remedy.hint()))
+        };
+        report.notes = status.warnings.iter().map(note).collect();
+        Ok(report)
+    }
 }
 
 /// `--check`: the identity block, then what fails, all on stdout.

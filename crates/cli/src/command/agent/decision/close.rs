@@ -1,51 +1,47 @@
-//! `agent decision resolve`, `defer` and `cancel`: what becomes of a question.
+//! The end of a question, common to `resolve`, `defer` and `cancel`.
 
-use crate::args::{PutOffArgs, ResolveArgs};
-use crate::command::agent::decision::error::with_details;
+use super::LedgerArgs;
+use super::error::with_details;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::mission_document::MissionDocument;
 use crate::report::Report;
+use clap::Args;
 use mission::Clock;
 use mission::command::decision::{CloseRequest, Closing, close};
 
-/// Runs `resolve`.
-pub(crate) fn resolve(context: &Context, args: ResolveArgs) -> Result<Report, CliError> {
-    let request = CloseRequest {
-        mission: args.ledger.decision.mission,
-        decision_id: args.id,
-        closing: Closing::Resolve { final_answer: args.final_answer, other_answer: args.other_answer },
-        rationale: args.rationale,
-        resolved_by: args.resolved_by,
-        actor: args.ledger.actor,
-        dry_run: args.ledger.dry_run,
-    };
-    run(context, &request)
+/// Options of `defer` and `cancel`.
+#[derive(Debug, Args)]
+pub(super) struct CloseArgs {
+    /// Id of the question
+    #[arg(value_name = "DECISION_ID")]
+    id: String,
+    /// Reason
+    #[arg(long, value_name = "TEXT")]
+    rationale: String,
+    /// Name of the person who decided
+    #[arg(long, value_name = "NAME")]
+    resolved_by: Option<String>,
+    #[command(flatten)]
+    pub(super) ledger: LedgerArgs,
 }
 
-/// Runs `defer`.
-pub(crate) fn defer(context: &Context, args: PutOffArgs) -> Result<Report, CliError> {
-    run(context, &put_off(args, Closing::Defer))
-}
-
-/// Runs `cancel`.
-pub(crate) fn cancel(context: &Context, args: PutOffArgs) -> Result<Report, CliError> {
-    run(context, &put_off(args, Closing::Cancel))
-}
-
-fn put_off(args: PutOffArgs, closing: Closing) -> CloseRequest {
-    CloseRequest {
-        mission: args.ledger.decision.mission,
-        decision_id: args.id,
-        closing,
-        rationale: Some(args.rationale),
-        resolved_by: args.resolved_by,
-        actor: args.ledger.actor,
-        dry_run: args.ledger.dry_run,
+impl CloseArgs {
+    pub(super) fn close(self, context: &Context, closing: Closing) -> Result<Report, CliError> {
+        let request = CloseRequest {
+            mission: self.ledger.decision.mission.mission,
+            decision_id: self.id,
+            closing,
+            rationale: Some(self.rationale),
+            resolved_by: self.resolved_by,
+            actor: self.ledger.actor,
+            dry_run: self.ledger.dry_run,
+        };
+        run(context, &request)
     }
 }
 
-fn run(context: &Context, request: &CloseRequest) -> Result<Report, CliError> {
+pub(super) fn run(context: &Context, request: &CloseRequest) -> Result<Report, CliError> {
     request.check().map_err(with_details)?;
     let closed = close(&context.project()?, request, &Clock::system()).map_err(with_details)?;
     let (id, status) = (&closed.decision_id, closed.status);

@@ -1,32 +1,72 @@
 //! `agent decision open`: a question that came up while planning.
 
-use crate::args::OpenArgs;
+use super::LedgerArgs;
 use crate::command::agent::decision::error::with_details;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::mission_document::MissionDocument;
 use crate::report::Report;
+use crate::verb::{Class, Verb};
+use clap::Args;
 use contract::text::printable;
 use mission::Clock;
 use mission::command::decision::{OpenRequest, Opened, open};
 
-/// Runs the verb.
-pub(crate) fn run(context: &Context, args: OpenArgs) -> Result<Report, CliError> {
-    let request = OpenRequest {
-        mission: args.ledger.decision.mission,
-        flow: args.flow,
-        step_id: args.step_id,
-        slot_key: args.slot_key,
-        input_key: args.input_key,
-        question: args.question,
-        options: args.options,
-        actor: args.ledger.actor,
-        dry_run: args.ledger.dry_run,
-    };
-    request.check().map_err(with_details)?;
-    let opened = open(&context.project()?, &request, &Clock::system()).map_err(with_details)?;
-    let text = describe(&opened, request.dry_run);
-    Ok(Report::of(&MissionDocument { value: opened, text }))
+/// Open a question
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: spec-kitty agent decision open --mission tea-timer --flow plan --slot-key plan.repeat \
+    --input-key repeat --question \"Does it repeat?\""
+)]
+pub(crate) struct DecisionOpenArgs {
+    /// What was being done when it came up: charter, specify or plan
+    #[arg(long)]
+    flow: String,
+    /// The name of the input that is asked for
+    #[arg(long, value_name = "KEY")]
+    input_key: String,
+    /// The question
+    #[arg(long, value_name = "TEXT")]
+    question: String,
+    /// The step it came up in; this or --slot-key is needed
+    #[arg(long, value_name = "ID")]
+    step_id: Option<String>,
+    /// The slot it came up in
+    #[arg(long, value_name = "KEY")]
+    slot_key: Option<String>,
+    /// The answers to choose from, as a JSON array of texts
+    #[arg(long, value_name = "JSON")]
+    options: Option<String>,
+    #[command(flatten)]
+    ledger: LedgerArgs,
+}
+
+impl Verb for DecisionOpenArgs {
+    fn class(&self) -> Class {
+        Class::Local
+    }
+
+    fn json(&self, asked: bool) -> Result<bool, &'static str> {
+        Ok(self.ledger.decision.json(asked))
+    }
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let request = OpenRequest {
+            mission: self.ledger.decision.mission.mission,
+            flow: self.flow,
+            step_id: self.step_id,
+            slot_key: self.slot_key,
+            input_key: self.input_key,
+            question: self.question,
+            options: self.options,
+            actor: self.ledger.actor,
+            dry_run: self.ledger.dry_run,
+        };
+        request.check().map_err(with_details)?;
+        let opened = open(&context.project()?, &request, &Clock::system()).map_err(with_details)?;
+        let text = describe(&opened, request.dry_run);
+        Ok(Report::of(&MissionDocument { value: opened, text }))
+    }
 }
 
 fn describe(opened: &Opened, dry_run: bool) -> String {

@@ -1,24 +1,51 @@
 //! `agent decision verify`: whether the questions and the markers in the documents agree.
 
-use crate::args::DecisionVerifyArgs;
+use super::DecisionArgs;
 use crate::command::agent::decision::error::with_details;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::mission_document::MissionDocument;
 use crate::report::Report;
+use crate::verb::{Class, Verb};
+use clap::Args;
 use contract::ExitCode;
 use contract::text::printable;
 use mission::command::decision::verify;
 use mission::decision::Verification;
 use std::fmt::Write as _;
 
-/// Runs the verb. What does not agree ends it with 1, unless that was not wanted.
-pub(crate) fn run(context: &Context, args: &DecisionVerifyArgs) -> Result<Report, CliError> {
-    let found = verify(&context.project()?, args.decision.mission.as_deref()).map_err(with_details)?;
-    let exit =
-        if found.findings.is_empty() || args.no_fail_on_stale { ExitCode::Ok } else { ExitCode::Failed };
-    let text = describe(&found);
-    Ok(Report::exiting(exit, &MissionDocument { value: found, text }))
+/// Compare the questions with the markers in spec.md and plan.md; change nothing
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty agent decision verify --mission tea-timer")]
+pub(crate) struct DecisionVerifyArgs {
+    /// End with 1 when something does not agree, as is the default
+    #[arg(long = "fail-on-stale", overrides_with = "no_fail_on_stale")]
+    _fail_on_stale: bool,
+    /// End with 0 also when something does not agree
+    #[arg(long, overrides_with = "_fail_on_stale")]
+    no_fail_on_stale: bool,
+    #[command(flatten)]
+    decision: DecisionArgs,
+}
+
+impl Verb for DecisionVerifyArgs {
+    fn class(&self) -> Class {
+        Class::ReadOnly
+    }
+
+    fn json(&self, asked: bool) -> Result<bool, &'static str> {
+        Ok(self.decision.json(asked))
+    }
+
+    /// What does not agree ends it with 1, unless that was not wanted.
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let found =
+            verify(&context.project()?, self.decision.mission.mission.as_deref()).map_err(with_details)?;
+        let exit =
+            if found.findings.is_empty() || self.no_fail_on_stale { ExitCode::Ok } else { ExitCode::Failed };
+        let text = describe(&found);
+        Ok(Report::exiting(exit, &MissionDocument { value: found, text }))
+    }
 }
 
 fn describe(found: &Verification) -> String {

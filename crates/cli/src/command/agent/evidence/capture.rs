@@ -1,42 +1,74 @@
 //! `agent evidence capture`: runs the checks of a mission and keeps what they say.
 
-use crate::args::EvidenceArgs;
+use super::EvidenceArgs;
 use crate::build;
 use crate::context::Context;
 use crate::error::{CliError, chain};
 use crate::mission_document::MissionDocument;
 use crate::render;
 use crate::report::Report;
+use crate::verb::{Class, Verb};
+use clap::Args;
 use contract::ExitCode;
 use contract::text::printable;
 use mission::Clock;
-use mission::command::evidence::{CapturedEvidence, Capturing, CheckResult, Request, capture};
+use mission::command::evidence::{CapturedEvidence, Capturing, CheckResult, capture};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Runs the verb. A check that fails ends it with 1 and names the work package to reopen.
-pub(crate) fn run(context: &Context, args: EvidenceArgs) -> Result<Report, CliError> {
-    let request = request(args, false);
-    let interrupted = interruption()?;
-    let with = Capturing {
-        tool_version: &build::info().package_version(),
-        interrupted: &|| interrupted.load(Ordering::SeqCst),
-        begins: &|check| {
-            // Checks may take minutes; somebody who waits wants to know for what.
-            if render::stderr_is_terminal() {
-                render::note(&format!("{} ...", printable(&check.id)));
-            }
-        },
-    };
-    let captured = capture(&context.project()?, &request, &with, &Clock::system())?;
-    let exit = if captured.reopen.is_some() { ExitCode::Failed } else { ExitCode::Ok };
-    let failure = captured.checks.iter().find(|check| !check.passed).map(|check| {
-        format!("error: check `{}` failed ({}): reopen {}", check.id, why(check), check.work_package)
-    });
-    let text = describe(&captured);
-    let report = Report::exiting(exit, &MissionDocument { value: captured, text });
-    Ok(failure.into_iter().fold(report, Report::note))
+const EVIDENCE_YAML: &str = "\
+Stops at the first check that fails, with exit 1 and the work package to reopen.
+
+evidence.yaml lies beside spec.md:
+  checks:
+  - id: it-rings               # its transcript is called after it
+    issue: 12                  # what it proves
+    work_package: WP02         # what is reopened when it fails
+    command: sh src/ring.sh    # run in the project root
+    timeout: 30                # seconds [default: 600]
+    exit: 0                    # how it has to end [default: 0]
+    contains: [\"gong\"]         # what it has to say
+    sources: [\"src/**\"]        # what makes the evidence stale
+
+Example: spec-kitty agent evidence capture --mission tea-timer --check it-rings";
+
+/// Run the checks of evidence.yaml and keep their output
+#[derive(Debug, Args)]
+#[command(after_help = EVIDENCE_YAML)]
+pub(crate) struct EvidenceCaptureArgs {
+    #[command(flatten)]
+    evidence: EvidenceArgs,
+}
+
+impl Verb for EvidenceCaptureArgs {
+    fn class(&self) -> Class {
+        Class::Local
+    }
+
+    /// A check that fails ends it with 1 and names the work package to reopen.
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let request = self.evidence.request(false);
+        let interrupted = interruption()?;
+        let with = Capturing {
+            tool_version: &build::info().package_version(),
+            interrupted: &|| interrupted.load(Ordering::SeqCst),
+            begins: &|check| {
+                // Checks may take minutes; somebody who waits wants to know for what.
+                if render::stderr_is_terminal() {
+                    render::note(&format!("{} ...", printable(&check.id)));
+                }
+            },
+        };
+        let captured = capture(&context.project()?, &request, &with, &Clock::system())?;
+        let exit = if captured.reopen.is_some() { ExitCode::Failed } else { ExitCode::Ok };
+        let failure = captured.checks.iter().find(|check| !check.passed).map(|check| {
+            format!("error: check `{}` failed ({}): reopen {}", check.id, why(check), check.work_package)
+        });
+        let text = describe(&captured);
+        let report = Report::exiting(exit, &MissionDocument { value: captured, text });
+        Ok(failure.into_iter().fold(report, Report::note))
+    }
 }
 
 /// The flag that Ctrl-C, and what asks for the same, sets. The second signal ends the process at once.
@@ -49,11 +81,6 @@ fn interruption() -> Result<Arc<AtomicBool>, CliError> {
         registered.map_err(|error| CliError::failed("SIGNALS", chain(&error)))?;
     }
     Ok(interrupted)
-}
-
-/// What the library is asked.
-pub(crate) fn request(args: EvidenceArgs, integrity_only: bool) -> Request {
-    Request { mission: args.mission, only: args.checks, transcripts: args.transcripts, integrity_only }
 }
 
 fn why(check: &CheckResult) -> String {

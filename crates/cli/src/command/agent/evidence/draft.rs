@@ -1,17 +1,35 @@
 //! `agent evidence draft`: issue comments, the PR body and the definition of done. Posts nothing.
 
-use crate::args::DraftArgs;
+use crate::args::MissionArg;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::mission_document::MissionDocument;
 use crate::report::Report;
+use crate::verb::{Class, Verb};
+use clap::Args;
 use contract::text::printable;
 use mission::command::evidence::{Request, draft};
 
-/// Runs the verb.
-pub(crate) fn run(context: &Context, args: DraftArgs) -> Result<Report, CliError> {
-    let drafted = draft(&context.project()?, &Request { mission: args.mission, ..Request::default() })?;
-    let files: String = drafted.files.iter().map(|file| format!("  {}\n", printable(file))).collect();
-    let text = format!("{}: drafted; read them, then post them yourself\n{files}", drafted.mission_slug);
-    Ok(Report::of(&MissionDocument { value: drafted, text }))
+/// Write issue comments, the PR body and the definition of done from valid evidence
+///
+/// Posts nothing.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty agent evidence draft --mission tea-timer")]
+pub(crate) struct EvidenceDraftArgs {
+    #[command(flatten)]
+    mission: MissionArg,
+}
+
+impl Verb for EvidenceDraftArgs {
+    fn class(&self) -> Class {
+        Class::Local
+    }
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let drafted =
+            draft(&context.project()?, &Request { mission: self.mission.mission, ..Request::default() })?;
+        let files: String = drafted.files.iter().map(|file| format!("  {}\n", printable(file))).collect();
+        let text = format!("{}: drafted; read them, then post them yourself\n{files}", drafted.mission_slug);
+        Ok(Report::of(&MissionDocument { value: drafted, text }))
+    }
 }

@@ -1,22 +1,40 @@
 //! `agent evidence verify`: whether the evidence is there, untouched and up to date.
 
-use crate::args::EvidenceVerifyArgs;
-use crate::command::agent::evidence::capture::request;
+use super::EvidenceArgs;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::mission_document::MissionDocument;
 use crate::report::Report;
+use crate::verb::{Class, Verb};
+use clap::Args;
 use contract::ExitCode;
 use contract::text::printable;
 use mission::command::evidence::{VerifiedEvidence, verify};
 use std::fmt::Write as _;
 
-/// Runs the verb. Evidence that does not hold ends it with 1.
-pub(crate) fn run(context: &Context, args: EvidenceVerifyArgs) -> Result<Report, CliError> {
-    let verified = verify(&context.project()?, &request(args.evidence, args.integrity_only))?;
-    let exit = if verified.findings.is_empty() { ExitCode::Ok } else { ExitCode::Failed };
-    let text = describe(&verified);
-    Ok(Report::exiting(exit, &MissionDocument { value: verified, text }))
+/// Check whether the evidence exists, is untouched and is up to date; change nothing
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty agent evidence verify --mission tea-timer")]
+pub(crate) struct EvidenceVerifyArgs {
+    #[command(flatten)]
+    evidence: EvidenceArgs,
+    /// Only whether it is what was captured, not whether its sources moved on
+    #[arg(long)]
+    integrity_only: bool,
+}
+
+impl Verb for EvidenceVerifyArgs {
+    fn class(&self) -> Class {
+        Class::ReadOnly
+    }
+
+    /// Evidence that does not hold ends it with 1.
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let verified = verify(&context.project()?, &self.evidence.request(self.integrity_only))?;
+        let exit = if verified.findings.is_empty() { ExitCode::Ok } else { ExitCode::Failed };
+        let text = describe(&verified);
+        Ok(Report::exiting(exit, &MissionDocument { value: verified, text }))
+    }
 }
 
 fn describe(verified: &VerifiedEvidence) -> String {

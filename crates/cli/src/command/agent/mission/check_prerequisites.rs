@@ -1,22 +1,49 @@
 //! `agent mission check-prerequisites`: which documents of a mission are there, and where.
 
-use crate::args::PrerequisitesArgs;
+use crate::args::MissionArg;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::mission_document::MissionDocument;
 use crate::report::Report;
+use crate::verb::{Class, Verb};
+use clap::Args;
 use contract::text::printable;
 use mission::Clock;
 use mission::command::prerequisites::{Prerequisites, Request, look};
 use std::fmt::Write as _;
 
-/// Runs the verb. A missing document is a finding of the report, not a failure.
-pub(crate) fn run(context: &Context, args: PrerequisitesArgs) -> Result<Report, CliError> {
-    let request =
-        Request { mission: args.mission, include_tasks: args.include_tasks, paths_only: args.paths_only };
-    let found = look(&context.project()?, &request, &Clock::system())?;
-    let text = describe(&found);
-    Ok(Report::of(&MissionDocument { value: found, text }))
+/// List the documents of a mission, and those that are missing; change nothing
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: spec-kitty agent mission check-prerequisites --mission tea-timer --include-tasks"
+)]
+pub(crate) struct PrerequisitesArgs {
+    #[command(flatten)]
+    mission: MissionArg,
+    /// Print the paths alone
+    #[arg(long)]
+    paths_only: bool,
+    /// Need tasks.md, too
+    #[arg(long)]
+    include_tasks: bool,
+}
+
+impl Verb for PrerequisitesArgs {
+    fn class(&self) -> Class {
+        Class::ReadOnly
+    }
+
+    /// A missing document is a finding of the report, not a failure.
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let request = Request {
+            mission: self.mission.mission,
+            include_tasks: self.include_tasks,
+            paths_only: self.paths_only,
+        };
+        let found = look(&context.project()?, &request, &Clock::system())?;
+        let text = describe(&found);
+        Ok(Report::of(&MissionDocument { value: found, text }))
+    }
 }
 
 fn describe(found: &Prerequisites) -> String {

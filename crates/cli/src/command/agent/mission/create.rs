@@ -1,30 +1,67 @@
 //! `agent mission create`: the directory of a mission, its meta.json and an empty spec.
 
-use crate::args::CreateArgs;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::producing::{Outcome, Producing};
+use crate::producing::{Outcome, Producing, ProducingArgs};
 use crate::report::Report;
+use crate::verb::{Class, Verb};
+use clap::Args;
 use mission::Clock;
 use mission::command::create::{Created, Request, plan};
 use mission::outgoing::CaptureReport;
 
-/// Runs the verb.
-pub(crate) fn run(context: &Context, args: CreateArgs) -> Result<Report, CliError> {
-    let request = Request {
-        slug: args.slug,
-        mission_type: Some(args.mission_type),
-        target_branch: args.target_branch,
-        friendly_name: args.friendly_name,
-        purpose_tldr: args.purpose_tldr,
-        purpose_context: args.purpose_context,
-        pr_bound: args.pr_bound,
-    };
-    request.check()?;
-    let producing = Producing::begin(context, args.producing.local_only)?;
-    let clock = Clock::system();
-    let plan = plan(&producing.project, &request, context.directory(), &clock)?;
-    producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
+/// Create a mission: its directory, its meta.json and an empty spec
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty agent mission create tea-timer --friendly-name \"Tea timer\"")]
+pub(crate) struct MissionCreateArgs {
+    /// Name of the mission in kebab-case
+    slug: String,
+    /// Kind of mission
+    #[arg(long, value_name = "TYPE", default_value = "software-dev")]
+    mission_type: String,
+    /// Branch the mission is planned on and merged into [default: the current branch]
+    #[arg(long, value_name = "BRANCH")]
+    target_branch: Option<String>,
+    /// Name for people
+    #[arg(long, value_name = "TEXT")]
+    friendly_name: Option<String>,
+    /// What it is for, in one line
+    #[arg(long, value_name = "TEXT")]
+    purpose_tldr: Option<String>,
+    /// What it is for, in context
+    #[arg(long, value_name = "TEXT")]
+    purpose_context: Option<String>,
+    /// Note in meta.json that the work lands by way of a pull request
+    #[arg(long)]
+    pr_bound: bool,
+    /// Accepted for calls written for earlier releases; ignored
+    #[arg(long = "branch-strategy", value_parser = ["already-confirmed"], value_name = "ANSWER", hide = true)]
+    _branch_strategy: Option<String>,
+    #[command(flatten)]
+    producing: ProducingArgs,
+}
+
+impl Verb for MissionCreateArgs {
+    fn class(&self) -> Class {
+        self.producing.class()
+    }
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let request = Request {
+            slug: self.slug,
+            mission_type: Some(self.mission_type),
+            target_branch: self.target_branch,
+            friendly_name: self.friendly_name,
+            purpose_tldr: self.purpose_tldr,
+            purpose_context: self.purpose_context,
+            pr_bound: self.pr_bound,
+        };
+        request.check()?;
+        let producing = Producing::begin(context, self.producing.local_only)?;
+        let clock = Clock::system();
+        let plan = plan(&producing.project, &request, context.directory(), &clock)?;
+        producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
+    }
 }
 
 impl Outcome for Created {

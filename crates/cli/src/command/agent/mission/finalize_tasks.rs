@@ -1,35 +1,56 @@
 //! `agent mission finalize-tasks`: the work packages become final; or, asked only to validate, what
 //! stands in the way.
 
-use crate::args::FinalizeArgs;
+use crate::args::MissionArg;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::mission_document::MissionDocument;
-use crate::producing::{Outcome, Producing};
+use crate::producing::{Outcome, Producing, ProducingArgs};
 use crate::report::Report;
+use crate::verb::{Class, Verb};
+use clap::Args;
 use contract::text::printable;
 use mission::Clock;
 use mission::command::finalize::{Finalized, LanesSummary, Request, Validated, plan, validate};
 use mission::outgoing::CaptureReport;
 use std::fmt::Write as _;
 
-/// Runs the verb.
-pub(crate) fn run(context: &Context, args: FinalizeArgs) -> Result<Report, CliError> {
-    let local = args.is_local();
-    let request = Request { mission: args.mission };
-    if args.validate_only {
-        let judged = validate(&context.project()?, &request)?;
-        let warnings = [&judged.ownership_warnings[..], &judged.warnings].concat();
-        let text = describe_judgement(&judged);
-        let report = Report::of(&MissionDocument { value: judged, text });
-        return Ok(warnings
-            .iter()
-            .fold(report, |report, line| report.note(format!("warning: {}", printable(line)))));
+/// Validate the work packages, complete them, compute their lanes and commit
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: spec-kitty agent mission finalize-tasks --mission tea-timer --validate-only"
+)]
+pub(crate) struct FinalizeTasksArgs {
+    #[command(flatten)]
+    mission: MissionArg,
+    /// Judge everything, say what would be written, write nothing
+    #[arg(long)]
+    validate_only: bool,
+    #[command(flatten)]
+    producing: ProducingArgs,
+}
+
+impl Verb for FinalizeTasksArgs {
+    fn class(&self) -> Class {
+        if self.validate_only { Class::Local } else { self.producing.class() }
     }
-    let producing = Producing::begin(context, local)?;
-    let clock = Clock::system();
-    let plan = plan(&producing.project, &request, &clock)?;
-    producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let request = Request { mission: self.mission.mission };
+        if self.validate_only {
+            let judged = validate(&context.project()?, &request)?;
+            let warnings = [&judged.ownership_warnings[..], &judged.warnings].concat();
+            let text = describe_judgement(&judged);
+            let report = Report::of(&MissionDocument { value: judged, text });
+            return Ok(warnings
+                .iter()
+                .fold(report, |report, line| report.note(format!("warning: {}", printable(line)))));
+        }
+        let producing = Producing::begin(context, self.producing.local_only)?;
+        let clock = Clock::system();
+        let plan = plan(&producing.project, &request, &clock)?;
+        producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
+    }
 }
 
 impl Outcome for Finalized {

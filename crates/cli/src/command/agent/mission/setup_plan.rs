@@ -1,20 +1,37 @@
 //! `agent mission setup-plan`: plan.md from a template, once the spec is written and committed.
 
-use crate::args::SetupPlanArgs;
+use crate::args::MissionArg;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::producing::{Outcome, Producing};
+use crate::producing::{Outcome, Producing, ProducingArgs};
 use crate::report::Report;
+use crate::verb::{Class, Verb};
+use clap::Args;
 use mission::Clock;
 use mission::command::setup_plan::{PlanSetUp, Request, plan};
 use mission::outgoing::CaptureReport;
 
-/// Runs the verb.
-pub(crate) fn run(context: &Context, args: SetupPlanArgs) -> Result<Report, CliError> {
-    let producing = Producing::begin(context, args.producing.local_only)?;
-    let clock = Clock::system();
-    let plan = plan(&producing.project, &Request { mission: args.mission }, &clock)?;
-    producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
+/// Create plan.md from a template once the spec is written and committed
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty agent mission setup-plan --mission tea-timer")]
+pub(crate) struct SetupPlanArgs {
+    #[command(flatten)]
+    mission: MissionArg,
+    #[command(flatten)]
+    producing: ProducingArgs,
+}
+
+impl Verb for SetupPlanArgs {
+    fn class(&self) -> Class {
+        self.producing.class()
+    }
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let producing = Producing::begin(context, self.producing.local_only)?;
+        let clock = Clock::system();
+        let plan = plan(&producing.project, &Request { mission: self.mission.mission }, &clock)?;
+        producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
+    }
 }
 
 impl Outcome for PlanSetUp {

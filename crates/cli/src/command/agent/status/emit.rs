@@ -1,41 +1,87 @@
 //! `agent status emit`: moves a work package to a lane.
 
-use crate::args::{EmitArgs, ExecutionMode};
+use crate::args::MissionArg;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::producing::{Outcome, Producing};
+use crate::producing::{Outcome, Producing, ProducingArgs};
 use crate::report::Report;
+use crate::verb::{Class, Verb};
+use clap::Args;
 use mission::Clock;
 use mission::command::emit::{Emitted, Request, plan};
 use mission::outgoing::CaptureReport;
 
-/// Runs the verb.
-pub(crate) fn run(context: &Context, args: EmitArgs) -> Result<Report, CliError> {
-    let request = Request {
-        mission: args.mission,
-        wp_id: args.work_package,
-        to: args.to,
-        actor: args.actor,
-        force: args.force,
-        reason: args.reason,
-        evidence_json: args.evidence_json,
-        review_ref: args.review_ref,
-        workspace_context: args.workspace_context,
-        subtasks_complete: args.subtasks_complete,
-        implementation_evidence_present: args.implementation_evidence_present,
-        execution_mode: args.execution_mode.map(|mode| {
-            match mode {
-                ExecutionMode::Worktree => "worktree",
-                ExecutionMode::DirectRepo => "direct_repo",
-            }
-            .to_owned()
-        }),
-    };
-    request.check()?;
-    let producing = Producing::begin(context, args.producing.local_only)?;
-    let clock = Clock::system();
-    let plan = plan(&producing.project, &request, &clock)?;
-    producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
+/// Move a work package to a lane
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: spec-kitty agent status emit WP01 --to claimed --actor ada --mission tea-timer"
+)]
+pub(crate) struct EmitArgs {
+    /// The work package, for example WP01
+    #[arg(value_name = "WP")]
+    work_package: String,
+    #[command(flatten)]
+    mission: MissionArg,
+    /// The lane to move it to
+    #[arg(long, value_name = "LANE")]
+    to: String,
+    /// Who moves it
+    #[arg(long)]
+    actor: String,
+    /// Move it although the lanes do not allow it; needs --reason
+    #[arg(long)]
+    force: bool,
+    /// Why
+    #[arg(long)]
+    reason: Option<String>,
+    /// Evidence as a JSON object: review{reviewer, verdict, reference}
+    #[arg(long, value_name = "JSON")]
+    evidence_json: Option<String>,
+    /// The review this move answers
+    #[arg(long, value_name = "REF")]
+    review_ref: Option<String>,
+    /// The workspace the work happens in
+    #[arg(long, value_name = "TEXT")]
+    workspace_context: Option<String>,
+    /// Say that all subtasks are done
+    #[arg(long)]
+    subtasks_complete: bool,
+    /// Say that there is evidence of the implementation
+    #[arg(long)]
+    implementation_evidence_present: bool,
+    /// How the work is done [default: worktree]
+    #[arg(long, value_parser = ["worktree", "direct_repo"])]
+    execution_mode: Option<String>,
+    #[command(flatten)]
+    producing: ProducingArgs,
+}
+
+impl Verb for EmitArgs {
+    fn class(&self) -> Class {
+        self.producing.class()
+    }
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let request = Request {
+            mission: self.mission.mission,
+            wp_id: self.work_package,
+            to: self.to,
+            actor: self.actor,
+            force: self.force,
+            reason: self.reason,
+            evidence_json: self.evidence_json,
+            review_ref: self.review_ref,
+            workspace_context: self.workspace_context,
+            subtasks_complete: self.subtasks_complete,
+            implementation_evidence_present: self.implementation_evidence_present,
+            execution_mode: self.execution_mode,
+        };
+        request.check()?;
+        let producing = Producing::begin(context, self.producing.local_only)?;
+        let clock = Clock::system();
+        let plan = plan(&producing.project, &request, &clock)?;
+        producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
+    }
 }
 
 impl Outcome for Emitted {

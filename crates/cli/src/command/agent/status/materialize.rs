@@ -1,19 +1,34 @@
 //! `agent status materialize`: writes status.json from the log.
 
-use crate::args::MaterializeArgs;
+use crate::args::MissionArg;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report};
+use crate::verb::{Class, Verb};
+use clap::Args;
 use mission::Clock;
 use mission::command::status::materialize;
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt::Write as _;
 
-/// Runs the verb.
-pub(crate) fn run(context: &Context, args: &MaterializeArgs) -> Result<Report, CliError> {
-    let snapshot = materialize(&context.project()?, args.mission.as_deref(), &Clock::system())?;
-    Ok(Report::of(&Materialized(snapshot)))
+/// Write status.json from the log, and print it
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty agent status materialize --mission tea-timer")]
+pub(crate) struct MaterializeArgs {
+    #[command(flatten)]
+    mission: MissionArg,
+}
+
+impl Verb for MaterializeArgs {
+    fn class(&self) -> Class {
+        Class::Local
+    }
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let snapshot = materialize(&context.project()?, self.mission.mission.as_deref(), &Clock::system())?;
+        Ok(Report::of(&Materialized(snapshot)))
+    }
 }
 
 /// The content of status.json: exactly that, so no key of ours.

@@ -1,5 +1,26 @@
-//! `agent status ...`.
+//! `agent status ...`: the lanes of work packages.
 
-pub(crate) mod emit;
-pub(crate) mod materialize;
-pub(crate) mod show;
+mod emit;
+mod materialize;
+mod show;
+
+use crate::verb::Verb;
+use clap::Subcommand;
+
+/// `agent status ...`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum StatusCommand {
+    Emit(emit::EmitArgs),
+    Materialize(materialize::MaterializeArgs),
+    Show(show::StatusShowArgs),
+}
+
+impl StatusCommand {
+    pub(super) fn verb(self) -> Box<dyn Verb> {
+        match self {
+            Self::Emit(args) => Box::new(args),
+            Self::Materialize(args) => Box::new(args),
+            Self::Show(args) => Box::new(args),
+        }
+    }
+}

@@ -1,6 +1,5 @@
 //! `agent status show`: the board of a mission, or an overview of all.
 
-use crate::args::ShowArgs;
 use crate::command::agent::tasks::list::warnings;
 use crate::context::Context;
 use crate::error::CliError;
@@ -8,18 +7,36 @@ use crate::mission_document::MissionDocument;
 use crate::render;
 use crate::report::Report;
 use crate::status_board;
+use crate::verb::{Class, Verb};
+use clap::Args;
 use contract::text::printable;
 use mission::command::status::show;
 
-/// Runs the verb. A mission that cannot be shown is a warning: it never hides the others.
-pub(crate) fn run(context: &Context, args: &ShowArgs) -> Result<Report, CliError> {
-    let boards = show(&context.project()?, args.mission.as_deref())?;
-    let text = status_board::render(&boards, args.mission.is_some(), render::width());
-    let unreadable = boards.unreadable.iter().map(|mission| {
-        format!("warning: {}: {}", printable(&mission.mission_slug), printable(&mission.error))
-    });
-    let odd = boards.missions.iter().flat_map(|board| warnings(&board.warnings));
-    let warnings: Vec<String> = unreadable.chain(odd).collect();
-    let report = Report::of(&MissionDocument { value: boards, text });
-    Ok(warnings.into_iter().fold(report, Report::note))
+/// Show the board of one mission or of all missions; change nothing
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty agent status show --mission tea-timer")]
+pub(crate) struct StatusShowArgs {
+    /// The mission: the name it was created with, its directory, its id, or the first eight
+    /// characters of that [default: an overview of all]
+    #[arg(long, value_name = "HANDLE")]
+    mission: Option<String>,
+}
+
+impl Verb for StatusShowArgs {
+    fn class(&self) -> Class {
+        Class::ReadOnly
+    }
+
+    /// A mission that cannot be shown is a warning: it never hides the others.
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let boards = show(&context.project()?, self.mission.as_deref())?;
+        let text = status_board::render(&boards, self.mission.is_some(), render::width());
+        let unreadable = boards.unreadable.iter().map(|mission| {
+            format!("warning: {}: {}", printable(&mission.mission_slug), printable(&mission.error))
+        });
+        let odd = boards.missions.iter().flat_map(|board| warnings(&board.warnings));
+        let warnings: Vec<String> = unreadable.chain(odd).collect();
+        let report = Report::of(&MissionDocument { value: boards, text });
+        Ok(warnings.into_iter().fold(report, Report::note))
+    }
 }

@@ -1,28 +1,60 @@
 //! `agent tasks add-history`: a note in the activity log of a work package.
 
-use crate::args::AddHistoryArgs;
+use crate::args::MissionArg;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::producing::{Outcome, Producing};
+use crate::producing::{Outcome, Producing, ProducingArgs};
 use crate::report::Report;
+use crate::verb::{Class, Verb};
+use clap::Args;
 use mission::Clock;
 use mission::command::add_history::{Noted, Request, plan};
 use mission::outgoing::CaptureReport;
 
-/// Runs the verb.
-pub(crate) fn run(context: &Context, args: AddHistoryArgs) -> Result<Report, CliError> {
-    let request = Request {
-        mission: args.mission,
-        wp_id: args.work_package,
-        note: args.note,
-        agent: args.agent,
-        shell_pid: args.shell_pid,
-    };
-    request.check()?;
-    let producing = Producing::begin(context, args.producing.local_only)?;
-    let clock = Clock::system();
-    let plan = plan(&producing.project, &request, &clock)?;
-    producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
+/// Add a note to the activity log of a work package
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: spec-kitty agent tasks add-history WP01 --note \"waits for the design\" --mission \
+    tea-timer"
+)]
+pub(crate) struct AddHistoryArgs {
+    /// The work package, for example WP01
+    #[arg(value_name = "WP")]
+    work_package: String,
+    /// The note
+    #[arg(long, value_name = "TEXT")]
+    note: String,
+    /// Who writes [default: the work package's agent]
+    #[arg(long, value_name = "NAME")]
+    agent: Option<String>,
+    /// The shell it is written from
+    #[arg(long, value_name = "PID")]
+    shell_pid: Option<u32>,
+    #[command(flatten)]
+    mission: MissionArg,
+    #[command(flatten)]
+    producing: ProducingArgs,
+}
+
+impl Verb for AddHistoryArgs {
+    fn class(&self) -> Class {
+        self.producing.class()
+    }
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let request = Request {
+            mission: self.mission.mission,
+            wp_id: self.work_package,
+            note: self.note,
+            agent: self.agent,
+            shell_pid: self.shell_pid,
+        };
+        request.check()?;
+        let producing = Producing::begin(context, self.producing.local_only)?;
+        let clock = Clock::system();
+        let plan = plan(&producing.project, &request, &clock)?;
+        producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
+    }
 }
 
 impl Outcome for Noted {

@@ -1,25 +1,43 @@
 //! `agent tasks list`: the work packages of a mission.
 
-use crate::args::ListArgs;
+use crate::args::MissionArg;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::mission_document::MissionDocument;
 use crate::render;
 use crate::report::Report;
+use crate::verb::{Class, Verb};
 use crate::wrap::hanging;
+use clap::Args;
 use contract::text::printable;
 use mission::Lane;
 use mission::command::status::{TaskList, list};
 use mission::transition::Refusal;
 
-/// Runs the verb.
-pub(crate) fn run(context: &Context, args: &ListArgs) -> Result<Report, CliError> {
-    let lane = args.lane.as_deref().map(lane).transpose()?;
-    let tasks = list(&context.project()?, args.mission.as_deref(), lane)?;
-    let text = describe(&tasks, render::width());
-    let warnings = warnings(&tasks.warnings);
-    let report = Report::of(&MissionDocument { value: tasks, text });
-    Ok(warnings.into_iter().fold(report, Report::note))
+/// List the work packages of a mission; change nothing
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty agent tasks list --mission tea-timer --lane planned")]
+pub(crate) struct TaskListArgs {
+    #[command(flatten)]
+    mission: MissionArg,
+    /// Only the work packages in this lane
+    #[arg(long)]
+    lane: Option<String>,
+}
+
+impl Verb for TaskListArgs {
+    fn class(&self) -> Class {
+        Class::ReadOnly
+    }
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let lane = self.lane.as_deref().map(lane).transpose()?;
+        let tasks = list(&context.project()?, self.mission.mission.as_deref(), lane)?;
+        let text = describe(&tasks, render::width());
+        let warnings = warnings(&tasks.warnings);
+        let report = Report::of(&MissionDocument { value: tasks, text });
+        Ok(warnings.into_iter().fold(report, Report::note))
+    }
 }
 
 /// What is odd about the files, for stderr.

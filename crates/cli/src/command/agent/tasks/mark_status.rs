@@ -1,23 +1,55 @@
 //! `agent tasks mark-status`: ticks subtasks in tasks.md.
 
-use crate::args::MarkStatusArgs;
+use super::CommitArgs;
+use crate::args::MissionArg;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::producing::{Outcome, Producing};
+use crate::producing::{Outcome, Producing, ProducingArgs};
 use crate::report::Report;
+use crate::verb::{Class, Verb};
+use clap::Args;
 use mission::Clock;
 use mission::command::mark_status::{Marking, Request, plan};
 use mission::outgoing::CaptureReport;
 
-/// Runs the verb.
-pub(crate) fn run(context: &Context, args: MarkStatusArgs) -> Result<Report, CliError> {
-    let request =
-        Request { mission: args.mission, ids: args.ids, status: args.status, commit: args.commit.choice() };
-    request.check()?;
-    let producing = Producing::begin(context, args.producing.local_only)?;
-    let clock = Clock::system();
-    let plan = plan(&producing.project, &request, &clock)?;
-    producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
+/// Tick or untick subtasks in tasks.md
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: spec-kitty agent tasks mark-status T001 T002 --status done --mission tea-timer"
+)]
+pub(crate) struct MarkStatusArgs {
+    /// The subtasks, for example T001 T002
+    #[arg(value_name = "ID", required = true)]
+    ids: Vec<String>,
+    /// done or pending
+    #[arg(long)]
+    status: String,
+    #[command(flatten)]
+    mission: MissionArg,
+    #[command(flatten)]
+    commit: CommitArgs,
+    #[command(flatten)]
+    producing: ProducingArgs,
+}
+
+impl Verb for MarkStatusArgs {
+    fn class(&self) -> Class {
+        self.producing.class()
+    }
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let request = Request {
+            mission: self.mission.mission,
+            ids: self.ids,
+            status: self.status,
+            commit: self.commit.choice(),
+        };
+        request.check()?;
+        let producing = Producing::begin(context, self.producing.local_only)?;
+        let clock = Clock::system();
+        let plan = plan(&producing.project, &request, &clock)?;
+        producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
+    }
 }
 
 impl Outcome for Marking {

@@ -1,6 +1,48 @@
-//! `agent tasks ...`.
+//! `agent tasks ...`: work packages and their subtasks.
 
-pub(crate) mod add_history;
-pub(crate) mod list;
-pub(crate) mod mark_status;
-pub(crate) mod move_task;
+mod add_history;
+pub(super) mod list;
+mod mark_status;
+mod move_task;
+
+use crate::verb::Verb;
+use clap::{Args, Subcommand};
+
+/// `agent tasks ...`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TaskCommand {
+    #[command(visible_alias = "list-tasks")]
+    List(list::TaskListArgs),
+    MoveTask(move_task::MoveTaskArgs),
+    MarkStatus(mark_status::MarkStatusArgs),
+    AddHistory(add_history::AddHistoryArgs),
+}
+
+impl TaskCommand {
+    pub(super) fn verb(self) -> Box<dyn Verb> {
+        match self {
+            Self::List(args) => Box::new(args),
+            Self::MoveTask(args) => Box::new(args),
+            Self::MarkStatus(args) => Box::new(args),
+            Self::AddHistory(args) => Box::new(args),
+        }
+    }
+}
+
+/// Whether a command commits what it wrote.
+#[derive(Debug, Args)]
+pub(super) struct CommitArgs {
+    /// Commit what is written [default: `agents.auto_commit` of .kittify/config.yaml, else yes]
+    #[arg(long, overrides_with = "no_auto_commit")]
+    auto_commit: bool,
+    /// Leave what is written uncommitted
+    #[arg(long, overrides_with = "auto_commit")]
+    no_auto_commit: bool,
+}
+
+impl CommitArgs {
+    /// What was asked for, if anything.
+    pub(super) fn choice(&self) -> Option<bool> {
+        (self.auto_commit || self.no_auto_commit).then_some(self.auto_commit)
+    }
+}

@@ -1,38 +1,100 @@
 //! `agent tasks move-task`: moves a work package to a lane, and notes it in its file.
 
-use crate::args::MoveTaskArgs;
+use super::CommitArgs;
+use crate::args::MissionArg;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::producing::{Outcome, Producing};
+use crate::producing::{Outcome, Producing, ProducingArgs};
 use crate::report::Report;
+use crate::verb::{Class, Verb};
+use clap::Args;
 use mission::Clock;
 use mission::command::move_task::{Moved, Request, plan};
 use mission::outgoing::CaptureReport;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
-/// Runs the verb.
-pub(crate) fn run(context: &Context, args: MoveTaskArgs) -> Result<Report, CliError> {
-    let request = Request {
-        mission: args.mission,
-        wp_id: args.work_package,
-        to: args.to,
-        agent: args.agent,
-        assignee: args.assignee,
-        shell_pid: args.shell_pid,
-        note: args.note,
-        review_feedback_file: args.review_feedback_file,
-        approval_ref: args.approval_ref,
-        reviewer: args.reviewer,
-        done_override_reason: args.done_override_reason,
-        force: args.force,
-        skip_review_artifact_check: args.skip_review_artifact_check,
-        commit: args.commit.choice(),
-    };
-    request.check()?;
-    let producing = Producing::begin(context, args.producing.local_only)?;
-    let clock = Clock::system();
-    let plan = plan(&producing.project, &request, &clock)?;
-    producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
+/// Move a work package to a lane through every lane between, and note it in its file
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A forward move passes every lane between; `--force` jumps. A backward move is a rewind, which is \
+    always forced. A move back to `planned` is a rejection: it needs \
+    --review-feedback-file.\n\nExample: spec-kitty agent tasks move-task WP01 --to doing \
+    --mission tea-timer --note \"started\""
+)]
+pub(crate) struct MoveTaskArgs {
+    /// The work package, for example WP01
+    #[arg(value_name = "WP")]
+    work_package: String,
+    /// The lane to move it to
+    #[arg(long, value_name = "LANE")]
+    to: String,
+    #[command(flatten)]
+    mission: MissionArg,
+    /// Who moves it; becomes the work package's agent
+    #[arg(long, value_name = "NAME")]
+    agent: Option<String>,
+    /// Who it is given to
+    #[arg(long, value_name = "NAME")]
+    assignee: Option<String>,
+    /// The shell it is worked on in
+    #[arg(long, value_name = "PID")]
+    shell_pid: Option<u32>,
+    /// What to write into its activity log
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    /// What has to change, for a move back to planned
+    #[arg(long, value_name = "FILE")]
+    review_feedback_file: Option<PathBuf>,
+    /// Where the approval is written down
+    #[arg(long, value_name = "REF")]
+    approval_ref: Option<String>,
+    /// Who reviewed [default: git's user.name]
+    #[arg(long, value_name = "NAME")]
+    reviewer: Option<String>,
+    /// Why it is done although its lane is not merged
+    #[arg(long, value_name = "TEXT")]
+    done_override_reason: Option<String>,
+    /// Move it although the lanes, its subtasks or its agent say otherwise
+    #[arg(long)]
+    force: bool,
+    /// Approve it although the newest review rejects it; needs --note
+    #[arg(long)]
+    skip_review_artifact_check: bool,
+    #[command(flatten)]
+    commit: CommitArgs,
+    #[command(flatten)]
+    producing: ProducingArgs,
+}
+
+impl Verb for MoveTaskArgs {
+    fn class(&self) -> Class {
+        self.producing.class()
+    }
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let request = Request {
+            mission: self.mission.mission,
+            wp_id: self.work_package,
+            to: self.to,
+            agent: self.agent,
+            assignee: self.assignee,
+            shell_pid: self.shell_pid,
+            note: self.note,
+            review_feedback_file: self.review_feedback_file,
+            approval_ref: self.approval_ref,
+            reviewer: self.reviewer,
+            done_override_reason: self.done_override_reason,
+            force: self.force,
+            skip_review_artifact_check: self.skip_review_artifact_check,
+            commit: self.commit.choice(),
+        };
+        request.check()?;
+        let producing = Producing::begin(context, self.producing.local_only)?;
+        let clock = Clock::system();
+        let plan = plan(&producing.project, &request, &clock)?;
+        producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
+    }
 }
 
 impl Outcome for Moved {

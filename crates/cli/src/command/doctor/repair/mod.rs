@@ -4,12 +4,14 @@
 //! shows only where SQLite looks, so both queue DBs are read through, whatever the faults say. Deletes
 //! nothing, and never touches config.toml, which holds every opt-out.
 
-pub(crate) mod mission;
+mod mission;
 
 use crate::context::Context;
 use crate::error::CliError;
 use crate::platform::make_private;
 use crate::report::{Document, Report, counted};
+use crate::verb::{Class, Verb};
+use clap::Args;
 use contract::text::printable;
 use contract::{Fault, FaultCode, Remedy};
 use identity::lock::probe;
@@ -24,33 +26,55 @@ use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+/// Move unreadable files aside, with a timestamp; delete nothing
+///
+/// With --mission: repair the log of a mission. Every readable row stays; torn lines, conflict markers, NUL
+/// bytes and lines with a bad byte move into a file beside the log.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty doctor repair --mission user-auth")]
+pub(crate) struct RepairArgs {
+    /// Repair the log of this mission instead of this home
+    #[arg(long, value_name = "MISSION")]
+    mission: Option<String>,
+}
+
 /// The code of a state file that something else took the place of.
 const UNUSABLE: &str = "state_file_unusable";
 
-/// Runs the verb.
-pub(crate) fn run(context: &Context) -> Result<Report, CliError> {
-    let boundary = context.boundary()?;
-    let mut repair = Repair { result: "nothing_to_repair", actions: Vec::new(), left: Vec::new() };
-    let mut tried = Vec::new();
-    while let Some(fault) = next(&boundary, &tried)? {
-        tried.push(fault.code);
-        repair.actions.extend(repair_fault(&boundary, context.home()?, &fault)?);
+impl Verb for RepairArgs {
+    fn class(&self) -> Class {
+        Class::Curing
     }
-    for file in unusable(context.home()?) {
-        repair.actions.extend(repair_file(context.home()?, &file)?);
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        if let Some(mission) = &self.mission {
+            return mission::run(context, mission);
+        }
+        let boundary = context.boundary()?;
+        let mut repair = Repair { result: "nothing_to_repair", actions: Vec::new(), left: Vec::new() };
+        let mut tried = Vec::new();
+        while let Some(fault) = next(&boundary, &tried)? {
+            tried.push(fault.code);
+            repair.actions.extend(repair_fault(&boundary, context.home()?, &fault)?);
+        }
+        for file in unusable(context.home()?) {
+            repair.actions.extend(repair_file(context.home()?, &file)?);
+        }
+        repair.left = boundary.status_document(false)?.faults.into_iter().map(Left::of).collect();
+        for file in context.home()?.state_files() {
+            let named = repair.left.iter().any(|left| left.path.as_deref() == file.path.to_str());
+            repair
+                .left
+                .extend(observe_state_file(&file).filter(|_| !named).map(|why| Left::of_file(&file, why)));
+        }
+        if !repair.actions.is_empty() {
+            repair.result = "repaired";
+        } else if !repair.left.is_empty() {
+            repair.result = "nothing_repaired";
+        }
+        let exit = if repair.left.is_empty() { contract::ExitCode::Ok } else { contract::ExitCode::Failed };
+        Ok(Report::exiting(exit, &repair))
     }
-    repair.left = boundary.status_document(false)?.faults.into_iter().map(Left::of).collect();
-    for file in context.home()?.state_files() {
-        let named = repair.left.iter().any(|left| left.path.as_deref() == file.path.to_str());
-        repair.left.extend(observe_state_file(&file).filter(|_| !named).map(|why| Left::of_file(&file, why)));
-    }
-    if !repair.actions.is_empty() {
-        repair.result = "repaired";
-    } else if !repair.left.is_empty() {
-        repair.result = "nothing_repaired";
-    }
-    let exit = if repair.left.is_empty() { contract::ExitCode::Ok } else { contract::ExitCode::Failed };
-    Ok(Report::exiting(exit, &repair))
 }
 
 /// The state files that cannot be used and that a new file can stand in for.

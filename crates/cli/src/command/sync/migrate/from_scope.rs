@@ -4,13 +4,13 @@
 //! more: after a preview and a yes. The old queue DB is only read, and what arrives is held until
 //! somebody releases it.
 
-use crate::args::MigrateArgs;
+use super::MigrateArgs;
 use crate::command::sync::migrate::text::{Wording, describe_as, found_rows, readable};
 use crate::command::sync::scoped::{Patience, cure_permit};
 use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report, counted};
-use crate::terminal::{self, Progress};
+use crate::terminal::Progress;
 use contract::ExitCode;
 use contract::exit::SAAS_SYNC_UNAUTHENTICATED;
 use contract::text::printable;
@@ -37,14 +37,13 @@ pub(crate) fn run(context: &Context, args: &MigrateArgs, hash: &str) -> Result<R
     if args.dry_run || !found_rows(&adoption.report) {
         return Ok(Report::of(&adoption));
     }
-    let agreed = args.yes
-        || (terminal::can_ask() && !args.json && terminal::ask(&format!("{}Copy them?", adoption.text())));
+    let agreed = args.yes || (context.agrees(&format!("{}Copy them?", adoption.text())));
     if !agreed {
         adoption.result = "preview";
         let line = "nothing was changed; add --yes to do it";
         return Ok(Report::exiting(ExitCode::Refused, &adoption).note(line));
     }
-    let mut progress = Progress::new("copying", args.json);
+    let mut progress = Progress::new("copying", context.json);
     let report = Cure::open(&permit)?.adopt_scope(&old, &mut progress)?;
     drop(progress);
     adoption.report = readable(report);

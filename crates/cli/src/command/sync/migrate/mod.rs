@@ -3,7 +3,7 @@
 mod from_scope;
 pub(crate) mod text;
 
-use crate::args::MigrateArgs;
+use crate::command::sync::export::scope_hash;
 use crate::command::sync::migrate::text::{describe, found_rows, readable};
 use crate::command::sync::scoped::{Patience, cure_permit, is_absent};
 use crate::context::Context;
@@ -11,45 +11,84 @@ use crate::error::CliError;
 use crate::housekeeping::settle_leftovers;
 use crate::report::{Document, Report};
 use crate::terminal::Progress;
+use crate::verb::{Class, Verb};
+use clap::Args;
 use contract::text::printable;
 use gate::CurePermit;
 use queue::{Cure, MigrationReport};
 use serde::Serialize;
 
-/// Runs the verb.
-pub(crate) fn run(context: &Context, args: &MigrateArgs) -> Result<Report, CliError> {
-    if let Some(hash) = &args.from_scope {
-        return from_scope::run(context, args, hash);
+/// Move legacy rows of this account into its scoped queue DB
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Needs no server and no login beyond the account's name. Safe to repeat, and to kill at any \
+    instant: the next run resumes. Rows of other accounts are not moved.\n\nExample: spec-kitty \
+    sync migrate --dry-run"
+)]
+pub(crate) struct MigrateArgs {
+    /// Say what would move; change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Instead of legacy rows, copy those of another queue DB of the same user (a server or team that
+    /// is no more): the 16 hex digits in its file name. They arrive held
+    #[arg(long, value_name = "HASH", value_parser = scope_hash)]
+    from_scope: Option<String>,
+    /// With --from-scope: do it without asking
+    #[arg(long, short, requires = "from_scope")]
+    yes: bool,
+    /// List the table and key of every row, with what became of it
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+impl Verb for MigrateArgs {
+    fn class(&self) -> Class {
+        Class::Curing
     }
-    let Some(permit) = cure_permit(context, Patience::of(args.dry_run))? else {
-        let report = MigrationReport { from: context.home()?.legacy_queue(), ..MigrationReport::default() };
-        let report = readable(report);
-        return Ok(Report::of(&Migration { result: "nothing_to_do", verbose: false, report }));
-    };
-    let report = migrate_listing(&permit, args)?;
-    let result = match (args.dry_run, found_rows(&report)) {
-        (true, _) => "planned",
-        (false, true) => "migrated",
-        (false, false) => "nothing_to_do",
-    };
-    let verbose = args.verbose;
-    let mut shown = Report::of(&Migration { result, verbose, report });
-    if !args.dry_run {
-        shown.notes = settle_leftovers(context);
+
+    fn is_dry_run(&self) -> bool {
+        self.dry_run
     }
-    Ok(shown)
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        if let Some(hash) = &self.from_scope {
+            return from_scope::run(context, &self, hash);
+        }
+        let Some(permit) = cure_permit(context, Patience::of(self.dry_run))? else {
+            let report =
+                MigrationReport { from: context.home()?.legacy_queue(), ..MigrationReport::default() };
+            let report = readable(report);
+            return Ok(Report::of(&Migration { result: "nothing_to_do", verbose: false, report }));
+        };
+        let report = migrate_listing(context, &permit, &self)?;
+        let result = match (self.dry_run, found_rows(&report)) {
+            (true, _) => "planned",
+            (false, true) => "migrated",
+            (false, false) => "nothing_to_do",
+        };
+        let verbose = self.verbose;
+        let mut shown = Report::of(&Migration { result, verbose, report });
+        if !self.dry_run {
+            shown.notes = settle_leftovers(context);
+        }
+        Ok(shown)
+    }
 }
 
 /// The same, with a list of the rows where it is shown.
-fn migrate_listing(permit: &CurePermit, args: &MigrateArgs) -> Result<MigrationReport, CliError> {
+fn migrate_listing(
+    context: &Context,
+    permit: &CurePermit,
+    args: &MigrateArgs,
+) -> Result<MigrationReport, CliError> {
     let (from, to) = (permit.legacy_path(), permit.queue_path());
-    if !(args.json || args.verbose) || (!args.dry_run && is_absent(from) && is_absent(to)) {
-        return migrate(permit, args.dry_run, args.json);
+    if !(context.json || args.verbose) || (!args.dry_run && is_absent(from) && is_absent(to)) {
+        return migrate(permit, args.dry_run, context.json);
     }
     let report = if args.dry_run {
         Cure::plan_migration_listing(permit).map_err(queue::QueueError::from)?
     } else {
-        Cure::open(permit)?.migrate_listing(&mut Progress::new("migrating", args.json))?
+        Cure::open(permit)?.migrate_listing(&mut Progress::new("migrating", context.json))?
     };
     Ok(readable(report))
 }

@@ -2,15 +2,13 @@
 //!
 //! Projects that are opted out by name keep their decision: this verb decides where nothing was decided.
 
-use super::{cure_permit, decide, start, without_account};
-use crate::args::OptInArgs;
+use super::{OptInArgs, cure_permit, decide, start, without_account};
 use crate::command::sync::scoped::is_absent;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{
     Document, PROJECTS_SHOWN, Report, counted, events_and_bodies, more_projects, project_name,
 };
-use crate::terminal;
 use contract::{ExitCode, Start};
 use preflight::consent_of;
 use queue::{Cure, HeldChange, HoldReason, QueueError, observe_counts};
@@ -27,7 +25,7 @@ pub(super) fn run(context: &Context, args: &OptInArgs) -> Result<Report, CliErro
     }
     if !args.yes {
         let question = format!("{}Opt all of them in?", decision.preview());
-        let agreed = terminal::can_ask() && !args.json && terminal::ask(&question);
+        let agreed = context.agrees(&question);
         if !agreed {
             let report = Report::exiting(ExitCode::Refused, &decision);
             return Ok(report.note("nothing was changed; add --yes to do it"));

@@ -1,17 +1,17 @@
-//! `sync opt-in` and `sync opt-out`: the machine-wide decision about a project's rows.
+//! `sync opt-in`: the machine-wide decision about a project's rows.
 //!
 //! Never refused by the boundary, never about the current directory's neighbours: the decision is
 //! about one project uuid, or about rows without one.
 
 mod all_held;
 
-use crate::args::{OptInArgs, OptOutArgs};
 use crate::command::sync::project_choice::{ProjectChoice, choose};
 use crate::command::sync::scoped::is_absent;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report, counted, events_and_bodies};
-use crate::terminal;
+use crate::verb::{Class, Verb};
+use clap::Args;
 use contract::exit::SAAS_SYNC_UNAUTHENTICATED;
 use contract::{Consent, ExitCode, FaultCode, Remedy, Start};
 use gate::CurePermit;
@@ -21,54 +21,80 @@ use preflight::consent_of;
 use queue::{Cure, HeldChange, SentBlocks};
 use serde::Serialize;
 
-/// Runs `sync opt-in`.
-///
-/// The decision is config.toml's alone. What the queue does about it comes second, and a queue that cannot
-/// be opened takes nothing back: it is reported, with what cures it.
-pub(crate) fn opt_in(context: &Context, args: &OptInArgs) -> Result<Report, CliError> {
-    if args.all_held {
-        return all_held::run(context, args);
+/// Let rows of a project leave this machine
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty sync opt-in --project tea-timer --include-held")]
+pub(crate) struct OptInArgs {
+    /// The project: a known uuid, an unambiguous slug, or `none` for rows without a project
+    /// [default: the project of this directory]
+    #[arg(long, value_name = "PROJECT")]
+    project: Option<String>,
+    /// Every project with held rows, unless it is opted out by name
+    #[arg(long, conflicts_with = "project")]
+    all_held: bool,
+    /// Release the rows that are held for it, too
+    #[arg(long)]
+    include_held: bool,
+    /// Do it without asking
+    #[arg(long, short)]
+    yes: bool,
+}
+
+impl Verb for OptInArgs {
+    fn class(&self) -> Class {
+        Class::Curing
     }
-    let project = choose(context, args.project.as_deref())?;
-    let (held, mut notes) = counted_held(context, project.uuid.as_deref());
-    let mut decision = Decision::new("opted_in", project, held);
-    decision.include_held = args.include_held;
-    if !args.yes {
-        let question = format!("{} Opt in?", decision.preview());
-        let agreed = terminal::can_ask() && !args.json && terminal::ask(&question);
-        if !agreed {
-            decision.result = "preview";
-            let mut report = Report::exiting(ExitCode::Refused, &Preview(decision));
-            report.notes = notes;
-            return Ok(report.note("nothing was changed; add --yes to do it"));
+
+    /// The decision is config.toml's alone. What the queue does about it comes second, and a queue that cannot
+    /// be opened takes nothing back: it is reported, with what cures it.
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        if self.all_held {
+            return all_held::run(context, &self);
         }
+        let project = choose(context, self.project.as_deref())?;
+        let (held, mut notes) = counted_held(context, project.uuid.as_deref());
+        let mut decision = ProjectDecision::new("opted_in", project, held);
+        decision.include_held = self.include_held;
+        if !self.yes {
+            let question = format!("{} Opt in?", decision.preview());
+            let agreed = context.agrees(&question);
+            if !agreed {
+                decision.result = "preview";
+                let mut report = Report::exiting(ExitCode::Refused, &Preview(decision));
+                report.notes = notes;
+                return Ok(report.note("nothing was changed; add --yes to do it"));
+            }
+        }
+        if self.include_held {
+            decide(context, |edit| edit.opt_in(decision.project(), Start::ALWAYS))?;
+            let (released, failure) = release(context, decision.project());
+            decision.released = released;
+            if let Some(failure) = failure {
+                decision.not_released = Some(failure.summary.clone());
+                notes.push(format!("what is held stays held: {}", failure.summary));
+                notes.extend(failure.remedies.iter().map(|remedy| format!("hint: {}", remedy.hint())));
+                let project = decision.project().unwrap_or(NO_PROJECT).to_owned();
+                notes.push(format!("then run again: {}", Remedy::OptIn { project }.hint()));
+            }
+        } else {
+            // What is held now stays held: in this account's queue it is sealed while config still says what
+            // it said; in other queues, and in what is imported later, it is too old for the decision.
+            if let Err(failure) = seal(context, decision.project()) {
+                notes.push(format!(
+                    "the queue was left alone, and its dates keep it held: {}",
+                    failure.summary
+                ));
+            }
+            let now = jiff::Timestamp::now().as_second();
+            decide(context, |edit| {
+                let start = start(edit.config().consent(decision.project(), None, None), now);
+                edit.opt_in(decision.project(), start);
+            })?;
+        }
+        let mut report = Report::of(&decision);
+        report.notes = notes;
+        Ok(report)
     }
-    if args.include_held {
-        decide(context, |edit| edit.opt_in(decision.project(), Start::ALWAYS))?;
-        let (released, failure) = release(context, decision.project());
-        decision.released = released;
-        if let Some(failure) = failure {
-            decision.not_released = Some(failure.summary.clone());
-            notes.push(format!("what is held stays held: {}", failure.summary));
-            notes.extend(failure.remedies.iter().map(|remedy| format!("hint: {}", remedy.hint())));
-            let project = decision.project().unwrap_or(NO_PROJECT).to_owned();
-            notes.push(format!("then run again: {}", Remedy::OptIn { project }.hint()));
-        }
-    } else {
-        // What is held now stays held: in this account's queue it is sealed while config still says what
-        // it said; in other queues, and in what is imported later, it is too old for the decision.
-        if let Err(failure) = seal(context, decision.project()) {
-            notes.push(format!("the queue was left alone, and its dates keep it held: {}", failure.summary));
-        }
-        let now = jiff::Timestamp::now().as_second();
-        decide(context, |edit| {
-            let start = start(edit.config().consent(decision.project(), None, None), now);
-            edit.opt_in(decision.project(), start);
-        })?;
-    }
-    let mut report = Report::of(&decision);
-    report.notes = notes;
-    Ok(report)
 }
 
 /// Releases what is held of the project, in this account's queue and among its legacy rows, which are
@@ -98,7 +124,7 @@ fn seal(context: &Context, project: Option<&str>) -> Result<(), CliError> {
     Ok(())
 }
 
-fn cure_permit(context: &Context) -> Result<Option<CurePermit>, CliError> {
+pub(super) fn cure_permit(context: &Context) -> Result<Option<CurePermit>, CliError> {
     Ok(context.patient_boundary(queue::CAPTURE_DEADLINE)?.cure_permit()?)
 }
 
@@ -132,36 +158,14 @@ fn start(was: Consent, now: i64) -> Start {
     }
 }
 
-/// Runs `sync opt-out`.
-pub(crate) fn opt_out(context: &Context, args: &OptOutArgs) -> Result<Report, CliError> {
-    let project = choose(context, args.project.as_deref())?;
-    decide(context, |edit| edit.opt_out(project.uuid.as_deref()))?;
-    let (held, notes) = counted_held(context, project.uuid.as_deref());
-    let mut decision = Decision::new("opted_out", project, held);
-    if args.delete_private_data {
-        decision.deleted = Some(discard(context, decision.project())?);
-    }
-    let mut report = Report::of(&decision);
-    report.notes = notes;
-    Ok(report)
-}
-
-/// Deletes the kept bytes of the project's delivered rows in this account's queue.
-fn discard(context: &Context, project: Option<&str>) -> Result<SentBlocks, CliError> {
-    match cure_permit(context)?.filter(|permit| !is_absent(permit.queue_path())) {
-        Some(permit) => Ok(Cure::open(&permit)?.discard_sent_of(project)?),
-        None => Ok(SentBlocks::default()),
-    }
-}
-
-fn decide(context: &Context, change: impl FnOnce(&mut ConfigEdit)) -> Result<(), CliError> {
+pub(super) fn decide(context: &Context, change: impl FnOnce(&mut ConfigEdit)) -> Result<(), CliError> {
     let mut edit = ConfigEdit::begin(context.home()?)?;
     change(&mut edit);
     Ok(edit.commit()?)
 }
 
 /// What of the project is held now; nothing, and why, when a queue cannot be read.
-fn counted_held(context: &Context, project: Option<&str>) -> (Option<HeldChange>, Vec<String>) {
+pub(super) fn counted_held(context: &Context, project: Option<&str>) -> (Option<HeldChange>, Vec<String>) {
     match held(context, project) {
         Ok(held) => (Some(held), Vec::new()),
         Err(error) => (None, vec![format!("what is held could not be counted: {}", error.summary)]),
@@ -194,7 +198,7 @@ fn held(context: &Context, project: Option<&str>) -> Result<HeldChange, CliError
 
 /// A decision about a project.
 #[derive(Debug, Serialize)]
-struct Decision {
+pub(super) struct ProjectDecision {
     result: &'static str,
     project_uuid: Option<String>,
     #[serde(skip)]
@@ -206,14 +210,14 @@ struct Decision {
     released: Option<HeldChange>,
     /// Which kept bytes were deleted, with `--delete-private-data`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    deleted: Option<SentBlocks>,
+    pub(super) deleted: Option<SentBlocks>,
     /// Why not everything was released that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_released: Option<String>,
 }
 
-impl Decision {
-    fn new(result: &'static str, project: ProjectChoice, held: Option<HeldChange>) -> Self {
+impl ProjectDecision {
+    pub(super) fn new(result: &'static str, project: ProjectChoice, held: Option<HeldChange>) -> Self {
         Self {
             result,
             name: project.name(),
@@ -226,7 +230,7 @@ impl Decision {
         }
     }
 
-    fn project(&self) -> Option<&str> {
+    pub(super) fn project(&self) -> Option<&str> {
         self.project_uuid.as_deref()
     }
 
@@ -243,7 +247,7 @@ impl Decision {
     }
 }
 
-impl Document for Decision {
+impl Document for ProjectDecision {
     fn text(&self) -> String {
         let name = &self.name;
         match (self.result, &self.released) {
@@ -267,7 +271,7 @@ impl Document for Decision {
 /// What a decision would do.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-struct Preview(Decision);
+struct Preview(ProjectDecision);
 
 impl Document for Preview {
     fn text(&self) -> String {

@@ -1,20 +1,42 @@
 //! `sync parked drop`.
 
-use crate::args::ParkedDropArgs;
+use crate::command::sync::scoped::Patience;
+use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report, counted};
-use gate::CurePermit;
+use crate::verb::{Class, Verb};
+use clap::Args;
 use queue::Cure;
 use serde::Serialize;
 
-/// Runs the verb: all of the rows, or none.
-pub(super) fn run(permit: Option<&CurePermit>, args: &ParkedDropArgs) -> Result<Report, CliError> {
-    let mut ids = args.ids.clone();
-    ids.sort_unstable();
-    ids.dedup();
-    let permit = permit.ok_or_else(|| super::unknown(None, ids.first().copied().unwrap_or_default()))?;
-    Cure::open(permit)?.drop_parked(&ids, &args.reason)?;
-    Ok(Report::of(&Dropped { result: "dropped", ids, reason: args.reason.clone() }))
+/// Delete parked rows for good; a receipt keeps the reason
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty sync parked drop 12 --reason \"sent by hand\"")]
+pub(crate) struct ParkedDropArgs {
+    /// Their ids: all of them are dropped, or none
+    #[arg(value_name = "ID", required = true)]
+    ids: Vec<i64>,
+    /// Why; kept in the receipt
+    #[arg(long, value_name = "TEXT", value_parser = not_blank)]
+    reason: String,
+}
+
+impl Verb for ParkedDropArgs {
+    fn class(&self) -> Class {
+        Class::Curing
+    }
+
+    /// Runs the verb: all of the rows, or none.
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let permit = super::permit(context, Patience::Cure)?;
+        let permit = permit.as_ref();
+        let mut ids = self.ids.clone();
+        ids.sort_unstable();
+        ids.dedup();
+        let permit = permit.ok_or_else(|| super::unknown(None, ids.first().copied().unwrap_or_default()))?;
+        Cure::open(permit)?.drop_parked(&ids, &self.reason)?;
+        Ok(Report::of(&Dropped { result: "dropped", ids, reason: self.reason.clone() }))
+    }
 }
 
 /// What is gone.
@@ -30,4 +52,8 @@ impl Document for Dropped {
         let rows = counted(self.ids.len() as u64, "row", "rows");
         format!("dropped {rows}; a receipt of each keeps the reason\n")
     }
+}
+
+fn not_blank(text: &str) -> Result<String, &'static str> {
+    if contract::scope::trim(text).is_empty() { Err("say why") } else { Ok(text.to_owned()) }
 }

@@ -1,18 +1,47 @@
 //! `sync parked export`.
 
-use crate::args::ParkedExportArgs;
 use crate::command::sync::export;
+use crate::command::sync::export::needs_output;
+use crate::command::sync::scoped::Patience;
+use crate::context::Context;
 use crate::error::CliError;
 use crate::report::Report;
-use gate::CurePermit;
+use crate::verb::{Class, Verb};
+use clap::Args;
 use queue::Export;
 use std::path::Path;
+use std::path::PathBuf;
 
-/// Runs the verb.
-pub(super) fn run(permit: Option<&CurePermit>, args: &ParkedExportArgs) -> Result<Report, CliError> {
-    let output = args.output.as_deref();
-    match permit {
-        Some(permit) => export::write(Export::of_parked(permit.queue_path()), permit.queue_path(), output),
-        None => export::write(std::iter::empty(), Path::new("no queue DB"), output),
+/// Write parked rows, payloads included, as JSON lines
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty sync parked export --output parked.jsonl")]
+pub(crate) struct ParkedExportArgs {
+    /// Write the lines to this new file, readable by this user only, instead of stdout
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Print what was written as one JSON document; needs --output
+    #[arg(long, requires = "output")]
+    json: bool,
+}
+
+impl Verb for ParkedExportArgs {
+    fn class(&self) -> Class {
+        Class::ReadOnly
+    }
+
+    fn json(&self, asked: bool) -> Result<bool, &'static str> {
+        needs_output(asked, self.output.as_ref())
+    }
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let permit = super::permit(context, Patience::Look)?;
+        let permit = permit.as_ref();
+        let output = self.output.as_deref();
+        match permit {
+            Some(permit) => {
+                export::write(Export::of_parked(permit.queue_path()), permit.queue_path(), output)
+            }
+            None => export::write(std::iter::empty(), Path::new("no queue DB"), output),
+        }
     }
 }

@@ -1,34 +1,55 @@
 //! `sync parked list`.
 
 use super::{each, moment, project};
-use crate::args::ParkedListArgs;
+use crate::command::sync::scoped::Patience;
+use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report, counted};
+use crate::verb::{Class, Verb};
+use clap::Args;
 use contract::text::printable;
-use gate::CurePermit;
 use queue::ParkedRow;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Runs the verb.
-pub(super) fn run(permit: Option<&CurePermit>, args: &ParkedListArgs) -> Result<Report, CliError> {
-    let mut listing = Listing { reason: args.reason.clone(), ..Listing::default() };
-    if let Some(permit) = permit {
-        each(permit.queue_path(), &mut |row| {
-            if args.reason.as_ref().is_none_or(|reason| *reason == row.reason) {
-                listing.total += 1;
-                *listing.reasons.entry(row.reason.clone()).or_default() += 1;
-                if listing.rows.len() < args.limit {
-                    listing.rows.push(row);
-                }
-            } else {
-                listing.others += 1;
-            }
-            true
-        })?;
+/// List parked rows and why they are parked
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty sync parked list --reason rejected")]
+pub(crate) struct ParkedListArgs {
+    /// Only rows parked for this reason, for example `rejected`
+    #[arg(long, value_name = "REASON")]
+    reason: Option<String>,
+    /// List at most this many rows
+    #[arg(long, value_name = "ROWS", default_value_t = 100)]
+    limit: usize,
+}
+
+impl Verb for ParkedListArgs {
+    fn class(&self) -> Class {
+        Class::ReadOnly
     }
-    Ok(Report::of(&listing))
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let permit = super::permit(context, Patience::Look)?;
+        let permit = permit.as_ref();
+        let mut listing = Listing { reason: self.reason.clone(), ..Listing::default() };
+        if let Some(permit) = permit {
+            each(permit.queue_path(), &mut |row| {
+                if self.reason.as_ref().is_none_or(|reason| *reason == row.reason) {
+                    listing.total += 1;
+                    *listing.reasons.entry(row.reason.clone()).or_default() += 1;
+                    if listing.rows.len() < self.limit {
+                        listing.rows.push(row);
+                    }
+                } else {
+                    listing.others += 1;
+                }
+                true
+            })?;
+        }
+        Ok(Report::of(&listing))
+    }
 }
 
 /// The parked rows: how many, why, and the first of them.

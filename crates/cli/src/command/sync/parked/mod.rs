@@ -1,5 +1,5 @@
 //! `sync parked ...`: rows that were refused for good, or could not enter their table. Each keeps its
-//! payload and its reason until somebody puts it back or drops it.
+//! payload and its reason until it is put back or dropped.
 
 mod drop;
 mod export;
@@ -7,30 +7,42 @@ mod list;
 mod retry;
 mod show;
 
-use crate::args::ParkedCommand;
 use crate::command::sync::scoped::{Patience, cure_permit, is_absent};
 use crate::context::Context;
 use crate::error::CliError;
-use crate::report::Report;
+use crate::verb::Verb;
+use clap::Subcommand;
 use contract::text::printable;
 use gate::CurePermit;
 use jiff::Timestamp;
 use queue::{ParkedRow, QueueError, observe_parked};
 use std::path::Path;
 
-/// Runs the verb.
-pub(crate) fn run(context: &Context, command: ParkedCommand) -> Result<Report, CliError> {
-    // Without an account nothing can be parked; without a queue DB nothing is, and looking makes none.
-    let looks = !matches!(command, ParkedCommand::Retry(_) | ParkedCommand::Drop(_));
-    let permit = cure_permit(context, Patience::of(looks))?.filter(|permit| !is_absent(permit.queue_path()));
-    let permit = permit.as_ref();
-    match command {
-        ParkedCommand::List(args) => list::run(permit, &args),
-        ParkedCommand::Show(args) => show::run(permit, &args),
-        ParkedCommand::Retry(args) => retry::run(permit, &args),
-        ParkedCommand::Export(args) => export::run(permit, &args),
-        ParkedCommand::Drop(args) => drop::run(permit, &args),
+/// `sync parked ...`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ParkedCommand {
+    List(list::ParkedListArgs),
+    Show(show::ParkedShowArgs),
+    Retry(retry::ParkedRetryArgs),
+    Export(export::ParkedExportArgs),
+    Drop(drop::ParkedDropArgs),
+}
+
+impl ParkedCommand {
+    pub(super) fn verb(self) -> Box<dyn Verb> {
+        match self {
+            Self::List(args) => Box::new(args),
+            Self::Show(args) => Box::new(args),
+            Self::Retry(args) => Box::new(args),
+            Self::Export(args) => Box::new(args),
+            Self::Drop(args) => Box::new(args),
+        }
     }
+}
+
+/// The permit for a queue DB that exists. Without an account, or without a queue DB, no row is parked.
+fn permit(context: &Context, patience: Patience) -> Result<Option<CurePermit>, CliError> {
+    Ok(cure_permit(context, patience)?.filter(|permit| !is_absent(permit.queue_path())))
 }
 
 /// How many parked rows are read at a time.

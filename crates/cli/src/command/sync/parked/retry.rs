@@ -1,36 +1,63 @@
 //! `sync parked retry`.
 
 use super::each;
-use crate::args::ParkedRetryArgs;
+use crate::command::sync::scoped::Patience;
+use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report, counted};
+use crate::verb::{Class, Verb};
+use clap::ArgGroup;
+use clap::Args;
 use contract::ExitCode;
 use contract::text::printable;
-use gate::CurePermit;
 use queue::{Cure, Unparked};
 use serde::Serialize;
 use std::fmt::Write as _;
 
-/// Runs the verb. Exit 1 when a row stays parked.
-pub(super) fn run(permit: Option<&CurePermit>, args: &ParkedRetryArgs) -> Result<Report, CliError> {
-    let Some(permit) = permit else {
-        return match args.ids.first() {
-            Some(id) => Err(super::unknown(None, *id)),
-            None => Ok(Report::of(&Retried(Unparked::default()))),
-        };
-    };
-    let mut ids = args.ids.clone();
-    if args.all || args.reason.is_some() {
-        each(permit.queue_path(), &mut |row| {
-            if args.reason.as_ref().is_none_or(|reason| *reason == row.reason) {
-                ids.push(row.id);
-            }
-            true
-        })?;
+/// Put parked rows back into the queue
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").required(true).args(["ids", "all", "reason"]).multiple(false), after_help = "Example: spec-kitty sync parked retry 12 13")]
+pub(crate) struct ParkedRetryArgs {
+    /// Their ids
+    #[arg(value_name = "ID")]
+    ids: Vec<i64>,
+    /// Every parked row
+    #[arg(long)]
+    all: bool,
+    /// Every row parked for this reason
+    #[arg(long, value_name = "REASON")]
+    reason: Option<String>,
+}
+
+impl Verb for ParkedRetryArgs {
+    fn class(&self) -> Class {
+        Class::Curing
     }
-    let done = if ids.is_empty() { Unparked::default() } else { Cure::open(permit)?.retry_parked(&ids)? };
-    let exit = if done.kept.is_empty() { ExitCode::Ok } else { ExitCode::Failed };
-    Ok(Report::exiting(exit, &Retried(done)))
+
+    /// Exit 1 when a row stays parked.
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let permit = super::permit(context, Patience::Cure)?;
+        let permit = permit.as_ref();
+        let Some(permit) = permit else {
+            return match self.ids.first() {
+                Some(id) => Err(super::unknown(None, *id)),
+                None => Ok(Report::of(&Retried(Unparked::default()))),
+            };
+        };
+        let mut ids = self.ids.clone();
+        if self.all || self.reason.is_some() {
+            each(permit.queue_path(), &mut |row| {
+                if self.reason.as_ref().is_none_or(|reason| *reason == row.reason) {
+                    ids.push(row.id);
+                }
+                true
+            })?;
+        }
+        let done =
+            if ids.is_empty() { Unparked::default() } else { Cure::open(permit)?.retry_parked(&ids)? };
+        let exit = if done.kept.is_empty() { ExitCode::Ok } else { ExitCode::Failed };
+        Ok(Report::exiting(exit, &Retried(done)))
+    }
 }
 
 /// What waits again, and what does not.

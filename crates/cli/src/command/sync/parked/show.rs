@@ -1,24 +1,41 @@
 //! `sync parked show`.
 
 use super::{moment, project, unknown};
-use crate::args::ParkedShowArgs;
+use crate::command::sync::scoped::Patience;
+use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report};
+use crate::verb::{Class, Verb};
+use clap::Args;
 use contract::text::printable;
-use gate::CurePermit;
 use queue::{ParkedContent, QueueError, observe_parked_row};
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt::Write as _;
 
-/// Runs the verb.
-pub(super) fn run(permit: Option<&CurePermit>, args: &ParkedShowArgs) -> Result<Report, CliError> {
-    let found = match permit {
-        Some(permit) => observe_parked_row(permit.queue_path(), args.id).map_err(QueueError::from)?,
-        None => None,
-    };
-    let content = found.ok_or_else(|| unknown(permit, args.id))?;
-    Ok(Report::of(&Shown(content)))
+/// Show one parked row with its columns and its payload
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty sync parked show 12")]
+pub(crate) struct ParkedShowArgs {
+    /// Its id, as `sync parked list` shows it
+    id: i64,
+}
+
+impl Verb for ParkedShowArgs {
+    fn class(&self) -> Class {
+        Class::ReadOnly
+    }
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let permit = super::permit(context, Patience::Look)?;
+        let permit = permit.as_ref();
+        let found = match permit {
+            Some(permit) => observe_parked_row(permit.queue_path(), self.id).map_err(QueueError::from)?,
+            None => None,
+        };
+        let content = found.ok_or_else(|| unknown(permit, self.id))?;
+        Ok(Report::of(&Shown(content)))
+    }
 }
 
 /// One row with everything that was kept of it.

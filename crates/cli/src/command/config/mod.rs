@@ -1,66 +1,50 @@
-//! `config list|get|set|unset`: the known settings of `config.toml`.
+//! `config ...`: the known settings of `config.toml`.
 //!
-//! Reading is read-only; changing is never refused by the boundary, because it may be what makes it
-//! coherent. Consent belongs to `sync opt-in` and `sync opt-out`.
+//! A change is never refused by the boundary, because it may be what makes it coherent. Consent belongs to
+//! `sync opt-in` and `sync opt-out`.
 
-use crate::args::{GetArgs, SetArgs, UnsetArgs};
+mod get;
+mod list;
+mod set;
+mod unset;
+
 use crate::context::Context;
 use crate::error::CliError;
 use crate::report::{Document, Report, Said};
+use crate::verb::Verb;
+use clap::Subcommand;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use contract::text::printable;
-use contract::{ExitCode, Remedy};
-use identity::config::{Key, Setting, read_settings};
+use identity::config::{Key, Setting};
 use identity::environment::names;
 use identity::{ConfigEdit, LoginSource};
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::fmt::Write as _;
 
-/// Runs `config list`.
-pub(crate) fn list(context: &Context) -> Result<Report, CliError> {
-    let home = context.home()?;
-    let (settings, unknown) = read_settings(home)?;
-    let settings = settings.into_iter().map(|setting| Row::of(context, setting)).collect();
-    let path = home.config_file().to_string_lossy().into_owned();
-    let unknown_keys: Vec<String> = unknown.iter().map(|key| key.name.clone()).collect();
-    let mut report = Report::of(&List { path, settings, unknown_keys });
-    report.notes.extend(unknown.iter().map(|key| format!("warning: {}", printable(&key.to_string()))));
-    Ok(report)
+/// `config ...`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    List(list::ConfigListArgs),
+    Get(get::ConfigGetArgs),
+    Set(set::ConfigSetArgs),
+    Unset(unset::ConfigUnsetArgs),
 }
 
-/// Runs `config get`.
-pub(crate) fn get(context: &Context, args: &GetArgs) -> Result<Report, CliError> {
-    let (settings, _) = read_settings(context.home()?)?;
-    let setting = settings.into_iter().find(|setting| setting.key == args.key);
-    let row = setting.map(|setting| Row::of(context, setting));
-    match row {
-        Some(row) if row.shown.is_some() => {
-            let note = row.overridden_by.map(|variable| override_note(args.key, variable));
-            let mut report = Report::of(&row);
-            report.notes.extend(note);
-            Ok(report)
+impl ConfigCommand {
+    pub(super) fn verb(self) -> Box<dyn Verb> {
+        match self {
+            Self::List(args) => Box::new(args),
+            Self::Get(args) => Box::new(args),
+            Self::Set(args) => Box::new(args),
+            Self::Unset(args) => Box::new(args),
         }
-        _ => Err(CliError::failed("CONFIG_KEY_UNSET", format!("`{}` is not set", args.key.name()))
-            .fact("key", args.key.name())
-            .remedy(Remedy::Advice(format!("spec-kitty config set {} VALUE", args.key.name())))),
     }
 }
 
-/// Runs `config set`.
-pub(crate) fn set(context: &Context, args: &SetArgs) -> Result<Report, CliError> {
-    let value = args.key.normal_form(&args.value).map_err(|invalid| {
-        CliError::new("CONFIG_VALUE_INVALID", ExitCode::Refused, invalid.to_string())
-            .fact("key", args.key.name())
-    })?;
-    let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    change(context, args.key, Some(&shown), |edit| edit.set(args.key, value))
-}
-
-/// Runs `config unset`.
-pub(crate) fn unset(context: &Context, args: &UnsetArgs) -> Result<Report, CliError> {
-    change(context, args.key, None, |edit| {
-        edit.unset(args.key);
-    })
+/// The known keys: an unknown one is a usage error that lists them.
+fn keys() -> impl TypedValueParser<Value = Key> {
+    PossibleValuesParser::new(Key::ALL.map(Key::name))
+        .try_map(|name| Key::parse(&name).ok_or("not a known setting"))
 }
 
 /// Changes one key. `value` is what the key has afterwards; none when it is removed.
@@ -118,7 +102,7 @@ fn typed(key: Key, value: Option<&str>) -> Value {
 
 /// One setting.
 #[derive(Debug, Serialize)]
-struct Row {
+struct SettingRow {
     key: &'static str,
     value: Value,
     /// `config`, `default` or `unset`.
@@ -129,7 +113,7 @@ struct Row {
     shown: Option<String>,
 }
 
-impl Row {
+impl SettingRow {
     fn of(context: &Context, setting: Setting) -> Self {
         let Setting { key, value, is_set } = setting;
         let shown = value.map(|value| contract::server_url::shown(&value).into_owned());
@@ -148,34 +132,8 @@ impl Row {
     }
 }
 
-impl Document for Row {
+impl Document for SettingRow {
     fn text(&self) -> String {
         self.shown.as_deref().map(|value| format!("{}\n", printable(value))).unwrap_or_default()
-    }
-}
-
-/// All settings.
-#[derive(Debug, Serialize)]
-struct List {
-    path: String,
-    settings: Vec<Row>,
-    unknown_keys: Vec<String>,
-}
-
-impl Document for List {
-    fn text(&self) -> String {
-        let mut out = String::new();
-        for row in &self.settings {
-            let value = row.shown.as_deref().unwrap_or(contract::preflight::UNSET);
-            let _ = write!(out, "{} = {}", row.key, printable(value));
-            if row.source == "default" {
-                out.push_str(" (default)");
-            }
-            if let Some(variable) = row.overridden_by {
-                let _ = write!(out, " (not in force: {variable} decides)");
-            }
-            out.push('\n');
-        }
-        out
     }
 }

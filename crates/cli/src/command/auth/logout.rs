@@ -1,0 +1,46 @@
+//! `auth logout`.
+
+use super::{http, token_note, with_other_queues};
+use crate::context::Context;
+use crate::error::{CliError, chain};
+use crate::report::{Report, Said};
+use crate::verb::{Class, Verb};
+use clap::Args;
+use contract::text::printable;
+use delivery::auth::{LogoutReport, Revoked, log_out};
+
+/// Log out: revoke the session at its server and remove it here
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty auth logout")]
+pub(crate) struct LogoutArgs {
+    /// Remove the local session without telling the server
+    #[arg(long)]
+    force: bool,
+}
+
+impl Verb for LogoutArgs {
+    fn class(&self) -> Class {
+        Class::Curing
+    }
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let LogoutReport { had_session, revoked } =
+            log_out(&http(context)?, !self.force).map_err(|error| {
+                CliError::new("LOGOUT_FAILED", error.exit(), chain(&error)).cured_by(error.remedy())
+            })?;
+        let (server, note) = match revoked {
+            Revoked::Yes => ("revoked", None),
+            Revoked::NotAsked(why) => ("not_asked", Some(format!("the server was not told: {why}"))),
+            Revoked::No(why) => {
+                ("failed", Some(format!("warning: the server did not revoke the session: {why}")))
+            }
+        };
+        let (result, line) =
+            if had_session { ("logged_out", "logged out") } else { ("nothing_to_do", "not logged in") };
+        let facts = serde_json::json!({ "server": server, "detail": note });
+        let mut report = Report::of(&Said { result, facts, line: line.to_owned() });
+        report.notes.extend(note.filter(|_| had_session).map(|note| printable(&note).into_owned()));
+        report.notes.extend(token_note(context));
+        Ok(with_other_queues(context, report))
+    }
+}

@@ -1,0 +1,40 @@
+//! `auth switch`.
+
+use super::{http, with_other_queues};
+use crate::context::Context;
+use crate::error::{CliError, chain};
+use crate::report::{Report, Said};
+use crate::verb::{Class, Verb};
+use clap::Args;
+use contract::text::printable;
+use delivery::auth::{Switched, switch_team};
+
+/// Choose another private teamspace of this session
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty auth switch design-team")]
+pub(crate) struct SwitchArgs {
+    /// Id or name of the private teamspace
+    team: String,
+}
+
+impl Verb for SwitchArgs {
+    fn class(&self) -> Class {
+        Class::Curing
+    }
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        let http = http(context)?;
+        let Switched { to, changed, previous_scope, scope, .. } =
+            switch_team(&http, &self.team).map_err(|error| {
+                CliError::new("SWITCH_FAILED", error.exit(), chain(&error)).cured_by(error.remedy(&http))
+            })?;
+        let line = if changed {
+            format!("now in teamspace {} ({})", printable(&to.name), printable(&to.id))
+        } else {
+            format!("already in teamspace {} ({})", printable(&to.name), printable(&to.id))
+        };
+        let facts = serde_json::json!({ "team": to.id, "changed": changed, "previous_scope": previous_scope, "scope": scope });
+        let said = Said { result: if changed { "switched" } else { "nothing_to_do" }, facts, line };
+        Ok(with_other_queues(context, Report::of(&said)))
+    }
+}

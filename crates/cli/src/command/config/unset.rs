@@ -1,0 +1,30 @@
+//! `config unset`.
+
+use super::{change, keys};
+use crate::context::Context;
+use crate::error::CliError;
+use crate::report::Report;
+use crate::verb::{Class, Verb};
+use clap::Args;
+use identity::config::Key;
+
+/// Remove one setting, so that its default applies
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty config unset sync.token_host")]
+pub(crate) struct ConfigUnsetArgs {
+    /// The setting
+    #[arg(value_parser = keys())]
+    key: Key,
+}
+
+impl Verb for ConfigUnsetArgs {
+    fn class(&self) -> Class {
+        Class::Curing
+    }
+
+    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+        change(context, self.key, None, |edit| {
+            edit.unset(self.key);
+        })
+    }
+}

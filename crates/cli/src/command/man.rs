@@ -1,0 +1,34 @@
+//! `man`: one page per verb, generated from the tree that parses the command line.
+
+use crate::args::Cli;
+use crate::context::Context;
+use crate::error::{CliError, chain};
+use crate::report::Report;
+use crate::verb::{Class, Verb, no_document};
+use clap::{Args, CommandFactory};
+use std::path::PathBuf;
+
+/// Write the man pages into a directory
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty man target/man")]
+pub(crate) struct ManArgs {
+    /// Directory for the pages
+    directory: PathBuf,
+}
+
+impl Verb for ManArgs {
+    fn class(&self) -> Class {
+        Class::Tool
+    }
+
+    fn json(&self, asked: bool) -> Result<bool, &'static str> {
+        no_document(asked)
+    }
+
+    fn run(self: Box<Self>, _: &Context) -> Result<Report, CliError> {
+        fs_err::create_dir_all(&self.directory)
+            .and_then(|()| clap_mangen::generate_to(Cli::command(), &self.directory))
+            .map_err(|error| CliError::failed("MAN_NOT_WRITTEN", chain(&error)))?;
+        Ok(Report::silent())
+    }
+}

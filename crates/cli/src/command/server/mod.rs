@@ -1,0 +1,155 @@
+//! `server`: the ingest server as one process; `server ...`: the administration of its accounts.
+
+mod token;
+mod user;
+
+use crate::build;
+use crate::context::Context;
+use crate::error::{CliError, chain};
+use crate::render;
+use crate::report::{Document, Report};
+use crate::verb::{Class, Verb, no_document};
+use clap::{Args, Subcommand};
+use contract::ExitCode;
+use serde::Serialize;
+use server::{Admin, Cidr, ServerConfig, ServerError, Shutdown, TrustedProxies};
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+/// Run the ingest server, or administer its accounts
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Example: spec-kitty server --data /var/lib/spec-kitty"
+)]
+pub(crate) struct ServerArgs {
+    /// Where the server keeps its database
+    #[arg(long, value_name = "DIR", required = true)]
+    data: Option<PathBuf>,
+    /// Address to listen on; port 0 lets the system choose
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8470", value_parser = listen_address)]
+    listen: SocketAddr,
+    /// The URL by which users reach the server behind a proxy
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// Address range of a proxy whose X-Forwarded-For names the client; may be given more than once
+    #[arg(long, value_name = "CIDR")]
+    trusted_proxy: Vec<Cidr>,
+    /// Listen on an address that other machines reach; put TLS in front of it
+    #[arg(long)]
+    allow_public_address: bool,
+    /// Do not log requests to stderr
+    #[arg(long)]
+    quiet: bool,
+    /// Administer accounts instead
+    #[command(subcommand)]
+    command: Option<ServerCommand>,
+}
+
+/// `server ...`.
+#[derive(Debug, Subcommand)]
+enum ServerCommand {
+    /// Administer the accounts of this server
+    #[command(subcommand, arg_required_else_help = true)]
+    User(user::UserCommand),
+    /// Administer tokens for machines that cannot log in
+    #[command(subcommand, arg_required_else_help = true)]
+    Token(token::TokenCommand),
+}
+
+impl ServerArgs {
+    pub(super) fn verb(mut self) -> Box<dyn Verb> {
+        match self.command.take() {
+            None => Box::new(self),
+            Some(ServerCommand::User(command)) => command.verb(),
+            Some(ServerCommand::Token(command)) => command.verb(),
+        }
+    }
+}
+
+impl Verb for ServerArgs {
+    fn class(&self) -> Class {
+        Class::Tool
+    }
+
+    fn json(&self, asked: bool) -> Result<bool, &'static str> {
+        no_document(asked)
+    }
+
+    /// Serves until a signal. The first line on stdout is the address.
+    fn run(self: Box<Self>, _: &Context) -> Result<Report, CliError> {
+        let mut config = ServerConfig::new(self.data.unwrap_or_default());
+        config.listen = self.listen;
+        config.allow_public_address = self.allow_public_address;
+        config.public_url = self.public_url.map(|url| url.trim_end_matches('/').to_owned());
+        config.trusted_proxies = TrustedProxies::new(self.trusted_proxy);
+        config.version = build::VERSION.to_owned();
+        config.stop_on_signals = true;
+        config.access_log = (!self.quiet).then(render::log);
+        config.on_ready = Some(Box::new(|address| render::say(&format!("listening on http://{address}\n"))));
+        render::tell_failures();
+        server::serve(config, Shutdown::new()).map_err(failed)?;
+        Ok(Report::silent())
+    }
+}
+
+/// Options of every administration command.
+#[derive(Debug, Args)]
+struct AdminArgs {
+    /// Directory of the server's database
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+}
+
+impl AdminArgs {
+    fn open(&self) -> Result<Admin, CliError> {
+        Admin::open_existing(&self.data).map_err(failed)
+    }
+}
+
+/// An address and port; `localhost` is this machine, whatever a resolver says.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let address = match text.strip_prefix("localhost:") {
+        Some(port) => port.parse().ok().map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        None => text.parse().ok(),
+    };
+    address.ok_or_else(|| "not an address and a port, as in 127.0.0.1:8470 or [::1]:8470".to_owned())
+}
+
+fn failed(error: ServerError) -> CliError {
+    CliError::new("SERVER_FAILED", exit_of(&error), chain(&error)).remedy(error.remedy())
+}
+
+fn exit_of(error: &ServerError) -> ExitCode {
+    match error {
+        ServerError::InUse(_) => ExitCode::Busy,
+        ServerError::Argument(..) | ServerError::NotLoopback(_) => ExitCode::Refused,
+        _ => ExitCode::Failed,
+    }
+}
+
+/// One line of a listing.
+pub(super) trait AdminLine {
+    fn line(&self) -> String;
+}
+
+/// A listing.
+#[derive(Debug, Serialize)]
+pub(super) struct AdminList<T: Serialize> {
+    pub(super) results: Vec<T>,
+}
+
+impl<T: AdminLine + Serialize> Document for AdminList<T> {
+    fn text(&self) -> String {
+        let mut out = String::new();
+        for result in &self.results {
+            let _ = writeln!(out, "{}", result.line());
+        }
+        if self.results.is_empty() {
+            out.push_str("none\n");
+        }
+        out
+    }
+}

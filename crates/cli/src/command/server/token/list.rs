@@ -1,0 +1,28 @@
+//! `server token list`.
+
+use super::super::{AdminArgs, AdminList, failed};
+use super::TokenView;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::report::Report;
+use crate::verb::{Class, Verb};
+use clap::Args;
+
+/// List the tokens, without their secrets
+#[derive(Debug, Args)]
+#[command(after_help = "Example: spec-kitty server token list --data /var/lib/spec-kitty")]
+pub(crate) struct TokenListArgs {
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+impl Verb for TokenListArgs {
+    fn class(&self) -> Class {
+        Class::Tool
+    }
+
+    fn run(self: Box<Self>, _: &Context) -> Result<Report, CliError> {
+        let tokens = self.admin.open()?.ci_tokens().map_err(failed)?;
+        Ok(Report::of(&AdminList { results: tokens.iter().map(TokenView::of).collect() }))
+    }
+}

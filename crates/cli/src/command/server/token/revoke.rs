@@ -1,0 +1,38 @@
+//! `server token revoke`.
+
+use super::super::{AdminArgs, failed};
+use crate::context::Context;
+use crate::error::CliError;
+use crate::report::Report;
+use crate::report::Said;
+use crate::verb::{Class, Verb};
+use clap::Args;
+use contract::text::printable;
+use serde_json::json;
+
+/// Revoke a token
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: spec-kitty server token revoke 01KRX1A0000000000000000001 --data /var/lib/spec-kitty"
+)]
+pub(crate) struct TokenRevokeArgs {
+    /// Id of the token
+    id: String,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+impl Verb for TokenRevokeArgs {
+    fn class(&self) -> Class {
+        Class::Tool
+    }
+
+    fn run(self: Box<Self>, _: &Context) -> Result<Report, CliError> {
+        if !self.admin.open()?.revoke_ci_token(&self.id).map_err(failed)? {
+            let summary = format!("no token has the id `{}`", printable(&self.id));
+            return Err(CliError::failed("UNKNOWN_TOKEN", summary));
+        }
+        let facts = json!({ "id": self.id });
+        Ok(Report::of(&Said { result: "revoked", facts, line: format!("revoked {}", self.id) }))
+    }
+}

@@ -1,0 +1,48 @@
+//! `server user add`.
+
+use super::super::{AdminArgs, AdminLine as _, failed};
+use super::{AccountView, SECRET_NOTE};
+use crate::context::Context;
+use crate::error::CliError;
+use crate::report::Report;
+use crate::report::Said;
+use crate::verb::{Class, Verb};
+use clap::Args;
+use serde_json::json;
+use server::Admin;
+
+/// Create an account; print its approval secret once
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: spec-kitty server user add --email ada@example.com --data /var/lib/spec-kitty"
+)]
+pub(crate) struct UserAddArgs {
+    /// E-mail address of the account
+    #[arg(long)]
+    email: String,
+    /// Name for people [default: the e-mail address]
+    #[arg(long)]
+    name: Option<String>,
+    /// Private teamspace to join or create [default: a new one]
+    #[arg(long, value_name = "TEAM")]
+    team: Option<String>,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+impl Verb for UserAddArgs {
+    fn class(&self) -> Class {
+        Class::Tool
+    }
+
+    fn run(self: Box<Self>, _: &Context) -> Result<Report, CliError> {
+        let admin = Admin::open(&self.admin.data).map_err(failed)?;
+        let created =
+            admin.create_account(&self.email, self.name.as_deref(), self.team.as_deref()).map_err(failed)?;
+        let view = AccountView::of(&created.account);
+        let secret = created.approval_secret.expose();
+        let line = format!("{}\n{SECRET_NOTE}: {secret}", view.line());
+        let facts = json!({ "account": view, "approval_secret": secret });
+        Ok(Report::of(&Said { result: "created", facts, line }))
+    }
+}

@@ -1,0 +1,79 @@
+//! `server user ...`.
+
+mod add;
+mod list;
+mod secret;
+
+use super::AdminLine;
+use crate::verb::Verb;
+use clap::Subcommand;
+use contract::text::printable;
+use serde::Serialize;
+use server::Account;
+
+/// `server user ...`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    Add(add::UserAddArgs),
+    Secret(secret::UserSecretArgs),
+    List(list::UserListArgs),
+}
+
+impl UserCommand {
+    pub(super) fn verb(self) -> Box<dyn Verb> {
+        match self {
+            Self::Add(args) => Box::new(args),
+            Self::Secret(args) => Box::new(args),
+            Self::List(args) => Box::new(args),
+        }
+    }
+}
+
+const SECRET_NOTE: &str = "approval secret, shown this once; its owner types it to approve a login";
+
+/// An account as it is shown.
+#[derive(Debug, Serialize)]
+struct AccountView {
+    user_id: String,
+    email: String,
+    name: String,
+    teams: Vec<TeamView>,
+    created_at: String,
+}
+
+/// A team of an account.
+#[derive(Debug, Serialize)]
+struct TeamView {
+    id: String,
+    name: String,
+    role: String,
+    private: bool,
+}
+
+impl AccountView {
+    fn of(account: &Account) -> Self {
+        Self {
+            user_id: account.user_id.clone(),
+            email: account.email.clone(),
+            name: account.name.clone(),
+            teams: account
+                .teams
+                .iter()
+                .map(|team| TeamView {
+                    id: team.team_id.clone(),
+                    name: team.name.clone(),
+                    role: team.role.clone(),
+                    private: team.is_private,
+                })
+                .collect(),
+            created_at: account.created_at.iso(),
+        }
+    }
+}
+
+impl AdminLine for AccountView {
+    fn line(&self) -> String {
+        let teams: Vec<_> = self.teams.iter().map(|team| printable(&team.id).into_owned()).collect();
+        format!("{}  {}  teams: {}", printable(&self.email), self.user_id, teams.join(", "))
+    }
+}

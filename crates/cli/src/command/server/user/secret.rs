@@ -1,0 +1,37 @@
+//! `server user secret`.
+
+use super::super::{AdminArgs, failed};
+use super::SECRET_NOTE;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::report::Report;
+use crate::report::Said;
+use crate::verb::{Class, Verb};
+use clap::Args;
+use serde_json::json;
+
+/// Give an account a new approval secret; print it once
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: spec-kitty server user secret --email ada@example.com --data /var/lib/spec-kitty"
+)]
+pub(crate) struct UserSecretArgs {
+    /// E-mail address of the account
+    #[arg(long)]
+    email: String,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+impl Verb for UserSecretArgs {
+    fn class(&self) -> Class {
+        Class::Tool
+    }
+
+    fn run(self: Box<Self>, _: &Context) -> Result<Report, CliError> {
+        let secret = self.admin.open()?.replace_secret(&self.email).map_err(failed)?;
+        let facts = json!({ "email": self.email, "approval_secret": secret.expose() });
+        let line = format!("{SECRET_NOTE}: {}", secret.expose());
+        Ok(Report::of(&Said { result: "replaced", facts, line }))
+    }
+}
