@@ -1,12 +1,12 @@
-//! What an administrator does on the server's machine, also while a server runs on the same data.
+//! Administration on the server's machine, also while a server runs on the same data.
 //!
-//! Whoever may write the data directory is an administrator; there is no network route for any of
-//! this. Secrets are returned once and kept only as hashes.
+//! Write access to the data directory makes an administrator; there is no network route for these
+//! commands. Secrets are returned once and stored only as hashes.
 
 use crate::error::ServerError;
 use crate::secret::{self, SecretText, TokenHash};
 use crate::store::sqlite::{FILE_NAME, SqliteStore};
-use crate::store::{Account, AccountStore, CiTokenRecord, NewAccount, NewCiToken, StoreFuture};
+use crate::store::{Account, AccountStore, CiTokenRecord, NewAccount, NewCiToken, StoreError, StoreFuture};
 use crate::time::UnixMillis;
 use contract::wire::CiToken;
 use std::path::Path;
@@ -18,10 +18,10 @@ pub struct Admin {
     runtime: tokio::runtime::Runtime,
 }
 
-/// A created account, with the secret its owner types on the approval page.
+/// A created account, with the secret that its owner types on the approval page.
 #[derive(Debug)]
 pub struct CreatedAccount {
-    /// The account.
+    /// The account, as it is stored.
     pub account: Account,
     /// Shown once.
     pub approval_secret: SecretText,
@@ -30,14 +30,14 @@ pub struct CreatedAccount {
 /// An issued machine token.
 #[derive(Debug)]
 pub struct IssuedCiToken {
-    /// What the server keeps.
+    /// The stored part.
     pub record: CiTokenRecord,
     /// The bearer value. Shown once.
     pub token: SecretText,
 }
 
 impl Admin {
-    /// Opens the accounts of a store that is there: a directory that was misspelt is no empty server.
+    /// Opens the accounts of an existing store. A misspelt directory is an error, not an empty server.
     pub fn open_existing(data_dir: &Path) -> Result<Self, ServerError> {
         let path = data_dir.join(FILE_NAME);
         match path.symlink_metadata() {
@@ -46,15 +46,15 @@ impl Admin {
         }
     }
 
-    /// Opens the accounts in `data_dir`, creating the store if there is none.
+    /// Opens the accounts in `data_dir`, and creates the store if it does not exist.
     pub fn open(data_dir: &Path) -> Result<Self, ServerError> {
         let store = SqliteStore::open(data_dir)?;
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(ServerError::Thread)?;
         Ok(Self { store, runtime })
     }
 
-    /// Creates an account. `team` is the private teamspace's id: nothing for a new one of its own,
-    /// an existing one to share it.
+    /// Creates an account. `team` is the id of its private teamspace: `None` for a new one, an existing
+    /// one to share it.
     pub fn create_account(
         &self,
         email: &str,
@@ -93,7 +93,7 @@ impl Admin {
         Ok(approval_secret)
     }
 
-    /// Issues a machine token for an account and one of its private teamspaces (nothing: its first).
+    /// Issues a machine token for an account and one of its private teamspaces (`None`: the first).
     pub fn issue_ci_token(
         &self,
         email: &str,
@@ -124,7 +124,7 @@ impl Admin {
         self.wait(self.store.ci_tokens())
     }
 
-    /// Revokes a machine token by its id; whether there was one to revoke.
+    /// Revokes a machine token by its id. False if no valid token has the id.
     pub fn revoke_ci_token(&self, id: &str) -> Result<bool, ServerError> {
         self.wait(self.store.revoke_ci_token(id.to_owned()))
     }
@@ -132,10 +132,9 @@ impl Admin {
     fn first_private_team(&self, email: &str) -> Result<String, ServerError> {
         let accounts = self.accounts()?;
         let account = accounts.iter().find(|account| account.email.eq_ignore_ascii_case(email));
-        let account = account.ok_or(ServerError::Store(crate::store::StoreError::NoAccount))?;
+        let account = account.ok_or(ServerError::Store(StoreError::NoAccount))?;
         let team = account.teams.iter().find(|team| team.is_private);
-        team.map(|team| team.team_id.clone())
-            .ok_or(ServerError::Store(crate::store::StoreError::NoMembership))
+        team.map(|team| team.team_id.clone()).ok_or(ServerError::Store(StoreError::NoMembership))
     }
 
     fn wait<T>(&self, pending: StoreFuture<'_, T>) -> Result<T, ServerError> {
@@ -143,8 +142,7 @@ impl Admin {
     }
 }
 
-/// An address of the plain form `local@domain`. It becomes part of scopes, so separators and white
-/// space are refused.
+/// Accepts `local@domain`. The address becomes part of scopes, so separators and white space are refused.
 fn checked_email(email: &str) -> Result<&str, ServerError> {
     let email = contract::scope::trim(email);
     let plain = |c: char| !c.is_whitespace() && !c.is_control() && !"|<>()[],;:\\\"".contains(c);
@@ -158,7 +156,7 @@ fn checked_email(email: &str) -> Result<&str, ServerError> {
     }
 }
 
-/// A team id travels in a header and in scopes: letters, digits, `-`, `_` and `.`.
+/// A team id is part of a header and of scopes: letters, digits, `-`, `_` and `.`.
 fn checked_team(team: &str) -> Result<&str, ServerError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if !team.is_empty() && team.len() <= 64 && team.chars().all(plain) {
@@ -181,10 +179,9 @@ fn checked_text<'t>(argument: &'static str, text: &'t str, most: usize) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::StoreError;
 
     #[test]
-    fn an_account_gets_a_private_teamspace_and_an_address_is_taken_once() {
+    fn account_has_a_private_teamspace_and_a_unique_address() {
         let directory = tempfile::tempdir().unwrap();
         let admin = Admin::open(directory.path()).unwrap();
         let created = admin.create_account("Dev@Example.com", Some("Dev"), None).unwrap();
@@ -199,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ci_token_names_its_scope_and_needs_membership() {
+    fn ci_token_names_its_scope_and_needs_membership() {
         let directory = tempfile::tempdir().unwrap();
         let admin = Admin::open(directory.path()).unwrap();
         admin.create_account("a@example.com", None, Some("Team-A")).unwrap();
@@ -215,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_that_would_break_a_scope_or_a_header_are_refused() {
+    fn arguments_that_break_a_scope_or_header_are_refused() {
         let directory = tempfile::tempdir().unwrap();
         let admin = Admin::open(directory.path()).unwrap();
         for email in ["", "a", "a@", "@b", "a b@c", "a|b@c", "a@b@c", "a@b\n"] {
@@ -229,7 +226,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn the_data_directory_and_the_database_are_private() {
+    fn data_directory_and_database_are_private() {
         use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
         let data = directory.path().join("data");

@@ -1,4 +1,4 @@
-//! What a server is started with.
+//! Configuration: start options, limits and lifetimes.
 
 use crate::connection::MinTransferRate;
 use crate::origin::TrustedProxies;
@@ -9,32 +9,31 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How a server runs. [`ServerConfig::new`] gives the defaults; every field may be changed.
+/// Start options. [`ServerConfig::new`] sets the defaults.
 pub struct ServerConfig {
-    /// Holds everything the server remembers. Created if it does not exist.
+    /// Directory of all state. Created if it does not exist.
     pub data_dir: PathBuf,
-    /// Port 0 takes a free one; the bound address is reported to `on_ready`.
+    /// Port 0 selects a free one; the bound address is passed to `on_ready`.
     pub listen: SocketAddr,
-    /// Whether `listen` may be an address other machines reach. Without TLS in front, tokens would
-    /// cross the network in clear.
+    /// Allows a `listen` address that other machines reach. Without a TLS proxy, tokens would cross the
+    /// network in clear.
     pub allow_public_address: bool,
-    /// How users reach the server, without trailing slash, when it is behind a proxy:
-    /// `https://sync.example.org`. Otherwise links are made from the request's Host.
+    /// The URL of the proxy in front, without trailing slash: `https://sync.example.org`. Otherwise links
+    /// are made from the `Host` of the request.
     pub public_url: Option<String>,
-    /// The proxies whose forwarded address counts as the address of a client.
+    /// Proxies whose forwarded address is trusted.
     pub trusted_proxies: TrustedProxies,
-    /// Bounds.
+    /// Resource limits.
     pub limits: ServerLimits,
-    /// How long things live.
+    /// Lifetimes of tokens and codes.
     pub lifetimes: Lifetimes,
-    /// One JSON object per request. Nothing: no log.
+    /// Destination of the access log, one JSON object per request.
     pub access_log: Option<Box<dyn Write + Send>>,
-    /// Called once, with the bound address, when the server takes requests.
+    /// Called once, with the bound address, when the server accepts requests.
     pub on_ready: Option<Box<dyn FnOnce(SocketAddr) + Send>>,
-    /// Whether SIGINT and SIGTERM (Ctrl-C on Windows) end the server. For a process that is only a
-    /// server.
+    /// Whether SIGINT and SIGTERM (Ctrl-C on Windows) stop the server. For a process that is only a server.
     pub stop_on_signals: bool,
-    /// What the server calls itself: this program's version.
+    /// The version shown on the overview.
     pub version: String,
 }
 
@@ -68,56 +67,56 @@ impl fmt::Debug for ServerConfig {
     }
 }
 
-/// Bounds on what a client may ask for.
+/// Limits on the resources that clients use.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerLimits {
     /// Events in one batch. Advertised.
     pub events_per_batch: usize,
     /// Bytes of one batch after decompression. Advertised.
     pub bytes_per_batch: usize,
-    /// Bytes of one body request. JSON escapes can make a file of 512 KiB six times as large.
+    /// Bytes of one body request. JSON escapes can enlarge a file of 512 KiB six times.
     pub bytes_per_body_request: usize,
     /// Bytes of a form.
     pub bytes_per_form: usize,
-    /// Bytes of a request's head.
+    /// Bytes of a request head.
     pub bytes_per_head: usize,
-    /// Connections at once. A new one takes the place of the oldest without a request head.
+    /// Open connections. At the limit, the oldest one without a request head is closed for a new one.
     pub connections: usize,
-    /// Of these, for each address.
+    /// Open connections of each address.
     pub connections_per_address: usize,
-    /// Requests at once for each account, and for each address behind a trusted proxy.
+    /// Concurrent requests of each account.
     pub requests_per_account: usize,
-    /// Batches and bodies in memory at once; more wait before their bytes are read.
+    /// Batches and bodies in memory. Further uploads wait before their bytes are read.
     pub uploads_at_once: usize,
-    /// Of these, for each account.
+    /// Uploads of each account.
     pub uploads_per_account: usize,
-    /// Of these, for each address.
+    /// Uploads of each address.
     pub uploads_per_address: usize,
-    /// For a place among the uploads.
+    /// Longest wait for an upload permit.
     pub upload_wait: Duration,
-    /// Answers with stored content at once for each account, until they were read.
+    /// Concurrent answers with stored content of each account.
     pub large_answers_per_account: usize,
-    /// For the head of a request, and between two requests of one connection.
+    /// Timeout of a request head, and of an idle connection.
     pub head_timeout: Duration,
-    /// For the whole body of a request.
+    /// Timeout of a whole request body.
     pub body_timeout: Duration,
-    /// Least progress of a body or answer, on average, once `progress_grace` has passed.
+    /// Minimum average rate of a body or answer, once `progress_grace` has passed.
     pub bytes_per_second: u64,
-    /// Before progress is asked for.
+    /// Time before the minimum rate applies.
     pub progress_grace: Duration,
-    /// For requests that run when the server is told to stop.
+    /// Timeout of running requests when the server stops.
     pub stop_timeout: Duration,
-    /// Device requests open at once.
+    /// Device requests that wait for a decision.
     pub open_devices: usize,
-    /// Of these, for each address.
+    /// Waiting device requests of each address.
     pub open_devices_per_address: usize,
-    /// Wrong approval secrets in a row before an account must wait, at one address.
+    /// Wrong secrets in a row for one account from one address before a pause.
     pub wrong_secrets: u32,
-    /// Wrong approval secrets of any accounts in a row before an address must wait.
+    /// Wrong secrets in a row for any accounts from one address before a pause.
     pub wrong_secrets_per_address: u32,
-    /// Wrong user codes in a row before an address must wait.
+    /// Wrong user codes in a row from one address before a pause.
     pub wrong_user_codes: u32,
-    /// How long they must wait.
+    /// Length of the pause.
     pub wrong_secret_pause: Duration,
 }
 
@@ -153,13 +152,11 @@ impl Default for ServerLimits {
 }
 
 impl ServerLimits {
-    /// The least progress of a body or answer.
     pub(crate) fn min_transfer_rate(&self) -> MinTransferRate {
         MinTransferRate { grace: self.progress_grace, bytes_per_second: self.bytes_per_second }
     }
 
-    /// What clients are told.
-    pub fn advertised(&self) -> IngressLimits {
+    pub(crate) fn advertised(&self) -> IngressLimits {
         IngressLimits {
             max_events_per_batch: u64::try_from(self.events_per_batch).ok(),
             max_decompressed_bytes_per_batch: u64::try_from(self.bytes_per_batch).ok(),
@@ -169,7 +166,7 @@ impl ServerLimits {
     }
 }
 
-/// How long things live.
+/// Lifetimes of tokens and codes.
 #[derive(Clone, Copy, Debug)]
 pub struct Lifetimes {
     /// An access token.
@@ -178,11 +175,11 @@ pub struct Lifetimes {
     pub refresh_token: Duration,
     /// A device request.
     pub device: Duration,
-    /// Between two polls of a device.
+    /// Shortest time between two polls of a device.
     pub device_interval: Duration,
     /// An authorization code.
     pub code: Duration,
-    /// After a rotation, the replay of the refresh token before it counts as harmless.
+    /// Time after a rotation in which a replay of the previous token counts as harmless.
     pub replay_grace: Duration,
 }
 

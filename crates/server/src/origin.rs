@@ -1,4 +1,4 @@
-//! Client addresses: which one a request counts for, and behind which proxies.
+//! Client addresses: the origin that limits are counted for, and the trusted proxies.
 //!
 //! Concurrency limits and guess counters are kept per [`ClientOrigin`]: an IPv4 address, or the /64 of an IPv6 address, because
 //! one machine holds a whole /64. The forwarded address of a request counts only when the connection
@@ -12,12 +12,12 @@ use std::str::FromStr;
 /// The header in which proxies name the client, the nearest proxy last.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// What shares are counted for: an IPv4 address, or an IPv6 /64.
+/// Key of the limits for each address: an IPv4 address, or an IPv6 /64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ClientOrigin(IpAddr);
 
 impl ClientOrigin {
-    /// The origin of an address. An IPv4 address written as IPv6 is the IPv4 address.
+    /// An IPv4 address written as IPv6 counts as the IPv4 address.
     pub(crate) fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V6(address) => {
@@ -45,7 +45,7 @@ pub struct Cidr {
     bits: u8,
 }
 
-/// A text that is no range of addresses.
+/// A text that is not a range of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an address range, as in 127.0.0.1, 10.0.0.0/8 or fd00::/8")]
 pub struct NotCidr;
@@ -66,10 +66,9 @@ impl FromStr for Cidr {
 }
 
 impl Cidr {
-    /// Whether `address` lies in the range.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         let shared = |left: u128, right: u128, width: u32| {
-            // Both of one width: the bits in which they differ are all below the prefix.
+            // In range if all differing bits are below the prefix.
             (left ^ right).checked_shr(width - u32::from(self.bits)).unwrap_or(0) == 0
         };
         match (self.network, address.to_canonical()) {
@@ -82,23 +81,22 @@ impl Cidr {
     }
 }
 
-/// The proxies whose forwarded address counts.
+/// Proxies whose forwarded address is trusted.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(Vec<Cidr>);
 
 impl TrustedProxies {
-    /// These ranges.
+    /// Trusts connections from these ranges.
     pub fn new(ranges: Vec<Cidr>) -> Self {
         Self(ranges)
     }
 
-    /// Whether a connection from `address` is one of a trusted proxy.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|range| range.contains(address))
     }
 
-    /// The address of the client: the last forwarded one that is no trusted proxy itself. Everything
-    /// before it was written by a machine that is not trusted.
+    /// The address of the client: the last forwarded one that is not itself a trusted proxy. Addresses
+    /// before it were written by machines that are not trusted.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer;
         if !self.contains(peer) {
@@ -117,7 +115,6 @@ impl TrustedProxies {
     }
 }
 
-/// Whether a request names a forwarded address.
 pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.contains_key(FORWARDED_FOR)
 }

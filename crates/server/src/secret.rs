@@ -1,8 +1,8 @@
-//! Secrets: drawing them, and the hashes that the store keeps instead.
+//! Secrets: random tokens and codes, and the hashes that the store keeps.
 //!
-//! Tokens are 256 random bits and kept as SHA-256: nobody can search a space of that size, so a slow
-//! hash would only slow every request. Approval secrets are typed by people, so they are shorter
-//! (125 bits) and kept under scrypt. Neither is ever logged, and neither is kept in clear.
+//! Tokens are 256 random bits, stored as SHA-256: a space of that size cannot be searched, so a slow hash
+//! would only slow every request. Approval secrets are typed by people, so they are shorter (125 bits)
+//! and stored under scrypt. Neither is ever logged or stored in clear.
 
 use data_encoding::{BASE64URL_NOPAD, Encoding, HEXLOWER, Specification};
 use scrypt::{Params, scrypt};
@@ -17,12 +17,11 @@ use zeroize::Zeroizing;
 pub struct SecretText(Zeroizing<String>);
 
 impl SecretText {
-    /// Takes over a text.
     pub(crate) fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
-    /// The text itself: to send it to its owner, or to hash it.
+    /// The text in clear: to send it to its owner, or to hash it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -39,12 +38,11 @@ impl fmt::Debug for SecretText {
 #[error("the operating system gave no random bytes: {0}")]
 pub struct NoRandomness(String);
 
-/// What the store keeps of a token.
+/// SHA-256 of a token, as it is stored.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct TokenHash(pub [u8; 32]);
 
 impl TokenHash {
-    /// The hash of a token as it travels.
     pub(crate) fn of(token: &str) -> Self {
         Self(Sha256::digest(token.as_bytes()).into())
     }
@@ -56,15 +54,15 @@ impl fmt::Debug for TokenHash {
     }
 }
 
-/// Draws a token: `prefix` and 43 url-safe characters.
+/// Draws a token: `prefix` and 43 URL-safe characters.
 pub(crate) fn draw_token(prefix: &str) -> Result<SecretText, NoRandomness> {
     let bytes = draw::<32>()?;
     Ok(SecretText::new(format!("{prefix}{}", BASE64URL_NOPAD.encode(&*bytes))))
 }
 
-/// Digits and letters that people do not confuse. Reading is lenient in case.
+/// Digits and letters that people do not confuse. Case is ignored.
 const SECRET_ALPHABET: &str = "0123456789abcdefghjkmnpqrstvwxyz";
-/// Consonants only, so that no word appears by chance.
+/// Consonants only, so that a code never spells a word.
 const CODE_ALPHABET: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 
 static SECRET_ENCODING: LazyLock<Option<Encoding>> = LazyLock::new(|| {
@@ -103,13 +101,13 @@ pub(crate) fn draw_user_code() -> Result<String, NoRandomness> {
     Ok(code)
 }
 
-/// A user code as it was typed, in the form the store compares: letters only, upper case.
+/// Normalizes a typed user code for the store: letters and digits only, upper case.
 pub(crate) fn tidy_user_code(typed: &str) -> String {
     typed.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).take(16).collect()
 }
 
-/// log2 of the scrypt cost. 16 MiB and a few dozen milliseconds: the secret has 125 bits, so this
-/// guards against a shortened or reused one, not against search.
+/// log2 of the scrypt cost: 16 MiB and a few dozen milliseconds. 125 bits cannot be searched; the cost
+/// protects a shortened or reused secret.
 const LOG_N: u8 = 14;
 const R: u32 = 8;
 const P: u32 = 1;
@@ -122,17 +120,15 @@ pub(crate) fn hash_approval_secret(secret: &SecretText) -> Result<String, NoRand
     Ok(format!("scrypt${LOG_N}${R}${P}${}${}", HEXLOWER.encode(&*salt), HEXLOWER.encode(&*hash)))
 }
 
-/// Whether `typed` is the secret behind `stored`. Takes as long for a stored text that is damaged,
-/// or absent, as for a good one.
+/// Whether `typed` is the secret behind `stored`. A damaged or absent hash takes as long as a valid one.
 pub(crate) fn verify_approval_secret(typed: &str, stored: Option<&str>) -> bool {
     let parsed = stored.and_then(StoredSecretHash::parse);
     let known = parsed.is_some();
-    let stored = parsed.unwrap_or_else(StoredSecretHash::nobody);
+    let stored = parsed.unwrap_or_else(StoredSecretHash::unmatchable);
     let derived = derive(typed, &stored.salt, stored.log_n, stored.r, stored.p);
     known && derived.is_some_and(|derived| bool::from(derived.ct_eq(&stored.hash)))
 }
 
-/// A stored approval secret, taken apart.
 struct StoredSecretHash {
     log_n: u8,
     r: u32,
@@ -153,8 +149,8 @@ impl StoredSecretHash {
         })
     }
 
-    /// Costs what a real one costs and matches nothing.
-    fn nobody() -> Self {
+    /// Takes as long to check as a real one, and matches nothing.
+    fn unmatchable() -> Self {
         Self { log_n: LOG_N, r: R, p: P, salt: vec![0; 16], hash: Vec::new() }
     }
 }
@@ -180,7 +176,7 @@ fn draw<const N: usize>() -> Result<Zeroizing<[u8; N]>, NoRandomness> {
     Ok(bytes)
 }
 
-/// Whether two texts are equal, in time that depends on their length only.
+/// Compares two texts in time that depends on their length only.
 pub(crate) fn same(left: &str, right: &str) -> bool {
     left.as_bytes().ct_eq(right.as_bytes()).into()
 }
@@ -190,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_read_back_however_it_is_typed() {
+    fn secret_typed_in_any_form_is_accepted() {
         let secret = draw_approval_secret().unwrap();
         assert_eq!(secret.expose().len(), 29);
         let stored = hash_approval_secret(&secret).unwrap();
@@ -210,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn drawn_values_differ_and_hide_in_debug() {
+    fn drawn_tokens_differ_and_debug_hides_them() {
         let (one, two) = (draw_token("sk_").unwrap(), draw_token("sk_").unwrap());
         assert_ne!(one.expose(), two.expose());
         assert!(!format!("{one:?}").contains(one.expose()));

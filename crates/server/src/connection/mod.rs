@@ -1,4 +1,4 @@
-//! Connections: accepting them, and keeping slow ones from holding anything for long.
+//! Connections: accept, serve, and bound what a slow client can hold.
 //!
 //! Bounds: connections in total and for each address ([`registry`]); bytes and seconds for the head of
 //! a request (which also ends idle connections); bytes per second for a client that reads its answer
@@ -37,10 +37,10 @@ use transfer_rate::RateCheckedStream;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
-/// After an accept that failed (too many open files, say).
+/// Pause after a failed accept, for example with too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What a connection is told that cannot be taken. It has not asked anything yet.
+/// The answer to a refused connection, sent before any request.
 const FULL: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 5\r\nConnection: close\r\n\
     Content-Length: 0\r\n\r\n";
 
@@ -73,23 +73,23 @@ pub(crate) async fn accept(
             }
         };
         let is_shared = app.proxies.contains(peer.ip());
-        let Ok(admitted) = registry.admit(ClientOrigin::of(peer.ip()), is_shared) else {
+        let Some(admitted) = registry.admit(ClientOrigin::of(peer.ip()), is_shared) else {
             app.metrics.connections_refused.inc();
             let _ = stream.try_write(FULL);
             continue;
         };
-        if admitted.is_shedding {
+        if admitted.closed_another {
             app.metrics.connections_shed.inc();
         }
-        let connection = graceful.watch(connect(stream, peer, admitted.entry, router.clone(), app));
-        let (app, gives_way) = (Arc::clone(app), admitted.gives_way);
+        let connection = graceful.watch(connect(stream, peer, admitted.slot, router.clone(), app));
+        let (app, close) = (Arc::clone(app), admitted.close);
         tokio::spawn(async move {
             app.metrics.connections.inc();
             tokio::select! {
                 ended = connection => if let Err(error) = ended {
                     tracing::debug!(%error, "a connection ended early");
                 },
-                () = gives_way.notified() => tracing::debug!("a connection gave way to a new one"),
+                () = close.notified() => tracing::debug!("a connection was closed for a new one"),
             }
             app.metrics.connections.dec();
         });
@@ -106,7 +106,7 @@ type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response, Infallible>> 
 struct Routes {
     inner: TowerToHyperService<Router>,
     peer: SocketAddr,
-    entry: Arc<ConnectionSlot>,
+    slot: Arc<ConnectionSlot>,
 }
 
 impl Service<Request<Incoming>> for Routes {
@@ -115,24 +115,24 @@ impl Service<Request<Incoming>> for Routes {
     type Future = ResponseFuture;
 
     fn call(&self, mut request: Request<Incoming>) -> ResponseFuture {
-        let serving = self.entry.serve();
+        let serving = self.slot.serve();
         request.extensions_mut().insert(Peer(self.peer));
         request.extensions_mut().insert(Arc::clone(&serving));
         let answer = self.inner.call(request);
         Box::pin(async move {
             let response = answer.await?;
-            Ok(response.map(|body| Body::new(Sending { body, serving })))
+            Ok(response.map(|body| Body::new(AnswerBody { body, serving })))
         })
     }
 }
 
-/// The body of an answer. The request is served until the last of its bytes was written.
-struct Sending {
+/// The body of an answer. The request counts as served until the last byte was written.
+struct AnswerBody {
     body: Body,
     serving: Arc<Serving>,
 }
 
-/// Bytes that wait to be written after the body itself is gone.
+/// Bytes of an answer that hyper has taken but not written.
 struct Unwritten {
     bytes: Bytes,
     _serving: Arc<Serving>,
@@ -144,7 +144,7 @@ impl AsRef<[u8]> for Unwritten {
     }
 }
 
-impl hyper::body::Body for Sending {
+impl hyper::body::Body for AnswerBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -170,13 +170,13 @@ impl hyper::body::Body for Sending {
 fn connect(
     stream: TcpStream,
     peer: SocketAddr,
-    entry: Arc<ConnectionSlot>,
+    slot: Arc<ConnectionSlot>,
     router: Router,
     app: &App,
 ) -> http1::Connection<TokioIo<RateCheckedStream<TcpStream>>, Routes> {
-    // Small answers must not wait for the client's acknowledgements.
+    // Without Nagle: a small answer must not wait for the acknowledgement of the previous one.
     let _ = stream.set_nodelay(true);
-    let routes = Routes { inner: TowerToHyperService::new(router), peer, entry };
+    let routes = Routes { inner: TowerToHyperService::new(router), peer, slot };
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(app.limits.head_timeout)

@@ -1,30 +1,28 @@
-//! The open connections: a share for each address, and which one gives way when none is left.
+//! Registry of the open connections: the limits, and the choice of the connection to close at a limit.
 //!
-//! A connection without a request head (new, slow in sending one, or kept open between two requests)
-//! gives way to a new one, the oldest first. One that serves a request never does.
+//! A connection without a request head (new, slow to send one, or idle between two requests) is closed
+//! for a new one, the oldest first. A connection that serves a request is never closed.
 
 use crate::origin::ClientOrigin;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
-/// Bounds of the registry.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectionLimits {
     pub(super) total: usize,
     pub(super) per_origin: usize,
 }
 
-/// All open connections.
 #[derive(Debug)]
 pub(super) struct Registry {
-    caps: ConnectionLimits,
-    state: Mutex<RegistryState>,
+    limits: ConnectionLimits,
+    connections: Mutex<OpenConnections>,
 }
 
 #[derive(Debug, Default)]
-struct RegistryState {
-    open: HashMap<u64, OpenConnection>,
+struct OpenConnections {
+    by_id: HashMap<u64, OpenConnection>,
     /// Grows with every accepted connection and every finished request: the order in which
     /// connections began to wait for a head.
     clock: u64,
@@ -33,72 +31,66 @@ struct RegistryState {
 #[derive(Debug)]
 struct OpenConnection {
     origin: ClientOrigin,
-    /// Connections of a trusted proxy carry the requests of many clients: no share applies.
+    /// Connections of a trusted proxy carry the requests of many clients: no limit per origin applies.
     is_shared: bool,
-    /// Since when it waits for a head; nothing while it serves.
+    /// Clock value since it waits for a head; `None` while it serves a request.
     waits_since: Option<u64>,
-    gives_way: Arc<Notify>,
+    close: Arc<Notify>,
 }
-
-/// Why a connection is not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Full;
 
 impl Registry {
-    pub(super) fn new(caps: ConnectionLimits) -> Arc<Self> {
-        Arc::new(Self { caps, state: Mutex::default() })
+    pub(super) fn new(limits: ConnectionLimits) -> Arc<Self> {
+        Arc::new(Self { limits, connections: Mutex::default() })
     }
 
-    /// Takes a new connection, in place of the oldest one without a head where a bound is reached.
-    pub(super) fn admit(self: &Arc<Self>, origin: ClientOrigin, is_shared: bool) -> Result<Admitted, Full> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut is_shedding = false;
-        if !is_shared {
-            let of_origin = |open: &OpenConnection| open.origin == origin && !open.is_shared;
-            if state.open.values().filter(|open| of_origin(open)).count() >= self.caps.per_origin {
-                state.shed(of_origin)?;
-                is_shedding = true;
-            }
+    /// Admits a new connection. At a limit, the oldest connection without a head is closed; `None` if
+    /// every one serves a request.
+    pub(super) fn admit(self: &Arc<Self>, origin: ClientOrigin, is_shared: bool) -> Option<Admitted> {
+        let mut open = self.lock();
+        let mut closed_another = false;
+        let of_origin = |open: &OpenConnection| open.origin == origin && !open.is_shared;
+        if !is_shared && open.by_id.values().filter(|open| of_origin(open)).count() >= self.limits.per_origin
+        {
+            open.close_oldest(of_origin)?;
+            closed_another = true;
         }
-        if state.open.len() >= self.caps.total {
-            state.shed(|_| true)?;
-            is_shedding = true;
+        if open.by_id.len() >= self.limits.total {
+            open.close_oldest(|_| true)?;
+            closed_another = true;
         }
-        state.clock += 1;
-        let (id, gives_way) = (state.clock, Arc::new(Notify::new()));
-        let waits_since = Some(id);
-        state
-            .open
-            .insert(id, OpenConnection { origin, is_shared, waits_since, gives_way: Arc::clone(&gives_way) });
-        let entry = ConnectionSlot { id, registry: Arc::clone(self) };
-        Ok(Admitted { entry: Arc::new(entry), gives_way, is_shedding })
+        open.clock += 1;
+        let (id, close) = (open.clock, Arc::new(Notify::new()));
+        let connection =
+            OpenConnection { origin, is_shared, waits_since: Some(id), close: Arc::clone(&close) };
+        open.by_id.insert(id, connection);
+        let slot = Arc::new(ConnectionSlot { id, registry: Arc::clone(self) });
+        Some(Admitted { slot, close, closed_another })
     }
-}
 
-impl RegistryState {
-    /// Ends the connection that has waited longest for a head, among those that match.
-    fn shed(&mut self, matches: impl Fn(&OpenConnection) -> bool) -> Result<(), Full> {
-        let waiting = self.open.iter().filter(|(_, open)| matches(open));
-        let oldest = waiting.filter_map(|(id, open)| Some((open.waits_since?, *id))).min();
-        let (_, id) = oldest.ok_or(Full)?;
-        if let Some(open) = self.open.remove(&id) {
-            open.gives_way.notify_one();
-        }
-        Ok(())
+    fn lock(&self) -> MutexGuard<'_, OpenConnections> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A connection that was taken.
+impl OpenConnections {
+    /// Closes the connection that has waited longest for a head, among those that match.
+    fn close_oldest(&mut self, matches: impl Fn(&OpenConnection) -> bool) -> Option<()> {
+        let waiting = self.by_id.iter().filter(|(_, open)| matches(open));
+        let (_, id) = waiting.filter_map(|(id, open)| Some((open.waits_since?, *id))).min()?;
+        self.by_id.remove(&id)?.close.notify_one();
+        Some(())
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Admitted {
-    pub(super) entry: Arc<ConnectionSlot>,
-    /// Told when the connection has to give way.
-    pub(super) gives_way: Arc<Notify>,
-    /// Whether another one gave way to it.
-    pub(super) is_shedding: bool,
+    pub(super) slot: Arc<ConnectionSlot>,
+    /// Notified when the connection has to close for another one.
+    pub(super) close: Arc<Notify>,
+    pub(super) closed_another: bool,
 }
 
-/// A connection's place in the registry, until it is dropped.
+/// A connection's entry in the registry, removed when dropped.
 #[derive(Debug)]
 pub(super) struct ConnectionSlot {
     id: u64,
@@ -106,43 +98,41 @@ pub(super) struct ConnectionSlot {
 }
 
 impl ConnectionSlot {
-    /// The connection serves a request until the guard is dropped.
+    /// Marks the connection as serving a request until the guard is dropped.
     pub(super) fn serve(self: &Arc<Self>) -> Arc<Serving> {
-        let mut state = self.registry.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) = state.open.get_mut(&self.id) {
+        if let Some(open) = self.registry.lock().by_id.get_mut(&self.id) {
             open.waits_since = None;
         }
-        Arc::new(Serving { entry: Arc::clone(self), held: Mutex::default() })
+        Arc::new(Serving { slot: Arc::clone(self), permits: Mutex::default() })
     }
 }
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        let mut state = self.registry.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.open.remove(&self.id);
+        self.registry.lock().by_id.remove(&self.id);
     }
 }
 
-/// A request that is served: until its answer was sent.
+/// Guard of a request in progress, until its answer was sent.
 #[derive(Debug)]
 pub(crate) struct Serving {
-    entry: Arc<ConnectionSlot>,
-    held: Mutex<Vec<OwnedSemaphorePermit>>,
+    slot: Arc<ConnectionSlot>,
+    permits: Mutex<Vec<OwnedSemaphorePermit>>,
 }
 
 impl Serving {
-    /// Keeps a place of a share until the answer was sent.
-    pub(crate) fn hold(&self, place: OwnedSemaphorePermit) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).push(place);
+    /// Keeps a permit until the answer was sent.
+    pub(crate) fn hold(&self, permit: OwnedSemaphorePermit) {
+        self.permits.lock().unwrap_or_else(PoisonError::into_inner).push(permit);
     }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        let mut state = self.entry.registry.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.clock += 1;
-        let now = state.clock;
-        if let Some(open) = state.open.get_mut(&self.entry.id) {
+        let mut open = self.slot.registry.lock();
+        open.clock += 1;
+        let now = open.clock;
+        if let Some(open) = open.by_id.get_mut(&self.slot.id) {
             open.waits_since = Some(now);
         }
     }
@@ -157,47 +147,47 @@ mod tests {
         ClientOrigin::of(IpAddr::from([127, 0, 0, last]))
     }
 
-    fn is_told(admitted: &Admitted) -> bool {
+    fn is_closed(admitted: &Admitted) -> bool {
         use std::future::Future;
-        let mut told = std::pin::pin!(admitted.gives_way.notified());
+        let mut notified = std::pin::pin!(admitted.close.notified());
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        told.as_mut().poll(&mut context).is_ready()
+        notified.as_mut().poll(&mut context).is_ready()
     }
 
     #[test]
-    fn oldest_connection_without_a_head_gives_way() {
+    fn oldest_connection_without_a_head_is_closed() {
         let registry = Registry::new(ConnectionLimits { total: 3, per_origin: 3 });
         let open: Vec<Admitted> = (1..=3).map(|last| registry.admit(origin(last), false).unwrap()).collect();
-        let serving = open[0].entry.serve();
+        let serving = open[0].slot.serve();
         let fourth = registry.admit(origin(4), false).unwrap();
-        assert!(fourth.is_shedding);
-        assert_eq!(open.iter().map(is_told).collect::<Vec<_>>(), [false, true, false]);
+        assert!(fourth.closed_another);
+        assert_eq!(open.iter().map(is_closed).collect::<Vec<_>>(), [false, true, false]);
         drop(serving);
-        // The first has waited since its request ended: it is younger than the third now.
+        // The first waits since its request ended, so the third is older.
         registry.admit(origin(5), false).unwrap();
-        assert_eq!(open.iter().map(is_told).collect::<Vec<_>>(), [false, false, true]);
+        assert_eq!(open.iter().map(is_closed).collect::<Vec<_>>(), [false, false, true]);
     }
 
     #[test]
-    fn address_over_its_share_gives_way_to_itself_only() {
+    fn address_over_its_limit_closes_its_own_only() {
         let registry = Registry::new(ConnectionLimits { total: 10, per_origin: 2 });
         let other = registry.admit(origin(9), false).unwrap();
         let open: Vec<Admitted> = (0..4).map(|_| registry.admit(origin(1), false).unwrap()).collect();
-        assert_eq!(open.iter().map(is_told).collect::<Vec<_>>(), [true, true, false, false]);
-        assert!(!is_told(&other));
-        let _serving: Vec<_> = open[2..].iter().map(|admitted| admitted.entry.serve()).collect();
-        assert_eq!(registry.admit(origin(1), false).unwrap_err(), Full);
-        assert!(!registry.admit(origin(2), false).unwrap().is_shedding);
-        assert!(registry.admit(origin(1), true).is_ok(), "a proxy's connections have no share");
+        assert_eq!(open.iter().map(is_closed).collect::<Vec<_>>(), [true, true, false, false]);
+        assert!(!is_closed(&other));
+        let _serving: Vec<_> = open[2..].iter().map(|admitted| admitted.slot.serve()).collect();
+        assert!(registry.admit(origin(1), false).is_none());
+        assert!(!registry.admit(origin(2), false).unwrap().closed_another);
+        assert!(registry.admit(origin(1), true).is_some(), "a proxy has no limit per origin");
     }
 
     #[test]
-    fn connection_that_ended_leaves_its_place() {
+    fn ended_connection_frees_its_slot() {
         let registry = Registry::new(ConnectionLimits { total: 1, per_origin: 1 });
         let first = registry.admit(origin(1), false).unwrap();
-        let serving = first.entry.serve();
-        assert_eq!(registry.admit(origin(2), false).unwrap_err(), Full);
+        let serving = first.slot.serve();
+        assert!(registry.admit(origin(2), false).is_none());
         drop((first, serving));
-        assert!(!registry.admit(origin(2), false).unwrap().is_shedding);
+        assert!(!registry.admit(origin(2), false).unwrap().closed_another);
     }
 }

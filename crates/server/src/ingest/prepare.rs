@@ -1,4 +1,4 @@
-//! From bytes to judged events. Pure and bounded: no store, no clock.
+//! Unpacks, splits and validates a batch. Pure and bounded: no store, no clock.
 
 use crate::config::ServerLimits;
 use crate::refusal::HttpRefusal;
@@ -12,29 +12,34 @@ use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
 
-/// How a body is packed.
+/// Content encoding of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encoding {
-    /// As it is.
     Plain,
-    /// gzip, one member or several.
+    /// One member or several.
     Gzip,
 }
 
-/// A batch, judged.
+/// A validated batch.
 pub(super) struct JudgedBatch {
-    /// One for each submitted event, in order.
+    /// One verdict per submitted event, in order.
     pub(super) verdicts: Vec<EventVerdict>,
-    /// The accepted ones, by project.
+    /// The accepted events, by project.
     pub(super) blocks: Vec<NewBlock>,
 }
 
-/// The judgement of one event.
 pub(super) enum EventVerdict {
-    /// It is the `at`th event of all blocks.
-    Accepted { id: Box<RawValue>, deviations: Vec<&'static str>, at: usize },
-    /// It is not stored.
-    Rejected { id: Option<Box<RawValue>>, rejection: Rejection, text: String },
+    /// `at` is its position among the events of all blocks.
+    Accepted {
+        id: Box<RawValue>,
+        deviations: Vec<&'static str>,
+        at: usize,
+    },
+    Rejected {
+        id: Option<Box<RawValue>>,
+        rejection: Rejection,
+        text: String,
+    },
 }
 
 #[derive(Deserialize)]
@@ -43,7 +48,7 @@ struct SubmittedBatch<'a> {
     events: Vec<&'a RawValue>,
 }
 
-/// Unpacks, splits and judges a batch that was sent to `team`.
+/// Validates a batch that was sent to `team`.
 pub(super) fn batch(
     bytes: Vec<u8>,
     encoding: Encoding,
@@ -77,7 +82,7 @@ pub(super) fn batch(
         verdicts.push(match judge(text, raw, team) {
             Ok((id, project_uuid, event)) => {
                 let deviations = event.deviations.iter().map(|deviation| deviation.name()).collect();
-                let project = place(&mut projects, project_uuid);
+                let project = project_index(&mut projects, project_uuid);
                 projects[project].events.push((verdicts.len(), event));
                 EventVerdict::Accepted { id, deviations, at: 0 }
             }
@@ -90,23 +95,23 @@ pub(super) fn batch(
     Ok(JudgedBatch { blocks: blocks(text, packed, projects, &mut verdicts), verdicts })
 }
 
-/// The accepted events of one project, each with its place among the verdicts.
+/// The accepted events of one project, each with the index of its verdict.
 struct ProjectEvents {
     uuid: Option<String>,
     events: Vec<(usize, NewEvent)>,
 }
 
-/// The place of a project; few batches have more than one.
-fn place(projects: &mut Vec<ProjectEvents>, uuid: Option<String>) -> usize {
+/// The index of a project, added if it is new; few batches have more than one.
+fn project_index(projects: &mut Vec<ProjectEvents>, uuid: Option<String>) -> usize {
     projects.iter().rposition(|project| project.uuid == uuid).unwrap_or_else(|| {
         projects.push(ProjectEvents { uuid, events: Vec::new() });
         projects.len() - 1
     })
 }
 
-/// Turns projects into blocks. A batch of one project without a rejected event is kept as it came
-/// over the wire; from any other, each project's accepted events are packed anew, so that nothing
-/// that was refused and nothing of another project is kept beside them.
+/// Turns projects into blocks. A batch of one project without a rejected event is stored as it was sent.
+/// From any other batch the accepted events of each project are packed again, so that a block contains
+/// neither rejected events nor events of another project.
 fn blocks(
     text: &str,
     packed: Option<Vec<u8>>,
@@ -142,7 +147,7 @@ fn blocks(
     blocks
 }
 
-/// Packs events one after another, each on a line, and says where each begins.
+/// Packs events one after another, each on a line. Returns the offset of each as well.
 fn pack(text: &str, events: &[(usize, NewEvent)]) -> (Vec<u8>, Vec<usize>) {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     let mut offsets = Vec::with_capacity(events.len());
@@ -167,7 +172,7 @@ fn inflate(bytes: &[u8], limits: &ServerLimits) -> Result<Vec<u8>, HttpRefusal> 
     if plain.len() > limit { Err(HttpRefusal::batch_too_large(limits)) } else { Ok(plain) }
 }
 
-/// An accepted event, its id as it goes back, and its project.
+/// The id for the answer, the project, and the event.
 type Accepted = (Box<RawValue>, Option<String>, NewEvent);
 
 fn judge(text: &str, raw: &RawValue, team: &str) -> Result<Accepted, Rejection> {
@@ -180,11 +185,11 @@ fn judge(text: &str, raw: &RawValue, team: &str) -> Result<Accepted, Rejection> 
         let text = "the envelope names another team than the one the batch is sent to";
         return Err(Rejection::new(RejectionCode::EnvelopeShapeInvalid, text).under("team_slug"));
     }
-    // Ids are plain ASCII by now: the same text, whatever escapes it was sent with.
+    // Valid ids are plain ASCII, so the text does not depend on the escapes it was sent with.
     let id = to_raw_value(&valid.event_id).map_err(|_| unreadable("schema: no id".to_owned()))?;
     let event = NewEvent {
         digest: Sha256::digest(raw.get().as_bytes()).into(),
-        // The splitter borrows from the text, so an event is a piece of it.
+        // The parser borrows from the text, so the event is a slice of it.
         offset: raw.get().as_ptr() as usize - text.as_ptr() as usize,
         length: raw.get().len(),
         artifact: artifact(&valid.event_type, &node),
@@ -197,13 +202,13 @@ fn judge(text: &str, raw: &RawValue, team: &str) -> Result<Accepted, Rejection> 
     Ok((id, valid.project_uuid, event))
 }
 
-/// Whether an envelope that names `named` belongs to `team`. A blank name names no team.
+/// Whether an envelope may name `named` in a batch for `team`. A blank name is accepted.
 fn is_sent_to(named: &str, team: &str) -> bool {
     let named = contract::scope::trim(named);
     named.is_empty() || is_same_team(named, team)
 }
 
-/// The id as it was sent, token for token; found also in events that are otherwise unreadable.
+/// The JSON token of the id as it was sent, also from events that are otherwise unreadable.
 fn sent_id(raw: &RawValue) -> Option<Box<RawValue>> {
     #[derive(Deserialize)]
     struct Id {
@@ -212,7 +217,7 @@ fn sent_id(raw: &RawValue) -> Option<Box<RawValue>> {
     serde_json::from_str::<Id>(raw.get()).ok().map(|id| id.event_id)
 }
 
-/// The artifact an index event announces.
+/// The artifact that an index event announces.
 fn artifact(event_type: &str, event: &Node<'_>) -> Option<ArtifactKey> {
     if event_type != event::kind::DOSSIER_ARTIFACT_INDEXED {
         return None;
@@ -251,14 +256,14 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_is_stopped_at_the_limit() {
+    fn gzip_bomb_is_stopped_at_the_limit() {
         let bomb = gzip(&vec![b' '; 50 * 1024 * 1024]);
         assert!(bomb.len() < 512 * 1024);
         assert_eq!(status(batch(bomb, Encoding::Gzip, "Team-1", &small())), StatusCode::PAYLOAD_TOO_LARGE);
     }
 
     #[test]
-    fn what_is_no_batch_is_refused_as_a_whole() {
+    fn malformed_batch_is_refused_whole() {
         for bad in ["", "{", "[]", "{}", r#"{"events":null}"#, r#"{"events":{}}"#, r#"{"events":[]}"#] {
             assert_eq!(
                 status(batch(bad.as_bytes().to_vec(), Encoding::Plain, "Team-1", &small())),
@@ -282,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_event_is_answered_by_its_id_and_stops_no_other() {
+    fn unreadable_event_is_answered_by_its_id() {
         let deep = format!(r#"{{"event_id":"deep","x":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
         let text = format!(r#"{{"events":[{deep},{{"event_id":"twice","a":1,"a":2}},7]}}"#);
         let batch = batch(text.as_bytes().to_vec(), Encoding::Plain, "Team-1", &small()).ok().unwrap();

@@ -1,47 +1,108 @@
-//! What both approval pages share: binding a form to the browser that loaded it, and checking who
-//! answers it.
+//! Parts of both approval pages: the binding of a form to the browser that loaded it, and the check of
+//! the e-mail address and approval secret.
 
 use crate::app::App;
+use crate::refusal::HttpRefusal;
 use crate::request::{Caller, FormFields};
 use crate::secret::{SecretText, draw_token, same, verify_approval_secret};
 use crate::store::{Account, Guess, GuessCounter, StoreError};
 use crate::time::UnixMillis;
-use axum::http::HeaderMap;
-use axum::http::header::{COOKIE, HOST, ORIGIN};
+use crate::web;
+use crate::web::approval::{ApprovalPage, render};
+use axum::http::header::{COOKIE, HOST, ORIGIN, RETRY_AFTER, SET_COOKIE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
+use std::time::Duration;
 
-/// The hidden field that repeats the cookie's hash.
-pub(crate) const FORM_KEY: &str = "form_key";
+/// The hidden field with the hash of the cookie.
+const FORM_KEY: &str = "form_key";
 const COOKIE_NAME: &str = "spec_kitty_form";
 
-/// A browser's form cookie: kept if it has one, drawn otherwise.
-pub(crate) struct FormCookie {
+/// A browser's form cookie.
+struct FormCookie {
     value: SecretText,
     is_secure: bool,
 }
 
 impl FormCookie {
-    /// The browser's cookie, or a new one.
-    pub(crate) fn load(app: &App, headers: &HeaderMap) -> Option<Self> {
+    /// The cookie of the browser, or a new one.
+    fn load(app: &App, headers: &HeaderMap) -> Option<Self> {
         let is_secure = app.base_url(headers).starts_with("https://");
         let value =
             cookie(headers).map_or_else(|| draw_token("").ok(), |value| Some(SecretText::new(value)))?;
         Some(Self { value, is_secure })
     }
 
-    /// What the hidden field holds: not the cookie itself, so that the page's text alone is no proof.
-    pub(crate) fn form_key(&self) -> String {
+    /// Value of the hidden field: a hash, because the text of the page must not reveal the cookie.
+    fn form_key(&self) -> String {
         form_key(self.value.expose())
     }
 
-    /// The `Set-Cookie` header.
-    pub(crate) fn header(&self) -> String {
+    /// The value of `Set-Cookie`.
+    fn header(&self) -> String {
         let secure = if self.is_secure { "; Secure" } else { "" };
         format!(
             "{COOKIE_NAME}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age=3600{secure}",
             self.value.expose()
         )
     }
+}
+
+/// A reason to show an approval page again.
+pub(crate) struct PageFault {
+    pub(crate) status: StatusCode,
+    pub(crate) text: &'static str,
+    /// Seconds before the next guess.
+    pub(crate) pause: Option<u64>,
+}
+
+impl PageFault {
+    pub(crate) const fn new(status: StatusCode, text: &'static str) -> Self {
+        Self { status, text, pause: None }
+    }
+
+    pub(crate) fn wait(text: &'static str, pause: Duration) -> Self {
+        Self { status: StatusCode::TOO_MANY_REQUESTS, text, pause: Some(pause.as_secs().max(1)) }
+    }
+}
+
+pub(crate) const FOREIGN_FORM: PageFault = PageFault::new(
+    StatusCode::FORBIDDEN,
+    "This form was not loaded by this browser, or is too old. Please try again.",
+);
+/// Does not reveal which of the two is wrong.
+const WRONG_LOGIN: PageFault =
+    PageFault::new(StatusCode::UNAUTHORIZED, "The e-mail address or the approval secret is wrong.");
+
+/// Renders a page whose form is bound to the browser.
+pub(crate) fn page(
+    app: &App,
+    headers: &HeaderMap,
+    fault: Option<PageFault>,
+    content: ApprovalPage<'_>,
+) -> Response {
+    let Some(cookie) = FormCookie::load(app, headers) else {
+        return HttpRefusal::unavailable().into_response();
+    };
+    let form_key = cookie.form_key();
+    let mut hidden = content.hidden;
+    hidden.push((FORM_KEY, &form_key));
+    let content = ApprovalPage { fault: fault.as_ref().map(|fault| fault.text), hidden, ..content };
+    let status = fault.as_ref().map_or(StatusCode::OK, |fault| fault.status);
+    let mut response = web::answer(status, content.title, &render(&content));
+    if let Ok(value) = cookie.header().parse() {
+        response.headers_mut().insert(SET_COOKIE, value);
+    }
+    if let Some(seconds) = fault.and_then(|fault| fault.pause) {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+/// A page with a text and no form.
+pub(crate) fn message(status: StatusCode, title: &str, text: &str) -> Response {
+    web::answer(status, title, &format!("<h1>{}</h1>\n<p>{}</p>", web::escape(title), web::escape(text)))
 }
 
 /// Whether a form comes from a page of this server that this browser loaded.
@@ -53,8 +114,7 @@ pub(crate) fn is_own_form(app: &App, headers: &HeaderMap, form: &FormFields) -> 
     bound && is_own_origin(app, headers)
 }
 
-/// A browser names the origin of a form; a form of another site is refused. Other programs send
-/// no origin.
+/// Browsers send the origin of a form; a form of another site is refused. Other programs send no origin.
 fn is_own_origin(app: &App, headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(ORIGIN) else { return true };
     let authority =
@@ -81,26 +141,15 @@ fn form_key(cookie: &str) -> String {
     data_encoding::BASE64URL_NOPAD.encode(&digest)
 }
 
-/// What became of somebody who says who they are.
-#[derive(Debug)]
-pub(crate) enum Identified {
-    /// It is they.
-    Yes(Box<Account>),
-    /// Unknown address or wrong secret; which of the two is not said.
-    No,
-    /// Too many wrong secrets: seconds to wait.
-    Wait(u64),
-}
-
 /// Checks an e-mail address and approval secret. Slow on purpose, a few at once at most. The guess is
 /// counted before the hash is computed, so that guesses at the same time cannot pass together.
 pub(crate) async fn identify(
     app: &App,
     form: &FormFields,
     caller: &Caller,
-) -> Result<Identified, StoreError> {
+) -> Result<Result<Account, PageFault>, StoreError> {
     let (Some(email), Some(secret)) = (form.get("email"), form.get("secret")) else {
-        return Ok(Identified::No);
+        return Ok(Err(WRONG_LOGIN));
     };
     let limits = &app.limits;
     let guess = Guess {
@@ -113,14 +162,14 @@ pub(crate) async fn identify(
     };
     if let Some(pause) = app.store.begin_guess(guess.clone()).await? {
         app.metrics.guesses_paused.inc();
-        return Ok(Identified::Wait(pause.as_secs().max(1)));
+        return Ok(Err(PageFault::wait("Too many wrong secrets. Please wait a minute.", pause)));
     }
     let known = app.store.account_secret(email.to_owned()).await?;
     let (account, stored) = known.map_or((None, None), |(account, stored)| (Some(account), Some(stored)));
     let permits = app.hashing_permits(caller).await.ok_or(StoreError::Closed)?;
     let typed = SecretText::new(secret.to_owned());
     let check = move || {
-        // A client that went away frees its place when the hash is done, not before.
+        // If the client disconnects, its permits are released when the hash is done, not before.
         let _permits = permits;
         verify_approval_secret(typed.expose(), stored.as_deref())
     };
@@ -128,8 +177,8 @@ pub(crate) async fn identify(
     match account {
         Some(account) if is_right => {
             app.store.take_back_guess(guess).await?;
-            Ok(Identified::Yes(Box::new(account)))
+            Ok(Ok(account))
         }
-        _ => Ok(Identified::No),
+        _ => Ok(Err(WRONG_LOGIN)),
     }
 }

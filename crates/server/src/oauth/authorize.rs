@@ -1,20 +1,19 @@
-//! Authorization code with PKCE over loopback (RFC 7636, RFC 8252): the browser of the person who
-//! logs in comes here and goes back to the client on their own machine.
+//! Authorization code with PKCE over loopback (RFC 7636, RFC 8252): the browser of the person who logs
+//! in is redirected back to the client on the same machine.
 //!
-//! The redirect goes to loopback only, on any port; a request with another target is never
-//! redirected anywhere.
+//! The redirect target is loopback only, on any port. A request with another target is never
+//! redirected.
 
-use super::approval::{self, FORM_KEY, FormCookie, Identified};
+use super::approval::{self, PageFault};
 use crate::app::App;
 use crate::refusal::HttpRefusal;
 use crate::request::{Caller, FormFields};
 use crate::secret::{TokenHash, draw_token};
 use crate::store::NewCode;
 use crate::time::UnixMillis;
-use crate::web;
-use crate::web::approval::{Approval, message, render};
+use crate::web::approval::ApprovalPage;
 use axum::extract::{Extension, RawQuery, State};
-use axum::http::header::{LOCATION, RETRY_AFTER, SET_COOKIE};
+use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use contract::wire::endpoint::OAUTH_AUTHORIZE;
@@ -22,18 +21,18 @@ use contract::wire::oauth::{CHALLENGE_METHOD, CLIENT_ID, is_loopback_callback, w
 use std::sync::Arc;
 use url::form_urlencoded::Serializer;
 
-/// What a client asks for, once it is known where answers may go.
+/// A valid authorization request.
 struct AuthorizeRequest {
     redirect_uri: String,
     state: String,
     challenge: String,
 }
 
-/// Why a request is not shown to the person.
+/// An authorization request that no approval page is shown for.
 enum Unfit {
-    /// Nowhere to redirect to: say it on a page.
+    /// The redirect target is not usable: the text is shown on a page.
     Page(&'static str),
-    /// Back to the client, with an error word.
+    /// Redirected to the client with an OAuth error.
     Redirect { redirect_uri: String, state: String, error: &'static str },
 }
 
@@ -44,27 +43,19 @@ impl AuthorizeRequest {
         }
         let redirect_uri = form.get("redirect_uri").unwrap_or_default().to_owned();
         if !is_loopback_callback(&redirect_uri) {
-            return Err(Unfit::Page(
-                "The client asks to be called back at an address that is not on your machine.",
-            ));
+            return Err(Unfit::Page("The client's callback address is not on your machine."));
         }
         let state = form.get("state").unwrap_or_default().to_owned();
-        let error = if form.get("response_type") != Some("code") {
-            Some("unsupported_response_type")
-        } else if form.get("code_challenge_method") != Some(CHALLENGE_METHOD) || state.is_empty() {
-            Some(word::INVALID_REQUEST)
-        } else {
-            None
-        };
         let challenge = form.get("code_challenge").unwrap_or_default().to_owned();
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         let is_challenge = challenge.len() == 43 && challenge.chars().all(plain);
-        match error {
-            Some(error) => Err(Unfit::Redirect { redirect_uri, state, error }),
-            None if !is_challenge => {
-                Err(Unfit::Redirect { redirect_uri, state, error: word::INVALID_REQUEST })
-            }
-            None => Ok(Self { redirect_uri, state, challenge }),
+        let is_s256 = form.get("code_challenge_method") == Some(CHALLENGE_METHOD);
+        if form.get("response_type") != Some("code") {
+            Err(Unfit::Redirect { redirect_uri, state, error: "unsupported_response_type" })
+        } else if !is_s256 || !is_challenge || state.is_empty() {
+            Err(Unfit::Redirect { redirect_uri, state, error: word::INVALID_REQUEST })
+        } else {
+            Ok(Self { redirect_uri, state, challenge })
         }
     }
 }
@@ -76,11 +67,11 @@ pub(crate) async fn show(
     headers: HeaderMap,
 ) -> Response {
     let Some(form) = FormFields::parse(query.unwrap_or_default().as_bytes()) else {
-        return unfit(Unfit::Page("The request has a parameter twice."));
+        return Unfit::Page("The request has a parameter twice.").into_response();
     };
     match AuthorizeRequest::read(&form) {
-        Ok(asked) => ask(&app, &headers, &asked, None, None, StatusCode::OK),
-        Err(reason) => unfit(reason),
+        Ok(request) => page(&app, &headers, &request, None, None),
+        Err(unfit) => unfit.into_response(),
     }
 }
 
@@ -90,108 +81,83 @@ pub(crate) async fn decide(
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     form: FormFields,
-) -> Response {
-    let asked = match AuthorizeRequest::read(&form) {
-        Ok(asked) => asked,
-        Err(reason) => return unfit(reason),
+) -> Result<Response, HttpRefusal> {
+    let request = match AuthorizeRequest::read(&form) {
+        Ok(request) => request,
+        Err(unfit) => return Ok(unfit.into_response()),
     };
-    let email = form.get("email");
-    let again = |fault: &str, status: StatusCode| ask(&app, &headers, &asked, Some(fault), email, status);
+    let again = |fault: PageFault| Ok(page(&app, &headers, &request, Some(fault), form.get("email")));
     if !approval::is_own_form(&app, &headers, &form) {
-        let fault = "This form was not loaded by this browser, or is too old. Please try again.";
-        return again(fault, StatusCode::FORBIDDEN);
+        return again(approval::FOREIGN_FORM);
     }
     if form.get("decision") == Some("deny") {
-        let AuthorizeRequest { redirect_uri, state, .. } = asked;
-        return unfit(Unfit::Redirect { redirect_uri, state, error: word::ACCESS_DENIED });
+        let AuthorizeRequest { redirect_uri, state, .. } = request;
+        return Ok(Unfit::Redirect { redirect_uri, state, error: word::ACCESS_DENIED }.into_response());
     }
-    let account = match approval::identify(&app, &form, &caller).await {
-        Ok(Identified::Yes(account)) => account,
-        Ok(Identified::No) => {
-            return again("E-mail address or approval secret is not right.", StatusCode::UNAUTHORIZED);
-        }
-        Ok(Identified::Wait(seconds)) => {
-            let fault = "Too many wrong secrets. Please wait a minute.";
-            let mut response = again(fault, StatusCode::TOO_MANY_REQUESTS);
-            response.headers_mut().insert(RETRY_AFTER, seconds.into());
-            return response;
-        }
-        Err(error) => return HttpRefusal::from(error).into_response(),
-    };
-    grant(&app, asked, account.user_id).await
+    match approval::identify(&app, &form, &caller).await? {
+        Ok(account) => grant(&app, request, account.user_id).await,
+        Err(fault) => again(fault),
+    }
 }
 
-async fn grant(app: &App, asked: AuthorizeRequest, user_id: String) -> Response {
-    let Ok(code) = draw_token("skc_") else { return HttpRefusal::unavailable().into_response() };
+async fn grant(app: &App, request: AuthorizeRequest, user_id: String) -> Result<Response, HttpRefusal> {
+    let code = draw_token("skc_").map_err(|_| HttpRefusal::unavailable())?;
     let now = UnixMillis::now();
     let record = NewCode {
         code: TokenHash::of(code.expose()),
         user_id,
-        challenge: asked.challenge,
-        redirect_uri: asked.redirect_uri.clone(),
+        challenge: request.challenge,
+        redirect_uri: request.redirect_uri.clone(),
         now,
         expires_at: now.after(app.lifetimes.code),
     };
-    match app.store.add_code(record).await {
-        Ok(()) => redirect(&asked.redirect_uri, &[("code", code.expose()), ("state", &asked.state)]),
-        Err(error) => HttpRefusal::from(error).into_response(),
-    }
+    app.store.add_code(record).await?;
+    Ok(redirect(&request.redirect_uri, &[("code", code.expose()), ("state", &request.state)]))
 }
 
-fn unfit(reason: Unfit) -> Response {
-    match reason {
-        Unfit::Page(text) => {
-            web::answer(StatusCode::BAD_REQUEST, "Login not possible", &message("Login not possible", text))
-        }
-        Unfit::Redirect { redirect_uri, state, error } => {
-            redirect(&redirect_uri, &[("error", error), ("state", &state)])
+impl IntoResponse for Unfit {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Page(text) => approval::message(StatusCode::BAD_REQUEST, "Login not possible", text),
+            Self::Redirect { redirect_uri, state, error } => {
+                redirect(&redirect_uri, &[("error", error), ("state", &state)])
+            }
         }
     }
 }
 
-/// 303, so that the browser comes with GET. The target was checked to be a loopback callback.
+/// 303, so that the browser follows with GET. The target was checked to be a loopback callback.
 fn redirect(redirect_uri: &str, fields: &[(&str, &str)]) -> Response {
     let query = Serializer::new(String::new()).extend_pairs(fields).finish();
     match HeaderValue::from_str(&format!("{redirect_uri}?{query}")) {
         Ok(target) => (StatusCode::SEE_OTHER, [(LOCATION, target)]).into_response(),
-        Err(_) => unfit(Unfit::Page("The client's callback address is not usable.")),
+        Err(_) => Unfit::Page("The client's callback address is not usable.").into_response(),
     }
 }
 
-fn ask(
+fn page(
     app: &App,
     headers: &HeaderMap,
-    asked: &AuthorizeRequest,
-    fault: Option<&str>,
+    request: &AuthorizeRequest,
+    fault: Option<PageFault>,
     email: Option<&str>,
-    status: StatusCode,
 ) -> Response {
-    let Some(cookie) = FormCookie::load(app, headers) else {
-        return HttpRefusal::unavailable().into_response();
-    };
-    let form_key = cookie.form_key();
-    let body = render(&Approval {
+    let content = ApprovalPage {
         action: OAUTH_AUTHORIZE,
         title: "Log in",
         text: "A command-line client on this machine asks to act as you on this server. Approve only if you \
                started it yourself.",
-        anybody_may_deny: true,
-        fault,
+        denies_without_login: true,
         email,
         hidden: vec![
-            (FORM_KEY, &form_key),
             ("client_id", CLIENT_ID),
             ("response_type", "code"),
-            ("redirect_uri", &asked.redirect_uri),
-            ("state", &asked.state),
-            ("code_challenge", &asked.challenge),
+            ("redirect_uri", &request.redirect_uri),
+            ("state", &request.state),
+            ("code_challenge", &request.challenge),
             ("code_challenge_method", CHALLENGE_METHOD),
         ],
-        ..Approval::default()
-    });
-    let mut response = web::answer(status, "Log in", &body);
-    if let Ok(value) = cookie.header().parse() {
-        response.headers_mut().insert(SET_COOKIE, value);
-    }
-    response
+        ..ApprovalPage::default()
+    };
+    approval::page(app, headers, fault, content)
 }

@@ -1,7 +1,7 @@
 //! Device flow (RFC 8628): a client asks, a person compares a code and approves on a page.
 
 use super::OAuthRefusal;
-use super::approval::{self, FORM_KEY, FormCookie, Identified};
+use super::approval::{self, PageFault};
 use crate::app::App;
 use crate::refusal::HttpRefusal;
 use crate::request::{Caller, FormFields};
@@ -11,18 +11,16 @@ use crate::store::{
     GuessCounter, NewDevice, StoreError,
 };
 use crate::time::UnixMillis;
-use crate::web;
-use crate::web::approval::{Approval, message, render};
+use crate::web::approval::ApprovalPage;
 use axum::Json;
 use axum::extract::{Extension, RawQuery, State};
-use axum::http::header::{RETRY_AFTER, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use contract::wire::endpoint::DEVICE_APPROVAL;
 use contract::wire::oauth::{CLIENT_ID, DeviceAuthorization, shown_user_code, word};
 use std::sync::Arc;
 
-/// Draws of a user code before giving up. One in 2^34 is taken by chance.
+/// Attempts to draw a user code that is not in use. One in 2^34 is taken by chance.
 const DRAWS: usize = 8;
 
 /// `POST /oauth/device`
@@ -32,8 +30,7 @@ pub(crate) async fn start(
     headers: HeaderMap,
     form: Result<FormFields, HttpRefusal>,
 ) -> Result<Json<DeviceAuthorization>, OAuthRefusal> {
-    let form = form?;
-    if form.get("client_id") != Some(CLIENT_ID) {
+    if form?.get("client_id") != Some(CLIENT_ID) {
         return Err(OAuthRefusal::because(word::INVALID_CLIENT, "unknown client_id"));
     }
     let now = UnixMillis::now();
@@ -74,51 +71,40 @@ pub(crate) async fn start(
             }
         }
     }
-    Err(OAuthRefusal::with(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "try again").after(5))
+    Err(OAuthRefusal::try_again())
 }
 
-const UNKNOWN_CODE: &str = "No login with this code is waiting. Codes end after some minutes.";
-const USED_CODE: &str = "This code was used before. Start the login again.";
+const UNKNOWN_CODE: PageFault = PageFault::new(
+    StatusCode::NOT_FOUND,
+    "No login with this code is waiting. Codes expire after some minutes.",
+);
+const USED_CODE: PageFault =
+    PageFault::new(StatusCode::CONFLICT, "This code was used before. Start the login again.");
 
-/// A request that waits for a decision, by the code in a query or form. An unknown code counts as a
-/// guess of this address.
-enum CodeLookup {
-    /// No code was given.
-    NoCode,
-    /// This one.
-    Open(DeviceRequest),
-    /// None: what to say, with which status, and how long to wait before another guess.
-    None { fault: &'static str, status: StatusCode, pause: Option<u64> },
-}
-
-impl CodeLookup {
-    async fn find(app: &App, caller: &Caller, code: &str) -> Result<Self, StoreError> {
-        if code.is_empty() {
-            return Ok(Self::NoCode);
-        }
-        let guess = Guess {
-            counters: vec![GuessCounter::user_codes_of(caller.origin, app.limits.wrong_user_codes)],
-            pause: app.limits.wrong_secret_pause,
-            now: UnixMillis::now(),
-        };
-        Ok(match app.store.open_device(code.to_owned(), guess).await? {
-            DeviceLookup::Found(request) if request.is_open => Self::Open(request),
-            DeviceLookup::Found(_) => {
-                Self::None { fault: USED_CODE, status: StatusCode::CONFLICT, pause: None }
-            }
-            DeviceLookup::Unknown => {
-                Self::None { fault: UNKNOWN_CODE, status: StatusCode::NOT_FOUND, pause: None }
-            }
-            DeviceLookup::Wait(pause) => {
-                app.metrics.guesses_paused.inc();
-                Self::None {
-                    fault: "Too many unknown codes. Please wait a minute.",
-                    status: StatusCode::TOO_MANY_REQUESTS,
-                    pause: Some(pause.as_secs().max(1)),
-                }
-            }
-        })
+/// Finds the open request of a user code; `None` without a code. An unknown code counts as a guess of
+/// this address.
+async fn find(
+    app: &App,
+    caller: &Caller,
+    code: &str,
+) -> Result<Result<Option<DeviceRequest>, PageFault>, StoreError> {
+    if code.is_empty() {
+        return Ok(Ok(None));
     }
+    let guess = Guess {
+        counters: vec![GuessCounter::user_codes_of(caller.origin, app.limits.wrong_user_codes)],
+        pause: app.limits.wrong_secret_pause,
+        now: UnixMillis::now(),
+    };
+    Ok(match app.store.open_device(code.to_owned(), guess).await? {
+        DeviceLookup::Found(request) if request.is_open => Ok(Some(request)),
+        DeviceLookup::Found(_) => Err(USED_CODE),
+        DeviceLookup::Unknown => Err(UNKNOWN_CODE),
+        DeviceLookup::Wait(pause) => {
+            app.metrics.guesses_paused.inc();
+            Err(PageFault::wait("Too many unknown codes. Please wait a minute.", pause))
+        }
+    })
 }
 
 /// `GET /device?user_code=...`: the page.
@@ -127,21 +113,18 @@ pub(crate) async fn show(
     Extension(caller): Extension<Caller>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-) -> Response {
+) -> Result<Response, HttpRefusal> {
     let form = FormFields::parse(query.unwrap_or_default().as_bytes());
     let code = form.as_ref().and_then(|form| form.get("user_code")).map(tidy_user_code).unwrap_or_default();
-    match CodeLookup::find(&app, &caller, &code).await {
-        Ok(CodeLookup::NoCode) => ask(&app, &headers, None, None, None, StatusCode::OK),
-        Ok(CodeLookup::Open(request)) => ask(&app, &headers, Some(&request), None, None, StatusCode::OK),
-        // A page that asks for another code is no error of the browser.
-        Ok(CodeLookup::None { fault, pause: None, .. }) => {
-            ask(&app, &headers, None, Some(fault), None, StatusCode::OK)
+    Ok(match find(&app, &caller, &code).await? {
+        Ok(request) => page(&app, &headers, request.as_ref(), None, None),
+        // A page that asks for another code is not an error of the browser.
+        Err(fault) if fault.pause.is_none() => {
+            let fault = PageFault { status: StatusCode::OK, ..fault };
+            page(&app, &headers, None, Some(fault), None)
         }
-        Ok(CodeLookup::None { fault, status, pause }) => {
-            paused(ask(&app, &headers, None, Some(fault), None, status), pause)
-        }
-        Err(error) => HttpRefusal::from(error).into_response(),
-    }
+        Err(fault) => page(&app, &headers, None, Some(fault), None),
+    })
 }
 
 /// `POST /device`: the page's form.
@@ -150,99 +133,66 @@ pub(crate) async fn decide(
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     form: FormFields,
-) -> Response {
+) -> Result<Response, HttpRefusal> {
     let email = form.get("email");
+    let ask_for_code = |fault: PageFault| Ok(page(&app, &headers, None, Some(fault), email));
     if !approval::is_own_form(&app, &headers, &form) {
-        let fault = "This form was not loaded by this browser, or is too old. Please try again.";
-        return ask(&app, &headers, None, Some(fault), email, StatusCode::FORBIDDEN);
+        return ask_for_code(approval::FOREIGN_FORM);
     }
     let code = form.get("user_code").map(tidy_user_code).unwrap_or_default();
-    let request = match CodeLookup::find(&app, &caller, &code).await {
-        Ok(CodeLookup::Open(request)) => request,
-        Ok(CodeLookup::NoCode) => {
-            let fault = "Please type the code that the device shows.";
-            return ask(&app, &headers, None, Some(fault), email, StatusCode::NOT_FOUND);
+    let request = match find(&app, &caller, &code).await? {
+        Ok(Some(request)) => request,
+        Ok(None) => {
+            let text = "Please type the code that the device shows.";
+            return ask_for_code(PageFault::new(StatusCode::NOT_FOUND, text));
         }
-        Ok(CodeLookup::None { fault, status, pause }) => {
-            return paused(ask(&app, &headers, None, Some(fault), email, status), pause);
-        }
-        Err(error) => return HttpRefusal::from(error).into_response(),
+        Err(fault) => return ask_for_code(fault),
     };
-    let again =
-        |fault: &str, status: StatusCode| ask(&app, &headers, Some(&request), Some(fault), email, status);
-    let account = match approval::identify(&app, &form, &caller).await {
-        Ok(Identified::Yes(account)) => account,
-        Ok(Identified::No) => {
-            return again("E-mail address or approval secret is not right.", StatusCode::UNAUTHORIZED);
-        }
-        Ok(Identified::Wait(seconds)) => {
-            let fault = "Too many wrong secrets. Please wait a minute.";
-            return paused(again(fault, StatusCode::TOO_MANY_REQUESTS), Some(seconds));
-        }
-        Err(error) => return HttpRefusal::from(error).into_response(),
+    let again = |fault: PageFault| Ok(page(&app, &headers, Some(&request), Some(fault), email));
+    let account = match approval::identify(&app, &form, &caller).await? {
+        Ok(account) => account,
+        Err(fault) => return again(fault),
     };
-    let decision = match form.get("decision") {
-        Some("approve") => DeviceDecision::Approve { user_id: account.user_id },
-        Some("deny") => DeviceDecision::Deny,
-        _ => return again("Please choose Approve or Deny.", StatusCode::BAD_REQUEST),
+    let (decision, title, text) = match form.get("decision") {
+        Some("approve") => (
+            DeviceDecision::Approve { user_id: account.user_id },
+            "Approved",
+            "The device is logged in. You can close this page and return to the terminal.",
+        ),
+        Some("deny") => {
+            (DeviceDecision::Deny, "Denied", "The device was not logged in. You can close this page.")
+        }
+        _ => {
+            return again(PageFault::new(StatusCode::BAD_REQUEST, "Please choose Approve or Deny."));
+        }
     };
-    let is_approval = decision != DeviceDecision::Deny;
-    let none = |fault: &str, status: StatusCode| ask(&app, &headers, None, Some(fault), email, status);
-    match app.store.decide_device(code, decision, UnixMillis::now()).await {
-        Err(error) => HttpRefusal::from(error).into_response(),
-        Ok(DeviceDecisionOutcome::Unknown) => none(UNKNOWN_CODE, StatusCode::NOT_FOUND),
-        Ok(DeviceDecisionOutcome::AlreadyDecided) => none(USED_CODE, StatusCode::CONFLICT),
-        Ok(DeviceDecisionOutcome::Recorded) if is_approval => {
-            let text = "The device is logged in. You can close this page and go back to the terminal.";
-            web::answer(StatusCode::OK, "Approved", &message("Approved", text))
-        }
-        Ok(DeviceDecisionOutcome::Recorded) => {
-            let text = "The device was not logged in. You can close this page.";
-            web::answer(StatusCode::OK, "Denied", &message("Denied", text))
-        }
+    match app.store.decide_device(code, decision, UnixMillis::now()).await? {
+        DeviceDecisionOutcome::Unknown => ask_for_code(UNKNOWN_CODE),
+        DeviceDecisionOutcome::AlreadyDecided => ask_for_code(USED_CODE),
+        DeviceDecisionOutcome::Recorded => Ok(approval::message(StatusCode::OK, title, text)),
     }
 }
 
-/// Adds how long to wait.
-fn paused(mut response: Response, pause: Option<u64>) -> Response {
-    if let Some(seconds) = pause {
-        response.headers_mut().insert(RETRY_AFTER, seconds.into());
-    }
-    response
-}
-
-fn ask(
+/// The page for a request, or for typing the code of one.
+fn page(
     app: &App,
     headers: &HeaderMap,
-    open: Option<&DeviceRequest>,
-    fault: Option<&str>,
+    request: Option<&DeviceRequest>,
+    fault: Option<PageFault>,
     email: Option<&str>,
-    status: StatusCode,
 ) -> Response {
-    let Some(cookie) = FormCookie::load(app, headers) else {
-        return HttpRefusal::unavailable().into_response();
-    };
-    let form_key = cookie.form_key();
-    let mut hidden = vec![(FORM_KEY, form_key.as_str())];
-    if let Some(request) = open {
-        hidden.push(("user_code", &request.user_code));
-    }
-    let body = render(&Approval {
+    let user_code = request.map(|request| request.user_code.as_str());
+    let content = ApprovalPage {
         action: DEVICE_APPROVAL,
         title: "Log in a device",
         text: "A command-line client asks to act as you on this server. Approve only if you started it \
                yourself and it shows this code.",
-        user_code: open.map(|request| request.user_code.as_str()),
-        requested_at: open.map(|request| request.requested_at.readable()),
-        asks_for_code: open.is_none(),
-        anybody_may_deny: false,
-        fault,
+        user_code,
+        requested_at: request.map(|request| request.requested_at.readable()),
+        asks_for_code: request.is_none(),
         email,
-        hidden,
-    });
-    let mut response = web::answer(status, "Log in a device", &body);
-    if let Ok(value) = cookie.header().parse() {
-        response.headers_mut().insert(SET_COOKIE, value);
-    }
-    response
+        hidden: user_code.map(|code| ("user_code", code)).into_iter().collect(),
+        ..ApprovalPage::default()
+    };
+    approval::page(app, headers, fault, content)
 }

@@ -1,16 +1,17 @@
 //! Logins: device flow, authorization code with PKCE, refresh with rotation, revocation.
 //!
-//! One public client without a secret. A person proves who they are on a page of this server, with
-//! their e-mail address and approval secret; nothing here keeps a browser session, so there is no
-//! ambient authority that another site's form could ride on. The forms are bound to the browser that
-//! loaded them all the same.
+//! One public client without a secret. A person logs in on a page of this server with e-mail address and
+//! approval secret. There is no browser session, so a form of another site has no authority to use; the
+//! forms are bound to the browser that loaded them as well.
 
 pub(crate) mod approval;
 pub(crate) mod authorize;
 pub(crate) mod device;
 pub(crate) mod token;
 
+use crate::access_log::LogNote;
 use crate::app::App;
+use crate::refusal::HttpRefusal;
 use crate::secret::{NoRandomness, SecretText, TokenHash, draw_token};
 use crate::store::{NewTokens, StoreError};
 use crate::time::UnixMillis;
@@ -21,7 +22,7 @@ use axum::response::{IntoResponse, Response};
 use contract::wire::oauth::{OAuthError, word};
 use ulid::Ulid;
 
-/// A refusal of a token or device route, in OAuth's own shape.
+/// A refusal of a token or device route, in the shape of OAuth.
 #[derive(Debug)]
 pub(crate) struct OAuthRefusal {
     status: StatusCode,
@@ -34,7 +35,6 @@ impl OAuthRefusal {
         Self::with(StatusCode::BAD_REQUEST, error, description)
     }
 
-    /// Any other status.
     pub(crate) fn with(status: StatusCode, error: &str, description: &str) -> Self {
         let body = OAuthError {
             error: error.to_owned(),
@@ -44,7 +44,11 @@ impl OAuthRefusal {
         Self { status, body }
     }
 
-    /// Tells the client when to come back.
+    pub(crate) fn try_again() -> Self {
+        Self::with(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "try again").after(5)
+    }
+
+    /// Adds the time to retry.
     pub(crate) fn after(mut self, seconds: u64) -> Self {
         self.body.retry_after = Some(seconds);
         self
@@ -54,8 +58,7 @@ impl OAuthRefusal {
 impl IntoResponse for OAuthRefusal {
     fn into_response(self) -> Response {
         let retry_after = self.body.retry_after;
-        let note =
-            crate::access_log::LogNote { refusal: Some(self.body.error.clone()), ..Default::default() };
+        let note = LogNote { refusal: Some(self.body.error.clone()), ..Default::default() };
         let mut response = (self.status, Json(self.body)).into_response();
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
@@ -80,28 +83,27 @@ impl From<StoreError> for OAuthRefusal {
 impl From<NoRandomness> for OAuthRefusal {
     fn from(error: NoRandomness) -> Self {
         tracing::error!(%error, "no token could be drawn");
-        Self::with(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "try again").after(5)
+        Self::try_again()
     }
 }
 
-impl From<crate::refusal::HttpRefusal> for OAuthRefusal {
-    fn from(_: crate::refusal::HttpRefusal) -> Self {
+impl From<HttpRefusal> for OAuthRefusal {
+    fn from(_: HttpRefusal) -> Self {
         Self::because(word::INVALID_REQUEST, "the form is too large, broken, or has a field twice")
     }
 }
 
-/// A pair of tokens in clear, and what the store keeps of them.
-pub(crate) struct Drawn {
+/// A new pair of tokens in clear, and the hashes for the store.
+pub(crate) struct DrawnTokens {
     pub(crate) access: SecretText,
     pub(crate) refresh: SecretText,
-    pub(crate) kept: NewTokens,
+    pub(crate) hashes: NewTokens,
 }
 
-/// Draws the tokens a grant would hand out.
-pub(crate) fn draw(app: &App) -> Result<Drawn, NoRandomness> {
+pub(crate) fn draw(app: &App) -> Result<DrawnTokens, NoRandomness> {
     let (access, refresh) = (draw_token("ska_")?, draw_token("skr_")?);
     let now = UnixMillis::now();
-    let kept = NewTokens {
+    let hashes = NewTokens {
         session_id: format!("ses_{}", Ulid::generate()),
         access: TokenHash::of(access.expose()),
         refresh: TokenHash::of(refresh.expose()),
@@ -110,5 +112,5 @@ pub(crate) fn draw(app: &App) -> Result<Drawn, NoRandomness> {
         refresh_expires_at: now.after(app.lifetimes.refresh_token),
         replay_grace: app.lifetimes.replay_grace,
     };
-    Ok(Drawn { access, refresh, kept })
+    Ok(DrawnTokens { access, refresh, hashes })
 }

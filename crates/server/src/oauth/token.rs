@@ -1,6 +1,6 @@
 //! `/oauth/token` and `/oauth/revoke`.
 
-use super::{Drawn, OAuthRefusal, draw};
+use super::{DrawnTokens, OAuthRefusal, draw};
 use crate::app::App;
 use crate::refusal::HttpRefusal;
 use crate::request::FormFields;
@@ -17,7 +17,7 @@ use contract::wire::oauth::{
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// Seconds a client waits after a harmless replay: the winner has stored its tokens by then.
+/// Seconds before the retry after a harmless replay. The other process has stored its tokens by then.
 const REPLAY_PAUSE: u64 = 1;
 
 /// `POST /oauth/token`
@@ -43,58 +43,56 @@ pub(crate) async fn exchange(
         expires_in: app.lifetimes.access_token.as_secs(),
         session_id: Some(grant.session_id),
         scope: Some(SCOPE.to_owned()),
-        refresh_token_expires_at: Some(drawn.kept.refresh_expires_at.iso()),
+        refresh_token_expires_at: Some(drawn.hashes.refresh_expires_at.iso()),
         refresh_token_expires_in: Some(app.lifetimes.refresh_token.as_secs()),
         generation: Some(grant.generation),
     }))
 }
 
-async fn by_device(app: &App, form: &FormFields, drawn: &Drawn) -> Result<SessionGrant, OAuthRefusal> {
+async fn by_device(app: &App, form: &FormFields, drawn: &DrawnTokens) -> Result<SessionGrant, OAuthRefusal> {
     let code = form.get("device_code").ok_or_else(|| absent("device_code"))?;
-    match app.store.poll_device(TokenHash::of(code), drawn.kept.clone()).await? {
+    match app.store.poll_device(TokenHash::of(code), drawn.hashes.clone()).await? {
         DevicePoll::Granted(grant) => Ok(grant),
         DevicePoll::Pending => Err(OAuthRefusal::because(word::AUTHORIZATION_PENDING, "")),
         DevicePoll::TooSoon => Err(OAuthRefusal::because(word::SLOW_DOWN, "")),
         DevicePoll::Denied => Err(OAuthRefusal::because(word::ACCESS_DENIED, "the login was denied")),
         DevicePoll::Expired => {
-            Err(OAuthRefusal::because(word::EXPIRED_TOKEN, "the code ended; start the login again"))
+            Err(OAuthRefusal::because(word::EXPIRED_TOKEN, "the code expired; start the login again"))
         }
         DevicePoll::Unknown => Err(OAuthRefusal::because(word::INVALID_GRANT, "unknown device_code")),
     }
 }
 
-async fn by_code(app: &App, form: &FormFields, drawn: &Drawn) -> Result<SessionGrant, OAuthRefusal> {
+async fn by_code(app: &App, form: &FormFields, drawn: &DrawnTokens) -> Result<SessionGrant, OAuthRefusal> {
     let field = |name: &'static str| form.get(name).ok_or_else(|| absent(name));
     let redemption = CodeRedemption {
         code: TokenHash::of(field("code")?),
         challenge: challenge(field("code_verifier")?),
         redirect_uri: field("redirect_uri")?.to_owned(),
     };
-    let grant = app.store.redeem_code(redemption, drawn.kept.clone()).await?;
+    let grant = app.store.redeem_code(redemption, drawn.hashes.clone()).await?;
     grant.ok_or_else(|| {
         OAuthRefusal::because(word::INVALID_GRANT, "the code is not valid, or was used before")
     })
 }
 
-async fn by_refresh(app: &App, form: &FormFields, drawn: &Drawn) -> Result<SessionGrant, OAuthRefusal> {
+async fn by_refresh(app: &App, form: &FormFields, drawn: &DrawnTokens) -> Result<SessionGrant, OAuthRefusal> {
     let token = form.get("refresh_token").ok_or_else(|| absent("refresh_token"))?;
-    match app.store.refresh(TokenHash::of(token), drawn.kept.clone()).await? {
+    match app.store.refresh(TokenHash::of(token), drawn.hashes.clone()).await? {
         Refresh::Rotated(grant) => Ok(grant),
         Refresh::BenignReplay => {
             let text = "the token was just rotated; read the stored session and try again";
             Err(OAuthRefusal::with(StatusCode::CONFLICT, word::REFRESH_REPLAY, text).after(REPLAY_PAUSE))
         }
-        Refresh::Invalid => {
-            Err(OAuthRefusal::because(word::INVALID_GRANT, "the refresh token is not valid any more"))
-        }
+        Refresh::Invalid => Err(OAuthRefusal::because(word::INVALID_GRANT, "the refresh token is not valid")),
         Refresh::SessionEnded => {
-            Err(OAuthRefusal::because(word::SESSION_INVALID, "the session was ended; log in again"))
+            Err(OAuthRefusal::because(word::SESSION_INVALID, "the session has ended; log in again"))
         }
     }
 }
 
-/// `POST /oauth/revoke`. A token this server never issued is not an error (RFC 7009), but nothing
-/// was revoked either.
+/// `POST /oauth/revoke`. A token that this server never issued is not an error (RFC 7009); `revoked` is
+/// false then.
 pub(crate) async fn revoke(
     State(app): State<Arc<App>>,
     form: Result<FormFields, HttpRefusal>,

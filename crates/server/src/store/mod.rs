@@ -1,11 +1,11 @@
-//! What a server remembers, and the promise every store gives.
+//! Durable state of the server, and the guarantees of every store.
 //!
-//! A store is durable: when a future of a changing operation resolves to `Ok`, the change survives
-//! a kill of the process. Operations are atomic: each happens wholly or not at all. Idempotency is
-//! by (team, canonical event id) and by (team, namespace, path, content hash).
+//! A store is durable: when the future of a change resolves to `Ok`, the change survives a kill of the
+//! process. Operations are atomic. Idempotency is by (team, canonical event id) and by (team, namespace,
+//! path, content hash).
 //!
-//! The operations are written so that no caller needs a transaction: what must not be torn is one
-//! operation (redeeming a code creates the session).
+//! No caller needs a transaction: changes that belong together are one operation (redeeming a code
+//! creates the session).
 
 mod account;
 mod event;
@@ -30,10 +30,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-/// Why a store did not do what it was asked.
+/// Failure of a store operation.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database refused: disk full, damaged, locked by another program.
+    /// SQLite failed: disk full, damaged file, lock of another program.
     #[error("the server's database failed: {0}")]
     Database(String),
     /// The store is shutting down.
@@ -50,7 +50,6 @@ pub enum StoreError {
     NoMembership,
 }
 
-/// The answer of a store, when it comes.
 pub(crate) type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// Accounts, teams and machine tokens.
@@ -67,23 +66,23 @@ pub(crate) trait AccountStore {
     fn add_ci_token(&self, token: NewCiToken) -> StoreFuture<'_, CiTokenRecord>;
     /// All machine tokens, without secrets.
     fn ci_tokens(&self) -> StoreFuture<'_, Vec<CiTokenRecord>>;
-    /// Revokes a machine token; whether there was one.
+    /// Revokes a machine token. False if there is none.
     fn revoke_ci_token(&self, id: String) -> StoreFuture<'_, bool>;
-    /// Who a bearer token stands for at `now`: a live access token or machine token of a live account.
+    /// The account behind a bearer token, if the token and the account are valid at `now`.
     fn principal(&self, token: TokenHash, now: UnixMillis) -> StoreFuture<'_, Option<Principal>>;
 }
 
 /// Logins: device requests, authorization codes, sessions.
 pub(crate) trait LoginStore {
-    /// Records a device request. Where there is no room, the oldest one that waits and was never opened
-    /// gives way: of this address when its share is full, of the address that holds most when all is.
+    /// Records a device request. At a limit, the oldest waiting request that was never opened is ended:
+    /// of this address at the limit of the address, of the address with most requests at the total.
     fn start_device(&self, device: NewDevice, room: DeviceRoom) -> StoreFuture<'_, DeviceStart>;
-    /// The request a user code stands for, while it lives, and notes that a person opened it. An unknown
-    /// code counts as a guess.
+    /// Finds the valid request of a user code and records that a person opened it. An unknown code counts
+    /// as a guess.
     fn open_device(&self, user_code: String, guess: Guess) -> StoreFuture<'_, DeviceLookup>;
-    /// Counts a guess, before it is known whether it is right; or says how long it must wait.
+    /// Counts a guess before it is checked, or returns the time it must wait.
     fn begin_guess(&self, guess: Guess) -> StoreFuture<'_, Option<Duration>>;
-    /// Takes back a counted guess that was right.
+    /// Uncounts a guess that was right.
     fn take_back_guess(&self, guess: Guess) -> StoreFuture<'_, ()>;
     /// Approves or denies a request.
     fn decide_device(
@@ -92,7 +91,7 @@ pub(crate) trait LoginStore {
         decision: DeviceDecision,
         now: UnixMillis,
     ) -> StoreFuture<'_, DeviceDecisionOutcome>;
-    /// What a poll gets; an approved request is consumed and becomes a session.
+    /// Polls a device request. An approved request is consumed and becomes a session.
     fn poll_device(&self, device_code: TokenHash, tokens: NewTokens) -> StoreFuture<'_, DevicePoll>;
     /// Records an authorization code.
     fn add_code(&self, code: NewCode) -> StoreFuture<'_, ()>;
@@ -105,36 +104,34 @@ pub(crate) trait LoginStore {
     ) -> StoreFuture<'_, Option<SessionGrant>>;
     /// Rotates a refresh token.
     fn refresh(&self, refresh_token: TokenHash, tokens: NewTokens) -> StoreFuture<'_, Refresh>;
-    /// Ends the session a refresh or access token belongs to; whether there was one.
+    /// Ends the session of a refresh or access token. False if there is none.
     fn revoke(&self, token: TokenHash, now: UnixMillis) -> StoreFuture<'_, bool>;
-    /// Notes that an access token arrived, so that its refresh token is known to have arrived too.
+    /// Records the use of an access token, which proves that its refresh token has arrived too.
     fn mark_seen(&self, access_token: TokenHash, now: UnixMillis) -> StoreFuture<'_, ()>;
 }
 
 /// Events and bodies.
 pub(crate) trait EventStore {
-    /// Stores events that are not held yet; one outcome each, in the order of the blocks.
+    /// Stores new events. Returns one outcome per event, in the order of the blocks.
     fn ingest(
         &self,
         team: TeamKey,
         blocks: Vec<NewBlock>,
         now: UnixMillis,
     ) -> StoreFuture<'_, Vec<EventOutcome>>;
-    /// Stores a body for the first of `teams` that holds the index event of its path.
+    /// Stores a body for the first of `teams` that has the index event of its path.
     fn push_body(&self, teams: Vec<TeamKey>, body: NewBody, now: UnixMillis) -> StoreFuture<'_, BodyOutcome>;
     /// Events of the given teams, oldest first.
     fn events(&self, query: EventQuery) -> StoreFuture<'_, Page<HeldEvent>>;
     /// Bodies of the given teams, oldest first.
     fn bodies(&self, query: EventQuery) -> StoreFuture<'_, Page<HeldBody>>;
-    /// Which of the rows the store still has.
+    /// Whether the store still has each of the rows.
     fn held(&self, query: HeldQuery) -> StoreFuture<'_, HeldStates>;
-    /// What the store holds in all.
     fn totals(&self) -> StoreFuture<'_, Totals>;
-    /// Whether the store answers.
+    /// Checks that the store commits.
     fn ping(&self) -> StoreFuture<'_, ()>;
 }
 
-/// A whole store.
 pub(crate) trait ServerStore: AccountStore + LoginStore + EventStore + Send + Sync + 'static {}
 
 impl<S: AccountStore + LoginStore + EventStore + Send + Sync + 'static> ServerStore for S {}

@@ -1,35 +1,29 @@
-//! The two pages on which a person says yes: to a device, and to a login in this browser.
+//! The form of both approval pages: for a device, and for a login in this browser.
 
 use super::escape;
 use contract::wire::oauth::shown_user_code;
 
-/// What an approval page shows.
+/// Content of an approval page.
 #[derive(Debug, Default)]
-pub(crate) struct Approval<'a> {
-    /// Where the form goes.
+pub(crate) struct ApprovalPage<'a> {
+    /// Target of the form.
     pub(crate) action: &'a str,
-    /// The headline.
     pub(crate) title: &'a str,
-    /// What is asked, in a sentence or two.
     pub(crate) text: &'a str,
-    /// The code to compare, when there is one to compare.
+    /// The code to compare.
     pub(crate) user_code: Option<&'a str>,
-    /// When it was asked for.
     pub(crate) requested_at: Option<String>,
-    /// Whether the person may type another code.
     pub(crate) asks_for_code: bool,
-    /// Whether one may say no without saying who one is.
-    pub(crate) anybody_may_deny: bool,
-    /// What went wrong the last time.
+    /// Whether Deny works without e-mail address and secret.
+    pub(crate) denies_without_login: bool,
+    /// Error of the previous attempt.
     pub(crate) fault: Option<&'a str>,
-    /// The e-mail address typed the last time.
+    /// E-mail address typed in the previous attempt.
     pub(crate) email: Option<&'a str>,
-    /// Fields that travel with the form.
     pub(crate) hidden: Vec<(&'a str, &'a str)>,
 }
 
-/// The body of an approval page.
-pub(crate) fn render(page: &Approval<'_>) -> String {
+pub(crate) fn render(page: &ApprovalPage<'_>) -> String {
     let mut out = format!("<h1>{}</h1>\n", escape(page.title));
     if let Some(fault) = page.fault {
         out.push_str(&format!("<p class=\"fault\" role=\"alert\">{}</p>\n", escape(fault)));
@@ -67,14 +61,9 @@ pub(crate) fn render(page: &Approval<'_>) -> String {
          <div class=\"row\">\n<button class=\"act\" name=\"decision\" value=\"approve\">Approve</button>\n\
          <button name=\"decision\" value=\"deny\"{}>Deny</button>\n</div>\n</form>",
         escape(page.email.unwrap_or_default()),
-        if page.anybody_may_deny { " formnovalidate" } else { "" },
+        if page.denies_without_login { " formnovalidate" } else { "" },
     ));
     out
-}
-
-/// The body of a page that only tells something.
-pub(crate) fn message(title: &str, text: &str) -> String {
-    format!("<h1>{}</h1>\n<p>{}</p>", escape(title), escape(text))
 }
 
 #[cfg(test)]
@@ -82,16 +71,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_value_of_a_page_is_escaped() {
+    fn approval_page_escapes_every_value() {
         let nasty = "\"><script>alert(1)</script>";
-        let html = render(&Approval {
+        let html = render(&ApprovalPage {
             action: nasty,
             title: nasty,
             text: nasty,
             user_code: Some(nasty),
             requested_at: Some(nasty.to_owned()),
             asks_for_code: true,
-            anybody_may_deny: true,
+            denies_without_login: true,
             fault: Some(nasty),
             email: Some(nasty),
             hidden: vec![(nasty, nasty)],

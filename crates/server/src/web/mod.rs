@@ -1,4 +1,4 @@
-//! The few pages a person sees. Plain HTML without scripts; everything from outside is escaped.
+//! HTML pages: plain, without scripts; every value is escaped.
 
 pub(crate) mod approval;
 pub(crate) mod overview;
@@ -9,7 +9,7 @@ use axum::http::header::{
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-/// Text inside an element or a quoted attribute.
+/// Escapes text for an element or a quoted attribute.
 pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
@@ -19,19 +19,19 @@ pub(crate) fn escape(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            // What would move or hide text is shown as an escape.
+            // Characters that move or hide text are shown as escapes.
             _ => out.push_str(&contract::text::printable(c.encode_utf8(&mut [0; 4]))),
         }
     }
     out
 }
 
-/// Scripts, frames, images and other origins are refused; forms go to this server, and from there to
-/// a loopback callback.
+/// No scripts, frames, images or other origins; forms may be sent to this server, and redirected to a
+/// loopback callback.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; \
     form-action 'self' http://127.0.0.1:* http://localhost:*; frame-ancestors 'none'; base-uri 'none'";
 
-/// A whole page around `body`, which must be HTML already.
+/// A page around `body`, which must be HTML.
 pub(crate) fn answer(status: StatusCode, title: &str, body: &str) -> Response {
     let title = escape(title);
     let html = format!(
@@ -46,7 +46,7 @@ pub(crate) fn answer(status: StatusCode, title: &str, body: &str) -> Response {
         (CONTENT_TYPE, "text/html; charset=utf-8"),
         (CONTENT_SECURITY_POLICY, POLICY),
         (X_FRAME_OPTIONS, "DENY"),
-        // The form's answer compares the Origin header, which "no-referrer" would blank.
+        // Form posts are checked by the Origin header, which "no-referrer" would blank.
         (REFERRER_POLICY, "same-origin"),
         (CACHE_CONTROL, "no-store"),
     ];
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_from_outside_becomes_markup() {
+    fn escaped_text_contains_no_markup() {
         assert_eq!(escape("<a href='x'>&\"</a>"), "&lt;a href=&#39;x&#39;&gt;&amp;&quot;&lt;/a&gt;");
         assert_eq!(escape("a\u{202e}b"), "a\\u{202e}b");
         assert_eq!(escape("ünïcode"), "ünïcode");

@@ -1,4 +1,4 @@
-//! The overview at `/`: that the server runs and how much it holds. Nothing of any account.
+//! The overview at `/`: version, row counts and limits. Nothing about any account.
 
 use super::escape;
 use crate::config::ServerLimits;
@@ -7,7 +7,6 @@ use crate::store::Totals;
 use crate::time::UnixMillis;
 use contract::wire::endpoint;
 
-/// What the page shows.
 pub(crate) struct Overview<'a> {
     pub(crate) url: &'a str,
     pub(crate) version: &'a str,
@@ -17,7 +16,6 @@ pub(crate) struct Overview<'a> {
     pub(crate) metrics: &'a Metrics,
 }
 
-/// The page's body.
 pub(crate) fn render(overview: &Overview<'_>) -> String {
     let Overview { totals, limits, metrics, .. } = overview;
     let url = escape(overview.url);
@@ -30,11 +28,11 @@ pub(crate) fn render(overview: &Overview<'_>) -> String {
         ("Sessions", totals.sessions),
     ]);
     let since = table(&[
-        ("Requests of clients", metrics.client_requests()),
+        ("Client requests", metrics.client_requests()),
         ("Events stored", metrics.events_stored.get()),
-        ("Events held before", metrics.events_duplicate.get()),
+        ("Events stored before", metrics.events_duplicate.get()),
         ("Events rejected", metrics.events_rejected.get()),
-        ("Events of earlier clients' shapes", metrics.events_legacy_shape.get()),
+        ("Events in shapes of earlier clients", metrics.events_legacy_shape.get()),
     ]);
     let bounds = table(&[
         ("Events in a batch", limits.events_per_batch as u64),
@@ -44,7 +42,7 @@ pub(crate) fn render(overview: &Overview<'_>) -> String {
         "<h1>This sync server is running</h1>\n\
          <p class=\"soft\">Version {version}, since {started}</p>\n\
          <p>Log in from a checkout with<br><code>spec-kitty auth login --server {url}</code></p>\n\
-         <h2>Held</h2>\n{held}\n<h2>Since the start</h2>\n{since}\n<h2>ServerLimits</h2>\n{bounds}\n\
+         <h2>Stored</h2>\n{held}\n<h2>Since the start</h2>\n{since}\n<h2>ServerLimits</h2>\n{bounds}\n\
          <p class=\"soft\">Counters for machines: <a href=\"{metrics_path}\">{metrics_path}</a></p>",
         version = escape(overview.version),
         started = escape(&overview.started.readable()),
@@ -62,7 +60,7 @@ fn table(rows: &[(&str, u64)]) -> String {
     format!("<table>\n{rows}</table>")
 }
 
-/// A number in groups of three: `1 048 576`, with spaces that do not break.
+/// Groups digits by three with non-breaking spaces: `1 048 576`.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() * 2);
@@ -80,7 +78,7 @@ mod tests {
     use super::grouped;
 
     #[test]
-    fn long_numbers_are_read_in_threes() {
+    fn long_numbers_are_grouped_by_three() {
         assert_eq!(
             [0, 999, 1000, 1_048_576].map(grouped),
             ["0", "999", "1\u{202f}000", "1\u{202f}048\u{202f}576"]

@@ -6,7 +6,7 @@ use contract::wire::endpoint;
 use serde_json::{Value, json};
 
 #[test]
-fn a_body_waits_for_its_index_event_and_is_stored_once() {
+fn body_is_stored_once_after_its_index_event() {
     let world = World::new();
     let token = world.token();
     let push = body_of("spec.md", "# Spec\n");
@@ -30,7 +30,7 @@ fn a_body_waits_for_its_index_event_and_is_stored_once() {
 }
 
 #[test]
-fn a_body_belongs_to_the_namespace_that_announced_it() {
+fn body_belongs_to_the_namespace_of_its_index_event() {
     let world = World::new();
     let token = world.token();
     world.batch(&token, TEAM, &[indexed(1, "spec.md", "x"), event(2)]);
@@ -46,7 +46,7 @@ fn a_body_belongs_to_the_namespace_that_announced_it() {
 }
 
 #[test]
-fn each_wrong_field_is_named_and_nothing_is_stored() {
+fn wrong_field_is_named_and_nothing_is_stored() {
     let world = World::new();
     let token = world.token();
     world.batch(&token, TEAM, &[indexed(1, "spec.md", "x")]);
@@ -95,7 +95,7 @@ fn largest_body_passes_fully_escaped() {
 }
 
 #[test]
-fn a_body_without_a_good_token_is_refused_as_temporary() {
+fn body_without_a_valid_token_is_refused_as_temporary() {
     let world = World::new();
     assert_eq!(world.push("nobody", &body_of("spec.md", "x")).status, 401);
 }

@@ -54,7 +54,7 @@ fn start(data: &Path) -> (Child, SocketAddr) {
 }
 
 #[test]
-fn a_kill_between_any_two_requests_loses_no_acknowledged_event() {
+fn kill_loses_no_acknowledged_event() {
     let data = tempfile::tempdir().unwrap();
     let admin = Admin::open(data.path()).unwrap();
     admin.create_account(EMAIL, None, Some(TEAM)).unwrap();

@@ -77,7 +77,7 @@ fn slow_uploads_of_one_address_leave_room_for_another() {
 }
 
 #[test]
-fn upload_below_the_pace_is_given_up() {
+fn upload_below_the_minimum_rate_times_out() {
     let limits = ServerLimits { progress_grace: Duration::from_millis(300), ..patient() };
     let world = World::with(limits, Lifetimes::default());
     let mut stream = begin_upload(&world.token(), connect(&world));
@@ -96,7 +96,7 @@ fn upload_below_the_pace_is_given_up() {
 }
 
 #[test]
-fn idle_connections_give_way_to_a_request() {
+fn idle_connections_are_closed_for_a_request() {
     let world =
         World::with(ServerLimits { connections: 16, connections_per_address: 16, ..patient() }, hasty());
     let token = world.token();
@@ -112,7 +112,7 @@ fn idle_connections_give_way_to_a_request() {
 
 #[test]
 #[cfg_attr(not(target_os = "linux"), ignore = "needs several loopback addresses, which only Linux has")]
-fn idle_connections_of_many_addresses_give_way_to_a_request() {
+fn idle_connections_of_many_addresses_are_closed() {
     let world =
         World::with(ServerLimits { connections: 16, connections_per_address: 4, ..patient() }, hasty());
     let token = world.token();
@@ -168,7 +168,7 @@ fn until<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
 }
 
 #[test]
-fn answers_that_are_not_read_hold_the_share_of_their_account_only() {
+fn unread_answers_use_the_share_of_their_account_only() {
     let limits = ServerLimits { large_answers_per_account: 2, ..patient() };
     let mut world = World::with(limits, Lifetimes::default());
     let (slow, (quick, _)) = (world.token(), world.neighbour());
@@ -236,7 +236,7 @@ fn device_requests_of_one_address_leave_logins_to_others() {
 }
 
 #[test]
-fn opened_device_requests_fill_the_share_of_their_address_only() {
+fn opened_requests_use_the_share_of_their_address_only() {
     let limits = ServerLimits { open_devices: 8, open_devices_per_address: 3, ..ServerLimits::default() };
     let world = World::behind_proxy(limits, hasty());
     let ask = |from: &str| world.ask_device(&forwarded(from));
@@ -270,7 +270,7 @@ fn forwarded_address_counts_only_from_a_trusted_proxy() {
 }
 
 #[test]
-fn parallel_guesses_pass_as_often_as_serial_ones() {
+fn parallel_guesses_share_the_limit_of_serial_ones() {
     let world = World::behind_proxy(ServerLimits { wrong_secrets: 5, ..ServerLimits::default() }, hasty());
     let device = world.start_device();
     let path = format!("/device?user_code={}", device["user_code"].as_str().unwrap());

@@ -21,7 +21,7 @@ fn still_serves(world: &World, token: &str, n: u64) {
 }
 
 #[test]
-fn random_bytes_in_place_of_a_request() {
+fn random_bytes_are_refused() {
     let world = World::new();
     let token = world.token();
     let mut runner = TestRunner::new(few());
@@ -101,7 +101,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 #[test]
-fn any_value_in_place_of_any_key_is_answered_and_never_stored_twice() {
+fn any_value_of_any_key_is_answered_and_stored_once() {
     let world = World::new();
     let token = world.token();
     let keys: Vec<String> = event(1).as_object().unwrap().keys().cloned().collect();

@@ -30,7 +30,7 @@ fn event_is_stored_once_for_any_repeat_or_spelling() {
 }
 
 #[test]
-fn one_bad_event_stops_no_other_and_each_is_answered_in_order() {
+fn invalid_event_does_not_affect_the_others() {
     let world = World::new();
     let token = world.token();
     let mut forbidden = event(2);
@@ -100,7 +100,7 @@ fn unpacked_blocks(world: &World) -> Vec<String> {
 }
 
 #[test]
-fn the_bytes_of_an_event_are_kept_as_they_were_sent() {
+fn event_bytes_are_kept_as_sent() {
     let world = World::new();
     let token = world.token();
     let text = event(1)
@@ -122,7 +122,7 @@ fn the_bytes_of_an_event_are_kept_as_they_were_sent() {
 }
 
 #[test]
-fn a_mixed_batch_is_kept_by_project_and_nothing_refused_is_kept() {
+fn mixed_batch_is_stored_by_project_without_rejected_events() {
     let world = World::new();
     let token = world.token();
     let mut elsewhere = event(2);
@@ -161,7 +161,7 @@ fn repeated_batch_is_stored_once_and_answered_in_order() {
 }
 
 #[test]
-fn a_damaged_block_is_noticed_and_not_handed_out() {
+fn damaged_block_is_detected_and_not_returned() {
     let world = World::new();
     let token = world.token();
     world.batch(&token, TEAM, &[event(1)]);
@@ -173,7 +173,7 @@ fn a_damaged_block_is_noticed_and_not_handed_out() {
 }
 
 #[test]
-fn a_token_sends_to_its_own_private_teamspaces_only() {
+fn token_sends_to_its_own_private_teamspaces_only() {
     let world = World::new();
     let (theirs, _) = world.neighbour();
     let ours = world.token();
@@ -200,7 +200,7 @@ fn two_members_of_one_teamspace_share_its_events() {
 }
 
 #[test]
-fn without_a_good_token_nothing_is_read() {
+fn request_without_a_valid_token_is_not_read() {
     let world = World::new();
     for token in ["", "nobody", "skp_e30.x", &"x".repeat(3000)] {
         let answer = world.batch(token, TEAM, &[event(1)]);
@@ -237,7 +237,7 @@ fn limits_are_advertised_and_hold_for_the_unpacked_size() {
 }
 
 #[test]
-fn a_plain_body_and_the_empty_probe_are_understood() {
+fn plain_batch_and_empty_probe_are_accepted() {
     let world = World::new();
     let authorization = format!("Bearer {}", world.token());
     let headers = [("Authorization", authorization.as_str()), ("X-Team-Slug", TEAM)];
@@ -267,7 +267,7 @@ fn client_of_another_contract_is_refused() {
 }
 
 #[test]
-fn receipts_come_in_pages_and_by_project() {
+fn inspection_returns_pages_and_filters_by_project() {
     let world = World::new();
     let token = world.token();
     let mut events: Vec<Value> = (1..=5).map(event).collect();

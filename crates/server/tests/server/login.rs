@@ -16,7 +16,7 @@ fn token(grant: &Value, key: &str) -> String {
 }
 
 #[test]
-fn a_device_login_gives_a_session_that_can_send() {
+fn device_login_creates_a_session_that_can_send() {
     let world = World::with(ServerLimits::default(), hasty());
     let device = world.start_device();
     assert_eq!(device["expires_in"], 900);
@@ -68,7 +68,7 @@ fn denied_expired_and_unknown_devices_get_their_error() {
 }
 
 #[test]
-fn a_client_that_polls_too_fast_is_slowed() {
+fn fast_poll_gets_slow_down() {
     let world = World::with(
         ServerLimits::default(),
         Lifetimes { device_interval: Duration::from_secs(60), ..hasty() },
@@ -93,7 +93,7 @@ fn approval_needs_the_right_secret_and_guessing_is_slowed() {
 }
 
 #[test]
-fn a_new_secret_replaces_the_old_one() {
+fn new_secret_replaces_the_old_one() {
     let world = World::with(ServerLimits::default(), hasty());
     let replaced = world.admin().replace_secret(" DEV@example.com").unwrap();
     let device = world.start_device();
@@ -102,7 +102,7 @@ fn a_new_secret_replaces_the_old_one() {
 }
 
 #[test]
-fn a_form_of_another_site_or_browser_is_refused() {
+fn form_of_another_site_or_browser_is_refused() {
     let world = World::with(ServerLimits::default(), hasty());
     let device = world.start_device();
     let path = format!("/device?user_code={}", token(&device, "user_code"));
@@ -238,7 +238,7 @@ fn denied_and_wrong_browser_logins_never_redirect_elsewhere() {
 }
 
 #[test]
-fn a_refresh_rotates_and_its_replay_is_harmless_for_a_moment() {
+fn refresh_rotates_and_an_early_replay_is_harmless() {
     let world = World::with(ServerLimits::default(), hasty());
     let first = world.login();
     let second = world.refresh(&token(&first, "refresh_token"));
@@ -299,7 +299,7 @@ fn revocation_ends_the_session_and_reports_it() {
 }
 
 #[test]
-fn tokens_end_when_they_say() {
+fn tokens_expire_at_the_announced_time() {
     let short = Lifetimes {
         access_token: Duration::from_millis(200),
         refresh_token: Duration::from_millis(600),

@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 #[test]
-fn liveness_readiness_counters_and_the_overview_need_no_login() {
+fn operator_routes_need_no_login() {
     let world = World::new();
     let get = |path: &str| send(world.address(), "GET", path, &[], &[]);
     assert_eq!((get("/healthz").status, get("/readyz").status), (200, 200));
@@ -22,7 +22,7 @@ fn liveness_readiness_counters_and_the_overview_need_no_login() {
 }
 
 #[test]
-fn the_counters_of_clients_stand_still_until_a_client_asks() {
+fn client_counters_ignore_operator_requests() {
     let world = World::new();
     let token = world.token();
     send(world.address(), "GET", "/metrics", &[], &[]);
@@ -50,7 +50,7 @@ fn unknown_routes_and_methods_are_json_errors() {
 }
 
 #[test]
-fn the_access_log_has_one_line_a_request_and_no_secret() {
+fn access_log_has_one_line_per_request_and_no_secret() {
     let mut world = World::with(ServerLimits::default(), hasty());
     let grant = world.login();
     let ci = world.token();
@@ -76,7 +76,7 @@ fn the_access_log_has_one_line_a_request_and_no_secret() {
 }
 
 #[test]
-fn a_stop_lets_a_running_request_finish_and_refuses_new_ones() {
+fn stop_finishes_running_requests_and_refuses_new_ones() {
     let mut world = World::new();
     let (address, token) = (world.address(), world.token());
     let body = serde_json::json!({"events": [event(1)]}).to_string();
@@ -139,7 +139,7 @@ fn second_server_on_same_data_and_foreign_address_are_refused() {
 }
 
 #[test]
-fn a_database_that_is_newer_or_no_database_is_named_and_left_alone() {
+fn newer_or_foreign_database_is_refused_unchanged() {
     let directory = tempfile::tempdir().unwrap();
     drop(Admin::open(directory.path()).unwrap());
     let path = directory.path().join("server.db");

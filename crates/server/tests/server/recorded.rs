@@ -40,7 +40,7 @@ fn with_token(recorded: &[u8], token: &str) -> Vec<u8> {
 }
 
 #[test]
-fn recorded_batches_are_accepted_once_except_events_of_other_teams() {
+fn recorded_batches_are_accepted_once_by_their_team() {
     let Some(files) = recordings() else { return };
     let world = World::new();
     world.admin().create_account("ada@example.com", Some("Ada"), Some(RECORDED_TEAM)).unwrap();
@@ -118,7 +118,7 @@ fn every_recorded_body_is_stored_after_its_index_event() {
 }
 
 #[test]
-fn other_recorded_requests_get_an_answer_the_reference_understands() {
+fn other_recorded_requests_get_a_compatible_answer() {
     let Some(files) = recordings() else { return };
     let world = World::new();
     world.admin().create_account("ada@example.com", Some("Ada"), Some(RECORDED_TEAM)).unwrap();

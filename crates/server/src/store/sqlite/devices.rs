@@ -1,14 +1,14 @@
-//! Device requests: room for new ones, and the request a user code stands for.
+//! Device requests: limits for new ones, and the lookup by user code.
 
 use super::login_throttle;
 use crate::store::{DeviceLookup, DeviceRequest, DeviceRoom, DeviceStart, Guess, NewDevice, StoreError};
 use crate::time::UnixMillis;
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
-/// Ended requests are kept for their late polls, up to so many times the room.
+/// Ended requests are kept for late polls, up to this multiple of the total limit.
 const KEPT: u64 = 4;
 
-/// Records a request, in place of another where there is no room.
+/// Records a request. At a limit, another one is ended for it.
 pub(super) fn start(
     connection: &Connection,
     device: &NewDevice,
@@ -47,8 +47,8 @@ fn count(connection: &Connection, query: &str, params: impl Params) -> Result<u6
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
-/// Ends the oldest request that was never opened, of the address that holds most. When every request
-/// was opened, the oldest one of that address: opening them must not keep everybody out either.
+/// Ends the oldest never-opened request of the address with most requests. If every request was opened,
+/// ends the oldest of that address, so that opened requests cannot block all logins.
 fn make_room(connection: &Connection, now: UnixMillis) -> Result<bool, StoreError> {
     for never_opened in [true, false] {
         let condition = if never_opened { "HAVING sum(opened_at IS NULL) > 0" } else { "" };
@@ -66,7 +66,7 @@ fn make_room(connection: &Connection, now: UnixMillis) -> Result<bool, StoreErro
     Ok(false)
 }
 
-/// Ends the oldest waiting request of an address; whether there was one.
+/// Ends the oldest waiting request of an address. False if there is none.
 fn end_oldest_of(
     connection: &Connection,
     origin: &str,
@@ -84,7 +84,7 @@ fn end_oldest_of(
     Ok(ended == 1)
 }
 
-/// Removes the longest ended requests above a number of rows.
+/// Deletes the longest ended requests above a number of rows.
 fn forget_surplus(connection: &Connection, now: UnixMillis, most: u64) -> Result<(), StoreError> {
     let surplus = count(connection, "SELECT count(*) FROM devices", [])?.saturating_sub(most);
     if surplus > 0 {
@@ -98,7 +98,7 @@ fn forget_surplus(connection: &Connection, now: UnixMillis, most: u64) -> Result
     Ok(())
 }
 
-/// The request a user code stands for. A code that stands for none counts as a guess.
+/// Finds the request of a user code. An unknown code counts as a guess.
 pub(super) fn open(
     connection: &Connection,
     user_code: &str,
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn opened_request_never_gives_way_while_another_can() {
+    fn opened_request_is_ended_after_all_others() {
         let directory = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(directory.path()).unwrap();
         for number in 1..=4 {

@@ -94,7 +94,7 @@ fn store_block(
         outcomes.push(outcome);
     }
     if stored == 0 {
-        // A batch that was sent again needs no second copy.
+        // All events were duplicates: the block is not needed.
         connection.prepare_cached("DELETE FROM blocks WHERE key = ?1")?.execute([key])?;
     }
     Ok(())
@@ -217,7 +217,7 @@ fn held(connection: &Connection, query: &HeldQuery) -> Result<HeldStates, StoreE
     Ok(states)
 }
 
-/// One bit for each deviation, by its place in the list.
+/// One bit per deviation, by its index in the list.
 fn bits(deviations: &[Deviation]) -> i64 {
     let place = |deviation: &Deviation| Deviation::ALL.iter().position(|known| known == deviation);
     deviations.iter().filter_map(place).fold(0, |bits, place| bits | 1 << place)

@@ -1,4 +1,4 @@
-//! Queries of people and tests: what is held, page by page.
+//! Inspection queries: stored events and bodies, page by page.
 
 use super::events::names;
 use crate::store::{EventQuery, StoreError, Totals};
@@ -48,7 +48,7 @@ pub(super) fn events(connection: &Connection, query: &EventQuery) -> Result<Page
         (SELECT team_id FROM teams WHERE teams.key = events.team), nullif(project_uuid, ''), received_at, digest,
         deviations, block, offset, length";
     let mut unpacked = Unpacked { connection, current: None };
-    let rows = page(connection, tables, columns, filter, query, |row| {
+    let found = page(connection, tables, columns, filter, query, |row| {
         let digest: Vec<u8> = row.get(7)?;
         let event = HeldEvent {
             seq: number(row, 0)?,
@@ -57,41 +57,34 @@ pub(super) fn events(connection: &Connection, query: &EventQuery) -> Result<Page
             aggregate_id: row.get(3)?,
             team: row.get(4)?,
             project_uuid: row.get(5)?,
-            received_at: UnixMillis(row.get(6)?).iso(),
+            received_at: row.get::<_, UnixMillis>(6)?.iso(),
             digest: HEXLOWER.encode(&digest),
             legacy_shape: names(row.get(8)?),
             content: None,
         };
         Ok((event, row.get::<_, i64>(9)?, number(row, 10)?, number(row, 11)?))
     })?;
-    let rows = Rows {
-        total: rows.total,
-        limit: rows.limit,
-        rows: rows
-            .rows
-            .into_iter()
-            .map(|(mut event, block, offset, length)| {
-                if query.with_content {
-                    event.content = Some(unpacked.content(block, offset, length, &event.digest)?);
-                }
-                Ok(event)
-            })
-            .collect::<Result<_, StoreError>>()?,
+    let with_content = |(mut event, block, offset, length): (HeldEvent, i64, u64, u64)| {
+        if query.with_content {
+            event.content = Some(unpacked.content(block, offset, length, &event.digest)?);
+        }
+        Ok(event)
     };
-    Ok(finish(rows, |event| event.seq))
+    let rows = found.rows.into_iter().map(with_content).collect::<Result<_, StoreError>>()?;
+    Ok(Page { total: found.total, rows, next: found.next })
 }
 
-/// No block is larger when it is stored; a damaged one may claim to be.
+/// Bound for damaged blocks; a stored block is smaller.
 const LARGEST_BLOCK: u64 = 256 * 1024 * 1024;
 
-/// The last block that was unpacked: neighbours usually share one.
+/// Cache of the last unpacked block: neighbouring events usually share one.
 struct Unpacked<'c> {
     connection: &'c Connection,
     current: Option<(i64, Vec<u8>)>,
 }
 
 impl Unpacked<'_> {
-    /// An event's bytes, checked against its digest.
+    /// The bytes of an event, checked against its digest.
     fn content(&mut self, block: i64, offset: u64, length: u64, digest: &str) -> Result<String, StoreError> {
         let damaged = |what: &str| StoreError::Database(format!("block {block} {what}"));
         if self.current.as_ref().is_none_or(|(key, _)| *key != block) {
@@ -138,7 +131,6 @@ pub(super) fn bodies(connection: &Connection, query: &EventQuery) -> Result<Page
             content: row.get(9)?,
         })
     })
-    .map(|rows| finish(rows, |body| body.seq))
 }
 
 pub(super) fn totals(connection: &Connection) -> Result<Totals, StoreError> {
@@ -153,21 +145,15 @@ pub(super) fn totals(connection: &Connection) -> Result<Totals, StoreError> {
     })
 }
 
-/// Rows of one page and, when there may be more, one row beyond it.
-struct Rows<T> {
-    total: u64,
-    limit: usize,
-    rows: Vec<T>,
-}
-
+/// Reads one page. The first column must be `seq`.
 fn page<T>(
     connection: &Connection,
     tables: &str,
     columns: &str,
     mut filter: Filter,
     query: &EventQuery,
-    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-) -> Result<Rows<T>, StoreError> {
+    mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Page<T>, StoreError> {
     let total = connection.query_row(
         &format!("SELECT count(*) FROM {tables} WHERE {}", filter.sql),
         params_from_iter(&filter.values),
@@ -178,15 +164,15 @@ fn page<T>(
     filter.values.push(Value::Integer(limit + 1));
     let sql = format!("SELECT {columns} FROM {tables} WHERE {} ORDER BY seq LIMIT ?", filter.sql);
     let mut statement = connection.prepare(&sql)?;
-    let rows = statement.query_map(params_from_iter(&filter.values), read)?.collect::<Result<_, _>>()?;
-    Ok(Rows { total, limit: usize::try_from(limit).unwrap_or(1), rows })
-}
-
-fn finish<T>(mut found: Rows<T>, position: impl Fn(&T) -> u64) -> Page<T> {
-    let has_more = found.rows.len() > found.limit;
-    found.rows.truncate(found.limit);
-    let next = if has_more { found.rows.last().map(position) } else { None };
-    Page { total: found.total, rows: found.rows, next }
+    let read = |row: &Row<'_>| Ok((number(row, 0)?, read(row)?));
+    let rows = statement.query_map(params_from_iter(&filter.values), read)?;
+    let mut rows: Vec<(u64, T)> = rows.collect::<Result<_, _>>()?;
+    // One row beyond the page shows that there are more.
+    let limit = usize::try_from(limit).unwrap_or(1);
+    let has_more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows.last().filter(|_| has_more).map(|(seq, _)| *seq);
+    Ok(Page { total, rows: rows.into_iter().map(|(_, row)| row).collect(), next })
 }
 
 fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {

@@ -1,18 +1,18 @@
-//! Wrong guesses, counted before they are judged and shared by every process on the database.
+//! Login throttle: wrong guesses, counted before they are checked, in one count for every process.
 
 use crate::store::{Guess, GuessCounter, StoreError};
 use crate::time::UnixMillis;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::time::Duration;
 
-/// A row of guesses is forgotten this long after its last guess.
+/// Retention of a counter after its last guess.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Rows kept at most. Above it the oldest go: an attacker with that many addresses is slowed by the
-/// cost of the hash alone.
+/// Counters kept; the oldest are deleted first. An attacker with more addresses is slowed by the cost of
+/// the hash alone.
 const ROWS: i64 = 20_000;
 
-/// How long this guess must wait; nothing when it may be made.
+/// The time this guess must wait; `None` if it may be made.
 pub(super) fn pause(connection: &Connection, guess: &Guess) -> Result<Option<Duration>, StoreError> {
     let mut longest = None;
     for counter in &guess.counters {
@@ -34,14 +34,14 @@ fn pause_of(
     if count < counter.allowed.max(1) {
         return Ok(None);
     }
-    // A clock that was set back must not make the pause longer than a pause.
+    // A clock that was set back must not lengthen the pause.
     let ends = UnixMillis(last).after(guess.pause);
     let left = ends.since(guess.now).min(guess.pause);
     Ok((!left.is_zero()).then_some(left))
 }
 
-/// Counts a guess with all counters, or with none when it must wait. A pause that was waited out gives
-/// one new guess, not a whole new row.
+/// Counts a guess in all counters, or in none if it must wait. After the pause one guess is allowed, not
+/// a whole new series.
 pub(super) fn begin(connection: &Connection, guess: &Guess) -> Result<Option<Duration>, StoreError> {
     if let Some(pause) = pause(connection, guess)? {
         return Ok(Some(pause));
@@ -58,7 +58,7 @@ pub(super) fn begin(connection: &Connection, guess: &Guess) -> Result<Option<Dur
     Ok(None)
 }
 
-/// Takes back a guess that was right.
+/// Uncounts a guess that was right.
 pub(super) fn take_back(connection: &Connection, guess: &Guess) -> Result<(), StoreError> {
     for counter in &guess.counters {
         let sql = match counter.resets {

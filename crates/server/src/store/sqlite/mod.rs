@@ -1,13 +1,10 @@
 //! The SQLite store: one file, one writer thread, a few readers.
 //!
-//! Owned here: the file, its schema, its pragmas, the thread that writes. Never here: what a request
-//! means.
-//!
 //! Invariants:
-//! * Every change goes through the writer thread, which commits what waits as one transaction and
-//!   answers after the commit. `synchronous=FULL`: an answer survives a power cut.
-//! * WAL, so that readers never block the writer. (The client's queues use a rollback journal; this
-//!   file lives on the server's own disk and nobody else reads it.)
+//! * Every change runs on the writer thread, which commits waiting changes as one transaction and
+//!   answers after the commit. `synchronous=FULL`: an acknowledged change survives a power cut.
+//! * WAL, so that readers never block the writer. (The client's queues use a rollback journal; no other
+//!   program reads this file.)
 //! * The file and its directory are private. A newer schema is refused, not touched.
 
 mod accounts;
@@ -35,7 +32,7 @@ use writer::WriterThread;
 /// The database's name in the data directory.
 pub(crate) const FILE_NAME: &str = "server.db";
 
-/// How long a second process (the admin commands beside a running server) waits for the other.
+/// Busy timeout: admin commands run beside a server on the same file.
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The SQLite store.
@@ -57,7 +54,7 @@ impl SqliteStore {
         Ok(Self { writer, readers: Readers::new(path) })
     }
 
-    /// Runs a change on the writer thread, inside its transaction; resolves after the commit.
+    /// Runs a change in a transaction of the writer thread; resolves after the commit.
     fn change<T, F>(&self, change: F) -> StoreFuture<'_, T>
     where
         T: Send + 'static,
@@ -66,7 +63,7 @@ impl SqliteStore {
         Box::pin(self.writer.run(change))
     }
 
-    /// Runs a query on a reader.
+    /// Runs a query on a read-only connection.
     fn query<T, F>(&self, query: F) -> StoreFuture<'_, T>
     where
         T: Send + 'static,
@@ -76,7 +73,6 @@ impl SqliteStore {
     }
 }
 
-/// A connection with this store's pragmas.
 fn connect(path: &Path) -> Result<Connection, ServerError> {
     let fault = |error: rusqlite::Error| ServerError::Database(path.to_owned(), error.to_string());
     let connection = Connection::open(path).map_err(fault)?;

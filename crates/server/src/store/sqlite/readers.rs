@@ -1,4 +1,4 @@
-//! Connections for queries: opened on demand, kept, never used by two at once.
+//! Pool of read-only connections, opened on demand.
 
 use crate::store::StoreError;
 use rusqlite::Connection;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
-/// Queries at once. SQLite reads in parallel; more would only add caches.
+/// Parallel queries. More connections would only add caches.
 const AT_ONCE: usize = 4;
 
 pub(super) struct Readers {
@@ -20,7 +20,7 @@ impl Readers {
         Self { path, idle: Arc::default(), slots: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
-    /// Runs a query on a thread that may block.
+    /// Runs a query on a blocking thread.
     pub(super) fn run<T, F>(&self, query: F) -> impl Future<Output = Result<T, StoreError>> + Send + use<T, F>
     where
         T: Send + 'static,

@@ -1,13 +1,13 @@
-//! The tables, and how an older file becomes a current one.
+//! The tables, and their migrations.
 
 use crate::error::ServerError;
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
 
-/// `user_version` of a file this release writes.
+/// `user_version` of this release.
 pub(super) const VERSION: i64 = 2;
 
-/// Brings the file to [`VERSION`], in one transaction.
+/// Migrates the file to [`VERSION`], in one transaction.
 pub(super) fn load(connection: &mut Connection, path: &Path) -> Result<(), ServerError> {
     let fault = |error: rusqlite::Error| ServerError::Database(path.to_owned(), error.to_string());
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fault)?;
@@ -108,8 +108,8 @@ CREATE TABLE codes (
 ) STRICT, WITHOUT ROWID;
 ";
 
-// `origin` is an address or network; `opened_at` is when a person first saw the request. `guesses` counts
-// wrong guesses in a row, before they are judged.
+// `origin` is an address or network; `opened_at` is the time the approval page was first opened. `guesses`
+// counts wrong guesses in a row, before they are checked.
 const FAIRNESS: &str = "
 ALTER TABLE devices ADD COLUMN origin TEXT NOT NULL DEFAULT '';
 ALTER TABLE devices ADD COLUMN opened_at INTEGER;

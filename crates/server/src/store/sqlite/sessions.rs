@@ -10,10 +10,10 @@ use crate::time::UnixMillis;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::time::Duration;
 
-/// Ended rows are kept so long, so that a late poll or replay still gets the right word.
+/// Retention of ended rows, so that a late poll or replay still gets the specific error.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A poll may come this much before its interval is over: clients and clocks are not exact.
+/// Tolerance for a poll before its interval is over: clients and clocks are not exact.
 const EARLY: Duration = Duration::from_millis(500);
 
 impl LoginStore for SqliteStore {
@@ -26,7 +26,7 @@ impl LoginStore for SqliteStore {
 
     fn open_device(&self, user_code: String, guess: Guess) -> StoreFuture<'_, DeviceLookup> {
         Box::pin(async move {
-            // An address that must wait costs no commit.
+            // The read first: an address that must wait costs no commit.
             let waiting = guess.clone();
             let pause = self.query(move |connection| login_throttle::pause(connection, &waiting)).await?;
             match pause {
@@ -195,7 +195,7 @@ fn redeem(
         .optional()?;
     let Some((user_id, challenge, redirect_uri, expires_at, used_by)) = row else { return Ok(None) };
     if let Some(session) = used_by {
-        // The code was seen twice, so somebody else may hold the first session (RFC 6749, 4.1.2).
+        // The code was used twice, so another party may own the first session (RFC 6749, 4.1.2).
         end_session(connection, &session, tokens.now)?;
         return Ok(None);
     }
@@ -213,10 +213,9 @@ fn redeem(
     Ok(Some(grant))
 }
 
-/// Rotates. The token before the current one gets another chance in two cases: a moment after the
-/// rotation it is a harmless replay (two processes refreshed at once); later, if its successor never
-/// arrived anywhere, the answer was lost and the rotation is done again. In any other case an old
-/// token coming back means that two parties hold the session, and it ends.
+/// Rotates a refresh token. The previous token is accepted in two cases: within the grace period it is a
+/// harmless replay (two processes refreshed at once); later, if its successor was never used, the answer
+/// was lost and the rotation is repeated. In any other case two parties own the session, and it ends.
 fn refresh(connection: &Connection, hash: TokenHash, tokens: &NewTokens) -> Result<Refresh, StoreError> {
     let row: Option<(String, i64, UnixMillis, Option<UnixMillis>, i64, bool)> = connection
         .query_row(
@@ -255,7 +254,7 @@ fn refresh(connection: &Connection, hash: TokenHash, tokens: &NewTokens) -> Resu
         params![session, tokens.now],
     )?;
     if used_at.is_some() {
-        // The lost successor gives its number to the new one.
+        // The new tokens replace the lost successor under its number.
         connection.execute(
             "DELETE FROM refresh_tokens WHERE session_id = ?1 AND generation = ?2",
             params![session, current],
@@ -271,7 +270,7 @@ fn refresh(connection: &Connection, hash: TokenHash, tokens: &NewTokens) -> Resu
     Ok(Refresh::Rotated(add_tokens(connection, session, next, tokens)?))
 }
 
-/// Whether a token of this generation was ever presented.
+/// Whether a token of this generation was ever used.
 fn has_arrived(connection: &Connection, session: &str, generation: i64) -> Result<bool, StoreError> {
     Ok(connection.query_row(
         "SELECT EXISTS (SELECT 1 FROM access_tokens

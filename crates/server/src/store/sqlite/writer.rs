@@ -1,24 +1,24 @@
-//! The one thread that writes.
+//! The writer thread, with group commit.
 //!
-//! It takes what waits (up to a bound), runs each change inside its own savepoint of one
-//! transaction, commits once, and only then answers: group commit. A change that fails is rolled
-//! back alone; a commit that fails fails all of its changes.
+//! It takes the waiting changes (up to a bound), runs each inside a savepoint of one transaction, commits
+//! once, and only then answers. A change that fails is rolled back alone; a commit that fails fails all
+//! of its changes.
 
 use crate::store::StoreError;
 use rusqlite::Connection;
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
-/// Changes that may wait. More callers wait for a place: the bound on memory.
+/// Changes in the queue: the bound on memory. Further callers wait.
 const WAITING: usize = 64;
-/// Changes in one transaction at most, so that the first of them is not kept waiting.
+/// Changes in one transaction at most: a bound on the wait of the first.
 const GROUP: usize = 32;
 
-/// What a caller hears, given the fate of the commit.
+/// Answers the caller with the result of the commit.
 type CommitReply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 type WriteJob = Box<dyn FnOnce(&Connection) -> CommitReply + Send>;
 
-/// A handle to the thread. Dropping it lets the thread finish what waits, and waits for it.
+/// Handle of the thread. Dropping it waits until the queued changes are committed.
 pub(super) struct WriterThread {
     changes: Option<mpsc::Sender<WriteJob>>,
     thread: Option<JoinHandle<()>>,
@@ -34,7 +34,7 @@ impl WriterThread {
         Ok(Self { changes: Some(changes), thread: Some(thread) })
     }
 
-    /// Hands a change over; resolves after its commit.
+    /// Queues a change; resolves after its commit.
     pub(super) fn run<T, F>(
         &self,
         change: F,
@@ -45,18 +45,18 @@ impl WriterThread {
     {
         let changes = self.changes.clone();
         async move {
-            let (tell, told) = oneshot::channel();
+            let (sender, committed) = oneshot::channel();
             let change: WriteJob = Box::new(move |connection| {
                 let result = in_savepoint(connection, change);
                 Box::new(move |commit: Result<(), StoreError>| {
-                    // A caller that went away misses its answer; the change stays.
-                    let _ = tell.send(commit.and(result));
+                    // The caller may be gone; the change stays.
+                    let _ = sender.send(commit.and(result));
                 })
             });
             let changes = changes.ok_or(StoreError::Closed)?;
             changes.send(change).await.map_err(|_| StoreError::Closed)?;
             drop(changes);
-            told.await.map_err(|_| StoreError::Closed)?
+            committed.await.map_err(|_| StoreError::Closed)?
         }
     }
 }
@@ -96,11 +96,11 @@ fn write(connection: Connection, mut waiting: mpsc::Receiver<WriteJob>) {
             answer(commit.clone());
         }
     }
-    // The last connection folds the log back into the file.
+    // Closing the last connection checkpoints the WAL.
     drop(connection);
 }
 
-/// Runs a change so that its failure undoes it and nothing else.
+/// Runs a change; a failure rolls back this change only.
 fn in_savepoint<T>(
     connection: &Connection,
     change: impl FnOnce(&Connection) -> Result<T, StoreError>,
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failing_change_undoes_itself_and_nothing_else() {
+    async fn failed_change_is_rolled_back_alone() {
         let (writer, _directory) = writer();
         let torn = writer.run(|connection| -> Result<(), StoreError> {
             connection.execute("INSERT INTO t VALUES (2)", [])?;
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_waits_when_the_store_closes_is_still_written() {
+    async fn queued_changes_are_committed_on_close() {
         let (writer, directory) = writer();
         let pending: Vec<_> = (0..20).map(|x| tokio::spawn(writer.run(insert(x)))).collect();
         tokio::task::yield_now().await;
