@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// The surroundings of one command.
 #[derive(Debug)]
-pub(crate) struct Context {
+pub(crate) struct CommandContext {
     /// The environment, as it was at start.
     pub environment: Environment,
     /// Whether the result is one JSON document.
@@ -23,7 +23,7 @@ pub(crate) struct Context {
     directory: PathBuf,
 }
 
-impl Context {
+impl CommandContext {
     /// The surroundings of this process.
     pub(crate) fn of_process(json: bool) -> Self {
         Self {

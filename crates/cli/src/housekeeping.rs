@@ -4,7 +4,7 @@
 //!
 //! None of it is needed for the command to do its work, so a failure is only said.
 
-use crate::context::Context;
+use crate::context::CommandContext;
 use crate::error::CliError;
 use contract::text::printable;
 use identity::privacy::narrow_directories;
@@ -13,7 +13,7 @@ use preflight::observer::Observation;
 use queue::{Cure, QueueError, observe_unsettled};
 
 /// Writes card and pin as `observation` asks for them; gives back what went wrong, as notes.
-pub(crate) fn keep_house(context: &Context, observation: &Observation) -> Vec<String> {
+pub(crate) fn keep_house(context: &CommandContext, observation: &Observation) -> Vec<String> {
     let card = || -> Result<(), CliError> {
         refresh_card(context.home()?, &observation.login)?;
         Ok(())
@@ -35,7 +35,7 @@ pub(crate) fn keep_house(context: &Context, observation: &Observation) -> Vec<St
 
 /// Narrows our own directories and settles what interrupted commands left of every mission that no process is working on; gives back what
 /// went wrong, as notes.
-pub(crate) fn settle_leftovers(context: &Context) -> Vec<String> {
+pub(crate) fn settle_leftovers(context: &CommandContext) -> Vec<String> {
     if let Ok(home) = context.home() {
         narrow_directories(home);
     }

@@ -53,7 +53,7 @@ pub fn main() -> std::process::ExitCode {
         Ok(parsed) => parsed,
         Err(error) => return usage(&error, &words).code().into(),
     };
-    let context = context::Context::of_process(json);
+    let context = context::CommandContext::of_process(json);
     let class = verb.class();
     if class != verb::Class::Tool
         && let Some(warning) = context.owner_warning()

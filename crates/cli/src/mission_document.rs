@@ -2,7 +2,7 @@
 //! for, and the text that people read.
 
 use crate::build;
-use crate::report::Document;
+use crate::report::Render;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ impl<T: Serialize> Serialize for MissionDocument<T> {
     }
 }
 
-impl<T: Serialize> Document for MissionDocument<T> {
+impl<T: Serialize> Render for MissionDocument<T> {
     fn text(&self) -> String {
         self.text.clone()
     }

@@ -1,6 +1,6 @@
 //! Rows of other scopes, as text: five queue DBs with what helps, and the number of the rest.
 
-use crate::context::Context;
+use crate::context::CommandContext;
 use contract::text::printable;
 use preflight::OtherQueueStatus;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ const SHOWN: usize = 5;
 
 /// The other queue DBs of this home that have rows. Nothing when the machine cannot be looked at now: they
 /// never keep a command from its work.
-pub(crate) fn observe(context: &Context) -> Vec<OtherQueueStatus> {
+pub(crate) fn observe(context: &CommandContext) -> Vec<OtherQueueStatus> {
     context.boundary().ok().and_then(|boundary| boundary.other_queues().ok()).unwrap_or_default()
 }
 

@@ -2,7 +2,7 @@
 //! root, boundary, git, mission and inputs, housekeeping, and only then its own writes.
 
 use crate::build;
-use crate::context::Context;
+use crate::context::CommandContext;
 use crate::error::CliError;
 use crate::housekeeping::{keep_house, settle_leftovers};
 use crate::mission_document::MissionDocument;
@@ -38,7 +38,7 @@ impl ProducingArgs {
 /// A producing verb whose identity and place were established.
 #[derive(Debug)]
 pub(crate) struct Producing<'a> {
-    context: &'a Context,
+    context: &'a CommandContext,
     hosted: Option<Hosted>,
     /// The line about a switch that is off without a decision.
     switch_note: Option<&'static str>,
@@ -57,16 +57,16 @@ impl<'a> Producing<'a> {
     /// Authentication, project root, boundary, git: in this order, and nothing written.
     ///
     /// With the switch off, or asked to stay local, only root and git are needed.
-    pub(crate) fn begin(context: &'a Context, local_only: bool) -> Result<Self, CliError> {
+    pub(crate) fn begin(context: &'a CommandContext, local_only: bool) -> Result<Self, CliError> {
         Self::begin_with(context, local_only).map_err(|error| error.or_local_only())
     }
 
     /// [`Producing::begin`] for a verb that cannot stay local.
-    pub(crate) fn begin_hosted(context: &'a Context) -> Result<Self, CliError> {
+    pub(crate) fn begin_hosted(context: &'a CommandContext) -> Result<Self, CliError> {
         Self::begin_with(context, false)
     }
 
-    fn begin_with(context: &'a Context, local_only: bool) -> Result<Self, CliError> {
+    fn begin_with(context: &'a CommandContext, local_only: bool) -> Result<Self, CliError> {
         let switch = context.switch();
         let hosted = switch.on && !local_only;
         let switch_note = switch.capture_note().filter(|_| !local_only && render::stderr_is_terminal());
@@ -89,7 +89,7 @@ impl<'a> Producing<'a> {
     /// Does the verb's own work between housekeeping and the daemon's nudge.
     ///
     /// `apply` gets what capturing needs, or nothing when the verb works on the repository alone.
-    pub(crate) fn finish<T: Outcome>(
+    pub(crate) fn finish<T: CommandOutcome>(
         self,
         apply: impl FnOnce(&Project, Option<&Outgoing<'_>>) -> mission::Result<T>,
     ) -> Result<Report, CliError> {
@@ -138,7 +138,7 @@ impl<'a> Producing<'a> {
 }
 
 /// The outcome of a producing verb.
-pub(crate) trait Outcome: Serialize {
+pub(crate) trait CommandOutcome: Serialize {
     /// What was captured.
     fn capture(&self) -> &CaptureReport;
 

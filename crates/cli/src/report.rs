@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 /// A result that can be shown. The JSON is the value itself; the text is written here.
-pub(crate) trait Document: Serialize {
+pub(crate) trait Render: Serialize {
     /// The result as people read it, ending with a newline, or empty.
     fn text(&self) -> String;
 }
@@ -27,12 +27,12 @@ pub(crate) struct Report {
 
 impl Report {
     /// A successful result.
-    pub(crate) fn of(document: &impl Document) -> Self {
+    pub(crate) fn of(document: &impl Render) -> Self {
         Self::exiting(ExitCode::Ok, document)
     }
 
     /// A result with an exit code of its own.
-    pub(crate) fn exiting(exit: ExitCode, document: &impl Document) -> Self {
+    pub(crate) fn exiting(exit: ExitCode, document: &impl Render) -> Self {
         // A value of ours that does not serialise would be a bug; say so rather than die of it.
         let json = serde_json::to_value(document).unwrap_or_else(
             |error| serde_json::json!({ "result": "unprintable", "detail": error.to_string() }),
@@ -72,7 +72,7 @@ pub(crate) struct Said<T: Serialize> {
     pub line: String,
 }
 
-impl<T: Serialize> Document for Said<T> {
+impl<T: Serialize> Render for Said<T> {
     fn text(&self) -> String {
         if self.line.is_empty() { String::new() } else { format!("{}\n", self.line.trim_end_matches('\n')) }
     }

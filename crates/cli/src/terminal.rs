@@ -29,7 +29,7 @@ pub(crate) fn ask_text(question: &str) -> Option<String> {
 
 /// A progress bar on a terminal, silence elsewhere.
 #[derive(Debug)]
-pub(crate) struct Progress {
+pub(crate) struct ProgressDisplay {
     bar: ProgressBar,
 }
 
@@ -51,7 +51,7 @@ fn per_second(rate: f64) -> String {
     if rate < 9.95 { format!("{rate:.1}/s") } else { format!("{rate:.0}/s") }
 }
 
-impl Progress {
+impl ProgressDisplay {
     /// A bar that counts `what`.
     pub(crate) fn new(what: &'static str, quiet: bool) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
@@ -84,13 +84,13 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressDisplay {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
 }
 
-impl queue::Progress for Progress {
+impl queue::Progress for ProgressDisplay {
     fn migrated(&mut self, done: u64, total: u64) {
         self.show(done, total);
     }

@@ -1,8 +1,11 @@
 //! A verb: one leaf of the command tree, with what it needs before it acts (contract section 12).
 
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::Report;
+// The names that nearly every verb needs.
+pub(crate) use crate::context::CommandContext;
+pub(crate) use crate::error::{CliError, chain};
+pub(crate) use crate::report::{Render, Report, Said};
+pub(crate) use clap::Args;
+pub(crate) use contract::ExitCode;
 use serde::Serialize;
 
 /// The class of a verb.
@@ -44,7 +47,7 @@ pub(crate) trait Verb {
     fn class(&self) -> Class;
 
     /// Does the work of the verb.
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError>;
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError>;
 
     /// Whether it changes nothing and shows what it would do.
     fn is_dry_run(&self) -> bool {

@@ -1,11 +1,8 @@
 //! `completions`: generated from the tree that parses the command line.
 
 use crate::args::Cli;
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::Report;
-use crate::verb::{Class, Verb, no_document};
-use clap::{Args, CommandFactory};
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb, no_document};
+use clap::CommandFactory;
 
 /// Print a completion script for a shell
 #[derive(Debug, Args)]
@@ -24,7 +21,7 @@ impl Verb for CompletionsArgs {
         no_document(asked)
     }
 
-    fn run(self: Box<Self>, _: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, _: &CommandContext) -> Result<Report, CliError> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "spec-kitty", &mut script);
         Ok(Report { text: String::from_utf8_lossy(&script).into_owned(), ..Report::silent() })

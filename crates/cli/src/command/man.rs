@@ -1,11 +1,8 @@
 //! `man`: one page per verb, generated from the tree that parses the command line.
 
 use crate::args::Cli;
-use crate::context::Context;
-use crate::error::{CliError, chain};
-use crate::report::Report;
-use crate::verb::{Class, Verb, no_document};
-use clap::{Args, CommandFactory};
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb, chain, no_document};
+use clap::CommandFactory;
 use std::path::PathBuf;
 
 /// Write the man pages into a directory
@@ -25,7 +22,7 @@ impl Verb for ManArgs {
         no_document(asked)
     }
 
-    fn run(self: Box<Self>, _: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, _: &CommandContext) -> Result<Report, CliError> {
         fs_err::create_dir_all(&self.directory)
             .and_then(|()| clap_mangen::generate_to(Cli::command(), &self.directory))
             .map_err(|error| CliError::failed("MAN_NOT_WRITTEN", chain(&error)))?;

@@ -1,23 +1,30 @@
 //! Login and teamspace: whose rows these are.
 
-use super::{Check, Look, Name};
+use super::{CheckName, DiagnosticCheck, Diagnostics};
 use crate::error::CliError;
 use identity::environment::names;
 use identity::{AuthAbsence, CardUse, Home, Login, LoginSource};
 use preflight::status::LOGIN_REFUSED;
 
-impl Look<'_> {
-    pub(super) fn login_check(&self) -> Result<Check, CliError> {
+impl Diagnostics<'_> {
+    pub(super) fn login_check(&self) -> Result<DiagnosticCheck, CliError> {
         let login = &self.login;
         let check = match (&login.principal, login.absence) {
-            (Some(principal), None) => Check::ok(Name::Login, format!("{principal}{}", until(login))),
-            (_, Some(AuthAbsence::Unreadable | AuthAbsence::TokenUnreadable)) => {
-                Check::ok(Name::Login, "there is one that cannot be read")
+            (Some(principal), None) => {
+                DiagnosticCheck::ok(CheckName::Login, format!("{principal}{}", until(login)))
             }
-            (_, Some(why)) if self.status.auth_required => Check::ok(Name::Login, why.reason()),
+            (_, Some(AuthAbsence::Unreadable | AuthAbsence::TokenUnreadable)) => {
+                DiagnosticCheck::ok(CheckName::Login, "there is one that cannot be read")
+            }
+            (_, Some(why)) if self.status.auth_required => {
+                DiagnosticCheck::ok(CheckName::Login, why.reason())
+            }
             (_, why) => {
                 let why = why.unwrap_or(AuthAbsence::LoggedOut).reason();
-                Check::not_checked(Name::Login, format!("{why}; not needed while hosted sync is off"))
+                DiagnosticCheck::not_checked(
+                    CheckName::Login,
+                    format!("{why}; not needed while hosted sync is off"),
+                )
             }
         };
         let (what, from) = source(login, self.context.home()?);
@@ -32,21 +39,22 @@ impl Look<'_> {
             .fold(check, |check, (path, why)| check.read_file(format!("ignored: {why}"), path)))
     }
 
-    pub(super) fn teamspace(&self) -> Check {
+    pub(super) fn teamspace(&self) -> DiagnosticCheck {
         let login = &self.login;
         let private = login.private_teams.len();
         match (&login.team_id, login.absence) {
-            (_, Some(AuthAbsence::NoPrivateTeam)) => Check::ok(Name::Teamspace, "none").finding(
-                "no_private_teamspace",
-                "the account has no private teamspace, the only kind that rows are sent to",
-                [login.remedy()],
-            ),
+            (_, Some(AuthAbsence::NoPrivateTeam)) => DiagnosticCheck::ok(CheckName::Teamspace, "none")
+                .finding(
+                    "no_private_teamspace",
+                    "the account has no private teamspace, the only kind that rows are sent to",
+                    [login.remedy()],
+                ),
             (Some(team), _) => {
                 let others = private.saturating_sub(1);
                 let choice = if others > 0 { format!(", {others} more to switch to") } else { String::new() };
-                Check::ok(Name::Teamspace, format!("{team}{choice}"))
+                DiagnosticCheck::ok(CheckName::Teamspace, format!("{team}{choice}"))
             }
-            (None, _) => Check::not_checked(Name::Teamspace, "not logged in"),
+            (None, _) => DiagnosticCheck::not_checked(CheckName::Teamspace, "not logged in"),
         }
     }
 }

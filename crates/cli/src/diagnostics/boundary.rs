@@ -1,6 +1,6 @@
 //! Boundary, legacy rows and queue: the status document, line by line.
 
-use super::{Check, Look, Name};
+use super::{CheckName, DiagnosticCheck, Diagnostics};
 use crate::error::CliError;
 use crate::report::{events_and_bodies, rows};
 use contract::{FailureName, FaultCode, Remedy};
@@ -8,11 +8,11 @@ use identity::Home;
 use identity::lock::{LockProbe, probe};
 use preflight::status::{LegacyQueue, RowPair};
 
-impl Look<'_> {
-    pub(super) fn boundary(&self) -> Result<Check, CliError> {
+impl Diagnostics<'_> {
+    pub(super) fn boundary(&self) -> Result<DiagnosticCheck, CliError> {
         let home = self.context.home()?;
         let status = &self.status;
-        let own = |failure: &FailureName| Name::of(*failure) == Name::Boundary;
+        let own = |failure: &FailureName| CheckName::of(*failure) == CheckName::Boundary;
         let failing = status.preflight.failures().iter().filter(|failure| own(failure)).count();
         let summary = match failing {
             0 => "foreground, daemon and queue DB describe one identity".to_owned(),
@@ -29,7 +29,7 @@ impl Look<'_> {
             pid.unwrap_or_default(),
             version.unwrap_or_default()
         );
-        Ok(Check::ok(Name::Boundary, summary)
+        Ok(DiagnosticCheck::ok(CheckName::Boundary, summary)
             .read_file(
                 format!("foreground version {}", foreground.package_version),
                 &foreground.executable_path,
@@ -38,7 +38,7 @@ impl Look<'_> {
             .read_file(lock(home), &home.owner_lock()))
     }
 
-    pub(super) fn legacy_rows(&self) -> Check {
+    pub(super) fn legacy_rows(&self) -> DiagnosticCheck {
         let LegacyQueue { path, event_count, body_upload_count, rows_in_scope, rows_other_scope } =
             &self.status.legacy_queue;
         let summary = match (rows_in_scope, rows_other_scope) {
@@ -54,22 +54,22 @@ impl Look<'_> {
             (Some(_), Some(_)) => "does not exist".to_owned(),
             _ => "unreadable".to_owned(),
         };
-        Check::ok(Name::LegacyRows, summary).read_file(what, path)
+        DiagnosticCheck::ok(CheckName::LegacyRows, summary).read_file(what, path)
     }
 
     /// Rows of other scopes: nothing of them leaves under this login.
-    fn with_other_queues(&self, check: Check) -> Check {
+    fn with_other_queues(&self, check: DiagnosticCheck) -> DiagnosticCheck {
         self.status.other_queues.iter().fold(check, |check, other| {
             let detail = format!("{}, in {}", other.line(), other.path.to_string_lossy());
             check.finding("rows_of_other_scope", detail, [other.remedy.clone()])
         })
     }
 
-    pub(super) fn queue(&self) -> Check {
+    pub(super) fn queue(&self) -> DiagnosticCheck {
         self.with_other_queues(self.active_queue())
     }
 
-    fn active_queue(&self) -> Check {
+    fn active_queue(&self) -> DiagnosticCheck {
         let queue = &self.status.active_queue;
         let Some(counts) = &self.counts else {
             let why = if self.status.faults.iter().any(|fault| fault.code == FaultCode::ActiveQueueUnreadable)
@@ -78,7 +78,8 @@ impl Look<'_> {
             } else {
                 "nobody knows which one is active, or it cannot be read now"
             };
-            return Check::not_checked(Name::Queue, why).read_file("the active queue DB", &queue.path);
+            return DiagnosticCheck::not_checked(CheckName::Queue, why)
+                .read_file("the active queue DB", &queue.path);
         };
         let RowPair { events: prepared_events, bodies: prepared_bodies } = self.status.prepared;
         let (waiting, most) = (counts.events + counts.bodies, self.config.max_queue_size);
@@ -90,7 +91,7 @@ impl Look<'_> {
             ));
         }
         let there = if queue.path.exists() { "the active queue DB" } else { "does not exist yet" };
-        let check = Check::ok(Name::Queue, summary).read_file(there, &queue.path);
+        let check = DiagnosticCheck::ok(CheckName::Queue, summary).read_file(there, &queue.path);
         let check = if waiting >= most {
             let detail = format!("{waiting} rows wait and {most} may, so commands that capture refuse");
             check.finding("queue_full", detail, [Remedy::SyncNow])

@@ -1,6 +1,6 @@
 //! Daemon and delivery: whether what may leave, leaves.
 
-use super::{Check, Look, Name, word};
+use super::{CheckName, DiagnosticCheck, Diagnostics, word};
 use crate::error::CliError;
 use ::daemon::doctor::{CleanupClass, FindingKind, Treatment, orphan_daemons};
 use ::daemon::drain::DrainOutcome;
@@ -10,10 +10,11 @@ use delivery::backoff::plan_rest;
 use jiff::Timestamp;
 use preflight::status::{BODIES_NOT_INDEXED, SERVER_REWOUND};
 
-impl Look<'_> {
-    pub(super) fn daemon(&self) -> Result<Check, CliError> {
+impl Diagnostics<'_> {
+    pub(super) fn daemon(&self) -> Result<DiagnosticCheck, CliError> {
         let status = observe_status(self.context.home()?);
-        let check = Check::ok(Name::Daemon, summary(&status)).read_file("its log", &status.log);
+        let check =
+            DiagnosticCheck::ok(CheckName::Daemon, summary(&status)).read_file("its log", &status.log);
         let check = match status.port.filter(|_| status.report.is_some()) {
             Some(port) => check.read("it answers and proves itself", format!("127.0.0.1:{port}")),
             None => check,
@@ -24,7 +25,7 @@ impl Look<'_> {
     }
 
     /// What `doctor orphan-daemons` finds beyond the orphan records and strays of the boundary.
-    fn with_leftovers(&self, check: Check) -> Result<Check, CliError> {
+    fn with_leftovers(&self, check: DiagnosticCheck) -> Result<DiagnosticCheck, CliError> {
         let report = orphan_daemons(&self.context.boundary()?, Treatment::Look)?;
         let beyond = report.findings.iter().filter(|finding| {
             let known = match finding.kind {
@@ -49,10 +50,10 @@ impl Look<'_> {
         }))
     }
 
-    pub(super) fn delivery(&self) -> Check {
+    pub(super) fn delivery(&self) -> DiagnosticCheck {
         let status = &self.status;
         let Some(counts) = &self.counts else {
-            return Check::not_checked(Name::Delivery, "the active queue DB cannot be read");
+            return DiagnosticCheck::not_checked(CheckName::Delivery, "the active queue DB cannot be read");
         };
         let last = status
             .last_delivery
@@ -60,7 +61,7 @@ impl Look<'_> {
             .map_or("nothing was delivered yet".to_owned(), |at| format!("the last one at {at}"));
         let oldest = status.oldest_pending_at.as_deref();
         let waits = oldest.map_or(String::new(), |oldest| format!("; the oldest row waits since {oldest}"));
-        let mut check = Check::ok(Name::Delivery, format!("{last}{waits}"))
+        let mut check = DiagnosticCheck::ok(CheckName::Delivery, format!("{last}{waits}"))
             .read_file("receipts and waiting rows", &status.active_queue.path);
         if let Some(pause) = &counts.pause
             && let Some(rest) = plan_rest(pause.until, now())
@@ -101,7 +102,7 @@ fn summary(status: &DaemonStatus) -> String {
 }
 
 /// The states that are no failure of the boundary and still need somebody.
-fn judge_state(check: Check, status: &DaemonStatus) -> Check {
+fn judge_state(check: DiagnosticCheck, status: &DaemonStatus) -> DiagnosticCheck {
     let code = match status.state {
         DaemonState::Suspended => "daemon_suspended",
         DaemonState::Wedged => "daemon_wedged",
@@ -111,7 +112,7 @@ fn judge_state(check: Check, status: &DaemonStatus) -> Check {
         }
         // The boundary's, too; but nobody may call the daemon fine.
         DaemonState::Orphan | DaemonState::Unreadable => {
-            return Check { state: super::State::NotChecked, ..check };
+            return DiagnosticCheck { state: super::CheckState::NotChecked, ..check };
         }
     };
     let detail = status.detail.clone().unwrap_or_default();
@@ -121,7 +122,7 @@ fn judge_state(check: Check, status: &DaemonStatus) -> Check {
 }
 
 /// A daemon that dies at once, again and again, is started no more.
-fn judge_starts(check: Check, status: &DaemonStatus) -> Check {
+fn judge_starts(check: DiagnosticCheck, status: &DaemonStatus) -> DiagnosticCheck {
     let starts = status.automatic_starts;
     if status.state != DaemonState::Stopped || !starts.are_spent() {
         return check;
@@ -134,7 +135,7 @@ fn judge_starts(check: Check, status: &DaemonStatus) -> Check {
     check.finding("daemon_starts_spent", detail, [Remedy::StartDaemon])
 }
 
-fn judge_last_drain(check: Check, status: &DaemonStatus) -> Check {
+fn judge_last_drain(check: DiagnosticCheck, status: &DaemonStatus) -> DiagnosticCheck {
     let Some(last) = status.report.as_ref().and_then(|report| report.last_drain.as_ref()) else {
         return check;
     };

@@ -1,6 +1,6 @@
 //! Switch, home and server: what the machine and its user decided.
 
-use super::{Check, Look, Name};
+use super::{CheckName, DiagnosticCheck, Diagnostics};
 use crate::error::CliError;
 use contract::exit::{SYNC_SERVER_UNSET, SYNC_TOKEN_HOST};
 use contract::switch::Decider;
@@ -18,7 +18,7 @@ use std::path::PathBuf;
 const UNUSABLE: &str = "state_file_unusable";
 
 /// Adds a finding for each obstacle to writing at `places`. Nothing is written to find out.
-pub(super) fn with_obstacles<N>(check: Check<N>, places: &[PathBuf]) -> Check<N> {
+pub(super) fn with_obstacles<N>(check: DiagnosticCheck<N>, places: &[PathBuf]) -> DiagnosticCheck<N> {
     observe_obstacles(places).into_iter().fold(check, |check, obstacle| {
         let code = match obstacle {
             Obstacle::ReadOnly { .. } => "read_only_file_system",
@@ -29,19 +29,19 @@ pub(super) fn with_obstacles<N>(check: Check<N>, places: &[PathBuf]) -> Check<N>
     })
 }
 
-impl Look<'_> {
-    pub(super) fn switch(&self) -> Check {
+impl Diagnostics<'_> {
+    pub(super) fn switch(&self) -> DiagnosticCheck {
         let value = self.context.environment.text(contract::switch::VARIABLE);
         let shown = value.unwrap_or_else(|| "not set".to_owned());
         let switch = self.context.switch();
         let check = match switch.decider {
             Decider::Unreadable => {
-                Check::not_checked(Name::Switch, "unknown: the configuration cannot be read")
+                DiagnosticCheck::not_checked(CheckName::Switch, "unknown: the configuration cannot be read")
             }
-            _ if switch.on => Check::ok(Name::Switch, "hosted sync is on"),
+            _ if switch.on => DiagnosticCheck::ok(CheckName::Switch, "hosted sync is on"),
             // The variable wins over the file, so that the file cannot switch it on.
-            decider => Check::off(
-                Name::Switch,
+            decider => DiagnosticCheck::off(
+                CheckName::Switch,
                 match decider {
                     Decider::Variable => {
                         "hosted sync is off by SPEC_KITTY_ENABLE_SAAS_SYNC: commands change the repository \
@@ -63,7 +63,7 @@ impl Look<'_> {
         check
     }
 
-    pub(super) fn home(&self) -> Result<Check, CliError> {
+    pub(super) fn home(&self) -> Result<DiagnosticCheck, CliError> {
         let home = self.context.home()?;
         let root = &self.status.root;
         let there = if home.root().exists() { "is there" } else { "does not exist yet" };
@@ -71,7 +71,8 @@ impl Look<'_> {
         // A configuration that cannot be read is a finding of its own.
         let unknown = read_settings(home).map(|(_, unknown)| unknown).unwrap_or_default();
         let warnings = unknown.iter().map(ToString::to_string);
-        let check = Check::ok(Name::Home, summary).read_file(there, home.root()).warnings(warnings);
+        let check =
+            DiagnosticCheck::ok(CheckName::Home, summary).read_file(there, home.root()).warnings(warnings);
         let check = match observe_privacy(home) {
             Privacy::Unproven { detail, remedy } => check.finding("home_privacy_unproven", detail, [remedy]),
             // A home that is open is a failure of the preflight, and reported as one.
@@ -111,10 +112,10 @@ impl Look<'_> {
         Ok(files.filter_map(|file| observe_state_file(&file).map(|why| (file, why))).collect())
     }
 
-    pub(super) fn server(&self) -> Result<Check, CliError> {
+    pub(super) fn server(&self) -> Result<DiagnosticCheck, CliError> {
         let config = self.context.home()?.config_file();
         if !self.config.is_readable() {
-            return Ok(Check::not_checked(Name::Server, "the configuration cannot be read"));
+            return Ok(DiagnosticCheck::not_checked(CheckName::Server, "the configuration cannot be read"));
         }
         let (what, from) = match (&self.config.server_url, self.login.source) {
             (_, LoginSource::Token) => {
@@ -134,20 +135,26 @@ impl Look<'_> {
         };
         let check = match judge_destination(&self.login, &self.config) {
             // The fault names the value and what helps.
-            _ if self.login.has_invalid_server() => Check::ok(Name::Server, "cannot be used"),
-            Destination::Ready { url } => Check::ok(Name::Server, url),
-            Destination::ServerUnset => Check::ok(Name::Server, "none is configured").finding(
+            _ if self.login.has_invalid_server() => DiagnosticCheck::ok(CheckName::Server, "cannot be used"),
+            Destination::Ready { url } => DiagnosticCheck::ok(CheckName::Server, url),
+            Destination::ServerUnset => DiagnosticCheck::ok(CheckName::Server, "none is configured").finding(
                 SYNC_SERVER_UNSET,
                 "no server is configured, so nothing can be sent",
                 [self.login.server_remedy()],
             ),
             // Without a login there is no token whose issuer could be wrong.
-            Destination::TokenHost { url, .. } if !self.login.authenticated => Check::ok(Name::Server, url),
+            Destination::TokenHost { url, .. } if !self.login.authenticated => {
+                DiagnosticCheck::ok(CheckName::Server, url)
+            }
             Destination::TokenHost { url, issuer } => {
                 let issuer = issuer.as_deref().map(server_url::shown);
                 let issuer = issuer.unwrap_or_else(|| "an unknown host".into());
                 let detail = format!("the token was issued by {issuer} and is not sent to {url}");
-                Check::ok(Name::Server, url).finding(SYNC_TOKEN_HOST, detail, [self.login.server_remedy()])
+                DiagnosticCheck::ok(CheckName::Server, url).finding(
+                    SYNC_TOKEN_HOST,
+                    detail,
+                    [self.login.server_remedy()],
+                )
             }
         };
         Ok(check.read(what, from))

@@ -4,7 +4,7 @@
 //! `sync doctor` shows all of them and `sync setup` walks the gates among them. Everything about the
 //! boundary comes from the same status document as `sync status`; nothing is judged a second time.
 //!
-//! Invariants: looks and changes nothing; asks a server only in [`Name::Reachability`], and only when
+//! Invariants: looks and changes nothing; asks a server only in [`CheckName::Reachability`], and only when
 //! that was asked for; a machine is healthy only when every check says so, never because no check
 //! complained.
 
@@ -17,7 +17,7 @@ mod project;
 
 pub(crate) use network::judge_probe;
 
-use crate::context::Context;
+use crate::context::CommandContext;
 use crate::error::CliError;
 use crate::report::rows;
 use contract::{FailureName, FaultCode, PreflightResult, Remedy};
@@ -32,7 +32,7 @@ use std::path::Path;
 /// The checks, in the order in which one makes the next possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Name {
+pub(crate) enum CheckName {
     /// Hosted sync is on.
     Switch,
     /// The state root is the one that was meant.
@@ -61,7 +61,7 @@ pub(crate) enum Name {
     Reachability,
 }
 
-impl Name {
+impl CheckName {
     /// All of them.
     pub(crate) const ALL: [Self; 13] = [
         Self::Switch,
@@ -111,7 +111,7 @@ impl Name {
 /// What a check came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum State {
+pub(crate) enum CheckState {
     /// Looked at, and right.
     Ok,
     /// Switched off by a decision of the user.
@@ -122,7 +122,7 @@ pub(crate) enum State {
     Finding,
 }
 
-impl State {
+impl CheckState {
     const fn label(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -144,7 +144,7 @@ pub(crate) struct Evidence {
 
 /// Something that has to be done.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Finding {
+pub(crate) struct CheckFinding {
     /// A word for scripts; for failures of the boundary their canonical name.
     pub(crate) code: String,
     /// What is wrong.
@@ -160,27 +160,27 @@ fn hints<S: Serializer>(remedies: &[Remedy], serializer: S) -> Result<S::Ok, S::
 
 /// One check and its outcome.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Check<N = Name> {
+pub(crate) struct DiagnosticCheck<N = CheckName> {
     /// Which.
     pub(crate) name: N,
     /// What it came to.
-    pub(crate) state: State,
+    pub(crate) state: CheckState,
     /// One line.
     pub(crate) summary: String,
     /// What was read.
     pub(crate) evidence: Vec<Evidence>,
-    /// What has to be done; not empty exactly when the state is [`State::Finding`].
-    pub(crate) findings: Vec<Finding>,
+    /// What has to be done; not empty exactly when the state is [`CheckState::CheckFinding`].
+    pub(crate) findings: Vec<CheckFinding>,
     /// What is odd and keeps nothing from working.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) warnings: Vec<String>,
 }
 
-impl<N> Check<N> {
+impl<N> DiagnosticCheck<N> {
     pub(crate) fn ok(name: N, summary: impl Into<String>) -> Self {
         Self {
             name,
-            state: State::Ok,
+            state: CheckState::Ok,
             summary: summary.into(),
             evidence: Vec::new(),
             findings: Vec::new(),
@@ -189,11 +189,11 @@ impl<N> Check<N> {
     }
 
     pub(crate) fn off(name: N, summary: impl Into<String>) -> Self {
-        Self { state: State::Off, ..Self::ok(name, summary) }
+        Self { state: CheckState::Off, ..Self::ok(name, summary) }
     }
 
     pub(crate) fn not_checked(name: N, why: impl Into<String>) -> Self {
-        Self { state: State::NotChecked, ..Self::ok(name, why) }
+        Self { state: CheckState::NotChecked, ..Self::ok(name, why) }
     }
 
     #[must_use]
@@ -221,8 +221,8 @@ impl<N> Check<N> {
         remedies: impl IntoIterator<Item = Remedy>,
     ) -> Self {
         let remedies = remedies.into_iter().collect();
-        self.findings.push(Finding { code: code.into(), detail: detail.into(), remedies });
-        self.state = State::Finding;
+        self.findings.push(CheckFinding { code: code.into(), detail: detail.into(), remedies });
+        self.state = CheckState::Finding;
         self
     }
 }
@@ -230,7 +230,7 @@ impl<N> Check<N> {
 /// What an examination came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Verdict {
+pub(crate) enum DiagnosticVerdict {
     /// Every check was made and is right.
     Healthy,
     /// Nothing was found, and not everything was looked at or is switched on.
@@ -239,12 +239,12 @@ pub(crate) enum Verdict {
     Findings,
 }
 
-impl Verdict {
+impl DiagnosticVerdict {
     /// An allow-list: only checks that are right make a healthy machine.
-    pub(crate) fn of<N>(checks: &[Check<N>]) -> Self {
-        if checks.iter().any(|check| check.state == State::Finding) {
+    pub(crate) fn of<N>(checks: &[DiagnosticCheck<N>]) -> Self {
+        if checks.iter().any(|check| check.state == CheckState::Finding) {
             Self::Findings
-        } else if !checks.is_empty() && checks.iter().all(|check| check.state == State::Ok) {
+        } else if !checks.is_empty() && checks.iter().all(|check| check.state == CheckState::Ok) {
             Self::Healthy
         } else {
             Self::Incomplete
@@ -270,8 +270,8 @@ pub(crate) enum Reach {
 }
 
 /// One look at this machine, which the checks share.
-pub(crate) struct Look<'a> {
-    context: &'a Context,
+pub(crate) struct Diagnostics<'a> {
+    context: &'a CommandContext,
     /// The document behind `sync status`.
     pub(crate) status: StatusDocument,
     config: Config,
@@ -280,9 +280,9 @@ pub(crate) struct Look<'a> {
     counts: Option<QueueCounts>,
 }
 
-impl<'a> Look<'a> {
+impl<'a> Diagnostics<'a> {
     /// Looks. A queue that stays locked past its deadline is exit 69, as everywhere.
-    pub(crate) fn take(context: &'a Context) -> Result<Self, CliError> {
+    pub(crate) fn take(context: &'a CommandContext) -> Result<Self, CliError> {
         let boundary = context.boundary()?;
         let status = boundary.status_document(context.sync_enabled())?;
         let observation = boundary.observe()?;
@@ -296,39 +296,39 @@ impl<'a> Look<'a> {
     }
 
     /// Makes every check.
-    pub(crate) fn examine(&self, reach: Reach) -> Result<Vec<Check>, CliError> {
-        Name::ALL.into_iter().map(|name| self.check(name, reach)).collect()
+    pub(crate) fn examine(&self, reach: Reach) -> Result<Vec<DiagnosticCheck>, CliError> {
+        CheckName::ALL.into_iter().map(|name| self.check(name, reach)).collect()
     }
 
     /// Makes the checks that `sync setup` opens; none of them uses the network.
-    pub(crate) fn examine_gates(&self) -> Result<Vec<Check>, CliError> {
-        let gates = Name::ALL.into_iter().filter(|name| name.is_gate());
+    pub(crate) fn examine_gates(&self) -> Result<Vec<DiagnosticCheck>, CliError> {
+        let gates = CheckName::ALL.into_iter().filter(|name| name.is_gate());
         gates.map(|name| self.check(name, Reach::Offline)).collect()
     }
 
-    fn check(&self, name: Name, reach: Reach) -> Result<Check, CliError> {
+    fn check(&self, name: CheckName, reach: Reach) -> Result<DiagnosticCheck, CliError> {
         let check = match name {
-            Name::Switch => self.switch(),
-            Name::Home => self.home()?,
-            Name::Server => self.server()?,
-            Name::Login => self.login_check()?,
-            Name::Teamspace => self.teamspace(),
-            Name::Project => self.project(),
-            Name::Consent => self.consent()?,
-            Name::Boundary => self.boundary()?,
-            Name::LegacyRows => self.legacy_rows(),
-            Name::Queue => self.queue(),
-            Name::Daemon => self.daemon()?,
-            Name::Delivery => self.delivery(),
-            Name::Reachability => self.reachability(reach)?,
+            CheckName::Switch => self.switch(),
+            CheckName::Home => self.home()?,
+            CheckName::Server => self.server()?,
+            CheckName::Login => self.login_check()?,
+            CheckName::Teamspace => self.teamspace(),
+            CheckName::Project => self.project(),
+            CheckName::Consent => self.consent()?,
+            CheckName::Boundary => self.boundary()?,
+            CheckName::LegacyRows => self.legacy_rows(),
+            CheckName::Queue => self.queue(),
+            CheckName::Daemon => self.daemon()?,
+            CheckName::Delivery => self.delivery(),
+            CheckName::Reachability => self.reachability(reach)?,
         };
         Ok(self.with_failures(name, check))
     }
 
     /// Adds the failures of the preflight that belong to this check.
-    fn with_failures(&self, name: Name, check: Check) -> Check {
+    fn with_failures(&self, name: CheckName, check: DiagnosticCheck) -> DiagnosticCheck {
         failures(&self.status.preflight)
-            .filter(|(failure, ..)| Name::of(*failure) == name)
+            .filter(|(failure, ..)| CheckName::of(*failure) == name)
             .fold(check, |check, (failure, detail, remedies)| check.finding(failure.name(), detail, remedies))
     }
 }
@@ -376,17 +376,17 @@ fn failures(result: &PreflightResult) -> impl Iterator<Item = (FailureName, Stri
 }
 
 /// The checks, one line each.
-pub(crate) fn summarise<N: Serialize>(checks: &[Check<N>]) -> String {
+pub(crate) fn summarise<N: Serialize>(checks: &[DiagnosticCheck<N>]) -> String {
     checks.iter().map(line).collect()
 }
 
-fn line<N: Serialize>(check: &Check<N>) -> String {
+fn line<N: Serialize>(check: &DiagnosticCheck<N>) -> String {
     let (label, name) = (check.state.label(), word(&check.name));
     format!("{label:<8} {name:<13} {}\n", contract::text::printable(&check.summary))
 }
 
 /// The checks as people read them.
-pub(crate) fn describe<N: Serialize>(checks: &[Check<N>]) -> String {
+pub(crate) fn describe<N: Serialize>(checks: &[DiagnosticCheck<N>]) -> String {
     use contract::text::printable;
     let mut out = String::new();
     for check in checks {
@@ -413,22 +413,23 @@ pub(crate) fn word(value: &impl Serialize) -> String {
 }
 
 /// The verdict in one line.
-pub(crate) fn headline<N: Serialize>(verdict: Verdict, checks: &[Check<N>]) -> String {
-    let names = |state: State| -> String {
+pub(crate) fn headline<N: Serialize>(verdict: DiagnosticVerdict, checks: &[DiagnosticCheck<N>]) -> String {
+    let names = |state: CheckState| -> String {
         let names: Vec<String> =
             checks.iter().filter(|check| check.state == state).map(|check| word(&check.name)).collect();
         names.join(", ")
     };
     match verdict {
-        Verdict::Healthy => "healthy: every check was made and is right".to_owned(),
-        Verdict::Findings => {
+        DiagnosticVerdict::Healthy => "healthy: every check was made and is right".to_owned(),
+        DiagnosticVerdict::Findings => {
             let count: usize = checks.iter().map(|check| check.findings.len()).sum();
             let plural = if count == 1 { "finding" } else { "findings" };
-            format!("{count} {plural}: {}", names(State::Finding))
+            format!("{count} {plural}: {}", names(CheckState::Finding))
         }
-        Verdict::Incomplete => {
+        DiagnosticVerdict::Incomplete => {
             let mut parts = Vec::new();
-            for (label, state) in [("switched off", State::Off), ("not checked", State::NotChecked)] {
+            for (label, state) in [("switched off", CheckState::Off), ("not checked", CheckState::NotChecked)]
+            {
                 let names = names(state);
                 if !names.is_empty() {
                     parts.push(format!("{label}: {names}"));
@@ -443,30 +444,34 @@ pub(crate) fn headline<N: Serialize>(verdict: Verdict, checks: &[Check<N>]) -> S
 mod tests {
     use super::*;
 
-    fn check(name: Name, state: State) -> Check {
-        Check { state, ..Check::ok(name, "") }
+    fn check(name: CheckName, state: CheckState) -> DiagnosticCheck {
+        DiagnosticCheck { state, ..DiagnosticCheck::ok(name, "") }
     }
 
     #[test]
     fn only_checks_that_were_made_and_are_right_make_a_healthy_machine() {
-        let all = |state| Name::ALL.map(|name| check(name, state)).to_vec();
-        assert_eq!(Verdict::of(&all(State::Ok)), Verdict::Healthy);
-        for state in [State::Off, State::NotChecked, State::Finding] {
-            for name in Name::ALL {
-                let mut checks = all(State::Ok);
+        let all = |state| CheckName::ALL.map(|name| check(name, state)).to_vec();
+        assert_eq!(DiagnosticVerdict::of(&all(CheckState::Ok)), DiagnosticVerdict::Healthy);
+        for state in [CheckState::Off, CheckState::NotChecked, CheckState::Finding] {
+            for name in CheckName::ALL {
+                let mut checks = all(CheckState::Ok);
                 checks.retain(|check| check.name != name);
                 checks.push(check(name, state));
-                assert_ne!(Verdict::of(&checks), Verdict::Healthy, "{name:?} {state:?}");
+                assert_ne!(DiagnosticVerdict::of(&checks), DiagnosticVerdict::Healthy, "{name:?} {state:?}");
             }
         }
-        assert_eq!(Verdict::of::<Name>(&[]), Verdict::Incomplete, "nothing looked at is not healthy");
-        assert_eq!(Verdict::of(&all(State::Finding)).exit(), contract::ExitCode::Failed);
+        assert_eq!(
+            DiagnosticVerdict::of::<CheckName>(&[]),
+            DiagnosticVerdict::Incomplete,
+            "nothing looked at is not healthy"
+        );
+        assert_eq!(DiagnosticVerdict::of(&all(CheckState::Finding)).exit(), contract::ExitCode::Failed);
     }
 
     #[test]
     fn every_failing_name_has_a_check_that_setup_opens() {
         for failure in FailureName::all() {
-            assert!(Name::of(failure).is_gate(), "{failure}");
+            assert!(CheckName::of(failure).is_gate(), "{failure}");
         }
     }
 }

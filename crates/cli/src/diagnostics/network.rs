@@ -1,15 +1,15 @@
 //! Reachability: the one question to the configured server.
 
-use super::{Check, Look, Name, Reach};
+use super::{CheckName, DiagnosticCheck, Diagnostics, Reach};
 use crate::build;
 use crate::error::{CliError, chain};
 use contract::Remedy;
 use delivery::probe::{LoginProbe, Reachability, SessionState, fetch_login_probe};
 use identity::{Destination, Login, judge_destination};
 
-impl Look<'_> {
-    pub(super) fn reachability(&self, reach: Reach) -> Result<Check, CliError> {
-        let not_asked = |why: &str| Ok(Check::not_checked(Name::Reachability, why));
+impl Diagnostics<'_> {
+    pub(super) fn reachability(&self, reach: Reach) -> Result<DiagnosticCheck, CliError> {
+        let not_asked = |why: &str| Ok(DiagnosticCheck::not_checked(CheckName::Reachability, why));
         if reach == Reach::Offline {
             return not_asked("not asked: this is the one check that uses the network");
         }
@@ -25,8 +25,8 @@ impl Look<'_> {
         let http = delivery::Context::new(self.context.home()?, &self.context.environment, build::VERSION)
             .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))?;
         Ok(match fetch_login_probe(&http) {
-            Ok(probe) => judge_probe(Name::Reachability, &probe, &self.login),
-            Err(error) => Check::ok(Name::Reachability, "not asked").finding(
+            Ok(probe) => judge_probe(CheckName::Reachability, &probe, &self.login),
+            Err(error) => DiagnosticCheck::ok(CheckName::Reachability, "not asked").finding(
                 "server_not_asked",
                 chain(&error),
                 error.remedy(&http),
@@ -37,15 +37,15 @@ impl Look<'_> {
 }
 
 /// What the answers of a server mean.
-pub(crate) fn judge_probe<N>(name: N, probe: &LoginProbe, login: &Login) -> Check<N> {
+pub(crate) fn judge_probe<N>(name: N, probe: &LoginProbe, login: &Login) -> DiagnosticCheck<N> {
     if probe.is_good() {
-        return Check::ok(name, "the server answers and takes this login");
+        return DiagnosticCheck::ok(name, "the server answers and takes this login");
     }
     if probe.awaits_renewal() {
         let why = "the server is there; the access token has expired and is renewed by the next delivery";
-        return Check::not_checked(name, why);
+        return DiagnosticCheck::not_checked(name, why);
     }
-    let check = Check::ok(name, "the server does not take rows of this login now");
+    let check = DiagnosticCheck::ok(name, "the server does not take rows of this login now");
     match &probe.session {
         Some(SessionState::NotAccepted) => check.finding(
             "session_not_accepted",

@@ -1,7 +1,7 @@
 //! Project and consent: what the working directory belongs to, and whether its rows may leave.
 
 use super::machine::with_obstacles;
-use super::{Check, Look, Name};
+use super::{CheckName, DiagnosticCheck, Diagnostics};
 use crate::error::{CliError, chain};
 use crate::report::{PROJECTS_SHOWN, more_projects, project_name, rows};
 use contract::{Consent, Remedy};
@@ -11,11 +11,11 @@ use identity::{ProjectIdentity, locate_project_root};
 use queue::HoldReason;
 use std::path::PathBuf;
 
-impl Look<'_> {
-    pub(super) fn project(&self) -> Check {
+impl Diagnostics<'_> {
+    pub(super) fn project(&self) -> DiagnosticCheck {
         let Some(root) = self.project_root() else {
             let directory = self.context.directory();
-            return Check::not_checked(Name::Project, "not inside a project")
+            return DiagnosticCheck::not_checked(CheckName::Project, "not inside a project")
                 .read_file("no .kittify in it or above it", directory);
         };
         let file = config_file(&root);
@@ -23,7 +23,7 @@ impl Look<'_> {
             Ok(recorded) => recorded,
             Err(error) => {
                 let advice = format!("correct {} by hand", file.to_string_lossy());
-                return Check::ok(Name::Project, "its identity cannot be read").finding(
+                return DiagnosticCheck::ok(CheckName::Project, "its identity cannot be read").finding(
                     "project_unreadable",
                     chain(&error),
                     [Remedy::Advice(advice)],
@@ -34,7 +34,7 @@ impl Look<'_> {
             Some(uuid) => format!("{} ({uuid})", recorded.slug.as_deref().unwrap_or("unnamed")),
             None => "no identity yet; the first command that captures gives it one".to_owned(),
         };
-        let check = Check::ok(Name::Project, summary);
+        let check = DiagnosticCheck::ok(CheckName::Project, summary);
         let check = match read_git_facts(&root) {
             Ok(Some(_)) => check,
             Ok(None) => check.finding(
@@ -56,20 +56,23 @@ impl Look<'_> {
     }
 
     /// The decision about this project, and rows of any project that wait for one.
-    pub(super) fn consent(&self) -> Result<Check, CliError> {
+    pub(super) fn consent(&self) -> Result<DiagnosticCheck, CliError> {
         let config = self.context.home()?.config_file();
         let check = match self.own_consent() {
-            None => Check::ok(Name::Consent, "no project here to decide about"),
-            Some(Consent::OptedIn(_)) => Check::ok(Name::Consent, "this project is opted in"),
-            Some(Consent::Unset) => {
-                Check::ok(Name::Consent, "nothing decided: what is captured in this checkout may leave")
-            }
-            Some(Consent::OptedOut) if !self.config.is_readable() => {
-                Check::not_checked(Name::Consent, "the configuration cannot be read, so nothing leaves")
-            }
-            Some(Consent::OptedOut) => {
-                Check::off(Name::Consent, "this project is opted out: its rows stay on this machine")
-            }
+            None => DiagnosticCheck::ok(CheckName::Consent, "no project here to decide about"),
+            Some(Consent::OptedIn(_)) => DiagnosticCheck::ok(CheckName::Consent, "this project is opted in"),
+            Some(Consent::Unset) => DiagnosticCheck::ok(
+                CheckName::Consent,
+                "nothing decided: what is captured in this checkout may leave",
+            ),
+            Some(Consent::OptedOut) if !self.config.is_readable() => DiagnosticCheck::not_checked(
+                CheckName::Consent,
+                "the configuration cannot be read, so nothing leaves",
+            ),
+            Some(Consent::OptedOut) => DiagnosticCheck::off(
+                CheckName::Consent,
+                "this project is opted out: its rows stay on this machine",
+            ),
         };
         let what = if config.exists() { "the decisions of this machine" } else { "does not exist" };
         let check = check.read_file(what, &config);

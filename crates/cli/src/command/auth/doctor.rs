@@ -1,13 +1,9 @@
 //! `auth doctor`: the login of this machine, file by file. Offline unless `--server` asks the server.
 
 use crate::build;
-use crate::context::Context;
-use crate::diagnostics::{Check, Verdict, describe, headline, judge_probe};
-use crate::error::{CliError, chain};
+use crate::diagnostics::{DiagnosticCheck, DiagnosticVerdict, describe, headline, judge_probe};
 use crate::platform::open_mode;
-use crate::report::{Document, Report};
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb, chain};
 use contract::Remedy;
 use contract::exit::{SYNC_SERVER_UNSET, SYNC_TOKEN_HOST};
 use delivery::probe::fetch_login_probe;
@@ -37,18 +33,18 @@ impl Verb for AuthDoctorArgs {
     }
 
     /// Exit 1 with findings.
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let observed_at = Timestamp::now().to_string();
-        let checks = Patient::of(context)?.examine(self.server)?;
-        let result = Verdict::of(&checks);
-        Ok(Report::exiting(result.exit(), &Examination { result, observed_at, checks }))
+        let checks = LoginDiagnostics::of(context)?.examine(self.server)?;
+        let result = DiagnosticVerdict::of(&checks);
+        Ok(Report::exiting(result.exit(), &LoginExamination { result, observed_at, checks }))
     }
 }
 
 /// The checks, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Name {
+enum LoginCheckName {
     /// Where the login comes from.
     Source,
     /// The session file opens.
@@ -70,8 +66,8 @@ enum Name {
 }
 
 /// What is examined.
-struct Patient<'a> {
-    context: &'a Context,
+struct LoginDiagnostics<'a> {
+    context: &'a CommandContext,
     home: &'a Home,
     config: Config,
     login: Login,
@@ -79,8 +75,8 @@ struct Patient<'a> {
     session: Option<Session>,
 }
 
-impl<'a> Patient<'a> {
-    fn of(context: &'a Context) -> Result<Self, CliError> {
+impl<'a> LoginDiagnostics<'a> {
+    fn of(context: &'a CommandContext) -> Result<Self, CliError> {
         let home = context.home()?;
         let config = Config::read(home).unwrap_or_else(|_| Config::unreadable());
         let login = read_login(home, &config, &context.environment);
@@ -89,7 +85,7 @@ impl<'a> Patient<'a> {
         Ok(Self { context, home, config, login, session })
     }
 
-    fn examine(&self, server: bool) -> Result<Vec<Check<Name>>, CliError> {
+    fn examine(&self, server: bool) -> Result<Vec<DiagnosticCheck<LoginCheckName>>, CliError> {
         Ok(vec![
             self.source(),
             self.session(),
@@ -103,7 +99,7 @@ impl<'a> Patient<'a> {
         ])
     }
 
-    fn source(&self) -> Check<Name> {
+    fn source(&self) -> DiagnosticCheck<LoginCheckName> {
         let login = &self.login;
         let summary = match login.source {
             LoginSource::Token => "a CI token in the environment; it wins over a session",
@@ -114,10 +110,13 @@ impl<'a> Patient<'a> {
             LoginSource::None => "nothing",
         };
         let variables = [names::SPEC_KITTY_TOKEN, names::SPEC_KITTY_TOKEN_FILE, names::SPEC_KITTY_SERVER_URL];
-        let check = variables.into_iter().fold(Check::ok(Name::Source, summary), |check, variable| {
-            let set = self.context.environment.non_empty(variable).is_some();
-            check.read(if set { "set" } else { "not set" }, variable)
-        });
+        let check = variables.into_iter().fold(
+            DiagnosticCheck::ok(LoginCheckName::Source, summary),
+            |check, variable| {
+                let set = self.context.environment.non_empty(variable).is_some();
+                check.read(if set { "set" } else { "not set" }, variable)
+            },
+        );
         // Secrets are mounted as they are, so this is said and is no finding.
         let environment = &self.context.environment;
         let token_file = environment
@@ -141,17 +140,18 @@ impl<'a> Patient<'a> {
         })
     }
 
-    fn session(&self) -> Check<Name> {
+    fn session(&self) -> DiagnosticCheck<LoginCheckName> {
         let file = self.home.session_file();
         let check = match (&self.session, file.exists()) {
             (Some(session), _) => {
                 let method = format!("of {}, by {}", session.issued_at, session.auth_method);
-                Check::ok(Name::Session, method).read_file("opens with the key of this machine", &file)
+                DiagnosticCheck::ok(LoginCheckName::Session, method)
+                    .read_file("opens with the key of this machine", &file)
             }
-            (None, true) => {
-                Check::not_checked(Name::Session, "it does not open").read_file("is there", &file)
-            }
-            (None, false) => Check::not_checked(Name::Session, "none").read_file("does not exist", &file),
+            (None, true) => DiagnosticCheck::not_checked(LoginCheckName::Session, "it does not open")
+                .read_file("is there", &file),
+            (None, false) => DiagnosticCheck::not_checked(LoginCheckName::Session, "none")
+                .read_file("does not exist", &file),
         };
         let salt = self.home.session_salt();
         // Without a session no key is made; a salt that is left over is shown all the same.
@@ -162,44 +162,51 @@ impl<'a> Patient<'a> {
         }
     }
 
-    fn card(&self) -> Check<Name> {
+    fn card(&self) -> DiagnosticCheck<LoginCheckName> {
         let file = self.home.identity_card();
         match (self.login.card, file.exists()) {
-            (CardUse::Used, _) => {
-                Check::ok(Name::Card, "matches the session, so no command derives the key to look")
-                    .read_file("the identity card", &file)
+            (CardUse::Used, _) => DiagnosticCheck::ok(
+                LoginCheckName::Card,
+                "matches the session, so no command derives the key to look",
+            )
+            .read_file("the identity card", &file),
+            (CardUse::NotNeeded, _) => {
+                DiagnosticCheck::not_checked(LoginCheckName::Card, "there is no session to describe")
             }
-            (CardUse::NotNeeded, _) => Check::not_checked(Name::Card, "there is no session to describe"),
             (CardUse::Derived, there) => {
                 let summary = "none that matches the session; the next command that may write leaves one";
                 let what = if there { "belongs to another session" } else { "does not exist" };
-                Check::ok(Name::Card, summary).read_file(what, &file)
+                DiagnosticCheck::ok(LoginCheckName::Card, summary).read_file(what, &file)
             }
         }
     }
 
-    fn login(&self) -> Check<Name> {
+    fn login(&self) -> DiagnosticCheck<LoginCheckName> {
         let login = &self.login;
         let principal = login.principal.clone().unwrap_or_else(|| contract::preflight::UNSET.to_owned());
         match login.absence {
             None => {
                 let until = login.refresh_expires_at.map(|at| format!(", until {at}")).unwrap_or_default();
-                Check::ok(Name::Login, format!("{principal}{until}"))
+                DiagnosticCheck::ok(LoginCheckName::Login, format!("{principal}{until}"))
             }
             // The fault says it, with its own remedy.
             Some(why @ (AuthAbsence::Unreadable | AuthAbsence::TokenUnreadable)) => {
-                Check::not_checked(Name::Login, why.reason())
+                DiagnosticCheck::not_checked(LoginCheckName::Login, why.reason())
             }
             Some(why) => {
                 let remedy = login.remedy();
-                Check::ok(Name::Login, why.reason()).finding("auth_absent", why.reason(), [remedy])
+                DiagnosticCheck::ok(LoginCheckName::Login, why.reason()).finding(
+                    "auth_absent",
+                    why.reason(),
+                    [remedy],
+                )
             }
         }
     }
 
-    fn access_token(&self) -> Check<Name> {
+    fn access_token(&self) -> DiagnosticCheck<LoginCheckName> {
         let Some(expires) = self.login.access_expires_at else {
-            return Check::not_checked(Name::AccessToken, "there is none with an end");
+            return DiagnosticCheck::not_checked(LoginCheckName::AccessToken, "there is none with an end");
         };
         // Renewed by whoever sends next: its end is no failure.
         let summary = if expires > Timestamp::now() {
@@ -207,104 +214,108 @@ impl<'a> Patient<'a> {
         } else {
             format!("ended at {expires}; the next delivery renews it")
         };
-        Check::ok(Name::AccessToken, summary)
+        DiagnosticCheck::ok(LoginCheckName::AccessToken, summary)
     }
 
-    fn teamspace(&self) -> Check<Name> {
+    fn teamspace(&self) -> DiagnosticCheck<LoginCheckName> {
         match &self.login.team_id {
             Some(team) => self
                 .login
                 .private_teams
                 .iter()
                 .filter(|other| *other != team)
-                .fold(Check::ok(Name::Teamspace, team.clone()), |check, other| {
+                .fold(DiagnosticCheck::ok(LoginCheckName::Teamspace, team.clone()), |check, other| {
                     check.read(other.clone(), "can switch to")
                 }),
-            None => Check::not_checked(Name::Teamspace, "no private teamspace"),
+            None => DiagnosticCheck::not_checked(LoginCheckName::Teamspace, "no private teamspace"),
         }
     }
 
-    fn destination(&self) -> Check<Name> {
+    fn destination(&self) -> DiagnosticCheck<LoginCheckName> {
         if !self.config.is_readable() {
             let advice = Config::read(self.home).err().map(|fault| fault.remedy);
-            return Check::ok(Name::Destination, "the configuration cannot be read").finding(
-                "config_unreadable",
-                self.home.config_file().to_string_lossy(),
-                advice,
-            );
+            return DiagnosticCheck::ok(LoginCheckName::Destination, "the configuration cannot be read")
+                .finding("config_unreadable", self.home.config_file().to_string_lossy(), advice);
         }
         let issuer = self.login.issuer.as_deref().map(contract::server_url::shown);
         let issuer = issuer.map_or_else(|| "unknown".to_owned(), Cow::into_owned);
         let check = match judge_destination(&self.login, &self.config) {
             // The fault names the value and what helps.
-            _ if self.login.has_invalid_server() => Check::ok(Name::Destination, "cannot be used"),
-            Destination::Ready { url } => Check::ok(Name::Destination, url),
-            Destination::ServerUnset => Check::ok(Name::Destination, "none").finding(
+            _ if self.login.has_invalid_server() => {
+                DiagnosticCheck::ok(LoginCheckName::Destination, "cannot be used")
+            }
+            Destination::Ready { url } => DiagnosticCheck::ok(LoginCheckName::Destination, url),
+            Destination::ServerUnset => DiagnosticCheck::ok(LoginCheckName::Destination, "none").finding(
                 SYNC_SERVER_UNSET,
                 "no server is configured, so nothing can be sent",
                 [self.login.server_remedy()],
             ),
             Destination::TokenHost { url, .. } if !self.login.authenticated => {
-                Check::ok(Name::Destination, url)
+                DiagnosticCheck::ok(LoginCheckName::Destination, url)
             }
-            Destination::TokenHost { url, .. } => Check::ok(Name::Destination, url.clone()).finding(
-                SYNC_TOKEN_HOST,
-                format!("the token was issued by {issuer} and is not sent to {url}"),
-                [self.login.server_remedy()],
-            ),
+            Destination::TokenHost { url, .. } => {
+                DiagnosticCheck::ok(LoginCheckName::Destination, url.clone()).finding(
+                    SYNC_TOKEN_HOST,
+                    format!("the token was issued by {issuer} and is not sent to {url}"),
+                    [self.login.server_remedy()],
+                )
+            }
         };
         check
             .read_file("sync.server_url and sync.token_host", &self.home.config_file())
             .read(issuer, "issuer")
     }
 
-    fn refresh_lock(&self) -> Check<Name> {
+    fn refresh_lock(&self) -> DiagnosticCheck<LoginCheckName> {
         let lock = self.home.refresh_lock();
         let (check, what) = match probe(&lock) {
-            Ok(LockProbe::Free) => (Check::ok(Name::RefreshLock, "free"), "free"),
+            Ok(LockProbe::Free) => (DiagnosticCheck::ok(LoginCheckName::RefreshLock, "free"), "free"),
             Ok(LockProbe::Held) => {
                 let summary = "held: another process renews the login right now; it ends with that process";
-                (Check::ok(Name::RefreshLock, summary), "held")
+                (DiagnosticCheck::ok(LoginCheckName::RefreshLock, summary), "held")
             }
             Err(error) => {
                 let detail = format!("{}: {error}", lock.to_string_lossy());
                 let advice =
                     format!("make {} a file that this user may read and write", lock.to_string_lossy());
-                let check = Check::ok(Name::RefreshLock, "cannot be probed");
+                let check = DiagnosticCheck::ok(LoginCheckName::RefreshLock, "cannot be probed");
                 (check.finding("refresh_lock_unusable", detail, [Remedy::Advice(advice)]), "unusable")
             }
         };
         check.read_file(what, &lock)
     }
 
-    fn server(&self, asked: bool) -> Result<Check<Name>, CliError> {
+    fn server(&self, asked: bool) -> Result<DiagnosticCheck<LoginCheckName>, CliError> {
         if !asked {
-            return Ok(Check::not_checked(Name::Server, "not asked; --server asks it"));
+            return Ok(DiagnosticCheck::not_checked(LoginCheckName::Server, "not asked; --server asks it"));
         }
         if !self.login.authenticated {
-            return Ok(Check::not_checked(Name::Server, "not asked: not logged in"));
+            return Ok(DiagnosticCheck::not_checked(LoginCheckName::Server, "not asked: not logged in"));
         }
         let http = delivery::Context::new(self.home, &self.context.environment, build::VERSION)
             .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))?;
         Ok(match fetch_login_probe(&http) {
             Ok(probe) => {
                 let url = probe.server_url.clone();
-                judge_probe(Name::Server, &probe, &self.login).read("asked over the network just now", url)
+                judge_probe(LoginCheckName::Server, &probe, &self.login)
+                    .read("asked over the network just now", url)
             }
             // Destination and login say why.
-            Err(error) => Check::not_checked(Name::Server, format!("not asked: {}", chain(&error))),
+            Err(error) => {
+                DiagnosticCheck::not_checked(LoginCheckName::Server, format!("not asked: {}", chain(&error)))
+            }
         })
     }
 }
 
 #[derive(Serialize)]
-struct Examination {
-    result: Verdict,
+struct LoginExamination {
+    result: DiagnosticVerdict,
     observed_at: String,
-    checks: Vec<Check<Name>>,
+    checks: Vec<DiagnosticCheck<LoginCheckName>>,
 }
 
-impl Document for Examination {
+impl Render for LoginExamination {
     fn text(&self) -> String {
         format!("{}\n\n{}", headline(self.result, &self.checks), describe(&self.checks))
     }

@@ -1,13 +1,7 @@
-//! `auth login`.
-
 use super::{http, token_note, with_other_queues};
-use crate::context::Context;
-use crate::error::{CliError, chain};
 use crate::other_queues;
 use crate::render;
-use crate::report::{Document, Report, Said};
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Said, Verb, chain};
 use contract::Scope;
 use contract::text::printable;
 use delivery::auth::{BROWSER_PATIENCE, DeviceCode, LoginError, LoginMethod, LoginReport, Prompt, log_in};
@@ -37,7 +31,7 @@ impl Verb for LoginArgs {
         Class::Curing
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let http = http(context)?;
         if !self.force && self.server.is_none() {
             let config = context.config()?;
@@ -58,8 +52,8 @@ impl Verb for LoginArgs {
             }
         }
         let method = if self.headless { LoginMethod::Device } else { LoginMethod::Browser };
-        let report =
-            log_in(&http, self.server.as_deref(), method, &mut Terminal).map_err(|error| refused(&error))?;
+        let report = log_in(&http, self.server.as_deref(), method, &mut LoginPrompt)
+            .map_err(|error| refused(&error))?;
         let stays = rows_that_stay(context, &report);
         let mut shown = Report::of(&LoggedIn::of(&report, stays, other_queues::observe(context)));
         if let Some(note) = token_note(context) {
@@ -77,7 +71,7 @@ fn refused(error: &LoginError) -> CliError {
 }
 
 /// Rows that wait under another scope stay there: said, so that nobody looks for them here.
-fn rows_that_stay(context: &Context, report: &LoginReport) -> Option<(Scope, u64)> {
+fn rows_that_stay(context: &CommandContext, report: &LoginReport) -> Option<(Scope, u64)> {
     let previous =
         report.previous_scope.clone().filter(|previous| Some(previous) != report.scope.as_ref())?;
     let home = context.home().ok()?;
@@ -122,7 +116,7 @@ impl LoggedIn {
     }
 }
 
-impl Document for LoggedIn {
+impl Render for LoggedIn {
     fn text(&self) -> String {
         let mut out = format!("logged in as {} at {}\n", printable(&self.email), printable(&self.server_url));
         match &self.team {
@@ -140,9 +134,9 @@ impl Document for LoggedIn {
 }
 
 /// Shows codes and opens browsers.
-struct Terminal;
+struct LoginPrompt;
 
-impl Prompt for Terminal {
+impl Prompt for LoginPrompt {
     fn show_code(&mut self, code: &DeviceCode<'_>) {
         render::note(&format!(
             "Open {} and type the code {}",

@@ -1,11 +1,5 @@
-//! `auth logout`.
-
 use super::{http, token_note, with_other_queues};
-use crate::context::Context;
-use crate::error::{CliError, chain};
-use crate::report::{Report, Said};
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb, chain};
 use contract::text::printable;
 use delivery::auth::{LogoutReport, Revoked, log_out};
 
@@ -23,7 +17,7 @@ impl Verb for LogoutArgs {
         Class::Curing
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let LogoutReport { had_session, revoked } =
             log_out(&http(context)?, !self.force).map_err(|error| {
                 CliError::new("LOGOUT_FAILED", error.exit(), chain(&error)).cured_by(error.remedy())

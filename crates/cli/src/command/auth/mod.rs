@@ -8,11 +8,8 @@ mod switch;
 mod whoami;
 
 use crate::build;
-use crate::context::Context;
-use crate::error::{CliError, chain};
 use crate::other_queues;
-use crate::report::Report;
-use crate::verb::Verb;
+use crate::verb::{CliError, CommandContext, Report, Verb, chain};
 use clap::Subcommand;
 use identity::environment::names;
 
@@ -41,7 +38,7 @@ impl AuthCommand {
 }
 
 /// Adds the rows of other scopes to what a verb about the login says.
-fn with_other_queues(context: &Context, mut report: Report) -> Report {
+fn with_other_queues(context: &CommandContext, mut report: Report) -> Report {
     let others = other_queues::observe(context);
     report.text.push_str(&other_queues::describe(&others));
     if let Some(facts) = report.json.as_object_mut() {
@@ -51,13 +48,13 @@ fn with_other_queues(context: &Context, mut report: Report) -> Report {
 }
 
 /// A CI token decides whatever session there is: said, so that nobody wonders why nothing changed.
-fn token_note(context: &Context) -> Option<String> {
+fn token_note(context: &CommandContext) -> Option<String> {
     let variables = [names::SPEC_KITTY_TOKEN, names::SPEC_KITTY_TOKEN_FILE];
     let variable = variables.into_iter().find(|name| context.environment.non_empty(name).is_some())?;
     Some(format!("warning: {variable} is set, and a CI token wins over a session; unset it to use sessions"))
 }
 
-fn http(context: &Context) -> Result<delivery::Context, CliError> {
+fn http(context: &CommandContext) -> Result<delivery::Context, CliError> {
     delivery::Context::new(context.home()?, &context.environment, build::VERSION)
         .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))
 }

@@ -1,10 +1,6 @@
 //! `auth status`: the login of this machine, as far as the disk tells. No network.
 
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::{Document, Report};
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use contract::{Remedy, server_url};
 use identity::{AuthAbsence, Login, LoginSource};
 use serde::Serialize;
@@ -20,7 +16,7 @@ impl Verb for AuthStatusArgs {
         Class::ReadOnly
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         Ok(Report::of(&LoginView::of(&context.login()?)))
     }
 }
@@ -69,7 +65,7 @@ impl LoginView {
     }
 }
 
-impl Document for LoginView {
+impl Render for LoginView {
     fn text(&self) -> String {
         let mut out = String::new();
         let state = match (self.authenticated, &self.reason) {

@@ -1,11 +1,5 @@
-//! `auth switch`.
-
 use super::{http, with_other_queues};
-use crate::context::Context;
-use crate::error::{CliError, chain};
-use crate::report::{Report, Said};
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb, chain};
 use contract::text::printable;
 use delivery::auth::{Switched, switch_team};
 
@@ -22,7 +16,7 @@ impl Verb for SwitchArgs {
         Class::Curing
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let http = http(context)?;
         let Switched { to, changed, previous_scope, scope, .. } =
             switch_team(&http, &self.team).map_err(|error| {

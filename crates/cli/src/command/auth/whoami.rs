@@ -1,10 +1,4 @@
-//! `auth whoami`.
-
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::{Report, Said};
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
 
 /// Print the e-mail address of the login
 #[derive(Debug, Args)]
@@ -16,7 +10,7 @@ impl Verb for WhoamiArgs {
         Class::ReadOnly
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let login = context.login()?;
         if let Some(fault) = login.faults.first() {
             return Err(fault.clone().into());

@@ -1,11 +1,5 @@
-//! `config get`.
-
 use super::{SettingRow, keys, override_note};
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::Report;
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use contract::Remedy;
 use identity::config::{Key, read_settings};
 
@@ -23,7 +17,7 @@ impl Verb for ConfigGetArgs {
         Class::ReadOnly
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let (settings, _) = read_settings(context.home()?)?;
         let setting = settings.into_iter().find(|setting| setting.key == self.key);
         let row = setting.map(|setting| SettingRow::of(context, setting));

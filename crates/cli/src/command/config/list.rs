@@ -1,11 +1,5 @@
-//! `config list`.
-
 use super::SettingRow;
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::{Document, Report};
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use contract::text::printable;
 use identity::config::read_settings;
 use serde::Serialize;
@@ -21,7 +15,7 @@ impl Verb for ConfigListArgs {
         Class::ReadOnly
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let home = context.home()?;
         let (settings, unknown) = read_settings(home)?;
         let settings = settings.into_iter().map(|setting| SettingRow::of(context, setting)).collect();
@@ -41,7 +35,7 @@ struct SettingList {
     unknown_keys: Vec<String>,
 }
 
-impl Document for SettingList {
+impl Render for SettingList {
     fn text(&self) -> String {
         let mut out = String::new();
         for row in &self.settings {

@@ -8,10 +8,7 @@ mod list;
 mod set;
 mod unset;
 
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::{Document, Report, Said};
-use crate::verb::Verb;
+use crate::verb::{CliError, CommandContext, Render, Report, Said, Verb};
 use clap::Subcommand;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use contract::text::printable;
@@ -49,7 +46,7 @@ fn keys() -> impl TypedValueParser<Value = Key> {
 
 /// Changes one key. `value` is what the key has afterwards; none when it is removed.
 fn change(
-    context: &Context,
+    context: &CommandContext,
     key: Key,
     value: Option<&str>,
     apply: impl FnOnce(&mut ConfigEdit),
@@ -73,7 +70,7 @@ fn change(
 }
 
 /// The variable that decides in place of the file, if one does.
-fn overriding(context: &Context, key: Key) -> Option<&'static str> {
+fn overriding(context: &CommandContext, key: Key) -> Option<&'static str> {
     let environment = &context.environment;
     match key {
         Key::Hosted => environment.get(contract::switch::VARIABLE).map(|_| contract::switch::VARIABLE),
@@ -114,7 +111,7 @@ struct SettingRow {
 }
 
 impl SettingRow {
-    fn of(context: &Context, setting: Setting) -> Self {
+    fn of(context: &CommandContext, setting: Setting) -> Self {
         let Setting { key, value, is_set } = setting;
         let shown = value.map(|value| contract::server_url::shown(&value).into_owned());
         let source = match (is_set, &shown) {
@@ -132,7 +129,7 @@ impl SettingRow {
     }
 }
 
-impl Document for SettingRow {
+impl Render for SettingRow {
     fn text(&self) -> String {
         self.shown.as_deref().map(|value| format!("{}\n", printable(value))).unwrap_or_default()
     }

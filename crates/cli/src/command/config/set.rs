@@ -1,12 +1,5 @@
-//! `config set`.
-
 use super::{change, keys};
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::Report;
-use crate::verb::{Class, Verb};
-use clap::Args;
-use contract::ExitCode;
+use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Report, Verb};
 use identity::config::Key;
 
 /// Set one setting
@@ -26,7 +19,7 @@ impl Verb for ConfigSetArgs {
         Class::Curing
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let value = self.key.normal_form(&self.value).map_err(|invalid| {
             CliError::new("CONFIG_VALUE_INVALID", ExitCode::Refused, invalid.to_string())
                 .fact("key", self.key.name())

@@ -1,11 +1,5 @@
-//! `config unset`.
-
 use super::{change, keys};
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::Report;
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use identity::config::Key;
 
 /// Remove one setting, so that its default applies
@@ -22,7 +16,7 @@ impl Verb for ConfigUnsetArgs {
         Class::Curing
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         change(context, self.key, None, |edit| {
             edit.unset(self.key);
         })

@@ -1,11 +1,6 @@
 //! `doctor orphan-daemons`: what is left of daemons of this home, and cleaning it up.
 
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::{Document, Report};
-use crate::verb::{Class, Verb};
-use clap::Args;
-use contract::ExitCode;
+use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Render, Report, Verb};
 use contract::text::printable;
 use daemon::doctor::{Action, CleanupClass, Finding, FindingKind, OrphanReport, Treatment, orphan_daemons};
 use serde::Serialize;
@@ -30,7 +25,7 @@ impl Verb for OrphanDaemonsArgs {
     }
 
     /// Exit 1 while something is left that belongs to this home.
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let treatment = match (self.fix, self.force) {
             (false, _) => Treatment::Look,
             (true, false) => Treatment::Fix,
@@ -42,19 +37,19 @@ impl Verb for OrphanDaemonsArgs {
         }
         let report = orphan_daemons(&context.boundary()?, treatment)?;
         let exit = if report.clean { ExitCode::Ok } else { ExitCode::Failed };
-        Ok(Report::exiting(exit, &Shown { report, treatment }))
+        Ok(Report::exiting(exit, &OrphanReportView { report, treatment }))
     }
 }
 
 #[derive(Serialize)]
-struct Shown {
+struct OrphanReportView {
     #[serde(flatten)]
     report: OrphanReport,
     #[serde(skip)]
     treatment: Treatment,
 }
 
-impl Document for Shown {
+impl Render for OrphanReportView {
     fn text(&self) -> String {
         let mut out = String::new();
         for finding in &self.report.findings {
@@ -77,7 +72,7 @@ impl Document for Shown {
     }
 }
 
-impl Shown {
+impl OrphanReportView {
     fn done(&self, finding: &Finding) -> String {
         match (&finding.action, finding.class) {
             (Action::RecordRemoved, _) if finding.kind == FindingKind::StrayDaemon => {
@@ -115,7 +110,7 @@ mod tests {
         let (orphan_kind, port, started_at) = (None, None, None);
         let finding =
             Finding { kind, orphan_kind, class, pid: 4711, port, started_at, detail, end_command, action };
-        Shown { report: OrphanReport { findings: vec![finding], clean: false }, treatment }.text()
+        OrphanReportView { report: OrphanReport { findings: vec![finding], clean: false }, treatment }.text()
     }
 
     #[test]

@@ -1,11 +1,7 @@
 //! `doctor paths`: every verb with its class, from the command tree that the program runs by.
 
 use crate::args::Cli;
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::{Document, Report};
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use clap::{CommandFactory, Parser};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -21,7 +17,7 @@ impl Verb for PathsArgs {
         Class::ReadOnly
     }
 
-    fn run(self: Box<Self>, _: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, _: &CommandContext) -> Result<Report, CliError> {
         Ok(Report::of(&Inventory { paths: inventory() }))
     }
 }
@@ -46,7 +42,7 @@ impl PathLine {
     }
 }
 
-impl Document for Inventory {
+impl Render for Inventory {
     fn text(&self) -> String {
         let width = self.paths.iter().map(|path| path.verb.len()).max().unwrap_or_default();
         let mut out = String::new();

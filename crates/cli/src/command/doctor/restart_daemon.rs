@@ -2,11 +2,7 @@
 //! Logged out, it only stops the old one.
 
 use crate::command::sync::daemon::launcher;
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::{Document, Report};
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use daemon::lifecycle::{Idle, RestartOutcome, StopOutcome, restart};
 use serde::Serialize;
 
@@ -24,7 +20,7 @@ impl Verb for RestartDaemonArgs {
         Class::Curing
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let outcome = restart(context.home()?, &context.environment, &launcher(context)?, self.force)
             .map_err(|failure| {
                 CliError::failed("RESTART_FAILED", failure.detail.clone())
@@ -45,7 +41,7 @@ struct Restarted {
     outcome: RestartOutcome,
 }
 
-impl Document for Restarted {
+impl Render for Restarted {
     fn text(&self) -> String {
         let old = match &self.outcome.stopped {
             StopOutcome::Stopped { pid: Some(pid), .. } => format!("stopped the daemon, pid {pid}"),

@@ -24,7 +24,7 @@ People forget their tea. A small timer reminds them, and knows that green tea is
 pub(crate) const PLAN: &str = "\
 # Plan: tea timer
 
-## Technical Context
+## Technical CommandContext
 
 **Language/Version**: Rust 1.95
 **Storage**: none; the times of the teas are constants

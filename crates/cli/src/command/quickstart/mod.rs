@@ -8,16 +8,12 @@ mod failure;
 mod mission_text;
 mod stage;
 
-use crate::context::Context;
-use crate::error::CliError;
 use crate::render;
-use crate::report::Report;
-use crate::verb::{Class, Verb, no_document};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb, no_document};
 use contract::OwnerRecord;
 use failure::failed;
 use serde_json::Value;
-use stage::{Stage, indented};
+use stage::{QuickstartStage, indented};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -41,14 +37,14 @@ impl Verb for QuickstartArgs {
         no_document(asked)
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let directory =
             fresh_directory(&context.directory().join(&self.dir), self.dir == Path::new(DEFAULT))?;
         render::say(&format!(
             "Everything happens in {}; nothing outside it is touched.\n",
             contract::text::path(&directory)
         ));
-        let mut stage = Stage::new(&directory)?;
+        let mut stage = QuickstartStage::new(&directory)?;
         let told = tell(&mut stage);
         // Whatever happened, nothing that was started here stays behind.
         stage.strike();
@@ -78,21 +74,21 @@ fn fresh_directory(wanted: &Path, may_number: bool) -> Result<PathBuf, CliError>
         })
 }
 
-fn tell(stage: &mut Stage) -> Result<(), CliError> {
+fn tell(stage: &mut QuickstartStage) -> Result<(), CliError> {
     serve_and_log_in(stage)?;
     let (slug, artifacts) = plan_a_mission(stage)?;
 
     stage.title("What waits, and whether the boundary is coherent");
     stage.show(&["sync", "status", "--check"], 0)?;
-    let waiting = Waiting::of(&stage.document(&["sync", "status", "--json"], 0)?);
+    let waiting = WaitingCounts::of(&stage.document(&["sync", "status", "--json"], 0)?);
     stage.verify("events and bodies wait", waiting.events > 0 && waiting.bodies > 0)?;
 
     break_and_cure(stage)?;
 
     stage.title("The daemon delivers what waited");
-    let left =
-        stage.await_document(&["sync", "status", "--json"], |status| Waiting::of(status).is_nothing())?;
-    stage.verify("nothing waits any more", Waiting::of(&left).is_nothing())?;
+    let left = stage
+        .await_document(&["sync", "status", "--json"], |status| WaitingCounts::of(status).is_nothing())?;
+    stage.verify("nothing waits any more", WaitingCounts::of(&left).is_nothing())?;
     stage.show(&["sync", "daemon", "stop"], 0)?;
 
     stage.title("Without a daemon: one more step waits, and `sync now` delivers it");
@@ -100,18 +96,19 @@ fn tell(stage: &mut Stage) -> Result<(), CliError> {
         ["agent", "status", "emit", "WP01", "--mission", &slug, "--to", "for_review", "--actor", "ada"];
     let assurances = ["--subtasks-complete", "--implementation-evidence-present"];
     stage.show(&[&step[..], &assurances].concat(), 0)?;
-    let more = Waiting::of(&stage.document(&["sync", "status", "--check", "--json"], 0)?);
+    let more = WaitingCounts::of(&stage.document(&["sync", "status", "--check", "--json"], 0)?);
     stage.verify("it waits", more.events > 0)?;
     let delivered = stage.show_output(&["sync", "now"], 0)?;
     stage.verify("`sync now` says so", delivered.stdout.contains("delivered"))?;
-    let left = Waiting::of(&stage.document(&["sync", "status", "--check", "--json"], 0)?);
+    let left = WaitingCounts::of(&stage.document(&["sync", "status", "--check", "--json"], 0)?);
     stage.verify("nothing waits any more", left.is_nothing())?;
 
-    let captured = Waiting { events: waiting.events + more.events, bodies: waiting.bodies + more.bodies };
+    let captured =
+        WaitingCounts { events: waiting.events + more.events, bodies: waiting.bodies + more.bodies };
     prove(stage, &captured, &artifacts)
 }
 
-fn serve_and_log_in(stage: &mut Stage) -> Result<(), CliError> {
+fn serve_and_log_in(stage: &mut QuickstartStage) -> Result<(), CliError> {
     stage.title("An ingest server on loopback, with one account");
     let data = stage.path("server");
     let data = data.to_string_lossy().into_owned();
@@ -127,7 +124,7 @@ fn serve_and_log_in(stage: &mut Stage) -> Result<(), CliError> {
 }
 
 /// A small mission in a scratch repository. Gives back its name and the documents that have to arrive.
-fn plan_a_mission(stage: &mut Stage) -> Result<(String, Vec<PathBuf>), CliError> {
+fn plan_a_mission(stage: &mut QuickstartStage) -> Result<(String, Vec<PathBuf>), CliError> {
     stage.title("A scratch git repository");
     stage.git(&["init", "--quiet", "--initial-branch=main"])?;
     stage.git(&["config", "user.name", "Ada"])?;
@@ -160,7 +157,7 @@ fn plan_a_mission(stage: &mut Stage) -> Result<(String, Vec<PathBuf>), CliError>
 }
 
 #[allow(clippy::disallowed_methods, reason = "a directory that this command created")]
-fn break_and_cure(stage: &mut Stage) -> Result<(), CliError> {
+fn break_and_cure(stage: &mut QuickstartStage) -> Result<(), CliError> {
     stage.title("A real daemon, and a boundary broken on purpose");
     stage.show(&["sync", "daemon", "start"], 0)?;
     let record = stage.path("home/.spec-kitty/sync/daemon/owner.json");
@@ -187,7 +184,11 @@ fn break_and_cure(stage: &mut Stage) -> Result<(), CliError> {
 }
 
 /// Asks the server what it has, and compares with what was captured.
-fn prove(stage: &mut Stage, waiting: &Waiting, artifacts: &[PathBuf]) -> Result<(), CliError> {
+fn prove(
+    stage: &mut QuickstartStage,
+    waiting: &WaitingCounts,
+    artifacts: &[PathBuf],
+) -> Result<(), CliError> {
     stage.title("What the server has");
     let events = stage.ask_server("/api/v1/inspect/events")?;
     let ids: Vec<&str> = list(&events).filter_map(|event| event["event_id"].as_str()).collect();
@@ -216,12 +217,12 @@ fn list(document: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// What waits in the active queue.
-struct Waiting {
+struct WaitingCounts {
     events: u64,
     bodies: u64,
 }
 
-impl Waiting {
+impl WaitingCounts {
     fn of(status: &Value) -> Self {
         let count = |key: &str| status["active_queue"][key].as_u64().unwrap_or_default();
         Self { events: count("event_count"), bodies: count("body_upload_count") }
@@ -232,7 +233,7 @@ impl Waiting {
     }
 }
 
-fn farewell(stage: &Stage) -> String {
+fn farewell(stage: &QuickstartStage) -> String {
     let path = |name: &str| contract::text::path(&stage.path(name));
     let word = |name: &str| contract::remedy::shell_word(&stage.path(name).to_string_lossy());
     format!(

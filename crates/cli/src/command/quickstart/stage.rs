@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// The stage.
 #[derive(Debug)]
-pub(crate) struct Stage {
+pub(crate) struct QuickstartStage {
     directory: PathBuf,
     executable: PathBuf,
     server: Option<Child>,
@@ -35,14 +35,14 @@ pub(crate) struct Stage {
 
 /// What a command printed.
 #[derive(Debug)]
-pub(crate) struct Output {
+pub(crate) struct CommandOutput {
     /// Standard output.
     pub stdout: String,
     /// Standard error.
     pub stderr: String,
 }
 
-impl Stage {
+impl QuickstartStage {
     /// Builds the directories.
     pub(crate) fn new(directory: &Path) -> Result<Self, CliError> {
         let executable = std::env::current_exe().map_err(|error| failed(format!("where am I? {error}")))?;
@@ -90,7 +90,7 @@ impl Stage {
     }
 
     /// Runs a command, shows what it prints and gives it back.
-    pub(crate) fn show_output(&self, argv: &[&str], exit: i32) -> Result<Output, CliError> {
+    pub(crate) fn show_output(&self, argv: &[&str], exit: i32) -> Result<CommandOutput, CliError> {
         announce(argv);
         let output = self.expect(argv, exit)?;
         render::say(&indented(&output.stdout));
@@ -123,7 +123,7 @@ impl Stage {
         }
     }
 
-    fn expect(&self, argv: &[&str], exit: i32) -> Result<Output, CliError> {
+    fn expect(&self, argv: &[&str], exit: i32) -> Result<CommandOutput, CliError> {
         self.go_on()?;
         let mut command = self.command();
         command.args(argv).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -134,7 +134,7 @@ impl Stage {
         );
         self.go_on()?;
         if output.status.code() == Some(exit) {
-            return Ok(Output { stdout, stderr });
+            return Ok(CommandOutput { stdout, stderr });
         }
         let error =
             failed(format!("`spec-kitty {}` ended with {}, not {exit}", argv.join(" "), output.status));
@@ -247,7 +247,7 @@ impl Stage {
         announce(&argv);
         let mut command = self.command();
         command.args(argv).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = Leashed(command.spawn().map_err(|error| failed(chain(&error)))?);
+        let mut child = KilledOnDrop(command.spawn().map_err(|error| failed(chain(&error)))?);
         let stderr = child.0.stderr.take().map(BufReader::new);
         let mut page = None;
         for line in stderr.into_iter().flat_map(BufRead::lines).map_while(Result::ok) {
@@ -293,7 +293,7 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for QuickstartStage {
     fn drop(&mut self) {
         if let Some(mut server) = self.server.take() {
             let _ = server.kill();
@@ -303,9 +303,9 @@ impl Drop for Stage {
 }
 
 /// A child that does not outlive its scene.
-struct Leashed(Child);
+struct KilledOnDrop(Child);
 
-impl Drop for Leashed {
+impl Drop for KilledOnDrop {
     fn drop(&mut self) {
         // Both fail only for a child that has ended.
         let _ = self.0.kill();
@@ -313,7 +313,7 @@ impl Drop for Leashed {
     }
 }
 
-fn parse(argv: &[&str], output: &Output) -> Result<Value, CliError> {
+fn parse(argv: &[&str], output: &CommandOutput) -> Result<Value, CliError> {
     serde_json::from_str(&output.stdout)
         .map_err(|error| failed(format!("`{}` printed no JSON document: {error}", argv.join(" "))))
 }

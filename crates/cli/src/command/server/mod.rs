@@ -4,13 +4,11 @@ mod token;
 mod user;
 
 use crate::build;
-use crate::context::Context;
-use crate::error::{CliError, chain};
 use crate::render;
-use crate::report::{Document, Report};
-use crate::verb::{Class, Verb, no_document};
-use clap::{Args, Subcommand};
-use contract::ExitCode;
+use crate::verb::{
+    Args, Class, CliError, CommandContext, ExitCode, Render, Report, Verb, chain, no_document,
+};
+use clap::Subcommand;
 use serde::Serialize;
 use server::{Admin, Cidr, ServerConfig, ServerError, Shutdown, TrustedProxies};
 use std::fmt::Write as _;
@@ -79,7 +77,7 @@ impl Verb for ServerArgs {
     }
 
     /// Serves until a signal. The first line on stdout is the address.
-    fn run(self: Box<Self>, _: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, _: &CommandContext) -> Result<Report, CliError> {
         let mut config = ServerConfig::new(self.data.unwrap_or_default());
         config.listen = self.listen;
         config.allow_public_address = self.allow_public_address;
@@ -141,7 +139,7 @@ pub(super) struct AdminList<T: Serialize> {
     pub(super) results: Vec<T>,
 }
 
-impl<T: AdminLine + Serialize> Document for AdminList<T> {
+impl<T: AdminLine + Serialize> Render for AdminList<T> {
     fn text(&self) -> String {
         let mut out = String::new();
         for result in &self.results {

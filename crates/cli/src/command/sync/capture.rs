@@ -1,13 +1,10 @@
 //! `sync capture --history`: facts that a mission's log holds and nobody captured.
 
-use crate::context::Context;
-use crate::error::CliError;
-use crate::producing::{Outcome, Producing};
-use crate::report::{Document, Report, counted, events_and_bodies};
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::producing::{CommandOutcome, Producing};
+use crate::report::{counted, events_and_bodies};
+use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Render, Report, Verb};
+use contract::Remedy;
 use contract::text::printable;
-use contract::{ExitCode, Remedy};
 use mission::command::capture_history::{History, RefusedRow, Request, plan};
 use mission::outgoing::CaptureReport;
 use mission::{Clock, MissionError};
@@ -39,7 +36,7 @@ impl Verb for CaptureArgs {
         Class::Producing
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let switch = context.switch();
         if !switch.on {
             return Ok(Report::disabled(switch));
@@ -70,11 +67,11 @@ fn unplanned(error: MissionError) -> CliError {
     error
 }
 
-fn preview<'a>(context: &Context, history: &'a History) -> Result<Preview<'a>, CliError> {
+fn preview<'a>(context: &CommandContext, history: &'a History) -> Result<CapturePreview<'a>, CliError> {
     let observation = context.boundary()?.observe()?;
     let known = observe_known_events(&observation.facts().active.path, &history.ids);
     let known = known.map_err(QueueError::from)?.len() as u64;
-    Ok(Preview {
+    Ok(CapturePreview {
         result: "preview",
         mission_slug: &history.mission_slug,
         new: history.ids.len() as u64 - known,
@@ -90,7 +87,7 @@ fn preview<'a>(context: &Context, history: &'a History) -> Result<Preview<'a>, C
 
 /// What would be captured.
 #[derive(Debug, Serialize)]
-struct Preview<'a> {
+struct CapturePreview<'a> {
     result: &'static str,
     mission_slug: &'a str,
     /// Facts that the queue does not know.
@@ -106,7 +103,7 @@ struct Preview<'a> {
     warnings: &'a [String],
 }
 
-impl Document for Preview<'_> {
+impl Render for CapturePreview<'_> {
     fn text(&self) -> String {
         let mut out = format!(
             "{}: {} would be captured; known already: {}\n",
@@ -141,7 +138,7 @@ fn describe_rest(out: &mut String, stays: u64, refused: &[RefusedRow]) {
     }
 }
 
-impl Outcome for History {
+impl CommandOutcome for History {
     fn capture(&self) -> &CaptureReport {
         &self.capture
     }

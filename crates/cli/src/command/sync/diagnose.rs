@@ -2,11 +2,8 @@
 //! does what it would refuse; changes nothing, sends nothing, and ends with 0 whatever it finds.
 
 use crate::command::sync::export::active_queue;
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::{Document, Report, counted};
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::report::counted;
+use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use contract::event::{Tolerance, judge};
 use contract::json::Node;
 use contract::text::printable;
@@ -29,10 +26,10 @@ impl Verb for DiagnoseArgs {
         Class::ReadOnly
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let mut diagnosis = Diagnosis::default();
         for row in WaitingRows::of(&active_queue(context)?) {
-            let verdict = Verdict::of(row.map_err(QueueError::from)?);
+            let verdict = RowVerdict::of(row.map_err(QueueError::from)?);
             diagnosis.total += 1;
             match &verdict.error_category {
                 None => diagnosis.valid += 1,
@@ -56,12 +53,12 @@ struct Diagnosis {
     valid: u64,
     invalid: u64,
     categories: BTreeMap<String, u64>,
-    results: Vec<Verdict>,
+    results: Vec<RowVerdict>,
 }
 
 /// One row.
 #[derive(Debug, Serialize)]
-struct Verdict {
+struct RowVerdict {
     kind: Kind,
     /// Null for a body.
     event_id: Option<String>,
@@ -78,7 +75,7 @@ struct Verdict {
 /// A row that storage itself cannot offer to a server.
 const UNREADABLE: &str = "UNREADABLE_ROW";
 
-impl Verdict {
+impl RowVerdict {
     fn of(row: WaitingRow) -> Self {
         let (errors, error_category) = match judge_row(&row) {
             Ok(()) => (Vec::new(), None),
@@ -111,7 +108,7 @@ fn judge_row(row: &WaitingRow) -> Result<(), (String, &'static str)> {
 /// More rows than these are counted, and named by `--json`.
 const SHOWN: usize = 50;
 
-impl Document for Diagnosis {
+impl Render for Diagnosis {
     fn text(&self) -> String {
         let total = counted(self.total, "row waits", "rows wait");
         let mut out = format!("{total}: {} valid, {} not\n", self.valid, self.invalid);

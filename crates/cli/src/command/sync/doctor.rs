@@ -2,12 +2,8 @@
 //!
 //! Changes nothing. One line uses the network, says so, and is left out with `--offline`.
 
-use crate::context::Context;
-use crate::diagnostics::{Check, Look, Reach, Verdict, describe, headline};
-use crate::error::CliError;
-use crate::report::{Document, Report};
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::diagnostics::{DiagnosticCheck, DiagnosticVerdict, Diagnostics, Reach, describe, headline};
+use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use preflight::status::StatusDocument;
 use serde::Serialize;
 
@@ -26,24 +22,27 @@ impl Verb for SyncDoctorArgs {
     }
 
     /// Exit 1 with findings.
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let observed_at = jiff::Timestamp::now().to_string();
-        let look = Look::take(context)?;
+        let look = Diagnostics::take(context)?;
         let checks = look.examine(if self.offline { Reach::Offline } else { Reach::Server })?;
-        let result = Verdict::of(&checks);
-        Ok(Report::exiting(result.exit(), &Examination { result, observed_at, checks, status: &look.status }))
+        let result = DiagnosticVerdict::of(&checks);
+        Ok(Report::exiting(
+            result.exit(),
+            &SyncExamination { result, observed_at, checks, status: &look.status },
+        ))
     }
 }
 
 #[derive(Serialize)]
-struct Examination<'a> {
-    result: Verdict,
+struct SyncExamination<'a> {
+    result: DiagnosticVerdict,
     observed_at: String,
-    checks: Vec<Check>,
+    checks: Vec<DiagnosticCheck>,
     status: &'a StatusDocument,
 }
 
-impl Document for Examination<'_> {
+impl Render for SyncExamination<'_> {
     fn text(&self) -> String {
         format!("{}\n\n{}", headline(self.result, &self.checks), describe(&self.checks))
     }

@@ -1,12 +1,8 @@
 //! `sync export`: every row of a queue DB, of any account and any age, as JSON lines.
 
-use crate::context::Context;
-use crate::error::CliError;
 use crate::render;
-use crate::report::{Document, Report, counted};
-use crate::verb::{Class, Verb};
-use clap::Args;
-use contract::ExitCode;
+use crate::report::counted;
+use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Render, Report, Verb};
 use contract::text::printable;
 use queue::{Export, ObserveError, QueueError};
 use serde::Serialize;
@@ -44,7 +40,7 @@ impl Verb for ExportArgs {
         needs_output(asked, self.output.as_ref())
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let home = context.home()?;
         let (path, rows) = match self.scope.as_deref() {
             Some(LEGACY) => (home.legacy_queue(), Export::of_legacy(&home.legacy_queue())),
@@ -66,7 +62,7 @@ impl Verb for ExportArgs {
 }
 
 /// The active queue; an error while the login that would name it cannot be read.
-pub(crate) fn active_queue(context: &Context) -> Result<PathBuf, CliError> {
+pub(crate) fn active_queue(context: &CommandContext) -> Result<PathBuf, CliError> {
     let observation = context.boundary()?.observe()?;
     let path = observation.facts().active.path.clone();
     if path.as_os_str().is_empty() {
@@ -167,7 +163,7 @@ struct Exported {
     damage: Vec<String>,
 }
 
-impl Document for Exported {
+impl Render for Exported {
     fn text(&self) -> String {
         let rows = counted(self.rows, "row", "rows");
         let mut out = format!("exported {rows} of {} to {}\n", printable(&self.from), printable(&self.to));

@@ -1,11 +1,8 @@
 //! `sync gc`: removes old receipts, or with `--sent` the kept bytes of delivered rows.
 
 use crate::command::sync::scoped::{Patience, cure_permit, is_absent};
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::{Document, Report, counted};
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::report::counted;
+use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use jiff::Timestamp;
 use queue::{Cure, QueueError, SentBlocks, observe_collectable, observe_sent};
 use serde::Serialize;
@@ -40,7 +37,7 @@ impl Verb for GcArgs {
         self.dry_run
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         if self.sent {
             return sent(context, &self);
         }
@@ -73,7 +70,7 @@ fn days_ago(days: u32) -> i64 {
 }
 
 /// Removes the kept bytes.
-fn sent(context: &Context, args: &GcArgs) -> Result<Report, CliError> {
+fn sent(context: &CommandContext, args: &GcArgs) -> Result<Report, CliError> {
     let before = args.older_than.map(days_ago);
     let permit =
         cure_permit(context, Patience::of(args.dry_run))?.filter(|permit| !is_absent(permit.queue_path()));
@@ -99,7 +96,7 @@ struct Discarded {
     sent: SentBlocks,
 }
 
-impl Document for Discarded {
+impl Render for Discarded {
     fn text(&self) -> String {
         let SentBlocks { blocks, bytes } = self.sent;
         let what = format!("the bytes of {} ({bytes} bytes)", counted(blocks, "request", "requests"));
@@ -120,7 +117,7 @@ struct Collected {
     before: String,
 }
 
-impl Document for Collected {
+impl Render for Collected {
     fn text(&self) -> String {
         let Self { result, receipts, before } = self;
         let receipts = counted(*receipts, "receipt", "receipts");

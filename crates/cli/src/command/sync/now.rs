@@ -3,17 +3,14 @@
 use crate::build;
 use crate::command::sync::migrate;
 use crate::command::sync::migrate::text as migration_text;
-use crate::context::Context;
-use crate::error::{CliError, chain};
 use crate::housekeeping::{keep_house, settle_leftovers};
 use crate::interrupt::Interrupt;
 use crate::other_queues;
-use crate::report::{Document, PROJECTS_SHOWN, Report, more_projects, project_name, rows};
+use crate::report::{PROJECTS_SHOWN, more_projects, project_name, rows};
 use crate::terminal;
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Render, Report, Verb, chain};
 use contract::text::printable;
-use contract::{ExitCode, FailureName, FaultCode, Remedy};
+use contract::{FailureName, FaultCode, Remedy};
 use delivery::drain::{DrainError, DrainOptions, DrainReport, Progress, RowTally, drain, failure_report};
 use gate::EgressPermit;
 use preflight::status::{Warning, rewound_text, unindexed_warnings};
@@ -49,7 +46,7 @@ impl Verb for NowArgs {
         Class::Sending
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let switch = context.switch();
         if !switch.on {
             return Ok(Report::disabled(switch));
@@ -70,7 +67,7 @@ impl Verb for NowArgs {
         };
         let path = &observation.facts().active.path;
         let before = queue::observe_counts(path, &consent_of(&observation.config)).unwrap_or_default();
-        let mut watch = Watch::begin(&before, context.json)?;
+        let mut watch = DrainWatch::begin(&before, context.json)?;
         let report = drain(permit, &http, &options, &mut watch).map_err(|error| failed(&error, &http))?;
         drop(watch);
         let unwritten = file.and_then(|file| file.write(&report).err());
@@ -144,17 +141,17 @@ fn failed(error: &DrainError, http: &delivery::Context) -> CliError {
 }
 
 /// Shows progress on a terminal; ends the drain after the batch in hand when the user interrupts.
-struct Watch {
-    bar: terminal::Progress,
+struct DrainWatch {
+    bar: terminal::ProgressDisplay,
     waiting: u64,
     interrupt: Interrupt,
 }
 
-impl Watch {
+impl DrainWatch {
     fn begin(counts: &QueueCounts, quiet: bool) -> Result<Self, CliError> {
         let held: u64 = counts.held.iter().map(|held| held.events + held.bodies).sum();
         let waiting = (counts.events + counts.bodies).saturating_sub(held);
-        let bar = terminal::Progress::new("delivering", quiet);
+        let bar = terminal::ProgressDisplay::new("delivering", quiet);
         let say = bar.speaker();
         let interrupt = Interrupt::listen(move || say(INTERRUPTED))
             .map_err(|error| CliError::failed("SIGNALS", chain(&error)))?;
@@ -164,7 +161,7 @@ impl Watch {
 
 const INTERRUPTED: &str = "finishing the batch in hand; press Ctrl-C again to stop at once";
 
-impl Progress for Watch {
+impl Progress for DrainWatch {
     fn advance(&mut self, report: &DrainReport) {
         let done = report.events.left() + report.bodies.left() + report.events.parked + report.bodies.parked;
         self.bar.show(done, self.waiting.max(done));
@@ -232,7 +229,7 @@ impl Delivery {
     }
 }
 
-impl Document for Delivery {
+impl Render for Delivery {
     fn text(&self) -> String {
         let mut out = String::new();
         if let Some(migration) = &self.migrated {

@@ -1,13 +1,7 @@
-//! `sync opt-out`.
-
 use super::opt_in::{ProjectDecision, counted_held, cure_permit, decide};
 use super::project_choice::choose;
 use super::scoped::is_absent;
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::Report;
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use queue::{Cure, SentBlocks};
 
 /// Keep rows of a project on this machine
@@ -28,7 +22,7 @@ impl Verb for OptOutArgs {
         Class::Curing
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let project = choose(context, self.project.as_deref())?;
         decide(context, |edit| edit.opt_out(project.uuid.as_deref()))?;
         let (held, notes) = counted_held(context, project.uuid.as_deref());
@@ -43,7 +37,7 @@ impl Verb for OptOutArgs {
 }
 
 /// Deletes the kept bytes of the project's delivered rows in this account's queue.
-fn discard(context: &Context, project: Option<&str>) -> Result<SentBlocks, CliError> {
+fn discard(context: &CommandContext, project: Option<&str>) -> Result<SentBlocks, CliError> {
     match cure_permit(context)?.filter(|permit| !is_absent(permit.queue_path())) {
         Some(permit) => Ok(Cure::open(&permit)?.discard_sent_of(project)?),
         None => Ok(SentBlocks::default()),

@@ -1,10 +1,7 @@
 //! `sync preview`: what the next delivery would send, to whom, and what it would leave.
 
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::{Document, PROJECTS_SHOWN, Report, events_and_bodies, more_projects, project_name};
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::report::{PROJECTS_SHOWN, events_and_bodies, more_projects, project_name};
+use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use contract::Remedy;
 use contract::text::printable;
 use identity::Destination;
@@ -32,7 +29,7 @@ impl Verb for PreviewArgs {
         Class::ReadOnly
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let boundary = context.boundary()?;
         let status = boundary.status_document(context.sync_enabled())?;
         let observation = boundary.observe()?;
@@ -61,21 +58,21 @@ impl Verb for PreviewArgs {
             events: if scoped { waiting.events.saturating_sub(held(|project| project.events)) } else { 0 },
             bodies: if scoped { waiting.bodies.saturating_sub(held(|project| project.bodies)) } else { 0 },
         };
-        Ok(Report::of(&Preview {
+        Ok(Report::of(&DeliveryPreview {
             sync_enabled: context.sync_enabled(),
             coherent: status.ok,
             destination,
             team_or_user: facts.login.scope.as_ref().map(contract::Scope::team_or_user),
             leaving,
             held: status.held,
-            rows: rows.into_iter().map(Row::of).collect(),
+            rows: rows.into_iter().map(PreviewRow::of).collect(),
         }))
     }
 }
 
 /// What would leave. Rows that another program added and that nobody has looked at are held.
 #[derive(Debug, Serialize)]
-struct Preview {
+struct DeliveryPreview {
     sync_enabled: bool,
     coherent: bool,
     /// Where to; null when nothing can be sent.
@@ -83,12 +80,12 @@ struct Preview {
     team_or_user: Option<String>,
     leaving: RowPair,
     held: Vec<HeldProject>,
-    rows: Vec<Row>,
+    rows: Vec<PreviewRow>,
 }
 
 /// One row.
 #[derive(Debug, Serialize)]
-struct Row {
+struct PreviewRow {
     kind: Kind,
     key: String,
     project_uuid: Option<String>,
@@ -98,7 +95,7 @@ struct Row {
     payload: Option<String>,
 }
 
-impl Row {
+impl PreviewRow {
     fn of(row: Leaving) -> Self {
         Self {
             kind: row.kind,
@@ -112,7 +109,7 @@ impl Row {
     }
 }
 
-impl Document for Preview {
+impl Render for DeliveryPreview {
     fn text(&self) -> String {
         let mut out = String::new();
         let RowPair { events, bodies } = self.leaving;

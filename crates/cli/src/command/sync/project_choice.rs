@@ -4,7 +4,7 @@
 //! the checkout knows, a slug that belongs to exactly one known project, or `none`. Anything else is refused
 //! before anything changes: a decision about a mistyped name would look like a decision about the project.
 
-use crate::context::Context;
+use crate::context::CommandContext;
 use crate::error::{CliError, chain};
 use contract::text::printable;
 use contract::{Remedy, scope};
@@ -48,14 +48,14 @@ impl ProjectChoice {
 /// # Errors
 /// Exit 2 when no known project, or more than one, is called that; exit 1 when nothing was named and the
 /// working directory is in no project with a uuid. Nothing was changed.
-pub(crate) fn choose(context: &Context, named: Option<&str>) -> Result<ProjectChoice, CliError> {
+pub(crate) fn choose(context: &CommandContext, named: Option<&str>) -> Result<ProjectChoice, CliError> {
     match named {
-        Some(named) => Known::read(context).resolve(named),
+        Some(named) => KnownProjects::read(context).resolve(named),
         None => of_directory(context),
     }
 }
 
-fn of_directory(context: &Context) -> Result<ProjectChoice, CliError> {
+fn of_directory(context: &CommandContext) -> Result<ProjectChoice, CliError> {
     let root = context.project_root()?;
     let recorded = ProjectIdentity::read(&root)
         .map_err(|error| CliError::failed("PROJECT_UNREADABLE", chain(&error)))?;
@@ -74,15 +74,15 @@ fn of_directory(context: &Context) -> Result<ProjectChoice, CliError> {
 
 /// The projects that this home knows, with their slugs.
 #[derive(Debug, Default)]
-struct Known {
+struct KnownProjects {
     projects: BTreeMap<String, BTreeSet<String>>,
     /// Files that could not be read and may name more.
     unread: Vec<String>,
 }
 
-impl Known {
+impl KnownProjects {
     /// Reads every queue DB of this home, config.toml and the checkout. Writes nothing.
-    fn read(context: &Context) -> Self {
+    fn read(context: &CommandContext) -> Self {
         let mut known = Self::default();
         if let Ok(home) = context.home() {
             let scoped = fs_err::read_dir(home.queues_dir()).into_iter().flatten().flatten();
@@ -108,7 +108,7 @@ impl Known {
         known
     }
 
-    fn add_checkout(&mut self, context: &Context) {
+    fn add_checkout(&mut self, context: &CommandContext) {
         let Some(root) = locate_project_root(context.directory(), &context.environment) else { return };
         let Ok(recorded) = ProjectIdentity::read(&root) else { return };
         let Some(uuid) = recorded.uuid else { return };
@@ -198,8 +198,8 @@ mod tests {
     const ONE: &str = "164b830e-0aa9-486a-80e9-73e0ff9bd516";
     const TWO: &str = "892d6066-b402-45e3-9521-a4ac582672a6";
 
-    fn known(projects: &[(&str, &[&str])], unread: bool) -> Known {
-        Known {
+    fn known(projects: &[(&str, &[&str])], unread: bool) -> KnownProjects {
+        KnownProjects {
             projects: projects
                 .iter()
                 .map(|(uuid, slugs)| {

@@ -3,15 +3,12 @@
 use crate::build;
 use crate::command::sync::project_choice::choose;
 use crate::command::sync::scoped::{Patience, cure_permit, is_absent};
-use crate::context::Context;
-use crate::error::{CliError, chain};
-use crate::report::{Document, Report, events_and_bodies};
+use crate::report::events_and_bodies;
 use crate::terminal;
-use crate::verb::{Class, Verb};
+use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Render, Report, Verb, chain};
 use clap::ArgGroup;
-use clap::Args;
+use contract::Remedy;
 use contract::text::printable;
-use contract::{ExitCode, Remedy};
 use delivery::receipts::{AskError, fetch_missing};
 use gate::CurePermit;
 use preflight::consent_of;
@@ -47,12 +44,12 @@ impl Verb for ResendArgs {
         Class::Curing
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let named = self.project.as_deref().map(|named| choose(context, Some(named))).transpose()?;
         let project = named.map(|choice| choice.uuid);
         let permit = cure_permit(context, Patience::of(!self.yes))?;
         let Some(permit) = permit.filter(|permit| !is_absent(permit.queue_path())) else {
-            return Ok(Report::of(&Shown::of("nothing_to_do", ResendReport::default())));
+            return Ok(Report::of(&ResendView::of("nothing_to_do", ResendReport::default())));
         };
         let consent = context.config()?;
         if self.yes {
@@ -66,7 +63,7 @@ impl Verb for ResendArgs {
         if plan == ResendReport::default() {
             return Ok(queued(plan));
         }
-        let preview = Shown::of("preview", plan);
+        let preview = ResendView::of("preview", plan);
         let question = format!("{}Send them again?", preview.text());
         if !context.agrees(&question) {
             let report = Report::exiting(ExitCode::Refused, &preview);
@@ -78,12 +75,12 @@ impl Verb for ResendArgs {
 
 fn queued(done: ResendReport) -> Report {
     let result = if done == ResendReport::default() { "nothing_to_do" } else { "queued" };
-    Report::of(&Shown::of(result, done))
+    Report::of(&ResendView::of(result, done))
 }
 
 /// The rows that the arguments name; with `--missing` the server is asked.
 fn select(
-    context: &Context,
+    context: &CommandContext,
     args: &ResendArgs,
     permit: &CurePermit,
     project: Option<Option<String>>,
@@ -96,14 +93,14 @@ fn select(
 }
 
 fn ask(
-    context: &Context,
+    context: &CommandContext,
     permit: &CurePermit,
     project: Option<&Option<String>>,
 ) -> Result<Vec<(queue::Kind, String)>, CliError> {
     let http = delivery::Context::new(context.home()?, &context.environment, build::VERSION)
         .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))?;
     let pages = ReceiptPages::of(permit.queue_path(), project).map_err(QueueError::from)?;
-    let bar = terminal::Progress::new("asking", context.json);
+    let bar = terminal::ProgressDisplay::new("asking", context.json);
     let mut advance = |asked: u64| bar.show(asked, asked);
     fetch_missing(&http, permit.scope(), pages, &mut advance).map_err(|error| match error {
         AskError::Queue(error) => error.into(),
@@ -117,7 +114,7 @@ fn ask(
 
 /// What was done, or would be.
 #[derive(Debug, Serialize)]
-struct Shown {
+struct ResendView {
     result: &'static str,
     #[serde(flatten)]
     report: ResendReport,
@@ -125,7 +122,7 @@ struct Shown {
     remediation: Option<[String; 1]>,
 }
 
-impl Shown {
+impl ResendView {
     fn of(result: &'static str, report: ResendReport) -> Self {
         let gone = report.gone.total() > 0;
         Self { result, report, remediation: gone.then(|| [history().hint()]) }
@@ -140,7 +137,7 @@ fn history() -> Remedy {
     )
 }
 
-impl Document for Shown {
+impl Render for ResendView {
     fn text(&self) -> String {
         let ResendReport { events, bodies, held, waiting, gone } = self.report;
         let mut out = String::new();

@@ -1,6 +1,6 @@
 //! The account whose queue a curing verb works on.
 
-use crate::context::Context;
+use crate::context::CommandContext;
 use crate::error::CliError;
 use contract::exit::SAAS_SYNC_UNAUTHENTICATED;
 use contract::{FailureName, FaultCode};
@@ -28,7 +28,10 @@ impl Patience {
 ///
 /// Without a scope nobody owns any row: nothing while `queue.db` holds none, a refusal otherwise
 /// (contract section 4).
-pub(crate) fn cure_permit(context: &Context, patience: Patience) -> Result<Option<CurePermit>, CliError> {
+pub(crate) fn cure_permit(
+    context: &CommandContext,
+    patience: Patience,
+) -> Result<Option<CurePermit>, CliError> {
     let boundary = match patience {
         Patience::Look => context.boundary()?,
         Patience::Cure => context.patient_boundary(queue::MIGRATE_DEADLINE)?,
@@ -39,7 +42,7 @@ pub(crate) fn cure_permit(context: &Context, patience: Patience) -> Result<Optio
     }
 }
 
-fn without_scope(context: &Context) -> Result<(), CliError> {
+fn without_scope(context: &CommandContext) -> Result<(), CliError> {
     let status = context.boundary()?.status_document(false)?;
     let unreadable = [FaultCode::SessionUnreadable, FaultCode::ConfigUnreadable, FaultCode::ServerUrlInvalid]
         .into_iter()

@@ -6,15 +6,14 @@
 
 use crate::args::Cli;
 use crate::command::sync::status::check_text;
-use crate::context::Context;
-use crate::diagnostics::{Check, Finding, Look, Name, Verdict, describe, headline, summarise, word};
-use crate::error::CliError;
-use crate::report::{Document, Report};
-use crate::verb::{Class, Verb};
+use crate::diagnostics::{
+    CheckFinding, CheckName, DiagnosticCheck, DiagnosticVerdict, Diagnostics, describe, headline, summarise,
+    word,
+};
+use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Render, Report, Verb};
 use crate::{render, terminal};
-use clap::Args;
+use contract::Remedy;
 use contract::text::printable;
-use contract::{ExitCode, Remedy};
 use preflight::status::StatusDocument;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -40,35 +39,35 @@ impl Verb for SetupArgs {
     }
 
     /// Exits as `sync status --check` does; 1 when only findings outside the boundary are left.
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
-        let may = May::of(context, self.yes);
-        let mut gates = Look::take(context)?.examine_gates()?;
-        if may == May::Ask && Verdict::of(&gates) == Verdict::Findings {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
+        let may = FixPermission::of(context, self.yes);
+        let mut gates = Diagnostics::take(context)?.examine_gates()?;
+        if may == FixPermission::Ask && DiagnosticVerdict::of(&gates) == DiagnosticVerdict::Findings {
             render::note(&describe(&gates));
         }
-        let mut steps: Vec<Step> = Vec::new();
+        let mut steps: Vec<SetupStep> = Vec::new();
         while let Some((gate, finding)) = next(&gates, &steps) {
-            let step = Step::take(context, may, gate, finding, &steps);
-            let changed = matches!(step.outcome, Outcome::Done | Outcome::Failed);
+            let step = SetupStep::take(context, may, gate, finding, &steps);
+            let changed = matches!(step.outcome, StepOutcome::Done | StepOutcome::Failed);
             steps.push(step);
             if changed {
                 // What was done may have cured more than it was done for, or uncovered what it hid.
-                gates = Look::take(context)?.examine_gates()?;
+                gates = Diagnostics::take(context)?.examine_gates()?;
             }
         }
         let status = context.boundary()?.status_document(context.sync_enabled())?;
-        let result = Verdict::of(&gates);
+        let result = DiagnosticVerdict::of(&gates);
         let exit = match status.check_exit() {
             ExitCode::Ok => result.exit(),
             refused => refused,
         };
-        Ok(Report::exiting(exit, &Setup { result, exit_code: exit.code(), steps, gates, check: status }))
+        Ok(Report::exiting(exit, &SetupView { result, exit_code: exit.code(), steps, gates, check: status }))
     }
 }
 
 /// What may be done without further words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum May {
+enum FixPermission {
     /// Nothing: there is nobody to ask, and nobody said yes.
     Look,
     /// What is safe.
@@ -77,8 +76,8 @@ enum May {
     Ask,
 }
 
-impl May {
-    fn of(context: &Context, yes: bool) -> Self {
+impl FixPermission {
+    fn of(context: &CommandContext, yes: bool) -> Self {
         if yes {
             Self::Safe
         } else if !context.json && terminal::can_ask() {
@@ -91,7 +90,7 @@ impl May {
 
 /// Who may decide to do it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Care {
+enum FixRisk {
     /// Loses nothing, sends nothing, decides nothing: `--yes` is enough.
     Safe,
     /// A person at a terminal, asked about this very thing.
@@ -100,10 +99,10 @@ enum Care {
     Typed,
 }
 
-const fn care(remedy: &Remedy) -> Care {
+const fn care(remedy: &Remedy) -> FixRisk {
     match remedy {
-        Remedy::RestartDaemon | Remedy::StartDaemon | Remedy::CleanOrphans | Remedy::Migrate => Care::Safe,
-        Remedy::Login | Remedy::LoginServer | Remedy::Repair => Care::Asked,
+        Remedy::RestartDaemon | Remedy::StartDaemon | Remedy::CleanOrphans | Remedy::Migrate => FixRisk::Safe,
+        Remedy::Login | Remedy::LoginServer | Remedy::Repair => FixRisk::Asked,
         Remedy::SwitchTeam { .. }
         | Remedy::ForceCleanOrphans
         | Remedy::StopDaemon
@@ -114,12 +113,12 @@ const fn care(remedy: &Remedy) -> Care {
         | Remedy::FromScope { .. }
         | Remedy::OptIn { .. }
         | Remedy::OptInAllHeld
-        | Remedy::Advice(_) => Care::Typed,
+        | Remedy::Advice(_) => FixRisk::Typed,
     }
 }
 
 /// The first finding that no step was about.
-fn next(gates: &[Check], steps: &[Step]) -> Option<(Name, Finding)> {
+fn next(gates: &[DiagnosticCheck], steps: &[SetupStep]) -> Option<(CheckName, CheckFinding)> {
     let mut all = gates.iter().flat_map(|gate| gate.findings.iter().map(move |finding| (gate.name, finding)));
     all.find(|(_, finding)| !steps.iter().any(|step| step.is_about(finding)))
         .map(|(gate, finding)| (gate, finding.clone()))
@@ -128,7 +127,7 @@ fn next(gates: &[Check], steps: &[Step]) -> Option<(Name, Finding)> {
 /// What became of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Outcome {
+enum StepOutcome {
     /// Its remedy was run and succeeded.
     Done,
     /// Its remedy was run and failed.
@@ -143,24 +142,30 @@ enum Outcome {
 
 /// A finding, and what became of it.
 #[derive(Clone, Debug, Serialize)]
-struct Step {
-    gate: Name,
+struct SetupStep {
+    gate: CheckName,
     #[serde(flatten)]
-    finding: Finding,
-    outcome: Outcome,
+    finding: CheckFinding,
+    outcome: StepOutcome,
     /// What the remedy said.
     said: Option<String>,
 }
 
-impl Step {
+impl SetupStep {
     /// Codes and remedies are closed lists; details have times and numbers in them, which change.
-    fn is_about(&self, finding: &Finding) -> bool {
+    fn is_about(&self, finding: &CheckFinding) -> bool {
         self.finding.code == finding.code && self.finding.remedies == finding.remedies
     }
 
-    fn take(context: &Context, may: May, gate: Name, finding: Finding, before: &[Self]) -> Self {
+    fn take(
+        context: &CommandContext,
+        may: FixPermission,
+        gate: CheckName,
+        finding: CheckFinding,
+        before: &[Self],
+    ) -> Self {
         let (outcome, said) = match finding.remedies.first() {
-            None => (Outcome::NeedsPerson, None),
+            None => (StepOutcome::NeedsPerson, None),
             Some(remedy) => {
                 let same = |step: &&Self| step.finding.remedies.first() == Some(remedy);
                 match before.iter().find(same) {
@@ -174,37 +179,44 @@ impl Step {
     }
 }
 
-fn treat(context: &Context, may: May, finding: &Finding, remedy: &Remedy) -> (Outcome, Option<String>) {
-    let Some(mut argv) = remedy.argv() else { return (Outcome::NeedsPerson, None) };
+fn treat(
+    context: &CommandContext,
+    may: FixPermission,
+    finding: &CheckFinding,
+    remedy: &Remedy,
+) -> (StepOutcome, Option<String>) {
+    let Some(mut argv) = remedy.argv() else { return (StepOutcome::NeedsPerson, None) };
     match (care(remedy), may) {
-        (Care::Safe, May::Look) => return (Outcome::NeedsYes, None),
-        (Care::Typed, _) | (Care::Asked, May::Look | May::Safe) => return (Outcome::NeedsPerson, None),
-        (Care::Safe, May::Safe) => {}
-        (Care::Safe | Care::Asked, May::Ask) if *remedy == Remedy::LoginServer => {
+        (FixRisk::Safe, FixPermission::Look) => return (StepOutcome::NeedsYes, None),
+        (FixRisk::Typed, _) | (FixRisk::Asked, FixPermission::Look | FixPermission::Safe) => {
+            return (StepOutcome::NeedsPerson, None);
+        }
+        (FixRisk::Safe, FixPermission::Safe) => {}
+        (FixRisk::Safe | FixRisk::Asked, FixPermission::Ask) if *remedy == Remedy::LoginServer => {
             let about = format!("{}: {}; its URL (empty: not now): ", finding.code, finding.detail);
             match terminal::ask_text(&printable(&about)) {
                 Some(url) => argv = vec!["auth".into(), "login".into(), "--server".into(), url],
-                None => return (Outcome::Declined, None),
+                None => return (StepOutcome::Declined, None),
             }
         }
-        (Care::Safe | Care::Asked, May::Ask) => {
+        (FixRisk::Safe | FixRisk::Asked, FixPermission::Ask) => {
             let about = format!("{}: {}; {}?", finding.code, finding.detail, remedy.hint());
             if !terminal::ask(&printable(&about)) {
-                return (Outcome::Declined, None);
+                return (StepOutcome::Declined, None);
             }
         }
     }
     match run_command(context, &argv) {
         Ok(report) => {
-            let outcome = if report.exit == ExitCode::Ok { Outcome::Done } else { Outcome::Failed };
+            let outcome = if report.exit == ExitCode::Ok { StepOutcome::Done } else { StepOutcome::Failed };
             (outcome, Some(report.text.trim_end().to_owned()).filter(|said| !said.is_empty()))
         }
-        Err(error) => (Outcome::Failed, Some(error.summary)),
+        Err(error) => (StepOutcome::Failed, Some(error.summary)),
     }
 }
 
 /// Runs a command of this program as if it had been typed.
-fn run_command(context: &Context, argv: &[String]) -> Result<Report, CliError> {
+fn run_command(context: &CommandContext, argv: &[String]) -> Result<Report, CliError> {
     let typed = std::iter::once("spec-kitty").chain(argv.iter().map(String::as_str)).map(Into::into);
     let cli = Cli::parse_words(&typed.collect::<Vec<_>>())
         .map_err(|error| CliError::usage(&error.render().to_string()))?;
@@ -212,21 +224,21 @@ fn run_command(context: &Context, argv: &[String]) -> Result<Report, CliError> {
 }
 
 #[derive(Serialize)]
-struct Setup {
-    result: Verdict,
+struct SetupView {
+    result: DiagnosticVerdict,
     exit_code: u8,
     /// Every finding on the way, in order.
-    steps: Vec<Step>,
+    steps: Vec<SetupStep>,
     /// The gates as they are now.
-    gates: Vec<Check>,
+    gates: Vec<DiagnosticCheck>,
     check: StatusDocument,
 }
 
-impl Document for Setup {
+impl Render for SetupView {
     fn text(&self) -> String {
         let mut out = format!("{}\n\n{}\n", headline(self.result, &self.gates), summarise(&self.gates));
         for step in &self.steps {
-            let Finding { code, detail, remedies } = &step.finding;
+            let CheckFinding { code, detail, remedies } = &step.finding;
             let _ = writeln!(out, "{}: {}", word(&step.gate), printable(&format!("{code}: {detail}")));
             let hint = remedies.first().map(Remedy::hint).unwrap_or_default();
             let _ = writeln!(out, "  {}{}", step.outcome.label(), printable(&hint));
@@ -245,7 +257,7 @@ impl Document for Setup {
     }
 }
 
-impl Outcome {
+impl StepOutcome {
     const fn label(self) -> &'static str {
         match self {
             Self::Done => "done: ",

@@ -1,11 +1,8 @@
 //! `sync status`: the state of the boundary and of the queue. Never changes anything.
 
-use crate::context::Context;
-use crate::error::CliError;
 use crate::other_queues;
-use crate::report::{Document, PROJECTS_SHOWN, Report, more_projects, project_name, rows};
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::report::{PROJECTS_SHOWN, more_projects, project_name, rows};
+use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use contract::text::printable;
 use contract::{PreflightResult, Remedy};
 use preflight::status::{HeldProject, StatusDocument, Warning};
@@ -27,7 +24,7 @@ impl Verb for SyncStatusArgs {
         Class::ReadOnly
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let status = context.boundary()?.status_document(context.sync_enabled())?;
         let exit = if self.check { status.check_exit() } else { contract::ExitCode::Ok };
         if self.check {
@@ -49,7 +46,7 @@ impl Verb for SyncStatusArgs {
 #[serde(transparent)]
 struct CheckView<'a>(&'a StatusDocument);
 
-impl Document for CheckView<'_> {
+impl Render for CheckView<'_> {
     fn text(&self) -> String {
         check_text(self.0)
     }
@@ -76,7 +73,7 @@ pub(crate) fn check_text(status: &StatusDocument) -> String {
 #[serde(transparent)]
 struct StatusView<'a>(&'a StatusDocument);
 
-impl Document for StatusView<'_> {
+impl Render for StatusView<'_> {
     fn text(&self) -> String {
         let status = self.0;
         let mut out = String::new();

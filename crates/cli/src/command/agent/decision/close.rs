@@ -2,7 +2,7 @@
 
 use super::LedgerArgs;
 use super::error::with_details;
-use crate::context::Context;
+use crate::context::CommandContext;
 use crate::error::CliError;
 use crate::mission_document::MissionDocument;
 use crate::report::Report;
@@ -27,7 +27,7 @@ pub(super) struct CloseArgs {
 }
 
 impl CloseArgs {
-    pub(super) fn close(self, context: &Context, closing: Closing) -> Result<Report, CliError> {
+    pub(super) fn close(self, context: &CommandContext, closing: Closing) -> Result<Report, CliError> {
         let request = CloseRequest {
             mission: self.ledger.decision.mission.mission,
             decision_id: self.id,
@@ -41,7 +41,7 @@ impl CloseArgs {
     }
 }
 
-pub(super) fn run(context: &Context, request: &CloseRequest) -> Result<Report, CliError> {
+pub(super) fn run(context: &CommandContext, request: &CloseRequest) -> Result<Report, CliError> {
     request.check().map_err(with_details)?;
     let closed = close(&context.project()?, request, &Clock::system()).map_err(with_details)?;
     let (id, status) = (&closed.decision_id, closed.status);

@@ -1,11 +1,5 @@
-//! `agent decision defer`.
-
 use super::close::CloseArgs;
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::Report;
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use mission::command::decision::Closing;
 
 /// Put a question off; it can be answered later
@@ -28,7 +22,7 @@ impl Verb for DeferArgs {
         Ok(self.close.ledger.decision.json(asked))
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         self.close.close(context, Closing::Defer)
     }
 }

@@ -13,8 +13,8 @@ mod verify;
 
 use crate::args::MissionArg;
 use crate::render;
-use crate::verb::Verb;
-use clap::{Args, Subcommand};
+use crate::verb::{Args, Verb};
+use clap::Subcommand;
 
 /// `agent decision ...`.
 #[derive(Debug, Subcommand)]

@@ -2,12 +2,8 @@
 
 use super::LedgerArgs;
 use crate::command::agent::decision::error::with_details;
-use crate::context::Context;
-use crate::error::CliError;
 use crate::mission_document::MissionDocument;
-use crate::report::Report;
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use contract::text::printable;
 use mission::Clock;
 use mission::command::decision::{OpenRequest, Opened, open};
@@ -50,7 +46,7 @@ impl Verb for DecisionOpenArgs {
         Ok(self.ledger.decision.json(asked))
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let request = OpenRequest {
             mission: self.ledger.decision.mission.mission,
             flow: self.flow,

@@ -1,11 +1,5 @@
-//! `agent decision resolve`.
-
 use super::{LedgerArgs, close};
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::Report;
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use mission::command::decision::{CloseRequest, Closing};
 
 /// Answer a question; the answer is final
@@ -43,7 +37,7 @@ impl Verb for ResolveArgs {
         Ok(self.ledger.decision.json(asked))
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let request = CloseRequest {
             mission: self.ledger.decision.mission.mission,
             decision_id: self.id,

@@ -2,13 +2,8 @@
 
 use super::DecisionArgs;
 use crate::command::agent::decision::error::with_details;
-use crate::context::Context;
-use crate::error::CliError;
 use crate::mission_document::MissionDocument;
-use crate::report::Report;
-use crate::verb::{Class, Verb};
-use clap::Args;
-use contract::ExitCode;
+use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Report, Verb};
 use contract::text::printable;
 use mission::command::decision::verify;
 use mission::decision::Verification;
@@ -38,7 +33,7 @@ impl Verb for DecisionVerifyArgs {
     }
 
     /// What does not agree ends it with 1, unless that was not wanted.
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let found =
             verify(&context.project()?, self.decision.mission.mission.as_deref()).map_err(with_details)?;
         let exit =

@@ -2,14 +2,9 @@
 
 use super::EvidenceArgs;
 use crate::build;
-use crate::context::Context;
-use crate::error::{CliError, chain};
 use crate::mission_document::MissionDocument;
 use crate::render;
-use crate::report::Report;
-use crate::verb::{Class, Verb};
-use clap::Args;
-use contract::ExitCode;
+use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Report, Verb, chain};
 use contract::text::printable;
 use mission::Clock;
 use mission::command::evidence::{CapturedEvidence, Capturing, CheckResult, capture};
@@ -47,7 +42,7 @@ impl Verb for EvidenceCaptureArgs {
     }
 
     /// A check that fails ends it with 1 and names the work package to reopen.
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let request = self.evidence.request(false);
         let interrupted = interruption()?;
         let with = Capturing {

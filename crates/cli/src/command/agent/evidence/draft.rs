@@ -1,12 +1,8 @@
 //! `agent evidence draft`: issue comments, the PR body and the definition of done. Posts nothing.
 
 use crate::args::MissionArg;
-use crate::context::Context;
-use crate::error::CliError;
 use crate::mission_document::MissionDocument;
-use crate::report::Report;
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use contract::text::printable;
 use mission::command::evidence::{Request, draft};
 
@@ -25,7 +21,7 @@ impl Verb for EvidenceDraftArgs {
         Class::Local
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let drafted =
             draft(&context.project()?, &Request { mission: self.mission.mission, ..Request::default() })?;
         let files: String = drafted.files.iter().map(|file| format!("  {}\n", printable(file))).collect();

@@ -5,8 +5,8 @@ mod draft;
 mod verify;
 
 use crate::args::MissionArg;
-use crate::verb::Verb;
-use clap::{Args, Subcommand};
+use crate::verb::{Args, Verb};
+use clap::Subcommand;
 use mission::command::evidence::Request;
 use std::path::PathBuf;
 

@@ -1,13 +1,8 @@
 //! `agent evidence verify`: whether the evidence is there, untouched and up to date.
 
 use super::EvidenceArgs;
-use crate::context::Context;
-use crate::error::CliError;
 use crate::mission_document::MissionDocument;
-use crate::report::Report;
-use crate::verb::{Class, Verb};
-use clap::Args;
-use contract::ExitCode;
+use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Report, Verb};
 use contract::text::printable;
 use mission::command::evidence::{VerifiedEvidence, verify};
 use std::fmt::Write as _;
@@ -29,7 +24,7 @@ impl Verb for EvidenceVerifyArgs {
     }
 
     /// Evidence that does not hold ends it with 1.
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let verified = verify(&context.project()?, &self.evidence.request(self.integrity_only))?;
         let exit = if verified.findings.is_empty() { ExitCode::Ok } else { ExitCode::Failed };
         let text = describe(&verified);

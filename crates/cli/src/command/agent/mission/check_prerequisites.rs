@@ -1,12 +1,8 @@
 //! `agent mission check-prerequisites`: which documents of a mission are there, and where.
 
 use crate::args::MissionArg;
-use crate::context::Context;
-use crate::error::CliError;
 use crate::mission_document::MissionDocument;
-use crate::report::Report;
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use contract::text::printable;
 use mission::Clock;
 use mission::command::prerequisites::{Prerequisites, Request, look};
@@ -34,7 +30,7 @@ impl Verb for PrerequisitesArgs {
     }
 
     /// A missing document is a finding of the report, not a failure.
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let request = Request {
             mission: self.mission.mission,
             include_tasks: self.include_tasks,

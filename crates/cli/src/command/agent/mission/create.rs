@@ -1,11 +1,7 @@
 //! `agent mission create`: the directory of a mission, its meta.json and an empty spec.
 
-use crate::context::Context;
-use crate::error::CliError;
-use crate::producing::{Outcome, Producing, ProducingArgs};
-use crate::report::Report;
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::producing::{CommandOutcome, Producing, ProducingArgs};
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use mission::Clock;
 use mission::command::create::{Created, Request, plan};
 use mission::outgoing::CaptureReport;
@@ -46,7 +42,7 @@ impl Verb for MissionCreateArgs {
         self.producing.class()
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let request = Request {
             slug: self.slug,
             mission_type: Some(self.mission_type),
@@ -64,7 +60,7 @@ impl Verb for MissionCreateArgs {
     }
 }
 
-impl Outcome for Created {
+impl CommandOutcome for Created {
     fn capture(&self) -> &CaptureReport {
         &self.capture
     }

@@ -2,13 +2,9 @@
 //! stands in the way.
 
 use crate::args::MissionArg;
-use crate::context::Context;
-use crate::error::CliError;
 use crate::mission_document::MissionDocument;
-use crate::producing::{Outcome, Producing, ProducingArgs};
-use crate::report::Report;
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::producing::{CommandOutcome, Producing, ProducingArgs};
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use contract::text::printable;
 use mission::Clock;
 use mission::command::finalize::{Finalized, LanesSummary, Request, Validated, plan, validate};
@@ -35,7 +31,7 @@ impl Verb for FinalizeTasksArgs {
         if self.validate_only { Class::Local } else { self.producing.class() }
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let request = Request { mission: self.mission.mission };
         if self.validate_only {
             let judged = validate(&context.project()?, &request)?;
@@ -53,7 +49,7 @@ impl Verb for FinalizeTasksArgs {
     }
 }
 
-impl Outcome for Finalized {
+impl CommandOutcome for Finalized {
     fn capture(&self) -> &CaptureReport {
         &self.capture
     }

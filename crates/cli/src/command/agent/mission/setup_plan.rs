@@ -1,12 +1,8 @@
 //! `agent mission setup-plan`: plan.md from a template, once the spec is written and committed.
 
 use crate::args::MissionArg;
-use crate::context::Context;
-use crate::error::CliError;
-use crate::producing::{Outcome, Producing, ProducingArgs};
-use crate::report::Report;
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::producing::{CommandOutcome, Producing, ProducingArgs};
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use mission::Clock;
 use mission::command::setup_plan::{PlanSetUp, Request, plan};
 use mission::outgoing::CaptureReport;
@@ -26,7 +22,7 @@ impl Verb for SetupPlanArgs {
         self.producing.class()
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let producing = Producing::begin(context, self.producing.local_only)?;
         let clock = Clock::system();
         let plan = plan(&producing.project, &Request { mission: self.mission.mission }, &clock)?;
@@ -34,7 +30,7 @@ impl Verb for SetupPlanArgs {
     }
 }
 
-impl Outcome for PlanSetUp {
+impl CommandOutcome for PlanSetUp {
     fn capture(&self) -> &CaptureReport {
         &self.capture
     }

@@ -1,12 +1,8 @@
 //! `agent status emit`: moves a work package to a lane.
 
 use crate::args::MissionArg;
-use crate::context::Context;
-use crate::error::CliError;
-use crate::producing::{Outcome, Producing, ProducingArgs};
-use crate::report::Report;
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::producing::{CommandOutcome, Producing, ProducingArgs};
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use mission::Clock;
 use mission::command::emit::{Emitted, Request, plan};
 use mission::outgoing::CaptureReport;
@@ -61,7 +57,7 @@ impl Verb for EmitArgs {
         self.producing.class()
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let request = Request {
             mission: self.mission.mission,
             wp_id: self.work_package,
@@ -84,7 +80,7 @@ impl Verb for EmitArgs {
     }
 }
 
-impl Outcome for Emitted {
+impl CommandOutcome for Emitted {
     fn capture(&self) -> &CaptureReport {
         &self.capture
     }

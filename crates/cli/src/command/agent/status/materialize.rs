@@ -1,11 +1,7 @@
 //! `agent status materialize`: writes status.json from the log.
 
 use crate::args::MissionArg;
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::{Document, Report};
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use mission::Clock;
 use mission::command::status::materialize;
 use serde::Serialize;
@@ -25,7 +21,7 @@ impl Verb for MaterializeArgs {
         Class::Local
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let snapshot = materialize(&context.project()?, self.mission.mission.as_deref(), &Clock::system())?;
         Ok(Report::of(&Materialized(snapshot)))
     }
@@ -36,7 +32,7 @@ impl Verb for MaterializeArgs {
 #[serde(transparent)]
 struct Materialized(Value);
 
-impl Document for Materialized {
+impl Render for Materialized {
     fn text(&self) -> String {
         let Self(snapshot) = self;
         let slug = snapshot["mission_slug"].as_str().unwrap_or_default();

@@ -1,14 +1,10 @@
 //! `agent status show`: the board of a mission, or an overview of all.
 
 use crate::command::agent::tasks::list::warnings;
-use crate::context::Context;
-use crate::error::CliError;
 use crate::mission_document::MissionDocument;
 use crate::render;
-use crate::report::Report;
 use crate::status_board;
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use contract::text::printable;
 use mission::command::status::show;
 
@@ -28,7 +24,7 @@ impl Verb for StatusShowArgs {
     }
 
     /// A mission that cannot be shown is a warning: it never hides the others.
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let boards = show(&context.project()?, self.mission.as_deref())?;
         let text = status_board::render(&boards, self.mission.is_some(), render::width());
         let unreadable = boards.unreadable.iter().map(|mission| {

@@ -1,12 +1,8 @@
 //! `agent tasks add-history`: a note in the activity log of a work package.
 
 use crate::args::MissionArg;
-use crate::context::Context;
-use crate::error::CliError;
-use crate::producing::{Outcome, Producing, ProducingArgs};
-use crate::report::Report;
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::producing::{CommandOutcome, Producing, ProducingArgs};
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use mission::Clock;
 use mission::command::add_history::{Noted, Request, plan};
 use mission::outgoing::CaptureReport;
@@ -41,7 +37,7 @@ impl Verb for AddHistoryArgs {
         self.producing.class()
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let request = Request {
             mission: self.mission.mission,
             wp_id: self.work_package,
@@ -57,7 +53,7 @@ impl Verb for AddHistoryArgs {
     }
 }
 
-impl Outcome for Noted {
+impl CommandOutcome for Noted {
     fn capture(&self) -> &CaptureReport {
         &self.capture
     }

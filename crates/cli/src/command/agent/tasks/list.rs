@@ -1,14 +1,10 @@
 //! `agent tasks list`: the work packages of a mission.
 
 use crate::args::MissionArg;
-use crate::context::Context;
-use crate::error::CliError;
 use crate::mission_document::MissionDocument;
 use crate::render;
-use crate::report::Report;
-use crate::verb::{Class, Verb};
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use crate::wrap::hanging;
-use clap::Args;
 use contract::text::printable;
 use mission::Lane;
 use mission::command::status::{TaskList, list};
@@ -30,7 +26,7 @@ impl Verb for TaskListArgs {
         Class::ReadOnly
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let lane = self.lane.as_deref().map(lane).transpose()?;
         let tasks = list(&context.project()?, self.mission.mission.as_deref(), lane)?;
         let text = describe(&tasks, render::width());

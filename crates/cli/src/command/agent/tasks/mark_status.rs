@@ -2,12 +2,8 @@
 
 use super::CommitArgs;
 use crate::args::MissionArg;
-use crate::context::Context;
-use crate::error::CliError;
-use crate::producing::{Outcome, Producing, ProducingArgs};
-use crate::report::Report;
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::producing::{CommandOutcome, Producing, ProducingArgs};
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use mission::Clock;
 use mission::command::mark_status::{Marking, Request, plan};
 use mission::outgoing::CaptureReport;
@@ -37,7 +33,7 @@ impl Verb for MarkStatusArgs {
         self.producing.class()
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let request = Request {
             mission: self.mission.mission,
             ids: self.ids,
@@ -52,7 +48,7 @@ impl Verb for MarkStatusArgs {
     }
 }
 
-impl Outcome for Marking {
+impl CommandOutcome for Marking {
     fn capture(&self) -> &CaptureReport {
         &self.capture
     }

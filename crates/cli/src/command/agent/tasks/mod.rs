@@ -5,8 +5,8 @@ pub(super) mod list;
 mod mark_status;
 mod move_task;
 
-use crate::verb::Verb;
-use clap::{Args, Subcommand};
+use crate::verb::{Args, Verb};
+use clap::Subcommand;
 
 /// `agent tasks ...`.
 #[derive(Debug, Subcommand)]

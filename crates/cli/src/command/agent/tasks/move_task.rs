@@ -2,12 +2,8 @@
 
 use super::CommitArgs;
 use crate::args::MissionArg;
-use crate::context::Context;
-use crate::error::CliError;
-use crate::producing::{Outcome, Producing, ProducingArgs};
-use crate::report::Report;
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::producing::{CommandOutcome, Producing, ProducingArgs};
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use mission::Clock;
 use mission::command::move_task::{Moved, Request, plan};
 use mission::outgoing::CaptureReport;
@@ -72,7 +68,7 @@ impl Verb for MoveTaskArgs {
         self.producing.class()
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let request = Request {
             mission: self.mission.mission,
             wp_id: self.work_package,
@@ -97,7 +93,7 @@ impl Verb for MoveTaskArgs {
     }
 }
 
-impl Outcome for Moved {
+impl CommandOutcome for Moved {
     fn capture(&self) -> &CaptureReport {
         &self.capture
     }

@@ -1,8 +1,8 @@
 //! `doctor repair --mission`: the damaged lines of a mission's log move aside, every readable row stays.
 
-use crate::context::Context;
+use crate::context::CommandContext;
 use crate::error::CliError;
-use crate::report::{Document, Report, counted};
+use crate::report::{Render, Report, counted};
 use contract::ExitCode;
 use contract::text::printable;
 use mission::Clock;
@@ -15,17 +15,17 @@ use std::fmt::Write as _;
 const SHOWN: usize = 12;
 
 /// Runs the verb.
-pub(crate) fn run(context: &Context, mission: &str) -> Result<Report, CliError> {
-    let repair = Repair(repair_log(&context.project()?, Some(mission), &Clock::system())?);
+pub(crate) fn run(context: &CommandContext, mission: &str) -> Result<Report, CliError> {
+    let repair = LogRepairView(repair_log(&context.project()?, Some(mission), &Clock::system())?);
     let exit = if repair.0.left.is_empty() { ExitCode::Ok } else { ExitCode::Failed };
     Ok(Report::exiting(exit, &repair))
 }
 
 #[derive(Serialize)]
 #[serde(transparent)]
-struct Repair(LogRepair);
+struct LogRepairView(LogRepair);
 
-impl Document for Repair {
+impl Render for LogRepairView {
     fn text(&self) -> String {
         let LogRepair { path, kept, saved, moved, moved_to, left, .. } = &self.0;
         let path = printable(path);

@@ -6,12 +6,9 @@
 
 mod mission;
 
-use crate::context::Context;
-use crate::error::CliError;
 use crate::platform::make_private;
-use crate::report::{Document, Report, counted};
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::report::counted;
+use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use contract::text::printable;
 use contract::{Fault, FaultCode, Remedy};
 use identity::lock::probe;
@@ -46,12 +43,12 @@ impl Verb for RepairArgs {
         Class::Curing
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         if let Some(mission) = &self.mission {
             return mission::run(context, mission);
         }
         let boundary = context.boundary()?;
-        let mut repair = Repair { result: "nothing_to_repair", actions: Vec::new(), left: Vec::new() };
+        let mut repair = HomeRepair { result: "nothing_to_repair", actions: Vec::new(), left: Vec::new() };
         let mut tried = Vec::new();
         while let Some(fault) = next(&boundary, &tried)? {
             tried.push(fault.code);
@@ -60,12 +57,12 @@ impl Verb for RepairArgs {
         for file in unusable(context.home()?) {
             repair.actions.extend(repair_file(context.home()?, &file)?);
         }
-        repair.left = boundary.status_document(false)?.faults.into_iter().map(Left::of).collect();
+        repair.left = boundary.status_document(false)?.faults.into_iter().map(LeftFault::of).collect();
         for file in context.home()?.state_files() {
             let named = repair.left.iter().any(|left| left.path.as_deref() == file.path.to_str());
-            repair
-                .left
-                .extend(observe_state_file(&file).filter(|_| !named).map(|why| Left::of_file(&file, why)));
+            repair.left.extend(
+                observe_state_file(&file).filter(|_| !named).map(|why| LeftFault::of_file(&file, why)),
+            );
         }
         if !repair.actions.is_empty() {
             repair.result = "repaired";
@@ -84,11 +81,11 @@ fn unusable(home: &Home) -> Vec<StateFile> {
 }
 
 /// Gives an unusable state file back to its owner, or moves it aside. A queue DB is its fault's to repair.
-fn repair_file(home: &Home, file: &StateFile) -> Result<Option<Action>, CliError> {
+fn repair_file(home: &Home, file: &StateFile) -> Result<Option<RepairAction>, CliError> {
     let path = &file.path;
     let restored = give_back(home.root(), path);
     if !restored.is_empty() {
-        return Ok(Some(Action::of_file(path, "mode_restored", &[])));
+        return Ok(Some(RepairAction::of_file(path, "mode_restored", &[])));
     }
     // It may have moved with the file before it.
     if observe_state_file(file).is_none() {
@@ -96,7 +93,7 @@ fn repair_file(home: &Home, file: &StateFile) -> Result<Option<Action>, CliError
     }
     let moved_to = move_group_aside(path, &[""]).map_err(|error| not_moved(path, &error))?;
     moved_to.iter().for_each(|moved| keep_private(home.root(), moved));
-    Ok((!moved_to.is_empty()).then(|| Action::of_file(path, "moved_aside", &moved_to)))
+    Ok((!moved_to.is_empty()).then(|| RepairAction::of_file(path, "moved_aside", &moved_to)))
 }
 
 fn not_moved(path: &Path, error: &WriteError) -> CliError {
@@ -156,11 +153,11 @@ fn is_anothers(observation: &Observation, path: &Path) -> bool {
 
 /// First the modes, if they are what keeps us out; then aside: what stands where a directory should be,
 /// else the file itself.
-fn repair_fault(boundary: &Boundary<'_>, home: &Home, fault: &Fault) -> Result<Vec<Action>, CliError> {
+fn repair_fault(boundary: &Boundary<'_>, home: &Home, fault: &Fault) -> Result<Vec<RepairAction>, CliError> {
     let path = subject(home, fault);
     let restored = give_back(home.root(), &path);
     if !restored.is_empty() {
-        return Ok(restored.iter().map(|path| Action::of(fault, path, "mode_restored", &[])).collect());
+        return Ok(restored.iter().map(|path| RepairAction::of(fault, path, "mode_restored", &[])).collect());
     }
     let (path, which) = match obstacle(home.root(), &path) {
         Some(obstacle) => (obstacle, None),
@@ -187,7 +184,7 @@ fn repair_fault(boundary: &Boundary<'_>, home: &Home, fault: &Fault) -> Result<V
     }
     moved_to.iter().for_each(|moved| keep_private(home.root(), moved));
     let name = if salvaged.is_some() { "salvaged" } else { "moved_aside" };
-    let action = Action { salvaged, ..Action::of(fault, &path, name, &moved_to) };
+    let action = RepairAction { salvaged, ..RepairAction::of(fault, &path, name, &moved_to) };
     Ok(Some(action).filter(|_| !moved_to.is_empty()).into_iter().collect())
 }
 
@@ -256,15 +253,15 @@ fn queue_file(code: FaultCode) -> Option<QueueFile> {
 
 /// What was done.
 #[derive(Debug, Serialize)]
-struct Repair {
+struct HomeRepair {
     result: &'static str,
-    actions: Vec<Action>,
-    left: Vec<Left>,
+    actions: Vec<RepairAction>,
+    left: Vec<LeftFault>,
 }
 
 /// One file. Paths in JSON are text: what is no UTF-8 in them is replaced.
 #[derive(Debug, Serialize)]
-struct Action {
+struct RepairAction {
     code: &'static str,
     path: String,
     action: &'static str,
@@ -277,7 +274,7 @@ struct Action {
     queue: bool,
 }
 
-impl Action {
+impl RepairAction {
     fn of(fault: &Fault, path: &Path, action: &'static str, moved_to: &[PathBuf]) -> Self {
         let queue = queue_file(fault.code).is_some();
         Self { code: fault.code.name(), queue, ..Self::of_file(path, action, moved_to) }
@@ -300,7 +297,7 @@ impl Action {
 
 /// A fault that needs something else.
 #[derive(Debug, Serialize)]
-struct Left {
+struct LeftFault {
     code: &'static str,
     path: Option<String>,
     detail: String,
@@ -308,7 +305,7 @@ struct Left {
     advice: String,
 }
 
-impl Left {
+impl LeftFault {
     fn of_file(file: &StateFile, detail: String) -> Self {
         let path = contract::text::path(&file.path);
         let advice = match file.kind {
@@ -369,7 +366,7 @@ fn moved_from(target: &str) -> Option<String> {
     Some(format!("{name}{suffix}"))
 }
 
-impl Document for Repair {
+impl Render for HomeRepair {
     fn text(&self) -> String {
         let mut out = String::new();
         for action in &self.actions {
@@ -397,7 +394,7 @@ impl Document for Repair {
                 }
             }
         }
-        if self.actions.iter().any(Action::may_lack_rows) {
+        if self.actions.iter().any(RepairAction::may_lack_rows) {
             out.push_str(BRING_BACK);
         }
         if self.actions.is_empty() {

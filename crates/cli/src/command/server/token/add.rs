@@ -1,13 +1,6 @@
-//! `server token add`.
-
 use super::super::{AdminArgs, AdminLine as _, failed};
 use super::TokenView;
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::Report;
-use crate::report::Said;
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
 use serde_json::json;
 
 /// Issue a token; print it once
@@ -33,7 +26,7 @@ impl Verb for TokenAddArgs {
         Class::Tool
     }
 
-    fn run(self: Box<Self>, _: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, _: &CommandContext) -> Result<Report, CliError> {
         let issued = self
             .admin
             .open()?

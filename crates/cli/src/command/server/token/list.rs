@@ -1,12 +1,6 @@
-//! `server token list`.
-
 use super::super::{AdminArgs, AdminList, failed};
 use super::TokenView;
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::Report;
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 
 /// List the tokens, without their secrets
 #[derive(Debug, Args)]
@@ -21,7 +15,7 @@ impl Verb for TokenListArgs {
         Class::Tool
     }
 
-    fn run(self: Box<Self>, _: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, _: &CommandContext) -> Result<Report, CliError> {
         let tokens = self.admin.open()?.ci_tokens().map_err(failed)?;
         Ok(Report::of(&AdminList { results: tokens.iter().map(TokenView::of).collect() }))
     }

@@ -1,12 +1,5 @@
-//! `server token revoke`.
-
 use super::super::{AdminArgs, failed};
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::Report;
-use crate::report::Said;
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
 use contract::text::printable;
 use serde_json::json;
 
@@ -27,7 +20,7 @@ impl Verb for TokenRevokeArgs {
         Class::Tool
     }
 
-    fn run(self: Box<Self>, _: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, _: &CommandContext) -> Result<Report, CliError> {
         if !self.admin.open()?.revoke_ci_token(&self.id).map_err(failed)? {
             let summary = format!("no token has the id `{}`", printable(&self.id));
             return Err(CliError::failed("UNKNOWN_TOKEN", summary));

@@ -1,13 +1,6 @@
-//! `server user add`.
-
 use super::super::{AdminArgs, AdminLine as _, failed};
 use super::{AccountView, SECRET_NOTE};
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::Report;
-use crate::report::Said;
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
 use serde_json::json;
 use server::Admin;
 
@@ -35,7 +28,7 @@ impl Verb for UserAddArgs {
         Class::Tool
     }
 
-    fn run(self: Box<Self>, _: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, _: &CommandContext) -> Result<Report, CliError> {
         let admin = Admin::open(&self.admin.data).map_err(failed)?;
         let created =
             admin.create_account(&self.email, self.name.as_deref(), self.team.as_deref()).map_err(failed)?;

@@ -1,12 +1,6 @@
-//! `server user list`.
-
 use super::super::{AdminArgs, AdminList, failed};
 use super::AccountView;
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::Report;
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 
 /// List the accounts
 #[derive(Debug, Args)]
@@ -21,7 +15,7 @@ impl Verb for UserListArgs {
         Class::Tool
     }
 
-    fn run(self: Box<Self>, _: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, _: &CommandContext) -> Result<Report, CliError> {
         let accounts = self.admin.open()?.accounts().map_err(failed)?;
         Ok(Report::of(&AdminList { results: accounts.iter().map(AccountView::of).collect() }))
     }

@@ -1,13 +1,6 @@
-//! `server user secret`.
-
 use super::super::{AdminArgs, failed};
 use super::SECRET_NOTE;
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::Report;
-use crate::report::Said;
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
 use serde_json::json;
 
 /// Give an account a new approval secret; print it once
@@ -28,7 +21,7 @@ impl Verb for UserSecretArgs {
         Class::Tool
     }
 
-    fn run(self: Box<Self>, _: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, _: &CommandContext) -> Result<Report, CliError> {
         let secret = self.admin.open()?.replace_secret(&self.email).map_err(failed)?;
         let facts = json!({ "email": self.email, "approval_secret": secret.expose() });
         let line = format!("{SECRET_NOTE}: {}", secret.expose());

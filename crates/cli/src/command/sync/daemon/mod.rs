@@ -5,12 +5,10 @@ mod start;
 mod status;
 mod stop;
 
-use crate::context::Context;
-use crate::error::{CliError, chain};
-use crate::verb::Verb;
+use crate::verb::{CliError, CommandContext, ExitCode, Verb, chain};
 use clap::Subcommand;
+use contract::Remedy;
 use contract::exit::SAAS_SYNC_UNAUTHENTICATED;
-use contract::{ExitCode, Remedy};
 use daemon::lifecycle::StopFailure;
 use daemon::spawn::Launcher;
 use daemon::start_failure::StartFailure;
@@ -36,7 +34,7 @@ impl DaemonCommand {
 }
 
 /// How this command starts a daemon.
-pub(crate) fn launcher(context: &Context) -> Result<Launcher, CliError> {
+pub(crate) fn launcher(context: &CommandContext) -> Result<Launcher, CliError> {
     let executable =
         std::env::current_exe().map_err(|error| CliError::failed("EXECUTABLE_UNKNOWN", chain(&error)))?;
     Ok(Launcher::new(executable, context.home()?, &context.environment))

@@ -2,13 +2,9 @@
 
 use super::{failed_start, not_started};
 use crate::build;
-use crate::context::Context;
-use crate::error::CliError;
 use crate::render;
-use crate::report::Report;
-use crate::verb::{Class, Verb, no_document};
-use clap::Args;
-use contract::{ExitCode, Remedy};
+use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Report, Verb, no_document};
+use contract::Remedy;
 use daemon::deliverer::Courier;
 use daemon::drain::Drain;
 use daemon::readiness::Ready;
@@ -35,7 +31,7 @@ impl Verb for DaemonRunArgs {
         no_document(asked)
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let switch = context.switch();
         if !switch.on && !self.spawned {
             return Ok(Report::disabled(switch));

@@ -1,11 +1,5 @@
-//! `sync daemon start`.
-
 use super::{launcher, not_started};
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::{Document, Report};
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use contract::text::printable;
 use daemon::lifecycle::StartOutcome;
 use serde::Serialize;
@@ -20,7 +14,7 @@ impl Verb for DaemonStartArgs {
         Class::Curing
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let switch = context.switch();
         if !switch.on {
             return Ok(Report::disabled(switch));
@@ -35,7 +29,7 @@ impl Verb for DaemonStartArgs {
 #[serde(transparent)]
 struct Started(StartOutcome);
 
-impl Document for Started {
+impl Render for Started {
     fn text(&self) -> String {
         match &self.0 {
             StartOutcome::Started(ready) => {

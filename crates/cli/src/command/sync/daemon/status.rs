@@ -1,12 +1,6 @@
-//! `sync daemon status`.
-
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::{Document, Report};
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Render, Report, Verb};
+use contract::Remedy;
 use contract::text::printable;
-use contract::{ExitCode, Remedy};
 use daemon::lifecycle::{DaemonState, DaemonStatus, observe_status};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -21,7 +15,7 @@ impl Verb for DaemonStatusArgs {
         Class::ReadOnly
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let status = observe_status(context.home()?);
         let fine =
             matches!(status.state, DaemonState::Running | DaemonState::Stopped | DaemonState::Starting);
@@ -34,7 +28,7 @@ impl Verb for DaemonStatusArgs {
 #[serde(transparent)]
 struct DaemonView(DaemonStatus);
 
-impl Document for DaemonView {
+impl Render for DaemonView {
     fn text(&self) -> String {
         let status = &self.0;
         let mut out = String::new();

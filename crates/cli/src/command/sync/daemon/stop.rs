@@ -1,11 +1,5 @@
-//! `sync daemon stop`.
-
 use super::not_stopped;
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::{Document, Report};
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use daemon::control::wire::ShutdownCause;
 use daemon::lifecycle::StopOutcome;
 use serde::Serialize;
@@ -20,7 +14,7 @@ impl Verb for DaemonStopArgs {
         Class::Curing
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let outcome = daemon::lifecycle::stop(context.home()?, &ShutdownCause::Stop, false)
             .map_err(|failure| not_stopped(&failure))?;
         Ok(Report::of(&DaemonStopped(outcome)))
@@ -31,7 +25,7 @@ impl Verb for DaemonStopArgs {
 #[serde(transparent)]
 struct DaemonStopped(StopOutcome);
 
-impl Document for DaemonStopped {
+impl Render for DaemonStopped {
     fn text(&self) -> String {
         match &self.0 {
             StopOutcome::NotRunning => "no daemon runs\n".to_owned(),

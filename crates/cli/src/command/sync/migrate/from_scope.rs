@@ -7,10 +7,10 @@
 use super::MigrateArgs;
 use crate::command::sync::migrate::text::{Wording, describe_as, found_rows, readable};
 use crate::command::sync::scoped::{Patience, cure_permit};
-use crate::context::Context;
+use crate::context::CommandContext;
 use crate::error::CliError;
-use crate::report::{Document, Report, counted};
-use crate::terminal::Progress;
+use crate::report::{Render, Report, counted};
+use crate::terminal::ProgressDisplay;
 use contract::ExitCode;
 use contract::exit::SAAS_SYNC_UNAUTHENTICATED;
 use contract::text::printable;
@@ -20,7 +20,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 /// Runs the verb for the queue DB that `hash` names.
-pub(crate) fn run(context: &Context, args: &MigrateArgs, hash: &str) -> Result<Report, CliError> {
+pub(crate) fn run(context: &CommandContext, args: &MigrateArgs, hash: &str) -> Result<Report, CliError> {
     let old = context.home()?.queues_dir().join(format!("queue-{hash}.db"));
     if !old.is_file() {
         return Err(unknown(context, &old));
@@ -43,7 +43,7 @@ pub(crate) fn run(context: &Context, args: &MigrateArgs, hash: &str) -> Result<R
         let line = "nothing was changed; add --yes to do it";
         return Ok(Report::exiting(ExitCode::Refused, &adoption).note(line));
     }
-    let mut progress = Progress::new("copying", context.json);
+    let mut progress = ProgressDisplay::new("copying", context.json);
     let report = Cure::open(&permit)?.adopt_scope(&old, &mut progress)?;
     drop(progress);
     adoption.report = readable(report);
@@ -52,7 +52,7 @@ pub(crate) fn run(context: &Context, args: &MigrateArgs, hash: &str) -> Result<R
 }
 
 /// Names the queue DBs that there are.
-fn unknown(context: &Context, wanted: &Path) -> CliError {
+fn unknown(context: &CommandContext, wanted: &Path) -> CliError {
     let directory = context.home().map(identity::Home::queues_dir).unwrap_or_default();
     let mut known: Vec<_> = std::fs::read_dir(&directory)
         .into_iter()
@@ -83,7 +83,7 @@ struct Adoption {
     report: MigrationReport,
 }
 
-impl Document for Adoption {
+impl Render for Adoption {
     fn text(&self) -> String {
         let owner = match &self.owner {
             Some(owner) => format!("the old queue DB is {}'s\n", printable(owner)),

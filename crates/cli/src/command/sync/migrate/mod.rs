@@ -6,13 +6,9 @@ pub(crate) mod text;
 use crate::command::sync::export::scope_hash;
 use crate::command::sync::migrate::text::{describe, found_rows, readable};
 use crate::command::sync::scoped::{Patience, cure_permit, is_absent};
-use crate::context::Context;
-use crate::error::CliError;
 use crate::housekeeping::settle_leftovers;
-use crate::report::{Document, Report};
-use crate::terminal::Progress;
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::terminal::ProgressDisplay;
+use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use contract::text::printable;
 use gate::CurePermit;
 use queue::{Cure, MigrationReport};
@@ -50,7 +46,7 @@ impl Verb for MigrateArgs {
         self.dry_run
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         if let Some(hash) = &self.from_scope {
             return from_scope::run(context, &self, hash);
         }
@@ -77,7 +73,7 @@ impl Verb for MigrateArgs {
 
 /// The same, with a list of the rows where it is shown.
 fn migrate_listing(
-    context: &Context,
+    context: &CommandContext,
     permit: &CurePermit,
     args: &MigrateArgs,
 ) -> Result<MigrationReport, CliError> {
@@ -88,7 +84,7 @@ fn migrate_listing(
     let report = if args.dry_run {
         Cure::plan_migration_listing(permit).map_err(queue::QueueError::from)?
     } else {
-        Cure::open(permit)?.migrate_listing(&mut Progress::new("migrating", context.json))?
+        Cure::open(permit)?.migrate_listing(&mut ProgressDisplay::new("migrating", context.json))?
     };
     Ok(readable(report))
 }
@@ -101,7 +97,7 @@ pub(crate) fn migrate(permit: &CurePermit, dry_run: bool, quiet: bool) -> Result
     } else if dry_run {
         Cure::plan_migration(permit).map_err(queue::QueueError::from)?
     } else {
-        Cure::open(permit)?.migrate(&mut Progress::new("migrating", quiet))?
+        Cure::open(permit)?.migrate(&mut ProgressDisplay::new("migrating", quiet))?
     };
     Ok(readable(report))
 }
@@ -116,7 +112,7 @@ struct Migration {
     report: MigrationReport,
 }
 
-impl Document for Migration {
+impl Render for Migration {
     fn text(&self) -> String {
         let rows = self.report.rows.iter().flatten().filter(|_| self.verbose);
         let rows: String = rows

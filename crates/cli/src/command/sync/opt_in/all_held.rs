@@ -4,10 +4,10 @@
 
 use super::{OptInArgs, cure_permit, decide, start, without_account};
 use crate::command::sync::scoped::is_absent;
-use crate::context::Context;
+use crate::context::CommandContext;
 use crate::error::CliError;
 use crate::report::{
-    Document, PROJECTS_SHOWN, Report, counted, events_and_bodies, more_projects, project_name,
+    PROJECTS_SHOWN, Render, Report, counted, events_and_bodies, more_projects, project_name,
 };
 use contract::{ExitCode, Start};
 use preflight::consent_of;
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Runs the verb.
-pub(super) fn run(context: &Context, args: &OptInArgs) -> Result<Report, CliError> {
+pub(super) fn run(context: &CommandContext, args: &OptInArgs) -> Result<Report, CliError> {
     let mut decision = observe(context, args.include_held)?;
     if decision.projects.is_empty() {
         decision.result = "nothing_to_do";
@@ -51,7 +51,7 @@ pub(super) fn run(context: &Context, args: &OptInArgs) -> Result<Report, CliErro
 }
 
 /// Every project with held rows in the active queue DB, and how many are opted out by name.
-fn observe(context: &Context, include_held: bool) -> Result<AllHeld, CliError> {
+fn observe(context: &CommandContext, include_held: bool) -> Result<AllHeld, CliError> {
     let boundary = context.boundary()?;
     let status = boundary.status_document(false)?;
     if status.active_queue.event_count.is_none() {
@@ -59,14 +59,14 @@ fn observe(context: &Context, include_held: bool) -> Result<AllHeld, CliError> {
     }
     let config = context.config()?;
     let counts = observe_counts(&status.active_queue.path, &consent_of(&config)).map_err(QueueError::from)?;
-    let mut projects: BTreeMap<Option<String>, HeldProject> = BTreeMap::new();
+    let mut projects: BTreeMap<Option<String>, AllHeldProject> = BTreeMap::new();
     let mut opted_out = 0;
     for held in counts.held {
         if held.reason == HoldReason::OptedOut {
             opted_out += 1;
             continue;
         }
-        let project = projects.entry(held.project_uuid.clone()).or_insert_with(|| HeldProject {
+        let project = projects.entry(held.project_uuid.clone()).or_insert_with(|| AllHeldProject {
             project_uuid: held.project_uuid,
             repo_slug: held.repo_slug,
             events: 0,
@@ -81,7 +81,7 @@ fn observe(context: &Context, include_held: bool) -> Result<AllHeld, CliError> {
 
 /// Releases what is held of `projects`, after the legacy rows of this account were moved in.
 fn release<'a>(
-    context: &Context,
+    context: &CommandContext,
     projects: impl Iterator<Item = Option<&'a str>>,
 ) -> Result<HeldChange, CliError> {
     let Some(permit) = cure_permit(context)? else { return Err(without_account(context)) };
@@ -100,7 +100,10 @@ fn release<'a>(
 }
 
 /// Seals what is held of `projects`, while config.toml still has the decisions of before.
-fn seal<'a>(context: &Context, projects: impl Iterator<Item = Option<&'a str>>) -> Result<(), CliError> {
+fn seal<'a>(
+    context: &CommandContext,
+    projects: impl Iterator<Item = Option<&'a str>>,
+) -> Result<(), CliError> {
     let config = context.config()?;
     let Some(permit) = cure_permit(context)?.filter(|permit| !is_absent(permit.queue_path())) else {
         return Ok(());
@@ -117,7 +120,7 @@ fn seal<'a>(context: &Context, projects: impl Iterator<Item = Option<&'a str>>) 
 struct AllHeld {
     /// `preview`, `opted_in` or `nothing_to_do`.
     result: &'static str,
-    projects: Vec<HeldProject>,
+    projects: Vec<AllHeldProject>,
     /// Projects that keep their opt-out.
     opted_out: u64,
     include_held: bool,
@@ -127,7 +130,7 @@ struct AllHeld {
 
 /// One held project.
 #[derive(Debug, Serialize)]
-struct HeldProject {
+struct AllHeldProject {
     project_uuid: Option<String>,
     repo_slug: Option<String>,
     events: u64,
@@ -152,7 +155,7 @@ impl AllHeld {
     }
 
     fn preview(&self) -> String {
-        let sum = |of: fn(&HeldProject) -> u64| self.projects.iter().map(of).sum::<u64>();
+        let sum = |of: fn(&AllHeldProject) -> u64| self.projects.iter().map(of).sum::<u64>();
         let held = events_and_bodies(sum(|project| project.events), sum(|project| project.bodies));
         let fate = if self.include_held { "would be released" } else { "would stay held" };
         format!(
@@ -174,7 +177,7 @@ impl AllHeld {
     }
 }
 
-impl Document for AllHeld {
+impl Render for AllHeld {
     fn text(&self) -> String {
         match (self.result, &self.released) {
             ("preview", _) => self.preview(),

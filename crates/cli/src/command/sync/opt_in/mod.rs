@@ -7,13 +7,10 @@ mod all_held;
 
 use crate::command::sync::project_choice::{ProjectChoice, choose};
 use crate::command::sync::scoped::is_absent;
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::{Document, Report, counted, events_and_bodies};
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::report::{counted, events_and_bodies};
+use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Render, Report, Verb};
 use contract::exit::SAAS_SYNC_UNAUTHENTICATED;
-use contract::{Consent, ExitCode, FaultCode, Remedy, Start};
+use contract::{Consent, FaultCode, Remedy, Start};
 use gate::CurePermit;
 use identity::ConfigEdit;
 use identity::config::NO_PROJECT;
@@ -47,7 +44,7 @@ impl Verb for OptInArgs {
 
     /// The decision is config.toml's alone. What the queue does about it comes second, and a queue that cannot
     /// be opened takes nothing back: it is reported, with what cures it.
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         if self.all_held {
             return all_held::run(context, &self);
         }
@@ -60,7 +57,7 @@ impl Verb for OptInArgs {
             let agreed = context.agrees(&question);
             if !agreed {
                 decision.result = "preview";
-                let mut report = Report::exiting(ExitCode::Refused, &Preview(decision));
+                let mut report = Report::exiting(ExitCode::Refused, &OptInPreview(decision));
                 report.notes = notes;
                 return Ok(report.note("nothing was changed; add --yes to do it"));
             }
@@ -99,7 +96,7 @@ impl Verb for OptInArgs {
 
 /// Releases what is held of the project, in this account's queue and among its legacy rows, which are
 /// moved in first. What was released, if anything could be, and why not all of it was.
-fn release(context: &Context, project: Option<&str>) -> (Option<HeldChange>, Option<CliError>) {
+fn release(context: &CommandContext, project: Option<&str>) -> (Option<HeldChange>, Option<CliError>) {
     let released = cure_permit(context).and_then(|permit| {
         let Some(permit) = permit else { return Err(without_account(context)) };
         if is_absent(permit.queue_path()) && is_absent(permit.legacy_path()) {
@@ -116,7 +113,7 @@ fn release(context: &Context, project: Option<&str>) -> (Option<HeldChange>, Opt
 }
 
 /// Seals what is held of the project in this account's queue.
-fn seal(context: &Context, project: Option<&str>) -> Result<(), CliError> {
+fn seal(context: &CommandContext, project: Option<&str>) -> Result<(), CliError> {
     let config = context.config()?;
     if let Some(permit) = cure_permit(context)?.filter(|permit| !is_absent(permit.queue_path())) {
         Cure::open(&permit)?.seal_held(project, &consent_of(&config))?;
@@ -124,12 +121,12 @@ fn seal(context: &Context, project: Option<&str>) -> Result<(), CliError> {
     Ok(())
 }
 
-pub(super) fn cure_permit(context: &Context) -> Result<Option<CurePermit>, CliError> {
+pub(super) fn cure_permit(context: &CommandContext) -> Result<Option<CurePermit>, CliError> {
     Ok(context.patient_boundary(queue::CAPTURE_DEADLINE)?.cure_permit()?)
 }
 
 /// Why there is no account: nobody logged in, or a login that cannot be read, which is no logout.
-fn without_account(context: &Context) -> CliError {
+fn without_account(context: &CommandContext) -> CliError {
     let faults = context.boundary().and_then(|boundary| Ok(boundary.run_preflight(false)?.faults));
     let unreadable = faults.unwrap_or_default().into_iter().find(|fault| {
         matches!(
@@ -158,14 +155,17 @@ fn start(was: Consent, now: i64) -> Start {
     }
 }
 
-pub(super) fn decide(context: &Context, change: impl FnOnce(&mut ConfigEdit)) -> Result<(), CliError> {
+pub(super) fn decide(context: &CommandContext, change: impl FnOnce(&mut ConfigEdit)) -> Result<(), CliError> {
     let mut edit = ConfigEdit::begin(context.home()?)?;
     change(&mut edit);
     Ok(edit.commit()?)
 }
 
 /// What of the project is held now; nothing, and why, when a queue cannot be read.
-pub(super) fn counted_held(context: &Context, project: Option<&str>) -> (Option<HeldChange>, Vec<String>) {
+pub(super) fn counted_held(
+    context: &CommandContext,
+    project: Option<&str>,
+) -> (Option<HeldChange>, Vec<String>) {
     match held(context, project) {
         Ok(held) => (Some(held), Vec::new()),
         Err(error) => (None, vec![format!("what is held could not be counted: {}", error.summary)]),
@@ -174,7 +174,7 @@ pub(super) fn counted_held(context: &Context, project: Option<&str>) -> (Option<
 
 /// What of the project is held now: in the active queue, and among the legacy rows that a migration would
 /// bring into it. Rows of other accounts are theirs.
-fn held(context: &Context, project: Option<&str>) -> Result<HeldChange, CliError> {
+fn held(context: &CommandContext, project: Option<&str>) -> Result<HeldChange, CliError> {
     let boundary = context.boundary()?;
     let status = boundary.status_document(false)?;
     if status.active_queue.event_count.is_none() {
@@ -247,7 +247,7 @@ impl ProjectDecision {
     }
 }
 
-impl Document for ProjectDecision {
+impl Render for ProjectDecision {
     fn text(&self) -> String {
         let name = &self.name;
         match (self.result, &self.released) {
@@ -271,9 +271,9 @@ impl Document for ProjectDecision {
 /// What a decision would do.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-struct Preview(ProjectDecision);
+struct OptInPreview(ProjectDecision);
 
-impl Document for Preview {
+impl Render for OptInPreview {
     fn text(&self) -> String {
         format!("{}\n", self.0.preview())
     }

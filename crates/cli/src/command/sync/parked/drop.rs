@@ -1,11 +1,6 @@
-//! `sync parked drop`.
-
 use crate::command::sync::scoped::Patience;
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::{Document, Report, counted};
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::report::counted;
+use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use queue::Cure;
 use serde::Serialize;
 
@@ -27,7 +22,7 @@ impl Verb for ParkedDropArgs {
     }
 
     /// Runs the verb: all of the rows, or none.
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let permit = super::permit(context, Patience::Cure)?;
         let permit = permit.as_ref();
         let mut ids = self.ids.clone();
@@ -47,7 +42,7 @@ struct Dropped {
     reason: String,
 }
 
-impl Document for Dropped {
+impl Render for Dropped {
     fn text(&self) -> String {
         let rows = counted(self.ids.len() as u64, "row", "rows");
         format!("dropped {rows}; a receipt of each keeps the reason\n")

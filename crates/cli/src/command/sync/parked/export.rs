@@ -1,13 +1,7 @@
-//! `sync parked export`.
-
 use crate::command::sync::export;
 use crate::command::sync::export::needs_output;
 use crate::command::sync::scoped::Patience;
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::Report;
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use queue::Export;
 use std::path::Path;
 use std::path::PathBuf;
@@ -33,7 +27,7 @@ impl Verb for ParkedExportArgs {
         needs_output(asked, self.output.as_ref())
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let permit = super::permit(context, Patience::Look)?;
         let permit = permit.as_ref();
         let output = self.output.as_deref();

@@ -1,12 +1,7 @@
-//! `sync parked list`.
-
 use super::{each, moment, project};
 use crate::command::sync::scoped::Patience;
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::{Document, Report, counted};
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::report::counted;
+use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use contract::text::printable;
 use queue::ParkedRow;
 use serde::Serialize;
@@ -30,10 +25,10 @@ impl Verb for ParkedListArgs {
         Class::ReadOnly
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let permit = super::permit(context, Patience::Look)?;
         let permit = permit.as_ref();
-        let mut listing = Listing { reason: self.reason.clone(), ..Listing::default() };
+        let mut listing = ParkedListing { reason: self.reason.clone(), ..ParkedListing::default() };
         if let Some(permit) = permit {
             each(permit.queue_path(), &mut |row| {
                 if self.reason.as_ref().is_none_or(|reason| *reason == row.reason) {
@@ -54,7 +49,7 @@ impl Verb for ParkedListArgs {
 
 /// The parked rows: how many, why, and the first of them.
 #[derive(Debug, Default, Serialize)]
-struct Listing {
+struct ParkedListing {
     /// The reason that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -65,7 +60,7 @@ struct Listing {
     rows: Vec<ParkedRow>,
 }
 
-impl Document for Listing {
+impl Render for ParkedListing {
     fn text(&self) -> String {
         if self.total == 0 {
             return match &self.reason {

@@ -8,9 +8,7 @@ mod retry;
 mod show;
 
 use crate::command::sync::scoped::{Patience, cure_permit, is_absent};
-use crate::context::Context;
-use crate::error::CliError;
-use crate::verb::Verb;
+use crate::verb::{CliError, CommandContext, Verb};
 use clap::Subcommand;
 use contract::text::printable;
 use gate::CurePermit;
@@ -41,7 +39,7 @@ impl ParkedCommand {
 }
 
 /// The permit for a queue DB that exists. Without an account, or without a queue DB, no row is parked.
-fn permit(context: &Context, patience: Patience) -> Result<Option<CurePermit>, CliError> {
+fn permit(context: &CommandContext, patience: Patience) -> Result<Option<CurePermit>, CliError> {
     Ok(cure_permit(context, patience)?.filter(|permit| !is_absent(permit.queue_path())))
 }
 

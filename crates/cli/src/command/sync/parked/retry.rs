@@ -1,14 +1,8 @@
-//! `sync parked retry`.
-
 use super::each;
 use crate::command::sync::scoped::Patience;
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::{Document, Report, counted};
-use crate::verb::{Class, Verb};
+use crate::report::counted;
+use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Render, Report, Verb};
 use clap::ArgGroup;
-use clap::Args;
-use contract::ExitCode;
 use contract::text::printable;
 use queue::{Cure, Unparked};
 use serde::Serialize;
@@ -35,7 +29,7 @@ impl Verb for ParkedRetryArgs {
     }
 
     /// Exit 1 when a row stays parked.
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let permit = super::permit(context, Patience::Cure)?;
         let permit = permit.as_ref();
         let Some(permit) = permit else {
@@ -65,7 +59,7 @@ impl Verb for ParkedRetryArgs {
 #[serde(transparent)]
 struct Retried(Unparked);
 
-impl Document for Retried {
+impl Render for Retried {
     fn text(&self) -> String {
         let Unparked { restored, kept } = &self.0;
         if restored.is_empty() && kept.is_empty() {

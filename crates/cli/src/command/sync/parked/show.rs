@@ -1,12 +1,6 @@
-//! `sync parked show`.
-
 use super::{moment, project, unknown};
 use crate::command::sync::scoped::Patience;
-use crate::context::Context;
-use crate::error::CliError;
-use crate::report::{Document, Report};
-use crate::verb::{Class, Verb};
-use clap::Args;
+use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use contract::text::printable;
 use queue::{ParkedContent, QueueError, observe_parked_row};
 use serde::Serialize;
@@ -26,7 +20,7 @@ impl Verb for ParkedShowArgs {
         Class::ReadOnly
     }
 
-    fn run(self: Box<Self>, context: &Context) -> Result<Report, CliError> {
+    fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let permit = super::permit(context, Patience::Look)?;
         let permit = permit.as_ref();
         let found = match permit {
@@ -34,16 +28,16 @@ impl Verb for ParkedShowArgs {
             None => None,
         };
         let content = found.ok_or_else(|| unknown(permit, self.id))?;
-        Ok(Report::of(&Shown(content)))
+        Ok(Report::of(&ParkedRowView(content)))
     }
 }
 
 /// One row with everything that was kept of it.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-struct Shown(ParkedContent);
+struct ParkedRowView(ParkedContent);
 
-impl Document for Shown {
+impl Render for ParkedRowView {
     fn text(&self) -> String {
         let ParkedContent { row, columns, payload } = &self.0;
         let mut out = String::new();
