@@ -90,7 +90,7 @@ impl Drop for ProgressDisplay {
     }
 }
 
-impl queue::Progress for ProgressDisplay {
+impl queue::MigrationProgress for ProgressDisplay {
     fn migrated(&mut self, done: u64, total: u64) {
         self.show(done, total);
     }

@@ -8,7 +8,7 @@
 use crate::drain::{Drain, DrainOutcome, Pending, ScopeOnDisk, StopFlag, TakenIdentity};
 use crate::platform::{self, FileIdentity};
 use delivery::drain::StoppedBy;
-use delivery::{Context, DrainOptions, DrainReport, Progress};
+use delivery::{DeliveryContext, DrainOptions, DrainProgress, DrainReport};
 use gate::EgressPermit;
 use identity::{BuildInfo, CardUse, Config, Environment, Home, Login, read_login, read_switch, refresh_card};
 use preflight::{Boundary, PreflightError};
@@ -58,7 +58,7 @@ impl Courier {
 
     fn deliver(&mut self, permit: EgressPermit, stop: &StopFlag) -> DrainOutcome {
         // Made for each drain and dropped after it: an idle daemon keeps no connection and no certificates.
-        let context = match Context::new(&self.home, &self.environment, &self.build.version) {
+        let context = match DeliveryContext::new(&self.home, &self.environment, &self.build.version) {
             Ok(context) => context,
             Err(error) => return DrainOutcome::Failed { detail: error.to_string() },
         };
@@ -190,7 +190,7 @@ struct Watch<'a> {
     stop: &'a StopFlag,
 }
 
-impl Progress for Watch<'_> {
+impl DrainProgress for Watch<'_> {
     fn is_cancelled(&self) -> bool {
         self.stop.is_raised()
     }

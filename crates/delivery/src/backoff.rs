@@ -1,4 +1,4 @@
-//! When to try again.
+//! Back-off: delays between attempts.
 //!
 //! Pure: the caller brings the clock and the random number. Full jitter: a delay is drawn from the whole
 //! interval up to an exponentially growing bound, so that many machines that failed together do not come

@@ -1,11 +1,11 @@
-//! What every request needs to know about this machine: one value, made once per command.
+//! Facts about this machine that every request needs; one value per command.
 
 use crate::http::{Client, ClientError, ClientSettings};
 use identity::{Environment, Home, Login, Machine, SessionStore, read_any_login};
 
 /// Home, environment, machine and HTTP client of one process.
 #[derive(Clone, Debug)]
-pub struct Context {
+pub struct DeliveryContext {
     /// The state directory.
     pub home: Home,
     /// The environment, as it was at start.
@@ -18,7 +18,7 @@ pub struct Context {
     pub version: String,
 }
 
-impl Context {
+impl DeliveryContext {
     /// Builds the context of this process.
     ///
     /// # Errors

@@ -1,8 +1,7 @@
-//! Where requests go: a server's base URL, checked once, and the host that a token belongs to.
+//! Server address: a base URL that requests may be sent to, checked once.
 //!
-//! What a server URL is, `contract::ServerUrl` decides; this module adds that nothing is sent to the
-//! server that earlier releases had built in, and that no redirect leads to another origin. Whether a
-//! token may go to a host is `identity`'s judgement. Never resolves a name and never opens a connection.
+//! `contract::ServerUrl` decides which text is a server URL. This module excludes the server that earlier
+//! releases had built in, and redirects to another origin. Never resolves a name, never opens a connection.
 
 use contract::{ServerUrl, server_url};
 use std::fmt;
@@ -12,9 +11,9 @@ use url::Url;
 ///
 /// Invariant: it is not the server that earlier releases had built in.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Destination {
+pub struct ServerAddress {
     base: String,
-    host: HostPort,
+    host: ServerHost,
     loopback: bool,
 }
 
@@ -31,7 +30,7 @@ pub enum DestinationError {
     Packaged(String),
 }
 
-impl Destination {
+impl ServerAddress {
     /// Checks `url` and takes it as a base for requests.
     ///
     /// # Errors
@@ -49,7 +48,7 @@ impl Destination {
     /// [`DestinationError::Packaged`].
     pub fn of(server: &ServerUrl) -> Result<Self, DestinationError> {
         let invalid = || DestinationError::Invalid(format!("the server URL {server} names no host"));
-        let host = HostPort::of(server.url()).ok_or_else(invalid)?;
+        let host = ServerHost::of(server.url()).ok_or_else(invalid)?;
         if server.is_packaged_default() {
             return Err(DestinationError::Packaged(host.to_string()));
         }
@@ -68,7 +67,7 @@ impl Destination {
     }
 
     /// Host and port, as error messages show them.
-    pub fn host(&self) -> &HostPort {
+    pub fn host(&self) -> &ServerHost {
         &self.host
     }
 
@@ -86,12 +85,12 @@ impl Destination {
         if target.origin() == base.origin() && target.username().is_empty() && target.password().is_none() {
             Ok(target.into())
         } else {
-            Err(HostPort::of(&target).map_or_else(|| target.scheme().to_owned(), |host| host.to_string()))
+            Err(ServerHost::of(&target).map_or_else(|| target.scheme().to_owned(), |host| host.to_string()))
         }
     }
 }
 
-impl fmt::Debug for Destination {
+impl fmt::Debug for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Destination({})", self.base)
     }
@@ -99,13 +98,13 @@ impl fmt::Debug for Destination {
 
 /// A host, lower-cased, with its effective port. Shown without the port when it is the scheme's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostPort {
+pub struct ServerHost {
     name: String,
     port: u16,
     default_port: bool,
 }
 
-impl HostPort {
+impl ServerHost {
     /// The host of a URL, or nothing when the text is no URL with a host.
     pub fn of_url(url: &str) -> Option<Self> {
         Self::of(&Url::parse(contract::scope::trim(url)).ok()?)
@@ -118,7 +117,7 @@ impl HostPort {
     }
 }
 
-impl fmt::Display for HostPort {
+impl fmt::Display for ServerHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.default_port { f.write_str(&self.name) } else { write!(f, "{}:{}", self.name, self.port) }
     }
@@ -128,8 +127,8 @@ impl fmt::Display for HostPort {
 mod tests {
     use super::*;
 
-    fn parse(url: &str) -> Result<Destination, DestinationError> {
-        Destination::parse(url)
+    fn parse(url: &str) -> Result<ServerAddress, DestinationError> {
+        ServerAddress::parse(url)
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! The outgoing form of a stored event, and of a stored artifact body.
+//! Outgoing form of a stored event.
 //!
-//! Owns the only two changes an event suffers on its way out (wire rule 2.2.8): the local member
+//! Makes the only two changes to an event before it is sent (wire rule 2.2.8): the local member
 //! `drain_blocked_reason` is cut out, and an absent, null or blank `team_slug` is filled with the
 //! permit's team id. Every other byte leaves as it was stored: nothing is parsed into values and
 //! written again, so numbers, escapes and key order survive. Also owns the local refusals, which park
@@ -33,7 +33,7 @@ pub enum Unsendable {
     /// `event_id` is absent, not a text, or there twice.
     #[error("the stored event has no single `event_id` text")]
     EventId,
-    /// The row says one id and its event another: no answer could ever be matched.
+    /// The row has another id than its event: no answer could be matched.
     #[error("the stored event names another event_id than its row")]
     EventIdDiffers,
     /// `team_slug` is there twice.
@@ -143,7 +143,7 @@ fn plan_team(text: &str, members: &[Member<'_>], team_id: &str) -> Result<TeamEd
     if &text[member.value.clone()] == "null" {
         return Ok(TeamEdit::Fill(index));
     }
-    // A number or an object names nobody; the receiver says what it thinks of it.
+    // A number or an object names no team; the receiver judges it.
     let Some(named) = string_of(text, member) else { return Ok(TeamEdit::Keep) };
     let named = contract::scope::trim(&named);
     if named.is_empty() {

@@ -1,21 +1,21 @@
-//! How it leaves: login, plan batches, send, judge answers, back off, drain.
+//! Delivery: login, batches, HTTP, classification of answers, back-off and the drain.
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`context`] | what every request needs to know about this machine |
+//! | [`context`] | facts about this machine that every request needs |
 //! | [`destination`] | servers that requests may go to |
 //! | [`http`] | the one HTTP client: bounds, headers, redirects, errors |
 //! | [`auth`] | login, refresh, logout, choice of a team |
-//! | [`token`] | the token that goes with a request, and whether it may |
+//! | [`token`] | access tokens of one account at one server |
 //! | [`envelope`] | the outgoing form of a stored event; pure |
-//! | [`plan`] | limits, pace, pieces of a batch; pure |
-//! | [`classify`] | what an answer means for the rows that were sent; pure |
+//! | [`plan`] | request limits, batch sizing and splitting; pure |
+//! | [`classify`] | meaning of an answer for the rows that were sent; pure |
 //! | [`backoff`] | when to try again; pure |
 //! | [`drain`](mod@drain) | the only code that sends events and bodies |
 //! | [`probe`] | questions to a server that carry no row |
-//! | [`receipts`] | which delivered rows a server no longer has |
+//! | [`receipts`] | delivered rows that a server no longer has |
 //!
-//! Invariants: no row leaves without an egress permit of the gate; no token goes to a host that did not
+//! Invariants: no row leaves without an egress permit of the gate; no token is sent to a host that did not
 //! issue it; no outcome deletes a payload; nothing here prints.
 
 // Files are opened by `identity::regular`, or as a reason beside the call says (clippy.toml).
@@ -34,6 +34,6 @@ pub mod probe;
 pub mod receipts;
 pub mod token;
 
-pub use context::Context;
-pub use drain::{DrainError, DrainOptions, DrainReport, Progress, drain};
+pub use context::DeliveryContext;
+pub use drain::{DrainError, DrainOptions, DrainProgress, DrainReport, drain};
 pub use token::{TokenError, TokenSource};

@@ -1,13 +1,13 @@
-//! Questions to a server that carry no row: is it there, does it know this login.
+//! Probes: whether a server is reachable and accepts this login. They carry no row.
 //!
 //! For doctors and status pages, only when a person asks. Never refreshes a token, so that asking changes
 //! nothing on this machine.
 
 use crate::classify::{Words, judge_silence};
-use crate::context::Context;
-use crate::destination::Destination;
+use crate::context::DeliveryContext;
+use crate::destination::ServerAddress;
 use crate::http::documents::HealthDocument;
-use crate::http::{Answer, Bearer, Request};
+use crate::http::{Bearer, HttpAnswer, HttpRequest};
 use crate::plan::read_health_limits;
 use crate::token::{TokenError, TokenSource};
 use contract::Remedy;
@@ -35,7 +35,7 @@ pub enum Reachability {
     LoginNeeded,
     /// 403: it is there, and this account may not.
     Forbidden(String),
-    /// 412, 426: it speaks another contract.
+    /// 412, 426: it has another contract.
     ContractSkew(String),
     /// 429, 5xx: it is there, and has no time or is broken.
     Troubled(String),
@@ -59,7 +59,7 @@ impl Reachability {
         }
     }
 
-    /// The server's words, or ours; empty when all is well.
+    /// The server's text, or ours; empty when all is well.
     pub fn detail(&self) -> &str {
         match self {
             Self::Connected { .. } => "",
@@ -72,7 +72,7 @@ impl Reachability {
         }
     }
 
-    /// What cures it, where a command or an advice can.
+    /// The remedy, where there is one.
     pub fn remedy(&self, login: &Login) -> Option<Remedy> {
         match self {
             Self::LoginNeeded => Some(login.remedy()),
@@ -102,24 +102,28 @@ impl Serialize for Reachability {
 }
 
 /// Asks `server` for its health and limits, with a token when there is one to show.
-pub fn fetch_sync_health(context: &Context, server: &Destination, bearer: Option<&Bearer>) -> Reachability {
+pub fn fetch_sync_health(
+    context: &DeliveryContext,
+    server: &ServerAddress,
+    bearer: Option<&Bearer>,
+) -> Reachability {
     ask_health(context, server, bearer).1
 }
 
 /// The same, with the HTTP status when there was an answer.
 pub(crate) fn ask_health(
-    context: &Context,
-    server: &Destination,
+    context: &DeliveryContext,
+    server: &ServerAddress,
     bearer: Option<&Bearer>,
 ) -> (Option<u16>, Reachability) {
-    let request = Request { bearer, timeout: TIMEOUT, ..Request::get(SYNC_HEALTH) };
+    let request = HttpRequest { bearer, timeout: TIMEOUT, ..HttpRequest::get(SYNC_HEALTH) };
     match context.client.send(server, &request) {
         Ok(answer) => (Some(answer.status), judge_health(&answer)),
         Err(error) => (None, Reachability::Unreachable(judge_silence(&error).detail)),
     }
 }
 
-fn judge_health(answer: &Answer) -> Reachability {
+fn judge_health(answer: &HttpAnswer) -> Reachability {
     let words = || Words::of(answer).sentence(answer.status);
     match answer.status {
         200 => match answer.document::<HealthDocument>() {
@@ -135,7 +139,7 @@ fn judge_health(answer: &Answer) -> Reachability {
             }
             Err(_) => Reachability::NotASyncServer("HTTP 200 without a health document".to_owned()),
         },
-        // The page of a portal or a proxy says nothing about the server or the login.
+        // The page of a portal or a proxy is not about the server or the login.
         401 | 403 if answer.is_foreign() => Reachability::NotASyncServer(words()),
         401 => Reachability::LoginNeeded,
         403 => Reachability::Forbidden(words()),
@@ -175,11 +179,11 @@ impl LoginProbe {
     }
 }
 
-/// Asks the server of whoever is logged in. Refreshes nothing and changes nothing on this machine.
+/// Probes the server of the account that is logged in. Refreshes nothing and changes nothing on this machine.
 ///
 /// # Errors
 /// Nothing was sent: not logged in, no server is configured, or the token may not go there.
-pub fn fetch_login_probe(context: &Context) -> Result<LoginProbe, TokenError> {
+pub fn fetch_login_probe(context: &DeliveryContext) -> Result<LoginProbe, TokenError> {
     let mut source = TokenSource::for_login(context)?;
     let bearer = source.stored_bearer()?;
     let is_session = source.is_session()?;
@@ -194,12 +198,12 @@ pub fn fetch_login_probe(context: &Context) -> Result<LoginProbe, TokenError> {
     Ok(LoginProbe { server_url: server.base().to_owned(), token_shown: bearer.is_some(), health, session })
 }
 
-/// What a server says about a session.
+/// State of a session at the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionState {
     /// It is known and active.
     Active {
-        /// How often its refresh token was rotated, when the server says so.
+        /// How often its refresh token was rotated, when the server tells it.
         generation: Option<u64>,
     },
     /// The token is not accepted: log in again, unless a refresh helps.
@@ -232,8 +236,12 @@ impl Serialize for SessionState {
 }
 
 /// Asks `server` whether it knows the session of `bearer`.
-pub fn fetch_session_state(context: &Context, server: &Destination, bearer: &Bearer) -> SessionState {
-    let request = Request { bearer: Some(bearer), timeout: TIMEOUT, ..Request::get(SESSION_STATUS) };
+pub fn fetch_session_state(
+    context: &DeliveryContext,
+    server: &ServerAddress,
+    bearer: &Bearer,
+) -> SessionState {
+    let request = HttpRequest { bearer: Some(bearer), timeout: TIMEOUT, ..HttpRequest::get(SESSION_STATUS) };
     let answer = match context.client.send(server, &request) {
         Ok(answer) => answer,
         Err(error) => return SessionState::Unknown(error.to_string()),
@@ -255,7 +263,7 @@ mod tests {
     use super::*;
 
     fn judged(status: u16, body: &str) -> &'static str {
-        judge_health(&Answer::from_parts(status, None, body.as_bytes().to_vec())).name()
+        judge_health(&HttpAnswer::from_parts(status, None, body.as_bytes().to_vec())).name()
     }
 
     #[test]
@@ -282,7 +290,7 @@ mod tests {
     #[test]
     fn limits_are_shown_as_the_server_advertises_them() {
         let body = r#"{"sync_ingress":{"contract_version":"v1","limits":{"max_events_per_batch":7}}}"#;
-        let health = judge_health(&Answer::from_parts(200, None, body.as_bytes().to_vec()));
+        let health = judge_health(&HttpAnswer::from_parts(200, None, body.as_bytes().to_vec()));
         let json = serde_json::to_value(&health).unwrap();
         assert_eq!(
             (json["state"].as_str(), json["limits"]["max_events_per_batch"].as_u64()),

@@ -1,8 +1,8 @@
-//! Asks a server which delivered rows it no longer has. Carries ids, no rows.
+//! Receipt check: delivered rows that a server no longer has. Sends ids, no rows.
 
 use crate::classify::{Words, judge_silence};
-use crate::context::Context;
-use crate::http::{Answer, Payload, Request};
+use crate::context::DeliveryContext;
+use crate::http::{HttpAnswer, HttpRequest, Payload};
 use crate::token::{TokenError, TokenSource};
 use contract::Scope;
 use contract::wire::endpoint::RECEIPTS;
@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Time for one question.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why the server did not say which rows it has.
+/// Why the receipts could not be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// No token of this account may go to its server.
@@ -37,12 +37,12 @@ impl From<ObserveError> for AskError {
 }
 
 /// The delivered rows of `scope` that the server does not have, newest first within each project.
-/// `advance` is told how many rows were asked about.
+/// `advance` gets the number of rows asked about so far.
 ///
 /// # Errors
 /// See [`AskError`]. Nothing was changed.
 pub fn fetch_missing(
-    context: &Context,
+    context: &DeliveryContext,
     scope: &Scope,
     mut pages: ReceiptPages,
     advance: &mut dyn FnMut(u64),
@@ -61,7 +61,7 @@ pub fn fetch_missing(
 
 /// The state of each row; none for a key that is not one of the protocol's.
 fn ask(
-    context: &Context,
+    context: &DeliveryContext,
     tokens: &mut TokenSource<'_>,
     team_id: &str,
     kind: Kind,
@@ -95,18 +95,18 @@ fn ask(
 }
 
 fn send(
-    context: &Context,
+    context: &DeliveryContext,
     tokens: &mut TokenSource<'_>,
     team_id: &str,
     json: &[u8],
-) -> Result<Answer, AskError> {
+) -> Result<HttpAnswer, AskError> {
     let mut bearer = tokens.bearer()?;
     for again in [true, false] {
-        let request = Request {
+        let request = HttpRequest {
             bearer: Some(&bearer),
             team: Some(team_id),
             timeout: TIMEOUT,
-            ..Request::post(RECEIPTS, Payload::Json(json))
+            ..HttpRequest::post(RECEIPTS, Payload::Json(json))
         };
         let answer = context.client.send(tokens.destination(), &request);
         let answer = answer.map_err(|error| AskError::Server(judge_silence(&error).detail))?;

@@ -1,18 +1,17 @@
-//! The token that goes with a request, and the rule that it is the right one.
+//! Access tokens of one account at one server.
 //!
-//! A [`TokenSource`] is bound to the account and the server of one permit. It gives a token only while
-//! the machine says that this account is logged in at this server: it looks again before every request,
-//! so an account that changes in the middle of a drain stops the drain before its next byte (contract
-//! section 9, "Token"). A look costs two small files; the session is decrypted again only when its file
-//! changed.
+//! A [`TokenSource`] is bound to the account and the server of one permit. It gives a token only while that
+//! account is logged in at that server, checked before every request: a change of account in the middle of a
+//! drain stops it before its next byte (contract section 9, "Token"). A check reads two small files; the
+//! session is decrypted again only when its file changed.
 //!
 //! Invariants: no token for another scope than the permit's; no token to a host that did not issue it,
 //! unless the configuration names that host; nothing is sent before both hold; no error or `Debug` shows
 //! a token.
 
 use crate::auth::{RefreshError, Refreshed, is_valid, refresh};
-use crate::context::Context;
-use crate::destination::{Destination, DestinationError};
+use crate::context::DeliveryContext;
+use crate::destination::{DestinationError, ServerAddress};
 use crate::http::{BadToken, Bearer};
 use contract::{ExitCode, Fault, Remedy, Scope, exit, server_url};
 use gate::EgressPermit;
@@ -29,15 +28,15 @@ const MAX_SESSION_BYTES: u64 = 1 << 20;
 /// Tokens of one account for one server.
 #[derive(Debug)]
 pub struct TokenSource<'a> {
-    context: &'a Context,
+    context: &'a DeliveryContext,
     scope: Scope,
-    destination: Destination,
-    held: Option<Held>,
+    destination: ServerAddress,
+    held: Option<HeldSession>,
 }
 
 /// The session as it was decrypted, and the file it came from.
 #[derive(Debug)]
-struct Held {
+struct HeldSession {
     digest: [u8; 32],
     session: Session,
 }
@@ -48,7 +47,7 @@ pub enum TokenError {
     /// No server is configured.
     #[error("no sync server is configured; nothing is sent to a default one")]
     ServerUnset,
-    /// The token was issued elsewhere, or nobody recorded where.
+    /// The token was issued elsewhere, or by an unrecorded server.
     #[error("the login was issued by {}, so its token does not go to {host}", .issuer.as_deref().unwrap_or("a server nobody recorded"))]
     TokenHost {
         /// Where the request would go.
@@ -56,7 +55,7 @@ pub enum TokenError {
         /// Who issued the token, when known.
         issuer: Option<String>,
     },
-    /// Another account, server or team than the permit's, or nobody any more.
+    /// Another account, server or team than the permit's, or none any more.
     #[error("{0}")]
     IdentityChanged(&'static str),
     /// The login has ended.
@@ -106,8 +105,8 @@ impl TokenError {
         }
     }
 
-    /// What cures it.
-    pub fn remedy(&self, context: &Context) -> Option<Remedy> {
+    /// The remedy.
+    pub fn remedy(&self, context: &DeliveryContext) -> Option<Remedy> {
         match self {
             Self::ServerUnset | Self::TokenHost { .. } | Self::Destination(_) => {
                 Some(context.login().server_remedy())
@@ -118,7 +117,7 @@ impl TokenError {
         }
     }
 
-    fn session(error: SessionError, context: &Context) -> Self {
+    fn session(error: SessionError, context: &DeliveryContext) -> Self {
         Self::Fault(Box::new(error.into_fault(&context.home)))
     }
 }
@@ -128,16 +127,16 @@ impl<'a> TokenSource<'a> {
     ///
     /// # Errors
     /// When no token of that account may go to that server now.
-    pub fn for_permit(context: &'a Context, permit: &EgressPermit) -> Result<Self, TokenError> {
+    pub fn for_permit(context: &'a DeliveryContext, permit: &EgressPermit) -> Result<Self, TokenError> {
         Self::new(context, permit.scope(), permit.server_url())
     }
 
-    /// A source for whoever is logged in now, for requests that carry no row: the health document, the
+    /// A source for the account that is logged in now, for requests that carry no row: the health document, the
     /// state of a session.
     ///
     /// # Errors
     /// When not logged in, or the token may not go to the configured server.
-    pub fn for_login(context: &'a Context) -> Result<Self, TokenError> {
+    pub fn for_login(context: &'a DeliveryContext) -> Result<Self, TokenError> {
         let (config, login) = read_machine(context)?;
         let scope = login.scope.clone().ok_or(TokenError::Ended)?;
         let url = judge(&login, &config)?;
@@ -148,22 +147,26 @@ impl<'a> TokenSource<'a> {
     ///
     /// # Errors
     /// When another account is logged in, or the token may not go to the configured server.
-    pub fn for_scope(context: &'a Context, scope: &Scope) -> Result<(Self, String), TokenError> {
+    pub fn for_scope(context: &'a DeliveryContext, scope: &Scope) -> Result<(Self, String), TokenError> {
         let (config, login) = read_machine(context)?;
         let url = judge(&login, &config)?;
         let source = Self::new(context, scope, &url)?;
         Ok((source, login.team_id.unwrap_or_else(|| scope.team().to_owned())))
     }
 
-    fn new(context: &'a Context, scope: &Scope, server_url: &str) -> Result<Self, TokenError> {
-        let mut source =
-            Self { context, scope: scope.clone(), destination: Destination::parse(server_url)?, held: None };
+    fn new(context: &'a DeliveryContext, scope: &Scope, server_url: &str) -> Result<Self, TokenError> {
+        let mut source = Self {
+            context,
+            scope: scope.clone(),
+            destination: ServerAddress::parse(server_url)?,
+            held: None,
+        };
         source.read_login()?;
         Ok(source)
     }
 
     /// Where the tokens of this source may go.
-    pub fn destination(&self) -> &Destination {
+    pub fn destination(&self) -> &ServerAddress {
         &self.destination
     }
 
@@ -235,7 +238,7 @@ impl<'a> TokenSource<'a> {
         }
     }
 
-    /// Who is logged in now; refuses anybody but the permit's account at the permit's server.
+    /// The account that is logged in now; refuses any but the permit's account at the permit's server.
     fn read_login(&mut self) -> Result<Login, TokenError> {
         let (config, login) = read_machine(self.context)?;
         match &login.scope {
@@ -246,7 +249,7 @@ impl<'a> TokenSource<'a> {
         if !login.authenticated {
             return Err(TokenError::Ended);
         }
-        if Destination::parse(&judge(&login, &config)?)?.base() != self.destination.base() {
+        if ServerAddress::parse(&judge(&login, &config)?)?.base() != self.destination.base() {
             return Err(OTHER_SERVER);
         }
         Ok(login)
@@ -268,7 +271,7 @@ impl<'a> TokenSource<'a> {
         let digest: Option<[u8; 32]> = match file {
             Ok(Some(file)) => Some(Sha256::digest(&file.bytes).into()),
             Ok(None) => return Err(LOGGED_OUT),
-            // The store's own error says it better.
+            // The store's own error is more precise.
             Err(_) => None,
         };
         if let (Some(held), Some(digest)) = (&self.held, digest)
@@ -281,7 +284,7 @@ impl<'a> TokenSource<'a> {
         if !belongs(&session, &self.scope) {
             return Err(OTHER_ACCOUNT);
         }
-        self.held = digest.map(|digest| Held { digest, session: session.clone() });
+        self.held = digest.map(|digest| HeldSession { digest, session: session.clone() });
         Ok(session)
     }
 
@@ -289,7 +292,7 @@ impl<'a> TokenSource<'a> {
         // A refresh token goes to its issuer. Without one on record the configuration has just named this
         // server as a host that may have the token.
         let issuer = match &login.issuer {
-            Some(issuer) => Destination::parse(issuer)?,
+            Some(issuer) => ServerAddress::parse(issuer)?,
             None => self.destination.clone(),
         };
         let is_ours = |session: &Session| belongs(session, &self.scope) && session.issuer == refused.issuer;
@@ -315,7 +318,7 @@ const LOGGED_OUT: TokenError = TokenError::IdentityChanged("you were logged out 
 const OTHER_ACCOUNT: TokenError = TokenError::IdentityChanged("another account or team is logged in now");
 const OTHER_SERVER: TokenError = TokenError::IdentityChanged("another server is configured now");
 
-fn read_machine(context: &Context) -> Result<(Config, Login), TokenError> {
+fn read_machine(context: &DeliveryContext) -> Result<(Config, Login), TokenError> {
     let config = Config::read(&context.home).map_err(|fault| TokenError::Fault(Box::new(fault)))?;
     let mut login = read_login(&context.home, &config, &context.environment);
     match login.faults.pop() {
@@ -329,7 +332,7 @@ fn judge(login: &Login, config: &Config) -> Result<String, TokenError> {
         identity::Destination::Ready { url } => Ok(url),
         identity::Destination::ServerUnset => Err(TokenError::ServerUnset),
         identity::Destination::TokenHost { url, issuer } => {
-            let host = |url: &str| crate::destination::HostPort::of_url(url).map(|host| host.to_string());
+            let host = |url: &str| crate::destination::ServerHost::of_url(url).map(|host| host.to_string());
             let issuer =
                 issuer.map(|issuer| host(&issuer).unwrap_or_else(|| server_url::shown(&issuer).into_owned()));
             Err(TokenError::TokenHost { host: host(&url).unwrap_or(url), issuer })

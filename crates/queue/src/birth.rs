@@ -1,4 +1,4 @@
-//! Birth record: the file beside a scoped queue DB that remembers that the queue DB had content.
+//! Birth record: the file beside a scoped queue DB that records that the queue DB had content.
 //!
 //! `queue-<16 hex>.id` holds the queue id. It is written after the transaction that creates the tables, and
 //! again by the next writer when it is missing. A queue DB of zero bytes, or one without this program's tables,

@@ -1,5 +1,4 @@
-//! Whose rows may leave: the queue knows the rows, config knows the decisions, and this is where the
-//! caller hands the second to the first.
+//! Consent: the decisions of config.toml, applied to the holds of waiting rows.
 
 use contract::Consent;
 use serde::Serialize;
@@ -60,7 +59,7 @@ pub(crate) enum Hold {
 impl Hold {
     pub(crate) const ALL: [Self; 3] = [Self::Free, Self::Foreign, Self::Sealed];
 
-    /// From storage; what is not known is sealed.
+    /// From storage; an unknown stored value means `Sealed`.
     pub(crate) fn from_stored(value: i64) -> Self {
         Self::ALL.into_iter().find(|hold| *hold as i64 == value).unwrap_or(Self::Sealed)
     }
@@ -82,8 +81,8 @@ impl Hold {
         }
     }
 
-    /// Why a row of this instant may not leave under `consent`; nothing if it may. A row that nobody can
-    /// date is as old as can be.
+    /// Why a row of this instant may not leave under `consent`; nothing if it may. A row without a
+    /// date counts as the oldest.
     pub(crate) fn reason(self, consent: Consent, at: Option<f64>) -> Option<HoldReason> {
         match self.leaves_from(consent) {
             Ok(from) if from == f64::NEG_INFINITY || at.is_some_and(|at| at >= from) => None,
@@ -113,7 +112,7 @@ pub enum HoldReason {
 
 /// The rows of one project that wait for a decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Held {
+pub struct HeldRows {
     /// The project; none for rows without one.
     pub project_uuid: Option<String>,
     /// Its `owner/repo`, as far as one of its rows or its checkout names it.

@@ -1,5 +1,5 @@
-//! What can go wrong, and which of the three outcomes of the contract it is: busy (exit 69), a fault
-//! (exit 2, with a remedy) or a failure (exit 1). Every error names the file.
+//! Errors of queue files: busy (exit 69), a fault (exit 2, with a remedy) or a failure (exit 1). Every error
+//! names the file.
 
 use crate::row::Kind;
 use contract::{ExitCode, Fault, Remedy, text};
@@ -7,20 +7,20 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Somebody else held a queue file past the deadline (contract section 5). Never a fault.
+/// Another process held a queue file past the deadline (contract section 5). Never a fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Busy {
     /// The file.
     pub path: PathBuf,
     /// Who holds it, where the system tells.
-    pub holder: Option<Holder>,
+    pub holder: Option<LockHolder>,
     /// The deadline that passed.
     pub waited: Duration,
 }
 
 /// The process that holds a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
+pub struct LockHolder {
     /// Its pid.
     pub pid: u32,
     /// Its command name, when it could be read.
@@ -32,10 +32,10 @@ impl fmt::Display for Busy {
         let path = text::path(&self.path);
         write!(f, "{path} stayed locked for {} ms", self.waited.as_millis())?;
         match &self.holder {
-            Some(Holder { pid, command: Some(command) }) => {
+            Some(LockHolder { pid, command: Some(command) }) => {
                 write!(f, "; held by pid {pid} ({})", text::printable(command))
             }
-            Some(Holder { pid, command: None }) => write!(f, "; held by pid {pid}"),
+            Some(LockHolder { pid, command: None }) => write!(f, "; held by pid {pid}"),
             None => f.write_str("; the system does not tell by whom"),
         }
     }
@@ -64,7 +64,7 @@ pub enum WriteBar {
 /// Why a queue could not be opened, written or read for sending.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    /// Somebody else held the file past the deadline.
+    /// Another process held the file past the deadline.
     #[error("{0}")]
     Busy(Busy),
     /// The queue is not the one the permit knew, is newer than this program, or is no database.
@@ -160,7 +160,7 @@ impl QueueError {
         }
     }
 
-    /// What cures it, where a command or an advice can.
+    /// The remedy, where there is one.
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
             Self::Fault(fault) => Some(fault.remedy.clone()),

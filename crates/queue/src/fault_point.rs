@@ -1,6 +1,5 @@
-//! The instants at which a crash would hurt most, as a typed list. With the feature `faults` a process
-//! that finds one of them in its environment kills itself there, the way a power cut would: the crash
-//! matrix walks the list. Without the feature nothing of this is compiled in.
+//! Fault points: the instants at which the crash tests kill a process. With the feature `faults` a process
+//! whose environment names one of them kills itself there, without it none is compiled in.
 
 /// An instant inside a capture, a migration or a drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

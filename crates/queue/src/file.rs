@@ -1,5 +1,4 @@
-//! Queue files as files: what the first hundred bytes say, the fingerprint that tells whether a file
-//! changed, and the private modes. Never opens SQLite.
+//! Queue files as files: header, fingerprint and private modes. Never opens SQLite.
 
 use crate::error::{QueueError, WriteBar};
 use crate::platform;
@@ -47,7 +46,7 @@ impl Fingerprint {
 
 /// How a database file is written, from byte 18 of its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Journal {
+pub(crate) enum JournalMode {
     /// Rollback journal.
     Rollback,
     /// Write-ahead log.
@@ -62,7 +61,7 @@ pub(crate) enum DbFile {
     /// A file of zero bytes: a database without tables.
     Empty,
     /// A SQLite database, by its header.
-    Database { journal: Journal, fingerprint: Fingerprint },
+    Database { journal: JournalMode, fingerprint: Fingerprint },
     /// Something else; the text completes "it ...".
     NotADatabase(&'static str),
 }
@@ -102,8 +101,8 @@ pub(crate) fn read_db_file(path: &Path) -> io::Result<DbFile> {
         return Ok(DbFile::NotADatabase("is not a SQLite database"));
     }
     let journal = match header[18] {
-        1 => Journal::Rollback,
-        2 => Journal::Wal,
+        1 => JournalMode::Rollback,
+        2 => JournalMode::Wal,
         _ => return Ok(DbFile::NotADatabase("has a format that this SQLite cannot read")),
     };
     let modified_ns = metadata
@@ -179,7 +178,7 @@ pub(crate) fn make_ready(path: &Path) -> Result<(), QueueError> {
     };
     let dir = path.parent().unwrap_or(Path::new("."));
     if dir.is_dir() {
-        // A directory of somebody else cannot be narrowed and need not be ours to use.
+        // A directory of another user cannot be narrowed and need not be ours to use.
         if let Err(error) = platform::make_private(dir) {
             tracing::debug!(dir = %dir.display(), %error, "left the directory's mode alone");
         }

@@ -1,5 +1,5 @@
-//! Found rows: rows of a scoped queue DB that another program wrote. They belong to the project that
-//! they name, were not captured by us, and are bound before anything may leave.
+//! Foreign rows: rows of a scoped queue DB that another program wrote. They belong to the project that they
+//! name and are bound before they may leave.
 
 use crate::consent::{Hold, Place};
 use crate::error::QueueError;
@@ -7,7 +7,7 @@ use crate::legacy::{LegacyKey, LegacyTable, text_of};
 use crate::origin;
 use crate::parked::{Parking, park, raw_value, reason};
 use crate::row::{Kind, RowDigest};
-use crate::store::{Abort, Store};
+use crate::store::{Abort, ScopedDb};
 use crate::stored_event::StoredEvent;
 use crate::waiting::{self, Bond};
 use rusqlite::types::ValueRef;
@@ -35,7 +35,7 @@ pub(crate) fn belonging_of_body(project_uuid: &str) -> Place {
     Place { project_uuid: Some(uuid).filter(|uuid| !uuid.is_empty()), ..Place::default() }
 }
 
-/// Shows every unbound row; `bindings` says whether the file has our tables.
+/// Visits every unbound row; `bindings` is whether the file has our tables.
 pub(crate) fn look(conn: &Connection, bindings: bool, visit: &mut dyn FnMut(FoundRow)) -> Result<(), Abort> {
     let unbound = |kind: Kind| match bindings {
         true => format!(
@@ -71,7 +71,7 @@ pub(crate) fn look(conn: &Connection, bindings: bool, visit: &mut dyn FnMut(Foun
 const CHUNK: i64 = 2_000;
 
 /// Binds every unbound row; one that cannot be sent, ever, is parked as unreadable.
-pub(crate) fn bind_all(store: &mut Store) -> Result<(), QueueError> {
+pub(crate) fn bind_all(store: &mut ScopedDb) -> Result<(), QueueError> {
     for kind in Kind::ALL {
         let mut after = if has_unbound(store, kind)? { Some(i64::MIN) } else { None };
         while let Some(from) = after {
@@ -82,7 +82,7 @@ pub(crate) fn bind_all(store: &mut Store) -> Result<(), QueueError> {
 }
 
 /// The tallies count the bound rows, so two cheap counts tell.
-fn has_unbound(store: &mut Store, kind: Kind) -> Result<bool, QueueError> {
+fn has_unbound(store: &mut ScopedDb, kind: Kind) -> Result<bool, QueueError> {
     store.read("count", |tx| {
         let all: i64 =
             tx.query_row(&format!("SELECT COUNT(*) FROM {}", kind.table()), [], |row| row.get(0))?;
@@ -112,7 +112,7 @@ fn bind_chunk(tx: &Transaction<'_>, kind: Kind, after: i64) -> Result<Option<i64
     Ok(ids.last().copied().filter(|_| ids.len() as i64 == CHUNK))
 }
 
-/// Binds the row `id` by what it says now, or parks it.
+/// Binds the row `id` by its present content, or parks it.
 pub(crate) fn bind_found(tx: &Transaction<'_>, kind: Kind, id: i64) -> Result<(), Abort> {
     let table = kind.legacy_table();
     let sql = format!("SELECT {} FROM {} WHERE id = ?1", table.column_list(), table.name());
@@ -190,7 +190,7 @@ pub(crate) fn examine(
     })
 }
 
-/// The digest of a stored row's content: what it says, without what happened to it on the way.
+/// The digest of a stored row's content, without retry counts and times.
 pub(crate) fn content_digest(table: LegacyTable, row: &Row<'_>, first: usize) -> Result<RowDigest, Abort> {
     let bytes = |offset: usize| Ok::<_, rusqlite::Error>(raw_bytes(row.get_ref(first + offset)?));
     Ok(match table {

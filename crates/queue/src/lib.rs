@@ -1,15 +1,14 @@
-//! What is waiting: the SQLite store.
+//! Offline queue: the SQLite store of events and bodies that wait for delivery.
 //!
-//! Facts that a command wants the server to know wait here, on disk, until they were delivered. This
-//! page teaches the format and the three journeys of a row; the modules hold the details.
+//! This page describes the file format and the states of a row; the modules hold the details.
 //!
 //! # Constraints
 //!
-//! * Nothing acknowledged is lost, whoever is killed when; nothing is kept or sent twice; nothing changes
-//!   its owner. No outcome deletes a payload.
+//! * No acknowledged row is lost at any kill. No row is kept twice, sent twice or moved to another owner.
+//!   No outcome deletes a payload.
 //! * Older programs read and write the same files, with SQLite back to 3.31. Homes lie on network file
-//!   systems. Whoever only looks must not change a byte.
-//! * Many processes capture at once, one drains, any of them dies.
+//!   systems. A reader must not change a byte.
+//! * Many processes capture at once, one drains, and each of them may be killed.
 //!
 //! # Files
 //!
@@ -34,23 +33,23 @@
 //!   └───────────────────────┘   │ prepared (command, witness, columns)     not yet a fact   │
 //!                               │ imported (source, key, digest)           never twice      │
 //!                               │ receipts (kind, key, digest) -> server, outcome, seq, ... │
-//!                               │ sent     bytes of delivered rows, packed, oldest go first │
+//!                               │ sent     bytes of delivered rows, packed, oldest first    │
 //!                               │ parked   (columns, payload) + reason     refused for good │
 //!                               │ meta     queue_id, scope, principal, schema_version, pin  │
 //!                               └───────────────────────────────────────────────────────────┘
 //! ```
 //!
 //! * A **key** names a row: an event's id; the seven key columns of a body as a JSON array. A **digest** is
-//!   SHA-256 over what the row says, without what happened to it on the way. Same key and same digest is
-//!   the same fact; same key and another digest is a conflict, and both are kept.
-//! * A **place** is where a row came from (project, repository, checkout) and is bound to it for ever. A
-//!   **hold** is what it needs before it may leave: nothing, an opt-in, or a release.
-//! * A row *without* a binding was written by another program. It is found and bound by what it says,
-//!   before anything leaves; so is one whose digest is not the one that was bound.
+//!   SHA-256 over the row's content, without retry counts and times. Same key and same digest is the same
+//!   fact; same key and another digest is a conflict, and both are kept.
+//! * A **place** is the origin of a row (project, repository, checkout); it never changes. A **hold** is
+//!   what the row needs before it may leave: nothing, an opt-in, or a release.
+//! * A row *without* a binding was written by another program. It is bound by its content before it may
+//!   leave; so is a row whose digest differs from the bound one.
 //! * **`queue_id`** is 16 random bytes. A permit names the id that the gate saw; a file with another one
 //!   is never written.
 //!
-//! # In
+//! # Capture
 //!
 //! ```text
 //! prepare ──▶ prepared ──(the caller appends to the log)──▶ confirm ──▶ queue + bindings
@@ -58,7 +57,7 @@
 //!                 └──▶ settle: witness found ──▶ queue;  not found ──▶ parked `not_in_log`
 //! ```
 //!
-//! # Over
+//! # Migration
 //!
 //! ```text
 //! legacy: claims(table, key, scope)   committed first: of two accounts one gets the row
@@ -66,22 +65,22 @@
 //! legacy: delete rows and claims      one transaction; any later run resumes from the claims
 //! ```
 //!
-//! # Out
+//! # Delivery
 //!
 //! ```text
-//! lanes (project, first in first out) ──▶ a batch in memory ──▶ the wire ──▶ record:
+//! streams (first in first out, by project) ──▶ a batch in memory ──▶ the wire ──▶ record:
 //!     delivered, duplicate ──▶ receipts      refused for good ──▶ parked      else ──▶ stays
 //! ```
 //!
-//! # Who may
+//! # Access
 //!
 //! | permit | opens | can |
 //! |---|---|---|
 //! | `CapturePermit` | [`Writer`] | add facts |
-//! | `EgressPermit` | [`Outbox`] | read what may leave, record what became of it |
+//! | `EgressPermit` | [`Outbox`] | read rows that may leave, record their outcomes |
 //! | `CurePermit` | [`Cure`] | migrate, settle, release, retry, drop, collect; add nothing, send nothing |
-//! | none | `observe_*`, [`Export`], [`WaitingRows`] | look, and change nothing |
-//! | none | [`salvage`] | copy what a damaged file still gives; the file is only read |
+//! | none | `observe_*`, [`Export`], [`WaitingRows`] read only |
+//! | none | [`salvage`] | copy the readable rows of a damaged file, which is only read |
 
 // Files are opened by `identity::regular`, or as a reason beside the call says (clippy.toml).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
@@ -114,12 +113,12 @@ mod waiting;
 pub use birth::birth_record;
 pub use busy_timeout::{CAPTURE as CAPTURE_DEADLINE, MIGRATE as MIGRATE_DEADLINE};
 pub use capture::{Capacity, Capture, Captured, Prepared, Settled, Writer};
-pub use consent::{ConsentView, Held, HeldChange, HoldReason, Place};
+pub use consent::{ConsentView, HeldChange, HeldRows, HoldReason, Place};
 pub use cure::{
-    Cure, LeftBehind, MigratedRow, MigrationReport, Progress, QueueOwner, Resend, ResendReport, StillParked,
-    Unparked, Which, observe_left_behind, observe_owner,
+    Cure, LeftBehind, MigratedRow, MigrationProgress, MigrationReport, QueueOwner, Resend, ResendReport,
+    StillParked, Unparked, Which, observe_left_behind, observe_owner,
 };
-pub use error::{Busy, Holder, ObserveError, QueueError, WriteBar};
+pub use error::{Busy, LockHolder, ObserveError, QueueError, WriteBar};
 pub use file::Fingerprint;
 pub use health::{QueueFile, Salvaged, observe_health, salvage};
 pub use observe::{
@@ -130,8 +129,8 @@ pub use observe::{
     observe_parked, observe_parked_row, observe_projects, observe_receipts, observe_sent, observe_unsettled,
 };
 pub use outbox::{
-    Batch, BatchLimits, Outbox, Outcome, OutgoingBody, OutgoingEvent, ProjectReceipts, Recorded,
-    RefusalMemory, RowId, SentBytes, SkipSet,
+    BatchLimits, Outbox, OutgoingBody, OutgoingEvent, ProjectReceipts, RecordedRows, RefusalMemory, RowBatch,
+    RowId, RowOutcome, SentBytes, SkipSet,
 };
 pub use rewound::{Rewound, RewoundProject};
 pub use row::{Kind, NewRow, RowDigest, Witness};

@@ -1,5 +1,5 @@
-//! Parked rows: everything that was refused for good, or cannot enter its table, with its payload, the
-//! reason and what is needed to put it back. Nothing leaves this table but by `retry` or `drop`.
+//! Parked rows: refused for good, or unfit for their table, with payload, reason and columns. Only `retry`
+//! and `drop` remove them.
 
 use crate::consent::Hold;
 use crate::legacy::LegacyTable;

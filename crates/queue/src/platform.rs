@@ -1,7 +1,7 @@
 //! What differs between operating systems: file identity, permissions, positional reads, path bytes, and
 //! who holds a lock. Nothing here knows about queues.
 
-use crate::error::Holder;
+use crate::error::LockHolder;
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -207,7 +207,7 @@ pub(crate) fn read_start(path: &Path, _: &Metadata, buffer: &mut [u8]) -> io::Re
 /// only one.
 #[cfg(target_os = "linux")]
 #[allow(clippy::disallowed_methods, reason = "a file of the kernel")]
-pub(crate) fn lock_holder(path: &Path) -> Option<Holder> {
+pub(crate) fn lock_holder(path: &Path) -> Option<LockHolder> {
     let wanted = std::fs::metadata(path).ok().map(|metadata| file_id(&metadata).1)?;
     let locks = std::fs::read_to_string("/proc/locks").ok()?;
     let mut holders: Vec<(bool, bool, u32)> = locks
@@ -228,11 +228,11 @@ pub(crate) fn lock_holder(path: &Path) -> Option<Holder> {
         .ok()
         .map(|name| name.trim_end().to_owned())
         .filter(|name| !name.is_empty());
-    Some(Holder { pid, command })
+    Some(LockHolder { pid, command })
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn lock_holder(_: &Path) -> Option<Holder> {
+pub(crate) fn lock_holder(_: &Path) -> Option<LockHolder> {
     None
 }
 

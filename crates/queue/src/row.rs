@@ -1,4 +1,4 @@
-//! Rows: what is captured, what identifies it, what it hashes to.
+//! Rows: kinds, keys, digests and witnesses.
 
 use crate::legacy::{LegacyTable, text_of};
 use contract::event::ValidatedEvent;

@@ -16,10 +16,10 @@ use std::path::Path;
 pub(crate) const VERSION: i64 = STEPS.len() as i64;
 
 /// One forward step of the schema, inside the transaction that also raises the version.
-type Step = fn(&Transaction<'_>) -> Result<(), Abort>;
+type SchemaStep = fn(&Transaction<'_>) -> Result<(), Abort>;
 
 /// Step N brings a file from schema N to N + 1. Never edited once released.
-const STEPS: [Step; 2] = [first, keep_sent];
+const STEPS: [SchemaStep; 2] = [first, keep_sent];
 
 /// Runs the steps that `version` has not seen. Inside the caller's write transaction.
 pub(crate) fn upgrade(tx: &Transaction<'_>, version: i64) -> Result<(), Abort> {

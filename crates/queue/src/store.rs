@@ -1,4 +1,4 @@
-//! One open scoped queue DB: how it is opened, born, recognised and written.
+//! One open scoped queue DB: opening, creation, identity and transactions.
 //!
 //! Invariants: rollback journal (`TRUNCATE`), `synchronous=FULL`, 0600; every write is one
 //! `BEGIN IMMEDIATE` transaction; nothing outside this crate runs while a transaction or a read cursor
@@ -8,7 +8,7 @@ use crate::birth;
 use crate::busy_timeout;
 use crate::error::{ObserveError, QueueError};
 use crate::fault_point::{FaultPoint, reached};
-use crate::file::{self, DbFile, Journal, Role};
+use crate::file::{self, DbFile, JournalMode, Role};
 use crate::{health, observe, schema};
 use contract::{Fault, FaultCode, Remedy, Scope};
 use gate::QueueBirth;
@@ -40,14 +40,14 @@ impl From<QueueError> for Abort {
 
 /// An open scoped queue DB.
 #[derive(Debug)]
-pub(crate) struct Store {
+pub(crate) struct ScopedDb {
     pub(crate) conn: Connection,
     path: PathBuf,
     deadline: Duration,
     queue_id: String,
 }
 
-impl Store {
+impl ScopedDb {
     /// Opens the queue of `scope` at `path`, creating file, tables and id as needed. `expected` is what
     /// the permit says about the file; nothing is written to a file that contradicts it.
     pub(crate) fn open(
@@ -70,7 +70,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Visits every page: worth its time only after somebody died in the middle of a transaction.
+    /// Visits every page, after a writer died in the middle of a transaction.
     fn check_pages(&mut self) -> Result<(), QueueError> {
         let finding = self.read("check", |tx| health::quick_check(tx))?;
         match finding {
@@ -145,7 +145,7 @@ impl Store {
         let (id, owner) = match known {
             Some(known) => known,
             None => self.write("prepare the tables of", |tx| {
-                // Somebody else may have done it while we waited for the lock.
+                // Another process may have done it while this one waited for the lock.
                 let version = observe::check_version(&path, &observe::read_meta(tx)?)?;
                 schema::upgrade(tx, version)?;
                 let id = match meta(tx, "queue_id")? {
@@ -188,7 +188,7 @@ fn check_file(path: &Path, expected: Option<&QueueBirth>) -> Result<(), QueueErr
 }
 
 /// Whether a writer died in the middle of a transaction. A journal alone does not tell: a live writer
-/// has one, too. SQLite knows, and says so to a reader that must not roll back.
+/// has one, too. SQLite tells a reader that must not roll back.
 fn ended_uncleanly(path: &Path) -> bool {
     ["-journal", "-wal"].into_iter().any(|suffix| file::side_file_len(path, suffix) > 0)
         && matches!(
@@ -198,7 +198,7 @@ fn ended_uncleanly(path: &Path) -> bool {
 }
 
 /// How the database at `path` keeps its journal; nothing for an absent file and one of zero bytes.
-pub(crate) fn look_at(path: &Path, role: Role) -> Result<Option<Journal>, QueueError> {
+pub(crate) fn look_at(path: &Path, role: Role) -> Result<Option<JournalMode>, QueueError> {
     match file::read_db_file(path) {
         Ok(DbFile::Absent) => Ok(None),
         Ok(DbFile::Empty) => match birth::lost(path, "has zero bytes") {
@@ -229,7 +229,7 @@ pub(crate) fn connect(path: &Path, role: Role, deadline: Duration) -> Result<Con
             | OpenFlags::SQLITE_OPEN_EXRESCODE;
         let mut conn = Connection::open_with_flags(file::uri(path, "mode=rw"), flags)?;
         busy_timeout::wait_for_locks(&mut conn, deadline)?;
-        // A table of somebody else that refers to a row must neither follow it nor hold it.
+        // A foreign table that refers to a row must neither follow it nor hold it.
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
         conn.set_prepared_statement_cache_capacity(64);
         if role == Role::Active {
@@ -289,7 +289,7 @@ pub(crate) fn set_meta(conn: &Connection, key: &str, value: &str) -> rusqlite::R
     Ok(())
 }
 
-/// Gives the file an id nobody else has.
+/// Gives the file a random id.
 fn born(tx: &Transaction<'_>) -> Result<String, Abort> {
     let mut random = [0u8; 16];
     getrandom::fill(&mut random).map_err(|error| {

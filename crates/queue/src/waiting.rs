@@ -1,5 +1,5 @@
-//! Rows that wait: the only statements that put one into the reference's tables, each with its binding
-//! to a place, a hold and the digest of its content.
+//! Waiting rows: the only statements that insert into the reference's tables, each with a binding to an
+//! origin, a hold and a digest.
 
 use crate::consent::Hold;
 use crate::foreign_rows::raw_bytes;
@@ -167,7 +167,7 @@ impl Drop for Bulk<'_> {
     }
 }
 
-/// Binds a waiting row to its place, or binds it anew.
+/// Binds a waiting row to its origin, or replaces the binding.
 pub(crate) fn bind(conn: &Connection, kind: Kind, id: i64, at: f64, bond: Bond) -> rusqlite::Result<()> {
     conn.prepare_cached(
         "INSERT INTO bindings(kind, row, place, hold, at, digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6)

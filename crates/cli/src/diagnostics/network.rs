@@ -22,8 +22,9 @@ impl Diagnostics<'_> {
         let Destination::Ready { url } = judge_destination(&self.login, &self.config) else {
             return not_asked("not asked: there is no server that this login may be shown to");
         };
-        let http = delivery::Context::new(self.context.home()?, &self.context.environment, build::VERSION)
-            .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))?;
+        let http =
+            delivery::DeliveryContext::new(self.context.home()?, &self.context.environment, build::VERSION)
+                .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))?;
         Ok(match fetch_login_probe(&http) {
             Ok(probe) => judge_probe(CheckName::Reachability, &probe, &self.login),
             Err(error) => DiagnosticCheck::ok(CheckName::Reachability, "not asked").finding(

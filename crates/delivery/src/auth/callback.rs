@@ -1,8 +1,8 @@
-//! The loopback end of a browser login: a tiny server that waits for one redirect.
+//! Loopback server of a browser login: waits for one redirect.
 //!
-//! Any local program and any web page can knock here, so only a request that carries our `state` counts;
-//! everything else is answered and forgotten, and the login goes on. Bounded in time, in connections and
-//! in bytes; one thread, no connection can hold up another.
+//! Any local program and any web page can connect, so only a request with our `state` counts; every other
+//! gets an error page, and the login continues. Time, connections and bytes are bounded; one thread serves
+//! all connections without blocking.
 
 use super::{Flow, Prompt, Span};
 use std::io::{self, ErrorKind, Read, Write};
@@ -30,7 +30,7 @@ pub(super) enum Redirected {
     Refused { word: String, description: Option<String> },
     /// The user gave up at the terminal.
     Cancelled,
-    /// Nobody came in time.
+    /// No redirect in time.
     TimedOut,
 }
 
@@ -63,9 +63,9 @@ impl Callback {
             self.admit(&mut visitors);
             let mut outcome = None;
             visitors.retain_mut(|visitor| match visitor.look(state) {
-                Look::Waiting => true,
-                Look::Gone => false,
-                Look::Came(redirected) => {
+                VisitorState::Waiting => true,
+                VisitorState::Gone => false,
+                VisitorState::Came(redirected) => {
                     outcome.get_or_insert(redirected);
                     false
                 }
@@ -93,7 +93,7 @@ impl Callback {
     }
 }
 
-enum Look {
+enum VisitorState {
     Waiting,
     Gone,
     Came(Redirected),
@@ -107,42 +107,42 @@ struct Visitor {
 }
 
 impl Visitor {
-    fn look(&mut self, state: &str) -> Look {
+    fn look(&mut self, state: &str) -> VisitorState {
         let mut chunk = Zeroizing::new([0; CHUNK_BYTES]);
         loop {
             if let Some(line) = request_line(&self.read) {
                 return self.answer(judge_request(line, state));
             }
             if self.read.len() > MOST_BYTES || self.since.elapsed() > PATIENCE {
-                return Look::Gone;
+                return VisitorState::Gone;
             }
             match self.stream.read(&mut *chunk) {
-                Ok(0) => return Look::Gone,
+                Ok(0) => return VisitorState::Gone,
                 Ok(read) => self.read.extend(chunk.iter().take(read)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Look::Waiting,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return VisitorState::Waiting,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return Look::Gone,
+                Err(_) => return VisitorState::Gone,
             }
         }
     }
 
     /// Answers and closes. The answer is small, so it fits into the socket's buffer; whether the browser
     /// reads it changes nothing.
-    fn answer(&mut self, judged: Judged) -> Look {
+    fn answer(&mut self, judged: CallbackRequest) -> VisitorState {
         let (status, text, look) = match judged {
-            Judged::Ours(redirected) => {
+            CallbackRequest::Ours(redirected) => {
                 let text = match &redirected {
                     Redirected::Code(_) => {
-                        "Spec Kitty has the answer. You can close this page; the terminal goes on."
+                        "Spec Kitty has the answer. You can close this page and return to the terminal."
                     }
-                    _ => "The login was refused. The terminal says more.",
+                    _ => "The login was refused. The reason is in the terminal.",
                 };
-                ("200 OK", text, Look::Came(redirected))
+                ("200 OK", text, VisitorState::Came(redirected))
             }
-            Judged::Stranger => {
-                ("400 Bad Request", "This is not the login that was started here.", Look::Gone)
+            CallbackRequest::Stranger => {
+                ("400 Bad Request", "This is not the login that was started here.", VisitorState::Gone)
             }
-            Judged::Elsewhere => ("404 Not Found", "Nothing is here.", Look::Gone),
+            CallbackRequest::Elsewhere => ("404 Not Found", "Nothing is here.", VisitorState::Gone),
         };
         let body = format!("<!doctype html><meta charset=utf-8><title>Spec Kitty</title><p>{text}</p>\n");
         let head = format!(
@@ -159,36 +159,36 @@ impl Visitor {
 fn request_line(read: &[u8]) -> Option<&str> {
     let head_ends = read.windows(4).any(|window| window == b"\r\n\r\n");
     let line = read.split(|byte| *byte == b'\r').next()?;
-    // A line that is not UTF-8 is nobody's redirect.
+    // A line that is not UTF-8 is no redirect.
     head_ends.then(|| std::str::from_utf8(line).unwrap_or(""))
 }
 
-enum Judged {
+enum CallbackRequest {
     Ours(Redirected),
     Stranger,
     Elsewhere,
 }
 
-fn judge_request(line: &str, state: &str) -> Judged {
+fn judge_request(line: &str, state: &str) -> CallbackRequest {
     let mut words = line.split(' ');
-    let (Some("GET"), Some(target)) = (words.next(), words.next()) else { return Judged::Elsewhere };
+    let (Some("GET"), Some(target)) = (words.next(), words.next()) else { return CallbackRequest::Elsewhere };
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     if path != contract::wire::oauth::CALLBACK_PATH {
-        return Judged::Elsewhere;
+        return CallbackRequest::Elsewhere;
     }
     let fields: Vec<(String, Zeroizing<String>)> = form_urlencoded::parse(query.as_bytes())
         .map(|(key, value)| (key.into_owned(), Zeroizing::new(value.into_owned())))
         .collect();
     let field = |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
     if field("state").as_deref().map(String::as_str) != Some(state) {
-        return Judged::Stranger;
+        return CallbackRequest::Stranger;
     }
     match (field("error"), field("code").filter(|code| !code.is_empty())) {
-        (Some(word), _) => Judged::Ours(Redirected::Refused {
+        (Some(word), _) => CallbackRequest::Ours(Redirected::Refused {
             word: crate::classify::bounded(&word),
             description: field("error_description").map(|text| crate::classify::bounded(&text)),
         }),
-        (None, Some(code)) => Judged::Ours(Redirected::Code(code)),
-        (None, None) => Judged::Stranger,
+        (None, Some(code)) => CallbackRequest::Ours(Redirected::Code(code)),
+        (None, None) => CallbackRequest::Stranger,
     }
 }

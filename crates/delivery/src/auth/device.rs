@@ -1,4 +1,4 @@
-//! The device flow: a code for the user, polls for us.
+//! Device flow (RFC 8628): shows a code and polls for its approval.
 
 use super::login_error::LoginError;
 use super::oauth::{OAuth, OAuthFailure};

@@ -1,6 +1,6 @@
-//! A login from start to stored session.
+//! Login: from the choice of the server to the stored session.
 //!
-//! Order: where to (nothing is sent without a configured server), the flow, who it is, then the writes:
+//! Order: the server (nothing is sent without a configured one), the flow, the account, then the writes:
 //! the server's URL if it was named, the session, the identity card. A login that fails before the
 //! writes changes no file.
 
@@ -8,10 +8,10 @@ use super::Prompt;
 use super::browser::send_browser_login;
 use super::device::send_device_login;
 use super::login_error::LoginError;
-use super::me::{LoginFacts, plan_session, send_me};
+use super::me::{GrantedLogin, plan_session, send_me};
 use super::oauth::OAuth;
-use crate::context::Context;
-use crate::destination::{Destination, DestinationError};
+use crate::context::DeliveryContext;
+use crate::destination::{DestinationError, ServerAddress};
 use crate::http::Bearer;
 use crate::probe::{Reachability, ask_health};
 use contract::{Scope, ServerUrl, server_url};
@@ -29,7 +29,7 @@ pub enum LoginMethod {
 }
 
 impl LoginMethod {
-    /// The word the session keeps.
+    /// The name the session keeps.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Device => "device_code",
@@ -57,7 +57,7 @@ pub struct LoginReport {
     pub previous_scope: Option<Scope>,
     /// The scope now.
     pub scope: Option<Scope>,
-    /// Why the identity card could not be written. The login stands; commands take a little longer.
+    /// Why the session cache could not be written. The login is valid; commands take a little longer.
     pub card_problem: Option<String>,
 }
 
@@ -66,14 +66,14 @@ pub struct LoginReport {
 /// # Errors
 /// See [`LoginError`].
 pub fn log_in(
-    context: &Context,
+    context: &DeliveryContext,
     server: Option<&str>,
     method: LoginMethod,
     prompt: &mut dyn Prompt,
 ) -> Result<LoginReport, LoginError> {
     let config = Config::read(&context.home).map_err(LoginError::Config)?;
     let url = resolve_server(server, &config)?;
-    let destination = Destination::of(&url)?;
+    let destination = ServerAddress::of(&url)?;
     let oauth = OAuth { client: &context.client, server: &destination };
     let grant = match method {
         LoginMethod::Device => send_device_login(oauth, prompt)?,
@@ -84,7 +84,7 @@ pub fn log_in(
     };
     let bearer = Bearer::new(&grant.access_token)?;
     let me = send_me(&context.client, &destination, &bearer)?;
-    let facts = LoginFacts {
+    let facts = GrantedLogin {
         grant,
         me,
         auth_method: method.name(),
@@ -97,7 +97,7 @@ pub fn log_in(
 
 /// Refuses an address where nothing answers, or something that is no sync server: the login would wait for
 /// nothing. A server without a health document (404, 405) may still log people in.
-fn probe_server(context: &Context, server: &Destination) -> Result<(), LoginError> {
+fn probe_server(context: &DeliveryContext, server: &ServerAddress) -> Result<(), LoginError> {
     let (status, health) = ask_health(context, server, None);
     match health {
         Reachability::Unreachable(why) => Err(LoginError::NoServer { why }),
@@ -125,11 +125,11 @@ fn resolve_server(named: Option<&str>, config: &Config) -> Result<ServerUrl, Log
 }
 
 fn store(
-    context: &Context,
+    context: &DeliveryContext,
     before: &Config,
     named_server: Option<&ServerUrl>,
     session: Session,
-    destination: &Destination,
+    destination: &ServerAddress,
 ) -> Result<LoginReport, LoginError> {
     let previous_scope = read_login(&context.home, before, &context.environment).scope;
     // Another spelling of the same server stays as it is: the scope follows the text.

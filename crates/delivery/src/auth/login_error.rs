@@ -1,4 +1,4 @@
-//! Why a login did not come about, how its command ends, and what cures it.
+//! Login errors: exit code and remedy of each.
 
 use super::oauth::OAuthFailure;
 use crate::destination::DestinationError;
@@ -69,7 +69,7 @@ pub enum LoginError {
         /// Its words.
         why: String,
     },
-    /// Nobody approved it in time.
+    /// Not approved in time.
     #[error("the login at {host} was not approved in time; run the same command again, or use --headless")]
     Expired {
         /// Host and port.
@@ -118,7 +118,7 @@ impl LoginError {
         }
     }
 
-    /// What cures it, where a command or an advice can.
+    /// The remedy, where there is one.
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
             Self::ServerUnset

@@ -1,8 +1,8 @@
-//! Logout: the local session goes first and always; the server is told afterwards.
+//! Logout: deletes the local session, then revokes it at the server.
 
 use super::oauth::OAuth;
-use crate::context::Context;
-use crate::destination::Destination;
+use crate::context::DeliveryContext;
+use crate::destination::ServerAddress;
 use contract::ExitCode;
 use identity::session::SessionWriteError;
 use identity::{Config, read_login};
@@ -55,7 +55,7 @@ impl LogoutError {
 ///
 /// # Errors
 /// Only when the local session cannot be deleted.
-pub fn log_out(context: &Context, revoke: bool) -> Result<LogoutReport, LogoutError> {
+pub fn log_out(context: &DeliveryContext, revoke: bool) -> Result<LogoutReport, LogoutError> {
     let store = context.sessions();
     let had_session = context.home.session_file().symlink_metadata().is_ok();
     // An unreadable session is deleted too: that is what the user asks for.
@@ -67,7 +67,7 @@ pub fn log_out(context: &Context, revoke: bool) -> Result<LogoutReport, LogoutEr
         _ if !revoke => Revoked::NotAsked("as asked"),
         (None, _) => Revoked::NotAsked("there was no readable session"),
         (Some(_), None) => Revoked::NotAsked("the session does not say which server issued it"),
-        (Some(session), Some(issuer)) => match Destination::parse(&issuer) {
+        (Some(session), Some(issuer)) => match ServerAddress::parse(&issuer) {
             Err(error) => Revoked::No(error.to_string()),
             Ok(server) => {
                 let oauth = OAuth { client: &context.client, server: &server };

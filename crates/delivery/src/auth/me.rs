@@ -1,8 +1,8 @@
-//! Who the token belongs to, and the session that is made of the answer.
+//! Account of a token, and the session made from it.
 
 use super::login_error::LoginError;
-use crate::destination::Destination;
-use crate::http::{Bearer, Client, Request};
+use crate::destination::ServerAddress;
+use crate::http::{Bearer, Client, HttpRequest};
 use contract::wire::endpoint::ME;
 use contract::wire::oauth::{SCOPE, TokenGrant};
 use contract::wire::{Me, me};
@@ -18,8 +18,8 @@ const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(24 * 366 * 10);
 ///
 /// # Errors
 /// No answer, a refusal, or an answer without user and teams.
-pub fn send_me(client: &Client, server: &Destination, bearer: &Bearer) -> Result<Me, LoginError> {
-    let answer = client.send(server, &Request { bearer: Some(bearer), ..Request::get(ME) })?;
+pub fn send_me(client: &Client, server: &ServerAddress, bearer: &Bearer) -> Result<Me, LoginError> {
+    let answer = client.send(server, &HttpRequest { bearer: Some(bearer), ..HttpRequest::get(ME) })?;
     let host = || server.host().to_string();
     if answer.status != 200 {
         return Err(LoginError::Account { host: host(), why: format!("HTTP {}", answer.status) });
@@ -41,7 +41,7 @@ pub fn send_me(client: &Client, server: &Destination, bearer: &Bearer) -> Result
 }
 
 /// What a login is made of.
-pub(super) struct LoginFacts<'a> {
+pub(super) struct GrantedLogin<'a> {
     pub(super) grant: TokenGrant,
     pub(super) me: Me,
     pub(super) auth_method: &'static str,
@@ -51,8 +51,8 @@ pub(super) struct LoginFacts<'a> {
 }
 
 /// The session of a login. Pure.
-pub(super) fn plan_session(facts: LoginFacts<'_>) -> Result<Session, LoginError> {
-    let LoginFacts { grant, me, auth_method, issuer, now } = facts;
+pub(super) fn plan_session(facts: GrantedLogin<'_>) -> Result<Session, LoginError> {
+    let GrantedLogin { grant, me, auth_method, issuer, now } = facts;
     let missing = |what: &str| LoginError::Grant { host: issuer.to_owned(), missing: what.to_owned() };
     let refresh_token_expires_at = plan_refresh_expiry(&grant, me.refresh_token_expires_at.as_deref(), now);
     let refresh_token =
@@ -145,8 +145,8 @@ mod tests {
 
     const NOW: &str = "2026-05-18T12:00:00Z";
 
-    fn facts(grant: Value, me: Value) -> LoginFacts<'static> {
-        LoginFacts {
+    fn facts(grant: Value, me: Value) -> GrantedLogin<'static> {
+        GrantedLogin {
             grant: serde_json::from_value(grant).unwrap(),
             me: serde_json::from_value(me).unwrap(),
             auth_method: "device_code",

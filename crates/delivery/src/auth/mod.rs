@@ -1,7 +1,7 @@
 //! Login, refresh, logout, and the choice of a team.
 //!
 //! Owns the client's side of OAuth (device flow, browser with PKCE over loopback, refresh, revocation),
-//! the session that comes out of it, and every change of the stored session. Never prints: whoever calls
+//! the session that comes out of it, and every change of the stored session. Never prints: the caller
 //! shows codes and opens browsers through a [`Prompt`]. Never sends a refresh token to another host than
 //! the one that issued it.
 //!
@@ -62,7 +62,7 @@ pub trait Prompt {
     /// Opens `url` in a browser; false when there is none.
     fn open_browser(&mut self, url: &str) -> bool;
 
-    /// Waits, and says whether the user gave up meanwhile.
+    /// Waits, and returns whether the user gave up meanwhile.
     fn pause(&mut self, duration: Duration) -> Flow {
         thread::sleep(duration);
         Flow::Continue

@@ -1,8 +1,8 @@
 //! The OAuth routes, one function each: forms out, typed answers in.
 
 use crate::classify::bounded;
-use crate::destination::Destination;
-use crate::http::{Answer, Client, Document, Payload, Request, SendError};
+use crate::destination::ServerAddress;
+use crate::http::{Client, HttpAnswer, HttpRequest, Payload, ProtocolDocument, SendError};
 use contract::wire::endpoint::{OAUTH_DEVICE, OAUTH_REVOKE, OAUTH_TOKEN};
 use contract::wire::oauth::{
     CLIENT_ID, DeviceAuthorization, GRANT_AUTHORIZATION_CODE, GRANT_DEVICE_CODE, GRANT_REFRESH_TOKEN,
@@ -17,14 +17,14 @@ pub enum OAuthFailure {
     /// No answer.
     #[error(transparent)]
     Silence(#[from] SendError),
-    /// The server said no, in a word of the protocol.
+    /// The server refused with an error of the protocol.
     #[error("{host} refused: {word}{}", .description.as_deref().map(|text| format!(" ({text})")).unwrap_or_default())]
     Refused {
         /// Host and port.
         host: String,
         /// The HTTP status.
         status: u16,
-        /// The `error` word.
+        /// The `error` value.
         word: String,
         /// The server's sentence.
         description: Option<String>,
@@ -42,7 +42,7 @@ pub enum OAuthFailure {
 }
 
 impl OAuthFailure {
-    /// The `error` word, when there is one.
+    /// The `error` value, when there is one.
     pub fn word(&self) -> Option<&str> {
         match self {
             Self::Refused { word, .. } => Some(word),
@@ -68,7 +68,7 @@ impl OAuthFailure {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OAuth<'a> {
     pub(super) client: &'a Client,
-    pub(super) server: &'a Destination,
+    pub(super) server: &'a ServerAddress,
 }
 
 impl OAuth<'_> {
@@ -112,25 +112,30 @@ impl OAuth<'_> {
         )
     }
 
-    /// True only when the server says in so many words that the session is gone.
+    /// True only when the server answers that the session is revoked.
     pub(super) fn send_revoke(&self, refresh_token: &str) -> Result<bool, OAuthFailure> {
         let revocation: Revocation =
             self.send(OAUTH_REVOKE, &[("token", refresh_token), ("token_type_hint", HINT_REFRESH_TOKEN)])?;
         Ok(revocation.revoked)
     }
 
-    fn send<T: for<'a> Document<'a>>(&self, path: &str, fields: &[(&str, &str)]) -> Result<T, OAuthFailure> {
+    fn send<T: for<'a> ProtocolDocument<'a>>(
+        &self,
+        path: &str,
+        fields: &[(&str, &str)],
+    ) -> Result<T, OAuthFailure> {
         let mut form = Serializer::new(String::new());
         form.extend_pairs(fields);
         let form = Zeroizing::new(form.finish());
-        let answer = self.client.send(self.server, &Request::post(path, Payload::Form(form.as_bytes())))?;
+        let answer =
+            self.client.send(self.server, &HttpRequest::post(path, Payload::Form(form.as_bytes())))?;
         if answer.status == 200 {
             return answer.document().map_err(|_| self.not_oauth(&answer));
         }
         Err(self.failure(&answer))
     }
 
-    fn failure(&self, answer: &Answer) -> OAuthFailure {
+    fn failure(&self, answer: &HttpAnswer) -> OAuthFailure {
         match answer.document::<OAuthError>() {
             Ok(error) => OAuthFailure::Refused {
                 host: self.server.host().to_string(),
@@ -143,7 +148,7 @@ impl OAuth<'_> {
         }
     }
 
-    fn not_oauth(&self, answer: &Answer) -> OAuthFailure {
+    fn not_oauth(&self, answer: &HttpAnswer) -> OAuthFailure {
         OAuthFailure::NotOAuth { host: self.server.host().to_string(), status: answer.status }
     }
 }

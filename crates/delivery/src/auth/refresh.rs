@@ -1,7 +1,7 @@
-//! Refreshing the access token: one transaction under the machine-wide refresh lock.
+//! Refresh of the access token: one transaction under the machine-wide refresh lock.
 //!
-//! Every process of this home, the reference's included, meets at the same lock file. Under it the
-//! stored session is read again first: whoever came second finds the work done and only adopts it.
+//! Every process of this home, the reference's included, uses the same lock file. Under the lock the stored
+//! session is read again first, so the second process adopts the tokens of the first.
 //!
 //! Invariants: a session is adopted only when it belongs to the account the caller works for; a session
 //! that changed while the request was under way is neither overwritten nor deleted, and one that only chose
@@ -9,8 +9,8 @@
 
 use super::me::plan_refreshed;
 use super::oauth::{OAuth, OAuthFailure};
-use crate::context::Context;
-use crate::destination::Destination;
+use crate::context::DeliveryContext;
+use crate::destination::ServerAddress;
 use contract::wire::oauth::word;
 use identity::session::SessionWriteError;
 use identity::{FileLock, LockError, Session, SessionError, SessionStore};
@@ -78,8 +78,8 @@ pub enum RefreshError {
 /// # Errors
 /// See [`RefreshError`].
 pub fn refresh(
-    context: &Context,
-    server: &Destination,
+    context: &DeliveryContext,
+    server: &ServerAddress,
     held: &Session,
     is_ours: &dyn Fn(&Session) -> bool,
 ) -> Result<Refreshed, RefreshError> {
@@ -98,13 +98,13 @@ pub fn refresh(
     let oauth = OAuth { client: &context.client, server };
     let stored = read_ours(&store, is_ours)?;
     match send(&store, oauth, &stored, is_ours)? {
-        Sent::Done(refreshed) => Ok(*refreshed),
-        Sent::Replayed { pause } => {
+        RefreshAttempt::Done(refreshed) => Ok(*refreshed),
+        RefreshAttempt::Replayed { pause } => {
             thread::sleep(pause);
             retry_after_replay(&store, oauth, &stored, is_ours)
         }
-        Sent::Rejected => settle_rejection(&store, &stored, is_ours),
-        Sent::Overtaken => adopt_valid(&store, is_ours),
+        RefreshAttempt::Rejected => settle_rejection(&store, &stored, is_ours),
+        RefreshAttempt::Overtaken => adopt_valid(&store, is_ours),
     }
 }
 
@@ -124,7 +124,7 @@ fn adopt_newer(
     Ok(newer.then_some(Refreshed::Adopted(stored)))
 }
 
-enum Sent {
+enum RefreshAttempt {
     Done(Box<Refreshed>),
     Replayed {
         pause: Duration,
@@ -140,7 +140,7 @@ fn send(
     oauth: OAuth<'_>,
     stored: &Session,
     is_ours: &dyn Fn(&Session) -> bool,
-) -> Result<Sent, RefreshError> {
+) -> Result<RefreshAttempt, RefreshError> {
     match oauth.send_refresh(stored.refresh_token.expose()) {
         Ok(grant) => {
             // Applied to the session as it is now: a team chosen while the request was under way stays.
@@ -148,22 +148,24 @@ fn send(
                 same_tokens(now, stored).then(|| plan_refreshed(now, grant, Timestamp::now()))
             })?;
             match renewed {
-                Some(renewed) if is_ours(&renewed) => Ok(Sent::Done(Box::new(Refreshed::Renewed(renewed)))),
+                Some(renewed) if is_ours(&renewed) => {
+                    Ok(RefreshAttempt::Done(Box::new(Refreshed::Renewed(renewed))))
+                }
                 Some(_) => Err(RefreshError::IdentityChanged),
                 // Logged out or logged in anew while the request was under way: that stays.
-                None => Ok(Sent::Overtaken),
+                None => Ok(RefreshAttempt::Overtaken),
             }
         }
         Err(OAuthFailure::Refused { status: 409, word: said, retry_after, .. })
             if said == word::REFRESH_REPLAY =>
         {
             let pause = Duration::from_secs(retry_after.unwrap_or(0)).min(REPLAY_PAUSE);
-            Ok(Sent::Replayed { pause })
+            Ok(RefreshAttempt::Replayed { pause })
         }
         Err(OAuthFailure::Refused { status: 400 | 401, word: said, .. })
             if said == word::INVALID_GRANT || said == word::SESSION_INVALID =>
         {
-            Ok(Sent::Rejected)
+            Ok(RefreshAttempt::Rejected)
         }
         Err(failure) => Err(RefreshError::OAuth(failure)),
     }
@@ -185,9 +187,9 @@ fn retry_after_replay(
         return Ok(Refreshed::Adopted(stored));
     }
     match send(store, oauth, &stored, is_ours)? {
-        Sent::Done(refreshed) => Ok(*refreshed),
-        Sent::Overtaken => adopt_valid(store, is_ours),
-        Sent::Replayed { .. } | Sent::Rejected => Err(later()),
+        RefreshAttempt::Done(refreshed) => Ok(*refreshed),
+        RefreshAttempt::Overtaken => adopt_valid(store, is_ours),
+        RefreshAttempt::Replayed { .. } | RefreshAttempt::Rejected => Err(later()),
     }
 }
 

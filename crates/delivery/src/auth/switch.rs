@@ -5,7 +5,7 @@
 //! for.
 
 use super::me::default_team;
-use crate::context::Context;
+use crate::context::DeliveryContext;
 use contract::{ExitCode, Remedy, Scope};
 use identity::session::{SessionWriteError, Team};
 use identity::{Config, LoginSource, SessionError, read_login, refresh_card};
@@ -78,7 +78,7 @@ impl SwitchError {
     }
 
     /// What cures it.
-    pub fn remedy(&self, context: &Context) -> Option<Remedy> {
+    pub fn remedy(&self, context: &DeliveryContext) -> Option<Remedy> {
         match self {
             Self::LoggedOut | Self::Unreadable { .. } => Some(context.login().remedy()),
             Self::Store(error) => error.remedy(),
@@ -99,7 +99,7 @@ fn listed(teams: &[Team]) -> String {
 ///
 /// # Errors
 /// See [`SwitchError`].
-pub fn switch_team(context: &Context, wanted: &str) -> Result<Switched, SwitchError> {
+pub fn switch_team(context: &DeliveryContext, wanted: &str) -> Result<Switched, SwitchError> {
     let config = Config::read(&context.home).unwrap_or_else(|_| Config::unreadable());
     let before = read_login(&context.home, &config, &context.environment);
     if before.source == LoginSource::Token {

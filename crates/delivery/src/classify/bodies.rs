@@ -1,7 +1,7 @@
-//! The answer to one artifact body.
+//! Classification of the answer to one artifact body.
 
-use super::{Category, Rejection, Stop, StopReason, Whole, Words, judge_whole};
-use crate::http::Answer;
+use super::{Category, RowRejection, ServerStop, ServerStopReason, Whole, Words, judge_whole};
+use crate::http::HttpAnswer;
 use crate::http::documents::BodyStored;
 use contract::wire::body::{ALREADY_EXISTS, INDEX_ENTRY_NOT_FOUND, NAMESPACE_NOT_FOUND, STORED};
 
@@ -13,20 +13,20 @@ pub enum BodyJudgement {
     /// The server had it before.
     Duplicate,
     /// Refused: park it.
-    Rejected(Rejection),
+    Rejected(RowRejection),
     /// Not yet: the event that announces it has not arrived there. Keep it, count the attempt.
     Later(String),
     /// The token is not accepted.
     Refresh,
     /// Nothing more of this project.
-    StopProject(Stop),
+    StopProject(ServerStop),
     /// Nothing more at all.
-    Stop(Stop),
+    Stop(ServerStop),
 }
 
 /// Judges an answer to one body of that hash. A success counts only as a document of the protocol: a row of
 /// which the server says nothing would be gone for good.
-pub fn judge_body(answer: &Answer, content_hash: &str) -> BodyJudgement {
+pub fn judge_body(answer: &HttpAnswer, content_hash: &str) -> BodyJudgement {
     match answer.status {
         200 | 201 => return judge_stored(answer, content_hash),
         202..=299 => {
@@ -38,11 +38,11 @@ pub fn judge_body(answer: &Answer, content_hash: &str) -> BodyJudgement {
     }
     let words = Words::of(answer);
     let reject = |reason: &'static str, category: Category| {
-        BodyJudgement::Rejected(Rejection { reason, detail: words.sentence(answer.status), category })
+        BodyJudgement::Rejected(RowRejection { reason, detail: words.sentence(answer.status), category })
     };
     match judge_whole(answer, &words) {
         Whole::Refresh => BodyJudgement::Refresh,
-        Whole::Forbidden(stop) if stop.reason == StopReason::ProjectForbidden => {
+        Whole::Forbidden(stop) if stop.reason == ServerStopReason::ProjectForbidden => {
             BodyJudgement::StopProject(stop)
         }
         Whole::Forbidden(stop) => BodyJudgement::Stop(stop),
@@ -51,23 +51,23 @@ pub fn judge_body(answer: &Answer, content_hash: &str) -> BodyJudgement {
         Whole::NotFound => match words.error.as_deref() {
             Some(NAMESPACE_NOT_FOUND) => reject(NAMESPACE_NOT_FOUND, Category::Unknown),
             Some(INDEX_ENTRY_NOT_FOUND) => BodyJudgement::Later(INDEX_ENTRY_NOT_FOUND.to_owned()),
-            // No word of this protocol: a proxy, or an address that is no sync server.
-            _ if words.is_about_the_route() => BodyJudgement::Stop(Stop {
-                reason: StopReason::NoSuchRoute,
+            // Not of this protocol: a proxy, or an address that is no sync server.
+            _ if words.is_about_the_route() => BodyJudgement::Stop(ServerStop {
+                reason: ServerStopReason::NoSuchRoute,
                 detail: words.sentence(answer.status),
                 asked: None,
             }),
             _ => BodyJudgement::Later(words.sentence(answer.status)),
         },
-        // A body is judged alone, so a refusal nobody foresaw is about this body.
-        Whole::Stop(stop) if stop.reason == StopReason::UnexpectedStatus && answer.status >= 400 => {
+        // A body is judged alone, so an unknown refusal is about this body.
+        Whole::Stop(stop) if stop.reason == ServerStopReason::UnexpectedStatus && answer.status >= 400 => {
             reject("rejected", words.category())
         }
         Whole::Stop(stop) => BodyJudgement::Stop(stop),
     }
 }
 
-fn judge_stored(answer: &Answer, content_hash: &str) -> BodyJudgement {
+fn judge_stored(answer: &HttpAnswer, content_hash: &str) -> BodyJudgement {
     let unusable = |why: &str| BodyJudgement::Stop(super::unusable(why));
     let Ok(BodyStored { status, content_hash: told }) = answer.document() else {
         return unusable("the server's answer to a body is not one of this protocol");

@@ -1,10 +1,9 @@
-//! The words of a refusal: what the server says about itself, bounded, and the category that reports
-//! file it under.
+//! Error text of a refusal, bounded, and its category in reports.
 //!
 //! The categories and their order are the reference's (wire rule 2.5), because people grep reports for
 //! them; codes are believed before prose.
 
-use crate::http::Answer;
+use crate::http::HttpAnswer;
 use crate::plan::read_limits;
 use contract::wire::IngressLimits;
 use contract::wire::error::{ErrorEnvelope, code};
@@ -97,8 +96,8 @@ pub struct Words {
 }
 
 impl Words {
-    /// Reads the words of an answer; none when it is not JSON.
-    pub fn of(answer: &Answer) -> Self {
+    /// Reads the error text of an answer; none when it is not JSON.
+    pub fn of(answer: &HttpAnswer) -> Self {
         let envelope = ErrorEnvelope::parse(answer.body()).unwrap_or_default();
         let body = answer.object().map(Value::from);
         Self { error: envelope.error.clone(), envelope, body }
@@ -193,7 +192,7 @@ mod tests {
     use serde_json::json;
 
     fn words(status: u16, body: Value) -> Words {
-        Words::of(&Answer::from_parts(status, None, body.to_string().into_bytes()))
+        Words::of(&HttpAnswer::from_parts(status, None, body.to_string().into_bytes()))
     }
 
     #[test]
@@ -226,6 +225,9 @@ mod tests {
         assert!(said.text().unwrap().chars().count() <= LONGEST + 3);
         let structured = words(422, json!({"detail": [{"loc": ["body"], "msg": "no"}]}));
         assert!(structured.sentence(422).contains("\"msg\":\"no\""));
-        assert_eq!(Words::of(&Answer::from_parts(502, None, b"<html>".to_vec())).sentence(502), "HTTP 502");
+        assert_eq!(
+            Words::of(&HttpAnswer::from_parts(502, None, b"<html>".to_vec())).sentence(502),
+            "HTTP 502"
+        );
     }
 }

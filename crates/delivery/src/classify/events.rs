@@ -1,12 +1,11 @@
 //! The answer to a batch of events.
 //!
-//! Invariants: the verdicts are parallel to the ids that were sent, so no answer can speak about a row
-//! that was not in the request; an id that is answered twice with different words counts as not
-//! answered; a single row is never told to be split.
+//! Invariants: the verdicts are parallel to the ids that were sent, so no answer applies to a row outside
+//! the request; an id with two different answers counts as not answered; a single row is never split.
 
 use super::error_text::bounded;
-use super::{Category, Rejection, Stop, Whole, Words, judge_whole, unusable};
-use crate::http::Answer;
+use super::{Category, RowRejection, ServerStop, Whole, Words, judge_whole, unusable};
+use crate::http::HttpAnswer;
 use crate::http::documents::BatchResults;
 use contract::json::read_object;
 use contract::wire::{EventResult, EventStatus, IngressLimits};
@@ -20,11 +19,11 @@ pub enum BatchJudgement {
     Items {
         /// The verdicts.
         verdicts: Vec<ItemVerdict>,
-        /// Answers about ids that were not sent: ignored, but worth a word in the report.
+        /// Answers about ids that were not sent: ignored and counted in the report.
         unknown_ids: usize,
     },
     /// The request of a single row was refused as a whole.
-    Refused(Rejection),
+    Refused(RowRejection),
     /// Send the two halves instead.
     Split {
         /// Whether because of size; else because some row spoils the batch.
@@ -35,9 +34,9 @@ pub enum BatchJudgement {
     /// The token is not accepted.
     Refresh,
     /// Nothing more of this project.
-    StopProject(Stop),
+    StopProject(ServerStop),
     /// Nothing more at all.
-    Stop(Stop),
+    Stop(ServerStop),
 }
 
 /// What became of one row.
@@ -50,7 +49,7 @@ pub enum ItemVerdict {
     /// The server holds other content under this id, and keeps that: park it.
     Conflict,
     /// Refused by name: park it.
-    Rejected(Rejection),
+    Rejected(RowRejection),
     /// Not taken this time, for a reason that passes: keep it, count the attempt.
     Deferred(String),
     /// The answer does not say: leave it alone for this drain.
@@ -60,22 +59,22 @@ pub enum ItemVerdict {
 }
 
 /// Judges an answer to a batch of the events `ids`, each id as it was sent.
-pub fn judge_batch(ids: &[&str], answer: &Answer) -> BatchJudgement {
+pub fn judge_batch(ids: &[&str], answer: &HttpAnswer) -> BatchJudgement {
     if (200..300).contains(&answer.status) {
         return judge_results(ids, answer);
     }
     let words = Words::of(answer);
     let alone = |reason: &'static str, category: Category| {
-        BatchJudgement::Refused(Rejection { reason, detail: words.sentence(answer.status), category })
+        BatchJudgement::Refused(RowRejection { reason, detail: words.sentence(answer.status), category })
     };
     match judge_whole(answer, &words) {
         Whole::Refresh => BatchJudgement::Refresh,
-        Whole::Forbidden(stop) if stop.reason == super::StopReason::ProjectForbidden => {
+        Whole::Forbidden(stop) if stop.reason == super::ServerStopReason::ProjectForbidden => {
             BatchJudgement::StopProject(stop)
         }
         Whole::Forbidden(stop) | Whole::Stop(stop) => BatchJudgement::Stop(stop),
-        Whole::NotFound => BatchJudgement::Stop(Stop {
-            reason: super::StopReason::NoSuchRoute,
+        Whole::NotFound => BatchJudgement::Stop(ServerStop {
+            reason: super::ServerStopReason::NoSuchRoute,
             detail: words.sentence(answer.status),
             asked: None,
         }),
@@ -89,7 +88,7 @@ pub fn judge_batch(ids: &[&str], answer: &Answer) -> BatchJudgement {
     }
 }
 
-fn judge_results(ids: &[&str], answer: &Answer) -> BatchJudgement {
+fn judge_results(ids: &[&str], answer: &HttpAnswer) -> BatchJudgement {
     let Ok(BatchResults { results }) = answer.document::<BatchResults<'_>>() else {
         return BatchJudgement::Stop(unusable("the server's answer to a batch holds no `results` list"));
     };
@@ -97,7 +96,7 @@ fn judge_results(ids: &[&str], answer: &Answer) -> BatchJudgement {
     let mut answered: Vec<Option<ItemVerdict>> = vec![None; ids.len()];
     let mut unknown_ids = 0;
     for result in results {
-        // One odd result spoils nobody else's.
+        // An odd result spoils no other.
         let Ok(result) = read_object::<EventResult>(result.get().as_bytes()) else { continue };
         let position = result.event_id.as_deref().and_then(|id| positions.get(id));
         match position.and_then(|at| answered.get_mut(*at)) {
@@ -124,7 +123,7 @@ fn judge_result(result: &EventResult) -> ItemVerdict {
         EventStatus::Rejected => {
             let text = bounded(result.reason());
             let category = Category::of_text(&text);
-            // Only the word "rejected" is final; an `error` that speaks of load or of the network passes.
+            // Only `rejected` is final; an `error` about load or the network is transient.
             if result.status != EventStatus::Rejected.name() && category.is_transient() {
                 return ItemVerdict::Deferred(text);
             }
@@ -132,7 +131,7 @@ fn judge_result(result: &EventResult) -> ItemVerdict {
             let place = [&result.code, &result.path].into_iter().flatten().map(|part| bounded(part));
             let place = place.filter(|part| !text.contains(part.as_str()));
             let detail = place.chain([text.clone()]).collect::<Vec<_>>().join(": ");
-            ItemVerdict::Rejected(Rejection { reason: "rejected", detail, category })
+            ItemVerdict::Rejected(RowRejection { reason: "rejected", detail, category })
         }
     }
 }
@@ -171,7 +170,7 @@ fn judge_details(ids: &[&str], words: &Words) -> Option<BatchJudgement> {
     let verdicts: Vec<ItemVerdict> = ids
         .iter()
         .map(|id| match named.get(id) {
-            Some(text) => ItemVerdict::Rejected(Rejection {
+            Some(text) => ItemVerdict::Rejected(RowRejection {
                 reason: "rejected",
                 detail: text.clone(),
                 category: Category::of_text(text),

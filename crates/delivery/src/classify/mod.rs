@@ -1,15 +1,14 @@
-//! What an answer means for the rows that were sent.
+//! Classification of answers: an answer, or the lack of one, becomes a judgement about the sent rows. Pure.
 //!
-//! Pure: an answer, or the lack of one, in; a judgement out. The policy is contract section 9: no
-//! outcome deletes a payload. A row leaves when the server says it has it; a row the server refuses by
-//! name is parked, with its payload and the server's words, and stops no other; everything else keeps
-//! the rows where they are.
+//! The policy is contract section 9: no outcome deletes a payload. A row leaves when the server has it. A
+//! row refused by name is parked with its payload and the server's text, and stops no other. After any other
+//! answer the rows wait.
 //!
 //! | answer | events | bodies |
 //! |---|---|---|
 //! | taken, or taken before | delivered, duplicate | delivered, duplicate |
 //! | refused by name | parked | parked |
-//! | named by nobody | skipped for this drain | - |
+//! | not mentioned | skipped for this drain | - |
 //! | 413, or said to be too large | halves; one row alone: parked | parked |
 //! | 400, 422 | named rows parked, else halves; one row alone: parked | parked |
 //! | 401 | refresh once, then stop | the same |
@@ -29,33 +28,33 @@ pub(crate) use error_text::bounded;
 pub use error_text::{Category, Words};
 pub use events::{BatchJudgement, ItemVerdict, judge_batch};
 
-use crate::http::{Answer, RetryAfter, SendError};
+use crate::http::{HttpAnswer, RetryAfter, SendError};
 use contract::wire::IngressLimits;
 use std::time::Duration;
 
 /// Why a drain, or a project in it, was stopped. The rows stay.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stop {
+pub struct ServerStop {
     /// The kind.
-    pub reason: StopReason,
-    /// One sentence for people; names the host or repeats the server's words.
+    pub reason: ServerStopReason,
+    /// One sentence for people; names the host or repeats the server's text.
     pub detail: String,
     /// The pause the server asked for.
-    pub asked: Option<Asked>,
+    pub asked: Option<RequestedPause>,
 }
 
 /// A pause a server asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum RequestedPause {
     /// By the `Retry-After` header.
     Header(RetryAfter),
     /// By a field of the body, in seconds.
     Body(Duration),
 }
 
-/// Kinds of [`Stop`]. The names are stable: reports and the status page show them.
+/// Kinds of [`ServerStop`]. The names are stable: reports and the status page show them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StopReason {
+pub enum ServerStopReason {
     /// No connection.
     Unreachable,
     /// No answer in time, or the connection broke.
@@ -84,7 +83,7 @@ pub enum StopReason {
     UnexpectedStatus,
 }
 
-impl StopReason {
+impl ServerStopReason {
     /// The stable name.
     pub const fn name(self) -> &'static str {
         match self {
@@ -130,23 +129,23 @@ impl StopReason {
 
 /// Why a row is parked: the server refused it, alone and by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rejection {
+pub struct RowRejection {
     /// What the parked row is filed under.
     pub reason: &'static str,
-    /// The server's words: code, path and sentence, bounded.
+    /// The server's text: code, path and sentence, bounded.
     pub detail: String,
     /// For the failure report.
     pub category: Category,
 }
 
-/// What a whole request's answer means when it says nothing about single rows; shared by both routes.
+/// Meaning of an answer that names no single row; shared by both routes.
 enum Whole {
     /// 401.
     Refresh,
     /// 403 about the project, or about the team.
-    Forbidden(Stop),
+    Forbidden(ServerStop),
     /// Stop, keep.
-    Stop(Stop),
+    Stop(ServerStop),
     /// 413, or any refusal that says so.
     TooLarge(IngressLimits),
     /// 400, 422 and other refusals of the content.
@@ -155,49 +154,52 @@ enum Whole {
     NotFound,
 }
 
-fn judge_whole(answer: &Answer, words: &Words) -> Whole {
-    let stop =
-        |reason: StopReason| Stop { reason, detail: words.sentence(answer.status), asked: asked(answer) };
+fn judge_whole(answer: &HttpAnswer, words: &Words) -> Whole {
+    let stop = |reason: ServerStopReason| ServerStop {
+        reason,
+        detail: words.sentence(answer.status),
+        asked: asked(answer),
+    };
     match answer.status {
         401 => Whole::Refresh,
         // The page of a proxy, which decides nothing about a project.
-        403 if answer.is_foreign() => Whole::Stop(stop(StopReason::UnusableAnswer)),
-        403 if words.is_about_the_team() => Whole::Forbidden(stop(StopReason::TeamForbidden)),
-        403 => Whole::Forbidden(stop(StopReason::ProjectForbidden)),
-        412 | 426 => Whole::Stop(stop(StopReason::ContractSkew)),
-        429 => Whole::Stop(stop(StopReason::Throttled)),
-        408 | 500..=599 => Whole::Stop(stop(StopReason::ServerError)),
+        403 if answer.is_foreign() => Whole::Stop(stop(ServerStopReason::UnusableAnswer)),
+        403 if words.is_about_the_team() => Whole::Forbidden(stop(ServerStopReason::TeamForbidden)),
+        403 => Whole::Forbidden(stop(ServerStopReason::ProjectForbidden)),
+        412 | 426 => Whole::Stop(stop(ServerStopReason::ContractSkew)),
+        429 => Whole::Stop(stop(ServerStopReason::Throttled)),
+        408 | 500..=599 => Whole::Stop(stop(ServerStopReason::ServerError)),
         413 => Whole::TooLarge(words.limits()),
         400..=499 if words.says_too_large() => Whole::TooLarge(words.limits()),
         400 | 422 => Whole::BadRequest,
         404 => Whole::NotFound,
-        405 | 410 => Whole::Stop(stop(StopReason::NoSuchRoute)),
-        _ => Whole::Stop(stop(StopReason::UnexpectedStatus)),
+        405 | 410 => Whole::Stop(stop(ServerStopReason::NoSuchRoute)),
+        _ => Whole::Stop(stop(ServerStopReason::UnexpectedStatus)),
     }
 }
 
 /// The pause an answer asks for: the header first, then the body.
-pub(crate) fn asked(answer: &Answer) -> Option<Asked> {
+pub(crate) fn asked(answer: &HttpAnswer) -> Option<RequestedPause> {
     if let Some(header) = answer.retry_after {
-        return Some(Asked::Header(header));
+        return Some(RequestedPause::Header(header));
     }
     let body = serde_json::Value::from(answer.object()?);
     let fields = ["/retry_after_seconds", "/retry_after", "/limits/retry_after_min_seconds"];
     let seconds = fields.into_iter().find_map(|field| body.pointer(field)?.as_u64())?;
-    matches!(answer.status, 429 | 503).then_some(Asked::Body(Duration::from_secs(seconds)))
+    matches!(answer.status, 429 | 503).then_some(RequestedPause::Body(Duration::from_secs(seconds)))
 }
 
 /// What it means that there is no answer.
-pub fn judge_silence(error: &SendError) -> Stop {
+pub fn judge_silence(error: &SendError) -> ServerStop {
     let reason = match error {
-        SendError::Unreachable { .. } | SendError::Tls { .. } => StopReason::Unreachable,
-        SendError::TimedOut { .. } | SendError::Interrupted { .. } => StopReason::NoAnswer,
-        SendError::Redirected { .. } => StopReason::Redirected,
-        SendError::TooLarge { .. } | SendError::Unsendable { .. } => StopReason::UnusableAnswer,
+        SendError::Unreachable { .. } | SendError::Tls { .. } => ServerStopReason::Unreachable,
+        SendError::TimedOut { .. } | SendError::Interrupted { .. } => ServerStopReason::NoAnswer,
+        SendError::Redirected { .. } => ServerStopReason::Redirected,
+        SendError::TooLarge { .. } | SendError::Unsendable { .. } => ServerStopReason::UnusableAnswer,
     };
-    Stop { reason, detail: error.to_string(), asked: None }
+    ServerStop { reason, detail: error.to_string(), asked: None }
 }
 
-fn unusable(detail: &str) -> Stop {
-    Stop { reason: StopReason::UnusableAnswer, detail: detail.to_owned(), asked: None }
+fn unusable(detail: &str) -> ServerStop {
+    ServerStop { reason: ServerStopReason::UnusableAnswer, detail: detail.to_owned(), asked: None }
 }

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 const IDS: [&str; 4] = ["a", "b", "c", "d"];
 
-fn answer(status: u16, body: &Value) -> Answer {
-    Answer::from_parts(status, None, body.to_string().into_bytes())
+fn answer(status: u16, body: &Value) -> HttpAnswer {
+    HttpAnswer::from_parts(status, None, body.to_string().into_bytes())
 }
 
 fn items(judgement: BatchJudgement) -> (Vec<ItemVerdict>, usize) {
@@ -106,9 +106,9 @@ fn a_success_that_is_not_this_protocol_stops_and_keeps() {
         r#"{"results": "no"}"#,
         r#"{"results": ["#,
     ] {
-        let answer = Answer::from_parts(200, None, body.as_bytes().to_vec());
+        let answer = HttpAnswer::from_parts(200, None, body.as_bytes().to_vec());
         let BatchJudgement::Stop(stop) = judge_batch(&IDS, &answer) else { panic!("{body}") };
-        assert_eq!(stop.reason, StopReason::UnusableAnswer);
+        assert_eq!(stop.reason, ServerStopReason::UnusableAnswer);
     }
 }
 
@@ -122,20 +122,20 @@ fn every_other_status_keeps_the_rows() {
     assert_eq!(expect(401, json!({})), BatchJudgement::Refresh);
     assert!(matches!(expect(403, json!({"error": "forbidden"})), BatchJudgement::StopProject(_)));
     let team = json!({"error": "x", "category": "direct_ingress_missing_private_team"});
-    assert_eq!(reason(expect(403, team)), StopReason::TeamForbidden);
+    assert_eq!(reason(expect(403, team)), ServerStopReason::TeamForbidden);
     for (status, expected) in [
-        (404, StopReason::NoSuchRoute),
-        (405, StopReason::NoSuchRoute),
-        (408, StopReason::ServerError),
-        (409, StopReason::UnexpectedStatus),
-        (412, StopReason::ContractSkew),
-        (418, StopReason::UnexpectedStatus),
-        (426, StopReason::ContractSkew),
-        (429, StopReason::Throttled),
-        (500, StopReason::ServerError),
-        (503, StopReason::ServerError),
-        (301, StopReason::UnexpectedStatus),
-        (100, StopReason::UnexpectedStatus),
+        (404, ServerStopReason::NoSuchRoute),
+        (405, ServerStopReason::NoSuchRoute),
+        (408, ServerStopReason::ServerError),
+        (409, ServerStopReason::UnexpectedStatus),
+        (412, ServerStopReason::ContractSkew),
+        (418, ServerStopReason::UnexpectedStatus),
+        (426, ServerStopReason::ContractSkew),
+        (429, ServerStopReason::Throttled),
+        (500, ServerStopReason::ServerError),
+        (503, ServerStopReason::ServerError),
+        (301, ServerStopReason::UnexpectedStatus),
+        (100, ServerStopReason::UnexpectedStatus),
     ] {
         assert_eq!(reason(expect(status, json!({"error": "no"}))), expected, "{status}");
     }
@@ -152,7 +152,7 @@ fn too_large_halves_and_names_the_limits_whatever_the_status() {
         assert_eq!(limits.max_events_per_batch, Some(3));
     }
     let alone = judge_batch(&["a"], &answer(413, &json!({})));
-    assert!(matches!(alone, BatchJudgement::Refused(Rejection { reason: "too_large", .. })));
+    assert!(matches!(alone, BatchJudgement::Refused(RowRejection { reason: "too_large", .. })));
 }
 
 #[test]
@@ -180,13 +180,13 @@ fn a_400_parks_the_rows_it_names_and_bisects_when_it_names_none() {
 #[test]
 fn a_pause_is_read_from_the_header_first() {
     let body = json!({"error": "slow down", "retry_after_seconds": 9}).to_string().into_bytes();
-    let header = Answer::from_parts(429, Some(RetryAfter::Seconds(3)), body.clone());
+    let header = HttpAnswer::from_parts(429, Some(RetryAfter::Seconds(3)), body.clone());
     let BatchJudgement::Stop(stop) = judge_batch(&IDS, &header) else { panic!() };
-    assert_eq!(stop.asked, Some(Asked::Header(RetryAfter::Seconds(3))));
-    let BatchJudgement::Stop(stop) = judge_batch(&IDS, &Answer::from_parts(429, None, body)) else {
+    assert_eq!(stop.asked, Some(RequestedPause::Header(RetryAfter::Seconds(3))));
+    let BatchJudgement::Stop(stop) = judge_batch(&IDS, &HttpAnswer::from_parts(429, None, body)) else {
         panic!()
     };
-    assert_eq!(stop.asked, Some(Asked::Body(Duration::from_secs(9))));
+    assert_eq!(stop.asked, Some(RequestedPause::Body(Duration::from_secs(9))));
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn a_body_waits_for_its_event_and_is_parked_only_when_refused() {
     ] {
         for status in [200, 201] {
             let BodyJudgement::Stop(stop) = judge(status, body.clone()) else { panic!("{body}") };
-            assert_eq!(stop.reason, StopReason::UnusableAnswer, "{body}");
+            assert_eq!(stop.reason, ServerStopReason::UnusableAnswer, "{body}");
         }
     }
     assert!(matches!(judge(204, json!({})), BodyJudgement::Stop(_)));
@@ -218,7 +218,7 @@ fn a_body_waits_for_its_event_and_is_parked_only_when_refused() {
     );
     assert!(matches!(
         judge(404, json!({"error": "namespace_not_found"})),
-        BodyJudgement::Rejected(Rejection { reason: "namespace_not_found", .. })
+        BodyJudgement::Rejected(RowRejection { reason: "namespace_not_found", .. })
     ));
     assert!(matches!(judge(404, json!({"error": "mission not found"})), BodyJudgement::Later(_)));
     assert!(matches!(
@@ -226,7 +226,7 @@ fn a_body_waits_for_its_event_and_is_parked_only_when_refused() {
         BodyJudgement::Stop(_)
     ));
     assert!(matches!(
-        judge_body(&Answer::from_parts(404, None, b"<html>".to_vec()), "abc"),
+        judge_body(&HttpAnswer::from_parts(404, None, b"<html>".to_vec()), "abc"),
         BodyJudgement::Stop(_)
     ));
     assert_eq!(judge(401, json!({})), BodyJudgement::Refresh);
@@ -255,7 +255,7 @@ proptest! {
         let ids = &names[..sent];
         let list: Vec<(&str, &str)> = listed.iter().map(|(id, word)| (names[*id], *word)).collect();
         let body = raw.unwrap_or_else(|| results(&list).to_string());
-        match judge_batch(ids, &Answer::from_parts(status, None, body.into_bytes())) {
+        match judge_batch(ids, &HttpAnswer::from_parts(status, None, body.into_bytes())) {
             BatchJudgement::Items { verdicts, .. } => {
                 prop_assert_eq!(verdicts.len(), ids.len());
                 for (id, verdict) in ids.iter().zip(verdicts) {
@@ -280,7 +280,7 @@ fn rejection_text_that_repeats_code_and_path_is_not_doubled() {
             "event_id": "A", "status": "rejected", "code": "UNKNOWN_LANE", "path": "payload.to_lane",
             "error_message": error,
         }]});
-        Answer::from_parts(200, None, body.to_string().into_bytes())
+        HttpAnswer::from_parts(200, None, body.to_string().into_bytes())
     };
     for (said, kept) in [
         ("UNKNOWN_LANE at payload.to_lane: no such lane", "UNKNOWN_LANE at payload.to_lane: no such lane"),

@@ -1,23 +1,23 @@
-//! The rounds of artifact bodies: one request each, after the events they depend on.
+//! Delivery of artifact bodies: one request each, after the events they depend on.
 
 use super::events::retry;
 use super::exchange::{BODY_TIMEOUT, unauthorized};
 use super::report::Failure;
 use super::sent::pack;
 use super::streak::Refused;
-use super::{Drain, Halt, unix_now};
+use super::{DrainEnd, DrainRun, unix_now};
 use crate::classify::{BodyJudgement, Category, Words, judge_body};
-use crate::http::{Payload, Request};
+use crate::http::{HttpRequest, Payload};
 use contract::wire::body::{INDEX_ENTRY_NOT_FOUND, MAX_CONTENT_BYTES};
 use contract::wire::endpoint::PUSH_CONTENT;
 use preflight::consent_of;
-use queue::{BatchLimits, Kind, Outcome, OutgoingBody, SentBytes};
+use queue::{BatchLimits, Kind, OutgoingBody, RowOutcome, SentBytes};
 
 /// Bodies read into memory together.
 const LIMITS: BatchLimits = BatchLimits { rows: 50, bytes: 8 << 20 };
 
-impl Drain<'_> {
-    pub(super) fn send_bodies(&mut self) -> Result<(), Halt> {
+impl DrainRun<'_> {
+    pub(super) fn send_bodies(&mut self) -> Result<(), DrainEnd> {
         loop {
             self.check_cancelled()?;
             let config = self.read_config()?;
@@ -25,7 +25,7 @@ impl Drain<'_> {
                 if self.body_streak.is_probing() { BatchLimits { rows: 1, bytes: 1 } } else { LIMITS };
             let batch = self.outbox.read_bodies(limits, &consent_of(&config), &self.skip, unix_now())?;
             let Some(batch) = batch else { return Ok(()) };
-            // A refusal is judged by whether the server speaks the protocol.
+            // A refusal is judged by whether the server is of this protocol.
             if !self.limits_known {
                 self.fetch_limits()?;
                 continue;
@@ -40,7 +40,7 @@ impl Drain<'_> {
     }
 
     /// False when the rest of the project is not wanted any more.
-    fn send_body(&mut self, body: &OutgoingBody, project_uuid: &Option<String>) -> Result<bool, Halt> {
+    fn send_body(&mut self, body: &OutgoingBody, project_uuid: &Option<String>) -> Result<bool, DrainEnd> {
         if body.body.content_body.len() > MAX_CONTENT_BYTES {
             let detail = format!(
                 "the document has {} bytes; at most {MAX_CONTENT_BYTES} travel",
@@ -51,17 +51,18 @@ impl Drain<'_> {
         }
         // Nine strings cannot fail to be written.
         let json = serde_json::to_vec(&body.body).unwrap_or_default();
-        let request = Request { timeout: BODY_TIMEOUT, ..Request::post(PUSH_CONTENT, Payload::Json(&json)) };
+        let request =
+            HttpRequest { timeout: BODY_TIMEOUT, ..HttpRequest::post(PUSH_CONTENT, Payload::Json(&json)) };
         let answer = self.exchange(request)?;
         match judge_body(&answer, &body.body.content_hash) {
             BodyJudgement::Delivered => {
                 self.take(Kind::Body)?;
-                self.record_body(body, Outcome::Delivered, &json)?;
+                self.record_body(body, RowOutcome::Delivered, &json)?;
                 self.report.bodies.delivered += 1;
             }
             BodyJudgement::Duplicate => {
                 self.take(Kind::Body)?;
-                self.record_body(body, Outcome::Duplicate, &json)?;
+                self.record_body(body, RowOutcome::Duplicate, &json)?;
                 self.report.bodies.duplicate += 1;
             }
             BodyJudgement::Rejected(rejection) => {
@@ -85,15 +86,15 @@ impl Drain<'_> {
                 self.refuse_other(Kind::Body, &stop.detail)?;
                 return Ok(false);
             }
-            BodyJudgement::Stop(stop) => return Err(Halt::Server(stop)),
+            BodyJudgement::Stop(stop) => return Err(DrainEnd::Server(stop)),
             // `exchange` has refreshed once before it lets a 401 come this far.
-            BodyJudgement::Refresh => return Err(Halt::Server(unauthorized())),
+            BodyJudgement::Refresh => return Err(DrainEnd::Server(unauthorized())),
         }
         Ok(true)
     }
 
     /// Records that the server has a body, and keeps the request that carried it.
-    fn record_body(&mut self, body: &OutgoingBody, outcome: Outcome, json: &[u8]) -> Result<(), Halt> {
+    fn record_body(&mut self, body: &OutgoingBody, outcome: RowOutcome, json: &[u8]) -> Result<(), DrainEnd> {
         let spans = [(body.row, 0..json.len())];
         let sent = SentBytes { packed: &pack(json), spans: &spans };
         self.record_sent(&[(body.row, body.digest, outcome)], &sent)?;
@@ -106,8 +107,8 @@ impl Drain<'_> {
         reason: &str,
         detail: &str,
         category: Category,
-    ) -> Result<(), Halt> {
-        let outcome = Outcome::Park { reason: reason.to_owned(), detail: detail.to_owned() };
+    ) -> Result<(), DrainEnd> {
+        let outcome = RowOutcome::Park { reason: reason.to_owned(), detail: detail.to_owned() };
         self.record(&[(body.row, body.digest, outcome)])?;
         self.report.bodies.parked += 1;
         self.report.fail([Failure::new(&body.body.artifact_path, detail, category)]);

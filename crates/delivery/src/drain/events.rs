@@ -1,24 +1,24 @@
-//! The rounds of events: read a batch, send its pieces, record what the server said.
+//! Delivery of events: reads a batch, sends its pieces, records the answers.
 
 use super::exchange::{batch_request, encode_batch, unauthorized};
 use super::report::Failure;
 use super::sent::batch_spans;
 use super::streak::Refused;
-use super::{Drain, Halt, unix_now};
+use super::{DrainEnd, DrainRun, unix_now};
 use crate::backoff::{plan_delay, random_fraction};
 use crate::classify::{BatchJudgement, Category, ItemVerdict, Words, judge_batch};
 use crate::envelope::plan_outgoing;
 use crate::plan::{Pieces, Room};
 use contract::wire::batch::FRAME_BYTES;
 use preflight::consent_of;
-use queue::{Batch, BatchLimits, Kind, Outcome, OutgoingEvent, RowDigest, RowId, SentBytes};
+use queue::{BatchLimits, Kind, OutgoingEvent, RowBatch, RowDigest, RowId, RowOutcome, SentBytes};
 use std::borrow::Cow;
 
 /// Why an event is parked as a conflict.
 const CONTENT_DIFFERS: &str = "the server holds other content under this id and keeps it";
 
 /// One event of a batch, ready to leave.
-struct Ready<'b> {
+struct ReadyEvent<'b> {
     event: &'b OutgoingEvent,
     text: Cow<'b, str>,
 }
@@ -26,14 +26,14 @@ struct Ready<'b> {
 /// The answer to one piece of a batch.
 struct Answered {
     judgement: BatchJudgement,
-    /// Whether it is a document of the protocol, whatever it says.
+    /// Whether it is a document of the protocol.
     in_words: bool,
     /// The request's body, as it was sent.
     packed: Vec<u8>,
 }
 
-impl Drain<'_> {
-    pub(super) fn send_events(&mut self) -> Result<(), Halt> {
+impl DrainRun<'_> {
+    pub(super) fn send_events(&mut self) -> Result<(), DrainEnd> {
         loop {
             self.check_cancelled()?;
             let config = self.read_config()?;
@@ -62,7 +62,7 @@ impl Drain<'_> {
         BatchLimits { rows: room.events, bytes: (bytes - bytes / 16).max(1) }
     }
 
-    fn send_batch(&mut self, batch: &Batch<OutgoingEvent>) -> Result<(), Halt> {
+    fn send_batch(&mut self, batch: &RowBatch<OutgoingEvent>) -> Result<(), DrainEnd> {
         let ready = self.park_unsendable(&batch.rows)?;
         if ready.is_empty() {
             return Ok(());
@@ -73,7 +73,7 @@ impl Drain<'_> {
         while let Some(piece) = pieces.next_piece() {
             let bytes =
                 FRAME_BYTES + piece.iter().filter_map(|at| sizes.get(*at)).sum::<usize>() + piece.len() - 1;
-            let sent: Vec<&Ready<'_>> = piece.iter().filter_map(|at| ready.get(*at)).collect();
+            let sent: Vec<&ReadyEvent<'_>> = piece.iter().filter_map(|at| ready.get(*at)).collect();
             let Answered { judgement, in_words, packed } = self.send_piece(&sent, bytes)?;
             match judgement {
                 BatchJudgement::Items { verdicts, unknown_ids } => {
@@ -82,7 +82,7 @@ impl Drain<'_> {
                     pieces.resend(again.into_iter().filter_map(|at| piece.get(at).copied()).collect());
                 }
                 BatchJudgement::Refused(rejection) => {
-                    if let [Ready { event, .. }] = sent.as_slice() {
+                    if let [ReadyEvent { event, .. }] = sent.as_slice() {
                         let (row, digest, name) = (event.row, event.digest, event.event_id.clone());
                         self.refuse(Kind::Event, Refused { row, digest, name, rejection, in_words })?;
                     }
@@ -100,9 +100,9 @@ impl Drain<'_> {
                     self.progress.advance(&self.report);
                     return Ok(());
                 }
-                BatchJudgement::Stop(stop) => return Err(Halt::Server(stop)),
+                BatchJudgement::Stop(stop) => return Err(DrainEnd::Server(stop)),
                 // `exchange` has refreshed once before it lets a 401 come this far.
-                BatchJudgement::Refresh => return Err(Halt::Server(unauthorized())),
+                BatchJudgement::Refresh => return Err(DrainEnd::Server(unauthorized())),
             }
             self.progress.advance(&self.report);
         }
@@ -110,7 +110,7 @@ impl Drain<'_> {
     }
 
     /// Sends one piece.
-    fn send_piece(&mut self, sent: &[&Ready<'_>], bytes: usize) -> Result<Answered, Halt> {
+    fn send_piece(&mut self, sent: &[&ReadyEvent<'_>], bytes: usize) -> Result<Answered, DrainEnd> {
         let body = encode_batch(sent.iter().map(|ready| ready.text.as_ref()), bytes);
         let team_id = self.team_id.clone();
         let answer = self.exchange(batch_request(&body, &team_id))?;
@@ -136,11 +136,11 @@ impl Drain<'_> {
     /// Records the verdicts in one transaction; returns the positions to send again.
     fn record_verdicts(
         &mut self,
-        sent: &[&Ready<'_>],
+        sent: &[&ReadyEvent<'_>],
         verdicts: &[ItemVerdict],
         packed: &[u8],
-    ) -> Result<Vec<usize>, Halt> {
-        let mut outcomes: Vec<(RowId, RowDigest, Outcome)> = Vec::with_capacity(sent.len());
+    ) -> Result<Vec<usize>, DrainEnd> {
+        let mut outcomes: Vec<(RowId, RowDigest, RowOutcome)> = Vec::with_capacity(sent.len());
         let mut again = Vec::new();
         let mut tally = self.report.events;
         let mut failures = Vec::new();
@@ -149,16 +149,16 @@ impl Drain<'_> {
             let outcome = match verdict {
                 ItemVerdict::Delivered => {
                     tally.delivered += 1;
-                    Outcome::Delivered
+                    RowOutcome::Delivered
                 }
                 ItemVerdict::Duplicate => {
                     tally.duplicate += 1;
-                    Outcome::Duplicate
+                    RowOutcome::Duplicate
                 }
                 ItemVerdict::Conflict => {
                     tally.parked += 1;
                     failures.push(Failure::new(event_id, CONTENT_DIFFERS, Category::Unknown));
-                    Outcome::Park {
+                    RowOutcome::Park {
                         reason: queue::parked::reason::CONFLICT.to_owned(),
                         detail: CONTENT_DIFFERS.to_owned(),
                     }
@@ -166,7 +166,7 @@ impl Drain<'_> {
                 ItemVerdict::Rejected(rejection) => {
                     tally.parked += 1;
                     failures.push(Failure::new(event_id, &rejection.detail, rejection.category));
-                    Outcome::Park { reason: rejection.reason.to_owned(), detail: rejection.detail.clone() }
+                    RowOutcome::Park { reason: rejection.reason.to_owned(), detail: rejection.detail.clone() }
                 }
                 ItemVerdict::Deferred(_) | ItemVerdict::Unanswered => {
                     let error = match verdict {
@@ -194,17 +194,17 @@ impl Drain<'_> {
     }
 
     /// Parks the rows that cannot leave as they are; returns the others as they leave.
-    fn park_unsendable<'b>(&mut self, rows: &'b [OutgoingEvent]) -> Result<Vec<Ready<'b>>, Halt> {
+    fn park_unsendable<'b>(&mut self, rows: &'b [OutgoingEvent]) -> Result<Vec<ReadyEvent<'b>>, DrainEnd> {
         let mut ready = Vec::with_capacity(rows.len());
         let mut parked = Vec::new();
         let mut failures = Vec::new();
         for event in rows {
             match plan_outgoing(&event.data, &event.event_id, &self.team_id) {
-                Ok(text) => ready.push(Ready { event, text }),
+                Ok(text) => ready.push(ReadyEvent { event, text }),
                 Err(problem) => {
                     failures.push(Failure::new(&event.event_id, &problem.to_string(), problem.category()));
                     let outcome =
-                        Outcome::Park { reason: problem.code().to_owned(), detail: problem.to_string() };
+                        RowOutcome::Park { reason: problem.code().to_owned(), detail: problem.to_string() };
                     parked.push((event.row, event.digest, outcome));
                 }
             }
@@ -217,8 +217,8 @@ impl Drain<'_> {
 }
 
 /// Not before a pause that grows with the attempts.
-pub(super) fn retry(error: &str, retry_count: i64) -> Outcome {
+pub(super) fn retry(error: &str, retry_count: i64) -> RowOutcome {
     let attempts = u32::try_from(retry_count.saturating_add(1)).unwrap_or(1);
     let pause = plan_delay(attempts, random_fraction());
-    Outcome::Retry { error: error.to_owned(), not_before: unix_now() + pause.as_secs_f64() }
+    RowOutcome::Retry { error: error.to_owned(), not_before: unix_now() + pause.as_secs_f64() }
 }

@@ -1,10 +1,10 @@
-//! One request of a drain: the token, the request, the second token, the pause for air.
+//! One request of a drain, with a token and one refresh of it.
 
 use super::sent::{question_of, read_states};
-use super::{Drain, Halt, unix_now};
-use crate::classify::{Stop, StopReason, Words, judge_silence};
+use super::{DrainEnd, DrainRun, unix_now};
+use crate::classify::{ServerStop, ServerStopReason, Words, judge_silence};
 use crate::http::documents::HealthDocument;
-use crate::http::{Answer, Payload, Request};
+use crate::http::{HttpAnswer, HttpRequest, Payload};
 use crate::plan::read_health_limits;
 use contract::wire::endpoint::SYNC_HEALTH;
 use flate2::Compression;
@@ -21,35 +21,35 @@ pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest answer to a batch: a few hundred bytes for each of the most events a batch may hold.
 pub(super) const BATCH_ANSWER: u64 = 16 << 20;
 
-impl Drain<'_> {
+impl DrainRun<'_> {
     /// Sends one request with a token of the permit's account. On 401 the login is refreshed once and the
     /// request sent again; a 401 that is returned is the second one, and ends the drain.
-    pub(super) fn exchange(&mut self, request: Request<'_>) -> Result<Answer, Halt> {
+    pub(super) fn exchange(&mut self, request: HttpRequest<'_>) -> Result<HttpAnswer, DrainEnd> {
         self.check_cancelled()?;
         let bearer = self.tokens.bearer()?;
-        let answer = self.send(&Request { bearer: Some(&bearer), ..request })?;
+        let answer = self.send(&HttpRequest { bearer: Some(&bearer), ..request })?;
         match answer.status {
-            // A page that asks for another login than ours says nothing about ours.
-            401 if answer.is_foreign() => return Err(Halt::Server(unusable_answer(401))),
+            // A page of another login, such as a portal's, is not about ours.
+            401 if answer.is_foreign() => return Err(DrainEnd::Server(unusable_answer(401))),
             401 => {}
             _ => return Ok(answer),
         }
         self.check_cancelled()?;
         let bearer = self.tokens.renewed_bearer()?;
-        self.send(&Request { bearer: Some(&bearer), ..request })
+        self.send(&HttpRequest { bearer: Some(&bearer), ..request })
     }
 
-    fn send(&mut self, request: &Request<'_>) -> Result<Answer, Halt> {
+    fn send(&mut self, request: &HttpRequest<'_>) -> Result<HttpAnswer, DrainEnd> {
         self.report.requests += 1;
         let sent = self.context.client.send(self.tokens.destination(), request);
-        sent.map_err(|error| Halt::Server(judge_silence(&error)))
+        sent.map_err(|error| DrainEnd::Server(judge_silence(&error)))
     }
 
     /// Asks for the server's limits, whether or not something waits. A server that cannot be reached is no
     /// failure while nothing waits: the report names the reason.
-    pub(super) fn ask_first(&mut self) -> Result<(), Halt> {
+    pub(super) fn ask_first(&mut self) -> Result<(), DrainEnd> {
         match self.fetch_limits() {
-            Err(Halt::Server(stop)) if stop.reason.is_transient() && !self.anything_could_leave()? => {
+            Err(DrainEnd::Server(stop)) if stop.reason.is_transient() && !self.anything_could_leave()? => {
                 self.report.server = Some(stop.reason.name());
                 Ok(())
             }
@@ -57,7 +57,7 @@ impl Drain<'_> {
         }
     }
 
-    fn anything_could_leave(&mut self) -> Result<bool, Halt> {
+    fn anything_could_leave(&mut self) -> Result<bool, DrainEnd> {
         let config = self.read_config()?;
         let (one, consent) = (BatchLimits { rows: 1, bytes: 1 }, consent_of(&config));
         Ok(self.outbox.read_events(one, &consent, &self.skip)?.is_some()
@@ -67,17 +67,17 @@ impl Drain<'_> {
     /// Learns the server's limits, before the first batch of a drain, and asks whether it still has the
     /// newest rows that it acknowledged. A server without the document is an old one; what it cannot take
     /// it will say.
-    pub(super) fn fetch_limits(&mut self) -> Result<(), Halt> {
+    pub(super) fn fetch_limits(&mut self) -> Result<(), DrainEnd> {
         self.limits_known = true;
         let team_id = self.team_id.clone();
         let asked = self.outbox.newest_receipts()?;
         let question = question_of(&asked);
         let receipts = (!asked.is_empty()).then_some(question.as_str());
         let answer =
-            self.exchange(Request { team: Some(&team_id), receipts, ..Request::get(SYNC_HEALTH) })?;
+            self.exchange(HttpRequest { team: Some(&team_id), receipts, ..HttpRequest::get(SYNC_HEALTH) })?;
         let stop = |reason| {
             let detail = Words::of(&answer).sentence(answer.status);
-            Err(Halt::Server(Stop { reason, detail, asked: crate::classify::asked(&answer) }))
+            Err(DrainEnd::Server(ServerStop { reason, detail, asked: crate::classify::asked(&answer) }))
         };
         match answer.status {
             200 => match answer.document::<HealthDocument>() {
@@ -90,31 +90,31 @@ impl Drain<'_> {
                     }
                     Ok(())
                 }
-                Err(_) => Err(Halt::Server(unusable_answer(200))),
+                Err(_) => Err(DrainEnd::Server(unusable_answer(200))),
             },
             // A success without the document, or a page that forbids: no server answers like that.
-            201..=299 => Err(Halt::Server(unusable_answer(answer.status))),
-            403 | 511 if answer.is_foreign() => Err(Halt::Server(unusable_answer(answer.status))),
-            401 => Err(Halt::Server(unauthorized())),
-            412 | 426 => stop(StopReason::ContractSkew),
-            429 => stop(StopReason::Throttled),
-            503 => stop(StopReason::ServerError),
+            201..=299 => Err(DrainEnd::Server(unusable_answer(answer.status))),
+            403 | 511 if answer.is_foreign() => Err(DrainEnd::Server(unusable_answer(answer.status))),
+            401 => Err(DrainEnd::Server(unauthorized())),
+            412 | 426 => stop(ServerStopReason::ContractSkew),
+            429 => stop(ServerStopReason::Throttled),
+            503 => stop(ServerStopReason::ServerError),
             _ => Ok(()),
         }
     }
 }
 
 /// Why a drain ends at an answer of something else than a sync server.
-fn unusable_answer(status: u16) -> Stop {
+fn unusable_answer(status: u16) -> ServerStop {
     let detail =
         format!("HTTP {status} without an answer of this protocol: a portal or a proxy may be in between");
-    Stop { reason: StopReason::UnusableAnswer, detail, asked: None }
+    ServerStop { reason: ServerStopReason::UnusableAnswer, detail, asked: None }
 }
 
 /// Why a drain ends at the second 401.
-pub(super) fn unauthorized() -> Stop {
+pub(super) fn unauthorized() -> ServerStop {
     let detail = "the server does not accept this login, also after a refresh".to_owned();
-    Stop { reason: StopReason::Unauthorized, detail, asked: None }
+    ServerStop { reason: ServerStopReason::Unauthorized, detail, asked: None }
 }
 
 /// `{"events":[a,b,...]}` of events that are already JSON texts, gzipped.
@@ -134,12 +134,12 @@ pub(super) fn encode_batch<'e>(events: impl Iterator<Item = &'e str>, plain_byte
 }
 
 /// The payload of a batch.
-pub(super) fn batch_request<'a>(body: &'a [u8], team_id: &'a str) -> Request<'a> {
-    Request {
+pub(super) fn batch_request<'a>(body: &'a [u8], team_id: &'a str) -> HttpRequest<'a> {
+    HttpRequest {
         team: Some(team_id),
         timeout: BATCH_TIMEOUT,
         answer_limit: BATCH_ANSWER,
-        ..Request::post(contract::wire::endpoint::EVENTS_BATCH, Payload::GzipJson(body))
+        ..HttpRequest::post(contract::wire::endpoint::EVENTS_BATCH, Payload::GzipJson(body))
     }
 }
 

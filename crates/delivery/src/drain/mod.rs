@@ -1,13 +1,12 @@
-//! The drain: the only code that sends events or artifact bodies.
+//! Drain: the only code that sends events or artifact bodies.
 //!
-//! Owns the order (events first, then the bodies that depend on them), the one-drain-per-scope lock, the
-//! rounds, and the report. It never deletes a row: outcomes are recorded with the queue, which writes a
-//! receipt as a row leaves. It holds no transaction across a request: a batch is read into memory, sent,
-//! and what the server said is recorded afterwards.
+//! Owns the order (events first, then the bodies that depend on them), the one-drain-per-scope lock and the
+//! report. Never deletes a row: the queue records outcomes and writes a receipt as a row leaves. No
+//! transaction is open during a request: a batch is read into memory, sent, and its answer recorded.
 //!
 //! Invariants:
-//! * without an [`EgressPermit`] nothing can be called here, and no byte leaves unless the machine still
-//!   says that the permit's account is logged in at the permit's server, asked before every request;
+//! * without an [`EgressPermit`] nothing can be called here, and no byte leaves unless the permit's account
+//!   is still logged in at the permit's server, checked before every request;
 //! * progress: every round records an outcome or leaves a row or a project alone for the rest of the
 //!   drain, so a drain ends whatever a server answers;
 //! * rows of one project leave first in, first out;
@@ -22,15 +21,15 @@ mod sent;
 mod streak;
 
 pub use report::{
-    DrainReport, Failure, RowTally, Stopped, StoppedBy, StoppedProject, Waiting, failure_report,
+    BodiesWaiting, DrainReport, DrainStopped, Failure, RowTally, StoppedBy, StoppedProject, failure_report,
 };
 
 use streak::{End, Next, Refused, Streak, everything_refused};
 
 use crate::backoff::{plan_asked, plan_delay, plan_rest, random_fraction};
-use crate::classify::{Asked, Stop, StopReason};
-use crate::context::Context;
-use crate::plan::{Limits, Pace};
+use crate::classify::{RequestedPause, ServerStop, ServerStopReason};
+use crate::context::DeliveryContext;
+use crate::plan::{BatchSizing, RequestLimits};
 use crate::token::{TokenError, TokenSource};
 use contract::{ExitCode, Remedy};
 use gate::EgressPermit;
@@ -38,7 +37,8 @@ use identity::{Config, FileLock, LockError};
 use jiff::Timestamp;
 use preflight::consent_of;
 use queue::{
-    DrainedBy, Keep, Kind, Outbox, QueueError, Recorded, RowDigest, RowId, SentBytes, SkipSet, observe_counts,
+    DrainedBy, Keep, Kind, Outbox, QueueError, RecordedRows, RowDigest, RowId, SentBytes, SkipSet,
+    observe_counts,
 };
 use std::path::Path;
 use std::time::Duration;
@@ -63,8 +63,8 @@ pub struct DrainOptions {
     pub by: DrainedBy,
 }
 
-/// Who watches a drain.
-pub trait Progress {
+/// Observes a drain.
+pub trait DrainProgress {
     /// Called after every answer, with the report so far.
     fn advance(&mut self, _report: &DrainReport) {}
 
@@ -74,8 +74,8 @@ pub trait Progress {
     }
 }
 
-/// Nobody watches.
-impl Progress for () {}
+/// No observer.
+impl DrainProgress for () {}
 
 /// Why a drain could not start. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
@@ -110,8 +110,8 @@ impl DrainError {
         }
     }
 
-    /// What cures it, where a command or an advice can.
-    pub fn remedy(&self, context: &Context) -> Option<Remedy> {
+    /// The remedy, where there is one.
+    pub fn remedy(&self, context: &DeliveryContext) -> Option<Remedy> {
         match self {
             Self::Token(error) => error.remedy(context),
             Self::Queue(error) => error.remedy(),
@@ -122,26 +122,26 @@ impl DrainError {
 
 /// Sends what waits in the permit's queue, and reports what became of it.
 ///
-/// A drain that stops on the way is no error: the report says what was done and why it stopped.
+/// A drain that stops early is no error: the report holds what was done and why it stopped.
 ///
 /// # Errors
 /// When it could not start; see [`DrainError`]. No request was made then.
 pub fn drain(
     permit: EgressPermit,
-    context: &Context,
+    context: &DeliveryContext,
     options: &DrainOptions,
-    progress: &mut dyn Progress,
+    progress: &mut dyn DrainProgress,
 ) -> Result<DrainReport, DrainError> {
     let tokens = match TokenSource::for_permit(context, &permit) {
         Ok(tokens) => tokens,
         Err(error) => {
-            record_refusal(&permit, &Stopped::by_token(&error, context), options);
+            record_refusal(&permit, &DrainStopped::by_token(&error, context), options);
             return Err(error.into());
         }
     };
     let lock_path = context.home.drain_lock(permit.scope());
     let mut lock = FileLock::acquire(&lock_path, options.patience, "the delivery of this scope")?;
-    // The record only serves the message of whoever waits.
+    // The record only serves the message of a waiting process.
     let _ = lock.record_holder(&context.version);
     let mut outbox = Outbox::open(&permit)?;
     // A config that cannot be read ends the drain before its first batch.
@@ -151,16 +151,16 @@ pub fn drain(
     let mut report = DrainReport::new(permit.scope(), tokens.destination().base());
     let deadline = outbox.deadline()?;
     match deadline.and_then(|until| plan_rest(until, unix_now())) {
-        Some(rest) if !options.ignore_pause => report.stopped = Some(Stopped::pausing(rest)),
+        Some(rest) if !options.ignore_pause => report.stopped = Some(DrainStopped::pausing(rest)),
         _ => {
             let event_refusals = outbox.refusals(Kind::Event)?;
             let body_refusals = outbox.refusals(Kind::Body)?;
-            let mut drain = Drain {
+            let mut drain = DrainRun {
                 context,
                 tokens,
                 outbox,
                 team_id: permit.team_id().to_owned(),
-                pace: Pace::new(Limits::UNADVERTISED),
+                pace: BatchSizing::new(RequestLimits::UNADVERTISED),
                 limits_known: false,
                 had_deadline: deadline.is_some(),
                 skip: SkipSet::default(),
@@ -173,11 +173,11 @@ pub fn drain(
             drain.report.server_rewound = drain.outbox.rewound()?;
             let ended = drain.run(options.ask_always);
             drain.settle(ended, options);
-            Drain { report, outbox, .. } = drain;
+            DrainRun { report, outbox, .. } = drain;
         }
     }
     count(context, permit.queue_path(), &mut report);
-    if report.requests > 0 || report.stopped.as_ref().is_some_and(Stopped::is_attempt) {
+    if report.requests > 0 || report.stopped.as_ref().is_some_and(DrainStopped::is_attempt) {
         // The record serves people; what was delivered is settled without it.
         let _ = outbox.record_attempt(&report.attempt(options.by), report.daemon_delivery(options.by));
     }
@@ -185,19 +185,19 @@ pub fn drain(
 }
 
 /// Writes down that a drain could not start.
-fn record_refusal(permit: &EgressPermit, stopped: &Stopped, options: &DrainOptions) {
+fn record_refusal(permit: &EgressPermit, stopped: &DrainStopped, options: &DrainOptions) {
     if let Ok(mut outbox) = Outbox::open(permit) {
         let _ = outbox.record_attempt(&stopped.attempt(options.by), None);
     }
 }
 
 /// One drain under way.
-struct Drain<'a> {
-    context: &'a Context,
+struct DrainRun<'a> {
+    context: &'a DeliveryContext,
     tokens: TokenSource<'a>,
     outbox: Outbox,
     team_id: String,
-    pace: Pace,
+    pace: BatchSizing,
     limits_known: bool,
     had_deadline: bool,
     skip: SkipSet,
@@ -206,35 +206,35 @@ struct Drain<'a> {
     /// Whether the server has shown its health document in this drain.
     server_speaks: bool,
     report: DrainReport,
-    progress: &'a mut dyn Progress,
+    progress: &'a mut dyn DrainProgress,
 }
 
 /// Why the rounds end before everything is sent.
-enum Halt {
+enum DrainEnd {
     /// By an answer, or the lack of one.
-    Server(Stop),
+    Server(ServerStop),
     /// The account changed, or its login ended.
     Token(TokenError),
-    /// The watcher said so.
+    /// The observer cancelled it.
     Cancelled,
     /// The queue refused.
     Queue(QueueError),
 }
 
-impl From<QueueError> for Halt {
+impl From<QueueError> for DrainEnd {
     fn from(error: QueueError) -> Self {
         Self::Queue(error)
     }
 }
 
-impl From<TokenError> for Halt {
+impl From<TokenError> for DrainEnd {
     fn from(error: TokenError) -> Self {
         Self::Token(error)
     }
 }
 
-impl Drain<'_> {
-    fn run(&mut self, ask_always: bool) -> Result<(), Halt> {
+impl DrainRun<'_> {
+    fn run(&mut self, ask_always: bool) -> Result<(), DrainEnd> {
         if ask_always {
             self.ask_first()?;
         }
@@ -243,9 +243,12 @@ impl Drain<'_> {
     }
 
     /// Records what became of rows; rows that changed or left meanwhile are left alone from now on.
-    fn record(&mut self, outcomes: &[(RowId, RowDigest, queue::Outcome)]) -> Result<Recorded, Halt> {
+    fn record(
+        &mut self,
+        outcomes: &[(RowId, RowDigest, queue::RowOutcome)],
+    ) -> Result<RecordedRows, DrainEnd> {
         if outcomes.is_empty() {
-            return Ok(Recorded::default());
+            return Ok(RecordedRows::default());
         }
         let recorded = self.outbox.record(outcomes)?;
         Ok(self.note_recorded(outcomes, recorded))
@@ -254,11 +257,11 @@ impl Drain<'_> {
     /// Records what became of the rows of one request, whose bytes are kept.
     fn record_sent(
         &mut self,
-        outcomes: &[(RowId, RowDigest, queue::Outcome)],
+        outcomes: &[(RowId, RowDigest, queue::RowOutcome)],
         sent: &SentBytes<'_>,
-    ) -> Result<Recorded, Halt> {
+    ) -> Result<RecordedRows, DrainEnd> {
         if outcomes.is_empty() {
-            return Ok(Recorded::default());
+            return Ok(RecordedRows::default());
         }
         let recorded = self.outbox.record_sent(outcomes, sent)?;
         Ok(self.note_recorded(outcomes, recorded))
@@ -266,9 +269,9 @@ impl Drain<'_> {
 
     fn note_recorded(
         &mut self,
-        outcomes: &[(RowId, RowDigest, queue::Outcome)],
-        recorded: Recorded,
-    ) -> Recorded {
+        outcomes: &[(RowId, RowDigest, queue::RowOutcome)],
+        recorded: RecordedRows,
+    ) -> RecordedRows {
         if recorded.vanished > 0 {
             for (row, _, _) in outcomes {
                 self.skip.skip_row(*row);
@@ -278,8 +281,8 @@ impl Drain<'_> {
         recorded
     }
 
-    fn check_cancelled(&self) -> Result<(), Halt> {
-        if self.progress.is_cancelled() { Err(Halt::Cancelled) } else { Ok(()) }
+    fn check_cancelled(&self) -> Result<(), DrainEnd> {
+        if self.progress.is_cancelled() { Err(DrainEnd::Cancelled) } else { Ok(()) }
     }
 
     fn streak(&mut self, kind: Kind) -> &mut Streak {
@@ -290,7 +293,7 @@ impl Drain<'_> {
     }
 
     /// A single row was refused by a refusal of its whole request: see [`streak`].
-    fn refuse(&mut self, kind: Kind, refused: Refused) -> Result<(), Halt> {
+    fn refuse(&mut self, kind: Kind, refused: Refused) -> Result<(), DrainEnd> {
         // Left alone for the rest of the drain, or parked.
         self.skip.skip_row(refused.row);
         match self.streak(kind).refuse(refused.clone()) {
@@ -302,20 +305,20 @@ impl Drain<'_> {
                 }
                 Ok(())
             }
-            Next::Stop => Err(Halt::Server(self.streak(kind).stop(&refused.rejection.detail))),
+            Next::Stop => Err(DrainEnd::Server(self.streak(kind).stop(&refused.rejection.detail))),
         }
     }
 
     /// Something was refused that is not one row; enough of that ends the drain, too.
-    fn refuse_other(&mut self, kind: Kind, detail: &str) -> Result<(), Halt> {
+    fn refuse_other(&mut self, kind: Kind, detail: &str) -> Result<(), DrainEnd> {
         match self.streak(kind).refuse_other() {
-            true => Err(Halt::Server(self.streak(kind).stop(detail))),
+            true => Err(DrainEnd::Server(self.streak(kind).stop(detail))),
             false => Ok(()),
         }
     }
 
     /// A row of the kind was taken: those refused before it are parked.
-    fn take(&mut self, kind: Kind) -> Result<(), Halt> {
+    fn take(&mut self, kind: Kind) -> Result<(), DrainEnd> {
         let (refused, passed) = self.streak(kind).take();
         for row in passed {
             self.skip.allow_row(row);
@@ -323,7 +326,7 @@ impl Drain<'_> {
         self.park_refused(kind, refused)
     }
 
-    fn park_refused(&mut self, kind: Kind, refused: Vec<Refused>) -> Result<(), Halt> {
+    fn park_refused(&mut self, kind: Kind, refused: Vec<Refused>) -> Result<(), DrainEnd> {
         let parked = refused.len() as u64;
         let outcomes: Vec<_> = refused.iter().map(Refused::outcome).collect();
         self.record(&outcomes)?;
@@ -334,7 +337,7 @@ impl Drain<'_> {
 
     /// Decides about the rows of the streaks that are left, and keeps what the next drain has to know. Returns
     /// why the drain counts as stopped, when nothing else has stopped it.
-    fn end_streaks(&mut self) -> Result<Option<Stop>, Halt> {
+    fn end_streaks(&mut self) -> Result<Option<ServerStop>, DrainEnd> {
         let mut stop = None;
         for kind in Kind::ALL {
             let before = self.streak(kind).memory().clone();
@@ -359,14 +362,14 @@ impl Drain<'_> {
 
     /// The decisions of config.toml as of now: read before every batch, so that an opt-out holds from the
     /// next batch on.
-    fn read_config(&self) -> Result<Config, Halt> {
-        Config::read(&self.context.home).map_err(|fault| Halt::Token(TokenError::Fault(Box::new(fault))))
+    fn read_config(&self) -> Result<Config, DrainEnd> {
+        Config::read(&self.context.home).map_err(|fault| DrainEnd::Token(TokenError::Fault(Box::new(fault))))
     }
 
     /// Writes down why it ended, and until when the server wants to be left alone.
-    fn settle(&mut self, ended: Result<(), Halt>, options: &DrainOptions) {
+    fn settle(&mut self, ended: Result<(), DrainEnd>, options: &DrainOptions) {
         let ended = match (ended, self.end_streaks()) {
-            (Ok(()), Ok(Some(stop))) => Err(Halt::Server(stop)),
+            (Ok(()), Ok(Some(stop))) => Err(DrainEnd::Server(stop)),
             (Ok(()), Err(halt)) => Err(halt),
             (ended, _) => ended,
         };
@@ -375,16 +378,16 @@ impl Drain<'_> {
         let mut not_before = None;
         self.report.stopped = match ended {
             Ok(()) => None,
-            Err(Halt::Server(stop)) => {
+            Err(DrainEnd::Server(stop)) => {
                 let asked = self.asked_pause(&stop).map(|asked| plan_asked(asked, random));
                 not_before = asked.map(|pause| (unix_now() + pause.as_secs_f64(), stop.reason.name()));
                 let own = || plan_delay(options.failures_before.saturating_add(1), random);
                 let pause = asked.or_else(|| stop.reason.is_transient().then(own));
-                Some(Stopped::by_server(&stop, pause, self.context))
+                Some(DrainStopped::by_server(&stop, pause, self.context))
             }
-            Err(Halt::Token(error)) => Some(Stopped::by_token(&error, self.context)),
-            Err(Halt::Cancelled) => Some(Stopped::cancelled()),
-            Err(Halt::Queue(error)) => Some(Stopped::by_queue(&error)),
+            Err(DrainEnd::Token(error)) => Some(DrainStopped::by_token(&error, self.context)),
+            Err(DrainEnd::Cancelled) => Some(DrainStopped::cancelled()),
+            Err(DrainEnd::Queue(error)) => Some(DrainStopped::by_queue(&error)),
         };
         let kept = match not_before {
             Some((until, reason)) => self.outbox.set_deadline(Some(until), reason),
@@ -392,28 +395,28 @@ impl Drain<'_> {
             None => Ok(()),
         };
         if let Err(error) = kept {
-            self.report.stopped.get_or_insert_with(|| Stopped::by_queue(&error));
+            self.report.stopped.get_or_insert_with(|| DrainStopped::by_queue(&error));
         }
     }
 
     /// The pause the server asked for; a 429 without one gets the advertised minimum.
-    fn asked_pause(&self, stop: &Stop) -> Option<Duration> {
+    fn asked_pause(&self, stop: &ServerStop) -> Option<Duration> {
         match stop.asked {
-            Some(Asked::Header(header)) => Some(header.from_now(Timestamp::now())),
-            Some(Asked::Body(pause)) => Some(pause),
-            None if stop.reason == StopReason::Throttled => Some(self.pace.limits().retry_after_min),
+            Some(RequestedPause::Header(header)) => Some(header.from_now(Timestamp::now())),
+            Some(RequestedPause::Body(pause)) => Some(pause),
+            None if stop.reason == ServerStopReason::Throttled => Some(self.pace.limits().retry_after_min),
             None => None,
         }
     }
 }
 
 /// What still waits, after the drain. What cannot be counted is said, and changes nothing that was done.
-fn count(context: &Context, queue_path: &Path, report: &mut DrainReport) {
+fn count(context: &DeliveryContext, queue_path: &Path, report: &mut DrainReport) {
     let config = Config::read(&context.home).unwrap_or_else(|_| Config::unreadable());
     match observe_counts(queue_path, &consent_of(&config)) {
         Ok(counts) => report.count(&counts),
         Err(error) => {
-            report.stopped.get_or_insert_with(|| Stopped::by_queue(&error.into()));
+            report.stopped.get_or_insert_with(|| DrainStopped::by_queue(&error.into()));
         }
     }
     if !report.stopped_projects.is_empty()

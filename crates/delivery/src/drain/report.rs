@@ -1,12 +1,12 @@
-//! What a drain did: one value, rendered by the caller as text, as JSON and as a file.
+//! Drain report: one value, rendered by the caller as text, as JSON and as a file.
 
-use crate::classify::{Category, Stop, StopReason};
-use crate::context::Context;
+use crate::classify::{Category, ServerStop, ServerStopReason};
+use crate::context::DeliveryContext;
 use crate::token::TokenError;
 use contract::{ExitCode, Remedy, Scope};
 use jiff::Timestamp;
 use queue::{
-    DaemonDelivery, DrainedBy, Held, Kind, LastAttempt, QueueCounts, QueueError, Rewound, RowCounts,
+    DaemonDelivery, DrainedBy, HeldRows, Kind, LastAttempt, QueueCounts, QueueError, Rewound, RowCounts,
     Unindexed,
 };
 use serde::Serialize;
@@ -42,7 +42,7 @@ impl RowTally {
 pub struct Failure {
     /// The event's id, or the document's path.
     pub event_id: String,
-    /// The server's words, or ours.
+    /// The server's text, or ours.
     pub error: String,
     /// What reports file it under.
     pub category: &'static str,
@@ -71,10 +71,10 @@ pub struct StoppedProject {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoppedBy {
     /// An answer, or the lack of one.
-    Server(StopReason),
+    Server(ServerStopReason),
     /// An earlier answer asked for a pause that is not over.
     Pausing,
-    /// Another account is logged in, or nobody.
+    /// Another account is logged in, or none.
     IdentityChanged,
     /// The login ended and could not be refreshed.
     LoginEnded,
@@ -82,7 +82,7 @@ pub enum StoppedBy {
     RefreshFailed,
     /// The configuration or the session cannot be read any more.
     Unreadable,
-    /// The watcher said so.
+    /// The observer cancelled it.
     Interrupted,
     /// The queue DB stayed locked.
     QueueBusy,
@@ -114,7 +114,7 @@ impl StoppedBy {
     /// The stable code, where the login is what is missing.
     pub const fn code(self) -> Option<&'static str> {
         match self {
-            Self::LoginEnded | Self::Server(StopReason::Unauthorized) => {
+            Self::LoginEnded | Self::Server(ServerStopReason::Unauthorized) => {
                 Some(contract::exit::SAAS_SYNC_UNAUTHENTICATED)
             }
             _ => None,
@@ -125,7 +125,7 @@ impl StoppedBy {
     pub const fn exit(self) -> ExitCode {
         match self {
             Self::IdentityChanged | Self::LoginEnded | Self::Unreadable => ExitCode::Refused,
-            Self::Server(StopReason::Unauthorized) => ExitCode::Refused,
+            Self::Server(ServerStopReason::Unauthorized) => ExitCode::Refused,
             Self::Interrupted => ExitCode::Interrupted,
             Self::QueueBusy => ExitCode::Busy,
             Self::Server(_) | Self::Pausing | Self::RefreshFailed | Self::QueueFailed => ExitCode::Failed,
@@ -141,29 +141,29 @@ impl Serialize for StoppedBy {
 
 /// Why a drain ended before everything was sent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Stopped {
+pub struct DrainStopped {
     /// The kind.
     pub reason: StoppedBy,
     /// One sentence.
     pub detail: String,
     /// When trying again makes sense, if that is known.
     pub not_before: Option<Timestamp>,
-    /// What cures it, when a command does.
+    /// The remedy, when there is one.
     #[serde(skip)]
     pub remedy: Option<Remedy>,
     #[serde(skip)]
     pause: Option<Duration>,
 }
 
-impl Stopped {
+impl DrainStopped {
     fn new(reason: StoppedBy, detail: impl Into<String>) -> Self {
         Self { reason, detail: detail.into(), not_before: None, remedy: None, pause: None }
     }
 
-    pub(super) fn by_server(stop: &Stop, pause: Option<Duration>, context: &Context) -> Self {
+    pub(super) fn by_server(stop: &ServerStop, pause: Option<Duration>, context: &DeliveryContext) -> Self {
         let now = Timestamp::now();
         let not_before = pause.and_then(|pause| now.checked_add(pause).ok());
-        let remedy = (stop.reason == StopReason::Unauthorized).then(|| context.login().remedy());
+        let remedy = (stop.reason == ServerStopReason::Unauthorized).then(|| context.login().remedy());
         Self { not_before, pause, remedy, ..Self::new(StoppedBy::Server(stop.reason), &*stop.detail) }
     }
 
@@ -174,7 +174,7 @@ impl Stopped {
         Self { not_before, pause: Some(pause), ..Self::new(StoppedBy::Pausing, detail) }
     }
 
-    pub(super) fn by_token(error: &TokenError, context: &Context) -> Self {
+    pub(super) fn by_token(error: &TokenError, context: &DeliveryContext) -> Self {
         let reason = match error {
             TokenError::Ended | TokenError::CiToken { .. } | TokenError::BadToken(_) => StoppedBy::LoginEnded,
             TokenError::Refresh(_) => StoppedBy::RefreshFailed,
@@ -225,7 +225,7 @@ impl Stopped {
 
 /// Rows that wait for their next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Waiting {
+pub struct BodiesWaiting {
     /// How many bodies.
     pub bodies: u64,
     /// When the first of them is due.
@@ -235,7 +235,7 @@ pub struct Waiting {
 /// What a drain did.
 #[derive(Clone, Debug, Serialize)]
 pub struct DrainReport {
-    /// Whose queue.
+    /// The scope of the queue.
     pub scope: Scope,
     /// Where to.
     pub server_url: String,
@@ -259,7 +259,7 @@ pub struct DrainReport {
     /// Whether the next four could be counted; they are empty otherwise.
     pub counted: bool,
     /// Rows that wait for a decision, by project.
-    pub held: Vec<Held>,
+    pub held: Vec<HeldRows>,
     /// Bodies that wait for an event that does not wait here, by mission.
     #[serde(skip)]
     pub unindexed: Vec<Unindexed>,
@@ -268,11 +268,11 @@ pub struct DrainReport {
     /// Rows that still wait, held ones included.
     pub remaining: RowCounts,
     /// Of these, rows that may leave and are not due: the server did not take them the last time.
-    pub waiting: Option<Waiting>,
+    pub waiting: Option<BodiesWaiting>,
     /// Projects left alone after a 403.
     pub stopped_projects: Vec<StoppedProject>,
     /// Why it ended before everything was sent.
-    pub stopped: Option<Stopped>,
+    pub stopped: Option<DrainStopped>,
     /// Rows that did not get through, the first ten thousand.
     pub failures: Vec<Failure>,
     /// All of them, by category.
@@ -321,7 +321,7 @@ impl DrainReport {
         }
     }
 
-    pub(super) fn stop_project(&mut self, project_uuid: Option<String>, stop: &Stop) {
+    pub(super) fn stop_project(&mut self, project_uuid: Option<String>, stop: &ServerStop) {
         self.stopped_projects.push(StoppedProject {
             project_uuid,
             repo_slug: None,
@@ -339,7 +339,7 @@ impl DrainReport {
         self.waiting = counts.waiting.and_then(|next| {
             // Rounded up, so that a command run at that time finds the rows due.
             let next_attempt_at = Timestamp::from_second(next.next_attempt_at.ceil() as i64).ok()?;
-            Some(Waiting { bodies: next.bodies, next_attempt_at })
+            Some(BodiesWaiting { bodies: next.bodies, next_attempt_at })
         });
     }
 
@@ -356,7 +356,7 @@ impl DrainReport {
         self.events.left() + self.bodies.left() + self.settled_before
     }
 
-    /// What the drain came to, in one stable word.
+    /// The stable name of the outcome.
     pub fn outcome(&self) -> &'static str {
         match (self.is_clean(), self.moved()) {
             (false, _) => "incomplete",

@@ -1,4 +1,4 @@
-//! What a drain keeps of its requests, and the question about what earlier ones delivered. Pure.
+//! Sent bytes of requests, and the rewind check against earlier deliveries. Pure.
 
 use contract::wire::receipts::{NewestOfProject, NewestReceipts, NewestStates, ReceiptState};
 use flate2::Compression;

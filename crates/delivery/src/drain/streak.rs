@@ -1,6 +1,6 @@
-//! The brake for a server that refuses everything.
+//! Brake against a server that refuses every request.
 //!
-//! A refusal of a whole request says little about the one row in it: a proxy, a broken deployment or an address
+//! A refusal of a whole request is weak evidence about the row in it: a proxy, a broken deployment or an address
 //! that is no sync server refuses every request that way, with 400 or 413. So a row that was refused alone is
 //! parked only on evidence that the server takes rows of its kind: one that was taken in the same drain, before
 //! or after. Without that evidence it waits.
@@ -10,13 +10,13 @@
 //! * The next drain sends at most [`PROBES`] single rows of the kind until one is taken: the oldest row, and one
 //!   that was not refused yet. Drain by drain the second moves on, so that bad rows at the head of the queue
 //!   cannot keep good ones behind them for ever.
-//! * A row alone in a queue finds no evidence. It is parked when the server has proved in this drain that it
-//!   speaks the protocol, by its health document, and refuses in words of the protocol; at most
+//! * A row alone in a queue has no such evidence. It is parked when the server has sent its health document in
+//!   this drain and refuses with a document of the protocol; at most
 //!   `TOO_MANY - 1` rows of a kind are parked that way until one is taken.
 
 use super::report::Failure;
-use crate::classify::{Rejection, Stop, StopReason};
-use queue::{Outcome, RefusalMemory, RowDigest, RowId};
+use crate::classify::{RowRejection, ServerStop, ServerStopReason};
+use queue::{RefusalMemory, RowDigest, RowId, RowOutcome};
 use std::collections::HashSet;
 
 /// Refusals since the last row that was taken that end a drain.
@@ -33,16 +33,16 @@ pub(super) struct Refused {
     pub(super) digest: RowDigest,
     /// The event's id, or the document's path.
     pub(super) name: String,
-    pub(super) rejection: Rejection,
+    pub(super) rejection: RowRejection,
     /// Whether the refusal is a document of the protocol.
     pub(super) in_words: bool,
 }
 
 impl Refused {
     /// How it is parked.
-    pub(super) fn outcome(&self) -> (RowId, RowDigest, Outcome) {
-        let Rejection { reason, detail, .. } = &self.rejection;
-        let outcome = Outcome::Park { reason: (*reason).to_owned(), detail: detail.clone() };
+    pub(super) fn outcome(&self) -> (RowId, RowDigest, RowOutcome) {
+        let RowRejection { reason, detail, .. } = &self.rejection;
+        let outcome = RowOutcome::Park { reason: (*reason).to_owned(), detail: detail.clone() };
         (self.row, self.digest, outcome)
     }
 
@@ -174,7 +174,7 @@ impl Streak {
     }
 
     /// Why the drain ends now; `last` is the last refusal.
-    pub(super) fn stop(&self, last: &str) -> Stop {
+    pub(super) fn stop(&self, last: &str) -> ServerStop {
         everything_refused(self.refused.len() + self.others, last)
     }
 
@@ -185,10 +185,10 @@ impl Streak {
 }
 
 /// Why a drain ends.
-pub(super) fn everything_refused(refused: usize, last: &str) -> Stop {
+pub(super) fn everything_refused(refused: usize, last: &str) -> ServerStop {
     let requests = if refused == 1 { "request was" } else { "requests in a row were" };
-    Stop {
-        reason: StopReason::EverythingRefused,
+    ServerStop {
+        reason: ServerStopReason::EverythingRefused,
         detail: format!(
             "{refused} {requests} refused as a whole and nothing was taken, the last with: {last}"
         ),

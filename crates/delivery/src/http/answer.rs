@@ -1,12 +1,12 @@
-//! A complete answer: status, the headers we act on, and the bytes.
+//! Complete answer: status, the headers we act on, and the bytes.
 //!
-//! [`Answer::document`] is the only way to a success, [`Answer::object`] the only way to what a refusal says of
+//! [`HttpAnswer::document`] is the only way to a success, [`HttpAnswer::object`] the only way to what a refusal says of
 //! itself: whatever is not a document of the protocol (the login page of a hotel, an empty answer, an array)
 //! is never believed, whatever its status.
 
-use super::Request;
+use super::HttpRequest;
 use super::error::SendError;
-use crate::destination::Destination;
+use crate::destination::ServerAddress;
 use contract::json::read_object;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -16,7 +16,7 @@ use std::time::Duration;
 use ureq::http::{Response, header};
 
 /// An answer that was read to its end.
-pub struct Answer {
+pub struct HttpAnswer {
     /// The HTTP status.
     pub status: u16,
     /// `Retry-After`, as written.
@@ -52,21 +52,21 @@ pub enum NotOfProtocol {
 }
 
 /// A document that a success may hold. Implemented for each in [`super::documents`].
-pub trait Document<'a>: Deserialize<'a> {
+pub trait ProtocolDocument<'a>: Deserialize<'a> {
     /// What no server of the protocol would say, if something is; never with a value of the document.
     fn fault(&self) -> Option<&'static str>;
 }
 
-impl Answer {
+impl HttpAnswer {
     /// Builds an answer from its parts, as a test or a stub would receive it.
     pub fn from_parts(status: u16, retry_after: Option<RetryAfter>, body: Vec<u8>) -> Self {
         Self { status, retry_after, body }
     }
 
     pub(super) fn read(
-        to: &Destination,
+        to: &ServerAddress,
         response: Response<ureq::Body>,
-        request: &Request<'_>,
+        request: &HttpRequest<'_>,
     ) -> Result<Self, SendError> {
         let limit = request.answer_limit;
         let (parts, body) = response.into_parts();
@@ -99,7 +99,7 @@ impl Answer {
     /// # Errors
     /// When it is anything else: not JSON, no object, a field missing or of another type, nested deeper than
     /// serde_json follows, or a document that says what no server of the protocol says.
-    pub fn document<'a, T: Document<'a>>(&'a self) -> Result<T, NotOfProtocol> {
+    pub fn document<'a, T: ProtocolDocument<'a>>(&'a self) -> Result<T, NotOfProtocol> {
         let document: T = read_object(&self.body).map_err(|error| NotOfProtocol::NotJson {
             size: self.body.len(),
             line: error.line(),
@@ -123,7 +123,7 @@ impl Answer {
     }
 }
 
-impl std::fmt::Debug for Answer {
+impl std::fmt::Debug for HttpAnswer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The body of a login answer is a token.
         f.debug_struct("Answer")
@@ -134,7 +134,7 @@ impl std::fmt::Debug for Answer {
     }
 }
 
-impl Drop for Answer {
+impl Drop for HttpAnswer {
     fn drop(&mut self) {
         zeroize::Zeroize::zeroize(&mut self.body);
     }
@@ -178,16 +178,16 @@ mod tests {
 
     #[test]
     fn an_answer_never_shows_its_body() {
-        let answer = Answer::from_parts(200, None, b"{\"access_token\":\"s3cret\"".to_vec());
+        let answer = HttpAnswer::from_parts(200, None, b"{\"access_token\":\"s3cret\"".to_vec());
         let error = answer.document::<contract::wire::TokenGrant>().unwrap_err();
         assert!(!format!("{answer:?} {error} {error:?}").contains("s3cret"));
     }
 
     #[test]
     fn deep_nesting_is_an_error_and_no_crash() {
-        let answer = Answer::from_parts(200, None, "[".repeat(200_000).into_bytes());
+        let answer = HttpAnswer::from_parts(200, None, "[".repeat(200_000).into_bytes());
         assert!(answer.object().is_none());
-        let answer = Answer::from_parts(200, None, "{\"a\":".repeat(200_000).into_bytes());
+        let answer = HttpAnswer::from_parts(200, None, "{\"a\":".repeat(200_000).into_bytes());
         assert!(answer.object().is_none());
     }
 }

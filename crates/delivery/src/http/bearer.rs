@@ -1,6 +1,6 @@
 //! An access token on its way into a header.
 //!
-//! Owns the token's memory and wipes it. Its `Debug` says nothing, it has no `Display`, and the header
+//! Owns the token's memory and wipes it. Its `Debug` is empty, it has no `Display`, and the header
 //! it makes is marked sensitive.
 
 use ureq::http::HeaderValue;

@@ -1,6 +1,6 @@
-//! The documents that a successful answer may hold, and what none of them says.
+//! Documents of successful answers, and the faults that make one invalid.
 
-use super::answer::Document;
+use super::answer::ProtocolDocument;
 use contract::wire::me::SessionStatus;
 use contract::wire::receipts::ReceiptsAnswer;
 use contract::wire::{DeviceAuthorization, Me, OAuthError, Revocation, TokenGrant};
@@ -21,29 +21,29 @@ pub struct BatchResults<'a> {
 pub struct BodyStored {
     /// What became of it; see [`contract::wire::body`].
     pub status: String,
-    /// The hash of what the server holds, where it says so.
+    /// The hash of what the server holds, where the answer names it.
     #[serde(default)]
     pub content_hash: Option<String>,
 }
 
-/// The health document: limits, and whatever else a server says about itself.
+/// The health document: limits, and other facts about the server.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
 pub struct HealthDocument(pub Map<String, Value>);
 
-impl<'a> Document<'a> for BatchResults<'a> {
+impl<'a> ProtocolDocument<'a> for BatchResults<'a> {
     fn fault(&self) -> Option<&'static str> {
         None
     }
 }
 
-impl Document<'_> for BodyStored {
+impl ProtocolDocument<'_> for BodyStored {
     fn fault(&self) -> Option<&'static str> {
         None
     }
 }
 
-impl Document<'_> for HealthDocument {
+impl ProtocolDocument<'_> for HealthDocument {
     fn fault(&self) -> Option<&'static str> {
         let ingress = self.0.get("sync_ingress").is_some_and(Value::is_object);
         let status = self.0.get("status").is_some_and(Value::is_string);
@@ -51,7 +51,7 @@ impl Document<'_> for HealthDocument {
     }
 }
 
-impl Document<'_> for TokenGrant {
+impl ProtocolDocument<'_> for TokenGrant {
     fn fault(&self) -> Option<&'static str> {
         let token_type = self.token_type.trim();
         if self.access_token.is_empty() {
@@ -66,7 +66,7 @@ impl Document<'_> for TokenGrant {
     }
 }
 
-impl Document<'_> for DeviceAuthorization {
+impl ProtocolDocument<'_> for DeviceAuthorization {
     fn fault(&self) -> Option<&'static str> {
         let blank = |text: &str| text.trim().is_empty();
         let fields = [
@@ -78,34 +78,34 @@ impl Document<'_> for DeviceAuthorization {
     }
 }
 
-impl Document<'_> for Revocation {
+impl ProtocolDocument<'_> for Revocation {
     fn fault(&self) -> Option<&'static str> {
         None
     }
 }
 
 /// Whether every row was answered is judged beside the question.
-impl Document<'_> for ReceiptsAnswer {
+impl ProtocolDocument<'_> for ReceiptsAnswer {
     fn fault(&self) -> Option<&'static str> {
         None
     }
 }
 
-/// A refusal of the OAuth routes, read like a document because its word decides what happens to a login.
-impl Document<'_> for OAuthError {
+/// A refusal of the OAuth routes, read like a document because its `error` decides about a login.
+impl ProtocolDocument<'_> for OAuthError {
     fn fault(&self) -> Option<&'static str> {
         self.error.is_empty().then_some("`error` is empty")
     }
 }
 
 /// What is missing in an account is named by the login, which knows the server.
-impl Document<'_> for Me {
+impl ProtocolDocument<'_> for Me {
     fn fault(&self) -> Option<&'static str> {
         None
     }
 }
 
-impl Document<'_> for SessionStatus {
+impl ProtocolDocument<'_> for SessionStatus {
     fn fault(&self) -> Option<&'static str> {
         self.session_id.is_empty().then_some("`session_id` is empty")
     }

@@ -1,6 +1,6 @@
-//! Why there is no answer. Every text names the host and nothing secret.
+//! Errors of requests without an answer. Every text names the host and nothing secret.
 
-use crate::destination::Destination;
+use crate::destination::ServerAddress;
 use contract::text::printable;
 use std::io;
 use std::time::Duration;
@@ -102,7 +102,7 @@ fn explain_tls(text: &str) -> Option<String> {
 }
 
 impl SendError {
-    pub(super) fn of(to: &Destination, timeout: Duration, error: ureq::Error) -> Self {
+    pub(super) fn of(to: &ServerAddress, timeout: Duration, error: ureq::Error) -> Self {
         let host = to.host().to_string();
         match error {
             ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => Self::Unreachable {
@@ -139,7 +139,7 @@ impl SendError {
     }
 
     /// An error while the body was read; ureq wraps its own errors into these.
-    pub(super) fn while_reading(to: &Destination, error: io::Error) -> Self {
+    pub(super) fn while_reading(to: &ServerAddress, error: io::Error) -> Self {
         let host = to.host().to_string();
         match error.downcast::<ureq::Error>() {
             Ok(ureq::Error::Timeout(_)) => {
@@ -168,7 +168,7 @@ impl SendError {
                 Self::Unreachable { host, detail: format!("{}; check the network", error.kind()) }
             }
             _ if is_lookup_failure(&text) => Self::Unreachable { host, detail: UNKNOWN_HOST.to_owned() },
-            // These say nothing; the system's own text says more.
+            // These hold no detail; the system's own text does.
             io::ErrorKind::Other | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
                 Self::Interrupted { host, detail: printable(&text).into_owned() }
             }

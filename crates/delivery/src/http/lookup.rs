@@ -1,4 +1,4 @@
-//! From a URL to the addresses of its host.
+//! Name lookup of a URL's host.
 //!
 //! A host that is an address already needs no lookup, and no thread to look it up on: the library starts
 //! one for every request that has a deadline, also where a connection is open.

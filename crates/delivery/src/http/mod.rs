@@ -18,12 +18,12 @@ mod error;
 mod lookup;
 mod proxy;
 
-pub use answer::{Answer, Document, NotOfProtocol, RetryAfter};
+pub use answer::{HttpAnswer, NotOfProtocol, ProtocolDocument, RetryAfter};
 pub use bearer::{BadToken, Bearer};
 pub use error::SendError;
 pub use proxy::ProxySettings;
 
-use crate::destination::Destination;
+use crate::destination::ServerAddress;
 use contract::text;
 use contract::wire::endpoint::{CONTRACT_HEADER, CONTRACT_VERSION, RECEIPTS_HEADER, TEAM_HEADER, user_agent};
 use identity::Environment;
@@ -33,7 +33,7 @@ use lookup::Lookup;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use ureq::http::header::{self, HeaderValue};
-use ureq::http::{Request as HttpRequest, Response};
+use ureq::http::{Request, Response};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::transport::DefaultConnector;
 
@@ -146,7 +146,7 @@ pub enum Payload<'a> {
 
 /// One request.
 #[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
+pub struct HttpRequest<'a> {
     /// The path below the destination's base; starts with a slash.
     pub path: &'a str,
     /// Method and body.
@@ -163,7 +163,7 @@ pub struct Request<'a> {
     pub answer_limit: u64,
 }
 
-impl<'a> Request<'a> {
+impl<'a> HttpRequest<'a> {
     /// A GET without a token, with 10 s and 1 MiB.
     pub fn get(path: &'a str) -> Self {
         Self::new(path, Payload::Get)
@@ -210,13 +210,13 @@ impl Client {
     ///
     /// # Errors
     /// When there is no complete answer; see [`SendError`].
-    pub fn send(&self, to: &Destination, request: &Request<'_>) -> Result<Answer, SendError> {
+    pub fn send(&self, to: &ServerAddress, request: &HttpRequest<'_>) -> Result<HttpAnswer, SendError> {
         let mut url = to.url(request.path);
         for _ in 0..=MAX_REDIRECTS {
             let response = self.send_once(to, &url, request)?;
             match redirect_target(to, &url, request, &response)? {
                 Some(next) => url = next,
-                None => return Answer::read(to, response, request),
+                None => return HttpAnswer::read(to, response, request),
             }
         }
         Err(SendError::Redirected {
@@ -227,12 +227,12 @@ impl Client {
 
     fn send_once(
         &self,
-        to: &Destination,
+        to: &ServerAddress,
         url: &str,
-        request: &Request<'_>,
+        request: &HttpRequest<'_>,
     ) -> Result<Response<ureq::Body>, SendError> {
         let fail = |error| SendError::of(to, request.timeout, error);
-        let mut builder = HttpRequest::builder().uri(url).header(CONTRACT_HEADER, CONTRACT_VERSION);
+        let mut builder = Request::builder().uri(url).header(CONTRACT_HEADER, CONTRACT_VERSION);
         if let Some(bearer) = request.bearer {
             builder = builder.header(header::AUTHORIZATION, bearer.header());
         }
@@ -259,9 +259,9 @@ impl Client {
 
     fn run<B: ureq::AsSendBody>(
         &self,
-        to: &Destination,
-        request: &Request<'_>,
-        http: HttpRequest<B>,
+        to: &ServerAddress,
+        request: &HttpRequest<'_>,
+        http: Request<B>,
     ) -> Result<Response<ureq::Body>, SendError> {
         let config = self.agent.configure_request(http).timeout_global(Some(request.timeout));
         // A proxy named in the environment stands between this machine and others, never before itself.
@@ -278,9 +278,9 @@ impl std::fmt::Debug for Client {
 }
 
 fn redirect_target<B>(
-    to: &Destination,
+    to: &ServerAddress,
     from: &str,
-    request: &Request<'_>,
+    request: &HttpRequest<'_>,
     response: &Response<B>,
 ) -> Result<Option<String>, SendError> {
     let status = response.status().as_u16();

@@ -1,10 +1,9 @@
-//! How much to ask the queue for next: halves on "too large", grows back on success, stays below what
-//! was refused.
+//! Batch size: halves on "too large", grows back on success, stays below what was refused.
 //!
 //! Invariants: the room is never zero, never above the limits, and never as large as a batch that the
 //! server refused as too large.
 
-use super::limits::Limits;
+use super::limits::RequestLimits;
 use contract::wire::IngressLimits;
 
 /// How much one batch may hold now.
@@ -12,22 +11,22 @@ use contract::wire::IngressLimits;
 pub struct Room {
     /// Most rows.
     pub events: usize,
-    /// Most bytes of the encoded batch. A single larger row still goes, alone.
+    /// Most bytes of the encoded batch. A single larger row is sent alone.
     pub bytes: usize,
 }
 
 /// The pace of one drain.
 #[derive(Clone, Debug)]
-pub struct Pace {
-    limits: Limits,
+pub struct BatchSizing {
+    limits: RequestLimits,
     room: Room,
     /// The smallest batch that was refused as too large, in either dimension.
     refused: Option<Room>,
 }
 
-impl Pace {
+impl BatchSizing {
     /// Starts with all that the limits allow.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: RequestLimits) -> Self {
         let room = Room { events: limits.events.max(1), bytes: limits.bytes.max(1) };
         Self { limits, room, refused: None }
     }
@@ -38,7 +37,7 @@ impl Pace {
     }
 
     /// The limits as learned so far.
-    pub fn limits(&self) -> &Limits {
+    pub fn limits(&self) -> &RequestLimits {
         &self.limits
     }
 
@@ -87,8 +86,8 @@ mod tests {
     use serde_json::json;
     use std::time::Duration;
 
-    fn pace(events: usize, bytes: usize) -> Pace {
-        Pace::new(Limits { events, bytes, retry_after_min: Duration::ZERO })
+    fn pace(events: usize, bytes: usize) -> BatchSizing {
+        BatchSizing::new(RequestLimits { events, bytes, retry_after_min: Duration::ZERO })
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The pieces of one batch that still have to be sent, in order.
+//! Pieces of one batch that are still to be sent, in order.
 //!
 //! A refused piece is split in two, first half first, so that after any number of refusals the rows
 //! still go out first in, first out; a single row is never split. Holds positions, not rows.
@@ -18,7 +18,7 @@ pub struct Pieces {
 impl Pieces {
     /// The whole batch as consecutive pieces that each fit: `sizes` are the encoded sizes of the rows,
     /// `events` and `bytes` what one request may hold, `overhead` what the request costs beyond its rows
-    /// and `separator` what each further row adds. A row larger than `bytes` goes alone.
+    /// and `separator` what each further row adds. A row larger than `bytes` is sent alone.
     pub fn plan(sizes: &[usize], events: usize, bytes: usize, overhead: usize, separator: usize) -> Self {
         let mut waiting = VecDeque::new();
         let mut piece = Vec::new();

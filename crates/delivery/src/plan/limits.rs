@@ -1,4 +1,4 @@
-//! What a server says it accepts, and what we make of it.
+//! Request limits that a server advertises.
 
 use contract::wire::IngressLimits;
 use contract::wire::health::{DEFAULT_MAX_BYTES, DEFAULT_MAX_EVENTS};
@@ -24,7 +24,7 @@ pub fn read_health_limits(document: &Value) -> IngressLimits {
 
 /// What one request may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct RequestLimits {
     /// Most events.
     pub events: usize,
     /// Most bytes of the JSON before compression, our margin already taken off.
@@ -33,8 +33,8 @@ pub struct Limits {
     pub retry_after_min: Duration,
 }
 
-impl Limits {
-    /// Without a word from the server: what its earliest release accepted.
+impl RequestLimits {
+    /// Limits of a server that advertises none: those of its earliest release.
     pub const UNADVERTISED: Self = Self {
         events: DEFAULT_MAX_EVENTS as usize,
         bytes: with_margin(DEFAULT_MAX_BYTES as usize),
@@ -75,10 +75,10 @@ mod tests {
 
     #[test]
     fn the_health_document_sets_the_limits_with_a_margin() {
-        let mut limits = Limits::UNADVERTISED;
+        let mut limits = RequestLimits::UNADVERTISED;
         limits.learn(read_health_limits(&json!({"sync_ingress": {"contract_version": "x", "limits": {
             "max_events_per_batch": 50, "max_decompressed_bytes_per_batch": 1000, "retry_after_min_seconds": 3}}})));
-        assert_eq!(limits, Limits { events: 50, bytes: 900, retry_after_min: Duration::from_secs(3) });
+        assert_eq!(limits, RequestLimits { events: 50, bytes: 900, retry_after_min: Duration::from_secs(3) });
     }
 
     #[test]
@@ -89,11 +89,11 @@ mod tests {
             json!({"sync_ingress": {"limits": {"max_events_per_batch": 0, "max_decompressed_bytes_per_batch": -5,
                 "retry_after_min_seconds": "9"}}}),
         ] {
-            let mut limits = Limits::UNADVERTISED;
+            let mut limits = RequestLimits::UNADVERTISED;
             limits.learn(read_health_limits(&document));
-            assert_eq!(limits, Limits::UNADVERTISED);
+            assert_eq!(limits, RequestLimits::UNADVERTISED);
         }
-        let mut limits = Limits::UNADVERTISED;
+        let mut limits = RequestLimits::UNADVERTISED;
         let giant = json!({"max_events_per_batch": u64::MAX, "max_decompressed_bytes_per_batch": u64::MAX,
             "retry_after_min_seconds": u64::MAX});
         limits.learn(read_limits(&giant));
@@ -104,6 +104,6 @@ mod tests {
 
     #[test]
     fn default_budget_is_the_reference_s() {
-        assert_eq!(Limits::UNADVERTISED.bytes, 235_929);
+        assert_eq!(RequestLimits::UNADVERTISED.bytes, 235_929);
     }
 }

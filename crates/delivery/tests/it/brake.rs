@@ -4,7 +4,7 @@
 use crate::machine::Machine;
 use crate::stub::{Reply, Seen, Stub};
 use crate::world::{Ingest, PROJECT, body_row, capture, drain_all, events, logged_in};
-use delivery::classify::StopReason;
+use delivery::classify::ServerStopReason;
 use delivery::drain::{DrainReport, StoppedBy};
 use serde_json::json;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ fn is_everything_refused(report: &DrainReport) -> bool {
     report
         .stopped
         .as_ref()
-        .is_some_and(|stopped| stopped.reason == StoppedBy::Server(StopReason::EverythingRefused))
+        .is_some_and(|stopped| stopped.reason == StoppedBy::Server(ServerStopReason::EverythingRefused))
 }
 
 /// A server that answers `refused` paths by `reply` until it is well.

@@ -8,8 +8,8 @@ use crate::world::{
 };
 use contract::ExitCode;
 use delivery::DrainError;
-use delivery::classify::StopReason;
-use delivery::drain::{DrainOptions, DrainReport, Progress, StoppedBy, failure_report};
+use delivery::classify::ServerStopReason;
+use delivery::drain::{DrainOptions, DrainProgress, DrainReport, StoppedBy, failure_report};
 use identity::{ConfigEdit, FileLock, Session};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -157,7 +157,7 @@ fn a_proxy_that_refuses_everything_does_not_park_the_whole_queue() {
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     capture(&machine, PROJECT, events(PROJECT, &ids));
     let report = drain_all(&machine);
-    assert_eq!(stopped(&report), StoppedBy::Server(StopReason::EverythingRefused));
+    assert_eq!(stopped(&report), StoppedBy::Server(ServerStopReason::EverythingRefused));
     assert_eq!((report.events.parked, report.remaining.events), (0, 64), "{report:?}");
 }
 
@@ -252,20 +252,20 @@ fn a_403_stops_its_project_and_no_other() {
 
 #[test]
 fn answers_about_the_whole_stop_and_keep_every_row() {
-    type Case = (fn() -> Reply, StopReason);
+    type Case = (fn() -> Reply, ServerStopReason);
     let cases: [Case; 9] = [
-        (|| Reply::text(500, "oops"), StopReason::ServerError),
-        (|| Reply::text(502, ""), StopReason::ServerError),
-        (|| Reply::json(412, json!({"error": "x"})), StopReason::ContractSkew),
-        (|| Reply::json(426, json!({"error": "x"})), StopReason::ContractSkew),
+        (|| Reply::text(500, "oops"), ServerStopReason::ServerError),
+        (|| Reply::text(502, ""), ServerStopReason::ServerError),
+        (|| Reply::json(412, json!({"error": "x"})), ServerStopReason::ContractSkew),
+        (|| Reply::json(426, json!({"error": "x"})), ServerStopReason::ContractSkew),
         (
             || Reply::json(403, json!({"category": "direct_ingress_missing_private_team"})),
-            StopReason::TeamForbidden,
+            ServerStopReason::TeamForbidden,
         ),
-        (|| Reply::text(404, "<html>"), StopReason::NoSuchRoute),
-        (|| Reply::text(200, "<html>welcome to the hotel</html>"), StopReason::UnusableAnswer),
-        (|| Reply::json(200, json!({"ok": true})), StopReason::UnusableAnswer),
-        (|| Reply::Drop, StopReason::NoAnswer),
+        (|| Reply::text(404, "<html>"), ServerStopReason::NoSuchRoute),
+        (|| Reply::text(200, "<html>welcome to the hotel</html>"), ServerStopReason::UnusableAnswer),
+        (|| Reply::json(200, json!({"ok": true})), ServerStopReason::UnusableAnswer),
+        (|| Reply::Drop, ServerStopReason::NoAnswer),
     ];
     for (case, reason) in cases {
         let stub = Stub::start(move |seen, _| match seen.path.as_str() {
@@ -292,7 +292,7 @@ fn an_unreachable_server_stops_before_any_row_is_touched() {
     let machine = logged_in("http://127.0.0.1:9");
     capture(&machine, PROJECT, events(PROJECT, &IDS));
     let report = drain_all(&machine);
-    assert_eq!(stopped(&report), StoppedBy::Server(StopReason::Unreachable));
+    assert_eq!(stopped(&report), StoppedBy::Server(ServerStopReason::Unreachable));
     assert_eq!(
         (report.remaining.events, report.exit(true), report.exit(false)),
         (6, ExitCode::Failed, ExitCode::Ok)
@@ -310,7 +310,7 @@ fn a_pause_the_server_asks_for_is_kept_by_the_next_drain() {
     let machine = logged_in(&stub.url());
     capture(&machine, PROJECT, events(PROJECT, &IDS));
     let report = drain_all(&machine);
-    assert_eq!(stopped(&report), StoppedBy::Server(StopReason::Throttled));
+    assert_eq!(stopped(&report), StoppedBy::Server(ServerStopReason::Throttled));
     let pause = report.stopped.unwrap().pause().unwrap();
     assert!((600..=660).contains(&pause.as_secs()), "{pause:?}");
     let report = drain_all(&machine);
@@ -360,7 +360,7 @@ fn a_login_that_a_refresh_does_not_help_stops_and_keeps() {
     let report = drain_all(&machine);
     assert_eq!(
         (stopped(&report), report.exit(false)),
-        (StoppedBy::Server(StopReason::Unauthorized), ExitCode::Refused)
+        (StoppedBy::Server(ServerStopReason::Unauthorized), ExitCode::Refused)
     );
     assert_eq!((report.remaining.events, stub.seen_at("/oauth/token").len(), stub.seen().len()), (6, 1, 3));
 }
@@ -445,7 +445,7 @@ fn an_opt_out_in_the_middle_of_a_drain_holds_the_rest() {
 #[test]
 fn a_watcher_can_end_it_between_two_requests() {
     struct Impatient(u64);
-    impl Progress for Impatient {
+    impl DrainProgress for Impatient {
         fn advance(&mut self, report: &DrainReport) {
             self.0 = report.events.delivered;
         }

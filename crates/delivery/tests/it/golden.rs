@@ -5,8 +5,8 @@
 use crate::machine::{Machine, session, team};
 use crate::stub::Seen;
 use crate::world::{accepting, body_of, capture, drain_all, event, logged_in};
-use delivery::classify::{BatchJudgement, ItemVerdict, StopReason, judge_batch};
-use delivery::http::Answer;
+use delivery::classify::{BatchJudgement, ItemVerdict, ServerStopReason, judge_batch};
+use delivery::http::HttpAnswer;
 use identity::Session;
 use queue::NewRow;
 use serde_json::Value;
@@ -161,7 +161,7 @@ fn recorded_answers_settle_what_they_name_and_keep_the_rest() {
             .iter()
             .map(|event| event["event_id"].as_str().unwrap())
             .collect();
-        let answer = Answer::from_parts(theirs.status, None, theirs.answer.clone().into_bytes());
+        let answer = HttpAnswer::from_parts(theirs.status, None, theirs.answer.clone().into_bytes());
         let judgement = judge_batch(&ids, &answer);
         let results: Value = serde_json::from_str(&theirs.answer).unwrap_or_default();
         let named = |id: &str, words: &[&str]| {
@@ -194,10 +194,10 @@ fn recorded_answers_settle_what_they_name_and_keep_the_rest() {
             BatchJudgement::Refresh => assert_eq!(theirs.status, 401, "{case}"),
             BatchJudgement::StopProject(_) => assert_eq!(theirs.status, 403, "{case}"),
             BatchJudgement::Stop(stop) => match theirs.status {
-                200 => assert_eq!(stop.reason, StopReason::UnusableAnswer, "{case}"),
-                403 => assert_eq!(stop.reason, StopReason::TeamForbidden, "{case}"),
-                429 => assert_eq!(stop.reason, StopReason::Throttled, "{case}"),
-                500 => assert_eq!(stop.reason, StopReason::ServerError, "{case}"),
+                200 => assert_eq!(stop.reason, ServerStopReason::UnusableAnswer, "{case}"),
+                403 => assert_eq!(stop.reason, ServerStopReason::TeamForbidden, "{case}"),
+                429 => assert_eq!(stop.reason, ServerStopReason::Throttled, "{case}"),
+                500 => assert_eq!(stop.reason, ServerStopReason::ServerError, "{case}"),
                 other => panic!("{case}: {other}"),
             },
         }

@@ -1,8 +1,8 @@
 //! The client against a server that misbehaves.
 
 use crate::stub::{Reply, Stub};
-use delivery::destination::Destination;
-use delivery::http::{Bearer, Client, ClientSettings, Payload, Request, SendError};
+use delivery::destination::ServerAddress;
+use delivery::http::{Bearer, Client, ClientSettings, HttpRequest, Payload, SendError};
 use serde_json::json;
 use std::io::Write;
 use std::net::TcpListener;
@@ -12,18 +12,18 @@ fn client() -> Client {
     Client::new(&ClientSettings::new("9.9.9")).unwrap()
 }
 
-fn at(stub: &Stub) -> Destination {
-    Destination::parse(&stub.url()).unwrap()
+fn at(stub: &Stub) -> ServerAddress {
+    ServerAddress::parse(&stub.url()).unwrap()
 }
 
 #[test]
 fn every_request_names_client_and_contract() {
     let stub = Stub::start(|_, _| Reply::json(200, json!({"ok": true})));
     let bearer = Bearer::new("acc-1").unwrap();
-    let request = Request { bearer: Some(&bearer), team: Some("pt-1"), ..Request::get("/a") };
+    let request = HttpRequest { bearer: Some(&bearer), team: Some("pt-1"), ..HttpRequest::get("/a") };
     client().send(&at(&stub), &request).unwrap();
-    client().send(&at(&stub), &Request::post("/b", Payload::Form(b"x=1"))).unwrap();
-    client().send(&at(&stub), &Request::post("/c", Payload::Json(b"{}"))).unwrap();
+    client().send(&at(&stub), &HttpRequest::post("/b", Payload::Form(b"x=1"))).unwrap();
+    client().send(&at(&stub), &HttpRequest::post("/c", Payload::Json(b"{}"))).unwrap();
     let seen = stub.seen();
     assert_eq!(seen.len(), 3);
     for seen in &seen {
@@ -44,7 +44,7 @@ fn any_status_is_an_answer() {
         Reply::json([200, 400, 404, 429, 500][n], json!({"n": n})).with("Retry-After", "7")
     });
     for status in [200, 400, 404, 429, 500] {
-        let answer = client().send(&at(&stub), &Request::get("/")).unwrap();
+        let answer = client().send(&at(&stub), &HttpRequest::get("/")).unwrap();
         assert_eq!(answer.status, status);
         assert_eq!(answer.retry_after.unwrap().from_now(jiff::Timestamp::now()).as_secs(), 7);
         assert!(answer.object().is_some());
@@ -59,7 +59,7 @@ fn a_redirect_to_another_host_gets_no_request_and_no_token() {
         Stub::start(move |_, _| Reply::text(307, "").with("Location", &format!("{target}/steal?secret=1")));
     let bearer = Bearer::new("acc-1").unwrap();
     for payload in [Payload::Get, Payload::Json(b"{}")] {
-        let request = Request { bearer: Some(&bearer), ..Request::post("/a", payload) };
+        let request = HttpRequest { bearer: Some(&bearer), ..HttpRequest::post("/a", payload) };
         let error = client().send(&at(&stub), &request).unwrap_err();
         assert!(matches!(error, SendError::Redirected { .. }));
         assert!(!format!("{error} {error:?}").contains("secret"));
@@ -76,15 +76,18 @@ fn a_redirect_at_the_same_host_is_followed_when_nothing_is_lost() {
         _ => Reply::json(200, json!({"body": String::from_utf8_lossy(&seen.body)})),
     });
     let bearer = Bearer::new("acc-1").unwrap();
-    let post = Request { bearer: Some(&bearer), ..Request::post("/a", Payload::Json(b"{\"x\":1}")) };
+    let post = HttpRequest { bearer: Some(&bearer), ..HttpRequest::post("/a", Payload::Json(b"{\"x\":1}")) };
     assert_eq!(client().send(&at(&stub), &post).unwrap().status, 200);
     let arrived = stub.seen_at("/a/");
     assert_eq!((arrived[0].method.as_str(), arrived[0].body.as_slice()), ("POST", b"{\"x\":1}".as_slice()));
     assert_eq!(arrived[0].header("authorization"), Some("Bearer acc-1"));
-    assert_eq!(client().send(&at(&stub), &Request::get("/old")).unwrap().status, 200);
-    let dropped = client().send(&at(&stub), &Request::post("/old", Payload::Json(b"{}")));
+    assert_eq!(client().send(&at(&stub), &HttpRequest::get("/old")).unwrap().status, 200);
+    let dropped = client().send(&at(&stub), &HttpRequest::post("/old", Payload::Json(b"{}")));
     assert!(matches!(dropped, Err(SendError::Redirected { .. })));
-    assert!(matches!(client().send(&at(&stub), &Request::get("/loop")), Err(SendError::Redirected { .. })));
+    assert!(matches!(
+        client().send(&at(&stub), &HttpRequest::get("/loop")),
+        Err(SendError::Redirected { .. })
+    ));
 }
 
 #[test]
@@ -102,7 +105,7 @@ fn endless_answer_and_gzip_bomb_are_cut_at_the_bound() {
             body: bomb.clone(),
         },
     });
-    let request = Request { answer_limit: 4096, ..Request::get("/") };
+    let request = HttpRequest { answer_limit: 4096, ..HttpRequest::get("/") };
     for _ in 0..2 {
         let error = client().send(&at(&stub), &request).unwrap_err();
         assert!(matches!(error, SendError::TooLarge { limit: 4096, .. }), "{error}");
@@ -118,11 +121,11 @@ fn silence_garbage_and_closed_connection_differ() {
         _ => Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort".to_vec()),
     });
     let to = at(&stub);
-    let quick = Request { timeout: Duration::from_millis(300), ..Request::get("/") };
+    let quick = HttpRequest { timeout: Duration::from_millis(300), ..HttpRequest::get("/") };
     let error = client().send(&to, &quick).unwrap_err();
     assert!(matches!(error, SendError::TimedOut { .. }), "{error:?}");
     for _ in 0..3 {
-        let error = client().send(&to, &Request::get("/")).unwrap_err();
+        let error = client().send(&to, &HttpRequest::get("/")).unwrap_err();
         assert!(matches!(error, SendError::Interrupted { .. }), "{error:?}");
         assert!(!error.nothing_was_sent());
     }
@@ -131,7 +134,7 @@ fn silence_garbage_and_closed_connection_differ() {
 #[test]
 fn an_answer_that_drips_ends_with_the_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let to = Destination::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let to = ServerAddress::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n").unwrap();
@@ -143,7 +146,7 @@ fn an_answer_that_drips_ends_with_the_timeout() {
             std::thread::sleep(Duration::from_millis(20));
         }
     });
-    let quick = Request { timeout: Duration::from_millis(300), ..Request::get("/") };
+    let quick = HttpRequest { timeout: Duration::from_millis(300), ..HttpRequest::get("/") };
     let error = client().send(&to, &quick).unwrap_err();
     assert!(matches!(error, SendError::Interrupted { .. }), "{error:?}");
     server.join().unwrap();
@@ -152,8 +155,8 @@ fn an_answer_that_drips_ends_with_the_timeout() {
 #[test]
 fn refused_connection_means_nothing_was_sent() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let to = Destination::parse(&format!("http://127.0.0.1:{port}")).unwrap();
-    let error = client().send(&to, &Request::get("/")).unwrap_err();
+    let to = ServerAddress::parse(&format!("http://127.0.0.1:{port}")).unwrap();
+    let error = client().send(&to, &HttpRequest::get("/")).unwrap_err();
     assert!(matches!(error, SendError::Unreachable { .. }), "{error:?}");
     assert!(error.nothing_was_sent() && error.to_string().contains(&port.to_string()));
 }
@@ -161,7 +164,7 @@ fn refused_connection_means_nothing_was_sent() {
 #[test]
 fn a_team_id_that_no_header_can_carry_is_an_error_and_sends_nothing() {
     let stub = Stub::start(|_, _| Reply::json(200, json!({})));
-    let request = Request { team: Some("a\r\nX-Evil: 1"), ..Request::get("/") };
+    let request = HttpRequest { team: Some("a\r\nX-Evil: 1"), ..HttpRequest::get("/") };
     let error = client().send(&at(&stub), &request).unwrap_err();
     assert!(matches!(error, SendError::Unsendable { .. }), "{error:?}");
     assert!(stub.seen().is_empty());
@@ -173,7 +176,8 @@ fn a_token_that_a_server_repeats_is_masked() {
         Reply::text(401, &format!("{{\"error\":\"bad {}\"}}", seen.header("authorization").unwrap()))
     });
     let bearer = Bearer::new("acc-secret-1").unwrap();
-    let answer = client().send(&at(&stub), &Request { bearer: Some(&bearer), ..Request::get("/") }).unwrap();
+    let answer =
+        client().send(&at(&stub), &HttpRequest { bearer: Some(&bearer), ..HttpRequest::get("/") }).unwrap();
     let body = String::from_utf8_lossy(answer.body());
     assert_eq!(body, "{\"error\":\"bad Bearer <redacted>\"}");
 }
@@ -202,8 +206,8 @@ fn a_file_of_trusted_certificates_must_hold_one() {
 /// Issue 8, item 23: no text of the system's error kinds, and each has a remedy.
 #[test]
 fn transport_errors_are_sentences_that_name_a_way_out() {
-    let unknown = Destination::parse("https://no-such-host.invalid").unwrap();
-    let error = client().send(&unknown, &Request::get("/")).unwrap_err().to_string();
+    let unknown = ServerAddress::parse("https://no-such-host.invalid").unwrap();
+    let error = client().send(&unknown, &HttpRequest::get("/")).unwrap_err().to_string();
     assert!(error.contains("no-such-host.invalid") && !error.contains("uncategorized"), "{error}");
     assert!(error.contains("check the server URL"), "{error}");
 }

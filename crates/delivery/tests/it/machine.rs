@@ -1,6 +1,6 @@
 //! A machine of one's own: a home in a temporary directory, and a context that sees nothing else.
 
-use delivery::Context;
+use delivery::DeliveryContext;
 use delivery::auth::{DeviceCode, Flow, Prompt};
 use identity::session::{Team, UnknownKeys};
 use identity::{ConfigEdit, Environment, Home, Secret, Session};
@@ -36,8 +36,8 @@ impl Machine {
         Self { dir, environment, home }
     }
 
-    pub fn context(&self) -> Context {
-        Context::new(&self.home, &self.environment, VERSION).expect("a context")
+    pub fn context(&self) -> DeliveryContext {
+        DeliveryContext::new(&self.home, &self.environment, VERSION).expect("a context")
     }
 
     pub fn configure(&self, server: &str) -> &Self {

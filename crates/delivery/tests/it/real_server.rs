@@ -5,11 +5,11 @@ use crate::world::{body_row, capture, drain_all, event};
 use contract::wire::body;
 use contract::wire::endpoint::{INSPECT_BODIES, INSPECT_EVENTS};
 use delivery::auth::{LoginMethod, Revoked, log_in, log_out};
-use delivery::http::Request;
+use delivery::http::HttpRequest;
 use delivery::probe::{
     Reachability, SessionState, fetch_login_probe, fetch_session_state, fetch_sync_health,
 };
-use delivery::{Context, TokenError, TokenSource};
+use delivery::{DeliveryContext, TokenError, TokenSource};
 use queue::NewRow;
 use serde_json::{Value, json};
 use server::{Admin, Handle, Lifetimes, ServerConfig};
@@ -106,10 +106,10 @@ fn indexed(n: usize, path: &str, content: &str) -> NewRow {
 }
 
 /// The rows that the server lists.
-fn held(context: &Context, path: &str) -> Value {
+fn held(context: &DeliveryContext, path: &str) -> Value {
     let mut source = TokenSource::for_login(context).unwrap();
     let bearer = source.bearer().unwrap();
-    let request = Request { bearer: Some(&bearer), ..Request::get(path) };
+    let request = HttpRequest { bearer: Some(&bearer), ..HttpRequest::get(path) };
     context.client.send(source.destination(), &request).unwrap().object().unwrap().into()
 }
 
@@ -205,10 +205,10 @@ fn a_ci_token_delivers_without_a_session() {
 fn login_required_wrong_address_and_silence_differ() {
     let server = start(Lifetimes::default());
     let machine = Machine::new();
-    let to = delivery::destination::Destination::parse(&server.handle.url()).unwrap();
+    let to = delivery::destination::ServerAddress::parse(&server.handle.url()).unwrap();
     assert_eq!(fetch_sync_health(&machine.context(), &to, None), Reachability::LoginNeeded);
     let elsewhere = format!("{}/nowhere", server.handle.url());
-    let elsewhere = delivery::destination::Destination::parse(&elsewhere).unwrap();
+    let elsewhere = delivery::destination::ServerAddress::parse(&elsewhere).unwrap();
     assert!(matches!(
         fetch_sync_health(&machine.context(), &elsewhere, None),
         Reachability::NotASyncServer(_)

@@ -3,7 +3,7 @@
 use crate::machine::{Machine, User, expired, session};
 use crate::stub::{Reply, Seen, Stub};
 use delivery::auth::{LoginMethod, RefreshError, log_in, switch_team};
-use delivery::http::{Bearer, Client, ClientSettings, Request};
+use delivery::http::{Bearer, Client, ClientSettings, HttpRequest};
 use delivery::{TokenError, TokenSource};
 use identity::{CardUse, Config, Environment, Home, Secret, Session, read_login};
 use jiff::{SignedDuration, Timestamp};
@@ -36,8 +36,8 @@ fn rotating() -> Stub {
 fn shown(bearer: &Bearer) -> String {
     let stub = Stub::start(|_, _| Reply::json(200, json!({})));
     let client = Client::new(&ClientSettings::new("1")).unwrap();
-    let to = delivery::destination::Destination::parse(&stub.url()).unwrap();
-    client.send(&to, &Request { bearer: Some(bearer), ..Request::get("/") }).unwrap();
+    let to = delivery::destination::ServerAddress::parse(&stub.url()).unwrap();
+    client.send(&to, &HttpRequest { bearer: Some(bearer), ..HttpRequest::get("/") }).unwrap();
     stub.seen()[0].header("authorization").unwrap().to_owned()
 }
 
@@ -158,7 +158,7 @@ fn a_child_that_refreshes() {
     let Ok(home) = std::env::var(CHILD_HOME) else { return };
     let environment = Environment::from_pairs([("HOME", home.clone()), ("USERPROFILE", home)]);
     let home = Home::resolve(&environment).unwrap();
-    let context = delivery::Context::new(&home, &environment, "1").unwrap();
+    let context = delivery::DeliveryContext::new(&home, &environment, "1").unwrap();
     assert_eq!(shown(&TokenSource::for_login(&context).unwrap().bearer().unwrap()), "Bearer acc-2");
 }
 

@@ -6,7 +6,7 @@ use contract::event::ValidatedEvent;
 use contract::wire::ArtifactBody;
 use contract::wire::body;
 use delivery::drain::{DrainOptions, DrainReport};
-use delivery::{DrainError, Progress, drain};
+use delivery::{DrainError, DrainProgress, drain};
 use gate::EgressPermit;
 use identity::BuildInfo;
 use preflight::Boundary;
@@ -90,7 +90,7 @@ pub fn body_of(fields: &Value) -> NewRow {
 pub fn try_drain(
     machine: &Machine,
     options: DrainOptions,
-    progress: &mut dyn Progress,
+    progress: &mut dyn DrainProgress,
 ) -> Result<DrainReport, DrainError> {
     drain(egress(machine), &machine.context(), &options, progress)
 }

@@ -368,7 +368,7 @@ fn drain(rows: i64) {
         while let Some(batch) = outbox.read_events(PLENTY, &everybody_in, &Default::default()).expect("read")
         {
             let outcomes: Vec<_> =
-                batch.rows.iter().map(|row| (row.row, row.digest, queue::Outcome::Delivered)).collect();
+                batch.rows.iter().map(|row| (row.row, row.digest, queue::RowOutcome::Delivered)).collect();
             outbox.record(&outcomes).expect("recorded");
         }
     });

@@ -2,7 +2,7 @@
 //! because a peak is a process's.
 
 use crate::support::*;
-use queue::{BatchLimits, Outcome};
+use queue::{BatchLimits, RowOutcome};
 use std::path::Path;
 use std::process::Command;
 
@@ -63,7 +63,7 @@ pub fn child(root: &str) {
         outbox.read_bodies(limits, &everybody_in, &Default::default(), f64::MAX).expect("read")
     {
         let outcomes: Vec<_> =
-            batch.rows.iter().map(|row| (row.row, row.digest, Outcome::Delivered)).collect();
+            batch.rows.iter().map(|row| (row.row, row.digest, RowOutcome::Delivered)).collect();
         outbox.record(&outcomes).expect("recorded");
     }
     let drained = peak_kib();

@@ -1,15 +1,15 @@
 //! Capture: prepare, append, confirm (contract section 7).
 //!
 //! ```text
-//! prepare   one transaction: finished rows -> `prepared`     disk full, read-only, capacity show here
+//! prepare   one transaction: finished rows -> `prepared`     fails on a full disk, a read-only home, a full queue
 //!   ...     the caller appends to the mission's log and verifies it
-//! confirm   one transaction: `prepared` -> the reference's tables, bound to their place
+//! confirm   one transaction: `prepared` -> the reference's tables, bound to their origin
 //! ```
 //!
-//! A crash between the steps leaves prepared rows. They are settled, under the mission's lock, by their
-//! witness: what is proven waits, what is not is parked as `not_in_log`. So a fact that the log holds is
-//! never lost, one that it does not hold is never sent, and nothing is discarded. A command that undoes its
-//! local write itself withdraws its rows: it knows that they are no facts.
+//! A crash between the steps leaves prepared rows. Settling, under the mission's lock, looks for the witness
+//! of each: a proven row waits, any other is parked as `not_in_log`. So a fact in the log is never lost, a
+//! fact outside it is never sent, and nothing is discarded. A command that undoes its own local write
+//! withdraws its rows.
 
 mod prepared;
 mod settle;
@@ -25,7 +25,7 @@ use crate::cure::CAPTURE_EPOCH;
 use crate::error::QueueError;
 use crate::fault_point::{FaultPoint, reached};
 use crate::row::{Kind, NewRow};
-use crate::store::{Abort, Store, meta};
+use crate::store::{Abort, ScopedDb, meta};
 use crate::unindexed;
 use gate::CapturePermit;
 use rusqlite::{Connection, Transaction};
@@ -38,10 +38,10 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity(pub u64);
 
-/// The rows of one command, and where they belong.
+/// The rows of one command and their origin.
 #[derive(Clone, Debug)]
 pub struct Capture {
-    /// The project, repository and checkout that the rows belong to, for ever.
+    /// The project, repository and checkout of the rows.
     pub place: Place,
     /// The mission whose lock the caller holds from prepare to confirm.
     pub mission_slug: String,
@@ -95,10 +95,10 @@ pub struct Settled {
     pub parked: u64,
 }
 
-/// The right hand of a [`CapturePermit`]: the only way to add a fact.
+/// Adds facts to a queue; needs a [`CapturePermit`].
 #[derive(Debug)]
 pub struct Writer {
-    store: Store,
+    store: ScopedDb,
     capacity: Capacity,
 }
 
@@ -108,7 +108,7 @@ impl Writer {
     pub fn open(permit: &CapturePermit, capacity: Capacity) -> Result<Self, QueueError> {
         check_age(permit.observed_at().elapsed())?;
         let store =
-            Store::open(permit.queue_path(), permit.scope(), Some(permit.queue()), busy_timeout::CAPTURE)?;
+            ScopedDb::open(permit.queue_path(), permit.scope(), Some(permit.queue()), busy_timeout::CAPTURE)?;
         Ok(Self { store, capacity })
     }
 
@@ -188,7 +188,7 @@ impl Writer {
     }
 }
 
-/// A permit speaks of the machine as it was; after a while it speaks of nothing.
+/// A permit describes the machine when it was minted, so it expires.
 pub(crate) fn check_age(age: Duration) -> Result<(), QueueError> {
     if age > gate::LIFETIME { Err(QueueError::PermitExpired { age }) } else { Ok(()) }
 }

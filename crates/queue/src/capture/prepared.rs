@@ -1,4 +1,4 @@
-//! The `prepared` table: rows between the intention and the fact.
+//! The `prepared` table: rows whose local write is not yet confirmed.
 
 use super::{Capture, Captured, Prepared};
 use crate::consent::Hold;
@@ -81,9 +81,8 @@ pub(crate) fn insert(tx: &Transaction<'_>, capture: &Capture) -> Result<Prepared
 
 /// Whether the fact needs no further capture: it was delivered, or is parked with the answer it got.
 ///
-/// A row parked as `not_in_log` got none, and this capture brings the local write that it lacked. An event
-/// that somebody dropped is gone for good, as it happened once; a body is a document's content, which can
-/// come back, so dropping it once does not speak of the next time.
+/// A row parked as `not_in_log` has no answer, and this capture brings its local write. A dropped event is
+/// final, because it happened once. A dropped body is not, because a document can have that content again.
 fn has_an_answer(conn: &Connection, kind: Kind, key: &str) -> rusqlite::Result<bool> {
     conn.prepare_cached(
         "SELECT 1 FROM receipts WHERE kind = ?1 AND key = ?2 AND again = 0 AND (?1 = 0 OR outcome <> 'dropped')

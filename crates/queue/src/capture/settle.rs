@@ -1,5 +1,4 @@
-//! Settling: what an interrupted capture left behind becomes pending if its witness is there, and is
-//! parked otherwise.
+//! Settling: a row of an interrupted capture waits if its witness is found, and is parked otherwise.
 
 use super::prepared::{PreparedRow, confirm_row};
 use super::witness::Testimony;
@@ -10,7 +9,7 @@ use crate::fault_point::{FaultPoint, reached};
 use crate::parked::{Parking, park_values, reason};
 use crate::platform;
 use crate::row::{Kind, RowDigest, Witness};
-use crate::store::{Abort, Store};
+use crate::store::{Abort, ScopedDb};
 use crate::waiting::{self, Queueing};
 use rusqlite::{Connection, Transaction, params};
 use serde_json::json;
@@ -30,7 +29,7 @@ struct Leftover {
 /// clone of the repository has a lock of its own, and perhaps a command at work: its rows are not looked
 /// at.
 pub(crate) fn settle(
-    store: &mut Store,
+    store: &mut ScopedDb,
     mission_slug: &str,
     checkout: Option<&Path>,
 ) -> Result<Settled, QueueError> {

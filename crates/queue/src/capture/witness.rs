@@ -1,4 +1,4 @@
-//! Witnesses: is the local write behind a prepared row there? Reads disk, writes nothing.
+//! Write evidence: looks for the local write behind a prepared row. Only reads.
 
 use crate::platform;
 use crate::row::{Kind, Witness};
@@ -9,10 +9,10 @@ use std::io::{self, BufRead as _, Read as _};
 use std::path::{Path, PathBuf};
 
 /// A witness as stored: kind, path, value.
-pub(crate) type Stored = (String, Vec<u8>, String);
+pub(crate) type StoredWitness = (String, Vec<u8>, String);
 
 impl Witness {
-    pub(crate) fn to_stored(&self) -> Stored {
+    pub(crate) fn to_stored(&self) -> StoredWitness {
         match self {
             Self::LogRow { log, event_id } => ("log".to_owned(), platform::path_bytes(log), event_id.clone()),
             Self::File { path, sha256 } => ("file".to_owned(), platform::path_bytes(path), sha256.clone()),
@@ -22,7 +22,7 @@ impl Witness {
     }
 
     /// A form that an older or newer program stored and this one does not know proves nothing.
-    pub(crate) fn from_stored((form, path, value): Stored) -> Option<Self> {
+    pub(crate) fn from_stored((form, path, value): StoredWitness) -> Option<Self> {
         match form.as_str() {
             "log" => Some(Self::LogRow { log: platform::path_from_bytes(path), event_id: value }),
             "file" => Some(Self::File { path: platform::path_from_bytes(path), sha256: value }),
@@ -55,7 +55,7 @@ impl Testimony {
     fn ids_in(&mut self, log: &Path) -> &HashSet<String> {
         let known = self.logs.iter().position(|(path, _)| path == log);
         let position = known.unwrap_or_else(|| {
-            // A log that cannot be read testifies to nothing; the rows are parked and can look again.
+            // An unreadable log proves nothing: its rows are parked and can be retried.
             self.logs.push((log.to_owned(), read_ids(log).unwrap_or_default()));
             self.logs.len() - 1
         });

@@ -1,18 +1,18 @@
 //! Holds: what a change of consent does to the rows that wait (contract section 9).
 //!
-//! Opting in speaks of what comes, not of what waits: rows that are held at that moment are sealed, and
-//! only an explicit release lets them go.
+//! An opt-in applies to rows captured after it. Rows held at that moment are sealed, and only an explicit
+//! release frees them.
 
 use crate::consent::{ConsentView, HeldChange, Hold};
 use crate::error::QueueError;
 use crate::origin;
 use crate::row::Kind;
-use crate::store::{Abort, Store};
+use crate::store::{Abort, ScopedDb};
 use contract::Consent;
 use rusqlite::{Transaction, params};
 
 /// Lets everything of the project leave.
-pub(super) fn release(store: &mut Store, project_uuid: Option<&str>) -> Result<HeldChange, QueueError> {
+pub(super) fn release(store: &mut ScopedDb, project_uuid: Option<&str>) -> Result<HeldChange, QueueError> {
     let project = normal(project_uuid);
     store.write("release rows of", |tx| {
         let mut change = HeldChange::default();
@@ -29,7 +29,7 @@ pub(super) fn release(store: &mut Store, project_uuid: Option<&str>) -> Result<H
 
 /// Seals everything of the project that is held under `was`.
 pub(super) fn seal(
-    store: &mut Store,
+    store: &mut ScopedDb,
     project_uuid: Option<&str>,
     was: &dyn ConsentView,
 ) -> Result<HeldChange, QueueError> {

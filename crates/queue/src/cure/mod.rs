@@ -1,5 +1,5 @@
-//! Cures: recover, migrate, settle, release, retry, drop, collect (contract sections 4, 8 and 9). Nothing
-//! here adds a fact of its own or sends one, so no mismatch and no orphan keeps a cure from working.
+//! Repair operations: recover, migrate, settle, release, retry, drop, collect (contract sections 4, 8 and
+//! 9). None adds or sends a fact, so they work despite a mismatch or an orphan.
 
 mod held;
 mod migrate;
@@ -21,27 +21,27 @@ use crate::legacy::LegacyDb;
 use crate::observe::{LegacyObservation, Unsettled};
 use crate::origin;
 use crate::sent::{self, SentBlocks};
-use crate::store::{Abort, Store};
+use crate::store::{Abort, ScopedDb};
 use contract::Scope;
 use gate::CurePermit;
 use rusqlite::Transaction;
 use std::path::{Path, PathBuf};
 
-/// Told about the progress of a migration.
-pub trait Progress {
+/// Receives the progress of a migration.
+pub trait MigrationProgress {
     /// `done` of `total` rows are copied. Must return at once: the scoped queue DB is locked meanwhile.
     fn migrated(&mut self, done: u64, total: u64);
 }
 
 /// No progress shown.
-impl Progress for () {
+impl MigrationProgress for () {
     fn migrated(&mut self, _done: u64, _total: u64) {}
 }
 
-/// The right hand of a [`CurePermit`].
+/// Repairs a queue; needs a [`CurePermit`].
 #[derive(Debug)]
 pub struct Cure {
-    store: Store,
+    store: ScopedDb,
     scope: Scope,
     legacy_path: PathBuf,
 }
@@ -51,7 +51,7 @@ impl Cure {
     /// transaction, brings the schema up to date, binds rows that another program added. Waits at most
     /// 10 s for a lock.
     pub fn open(permit: &CurePermit) -> Result<Self, QueueError> {
-        let mut store = Store::open(permit.queue_path(), permit.scope(), None, busy_timeout::MIGRATE)?;
+        let mut store = ScopedDb::open(permit.queue_path(), permit.scope(), None, busy_timeout::MIGRATE)?;
         foreign_rows::bind_all(&mut store)?;
         Ok(Self { store, scope: permit.scope().clone(), legacy_path: permit.legacy_path().to_owned() })
     }
@@ -62,7 +62,7 @@ impl Cure {
         let (queue, legacy) = (permit.queue_path(), permit.legacy_path());
         if queue.exists() {
             // Opening is what lets SQLite roll back, and what checks a file that needed it.
-            Store::open(queue, permit.scope(), None, busy_timeout::MIGRATE)?;
+            ScopedDb::open(queue, permit.scope(), None, busy_timeout::MIGRATE)?;
         }
         LegacyDb::open(legacy)?;
         Ok(())
@@ -75,12 +75,15 @@ impl Cure {
 
     /// Moves the legacy rows of this scope into the scoped queue DB, and leaves the pin. Resumes what an
     /// interrupted run has begun.
-    pub fn migrate(&mut self, progress: &mut dyn Progress) -> Result<MigrationReport, QueueError> {
+    pub fn migrate(&mut self, progress: &mut dyn MigrationProgress) -> Result<MigrationReport, QueueError> {
         migrate::migrate(&mut self.store, &self.scope, &self.legacy_path, false, progress)
     }
 
     /// The same, with every row in the report.
-    pub fn migrate_listing(&mut self, progress: &mut dyn Progress) -> Result<MigrationReport, QueueError> {
+    pub fn migrate_listing(
+        &mut self,
+        progress: &mut dyn MigrationProgress,
+    ) -> Result<MigrationReport, QueueError> {
         migrate::migrate(&mut self.store, &self.scope, &self.legacy_path, true, progress)
     }
 
@@ -115,7 +118,7 @@ impl Cure {
     pub fn adopt_scope(
         &mut self,
         old_queue: &Path,
-        progress: &mut dyn Progress,
+        progress: &mut dyn MigrationProgress,
     ) -> Result<MigrationReport, QueueError> {
         migrate::adopt(&mut self.store, &self.scope, old_queue, progress)
     }
@@ -133,13 +136,13 @@ impl Cure {
     }
 
     /// `opt-in --include-held`: everything of the project that waits may leave from now on; none is the
-    /// rows without a project. To be called after config says yes.
+    /// rows without a project. To be called after config.toml has the opt-in.
     pub fn release_held(&mut self, project_uuid: Option<&str>) -> Result<HeldChange, QueueError> {
         held::release(&mut self.store, project_uuid)
     }
 
-    /// `opt-in` alone: what is held under the decisions `was` stays held. To be called before config
-    /// says yes.
+    /// `opt-in` alone: what is held under the decisions `was` stays held. To be called before config.toml
+    /// has the opt-in.
     pub fn seal_held(
         &mut self,
         project_uuid: Option<&str>,
@@ -148,7 +151,7 @@ impl Cure {
         held::seal(&mut self.store, project_uuid, was)
     }
 
-    /// Puts parked rows back; rows parked as `not_in_log` look for their witness again.
+    /// Puts parked rows back; for rows parked as `not_in_log` their witness is looked for again.
     pub fn retry_parked(&mut self, ids: &[i64]) -> Result<Unparked, QueueError> {
         unpark::retry(&mut self.store, ids)
     }
@@ -198,10 +201,10 @@ impl Cure {
 
 /// Runs `work` in one transaction that overwrites what it deletes with zeros.
 fn erasing<T>(
-    store: &mut Store,
+    store: &mut ScopedDb,
     work: impl FnOnce(&Transaction<'_>) -> Result<T, Abort>,
 ) -> Result<T, QueueError> {
-    let set = |store: &Store, value: &str| {
+    let set = |store: &ScopedDb, value: &str| {
         let set = store.conn.execute_batch(&format!("PRAGMA secure_delete = {value}"));
         set.map_err(|error| store.failed("prepare to erase bytes in", error.into()))
     };

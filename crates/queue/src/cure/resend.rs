@@ -1,4 +1,4 @@
-//! Sending delivered rows once more (`sync resend`).
+//! Resend: delivered rows wait again (`sync resend`).
 //!
 //! A receipt that is marked `again` settles no row, and the bytes it points to wait in the queue, in the
 //! place and with the hold that the row had, so that consent is judged as before. Where the bytes are
@@ -11,7 +11,7 @@ use crate::origin;
 use crate::rewound::Rewound;
 use crate::row::{Kind, RowDigest};
 use crate::sent;
-use crate::store::{Abort, Store, meta, now_seconds, set_meta};
+use crate::store::{Abort, ScopedDb, meta, now_seconds, set_meta};
 use crate::waiting::{BodyProgress, Bond, PendingEvent, Queueing};
 use contract::Consent;
 use contract::wire::ArtifactBody;
@@ -88,7 +88,7 @@ pub(super) fn plan(
 
 /// Marks the selection and lets its bytes wait, in one transaction.
 pub(super) fn resend(
-    store: &mut Store,
+    store: &mut ScopedDb,
     resend: &Resend,
     consent: &dyn ConsentView,
 ) -> Result<ResendReport, QueueError> {
@@ -271,7 +271,7 @@ impl<'a> Walk<'a> {
         if !self.is_of_mission(candidate, text.as_deref()) {
             return Ok(());
         }
-        let sent = text.and_then(|text| Sent::parse(candidate, text));
+        let sent = text.and_then(|text| SentRow::parse(candidate, text));
         let Some(sent) = sent else {
             *self.report.gone.of_mut(candidate.kind) += 1;
             return self.mark(candidate);
@@ -321,12 +321,12 @@ impl<'a> Walk<'a> {
     }
 
     /// Lets a row wait; false when a row of its key waits already.
-    fn queue(&self, candidate: &Candidate, sent: &Sent) -> Result<bool, Abort> {
+    fn queue(&self, candidate: &Candidate, sent: &SentRow) -> Result<bool, Abort> {
         let Some(tx) = self.tx else { return Ok(!sent.waits(self.conn)?) };
         let mut queueing = Queueing::new(tx)?;
         let bond = Bond { place: candidate.place, hold: candidate.hold, digest: sent.digest() };
         Ok(match sent {
-            Sent::Event { event_id, event_type, data } => {
+            SentRow::Event { event_id, event_type, data } => {
                 let event = PendingEvent {
                     event_id,
                     event_type,
@@ -338,7 +338,7 @@ impl<'a> Walk<'a> {
                 };
                 queueing.event(&event, bond)?
             }
-            Sent::Body(body) => {
+            SentRow::Body(body) => {
                 let progress = BodyProgress { created_at: candidate.since, ..BodyProgress::default() };
                 queueing.body(body, progress, bond)?
             }
@@ -356,7 +356,7 @@ impl<'a> Walk<'a> {
 }
 
 /// A row as it was sent.
-enum Sent {
+enum SentRow {
     Event { event_id: String, event_type: String, data: String },
     Body(ArtifactBody),
 }
@@ -366,7 +366,7 @@ struct EventType {
     event_type: String,
 }
 
-impl Sent {
+impl SentRow {
     /// Reads a row's bytes; nothing when they are not the row that the receipt names.
     fn parse(candidate: &Candidate, text: String) -> Option<Self> {
         match candidate.kind {

@@ -1,6 +1,6 @@
-//! The two ways out of the parked table: back into the queue, or dropped with a receipt that says why.
+//! Parked rows: put back into the queue, or dropped with a receipt that holds the reason.
 
-use super::migrate::{Ownership, owner_of};
+use super::migrate::{RowOwner, owner_of};
 use crate::capture::{Belongs, Made, Testimony, is_proven_row, make_pending, parked_witness};
 use crate::consent::Hold;
 use crate::error::QueueError;
@@ -9,7 +9,7 @@ use crate::origin::PlaceId;
 use crate::parked::reason;
 use crate::row::RowDigest;
 use crate::row::{Kind, Witness};
-use crate::store::{Abort, Store, now_seconds};
+use crate::store::{Abort, ScopedDb, now_seconds};
 use crate::stored_event::StoredEvent;
 use crate::waiting::Queueing;
 use contract::event::kind::HISTORY_ADDED;
@@ -36,7 +36,7 @@ pub struct StillParked {
     pub why: String,
 }
 
-struct ParkedRow {
+struct RowToRestore {
     id: i64,
     kind: i64,
     place: PlaceId,
@@ -48,15 +48,15 @@ struct ParkedRow {
     payload: Option<String>,
 }
 
-impl ParkedRow {
+impl RowToRestore {
     fn event_type(&self) -> Option<&str> {
         self.head.get("event_type")?.as_str()
     }
 }
 
-/// Puts parked rows back, each in a transaction of its own: a large body is in memory once. An id that
-/// nobody knows is refused before any row moves.
-pub(super) fn retry(store: &mut Store, ids: &[i64]) -> Result<Unparked, QueueError> {
+/// Puts parked rows back, each in a transaction of its own: a large body is in memory once. An
+/// unknown id is refused before any row moves.
+pub(super) fn retry(store: &mut ScopedDb, ids: &[i64]) -> Result<Unparked, QueueError> {
     let mut done = Unparked::default();
     let missing = store.read("read parked rows of", |tx| {
         let mut known = tx.prepare_cached("SELECT 1 FROM parked WHERE id = ?1")?;
@@ -74,7 +74,7 @@ pub(super) fn retry(store: &mut Store, ids: &[i64]) -> Result<Unparked, QueueErr
     for id in ids {
         let row = store.read("read parked rows of", |tx| Ok(read(tx, *id)?))?;
         let Some(row) = row else {
-            // It was there a moment ago: somebody else put it back or dropped it.
+            // Another process put it back or dropped it meanwhile.
             done.kept.push(StillParked { id: *id, why: "it is no longer parked".to_owned() });
             continue;
         };
@@ -107,7 +107,7 @@ pub(super) fn retry(store: &mut Store, ids: &[i64]) -> Result<Unparked, QueueErr
 }
 
 /// Why a row that is parked as `owner_unknown` may not wait here; nothing for any other.
-fn owned_elsewhere(store: &Store, row: &ParkedRow) -> Result<Option<String>, QueueError> {
+fn owned_elsewhere(store: &ScopedDb, row: &RowToRestore) -> Result<Option<String>, QueueError> {
     let table = LegacyTable::ALL.into_iter().find(|table| table.kind() == row.kind);
     let (Some(table), Some(digest)) = (table, RowDigest::from_slice(&row.digest)) else { return Ok(None) };
     if row.reason != reason::OWNER_UNKNOWN {
@@ -115,16 +115,16 @@ fn owned_elsewhere(store: &Store, row: &ParkedRow) -> Result<Option<String>, Que
     }
     let owner = owner_of(store.path(), table, &row.key, digest);
     Ok(match owner.map_err(|abort| store.failed("look up a parked row of", abort))? {
-        Ownership::Unowned => None,
-        Ownership::Open(path) => Some(format!("{} still cannot be read", contract::text::path(&path))),
-        Ownership::Other(path) => Some(format!(
+        RowOwner::Unowned => None,
+        RowOwner::Open(path) => Some(format!("{} still cannot be read", contract::text::path(&path))),
+        RowOwner::Other(path) => Some(format!(
             "{} has had it, so it is that account's; `sync parked drop` takes it",
             contract::text::path(&path)
         )),
     })
 }
 
-fn read(tx: &Transaction<'_>, id: i64) -> rusqlite::Result<Option<ParkedRow>> {
+fn read(tx: &Transaction<'_>, id: i64) -> rusqlite::Result<Option<RowToRestore>> {
     tx.prepare_cached("SELECT id, kind, place, reason, head, payload, key, digest FROM parked WHERE id = ?1")?
         .query_row([id], |row| {
             let head: String = row.get(4)?;
@@ -132,7 +132,7 @@ fn read(tx: &Transaction<'_>, id: i64) -> rusqlite::Result<Option<ParkedRow>> {
                 ValueRef::Text(bytes) => String::from_utf8(bytes.to_vec()).ok(),
                 _ => None,
             };
-            Ok(ParkedRow {
+            Ok(RowToRestore {
                 id: row.get(0)?,
                 kind: row.get(1)?,
                 place: row.get(2)?,
@@ -146,8 +146,8 @@ fn read(tx: &Transaction<'_>, id: i64) -> rusqlite::Result<Option<ParkedRow>> {
         .optional()
 }
 
-/// Makes one row wait again, or says why it cannot.
-fn restore(tx: &Transaction<'_>, row: &ParkedRow) -> Result<Result<(), String>, Abort> {
+/// Makes one row wait again, or returns why it cannot.
+fn restore(tx: &Transaction<'_>, row: &RowToRestore) -> Result<Result<(), String>, Abort> {
     if row.kind == LegacyTable::FailureLog.kind() && row.reason == reason::OWNER_UNKNOWN {
         return restore_failure(tx, row);
     }
@@ -175,7 +175,7 @@ fn restore(tx: &Transaction<'_>, row: &ParkedRow) -> Result<Result<(), String>, 
 }
 
 /// Puts a failure-log row into its table.
-fn restore_failure(tx: &Transaction<'_>, row: &ParkedRow) -> Result<Result<(), String>, Abort> {
+fn restore_failure(tx: &Transaction<'_>, row: &RowToRestore) -> Result<Result<(), String>, Abort> {
     let table = LegacyTable::FailureLog;
     let values = table.columns().iter().map(|(column, _)| match row.head.get(*column) {
         Some(Value::String(text)) => ToSqlOutput::Owned(SqlValue::Text(text.clone())),
@@ -197,7 +197,7 @@ fn restore_failure(tx: &Transaction<'_>, row: &ParkedRow) -> Result<Result<(), S
 }
 
 /// Drops parked rows, leaving a receipt of the drop. All of them or none.
-pub(super) fn drop_rows(store: &mut Store, ids: &[i64], why: &str) -> Result<u64, QueueError> {
+pub(super) fn drop_rows(store: &mut ScopedDb, ids: &[i64], why: &str) -> Result<u64, QueueError> {
     if contract::scope::trim(why).is_empty() {
         return Err(QueueError::BadRow { key: "reason".to_owned(), why: "is empty".to_owned() });
     }
@@ -220,6 +220,6 @@ pub(super) fn drop_rows(store: &mut Store, ids: &[i64], why: &str) -> Result<u64
     })
 }
 
-fn unknown(store: &Store, id: i64) -> QueueError {
+fn unknown(store: &ScopedDb, id: i64) -> QueueError {
     QueueError::Unknown { path: store.path().to_owned(), what: "parked row", id: id.to_string() }
 }

@@ -1,4 +1,4 @@
-//! Health: whether a queue file is whole, and saving what can be read of one that is not.
+//! Health: page checks of a queue file, and the salvage of a damaged one.
 //!
 //! SQLite notices damage only on the pages it visits, so a queue can be counted and still be broken in
 //! the middle. [`observe_health`] visits every page. [`salvage`] copies every row that can still be read
@@ -24,7 +24,7 @@ use std::path::Path;
 /// journal that told of that end is gone once it was rolled back.
 pub(crate) const DAMAGED: &str = "damaged";
 
-/// Which queue a file is, for whoever has only a path.
+/// Which queue a file is, for callers with only a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueFile {
     /// A scoped queue DB, or `queue.db` without a login.

@@ -1,4 +1,4 @@
-//! What makes a salvaged file a queue DB again, when the rows are there.
+//! Reconciles the tables of a salvaged file with each other, once the rows are copied.
 
 use crate::cure::is_accounted_for;
 use crate::legacy::LegacyTable;

@@ -1,10 +1,9 @@
-//! Salvage: every row that can still be read, into a new file.
+//! Salvage: copies every readable row into a new file.
 //!
-//! Tables are walked by rowid, from page to page as SQLite does; a page that nothing leads to is not
-//! read, because those of deleted rows look the same. Where a page cannot be read the walk goes on behind
-//! it, from the next rowid that answers again; tables without rowids are walked from both ends. Indexes
-//! are made when the rows are there, and what one of our tables says about another is put right at the
-//! end.
+//! Tables are walked by rowid, from page to page as SQLite does; an unreferenced page is not read, because
+//! it may hold deleted rows. Behind an unreadable page the walk continues at the next readable rowid. Tables
+//! without rowids are walked from both ends. Indexes are made after the rows, and the tables are reconciled
+//! at the end.
 
 use super::QueueFile;
 use super::reconcile::{finish, forget_lost, reconcile};
@@ -22,8 +21,8 @@ use std::path::{Path, PathBuf};
 
 /// What was saved of a damaged queue DB.
 ///
-/// While it lives nobody can write to the damaged file, where its header still lets anybody lock it: so
-/// keep it until the new file stands in the damaged one's place.
+/// While it lives the damaged file is locked, if its header allows that: keep it until the new file has taken
+/// the damaged one's place.
 #[derive(Debug, Serialize)]
 pub struct Salvaged {
     /// The new file, beside the damaged one.
@@ -164,7 +163,7 @@ const ROWS: [&str; 4] = ["queue", "body_upload_queue", "body_upload_failure_log"
 
 fn copy_rows(
     damaged: &Connection,
-    tables: &[Table],
+    tables: &[SalvagedTable],
     which: QueueFile,
     mut salvaged: Salvaged,
 ) -> Result<Salvaged, QueueError> {
@@ -177,7 +176,7 @@ fn copy_rows(
     let mut fresh = connect(&target, Role::Active, busy_timeout::MIGRATE)?;
     let copied = (|| -> Result<(), Abort> {
         let tx = fresh.transaction()?;
-        let ours = which == QueueFile::Active && tables.iter().any(Table::is_ours);
+        let ours = which == QueueFile::Active && tables.iter().any(SalvagedTable::is_ours);
         salvaged.ours = ours;
         create_tables(&tx, tables, which, ours)?;
         let mut lost = ROWS.iter().any(|name| !tables.iter().any(|table| table.is_called(name)));
@@ -218,7 +217,7 @@ fn copy_rows(
 }
 
 /// One table of the damaged file.
-pub(super) struct Table {
+pub(super) struct SalvagedTable {
     pub(super) name: String,
     sql: String,
     /// Whether its rows have rowids.
@@ -228,7 +227,7 @@ pub(super) struct Table {
     named_rowid: bool,
 }
 
-impl Table {
+impl SalvagedTable {
     fn is_called(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }
@@ -248,7 +247,12 @@ impl Table {
 
 /// Makes the tables of the new file. They are as they were, but for those that this program could not
 /// work with: of its own it makes fresh ones, and rows move as far as their columns are the same.
-fn create_tables(tx: &Transaction<'_>, tables: &[Table], which: QueueFile, ours: bool) -> Result<(), Abort> {
+fn create_tables(
+    tx: &Transaction<'_>,
+    tables: &[SalvagedTable],
+    which: QueueFile,
+    ours: bool,
+) -> Result<(), Abort> {
     for table in tables {
         if ours && table.is_ours() {
             continue;
@@ -277,7 +281,7 @@ fn create_tables(tx: &Transaction<'_>, tables: &[Table], which: QueueFile, ours:
 }
 
 /// Opens the file, and reads which tables it has.
-fn open_damaged(path: &Path, parameters: &str) -> Option<(Connection, Vec<Table>)> {
+fn open_damaged(path: &Path, parameters: &str) -> Option<(Connection, Vec<SalvagedTable>)> {
     if file::side_file_problem(path).is_some() {
         return None;
     }
@@ -303,7 +307,7 @@ fn open_damaged(path: &Path, parameters: &str) -> Option<(Connection, Vec<Table>
 }
 
 /// An ordinary table, as its own definition says; virtual tables and views have no rows of their own.
-fn shape_of(conn: &Connection, name: String, sql: String) -> Option<Table> {
+fn shape_of(conn: &Connection, name: String, sql: String) -> Option<SalvagedTable> {
     let (kind, without_rowid): (String, bool) = conn
         .query_row(
             "SELECT type, wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1",
@@ -319,7 +323,7 @@ fn shape_of(conn: &Connection, name: String, sql: String) -> Option<Table> {
     let keys: Vec<_> = described.iter().filter(|(.., key)| *key > 0).collect();
     let named_rowid = matches!(keys[..], [(_, kind, _)] if kind.eq_ignore_ascii_case("INTEGER"));
     let columns = described.into_iter().map(|(name, ..)| name).collect();
-    (kind == "table").then_some(Table { name, sql, rowids: !without_rowid, columns, named_rowid })
+    (kind == "table").then_some(SalvagedTable { name, sql, rowids: !without_rowid, columns, named_rowid })
 }
 
 /// Whether a value of the meta table can be read as one.
@@ -340,7 +344,7 @@ pub(super) fn quoted(name: &str) -> String {
 fn copy_table(
     damaged: &Connection,
     tx: &Transaction<'_>,
-    table: &Table,
+    table: &SalvagedTable,
     salvaged: &mut Salvaged,
 ) -> Result<bool, Abort> {
     let there = schema::columns(tx, &table.name)?;
@@ -405,7 +409,7 @@ fn copy_table(
 
 /// How many rows a table had whose own pages cannot all be read: the most that an index of it, the bindings or
 /// the tallies say, and never less than was `read`. Nothing when none of them can be read.
-fn count_held(damaged: &Connection, table: &Table, read: u64) -> Option<u64> {
+fn count_held(damaged: &Connection, table: &SalvagedTable, read: u64) -> Option<u64> {
     let name = quoted(&table.name);
     let indexes: Vec<String> = damaged
         .prepare("SELECT name FROM pragma_index_list(?1) WHERE partial = 0")

@@ -1,6 +1,6 @@
 //! Every readable row of a table of a damaged file.
 
-use super::salvage::{Table, quoted};
+use super::salvage::{SalvagedTable, quoted};
 use crate::store::Abort;
 use rusqlite::{Connection, Row};
 
@@ -8,7 +8,11 @@ use rusqlite::{Connection, Row};
 pub(super) type Put<'p> = dyn FnMut(&Row<'_>) -> Result<(), Abort> + 'p;
 
 /// Shows every readable row of a table; false when some could not be read.
-pub(super) fn walk_rowids(damaged: &Connection, table: &Table, put: &mut Put<'_>) -> Result<bool, Abort> {
+pub(super) fn walk_rowids(
+    damaged: &Connection,
+    table: &SalvagedTable,
+    put: &mut Put<'_>,
+) -> Result<bool, Abort> {
     let name = quoted(&table.name);
     let all = format!("SELECT rowid, * FROM {name} NOT INDEXED WHERE rowid >= ?1 ORDER BY rowid");
     let mut beyond = Beyond {
@@ -111,7 +115,7 @@ fn most_steps(damaged: &Connection) -> u64 {
 }
 
 /// The largest rowid, from the table's own end or from SQLite's counter.
-fn last_rowid(damaged: &Connection, table: &Table) -> Option<i64> {
+fn last_rowid(damaged: &Connection, table: &SalvagedTable) -> Option<i64> {
     let name = quoted(&table.name);
     let end = format!("SELECT rowid FROM {name} NOT INDEXED ORDER BY rowid DESC LIMIT 1");
     let by_end = damaged.query_row(&end, [], |row| row.get::<_, i64>(0)).ok();
@@ -135,7 +139,11 @@ fn show(damaged: &Connection, sql: &str, parameter: i64, visit: &mut Put<'_>) ->
 
 /// The same for a table without rowids: from its first row on, and from its last row back. The walks do
 /// not meet: between them lies what cannot be read.
-pub(super) fn walk_both_ends(damaged: &Connection, table: &Table, put: &mut Put<'_>) -> Result<bool, Abort> {
+pub(super) fn walk_both_ends(
+    damaged: &Connection,
+    table: &SalvagedTable,
+    put: &mut Put<'_>,
+) -> Result<bool, Abort> {
     let keys: Vec<String> = damaged
         .prepare("SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk")
         .and_then(|mut select| select.query_map([&table.name], |row| row.get(0))?.collect())

@@ -1,6 +1,5 @@
-//! The legacy queue DB: what shapes it has had, whose its rows are, what identifies them.
-//!
-//! Owns reading. Claims, copies and deletions are [`crate::cure::migrate`]'s.
+//! The legacy queue DB: its historic shapes, the owners of its rows and their keys. Only reads;
+//! [`crate::cure::migrate`] claims, copies and deletes.
 
 mod open;
 mod scan;
@@ -8,4 +7,4 @@ mod shape;
 
 pub(crate) use open::{LegacyDb, data_version, fingerprint};
 pub(crate) use scan::{Judge, LegacyKey, scan, text_of};
-pub(crate) use shape::{LegacyTable, Shape, are_claims};
+pub(crate) use shape::{FileShape, LegacyTable, are_claims};

@@ -89,7 +89,7 @@ pub(crate) fn data_version(conn: &Connection) -> rusqlite::Result<i64> {
 /// The fingerprint of the file, taken while a snapshot keeps it from changing.
 pub(crate) fn fingerprint(path: &Path) -> Option<Fingerprint> {
     match file::read_db_file(path) {
-        Ok(file::DbFile::Database { fingerprint, journal: file::Journal::Rollback }) => Some(fingerprint),
+        Ok(file::DbFile::Database { fingerprint, journal: file::JournalMode::Rollback }) => Some(fingerprint),
         _ => None,
     }
 }

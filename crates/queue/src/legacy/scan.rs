@@ -1,10 +1,10 @@
-//! Whose the legacy rows are (contract section 3).
+//! Owners of the legacy rows (contract section 3).
 //!
-//! An event is its team's, also one that is no JSON; an event that names no team is whoever's asks. A body or failure-log row is
-//! another team's if some event of its project names a team and none names ours. A row that another
-//! scope has claimed is that scope's, whatever it says.
+//! The team that an event names owns it, also in text that is no JSON; an event without a team belongs to
+//! every scope that asks. A body or failure-log row belongs to another team if an event of its project names
+//! a team and none names ours. A claim of another scope outranks the content of a row.
 
-use super::shape::{LegacyTable, Shape};
+use super::shape::{FileShape, LegacyTable};
 use crate::row::joined_key;
 use crate::store::Abort;
 use crate::stored_event::StoredEvent;
@@ -76,7 +76,7 @@ pub(crate) struct Scanned {
 /// Shows every row of the three tables, with whether it belongs to `scope`.
 pub(crate) fn scan(
     conn: &Connection,
-    shape: &Shape,
+    shape: &FileShape,
     scope: &Scope,
     visit: &mut dyn FnMut(Scanned) -> Result<(), Abort>,
 ) -> Result<(), Abort> {
@@ -111,7 +111,7 @@ pub(crate) struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    pub(crate) fn read(conn: &'a Connection, shape: &Shape, scope: &Scope) -> Result<Self, Abort> {
+    pub(crate) fn read(conn: &'a Connection, shape: &FileShape, scope: &Scope) -> Result<Self, Abort> {
         let any_claim = shape.claims && conn.prepare("SELECT 1 FROM claims")?.exists([])?;
         let projects = Projects::read(conn, shape, scope)?;
         Ok(Self { conn, any_claim, scope: scope.hash(), projects })
@@ -151,7 +151,7 @@ struct Projects {
 }
 
 impl Projects {
-    fn read(conn: &Connection, shape: &Shape, scope: &Scope) -> Result<Self, Abort> {
+    fn read(conn: &Connection, shape: &FileShape, scope: &Scope) -> Result<Self, Abort> {
         let mut named = HashMap::new();
         for table in [LegacyTable::Bodies, LegacyTable::FailureLog] {
             let project = shape.expression(table, "project_uuid", "NULL");

@@ -126,13 +126,13 @@ const FAILURE_KEY: [&str; 8] = [
 
 /// Which tables and columns one file has.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Shape {
+pub(crate) struct FileShape {
     tables: [Vec<String>; 3],
     /// Whether our claims table exists.
     pub(crate) claims: bool,
 }
 
-impl Shape {
+impl FileShape {
     /// Reads the shape of the database `schema` (`main`, or an attached one) of `conn`.
     pub(crate) fn read(conn: &Connection, schema: &str, path: &Path) -> Result<Self, Abort> {
         let mut shape = Self::default();

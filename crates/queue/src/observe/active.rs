@@ -1,9 +1,9 @@
-//! What the gate needs of the active queue DB: its id, and the legacy pin.
+//! Observation for the gate: id of the active queue DB, and the legacy pin.
 
 use super::legacy::LegacyObservation;
 use super::reader::read_only;
 use crate::error::ObserveError;
-use crate::file::{self, DbFile, Fingerprint, Journal, Role};
+use crate::file::{self, DbFile, Fingerprint, JournalMode, Role};
 use crate::store::{Abort, fault, meta};
 use crate::{birth, health, schema};
 use contract::{Fault, LegacyRowCounts, Remedy};
@@ -56,7 +56,7 @@ pub fn observe_active(path: &Path) -> Result<ActiveObservation, ObserveError> {
     Ok(seen)
 }
 
-/// The last observation of this process, with the file and the state of it that it speaks of.
+/// The last observation of this process, with its file and the file's fingerprint.
 static REMEMBERED: Mutex<Option<(PathBuf, Fingerprint, ActiveObservation)>> = Mutex::new(None);
 
 fn recall(path: &Path, fingerprint: Fingerprint) -> Option<ActiveObservation> {
@@ -65,32 +65,31 @@ fn recall(path: &Path, fingerprint: Fingerprint) -> Option<ActiveObservation> {
     (of == path && *at == fingerprint).then(|| seen.clone())
 }
 
-/// The fingerprint of a file that nobody is writing: in rollback mode a writer has a journal before it
-/// touches the file, and every transaction changes the counter. In write-ahead mode the counter stands
-/// still while the file grows, so no fingerprint tells anything.
+/// The fingerprint of a file without a writer: in rollback mode a writer has a journal before it
+/// touches the file, and every transaction changes the counter. In write-ahead mode the counter does
+/// not change while the file grows, so there is no fingerprint.
 pub(crate) fn fingerprint_at_rest(path: &Path) -> Option<Fingerprint> {
     match file::read_db_file(path) {
-        Ok(DbFile::Database { journal: Journal::Rollback, fingerprint }) => {
+        Ok(DbFile::Database { journal: JournalMode::Rollback, fingerprint }) => {
             (file::side_file_len(path, "-journal") == 0).then_some(fingerprint)
         }
         _ => None,
     }
 }
 
-/// What a file says about itself.
+/// The meta table of a file, and which of our tables it has.
 #[derive(Debug, Default)]
-pub(crate) struct Meta {
+pub(crate) struct FileMeta {
     values: HashMap<String, String>,
-    /// What of our tables is there. A file that says nothing about itself need not be an older one.
     parts: schema::Parts,
 }
 
-impl Meta {
+impl FileMeta {
     pub(crate) fn get(&self, key: &str) -> Option<&String> {
         self.values.get(key)
     }
 
-    /// Why the file cannot be taken at its word, if so.
+    /// Why the file is not to be trusted, if so.
     pub(crate) fn damage(&self) -> Option<String> {
         let version = self.get("schema_version").and_then(|text| text.parse().ok()).unwrap_or_default();
         let known = self.get(health::DAMAGED).or(self.parts.missing(version)).cloned();
@@ -103,7 +102,7 @@ impl Meta {
     }
 }
 
-impl Meta {
+impl FileMeta {
     /// The fault of a file that had this program's tables and has none of them any more.
     pub(crate) fn lost(&self, path: &Path) -> Option<Fault> {
         if self.parts.ours { None } else { birth::lost(path, "has lost the tables of this program") }
@@ -111,21 +110,21 @@ impl Meta {
 }
 
 /// The meta table, and whether the tables beside it are there; empty for a file without any of ours.
-pub(crate) fn read_meta(conn: &Connection) -> Result<Meta, Abort> {
+pub(crate) fn read_meta(conn: &Connection) -> Result<FileMeta, Abort> {
     let parts = schema::parts(conn)?;
     let mut select = match conn.prepare("SELECT key, CAST(value AS TEXT) FROM meta") {
         Ok(select) => select,
         Err(error) if error.to_string().contains("no such table") => {
-            return Ok(Meta { values: HashMap::new(), parts });
+            return Ok(FileMeta { values: HashMap::new(), parts });
         }
         Err(error) => return Err(error.into()),
     };
     let values = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-    Ok(Meta { values, parts })
+    Ok(FileMeta { values, parts })
 }
 
 /// Whether the file was born for another scope than the one it is named after: a copied file.
-fn is_anothers(path: &Path, meta: &Meta) -> bool {
+fn is_anothers(path: &Path, meta: &FileMeta) -> bool {
     let name = path.file_name().and_then(OsStr::to_str);
     let named = name.and_then(|name| name.strip_prefix("queue-")?.strip_suffix(".db"));
     named.zip(meta.get("scope")).is_some_and(|(named, scope)| !scope.starts_with(named))
@@ -138,7 +137,7 @@ pub(crate) fn anothers(path: &Path) -> Fault {
 
 /// The schema of a file. Refuses a file of a newer release, one that is known to be damaged, and one
 /// that holds the rows of another scope.
-pub(crate) fn check_version(path: &Path, meta: &Meta) -> Result<i64, Abort> {
+pub(crate) fn check_version(path: &Path, meta: &FileMeta) -> Result<i64, Abort> {
     let version = meta.get("schema_version").and_then(|text| text.parse().ok()).unwrap_or_default();
     if version > schema::VERSION {
         return Err(fault(schema::newer(path, version)).into());

@@ -1,4 +1,4 @@
-//! What the drains of a queue DB left behind about themselves, in its meta table.
+//! Records of the last drains, in the meta table.
 
 use serde::{Deserialize, Serialize};
 

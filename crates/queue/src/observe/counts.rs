@@ -1,9 +1,9 @@
-//! How much waits, and for what.
+//! Row counts of a queue DB, by hold and state.
 
-use super::active::{Meta, check_version, read_meta};
+use super::active::{FileMeta, check_version, read_meta};
 use super::attempt::{DaemonDelivery, LastAttempt};
 use super::reader::read_only;
-use crate::consent::{ConsentView, Held, Hold, HoldReason, Place};
+use crate::consent::{ConsentView, HeldRows, Hold, HoldReason, Place};
 use crate::error::ObserveError;
 use crate::file::Role;
 use crate::foreign_rows;
@@ -52,7 +52,7 @@ pub struct QueueCounts {
     /// Rows that were refused for good, with payload and reason.
     pub parked: RowCounts,
     /// Rows that wait for a decision, by project and reason.
-    pub held: Vec<Held>,
+    pub held: Vec<HeldRows>,
     /// When the oldest row that may leave began to wait, Unix seconds.
     pub oldest_pending_at: Option<i64>,
     /// When the newest receipt of a delivery was written, Unix seconds.
@@ -118,7 +118,7 @@ pub(super) fn counts(
         daemon_delivery: meta.get(DaemonDelivery::KEY).and_then(|text| DaemonDelivery::parse(text)),
         ..QueueCounts::default()
     };
-    let mut waiting = Waiting::default();
+    let mut waiting = HeldTotals::default();
     let mut bound = RowCounts::default();
     if version > 0 {
         seen.prepared = RowCounts {
@@ -180,7 +180,7 @@ pub(crate) const NOT_BEFORE: &str = "drain_not_before";
 /// The key of the meta table that holds the reason of the drain deadline.
 pub(crate) const PAUSE_REASON: &str = "drain_pause_reason";
 
-fn pause_of(meta: &Meta) -> Option<Pause> {
+fn pause_of(meta: &FileMeta) -> Option<Pause> {
     let until = meta.get(NOT_BEFORE)?.parse().ok()?;
     Some(Pause { until, reason: meta.get(PAUSE_REASON).cloned().unwrap_or_default() })
 }
@@ -189,7 +189,7 @@ fn pause_of(meta: &Meta) -> Option<Pause> {
 fn read_bound(
     conn: &Connection,
     consent: &dyn ConsentView,
-    waiting: &mut Waiting,
+    waiting: &mut HeldTotals,
 ) -> Result<RowCounts, Abort> {
     let mut bound = RowCounts::default();
     let places = origin::read_all(conn)?;
@@ -234,13 +234,13 @@ fn count(conn: &Connection, sql: &str) -> Result<u64, Abort> {
 
 /// Rows by what they wait for.
 #[derive(Default)]
-struct Waiting {
+struct HeldTotals {
     held: BTreeMap<(Option<String>, HoldReason), RowCounts>,
     slugs: BTreeMap<Option<String>, String>,
     oldest: Option<f64>,
 }
 
-impl Waiting {
+impl HeldTotals {
     fn add(&mut self, kind: Kind, place: &Place, reason: Option<HoldReason>, rows: u64, since: Option<f64>) {
         match reason {
             Some(_) if rows == 0 => {}
@@ -260,10 +260,10 @@ impl Waiting {
         }
     }
 
-    fn held(self) -> Vec<Held> {
+    fn held(self) -> Vec<HeldRows> {
         self.held
             .into_iter()
-            .map(|((project_uuid, reason), RowCounts { events, bodies })| Held {
+            .map(|((project_uuid, reason), RowCounts { events, bodies })| HeldRows {
                 repo_slug: self.slugs.get(&project_uuid).cloned(),
                 project_uuid,
                 events,

@@ -1,6 +1,6 @@
 //! Export: every row of a queue file, of any scope and any age, as JSON lines.
 
-use super::paged::{PAGE_BYTES, PAGE_ROWS, Page, Paged, is_damage};
+use super::paged::{PAGE_BYTES, PAGE_ROWS, Paged, RowPage, is_damage};
 use crate::error::ObserveError;
 use crate::file::Role;
 use crate::parked::raw_value;
@@ -47,7 +47,7 @@ impl Iterator for Export {
     }
 }
 
-fn read_page(conn: &Connection, _: &Path, table: &str, after: i64) -> Result<Page<String>, Abort> {
+fn read_page(conn: &Connection, _: &Path, table: &str, after: i64) -> Result<RowPage<String>, Abort> {
     let known: Option<i64> = conn
         .prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?
         .query_row([table], |row| row.get(0))

@@ -1,10 +1,10 @@
-//! How many legacy rows belong to a scope, and how many to others.
+//! Counts of the legacy rows of a scope and of all others.
 
 use super::active::LegacyPin;
 use super::reader::read_only;
 use crate::error::ObserveError;
 use crate::file::Role;
-use crate::legacy::{LegacyTable, Shape, scan};
+use crate::legacy::{FileShape, LegacyTable, scan};
 use crate::store::Abort;
 use contract::{LegacyRowCounts, Scope};
 use rusqlite::Connection;
@@ -47,7 +47,7 @@ pub(crate) fn count_legacy(
     path: &Path,
     scope: Option<&Scope>,
 ) -> Result<LegacyObservation, Abort> {
-    let shape = Shape::read(conn, "main", path)?;
+    let shape = FileShape::read(conn, "main", path)?;
     let mut seen = LegacyObservation::default();
     let Some(scope) = scope else {
         for table in shape.tables() {

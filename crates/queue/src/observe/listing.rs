@@ -1,4 +1,4 @@
-//! Rows shown one by one: parked rows, receipts, and what would leave. Everything is read into memory
+//! Listings: parked rows, receipts, and the rows that would leave. Everything is read into memory
 //! a page at a time, so that no cursor is open while it is shown.
 
 use super::active::{check_version, read_meta};
@@ -181,7 +181,7 @@ pub fn observe_collectable(path: &Path, before: i64) -> Result<u64, ObserveError
 }
 
 /// What the next drain would send, oldest first within each project, at most `limit` rows.
-/// Rows that another program added and nobody has looked at are not in it: they are held. Without
+/// Unbound rows of another program are not in it: they are held. Without
 /// `payloads` no document is read.
 pub fn observe_outgoing(
     path: &Path,
@@ -192,11 +192,13 @@ pub fn observe_outgoing(
     let mut leaving = Vec::new();
     for kind in Kind::ALL {
         let streams = of_ours(path, |conn| Ok(outbox::streams(conn, kind)?))?;
-        for lane in outbox::lanes(streams, consent, &SkipSet::default()) {
+        for project in outbox::open_streams(streams, consent, &SkipSet::default()) {
             let left = limit.saturating_sub(leaving.len());
             let rows: Vec<Leaving> = of_ours(path, |conn| {
-                let ids = lane.first_rows(conn, kind, left, &|_| false)?;
-                ids.into_iter().map(|id| read_leaving(conn, kind, id, &lane.project_uuid, payloads)).collect()
+                let ids = project.first_rows(conn, kind, left, &|_| false)?;
+                ids.into_iter()
+                    .map(|id| read_leaving(conn, kind, id, &project.project_uuid, payloads))
+                    .collect()
             })?;
             leaving.extend(rows);
         }

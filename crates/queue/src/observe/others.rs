@@ -1,4 +1,4 @@
-//! Rows of the other scopes of this home: which queue DBs have some, whose they are, and how many.
+//! Queue DBs of the other scopes of this home: owner and row counts.
 //!
 //! Each file is opened without waiting. A locked file and one that cannot be read are entries, too.
 
@@ -19,7 +19,7 @@ pub struct OtherQueue {
     pub path: PathBuf,
     /// The first 16 hex digits of its scope, from its name.
     pub hash: String,
-    /// What it says about itself, or why it cannot.
+    /// Its owner and counts, or why they cannot be read.
     pub reading: OtherReading,
 }
 
@@ -34,7 +34,7 @@ pub enum OtherReading {
     Unreadable(String),
 }
 
-/// What the queue DB of another scope says.
+/// Owner and counts of a queue DB of another scope.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OtherRows {
     /// The server; none where an earlier release wrote the file.

@@ -1,5 +1,4 @@
-//! Reading a whole file without holding it: page by page, each page its own snapshot, so that nobody
-//! waits while a row is shown, judged or written somewhere.
+//! Paged reading: each page of rows is a snapshot of its own, so no writer waits while rows are shown.
 //!
 //! A damaged table ends where its damage is met, with an error; the tables behind it are read all the same.
 
@@ -17,10 +16,10 @@ pub(super) const PAGE_BYTES: usize = 1024 * 1024;
 pub(super) const PAGE_ROWS: usize = 500;
 
 /// One page: the last rowid it looked at, and what it holds.
-pub(super) type Page<T> = (i64, VecDeque<T>);
+pub(super) type RowPage<T> = (i64, VecDeque<T>);
 
 /// Reads the page of a table behind a rowid; an empty one ends the table.
-pub(super) type ReadPage<T> = fn(&Connection, &Path, &str, i64) -> Result<Page<T>, Abort>;
+pub(super) type ReadPage<T> = fn(&Connection, &Path, &str, i64) -> Result<RowPage<T>, Abort>;
 
 /// The rows of several tables of one file, in the order of their rowids. Rows that are added behind
 /// the page in hand are seen, rows that leave before it are not.
@@ -34,7 +33,7 @@ pub(super) struct Paged<T: 'static> {
     read: ReadPage<T>,
 }
 
-/// Whether what was read is no database page, rather than that nobody could read.
+/// Whether what was read is no database page, rather than unreadable.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
 }

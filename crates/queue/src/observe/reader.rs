@@ -1,4 +1,4 @@
-//! The recipe for looking at a SQLite file without touching it (contract section 4).
+//! Reads a SQLite file without changing a byte (contract section 4).
 //!
 //! | header byte 18 | state | opened as |
 //! |---|---|---|
@@ -14,7 +14,7 @@
 use crate::birth;
 use crate::busy_timeout;
 use crate::error::{ObserveError, QueueError};
-use crate::file::{self, DbFile, Journal, Role};
+use crate::file::{self, DbFile, JournalMode, Role};
 use crate::store::Abort;
 use contract::{Fault, FaultCode, Remedy};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
@@ -55,12 +55,12 @@ pub(super) fn read_only_within<T>(
             Err(error) => return Err(unreadable(path, role, format!("cannot be read: {error}"))),
         };
         let parameters = match journal {
-            Journal::Rollback => "mode=ro",
-            Journal::Wal if file::side_file_len(path, "-wal") == 0 => "immutable=1",
-            Journal::Wal if !file::side_file(path, "-shm").exists() => {
+            JournalMode::Rollback => "mode=ro",
+            JournalMode::Wal if file::side_file_len(path, "-wal") == 0 => "immutable=1",
+            JournalMode::Wal if !file::side_file(path, "-shm").exists() => {
                 return Err(recovery_needed(path, "has a write-ahead log without its index"));
             }
-            Journal::Wal => "mode=ro&readonly_shm=1",
+            JournalMode::Wal => "mode=ro&readonly_shm=1",
         };
         let before = file::read_db_file(path).ok();
         let seen = open(path, parameters, deadline).and_then(|conn| snapshot(&conn, &mut look));

@@ -1,12 +1,12 @@
-//! The waiting rows themselves, for whoever wants to judge them; and which facts a queue knows already.
+//! Waiting rows one by one, and the facts that a queue knows already.
 
 use super::active::{check_version, read_meta};
-use super::paged::{PAGE_BYTES, PAGE_ROWS, Page, Paged};
+use super::paged::{PAGE_BYTES, PAGE_ROWS, Paged, RowPage};
 use super::reader::read_only;
 use crate::error::ObserveError;
 use crate::file::Role;
 use crate::foreign_rows::examine;
-use crate::legacy::{LegacyKey, LegacyTable, Shape, text_of};
+use crate::legacy::{FileShape, LegacyKey, LegacyTable, text_of};
 use crate::origin;
 use crate::row::{Kind, body_of_row};
 use crate::store::Abort;
@@ -49,10 +49,10 @@ impl Iterator for WaitingRows {
     }
 }
 
-fn read_page(conn: &Connection, path: &Path, name: &str, after: i64) -> Result<Page<WaitingRow>, Abort> {
+fn read_page(conn: &Connection, path: &Path, name: &str, after: i64) -> Result<RowPage<WaitingRow>, Abort> {
     let kind = if name == Kind::Event.table() { Kind::Event } else { Kind::Body };
     let table = kind.legacy_table();
-    let shape = Shape::read(conn, "main", path)?;
+    let shape = FileShape::read(conn, "main", path)?;
     let mut page = (after, VecDeque::new());
     if !shape.has(table) {
         return Ok(page);

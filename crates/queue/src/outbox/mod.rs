@@ -1,19 +1,19 @@
-//! The outbox: what may leave, read into memory, and what became of it (contract section 9).
+//! Outbox: batches of rows that may leave, and the record of their outcomes (contract section 9).
 //!
 //! Nothing is deleted for an outcome but in the transaction that writes its receipt; what is refused
 //! for good is parked with its payload. No lock and no cursor survives a call, so a batch can be on the
 //! network while others capture.
 
-mod lanes;
 mod question;
 mod read;
 mod record;
 mod refusals;
+mod streams;
 
 pub use question::ProjectReceipts;
 
-pub(crate) use lanes::{lanes, streams};
 pub use refusals::RefusalMemory;
+pub(crate) use streams::{open_streams, streams};
 
 use crate::busy_timeout;
 use crate::capture::check_age;
@@ -23,18 +23,17 @@ use crate::foreign_rows;
 use crate::observe::{DaemonDelivery, LastAttempt, NOT_BEFORE, PAUSE_REASON};
 use crate::row::{Kind, RowDigest};
 use crate::sent::{self, Keep};
-use crate::store::{Store, meta, now_seconds, set_meta};
+use crate::store::{ScopedDb, meta, now_seconds, set_meta};
 use contract::wire::ArtifactBody;
 use gate::EgressPermit;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-/// The right hand of an [`EgressPermit`].
+/// Reads rows that may leave and records their outcomes; needs an [`EgressPermit`].
 #[derive(Debug)]
 pub struct Outbox {
-    store: Store,
+    store: ScopedDb,
     server_url: String,
-    /// What is kept of the sent bytes.
     keep: Keep,
     /// Keys of the rows that were handed out and not recorded yet.
     out: HashMap<RowId, String>,
@@ -129,16 +128,16 @@ pub struct OutgoingBody {
 
 /// Rows of one project, first in first out.
 #[derive(Clone, Debug)]
-pub struct Batch<T> {
-    /// Whose rows.
+pub struct RowBatch<T> {
+    /// The project; none for rows without one.
     pub project_uuid: Option<String>,
     /// The rows; never empty.
     pub rows: Vec<T>,
 }
 
-/// What became of one row.
+/// Outcome of sending one row.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub enum RowOutcome {
     /// The server took it.
     Delivered,
     /// The server had it.
@@ -147,7 +146,7 @@ pub enum Outcome {
     Park {
         /// The canonical reason, e.g. `rejected`.
         reason: String,
-        /// The server's words, kept verbatim.
+        /// The server's text, verbatim.
         detail: String,
     },
     /// It was not taken this time. A body is not offered again before `not_before`; an event is only
@@ -171,7 +170,7 @@ pub struct SentBytes<'a> {
 
 /// What recording did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Recorded {
+pub struct RecordedRows {
     /// Rows that left with a receipt.
     pub settled: u64,
     /// Rows that were parked.
@@ -189,7 +188,7 @@ impl Outbox {
     pub fn open(permit: &EgressPermit) -> Result<Self, QueueError> {
         check_age(permit.observed_at().elapsed())?;
         let mut store =
-            Store::open(permit.queue_path(), permit.scope(), Some(permit.queue()), busy_timeout::CAPTURE)?;
+            ScopedDb::open(permit.queue_path(), permit.scope(), Some(permit.queue()), busy_timeout::CAPTURE)?;
         foreign_rows::bind_all(&mut store)?;
         Ok(Self {
             store,
@@ -213,7 +212,7 @@ impl Outbox {
         limits: BatchLimits,
         consent: &dyn ConsentView,
         skip: &SkipSet,
-    ) -> Result<Option<Batch<OutgoingEvent>>, QueueError> {
+    ) -> Result<Option<RowBatch<OutgoingEvent>>, QueueError> {
         read::batch(self, limits, consent, skip, None)
     }
 
@@ -224,7 +223,7 @@ impl Outbox {
         consent: &dyn ConsentView,
         skip: &SkipSet,
         now: f64,
-    ) -> Result<Option<Batch<OutgoingBody>>, QueueError> {
+    ) -> Result<Option<RowBatch<OutgoingBody>>, QueueError> {
         read::batch(self, limits, consent, skip, Some(now))
     }
 
@@ -239,7 +238,10 @@ impl Outbox {
     }
 
     /// Records outcomes in one transaction: receipts are written as rows leave.
-    pub fn record(&mut self, outcomes: &[(RowId, RowDigest, Outcome)]) -> Result<Recorded, QueueError> {
+    pub fn record(
+        &mut self,
+        outcomes: &[(RowId, RowDigest, RowOutcome)],
+    ) -> Result<RecordedRows, QueueError> {
         record::record(self, outcomes, None)
     }
 
@@ -247,9 +249,9 @@ impl Outbox {
     /// rows was delivered.
     pub fn record_sent(
         &mut self,
-        outcomes: &[(RowId, RowDigest, Outcome)],
+        outcomes: &[(RowId, RowDigest, RowOutcome)],
         sent: &SentBytes<'_>,
-    ) -> Result<Recorded, QueueError> {
+    ) -> Result<RecordedRows, QueueError> {
         record::record(self, outcomes, Some(sent))
     }
 

@@ -1,4 +1,4 @@
-//! The question that opens a drain: does the server still have the newest rows that it acknowledged?
+//! Rewind check at the start of a drain: whether the server still has the newest acknowledged rows.
 
 use super::Outbox;
 use crate::error::QueueError;
@@ -24,7 +24,7 @@ pub struct ProjectReceipts {
 }
 
 /// The newest receipts of a project, by kind: key and number.
-type Newest = [Option<(String, i64)>; 2];
+type NewestKeys = [Option<(String, i64)>; 2];
 
 impl Outbox {
     /// The newest event receipt and the newest body receipt of up to [`MOST_PROJECTS`] projects: those with a warning
@@ -116,8 +116,8 @@ fn newest_of(
     conn: &Connection,
     places: &[PlaceId],
     up_to: impl Fn(Kind) -> Option<i64>,
-) -> Result<Newest, Abort> {
-    let mut newest: Newest = [None, None];
+) -> Result<NewestKeys, Abort> {
+    let mut newest: NewestKeys = [None, None];
     for (slot, kind) in newest.iter_mut().zip(Kind::ALL) {
         let most = up_to(kind).unwrap_or(i64::MAX);
         for place in places {
@@ -137,7 +137,7 @@ fn newest_of(
     Ok(newest)
 }
 
-fn named(project_uuid: Option<String>, [event, body]: Newest) -> ProjectReceipts {
+fn named(project_uuid: Option<String>, [event, body]: NewestKeys) -> ProjectReceipts {
     let seq = |newest: &Option<(String, i64)>| newest.as_ref().map_or(0, |(_, seq)| *seq);
     ProjectReceipts {
         project_uuid,

@@ -1,7 +1,7 @@
-//! Reading a batch: lanes first, then rows, then whatever stands between a row and the wire.
+//! Reads a batch: the streams that may leave, their oldest rows, and whether each row may be sent.
 
-use super::lanes::{Lane, lanes, streams};
-use super::{Batch, BatchLimits, Outbox, OutgoingBody, OutgoingEvent, RowId, SkipSet};
+use super::streams::{ProjectStreams, open_streams, streams};
+use super::{BatchLimits, Outbox, OutgoingBody, OutgoingEvent, RowBatch, RowId, SkipSet};
 use crate::consent::ConsentView;
 use crate::error::QueueError;
 use crate::foreign_rows;
@@ -11,9 +11,9 @@ use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 use std::collections::HashSet;
 
 /// A row that can be sent.
-pub(super) trait Outgoing: Sized {
+pub(super) trait Sendable: Sized {
     const KIND: Kind;
-    /// The columns that [`Outgoing::read`] expects, of table `r` joined with its binding `b`.
+    /// The columns that [`Sendable::read`] expects, of table `r` joined with its binding `b`.
     const COLUMNS: &'static str;
 
     /// The row, if its columns are what they must be.
@@ -24,7 +24,7 @@ pub(super) trait Outgoing: Sized {
     fn bytes(&self) -> usize;
 }
 
-impl Outgoing for OutgoingEvent {
+impl Sendable for OutgoingEvent {
     const KIND: Kind = Kind::Event;
     const COLUMNS: &'static str = "r.id, r.event_id, r.event_type, r.data, COALESCE(r.retry_count, 0)";
 
@@ -56,7 +56,7 @@ impl Outgoing for OutgoingEvent {
     }
 }
 
-impl Outgoing for OutgoingBody {
+impl Sendable for OutgoingBody {
     const KIND: Kind = Kind::Body;
     const COLUMNS: &'static str = "r.id, r.project_uuid, r.mission_slug, r.target_branch, r.mission_type,
         r.manifest_version, r.artifact_path, r.content_hash, r.hash_algorithm, r.content_body, r.retry_count";
@@ -85,8 +85,8 @@ impl Outgoing for OutgoingBody {
 }
 
 /// What one look at the file found.
-struct Look<T> {
-    batch: Option<Batch<T>>,
+struct BatchRead<T> {
+    batch: Option<RowBatch<T>>,
     /// Rows that left long ago: same key, same content, with a receipt.
     delivered: Vec<i64>,
     /// Rows whose content is not what was bound: another program rewrote them.
@@ -94,17 +94,17 @@ struct Look<T> {
 }
 
 /// The next batch of a kind. `due` is the time at which bodies must be due.
-pub(super) fn batch<T: Outgoing>(
+pub(super) fn batch<T: Sendable>(
     outbox: &mut Outbox,
     limits: BatchLimits,
     consent: &dyn ConsentView,
     skip: &SkipSet,
     due: Option<f64>,
-) -> Result<Option<Batch<T>>, QueueError> {
+) -> Result<Option<RowBatch<T>>, QueueError> {
     let mut looked_for_found_rows = false;
     loop {
         let open = outbox.store.read("read waiting rows of", |tx| Ok(streams(tx, T::KIND)?))?;
-        let open = lanes(open, consent, skip);
+        let open = open_streams(open, consent, skip);
         let look = outbox.store.read("read waiting rows of", |tx| look::<T>(tx, &open, limits, skip, due))?;
         tidy(outbox, T::KIND, &look.delivered, &look.rewritten)?;
         if let Some(batch) = look.batch {
@@ -122,55 +122,55 @@ pub(super) fn batch<T: Outgoing>(
     }
 }
 
-fn look<T: Outgoing>(
+fn look<T: Sendable>(
     tx: &Transaction<'_>,
-    open: &[Lane],
+    open: &[ProjectStreams],
     limits: BatchLimits,
     skip: &SkipSet,
     due: Option<f64>,
-) -> Result<Look<T>, Abort> {
-    let mut look = Look { batch: None, delivered: Vec::new(), rewritten: Vec::new() };
+) -> Result<BatchRead<T>, Abort> {
+    let mut look = BatchRead { batch: None, delivered: Vec::new(), rewritten: Vec::new() };
     let resting = due.map(|now| not_due(tx, now)).transpose()?.unwrap_or_default();
     let mut by_age = Vec::new();
-    for lane in open {
-        if let Some(oldest) = lane.oldest(tx, T::KIND)? {
-            by_age.push((oldest, lane));
+    for project in open {
+        if let Some(oldest) = project.oldest(tx, T::KIND)? {
+            by_age.push((oldest, project));
         }
     }
     by_age.sort_by(|(a, _), (b, _)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    for (_, lane) in by_age {
+    for (_, project) in by_age {
         let passed = |row: RowId| skip.has_row(row) || resting.contains(&row.id);
-        let ids = lane.first_rows(tx, T::KIND, limits.rows.max(1), &passed)?;
+        let ids = project.first_rows(tx, T::KIND, limits.rows.max(1), &passed)?;
         let mut rows: Vec<T> = Vec::new();
         let mut bytes = 0;
         for id in ids {
             match judge::<T>(tx, id)? {
-                Judged::Goes(row) => {
+                RowCheck::Goes(row) => {
                     bytes += row.bytes();
                     if bytes > limits.bytes && !rows.is_empty() {
                         break;
                     }
                     rows.push(row);
                 }
-                Judged::Delivered => look.delivered.push(id),
-                Judged::Rewritten => look.rewritten.push(id),
+                RowCheck::Delivered => look.delivered.push(id),
+                RowCheck::Rewritten => look.rewritten.push(id),
             }
         }
         if !rows.is_empty() {
-            look.batch = Some(Batch { project_uuid: lane.project_uuid.clone(), rows });
+            look.batch = Some(RowBatch { project_uuid: project.project_uuid.clone(), rows });
             break;
         }
     }
     Ok(look)
 }
 
-enum Judged<T> {
+enum RowCheck<T> {
     Goes(T),
     Delivered,
     Rewritten,
 }
 
-fn judge<T: Outgoing>(tx: &Transaction<'_>, id: i64) -> Result<Judged<T>, Abort> {
+fn judge<T: Sendable>(tx: &Transaction<'_>, id: i64) -> Result<RowCheck<T>, Abort> {
     let sql = format!(
         "SELECT {}, b.digest FROM {} AS r JOIN bindings AS b ON b.kind = {} AND b.row = r.id WHERE r.id = ?1",
         T::COLUMNS,
@@ -186,7 +186,7 @@ fn judge<T: Outgoing>(tx: &Transaction<'_>, id: i64) -> Result<Judged<T>, Abort>
             Ok(T::read(row).ok().map(|read| (RowDigest::from_slice(&bound) == Some(read.digest()), read)))
         })
         .optional()?;
-    let Some(Some((true, row))) = read else { return Ok(Judged::Rewritten) };
+    let Some(Some((true, row))) = read else { return Ok(RowCheck::Rewritten) };
     // A body that was dropped and waits again was captured again: its document says so once more.
     let receipt = tx
         .prepare_cached(
@@ -195,7 +195,7 @@ fn judge<T: Outgoing>(tx: &Transaction<'_>, id: i64) -> Result<Judged<T>, Abort>
                AND (?1 = 0 OR outcome <> 'dropped')",
         )?
         .exists(params![T::KIND.stored(), row.key(), row.digest().0])?;
-    Ok(if receipt { Judged::Delivered } else { Judged::Goes(row) })
+    Ok(if receipt { RowCheck::Delivered } else { RowCheck::Goes(row) })
 }
 
 /// The bodies that must wait longer. Read from the index alone: the column lies behind the content.

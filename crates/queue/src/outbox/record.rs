@@ -1,6 +1,6 @@
-//! Recording: what became of the rows that were handed out, in one transaction.
+//! Records the outcomes of sent rows, in one transaction.
 
-use super::{Outbox, Outcome, Recorded, RowId, SentBytes};
+use super::{Outbox, RecordedRows, RowId, RowOutcome, SentBytes};
 use crate::consent::Hold;
 use crate::error::QueueError;
 use crate::fault_point::{FaultPoint, reached};
@@ -21,16 +21,17 @@ const NEWEST: &str = "receipt_seq";
 /// Records `outcomes`, each for a row and the digest it was sent with.
 pub(super) fn record(
     outbox: &mut Outbox,
-    outcomes: &[(RowId, RowDigest, Outcome)],
+    outcomes: &[(RowId, RowDigest, RowOutcome)],
     sent: Option<&SentBytes<'_>>,
-) -> Result<Recorded, QueueError> {
+) -> Result<RecordedRows, QueueError> {
     let Outbox { store, server_url, out, keep, .. } = outbox;
     let keep = *keep;
     let recorded = store.write("record outcomes in", |tx| {
-        let mut recorded = Recorded::default();
+        let mut recorded = RecordedRows::default();
         let at = now_seconds();
-        let delivered =
-            outcomes.iter().any(|(.., outcome)| matches!(outcome, Outcome::Delivered | Outcome::Duplicate));
+        let delivered = outcomes
+            .iter()
+            .any(|(.., outcome)| matches!(outcome, RowOutcome::Delivered | RowOutcome::Duplicate));
         let mut receipts = Receipts { server: server_url, at, seq: 0, block: None, spans: HashMap::new() };
         if delivered {
             receipts.seq = meta(tx, NEWEST)?.and_then(|text| text.parse().ok()).unwrap_or_default();
@@ -119,10 +120,10 @@ fn record_one(
     tx: &Transaction<'_>,
     row: RowId,
     digest: RowDigest,
-    outcome: &Outcome,
+    outcome: &RowOutcome,
     known: Option<&str>,
     receipts: &mut Receipts<'_>,
-    recorded: &mut Recorded,
+    recorded: &mut RecordedRows,
 ) -> Result<(), Abort> {
     let table = row.kind.legacy_table();
     let sql = format!("SELECT {} FROM {} WHERE id = ?1", table.column_list(), table.name());
@@ -136,8 +137,8 @@ fn record_one(
         (Some(stored), _) => Some(LegacyKey::of(table, row.id, stored, 0)?.key),
         (None, known) => known.map(str::to_owned),
     };
-    if let (Outcome::Delivered | Outcome::Duplicate, Some(key)) = (outcome, &key) {
-        let name = if *outcome == Outcome::Delivered { "delivered" } else { "duplicate" };
+    if let (RowOutcome::Delivered | RowOutcome::Duplicate, Some(key)) = (outcome, &key) {
+        let name = if *outcome == RowOutcome::Delivered { "delivered" } else { "duplicate" };
         receipts.write(tx, row, (key, digest), name)?;
     }
     let (Some(stored), Some(key)) = (stored, key) else {
@@ -145,14 +146,14 @@ fn record_one(
         return Ok(());
     };
     match outcome {
-        Outcome::Delivered | Outcome::Duplicate => recorded.settled += 1,
-        Outcome::Park { reason, detail } => {
+        RowOutcome::Delivered | RowOutcome::Duplicate => recorded.settled += 1,
+        RowOutcome::Park { reason, detail } => {
             let (place, hold, _) = bond_of(tx, row)?;
             let parking = Parking { key: &key, digest, place, hold, reason, detail };
             park(tx, table, stored, 0, &parking)?;
             recorded.parked += 1;
         }
-        Outcome::Retry { error, not_before } => {
+        RowOutcome::Retry { error, not_before } => {
             drop(rows);
             retry(tx, row, error, *not_before)?;
             recorded.retried += 1;

@@ -1,4 +1,4 @@
-//! What drains remember about rows that were refused while nothing was taken.
+//! Rows that were refused while the server accepted none, kept from drain to drain.
 
 use super::{Outbox, RowId};
 use crate::error::QueueError;
@@ -19,7 +19,7 @@ pub struct RefusalMemory {
 }
 
 #[derive(Default, Serialize, Deserialize)]
-struct Stored {
+struct StoredRefusals {
     braked: bool,
     rows: Vec<i64>,
     parked_alone: u64,
@@ -29,8 +29,9 @@ impl Outbox {
     /// What earlier drains remembered about the rows of `kind`.
     pub fn refusals(&mut self, kind: Kind) -> Result<RefusalMemory, QueueError> {
         let text = self.store.read("read the refusals of", |tx| Ok(meta(tx, key(kind))?))?;
-        let stored: Stored = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-        let Stored { braked, rows, parked_alone } = stored;
+        let stored: StoredRefusals =
+            text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let StoredRefusals { braked, rows, parked_alone } = stored;
         let rows = rows.into_iter().map(|id| RowId { kind, id }).collect();
         Ok(RefusalMemory { braked, rows, parked_alone })
     }
@@ -39,7 +40,7 @@ impl Outbox {
     pub fn remember_refusals(&mut self, kind: Kind, memory: &RefusalMemory) -> Result<(), QueueError> {
         let mut rows: Vec<i64> = memory.rows.iter().map(|row| row.id).collect();
         rows.sort_unstable();
-        let stored = Stored { braked: memory.braked, rows, parked_alone: memory.parked_alone };
+        let stored = StoredRefusals { braked: memory.braked, rows, parked_alone: memory.parked_alone };
         self.store.write("record refusals in", |tx| {
             if *memory == RefusalMemory::default() {
                 tx.execute("DELETE FROM meta WHERE key = ?1", [key(kind)])?;

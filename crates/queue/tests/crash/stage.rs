@@ -4,7 +4,7 @@
 use crate::support::*;
 use contract::Scope;
 use queue::{
-    Capacity, Capture, Captured, Cure, MigrationReport, NewRow, Outbox, Outcome, QueueError, Settled,
+    Capacity, Capture, Captured, Cure, MigrationReport, NewRow, Outbox, QueueError, RowOutcome, Settled,
     Unparked, Unsettled, Witness, Writer,
 };
 use rusqlite::Connection;
@@ -116,15 +116,15 @@ impl Stage {
 
     /// Sends everything that may leave.
     pub fn deliver(&self, scope: &Scope) {
-        self.drain(scope, &|| Outcome::Delivered);
+        self.drain(scope, &|| RowOutcome::Delivered);
     }
 
     /// Has everything that may leave refused.
     pub fn park(&self, scope: &Scope) {
-        self.drain(scope, &|| Outcome::Park { reason: "rejected".into(), detail: "no".into() });
+        self.drain(scope, &|| RowOutcome::Park { reason: "rejected".into(), detail: "no".into() });
     }
 
-    fn drain(&self, scope: &Scope, outcome: &dyn Fn() -> Outcome) {
+    fn drain(&self, scope: &Scope, outcome: &dyn Fn() -> RowOutcome) {
         let mut outbox = self.outbox(scope);
         while let Some(batch) = outbox.read_events(PLENTY, &everybody_in, &Default::default()).expect("read")
         {

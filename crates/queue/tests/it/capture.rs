@@ -142,7 +142,7 @@ fn a_body_that_was_dropped_can_come_back_and_a_dropped_event_cannot() {
         .expect("it leaves")
         .rows
         .iter()
-        .map(|row| (row.row, row.digest, queue::Outcome::Delivered))
+        .map(|row| (row.row, row.digest, queue::RowOutcome::Delivered))
         .collect();
     assert_eq!(outbox.record(&sent).expect("recorded").settled, 1);
     let conn = home.sql(&home.scoped(&scope()));

@@ -77,7 +77,7 @@ fn legacy_overlap_scoped() {
     let mut outbox = home.outbox(&scope());
     while let Some(batch) = outbox.read_events(PLENTY, &everybody_in, &Default::default()).expect("read") {
         let outcomes: Vec<_> =
-            batch.rows.iter().map(|row| (row.row, row.digest, queue::Outcome::Delivered)).collect();
+            batch.rows.iter().map(|row| (row.row, row.digest, queue::RowOutcome::Delivered)).collect();
         outbox.record(&outcomes).expect("recorded");
         left.extend(batch.rows.into_iter().map(|row| (batch.project_uuid.clone(), row.event_id)));
     }

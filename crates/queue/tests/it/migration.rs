@@ -123,7 +123,7 @@ fn foreign_tables_keep_their_rows_and_not_ours() {
         while let Some(batch) = outbox.read_events(PLENTY, &everybody_in, &Default::default()).expect("read")
         {
             let outcomes: Vec<_> =
-                batch.rows.iter().map(|row| (row.row, row.digest, queue::Outcome::Delivered)).collect();
+                batch.rows.iter().map(|row| (row.row, row.digest, queue::RowOutcome::Delivered)).collect();
             outbox.record(&outcomes).expect("recorded");
         }
         assert_eq!(
@@ -180,7 +180,7 @@ fn what_was_delivered_meanwhile_is_not_brought_back() {
     let batch =
         outbox.read_events(PLENTY, &everybody_in, &Default::default()).expect("read").expect("a batch");
     let outcomes: Vec<_> =
-        batch.rows.iter().map(|row| (row.row, row.digest, queue::Outcome::Delivered)).collect();
+        batch.rows.iter().map(|row| (row.row, row.digest, queue::RowOutcome::Delivered)).collect();
     assert_eq!(outbox.record(&outcomes).expect("recorded").settled, 2);
     // A killed clear, or an old program, leaves the rows where they were.
     let legacy = home.sql(&home.legacy());
@@ -287,7 +287,7 @@ fn the_same_key_with_other_content_is_kept_twice_and_blocks_nothing() {
 #[test]
 fn a_row_that_changes_between_copy_and_clear_is_not_lost() {
     struct Meddler(Option<Connection>);
-    impl queue::Progress for Meddler {
+    impl queue::MigrationProgress for Meddler {
         fn migrated(&mut self, _: u64, _: u64) {
             // Another program rewrites a row and adds one while the copy runs: it has to wait for the
             // reader, so it asks in another thread and gets through before the clear.

@@ -3,12 +3,12 @@
 use crate::support::*;
 use contract::Consent;
 use queue::{
-    BatchLimits, Capture, Export, HoldReason, NewRow, Outcome, Place, SkipSet, Witness, observe_counts,
+    BatchLimits, Capture, Export, HoldReason, NewRow, Place, RowOutcome, SkipSet, Witness, observe_counts,
     observe_outgoing, observe_parked, observe_parked_row, observe_receipts,
 };
 use std::collections::BTreeSet;
 
-fn ids(batch: Option<queue::Batch<queue::OutgoingEvent>>) -> Vec<String> {
+fn ids(batch: Option<queue::RowBatch<queue::OutgoingEvent>>) -> Vec<String> {
     batch.map(|batch| batch.rows.into_iter().map(|row| row.event_id).collect()).unwrap_or_default()
 }
 
@@ -37,12 +37,12 @@ fn a_delivered_row_leaves_with_its_receipt_and_does_not_come_back() {
         outbox.read_events(PLENTY, &nobody_asked, &SkipSet::default()).expect("read").expect("a batch");
     assert_eq!(batch.project_uuid.as_deref(), Some(PROJECT));
     let outcomes = [
-        (batch.rows[0].row, batch.rows[0].digest, Outcome::Delivered),
-        (batch.rows[1].row, batch.rows[1].digest, Outcome::Duplicate),
+        (batch.rows[0].row, batch.rows[0].digest, RowOutcome::Delivered),
+        (batch.rows[1].row, batch.rows[1].digest, RowOutcome::Duplicate),
         (
             batch.rows[2].row,
             batch.rows[2].digest,
-            Outcome::Park { reason: "rejected".into(), detail: "no such mission".into() },
+            RowOutcome::Park { reason: "rejected".into(), detail: "no such mission".into() },
         ),
     ];
     let recorded = outbox.record(&outcomes).expect("recorded");
@@ -78,7 +78,7 @@ fn a_parked_row_keeps_its_payload_and_can_be_retried_or_dropped() {
     let mut outbox = home.outbox(&scope());
     let batch =
         outbox.read_events(PLENTY, &nobody_asked, &SkipSet::default()).expect("read").expect("a batch");
-    let park = |detail: &str| Outcome::Park { reason: "rejected".into(), detail: detail.into() };
+    let park = |detail: &str| RowOutcome::Park { reason: "rejected".into(), detail: detail.into() };
     let outcomes: Vec<_> = batch.rows.iter().map(|row| (row.row, row.digest, park("no"))).collect();
     outbox.record(&outcomes).expect("recorded");
     let path = home.scoped(&scope());
@@ -271,7 +271,7 @@ fn a_row_that_another_program_rewrites_is_a_found_row_again() {
         .expect("rewritten");
     // The old content was on its way: its receipt is kept, the new content is not taken for delivered.
     let recorded =
-        outbox.record(&[(batch.rows[0].row, batch.rows[0].digest, Outcome::Delivered)]).expect("recorded");
+        outbox.record(&[(batch.rows[0].row, batch.rows[0].digest, RowOutcome::Delivered)]).expect("recorded");
     assert_eq!((recorded.settled, recorded.vanished), (0, 1));
     assert_eq!(observe_receipts(&path, Some("01A"), "", 10).expect("receipts").len(), 1);
     assert!(outbox.read_events(PLENTY, &nobody_asked, &SkipSet::default()).expect("read").is_none());
@@ -288,14 +288,14 @@ fn bodies_wait_for_deadline_and_events_keep_order() {
     capture_bodies(&home, &["spec.md", "plan.md"]);
     capture(&home, &scope(), [event("01A"), event("01B")]);
     let mut outbox = home.outbox(&scope());
-    let paths = |batch: Option<queue::Batch<queue::OutgoingBody>>| -> Vec<String> {
+    let paths = |batch: Option<queue::RowBatch<queue::OutgoingBody>>| -> Vec<String> {
         batch
             .map(|batch| batch.rows.into_iter().map(|row| row.body.artifact_path).collect())
             .unwrap_or_default()
     };
     let batch =
         outbox.read_bodies(PLENTY, &nobody_asked, &SkipSet::default(), 1e9).expect("read").expect("a batch");
-    let later = Outcome::Retry { error: "rate_limited".into(), not_before: 2e9 };
+    let later = RowOutcome::Retry { error: "rate_limited".into(), not_before: 2e9 };
     outbox.record(&[(batch.rows[0].row, batch.rows[0].digest, later.clone())]).expect("recorded");
     let due = |outbox: &mut queue::Outbox, now| {
         paths(outbox.read_bodies(PLENTY, &nobody_asked, &SkipSet::default(), now).expect("read"))
@@ -311,7 +311,8 @@ fn bodies_wait_for_deadline_and_events_keep_order() {
     // A body that was delivered leaves like an event.
     let batch =
         outbox.read_bodies(PLENTY, &nobody_asked, &SkipSet::default(), 2e9).expect("read").expect("a batch");
-    let outcomes: Vec<_> = batch.rows.iter().map(|row| (row.row, row.digest, Outcome::Delivered)).collect();
+    let outcomes: Vec<_> =
+        batch.rows.iter().map(|row| (row.row, row.digest, RowOutcome::Delivered)).collect();
     assert_eq!(outbox.record(&outcomes).expect("recorded").settled, 2);
     assert_eq!(observe_counts(&home.scoped(&scope()), &nobody_asked).expect("counts").bodies, 0);
 }
@@ -383,7 +384,7 @@ fn receipts_are_collected_only_on_request_and_nothing_else_is() {
     let mut outbox = home.outbox(&scope());
     let batch =
         outbox.read_events(PLENTY, &nobody_asked, &SkipSet::default()).expect("read").expect("a batch");
-    outbox.record(&[(batch.rows[0].row, batch.rows[0].digest, Outcome::Delivered)]).expect("recorded");
+    outbox.record(&[(batch.rows[0].row, batch.rows[0].digest, RowOutcome::Delivered)]).expect("recorded");
     let mut cure = home.cure(&scope());
     assert_eq!(cure.collect_receipts(0).expect("collected"), 0);
     assert_eq!(cure.collect_receipts(i64::MAX).expect("collected"), 1);

@@ -6,7 +6,7 @@ use contract::wire::receipts::ReceiptState;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use queue::{
-    Capture, Keep, Kind, NewRow, Outcome, ReceiptPages, Resend, RowId, SentBytes, SkipSet, Which, Witness,
+    Capture, Keep, Kind, NewRow, ReceiptPages, Resend, RowId, RowOutcome, SentBytes, SkipSet, Which, Witness,
     observe_counts, observe_known_events, observe_sent,
 };
 use std::io::Write as _;
@@ -38,7 +38,7 @@ fn deliver_events(home: &Home, keep: Keep, size: usize) -> usize {
             spans.push((row.row, from..from + row.data.len()));
         }
         let outcomes: Vec<_> =
-            batch.rows.iter().map(|row| (row.row, row.digest, Outcome::Delivered)).collect();
+            batch.rows.iter().map(|row| (row.row, row.digest, RowOutcome::Delivered)).collect();
         outbox.record_sent(&outcomes, &SentBytes { packed: &pack(&text), spans: &spans }).expect("recorded");
         delivered += outcomes.len();
     }
@@ -64,7 +64,7 @@ fn deliver_bodies(home: &Home) {
         .expect("json");
         let spans = [(row.row, 0..json.len())];
         let sent = SentBytes { packed: &pack(&json), spans: &spans };
-        outbox.record_sent(&[(row.row, row.digest, Outcome::Delivered)], &sent).expect("recorded");
+        outbox.record_sent(&[(row.row, row.digest, RowOutcome::Delivered)], &sent).expect("recorded");
     }
 }
 
@@ -132,7 +132,7 @@ fn differing_sent_bytes_keep_both_receipts_true() {
     assert_ne!(sent, row.data);
     let spans = [(row.row, 0..sent.len())];
     let bytes = SentBytes { packed: &pack(&sent), spans: &spans };
-    outbox.record_sent(&[(row.row, row.digest, Outcome::Delivered)], &bytes).expect("recorded");
+    outbox.record_sent(&[(row.row, row.digest, RowOutcome::Delivered)], &bytes).expect("recorded");
     drop(outbox);
     home.cure(&scope()).resend(&all(SINCE_EVER), &nobody_asked).expect("queued");
     assert_eq!(waiting(&home), [("01A000".to_owned(), sent.clone())]);
@@ -227,7 +227,7 @@ fn dropping_a_resent_row_settles_it_for_good() {
     home.cure(&scope()).resend(&all(SINCE_EVER), &nobody_asked).expect("queued");
     let mut outbox = home.outbox(&scope());
     let batch = outbox.read_events(PLENTY, &nobody_asked, &SkipSet::default()).expect("read").expect("rows");
-    let park = Outcome::Park { reason: "rejected".into(), detail: "no".into() };
+    let park = RowOutcome::Park { reason: "rejected".into(), detail: "no".into() };
     outbox.record(&[(batch.rows[0].row, batch.rows[0].digest, park)]).expect("parked");
     drop(outbox);
     home.cure(&scope()).drop_parked(&[1], "not wanted there").expect("dropped");
@@ -363,7 +363,7 @@ fn discarded_bytes_are_erased_from_the_file() {
     let packed = gzip.finish().expect("memory");
     let spans = [(row.row, 0..row.data.len())];
     let sent = SentBytes { packed: &packed, spans: &spans };
-    outbox.record_sent(&[(row.row, row.digest, Outcome::Delivered)], &sent).expect("recorded");
+    outbox.record_sent(&[(row.row, row.digest, RowOutcome::Delivered)], &sent).expect("recorded");
     drop(outbox);
     let path = home.scoped(&scope());
     let stored = |what: &str| {

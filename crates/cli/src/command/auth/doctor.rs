@@ -292,7 +292,7 @@ impl<'a> LoginDiagnostics<'a> {
         if !self.login.authenticated {
             return Ok(DiagnosticCheck::not_checked(LoginCheckName::Server, "not asked: not logged in"));
         }
-        let http = delivery::Context::new(self.home, &self.context.environment, build::VERSION)
+        let http = delivery::DeliveryContext::new(self.home, &self.context.environment, build::VERSION)
             .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))?;
         Ok(match fetch_login_probe(&http) {
             Ok(probe) => {

@@ -54,7 +54,7 @@ fn token_note(context: &CommandContext) -> Option<String> {
     Some(format!("warning: {variable} is set, and a CI token wins over a session; unset it to use sessions"))
 }
 
-fn http(context: &CommandContext) -> Result<delivery::Context, CliError> {
-    delivery::Context::new(context.home()?, &context.environment, build::VERSION)
+fn http(context: &CommandContext) -> Result<delivery::DeliveryContext, CliError> {
+    delivery::DeliveryContext::new(context.home()?, &context.environment, build::VERSION)
         .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))
 }

@@ -4,8 +4,8 @@
 use super::failure::failed;
 use crate::build;
 use crate::error::{CliError, chain};
-use delivery::destination::Destination;
-use delivery::http::{Bearer, Client, ClientSettings, Request};
+use delivery::destination::ServerAddress;
+use delivery::http::{Bearer, Client, ClientSettings, HttpRequest};
 use serde_json::Value;
 use url::Url;
 use url::form_urlencoded::Serializer;
@@ -39,7 +39,7 @@ pub(crate) fn approve(page: &str, email: &str, secret: &str) -> Result<(), CliEr
 /// Asks the server as the owner of `token`.
 pub(crate) fn ask(server: &str, path: &str, token: &str) -> Result<Value, CliError> {
     let bearer = Bearer::new(token).map_err(|error| failed(chain(&error)))?;
-    let request = Request { bearer: Some(&bearer), ..Request::get(path) };
+    let request = HttpRequest { bearer: Some(&bearer), ..HttpRequest::get(path) };
     let answer = client()?.send(&destination(server)?, &request).map_err(|error| failed(chain(&error)))?;
     if answer.status != 200 {
         return Err(failed(format!("{path} answered {}", answer.status)));
@@ -53,8 +53,8 @@ fn client() -> Result<Client, CliError> {
     Client::new(&settings).map_err(|error| failed(chain(&error)))
 }
 
-fn destination(url: &str) -> Result<Destination, CliError> {
-    Destination::parse(url).map_err(|error| failed(chain(&error)))
+fn destination(url: &str) -> Result<ServerAddress, CliError> {
+    ServerAddress::parse(url).map_err(|error| failed(chain(&error)))
 }
 
 /// Names and values of the hidden inputs, in the order of the page.

@@ -11,7 +11,9 @@ use crate::terminal;
 use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Render, Report, Verb, chain};
 use contract::text::printable;
 use contract::{FailureName, FaultCode, Remedy};
-use delivery::drain::{DrainError, DrainOptions, DrainReport, Progress, RowTally, drain, failure_report};
+use delivery::drain::{
+    DrainError, DrainOptions, DrainProgress, DrainReport, RowTally, drain, failure_report,
+};
 use gate::EgressPermit;
 use preflight::status::{Warning, rewound_text, unindexed_warnings};
 use preflight::{Boundary, OtherQueueStatus, PreflightError, consent_of};
@@ -58,7 +60,7 @@ impl Verb for NowArgs {
         notes.extend(settle_leftovers(context));
         // A report that cannot be written has to be known before anything is sent.
         let file = self.report.as_deref().map(FailureFile::open).transpose()?;
-        let http = delivery::Context::new(context.home()?, &context.environment, build::VERSION)
+        let http = delivery::DeliveryContext::new(context.home()?, &context.environment, build::VERSION)
             .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))?;
         let options = DrainOptions {
             patience: Duration::from_secs(self.wait),
@@ -135,7 +137,7 @@ fn permit(boundary: &Boundary<'_>, quiet: bool) -> Result<(EgressPermit, Option<
     }
 }
 
-fn failed(error: &DrainError, http: &delivery::Context) -> CliError {
+fn failed(error: &DrainError, http: &delivery::DeliveryContext) -> CliError {
     let code = if error.exit() == ExitCode::Busy { "BUSY" } else { "DRAIN_FAILED" };
     CliError::new(error.code().unwrap_or(code), error.exit(), chain(error)).cured_by(error.remedy(http))
 }
@@ -161,7 +163,7 @@ impl DrainWatch {
 
 const INTERRUPTED: &str = "finishing the batch in hand; press Ctrl-C again to stop at once";
 
-impl Progress for DrainWatch {
+impl DrainProgress for DrainWatch {
     fn advance(&mut self, report: &DrainReport) {
         let done = report.events.left() + report.bodies.left() + report.events.parked + report.bodies.parked;
         self.bar.show(done, self.waiting.max(done));
@@ -288,7 +290,7 @@ impl Render for Delivery {
             );
         }
         let warning = report.server_rewound.as_ref().map(rewound_text);
-        if let Some(delivery::drain::Waiting { bodies, next_attempt_at }) = report.waiting {
+        if let Some(delivery::drain::BodiesWaiting { bodies, next_attempt_at }) = report.waiting {
             let _ = writeln!(out, "waiting   : {}; next attempt at {next_attempt_at}", rows(0, bodies));
         }
         if out.is_empty() {

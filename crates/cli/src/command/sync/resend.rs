@@ -97,7 +97,7 @@ fn ask(
     permit: &CurePermit,
     project: Option<&Option<String>>,
 ) -> Result<Vec<(queue::Kind, String)>, CliError> {
-    let http = delivery::Context::new(context.home()?, &context.environment, build::VERSION)
+    let http = delivery::DeliveryContext::new(context.home()?, &context.environment, build::VERSION)
         .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))?;
     let pages = ReceiptPages::of(permit.queue_path(), project).map_err(QueueError::from)?;
     let bar = terminal::ProgressDisplay::new("asking", context.json);

@@ -1,8 +1,8 @@
-//! Claiming: whose the rows are becomes data in the legacy file, before anything is copied.
+//! Claims: the owner of each legacy row, written into the legacy file before anything is copied.
 
 use crate::error::QueueError;
 use crate::fault_point::{FaultPoint, reached};
-use crate::legacy::{LegacyDb, LegacyTable, Shape, data_version, scan};
+use crate::legacy::{FileShape, LegacyDb, LegacyTable, data_version, scan};
 use crate::observe::slot;
 use crate::store::Abort;
 use contract::{LegacyRowCounts, Scope};
@@ -10,7 +10,7 @@ use rusqlite::{Transaction, params};
 
 /// What was claimed.
 pub(super) struct Claimed {
-    pub(super) shape: Shape,
+    pub(super) shape: FileShape,
     /// Rows of the scope.
     pub(super) in_scope: LegacyRowCounts,
     /// Rows of others.
@@ -36,9 +36,9 @@ pub(super) const CLAIMS: &str = "CREATE TABLE IF NOT EXISTS claims (
 pub(super) fn claim(legacy: &mut LegacyDb, scope: &Scope) -> Result<Option<Claimed>, QueueError> {
     let path = legacy.path().to_owned();
     let claimed = legacy.write("claim rows of", |tx| {
-        let mut shape = Shape::read(tx, "main", &path)?;
+        let mut shape = FileShape::read(tx, "main", &path)?;
         let mut claimed = Claimed {
-            shape: Shape::default(),
+            shape: FileShape::default(),
             in_scope: LegacyRowCounts::default(),
             other_scope: LegacyRowCounts::default(),
             version: 0,
@@ -56,7 +56,7 @@ pub(super) fn claim(legacy: &mut LegacyDb, scope: &Scope) -> Result<Option<Claim
     Ok(claimed)
 }
 
-fn any_row(tx: &Transaction<'_>, shape: &Shape) -> Result<bool, Abort> {
+fn any_row(tx: &Transaction<'_>, shape: &FileShape) -> Result<bool, Abort> {
     for table in shape.tables() {
         if tx.prepare(&format!("SELECT 1 FROM {}", table.name()))?.exists([])? {
             return Ok(true);
@@ -67,7 +67,7 @@ fn any_row(tx: &Transaction<'_>, shape: &Shape) -> Result<bool, Abort> {
 
 fn claim_rows(
     tx: &Transaction<'_>,
-    shape: &Shape,
+    shape: &FileShape,
     scope: &Scope,
     claimed: &mut Claimed,
 ) -> Result<(), Abort> {

@@ -1,4 +1,4 @@
-//! Clearing: what was copied leaves the legacy file, and nothing else does.
+//! Clearing: deletes the copied rows, and no others, from the legacy file.
 
 use super::changed_since;
 use super::claim::Claimed;
@@ -7,7 +7,7 @@ use crate::error::QueueError;
 use crate::fault_point::{FaultPoint, reached};
 use crate::foreign_rows::content_digest;
 use crate::legacy::{LegacyDb, LegacyTable};
-use crate::store::{Abort, Store};
+use crate::store::{Abort, ScopedDb};
 use contract::Scope;
 use rusqlite::{Transaction, params};
 
@@ -18,7 +18,7 @@ use rusqlite::{Transaction, params};
 /// that does not keeps its claim and is copied in the next round.
 pub(super) fn clear(
     legacy: &mut LegacyDb,
-    store: &mut Store,
+    store: &mut ScopedDb,
     scope: &Scope,
     claimed: &Claimed,
 ) -> Result<(), QueueError> {
@@ -100,7 +100,7 @@ fn clear_set(tx: &Transaction<'_>, claimed: &Claimed, table: LegacyTable, hash: 
 /// Deletes the rows whose content, as it is now, was imported.
 fn clear_verified(
     tx: &Transaction<'_>,
-    store: &mut Store,
+    store: &mut ScopedDb,
     claimed: &Claimed,
     table: LegacyTable,
     hash: &str,

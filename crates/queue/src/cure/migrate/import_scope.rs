@@ -1,18 +1,18 @@
-//! Adoption of an old scope's rows (`--from-scope`): the one exception to "bound for ever". The old
-//! queue DB is only read; its rows arrive sealed, and leave only after a release.
+//! Import of an old scope's rows (`--from-scope`), the one way to change the owner of a row. The old queue
+//! DB is only read; its rows arrive sealed and leave only after a release.
 
 use super::migration_preview::Foresight;
 use super::transfer::{Belonging, Transfer, each_row};
-use super::{MigrationReport, Progress};
+use super::{MigrationProgress, MigrationReport};
 use crate::busy_timeout;
 use crate::consent::{Hold, Place};
 use crate::error::{ObserveError, QueueError};
 use crate::file::Role;
 use crate::foreign_rows::{content_digest, examine};
-use crate::legacy::{LegacyTable, Shape};
+use crate::legacy::{FileShape, LegacyTable};
 use crate::observe::{adopted_key, check_version, fingerprint_at_rest, read_meta, read_only};
 use crate::origin;
-use crate::store::{Abort, Store, set_meta, sql_error};
+use crate::store::{Abort, ScopedDb, set_meta, sql_error};
 use contract::Scope;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::Serialize;
@@ -20,10 +20,10 @@ use std::path::Path;
 
 /// Copies every event and body of `old_queue` into `store`, sealed.
 pub(in crate::cure) fn adopt(
-    store: &mut Store,
+    store: &mut ScopedDb,
     scope: &Scope,
     old_queue: &Path,
-    progress: &mut dyn Progress,
+    progress: &mut dyn MigrationProgress,
 ) -> Result<MigrationReport, QueueError> {
     let report = MigrationReport::of(false, old_queue, store.path());
     check_other(old_queue, store.path())?;
@@ -33,11 +33,11 @@ pub(in crate::cure) fn adopt(
 }
 
 fn copy(
-    store: &mut Store,
+    store: &mut ScopedDb,
     scope: &Scope,
     old_queue: &Path,
     old: &Connection,
-    progress: &mut dyn Progress,
+    progress: &mut dyn MigrationProgress,
 ) -> Result<MigrationReport, QueueError> {
     let failed = |abort| match abort {
         Abort::Queue(error) => error,
@@ -46,7 +46,7 @@ fn copy(
     let ours = check_principal(old, old_queue, scope).map_err(failed)?;
     // The snapshot keeps the file as it is until the copy is committed.
     let copied = fingerprint_at_rest(old_queue);
-    let shape = Shape::read(old, "main", old_queue).map_err(failed)?;
+    let shape = FileShape::read(old, "main", old_queue).map_err(failed)?;
     let mut report = MigrationReport::of(false, old_queue, store.path());
     store.write("copy rows into", |tx| {
         let mut transfer = Transfer::into(tx, Some(Hold::Sealed), None)?;
@@ -119,7 +119,7 @@ fn foresee(
     mut foresight: Foresight<'_>,
     mut report: MigrationReport,
 ) -> Result<MigrationReport, Abort> {
-    let shape = Shape::read(old, "main", old_queue)?;
+    let shape = FileShape::read(old, "main", old_queue)?;
     for table in [LegacyTable::Events, LegacyTable::Bodies].into_iter().filter(|table| shape.has(*table)) {
         each_row(old, &shape, table, &mut |key, row| {
             let fits = examine(table, &key, row, 1)?.is_ok();

@@ -1,7 +1,7 @@
-//! What becomes of a row that is not copied yet: the judgement of a copy, without its traces.
+//! Outcome of copying a row, computed without copying it.
 
 use super::Fate;
-use super::transfer::{Known, is_imported};
+use super::transfer::{TargetContents, is_imported};
 use crate::legacy::{LegacyKey, LegacyTable};
 use crate::observe::{check_version, read_meta};
 use crate::row::RowDigest;
@@ -15,7 +15,7 @@ use std::path::Path;
 /// Of those only eight bytes each are kept: a preview of half a million rows must not weigh more than
 /// their copy.
 pub(super) struct Foresight<'c> {
-    scoped: Option<(&'c Connection, Known)>,
+    scoped: Option<(&'c Connection, TargetContents)>,
     /// Keys that would wait.
     waiting: HashSet<u64>,
     /// Keys with their content that would have been copied or parked.
@@ -29,7 +29,7 @@ impl<'c> Foresight<'c> {
         let scoped = match scoped {
             Some(conn) => {
                 check_version(queue_path, &read_meta(conn)?)?;
-                Some((conn, Known::read(conn)?))
+                Some((conn, TargetContents::read(conn)?))
             }
             None => None,
         };

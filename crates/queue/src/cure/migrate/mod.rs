@@ -8,8 +8,8 @@
 //! ```
 //!
 //! The claim is data. It is committed before anything is copied, so of two scopes that migrate the same
-//! file at once one gets the row; and a run that was killed is resumed by whoever holds the claims, from
-//! any of the three steps. `imported` remembers what was copied, also after it was delivered, so
+//! file at once one gets the row; and a run that was killed is resumed by the scope that holds the claims,
+//! from any of the three steps. `imported` remembers what was copied, also after it was delivered, so
 //! nothing is copied or sent a second time. A row that changed between copy and clear is not cleared,
 //! and the next round sees it. After a run nothing of the scope is left, whatever the rows look like:
 //! what cannot enter its table is parked with its values.
@@ -24,19 +24,19 @@ mod transfer;
 
 pub use import_scope::{LeftBehind, QueueOwner, observe_left_behind, observe_owner};
 pub(super) use import_scope::{adopt, plan_adoption};
-pub(super) use owners::{Ownership, owner_of};
+pub(super) use owners::{RowOwner, owner_of};
 pub(super) use plan::{plan, plan_held};
 pub(crate) use transfer::is_accounted_for;
 
 use self::owners::Owners;
-use super::Progress;
+use super::MigrationProgress;
 use crate::error::QueueError;
 use crate::fault_point::{FaultPoint, reached};
 use crate::file::{self, Role};
 use crate::legacy::{LegacyDb, LegacyKey, LegacyTable, data_version, fingerprint};
 use crate::observe::{LegacyObservation, LegacyPin, count_legacy, observe_legacy, pin_of, slot};
 use crate::parked::reason;
-use crate::store::{Store, set_meta};
+use crate::store::{ScopedDb, set_meta};
 use contract::{LegacyRowCounts, Scope};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -142,11 +142,11 @@ const ROUNDS: usize = 5;
 
 /// Moves the legacy rows of `scope` into `store`.
 pub(super) fn migrate(
-    store: &mut Store,
+    store: &mut ScopedDb,
     scope: &Scope,
     legacy_path: &Path,
     lists: bool,
-    progress: &mut dyn Progress,
+    progress: &mut dyn MigrationProgress,
 ) -> Result<MigrationReport, QueueError> {
     let mut report = MigrationReport::of(false, legacy_path, store.path()).listing(lists);
     if let Some(found) = known_done(store, scope, legacy_path)? {
@@ -176,7 +176,7 @@ pub(super) fn migrate(
 }
 
 /// Whose the rows of `scope` are, as far as the queue DBs of this home tell.
-fn look_up(store: &mut Store, legacy: &mut LegacyDb, scope: &Scope) -> Result<Owners, QueueError> {
+fn look_up(store: &mut ScopedDb, legacy: &mut LegacyDb, scope: &Scope) -> Result<Owners, QueueError> {
     let (path, queue) = (legacy.path().to_owned(), store.path().to_owned());
     legacy.read("look up the owners of rows of", |rows| {
         Ok(store.read("look up rows in", |own| Owners::look_up(rows, &path, scope, Some(own), &queue))?)
@@ -191,7 +191,7 @@ fn add(counts: &mut LegacyRowCounts, more: LegacyRowCounts) {
 
 /// What the pin says, if it holds and says that nothing is left to do.
 fn known_done(
-    store: &mut Store,
+    store: &mut ScopedDb,
     scope: &Scope,
     legacy_path: &Path,
 ) -> Result<Option<LegacyObservation>, QueueError> {
@@ -226,7 +226,7 @@ fn nothing_to_move(
 /// Counts the legacy rows and leaves the counts, with the fingerprint of the file they were taken from,
 /// in the scoped queue DB. Nobody can change the file between the two.
 pub(super) fn pin(
-    store: &mut Store,
+    store: &mut ScopedDb,
     legacy: &mut LegacyDb,
     scope: &Scope,
 ) -> Result<LegacyObservation, QueueError> {
@@ -241,7 +241,7 @@ pub(super) fn pin(
 
 /// The same for a legacy file that is not opened for writing.
 pub(super) fn pin_unopened(
-    store: &mut Store,
+    store: &mut ScopedDb,
     scope: &Scope,
     legacy_path: &Path,
 ) -> Result<LegacyObservation, QueueError> {
@@ -254,7 +254,7 @@ pub(super) fn pin_unopened(
 }
 
 fn write_pin(
-    store: &mut Store,
+    store: &mut ScopedDb,
     found: LegacyObservation,
     fingerprint: Option<file::Fingerprint>,
 ) -> Result<(), QueueError> {

@@ -1,16 +1,16 @@
-//! Owners: whose a legacy row is that some queue DB of this home has had before.
+//! Owners of legacy rows that another queue DB of this home has had before.
 //!
-//! A restored `queue.db` brings rows back that were moved, and perhaps delivered, long ago. The queue DB that
-//! has imported or receipted a row's key and digest owns it. A queue DB that cannot be read leaves the answer
-//! open. Only cures look here; the gate reads the claims that a cure has written.
+//! A restored `queue.db` brings rows back that were moved, and perhaps delivered, before. The queue DB that
+//! has imported or receipted a row's key and digest owns it. While a queue DB is unreadable the owner is
+//! unknown. Only cures look here; the gate reads the claims that a cure has written.
 
 use super::transfer::each_row;
 use crate::error::{ObserveError, QueueError};
 use crate::fault_point::{FaultPoint, reached};
 use crate::file::Role;
 use crate::foreign_rows::content_digest;
-use crate::legacy::{Judge, LegacyDb, LegacyKey, LegacyTable, Shape};
-use crate::observe::{Meta, read_meta, read_only, scoped_queues, slot};
+use crate::legacy::{FileShape, Judge, LegacyDb, LegacyKey, LegacyTable};
+use crate::observe::{FileMeta, read_meta, read_only, scoped_queues, slot};
 use crate::row::RowDigest;
 use crate::schema;
 use crate::store::{Abort, fault};
@@ -100,8 +100,8 @@ impl Owners {
     }
 }
 
-/// What the other queue DBs of a home say about a parked row.
-pub(crate) enum Ownership {
+/// Owner of a parked row among the other queue DBs of a home.
+pub(crate) enum RowOwner {
     /// None of them has had it.
     Unowned,
     /// This one has had it.
@@ -116,7 +116,7 @@ pub(crate) fn owner_of(
     table: LegacyTable,
     key: &str,
     digest: RowDigest,
-) -> Result<Ownership, Abort> {
+) -> Result<RowOwner, Abort> {
     let mut open = None;
     let key = LegacyKey { source: table.name(), key: key.to_owned() };
     for path in others(queue_path) {
@@ -125,12 +125,12 @@ pub(crate) fn owner_of(
             None => Ok(false),
         });
         match had {
-            Ok(Some(true)) => return Ok(Ownership::Other(path)),
+            Ok(Some(true)) => return Ok(RowOwner::Other(path)),
             Ok(Some(false) | None) => {}
             Err(_) => open = Some(path),
         }
     }
-    Ok(open.map_or(Ownership::Unowned, Ownership::Open))
+    Ok(open.map_or(RowOwner::Unowned, RowOwner::Open))
 }
 
 fn others(queue_path: &Path) -> Vec<PathBuf> {
@@ -141,10 +141,10 @@ fn others(queue_path: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Whose a queue DB is, and whether it has had any row at all. Nothing for one that has had none. Refuses
-/// one that a newer release wrote and one that is damaged: what they have had is not known.
+/// Scope hash and past of a queue DB; nothing when it has had no row. Refuses a file of a newer release and
+/// a damaged one, whose past is unknown.
 fn owner_and_past(conn: &Connection, path: &Path) -> Result<Option<(String, Had)>, Abort> {
-    let meta: Meta = read_meta(conn)?;
+    let meta: FileMeta = read_meta(conn)?;
     let version = meta.get("schema_version").and_then(|text| text.parse().ok()).unwrap_or_default();
     if version > schema::VERSION {
         return Err(fault(schema::newer(path, version)).into());
@@ -213,7 +213,7 @@ fn each_in_scope(
     scope: &Scope,
     visit: &mut dyn FnMut(LegacyTable, LegacyKey, &rusqlite::Row<'_>) -> Result<(), Abort>,
 ) -> Result<(), Abort> {
-    let shape = Shape::read(legacy, "main", legacy_path)?;
+    let shape = FileShape::read(legacy, "main", legacy_path)?;
     let mut judge = Judge::read(legacy, &shape, scope)?;
     for table in shape.tables() {
         each_row(legacy, &shape, table, &mut |key, row| {

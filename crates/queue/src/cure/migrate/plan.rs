@@ -1,4 +1,4 @@
-//! The preview of a migration: the same judgements on two read-only snapshots.
+//! Migration preview: the decisions of a migration on two read-only snapshots.
 
 use super::migration_preview::Foresight;
 use super::owners::Owners;
@@ -8,7 +8,7 @@ use crate::consent::{ConsentView, HeldChange, Hold, Place};
 use crate::error::ObserveError;
 use crate::file::Role;
 use crate::foreign_rows::{content_digest, examine, number_of, time_column};
-use crate::legacy::{Judge, LegacyKey, LegacyTable, Shape};
+use crate::legacy::{FileShape, Judge, LegacyKey, LegacyTable};
 use crate::observe::{read_only, slot};
 use crate::row::Kind;
 use crate::store::Abort;
@@ -115,7 +115,7 @@ fn walk_rows(
     (mut foresight, owners): (Foresight<'_>, &Owners),
     visit: &mut dyn FnMut(Seen<'_>) -> Result<(), Abort>,
 ) -> Result<(), Abort> {
-    let shape = Shape::read(legacy, "main", legacy_path)?;
+    let shape = FileShape::read(legacy, "main", legacy_path)?;
     let mut judge = Judge::read(legacy, &shape, scope)?;
     for table in shape.tables() {
         each_row(legacy, &shape, table, &mut |key, row| {

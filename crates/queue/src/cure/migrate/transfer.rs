@@ -1,20 +1,20 @@
-//! Copying: claimed rows into the scoped file, in one transaction, one row in memory at a time.
+//! Copies claimed rows into the scoped file, in one transaction, one row in memory at a time.
 
 use super::claim::Claimed;
 use super::owners::Owners;
 use super::{Fate, MigrationReport, changed_since};
 use crate::busy_timeout;
 use crate::consent::{Hold, Place};
-use crate::cure::Progress;
+use crate::cure::MigrationProgress;
 use crate::error::QueueError;
 use crate::fault_point::{FaultPoint, reached};
 use crate::file::Role;
 use crate::foreign_rows::{content_digest, examine, number_of};
-use crate::legacy::{LegacyDb, LegacyKey, LegacyTable, Shape, text_of};
+use crate::legacy::{FileShape, LegacyDb, LegacyKey, LegacyTable, text_of};
 use crate::origin::{self, PlaceId};
 use crate::parked::{Parking, park, reason};
 use crate::row::{RowDigest, body_of_row};
-use crate::store::{Abort, Store, sql_error};
+use crate::store::{Abort, ScopedDb, sql_error};
 use crate::waiting::{self, BodyProgress, Bond, PendingEvent, Queueing};
 use contract::Scope;
 use rusqlite::types::ToSqlOutput;
@@ -27,12 +27,12 @@ const PROGRESS_ROWS: u64 = 1_000;
 
 /// Copies every row that the scope has claimed.
 pub(super) fn copy(
-    store: &mut Store,
+    store: &mut ScopedDb,
     legacy: &mut LegacyDb,
     scope: &Scope,
     (claimed, owners): (&Claimed, &Owners),
     report: &mut MigrationReport,
-    progress: &mut dyn Progress,
+    progress: &mut dyn MigrationProgress,
 ) -> Result<(), QueueError> {
     let total = claimed.in_scope.total_rows() + claimed.in_scope.failure_log_rows;
     let hash = scope.hash();
@@ -73,7 +73,7 @@ pub(super) fn copy(
 /// Shows every row of a table: its key, and the carried columns from 1 on.
 pub(super) fn each_row(
     conn: &Connection,
-    shape: &Shape,
+    shape: &FileShape,
     table: LegacyTable,
     visit: &mut dyn FnMut(LegacyKey, &Row<'_>) -> Result<(), Abort>,
 ) -> Result<(), Abort> {
@@ -99,7 +99,7 @@ pub(super) fn is_claimed(conn: &Connection, key: &LegacyKey, scope: &str) -> rus
 /// Which tables of the scoped file hold anything a legacy row could meet. Most migrations meet nothing,
 /// and need not ask for every row.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Known {
+pub(super) struct TargetContents {
     /// Whether anything was ever moved in.
     pub(super) imported: bool,
     settled: bool,
@@ -107,7 +107,7 @@ pub(super) struct Known {
     present: [bool; 3],
 }
 
-impl Known {
+impl TargetContents {
     pub(super) fn read(conn: &Connection) -> rusqlite::Result<Self> {
         let any = |table: &str| -> rusqlite::Result<bool> {
             // A file that no release of ours has written yet has not all of them.
@@ -201,8 +201,8 @@ pub(super) struct Transfer<'t> {
     tx: &'t Transaction<'t>,
     queueing: Queueing<'t>,
     imported: CachedStatement<'t>,
-    known: Known,
-    /// What every row needs before it may leave; by default what the row itself says.
+    known: TargetContents,
+    /// What every row needs before it may leave; by default the hold of the row itself.
     hold: Option<Hold>,
     /// A queue DB that may own what would be moved in, because it cannot be read.
     unread: Option<&'t Path>,
@@ -221,7 +221,7 @@ impl<'t> Transfer<'t> {
         let queueing = Queueing::bulk(tx)?;
         let imported =
             tx.prepare_cached("INSERT OR IGNORE INTO imported(source, key, digest) VALUES (?1, ?2, ?3)")?;
-        let known = Known::read(tx)?;
+        let known = TargetContents::read(tx)?;
         Ok(Self { tx, queueing, imported, known, hold, unread, places: HashMap::new() })
     }
 
@@ -341,7 +341,7 @@ impl<'t> Transfer<'t> {
     }
 }
 
-/// Whose a copied row is.
+/// Account and project that own a copied row.
 pub(super) struct Belonging {
     pub(super) place: Place,
     pub(super) hold: Hold,
@@ -350,7 +350,7 @@ pub(super) struct Belonging {
     pub(super) unfit: Option<String>,
 }
 
-/// Failure-log rows wait for nobody: they are copied value by value.
+/// Failure-log rows never wait: they are copied value by value.
 fn insert_failure(tx: &Transaction<'_>, row: &Row<'_>, first: usize) -> Result<bool, Abort> {
     let table = LegacyTable::FailureLog;
     let marks = vec!["?"; table.columns().len()].join(", ");

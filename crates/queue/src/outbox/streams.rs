@@ -1,7 +1,7 @@
-//! Lanes: the waiting rows of one kind and project that may leave, oldest first.
+//! Streams of waiting rows: the rows of one kind and project that may leave, oldest first.
 //!
-//! A lane is merged from streams, one for each place and hold of the project that consent lets go; each
-//! stream is a range of the `bindings_order` index, so nothing is sorted and nothing is scanned.
+//! A project has one stream for each origin and hold that consent lets go. Each stream is a range of the
+//! `bindings_order` index, so nothing is sorted and nothing is scanned.
 
 use super::{RowId, SkipSet};
 use crate::consent::{ConsentView, Hold, Place};
@@ -20,14 +20,14 @@ pub(crate) struct Stream {
 
 /// The streams of one project that may leave.
 #[derive(Clone, Debug)]
-pub(crate) struct Lane {
+pub(crate) struct ProjectStreams {
     pub(crate) project_uuid: Option<String>,
-    streams: Vec<Open>,
+    streams: Vec<OpenStream>,
 }
 
 /// A stream that may leave, from an instant on.
 #[derive(Clone, Copy, Debug)]
-struct Open {
+struct OpenStream {
     place: PlaceId,
     hold: i64,
     /// Unix seconds; older rows stay held.
@@ -46,24 +46,29 @@ pub(crate) fn streams(conn: &Connection, kind: Kind) -> rusqlite::Result<Vec<Str
         .collect()
 }
 
-/// The lanes that consent and the drain leave open. Asks the caller's code, so no transaction is open.
-pub(crate) fn lanes(streams: Vec<Stream>, consent: &dyn ConsentView, skip: &SkipSet) -> Vec<Lane> {
-    let mut lanes: BTreeMap<Option<String>, Vec<Open>> = BTreeMap::new();
+/// The streams that consent and the drain leave open, by project. Calls the caller's code, so no
+/// transaction may be open.
+pub(crate) fn open_streams(
+    streams: Vec<Stream>,
+    consent: &dyn ConsentView,
+    skip: &SkipSet,
+) -> Vec<ProjectStreams> {
+    let mut projects: BTreeMap<Option<String>, Vec<OpenStream>> = BTreeMap::new();
     for Stream { place_id, hold, place } in streams {
         if let Ok(from) = Hold::from_stored(hold).leaves_from(consent.consent(&place))
             && !skip.has_project(&place.project_uuid)
         {
-            lanes.entry(place.project_uuid).or_default().push(Open { place: place_id, hold, from });
+            projects.entry(place.project_uuid).or_default().push(OpenStream { place: place_id, hold, from });
         }
     }
-    lanes.into_iter().map(|(project_uuid, streams)| Lane { project_uuid, streams }).collect()
+    projects.into_iter().map(|(project_uuid, streams)| ProjectStreams { project_uuid, streams }).collect()
 }
 
-impl Lane {
-    /// When the oldest row of the lane began to wait; nothing for an empty lane.
+impl ProjectStreams {
+    /// When the oldest row began to wait; nothing when none waits.
     pub(crate) fn oldest(&self, conn: &Connection, kind: Kind) -> rusqlite::Result<Option<(f64, i64)>> {
         let mut oldest = None;
-        for Open { place, hold, from } in &self.streams {
+        for OpenStream { place, hold, from } in &self.streams {
             let first: Option<(f64, i64)> = conn
                 .prepare_cached(
                     "SELECT at, row FROM bindings WHERE kind = ?1 AND place = ?2 AND hold = ?3 AND at >= ?4
@@ -80,7 +85,7 @@ impl Lane {
         Ok(oldest)
     }
 
-    /// The first `limit` rows of the lane, oldest first, without those that `passed` names.
+    /// The first `limit` rows, oldest first, without those that `passed` names.
     pub(crate) fn first_rows(
         &self,
         conn: &Connection,
@@ -89,7 +94,7 @@ impl Lane {
         passed: &dyn Fn(RowId) -> bool,
     ) -> rusqlite::Result<Vec<i64>> {
         let mut candidates: Vec<(f64, i64)> = Vec::new();
-        for Open { place, hold, from } in &self.streams {
+        for OpenStream { place, hold, from } in &self.streams {
             let mut select = conn.prepare_cached(
                 "SELECT at, row FROM bindings WHERE kind = ?1 AND place = ?2 AND hold = ?3 AND at >= ?4
                  ORDER BY at, row",
