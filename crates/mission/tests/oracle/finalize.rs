@@ -198,7 +198,7 @@ fn finalizing_ends_as_in_the_reference_and_leaves_the_same_facts() {
     report("finalize-tasks", cases.len(), &differing);
     let Deliberate { refused, warned, listed, unchanged, targets, manifests } = on_purpose;
     deliberate("target branch of an existing mission", &format!("{targets} missions"));
-    deliberate("`finalize-tasks` on a mission that is not in order", &format!("{refused} missions"));
+    deliberate("`finalize-tasks` on a mission with errors", &format!("{refused} missions"));
     deliberate("`would_modify`, `modified_wps`", &format!("{unchanged} of {listed} entries"));
     deliberate("`ownership_warnings` of `finalize-tasks`", &format!("{warned} missions"));
     deliberate("`wps.yaml`", &format!("{manifests} missions"));

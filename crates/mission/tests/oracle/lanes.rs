@@ -86,5 +86,5 @@ fn lanes_are_those_of_the_reference_and_a_cycle_is_named() {
         modes.into_iter().filter_map(Value::as_str).any(|error| error.contains("recursion"))
     };
     let circles = cases.iter().filter(is_circle).count();
-    deliberate("lanes that wait for each other", &format!("{circles} missions"));
+    deliberate("lanes that depend on each other", &format!("{circles} missions"));
 }
