@@ -1,13 +1,12 @@
-//! Development only: medians, and the yardsticks that benchmarks print their ratio to.
+//! Development only: medians, and the yardsticks of the benchmarks.
 //!
-//! A figure alone says more about the machine than about the program. Every benchmark here runs its
-//! yardstick in the same run, alternating with it, and prints the ratio of the medians. Nothing asserts
-//! a time.
+//! An absolute time depends on the machine. Every benchmark alternates with its yardstick in the same run
+//! and prints the ratio of the medians. No time is asserted.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Some timings of one thing.
+/// Timings of one operation.
 #[derive(Clone, Debug)]
 pub struct Timings {
     name: String,
@@ -28,7 +27,7 @@ impl Timings {
         value
     }
 
-    /// The value below which `share` of the samples lie.
+    /// The quantile `share` of the samples.
     pub fn quantile(&self, share: f64) -> Duration {
         let mut sorted = self.samples.clone();
         sorted.sort_unstable();
@@ -66,13 +65,13 @@ fn shown(duration: Duration) -> String {
     }
 }
 
-/// A process that does nothing: what the system asks for any program at all.
+/// A process that does nothing: the cost of any process.
 pub fn bare_process() {
     let _ = Command::new("true").stdin(Stdio::null()).stdout(Stdio::null()).status();
 }
 
-/// Resident memory of a process at its peak, in KiB, as the system's own high-water mark says: the highest
-/// of some runs, each read again and again until the process is gone. Nothing where the system has none.
+/// Peak resident memory of a process in KiB, by the high-water mark of the system: the highest of some
+/// runs, each polled until the process ends. `None` where the system has no such mark.
 pub fn peak_memory(mut command: Command) -> Option<u64> {
     const RUNS: usize = 50;
     command.stdin(Stdio::null()).stdout(Stdio::null());

@@ -1,4 +1,4 @@
-//! What a person does in a browser: the page that a login opens, and Approve pressed on it.
+//! Browser side of a login: captures the page that a login opens, and approves on it.
 
 use crate::patience::eventually;
 use crate::server::Server;
@@ -6,14 +6,14 @@ use crate::world::World;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-/// A browser that tells which page it was asked to open.
+/// A fake browser that records the opened page.
 #[derive(Debug)]
 pub struct Browser {
     opened: PathBuf,
 }
 
 impl Browser {
-    /// The browser of later commands of `world`.
+    /// Installs the browser for later commands of `world`.
     ///
     /// # Panics
     /// When it cannot be installed.
@@ -33,10 +33,10 @@ impl Browser {
         Self { opened }
     }
 
-    /// The page that a command opens, as soon as it does.
+    /// Waits for the page that a command opens.
     ///
     /// # Panics
-    /// When none is opened.
+    /// When no page is opened.
     #[allow(clippy::expect_used, reason = "a test that waits in vain has to stop")]
     pub fn page(&self) -> String {
         eventually("a browser is opened", || self.opened.exists());
@@ -45,10 +45,10 @@ impl Browser {
         page
     }
 
-    /// Approves on the page that a command opens, as soon as it does.
+    /// Waits for the page that a command opens, and approves on it.
     ///
     /// # Panics
-    /// When none is opened, or the page does not take it.
+    /// When no page is opened, or the approval fails.
     pub fn approve(&self, email: &str, secret: &str) {
         approve(&self.page(), email, secret);
     }
@@ -57,7 +57,7 @@ impl Browser {
 /// Runs a login of `world` and approves it as the owner of the server's account.
 ///
 /// # Panics
-/// When it does not end with exit 0.
+/// When it does not exit 0.
 #[cfg(unix)]
 #[allow(clippy::expect_used, reason = "a test that cannot log in has to stop")]
 pub fn log_in(world: &mut World, server: &Server, email: &str, argv: &[String]) {
@@ -69,10 +69,10 @@ pub fn log_in(world: &mut World, server: &Server, email: &str, argv: &[String]) 
     assert!(output.status.success(), "{argv:?}: {output:?}");
 }
 
-/// Opens the approval page, types address and secret, presses Approve.
+/// Loads the approval page and posts its form with address and secret.
 ///
 /// # Panics
-/// When the page does not take it.
+/// When the approval fails.
 #[allow(clippy::expect_used, reason = "a test that cannot approve has to stop")]
 pub fn approve(page: &str, email: &str, secret: &str) {
     let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();

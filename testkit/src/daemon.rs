@@ -1,4 +1,4 @@
-//! A real daemon of the world, and a stand-in for a daemon of the reference. Both end with their test.
+//! A real daemon of the world, and a fake daemon of the reference. Both end with their test.
 
 use crate::patience::{PATIENCE, eventually};
 use crate::world::World;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The daemons of a world: started here or by a command, all gone when this is dropped.
+/// The daemons of a world, started here or by a command. Dropping this ends them.
 #[derive(Debug)]
 pub struct Daemons {
     control_file: PathBuf,
@@ -20,17 +20,17 @@ pub struct Daemons {
 #[derive(Debug)]
 struct Started {
     pid: u32,
-    /// When it started: what tells it from a later process of the same pid.
+    /// Start time, which distinguishes it from a later process with the same pid.
     born: Option<u64>,
 }
 
 impl Daemons {
-    /// Of whatever commands of `world` start.
+    /// Covers daemons that commands of `world` start.
     pub fn of(world: &World) -> Self {
         Self { control_file: world.home().control_file(), started: None }
     }
 
-    /// Starts the daemon of `world`, and waits until it has nothing left to do.
+    /// Starts the daemon of `world`, and waits until it is idle.
     ///
     /// # Panics
     /// When it does not start.
@@ -53,7 +53,7 @@ impl Daemons {
         self.started.as_ref().expect("one that was started here").pid
     }
 
-    /// Ends the daemon as a crash would.
+    /// Kills the daemon, as in a crash.
     ///
     /// # Panics
     /// When it does not end.
@@ -69,7 +69,7 @@ impl Daemons {
         assert!(send(self.pid(), name), "SIG{name} to {}", self.pid());
     }
 
-    /// Waits until the daemon, having looked for rows once, writes nothing more.
+    /// Waits until the daemon has checked for rows once and stopped writing.
     fn rest(&self, world: &World) {
         eventually("the daemon rests", || {
             let status = world.run(["sync", "daemon", "status", "--json"]).exits(0).json();
@@ -113,14 +113,14 @@ fn send(pid: u32, name: &str) -> bool {
     status.is_ok_and(|status| status.success())
 }
 
-/// Ends a process and waits until it is gone.
+/// Kills a process and waits for its end.
 fn end(pid: u32) {
     let _ = send(pid, "KILL");
     eventually("a daemon ends", || !identity::process::observe_process(i64::from(pid)).is_alive());
 }
 
-/// A process with the argv of a daemon of the reference, and the voice of one on a port of its own: it
-/// repeats its token to whoever asks for its health, and ends when it is told to by somebody who knows it.
+/// A process with the argv of a reference daemon, and its control protocol on a separate port: health
+/// returns the token, and a request with the token ends it.
 #[derive(Debug)]
 pub struct ReferenceDaemon {
     process: Arc<Mutex<Child>>,
@@ -161,7 +161,7 @@ impl ReferenceDaemon {
         Self { process, pid, port, token }
     }
 
-    /// Writes the state file that names it.
+    /// Writes its state file.
     pub fn write_state_file(&self, world: &World) {
         let Self { pid, port, token, .. } = self;
         world.write_state(
@@ -183,7 +183,7 @@ fn finish(process: &Mutex<Child>) {
     let _ = child.wait();
 }
 
-/// Answers one request; true when it was told to end.
+/// Answers one request. True if it was a request to stop.
 fn answer(stream: &mut TcpStream, token: &str) -> std::io::Result<bool> {
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut reader = BufReader::new(stream.try_clone()?);

@@ -5,14 +5,14 @@ use crate::server::Server;
 use crate::world::{TEAM, USER, World, session};
 use std::path::PathBuf;
 
-/// The shared identity is logged in, at a server that no test asks.
+/// The shared identity, logged in at a server that is never contacted.
 pub fn logged_in(binary: impl Into<PathBuf>) -> World {
     let world = World::new(binary);
     world.log_in().init_project();
     world
 }
 
-/// Commands act as the user of a running server, by a token.
+/// Commands act as the user of a running server, with a token.
 pub fn with_server(binary: impl Into<PathBuf>) -> (World, Server) {
     let mut world = World::new(binary);
     let server = Server::start(&world, USER);
@@ -21,7 +21,7 @@ pub fn with_server(binary: impl Into<PathBuf>) -> (World, Server) {
     (world, server)
 }
 
-/// The shared identity is logged in at a server that does not answer and counts every connection.
+/// The shared identity, logged in at a listener that counts every connection and does not answer.
 pub fn with_listener(binary: impl Into<PathBuf>) -> (World, CountingListener) {
     let world = World::new(binary);
     let server = CountingListener::start();

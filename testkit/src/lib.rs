@@ -3,22 +3,22 @@
 //! | module | owns |
 //! |---|---|
 //! | [`server`] | a real ingest server |
-//! | [`browser`] | what a person does in a browser |
-//! | [`daemon`] | a real daemon, and a stand-in for one of the reference |
+//! | [`browser`] | the browser side of a login |
+//! | [`daemon`] | a real daemon, and a fake daemon of the reference |
 //! | [`host`] | worlds with a project and a logged-in account |
 //! | [`world`] | a temporary home and repository, and commands run in them |
 //! | [`transcript`] | pages whose commands are run |
 //! | [`tree`] | the hash of a directory tree, side files included |
-//! | [`mission`] | missions as a person writes them |
-//! | [`listener`] | a server that counts who knocks |
-//! | [`owner`] | owner records for a test to break |
-//! | [`patience`] | how long a test waits for other processes |
-//! | [`recorded`] | homes that the reference wrote, as the user they were written for |
-//! | [`remedies`] | remedies of every kind |
-//! | [`reference_queue`] | queue DBs as the reference leaves them |
-//! | [`scripted`] | a server that answers by a script |
+//! | [`mission`] | missions with documents and commits |
+//! | [`listener`] | a listener that counts connections |
+//! | [`owner`] | owner records of a reference daemon |
+//! | [`patience`] | timeouts for other processes |
+//! | [`recorded`] | recorded homes of the reference, under their recorded user |
+//! | [`remedies`] | samples of every remedy |
+//! | [`reference_queue`] | queue DBs in the format of the reference |
+//! | [`scripted`] | a server with scripted answers |
 //!
-//! Nothing here is in the product, and nothing in the product knows that it is tested.
+//! The product does not depend on this crate and has no test hooks for it.
 
 pub mod browser;
 pub mod daemon;

@@ -1,4 +1,4 @@
-//! A loopback listener that counts connections: for tests in which none may be made.
+//! A loopback listener that counts connections, for tests that allow none.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Mutex;
@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 #[derive(Debug)]
 pub struct CountingListener {
     address: SocketAddr,
-    /// Who connected, in the order in which the system accepted them.
+    /// Peers, in the order of acceptance.
     accepted: Mutex<Receiver<SocketAddr>>,
     others: Mutex<u64>,
 }
@@ -39,8 +39,7 @@ impl CountingListener {
         format!("http://{}", self.address)
     }
 
-    /// Connections of others so far. One of its own, known by its port, comes behind all that the
-    /// system still queues.
+    /// Number of connections so far. A connection of its own marks the end of the accept queue.
     ///
     /// # Panics
     /// When loopback cannot be connected to.

@@ -1,16 +1,16 @@
-//! Missions as a person writes them: the documents, committed with plain git.
+//! Missions with documents, committed with plain git.
 
 use crate::world::World;
 use std::path::PathBuf;
 
-/// A specification that is no placeholder.
+/// A specification without placeholders.
 pub const SPEC: &str = "# Tea timer\n\n| ID | Title | Requirement |\n|---|---|---|\n\
     | FR-001 | Count | The timer counts down from the minutes it is given. |\n\
     | FR-002 | Ring | It rings once when the time is over. |\n";
-/// A plan that is no placeholder.
+/// A plan without placeholders.
 pub const PLAN: &str =
     "# Plan\n\n## Technical Context\n\n**Language/Version**: POSIX shell\n**Storage**: none\n";
-/// Two work packages, the second behind the first.
+/// Two work packages; the second depends on the first.
 pub const TASKS: &str = "# Tasks\n\n## WP01 - Count down\n\n- [ ] T001 read the minutes\n- [ ] T002 count\n\n\
     **Dependencies**: none\n\n## WP02 - Ring\n\n- [ ] T003 ring\n\n**Dependencies**: WP01\n";
 

@@ -1,5 +1,5 @@
-//! Owner records for a test to break: records of a reference daemon, which has no lock of ours, so that
-//! any live process with the argv of one can stand for it.
+//! Owner records of a reference daemon. Such a daemon has no lock, so any live process with its argv
+//! can act as one.
 
 use crate::world::World;
 use contract::OwnerRecord;
@@ -7,8 +7,8 @@ use serde_json::Value;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
-/// The pid of a live process with the argv of a daemon of the reference. One for all tests of a program; it
-/// ends with that program.
+/// The pid of a live process with the argv of a reference daemon. All tests of a binary share it; it ends
+/// with that binary.
 ///
 /// # Panics
 /// When it does not start.
@@ -29,7 +29,7 @@ pub fn stand_in() -> u32 {
     process.id()
 }
 
-/// A record that agrees with the foreground of `world` in all six fields and names `pid`.
+/// A record that equals the foreground of `world` in all six fields, with this `pid`.
 ///
 /// # Panics
 /// When the world's `sync status --json` does not answer.
@@ -62,7 +62,7 @@ pub fn agreeing(world: &World, pid: u32) -> OwnerRecord {
     }
 }
 
-/// Writes the record where the product looks for it.
+/// Writes the owner record file.
 pub fn write(world: &World, record: &OwnerRecord) {
     world.write_state("sync/daemon/owner.json", record.render().as_bytes());
 }

@@ -1,14 +1,14 @@
-//! How long tests wait for what other processes do. A test asserts that it happens, never how soon.
+//! Timeouts for other processes. A test asserts that an effect happens, never how soon.
 
 use std::time::{Duration, Instant};
 
-/// How long something that has to happen may take; far beyond what it does take.
+/// Timeout for an expected effect, far above its usual duration.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until `condition` holds.
 ///
 /// # Panics
-/// When it never does.
+/// When it does not within the timeout.
 #[track_caller]
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;

@@ -1,21 +1,21 @@
-//! Homes that the reference wrote in real runs, copied into worlds of their own and looked at on the host
-//! name and as the user they were written for: a session can be read nowhere else.
+//! Recorded homes of the reference, copied into a separate world. Commands run under the recorded host
+//! name and user, because a session is readable only there.
 
 use crate::world::{Run, World, finish};
 use std::path::Path;
 use std::process::Command;
 
-/// A way to be `fixture-host` and user 1000 in a process of its own.
+/// Method to run a process as user 1000 on `fixture-host`.
 #[derive(Clone, Copy, Debug)]
 pub enum Disguise {
-    /// As root, who may become anybody.
+    /// As root, by changing the user.
     Root,
     /// In a user namespace.
     UserNamespace,
 }
 
 impl Disguise {
-    /// The way that works here, if one does.
+    /// The method that works on this machine, if any.
     pub fn find() -> Option<Self> {
         let works = |program: &str, arguments: &[&str]| {
             Command::new(program).args(arguments).output().is_ok_and(|output| {
@@ -55,7 +55,7 @@ impl Disguise {
         None
     }
 
-    /// Runs the program of `world` in disguise.
+    /// Runs the program of `world` as the recorded user.
     #[must_use = "look at the exit code or the output"]
     pub fn run(self, world: &World, arguments: &[&str]) -> Run {
         let (outer, inner): (&[&str], &str) = match self {
@@ -73,7 +73,7 @@ impl Disguise {
     }
 }
 
-/// A copy of a recorded home, made as its README requires.
+/// Copies a recorded home as its README requires.
 ///
 /// # Panics
 /// When it cannot be copied.

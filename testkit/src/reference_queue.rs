@@ -1,4 +1,4 @@
-//! A queue DB as the reference leaves it on disk: its three tables, filled with rows of a test's own.
+//! A queue DB in the format of the reference: its three tables, with rows of the test.
 
 use data_encoding::HEXLOWER;
 use rusqlite::{Connection, params};
@@ -37,7 +37,7 @@ impl ReferenceQueue {
         Self { path: path.to_owned(), db }
     }
 
-    /// Opens a queue DB that is there, to add rows as another program does.
+    /// Opens an existing queue DB, to add rows as another program does.
     ///
     /// # Panics
     /// When it cannot be opened.
@@ -46,7 +46,7 @@ impl ReferenceQueue {
         Self { path: path.to_owned(), db: Connection::open(path).expect("a queue") }
     }
 
-    /// Adds many rows quickly: nothing of them is synced to the disk.
+    /// Switches disk syncs off, to add many rows quickly.
     ///
     /// # Panics
     /// When the settings cannot be changed.
@@ -57,12 +57,12 @@ impl ReferenceQueue {
         self
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Adds an event that names a team, or none.
+    /// Adds an event, with or without a team.
     pub fn event(&self, event_id: &str, team_slug: Option<&str>) -> &Self {
         let payload = json!({
             "mission_slug": MISSION, "wp_id": "WP01", "from_lane": "planned", "to_lane": "claimed",
@@ -72,7 +72,7 @@ impl ReferenceQueue {
         self.envelope(event_id, "WPStatusChanged", ("WorkPackage", "WP01"), &payload, team_slug)
     }
 
-    /// Adds the event that describes an artifact: a server accepts no body without it.
+    /// Adds the index event of an artifact, without which a server accepts no body.
     pub fn indexed(&self, event_id: &str, artifact_path: &str, content: &str) -> &Self {
         let payload = json!({
             "namespace": {
@@ -181,7 +181,7 @@ impl ReferenceQueue {
     }
 }
 
-/// A queue DB at `path` as a crash in the middle of a transaction leaves it: half changed, with a hot
+/// Creates a queue DB at `path` in the state after a crash inside a transaction: half changed, with a hot
 /// journal. One event is committed.
 ///
 /// # Panics
@@ -209,7 +209,7 @@ pub fn leave_hot_journal(path: &Path) {
     std::fs::remove_file(&scratch).expect("removed");
 }
 
-/// JSON with a space behind every comma and colon, as the reference writes it.
+/// JSON with a space after every comma and colon, as the reference writes it.
 #[allow(clippy::expect_used, reason = "a value always serialises, and JSON is UTF-8")]
 fn spaced(value: &Value) -> String {
     struct Spaced;

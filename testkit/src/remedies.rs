@@ -1,12 +1,12 @@
-//! Remedies of every kind, for tests that walk them.
+//! Samples of every remedy.
 
 use contract::Remedy;
 
-/// Samples of every variant: one list makes both the match and the walk, so a new variant does not compile
-/// until a sample of it is walked.
+/// Samples of every variant. The list generates the match as well, so a new variant does not compile
+/// without a sample.
 macro_rules! samples {
     ($($pattern:pat => [$($sample:expr),+ $(,)?],)+) => {
-        /// One of each, and more of those that carry text of another program.
+        /// One sample of each variant, and more of those with text of another program.
         ///
         /// # Panics
         /// When one is listed as a sample of another variant.

@@ -1,4 +1,4 @@
-//! A server on loopback that answers by a script: for answers that no real server gives.
+//! A loopback server with scripted answers, for answers that no real server gives.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -21,7 +21,7 @@ pub struct Asked {
     pub body: Vec<u8>,
 }
 
-/// What the server answers.
+/// A scripted answer.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// The status.
@@ -30,7 +30,7 @@ pub struct Reply {
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Vec<u8>,
-    /// The length that the head promises; the connection ends after the body.
+    /// The announced length; the connection ends after the body.
     pub promised: Option<usize>,
 }
 
@@ -59,7 +59,7 @@ pub struct ScriptedServer {
 }
 
 impl ScriptedServer {
-    /// Starts a server that answers every request by `script`.
+    /// Starts a server that answers every request with `script`.
     ///
     /// # Panics
     /// When there is no loopback port: a test cannot go on.
@@ -90,7 +90,7 @@ impl ScriptedServer {
         format!("http://{}", self.address)
     }
 
-    /// Everything asked so far, in order of arrival.
+    /// All requests so far, in order of arrival.
     ///
     /// # Panics
     /// Never: no script holds the log.

@@ -18,12 +18,12 @@ pub struct Server {
     pub team: String,
     /// A token of the account.
     pub token: String,
-    /// What the account types to approve a login.
+    /// The approval secret of the account.
     pub secret: String,
 }
 
 impl Server {
-    /// Starts a server whose data lies in `world`, with an account for `email` and a token for it.
+    /// Starts a server with its data in `world`, an account for `email`, and a token for it.
     ///
     /// # Panics
     /// When it does not start.
@@ -57,7 +57,7 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// Ends the server as a crash would, and starts it again on the same data and port.
+    /// Kills the server, as in a crash, and starts it again on the same data and port.
     ///
     /// # Panics
     /// When it does not start again.
@@ -85,18 +85,18 @@ impl Server {
     #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
     pub fn restore(&mut self, world: &World, from: &Path) {
         self.stop();
-        std::fs::remove_dir_all(&self.data).expect("the data go");
+        std::fs::remove_dir_all(&self.data).expect("the data are removed");
         copy_files(from, &self.data);
         self.crash_and_restart(world);
     }
 
-    /// What the server holds for the account, without the time: the SHA-256 of each event's bytes by its
-    /// id, and the hash of each body by its path.
+    /// The rows stored for the account: SHA-256 of each event's bytes by its id, and the hash of each body
+    /// by its path.
     pub fn held(&self) -> Vec<(String, String)> {
         self.held_by(&self.token)
     }
 
-    /// The same for the account of another token.
+    /// The rows stored for the account of `token`.
     pub fn held_by(&self, token: &str) -> Vec<(String, String)> {
         let mut held = self.pages(token, "/api/v1/inspect/events", ["event_id", "digest"]);
         held.extend(self.pages(token, "/api/v1/inspect/bodies", ["artifact_path", "content_hash"]));
@@ -104,7 +104,7 @@ impl Server {
         held
     }
 
-    /// Adds an account; its private team and a token for it.
+    /// Adds an account. Returns its private team and a token.
     ///
     /// # Panics
     /// When the server's commands fail.
@@ -138,13 +138,13 @@ impl Server {
         rows
     }
 
-    /// Ends the server as a crash would.
+    /// Kills the server, as in a crash.
     pub fn stop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Lets commands of `world` act as the account, by its token.
+    /// Lets commands of `world` act as the account, with its token.
     pub fn welcome(&self, world: &mut World) {
         world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", self.url()));
         world.set("SPEC_KITTY_TOKEN", &self.token).set("SPEC_KITTY_SERVER_URL", &self.url());
@@ -170,10 +170,10 @@ impl Server {
         self.rows("/api/v1/inspect/bodies", "content_hash")
     }
 
-    /// How many requests it answered so far, questions about itself aside.
+    /// Number of answered requests, except operator and inspection routes.
     ///
     /// # Panics
-    /// When it does not tell.
+    /// When `/metrics` has no such counters.
     pub fn requests(&self) -> u64 {
         let (status, text) = self.fetch("/metrics", &self.token);
         assert_eq!(status, 200, "{text}");

@@ -1,9 +1,9 @@
-//! Pages that are transcripts: every `console` block of a Markdown page is run, and what the page shows
-//! has to be what is printed.
+//! Transcript pages: every `console` block of a Markdown page is run, and its output is compared with the
+//! page.
 //!
 //! `$ ` begins a command, `> ` continues it, other lines are its output, `[exit N]` ends it when N is
-//! not 0, and `...` stands for any lines. Identifiers, commits and durations differ from run to run: the
-//! page's are learned as names for the real ones, and later commands of the page may use them.
+//! not 0, and `...` stands for any lines. Identifiers, commits and durations differ between runs: those of
+//! the page are mapped to the real ones, also in later commands.
 
 use crate::world::World;
 use std::collections::BTreeMap;
@@ -12,11 +12,11 @@ use std::fmt::Write as _;
 /// One command of a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Step {
-    /// What is typed, continuation lines included.
+    /// The typed text, with continuation lines.
     pub command: String,
-    /// What the page shows.
+    /// The output on the page.
     pub output: Vec<String>,
-    /// How it ends.
+    /// The exit code on the page.
     pub exit: i32,
 }
 
@@ -52,8 +52,8 @@ fn read_line(steps: &mut Vec<Step>, line: &str) {
     }
 }
 
-/// Runs the commands in `world`, whose binary they find as `spec-kitty`. `shown` says which real path
-/// stands for which one of the page.
+/// Runs the commands in `world`, whose binary they find as `spec-kitty`. `shown` maps
+/// real paths to paths of the page.
 ///
 /// # Panics
 /// When a command's exit code or output differs from the page.
@@ -75,7 +75,7 @@ pub fn run(world: &World, steps: &[Step], shown: &[(&str, &str)]) {
     }
 }
 
-/// Whether the lines agree; learns names.
+/// Whether the lines are equal; records the mapped names.
 fn agree(page: &[&str], real: &[&str], names: &mut BTreeMap<String, String>) -> bool {
     match (page.split_first(), real.split_first()) {
         (None, None) => true,
@@ -94,7 +94,7 @@ fn agree(page: &[&str], real: &[&str], names: &mut BTreeMap<String, String>) -> 
     }
 }
 
-/// Whether one line agrees with another, word by word.
+/// Whether two lines are equal, token by token.
 fn learn(page: &str, real: &str, names: &mut BTreeMap<String, String>) -> bool {
     let (page, real) = (words(page), words(real));
     page.len() == real.len()

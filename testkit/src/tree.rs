@@ -1,10 +1,10 @@
-//! The hash of a directory tree: names, kinds, modes, link targets, contents and change times of
-//! everything below. Two equal snapshots mean that nobody wrote there, side files included.
+//! Snapshot of a directory tree: names, kinds, modes, link targets, content hashes and change times of
+//! all entries. Equal snapshots prove that nothing was written, side files included.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// One entry: what it is and what it holds.
+/// One entry of the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Kind and mode.
@@ -27,7 +27,7 @@ pub fn snapshot(root: &Path) -> Tree {
     tree
 }
 
-/// What differs between two snapshots, for a message.
+/// The differences between two snapshots, for a message.
 pub fn difference(before: &Tree, after: &Tree) -> Vec<String> {
     let mut lines = Vec::new();
     for (path, entry) in after {

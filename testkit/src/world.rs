@@ -1,5 +1,5 @@
-//! A world: a temporary user home, a scratch directory, and the real binary run inside them with an
-//! environment of its own.
+//! A world: a temporary user home, a scratch directory, and the real binary run inside them in a clean
+//! environment.
 
 use contract::Scope;
 use identity::session::Team;
@@ -18,7 +18,7 @@ pub const USER: &str = "dev@example.com";
 /// Private team of the shared identity.
 pub const TEAM: &str = "team-PRIV-01";
 
-/// How long a command of the binary may take before a test calls it hung.
+/// Timeout for a command of the binary.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A temporary home with commands run in it. The directory is removed at the end.
@@ -31,7 +31,7 @@ pub struct World {
     variables: Vec<(String, String)>,
 }
 
-/// What a command printed and how it ended.
+/// Output and exit code of a command.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// Exit status; none when a signal ended it.
@@ -64,12 +64,12 @@ impl Run {
 }
 
 impl World {
-    /// A world in which `binary` is the CLI. Hosted sync is on; no daemon is ever started by itself.
+    /// A world in which `binary` is the CLI. Hosted sync is on; no daemon is started automatically.
     pub fn new(binary: impl Into<PathBuf>) -> Self {
         Self::named(binary, "home")
     }
 
-    /// The same with a user home of a particular name, to try awkward paths.
+    /// The same with this name of the user home, to test unusual paths.
     ///
     /// # Panics
     /// When the directories cannot be made.
@@ -89,7 +89,7 @@ impl World {
         Self { _directory: directory, user_home, work, binary: binary.into(), variables }
     }
 
-    /// Another copy of the CLI, for later commands.
+    /// Uses another copy of the CLI for later commands.
     #[must_use]
     pub fn with_program(self, binary: impl Into<PathBuf>) -> Self {
         Self { binary: binary.into(), ..self }
@@ -143,7 +143,7 @@ impl World {
         Scope::new(SERVER, USER, TEAM)
     }
 
-    /// A command of the binary, ready to run: its own environment, nothing of the test's.
+    /// A command of the binary in this world's environment, without the test's own variables.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
         self.dress(&mut command);
@@ -270,7 +270,7 @@ pub fn session(server: &str, user: &str, team: &str) -> Session {
     }
 }
 
-/// Runs a command to its end, or stops the test when it hangs.
+/// Runs a command to its end; a timeout fails the test.
 ///
 /// # Panics
 /// When it cannot start, or does not end in a minute.
@@ -286,7 +286,7 @@ pub fn finish(mut command: Command) -> Run {
     }
 }
 
-/// Waits for a child while reading its output; kills it, and gives nothing, when `patience` ends.
+/// Waits for a child while reading its output. After `patience` kills it and returns `None`.
 #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
 fn wait(mut child: Child, patience: Duration) -> Option<Output> {
     use std::io::Read;

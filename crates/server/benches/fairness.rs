@@ -1,4 +1,4 @@
-//! How long a second account waits while a first one attacks, for each attack the server is built
+//! Latency of a second account while a first one attacks, for each attack that the server defends
 //! against. Bounded in count and time; loopback only.
 //!
 //! `cargo bench -p spec-kitty-server --bench fairness`. Prints a table and fails when the second
@@ -28,10 +28,10 @@ const ROUNDS: u64 = 60;
 /// The first account's address, and the second's.
 const ATTACKER: u8 = 2;
 const VICTIM: u8 = 100;
-/// What the second account's p99 stays under.
+/// Upper bound for the p99 of the second account.
 const BOUND: Duration = Duration::from_secs(1);
 
-/// What every attack knows.
+/// Context of every attack.
 struct Attack {
     server: SocketAddr,
     token: String,
@@ -39,14 +39,14 @@ struct Attack {
 }
 
 impl Attack {
-    fn goes_on(&self) -> bool {
+    fn continues(&self) -> bool {
         !self.stop.load(Ordering::Relaxed)
     }
 
     /// Waits in small steps.
     fn pause(&self, time: Duration) {
         let until = Instant::now() + time;
-        while self.goes_on() && Instant::now() < until {
+        while self.continues() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -115,7 +115,7 @@ fn measure(threads: usize, run: Run) -> Vec<Duration> {
     times.into_inner().unwrap()
 }
 
-/// What a second account does: sends an event, asks who it is, starts a login, polls it.
+/// One round of the second account: sends an event, reads `/me`, starts a login, polls it.
 fn one_round(world: &World, token: &str, round: u64, times: &Mutex<Vec<Duration>>) {
     let server = world.address();
     let authorization = format!("Bearer {token}");
@@ -152,34 +152,34 @@ fn slow_upload(attack: &Attack, _number: usize) {
         endpoint::EVENTS_BATCH,
         attack.authorization()
     );
-    while attack.goes_on() {
+    while attack.continues() {
         let mut stream = connect_from(attack.server, ATTACKER);
         let mut is_open = stream.write_all(head.as_bytes()).is_ok();
-        while attack.goes_on() && is_open {
+        while attack.continues() && is_open {
             is_open = stream.write_all(b" ").is_ok();
             attack.pause(Duration::from_millis(100));
         }
     }
 }
 
-/// Opens 128 connections from an address of its own, and again whenever some were closed.
+/// Opens 128 connections from its own address, and again whenever some were closed.
 fn idle_connections(attack: &Attack, number: usize) {
     let from = ATTACKER + u8::try_from(number).unwrap();
     let mut held: Vec<TcpStream> = Vec::new();
-    while attack.goes_on() {
+    while attack.continues() {
         held.retain(|stream| {
             stream.set_nonblocking(true).unwrap();
             let mut buffer = [0; 1];
             matches!(stream.peek(&mut buffer), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
         });
-        while held.len() < 128 && attack.goes_on() {
+        while held.len() < 128 && attack.continues() {
             held.push(connect_from(attack.server, from));
         }
         attack.pause(Duration::from_millis(20));
     }
 }
 
-/// Asks for 250 device logins as fast as it can.
+/// Requests 250 device logins as fast as possible.
 fn device_requests(attack: &Attack, _number: usize) {
     let form = client::form(&[("client_id", oauth::CLIENT_ID)]);
     let headers = [("Content-Type", "application/x-www-form-urlencoded")];
@@ -193,7 +193,7 @@ fn device_requests(attack: &Attack, _number: usize) {
 fn guess(attack: &Attack, number: usize) {
     let (code, cookie, key) = open_page(attack);
     for round in 0..20 {
-        if !attack.goes_on() {
+        if !attack.continues() {
             return;
         }
         let email = if round % 2 == 0 { EMAIL.to_owned() } else { format!("{number}-{round}@example.com") };
@@ -237,33 +237,33 @@ fn fill(world: &World, token: &str) {
     }
 }
 
-/// Asks for ten megabytes and reads a little now and then.
+/// Requests ten megabytes and reads them slowly.
 fn slow_reader(attack: &Attack, _number: usize) {
     let path = format!("{}?content=1", endpoint::INSPECT_BODIES);
     let authorization = attack.authorization();
     let bytes = request(attack.server, "GET", &path, &[("Authorization", &authorization)], &[]);
-    while attack.goes_on() {
+    while attack.continues() {
         let mut stream = connect_from(attack.server, ATTACKER);
         let mut is_open = stream.write_all(&bytes).is_ok();
         let mut buffer = [0; 256];
-        while attack.goes_on() && is_open {
+        while attack.continues() && is_open {
             is_open = stream.read(&mut buffer).is_ok_and(|count| count > 0);
             attack.pause(Duration::from_millis(100));
         }
     }
 }
 
-/// Opens a page of its own and sends half of its form.
+/// Opens its own page and sends half of its form.
 fn half_open_page(attack: &Attack, _number: usize) {
     let (code, cookie, _) = open_page(attack);
     let half = format!(
         "POST /device HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
          Content-Length: 500\r\n\r\nuser_code={code}"
     );
-    while attack.goes_on() {
+    while attack.continues() {
         let mut stream = connect_from(attack.server, ATTACKER);
         let mut is_open = stream.write_all(half.as_bytes()).is_ok();
-        while attack.goes_on() && is_open {
+        while attack.continues() && is_open {
             attack.pause(Duration::from_millis(200));
             is_open = stream.write_all(b"x").is_ok();
         }

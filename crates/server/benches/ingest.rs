@@ -1,7 +1,7 @@
-//! How many events a second the server takes, acknowledged after their commit, beside how many rows
-//! a second bare SQLite takes in the same run on the same disk.
+//! Ingest rate: events a second, acknowledged after their commit, compared with the row rate of bare
+//! SQLite in the same run on the same disk.
 //!
-//! `cargo bench -p spec-kitty-server`. Prints; asserts nothing: a busy machine is not a fault.
+//! `cargo bench -p spec-kitty-server`. Prints only; asserts no rate.
 
 // A benchmark's output is its purpose.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
