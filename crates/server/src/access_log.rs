@@ -5,6 +5,7 @@
 //! and lines that do not fit are dropped and counted.
 
 use crate::metrics::Metrics;
+use axum::Extension;
 use serde::Serialize;
 use std::io::Write;
 use std::sync::Arc;
@@ -46,6 +47,12 @@ pub(crate) struct LogNote {
     /// The error code of a refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) refusal: Option<String>,
+}
+
+impl LogNote {
+    pub(crate) fn of_account(user_id: String) -> Extension<Self> {
+        Extension(Self { account: Some(user_id), ..Self::default() })
+    }
 }
 
 /// Outcomes of a batch.

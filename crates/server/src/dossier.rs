@@ -46,11 +46,7 @@ pub(crate) async fn push(
         }
     };
     let answer = BodyAnswer { status: status.to_owned(), artifact_path, content_hash };
-    let mut response = (code, Json(answer)).into_response();
-    response
-        .extensions_mut()
-        .insert(LogNote { account: Some(principal.account.user_id), ..LogNote::default() });
-    Ok(response)
+    Ok((code, LogNote::of_account(principal.account.user_id), Json(answer)).into_response())
 }
 
 async fn admit(app: &Arc<App>, caller: &Caller, headers: &HeaderMap) -> Result<Principal, HttpRefusal> {

@@ -68,11 +68,8 @@ pub(crate) async fn check(
     }
     let HeldStates { events, bodies } =
         app.store.held(query(&principal, team, question.events, question.bodies)).await?;
-    let mut response = Json(ReceiptsAnswer { events, bodies }).into_response();
-    response
-        .extensions_mut()
-        .insert(LogNote { account: Some(principal.account.user_id), ..LogNote::default() });
-    Ok(response)
+    let note = LogNote::of_account(principal.account.user_id);
+    Ok((note, Json(ReceiptsAnswer { events, bodies })).into_response())
 }
 
 fn asking_team(principal: &Principal, headers: &HeaderMap) -> Option<TeamKey> {

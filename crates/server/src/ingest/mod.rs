@@ -14,8 +14,8 @@ use crate::store::{EventOutcome, Principal, TeamKey};
 use crate::time::UnixMillis;
 use axum::body::Body;
 use axum::extract::{Extension, State};
+use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use contract::wire::batch::EventStatus;
 use contract::wire::endpoint::TEAM_HEADER;
@@ -52,14 +52,9 @@ pub(crate) async fn batch(
         if blocks.is_empty() { Vec::new() } else { app.store.ingest(key, blocks, UnixMillis::now()).await? };
     let counts = count(&app, &verdicts, &outcomes, flagged);
     let answer = answer(&verdicts, &outcomes);
-    let mut response = (StatusCode::OK, [(CONTENT_TYPE, "application/json")], answer).into_response();
-    response.extensions_mut().insert(LogNote {
-        account: Some(principal.account.user_id),
-        team: Some(team_id),
-        events: Some(counts),
-        refusal: None,
-    });
-    Ok(response)
+    let account = Some(principal.account.user_id);
+    let note = LogNote { account, team: Some(team_id), events: Some(counts), refusal: None };
+    Ok((Extension(note), [(CONTENT_TYPE, "application/json")], answer).into_response())
 }
 
 struct Admitted {

@@ -9,7 +9,7 @@ use crate::time::UnixMillis;
 use contract::event::Deviation;
 use contract::wire::inspect::{HeldBody, HeldEvent, Page};
 use contract::wire::receipts::ReceiptState;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 impl EventStore for SqliteStore {
     fn ingest(
@@ -153,17 +153,14 @@ fn store_event(
                      manifest_version, path)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
             )?
-            .execute(params![
-                team,
-                artifact.project_uuid,
-                artifact.mission_slug,
-                artifact.target_branch,
-                artifact.mission_type,
-                artifact.manifest_version,
-                artifact.path
-            ])?;
+            .execute(artifact_params(&team, artifact))?;
     }
     Ok(EventOutcome::Stored)
+}
+
+fn artifact_params<'a>(team: &'a TeamKey, key: &'a ArtifactKey) -> [&'a dyn ToSql; 7] {
+    let ArtifactKey { project_uuid, mission_slug, target_branch, mission_type, manifest_version, path } = key;
+    [team, project_uuid, mission_slug, target_branch, mission_type, manifest_version, path]
 }
 
 fn find_artifact(
@@ -176,18 +173,7 @@ fn find_artifact(
             "SELECT key FROM artifacts WHERE team = ?1 AND project_uuid = ?2 AND mission_slug = ?3
                AND target_branch = ?4 AND mission_type = ?5 AND manifest_version = ?6 AND path = ?7",
         )?
-        .query_row(
-            params![
-                team,
-                key.project_uuid,
-                key.mission_slug,
-                key.target_branch,
-                key.mission_type,
-                key.manifest_version,
-                key.path
-            ],
-            |row| row.get(0),
-        )
+        .query_row(artifact_params(&team, key), |row| row.get(0))
         .optional()?;
     Ok(found)
 }
