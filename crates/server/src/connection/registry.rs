@@ -45,7 +45,11 @@ impl Registry {
 
     /// Admits a new connection. At a limit, the oldest connection without a head is closed; `None` if
     /// every one serves a request.
-    pub(super) fn admit(self: &Arc<Self>, origin: ClientOrigin, is_shared: bool) -> Option<Admitted> {
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        origin: ClientOrigin,
+        is_shared: bool,
+    ) -> Option<AdmittedConnection> {
         let mut open = self.lock();
         let mut closed_another = false;
         let of_origin = |open: &OpenConnection| open.origin == origin && !open.is_shared;
@@ -64,7 +68,7 @@ impl Registry {
             OpenConnection { origin, is_shared, waits_since: Some(id), close: Arc::clone(&close) };
         open.by_id.insert(id, connection);
         let slot = Arc::new(ConnectionSlot { id, registry: Arc::clone(self) });
-        Some(Admitted { slot, close, closed_another })
+        Some(AdmittedConnection { slot, close, closed_another })
     }
 
     fn lock(&self) -> MutexGuard<'_, OpenConnections> {
@@ -83,7 +87,7 @@ impl OpenConnections {
 }
 
 #[derive(Debug)]
-pub(super) struct Admitted {
+pub(super) struct AdmittedConnection {
     pub(super) slot: Arc<ConnectionSlot>,
     /// Notified when the connection has to close for another one.
     pub(super) close: Arc<Notify>,
@@ -147,7 +151,7 @@ mod tests {
         ClientOrigin::of(IpAddr::from([127, 0, 0, last]))
     }
 
-    fn is_closed(admitted: &Admitted) -> bool {
+    fn is_closed(admitted: &AdmittedConnection) -> bool {
         use std::future::Future;
         let mut notified = std::pin::pin!(admitted.close.notified());
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
@@ -157,7 +161,8 @@ mod tests {
     #[test]
     fn oldest_connection_without_a_head_is_closed() {
         let registry = Registry::new(ConnectionLimits { total: 3, per_origin: 3 });
-        let open: Vec<Admitted> = (1..=3).map(|last| registry.admit(origin(last), false).unwrap()).collect();
+        let open: Vec<AdmittedConnection> =
+            (1..=3).map(|last| registry.admit(origin(last), false).unwrap()).collect();
         let serving = open[0].slot.serve();
         let fourth = registry.admit(origin(4), false).unwrap();
         assert!(fourth.closed_another);
@@ -172,7 +177,8 @@ mod tests {
     fn address_over_its_limit_closes_its_own_only() {
         let registry = Registry::new(ConnectionLimits { total: 10, per_origin: 2 });
         let other = registry.admit(origin(9), false).unwrap();
-        let open: Vec<Admitted> = (0..4).map(|_| registry.admit(origin(1), false).unwrap()).collect();
+        let open: Vec<AdmittedConnection> =
+            (0..4).map(|_| registry.admit(origin(1), false).unwrap()).collect();
         assert_eq!(open.iter().map(is_closed).collect::<Vec<_>>(), [true, true, false, false]);
         assert!(!is_closed(&other));
         let _serving: Vec<_> = open[2..].iter().map(|admitted| admitted.slot.serve()).collect();

@@ -35,7 +35,7 @@ pub(crate) async fn batch(
 ) -> Result<Response, HttpRefusal> {
     let admitted = admit(&app, &caller, &headers).await;
     let (admitted, body) = drain_if_refused(admitted, body).await?;
-    let Admitted { principal, team_id, key, encoding } = admitted;
+    let AdmittedBatch { principal, team_id, key, encoding } = admitted;
     let _permits = app.upload_permits(&caller, &principal.account.user_id).await?;
     let limits = app.limits;
     let bytes = read_body(&headers, body, limits.bytes_per_batch + WIRE_SLACK, &limits).await;
@@ -57,7 +57,7 @@ pub(crate) async fn batch(
     Ok((Extension(note), [(CONTENT_TYPE, "application/json")], answer).into_response())
 }
 
-struct Admitted {
+struct AdmittedBatch {
     principal: Principal,
     /// As the client named it.
     team_id: String,
@@ -65,7 +65,7 @@ struct Admitted {
     encoding: Encoding,
 }
 
-async fn admit(app: &Arc<App>, caller: &Caller, headers: &HeaderMap) -> Result<Admitted, HttpRefusal> {
+async fn admit(app: &Arc<App>, caller: &Caller, headers: &HeaderMap) -> Result<AdmittedBatch, HttpRefusal> {
     let principal = authenticate(app, caller, headers).await?;
     let team = headers.get(TEAM_HEADER).and_then(|team| team.to_str().ok());
     let team = team.ok_or_else(HttpRefusal::missing_private_team)?.trim();
@@ -77,7 +77,7 @@ async fn admit(app: &Arc<App>, caller: &Caller, headers: &HeaderMap) -> Result<A
     };
     let team = principal.private_team(team).ok_or_else(HttpRefusal::missing_private_team)?;
     let (key, team_id) = (team.key, team.team_id.clone());
-    Ok(Admitted { principal, team_id, key, encoding })
+    Ok(AdmittedBatch { principal, team_id, key, encoding })
 }
 
 fn count(app: &App, verdicts: &[EventVerdict], outcomes: &[EventOutcome], flagged: u64) -> EventCounts {
@@ -114,7 +114,7 @@ struct BatchResultLine<'a> {
 }
 
 #[derive(Serialize)]
-struct BatchResponse<'a> {
+struct BatchResultList<'a> {
     results: Vec<BatchResultLine<'a>>,
 }
 
@@ -145,5 +145,5 @@ fn answer(verdicts: &[EventVerdict], outcomes: &[EventOutcome]) -> Vec<u8> {
             ..BatchResultLine::default()
         },
     });
-    serde_json::to_vec(&BatchResponse { results: results.collect() }).unwrap_or_default()
+    serde_json::to_vec(&BatchResultList { results: results.collect() }).unwrap_or_default()
 }
