@@ -24,10 +24,11 @@ pub(crate) struct HttpRefusal {
 }
 
 impl HttpRefusal {
-    fn new(status: StatusCode, error: impl Into<String>, error_code: &str, category: &str) -> Self {
+    /// The category of a refusal is its code, except where the wire contract names another.
+    fn new(status: StatusCode, error: impl Into<String>, error_code: &str) -> Self {
         Self {
             status,
-            envelope: Box::new(ErrorEnvelope::new(error, error_code, category)),
+            envelope: Box::new(ErrorEnvelope::new(error, error_code, error_code)),
             retry_after: None,
             must_close: false,
         }
@@ -35,29 +36,30 @@ impl HttpRefusal {
 
     /// 400: the request does not fit the route. The text must contain "field" or "schema".
     pub(crate) fn malformed(text: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, text, code::SCHEMA_MISMATCH, code::SCHEMA_MISMATCH)
+        Self::new(StatusCode::BAD_REQUEST, text, code::SCHEMA_MISMATCH)
     }
 
     /// 400 with the keywords of earlier clients.
     pub(crate) fn no_events() -> Self {
-        Self::new(StatusCode::BAD_REQUEST, error::NO_EVENTS, code::SCHEMA_MISMATCH, code::SCHEMA_MISMATCH)
+        Self::new(StatusCode::BAD_REQUEST, error::NO_EVENTS, code::SCHEMA_MISMATCH)
     }
 
     /// 401.
     pub(crate) fn unauthenticated() -> Self {
         let text = "unauthorized: log in again";
-        Self::new(StatusCode::UNAUTHORIZED, text, code::AUTH_EXPIRED, code::AUTH_EXPIRED)
+        Self::new(StatusCode::UNAUTHORIZED, text, code::AUTH_EXPIRED)
     }
 
     /// 403: the team is not a private teamspace this token may use.
     pub(crate) fn missing_private_team() -> Self {
         let text = "direct ingress needs the header X-Team-Slug to name a private teamspace of this account";
-        Self::new(StatusCode::FORBIDDEN, text, code::MISSING_PRIVATE_TEAM, code::MISSING_PRIVATE_TEAM)
+        Self::new(StatusCode::FORBIDDEN, text, code::MISSING_PRIVATE_TEAM)
     }
 
     /// 404 with an error of the wire contract.
     pub(crate) fn absent(error: &str, detail: &str) -> Self {
-        let mut refusal = Self::new(StatusCode::NOT_FOUND, error, error, code::NOT_FOUND);
+        let mut refusal = Self::new(StatusCode::NOT_FOUND, error, error);
+        refusal.envelope.category = Some(code::NOT_FOUND.to_owned());
         refusal.envelope.detail = Some(detail.to_owned());
         refusal
     }
@@ -77,7 +79,8 @@ impl HttpRefusal {
 
     fn too_large(text: &str, limits: IngressLimits) -> Self {
         let status = StatusCode::PAYLOAD_TOO_LARGE;
-        let mut refusal = Self::new(status, text, code::BATCH_TOO_LARGE, code::REQUEST_TOO_LARGE);
+        let mut refusal = Self::new(status, text, code::BATCH_TOO_LARGE);
+        refusal.envelope.category = Some(code::REQUEST_TOO_LARGE.to_owned());
         refusal.envelope.limits = (limits != IngressLimits::default()).then_some(limits);
         refusal
     }
@@ -85,26 +88,28 @@ impl HttpRefusal {
     /// 408: the body did not arrive in time.
     pub(crate) fn too_slow() -> Self {
         let text = "timeout: the request's body did not arrive in time";
-        Self::new(StatusCode::REQUEST_TIMEOUT, text, "request_timeout", "retryable_transport").closing()
+        let mut refusal = Self::new(StatusCode::REQUEST_TIMEOUT, text, "request_timeout");
+        refusal.envelope.category = Some("retryable_transport".to_owned());
+        refusal.closing()
     }
 
     /// 415.
     pub(crate) fn unknown_encoding() -> Self {
         let text = "schema: Content-Encoding must be gzip or identity";
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text, code::SCHEMA_MISMATCH, code::SCHEMA_MISMATCH)
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text, code::SCHEMA_MISMATCH)
     }
 
     /// 426.
     pub(crate) fn contract_skew() -> Self {
         let text =
             "this server speaks another version of the event contract; update the client or the server";
-        Self::new(StatusCode::UPGRADE_REQUIRED, text, code::CONTRACT_SKEW, code::CONTRACT_SKEW)
+        Self::new(StatusCode::UPGRADE_REQUIRED, text, code::CONTRACT_SKEW)
     }
 
     /// 429.
     pub(crate) fn throttled(seconds: u64) -> Self {
         let text = "rate limit: too many requests";
-        let mut refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, text, code::THROTTLED, code::THROTTLED);
+        let mut refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, text, code::THROTTLED);
         refusal.retry_after = Some(seconds);
         refusal
     }
@@ -112,8 +117,7 @@ impl HttpRefusal {
     /// 503: the store failed. Nothing of the request was stored.
     pub(crate) fn unavailable() -> Self {
         let text = "server error: the server's database is unavailable, nothing was stored";
-        let mut refusal =
-            Self::new(StatusCode::SERVICE_UNAVAILABLE, text, code::UNAVAILABLE, code::UNAVAILABLE);
+        let mut refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, text, code::UNAVAILABLE);
         refusal.retry_after = Some(5);
         refusal
     }
@@ -149,22 +153,12 @@ impl IntoResponse for HttpRefusal {
 
 /// Any path without a route, including the WebSocket routes.
 pub(crate) async fn not_found() -> HttpRefusal {
-    HttpRefusal::new(
-        StatusCode::NOT_FOUND,
-        "not found: this server has no such route",
-        code::NOT_FOUND,
-        code::NOT_FOUND,
-    )
+    HttpRefusal::new(StatusCode::NOT_FOUND, "not found: this server has no such route", code::NOT_FOUND)
 }
 
 pub(crate) async fn method_not_allowed() -> HttpRefusal {
     let status = StatusCode::METHOD_NOT_ALLOWED;
-    HttpRefusal::new(
-        status,
-        "this route has no such method",
-        code::METHOD_NOT_ALLOWED,
-        code::METHOD_NOT_ALLOWED,
-    )
+    HttpRefusal::new(status, "this route has no such method", code::METHOD_NOT_ALLOWED)
 }
 
 #[cfg(test)]
