@@ -1,0 +1,314 @@
+//! Every advice that no command of this program follows: each one in the sources has a row here, which
+//! either follows it in the state that prints it, or says which words name who can help, or what exactly
+//! to change. Issue 8, item 15.
+#![cfg(unix)]
+
+use std::os::unix::fs::PermissionsExt;
+use testkit::World;
+
+/// The expectation of a row about an advice.
+#[derive(Clone, Copy)]
+enum How {
+    /// A scene brings the state about, reads the advice, follows it and sees the state cured.
+    Cured(fn()),
+    /// These words of the advice name who can help, or the exact thing to change.
+    Names(&'static str),
+    /// The text comes from elsewhere: from this text in the same file, or from another listed file.
+    From(&'static str),
+}
+use How::{Cured, From, Names};
+
+/// File below `crates`, distinguishing words, and what is known of the advice.
+const ROWS: &[(&str, &str, How)] = &[
+    ("cli/src/diagnostics/boundary.rs", "= PARKED", From("`spec-kitty sync parked list` shows the reasons")),
+    ("cli/src/diagnostics/daemon.rs", "end it with", Names("`{end}`")),
+    ("cli/src/diagnostics/machine.rs", "= obstacle.advice()", From("identity/src/disk.rs")),
+    ("cli/src/diagnostics/machine.rs", "a readable file again", Names("{}")),
+    ("cli/src/diagnostics/network.rs", "= later", From("its administrator can tell when")),
+    ("cli/src/diagnostics/network.rs", "rows wait here and go", Names("administrator")),
+    ("cli/src/diagnostics/project.rs", "= advice", From("correct {} by hand")),
+    ("cli/src/diagnostics/project.rs", "`git init`", Cured(project_becomes_a_repository)),
+    ("cli/src/diagnostics/project.rs", "`git status`", Names("`git status`")),
+    ("cli/src/command/auth/doctor.rs", "= advice", From("make {} a file that this user may read and write")),
+    ("cli/src/command/config/get.rs", "config set {} VALUE", Cured(unset_key_is_set)),
+    ("cli/src/command/doctor/repair/mod.rs", "{first}, then run", Names("`spec-kitty doctor repair`")),
+    ("cli/src/command/sync/project_choice.rs", "name one by its uuid", Names("{}")),
+    ("cli/src/command/sync/project_choice.rs", "run the command in its checkout", Names("checkout")),
+    ("cli/src/command/sync/project_choice.rs", "known projects", Names("{}")),
+    ("cli/src/command/sync/capture.rs", "available missions", Names("--history")),
+    ("cli/src/command/sync/resend.rs", "capture --history MISSION", Names("--history MISSION")),
+    ("cli/src/context.rs", "`.kittify`", Cured(project_is_made)),
+    ("contract/src/auth.rs", "to a valid token", Cured(token_is_unset)),
+    ("contract/src/auth.rs", "private teamspace", Names("the server's administrator")),
+    ("contract/src/owner.rs", "if this home is the copy", Names("cp -a {linked} {root}")),
+    ("contract/src/server_url.rs", "the address of your server", Names("set {place}")),
+    ("daemon/src/control/file.rs", "= contract::owner::unlink_advice", From("contract/src/owner.rs")),
+    ("daemon/src/lifecycle/status.rs", "= contract::owner::unlink_advice", From("contract/src/owner.rs")),
+    ("daemon/src/lifecycle/stop.rs", "= contract::owner::unlink_advice", From("contract/src/owner.rs")),
+    ("daemon/src/start_failure.rs", "= contract::owner::unlink_advice", From("contract/src/owner.rs")),
+    ("gate/src/owner.rs", "= contract::owner::unlink_advice", From("contract/src/owner.rs")),
+    ("daemon/src/lifecycle/stop.rs", "then try again", Names("`spec-kitty sync daemon status`")),
+    ("daemon/src/lifecycle/stop.rs", "continue it with", Names("`kill -CONT {pid}`")),
+    ("daemon/src/lifecycle/stop.rs", "holds the owner lock", Names("process {pid}")),
+    ("daemon/src/lifecycle/stop.rs", "end the process that has", Names("sync/daemon/owner.lock")),
+    ("daemon/src/start_failure.rs", "= remediation_hint", From("remedy.hint()")),
+    ("daemon/src/start_failure.rs", "to switch hosted sync on", Names("set {variable}=1")),
+    ("delivery/src/probe.rs", "speak one contract", Names("spec-kitty")),
+    ("identity/src/config/mod.rs", "= advice", From("correct {shown} at {at}")),
+    // Followed on file systems of their own: file_systems.rs.
+    ("identity/src/disk.rs", "then run `{then}`", Names("{home}")),
+    ("identity/src/disk.rs", "mount the file system of", Names("{}")),
+    ("identity/src/disk.rs", "writable for this user", Names("{}")),
+    ("identity/src/disk.rs", "free space on the file system of", Names("{}")),
+    ("identity/src/disk.rs", "remove files from the file system of", Names("{}")),
+    ("identity/src/home.rs", "or move {old} to", Names("unset {}")),
+    ("identity/src/privacy.rs", "= elsewhere", From("set {} to a private directory")),
+    ("identity/src/privacy.rs", "= remedy", From("chmod 700 {}")),
+    ("identity/src/privacy.rs", "chmod 700", Cured(home_is_made_private)),
+    ("identity/src/privacy.rs", "to a private directory", Names("set {}")),
+    ("identity/src/privacy.rs", "or {elsewhere}", Names("remove {name}")),
+    ("identity/src/private_file.rs", "out of the way", Names("{path}")),
+    ("identity/src/private_file.rs", "free space", Names("{path}")),
+    ("identity/src/private_file.rs", "mount the file system", Names("{path}")),
+    ("identity/src/private_file.rs", "writable for this user", Names("{path}")),
+    ("identity/src/token.rs", "to a valid token", Cured(token_is_unset)),
+    (
+        "mission/src/remedies.rs",
+        "check-prerequisites",
+        Names("`spec-kitty agent mission check-prerequisites"),
+    ),
+    ("mission/src/remedies.rs", "write spec.md", Names("spec.md")),
+    ("mission/src/remedies.rs", "## WP01 - Title", Names("tasks.md")),
+    ("mission/src/remedies.rs", "of the circle", Names("the file that says it")),
+    ("mission/src/remedies.rs", "correct the dependencies", Names("wps.yaml")),
+    ("mission/src/remedies.rs", "say the same", Names("tasks.md")),
+    ("mission/src/remedies.rs", "name the requirements", Names("`requirement_refs`")),
+    ("mission/src/remedies.rs", "authoritative_surface", Names("`owned_files`")),
+    ("mission/src/remedies.rs", "between the lanes", Names("tasks.md")),
+    ("mission/src/remedies.rs", "the work package's file", Names("tasks/")),
+    ("mission/src/remedies.rs", "agent tasks list", Names("`spec-kitty agent tasks list --mission MISSION`")),
+    ("mission/src/remedies.rs", "- [ ] T001", Names("tasks.md")),
+    (
+        "mission/src/remedies.rs",
+        "agent evidence capture",
+        Names("`spec-kitty agent evidence capture --mission MISSION`"),
+    ),
+    ("mission/src/remedies.rs", "lists its decisions", Names("decisions/index.json")),
+    ("mission/src/remedies.rs", "ask under another", Names("--input-key")),
+    ("mission/src/remedies.rs", "open a new decision", Names("`spec-kitty agent decision open`")),
+    ("mission/src/remedies.rs", "the question came up", Names("--step-id")),
+    ("mission/src/remedies.rs", "write meta.json", Names("meta.json")),
+    ("mission/src/remedies.rs", "where the mission's log is", Names("other program")),
+    ("mission/src/remedies.rs", "of that row by hand", Names("`at`")),
+    (
+        "mission/src/remedies.rs",
+        "another program writes",
+        Names("`spec-kitty agent status show --mission MISSION`"),
+    ),
+    ("mission/src/remedies.rs", "like WP01-title.md", Names("`work_package_id`")),
+    ("mission/src/error.rs", "= text", From("mission/src/remedies.rs")),
+    ("mission/src/error.rs", "move it out of the way", Names("`git read-tree HEAD`")),
+    ("mission/src/error.rs", "= crate::log::remedy", From("mission/src/log/damage.rs")),
+    ("mission/src/error.rs", "inside a project", Cured(project_is_made)),
+    ("mission/src/error.rs", "available missions", Cured(mission_is_named)),
+    ("mission/src/error.rs", "correct the file by hand", Names("`git log -p -- FILE`")),
+    ("mission/src/error.rs", "wait for the other command", Names("other command")),
+    ("mission/src/error.rs", "settles what is left first", Names("this mission")),
+    ("mission/src/error.rs", "give this user access", Names("{}")),
+    ("mission/src/git.rs", "finish the {operation}", Names("`git status`")),
+    ("mission/src/git.rs", "install git", Names("PATH")),
+    ("mission/src/git.rs", "correct what git names", Names("git")),
+    ("mission/src/git.rs", "one git worktree", Names("git")),
+    ("mission/src/log/damage.rs", "keeps every readable row", Names("`{repair}`")),
+    ("mission/src/log/damage.rs", "a newer release", Names("correct the line")),
+    ("mission/src/project.rs", "check out a branch", Cured(branch_is_checked_out)),
+    ("mission/src/project.rs", "`git status`", Names("`git status`")),
+    ("mission/src/transition.rs", "move it by the lanes", Names("--force")),
+    ("mission/src/transition.rs", "say who and why", Names("--actor NAME")),
+    ("mission/src/transition.rs", "give what is missing", Names("--force")),
+    ("preflight/src/others.rs", "has ended", Names("process")),
+    (
+        "preflight/src/others.rs",
+        "= advice",
+        From("log in to its account, then run `spec-kitty doctor repair`"),
+    ),
+    ("preflight/src/others.rs", "= log_in_again", From("log in as {who}: ")),
+    ("preflight/src/others.rs", "keeps a copy", Names("`spec-kitty sync export --scope {hash}`")),
+    ("preflight/src/others.rs", "if it is yours", Names("`{}`")),
+    ("preflight/src/others.rs", "unset {name}, then ", Names("{name}")),
+    ("preflight/src/status.rs", "those missions", Names("`spec-kitty sync status`")),
+    ("preflight/src/others.rs", "log in as {who}", Names("{who}")),
+    ("queue/src/error.rs", "mount the file system of", Names("{}")),
+    ("queue/src/error.rs", "writable for this user", Names("{}")),
+    ("queue/src/error.rs", "free space", Names("{}")),
+    ("queue/src/schema.rs", "the release that wrote this queue", Names("spec-kitty")),
+    ("server/src/error.rs", "= text", From("name a directory that this user may write with --data")),
+    ("server/src/error.rs", "a directory that this user", Names("--data")),
+    ("server/src/error.rs", "stop the other server", Names("--data")),
+    ("server/src/error.rs", "restore it from a backup", Names("--data")),
+    ("server/src/error.rs", "the release that wrote", Names("--data")),
+    ("server/src/error.rs", "another port", Names("--listen")),
+    ("server/src/error.rs", "behind a proxy", Names("--allow-public-address")),
+    ("server/src/error.rs", "raise the limits", Names("administrator")),
+    ("server/src/error.rs", "shows the accounts", Names("`spec-kitty server user list`")),
+    ("server/src/error.rs", "create the account", Cured(account_is_created)),
+    ("server/src/error.rs", "private teamspaces", Names("--team")),
+    ("server/src/error.rs", "start the server again", Names("`spec-kitty server`")),
+    ("server/src/error.rs", "that the message names", Names("--help")),
+];
+
+/// Words that name an actor or one thing, and not "the system" or "it".
+fn is_exact(words: &str) -> bool {
+    let actors = [
+        "administrator",
+        "process",
+        "other command",
+        "other program",
+        "git",
+        "PATH",
+        "spec-kitty",
+        "checkout",
+        "this mission",
+        "the line",
+        "the file that says it",
+    ];
+    words.contains(['{', '`', '/'])
+        || words.contains(".md")
+        || words.contains(".json")
+        || words.contains(".yaml")
+        || words.starts_with("--")
+        || actors.iter().any(|actor| words.contains(actor))
+}
+
+#[test]
+fn every_advice_has_a_row_with_cure_or_contact() {
+    let advices = crate::sources::advices();
+    assert!(advices.len() > 90, "{}", advices.len());
+    for (file, advice) in &advices {
+        let row = ROWS.iter().find(|(of, words, _)| of == file && advice.contains(words));
+        let (_, _, how) = row.unwrap_or_else(|| panic!("{file}: no row for {advice:?}"));
+        match how {
+            Names(words) => {
+                assert!(
+                    advice.contains(words) && is_exact(words),
+                    "{file}: {advice:?} names no actor: {words}"
+                );
+            }
+            From(other) => {
+                let listed = ROWS.iter().any(|(of, _, _)| of == other);
+                assert!(
+                    listed || crate::sources::read(file).contains(other),
+                    "{file}: {advice:?}: no {other:?}"
+                );
+            }
+            Cured(_) => {}
+        }
+    }
+    for (file, words, _) in ROWS {
+        let used = advices.iter().any(|(of, advice)| of == file && advice.contains(words));
+        let written = crate::sources::read(file).contains(words);
+        assert!(used || written, "{file}: nothing says {words:?}");
+    }
+}
+
+#[test]
+fn advices_that_can_be_followed_cure_what_printed_them() {
+    let mut done: Vec<fn()> = Vec::new();
+    for (_, _, how) in ROWS {
+        if let Cured(scene) = how
+            && !done.iter().any(|known| std::ptr::fn_addr_eq(*known, *scene))
+        {
+            done.push(*scene);
+            scene();
+        }
+    }
+}
+
+fn logged_in() -> World {
+    testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"))
+}
+
+/// The command prints this on one of its streams.
+#[track_caller]
+fn says(world: &World, argv: &[&str], words: &str) {
+    let run = world.run(argv);
+    let text = format!("{}{}", run.stdout, run.stderr);
+    assert!(run.code != Some(0) && text.contains(words), "{argv:?} does not say {words}: {text}");
+}
+
+const CREATE: [&str; 4] = ["agent", "mission", "create", "one"];
+
+fn project_is_made() {
+    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", testkit::world::SERVER)).log_in();
+    says(&world, &CREATE, "create `.kittify");
+    world.init_project();
+    world.run(CREATE).exits(0);
+}
+
+fn project_becomes_a_repository() {
+    let world = logged_in();
+    std::fs::remove_dir_all(world.work().join(".git")).unwrap();
+    let doctor = ["sync", "doctor", "--offline"];
+    says(&world, &doctor, "run `git init` in the project root");
+    assert_eq!(world.run_program("git", ["init", "--quiet"]).code, Some(0));
+    assert!(!world.run(doctor).stdout.contains("not_a_git_repository"));
+}
+
+fn unset_key_is_set() {
+    let world = logged_in();
+    world.write_config("");
+    let get = ["config", "get", "sync.server_url"];
+    says(&world, &get, "spec-kitty config set sync.server_url VALUE");
+    world.run(["config", "set", "sync.server_url", testkit::world::SERVER]).exits(0);
+    world.run(get).exits(0);
+}
+
+fn token_is_unset() {
+    let mut world = logged_in();
+    world.set("SPEC_KITTY_TOKEN", "no token");
+    let check = ["sync", "status", "--check"];
+    says(&world, &check, "set SPEC_KITTY_TOKEN to a valid token, or unset it");
+    world.unset("SPEC_KITTY_TOKEN");
+    world.run(check).exits(0);
+}
+
+fn home_is_made_private() {
+    let world = logged_in();
+    std::fs::set_permissions(world.root(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    let check = ["sync", "status", "--check"];
+    let root = world.root();
+    says(&world, &check, &format!("chmod 700 {}", root.display()));
+    assert_eq!(world.run_program("chmod", ["700", root.to_str().unwrap()]).code, Some(0));
+    world.run(check).exits(0);
+}
+
+fn branch_is_checked_out() {
+    let world = logged_in();
+    assert_eq!(world.run_program("git", ["checkout", "--quiet", "--detach"]).code, Some(0));
+    says(&world, &CREATE, "`git switch <branch>`");
+    assert_eq!(world.run_program("git", ["switch", "--quiet", "main"]).code, Some(0));
+    world.run(CREATE).exits(0);
+}
+
+fn mission_is_named() {
+    let world = logged_in();
+    let created = world.run(CREATE.iter().chain(&["--json"])).exits(0).json();
+    let list = |mission| ["agent", "tasks", "list", "--mission", mission];
+    says(&world, &list("none-of-them"), "pass --mission with one of the available missions");
+    world.run(list(created["mission_slug"].as_str().unwrap())).exits(0);
+}
+
+fn account_is_created() {
+    let world = logged_in();
+    let data = world.root().join("data");
+    let email = ["--email", "dev@example.com", "--data", data.to_str().unwrap()];
+    let secret: Vec<_> = ["server", "user", "secret"].into_iter().chain(email).collect();
+    let add: Vec<_> = ["server", "user", "add"].into_iter().chain(email).collect();
+    world
+        .run(["server", "user", "add", "--email", "a@example.com", "--data", data.to_str().unwrap()])
+        .exits(0);
+    says(&world, &secret, "create the account with `spec-kitty server user add`");
+    world.run(add).exits(0);
+    world.run(secret).exits(0);
+}

@@ -1,0 +1,130 @@
+//! What a server, or something in its place, answers: the binary believes only the protocol, parks a conflict
+//! with its payload, and parks nothing when everything is refused.
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use testkit::World;
+use testkit::reference_queue::{PROJECT, ReferenceQueue};
+use testkit::scripted::{Reply, ScriptedServer};
+use testkit::world::{TEAM, USER, session};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_spec-kitty");
+const EVENT: &str = "01KRX0000000000000000000A1";
+const PAGE: &str = "<html><title>Hotel</title>Please log in</html>";
+
+/// A world that is logged in at `server`, with events and a body that wait.
+fn waiting(server: &str) -> World {
+    let world = World::new(BINARY);
+    world.write_config(&format!("[sync]\nserver_url = \"{server}\"\n"));
+    world.write_session(&session(server, USER, TEAM));
+    world.init_project();
+    let queue = ReferenceQueue::create(&world.root().join("queue.db"));
+    queue.event(EVENT, None).body("spec.md", "# Spec\n").body("plan.md", "# Plan\n");
+    drop(queue);
+    world.run(["sync", "migrate"]).exits(0);
+    world.run(["sync", "opt-in", "--project", PROJECT, "--include-held", "--yes"]).exits(0);
+    world
+}
+
+fn status(world: &World) -> Value {
+    world.run(["sync", "status", "--json"]).exits(0).json()
+}
+
+/// Waiting events and bodies, parked events and bodies.
+fn rows(world: &World) -> [u64; 4] {
+    let status = status(world);
+    let count = |pointer: &str| status.pointer(pointer).and_then(Value::as_u64).unwrap();
+    [
+        count("/active_queue/event_count"),
+        count("/active_queue/body_upload_count"),
+        count("/parked/events"),
+        count("/parked/bodies"),
+    ]
+}
+
+fn health() -> Reply {
+    Reply::json(200, &json!({"status": "ok", "sync_ingress": {"limits": {}}}))
+}
+
+#[test]
+fn portal_that_answers_200_to_everything_settles_nothing() {
+    let portal = ScriptedServer::start(|_| Reply::html(200, PAGE));
+    let world = waiting(&portal.url());
+    let before = std::fs::read(world.home().session_file()).unwrap();
+    let now = world.run(["sync", "now", "--json"]).exits(1).json();
+    assert_eq!(now["stopped"]["reason"], "unusable_answer", "{now:#}");
+    assert_eq!(rows(&world), [1, 2, 0, 0]);
+    assert_eq!(std::fs::read(world.home().session_file()).unwrap(), before);
+    let doctor = world.run(["sync", "doctor", "--json"]).exits(1).stdout;
+    assert!(doctor.contains("not_a_sync_server") || doctor.contains("health document"), "{doctor}");
+    world.run(["auth", "login", "--headless", "--force"]).exits(1);
+    assert_eq!(std::fs::read(world.home().session_file()).unwrap(), before);
+}
+
+#[test]
+fn body_that_a_portal_takes_stays() {
+    for reply in [
+        Reply::html(200, PAGE),
+        Reply::html(200, ""),
+        Reply::json(200, &json!([])),
+        Reply::json(201, &json!({"status": "stored", "content_hash": "0".repeat(64)})),
+        Reply { promised: Some(4000), ..Reply::json(201, &json!({"status": "stored"})) },
+    ] {
+        let portal = ScriptedServer::start(move |asked| match asked.path.as_str() {
+            "/api/v1/sync/health/" => health(),
+            "/api/dossier/push-content/" => reply.clone(),
+            _ => Reply::json(200, &json!({"results": [{"event_id": EVENT, "status": "success"}]})),
+        });
+        let world = waiting(&portal.url());
+        world.run(["sync", "now"]).exits(1);
+        assert_eq!(rows(&world), [0, 2, 0, 0]);
+    }
+}
+
+#[test]
+fn duplicate_with_other_content_is_parked_as_a_conflict() {
+    let (world, _server) = testkit::host::with_server(BINARY);
+    ReferenceQueue::create(&world.root().join("queue.db")).event(EVENT, None);
+    world.run(["sync", "migrate"]).exits(0);
+    world.run(["sync", "opt-in", "--project", PROJECT, "--include-held", "--yes"]).exits(0);
+    let queue = Connection::open(status(&world)["active_queue"]["path"].as_str().unwrap()).unwrap();
+    let data: String = queue.query_row("SELECT data FROM queue", [], |row| row.get(0)).unwrap();
+    world.run(["sync", "now"]).exits(0);
+    let other = data.replace("\"actor\": \"dev\"", "\"actor\": \"another\"");
+    assert_ne!(data, other);
+    let sql = "INSERT INTO queue (event_id, event_type, data, timestamp)
+        VALUES (?1, 'WPStatusChanged', ?2, 1779105600)";
+    queue.execute(sql, [EVENT, &other]).unwrap();
+    drop(queue);
+
+    let now = world.run(["sync", "now", "--json"]).exits(1).json();
+    assert_eq!((&now["events"]["parked"], &now["events"]["duplicate"]), (&1.into(), &0.into()), "{now:#}");
+    let list = world.run(["sync", "parked", "list", "--json"]).exits(0).json();
+    assert!(list.to_string().contains("conflict"), "{list:#}");
+    let shown = world.run(["sync", "parked", "show", "1"]).exits(0).stdout;
+    assert!(shown.contains("conflict") && shown.contains("another"), "{shown}");
+    assert!(shown.contains("the server holds other content"), "{shown}");
+    world.run(["sync", "parked", "retry", "1"]).exits(0);
+    assert_eq!(rows(&world), [1, 0, 0, 0]);
+    world.run(["sync", "now"]).exits(1);
+    assert_eq!(rows(&world), [0, 0, 1, 0]);
+}
+
+#[test]
+fn server_that_refuses_everything_parks_nothing() {
+    for status in [400, 413, 422] {
+        let server = ScriptedServer::start(move |_| Reply::html(status, "refused"));
+        let world = waiting(&server.url());
+        for n in 0..3 {
+            world.run(["agent", "mission", "create", &format!("mission-{n}")]).exits(0);
+        }
+        let [events, bodies, ..] = rows(&world);
+        for _ in 0..4 {
+            let before = server.asked().len();
+            let now = world.run(["sync", "now", "--json"]).exits(1).json();
+            assert_eq!(now["stopped"]["reason"], "everything_refused", "{status}: {now:#}");
+            assert_eq!(rows(&world), [events, bodies, 0, 0], "{status}");
+            assert!(server.asked().len() - before < 30, "{status}: {now:#}");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! A mission from its name to its evidence, by commands alone, against a running server.
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
+use testkit::mission::{Mission, PLAN, SPEC};
+use testkit::{Run, Server, World};
+
+/// A world whose commands act as the account of a running server.
+fn world() -> (World, Server) {
+    testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"))
+}
+
+/// Runs a command on the mission, and gives back its document.
+#[track_caller]
+fn document(world: &World, argv: &[&str], exit: i32) -> Value {
+    world.run(argv.iter().copied().chain(["--mission", "tea-timer", "--json"])).exits(exit).json()
+}
+
+#[track_caller]
+fn git(world: &World, argv: &[&str]) -> Run {
+    world.run_program("git", argv).exits(0)
+}
+
+/// Creates, specifies and plans, with one question on the way.
+fn plan(world: &World) -> Mission {
+    let created =
+        world.run(["specify", "tea-timer", "--friendly-name", "Tea timer", "--json"]).exits(0).json();
+    let slug = created["mission_slug"].as_str().unwrap().to_owned();
+    let mission = Mission { path: world.work().join("kitty-specs").join(&slug), slug };
+    assert_eq!(document(world, &["agent", "mission", "setup-plan"], 0)["result"], "blocked");
+
+    let open =
+        ["agent", "decision", "open", "--flow", "specify", "--step-id", "scope", "--input-key", "sound"];
+    let question = [&open[..], &["--question", "Which sound?", "--options", r#"["bell","gong"]"#]].concat();
+    let opened = document(world, &question, 0);
+    let id = opened["decision_id"].as_str().unwrap();
+    assert_eq!(document(world, &question, 0)["idempotent"], true);
+    document(world, &["agent", "decision", "defer", id, "--rationale", "ask the users"], 0);
+    let drift = document(world, &["agent", "decision", "verify"], 1);
+    assert_eq!(drift["findings"][0]["kind"], "DEFERRED_WITHOUT_MARKER", "{drift:#}");
+    document(world, &["agent", "decision", "resolve", id, "--final-answer", "gong"], 0);
+    assert_eq!(document(world, &["agent", "decision", "verify"], 0)["status"], "clean");
+    let page = mission.read(&format!("decisions/DM-{id}.md"));
+    assert!(page.contains("Which sound?") && page.contains("gong"), "{page}");
+    let refused = document(world, &["agent", "decision", "cancel", id, "--rationale", "no"], 1);
+    assert_eq!(refused["error_code"], "DECISION_TERMINAL_CONFLICT");
+
+    mission.write("spec.md", SPEC);
+    git(world, &["add", "--all"]);
+    git(world, &["commit", "--quiet", "-m", "spec"]);
+    document(world, &["plan"], 0);
+    mission.write("plan.md", PLAN);
+    assert_eq!(document(world, &["plan"], 0)["phase_complete"], true);
+    mission
+}
+
+/// Moves both work packages to done; the first is rejected once by each of the two ways.
+fn work(world: &World) {
+    let to = |wp: &str, lane: &str, more: &[&str], exit: i32| {
+        document(
+            world,
+            &[&["agent", "tasks", "move-task", wp, "--to", lane, "--agent", "dev"], more].concat(),
+            exit,
+        )
+    };
+    to("WP01", "doing", &[], 0);
+    assert_eq!(to("WP01", "for_review", &[], 1)["error_code"], "SUBTASKS_UNCHECKED");
+    document(world, &["agent", "tasks", "mark-status", "T001", "T002", "--status", "done"], 0);
+    to("WP01", "for_review", &[], 0);
+    let back = ["agent", "status", "emit", "WP01", "--to", "planned", "--actor", "rev"];
+    assert_eq!(document(world, &back, 1)["error_code"], "ILLEGAL_TRANSITION");
+    let forced = document(world, &[&back[..], &["--force", "--reason", "it never rings"]].concat(), 0);
+    assert_eq!((&forced["from_lane"], &forced["to_lane"]), (&"for_review".into(), &"planned".into()));
+
+    to("WP01", "for_review", &[], 0);
+    std::fs::write(world.work().join("feedback.md"), "**Issue**: it still does not ring\n").unwrap();
+    let rejected = to("WP01", "planned", &["--review-feedback-file", "feedback.md"], 0);
+    assert!(rejected["review_feedback"].as_str().unwrap().ends_with("review-cycle-1.md"), "{rejected:#}");
+    document(world, &["agent", "tasks", "add-history", "WP01", "--note", "it rings now"], 0);
+    assert_eq!(to("WP01", "approved", &[], 1)["error_code"], "REVIEW_REJECTED");
+    to("WP01", "approved", &["--skip-review-artifact-check", "--note", "heard it"], 0);
+    to("WP01", "done", &["--skip-review-artifact-check", "--note", "heard it"], 0);
+
+    document(world, &["agent", "tasks", "mark-status", "T003", "--status", "done"], 0);
+    to("WP02", "done", &["--reviewer", "rev", "--approval-ref", "#2"], 0);
+    let again = to("WP02", "done", &[], 0);
+    assert_eq!((&again["changed"], &again["capture"]["state"]), (&false.into(), &"local".into()));
+}
+
+/// Captures, drafts and verifies evidence, and catches a lie.
+fn prove(world: &World, mission: &Mission) {
+    std::fs::create_dir_all(world.work().join("src")).unwrap();
+    std::fs::write(world.work().join("src/ring.sh"), "echo gong\n").unwrap();
+    mission.write(
+        "evidence.yaml",
+        "checks:\n- id: it-rings\n  issue: 7\n  work_package: WP02\n  command: sh src/ring.sh\n  timeout: 30\n  \
+         contains: [gong]\n  sources: ['src/**']\n",
+    );
+    let verify = ["agent", "evidence", "verify"];
+    assert_eq!(document(world, &verify, 1)["findings"][0]["problem"], "missing");
+    let captured = document(world, &["agent", "evidence", "capture"], 0);
+    assert_eq!((&captured["result"], &captured["checks"][0]["passed"]), (&"success".into(), &true.into()));
+    let drafted = document(world, &["agent", "evidence", "draft"], 0);
+    assert_eq!(drafted["files"].as_array().unwrap().len(), 3, "{drafted:#}");
+    let done = mission.read("evidence/definition-of-done.md");
+    assert!(done.contains("- [x] WP01 Count down: done") && done.contains("- [x] #7 `it-rings`"), "{done}");
+    assert_eq!(document(world, &verify, 0)["status"], "clean");
+
+    let transcript = "evidence/test-transcripts/it-rings.stdout.txt";
+    let original = mission.read(transcript);
+    mission.write(transcript, "gong gong\n");
+    assert_eq!(document(world, &verify, 1)["findings"][0]["problem"], "edited");
+    mission.write(transcript, &original);
+    std::fs::write(world.work().join("src/ring.sh"), "exit 3\n").unwrap();
+    assert_eq!(document(world, &verify, 1)["findings"][0]["problem"], "stale");
+    assert_eq!(document(world, &[&verify[..], &["--integrity-only"]].concat(), 0)["status"], "clean");
+    let elsewhere = world.user_home().join("transcripts");
+    let capture = ["agent", "evidence", "capture", "--transcripts", elsewhere.to_str().unwrap()];
+    let failed = world.run(capture.into_iter().chain(["--mission", "tea-timer"])).exits(1);
+    assert!(failed.stderr.contains("reopen WP02"), "{failed:?}");
+}
+
+/// What of the mission's log travels: every row but those of decisions.
+fn travelling(mission: &Mission) -> Vec<String> {
+    let log = mission.read("status.events.jsonl");
+    log.lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|row| !row["event_type"].as_str().is_some_and(|kind| kind.starts_with("Decision")))
+        .map(|row| row["event_id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn mission_runs_from_create_to_done_and_is_delivered() {
+    let (world, server) = world();
+    let mission = plan(&world);
+    mission.with_tasks();
+    let judged = document(&world, &["tasks", "--validate-only"], 0);
+    assert_eq!(judged["validation"]["lanes_preview"]["lane_ids"], serde_json::json!(["lane-a"]));
+    let done = document(&world, &["tasks"], 0);
+    assert_eq!((&done["wp_count"], &done["commit_created"]), (&2.into(), &true.into()));
+    assert_eq!(document(&world, &["tasks"], 0)["commit_created"], false);
+    work(&world);
+    let board = world.run(["agent", "status", "show", "--mission", "tea-timer"]).exits(0).stdout;
+    assert!(board.contains("software-dev: 2 of 2 done") && board.contains("done (2)"), "{board}");
+    assert_eq!(document(&world, &["agent", "tasks", "list", "--lane", "done"], 0)["count"], 2);
+    let before = mission.read("status.json");
+    let materialized = document(&world, &["agent", "status", "materialize"], 0);
+    assert_eq!(materialized, serde_json::from_str::<Value>(&before).unwrap());
+    assert_eq!(mission.read("status.json"), before);
+    prove(&world, &mission);
+
+    let now = world.run(["sync", "now", "--json"]).exits(0).json();
+    assert_eq!(now["result"], "delivered", "{now:#}");
+    let status = world.run(["sync", "status", "--json"]).exits(0).json();
+    assert_eq!(
+        (&status["active_queue"]["event_count"], &status["active_queue"]["body_upload_count"]),
+        (&0.into(), &0.into())
+    );
+    assert_eq!(status["parked"]["events"], 0, "{status:#}");
+    let arrived = server.event_ids();
+    let known: BTreeSet<&String> = arrived.iter().collect();
+    assert_eq!(known.len(), arrived.len(), "each once");
+    let rows = travelling(&mission);
+    assert!(rows.len() > 20, "{rows:?}");
+    let missing: Vec<_> = rows.iter().filter(|id| !known.contains(id)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    let bodies = server.body_hashes();
+    for name in ["spec.md", "plan.md", "tasks.md", "tasks/WP01-count-down.md", "tasks/WP02-ring.md"] {
+        let hash = data_encoding::HEXLOWER.encode(&Sha256::digest(mission.read(name)));
+        assert!(bodies.contains(&hash), "{name} did not arrive");
+    }
+    let page = server.get("/api/v1/inspect/events");
+    let types: BTreeSet<&str> =
+        page["rows"].as_array().unwrap().iter().filter_map(|row| row["event_type"].as_str()).collect();
+    for kind in ["MissionCreated", "PlanCompleted", "WPCreated", "WPStatusChanged", "HistoryAdded"] {
+        assert!(types.contains(kind), "{kind}: {types:?}");
+    }
+}
+
+/// Agents call `agent decision` without `--json`, as earlier releases had nothing else.
+#[test]
+fn a_decision_is_a_document_wherever_no_person_reads_it() {
+    let (world, _server) = world();
+    Mission::create(&world, "tea-timer");
+    let open = ["agent", "decision", "open", "--mission", "tea-timer", "--flow", "plan", "--slot-key", "p.k"];
+    let question = open.into_iter().chain(["--input-key", "k", "--question", "q?"]);
+    let opened = world.run(question.clone()).exits(0).json();
+    assert_eq!(opened["idempotent"], false);
+    let text = world.run(question.clone().chain(["--no-json"])).exits(0).stdout;
+    assert!(text.contains("is open already"), "{text}");
+    let wrong =
+        world.run(["agent", "decision", "resolve", "x", "--mission", "tea-timer", "--final-answer", "a"]);
+    assert_eq!(wrong.exits(1).json()["error_code"], "INVALID_ARGUMENT");
+}
+
+/// A handle that names nothing is answered with what there is.
+#[test]
+fn a_mission_that_is_not_there_is_answered_with_those_that_are() {
+    let (world, _server) = world();
+    let mission = Mission::create(&world, "tea-timer");
+    for argv in [&["agent", "status", "show", "--mission", "coffee"][..], &["agent", "tasks", "list"]] {
+        let run = world.run(argv).exits(1);
+        assert!(run.stderr.contains(&format!("missions: {}", mission.slug)), "{}", run.stderr);
+        assert!(run.stderr.contains("hint: pass --mission"), "{}", run.stderr);
+    }
+    for handle in [&mission.slug, "tea-timer", mission.slug.rsplit('-').next().unwrap()] {
+        world.run(["agent", "tasks", "list", "--mission", handle]).exits(0);
+    }
+}
+
+/// Ctrl-C ends the check with all it started, and keeps what was captured before.
+#[cfg(unix)]
+#[test]
+fn interrupted_evidence_capture_keeps_the_earlier_transcript() {
+    use std::io::Read as _;
+    let (world, _server) = world();
+    let mission = Mission::create(&world, "tea-timer");
+    let checks = |command: &str| {
+        format!(
+            "checks:\n- {{id: waits, issue: 1, work_package: WP01, command: '{command}', sources: ['src/**']}}\n"
+        )
+    };
+    mission.write("tasks/WP01-first.md", "---\nwork_package_id: WP01\ntitle: First\n---\n");
+    std::fs::create_dir_all(world.work().join("src")).unwrap();
+    std::fs::write(world.work().join("src/ring.sh"), "echo gong\n").unwrap();
+    mission.write("evidence.yaml", &checks("echo first"));
+    document(&world, &["agent", "evidence", "capture"], 0);
+    for pipe in ["up", "down"] {
+        world.run_program("mkfifo", [pipe]).exits(0);
+    }
+    mission.write("evidence.yaml", &checks("echo second; echo up > up; sleep 1000 > down"));
+    let mut command = world.command();
+    command.args(["agent", "evidence", "capture", "--mission", "tea-timer", "--json"]);
+    let child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    // Opening waits for the check to get there, and the end of the second pipe for the sleeper's end.
+    assert_eq!(std::fs::read_to_string(world.work().join("up")).unwrap(), "up\n");
+    let mut down = std::fs::File::open(world.work().join("down")).unwrap();
+    world.run_program("kill", ["-INT", &child.id().to_string()]).exits(0);
+    down.read_to_end(&mut Vec::new()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&said["error_code"], &said["exit_code"]), (&"INTERRUPTED".into(), &130.into()));
+    assert_eq!(mission.read("evidence/test-transcripts/waits.stdout.txt"), "first\n");
+    let left = std::fs::read_dir(mission.path.join("evidence/test-transcripts")).unwrap().count();
+    assert_eq!(left, 4, "nothing half-written is left");
+}

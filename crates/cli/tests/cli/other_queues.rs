@@ -1,0 +1,188 @@
+//! Rows of another scope of this home are named on every screen, with the command that helps, and refuse
+//! nothing (case other-scope-rows). In a real process.
+
+use crate::queue_world::*;
+use contract::Scope;
+use identity::session::Team;
+use rusqlite::Connection;
+use serde_json::Value;
+use std::path::PathBuf;
+use testkit::World;
+use testkit::reference_queue::ReferenceQueue;
+use testkit::tree::{difference, snapshot};
+use testkit::world::{SERVER, TEAM, USER, session};
+
+const TYPO: &str = "https://sync.example.ocm";
+
+/// One mission was captured under an address with a typo; then the address was corrected.
+fn corrected() -> (World, Scope) {
+    let world = world();
+    world.write_config(&format!("[sync]\nserver_url = \"{TYPO}\"\n"));
+    world.write_session(&session(TYPO, USER, TEAM));
+    world.run(["agent", "mission", "create", "widgets"]).exits(0);
+    world.log_in();
+    (world, Scope::new(TYPO, USER, TEAM))
+}
+
+fn others(world: &World) -> Vec<Value> {
+    let status = world.run(["sync", "status", "--json"]).exits(0).json();
+    status["other_queues"].as_array().unwrap_or_else(|| panic!("{status:#}")).clone()
+}
+
+/// An empty file of another account's, as a writing command leaves it.
+fn file_of(world: &World, user: &str) -> PathBuf {
+    world.home().scoped_queue(&Scope::new(SERVER, user, TEAM))
+}
+
+#[test]
+fn other_scope_rows_are_named_on_every_screen() {
+    let (world, old) = corrected();
+    let hint = format!("spec-kitty sync migrate --from-scope {}", &old.hash()[..16]);
+    let before = snapshot(&world.root());
+    for verb in [
+        &["sync", "status"][..],
+        &["sync", "status", "--check"],
+        &["sync", "doctor", "--offline"],
+        &["sync", "setup"],
+    ] {
+        let run = world.run(verb.iter().copied());
+        assert!(run.stdout.contains(&hint), "{verb:?}: {run:?}");
+        assert!(run.stdout.contains(USER) && run.stdout.contains(TYPO), "{verb:?}: {run:?}");
+    }
+    assert_eq!(difference(&before, &snapshot(&world.root())), Vec::<String>::new());
+    let others = others(&world);
+    assert_eq!(others.len(), 1);
+    let other = &others[0];
+    assert!(other["events"].as_u64().unwrap() > 0 && other["bodies"].is_u64(), "{other:#}");
+    assert_eq!((&other["account"], &other["server"]), (&USER.into(), &TYPO.into()), "{other:#}");
+    assert_eq!(other["scope"], old.to_string(), "{other:#}");
+    assert_eq!((&other["held"], &other["parked"]), (&0.into(), &0.into()), "{other:#}");
+    assert_eq!(other["remediation_hint"], hint, "{other:#}");
+    let check = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
+    assert_eq!(check["other_queues"], Value::from(others), "they refuse nothing");
+    let doctor = world.run(["sync", "doctor", "--offline"]).exits(1).stdout;
+    assert!(doctor.contains("rows_of_other_scope"), "{doctor}");
+    let now = world.run(["sync", "now"]);
+    assert!(now.stdout.contains(&hint), "{now:?}");
+
+    // The remedy leads out of it.
+    world.run(["sync", "migrate", "--from-scope", &old.hash()[..16], "--yes"]).exits(0);
+    assert_eq!(self::others(&world), Vec::<Value>::new());
+}
+
+#[test]
+fn rows_of_another_user_name_the_login() {
+    let (mut world, _) = with_mission();
+    world.write_session(&session(SERVER, "mallory@example.com", TEAM));
+    let others = others(&world);
+    assert_eq!(others.len(), 1);
+    let hint = format!("log in as {USER}: `spec-kitty auth login --server {SERVER}`");
+    assert_eq!(others[0]["remediation_hint"], hint, "{others:#?}");
+    let switched = world.run(["auth", "login"]);
+    assert!(switched.stdout.contains(&hint), "{switched:?}");
+
+    // A login changes nothing where a CI token decides.
+    world.set("SPEC_KITTY_TOKEN", "skp_YXxi.secret").set("SPEC_KITTY_SERVER_URL", SERVER);
+    let others = self::others(&world);
+    assert_eq!(others[0]["remediation_hint"], format!("unset SPEC_KITTY_TOKEN, then {hint}"), "{others:#?}");
+}
+
+#[test]
+fn rows_of_another_team_of_the_session_name_auth_switch() {
+    let world = world();
+    let mut both = session(SERVER, USER, TEAM);
+    both.teams.push(Team { id: "team-PRIV-02".into(), ..both.teams[0].clone() });
+    world.write_session(&both);
+    world.run(["agent", "mission", "create", "widgets"]).exits(0);
+    // The switch away names the rows that stay behind; the way back is the remedy.
+    let switched = world.run(["auth", "switch", "team-PRIV-02"]).exits(0);
+    let hint = format!("spec-kitty auth switch {TEAM}");
+    assert!(switched.stdout.lines().any(|line| line.trim() == hint), "{switched:?}");
+    let others = others(&world);
+    assert_eq!((others.len(), &others[0]["remediation_hint"]), (1, &hint.as_str().into()), "{others:#?}");
+    world.run(["auth", "switch", TEAM]).exits(0);
+    assert_eq!(self::others(&world), Vec::<Value>::new());
+}
+
+#[test]
+fn logged_out_home_names_every_queue_with_rows() {
+    let (world, _) = with_mission();
+    let out = world.run(["auth", "logout", "--force"]);
+    assert!(out.stdout.contains(USER), "{out:?}");
+    let json = world.run(["auth", "logout", "--force", "--json"]).json();
+    assert_eq!(json["other_queues"].as_array().map(Vec::len), Some(1), "{json:#}");
+    let others = others(&world);
+    assert_eq!((others.len(), &others[0]["account"]), (1, &USER.into()), "{others:#?}");
+}
+
+#[test]
+fn parked_and_prepared_rows_alone_are_enough() {
+    for (table, key) in [("parked", "parked"), ("prepared", "prepared")] {
+        let (world, old) = corrected();
+        let db = Connection::open(world.home().scoped_queue(&old)).unwrap();
+        db.execute_batch("DELETE FROM queue; DELETE FROM body_upload_queue; DELETE FROM prepared").unwrap();
+        assert_eq!(others(&world), Vec::<Value>::new(), "no row, no entry");
+        let row = match table {
+            "parked" => {
+                "INSERT INTO parked(kind, key, digest, place, reason, detail, parked_at, head)
+                 VALUES (0, 'x', x'00', 0, 'rejected', '', 1, '{}')"
+            }
+            _ => {
+                "INSERT INTO prepared(command, mission_slug, kind, key, place, witness, witness_path,
+                    witness_value, prepared_at, head, payload)
+                 VALUES ('c', 'm', 0, 'x', 0, 'log', x'00', 'x', 1.0, '{}', '')"
+            }
+        };
+        db.execute_batch(row).unwrap();
+        let others = others(&world);
+        assert_eq!((others.len(), &others[0][key]), (1, &1.into()), "{others:#?}");
+        let hint = others[0]["remediation_hint"].as_str().unwrap();
+        assert!(hint.contains("auth login") && hint.contains("sync export --scope"), "{hint}");
+    }
+}
+
+#[test]
+fn queue_of_an_earlier_release_is_shown_by_its_hash() {
+    let world = world();
+    let path = file_of(&world, "someone@example.com");
+    ReferenceQueue::create(&path).many_events(3);
+    let others = others(&world);
+    let hash = &Scope::new(SERVER, "someone@example.com", TEAM).hash()[..16];
+    assert_eq!((&others[0]["scope"], &others[0]["events"]), (&hash.into(), &3.into()), "{others:#?}");
+    assert_eq!((&others[0]["held"], &others[0]["account"]), (&3.into(), &Value::Null), "{others:#?}");
+}
+
+#[test]
+fn busy_and_unreadable_queues_are_entries_and_refuse_nothing() {
+    let (world, _) = with_mission();
+    let busy = file_of(&world, "busy@example.com");
+    let reference = ReferenceQueue::create(&busy);
+    reference.many_events(1);
+    drop(reference);
+    let lock = Connection::open(&busy).unwrap();
+    lock.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    std::fs::write(file_of(&world, "damaged@example.com"), "no database").unwrap();
+    let status = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
+    let mut states: Vec<&str> = status["other_queues"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|other| other["state"].as_str().unwrap())
+        .collect();
+    states.sort_unstable();
+    assert_eq!(states, ["busy", "unreadable"], "{status:#}");
+    assert!(status["other_queues"][0]["events"].is_null(), "never zero: {status:#}");
+    world.run(["agent", "mission", "create", "gadgets"]).exits(0);
+}
+
+#[test]
+fn text_shows_five_other_queues_and_counts_the_rest() {
+    let world = world();
+    for number in 0..7 {
+        ReferenceQueue::create(&file_of(&world, &format!("user{number}@example.com"))).many_events(1);
+    }
+    let text = world.run(["sync", "status"]).exits(0).stdout;
+    assert_eq!(text.matches("Other queue   : scope ").count(), 5, "{text}");
+    assert!(text.contains("and 2 more"), "{text}");
+    assert_eq!(others(&world).len(), 7);
+}

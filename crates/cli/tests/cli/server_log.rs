@@ -1,0 +1,45 @@
+//! What an operator sees when the server's own store fails: the client gets an answer without details, and
+//! the log says why.
+
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::Stdio;
+use testkit::World;
+
+#[test]
+fn store_failure_is_logged_and_hidden_from_the_client() {
+    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let data = world.user_home().join("server-data");
+    let data = data.to_str().unwrap();
+    world.run(["server", "user", "add", "--email", "dev@example.com", "--data", data]).exits(0);
+    let issue = ["server", "token", "add", "--email", "dev@example.com", "--label", "test", "--json"];
+    let issued = world.run(issue.into_iter().chain(["--data", data])).exits(0).json();
+    let token = issued["token"].as_str().unwrap();
+
+    let mut command = world.command();
+    command.args(["server", "--data", data, "--listen", "127.0.0.1:0", "--quiet"]);
+    let mut server = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut ready = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    let url = ready.trim().strip_prefix("listening on ").unwrap();
+
+    let store = std::fs::read_dir(data).unwrap().flatten().map(|entry| entry.path());
+    let store = store.into_iter().find(|path| path.extension().is_some_and(|end| end == "db")).unwrap();
+    let store = rusqlite::Connection::open(store).unwrap();
+    store.execute_batch("PRAGMA foreign_keys = OFF; DROP TABLE events").unwrap();
+    let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+    let inspect = agent.get(format!("{url}/api/v1/inspect/events"));
+    let mut answer = inspect.header("Authorization", format!("Bearer {token}")).call().unwrap();
+    assert_eq!(answer.status().as_u16(), 503);
+    let body = answer.body_mut().read_to_string().unwrap();
+    assert!(!body.contains("events"), "{body}");
+
+    server.kill().unwrap();
+    let mut told = String::new();
+    server.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    server.wait().unwrap();
+    let line: Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+    assert_eq!((&line["level"], &line["message"]), (&"ERROR".into(), &"the store failed".into()), "{told}");
+    assert!(line["error"].as_str().unwrap().contains("events"), "{told}");
+    assert!(!told.contains(token));
+}
