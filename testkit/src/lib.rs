@@ -41,8 +41,10 @@ pub use world::{Run, World};
 
 use std::path::PathBuf;
 
-/// The shared reference data beside this checkout, or `None`: then a test prints that it skipped.
-pub fn shared() -> Option<PathBuf> {
+/// The recorded data beside the checkout. A test that reads it is `#[ignore = "needs the recorded data"]`;
+/// `.ci/run` runs those, so its absence is a failure.
+pub fn shared() -> PathBuf {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared"));
-    path.is_dir().then_some(path)
+    assert!(path.is_dir(), "the recorded data is missing: {}", path.display());
+    path
 }

@@ -354,15 +354,13 @@ fn a_stray_daemon_is_a_fault() {
 
 /// The recorded comparison vectors of the reference, where the daemon record is live.
 #[test]
+#[ignore = "needs the recorded data"]
 fn the_recorded_comparison_vectors_agree() {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../../shared/fixtures/disk/owner-vectors/mismatch-vectors.json"
     );
-    let Ok(text) = std::fs::read_to_string(path) else {
-        println!("skipped: the recorded comparison vectors are not beside this checkout");
-        return;
-    };
+    let text = std::fs::read_to_string(path).expect("the recorded data");
     let cases: Vec<serde_json::Value> = serde_json::from_str(&text).expect("vectors");
     let mut differences = Vec::new();
     for case in &cases {

@@ -341,7 +341,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-#[ignore = "needs the recorded cases beside the project; .ci/oracles runs it where they are"]
+#[ignore = "needs the recorded data"]
 fn recorded_cases_of_logs_give_their_results() {
     const MISSION: &str = "sample-01KZ0000";
     for (name, expected) in [

@@ -51,7 +51,7 @@ const OF_GIT: [&str; 6] =
     ["/.git/objects/", "/.git/hooks/", "/.git/refs/", "/.git/logs/", "/.git/worktrees", "/.git/branches"];
 
 #[test]
-#[ignore = "traces with strace, which not every machine has; .ci/run runs it"]
+#[ignore = "needs strace"]
 fn pipe_in_place_of_any_file_never_hangs_a_command() {
     let (world, _listener) = with_listener(env!("CARGO_BIN_EXE_spec-kitty"));
     ReferenceQueue::create(&world.root().join("queue.db")).event("01KRX0000000000000000000A1", Some(TEAM));

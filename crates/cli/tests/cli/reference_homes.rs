@@ -124,15 +124,10 @@ fn homes(disk: &Path) -> Vec<(String, PathBuf, Value)> {
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn every_recorded_home_is_seen_as_the_reference_saw_it() {
-    let Some(shared) = testkit::shared() else {
-        println!("skipped: the recorded homes are not beside this checkout");
-        return;
-    };
-    let Some(disguise) = Disguise::find() else {
-        println!("skipped: this system gives no host name and user of one's own (unshare, setpriv)");
-        return;
-    };
+    let shared = testkit::shared();
+    let disguise = Disguise::find().expect("unshare or setpriv gives another host name and user");
     let (mut agreed, mut wrong, mut unused) = (0, Vec::new(), Vec::from(DELIBERATE));
     for (name, home, observed) in homes(&shared.join("fixtures/disk")) {
         let world = world_of(env!("CARGO_BIN_EXE_spec-kitty"), &home, disguise);
@@ -164,11 +159,9 @@ fn every_recorded_home_is_seen_as_the_reference_saw_it() {
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn the_recorded_daemon_that_was_killed_is_an_orphan() {
-    let Some(shared) = testkit::shared() else {
-        println!("skipped: the recorded homes are not beside this checkout");
-        return;
-    };
+    let shared = testkit::shared();
     let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
     world.log_in();
     let record =

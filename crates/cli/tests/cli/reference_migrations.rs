@@ -19,17 +19,10 @@ const DELIBERATE: &[(&str, [u64; 4])] = &[
     ("hazards/variants/legacy-047-era-schema", [0, 0, 2, 1]),
 ];
 
-/// The recorded homes and a way to be their user, or nothing, and why.
-fn recorded() -> Option<(PathBuf, Disguise)> {
-    let Some(shared) = testkit::shared() else {
-        println!("skipped: the recorded homes are not beside this checkout");
-        return None;
-    };
-    let Some(disguise) = Disguise::find() else {
-        println!("skipped: this system gives no host name and user of one's own (unshare, setpriv)");
-        return None;
-    };
-    Some((shared.join("fixtures/disk"), disguise))
+/// The recorded homes and a way to be their user.
+fn recorded() -> (PathBuf, Disguise) {
+    let disguise = Disguise::find().expect("unshare or setpriv gives another host name and user");
+    (testkit::shared().join("fixtures/disk"), disguise)
 }
 
 fn read_json(path: &Path) -> Value {
@@ -92,8 +85,9 @@ fn look(world: &World, disguise: Disguise) -> (Run, Value) {
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn every_hazard_is_seen_as_it_lies_on_the_disk_and_migrated_whole() {
-    let Some((disk, disguise)) = recorded() else { return };
+    let (disk, disguise) = recorded();
     let log = read_json(&disk.join("hazards/expected.json"))["log"].clone();
     let log: Vec<&str> = log.as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
     let mut unused = Vec::from(DELIBERATE);
@@ -143,8 +137,9 @@ fn every_hazard_is_seen_as_it_lies_on_the_disk_and_migrated_whole() {
 
 /// The reference takes it for empty, and its gate passes: here it is a fault until it is repaired.
 #[test]
+#[ignore = "needs the recorded data"]
 fn a_legacy_queue_that_is_no_database_is_a_fault_and_no_zero() {
-    let Some((disk, disguise)) = recorded() else { return };
+    let (disk, disguise) = recorded();
     let log = read_json(&disk.join("hazards/expected.json"))["log"].to_string();
     assert!(log.contains("3 corrupt preflight: True 0"), "the reference passes");
     let home = disk.join("hazards/variants/legacy-corrupt");
@@ -165,8 +160,9 @@ fn a_legacy_queue_that_is_no_database_is_a_fault_and_no_zero() {
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn home_migrated_by_the_reference_is_coherent() {
-    let Some((disk, disguise)) = recorded() else { return };
+    let (disk, disguise) = recorded();
     for name in ["legacy-to-scoped", "legacy-overlap-scoped"] {
         let observed = read_json(&disk.join(name).join("expected.json"))["authenticated"].clone();
         let left = &observed["row_counts_after_default_queue_db_path"];
@@ -186,8 +182,9 @@ fn home_migrated_by_the_reference_is_coherent() {
 
 /// What the reference drops without a word is kept here.
 #[test]
+#[ignore = "needs the recorded data"]
 fn overlapping_queues_become_one_and_conflicting_rows_are_kept() {
-    let Some((disk, disguise)) = recorded() else { return };
+    let (disk, disguise) = recorded();
     let expected = read_json(&disk.join("legacy-overlap-scoped/expected.json"))["authenticated"].clone();
     let theirs = logged(&expected["row_counts_after_default_queue_db_path"].to_string());
     let home = disk.join("legacy-overlap-scoped/before");

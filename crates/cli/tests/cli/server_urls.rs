@@ -158,7 +158,7 @@ fn configured_url_keeps_its_spelling_in_the_scope() {
 }
 
 #[test]
-#[ignore = "needs the recorded cases beside the project; .ci/oracles runs it where they are"]
+#[ignore = "needs the recorded data"]
 fn published_cases_give_the_stated_result() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
     let text = std::fs::read_to_string(root.join("../shared/cases/server-url-shapes/cases.json")).unwrap();

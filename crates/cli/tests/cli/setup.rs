@@ -153,13 +153,9 @@ fn with_yes_a_daemon_of_another_identity_is_replaced() {
     assert_ne!(done["check"]["daemon_owner_record"]["pid"], daemons.pid());
 }
 
-/// A terminal on which `answers` are typed; `None` where no terminal can be made.
+/// A terminal on which `answers` are typed.
 #[cfg(target_os = "linux")]
-fn at_a_terminal(world: &World, answers: &str) -> Option<Command> {
-    if Command::new("script").arg("--version").output().is_err() {
-        println!("skipped: there is no `script` to make a terminal");
-        return None;
-    }
+fn at_a_terminal(world: &World, answers: &str) -> Command {
     let input = world.work().join("answers");
     std::fs::write(&input, answers).unwrap();
     let mut command = Command::new("script");
@@ -168,7 +164,7 @@ fn at_a_terminal(world: &World, answers: &str) -> Option<Command> {
     world.dress(&mut command);
     command.stdin(Stdio::from(std::fs::File::open(&input).unwrap()));
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    Some(command)
+    command
 }
 
 #[cfg(target_os = "linux")]
@@ -178,7 +174,7 @@ fn on_a_terminal_it_asks_before_each_and_no_means_no() {
         [("n\ny\n", "not done", "done", true), ("y\nn\n", "done", "not done", false)]
     {
         let world = curable();
-        let Some(command) = at_a_terminal(&world, answers) else { return };
+        let command = at_a_terminal(&world, answers);
         let run = testkit::world::finish(command);
         for (outcome, hint) in [(orphan, "doctor orphan-daemons --fix"), (legacy, "sync migrate")] {
             let line = format!("{outcome}: spec-kitty {hint}");
@@ -198,7 +194,7 @@ fn on_a_terminal_it_leads_a_newcomer_to_a_login() {
     world.init_project();
     let server = Server::start(&world, USER);
     let browser = Browser::install(&mut world);
-    let Some(mut command) = at_a_terminal(&world, &format!("{}\n", server.url())) else { return };
+    let mut command = at_a_terminal(&world, &format!("{}\n", server.url()));
     let setup = command.spawn().unwrap();
     browser.approve(USER, &server.secret);
     let output = setup.wait_with_output().unwrap();

@@ -65,7 +65,7 @@ fn finding<'a>(doctor: &'a Value, code: &str) -> &'a Value {
 
 /// The owner of the root directory, or of a file that decides, could choose where rows go.
 #[test]
-#[ignore = "needs root, to act as other users by setpriv and unshare; .ci/run runs it"]
+#[ignore = "needs root, to act as other users"]
 fn foreign_root_or_file_refuses_and_is_not_obeyed() {
     assert_root();
     let world = world_of_ada();
@@ -135,7 +135,7 @@ fn foreign_root_or_file_refuses_and_is_not_obeyed() {
 
 /// A control file names the daemon's address: another user's could name any process of this machine.
 #[test]
-#[ignore = "needs root, to act as other users by setpriv and unshare; .ci/run runs it"]
+#[ignore = "needs root, to act as other users"]
 fn foreign_control_file_is_not_asked() {
     assert_root();
     let world = world_of_ada();
@@ -166,7 +166,7 @@ fn foreign_control_file_is_not_asked() {
 }
 
 #[test]
-#[ignore = "needs root, to act as other users by setpriv and unshare; .ci/run runs it"]
+#[ignore = "needs root, to act as other users"]
 fn files_of_root_are_not_foreign() {
     assert_root();
     let world = world_of_ada();
@@ -177,7 +177,7 @@ fn files_of_root_are_not_foreign() {
 }
 
 #[test]
-#[ignore = "needs root, to act as other users by setpriv and unshare; .ci/run runs it"]
+#[ignore = "needs root, to act as other users"]
 fn world_writable_root_names_the_chmod_only_where_it_may_be_run() {
     assert_root();
     let world = world_of_ada();
@@ -196,7 +196,7 @@ fn world_writable_root_names_the_chmod_only_where_it_may_be_run() {
 
 /// Root works in the home of another user, prints a note, and leaves nothing that the user cannot use.
 #[test]
-#[ignore = "needs root, to act as other users by setpriv and unshare; .ci/run runs it"]
+#[ignore = "needs root, to act as other users"]
 fn root_is_warned_and_its_files_get_the_owner() {
     assert_root();
     let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
@@ -267,7 +267,7 @@ fn curing_command_narrows_our_directories_and_a_preview_does_not() {
 
 /// In a user namespace an owner that is not mapped proves nothing.
 #[test]
-#[ignore = "needs root, to act as other users by setpriv and unshare; .ci/run runs it"]
+#[ignore = "needs root, to act as other users"]
 fn unmapped_owner_is_a_finding_and_refuses_nothing() {
     assert_root();
     let (world, _) = with_mission();

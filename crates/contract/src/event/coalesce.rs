@@ -78,12 +78,13 @@ mod tests {
     }
 
     #[test]
+    #[ignore = "needs the recorded data"]
     fn recorded_vectors_hold() {
         let path = concat!(
             env!("CARGO_MANIFEST_DIR"),
             "/../../../shared/fixtures/disk/vectors/coalesce-vectors.json"
         );
-        let Ok(text) = std::fs::read_to_string(path) else { return };
+        let text = std::fs::read_to_string(path).unwrap();
         let vectors: Vec<Value> = serde_json::from_str(&text).unwrap();
         assert!(!vectors.is_empty());
         for vector in vectors {

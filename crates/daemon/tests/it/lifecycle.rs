@@ -214,25 +214,22 @@ fn a_suspended_daemon_is_reported_and_ends_only_by_force() {
 
 /// Holds the owner lock as a daemon does that has no record and no control file yet.
 #[cfg(target_os = "linux")]
-fn nameless(bench: &Bench, script: &str) -> Option<crate::common::Stranger> {
+fn nameless(bench: &Bench, script: &str) -> crate::common::Stranger {
     fs::create_dir_all(bench.daemon_dir()).unwrap();
     let ready = bench.world.work().join("nameless");
     let mut command = std::process::Command::new("flock");
     command.arg("--no-fork").arg(bench.world.home().owner_lock());
     command.args(["sh", "-c", script, "sh"]).arg(&ready).stdin(Stdio::piped());
-    let Ok(child) = command.spawn() else {
-        println!("skipped: there is no `flock`");
-        return None;
-    };
+    let child = command.spawn().expect("flock");
     eventually("it holds the lock", || ready.exists());
-    Some(crate::common::Stranger(child))
+    crate::common::Stranger(child)
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn holder_without_record_is_starting_and_no_end_is_advised() {
     let bench = Bench::logged_in();
-    let Some(mut holder) = nameless(&bench, "touch \"$1\"; read -r _") else { return };
+    let mut holder = nameless(&bench, "touch \"$1\"; read -r _");
     assert_eq!(bench.fails(&["stop"]), json!({ "failure": "starting" }));
     let failure = bench.fails(&["restart"]);
     assert_eq!(failure["reason"], "stop_failed", "{failure}");
@@ -248,7 +245,7 @@ fn holder_without_record_is_starting_and_no_end_is_advised() {
 #[test]
 fn holder_that_releases_without_record_was_no_daemon() {
     let bench = Bench::logged_in();
-    let Some(_holder) = nameless(&bench, "touch \"$1\"; sleep 0.3") else { return };
+    let _holder = nameless(&bench, "touch \"$1\"; sleep 0.3");
     assert_eq!(bench.ok(&["stop"])["result"], "not_running");
 }
 
@@ -283,7 +280,7 @@ fn twelve_restarts_at_once_all_end_well_and_leave_one_daemon() {
 
 /// A process that holds the owner lock, has a correct record, and answers no request.
 #[cfg(target_os = "linux")]
-fn wedged(bench: &Bench, script: &str) -> Option<crate::common::Stranger> {
+fn wedged(bench: &Bench, script: &str) -> crate::common::Stranger {
     let pid = bench.start();
     let mut record = bench.record();
     let mut control = bench.control();
@@ -293,10 +290,7 @@ fn wedged(bench: &Bench, script: &str) -> Option<crate::common::Stranger> {
     let ready = bench.world.work().join("ready");
     let mut command = std::process::Command::new("flock");
     command.arg("--no-fork").arg(&lock).args(["sh", "-c", script, "sh"]).arg(&ready).stdin(Stdio::null());
-    let Ok(child) = command.spawn() else {
-        println!("skipped: there is no `flock`");
-        return None;
-    };
+    let child = command.spawn().expect("flock");
     let holder = crate::common::Stranger(child);
     eventually("it holds the lock", || ready.exists());
     // Nothing listens at the port of the daemon that died.
@@ -306,14 +300,14 @@ fn wedged(bench: &Bench, script: &str) -> Option<crate::common::Stranger> {
     control["pid"] = json!(holder.pid());
     bench.write_record(&record);
     fs::write(bench.world.home().control_file(), control.to_string()).unwrap();
-    Some(holder)
+    holder
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn a_wedged_daemon_that_is_proven_ours_gets_a_signal_and_ends() {
     let bench = Bench::logged_in();
-    let Some(mut holder) = wedged(&bench, "touch \"$1\"; exec sleep 300") else { return };
+    let mut holder = wedged(&bench, "touch \"$1\"; exec sleep 300");
     let status = bench.ok(&["status"]);
     assert_eq!((status["state"].as_str(), pid_of(&status["pid"])), (Some("wedged"), holder.pid()));
     assert_eq!(status["remedy"], "spec-kitty doctor restart-daemon");
@@ -328,7 +322,7 @@ fn a_wedged_daemon_that_is_proven_ours_gets_a_signal_and_ends() {
 fn a_wedged_daemon_that_ignores_signals_ends_only_by_force() {
     let bench = Bench::logged_in();
     let deaf = "trap '' TERM; touch \"$1\"; while :; do sleep 0.05; done";
-    let Some(mut holder) = wedged(&bench, deaf) else { return };
+    let mut holder = wedged(&bench, deaf);
     let failure = bench.fails(&["restart"]);
     assert_eq!(failure["reason"], "stop_failed", "{failure}");
     assert_eq!(failure["remedy"], "spec-kitty doctor orphan-daemons --fix --force");
@@ -344,7 +338,7 @@ fn a_wedged_daemon_that_ignores_signals_ends_only_by_force() {
 #[test]
 fn a_holder_with_another_start_time_is_never_signalled() {
     let bench = Bench::logged_in();
-    let Some(mut holder) = wedged(&bench, "touch \"$1\"; exec sleep 300") else { return };
+    let mut holder = wedged(&bench, "touch \"$1\"; exec sleep 300");
     let mut record = bench.record();
     record["process_start_ticks"] = json!(1);
     bench.write_record(&record);

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "needs the recorded cases beside the project; .ci/oracles runs it where they are"]
+    #[ignore = "needs the recorded data"]
     fn published_cases_give_the_stated_result() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the root");
         let text = std::fs::read_to_string(root.join("../shared/cases/no-proxy-shapes/cases.json"));

@@ -26,16 +26,13 @@ fn git(directory: &Path, arguments: &[&str]) -> Option<String> {
     output.status.success().then_some(text)
 }
 
-/// A new repository on branch `main`; `None`, with a printed line, where git is absent.
-fn repository() -> Option<Repository> {
+/// A new repository on branch `main`.
+fn repository() -> Repository {
     let directory = tempfile::tempdir().expect("a directory");
     let root = directory.path().canonicalize().expect("a path").join("my repo");
     std::fs::create_dir(&root).expect("a directory");
-    if git(&root, &["init", "-q", "-b", "main"]).is_none() {
-        println!("skipped: no git on this machine");
-        return None;
-    }
-    Some(Repository { _directory: directory, root })
+    git(&root, &["init", "-q", "-b", "main"]).expect("git");
+    Repository { _directory: directory, root }
 }
 
 fn commit(root: &Path) {
@@ -62,7 +59,7 @@ fn assert_agrees(root: &Path) -> GitFacts {
 
 #[test]
 fn an_unborn_branch_has_a_name_and_no_commit() {
-    let Some(repository) = repository() else { return };
+    let repository = repository();
     let facts = assert_agrees(&repository.root);
     assert_eq!(facts.head, Head::Branch { name: "main".to_owned(), commit: None });
     assert_eq!((facts.branch(), facts.commit()), (None, None));
@@ -70,7 +67,7 @@ fn an_unborn_branch_has_a_name_and_no_commit() {
 
 #[test]
 fn loose_packed_and_detached_heads_and_branches_with_slashes() {
-    let Some(Repository { root, _directory }) = repository() else { return };
+    let Repository { root, _directory } = repository();
     commit(&root);
     assert_agrees(&root);
     git(&root, &["checkout", "-q", "-b", "feature/deep/er"]).expect("a branch");
@@ -87,7 +84,7 @@ fn loose_packed_and_detached_heads_and_branches_with_slashes() {
 
 #[test]
 fn the_origin_as_people_write_it() {
-    let Some(Repository { root, _directory }) = repository() else { return };
+    let Repository { root, _directory } = repository();
     for url in
         ["git@github.com:acme/Widget_Shop.git", "https://h/a b#c;d/e\"f.git", "C:\\srv\\x", "../sibling"]
     {
@@ -101,7 +98,7 @@ fn the_origin_as_people_write_it() {
 
 #[test]
 fn a_linked_worktree_has_its_own_head_and_the_common_directory() {
-    let Some(Repository { root, _directory }) = repository() else { return };
+    let Repository { root, _directory } = repository();
     commit(&root);
     let linked = root.parent().expect("a parent").join("linked");
     git(&root, &["worktree", "add", "-q", "-b", "side", &linked.to_string_lossy()]).expect("a worktree");
@@ -117,7 +114,7 @@ fn a_linked_worktree_has_its_own_head_and_the_common_directory() {
 
 #[test]
 fn relative_pointers_resolve_as_in_git() {
-    let Some(Repository { root, _directory }) = repository() else { return };
+    let Repository { root, _directory } = repository();
     commit(&root);
     let separate = root.parent().expect("a parent").join("separate");
     std::fs::create_dir(&separate).expect("a directory");
@@ -127,7 +124,7 @@ fn relative_pointers_resolve_as_in_git() {
 
 #[test]
 fn a_sha256_repository_has_long_commits() {
-    let Some(Repository { root, _directory }) = repository() else { return };
+    let Repository { root, _directory } = repository();
     let long = root.join("long");
     if git(&root, &["init", "-q", "-b", "main", "--object-format=sha256", "long"]).is_none() {
         println!("skipped: this git has no sha256");
@@ -139,7 +136,7 @@ fn a_sha256_repository_has_long_commits() {
 
 #[test]
 fn reftable_is_recognised() {
-    let Some(Repository { root, _directory }) = repository() else { return };
+    let Repository { root, _directory } = repository();
     let table = root.join("table");
     if git(&root, &["init", "-q", "--ref-format=reftable", "table"]).is_none() {
         println!("skipped: this git has no reftable");
@@ -160,7 +157,7 @@ fn outside_of_repositories_there_are_no_facts() {
 #[test]
 fn names_that_are_not_utf8_are_paths_like_others() {
     use std::os::unix::ffi::OsStrExt;
-    let Some(Repository { root, _directory }) = repository() else { return };
+    let Repository { root, _directory } = repository();
     commit(&root);
     let strange = root.parent().expect("a parent").join(std::ffi::OsStr::from_bytes(b"w\xff\n'\"x"));
     std::fs::rename(&root, &strange).expect("renamed");

@@ -79,11 +79,9 @@ fn world_of(variant: &str, root: &Path) -> World {
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn recorded_logins_give_recorded_facts_or_listed_differences() {
-    let (Some(root), Some(document)) = (recorded("auth-matrix"), recorded_json("auth-matrix/expected.json"))
-    else {
-        return;
-    };
+    let (root, document) = (recorded("auth-matrix"), recorded_json("auth-matrix/expected.json"));
     let mut differences = differences();
     let variants = document.as_object().expect("variants");
     assert_eq!(variants.len(), 22);
@@ -122,8 +120,9 @@ fn every_difference_is_in_the_compatibility_table() {
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn unreadable_sessions_are_faults_that_say_why() {
-    let Some(root) = recorded("auth-matrix") else { return };
+    let root = recorded("auth-matrix");
     let cases = [
         ("15-session-mode-0644", "mode 0644"),
         ("16-session-salt-missing", "session.salt, is missing"),
@@ -145,8 +144,9 @@ fn unreadable_sessions_are_faults_that_say_why() {
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn malformed_credentials_file_is_ignored_with_a_note() {
-    let Some(root) = recorded("auth-matrix") else { return };
+    let root = recorded("auth-matrix");
     let world = world_of("11-credentials-malformed", &root);
     let login =
         read_login_at(&world.home, &Config::default(), &world.environment(), &recorded_machine(), today());
@@ -155,8 +155,9 @@ fn malformed_credentials_file_is_ignored_with_a_note() {
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn the_recorded_home_with_a_scope_has_its_clock_queue_and_card() {
-    let Some(root) = recorded("scoped-clean/home/.spec-kitty") else { return };
+    let root = recorded("scoped-clean/home/.spec-kitty");
     let world = World::copy_of(&root);
     let config = Config::read(&world.home).expect("a config");
     let read = || read_login_at(&world.home, &config, &world.environment(), &recorded_machine(), today());

@@ -43,8 +43,9 @@ fn ensure(variant: &str, root: &Path) -> Result<ProjectIdentity, identity::Proje
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn recorded_projects_give_recorded_identity_or_differences() {
-    let Some(document) = recorded_json("project-identity/expected.json") else { return };
+    let document = recorded_json("project-identity/expected.json");
     let variants = document.as_object().expect("variants");
     assert_eq!(variants.len(), 14);
     for (variant, recorded) in variants {

@@ -3,8 +3,9 @@ use mission::decision::{read_ledger, render_page, verify_markers};
 use serde_json::json;
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn ledgers_and_pages_are_reproduced_byte_for_byte() {
-    let Some(cases) = cases("decisions") else { return };
+    let cases = cases("decisions");
     let (mut indexes, mut pages, mut verdicts, mut total) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for case in &cases {
         let ledger = read_ledger(&case.directory, "").unwrap();

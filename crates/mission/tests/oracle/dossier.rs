@@ -2,8 +2,9 @@ use super::{cases, report};
 use mission::dossier::{BodyVerdict, Overlay, judge_body, read_dossier};
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn index_parity_hash_and_body_selection_are_those_of_the_reference() {
-    let Some(cases) = cases("dossier") else { return };
+    let cases = cases("dossier");
     let (mut artifacts, mut missions, mut differing, mut parity) = (0, 0, Vec::new(), Vec::new());
     for case in &cases {
         let kind = case.expected["mission_type"].as_str().unwrap();

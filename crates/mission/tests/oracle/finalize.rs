@@ -182,8 +182,9 @@ fn differences(case: &Case, on_purpose: &mut Deliberate) -> Vec<String> {
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn finalizing_ends_as_in_the_reference_and_leaves_the_same_facts() {
-    let Some(cases) = cases("finalize") else { return };
+    let cases = cases("finalize");
     let mut differing = BTreeMap::new();
     let mut on_purpose = Deliberate::default();
     for case in &cases {
@@ -205,8 +206,9 @@ fn finalizing_ends_as_in_the_reference_and_leaves_the_same_facts() {
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn validating_writes_nothing_and_judges_as_the_reference() {
-    let Some(cases) = cases("finalize") else { return };
+    let cases = cases("finalize");
     let mut differing = Vec::new();
     for case in &cases {
         let root = repository(case);

@@ -63,8 +63,9 @@ fn run(case: &Case, mode: &str, graph_key: &str, cut: bool) -> Option<Result<boo
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn lanes_are_those_of_the_reference_and_a_cycle_is_named() {
-    let Some(cases) = cases("lanes") else { return };
+    let cases = cases("lanes");
     for (mode, graph, cut) in [
         ("finalize", "deps_tasks", false),
         ("frontmatter", "deps_frontmatter", false),

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn work_package_files_are_read_and_judged_as_the_reference_does() {
-    let Some(cases) = cases("tasks") else { return };
+    let cases = cases("tasks");
     let (mut files, mut missions, mut differing, mut claims) = (0, 0, Vec::new(), Vec::new());
     for case in &cases {
         let mut owners = BTreeMap::new();
@@ -63,8 +64,9 @@ fn work_package_files_are_read_and_judged_as_the_reference_does() {
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn graphs_are_judged_as_the_reference_judges_them() {
-    let Some(cases) = cases("tasks") else { return };
+    let cases = cases("tasks");
     let (mut total, mut differing) = (0, Vec::new());
     for case in &cases {
         let Ok(graph) = serde_json::from_value::<graph::Graph>(case.expected["dependencies"].clone()) else {

@@ -4,8 +4,9 @@ use mission::meta::read_meta;
 use mission::snapshot::{reduce, render_status, status_document};
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn status_json_is_reproduced_byte_for_byte() {
-    let Some(cases) = cases("status") else { return };
+    let cases = cases("status");
     let mut differing = Vec::new();
     for case in &cases {
         let log = read_log(&case.directory).unwrap();

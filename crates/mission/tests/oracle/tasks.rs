@@ -14,8 +14,9 @@ fn signature(body: &str) -> String {
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn sections_dependencies_requirements_match_the_reference() {
-    let Some(cases) = cases("tasks") else { return };
+    let cases = cases("tasks");
     let (mut total, mut differing) = (0, Vec::new());
     for case in &cases {
         let Some(tasks_md) = text(&case.directory.join("tasks.md")) else { continue };
@@ -42,8 +43,9 @@ fn sections_dependencies_requirements_match_the_reference() {
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn subtask_rows_are_read_as_the_reference_reads_them() {
-    let Some(cases) = cases("tasks") else { return };
+    let cases = cases("tasks");
     let (mut total, mut differing) = (0, Vec::new());
     for case in &cases {
         let tasks_md = text(&case.directory.join("tasks.md")).unwrap_or_default();
@@ -62,8 +64,9 @@ fn subtask_rows_are_read_as_the_reference_reads_them() {
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn specs_and_plans_are_judged_as_the_reference_judges_them() {
-    let Some(cases) = cases("tasks") else { return };
+    let cases = cases("tasks");
     let (mut total, mut differing) = (0, Vec::new());
     for case in &cases {
         if let Some(spec) = text(&case.directory.join("spec.md")) {

@@ -25,8 +25,9 @@ fn judged(row: &LaneRow) -> bool {
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn every_recorded_lane_change_gets_the_verdict_of_the_reference() {
-    let Some(cases) = cases("status") else { return };
+    let cases = cases("status");
     let (mut total, mut differing, mut rejections) = (0, Vec::new(), 0);
     for case in &cases {
         let log = read_log(&case.directory).unwrap();

@@ -96,7 +96,7 @@ pub fn perform(stage: &Stage, scope: &Scope, act: &Act, fault: Option<FaultPoint
 #[test]
 #[ignore = "no test: the body of the process that the crash tests start and kill"]
 fn performs_what_it_was_started_for() {
-    let told = std::env::var(ACT).expect("started by another test");
+    let Ok(told) = std::env::var(ACT) else { return };
     let told: Value = serde_json::from_str(&told).expect("json");
     let part = |at: usize| told["scope"][at].as_str().expect("text");
     let scope = Scope::new(part(0), part(1), part(2));

@@ -9,15 +9,16 @@ fn rows(events: u64, bodies: u64, failures: u64) -> LegacyRowCounts {
     LegacyRowCounts { event_rows: events, body_upload_rows: bodies, failure_log_rows: failures }
 }
 
-fn home_of(fixture: &str) -> Option<Home> {
+fn home_of(fixture: &str) -> Home {
     let home = Home::new();
-    home.copy_from(&fixtures()?.join(fixture).join(".spec-kitty"));
-    Some(home)
+    home.copy_from(&fixtures().join(fixture).join(".spec-kitty"));
+    home
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn legacy_only() {
-    let Some(home) = home_of("legacy-only/home") else { return };
+    let home = home_of("legacy-only/home");
     let seen = observe_legacy(&home.legacy(), None, None).expect("seen");
     assert_eq!((seen.in_scope, seen.totals), (rows(0, 0, 0), rows(9, 3, 2)));
     let counts = observe_counts(&home.legacy(), &nobody_asked).expect("counts");
@@ -25,13 +26,14 @@ fn legacy_only() {
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn legacy_to_scoped() {
-    let Some(home) = home_of("legacy-to-scoped/before") else { return };
+    let home = home_of("legacy-to-scoped/before");
     assert_eq!(observe_legacy(&home.legacy(), Some(&scope()), None).expect("seen").in_scope, rows(9, 3, 2));
     let report = home.cure(&scope()).migrate(&mut ()).expect("migrated");
     assert_eq!((report.moved, report.remaining), (rows(9, 3, 2), rows(0, 0, 0)));
     let ours = home.sql(&home.scoped(&scope()));
-    let Some(theirs) = home_of("legacy-to-scoped/after") else { return };
+    let theirs = home_of("legacy-to-scoped/after");
     let theirs = theirs.sql(&theirs.scoped(&scope()));
     for (table, columns) in [
         ("queue", "id, event_id, event_type, data, timestamp, retry_count, coalesce_key"),
@@ -54,8 +56,9 @@ fn legacy_to_scoped() {
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn legacy_overlap_scoped() {
-    let Some(home) = home_of("legacy-overlap-scoped/before") else { return };
+    let home = home_of("legacy-overlap-scoped/before");
     let report = home.cure(&scope()).migrate(&mut ()).expect("migrated");
     // The reference drops the three overlapping rows; here the two whose content differs are kept.
     assert_eq!((report.moved, report.duplicates), (rows(8, 2, 1), rows(0, 1, 0)));
@@ -64,8 +67,7 @@ fn legacy_overlap_scoped() {
     assert_eq!((count(&conn, "queue"), count(&conn, "body_upload_queue")), (12, 4));
     assert_eq!(count(&conn, "body_upload_failure_log"), 2);
     let expected =
-        fs_err::read_to_string(fixtures().expect("fixtures").join("legacy-overlap-scoped/expected.json"))
-            .expect("expected");
+        fs_err::read_to_string(fixtures().join("legacy-overlap-scoped/expected.json")).expect("expected");
     let expected: serde_json::Value = serde_json::from_str(&expected).expect("json");
     let order: Vec<_> = expected["drain_order_after"]
         .as_array()
@@ -92,8 +94,9 @@ fn legacy_overlap_scoped() {
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn hazard_crash_window() {
-    let Some(home) = home_of("hazards/variants/crash-window-both-have-rows") else { return };
+    let home = home_of("hazards/variants/crash-window-both-have-rows");
     let report = home.cure(&scope()).migrate(&mut ()).expect("migrated");
     assert_eq!((report.moved, report.duplicates), (rows(0, 0, 0), rows(9, 3, 2)));
     let conn = home.sql(&home.scoped(&scope()));
@@ -101,8 +104,9 @@ fn hazard_crash_window() {
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn hazard_old_body_columns() {
-    let Some(home) = home_of("hazards/variants/legacy-body-columns-feature_slug") else { return };
+    let home = home_of("hazards/variants/legacy-body-columns-feature_slug");
     assert_eq!(observe_legacy(&home.legacy(), Some(&scope()), None).expect("seen").in_scope, rows(9, 3, 2));
     let report = home.cure(&scope()).migrate(&mut ()).expect("migrated");
     assert_eq!((report.moved, report.remaining), (rows(9, 3, 2), rows(0, 0, 0)));
@@ -118,16 +122,18 @@ fn hazard_old_body_columns() {
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn hazard_oldest_schema() {
-    let Some(home) = home_of("hazards/variants/legacy-047-era-schema") else { return };
+    let home = home_of("hazards/variants/legacy-047-era-schema");
     assert_eq!(observe_legacy(&home.legacy(), Some(&scope()), None).expect("seen").in_scope, rows(2, 1, 0));
     let report = home.cure(&scope()).migrate(&mut ()).expect("migrated");
     assert_eq!((report.moved, report.remaining), (rows(2, 1, 0), rows(0, 0, 0)));
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn hazard_oldest_schema_as_a_scoped_queue() {
-    let Some(home) = home_of("hazards/variants/legacy-047-era-schema") else { return };
+    let home = home_of("hazards/variants/legacy-047-era-schema");
     fs_err::create_dir_all(home.scoped(&scope()).parent().expect("a directory")).expect("created");
     fs_err::rename(home.legacy(), home.scoped(&scope())).expect("moved");
     let before = observe_counts(&home.scoped(&scope()), &nobody_asked).expect("counts");
@@ -137,8 +143,9 @@ fn hazard_oldest_schema_as_a_scoped_queue() {
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn hazard_corrupt() {
-    let Some(home) = home_of("hazards/variants/legacy-corrupt") else { return };
+    let home = home_of("hazards/variants/legacy-corrupt");
     let error = observe_legacy(&home.legacy(), Some(&scope()), None).expect_err("a fault");
     let queue::ObserveError::Fault(fault) = error else { panic!("{error}") };
     assert_eq!(
@@ -149,24 +156,27 @@ fn hazard_corrupt() {
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn hazard_zero_bytes() {
-    let Some(home) = home_of("hazards/variants/legacy-zero-byte") else { return };
+    let home = home_of("hazards/variants/legacy-zero-byte");
     assert_eq!(observe_legacy(&home.legacy(), Some(&scope()), None).expect("seen"), Default::default());
     assert_eq!(home.cure(&scope()).migrate(&mut ()).expect("migrated").moved, rows(0, 0, 0));
     assert_eq!(fs_err::metadata(home.legacy()).expect("still there").len(), 0);
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn hazard_failure_log_only() {
-    let Some(home) = home_of("hazards/variants/legacy-failure-log-only") else { return };
+    let home = home_of("hazards/variants/legacy-failure-log-only");
     let seen = observe_legacy(&home.legacy(), Some(&scope()), None).expect("seen");
     assert_eq!((seen.in_scope, seen.in_scope.total_rows()), (rows(0, 0, 2), 0));
     assert_eq!(home.cure(&scope()).migrate(&mut ()).expect("migrated").moved, rows(0, 0, 2));
 }
 
 #[test]
+#[ignore = "needs the recorded data"]
 fn a_scoped_queue_of_the_reference_is_read_bound_and_held() {
-    let Some(home) = home_of("scoped-clean/home") else { return };
+    let home = home_of("scoped-clean/home");
     let path = home.scoped(&scope());
     let before = observe_counts(&path, &nobody_asked).expect("counts");
     assert!(before.events > 0);

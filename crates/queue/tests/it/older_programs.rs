@@ -36,11 +36,17 @@ fn the_tables_are_those_of_the_reference() {
     assert_eq!(shape(&ours), shape(&expected));
     let version: i64 = ours.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("a number");
     assert_eq!(version, 0, "older readers may rely on it");
-    if let Some(fixtures) = fixtures() {
-        let recorded = Home::new();
-        recorded.copy_from(&fixtures.join("legacy-to-scoped/after/.spec-kitty"));
-        assert_eq!(shape(&ours), shape(&recorded.sql(&recorded.scoped(&scope()))));
-    }
+}
+
+#[test]
+#[ignore = "needs the recorded data"]
+fn tables_equal_the_recorded_ones() {
+    let home = Home::new();
+    capture(&home, &scope(), [event("01A")]);
+    let recorded = Home::new();
+    recorded.copy_from(&fixtures().join("legacy-to-scoped/after/.spec-kitty"));
+    let ours = home.sql(&home.scoped(&scope()));
+    assert_eq!(shape(&ours), shape(&recorded.sql(&recorded.scoped(&scope()))));
 }
 
 /// Does with the file named by its argument what the reference does.
@@ -81,13 +87,7 @@ fn older_release_reads_our_rows_and_its_writes_keep_ours() {
     let prepared = writer.prepare(&captured).expect("prepared");
     writer.confirm(prepared).expect("confirmed");
     let path = home.scoped(&scope());
-    let output = match Command::new("python3").args(["-c", REFERENCE]).arg(&path).output() {
-        Ok(output) => output,
-        Err(error) => {
-            println!("skipped: no Python to read with: {error}");
-            return;
-        }
-    };
+    let output = Command::new("python3").args(["-c", REFERENCE]).arg(&path).output().expect("python3");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "3");
     let conn = home.sql(&path);

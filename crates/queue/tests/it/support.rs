@@ -208,14 +208,11 @@ pub fn count(conn: &Connection, table: &str) -> i64 {
     conn.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0)).expect("a count")
 }
 
-/// The recorded fixtures, if they lie beside the project.
-pub fn fixtures() -> Option<PathBuf> {
+/// The recorded fixtures.
+pub fn fixtures() -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures/disk");
-    if path.is_dir() {
-        return Some(path);
-    }
-    eprintln!("skipped: the recorded fixtures are not beside the project");
-    None
+    assert!(path.is_dir(), "the recorded data is missing: {}", path.display());
+    path
 }
 
 fn copy_tree(from: &Path, to: &Path) {

@@ -9,21 +9,18 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The recorded state of the reference; `None`, with a printed line, when it is absent.
-pub(crate) fn recorded(name: &str) -> Option<PathBuf> {
+/// The recorded state of the reference.
+pub(crate) fn recorded(name: &str) -> PathBuf {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/fixtures/disk")).join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    println!("skipped: no recorded state at {}", path.display());
-    None
+    assert!(path.exists(), "the recorded data is missing: {}", path.display());
+    path
 }
 
 /// A recorded JSON document.
-pub(crate) fn recorded_json(name: &str) -> Option<serde_json::Value> {
+pub(crate) fn recorded_json(name: &str) -> serde_json::Value {
     // The recorder's JSON knows a number that JSON does not.
-    let text = fs::read_to_string(recorded(name)?).expect("a document").replace(": Infinity", ": null");
-    Some(serde_json::from_str(&text).expect("JSON"))
+    let text = fs::read_to_string(recorded(name)).expect("a document").replace(": Infinity", ": null");
+    serde_json::from_str(&text).expect("JSON")
 }
 
 /// The machine on which the recorded sessions were written.
