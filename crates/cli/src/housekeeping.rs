@@ -7,6 +7,7 @@
 use crate::context::CommandContext;
 use crate::error::CliError;
 use contract::text::printable;
+use gate::CurePermit;
 use identity::privacy::narrow_directories;
 use identity::refresh_card;
 use preflight::observer::Observation;
@@ -23,7 +24,7 @@ pub(crate) fn keep_house(context: &CommandContext, observation: &Observation) ->
         let rows =
             observation.legacy.map(|legacy| legacy.totals.total_rows() + legacy.totals.failure_log_rows);
         if rows.unwrap_or_default() > 0
-            && let Some(permit) = context.boundary()?.cure_permit()?
+            && let Some(permit) = observation.cure_permit()
         {
             Cure::open(&permit)?.write_pin()?;
         }
@@ -33,14 +34,14 @@ pub(crate) fn keep_house(context: &CommandContext, observation: &Observation) ->
     failures.map(|error| format!("warning: {}", printable(&error.summary))).collect()
 }
 
-/// Narrows our own directories and settles what interrupted commands left of every mission that no process is working on; gives back what
-/// went wrong, as notes.
-pub(crate) fn settle_leftovers(context: &CommandContext) -> Vec<String> {
+/// Narrows our own directories and settles what interrupted commands left of every mission that no process is
+/// working on. Failures are returned as notes.
+pub(crate) fn settle_leftovers(context: &CommandContext, permit: Option<CurePermit>) -> Vec<String> {
     if let Ok(home) = context.home() {
         narrow_directories(home);
     }
     let settle = || -> Result<(), CliError> {
-        let Some(permit) = context.boundary()?.cure_permit()? else { return Ok(()) };
+        let Some(permit) = permit else { return Ok(()) };
         let unsettled = observe_unsettled(permit.queue_path()).map_err(QueueError::from)?;
         if unsettled.is_empty() {
             return Ok(());

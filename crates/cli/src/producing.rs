@@ -13,10 +13,10 @@ use clap::Args;
 use contract::text::printable;
 use daemon::nudge::follow_up;
 use daemon::spawn::Launcher;
-use gate::CapturePermit;
-use identity::Config;
+use gate::{CapturePermit, Policy};
 use mission::outgoing::{CaptureReport, CaptureState, Outgoing};
 use mission::project::Project;
+use preflight::observer::Observation;
 use serde::Serialize;
 
 /// The option of every producing command.
@@ -50,7 +50,7 @@ pub(crate) struct Producing<'a> {
 #[derive(Debug)]
 struct Hosted {
     permit: CapturePermit,
-    config: Config,
+    observation: Observation,
 }
 
 impl<'a> Producing<'a> {
@@ -70,18 +70,24 @@ impl<'a> Producing<'a> {
         let switch = context.switch();
         let hosted = switch.on && !local_only;
         let switch_note = switch.capture_note().filter(|_| !local_only && render::stderr_is_terminal());
-        if hosted {
-            let verdict = context.patient_boundary(queue::CAPTURE_DEADLINE)?.verdict(true)?;
+        let observation = if hosted {
+            let observation = context.patient_boundary(queue::CAPTURE_DEADLINE)?.observe()?;
+            let verdict = observation.judge(Policy { require_auth: true });
             if !verdict.result().auth_present {
                 return Err(CliError::boundary(verdict.result().clone()));
             }
-        }
-        let root = context.project_root()?;
-        let hosted = if hosted {
-            let permit = context.patient_boundary(queue::CAPTURE_DEADLINE)?.capture_permit()?;
-            Some(Hosted { permit, config: context.config()? })
+            Some(observation)
         } else {
             None
+        };
+        let root = context.project_root()?;
+        let hosted = match observation {
+            Some(observation) => {
+                let boundary = context.patient_boundary(queue::CAPTURE_DEADLINE)?;
+                let observation = boundary.recovered(observation)?;
+                Some(Hosted { permit: observation.capture_permit()?, observation })
+            }
+            None => None,
         };
         Ok(Self { context, hosted, switch_note, project: Project::read(&root)? })
     }
@@ -98,15 +104,13 @@ impl<'a> Producing<'a> {
             Some(hosted) => Some(Outgoing {
                 permit: &hosted.permit,
                 home: self.context.home()?,
-                config: &hosted.config,
+                config: &hosted.observation.config,
                 environment: &self.context.environment,
             }),
             None => None,
         };
-        let mut notes = match outgoing {
-            Some(_) => {
-                keep_house(self.context, &self.context.patient_boundary(queue::CAPTURE_DEADLINE)?.observe()?)
-            }
+        let mut notes = match &self.hosted {
+            Some(hosted) => keep_house(self.context, &hosted.observation),
             None => Vec::new(),
         };
         let outcome = apply(&self.project, outgoing.as_ref())?;
@@ -117,7 +121,7 @@ impl<'a> Producing<'a> {
         if let Some(hosted) = &self.hosted
             && capture.state == CaptureState::Captured
         {
-            notes.extend(settle_leftovers(self.context));
+            notes.extend(settle_leftovers(self.context, hosted.observation.cure_permit()));
             self.tell_daemon(hosted)?;
         }
         let text = outcome.describe();
@@ -131,7 +135,13 @@ impl<'a> Producing<'a> {
         let home = self.context.home()?;
         if let Ok(executable) = std::env::current_exe() {
             let launcher = Launcher::new(executable, home, &self.context.environment);
-            let _ = follow_up(home, &hosted.config, &self.context.environment, &launcher, build::VERSION);
+            let _ = follow_up(
+                home,
+                &hosted.observation.config,
+                &self.context.environment,
+                &launcher,
+                build::VERSION,
+            );
         }
         Ok(())
     }

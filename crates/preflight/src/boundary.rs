@@ -98,38 +98,32 @@ impl<'a> Boundary<'a> {
         Ok(self.verdict(require_auth)?.result().clone())
     }
 
-    /// Refuses unless the boundary is coherent.
-    pub fn require_daemon_owner_coherence(&self, require_auth: bool) -> Result<(), PreflightError> {
-        let result = self.run_preflight(require_auth)?;
-        if result.ok { Ok(()) } else { Err(PreflightError::Refused(Box::new(result))) }
-    }
-
-    /// The right to add facts.
+    /// The right to add facts, from an observation of this moment.
     pub fn capture_permit(&self) -> Result<CapturePermit, PreflightError> {
-        self.recovered_verdict()?.into_capture_permit().map_err(|refusal| refused(*refusal))
+        self.recovered(self.observe()?)?.capture_permit()
     }
 
-    /// The right to send.
+    /// The right to send, from an observation of this moment.
     pub fn egress_permit(&self) -> Result<EgressPermit, PreflightError> {
-        self.recovered_verdict()?.into_egress_permit().map_err(|refusal| refused(*refusal))
+        self.recovered(self.observe()?)?.egress_permit()
     }
 
     /// The right to cure: nothing when there is no readable scope.
     pub fn cure_permit(&self) -> Result<Option<CurePermit>, Busy> {
-        Ok(self.verdict(false)?.cure_permit())
+        Ok(self.observe()?.cure_permit())
     }
 
-    /// A verdict for a command that may write: an interrupted transaction, as the only failure, is
-    /// rolled back first.
-    fn recovered_verdict(&self) -> Result<Verdict, PreflightError> {
-        let verdict = self.verdict(true)?;
+    /// `observation` for a command that may write: an interrupted transaction, as the only failure, is
+    /// rolled back, and only then the files are read again.
+    pub fn recovered(&self, observation: Observation) -> Result<Observation, PreflightError> {
+        let verdict = observation.judge(Policy { require_auth: true });
         if verdict.result().fails_only_by_fault(FaultCode::QueueRecoveryNeeded)
             && let Some(permit) = verdict.cure_permit()
         {
             Cure::recover(&permit)?;
-            return Ok(self.verdict(true)?);
+            return Ok(self.observe()?);
         }
-        Ok(verdict)
+        Ok(observation)
     }
 
     /// The queue DBs of other scopes that have rows, each opened without waiting.
@@ -142,6 +136,23 @@ impl<'a> Boundary<'a> {
         let observation = self.observe()?;
         let verdict = observation.judge(Policy { require_auth: auth_required });
         Document { boundary: self, observation: &observation, verdict: &verdict }.collect()
+    }
+}
+
+impl Observation {
+    /// The right to add facts.
+    pub fn capture_permit(&self) -> Result<CapturePermit, PreflightError> {
+        self.judge(Policy { require_auth: true }).into_capture_permit().map_err(|refusal| refused(*refusal))
+    }
+
+    /// The right to send.
+    pub fn egress_permit(&self) -> Result<EgressPermit, PreflightError> {
+        self.judge(Policy { require_auth: true }).into_egress_permit().map_err(|refusal| refused(*refusal))
+    }
+
+    /// The right to cure: nothing when there is no readable scope.
+    pub fn cure_permit(&self) -> Option<CurePermit> {
+        self.judge(Policy { require_auth: false }).cure_permit()
     }
 }
 

@@ -23,6 +23,7 @@ mod mission_documents;
 mod mission_logs;
 mod missions;
 mod not_a_file;
+mod opens_per_command;
 mod other_queues;
 mod owner_records;
 mod producing_verbs;

@@ -14,7 +14,8 @@ use contract::{FailureName, FaultCode, Remedy};
 use delivery::drain::{
     DrainError, DrainOptions, DrainProgress, DrainReport, RowTally, drain, failure_report,
 };
-use gate::EgressPermit;
+use gate::{EgressPermit, Policy};
+use preflight::observer::Observation;
 use preflight::status::{Warning, rewound_text, unindexed_warnings};
 use preflight::{Boundary, OtherQueueStatus, PreflightError, consent_of};
 use queue::{DaemonDelivery, MigrationReport, QueueCounts};
@@ -54,10 +55,9 @@ impl Verb for NowArgs {
             return Ok(Report::disabled(switch));
         }
         let boundary = context.patient_boundary(queue::CAPTURE_DEADLINE)?;
-        let (permit, migration) = permit(&boundary, context.json)?;
-        let observation = boundary.observe()?;
+        let (permit, observation, migration) = permit(&boundary, context.json)?;
         let mut notes = keep_house(context, &observation);
-        notes.extend(settle_leftovers(context));
+        notes.extend(settle_leftovers(context, observation.cure_permit()));
         // A report that cannot be written has to be known before anything is sent.
         let file = self.report.as_deref().map(FailureFile::open).transpose()?;
         let http = delivery::DeliveryContext::new(context.home()?, &context.environment, build::VERSION)
@@ -117,24 +117,30 @@ fn unwritten(error: &std::io::Error) -> CliError {
 
 /// An egress permit. What can be cured on the way, is: an interrupted transaction, and legacy rows when
 /// nothing else fails.
-fn permit(boundary: &Boundary<'_>, quiet: bool) -> Result<(EgressPermit, Option<MigrationReport>), CliError> {
-    let verdict = boundary.verdict(true)?;
+fn permit(
+    boundary: &Boundary<'_>,
+    quiet: bool,
+) -> Result<(EgressPermit, Observation, Option<MigrationReport>), CliError> {
+    let before = boundary.observe()?;
+    let verdict = before.judge(Policy { require_auth: true });
     let result = verdict.result();
     let legacy_only = result.ok || result.fails_only_by(FailureName::LegacyRowsInScope);
     let rows = result.legacy.total_rows() + result.legacy.failure_log_rows;
     let recoverable = result.fails_only_by_fault(FaultCode::QueueRecoveryNeeded);
     let curable = (legacy_only && rows > 0) || recoverable;
     let migration = match verdict.cure_permit() {
-        Some(cure) if curable => {
-            Some(migrate::migrate(&cure, false, quiet)?).filter(migration_text::found_rows)
-        }
+        Some(cure) if curable => Some(migrate::migrate(&cure, false, quiet)?),
         Some(_) | None => None,
     };
-    match boundary.egress_permit() {
-        Ok(permit) => Ok((permit, migration)),
-        Err(PreflightError::Refused(result)) => Err(CliError::boundary(*result)),
-        Err(error) => Err(error.into()),
-    }
+    // Only a migration changes what was observed.
+    let after = if migration.is_some() { boundary.observe()? } else { before };
+    let observation = boundary.recovered(after)?;
+    let permit = match observation.egress_permit() {
+        Ok(permit) => permit,
+        Err(PreflightError::Refused(result)) => return Err(CliError::boundary(*result)),
+        Err(error) => return Err(error.into()),
+    };
+    Ok((permit, observation, migration.filter(migration_text::found_rows)))
 }
 
 fn failed(error: &DrainError, http: &delivery::DeliveryContext) -> CliError {

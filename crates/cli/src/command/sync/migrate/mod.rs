@@ -65,7 +65,7 @@ impl Verb for MigrateArgs {
         let verbose = self.verbose;
         let mut shown = Report::of(&Migration { result, verbose, report });
         if !self.dry_run {
-            shown.notes = settle_leftovers(context);
+            shown.notes = settle_leftovers(context, Some(permit));
         }
         Ok(shown)
     }

@@ -1,0 +1,117 @@
+//! How often each command opens each state file, pinned: a further read of a file is a change of this table.
+#![cfg(target_os = "linux")]
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use testkit::World;
+use testkit::host::with_listener;
+use testkit::mission::Mission;
+use testkit::reference_queue::ReferenceQueue;
+
+/// Name of a column, and the end of the paths that it counts.
+const FILES: [(&str, &str); 5] = [
+    ("config", "/config.toml"),
+    ("session", "/auth/session.json"),
+    ("queue DB", ".db"),
+    ("legacy queue DB", "/queue.db"),
+    ("status log", "/status.events.jsonl"),
+];
+
+/// Opens of [`FILES`] by one run of each command, in this order.
+const OPENS: [(&[&str], [usize; 5]); 32] = [
+    (&["sync", "status", "--check", "--json"], [1, 1, 3, 1, 0]),
+    (&["sync", "doctor"], [9, 10, 5, 2, 0]),
+    (&["sync", "preview"], [2, 2, 7, 1, 0]),
+    (&["sync", "diagnose"], [1, 1, 6, 1, 0]),
+    (&["sync", "export"], [1, 1, 11, 1, 0]),
+    (&["sync", "parked", "list"], [1, 1, 3, 1, 0]),
+    (&["sync", "now"], [7, 6, 8, 2, 0]),
+    (&["sync", "migrate"], [1, 1, 4, 1, 0]),
+    (&["sync", "gc"], [1, 1, 3, 1, 0]),
+    (&["sync", "opt-in"], [3, 2, 4, 2, 0]),
+    (&["sync", "setup", "--yes"], [6, 5, 6, 2, 0]),
+    (&["sync", "daemon", "status"], [0, 0, 0, 0, 0]),
+    (&["auth", "status"], [1, 1, 0, 0, 0]),
+    (&["auth", "whoami"], [1, 1, 0, 0, 0]),
+    (&["auth", "doctor"], [1, 2, 0, 0, 0]),
+    (&["doctor", "repair"], [4, 5, 7, 4, 0]),
+    (&["doctor", "orphan-daemons"], [1, 1, 2, 1, 0]),
+    (&["init"], [0, 0, 0, 0, 0]),
+    (&["agent", "mission", "check-prerequisites", "--mission", "tea-timer"], [0, 0, 0, 0, 1]),
+    (&["agent", "mission", "setup-plan", "--mission", "tea-timer"], [1, 1, 5, 2, 4]),
+    (&["agent", "mission", "finalize-tasks", "--mission", "tea-timer"], [1, 1, 5, 2, 3]),
+    (&["agent", "tasks", "list", "--mission", "tea-timer"], [0, 0, 0, 0, 1]),
+    (&["agent", "tasks", "status", "--mission", "tea-timer"], [0, 0, 0, 0, 0]),
+    (
+        &["agent", "tasks", "mark-status", "T001", "--status", "done", "--mission", "tea-timer"],
+        [1, 1, 5, 2, 3],
+    ),
+    (&["agent", "decision", "verify", "--mission", "tea-timer"], [0, 0, 0, 0, 0]),
+    (&["agent", "status", "validate", "--mission", "tea-timer"], [0, 0, 0, 0, 0]),
+    (&["sync", "capture", "--history", "tea-timer", "--yes"], [1, 1, 5, 2, 5]),
+    (&["agent", "tasks", "move-task", "WP01", "--to", "claimed", "--mission", "tea-timer"], [1, 1, 5, 2, 5]),
+    (&["agent", "tasks", "add-history", "WP01", "--note", "x", "--mission", "tea-timer"], [1, 1, 5, 2, 3]),
+    (&["agent", "status", "show", "--mission", "tea-timer"], [0, 0, 0, 0, 1]),
+    (
+        &["agent", "status", "emit", "WP01", "--to", "claimed", "--actor", "dev", "--mission", "tea-timer"],
+        [1, 1, 3, 2, 1],
+    ),
+    (&["agent", "mission", "create", "another-mission"], [1, 1, 5, 2, 1]),
+];
+
+#[test]
+#[ignore = "needs strace, which not every machine has; .ci/run runs it"]
+fn opens_of_state_files_match_the_table() {
+    let (world, _listener) = with_listener(env!("CARGO_BIN_EXE_spec-kitty"));
+    ReferenceQueue::create(&world.root().join("queue.db"))
+        .event("01KRX0000000000000000000A1", Some("team-of-others"));
+    let mission = Mission::create(&world, "tea-timer");
+    mission.specified(&world).planned().with_tasks();
+    world.run_program("git", ["add", "--all"]).exits(0);
+    world.run_program("git", ["commit", "--quiet", "-m", "tasks"]).exits(0);
+    world.run(["agent", "mission", "finalize-tasks", "--mission", "tea-timer"]).exits(0);
+    let mut measured = String::new();
+    for (argv, _) in OPENS {
+        measured.push_str(&row(argv, &opens(&world, argv)));
+    }
+    let expected: String = OPENS.iter().map(|(argv, opens)| row(argv, opens)).collect();
+    assert_eq!(measured, expected, "columns: {:?}\n{measured}", FILES.map(|(column, _)| column));
+}
+
+fn row(argv: &[&str], opens: &[usize; 5]) -> String {
+    format!("{opens:?} {}\n", argv.join(" "))
+}
+
+/// Successful opens of each file by the main thread of one command. Children are not followed: git reads a file
+/// again when its index is of the same second.
+fn opens(world: &World, argv: &[&str]) -> [usize; 5] {
+    let traces = tempfile::tempdir().unwrap();
+    let log = traces.path().join("trace");
+    let mut command = Command::new("strace");
+    command.args(["-y", "-s", "4096", "-e", "trace=open,openat,openat2", "-o"]).arg(&log);
+    command.arg(env!("CARGO_BIN_EXE_spec-kitty")).args(argv);
+    world.dress(&mut command);
+    command.env("SPEC_KITTY_NO_DAEMON", "1").stdin(Stdio::null());
+    let run = testkit::world::finish(command);
+    let trace = std::fs::read_to_string(&log).unwrap_or_default();
+    assert!(!trace.is_empty() && !run.stderr.contains("ptrace"), "strace cannot trace: {}", run.stderr);
+    let mut opens = [0; 5];
+    for line in trace.lines() {
+        // `openat(AT_FDCWD</dir>, "name", FLAGS) = 3</dir/name>`, the failed ones with `= -1`.
+        let Some(path) = line.rsplit_once(" = ").and_then(|(_, opened)| opened.split_once('<')) else {
+            continue;
+        };
+        let path = Path::new(path.1.trim_end_matches('>'));
+        let text = path.to_string_lossy();
+        if let Some(column) = column(&text) {
+            opens[column] += 1;
+        }
+    }
+    opens
+}
+
+fn column(path: &str) -> Option<usize> {
+    // The legacy queue DB ends like every other one.
+    let is_legacy = path.ends_with("/queue.db");
+    FILES.iter().position(|(name, end)| path.ends_with(end) && (*name == "queue DB") <= !is_legacy)
+}
