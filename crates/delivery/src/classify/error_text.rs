@@ -13,7 +13,8 @@ use serde_json::Value;
 const LONGEST: usize = 500;
 
 /// What a failure is filed under in reports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 #[allow(missing_docs, reason = "the names are the documentation; the keywords are in `of_text`")]
 pub enum Category {
     OversizedBatch,
@@ -22,6 +23,7 @@ pub enum Category {
     SchemaMismatch,
     AuthExpired,
     Unauthenticated,
+    #[strum(serialize = "direct_ingress_missing_private_team")]
     MissingPrivateTeam,
     RetryableTransport,
     ServerError,
@@ -32,21 +34,8 @@ pub enum Category {
 
 impl Category {
     /// The stable name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::OversizedBatch => "oversized_batch",
-            Self::OversizedEvent => "oversized_event",
-            Self::Throttled => "throttled",
-            Self::SchemaMismatch => "schema_mismatch",
-            Self::AuthExpired => "auth_expired",
-            Self::Unauthenticated => "unauthenticated",
-            Self::MissingPrivateTeam => "direct_ingress_missing_private_team",
-            Self::RetryableTransport => "retryable_transport",
-            Self::ServerError => "server_error",
-            Self::Unauthorized => "unauthorized",
-            Self::HistoricalMissionState => "historical_mission_state",
-            Self::Unknown => "unknown",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// Whether the same row may well be taken another time.

@@ -53,7 +53,8 @@ pub enum RequestedPause {
 }
 
 /// Kinds of [`ServerStop`]. The names are stable: reports and the status page show them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum ServerStopReason {
     /// No connection.
     Unreachable,
@@ -85,22 +86,8 @@ pub enum ServerStopReason {
 
 impl ServerStopReason {
     /// The stable name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Unreachable => "unreachable",
-            Self::NoAnswer => "no_answer",
-            Self::Throttled => "throttled",
-            Self::ServerError => "server_error",
-            Self::ContractSkew => "contract_skew",
-            Self::Unauthorized => "unauthorized",
-            Self::ProjectForbidden => "project_forbidden",
-            Self::TeamForbidden => "team_forbidden",
-            Self::NoSuchRoute => "no_such_route",
-            Self::UnusableAnswer => "unusable_answer",
-            Self::Redirected => "redirected",
-            Self::EverythingRefused => "everything_refused",
-            Self::UnexpectedStatus => "unexpected_status",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// The category a failure report files the kept rows under.

@@ -92,7 +92,7 @@ pub enum StoppedBy {
 
 impl StoppedBy {
     /// The stable name.
-    pub const fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Server(reason) => reason.name(),
             Self::Pausing => "pausing",
