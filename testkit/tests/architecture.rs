@@ -227,3 +227,25 @@ fn unsafe_code_lives_in_platform_modules_alone() {
         }
     }
 }
+
+/// A path in backticks begins with an entry of the repository or with a crate.
+#[test]
+fn pages_name_only_paths_that_exist() {
+    let root = root();
+    let crates = root.join("crates");
+    let docs = std::fs::read_dir(root.join("docs")).expect("docs").flatten().map(|entry| entry.path());
+    let pages = ["ARCHITECTURE.md", "CONTRIBUTING.md"].map(|name| root.join(name)).into_iter().chain(docs);
+    for page in pages.filter(|path| path.extension().is_some_and(|extension| extension == "md")) {
+        let text = std::fs::read_to_string(&page).expect("a page");
+        for path in text.lines().flat_map(|line| line.split('`').skip(1).step_by(2)) {
+            let first = path.split('/').next().unwrap_or_default();
+            let generated = ["target", "kitty-specs", ".kittify", ".git", ""].contains(&first);
+            if generated || !path.contains('/') || path.contains([' ', '<', '*']) {
+                continue;
+            }
+            let known = root.join(first).is_dir() || crates.join(first).is_dir();
+            let exists = root.join(path).exists() || crates.join(path).exists();
+            assert!(!known || exists, "{} names {path}", page.display());
+        }
+    }
+}

@@ -171,7 +171,7 @@ impl ScopedDb {
         };
         check_id(&path, &id, expected)?;
         if owner != hash {
-            return Err(fault(observe::anothers(&path)));
+            return Err(fault(observe::other_account_fault(&path)));
         }
         Ok(id)
     }

@@ -124,14 +124,14 @@ pub(crate) fn read_meta(conn: &Connection) -> Result<FileMeta, Abort> {
 }
 
 /// Whether the file was born for another scope than the one it is named after: a copied file.
-fn is_anothers(path: &Path, meta: &FileMeta) -> bool {
+fn belongs_to_another_account(path: &Path, meta: &FileMeta) -> bool {
     let name = path.file_name().and_then(OsStr::to_str);
     let named = name.and_then(|name| name.strip_prefix("queue-")?.strip_suffix(".db"));
     named.zip(meta.get("scope")).is_some_and(|(named, scope)| !scope.starts_with(named))
 }
 
 /// The fault of a file with the rows of another scope.
-pub(crate) fn anothers(path: &Path) -> Fault {
+pub(crate) fn other_account_fault(path: &Path) -> Fault {
     Fault::new(Role::Active.unreadable(), path, "holds the rows of another scope", Remedy::Repair)
 }
 
@@ -144,7 +144,7 @@ pub(crate) fn check_version(path: &Path, meta: &FileMeta) -> Result<i64, Abort> 
     }
     match meta.damage() {
         Some(finding) => Err(fault(health::damaged(path, &finding)).into()),
-        None if is_anothers(path, meta) => Err(fault(anothers(path)).into()),
+        None if belongs_to_another_account(path, meta) => Err(fault(other_account_fault(path)).into()),
         None => match meta.lost(path) {
             Some(lost) => Err(fault(lost).into()),
             None => Ok(version),

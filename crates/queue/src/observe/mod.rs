@@ -34,7 +34,9 @@ pub use projects::observe_projects;
 pub use receipts::{ReceiptPages, observe_sent};
 pub use waiting::{Unsettled, WaitingRow, WaitingRows, observe_known_events, observe_unsettled};
 
-pub(crate) use active::{FileMeta, PIN, anothers, check_version, fingerprint_at_rest, pin_of, read_meta};
+pub(crate) use active::{
+    FileMeta, PIN, check_version, fingerprint_at_rest, other_account_fault, pin_of, read_meta,
+};
 pub(crate) use counts::{LAST_DELIVERY, NOT_BEFORE, PAUSE_REASON};
 pub(crate) use legacy::{count_legacy, slot};
 pub(crate) use listing::of_ours;

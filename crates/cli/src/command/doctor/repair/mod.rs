@@ -145,7 +145,7 @@ fn damage(boundary: &Boundary<'_>, known: &[Fault]) -> Result<Vec<Fault>, CliErr
 
 /// Whether a scoped queue DB was born for another scope than the one it is named after: a copied file.
 /// A file that cannot say whose it is belongs to whom its name says.
-fn is_anothers(observation: &Observation, path: &Path) -> bool {
+fn belongs_to_another_account(observation: &Observation, path: &Path) -> bool {
     let owner = observe_owner(path).ok().and_then(|owner| owner.scope_hash);
     let ours = observation.facts().login.scope.as_ref().map(contract::Scope::hash);
     owner.is_some() && ours.is_some() && owner != ours
@@ -165,7 +165,7 @@ fn repair_fault(boundary: &Boundary<'_>, home: &Home, fault: &Fault) -> Result<V
     };
     let salvaged = match which {
         // The rows of another scope must not come along.
-        Some(QueueFile::Active) if is_anothers(&boundary.observe()?, &path) => None,
+        Some(QueueFile::Active) if belongs_to_another_account(&boundary.observe()?, &path) => None,
         Some(which) if path.is_file() => queue::salvage(&path, which)?,
         _ => None,
     };

@@ -1,0 +1,37 @@
+# The commands that contributors run. `.ci/run` is the landing check.
+
+default: check
+
+# Format, lint and test
+check: fmt lint test
+
+fmt:
+    cargo fmt --all --check
+
+lint:
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+test:
+    cargo test --workspace --locked
+
+# Tests of one crate: `just test-of queue`
+test-of crate:
+    cargo test --locked -p spec-kitty-{{crate}}
+
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+# Licences, sources and advisories of the dependencies
+deny:
+    cargo deny --all-features check
+
+spelling:
+    typos
+
+# The landing check
+ci:
+    bash .ci/run
+
+# Everything that takes longer than a landing may
+full:
+    bash .ci/full
