@@ -1,4 +1,4 @@
-//! What a verb works with: one environment, one home, one directory, resolved once per process.
+//! Context of one command: environment, home and directory, resolved once per process.
 
 use crate::build;
 use crate::error::CliError;
@@ -30,7 +30,7 @@ impl CommandContext {
             environment: Environment::of_process(),
             json,
             home: OnceLock::new(),
-            // A deleted working directory must not keep anybody from curing anything.
+            // A deleted working directory must not prevent a repair.
             directory: std::env::current_dir().unwrap_or_default(),
         }
     }
@@ -90,7 +90,7 @@ impl CommandContext {
         self.switch().on
     }
 
-    /// What root is told before it works in the state directory of another user.
+    /// The warning for root in the state directory of another user.
     pub(crate) fn owner_warning(&self) -> Option<String> {
         let home = self.home().ok()?;
         match observe_privacy(home) {

@@ -1,5 +1,4 @@
-//! Ctrl-C during a delivery: the first ends it after the batch in hand and says so, the second ends the
-//! process at once, as if nobody had listened.
+//! Ctrl-C during a delivery: the first ends it after the current batch, the second ends the process at once.
 
 use contract::ExitCode;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -19,8 +18,8 @@ pub(crate) struct Interrupt {
 }
 
 impl Interrupt {
-    /// Listens from now on. `say` is called at the first signal, by a thread of its own: whoever delivers
-    /// may be waiting for the network.
+    /// Listens from now on. `say` is called at the first signal, by a thread of its own: the delivery may be
+    /// waiting for the network.
     pub(crate) fn listen(say: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         let asked = Arc::new(AtomicBool::new(false));
         for signal in SIGNALS {
@@ -42,13 +41,13 @@ impl Interrupt {
         }
     }
 
-    /// Whether somebody asked for the end.
+    /// Whether a signal has arrived.
     pub(crate) fn is_asked(&self) -> bool {
         self.asked.load(Ordering::SeqCst)
     }
 }
 
-/// The thread that speaks; gone with its owner.
+/// The thread that reports the signal; it ends with its owner.
 #[cfg(unix)]
 #[derive(Debug)]
 struct Listener {

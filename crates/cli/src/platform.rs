@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-/// Gives the owner read and write access to `path` again, and nobody else any.
+/// Gives read and write access to `path` to its owner only.
 #[cfg(unix)]
 pub(crate) fn make_private(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;

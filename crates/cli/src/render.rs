@@ -11,7 +11,7 @@ use contract::ExitCode;
 use contract::text::{printable_json, printable_lines};
 use std::io::{self, IsTerminal, Write};
 
-/// Prints the end of a command and says how to exit.
+/// Prints the result of a command; returns its exit code.
 pub(crate) fn finish(outcome: Result<Report, CliError>, as_json: bool) -> ExitCode {
     match outcome {
         Ok(report) => {
@@ -80,15 +80,15 @@ pub(crate) fn line(text: &str) -> Result<bool, CliError> {
     }
 }
 
-/// Where a log of a long-running verb goes.
+/// The log of a long-running verb.
 pub(crate) fn log() -> Box<dyn Write + Send> {
     Box::new(io::stderr())
 }
 
-/// Lets a long-running verb tell what fails while it runs: one JSON object a line, where its log goes.
+/// Logs failures of a long-running verb: one JSON object a line, beside its log.
 pub(crate) fn tell_failures() {
     let lines = tracing_subscriber::fmt().json().flatten_event(true).with_max_level(tracing::Level::WARN);
-    // Only a second call could fail, and then the first one tells.
+    // Only a second call could fail, and then the first one is in force.
     let _ = lines.with_writer(io::stderr).try_init();
 }
 

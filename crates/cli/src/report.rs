@@ -62,7 +62,7 @@ impl Report {
 /// A one-line result with a few facts.
 #[derive(Debug, Serialize)]
 pub(crate) struct Said<T: Serialize> {
-    /// What happened, as a word for scripts.
+    /// Outcome code for scripts.
     pub result: &'static str,
     /// The facts.
     #[serde(flatten)]

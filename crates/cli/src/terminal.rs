@@ -19,7 +19,7 @@ pub(crate) fn ask(question: &str) -> bool {
         && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
 
-/// Asks for a word; nothing when there is none.
+/// Asks for a line of text; nothing when it is empty.
 pub(crate) fn ask_text(question: &str) -> Option<String> {
     render::prompt(question);
     let mut answer = String::new();
@@ -33,7 +33,7 @@ pub(crate) struct ProgressDisplay {
     bar: ProgressBar,
 }
 
-/// While nobody knows yet how much there is.
+/// While the total is unknown.
 const LOOKING: &str = "{spinner} {msg}";
 /// Once it is known.
 const COUNTING: &str = "{msg} [{bar:30}] {pos}/{len} {rate}, {eta} left";

@@ -12,7 +12,7 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Class {
-    /// Looks and changes nothing.
+    /// Changes nothing.
     ReadOnly,
     /// No gate: needs no identity.
     Tool,
@@ -22,7 +22,7 @@ pub(crate) enum Class {
     Producing,
     /// Sends: authentication, the boundary and an egress permit.
     Sending,
-    /// Cures: never refused by the boundary.
+    /// Repairs: never refused by the boundary.
     Curing,
 }
 

@@ -129,7 +129,7 @@ pub fn read_record(path: &Path) -> OwnerReading {
         Ok(None) => OwnerReading::Absent,
         Ok(Some(file)) => match OwnerRecord::parse(&file.bytes) {
             Ok(record) => OwnerReading::Readable(Box::new(record)),
-            Err(error) => OwnerReading::Unreadable(format!("is no owner record: {error}")),
+            Err(error) => OwnerReading::Unreadable(format!("is not a valid daemon owner record: {error}")),
         },
         Err(error) => OwnerReading::Unreadable(error.to_string()),
     }

@@ -1,4 +1,4 @@
-//! Login and teamspace: whose rows these are.
+//! Checks of the login and the teamspace.
 
 use super::{CheckName, DiagnosticCheck, Diagnostics};
 use crate::error::CliError;

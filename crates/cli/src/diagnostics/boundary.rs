@@ -1,4 +1,4 @@
-//! Boundary, legacy rows and queue: the status document, line by line.
+//! Checks of the boundary, the legacy rows and the queue, from the status document.
 
 use super::{CheckName, DiagnosticCheck, Diagnostics};
 use crate::error::CliError;
@@ -16,8 +16,8 @@ impl Diagnostics<'_> {
         let failing = status.preflight.failures().iter().filter(|failure| own(failure)).count();
         let summary = match failing {
             0 => "foreground, daemon and queue DB describe one identity".to_owned(),
-            1 => "not coherent".to_owned(),
-            many => format!("not coherent in {many} ways"),
+            1 => "1 check failed".to_owned(),
+            many => format!("{many} checks failed"),
         };
         let foreground = &status.foreground;
         let daemon = &status.daemon_owner_record;
@@ -76,7 +76,7 @@ impl Diagnostics<'_> {
             {
                 "it cannot be read"
             } else {
-                "nobody knows which one is active, or it cannot be read now"
+                "unknown, or unreadable at the moment"
             };
             return DiagnosticCheck::not_checked(CheckName::Queue, why)
                 .read_file("the active queue DB", &queue.path);

@@ -1,4 +1,4 @@
-//! Daemon and delivery: whether what may leave, leaves.
+//! Checks of the daemon and of delivery.
 
 use super::{CheckName, DiagnosticCheck, Diagnostics, word};
 use crate::error::CliError;
@@ -16,7 +16,7 @@ impl Diagnostics<'_> {
         let check =
             DiagnosticCheck::ok(CheckName::Daemon, summary(&status)).read_file("its log", &status.log);
         let check = match status.port.filter(|_| status.report.is_some()) {
-            Some(port) => check.read("it answers and proves itself", format!("127.0.0.1:{port}")),
+            Some(port) => check.read("running and authenticated", format!("127.0.0.1:{port}")),
             None => check,
         };
         let check = judge_state(check, &status);
@@ -97,26 +97,26 @@ fn summary(status: &DaemonStatus) -> String {
         DaemonState::Suspended => format!("suspended{pid}"),
         DaemonState::Wedged => format!("holds the owner lock and does not answer{pid}"),
         DaemonState::Reference => format!("one of another implementation{pid}"),
-        DaemonState::Unreadable => "nobody knows: its files cannot be read".to_owned(),
+        DaemonState::Unreadable => "unknown: its files cannot be read".to_owned(),
     }
 }
 
-/// The states that are no failure of the boundary and still need somebody.
+/// States that need attention without being failures of the boundary.
 fn judge_state(check: DiagnosticCheck, status: &DaemonStatus) -> DiagnosticCheck {
     let code = match status.state {
         DaemonState::Suspended => "daemon_suspended",
         DaemonState::Wedged => "daemon_wedged",
-        // Running, with a record that is missing or not its own: the boundary says so.
+        // A record that is missing or of another process is a failure of the boundary.
         DaemonState::Running | DaemonState::Stopped | DaemonState::Starting | DaemonState::Reference => {
             return check;
         }
-        // The boundary's, too; but nobody may call the daemon fine.
+        // A failure of the boundary, too; here it must not count as passed.
         DaemonState::Orphan | DaemonState::Unreadable => {
             return DiagnosticCheck { state: super::CheckState::NotChecked, ..check };
         }
     };
     let detail = status.detail.clone().unwrap_or_default();
-    // Whoever suspended it may continue it; else it is replaced.
+    // Its suspension may be lifted by hand; otherwise it is replaced.
     let forced = (status.state == DaemonState::Suspended).then_some(Remedy::ForceCleanOrphans);
     check.finding(code, detail, forced.into_iter().chain(status.remedy.clone()))
 }

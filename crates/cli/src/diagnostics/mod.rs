@@ -1,12 +1,10 @@
-//! One examination of this machine: a closed list of checks, each with what was read and where, and with
-//! what cures it.
+//! Diagnostics: a closed list of checks of this machine, each with its evidence and its remedies.
 //!
-//! `sync doctor` shows all of them and `sync setup` walks the gates among them. Everything about the
-//! boundary comes from the same status document as `sync status`; nothing is judged a second time.
+//! `sync doctor` shows all of them; `sync setup` shows those that capture and delivery require. Everything
+//! about the boundary is taken from the status document of `sync status`.
 //!
-//! Invariants: looks and changes nothing; asks a server only in [`CheckName::Reachability`], and only when
-//! that was asked for; a machine is healthy only when every check says so, never because no check
-//! complained.
+//! Invariants: read-only; only [`CheckName::Reachability`] uses the network, and only on request; a machine is
+//! healthy only when every check passed.
 
 mod account;
 mod boundary;
@@ -39,7 +37,7 @@ pub(crate) enum CheckName {
     Home,
     /// A server is configured, and the login may be shown to it.
     Server,
-    /// Somebody is logged in.
+    /// A login exists.
     Login,
     /// The login has a private teamspace.
     Teamspace,
@@ -108,17 +106,17 @@ impl CheckName {
     }
 }
 
-/// What a check came to.
+/// Outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum CheckState {
-    /// Looked at, and right.
+    /// Passed.
     Ok,
     /// Switched off by a decision of the user.
     Off,
-    /// Not looked at, and the summary says why.
+    /// Not checked; the summary has the reason.
     NotChecked,
-    /// Something has to be done.
+    /// A problem was found.
     Finding,
 }
 
@@ -133,23 +131,22 @@ impl CheckState {
     }
 }
 
-/// What was read, and where.
+/// A value that was read, with its source.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Evidence {
-    /// What it says.
+    /// The value.
     pub(crate) what: String,
     /// The file, variable, port or URL.
     pub(crate) from: String,
 }
 
-/// Something that has to be done.
+/// A problem with its remedies.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct CheckFinding {
-    /// A word for scripts; for failures of the boundary their canonical name.
+    /// Stable code; for failures of the boundary their canonical name.
     pub(crate) code: String,
-    /// What is wrong.
     pub(crate) detail: String,
-    /// What cures it, best first.
+    /// Remedies, best first.
     #[serde(rename = "remediation", serialize_with = "hints")]
     pub(crate) remedies: Vec<Remedy>,
 }
@@ -158,20 +155,15 @@ fn hints<S: Serializer>(remedies: &[Remedy], serializer: S) -> Result<S::Ok, S::
     serializer.collect_seq(remedies.iter().map(Remedy::hint))
 }
 
-/// One check and its outcome.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct DiagnosticCheck<N = CheckName> {
-    /// Which.
     pub(crate) name: N,
-    /// What it came to.
     pub(crate) state: CheckState,
-    /// One line.
     pub(crate) summary: String,
-    /// What was read.
     pub(crate) evidence: Vec<Evidence>,
-    /// What has to be done; not empty exactly when the state is [`CheckState::CheckFinding`].
+    /// Not empty exactly when the state is [`CheckState::CheckFinding`].
     pub(crate) findings: Vec<CheckFinding>,
-    /// What is odd and keeps nothing from working.
+    /// Oddities that prevent nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) warnings: Vec<String>,
 }
@@ -227,20 +219,20 @@ impl<N> DiagnosticCheck<N> {
     }
 }
 
-/// What an examination came to.
+/// Outcome of all checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum DiagnosticVerdict {
-    /// Every check was made and is right.
+    /// Every check passed.
     Healthy,
-    /// Nothing was found, and not everything was looked at or is switched on.
+    /// No findings; a check was skipped or is switched off.
     Incomplete,
-    /// Something has to be done.
+    /// A problem was found.
     Findings,
 }
 
 impl DiagnosticVerdict {
-    /// An allow-list: only checks that are right make a healthy machine.
+    /// An allow-list: healthy only if every check passed.
     pub(crate) fn of<N>(checks: &[DiagnosticCheck<N>]) -> Self {
         if checks.iter().any(|check| check.state == CheckState::Finding) {
             Self::Findings
@@ -251,7 +243,6 @@ impl DiagnosticVerdict {
         }
     }
 
-    /// How a doctor with this verdict exits.
     pub(crate) const fn exit(self) -> contract::ExitCode {
         match self {
             Self::Healthy | Self::Incomplete => contract::ExitCode::Ok,
@@ -263,25 +254,25 @@ impl DiagnosticVerdict {
 /// Whether the network may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// Only this machine is looked at.
+    /// No network.
     Offline,
-    /// The configured server is asked, once.
+    /// One request to the configured server.
     Server,
 }
 
-/// One look at this machine, which the checks share.
+/// The observations that the checks share.
 pub(crate) struct Diagnostics<'a> {
     context: &'a CommandContext,
     /// The document behind `sync status`.
     pub(crate) status: StatusDocument,
     config: Config,
     login: Login,
-    /// What the active queue DB holds, when it can be read.
+    /// Row counts of the active queue DB, if it can be read.
     counts: Option<QueueCounts>,
 }
 
 impl<'a> Diagnostics<'a> {
-    /// Looks. A queue that stays locked past its deadline is exit 69, as everywhere.
+    /// Reads them. A queue that stays locked past its deadline is exit 69, as everywhere.
     pub(crate) fn take(context: &'a CommandContext) -> Result<Self, CliError> {
         let boundary = context.boundary()?;
         let status = boundary.status_document(context.sync_enabled())?;
@@ -295,7 +286,6 @@ impl<'a> Diagnostics<'a> {
         Ok(Self { context, status, config: observation.config, login: observation.login, counts })
     }
 
-    /// Makes every check.
     pub(crate) fn examine(&self, reach: Reach) -> Result<Vec<DiagnosticCheck>, CliError> {
         CheckName::ALL.into_iter().map(|name| self.check(name, reach)).collect()
     }
@@ -407,12 +397,11 @@ pub(crate) fn describe<N: Serialize>(checks: &[DiagnosticCheck<N>]) -> String {
     out
 }
 
-/// The word that a value without content serialises to.
+/// The name that a unit variant serialises to.
 pub(crate) fn word(value: &impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-/// The verdict in one line.
 pub(crate) fn headline<N: Serialize>(verdict: DiagnosticVerdict, checks: &[DiagnosticCheck<N>]) -> String {
     let names = |state: CheckState| -> String {
         let names: Vec<String> =
@@ -420,7 +409,7 @@ pub(crate) fn headline<N: Serialize>(verdict: DiagnosticVerdict, checks: &[Diagn
         names.join(", ")
     };
     match verdict {
-        DiagnosticVerdict::Healthy => "healthy: every check was made and is right".to_owned(),
+        DiagnosticVerdict::Healthy => format!("healthy: all {} checks passed", checks.len()),
         DiagnosticVerdict::Findings => {
             let count: usize = checks.iter().map(|check| check.findings.len()).sum();
             let plural = if count == 1 { "finding" } else { "findings" };
@@ -435,7 +424,7 @@ pub(crate) fn headline<N: Serialize>(verdict: DiagnosticVerdict, checks: &[Diagn
                     parts.push(format!("{label}: {names}"));
                 }
             }
-            format!("no findings, and not called healthy; {}", parts.join("; "))
+            format!("no findings; {}", parts.join("; "))
         }
     }
 }

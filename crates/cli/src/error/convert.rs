@@ -1,4 +1,4 @@
-//! The only place that turns the errors of the libraries into words for people and scripts.
+//! Conversion of library errors into [`CliError`]: the only place that chooses codes and remedies for them.
 
 use super::CliError;
 use contract::Fault;

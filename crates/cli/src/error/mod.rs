@@ -18,7 +18,7 @@ const USAGE: &str = "USAGE";
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
 pub(crate) struct CliError {
-    /// Stable word for scripts.
+    /// Stable code for scripts.
     pub code: &'static str,
     /// How the process exits.
     pub exit: ExitCode,
@@ -47,7 +47,7 @@ impl CliError {
         Self::new(code, ExitCode::Refused, summary)
     }
 
-    /// Somebody else holds what is needed, exit 69.
+    /// Another process holds a lock or file, exit 69.
     pub(crate) fn busy(summary: impl Into<String>) -> Self {
         Self::new("BUSY", ExitCode::Busy, summary)
     }
@@ -149,7 +149,7 @@ impl CliError {
         if let Some(result) = &self.preflight {
             return result.render_with(self.can_stay_local.then_some("--local-only"));
         }
-        // Git speaks in lines, and so do the hooks it runs.
+        // Git and its hooks print several lines.
         let mut summary = self.summary.lines();
         let mut out = format!("error: {}\n", printable(summary.next().unwrap_or_default()));
         for line in summary.chain(self.evidence.iter().map(String::as_str)) {

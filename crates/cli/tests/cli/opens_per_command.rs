@@ -60,7 +60,7 @@ const OPENS: [(&[&str], [usize; 5]); 32] = [
 ];
 
 #[test]
-#[ignore = "needs strace, which not every machine has; .ci/run runs it"]
+#[ignore = "needs strace"]
 fn opens_of_state_files_match_the_table() {
     let (world, _listener) = with_listener(env!("CARGO_BIN_EXE_spec-kitty"));
     ReferenceQueue::create(&world.root().join("queue.db"))

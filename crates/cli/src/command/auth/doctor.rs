@@ -22,7 +22,7 @@ use std::path::Path;
 #[derive(Debug, Args)]
 #[command(after_help = "Example: spec-kitty auth doctor --server")]
 pub(crate) struct AuthDoctorArgs {
-    /// Also ask the server whether it takes this login; without it nothing is sent
+    /// Also ask the server whether it accepts this login; nothing is sent otherwise
     #[arg(long)]
     server: bool,
 }
@@ -45,7 +45,7 @@ impl Verb for AuthDoctorArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum LoginCheckName {
-    /// Where the login comes from.
+    /// Source of the login.
     Source,
     /// The session file opens.
     Session,
@@ -59,7 +59,7 @@ enum LoginCheckName {
     Teamspace,
     /// Where requests may go.
     Destination,
-    /// Nobody is stuck in a refresh.
+    /// No refresh is stuck.
     RefreshLock,
     /// The server takes the login.
     Server,
@@ -189,7 +189,7 @@ impl<'a> LoginDiagnostics<'a> {
                 let until = login.refresh_expires_at.map(|at| format!(", until {at}")).unwrap_or_default();
                 DiagnosticCheck::ok(LoginCheckName::Login, format!("{principal}{until}"))
             }
-            // The fault says it, with its own remedy.
+            // The fault has its own remedy.
             Some(why @ (AuthAbsence::Unreadable | AuthAbsence::TokenUnreadable)) => {
                 DiagnosticCheck::not_checked(LoginCheckName::Login, why.reason())
             }
@@ -208,7 +208,7 @@ impl<'a> LoginDiagnostics<'a> {
         let Some(expires) = self.login.access_expires_at else {
             return DiagnosticCheck::not_checked(LoginCheckName::AccessToken, "there is none with an end");
         };
-        // Renewed by whoever sends next: its end is no failure.
+        // The next sender renews it: its expiry is not a failure.
         let summary = if expires > Timestamp::now() {
             format!("until {expires}")
         } else {

@@ -70,7 +70,7 @@ fn refused(error: &LoginError) -> CliError {
     CliError::new(error.code().unwrap_or("LOGIN_FAILED"), error.exit(), chain(error)).cured_by(error.remedy())
 }
 
-/// Rows that wait under another scope stay there: said, so that nobody looks for them here.
+/// Rows that wait under the previous scope stay there: worth a note.
 fn rows_that_stay(context: &CommandContext, report: &LoginReport) -> Option<(Scope, u64)> {
     let previous =
         report.previous_scope.clone().filter(|previous| Some(previous) != report.scope.as_ref())?;

@@ -7,7 +7,7 @@ use delivery::auth::{LogoutReport, Revoked, log_out};
 #[derive(Debug, Args)]
 #[command(after_help = "Example: spec-kitty auth logout")]
 pub(crate) struct LogoutArgs {
-    /// Remove the local session without telling the server
+    /// Remove the local session without revoking it at the server
     #[arg(long)]
     force: bool,
 }
@@ -24,7 +24,9 @@ impl Verb for LogoutArgs {
             })?;
         let (server, note) = match revoked {
             Revoked::Yes => ("revoked", None),
-            Revoked::NotAsked(why) => ("not_asked", Some(format!("the server was not told: {why}"))),
+            Revoked::NotAsked(why) => {
+                ("not_asked", Some(format!("the session was not revoked at the server: {why}")))
+            }
             Revoked::No(why) => {
                 ("failed", Some(format!("warning: the server did not revoke the session: {why}")))
             }

@@ -37,7 +37,7 @@ impl AuthCommand {
     }
 }
 
-/// Adds the rows of other scopes to what a verb about the login says.
+/// Adds the rows of other scopes to the report of a verb about the login.
 fn with_other_queues(context: &CommandContext, mut report: Report) -> Report {
     let others = other_queues::observe(context);
     report.text.push_str(&other_queues::describe(&others));
@@ -47,7 +47,7 @@ fn with_other_queues(context: &CommandContext, mut report: Report) -> Report {
     report
 }
 
-/// A CI token decides whatever session there is: said, so that nobody wonders why nothing changed.
+/// A CI token wins over any session, so the change has no effect: worth a note.
 fn token_note(context: &CommandContext) -> Option<String> {
     let variables = [names::SPEC_KITTY_TOKEN, names::SPEC_KITTY_TOKEN_FILE];
     let variable = variables.into_iter().find(|name| context.environment.non_empty(name).is_some())?;

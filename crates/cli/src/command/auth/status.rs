@@ -1,4 +1,4 @@
-//! `auth status`: the login of this machine, as far as the disk tells. No network.
+//! `auth status`: the login of this machine, from the disk alone.
 
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use contract::{Remedy, server_url};

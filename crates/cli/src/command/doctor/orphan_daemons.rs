@@ -10,11 +10,11 @@ use std::fmt::Write as _;
 #[derive(Debug, Args)]
 #[command(after_help = "Example: spec-kitty doctor orphan-daemons --fix")]
 pub(crate) struct OrphanDaemonsArgs {
-    /// Clean up what can be cleaned up safely
+    /// Fix what is safe to fix
     #[arg(long)]
     fix: bool,
-    /// With --fix: also move the files of a daemon that does not answer aside, or end it, if it is proven to
-    /// be this home's
+    /// With --fix: also end a daemon that does not answer, if it is proven to belong to this home, or move its
+    /// files aside
     #[arg(long, requires = "fix")]
     force: bool,
 }

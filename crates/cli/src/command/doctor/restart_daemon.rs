@@ -10,7 +10,7 @@ use serde::Serialize;
 #[derive(Debug, Args)]
 #[command(after_help = "Example: spec-kitty doctor restart-daemon")]
 pub(crate) struct RestartDaemonArgs {
-    /// Also end a daemon of this home that neither answers nor ends, if it is proven to be one
+    /// Also end a daemon that neither answers nor ends, if it is proven to belong to this home
     #[arg(long)]
     force: bool,
 }

@@ -1,4 +1,4 @@
-//! Why the story could not be told to its end.
+//! The error of a quickstart that did not finish.
 
 use crate::error::CliError;
 

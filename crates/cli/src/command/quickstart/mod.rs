@@ -1,7 +1,7 @@
 //! `quickstart`: the whole story on one machine, in a directory of its own.
 //!
 //! Each step is a real command of this CLI, printed before it runs, and verified afterwards; the
-//! quickstart ends well only if every one did what the story says.
+//! quickstart succeeds only if every one had the expected result.
 
 mod browser;
 mod failure;
@@ -17,11 +17,11 @@ use stage::{QuickstartStage, indented};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Show the whole story on this machine: server, login, refusal, remedy, delivery
+/// Demonstrate server, login, refusal, remedy and delivery on this machine
 #[derive(Debug, Args)]
 #[command(after_help = "Example: spec-kitty quickstart --dir demo")]
 pub(crate) struct QuickstartArgs {
-    /// Directory to build the scene in; must be empty or absent
+    /// Directory of the demonstration; must be empty or absent
     #[arg(long, value_name = "DIR", default_value = DEFAULT)]
     dir: PathBuf,
 }
@@ -99,7 +99,7 @@ fn tell(stage: &mut QuickstartStage) -> Result<(), CliError> {
     let more = WaitingCounts::of(&stage.document(&["sync", "status", "--check", "--json"], 0)?);
     stage.verify("it waits", more.events > 0)?;
     let delivered = stage.show_output(&["sync", "now"], 0)?;
-    stage.verify("`sync now` says so", delivered.stdout.contains("delivered"))?;
+    stage.verify("`sync now` reports it", delivered.stdout.contains("delivered"))?;
     let left = WaitingCounts::of(&stage.document(&["sync", "status", "--check", "--json"], 0)?);
     stage.verify("nothing waits any more", left.is_nothing())?;
 
@@ -166,7 +166,7 @@ fn break_and_cure(stage: &mut QuickstartStage) -> Result<(), CliError> {
     let mut parsed =
         OwnerRecord::parse(&bytes).map_err(|error| failed(format!("the owner record is {error}")))?;
     parsed.package_version = "3.2.0rc11".to_owned();
-    render::say(&indented("(owner.json now says that the daemon is an older release)"));
+    render::say(&indented("(owner.json now names an older release as the daemon)"));
     stage.write("home/.spec-kitty/sync/daemon/owner.json", &parsed.render())?;
 
     stage.title("The refusal");

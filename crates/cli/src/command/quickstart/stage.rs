@@ -74,7 +74,7 @@ impl QuickstartStage {
         render::say(&format!("\n{}. {title}\n", self.scenes));
     }
 
-    /// Says that a claim of the story holds, or ends the quickstart.
+    /// Prints a claim that holds; ends the quickstart otherwise.
     pub(crate) fn verify(&self, claim: &str, holds: bool) -> Result<(), CliError> {
         if holds {
             render::say(&indented(&format!("verified: {claim}")));
@@ -105,7 +105,7 @@ impl QuickstartStage {
         parse(argv, &output)
     }
 
-    /// Waits until a document says what it has to; gives the last one.
+    /// Waits until a document satisfies the condition; returns the last one.
     pub(crate) fn await_document(
         &self,
         argv: &[&str],
@@ -206,7 +206,7 @@ impl QuickstartStage {
             .map_err(|error| failed(chain(&error)))
     }
 
-    /// Writes a document as an author would, and says so.
+    /// Writes a document as an author would, and prints its name.
     pub(crate) fn edit(&self, relative: &Path, text: &str) -> Result<(), CliError> {
         render::say(&format!("(writing {})\n", contract::text::path(relative)));
         self.write(relative, text)
@@ -219,7 +219,7 @@ impl QuickstartStage {
         Ok(data_encoding::HEXLOWER.encode(&Sha256::digest(&bytes)))
     }
 
-    /// Starts the server and waits until it says where it listens.
+    /// Starts the server and waits for its address.
     #[allow(clippy::disallowed_methods, reason = "a directory that this command created")]
     pub(crate) fn serve(&mut self, data: &str) -> Result<(), CliError> {
         let argv = ["server", "--data", data, "--listen", "127.0.0.1:0"];
@@ -236,7 +236,7 @@ impl QuickstartStage {
         let url = line.trim().rsplit(' ').next().unwrap_or_default();
         self.address = url.strip_prefix("http://").unwrap_or_default().trim_end_matches('/').to_owned();
         render::say(&indented(&line));
-        self.verify("the server says where it listens", !self.address.is_empty())
+        self.verify("the server prints its address", !self.address.is_empty())
     }
 
     /// Logs in by device code, and approves the code with the account's secret, as its owner would in

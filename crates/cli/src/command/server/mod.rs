@@ -23,10 +23,10 @@ use std::path::PathBuf;
     after_help = "Example: spec-kitty server --data /var/lib/spec-kitty"
 )]
 pub(crate) struct ServerArgs {
-    /// Where the server keeps its database
+    /// Directory of the server's database
     #[arg(long, value_name = "DIR", required = true)]
     data: Option<PathBuf>,
-    /// Address to listen on; port 0 lets the system choose
+    /// Address to listen on; with port 0 the system chooses
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8470", value_parser = listen_address)]
     listen: SocketAddr,
     /// The URL by which users reach the server behind a proxy
@@ -41,7 +41,6 @@ pub(crate) struct ServerArgs {
     /// Do not log requests to stderr
     #[arg(long)]
     quiet: bool,
-    /// Administer accounts instead
     #[command(subcommand)]
     command: Option<ServerCommand>,
 }

@@ -1,4 +1,4 @@
-//! `sync capture --history`: facts that a mission's log holds and nobody captured.
+//! `sync capture --history`: facts in the log of a mission that were never captured.
 
 use crate::producing::{CommandOutcome, Producing};
 use crate::report::{counted, events_and_bodies};
@@ -26,7 +26,7 @@ pub(crate) struct CaptureArgs {
     /// name
     #[arg(long, value_name = "MISSION", required = true)]
     history: String,
-    /// Do it without asking
+    /// Skip the confirmation
     #[arg(long, short)]
     yes: bool,
 }

@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 #[derive(Debug, Args)]
 #[command(after_help = "Example: spec-kitty sync diagnose --all")]
 pub(crate) struct DiagnoseArgs {
-    /// List valid rows, too
+    /// List valid rows as well
     #[arg(long)]
     all: bool,
 }

@@ -1,6 +1,6 @@
 //! `sync doctor`: everything that delivery needs, line by line, with what was read and where.
 //!
-//! Changes nothing. One line uses the network, says so, and is left out with `--offline`.
+//! Read-only. One check uses the network; `--offline` skips it.
 
 use crate::diagnostics::{DiagnosticCheck, DiagnosticVerdict, Diagnostics, Reach, describe, headline};
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
@@ -11,7 +11,7 @@ use serde::Serialize;
 #[derive(Debug, Args)]
 #[command(after_help = "Example: spec-kitty sync doctor --offline")]
 pub(crate) struct SyncDoctorArgs {
-    /// Do not ask the server whether it answers: the only part that uses the network
+    /// Skip the request to the server, the only part that uses the network
     #[arg(long)]
     offline: bool,
 }

@@ -19,16 +19,13 @@ use std::path::{Path, PathBuf};
     --scope legacy --output rows.jsonl"
 )]
 pub(crate) struct ExportArgs {
-    /// Whose rows: the 16 hex digits in the name of a scoped queue DB, or `legacy` for the legacy queue
+    /// Queue DB to read: the 16 hex digits in the name of a scoped one, or `legacy` for the legacy queue
     /// DB [default: the active queue]
     #[arg(long, value_name = "HASH", value_parser = scope_hash_or_legacy)]
     scope: Option<String>,
     /// Write the lines to this new file, readable by this user only, instead of stdout
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Print what was written as one JSON document; needs --output
-    #[arg(long, requires = "output")]
-    json: bool,
 }
 
 impl Verb for ExportArgs {
@@ -72,7 +69,7 @@ pub(crate) fn active_queue(context: &CommandContext) -> Result<PathBuf, CliError
     Ok(path)
 }
 
-/// Writes the lines to stdout, or to a new file, and says how many.
+/// Writes the lines to stdout or to a new file; reports their number.
 ///
 /// A damaged table does not keep the others from being taken along: it is named, and the exit code is 1. A
 /// file appears whole, under its name, or not at all.

@@ -23,7 +23,7 @@ pub(crate) struct GcArgs {
     /// again
     #[arg(long)]
     sent: bool,
-    /// Say how many would go; change nothing
+    /// Count only; change nothing (dry run)
     #[arg(long)]
     dry_run: bool,
 }
@@ -56,7 +56,7 @@ impl Verb for GcArgs {
             (false, 0) => "nothing_to_do",
             (false, _) => "collected",
         };
-        // Further back than a calendar goes there is nothing either.
+        // Before the range of the calendar there are no receipts.
         let before = Timestamp::from_second(before).unwrap_or(Timestamp::MIN).to_string();
         Ok(Report::of(&Collected { result, receipts, before }))
     }

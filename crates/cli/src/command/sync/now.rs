@@ -30,7 +30,7 @@ use std::time::Duration;
 #[derive(Debug, Args)]
 #[command(after_help = "Example: spec-kitty sync now --wait 60")]
 pub(crate) struct NowArgs {
-    /// Write what failed, and why, to this file as JSON
+    /// Write the failures with their reasons to this file as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// Exit 1 when something was parked or could not be delivered (the default)

@@ -12,7 +12,7 @@ pub(crate) struct OptOutArgs {
     /// [default: the project of this directory]
     #[arg(long, value_name = "PROJECT")]
     project: Option<String>,
-    /// Delete the kept bytes of the project's delivered rows, too
+    /// Also delete the kept bytes of the project's delivered rows
     #[arg(long)]
     delete_private_data: bool,
 }

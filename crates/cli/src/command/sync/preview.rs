@@ -1,4 +1,4 @@
-//! `sync preview`: what the next delivery would send, to whom, and what it would leave.
+//! `sync preview`: the rows of the next delivery, their destination, and the rows that are held.
 
 use crate::report::{PROJECTS_SHOWN, events_and_bodies, more_projects, project_name};
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
@@ -19,7 +19,7 @@ pub(crate) struct PreviewArgs {
     /// Show at most this many rows
     #[arg(long, value_name = "ROWS", default_value_t = 20)]
     limit: usize,
-    /// Show what each row says, as it would leave
+    /// Show the payload of each row
     #[arg(long)]
     payload: bool,
 }
@@ -70,7 +70,7 @@ impl Verb for PreviewArgs {
     }
 }
 
-/// What would leave. Rows that another program added and that nobody has looked at are held.
+/// The next delivery. Rows that another program added are held until their project is opted in.
 #[derive(Debug, Serialize)]
 struct DeliveryPreview {
     sync_enabled: bool,
@@ -117,7 +117,7 @@ impl Render for DeliveryPreview {
             (None, _) => writeln!(out, "not logged in: nothing would be sent"),
             (Some(who), None) => writeln!(
                 out,
-                "{} of {} wait, and have no server to go to",
+                "{} of {} wait: no server is configured",
                 events_and_bodies(events, bodies),
                 printable(who)
             ),
@@ -132,7 +132,9 @@ impl Render for DeliveryPreview {
         if !self.sync_enabled {
             out.push_str("  not now: hosted sync is off\n");
         } else if !self.coherent {
-            out.push_str("  not now: `spec-kitty sync status --check` says why\n");
+            out.push_str(
+                "  not now: the boundary is not coherent; details: `spec-kitty sync status --check`\n",
+            );
         }
         for row in &self.rows {
             let project = row.project_uuid.as_deref().unwrap_or("no project");

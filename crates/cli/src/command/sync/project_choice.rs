@@ -15,7 +15,7 @@ use identity::{ProjectIdentity, locate_project_root};
 use queue::observe_projects;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The word that people try for every project at once. It is never a project.
+/// A common guess for every project at once; never a project.
 const ALL: &str = "all";
 
 /// Most projects that a refusal lists.

@@ -34,7 +34,7 @@ pub(crate) struct ResendArgs {
     /// Only rows of this mission: its id, the first eight characters of it, or its directory name
     #[arg(long, value_name = "MISSION", value_parser = not_blank_name)]
     mission: Option<String>,
-    /// Do it without asking
+    /// Skip the confirmation
     #[arg(long, short)]
     yes: bool,
 }

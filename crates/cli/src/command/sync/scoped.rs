@@ -26,7 +26,7 @@ impl Patience {
 
 /// The right to cure the queue of the current scope.
 ///
-/// Without a scope nobody owns any row: nothing while `queue.db` holds none, a refusal otherwise
+/// Without a scope no row has an owner: nothing while `queue.db` holds none, a refusal otherwise
 /// (contract section 4).
 pub(crate) fn cure_permit(
     context: &CommandContext,
@@ -65,8 +65,7 @@ fn without_scope(context: &CommandContext) -> Result<(), CliError> {
     Err(CliError::refused(SAAS_SYNC_UNAUTHENTICATED, summary).remedy(context.login()?.remedy()))
 }
 
-/// Whether nothing at all stands at `path`: opening a cure there would create a queue that perhaps
-/// nobody meant.
+/// Whether `path` does not exist: opening a `Cure` there would create a queue DB.
 pub(crate) fn is_absent(path: &Path) -> bool {
     path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }

@@ -1,4 +1,4 @@
-//! `sync setup`: opens every gate in order, and ends at `sync status --check`.
+//! `sync setup`: checks every requirement in order, and ends with the output of `sync status --check`.
 //!
 //! What it does about a finding is the very command that the finding names, run as if it had been typed.
 //! On a terminal it asks before each; with `--yes` it does what loses nothing, sends nothing and decides
@@ -24,7 +24,7 @@ use std::fmt::Write as _;
 #[derive(Debug, Args)]
 #[command(after_help = "Example: spec-kitty sync setup --yes")]
 pub(crate) struct SetupArgs {
-    /// Do what is safe without asking; never logs in, decides about a project or moves a file
+    /// Fix what is safe to fix without asking; never logs in, decides about a project or moves a file
     #[arg(long, short)]
     yes: bool,
 }
@@ -65,10 +65,10 @@ impl Verb for SetupArgs {
     }
 }
 
-/// What may be done without further words.
+/// What may be fixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FixPermission {
-    /// Nothing: there is nobody to ask, and nobody said yes.
+    /// None: not a terminal, and no --yes.
     Look,
     /// What is safe.
     Safe,

@@ -78,7 +78,7 @@ impl Render for StatusView<'_> {
         let status = self.0;
         let mut out = String::new();
         let verdict =
-            if status.ok { "coherent" } else { "NOT coherent; `spec-kitty sync status --check` says why" };
+            if status.ok { "coherent" } else { "not coherent; details: `spec-kitty sync status --check`" };
         line(&mut out, "Boundary", verdict);
         line(&mut out, "Hosted sync", if status.auth_required { "on" } else { "off" });
         let login = match (&status.login.scope, status.auth_present) {

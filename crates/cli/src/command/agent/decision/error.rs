@@ -1,5 +1,5 @@
 //! Errors of `agent decision` for agents that were written for earlier releases: beside our own keys
-//! the document has `code` and `details`, with the words those know.
+//! the document has `code` and `details`, with the values of those releases.
 
 use crate::error::CliError;
 use mission::MissionError;

@@ -15,22 +15,22 @@ use mission::command::decision::{OpenRequest, Opened, open};
     --input-key repeat --question \"Does it repeat?\""
 )]
 pub(crate) struct DecisionOpenArgs {
-    /// What was being done when it came up: charter, specify or plan
+    /// Activity that raised it: charter, specify or plan
     #[arg(long)]
     flow: String,
-    /// The name of the input that is asked for
+    /// Name of the requested input
     #[arg(long, value_name = "KEY")]
     input_key: String,
     /// The question
     #[arg(long, value_name = "TEXT")]
     question: String,
-    /// The step it came up in; this or --slot-key is needed
+    /// Step that raised it; this or --slot-key is required
     #[arg(long, value_name = "ID")]
     step_id: Option<String>,
-    /// The slot it came up in
+    /// Slot that raised it
     #[arg(long, value_name = "KEY")]
     slot_key: Option<String>,
-    /// The answers to choose from, as a JSON array of texts
+    /// Possible answers, as a JSON array of strings
     #[arg(long, value_name = "JSON")]
     options: Option<String>,
     #[command(flatten)]

@@ -9,7 +9,7 @@ use mission::command::decision::{CloseRequest, Closing};
     --final-answer gong"
 )]
 pub(crate) struct ResolveArgs {
-    /// The question's id
+    /// Id of the question
     #[arg(value_name = "DECISION_ID")]
     id: String,
     /// The answer
@@ -18,10 +18,10 @@ pub(crate) struct ResolveArgs {
     /// The answer is none of the options
     #[arg(long)]
     other_answer: bool,
-    /// Why
+    /// Reason
     #[arg(long, value_name = "TEXT")]
     rationale: Option<String>,
-    /// Who decided
+    /// Name of the person who decided
     #[arg(long, value_name = "NAME")]
     resolved_by: Option<String>,
     #[command(flatten)]

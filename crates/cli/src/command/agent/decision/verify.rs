@@ -13,10 +13,10 @@ use std::fmt::Write as _;
 #[derive(Debug, Args)]
 #[command(after_help = "Example: spec-kitty agent decision verify --mission tea-timer")]
 pub(crate) struct DecisionVerifyArgs {
-    /// End with 1 when something does not agree, as is the default
+    /// Exit 1 when something differs (the default)
     #[arg(long = "fail-on-stale", overrides_with = "no_fail_on_stale")]
     _fail_on_stale: bool,
-    /// End with 0 also when something does not agree
+    /// Exit 0 even when something differs
     #[arg(long, overrides_with = "_fail_on_stale")]
     no_fail_on_stale: bool,
     #[command(flatten)]

@@ -17,14 +17,14 @@ Stops at the first check that fails, with exit 1 and the work package to reopen.
 
 evidence.yaml lies beside spec.md:
   checks:
-  - id: it-rings               # its transcript is called after it
-    issue: 12                  # what it proves
-    work_package: WP02         # what is reopened when it fails
+  - id: it-rings               # names its transcript
+    issue: 12                  # issue that it proves
+    work_package: WP02         # reopened when it fails
     command: sh src/ring.sh    # run in the project root
     timeout: 30                # seconds [default: 600]
-    exit: 0                    # how it has to end [default: 0]
-    contains: [\"gong\"]         # what it has to say
-    sources: [\"src/**\"]        # what makes the evidence stale
+    exit: 0                    # expected exit code [default: 0]
+    contains: [\"gong\"]         # required output
+    sources: [\"src/**\"]        # changes here make the evidence stale
 
 Example: spec-kitty agent evidence capture --mission tea-timer --check it-rings";
 
@@ -49,7 +49,7 @@ impl Verb for EvidenceCaptureArgs {
             tool_version: &build::info().package_version(),
             interrupted: &|| interrupted.load(Ordering::SeqCst),
             begins: &|check| {
-                // Checks may take minutes; somebody who waits wants to know for what.
+                // A check may take minutes.
                 if render::stderr_is_terminal() {
                     render::note(&format!("{} ...", printable(&check.id)));
                 }
@@ -82,7 +82,7 @@ fn why(check: &CheckResult) -> String {
     let missing: Vec<_> = check.missing.iter().map(|text| format!("`{}`", printable(text))).collect();
     match missing.as_slice() {
         [] => printable(&check.ending).into_owned(),
-        _ => format!("{}; it did not say {}", printable(&check.ending), missing.join(", ")),
+        _ => format!("{}; its output lacks {}", printable(&check.ending), missing.join(", ")),
     }
 }
 

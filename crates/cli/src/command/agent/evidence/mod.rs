@@ -36,7 +36,7 @@ struct EvidenceArgs {
     /// Only this check; may be repeated
     #[arg(long = "check", value_name = "ID")]
     checks: Vec<String>,
-    /// Where the transcripts lie [default: evidence/test-transcripts of the mission]
+    /// Directory of the transcripts [default: evidence/test-transcripts of the mission]
     #[arg(long, value_name = "DIR")]
     transcripts: Option<PathBuf>,
 }

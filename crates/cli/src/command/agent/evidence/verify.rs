@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 pub(crate) struct EvidenceVerifyArgs {
     #[command(flatten)]
     evidence: EvidenceArgs,
-    /// Only whether it is what was captured, not whether its sources moved on
+    /// Verify integrity only; ignore changed sources
     #[arg(long)]
     integrity_only: bool,
 }

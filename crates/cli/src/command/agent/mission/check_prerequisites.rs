@@ -16,10 +16,10 @@ use std::fmt::Write as _;
 pub(crate) struct PrerequisitesArgs {
     #[command(flatten)]
     mission: MissionArg,
-    /// Print the paths alone
+    /// Print only the paths
     #[arg(long)]
     paths_only: bool,
-    /// Need tasks.md, too
+    /// Require tasks.md as well
     #[arg(long)]
     include_tasks: bool,
 }

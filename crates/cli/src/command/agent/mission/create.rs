@@ -15,19 +15,19 @@ pub(crate) struct MissionCreateArgs {
     /// Kind of mission
     #[arg(long, value_name = "TYPE", default_value = "software-dev")]
     mission_type: String,
-    /// Branch the mission is planned on and merged into [default: the current branch]
+    /// Branch to plan on and to merge into [default: the current branch]
     #[arg(long, value_name = "BRANCH")]
     target_branch: Option<String>,
-    /// Name for people
+    /// Display name
     #[arg(long, value_name = "TEXT")]
     friendly_name: Option<String>,
-    /// What it is for, in one line
+    /// Purpose in one line
     #[arg(long, value_name = "TEXT")]
     purpose_tldr: Option<String>,
-    /// What it is for, in context
+    /// Purpose in its context
     #[arg(long, value_name = "TEXT")]
     purpose_context: Option<String>,
-    /// Note in meta.json that the work lands by way of a pull request
+    /// Record in meta.json that the work is merged by a pull request
     #[arg(long)]
     pr_bound: bool,
     /// Accepted for calls written for earlier releases; ignored

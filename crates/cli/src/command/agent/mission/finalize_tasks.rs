@@ -1,5 +1,4 @@
-//! `agent mission finalize-tasks`: the work packages become final; or, asked only to validate, what
-//! stands in the way.
+//! `agent mission finalize-tasks`: validation of the work packages, and their finalization.
 
 use crate::args::MissionArg;
 use crate::mission_document::MissionDocument;
@@ -19,7 +18,7 @@ use std::fmt::Write as _;
 pub(crate) struct FinalizeTasksArgs {
     #[command(flatten)]
     mission: MissionArg,
-    /// Judge everything, say what would be written, write nothing
+    /// Validate only and list the changes; write nothing (dry run)
     #[arg(long)]
     validate_only: bool,
     #[command(flatten)]

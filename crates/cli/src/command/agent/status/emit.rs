@@ -18,34 +18,34 @@ pub(crate) struct EmitArgs {
     work_package: String,
     #[command(flatten)]
     mission: MissionArg,
-    /// The lane to move it to
+    /// Target lane
     #[arg(long, value_name = "LANE")]
     to: String,
-    /// Who moves it
+    /// Name of the actor
     #[arg(long)]
     actor: String,
-    /// Move it although the lanes do not allow it; needs --reason
+    /// Allow a move that the lanes forbid; needs --reason
     #[arg(long)]
     force: bool,
-    /// Why
+    /// Reason
     #[arg(long)]
     reason: Option<String>,
     /// Evidence as a JSON object: review{reviewer, verdict, reference}
     #[arg(long, value_name = "JSON")]
     evidence_json: Option<String>,
-    /// The review this move answers
+    /// Review that this move answers
     #[arg(long, value_name = "REF")]
     review_ref: Option<String>,
-    /// The workspace the work happens in
+    /// Workspace of the work
     #[arg(long, value_name = "TEXT")]
     workspace_context: Option<String>,
-    /// Say that all subtasks are done
+    /// State that all subtasks are done
     #[arg(long)]
     subtasks_complete: bool,
-    /// Say that there is evidence of the implementation
+    /// State that evidence of the implementation exists
     #[arg(long)]
     implementation_evidence_present: bool,
-    /// How the work is done [default: worktree]
+    /// Checkout of the work [default: worktree]
     #[arg(long, value_parser = ["worktree", "direct_repo"])]
     execution_mode: Option<String>,
     #[command(flatten)]

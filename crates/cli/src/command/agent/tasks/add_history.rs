@@ -17,13 +17,13 @@ pub(crate) struct AddHistoryArgs {
     /// The work package, for example WP01
     #[arg(value_name = "WP")]
     work_package: String,
-    /// The note
+    /// Text of the note
     #[arg(long, value_name = "TEXT")]
     note: String,
-    /// Who writes [default: the work package's agent]
+    /// Name of the author [default: the work package's agent]
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
-    /// The shell it is written from
+    /// PID of the shell
     #[arg(long, value_name = "PID")]
     shell_pid: Option<u32>,
     #[command(flatten)]

@@ -17,7 +17,7 @@ pub(crate) struct MarkStatusArgs {
     /// The subtasks, for example T001 T002
     #[arg(value_name = "ID", required = true)]
     ids: Vec<String>,
-    /// done or pending
+    /// New state: done or pending
     #[arg(long)]
     status: String,
     #[command(flatten)]

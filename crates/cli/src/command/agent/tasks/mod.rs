@@ -32,10 +32,10 @@ impl TaskCommand {
 /// Whether a command commits what it wrote.
 #[derive(Debug, Args)]
 pub(super) struct CommitArgs {
-    /// Commit what is written [default: `agents.auto_commit` of .kittify/config.yaml, else yes]
+    /// Commit the written files [default: `agents.auto_commit` of .kittify/config.yaml, else yes]
     #[arg(long, overrides_with = "no_auto_commit")]
     auto_commit: bool,
-    /// Leave what is written uncommitted
+    /// Leave the written files uncommitted
     #[arg(long, overrides_with = "auto_commit")]
     no_auto_commit: bool,
 }

@@ -22,39 +22,39 @@ pub(crate) struct MoveTaskArgs {
     /// The work package, for example WP01
     #[arg(value_name = "WP")]
     work_package: String,
-    /// The lane to move it to
+    /// Target lane
     #[arg(long, value_name = "LANE")]
     to: String,
     #[command(flatten)]
     mission: MissionArg,
-    /// Who moves it; becomes the work package's agent
+    /// Name of the agent that moves it; recorded in the work package
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
-    /// Who it is given to
+    /// Name of the assignee
     #[arg(long, value_name = "NAME")]
     assignee: Option<String>,
-    /// The shell it is worked on in
+    /// PID of the shell in which the work happens
     #[arg(long, value_name = "PID")]
     shell_pid: Option<u32>,
-    /// What to write into its activity log
+    /// Text for the activity log
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
-    /// What has to change, for a move back to planned
+    /// File with the required changes, for a move back to planned
     #[arg(long, value_name = "FILE")]
     review_feedback_file: Option<PathBuf>,
-    /// Where the approval is written down
+    /// Reference of the approval
     #[arg(long, value_name = "REF")]
     approval_ref: Option<String>,
-    /// Who reviewed [default: git's user.name]
+    /// Name of the reviewer [default: git's user.name]
     #[arg(long, value_name = "NAME")]
     reviewer: Option<String>,
-    /// Why it is done although its lane is not merged
+    /// Reason for `done` although the lane is not merged
     #[arg(long, value_name = "TEXT")]
     done_override_reason: Option<String>,
-    /// Move it although the lanes, its subtasks or its agent say otherwise
+    /// Skip the checks of lanes, subtasks and agent
     #[arg(long)]
     force: bool,
-    /// Approve it although the newest review rejects it; needs --note
+    /// Approve despite a newest review that rejects; needs --note
     #[arg(long)]
     skip_review_artifact_check: bool,
     #[command(flatten)]

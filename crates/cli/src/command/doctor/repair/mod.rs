@@ -106,7 +106,7 @@ fn not_moved(path: &Path, error: &WriteError) -> CliError {
 /// A mode may hide what else is wrong with a file, so each fault is tried twice.
 const TRIES: usize = 2;
 
-/// The next fault that this command cures and has not tried often enough.
+/// The next fault that this command repairs and has not tried often enough.
 fn next(boundary: &Boundary<'_>, tried: &[FaultCode]) -> Result<Option<Fault>, CliError> {
     let mut faults = boundary.status_document(false)?.faults;
     faults.extend(damage(boundary, &faults)?);
@@ -144,7 +144,7 @@ fn damage(boundary: &Boundary<'_>, known: &[Fault]) -> Result<Vec<Fault>, CliErr
 }
 
 /// Whether a scoped queue DB was born for another scope than the one it is named after: a copied file.
-/// A file that cannot say whose it is belongs to whom its name says.
+/// A file without a readable owner belongs to the owner in its name.
 fn belongs_to_another_account(observation: &Observation, path: &Path) -> bool {
     let owner = observe_owner(path).ok().and_then(|owner| owner.scope_hash);
     let ours = observation.facts().login.scope.as_ref().map(contract::Scope::hash);
@@ -189,7 +189,7 @@ fn repair_fault(boundary: &Boundary<'_>, home: &Home, fault: &Fault) -> Result<V
 }
 
 /// Takes wider modes away from what was moved aside, which nothing opens again, and from the directories
-/// above it. A link leads to what may be somebody else's, and what is somebody else's cannot be narrowed.
+/// above it. A link may lead to files of another user, whose mode cannot be narrowed.
 fn keep_private(root: &Path, moved: &Path) {
     for path in moved.ancestors().take_while(|above| above.starts_with(root)) {
         let ours = path.symlink_metadata().is_ok_and(|metadata| !metadata.is_symlink());
@@ -216,7 +216,7 @@ fn subject(home: &Home, fault: &Fault) -> PathBuf {
 }
 
 /// Gives the owner access to `path` and the directories between it and `root` where the mode is what
-/// keeps us out. Says what was given back; nothing when that does not help.
+/// keeps us out. Returns what was given back; nothing when that does not help.
 fn give_back(root: &Path, path: &Path) -> Vec<PathBuf> {
     let mut way: Vec<&Path> = path.ancestors().take_while(|above| above.starts_with(root)).collect();
     way.reverse();
@@ -242,7 +242,7 @@ fn is_denied(path: &Path) -> bool {
 /// What lies beside a database. They move together: alone, either would be read wrongly.
 const SIDE_FILES: [&str; 3] = ["-journal", "-wal", "-shm"];
 
-/// Which queue DB a fault speaks of, if it does.
+/// The queue DB that a fault is about, if any.
 fn queue_file(code: FaultCode) -> Option<QueueFile> {
     match code {
         FaultCode::LegacyQueueUnreadable => Some(QueueFile::Legacy),
@@ -338,7 +338,7 @@ const GAPS: &str = "  \
 
 /// The missions still hold most of what a queue DB held.
 const BRING_BACK: &str = "\
-what the missions of a project still hold comes back, after a preview, with, in that project:
+to capture again what the missions of a project still hold, run in that project (it shows a preview):
   spec-kitty sync capture --history MISSION
 ";
 
@@ -379,7 +379,7 @@ impl Render for HomeRepair {
                 let _ = writeln!(out, "moved {} aside: {}", printable(&from), printable(target));
             }
             if action.queue && action.action == "moved_aside" {
-                out.push_str("  saved 0 rows; how many it held cannot be told\n");
+                out.push_str("  saved 0 rows; the number of its rows is unknown\n");
             }
             if let Some(salvaged) = &action.salvaged {
                 let Salvaged { others, left, gaps, .. } = salvaged;

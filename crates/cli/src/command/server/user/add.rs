@@ -13,7 +13,7 @@ pub(crate) struct UserAddArgs {
     /// E-mail address of the account
     #[arg(long)]
     email: String,
-    /// Name for people [default: the e-mail address]
+    /// Display name [default: the e-mail address]
     #[arg(long)]
     name: Option<String>,
     /// Private teamspace to join or create [default: a new one]

@@ -60,7 +60,7 @@ impl Verb for DaemonRunArgs {
                 Err(failed_start(&failure, Some(Remedy::StopDaemon)))
             }
             Err(failure) if !spawned => Err(not_started(&failure)),
-            // Its starter has been told, and so has the log.
+            // The starter and the log have the reason already.
             Err(_) => Ok(Report { exit: ExitCode::Failed, ..Report::silent() }),
         }
     }

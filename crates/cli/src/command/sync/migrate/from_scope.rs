@@ -1,8 +1,8 @@
 //! `sync migrate --from-scope`: rows of the same user's other queue DB, copied into the current one.
 //!
-//! The one exception to "a row is bound to its account for ever", for a server or a team that is no
-//! more: after a preview and a yes. The old queue DB is only read, and what arrives is held until
-//! somebody releases it.
+//! The one exception to "a row is bound to its account for ever", for a server or a team that no
+//! longer exists: after a preview and a confirmation. The old queue DB is only read, and the copies are held
+//! until they are released.
 
 use super::MigrateArgs;
 use crate::command::sync::migrate::text::{Wording, describe_as, found_rows, readable};

@@ -22,17 +22,17 @@ use serde::Serialize;
     sync migrate --dry-run"
 )]
 pub(crate) struct MigrateArgs {
-    /// Say what would move; change nothing
+    /// List the rows that would move; change nothing (dry run)
     #[arg(long)]
     dry_run: bool,
-    /// Instead of legacy rows, copy those of another queue DB of the same user (a server or team that
-    /// is no more): the 16 hex digits in its file name. They arrive held
+    /// Instead of legacy rows, copy those of another queue DB of the same user, for a server or team
+    /// that no longer exists: the 16 hex digits in its file name. The copies are held
     #[arg(long, value_name = "HASH", value_parser = scope_hash)]
     from_scope: Option<String>,
-    /// With --from-scope: do it without asking
+    /// With --from-scope: skip the confirmation
     #[arg(long, short, requires = "from_scope")]
     yes: bool,
-    /// List the table and key of every row, with what became of it
+    /// List the table, key and outcome of every row
     #[arg(long, short)]
     verbose: bool,
 }
@@ -89,7 +89,7 @@ fn migrate_listing(
     Ok(readable(report))
 }
 
-/// Migrates under `permit`, or says what would be migrated.
+/// Migrates under `permit`, or plans the migration.
 pub(crate) fn migrate(permit: &CurePermit, dry_run: bool, quiet: bool) -> Result<MigrationReport, CliError> {
     let (from, to) = (permit.legacy_path(), permit.queue_path());
     let report = if !dry_run && is_absent(from) && is_absent(to) {

@@ -1,4 +1,4 @@
-//! How a migration is told, whichever verb did it.
+//! The text of a migration.
 
 use crate::report::counted;
 use contract::LegacyRowCounts;
@@ -23,13 +23,11 @@ fn sum(counts: &LegacyRowCounts) -> u64 {
     counts.total_rows() + counts.failure_log_rows
 }
 
-/// The words in which a migration is told.
+/// The wording of a migration.
 pub(crate) struct Wording {
-    /// What was done, and what would be.
     pub done: &'static str,
-    /// What a dry run says instead.
+    /// The same for a dry run.
     pub planned: &'static str,
-    /// When there was no row.
     pub nothing: &'static str,
 }
 
@@ -40,7 +38,6 @@ pub(crate) fn describe(report: &MigrationReport) -> String {
     describe_as(report, &MOVING)
 }
 
-/// The same in other words.
 pub(crate) fn describe_as(report: &MigrationReport, wording: &Wording) -> String {
     let mut out = String::new();
     if !found_rows(report) {

@@ -29,10 +29,10 @@ pub(crate) struct OptInArgs {
     /// Every project with held rows, unless it is opted out by name
     #[arg(long, conflicts_with = "project")]
     all_held: bool,
-    /// Release the rows that are held for it, too
+    /// Also release the rows that are held
     #[arg(long)]
     include_held: bool,
-    /// Do it without asking
+    /// Skip the confirmation
     #[arg(long, short)]
     yes: bool,
 }
@@ -42,8 +42,8 @@ impl Verb for OptInArgs {
         Class::Curing
     }
 
-    /// The decision is config.toml's alone. What the queue does about it comes second, and a queue that cannot
-    /// be opened takes nothing back: it is reported, with what cures it.
+    /// The decision is stored in config.toml alone. A queue that cannot be opened afterwards does not undo it:
+    /// it is reported with its remedy.
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         if self.all_held {
             return all_held::run(context, &self);
@@ -74,8 +74,8 @@ impl Verb for OptInArgs {
                 notes.push(format!("then run again: {}", Remedy::OptIn { project }.hint()));
             }
         } else {
-            // What is held now stays held: in this account's queue it is sealed while config still says what
-            // it said; in other queues, and in what is imported later, it is too old for the decision.
+            // Held rows stay held: in the queue of this account they are sealed before config.toml changes; in
+            // other queues, and in later imports, they are older than the decision.
             if let Err(failure) = seal(context, decision.project()) {
                 notes.push(format!(
                     "the queue was left alone, and its dates keep it held: {}",
@@ -125,7 +125,7 @@ pub(super) fn cure_permit(context: &CommandContext) -> Result<Option<CurePermit>
     Ok(context.patient_boundary(queue::CAPTURE_DEADLINE)?.cure_permit()?)
 }
 
-/// Why there is no account: nobody logged in, or a login that cannot be read, which is no logout.
+/// The reason for a missing account: not logged in, or a login that cannot be read.
 fn without_account(context: &CommandContext) -> CliError {
     let faults = context.boundary().and_then(|boundary| Ok(boundary.run_preflight(false)?.faults));
     let unreadable = faults.unwrap_or_default().into_iter().find(|fault| {
@@ -144,7 +144,7 @@ fn without_account(context: &CommandContext) -> CliError {
     }
 }
 
-/// From when on an opt-in speaks that follows the decision `was`: never of what waits already.
+/// The start of an opt-in that follows the decision `was`: never before the rows that wait already.
 fn start(was: Consent, now: i64) -> Start {
     // Timestamps of rows are whole seconds; one of this very second was there before.
     let next = now.saturating_add(1);

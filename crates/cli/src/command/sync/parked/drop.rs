@@ -8,10 +8,10 @@ use serde::Serialize;
 #[derive(Debug, Args)]
 #[command(after_help = "Example: spec-kitty sync parked drop 12 --reason \"sent by hand\"")]
 pub(crate) struct ParkedDropArgs {
-    /// Their ids: all of them are dropped, or none
+    /// Ids of the rows: all of them are dropped, or none
     #[arg(value_name = "ID", required = true)]
     ids: Vec<i64>,
-    /// Why; kept in the receipt
+    /// Reason; kept in the receipt
     #[arg(long, value_name = "TEXT", value_parser = not_blank)]
     reason: String,
 }

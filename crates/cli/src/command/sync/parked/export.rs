@@ -13,9 +13,6 @@ pub(crate) struct ParkedExportArgs {
     /// Write the lines to this new file, readable by this user only, instead of stdout
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Print what was written as one JSON document; needs --output
-    #[arg(long, requires = "output")]
-    json: bool,
 }
 
 impl Verb for ParkedExportArgs {

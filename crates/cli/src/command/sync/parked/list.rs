@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// List parked rows and why they are parked
+/// List parked rows with their reasons
 #[derive(Debug, Args)]
 #[command(after_help = "Example: spec-kitty sync parked list --reason rejected")]
 pub(crate) struct ParkedListArgs {

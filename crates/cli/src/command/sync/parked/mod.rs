@@ -46,7 +46,7 @@ fn permit(context: &CommandContext, patience: Patience) -> Result<Option<CurePer
 /// How many parked rows are read at a time.
 const PAGE: usize = 1_000;
 
-/// Shows every parked row, page by page, until `visit` has seen enough and says false.
+/// Visits every parked row, page by page, until `visit` returns false.
 fn each(path: &Path, visit: &mut dyn FnMut(ParkedRow) -> bool) -> Result<(), CliError> {
     let mut after = i64::MIN;
     loop {

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("which").required(true).args(["ids", "all", "reason"]).multiple(false), after_help = "Example: spec-kitty sync parked retry 12 13")]
 pub(crate) struct ParkedRetryArgs {
-    /// Their ids
+    /// Ids of the rows
     #[arg(value_name = "ID")]
     ids: Vec<i64>,
     /// Every parked row

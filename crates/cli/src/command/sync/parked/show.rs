@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 #[derive(Debug, Args)]
 #[command(after_help = "Example: spec-kitty sync parked show 12")]
 pub(crate) struct ParkedShowArgs {
-    /// Its id, as `sync parked list` shows it
+    /// Id of the row, from `sync parked list`
     id: i64,
 }
 
