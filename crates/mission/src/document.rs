@@ -7,6 +7,7 @@
 
 use crate::error::{MissionError, Result};
 use crate::platform;
+use crate::remedies::ErrorCode;
 use identity::regular;
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -182,7 +183,7 @@ impl Writing {
         // Another program may append at the same moment, before or behind.
         if !back.windows(bytes.len().max(1)).any(|part| part == bytes) && !bytes.is_empty() {
             return Err(MissionError::invalid(
-                "STATUS_EVENT_PERSISTENCE_VERIFICATION_FAILED",
+                ErrorCode::StatusEventPersistenceVerificationFailed,
                 format!("{} does not hold what was just appended to it", contract::text::path(path)),
                 &serde_json::json!({ "path": contract::text::path(path) }),
             ));

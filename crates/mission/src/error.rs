@@ -1,6 +1,7 @@
 //! What can go wrong with a mission, named: the file, row or argument, what is wrong with it, and
 //! what cures it. The command line turns one value into text or JSON.
 
+use crate::remedies::ErrorCode;
 use contract::{ExitCode, Remedy, text};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -61,22 +62,11 @@ pub enum MissionError {
         /// Where the search began.
         from: PathBuf,
     },
-    /// Git cannot be used as the command needs it.
-    #[error("{problem}")]
-    Git {
-        /// `NOT_A_GIT_REPOSITORY`, `UNTRUSTED_REPOSITORY`, `GIT_UNAVAILABLE`, `DETACHED_HEAD`,
-        /// `GIT_OPERATION_IN_PROGRESS` or `GIT_COMMIT_FAILED`.
-        code: &'static str,
-        /// What is wrong, with git's own words.
-        problem: String,
-        /// What a person can do.
-        remedy: String,
-    },
     /// No mission was named, or none has that name.
     #[error("{problem}")]
     UnknownMission {
         /// `FEATURE_CONTEXT_UNRESOLVED`; `PLAN_CONTEXT_UNRESOLVED` when it was to be planned.
-        code: &'static str,
+        code: ErrorCode,
         /// What was asked for.
         handle: Option<String>,
         /// What is wrong.
@@ -84,11 +74,11 @@ pub enum MissionError {
         /// The directory names that exist.
         available: Vec<String>,
     },
-    /// The mission, taken as a whole, breaks a rule; nothing was written.
+    /// The mission or its repository breaks a rule; nothing was written.
     #[error("{problem}")]
     Invalid {
-        /// A stable code in capitals.
-        code: &'static str,
+        /// The rule.
+        code: ErrorCode,
         /// What is wrong.
         problem: String,
         /// The facts behind it, as extra keys of the JSON document.
@@ -185,8 +175,13 @@ impl MissionError {
         move |source| Self::Io { action, path, source }
     }
 
+    /// A broken rule without facts.
+    pub(crate) fn rule(code: ErrorCode, problem: impl Into<String>) -> Self {
+        Self::Invalid { code, problem: problem.into(), facts: Map::new() }
+    }
+
     /// A broken rule with its facts.
-    pub(crate) fn invalid(code: &'static str, problem: impl Into<String>, facts: &impl Serialize) -> Self {
+    pub(crate) fn invalid(code: ErrorCode, problem: impl Into<String>, facts: &impl Serialize) -> Self {
         let facts = match serde_json::to_value(facts) {
             Ok(Value::Object(map)) => map,
             _ => Map::new(),
@@ -198,26 +193,26 @@ impl MissionError {
     pub(crate) fn of_planning(self) -> Self {
         match self {
             Self::UnknownMission { handle, problem, available, .. } => {
-                Self::UnknownMission { code: "PLAN_CONTEXT_UNRESOLVED", handle, problem, available }
+                Self::UnknownMission { code: ErrorCode::PlanContextUnresolved, handle, problem, available }
             }
             other => other,
         }
     }
 
     /// The `error_code` of the JSON document.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Argument { .. } => "INVALID_ARGUMENT",
-            Self::Malformed { .. } => "MALFORMED_FILE",
-            Self::DamagedLog { .. } => "LOG_DAMAGED",
-            Self::Io { .. } => "IO_ERROR",
-            Self::NoProject { .. } => "PROJECT_NOT_FOUND",
-            Self::Git { code, .. } | Self::Invalid { code, .. } | Self::UnknownMission { code, .. } => code,
-            Self::Transition(_) => "ILLEGAL_TRANSITION",
-            Self::Busy { .. } => "BUSY",
-            Self::Capture { .. } => "CAPTURE_FAILED",
-            Self::CapturePending { .. } => "CAPTURE_PENDING",
-            Self::Interrupted { .. } => "INTERRUPTED",
+            Self::Argument { .. } => ErrorCode::InvalidArgument,
+            Self::Malformed { .. } => ErrorCode::MalformedFile,
+            Self::DamagedLog { .. } => ErrorCode::LogDamaged,
+            Self::Io { .. } => ErrorCode::IoError,
+            Self::NoProject { .. } => ErrorCode::ProjectNotFound,
+            Self::Invalid { code, .. } | Self::UnknownMission { code, .. } => *code,
+            Self::Transition(_) => ErrorCode::IllegalTransition,
+            Self::Busy { .. } => ErrorCode::Busy,
+            Self::Capture { .. } => ErrorCode::CaptureFailed,
+            Self::CapturePending { .. } => ErrorCode::CapturePending,
+            Self::Interrupted { .. } => ErrorCode::Interrupted,
             Self::NotUndone { cause, .. } => cause.code(),
         }
     }
@@ -233,42 +228,29 @@ impl MissionError {
         }
     }
 
-    /// What cures it; empty when the message already says all there is to do.
+    /// What to do about it. Errors that know more than their code give a remedy of their own.
     pub fn remedies(&self) -> Vec<Remedy> {
         let advice = |text: &str| vec![Remedy::Advice(text.to_owned())];
         match self {
-            Self::NoProject { .. } => {
-                advice("run the command inside a project, or create `.kittify/` beside `.git` to make one")
-            }
-            Self::Git { remedy, .. } => advice(remedy),
-            Self::UnknownMission { .. } => advice("pass --mission with one of the available missions"),
             Self::Malformed { path, .. } if path.components().any(|part| part.as_os_str() == ".git") => {
                 advice(
                     "move it out of the way and put the file back from a copy; `git read-tree HEAD` writes a missing index and \
                  keeps your files",
                 )
             }
-            Self::Malformed { .. } => {
-                advice("correct the file by hand; `git log -p -- FILE` shows what it held at each commit")
-            }
             Self::DamagedLog { mission_slug, repairable, newer, .. } => {
                 let repair = Remedy::RepairMission { mission: mission_slug.clone() };
                 let update = || Remedy::Advice(crate::log::remedy(mission_slug, false));
                 repairable.then_some(repair).into_iter().chain(newer.then(update)).collect()
             }
-            Self::Busy { .. } => advice("wait for the other command to end, then repeat this one"),
-            Self::Capture { remedy, .. } => remedy.clone().into_iter().collect(),
-            Self::CapturePending { .. } => {
-                advice("repeat the command, or any other on this mission: it settles what is left first")
-            }
+            Self::Capture { remedy: Some(remedy), .. } => vec![remedy.clone()],
             Self::NotUndone { cause, .. } => cause.remedies(),
             Self::Io { path, .. } => advice(&format!(
                 "give this user access to {}, and look whether its disk is full",
                 text::path(path)
             )),
-            Self::Invalid { code, .. } => crate::remedies::cure(code).map(advice).unwrap_or_default(),
-            Self::Transition(refusal) => refusal.cure().map(advice).unwrap_or_default(),
-            Self::Argument { .. } | Self::Interrupted { .. } => Vec::new(),
+            Self::Transition(refusal) => advice(refusal.remedy()),
+            _ => advice(self.code().remedy()),
         }
     }
 
@@ -301,9 +283,7 @@ impl MissionError {
                 facts.insert("not_undone".into(), left.clone().into());
                 return facts;
             }
-            Self::Git { .. } | Self::Transition(_) | Self::Capture { .. } | Self::Interrupted { .. } => {
-                Value::Null
-            }
+            Self::Transition(_) | Self::Capture { .. } | Self::Interrupted { .. } => Value::Null,
         };
         match value {
             Value::Object(map) => map,

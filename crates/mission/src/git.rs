@@ -9,6 +9,7 @@
 use crate::document::Writing;
 use crate::error::{MissionError, Result};
 use crate::project::Project;
+use crate::remedies::ErrorCode;
 use crate::transaction::lock;
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -74,10 +75,8 @@ impl Git<'_> {
         if let Some(path) = identity::git::find_irregular(self.worktree) {
             return Err(MissionError::malformed(&path, "is not a regular file; git would wait for it"));
         }
-        let failed = |error: std::io::Error| MissionError::Git {
-            code: "GIT_UNAVAILABLE",
-            problem: format!("cannot run git: {error}"),
-            remedy: "install git and put it on the PATH".into(),
+        let failed = |error: std::io::Error| {
+            MissionError::rule(ErrorCode::GitUnavailable, format!("cannot run git: {error}"))
         };
         let mut child = self.spawn(arguments, input.is_some()).map_err(failed)?;
         let writer = child.stdin.take().zip(input.map(<[u8]>::to_vec)).map(|(mut pipe, bytes)| {
@@ -143,14 +142,11 @@ fn drained(pipe: impl Read) -> String {
 
 fn failure(arguments: &[&str], answer: &Answer) -> MissionError {
     let said = [answer.err.trim(), answer.out.trim()].into_iter().find(|text| !text.is_empty());
-    let said = said.unwrap_or("it failed without a word");
+    let said = said.unwrap_or("it gave no reason");
     let verb = arguments.first().copied().unwrap_or_default();
-    let code = if said.contains("dubious ownership") { "UNTRUSTED_REPOSITORY" } else { "GIT_COMMIT_FAILED" };
-    MissionError::Git {
-        code,
-        problem: format!("git {verb} failed: {said}"),
-        remedy: "correct what git names, then repeat the command; nothing of it was kept".into(),
-    }
+    let untrusted = said.contains("dubious ownership");
+    let code = if untrusted { ErrorCode::UntrustedRepository } else { ErrorCode::GitCommitFailed };
+    MissionError::rule(code, format!("git {verb} failed: {said}"))
 }
 
 /// Refuses while a merge or the like is under way: our commit would become part of it.
@@ -158,13 +154,10 @@ pub fn check_quiet(project: &Project) -> Result<()> {
     let git_dir = &project.git().git_dir;
     match UNDER_WAY.into_iter().find(|(file, _)| git_dir.join(file).exists()) {
         None | Some(("BISECT_LOG", _)) => Ok(()),
-        Some((_, operation)) => Err(MissionError::Git {
-            code: "GIT_OPERATION_IN_PROGRESS",
-            problem: format!("a {operation} is under way in {}", contract::text::path(project.root())),
-            remedy: format!(
-                "finish the {operation} (`git status` names the next step), then repeat the command"
-            ),
-        }),
+        Some((_, operation)) => Err(MissionError::rule(
+            ErrorCode::GitOperationInProgress,
+            format!("a {operation} is under way in {}", contract::text::path(project.root())),
+        )),
     }
 }
 
@@ -330,13 +323,10 @@ fn listed(relative: &[String]) -> Vec<u8> {
 
 /// `path` relative to the worktree, with `/`.
 fn in_worktree(project: &Project, path: &Path) -> Result<String> {
-    let outside = || MissionError::Git {
-        code: "GIT_COMMIT_FAILED",
-        problem: format!(
-            "{} does not lie in the worktree, or its name is not UTF-8",
-            contract::text::path(path)
-        ),
-        remedy: "keep the project inside one git worktree".into(),
+    let outside = || {
+        let problem =
+            format!("{} is outside of the worktree, or its name is not UTF-8", contract::text::path(path));
+        MissionError::rule(ErrorCode::GitCommitFailed, problem)
     };
     let below = path.strip_prefix(&project.git().worktree).map_err(|_| outside())?;
     let parts: Option<Vec<&str>> = below.components().map(|part| OsStr::to_str(part.as_os_str())).collect();

@@ -75,3 +75,4 @@ pub use contract::lane::{self, Lane};
 pub use error::{MissionError, Result};
 pub use outgoing::{CaptureReport, CaptureState, Outgoing};
 pub use project::{MissionDirectory, Project};
+pub use remedies::ErrorCode;

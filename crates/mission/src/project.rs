@@ -5,6 +5,7 @@
 use crate::document::{check_directory, read_names};
 use crate::error::{MissionError, Result, chain};
 use crate::meta::{Meta, read_meta};
+use crate::remedies::ErrorCode;
 use crate::slug;
 use identity::git::{GitFacts, Head, read_git_facts};
 use std::borrow::Cow;
@@ -62,25 +63,16 @@ impl Project {
     /// Reads the repository around a project root that was located before (contract section 12: the
     /// step "git").
     pub fn read(root: &Path) -> Result<Self> {
-        let unusable = |code, problem: String, remedy: &str| MissionError::Git {
-            code,
-            problem,
-            remedy: remedy.to_owned(),
-        };
         let shown = contract::text::path(root);
         let git = read_git_facts(root)
             .map_err(|error| {
-                unusable(
-                    "GIT_UNREADABLE",
-                    format!("cannot read the repository of {shown}: {}", chain(&error)),
-                    "run `git status` there: it names what is wrong",
-                )
+                let problem = format!("cannot read the repository of {shown}: {}", chain(&error));
+                MissionError::rule(ErrorCode::GitUnreadable, problem)
             })?
             .ok_or_else(|| {
-                unusable(
-                    "NOT_A_GIT_REPOSITORY",
+                MissionError::rule(
+                    ErrorCode::NotAGitRepository,
                     format!("{shown} is not in a git repository"),
-                    "run `git init` in the project root",
                 )
             })?;
         Ok(Self { root: root.to_owned(), git })
@@ -105,19 +97,14 @@ impl Project {
     pub fn branch(&self) -> Result<&str> {
         match &self.git.head {
             Head::Branch { name, .. } => Ok(name),
-            Head::Detached { .. } => Err(MissionError::Git {
-                code: "DETACHED_HEAD",
-                problem: format!(
-                    "{} has no branch checked out (detached HEAD)",
-                    contract::text::path(&self.root)
-                ),
-                remedy: "check out a branch: `git switch <branch>`".into(),
-            }),
-            Head::Unreadable(problem) => Err(MissionError::Git {
-                code: "GIT_UNREADABLE",
-                problem: format!("HEAD of {} cannot be read: {problem}", contract::text::path(&self.root)),
-                remedy: "run `git status` there: it names what is wrong".into(),
-            }),
+            Head::Detached { .. } => Err(MissionError::rule(
+                ErrorCode::DetachedHead,
+                format!("{} has no branch checked out (detached HEAD)", contract::text::path(&self.root)),
+            )),
+            Head::Unreadable(problem) => Err(MissionError::rule(
+                ErrorCode::GitUnreadable,
+                format!("HEAD of {} cannot be read: {problem}", contract::text::path(&self.root)),
+            )),
         }
     }
 
@@ -152,7 +139,7 @@ impl Project {
         let unknown = |problem: String| {
             let available = self.mission_names().unwrap_or_default();
             MissionError::UnknownMission {
-                code: "FEATURE_CONTEXT_UNRESOLVED",
+                code: ErrorCode::FeatureContextUnresolved,
                 handle: handle.map(str::to_owned),
                 problem,
                 available,

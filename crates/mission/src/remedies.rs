@@ -1,6 +1,171 @@
-//! What a person reads beside the sentence of a broken rule: the facts behind it, and what cures it.
+//! What a person reads beside the sentence of an error: its code, the remedy of the code, and the facts behind it.
 
 use serde_json::{Map, Value};
+
+/// Why a mission command failed, as scripts read it. Each code has a remedy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumIter, strum::IntoStaticStr)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
+#[allow(missing_docs, reason = "the names are the documentation")]
+pub enum ErrorCode {
+    InvalidArgument,
+    MalformedFile,
+    LogDamaged,
+    IoError,
+    ProjectNotFound,
+    FeatureContextUnresolved,
+    PlanContextUnresolved,
+    NotAGitRepository,
+    UntrustedRepository,
+    GitUnavailable,
+    GitUnreadable,
+    DetachedHead,
+    GitOperationInProgress,
+    GitCommitFailed,
+    IllegalTransition,
+    Busy,
+    CaptureFailed,
+    CapturePending,
+    Interrupted,
+    MissionFileMissing,
+    MissionNotFound,
+    SpecFileMissing,
+    TasksCoverageIncomplete,
+    DependencyCycle,
+    InvalidDependencies,
+    DependencyDisagreement,
+    RequirementMappingInvalid,
+    OwnershipInvalid,
+    LaneCycle,
+    LaneWithoutOwner,
+    LaneNotReached,
+    LaneNotMerged,
+    WorkPackageNotFound,
+    WorkPackageNotFinal,
+    WorkPackageFilesUnread,
+    AgentMismatch,
+    ReviewRejected,
+    SubtasksUnchecked,
+    SubtaskNotFound,
+    NotASubtask,
+    EvidenceDoesNotHold,
+    DecisionNotFound,
+    DecisionAlreadyClosed,
+    DecisionTerminalConflict,
+    DecisionMissingStepOrSlot,
+    StatusEventPersistenceVerificationFailed,
+    RowTimeExhausted,
+}
+
+impl ErrorCode {
+    /// The name in JSON documents.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+
+    /// What to do about it.
+    pub(crate) const fn remedy(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "correct that argument; `--help` of the command shows its form",
+            Self::MalformedFile => {
+                "correct the file by hand; `git log -p -- FILE` shows what it held at each commit"
+            }
+            Self::LogDamaged => "`spec-kitty doctor repair --mission MISSION` keeps every readable row",
+            Self::IoError => "give this user access to the file, and look whether its disk is full",
+            Self::ProjectNotFound => {
+                "run the command inside a project, or create `.kittify/` beside `.git` to make one"
+            }
+            Self::FeatureContextUnresolved | Self::PlanContextUnresolved => {
+                "pass --mission with one of the available missions"
+            }
+            Self::NotAGitRepository => "run `git init` in the project root",
+            Self::UntrustedRepository => {
+                "if you trust the repository, run the `git config` line of the message, then repeat the command"
+            }
+            Self::GitUnavailable => "install git and put it on the PATH",
+            Self::GitUnreadable => "run `git status` there: it names what is wrong",
+            Self::DetachedHead => "check out a branch: `git switch <branch>`",
+            Self::GitOperationInProgress => {
+                "finish the operation (`git status` names the next step), then repeat the command"
+            }
+            Self::GitCommitFailed => {
+                "correct what the message of git names, then repeat the command; nothing of it was kept"
+            }
+            Self::IllegalTransition => "pass --force and a --note that gives the reason",
+            Self::Busy => "wait for the other command to end, then repeat this one",
+            Self::CaptureFailed => "`spec-kitty sync doctor` names what keeps the queue from taking rows",
+            Self::CapturePending => {
+                "repeat the command, or any other on this mission: it settles what is left first"
+            }
+            Self::Interrupted => "repeat the command; `--check ID` runs only the checks that are left",
+            Self::MissionFileMissing => {
+                "write the file; `spec-kitty agent mission check-prerequisites --mission MISSION` shows what is there"
+            }
+            Self::MissionNotFound => {
+                "write meta.json with the mission's `mission_id`; `git log -p -- FILE` shows what it held at each commit"
+            }
+            Self::SpecFileMissing => "write spec.md and commit it, then run setup-plan again",
+            Self::TasksCoverageIncomplete => {
+                "write one heading such as `## WP01 - Title` in tasks.md for each file in tasks/"
+            }
+            Self::DependencyCycle => {
+                "remove one dependency of the circle from the file that the message names"
+            }
+            Self::InvalidDependencies => {
+                "correct the dependencies in tasks.md, wps.yaml or the front matter, whichever the message names"
+            }
+            Self::DependencyDisagreement => {
+                "give the same `dependencies` in the front matter and in tasks.md"
+            }
+            Self::RequirementMappingInvalid => {
+                "name the requirements each work package covers in the `requirement_refs` of its front matter"
+            }
+            Self::OwnershipInvalid => "correct `owned_files` and `authoritative_surface` in the front matter",
+            Self::LaneCycle => {
+                "remove a dependency between the lanes from tasks.md, or move a work package out of planning"
+            }
+            Self::LaneWithoutOwner => "write the work package's file in tasks/",
+            Self::LaneNotReached => {
+                "another program writes the same log: look at `spec-kitty agent status show --mission MISSION`, then repeat"
+            }
+            Self::LaneNotMerged => "merge that branch, or give the reason with --done-override-reason",
+            Self::WorkPackageNotFound => {
+                "`spec-kitty agent tasks list --mission MISSION` shows the work packages of a mission"
+            }
+            Self::WorkPackageNotFinal => {
+                "run `spec-kitty agent mission finalize-tasks --mission MISSION` first"
+            }
+            Self::WorkPackageFilesUnread => {
+                "name each file like WP01-title.md and give it the same id as its `work_package_id`, or move it out of tasks/"
+            }
+            Self::AgentMismatch => "repeat as the assigned agent, or take the work package over with --force",
+            Self::ReviewRejected => {
+                "review it again first, or pass --skip-review-artifact-check with a --note"
+            }
+            Self::SubtasksUnchecked => {
+                "check them with `spec-kitty agent tasks mark-status`, or pass --force"
+            }
+            Self::SubtaskNotFound => {
+                "write a row such as `- [ ] T001 ...` into the work package's section of tasks.md"
+            }
+            Self::NotASubtask => "move a work package with `spec-kitty agent tasks move-task`",
+            Self::EvidenceDoesNotHold => {
+                "`spec-kitty agent evidence capture --mission MISSION` runs the checks again; files of checks that are gone are deleted by hand"
+            }
+            Self::DecisionNotFound => "decisions/index.json of the mission lists its decisions",
+            Self::DecisionAlreadyClosed => "ask under another --input-key, --step-id or --slot-key",
+            Self::DecisionTerminalConflict => {
+                "open a new decision with `spec-kitty agent decision open`: what is resolved or canceled stays so"
+            }
+            Self::DecisionMissingStepOrSlot => {
+                "name the place the question came up in with --step-id or --slot-key"
+            }
+            Self::StatusEventPersistenceVerificationFailed => {
+                "free space where the mission's log is, end the other program that writes it, then repeat the command"
+            }
+            Self::RowTimeExhausted => "correct the `at` of that row by hand, then repeat the command",
+        }
+    }
+}
 
 /// The facts that are worth a line each, with their words. What else a document holds is for scripts.
 const LINES: [(&str, &str); 8] = [
@@ -56,67 +221,11 @@ fn entry_text(entry: &Value) -> String {
     entry.as_str().map_or_else(|| entry.to_string(), str::to_owned)
 }
 
-/// What cures a broken rule, by its code; none when its sentence says so already.
-pub(crate) fn cure(code: &str) -> Option<&'static str> {
-    Some(match code {
-        "MISSION_FILE_MISSING" => {
-            "write the file; `spec-kitty agent mission check-prerequisites --mission MISSION` shows what is there"
-        }
-        "SPEC_FILE_MISSING" => "write spec.md and commit it, then run setup-plan again",
-        "TASKS_COVERAGE_INCOMPLETE" => {
-            "write one heading such as `## WP01 - Title` in tasks.md for each file in tasks/"
-        }
-        "DEPENDENCY_CYCLE" => "remove one dependency of the circle from the file that says it",
-        "INVALID_DEPENDENCIES" => {
-            "correct the dependencies in tasks.md, wps.yaml or the front matter, whichever says them"
-        }
-        "DEPENDENCY_DISAGREEMENT" => "make the `dependencies` of the front matter and tasks.md say the same",
-        "REQUIREMENT_MAPPING_INVALID" => {
-            "name the requirements each work package covers in the `requirement_refs` of its front matter"
-        }
-        "OWNERSHIP_INVALID" => "correct `owned_files` and `authoritative_surface` in the front matter",
-        "LANE_CYCLE" => {
-            "remove a dependency between the lanes from tasks.md, or move a work package out of planning"
-        }
-        "LANE_WITHOUT_OWNER" => "write the work package's file in tasks/",
-        "WORK_PACKAGE_NOT_FOUND" => {
-            "`spec-kitty agent tasks list --mission MISSION` shows the work packages of a mission"
-        }
-        "SUBTASK_NOT_FOUND" => {
-            "write a row such as `- [ ] T001 ...` into the work package's section of tasks.md"
-        }
-        "EVIDENCE_DOES_NOT_HOLD" => {
-            "`spec-kitty agent evidence capture --mission MISSION` runs the checks again; files of checks that are gone are deleted by hand"
-        }
-        "DECISION_NOT_FOUND" => "decisions/index.json of the mission lists its decisions",
-        "DECISION_ALREADY_CLOSED" => "ask under another --input-key, --step-id or --slot-key",
-        "DECISION_TERMINAL_CONFLICT" => {
-            "open a new decision with `spec-kitty agent decision open`: what is resolved or canceled stays so"
-        }
-        "DECISION_MISSING_STEP_OR_SLOT" => {
-            "name the place the question came up in with --step-id or --slot-key"
-        }
-        "MISSION_NOT_FOUND" => {
-            "write meta.json with the mission's `mission_id`; `git log -p -- FILE` shows what it held at each commit"
-        }
-        "STATUS_EVENT_PERSISTENCE_VERIFICATION_FAILED" => {
-            "free space where the mission's log is, end the other program that writes it, then repeat the command"
-        }
-        "ROW_TIME_EXHAUSTED" => "correct the `at` of that row by hand, then repeat the command",
-        "LANE_NOT_REACHED" => {
-            "another program writes the same log: look at `spec-kitty agent status show --mission MISSION`, then repeat"
-        }
-        "WORK_PACKAGE_FILES_UNREAD" => {
-            "name each file like WP01-title.md and give it the same id as its `work_package_id`, or move it out of tasks/"
-        }
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+    use strum::IntoEnumIterator;
 
     #[test]
     fn names_share_a_line_and_sentences_get_their_own() {
@@ -139,5 +248,15 @@ mod tests {
         let many: Vec<String> = (0..20).map(|n| format!("m{n}")).collect();
         let lines = evidence(json!({ "available_missions": many }).as_object().unwrap());
         assert!(lines[0].ends_with("m11, ... and 8 more"), "{lines:?}");
+    }
+
+    #[test]
+    fn every_code_has_a_remedy_that_names_an_act() {
+        for code in ErrorCode::iter() {
+            let remedy = code.remedy();
+            let named = ["`", "--", "tasks/", ".json", "repeat", "PATH", "tasks.md", "spec.md", "circle"];
+            assert!(named.iter().any(|name| remedy.contains(name)), "{}: {remedy}", code.name());
+            assert!(!remedy.ends_with('.') && !remedy.starts_with(char::is_uppercase), "{}", code.name());
+        }
     }
 }

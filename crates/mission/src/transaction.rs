@@ -18,6 +18,7 @@ use crate::outgoing::{
     CaptureReport, CaptureState, Documents, Memory, Origin, Outgoing, Stamp, draft_to_row, plan_dossier_rows,
 };
 use crate::project::{MissionDirectory, Project};
+use crate::remedies::ErrorCode;
 use crate::snapshot::{self, Snapshot, reduce, render_status, status_document};
 use contract::{Consent, ExitCode};
 use identity::lock::{FileLock, LockError};
@@ -197,7 +198,7 @@ impl Change {
             Some((wp_id, lane)) => {
                 let shown = board.lane(wp_id);
                 Err(MissionError::invalid(
-                    "LANE_NOT_REACHED",
+                    ErrorCode::LaneNotReached,
                     format!("{wp_id} did not reach {lane}: the board shows {shown}"),
                     &serde_json::json!({ "wp_id": wp_id, "to_lane": lane, "board_lane": shown }),
                 ))

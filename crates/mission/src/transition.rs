@@ -49,15 +49,19 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// What cures it; none when its sentence says so already.
-    pub(crate) const fn cure(&self) -> Option<&'static str> {
+    pub(crate) const fn remedy(&self) -> &'static str {
         match self {
-            Self::Pair { .. } => Some(
-                "move it by the lanes between (`agent tasks move-task` does), or pass --force with a reason",
-            ),
-            Self::ForceNeedsReason => Some("say who and why: --actor NAME --reason TEXT"),
-            Self::Guard { .. } => Some("give what is missing, or pass --force with a reason"),
-            Self::UnknownLane(_) | Self::RejectionNeedsForce { .. } => None,
+            Self::UnknownLane(_) => {
+                "pass one of these lanes; `spec-kitty agent status show` shows where each work package is"
+            }
+            Self::Pair { .. } => {
+                "move it by the lanes between (`agent tasks move-task` does), or pass --force with a reason"
+            }
+            Self::ForceNeedsReason => "give both: --actor NAME --reason TEXT",
+            Self::RejectionNeedsForce { .. } => {
+                "pass --force with --reason, or use `spec-kitty agent tasks move-task`, which keeps the review"
+            }
+            Self::Guard { .. } => "give what is missing, or pass --force with a reason",
         }
     }
 }

@@ -82,7 +82,7 @@ impl From<ConfigEditError> for CliError {
 
 impl From<mission::MissionError> for CliError {
     fn from(error: mission::MissionError) -> Self {
-        let mut failed = Self::new(error.code(), error.exit(), chain(&error));
+        let mut failed = Self::new(error.code().name(), error.exit(), chain(&error));
         failed.evidence = error.evidence();
         failed.remedies = error.remedies();
         failed.facts = Box::new(error.facts());

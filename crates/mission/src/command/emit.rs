@@ -9,6 +9,7 @@ use crate::log::{ExecutionMode, LaneRow, Log, Row, read_log};
 use crate::outgoing::CaptureReport;
 use crate::planning::read_planning;
 use crate::project::{MissionDirectory, Project};
+use crate::remedies::ErrorCode;
 use crate::snapshot::{Snapshot, reduce};
 use crate::tasks::{self, subtasks_are_complete, work_package_sections};
 use crate::transaction::{Change, Done};
@@ -187,7 +188,7 @@ pub(crate) fn check_exists(
         return Ok(());
     }
     Err(MissionError::invalid(
-        "WORK_PACKAGE_NOT_FOUND",
+        ErrorCode::WorkPackageNotFound,
         format!(
             "mission {} has no work package {wp_id}: no file tasks/{wp_id}-*.md, no section in tasks.md, no row in its log",
             mission.slug

@@ -13,6 +13,7 @@ use crate::evidence::sources::Sources;
 use crate::evidence::transcript::{Circumstances, Files, Transcript, files};
 use crate::evidence::{ATTRIBUTES, DIRECTORY, TRANSCRIPTS};
 use crate::project::{MissionDirectory, Project};
+use crate::remedies::ErrorCode;
 use crate::work_package::find_wp_file;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -355,7 +356,7 @@ pub fn draft(project: &Project, request: &Request) -> Result<Drafted> {
             .map(|finding| format!("{}: {}", finding.check, finding.detail))
             .collect();
         return Err(MissionError::invalid(
-            "EVIDENCE_DOES_NOT_HOLD",
+            ErrorCode::EvidenceDoesNotHold,
             format!("nothing is drafted from evidence that does not hold: {}", first.join("; ")),
             &verified,
         ));

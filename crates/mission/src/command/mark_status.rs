@@ -12,6 +12,7 @@ use crate::outgoing::CaptureReport;
 use crate::outgoing::payload::HistoryEntry;
 use crate::planning::read_planning;
 use crate::project::Project;
+use crate::remedies::ErrorCode;
 use crate::tasks::{self, Marked, SubtaskState, mark_listed, mark_subtask, mark_table_row, owner_of_subtask};
 use crate::transaction::{Change, Done};
 use serde::Serialize;
@@ -147,7 +148,7 @@ pub fn plan(project: &Project, request: &Request, _clock: &Clock) -> Result<Plan
         let rowless = results.iter().any(|result| !crate::work_package::is_wp_id(&result.id));
         let said: Vec<&str> = results.iter().map(|result| result.message.trim_end_matches('.')).collect();
         return Err(MissionError::invalid(
-            if rowless { "SUBTASK_NOT_FOUND" } else { "NOT_A_SUBTASK" },
+            if rowless { ErrorCode::SubtaskNotFound } else { ErrorCode::NotASubtask },
             said.join("; "),
             &json!({ "results": results, "summary": summary }),
         ));
@@ -213,7 +214,7 @@ fn message(id: &str, outcome: MarkOutcome, status: &str) -> String {
         MarkOutcome::Updated => format!("{id} is {status} now."),
         MarkOutcome::AlreadySatisfied => format!("{id} was {status} already."),
         MarkOutcome::NotFound if crate::work_package::is_wp_id(id) => {
-            format!("{id} is a work package: move it with move-task.")
+            format!("{id} is a work package, not a subtask.")
         }
         MarkOutcome::NotFound => format!("tasks.md has no row for {id}."),
     }

@@ -12,6 +12,7 @@ use crate::outgoing::CaptureReport;
 use crate::placeholder_check::{plan_is_substantive, spec_is_substantive};
 use crate::planning::read_planning;
 use crate::project::{MissionDirectory, Project};
+use crate::remedies::ErrorCode;
 use crate::template::read_plan_template;
 use crate::transaction::{Change, Done};
 use serde::Serialize;
@@ -83,7 +84,7 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
     let spec_file = mission.path.join("spec.md");
     let Some(spec) = read_planning(&mission.path, "spec.md")? else {
         return Err(MissionError::invalid(
-            "SPEC_FILE_MISSING",
+            ErrorCode::SpecFileMissing,
             format!("{} does not exist", contract::text::path(&spec_file)),
             &json!({ "spec_file": shown(&spec_file), "mission_slug": mission.slug }),
         ));

@@ -6,6 +6,7 @@
 use super::{Log, Row};
 use crate::error::{MissionError, Result};
 use crate::instant::Instant;
+use crate::remedies::ErrorCode;
 use serde_json::json;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -130,7 +131,11 @@ impl MissionError {
             ),
             None => format!("{subject}: the clock of this machine is outside the years 1 to 9999"),
         };
-        Self::invalid("ROW_TIME_EXHAUSTED", problem, &json!({ "event_id": id, "at": at, "wp_id": subject }))
+        Self::invalid(
+            ErrorCode::RowTimeExhausted,
+            problem,
+            &json!({ "event_id": id, "at": at, "wp_id": subject }),
+        )
     }
 }
 

@@ -70,7 +70,7 @@ fn a_locked_index_is_waited_for_and_then_nothing_is_kept() {
     world.write(".git/index.lock", "");
     let error = tick(&world, &slug).unwrap_err();
     std::fs::remove_file(world.root.join(".git/index.lock")).unwrap();
-    assert_eq!(error.code(), "GIT_COMMIT_FAILED");
+    assert_eq!(error.code().name(), "GIT_COMMIT_FAILED");
     assert!(error.to_string().contains("index.lock"), "{error}");
     assert_eq!(world.state(), before);
     assert!(tick(&world, &slug).unwrap().commit_hash.is_some());

@@ -102,7 +102,7 @@ fn a_hook_that_refuses_leaves_everything_as_it_was() {
     let plan = plan(&project, &request, &world.root, &world.clock).unwrap();
     let error = plan.apply(&project, None, &world.clock).unwrap_err();
     assert!(error.to_string().contains("house rule 7"), "{error}");
-    assert_eq!(error.code(), "GIT_COMMIT_FAILED");
+    assert_eq!(error.code().name(), "GIT_COMMIT_FAILED");
     assert_eq!(world.state(), before);
     // Not even the lock of the mission that never was.
     assert_eq!(std::fs::read_dir(world.root.join(".git/spec-kitty-locks")).unwrap().count(), 0);
@@ -122,7 +122,7 @@ fn a_merge_under_way_is_never_concluded_by_us() {
     let error = plan(&project, &request, &world.root, &world.clock)
         .and_then(|plan| plan.apply(&project, None, &world.clock))
         .unwrap_err();
-    assert_eq!(error.code(), "GIT_OPERATION_IN_PROGRESS");
+    assert_eq!(error.code().name(), "GIT_OPERATION_IN_PROGRESS");
     assert_eq!(world.state(), before);
     assert!(!world.root.join(".git/spec-kitty-locks").exists());
 }
@@ -142,6 +142,6 @@ fn create_rejects_wrong_arguments_before_writing() {
     assert!(ask(&fine, &world.root.join(".worktrees/x")).to_string().contains(".worktrees"));
     world.git(["checkout", "-q", "--detach"]);
     let error = plan(&world.project(), &fine, &world.root, &world.clock).unwrap_err();
-    assert_eq!(error.code(), "DETACHED_HEAD");
+    assert_eq!(error.code().name(), "DETACHED_HEAD");
     assert_eq!(world.state(), before);
 }

@@ -53,10 +53,13 @@ fn a_decision_is_asked_put_off_and_answered() {
     assert_eq!((resolved.status, resolved.idempotent), ("resolved", false));
     assert!(close(&project, &end(&slug, &id, answer("a")), &world.clock).unwrap().idempotent);
     assert_eq!(
-        close(&project, &end(&slug, &id, answer("b")), &world.clock).unwrap_err().code(),
+        close(&project, &end(&slug, &id, answer("b")), &world.clock).unwrap_err().code().name(),
         "DECISION_TERMINAL_CONFLICT"
     );
-    assert_eq!(open(&project, &ask(&slug, "k"), &world.clock).unwrap_err().code(), "DECISION_ALREADY_CLOSED");
+    assert_eq!(
+        open(&project, &ask(&slug, "k"), &world.clock).unwrap_err().code().name(),
+        "DECISION_ALREADY_CLOSED"
+    );
     let page = world.read(format!("kitty-specs/{slug}/decisions/DM-{id}.md"));
     assert!(page.contains("resolved (final_answer=\"a\")"), "{page}");
     let kinds: Vec<_> =

@@ -99,7 +99,7 @@ fn unknown_work_package_is_refused() {
     let slug = with_package(&world);
     let before = world.state();
     let unknown = Request { wp_id: "WP09".into(), ..to(&slug, "claimed") };
-    assert_eq!(world.emit(&unknown, None).unwrap_err().code(), "WORK_PACKAGE_NOT_FOUND");
+    assert_eq!(world.emit(&unknown, None).unwrap_err().code().name(), "WORK_PACKAGE_NOT_FOUND");
     for (wrong, says) in [
         (Request { wp_id: "WP1".into(), ..to(&slug, "claimed") }, "work package id"),
         (to(&slug, "flying"), "Unknown lane"),

@@ -27,7 +27,7 @@ fn evidence_is_captured_verified_and_drafted() {
     let (slug, request) = prepared(&world, TWO);
     let project = world.project();
     assert_eq!(problems(&world, &request).len(), 2);
-    assert_eq!(draft(&project, &request).unwrap_err().code(), "EVIDENCE_DOES_NOT_HOLD");
+    assert_eq!(draft(&project, &request).unwrap_err().code().name(), "EVIDENCE_DOES_NOT_HOLD");
     let captured = capture(&project, &request, &CAPTURING, &world.clock).unwrap();
     assert_eq!((captured.result, captured.checks.len(), captured.reopen), ("success", 2, None));
     let dir = format!("kitty-specs/{slug}/evidence");
@@ -142,7 +142,7 @@ fn what_a_check_proved_survives_that_a_later_one_is_interrupted() {
     let begins = |_: &mission::evidence::Check| begun.set(begun.get() + 1);
     let with = Capturing { interrupted: &interrupted, begins: &begins, ..CAPTURING };
     let error = capture(&world.project(), &request, &with, &world.clock).unwrap_err();
-    assert_eq!(error.code(), "INTERRUPTED");
+    assert_eq!(error.code().name(), "INTERRUPTED");
 
     let only = |check: &str| Request { only: vec![check.into()], ..request.clone() };
     assert_eq!(problems(&world, &only("says")), [], "record and outputs are of one run, the last");
@@ -161,7 +161,7 @@ fn checks_that_prove_nothing_are_refused_before_they_are_run() {
         let state = world.state();
         let error = capture(&world.project(), &request, &CAPTURING, &world.clock).unwrap_err();
         assert_eq!(world.state(), state);
-        assert_eq!(error.code(), "MALFORMED_FILE");
+        assert_eq!(error.code().name(), "MALFORMED_FILE");
         error.to_string()
     };
     let elsewhere = before(format!("checks:\n{}", TWO.replace("WP02", "WP77")));

@@ -72,7 +72,7 @@ fn finalize_names_faults_and_changes_nothing() {
         world.write(&path, &text);
         let before = world.state();
         let error = finalize(&world, &slug).unwrap_err();
-        assert_eq!(error.code(), code, "{error}");
+        assert_eq!(error.code().name(), code, "{error}");
         assert_eq!(world.state(), before, "{code}");
         world.write(&path, &original);
     }
@@ -93,7 +93,7 @@ fn circular_lanes_are_named_before_writing() {
     );
     let before = world.state();
     let error = finalize(&world, &slug).unwrap_err();
-    assert_eq!(error.code(), "LANE_CYCLE");
+    assert_eq!(error.code().name(), "LANE_CYCLE");
     assert!(error.to_string().contains("lane-a -> lane-planning -> lane-a"), "{error}");
     assert_eq!(world.state(), before);
 }
@@ -170,8 +170,11 @@ fn front_matter_cycle_is_found_with_its_file() {
         world.write(&first, &original.replace("title: First\n", &named));
         let before = world.state();
         let error = finalize(&world, &slug).unwrap_err();
-        assert_eq!(error.code(), code, "{error}");
-        assert!(error.code() != "DEPENDENCY_CYCLE" || error.to_string().contains("front matter"), "{error}");
+        assert_eq!(error.code().name(), code, "{error}");
+        assert!(
+            error.code().name() != "DEPENDENCY_CYCLE" || error.to_string().contains("front matter"),
+            "{error}"
+        );
         assert_eq!(world.state(), before);
     }
     world.write(&first, &original);
@@ -190,7 +193,7 @@ fn missing_surface_is_reported_as_inferred() {
         "---\nwork_package_id: WP01\ntitle: First\nrequirement_refs: [FR-001]\n---\n\nWrite src/f1.py.\n";
     world.write(format!("kitty-specs/{slug}/tasks/WP01-first.md"), bare);
     let error = finalize(&world, &slug).unwrap_err();
-    assert_eq!(error.code(), "OWNERSHIP_INVALID");
+    assert_eq!(error.code().name(), "OWNERSHIP_INVALID");
     let evidence = error.evidence().join("\n");
     assert!(evidence.contains("WP01: its front matter names no authoritative_surface"), "{evidence}");
     assert!(!evidence.contains("WP02"), "{evidence}");

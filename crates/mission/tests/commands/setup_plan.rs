@@ -51,10 +51,10 @@ fn missing_mission_differs_from_one_without_spec() {
     let world = World::new();
     let slug = world.create("demo").mission_slug;
     let unknown = world.setup_plan("other", None).unwrap_err();
-    assert_eq!(unknown.code(), "PLAN_CONTEXT_UNRESOLVED");
+    assert_eq!(unknown.code().name(), "PLAN_CONTEXT_UNRESOLVED");
     assert_eq!(unknown.facts()["available_missions"][0], slug.as_str());
     std::fs::remove_file(world.root.join(format!("kitty-specs/{slug}/spec.md"))).unwrap();
-    assert_eq!(world.setup_plan(&slug, None).unwrap_err().code(), "SPEC_FILE_MISSING");
+    assert_eq!(world.setup_plan(&slug, None).unwrap_err().code().name(), "SPEC_FILE_MISSING");
     assert!(world.setup_plan("../..", None).is_err());
 }
 

@@ -49,7 +49,7 @@ fn a_work_package_travels_from_planned_to_done_with_one_rejection() {
     moved(&world, &to(&slug, "doing")).unwrap();
     assert_eq!(lanes(&world, &slug), ["claimed", "in_progress"]);
     let open = moved(&world, &to(&slug, "for_review")).unwrap_err();
-    assert_eq!(open.code(), "SUBTASKS_UNCHECKED");
+    assert_eq!(open.code().name(), "SUBTASKS_UNCHECKED");
     assert!(open.to_string().contains("T001"), "{open}");
     mark(&world, &slug, &["T001"], "done").unwrap();
     moved(&world, &to(&slug, "for_review")).unwrap();
@@ -69,7 +69,7 @@ fn a_work_package_travels_from_planned_to_done_with_one_rejection() {
     assert!(row["reason"].as_str().unwrap().starts_with("backward rewind: for_review -> planned"));
 
     let approve = to(&slug, "approved");
-    assert_eq!(moved(&world, &approve).unwrap_err().code(), "REVIEW_REJECTED");
+    assert_eq!(moved(&world, &approve).unwrap_err().code().name(), "REVIEW_REJECTED");
     let again = move_task::Request {
         skip_review_artifact_check: true,
         note: Some("reviewed again".into()),
@@ -136,7 +136,7 @@ fn rebase_and_detached_head_refuse_commits_first() {
             mark(&world, slug, &["T001"], "done").unwrap_err(),
             finalize(&world, slug).unwrap_err(),
         ]
-        .map(|error| error.code())
+        .map(|error| error.code().name())
     };
     world.write(format!("kitty-specs/{slug}/tasks/README.md"), "finalize has something to commit");
     world.git(["checkout", "-q", "--detach"]);
@@ -145,8 +145,14 @@ fn rebase_and_detached_head_refuse_commits_first() {
     let before = world.state();
     assert_eq!(codes(&slug), ["GIT_OPERATION_IN_PROGRESS"; 3]);
     // Before the mission and everything else.
-    assert_eq!(moved(&world, &to("nowhere", "claimed")).unwrap_err().code(), "GIT_OPERATION_IN_PROGRESS");
-    assert_eq!(mark(&world, "nowhere", &["T001"], "done").unwrap_err().code(), "GIT_OPERATION_IN_PROGRESS");
+    assert_eq!(
+        moved(&world, &to("nowhere", "claimed")).unwrap_err().code().name(),
+        "GIT_OPERATION_IN_PROGRESS"
+    );
+    assert_eq!(
+        mark(&world, "nowhere", &["T001"], "done").unwrap_err().code().name(),
+        "GIT_OPERATION_IN_PROGRESS"
+    );
     assert_eq!(world.state(), before);
 }
 
@@ -157,7 +163,7 @@ fn obstacle_is_named_and_nothing_is_written() {
     moved(&world, &to(&slug, "claimed")).unwrap();
     let before = world.state();
     let other = move_task::Request { agent: Some("else".into()), ..to(&slug, "in_progress") };
-    assert_eq!(moved(&world, &other).unwrap_err().code(), "AGENT_MISMATCH");
+    assert_eq!(moved(&world, &other).unwrap_err().code().name(), "AGENT_MISMATCH");
     let no_feedback = move_task::Request { force: true, ..to(&slug, "planned") };
     assert!(matches!(
         moved(&world, &no_feedback).unwrap_err(),
@@ -168,7 +174,7 @@ fn obstacle_is_named_and_nothing_is_written() {
     assert!(moved(&world, &empty).unwrap_err().to_string().contains("says nothing"));
     assert!(moved(&world, &to(&slug, "nowhere")).unwrap_err().to_string().contains("Unknown lane"));
     let unknown = move_task::Request { wp_id: "WP07".into(), ..to(&slug, "claimed") };
-    assert_eq!(moved(&world, &unknown).unwrap_err().code(), "WORK_PACKAGE_NOT_FOUND");
+    assert_eq!(moved(&world, &unknown).unwrap_err().code().name(), "WORK_PACKAGE_NOT_FOUND");
     let same = moved(&world, &to(&slug, "claimed")).unwrap();
     assert!(!same.changed && same.event_id.is_some());
     assert_eq!(world.state(), before);
@@ -186,7 +192,7 @@ fn done_requires_a_merged_lane_or_a_reason() {
     world.git(["switch", "-q", "main"]);
     mark(&world, &slug, &["T001"], "done").unwrap();
     let refused = moved(&world, &to(&slug, "done")).unwrap_err();
-    assert_eq!(refused.code(), "LANE_NOT_MERGED");
+    assert_eq!(refused.code().name(), "LANE_NOT_MERGED");
     let why = move_task::Request { done_override_reason: Some("landed by hand".into()), ..to(&slug, "done") };
     assert!(moved(&world, &why).unwrap().changed);
 }
@@ -219,7 +225,7 @@ fn subtasks_are_ticked_in_every_form_and_only_the_file_is_committed() {
     let before = world.state();
     let again = mark(&world, &slug, &["T001"], "done").unwrap();
     assert_eq!((again.summary.already_satisfied, again.commit_hash), (1, None));
-    assert_eq!(mark(&world, &slug, &["T999"], "done").unwrap_err().code(), "SUBTASK_NOT_FOUND");
+    assert_eq!(mark(&world, &slug, &["T999"], "done").unwrap_err().code().name(), "SUBTASK_NOT_FOUND");
     assert!(mark(&world, &slug, &["T001"], "maybe").is_err());
     assert_eq!(world.state(), before);
 }
@@ -341,7 +347,7 @@ fn ticking_a_work_package_is_refused_with_a_remedy() {
     let world = World::new();
     let slug = ready(&world);
     let error = mark(&world, &slug, &["WP01"], "done").unwrap_err();
-    assert_eq!(error.to_string(), "WP01 is a work package: move it with move-task");
+    assert_eq!(error.to_string(), "WP01 is a work package, not a subtask");
     assert!(error.remedies().is_empty(), "nobody is told to write a row for it");
     let shouted = mark(&world, &slug, &["T001"], " DONE").unwrap();
     assert_eq!(shouted.results[0].message, "T001 is done now.");
@@ -353,7 +359,7 @@ fn move_requiring_force_is_refused_with_move_task_text() {
     let slug = ready(&world);
     moved(&world, &to(&slug, "canceled")).unwrap();
     let error = moved(&world, &to(&slug, "in_progress")).unwrap_err();
-    assert_eq!(error.code(), "ILLEGAL_TRANSITION");
+    assert_eq!(error.code().name(), "ILLEGAL_TRANSITION");
     assert!(error.to_string().contains("--force") && error.to_string().contains("--note"), "{error}");
     assert!(!format!("{error} {:?}", error.remedies()).contains("reason"), "move-task has no --reason");
     let forced = move_task::Request { force: true, note: Some("it is wanted".into()), ..to(&slug, "doing") };
@@ -372,7 +378,7 @@ fn note_author_is_one_line() {
         shell_pid: None,
     };
     let error = add_history::plan(&world.project(), &request, &world.clock).unwrap_err();
-    assert_eq!(error.code(), "INVALID_ARGUMENT");
+    assert_eq!(error.code().name(), "INVALID_ARGUMENT");
 }
 
 #[test]

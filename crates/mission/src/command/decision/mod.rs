@@ -16,13 +16,14 @@ use crate::document::{MAX_TEXT, read_text};
 use crate::error::{MissionError, Result};
 use crate::log::{FactKind, FactRow, Row, read_log};
 use crate::project::{MissionDirectory, Project};
+use crate::remedies::ErrorCode;
 use crate::transaction::{Change, Done};
 use serde_json::{Map, Value, json};
 
 /// Where the questions of this command come from, in the facts it writes.
 const SURFACE: &str = "planning_interview";
 
-fn invalid(code: &'static str, problem: impl Into<String>, facts: Value) -> MissionError {
+fn invalid(code: ErrorCode, problem: impl Into<String>, facts: Value) -> MissionError {
     MissionError::invalid(code, problem, &facts)
 }
 
@@ -31,7 +32,7 @@ fn open_mission(project: &Project, handle: Option<&str>) -> Result<(MissionDirec
     let mission = project.mission(handle)?;
     let Some(id) = mission.mission_id().map(str::to_owned) else {
         let problem = format!("mission {} has no mission_id in meta.json", mission.slug);
-        return Err(invalid("MISSION_NOT_FOUND", problem, json!({ "mission_slug": mission.slug })));
+        return Err(invalid(ErrorCode::MissionNotFound, problem, json!({ "mission_slug": mission.slug })));
     };
     let ledger = read_ledger(&mission.path, &id)?;
     Ok((mission, id, ledger))
@@ -57,7 +58,7 @@ fn plan_open(
             let problem =
                 format!("decision {} asked the same and is {}", known.decision_id, known.status.name());
             let facts = json!({ "decision_id": known.decision_id, "status": known.status.name() });
-            return Err(invalid("DECISION_ALREADY_CLOSED", problem, facts));
+            return Err(invalid(ErrorCode::DecisionAlreadyClosed, problem, facts));
         }
         let opened = Opened {
             artifact_path: shown(&ledger.page_path(&known.decision_id)),
@@ -146,7 +147,11 @@ fn plan_close(
     let Some(known) = ledger.find(&request.decision_id) else {
         let problem =
             format!("decision {} is not in {}", request.decision_id, contract::text::path(ledger.path()));
-        return Err(invalid("DECISION_NOT_FOUND", problem, json!({ "decision_id": request.decision_id })));
+        return Err(invalid(
+            ErrorCode::DecisionNotFound,
+            problem,
+            json!({ "decision_id": request.decision_id }),
+        ));
     };
     let (final_answer, other_answer) = match &request.closing {
         Closing::Resolve { final_answer, other_answer } => (Some(final_answer.clone()), *other_answer),
@@ -196,7 +201,7 @@ fn check_may_become(known: &Decision, status: DecisionStatus) -> Result<()> {
     let problem = format!("decision {} is {is} already and cannot become {wanted}", known.decision_id);
     let facts =
         json!({ "decision_id": known.decision_id, "existing_status": is, "requested_status": wanted });
-    Err(invalid("DECISION_TERMINAL_CONFLICT", problem, facts))
+    Err(invalid(ErrorCode::DecisionTerminalConflict, problem, facts))
 }
 
 /// Compares the ledger with the markers in `spec.md` and `plan.md`. Reads only.

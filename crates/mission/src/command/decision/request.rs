@@ -3,6 +3,7 @@
 use super::invalid;
 use crate::decision::{DecisionStatus, OriginFlow};
 use crate::error::{MissionError, Result};
+use crate::remedies::ErrorCode;
 use crate::slug::is_ulid;
 use serde::Serialize;
 use serde_json::json;
@@ -115,7 +116,11 @@ impl OpenRequest {
         let flow = OriginFlow::named(&self.flow)
             .ok_or_else(|| wrong("--flow", "must be charter, specify or plan"))?;
         if blank(self.step_id.as_deref()) && blank(self.slot_key.as_deref()) {
-            return Err(invalid("DECISION_MISSING_STEP_OR_SLOT", "give --step-id or --slot-key", json!({})));
+            return Err(invalid(
+                ErrorCode::DecisionMissingStepOrSlot,
+                "give --step-id or --slot-key",
+                json!({}),
+            ));
         }
         for (name, text) in [("--input-key", &self.input_key), ("--question", &self.question)] {
             if blank(Some(text)) {

@@ -7,6 +7,7 @@ use crate::git::list_files;
 use crate::ownership::infer::{infer_files, infer_kind, infer_surface};
 use crate::ownership::{Ownership, WorkKind, judge_ownership, pattern};
 use crate::project::Project;
+use crate::remedies::ErrorCode;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -187,7 +188,7 @@ pub(crate) fn judge_owners(project: &Project, completion: &Completion) -> Result
     claims.errors.extend(inferred);
     if !claims.errors.is_empty() {
         return Err(MissionError::invalid(
-            "OWNERSHIP_INVALID",
+            ErrorCode::OwnershipInvalid,
             "the work packages cannot all own what they claim",
             &json!({ "ownership_errors": claims.errors, "ownership_warnings": claims.warnings }),
         ));

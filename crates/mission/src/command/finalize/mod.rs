@@ -26,6 +26,7 @@ use crate::error::{MissionError, Result};
 use crate::lane::Lane;
 use crate::log::{self, ExecutionMode, FactKind, FactRow, LaneRow, Log, Row, read_log};
 use crate::project::{MissionDirectory, Project};
+use crate::remedies::ErrorCode;
 use crate::transaction::{Change, Done};
 use crate::{snapshot, tasks, wps};
 use serde_json::{Map, Value, json};
@@ -122,10 +123,10 @@ fn allocate(packages: &Packages, completion: &Completion) -> Result<Allocation> 
     let surfaces = packages.files.iter().map(|wp| (wp.id.clone(), allocation::surfaces(wp.body()))).collect();
     allocation::compute(&packages.graph, &completion.owners, &surfaces).map_err(|error| match &error {
         allocation::AllocationError::Cycle(cycle) => {
-            MissionError::invalid("LANE_CYCLE", error.to_string(), &json!({ "cycle": cycle }))
+            MissionError::invalid(ErrorCode::LaneCycle, error.to_string(), &json!({ "cycle": cycle }))
         }
         allocation::AllocationError::NoOwner(id) => {
-            MissionError::invalid("LANE_WITHOUT_OWNER", error.to_string(), &json!({ "wp_id": id }))
+            MissionError::invalid(ErrorCode::LaneWithoutOwner, error.to_string(), &json!({ "wp_id": id }))
         }
     })
 }

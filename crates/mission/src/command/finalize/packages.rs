@@ -5,6 +5,7 @@ use crate::front_matter::{WorkPackage, read_work_package};
 use crate::graph::{self, Graph};
 use crate::planning::{heading_warnings, read_planning, unread_files};
 use crate::project::MissionDirectory;
+use crate::remedies::ErrorCode;
 use crate::tasks::{self, is_functional, references, spec_requirements};
 use crate::work_package::read_wp_files;
 use crate::wps::{self, read_wps};
@@ -42,7 +43,7 @@ pub(crate) fn read_packages(mission: &MissionDirectory) -> Result<Packages> {
     let directory = mission.path.join("tasks");
     let missing = |what: &std::path::Path| {
         let problem = format!("{} not found", text::path(what));
-        MissionError::invalid("MISSION_FILE_MISSING", problem, &json!({ "path": text::path(what) }))
+        MissionError::invalid(ErrorCode::MissionFileMissing, problem, &json!({ "path": text::path(what) }))
     };
     if !directory.is_dir() {
         return Err(missing(&directory));
@@ -89,7 +90,7 @@ fn read_files(mission: &MissionDirectory) -> Result<Vec<WorkPackage>> {
         unread_files(&mission.path)?.iter().map(|path| text::path(path).to_string()).collect();
     if !unread.is_empty() {
         return Err(MissionError::invalid(
-            "WORK_PACKAGE_FILES_UNREAD",
+            ErrorCode::WorkPackageFilesUnread,
             format!("files in tasks/ look like work packages and are not read: {}", unread.join(", ")),
             &json!({ "unread_files": unread }),
         ));
@@ -116,7 +117,7 @@ fn check_coverage(graph: &Graph, files: &[WorkPackage]) -> Result<()> {
         return Ok(());
     }
     Err(MissionError::invalid(
-        "TASKS_COVERAGE_INCOMPLETE",
+        ErrorCode::TasksCoverageIncomplete,
         "the sections of tasks.md and the files in tasks/ are not the same work packages, so lanes would be unreliable",
         &json!({
             "missing_wp_sections": missing,
@@ -134,14 +135,14 @@ pub(crate) fn check_graph(graph: &Graph, origin: &str) -> Result<()> {
             "work packages depend on each other in a circle: {} (as {origin} says)",
             cycle.join(" -> ")
         );
-        return Err(MissionError::invalid("DEPENDENCY_CYCLE", problem, &json!({ "cycles": cycles })));
+        return Err(MissionError::invalid(ErrorCode::DependencyCycle, problem, &json!({ "cycles": cycles })));
     }
     for wp_id in graph.keys() {
         let errors = graph::problems(graph, wp_id);
         if !errors.is_empty() {
             let problem = format!("the dependencies of {wp_id} are wrong: {}", errors.join("; "));
             return Err(MissionError::invalid(
-                "INVALID_DEPENDENCIES",
+                ErrorCode::InvalidDependencies,
                 problem,
                 &json!({ "wp_id": wp_id, "errors": errors }),
             ));
@@ -179,7 +180,7 @@ fn check_requirements(
         return Ok(parsed);
     }
     Err(MissionError::invalid(
-        "REQUIREMENT_MAPPING_INVALID",
+        ErrorCode::RequirementMappingInvalid,
         "the work packages do not cover the requirements of spec.md",
         &json!({
             "missing_requirement_refs_wps": without,
@@ -214,7 +215,7 @@ fn check_agreement(graph: &Graph, files: &[WorkPackage]) -> Result<()> {
     }
     let problem = format!("dependencies disagree; correct one of the two: {}", conflicts.join("; "));
     Err(MissionError::invalid(
-        "DEPENDENCY_DISAGREEMENT",
+        ErrorCode::DependencyDisagreement,
         problem,
         &json!({ "dependency_conflicts": conflicts }),
     ))

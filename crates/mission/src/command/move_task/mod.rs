@@ -24,6 +24,7 @@ use crate::lane::Lane;
 use crate::log::{Row, read_log};
 use crate::outgoing::CaptureReport;
 use crate::project::{MissionDirectory, Project};
+use crate::remedies::ErrorCode;
 use crate::snapshot::{self, reduce};
 use crate::transaction::Change;
 use crate::work_package::find_wp_file;
@@ -57,11 +58,8 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
     let snapshot = reduce(log.lane_rows());
     let Some(state) = snapshot.work_packages.get(&request.wp_id) else {
         return Err(MissionError::invalid(
-            "WORK_PACKAGE_NOT_FINAL",
-            format!(
-                "{} has no row in the log yet: run `spec-kitty agent mission finalize-tasks --mission {}` first",
-                request.wp_id, mission.slug
-            ),
+            ErrorCode::WorkPackageNotFinal,
+            format!("{} has no row in the log of mission {} yet", request.wp_id, mission.slug),
             &json!({ "wp_id": request.wp_id }),
         ));
     };
@@ -132,7 +130,7 @@ pub(crate) fn find_package(mission: &MissionDirectory, wp_id: &str) -> Result<Wo
     };
     path.map(read).transpose()?.flatten().ok_or_else(|| {
         MissionError::invalid(
-            "WORK_PACKAGE_NOT_FOUND",
+            ErrorCode::WorkPackageNotFound,
             format!("mission {} has no file tasks/{wp_id}-*.md", mission.slug),
             &json!({ "wp_id": wp_id, "mission_slug": mission.slug }),
         )

@@ -10,6 +10,7 @@ use crate::git::{branch_is_merged, user_name};
 use crate::lane::Lane;
 use crate::planning::read_planning;
 use crate::project::{MissionDirectory, Project};
+use crate::remedies::ErrorCode;
 use crate::tasks::{self, unchecked_subtasks};
 use serde_json::json;
 
@@ -18,8 +19,8 @@ pub(super) fn actor(project: &Project, request: &Request, wp: &WorkPackage) -> R
     let assigned = wp.agent.as_deref().map(str::trim).filter(|agent| !agent.is_empty());
     match (request.agent.as_deref(), assigned) {
         (Some(agent), Some(assigned)) if agent != assigned && !request.force => Err(MissionError::invalid(
-            "AGENT_MISMATCH",
-            format!("{} is assigned to `{assigned}`, not `{agent}`; --force takes it over", wp.id),
+            ErrorCode::AgentMismatch,
+            format!("{} is assigned to `{assigned}`, not `{agent}`", wp.id),
             &json!({ "wp_id": wp.id, "assigned": assigned, "agent": agent }),
         )),
         (Some(agent), _) => Ok(agent.to_owned()),
@@ -39,20 +40,15 @@ pub(super) fn check_ready(project: &Project, request: &Request, situation: &Situ
         && read_verdict(&cycle)? == "rejected"
     {
         let (review, id) = (contract::text::path(&cycle.path), &wp.id);
-        let cure = "review again first, or pass --skip-review-artifact-check with --note";
-        return refuse("REVIEW_REJECTED", format!("the newest review, {review}, rejects {id}; {cure}"));
+        return refuse(ErrorCode::ReviewRejected, format!("the newest review, {review}, rejects {id}"));
     }
     if matches!(to, Lane::ForReview | Lane::Approved | Lane::Done) && !request.force {
         let tasks_md = read_planning(&mission.path, tasks::FILE)?.unwrap_or_default();
         let open = unchecked_subtasks(&tasks_md, &wp.id);
         if !open.is_empty() {
             return refuse(
-                "SUBTASKS_UNCHECKED",
-                format!(
-                    "{} has unchecked subtasks: {}; check them with mark-status, or --force",
-                    wp.id,
-                    open.join(", ")
-                ),
+                ErrorCode::SubtasksUnchecked,
+                format!("{} has unchecked subtasks: {}", wp.id, open.join(", ")),
             );
         }
     }
@@ -60,10 +56,9 @@ pub(super) fn check_ready(project: &Project, request: &Request, situation: &Situ
         && request.done_override_reason.is_none()
         && let Some(branch) = unmerged_branch(project, mission, &wp.id)?
     {
-        let cure = "merge it, or say why in --done-override-reason";
         return refuse(
-            "LANE_NOT_MERGED",
-            format!("{} is done on {branch}, which is not merged; {cure}", wp.id),
+            ErrorCode::LaneNotMerged,
+            format!("{} is done on {branch}, which is not merged", wp.id),
         );
     }
     Ok(())

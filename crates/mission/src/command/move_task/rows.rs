@@ -9,6 +9,7 @@ use crate::git::user_name;
 use crate::lane::Lane;
 use crate::log::{ExecutionMode, LaneRow};
 use crate::project::Project;
+use crate::remedies::ErrorCode;
 use crate::transition::{Circumstances, Refusal, Review, judge_transition};
 use serde_json::json;
 
@@ -99,8 +100,8 @@ pub(super) fn rows(
 fn refused(refusal: Refusal, wp_id: &str) -> MissionError {
     match refusal {
         Refusal::Pair { .. } => MissionError::invalid(
-            "ILLEGAL_TRANSITION",
-            format!("{refusal}: only --force moves it, with a --note that says why"),
+            ErrorCode::IllegalTransition,
+            refusal.to_string(),
             &json!({ "wp_id": wp_id }),
         ),
         other => other.into(),

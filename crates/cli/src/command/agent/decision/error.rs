@@ -9,7 +9,7 @@ use serde_json::Value;
 pub(crate) fn with_details(error: MissionError) -> CliError {
     let code = match &error {
         MissionError::UnknownMission { .. } => "MISSION_NOT_FOUND",
-        other => other.code(),
+        other => other.code().name(),
     };
     let details = Value::Object(error.facts());
     CliError::from(error).fact("code", code).fact("details", details)
@@ -23,7 +23,7 @@ mod tests {
     #[test]
     fn an_unknown_mission_has_the_code_that_earlier_releases_gave_it() {
         let error = MissionError::UnknownMission {
-            code: "FEATURE_CONTEXT_UNRESOLVED",
+            code: mission::ErrorCode::FeatureContextUnresolved,
             handle: Some("tea".into()),
             problem: "no mission `tea`".into(),
             available: Vec::new(),
