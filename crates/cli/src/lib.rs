@@ -14,7 +14,7 @@
 //! | `interrupt` | Ctrl-C, the first and the second time |
 //! | `build` | version and commit of this build |
 
-// Files are opened by `identity::regular`, or as a reason beside the call says (clippy.toml).
+// Files are opened by `identity::regular`, or for the reason beside the call (clippy.toml).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod args;

@@ -1,4 +1,4 @@
-//! Consent: what the machine's config says about sending the rows of one project.
+//! Consent: the decision of the machine's config about sending the rows of one project.
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ pub enum Consent {
     OptedIn(Start),
     /// An explicit no: nothing is captured, and what waits is held.
     OptedOut,
-    /// Nobody was asked.
+    /// No daemon was asked.
     #[default]
     Unset,
 }

@@ -11,7 +11,7 @@ pub enum ExitCode {
     Failed,
     /// Refused by the boundary or by missing authentication; also wrong usage.
     Refused,
-    /// Somebody else held a resource past the deadline.
+    /// Another process held a resource past the deadline.
     Busy,
     /// Interrupted by the user.
     Interrupted,
@@ -56,5 +56,5 @@ pub const SYNC_BOUNDARY_REFUSED: &str = "SYNC_BOUNDARY_REFUSED";
 pub const SAAS_SYNC_UNAUTHENTICATED: &str = "SAAS_SYNC_UNAUTHENTICATED";
 /// No server is configured; nothing is ever sent to a default one.
 pub const SYNC_SERVER_UNSET: &str = "SYNC_SERVER_UNSET";
-/// The token was issued by another host, or by one nobody recorded.
+/// The token was issued by another host, or by an unrecorded one.
 pub const SYNC_TOKEN_HOST: &str = "SYNC_TOKEN_HOST";

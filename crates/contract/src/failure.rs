@@ -53,7 +53,7 @@ named! {
     pub enum FaultCode {
         /// The daemon owner record exists and cannot be read as one.
         OwnerRecordUnreadable = "owner_record_unreadable",
-        /// Somebody holds the owner lock and the record is not theirs.
+        /// The owner lock is held and the record is not its holder's.
         OwnerRecordStale = "owner_record_stale",
         /// The session exists and cannot be read.
         SessionUnreadable = "session_unreadable",
@@ -140,7 +140,7 @@ pub struct Fault {
     pub path: Option<PathBuf>,
     /// What is wrong, in one sentence, without the path.
     pub detail: String,
-    /// What cures it.
+    /// Its remedy.
     pub remedy: Remedy,
 }
 

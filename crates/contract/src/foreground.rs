@@ -21,7 +21,7 @@ pub struct ForegroundIdentity {
     /// `principal/team`, or the principal alone.
     pub team_or_user: Option<String>,
     /// The active queue DB: the scoped one, or the legacy one when no scope can be derived; empty when
-    /// something is unreadable and nobody knows.
+    /// something is unreadable: unknown.
     #[serde(serialize_with = "raw_path")]
     pub queue_db_path: PathBuf,
     /// Process id.

@@ -12,7 +12,7 @@ use std::fmt;
 pub enum Lane {
     /// Not begun.
     Planned,
-    /// Somebody took it.
+    /// Received.
     Claimed,
     /// Being worked on.
     InProgress,

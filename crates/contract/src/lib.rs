@@ -9,9 +9,9 @@
 //! | [`foreground`] | the identity of the process that asks |
 //! | [`owner`] | the daemon owner record, byte for byte |
 //! | [`failure`] | the closed list of canonical failure names, and faults |
-//! | [`remedy`] | what cures a failure: an argv of this CLI, or an advice |
+//! | [`remedy`] | remedy of a failure: an argv of this CLI, or an advice |
 //! | [`preflight`] | the result of the preflight gate, its JSON and its refusal text |
-//! | [`consent`] | what config says about sending the rows of a project |
+//! | [`consent`] | the config's decision about sending the rows of a project |
 //! | [`exit`] | exit codes and refusal codes |
 //! | [`switch`] | the hosted-sync switch |
 //! | [`path`] | paths as comparisons see them |

@@ -1,4 +1,4 @@
-//! The daemon owner record, `owner.json`: what a daemon says about itself.
+//! The daemon owner record, `owner.json`: the identity of the running daemon.
 //!
 //! Twelve keys that every earlier release reads, plus seven of ours. JSON, keys sorted, indent 2,
 //! trailing newline. The record is a report; ownership is an OS lock beside it. The `token` key holds

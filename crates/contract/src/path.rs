@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 /// `path` without repeated separators, `.` segments and a trailing separator; `..` stays, because
-/// without the file nobody knows where a link leads. Empty becomes `.`.
+/// without the file the target of a link is unknown. Empty becomes `.`.
 pub fn lexically_clean(path: &Path) -> PathBuf {
     let cleaned: PathBuf = path.components().filter(|part| !matches!(part, Component::CurDir)).collect();
     if cleaned.as_os_str().is_empty() { PathBuf::from(".") } else { cleaned }

@@ -22,7 +22,7 @@ pub struct Mismatch {
     pub foreground: Option<String>,
     /// The daemon's value; none is shown as `<unset>`.
     pub daemon: Option<String>,
-    /// What cures it, best first; never empty.
+    /// Its remedies, best first; never empty.
     pub remedies: Vec<Remedy>,
 }
 

@@ -5,7 +5,7 @@ use crate::text::printable;
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
-/// What cures a failure.
+/// The remedy of a failure.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Remedy {
     /// Replace the daemon by one that has the foreground's identity; logged out, only stop it.

@@ -63,7 +63,7 @@ impl ServerUrl {
     /// Parses `text`; white space around it does not count.
     ///
     /// # Errors
-    /// Says what is wrong with it.
+    /// Describes its fault.
     pub fn parse(text: &str) -> Result<Self, ServerUrlError> {
         let text = trim(text);
         if text.is_empty() {

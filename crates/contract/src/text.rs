@@ -1,4 +1,4 @@
-//! Text that comes from outside and goes to a terminal.
+//! Untrusted text, escaped for a terminal.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

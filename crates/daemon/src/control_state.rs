@@ -1,5 +1,5 @@
 //! Where the threads of a daemon meet: the control plane and the signals leave word here, the life of the
-//! daemon collects it, and whoever asks how things stand reads it here.
+//! daemon collects it, and a status request reads it here.
 //!
 //! One mutex, held for moments; two condition variables, so that an idle daemon sleeps in the kernel.
 
@@ -25,9 +25,9 @@ pub(crate) struct Returned {
 /// What was left for the life of the daemon.
 #[derive(Default)]
 pub(crate) struct Mail {
-    /// Somebody captured something, or asks for a drain.
+    /// A capture happened, or a drain was requested.
     pub(crate) nudged: bool,
-    /// Somebody wants the daemon gone.
+    /// A stop was requested.
     pub(crate) stop: Option<StopReason>,
     /// A drain ended.
     pub(crate) returned: Option<Returned>,
@@ -88,7 +88,7 @@ impl FrontDesk {
         std::mem::take(&mut state.mail)
     }
 
-    /// Waits at most `patience` for the drain in hand to end; less when somebody is in a hurry.
+    /// Waits at most `patience` for the current drain to end; less after a second stop request.
     pub(crate) fn await_drain(&self, patience: Duration) -> Option<Returned> {
         let state = self.state();
         let (mut state, _) = self

@@ -3,7 +3,7 @@
 //! The identity is the one that the daemon took at its start. Before each drain the boundary is judged
 //! again with it, against the daemon's own record; the permit names the scope it is for, and a permit for
 //! another scope than the daemon's is never used. So a login that changed on disk stops the daemon before
-//! a byte leaves, whoever is logged in now.
+//! a byte leaves, under any current login.
 
 use crate::drain::{Drain, DrainOutcome, Pending, ScopeOnDisk, StopFlag, TakenIdentity};
 use crate::platform::{self, FileIdentity};
@@ -167,7 +167,7 @@ impl Drain for Courier {
             return changed;
         }
         match self.boundary().egress_permit() {
-            // The login may have changed since the look above: the permit itself says for whom it is.
+            // The login may have changed since the check above: the permit itself names its account.
             Ok(permit) if *permit.scope() != self.identity.scope => {
                 DrainOutcome::ScopeChanged { now: Some(permit.scope().shown()) }
             }

@@ -107,9 +107,9 @@ pub struct Finding {
     pub class: CleanupClass,
     /// The process it is about.
     pub pid: i64,
-    /// Its port, as far as a file says.
+    /// Its port, if a file names it.
     pub port: Option<u16>,
-    /// When it started, as far as a file says.
+    /// When it started, if a file names it.
     pub started_at: Option<String>,
     /// What is known, in one sentence.
     pub detail: String,
@@ -278,7 +278,7 @@ fn wedged(home: &Home, verdict: &Verdict) -> Option<Found> {
     })
 }
 
-/// The daemon of the owner record answers, and says that it serves another home.
+/// The daemon of the owner record answers; it serves another home.
 fn served_elsewhere(home: &Home, reference: &ReferenceDaemon) -> Found {
     let kind = OrphanKind::CopiedHome;
     Found {
@@ -338,7 +338,7 @@ fn removed(outcome: Result<(), WriteError>) -> Action {
     }
 }
 
-/// Under the owner lock, where an orphan record cannot become somebody's while it is removed.
+/// Under the owner lock, where an orphan record cannot get an owner while it is removed.
 fn clear_record(home: &Home) -> Action {
     match Claim::take(home) {
         Ok(_) => Action::RecordRemoved,

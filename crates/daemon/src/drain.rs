@@ -141,13 +141,13 @@ pub trait Drain: Send {
     fn drain(&mut self, stop: &StopFlag) -> DrainOutcome;
 }
 
-/// What the login on disk says about the scope.
+/// The scope of the login on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScopeOnDisk {
     /// The daemon's own.
     Own,
     /// Another one, or none.
     Other(Option<String>),
-    /// Something is unreadable: nobody knows. The daemon keeps waiting; its gate refuses to send.
+    /// Something is unreadable: unknown. The daemon keeps waiting; its gate refuses to send.
     Unknown,
 }

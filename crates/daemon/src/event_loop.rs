@@ -29,7 +29,7 @@ pub(crate) struct Life {
     schedule: Schedule,
     /// The draining step; away while a drain runs.
     drain: Option<Box<dyn Drain>>,
-    /// Somebody asked while a drain was running.
+    /// A request arrived while a drain was running.
     again: bool,
     stop_drain: StopFlag,
     last_line: Option<String>,
@@ -196,7 +196,7 @@ impl Life {
         why
     }
 
-    /// Says the same thing once, however often it happens.
+    /// Logs a repeated event once.
     fn say(&mut self, line: String) {
         if self.last_line.as_ref() != Some(&line) {
             self.journal.line(&line);
@@ -243,7 +243,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
 
-    /// A draining step that does as it is told.
+    /// A scripted draining step.
     struct Scripted {
         pending: Pending,
         scope: ScopeOnDisk,

@@ -11,12 +11,12 @@ pub(crate) struct ExecutableWatch {
 }
 
 impl ExecutableWatch {
-    /// Remembers what stands at `path` now.
+    /// Records the file at `path`.
     pub(crate) fn observe(path: &Path) -> Self {
         Self { path: path.to_path_buf(), identity: identity(path) }
     }
 
-    /// Whether something else, or nothing, stands there now. A file that could not be looked at in the
+    /// Whether something else, or nothing, is there now. A file that could not be read in the
     /// first place is never called replaced.
     pub(crate) fn observe_replaced(&self) -> bool {
         self.identity.is_some() && identity(&self.path) != self.identity

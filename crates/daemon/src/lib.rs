@@ -1,4 +1,4 @@
-//! Who drains when nobody looks: one daemon per home, by the kernel's word.
+//! Background delivery daemon: one per home, enforced by a file lock.
 //!
 //! | module | owns |
 //! |---|---|
@@ -20,7 +20,7 @@
 //! | [`doctor`] | what is left of daemons, and cleaning it up |
 //! | `holder` | proof that a process holds the lock; the only sender of signals |
 //! | `reference` | daemons of the reference in our home |
-//! | `restart_budget`, `version_order` | what bounds starts that nobody asked for |
+//! | `start_rate_limit`, `version_order` | bounds on automatic starts |
 //!
 //! Nothing here prints: every public function returns a value that the command line renders. `unsafe`
 //! and everything that differs between systems live in `platform`.
@@ -29,7 +29,7 @@
 //! is not proven to be the holder of the lock; the control token is in memory and in the 0600 control
 //! file only; a daemon sends under the identity it took at its start, or not at all.
 
-// Files are opened by `identity::regular`, or as a reason beside the call says (clippy.toml).
+// Files are opened by `identity::regular`, or for the reason beside the call (clippy.toml).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod control;

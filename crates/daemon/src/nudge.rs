@@ -24,14 +24,14 @@ const PATIENCE: Duration = Duration::from_millis(150);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "daemon", rename_all = "snake_case")]
 pub enum FollowUp {
-    /// A daemon was told.
+    /// A daemon was nudged.
     Nudged,
     /// A daemon was started.
     Spawned {
         /// Its pid.
         pid: u32,
     },
-    /// An older daemon was told to go, and a newer one started.
+    /// An older daemon was asked to stop, and a newer one started.
     Replaced {
         /// Pid of the new one.
         pid: u32,
@@ -116,7 +116,7 @@ fn restraint(config: &Config, environment: &Environment, launcher: &Launcher) ->
     }
 }
 
-/// Why the daemon was not told.
+/// Why the daemon was not nudged.
 enum Unreached {
     /// It does not answer.
     Mute,

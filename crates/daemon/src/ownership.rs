@@ -104,7 +104,7 @@ pub struct Ownership {
 pub enum Standing {
     /// The lock file at its path is the one that is held.
     Owner,
-    /// It is another one, or none: somebody else may be the daemon.
+    /// It is another one, or none: another process may be the daemon.
     Superseded,
     /// The whole home is gone.
     HomeVanished,
@@ -237,7 +237,7 @@ impl Ownership {
         }
     }
 
-    /// Writes a record or control file that somebody removed. An altered one stays: the gate reports it,
+    /// Writes a record or control file that was removed. An altered one stays: the gate reports it,
     /// and a person decides.
     ///
     /// # Errors
@@ -247,7 +247,7 @@ impl Ownership {
     }
 
     /// Notes the id of the queue DB that this daemon drains, once, and writes it into the record, unless
-    /// somebody altered that one meanwhile.
+    /// that one was altered meanwhile.
     ///
     /// # Errors
     /// The record could not be written.
@@ -280,7 +280,7 @@ impl Ownership {
     }
 
     /// Gives the home back: notes why, removes record and control file if they are ours, frees the lock.
-    /// Where the lock file was replaced this happens under the new one, if nobody holds it; where somebody
+    /// Where the lock file was replaced this happens under the new one, if it is free; where another process
     /// does, or the home is gone, nothing is touched.
     pub fn release(self, why: StopReason) -> Stop {
         let stop = Stop {
@@ -309,7 +309,7 @@ impl Ownership {
     }
 
     fn remove_files(&self) {
-        // What cannot be removed stays as an orphan: the free lock says so, and doctor clears it.
+        // A record that cannot be removed stays as an orphan: the free lock shows it, and doctor removes it.
         let _ = record::remove_own(&self.home.owner_record(), &self.facts.instance_id);
         ControlFile::remove_own(&self.home.control_file(), &self.facts.instance_id);
     }

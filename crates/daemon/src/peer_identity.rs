@@ -1,6 +1,6 @@
-//! Daemons of the reference in our home: told to go over their own port, never signalled.
+//! Daemons of the reference in our home: asked to stop over their own port, never signalled.
 //!
-//! Such a daemon stands in `owner.json` (a record without our keys) or in the state file `sync-daemon`.
+//! Such a daemon is recorded in `owner.json` (without our keys) or in the state file `sync-daemon`.
 //! Both hold its control token in clear. It is asked for its health first; only an answer that repeats the
 //! token proves that the right process listens, and only then the token is sent. The addresses in the
 //! files are ignored: nothing but 127.0.0.1 is ever asked.
@@ -45,16 +45,16 @@ impl fmt::Debug for ReferenceDaemon {
     }
 }
 
-/// What a port says about who listens there.
+/// The identity of the listener at a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Voice {
     /// The daemon of the file: it repeats the token.
     Itself,
-    /// The daemon of the file, and it says that it serves another home.
+    /// The daemon of the file; it serves another home.
     OfOtherHome,
-    /// Somebody else.
+    /// Another process.
     Stranger,
-    /// Nobody, or nobody in time; also when the file names no port or no token.
+    /// No answer in time; also when the file names no port or no token.
     Mute,
 }
 
@@ -64,7 +64,7 @@ pub(crate) enum NotStopped {
     /// It does not answer.
     #[error("it does not answer")]
     Mute,
-    /// Somebody else answers at its port.
+    /// Another process answers at its port.
     #[error("something else answers at its port")]
     Stranger,
     /// It serves another home, from which this one was copied.
@@ -125,7 +125,7 @@ pub(crate) fn remove_files_of(home: &Home, pid: u32) -> Result<(), WriteError> {
     Ok(())
 }
 
-/// Pid, and what else the state file says.
+/// The fields of the state file.
 fn read_stated_pid(home: &Home) -> Option<(u32, StateFile)> {
     let state = read_state_file(&home.state_file());
     // Without a token line the pid is in its place.
@@ -205,7 +205,7 @@ impl ReferenceDaemon {
             Voice::Mute => return Err(NotStopped::Mute),
         }
         let (Some(port), Some(token)) = (self.port, &self.token) else { return Err(NotStopped::Mute) };
-        // Held before it is told to go: afterwards its pid may be somebody else's.
+        // The handle is taken before the request to stop: afterwards the pid may be reused.
         let handle = ProcessHandle::open(self.pid).ok();
         // A document of one string always serialises.
         let body = serde_json::to_vec(&serde_json::json!({ "token": token.as_str() })).unwrap_or_default();

@@ -2,7 +2,7 @@
 //!
 //! A spawned daemon inherits a pipe as its standard output. Once it is ready, or knows why it never will
 //! be, it writes one line of JSON there and closes its side. A daemon that dies first closes the pipe by
-//! dying, so nobody polls and nobody waits in vain.
+//! dying, so no process polls and none waits in vain.
 
 use crate::platform;
 use crate::start_failure::StartFailure;
@@ -26,7 +26,7 @@ pub struct Ready {
     pub package_version: String,
 }
 
-/// What a new daemon says.
+/// The report of a new daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Word {
@@ -55,7 +55,7 @@ const MAX_BYTES: u64 = 16 * 1024;
 pub struct Reporter(Option<File>);
 
 impl Reporter {
-    /// A reporter to nobody: the daemon runs in the foreground.
+    /// A reporter without a receiver: the daemon runs in the foreground.
     pub fn silent() -> Self {
         Self(None)
     }
@@ -68,7 +68,7 @@ impl Reporter {
         Ok(Self(Some(platform::take_output()?)))
     }
 
-    /// Says the word and closes the pipe. Nobody may be listening any more: that is fine.
+    /// Sends the message and closes the pipe. A missing reader is no error.
     pub fn say(self, word: &Word) {
         if let Some(mut pipe) = self.0 {
             // A word of strings and numbers always serialises.

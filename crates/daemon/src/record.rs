@@ -89,7 +89,7 @@ pub fn is_own(path: &Path, instance_id: &str) -> bool {
         if record.instance.as_ref().is_some_and(|instance| instance.instance_id == instance_id))
 }
 
-/// Removes the record if it is still the one of `instance_id`. Called under the owner lock, so nobody can
+/// Removes the record if it is still the one of `instance_id`. Called under the owner lock, so no process can
 /// replace it between the look and the removal.
 ///
 /// # Errors

@@ -153,7 +153,7 @@ fn establish(
         .map_err(|error| StartFailure::home_unusable(format!("cannot be entered: {error}"), root, &error))?;
     let identity = take_identity(options)?;
     let executable = ExecutableWatch::observe(&identity.foreground.executable_path);
-    // A queue that cannot be read now has no id to compare; the gate says so before every drain.
+    // A queue that cannot be read now has no id to compare; the gate reports it before every drain.
     let queue_id =
         queue::observe_active(&identity.foreground.queue_db_path).ok().and_then(|active| active.queue_id);
     let facts = RunFacts::new(identity.foreground.clone(), identity.scope.clone(), queue_id);

@@ -1,7 +1,7 @@
 //! When the daemon wakes by itself, as pure arithmetic over a monotonic clock.
 //!
 //! One timer: a self check every [`Timing::check`]; every so many checks a sweep of the queue; after a
-//! failed drain one more attempt when the server wants it. Everything else happens because somebody nudged.
+//! failed drain one more attempt when the server wants it. Everything else happens on a nudge.
 
 use std::time::{Duration, Instant};
 
@@ -10,16 +10,16 @@ use std::time::{Duration, Instant};
 pub struct Timing {
     /// Between two self checks.
     pub check: Duration,
-    /// Between two looks at the queue that nobody asked for.
+    /// Between two periodic checks of the queue.
     pub sweep: Duration,
-    /// Retire after this long with nothing pending and nobody asking; never when none.
+    /// Retire after this long with nothing pending and no request; never when none.
     pub idle: Option<Duration>,
     /// How long a drain in hand may take to finish its batch when the daemon has to go.
     pub farewell: Duration,
 }
 
 impl Timing {
-    /// A daemon that a command spawned: it goes when nobody needs it.
+    /// A daemon that a command spawned: it ends when idle.
     pub const SPAWNED: Self = Self {
         check: Duration::from_secs(60),
         sweep: Duration::from_secs(300),
@@ -57,7 +57,7 @@ impl Schedule {
     }
 
     /// What is due at `now`; marks it as done. A late wake-up (a suspended machine) makes each thing due
-    /// once, not once per missed period. A sweep that is nearly due comes along with the check, so that
+    /// once, not once per missed period. A sweep that is nearly due runs with the check, so that
     /// the two never need two timers.
     pub fn take_due(&mut self, now: Instant) -> Due {
         let nearly = self.timing.check / 10;

@@ -1,4 +1,4 @@
-//! Starting a daemon process: this program again, detached from whoever started it.
+//! Starting a daemon process: this program again, detached from its starter.
 //!
 //! Standard input is null, standard output is the readiness pipe (or null where nobody listens), standard
 //! error is the log. The new process leaves the session, closes what it inherited and changes directory by
@@ -67,7 +67,7 @@ impl Launcher {
         }
     }
 
-    /// Starts a daemon and does not wait: what becomes of it stands in its log.
+    /// Starts a daemon and does not wait: its log has the outcome.
     ///
     /// # Errors
     /// The program could not be started.

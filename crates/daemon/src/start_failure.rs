@@ -1,4 +1,4 @@
-//! Why a daemon did not start: what a starting process says over the readiness pipe, and what the process
+//! Why a daemon did not start: the report of a starting process over the readiness pipe, and what the process
 //! that started it found out by itself.
 
 use contract::{AuthAbsence, Fault, Remedy};
@@ -18,25 +18,25 @@ pub enum StartFailure {
     /// Not logged in: a daemon could deliver nothing.
     #[error("not logged in")]
     NoLogin {
-        /// What cures it, as a person types or reads it.
+        /// Its remedy, as text.
         remediation_hint: String,
     },
     /// The login has expired.
     #[error("the login has expired")]
     LoginExpired {
-        /// What cures it, as a person types or reads it.
+        /// Its remedy, as text.
         remediation_hint: String,
     },
-    /// Credentials of an old release name a queue and authenticate nobody.
+    /// Credentials of an old release name a queue and authenticate no account.
     #[error("legacy credentials name a queue and are no login")]
     CredentialsOnly {
-        /// What cures it, as a person types or reads it.
+        /// Its remedy, as text.
         remediation_hint: String,
     },
     /// The session has no private teamspace, the only kind that rows are sent to.
     #[error("the login has no private teamspace")]
     NoPrivateTeam {
-        /// What cures it, as a person types or reads it.
+        /// Its remedy, as text.
         remediation_hint: String,
     },
     /// The login or the configuration cannot be read.
@@ -46,7 +46,7 @@ pub enum StartFailure {
         path: String,
         /// What is wrong.
         detail: String,
-        /// What cures it, as a person types or reads it.
+        /// Its remedy, as text.
         remediation_hint: String,
     },
     /// Another daemon of this home holds the owner lock.
@@ -57,7 +57,7 @@ pub enum StartFailure {
     HolderUnfit {
         /// What is wrong with it.
         detail: String,
-        /// What cures it, as a person types or reads it.
+        /// Its remedy, as text.
         remediation_hint: String,
     },
     /// A daemon of another implementation runs in this home.
@@ -79,7 +79,7 @@ pub enum StartFailure {
     HomeUnusable {
         /// What the system said.
         detail: String,
-        /// What cures it, as a person types or reads it.
+        /// Its remedy, as text.
         remediation_hint: String,
     },
     /// The control plane could not be opened.
@@ -93,7 +93,7 @@ pub enum StartFailure {
     RecordNotWritten {
         /// Which file, and what the system said.
         detail: String,
-        /// What cures it, as a person reads it.
+        /// Its remedy, as text.
         remediation_hint: String,
     },
     /// A daemon never starts another one.
@@ -113,7 +113,7 @@ pub enum StartFailure {
         /// Its log.
         log: PathBuf,
     },
-    /// The new process says nothing within the deadline; it may still become ready.
+    /// The new process sends nothing within the deadline; it may still become ready.
     #[error("the new daemon, pid {pid}, is not ready yet; its log is {}", contract::text::path(.log))]
     NotReadyYet {
         /// Its pid.
@@ -168,7 +168,7 @@ impl StartFailure {
         )
     }
 
-    /// What cures it, when something does.
+    /// Its remedy, if there is one.
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
             Self::NoLogin { remediation_hint }

@@ -17,7 +17,7 @@ pub(crate) const LIMIT: usize = 5;
 pub(crate) const WINDOW: Duration = Duration::from_secs(600);
 const MAX_BYTES: u64 = 4 * 1024;
 
-/// Starts of a daemon that nobody asked for.
+/// Automatic starts of a daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct AutomaticStarts {
     /// Within the window.

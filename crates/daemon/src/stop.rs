@@ -1,6 +1,6 @@
 //! Why a daemon ended, and the list of past ends that `sync daemon status` shows.
 //!
-//! The list stands in `stops.json` beside the owner record: the last [`KEPT`] ends, oldest first. A daemon
+//! The list is in `stops.json` beside the owner record: the last [`KEPT`] stops, oldest first. A daemon
 //! writes its own end; a daemon that was killed cannot, so its successor writes it from the record it left.
 
 use identity::bounded_read::read_small_file;
@@ -41,7 +41,7 @@ pub enum StopReason {
         /// The scope on disk now; none when logged out.
         now: Option<String>,
     },
-    /// Nothing was pending and nobody asked for a while.
+    /// Nothing was pending and no request arrived for a while.
     Idle,
     /// Its draining step failed for good.
     Broken {
@@ -56,8 +56,8 @@ pub enum StopReason {
 }
 
 impl StopReason {
-    /// Whether a service manager should run the daemon again: nobody asked for there being none. A daemon
-    /// that took its place may retire for idleness; whoever runs one in the foreground wants it to last.
+    /// Whether a service manager should run the daemon again: no stop was requested. A daemon
+    /// that took its place may retire for idleness; a foreground daemon does not.
     pub fn wants_successor(&self) -> bool {
         match self {
             Self::Restarted

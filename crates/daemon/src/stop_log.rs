@@ -67,7 +67,7 @@ impl Journal {
 }
 
 impl Inner {
-    /// Whether the open file is no longer the one at the path: a starter that lost rotated it, or somebody
+    /// Whether the open file is no longer the one at the path: a starter that lost rotated it, or another process
     /// removed it. Lines are few, so looking costs nothing.
     fn has_strayed(&self) -> bool {
         let Some(open) = self.file.as_ref().and_then(|file| file.metadata().ok()) else { return false };

@@ -2,11 +2,11 @@
 //! replaces a daemon up or down.
 //!
 //! `major.minor.patch[-pre][+build]`. Builds of one version have no order, and neither have versions that
-//! are not written this way (the reference's `3.2.0rc11`): without an order nobody retires anybody.
+//! are not written this way (the reference's `3.2.0rc11`): without an order no daemon is replaced.
 
 use std::cmp::Ordering;
 
-/// How `ours` stands to `theirs`; none when they have no order.
+/// The order of `ours` and `theirs`; none when they have no order.
 pub(crate) fn compare(ours: &str, theirs: &str) -> Option<Ordering> {
     match parse(ours)?.cmp(&parse(theirs)?) {
         Ordering::Equal => None,

@@ -68,7 +68,7 @@ impl Unsendable {
     }
 }
 
-/// The text of one event as it goes into a batch for `team_id`; `event_id` is the id its row has.
+/// The text of one event in a batch for `team_id`; `event_id` is the id of its row.
 ///
 /// # Errors
 /// [`Unsendable`] when the row has to be parked instead.

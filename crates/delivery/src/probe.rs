@@ -159,7 +159,7 @@ pub struct LoginProbe {
     /// Its health.
     #[serde(flatten)]
     pub health: Reachability,
-    /// What it says about the session; nothing without a token to show, and for CI tokens, which have
+    /// Its answer about the session; none without a token to show, and for CI tokens, which have
     /// no session.
     pub session: Option<SessionState>,
 }

@@ -66,7 +66,7 @@ pub enum TokenError {
     CiToken {
         /// Host and port.
         host: String,
-        /// Where the token comes from.
+        /// The source of the token.
         variable: &'static str,
     },
     /// Something cannot be read.
@@ -289,7 +289,7 @@ impl<'a> TokenSource<'a> {
     }
 
     fn renew_session(&mut self, login: &Login, refused: &Session) -> Result<Bearer, TokenError> {
-        // A refresh token goes to its issuer. Without one on record the configuration has just named this
+        // A refresh token is sent to its issuer. Without a recorded issuer the configuration has just named this
         // server as a host that may have the token.
         let issuer = match &login.issuer {
             Some(issuer) => ServerAddress::parse(issuer)?,

@@ -71,7 +71,7 @@ fn stray_detail(stray: &StrayDaemon) -> String {
     }
 }
 
-/// A live daemon whose queue DB was replaced under it drains a file that nobody fills.
+/// A live daemon whose queue DB was replaced under it drains a file that is no longer written.
 fn changed_queue(facts: &Facts, record: &contract::OwnerRecord) -> Option<Fault> {
     let theirs = record.instance.as_ref()?.queue_id.as_deref()?;
     let ours = facts.active.queue_id.as_deref()?;
@@ -182,7 +182,7 @@ impl Verdict {
         named.filter(|_| self.result.ok && login.authenticated)
     }
 
-    /// A refusal of a permit always says why: missing authentication is a reason here, whatever the
+    /// A refused permit always has a reason: missing authentication is one here, whatever the
     /// policy of the verdict was.
     fn refuse(self) -> Box<PermitRefused> {
         Box::new(PermitRefused(PreflightResult { ok: false, auth_required: true, ..self.result }))

@@ -1,4 +1,4 @@
-//! What the observer saw: plain data. Whoever may call `judge` could invent facts, which is why
+//! The observed facts: plain data. Any caller of `judge` could invent facts, which is why
 //! only the observer may.
 
 use contract::{
@@ -54,7 +54,7 @@ pub struct OwnerFacts {
     pub lock: LockState,
     /// The lock file, where there is one.
     pub lock_file: Option<LockFileFacts>,
-    /// What the recorded pid stands for; [`RecordedProcess::Gone`] without a record.
+    /// The process of the recorded pid; [`RecordedProcess::Gone`] without a record.
     pub process: RecordedProcess,
     /// Whether the record names an executable that does not exist.
     pub executable_missing: bool,
@@ -62,7 +62,7 @@ pub struct OwnerFacts {
     pub outside: bool,
     /// The record's paths, canonical where they exist; nothing without a readable record.
     pub resolved: Option<ResolvedPaths>,
-    /// What cures a record that cannot be read, on the file system as it is now.
+    /// The remedy of an unreadable record, on the file system as it is now.
     pub repair: Remedy,
 }
 
@@ -114,14 +114,14 @@ pub enum OwnerReading {
     Absent,
     /// A record.
     Readable(Box<OwnerRecord>),
-    /// A file that is no record; the text says why.
+    /// A file that is no valid record, with the reason.
     Unreadable(String),
 }
 
 /// The owner lock: the kernel's word on whether a daemon of ours lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockState {
-    /// Nobody holds it, or there is no lock file.
+    /// Free, or no lock file.
     Free,
     /// A daemon holds it.
     Held,
@@ -150,7 +150,7 @@ pub struct StrayDaemon {
 }
 
 /// The legacy queue DB. All counts are zero when there is no file, or when it could not be read (then
-/// `Facts::faults` says so).
+/// `Facts::faults` has it).
 #[derive(Clone, Debug, Default)]
 pub struct LegacyFacts {
     /// Its path.

@@ -56,7 +56,7 @@ pub struct CurePermit {
     pub(crate) legacy_path: PathBuf,
 }
 
-/// A permit was asked of a verdict that does not give one; its result says why.
+/// A permit was asked of a verdict that does not give one, with the reason.
 #[derive(Debug)]
 pub struct PermitRefused(pub contract::PreflightResult);
 

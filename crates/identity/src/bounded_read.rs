@@ -1,5 +1,5 @@
 //! Reading files that may be malformed, huge, or no files at all: one open, a size limit, no hang on
-//! a pipe, and an error that says what is wrong.
+//! a pipe, and an error that names the fault.
 
 use crate::platform;
 use std::io::{self, Read};

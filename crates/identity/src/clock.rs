@@ -26,7 +26,7 @@ const MAX_VALUE: u64 = i64::MAX.unsigned_abs();
 /// How long a draw waits for another one.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What the clock says, or what a draw gave.
+/// The value of the clock, or of a draw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClockReading {
     /// The last value used; for a draw, the first of the values it gave.
@@ -53,7 +53,7 @@ pub enum ClockError {
     /// The new value cannot be stored.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// The clock stands at the end of its range, which only a damaged file brings about.
+    /// The clock is at the end of its range, which only a damaged file causes.
     #[error("{} stands at {value}, the end of its range; correct its value by hand", contract::text::path(.path))]
     Exhausted {
         /// The file.
@@ -72,7 +72,7 @@ impl ClockError {
         }
     }
 
-    /// What cures it, where more is to be said than the message does.
+    /// Its remedy, if the message is not enough.
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
             Self::Write(error) => Some(error.remedy()),
@@ -82,7 +82,7 @@ impl ClockError {
     }
 }
 
-/// What `clock.json` says; nothing when it is absent or says nothing usable. Reads only.
+/// The content of `clock.json`; none when it is absent or unusable. Reads only.
 ///
 /// # Errors
 /// [`ClockError::File`] when there is something that cannot be read.

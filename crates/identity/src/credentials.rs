@@ -13,7 +13,7 @@ const MAX_BYTES: u64 = 1024 * 1024;
 /// The team of credentials that name none.
 const NO_TEAM: &str = "no-team";
 
-/// What the file says about scope.
+/// The scope in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
     /// `[server] url`, as written.
@@ -31,7 +31,7 @@ pub enum CredentialsReading {
     None,
     /// A scope.
     Found(Credentials),
-    /// Something else than credentials: as the reference, we go on without. The text says why.
+    /// Not credentials, with the reason: ignored, as in the reference.
     Ignored(String),
     /// The system or its size kept us from looking.
     Unreadable(SmallFileError),

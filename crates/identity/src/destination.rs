@@ -16,7 +16,7 @@ pub enum Destination {
     },
     /// Nowhere: no server is configured (`SYNC_SERVER_UNSET`).
     ServerUnset,
-    /// Not there: the token was issued by another host, or by one nobody recorded (`SYNC_TOKEN_HOST`).
+    /// Not there: the token was issued by another host, or by an unrecorded one (`SYNC_TOKEN_HOST`).
     TokenHost {
         /// The configured server.
         url: String,
@@ -26,7 +26,7 @@ pub enum Destination {
 }
 
 /// Judges where requests of `login` may go: to the configured server, if its host and port issued the
-/// token or `sync.token_host` names them. A `token_host` without a port stands for every port.
+/// token or `sync.token_host` names them. A `token_host` without a port means every port.
 pub fn judge_destination(login: &Login, config: &Config) -> Destination {
     let Some(url) = login.destination.clone() else { return Destination::ServerUnset };
     let issuer = login.issuer.clone();

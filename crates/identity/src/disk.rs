@@ -119,7 +119,7 @@ pub fn observe_obstacles(places: &[PathBuf]) -> Vec<Obstacle> {
     found
 }
 
-/// What cures a file at `path` that cannot be used: `doctor repair`, unless its file system takes nothing
+/// The remedy of an unusable file at `path`: `doctor repair`, unless its file system takes nothing
 /// now. A mode is no obstacle: the repair gives back what its owner may change.
 pub fn repair(path: &Path) -> Remedy {
     let directory = path.parent().unwrap_or(path).to_path_buf();

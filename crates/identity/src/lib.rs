@@ -34,7 +34,7 @@
 //! Invariants: `read_*` and `observe_*` functions create, change and lock nothing; everything read
 //! from outside has a size limit; `unsafe` lives in `platform` alone.
 
-// Files are opened by `identity::regular`, or as a reason beside the call says (clippy.toml).
+// Files are opened by `identity::regular`, or for the reason beside the call (clippy.toml).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod bounded_read;

@@ -2,7 +2,7 @@
 //!
 //! The lock is the kernel's and dies with its process, so a stale lock cannot exist; the file is only
 //! the place where both sides meet. A lock counts only while its path still names the locked file:
-//! whoever wins a file that was unlinked meanwhile tries again.
+//! a process that locks a file which was unlinked meanwhile tries again.
 
 use crate::private_file::make_writable;
 use crate::{platform, private_file};
@@ -18,14 +18,14 @@ use std::time::{Duration, Instant};
 /// Why a lock was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Somebody else held it past the deadline (exit code 69).
+    /// Another process held it past the deadline (exit code 69).
     #[error("{resource} is busy: {} is held by {}", contract::text::path(.path), .holder.as_deref().unwrap_or("another process"))]
     Busy {
         /// What the lock protects.
         resource: String,
         /// The lock file.
         path: PathBuf,
-        /// Who holds it, where the holder says so.
+        /// The holder, if it is recorded.
         holder: Option<String>,
     },
     /// The file cannot be opened or locked.
@@ -40,7 +40,7 @@ pub enum LockError {
 }
 
 impl LockError {
-    /// What cures it, where more is to be said than the message does.
+    /// Its remedy, if the message is not enough.
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
             Self::Busy { .. } => None,
@@ -61,16 +61,16 @@ pub struct FileLock {
 /// What a probe of a lock found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockProbe {
-    /// Nobody holds it, or there is no file.
+    /// Free, or no file.
     Free,
-    /// Somebody does.
+    /// A process holds it.
     Held,
 }
 
 /// Where a lock file lies, which decides who may open it.
 #[derive(Clone, Copy)]
 enum Place {
-    /// The home: nobody else's business.
+    /// The home: private.
     Home,
     /// A repository, which several users may share.
     Repository,
@@ -149,7 +149,7 @@ impl FileLock {
         }
     }
 
-    /// Writes into the file who holds the lock, for the message of whoever waits. Never for the owner
+    /// Writes the holder of the lock into its file, for the message of a waiting process. Never for the owner
     /// lock, which is never written. The record is removed on release.
     ///
     /// # Errors
@@ -204,7 +204,7 @@ impl FileLock {
         platform::file_numbers(&self.file)
     }
 
-    /// Whether the path still names the locked file. When it does not, somebody removed it, and the
+    /// Whether the path still names the locked file. When it does not, it was removed, and the
     /// next process may hold a lock of the same name.
     pub fn still_names(&self) -> bool {
         platform::names_open_file(&self.path, &self.file).unwrap_or(false)
@@ -224,7 +224,7 @@ impl Drop for FileLock {
     }
 }
 
-/// Whether somebody holds the lock at `path`. Opens an existing file for reading, tries a shared lock
+/// Whether the lock at `path` is held. Opens an existing file for reading, tries a shared lock
 /// and closes it: creates and changes nothing. For microseconds a starter finds the lock taken, which is
 /// why starters retry.
 ///
@@ -285,7 +285,7 @@ struct HolderRecord {
     started_at: Option<String>,
 }
 
-/// Who a lock file says its holder is. The file is anybody's, so it is bounded and escaped.
+/// The holder that a lock file names. The file is untrusted, so it is bounded and escaped.
 fn read_holder(path: &Path) -> Option<String> {
     const RECORD_LIMIT: u64 = 1024;
     let file = crate::bounded_read::read_small_file(path, RECORD_LIMIT).ok()??;

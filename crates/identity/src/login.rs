@@ -101,7 +101,7 @@ enum ActiveQueue {
 
 impl Login {
     /// The active queue DB: the scope's; without a scope the legacy one; none when something is
-    /// unreadable, because then nobody knows.
+    /// unreadable, because then it is unknown.
     pub fn active_queue(&self, home: &Home) -> Option<PathBuf> {
         match (&self.scope, self.active) {
             (Some(scope), _) => Some(home.scoped_queue(scope)),
@@ -315,7 +315,7 @@ enum Place {
 }
 
 impl Place {
-    /// The fault of `value`, which stands there.
+    /// The fault of `value` at that place.
     fn fault(self, home: &Home, value: &str, error: ServerUrlError) -> Fault {
         let variable = names::SPEC_KITTY_SERVER_URL;
         let (path, subject) = match self {

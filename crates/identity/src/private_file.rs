@@ -2,7 +2,7 @@
 //!
 //! A file appears whole or not at all: temporary file in the same directory, fsync, rename, fsync of
 //! the directory. Files are 0600 and directories 0700; existing ones that grant more are tightened when
-//! something is written, unless they belong to somebody else or are shared by everybody (`/tmp`).
+//! something is written, unless they belong to another user or are shared (`/tmp`).
 
 use crate::platform;
 use contract::Remedy;
@@ -34,7 +34,7 @@ impl WriteError {
     }
 }
 
-/// Whether `error` says that something of the wrong kind occupies the path, and not that the system
+/// Whether `error` means that something of the wrong kind occupies the path, and not that the system
 /// refuses to write there.
 pub fn is_obstructed(error: &io::Error) -> bool {
     matches!(
@@ -100,7 +100,7 @@ pub(crate) fn write_atomic(path: &Path, bytes: &[u8], durability: Durability) ->
 /// A temporary file, 0600, that is removed unless it is renamed.
 pub(crate) fn temporary(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
     let made = tempfile::Builder::new().prefix(".spec-kitty-").suffix(".tmp").tempfile_in(directory);
-    // The error names the temporary file, which is nobody's concern.
+    // The error names the temporary file, which is of no use to a reader.
     made.map_err(|error| error.kind().into())
 }
 
@@ -143,7 +143,7 @@ pub fn tighten(path: &Path) -> Result<(), WriteError> {
     }
 }
 
-/// Removes the file at `path`; says whether there was one.
+/// Removes the file at `path`; returns whether it existed.
 ///
 /// # Errors
 /// [`WriteError`].

@@ -3,12 +3,12 @@
 use crate::platform;
 use std::ffi::OsString;
 
-/// What a pid stands for right now.
+/// The process that has a pid now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessState {
     /// No such process.
     Gone,
-    /// It ended and nobody has collected it: as good as gone.
+    /// A zombie: it has ended.
     Zombie,
     /// It runs.
     Alive {

@@ -12,18 +12,18 @@ use std::path::{Path, PathBuf};
 /// More files of one name are not moved aside in one second.
 const MOST: u32 = 1000;
 
-/// Moves what stands at `path` (a file, a link, a directory) to `<path>.aside-<moment>`; says where it
+/// Moves `path` (a file, a link, a directory) to `<path>.aside-<moment>`; returns where it
 /// is now. Nothing when nothing is there.
 ///
 /// # Errors
-/// [`WriteError`]; it then stands where it stood.
+/// [`WriteError`]; it is then unchanged.
 pub fn move_aside(path: &Path) -> Result<Option<PathBuf>, WriteError> {
     Ok(move_group_aside(path, &[""])?.pop())
 }
 
 /// Moves the files `<path><suffix>` aside together, in the order of `suffixes`, all to the same new name
 /// with their suffix at its end: a database and its journal belong together under their new name, too.
-/// Says where those that were there are now.
+/// Returns the new paths of the earlier files.
 ///
 /// # Errors
 /// [`WriteError`] naming the file that could not be moved; those before it were.
@@ -50,7 +50,7 @@ pub fn move_group_aside(path: &Path, suffixes: &[&str]) -> Result<Vec<PathBuf>, 
 }
 
 /// Moves the files `<path><suffix>` aside like [`move_group_aside`] and puts `replacement` at `path`:
-/// there is no instant at which nothing, or neither, stands there. Says where the old files are now.
+/// there is no instant at which the path is empty. Returns the new paths of the old files.
 ///
 /// # Errors
 /// [`WriteError`]; `path` then holds the old file or the new one, and the old one is kept in any case.

@@ -30,7 +30,7 @@ impl fmt::Display for NotRegular {
 
 impl std::error::Error for NotRegular {}
 
-/// Whether an error of this module says that the path holds something else than a file.
+/// Whether an error of this module means that the path holds something else than a file.
 pub fn is_not_regular(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<NotRegular>())
 }
@@ -38,7 +38,7 @@ pub fn is_not_regular(error: &io::Error) -> bool {
 /// Opens a regular file for reading.
 ///
 /// # Errors
-/// [`NotRegular`] inside an error of kind `InvalidInput`, or what the system says.
+/// [`NotRegular`] inside an error of kind `InvalidInput`, or the system's error.
 pub fn open(path: &Path) -> io::Result<File> {
     open_with(OpenOptions::new().read(true), path)
 }
@@ -85,7 +85,7 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 /// [`NAMED_DEADLINE`]. `Ok(None)` when nothing is there.
 ///
 /// # Errors
-/// A directory, too many bytes, a pipe that does not end, or what the system says.
+/// A directory, too many bytes, a pipe that does not end, or the system's error.
 pub fn read_named(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, SmallFileError> {
     match std::fs::metadata(path) {
         Ok(facts) if !facts.is_file() && !facts.is_dir() => {

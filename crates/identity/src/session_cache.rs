@@ -3,7 +3,7 @@
 //! It spares the gate the key derivation. It holds no secret, and it is believed only while the SHA-256
 //! it names is that of `session.json`, which is checked on every read (contract section 1), and only
 //! where that session can be decrypted: a home copied to another machine has no login there, whatever
-//! the copied card says. Anything wrong with it means that there is none: a card is a cache, so it is
+//! the copied cache names. Anything wrong with it means that there is none: it is a cache, so it is
 //! never a fault.
 //!
 //! Reading never writes it. Commands that may write call [`refresh_card`] after they have decrypted.
@@ -61,7 +61,7 @@ pub(crate) struct IdentityCard {
     pub(crate) private_teams: Vec<String>,
     pub(crate) access_token_expires_at: Timestamp,
     pub(crate) refresh_token_expires_at: Option<Timestamp>,
-    /// The server that issued the tokens, where the session or an earlier card of it says.
+    /// The server that issued the tokens, if the session or an earlier cache of it names one.
     pub(crate) issuer: Option<String>,
     /// The id of the session; absent in cards of earlier releases.
     #[serde(default)]
@@ -124,7 +124,7 @@ impl IdentityCard {
     }
 }
 
-/// Stores the card of the session that `login` decrypted; says whether there was anything to store.
+/// Stores the cache of the session that `login` decrypted; returns whether there was anything to store.
 /// Only for commands that may write, after their gate.
 ///
 /// A session that changed meanwhile makes the stored card useless but not wrong: it names the digest of
@@ -139,7 +139,7 @@ pub fn refresh_card(home: &Home, login: &Login) -> Result<bool, WriteError> {
     }
 }
 
-/// What the stored session says, from its card or by decrypting it.
+/// The stored session's content, from its cache or by decryption.
 pub(crate) struct SessionFacts {
     pub(crate) card: IdentityCard,
     pub(crate) card_use: CardUse,
@@ -153,7 +153,7 @@ impl SessionFacts {
         server: Option<&str>,
     ) -> Result<Option<Self>, crate::session::SessionError> {
         store.read_as(|file| {
-            // Without a usable salt there is no card; decrypting says what is wrong.
+            // Without a usable salt there is no session cache; decryption reports the fault.
             let known = store.seals(file).ok().and_then(|seals| IdentityCard::read(home, &seals));
             if let Some(card) = known {
                 return Ok(Self { card, card_use: CardUse::Used });

@@ -2,7 +2,7 @@
 //!
 //! `skp_<base64url(user|team)>.<secret>`: the scope can be read offline, the secret is the server's
 //! business. A token that is set but malformed is a fault and never "no token": falling back to
-//! another login would act as somebody else.
+//! another login would act as another account.
 
 use crate::environment::{Environment, names};
 use crate::regular;

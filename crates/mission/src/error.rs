@@ -104,7 +104,7 @@ pub enum MissionError {
         problem: String,
         /// How the command ends.
         exit: ExitCode,
-        /// What cures it.
+        /// Its remedy.
         remedy: Option<Remedy>,
     },
     /// The local work is done and the captured rows are not yet pending.

@@ -34,7 +34,7 @@
 //! | [`command`] | the commands |
 //! | [`snapshot`] | the reducer and `status.json` |
 
-// Files are opened by `identity::regular`, or as a reason beside the call says (clippy.toml).
+// Files are opened by `identity::regular`, or for the reason beside the call (clippy.toml).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod activity;

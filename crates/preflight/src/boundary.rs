@@ -47,7 +47,7 @@ pub struct Boundary<'a> {
     pub build: BuildInfo,
     /// The foreground identity to use instead of observing one: a daemon takes its own once, at start.
     pub foreground: Option<ForegroundIdentity>,
-    /// How long a look goes on trying while a queue is locked, beyond the deadline of one read.
+    /// How long a read retries while a queue is locked, beyond the deadline of one attempt.
     patience: Duration,
 }
 

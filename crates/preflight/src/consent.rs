@@ -4,7 +4,7 @@ use contract::Consent;
 use identity::Config;
 use queue::Place;
 
-/// What `config` says about the rows of a place.
+/// The decision of `config` about the rows of an origin.
 pub fn consent_of(config: &Config) -> impl Fn(&Place) -> Consent + use<'_> {
     |place| config.consent(place.project_uuid.as_deref(), place.repo_slug.as_deref(), place.checkout())
 }

@@ -1,6 +1,6 @@
 //! Facts from the disk and the system, judged at once.
 //!
-//! The only caller of [`gate::judge`]: facts are plain data, so whoever may call it could invent them.
+//! The only caller of [`gate::judge`]: facts are plain data, so any other caller could invent them.
 
 use crate::owner::{observe_owner, observe_stray};
 use contract::{FaultCode, ForegroundIdentity};
@@ -66,7 +66,7 @@ pub fn observe(
         None => ActiveObservation::default(),
     };
     let legacy_path = home.legacy_queue();
-    // Without a scope the legacy queue DB is the active one, or nobody's yet: nothing to scan.
+    // Without a scope the legacy queue DB is the active one or has no account yet: nothing to scan.
     let legacy = match &login.scope {
         Some(scope) => {
             or_fault(observe_legacy(&legacy_path, Some(scope), active.legacy_pin.as_ref()), &mut faults)?
@@ -111,7 +111,7 @@ pub(crate) fn or_fault<T>(
     }
 }
 
-/// Whether `fault` says that a queue DB waits for a rollback.
+/// Whether `fault` means that a queue DB waits for a rollback.
 pub(crate) fn needs_recovery(fault: &contract::Fault) -> bool {
     fault.code == FaultCode::QueueRecoveryNeeded
 }

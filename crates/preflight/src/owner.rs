@@ -94,7 +94,7 @@ fn observe_record(home: &Home, lock: LockState, lock_file: Option<LockFileFacts>
     }
 }
 
-/// What `pid` stands for, as far as its argv tells.
+/// The kind of the process `pid`, by its argv.
 fn observe_recorded_process(pid: i64) -> RecordedProcess {
     if !process::observe_process(pid).is_alive() {
         return RecordedProcess::Gone;
@@ -150,7 +150,7 @@ fn resolve(record: &OwnerRecord) -> ResolvedPaths {
 /// The largest state file that is read; a real one has four short lines.
 const STATE_FILE_BYTES: u64 = 4096;
 
-/// What the state file of a reference daemon says. Blank lines are dropped and a missing token
+/// The state file of a reference daemon. Blank lines are dropped and a missing token
 /// shifts the pid up, as its own reader has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StateFile {
@@ -184,7 +184,7 @@ fn parse_state_file(text: &str) -> StateFile {
 pub fn observe_stray(home: &Home, owner: &OwnerFacts) -> Option<StrayDaemon> {
     let state_file = home.state_file();
     let state = read_state_file(&state_file);
-    // Without a token line the pid stands in its place.
+    // Without a token line the pid is in its place.
     let pid = state.pid.or_else(|| state.token.as_deref()?.parse().ok())?;
     let named = matches!(&owner.reading, OwnerReading::Readable(record) if record.pid == i64::from(pid));
     let pid_read = i64::from(pid);

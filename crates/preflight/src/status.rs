@@ -20,7 +20,7 @@ pub const STALE_AFTER_SECONDS: i64 = 15 * 60;
 /// The code of the warning that a server lost rows that it acknowledged.
 pub const SERVER_REWOUND: &str = "server_rewound";
 
-/// What the warning says.
+/// The text of the warning.
 pub fn rewound_text(rewound: &queue::Rewound) -> String {
     let at = jiff::Timestamp::from_second(rewound.at).unwrap_or_default();
     let projects = match rewound.projects.as_slice() {
@@ -89,7 +89,7 @@ pub struct StatusDocument {
     pub live_orphan_daemon_count: u64,
     /// Where the state lives, and who said so.
     pub root: Root,
-    /// Where the identity comes from.
+    /// The source of the identity.
     pub login: LoginSummary,
     /// The process that asks.
     pub foreground: ForegroundIdentity,
@@ -136,7 +136,7 @@ pub struct Root {
     pub source: String,
 }
 
-/// Where the identity comes from.
+/// The source of the identity.
 #[derive(Clone, Debug, Serialize)]
 pub struct LoginSummary {
     /// `token`, `session`, `credentials` or `none`.

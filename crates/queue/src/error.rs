@@ -55,7 +55,7 @@ pub enum ObserveError {
 /// What keeps a file from being written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteBar {
-    /// Nobody writes there, whatever the modes say.
+    /// Not writable, whatever the modes.
     ReadOnlyFileSystem,
     /// The permission bits, as far as they tell.
     Mode(u32),

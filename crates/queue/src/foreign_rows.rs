@@ -146,7 +146,7 @@ pub(crate) fn bind_found(tx: &Transaction<'_>, kind: Kind, id: i64) -> Result<()
     }
 }
 
-/// Where in [`LegacyTable::columns`] a row says since when it waits.
+/// The index in [`LegacyTable::columns`] of the time since when a row waits.
 pub(crate) fn time_column(kind: Kind) -> usize {
     match kind {
         Kind::Event => 3,

@@ -82,7 +82,7 @@
 //! | none | `observe_*`, [`Export`], [`WaitingRows`] read only |
 //! | none | [`salvage`] | copy the readable rows of a damaged file, which is only read |
 
-// Files are opened by `identity::regular`, or as a reason beside the call says (clippy.toml).
+// Files are opened by `identity::regular`, or for the reason beside the call (clippy.toml).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 mod birth;

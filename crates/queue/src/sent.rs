@@ -3,7 +3,7 @@
 //! One block holds one request: a batch of events of one project, or one body. Receipts point into it by
 //! offset and length of the unpacked text. Blocks are written in the transaction that writes the
 //! receipts, so they cost no further sync. The oldest blocks are deleted when they are older or larger
-//! than [`Keep`] allows; a receipt whose block is gone keeps its number and says nothing else.
+//! than [`Keep`] allows; a receipt whose block is gone keeps only its number.
 
 use crate::store::{Abort, meta, set_meta};
 use flate2::read::GzDecoder;
@@ -17,7 +17,7 @@ const TOTAL: &str = "sent_bytes";
 /// The largest text that a block unpacks to: more than any request of this program holds.
 const MAX_UNPACKED: u64 = 64 << 20;
 
-/// How long and how much of the sent bytes is kept; whatever is beyond either bound goes, oldest first.
+/// How long and how much of the sent bytes is kept; what exceeds either bound is deleted, oldest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keep {
     /// Days.

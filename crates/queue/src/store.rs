@@ -49,7 +49,7 @@ pub(crate) struct ScopedDb {
 
 impl ScopedDb {
     /// Opens the queue of `scope` at `path`, creating file, tables and id as needed. `expected` is what
-    /// the permit says about the file; nothing is written to a file that contradicts it.
+    /// the permit's description of the file; nothing is written to a file that contradicts it.
     pub(crate) fn open(
         path: &Path,
         scope: &Scope,

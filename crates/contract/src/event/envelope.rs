@@ -33,7 +33,7 @@ pub struct Envelope {
     pub causation_id: Option<String>,
     /// The chain it belongs to; its own id at the start of one.
     pub correlation_id: String,
-    /// When it happened at the producer, ISO 8601 with offset. Nobody may replace it.
+    /// When it happened at the producer, ISO 8601 with offset. Never replaced.
     pub timestamp: String,
     /// The private teamspace's id, in its original case.
     pub team_slug: Option<String>,

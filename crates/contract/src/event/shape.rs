@@ -193,7 +193,7 @@ fn url(text: &str) -> Result<(), Rejection> {
 fn whole(node: &Node<'_>, least: i64, most: i64) -> Result<(), Rejection> {
     let value = match node {
         Node::Integer(value) => *value,
-        // 3.0 is a whole number to a JSON schema; beyond 2^53 a float no longer says which.
+        // 3.0 is a whole number to a JSON schema; beyond 2^53 a float is ambiguous.
         Node::Float(value) if value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0 => *value as i64,
         other => return Err(fail(format!("field must be a whole number, is {}", other.noun()))),
     };

@@ -29,7 +29,7 @@ pub enum Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// Reads one JSON document. The error says line and column.
+    /// Reads one JSON document. The error has line and column.
     pub fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
     }

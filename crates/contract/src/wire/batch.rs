@@ -18,7 +18,7 @@ pub struct BatchRequest<'a> {
 /// Bytes of `{"events":[` and `]}`: what a batch weighs beside its events and the commas between.
 pub const FRAME_BYTES: usize = 13;
 
-/// What a 200 answer says about one event.
+/// The result of one event in a 200 answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventStatus {
     /// Stored: `success`, `accepted` or `warning`.

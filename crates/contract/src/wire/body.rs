@@ -171,7 +171,7 @@ impl ArtifactBody {
     }
 }
 
-/// The SHA-256 of `content` as it stands in `content_hash`.
+/// The SHA-256 of `content` in the form of `content_hash`.
 pub fn hash(content: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(&Sha256::digest(content))
 }

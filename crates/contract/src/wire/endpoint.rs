@@ -47,13 +47,13 @@ pub fn forget_private(project_uuid: &str) -> String {
     format!("/api/v1/sync/projects/{project_uuid}/forget-private/")
 }
 
-/// The header that names the team. Its value is the private teamspace's **id**, whatever the name says.
+/// The header that names the team. Its value is the private teamspace's **id**, despite its name.
 pub const TEAM_HEADER: &str = "X-Team-Slug";
 /// The header of a health request that names the newest receipts; see [`super::receipts`].
 pub const RECEIPTS_HEADER: &str = "X-Spec-Kitty-Receipts";
 /// The header that carries [`CONTRACT_VERSION`] on every request of this client.
 pub const CONTRACT_HEADER: &str = "X-Spec-Kitty-Contract";
-/// `<major>.<minor>` of the published event contract a client speaks. A server that no longer
+/// `<major>.<minor>` of the published event contract a client implements. A server that no longer
 /// reads that major answers 426.
 pub const CONTRACT_VERSION: &str = "5.2";
 

@@ -6,7 +6,7 @@
 use super::health::IngressLimits;
 use serde::{Deserialize, Serialize};
 
-/// What a refusal says. Every key may be absent in another server's answer.
+/// The body of a refusal. Every key may be absent in another server's answer.
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct ErrorEnvelope {
     /// One sentence.
@@ -80,7 +80,7 @@ pub mod code {
     pub const THROTTLED: &str = "throttled";
     /// 400: the request is not of the shape the route takes.
     pub const SCHEMA_MISMATCH: &str = "schema_mismatch";
-    /// 426: the client speaks another contract.
+    /// 426: the client implements another contract version.
     pub const CONTRACT_SKEW: &str = "contract_version_unsupported";
     /// 503: the store does not answer.
     pub const UNAVAILABLE: &str = "server_error";

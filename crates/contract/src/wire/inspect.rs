@@ -1,4 +1,4 @@
-//! Receipts: what a server says it holds. Routes of this server only; a person or a test compares
+//! Receipts: the rows that a server holds. Routes of this server only; a person or a test compares
 //! them with what was sent.
 
 use serde::{Deserialize, Serialize};

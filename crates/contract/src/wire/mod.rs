@@ -14,7 +14,7 @@
 //! | [`oauth`] | device flow, PKCE, tokens, refresh, revocation |
 //! | [`ci_token`] | the long-lived token of a machine account |
 //! | [`error`] | the error envelope and its codes |
-//! | [`inspect`] | what a server says it holds |
+//! | [`inspect`] | the rows that a server holds |
 //! | [`receipts`] | whether a server still has what it acknowledged |
 
 pub mod batch;

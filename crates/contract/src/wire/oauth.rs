@@ -58,7 +58,7 @@ pub struct DeviceAuthorization {
     pub device_code: String,
     /// What the user compares: eight letters, shown in groups of four.
     pub user_code: String,
-    /// Where the user goes.
+    /// The URL that the user opens.
     pub verification_uri: String,
     /// The same with the code filled in.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -16,7 +16,7 @@ pub const MOST_HEADER_BYTES: usize = 4000;
 /// Rows, events and bodies together, in one request to the route.
 pub const MOST_ROWS: usize = 500;
 
-/// What the server says about one row. The list may grow: an unknown word changes nothing.
+/// The server's status of one row. The list may grow: an unknown status changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReceiptState {
@@ -24,7 +24,7 @@ pub enum ReceiptState {
     Held,
     /// The server does not have it, and does not know that it ever had.
     Missing,
-    /// The server had it and was told to forget it, or its retention ended. Sent again, it is a
+    /// The server had it and forgot it, on request or by retention. Sent again, it is a
     /// `duplicate`.
     Forgotten,
     /// A word of a newer server.
@@ -87,7 +87,7 @@ pub struct NewestStates {
     pub projects: Vec<StatesOfProject>,
 }
 
-/// What the server says about the receipts of one project.
+/// The server's answer about the receipts of one project.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatesOfProject {
     /// The project, as it was named.

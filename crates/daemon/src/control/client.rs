@@ -19,19 +19,19 @@ use zeroize::Zeroizing;
 /// Why a daemon could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// Nobody listens at the port of the control file.
+    /// Nothing listens at the port of the control file.
     #[error("nobody listens on 127.0.0.1:{port}")]
     Refused {
         /// The port.
         port: u16,
     },
-    /// Somebody listens and does not answer in time.
+    /// The port is open and does not answer in time.
     #[error("127.0.0.1:{port} does not answer")]
     Mute {
         /// The port.
         port: u16,
     },
-    /// Somebody answers who is not the daemon of the control file. Nothing secret was sent.
+    /// Another process answers than the daemon of the control file. Nothing secret was sent.
     #[error("127.0.0.1:{port} is answered by something that is not the daemon of this home")]
     Impostor {
         /// The port.
@@ -76,7 +76,7 @@ impl<'a> ControlClient<'a> {
     /// Connects, and lets the daemon prove itself; everything on this connection ends by `patience`.
     ///
     /// # Errors
-    /// Nobody listens, nobody answers, or it is not the daemon.
+    /// Nothing listens, no answer, or not the daemon.
     pub fn connect(control: &'a ControlFile, patience: Duration) -> Result<Self, ControlError> {
         let port = control.port;
         let deadline = Instant::now() + patience;

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 const VERSION: u32 = 1;
 const MAX_BYTES: u64 = 4 * 1024;
 
-/// What a control file says.
+/// The content of a control file.
 #[derive(Clone, Debug)]
 pub struct ControlFile {
     /// ULID of the daemon run that wrote it.

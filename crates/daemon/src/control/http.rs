@@ -1,4 +1,4 @@
-//! The little HTTP that the control plane speaks, as pure functions over bytes.
+//! The HTTP subset of the control plane, as pure functions over bytes.
 //!
 //! One side parses requests, the other parses responses; both are bounded in every dimension and never
 //! panic. Only `Content-Length` bodies exist: `Transfer-Encoding` is refused, as is a message in which a
@@ -71,7 +71,7 @@ pub struct Request {
     pub path: String,
     /// The `Host` header.
     pub host: Option<String>,
-    /// Whether an `Origin` header is present: a browser asks, for a page of somebody.
+    /// Whether an `Origin` header is present: the request is from a web page.
     pub has_origin: bool,
     /// The bearer token.
     pub bearer: Option<Zeroizing<String>>,

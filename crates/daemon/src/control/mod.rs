@@ -1,6 +1,6 @@
 //! The control plane: how a command reaches the daemon of its home, and how each knows the other.
 //!
-//! HTTP/1.1 on 127.0.0.1, at a port that the system chose. The 0600 control file says which, and holds the
+//! HTTP/1.1 on 127.0.0.1, at a port that the system chose. The 0600 control file names it, and holds the
 //! secret. docs/daemon.md describes the protocol for people; the modules here own it:
 //!
 //! | module | owns |

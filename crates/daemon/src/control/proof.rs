@@ -57,7 +57,7 @@ impl ControlToken {
         HEXLOWER.encode(&self.mac(port, nonce).finalize().into_bytes())
     }
 
-    /// Whether `proof` is the answer of somebody who knows this token and listens on `port`.
+    /// Whether `proof` is the answer of a process that knows this token and listens on `port`.
     pub fn is_proof(&self, port: u16, nonce: &Nonce, proof: &str) -> bool {
         HEXLOWER
             .decode(proof.as_bytes())

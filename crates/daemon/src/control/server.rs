@@ -83,7 +83,7 @@ impl ControlServer {
 impl Drop for ControlServer {
     fn drop(&mut self) {
         self.closing.store(true, Ordering::SeqCst);
-        // Wakes the accepting thread; if nobody accepts any more there is nobody to wake.
+        // Wakes the accepting thread, if it still accepts.
         let _ =
             TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, self.port).into(), Duration::from_millis(200));
     }

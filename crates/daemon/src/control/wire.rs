@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Version of these documents; a client of another one still understands `shutdown`.
 pub const PROTOCOL: u32 = 1;
 
-/// `GET`, open: says that somebody listens, and, to a nonce, that it is the daemon. Nothing else: no
+/// `GET`, open: answers that a process listens, and, to a nonce, a proof that it is the daemon. Nothing else: no
 /// pid, no version, no path.
 pub const HEALTH: &str = "/v1/health";
 /// `GET`: a [`StatusReport`].
@@ -138,7 +138,7 @@ pub enum ShutdownCause {
 /// Answer to [`SHUTDOWN`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShutdownAnswer {
-    /// Who goes.
+    /// The daemon to stop.
     pub instance_id: String,
     /// Its process id.
     pub pid: u32,

@@ -35,7 +35,7 @@ pub fn start(home: &Home, launcher: &Launcher) -> Result<StartOutcome, StartFail
     }
     match launcher.start() {
         Ok(ready) => Ok(StartOutcome::Started(ready)),
-        // Somebody was first, or has been for days: that is what was asked for.
+        // Another daemon already runs: the request is fulfilled.
         Err(StartFailure::AlreadyRunning) => {
             let status = observe_status(home);
             if matches!(status.state, DaemonState::Suspended | DaemonState::Wedged | DaemonState::Unreadable)

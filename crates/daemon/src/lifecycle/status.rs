@@ -30,11 +30,11 @@ const LOOK: Duration = Duration::from_millis(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DaemonState {
-    /// No daemon: nobody holds the lock and no record is left.
+    /// No daemon: the lock is free and no record is left.
     Stopped,
     /// No daemon, and a record of a dead one is left.
     Orphan,
-    /// The lock is held, and nothing says yet where the daemon listens.
+    /// The lock is held, and the daemon's port is unknown yet.
     Starting,
     /// It answers, and proved itself.
     Running,
@@ -44,7 +44,7 @@ pub enum DaemonState {
     Wedged,
     /// A daemon of another implementation, by its record.
     Reference,
-    /// Nobody holds the lock, and the record cannot be read.
+    /// The lock is free, and the record cannot be read.
     Unreadable,
 }
 
@@ -69,12 +69,12 @@ pub struct DaemonStatus {
     pub report: Option<StatusReport>,
     /// What is wrong, in one sentence.
     pub detail: Option<String>,
-    /// What cures it.
+    /// Its remedy.
     #[serde(serialize_with = "hint")]
     pub remedy: Option<Remedy>,
     /// How earlier daemons ended, oldest first.
     pub stops: Vec<Stop>,
-    /// Starts of late that nobody asked for.
+    /// Recent automatic starts.
     pub automatic_starts: AutomaticStarts,
     /// Its log.
     #[serde(serialize_with = "raw_path")]

@@ -23,11 +23,11 @@ const ANSWER: Duration = Duration::from_secs(2);
 const FAREWELL: Duration = Duration::from_secs(14);
 /// Time for a daemon that got a signal and may not be able to act on it.
 const SIGNALLED: Duration = Duration::from_secs(5);
-/// Time for whoever holds the lock to say who it is: a daemon that starts or ends holds it without.
+/// Time for the holder of the lock to write its record: a daemon that starts or ends holds it without.
 const NAMELESS: Duration = Duration::from_secs(2);
 /// Time for a process that has let go of the lock to end, and for a lock to follow its process.
 const LINGERING: Duration = Duration::from_secs(2);
-/// How long a stop goes on while other commands start daemons.
+/// How long a stop retries while other commands start daemons.
 const REPLACED: Duration = Duration::from_secs(20);
 /// How often the lock is probed where the process cannot be watched.
 const LOOK: Duration = Duration::from_millis(20);
@@ -83,7 +83,7 @@ pub enum StopFailure {
         /// Its pid, when it is known.
         pid: Option<i64>,
     },
-    /// The lock is held, and nothing says yet by whom.
+    /// The lock is held, and its holder is unknown yet.
     #[error("a daemon is starting and cannot be reached yet")]
     Starting,
     /// It does not answer, and no process is proven to be it: no process is signalled.
@@ -147,7 +147,7 @@ impl StopFailure {
     }
 }
 
-/// What helps with a suspended daemon: whoever suspended it may want it back.
+/// The remedy for a suspended daemon: it may have been suspended on purpose.
 pub(super) fn continue_or_replace(pid: i64) -> Remedy {
     Remedy::Advice(format!(
         "continue it with `kill -CONT {pid}`, or replace it: {}",
@@ -185,7 +185,7 @@ pub fn stop(home: &Home, cause: &ShutdownCause, force: bool) -> Result<StopOutco
         return Err(StopFailure::NotPrivate { fault });
     }
     let held = is_held(home)?;
-    // First the one that may refuse: whoever cannot have both gone keeps the one that serves.
+    // First the one that may refuse: if it stays, the daemon that serves stays too.
     let reference = peer_identity::observe_recorded(home).map(|reference| match reference.stop(home) {
         Ok(()) => Ok(Some((Some(i64::from(reference.pid)), Ended::Reference))),
         // This home is a copy.
@@ -238,7 +238,7 @@ fn clear_copy(home: &Home) {
     }
 }
 
-/// Removes a record that a killed daemon left, under the lock. Whoever holds the lock by now has removed it
+/// Removes a record that a killed daemon left, under the lock. A holder of the lock has removed it
 /// already; one that cannot be removed is an orphan, which every later look reports.
 fn clear_leftovers(home: &Home) {
     if !matches!(read_record(&home.owner_record()), OwnerReading::Absent) {

@@ -11,7 +11,7 @@ mod windows;
 #[cfg(windows)]
 pub(crate) use windows::*;
 
-/// What tells one file from another one at the same path: whoever replaces it changes this.
+/// Tells one file from another one at the same path: a replacement changes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileIdentity {
     /// Device and inode where the system has them, else zeros.

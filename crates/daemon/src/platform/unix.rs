@@ -42,7 +42,7 @@ pub(crate) fn take_output() -> io::Result<File> {
     Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
 }
 
-/// Leaves the session and the terminal of whoever started this process.
+/// Leaves the session and the terminal of the starter.
 pub(crate) fn leave_session() {
     // Fails only for a process that leads a group already, and that one has left.
     let _ = rustix::process::setsid();
@@ -51,7 +51,7 @@ pub(crate) fn leave_session() {
 /// Prepares the start of a detached process: here it leaves the session by itself.
 pub(crate) fn detach(_command: &mut Command) {}
 
-/// Closes the descriptors above standard error that this process inherited and nobody in it knows: a
+/// Closes the descriptors above standard error that this process inherited and does not use: a
 /// pipe of a shell or of a test runner would stay open for as long as the daemon lives.
 #[allow(unsafe_code)]
 pub(crate) fn close_inherited() {
@@ -99,7 +99,7 @@ pub(crate) struct ProcessHandle {
 }
 
 impl ProcessHandle {
-    /// Takes hold of whatever `pid` stands for right now.
+    /// Opens a handle to the process that has `pid` now.
     pub(crate) fn open(pid: u32) -> Result<Self, HandleError> {
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(HandleError::Gone)?;
         #[cfg(target_os = "linux")]
@@ -241,7 +241,7 @@ pub(crate) fn list_own_processes() -> Vec<u32> {
 }
 
 /// Whether `pid` has a file open that stood at `path` and does not any more; false where the system does
-/// not tell. Whoever only probes the file has the present one open.
+/// not tell. A process that only probes the file has the present one open.
 #[cfg(target_os = "linux")]
 pub(crate) fn has_former_file_open(pid: u32, path: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
@@ -269,7 +269,7 @@ pub(crate) fn end_command(pid: u32) -> String {
 
 /// Gives back the memory of this program's code. An idle daemon needs a fraction of what a drain has called,
 /// and the system hands code out in large pieces. Nothing is lost: the pages are clean and stay in the page
-/// cache, and whoever needs one gets it again.
+/// cache, and is made again when it is needed.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
 #[allow(clippy::disallowed_methods, reason = "a file of the kernel")]

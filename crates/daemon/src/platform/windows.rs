@@ -22,7 +22,7 @@ pub(crate) fn file_identity(metadata: &Metadata) -> FileIdentity {
     FileIdentity { place: (0, 0), size: metadata.len(), modified: metadata.modified().ok() }
 }
 
-/// Standard error is the log from the start; standard output stays the readiness pipe, which nobody
+/// Standard error is the log from the start; standard output stays the readiness pipe, which no process
 /// reads any more.
 pub(crate) fn point_output_at(_file: &File) {}
 
@@ -54,7 +54,7 @@ pub(crate) struct ProcessHandle {
 }
 
 impl ProcessHandle {
-    /// Takes hold of whatever `pid` stands for right now.
+    /// Opens a handle to the process that has `pid` now.
     pub(crate) fn open(pid: u32) -> Result<Self, HandleError> {
         if identity::process::observe_process(i64::from(pid)).is_alive() {
             Ok(Self { pid })

@@ -12,7 +12,7 @@ use identity::{Config, read_login};
 pub struct LogoutReport {
     /// Whether there was a session file, readable or not.
     pub had_session: bool,
-    /// What the server was told.
+    /// The request to the server.
     pub revoked: Revoked,
 }
 
@@ -21,13 +21,13 @@ pub struct LogoutReport {
 pub enum Revoked {
     /// It did.
     Yes,
-    /// It was not asked: `--force`, no session, or nobody knows where it was issued.
+    /// It was not asked: `--force`, no session, or an unknown issuer.
     NotAsked(&'static str),
     /// It did not, or could not be reached. The local session is gone all the same.
     No(String),
 }
 
-/// Why somebody is still logged in.
+/// Why a login is still active.
 #[derive(Debug, thiserror::Error)]
 pub enum LogoutError {
     /// The session file cannot be removed.
@@ -44,7 +44,7 @@ impl LogoutError {
         }
     }
 
-    /// What cures it, where an advice can.
+    /// Its remedy, if an advice helps.
     pub fn remedy(&self) -> Option<contract::Remedy> {
         let Self::Store(error) = self;
         error.remedy()

@@ -46,7 +46,7 @@ impl Refreshed {
 /// Why there is no usable session.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
-    /// Somebody logged out meanwhile.
+    /// A logout happened meanwhile.
     #[error("you were logged out meanwhile")]
     LoggedOut,
     /// The stored session belongs to another account now.
@@ -55,7 +55,7 @@ pub enum RefreshError {
     /// The server does not accept the session any more; it was deleted.
     #[error("the login has ended; log in again")]
     Ended,
-    /// Somebody else holds the refresh lock.
+    /// Another process holds the refresh lock.
     #[error(transparent)]
     Busy(#[from] LockError),
     /// It may work a little later: nothing was changed.
@@ -73,7 +73,7 @@ pub enum RefreshError {
 }
 
 /// Gets a session with a valid access token, newer than `held`. `server` is the issuer of its tokens;
-/// `is_ours` says whether a session belongs to the account that the caller works for.
+/// `is_ours`: whether a session belongs to the account that the caller works for.
 ///
 /// # Errors
 /// See [`RefreshError`].
@@ -87,10 +87,10 @@ pub fn refresh(
     let lock = FileLock::acquire(&context.home.refresh_lock(), PATIENCE, "the login's refresh");
     let mut lock = match lock {
         Ok(lock) => lock,
-        // Whoever holds it may have finished writing without having let go.
+        // The holder may have finished writing without having released the lock.
         Err(busy) => return adopt_newer(&store, held, is_ours)?.ok_or(RefreshError::Busy(busy)),
     };
-    // The record only serves the message of whoever waits.
+    // The record is only used in the message of a waiting process.
     let _ = lock.record_holder(&context.version);
     if let Some(adopted) = adopt_newer(&store, held, is_ours)? {
         return Ok(adopted);
@@ -152,7 +152,7 @@ fn send(
                     Ok(RefreshAttempt::Done(Box::new(Refreshed::Renewed(renewed))))
                 }
                 Some(_) => Err(RefreshError::IdentityChanged),
-                // Logged out or logged in anew while the request was under way: that stays.
+                // A logout or a new login during the request is kept.
                 None => Ok(RefreshAttempt::Overtaken),
             }
         }

@@ -77,7 +77,7 @@ impl SwitchError {
         }
     }
 
-    /// What cures it.
+    /// Its remedy.
     pub fn remedy(&self, context: &DeliveryContext) -> Option<Remedy> {
         match self {
             Self::LoggedOut | Self::Unreadable { .. } => Some(context.login().remedy()),
@@ -119,7 +119,7 @@ pub fn switch_team(context: &DeliveryContext, wanted: &str) -> Result<Switched, 
         return Err(SwitchError::Changed);
     }
     let after = read_login(&context.home, &config, &context.environment);
-    // Without a card every command derives the key anew, which is slow and nothing worse.
+    // Without a session cache every command derives the key again: slow, but correct.
     let _ = refresh_card(&context.home, &after);
     Ok(Switched { from, to, changed, previous_scope: before.scope, scope: after.scope })
 }

@@ -25,7 +25,7 @@ pub enum BodyJudgement {
 }
 
 /// Judges an answer to one body of that hash. A success counts only as a document of the protocol: a row of
-/// which the server says nothing would be gone for good.
+/// about which the server is silent would be lost.
 pub fn judge_body(answer: &HttpAnswer, content_hash: &str) -> BodyJudgement {
     match answer.status {
         200 | 201 => return judge_stored(answer, content_hash),

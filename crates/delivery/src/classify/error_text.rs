@@ -102,7 +102,7 @@ impl Words {
         self.body.as_ref().and_then(|body| body.get("limits")).map(read_limits).unwrap_or_default()
     }
 
-    /// Whether the refusal says that the batch was too large, whatever its status.
+    /// Whether the refusal means that the batch was too large, whatever its status.
     pub fn says_too_large(&self) -> bool {
         self.envelope.error_code.as_deref() == Some(code::BATCH_TOO_LARGE)
             || self.envelope.category.as_deref() == Some(code::REQUEST_TOO_LARGE)

@@ -133,7 +133,7 @@ enum Whole {
     Forbidden(ServerStop),
     /// Stop, keep.
     Stop(ServerStop),
-    /// 413, or any refusal that says so.
+    /// 413, or any refusal with that meaning.
     TooLarge(IngressLimits),
     /// 400, 422 and other refusals of the content.
     BadRequest,

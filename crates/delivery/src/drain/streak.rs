@@ -143,7 +143,7 @@ impl Streak {
         (std::mem::take(&mut self.refused), std::mem::take(&mut self.passed))
     }
 
-    /// What becomes of the rows that are left; `speaks` says whether the server has shown a document of the
+    /// The outcome of the remaining rows; `speaks`: whether the server has shown a document of the
     /// protocol in this drain.
     pub(super) fn end(&mut self, speaks: bool) -> End {
         let refused = std::mem::take(&mut self.refused);

@@ -46,7 +46,7 @@ pub enum NotOfProtocol {
         /// From 1; 0 where there is no place.
         column: usize,
     },
-    /// It is, and a field holds what no server of the protocol says.
+    /// It is, and a field holds a value outside the protocol.
     #[error("the answer is not one of this protocol: {0}")]
     Fault(&'static str),
 }
@@ -98,7 +98,7 @@ impl HttpAnswer {
     ///
     /// # Errors
     /// When it is anything else: not JSON, no object, a field missing or of another type, nested deeper than
-    /// serde_json follows, or a document that says what no server of the protocol says.
+    /// serde_json follows, or a document with values outside the protocol.
     pub fn document<'a, T: ProtocolDocument<'a>>(&'a self) -> Result<T, NotOfProtocol> {
         let document: T = read_object(&self.body).map_err(|error| NotOfProtocol::NotJson {
             size: self.body.len(),

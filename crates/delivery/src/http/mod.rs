@@ -153,7 +153,7 @@ pub struct HttpRequest<'a> {
     pub payload: Payload<'a>,
     /// The access token, if the route needs one.
     pub bearer: Option<&'a Bearer>,
-    /// The team id for `X-Team-Slug` (the header carries an id, whatever its name says).
+    /// The team id for `X-Team-Slug` (the header carries an id, despite its name).
     pub team: Option<&'a str>,
     /// The value of `X-Spec-Kitty-Receipts`.
     pub receipts: Option<&'a str>,
@@ -264,7 +264,7 @@ impl Client {
         http: Request<B>,
     ) -> Result<Response<ureq::Body>, SendError> {
         let config = self.agent.configure_request(http).timeout_global(Some(request.timeout));
-        // A proxy named in the environment stands between this machine and others, never before itself.
+        // A proxy named in the environment is used between this machine and others, never for itself.
         let proxy = if to.is_loopback() { None } else { self.proxy.for_url(to.base()) };
         let config = config.proxy(proxy);
         self.agent.run(config.build()).map_err(|error| SendError::of(to, request.timeout, error))

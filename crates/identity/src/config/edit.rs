@@ -97,7 +97,7 @@ impl ConfigEdit {
         set(self.document.as_table_mut(), &["sync", key.leaf()], value);
     }
 
-    /// Removes `key`; says whether it was set. Comments stay, also one behind the value.
+    /// Removes `key`; returns whether it was set. Comments stay, also one behind the value.
     pub fn unset(&mut self, key: Key) -> bool {
         let text = self.text();
         let Some(after) = without(&text, key) else {

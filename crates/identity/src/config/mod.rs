@@ -157,7 +157,7 @@ impl Config {
         Self { readable: false, background_daemon: BackgroundDaemon::Manual, ..Self::default() }
     }
 
-    /// Whether this is what the file says, and not [`Config::unreadable`].
+    /// Whether this is the file's content, and not [`Config::unreadable`].
     pub fn is_readable(&self) -> bool {
         self.readable
     }
@@ -168,7 +168,7 @@ impl Config {
         destination(self.server_url.as_deref()?)
     }
 
-    /// What the configuration says about the rows of one project (contract section 9). The project's own
+    /// The decision of the configuration about the rows of one project (contract section 9). The project's own
     /// key decides; else the override of its checkout; else the default of its repository.
     ///
     /// `project_uuid` is `None` for rows without a project; `repo_slug` and `checkout` are those that were
@@ -299,7 +299,7 @@ impl ConfigError {
     }
 }
 
-/// Reads typed values out of a document and says where it found another type.
+/// Reads typed values out of a document; an error names the path of another type.
 struct Reader<'a> {
     text: &'a str,
 }

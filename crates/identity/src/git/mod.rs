@@ -34,11 +34,11 @@ pub enum Head {
         /// The commit, 40 or 64 lower-case hex digits.
         commit: String,
     },
-    /// Nobody can say; the text says why.
+    /// Unknown, with the reason.
     Unreadable(String),
 }
 
-/// What a repository says about itself.
+/// The identity of a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GitFacts {
     /// The directory that holds `.git`.
@@ -47,7 +47,7 @@ pub struct GitFacts {
     pub git_dir: PathBuf,
     /// The git directory that all worktrees share.
     pub common_dir: PathBuf,
-    /// Where it stands.
+    /// Its place.
     pub head: Head,
     /// `remote.origin.url`.
     pub origin_url: Option<String>,

@@ -1,4 +1,4 @@
-//! What a remote URL says about a repository: its slug, and the project's.
+//! The slug of a repository and of its project, from a remote URL.
 
 /// `owner/repo` (or deeper) of a remote URL, case kept; nothing for local paths and for anything with
 /// fewer than two parts. Shared with every earlier release; pinned by vectors.

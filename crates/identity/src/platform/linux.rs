@@ -16,7 +16,7 @@ pub(crate) fn boot_id() -> Option<String> {
 }
 
 /// State and start time from `/proc/<pid>/stat`. Where that is hidden or not mounted, the kernel still
-/// says whether the pid exists.
+/// returns whether the pid exists.
 pub(crate) fn process_state(pid: u32) -> ProcessState {
     // The name is at most 64 bytes, the fifty numbers at most 20 digits each.
     match read(&format!("/proc/{pid}/stat"), 2048) {
@@ -63,7 +63,7 @@ fn parse_stat(stat: &[u8]) -> Option<ProcessState> {
     }
 }
 
-/// Whether `uid` stands for owners that this user namespace does not map.
+/// Whether `uid` is the id of owners that this user namespace does not map.
 pub(crate) fn is_unmapped_owner(uid: u32) -> bool {
     let number = |path: &str| String::from_utf8(read(path, 4096).ok()?).ok();
     let overflow = number("/proc/sys/kernel/overflowuid").and_then(|text| text.trim().parse().ok());

@@ -80,7 +80,7 @@ pub(crate) fn process_argv(pid: u32) -> Option<Vec<OsString>> {
     parse_arguments(buffer.get(..size)?)
 }
 
-/// Not told.
+/// Not nudged.
 pub(crate) fn start_environment(_pid: u32, _variable: &str) -> Option<OsString> {
     None
 }
@@ -100,7 +100,7 @@ pub(crate) fn is_unmapped_owner(_uid: u32) -> bool {
     false
 }
 
-/// Not told.
+/// Not nudged.
 pub(crate) fn has_fixed_modes(_path: &std::path::Path) -> bool {
     false
 }

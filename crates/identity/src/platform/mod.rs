@@ -1,5 +1,5 @@
 //! What differs between operating systems, and nothing else: the one module where `unsafe` is allowed,
-//! with its reason on each block. Every function is total: it answers, or says that the system does not
+//! with its reason on each block. Every function is total: it answers, or reports that the system does not
 //! tell.
 
 #[cfg(target_os = "linux")]

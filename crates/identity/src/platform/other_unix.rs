@@ -14,12 +14,12 @@ pub(crate) fn process_state(pid: u32) -> ProcessState {
     exists(pid)
 }
 
-/// Not told.
+/// Not nudged.
 pub(crate) fn process_argv(_pid: u32) -> Option<Vec<OsString>> {
     None
 }
 
-/// Not told.
+/// Not nudged.
 pub(crate) fn start_environment(_pid: u32, _variable: &str) -> Option<OsString> {
     None
 }
@@ -29,7 +29,7 @@ pub(crate) fn is_unmapped_owner(_uid: u32) -> bool {
     false
 }
 
-/// Not told.
+/// Not nudged.
 pub(crate) fn has_fixed_modes(_path: &std::path::Path) -> bool {
     false
 }

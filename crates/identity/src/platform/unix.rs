@@ -94,7 +94,7 @@ pub(crate) fn permission_bits(metadata: &Metadata) -> u32 {
 }
 
 /// Takes from group and others what `metadata`, that of `path`, grants them. Leaves alone what
-/// belongs to somebody else and directories that everybody shares.
+/// belongs to another user, and shared directories.
 pub(crate) fn make_private(path: &Path, metadata: &Metadata) -> io::Result<()> {
     let mode = metadata.mode();
     let ours = metadata.uid() == rustix::process::geteuid().as_raw();
@@ -130,7 +130,7 @@ pub(super) fn exists(pid: u32) -> ProcessState {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     match pid.map(rustix::process::test_kill_process) {
         None | Some(Err(rustix::io::Errno::SRCH)) => ProcessState::Gone,
-        // Refused because it is somebody else's: then it exists.
+        // Refused because another user owns it: then it exists.
         Some(Ok(()) | Err(_)) => ProcessState::Alive { start_ticks: None },
     }
 }

@@ -195,7 +195,7 @@ pub(crate) fn process_argv(pid: u32) -> Option<Vec<OsString>> {
     Some(vec![OsString::from_wide(units)])
 }
 
-/// Not told.
+/// Not nudged.
 pub(crate) fn start_environment(_pid: u32, _variable: &str) -> Option<OsString> {
     None
 }
@@ -250,7 +250,7 @@ pub(crate) fn has_fixed_modes(_path: &Path) -> bool {
 /// There is no user here that owns everything.
 pub(crate) fn give_to_directory_owner(_path: &Path) {}
 
-/// Not told.
+/// Not nudged.
 pub(crate) fn device(_path: &Path) -> u64 {
     0
 }
@@ -291,7 +291,7 @@ pub(crate) struct Space {
     pub(crate) inodes: u64,
 }
 
-/// Not told.
+/// Not nudged.
 pub(crate) fn observe_space(_path: &Path) -> Option<Space> {
     None
 }

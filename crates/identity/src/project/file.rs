@@ -59,7 +59,7 @@ pub(super) fn read_text(path: &Path) -> Result<Option<String>, ProjectError> {
     })
 }
 
-/// Parses the file; the error says what is wrong and where.
+/// Parses the file; the error names the fault and its place.
 pub(super) fn parse(text: &str) -> Result<RecordedIdentity, String> {
     let options = serde_saphyr::options! { with_snippet: false };
     let document: Document = serde_saphyr::from_str_with_options(text, options)
@@ -200,7 +200,7 @@ fn with_value(line: &str, value: &str) -> Option<String> {
     Some(format!("{key}: {value}{comment}"))
 }
 
-/// Whether `after` says what `before` said, plus `missing`, and nothing else.
+/// Whether `after` equals `before` plus `missing`.
 fn reads_back(before: &str, after: &str, missing: &[(&str, &str)]) -> bool {
     let (Ok(mut expected), Ok(found)) = (parse(before), parse(after)) else { return false };
     for (key, value) in missing {

@@ -1,7 +1,7 @@
 //! The project: where its root is and what it is called.
 //!
 //! A project is a directory with a `.kittify` directory. Its identity lives in `.kittify/config.yaml`,
-//! which people commit: whoever clones the repository works on the same project. Linked worktrees have
+//! which people commit: every clone of the repository works on the same project. Linked worktrees have
 //! the identity of the main checkout.
 //!
 //! Invariants: a configuration that cannot be read is an error, never a reason to invent a new identity;
@@ -109,7 +109,7 @@ pub fn config_file(root: &Path) -> PathBuf {
 }
 
 impl ProjectIdentity {
-    /// What the file of the project at `root` says; keys that are absent, null or empty are none. Reads
+    /// The file of the project at `root`; keys that are absent, null or empty are none. Reads
     /// only.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 //! `<host name>:<user id>` and a 16-byte salt beside the file.
 //!
 //! The key proves little and costs tens of milliseconds; it is kept because both programs share the
-//! file. Whoever needs only scope and expiry reads the identity card instead.
+//! file. A caller that needs only scope and expiry reads the session cache instead.
 
 use super::SessionError;
 use crate::machine::Machine;
@@ -33,7 +33,7 @@ pub(super) struct Cipher {
 }
 
 /// The last key that this process derived, and what it was made of. A daemon opens the session before
-/// every drain: deriving anew would cost it tens of milliseconds and 16 MiB each time. Whoever can read
+/// every drain: deriving it again would cost tens of milliseconds and 16 MiB each time. A process that can read
 /// the memory of the process can derive the key from names and a file as well.
 static LAST: Mutex<Option<Derived>> = Mutex::new(None);
 

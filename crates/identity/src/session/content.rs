@@ -17,7 +17,7 @@ type Raw<'a> = BTreeMap<String, &'a RawValue>;
 pub(super) fn parse(plaintext: &[u8]) -> Result<Session, SessionError> {
     let mut map: Raw<'_> =
         serde_json::from_slice(plaintext).map_err(|_| content("", "is not a JSON object"))?;
-    // Written for the reference, which requires it; it says nothing.
+    // Written for the reference, which requires it; it carries no information.
     map.remove("storage_backend");
     Ok(Session {
         user_id: required(&mut map, "user_id")?,

@@ -2,7 +2,7 @@
 //!
 //! Owns the session's content, its file and the protocol that the reference and we share for writing
 //! it. Reading creates nothing and takes no lock, so that a gate may read; a file that exists and cannot
-//! be read is an error that says why, never "logged out".
+//! be read is an error with its reason, never "logged out".
 
 mod cipher;
 mod content;
@@ -93,7 +93,7 @@ pub enum SessionError {
     /// The file cannot be read at all.
     #[error(transparent)]
     File(#[from] SmallFileError),
-    /// Group or others may read it: whoever could have read it could have replaced it.
+    /// Group or others may read it, and so could have replaced it.
     #[error("has mode {0:04o}; only its owner may have access (0600)")]
     Shared(u32),
     /// Not JSON.

@@ -2,7 +2,7 @@
 //!
 //! Writers agree through `session.lock`, as the reference's do, and replace `session.json` by a rename;
 //! so a reader needs no lock and sees either the old file or the new one. A reader that loses a race
-//! with a login (new salt, old file) looks again before it says that the file is broken.
+//! with a login (new salt, old file) reads again before it reports a broken file.
 
 use super::cipher::{Cipher, Envelope, SALT_BYTES, random};
 use super::{Session, SessionError, content};
@@ -162,7 +162,7 @@ impl SessionStore {
         self.write_locked(session)
     }
 
-    /// Stores `session` if the stored one satisfies `expected`; says whether it did. Nobody can change
+    /// Stores `session` if the stored one satisfies `expected`; returns whether it did. No process can change
     /// the stored session between the question and the write.
     ///
     /// # Errors
@@ -182,7 +182,7 @@ impl SessionStore {
     }
 
     /// Writes what `change` makes of the stored session, if it makes anything of it, and gives what was
-    /// written. Nobody else writes in between, so what `change` keeps is what was stored last.
+    /// written. No other process writes in between, so `change` sees what was stored last.
     ///
     /// # Errors
     /// [`SessionWriteError`], also when the stored session cannot be read.
@@ -208,7 +208,7 @@ impl SessionStore {
         self.delete_locked()
     }
 
-    /// Deletes the session if the stored one satisfies `expected`; says whether it did.
+    /// Deletes the session if the stored one satisfies `expected`; returns whether it did.
     ///
     /// # Errors
     /// [`SessionWriteError`], also when the stored session cannot be read.

@@ -77,7 +77,7 @@ pub struct Card {
     pub work_package_id: String,
     /// Its title; its id when it has no file.
     pub title: String,
-    /// Where it stands.
+    /// Its place.
     pub lane: Lane,
     /// Who moved it last.
     pub actor: Option<String>,
@@ -246,7 +246,7 @@ pub struct Task {
     pub work_package_id: String,
     /// Its title.
     pub title: String,
-    /// Where it stands.
+    /// Its place.
     pub lane: Lane,
     /// Its file.
     pub path: String,

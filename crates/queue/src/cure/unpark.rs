@@ -85,7 +85,7 @@ pub(super) fn retry(store: &mut ScopedDb, ids: &[i64]) -> Result<Unparked, Queue
             Some(Witness::Row { kind, key }) => {
                 store.read("read waiting rows of", |tx| is_proven_row(tx, *kind, key))?
             }
-            // A note's event says that somebody wrote the file, not what the file is. Once it was given up,
+            // A note's event records that the file was written, not its content. Once it was given up,
             // a file with that content is the repeated command's, which captured a note of its own.
             Some(Witness::File { .. }) if row.event_type() == Some(HISTORY_ADDED) => false,
             Some(witness) => testimony.found(witness),

@@ -9,7 +9,7 @@ use crate::{health, schema};
 use rusqlite::{Connection, Transaction, params};
 
 /// Indexes, and the counters that keep ids from being used twice. Triggers are not taken along: ours are
-/// made anew, and one of anybody else would run with whatever we write.
+/// made again, and one of another file would run with our pages.
 pub(super) fn finish(damaged: &Connection, tx: &Transaction<'_>) -> Result<(), Abort> {
     let listed: rusqlite::Result<Vec<String>> = damaged
         .prepare("SELECT sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL")
@@ -34,7 +34,7 @@ pub(super) fn finish(damaged: &Connection, tx: &Transaction<'_>) -> Result<(), A
 }
 
 /// Rows that lost their binding are found rows again, which is the careful side; bindings that lost
-/// their row or their place go; the tallies are counted anew. Id and scope are given again when the file
+/// their row or their origin is deleted; the tallies are recounted. Id and scope are given again when the file
 /// is opened, if they were lost.
 pub(super) fn reconcile(tx: &Transaction<'_>) -> Result<(), Abort> {
     tx.execute_batch(schema::OUR_TRIGGERS)?;
@@ -63,7 +63,7 @@ pub(super) fn forget_lost(tx: &Transaction<'_>) -> Result<(), Abort> {
     let mut select = tx.prepare("SELECT source, key, digest FROM imported")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        // A damaged row may hold anything. One of other types stands for no legacy row.
+        // A damaged row may hold anything. One of other types names no legacy row.
         let (Ok(source), Ok(key), Ok(digest)) =
             (row.get::<_, String>(0), row.get::<_, String>(1), row.get::<_, Vec<u8>>(2))
         else {

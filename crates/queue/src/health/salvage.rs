@@ -200,7 +200,7 @@ fn copy_rows(
     drop(fresh);
     match copied {
         Ok(()) => {
-            // The empty journal of a finished transaction: the file goes where it would not be its own.
+            // The empty journal of a finished transaction. At the new path of the file it would not be its journal.
             remove(file::side_file(&target, "-journal"))?;
             Ok(salvaged)
         }
@@ -306,7 +306,7 @@ fn open_damaged(path: &Path, parameters: &str) -> Option<(Connection, Vec<Salvag
     Some((conn, tables))
 }
 
-/// An ordinary table, as its own definition says; virtual tables and views have no rows of their own.
+/// An ordinary table by its own definition; virtual tables and views have no rows of their own.
 fn shape_of(conn: &Connection, name: String, sql: String) -> Option<SalvagedTable> {
     let (kind, without_rowid): (String, bool) = conn
         .query_row(
@@ -348,7 +348,7 @@ fn copy_table(
     salvaged: &mut Salvaged,
 ) -> Result<bool, Abort> {
     let there = schema::columns(tx, &table.name)?;
-    // Where each value stands in what is shown of a row: the rowid, then its columns.
+    // The index of each value of a row: the rowid, then its columns.
     let mut columns: Vec<(usize, String)> = (1..)
         .zip(&table.columns)
         .filter(|(_, column)| there.iter().any(|name| name.eq_ignore_ascii_case(column)))

@@ -57,7 +57,7 @@ impl Beyond<'_> {
     /// One by one first, which finds every whole leaf. Then in strides: rowids may lie far apart, and a
     /// counter may say anything.
     fn resume(&mut self, shown: i64) -> Result<Option<i64>, Abort> {
-        // With the first page gone nothing says where the rowids begin; mostly at one.
+        // Without the first page the first rowid is unknown; usually it is one.
         let mut failing = shown;
         if shown == i64::MIN {
             if self.reads(0)? {

@@ -58,7 +58,7 @@ impl LegacyDb {
         done.map_err(|abort| self.failed(action, abort))
     }
 
-    /// Runs `work` on one snapshot, during which nobody can change the file.
+    /// Runs `work` on one snapshot, during which no process can change the file.
     pub(crate) fn read<T>(
         &mut self,
         action: &'static str,

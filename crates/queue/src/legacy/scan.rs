@@ -82,7 +82,7 @@ pub(crate) fn scan(
 ) -> Result<(), Abort> {
     let mut judge = Judge::read(conn, shape, scope)?;
     for table in shape.tables() {
-        // An event is judged by what it says, the others by their project, their first key column.
+        // An event is judged by its content, the others by their project, their first key column.
         let columns = match table {
             LegacyTable::Events => {
                 let data = shape.expression(table, "data", "NULL");
@@ -101,7 +101,7 @@ pub(crate) fn scan(
     Ok(())
 }
 
-/// Says whose a row is. Events must be shown before the other tables.
+/// Finds the account of a row. Events must be scanned before the other tables.
 pub(crate) struct Judge<'a> {
     conn: &'a Connection,
     /// Whether there is any claim: usually there is none between two migrations.

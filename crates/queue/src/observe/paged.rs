@@ -44,7 +44,7 @@ impl<T> Paged<T> {
         Self { path, role, tables, after: i64::MIN, page: VecDeque::new(), read }
     }
 
-    /// Reads the next page that has a row; false at the end. After an error it goes on with the next table,
+    /// Reads the next page that has a row; false at the end. After an error it continues with the next table,
     /// if there can be one.
     fn turn(&mut self) -> Result<bool, ObserveError> {
         while let [table, later @ ..] = self.tables {

@@ -45,7 +45,7 @@ pub struct Outbox {
 pub struct BatchLimits {
     /// At most this many rows.
     pub rows: usize,
-    /// At most this many bytes of payload; a single larger row still comes, alone.
+    /// At most this many bytes of payload; a single larger row is still read, alone.
     pub bytes: usize,
 }
 

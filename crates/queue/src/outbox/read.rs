@@ -187,7 +187,7 @@ fn judge<T: Sendable>(tx: &Transaction<'_>, id: i64) -> Result<RowCheck<T>, Abor
         })
         .optional()?;
     let Some(Some((true, row))) = read else { return Ok(RowCheck::Rewritten) };
-    // A body that was dropped and waits again was captured again: its document says so once more.
+    // A body that was dropped and waits again was captured again from the same document.
     let receipt = tx
         .prepare_cached(
             "SELECT 1 FROM receipts

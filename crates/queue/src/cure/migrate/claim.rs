@@ -32,7 +32,7 @@ pub(super) const CLAIMS: &str = "CREATE TABLE IF NOT EXISTS claims (
     \"table\" TEXT NOT NULL, key TEXT NOT NULL, scope TEXT NOT NULL, PRIMARY KEY (\"table\", key)
 ) WITHOUT ROWID";
 
-/// Claims every row of `scope` that nobody has claimed. Nothing when there is no row of the scope.
+/// Claims every unclaimed row of `scope`. Nothing when there is no row of the scope.
 pub(super) fn claim(legacy: &mut LegacyDb, scope: &Scope) -> Result<Option<Claimed>, QueueError> {
     let path = legacy.path().to_owned();
     let claimed = legacy.write("claim rows of", |tx| {

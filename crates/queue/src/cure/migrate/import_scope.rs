@@ -27,7 +27,7 @@ pub(in crate::cure) fn adopt(
 ) -> Result<MigrationReport, QueueError> {
     let report = MigrationReport::of(false, old_queue, store.path());
     check_other(old_queue, store.path())?;
-    // What the copy says is the caller's, not a defect of the old file.
+    // A fault of the copy is the caller's, not a defect of the old file.
     let adopted = read_only(old_queue, Role::Active, |old| Ok(copy(store, scope, old_queue, old, progress)))?;
     adopted.unwrap_or(Ok(report))
 }
@@ -131,7 +131,7 @@ fn foresee(
     Ok(report)
 }
 
-/// Whose a queue DB is, as it says itself.
+/// The account that a queue DB records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueueOwner {
     /// The user it was born for.
@@ -189,7 +189,7 @@ fn check_other(old_queue: &Path, queue_path: &Path) -> Result<(), QueueError> {
     Err(QueueError::NotAdoptable { path: old_queue.to_owned(), why })
 }
 
-/// Refuses a file that was born for somebody else; says whether it has our tables.
+/// Refuses a file that was created for another account; returns whether it has our tables.
 fn check_principal(old: &Connection, old_queue: &Path, scope: &Scope) -> Result<bool, Abort> {
     let meta = read_meta(old)?;
     let ours = check_version(old_queue, &meta)? > 0;

@@ -36,7 +36,7 @@ impl<'c> Foresight<'c> {
         Ok(Self { scoped, waiting: HashSet::new(), copied: HashSet::new() })
     }
 
-    /// What would become of the next row; `fits` says whether it can enter its table.
+    /// The outcome of the next row; `fits`: whether it can enter its table.
     pub(super) fn fate(
         &mut self,
         table: LegacyTable,

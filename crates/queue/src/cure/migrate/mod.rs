@@ -189,7 +189,7 @@ fn add(counts: &mut LegacyRowCounts, more: LegacyRowCounts) {
     counts.failure_log_rows += more.failure_log_rows;
 }
 
-/// What the pin says, if it holds and says that nothing is left to do.
+/// The cached count, if it is current and zero.
 fn known_done(
     store: &mut ScopedDb,
     scope: &Scope,
@@ -224,7 +224,7 @@ fn nothing_to_move(
 }
 
 /// Counts the legacy rows and leaves the counts, with the fingerprint of the file they were taken from,
-/// in the scoped queue DB. Nobody can change the file between the two.
+/// in the scoped queue DB. No process can change the file between the two.
 pub(super) fn pin(
     store: &mut ScopedDb,
     legacy: &mut LegacyDb,
