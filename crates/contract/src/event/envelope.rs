@@ -5,9 +5,6 @@
 use serde::Serialize;
 use serde_json::Value;
 
-/// The aggregate types an envelope may name. `Feature` is of the time before the cut-over.
-pub const AGGREGATE_TYPES: [&str; 4] = ["Build", "WorkPackage", "Mission", "MissionDossier"];
-
 /// One event, ready to be judged and queued. Serialises to the text that is stored and sent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Envelope {
@@ -17,7 +14,7 @@ pub struct Envelope {
     pub event_type: String,
     /// What it is about: a work package id, a mission id, a build id.
     pub aggregate_id: String,
-    /// One of [`AGGREGATE_TYPES`].
+    /// `Build`, `WorkPackage`, `Mission` or `MissionDossier`.
     pub aggregate_type: String,
     /// [`crate::event::SCHEMA_VERSION`].
     pub schema_version: String,

@@ -24,13 +24,5 @@ pub const TASKS_COMPLETED: &str = "TasksCompleted";
 pub const BUILD_REGISTERED: &str = "BuildRegistered";
 /// An artifact of a mission was found, with its content hash. Must arrive before the body.
 pub const DOSSIER_ARTIFACT_INDEXED: &str = "MissionDossierArtifactIndexed";
-/// A required artifact is absent.
-pub const DOSSIER_ARTIFACT_MISSING: &str = "MissionDossierArtifactMissing";
 /// The hash over all artifacts of a mission was computed.
 pub const DOSSIER_SNAPSHOT_COMPUTED: &str = "MissionDossierSnapshotComputed";
-/// The snapshot differs from its baseline.
-pub const DOSSIER_PARITY_DRIFT: &str = "MissionDossierParityDriftDetected";
-/// A decision point was opened.
-pub const DECISION_POINT_OPENED: &str = "DecisionPointOpened";
-/// A decision point was resolved, deferred or cancelled.
-pub const DECISION_POINT_RESOLVED: &str = "DecisionPointResolved";

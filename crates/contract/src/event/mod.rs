@@ -45,9 +45,6 @@ pub use validated::ValidatedEvent;
 /// The envelope version that marks an event as written after the cut-over. Matched exactly.
 pub const SCHEMA_VERSION: &str = "3.0.0";
 
-/// The release of the published contract these tables describe.
-pub const CONTRACT_RELEASE: &str = "5.2.0";
-
 /// Keys that no object at any depth of an event may have. Values are never inspected.
 pub const FORBIDDEN_KEYS: [&str; 4] =
     ["feature_slug", "feature_number", "mission_key", "legacy_aggregate_id"];

@@ -5,15 +5,6 @@
 //! be read, is empty, too large, or not allowed.
 
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::value::RawValue;
-
-/// What the request consists of, borrowed: each event keeps its bytes.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct BatchRequest<'a> {
-    /// The events, each as it was written.
-    #[serde(borrow)]
-    pub events: Vec<&'a RawValue>,
-}
 
 /// Bytes of `{"events":[` and `]}`: what a batch weighs beside its events and the commas between.
 pub const FRAME_BYTES: usize = 13;

@@ -12,9 +12,6 @@ pub const MAX_CONTENT_BYTES: usize = 524_288;
 /// The only hash algorithm.
 pub const ALGORITHM: &str = "sha256";
 
-/// The manifest version of a mission without one.
-pub const DEFAULT_MANIFEST_VERSION: &str = "1";
-
 /// The files at the top of a mission whose bodies travel.
 pub const SURFACE_FILES: [&str; 6] =
     ["spec.md", "plan.md", "tasks.md", "research.md", "quickstart.md", "data-model.md"];
@@ -48,7 +45,7 @@ pub struct ArtifactBody {
     pub target_branch: String,
     /// The mission's type.
     pub mission_type: String,
-    /// The manifest's version, [`DEFAULT_MANIFEST_VERSION`] without one.
+    /// The manifest's version, `1` without one.
     pub manifest_version: String,
     /// Relative to the mission's directory, with `/`.
     pub artifact_path: String,

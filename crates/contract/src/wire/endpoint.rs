@@ -11,8 +11,6 @@ pub const SYNC_HEALTH: &str = "/api/v1/sync/health/";
 pub const RECEIPTS: &str = "/api/v1/sync/receipts/";
 /// GET, POST: sharing of projects with another team.
 pub const REPOSITORY_SHARES: &str = "/api/v1/sync/repository-shares/";
-/// POST: end one's part in a share.
-pub const REPOSITORY_SHARES_LEAVE: &str = "/api/v1/sync/repository-shares/leave/";
 /// GET: who the token belongs to.
 pub const ME: &str = "/api/v1/me";
 /// GET: whether the session is still known.
@@ -39,13 +37,6 @@ pub const HEALTHZ: &str = "/healthz";
 pub const READYZ: &str = "/readyz";
 /// GET: counters in the Prometheus text format.
 pub const METRICS: &str = "/metrics";
-
-/// The path to forget a project's private data: POST with the body `{}`.
-///
-/// The uuid is a path segment; callers pass a UUID, which needs no escaping.
-pub fn forget_private(project_uuid: &str) -> String {
-    format!("/api/v1/sync/projects/{project_uuid}/forget-private/")
-}
 
 /// The header that names the team. Its value is the private teamspace's **id**, despite its name.
 pub const TEAM_HEADER: &str = "X-Team-Slug";

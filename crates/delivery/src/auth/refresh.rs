@@ -34,15 +34,6 @@ pub enum Refreshed {
     Renewed(Session),
 }
 
-impl Refreshed {
-    /// The session.
-    pub fn into_session(self) -> Session {
-        match self {
-            Self::Adopted(session) | Self::Renewed(session) => session,
-        }
-    }
-}
-
 /// Why there is no usable session.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
