@@ -145,6 +145,7 @@ const ROWS: &[(&str, &str, How)] = &[
     ("mission/src/transition.rs", "give what is missing", Names("--force")),
     ("mission/src/error.rs", "move it out of the way", Names("`git read-tree HEAD`")),
     ("mission/src/error.rs", "= crate::log::remedy", From("mission/src/log/damage.rs")),
+    ("mission/src/error.rs", "= text", From("mission/src/remedies.rs")),
     ("mission/src/error.rs", "give this user access", Names("{}")),
     ("mission/src/log/damage.rs", "keeps every readable row", Names("`{repair}`")),
     ("mission/src/log/damage.rs", "a newer release", Names("correct the line")),
