@@ -254,7 +254,8 @@ mod tests {
     fn every_code_has_a_remedy_that_names_an_act() {
         for code in ErrorCode::iter() {
             let remedy = code.remedy();
-            let named = ["`", "--", "tasks/", ".json", "repeat", "PATH", "tasks.md", "spec.md", "circle"];
+            let named =
+                ["`", "--", "tasks/", ".json", "repeat", "PATH", "tasks.md", "spec.md", "circle", "the file"];
             assert!(named.iter().any(|name| remedy.contains(name)), "{}: {remedy}", code.name());
             assert!(!remedy.ends_with('.') && !remedy.starts_with(char::is_uppercase), "{}", code.name());
         }

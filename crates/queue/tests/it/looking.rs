@@ -45,7 +45,7 @@ fn every_waiting_row_is_shown_with_what_keeps_it_from_leaving() {
     assert_eq!((problem("01A"), problem("spec.md")), (String::new(), String::new()));
     assert!(problem("01T").contains("no event"), "{}", problem("01T"));
     assert_eq!(problem("01B"), "`event_type` is no text");
-    assert!(problem("plan.md").contains("the content hashes to"), "{}", problem("plan.md"));
+    assert!(problem("plan.md").contains("content_hash is not the SHA-256"), "{}", problem("plan.md"));
     assert!(problem("blob.md").contains("no text"), "{}", problem("blob.md"));
     let first = &rows[0];
     assert_eq!((first.key.as_str(), first.event_type.as_deref()), ("01A", Some("WPStatusChanged")));
