@@ -70,7 +70,9 @@ impl ErrorCode {
                 "correct the file by hand; `git log -p -- FILE` shows what it held at each commit"
             }
             Self::LogDamaged => "`spec-kitty doctor repair --mission MISSION` keeps every readable row",
-            Self::IoError => "give this user access to the file, and look whether its disk is full",
+            Self::IoError => {
+                "give this user access to the file that the message names, and free space if its disk is full"
+            }
             Self::ProjectNotFound => {
                 "run the command inside a project, or create `.kittify/` beside `.git` to make one"
             }

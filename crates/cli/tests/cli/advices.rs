@@ -113,7 +113,7 @@ const ROWS: &[(&str, &str, How)] = &[
         "keeps every readable row",
         Names("`spec-kitty doctor repair --mission MISSION`"),
     ),
-    ("mission/src/remedies.rs", "give this user access", Names("the file")),
+    ("mission/src/remedies.rs", "give this user access", Names("the file that the message names")),
     ("mission/src/remedies.rs", "inside a project", Cured(project_is_made)),
     ("mission/src/remedies.rs", "available missions", Cured(mission_is_named)),
     ("mission/src/remedies.rs", "`git init`", Names("`git init`")),
