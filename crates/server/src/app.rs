@@ -6,11 +6,11 @@ use crate::connection::Peer;
 use crate::keyed_semaphores::KeyedSemaphores;
 use crate::metrics::{Metrics, Route};
 use crate::origin::{ClientOrigin, TrustedProxies};
-use crate::refusal::{self, HttpRefusal};
+use crate::refusal::{self, HttpRefusal, has_sync_protocol};
 use crate::request::Caller;
 use crate::store::ServerStore;
 use crate::time::UnixMillis;
-use crate::{dossier, identity, ingest, inspect, oauth, operations, receipts};
+use crate::{dossier, identity, ingest, inspect, oauth, operations, receipts, sharing};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, HOST, USER_AGENT};
@@ -161,11 +161,14 @@ impl ConcurrencyLimits {
 pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route(endpoint::EVENTS_BATCH, post(ingest::batch))
+        .route(endpoint::EVENTS_PREFLIGHT, post(ingest::preflight))
         .route(endpoint::PUSH_CONTENT, post(dossier::push))
         .route(endpoint::SYNC_HEALTH, get(operations::sync_health))
         .route(endpoint::RECEIPTS, post(receipts::check))
+        .route(endpoint::REPOSITORY_SHARES, get(sharing::list))
         .route(endpoint::ME, get(identity::me))
         .route(endpoint::SESSION_STATUS, get(identity::session_status))
+        .route(endpoint::WS_TOKEN, post(operations::ws_token))
         .route(endpoint::OAUTH_DEVICE, post(oauth::device::start))
         .route(endpoint::DEVICE_APPROVAL, get(oauth::device::show).post(oauth::device::decide))
         .route(endpoint::OAUTH_AUTHORIZE, get(oauth::authorize::show).post(oauth::authorize::decide))
@@ -191,6 +194,7 @@ async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) 
     let (arrived, started) = (UnixMillis::now(), Instant::now());
     let route = Route::of(request.uri().path());
     let caller = Caller::of(&app, &request);
+    let is_earlier_client = has_sync_protocol(request.headers());
     let head = app.log.is_on().then(|| RequestHead::of(&request, &caller));
     let mut response =
         match contract_skew(request.headers()).or_else(|| acquire_for_origin(&app, &request, &caller)) {
@@ -200,6 +204,9 @@ async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) 
                 next.run(request).await
             }
         };
+    if is_earlier_client && let Some(refusal) = response.extensions_mut().remove::<HttpRefusal>() {
+        response = refusal.for_sync_protocol(route).into_response();
+    }
     app.metrics.count_request(route, response.status().as_u16());
 
     let id = Ulid::generate().to_string();

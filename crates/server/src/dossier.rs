@@ -14,7 +14,7 @@ use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use contract::wire::body::{self, ArtifactBody, BodyAnswer};
+use contract::wire::body::{self, ArtifactBody, ArtifactPush, BodyAnswer};
 use std::sync::Arc;
 
 pub(crate) async fn push(
@@ -55,9 +55,9 @@ async fn admit(app: &Arc<App>, caller: &Caller, headers: &HeaderMap) -> Result<P
     if has_private_team { Ok(principal) } else { Err(HttpRefusal::missing_private_team()) }
 }
 
-/// Reads and validates the nine fields.
+/// Reads and validates the fields.
 fn validate(bytes: &[u8]) -> Result<ArtifactBody, HttpRefusal> {
-    let push: ArtifactBody = read_object(bytes).map_err(|error| {
+    let push: ArtifactPush = read_object(bytes).map_err(|error| {
         // serde names the key. Other errors get a position only, because a type error would quote a
         // piece of the file.
         let text = error.to_string();
@@ -71,6 +71,7 @@ fn validate(bytes: &[u8]) -> Result<ArtifactBody, HttpRefusal> {
             )),
         }
     })?;
+    let push = ArtifactBody::from(push);
     match push.fault() {
         None => Ok(push),
         Some(fault) => Err(HttpRefusal::malformed(fault)),

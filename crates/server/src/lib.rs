@@ -11,6 +11,7 @@
 //! | `store` | durable state, behind traits; SQLite |
 //! | `ingest`, `dossier` | accept events and bodies |
 //! | `receipts`, `inspect` | report what is stored |
+//! | `sharing` | projects that other teams see |
 //! | `connection`, `keyed_semaphores`, `origin` | fairness: concurrency limits for each account and address |
 //! | `oauth`, `web` | logins and their pages |
 //! | `metrics`, `access_log` | counters and the request log |
@@ -40,6 +41,7 @@ mod refusal;
 mod request;
 mod secret;
 mod serve;
+mod sharing;
 mod store;
 mod time;
 mod web;

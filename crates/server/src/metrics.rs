@@ -11,6 +11,7 @@ use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum Route {
     EventsBatch,
+    EventsPreflight,
     PushContent,
     SyncHealth,
     Receipts,
@@ -31,6 +32,7 @@ impl Route {
         use contract::wire::endpoint as at;
         match path {
             at::EVENTS_BATCH => Self::EventsBatch,
+            at::EVENTS_PREFLIGHT => Self::EventsPreflight,
             at::PUSH_CONTENT => Self::PushContent,
             at::SYNC_HEALTH => Self::SyncHealth,
             at::RECEIPTS => Self::Receipts,

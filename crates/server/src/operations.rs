@@ -3,10 +3,12 @@
 use crate::app::App;
 use crate::receipts;
 use crate::refusal::HttpRefusal;
+use crate::request::{Caller, authenticate, discard};
 use crate::store::Principal;
 use crate::web::{self, overview::Overview};
 use axum::Json;
-use axum::extract::State;
+use axum::body::Body;
+use axum::extract::{Extension, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -28,6 +30,18 @@ pub(crate) async fn sync_health(
         },
         receipts,
     }))
+}
+
+/// `POST /api/v1/ws-token`: there is no live channel, and the client prints the sentence that says so.
+pub(crate) async fn ws_token(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> HttpRefusal {
+    let admitted = authenticate(&app, &caller, &headers).await;
+    discard(body).await;
+    admitted.err().unwrap_or_else(HttpRefusal::no_live_channel)
 }
 
 /// `GET /healthz`: the process answers.

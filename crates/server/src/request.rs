@@ -143,7 +143,7 @@ pub(crate) async fn read_body(
     let announced =
         headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
-        drain(body).await;
+        discard(body).await;
         return Err(BodyFault::TooLarge);
     }
     let whole = collect(body, announced.unwrap_or(0), limit, limits.min_transfer_rate());
@@ -169,7 +169,7 @@ async fn collect(
         let frame = frame.map_err(|_| BodyFault::Broken)?;
         let Some(data) = frame.data_ref() else { continue };
         if bytes.len() + data.len() > limit {
-            drain(body).await;
+            discard(body).await;
             return Err(BodyFault::TooLarge);
         }
         bytes.extend_from_slice(data);
@@ -177,7 +177,7 @@ async fn collect(
     Ok(bytes)
 }
 
-/// Drains the body of a refused request.
+/// Discards the body of a refused request.
 pub(crate) async fn drain_if_refused<T>(
     admitted: Result<T, HttpRefusal>,
     body: Body,
@@ -185,15 +185,15 @@ pub(crate) async fn drain_if_refused<T>(
     match admitted {
         Ok(admitted) => Ok((admitted, body)),
         Err(refusal) => {
-            drain(body).await;
+            discard(body).await;
             Err(refusal)
         }
     }
 }
 
 /// Reads and discards what a refused client still sends, within bounds.
-async fn drain(mut body: Body) {
-    let discard = async {
+pub(crate) async fn discard(mut body: Body) {
+    let read = async {
         let mut left = DRAINED;
         while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
             let length = frame.data_ref().map_or(0, |data| data.len());
@@ -203,7 +203,7 @@ async fn drain(mut body: Body) {
             left -= length;
         }
     };
-    let _ = tokio::time::timeout(DRAIN_TIME, discard).await;
+    let _ = tokio::time::timeout(DRAIN_TIME, read).await;
 }
 
 /// The fields of a form, each at most once.

@@ -21,16 +21,19 @@ pub enum Deviation {
     NullProject,
     /// `build_id` is empty.
     EmptyBuild,
+    /// `MissionCreated` as the lifecycle log has it: with `actor`, without `mission_type` and `wp_count`.
+    MissionCreatedLifecycle,
 }
 
 impl Deviation {
-    /// Every one.
-    pub const ALL: [Self; 5] = [
+    /// Every one. Stores keep positions in this list: a new one is added at the end.
+    pub const ALL: [Self; 6] = [
         Self::WpCreatedTitle,
         Self::BuildExtraKeys,
         Self::EvidenceWithoutReview,
         Self::NullProject,
         Self::EmptyBuild,
+        Self::MissionCreatedLifecycle,
     ];
 
     /// The wire form.
@@ -41,6 +44,7 @@ impl Deviation {
             Self::EvidenceWithoutReview => "evidence_without_review",
             Self::NullProject => "null_project_uuid",
             Self::EmptyBuild => "empty_build_id",
+            Self::MissionCreatedLifecycle => "mission_created_lifecycle",
         }
     }
 }
@@ -52,6 +56,7 @@ pub(super) fn payload_deviation(event_type: &str, payload: &Node<'_>) -> Option<
         "WPCreated" => (&WP_CREATED, Deviation::WpCreatedTitle),
         "BuildRegistered" => (&BUILD_REGISTERED, Deviation::BuildExtraKeys),
         "BuildHeartbeat" => (&BUILD_HEARTBEAT, Deviation::BuildExtraKeys),
+        "MissionCreated" => (&MISSION_CREATED_LIFECYCLE, Deviation::MissionCreatedLifecycle),
         "WPStatusChanged" => (&payload::status::WITHOUT_REVIEW, Deviation::EvidenceWithoutReview),
         _ => return None,
     };
@@ -64,6 +69,18 @@ static WP_CREATED: ObjectShape = closed(&[
     need("mission_slug", Shape::Text),
     some("dependencies", Shape::List(&Shape::AnyText, 0)),
     may("mission_id", &Shape::Text),
+]);
+
+static MISSION_CREATED_LIFECYCLE: ObjectShape = closed(&[
+    may("mission_id", &Shape::Text),
+    need("mission_slug", Shape::Text),
+    need("mission_number", Shape::Nullable(&Shape::Whole(1))),
+    need("target_branch", Shape::Text),
+    need("friendly_name", Shape::Text),
+    need("purpose_tldr", Shape::Text),
+    need("purpose_context", Shape::Text),
+    may("actor", &Shape::Text),
+    may("created_at", &Shape::Text),
 ]);
 
 static BUILD_REGISTERED: ObjectShape = open(payload::build::REGISTERED_KEYS);

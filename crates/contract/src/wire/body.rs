@@ -1,8 +1,9 @@
 //! Artifact bodies: `POST /api/dossier/push-content/`, one file per request.
 //!
-//! Nine fields, no more; `feature_slug` and `mission_key` are refused by name. The event
+//! Nine fields, and the two of [`ArtifactPush`]; `feature_slug` and `mission_key` are refused by name. The event
 //! `MissionDossierArtifactIndexed` of the path must have arrived before.
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -55,6 +56,42 @@ pub struct ArtifactBody {
     pub hash_algorithm: String,
     /// The file, byte for byte.
     pub content_body: String,
+}
+
+/// A push as a server reads it: the nine fields, and two that releases up to 3.2.7 add. The two mean nothing
+/// to a server, and any other key is refused by name.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArtifactPush {
+    project_uuid: String,
+    mission_slug: String,
+    target_branch: String,
+    mission_type: String,
+    manifest_version: String,
+    artifact_path: String,
+    content_hash: String,
+    hash_algorithm: String,
+    content_body: String,
+    #[serde(default, rename = "admission_generation")]
+    _admission_generation: IgnoredAny,
+    #[serde(default, rename = "binding_audience")]
+    _binding_audience: IgnoredAny,
+}
+
+impl From<ArtifactPush> for ArtifactBody {
+    fn from(push: ArtifactPush) -> Self {
+        Self {
+            project_uuid: push.project_uuid,
+            mission_slug: push.mission_slug,
+            target_branch: push.target_branch,
+            mission_type: push.mission_type,
+            manifest_version: push.manifest_version,
+            artifact_path: push.artifact_path,
+            content_hash: push.content_hash,
+            hash_algorithm: push.hash_algorithm,
+            content_body: push.content_body,
+        }
+    }
 }
 
 /// The five fields that say where a body belongs.

@@ -1,8 +1,10 @@
 //! Paths and headers. Trailing slashes are exact: present on the ingest routes, absent on `/oauth`,
 //! `me`, `session-status` and `ws-token`.
 
-/// POST: events, gzip or plain. Needs the team header.
+/// POST: events, gzip or plain. Without the team header the server derives the team.
 pub const EVENTS_BATCH: &str = "/api/v1/events/batch/";
+/// POST: events as in a batch, plain JSON; judged and not stored. Releases up to 3.2.7 ask before they import history.
+pub const EVENTS_PREFLIGHT: &str = "/api/v1/events/preflight/";
 /// POST: one artifact body, plain JSON, no team header.
 pub const PUSH_CONTENT: &str = "/api/dossier/push-content/";
 /// GET: limits.
@@ -15,7 +17,7 @@ pub const REPOSITORY_SHARES: &str = "/api/v1/sync/repository-shares/";
 pub const ME: &str = "/api/v1/me";
 /// GET: whether the session is still known.
 pub const SESSION_STATUS: &str = "/api/v1/session-status";
-/// POST: a WebSocket token. This server has none and answers 404.
+/// POST: a WebSocket token. This server has no live channel and answers 403.
 pub const WS_TOKEN: &str = "/api/v1/ws-token";
 /// GET in a browser, POST of its form.
 pub const OAUTH_AUTHORIZE: &str = "/oauth/authorize";
@@ -42,6 +44,11 @@ pub const METRICS: &str = "/metrics";
 pub const TEAM_HEADER: &str = "X-Team-Slug";
 /// The header of a health request that names the newest receipts; see [`super::receipts`].
 pub const RECEIPTS_HEADER: &str = "X-Spec-Kitty-Receipts";
+/// The header by which releases up to 3.2.7 are recognised, on batches, preflights and bodies. They keep a
+/// refused request only after certain answers, which a server must therefore choose.
+pub const SYNC_PROTOCOL_HEADER: &str = "X-Spec-Kitty-Sync-Protocol";
+/// The value of [`SYNC_PROTOCOL_HEADER`].
+pub const SYNC_PROTOCOL_VERSION: &str = "2.0";
 /// The header that carries [`CONTRACT_VERSION`] on every request of this client.
 pub const CONTRACT_HEADER: &str = "X-Spec-Kitty-Contract";
 /// `<major>.<minor>` of the published event contract a client implements. A server that no longer

@@ -24,9 +24,22 @@ pub struct ErrorEnvelope {
     /// More for people; some servers use only this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// The sentence that releases up to 3.2.7 print for a 403 or 412.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_description: Option<String>,
     /// With 413 and 429.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<IngressLimits>,
+    /// With 412.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync_protocol: Option<SyncProtocolNote>,
+}
+
+/// What releases up to 3.2.7 print for a 412, the only answer after which they send a batch again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncProtocolNote {
+    /// The cause, and what to do.
+    pub upgrade_guidance: String,
 }
 
 impl ErrorEnvelope {
@@ -42,7 +55,7 @@ impl ErrorEnvelope {
 
     /// The best sentence it has.
     pub fn text(&self) -> Option<&str> {
-        [&self.error, &self.message, &self.detail]
+        [&self.error, &self.message, &self.detail, &self.error_description]
             .into_iter()
             .flatten()
             .map(String::as_str)
@@ -59,6 +72,8 @@ impl ErrorEnvelope {
             category: text("category"),
             message: text("message"),
             detail: text("detail"),
+            error_description: text("error_description"),
+            sync_protocol: None,
             limits: value.get("limits").and_then(|limits| serde_json::from_value(limits.clone()).ok()),
         })
     }
@@ -76,6 +91,8 @@ pub mod code {
     pub const UNAUTHORIZED: &str = "unauthorized";
     /// 401: no valid bearer token.
     pub const AUTH_EXPIRED: &str = "auth_expired";
+    /// 408: the body did not arrive in time.
+    pub const REQUEST_TIMEOUT: &str = "request_timeout";
     /// 429.
     pub const THROTTLED: &str = "throttled";
     /// 400: the request is not of the shape the route takes.
@@ -86,6 +103,8 @@ pub mod code {
     pub const UNAVAILABLE: &str = "server_error";
     /// 404.
     pub const NOT_FOUND: &str = "not_found";
+    /// 403: the server has no WebSocket.
+    pub const NO_LIVE_CHANNEL: &str = "no_live_channel";
     /// 405.
     pub const METHOD_NOT_ALLOWED: &str = "method_not_allowed";
 }

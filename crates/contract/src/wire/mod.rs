@@ -27,6 +27,7 @@ pub mod inspect;
 pub mod me;
 pub mod oauth;
 pub mod receipts;
+pub mod sharing;
 
 pub use batch::{BatchResponse, EventResult, EventStatus};
 pub use body::{ArtifactBody, BodyAnswer};

@@ -1,16 +1,18 @@
-//! Event ingest: `POST /api/v1/events/batch/`.
+//! Event ingest: `POST /api/v1/events/batch/`, and `POST /api/v1/events/preflight/`, which judges alike and
+//! stores nothing.
 //!
 //! Order: token, team, an upload permit, the body within its bounds, then (on a blocking thread)
 //! inflate, split and validate, then one commit, then the answer. The body of a refused request is
 //! drained within bounds, so that the client reads the answer.
 
+mod content;
 mod prepare;
 
 use crate::access_log::{EventCounts, LogNote};
 use crate::app::App;
 use crate::refusal::HttpRefusal;
 use crate::request::{Caller, authenticate, drain_if_refused, read_body};
-use crate::store::{EventOutcome, Principal, TeamKey};
+use crate::store::{EventOutcome, HeldQuery, Membership};
 use crate::time::UnixMillis;
 use axum::body::Body;
 use axum::extract::{Extension, State};
@@ -19,9 +21,11 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use contract::wire::batch::EventStatus;
 use contract::wire::endpoint::TEAM_HEADER;
-use prepare::{Encoding, EventVerdict, JudgedBatch};
+use contract::wire::receipts::ReceiptState;
+use prepare::{Encoding, EventVerdict, JudgedBatch, Submission};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Allowance above the batch limit for the gzip frame around incompressible bytes.
@@ -33,51 +37,96 @@ pub(crate) async fn batch(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpRefusal> {
-    let admitted = admit(&app, &caller, &headers).await;
-    let (admitted, body) = drain_if_refused(admitted, body).await?;
-    let AdmittedBatch { principal, team_id, key, encoding } = admitted;
-    let _permits = app.upload_permits(&caller, &principal.account.user_id).await?;
-    let limits = app.limits;
-    let bytes = read_body(&headers, body, limits.bytes_per_batch + WIRE_SLACK, &limits).await;
-    let bytes = bytes.map_err(|fault| fault.refusal("batch", || HttpRefusal::batch_too_large(&limits)))?;
-    app.metrics.request_bytes.inc_by(bytes.len() as u64);
-    let sent_to = team_id.clone();
-    let work = move || prepare::batch(bytes, encoding, &sent_to, &limits);
-    let JudgedBatch { verdicts, blocks } =
-        tokio::task::spawn_blocking(work).await.map_err(|_| HttpRefusal::unavailable())??;
+    let (sender, body) = drain_if_refused(admit(&app, &caller, &headers).await, body).await?;
+    let _permits = app.upload_permits(&caller, &sender.account).await?;
+    let account = Some(sender.account.clone());
+    let judged = judge(&app, &headers, sender, body, app.limits.bytes_per_batch).await?;
+    let JudgedBatch { team, verdicts, blocks } = judged;
 
     let events = blocks.iter().flat_map(|block| &block.events);
     let flagged = events.filter(|event| !event.deviations.is_empty()).count() as u64;
-    let outcomes =
-        if blocks.is_empty() { Vec::new() } else { app.store.ingest(key, blocks, UnixMillis::now()).await? };
+    let outcomes = if blocks.is_empty() {
+        Vec::new()
+    } else {
+        app.store.ingest(team.key, blocks, UnixMillis::now()).await?
+    };
     let counts = count(&app, &verdicts, &outcomes, flagged);
-    let answer = answer(&verdicts, &outcomes);
-    let account = Some(principal.account.user_id);
-    let note = LogNote { account, team: Some(team_id), events: Some(counts), refusal: None };
-    Ok((Extension(note), [(CONTENT_TYPE, "application/json")], answer).into_response())
+    let note = LogNote { account, team: Some(team.team_id), events: Some(counts), refusal: None };
+    Ok(json(note, &BatchResultList { results: results(&verdicts, &outcomes) }))
 }
 
-struct AdmittedBatch {
-    principal: Principal,
-    /// As the client named it.
-    team_id: String,
-    key: TeamKey,
+pub(crate) async fn preflight(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, HttpRefusal> {
+    let (sender, body) = drain_if_refused(admit(&app, &caller, &headers).await, body).await?;
+    let _permits = app.upload_permits(&caller, &sender.account).await?;
+    let account = Some(sender.account.clone());
+    // Not compressed, and nothing of it is stored.
+    let JudgedBatch { team, verdicts, blocks } =
+        judge(&app, &headers, sender, body, app.limits.bytes_per_body_request).await?;
+    let ids: Vec<String> =
+        blocks.into_iter().flat_map(|block| block.events).map(|event| event.canonical_id).collect();
+    let query =
+        HeldQuery { team: team.key, events: ids.iter().cloned().map(Some).collect(), ..HeldQuery::default() };
+    let mut states = app.store.held(query).await?.events.into_iter();
+    let mut seen = HashSet::new();
+    let outcomes: Vec<EventOutcome> = ids
+        .iter()
+        .map(|id| match states.next() {
+            Some(ReceiptState::Missing) if seen.insert(id) => EventOutcome::Stored,
+            _ => EventOutcome::Duplicate { differs: false },
+        })
+        .collect();
+    let note = LogNote { account, team: Some(team.team_id), events: None, refusal: None };
+    Ok(json(note, &PreflightAnswer::of(results(&verdicts, &outcomes))))
+}
+
+/// Who sends events, to which teams, and how they are packed.
+struct Sender {
+    account: String,
+    teams: Vec<Membership>,
     encoding: Encoding,
 }
 
-async fn admit(app: &Arc<App>, caller: &Caller, headers: &HeaderMap) -> Result<AdmittedBatch, HttpRefusal> {
+async fn admit(app: &Arc<App>, caller: &Caller, headers: &HeaderMap) -> Result<Sender, HttpRefusal> {
     let principal = authenticate(app, caller, headers).await?;
-    let team = headers.get(TEAM_HEADER).and_then(|team| team.to_str().ok());
-    let team = team.ok_or_else(HttpRefusal::missing_private_team)?.trim();
     let encoding = match headers.get(CONTENT_ENCODING).map(|encoding| encoding.to_str().unwrap_or_default()) {
         None => Encoding::Plain,
         Some(name) if name.eq_ignore_ascii_case("identity") => Encoding::Plain,
         Some(name) if name.eq_ignore_ascii_case("gzip") => Encoding::Gzip,
         Some(_) => return Err(HttpRefusal::unknown_encoding()),
     };
-    let team = principal.private_team(team).ok_or_else(HttpRefusal::missing_private_team)?;
-    let (key, team_id) = (team.key, team.team_id.clone());
-    Ok(AdmittedBatch { principal, team_id, key, encoding })
+    let teams: Vec<Membership> = match headers.get(TEAM_HEADER) {
+        Some(named) => {
+            let named = named.to_str().unwrap_or_default().trim();
+            principal.private_team(named).into_iter().cloned().collect()
+        }
+        None => principal.private_teams().cloned().collect(),
+    };
+    if teams.is_empty() {
+        return Err(HttpRefusal::missing_private_team());
+    }
+    Ok(Sender { account: principal.account.user_id, teams, encoding })
+}
+
+/// Reads the events of a request within `most_bytes`, and validates them on a blocking thread.
+async fn judge(
+    app: &App,
+    headers: &HeaderMap,
+    sender: Sender,
+    body: Body,
+    most_bytes: usize,
+) -> Result<JudgedBatch, HttpRefusal> {
+    let limits = app.limits;
+    let bytes = read_body(headers, body, most_bytes + WIRE_SLACK, &limits).await;
+    let bytes = bytes.map_err(|fault| fault.refusal("batch", || HttpRefusal::batch_too_large(&limits)))?;
+    app.metrics.request_bytes.inc_by(bytes.len() as u64);
+    let submission = Submission { bytes, encoding: sender.encoding, most_bytes, teams: sender.teams };
+    let work = move || prepare::batch(submission, &limits);
+    tokio::task::spawn_blocking(work).await.map_err(|_| HttpRefusal::unavailable())?
 }
 
 fn count(app: &App, verdicts: &[EventVerdict], outcomes: &[EventOutcome], flagged: u64) -> EventCounts {
@@ -118,7 +167,51 @@ struct BatchResultList<'a> {
     results: Vec<BatchResultLine<'a>>,
 }
 
-fn answer(verdicts: &[EventVerdict], outcomes: &[EventOutcome]) -> Vec<u8> {
+/// The answer to a preflight. With a rejected event it also has what releases up to 3.2.7 print.
+#[derive(Serialize)]
+struct PreflightAnswer<'a> {
+    results: Vec<BatchResultLine<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    details: Vec<PreflightDetail<'a>>,
+}
+
+#[derive(Serialize)]
+struct PreflightDetail<'a> {
+    event_id: Option<&'a RawValue>,
+    path: Option<String>,
+    detail: &'a str,
+}
+
+impl<'a> PreflightAnswer<'a> {
+    fn of(results: Vec<BatchResultLine<'a>>) -> Self {
+        let rejected = results.iter().filter_map(|line| Some((line, line.error?)));
+        let details: Vec<_> = rejected
+            .clone()
+            .map(|(line, detail)| PreflightDetail {
+                event_id: line.event_id,
+                path: line.path.clone(),
+                detail,
+            })
+            .collect();
+        let first = rejected.clone().next();
+        let error = first
+            .as_ref()
+            .map(|(_, text)| format!("{} of {} events are rejected: {text}", details.len(), results.len()));
+        let code = first.and_then(|(line, _)| line.code);
+        Self { error, code, details, results }
+    }
+}
+
+fn json(note: LogNote, answer: &impl Serialize) -> Response {
+    let answer = serde_json::to_vec(answer).unwrap_or_default();
+    (Extension(note), [(CONTENT_TYPE, "application/json")], answer).into_response()
+}
+
+fn results<'a>(verdicts: &'a [EventVerdict], outcomes: &[EventOutcome]) -> Vec<BatchResultLine<'a>> {
     let results = verdicts.iter().map(|verdict| match verdict {
         EventVerdict::Accepted { id, deviations, at } => {
             // Without an outcome an event is not acknowledged.
@@ -145,5 +238,5 @@ fn answer(verdicts: &[EventVerdict], outcomes: &[EventOutcome]) -> Vec<u8> {
             ..BatchResultLine::default()
         },
     });
-    serde_json::to_vec(&BatchResultList { results: results.collect() }).unwrap_or_default()
+    results.collect()
 }

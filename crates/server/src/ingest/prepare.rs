@@ -1,9 +1,10 @@
-//! Unpacks, splits and validates a batch. Pure and bounded: no store, no clock.
+//! Unpacks, splits and validates a batch, and chooses its team. Pure and bounded: no store, no clock.
 
+use super::content;
 use crate::config::ServerLimits;
 use crate::refusal::HttpRefusal;
 use crate::request::read_object;
-use crate::store::{ArtifactKey, NewBlock, NewEvent, is_same_team};
+use crate::store::{ArtifactKey, Membership, NewBlock, NewEvent, is_same_team};
 use contract::event::{self, Node, Rejection, RejectionCode, Tolerance};
 use flate2::read::MultiGzDecoder;
 use flate2::{Compression, write::GzEncoder};
@@ -20,8 +21,20 @@ pub(super) enum Encoding {
     Gzip,
 }
 
+/// The bytes of a request with events.
+pub(super) struct Submission {
+    pub(super) bytes: Vec<u8>,
+    pub(super) encoding: Encoding,
+    /// Bound on the unpacked bytes.
+    pub(super) most_bytes: usize,
+    /// The teams that it may be for, in the order of joining. Never empty.
+    pub(super) teams: Vec<Membership>,
+}
+
 /// A validated batch.
 pub(super) struct JudgedBatch {
+    /// The team that the events are for.
+    pub(super) team: Membership,
     /// One verdict per submitted event, in order.
     pub(super) verdicts: Vec<EventVerdict>,
     /// The accepted events, by project.
@@ -48,19 +61,14 @@ struct SubmittedBatch<'a> {
     events: Vec<&'a RawValue>,
 }
 
-/// Validates a batch that was sent to `team`.
-pub(super) fn batch(
-    bytes: Vec<u8>,
-    encoding: Encoding,
-    team: &str,
-    limits: &ServerLimits,
-) -> Result<JudgedBatch, HttpRefusal> {
+pub(super) fn batch(submission: Submission, limits: &ServerLimits) -> Result<JudgedBatch, HttpRefusal> {
+    let Submission { bytes, encoding, most_bytes, teams } = submission;
     let (plain, packed) = match encoding {
-        Encoding::Plain if bytes.len() > limits.bytes_per_batch => {
+        Encoding::Plain if bytes.len() > most_bytes => {
             return Err(HttpRefusal::batch_too_large(limits));
         }
         Encoding::Plain => (bytes, None),
-        Encoding::Gzip => (inflate(&bytes, limits)?, Some(bytes)),
+        Encoding::Gzip => (inflate(&bytes, most_bytes, limits)?, Some(bytes)),
     };
     let text =
         std::str::from_utf8(&plain).map_err(|_| HttpRefusal::malformed("schema: the batch is not UTF-8"))?;
@@ -76,11 +84,16 @@ pub(super) fn batch(
     if request.events.len() > limits.events_per_batch {
         return Err(HttpRefusal::batch_too_large(limits));
     }
+    let mut buffer = Vec::new();
+    let judged: Vec<Result<Accepted, Rejection>> =
+        request.events.iter().map(|raw| judge(text, raw, &mut buffer)).collect();
+    let named = judged.iter().flatten().filter_map(|accepted| accepted.team_slug.as_deref());
+    let team = choose_team(teams, named).ok_or_else(HttpRefusal::missing_private_team)?;
     let mut verdicts = Vec::with_capacity(request.events.len());
     let mut projects: Vec<ProjectEvents> = Vec::new();
-    for raw in request.events {
-        verdicts.push(match judge(text, raw, team) {
-            Ok((id, project_uuid, event)) => {
+    for (raw, judged) in request.events.into_iter().zip(judged) {
+        verdicts.push(match judged.and_then(|accepted| accepted.sent_to(&team.team_id)) {
+            Ok(Accepted { id, project_uuid, event, .. }) => {
                 let deviations = event.deviations.iter().map(|deviation| deviation.name()).collect();
                 let project = project_index(&mut projects, project_uuid);
                 projects[project].events.push((verdicts.len(), event));
@@ -92,7 +105,16 @@ pub(super) fn batch(
             }
         });
     }
-    Ok(JudgedBatch { blocks: blocks(text, packed, projects, &mut verdicts), verdicts })
+    Ok(JudgedBatch { team, blocks: blocks(text, packed, projects, &mut verdicts), verdicts })
+}
+
+/// The team that all events with a team name, if it is one of `teams`; else the first.
+fn choose_team<'e>(mut teams: Vec<Membership>, named: impl Iterator<Item = &'e str>) -> Option<Membership> {
+    let mut named = named.map(contract::scope::trim).filter(|named| !named.is_empty());
+    let chosen = named.next().filter(|first| named.all(|other| is_same_team(first, other)));
+    let at = chosen.and_then(|chosen| teams.iter().position(|team| is_same_team(&team.team_id, chosen)));
+    let at = at.unwrap_or(0);
+    (at < teams.len()).then(|| teams.swap_remove(at))
 }
 
 /// The accepted events of one project, each with the index of its verdict.
@@ -162,8 +184,7 @@ fn pack(text: &str, events: &[(usize, NewEvent)]) -> (Vec<u8>, Vec<usize>) {
     (encoder.finish().unwrap_or_default(), offsets)
 }
 
-fn inflate(bytes: &[u8], limits: &ServerLimits) -> Result<Vec<u8>, HttpRefusal> {
-    let limit = limits.bytes_per_batch;
+fn inflate(bytes: &[u8], limit: usize, limits: &ServerLimits) -> Result<Vec<u8>, HttpRefusal> {
     let mut plain = Vec::with_capacity(bytes.len().saturating_mul(4).min(limit + 1));
     let mut bounded = MultiGzDecoder::new(bytes).take(limit as u64 + 1);
     bounded
@@ -172,23 +193,37 @@ fn inflate(bytes: &[u8], limits: &ServerLimits) -> Result<Vec<u8>, HttpRefusal> 
     if plain.len() > limit { Err(HttpRefusal::batch_too_large(limits)) } else { Ok(plain) }
 }
 
-/// The id for the answer, the project, and the event.
-type Accepted = (Box<RawValue>, Option<String>, NewEvent);
+/// A valid event, before its team is compared.
+struct Accepted {
+    /// For the answer.
+    id: Box<RawValue>,
+    project_uuid: Option<String>,
+    /// The team that its envelope names.
+    team_slug: Option<String>,
+    event: NewEvent,
+}
 
-fn judge(text: &str, raw: &RawValue, team: &str) -> Result<Accepted, Rejection> {
+impl Accepted {
+    fn sent_to(self, team: &str) -> Result<Self, Rejection> {
+        if self.team_slug.as_deref().is_none_or(|named| is_sent_to(named, team)) {
+            return Ok(self);
+        }
+        let text = "the envelope names another team than the one the batch is sent to";
+        Err(Rejection::new(RejectionCode::EnvelopeShapeInvalid, text).under("team_slug"))
+    }
+}
+
+fn judge(text: &str, raw: &RawValue, buffer: &mut Vec<u8>) -> Result<Accepted, Rejection> {
     let unreadable = |text: String| Rejection::new(RejectionCode::EnvelopeShapeInvalid, text);
     let node = Node::parse(raw.get()).map_err(|error| {
         unreadable(format!("schema: not readable as one JSON object (column {})", error.column()))
     })?;
     let valid = event::judge(&node, Tolerance::LegacyShape)?;
-    if valid.team_slug.as_deref().is_some_and(|named| !is_sent_to(named, team)) {
-        let text = "the envelope names another team than the one the batch is sent to";
-        return Err(Rejection::new(RejectionCode::EnvelopeShapeInvalid, text).under("team_slug"));
-    }
     // Valid ids are plain ASCII, so the text does not depend on the escapes it was sent with.
     let id = to_raw_value(&valid.event_id).map_err(|_| unreadable("schema: no id".to_owned()))?;
     let event = NewEvent {
         digest: Sha256::digest(raw.get().as_bytes()).into(),
+        content_digest: content::digest(&node, buffer),
         // The parser borrows from the text, so the event is a slice of it.
         offset: raw.get().as_ptr() as usize - text.as_ptr() as usize,
         length: raw.get().len(),
@@ -199,7 +234,7 @@ fn judge(text: &str, raw: &RawValue, team: &str) -> Result<Accepted, Rejection> 
         aggregate_id: valid.aggregate_id,
         deviations: valid.deviations,
     };
-    Ok((id, valid.project_uuid, event))
+    Ok(Accepted { id, project_uuid: valid.project_uuid, team_slug: valid.team_slug, event })
 }
 
 /// Whether an envelope may name `named` in a batch for `team`. A blank name is accepted.
@@ -238,6 +273,7 @@ fn artifact(event_type: &str, event: &Node<'_>) -> Option<ArtifactKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::TeamKey;
     use axum::http::StatusCode;
     use axum::response::IntoResponse;
 
@@ -247,6 +283,23 @@ mod tests {
 
     fn small() -> ServerLimits {
         ServerLimits { bytes_per_batch: 4096, events_per_batch: 3, ..ServerLimits::default() }
+    }
+
+    fn judged(
+        bytes: Vec<u8>,
+        encoding: Encoding,
+        teams: &[&str],
+        limits: &ServerLimits,
+    ) -> Result<JudgedBatch, HttpRefusal> {
+        let teams = teams.iter().enumerate().map(|(at, id)| Membership {
+            key: TeamKey(at as i64),
+            team_id: (*id).to_owned(),
+            name: String::new(),
+            role: "member".to_owned(),
+            is_private: true,
+        });
+        let most_bytes = limits.bytes_per_batch;
+        batch(Submission { bytes, encoding, most_bytes, teams: teams.collect() }, limits)
     }
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -259,29 +312,32 @@ mod tests {
     fn gzip_bomb_is_stopped_at_the_limit() {
         let bomb = gzip(&vec![b' '; 50 * 1024 * 1024]);
         assert!(bomb.len() < 512 * 1024);
-        assert_eq!(status(batch(bomb, Encoding::Gzip, "Team-1", &small())), StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(
+            status(judged(bomb, Encoding::Gzip, &["Team-1"], &small())),
+            StatusCode::PAYLOAD_TOO_LARGE
+        );
     }
 
     #[test]
     fn malformed_batch_is_refused_whole() {
         for bad in ["", "{", "[]", "{}", r#"{"events":null}"#, r#"{"events":{}}"#, r#"{"events":[]}"#] {
             assert_eq!(
-                status(batch(bad.as_bytes().to_vec(), Encoding::Plain, "Team-1", &small())),
+                status(judged(bad.as_bytes().to_vec(), Encoding::Plain, &["Team-1"], &small())),
                 StatusCode::BAD_REQUEST,
                 "{bad}"
             );
         }
         assert_eq!(
-            status(batch(b"{\"events\":[\"\xff\"]}".to_vec(), Encoding::Plain, "Team-1", &small())),
+            status(judged(b"{\"events\":[\"\xff\"]}".to_vec(), Encoding::Plain, &["Team-1"], &small())),
             StatusCode::BAD_REQUEST
         );
         assert_eq!(
-            status(batch(gzip(b"{")[..8].to_vec(), Encoding::Gzip, "Team-1", &small())),
+            status(judged(gzip(b"{")[..8].to_vec(), Encoding::Gzip, &["Team-1"], &small())),
             StatusCode::BAD_REQUEST
         );
         let four = r#"{"events":[1,2,3,4]}"#;
         assert_eq!(
-            status(batch(four.as_bytes().to_vec(), Encoding::Plain, "Team-1", &small())),
+            status(judged(four.as_bytes().to_vec(), Encoding::Plain, &["Team-1"], &small())),
             StatusCode::PAYLOAD_TOO_LARGE
         );
     }
@@ -290,7 +346,7 @@ mod tests {
     fn unreadable_event_is_answered_by_its_id() {
         let deep = format!(r#"{{"event_id":"deep","x":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
         let text = format!(r#"{{"events":[{deep},{{"event_id":"twice","a":1,"a":2}},7]}}"#);
-        let batch = batch(text.as_bytes().to_vec(), Encoding::Plain, "Team-1", &small()).ok().unwrap();
+        let batch = judged(text.as_bytes().to_vec(), Encoding::Plain, &["Team-1"], &small()).ok().unwrap();
         let ids: Vec<Option<&str>> = batch
             .verdicts
             .iter()
@@ -301,5 +357,36 @@ mod tests {
             .collect();
         assert_eq!(ids, [Some("\"deep\""), Some("\"twice\""), None]);
         assert!(batch.blocks.is_empty());
+    }
+
+    #[test]
+    fn team_is_the_one_that_all_events_name_else_the_first_joined() {
+        let teams = ["Team-A", "team-b", "Team-C"];
+        let chosen = |named: &[&str]| {
+            let events: Vec<String> = named.iter().enumerate().map(|(n, team)| event(n, team)).collect();
+            let text = format!(r#"{{"events":[{}]}}"#, events.join(","));
+            let limits = ServerLimits::default();
+            let batch = judged(text.into_bytes(), Encoding::Plain, &teams, &limits).ok().unwrap();
+            let accepted = |verdict: &EventVerdict| matches!(verdict, EventVerdict::Accepted { .. });
+            (batch.team.team_id, batch.verdicts.iter().map(accepted).collect::<Vec<_>>())
+        };
+        let case = |named: &[&str], team: &str, accepted: &[bool]| {
+            assert_eq!(chosen(named), (team.to_owned(), accepted.to_vec()), "{named:?}");
+        };
+        case(&["null", "\"\"", "\" \""], "Team-A", &[true; 3]);
+        case(&["null", "\"TEAM-B\"", "\"team-b\""], "team-b", &[true; 3]);
+        case(&["\"team-b\"", "\"team-a\"", "null"], "Team-A", &[false, true, true]);
+        case(&["\"team-x\"", "null"], "Team-A", &[false, true]);
+    }
+
+    fn event(n: usize, team: &str) -> String {
+        format!(
+            r#"{{"event_id":"01K{n:023}","event_type":"HistoryAdded","aggregate_id":"WP01",
+            "aggregate_type":"WorkPackage","schema_version":"3.0.0","build_id":"b","node_id":"n",
+            "payload":{{"wp_id":"WP01","entry_type":"note","entry_content":"x","author":"dev"}},
+            "lamport_clock":1,"correlation_id":"01K{n:023}","causation_id":null,
+            "timestamp":"2026-11-22T09:00:00+00:00","team_slug":{team},
+            "project_uuid":"4a9c9a6e-5d3c-4b52-8f0e-6f4c3a2b1d00"}}"#
+        )
     }
 }

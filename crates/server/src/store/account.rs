@@ -34,7 +34,7 @@ pub struct Account {
     pub email: String,
     /// For display.
     pub name: String,
-    /// Private teamspaces first.
+    /// Private teamspaces first, each kind in the order of joining.
     pub teams: Vec<Membership>,
     /// Creation time.
     pub created_at: UnixMillis,

@@ -29,6 +29,8 @@ pub(crate) struct NewEvent {
     pub(crate) deviations: Vec<Deviation>,
     /// SHA-256 of its bytes.
     pub(crate) digest: [u8; 32],
+    /// Digest of its content: equal for two copies that differ only in form and transport members.
+    pub(crate) content_digest: [u8; 16],
     /// Span of its bytes in the unpacked block.
     pub(crate) offset: usize,
     pub(crate) length: usize,
@@ -39,7 +41,7 @@ pub(crate) struct NewEvent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EventOutcome {
     Stored,
-    /// Stored before. The first bytes stay, also if the new ones differ.
+    /// Stored before. The first bytes stay, also if the new content differs.
     Duplicate {
         differs: bool,
     },

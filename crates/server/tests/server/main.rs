@@ -6,6 +6,7 @@
 mod bodies;
 mod client;
 mod durability;
+mod earlier_client;
 mod fairness;
 mod hostile;
 mod ingest;

@@ -129,7 +129,7 @@ fn other_recorded_requests_get_a_compatible_answer() {
         let line = String::from_utf8_lossy(&recorded).lines().next().unwrap_or_default().to_owned();
         let expected: &[u16] = match line.split(' ').nth(1).and_then(|path| path.split('?').next()) {
             Some(endpoint::SYNC_HEALTH | endpoint::ME | endpoint::SESSION_STATUS) => &[200],
-            Some(endpoint::WS_TOKEN) => &[404],
+            Some(endpoint::WS_TOKEN) => &[403],
             Some(endpoint::OAUTH_TOKEN) => &[400],
             Some(endpoint::OAUTH_REVOKE) => &[200],
             _ => continue,

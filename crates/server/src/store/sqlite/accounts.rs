@@ -30,9 +30,14 @@ impl AccountStore for SqliteStore {
                 params![account.team_id, account.team_name, account.now],
             )? == 1;
             connection.execute(
-                "INSERT INTO memberships (team, user_id, role) SELECT key, ?1, ?2 FROM teams
+                "INSERT INTO memberships (team, user_id, role, joined_at) SELECT key, ?1, ?2, ?4 FROM teams
                  WHERE team_id = ?3 COLLATE NOCASE ORDER BY team_id <> ?3, key LIMIT 1",
-                params![account.user_id, if is_new { "owner" } else { "member" }, account.team_id],
+                params![
+                    account.user_id,
+                    if is_new { "owner" } else { "member" },
+                    account.team_id,
+                    account.now
+                ],
             )?;
             account_by_id(connection, &account.user_id)?.ok_or(StoreError::NoAccount)
         })
@@ -223,7 +228,7 @@ fn live_account(connection: &Connection, user_id: &str) -> Result<Option<Account
 fn account_by_id(connection: &Connection, user_id: &str) -> Result<Option<Account>, StoreError> {
     let mut teams = connection.prepare_cached(
         "SELECT key, team_id, name, role, is_private FROM memberships JOIN teams ON teams.key = team
-         WHERE user_id = ?1 ORDER BY is_private DESC, key",
+         WHERE user_id = ?1 ORDER BY is_private DESC, joined_at, key",
     )?;
     let teams: Vec<Membership> = teams
         .query_map([user_id], |row| {

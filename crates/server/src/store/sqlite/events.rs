@@ -124,8 +124,8 @@ fn store_event(
     let inserted = connection
         .prepare_cached(
             "INSERT INTO events (team, event_id, sent_id, event_type, aggregate_id, project, deviations, digest,
-                 block, offset, length)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (team, event_id) DO NOTHING",
+                 block, offset, length, content_digest)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (team, event_id) DO NOTHING",
         )?
         .execute(params![
             team,
@@ -139,12 +139,14 @@ fn store_event(
             block,
             i64::try_from(event.offset).unwrap_or(i64::MAX),
             i64::try_from(event.length).unwrap_or(i64::MAX),
+            event.content_digest,
         ])?;
     if inserted == 0 {
-        let held: Vec<u8> = connection
-            .prepare_cached("SELECT digest FROM events WHERE team = ?1 AND event_id = ?2")?
-            .query_row(params![team, event.canonical_id], |row| row.get(0))?;
-        return Ok(EventOutcome::Duplicate { differs: held != event.digest });
+        let (bytes, content): (Vec<u8>, Option<Vec<u8>>) = connection
+            .prepare_cached("SELECT digest, content_digest FROM events WHERE team = ?1 AND event_id = ?2")?
+            .query_row(params![team, event.canonical_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let differs = content.map_or(bytes != event.digest, |content| content != event.content_digest);
+        return Ok(EventOutcome::Duplicate { differs });
     }
     if let Some(artifact) = &event.artifact {
         connection

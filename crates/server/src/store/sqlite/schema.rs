@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
 
 /// `user_version` of this release.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// Migrates the file to [`VERSION`], in one transaction.
 pub(super) fn load(connection: &mut Connection, path: &Path) -> Result<(), ServerError> {
@@ -22,6 +22,9 @@ pub(super) fn load(connection: &mut Connection, path: &Path) -> Result<(), Serve
     }
     if found < 2 {
         transaction.execute_batch(FAIRNESS).map_err(fault)?;
+    }
+    if found < 3 {
+        transaction.execute_batch(EARLIER_CLIENTS).map_err(fault)?;
     }
     transaction.execute_batch(&format!("PRAGMA user_version = {VERSION}")).map_err(fault)?;
     transaction.commit().map_err(fault)
@@ -121,6 +124,13 @@ CREATE TABLE guesses (
     last_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX guesses_by_age ON guesses(last_at);
+";
+
+// `content_digest` is null in rows of earlier releases, whose copies are compared by their bytes. `joined_at`
+// orders the teams of an account; memberships of earlier releases come first, in the order of their teams.
+const EARLIER_CLIENTS: &str = "
+ALTER TABLE events ADD COLUMN content_digest BLOB;
+ALTER TABLE memberships ADD COLUMN joined_at INTEGER NOT NULL DEFAULT 0;
 ";
 
 // A project without a uuid (a tolerated deviation) has the empty text. `event_id` is the canonical

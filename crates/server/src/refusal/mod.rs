@@ -2,7 +2,12 @@
 //!
 //! Earlier clients search for keywords in the text of any answer that is not 200. So a refusal for
 //! credentials never contains "field", "missing", "type" or "invalid", a refusal for content always
-//! contains "field" or "schema", and only a 413 has the keywords of an oversized batch.
+//! contains "field" or "schema", and only a 413 has the keywords of an oversized batch. Releases up to 3.2.7
+//! decide by the status instead: see [`sync_protocol`].
+
+mod sync_protocol;
+
+pub(crate) use sync_protocol::has_sync_protocol;
 
 use crate::access_log::LogNote;
 use crate::config::ServerLimits;
@@ -50,10 +55,19 @@ impl HttpRefusal {
         Self::new(StatusCode::UNAUTHORIZED, text, code::AUTH_EXPIRED)
     }
 
-    /// 403: the team is not a private teamspace this token may use.
+    /// 403: the team is not a private teamspace this token may use, or the token may use none.
     pub(crate) fn missing_private_team() -> Self {
-        let text = "direct ingress needs the header X-Team-Slug to name a private teamspace of this account";
+        let text = "direct ingress needs a private teamspace of this account, and X-Team-Slug must be one";
         Self::new(StatusCode::FORBIDDEN, text, code::MISSING_PRIVATE_TEAM)
+    }
+
+    /// 403: this server has no WebSocket. Releases up to 3.2.7 print `error_description`.
+    pub(crate) fn no_live_channel() -> Self {
+        let text =
+            "this server has no live channel; events and bodies are delivered by `spec-kitty sync now`";
+        let mut refusal = Self::new(StatusCode::FORBIDDEN, text, code::NO_LIVE_CHANNEL);
+        refusal.envelope.error_description = Some(text.to_owned());
+        refusal
     }
 
     /// 404 with an error of the wire contract.
@@ -88,7 +102,7 @@ impl HttpRefusal {
     /// 408: the body did not arrive in time.
     pub(crate) fn too_slow() -> Self {
         let text = "timeout: the request's body did not arrive in time";
-        let mut refusal = Self::new(StatusCode::REQUEST_TIMEOUT, text, "request_timeout");
+        let mut refusal = Self::new(StatusCode::REQUEST_TIMEOUT, text, code::REQUEST_TIMEOUT);
         refusal.envelope.category = Some("retryable_transport".to_owned());
         refusal.closing()
     }
@@ -139,7 +153,10 @@ impl From<StoreError> for HttpRefusal {
 impl IntoResponse for HttpRefusal {
     fn into_response(self) -> Response {
         let refusal = self.envelope.error_code.clone();
+        // The middleware replaces it for clients that need another answer.
+        let kept = self.clone();
         let mut response = (self.status, Json(*self.envelope)).into_response();
+        response.extensions_mut().insert(kept);
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -151,7 +168,7 @@ impl IntoResponse for HttpRefusal {
     }
 }
 
-/// Any path without a route, including the WebSocket routes.
+/// Any path without a route.
 pub(crate) async fn not_found() -> HttpRefusal {
     HttpRefusal::new(StatusCode::NOT_FOUND, "not found: this server has no such route", code::NOT_FOUND)
 }
