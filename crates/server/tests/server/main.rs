@@ -14,4 +14,5 @@ mod login;
 mod operations;
 mod receipts;
 mod recorded;
+mod recorded_327;
 mod world;
