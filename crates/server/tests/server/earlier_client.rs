@@ -232,7 +232,7 @@ fn copies_of_two_programs_do_not_differ() {
     let mut members: Vec<(String, Value)> = sent(event(1)).as_object().unwrap().clone().into_iter().collect();
     members.reverse();
     let reversed: Value = members.into_iter().collect::<serde_json::Map<_, _>>().into();
-    let answer = batch(&world, &token, &[reversed.clone()]);
+    let answer = batch(&world, &token, std::slice::from_ref(&reversed));
     assert_eq!(statuses(&answer), ["duplicate"]);
     assert_eq!(answer.json()["results"][0]["content_differs"], Value::Null);
     let mut changed = reversed;

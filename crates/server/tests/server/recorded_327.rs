@@ -20,7 +20,7 @@ struct Replay {
 impl Replay {
     fn new() -> Self {
         let world = World::with(server::ServerLimits::default(), super::world::hasty());
-        let created = world.admin().create_account(EMAIL, Some("Ada"), Some(TEAM)).unwrap();
+        let created = world.admin().create_account(EMAIL, Some("Ada"), Some(TEAM)).expect("an account");
         let secret = created.approval_secret.expose().to_owned();
         Self { world, secret, access: String::new(), refresh: String::new() }
     }
@@ -95,7 +95,10 @@ impl Replay {
         assert_eq!(results.len(), sent.len());
         for (event, result) in sent.iter().zip(answer.json()["results"].as_array().expect("results")) {
             assert_eq!(event["event_id"], result["event_id"]);
-            assert!(["success", "duplicate"].contains(&result["status"].as_str().unwrap()), "{result}");
+            assert!(
+                ["success", "duplicate"].contains(&result["status"].as_str().unwrap_or_default()),
+                "{result}"
+            );
         }
         results
     }
