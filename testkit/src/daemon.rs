@@ -95,7 +95,7 @@ impl Drop for Daemons {
 }
 
 fn is_daemon(pid: u32) -> bool {
-    let argv = identity::process::process_argv(i64::from(pid)).unwrap_or_default();
+    let argv = system::process::process_argv(i64::from(pid)).unwrap_or_default();
     argv.iter().any(|word| word == "daemon")
 }
 
@@ -105,7 +105,7 @@ fn read_pid(control_file: &Path) -> Option<u32> {
 }
 
 fn born(pid: u32) -> Option<u64> {
-    identity::process::observe_process(i64::from(pid)).start_ticks()
+    system::process::observe_process(i64::from(pid)).start_ticks()
 }
 
 fn send(pid: u32, name: &str) -> bool {
@@ -116,7 +116,7 @@ fn send(pid: u32, name: &str) -> bool {
 /// Kills a process and waits for its end.
 fn end(pid: u32) {
     let _ = send(pid, "KILL");
-    eventually("a daemon ends", || !identity::process::observe_process(i64::from(pid)).is_alive());
+    eventually("a daemon ends", || !system::process::observe_process(i64::from(pid)).is_alive());
 }
 
 /// A process with the argv of a reference daemon, and its control protocol on a separate port: health

@@ -21,7 +21,7 @@ pub fn stand_in() -> u32 {
         command.args(["-c", "read -r _", "run_sync_daemon"]).env_remove("HOME").stdin(Stdio::piped());
         let child = command.spawn().expect("a process");
         crate::patience::eventually("it is the new program", || {
-            identity::process::process_argv(i64::from(child.id()))
+            system::process::process_argv(i64::from(child.id()))
                 .is_some_and(|argv| argv.iter().any(|word| word == "run_sync_daemon"))
         });
         child

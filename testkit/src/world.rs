@@ -3,12 +3,13 @@
 
 use contract::Scope;
 use identity::session::Team;
-use identity::{Environment, Home, Machine, Secret, Session, SessionStore};
+use identity::{Environment, Home, Secret, Session, SessionStore};
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+use system::Machine;
 use tempfile::TempDir;
 
 /// Server of the shared identity of tests that need no server.

@@ -5,12 +5,13 @@ use crate::error::CliError;
 use crate::terminal;
 use contract::ExitCode;
 use contract::switch::Switch;
-use identity::{Config, Environment, Home, Login, Machine, Privacy, observe_privacy, read_any_login};
+use identity::{Config, Environment, Home, Login, Privacy, observe_privacy, read_any_login};
 use mission::Project;
 use preflight::Boundary;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
+use system::Machine;
 
 /// The surroundings of one command.
 #[derive(Debug)]

@@ -14,7 +14,7 @@
 //! | `interrupt` | Ctrl-C, the first and the second time |
 //! | `build` | version and commit of this build |
 
-// Files are opened by `identity::regular`, or for the reason beside the call (clippy.toml).
+// Files are opened by `system::regular`, or for the reason beside the call (clippy.toml).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod args;
@@ -27,7 +27,6 @@ mod housekeeping;
 mod interrupt;
 mod mission_document;
 mod other_queues;
-mod platform;
 mod producing;
 mod render;
 mod report;

@@ -6,13 +6,13 @@
 //! a byte leaves, under any current login.
 
 use crate::drain::{Drain, DrainOutcome, Pending, ScopeOnDisk, StopFlag, TakenIdentity};
-use crate::platform::{self, FileIdentity};
 use delivery::drain::StoppedBy;
 use delivery::{DeliveryContext, DrainOptions, DrainProgress, DrainReport};
 use gate::EgressPermit;
 use identity::{BuildInfo, CardUse, Config, Environment, Home, Login, read_login, read_switch, refresh_card};
 use preflight::{Boundary, PreflightError};
 use queue::{Cure, DrainedBy, Place, observe_counts};
+use system::file::{self, FileIdentity};
 
 /// Delivers the rows of one scope.
 #[derive(Debug)]
@@ -112,7 +112,7 @@ impl Courier {
     /// (contract section 3). What fails here costs a scan, nothing else.
     fn pin_legacy_counts(&mut self) {
         let Ok(metadata) = std::fs::metadata(self.home.legacy_queue()) else { return };
-        let found = platform::file_identity(&metadata);
+        let found = file::file_identity(&metadata);
         if self.pinned == Some(found) {
             return;
         }

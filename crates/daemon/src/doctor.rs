@@ -18,19 +18,18 @@ use crate::control::wire::ShutdownCause;
 use crate::lifecycle::{DaemonState, StopOutcome, observe_status, stop};
 use crate::ownership::{Claim, TakeError};
 use crate::peer_identity::{self, ReferenceDaemon, Voice};
-use crate::platform;
 use contract::{OrphanKind, OwnerStatus};
 use gate::{OwnerReading, Verdict};
 use identity::Home;
 use identity::paths::canonical_or_clean;
-use identity::private_file::{self, WriteError};
-use identity::process;
 use identity::quarantine::move_aside;
 use preflight::Boundary;
 use preflight::owner::{is_sync_daemon, read_record, read_state_file};
 use queue::Busy;
 use serde::Serialize;
 use std::path::Path;
+use system::private_file::{self, WriteError};
+use system::process;
 
 /// What the doctor may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,7 +223,8 @@ fn judge_stray(home: &Home, stray: ReferenceDaemon, copied: bool) -> Found {
             port: stray.port,
             started_at: None,
             detail,
-            end_command: (class == CleanupClass::OperatorRequired).then(|| platform::end_command(stray.pid)),
+            end_command: (class == CleanupClass::OperatorRequired)
+                .then(|| system::process::end_command(stray.pid)),
             action: Action::None,
         },
         cure,
@@ -252,7 +252,7 @@ fn wedged(home: &Home, verdict: &Verdict) -> Option<Found> {
                 started_at: None,
                 detail: "the daemon of the owner record does not prove itself over its port".to_owned(),
                 // Its pid is provably no other program's: the record would be an orphan.
-                end_command: Some(platform::end_command(reference.pid)),
+                end_command: Some(system::process::end_command(reference.pid)),
                 action: Action::None,
             },
             cure: Cure::MoveFilesAside,
@@ -374,14 +374,14 @@ fn scan_processes(home: &Home, named: &[i64]) -> Vec<Finding> {
         OwnerReading::Readable(record) => Some(record.pid),
         OwnerReading::Absent | OwnerReading::Unreadable(_) => None,
     };
-    platform::list_own_processes()
+    system::process::list_own_processes()
         .into_iter()
         .filter(|pid| !named.contains(&i64::from(*pid)) && recorded != Some(i64::from(*pid)))
         .filter_map(|pid| {
             if is_sync_daemon(i64::from(pid)) {
                 return Some(judge_unnamed(pid, is_of_this_home(pid, home)));
             }
-            platform::has_former_file_open(pid, &lock).then(|| Finding {
+            system::process::has_former_file_open(pid, &lock).then(|| Finding {
                 kind: FindingKind::SupersededDaemon,
                 orphan_kind: None,
                 class: CleanupClass::OperatorRequired,
@@ -390,7 +390,7 @@ fn scan_processes(home: &Home, named: &[i64]) -> Vec<Finding> {
                 started_at: None,
                 detail: "had the owner lock of this home and lost it; it retires by itself within a minute"
                     .to_owned(),
-                end_command: Some(platform::end_command(pid)),
+                end_command: Some(system::process::end_command(pid)),
                 action: Action::None,
             })
         })
@@ -413,7 +413,7 @@ fn judge_unnamed(pid: u32, ours: bool) -> Finding {
         port: None,
         started_at: None,
         detail: detail.to_owned(),
-        end_command: ours.then(|| platform::end_command(pid)),
+        end_command: ours.then(|| system::process::end_command(pid)),
         action: Action::None,
     }
 }

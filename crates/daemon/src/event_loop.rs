@@ -10,7 +10,6 @@ use crate::control_state::{FrontDesk, Mail, Returned};
 use crate::drain::{Drain, DrainOutcome, Pending, ScopeOnDisk, StopFlag};
 use crate::executable::ExecutableWatch;
 use crate::ownership::{Ownership, PublishError, Standing};
-use crate::platform;
 use crate::schedule::{Due, Schedule, Timing};
 use crate::stop::{Stop, StopReason};
 use crate::stop_log::Journal;
@@ -68,7 +67,7 @@ impl Life {
             }
             let now = Instant::now();
             if self.drain.is_some() && self.schedule.quiet(now) >= self.timing.check {
-                platform::release_code();
+                system::detached::release_code();
             }
             mail = self.desk.collect(self.schedule.sleep(now));
         };

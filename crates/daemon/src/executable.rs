@@ -1,7 +1,7 @@
 //! Whether the program on the disk still is the one that runs.
 
-use crate::platform::{self, FileIdentity};
 use std::path::{Path, PathBuf};
+use system::file::{self, FileIdentity};
 
 /// Remembers the executable of this run.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl ExecutableWatch {
 }
 
 fn identity(path: &Path) -> Option<FileIdentity> {
-    std::fs::metadata(path).ok().map(|metadata| platform::file_identity(&metadata))
+    std::fs::metadata(path).ok().map(|metadata| file::file_identity(&metadata))
 }
 
 #[cfg(test)]

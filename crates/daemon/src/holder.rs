@@ -12,23 +12,18 @@
 //! gets the signal.
 
 use crate::control::wire::ShutdownAnswer;
-use crate::platform::{self, HandleError, ProcessHandle, Signal};
 use contract::{FileNumbers, OwnerRecord};
 use identity::Home;
-use identity::lock::observe_lock;
-use identity::process::{self, ProcessState};
 use std::time::Duration;
-
-/// What a signal needs. Only this module makes one.
-#[derive(Debug)]
-pub(crate) struct Proof(());
+use system::lock::observe_lock;
+use system::process::{self, ProcessState};
+use system::process::{HandleError, ProcessHandle, Signal};
 
 /// The process that provably holds the owner lock of a home.
 #[derive(Debug)]
 pub(crate) struct Holder {
     pid: u32,
     process: ProcessHandle,
-    proof: Proof,
 }
 
 impl Holder {
@@ -39,11 +34,11 @@ impl Holder {
         let numbers = lock.numbers.filter(|_| lock.links == 1)?;
         let process = find_recorded(record)?;
         let pid = u32::try_from(record.pid).ok()?;
-        let holds = match platform::holds_lock(pid, numbers) {
+        let holds = match system::process::holds_lock(pid, numbers) {
             Some(holds) => holds,
             None => answer.is_some_and(|answer| answer.pid == pid && answer.lock == Some(numbers)),
         };
-        holds.then_some(Self { pid, process, proof: Proof(()) })
+        holds.then_some(Self { pid, process })
     }
 
     /// Waits at most `patience` for it to end; true when it has.
@@ -53,12 +48,12 @@ impl Holder {
 
     /// Whether it was suspended from outside.
     pub(crate) fn is_suspended(&self) -> bool {
-        platform::is_suspended(self.pid) == Some(true)
+        system::process::is_suspended(self.pid) == Some(true)
     }
 
     /// Sends it `signal`: the only place from which a process is signalled.
     pub(crate) fn signal(&self, signal: Signal) -> Result<(), HandleError> {
-        self.process.signal(signal, &self.proof)
+        self.process.signal(signal)
     }
 }
 
@@ -77,5 +72,7 @@ pub(crate) fn find_recorded(record: &OwnerRecord) -> Option<ProcessHandle> {
 /// The pid of the process that holds the lock file `numbers`, for a person to end; none where the system does
 /// not show it.
 pub(crate) fn find_lock_holder(numbers: FileNumbers) -> Option<u32> {
-    platform::list_own_processes().into_iter().find(|pid| platform::holds_lock(*pid, numbers) == Some(true))
+    system::process::list_own_processes()
+        .into_iter()
+        .find(|pid| system::process::holds_lock(*pid, numbers) == Some(true))
 }

@@ -29,7 +29,7 @@
 //! is not proven to be the holder of the lock; the control token is in memory and in the 0600 control
 //! file only; a daemon sends under the identity it took at its start, or not at all.
 
-// Files are opened by `identity::regular`, or for the reason beside the call (clippy.toml).
+// Files are opened by `system::regular`, or for the reason beside the call (clippy.toml).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod control;
@@ -44,7 +44,6 @@ pub mod lifecycle;
 pub mod nudge;
 pub mod ownership;
 mod peer_identity;
-mod platform;
 pub mod readiness;
 pub mod record;
 pub mod run;

@@ -10,12 +10,12 @@ use crate::spawn::Launcher;
 use crate::start_rate_limit::RestartBudget;
 use crate::version_order;
 use identity::environment::names;
-use identity::lock::{LockProbe, probe};
 use identity::{BackgroundDaemon, Config, Environment, Home};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::cmp::Ordering;
 use std::time::Duration;
+use system::lock::{LockProbe, probe};
 
 /// Time for the whole conversation with a daemon.
 const PATIENCE: Duration = Duration::from_millis(150);

@@ -21,14 +21,14 @@ use contract::{OrphanKind, OwnerRecord};
 use fs_err as fs;
 use gate::{OwnerFacts, OwnerReading, judge_orphan};
 use identity::Home;
-use identity::lock::{FileLock, LockError, LockFile, observe_lock};
-use identity::private_file::{WriteError, create_private_dir};
 use identity::quarantine::move_aside;
 use jiff::Timestamp;
 use preflight::owner::{observe_predecessor, read_record};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use system::lock::{FileLock, LockError, LockFile, observe_lock};
+use system::private_file::{WriteError, create_private_dir};
 
 /// How long a starter tries for the lock: longer than any probe looks.
 const LOCK_PATIENCE: Duration = Duration::from_millis(100);

@@ -7,12 +7,10 @@
 
 use crate::control::client::converse;
 use crate::control::http::{self, Response};
-use crate::platform::ProcessHandle;
 use contract::OwnerRecord;
 use gate::{OwnerReading, judge_reference_orphan};
 use identity::Home;
 use identity::paths::canonical_or_clean;
-use identity::private_file::{self, WriteError};
 use preflight::owner::{
     StateFile, is_outside, is_sync_daemon, observe_owner, read_record, read_state_file, serves_other_home,
 };
@@ -24,6 +22,8 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq as _;
+use system::private_file::{self, WriteError};
+use system::process::ProcessHandle;
 use zeroize::Zeroizing;
 
 /// Time for one answer.

@@ -4,7 +4,6 @@
 //! be, it writes one line of JSON there and closes its side. A daemon that dies first closes the pipe by
 //! dying, so no process polls and none waits in vain.
 
-use crate::platform;
 use crate::start_failure::StartFailure;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -65,7 +64,7 @@ impl Reporter {
     /// # Errors
     /// There is no standard output.
     pub fn from_output() -> io::Result<Self> {
-        Ok(Self(Some(platform::take_output()?)))
+        Ok(Self(Some(system::detached::take_output()?)))
     }
 
     /// Sends the message and closes the pipe. A missing reader is no error.

@@ -6,11 +6,11 @@
 use contract::owner::{OwnerInstance, RECORD_VERSION, TOKEN_MARKER};
 use contract::{FileNumbers, ForegroundIdentity, OwnerRecord, Scope};
 use gate::OwnerReading;
-use identity::private_file::{self, WriteError};
-use identity::process;
 use jiff::Timestamp;
 use preflight::owner::read_record;
 use std::path::Path;
+use system::private_file::{self, WriteError};
+use system::process;
 
 /// The facts of one daemon run, fixed at its start.
 #[derive(Clone, Debug)]

@@ -15,20 +15,19 @@ use crate::drain::{Drain, TakenIdentity};
 use crate::event_loop::Life;
 use crate::executable::ExecutableWatch;
 use crate::ownership::{Claim, Ownership, PublishError, TakeError};
-use crate::platform;
 use crate::readiness::{Ready, Reporter, Word};
 use crate::record::RunFacts;
 use crate::schedule::Timing;
 use crate::start_failure::StartFailure;
 use crate::stop::{Stop, StopReason};
 use crate::stop_log::Journal;
-use identity::private_file::create_private_dir;
 use identity::{
     BuildInfo, CardUse, Config, Environment, Home, observe_foreground, read_login, read_switch, refresh_card,
 };
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use system::private_file::create_private_dir;
 
 /// What a daemon is made of.
 #[derive(Clone, Debug)]
@@ -59,8 +58,8 @@ impl Startup {
     /// A command spawned it: leaves the session, closes what was inherited, keeps the readiness pipe and
     /// sends its own output to the log. Call it first of all.
     pub fn spawned() -> Self {
-        platform::close_inherited();
-        platform::leave_session();
+        system::detached::close_inherited();
+        system::detached::leave_session();
         let reporter = Reporter::from_output().unwrap_or_else(|_| Reporter::silent());
         Self { reporter, spawned: true }
     }
@@ -172,7 +171,7 @@ fn establish(
     let signalled = Arc::clone(&desk);
     let opened =
         ControlServer::start(listener, Door { token, port }, behind, Limits::default()).and_then(|server| {
-            platform::watch_signals(move |signal| {
+            system::detached::watch_signals(move |signal| {
                 signalled.request_stop(StopReason::Signal { signal: signal.to_owned() });
             })?;
             Ok(server)

@@ -4,7 +4,6 @@
 //! error is the log. The new process leaves the session, closes what it inherited and changes directory by
 //! itself (`Startup::spawned`), so nothing here needs to run between fork and exec.
 
-use crate::platform;
 use crate::readiness::{self, Heard, Ready, Word};
 use crate::start_failure::StartFailure;
 use crate::stop_log;
@@ -86,7 +85,7 @@ impl Launcher {
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(self.log());
-        platform::detach(&mut command);
+        system::detached::detach(&mut command);
         command.spawn().map_err(|error| StartFailure::NotExecuted {
             executable: self.executable.clone(),
             detail: error.to_string(),
@@ -108,7 +107,7 @@ impl Launcher {
 
 /// Collects a child that has said its last word. One that lingers is left to the system.
 fn collect(mut child: Child) {
-    if let Ok(handle) = platform::ProcessHandle::open(child.id()) {
+    if let Ok(handle) = system::process::ProcessHandle::open(child.id()) {
         handle.wait(Duration::from_secs(1));
     }
     let _ = child.try_wait();

@@ -3,10 +3,10 @@
 
 use contract::{AuthAbsence, Fault, Remedy};
 
-use identity::private_file::{is_obstructed, make_writable};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
+use system::private_file::{is_obstructed, make_writable};
 
 /// Why a daemon did not start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]

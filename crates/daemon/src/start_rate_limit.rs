@@ -4,12 +4,12 @@
 //! process start. The starts stand in `starts` beside the owner record, one Unix second a line, written
 //! before the start, so that failing starts count as well. Explicit starts are not bounded.
 
-use identity::bounded_read::read_small_file;
-use identity::private_file;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use system::bounded_read::read_small_file;
+use system::private_file;
 
 /// Automatic starts within [`WINDOW`].
 pub(crate) const LIMIT: usize = 5;

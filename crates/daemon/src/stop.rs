@@ -3,10 +3,10 @@
 //! The list is in `stops.json` beside the owner record: the last [`KEPT`] stops, oldest first. A daemon
 //! writes its own end; a daemon that was killed cannot, so its successor writes it from the record it left.
 
-use identity::bounded_read::read_small_file;
-use identity::private_file::{self, WriteError};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use system::bounded_read::read_small_file;
+use system::private_file::{self, WriteError};
 
 /// Ends that are kept.
 pub const KEPT: usize = 8;

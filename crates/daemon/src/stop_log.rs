@@ -3,15 +3,14 @@
 //! A spawned daemon's standard output and error point at the same file, so a panic lands here as well.
 //! Nothing secret is ever handed to it: lines name files, counts, outcomes and process ids.
 
-use crate::platform;
 use fs_err as fs;
-use identity::private_file;
 use identity::quarantine::move_aside;
 use jiff::Timestamp;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use system::private_file;
 
 /// A log is rotated before it grows beyond this many bytes.
 pub(crate) const MAX_BYTES: u64 = 1024 * 1024;
@@ -71,7 +70,7 @@ impl Inner {
     /// removed it. Lines are few, so looking costs nothing.
     fn has_strayed(&self) -> bool {
         let Some(open) = self.file.as_ref().and_then(|file| file.metadata().ok()) else { return false };
-        let place = |metadata: &Metadata| platform::file_identity(metadata).place;
+        let place = |metadata: &Metadata| system::file::file_identity(metadata).place;
         !fs::symlink_metadata(&self.path).is_ok_and(|there| place(&there) == place(&open))
     }
 
@@ -79,7 +78,7 @@ impl Inner {
         self.file = open_for_appending(&self.path).ok();
         self.written = self.file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |data| data.len());
         if let Some(file) = self.file.as_ref().filter(|_| self.carries_output) {
-            platform::point_output_at(file);
+            system::detached::point_output_at(file);
         }
     }
 }
@@ -100,11 +99,10 @@ pub(crate) fn open_for_appending(path: &Path) -> io::Result<File> {
         }
         Ok(_) | Err(_) => {}
     }
-    let mut options = OpenOptions::new();
+    let mut options = private_file::private_options();
     options.append(true).create(true);
-    platform::private(&mut options);
     let is_new = fs::symlink_metadata(path).is_err();
-    let file = identity::regular::open_checked(&options, path)?;
+    let file = system::regular::open_checked(&options, path)?;
     if is_new {
         private_file::give_to_directory_owner(path);
     }

@@ -1,7 +1,8 @@
 //! Facts about this machine that every request needs; one value per command.
 
 use crate::http::{Client, ClientError, ClientSettings};
-use identity::{Environment, Home, Login, Machine, SessionStore, read_any_login};
+use identity::{Environment, Home, Login, SessionStore, read_any_login};
+use system::Machine;
 
 /// Home, environment, machine and HTTP client of one process.
 #[derive(Clone, Debug)]

@@ -18,7 +18,7 @@
 //! Invariants: no row leaves without an egress permit of the gate; no token is sent to a host that did not
 //! issue it; no outcome deletes a payload; nothing here prints.
 
-// Files are opened by `identity::regular`, or for the reason beside the call (clippy.toml).
+// Files are opened by `system::regular`, or for the reason beside the call (clippy.toml).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod auth;

@@ -15,12 +15,12 @@ use crate::destination::{DestinationError, ServerAddress};
 use crate::http::{BadToken, Bearer};
 use contract::{ExitCode, Fault, Remedy, Scope, exit, server_url};
 use gate::EgressPermit;
-use identity::bounded_read::read_small_file;
 use identity::token::read_ci_token;
 use identity::{
     Config, Login, LoginSource, Session, SessionError, judge_destination, read_login, refresh_card,
 };
 use sha2::{Digest, Sha256};
+use system::bounded_read::read_small_file;
 
 /// Session files are a few kilobytes.
 const MAX_SESSION_BYTES: u64 = 1 << 20;

@@ -13,7 +13,7 @@
 //! `preflight::observer` alone (clippy's `disallowed-methods` and a test over the sources); a
 //! `CurePermit` can add no fact and send nothing.
 
-// Files are opened by `identity::regular`, or for the reason beside the call (clippy.toml).
+// Files are opened by `system::regular`, or for the reason beside the call (clippy.toml).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 mod boundary;

@@ -6,16 +6,16 @@
 //! ours alone. Draws are serialised by that lock; `clock.json` is replaced by a rename, so readers always
 //! see a whole file.
 
-use crate::bounded_read::{SmallFileError, read_small_file};
 use crate::home::Home;
-use crate::lock::{FileLock, LockError};
-use crate::private_file::{self, Durability, WriteError};
 use crate::session::isoformat;
 use contract::{ExitCode, Remedy};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
+use system::bounded_read::{SmallFileError, read_small_file};
+use system::lock::{FileLock, LockError};
+use system::private_file::{self, Durability, WriteError};
 
 /// The largest clock file that is read.
 const MAX_BYTES: u64 = 64 * 1024;

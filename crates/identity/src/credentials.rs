@@ -3,8 +3,8 @@
 //! Nothing writes its `[user]` and `[server]` tables any more, but rows may wait under the scope they
 //! name. The reference's tracker integration still rewrites the file, and not atomically.
 
-use crate::bounded_read::{SmallFileError, read_small_file};
 use std::path::Path;
+use system::bounded_read::{SmallFileError, read_small_file};
 use toml_edit::{Document, Item, TableLike};
 
 /// The largest file that is read.

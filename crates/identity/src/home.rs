@@ -14,7 +14,6 @@
 
 use crate::environment::{Environment, names};
 use crate::paths;
-use crate::platform;
 use contract::{Fault, FaultCode, Remedy, Scope};
 use std::path::{Path, PathBuf};
 
@@ -32,7 +31,7 @@ impl HomeSource {
     pub const fn variable(self) -> &'static str {
         match self {
             Self::SpecKittyHome => names::SPEC_KITTY_HOME,
-            Self::UserHome => platform::HOME_VARIABLE,
+            Self::UserHome => system::machine::HOME_VARIABLE,
         }
     }
 }
@@ -43,7 +42,7 @@ pub enum HomeError {
     /// Neither variable is set, or both are empty.
     #[error(
         "cannot tell where the state directory is: neither {} nor {} is set",
-        platform::HOME_VARIABLE,
+        system::machine::HOME_VARIABLE,
         names::SPEC_KITTY_HOME
     )]
     Unset,
@@ -72,7 +71,7 @@ pub struct Home {
 impl Home {
     /// The home that `environment` names. Pure: neither directory needs to exist.
     pub fn resolve(environment: &Environment) -> Result<Self, HomeError> {
-        let user_home = absolute(environment, platform::HOME_VARIABLE);
+        let user_home = absolute(environment, system::machine::HOME_VARIABLE);
         if let Some(root) = absolute(environment, names::SPEC_KITTY_HOME).transpose()? {
             let overridden = user_home.and_then(Result::ok).map(|home| home.join(STATE_DIRECTORY));
             return Ok(Self { overridden, ..Self::in_one_directory(root, HomeSource::SpecKittyHome) });
@@ -80,7 +79,7 @@ impl Home {
         let user_home = user_home.unwrap_or(Err(HomeError::Unset))?;
         let root = user_home.join(STATE_DIRECTORY);
         let home = Self::in_one_directory(root, HomeSource::UserHome);
-        if !platform::SPLIT_STATE {
+        if !system::machine::SPLIT_STATE {
             return Ok(home);
         }
         let local = environment
@@ -298,9 +297,9 @@ mod tests {
     #[test]
     fn user_home_is_the_source_of_the_state_root() {
         let user = user_home();
-        let home = resolve(&[(platform::HOME_VARIABLE, user.path())]).expect("a home");
+        let home = resolve(&[(system::machine::HOME_VARIABLE, user.path())]).expect("a home");
         assert_eq!(home.root(), user.path().join(".spec-kitty"));
-        assert_eq!(home.source().variable(), platform::HOME_VARIABLE);
+        assert_eq!(home.source().variable(), system::machine::HOME_VARIABLE);
         assert_eq!(home.ambiguity(), None);
         assert!(!home.root().exists(), "resolving creates nothing");
     }
@@ -308,7 +307,7 @@ mod tests {
     #[test]
     fn the_own_variable_replaces_all_of_it() {
         let (user, own) = (user_home(), user_home());
-        let pairs = [(platform::HOME_VARIABLE, user.path()), ("SPEC_KITTY_HOME", own.path())];
+        let pairs = [(system::machine::HOME_VARIABLE, user.path()), ("SPEC_KITTY_HOME", own.path())];
         let home = resolve(&pairs).expect("a home");
         assert_eq!((home.root(), home.source()), (own.path(), HomeSource::SpecKittyHome));
         let scope = Scope::new("https://example.invalid", "dev@example.com", "team-priv-01");
@@ -341,11 +340,11 @@ mod tests {
     #[test]
     fn without_a_variable_there_is_none_and_the_message_names_both() {
         for pairs in
-            [&[][..], &[(platform::HOME_VARIABLE, Path::new("")), ("SPEC_KITTY_HOME", Path::new(""))]]
+            [&[][..], &[(system::machine::HOME_VARIABLE, Path::new("")), ("SPEC_KITTY_HOME", Path::new(""))]]
         {
             let message = resolve(pairs).expect_err("no home").to_string();
             assert!(
-                message.contains(platform::HOME_VARIABLE) && message.contains("SPEC_KITTY_HOME"),
+                message.contains(system::machine::HOME_VARIABLE) && message.contains("SPEC_KITTY_HOME"),
                 "{message}"
             );
         }
@@ -358,13 +357,13 @@ mod tests {
         let message =
             resolve(&[("SPEC_KITTY_HOME", Path::new("state\n"))]).expect_err("relative").to_string();
         assert!(message.contains("SPEC_KITTY_HOME") && message.contains("state\\n"), "{message}");
-        assert!(resolve(&[(platform::HOME_VARIABLE, Path::new("me"))]).is_err());
+        assert!(resolve(&[(system::machine::HOME_VARIABLE, Path::new("me"))]).is_err());
     }
 
     #[test]
     fn an_empty_override_beside_a_home_with_state_is_ambiguous() {
         let (user, own) = (user_home(), user_home());
-        let pairs = [(platform::HOME_VARIABLE, user.path()), ("SPEC_KITTY_HOME", own.path())];
+        let pairs = [(system::machine::HOME_VARIABLE, user.path()), ("SPEC_KITTY_HOME", own.path())];
         let home = resolve(&pairs).expect("a home");
         assert_eq!(home.ambiguity(), None, "two empty places");
 
@@ -387,7 +386,7 @@ mod tests {
         let user = user_home();
         let root = user.path().join(".spec-kitty");
         fs::create_dir_all(&root).expect("a directory");
-        let pairs = [(platform::HOME_VARIABLE, user.path()), ("SPEC_KITTY_HOME", root.as_path())];
+        let pairs = [(system::machine::HOME_VARIABLE, user.path()), ("SPEC_KITTY_HOME", root.as_path())];
         assert_eq!(resolve(&pairs).expect("a home").ambiguity(), None);
     }
 }

@@ -8,7 +8,6 @@
 //! | [`environment`] | one snapshot of the environment variables |
 //! | [`home`] | the state directory and the path of every file in it |
 //! | [`config`] | `config.toml`: reading, consent, editing |
-//! | [`machine`] | host name and user id, which the session key is made of |
 //! | [`secret`] | text that is never shown and is wiped when dropped |
 //! | [`session`] | the encrypted session file |
 //! | [`session_cache`] | the identity card beside the session |
@@ -20,24 +19,18 @@
 //! | [`foreground`] | the six facts of the running process |
 //! | [`project`] | project root and project identity |
 //! | [`git`] | git facts, without a subprocess |
-//! | [`process`] | whether a process lives, and what it is |
 //! | [`clock`] | the Lamport clock of this home |
-//! | [`lock`] | advisory file locks with a deadline and a named holder |
 //! | [`privacy`] | whether the state directory is this user's own |
-//! | [`disk`] | whether something can be written, found without writing |
+//! | [`disk`] | the remedy of an unusable file, given what its file system takes |
 //! | [`quarantine`] | moving files aside |
-//! | [`private_file`] | writing files that only their owner may read |
-//! | [`bounded_read`] | reading files that may be malformed, huge or not files at all |
-//! | [`regular`] | opening files: regular ones only, and without waiting |
 //! | [`paths`] | canonical and lexically cleaned paths |
 //!
 //! Invariants: `read_*` and `observe_*` functions create, change and lock nothing; everything read
-//! from outside has a size limit; `unsafe` lives in `platform` alone.
+//! from outside has a size limit.
 
-// Files are opened by `identity::regular`, or for the reason beside the call (clippy.toml).
+// Files are opened by `system::regular`, or for the reason beside the call (clippy.toml).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
-pub mod bounded_read;
 pub mod clock;
 pub mod config;
 pub mod credentials;
@@ -47,17 +40,11 @@ pub mod environment;
 pub mod foreground;
 pub mod git;
 pub mod home;
-pub mod lock;
 pub mod login;
-pub mod machine;
 pub mod paths;
-mod platform;
 pub mod privacy;
-pub mod private_file;
-pub mod process;
 pub mod project;
 pub mod quarantine;
-pub mod regular;
 pub mod secret;
 pub mod session;
 pub mod session_cache;
@@ -71,9 +58,7 @@ pub use environment::Environment;
 pub use foreground::{BuildInfo, observe_foreground};
 pub use git::GitFacts;
 pub use home::{Home, HomeError, HomeSource};
-pub use lock::{FileLock, LockError};
 pub use login::{AuthAbsence, Login, LoginSource, read_any_login, read_login};
-pub use machine::Machine;
 pub use privacy::{Privacy, observe_privacy};
 pub use project::{ProjectError, ProjectIdentity, locate_project_root};
 pub use secret::Secret;

@@ -12,7 +12,6 @@ use crate::config::Config;
 use crate::credentials::{Credentials, CredentialsReading, read_credentials};
 use crate::environment::{Environment, names};
 use crate::home::Home;
-use crate::machine::Machine;
 use crate::privacy::privacy_fault;
 use crate::session::SessionStore;
 use crate::session_cache::{CardUse, IdentityCard, SessionFacts};
@@ -23,6 +22,7 @@ use contract::{AuthAbsent, Fault, FaultCode, LoginState, Remedy, Scope};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::path::PathBuf;
+use system::machine::Machine;
 
 /// What decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

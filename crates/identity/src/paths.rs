@@ -1,6 +1,5 @@
 //! Canonical and lexically cleaned paths: how two paths are made comparable (contract section 2).
 
-use crate::platform;
 use contract::path::lexically_clean;
 use std::path::{Path, PathBuf};
 
@@ -9,30 +8,17 @@ use std::path::{Path, PathBuf};
 /// equal. Never fails.
 pub fn canonical_or_clean(path: &Path) -> PathBuf {
     if let Ok(canonical) = path.canonicalize() {
-        return platform::plain_path(canonical);
+        return system::file::plain_path(canonical);
     }
     let cleaned = lexically_clean(path);
     let mut existing = cleaned.as_path();
     while let Some(parent) = existing.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         existing = parent;
         if let (Ok(canonical), Ok(rest)) = (existing.canonicalize(), cleaned.strip_prefix(existing)) {
-            return platform::plain_path(canonical).join(rest);
+            return system::file::plain_path(canonical).join(rest);
         }
     }
     cleaned
-}
-
-/// A path as a file spells it: any bytes on Unix, UTF-8 elsewhere.
-pub(crate) fn from_bytes(bytes: &[u8]) -> PathBuf {
-    #[cfg(unix)]
-    {
-        use std::os::unix::ffi::OsStrExt;
-        PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
-    }
-    #[cfg(not(unix))]
-    {
-        PathBuf::from(String::from_utf8_lossy(bytes).into_owned())
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@
 //! looks wrong there is a doctor's finding.
 
 use crate::home::Home;
-use crate::platform;
 use contract::{Fault, FaultCode, Remedy};
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
@@ -47,7 +46,7 @@ impl Privacy {
 /// sends them and which process is the daemon. Nine calls of stat.
 pub fn observe_privacy(home: &Home) -> Privacy {
     let Ok(root) = fs::metadata(home.root()) else { return Privacy::Private };
-    let user = platform::effective_uid();
+    let user = system::machine::effective_uid();
     if let Some(problem) = Problem::of(home.root(), &root, user, true) {
         return problem.judge();
     }
@@ -66,7 +65,7 @@ pub fn observe_privacy(home: &Home) -> Privacy {
             return problem.judge();
         }
     }
-    match platform::owner(&root) {
+    match system::file::owner(&root) {
         Some(uid) if user == Some(0) && uid != 0 => Privacy::OfAnotherUser { uid },
         _ => Privacy::Private,
     }
@@ -93,7 +92,7 @@ pub fn narrow_directories(home: &Home) {
             && metadata.is_dir()
         {
             // A mode that cannot be changed keeps no command from working.
-            let _ = platform::narrow(&directory, &metadata);
+            let _ = system::private_file::narrow(&directory, &metadata);
         }
     }
 }
@@ -111,11 +110,11 @@ struct Problem {
 
 impl Problem {
     fn of(path: &Path, metadata: &Metadata, user: Option<u32>, is_root_directory: bool) -> Option<Self> {
-        let uid = platform::owner(metadata);
+        let uid = system::file::owner(metadata);
         let is_root = user == Some(0);
         let own = uid == user || is_root;
         let foreign = !own && uid != Some(0);
-        let open = is_root_directory && platform::is_world_writable(metadata);
+        let open = is_root_directory && system::file::is_world_writable(metadata);
         (foreign || open).then(|| Self {
             path: path.to_path_buf(),
             uid,
@@ -132,11 +131,11 @@ impl Problem {
             _ => "may be written by every user of this machine".to_owned(),
         };
         let elsewhere = format!("set {} to a private directory", crate::environment::names::SPEC_KITTY_HOME);
-        if self.foreign && self.uid.is_some_and(platform::is_unmapped_owner) {
+        if self.foreign && self.uid.is_some_and(system::file::is_unmapped_owner) {
             let detail = format!("{shown} has an owner that this system does not know; it proves nothing");
             return Privacy::Unproven { detail, remedy: Remedy::Advice(elsewhere) };
         }
-        if platform::has_fixed_modes(&self.path) {
+        if system::file::has_fixed_modes(&self.path) {
             let detail = format!("{shown} {detail}, on a file system that does not keep owners or modes");
             return Privacy::Unproven { detail, remedy: Remedy::Advice(elsewhere) };
         }

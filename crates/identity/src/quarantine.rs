@@ -1,13 +1,12 @@
 //! Moving files aside: what cannot be used makes room under a new name beside the old one, with the
 //! moment in it. Nothing is deleted and nothing is overwritten.
 
-use crate::platform;
-use crate::private_file::WriteError;
 use jiff::Timestamp;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use system::private_file::WriteError;
 
 /// More files of one name are not moved aside in one second.
 const MOST: u32 = 1000;
@@ -44,7 +43,7 @@ pub fn move_group_aside(path: &Path, suffixes: &[&str]) -> Result<Vec<PathBuf>, 
         moved.push(target);
     }
     if let Some(directory) = path.parent() {
-        platform::sync_directory(directory).map_err(WriteError::new("move aside", path))?;
+        system::file::sync_directory(directory).map_err(WriteError::new("move aside", path))?;
     }
     Ok(moved)
 }
@@ -78,7 +77,7 @@ pub fn replace_aside(
     moved.push(aside);
     fs::rename(replacement, path).map_err(fail())?;
     if let Some(directory) = path.parent() {
-        platform::sync_directory(directory).map_err(fail())?;
+        system::file::sync_directory(directory).map_err(fail())?;
     }
     Ok(moved)
 }

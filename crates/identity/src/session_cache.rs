@@ -8,13 +8,13 @@
 //!
 //! Reading never writes it. Commands that may write call [`refresh_card`] after they have decrypted.
 
-use crate::bounded_read::read_small_file;
 use crate::home::Home;
 use crate::login::Login;
-use crate::private_file::{self, Durability, WriteError};
 use crate::session::{Session, SessionStore};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use system::bounded_read::read_small_file;
+use system::private_file::{self, Durability, WriteError};
 
 /// The largest card that is read; a real one has half a kilobyte.
 const MAX_BYTES: u64 = 64 * 1024;

@@ -90,7 +90,7 @@ pub fn observe_state_file(file: &StateFile) -> Option<String> {
         }
         Ok(metadata) if metadata.is_dir() => Some("is a directory, not a file".to_owned()),
         Ok(metadata) if !metadata.is_file() => Some("is not a regular file".to_owned()),
-        Ok(_) => crate::regular::open(&file.path).err().map(|error| format!("cannot be read: {error}")),
+        Ok(_) => system::regular::open(&file.path).err().map(|error| format!("cannot be read: {error}")),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let link = file.path.symlink_metadata().is_ok();
             link.then(|| "is a symbolic link to something that does not exist".to_owned())

@@ -5,11 +5,11 @@
 //! another login would act as another account.
 
 use crate::environment::{Environment, names};
-use crate::regular;
 use crate::secret::Secret;
 use contract::{Fault, FaultCode, Remedy};
 use data_encoding::BASE64URL_NOPAD;
 use std::path::PathBuf;
+use system::regular;
 
 const PREFIX: &str = "skp_";
 

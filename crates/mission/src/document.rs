@@ -6,12 +6,11 @@
 //! point anywhere; a [`Writing`] that is dropped before [`Writing::keep`] restores every byte it touched.
 
 use crate::error::{MissionError, Result};
-use crate::platform;
 use crate::remedies::ErrorCode;
-use identity::regular;
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use system::regular;
 
 /// The largest planning document that is read; bodies over half a mebibyte are never uploaded anyway.
 pub const MAX_TEXT: u64 = 16 << 20;
@@ -153,7 +152,7 @@ impl Writing {
         if let Some(parent) = path.parent() {
             self.create_directory(parent)?;
         }
-        platform::replace(path, bytes).map_err(MissionError::io("write", path))?;
+        system::shared_file::replace(path, bytes).map_err(MissionError::io("write", path))?;
         self.steps.push(match before {
             Some(before) => Step::Replaced { path: path.to_owned(), before },
             None => Step::Created(path.to_owned()),
@@ -234,7 +233,7 @@ impl Writing {
                 Step::Replaced { path, before } => {
                     let done = match regular::read(&path, before.len() as u64) {
                         Ok(now) if now == before => Ok(()),
-                        _ => platform::replace(&path, &before),
+                        _ => system::shared_file::replace(&path, &before),
                     };
                     (path, done)
                 }

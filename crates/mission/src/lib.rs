@@ -34,7 +34,7 @@
 //! | [`command`] | the commands |
 //! | [`snapshot`] | the reducer and `status.json` |
 
-// Files are opened by `identity::regular`, or for the reason beside the call (clippy.toml).
+// Files are opened by `system::regular`, or for the reason beside the call (clippy.toml).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod activity;
@@ -57,7 +57,6 @@ pub mod outgoing;
 pub mod ownership;
 pub mod placeholder_check;
 mod planning;
-mod platform;
 pub mod project;
 pub mod recovery;
 mod remedies;

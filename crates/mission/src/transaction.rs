@@ -21,13 +21,14 @@ use crate::project::{MissionDirectory, Project};
 use crate::remedies::ErrorCode;
 use crate::snapshot::{self, Snapshot, reduce, render_status, status_document};
 use contract::{Consent, ExitCode};
-use identity::lock::{FileLock, LockError};
-use identity::{Machine, ProjectIdentity};
+use identity::ProjectIdentity;
 use queue::{Capacity, Capture, NewRow, Place, Prepared, QueueError, Settled, Witness, Writer};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use system::Machine;
+use system::lock::{FileLock, LockError};
 
 /// How long a command waits for a mission's lock (contract section 5).
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);

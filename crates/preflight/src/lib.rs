@@ -13,7 +13,7 @@
 //! process. The one exception is asked for by name: a command that may write lets SQLite roll an
 //! interrupted transaction back when that is the only thing wrong (contract section 4).
 
-// Files are opened by `identity::regular`, or for the reason beside the call (clippy.toml).
+// Files are opened by `system::regular`, or for the reason beside the call (clippy.toml).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod boundary;

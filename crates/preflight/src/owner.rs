@@ -4,14 +4,15 @@
 
 use contract::OwnerRecord;
 use gate::{LockFileFacts, LockState, OwnerFacts, OwnerReading, RecordedProcess, ResolvedPaths, StrayDaemon};
-use identity::bounded_read::read_small_file;
-use identity::lock::{LockProbe, observe_lock};
+use identity::Home;
 use identity::paths::canonical_or_clean;
-use identity::{FileLock, Home, process};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use system::bounded_read::read_small_file;
+use system::lock::{LockProbe, observe_lock};
+use system::{FileLock, process};
 
 /// How long a daemon that holds the lock may take to write its record (contract section 2).
 const STARTING: Duration = Duration::from_millis(50);

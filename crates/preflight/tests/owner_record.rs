@@ -4,11 +4,12 @@
 use contract::owner::{OwnerInstance, OwnerRecord, OwnerStatus};
 use contract::{FailureName, FaultCode, FileNumbers, OrphanKind};
 use gate::{LockState, OwnerReading, judge_orphan};
-use identity::{BuildInfo, Environment, FileLock, Home};
+use identity::{BuildInfo, Environment, Home};
 use preflight::Boundary;
 use preflight::owner::{observe_owner, observe_stray, read_record};
 use std::path::Path;
 use std::time::Duration;
+use system::FileLock;
 
 fn build() -> BuildInfo {
     BuildInfo { version: "3.3.0".into(), commit: None, release: true }
@@ -224,7 +225,7 @@ fn a_zombie_is_gone() {
     let record = OwnerRecord { pid: i64::from(child.id()), ..machine.agreeing(false) };
     machine.write(record.render());
     // Not waited for: once it ended it is a zombie of this process.
-    while identity::process::observe_process(record.pid).is_alive() {
+    while system::process::observe_process(record.pid).is_alive() {
         std::thread::yield_now();
     }
     assert_eq!(machine.judged().0, OwnerStatus::Orphan);

@@ -7,7 +7,6 @@
 //! Only an existing, tableless file costs a look at the record, so a healthy queue DB is judged at no cost.
 
 use crate::file::Role;
-use crate::platform;
 use contract::{Fault, Remedy};
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -47,11 +46,11 @@ pub(crate) fn record(queue: &Path, queue_id: &str) {
     if record.symlink_metadata().is_ok() {
         return;
     }
-    let written = platform::create_private_file(&record).and_then(|()| {
-        let mut file = platform::open_regular_with(std::fs::OpenOptions::new().write(true), &record)?;
+    let written = system::private_file::create_private_file(&record).and_then(|()| {
+        let mut file = system::regular::open_with(std::fs::OpenOptions::new().write(true), &record)?;
         writeln!(file, "{queue_id}")?;
         file.sync_all()?;
-        platform::sync_dir(record.parent().unwrap_or(Path::new(".")))
+        system::file::sync_directory(record.parent().unwrap_or(Path::new(".")))
     });
     if let Err(error) = written {
         tracing::debug!(record = %record.display(), %error, "wrote no birth record");

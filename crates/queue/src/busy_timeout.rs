@@ -3,7 +3,6 @@
 //! sleeps would meet again and again.
 
 use crate::error::Busy;
-use crate::platform;
 use rusqlite::Connection;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -37,5 +36,5 @@ pub(crate) fn wait_for_locks(conn: &mut Connection, deadline: Duration) -> rusql
 
 /// The error for a lock that was not released in time.
 pub(crate) fn busy(path: &Path, waited: Duration) -> Busy {
-    Busy { path: path.to_owned(), holder: platform::lock_holder(path), waited }
+    Busy { path: path.to_owned(), holder: system::lock::observe_posix_holder(path), waited }
 }

@@ -6,6 +6,7 @@ use contract::{ExitCode, Fault, Remedy, text};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
+use system::lock::LockHolder;
 
 /// Another process held a queue file past the deadline (contract section 5). Never a fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,15 +17,6 @@ pub struct Busy {
     pub holder: Option<LockHolder>,
     /// The deadline that passed.
     pub waited: Duration,
-}
-
-/// The process that holds a lock.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LockHolder {
-    /// Its pid.
-    pub pid: u32,
-    /// Its command name, when it could be read.
-    pub command: Option<String>,
 }
 
 impl fmt::Display for Busy {

@@ -72,7 +72,7 @@ pub(crate) fn reached(point: FaultPoint) {
     static ARMED: std::sync::OnceLock<Option<std::ffi::OsString>> = std::sync::OnceLock::new();
     let armed = ARMED.get_or_init(|| std::env::var_os(VARIABLE));
     if armed.as_ref().is_some_and(|armed| *armed == *point.name()) {
-        crate::platform::die();
+        system::process::die();
     }
 }
 

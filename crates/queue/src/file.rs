@@ -1,7 +1,6 @@
 //! Queue files as files: header, fingerprint and private modes. Never opens SQLite.
 
 use crate::error::{QueueError, WriteBar};
-use crate::platform;
 use contract::FaultCode;
 use std::ffi::OsString;
 use std::io;
@@ -96,7 +95,7 @@ pub(crate) fn read_db_file(path: &Path) -> io::Result<DbFile> {
         return Ok(DbFile::Empty);
     }
     let mut header = [0u8; HEADER_BYTES];
-    let read = platform::read_start(path, &metadata, &mut header)?;
+    let read = system::file::read_start(path, &metadata, &mut header)?;
     if read < HEADER_BYTES || &header[..16] != MAGIC {
         return Ok(DbFile::NotADatabase("is not a SQLite database"));
     }
@@ -112,7 +111,7 @@ pub(crate) fn read_db_file(path: &Path) -> io::Result<DbFile> {
         .and_then(|since| i64::try_from(since.as_nanos()).ok())
         .unwrap_or_default();
     let fingerprint = Fingerprint {
-        inode: platform::file_id(&metadata).1,
+        inode: system::file::file_identity(&metadata).place.1,
         size: metadata.len(),
         modified_ns,
         change_counter: u32::from_be_bytes([header[24], header[25], header[26], header[27]]),
@@ -151,7 +150,7 @@ pub(crate) fn uri(path: &Path, parameters: &str) -> String {
     if cfg!(windows) {
         out.push('/');
     }
-    for byte in platform::path_bytes(path) {
+    for byte in system::file::path_bytes(path) {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => {
                 out.push(char::from(byte));
@@ -179,20 +178,21 @@ pub(crate) fn make_ready(path: &Path) -> Result<(), QueueError> {
     let dir = path.parent().unwrap_or(Path::new("."));
     if dir.is_dir() {
         // A directory of another user cannot be narrowed and need not be ours to use.
-        if let Err(error) = platform::make_private(dir) {
+        if let Err(error) = system::private_file::take_from_others(dir) {
             tracing::debug!(dir = %dir.display(), %error, "left the directory's mode alone");
         }
     } else {
-        platform::create_private_dir(dir).map_err(failed("create the directory", dir))?;
+        system::private_file::create_private_dir(dir)
+            .map_err(|error| failed("create the directory", dir)(error.source))?;
         // SQLite makes the file's own entry durable, not the directory's.
         if let Some(above) = dir.parent() {
-            platform::sync_dir(above).map_err(failed("create the directory", dir))?;
+            system::file::sync_directory(above).map_err(failed("create the directory", dir))?;
         }
     }
     if path.is_file() {
-        platform::make_private(path).map_err(failed("make private", path))
+        system::private_file::take_from_others(path).map_err(failed("make private", path))
     } else {
-        platform::create_private_file(path).map_err(failed("create", path))
+        system::private_file::create_private_file(path).map_err(failed("create", path))
     }
 }
 
@@ -200,11 +200,11 @@ pub(crate) fn make_ready(path: &Path) -> Result<(), QueueError> {
 pub(crate) fn mode_of(path: &Path) -> Option<WriteBar> {
     // What is not there yet lies where its directory lies.
     let there = path.ancestors().find(|above| above.exists())?;
-    if platform::is_mounted_read_only(there) {
+    if system::file::is_mounted_read_only(there) {
         return Some(WriteBar::ReadOnlyFileSystem);
     }
     let metadata = std::fs::metadata(path).ok()?;
-    platform::mode(&metadata).map(WriteBar::Mode)
+    system::file::mode(&metadata).map(WriteBar::Mode)
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@
 //! | none | `observe_*`, [`Export`], [`WaitingRows`] read only |
 //! | none | [`salvage`] | copy the readable rows of a damaged file, which is only read |
 
-// Files are opened by `identity::regular`, or for the reason beside the call (clippy.toml).
+// Files are opened by `system::regular`, or for the reason beside the call (clippy.toml).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 mod birth;
@@ -100,7 +100,6 @@ pub mod observe;
 mod origin;
 pub mod outbox;
 pub mod parked;
-mod platform;
 mod rewound;
 pub mod row;
 mod schema;
@@ -118,7 +117,7 @@ pub use cure::{
     Cure, LeftBehind, MigratedRow, MigrationProgress, MigrationReport, QueueOwner, Resend, ResendReport,
     StillParked, Unparked, Which, observe_left_behind, observe_owner,
 };
-pub use error::{Busy, LockHolder, ObserveError, QueueError, WriteBar};
+pub use error::{Busy, ObserveError, QueueError, WriteBar};
 pub use file::Fingerprint;
 pub use health::{QueueFile, Salvaged, observe_health, salvage};
 pub use observe::{

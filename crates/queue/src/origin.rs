@@ -2,7 +2,6 @@
 //! A place is never changed or deleted, because rows point to it for ever.
 
 use crate::consent::Place;
-use crate::platform;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use std::collections::HashMap;
 
@@ -13,7 +12,7 @@ pub(crate) type PlaceId = i64;
 pub(crate) fn id_of(conn: &Connection, place: &Place) -> rusqlite::Result<PlaceId> {
     let uuid = place.project_uuid.as_deref().unwrap_or_default();
     let slug = place.repo_slug.as_deref().unwrap_or_default();
-    let checkout = place.checkout().map(platform::path_bytes).unwrap_or_default();
+    let checkout = place.checkout().map(system::file::path_bytes).unwrap_or_default();
     let known = conn
         .prepare_cached(
             "SELECT id FROM projects WHERE project_uuid = ?1 AND repo_slug = ?2 AND checkout = ?3",
@@ -41,6 +40,6 @@ pub(crate) fn of_row(row: &Row<'_>, first: usize) -> rusqlite::Result<Place> {
     Ok(Place {
         project_uuid: text(row.get(first)?),
         repo_slug: text(row.get(first + 1)?),
-        checkout: (!checkout.is_empty()).then(|| platform::path_from_bytes(checkout)),
+        checkout: (!checkout.is_empty()).then(|| system::file::path_from_bytes(checkout)),
     })
 }

@@ -35,7 +35,6 @@ mod metrics;
 mod oauth;
 mod operations;
 mod origin;
-mod platform;
 mod receipts;
 mod refusal;
 mod request;

@@ -9,13 +9,13 @@ use crate::config::ServerConfig;
 use crate::connection;
 use crate::error::ServerError;
 use crate::metrics::Metrics;
-use crate::platform;
 use crate::store::StoreError;
 use crate::store::sqlite::SqliteStore;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use system::private_file::{create_private_dir, load_private_file};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -96,8 +96,10 @@ fn runtime() -> Result<Runtime, ServerError> {
 /// Locks the data directory until the file is dropped.
 fn lock(data_dir: &Path) -> Result<fs_err::File, ServerError> {
     let unusable = |source| ServerError::DataDir(data_dir.to_owned(), source);
-    platform::load_private_dir(data_dir).map_err(unusable)?;
-    let file = platform::load_private_file(&data_dir.join(LOCK_NAME)).map_err(unusable)?;
+    create_private_dir(data_dir).map_err(|error| unusable(error.source))?;
+    let path = data_dir.join(LOCK_NAME);
+    load_private_file(&path).map_err(unusable)?;
+    let file = fs_err::OpenOptions::new().append(true).open(path).map_err(unusable)?;
     match file.file().try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(ServerError::InUse(data_dir.to_owned())),

@@ -1,7 +1,6 @@
 //! Whether something can be written at a place, found without writing: access and free space.
 
 use crate::platform;
-use contract::{Fault, Remedy};
 use std::path::{Path, PathBuf};
 
 /// Free space below which nothing can be captured safely: a transaction needs its journal beside it.
@@ -117,27 +116,6 @@ pub fn observe_obstacles(places: &[PathBuf]) -> Vec<Obstacle> {
         }
     }
     found
-}
-
-/// The remedy of an unusable file at `path`: `doctor repair`, unless its file system takes nothing
-/// now. A mode is no obstacle: the repair gives back what its owner may change.
-pub fn repair(path: &Path) -> Remedy {
-    let directory = path.parent().unwrap_or(path).to_path_buf();
-    let found = observe_obstacles(&[directory]);
-    let obstacle = found.iter().find(|found| !matches!(found, Obstacle::NoPermission { .. }));
-    let Some(obstacle) = obstacle else { return Remedy::Repair };
-    let (first, then) = (obstacle.advice(), Remedy::Repair.hint());
-    let home = crate::environment::names::SPEC_KITTY_HOME;
-    Remedy::Advice(format!("{first}, then run `{then}`; or set {home} to a directory that can be written"))
-}
-
-/// `fault` with the remedy that helps now: see [`repair`]. Only a fault that a repair would cure is looked at.
-#[must_use]
-pub fn curable(fault: Fault) -> Fault {
-    match (&fault.remedy, &fault.path) {
-        (Remedy::Repair, Some(path)) => Fault { remedy: repair(path), ..fault },
-        _ => fault,
-    }
 }
 
 #[cfg(test)]

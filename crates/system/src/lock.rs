@@ -4,6 +4,7 @@
 //! the place where both sides meet. A lock counts only while its path still names the locked file:
 //! a process that locks a file which was unlinked meanwhile tries again.
 
+pub use crate::platform::observe_posix_holder;
 use crate::private_file::make_writable;
 use crate::{platform, private_file};
 use contract::{FileNumbers, Remedy};
@@ -56,6 +57,15 @@ pub struct FileLock {
     path: PathBuf,
     recorded: bool,
     unlink: bool,
+}
+
+/// A process that holds a POSIX lock, as SQLite's are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockHolder {
+    /// Its pid.
+    pub pid: u32,
+    /// The name of its program, if the system tells.
+    pub command: Option<String>,
 }
 
 /// What a probe of a lock found.
@@ -168,21 +178,31 @@ impl FileLock {
 
     /// Replaces the content of the locked file. Written over the old content and then cut, so that a
     /// crash leaves one or the other at the start of the file, never nothing.
-    pub(crate) fn write_content(&mut self, content: &[u8]) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write_content(&mut self, content: &[u8]) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(0))?;
         self.file.write_all(content)?;
         self.file.set_len(content.len() as u64)
     }
 
     /// The content of the locked file, at most `limit` bytes.
-    pub(crate) fn read_content(&mut self, limit: u64) -> io::Result<Vec<u8>> {
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn read_content(&mut self, limit: u64) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
         self.file.seek(SeekFrom::Start(0))?;
         (&self.file).take(limit).read_to_end(&mut content)?;
         Ok(content)
     }
 
-    pub(crate) fn sync_content(&self) -> io::Result<()> {
+    /// Flushes the content to the disk.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn sync_content(&self) -> io::Result<()> {
         self.file.sync_data()
     }
 
@@ -213,14 +233,16 @@ impl FileLock {
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        // Nothing can be done about an error here, and none of them keeps the lock: closing the file
-        // releases it.
+        // Nothing can be done about an error here, and none of them keeps the lock for longer than the process.
         if self.recorded {
             let _ = self.file.set_len(0);
         }
         if self.unlink && self.still_names() {
             let _ = fs::remove_file(&self.path);
         }
+        // Closing is not enough: a child that another thread is starting has a copy of the descriptor until it
+        // runs its own program, and the lock would stay for as long.
+        let _ = self.file.unlock();
     }
 }
 
@@ -261,7 +283,10 @@ pub fn observe_lock(path: &Path) -> io::Result<Option<LockFile>> {
     }
     let (numbers, links) = platform::file_numbers(&file)?;
     let state = match file.try_lock_shared() {
-        Ok(()) => LockProbe::Free,
+        Ok(()) => {
+            file.unlock()?;
+            LockProbe::Free
+        }
         Err(TryLockError::WouldBlock) => LockProbe::Held,
         Err(TryLockError::Error(error)) => return Err(error),
     };
@@ -363,6 +388,17 @@ mod tests {
                 });
             }
         });
+    }
+
+    /// As a child that is being started has one.
+    #[test]
+    fn copy_of_the_descriptor_does_not_keep_the_lock() {
+        let (_directory, path) = place();
+        let held = FileLock::acquire(&path, Duration::ZERO, "x").expect("the lock");
+        let copy = held.file.try_clone().expect("a copy");
+        drop(held);
+        FileLock::acquire(&path, Duration::ZERO, "x").expect("free again");
+        drop(copy);
     }
 
     #[test]

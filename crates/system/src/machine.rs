@@ -1,8 +1,9 @@
-//! The two facts that the session key is made of.
+//! Host and user.
 
 use crate::platform;
+pub use crate::platform::{HOME_VARIABLE, SPLIT_STATE, effective_uid, user_name};
 
-/// Host name and user id: sessions are encrypted for one machine and one user.
+/// The two facts that the session key is made of: sessions are encrypted for one machine and one user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     /// The host name as the system reports it, unchanged.

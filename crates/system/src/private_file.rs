@@ -5,6 +5,7 @@
 //! something is written, unless they belong to another user or are shared (`/tmp`).
 
 use crate::platform;
+pub use crate::platform::{give_to_owner_only, narrow, private_options, shared_mode, take_from_others};
 use contract::Remedy;
 use std::fs;
 use std::io::{self, Write};
@@ -24,7 +25,8 @@ pub struct WriteError {
 }
 
 impl WriteError {
-    pub(crate) fn new(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    /// Names `path` in an error of the system.
+    pub fn new(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self { action, path: path.to_path_buf(), source }
     }
 
@@ -64,7 +66,7 @@ pub fn make_writable(path: &Path, error: &io::Error) -> Remedy {
 
 /// How hard a write tries to survive a power failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Durability {
+pub enum Durability {
     /// On the disk before the call returns.
     Synced,
     /// Whole or absent after a crash, perhaps the previous content.
@@ -79,7 +81,11 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     write_atomic(path, bytes, Durability::Synced)
 }
 
-pub(crate) fn write_atomic(path: &Path, bytes: &[u8], durability: Durability) -> Result<(), WriteError> {
+/// [`write_private`] with a choice of [`Durability`].
+///
+/// # Errors
+/// As [`write_private`].
+pub fn write_atomic(path: &Path, bytes: &[u8], durability: Durability) -> Result<(), WriteError> {
     let directory = parent(path)?;
     create_private_dir(directory)?;
     let fail = || WriteError::new("write", path);
@@ -98,7 +104,7 @@ pub(crate) fn write_atomic(path: &Path, bytes: &[u8], durability: Durability) ->
 }
 
 /// A temporary file, 0600, that is removed unless it is renamed.
-pub(crate) fn temporary(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
+fn temporary(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
     let made = tempfile::Builder::new().prefix(".spec-kitty-").suffix(".tmp").tempfile_in(directory);
     // The error names the temporary file, which is of no use to a reader.
     made.map_err(|error| error.kind().into())
@@ -122,6 +128,31 @@ pub fn create_private_dir(path: &Path) -> Result<(), WriteError> {
         }
         Err(error) => Err(fail()(error)),
     }
+}
+
+/// Creates an empty file, 0600. An existing one is left alone.
+///
+/// # Errors
+/// What the system says.
+#[allow(clippy::disallowed_methods, reason = "a new file: what is there is not opened")]
+pub fn create_private_file(path: &Path) -> io::Result<()> {
+    match platform::private_options().write(true).create_new(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => {
+            platform::give_to_directory_owner(path);
+            Ok(())
+        }
+    }
+}
+
+/// Creates an empty file, 0600, or tightens the one that is there.
+///
+/// # Errors
+/// What the system says.
+pub fn load_private_file(path: &Path) -> io::Result<()> {
+    create_private_file(path)?;
+    tighten(path).map_err(|error| error.source)
 }
 
 /// Gives `path`, which this process has created in the home, to the owner of its directory when this process

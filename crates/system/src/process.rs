@@ -1,7 +1,36 @@
-//! Whether a process lives, and what it is. Observes; never signals.
+//! Whether a process lives, what it is, and ending it.
 
 use crate::platform;
+#[cfg(feature = "faults")]
+pub use crate::platform::die;
+pub use crate::platform::{
+    ProcessHandle, end_command, end_group, has_former_file_open, holds_lock, is_suspended,
+    list_own_processes, own_group, shell,
+};
 use std::ffi::OsString;
+
+/// A signal that ends a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// The process may finish what it does.
+    Terminate,
+    /// The process ends at once.
+    Kill,
+}
+
+/// Why a process cannot be signalled or waited for.
+#[derive(Debug, thiserror::Error)]
+pub enum HandleError {
+    /// It is gone.
+    #[error("the process is gone")]
+    Gone,
+    /// This system offers no way that cannot hit another process.
+    #[error("this system offers no safe way to signal a process")]
+    Unsupported,
+    /// The system refused.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
 
 /// The process that has a pid now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

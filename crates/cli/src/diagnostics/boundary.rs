@@ -5,8 +5,8 @@ use crate::error::CliError;
 use crate::report::{events_and_bodies, rows};
 use contract::{FailureName, FaultCode, Remedy};
 use identity::Home;
-use identity::lock::{LockProbe, probe};
 use preflight::status::{LegacyQueue, RowPair};
+use system::lock::{LockProbe, probe};
 
 impl Diagnostics<'_> {
     pub(super) fn boundary(&self) -> Result<DiagnosticCheck, CliError> {

@@ -6,13 +6,13 @@ use contract::exit::{SYNC_SERVER_UNSET, SYNC_TOKEN_HOST};
 use contract::switch::Decider;
 use contract::{Remedy, server_url};
 use identity::config::read_settings;
-use identity::disk::{Obstacle, observe_obstacles};
 use identity::environment::names;
 use identity::{
     Destination, LoginSource, Privacy, StateFile, StateKind, judge_destination, observe_privacy,
     observe_state_file,
 };
 use std::path::PathBuf;
+use system::disk::{Obstacle, observe_obstacles};
 
 /// The code of a state file that something else took the place of.
 const UNUSABLE: &str = "state_file_unusable";

@@ -3,10 +3,10 @@
 use super::CliError;
 use contract::Fault;
 use identity::config::ConfigEditError;
-use identity::lock::LockError;
 use preflight::PreflightError;
 use queue::{Busy, QueueError};
 use std::error::Error;
+use system::lock::LockError;
 
 /// The error and its causes, in one sentence.
 pub(crate) fn chain(error: &dyn Error) -> String {
@@ -90,8 +90,8 @@ impl From<mission::MissionError> for CliError {
     }
 }
 
-impl From<identity::private_file::WriteError> for CliError {
-    fn from(error: identity::private_file::WriteError) -> Self {
+impl From<system::private_file::WriteError> for CliError {
+    fn from(error: system::private_file::WriteError) -> Self {
         Self::failed("NOT_WRITTEN", chain(&error)).remedy(error.remedy())
     }
 }

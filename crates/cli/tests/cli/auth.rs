@@ -3,13 +3,14 @@
 
 use daemon::control::client::ControlClient;
 use daemon::control::file::ControlFile;
-use identity::{Machine, Secret, Session, SessionStore};
+use identity::{Secret, Session, SessionStore};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Stdio};
+use system::Machine;
 use testkit::browser::{self, Browser};
 use testkit::patience::{PATIENCE, eventually};
 use testkit::world::session;
@@ -180,7 +181,7 @@ fn rows_wait_for_their_own_account_under_any_login() {
     // The daemon sees it before it sends, at its own next attempt or when somebody asks; until then the gate
     // of every command does.
     let now = world.run(["sync", "now"]);
-    let alive = || identity::process::observe_process(pid).is_alive();
+    let alive = || system::process::observe_process(pid).is_alive();
     if !now.stderr.contains("daemon_team_or_user") {
         eventually("it was on its way out", || !alive());
     }

@@ -138,7 +138,7 @@ fn a_record_of_the_reference_beside_a_live_daemon_of_ours_is_stale() {
     follow(&world, &remedies[0]);
     coherent(&world);
     for pid in [daemons.pid(), theirs.pid] {
-        assert!(!identity::process::observe_process(i64::from(pid)).is_alive(), "{pid}");
+        assert!(!system::process::observe_process(i64::from(pid)).is_alive(), "{pid}");
     }
 }
 
@@ -182,7 +182,7 @@ fn mute_stray_daemon_lives_and_its_files_move_aside() {
     assert!(tried.stdout.contains("--force") && tried.stdout.contains(&format!("kill {pid}")), "{tried:?}");
     follow(&world, "spec-kitty doctor orphan-daemons --fix --force");
     coherent(&world);
-    assert!(identity::process::observe_process(i64::from(pid)).is_alive());
+    assert!(system::process::observe_process(i64::from(pid)).is_alive());
 }
 
 /// Read-only commands cannot roll it back; the migration, which may write, does.

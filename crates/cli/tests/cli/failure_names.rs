@@ -353,7 +353,7 @@ fn walk(of: fn(&FailureName) -> bool) {
         let _ = scene.world.run(["sync", "status", "--check"]).exits(0);
         scene.works();
         if let Some(stray) = &scene.stray {
-            let state = identity::process::observe_process(i64::from(stray.pid));
+            let state = system::process::observe_process(i64::from(stray.pid));
             assert!(!state.is_alive(), "asked over its own port, it went");
         }
         if !spoiled.refuses_now {

@@ -17,7 +17,7 @@ fn world() -> World {
 }
 
 fn is_alive(pid: u32) -> bool {
-    identity::process::observe_process(i64::from(pid)).is_alive()
+    system::process::observe_process(i64::from(pid)).is_alive()
 }
 
 /// A copy of the home and the project of `world`, made by `cp` with `options`.

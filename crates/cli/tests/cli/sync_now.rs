@@ -65,7 +65,7 @@ fn another_delivery_of_this_account_is_busy_by_name_and_code() {
     let status = world.run(["sync", "status", "--json"]).exits(0).json();
     let queue = std::path::PathBuf::from(status["active_queue"]["path"].as_str().unwrap());
     let lock = queue.with_extension("drain.lock");
-    let mut held = identity::FileLock::acquire(&lock, Duration::ZERO, "the test").unwrap();
+    let mut held = system::FileLock::acquire(&lock, Duration::ZERO, "the test").unwrap();
     held.record_holder("9.9.9").unwrap();
     let run = world.run(["sync", "now", "--wait", "0", "--json"]).exits(69);
     let document = run.json();

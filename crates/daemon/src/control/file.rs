@@ -6,13 +6,13 @@
 use super::proof::ControlToken;
 use contract::{Fault, FileNumbers, Remedy};
 use identity::Home;
-use identity::bounded_read::{SmallFileError, read_small_file};
-use identity::lock::{LockProbe, observe_lock};
 use identity::privacy::privacy_fault;
-use identity::private_file::{self, WriteError};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
+use system::bounded_read::{SmallFileError, read_small_file};
+use system::lock::{LockProbe, observe_lock};
+use system::private_file::{self, WriteError};
 use zeroize::Zeroizing;
 
 /// Version of the file.

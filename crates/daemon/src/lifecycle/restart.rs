@@ -8,13 +8,13 @@ use crate::start_failure::StartFailure;
 use crate::stop::{Stop, StopHistory, StopReason};
 use contract::Remedy;
 use gate::OwnerReading;
-use identity::lock::{LockProbe, probe};
 use identity::privacy::privacy_fault;
 use identity::{AuthAbsence, Config, Environment, Home, read_any_login, read_login, read_switch};
 use jiff::{SignedDuration, Timestamp};
 use preflight::owner::read_record;
 use serde::Serialize;
 use std::time::{Duration, Instant};
+use system::lock::{LockProbe, probe};
 
 /// How a restart ended well.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

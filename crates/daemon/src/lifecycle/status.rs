@@ -11,12 +11,12 @@ use contract::foreground::raw_path;
 use contract::{OrphanKind, OwnerRecord, Remedy};
 use gate::{OwnerReading, judge_orphan};
 use identity::Home;
-use identity::lock::{LockProbe, probe};
 use jiff::Timestamp;
 use preflight::owner::{observe_owner, read_record};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use system::lock::{LockProbe, probe};
 
 /// Time for the daemon to answer.
 const PATIENCE: Duration = Duration::from_secs(2);

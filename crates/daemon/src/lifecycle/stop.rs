@@ -6,16 +6,16 @@ use crate::control::wire::{ShutdownAnswer, ShutdownCause};
 use crate::holder::{Holder, find_lock_holder};
 use crate::ownership::Claim;
 use crate::peer_identity::{self, NotStopped};
-use crate::platform::{self, HandleError, ProcessHandle, Signal};
 use contract::{Fault, OrphanKind, Remedy};
 use gate::{OwnerReading, judge_orphan};
 use identity::Home;
-use identity::lock::{LockProbe, observe_lock, probe};
 use identity::privacy::privacy_fault;
 use preflight::owner::{observe_owner, observe_stray, read_record};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use system::lock::{LockProbe, observe_lock, probe};
+use system::process::{HandleError, ProcessHandle, Signal};
 
 /// Time for the daemon to answer.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -159,7 +159,7 @@ pub(super) fn continue_or_replace(pid: i64) -> Remedy {
 pub(super) fn end_holder(pid: Option<u32>) -> Remedy {
     Remedy::Advice(match pid {
         Some(pid) => {
-            format!("process {pid} holds the owner lock; end it with `{}`", platform::end_command(pid))
+            format!("process {pid} holds the owner lock; end it with `{}`", system::process::end_command(pid))
         }
         None => {
             "end the process that has sync/daemon/owner.lock of the state directory open; `lsof` names it"

@@ -141,7 +141,7 @@ fn record_naming_a_live_stranger_kills_no_process() {
     assert!(stranger.is_alive());
 
     // Even a held lock proves nothing about a process with another start time.
-    let lock = identity::FileLock::acquire(
+    let lock = system::FileLock::acquire(
         &bench.world.home().owner_lock(),
         std::time::Duration::from_secs(1),
         "the owner lock",
@@ -160,7 +160,7 @@ fn record_naming_a_live_stranger_kills_no_process() {
 }
 
 fn start_ticks(pid: u32) -> Option<u64> {
-    identity::process::observe_process(i64::from(pid)).start_ticks()
+    system::process::observe_process(i64::from(pid)).start_ticks()
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_zombie_is_as_good_as_gone() {
     eventually("it is ready", || bench.ok(&["status"])["state"] == "running");
     signal(zombie.id(), Signal::KILL);
     eventually("it is a zombie", || {
-        identity::process::observe_process(i64::from(zombie.id())) == identity::process::ProcessState::Zombie
+        system::process::observe_process(i64::from(zombie.id())) == system::process::ProcessState::Zombie
     });
     // Its first thread can be a zombie a moment before the last one lets the lock go.
     eventually("it is an orphan", || bench.ok(&["status"])["state"] == "orphan");
@@ -294,7 +294,7 @@ fn wedged(bench: &Bench, script: &str) -> crate::common::Stranger {
     let holder = crate::common::Stranger(child);
     eventually("it holds the lock", || ready.exists());
     // Nothing listens at the port of the daemon that died.
-    let ticks = identity::process::observe_process(i64::from(holder.pid())).start_ticks();
+    let ticks = system::process::observe_process(i64::from(holder.pid())).start_ticks();
     record["pid"] = json!(holder.pid());
     record["process_start_ticks"] = json!(ticks);
     control["pid"] = json!(holder.pid());

@@ -10,11 +10,11 @@ use daemon::ownership::{Claim, Ownership, Standing, TakeError};
 use daemon::record::RunFacts;
 use daemon::stop::{StopHistory, StopReason};
 use gate::OwnerReading;
-use identity::lock::{LockProbe, probe};
 use identity::{Environment, Home};
 use preflight::owner::read_record;
 use proptest::prelude::*;
 use std::fs;
+use system::lock::{LockProbe, probe};
 
 #[derive(Clone, Copy, Debug)]
 enum Step {

@@ -9,7 +9,7 @@ use std::fs;
 /// Makes the record of the bench name `stranger`, right in everything but that it holds no lock.
 fn forge_record(bench: &Bench, stranger: &Stranger) {
     let mut record = bench.record();
-    let state = identity::process::observe_process(i64::from(stranger.pid()));
+    let state = system::process::observe_process(i64::from(stranger.pid()));
     record["pid"] = json!(stranger.pid());
     record["process_start_ticks"] = json!(state.start_ticks());
     bench.write_record(&record);
@@ -90,7 +90,7 @@ fn stop_fails_while_a_child_of_the_killed_holder_keeps_the_lock() {
     let holder = Stranger(command.spawn().expect("util-linux flock"));
     eventually("it holds the lock", || ready.exists());
     let child: u32 = fs::read_to_string(&ready).unwrap().trim().parse().unwrap();
-    let ticks = identity::process::observe_process(i64::from(holder.pid())).start_ticks();
+    let ticks = system::process::observe_process(i64::from(holder.pid())).start_ticks();
     for document in [&mut record, &mut control] {
         document["pid"] = json!(holder.pid());
     }

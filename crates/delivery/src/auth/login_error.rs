@@ -112,8 +112,8 @@ impl LoginError {
         match self {
             Self::ServerUnset | Self::Destination(_) | Self::Config(_) => ExitCode::Refused,
             Self::Cancelled => ExitCode::Interrupted,
-            Self::ConfigEdit(ConfigEditError::Lock(identity::LockError::Busy { .. }))
-            | Self::Store(SessionWriteError::Lock(identity::LockError::Busy { .. })) => ExitCode::Busy,
+            Self::ConfigEdit(ConfigEditError::Lock(system::LockError::Busy { .. }))
+            | Self::Store(SessionWriteError::Lock(system::LockError::Busy { .. })) => ExitCode::Busy,
             _ => ExitCode::Failed,
         }
     }

@@ -39,7 +39,7 @@ impl LogoutError {
     /// How the command ends.
     pub fn exit(&self) -> ExitCode {
         match self {
-            Self::Store(SessionWriteError::Lock(identity::LockError::Busy { .. })) => ExitCode::Busy,
+            Self::Store(SessionWriteError::Lock(system::LockError::Busy { .. })) => ExitCode::Busy,
             Self::Store(_) => ExitCode::Failed,
         }
     }

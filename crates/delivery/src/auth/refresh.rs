@@ -13,10 +13,11 @@ use crate::context::DeliveryContext;
 use crate::destination::ServerAddress;
 use contract::wire::oauth::word;
 use identity::session::SessionWriteError;
-use identity::{FileLock, LockError, Session, SessionError, SessionStore};
+use identity::{Session, SessionError, SessionStore};
 use jiff::{SignedDuration, Timestamp};
 use std::thread;
 use std::time::Duration;
+use system::{FileLock, LockError};
 
 /// An access token with less than this left counts as expired.
 pub const ACCESS_MARGIN: SignedDuration = SignedDuration::from_secs(5);

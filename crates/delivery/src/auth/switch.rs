@@ -72,7 +72,7 @@ impl SwitchError {
     pub fn exit(&self) -> ExitCode {
         match self {
             Self::LoggedOut | Self::Unreadable { .. } => ExitCode::Refused,
-            Self::Store(SessionWriteError::Lock(identity::LockError::Busy { .. })) => ExitCode::Busy,
+            Self::Store(SessionWriteError::Lock(system::LockError::Busy { .. })) => ExitCode::Busy,
             _ => ExitCode::Failed,
         }
     }

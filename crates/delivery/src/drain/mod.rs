@@ -33,7 +33,7 @@ use crate::plan::{BatchSizing, RequestLimits};
 use crate::token::{TokenError, TokenSource};
 use contract::{ExitCode, Remedy};
 use gate::EgressPermit;
-use identity::{Config, FileLock, LockError};
+use identity::Config;
 use jiff::Timestamp;
 use preflight::consent_of;
 use queue::{
@@ -42,6 +42,7 @@ use queue::{
 };
 use std::path::Path;
 use std::time::Duration;
+use system::{FileLock, LockError};
 
 /// How long `--wait` waits for another drain of the scope.
 pub const WAIT: Duration = Duration::from_secs(30);

@@ -27,11 +27,11 @@ use crate::destination::ServerAddress;
 use contract::text;
 use contract::wire::endpoint::{CONTRACT_HEADER, CONTRACT_VERSION, RECEIPTS_HEADER, TEAM_HEADER, user_agent};
 use identity::Environment;
-use identity::bounded_read::SmallFileError;
 use identity::environment::names;
 use lookup::Lookup;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use system::bounded_read::SmallFileError;
 use ureq::http::header::{self, HeaderValue};
 use ureq::http::{Request, Response};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
@@ -351,7 +351,7 @@ fn read_directory(directory: &Path) -> std::io::Result<Vec<Certificate<'static>>
 
 fn read_certificates(path: &Path) -> std::io::Result<Vec<Certificate<'static>>> {
     // A person names the file: it may be a pipe.
-    let pem = identity::regular::read_named(path, MAX_CA_FILE).map_err(|error| match error {
+    let pem = system::regular::read_named(path, MAX_CA_FILE).map_err(|error| match error {
         SmallFileError::Io(source) => source,
         other => std::io::Error::other(other.to_string()),
     })?;

@@ -10,11 +10,12 @@ use contract::ExitCode;
 use delivery::DrainError;
 use delivery::classify::ServerStopReason;
 use delivery::drain::{DrainOptions, DrainProgress, DrainReport, StoppedBy, failure_report};
-use identity::{ConfigEdit, FileLock, Session};
+use identity::{ConfigEdit, Session};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use system::FileLock;
 
 const IDS: [&str; 6] = ["e1", "e2", "e3", "e4", "e5", "e6"];
 

@@ -4,13 +4,13 @@
 
 use super::{CAPTURED_SINCE, Config, ConfigError, FOUND_SINCE, Key, NO_PROJECT, project_key};
 use crate::home::Home;
-use crate::lock::{FileLock, LockError};
 use crate::privacy::{narrow_directories, privacy_fault};
-use crate::private_file::{self, WriteError};
 use contract::{Fault, Start};
 use jiff::Timestamp;
 use std::path::PathBuf;
 use std::time::Duration;
+use system::lock::{FileLock, LockError};
+use system::private_file::{self, WriteError};
 use toml_edit::{Datetime, Document, DocumentMut, Item, Table, TableLike, TomlError, Value};
 
 /// How long an edit waits for another one.

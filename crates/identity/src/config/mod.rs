@@ -26,7 +26,6 @@ pub use contract::{Consent, Start};
 pub use edit::{ConfigEdit, ConfigEditError};
 pub use keys::{InvalidValue, Key, Setting, UnknownKey, read_settings};
 
-use crate::bounded_read::read_small_file;
 use crate::home::Home;
 use crate::privacy::privacy_fault;
 use contract::{Fault, FaultCode, Remedy, ServerUrl};
@@ -34,6 +33,7 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use system::bounded_read::read_small_file;
 use toml_edit::{Document, Item, TableLike, TomlError};
 
 /// The largest `config.toml` that is read.

@@ -10,8 +10,8 @@ mod remote;
 
 pub use remote::{project_slug, repo_slug, slug};
 
-use crate::bounded_read::{SmallFileError, read_small_file};
 use std::path::{Path, PathBuf};
+use system::bounded_read::{SmallFileError, read_small_file};
 
 /// The largest repository configuration that is read.
 const CONFIG_LIMIT: u64 = 4 * 1024 * 1024;
@@ -211,5 +211,5 @@ fn path_in(content: &[u8], prefix: &[u8]) -> Option<PathBuf> {
     let rest = content.strip_prefix(prefix)?.trim_ascii_start();
     let end = rest.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |last| last + 1);
     let path = rest.get(..end).filter(|path| !path.is_empty() && !path.contains(&0))?;
-    Some(crate::paths::from_bytes(path))
+    Some(system::file::path_from_bytes(path.to_vec()))
 }

@@ -1,9 +1,9 @@
 //! HEAD and the commits that branches point to: loose refs first, packed refs after, as git does.
 
 use super::Head;
-use crate::bounded_read::{SmallFileError, read_small_file};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+use system::bounded_read::{SmallFileError, read_small_file};
 
 /// The largest loose ref or HEAD that is read.
 const REF_LIMIT: u64 = 4096;
@@ -100,11 +100,11 @@ fn is_commit(text: &str) -> bool {
 /// Searches the lines `<commit> <name>` of `packed-refs`. Lines of refs that are not names (comments,
 /// peeled tags) never match.
 fn read_packed(path: &Path, name: &str) -> Result<Option<String>, String> {
-    let failed = |error: std::io::Error| match crate::regular::is_not_regular(&error) {
+    let failed = |error: std::io::Error| match system::regular::is_not_regular(&error) {
         true => format!("packed-refs {error}"),
         false => format!("packed-refs cannot be read: {error}"),
     };
-    let file = match crate::regular::open(path) {
+    let file = match system::regular::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),

@@ -5,13 +5,12 @@
 //! refused with the lines to add by hand.
 
 use super::{Derived, ProjectError, canonical_uuid};
-use crate::bounded_read::read_small_file;
-use crate::platform;
-use crate::private_file::WriteError;
 use serde::Deserialize;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use system::bounded_read::read_small_file;
+use system::private_file::WriteError;
 
 /// The largest project configuration that is read.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
@@ -262,25 +261,22 @@ fn replace(path: &Path, before: Option<&str>, after: &str) -> Result<(), WriteEr
     let target = resolve_link(path);
     let directory = target.parent().unwrap_or(&target);
     fs::create_dir_all(directory).map_err(fail())?;
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.prefix(".config.yaml.").suffix(".tmp").tempfile_in(directory).map_err(fail())?;
+    let mut file = system::shared_file::temporary_in(directory).map_err(fail())?;
     file.write_all(after.as_bytes()).map_err(fail())?;
     if let Ok(metadata) = fs::metadata(&target) {
-        platform::copy_mode(file.as_file(), &metadata).map_err(fail())?;
+        system::file::copy_mode(file.as_file(), &metadata).map_err(fail())?;
     }
     file.as_file().sync_all().map_err(fail())?;
     match before {
         None => file.persist_noclobber(&target).map_err(|error| fail()(error.error))?,
         Some(before) => {
-            if crate::regular::read(&target, before.len() as u64 + 1).map_err(fail())? != before.as_bytes() {
+            if system::regular::read(&target, before.len() as u64 + 1).map_err(fail())? != before.as_bytes() {
                 return Err(fail()(io::Error::other("it changed meanwhile; run the command again")));
             }
             file.persist(&target).map_err(|error| fail()(error.error))?
         }
     };
-    platform::sync_directory(directory).map_err(fail())
+    system::file::sync_directory(directory).map_err(fail())
 }
 
 fn resolve_link(path: &Path) -> PathBuf {

@@ -11,18 +11,17 @@ mod file;
 
 pub use file::RecordedIdentity;
 
-use crate::bounded_read::SmallFileError;
 use crate::environment::{Environment, names};
 use crate::git::{self, GitFacts};
-use crate::lock::{FileLock, LockError};
-use crate::machine::Machine;
 use crate::paths;
-use crate::platform;
-use crate::private_file::WriteError;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use system::bounded_read::SmallFileError;
+use system::lock::{FileLock, LockError};
+use system::machine::Machine;
+use system::private_file::WriteError;
 
 /// The directory that makes a project.
 const MARKER: &str = ".kittify";
@@ -197,7 +196,7 @@ pub fn node_id(machine: &Machine, environment: &Environment) -> String {
     let user = ["LOGNAME", "USER", "LNAME", "USERNAME"]
         .into_iter()
         .find_map(|name| environment.text(name).filter(|user| !user.is_empty()))
-        .or_else(platform::user_name)
+        .or_else(system::machine::user_name)
         .unwrap_or_else(|| machine.uid.to_string());
     let mut digits = HEXLOWER.encode(&Sha256::digest(format!("{}:{user}", machine.hostname)));
     digits.truncate(12);

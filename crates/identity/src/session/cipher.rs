@@ -6,7 +6,6 @@
 //! file. A caller that needs only scope and expiry reads the session cache instead.
 
 use super::SessionError;
-use crate::machine::Machine;
 use aes_gcm::aead::{Aead, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce};
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
@@ -14,6 +13,7 @@ use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Mutex, PoisonError};
+use system::machine::Machine;
 use zeroize::Zeroizing;
 
 /// Length of the salt, in bytes.

@@ -11,13 +11,13 @@ mod store;
 pub(crate) use content::isoformat;
 pub use store::{SessionStore, SessionWriteError};
 
-use crate::bounded_read::SmallFileError;
 use crate::config::Config;
 use crate::home::Home;
 use crate::secret::Secret;
 use contract::{AuthAbsence, Fault, FaultCode, LoginState, Remedy};
 use jiff::Timestamp;
 use std::io;
+use system::bounded_read::SmallFileError;
 
 /// One teamspace of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,12 +6,8 @@
 
 use super::cipher::{Cipher, Envelope, SALT_BYTES, random};
 use super::{Session, SessionError, content};
-use crate::bounded_read::read_small_file;
 use crate::config::Config;
 use crate::home::Home;
-use crate::lock::{FileLock, LockError};
-use crate::machine::Machine;
-use crate::private_file::{self, WriteError};
 use crate::quarantine;
 use crate::session_cache::{IdentityCard, Seals};
 use contract::Remedy;
@@ -19,6 +15,10 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::time::Duration;
+use system::bounded_read::read_small_file;
+use system::lock::{FileLock, LockError};
+use system::machine::Machine;
+use system::private_file::{self, WriteError};
 
 /// The largest session that is read; a real one has two kilobytes.
 const MAX_BYTES: u64 = 1024 * 1024;

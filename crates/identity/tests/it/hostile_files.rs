@@ -6,10 +6,11 @@ use identity::clock::{draw, read_clock};
 use identity::credentials::read_credentials;
 use identity::login::read_login_at;
 use identity::session::{Team, UnknownKeys};
-use identity::{Config, Environment, Machine, ProjectIdentity, Secret, Session, SessionStore};
+use identity::{Config, Environment, ProjectIdentity, Secret, Session, SessionStore};
 use proptest::prelude::*;
 use std::fs;
 use std::path::PathBuf;
+use system::Machine;
 
 fn machine() -> Machine {
     Machine { hostname: "a-host".to_owned(), uid: 4242 }

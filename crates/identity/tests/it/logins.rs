@@ -5,11 +5,12 @@ use data_encoding::BASE64URL_NOPAD;
 use identity::login::read_login_at;
 use identity::session::{Team, UnknownKeys};
 use identity::{
-    AuthAbsence, BuildInfo, CardUse, Config, Environment, Home, Login, LoginSource, Machine, Secret, Session,
+    AuthAbsence, BuildInfo, CardUse, Config, Environment, Home, Login, LoginSource, Secret, Session,
     SessionStore, observe_foreground, refresh_card,
 };
 use std::fs;
 use std::path::Path;
+use system::Machine;
 
 const CREDENTIALS: &str = "[user]\nusername = \"Old@Example.com\"\n[server]\nurl = \"https://old.invalid\"\n";
 const CONFIG: &str = "[sync]\nserver_url = \"https://h.invalid\"\n";

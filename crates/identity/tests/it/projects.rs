@@ -1,9 +1,10 @@
 //! Where a project is, and what writing its identity leaves alone.
 
 use identity::git::read_git_facts;
-use identity::{Environment, Machine, ProjectIdentity, locate_project_root};
+use identity::{Environment, ProjectIdentity, locate_project_root};
 use std::fs;
 use std::path::{Path, PathBuf};
+use system::Machine;
 
 fn directory() -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().expect("a directory");

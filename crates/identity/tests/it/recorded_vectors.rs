@@ -3,9 +3,10 @@
 use crate::world::{World, recorded, recorded_json, recorded_machine};
 use identity::clock::{draw, read_clock};
 use identity::git::{project_slug, repo_slug};
-use identity::{BackgroundDaemon, Config, Consent, Environment, Machine, SessionStore};
+use identity::{BackgroundDaemon, Config, Consent, Environment, SessionStore};
 use serde_json::Value;
 use std::path::Path;
+use system::Machine;
 
 #[test]
 #[ignore = "needs the recorded data"]

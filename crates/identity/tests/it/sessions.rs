@@ -3,9 +3,10 @@
 
 use crate::world::{World, set_mode, time, today};
 use identity::session::{Team, UnknownKeys};
-use identity::{CardUse, Config, FileLock, Machine, Secret, Session, SessionError, SessionStore};
+use identity::{CardUse, Config, Secret, Session, SessionError, SessionStore};
 use std::fs;
 use std::time::Duration;
+use system::{FileLock, Machine};
 
 fn machine() -> Machine {
     Machine { hostname: "a-host".to_owned(), uid: 4242 }

@@ -101,7 +101,7 @@ fn read_body(mission_dir: &Path, artifact: &Artifact, overlay: &Overlay) -> Resu
     let bytes = match overlay.get(&path) {
         Some(bytes) => bytes.clone(),
         None => {
-            let file = identity::regular::open(&path).map_err(|error| match error.kind() {
+            let file = system::regular::open(&path).map_err(|error| match error.kind() {
                 std::io::ErrorKind::NotFound => SkipReason::DeletedAfterScan,
                 kind => SkipReason::ReadError(kind.to_string()),
             })?;

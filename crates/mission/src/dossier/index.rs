@@ -76,7 +76,7 @@ pub fn read_dossier(mission_dir: &Path, mission_type: &str, overlay: &Overlay) -
     for (relative, path) in files {
         let facts = match overlay.get(&path) {
             Some(bytes) => measure(bytes.as_slice()),
-            None => identity::regular::open(&path).and_then(measure),
+            None => system::regular::open(&path).and_then(measure),
         };
         let (size, sha256, is_text) = facts.map_err(crate::document::unopened("read", &path))?;
         let (key, required) = manifest.key(&relative);

@@ -3,11 +3,12 @@
 
 use super::plan::Check;
 use crate::error::{MissionError, Result};
-use crate::platform::{end_group, own_group, shell, temporary_in};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+use system::process::{end_group, own_group, shell};
+use system::shared_file::temporary_in;
 use tempfile::NamedTempFile;
 
 /// The largest output, stdout and stderr each.

@@ -66,7 +66,7 @@ impl<'a> Sources<'a> {
             Ok(_) => {}
         }
         let mut hash = Sha256::new();
-        let mut file = identity::regular::open(&path).map_err(crate::document::unopened("read", &path))?;
+        let mut file = system::regular::open(&path).map_err(crate::document::unopened("read", &path))?;
         let mut chunk = vec![0; 64 * 1024];
         loop {
             match file.read(&mut chunk).map_err(MissionError::io("read", &path))? {

@@ -7,7 +7,6 @@ use super::{BOM, FILE, MAX_BYTES, lines};
 use crate::clock::Moment;
 use crate::document::read_bytes;
 use crate::error::{MissionError, Result};
-use crate::platform;
 use std::path::{Path, PathBuf};
 
 /// What the name of a file of moved lines begins with.
@@ -61,10 +60,10 @@ pub(crate) fn repair(mission_dir: &Path, now: Moment) -> Result<Repaired> {
     }
     let aside = free_name(mission_dir, now)?;
     // First the copy, so that no instant exists at which the lines are nowhere.
-    platform::replace(&aside, &split.aside).map_err(MissionError::io("write", &aside))?;
+    system::shared_file::replace(&aside, &split.aside).map_err(MissionError::io("write", &aside))?;
     let unchanged = read_bytes(&path, MAX_BYTES)?.unwrap_or_default() == before;
     let replaced = if unchanged {
-        platform::replace(&path, &split.kept).map_err(MissionError::io("write", &path))
+        system::shared_file::replace(&path, &split.kept).map_err(MissionError::io("write", &path))
     } else {
         let what = "the log";
         Err(MissionError::Busy { what, path, holder: Some("a program that appends to it".into()) })

@@ -72,7 +72,7 @@ impl Memory {
     /// Writes it. A failure only costs a repetition, so it is logged and forgotten.
     pub(crate) fn write(&self) {
         let text = contract::json::ordered_ascii_document(self);
-        if let Err(error) = crate::platform::replace(&self.path, text.as_bytes()) {
+        if let Err(error) = system::shared_file::replace(&self.path, text.as_bytes()) {
             tracing::warn!("cannot write {}: {error}", contract::text::path(&self.path));
         }
     }

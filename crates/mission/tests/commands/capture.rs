@@ -137,13 +137,9 @@ fn invalid_event_stops_the_command_before_it_writes() {
 #[test]
 fn a_project_that_is_opted_out_works_locally() {
     let world = World::new();
-    let project = identity::ProjectIdentity::ensure(
-        &world.root,
-        None,
-        &identity::Machine::observe(),
-        &world.environment,
-    )
-    .unwrap();
+    let project =
+        identity::ProjectIdentity::ensure(&world.root, None, &system::Machine::observe(), &world.environment)
+            .unwrap();
     let mut edit = identity::ConfigEdit::begin(&world.home).unwrap();
     edit.opt_out(Some(&project.uuid));
     edit.commit().unwrap();

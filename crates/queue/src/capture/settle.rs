@@ -7,7 +7,6 @@ use crate::consent::Hold;
 use crate::error::QueueError;
 use crate::fault_point::{FaultPoint, reached};
 use crate::parked::{Parking, park_values, reason};
-use crate::platform;
 use crate::row::{Kind, RowDigest, Witness};
 use crate::store::{Abort, ScopedDb};
 use crate::waiting::{self, Queueing};
@@ -54,7 +53,7 @@ fn read_leftovers(
     mission_slug: &str,
     checkout: Option<&Path>,
 ) -> rusqlite::Result<Vec<Leftover>> {
-    let checkout = checkout.map(platform::path_bytes).unwrap_or_default();
+    let checkout = checkout.map(system::file::path_bytes).unwrap_or_default();
     conn.prepare_cached(
         "SELECT r.id, r.kind, r.key, r.witness, r.witness_path, r.witness_value
          FROM prepared AS r JOIN projects AS p ON p.id = r.place

@@ -1,6 +1,5 @@
 //! Write evidence: looks for the local write behind a prepared row. Only reads.
 
-use crate::platform;
 use crate::row::{Kind, Witness};
 use crate::stored_event;
 use sha2::{Digest, Sha256};
@@ -14,8 +13,12 @@ pub(crate) type StoredWitness = (String, Vec<u8>, String);
 impl Witness {
     pub(crate) fn to_stored(&self) -> StoredWitness {
         match self {
-            Self::LogRow { log, event_id } => ("log".to_owned(), platform::path_bytes(log), event_id.clone()),
-            Self::File { path, sha256 } => ("file".to_owned(), platform::path_bytes(path), sha256.clone()),
+            Self::LogRow { log, event_id } => {
+                ("log".to_owned(), system::file::path_bytes(log), event_id.clone())
+            }
+            Self::File { path, sha256 } => {
+                ("file".to_owned(), system::file::path_bytes(path), sha256.clone())
+            }
             Self::Row { kind: Kind::Event, key } => ("event".to_owned(), Vec::new(), key.clone()),
             Self::Row { kind: Kind::Body, key } => ("body".to_owned(), Vec::new(), key.clone()),
         }
@@ -24,8 +27,8 @@ impl Witness {
     /// A form that an older or newer program stored and this one does not know proves nothing.
     pub(crate) fn from_stored((form, path, value): StoredWitness) -> Option<Self> {
         match form.as_str() {
-            "log" => Some(Self::LogRow { log: platform::path_from_bytes(path), event_id: value }),
-            "file" => Some(Self::File { path: platform::path_from_bytes(path), sha256: value }),
+            "log" => Some(Self::LogRow { log: system::file::path_from_bytes(path), event_id: value }),
+            "file" => Some(Self::File { path: system::file::path_from_bytes(path), sha256: value }),
             "event" => Some(Self::Row { kind: Kind::Event, key: value }),
             "body" => Some(Self::Row { kind: Kind::Body, key: value }),
             _ => None,
@@ -69,7 +72,7 @@ const BOM: &[u8] = "\u{feff}".as_bytes();
 /// Every `event_id` of a JSON-lines log. A line that is no row is passed over.
 fn read_ids(log: &Path) -> io::Result<HashSet<String>> {
     let mut ids = HashSet::new();
-    let mut reader = match platform::open_regular(log) {
+    let mut reader = match system::regular::open(log) {
         // What is no file holds no row.
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Ok(ids),
         file => io::BufReader::new(file?),
@@ -92,7 +95,7 @@ fn read_ids(log: &Path) -> io::Result<HashSet<String>> {
 /// Lower-case hex SHA-256 of a file.
 fn read_hash(path: &Path) -> io::Result<String> {
     let mut hash = Sha256::new();
-    let mut file = platform::open_regular(path)?;
+    let mut file = system::regular::open(path)?;
     let mut buffer = vec![0; 64 * 1024];
     loop {
         match file.read(&mut buffer)? {

@@ -13,7 +13,7 @@ use crate::error::QueueError;
 use crate::file::{self, Role};
 use crate::legacy::{LegacyTable, are_claims};
 use crate::store::{Abort, connect, sql_error};
-use crate::{busy_timeout, platform, schema};
+use crate::{busy_timeout, schema};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, params_from_iter};
 use serde::Serialize;
@@ -128,10 +128,10 @@ fn copy_group(from: &Path, to: &Path) -> Result<(), QueueError> {
         if !source.is_file() {
             continue;
         }
-        let copied = platform::create_private_file(&target).and_then(|()| {
+        let copied = system::private_file::create_private_file(&target).and_then(|()| {
             let mut options = std::fs::OpenOptions::new();
-            let mut copy = platform::open_regular_with(options.write(true).truncate(true), &target)?;
-            std::io::copy(&mut platform::open_regular(&source)?, &mut copy)
+            let mut copy = system::regular::open_with(options.write(true).truncate(true), &target)?;
+            std::io::copy(&mut system::regular::open(&source)?, &mut copy)
         });
         copied.map_err(|error| QueueError::Io { path: target, action: "copy to", source: error })?;
     }
@@ -168,7 +168,7 @@ fn copy_rows(
     mut salvaged: Salvaged,
 ) -> Result<Salvaged, QueueError> {
     let target = salvaged.path.clone();
-    platform::create_private_file(&target).map_err(|source| QueueError::Io {
+    system::private_file::create_private_file(&target).map_err(|source| QueueError::Io {
         path: target.clone(),
         action: "create",
         source,

@@ -64,7 +64,7 @@ fn parse_stat(stat: &[u8]) -> Option<ProcessState> {
 }
 
 /// Whether `uid` is the id of owners that this user namespace does not map.
-pub(crate) fn is_unmapped_owner(uid: u32) -> bool {
+pub fn is_unmapped_owner(uid: u32) -> bool {
     let number = |path: &str| String::from_utf8(read(path, 4096).ok()?).ok();
     let overflow = number("/proc/sys/kernel/overflowuid").and_then(|text| text.trim().parse().ok());
     if uid != overflow.unwrap_or(65_534_u32) {
@@ -84,7 +84,7 @@ pub(crate) fn is_unmapped_owner(uid: u32) -> bool {
 
 /// Whether the file system of `path` shows owners and modes that were never set: those of Windows, and those
 /// that a server or a user-space program makes up.
-pub(crate) fn has_fixed_modes(path: &Path) -> bool {
+pub fn has_fixed_modes(path: &Path) -> bool {
     // From `linux/magic.h` and the file systems' own headers.
     const FIXED: [u64; 11] = [
         0x0102_1997, // 9p, also drvfs of WSL 2

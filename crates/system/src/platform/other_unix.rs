@@ -14,22 +14,22 @@ pub(crate) fn process_state(pid: u32) -> ProcessState {
     exists(pid)
 }
 
-/// Not nudged.
+/// This system does not tell.
 pub(crate) fn process_argv(_pid: u32) -> Option<Vec<OsString>> {
     None
 }
 
-/// Not nudged.
+/// This system does not tell.
 pub(crate) fn start_environment(_pid: u32, _variable: &str) -> Option<OsString> {
     None
 }
 
 /// Every owner is known here.
-pub(crate) fn is_unmapped_owner(_uid: u32) -> bool {
+pub fn is_unmapped_owner(_uid: u32) -> bool {
     false
 }
 
-/// Not nudged.
-pub(crate) fn has_fixed_modes(_path: &std::path::Path) -> bool {
+/// This system does not tell.
+pub fn has_fixed_modes(_path: &std::path::Path) -> bool {
     false
 }

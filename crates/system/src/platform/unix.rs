@@ -1,5 +1,7 @@
 //! What the Unix systems share: file modes, owners, host and user.
 
+use crate::file::FileIdentity;
+use crate::lock::LockHolder;
 use crate::process::ProcessState;
 use contract::FileNumbers;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
@@ -8,9 +10,9 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The variable that names the user's home directory.
-pub(crate) const HOME_VARIABLE: &str = "HOME";
+pub const HOME_VARIABLE: &str = "HOME";
 /// Whether the earlier releases kept state in two directories.
-pub(crate) const SPLIT_STATE: bool = false;
+pub const SPLIT_STATE: bool = false;
 /// Whether a file can be unlinked while it is open, as a lock file must be.
 pub(crate) const UNLINKS_OPEN_FILES: bool = true;
 
@@ -27,7 +29,7 @@ pub(crate) fn uid() -> u32 {
 }
 
 /// The login name of the real user, from the local account table.
-pub(crate) fn user_name() -> Option<String> {
+pub fn user_name() -> Option<String> {
     const TABLE_LIMIT: u64 = 4 * 1024 * 1024;
     let table = crate::bounded_read::read_small_file(Path::new("/etc/passwd"), TABLE_LIMIT).ok()??;
     let uid = uid().to_string();
@@ -64,7 +66,7 @@ const NON_BLOCKING: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
 
 /// Options that create files for their owner alone, and that follow no symbolic link at their path.
-pub(crate) fn private_options() -> OpenOptions {
+pub fn private_options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.mode(0o600).custom_flags(NON_BLOCKING | NO_FOLLOW);
     options
@@ -84,7 +86,7 @@ pub(crate) fn create_private_dirs(path: &Path) -> io::Result<()> {
 }
 
 /// A canonical path as people write it: here it is one already.
-pub(crate) fn plain_path(path: PathBuf) -> PathBuf {
+pub fn plain_path(path: PathBuf) -> PathBuf {
     path
 }
 
@@ -105,13 +107,13 @@ pub(crate) fn make_private(path: &Path, metadata: &Metadata) -> io::Result<()> {
 }
 
 /// Gives `file` the permission bits of `metadata`.
-pub(crate) fn copy_mode(file: &File, metadata: &Metadata) -> io::Result<()> {
+pub fn copy_mode(file: &File, metadata: &Metadata) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(metadata.mode() & 0o777))
 }
 
 /// Makes a rename inside `directory` durable.
 #[allow(clippy::disallowed_methods, reason = "a directory, which is only flushed")]
-pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
@@ -136,22 +138,22 @@ pub(super) fn exists(pid: u32) -> ProcessState {
 }
 
 /// The user whose rights this process has.
-pub(crate) fn effective_uid() -> Option<u32> {
+pub fn effective_uid() -> Option<u32> {
     Some(rustix::process::geteuid().as_raw())
 }
 
 /// The owner of a file.
-pub(crate) fn owner(metadata: &Metadata) -> Option<u32> {
+pub fn owner(metadata: &Metadata) -> Option<u32> {
     Some(metadata.uid())
 }
 
 /// Whether every user may write.
-pub(crate) fn is_world_writable(metadata: &Metadata) -> bool {
+pub fn is_world_writable(metadata: &Metadata) -> bool {
     metadata.mode() & 0o002 != 0
 }
 
 /// Takes from group and others what a directory of this user grants them; also with the sticky bit.
-pub(crate) fn narrow(path: &Path, metadata: &Metadata) -> io::Result<()> {
+pub fn narrow(path: &Path, metadata: &Metadata) -> io::Result<()> {
     let mode = metadata.mode();
     let user = rustix::process::geteuid().as_raw();
     if mode & 0o077 == 0 || (metadata.uid() != user && user != 0) {
@@ -236,4 +238,120 @@ pub(crate) fn observe_space(path: &Path) -> Option<Space> {
         free_inodes: if root { fs.f_ffree } else { fs.f_favail },
         inodes: fs.f_files,
     })
+}
+
+/// What tells this file from another one at the same path.
+pub fn file_identity(metadata: &Metadata) -> FileIdentity {
+    FileIdentity {
+        place: (metadata.dev(), metadata.ino()),
+        size: metadata.len(),
+        modified: metadata.modified().ok(),
+    }
+}
+
+/// The permission bits with the special ones; none where modes do not exist.
+pub fn mode(metadata: &Metadata) -> Option<u32> {
+    Some(metadata.mode() & 0o7777)
+}
+
+/// Whether nothing can be written where `path` lies.
+pub fn is_mounted_read_only(path: &Path) -> bool {
+    rustix::fs::statvfs(path).is_ok_and(|fs| fs.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+}
+
+/// Takes the permissions of group and others away, if they have any, whoever owns the file. Only ever narrows.
+///
+/// # Errors
+/// The file is absent, or another user's.
+pub fn take_from_others(path: &Path) -> io::Result<()> {
+    let mode = fs::metadata(path)?.mode() & 0o7777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    fs::set_permissions(path, Permissions::from_mode(mode & 0o700))
+}
+
+/// Gives read and write access to `path` to its owner only.
+///
+/// # Errors
+/// The file is absent, or another user's.
+pub fn give_to_owner_only(path: &Path) -> io::Result<()> {
+    fs::set_permissions(path, Permissions::from_mode(if path.is_dir() { 0o700 } else { 0o600 }))
+}
+
+/// The mode of a file that others may read; none when only its owner may, or when there is none.
+pub fn shared_mode(path: &Path) -> Option<u32> {
+    let mode = path.metadata().ok()?.mode() & 0o7777;
+    (mode & 0o044 != 0).then_some(mode)
+}
+
+/// The bytes of a path, for storage.
+pub fn path_bytes(path: &Path) -> Vec<u8> {
+    use std::os::unix::ffi::OsStrExt as _;
+    path.as_os_str().as_bytes().to_vec()
+}
+
+/// The inverse of [`path_bytes`].
+pub fn path_from_bytes(bytes: Vec<u8>) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt as _;
+    std::ffi::OsString::from_vec(bytes).into()
+}
+
+/// The first bytes of a regular file, which is `metadata`'s as far as the caller knows.
+///
+/// The handle is never closed: closing *any* handle of a file drops every POSIX lock that the process holds on
+/// it, and another thread of this process may be in the middle of a transaction. There is one handle per
+/// database file, and the kernel cannot give its number to another file while it is open.
+///
+/// # Errors
+/// As [`crate::regular::open`], and what reading says.
+pub fn read_start(path: &Path, metadata: &Metadata, buffer: &mut [u8]) -> io::Result<usize> {
+    use std::collections::BTreeMap;
+    use std::os::unix::fs::FileExt as _;
+    use std::sync::{Mutex, PoisonError};
+    static HANDLES: Mutex<BTreeMap<(u64, u64), File>> = Mutex::new(BTreeMap::new());
+
+    let mut handles = HANDLES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(file) = handles.get(&file_identity(metadata).place) {
+        return file.read_at(buffer, 0);
+    }
+    let file = crate::regular::open(path)?;
+    let read = file.read_at(buffer, 0);
+    // The path may have been replaced since `metadata` was taken: file it under what was opened.
+    handles.insert(file_identity(&file.metadata()?).place, file);
+    read
+}
+
+/// The process that keeps a POSIX lock on `path`, writers before readers; this process only when it is the only
+/// one.
+#[cfg(target_os = "linux")]
+#[allow(clippy::disallowed_methods, reason = "files of the kernel")]
+pub fn observe_posix_holder(path: &Path) -> Option<LockHolder> {
+    let wanted = fs::metadata(path).ok()?.ino();
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    let mut holders: Vec<(bool, bool, u32)> = locks
+        .lines()
+        .filter_map(|line| {
+            // `1: POSIX  ADVISORY  WRITE 1234 fd:01:5678 1073741824 1073742335`; `->` marks a waiter.
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let [_, class, _, access, pid, file, ..] = fields[..] else { return None };
+            let inode: u64 = file.rsplit(':').next()?.parse().ok()?;
+            let pid: u32 = pid.parse().ok().filter(|pid| *pid > 0)?;
+            let held = matches!(class, "POSIX" | "OFDLCK") && inode == wanted;
+            held.then_some((pid == std::process::id(), access != "WRITE", pid))
+        })
+        .collect();
+    holders.sort_unstable();
+    let (_, _, pid) = *holders.first()?;
+    let command = fs::read_to_string(format!("/proc/{pid}/comm"))
+        .ok()
+        .map(|name| name.trim_end().to_owned())
+        .filter(|name| !name.is_empty());
+    Some(LockHolder { pid, command })
+}
+
+/// This system does not tell.
+#[cfg(not(target_os = "linux"))]
+pub fn observe_posix_holder(_path: &Path) -> Option<LockHolder> {
+    None
 }

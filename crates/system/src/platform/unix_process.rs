@@ -1,60 +1,45 @@
-//! Linux, macOS and the other Unix systems.
+//! Processes on the Unix systems: handles, signals, groups, and a life without a terminal.
 
-use super::{FileIdentity, HandleError, Signal};
-use crate::holder::Proof;
+use crate::process::{HandleError, Signal};
 use contract::FileNumbers;
 use rustix::process::Pid;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+#[cfg(target_os = "linux")]
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-/// Lets a file that is created belong to its owner alone. A symbolic link is not followed, and a pipe without
-/// a reader is not waited for.
-pub(crate) fn private(options: &mut OpenOptions) {
-    use rustix::fs::OFlags;
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    // The flags are small positive numbers on every Unix.
-    options.mode(0o600).custom_flags(flags.bits().cast_signed());
-}
-
-/// What tells this file from another one at the same path.
-pub(crate) fn file_identity(metadata: &Metadata) -> FileIdentity {
-    FileIdentity {
-        place: (metadata.dev(), metadata.ino()),
-        size: metadata.len(),
-        modified: metadata.modified().ok(),
-    }
-}
-
 /// Points standard output and error at `file`.
-pub(crate) fn point_output_at(file: &File) {
+pub fn point_output_at(file: &File) {
     // A daemon that cannot redirect its output still works; what it would print is lost either way.
     let _ = rustix::stdio::dup2_stdout(file);
     let _ = rustix::stdio::dup2_stderr(file);
 }
 
 /// Takes standard output away for another use.
-pub(crate) fn take_output() -> io::Result<File> {
+///
+/// # Errors
+/// There is no standard output.
+pub fn take_output() -> io::Result<File> {
     Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
 }
 
 /// Leaves the session and the terminal of the starter.
-pub(crate) fn leave_session() {
+pub fn leave_session() {
     // Fails only for a process that leads a group already, and that one has left.
     let _ = rustix::process::setsid();
 }
 
 /// Prepares the start of a detached process: here it leaves the session by itself.
-pub(crate) fn detach(_command: &mut Command) {}
+pub fn detach(_command: &mut Command) {}
 
 /// Closes the descriptors above standard error that this process inherited and does not use: a
 /// pipe of a shell or of a test runner would stay open for as long as the daemon lives.
 #[allow(unsafe_code)]
-pub(crate) fn close_inherited() {
+pub fn close_inherited() {
     let directory = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
     let Ok(entries) = std::fs::read_dir(directory) else { return };
     let descriptors: Vec<RawFd> =
@@ -74,7 +59,10 @@ pub(crate) fn close_inherited() {
 }
 
 /// Calls `act` with the name of each signal that asks this process to end.
-pub(crate) fn watch_signals(act: impl Fn(&'static str) + Send + 'static) -> io::Result<()> {
+///
+/// # Errors
+/// The handlers or their thread cannot be had.
+pub fn watch_signals(act: impl Fn(&'static str) + Send + 'static) -> io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     std::thread::Builder::new().name("signals".to_owned()).stack_size(64 * 1024).spawn(move || {
@@ -92,7 +80,7 @@ pub(crate) fn watch_signals(act: impl Fn(&'static str) + Send + 'static) -> io::
 /// A process that cannot be mistaken for a later one of the same pid: on Linux a pidfd, elsewhere the pid,
 /// used at once after its start time was compared.
 #[derive(Debug)]
-pub(crate) struct ProcessHandle {
+pub struct ProcessHandle {
     pid: Pid,
     #[cfg(target_os = "linux")]
     descriptor: OwnedFd,
@@ -100,7 +88,10 @@ pub(crate) struct ProcessHandle {
 
 impl ProcessHandle {
     /// Opens a handle to the process that has `pid` now.
-    pub(crate) fn open(pid: u32) -> Result<Self, HandleError> {
+    ///
+    /// # Errors
+    /// There is no such process, or the system refuses.
+    pub fn open(pid: u32) -> Result<Self, HandleError> {
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(HandleError::Gone)?;
         #[cfg(target_os = "linux")]
         {
@@ -115,8 +106,12 @@ impl ProcessHandle {
         }
     }
 
-    /// Sends `signal`.
-    pub(crate) fn signal(&self, signal: Signal, _proof: &Proof) -> Result<(), HandleError> {
+    /// Sends `signal`. Only `daemon::holder` calls this, for a process that it has proven to hold the owner lock;
+    /// a test over the sources keeps it so.
+    ///
+    /// # Errors
+    /// The process is gone, or the system refuses.
+    pub fn signal(&self, signal: Signal) -> Result<(), HandleError> {
         let signal = match signal {
             Signal::Terminate => rustix::process::Signal::TERM,
             Signal::Kill => rustix::process::Signal::KILL,
@@ -129,10 +124,10 @@ impl ProcessHandle {
     }
 
     /// Waits at most `patience` for it to end; true when it has.
-    pub(crate) fn wait(&self, patience: Duration) -> bool {
+    pub fn wait(&self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         loop {
-            if !identity::process::observe_process(i64::from(self.pid.as_raw_nonzero().get())).is_alive() {
+            if !crate::process::observe_process(i64::from(self.pid.as_raw_nonzero().get())).is_alive() {
                 return true;
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -168,7 +163,7 @@ fn gone_or_io(error: rustix::io::Errno) -> HandleError {
 /// Whether `pid` is suspended (SIGSTOP, a debugger); none where the system does not tell.
 #[cfg(target_os = "linux")]
 #[allow(clippy::disallowed_methods, reason = "a file of the kernel")]
-pub(crate) fn is_suspended(pid: u32) -> Option<bool> {
+pub fn is_suspended(pid: u32) -> Option<bool> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold anything; the state is the first word after the last one.
     let state = stat.rsplit_once(')')?.1.trim_start().chars().next()?;
@@ -177,7 +172,7 @@ pub(crate) fn is_suspended(pid: u32) -> Option<bool> {
 
 /// Whether `pid` is suspended; this system does not tell.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn is_suspended(_pid: u32) -> Option<bool> {
+pub fn is_suspended(_pid: u32) -> Option<bool> {
     None
 }
 
@@ -186,7 +181,7 @@ pub(crate) fn is_suspended(_pid: u32) -> Option<bool> {
 /// on some file systems.
 #[cfg(target_os = "linux")]
 #[allow(clippy::disallowed_methods, reason = "a file of the kernel")]
-pub(crate) fn holds_lock(pid: u32, numbers: FileNumbers) -> Option<bool> {
+pub fn holds_lock(pid: u32, numbers: FileNumbers) -> Option<bool> {
     let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
     let mut unread = false;
     for entry in entries {
@@ -217,13 +212,13 @@ fn shows_exclusive_flock(line: &str) -> bool {
 
 /// Whether `pid` holds a lock; this system does not tell.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn holds_lock(_pid: u32, _numbers: FileNumbers) -> Option<bool> {
+pub fn holds_lock(_pid: u32, _numbers: FileNumbers) -> Option<bool> {
     None
 }
 
 /// The processes of this user, other than this one; none where the system does not tell.
 #[cfg(target_os = "linux")]
-pub(crate) fn list_own_processes() -> Vec<u32> {
+pub fn list_own_processes() -> Vec<u32> {
     let own = rustix::process::getuid().as_raw();
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     entries
@@ -236,14 +231,14 @@ pub(crate) fn list_own_processes() -> Vec<u32> {
 
 /// The processes of this user; this system does not tell without a helper process.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn list_own_processes() -> Vec<u32> {
+pub fn list_own_processes() -> Vec<u32> {
     Vec::new()
 }
 
 /// Whether `pid` has a file open that stood at `path` and does not any more; false where the system does
 /// not tell. A process that only probes the file has the present one open.
 #[cfg(target_os = "linux")]
-pub(crate) fn has_former_file_open(pid: u32, path: &Path) -> bool {
+pub fn has_former_file_open(pid: u32, path: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
     let place = |path: &Path| std::fs::metadata(path).ok().map(|data| (data.dev(), data.ino()));
     let mut deleted = path.as_os_str().to_owned();
@@ -258,12 +253,12 @@ pub(crate) fn has_former_file_open(pid: u32, path: &Path) -> bool {
 
 /// Whether `pid` has a former `path` open; this system does not tell.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn has_former_file_open(_pid: u32, _path: &Path) -> bool {
+pub fn has_former_file_open(_pid: u32, _path: &Path) -> bool {
     false
 }
 
 /// The command with which a person ends `pid`.
-pub(crate) fn end_command(pid: u32) -> String {
+pub fn end_command(pid: u32) -> String {
     format!("kill {pid}")
 }
 
@@ -273,7 +268,7 @@ pub(crate) fn end_command(pid: u32) -> String {
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
 #[allow(clippy::disallowed_methods, reason = "a file of the kernel")]
-pub(crate) fn release_code() {
+pub fn release_code() {
     use rustix::mm::{Advice, madvise};
     let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return };
     let Ok(program) = std::fs::read_link("/proc/self/exe") else { return };
@@ -288,7 +283,7 @@ pub(crate) fn release_code() {
 
 /// Gives back the memory of this program's code; this system is not asked.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn release_code() {}
+pub fn release_code() {}
 
 /// The mappings of `program` that hold code and nothing else.
 #[cfg(target_os = "linux")]
@@ -303,6 +298,34 @@ fn code_ranges(maps: &str, program: &Path) -> Vec<std::ops::Range<usize>> {
         (access == "r-xp" && Path::new(file) == program).then_some(range)
     };
     maps.lines().filter_map(range).collect()
+}
+
+/// A command line for the system's shell.
+pub fn shell(command: &str) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.arg("-c").arg(command);
+    shell
+}
+
+/// Gives what will be started a process group of its own, so that all of it can be ended.
+pub fn own_group(command: &mut Command) {
+    std::os::unix::process::CommandExt::process_group(command, 0);
+}
+
+/// Ends a child and its process group, and waits for the child. Ended already is fine.
+pub fn end_group(child: &mut Child) {
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        // The group is ours alone: it was made for this child. A group without processes is no error.
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    let _ = child.wait();
+}
+
+/// Ends this process without any of its cleanup running.
+#[cfg(feature = "faults")]
+pub fn die() -> ! {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    std::process::abort()
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -360,7 +383,8 @@ nonsense
         // Other tests of this binary would call code meanwhile.
         const ALONE: &str = "SPEC_KITTY_TEST_ALONE";
         if std::env::var_os(ALONE).is_none() {
-            let name = "platform::unix::tests::code_that_was_given_back_is_there_again_when_it_is_called";
+            let name =
+                "platform::unix_process::tests::code_that_was_given_back_is_there_again_when_it_is_called";
             let mut alone = Command::new(std::env::current_exe().expect("this binary"));
             let output = alone.args([name, "--exact"]).env(ALONE, "1").output().expect("it runs");
             let text = String::from_utf8_lossy(&output.stdout);

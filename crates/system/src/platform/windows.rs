@@ -2,6 +2,8 @@
 //! managed here.
 #![allow(unsafe_code, reason = "host name, processes and file identity are only reachable through C calls")]
 
+use crate::file::FileIdentity;
+use crate::lock::LockHolder;
 use crate::process::ProcessState;
 use contract::FileNumbers;
 use std::ffi::{OsString, c_void};
@@ -22,9 +24,9 @@ use windows_sys::Win32::System::Threading::{
 };
 
 /// The variable that names the user's home directory.
-pub(crate) const HOME_VARIABLE: &str = "USERPROFILE";
+pub const HOME_VARIABLE: &str = "USERPROFILE";
 /// Whether the earlier releases kept state in two directories.
-pub(crate) const SPLIT_STATE: bool = true;
+pub const SPLIT_STATE: bool = true;
 /// Whether a file can be unlinked while it is open, as a lock file must be.
 pub(crate) const UNLINKS_OPEN_FILES: bool = false;
 
@@ -45,7 +47,7 @@ pub(crate) fn uid() -> u32 {
 }
 
 /// Only the environment tells.
-pub(crate) fn user_name() -> Option<String> {
+pub fn user_name() -> Option<String> {
     None
 }
 
@@ -58,7 +60,7 @@ pub(crate) fn open_for_reading(path: &Path) -> io::Result<File> {
 }
 
 /// Options that create files for their owner alone.
-pub(crate) fn private_options() -> OpenOptions {
+pub fn private_options() -> OpenOptions {
     OpenOptions::new()
 }
 
@@ -69,7 +71,7 @@ pub(crate) fn create_private_dirs(path: &Path) -> io::Result<()> {
 
 /// A canonical path as people and other programs write it: without the verbatim prefix, where the drive
 /// and the length allow.
-pub(crate) fn plain_path(path: PathBuf) -> PathBuf {
+pub fn plain_path(path: PathBuf) -> PathBuf {
     const LONGEST_PLAIN: usize = 259;
     let plain = path.to_str().and_then(|text| text.strip_prefix(r"\\?\"));
     let drive = |plain: &&str| plain.as_bytes().get(1) == Some(&b':') && plain.len() <= LONGEST_PLAIN;
@@ -87,12 +89,12 @@ pub(crate) fn make_private(_path: &Path, _metadata: &Metadata) -> io::Result<()>
 }
 
 /// No modes here.
-pub(crate) fn copy_mode(_file: &File, _metadata: &Metadata) -> io::Result<()> {
+pub fn copy_mode(_file: &File, _metadata: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
 /// A rename is durable with the file system's own journal.
-pub(crate) fn sync_directory(_directory: &Path) -> io::Result<()> {
+pub fn sync_directory(_directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
@@ -103,10 +105,10 @@ pub(crate) fn names_open_file(path: &Path, file: &File) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
     };
-    Ok(file_identity(&named)? == file_identity(file)?)
+    Ok(volume_and_index(&named)? == volume_and_index(file)?)
 }
 
-fn file_identity(file: &File) -> io::Result<(u32, u32, u32)> {
+fn volume_and_index(file: &File) -> io::Result<(u32, u32, u32)> {
     let info = file_information(file)?;
     Ok((info.dwVolumeSerialNumber, info.nFileIndexHigh, info.nFileIndexLow))
 }
@@ -195,7 +197,7 @@ pub(crate) fn process_argv(pid: u32) -> Option<Vec<OsString>> {
     Some(vec![OsString::from_wide(units)])
 }
 
-/// Not nudged.
+/// This system does not tell.
 pub(crate) fn start_environment(_pid: u32, _variable: &str) -> Option<OsString> {
     None
 }
@@ -218,39 +220,39 @@ impl Drop for Process {
 }
 
 /// Owners are no numbers here.
-pub(crate) fn effective_uid() -> Option<u32> {
+pub fn effective_uid() -> Option<u32> {
     None
 }
 
 /// Owners are no numbers here.
-pub(crate) fn owner(_metadata: &Metadata) -> Option<u32> {
+pub fn owner(_metadata: &Metadata) -> Option<u32> {
     None
 }
 
 /// The profile directory is private to its user here.
-pub(crate) fn is_world_writable(_metadata: &Metadata) -> bool {
+pub fn is_world_writable(_metadata: &Metadata) -> bool {
     false
 }
 
 /// The profile directory is private to its user here.
-pub(crate) fn narrow(_path: &Path, _metadata: &Metadata) -> io::Result<()> {
+pub fn narrow(_path: &Path, _metadata: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
 /// Every owner is known here.
-pub(crate) fn is_unmapped_owner(_uid: u32) -> bool {
+pub fn is_unmapped_owner(_uid: u32) -> bool {
     false
 }
 
 /// There are no modes here.
-pub(crate) fn has_fixed_modes(_path: &Path) -> bool {
+pub fn has_fixed_modes(_path: &Path) -> bool {
     false
 }
 
 /// There is no user here that owns everything.
 pub(crate) fn give_to_directory_owner(_path: &Path) {}
 
-/// Not nudged.
+/// This system does not tell.
 pub(crate) fn device(_path: &Path) -> u64 {
     0
 }
@@ -291,7 +293,67 @@ pub(crate) struct Space {
     pub(crate) inodes: u64,
 }
 
-/// Not nudged.
+/// This system does not tell.
 pub(crate) fn observe_space(_path: &Path) -> Option<Space> {
+    None
+}
+
+/// What tells this file from another one at the same path.
+pub fn file_identity(metadata: &Metadata) -> FileIdentity {
+    FileIdentity { place: (0, 0), size: metadata.len(), modified: metadata.modified().ok() }
+}
+
+/// No modes here.
+pub fn mode(_metadata: &Metadata) -> Option<u32> {
+    None
+}
+
+/// The errors themselves tell here.
+pub fn is_mounted_read_only(_path: &Path) -> bool {
+    false
+}
+
+/// The profile directory is private to its user here.
+///
+/// # Errors
+/// None.
+pub fn take_from_others(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// No modes here: there is nothing to give.
+///
+/// # Errors
+/// None.
+pub fn give_to_owner_only(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// No modes here.
+pub fn shared_mode(_path: &Path) -> Option<u32> {
+    None
+}
+
+/// A path as text, for storage.
+pub fn path_bytes(path: &Path) -> Vec<u8> {
+    path.to_string_lossy().into_owned().into_bytes()
+}
+
+/// The inverse of [`path_bytes`].
+pub fn path_from_bytes(bytes: Vec<u8>) -> PathBuf {
+    String::from_utf8_lossy(&bytes).into_owned().into()
+}
+
+/// The first bytes of a regular file.
+///
+/// # Errors
+/// As [`crate::regular::open`], and what reading says.
+pub fn read_start(path: &Path, _metadata: &Metadata, buffer: &mut [u8]) -> io::Result<usize> {
+    use std::io::Read as _;
+    crate::regular::open(path)?.read(buffer)
+}
+
+/// This system does not tell.
+pub fn observe_posix_holder(_path: &Path) -> Option<LockHolder> {
     None
 }

@@ -1,62 +1,62 @@
-//! Windows.
+//! Processes on Windows: they are watched, and never signalled.
 
-use super::{FileIdentity, HandleError, Signal};
-use crate::holder::Proof;
+use crate::process::{HandleError, Signal};
 use contract::FileNumbers;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::windows::io::AsHandle as _;
 use std::os::windows::process::CommandExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 const DETACHED_PROCESS: u32 = 0x0000_0008;
 const CREATE_NEW_PROCESS_GROUP: u32 = 0x0000_0200;
 
-/// Files in the profile belong to their user already.
-pub(crate) fn private(_options: &mut OpenOptions) {}
-
-/// What tells this file from another one at the same path.
-pub(crate) fn file_identity(metadata: &Metadata) -> FileIdentity {
-    FileIdentity { place: (0, 0), size: metadata.len(), modified: metadata.modified().ok() }
-}
-
 /// Standard error is the log from the start; standard output stays the readiness pipe, which no process
 /// reads any more.
-pub(crate) fn point_output_at(_file: &File) {}
+pub fn point_output_at(_file: &File) {}
 
 /// Takes standard output for another use.
-pub(crate) fn take_output() -> io::Result<File> {
+///
+/// # Errors
+/// There is no standard output.
+pub fn take_output() -> io::Result<File> {
     Ok(io::stdout().as_handle().try_clone_to_owned()?.into())
 }
 
 /// There is no session to leave.
-pub(crate) fn leave_session() {}
+pub fn leave_session() {}
 
 /// Starts the process without a console, in a group of its own.
-pub(crate) fn detach(command: &mut Command) {
+pub fn detach(command: &mut Command) {
     command.creation_flags(DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP);
 }
 
 /// Handles are inherited only when they are marked for it, and ours are not.
-pub(crate) fn close_inherited() {}
+pub fn close_inherited() {}
 
 /// A detached process has no console, so no control event reaches it.
-pub(crate) fn watch_signals(_act: impl Fn(&'static str) + Send + 'static) -> io::Result<()> {
+///
+/// # Errors
+/// None.
+pub fn watch_signals(_act: impl Fn(&'static str) + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
 /// A process, by its pid: it can be watched, and is never signalled.
 #[derive(Debug)]
-pub(crate) struct ProcessHandle {
+pub struct ProcessHandle {
     pid: u32,
 }
 
 impl ProcessHandle {
     /// Opens a handle to the process that has `pid` now.
-    pub(crate) fn open(pid: u32) -> Result<Self, HandleError> {
-        if identity::process::observe_process(i64::from(pid)).is_alive() {
+    ///
+    /// # Errors
+    /// There is no such process.
+    pub fn open(pid: u32) -> Result<Self, HandleError> {
+        if crate::process::observe_process(i64::from(pid)).is_alive() {
             Ok(Self { pid })
         } else {
             Err(HandleError::Gone)
@@ -64,14 +64,17 @@ impl ProcessHandle {
     }
 
     /// Not here.
-    pub(crate) fn signal(&self, _signal: Signal, _proof: &Proof) -> Result<(), HandleError> {
+    ///
+    /// # Errors
+    /// Always [`HandleError::Unsupported`].
+    pub fn signal(&self, _signal: Signal) -> Result<(), HandleError> {
         Err(HandleError::Unsupported)
     }
 
     /// Waits at most `patience` for it to end; true when it has.
-    pub(crate) fn wait(&self, patience: Duration) -> bool {
+    pub fn wait(&self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
-        while identity::process::observe_process(i64::from(self.pid)).is_alive() {
+        while crate::process::observe_process(i64::from(self.pid)).is_alive() {
             if Instant::now() >= deadline {
                 return false;
             }
@@ -82,29 +85,51 @@ impl ProcessHandle {
 }
 
 /// This system does not tell.
-pub(crate) fn is_suspended(_pid: u32) -> Option<bool> {
+pub fn is_suspended(_pid: u32) -> Option<bool> {
     None
 }
 
 /// This system does not tell without a helper process.
-pub(crate) fn list_own_processes() -> Vec<u32> {
+pub fn list_own_processes() -> Vec<u32> {
     Vec::new()
 }
 
 /// This system does not tell.
-pub(crate) fn holds_lock(_pid: u32, _numbers: FileNumbers) -> Option<bool> {
+pub fn holds_lock(_pid: u32, _numbers: FileNumbers) -> Option<bool> {
     None
 }
 
 /// This system does not tell.
-pub(crate) fn has_former_file_open(_pid: u32, _path: &Path) -> bool {
+pub fn has_former_file_open(_pid: u32, _path: &Path) -> bool {
     false
 }
 
 /// The command with which a person ends `pid`.
-pub(crate) fn end_command(pid: u32) -> String {
+pub fn end_command(pid: u32) -> String {
     format!("taskkill /PID {pid} /F")
 }
 
 /// The system takes back what it needs by itself.
-pub(crate) fn release_code() {}
+pub fn release_code() {}
+
+/// A command line for the system's shell.
+pub fn shell(command: &str) -> Command {
+    let mut shell = Command::new("cmd");
+    shell.arg("/C").arg(command);
+    shell
+}
+
+/// Without process groups, what the shell starts may outlive it.
+pub fn own_group(_command: &mut Command) {}
+
+/// Ends a child and waits for it. Ended already is fine.
+pub fn end_group(child: &mut Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// Ends this process without any of its cleanup running.
+#[cfg(feature = "faults")]
+pub fn die() -> ! {
+    std::process::abort()
+}

@@ -2,13 +2,11 @@
 
 use crate::build;
 use crate::diagnostics::{DiagnosticCheck, DiagnosticVerdict, describe, headline, judge_probe};
-use crate::platform::open_mode;
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb, chain};
 use contract::Remedy;
 use contract::exit::{SYNC_SERVER_UNSET, SYNC_TOKEN_HOST};
 use delivery::probe::fetch_login_probe;
 use identity::environment::names;
-use identity::lock::{LockProbe, probe};
 use identity::{
     AuthAbsence, CardUse, Config, Destination, Home, Login, LoginSource, Session, SessionStore,
     judge_destination, read_login,
@@ -17,6 +15,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::path::Path;
+use system::lock::{LockProbe, probe};
+use system::private_file::shared_mode;
 
 /// Check the login of this machine, file by file; change nothing
 #[derive(Debug, Args)]
@@ -123,7 +123,7 @@ impl<'a> LoginDiagnostics<'a> {
             .non_empty(names::SPEC_KITTY_TOKEN_FILE)
             .filter(|_| environment.non_empty(names::SPEC_KITTY_TOKEN).is_none())
             .map(Path::new);
-        let check = match token_file.and_then(|path| Some((path, open_mode(path)?))) {
+        let check = match token_file.and_then(|path| Some((path, shared_mode(path)?))) {
             Some((path, mode)) => check
                 .read_file(format!("others on this machine may read this CI token (mode {mode:04o})"), path),
             None => check,

@@ -6,7 +6,7 @@ use super::failure::failed;
 use crate::error::{CliError, chain};
 use crate::render;
 use contract::ExitCode;
-use identity::{Environment, Home, Machine, SessionStore};
+use identity::{Environment, Home, SessionStore};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::io::{BufRead, BufReader};
@@ -15,6 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use system::Machine;
 
 /// How long a step may take before the quickstart gives up on it.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -98,7 +98,7 @@ impl FailureFile {
         let mut options = std::fs::OpenOptions::new();
         options.write(true).create(true).truncate(false);
         // A person names it: it may be a pipe or /dev/stderr.
-        let file = identity::regular::open_named(&options, path);
+        let file = system::regular::open_named(&options, path);
         let named = |error| std::io::Error::other(format!("{}: {error}", path.display()));
         file.map(Self).map_err(named).map_err(|error| unwritten(&error))
     }

@@ -46,7 +46,7 @@ fn a_config_that_does_not_parse_names_line_and_column() {
 fn a_session_of_another_host() {
     let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
     world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", testkit::world::SERVER));
-    let elsewhere = identity::Machine { hostname: "another-host".into(), uid: 4242 };
+    let elsewhere = system::Machine { hostname: "another-host".into(), uid: 4242 };
     let session = testkit::world::session(testkit::world::SERVER, testkit::world::USER, testkit::world::TEAM);
     identity::SessionStore::new(&world.home(), elsewhere).write(&session).unwrap();
     let run = refuses_with(&world, "session_unreadable", "session.json", "auth login");

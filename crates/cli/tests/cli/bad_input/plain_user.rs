@@ -87,7 +87,7 @@ fn an_owner_record_that_may_not_be_read() {
 fn what_lost_its_mode_gets_it_back(#[case] place: &str, #[case] fault: &str) {
     let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
     world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", testkit::world::SERVER));
-    let machine = identity::Machine { uid: 12345, ..identity::Machine::observe() };
+    let machine = system::Machine { uid: 12345, ..system::Machine::observe() };
     let session = testkit::world::session(testkit::world::SERVER, testkit::world::USER, testkit::world::TEAM);
     identity::SessionStore::new(&world.home(), machine).write(&session).unwrap();
     world.write_state("sync/daemon/owner.lock", b"");

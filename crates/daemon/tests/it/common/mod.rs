@@ -197,7 +197,7 @@ pub fn pid_of(value: &Value) -> u32 {
 }
 
 pub fn is_alive(pid: u32) -> bool {
-    identity::process::observe_process(i64::from(pid)).is_alive()
+    system::process::observe_process(i64::from(pid)).is_alive()
 }
 
 pub fn signal(pid: u32, signal: Signal) {

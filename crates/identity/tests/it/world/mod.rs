@@ -1,13 +1,14 @@
 //! A home in a temporary directory, and the recorded homes of the reference when they are there.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use identity::{Environment, Home, Machine};
+use identity::{Environment, Home};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use system::Machine;
 
 /// The recorded state of the reference.
 pub(crate) fn recorded(name: &str) -> PathBuf {

@@ -19,7 +19,6 @@ mod writer;
 
 use super::{StoreError, StoreFuture, TeamKey};
 use crate::error::ServerError;
-use crate::platform;
 use crate::secret::TokenHash;
 use crate::time::UnixMillis;
 use readers::Readers;
@@ -27,6 +26,7 @@ use rusqlite::Connection;
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use std::path::Path;
 use std::time::Duration;
+use system::private_file::{create_private_dir, load_private_file};
 use writer::WriterThread;
 
 /// The database's name in the data directory.
@@ -45,9 +45,9 @@ impl SqliteStore {
     /// Opens the store in `data_dir`, creating both if needed.
     pub(crate) fn open(data_dir: &Path) -> Result<Self, ServerError> {
         let directory = |source| ServerError::DataDir(data_dir.to_owned(), source);
-        platform::load_private_dir(data_dir).map_err(directory)?;
+        create_private_dir(data_dir).map_err(|error| directory(error.source))?;
         let path = data_dir.join(FILE_NAME);
-        platform::load_private_file(&path).map_err(directory)?;
+        load_private_file(&path).map_err(directory)?;
         let mut connection = connect(&path)?;
         schema::load(&mut connection, &path)?;
         let writer = WriterThread::start(connection).map_err(ServerError::Thread)?;

@@ -6,13 +6,10 @@
 
 mod mission;
 
-use crate::platform::make_private;
 use crate::report::counted;
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use contract::text::printable;
 use contract::{Fault, FaultCode, Remedy};
-use identity::lock::probe;
-use identity::private_file::{WriteError, make_writable};
 use identity::quarantine::{move_group_aside, replace_aside};
 use identity::{Home, StateFile, StateKind, observe_state_file};
 use preflight::Boundary;
@@ -22,6 +19,9 @@ use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use system::lock::probe;
+use system::private_file::give_to_owner_only;
+use system::private_file::{WriteError, make_writable};
 
 /// Move unreadable files aside, with a timestamp; delete nothing
 ///
@@ -194,7 +194,7 @@ fn keep_private(root: &Path, moved: &Path) {
     for path in moved.ancestors().take_while(|above| above.starts_with(root)) {
         let ours = path.symlink_metadata().is_ok_and(|metadata| !metadata.is_symlink());
         if ours {
-            let _ = make_private(path);
+            let _ = give_to_owner_only(path);
         }
     }
 }
@@ -222,7 +222,7 @@ fn give_back(root: &Path, path: &Path) -> Vec<PathBuf> {
     way.reverse();
     let mut restored = Vec::new();
     for step in way {
-        if is_denied(step) && make_private(step).is_ok() {
+        if is_denied(step) && give_to_owner_only(step).is_ok() {
             restored.push(step.to_owned());
         }
     }
@@ -232,7 +232,7 @@ fn give_back(root: &Path, path: &Path) -> Vec<PathBuf> {
 fn is_denied(path: &Path) -> bool {
     let error = match path.metadata() {
         Ok(metadata) if metadata.is_dir() => path.read_dir().err(),
-        Ok(metadata) if metadata.is_file() => identity::regular::open(path).err(),
+        Ok(metadata) if metadata.is_file() => system::regular::open(path).err(),
         Ok(_) => None,
         Err(error) => Some(error),
     };
