@@ -55,7 +55,7 @@ pub(crate) struct MissionArg {
 #[cfg(test)]
 mod tests {
     use super::Cli;
-    use clap::{Command, CommandFactory};
+    use clap::{ArgMatches, Command, CommandFactory};
 
     /// The words of an example line; double quotes keep spaces.
     fn words(line: &str) -> Vec<String> {
@@ -90,10 +90,19 @@ mod tests {
         let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
         let examples: Vec<&str> = help.lines().filter_map(|line| line.strip_prefix("Example: ")).collect();
         let [example] = examples[..] else { panic!("{path}: {examples:?}") };
-        assert!(format!("{example} ").starts_with(&format!("{path} ")), "{path}: {example}");
-        if let Err(error) = Cli::parse_words(&words(example).into_iter().map(Into::into).collect::<Vec<_>>())
-        {
-            panic!("{example}: {error}");
+        let matches = Cli::command()
+            .try_get_matches_from(words(example))
+            .unwrap_or_else(|error| panic!("{example}: {error}"));
+        assert_eq!(parsed_path(&matches), path, "{example}");
+    }
+
+    /// The verb that was parsed, as it is typed.
+    fn parsed_path(mut matches: &ArgMatches) -> String {
+        let mut path = "spec-kitty".to_owned();
+        while let Some((name, below)) = matches.subcommand() {
+            path.push_str(&format!(" {name}"));
+            matches = below;
         }
+        path
     }
 }
