@@ -9,6 +9,8 @@ use mission::Lane;
 use mission::command::status::{Board, Boards, Card, WorkLane};
 use std::fmt::Write as _;
 
+/// The mark of a board of a release that kept no log.
+pub(crate) const FROM_FRONT_MATTER: &str = "no event log: lanes as the front matter names them";
 /// What the border and the padding of a column take.
 const BORDER: usize = 4;
 /// The narrowest column in which titles can still be read.
@@ -45,6 +47,9 @@ fn in_lane(board: &Board, lane: Lane) -> impl Iterator<Item = &Card> {
 /// One column for each lane that holds something; one section for each when the terminal is too narrow.
 fn kanban(board: &Board, width: usize) -> String {
     let mut out = title(board, width);
+    if !board.lane_source.is_log() {
+        let _ = writeln!(out, "{FROM_FRONT_MATTER}");
+    }
     let lanes: Vec<Lane> =
         Lane::ALL.into_iter().filter(|lane| in_lane(board, *lane).next().is_some()).collect();
     if lanes.is_empty() {
@@ -157,9 +162,10 @@ fn overview_row(board: &Board) -> [String; 3] {
         .filter(|(_, count)| *count > 0)
         .map(|(lane, count)| format!("{count} {lane}"))
         .collect();
+    let mark = if board.lane_source.is_log() { "" } else { " (front matter)" };
     [
         printable(&board.mission_slug).into_owned(),
-        format!("{}/{}", done(board), board.work_packages.len()),
+        format!("{}/{}{mark}", done(board), board.work_packages.len()),
         others.join(", "),
     ]
 }
@@ -167,6 +173,7 @@ fn overview_row(board: &Board) -> [String; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mission::command::status::LaneSource;
     use serde_json::Map;
 
     fn card(id: &str, lane: Lane) -> Card {
@@ -188,6 +195,7 @@ mod tests {
             friendly_name: Some("Tea timer".into()),
             mission_type: "software-dev".into(),
             summary: Map::new(),
+            lane_source: LaneSource::Log,
             work_packages: vec![
                 card("WP01", Lane::Done),
                 card("WP02", Lane::Planned),

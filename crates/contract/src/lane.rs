@@ -1,4 +1,4 @@
-//! The nine lanes of a work package: one vocabulary for files, commands and events.
+//! The lanes of a work package: one vocabulary for files, commands and events.
 //!
 //! Which moves are allowed is not decided here: `event::transition` has the published contract's rules,
 //! the mission crate those of a mission's own status machine.
@@ -28,10 +28,14 @@ pub enum Lane {
     Blocked,
     /// Will not be done.
     Canceled,
+    /// Exists and is not seeded: the state before `planned`. Only logs have it; releases since 3.2.0 write it.
+    Genesis,
+    /// Has no lane row. Only logs have it; no release writes a move to it.
+    Uninitialized,
 }
 
 impl Lane {
-    /// Every lane, in the order of summaries and boards.
+    /// Every lane of a board, in the order of summaries and boards.
     pub const ALL: [Self; 9] = [
         Self::Planned,
         Self::Claimed,
@@ -56,7 +60,20 @@ impl Lane {
             Self::Done => "done",
             Self::Blocked => "blocked",
             Self::Canceled => "canceled",
+            Self::Genesis => "genesis",
+            Self::Uninitialized => "uninitialized",
         }
+    }
+
+    /// Whether boards, commands and events have it.
+    pub const fn is_on_board(self) -> bool {
+        !matches!(self, Self::Genesis | Self::Uninitialized)
+    }
+
+    /// The lane of exactly this name in a log, which has two more than boards.
+    pub fn recorded(name: &str) -> Option<Self> {
+        let more = [Self::Genesis, Self::Uninitialized];
+        Self::named(name).or_else(|| more.into_iter().find(|lane| lane.name() == name))
     }
 
     /// The lane of exactly this name.
@@ -90,7 +107,7 @@ impl Lane {
             Self::InReview => Some(4),
             Self::Approved => Some(5),
             Self::Done => Some(6),
-            Self::Blocked | Self::Canceled => None,
+            Self::Blocked | Self::Canceled | Self::Genesis | Self::Uninitialized => None,
         }
     }
 
@@ -122,6 +139,18 @@ mod tests {
             assert_eq!(serde_json::to_value(lane).unwrap(), lane.name());
             assert_eq!(Lane::named(lane.name()), Some(lane));
         }
+    }
+
+    #[test]
+    fn lanes_before_planned_are_in_logs_only() {
+        for lane in [Lane::Genesis, Lane::Uninitialized] {
+            assert_eq!(Lane::recorded(lane.name()), Some(lane));
+            assert_eq!(serde_json::to_value(lane).unwrap(), lane.name());
+            assert!(Lane::typed(lane.name()).is_none() && Lane::published(lane.name()).is_none());
+            assert!(!lane.is_on_board() && !Lane::ALL.contains(&lane));
+        }
+        assert_eq!(Lane::recorded("done"), Some(Lane::Done));
+        assert_eq!(Lane::recorded("doing"), None);
     }
 
     #[test]

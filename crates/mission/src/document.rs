@@ -26,6 +26,18 @@ pub fn read_bytes(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     }
 }
 
+/// Opens a file of a mission to read it, under the rules of [`read_bytes`]; nothing when there is none.
+pub(crate) fn open_file(path: &Path) -> Result<Option<fs::File>> {
+    if fs::symlink_metadata(path).is_ok_and(|facts| facts.is_symlink()) {
+        return Err(is_link(path));
+    }
+    match regular::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unopened("read", path)(error)),
+    }
+}
+
 /// The error of a file that is not opened; what is no file is named as that.
 pub(crate) fn unopened<'p>(
     action: &'static str,

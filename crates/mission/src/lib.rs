@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`clock`] | instants and identifiers |
 //! | [`instant`] | instants of log rows, with any offset from UTC |
+//! | [`dialect`] | which releases work on a mission |
 //! | [`document`] | reading files bounded; writing them atomically, and undoing it |
 //! | [`recovery`] | rows of commands that were interrupted |
 //! | [`slug`] | names of missions |
@@ -43,6 +44,7 @@ pub mod clock;
 pub mod command;
 mod conflict;
 pub mod decision;
+pub mod dialect;
 pub mod document;
 pub mod dossier;
 pub mod error;
@@ -71,6 +73,7 @@ pub mod wps;
 
 pub use clock::{Clock, Moment};
 pub use contract::lane::{self, Lane};
+pub use dialect::Dialect;
 pub use error::{MissionError, Result};
 pub use outgoing::{CaptureReport, CaptureState, Outgoing};
 pub use project::{MissionDirectory, Project};

@@ -64,7 +64,7 @@ impl Meta {
     /// Parses the text of the file at `path`. Only the shape of the known keys is judged; whether the
     /// required ones are there is [`Meta::validate`]'s business, because older missions lack some.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
-        let value: Value = serde_json::from_str(text)
+        let value: Value = serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(text))
             .map_err(|error| MissionError::malformed(path, format!("is not JSON: {error}")))?;
         let Value::Object(map) = value else {
             return Err(MissionError::malformed(path, "is not a JSON object"));
@@ -176,6 +176,18 @@ impl Meta {
         })
     }
 
+    /// Whether it has a key that only releases since 3.2.0 write: a `status_phase` of at least 1, a `topology`
+    /// or a `coordination_branch`.
+    pub fn is_current(&self) -> bool {
+        let phase = match self.map.get("status_phase") {
+            Some(Value::String(text)) => text.trim().parse().ok(),
+            Some(value) => value.as_i64(),
+            None => None,
+        };
+        let names = |key: &str| self.map.get(key).is_some_and(|value| !value.is_null());
+        phase.is_some_and(|phase: i64| phase >= 1) || names("topology") || names("coordination_branch")
+    }
+
     /// A key's value, known or not.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.map.get(key)
@@ -231,6 +243,21 @@ mod tests {
         for wrong in ["true", "1.5", "[]", "\"TBD\"", "\"pending\"", "99999999999999999999"] {
             let message = number(wrong).unwrap_err().to_string();
             assert!(message.starts_with("meta.json: key `mission_number`"), "{message}");
+        }
+    }
+
+    #[test]
+    fn current_mission_is_told_by_its_keys() {
+        for current in [
+            r#"{"status_phase": " 1"}"#,
+            r#"{"status_phase": 2}"#,
+            r#"{"topology": "coord"}"#,
+            "\u{feff}{\"coordination_branch\": \"kitty/mission-x\"}",
+        ] {
+            assert!(meta(current).is_current(), "{current}");
+        }
+        for earlier in ["{}", r#"{"status_phase": 0}"#, r#"{"status_phase": "x", "topology": null}"#] {
+            assert!(!meta(earlier).is_current(), "{earlier}");
         }
     }
 

@@ -2,8 +2,10 @@
 //!
 //! Reads only.
 
+use crate::dialect::Dialect;
 use crate::document::{check_directory, read_names};
 use crate::error::{MissionError, Result, chain};
+use crate::log::Log;
 use crate::meta::{Meta, read_meta};
 use crate::remedies::ErrorCode;
 use crate::slug;
@@ -51,6 +53,11 @@ impl MissionDirectory {
     /// out.
     pub fn target_branch<'a>(&'a self, project: &'a Project) -> &'a str {
         self.meta.as_ref().and_then(Meta::target_branch).unwrap_or_else(|| project.branch_or_main())
+    }
+
+    /// How rows are written into its log.
+    pub fn dialect(&self, log: &Log) -> Dialect {
+        Dialect::of(self.meta.as_ref(), log)
     }
 
     /// Its type.
@@ -124,11 +131,17 @@ impl Project {
         self.git.common_dir.join("spec-kitty-locks").join(format!("{mission_slug}.status.lock"))
     }
 
-    /// The names of all mission directories, sorted.
+    /// The names of all mission directories, sorted. A directory without `meta.json` and without a log is none.
     pub fn mission_names(&self) -> Result<Vec<String>> {
         let missions = self.missions();
         let mut names = read_names(&missions)?;
-        names.retain(|name| !name.starts_with('.') && is_directory(&missions.join(name)));
+        let has = |path: &Path, file: &str| path.join(file).symlink_metadata().is_ok();
+        names.retain(|name| {
+            let path = missions.join(name);
+            !name.starts_with('.')
+                && is_directory(&path)
+                && [crate::meta::FILE, crate::log::FILE].into_iter().any(|file| has(&path, file))
+        });
         Ok(names)
     }
 

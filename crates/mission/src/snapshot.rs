@@ -1,14 +1,17 @@
-//! What a log adds up to: the lane of every work package, and `status.json`, byte for byte.
+//! What a log adds up to: the state of every work package, and `status.json`, byte for byte.
 //!
-//! Pure, and independent of the order of the rows: duplicates by id are dropped (the first wins). Rows are
-//! ordered by instant; in one instant the row that starts where its work package stands comes first; then
-//! `event_id` decides. A row that starts elsewhere still counts: the log is the truth.
+//! Pure, and independent of the order of the rows: of rows with one id the first counts. Rows are ordered by
+//! instant; in one instant the row that starts where its work package stands comes first; then `event_id`
+//! decides. A row that starts elsewhere still counts: the log is the truth. Annotations follow after all moves;
+//! they change slots of a work package, never its lane.
 
+use crate::dialect::Dialect;
 use crate::error::Result;
 use crate::instant::Instant;
 use crate::lane::Lane;
-use crate::log::LaneRow;
+use crate::log::{Annotation, LaneMove, Log, OtherRow};
 use crate::meta::{DEFAULT_TYPE, Meta};
+use crate::slug::is_plain_component;
 use contract::json;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashSet, VecDeque};
@@ -16,81 +19,162 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 /// The file's name in a mission directory.
 pub const FILE: &str = "status.json";
 
-/// Where one work package stands.
+/// What the log says about one work package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackageState {
     /// Its lane.
     pub lane: Lane,
     /// Who moved it last.
     pub actor: String,
-    /// When.
-    pub last_transition_at: String,
+    /// When; none when it never moved.
+    pub last_transition_at: Option<String>,
     /// By which row.
-    pub last_event_id: String,
+    pub last_event_id: Option<String>,
     /// How many of its moves were forced.
     pub force_count: u64,
+    /// What moves and annotations of a current mission tell beside its lane: `subtasks`, `agent`, `notes`,
+    /// `review_result` and so on, as `status.json` has them.
+    pub slots: Map<String, Value>,
 }
 
 /// A reduced log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Slug in the first row; empty for an empty log.
+    /// Slug in the first row; empty for an empty log, and for a slug that is no name of a directory.
     pub mission_slug: String,
     /// Work packages by id.
     pub work_packages: BTreeMap<String, PackageState>,
-    /// Instant of the last row; empty for an empty log.
+    /// Instant of the last lane row; empty without one.
     pub materialized_at: String,
-    /// Id of the last row.
+    /// Id of the last lane row.
     pub last_event_id: Option<String>,
     /// Lane rows without duplicates.
     pub event_count: usize,
+    /// What rows about a retrospective add up to.
+    pub retrospective: Option<Value>,
+    dialect: Dialect,
 }
 
-/// Reduces lane rows.
-pub fn reduce<'a>(rows: impl Iterator<Item = &'a LaneRow>) -> Snapshot {
-    let mut seen = HashSet::new();
-    let rows = rows.filter(|row| seen.insert(row.event_id.as_str()));
-    let mut rows: Vec<Timed<'a>> = rows.map(|row| (Instant::parse(&row.at), row)).collect();
-    rows.sort_by(|(a, one), (b, other)| (a, &one.event_id).cmp(&(b, &other.event_id)));
-    let mut snapshot = Snapshot { event_count: rows.len(), ..Snapshot::default() };
+/// Reduces a log that lies in one or more parts, in the order of the parts.
+pub fn reduce(parts: &[&Log], dialect: Dialect) -> Snapshot {
+    let mut rows: Vec<&LaneMove> =
+        unique(parts, |part| part.moves(), |part, row| part.has_move(&row.event_id));
+    rows.sort_by(|a, b| (a.instant, &a.event_id).cmp(&(b.instant, &b.event_id)));
+    let mut snapshot = Snapshot {
+        event_count: rows.len(),
+        retrospective: retrospective(parts.iter().flat_map(|part| part.others())),
+        dialect,
+        ..Snapshot::default()
+    };
     let mut newest: BTreeMap<&str, Newest<'_>> = BTreeMap::new();
-    let mut last: Option<&LaneRow> = None;
-    for group in rows.chunk_by(|(a, _), (b, _)| a == b) {
+    let mut last: Option<&LaneMove> = None;
+    for group in rows.chunk_by(|a, b| a.instant == b.instant) {
         for row in chained(group, &newest) {
-            if last.is_none() {
-                snapshot.mission_slug.clone_from(&row.mission_slug);
+            if last.is_none() && is_plain_component(&row.mission_slug) {
+                snapshot.mission_slug = row.mission_slug.to_string();
             }
             last = Some(row);
-            apply(&mut newest, group[0].0, row);
+            apply(&mut newest, row, dialect);
         }
     }
     if let Some(last) = last {
-        snapshot.materialized_at.clone_from(&last.at);
-        snapshot.last_event_id = Some(last.event_id.clone());
+        snapshot.materialized_at = last.at.to_string();
+        snapshot.last_event_id = Some(last.event_id.to_string());
     }
     snapshot.work_packages = newest.into_iter().map(|(id, newest)| (id.to_owned(), newest.state())).collect();
+    if dialect == Dialect::Current {
+        annotate(&mut snapshot.work_packages, parts);
+    }
     snapshot
 }
 
-/// A row and its instant; none when its `at` is no time: such rows come first.
-type Timed<'a> = (Option<Instant>, &'a LaneRow);
+/// The rows of all parts, without those that an earlier part has.
+fn unique<'a, T>(
+    parts: &[&'a Log],
+    rows: impl Fn(&'a Log) -> &'a [T],
+    has: impl Fn(&Log, &T) -> bool,
+) -> Vec<&'a T> {
+    let parts_with_earlier = parts.iter().enumerate().map(|(index, part)| (*part, &parts[..index]));
+    parts_with_earlier
+        .flat_map(|(part, earlier)| rows(part).iter().map(move |row| (row, earlier)))
+        .filter(|(row, earlier)| !earlier.iter().any(|part| has(part, row)))
+        .map(|(row, _)| row)
+        .collect()
+}
+
+/// Folds the annotations into the states.
+fn annotate(packages: &mut BTreeMap<String, PackageState>, parts: &[&Log]) {
+    let has =
+        |part: &Log, row: &Annotation| part.annotations().iter().any(|known| known.event_id == row.event_id);
+    let rows = unique(parts, |part| part.annotations(), has);
+    let mut rows: Vec<(Option<Instant>, &Annotation)> =
+        rows.into_iter().map(|row| (Instant::parse(&row.at), row)).collect();
+    rows.sort_by(|(a, one), (b, other)| (a, &one.event_id).cmp(&(b, &other.event_id)));
+    for (_, row) in rows {
+        let state = packages.entry(row.wp_id.clone()).or_insert_with(|| PackageState {
+            lane: Lane::Uninitialized,
+            actor: row.actor.clone(),
+            last_transition_at: None,
+            last_event_id: None,
+            force_count: 0,
+            slots: Map::new(),
+        });
+        row.fold_into(&mut state.slots);
+    }
+}
+
+/// What rows about a retrospective add up to, in the order of the file; nothing without one.
+fn retrospective<'a>(rows: impl Iterator<Item = &'a OtherRow>) -> Option<Value> {
+    let mut found: Option<(&str, Value, Value)> = None;
+    let [mut total, mut applied, mut rejected] = [0_u64; 3];
+    for row in rows {
+        let Some(name) = row.name.strip_prefix("retrospective.") else { continue };
+        let (status, mode, record_path) = found.get_or_insert(("pending", Value::Null, Value::Null));
+        match name {
+            "completed" => *status = "completed",
+            "skipped" => *status = "skipped",
+            "failed" => *status = "failed",
+            "proposal.generated" => total += 1,
+            "proposal.applied" => applied += 1,
+            "proposal.rejected" => rejected += 1,
+            _ => {}
+        }
+        for (key, value) in [("mode", mode), ("record_path", record_path)] {
+            if let Some(told) = row.payload.get(key).filter(|told| !told.is_null()) {
+                *value = told.clone();
+            }
+        }
+    }
+    let (status, mode, record_path) = found?;
+    Some(json!({
+        "mode": mode,
+        "proposals_applied": applied,
+        "proposals_pending": total.saturating_sub(applied + rejected),
+        "proposals_rejected": rejected,
+        "proposals_total": total,
+        "record_path": record_path,
+        "status": status,
+    }))
+}
 
 /// The rows of one instant, sorted by id, in their order: of one work package the row that starts where it
 /// stands comes first, and rows of different work packages follow their ids.
-fn chained<'a>(group: &[Timed<'a>], newest: &BTreeMap<&'a str, Newest<'a>>) -> Vec<&'a LaneRow> {
+fn chained<'a>(group: &[&'a LaneMove], newest: &BTreeMap<&'a str, Newest<'a>>) -> Vec<&'a LaneMove> {
     if group.len() == 1 {
-        return vec![group[0].1];
+        return vec![group[0]];
     }
-    let mut packages: BTreeMap<&str, Vec<&LaneRow>> = BTreeMap::new();
-    for (_, row) in group {
+    let mut packages: BTreeMap<&str, Vec<&LaneMove>> = BTreeMap::new();
+    for row in group {
         packages.entry(&row.wp_id).or_default().push(row);
     }
     let chains = packages.into_iter().map(|(wp_id, rows)| {
-        let standing = newest.get(wp_id).map_or(Lane::Planned, |known| known.row.to_lane);
+        let is_seeded = rows.iter().any(|row| row.from == Lane::Genesis);
+        let before = if is_seeded { Lane::Genesis } else { Lane::Planned };
+        let standing = newest.get(wp_id).map_or(before, |known| known.row.to);
         chain(rows, standing)
     });
-    let mut chains: Vec<VecDeque<&LaneRow>> = chains.collect();
-    let head = |chain: &VecDeque<&'a LaneRow>| chain.front().map(|row| row.event_id.as_str());
+    let mut chains: Vec<VecDeque<&LaneMove>> = chains.collect();
+    let head = |chain: &VecDeque<&'a LaneMove>| chain.front().map(|row| &*row.event_id);
     let mut heads: BTreeMap<&str, usize> =
         chains.iter().enumerate().filter_map(|(index, chain)| Some((head(chain)?, index))).collect();
     let mut ordered = Vec::with_capacity(group.len());
@@ -102,23 +186,23 @@ fn chained<'a>(group: &[Timed<'a>], newest: &BTreeMap<&'a str, Newest<'a>>) -> V
 }
 
 /// The rows of one work package and one instant, each after the one it starts from where there is one.
-fn chain(rows: Vec<&LaneRow>, mut standing: Lane) -> VecDeque<&LaneRow> {
-    let mut by_start: BTreeMap<&str, VecDeque<&LaneRow>> = BTreeMap::new();
+fn chain(rows: Vec<&LaneMove>, mut standing: Lane) -> VecDeque<&LaneMove> {
+    let mut by_start: BTreeMap<Lane, VecDeque<&LaneMove>> = BTreeMap::new();
     for row in &rows {
-        by_start.entry(row.from_lane.name()).or_default().push_back(row);
+        by_start.entry(row.from).or_default().push_back(row);
     }
     let mut ordered = VecDeque::with_capacity(rows.len());
     let mut placed = HashSet::new();
     let mut rest = rows.iter().copied();
     while ordered.len() < rows.len() {
-        let follows = by_start.get_mut(standing.name()).and_then(|starts| {
-            std::iter::from_fn(|| starts.pop_front()).find(|row| !placed.contains(row.event_id.as_str()))
+        let follows = by_start.get_mut(&standing).and_then(|starts| {
+            std::iter::from_fn(|| starts.pop_front()).find(|row| !placed.contains(&*row.event_id))
         });
-        let Some(row) = follows.or_else(|| rest.find(|row| !placed.contains(row.event_id.as_str()))) else {
+        let Some(row) = follows.or_else(|| rest.find(|row| !placed.contains(&*row.event_id))) else {
             break;
         };
-        placed.insert(row.event_id.as_str());
-        standing = row.to_lane;
+        placed.insert(&*row.event_id);
+        standing = row.to;
         ordered.push_back(row);
     }
     ordered
@@ -126,47 +210,88 @@ fn chain(rows: Vec<&LaneRow>, mut standing: Lane) -> VecDeque<&LaneRow> {
 
 /// The row that decides where a work package stands, so far.
 struct Newest<'a> {
-    row: &'a LaneRow,
-    instant: Option<Instant>,
+    row: &'a LaneMove,
     force_count: u64,
+    slots: Map<String, Value>,
 }
 
-impl Newest<'_> {
-    fn state(&self) -> PackageState {
+impl<'a> Newest<'a> {
+    fn state(self) -> PackageState {
         PackageState {
-            lane: self.row.to_lane,
-            actor: self.row.actor.clone(),
-            last_transition_at: self.row.at.clone(),
-            last_event_id: self.row.event_id.clone(),
+            lane: self.row.to,
+            actor: self.row.actor.to_string(),
+            last_transition_at: Some(self.row.at.to_string()),
+            last_event_id: Some(self.row.event_id.to_string()),
             force_count: self.force_count,
+            slots: self.slots,
+        }
+    }
+
+    /// Takes over a row. Only current missions keep more of it than the lane.
+    fn follow(&mut self, row: &'a LaneMove, dialect: Dialect) {
+        self.row = row;
+        self.force_count += u64::from(row.force);
+        if dialect == Dialect::Rc11 {
+            return;
+        }
+        self.slots.extend(row.claim().map(|(key, value)| (key.clone(), value.clone())));
+        match row.review_result() {
+            Some(result) => drop(self.slots.insert("review_result".into(), result.clone())),
+            None if row.from == Lane::InReview => {
+                self.slots.insert("review_result".into(), Value::Null);
+            }
+            None => {}
+        }
+        for key in ["cancellation_reason", "reason_source"] {
+            self.slots.shift_remove(key);
+        }
+        if let Some((reason, source)) = row.cancellation() {
+            self.slots.insert("cancellation_reason".into(), reason.into());
+            self.slots.insert("reason_source".into(), source.into());
         }
     }
 }
 
 /// A later row decides. Of two in the same instant a rollback wins over a forward move that does not start
 /// where the rollback ended.
-fn apply<'a>(newest: &mut BTreeMap<&'a str, Newest<'a>>, instant: Option<Instant>, row: &'a LaneRow) {
-    let forced = u64::from(row.force);
-    match newest.get_mut(row.wp_id.as_str()) {
-        None => {
-            newest.insert(&row.wp_id, Newest { row, instant, force_count: forced });
-        }
-        Some(known)
-            if known.instant == instant
-                && known.row.is_rollback()
-                && !row.is_rollback()
-                && row.from_lane != known.row.to_lane => {}
-        Some(known) => {
-            (known.row, known.instant) = (row, instant);
-            known.force_count += forced;
-        }
+fn apply<'a>(newest: &mut BTreeMap<&'a str, Newest<'a>>, row: &'a LaneMove, dialect: Dialect) {
+    let is_current = dialect == Dialect::Current;
+    if let Some(known) = newest.get(&*row.wp_id)
+        && known.row.instant == row.instant
+        && known.row.is_rollback(is_current)
+        && !row.is_rollback(is_current)
+        && row.from != known.row.to
+    {
+        return;
     }
+    let first = || Newest { row, force_count: 0, slots: Map::new() };
+    newest.entry(&row.wp_id).or_insert_with(first).follow(row, dialect);
 }
 
 impl Snapshot {
-    /// The lane of a work package; `planned` when the log does not know it.
+    /// The lane of a work package. One without a row is `planned`, and in a current mission `genesis`.
     pub fn lane(&self, wp_id: &str) -> Lane {
-        self.work_packages.get(wp_id).map_or(Lane::Planned, |state| state.lane)
+        let before = match self.dialect {
+            Dialect::Rc11 => Lane::Planned,
+            Dialect::Current => Lane::Genesis,
+        };
+        self.work_packages.get(wp_id).map_or(before, |state| state.lane)
+    }
+
+    /// The lane in which a board shows a work package: `planned` until a row moves it elsewhere.
+    pub fn board_lane(&self, wp_id: &str) -> Lane {
+        let lane = self.lane(wp_id);
+        if lane.is_on_board() { lane } else { Lane::Planned }
+    }
+
+    /// How the mission of the log is written.
+    pub const fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// A slot of a work package; nothing when it is not there or null.
+    pub fn slot(&self, wp_id: &str, key: &str) -> Option<&Value> {
+        self.work_packages.get(wp_id)?.slots.get(key).filter(|value| !value.is_null())
     }
 
     /// How many work packages each lane holds, in the order of [`Lane::ALL`].
@@ -185,19 +310,22 @@ pub fn status_document(snapshot: &Snapshot, meta: Option<&Meta>) -> Result<Value
         .work_packages
         .iter()
         .map(|(id, state)| {
-            let state = json!({
-                "lane": state.lane,
-                "actor": state.actor,
-                "last_transition_at": state.last_transition_at,
-                "last_event_id": state.last_event_id,
-                "force_count": state.force_count,
-            });
-            (id.clone(), state)
+            let mut package = state.slots.clone();
+            for (key, value) in [
+                ("lane", json!(state.lane)),
+                ("actor", json!(state.actor)),
+                ("last_transition_at", json!(state.last_transition_at)),
+                ("last_event_id", json!(state.last_event_id)),
+                ("force_count", json!(state.force_count)),
+            ] {
+                package.insert(key.into(), value);
+            }
+            (id.clone(), package.into())
         })
         .collect();
     let summary: Map<String, Value> =
         snapshot.summary().into_iter().map(|(lane, count)| (lane.name().into(), count.into())).collect();
-    Ok(json!({
+    let mut document = json!({
         "mission_slug": snapshot.mission_slug,
         "mission_number": number,
         "mission_type": meta.map_or(DEFAULT_TYPE, Meta::mission_type),
@@ -206,7 +334,11 @@ pub fn status_document(snapshot: &Snapshot, meta: Option<&Meta>) -> Result<Value
         "last_event_id": snapshot.last_event_id,
         "work_packages": packages,
         "summary": summary,
-    }))
+    });
+    if let (Some(map), Some(retrospective)) = (document.as_object_mut(), &snapshot.retrospective) {
+        map.insert("retrospective".into(), retrospective.clone());
+    }
+    Ok(document)
 }
 
 /// The bytes of `status.json`.
@@ -217,7 +349,9 @@ pub fn render_status(document: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::{LaneRow, Row};
     use Lane::{Claimed, Done, ForReview, InProgress, InReview, Planned};
+    use std::path::Path;
 
     fn row(id: &str, at: &str, from_lane: Lane, to_lane: Lane) -> LaneRow {
         LaneRow {
@@ -232,10 +366,21 @@ mod tests {
             force: false,
             execution_mode: "worktree".into(),
             reason: None,
+            reason_source: None,
             review_ref: None,
+            review_result: None,
             evidence: None,
             policy_metadata: None,
         }
+    }
+
+    fn board<'a>(rows: impl IntoIterator<Item = &'a LaneRow>, dialect: Dialect) -> Snapshot {
+        let rows: Vec<Row> = rows.into_iter().cloned().map(Row::Lane).collect();
+        reduce(&[&Log::of(Path::new("log"), &rows)], dialect)
+    }
+
+    fn lane_of<'a>(rows: impl IntoIterator<Item = &'a LaneRow>) -> Lane {
+        board(rows, Dialect::Rc11).lane("WP01")
     }
 
     #[test]
@@ -246,7 +391,7 @@ mod tests {
             row("3", "2026-06-01T02:02:00-08:00", InProgress, ForReview),
             row("4", "2026-06-01T10:03:00Z", ForReview, InReview),
         ];
-        assert_eq!(reduce(rows.iter().rev()).lane("WP01"), InReview);
+        assert_eq!(lane_of(rows.iter().rev()), InReview);
     }
 
     #[test]
@@ -257,10 +402,10 @@ mod tests {
             row("3", there, Claimed, InProgress),
             row("1", here, InProgress, ForReview),
         ];
-        let board = reduce(rows.iter());
+        let board = board(&rows, Dialect::Rc11);
         assert_eq!((board.lane("WP01"), board.last_event_id.as_deref()), (ForReview, Some("1")));
         let torn = [row("2", here, InReview, Done), row("1", here, InReview, InProgress)];
-        assert_eq!(reduce(torn.iter()).lane("WP01"), Done);
+        assert_eq!(lane_of(&torn), Done);
     }
 
     #[test]
@@ -270,8 +415,48 @@ mod tests {
         back.review_ref = Some("review".into());
         let start = row("0", "2026-06-01T09:00:00Z", Planned, ForReview);
         let beside = [start.clone(), back.clone(), row("7", at, ForReview, Done)];
-        assert_eq!(reduce(beside.iter()).lane("WP01"), InProgress);
+        assert_eq!(lane_of(&beside), InProgress);
         let behind = [start, back, row("7", at, InProgress, ForReview)];
-        assert_eq!(reduce(behind.iter()).lane("WP01"), ForReview);
+        assert_eq!(lane_of(&behind), ForReview);
+    }
+
+    #[test]
+    fn current_mission_has_slots_and_an_earlier_one_has_none() {
+        let at = |second: u8| format!("2026-06-01T10:00:0{second}Z");
+        let mut claim = row("2", &at(2), Planned, Claimed);
+        claim.policy_metadata = Some(json!({ "agent": "codex", "shell_pid": 7, "tool": "x" }));
+        let mut cancel = row("4", &at(4), InReview, Lane::Canceled);
+        cancel.reason = Some("Force move to canceled".into());
+        let rows =
+            [row("1", &at(1), Lane::Genesis, Planned), claim, row("3", &at(3), Claimed, InReview), cancel];
+        let state = board(&rows, Dialect::Current).work_packages.remove("WP01").unwrap();
+        assert_eq!(
+            Value::from(state.slots),
+            json!({
+                "agent": "codex", "shell_pid": 7, "review_result": null,
+                "cancellation_reason": "Force move to canceled", "reason_source": "synthetic",
+            })
+        );
+        assert!(board(&rows, Dialect::Rc11).work_packages["WP01"].slots.is_empty());
+        assert_eq!(board(&[], Dialect::Current).lane("WP09"), Lane::Genesis);
+        assert_eq!(board(&[], Dialect::Current).board_lane("WP09"), Planned);
+    }
+
+    #[test]
+    fn seed_and_claim_of_one_instant_follow_their_chain() {
+        let at = "2026-06-01T10:00:00Z";
+        assert_eq!(lane_of(&[row("9", at, Lane::Genesis, Planned), row("1", at, Planned, Claimed)]), Claimed);
+    }
+
+    #[test]
+    fn parts_of_a_log_are_one_log() {
+        let one = row("1", "2026-06-01T10:00:00Z", Planned, Claimed);
+        let two = row("2", "2026-06-01T10:00:01Z", Claimed, InProgress);
+        let part = |rows: &[&LaneRow]| {
+            let rows: Vec<Row> = rows.iter().map(|row| Row::Lane((*row).clone())).collect();
+            Log::of(Path::new("log"), &rows)
+        };
+        let (a, b) = (part(&[&one]), part(&[&one, &two]));
+        assert_eq!(reduce(&[&a, &b], Dialect::Rc11), reduce(&[&b], Dialect::Rc11));
     }
 }

@@ -7,6 +7,7 @@
 //! Never decides what to write; [`crate::command`] does.
 
 use crate::clock::Clock;
+use crate::dialect::Dialect;
 use crate::document::{Writing, read_bytes};
 use crate::dossier::{Overlay, read_dossier};
 use crate::error::{MissionError, Result, chain};
@@ -133,7 +134,9 @@ impl Change {
 
     /// Adds `status.json` as the log will reduce, unless it already says so.
     pub(crate) fn refresh_status(&mut self) -> Result<Value> {
-        let snapshot = reduce(self.log.lane_rows().chain(self.added()));
+        let added = Log::of(self.log.path(), &self.rows);
+        let dialect = self.dialect(&added);
+        let snapshot = reduce(&[&self.log, &added], dialect);
         let document = status_document(&snapshot, self.mission.meta.as_ref())?;
         self.files.insert(self.mission.path.join(snapshot::FILE), render_status(&document).into_bytes());
         Ok(document)
@@ -178,11 +181,16 @@ impl Change {
         Ok(Done { commit, capture: captive.confirm()?, notes: self.notes, board })
     }
 
+    /// How the mission is written once the rows in `added` are there.
+    fn dialect(&self, added: &Log) -> Dialect {
+        if added.is_current() { Dialect::Current } else { self.mission.dialect(&self.log) }
+    }
+
     /// The lane rows to append.
     fn added(&self) -> impl Iterator<Item = &LaneRow> {
         self.rows.iter().filter_map(|row| match row {
             Row::Lane(row) => Some(row),
-            Row::Fact(_) | Row::Other { .. } => None,
+            Row::Annotation(_) | Row::Fact(_) | Row::Other(_) => None,
         })
     }
 
@@ -193,7 +201,8 @@ impl Change {
         if wanted.is_empty() {
             return Ok(None);
         }
-        let board = reduce(log::read_log(&self.mission.path)?.lane_rows());
+        let log = log::read_log(&self.mission.path)?;
+        let board = reduce(&[&log], self.mission.dialect(&log));
         match wanted.into_iter().find(|(wp_id, lane)| board.lane(wp_id) != *lane) {
             None => Ok(Some(board)),
             Some((wp_id, lane)) => {

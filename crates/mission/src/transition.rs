@@ -1,9 +1,11 @@
 //! Which lane changes are allowed, and what each needs.
 //!
-//! Pure. The rule of force (requirement C-004): a review rejection, that is a move back to `planned`
-//! from `in_progress`, `for_review`, `in_review` or `approved`, or to `in_progress` from the last two,
-//! is never allowed without `force` and a reason. Force allows any pair, given an actor and a reason.
+//! Pure. Force allows any pair, given an actor and a reason, but for the lanes that no board has. The rule of force
+//! (requirement C-004) in an rc11 mission: a review rejection, that is a move back to `planned` from
+//! `in_progress`, `for_review`, `in_review` or `approved`, or to `in_progress` from the last two, is never allowed
+//! without `force` and a reason. In a current mission it needs what 3.2.7 asks: a reason, or the review.
 
+use crate::dialect::Dialect;
 use crate::lane::Lane;
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +68,9 @@ impl Refusal {
     }
 }
 
+/// The verdict that `approved` and `done` need.
+pub const APPROVED: &str = "approved";
+
 /// What a reviewer concluded: the evidence of `approved` and `done`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Review {
@@ -78,6 +83,11 @@ pub struct Review {
 }
 
 impl Review {
+    /// Whether it approves.
+    pub fn approves(&self) -> bool {
+        self.is_complete() && self.verdict.trim() == APPROVED
+    }
+
     /// Whether all three parts say something.
     pub fn is_complete(&self) -> bool {
         [&self.reviewer, &self.verdict, &self.reference].into_iter().all(|part| !part.trim().is_empty())
@@ -103,8 +113,10 @@ pub struct Circumstances<'a> {
     pub subtasks_complete: bool,
     /// Whether there is a trace of the implementation.
     pub implementation_evidence: bool,
-    /// Who has the work package now, when that is known.
-    pub current_actor: Option<&'a str>,
+    /// Where the review is written down.
+    pub review_ref: Option<&'a str>,
+    /// How the mission is written.
+    pub dialect: Dialect,
 }
 
 /// What an allowed pair demands of the circumstances.
@@ -115,24 +127,29 @@ enum Guard {
     Workspace,
     WorkComplete,
     Evidence,
-    Reviewer,
+    Reason,
+    ReviewRef,
     ReviewResult,
-    /// Only force opens the pair.
-    Force,
+    /// The same, and it approves.
+    Approval,
 }
 
 /// The guard of a pair; none when the pair is not in the matrix.
 const fn guard(from: Lane, to: Lane) -> Option<Guard> {
-    use Lane::{Approved, Blocked, Canceled, Claimed, Done, ForReview, InProgress, InReview, Planned};
+    use Lane::{
+        Approved, Blocked, Canceled, Claimed, Done, ForReview, Genesis, InProgress, InReview, Planned,
+    };
     Some(match (from, to) {
-        (Planned, Claimed) => Guard::Actor,
+        (Planned, Claimed) | (ForReview, InReview) => Guard::Actor,
         (Claimed, InProgress) => Guard::Workspace,
         (InProgress, ForReview) => Guard::WorkComplete,
         (InProgress, Approved) | (Approved, Done) => Guard::Evidence,
-        (ForReview, InReview) => Guard::Reviewer,
-        (InReview, Approved | Done | Blocked | Canceled) => Guard::ReviewResult,
-        (InProgress | InReview | Approved, Planned) | (InReview | Approved, InProgress) => Guard::Force,
-        (Planned | Claimed | InProgress | ForReview | Approved, Blocked | Canceled)
+        (InProgress, Planned) => Guard::Reason,
+        (Approved, Planned | InProgress) => Guard::ReviewRef,
+        (InReview, Approved | Done) => Guard::Approval,
+        (InReview, Planned | InProgress | Blocked | Canceled) => Guard::ReviewResult,
+        (Genesis, Planned | Canceled)
+        | (Planned | Claimed | InProgress | ForReview | Approved, Blocked | Canceled)
         | (Blocked, InProgress | Canceled) => Guard::None,
         _ => return None,
     })
@@ -156,42 +173,61 @@ pub const fn is_rejection(from: Lane, to: Lane) -> bool {
 
 /// Judges one lane change.
 pub fn judge_transition(from: Lane, to: Lane, with: &Circumstances<'_>) -> Result<(), Refusal> {
-    let says = |text: Option<&str>| text.is_some_and(|text| !text.trim().is_empty());
+    if !to.is_on_board() {
+        return Err(Refusal::Pair { from, to });
+    }
     if with.force {
         let named = says(Some(with.actor)) && says(with.reason);
         return if named { Ok(()) } else { Err(Refusal::ForceNeedsReason) };
     }
-    if is_rejection(from, to) {
+    if is_rejection(from, to) && with.dialect == Dialect::Rc11 {
         return Err(Refusal::RejectionNeedsForce { from, to });
     }
-    let needs = |needs| Refusal::Guard { from, to, needs };
-    let complete = |review: Option<&Review>| review.is_some_and(Review::is_complete);
-    let (holds, missing) = match guard(from, to).ok_or(Refusal::Pair { from, to })? {
-        Guard::None => (true, ""),
-        Guard::Actor => (says(Some(with.actor)), "an actor"),
-        Guard::Workspace => (says(with.workspace), "a workspace context"),
-        Guard::WorkComplete if !with.subtasks_complete => {
-            (false, "every subtask checked in tasks.md (or --subtasks-complete)")
-        }
-        Guard::WorkComplete => (
+    match missing(guard(from, to).ok_or(Refusal::Pair { from, to })?, with) {
+        None => Ok(()),
+        Some(needs) => Err(Refusal::Guard { from, to, needs }),
+    }
+}
+
+fn says(text: Option<&str>) -> bool {
+    text.is_some_and(|text| !text.trim().is_empty())
+}
+
+/// What a guard asks for and the circumstances lack.
+fn missing(guard: Guard, with: &Circumstances<'_>) -> Option<&'static str> {
+    let lacks = |holds: bool, needs: &'static str| (!holds).then_some(needs);
+    match guard {
+        Guard::None => None,
+        Guard::Actor => lacks(says(Some(with.actor)), "an actor"),
+        Guard::Workspace => lacks(says(with.workspace), "a workspace context"),
+        Guard::WorkComplete if !with.subtasks_complete => Some("every subtask done (or --subtasks-complete)"),
+        Guard::WorkComplete => lacks(
             with.implementation_evidence,
             "implementation evidence: an earlier lane event of this work package (or --implementation-evidence-present)",
         ),
-        Guard::Evidence => {
-            (complete(with.evidence), "evidence with review.reviewer, review.verdict and review.reference")
-        }
-        Guard::Reviewer if !says(Some(with.actor)) => (false, "an actor"),
-        Guard::Reviewer => (
-            with.current_actor.is_none_or(|current| current == with.actor),
-            "the actor who has the work package",
+        Guard::Evidence => lacks(
+            with.evidence.is_some_and(Review::approves),
+            "evidence with review.reviewer, review.reference and the review.verdict `approved`",
         ),
-        Guard::ReviewResult => (
-            complete(with.review_result),
-            "review_result: a reviewer, a verdict and a reference (structured review outcome)",
-        ),
-        Guard::Force => (false, "force"),
+        Guard::Reason => lacks(says(with.reason), "a reason"),
+        Guard::ReviewRef => lacks(says(with.review_ref), "a review reference (--review-ref)"),
+        Guard::ReviewResult => review_result(with, false),
+        Guard::Approval => review_result(with, true),
+    }
+}
+
+/// What the review of a move out of `in_review` lacks. Reference and evidence, where given, are of that review.
+fn review_result(with: &Circumstances<'_>, approves: bool) -> Option<&'static str> {
+    let Some(result) = with.review_result.filter(|result| result.is_complete()) else {
+        return Some("review_result: a reviewer, a verdict and a reference (structured review outcome)");
     };
-    if holds { Ok(()) } else { Err(needs(missing)) }
+    if approves && !result.approves() {
+        return Some("a review with the verdict `approved`");
+    }
+    if with.review_ref.is_some_and(|reference| says(Some(reference)) && reference != result.reference) {
+        return Some("a review reference (--review-ref) that is the reference of the review");
+    }
+    (with.evidence.is_some_and(|evidence| evidence != result)).then_some("evidence of the same review")
 }
 
 #[cfg(test)]
@@ -263,8 +299,55 @@ mod tests {
             let text = judge_transition(from, to, &bare).unwrap_err().to_string();
             assert!(text.contains(word), "{text}");
         }
-        let taken = Circumstances { current_actor: Some("b"), ..bare };
-        assert!(judge_transition(Lane::ForReview, Lane::InReview, &taken).is_err());
         judge_transition(Lane::ForReview, Lane::InReview, &bare).unwrap();
+        let current = Circumstances { dialect: Dialect::Current, ..bare };
+        for (from, to, word) in [
+            (Lane::InProgress, Lane::Planned, "a reason"),
+            (Lane::Approved, Lane::Planned, "--review-ref"),
+            (Lane::InReview, Lane::Planned, "review_result"),
+        ] {
+            let text = judge_transition(from, to, &current).unwrap_err().to_string();
+            assert!(text.contains(word), "{text}");
+        }
+    }
+
+    #[test]
+    fn approval_needs_the_verdict_and_one_review() {
+        let review = |reviewer: &str, verdict: &str| Review {
+            reviewer: reviewer.into(),
+            verdict: verdict.into(),
+            reference: "r".into(),
+        };
+        let (good, other, bad) =
+            (review("a", "approved"), review("b", "approved"), review("a", "changes_requested"));
+        let with = Circumstances {
+            actor: "a",
+            review_result: Some(&good),
+            evidence: Some(&good),
+            review_ref: Some("r"),
+            dialect: Dialect::Current,
+            ..Default::default()
+        };
+        judge_transition(Lane::InReview, Lane::Approved, &with).unwrap();
+        for wrong in [
+            Circumstances { evidence: Some(&other), ..with },
+            Circumstances { review_ref: Some("s"), ..with },
+            Circumstances { review_result: Some(&bad), evidence: None, ..with },
+        ] {
+            assert!(judge_transition(Lane::InReview, Lane::Approved, &wrong).is_err());
+        }
+        let rejected = Circumstances { review_result: Some(&bad), evidence: None, ..with };
+        judge_transition(Lane::InReview, Lane::Planned, &rejected).unwrap();
+        let by_evidence = Circumstances { evidence: Some(&bad), ..with };
+        assert!(judge_transition(Lane::InProgress, Lane::Approved, &by_evidence).is_err());
+    }
+
+    #[test]
+    fn force_never_leads_to_a_lane_that_no_board_has() {
+        let with = Circumstances { actor: "a", force: true, reason: Some("r"), ..Default::default() };
+        for to in [Lane::Genesis, Lane::Uninitialized] {
+            assert!(judge_transition(Lane::Planned, to, &with).is_err());
+        }
+        judge_transition(Lane::Genesis, Lane::Done, &with).unwrap();
     }
 }

@@ -8,12 +8,12 @@ use mission::allocation::{compute, surfaces};
 use mission::decision::Ledger;
 use mission::front_matter::{Scalar, WorkPackage, edit};
 use mission::graph::{self, Graph};
-use mission::log::{LaneRow, Log, Row};
+use mission::log::{self, LaneRow, Log, Row};
 use mission::meta::Meta;
 use mission::ownership::{infer_ownership, pattern};
-use mission::snapshot::reduce;
+use mission::snapshot::{Snapshot, reduce};
 use mission::tasks::{self, Marked, SubtaskState};
-use mission::{Lane, evidence, placeholder_check, slug, wps};
+use mission::{Dialect, Lane, evidence, placeholder_check, slug, wps};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -66,12 +66,19 @@ fn rows() -> impl Strategy<Value = Vec<LaneRow>> {
                 force,
                 execution_mode: "worktree".into(),
                 reason: None,
+                reason_source: None,
+                review_result: None,
                 review_ref: review.then(|| "ref".into()),
                 evidence: None,
                 policy_metadata: None,
             })
             .collect()
     })
+}
+
+fn board<'a>(rows: impl Iterator<Item = &'a LaneRow>) -> Snapshot {
+    let rows: Vec<Row> = rows.cloned().map(Row::Lane).collect();
+    reduce(&[&Log::of(Path::new("f"), &rows)], Dialect::Rc11)
 }
 
 proptest! {
@@ -140,13 +147,13 @@ proptest! {
 
     #[test]
     fn reducing_does_not_depend_on_the_order_or_on_repetition(rows in rows(), seed in any::<u64>()) {
-        let once = reduce(rows.iter());
+        let once = board(rows.iter());
         let mut mixed: Vec<_> = rows.iter().chain(rows.iter().take(5)).collect();
         let length = mixed.len();
         for n in 1..length {
             mixed.swap(n, (seed as usize).wrapping_mul(n * 2 + 1) % (n + 1));
         }
-        prop_assert_eq!(&reduce(mixed.into_iter()), &once);
+        prop_assert_eq!(&board(mixed.into_iter()), &once);
         prop_assert_eq!(once.event_count, rows.len());
         let total: usize = once.summary().iter().map(|(_, count)| count).sum();
         prop_assert_eq!(total, once.work_packages.len());
@@ -154,11 +161,16 @@ proptest! {
 
     #[test]
     fn a_log_of_rows_reads_back(rows in rows()) {
-        let log = Log::parse(Path::new("f"), b"");
+        let world = tempfile::tempdir().unwrap();
+        let log = Log::parse(&world.path().join(log::FILE), b"");
         let wanted: Vec<_> = rows.into_iter().map(Row::Lane).collect();
-        let text = log.plan_append(&wanted).unwrap();
-        let read = Log::parse(Path::new("f"), text.as_bytes());
-        prop_assert_eq!(read.rows(), &wanted[..]);
+        std::fs::write(log.path(), log.plan_append(&wanted).unwrap()).unwrap();
+        let mut read = Vec::new();
+        log::each_row(world.path(), |row| read.push(row)).unwrap();
+        prop_assert_eq!(&read, &wanted);
+        let read = log::read_log(world.path()).unwrap();
+        let board = |log: &Log| reduce(&[log], Dialect::Current);
+        prop_assert_eq!(board(&read), board(&Log::of(log.path(), &wanted)));
     }
 
     #[test]

@@ -64,6 +64,8 @@ fn in_matrix(from: Option<Lane>, to: Lane) -> bool {
         InReview => from == ForReview,
         Approved => matches!(from, InProgress | ForReview | InReview),
         Done => matches!(from, ForReview | InReview | Approved),
+        // No event names them.
+        Lane::Genesis | Lane::Uninitialized => false,
     }
 }
 

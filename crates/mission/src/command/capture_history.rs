@@ -10,7 +10,7 @@ use super::{Planned, Recorded};
 use crate::clock::Clock;
 use crate::dossier::{BodyVerdict, Overlay, judge_body, read_dossier};
 use crate::error::{MissionError, Result};
-use crate::log::{Row, view_log};
+use crate::log::{Row, each_row, view_log};
 use crate::outgoing::payload::{Background, draft_of_row};
 use crate::outgoing::{CaptureReport, Origin, Stamp, draft_to_row};
 use crate::project::{MissionDirectory, Project};
@@ -105,10 +105,10 @@ fn judge_rows(project: &Project, change: &Change, history: &mut History) -> Resu
     };
     let trial = Origin::trial();
     let mut rows = Vec::new();
-    for row in change.log.rows() {
-        let Some(draft) = draft_of_row(row, &background) else {
+    each_row(&change.mission.path, |row| {
+        let Some(draft) = draft_of_row(&row, &background) else {
             history.stays += 1;
-            continue;
+            return;
         };
         let (event_id, event_type) = (draft.event_id.clone(), draft.event_type);
         let witness = Witness::LogRow { log: change.log.path().to_owned(), event_id: event_id.clone() };
@@ -116,13 +116,13 @@ fn judge_rows(project: &Project, change: &Change, history: &mut History) -> Resu
             Ok(_) => {
                 *history.events.entry(event_type.to_owned()).or_default() += 1;
                 history.ids.push(event_id);
-                rows.push(row.clone());
+                rows.push(row);
             }
             Err(refused) => {
                 history.refused.push(RefusedRow { event_id, problem: refused.to_string() });
             }
         }
-    }
+    })?;
     Ok(rows)
 }
 

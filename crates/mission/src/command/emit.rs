@@ -2,10 +2,11 @@
 
 use super::{Planned, Recorded, shown};
 use crate::clock::Clock;
+use crate::dialect::Dialect;
 use crate::document::{MAX_TEXT, read_text};
 use crate::error::{MissionError, Result};
 use crate::lane::Lane;
-use crate::log::{ExecutionMode, LaneRow, Log, Row, read_log};
+use crate::log::{ExecutionMode, LaneRow, Row, read_log};
 use crate::outgoing::CaptureReport;
 use crate::planning::read_planning;
 use crate::project::{MissionDirectory, Project};
@@ -136,7 +137,7 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
     let arguments = request.arguments()?;
     let mission = project.mission(request.mission.as_deref())?;
     let log = read_log(&mission.path)?;
-    let snapshot = reduce(log.lane_rows());
+    let snapshot = reduce(&[&log], mission.dialect(&log));
     // Only this move asks whether the subtasks are done.
     let relies = arguments.to == Lane::ForReview && !request.force;
     let tasks_md = if relies {
@@ -161,11 +162,11 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
     };
     if from == arguments.to && !request.force {
         outcome.event_id =
-            snapshot.work_packages.get(&request.wp_id).map(|state| state.last_event_id.clone());
+            snapshot.work_packages.get(&request.wp_id).and_then(|state| state.last_event_id.clone());
         return Ok(Planned { request: request.clone(), change: None, outcome, plan });
     }
-    judge(project, request, &arguments, from, &log, &tasks_md)?;
-    let row = lane_row(&mission, request, &arguments, from, clock);
+    judge(project, request, &arguments, &snapshot, &tasks_md)?;
+    let row = lane_row(&mission, request, &arguments, &snapshot, clock);
     outcome.event_id = Some(row.event_id.clone());
     outcome.changed = true;
     let mut change = Change::of(mission, log);
@@ -201,10 +202,10 @@ fn judge(
     project: &Project,
     request: &Request,
     arguments: &Arguments,
-    from: Lane,
-    log: &Log,
+    snapshot: &Snapshot,
     tasks_md: &str,
 ) -> Result<()> {
+    let (wp_id, dialect) = (&request.wp_id, snapshot.dialect());
     let workspace = request.workspace_context.clone().filter(|context| !context.trim().is_empty());
     let workspace =
         workspace.unwrap_or_else(|| format!("{}:{}", arguments.execution_mode.name(), shown(project.root())));
@@ -212,24 +213,36 @@ fn judge(
         actor: &request.actor,
         force: request.force,
         reason: request.reason.as_deref(),
-        evidence: arguments.review.as_ref(),
+        evidence: arguments.review.as_ref().filter(|_| is_approval(arguments.to) || dialect == Dialect::Rc11),
         review_result: arguments.review.as_ref(),
         workspace: Some(&workspace),
         subtasks_complete: request.subtasks_complete || subtasks_are_complete(tasks_md, &request.wp_id),
         implementation_evidence: request.implementation_evidence_present
-            || log.lane_rows().any(|row| row.wp_id == request.wp_id),
-        current_actor: None,
+            || snapshot.work_packages.get(wp_id).is_some_and(|state| state.last_event_id.is_some()),
+        review_ref: request.review_ref.as_deref(),
+        dialect,
     };
-    Ok(judge_transition(from, arguments.to, &with)?)
+    Ok(judge_transition(snapshot.lane(wp_id), arguments.to, &with)?)
+}
+
+/// Whether a move to this lane carries the evidence of an approval.
+const fn is_approval(to: Lane) -> bool {
+    matches!(to, Lane::Approved | Lane::Done)
 }
 
 fn lane_row(
     mission: &MissionDirectory,
     request: &Request,
     arguments: &Arguments,
-    from: Lane,
+    snapshot: &Snapshot,
     clock: &Clock,
 ) -> LaneRow {
+    let from = snapshot.lane(&request.wp_id);
+    let is_current = snapshot.dialect() == Dialect::Current;
+    let review_result = arguments.review.as_ref().filter(|_| is_current && from == Lane::InReview);
+    let keeps_evidence = !is_current || is_approval(arguments.to);
+    let is_told = request.reason.as_deref().is_some_and(|reason| !reason.trim().is_empty());
+    let is_canceled = is_current && arguments.to == Lane::Canceled && is_told;
     LaneRow {
         event_id: clock.ulid(),
         mission_slug: mission.slug.clone(),
@@ -242,8 +255,10 @@ fn lane_row(
         force: request.force,
         execution_mode: arguments.execution_mode.name().to_owned(),
         reason: request.reason.clone(),
+        reason_source: is_canceled.then(|| "operator".to_owned()),
         review_ref: request.review_ref.clone(),
-        evidence: arguments.evidence.clone(),
+        review_result: review_result.map(|review| json!(review)),
+        evidence: arguments.evidence.clone().filter(|_| keeps_evidence),
         policy_metadata: None,
     }
 }

@@ -4,30 +4,51 @@ use super::shown;
 use crate::allocation;
 use crate::clock::Clock;
 use crate::conflict;
+use crate::dialect::Dialect;
 use crate::document::{MAX_JSON, read_text};
 use crate::error::{Result, chain};
 use crate::front_matter::{read_heading, read_title};
 use crate::lane::Lane;
-use crate::log::{read_log, view_log};
+use crate::log::view_log;
 use crate::meta::Meta;
 use crate::planning;
 use crate::project::{MissionDirectory, Project};
-use crate::snapshot::{Snapshot, reduce};
+use crate::snapshot::reduce;
 use crate::transaction::{Change, lock_mission};
 use crate::work_package::{id_of_file, read_wp_files};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// `materialize`: writes `status.json` from the log and gives its content. A local command.
-pub fn materialize(project: &Project, mission: Option<&str>, clock: &Clock) -> Result<Value> {
-    let mission = project.mission(mission)?;
+/// `materialize`: writes `status.json` from what can be read of the log. Gives its content, and what is odd about
+/// the files that it is made from. A local command.
+pub fn materialize(project: &Project, mission: Option<&str>, clock: &Clock) -> Result<(Value, Vec<String>)> {
+    let (mission, bad_meta) = project.view_mission(mission)?;
     let lock = lock_mission(project, &mission.slug)?;
-    let log = read_log(&mission.path)?;
+    let log = view_log(&mission.path)?;
+    let warnings = bad_meta.into_iter().chain(log.warnings(&mission.slug)).collect();
     let mut change = Change::of(mission, log);
     let document = change.refresh_status()?;
     change.carry_out(&lock, project, None, clock)?;
-    Ok(document)
+    Ok((document, warnings))
+}
+
+/// Where the lanes of a board come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaneSource {
+    /// The log.
+    #[default]
+    Log,
+    /// The front matter: releases before 3.0 kept no log, so a mission of theirs has no lane row.
+    FrontMatter,
+}
+
+impl LaneSource {
+    /// Whether it is the log.
+    pub fn is_log(&self) -> bool {
+        *self == Self::Log
+    }
 }
 
 /// `show`: one mission, or all of them.
@@ -61,6 +82,9 @@ pub struct Board {
     pub mission_type: String,
     /// How many work packages each lane of the board holds, in its order.
     pub summary: Map<String, Value>,
+    /// Where the lanes come from, unless it is the log.
+    #[serde(skip_serializing_if = "LaneSource::is_log")]
+    pub lane_source: LaneSource,
     /// Its work packages, by id.
     pub work_packages: Vec<Card>,
     /// Its lines of work, as `lanes.json` says.
@@ -125,15 +149,12 @@ pub fn show(project: &Project, mission: Option<&str>) -> Result<Boards> {
 
 fn board(project: &Project, mission: Option<&str>) -> Result<Board> {
     let (mission, bad_meta) = project.view_mission(mission)?;
-    let log = view_log(&mission.path)?;
-    let snapshot = reduce(log.lane_rows());
-    let mut warnings: Vec<String> = bad_meta.into_iter().chain(log.warnings(&mission.slug)).collect();
+    let mut warnings: Vec<String> = bad_meta.into_iter().collect();
     let lanes = work_lanes(project, &mission).unwrap_or_else(|error| {
         warnings.push(chain(&error));
         Vec::new()
     });
-    let (work_packages, odd) = cards(&mission, &snapshot, &lanes)?;
-    warnings.extend(odd);
+    let (work_packages, lane_source) = cards(&mission, &lanes, &mut warnings)?;
     let count = |lane: Lane| work_packages.iter().filter(|card| card.lane == lane).count();
     Ok(Board {
         mission_slug: mission.slug.clone(),
@@ -142,65 +163,96 @@ fn board(project: &Project, mission: Option<&str>) -> Result<Board> {
         mission_type: mission.mission_type().to_owned(),
         summary: Lane::ALL.into_iter().map(|lane| (lane.name().to_owned(), count(lane).into())).collect(),
         work_packages,
+        lane_source,
         lanes,
         warnings,
     })
 }
 
-/// Every work package that has a file or a row, and what is odd about the files.
+/// Every work package that has a file or a row, and where their lanes come from. What cannot be read is a
+/// warning beside the rest; a log of which nothing can be read is an error, because no lane is known then.
 fn cards(
     mission: &MissionDirectory,
-    snapshot: &Snapshot,
     lanes: &[WorkLane],
-) -> Result<(Vec<Card>, Vec<String>)> {
-    let known = snapshot.work_packages.keys().map(|id| (id.clone(), (id.clone(), None))).collect();
-    let (known, mut warnings) = headings(mission, known)?;
+    warnings: &mut Vec<String>,
+) -> Result<(Vec<Card>, LaneSource)> {
+    let log = view_log(&mission.path)?;
+    warnings.extend(log.warnings(&mission.slug));
+    let snapshot = reduce(&[&log], mission.dialect(&log));
+    let known = snapshot.work_packages.keys().map(|id| (id.clone(), Heading::of(id))).collect();
+    let (known, odd) = headings(mission, known);
+    warnings.extend(odd);
     let odd = planning::oddities(&mission.path);
     warnings.extend(odd.errors.into_iter().chain(odd.warnings));
-    let cards = known.into_iter().map(|(id, (title, path))| {
+    let names_lanes = known.values().any(|heading| heading.lane.is_some());
+    let source = match names_lanes && log.line_count() == 0 && snapshot.dialect() == Dialect::Rc11 {
+        true => LaneSource::FrontMatter,
+        false => LaneSource::Log,
+    };
+    let cards = known.into_iter().map(|(id, Heading { title, path, lane })| {
         let state = snapshot.work_packages.get(&id);
         Card {
             title,
-            lane: snapshot.lane(&id),
+            lane: lane.filter(|_| !source.is_log()).unwrap_or_else(|| snapshot.board_lane(&id)),
             actor: state.map(|state| state.actor.clone()),
-            last_transition_at: state.map(|state| state.last_transition_at.clone()),
+            last_transition_at: state.and_then(|state| state.last_transition_at.clone()),
             lane_id: lanes.iter().find(|lane| lane.wp_ids.contains(&id)).map(|lane| lane.lane_id.clone()),
             path,
             work_package_id: id,
         }
     });
-    Ok((cards.collect(), warnings))
+    Ok((cards.collect(), source))
 }
 
-/// Title and file of each work package, by id.
-type Headings = BTreeMap<String, (String, Option<String>)>;
+/// What the file of a work package tells a board.
+pub(super) struct Heading {
+    title: String,
+    path: Option<String>,
+    lane: Option<Lane>,
+}
+
+impl Heading {
+    /// Of a work package without a file.
+    fn of(id: &str) -> Self {
+        Self { title: id.to_owned(), path: None, lane: None }
+    }
+}
+
+/// The work packages of a mission, by id.
+type Headings = BTreeMap<String, Heading>;
 
 /// Adds the work package files of a mission to `known`; and what is odd about them.
-pub(super) fn headings(mission: &MissionDirectory, mut known: Headings) -> Result<(Headings, Vec<String>)> {
+pub(super) fn headings(mission: &MissionDirectory, mut known: Headings) -> (Headings, Vec<String>) {
     let mut warnings = Vec::new();
-    for path in read_wp_files(&mission.path)? {
+    let files = read_wp_files(&mission.path).unwrap_or_else(|error| {
+        warnings.push(chain(&error));
+        Vec::new()
+    });
+    for path in files {
         let file = shown(&path);
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let named = id_of_file(name).unwrap_or_default();
-        let (id, title) = match read_heading(&path) {
+        let (id, title, lane) = match read_heading(&path) {
             Ok(None) => continue,
             Ok(Some(heading)) => {
                 warnings.extend(heading.conflict.map(|line| conflict::warning(&path, line)));
-                (heading.id, heading.title)
+                (heading.id, heading.title, heading.lane)
             }
             Err(error) => {
                 warnings.push(format!("{}; shown as {named}, the id of its name", chain(&error)));
-                (named.to_owned(), read_title(&path).unwrap_or_else(|| named.to_owned()))
+                let (title, lane) = read_title(&path);
+                (named.to_owned(), title.unwrap_or_else(|| named.to_owned()), lane)
             }
         };
         if named != id {
             warnings.push(format!("{file} says it is {id}, and its name says {named}"));
         }
-        if let Some((_, Some(other))) = known.insert(id.clone(), (title, Some(file.clone()))) {
+        let heading = Heading { title, path: Some(file.clone()), lane };
+        if let Some(other) = known.insert(id.clone(), heading).and_then(|known| known.path) {
             warnings.push(format!("{file} says it is {id}, and so does {other}, which is not shown"));
         }
     }
-    Ok((known, warnings))
+    (known, warnings)
 }
 
 fn work_lanes(project: &Project, mission: &MissionDirectory) -> Result<Vec<WorkLane>> {
@@ -234,6 +286,9 @@ pub struct TaskList {
     pub tasks: Vec<Task>,
     /// How many.
     pub count: usize,
+    /// Where the lanes come from, unless it is the log.
+    #[serde(skip_serializing_if = "LaneSource::is_log")]
+    pub lane_source: LaneSource,
     /// Files that contradict each other or themselves, so that the list is not all there is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -255,10 +310,8 @@ pub struct Task {
 /// Lists the work packages of a mission, of one lane when that is asked for.
 pub fn list(project: &Project, mission: Option<&str>, lane: Option<Lane>) -> Result<TaskList> {
     let (mission, bad_meta) = project.view_mission(mission)?;
-    let log = view_log(&mission.path)?;
-    let (cards, odd) = cards(&mission, &reduce(log.lane_rows()), &[])?;
-    let mut warnings: Vec<String> = bad_meta.into_iter().chain(log.warnings(&mission.slug)).collect();
-    warnings.extend(odd);
+    let mut warnings: Vec<String> = bad_meta.into_iter().collect();
+    let (cards, lane_source) = cards(&mission, &[], &mut warnings)?;
     let mut tasks: Vec<Task> = cards
         .into_iter()
         .filter(|card| lane.is_none_or(|lane| card.lane == lane))
@@ -272,5 +325,5 @@ pub fn list(project: &Project, mission: Option<&str>, lane: Option<Lane>) -> Res
         })
         .collect();
     tasks.sort_by(|a, b| a.work_package_id.cmp(&b.work_package_id));
-    Ok(TaskList { count: tasks.len(), tasks, warnings })
+    Ok(TaskList { count: tasks.len(), tasks, lane_source, warnings })
 }

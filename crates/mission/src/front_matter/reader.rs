@@ -4,6 +4,7 @@ use super::edit::block;
 use crate::conflict;
 use crate::document::{MAX_TEXT, read_text};
 use crate::error::{MissionError, Result};
+use crate::lane::Lane;
 use crate::work_package::is_wp_id;
 use serde_json::{Map, Value};
 use std::ops::Range;
@@ -57,6 +58,8 @@ pub struct Heading {
     pub id: String,
     /// Its title; its id without one.
     pub title: String,
+    /// The lane that it names, which only releases before 3.0 keep up to date.
+    pub lane: Option<Lane>,
     /// The first line of its text that a merge left.
     pub conflict: Option<usize>,
 }
@@ -73,31 +76,38 @@ pub fn read_heading(path: &Path) -> Result<Option<Heading>> {
         if conflict::marker_lines(yaml).next().is_some() {
             return None;
         }
-        let lines = ["work_package_id", "title"].map(|key| block(yaml, key).map(|range| &yaml[range]));
-        let [Some(id), Some(title)] = lines else { return None };
-        let map = parse_yaml(&format!("{id}{title}")).ok()?;
+        let lines =
+            ["work_package_id", "title", "lane"].map(|key| block(yaml, key).map(|range| &yaml[range]));
+        let [Some(id), Some(title), lane] = lines else { return None };
+        let map = parse_yaml(&format!("{id}{title}{}", lane.unwrap_or_default())).ok()?;
         let text = |key: &str| map.get(key).and_then(Value::as_str).map(str::trim).map(str::to_owned);
         let id = text("work_package_id").filter(|id| is_wp_id(id))?;
         let title = text("title").filter(|title| !title.is_empty())?;
-        Some(Heading { id, title, conflict })
+        Some(Heading { id, title, lane: lane_of(&map), conflict })
     });
     match heading {
         Some(heading) => Ok(Some(heading)),
-        None => {
-            WorkPackage::parse(path, text).map(|wp| Some(Heading { id: wp.id, title: wp.title, conflict }))
-        }
+        None => WorkPackage::parse(path, text).map(|wp| {
+            let lane = lane_of(&wp.map);
+            Some(Heading { id: wp.id, title: wp.title, lane, conflict })
+        }),
     }
 }
 
-/// The title of a work package file whose id cannot be read, as far as the title can.
-pub fn read_title(path: &Path) -> Option<String> {
-    let text = read_text(path, MAX_TEXT).ok()??;
-    let (yaml, _) = split(&text).ok()?;
-    let yaml = &text[yaml];
-    let line = || parse_yaml(&yaml[block(yaml, "title")?]).ok();
-    let map = parse_yaml(yaml).ok().or_else(line)?;
-    let title = map.get("title").and_then(Value::as_str).map(str::trim)?;
-    (!title.is_empty()).then(|| title.to_owned())
+/// Title and lane of a work package file whose id cannot be read, as far as they can.
+pub fn read_title(path: &Path) -> (Option<String>, Option<Lane>) {
+    let map = read_text(path, MAX_TEXT).ok().flatten().and_then(|text| {
+        let yaml = &text[split(&text).ok()?.0];
+        let line = || parse_yaml(&yaml[block(yaml, "title")?]).ok();
+        parse_yaml(yaml).ok().or_else(line)
+    });
+    let Some(map) = map else { return (None, None) };
+    let title = map.get("title").and_then(Value::as_str).map(str::trim).filter(|title| !title.is_empty());
+    (title.map(str::to_owned), lane_of(&map))
+}
+
+fn lane_of(map: &Map<String, Value>) -> Option<Lane> {
+    Lane::typed(map.get("lane")?.as_str()?)
 }
 
 impl WorkPackage {

@@ -116,6 +116,14 @@ impl FactRow {
         self.payload.get(key).and_then(Value::as_str)
     }
 
+    /// The work package or the decision that the fact is about.
+    pub(super) fn subject(&self) -> Option<&str> {
+        match self.kind {
+            FactKind::WPCreated => Some(&self.aggregate_id),
+            _ => self.text("decision_point_id"),
+        }
+    }
+
     /// The row as JSON.
     pub fn to_value(&self) -> Value {
         if self.kind.is_decision() {

@@ -1,27 +1,40 @@
 //! `status.events.jsonl`: the canonical, append-only log of a mission.
 //!
-//! One JSON object a line, keys sorted. Owns reading (bounded; what cannot be read is named by its line and
-//! never hides the rest), appending (written, flushed, read back) and the time of new rows. Only [`repair`]
-//! rewrites the file; it keeps every readable row.
+//! One JSON object a line, keys sorted. Owns reading (bounded, one line at a time; what cannot be read is named
+//! by its line and never hides the rest), appending (written, flushed, read back) and the time of new rows. Only
+//! [`repair`] rewrites the file; it keeps every readable row. A row of a kind that this release does not know
+//! keeps its bytes and stops no command.
 
+mod actor;
+mod annotation;
 mod damage;
 mod fact;
+mod lane_move;
 mod lane_row;
 pub mod repair;
 mod row_time;
 
+pub use annotation::Annotation;
 pub use damage::Damage;
 pub(crate) use damage::{more_lines, remedy};
+pub(crate) use lane_move::LaneMove;
 pub(crate) use row_time::place_after;
 
 pub use fact::{FACT_SCHEMA_VERSION, FactKind, FactRow};
 pub use lane_row::{ExecutionMode, LaneRow};
 
-use crate::document::{Writing, read_bytes};
+use self::damage::Unread;
+use self::lane_move::Names;
+use self::lane_row::LaneView;
+use crate::document::{Writing, open_file};
 use crate::error::{MissionError, Result};
+use crate::lane::Lane;
 use contract::json;
-use std::collections::HashSet;
+use serde_json::{Map, Value};
+use std::collections::{HashMap, HashSet};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The file's name in a mission directory.
 pub const FILE: &str = "status.events.jsonl";
@@ -29,41 +42,67 @@ pub const FILE: &str = "status.events.jsonl";
 pub const MAX_BYTES: u64 = 256 << 20;
 /// The longest row that is read.
 pub const MAX_ROW: usize = 1 << 20;
+/// How much of a log is in memory while it is read.
+const BUFFER: usize = 128 << 10;
 /// What some editors put in front of a text.
 const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// A row as it will stand in the log.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "a command holds few rows; most are lane changes")]
 pub enum Row {
     /// A lane change.
     Lane(LaneRow),
+    /// A change of a work package's state without a move: it has the `kind` annotation.
+    Annotation(Annotation),
     /// A fact of the mission's life: it has an `event_type`.
     Fact(FactRow),
-    /// A row of another producer; only its id is known.
-    Other {
-        /// Its `event_id`, when it has one.
-        event_id: Option<String>,
-        /// Its `event_type`, `event_name`, `kind` or `type`.
-        name: String,
-        /// The work package it is about, when it names one.
-        wp_id: Option<String>,
-        /// Its time; empty without one.
-        at: String,
-    },
+    /// A row of another producer.
+    Other(OtherRow),
 }
 
-/// A log that was read.
-#[derive(Clone, Debug)]
+/// A row of another producer: little of it is known, and its bytes stay.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OtherRow {
+    /// Its `event_id`, when it has one.
+    pub event_id: Option<String>,
+    /// Its `event_type`, `event_name`, `kind` or `type`.
+    pub name: String,
+    /// The work package it is about, when it names one.
+    pub wp_id: Option<String>,
+    /// Its time; empty without one.
+    pub at: String,
+    /// Its `payload`.
+    pub payload: Map<String, Value>,
+    /// What about it this release does not know.
+    pub newer: Option<String>,
+}
+
+/// A log that was read. Of lane rows it holds what the board needs, not their bytes.
+#[derive(Debug, Default)]
 pub struct Log {
     path: PathBuf,
-    rows: Vec<Row>,
+    moves: Vec<LaneMove>,
+    annotations: Vec<Annotation>,
+    facts: Vec<FactRow>,
+    others: Vec<OtherRow>,
+    /// Every id, and of which kinds of rows it is.
+    ids: HashMap<Arc<str>, u8>,
+    names: Names,
     lines: usize,
     ends_open: bool,
     damage: Vec<Damage>,
+    /// Rows that this release does not know, and annotations that are there twice.
+    oddities: Vec<Damage>,
 }
 
+/// Kinds of rows whose ids are told apart.
+const MOVE: u8 = 1;
+const ANNOTATION: u8 = 2;
+const REST: u8 = 4;
+
 /// Reads the log of a mission directory for a command that writes on top of it; an absent file is an empty log.
-/// A line that cannot be read is an error that names it.
+/// A damaged line is an error that names it; a row of a kind that this release does not know is none.
 pub fn read_log(mission_dir: &Path) -> Result<Log> {
     let log = view_log(mission_dir)?;
     match log.damage.first() {
@@ -83,32 +122,175 @@ pub fn read_log(mission_dir: &Path) -> Result<Log> {
 /// Reads what can be read of the log of a mission directory. [`Log::damage`] names the rest.
 pub fn view_log(mission_dir: &Path) -> Result<Log> {
     let path = mission_dir.join(FILE);
-    let bytes = read_bytes(&path, MAX_BYTES)?.unwrap_or_default();
-    Ok(Log::parse(&path, &bytes))
+    let mut log = Log { path: path.clone(), ..Log::default() };
+    each_line_of_file(&path, |line| log.take_line(line))?;
+    Ok(log)
+}
+
+/// Reads every row of the log of a mission directory, in the order of the file; damaged lines are passed over.
+pub fn each_row(mission_dir: &Path, mut each: impl FnMut(Row)) -> Result<()> {
+    each_line_of_file(&mission_dir.join(FILE), |line| match line.read() {
+        Ok(row) => each(row),
+        Err(unread) => unread.rows.into_iter().for_each(|(row, _)| each(row)),
+    })
+}
+
+fn each_line_of_file(path: &Path, each: impl FnMut(Line<'_>)) -> Result<()> {
+    let Some(file) = open_file(path)? else { return Ok(()) };
+    let length = file.metadata().map_err(MissionError::io("read", path))?.len();
+    if length > MAX_BYTES {
+        return Err(MissionError::malformed(
+            path,
+            format!("is larger than the {MAX_BYTES} bytes that are read"),
+        ));
+    }
+    each_line(BufReader::with_capacity(BUFFER, file), each).map_err(MissionError::io("read", path))
+}
+
+/// One line of a log, without its newline. Of a line that is longer than a row may be only the beginning is here.
+struct Line<'a> {
+    number: usize,
+    bytes: &'a [u8],
+    is_whole: bool,
+    ends: bool,
+}
+
+impl Line<'_> {
+    fn read(&self) -> Result<Row, Unread> {
+        if self.is_whole { damage::read_line(self.bytes) } else { Err(damage::too_long()) }
+    }
+
+    fn is_blank(&self) -> bool {
+        self.bytes.iter().all(u8::is_ascii_whitespace)
+    }
+}
+
+/// Hands out every line of a log. No more than one row of it is in memory.
+fn each_line(mut source: impl BufRead, mut each: impl FnMut(Line<'_>)) -> std::io::Result<()> {
+    let (mut bytes, mut number) = (Vec::new(), 0);
+    loop {
+        bytes.clear();
+        let (mut is_whole, mut ends, mut length) = (true, false, 0);
+        loop {
+            let ahead = source.fill_buf()?;
+            if ahead.is_empty() {
+                break;
+            }
+            let end = ahead.iter().position(|byte| *byte == b'\n');
+            let part = &ahead[..end.unwrap_or(ahead.len())];
+            let room = (MAX_ROW + BOM.len()).saturating_sub(bytes.len());
+            bytes.extend_from_slice(&part[..part.len().min(room)]);
+            is_whole &= part.len() <= room;
+            ends = end.is_some();
+            let taken = part.len() + usize::from(ends);
+            length += taken;
+            source.consume(taken);
+            if ends {
+                break;
+            }
+        }
+        if length == 0 {
+            return Ok(());
+        }
+        number += 1;
+        let bytes = if number == 1 { bytes.strip_prefix(BOM).unwrap_or(&bytes) } else { &bytes };
+        each(Line { number, bytes, is_whole: is_whole && bytes.len() <= MAX_ROW, ends });
+    }
 }
 
 impl Log {
     /// Parses the bytes of the log at `path`. Blank lines and a byte order mark are skipped. Of a damaged line
     /// the rows that can be read in it are taken.
     pub fn parse(path: &Path, bytes: &[u8]) -> Self {
-        let mut log =
-            Self { path: path.to_owned(), rows: Vec::new(), lines: 0, ends_open: false, damage: Vec::new() };
-        for (number, line) in lines(bytes) {
-            log.lines += 1;
-            match damage::read_line(line) {
-                Ok(row) => log.rows.push(row),
-                Err(unread) => {
-                    log.rows.extend(unread.rows.into_iter().map(|(row, _)| row));
-                    log.damage.push(Damage {
-                        line: number,
-                        problem: unread.problem,
-                        repairable: unread.repairable,
-                    });
-                }
+        let mut log = Self { path: path.to_owned(), ..Self::default() };
+        // Reading from memory does not fail.
+        let _ = each_line(bytes, |line| log.take_line(line));
+        log
+    }
+
+    /// A log of these rows.
+    pub fn of(path: &Path, rows: &[Row]) -> Self {
+        let mut log = Self { path: path.to_owned(), ..Self::default() };
+        log.extend(rows);
+        log
+    }
+
+    /// Adds rows at the end, not on disk.
+    pub fn extend(&mut self, rows: &[Row]) {
+        self.lines += rows.len();
+        self.ends_open &= rows.is_empty();
+        for row in rows {
+            match row {
+                Row::Lane(row) => self.take_move(row.view()),
+                row => self.take(row.clone(), self.lines),
             }
         }
-        log.ends_open = bytes.last().is_some_and(|byte| *byte != b'\n');
-        log
+    }
+
+    fn take_line(&mut self, line: Line<'_>) {
+        self.ends_open = !line.ends;
+        if line.is_blank() && line.is_whole {
+            return;
+        }
+        self.lines += 1;
+        let text = std::str::from_utf8(line.bytes).ok().filter(|_| line.is_whole);
+        if let Some(view) = text.and_then(LaneView::read) {
+            self.take_move(view);
+            return;
+        }
+        match line.read() {
+            Ok(row) => self.take(row, line.number),
+            Err(Unread { problem, repairable, rows }) => {
+                rows.into_iter().for_each(|(row, _)| self.take(row, line.number));
+                self.damage.push(Damage { line: line.number, problem, repairable });
+            }
+        }
+    }
+
+    fn take(&mut self, row: Row, line: usize) {
+        match row {
+            Row::Lane(row) => self.take_move(row.view()),
+            Row::Annotation(row) => match self.is_new(&row.event_id, ANNOTATION) {
+                Some(_) => self.annotations.push(row),
+                None => {
+                    let problem = format!("repeats annotation {}; it counts once", row.event_id);
+                    self.oddities.push(Damage { line, problem, repairable: false });
+                }
+            },
+            Row::Fact(row) => {
+                self.is_new(&row.event_id, REST);
+                self.facts.push(row);
+            }
+            Row::Other(row) => {
+                if let Some(id) = &row.event_id {
+                    self.is_new(id, REST);
+                }
+                if let Some(problem) = &row.newer {
+                    let problem = format!("{problem}: {NEWER}");
+                    self.oddities.push(Damage { line, problem, repairable: false });
+                }
+                self.others.push(row);
+            }
+        }
+    }
+
+    /// Of rows with one id the first counts.
+    fn take_move(&mut self, row: LaneView<'_>) {
+        if let Some(event_id) = self.is_new(&row.event_id, MOVE) {
+            self.moves.push(LaneMove::of(event_id, row, &mut self.names));
+        }
+    }
+
+    /// The id, when no row of this kind had it before.
+    fn is_new(&mut self, event_id: &str, kind: u8) -> Option<Arc<str>> {
+        if let Some((id, kinds)) = self.ids.get_key_value(event_id) {
+            let (id, kinds) = (Arc::clone(id), *kinds);
+            self.ids.insert(Arc::clone(&id), kinds | kind);
+            return (kinds & kind == 0).then_some(id);
+        }
+        let id: Arc<str> = event_id.into();
+        self.ids.insert(Arc::clone(&id), kind);
+        Some(id)
     }
 
     /// The lines that could not be read, in the order of the file.
@@ -116,7 +298,8 @@ impl Log {
         &self.damage
     }
 
-    /// One line for each line that could not be read, with the file and what to do about it.
+    /// One line for each line that could not be read, with the file and what to do about it; and one for all rows
+    /// that this release does not know or that are there twice.
     pub fn warnings(&self, mission_slug: &str) -> Vec<String> {
         let remedy = remedy(mission_slug, self.damage.iter().any(|damage| damage.repairable));
         let shown = contract::text::path(&self.path);
@@ -132,6 +315,14 @@ impl Log {
         if let Some(last) = lines.last_mut() {
             last.push_str(&format!("; {remedy}"));
         }
+        if let Some(first) = self.oddities.first() {
+            let more = match self.oddities.len() - 1 {
+                0 => String::new(),
+                1 => " (1 more such row)".to_owned(),
+                more => format!(" ({more} more such rows)"),
+            };
+            lines.push(format!("{shown} line {} {}{more}", first.line, first.problem));
+        }
         lines
     }
 
@@ -140,30 +331,50 @@ impl Log {
         &self.path
     }
 
-    /// Every row, in the order of the file.
-    pub fn rows(&self) -> &[Row] {
-        &self.rows
+    /// The lane changes, in the order of the file; of those with one id the first.
+    pub(crate) fn moves(&self) -> &[LaneMove] {
+        &self.moves
     }
 
-    /// The lane changes, in the order of the file.
-    pub fn lane_rows(&self) -> impl Iterator<Item = &LaneRow> {
-        self.rows.iter().filter_map(|row| match row {
-            Row::Lane(row) => Some(row),
-            Row::Fact(_) | Row::Other { .. } => None,
-        })
+    /// The annotations, in the order of the file; of those with one id the first.
+    pub fn annotations(&self) -> &[Annotation] {
+        &self.annotations
+    }
+
+    /// Whether it holds a lane change.
+    pub fn has_moves(&self) -> bool {
+        !self.moves.is_empty()
+    }
+
+    /// The work packages that were moved, seeds included.
+    pub fn moved_packages(&self) -> HashSet<&str> {
+        self.moves.iter().map(|row| &*row.wp_id).collect()
     }
 
     /// The facts, in the order of the file.
     pub fn facts(&self) -> impl Iterator<Item = &FactRow> {
-        self.rows.iter().filter_map(|row| match row {
-            Row::Fact(row) => Some(row),
-            Row::Lane(_) | Row::Other { .. } => None,
-        })
+        self.facts.iter()
+    }
+
+    /// The rows of other producers, in the order of the file.
+    pub fn others(&self) -> &[OtherRow] {
+        &self.others
     }
 
     /// Whether some row has this `event_id`.
     pub fn contains(&self, event_id: &str) -> bool {
-        self.rows.iter().any(|row| row.event_id() == Some(event_id))
+        self.ids.contains_key(event_id)
+    }
+
+    /// Whether a lane change has this `event_id`.
+    pub(crate) fn has_move(&self, event_id: &str) -> bool {
+        self.ids.get(event_id).is_some_and(|kinds| kinds & MOVE != 0)
+    }
+
+    /// Whether it holds rows that only releases since 3.2.0 write.
+    pub fn is_current(&self) -> bool {
+        let annotated = self.others.iter().any(|row| row.name == "annotation");
+        annotated || !self.annotations.is_empty() || self.moves.iter().any(|row| row.from == Lane::Genesis)
     }
 
     /// How many rows there are.
@@ -177,13 +388,13 @@ impl Log {
         if rows.is_empty() {
             return Ok(String::new());
         }
-        let mut known: HashSet<&str> = self.rows.iter().filter_map(Row::event_id).collect();
+        let mut added: HashSet<&str> = HashSet::new();
         let mut text = String::new();
         if self.ends_open {
             text.push('\n');
         }
         for row in rows {
-            if row.event_id().is_some_and(|id| !known.insert(id)) {
+            if row.event_id().is_some_and(|id| self.contains(id) || !added.insert(id)) {
                 return Err(MissionError::malformed(
                     &self.path,
                     "already holds a row with the id that was to be appended",
@@ -195,29 +406,38 @@ impl Log {
         Ok(text)
     }
 
-    /// The log with `rows` at its end, not yet on disk.
-    pub fn with(&self, rows: &[Row]) -> Self {
-        let mut next = self.clone();
-        next.lines += rows.len();
-        next.rows.extend(rows.iter().cloned());
-        next.ends_open &= rows.is_empty();
-        next
-    }
-
     /// Appends `rows` as one write and verifies them.
     pub fn append(&self, writing: &mut Writing, rows: &[Row]) -> Result<()> {
         let text = self.plan_append(rows)?;
         if text.is_empty() { Ok(()) } else { writing.append(&self.path, text.as_bytes()) }
     }
+
+    /// Of every row about `subject`: its id and its time.
+    fn times_of<'a>(&'a self, subject: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let moves = self.moves.iter().filter(move |row| &*row.wp_id == subject);
+        let annotations = self.annotations.iter().filter(move |row| row.wp_id == subject);
+        let facts = self.facts.iter().filter(move |row| row.subject() == Some(subject));
+        let others = self.others.iter().filter(move |row| row.wp_id.as_deref() == Some(subject));
+        let others = others.map(|row| (row.event_id.as_deref().unwrap_or_default(), &*row.at));
+        moves
+            .map(|row| (&*row.event_id, &*row.at))
+            .chain(annotations.map(|row| (&*row.event_id, &*row.at)))
+            .chain(facts.map(|row| (&*row.event_id, &*row.timestamp)))
+            .chain(others)
+    }
 }
+
+/// What is said of a row that this release does not know.
+const NEWER: &str = "written by a newer version; it stays as it is";
 
 impl Row {
     /// The row's id.
     pub fn event_id(&self) -> Option<&str> {
         match self {
             Self::Lane(row) => Some(&row.event_id),
+            Self::Annotation(row) => Some(&row.event_id),
             Self::Fact(row) => Some(&row.event_id),
-            Self::Other { event_id, .. } => event_id.as_deref(),
+            Self::Other(row) => row.event_id.as_deref(),
         }
     }
 
@@ -225,9 +445,9 @@ impl Row {
     fn subject(&self) -> Option<&str> {
         match self {
             Self::Lane(row) => Some(&row.wp_id),
-            Self::Fact(row) if row.kind == FactKind::WPCreated => Some(&row.aggregate_id),
-            Self::Fact(row) => row.text("decision_point_id"),
-            Self::Other { wp_id, .. } => wp_id.as_deref(),
+            Self::Annotation(row) => Some(&row.wp_id),
+            Self::Fact(row) => row.subject(),
+            Self::Other(row) => row.wp_id.as_deref(),
         }
     }
 
@@ -235,16 +455,18 @@ impl Row {
     fn at(&self) -> &str {
         match self {
             Self::Lane(row) => &row.at,
+            Self::Annotation(row) => &row.at,
             Self::Fact(row) => &row.timestamp,
-            Self::Other { at, .. } => at,
+            Self::Other(row) => &row.at,
         }
     }
 
     fn set_at(&mut self, text: String) {
         match self {
             Self::Lane(row) => row.at = text,
+            Self::Annotation(row) => row.at = text,
             Self::Fact(row) => row.timestamp = text,
-            Self::Other { at, .. } => *at = text,
+            Self::Other(row) => row.at = text,
         }
     }
 
@@ -252,10 +474,11 @@ impl Row {
     fn render(&self) -> Result<String> {
         match self {
             Self::Lane(row) => Ok(json::sorted_line(&row.to_value())),
+            Self::Annotation(row) => Ok(json::sorted_line(&row.to_value())),
             Self::Fact(row) => Ok(json::sorted_line(&row.to_value())),
-            Self::Other { name, .. } => Err(MissionError::Argument {
+            Self::Other(row) => Err(MissionError::Argument {
                 name: "row",
-                problem: format!("a row `{name}` of another producer is never appended"),
+                problem: format!("a row `{}` of another producer is never appended", row.name),
             }),
         }
     }

@@ -37,10 +37,12 @@ struct Latest {
 pub(crate) fn place_after(log: &Log, earlier: &[Row], rows: &mut [Row]) -> Result<Vec<String>> {
     let mut latest: HashMap<String, Latest> =
         rows.iter().filter_map(|row| Some((row.subject()?.to_owned(), Latest::default()))).collect();
-    let recorded = log.rows().iter().map(|row| (row, true));
-    for (row, recorded) in recorded.chain(earlier.iter().map(|row| (row, false))) {
+    for (subject, latest) in &mut latest {
+        log.times_of(subject).for_each(|(event_id, at)| latest.add(event_id, at, true));
+    }
+    for row in earlier {
         if let Some(latest) = row.subject().and_then(|subject| latest.get_mut(subject)) {
-            latest.add(row, recorded);
+            latest.add_row(row);
         }
     }
     let mut notes = Vec::new();
@@ -50,16 +52,18 @@ pub(crate) fn place_after(log: &Log, earlier: &[Row], rows: &mut [Row]) -> Resul
         let (at, note) = latest.after(log, &subject, row.at())?;
         row.set_at(at);
         notes.extend(note);
-        latest.add(row, false);
+        latest.add_row(row);
     }
     Ok(notes)
 }
 
 impl Latest {
-    fn add(&mut self, row: &Row, recorded: bool) {
-        let at = row.at();
-        let bound =
-            || Bound { event_id: row.event_id().unwrap_or_default().to_owned(), at: at.to_owned(), recorded };
+    fn add_row(&mut self, row: &Row) {
+        self.add(row.event_id().unwrap_or_default(), row.at(), false);
+    }
+
+    fn add(&mut self, event_id: &str, at: &str, recorded: bool) {
+        let bound = || Bound { event_id: event_id.to_owned(), at: at.to_owned(), recorded };
         if at.is_empty() {
             return;
         }
@@ -159,8 +163,7 @@ mod tests {
 
     /// The time that a row of now, written after one of `at`, gets; and the note.
     fn after(at: &str, now: &str) -> Result<(String, Vec<String>)> {
-        let log = Log::parse(Path::new("log"), b"");
-        let log = log.with(&[Row::Lane(lane_row("A", at))]);
+        let log = Log::of(Path::new("log"), &[Row::Lane(lane_row("A", at))]);
         let mut rows = [Row::Lane(lane_row("B", now))];
         let notes = place_after(&log, &[], &mut rows)?;
         Ok((rows[0].at().to_owned(), notes))

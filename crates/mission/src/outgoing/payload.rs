@@ -47,7 +47,7 @@ pub(crate) fn draft_of_row(row: &Row, background: &Background<'_>) -> Option<Dra
     match row {
         Row::Lane(row) => Some(draft_of_lane_row(row, event_type, background)),
         Row::Fact(row) => Some(draft_of_fact(row, event_type, background)),
-        Row::Other { .. } => None,
+        Row::Annotation(_) | Row::Other(_) => None,
     }
 }
 
@@ -61,7 +61,8 @@ fn draft_of_lane_row(row: &LaneRow, event_type: &'static str, background: &Backg
         payload: json!({
             "mission_slug": row.mission_slug,
             "wp_id": row.wp_id,
-            "from_lane": row.from_lane,
+            // The published contract begins at `planned`.
+            "from_lane": row.from_lane.is_on_board().then_some(row.from_lane),
             "to_lane": row.to_lane,
             "actor": row.actor,
             "force": row.force,

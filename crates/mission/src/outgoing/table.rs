@@ -37,7 +37,8 @@ pub const fn row_travels(row: &Row) -> Travels {
     match row {
         Row::Lane(_) => Travels::As(kind::WP_STATUS_CHANGED),
         Row::Fact(fact) => fact_travels(fact.kind),
-        Row::Other { .. } => Travels::Never("the row of another producer is that producer's to send"),
+        Row::Annotation(_) => Travels::Never("the published contract has no type for it"),
+        Row::Other(_) => Travels::Never("the row of another producer is that producer's to send"),
     }
 }
 
@@ -49,7 +50,11 @@ mod tests {
     fn the_table_in_the_docs_is_this_one() {
         let docs =
             std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/events.md")).unwrap();
-        let mut expected = vec![("lane change".to_owned(), Travels::As(kind::WP_STATUS_CHANGED))];
+        let annotation = "annotation (subtasks, notes, who has a work package)".to_owned();
+        let mut expected = vec![
+            ("lane change".to_owned(), Travels::As(kind::WP_STATUS_CHANGED)),
+            (annotation, Travels::Never("")),
+        ];
         expected.extend(FactKind::ALL.map(|fact| (format!("`{}`", fact.name()), fact_travels(fact))));
         for (row, travels) in expected {
             let cell = match travels {

@@ -11,5 +11,6 @@ mod evidence;
 mod finalize;
 mod links;
 mod setup_plan;
+mod status;
 mod tasks;
 mod world;

@@ -305,9 +305,9 @@ fn materializing_restores_status_json_from_the_log() {
     let path = format!("kitty-specs/{slug}/status.json");
     let before = world.read(&path);
     world.write(&path, "{}");
-    let document = status::materialize(&world.project(), Some(&slug), &world.clock).unwrap();
+    let (document, warnings) = status::materialize(&world.project(), Some(&slug), &world.clock).unwrap();
     assert_eq!(world.read(&path), before);
-    assert_eq!(document["event_count"], 2);
+    assert_eq!((document["event_count"].as_u64(), warnings.len()), (Some(2), 0));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 // Tests print what agrees, and fail by unwrapping.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod current;
 mod decisions;
 mod dossier;
 mod finalize;
@@ -23,9 +24,14 @@ struct Case {
     expected: Value,
 }
 
+/// The recorded data.
+fn shared() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared"))
+}
+
 /// The cases of one oracle.
 fn cases(oracle: &str) -> Vec<Case> {
-    let shared = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared"));
+    let shared = shared();
     let entries = std::fs::read_dir(shared.join("oracle").join(oracle)).expect("the recorded data");
     let mut cases: Vec<Case> = entries
         .map(|entry| {

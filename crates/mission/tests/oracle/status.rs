@@ -1,4 +1,5 @@
 use super::{cases, report};
+use mission::Dialect;
 use mission::log::read_log;
 use mission::meta::read_meta;
 use mission::snapshot::{reduce, render_status, status_document};
@@ -11,7 +12,8 @@ fn status_json_is_reproduced_byte_for_byte() {
     for case in &cases {
         let log = read_log(&case.directory).unwrap();
         let meta = read_meta(&case.directory).unwrap();
-        let ours = render_status(&status_document(&reduce(log.lane_rows()), meta.as_ref()).unwrap());
+        let board = reduce(&[&log], Dialect::of(meta.as_ref(), &log));
+        let ours = render_status(&status_document(&board, meta.as_ref()).unwrap());
         let stored = std::fs::read_to_string(case.directory.join("status.json")).unwrap_or_default();
         if ours != stored {
             differing.push(case.mission.clone());

@@ -30,7 +30,6 @@ use crate::remedies::ErrorCode;
 use crate::transaction::{Change, Done};
 use crate::{snapshot, tasks, wps};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Who acted, in the facts this command writes.
@@ -56,16 +55,16 @@ pub fn validate(project: &Project, request: &Request) -> Result<Validated> {
 
 /// Plans the whole step.
 pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan> {
-    let (mission, judged) = judge(project, request)?;
-    let mut change = Change::of(mission, judged.log.clone());
+    let (mission, mut judged) = judge(project, request)?;
+    let rows = rows(project, &mission, &judged, clock);
+    let mut change = Change::of(mission, std::mem::take(&mut judged.log));
     for (path, text) in judged.completion.rewritten() {
         change.files.insert(path.to_owned(), text.as_bytes().to_vec());
     }
     if let Some(made) = &judged.packages.made_tasks_md {
         change.files.insert(change.mission.path.join(tasks::FILE), made.as_bytes().to_vec());
     }
-    let rows = rows(project, &change.mission, &judged, clock);
-    if change.log.lane_rows().next().is_some() || !rows.is_empty() {
+    if change.log.has_moves() || !rows.is_empty() {
         change.append(rows)?;
         change.refresh_status()?;
     }
@@ -102,7 +101,7 @@ fn judge(project: &Project, request: &Request) -> Result<(MissionDirectory, Judg
     let completion = completion::complete(&packages, &mission.slug, &target)?;
     let ownership_warnings = completion::judge_owners(project, &completion)?;
     let allocation = if packages.has_tasks_md() { Some(allocate(&packages, &completion)?) } else { None };
-    let seeded: BTreeSet<&str> = log.lane_rows().map(|row| row.wp_id.as_str()).collect();
+    let seeded = log.moved_packages();
     let unseeded =
         packages.files.iter().map(|wp| wp.id.clone()).filter(|id| !seeded.contains(id.as_str())).collect();
     let judged = Judged {
@@ -185,7 +184,9 @@ fn seed(mission: &MissionDirectory, wp_id: &str, event_id: String, at: String) -
         force: true,
         execution_mode: ExecutionMode::Worktree.name().to_owned(),
         reason: Some(SEEDER.1.to_owned()),
+        reason_source: None,
         review_ref: None,
+        review_result: None,
         evidence: None,
         policy_metadata: None,
     }

@@ -55,8 +55,9 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
     let mission = project.mission(request.mission.as_deref())?;
     let wp = find_package(&mission, &request.wp_id)?;
     let log = read_log(&mission.path)?;
-    let snapshot = reduce(log.lane_rows());
-    let Some(state) = snapshot.work_packages.get(&request.wp_id) else {
+    let snapshot = reduce(&[&log], mission.dialect(&log));
+    let moved = snapshot.work_packages.get(&request.wp_id).filter(|state| state.last_event_id.is_some());
+    let Some(state) = moved else {
         return Err(MissionError::invalid(
             ErrorCode::WorkPackageNotFinal,
             format!("{} has no row in the log of mission {} yet", request.wp_id, mission.slug),
@@ -67,7 +68,7 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
     let actor = actor(project, request, &wp)?;
     let mut moved = unmoved(request, from, to, &wp, log.path());
     if from == to && !request.force {
-        moved.event_id = Some(last_event);
+        moved.event_id = last_event;
         let situation = Situation { mission, wp, from, to, actor, now: clock.now() };
         let change = annotation::annotate(project, request, situation, log)?;
         moved.changed = change.is_some();

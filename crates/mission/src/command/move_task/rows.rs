@@ -3,6 +3,7 @@
 use super::{Request, Situation};
 use crate::activity::{ReviewCycle, cycle_directory, newest_cycle, render_cycle};
 use crate::clock::Clock;
+use crate::dialect::Dialect;
 use crate::document::{MAX_TEXT, read_text_named};
 use crate::error::{MissionError, Result};
 use crate::git::user_name;
@@ -72,7 +73,8 @@ pub(super) fn rows(
             // Checked before, with the names of those that are open.
             subtasks_complete: true,
             implementation_evidence: true,
-            current_actor: None,
+            review_ref: None,
+            dialect: Dialect::Rc11,
         };
         judge_transition(here, next, &with).map_err(|refusal| refused(refusal, &situation.wp.id))?;
         rows.push(LaneRow {
@@ -87,6 +89,8 @@ pub(super) fn rows(
             force,
             execution_mode: ExecutionMode::Worktree.name().to_owned(),
             reason: Some(reason.clone()),
+            reason_source: None,
+            review_result: None,
             review_ref: pointer.map(str::to_owned),
             evidence: needs_evidence.then(|| json!({ "review": review })),
             policy_metadata: None,

@@ -1,6 +1,7 @@
 //! `agent status materialize`: writes status.json from the log.
 
 use crate::args::MissionArg;
+use crate::command::agent::tasks::list::warnings;
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use mission::Clock;
 use mission::command::status::materialize;
@@ -22,8 +23,9 @@ impl Verb for MaterializeArgs {
     }
 
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
-        let snapshot = materialize(&context.project()?, self.mission.mission.as_deref(), &Clock::system())?;
-        Ok(Report::of(&Materialized(snapshot)))
+        let (snapshot, odd) =
+            materialize(&context.project()?, self.mission.mission.as_deref(), &Clock::system())?;
+        Ok(warnings(&odd).into_iter().fold(Report::of(&Materialized(snapshot)), Report::note))
     }
 }
 

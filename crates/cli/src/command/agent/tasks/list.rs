@@ -3,11 +3,12 @@
 use crate::args::MissionArg;
 use crate::mission_document::MissionDocument;
 use crate::render;
+use crate::status_board::FROM_FRONT_MATTER;
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use crate::wrap::hanging;
 use contract::text::printable;
 use mission::Lane;
-use mission::command::status::{TaskList, list};
+use mission::command::status::{LaneSource, TaskList, list};
 use mission::transition::Refusal;
 
 /// List the work packages of a mission; change nothing
@@ -50,7 +51,10 @@ fn describe(tasks: &TaskList, width: usize) -> String {
     if tasks.tasks.is_empty() {
         return "no work packages\n".to_owned();
     }
-    let mut out = String::new();
+    let mut out = match tasks.lane_source {
+        LaneSource::Log => String::new(),
+        LaneSource::FrontMatter => format!("{FROM_FRONT_MATTER}\n"),
+    };
     for task in &tasks.tasks {
         let head = format!("{}  {:<11}  ", task.work_package_id, task.lane.name());
         out.push_str(&hanging(&head, &printable(&task.title), width));
@@ -71,7 +75,10 @@ mod tests {
             lane: Lane::Planned,
             path: "x".into(),
         };
-        let text = describe(&TaskList { tasks: vec![task], count: 1, warnings: Vec::new() }, 80);
+        let text = describe(
+            &TaskList { tasks: vec![task], count: 1, lane_source: LaneSource::Log, warnings: Vec::new() },
+            80,
+        );
         assert!(text.lines().count() > 1 && text.lines().all(|line| line.chars().count() <= 80), "{text}");
     }
 }

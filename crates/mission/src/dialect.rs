@@ -1,0 +1,24 @@
+//! Which releases work on a mission. Rows are written into it as those releases write them.
+//!
+//! No release announced its format, so the content decides: a log with `genesis` or an annotation, or a
+//! `meta.json` with a key of a later release, is *current* (3.2.0 and later). Everything else is *rc11*.
+
+use crate::log::Log;
+use crate::meta::Meta;
+
+/// How a mission is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// As 3.2.0rc11 and earlier releases, which refuse a log with rows of the later ones.
+    #[default]
+    Rc11,
+    /// As 3.2.0 and later releases.
+    Current,
+}
+
+impl Dialect {
+    /// The dialect of a mission.
+    pub fn of(meta: Option<&Meta>, log: &Log) -> Self {
+        if log.is_current() || meta.is_some_and(Meta::is_current) { Self::Current } else { Self::Rc11 }
+    }
+}
