@@ -227,9 +227,9 @@ fn damaged_line_is_named_with_the_byte_at_which_it_breaks() {
 }
 
 #[test]
-fn row_of_a_newer_release_is_no_damage_and_stays() {
+fn move_to_an_unknown_lane_stops_writing_and_stays() {
     let (world, mission) = world();
-    let newer = row(1, "2026-06-01T09:00:00Z", "genesis", "planned");
+    let newer = row(1, "2026-06-01T09:00:00Z", "planned", "paused");
     write_log(&mission, &[newer, row(2, "2026-06-01T10:00:00Z", "planned", "claimed")]);
     let before = log(&mission);
     assert_eq!(lane(&world, &mission.slug), "claimed");
@@ -247,6 +247,20 @@ fn row_of_a_newer_release_is_no_damage_and_stays() {
     let repair = world.run(["doctor", "repair", "--mission", &mission.slug, "--json"]).exits(1).json();
     assert_eq!((&repair["result"], &repair["left"][0]["line"]), (&json!("repaired"), &json!(1)));
     assert_eq!(log(&mission), before);
+}
+
+#[test]
+fn row_of_an_unknown_kind_is_warned_of_and_stops_nothing() {
+    let (world, mission) = world();
+    let newer = json!({ "kind": "future", "event_id": "x" }).to_string();
+    write_log(&mission, &[row(1, "2026-06-01T09:00:00Z", "genesis", "planned"), newer]);
+    let before = log(&mission);
+    let shown = world.run(["agent", "status", "show", "--mission", &mission.slug]).exits(0);
+    assert!(shown.stderr.contains("line 2 has the kind `future`: written by a newer version"), "{shown:?}");
+    emit(&world, &mission.slug, "claimed").exits(0);
+    assert!(log(&mission).starts_with(&before));
+    let repair = world.run(["doctor", "repair", "--mission", &mission.slug, "--json"]).exits(0).json();
+    assert_eq!(repair["result"], "nothing_to_repair");
 }
 
 #[test]
