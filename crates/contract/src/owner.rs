@@ -293,7 +293,7 @@ impl OrphanKind {
     /// What it means for the record, in one clause.
     pub const fn meaning(self) -> &'static str {
         match self {
-            Self::Dead => "the daemon that wrote it is gone",
+            Self::Dead => "the daemon that wrote it has ended",
             Self::OtherProgram => "the process with its pid is not the daemon of this home",
             Self::ExecutableMissing => "the executable of its daemon is missing",
             Self::CopiedHome => "it belongs to the home that this one was copied from",

@@ -175,7 +175,7 @@ pub(crate) fn examine(
                 _ if !whole => Err("`timestamp` is no number".to_owned()),
                 (Some(_), Some(data)) => StoredEvent::read(data)
                     .map(|facts| belonging(&facts))
-                    .map_err(|why| format!("`data` is no event: {why}")),
+                    .map_err(|why| format!("`data` is not a valid event: {why}")),
             }
         }
         LegacyTable::Bodies => match (text_of(column(7)?), text_of(column(8)?)) {

@@ -14,7 +14,7 @@ impl Diagnostics<'_> {
                 DiagnosticCheck::ok(CheckName::Login, format!("{principal}{}", until(login)))
             }
             (_, Some(AuthAbsence::Unreadable | AuthAbsence::TokenUnreadable)) => {
-                DiagnosticCheck::ok(CheckName::Login, "there is one that cannot be read")
+                DiagnosticCheck::ok(CheckName::Login, "unreadable")
             }
             (_, Some(why)) if self.status.auth_required => {
                 DiagnosticCheck::ok(CheckName::Login, why.reason())
@@ -67,9 +67,10 @@ fn until(login: &Login) -> String {
 fn source(login: &Login, home: &Home) -> (String, String) {
     let file = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
     match login.source {
-        LoginSource::Token => {
-            ("a CI token; it wins over a session".to_owned(), names::SPEC_KITTY_TOKEN.to_owned())
-        }
+        LoginSource::Token => (
+            "a CI token, which takes precedence over a session".to_owned(),
+            names::SPEC_KITTY_TOKEN.to_owned(),
+        ),
         LoginSource::Session if login.card == CardUse::Used => {
             ("the session, by its identity card".to_owned(), file(home.identity_card()))
         }

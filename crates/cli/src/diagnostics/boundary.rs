@@ -45,7 +45,7 @@ impl Diagnostics<'_> {
             (Some(0), Some(0)) => "none".to_owned(),
             (Some(ours), Some(0)) => format!("{ours} of this account"),
             (Some(ours), Some(others)) => {
-                format!("{ours} of this account, {others} of other accounts, which stay")
+                format!("{ours} of this account; {others} of other accounts, left in place")
             }
             _ => "the legacy queue DB cannot be read".to_owned(),
         };
@@ -76,24 +76,26 @@ impl Diagnostics<'_> {
             {
                 "it cannot be read"
             } else {
-                "unknown, or unreadable at the moment"
+                "unknown: the login that names it, or the file, cannot be read"
             };
-            return DiagnosticCheck::not_checked(CheckName::Queue, why)
-                .read_file("the active queue DB", &queue.path);
+            let check = DiagnosticCheck::not_checked(CheckName::Queue, why);
+            // The path is empty while the login that names the queue cannot be read.
+            let known = !queue.path.as_os_str().is_empty();
+            return if known { check.read_file("the active queue DB", &queue.path) } else { check };
         };
         let RowPair { events: prepared_events, bodies: prepared_bodies } = self.status.prepared;
         let (waiting, most) = (counts.events + counts.bodies, self.config.max_queue_size);
         let mut summary = format!("{} wait; room for {most} rows", rows(counts.events, counts.bodies));
         if prepared_events + prepared_bodies > 0 {
             summary.push_str(&format!(
-                "; {} of a command that did not finish, settled by the next one of that mission",
+                "; {} of an interrupted command, settled by the next command on that mission",
                 rows(prepared_events, prepared_bodies)
             ));
         }
         let there = if queue.path.exists() { "the active queue DB" } else { "does not exist yet" };
         let check = DiagnosticCheck::ok(CheckName::Queue, summary).read_file(there, &queue.path);
         let check = if waiting >= most {
-            let detail = format!("{waiting} rows wait and {most} may, so commands that capture refuse");
+            let detail = format!("{waiting} rows wait and the limit is {most}: commands that capture refuse");
             check.finding("queue_full", detail, [Remedy::SyncNow])
         } else {
             check
@@ -102,14 +104,12 @@ impl Diagnostics<'_> {
         if events + bodies == 0 {
             return check;
         }
-        let detail =
-            format!("{} were refused and are kept with their reasons", events_and_bodies(events, bodies));
+        let detail = format!("{} were refused", events_and_bodies(events, bodies));
         check.finding("rows_parked", detail, [Remedy::Advice(PARKED.to_owned())])
     }
 }
 
-const PARKED: &str =
-    "`spec-kitty sync parked list` shows the reasons; nothing of a parked row is lost meanwhile";
+const PARKED: &str = "`spec-kitty sync parked list` shows the reasons; parked rows keep their payload";
 
 fn lock(home: &Home) -> &'static str {
     match probe(&home.owner_lock()) {

@@ -14,7 +14,7 @@ impl Diagnostics<'_> {
     pub(super) fn daemon(&self) -> Result<DiagnosticCheck, CliError> {
         let status = observe_status(self.context.home()?);
         let check =
-            DiagnosticCheck::ok(CheckName::Daemon, summary(&status)).read_file("its log", &status.log);
+            DiagnosticCheck::ok(CheckName::Daemon, summary(&status)).read_file("log file", &status.log);
         let check = match status.port.filter(|_| status.report.is_some()) {
             Some(port) => check.read("running and authenticated", format!("127.0.0.1:{port}")),
             None => check,
@@ -58,7 +58,7 @@ impl Diagnostics<'_> {
         let last = status
             .last_delivery
             .as_deref()
-            .map_or("nothing was delivered yet".to_owned(), |at| format!("the last one at {at}"));
+            .map_or("nothing has been delivered yet".to_owned(), |at| format!("last delivery at {at}"));
         let oldest = status.oldest_pending_at.as_deref();
         let waits = oldest.map_or(String::new(), |oldest| format!("; the oldest row waits since {oldest}"));
         let mut check = DiagnosticCheck::ok(CheckName::Delivery, format!("{last}{waits}"))
@@ -66,11 +66,11 @@ impl Diagnostics<'_> {
         if let Some(pause) = &counts.pause
             && let Some(rest) = plan_rest(pause.until, now())
         {
-            let rest = format!("not for another {} s: {}", rest.as_secs().max(1), pause.reason);
-            check = check.read(rest, "the last drain");
+            let rest = format!("paused for another {} s: {}", rest.as_secs().max(1), pause.reason);
+            check = check.read(rest, "last drain");
         }
         if let Some(attempt) = &status.last_attempt {
-            check = check.read(attempt.line(), "the last attempt");
+            check = check.read(attempt.line(), "last attempt");
         }
         let codes = ["backlog_without_daemon", SERVER_REWOUND, BODIES_NOT_INDEXED];
         let backlog = status.warnings.iter().filter(|warning| codes.contains(&warning.code));
@@ -89,14 +89,14 @@ fn summary(status: &DaemonStatus) -> String {
     match status.state {
         DaemonState::Running => format!("running{pid}"),
         DaemonState::Stopped => match status.stops.last() {
-            Some(stop) => format!("none runs; the last one ended because {}", stop.why.because()),
-            None => "none runs".to_owned(),
+            Some(stop) => format!("not running; the last one ended because {}", stop.why.because()),
+            None => "not running".to_owned(),
         },
         DaemonState::Starting => "starting".to_owned(),
-        DaemonState::Orphan => format!("none runs; the record of a dead one is left{pid}"),
+        DaemonState::Orphan => format!("not running; orphan owner record{pid}"),
         DaemonState::Suspended => format!("suspended{pid}"),
         DaemonState::Wedged => format!("holds the owner lock and does not answer{pid}"),
-        DaemonState::Reference => format!("one of another implementation{pid}"),
+        DaemonState::Reference => format!("a daemon of an earlier release{pid}"),
         DaemonState::Unreadable => "unknown: its files cannot be read".to_owned(),
     }
 }
@@ -128,7 +128,7 @@ fn judge_starts(check: DiagnosticCheck, status: &DaemonStatus) -> DiagnosticChec
         return check;
     }
     let detail = format!(
-        "{} daemons were started by themselves within {} minutes and are gone; no more are for a while",
+        "{} daemons were started automatically within {} minutes and have ended; automatic starts are paused",
         starts.recent,
         starts.window_seconds / 60
     );

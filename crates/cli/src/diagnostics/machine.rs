@@ -44,11 +44,10 @@ impl Diagnostics<'_> {
                 CheckName::Switch,
                 match decider {
                     Decider::Variable => {
-                        "hosted sync is off by SPEC_KITTY_ENABLE_SAAS_SYNC: commands change the repository \
-                         and nothing else"
+                        "hosted sync is off by SPEC_KITTY_ENABLE_SAAS_SYNC: commands change only the repository"
                     }
                     Decider::Config | Decider::Default | Decider::Unreadable => {
-                        "hosted sync is off: commands change the repository and nothing else; \
+                        "hosted sync is off: commands change only the repository; \
                          `spec-kitty config set sync.hosted true` switches it on"
                     }
                 },
@@ -66,7 +65,7 @@ impl Diagnostics<'_> {
     pub(super) fn home(&self) -> Result<DiagnosticCheck, CliError> {
         let home = self.context.home()?;
         let root = &self.status.root;
-        let there = if home.root().exists() { "is there" } else { "does not exist yet" };
+        let there = if home.root().exists() { "exists" } else { "does not exist yet" };
         let summary = format!("{}, from {}", root.path.display(), root.source);
         // A configuration that cannot be read is a finding of its own.
         let unknown = read_settings(home).map(|(_, unknown)| unknown).unwrap_or_default();
@@ -137,9 +136,9 @@ impl Diagnostics<'_> {
             // The fault names the value and what helps.
             _ if self.login.has_invalid_server() => DiagnosticCheck::ok(CheckName::Server, "cannot be used"),
             Destination::Ready { url } => DiagnosticCheck::ok(CheckName::Server, url),
-            Destination::ServerUnset => DiagnosticCheck::ok(CheckName::Server, "none is configured").finding(
+            Destination::ServerUnset => DiagnosticCheck::ok(CheckName::Server, "not configured").finding(
                 SYNC_SERVER_UNSET,
-                "no server is configured, so nothing can be sent",
+                "no server is configured: nothing can be sent",
                 [self.login.server_remedy()],
             ),
             // Without a login there is no token whose issuer could be wrong.

@@ -32,7 +32,7 @@ impl Diagnostics<'_> {
         };
         let summary = match &recorded.uuid {
             Some(uuid) => format!("{} ({uuid})", recorded.slug.as_deref().unwrap_or("unnamed")),
-            None => "no identity yet; the first command that captures gives it one".to_owned(),
+            None => "no identity yet; the first capture creates it".to_owned(),
         };
         let check = DiagnosticCheck::ok(CheckName::Project, summary);
         let check = match read_git_facts(&root) {
@@ -45,7 +45,7 @@ impl Diagnostics<'_> {
             Err(error) => check.finding(
                 "git_unreadable",
                 chain(&error),
-                [Remedy::Advice("run `git status` there: it names what is wrong".to_owned())],
+                [Remedy::Advice("run `git status` there; it prints the reason".to_owned())],
             ),
         };
         let what = if file.exists() { "the project's identity" } else { "does not exist" };
@@ -59,15 +59,15 @@ impl Diagnostics<'_> {
     pub(super) fn consent(&self) -> Result<DiagnosticCheck, CliError> {
         let config = self.context.home()?.config_file();
         let check = match self.own_consent() {
-            None => DiagnosticCheck::ok(CheckName::Consent, "no project here to decide about"),
+            None => DiagnosticCheck::ok(CheckName::Consent, "not inside a project"),
             Some(Consent::OptedIn(_)) => DiagnosticCheck::ok(CheckName::Consent, "this project is opted in"),
             Some(Consent::Unset) => DiagnosticCheck::ok(
                 CheckName::Consent,
-                "nothing decided: what is captured in this checkout may leave",
+                "no decision: rows captured in this checkout may be sent",
             ),
             Some(Consent::OptedOut) if !self.config.is_readable() => DiagnosticCheck::not_checked(
                 CheckName::Consent,
-                "the configuration cannot be read, so nothing leaves",
+                "the configuration cannot be read: nothing is sent",
             ),
             Some(Consent::OptedOut) => DiagnosticCheck::off(
                 CheckName::Consent,

@@ -112,7 +112,7 @@ fn legacy_rows_of_another_team_never_block() {
     assert_eq!(status["legacy_queue"]["rows_other_scope"], 1);
     assert_eq!(status["legacy_queue"]["rows_in_scope"], 0);
     let text = world.run(["sync", "status"]).exits(0);
-    assert!(text.stdout.contains("Other accounts: 1 rows"), "{}", text.stdout);
+    assert!(text.stdout.contains("Other accounts: 1 row in"), "{}", text.stdout);
 }
 
 #[test]

@@ -232,7 +232,7 @@ fn a_parked_row_is_listed_shown_and_exported_with_its_payload() {
 fn a_parked_row_is_put_back_when_it_can_be_and_stays_when_it_cannot() {
     let (world, id) = with_parked_row();
     let kept = world.run(["sync", "parked", "retry", &id.to_string(), "--json"]).exits(1).json();
-    assert!(kept["kept"][0]["why"].as_str().unwrap().contains("no event"), "{kept:#}");
+    assert!(kept["kept"][0]["why"].as_str().unwrap().contains("not a valid event"), "{kept:#}");
     let db = scoped(&world);
     let data = format!("{{\"event_id\": \"{EVENT}\", \"event_type\": \"WPStatusChanged\"}}");
     db.execute("UPDATE parked SET payload = ?1", [&data]).unwrap();

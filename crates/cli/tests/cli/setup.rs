@@ -52,8 +52,8 @@ fn setup_without_terminal_lists_failures_and_changes_nothing() {
     assert_eq!(steps(&shown), expected(&want), "{shown:#}");
     assert_eq!((&shown["exit_code"], &shown["result"]), (&2.into(), &"findings".into()));
     let text = world.run(["sync", "setup"]).exits(2);
-    assert!(text.stdout.contains("--yes does it: spec-kitty doctor orphan-daemons --fix"), "{}", text.stdout);
-    assert!(text.stdout.contains("for you: spec-kitty auth login --server URL"), "{}", text.stdout);
+    assert!(text.stdout.contains("with --yes: spec-kitty doctor orphan-daemons --fix"), "{}", text.stdout);
+    assert!(text.stdout.contains("by hand: spec-kitty auth login --server URL"), "{}", text.stdout);
     assert_eq!(difference(&before, &snapshot(world.user_home().parent().unwrap())), Vec::<String>::new());
 }
 

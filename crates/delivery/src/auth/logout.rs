@@ -64,8 +64,8 @@ pub fn log_out(context: &DeliveryContext, revoke: bool) -> Result<LogoutReport, 
     let issuer = read_login(&context.home, &config, &context.environment).issuer;
     store.delete()?;
     let revoked = match (session, issuer) {
-        _ if !revoke => Revoked::NotAsked("as asked"),
-        (None, _) => Revoked::NotAsked("there was no readable session"),
+        _ if !revoke => Revoked::NotAsked("--force was passed"),
+        (None, _) => Revoked::NotAsked("no readable session"),
         (Some(_), None) => Revoked::NotAsked("the session does not say which server issued it"),
         (Some(session), Some(issuer)) => match ServerAddress::parse(&issuer) {
             Err(error) => Revoked::No(error.to_string()),

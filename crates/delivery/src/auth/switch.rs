@@ -36,7 +36,7 @@ pub enum SwitchError {
     #[error("the team is named by a CI token in the environment; a login cannot change it")]
     CiToken,
     /// No private teamspace of that id or name.
-    #[error("`{}` is none of your private teamspaces: {}", contract::text::printable(.wanted), listed(.available))]
+    #[error("`{}` is not one of your private teamspaces: {}", contract::text::printable(.wanted), listed(.available))]
     Unknown {
         /// What was asked for.
         wanted: String,

@@ -160,7 +160,7 @@ fn restore(tx: &Transaction<'_>, row: &RowToRestore) -> Result<Result<(), String
     if row.kind == Kind::Event.stored()
         && let Err(why) = StoredEvent::read(payload.as_bytes())
     {
-        return Ok(Err(format!("its data is no event: {why}")));
+        return Ok(Err(format!("its data is not a valid event: {why}")));
     }
     let hold = row.head.get("hold").and_then(Value::as_i64).map_or(Hold::Sealed, Hold::from_stored);
     let mut queueing = Queueing::new(tx)?;

@@ -102,10 +102,10 @@ impl<'a> LoginDiagnostics<'a> {
     fn source(&self) -> DiagnosticCheck<LoginCheckName> {
         let login = &self.login;
         let summary = match login.source {
-            LoginSource::Token => "a CI token in the environment; it wins over a session",
+            LoginSource::Token => "a CI token in the environment, which takes precedence over a session",
             LoginSource::Session => "the session",
             LoginSource::Credentials => {
-                "credentials of an earlier release: they name a queue and are no login"
+                "credentials of an earlier release, which name a queue but are not a login"
             }
             LoginSource::None => "nothing",
         };
@@ -144,19 +144,19 @@ impl<'a> LoginDiagnostics<'a> {
         let file = self.home.session_file();
         let check = match (&self.session, file.exists()) {
             (Some(session), _) => {
-                let method = format!("of {}, by {}", session.issued_at, session.auth_method);
+                let method = format!("issued at {} by {}", session.issued_at, session.auth_method);
                 DiagnosticCheck::ok(LoginCheckName::Session, method)
-                    .read_file("opens with the key of this machine", &file)
+                    .read_file("decrypted with the key of this machine", &file)
             }
-            (None, true) => DiagnosticCheck::not_checked(LoginCheckName::Session, "it does not open")
-                .read_file("is there", &file),
+            (None, true) => DiagnosticCheck::not_checked(LoginCheckName::Session, "cannot be decrypted")
+                .read_file("exists", &file),
             (None, false) => DiagnosticCheck::not_checked(LoginCheckName::Session, "none")
                 .read_file("does not exist", &file),
         };
         let salt = self.home.session_salt();
         // Without a session no key is made; a salt that is left over is shown all the same.
         if file.exists() || salt.exists() {
-            check.read_file("what the key is made of, besides this machine", &salt)
+            check.read_file("salt of the encryption key", &salt)
         } else {
             check
         }
@@ -165,16 +165,11 @@ impl<'a> LoginDiagnostics<'a> {
     fn card(&self) -> DiagnosticCheck<LoginCheckName> {
         let file = self.home.identity_card();
         match (self.login.card, file.exists()) {
-            (CardUse::Used, _) => DiagnosticCheck::ok(
-                LoginCheckName::Card,
-                "matches the session, so no command derives the key to look",
-            )
-            .read_file("the identity card", &file),
-            (CardUse::NotNeeded, _) => {
-                DiagnosticCheck::not_checked(LoginCheckName::Card, "there is no session to describe")
-            }
+            (CardUse::Used, _) => DiagnosticCheck::ok(LoginCheckName::Card, "matches the session")
+                .read_file("the identity card", &file),
+            (CardUse::NotNeeded, _) => DiagnosticCheck::not_checked(LoginCheckName::Card, "no session"),
             (CardUse::Derived, there) => {
-                let summary = "none that matches the session; the next command that may write leaves one";
+                let summary = "does not match the session; the next command that writes state replaces it";
                 let what = if there { "belongs to another session" } else { "does not exist" };
                 DiagnosticCheck::ok(LoginCheckName::Card, summary).read_file(what, &file)
             }
@@ -206,13 +201,13 @@ impl<'a> LoginDiagnostics<'a> {
 
     fn access_token(&self) -> DiagnosticCheck<LoginCheckName> {
         let Some(expires) = self.login.access_expires_at else {
-            return DiagnosticCheck::not_checked(LoginCheckName::AccessToken, "there is none with an end");
+            return DiagnosticCheck::not_checked(LoginCheckName::AccessToken, "none with an expiry time");
         };
         // The next sender renews it: its expiry is not a failure.
         let summary = if expires > Timestamp::now() {
             format!("until {expires}")
         } else {
-            format!("ended at {expires}; the next delivery renews it")
+            format!("expired at {expires}; the next delivery renews it")
         };
         DiagnosticCheck::ok(LoginCheckName::AccessToken, summary)
     }
@@ -247,7 +242,7 @@ impl<'a> LoginDiagnostics<'a> {
             Destination::Ready { url } => DiagnosticCheck::ok(LoginCheckName::Destination, url),
             Destination::ServerUnset => DiagnosticCheck::ok(LoginCheckName::Destination, "none").finding(
                 SYNC_SERVER_UNSET,
-                "no server is configured, so nothing can be sent",
+                "no server is configured: nothing can be sent",
                 [self.login.server_remedy()],
             ),
             Destination::TokenHost { url, .. } if !self.login.authenticated => {
@@ -271,7 +266,7 @@ impl<'a> LoginDiagnostics<'a> {
         let (check, what) = match probe(&lock) {
             Ok(LockProbe::Free) => (DiagnosticCheck::ok(LoginCheckName::RefreshLock, "free"), "free"),
             Ok(LockProbe::Held) => {
-                let summary = "held: another process renews the login right now; it ends with that process";
+                let summary = "held: another process renews the login";
                 (DiagnosticCheck::ok(LoginCheckName::RefreshLock, summary), "held")
             }
             Err(error) => {
@@ -287,10 +282,13 @@ impl<'a> LoginDiagnostics<'a> {
 
     fn server(&self, asked: bool) -> Result<DiagnosticCheck<LoginCheckName>, CliError> {
         if !asked {
-            return Ok(DiagnosticCheck::not_checked(LoginCheckName::Server, "not asked; --server asks it"));
+            return Ok(DiagnosticCheck::not_checked(
+                LoginCheckName::Server,
+                "not contacted; pass --server to contact it",
+            ));
         }
         if !self.login.authenticated {
-            return Ok(DiagnosticCheck::not_checked(LoginCheckName::Server, "not asked: not logged in"));
+            return Ok(DiagnosticCheck::not_checked(LoginCheckName::Server, "not contacted: not logged in"));
         }
         let http = delivery::DeliveryContext::new(self.home, &self.context.environment, build::VERSION)
             .map_err(|error| CliError::failed("HTTP_SETUP", chain(&error)))?;
@@ -298,12 +296,13 @@ impl<'a> LoginDiagnostics<'a> {
             Ok(probe) => {
                 let url = probe.server_url.clone();
                 judge_probe(LoginCheckName::Server, &probe, &self.login)
-                    .read("asked over the network just now", url)
+                    .read("contacted over the network", url)
             }
             // Destination and login say why.
-            Err(error) => {
-                DiagnosticCheck::not_checked(LoginCheckName::Server, format!("not asked: {}", chain(&error)))
-            }
+            Err(error) => DiagnosticCheck::not_checked(
+                LoginCheckName::Server,
+                format!("not contacted: {}", chain(&error)),
+            ),
         })
     }
 }

@@ -40,7 +40,7 @@ impl Verb for LoginArgs {
                 let principal = current.principal.unwrap_or_default();
                 let facts = serde_json::json!({ "principal": principal, "scope": current.scope });
                 let how = match current.source {
-                    LoginSource::Token => " by a CI token, which wins over a session",
+                    LoginSource::Token => " by a CI token, which takes precedence over a session",
                     LoginSource::Session | LoginSource::Credentials | LoginSource::None => "",
                 };
                 let who = printable(&principal);

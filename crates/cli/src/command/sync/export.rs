@@ -1,8 +1,10 @@
 //! `sync export`: every row of a queue DB, of any account and any age, as JSON lines.
 
+use crate::command::sync::migrate::from_scope::ELSEWHERE;
 use crate::render;
 use crate::report::counted;
 use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Render, Report, Verb};
+use contract::Remedy;
 use contract::text::printable;
 use queue::{Export, ObserveError, QueueError};
 use serde::Serialize;
@@ -51,8 +53,9 @@ impl Verb for ExportArgs {
             }
         };
         if self.scope.is_some() && !path.is_file() {
-            let summary = format!("no queue DB {}", contract::text::path(&path));
-            return Err(CliError::failed("SCOPE_UNKNOWN", summary));
+            let summary = format!("no such queue DB: {}", contract::text::path(&path));
+            let error = CliError::failed("SCOPE_UNKNOWN", summary);
+            return Err(error.remedy(Remedy::Advice(ELSEWHERE.to_owned())));
         }
         write(rows, &path, self.output.as_deref())
     }

@@ -130,10 +130,10 @@ impl Render for DeliveryPreview {
             ),
         };
         if !self.sync_enabled {
-            out.push_str("  not now: hosted sync is off\n");
+            out.push_str("  blocked: hosted sync is off\n");
         } else if !self.coherent {
             out.push_str(
-                "  not now: the boundary is not coherent; details: `spec-kitty sync status --check`\n",
+                "  blocked: the boundary is not coherent; details: `spec-kitty sync status --check`\n",
             );
         }
         for row in &self.rows {

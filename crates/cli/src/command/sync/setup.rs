@@ -263,8 +263,8 @@ impl StepOutcome {
             Self::Done => "done: ",
             Self::Failed => "failed: ",
             Self::Declined => "not done: ",
-            Self::NeedsYes => "--yes does it: ",
-            Self::NeedsPerson => "for you: ",
+            Self::NeedsYes => "with --yes: ",
+            Self::NeedsPerson => "by hand: ",
         }
     }
 }

@@ -1,10 +1,10 @@
 //! `sync status`: the state of the boundary and of the queue. Never changes anything.
 
 use crate::other_queues;
-use crate::report::{PROJECTS_SHOWN, more_projects, project_name, rows};
+use crate::report::{PROJECTS_SHOWN, counted, more_projects, project_name, rows};
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use contract::text::printable;
-use contract::{PreflightResult, Remedy};
+use contract::{Fault, FaultCode, PreflightResult, Remedy};
 use preflight::status::{HeldProject, StatusDocument, Warning};
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -84,6 +84,7 @@ impl Render for StatusView<'_> {
         let login = match (&status.login.scope, status.auth_present) {
             (Some(scope), true) => format!("{scope} (from {})", status.login.source),
             (Some(scope), false) => format!("{scope} (from {}, not authenticated)", status.login.source),
+            (None, _) if login_unreadable(status) => "<unreadable>".to_owned(),
             (None, _) => "none".to_owned(),
         };
         line(&mut out, "Login", &login);
@@ -112,7 +113,8 @@ impl Render for StatusView<'_> {
             line(&mut out, "  why", "spec-kitty sync parked list");
         }
         if let Some(rows @ 1..) = status.legacy_queue.rows_other_scope {
-            let other = format!("{rows} rows of the legacy queue DB, which stay there");
+            let other = counted(rows, "row", "rows");
+            let other = format!("{other} in the legacy queue DB, left in place");
             line(&mut out, "Other accounts", &other);
         }
         out.push_str(&other_queues::describe(&status.other_queues));
@@ -147,6 +149,13 @@ fn attempt_line(out: &mut String, status: &StatusDocument) {
 
 fn line(out: &mut String, label: &str, value: &str) {
     let _ = writeln!(out, "{label:<14}: {}", printable(value));
+}
+
+/// Whether a fault hides the login: its session, or the configuration that names its server.
+fn login_unreadable(status: &StatusDocument) -> bool {
+    let hides =
+        |fault: &Fault| matches!(fault.code, FaultCode::SessionUnreadable | FaultCode::ConfigUnreadable);
+    status.faults.iter().any(hides)
 }
 
 fn count(count: Option<u64>) -> String {

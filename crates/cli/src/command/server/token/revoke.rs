@@ -1,5 +1,6 @@
 use super::super::{AdminArgs, failed};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
+use contract::Remedy;
 use contract::text::printable;
 use serde_json::json;
 
@@ -23,7 +24,8 @@ impl Verb for TokenRevokeArgs {
     fn run(self: Box<Self>, _: &CommandContext) -> Result<Report, CliError> {
         if !self.admin.open()?.revoke_ci_token(&self.id).map_err(failed)? {
             let summary = format!("no token has the id `{}`", printable(&self.id));
-            return Err(CliError::failed("UNKNOWN_TOKEN", summary));
+            let list = Remedy::Advice("`spec-kitty server token list` shows the ids".to_owned());
+            return Err(CliError::failed("UNKNOWN_TOKEN", summary).remedy(list));
         }
         let facts = json!({ "id": self.id });
         Ok(Report::of(&Said { result: "revoked", facts, line: format!("revoked {}", self.id) }))

@@ -12,6 +12,7 @@ use crate::error::CliError;
 use crate::report::{Render, Report, counted};
 use crate::terminal::ProgressDisplay;
 use contract::ExitCode;
+use contract::Remedy;
 use contract::exit::SAAS_SYNC_UNAUTHENTICATED;
 use contract::text::printable;
 use queue::{Cure, LeftBehind, MigrationReport, QueueError, observe_left_behind, observe_owner};
@@ -52,6 +53,9 @@ pub(crate) fn run(context: &CommandContext, args: &MigrateArgs, hash: &str) -> R
 }
 
 /// Names the queue DBs that there are.
+/// Where the scopes of this home are listed.
+pub(crate) const ELSEWHERE: &str = "`spec-kitty sync status` lists the other queues of this home";
+
 fn unknown(context: &CommandContext, wanted: &Path) -> CliError {
     let directory = context.home().map(identity::Home::queues_dir).unwrap_or_default();
     let mut known: Vec<_> = std::fs::read_dir(&directory)
@@ -63,7 +67,8 @@ fn unknown(context: &CommandContext, wanted: &Path) -> CliError {
         .collect();
     known.sort();
     let mut error =
-        CliError::failed("SCOPE_UNKNOWN", format!("no queue DB {}", contract::text::path(wanted)));
+        CliError::failed("SCOPE_UNKNOWN", format!("no such queue DB: {}", contract::text::path(wanted)))
+            .remedy(Remedy::Advice(ELSEWHERE.to_owned()));
     error.evidence = known;
     error
 }
@@ -87,11 +92,11 @@ impl Render for Adoption {
     fn text(&self) -> String {
         let owner = match &self.owner {
             Some(owner) => format!("the old queue DB is {}'s\n", printable(owner)),
-            None => "the old queue DB does not say whose it is: it is of an earlier release\n".to_owned(),
+            None => "the old queue DB names no account: an earlier release wrote it\n".to_owned(),
         };
         let held = match found_rows(&self.report) {
             true => {
-                "the old queue DB stays as it is; copied rows are held until `sync opt-in --include-held`\n"
+                "the old queue DB is unchanged; copied rows are held until `spec-kitty sync opt-in --include-held`\n"
             }
             false => "",
         };

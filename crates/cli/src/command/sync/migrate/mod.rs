@@ -1,6 +1,6 @@
 //! `sync migrate`: moves the legacy rows of this account into its scoped queue DB. Needs no server.
 
-mod from_scope;
+pub(crate) mod from_scope;
 pub(crate) mod text;
 
 use crate::command::sync::export::scope_hash;

@@ -10,6 +10,7 @@ mod show;
 use crate::command::sync::scoped::{Patience, cure_permit, is_absent};
 use crate::verb::{CliError, CommandContext, Verb};
 use clap::Subcommand;
+use contract::Remedy;
 use contract::text::printable;
 use gate::CurePermit;
 use jiff::Timestamp;
@@ -67,7 +68,8 @@ fn each(path: &Path, visit: &mut dyn FnMut(ParkedRow) -> bool) -> Result<(), Cli
 /// No row of that id.
 fn unknown(permit: Option<&CurePermit>, id: i64) -> CliError {
     let place = permit.map(|permit| format!("{}: ", contract::text::path(permit.queue_path())));
-    CliError::failed("PARKED_ROW_UNKNOWN", format!("{}no parked row {id}", place.unwrap_or_default()))
+    CliError::failed("PARKED_ROW_UNKNOWN", format!("{}no parked row `{id}`", place.unwrap_or_default()))
+        .remedy(Remedy::Advice("`spec-kitty sync parked list` shows the parked rows".to_owned()))
 }
 
 /// A moment as people read it.
