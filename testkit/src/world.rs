@@ -64,6 +64,19 @@ impl Run {
     }
 }
 
+impl AsRef<World> for World {
+    fn as_ref(&self) -> &World {
+        self
+    }
+}
+
+/// A world and what has to live as long.
+impl<T> AsRef<World> for (World, T) {
+    fn as_ref(&self) -> &World {
+        &self.0
+    }
+}
+
 impl World {
     /// A world in which `binary` is the CLI. Hosted sync is on; no daemon is started automatically.
     pub fn new(binary: impl Into<PathBuf>) -> Self {

@@ -19,8 +19,8 @@ use testkit::{Server, World};
 const PRODUCING: [&str; 4] = ["agent", "mission", "create", "some-mission"];
 
 /// A coherent machine with a real server, to be spoiled and cured.
-struct Scene {
-    world: World,
+pub(crate) struct Scene {
+    pub(crate) world: World,
     server: Server,
     /// What has to live as long as the machine is spoiled.
     daemons: Option<Daemons>,
@@ -30,7 +30,7 @@ struct Scene {
 }
 
 /// How a machine was spoiled, and what has to come of it.
-struct Spoiled {
+pub(crate) struct Spoiled {
     /// All names that fail, in refusal order.
     names: Vec<&'static str>,
     /// The remedies, as they are shown.
@@ -62,7 +62,7 @@ impl Spoiled {
 
 impl Scene {
     /// Logged in by a token, with a project and a queue DB that holds nothing any more.
-    fn coherent() -> Self {
+    pub(crate) fn coherent() -> Self {
         let (world, server) = testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"));
         let _ = world.run(["agent", "mission", "create", "earlier"]).exits(0);
         let _ = world.run(["sync", "now"]).exits(0);
@@ -110,7 +110,7 @@ impl Scene {
     }
 
     /// Brings `name` about.
-    fn spoil(&mut self, name: FailureName) -> Spoiled {
+    pub(crate) fn spoil(&mut self, name: FailureName) -> Spoiled {
         match name {
             FailureName::Field(field) => {
                 self.start_daemon();

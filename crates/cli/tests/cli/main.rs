@@ -43,6 +43,8 @@ mod scenarios;
 mod server_log;
 mod server_urls;
 mod setup;
+#[cfg(target_os = "linux")]
+mod snapshots;
 mod sources;
 mod state_directory;
 mod state_files;

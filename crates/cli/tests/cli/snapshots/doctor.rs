@@ -1,0 +1,59 @@
+//! `doctor`: what is found on this machine, and what is repaired.
+
+use super::{damaged_config, fresh, logged_in, orphan_record, prints, waiting};
+use testkit::World;
+use testkit::mission::Mission;
+
+/// The queue DB is not a database.
+fn damaged_queue() -> World {
+    let world = waiting();
+    let path = world.home().scoped_queue(&world.scope());
+    std::fs::write(path, "not a database, and not empty").unwrap();
+    world
+}
+
+/// The owner record is not JSON.
+fn damaged_record() -> World {
+    let world = logged_in();
+    world.write_state("sync/daemon/owner.json", b"{");
+    world
+}
+
+/// The last line of a status log is torn.
+fn torn_log() -> World {
+    let world = logged_in();
+    let mission = Mission::create(&world, "tea-timer");
+    mission.specified(&world);
+    let log = mission.read("status.events.jsonl");
+    mission.write("status.events.jsonl", &format!("{log}{{torn"));
+    world
+}
+
+#[test]
+fn doctor_paths() {
+    prints("doctor/paths", fresh, "doctor paths");
+}
+
+#[test]
+fn doctor_repair() {
+    prints("doctor/repair_fresh", fresh, "doctor repair");
+    prints("doctor/repair_healthy", waiting, "doctor repair");
+    prints("doctor/repair_damaged_queue", damaged_queue, "doctor repair");
+    prints("doctor/repair_damaged_record", damaged_record, "doctor repair");
+    prints("doctor/repair_damaged_config", damaged_config, "doctor repair");
+    prints("doctor/repair_torn_log", torn_log, "doctor repair --mission tea-timer");
+    prints("doctor/repair_unknown_mission", logged_in, "doctor repair --mission tea-timer");
+}
+
+/// Scenes with a finding of their own: daemons of other homes on this machine are left out of the snapshots.
+#[test]
+fn doctor_orphan_daemons() {
+    prints("doctor/orphan_daemons_record", orphan_record, "doctor orphan-daemons");
+    prints("doctor/orphan_daemons_fix", orphan_record, "doctor orphan-daemons --fix");
+}
+
+#[test]
+fn doctor_restart_daemon() {
+    prints("doctor/restart_daemon_none", logged_in, "doctor restart-daemon");
+    prints("doctor/restart_daemon_orphan", orphan_record, "doctor restart-daemon");
+}

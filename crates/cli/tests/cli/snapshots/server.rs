@@ -1,0 +1,53 @@
+//! `server`: accounts and tokens of the ingest server.
+
+use super::{fresh, prints, prints_text};
+use testkit::World;
+
+/// Data of a server with one account and one token.
+fn account() -> World {
+    let world = fresh();
+    let add =
+        ["server", "user", "add", "--data", "data", "--email", "dev@example.com", "--team", "team-PRIV-01"];
+    world.run(add).exits(0);
+    world
+        .run(["server", "token", "add", "--data", "data", "--email", "dev@example.com", "--label", "ci"])
+        .exits(0);
+    world
+}
+
+#[test]
+fn server_user() {
+    let add = "server user add --data data --email dev@example.com --team team-PRIV-01";
+    prints("server/user_add", fresh, add);
+    prints("server/user_add_twice", account, add);
+    prints("server/user_list_none", fresh, "server user list --data data");
+    prints("server/user_list", account, "server user list --data data");
+    prints("server/user_secret", account, "server user secret --data data --email dev@example.com");
+    prints("server/user_secret_unknown", account, "server user secret --data data --email other@example.com");
+}
+
+#[test]
+fn server_token() {
+    prints(
+        "server/token_add",
+        account,
+        "server token add --data data --email dev@example.com --label laptop",
+    );
+    prints(
+        "server/token_add_unknown",
+        account,
+        "server token add --data data --email other@example.com --label ci",
+    );
+    prints("server/token_list", account, "server token list --data data");
+    let world = account();
+    let listed = world.run(["server", "token", "list", "--data", "data", "--json"]).exits(0).json();
+    let id = listed["results"][0]["id"].as_str().unwrap();
+    prints_text("server/token_revoke", &world, &format!("server token revoke {id} --data data"));
+    prints("server/token_revoke_unknown", account, "server token revoke 99 --data data");
+}
+
+#[test]
+fn server_start() {
+    prints("server/start_no_data", fresh, "server");
+    prints("server/start_unusable_address", fresh, "server --data data --listen somewhere");
+}

@@ -1,0 +1,139 @@
+//! `sync`: state, delivery, doctor and setup.
+
+use super::{
+    damaged_config, damaged_session, fresh, held, legacy_rows, logged_in, orphan_record, parked, prints,
+    switched_off, waiting,
+};
+use testkit::scripted::{Reply, ScriptedServer};
+use testkit::world::{TEAM, USER, session};
+use testkit::{Server, World};
+
+/// Logged in at a running server, with the rows of a mission.
+fn with_server() -> (World, Server) {
+    let (world, server) = testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"));
+    world.run(["agent", "mission", "create", "tea-timer"]).exits(0);
+    (world, server)
+}
+
+/// The same after a delivery.
+fn delivered() -> (World, Server) {
+    let (world, server) = with_server();
+    world.run(["sync", "now"]).exits(0);
+    (world, server)
+}
+
+/// The server has stopped.
+fn server_stopped() -> (World, Server) {
+    let (world, mut server) = with_server();
+    server.stop();
+    (world, server)
+}
+
+/// The server does not know the login.
+fn login_ended() -> (World, Server) {
+    let (mut world, server) = testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"));
+    world.unset("SPEC_KITTY_TOKEN").unset("SPEC_KITTY_SERVER_URL");
+    world.write_session(&session(&server.url(), USER, TEAM));
+    world.run(["agent", "mission", "create", "tea-timer"]).exits(0);
+    (world, server)
+}
+
+/// The server has an older state than the receipts: it was restored from a backup.
+fn server_restored() -> (World, Server) {
+    let (world, mut server) = testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"));
+    let backup = world.user_home().join("backup");
+    server.back_up(&world, &backup);
+    world.run(["agent", "mission", "create", "tea-timer"]).exits(0);
+    world.run(["sync", "now"]).exits(0);
+    server.restore(&world, &backup);
+    (world, server)
+}
+
+/// The server answers every request with `reply`.
+fn answering(reply: Reply) -> (World, ScriptedServer) {
+    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let server = ScriptedServer::start(move |_| reply.clone());
+    world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", server.url()));
+    world.write_session(&session(&server.url(), USER, TEAM));
+    world.init_project();
+    world.run(["agent", "mission", "create", "tea-timer"]).exits(0);
+    (world, server)
+}
+
+#[test]
+fn sync_status() {
+    prints("sync/status_fresh", fresh, "sync status");
+    prints("sync/status_switched_off", switched_off, "sync status");
+    prints("sync/status_logged_in", logged_in, "sync status");
+    prints("sync/status_waiting", waiting, "sync status");
+    prints("sync/status_held", held, "sync status");
+    prints("sync/status_parked", parked, "sync status");
+    prints("sync/status_legacy_rows", legacy_rows, "sync status");
+    prints("sync/status_orphan_record", orphan_record, "sync status");
+    prints("sync/status_damaged_config", damaged_config, "sync status");
+    prints("sync/status_damaged_session", damaged_session, "sync status");
+}
+
+#[test]
+fn sync_status_check() {
+    prints("sync/check_coherent", waiting, "sync status --check");
+    prints("sync/check_held", held, "sync status --check");
+    prints("sync/check_switched_off", switched_off, "sync status --check");
+}
+
+#[test]
+fn sync_now() {
+    prints("sync/now_switched_off", switched_off, "sync now");
+    prints("sync/now_nothing", || testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty")), "sync now");
+    prints("sync/now_delivered", with_server, "sync now");
+    prints("sync/now_delivered_before", delivered, "sync now");
+    prints("sync/now_server_stopped", server_stopped, "sync now");
+    prints("sync/now_login_ended", login_ended, "sync now");
+    prints("sync/now_server_restored", server_restored, "sync now");
+}
+
+#[test]
+fn sync_now_with_unusual_answers() {
+    let json = |status, body| move || answering(Reply::json(status, &body));
+    prints("sync/now_server_error", json(500, serde_json::json!({ "error": "down" })), "sync now");
+    prints("sync/now_forbidden", json(403, serde_json::json!({ "error": "forbidden" })), "sync now");
+    prints("sync/now_not_found", json(404, serde_json::json!({ "error": "Not found" })), "sync now");
+    prints("sync/now_sign_in_page", || answering(Reply::html(200, "<h1>Sign in</h1>")), "sync now");
+}
+
+#[test]
+fn sync_doctor() {
+    prints("sync/doctor_fresh", fresh, "sync doctor --offline");
+    prints("sync/doctor_healthy", waiting, "sync doctor --offline");
+    prints("sync/doctor_switched_off", switched_off, "sync doctor --offline");
+    prints("sync/doctor_held", held, "sync doctor --offline");
+    prints("sync/doctor_parked", parked, "sync doctor --offline");
+    prints("sync/doctor_legacy_rows", legacy_rows, "sync doctor --offline");
+    prints("sync/doctor_damaged_config", damaged_config, "sync doctor --offline");
+    prints("sync/doctor_server_stopped", server_stopped, "sync doctor");
+}
+
+#[test]
+fn sync_setup() {
+    prints("sync/setup_fresh", fresh, "sync setup");
+    prints("sync/setup_switched_off", switched_off, "sync setup");
+    prints("sync/setup_logged_in", logged_in, "sync setup");
+    prints("sync/setup_legacy_rows", legacy_rows, "sync setup");
+    prints("sync/setup_legacy_rows_yes", legacy_rows, "sync setup --yes");
+    prints("sync/setup_orphan_record", orphan_record, "sync setup");
+    prints("sync/setup_damaged_config", damaged_config, "sync setup --yes");
+}
+
+#[test]
+fn sync_resend() {
+    prints("sync/resend_missing_preview", server_restored, "sync resend --missing");
+    prints("sync/resend_missing", server_restored, "sync resend --missing --yes");
+    prints("sync/resend_nothing", delivered, "sync resend --missing --yes");
+    prints("sync/resend_since", delivered, "sync resend --since 2026-01-01T00:00:00Z --yes");
+}
+
+#[test]
+fn sync_capture() {
+    prints("sync/capture_nothing", waiting, "sync capture --history tea-timer --yes");
+    prints("sync/capture_unknown_mission", logged_in, "sync capture --history tea-timer");
+}
