@@ -8,6 +8,7 @@
 
 use crate::document::Writing;
 use crate::error::{MissionError, Result};
+use crate::merge::Sides;
 use crate::project::Project;
 use crate::remedies::ErrorCode;
 use crate::transaction::lock;
@@ -212,6 +213,44 @@ pub fn list_files(project: &Project) -> Result<Vec<String>> {
     let git = Git { worktree: project.root() };
     let listed = git.must(&["ls-files", "-z", "--cached", "--others", "--exclude-standard"], None)?;
     Ok(listed.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
+}
+
+/// Merges three versions of a file by line, into the file of `ours`; whether that went without a conflict. A
+/// conflict is marked in the file.
+///
+/// The paths are absolute. The algorithm, and the style of the markers, are those of git itself.
+pub(crate) fn merge_files(files: Sides<&Path>) -> Result<bool> {
+    let git = Git { worktree: files.ours.parent().unwrap_or(files.ours) };
+    let name = |path: &Path| {
+        let name = path.to_str().map(str::to_owned);
+        name.ok_or_else(|| MissionError::malformed(path, "has a name that is not UTF-8"))
+    };
+    let (base, ours, theirs) = (name(files.base)?, name(files.ours)?, name(files.theirs)?);
+    let labels = ["merge-file", "-L", "ours", "-L", "base", "-L", "theirs", "--"];
+    let arguments = [&labels[..], &[&ours, &base, &theirs]].concat();
+    let answer = git.run(&arguments, None)?;
+    // Without a message the exit code is the number of conflicts.
+    if answer.success || answer.err.trim().is_empty() {
+        Ok(answer.success)
+    } else {
+        Err(failure(&arguments, &answer))
+    }
+}
+
+/// The local settings of git whose names begin with `prefix`, as `(name, value)`.
+pub(crate) fn read_settings(project: &Project, prefix: &str) -> Result<Vec<(String, String)>> {
+    let git = Git { worktree: &project.git().worktree };
+    let pattern = format!("^{}", prefix.replace('.', "\\."));
+    // Exit code 1 is none.
+    let listed = git.run(&["config", "--local", "-z", "--get-regexp", &pattern], None)?.out;
+    let pairs = listed.split_terminator('\0').filter_map(|entry| entry.split_once('\n'));
+    Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+}
+
+/// Sets a local setting of git.
+pub(crate) fn write_setting(project: &Project, name: &str, value: &str) -> Result<()> {
+    let git = Git { worktree: &project.git().worktree };
+    git.must(&["config", "--local", name, value], None).map(|_| ())
 }
 
 /// Commits the worktree content of exactly `paths` on the current branch. Returns the commit, or

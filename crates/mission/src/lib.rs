@@ -13,6 +13,7 @@
 //! | [`document`] | reading files bounded; writing them atomically, and undoing it |
 //! | [`recovery`] | rows of commands that were interrupted |
 //! | [`slug`] | names of missions |
+//! | [`merge`] | merge drivers for git |
 //! | [`meta`] | `meta.json` |
 //! | [`placeholder_check`] | whether `spec.md` and `plan.md` say anything |
 //! | [`transition`] | which changes of [`lane`]s are allowed |
@@ -54,6 +55,7 @@ pub mod git;
 pub mod graph;
 pub mod instant;
 pub mod log;
+pub mod merge;
 pub mod meta;
 pub mod outgoing;
 pub mod ownership;

@@ -21,6 +21,8 @@ pub enum ErrorCode {
     DetachedHead,
     GitOperationInProgress,
     GitCommitFailed,
+    MergeConflict,
+    SnapshotConflict,
     IllegalTransition,
     Busy,
     CaptureFailed,
@@ -91,6 +93,12 @@ impl ErrorCode {
             }
             Self::GitCommitFailed => {
                 "correct what the message of git names, then repeat the command; nothing of it was kept"
+            }
+            Self::MergeConflict => {
+                "edit the file until it holds what is right of both sides, without the markers; then `git add` it"
+            }
+            Self::SnapshotConflict => {
+                "run `spec-kitty agent status materialize --mission MISSION`, then `git add` the `status.json` it wrote"
             }
             Self::IllegalTransition => "pass --force and a --note that gives the reason",
             Self::Busy => "wait for the other command to end, then repeat this one",

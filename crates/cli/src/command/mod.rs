@@ -6,7 +6,9 @@ mod auth;
 mod completions;
 mod config;
 mod doctor;
+mod init;
 mod man;
+mod merge_driver;
 mod quickstart;
 mod server;
 mod sync;
@@ -42,11 +44,14 @@ pub(crate) enum Command {
     /// Finalize the work packages of a mission: `agent mission finalize-tasks`
     #[command(after_help = "Example: spec-kitty tasks --mission tea-timer")]
     Tasks(finalize_tasks::FinalizeTasksArgs),
+    Init(init::InitArgs),
     Server(server::ServerArgs),
     Quickstart(quickstart::QuickstartArgs),
     Completions(completions::CompletionsArgs),
     #[command(hide = true)]
     Man(man::ManArgs),
+    #[command(flatten)]
+    MergeDriver(merge_driver::MergeDriverCommand),
 }
 
 impl Command {
@@ -61,10 +66,12 @@ impl Command {
             Self::Specify(args) => Box::new(args),
             Self::Plan(args) => Box::new(args),
             Self::Tasks(args) => Box::new(args),
+            Self::Init(args) => Box::new(args),
             Self::Server(args) => args.verb(),
             Self::Quickstart(args) => Box::new(args),
             Self::Completions(args) => Box::new(args),
             Self::Man(args) => Box::new(args),
+            Self::MergeDriver(command) => command.verb(),
         }
     }
 }

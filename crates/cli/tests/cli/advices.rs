@@ -85,6 +85,12 @@ const ROWS: &[(&str, &str, How)] = &[
         "check-prerequisites",
         Names("`spec-kitty agent mission check-prerequisites"),
     ),
+    ("mission/src/remedies.rs", "right of both sides", Names("`git add`")),
+    (
+        "mission/src/remedies.rs",
+        "the `status.json` it wrote",
+        Names("`spec-kitty agent status materialize --mission MISSION`"),
+    ),
     ("mission/src/remedies.rs", "write spec.md", Names("spec.md")),
     ("mission/src/remedies.rs", "## WP01 - Title", Names("tasks.md")),
     ("mission/src/remedies.rs", "of the circle", Names("the file that the message names")),

@@ -19,6 +19,7 @@ mod killed;
 mod login_remedies;
 mod lost_index_events;
 mod many_projects;
+mod merging;
 mod mission_documents;
 mod mission_logs;
 mod missions;

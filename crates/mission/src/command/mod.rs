@@ -21,6 +21,7 @@ pub mod decision;
 pub mod emit;
 pub mod evidence;
 pub mod finalize;
+pub mod init;
 pub mod mark_status;
 pub mod move_task;
 mod planned;

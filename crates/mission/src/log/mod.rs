@@ -45,7 +45,7 @@ pub const MAX_ROW: usize = 1 << 20;
 /// How much of a log is in memory while it is read.
 const BUFFER: usize = 128 << 10;
 /// What some editors put in front of a text.
-const BOM: &[u8] = "\u{feff}".as_bytes();
+pub(crate) const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// A row as it will stand in the log.
 #[derive(Clone, Debug, PartialEq)]
@@ -485,7 +485,7 @@ impl Row {
 }
 
 /// The lines that are not blank, with their 1-based numbers.
-fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let bytes = bytes.strip_prefix(BOM).unwrap_or(bytes);
     let numbered = bytes.split(|byte| *byte == b'\n').enumerate().map(|(index, line)| (index + 1, line));
     numbered.filter(|(_, line)| !line.iter().all(u8::is_ascii_whitespace))

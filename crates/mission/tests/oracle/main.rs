@@ -9,6 +9,7 @@ mod decisions;
 mod dossier;
 mod finalize;
 mod lanes;
+mod merges;
 mod ownership;
 mod status;
 mod tasks;
