@@ -5,8 +5,7 @@
 
 use crate::error::ServerError;
 use crate::secret::{self, SecretText, TokenHash};
-use crate::store::sqlite::{FILE_NAME, SqliteStore};
-use crate::store::{Account, AccountStore, CiTokenRecord, NewAccount, NewCiToken, StoreError, StoreFuture};
+use crate::store::{Account, CiTokenRecord, FILE_NAME, NewAccount, NewCiToken, Store, StoreError};
 use crate::time::UnixMillis;
 use contract::wire::CiToken;
 use std::path::Path;
@@ -14,7 +13,7 @@ use ulid::Ulid;
 
 /// The accounts of one data directory.
 pub struct Admin {
-    store: SqliteStore,
+    store: Store,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -48,7 +47,7 @@ impl Admin {
 
     /// Opens the accounts in `data_dir`, and creates the store if it does not exist.
     pub fn open(data_dir: &Path) -> Result<Self, ServerError> {
-        let store = SqliteStore::open(data_dir)?;
+        let store = Store::open(data_dir)?;
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(ServerError::Thread)?;
         Ok(Self { store, runtime })
     }
@@ -137,7 +136,7 @@ impl Admin {
         team.map(|team| team.team_id.clone()).ok_or(ServerError::Store(StoreError::NoMembership))
     }
 
-    fn wait<T>(&self, pending: StoreFuture<'_, T>) -> Result<T, ServerError> {
+    fn wait<T>(&self, pending: impl Future<Output = Result<T, StoreError>>) -> Result<T, ServerError> {
         Ok(self.runtime.block_on(pending)?)
     }
 }

@@ -8,7 +8,7 @@ use crate::metrics::{Metrics, Route};
 use crate::origin::{ClientOrigin, TrustedProxies};
 use crate::refusal::{self, HttpRefusal, has_sync_protocol};
 use crate::request::Caller;
-use crate::store::ServerStore;
+use crate::store::Store;
 use crate::time::UnixMillis;
 use crate::{dossier, identity, ingest, inspect, oauth, operations, receipts, sharing};
 use axum::Router;
@@ -29,7 +29,7 @@ use ulid::Ulid;
 
 /// State shared by every request.
 pub(crate) struct App {
-    pub(crate) store: Arc<dyn ServerStore>,
+    pub(crate) store: Arc<Store>,
     pub(crate) limits: ServerLimits,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) metrics: Arc<Metrics>,
@@ -51,7 +51,7 @@ impl App {
     pub(crate) fn new(
         config: ServerConfig,
         address: SocketAddr,
-        store: Arc<dyn ServerStore>,
+        store: Arc<Store>,
         metrics: Arc<Metrics>,
         log: AccessLog,
     ) -> Self {

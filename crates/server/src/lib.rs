@@ -8,7 +8,7 @@
 //! | `config` | start options, limits and lifetimes |
 //! | `serve` | start, run and stop a server: as the whole process, or on a thread |
 //! | `admin` | accounts, approval secrets, machine tokens |
-//! | `store` | durable state, behind traits; SQLite |
+//! | `store` | durable state: each operation once, over the SQL that the databases share |
 //! | `ingest`, `dossier` | accept events and bodies |
 //! | `receipts`, `inspect` | report what is stored |
 //! | `sharing` | projects that other teams see |

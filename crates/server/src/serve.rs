@@ -9,8 +9,7 @@ use crate::config::ServerConfig;
 use crate::connection;
 use crate::error::ServerError;
 use crate::metrics::Metrics;
-use crate::store::StoreError;
-use crate::store::sqlite::SqliteStore;
+use crate::store::{Store, StoreError};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -52,7 +51,7 @@ pub fn serve(mut config: ServerConfig, shutdown: Shutdown) -> Result<(), ServerE
         return Err(ServerError::NotLoopback(config.listen));
     }
     let _lock = lock(&config.data_dir)?;
-    let store = SqliteStore::open(&config.data_dir)?;
+    let store = Store::open(&config.data_dir)?;
     let runtime = runtime()?;
     let listener = runtime.block_on(TcpListener::bind(config.listen));
     let listen_error = |source| ServerError::Listen(config.listen, source);

@@ -38,6 +38,16 @@ pub(crate) struct NewEvent {
     pub(crate) artifact: Option<ArtifactKey>,
 }
 
+impl NewEvent {
+    /// The outcome when a copy with these digests is stored. Rows of earlier releases have no digest of
+    /// the content.
+    pub(crate) fn duplicate_of(&self, digest: &[u8], content_digest: Option<&[u8]>) -> EventOutcome {
+        let differs =
+            content_digest.map_or_else(|| digest != self.digest, |content| content != self.content_digest);
+        EventOutcome::Duplicate { differs }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EventOutcome {
     Stored,

@@ -1,8 +1,8 @@
 //! Login throttle: wrong guesses, counted before they are checked, in one count for every process.
 
-use crate::store::{Guess, GuessCounter, StoreError};
+use super::sql::{Sql, values};
+use super::{Guess, GuessCounter, StoreError};
 use crate::time::UnixMillis;
-use rusqlite::{Connection, OptionalExtension, params};
 use std::time::Duration;
 
 /// Retention of a counter after its last guess.
@@ -10,87 +10,85 @@ const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Counters kept; the oldest are deleted first. An attacker with more addresses is slowed by the cost of
 /// the hash alone.
-const ROWS: i64 = 20_000;
+const ROWS: u64 = 20_000;
 
 /// The time this guess must wait; `None` if it may be made.
-pub(super) fn pause(connection: &Connection, guess: &Guess) -> Result<Option<Duration>, StoreError> {
+pub(super) fn pause(sql: &dyn Sql, guess: &Guess) -> Result<Option<Duration>, StoreError> {
     let mut longest = None;
     for counter in &guess.counters {
-        longest = longest.max(pause_of(connection, counter, guess)?);
+        longest = longest.max(pause_of(sql, counter, guess)?);
     }
     Ok(longest)
 }
 
-fn pause_of(
-    connection: &Connection,
-    counter: &GuessCounter,
-    guess: &Guess,
-) -> Result<Option<Duration>, StoreError> {
-    let row: Option<(u32, i64)> = connection
-        .prepare_cached("SELECT count, last_at FROM guesses WHERE subject = ?1")?
-        .query_row([&counter.subject], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let Some((count, last)) = row else { return Ok(None) };
-    if count < counter.allowed.max(1) {
+fn pause_of(sql: &dyn Sql, counter: &GuessCounter, guess: &Guess) -> Result<Option<Duration>, StoreError> {
+    let query = "SELECT count, last_at FROM guesses WHERE subject = ?1";
+    let Some(row) = sql.row(query, values![counter.subject])? else { return Ok(None) };
+    if row.get::<u64>(0)? < u64::from(counter.allowed.max(1)) {
         return Ok(None);
     }
     // A clock that was set back must not lengthen the pause.
-    let ends = UnixMillis(last).after(guess.pause);
+    let ends = row.get::<UnixMillis>(1)?.after(guess.pause);
     let left = ends.since(guess.now).min(guess.pause);
     Ok((!left.is_zero()).then_some(left))
 }
 
 /// Counts a guess in all counters, or in none if it must wait. After the pause one guess is allowed, not
 /// a whole new series.
-pub(super) fn begin(connection: &Connection, guess: &Guess) -> Result<Option<Duration>, StoreError> {
-    if let Some(pause) = pause(connection, guess)? {
+pub(super) fn begin(sql: &dyn Sql, guess: &Guess) -> Result<Option<Duration>, StoreError> {
+    lock(sql, guess)?;
+    if let Some(pause) = pause(sql, guess)? {
         return Ok(Some(pause));
     }
-    forget(connection, guess.now)?;
+    forget(sql, guess.now)?;
     for counter in &guess.counters {
-        connection
-            .prepare_cached(
-                "INSERT INTO guesses (subject, count, last_at) VALUES (?1, 1, ?2)
-                 ON CONFLICT (subject) DO UPDATE SET count = min(count + 1, 1000000), last_at = ?2",
-            )?
-            .execute(params![counter.subject, guess.now])?;
+        sql.execute(
+            "INSERT INTO guesses (subject, count, last_at) VALUES (?1, 1, ?2)
+             ON CONFLICT (subject) DO UPDATE SET last_at = ?2,
+                count = CASE WHEN guesses.count < 1000000 THEN guesses.count + 1 ELSE guesses.count END",
+            values![counter.subject, guess.now],
+        )?;
     }
     Ok(None)
 }
 
 /// Uncounts a guess that was right.
-pub(super) fn take_back(connection: &Connection, guess: &Guess) -> Result<(), StoreError> {
+pub(super) fn take_back(sql: &dyn Sql, guess: &Guess) -> Result<(), StoreError> {
+    lock(sql, guess)?;
     for counter in &guess.counters {
-        let sql = match counter.resets {
+        let statement = match counter.resets {
             true => "DELETE FROM guesses WHERE subject = ?1",
-            false => "UPDATE guesses SET count = max(count - 1, 0) WHERE subject = ?1",
+            false => "UPDATE guesses SET count = count - 1 WHERE subject = ?1 AND count > 0",
         };
-        connection.prepare_cached(sql)?.execute([&counter.subject])?;
+        sql.execute(statement, values![counter.subject])?;
     }
     Ok(())
 }
 
-fn forget(connection: &Connection, now: UnixMillis) -> Result<(), StoreError> {
-    let before = now.before(KEPT);
-    connection.prepare_cached("DELETE FROM guesses WHERE last_at < ?1")?.execute([before])?;
-    let rows: i64 =
-        connection.prepare_cached("SELECT count(*) FROM guesses")?.query_row([], |row| row.get(0))?;
-    if rows > ROWS {
-        connection
-            .prepare_cached(
-                "DELETE FROM guesses WHERE subject IN (SELECT subject FROM guesses ORDER BY last_at LIMIT ?1)",
-            )?
-            .execute([rows - ROWS])?;
+/// Parallel guesses of one subject are counted one after another.
+fn lock(sql: &dyn Sql, guess: &Guess) -> Result<(), StoreError> {
+    let mut subjects: Vec<&str> = guess.counters.iter().map(|counter| counter.subject.as_str()).collect();
+    subjects.sort_unstable();
+    subjects.into_iter().try_for_each(|subject| sql.lock(subject))
+}
+
+fn forget(sql: &dyn Sql, now: UnixMillis) -> Result<(), StoreError> {
+    sql.execute("DELETE FROM guesses WHERE last_at < ?1", values![now.before(KEPT)])?;
+    let surplus = sql.count("SELECT count(*) FROM guesses", &[])?.saturating_sub(ROWS);
+    if surplus > 0 {
+        sql.execute(
+            "DELETE FROM guesses WHERE subject IN (SELECT subject FROM guesses ORDER BY last_at LIMIT ?1)",
+            values![surplus],
+        )?;
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::SqliteStore;
     use super::*;
     use crate::origin::ClientOrigin;
-    use crate::store::LoginStore;
+    use crate::store::Store;
     use std::net::IpAddr;
 
     fn guess(email: &str, last: u8, now: i64) -> Guess {
@@ -101,8 +99,8 @@ mod tests {
 
     fn connection() -> (rusqlite::Connection, tempfile::TempDir) {
         let directory = tempfile::tempdir().unwrap();
-        drop(SqliteStore::open(directory.path()).unwrap());
-        let path = directory.path().join(super::super::FILE_NAME);
+        drop(Store::open(directory.path()).unwrap());
+        let path = directory.path().join(crate::store::FILE_NAME);
         (rusqlite::Connection::open(path).unwrap(), directory)
     }
 
@@ -138,8 +136,7 @@ mod tests {
     #[test]
     fn guesses_of_several_processes_share_one_count() {
         let directory = tempfile::tempdir().unwrap();
-        let stores =
-            [SqliteStore::open(directory.path()).unwrap(), SqliteStore::open(directory.path()).unwrap()];
+        let stores = [Store::open(directory.path()).unwrap(), Store::open(directory.path()).unwrap()];
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).build().unwrap();
         let stores: Vec<_> = stores.into_iter().map(std::sync::Arc::new).collect();
         let passed = runtime.block_on(async {

@@ -1,34 +1,33 @@
 //! The tables, and their migrations.
+//!
+//! A text of [`Migration::both`] is written in the types of SQLite: `INTEGER`, `TEXT`, `BLOB`, `STRICT`.
+//!
+//! A table is scoped to a team, or it is global: accounts and what belongs to them. Every unique key of a
+//! table of a team begins with `team`, so that a cluster can distribute the tables by it. (In SQLite the
+//! row id is a key too.)
 
-use crate::error::ServerError;
-use rusqlite::{Connection, TransactionBehavior};
-use std::path::Path;
+/// Version of the newest migration: `user_version` of a SQLite file.
+pub(super) const VERSION: i64 = 4;
 
-/// `user_version` of this release.
-pub(super) const VERSION: i64 = 3;
-
-/// Migrates the file to [`VERSION`], in one transaction.
-pub(super) fn load(connection: &mut Connection, path: &Path) -> Result<(), ServerError> {
-    let fault = |error: rusqlite::Error| ServerError::Database(path.to_owned(), error.to_string());
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fault)?;
-    let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(fault)?;
-    if found > VERSION {
-        return Err(ServerError::NewerSchema { path: path.to_owned(), found, known: VERSION });
-    }
-    if found < 1 {
-        transaction.execute_batch(ACCOUNTS).map_err(fault)?;
-        transaction.execute_batch(SESSIONS).map_err(fault)?;
-        transaction.execute_batch(EVENTS).map_err(fault)?;
-    }
-    if found < 2 {
-        transaction.execute_batch(FAIRNESS).map_err(fault)?;
-    }
-    if found < 3 {
-        transaction.execute_batch(EARLIER_CLIENTS).map_err(fault)?;
-    }
-    transaction.execute_batch(&format!("PRAGMA user_version = {VERSION}")).map_err(fault)?;
-    transaction.commit().map_err(fault)
+/// One step from a schema to the next.
+pub(super) struct Migration {
+    version: i64,
+    /// Runs first, on every database.
+    pub(super) both: &'static str,
+    pub(super) sqlite: &'static str,
 }
+
+/// The migrations that a database of version `found` lacks.
+pub(super) fn after(found: i64) -> impl Iterator<Item = &'static Migration> {
+    MIGRATIONS.iter().filter(move |migration| migration.version > found)
+}
+
+const MIGRATIONS: [Migration; 4] = [
+    Migration { version: 1, both: ACCOUNTS, sqlite: EVENTS },
+    Migration { version: 2, both: FAIRNESS, sqlite: "" },
+    Migration { version: 3, both: JOINED_AT, sqlite: CONTENT_DIGEST },
+    Migration { version: 4, both: "", sqlite: COUNTS },
+];
 
 const ACCOUNTS: &str = "
 CREATE TABLE accounts (
@@ -63,9 +62,6 @@ CREATE TABLE ci_tokens (
     created_at INTEGER NOT NULL,
     revoked_at INTEGER
 ) STRICT;
-";
-
-const SESSIONS: &str = "
 CREATE TABLE sessions (
     session_id TEXT PRIMARY KEY,
     user_id TEXT NOT NULL REFERENCES accounts(user_id),
@@ -126,11 +122,14 @@ CREATE TABLE guesses (
 CREATE INDEX guesses_by_age ON guesses(last_at);
 ";
 
-// `content_digest` is null in rows of earlier releases, whose copies are compared by their bytes. `joined_at`
-// orders the teams of an account; memberships of earlier releases come first, in the order of their teams.
-const EARLIER_CLIENTS: &str = "
-ALTER TABLE events ADD COLUMN content_digest BLOB;
+// Orders the teams of an account; memberships of earlier releases come first, in the order of their teams.
+const JOINED_AT: &str = "
 ALTER TABLE memberships ADD COLUMN joined_at INTEGER NOT NULL DEFAULT 0;
+";
+
+// Null in rows of earlier releases, whose copies are compared by their bytes.
+const CONTENT_DIGEST: &str = "
+ALTER TABLE events ADD COLUMN content_digest BLOB;
 ";
 
 // A project without a uuid (a tolerated deviation) has the empty text. `event_id` is the canonical
@@ -186,4 +185,33 @@ CREATE TABLE bodies (
     content TEXT NOT NULL,
     UNIQUE (artifact, content_hash)
 ) STRICT;
+";
+
+// `counts` has the number of events and bodies of each project, spread over slots; a page needs no count of rows.
+// A row of `events_of_team` and of the other indexes ends with the row id, so pages are read in its order.
+const COUNTS: &str = "
+ALTER TABLE blocks ADD COLUMN team INTEGER NOT NULL DEFAULT 0;
+UPDATE blocks SET team = (SELECT team FROM projects WHERE projects.key = blocks.project);
+ALTER TABLE bodies ADD COLUMN team INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE bodies ADD COLUMN project_uuid TEXT NOT NULL DEFAULT '';
+UPDATE bodies SET (team, project_uuid) =
+    (SELECT team, project_uuid FROM artifacts WHERE artifacts.key = bodies.artifact);
+DROP INDEX events_of_project;
+CREATE INDEX events_of_team ON events(team);
+CREATE INDEX events_of_project ON events(team, project);
+CREATE INDEX bodies_of_team ON bodies(team);
+CREATE INDEX bodies_of_project ON bodies(team, project_uuid);
+CREATE TABLE counts (
+    team INTEGER NOT NULL,
+    project_uuid TEXT NOT NULL,
+    slot INTEGER NOT NULL,
+    events INTEGER NOT NULL,
+    bodies INTEGER NOT NULL,
+    PRIMARY KEY (team, project_uuid, slot)
+) STRICT, WITHOUT ROWID;
+INSERT INTO counts
+    SELECT projects.team, project_uuid, 0, count(*), 0 FROM events JOIN projects ON projects.key = events.project
+    GROUP BY projects.key;
+INSERT INTO counts SELECT team, project_uuid, 0, 0, count(*) FROM bodies WHERE TRUE GROUP BY team, project_uuid
+    ON CONFLICT (team, project_uuid, slot) DO UPDATE SET bodies = excluded.bodies;
 ";
