@@ -5,7 +5,10 @@
 
 use crate::error::ServerError;
 use crate::secret::{self, SecretText, TokenHash};
-use crate::store::{Account, CiTokenRecord, FILE_NAME, NewAccount, NewCiToken, Store, StoreError};
+use crate::store::{
+    Account, CiTokenRecord, FILE_NAME, Forgotten, NewAccount, NewCiToken, NewTeam, ProjectRecord,
+    SessionRecord, Store, StoreError, TeamRecord, own_team_name,
+};
 use crate::time::UnixMillis;
 use contract::wire::CiToken;
 use std::path::Path;
@@ -33,6 +36,30 @@ pub struct IssuedCiToken {
     pub record: CiTokenRecord,
     /// The bearer value. Shown once.
     pub token: SecretText,
+}
+
+/// What becomes of private teamspaces whose only member is removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SoleTeams {
+    /// The account is not removed.
+    Refuse,
+    /// They are deleted with their events and bodies.
+    Delete,
+    /// The members of this team become their members.
+    HandOver(String),
+}
+
+/// A removed account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemovedAccount {
+    /// As it was.
+    pub account: Account,
+    /// Ids of the deleted teamspaces.
+    pub deleted_teams: Vec<String>,
+    /// Ids of the teamspaces that other members took over.
+    pub handed_over_teams: Vec<String>,
+    /// Rows of the deleted teamspaces.
+    pub forgotten: Forgotten,
 }
 
 impl Admin {
@@ -72,7 +99,7 @@ impl Admin {
             name: name.to_owned(),
             secret_hash: secret::hash_approval_secret(&approval_secret)?,
             team_id: team_id.to_owned(),
-            team_name: format!("{name} (private)"),
+            team_name: own_team_name(name),
             now: UnixMillis::now(),
         };
         let account = self.wait(self.store.create_account(account))?;
@@ -84,11 +111,119 @@ impl Admin {
         self.wait(self.store.accounts())
     }
 
-    /// Replaces an account's approval secret. Sessions stay.
+    /// The account of an e-mail address.
+    pub fn account(&self, email: &str) -> Result<Account, ServerError> {
+        self.wait(self.store.account(checked_email(email)?.to_owned()))
+    }
+
+    /// Disables an account and ends its sessions and machine tokens, or enables it.
+    pub fn set_disabled(&self, email: &str, is_disabled: bool) -> Result<Account, ServerError> {
+        let email = checked_email(email)?.to_owned();
+        self.wait(self.store.set_disabled(email, is_disabled, UnixMillis::now()))
+    }
+
+    /// Erases an account. The events of its teams stay, except as `sole_teams` decides. Interrupted, it is
+    /// finished by a second call.
+    pub fn remove_account(&self, email: &str, sole_teams: &SoleTeams) -> Result<RemovedAccount, ServerError> {
+        let email = checked_email(email)?;
+        let (mut deleted_teams, mut handed_over_teams) = (Vec::new(), Vec::new());
+        let mut forgotten = Forgotten::default();
+        match sole_teams {
+            SoleTeams::Refuse => {}
+            SoleTeams::HandOver(team) => {
+                let (email, team) = (email.to_owned(), checked_team(team)?.to_owned());
+                let handed_over = self.store.hand_over_teams(email, team, UnixMillis::now());
+                handed_over_teams = self.wait(handed_over)?;
+            }
+            SoleTeams::Delete => {
+                for (key, team_id) in self.wait(self.store.sole_teams(email.to_owned()))? {
+                    for project in self.wait(self.store.projects(Some(team_id.clone())))? {
+                        let rows = self.wait(self.store.forget_project(key, &project.project_uuid))?;
+                        forgotten.events += rows.events;
+                        forgotten.builds += rows.builds;
+                        forgotten.bodies += rows.bodies;
+                    }
+                    self.wait(self.store.delete_empty_team(key, email.to_owned()))?;
+                    deleted_teams.push(team_id);
+                }
+            }
+        }
+        let account = self.wait(self.store.erase_account(email.to_owned()))?;
+        Ok(RemovedAccount { account, deleted_teams, handed_over_teams, forgotten })
+    }
+
+    /// Creates a team without members. Events are sent to private teamspaces; projects are shared with
+    /// the other teams.
+    pub fn add_team(
+        &self,
+        team: &str,
+        name: Option<&str>,
+        is_private: bool,
+    ) -> Result<TeamRecord, ServerError> {
+        let team_id = checked_team(team)?.to_owned();
+        let name = checked_text("--name", name.unwrap_or(team), 200)?.to_owned();
+        self.wait(self.store.add_team(NewTeam { team_id, name, is_private, now: UnixMillis::now() }))
+    }
+
+    /// All teams, oldest first.
+    pub fn teams(&self) -> Result<Vec<TeamRecord>, ServerError> {
+        self.wait(self.store.teams())
+    }
+
+    /// Changes the name of a team that is shown; its id stays.
+    pub fn rename_team(&self, team: &str, name: &str) -> Result<TeamRecord, ServerError> {
+        let name = checked_text("NAME", name, 200)?.to_owned();
+        self.wait(self.store.rename_team(checked_team(team)?.to_owned(), name))
+    }
+
+    /// Adds an account to a team, or changes its role there.
+    pub fn add_member(&self, team: &str, email: &str, is_owner: bool) -> Result<TeamRecord, ServerError> {
+        let (team, email) = (checked_team(team)?.to_owned(), checked_email(email)?.to_owned());
+        let role = if is_owner { "owner" } else { "member" };
+        self.wait(self.store.add_member(team, email, role.to_owned(), UnixMillis::now()))
+    }
+
+    /// Ends a membership, with its machine tokens and shares. The last member of a private teamspace stays.
+    pub fn remove_member(&self, team: &str, email: &str) -> Result<TeamRecord, ServerError> {
+        let (team, email) = (checked_team(team)?.to_owned(), checked_email(email)?.to_owned());
+        self.wait(self.store.remove_member(team, email, UnixMillis::now()))
+    }
+
+    /// Sessions that run, oldest first; with `ended` also the others.
+    pub fn sessions(&self, email: Option<&str>, ended: bool) -> Result<Vec<SessionRecord>, ServerError> {
+        let email = email.map(checked_email).transpose()?.map(str::to_owned);
+        self.wait(self.store.sessions(email, ended, UnixMillis::now()))
+    }
+
+    /// Ends a session by its id. False if no session that runs has the id.
+    pub fn end_session(&self, session_id: &str) -> Result<bool, ServerError> {
+        self.wait(self.store.end_session(session_id.to_owned(), UnixMillis::now()))
+    }
+
+    /// Ends every session of an account. Returns how many ran.
+    pub fn end_sessions_of(&self, email: &str) -> Result<u64, ServerError> {
+        self.wait(self.store.end_sessions_of(checked_email(email)?.to_owned(), UnixMillis::now()))
+    }
+
+    /// The projects of a team, or of all teams.
+    pub fn projects(&self, team: Option<&str>) -> Result<Vec<ProjectRecord>, ServerError> {
+        let team = team.map(checked_team).transpose()?.map(str::to_owned);
+        self.wait(self.store.projects(team))
+    }
+
+    /// Forgets a project of a team: events, bodies and shares. `None` if the team has no such project.
+    pub fn forget_project(&self, team: &str, project_uuid: &str) -> Result<Option<Forgotten>, ServerError> {
+        let projects = self.projects(Some(team))?;
+        let is_named = |project: &&ProjectRecord| project.project_uuid.eq_ignore_ascii_case(project_uuid);
+        let Some(project) = projects.iter().find(is_named) else { return Ok(None) };
+        self.wait(self.store.forget_project(project.key, &project.project_uuid)).map(Some)
+    }
+
+    /// Replaces an account's approval secret, and ends its sessions and machine tokens.
     pub fn replace_secret(&self, email: &str) -> Result<SecretText, ServerError> {
         let approval_secret = secret::draw_approval_secret()?;
         let hash = secret::hash_approval_secret(&approval_secret)?;
-        self.wait(self.store.replace_secret(checked_email(email)?.to_owned(), hash))?;
+        self.wait(self.store.replace_secret(checked_email(email)?.to_owned(), hash, UnixMillis::now()))?;
         Ok(approval_secret)
     }
 

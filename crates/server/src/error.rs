@@ -74,6 +74,17 @@ impl ServerError {
             Self::Store(StoreError::NoMembership) => {
                 "name one of the account's private teamspaces with --team"
             }
+            Self::Store(StoreError::NoTeam) => "`spec-kitty server team list` shows the teams",
+            Self::Store(StoreError::TeamExists) => {
+                "`spec-kitty server team add-member` adds members to it; otherwise choose another id"
+            }
+            Self::Store(StoreError::LastMember(_)) => {
+                "first add a member with `spec-kitty server team add-member`; `server user remove` also has --to-team and --delete-data"
+            }
+            Self::Store(StoreError::NoHeirs) => {
+                "first add a member to that team with `spec-kitty server team add-member`"
+            }
+            Self::Store(StoreError::TeamInUse) => "run the command again",
             Self::Store(StoreError::Closed) => "start the server again with `spec-kitty server`",
             Self::Argument(..) => "correct the argument that the message names; --help describes it",
         };

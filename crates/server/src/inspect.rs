@@ -1,9 +1,10 @@
-//! Inspection: the events and bodies stored for the teams of the asking account. Reads only.
+//! Inspection: the events and bodies stored for the teams of the asking account, and of the projects that are
+//! shared with them. Reads only.
 
 use crate::app::App;
 use crate::refusal::HttpRefusal;
 use crate::request::{Caller, FormFields};
-use crate::store::{EventQuery, Principal, is_same_team};
+use crate::store::{EventQuery, Principal, TeamKey, is_same_team};
 use axum::Json;
 use axum::extract::{Extension, RawQuery, State};
 use contract::wire::inspect::{HeldBody, HeldEvent, PAGE, PAGE_WITH_CONTENT, Page};
@@ -16,7 +17,7 @@ pub(crate) async fn events(
     principal: Principal,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Page<HeldEvent>>, HttpRefusal> {
-    Ok(Json(app.store.events(read_query(&app, &caller, &principal, query)?).await?))
+    Ok(Json(app.store.events(read_query(&app, &caller, &principal, query).await?).await?))
 }
 
 /// `GET /api/v1/inspect/bodies?project=UUID&team=ID&after=N&limit=N&content=1`
@@ -26,10 +27,10 @@ pub(crate) async fn bodies(
     principal: Principal,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Page<HeldBody>>, HttpRefusal> {
-    Ok(Json(app.store.bodies(read_query(&app, &caller, &principal, query)?).await?))
+    Ok(Json(app.store.bodies(read_query(&app, &caller, &principal, query).await?).await?))
 }
 
-fn read_query(
+async fn read_query(
     app: &App,
     caller: &Caller,
     principal: &Principal,
@@ -52,8 +53,10 @@ fn read_query(
     let wanted = form.get("team");
     let is_wanted = |team: &str| wanted.is_none_or(|wanted| is_same_team(team, wanted));
     let teams = principal.account.teams.iter().filter(|team| is_wanted(&team.team_id));
+    let teams: Vec<TeamKey> = teams.map(|team| team.key).collect();
     Ok(EventQuery {
-        teams: teams.map(|team| team.key).collect(),
+        shared: app.store.shared_with(teams.clone()).await?,
+        teams,
         project_uuid: form.get("project").map(str::to_owned),
         event_id: form.get("event_id").map(str::to_owned),
         after: number("after", 0)?,

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `config` | start options, limits and lifetimes |
 //! | `serve` | start, run and stop a server: as the whole process, or on a thread |
-//! | `admin` | accounts, approval secrets, machine tokens |
+//! | `admin` | accounts, teams, sessions, machine tokens and projects, as an administrator changes them |
 //! | `store` | durable state: each operation once, over the SQL that the databases share |
 //! | `ingest`, `dossier` | accept events and bodies |
 //! | `receipts`, `inspect` | report what is stored |
@@ -45,11 +45,13 @@ mod store;
 mod time;
 mod web;
 
-pub use admin::{Admin, CreatedAccount, IssuedCiToken};
+pub use admin::{Admin, CreatedAccount, IssuedCiToken, RemovedAccount, SoleTeams};
 pub use config::{Lifetimes, ServerConfig, ServerLimits};
 pub use error::ServerError;
 pub use origin::{Cidr, NotCidr, TrustedProxies};
 pub use secret::{NoRandomness, SecretText};
 pub use serve::{Handle, Shutdown, serve};
-pub use store::{Account, CiTokenRecord, Membership, StoreError};
+pub use store::{
+    Account, CiTokenRecord, Forgotten, Membership, ProjectRecord, SessionRecord, StoreError, TeamRecord,
+};
 pub use time::UnixMillis;

@@ -11,8 +11,12 @@ pub const PUSH_CONTENT: &str = "/api/dossier/push-content/";
 pub const SYNC_HEALTH: &str = "/api/v1/sync/health/";
 /// POST: whether the server still has rows that it acknowledged. Needs the team header. Ours.
 pub const RECEIPTS: &str = "/api/v1/sync/receipts/";
-/// GET, POST: sharing of projects with another team.
+/// GET: the shares of a project. POST: share it with another team.
 pub const REPOSITORY_SHARES: &str = "/api/v1/sync/repository-shares/";
+/// POST: stop sharing a project with another team.
+pub const LEAVE_SHARE: &str = "/api/v1/sync/repository-shares/leave/";
+/// POST of `{}`: delete a project from the account's private teamspaces. `{project_uuid}` is the project.
+pub const FORGET_PROJECT: &str = "/api/v1/sync/projects/{project_uuid}/forget-private/";
 /// GET: who the token belongs to.
 pub const ME: &str = "/api/v1/me";
 /// GET: whether the session is still known.

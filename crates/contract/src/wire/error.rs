@@ -103,6 +103,12 @@ pub mod code {
     pub const UNAVAILABLE: &str = "server_error";
     /// 404.
     pub const NOT_FOUND: &str = "not_found";
+    /// 403: no team of the account has this id.
+    pub const UNKNOWN_TEAM: &str = "unknown_team";
+    /// 404: no private teamspace of the account has the project.
+    pub const UNKNOWN_PROJECT: &str = "unknown_project";
+    /// 409: the project is shared with a team.
+    pub const PROJECT_SHARED: &str = "project_shared";
     /// 403: the server has no WebSocket.
     pub const NO_LIVE_CHANNEL: &str = "no_live_channel";
     /// 405.

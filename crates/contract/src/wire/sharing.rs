@@ -51,3 +51,56 @@ pub struct SharedProject {
 
 /// The state of a share that is in effect.
 pub const SHARED: &str = "shared";
+
+/// Sharing a project, or ending that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShareRequest {
+    /// The project.
+    pub source_project_uuid: String,
+    /// The id of the team that sees it.
+    pub destination_team_slug: String,
+}
+
+/// The answer to a share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShareCreated {
+    /// The share.
+    pub share: Share,
+    /// Whether it is in effect at once; always, in this server.
+    #[serde(default)]
+    pub auto_approved: bool,
+}
+
+/// The answer to the end of a share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShareLeft {
+    /// As asked.
+    #[serde(default)]
+    pub source_project_uuid: String,
+    /// As asked.
+    #[serde(default)]
+    pub destination_team_slug: String,
+    /// [`LEFT`].
+    #[serde(default)]
+    pub status: String,
+    /// [`SHARED`] while another member shares it, else [`LEFT`].
+    #[serde(default)]
+    pub state: String,
+}
+
+/// The share has ended for this account.
+pub const LEFT: &str = "left";
+
+/// The answer to forgetting a project.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectForgotten {
+    /// Deleted events.
+    #[serde(default)]
+    pub deleted_event_count: u64,
+    /// `BuildRegistered` events among them.
+    #[serde(default)]
+    pub deleted_build_count: u64,
+    /// Deleted bodies.
+    #[serde(default)]
+    pub deleted_body_count: u64,
+}

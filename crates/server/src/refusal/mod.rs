@@ -70,6 +70,16 @@ impl HttpRefusal {
         refusal
     }
 
+    /// 403 with a sentence that earlier clients print.
+    pub(crate) fn forbidden(error_code: &str, text: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, text, error_code)
+    }
+
+    /// 409 with a sentence that earlier clients print.
+    pub(crate) fn conflict(error_code: &str, text: &str) -> Self {
+        Self::new(StatusCode::CONFLICT, text, error_code)
+    }
+
     /// 404 with an error of the wire contract.
     pub(crate) fn absent(error: &str, detail: &str) -> Self {
         let mut refusal = Self::new(StatusCode::NOT_FOUND, error, error);

@@ -38,6 +38,8 @@ pub struct Account {
     pub teams: Vec<Membership>,
     /// Creation time.
     pub created_at: UnixMillis,
+    /// Time since which it may not log in or send, if it is disabled.
+    pub disabled_at: Option<UnixMillis>,
 }
 
 /// Membership of an account in a team.
@@ -52,6 +54,89 @@ pub struct Membership {
     pub role: String,
     /// Only private teamspaces take events.
     pub is_private: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct NewTeam {
+    pub(crate) team_id: String,
+    pub(crate) name: String,
+    /// Whether it takes events.
+    pub(crate) is_private: bool,
+    pub(crate) now: UnixMillis,
+}
+
+/// A team and its members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TeamRecord {
+    /// In the case it was created with.
+    pub team_id: String,
+    /// For display.
+    pub name: String,
+    /// Private teamspaces take events; projects are shared with the others.
+    pub is_private: bool,
+    /// Creation time.
+    pub created_at: UnixMillis,
+    /// E-mail address and role of each member, in the order of joining.
+    pub members: Vec<(String, String)>,
+}
+
+/// A session, without its tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// `ses_<ulid>`.
+    pub session_id: String,
+    /// The account's address.
+    pub email: String,
+    /// `device_code` or `authorization_code`.
+    pub flow: String,
+    /// Time of the login.
+    pub created_at: UnixMillis,
+    /// First use of the newest token, or last refresh.
+    pub last_used_at: Option<UnixMillis>,
+    /// Time at which it ends without a refresh.
+    pub expires_at: Option<UnixMillis>,
+    /// Time at which it was ended, if it was.
+    pub ended_at: Option<UnixMillis>,
+}
+
+/// A project of a team.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProjectRecord {
+    pub(crate) key: TeamKey,
+    /// The team that holds it.
+    pub team_id: String,
+    /// As its events name it; empty for events without a project.
+    pub project_uuid: String,
+    /// Number of events.
+    pub events: u64,
+    /// Number of bodies.
+    pub bodies: u64,
+    /// Arrival of the newest batch.
+    pub last_received_at: Option<UnixMillis>,
+    /// Ids of the teams that see it.
+    pub shared_with: Vec<String>,
+}
+
+/// Numbers of forgotten rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Events.
+    pub events: u64,
+    /// `BuildRegistered` events among them.
+    pub builds: u64,
+    /// Bodies.
+    pub bodies: u64,
+}
+
+/// A project that another team sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ShareRecord {
+    pub(crate) project_uuid: String,
+    /// The team that sees it.
+    pub(crate) team_id: String,
+    pub(crate) team_name: String,
+    /// Accounts that share it.
+    pub(crate) sharers: u64,
 }
 
 #[derive(Clone, Debug)]

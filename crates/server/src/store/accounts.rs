@@ -2,7 +2,7 @@
 
 use super::sql::{Row, Sql, values};
 use super::{
-    Account, CiTokenRecord, Membership, NewAccount, NewCiToken, Principal, Store, StoreError, TeamKey,
+    Account, CiTokenRecord, Membership, NewAccount, NewCiToken, Principal, Store, StoreError, TeamKey, people,
 };
 use crate::secret::TokenHash;
 use crate::time::UnixMillis;
@@ -47,12 +47,19 @@ impl Store {
         .await
     }
 
-    /// Replaces the hash of an account's approval secret.
-    pub(crate) async fn replace_secret(&self, email: String, secret_hash: String) -> Result<(), StoreError> {
+    /// Replaces the hash of an account's approval secret, and ends its sessions and machine tokens.
+    pub(crate) async fn replace_secret(
+        &self,
+        email: String,
+        secret_hash: String,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
         self.change(move |sql| {
-            let update = "UPDATE accounts SET secret_hash = ?1 WHERE email_key = ?2";
-            let changed = sql.execute(update, values![secret_hash, email_key(&email)])?;
-            if changed == 1 { Ok(()) } else { Err(StoreError::NoAccount) }
+            sql.lock("accounts")?;
+            let user_id = people::account(sql, &email)?.user_id;
+            let update = "UPDATE accounts SET secret_hash = ?1 WHERE user_id = ?2";
+            sql.execute(update, values![secret_hash, user_id])?;
+            people::end_logins(sql, &user_id, now)
         })
         .await
     }
@@ -216,8 +223,8 @@ fn live_account(sql: &dyn Sql, user_id: &str) -> Result<Option<Account>, StoreEr
     if sql.exists(query, values![user_id])? { account_by_id(sql, user_id) } else { Ok(None) }
 }
 
-fn account_by_id(sql: &dyn Sql, user_id: &str) -> Result<Option<Account>, StoreError> {
-    let query = "SELECT email, name, created_at FROM accounts WHERE user_id = ?1";
+pub(super) fn account_by_id(sql: &dyn Sql, user_id: &str) -> Result<Option<Account>, StoreError> {
+    let query = "SELECT email, name, created_at, disabled_at FROM accounts WHERE user_id = ?1";
     let Some(account) = sql.row(query, values![user_id])? else { return Ok(None) };
     let teams = sql.rows(
         "SELECT key, team_id, name, role, is_private FROM memberships JOIN teams ON teams.key = team
@@ -238,16 +245,17 @@ fn account_by_id(sql: &dyn Sql, user_id: &str) -> Result<Option<Account>, StoreE
         email: account.get(0)?,
         name: account.get(1)?,
         created_at: account.get(2)?,
+        disabled_at: account.get(3)?,
         teams: teams.iter().map(membership).collect::<Result<_, StoreError>>()?,
     }))
 }
 
 /// E-mail addresses are compared trimmed and without case, as scopes are.
-fn email_key(email: &str) -> String {
+pub(super) fn email_key(email: &str) -> String {
     contract::scope::trim(email).to_lowercase()
 }
 
 /// Team ids are ASCII, so the database's `lower` agrees.
-fn team_key(team_id: &str) -> String {
+pub(super) fn team_key(team_id: &str) -> String {
     team_id.to_ascii_lowercase()
 }

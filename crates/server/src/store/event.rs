@@ -110,6 +110,8 @@ pub(crate) struct HeldStates {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EventQuery {
     pub(crate) teams: Vec<TeamKey>,
+    /// Projects of other teams that these teams see.
+    pub(crate) shared: Vec<(TeamKey, String)>,
     pub(crate) project_uuid: Option<String>,
     /// In any spelling; events only.
     pub(crate) event_id: Option<String>,
@@ -117,6 +119,17 @@ pub(crate) struct EventQuery {
     pub(crate) after: u64,
     pub(crate) limit: u64,
     pub(crate) with_content: bool,
+}
+
+impl EventQuery {
+    /// The teams to read, each whole or one project of it.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = (TeamKey, Option<&String>)> {
+        let own = self.teams.iter().map(|team| (*team, self.project_uuid.as_ref()));
+        let is_asked = |project: &String| self.project_uuid.as_ref().is_none_or(|asked| asked == project);
+        let shared =
+            self.shared.iter().filter(move |(team, project)| !self.teams.contains(team) && is_asked(project));
+        own.chain(shared.map(|(team, project)| (*team, Some(project))))
+    }
 }
 
 /// Row counts of the whole store.

@@ -3,7 +3,7 @@
 use super::sql::{Sql, Value, values};
 use super::{
     ArtifactKey, BodyOutcome, Database, EventOutcome, HeldQuery, HeldStates, NewBlock, NewBody, Store,
-    StoreError, TeamKey, Totals,
+    StoreError, TeamKey, Totals, forget,
 };
 use crate::time::UnixMillis;
 use contract::event::Deviation;
@@ -39,6 +39,11 @@ impl Store {
                 )?;
                 if let Some(row) = artifact {
                     return store_body(sql, *team, row.get(0)?, &body, now);
+                }
+            }
+            for team in &teams {
+                if forget::is_forgotten_body(sql, *team, &body.key, &body.content_hash)? {
+                    return Ok(BodyOutcome::AlreadyExists);
                 }
             }
             Ok(BodyOutcome::NotIndexed)
@@ -124,7 +129,6 @@ pub(super) fn artifact_values<'v>(team: &TeamKey, key: &'v ArtifactKey) -> [Valu
 const IDS: usize = 256;
 
 fn held(sql: &dyn Sql, query: &HeldQuery) -> Result<HeldStates, StoreError> {
-    let state = |is_held| if is_held { ReceiptState::Held } else { ReceiptState::Missing };
     let ids: Vec<&String> = query.events.iter().flatten().collect();
     let mut found: HashSet<String> = HashSet::new();
     for chunk in ids.chunks(IDS) {
@@ -138,13 +142,19 @@ fn held(sql: &dyn Sql, query: &HeldQuery) -> Result<HeldStates, StoreError> {
             found.insert(row.get(0)?);
         }
     }
-    let is_found = |id: &Option<String>| id.as_ref().is_some_and(|id| found.contains(id));
+    let missing = query.events.iter().flatten().filter(|id| !found.contains(*id));
+    let forgotten = forget::forgotten_events(sql, query.team, missing)?;
+    let state = |id: &Option<String>| match id {
+        Some(id) if found.contains(id) => ReceiptState::Held,
+        Some(id) if forgotten.contains(id) => ReceiptState::Forgotten,
+        _ => ReceiptState::Missing,
+    };
     let mut states = HeldStates {
-        events: query.events.iter().map(|id| state(is_found(id))).collect(),
+        events: query.events.iter().map(state).collect(),
         bodies: Vec::with_capacity(query.bodies.len()),
     };
     for (key, hash) in &query.bodies {
-        let mut is_held = false;
+        let (mut is_held, mut is_forgotten) = (false, false);
         for team in &query.teams {
             let mut values = artifact_values(team, key).to_vec();
             values.push(Value::from(hash));
@@ -157,8 +167,13 @@ fn held(sql: &dyn Sql, query: &HeldQuery) -> Result<HeldStates, StoreError> {
                        AND content_hash = ?8",
                     &values,
                 )?;
+            is_forgotten = is_forgotten || forget::is_forgotten_body(sql, *team, key, hash)?;
         }
-        states.bodies.push(state(is_held));
+        states.bodies.push(match (is_held, is_forgotten) {
+            (true, _) => ReceiptState::Held,
+            (false, true) => ReceiptState::Forgotten,
+            (false, false) => ReceiptState::Missing,
+        });
     }
     Ok(states)
 }

@@ -35,12 +35,12 @@ pub(super) const EVENTS: &str = "SELECT seq, coalesce(sent_id, event_id), event_
 fn events(sql: &dyn Sql, query: &EventQuery) -> Result<Page<HeldEvent>, StoreError> {
     let mut total = 0;
     let mut rows = Vec::new();
-    for team in &query.teams {
-        let mut values = vec![Value::from(team), Value::from(&query.after), Value::Int(row_limit(query))];
+    for (team, project) in query.sources() {
+        let mut values = vec![Value::from(&team), Value::from(&query.after), Value::Int(row_limit(query))];
         let mut filter = "";
-        if let Some(project_uuid) = &query.project_uuid {
+        if let Some(project_uuid) = project {
             let key = "SELECT key FROM projects WHERE team = ?1 AND project_uuid = ?2";
-            let Some(row) = sql.row(key, values![*team, project_uuid])? else { continue };
+            let Some(row) = sql.row(key, values![team, project_uuid])? else { continue };
             values.push(Value::Int(row.get(0)?));
             filter = "AND events.project = ?4";
         }
@@ -53,7 +53,7 @@ fn events(sql: &dyn Sql, query: &EventQuery) -> Result<Page<HeldEvent>, StoreErr
             rows.extend(found);
             continue;
         }
-        total += kept_count(sql, *team, query, "events")?;
+        total += kept_count(sql, team, project, "events")?;
         rows.extend(sql.rows(&format!("{EVENTS} {filter} ORDER BY seq LIMIT ?3"), &values)?);
     }
     let mut unpacked = Unpacked { sql, current: None };
@@ -129,14 +129,14 @@ fn bodies(sql: &dyn Sql, query: &EventQuery) -> Result<Page<HeldBody>, StoreErro
     );
     let mut total = 0;
     let mut rows = Vec::new();
-    for team in &query.teams {
-        let mut values = vec![Value::from(team), Value::from(&query.after), Value::Int(row_limit(query))];
+    for (team, project) in query.sources() {
+        let mut values = vec![Value::from(&team), Value::from(&query.after), Value::Int(row_limit(query))];
         let mut filter = "";
-        if let Some(project_uuid) = &query.project_uuid {
+        if let Some(project_uuid) = project {
             values.push(Value::from(project_uuid));
             filter = "AND bodies.project_uuid = ?4";
         }
-        total += kept_count(sql, *team, query, "bodies")?;
+        total += kept_count(sql, team, project, "bodies")?;
         rows.extend(sql.rows(&format!("{select} {filter} ORDER BY seq LIMIT ?3"), &values)?);
     }
     page(rows, total, query, |row| {
@@ -155,10 +155,15 @@ fn bodies(sql: &dyn Sql, query: &EventQuery) -> Result<Page<HeldBody>, StoreErro
     })
 }
 
-/// Events or bodies of a team, or of the project of the query.
-fn kept_count(sql: &dyn Sql, team: TeamKey, query: &EventQuery, column: &str) -> Result<u64, StoreError> {
+/// Events or bodies of a team, or of a project of it.
+fn kept_count(
+    sql: &dyn Sql,
+    team: TeamKey,
+    project: Option<&String>,
+    column: &str,
+) -> Result<u64, StoreError> {
     let select = format!("SELECT CAST(coalesce(sum({column}), 0) AS BIGINT) FROM counts WHERE team = ?1");
-    match &query.project_uuid {
+    match project {
         None => sql.count(&select, values![team]),
         Some(project) => sql.count(&format!("{select} AND project_uuid = ?2"), values![team, project]),
     }

@@ -12,16 +12,19 @@ mod accounts;
 mod devices;
 mod event;
 mod events;
+mod forget;
 mod inspect;
 mod login_throttle;
 mod logins;
+mod people;
 mod schema;
 mod session;
+mod sharing;
 mod sql;
 mod sqlite;
 
-pub use account::{Account, CiTokenRecord, Membership};
-pub(crate) use account::{NewAccount, NewCiToken, Principal, TeamKey, is_same_team};
+pub use account::{Account, CiTokenRecord, Forgotten, Membership, ProjectRecord, SessionRecord, TeamRecord};
+pub(crate) use account::{NewAccount, NewCiToken, NewTeam, Principal, ShareRecord, TeamKey, is_same_team};
 pub(crate) use event::{
     ArtifactKey, BodyOutcome, EventOutcome, EventQuery, HeldQuery, HeldStates, NewBlock, NewBody, NewEvent,
     Totals,
@@ -31,6 +34,7 @@ pub(crate) use session::{
     DeviceRoom, DeviceStart, Guess, GuessCounter, NewCode, NewDevice, NewTokens, Refresh, SessionGrant,
 };
 
+pub(crate) use people::own_team_name;
 pub(crate) use sqlite::FILE_NAME;
 
 use crate::error::ServerError;
@@ -56,9 +60,24 @@ pub enum StoreError {
     /// The account is not a member of that team.
     #[error("the account is not a member of this team")]
     NoMembership,
+    /// No such team.
+    #[error("no team has this id")]
+    NoTeam,
+    /// The id belongs to a team already, in this or another case.
+    #[error("a team with this id exists")]
+    TeamExists,
+    /// The private teamspace would be left without members.
+    #[error("the private teamspace {0} would be left without members")]
+    LastMember(String),
+    /// The team that should take over has no other member.
+    #[error("the team that should take over has no other member")]
+    NoHeirs,
+    /// The team got members or events while it was being deleted.
+    #[error("the team got members or events meanwhile")]
+    TeamInUse,
 }
 
-/// The operations are in `accounts`, `logins`, `devices`, `events` and `inspect`, each written once for
+/// The operations are in `accounts`, `people`, `sharing`, `forget`, `logins`, `devices`, `events` and `inspect`, each written once for
 /// every database; ingest is written for each.
 pub(crate) struct Store {
     database: Database,

@@ -7,7 +7,7 @@
 //! row id is a key too.)
 
 /// Version of the newest migration: `user_version` of a SQLite file.
-pub(super) const VERSION: i64 = 4;
+pub(super) const VERSION: i64 = 5;
 
 /// One step from a schema to the next.
 pub(super) struct Migration {
@@ -22,12 +22,32 @@ pub(super) fn after(found: i64) -> impl Iterator<Item = &'static Migration> {
     MIGRATIONS.iter().filter(move |migration| migration.version > found)
 }
 
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     Migration { version: 1, both: ACCOUNTS, sqlite: EVENTS },
     Migration { version: 2, both: FAIRNESS, sqlite: "" },
     Migration { version: 3, both: JOINED_AT, sqlite: CONTENT_DIGEST },
     Migration { version: 4, both: "", sqlite: COUNTS },
+    Migration { version: 5, both: SHARING, sqlite: "" },
 ];
+
+// A share shows a project of `team` to `with_team` while one account makes it. `row_hash` is a hash of the key of
+// an event or body that was forgotten on request.
+const SHARING: &str = "
+CREATE TABLE shares (
+    team INTEGER NOT NULL REFERENCES teams(key),
+    project_uuid TEXT NOT NULL,
+    with_team INTEGER NOT NULL REFERENCES teams(key),
+    user_id TEXT NOT NULL REFERENCES accounts(user_id),
+    shared_at INTEGER NOT NULL,
+    PRIMARY KEY (team, project_uuid, with_team, user_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX shares_with_team ON shares(with_team);
+CREATE TABLE forgotten (
+    team INTEGER NOT NULL REFERENCES teams(key),
+    row_hash BLOB NOT NULL,
+    PRIMARY KEY (team, row_hash)
+) STRICT, WITHOUT ROWID;
+";
 
 const ACCOUNTS: &str = "
 CREATE TABLE accounts (

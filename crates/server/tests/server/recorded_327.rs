@@ -171,6 +171,26 @@ fn recorded_day_of_327_succeeds() {
         let answer = replay.send(command, n, &[]);
         assert_eq!((answer.status, answer.json()), (200, json!({ "results": [] })), "{command}");
     }
+    let admin = replay.world.admin();
+    admin.add_team("team-x", Some("Team X"), false).expect("a team");
+    admin.add_member("team-x", EMAIL, false).expect("a member");
+    let shared = replay.send("share", 1, &[]);
+    assert_eq!((shared.status, &shared.json()["share"]["state"]), (201, &json!("shared")));
+    assert_eq!(replay.send("routes", 1, &[]).json()["results"][0]["team"]["name"], "Team X");
+    for command in ["unshare", "unshare-stub"] {
+        let left = replay.send(command, 1, &[]);
+        assert_eq!((left.status, &left.json()["status"]), (200, &json!("left")));
+    }
+    assert_eq!(replay.send("opt-out-delete", 1, &[]).json(), json!({ "results": [] }));
+    let deleted = replay.send("opt-out-delete", 2, &[]);
+    assert_eq!(
+        (deleted.status, &deleted.json()["deleted_event_count"]),
+        (200, &json!(14)),
+        "{}",
+        deleted.text()
+    );
+    assert_eq!(replay.world.held_events(&replay.access).len(), 1, "the other project stays");
+
     let revoked = replay.send("logout", 1, &[("token", &replay.refresh)]);
     assert_eq!((revoked.status, revoked.json()), (200, json!({ "revoked": true })));
     assert_eq!(replay.send("logout", 2, &[]).status, 200);

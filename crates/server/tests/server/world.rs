@@ -136,8 +136,19 @@ impl World {
 
     /// Logs in by device flow as a client and a person do it.
     pub(crate) fn login(&self) -> Value {
+        self.login_as(EMAIL, &self.secret)
+    }
+
+    /// The access token of another account's login.
+    pub(crate) fn access(&self, email: &str, secret: &str) -> String {
+        self.login_as(email, secret)["access_token"].as_str().expect("a token").to_owned()
+    }
+
+    fn login_as(&self, email: &str, secret: &str) -> Value {
         let device = self.start_device();
-        let approved = self.answer_device(&device, &self.secret, "approve");
+        let code = device["user_code"].as_str().expect("a user code");
+        let page = send(self.address(), "GET", &format!("/device?user_code={code}"), &[], &[]);
+        let approved = self.answer_page(&page, endpoint::DEVICE_APPROVAL, email, secret, "approve");
         assert_eq!(approved.status, 200, "{}", approved.text());
         let polled = self.poll(device["device_code"].as_str().expect("a device code"));
         assert_eq!(polled.status, 200, "{}", polled.text());

@@ -2,9 +2,11 @@
 
 use super::Sqlite;
 use crate::store::events::{count, deviation_bits};
+use crate::store::forget::forgotten_events;
 use crate::store::{ArtifactKey, EventOutcome, NewBlock, NewEvent, StoreError, TeamKey};
 use crate::time::UnixMillis;
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use std::collections::HashSet;
 
 impl Sqlite {
     pub(in crate::store) async fn ingest(
@@ -15,8 +17,10 @@ impl Sqlite {
     ) -> Result<Vec<EventOutcome>, StoreError> {
         let change = move |connection: &Connection| {
             let mut outcomes = Vec::with_capacity(blocks.iter().map(|block| block.events.len()).sum());
+            let ids = blocks.iter().flat_map(|block| &block.events).map(|event| &event.canonical_id);
+            let forgotten = forgotten_events(connection, team, ids)?;
             for block in &blocks {
-                store_block(connection, team, block, now, &mut outcomes)?;
+                store_block(connection, team, block, &forgotten, now, &mut outcomes)?;
             }
             Ok(outcomes)
         };
@@ -28,6 +32,7 @@ fn store_block(
     connection: &Connection,
     team: TeamKey,
     block: &NewBlock,
+    forgotten: &HashSet<&String>,
     now: UnixMillis,
     outcomes: &mut Vec<EventOutcome>,
 ) -> Result<(), StoreError> {
@@ -39,7 +44,10 @@ fn store_block(
     let key = connection.last_insert_rowid();
     let mut stored = 0;
     for event in &block.events {
-        let outcome = store_event(connection, team, project, key, event)?;
+        let outcome = match forgotten.contains(&event.canonical_id) {
+            true => EventOutcome::Duplicate { differs: false },
+            false => store_event(connection, team, project, key, event)?,
+        };
         stored += u64::from(outcome == EventOutcome::Stored);
         outcomes.push(outcome);
     }
