@@ -14,6 +14,7 @@
 //! | [`drain`](mod@drain) | the only code that sends events and bodies |
 //! | [`probe`] | questions to a server that carry no row |
 //! | [`receipts`] | delivered rows that a server no longer has |
+//! | [`sharing`] | projects that other teams see, and projects that the server deletes |
 //!
 //! Invariants: no row leaves without an egress permit of the gate; no token is sent to a host that did not
 //! issue it; no outcome deletes a payload; nothing here prints.
@@ -32,6 +33,7 @@ pub mod http;
 pub mod plan;
 pub mod probe;
 pub mod receipts;
+pub mod sharing;
 pub mod token;
 
 pub use context::DeliveryContext;

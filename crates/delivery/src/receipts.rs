@@ -2,7 +2,7 @@
 
 use crate::classify::{Words, judge_silence};
 use crate::context::DeliveryContext;
-use crate::http::{HttpAnswer, HttpRequest, Payload};
+use crate::http::{HttpRequest, Payload};
 use crate::token::{TokenError, TokenSource};
 use contract::Scope;
 use contract::wire::endpoint::RECEIPTS;
@@ -80,7 +80,13 @@ fn ask(
     }
     // Text always serialises.
     let json = serde_json::to_vec(&question).unwrap_or_default();
-    let answer = send(context, tokens, team_id, &json)?;
+    let request = HttpRequest {
+        team: Some(team_id),
+        timeout: TIMEOUT,
+        ..HttpRequest::post(RECEIPTS, Payload::Json(&json))
+    };
+    let answer = tokens.send(context, &request)?;
+    let answer = answer.map_err(|error| AskError::Server(judge_silence(&error).detail))?;
     let states: ReceiptsAnswer = match answer.status {
         200 => answer.document().map_err(|error| AskError::Server(error.to_string()))?,
         404 | 405 => return Err(AskError::NotKnown),
@@ -92,28 +98,4 @@ fn ask(
     }
     let mut states = states.events.into_iter().chain(states.bodies);
     Ok(named.into_iter().map(|named| if named { states.next() } else { None }).collect())
-}
-
-fn send(
-    context: &DeliveryContext,
-    tokens: &mut TokenSource<'_>,
-    team_id: &str,
-    json: &[u8],
-) -> Result<HttpAnswer, AskError> {
-    let mut bearer = tokens.bearer()?;
-    for again in [true, false] {
-        let request = HttpRequest {
-            bearer: Some(&bearer),
-            team: Some(team_id),
-            timeout: TIMEOUT,
-            ..HttpRequest::post(RECEIPTS, Payload::Json(json))
-        };
-        let answer = context.client.send(tokens.destination(), &request);
-        let answer = answer.map_err(|error| AskError::Server(judge_silence(&error).detail))?;
-        if answer.status != 401 || !again {
-            return Ok(answer);
-        }
-        bearer = tokens.renewed_bearer()?;
-    }
-    Err(AskError::Token(TokenError::Ended))
 }

@@ -12,7 +12,7 @@
 use crate::auth::{RefreshError, Refreshed, is_valid, refresh};
 use crate::context::DeliveryContext;
 use crate::destination::{DestinationError, ServerAddress};
-use crate::http::{BadToken, Bearer};
+use crate::http::{BadToken, Bearer, HttpAnswer, HttpRequest, SendError};
 use contract::{ExitCode, Fault, Remedy, Scope, exit, server_url};
 use gate::EgressPermit;
 use identity::token::read_ci_token;
@@ -236,6 +236,26 @@ impl<'a> TokenSource<'a> {
             }
             LoginSource::Credentials | LoginSource::None => Err(LOGGED_OUT),
         }
+    }
+
+    /// Sends a request with a token; once more with a renewed one when the server does not accept it. The
+    /// inner error is one of the connection.
+    ///
+    /// # Errors
+    /// See [`TokenError`].
+    pub(crate) fn send(
+        &mut self,
+        context: &DeliveryContext,
+        request: &HttpRequest<'_>,
+    ) -> Result<Result<HttpAnswer, SendError>, TokenError> {
+        let bearer = self.bearer()?;
+        let first =
+            context.client.send(&self.destination, &HttpRequest { bearer: Some(&bearer), ..*request });
+        if !matches!(&first, Ok(answer) if answer.status == 401) {
+            return Ok(first);
+        }
+        let bearer = self.renewed_bearer()?;
+        Ok(context.client.send(&self.destination, &HttpRequest { bearer: Some(&bearer), ..*request }))
     }
 
     /// The account that is logged in now; refuses any but the permit's account at the permit's server.

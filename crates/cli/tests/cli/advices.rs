@@ -36,6 +36,8 @@ const ROWS: &[(&str, &str, How)] = &[
     ("cli/src/command/sync/project_choice.rs", "run the command in its checkout", Names("checkout")),
     ("cli/src/command/sync/project_choice.rs", "known projects", Names("{}")),
     ("cli/src/command/sync/capture.rs", "available missions", Names("--history")),
+    ("cli/src/command/server/session/revoke.rs", "session list", Names("`spec-kitty server session list`")),
+    ("cli/src/command/server/project/forget.rs", "project list", Names("`spec-kitty server project list`")),
     ("cli/src/command/sync/resend.rs", "capture --history MISSION", Names("--history MISSION")),
     ("cli/src/command/sync/export.rs", "= ELSEWHERE", From("cli/src/command/sync/migrate/from_scope.rs")),
     (
@@ -190,6 +192,11 @@ const ROWS: &[(&str, &str, How)] = &[
     ("server/src/error.rs", "shows the accounts", Names("`spec-kitty server user list`")),
     ("server/src/error.rs", "create the account", Cured(account_is_created)),
     ("server/src/error.rs", "private teamspaces", Names("--team")),
+    ("server/src/error.rs", "shows the teams", Names("`spec-kitty server team list`")),
+    ("server/src/error.rs", "otherwise choose another id", Names("`spec-kitty server team add-member`")),
+    ("server/src/error.rs", "also has --to-team", Names("`spec-kitty server team add-member`")),
+    ("server/src/error.rs", "a member to that team", Names("`spec-kitty server team add-member`")),
+    ("server/src/error.rs", "run the command again", Names("again")),
     ("server/src/error.rs", "start the server again", Names("`spec-kitty server`")),
     ("server/src/error.rs", "that the message names", Names("--help")),
 ];

@@ -204,7 +204,7 @@ fn private_data_of_an_opted_out_project_is_deleted() {
     drop(queue);
     world.run(["sync", "opt-in", "--project", PROJECT, "--include-held", "--yes"]).exits(0);
     world.run(["sync", "now"]).exits(0);
-    let out = ["sync", "opt-out", "--project", PROJECT, "--delete-private-data", "--json"];
+    let out = ["sync", "opt-out", "--project", PROJECT, "--delete-private-data", "--yes", "--json"];
     let out = world.run(out).exits(0).json();
     assert_eq!(out["deleted"]["blocks"], 2, "{out:#}");
     let preview = world.run(["sync", "resend", "--since", "2020-01-01", "--json"]).exits(2).json();

@@ -3,6 +3,7 @@
 use super::answer::ProtocolDocument;
 use contract::wire::me::SessionStatus;
 use contract::wire::receipts::ReceiptsAnswer;
+use contract::wire::sharing::{ProjectForgotten, ShareCreated, ShareLeft, ShareList};
 use contract::wire::{DeviceAuthorization, Me, OAuthError, Revocation, TokenGrant};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -48,6 +49,30 @@ impl ProtocolDocument<'_> for HealthDocument {
         let ingress = self.0.get("sync_ingress").is_some_and(Value::is_object);
         let status = self.0.get("status").is_some_and(Value::is_string);
         (!ingress && !status).then_some("a health document has `sync_ingress` or `status`")
+    }
+}
+
+impl ProtocolDocument<'_> for ShareList {
+    fn fault(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+impl ProtocolDocument<'_> for ShareCreated {
+    fn fault(&self) -> Option<&'static str> {
+        self.share.state.is_empty().then_some("`share.state` is empty")
+    }
+}
+
+impl ProtocolDocument<'_> for ShareLeft {
+    fn fault(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+impl ProtocolDocument<'_> for ProjectForgotten {
+    fn fault(&self) -> Option<&'static str> {
+        None
     }
 }
 

@@ -1,5 +1,8 @@
 //! `server`: the ingest server as one process; `server ...`: the administration of its accounts.
 
+mod project;
+mod session;
+mod team;
 mod token;
 mod user;
 
@@ -15,7 +18,7 @@ use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-/// Run the ingest server, or administer its accounts
+/// Run the ingest server, or administer its people, teams and projects
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -51,6 +54,15 @@ enum ServerCommand {
     /// Administer the accounts of this server
     #[command(subcommand, arg_required_else_help = true)]
     User(user::UserCommand),
+    /// Administer the teams and their members
+    #[command(subcommand, arg_required_else_help = true)]
+    Team(team::TeamCommand),
+    /// List and end the logins of people
+    #[command(subcommand, arg_required_else_help = true)]
+    Session(session::SessionCommand),
+    /// List and delete the projects of the teams
+    #[command(subcommand, arg_required_else_help = true)]
+    Project(project::ProjectCommand),
     /// Administer tokens for machines that cannot log in
     #[command(subcommand, arg_required_else_help = true)]
     Token(token::TokenCommand),
@@ -61,6 +73,9 @@ impl ServerArgs {
         match self.command.take() {
             None => Box::new(self),
             Some(ServerCommand::User(command)) => command.verb(),
+            Some(ServerCommand::Team(command)) => command.verb(),
+            Some(ServerCommand::Session(command)) => command.verb(),
+            Some(ServerCommand::Project(command)) => command.verb(),
             Some(ServerCommand::Token(command)) => command.verb(),
         }
     }
@@ -104,6 +119,14 @@ impl AdminArgs {
     fn open(&self) -> Result<Admin, CliError> {
         Admin::open_existing(&self.data).map_err(failed)
     }
+}
+
+/// The report of a deletion that was not agreed to; nothing changes then.
+fn confirmed(context: &CommandContext, yes: bool, question: &str, preview: &impl Render) -> Option<Report> {
+    if yes || context.agrees(&format!("{}{question}", preview.text())) {
+        return None;
+    }
+    Some(Report::exiting(ExitCode::Refused, preview).note("nothing was changed; add --yes to do it"))
 }
 
 /// An address and port; `localhost` is this machine, whatever a resolver says.

@@ -14,9 +14,13 @@ mod parked;
 mod preview;
 mod project_choice;
 mod resend;
+mod routes;
 mod scoped;
 mod setup;
+mod share;
+mod sharing;
 mod status;
+mod unshare;
 
 use crate::verb::Verb;
 use clap::Subcommand;
@@ -40,6 +44,9 @@ pub(crate) enum SyncCommand {
     Gc(gc::GcArgs),
     OptIn(opt_in::OptInArgs),
     OptOut(opt_out::OptOutArgs),
+    Share(share::ShareArgs),
+    Unshare(unshare::UnshareArgs),
+    Routes(routes::RoutesArgs),
     /// Start, stop, show or run the background delivery daemon
     #[command(subcommand, arg_required_else_help = true)]
     Daemon(daemon::DaemonCommand),
@@ -62,6 +69,9 @@ impl SyncCommand {
             Self::Gc(args) => Box::new(args),
             Self::OptIn(args) => Box::new(args),
             Self::OptOut(args) => Box::new(args),
+            Self::Share(args) => Box::new(args),
+            Self::Unshare(args) => Box::new(args),
+            Self::Routes(args) => Box::new(args),
             Self::Daemon(command) => command.verb(),
         }
     }

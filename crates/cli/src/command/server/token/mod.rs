@@ -31,7 +31,7 @@ impl TokenCommand {
 
 /// A token as it is shown.
 #[derive(Debug, Serialize)]
-struct TokenView {
+pub(super) struct TokenView {
     id: String,
     email: String,
     team: String,
@@ -41,7 +41,7 @@ struct TokenView {
 }
 
 impl TokenView {
-    fn of(record: &CiTokenRecord) -> Self {
+    pub(super) fn of(record: &CiTokenRecord) -> Self {
         Self {
             id: record.id.clone(),
             email: record.email.clone(),

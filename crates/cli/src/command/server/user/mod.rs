@@ -1,15 +1,19 @@
 //! `server user ...`.
 
 mod add;
+mod disable;
+mod enable;
 mod list;
+mod remove;
 mod secret;
+mod show;
 
 use super::AdminLine;
 use crate::verb::Verb;
 use clap::Subcommand;
 use contract::text::printable;
 use serde::Serialize;
-use server::Account;
+use server::{Account, UnixMillis};
 
 /// `server user ...`.
 #[derive(Debug, Subcommand)]
@@ -17,6 +21,10 @@ pub(crate) enum UserCommand {
     Add(add::UserAddArgs),
     Secret(secret::UserSecretArgs),
     List(list::UserListArgs),
+    Show(show::UserShowArgs),
+    Disable(disable::UserDisableArgs),
+    Enable(enable::UserEnableArgs),
+    Remove(remove::UserRemoveArgs),
 }
 
 impl UserCommand {
@@ -25,6 +33,10 @@ impl UserCommand {
             Self::Add(args) => Box::new(args),
             Self::Secret(args) => Box::new(args),
             Self::List(args) => Box::new(args),
+            Self::Show(args) => Box::new(args),
+            Self::Disable(args) => Box::new(args),
+            Self::Enable(args) => Box::new(args),
+            Self::Remove(args) => Box::new(args),
         }
     }
 }
@@ -39,6 +51,7 @@ struct AccountView {
     name: String,
     teams: Vec<TeamView>,
     created_at: String,
+    disabled_at: Option<String>,
 }
 
 /// A team of an account.
@@ -67,6 +80,7 @@ impl AccountView {
                 })
                 .collect(),
             created_at: account.created_at.iso(),
+            disabled_at: account.disabled_at.map(UnixMillis::iso),
         }
     }
 }
@@ -74,6 +88,7 @@ impl AccountView {
 impl AdminLine for AccountView {
     fn line(&self) -> String {
         let teams: Vec<_> = self.teams.iter().map(|team| printable(&team.id).into_owned()).collect();
-        format!("{}  {}  teams: {}", printable(&self.email), self.user_id, teams.join(", "))
+        let state = self.disabled_at.as_ref().map_or_else(String::new, |at| format!("  disabled {at}"));
+        format!("{}  {}  teams: {}{state}", printable(&self.email), self.user_id, teams.join(", "))
     }
 }

@@ -3,7 +3,7 @@ use super::SECRET_NOTE;
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
 use serde_json::json;
 
-/// Give an account a new approval secret; print it once
+/// Give an account a new approval secret, printed once; end its sessions and tokens
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example: spec-kitty server user secret --email ada@example.com --data /var/lib/spec-kitty"

@@ -5,6 +5,7 @@
 
 mod all_held;
 
+use crate::command::sync::opt_out::RemoteDeletion;
 use crate::command::sync::project_choice::{ProjectChoice, choose};
 use crate::command::sync::scoped::is_absent;
 use crate::report::{counted, events_and_bodies};
@@ -211,6 +212,9 @@ pub(super) struct ProjectDecision {
     /// Which kept bytes were deleted, with `--delete-private-data`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) deleted: Option<SentBlocks>,
+    /// What the server deleted, with `--delete-private-data`.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub(super) remote: Option<RemoteDeletion>,
     /// Why not everything was released that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_released: Option<String>,
@@ -226,6 +230,7 @@ impl ProjectDecision {
             include_held: false,
             released: None,
             deleted: None,
+            remote: None,
             not_released: None,
         }
     }
@@ -256,6 +261,9 @@ impl Render for ProjectDecision {
                 if let Some(deleted) = self.deleted {
                     let requests = counted(deleted.blocks, "request", "requests");
                     out.push_str(&format!("deleted the kept bytes of {requests}; the receipts stay\n"));
+                }
+                if let Some(remote) = &self.remote {
+                    out.push_str(&remote.line());
                 }
                 out
             }
