@@ -84,7 +84,7 @@ impl ServerError {
             Self::Store(StoreError::NoHeirs) => {
                 "first add a member to that team with `spec-kitty server team add-member`"
             }
-            Self::Store(StoreError::TeamInUse) => "run the command again",
+            Self::Store(StoreError::TeamInUse) => "run `spec-kitty server user remove` again",
             Self::Store(StoreError::Closed) => "start the server again with `spec-kitty server`",
             Self::Argument(..) => "correct the argument that the message names; --help describes it",
         };

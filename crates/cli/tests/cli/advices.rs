@@ -38,6 +38,7 @@ const ROWS: &[(&str, &str, How)] = &[
     ("cli/src/command/sync/capture.rs", "available missions", Names("--history")),
     ("cli/src/command/server/session/revoke.rs", "session list", Names("`spec-kitty server session list`")),
     ("cli/src/command/server/project/forget.rs", "project list", Names("`spec-kitty server project list`")),
+    ("cli/src/command/sync/sharing.rs", "deliver the project's events", Names("`spec-kitty sync now`")),
     ("cli/src/command/sync/resend.rs", "capture --history MISSION", Names("--history MISSION")),
     ("cli/src/command/sync/export.rs", "= ELSEWHERE", From("cli/src/command/sync/migrate/from_scope.rs")),
     (
@@ -196,7 +197,7 @@ const ROWS: &[(&str, &str, How)] = &[
     ("server/src/error.rs", "otherwise choose another id", Names("`spec-kitty server team add-member`")),
     ("server/src/error.rs", "also has --to-team", Names("`spec-kitty server team add-member`")),
     ("server/src/error.rs", "a member to that team", Names("`spec-kitty server team add-member`")),
-    ("server/src/error.rs", "run the command again", Names("again")),
+    ("server/src/error.rs", "user remove` again", Names("`spec-kitty server user remove`")),
     ("server/src/error.rs", "start the server again", Names("`spec-kitty server`")),
     ("server/src/error.rs", "that the message names", Names("--help")),
 ];

@@ -23,7 +23,7 @@ const OTHER: &str = "other@example.com";
 fn world() -> (World, Server, String) {
     let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
     let server = Server::start(&world, EMAIL);
-    let secret = new_secret(&world);
+    let secret = server.secret.clone();
     world.init_project();
     (world, server, secret)
 }
@@ -33,12 +33,6 @@ fn administer(world: &World, words: &[&str]) -> Value {
     let data = world.user_home().join("server-data");
     let argv = words.iter().copied().chain(["--data", data.to_str().unwrap(), "--json"]);
     world.run(argv).exits(0).json()
-}
-
-/// A new approval secret of the account, in the place of the one that it came with.
-fn new_secret(world: &World) -> String {
-    let issued = administer(world, &["server", "user", "secret", "--email", EMAIL]);
-    issued["approval_secret"].as_str().unwrap().to_owned()
 }
 
 fn start(world: &World, words: &[&str]) -> Child {

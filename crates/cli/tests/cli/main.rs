@@ -42,6 +42,7 @@ mod resend;
 mod restored_queue;
 mod scenarios;
 mod server_log;
+mod server_people;
 mod server_urls;
 mod setup;
 #[cfg(target_os = "linux")]

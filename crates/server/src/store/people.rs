@@ -212,8 +212,8 @@ impl Store {
     ) -> Result<Vec<SessionRecord>, StoreError> {
         self.query(move |sql| {
             let key = match &email {
-                Some(email) => Some(email_key(&account(sql, email)?.email)),
-                None => None,
+                Some(email) => email_key(&account(sql, email)?.email),
+                None => String::new(),
             };
             let rows = sql.rows(
                 "SELECT session_id, email, flow, sessions.created_at, ended_at,
@@ -223,7 +223,7 @@ impl Store {
                     (SELECT max(expires_at) FROM refresh_tokens
                      WHERE refresh_tokens.session_id = sessions.session_id)
                  FROM sessions JOIN accounts USING (user_id)
-                 WHERE (?1 IS NULL OR email_key = ?1) ORDER BY sessions.created_at, session_id",
+                 WHERE (CAST(?1 AS TEXT) = '' OR email_key = ?1) ORDER BY sessions.created_at, session_id",
                 values![key],
             )?;
             let read = |row: &Row| {

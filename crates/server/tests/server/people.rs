@@ -268,7 +268,7 @@ fn shared_project_is_seen_by_the_members_of_the_team_alone() {
 
 /// The id of the second account's own teamspace.
 fn pt(world: &World) -> String {
-    world.admin().account(BEA).unwrap().teams[0].team_id.clone()
+    world.admin().account(BEA).expect("the account").teams[0].team_id.clone()
 }
 
 #[test]

@@ -43,9 +43,9 @@ fn failed(error: &SharingError, http: &DeliveryContext) -> CliError {
                 .cured_by(error.remedy(http))
         }
         SharingError::UnknownProject => {
-            let remedy = "deliver the project's events with `spec-kitty sync now`, then try again";
-            CliError::failed("PROJECT_NOT_DELIVERED", error.to_string())
-                .remedy(Remedy::Advice(remedy.to_owned()))
+            CliError::failed("PROJECT_NOT_DELIVERED", error.to_string()).remedy(Remedy::Advice(
+                "deliver the project's events with `spec-kitty sync now`, then try again".to_owned(),
+            ))
         }
         SharingError::NotKnown | SharingError::Refused(_) => {
             CliError::failed("SERVER_REFUSED", printable(&error.to_string()).into_owned())

@@ -1,6 +1,7 @@
 use super::super::{AdminArgs, failed};
 use crate::report::counted;
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
+use clap::ArgGroup;
 use contract::Remedy;
 use contract::text::printable;
 use serde_json::json;
@@ -8,11 +9,11 @@ use serde_json::json;
 /// End a session, or every session of an account
 #[derive(Debug, Args)]
 #[command(
+    group = ArgGroup::new("which_sessions").required(true).args(["id", "email"]),
     after_help = "Example: spec-kitty server session revoke --email ada@example.com --data /var/lib/spec-kitty"
 )]
 pub(crate) struct SessionRevokeArgs {
     /// Id of the session
-    #[arg(required_unless_present = "email", conflicts_with = "email")]
     id: Option<String>,
     /// Every session of this account
     #[arg(long)]
