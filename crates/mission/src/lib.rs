@@ -66,6 +66,7 @@ pub mod recovery;
 mod remedies;
 pub mod slug;
 pub mod snapshot;
+mod subtask_state;
 pub mod tasks;
 pub mod template;
 mod transaction;

@@ -132,6 +132,11 @@ impl Change {
         Ok(())
     }
 
+    /// Whether there are rows to append.
+    pub(crate) fn appends(&self) -> bool {
+        !self.rows.is_empty()
+    }
+
     /// Adds `status.json` as the log will reduce, unless it already says so.
     pub(crate) fn refresh_status(&mut self) -> Result<Value> {
         let added = Log::of(self.log.path(), &self.rows);

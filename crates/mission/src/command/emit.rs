@@ -1,10 +1,12 @@
 //! `agent status emit`: one lane change of one work package.
 
+use super::move_task::read_package;
 use super::{Planned, Recorded, shown};
 use crate::clock::Clock;
 use crate::dialect::Dialect;
 use crate::document::{MAX_TEXT, read_text};
 use crate::error::{MissionError, Result};
+use crate::front_matter::WorkPackage;
 use crate::lane::Lane;
 use crate::log::{ExecutionMode, LaneRow, Row, read_log};
 use crate::outgoing::CaptureReport;
@@ -12,7 +14,8 @@ use crate::planning::read_planning;
 use crate::project::{MissionDirectory, Project};
 use crate::remedies::ErrorCode;
 use crate::snapshot::{Snapshot, reduce};
-use crate::tasks::{self, subtasks_are_complete, work_package_sections};
+use crate::subtask_state::Subtasks;
+use crate::tasks::{self, work_package_sections};
 use crate::transaction::{Change, Done};
 use crate::transition::{Circumstances, Refusal, Review, judge_transition};
 use crate::work_package::{find_wp_file, is_wp_id};
@@ -165,7 +168,11 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
             snapshot.work_packages.get(&request.wp_id).and_then(|state| state.last_event_id.clone());
         return Ok(Planned { request: request.clone(), change: None, outcome, plan });
     }
-    judge(project, request, &arguments, &snapshot, &tasks_md)?;
+    let wp = relies.then(|| read_package(&mission, &request.wp_id)).transpose()?.flatten();
+    judge(project, request, &arguments, &snapshot, (wp.as_ref(), &tasks_md))?;
+    if let (Some(wp), Dialect::Current) = (&wp, snapshot.dialect()) {
+        outcome.warnings.extend(Subtasks::of(&snapshot, &wp.id, Some(wp), &tasks_md).warning(&wp.id));
+    }
     let row = lane_row(&mission, request, &arguments, &snapshot, clock);
     outcome.event_id = Some(row.event_id.clone());
     outcome.changed = true;
@@ -203,7 +210,7 @@ fn judge(
     request: &Request,
     arguments: &Arguments,
     snapshot: &Snapshot,
-    tasks_md: &str,
+    (wp, tasks_md): (Option<&WorkPackage>, &str),
 ) -> Result<()> {
     let (wp_id, dialect) = (&request.wp_id, snapshot.dialect());
     let workspace = request.workspace_context.clone().filter(|context| !context.trim().is_empty());
@@ -216,7 +223,7 @@ fn judge(
         evidence: arguments.review.as_ref().filter(|_| is_approval(arguments.to) || dialect == Dialect::Rc11),
         review_result: arguments.review.as_ref(),
         workspace: Some(&workspace),
-        subtasks_complete: request.subtasks_complete || subtasks_are_complete(tasks_md, &request.wp_id),
+        subtasks_complete: request.subtasks_complete || Subtasks::are_complete(snapshot, wp_id, wp, tasks_md),
         implementation_evidence: request.implementation_evidence_present
             || snapshot.work_packages.get(wp_id).is_some_and(|state| state.last_event_id.is_some()),
         review_ref: request.review_ref.as_deref(),
@@ -266,7 +273,7 @@ fn lane_row(
 impl Recorded for Emitted {
     fn record(&mut self, done: Done) {
         self.to_lane = done.lane(&self.wp_id, self.to_lane);
-        self.warnings = done.notes;
+        self.warnings.extend(done.notes);
         self.capture = done.capture;
     }
 }

@@ -1,24 +1,33 @@
-//! `agent tasks mark-status`: ticks subtasks in `tasks.md`.
+//! `agent tasks mark-status`: ticks subtasks in `tasks.md`, and in a current mission writes them into the log.
 //!
 //! Work packages are not ticked but moved, with `move-task`: a work package id is not found here.
 
 use super::move_task::auto_commit;
 use super::{Planned, Recorded};
 use crate::clock::Clock;
+use crate::dialect::Dialect;
+use crate::document::{MAX_TEXT, read_text};
 use crate::error::{MissionError, Result};
+use crate::front_matter::WorkPackage;
 use crate::git::check_may_commit;
-use crate::log::read_log;
+use crate::log::{Annotation, Log, Row, read_log};
 use crate::outgoing::CaptureReport;
 use crate::outgoing::payload::HistoryEntry;
 use crate::planning::read_planning;
-use crate::project::Project;
+use crate::project::{MissionDirectory, Project};
 use crate::remedies::ErrorCode;
+use crate::snapshot::{Snapshot, reduce};
+use crate::subtask_state;
 use crate::tasks::{self, Marked, SubtaskState, mark_listed, mark_subtask, mark_table_row, owner_of_subtask};
 use crate::transaction::{Change, Done};
+use crate::work_package::{id_of_file, read_wp_files};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+/// Who ticks.
+const ACTOR: &str = "user";
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +64,7 @@ pub struct MarkResult {
     pub id: String,
     /// What became of it.
     pub outcome: MarkOutcome,
-    /// `checkbox`, `pipe_table` or `inline_subtasks`.
+    /// `checkbox`, `pipe_table` or `inline_subtasks`; `roster` for one that only the front matter lists.
     pub format: Option<&'static str>,
     /// For people.
     pub message: String,
@@ -108,7 +117,7 @@ impl Request {
 }
 
 /// Plans the marks.
-pub fn plan(project: &Project, request: &Request, _clock: &Clock) -> Result<Plan> {
+pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan> {
     request.check()?;
     let state = request.state()?;
     let commits = request.commit.map_or_else(|| auto_commit(project), Ok)?;
@@ -122,12 +131,24 @@ pub fn plan(project: &Project, request: &Request, _clock: &Clock) -> Result<Plan
     let before = read_planning(&mission.path, tasks::FILE)?.unwrap_or_default();
     let mut text = before.clone();
     let mut results = Vec::new();
+    let roster = Roster::read(&mission, &log)?;
     let mut done: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut logged: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     for id in &request.ids {
         let bare = id.rsplit(['/', ':']).next().unwrap_or(id);
-        let (outcome, format) = mark(&mut text, bare, state);
+        let (mut outcome, mut format) = mark(&mut text, bare, state);
+        let owner = roster.owner(bare).or_else(|| owner_of_subtask(&before, bare));
+        if let Some((wp_id, is_news)) = owner.as_ref().and_then(|wp_id| roster.news(wp_id, bare, state)) {
+            if outcome == MarkOutcome::NotFound {
+                (outcome, format) = (MarkOutcome::AlreadySatisfied, Some("roster"));
+            }
+            if is_news {
+                outcome = MarkOutcome::Updated;
+                logged.entry(wp_id).or_default().insert(bare.to_owned(), slot_state(state).into());
+            }
+        }
         if outcome == MarkOutcome::Updated
-            && let Some(wp_id) = owner_of_subtask(&before, bare)
+            && let Some(wp_id) = owner
         {
             done.entry(wp_id).or_default().push(bare.to_owned());
         }
@@ -154,10 +175,18 @@ pub fn plan(project: &Project, request: &Request, _clock: &Clock) -> Result<Plan
         ));
     }
     let outcome = Marking { results, summary, commit_hash: None, capture: CaptureReport::default() };
-    if text == before {
+    if text == before && logged.is_empty() {
         return Ok(Planned { request: request.clone(), change: None, outcome, plan });
     }
-    let change = change(commits, request, Change::of(mission, log), (path, text), done, &outcome);
+    let mut written = Change::of(mission, log);
+    if !logged.is_empty() {
+        written.append(
+            logged.into_iter().map(|(wp_id, subtasks)| annotation(wp_id, subtasks, clock)).collect(),
+        )?;
+        written.refresh_status()?;
+    }
+    let ticked = (text != before).then_some((path, text));
+    let change = change(commits, request, written, ticked, done, &outcome);
     Ok(Planned { request: request.clone(), change: Some(change), outcome, plan })
 }
 
@@ -166,29 +195,96 @@ fn change(
     commits: bool,
     request: &Request,
     mut change: Change,
-    (path, text): (PathBuf, String),
+    ticked: Option<(PathBuf, String)>,
     done: BTreeMap<String, Vec<String>>,
     outcome: &Marking,
 ) -> Change {
     let word = request.status.trim().to_lowercase();
+    let mut files: Vec<PathBuf> = change.files.keys().cloned().collect();
+    if change.appends() {
+        files.push(change.log.path().to_owned());
+    }
+    // What proves the entry is the file that changed.
+    let proof = ticked.as_ref().map(|(path, _)| path.clone()).or_else(|| files.first().cloned());
+    let proof = proof.unwrap_or_default();
     change.history.extend(done.into_iter().map(|(wp_id, ids)| {
         let entry = HistoryEntry {
             wp_id,
             entry_type: "note",
             entry_content: format!("{} marked as {word}", ids.join(", ")),
-            author: "user".to_owned(),
+            author: ACTOR.to_owned(),
         };
-        (entry, path.clone())
+        (entry, proof.clone())
     }));
-    change.files.insert(path.clone(), text.into_bytes());
+    if let Some((path, text)) = ticked {
+        files.push(path.clone());
+        change.files.insert(path, text.into_bytes());
+    }
     if commits {
         let spec = change.mission.slug.split('-').next().unwrap_or_default();
         let updated = outcome.results.iter().filter(|result| result.outcome == MarkOutcome::Updated);
         let ids: Vec<_> = updated.map(|result| result.id.as_str()).collect();
-        change.commit =
-            Some((vec![path], format!("chore: Mark {} as {word} on spec {spec}", ids.join(", "))));
+        change.commit = Some((files, format!("chore: Mark {} as {word} on spec {spec}", ids.join(", "))));
     }
     change
+}
+
+/// The subtasks that the front matter of a current mission lists, and what the log says of them. Empty for an
+/// earlier mission, in which only the boxes count.
+struct Roster {
+    packages: Vec<(String, Vec<String>)>,
+    snapshot: Snapshot,
+}
+
+impl Roster {
+    fn read(mission: &MissionDirectory, log: &Log) -> Result<Self> {
+        let snapshot = reduce(&[log], mission.dialect(log));
+        let mut packages = Vec::new();
+        if snapshot.dialect() == Dialect::Current {
+            for path in read_wp_files(&mission.path)? {
+                let named =
+                    path.file_name().and_then(|name| name.to_str()).and_then(id_of_file).map(str::to_owned);
+                let Some(text) = read_text(&path, MAX_TEXT)? else { continue };
+                let wp = WorkPackage::parse_as(&path, text, named.as_deref())?;
+                packages.push((wp.id.clone(), wp.subtasks().unwrap_or_default()));
+            }
+        }
+        Ok(Self { packages, snapshot })
+    }
+
+    /// The work package that lists the subtask.
+    fn owner(&self, id: &str) -> Option<String> {
+        let lists = |subtasks: &[String]| subtasks.iter().any(|known| known == id);
+        self.packages.iter().find(|(_, subtasks)| lists(subtasks)).map(|(wp_id, _)| wp_id.clone())
+    }
+
+    /// The work package, and whether the log does not say so yet; nothing in an earlier mission.
+    fn news(&self, wp_id: &str, id: &str, state: SubtaskState) -> Option<(String, bool)> {
+        (self.snapshot.dialect() == Dialect::Current).then(|| {
+            let is_done = subtask_state::is_done(&self.snapshot, wp_id, id);
+            (wp_id.to_owned(), is_done != (state == SubtaskState::Done))
+        })
+    }
+}
+
+/// The state as the log has it.
+const fn slot_state(state: SubtaskState) -> &'static str {
+    match state {
+        SubtaskState::Done => "done",
+        SubtaskState::Pending => "planned",
+    }
+}
+
+/// The row that says what became of subtasks of a work package.
+fn annotation(wp_id: String, subtasks: Map<String, Value>, clock: &Clock) -> Row {
+    let delta = [(subtask_state::SLOT.to_owned(), Value::Object(subtasks))];
+    Row::Annotation(Annotation {
+        event_id: clock.ulid(),
+        wp_id,
+        at: clock.now().iso(),
+        actor: ACTOR.to_owned(),
+        delta: delta.into_iter().collect(),
+    })
 }
 
 /// Marks one subtask in the first form in which it is there.

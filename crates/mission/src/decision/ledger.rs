@@ -15,8 +15,20 @@ const FILE: &str = "index.json";
 const VERSION: u64 = 1;
 
 /// What was being done when the question came up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::EnumIter,
+    strum::IntoStaticStr,
+    strum::EnumString,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum OriginFlow {
     /// Writing the charter.
     Charter,
@@ -24,21 +36,28 @@ pub enum OriginFlow {
     Specify,
     /// Planning.
     Plan,
+    /// Cutting into work packages; only in a current mission, as the two after it.
+    Tasks,
+    /// Implementing.
+    Implement,
+    /// Reviewing.
+    Review,
 }
 
 impl OriginFlow {
     /// The name in files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Charter => "charter",
-            Self::Specify => "specify",
-            Self::Plan => "plan",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// The flow of exactly this name.
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Charter, Self::Specify, Self::Plan].into_iter().find(|flow| flow.name() == name)
+        name.parse().ok()
+    }
+
+    /// Whether 3.2.0rc11 knows it, which refuses a ledger with another one.
+    pub const fn is_early(self) -> bool {
+        matches!(self, Self::Charter | Self::Specify | Self::Plan)
     }
 }
 
@@ -104,6 +123,9 @@ pub struct Decision {
     pub resolved_at: Option<String>,
     /// Who closed it.
     pub resolved_by: Option<String>,
+    /// Who asked; releases before 3.2.0 do not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_by: Option<String>,
     /// ULID of the mission.
     pub mission_id: String,
     /// Directory name of the mission.
@@ -232,7 +254,7 @@ mod tests {
                 "decision_id": "d", "origin_flow": "plan", "step_id": null, "slot_key": "s", "input_key": "k",
                 "question": "q", "options": [], "status": "open", "final_answer": null, "rationale": null,
                 "other_answer": false, "summary_json": null, "created_at": "t", "resolved_at": null,
-                "resolved_by": null, "mission_id": "m", "mission_slug": "x", "newer": {"a": 1}
+                "resolved_by": null, "opened_by": "cli", "mission_id": "m", "mission_slug": "x", "newer": {"a": 1}
             }]
         }));
         assert_eq!(Ledger::parse(Path::new("i"), &text).unwrap().render(), text);

@@ -14,7 +14,7 @@ pub enum FindingKind {
     DeferredWithoutMarker,
     /// A marker names a decision that the ledger does not know.
     MarkerWithoutDecision,
-    /// A marker names a decision that is not deferred.
+    /// A marker names a decision that is neither deferred nor resolved.
     StaleMarker,
 }
 
@@ -75,11 +75,15 @@ pub fn verify_markers(ledger: &Ledger, documents: &[(&str, &str)]) -> Verificati
     let mut seen = HashSet::new();
     for (id, location) in found.iter().filter(|(id, _)| seen.insert(id.as_str())) {
         let (kind, detail) = match ledger.find(id).map(|entry| entry.status) {
-            Some(DecisionStatus::Deferred) => continue,
+            // An answer may stay beside its marker.
+            Some(DecisionStatus::Deferred | DecisionStatus::Resolved) => continue,
             None => (FindingKind::MarkerWithoutDecision, "Marker references unknown decision_id".to_owned()),
             Some(status) => (
                 FindingKind::StaleMarker,
-                format!("Marker references a decision that is {}, not deferred", status.name()),
+                format!(
+                    "Marker references a decision that is {}, neither deferred nor resolved",
+                    status.name()
+                ),
             ),
         };
         findings.push(Finding {
@@ -124,7 +128,7 @@ mod tests {
 
     #[test]
     fn each_disagreement_is_found_once() {
-        let ids: Vec<String> = (0..4).map(|n| format!("01KRX11MABCDEFGHJKMNPQRST{n}")).collect();
+        let ids: Vec<String> = (0..5).map(|n| format!("01KRX11MABCDEFGHJKMNPQRST{n}")).collect();
         let entry = |id: &str, status: &str| {
             serde_json::json!({
                 "decision_id": id, "origin_flow": "plan", "step_id": "s", "slot_key": null, "input_key": "k",
@@ -133,16 +137,22 @@ mod tests {
             })
         };
         let text = serde_json::json!({ "version": 1, "mission_id": "m", "entries": [
-            entry(&ids[0], "deferred"), entry(&ids[1], "deferred"), entry(&ids[2], "resolved")
+            entry(&ids[0], "deferred"), entry(&ids[1], "deferred"), entry(&ids[2], "canceled"), entry(&ids[4], "resolved")
         ]});
         let ledger = Ledger::parse(Path::new("i"), &text.to_string()).unwrap();
         let marker = |id: &str| format!("[NEEDS CLARIFICATION: x]  <!--decision_id: {id} -->");
-        let plan =
-            format!("a\n{} {}\n{}\n{}", marker(&ids[1]), marker(&ids[2]), marker(&ids[3]), marker(&ids[3]));
+        let plan = format!(
+            "a\n{} {}\n{}\n{}\n{}",
+            marker(&ids[1]),
+            marker(&ids[2]),
+            marker(&ids[3]),
+            marker(&ids[3]),
+            marker(&ids[4])
+        );
         let verdict = verify_markers(&ledger, &[("spec.md", ""), ("plan.md", &plan)]);
         let kinds: Vec<_> =
             verdict.findings.iter().map(|finding| (finding.kind, finding.location.clone())).collect();
-        assert_eq!((verdict.deferred_count, verdict.marker_count, verdict.status), (2, 4, "drift"));
+        assert_eq!((verdict.deferred_count, verdict.marker_count, verdict.status), (2, 5, "drift"));
         assert_eq!(
             kinds,
             [

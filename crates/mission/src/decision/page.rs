@@ -19,6 +19,7 @@ pub fn render_page(decision: &Decision) -> String {
     facts.push(("Created", offset(&decision.created_at)));
     facts.extend(decision.resolved_at.as_deref().map(|at| ("Resolved", offset(at))));
     facts.extend(decision.resolved_by.clone().map(|who| ("Resolved by", who)));
+    facts.extend(decision.opened_by.clone().map(|who| ("Opened by", who)));
     facts.push(("Other answer", decision.other_answer.to_string()));
     // Writing to a String does not fail.
     let _ = write!(out, "# Decision Moment `{}`\n\n", decision.decision_id);

@@ -187,6 +187,18 @@ impl WorkPackage {
         self.map.get(key)
     }
 
+    /// `subtasks`, trimmed, each once; nothing without the key. An item may be an object with an `id`.
+    pub fn subtasks(&self) -> Option<Vec<String>> {
+        let mut ids: Vec<String> = Vec::new();
+        for item in self.map.get("subtasks")?.as_array().into_iter().flatten() {
+            let id = item.as_str().or_else(|| item.get("id")?.as_str()).unwrap_or_default().trim();
+            if !id.is_empty() && !ids.iter().any(|known| known == id) {
+                ids.push(id.to_owned());
+            }
+        }
+        Some(ids)
+    }
+
     /// The file with another YAML block.
     pub fn with_yaml(&self, yaml: &str) -> String {
         [&self.text[..self.yaml.start], yaml, &self.text[self.yaml.end..]].concat()

@@ -65,6 +65,11 @@ impl Annotation {
         })
     }
 
+    /// The note that it adds.
+    pub fn note(&self) -> Option<&str> {
+        self.delta.get("note").and_then(Value::as_str).filter(|note| !note.trim().is_empty())
+    }
+
     /// The row as JSON.
     pub fn to_value(&self) -> Value {
         json!({

@@ -47,7 +47,16 @@ pub(crate) fn draft_of_row(row: &Row, background: &Background<'_>) -> Option<Dra
     match row {
         Row::Lane(row) => Some(draft_of_lane_row(row, event_type, background)),
         Row::Fact(row) => Some(draft_of_fact(row, event_type, background)),
-        Row::Annotation(_) | Row::Other(_) => None,
+        Row::Annotation(row) => {
+            let entry = HistoryEntry {
+                wp_id: row.wp_id.clone(),
+                entry_type: "note",
+                entry_content: row.note()?.to_owned(),
+                author: row.actor.clone(),
+            };
+            Some(draft_of_history(&entry, row.event_id.clone(), row.at.clone()))
+        }
+        Row::Other(_) => None,
     }
 }
 

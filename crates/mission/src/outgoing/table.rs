@@ -33,10 +33,11 @@ pub const fn fact_travels(fact: FactKind) -> Travels {
 }
 
 /// The fate of a row.
-pub const fn row_travels(row: &Row) -> Travels {
+pub fn row_travels(row: &Row) -> Travels {
     match row {
         Row::Lane(_) => Travels::As(kind::WP_STATUS_CHANGED),
         Row::Fact(fact) => fact_travels(fact.kind),
+        Row::Annotation(row) if row.note().is_some() => Travels::As(kind::HISTORY_ADDED),
         Row::Annotation(_) => Travels::Never("the published contract has no type for it"),
         Row::Other(_) => Travels::Never("the row of another producer is that producer's to send"),
     }
@@ -50,10 +51,10 @@ mod tests {
     fn the_table_in_the_docs_is_this_one() {
         let docs =
             std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/events.md")).unwrap();
-        let annotation = "annotation (subtasks, notes, who has a work package)".to_owned();
         let mut expected = vec![
             ("lane change".to_owned(), Travels::As(kind::WP_STATUS_CHANGED)),
-            (annotation, Travels::Never("")),
+            ("annotation with a note".to_owned(), Travels::As(kind::HISTORY_ADDED)),
+            ("annotation without a note".to_owned(), Travels::Never("")),
         ];
         expected.extend(FactKind::ALL.map(|fact| (format!("`{}`", fact.name()), fact_travels(fact))));
         for (row, travels) in expected {

@@ -25,8 +25,8 @@ pub use oddity::{HeadingOddities, heading_oddities};
 pub use requirement::{is_functional, references, requirement_line, spec_requirements};
 pub use section::{Section, requirement_sections, work_package_sections};
 pub use subtask::{
-    Marked, Subtask, SubtaskState, mark_subtask, owner_of_subtask, subtasks, subtasks_are_complete,
-    unchecked_subtasks,
+    Marked, Subtask, SubtaskState, box_state, mark_subtask, owner_of_subtask, subtasks,
+    subtasks_are_complete, unchecked_subtasks,
 };
 pub use table::{mark_listed, mark_table_row};
 

@@ -104,6 +104,14 @@ pub fn owner_of_subtask(text: &str, id: &str) -> Option<String> {
         .map(|section| section.wp_id)
 }
 
+/// What the rows of the subtask `id` say: done when each of them is; nothing without a row.
+pub fn box_state(text: &str, id: &str) -> Option<SubtaskState> {
+    let mut rows = subtasks(text).filter(|row| is_named(row.id, id)).peekable();
+    rows.peek()?;
+    let is_done = rows.all(|row| row.state == SubtaskState::Done);
+    Some(if is_done { SubtaskState::Done } else { SubtaskState::Pending })
+}
+
 /// Whether a row's first word is the id, a separator behind it aside.
 fn is_named(word: &str, id: &str) -> bool {
     word.trim_matches('*').trim_end_matches([':', '.']).trim_matches('*') == id

@@ -5,6 +5,7 @@
 mod capture;
 mod commit;
 mod create;
+mod current;
 mod decision;
 mod emit;
 mod evidence;

@@ -7,14 +7,15 @@ mod request;
 
 pub use request::{CloseRequest, Closed, Closing, OpenRequest, Opened};
 
-use super::{Planned, Recorded, shown};
+use super::{Planned, Recorded, has_fact, shown};
 use crate::clock::{Clock, Moment};
 use crate::decision::{
     Decision, DecisionStatus, Ledger, OriginFlow, Verification, read_ledger, render_page, verify_markers,
 };
+use crate::dialect::Dialect;
 use crate::document::{MAX_TEXT, read_text};
 use crate::error::{MissionError, Result};
-use crate::log::{FactKind, FactRow, Row, read_log};
+use crate::log::{FactKind, FactRow, Log, Row, read_log};
 use crate::project::{MissionDirectory, Project};
 use crate::remedies::ErrorCode;
 use crate::transaction::{Change, Done};
@@ -22,6 +23,8 @@ use serde_json::{Map, Value, json};
 
 /// Where the questions of this command come from, in the facts it writes.
 const SURFACE: &str = "planning_interview";
+/// The key under which those facts name the decision.
+const KEY: &str = "decision_point_id";
 
 fn invalid(code: ErrorCode, problem: impl Into<String>, facts: Value) -> MissionError {
     MissionError::invalid(code, problem, &facts)
@@ -53,6 +56,16 @@ fn plan_open(
     let (flow, options) = request.arguments()?;
     let (mission, mission_id, mut ledger) = open_mission(project, request.mission.as_deref())?;
     let place = request.step_id.as_deref().or(request.slot_key.as_deref()).unwrap_or_default();
+    let log = read_log(&mission.path)?;
+    let dialect = mission.dialect(&log);
+    if dialect == Dialect::Rc11 && !flow.is_early() {
+        let problem = format!(
+            "`{}` is a flow of current missions, and {} is one of an earlier release: use charter, specify or plan",
+            flow.name(),
+            mission.slug
+        );
+        return Err(MissionError::Argument { name: "--flow", problem });
+    }
     if let Some(known) = ledger.entries.iter().find(|entry| entry.asks(flow, place, &request.input_key)) {
         if known.status != DecisionStatus::Open {
             let problem =
@@ -67,7 +80,19 @@ fn plan_open(
             idempotent: true,
             mission_id,
         };
-        return planned(opened, None);
+        let is_logged = has_fact(&log, FactKind::DecisionPointOpened, KEY, &known.decision_id);
+        if is_logged || request.dry_run {
+            return planned(opened, None);
+        }
+        // An earlier command ended between the ledger and the log.
+        let at = clock.now().iso();
+        let payload =
+            opened_payload(known, mission.mission_type(), request.actor.as_deref(), &known.created_at);
+        let row = fact(FactKind::DecisionPointOpened, clock.ulid(), at, payload);
+        let rows = log.line_count() + 1;
+        let mut change = Change::of(mission, log);
+        change.append(vec![row])?;
+        return planned(Opened { event_lamport: Some(rows), ..opened }, Some(change));
     }
     if request.dry_run {
         let opened = Opened {
@@ -80,13 +105,16 @@ fn plan_open(
         return planned(opened, None);
     }
     let now = clock.now();
-    let entry = new_entry(request, (flow, options), &mission, &mission_id, clock, now);
+    let mut entry = new_entry(request, (flow, options), &mission, &mission_id, clock, now);
+    if dialect == Dialect::Current {
+        entry.opened_by = Some(request.actor.clone().unwrap_or_else(|| "cli".to_owned()));
+    }
     let payload = opened_payload(&entry, mission.mission_type(), request.actor.as_deref(), &now.iso());
     let row = fact(FactKind::DecisionPointOpened, clock.ulid(), now.iso(), payload);
     let (decision_id, artifact_path) =
         (entry.decision_id.clone(), shown(&ledger.page_path(&entry.decision_id)));
     ledger.put(entry.clone());
-    let (change, rows) = change(mission, &ledger, &entry, row)?;
+    let (change, rows) = change(mission, log, &ledger, &entry, row)?;
     let event_lamport = Some(rows);
     let opened = Opened { decision_id, artifact_path, event_lamport, idempotent: false, mission_id };
     planned(opened, Some(change))
@@ -116,6 +144,7 @@ fn new_entry(
         created_at: now.iso_z(),
         resolved_at: None,
         resolved_by: None,
+        opened_by: None,
         mission_id: mission_id.to_owned(),
         mission_slug: mission.slug.clone(),
         other: Map::new(),
@@ -161,8 +190,19 @@ fn plan_close(
         && known.final_answer == final_answer
         && known.other_answer == other_answer
         && known.rationale == request.rationale;
+    let log = read_log(&mission.path)?;
     if same {
-        return planned(closed, None);
+        if request.dry_run || is_closed_in(&log, known) {
+            return planned(closed, None);
+        }
+        // An earlier command ended between the ledger and the log.
+        let at = known.resolved_at.clone().unwrap_or_default();
+        let payload = closed_payload(known, mission.mission_type(), request.actor.as_deref(), &at);
+        let row = fact(FactKind::DecisionPointResolved, clock.ulid(), clock.now().iso(), payload);
+        closed.event_lamport = Some(log.line_count() + 1);
+        let mut change = Change::of(mission, log);
+        change.append(vec![row])?;
+        return planned(closed, Some(change));
     }
     check_may_become(known, status)?;
     closed.idempotent = false;
@@ -182,9 +222,20 @@ fn plan_close(
     let payload = closed_payload(&entry, mission.mission_type(), request.actor.as_deref(), &now.iso());
     let row = fact(FactKind::DecisionPointResolved, clock.ulid(), now.iso(), payload);
     ledger.put(entry.clone());
-    let (change, rows) = change(mission, &ledger, &entry, row)?;
+    let (change, rows) = change(mission, log, &ledger, &entry, row)?;
     closed.event_lamport = Some(rows);
     planned(closed, Some(change))
+}
+
+/// Whether the log has the event that closes a decision as the ledger says: a decision has one for each end, whoever
+/// wrote it.
+fn is_closed_in(log: &Log, decision: &Decision) -> bool {
+    let end = decision.status.name();
+    log.facts().any(|fact| {
+        fact.kind == FactKind::DecisionPointResolved
+            && fact.text(KEY) == Some(&decision.decision_id)
+            && fact.text("terminal_outcome") == Some(end)
+    })
 }
 
 /// Refuses to change what is final.
@@ -270,8 +321,13 @@ fn fact(kind: FactKind, event_id: String, at: String, payload: Value) -> Row {
 }
 
 /// Ledger, page and fact; and how many rows the log will have.
-fn change(mission: MissionDirectory, ledger: &Ledger, entry: &Decision, row: Row) -> Result<(Change, usize)> {
-    let log = read_log(&mission.path)?;
+fn change(
+    mission: MissionDirectory,
+    log: Log,
+    ledger: &Ledger,
+    entry: &Decision,
+    row: Row,
+) -> Result<(Change, usize)> {
     let rows = log.line_count() + 1;
     let mut change = Change::of(mission, log);
     change.append(vec![row])?;

@@ -13,7 +13,7 @@ use serde_json::json;
 pub struct OpenRequest {
     /// `--mission`.
     pub mission: Option<String>,
-    /// `--flow`: charter, specify or plan.
+    /// `--flow`: charter, specify or plan; in a current mission also tasks, implement or review.
     pub flow: String,
     /// `--step-id`; this or the slot is needed.
     pub step_id: Option<String>,
@@ -114,7 +114,7 @@ impl OpenRequest {
     pub(super) fn arguments(&self) -> Result<(OriginFlow, Vec<String>)> {
         let wrong = |name, problem: &str| MissionError::Argument { name, problem: problem.to_owned() };
         let flow = OriginFlow::named(&self.flow)
-            .ok_or_else(|| wrong("--flow", "must be charter, specify or plan"))?;
+            .ok_or_else(|| wrong("--flow", "must be charter, specify, plan, tasks, implement or review"))?;
         if blank(self.step_id.as_deref()) && blank(self.slot_key.as_deref()) {
             return Err(invalid(
                 ErrorCode::DecisionMissingStepOrSlot,

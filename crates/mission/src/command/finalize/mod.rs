@@ -21,6 +21,7 @@ use self::packages::Packages;
 use super::{Planned, Recorded, has_fact, mission_fact, shown};
 use crate::allocation::{self, Allocation, Header};
 use crate::clock::Clock;
+use crate::dialect::Dialect;
 use crate::document::{MAX_JSON, read_names, read_text};
 use crate::error::{MissionError, Result};
 use crate::lane::Lane;
@@ -167,7 +168,14 @@ fn rows(project: &Project, mission: &MissionDirectory, judged: &Judged, clock: &
         rows.push(mission_fact(FactKind::TasksCompleted, slug, clock.ulid(), &at.iso(), payload));
     }
     let seeds = judged.unseeded.iter().zip(0_i64..);
-    rows.extend(seeds.map(|(id, n)| Row::Lane(seed(mission, id, clock.ulid(), at.plus_micros(n).iso()))));
+    let dialect = mission.dialect(&judged.log);
+    rows.extend(seeds.map(|(id, n)| {
+        let mut row = seed(mission, id, clock.ulid(), at.plus_micros(n).iso());
+        if dialect == Dialect::Current {
+            (row.from_lane, row.force) = (Lane::Genesis, false);
+        }
+        Row::Lane(row)
+    }));
     rows
 }
 

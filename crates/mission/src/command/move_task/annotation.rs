@@ -2,19 +2,61 @@
 //! what was noted is written all the same.
 
 use super::{Request, Situation, assigned, auto_commit, noted};
+use crate::clock::Clock;
+use crate::dialect::Dialect;
 use crate::error::Result;
-use crate::log::Log;
+use crate::log::{Annotation, Log, Row};
 use crate::outgoing::payload::HistoryEntry;
 use crate::project::Project;
+use crate::snapshot;
 use crate::transaction::Change;
+use serde_json::{Map, Value};
 
-/// The change of the work package's file; nothing when it says all of it already.
+/// What the request tells about who has the work package, as a row of a current mission; nothing when it tells
+/// nothing.
+pub(super) fn row(request: &Request, situation: &Situation, clock: &Clock) -> Option<Annotation> {
+    let texts = [("agent", &request.agent), ("assignee", &request.assignee)];
+    let texts = texts.into_iter().filter_map(|(key, text)| Some((key, text.as_deref()?)));
+    let mut delta: Map<String, Value> = texts
+        .chain(request.note().map(|note| ("note", note)))
+        .map(|(key, text)| (key.into(), text.into()))
+        .collect();
+    delta.extend(request.shell_pid.map(|pid| ("shell_pid".to_owned(), pid.into())));
+    (!delta.is_empty()).then(|| Annotation {
+        event_id: clock.ulid(),
+        wp_id: situation.wp.id.clone(),
+        at: situation.now.iso(),
+        actor: situation.actor.clone(),
+        delta,
+    })
+}
+
+/// The same, without what the log says already.
+fn news(request: &Request, situation: &Situation, clock: &Clock) -> Option<Annotation> {
+    let mut row = row(request, situation, clock)?;
+    row.delta.retain(|key, value| key == "note" || situation.snapshot.slot(&row.wp_id, key) != Some(value));
+    (!row.delta.is_empty()).then_some(row)
+}
+
+/// The change that keeps what the request tells; nothing when it is known already.
 pub(super) fn annotate(
     project: &Project,
     request: &Request,
     situation: Situation,
     log: Log,
+    clock: &Clock,
 ) -> Result<Option<Change>> {
+    let commits = request.commit.map_or_else(|| auto_commit(project), Ok)?;
+    let message = format!("chore: Note on {}", situation.wp.id);
+    if situation.snapshot.dialect() == Dialect::Current {
+        let Some(row) = news(request, &situation, clock) else { return Ok(None) };
+        let mut change = Change::of(situation.mission, log);
+        change.append(vec![Row::Annotation(row)])?;
+        change.refresh_status()?;
+        let files = [crate::log::FILE, snapshot::FILE].map(|name| change.mission.path.join(name));
+        change.commit = commits.then(|| (files.to_vec(), message));
+        return Ok(Some(change));
+    }
     let note = request.note();
     let text = if note.is_some() { noted(request, &situation)? } else { assigned(request, &situation)? };
     let Situation { mission, wp, actor, .. } = situation;
@@ -32,8 +74,6 @@ pub(super) fn annotate(
         };
         change.history.push((entry, wp.path.clone()));
     }
-    if request.commit.map_or_else(|| auto_commit(project), Ok)? {
-        change.commit = Some((vec![wp.path], format!("chore: Note on {}", wp.id)));
-    }
+    change.commit = commits.then(|| (vec![wp.path], message));
     Ok(Some(change))
 }

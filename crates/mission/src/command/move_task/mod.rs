@@ -16,6 +16,7 @@ use self::rows::{rejection, rows};
 use super::{Planned, shown};
 use crate::activity::{Entry, cycle_pointer, with_entry};
 use crate::clock::{Clock, Moment};
+use crate::dialect::Dialect;
 use crate::document::{MAX_JSON, MAX_TEXT, read_text, read_text_anywhere};
 use crate::error::{MissionError, Result};
 use crate::front_matter::{Scalar, WorkPackage, edit};
@@ -25,7 +26,7 @@ use crate::log::{Row, read_log};
 use crate::outgoing::CaptureReport;
 use crate::project::{MissionDirectory, Project};
 use crate::remedies::ErrorCode;
-use crate::snapshot::{self, reduce};
+use crate::snapshot::{self, Snapshot, reduce};
 use crate::transaction::Change;
 use crate::work_package::find_wp_file;
 use serde_json::json;
@@ -38,6 +39,7 @@ pub type Plan = Planned<Request, Moved>;
 struct Situation {
     mission: MissionDirectory,
     wp: WorkPackage,
+    snapshot: Snapshot,
     from: Lane,
     to: Lane,
     actor: String,
@@ -65,17 +67,17 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
         ));
     };
     let (from, last_event) = (state.lane, state.last_event_id.clone());
-    let actor = actor(project, request, &wp)?;
+    let actor = actor(project, request, &wp, &snapshot)?;
     let mut moved = unmoved(request, from, to, &wp, log.path());
     if from == to && !request.force {
         moved.event_id = last_event;
-        let situation = Situation { mission, wp, from, to, actor, now: clock.now() };
-        let change = annotation::annotate(project, request, situation, log)?;
+        let situation = Situation { mission, wp, snapshot, from, to, actor, now: clock.now() };
+        let change = annotation::annotate(project, request, situation, log, clock)?;
         moved.changed = change.is_some();
         return Ok(Planned { request: request.clone(), change, outcome: moved, plan });
     }
-    let situation = Situation { mission, wp, from, to, actor, now: clock.now() };
-    check_ready(project, request, &situation)?;
+    let situation = Situation { mission, wp, snapshot, from, to, actor, now: clock.now() };
+    moved.warnings.extend(check_ready(project, request, &situation)?);
     let cycle = rejection(request, &situation)?;
     let pointer =
         cycle.as_ref().map(|(cycle, _)| cycle_pointer(&situation.mission.slug, cycle, &situation.wp.path));
@@ -83,13 +85,20 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
     moved.event_id = rows.last().map(|row| row.event_id.clone());
     moved.review_feedback = pointer;
     moved.changed = true;
-    let text = noted(request, &situation)?;
-    let wp_path = situation.wp.path.clone();
     let message = commit_message(request, &situation);
+    let mut rows: Vec<Row> = rows.into_iter().map(Row::Lane).collect();
+    // Who has a work package and what was noted is in the log of a current mission, in the file of an earlier one.
+    let (mut files, mut commit) = (Vec::new(), Vec::new());
+    match situation.snapshot.dialect() {
+        Dialect::Rc11 => {
+            commit.push(situation.wp.path.clone());
+            files.push((situation.wp.path.clone(), noted(request, &situation)?));
+        }
+        Dialect::Current => rows.extend(annotation::row(request, &situation, clock).map(Row::Annotation)),
+    }
     let mut change = Change::of(situation.mission, log);
-    change.append(rows.into_iter().map(Row::Lane).collect())?;
-    change.files.insert(wp_path.clone(), text.into_bytes());
-    let mut commit = vec![wp_path];
+    change.append(rows)?;
+    change.files.extend(files.into_iter().map(|(path, text)| (path, text.into_bytes())));
     if let Some((cycle, text)) = cycle {
         commit.push(cycle.path.clone());
         change.files.insert(cycle.path, text.into_bytes());
@@ -122,14 +131,19 @@ fn unmoved(request: &Request, from: Lane, to: Lane, wp: &WorkPackage, log: &Path
     }
 }
 
-/// The file of a work package.
-pub(crate) fn find_package(mission: &MissionDirectory, wp_id: &str) -> Result<WorkPackage> {
+/// The file of a work package, when it has one.
+pub(crate) fn read_package(mission: &MissionDirectory, wp_id: &str) -> Result<Option<WorkPackage>> {
     let path = find_wp_file(&mission.path, wp_id)?;
     let read = |path: PathBuf| {
         // Only finalize-tasks insists on the id inside the file.
         read_text(&path, MAX_TEXT)?.map(|text| WorkPackage::parse_as(&path, text, Some(wp_id))).transpose()
     };
-    path.map(read).transpose()?.flatten().ok_or_else(|| {
+    Ok(path.map(read).transpose()?.flatten())
+}
+
+/// The file of a work package.
+pub(crate) fn find_package(mission: &MissionDirectory, wp_id: &str) -> Result<WorkPackage> {
+    read_package(mission, wp_id)?.ok_or_else(|| {
         MissionError::invalid(
             ErrorCode::WorkPackageNotFound,
             format!("mission {} has no file tasks/{wp_id}-*.md", mission.slug),

@@ -3,6 +3,7 @@
 use super::{Request, Situation};
 use crate::activity::{newest_cycle, read_verdict};
 use crate::allocation;
+use crate::dialect::Dialect;
 use crate::document::{MAX_JSON, read_text};
 use crate::error::{MissionError, Result};
 use crate::front_matter::WorkPackage;
@@ -11,12 +12,25 @@ use crate::lane::Lane;
 use crate::planning::read_planning;
 use crate::project::{MissionDirectory, Project};
 use crate::remedies::ErrorCode;
-use crate::tasks::{self, unchecked_subtasks};
+use crate::snapshot::Snapshot;
+use crate::subtask_state::Subtasks;
+use crate::tasks;
 use serde_json::json;
 
 /// Who acts: the agent given, else the work package's own. Somebody else's work takes force.
-pub(super) fn actor(project: &Project, request: &Request, wp: &WorkPackage) -> Result<String> {
-    let assigned = wp.agent.as_deref().map(str::trim).filter(|agent| !agent.is_empty());
+///
+/// In a current mission the log has the agent, and the file is not looked at.
+pub(super) fn actor(
+    project: &Project,
+    request: &Request,
+    wp: &WorkPackage,
+    snapshot: &Snapshot,
+) -> Result<String> {
+    let assigned = match snapshot.dialect() {
+        Dialect::Rc11 => wp.agent.as_deref(),
+        Dialect::Current => snapshot.slot(&wp.id, "agent").and_then(serde_json::Value::as_str),
+    };
+    let assigned = assigned.map(str::trim).filter(|agent| !agent.is_empty());
     match (request.agent.as_deref(), assigned) {
         (Some(agent), Some(assigned)) if agent != assigned && !request.force => Err(MissionError::invalid(
             ErrorCode::AgentMismatch,
@@ -29,9 +43,14 @@ pub(super) fn actor(project: &Project, request: &Request, wp: &WorkPackage) -> R
     }
 }
 
-/// What stands in the way of the lane.
-pub(super) fn check_ready(project: &Project, request: &Request, situation: &Situation) -> Result<()> {
-    let Situation { mission, wp, to, .. } = situation;
+/// Refuses what stands in the way of the lane; returns what is odd about the work package.
+pub(super) fn check_ready(
+    project: &Project,
+    request: &Request,
+    situation: &Situation,
+) -> Result<Option<String>> {
+    let Situation { mission, wp, to, snapshot, .. } = situation;
+    let mut warning = None;
     let refuse =
         |code, problem: String| Err(MissionError::invalid(code, problem, &json!({ "wp_id": wp.id })));
     if matches!(to, Lane::Approved | Lane::Done)
@@ -44,13 +63,14 @@ pub(super) fn check_ready(project: &Project, request: &Request, situation: &Situ
     }
     if matches!(to, Lane::ForReview | Lane::Approved | Lane::Done) && !request.force {
         let tasks_md = read_planning(&mission.path, tasks::FILE)?.unwrap_or_default();
-        let open = unchecked_subtasks(&tasks_md, &wp.id);
-        if !open.is_empty() {
+        let subtasks = Subtasks::of(snapshot, &wp.id, Some(wp), &tasks_md);
+        if !subtasks.open.is_empty() {
             return refuse(
                 ErrorCode::SubtasksUnchecked,
-                format!("{} has unchecked subtasks: {}", wp.id, open.join(", ")),
+                format!("{} has unchecked subtasks: {}", wp.id, subtasks.describe()),
             );
         }
+        warning = subtasks.warning(&wp.id);
     }
     if *to == Lane::Done
         && request.done_override_reason.is_none()
@@ -61,7 +81,7 @@ pub(super) fn check_ready(project: &Project, request: &Request, situation: &Situ
             format!("{} is done on {branch}, which is not merged", wp.id),
         );
     }
-    Ok(())
+    Ok(warning)
 }
 
 /// The branch of the work package's lane, when it exists and is not merged into the target.

@@ -130,7 +130,7 @@ impl Recorded for Moved {
     fn record(&mut self, done: Done) {
         self.new_lane = done.lane(&self.task_id, self.new_lane);
         self.to_lane = self.new_lane;
-        self.warnings = done.notes;
+        self.warnings.extend(done.notes);
         self.commit_hash = done.commit;
         self.capture = done.capture;
     }

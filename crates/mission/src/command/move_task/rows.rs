@@ -54,7 +54,8 @@ pub(super) fn rows(
     pointer: Option<&str>,
     clock: &Clock,
 ) -> Result<Vec<LaneRow>> {
-    let Situation { mission, wp, from, to, actor, now } = situation;
+    let Situation { mission, wp, from, to, actor, now, snapshot } = situation;
+    let is_current = snapshot.dialect() == Dialect::Current;
     let rewind = from.is_backward_to(*to);
     let force = request.force || rewind;
     let reason = reason(request, situation, rewind, pointer);
@@ -63,18 +64,19 @@ pub(super) fn rows(
     let mut here = *from;
     for (next, n) in way(*from, *to, force).into_iter().zip(0_i64..) {
         let needs_evidence = matches!(next, Lane::Approved | Lane::Done);
+        let result = review_result(&review, here, next, pointer);
         let with = Circumstances {
             actor,
             force,
             reason: Some(&reason),
             evidence: Some(&review).filter(|_| needs_evidence),
-            review_result: Some(&review),
+            review_result: result.as_ref(),
             workspace: Some("worktree"),
             // Checked before, with the names of those that are open.
             subtasks_complete: true,
             implementation_evidence: true,
-            review_ref: None,
-            dialect: Dialect::Rc11,
+            review_ref: pointer,
+            dialect: snapshot.dialect(),
         };
         judge_transition(here, next, &with).map_err(|refusal| refused(refusal, &situation.wp.id))?;
         rows.push(LaneRow {
@@ -89,8 +91,9 @@ pub(super) fn rows(
             force,
             execution_mode: ExecutionMode::Worktree.name().to_owned(),
             reason: Some(reason.clone()),
-            reason_source: None,
-            review_result: None,
+            reason_source: (is_current && next == Lane::Canceled && request.note().is_some())
+                .then(|| "operator".to_owned()),
+            review_result: result.filter(|_| is_current).map(|result| json!(result)),
             review_ref: pointer.map(str::to_owned),
             evidence: needs_evidence.then(|| json!({ "review": review })),
             policy_metadata: None,
@@ -112,8 +115,28 @@ fn refused(refusal: Refusal, wp_id: &str) -> MissionError {
     }
 }
 
+/// What the review of a move out of `in_review` concluded: an approval, or what the lane it leads to says.
+fn review_result(approval: &Review, from: Lane, to: Lane, pointer: Option<&str>) -> Option<Review> {
+    if from != Lane::InReview {
+        return None;
+    }
+    let verdict = match to {
+        Lane::Approved | Lane::Done => return Some(approval.clone()),
+        Lane::Planned | Lane::InProgress => "changes_requested",
+        other => other.name(),
+    };
+    let reference = pointer.unwrap_or(&approval.reference).to_owned();
+    Some(Review { verdict: verdict.to_owned(), reference, reviewer: approval.reviewer.clone() })
+}
+
+/// Why. In a current mission the note alone is the reason of a move that goes on.
 fn reason(request: &Request, situation: &Situation, rewind: bool, pointer: Option<&str>) -> String {
-    let Situation { from, to, .. } = situation;
+    let Situation { from, to, snapshot, .. } = situation;
+    if let (Dialect::Current, false, None, Some(note)) =
+        (snapshot.dialect(), rewind, &request.done_override_reason, request.note())
+    {
+        return note.trim().to_owned();
+    }
     let kind = if rewind { "backward rewind" } else { "move-task" };
     let details = [pointer, request.note(), request.done_override_reason.as_deref()];
     let details: String =

@@ -15,7 +15,7 @@ use mission::command::decision::{OpenRequest, Opened, open};
     --input-key repeat --question \"Does it repeat?\""
 )]
 pub(crate) struct DecisionOpenArgs {
-    /// Activity that raised it: charter, specify or plan
+    /// Activity that raised it: charter, specify or plan; in a current mission also tasks, implement or review
     #[arg(long)]
     flow: String,
     /// Name of the requested input
