@@ -2,6 +2,7 @@
 //! its test, with the line of the rule that decides.
 
 use super::{deliberate, report, shared};
+use mission::decision::{Ledger, render_page, verify_markers};
 use mission::log::{Log, view_log};
 use mission::meta::read_meta;
 use mission::snapshot::{Snapshot, reduce, render_status, status_document};
@@ -99,6 +100,72 @@ fn logs_lanes_and_status_of_current_missions_are_those_of_3_2_7() {
         &format!("{untyped} missions"),
     );
     report("status.json of current missions", cases.len(), &documents);
+}
+
+/// The text of a file of the corpus; a link that git stored as text names a file of the older corpus.
+fn text(path: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let is_link = text.starts_with("../") && text.lines().count() == 1;
+    if is_link { std::fs::read_to_string(path.parent()?.join(text.trim())).ok() } else { Some(text) }
+}
+
+#[test]
+#[ignore = "needs the recorded data"]
+fn decisions_of_current_missions_are_those_of_3_2_7() {
+    let world = tempfile::tempdir().unwrap();
+    let corpus = shared().join("current/corpus");
+    let [mut ledgers, mut pages, mut verdicts] = [const { Vec::<String>::new() }; 3];
+    let (mut ledger_count, mut page_count, mut verdict_count) = (0, 0, 0);
+    let (mut by_hand, mut reworded) = (0, 0);
+    for case in cases(world.path()) {
+        let directory = corpus.join(&case.name);
+        let index = directory.join("decisions/index.json");
+        let stored = text(&index);
+        let ledger = match &stored {
+            Some(stored) => Ledger::parse(&index, stored).unwrap(),
+            None => Ledger::parse(&index, r#"{"version": 1, "mission_id": "", "entries": []}"#).unwrap(),
+        };
+        if let Some(stored) = &stored {
+            ledger_count += 1;
+            let value = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+            let ours = ledger.render();
+            match (ours == *stored, value(&ours) == value(stored)) {
+                (true, _) => {}
+                (false, true) => by_hand += 1,
+                (false, false) => ledgers.push(case.name.clone()),
+            }
+        }
+        for entry in &ledger.entries {
+            let Some(stored) = text(&ledger.page_path(&entry.decision_id)) else { continue };
+            page_count += 1;
+            // All but the reason, which people reword.
+            let facts = |text: &str| {
+                let (before, rest) = text.split_once("## Rationale").unwrap();
+                format!("{before}{}", rest.split_once("## Change log").unwrap().1)
+            };
+            let page = render_page(entry);
+            match (page == stored, facts(&page) == facts(&stored)) {
+                (true, _) => {}
+                (false, true) => reworded += 1,
+                (false, false) => pages.push(format!("{} {}", case.name, entry.decision_id)),
+            }
+        }
+        let wanted = &case.expected["decisions"]["json"];
+        if wanted.is_object() {
+            verdict_count += 1;
+            let read = |name: &str| text(&directory.join(name)).unwrap_or_default();
+            let ours =
+                verify_markers(&ledger, &[("spec.md", &read("spec.md")), ("plan.md", &read("plan.md"))]);
+            if json!(ours) != *wanted {
+                verdicts.push(format!("{}: {} instead of {wanted}", case.name, json!(ours)));
+            }
+        }
+    }
+    deliberate("a ledger with letters that are not ASCII", &format!("{by_hand} mission"));
+    deliberate("a decision page whose rationale was edited by hand", &format!("{reworded} pages"));
+    report("ledgers of current missions", ledger_count, &ledgers);
+    report("pages of current decisions", page_count, &pages);
+    report("verdicts on current decisions", verdict_count, &verdicts);
 }
 
 /// Logs of which this program makes more than 3.2.7 does.
