@@ -100,6 +100,7 @@ pub mod observe;
 mod origin;
 pub mod outbox;
 pub mod parked;
+pub mod project_store;
 mod rewound;
 pub mod row;
 mod schema;
@@ -114,8 +115,9 @@ pub use busy_timeout::{CAPTURE as CAPTURE_DEADLINE, MIGRATE as MIGRATE_DEADLINE}
 pub use capture::{Capacity, Capture, Captured, Prepared, Settled, Writer};
 pub use consent::{ConsentView, HeldChange, HeldRows, HoldReason, Place};
 pub use cure::{
-    Cure, LeftBehind, MigratedRow, MigrationProgress, MigrationReport, QueueOwner, Resend, ResendReport,
-    StillParked, Unparked, Which, observe_left_behind, observe_owner,
+    Cure, ImportedRows, LeftBehind, MigratedRow, MigrationProgress, MigrationReport, QueueOwner, Resend,
+    ResendReport, StillParked, StoreImport, StoreResult, StoreSelection, Unparked, Which, observe_left_behind,
+    observe_owner,
 };
 pub use error::{Busy, ObserveError, QueueError, WriteBar};
 pub use file::Fingerprint;
@@ -130,6 +132,9 @@ pub use observe::{
 pub use outbox::{
     BatchLimits, Outbox, OutgoingBody, OutgoingEvent, ProjectReceipts, RecordedRows, RefusalMemory, RowBatch,
     RowId, RowOutcome, SentBytes, SkipSet,
+};
+pub use project_store::{
+    Layout, ProjectStore, StoreDecision, StoreReading, StoreRows, observe_layout, observe_project_stores,
 };
 pub use rewound::{Rewound, RewoundProject};
 pub use row::{Kind, NewRow, RowDigest, Witness};

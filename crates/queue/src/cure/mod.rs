@@ -7,7 +7,10 @@ mod resend;
 mod unpark;
 
 pub(crate) use migrate::is_accounted_for;
-pub use migrate::{LeftBehind, MigratedRow, MigrationReport, QueueOwner, observe_left_behind, observe_owner};
+pub use migrate::{
+    ImportedRows, LeftBehind, MigratedRow, MigrationReport, QueueOwner, StoreImport, StoreResult, StoreSelection,
+    observe_left_behind, observe_owner,
+};
 pub(crate) use resend::{CAPTURE_EPOCH, begin_capture_epoch};
 pub use resend::{Resend, ResendReport, Which};
 pub use unpark::{StillParked, Unparked};
@@ -121,6 +124,25 @@ impl Cure {
         progress: &mut dyn MigrationProgress,
     ) -> Result<MigrationReport, QueueError> {
         migrate::adopt(&mut self.store, &self.scope, old_queue, progress)
+    }
+
+    /// What [`Cure::import_stores`] would do. Changes nothing and creates nothing.
+    pub fn plan_store_import(
+        permit: &CurePermit,
+        projects: &Path,
+        selection: &StoreSelection,
+    ) -> Result<Vec<StoreImport>, QueueError> {
+        migrate::plan_import(permit.scope(), projects, permit.queue_path(), selection)
+    }
+
+    /// Imports the undelivered rows of the project stores of releases 3.2.x below `projects`, each store in a
+    /// transaction of its own. A store that must be left alone is an entry that says why.
+    pub fn import_stores(
+        &mut self,
+        projects: &Path,
+        selection: &StoreSelection,
+    ) -> Result<Vec<StoreImport>, QueueError> {
+        migrate::import(&mut self.store, &self.scope, projects, selection)
     }
 
     /// Counts the legacy rows and leaves the counts with the file's fingerprint in the scoped queue DB,

@@ -41,4 +41,4 @@ pub(crate) use counts::{LAST_DELIVERY, NOT_BEFORE, PAUSE_REASON};
 pub(crate) use legacy::{count_legacy, slot};
 pub(crate) use listing::of_ours;
 pub(crate) use others::{adopted_key, scoped_queues};
-pub(crate) use reader::read_only;
+pub(crate) use reader::{read_only, read_only_within};

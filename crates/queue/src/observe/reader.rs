@@ -35,7 +35,7 @@ pub(crate) fn read_only<T>(
 }
 
 /// The same, waiting at most `deadline` for each lock.
-pub(super) fn read_only_within<T>(
+pub(crate) fn read_only_within<T>(
     path: &Path,
     role: Role,
     deadline: Duration,

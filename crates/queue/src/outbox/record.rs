@@ -59,6 +59,35 @@ pub(super) fn record(
     Ok(recorded)
 }
 
+/// Writes the receipt of a row that another program has delivered; false when there is one.
+pub(crate) fn record_receipt(
+    tx: &Transaction<'_>,
+    kind: Kind,
+    key: &str,
+    digest: RowDigest,
+    server: &str,
+    place: i64,
+) -> Result<bool, Abort> {
+    let seq: i64 = meta(tx, NEWEST)?.and_then(|text| text.parse().ok()).unwrap_or_default() + 1;
+    let written = tx
+        .prepare_cached(
+            "INSERT OR IGNORE INTO receipts(kind, key, digest, server, at, outcome, reason, seq, place, hold)
+             VALUES (?1, ?2, ?3, ?4, ?5, 'delivered', 'by another release', ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            kind.stored(),
+            key,
+            digest.0,
+            server,
+            now_seconds(),
+            seq,
+            place,
+            Hold::Sealed as i64
+        ])?;
+    set_meta(tx, NEWEST, &seq.to_string())?;
+    Ok(written > 0)
+}
+
 /// The receipts of one transaction.
 struct Receipts<'a> {
     server: &'a str,

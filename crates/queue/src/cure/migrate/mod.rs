@@ -17,6 +17,7 @@
 mod claim;
 mod clear;
 mod import_scope;
+mod import_store;
 mod migration_preview;
 mod owners;
 mod plan;
@@ -24,6 +25,8 @@ mod transfer;
 
 pub use import_scope::{LeftBehind, QueueOwner, observe_left_behind, observe_owner};
 pub(super) use import_scope::{adopt, plan_adoption};
+pub use import_store::{ImportedRows, StoreImport, StoreResult, StoreSelection};
+pub(super) use import_store::{import, plan_import};
 pub(super) use owners::{RowOwner, owner_of};
 pub(super) use plan::{plan, plan_held};
 pub(crate) use transfer::is_accounted_for;

@@ -173,7 +173,7 @@ pub(crate) fn is_accounted_for(
 }
 
 /// The digest of the row of this key that the scoped file has.
-fn find(conn: &Connection, table: LegacyTable, key: &str) -> Result<Option<RowDigest>, Abort> {
+pub(super) fn find(conn: &Connection, table: LegacyTable, key: &str) -> Result<Option<RowDigest>, Abort> {
     Ok(match table {
         LegacyTable::Events => waiting::find_event(conn, key)?,
         LegacyTable::Bodies => match serde_json::from_str::<[String; 7]>(key) {
@@ -291,11 +291,41 @@ impl<'t> Transfer<'t> {
             let parking = Parking { key: &key.key, digest, place: bond.place, hold, reason, detail };
             park(self.tx, table, row, first, &parking)?;
         }
-        self.imported.execute(params![key.source, key.key, digest.0])?;
+        self.remember(key, digest)?;
         Ok(fate)
     }
 
-    fn place_id(&mut self, place: Place) -> Result<PlaceId, Abort> {
+    /// Parks one row that another program's server refused, or copies it like [`Transfer::placed`].
+    pub(super) fn refused_or_placed(
+        &mut self,
+        table: LegacyTable,
+        key: &LegacyKey,
+        row: &Row<'_>,
+        belonging: Belonging,
+        refused: Option<&str>,
+    ) -> Result<Fate, Abort> {
+        let Some(reason) = refused.filter(|_| belonging.unfit.is_none()) else {
+            return self.placed(table, key, row, 1, belonging);
+        };
+        let Belonging { place, hold, digest, .. } = belonging;
+        if self.known.fate(self.tx, table, key, digest)? != Fate::Moved {
+            self.remember(key, digest)?;
+            return Ok(Fate::Duplicate);
+        }
+        let detail = "refused before it was imported";
+        let place = self.place_id(place)?;
+        park(self.tx, table, row, 1, &Parking { key: &key.key, digest, place, hold, reason, detail })?;
+        self.remember(key, digest)?;
+        Ok(Fate::Moved)
+    }
+
+    /// Remembers that the row was seen, so that it is never copied again.
+    pub(super) fn remember(&mut self, key: &LegacyKey, digest: RowDigest) -> Result<(), Abort> {
+        self.imported.execute(params![key.source, key.key, digest.0])?;
+        Ok(())
+    }
+
+    pub(super) fn place_id(&mut self, place: Place) -> Result<PlaceId, Abort> {
         if let Some(id) = self.places.get(&place) {
             return Ok(*id);
         }
