@@ -13,6 +13,7 @@
 //! | [`listener`] | a listener that counts connections |
 //! | [`owner`] | owner records of a reference daemon |
 //! | [`patience`] | timeouts for other processes |
+//! | [`project_store`] | project stores in the format of releases 3.2.x |
 //! | [`recorded`] | recorded homes of the reference, under their recorded user |
 //! | [`remedies`] | samples of every remedy |
 //! | [`reference_queue`] | queue DBs in the format of the reference |
@@ -27,6 +28,7 @@ pub mod listener;
 pub mod mission;
 pub mod owner;
 pub mod patience;
+pub mod project_store;
 pub mod recorded;
 pub mod reference_queue;
 pub mod remedies;

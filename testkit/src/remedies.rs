@@ -53,6 +53,10 @@ samples! {
     Remedy::StartDaemon => [Remedy::StartDaemon],
     Remedy::StopDaemon => [Remedy::StopDaemon],
     Remedy::FromScope { .. } => [Remedy::FromScope { hash: "0123456789abcdef".into() }],
+    Remedy::FromServer { .. } => [Remedy::FromServer {
+        server: "https://gone.invalid".into(),
+        project: "164b830e-0aa9-486a-80e9-73e0ff9bd516".into(),
+    }],
     Remedy::Advice(_) => [Remedy::Advice("unset SPEC_KITTY_HOME".into())],
 }
 

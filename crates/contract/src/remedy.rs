@@ -53,6 +53,13 @@ pub enum Remedy {
         /// The first 16 hex digits of the old scope's hash.
         hash: String,
     },
+    /// Import the rows of a project that another release admitted for a server that is gone.
+    FromServer {
+        /// That server.
+        server: String,
+        /// The project's uuid.
+        project: String,
+    },
     /// Start the daemon.
     StartDaemon,
     /// Stop the daemon.
@@ -93,6 +100,9 @@ impl Remedy {
             Self::OptIn { project } => &["sync", "opt-in", "--project", project, "--include-held", "--yes"],
             Self::OptInAllHeld => &["sync", "opt-in", "--all-held", "--include-held", "--yes"],
             Self::FromScope { hash } => &["sync", "migrate", "--from-scope", hash],
+            Self::FromServer { server, project } => {
+                &["sync", "migrate", "--from-server", server, "--project", project]
+            }
             Self::StartDaemon => &["sync", "daemon", "start"],
             Self::StopDaemon => &["sync", "daemon", "stop"],
             Self::Advice(_) => return None,

@@ -130,6 +130,11 @@ impl Home {
         self.root.join("queues")
     }
 
+    /// The directory of the stores that releases 3.2.0 to 3.2.7 keep for each project.
+    pub fn projects_dir(&self) -> PathBuf {
+        self.root.join("projects")
+    }
+
     /// `config.toml`.
     pub fn config_file(&self) -> PathBuf {
         self.root.join("config.toml")

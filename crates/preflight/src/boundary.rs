@@ -3,7 +3,8 @@
 
 use crate::consent::consent_of;
 use crate::observer::{Observation, needs_recovery, observe, or_fault};
-use crate::others::OtherQueueStatus;
+use crate::others::{Elsewhere, OtherQueueStatus};
+use crate::project_stores::ProjectStoreStatus;
 use crate::status::{
     ActiveQueue, AttemptStatus, DaemonRecord, HeldProject, LOGIN_REFUSED, LegacyQueue, LoginSummary, Root,
     RowPair, SCHEMA_VERSION, SERVER_REWOUND, STALE_AFTER_SECONDS, StatusDocument, Warning, rewound_text,
@@ -126,9 +127,9 @@ impl<'a> Boundary<'a> {
         Ok(observation)
     }
 
-    /// The queue DBs of other scopes that have rows, each opened without waiting.
-    pub fn other_queues(&self) -> Result<Vec<OtherQueueStatus>, Busy> {
-        Ok(other_queues(self.home, &self.observe()?))
+    /// Rows outside the active and the legacy queue DB; each file is opened without waiting.
+    pub fn elsewhere(&self) -> Result<Elsewhere, Busy> {
+        Ok(elsewhere(self.home, &self.observe()?))
     }
 
     /// Everything `sync status` knows, under the policy that `auth_required` asks for.
@@ -160,10 +161,15 @@ fn refused(refusal: gate::PermitRefused) -> PreflightError {
     PreflightError::Refused(Box::new(refusal.0))
 }
 
-fn other_queues(home: &Home, observation: &Observation) -> Vec<OtherQueueStatus> {
+fn elsewhere(home: &Home, observation: &Observation) -> Elsewhere {
+    let (queues, login) = (home.queues_dir(), &observation.login);
     let consent = consent_of(&observation.config);
-    let others = queue::observe_other_queues(&home.queues_dir(), &observation.facts().active.path, &consent);
-    others.into_iter().map(|other| OtherQueueStatus::of(other, &observation.login)).collect()
+    let others = queue::observe_other_queues(&queues, &observation.facts().active.path, &consent);
+    let stores = queue::observe_project_stores(&home.projects_dir(), &queues);
+    Elsewhere {
+        other_queues: others.into_iter().map(|other| OtherQueueStatus::of(other, login)).collect(),
+        project_stores: stores.into_iter().map(|store| ProjectStoreStatus::of(store, login)).collect(),
+    }
 }
 
 /// A status document in the making.
@@ -229,7 +235,7 @@ impl Document<'_> {
                 .as_ref()
                 .and_then(|counts| counts.last_attempt.as_ref())
                 .and_then(AttemptStatus::of),
-            other_queues: other_queues(self.boundary.home, self.observation),
+            elsewhere: elsewhere(self.boundary.home, self.observation),
             mismatches: preflight.mismatches.clone(),
             orphan_records: preflight.orphan_records.clone(),
             faults,

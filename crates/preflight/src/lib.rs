@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`boundary`] | the one entrance: preflight, permits, the status document |
 //! | [`consent_of`] | config.toml's decisions as the queue asks for them |
-//! | [`OtherQueueStatus`] | rows of other scopes, with the command that helps |
+//! | [`Elsewhere`] | rows outside the active queue DB, with the command that helps |
 //! | [`observer`] | facts from the disk and the system; the only caller of `gate::judge` |
 //! | [`owner`] | reading the daemon owner record, its lock, its process, and stray daemons |
 //! | [`status`] | the status document |
@@ -21,8 +21,10 @@ mod consent;
 pub mod observer;
 mod others;
 pub mod owner;
+mod project_stores;
 pub mod status;
 
 pub use boundary::{Boundary, PreflightError};
 pub use consent::consent_of;
-pub use others::OtherQueueStatus;
+pub use others::{Elsewhere, OtherQueueStatus};
+pub use project_stores::ProjectStoreStatus;

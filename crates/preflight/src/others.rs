@@ -1,10 +1,20 @@
 //! Rows of other scopes as every screen shows them: one list, with the command that helps for each.
 
+use crate::project_stores::ProjectStoreStatus;
 use contract::{Remedy, Scope, server_url};
 use identity::Login;
 use queue::{OtherQueue, OtherReading, OtherRows};
 use serde::Serialize;
 use std::path::PathBuf;
+
+/// Rows of this home that wait outside the active and the legacy queue DB. They never refuse anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Elsewhere {
+    /// Queue DBs of other scopes that have rows.
+    pub other_queues: Vec<OtherQueueStatus>,
+    /// Stores of releases 3.2.0 to 3.2.7 with rows that were not delivered and not imported.
+    pub project_stores: Vec<ProjectStoreStatus>,
+}
 
 /// The queue DB of another scope, with its rows (contract section 1 "Other queues").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -53,12 +63,7 @@ impl OtherQueueStatus {
             remedy,
         };
         match reading {
-            OtherReading::Busy => unread(
-                "busy",
-                Remedy::Advice(
-                    "run `spec-kitty sync status` again when the process that holds it has ended".to_owned(),
-                ),
-            ),
+            OtherReading::Busy => unread("busy", look_again()),
             OtherReading::Unreadable(_) => {
                 let advice = "log in to its account, then run `spec-kitty doctor repair`";
                 unread("unreadable", Remedy::Advice(advice.to_owned()))
@@ -112,6 +117,11 @@ impl OtherQueueStatus {
         }
         format!("{whose}: {}", parts.join(", "))
     }
+}
+
+/// What helps where another process holds a file.
+pub(crate) fn look_again() -> Remedy {
+    Remedy::Advice("run `spec-kitty sync status` again when the process that holds it has ended".to_owned())
 }
 
 /// The scope, where the file names all of its parts.

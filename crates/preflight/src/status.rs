@@ -1,7 +1,7 @@
 //! The status document: one value behind `sync status`, `--check`, `--json`, the doctors and every
 //! other surface that tells the truth about the boundary (contract section 6).
 
-use crate::others::OtherQueueStatus;
+use crate::others::Elsewhere;
 use contract::foreground::raw_path;
 use contract::{
     ExitCode, Fault, ForegroundIdentity, Mismatch, OrphanRecord, OwnerRecord, OwnerStatus, PreflightResult,
@@ -111,8 +111,9 @@ pub struct StatusDocument {
     pub last_delivery: Option<String>,
     /// The newest delivery that was tried, and what came of it.
     pub last_attempt: Option<AttemptStatus>,
-    /// Queue DBs of other scopes that have rows. They never refuse anything.
-    pub other_queues: Vec<OtherQueueStatus>,
+    /// Rows of this home that wait elsewhere.
+    #[serde(flatten)]
+    pub elsewhere: Elsewhere,
     /// Fields that differ.
     pub mismatches: Vec<Mismatch>,
     /// Orphan owner records.

@@ -116,8 +116,8 @@ pub use capture::{Capacity, Capture, Captured, Prepared, Settled, Writer};
 pub use consent::{ConsentView, HeldChange, HeldRows, HoldReason, Place};
 pub use cure::{
     Cure, ImportedRows, LeftBehind, MigratedRow, MigrationProgress, MigrationReport, QueueOwner, Resend,
-    ResendReport, StillParked, StoreImport, StoreResult, StoreSelection, Unparked, Which, observe_left_behind,
-    observe_owner,
+    ResendReport, StillParked, StoreImport, StoreResult, StoreSelection, Unparked, Which,
+    observe_left_behind, observe_owner,
 };
 pub use error::{Busy, ObserveError, QueueError, WriteBar};
 pub use file::Fingerprint;

@@ -57,16 +57,21 @@ impl Diagnostics<'_> {
         DiagnosticCheck::ok(CheckName::LegacyRows, summary).read_file(what, path)
     }
 
-    /// Rows of other scopes: nothing of them leaves under this login.
-    fn with_other_queues(&self, check: DiagnosticCheck) -> DiagnosticCheck {
-        self.status.other_queues.iter().fold(check, |check, other| {
+    /// Rows that wait elsewhere: nothing of them leaves from there under this login.
+    fn with_elsewhere(&self, check: DiagnosticCheck) -> DiagnosticCheck {
+        let elsewhere = &self.status.elsewhere;
+        let check = elsewhere.other_queues.iter().fold(check, |check, other| {
             let detail = format!("{}, in {}", other.line(), other.path.to_string_lossy());
             check.finding("rows_of_other_scope", detail, [other.remedy.clone()])
+        });
+        elsewhere.project_stores.iter().fold(check, |check, store| {
+            let detail = format!("{}, in {}", store.line(), store.path.to_string_lossy());
+            check.finding("rows_of_other_release", detail, [store.remedy.clone()])
         })
     }
 
     pub(super) fn queue(&self) -> DiagnosticCheck {
-        self.with_other_queues(self.active_queue())
+        self.with_elsewhere(self.active_queue())
     }
 
     fn active_queue(&self) -> DiagnosticCheck {

@@ -39,6 +39,8 @@ const ROWS: &[(&str, &str, How)] = &[
     ("cli/src/command/server/session/revoke.rs", "session list", Names("`spec-kitty server session list`")),
     ("cli/src/command/server/project/forget.rs", "project list", Names("`spec-kitty server project list`")),
     ("cli/src/command/sync/sharing.rs", "deliver the project's events", Names("`spec-kitty sync now`")),
+    ("cli/src/command/sync/migrate/project_stores.rs", "log in as", Names("{account}")),
+    ("cli/src/command/sync/migrate/project_stores.rs", "has ended", Names("other program")),
     ("cli/src/command/sync/resend.rs", "capture --history MISSION", Names("--history MISSION")),
     ("cli/src/command/sync/export.rs", "= ELSEWHERE", From("cli/src/command/sync/migrate/from_scope.rs")),
     (
@@ -172,6 +174,7 @@ const ROWS: &[(&str, &str, How)] = &[
         "= advice",
         From("log in to its account, then run `spec-kitty doctor repair`"),
     ),
+    ("preflight/src/project_stores.rs", "log in as", Names("`spec-kitty auth login --server {server}`")),
     ("preflight/src/others.rs", "= log_in_again", From("log in as {who}: ")),
     ("preflight/src/others.rs", "keeps a copy", Names("`spec-kitty sync export --scope {hash}`")),
     ("preflight/src/others.rs", "if it is yours", Names("`{}`")),

@@ -29,6 +29,7 @@ mod other_queues;
 mod owner_records;
 mod producing_verbs;
 mod project_choice;
+mod project_stores;
 mod queue_moves;
 mod queue_repairs;
 mod queue_verbs;

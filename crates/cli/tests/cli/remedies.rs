@@ -13,6 +13,7 @@ use testkit::browser;
 use testkit::daemon::Daemons;
 use testkit::listener::CountingListener;
 use testkit::owner::{agreeing, failing_names, stand_in, write};
+use testkit::project_store::{OPTED_IN, ProjectStoreFile};
 use testkit::reference_queue::ReferenceQueue;
 use testkit::remedies::samples;
 use testkit::world::{SERVER, TEAM, USER, session};
@@ -74,6 +75,7 @@ fn reach(remedy: &Remedy) {
         Remedy::ResendMissing => reach_resend_missing(),
         Remedy::CaptureHistory { .. } => reach_capture_history(),
         Remedy::FromScope { .. } => reach_from_scope(),
+        Remedy::FromServer { .. } => reach_from_server(),
         Remedy::OptIn { .. } => reach_opt_in(),
         Remedy::OptInAllHeld => reach_opt_in_all_held(),
         Remedy::StartDaemon => reach_start_daemon(),
@@ -210,6 +212,22 @@ fn reach_from_scope() {
     type_hint(&world, "sh", &format!("{hint} --yes")).exits(0);
     let status = world.run(["sync", "status", "--json"]).exits(0).json();
     assert_eq!(status["other_queues"], serde_json::json!([]), "{status:#}");
+}
+
+fn reach_from_server() {
+    const GONE: &str = "https://gone.invalid";
+    let world = testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"));
+    let project = "164b830e-0aa9-486a-80e9-73e0ff9bd516";
+    let store = ProjectStoreFile::create(&world.root(), project);
+    store.opt_in().admit(GONE, USER, TEAM).event(OPTED_IN, "01KRX0000000000000000000A1");
+    let hint = Remedy::FromServer { server: GONE.to_owned(), project: project.to_owned() }.hint();
+    let status = world.run(["sync", "status"]).exits(0);
+    assert!(status.stdout.contains(&hint), "{status:?}");
+    assert!(world.run(["sync", "migrate"]).exits(2).stdout.contains(&hint));
+    type_hint(&world, "sh", &hint).exits(0);
+    let status = world.run(["sync", "status", "--json"]).exits(0).json();
+    assert_eq!(status["project_stores"], serde_json::json!([]), "{status:#}");
+    assert_eq!(status["active_queue"]["event_count"], 1, "{status:#}");
 }
 
 fn reach_repair() {

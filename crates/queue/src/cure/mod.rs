@@ -8,8 +8,8 @@ mod unpark;
 
 pub(crate) use migrate::is_accounted_for;
 pub use migrate::{
-    ImportedRows, LeftBehind, MigratedRow, MigrationReport, QueueOwner, StoreImport, StoreResult, StoreSelection,
-    observe_left_behind, observe_owner,
+    ImportedRows, LeftBehind, MigratedRow, MigrationReport, QueueOwner, StoreImport, StoreResult,
+    StoreSelection, observe_left_behind, observe_owner,
 };
 pub(crate) use resend::{CAPTURE_EPOCH, begin_capture_epoch};
 pub use resend::{Resend, ResendReport, Which};

@@ -85,6 +85,11 @@ pub(crate) struct FileMeta {
 }
 
 impl FileMeta {
+    /// Every key with its value.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.values.iter()
+    }
+
     pub(crate) fn get(&self, key: &str) -> Option<&String> {
         self.values.get(key)
     }

@@ -15,6 +15,8 @@ pub use question::ProjectReceipts;
 pub use refusals::RefusalMemory;
 pub(crate) use streams::{open_streams, streams};
 
+pub(crate) use record::record_receipt;
+
 use crate::busy_timeout;
 use crate::capture::check_age;
 use crate::consent::ConsentView;

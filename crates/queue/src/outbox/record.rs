@@ -68,7 +68,8 @@ pub(crate) fn record_receipt(
     server: &str,
     place: i64,
 ) -> Result<bool, Abort> {
-    let seq: i64 = meta(tx, NEWEST)?.and_then(|text| text.parse().ok()).unwrap_or_default() + 1;
+    let newest: i64 = meta(tx, NEWEST)?.and_then(|text| text.parse().ok()).unwrap_or_default();
+    let seq = newest + 1;
     let written = tx
         .prepare_cached(
             "INSERT OR IGNORE INTO receipts(kind, key, digest, server, at, outcome, reason, seq, place, hold)

@@ -25,7 +25,6 @@ pub(crate) use snapshot::{StoreFacts, read_store};
 use crate::error::ObserveError;
 use crate::file::Role;
 use crate::observe::{RowCounts, read_meta, read_only_within, scoped_queues};
-use crate::row::Kind;
 use contract::Scope;
 use serde::Serialize;
 use std::collections::HashMap;

@@ -135,20 +135,21 @@ fn read_entry(stored: &str, project_uuid: &str) -> Result<(String, Entry), Strin
     }
     let document: Document =
         serde_json::from_str(stored).map_err(|error| format!("`payload_json` is not readable: {error}"))?;
-    let (text, event_type, coalesce_key, repo_slug) = match (document.payload_encoding.as_deref(), document.payload)
-    {
-        (None, _) => (stored.to_owned(), document.event_type, None, document.repo_slug),
-        (Some("base64"), Some(serde_json::Value::String(encoded))) => {
-            let bytes = data_encoding::BASE64
-                .decode(encoded.as_bytes())
-                .map_err(|error| format!("`payload` is not base64: {error}"))?;
-            let text =
-                String::from_utf8(bytes).map_err(|error| format!("`payload` is not UTF-8: {error}"))?;
-            (text, document.event_type, document.coalesce_key, document.repo_slug)
-        }
-        (Some(other), _) => return Err(format!("`payload_encoding` is `{other}`, which is not known")),
-    };
-    let event = StoredEvent::read(text.as_bytes()).map_err(|why| format!("the envelope is no event: {why}"))?;
+    let (text, event_type, coalesce_key, repo_slug) =
+        match (document.payload_encoding.as_deref(), document.payload) {
+            (None, _) => (stored.to_owned(), document.event_type, None, document.repo_slug),
+            (Some("base64"), Some(serde_json::Value::String(encoded))) => {
+                let bytes = data_encoding::BASE64
+                    .decode(encoded.as_bytes())
+                    .map_err(|error| format!("`payload` is not base64: {error}"))?;
+                let text =
+                    String::from_utf8(bytes).map_err(|error| format!("`payload` is not UTF-8: {error}"))?;
+                (text, document.event_type, document.coalesce_key, document.repo_slug)
+            }
+            (Some(other), _) => return Err(format!("`payload_encoding` is `{other}`, which is not known")),
+        };
+    let event =
+        StoredEvent::read(text.as_bytes()).map_err(|why| format!("the envelope is no event: {why}"))?;
     let id = event.event_id().filter(|id| !id.is_empty()).ok_or("the envelope has no `event_id`")?;
     if let Some(other) = event.project_uuid().filter(|uuid| uuid != project_uuid) {
         return Err(format!("the envelope belongs to project {other}"));
@@ -185,9 +186,9 @@ fn body_row(facts: &StoreFacts, row: &Row<'_>) -> Result<StoreRow, Abort> {
     let reference = serde_json::from_str::<Reference>(&stored);
     let last_error = reference.as_ref().ok().and_then(|reference| reference.last_error.clone());
     let gave_up = state == "terminal_failed";
-    let refusal = last_error.clone().filter(|error| {
-        gave_up && matches!(error.as_str(), "project_not_admitted" | "namespace_not_found")
-    });
+    let refusal = last_error
+        .clone()
+        .filter(|error| gave_up && matches!(error.as_str(), "project_not_admitted" | "namespace_not_found"));
     let class = match (state.as_str(), refusal) {
         ("uploaded", _) => Class::Delivered,
         (_, Some(category)) => Class::Refused(category),

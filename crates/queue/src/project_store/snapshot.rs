@@ -61,7 +61,8 @@ pub(crate) fn read_store<T>(
     };
     match read_only_within(path, Role::Active, Duration::ZERO, &mut read) {
         Err(ObserveError::Fault(fault)) if fault.code == FaultCode::QueueRecoveryNeeded => {
-            let copy = copy_aside(path).map_err(|error| unusable(path, format!("cannot be copied: {error}")))?;
+            let copy =
+                copy_aside(path).map_err(|error| unusable(path, format!("cannot be copied: {error}")))?;
             let opened = Connection::open(copy.path().join("sync.db")).map_err(Abort::from);
             let seen = opened.and_then(|conn| read(&conn));
             seen.map(Some).map_err(|abort| match abort {
@@ -137,7 +138,9 @@ impl StoreFacts {
             Some(_) => StoreDecision::OptedOut,
         };
         let live_epochs = conn
-            .prepare("SELECT epoch_id FROM consent_epochs WHERE state = 'eligible' AND consent_generation = ?1")?
+            .prepare(
+                "SELECT epoch_id FROM consent_epochs WHERE state = 'eligible' AND consent_generation = ?1",
+            )?
             .query_map([grant], |row| row.get(0))?
             .collect::<Result<_, _>>()?;
         let target = conn

@@ -1,12 +1,12 @@
-use super::{http, token_note, with_other_queues};
-use crate::other_queues;
+use super::{http, token_note, with_elsewhere};
+use crate::elsewhere;
 use crate::render;
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Said, Verb, chain};
 use contract::Scope;
 use contract::text::printable;
 use delivery::auth::{BROWSER_PATIENCE, DeviceCode, LoginError, LoginMethod, LoginReport, Prompt, log_in};
 use identity::{Config, LoginSource, read_login};
-use preflight::{OtherQueueStatus, consent_of};
+use preflight::{Elsewhere, consent_of};
 use queue::observe_counts;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -45,7 +45,7 @@ impl Verb for LoginArgs {
                 };
                 let who = printable(&principal);
                 let line = format!("already logged in as {who}{how}; --force logs in again");
-                return Ok(with_other_queues(
+                return Ok(with_elsewhere(
                     context,
                     Report::of(&Said { result: "already_logged_in", facts, line }),
                 ));
@@ -55,7 +55,7 @@ impl Verb for LoginArgs {
         let report = log_in(&http, self.server.as_deref(), method, &mut LoginPrompt)
             .map_err(|error| refused(&error))?;
         let stays = rows_that_stay(context, &report);
-        let mut shown = Report::of(&LoggedIn::of(&report, stays, other_queues::observe(context)));
+        let mut shown = Report::of(&LoggedIn::of(&report, stays, elsewhere::observe(context)));
         if let Some(note) = token_note(context) {
             shown = shown.note(note);
         }
@@ -94,11 +94,12 @@ struct LoggedIn {
     wrote_server_url: bool,
     rows_of_previous_scope: Option<u64>,
     previous_scope: Option<Scope>,
-    other_queues: Vec<OtherQueueStatus>,
+    #[serde(flatten)]
+    elsewhere: Elsewhere,
 }
 
 impl LoggedIn {
-    fn of(report: &LoginReport, stays: Option<(Scope, u64)>, other_queues: Vec<OtherQueueStatus>) -> Self {
+    fn of(report: &LoginReport, stays: Option<(Scope, u64)>, elsewhere: Elsewhere) -> Self {
         let (previous_scope, rows) = stays.unzip();
         Self {
             result: "logged_in",
@@ -111,7 +112,7 @@ impl LoggedIn {
             wrote_server_url: report.wrote_server_url,
             rows_of_previous_scope: rows,
             previous_scope,
-            other_queues,
+            elsewhere,
         }
     }
 }
@@ -128,7 +129,7 @@ impl Render for LoggedIn {
         if self.wrote_server_url {
             out.push_str("  remembered as sync.server_url\n");
         }
-        out.push_str(&other_queues::describe(&self.other_queues));
+        out.push_str(&elsewhere::describe(&self.elsewhere));
         out
     }
 }

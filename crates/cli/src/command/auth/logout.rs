@@ -1,4 +1,4 @@
-use super::{http, token_note, with_other_queues};
+use super::{http, token_note, with_elsewhere};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb, chain};
 use contract::text::printable;
 use delivery::auth::{LogoutReport, Revoked, log_out};
@@ -37,6 +37,6 @@ impl Verb for LogoutArgs {
         let mut report = Report::of(&Said { result, facts, line: line.to_owned() });
         report.notes.extend(note.filter(|_| had_session).map(|note| printable(&note).into_owned()));
         report.notes.extend(token_note(context));
-        Ok(with_other_queues(context, report))
+        Ok(with_elsewhere(context, report))
     }
 }

@@ -8,7 +8,7 @@ mod switch;
 mod whoami;
 
 use crate::build;
-use crate::other_queues;
+use crate::elsewhere;
 use crate::verb::{CliError, CommandContext, Report, Verb, chain};
 use clap::Subcommand;
 use identity::environment::names;
@@ -37,12 +37,14 @@ impl AuthCommand {
     }
 }
 
-/// Adds the rows of other scopes to the report of a verb about the login.
-fn with_other_queues(context: &CommandContext, mut report: Report) -> Report {
-    let others = other_queues::observe(context);
-    report.text.push_str(&other_queues::describe(&others));
-    if let Some(facts) = report.json.as_object_mut() {
-        facts.insert("other_queues".to_owned(), serde_json::to_value(&others).unwrap_or_default());
+/// Adds the rows that wait elsewhere to the report of a verb about the login.
+fn with_elsewhere(context: &CommandContext, mut report: Report) -> Report {
+    let elsewhere = elsewhere::observe(context);
+    report.text.push_str(&elsewhere::describe(&elsewhere));
+    if let (Some(facts), Ok(serde_json::Value::Object(more))) =
+        (report.json.as_object_mut(), serde_json::to_value(&elsewhere))
+    {
+        facts.extend(more);
     }
     report
 }

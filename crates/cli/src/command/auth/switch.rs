@@ -1,4 +1,4 @@
-use super::{http, with_other_queues};
+use super::{http, with_elsewhere};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb, chain};
 use contract::text::printable;
 use delivery::auth::{Switched, switch_team};
@@ -29,6 +29,6 @@ impl Verb for SwitchArgs {
         };
         let facts = serde_json::json!({ "team": to.id, "changed": changed, "previous_scope": previous_scope, "scope": scope });
         let said = Said { result: if changed { "switched" } else { "nothing_to_do" }, facts, line };
-        Ok(with_other_queues(context, Report::of(&said)))
+        Ok(with_elsewhere(context, Report::of(&said)))
     }
 }

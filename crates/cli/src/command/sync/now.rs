@@ -3,9 +3,9 @@
 use crate::build;
 use crate::command::sync::migrate;
 use crate::command::sync::migrate::text as migration_text;
+use crate::elsewhere;
 use crate::housekeeping::{keep_house, settle_leftovers};
 use crate::interrupt::Interrupt;
-use crate::other_queues;
 use crate::report::{PROJECTS_SHOWN, more_projects, project_name, rows};
 use crate::terminal;
 use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Render, Report, Verb, chain};
@@ -17,7 +17,7 @@ use delivery::drain::{
 use gate::{EgressPermit, Policy};
 use preflight::observer::Observation;
 use preflight::status::{Warning, rewound_text, unindexed_warnings};
-use preflight::{Boundary, OtherQueueStatus, PreflightError, consent_of};
+use preflight::{Boundary, Elsewhere, PreflightError, consent_of};
 use queue::{DaemonDelivery, MigrationReport, QueueCounts};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -78,7 +78,7 @@ impl Verb for NowArgs {
             exit => exit,
         };
         let delivery = Delivery {
-            other_queues: other_queues::observe(context),
+            elsewhere: elsewhere::observe(context),
             ..Delivery::of(report, migration, before.daemon_delivery)
         };
         let mut shown = Report::exiting(exit, &delivery);
@@ -193,8 +193,9 @@ struct Delivery {
     error_code: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     remediation: Option<[String; 1]>,
-    /// Rows of other scopes, which stay.
-    other_queues: Vec<OtherQueueStatus>,
+    /// Rows that wait elsewhere, and stay there.
+    #[serde(flatten)]
+    elsewhere: Elsewhere,
     /// Bodies that cannot leave until something is captured again.
     warnings: Vec<Warning>,
     #[serde(flatten)]
@@ -231,9 +232,9 @@ impl Delivery {
         let stopped = report.stopped.as_ref();
         let error_code = stopped.and_then(|stopped| stopped.reason.code());
         let remediation = stopped.and_then(|stopped| stopped.remedy.as_ref()).map(|remedy| [remedy.hint()]);
-        let other_queues = Vec::new();
+        let elsewhere = Elsewhere::default();
         let warnings = unindexed_warnings(&report.unindexed);
-        Self { result, migrated, daemon_delivery, error_code, remediation, other_queues, warnings, report }
+        Self { result, migrated, daemon_delivery, error_code, remediation, elsewhere, warnings, report }
     }
 }
 
@@ -319,7 +320,7 @@ impl Render for Delivery {
             let _ = writeln!(out, "warning   : {}", printable(&warning.text));
             let _ = writeln!(out, "            {}", printable(&warning.remedy.hint()));
         }
-        out.push_str(&other_queues::describe(&self.other_queues));
+        out.push_str(&elsewhere::describe(&self.elsewhere));
         out
     }
 }

@@ -111,6 +111,7 @@ const fn care(remedy: &Remedy) -> FixRisk {
         | Remedy::ResendMissing
         | Remedy::CaptureHistory { .. }
         | Remedy::FromScope { .. }
+        | Remedy::FromServer { .. }
         | Remedy::OptIn { .. }
         | Remedy::OptInAllHeld
         | Remedy::Advice(_) => FixRisk::Typed,

@@ -1,6 +1,6 @@
 //! `sync status`: the state of the boundary and of the queue. Never changes anything.
 
-use crate::other_queues;
+use crate::elsewhere;
 use crate::report::{PROJECTS_SHOWN, counted, more_projects, project_name, rows};
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use contract::text::printable;
@@ -55,7 +55,7 @@ impl Render for CheckView<'_> {
 /// What `--check` prints: the block, then other queues, held rows and the last attempt, then what fails.
 pub(crate) fn check_text(status: &StatusDocument) -> String {
     let mut out = identity_block(status);
-    out.push_str(&other_queues::describe(&status.other_queues));
+    out.push_str(&elsewhere::describe(&status.elsewhere));
     held_lines(&mut out, "Held", &status.held);
     attempt_line(&mut out, status);
     if !status.ok {
@@ -117,7 +117,7 @@ impl Render for StatusView<'_> {
             let other = format!("{other} in the legacy queue DB, left in place");
             line(&mut out, "Other accounts", &other);
         }
-        out.push_str(&other_queues::describe(&status.other_queues));
+        out.push_str(&elsewhere::describe(&status.elsewhere));
         line(&mut out, "Last delivery", status.last_delivery.as_deref().unwrap_or("none"));
         attempt_line(&mut out, status);
         out.push('\n');

@@ -146,16 +146,18 @@ pub(in crate::cure) fn plan_import(
 ) -> Result<Vec<StoreImport>, QueueError> {
     each_store(scope, projects, queue, selection, |facts, conn, elsewhere| {
         let planned = read_only(queue, Role::Active, |scoped| {
-            Ok(plan_rows(Some(scoped), queue, facts, conn, elsewhere, selection)?)
+            plan_rows(Some(scoped), queue, facts, conn, elsewhere, selection)
         });
         Ok(match planned {
             Ok(Some(rows)) => Ok(rows),
-            Ok(None) => plan_rows(None, queue, facts, conn, elsewhere, selection).map_err(|abort| match abort {
-                Abort::Queue(error) => error,
-                Abort::Sql(source) => {
-                    QueueError::Sqlite { path: queue.to_owned(), action: "compare rows with", source }
-                }
-            }),
+            Ok(None) => {
+                plan_rows(None, queue, facts, conn, elsewhere, selection).map_err(|abort| match abort {
+                    Abort::Queue(error) => error,
+                    Abort::Sql(source) => {
+                        QueueError::Sqlite { path: queue.to_owned(), action: "compare rows with", source }
+                    }
+                })
+            }
             Err(error) => Err(QueueError::from(error)),
         })
     })
@@ -178,25 +180,33 @@ fn each_store(
     if let Some(path) = running_migration(projects) {
         return Err(QueueError::Busy(Busy { path, holder: None, waited: Duration::ZERO }));
     }
-    let imports = Imports::read(queue.parent().unwrap_or(Path::new(".")), Some(queue));
+    let directory = queue.parent().unwrap_or(Path::new("."));
+    let (all, imports) = (Imports::read(directory, None), Imports::read(directory, Some(queue)));
     let mut done = Vec::new();
     for (project_uuid, path) in stores {
         let mut decision = StoreDecision::Unset;
         let seen = read_store(&path, &project_uuid, &mut |facts, conn| {
             decision = facts.decision;
+            if facts.newest <= all.newest(&project_uuid) && selection.from_server.is_none() {
+                return Ok(Ok(None));
+            }
             if let Some(result) = obstacle(facts, scope, selection) {
-                return Ok(Ok((result, ImportedRows::default())));
+                return Ok(Ok(Some((result, ImportedRows::default()))));
             }
             if let Some(finding) = crate::health::quick_check(conn)? {
                 let detail = format!("is damaged: {finding}");
-                return Ok(Ok((StoreResult::Unreadable { detail }, ImportedRows::default())));
+                return Ok(Ok(Some((StoreResult::Unreadable { detail }, ImportedRows::default()))));
             }
             let elsewhere = Elsewhere::look_up(facts, conn, queue, &imports)?;
-            Ok(rows(facts, conn, &elsewhere)?.map(|rows| (StoreResult::Imported, rows)))
+            Ok(rows(facts, conn, &elsewhere)?.map(|rows| Some((StoreResult::Imported, rows))))
         });
         let (result, rows) = match seen {
             Ok(None) => continue,
-            Ok(Some(found)) => found?,
+            Ok(Some(found)) => match found? {
+                Some(found) => found,
+                // All of it was imported before.
+                None => continue,
+            },
             Err(crate::ObserveError::Busy(busy)) => {
                 (StoreResult::Busy { detail: busy.to_string() }, ImportedRows::default())
             }
@@ -226,7 +236,9 @@ fn obstacle(facts: &StoreFacts, scope: &Scope, selection: &StoreSelection) -> Op
         let named = selection.from_server.as_deref().map(|server| Scope::new(server, "", ""));
         return match named.is_some_and(|named| named.server() == target.server()) {
             true => None,
-            false => Some(StoreResult::OtherServer { server: server_url::shown(target.server()).into_owned() }),
+            false => {
+                Some(StoreResult::OtherServer { server: server_url::shown(target.server()).into_owned() })
+            }
         };
     }
     (target.team() != scope.team()).then(|| StoreResult::OtherTeam { team: target.team().to_owned() })
@@ -318,7 +330,14 @@ fn write_rows(
             if row.class == Class::Delivered && !selection.include_delivered {
                 let fresh = same_server(facts, scope)
                     && !is_known(tx, row.table(), &row.key)?
-                    && record_receipt(tx, kind, &row.key.key, digest, scope.server(), transfer.place_id(place)?)?;
+                    && record_receipt(
+                        tx,
+                        kind,
+                        &row.key.key,
+                        digest,
+                        scope.server(),
+                        transfer.place_id(place)?,
+                    )?;
                 done.count(kind, |done| if fresh { &mut done.delivered } else { &mut done.duplicates });
                 return Ok(());
             }
@@ -410,11 +429,7 @@ fn digest_of(row: &StoreRow) -> RowDigest {
 }
 
 fn place_of(facts: &StoreFacts, row: &StoreRow) -> Place {
-    Place {
-        project_uuid: Some(facts.project_uuid.clone()),
-        repo_slug: row.repo_slug.clone(),
-        checkout: None,
-    }
+    Place { project_uuid: Some(facts.project_uuid.clone()), repo_slug: row.repo_slug.clone(), checkout: None }
 }
 
 const fn select_values(table: LegacyTable) -> &'static str {
@@ -443,7 +458,8 @@ fn has_same_event(conn: &Connection, row: &StoreRow) -> Result<bool, Abort> {
     if has("parked")? {
         let mut parked =
             conn.prepare_cached("SELECT CAST(payload AS TEXT) FROM parked WHERE kind = ?1 AND key = ?2")?;
-        let rows = parked.query_map(params![Kind::Event.stored(), key], |row| row.get::<_, Option<String>>(0))?;
+        let rows =
+            parked.query_map(params![Kind::Event.stored(), key], |row| row.get::<_, Option<String>>(0))?;
         for payload in rows {
             known.extend(payload?);
         }

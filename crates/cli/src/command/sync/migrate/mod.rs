@@ -1,20 +1,24 @@
-//! `sync migrate`: moves the legacy rows of this account into its scoped queue DB. Needs no server.
+//! `sync migrate`: moves the legacy rows of this account into its scoped queue DB, and imports what releases 3.2.0
+//! to 3.2.7 left undelivered. Needs no server.
 
 pub(crate) mod from_scope;
+mod project_stores;
 pub(crate) mod text;
 
+use self::project_stores::ImportedStore;
 use crate::command::sync::export::scope_hash;
 use crate::command::sync::migrate::text::{describe, found_rows, readable};
 use crate::command::sync::scoped::{Patience, cure_permit, is_absent};
 use crate::housekeeping::settle_leftovers;
 use crate::terminal::ProgressDisplay;
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
+use contract::ExitCode;
 use contract::text::printable;
 use gate::CurePermit;
-use queue::{Cure, MigrationReport};
+use queue::{Cure, MigrationReport, StoreSelection};
 use serde::Serialize;
 
-/// Move legacy rows of this account into its scoped queue DB
+/// Move legacy rows of this account, and undelivered rows of other releases, into its queue DB
 #[derive(Debug, Args)]
 #[command(
     after_help = "Needs no server and no login beyond the account's name. Safe to repeat, and to kill at any \
@@ -29,6 +33,16 @@ pub(crate) struct MigrateArgs {
     /// that no longer exists: the 16 hex digits in its file name. The copies are held
     #[arg(long, value_name = "HASH", value_parser = scope_hash)]
     from_scope: Option<String>,
+    /// Also import a project that a release up to 3.2.7 has bound to this server, which is not the one of the
+    /// login
+    #[arg(long, value_name = "URL", requires = "project", conflicts_with = "from_scope")]
+    from_server: Option<String>,
+    /// Import this project only
+    #[arg(long, value_name = "UUID", conflicts_with = "from_scope")]
+    project: Option<String>,
+    /// With --from-server: also the rows that the old server has
+    #[arg(long, requires = "from_server")]
+    include_delivered: bool,
     /// With --from-scope: skip the confirmation
     #[arg(long, short, requires = "from_scope")]
     yes: bool,
@@ -54,21 +68,50 @@ impl Verb for MigrateArgs {
             let report =
                 MigrationReport { from: context.home()?.legacy_queue(), ..MigrationReport::default() };
             let report = readable(report);
-            return Ok(Report::of(&Migration { result: "nothing_to_do", verbose: false, report }));
+            let stores = Vec::new();
+            return Ok(Report::of(&Migration { result: "nothing_to_do", verbose: false, report, stores }));
         };
         let report = migrate_listing(context, &permit, &self)?;
-        let result = match (self.dry_run, found_rows(&report)) {
+        let selection = StoreSelection {
+            project_uuid: self.project.as_ref().map(|project| project.to_lowercase()),
+            from_server: self.from_server.clone(),
+            include_delivered: self.include_delivered,
+        };
+        let stores = project_stores::import(context, &permit, &selection, self.dry_run)?;
+        if let Some(project) =
+            self.project.as_ref().filter(|_| stores.is_empty() && self.from_server.is_some())
+        {
+            return Err(unknown_project(context, project));
+        }
+        let found = found_rows(&report) || stores.iter().any(ImportedStore::found_rows);
+        let exit =
+            stores.iter().map(ImportedStore::exit).max_by_key(|exit| exit.code()).unwrap_or(ExitCode::Ok);
+        let result = match (self.dry_run, found) {
             (true, _) => "planned",
             (false, true) => "migrated",
             (false, false) => "nothing_to_do",
         };
         let verbose = self.verbose;
-        let mut shown = Report::of(&Migration { result, verbose, report });
+        let mut shown = Report::exiting(exit, &Migration { result, verbose, report, stores });
         if !self.dry_run {
             shown.notes = settle_leftovers(context, Some(permit));
         }
         Ok(shown)
     }
+}
+
+/// No store of that name; those that there are.
+fn unknown_project(context: &CommandContext, wanted: &str) -> CliError {
+    let directory = context.home().map(identity::Home::projects_dir).unwrap_or_default();
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut known: Vec<String> = entries
+        .filter(|entry| entry.path().join("sync").join("sync.db").is_file())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    known.sort();
+    let mut error = CliError::failed("PROJECT_UNKNOWN", format!("no store of project {}", printable(wanted)));
+    error.evidence = known;
+    error
 }
 
 /// The same, with a list of the rows where it is shown.
@@ -110,6 +153,9 @@ struct Migration {
     verbose: bool,
     #[serde(flatten)]
     report: MigrationReport,
+    /// Stores of other releases that were looked at.
+    #[serde(rename = "project_stores")]
+    stores: Vec<ImportedStore>,
 }
 
 impl Render for Migration {
@@ -118,6 +164,7 @@ impl Render for Migration {
         let rows: String = rows
             .map(|row| printable(&format!("{} {} {}", row.outcome, row.table, row.key)).into_owned() + "\n")
             .collect();
-        rows + &describe(&self.report)
+        let stores: String = self.stores.iter().map(ImportedStore::describe).collect();
+        rows + &describe(&self.report) + &stores
     }
 }
