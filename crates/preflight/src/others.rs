@@ -131,9 +131,10 @@ fn scope_of(rows: &OtherRows) -> Option<Scope> {
 
 /// The command that helps: another team of this session, a copy of the same user's rows, or a login.
 fn remedy(rows: &OtherRows, scope: Option<&Scope>, hash: &str, login: &Login) -> Remedy {
+    let log_in = || log_in_as(rows.principal.as_deref(), rows.server.as_deref(), login);
     let waiting = rows.counts.events + rows.counts.bodies > 0;
     let from_scope = Remedy::FromScope { hash: hash.to_owned() };
-    let Some(ours) = &login.scope else { return Remedy::Advice(log_in_again(rows, login)) };
+    let Some(ours) = &login.scope else { return Remedy::Advice(log_in()) };
     match &rows.principal {
         Some(principal) if principal == ours.principal() => {
             let same_server = scope.is_some_and(|scope| scope.server() == ours.server());
@@ -145,23 +146,22 @@ fn remedy(rows: &OtherRows, scope: Option<&Scope>, hash: &str, login: &Login) ->
                 None if waiting => from_scope,
                 None => Remedy::Advice(format!(
                     "{}; `spec-kitty sync export --scope {hash}` keeps a copy",
-                    log_in_again(rows, login)
+                    log_in()
                 )),
             }
         }
-        Some(_) => Remedy::Advice(log_in_again(rows, login)),
-        None if waiting => {
-            Remedy::Advice(format!("{}; if it is yours: `{}`", log_in_again(rows, login), from_scope.hint()))
-        }
-        None => Remedy::Advice(log_in_again(rows, login)),
+        Some(_) => Remedy::Advice(log_in()),
+        None if waiting => Remedy::Advice(format!("{}; if it is yours: `{}`", log_in(), from_scope.hint())),
+        None => Remedy::Advice(log_in()),
     }
 }
 
-fn log_in_again(rows: &OtherRows, login: &Login) -> String {
-    let who = rows.principal.as_deref().unwrap_or("its account");
+/// The login that would send the rows of `account` at `server`, as far as they are known.
+pub(crate) fn log_in_as(account: Option<&str>, server: Option<&str>, login: &Login) -> String {
+    let who = account.unwrap_or("its account");
     // A CI token wins over every login.
     let unset = login.token_variable.map(|name| format!("unset {name}, then ")).unwrap_or_default();
-    match &rows.server {
+    match server {
         Some(server) => {
             let server = contract::remedy::shell_word(&server_url::shown(server));
             format!("{unset}log in as {who}: `spec-kitty auth login --server {server}`")

@@ -1,6 +1,6 @@
 //! Rows in the project stores of releases 3.2.0 to 3.2.7, as every screen shows them.
 
-use crate::others::look_again;
+use crate::others::{log_in_as, look_again};
 use contract::{Remedy, Scope, server_url};
 use identity::Login;
 use queue::{ProjectStore, StoreReading, StoreRows};
@@ -119,12 +119,7 @@ fn remedy(rows: &StoreRows, project_uuid: &str, login: &Login) -> Remedy {
     let Some(ours) = &login.scope else { return Remedy::Login };
     let Some(target) = &rows.target else { return Remedy::Migrate };
     if target.principal() != ours.principal() {
-        let unset = login.token_variable.map(|name| format!("unset {name}, then ")).unwrap_or_default();
-        let server = contract::remedy::shell_word(&server_url::shown(target.server()));
-        return Remedy::Advice(format!(
-            "{unset}log in as {}: `spec-kitty auth login --server {server}`",
-            target.principal()
-        ));
+        return Remedy::Advice(log_in_as(Some(target.principal()), Some(target.server()), login));
     }
     if target.server() != ours.server() {
         let server = server_url::shown(target.server()).into_owned();

@@ -6,6 +6,8 @@ use crate::report::{events_and_bodies, rows};
 use contract::{FailureName, FaultCode, Remedy};
 use identity::Home;
 use preflight::status::{LegacyQueue, RowPair};
+use queue::Layout;
+use std::collections::BTreeSet;
 use system::lock::{LockProbe, probe};
 
 impl Diagnostics<'_> {
@@ -97,6 +99,7 @@ impl Diagnostics<'_> {
                 rows(prepared_events, prepared_bodies)
             ));
         }
+        summary.push_str(&self.beside_other_releases());
         let there = if queue.path.exists() { "the active queue DB" } else { "does not exist yet" };
         let check = DiagnosticCheck::ok(CheckName::Queue, summary).read_file(there, &queue.path);
         let check = if waiting >= most {
@@ -111,6 +114,30 @@ impl Diagnostics<'_> {
         }
         let detail = format!("{} were refused", events_and_bodies(events, bodies));
         check.finding("rows_parked", detail, [Remedy::Advice(PARKED.to_owned())])
+    }
+
+    /// What a release 3.2.x that shares this home would meet: it takes waiting rows in our queue files for rows of
+    /// its own predecessors, and rows of two projects stop it for good.
+    fn beside_other_releases(&self) -> String {
+        let Ok(home) = self.context.home() else { return String::new() };
+        match queue::observe_layout(&home.projects_dir()) {
+            Layout::ProjectOnly => String::new(),
+            Layout::CutoverPending => "; releases 3.2.x capture nothing in this home any more (their layout is \
+                cutover_pending): `spec-kitty sync migrate` imports what they hold, and SPEC_KITTY_HOME gives them \
+                a home of their own"
+                .to_owned(),
+            Layout::Open => {
+                let places = queue::observe_projects(&self.status.active_queue.path).unwrap_or_default();
+                let projects: BTreeSet<_> = places.into_iter().filter_map(|place| place.project_uuid).collect();
+                let waiting = self.counts.as_ref().map_or(0, |counts| counts.events + counts.bodies);
+                if waiting == 0 || projects.len() < 2 {
+                    return String::new();
+                }
+                "; rows of several projects: before a release 3.2.x writes to this home, deliver them with \
+                 `spec-kitty sync now`, or it stops capturing"
+                    .to_owned()
+            }
+        }
     }
 }
 

@@ -306,6 +306,38 @@ fn store_that_is_being_sent_is_busy() {
     world.run(["sync", "migrate"]).exits(0);
 }
 
+#[test]
+fn doctor_names_what_a_release_beside_this_one_would_meet() {
+    let world = world();
+    let doctor = |world: &World| world.run(["sync", "doctor", "--offline"]).stdout;
+    let legacy = ReferenceQueue::create(&world.home().legacy_queue());
+    legacy.event(&id(1), None);
+    world.run(["sync", "migrate"]).exits(0);
+    assert!(!doctor(&world).contains("release 3.2.x"), "rows of one project");
+    ProjectStoreFile::create(&world.root(), PROJECT).opt_in().event(OPTED_IN, &id(2));
+    world.run(["sync", "migrate"]).exits(0);
+    assert!(doctor(&world).contains("`spec-kitty sync now`, or it stops capturing"), "{}", doctor(&world));
+    let layout =
+        |mode: &str| format!(r#"{{"generation":1,"migration_id":null,"mode":"{mode}","updated_at":"x"}}"#);
+    world.write_state("projects/.layout-generation.json", layout("cutover_pending").as_bytes());
+    assert!(doctor(&world).contains("cutover_pending"), "{}", doctor(&world));
+    world.write_state("projects/.layout-generation.json", layout("project_only").as_bytes());
+    assert!(!doctor(&world).contains("releases 3.2.x"), "{}", doctor(&world));
+}
+
+/// A move of old rows by the other program is under way: nothing is imported meanwhile.
+#[test]
+fn running_migration_of_the_other_program_is_waited_for() {
+    let world = world();
+    mixed(&world);
+    let layout = r#"{"generation":1,"migration_id":"m","mode":"cutover_pending","updated_at":"x"}"#;
+    world.write_state("projects/.layout-generation.json", layout.as_bytes());
+    world.write_state("projects/.migration/m/manifest.json", br#"{"phase":"copying","completed_at":null}"#);
+    world.run(["sync", "migrate"]).exits(69);
+    world.write_state("projects/.migration/m/manifest.json", br#"{"phase":"complete"}"#);
+    world.run(["sync", "migrate"]).exits(0);
+}
+
 /// Every recorded home of release 3.2.7: what waits is counted, and imported, as its `expected.json` says.
 #[test]
 #[ignore = "needs the recorded data"]
