@@ -6,7 +6,7 @@ use crate::wrap::{self, hanging};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use contract::text::printable;
 use mission::Lane;
-use mission::command::status::{Board, Boards, Card, WorkLane};
+use mission::command::status::{Board, BoardLane, Boards, Card, WorkLane};
 use std::fmt::Write as _;
 
 /// The mark of a board of a release that kept no log.
@@ -40,7 +40,8 @@ fn done(board: &Board) -> usize {
     in_lane(board, Lane::Done).count()
 }
 
-fn in_lane(board: &Board, lane: Lane) -> impl Iterator<Item = &Card> {
+fn in_lane(board: &Board, lane: impl Into<BoardLane>) -> impl Iterator<Item = &Card> {
+    let lane = lane.into();
     board.work_packages.iter().filter(move |card| card.lane == lane)
 }
 
@@ -50,8 +51,8 @@ fn kanban(board: &Board, width: usize) -> String {
     if !board.lane_source.is_log() {
         let _ = writeln!(out, "{FROM_FRONT_MATTER}");
     }
-    let lanes: Vec<Lane> =
-        Lane::ALL.into_iter().filter(|lane| in_lane(board, *lane).next().is_some()).collect();
+    let lanes: Vec<BoardLane> =
+        BoardLane::all().filter(|lane| in_lane(board, *lane).next().is_some()).collect();
     if lanes.is_empty() {
         out.push_str("no work packages yet\n");
     } else if columns_hold(board, &lanes, width) {
@@ -78,7 +79,7 @@ fn title(board: &Board, width: usize) -> String {
     )
 }
 
-fn columns(board: &Board, lanes: &[Lane], width: usize) -> Table {
+fn columns(board: &Board, lanes: &[BoardLane], width: usize) -> Table {
     let mut table = table(width);
     let heads = lanes.iter().map(|lane| format!("{lane} ({})", in_lane(board, *lane).count()));
     table.set_header(heads);
@@ -93,7 +94,7 @@ fn columns(board: &Board, lanes: &[Lane], width: usize) -> Table {
 }
 
 /// Whether columns of equal width hold every title without breaking a word.
-fn columns_hold(board: &Board, lanes: &[Lane], width: usize) -> bool {
+fn columns_hold(board: &Board, lanes: &[BoardLane], width: usize) -> bool {
     let column = width / lanes.len();
     column >= COLUMN
         && lanes
@@ -102,7 +103,7 @@ fn columns_hold(board: &Board, lanes: &[Lane], width: usize) -> bool {
             .all(|card| wrap::words_fit(&card_text(card), column - BORDER))
 }
 
-fn sections(out: &mut String, board: &Board, lanes: &[Lane], width: usize) {
+fn sections(out: &mut String, board: &Board, lanes: &[BoardLane], width: usize) {
     for lane in lanes {
         let _ = writeln!(out, "{lane} ({})", in_lane(board, *lane).count());
         for card in in_lane(board, *lane) {
@@ -155,8 +156,7 @@ fn overview(boards: &[Board], width: usize) -> String {
 
 /// The name of a mission, how many of its work packages are done, and how many are in which other lane.
 fn overview_row(board: &Board) -> [String; 3] {
-    let others: Vec<String> = Lane::ALL
-        .into_iter()
+    let others: Vec<String> = BoardLane::all()
         .filter(|lane| *lane != Lane::Done)
         .map(|lane| (lane, in_lane(board, lane).count()))
         .filter(|(_, count)| *count > 0)
@@ -180,7 +180,7 @@ mod tests {
         Card {
             work_package_id: id.into(),
             title: format!("A title of some words for {id}\u{1b}[31m"),
-            lane,
+            lane: lane.into(),
             actor: None,
             last_transition_at: None,
             lane_id: None,

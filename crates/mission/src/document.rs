@@ -124,8 +124,15 @@ pub struct Writing {
     kept: bool,
 }
 
+/// Takes back a step that is no file.
+pub(crate) trait Undo: std::fmt::Debug {
+    /// Takes the step back; an error says why it could not.
+    fn undo(&self) -> Result<(), String>;
+}
+
 #[derive(Debug)]
 enum Step {
+    Other { what: String, undo: Box<dyn Undo> },
     Directory(PathBuf),
     Created(PathBuf),
     Replaced { path: PathBuf, before: Vec<u8> },
@@ -211,6 +218,11 @@ impl Writing {
         Ok(())
     }
 
+    /// Notes a step that was done elsewhere, and how to take it back.
+    pub(crate) fn note(&mut self, what: String, undo: impl Undo + 'static) {
+        self.steps.push(Step::Other { what, undo: Box::new(undo) });
+    }
+
     /// Everything stays.
     pub fn keep(mut self) {
         self.kept = true;
@@ -231,6 +243,10 @@ impl Writing {
         let mut left = Vec::new();
         for step in self.steps.drain(..).rev() {
             let (path, done) = match step {
+                Step::Other { what, undo } => {
+                    left.extend(undo.undo().err().map(|why| format!("{what} ({why})")));
+                    continue;
+                }
                 Step::Directory(path) => {
                     let done = fs::remove_dir(&path);
                     (path, done)

@@ -46,6 +46,18 @@ pub enum MissionError {
         /// Whether some of the lines are whole and unknown to this release.
         newer: bool,
     },
+    /// The branch that keeps a mission's lane rows is not there, or it is not clear which one it is.
+    #[error("{problem}")]
+    Coordination {
+        /// The rule.
+        code: ErrorCode,
+        /// What is wrong.
+        problem: String,
+        /// The branch.
+        branch: String,
+        /// Each of them is enough.
+        remedies: Vec<Remedy>,
+    },
     /// The system refused to read or write.
     #[error("cannot {action} {}", text::path(.path))]
     Io {
@@ -207,7 +219,9 @@ impl MissionError {
             Self::DamagedLog { .. } => ErrorCode::LogDamaged,
             Self::Io { .. } => ErrorCode::IoError,
             Self::NoProject { .. } => ErrorCode::ProjectNotFound,
-            Self::Invalid { code, .. } | Self::UnknownMission { code, .. } => *code,
+            Self::Invalid { code, .. }
+            | Self::Coordination { code, .. }
+            | Self::UnknownMission { code, .. } => *code,
             Self::Transition(_) => ErrorCode::IllegalTransition,
             Self::Busy { .. } => ErrorCode::Busy,
             Self::Capture { .. } => ErrorCode::CaptureFailed,
@@ -228,6 +242,11 @@ impl MissionError {
         }
     }
 
+    /// Whether another process moved the coordination branch first, so that the command can be planned again.
+    pub(crate) fn is_lost_race(&self) -> bool {
+        matches!(self, Self::Invalid { code: ErrorCode::CoordinationBranchMoved, .. })
+    }
+
     /// What to do about it. Errors that know more than their code give a remedy of their own.
     pub fn remedies(&self) -> Vec<Remedy> {
         let advice = |text: &str| vec![Remedy::Advice(text.to_owned())];
@@ -244,6 +263,7 @@ impl MissionError {
                 repairable.then_some(repair).into_iter().chain(newer.then(update)).collect()
             }
             Self::Capture { remedy: Some(remedy), .. } => vec![remedy.clone()],
+            Self::Coordination { remedies, .. } => remedies.clone(),
             Self::NotUndone { cause, .. } => cause.remedies(),
             Self::Io { path, .. } => advice(&format!(
                 "give this user access to {}, and look whether its disk is full",
@@ -276,6 +296,7 @@ impl MissionError {
                 json!({ "mission_flag": handle, "available_missions": available })
             }
             Self::Invalid { facts, .. } => return facts.clone(),
+            Self::Coordination { branch, .. } => json!({ "coordination_branch": branch }),
             Self::Busy { path, holder, .. } => json!({ "path": text::path(path), "holder": holder }),
             Self::CapturePending { .. } => json!({ "local": "ok", "capture": "pending" }),
             Self::NotUndone { cause, left } => {

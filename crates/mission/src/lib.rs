@@ -18,6 +18,7 @@
 //! | [`placeholder_check`] | whether `spec.md` and `plan.md` say anything |
 //! | [`transition`] | which changes of [`lane`]s are allowed |
 //! | [`log`] | `status.events.jsonl` |
+//! | [`mission_log`] | where a mission's rows are: checkout, branch or worktree |
 //! | [`dossier`] | artifacts, and which of them travel |
 //! | [`front_matter`] | work package files |
 //! | [`decision`] | the decision ledger |
@@ -31,7 +32,7 @@
 //! | [`work_package`] | ids of work packages, and their files |
 //! | [`wps`] | `wps.yaml` |
 //! | [`project`] | the project, its repository and its missions |
-//! | [`git`] | commits that leave the user's index alone |
+//! | [`git`] | commits that leave the user's index alone; branches read without a worktree |
 //! | [`outgoing`] | from local facts to rows of the queue |
 //! | [`command`] | the commands |
 //! | [`snapshot`] | the reducer and `status.json` |
@@ -57,6 +58,7 @@ pub mod instant;
 pub mod log;
 pub mod merge;
 pub mod meta;
+pub mod mission_log;
 pub mod outgoing;
 pub mod ownership;
 pub mod placeholder_check;

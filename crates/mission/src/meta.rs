@@ -139,6 +139,25 @@ impl Meta {
         self.text("target_branch").map(str::trim).filter(|branch| !branch.is_empty())
     }
 
+    /// The branch that keeps the mission's lane rows; none when the checkout does. A topology without a
+    /// coordination branch, and `flattened`, win over a branch that is still named.
+    ///
+    /// # Errors
+    /// When the value cannot be the name of a branch.
+    pub fn coordination_branch(&self) -> Result<Option<&str>> {
+        const KEY: &str = "coordination_branch";
+        let without = matches!(self.text("topology").map(str::trim), Some("single_branch" | "lanes"));
+        if without || self.map.get("flattened") == Some(&Value::Bool(true)) {
+            return Ok(None);
+        }
+        match self.map.get(KEY) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(name)) if name.trim().is_empty() => Ok(None),
+            Some(Value::String(name)) if is_branch_name(name.trim()) => Ok(Some(name.trim())),
+            Some(_) => Err(self.wrong(KEY, "is not the name of a branch")),
+        }
+    }
+
     /// `mission_type`, else the older `mission`, else [`DEFAULT_TYPE`].
     pub fn mission_type(&self) -> &str {
         ["mission_type", "mission"]
@@ -200,6 +219,17 @@ impl Meta {
     fn wrong(&self, key: &str, problem: &str) -> MissionError {
         MissionError::malformed(&self.path, format!("key `{key}` {problem}"))
     }
+}
+
+/// The rules of `git check-ref-format --branch`.
+fn is_branch_name(name: &str) -> bool {
+    let forbidden = |c: char| c.is_control() || " ~^:?*[\\".contains(c);
+    !name.starts_with(['-', '/'])
+        && !name.ends_with(['/', '.'])
+        && !name.contains(forbidden)
+        && !["..", "//", "@{"].iter().any(|part| name.contains(part))
+        && !matches!(name, "" | "@" | "HEAD")
+        && name.split('/').all(|part| !part.starts_with('.') && !part.ends_with(".lock"))
 }
 
 #[cfg(test)]
@@ -267,6 +297,38 @@ mod tests {
         assert_eq!(meta(r#"{"mission":"research"}"#).mission_type(), "research");
         assert_eq!(meta("{}").display_number("042-x").unwrap(), "42");
         assert_eq!(meta("{}").display_number("x-01KRX11M").unwrap(), "");
+    }
+
+    #[test]
+    fn coordination_branch_is_the_key_unless_the_topology_has_none() {
+        let branch = |text: &str| meta(text).coordination_branch().map(|name| name.map(str::to_owned));
+        for text in [
+            r#"{"coordination_branch":"k/m","topology":"coord"}"#,
+            r#"{"coordination_branch":"k/m","topology":"lanes_with_coord","flattened":false}"#,
+            r#"{"coordination_branch":" k/m "}"#,
+        ] {
+            assert_eq!(branch(text).unwrap().as_deref(), Some("k/m"), "{text}");
+        }
+        for text in [
+            "{}",
+            r#"{"topology":"coord"}"#,
+            r#"{"coordination_branch":null,"topology":"coord"}"#,
+            r#"{"coordination_branch":""}"#,
+            r#"{"coordination_branch":"k/m","topology":"single_branch"}"#,
+            r#"{"coordination_branch":"k/m","topology":"lanes"}"#,
+            r#"{"coordination_branch":"k/m","topology":"coord","flattened":true}"#,
+        ] {
+            assert_eq!(branch(text).unwrap(), None, "{text}");
+        }
+        for name in [
+            "--all", "a..b", "a b", "a\\nb", "/a", "a/", "a.lock", "a/.b", "a:b", "@", "HEAD", "a@{1}",
+            "a\\\\b",
+        ] {
+            let text = format!(r#"{{"coordination_branch":"{name}"}}"#);
+            let error = branch(&text).unwrap_err().to_string();
+            assert!(error.contains("`coordination_branch` is not the name of a branch"), "{error}");
+        }
+        assert!(branch(r#"{"coordination_branch":7}"#).is_err());
     }
 
     #[test]

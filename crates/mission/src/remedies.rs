@@ -23,6 +23,9 @@ pub enum ErrorCode {
     GitCommitFailed,
     MergeConflict,
     SnapshotConflict,
+    CoordinationBranchMissing,
+    CoordinationBranchDiverged,
+    CoordinationBranchMoved,
     IllegalTransition,
     Busy,
     CaptureFailed,
@@ -99,6 +102,15 @@ impl ErrorCode {
             }
             Self::SnapshotConflict => {
                 "run `spec-kitty agent status materialize --mission MISSION`, then `git add` the `status.json` it wrote"
+            }
+            Self::CoordinationBranchMissing => {
+                "recreate the branch with `git branch`, or remove the key `coordination_branch` from meta.json"
+            }
+            Self::CoordinationBranchDiverged => {
+                "choose one of them: `git branch --track BRANCH REMOTE/BRANCH`"
+            }
+            Self::CoordinationBranchMoved => {
+                "end the program that moves the branch (`git log -g BRANCH` names its commits), then repeat the command"
             }
             Self::IllegalTransition => "pass --force and a --note that gives the reason",
             Self::Busy => "wait for the other command to end, then repeat this one",

@@ -14,6 +14,7 @@ use crate::error::{MissionError, Result, chain};
 use crate::git::{check_may_commit, check_quiet, commit_or_undo};
 use crate::lane::Lane;
 use crate::log::{self, LaneRow, Log, Row};
+use crate::mission_log::{MissionLog, read_logs_elsewhere, read_mission_log};
 use crate::outgoing::payload::{Background, HistoryEntry, draft_of_history, draft_of_row};
 use crate::outgoing::{
     CaptureReport, CaptureState, Documents, Memory, Origin, Outgoing, Stamp, draft_to_row, plan_dossier_rows,
@@ -39,8 +40,8 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Change {
     /// The mission, as it will be.
     pub(crate) mission: MissionDirectory,
-    /// Its log, as it was read.
-    pub(crate) log: Log,
+    /// Its log, as it was read, and where it is.
+    pub(crate) log: MissionLog,
     /// Rows to append; [`Change::append`] is the only way in.
     rows: Vec<Row>,
     /// What is odd about the log, for stderr and for the command's JSON document.
@@ -53,6 +54,8 @@ pub(crate) struct Change {
     pub(crate) directories: Vec<PathBuf>,
     /// Files to write, whole.
     pub(crate) files: Overlay,
+    /// `status.json`, when it is on a branch that no worktree has checked out.
+    branch_status: Option<Vec<u8>>,
     /// History entries, each with the file that proves it.
     pub(crate) history: Vec<(HistoryEntry, PathBuf)>,
     /// Files to commit, and the message.
@@ -64,6 +67,8 @@ pub(crate) struct Change {
 pub struct Done {
     /// The commit that was made; none when there was nothing to commit.
     pub commit: Option<String>,
+    /// The commit that was made on the coordination branch, when lane rows are kept there.
+    pub coordination_commit: Option<String>,
     /// What was captured.
     pub capture: CaptureReport,
     /// What is odd about the log.
@@ -103,16 +108,18 @@ pub(crate) fn lock_mission_now(project: &Project, mission_slug: &str) -> Option<
 
 impl Change {
     /// A change of `mission` that does nothing yet.
-    pub(crate) fn of(mission: MissionDirectory, log: Log) -> Self {
+    pub(crate) fn of(mission: MissionDirectory, log: MissionLog) -> Self {
+        let notes = log.notes().to_vec();
         Self {
             mission,
             log,
             rows: Vec::new(),
-            notes: Vec::new(),
+            notes,
             recorded: Vec::new(),
             restores_index: false,
             directories: Vec::new(),
             files: Overlay::new(),
+            branch_status: None,
             history: Vec::new(),
             commit: None,
         }
@@ -121,6 +128,7 @@ impl Change {
     /// Whether git is in a state for what is to be committed. To be asked before the mission is locked: a lock
     /// leaves its file behind.
     pub(crate) fn check_git(&self, project: &Project) -> Result<()> {
+        self.log.check_git()?;
         if self.commit.is_some() { check_may_commit(project) } else { Ok(()) }
     }
 
@@ -143,8 +151,18 @@ impl Change {
         let dialect = self.dialect(&added);
         let snapshot = reduce(&[&self.log, &added], dialect);
         let document = status_document(&snapshot, self.mission.meta.as_ref())?;
-        self.files.insert(self.mission.path.join(snapshot::FILE), render_status(&document).into_bytes());
+        let bytes = render_status(&document).into_bytes();
+        match self.log.directory(&self.mission) {
+            Some(directory) => drop(self.files.insert(directory.join(snapshot::FILE), bytes)),
+            None => self.branch_status = Some(bytes),
+        }
         Ok(document)
+    }
+
+    /// Log and `status.json`, when they are in the checkout: the coordination branch has commits of its own.
+    pub(crate) fn state_files(&self) -> Vec<PathBuf> {
+        let names: &[&str] = if self.log.is_in_checkout() { &[log::FILE, snapshot::FILE] } else { &[] };
+        names.iter().map(|name| self.mission.path.join(name)).collect()
     }
 
     /// Carries the change out. `held` is the mission's lock.
@@ -167,12 +185,14 @@ impl Change {
             Ok(captive) => captive,
             Err(cause) => return Err(writing.undo(cause)),
         };
-        let board = self.write(&mut writing).and_then(|()| self.reached());
+        let board = self.write(project, &mut writing).and_then(|commit| Ok((commit, self.reached(project)?)));
         let written = match board {
-            Ok(board) => self.commit(project, writing).map(|(writing, commit)| (writing, commit, board)),
+            Ok((on_branch, board)) => self
+                .commit(project, writing)
+                .map(|(writing, commit, in_worktree)| (writing, commit, on_branch.or(in_worktree), board)),
             Err(cause) => Err(writing.undo(cause)),
         };
-        let (writing, commit, board) = match written {
+        let (writing, commit, coordination_commit, board) = match written {
             Ok(written) => written,
             Err(cause) => {
                 // What could not be undone may be in the log: settling looks.
@@ -183,7 +203,7 @@ impl Change {
             }
         };
         writing.keep();
-        Ok(Done { commit, capture: captive.confirm()?, notes: self.notes, board })
+        Ok(Done { commit, coordination_commit, capture: captive.confirm()?, notes: self.notes, board })
     }
 
     /// How the mission is written once the rows in `added` are there.
@@ -200,13 +220,13 @@ impl Change {
     }
 
     /// Reduces the log again after the append. A lane that the board does not show is an error.
-    fn reached(&self) -> Result<Option<Snapshot>> {
+    fn reached(&self, project: &Project) -> Result<Option<Snapshot>> {
         let wanted: BTreeMap<&str, Lane> =
             self.added().map(|row| (row.wp_id.as_str(), row.to_lane)).collect();
         if wanted.is_empty() {
             return Ok(None);
         }
-        let log = log::read_log(&self.mission.path)?;
+        let log = read_mission_log(project, &self.mission)?;
         let board = reduce(&[&log], self.mission.dialect(&log));
         match wanted.into_iter().find(|(wp_id, lane)| board.lane(wp_id) != *lane) {
             None => Ok(Some(board)),
@@ -221,15 +241,26 @@ impl Change {
         }
     }
 
-    /// Commits what is to be committed, or undoes everything.
-    fn commit(&self, project: &Project, writing: Writing) -> Result<(Writing, Option<String>)> {
-        match &self.commit {
-            Some((paths, message)) => commit_or_undo(project, writing, paths, message),
-            None => Ok((writing, None)),
-        }
+    /// Commits what is to be committed, or undoes everything: first in the worktree of the coordination branch,
+    /// whose commit can be taken back. Returns the commit of the checkout, and that of the worktree.
+    fn commit(
+        &self,
+        project: &Project,
+        mut writing: Writing,
+    ) -> Result<(Writing, Option<String>, Option<String>)> {
+        let in_worktree = match self.log.commit(&mut writing, &self.rows) {
+            Ok(commit) => commit,
+            Err(cause) => return Err(writing.undo(cause)),
+        };
+        let (writing, commit) = match &self.commit {
+            Some((paths, message)) if !paths.is_empty() => commit_or_undo(project, writing, paths, message)?,
+            _ => (writing, None),
+        };
+        Ok((writing, commit, in_worktree))
     }
 
-    fn write(&self, writing: &mut Writing) -> Result<()> {
+    /// Writes everything. Returns the commit that this made on a branch without a worktree.
+    fn write(&self, project: &Project, writing: &mut Writing) -> Result<Option<String>> {
         for directory in &self.directories {
             writing.create_directory(directory)?;
         }
@@ -239,7 +270,7 @@ impl Change {
         if let (Some(bytes), false) = (self.files.get(&self.log_path()), self.log_path().exists()) {
             writing.write(&self.log_path(), bytes)?;
         }
-        self.log.append(writing, &self.rows)
+        self.log.append(project, writing, &self.rows, self.branch_status.as_deref())
     }
 
     fn log_path(&self) -> PathBuf {
@@ -259,7 +290,9 @@ impl Change {
         };
         let mut writer =
             Writer::open(outgoing.permit, Capacity(outgoing.config.max_queue_size)).map_err(refused)?;
-        let settled = writer.settle(&self.mission.slug, Some(&checkout_of(project))).map_err(refused)?;
+        let settled = writer
+            .settle(&self.mission.slug, Some(&checkout_of(project)), read_logs_elsewhere)
+            .map_err(refused)?;
         let key = writer.capture_key().map_err(refused)?;
         let lost = match self.restores_index {
             true => writer.unindexed(&origin.project_uuid, &self.mission.slug).map_err(refused)?,
@@ -334,7 +367,7 @@ impl Change {
     /// The files of the mission as they will be, the log included.
     fn overlay(&self) -> Result<Overlay> {
         let mut overlay = self.files.clone();
-        let appended = self.log.plan_append(&self.rows)?;
+        let appended = self.log.plan_append_to_checkout(&self.rows)?;
         if !appended.is_empty() {
             let path = self.log_path();
             let mut bytes = read_bytes(&path, log::MAX_BYTES)?.unwrap_or_default();

@@ -5,7 +5,7 @@ use super::{Planned, Recorded};
 use crate::activity::{Entry, with_entry};
 use crate::clock::Clock;
 use crate::error::{MissionError, Result};
-use crate::log::read_log;
+use crate::mission_log::read_mission_log;
 use crate::outgoing::CaptureReport;
 use crate::outgoing::payload::HistoryEntry;
 use crate::project::Project;
@@ -68,7 +68,7 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
     request.check()?;
     let mission = project.mission(request.mission.as_deref())?;
     let wp = find_package(&mission, &request.wp_id)?;
-    let log = read_log(&mission.path)?;
+    let log = read_mission_log(project, &mission)?;
     let actor = request.agent.clone().or_else(|| wp.agent.clone().filter(|agent| !agent.trim().is_empty()));
     let actor = actor.unwrap_or_else(|| "user".to_owned());
     let at = clock.now().seconds_z();

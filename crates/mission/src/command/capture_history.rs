@@ -10,7 +10,8 @@ use super::{Planned, Recorded};
 use crate::clock::Clock;
 use crate::dossier::{BodyVerdict, Overlay, judge_body, read_dossier};
 use crate::error::{MissionError, Result};
-use crate::log::{Row, each_row, view_log};
+use crate::log::{FILE, Row};
+use crate::mission_log::{each_row, view_mission_log};
 use crate::outgoing::payload::{Background, draft_of_row};
 use crate::outgoing::{CaptureReport, Origin, Stamp, draft_to_row};
 use crate::project::{MissionDirectory, Project};
@@ -73,7 +74,7 @@ pub fn plan(project: &Project, request: &Request, _: &Clock) -> Result<Plan> {
         return Err(MissionError::Argument { name: "--history", problem: problem.to_owned() });
     }
     let mission = project.mission(Some(&request.mission))?;
-    let log = view_log(&mission.path)?;
+    let log = view_mission_log(project, &mission)?;
     let (documents, index_events) = count_documents(&mission)?;
     let mut history = History {
         result: "captured",
@@ -104,14 +105,15 @@ fn judge_rows(project: &Project, change: &Change, history: &mut History) -> Resu
         commit: git.commit(),
     };
     let trial = Origin::trial();
+    let log = change.mission.path.join(FILE);
     let mut rows = Vec::new();
-    each_row(&change.mission.path, |row| {
+    each_row(project, &change.mission, |row| {
         let Some(draft) = draft_of_row(&row, &background) else {
             history.stays += 1;
             return;
         };
         let (event_id, event_type) = (draft.event_id.clone(), draft.event_type);
-        let witness = Witness::LogRow { log: change.log.path().to_owned(), event_id: event_id.clone() };
+        let witness = Witness::LogRow { log: log.clone(), event_id: event_id.clone() };
         match draft_to_row(draft, &trial, &mut Stamp::trial(), witness) {
             Ok(_) => {
                 *history.events.entry(event_type.to_owned()).or_default() += 1;

@@ -4,8 +4,9 @@ use super::{BranchContract, mission_fact, shown};
 use crate::clock::Clock;
 use crate::error::{MissionError, Result};
 use crate::git::check_may_commit;
-use crate::log::{self, FactKind, FactRow, Log, Row};
+use crate::log::{self, FactKind, FactRow, Row};
 use crate::meta::{self, Meta, NewMeta};
+use crate::mission_log::MissionLog;
 use crate::outgoing::{CaptureReport, Outgoing};
 use crate::project::{MISSIONS, MissionDirectory, Project};
 use crate::slug;
@@ -170,7 +171,7 @@ pub fn plan(project: &Project, request: &Request, cwd: &Path, clock: &Clock) -> 
         (directory.join("spec.md"), read_spec_template(project.root())?.into_bytes()),
         (meta_file.clone(), meta.render().into_bytes()),
     ];
-    let log = Log::parse(&directory.join(log::FILE), b"");
+    let log = MissionLog::of_new_mission(&directory);
     let mission =
         MissionDirectory { slug: created.mission_slug.clone(), path: directory.clone(), meta: Some(meta) };
     let mut change = Change::of(mission, log);

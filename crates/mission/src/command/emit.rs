@@ -8,7 +8,8 @@ use crate::document::{MAX_TEXT, read_text};
 use crate::error::{MissionError, Result};
 use crate::front_matter::WorkPackage;
 use crate::lane::Lane;
-use crate::log::{ExecutionMode, LaneRow, Row, read_log};
+use crate::log::{ExecutionMode, LaneRow, Row};
+use crate::mission_log::read_mission_log;
 use crate::outgoing::CaptureReport;
 use crate::planning::read_planning;
 use crate::project::{MissionDirectory, Project};
@@ -83,6 +84,9 @@ pub struct Emitted {
     pub actor: String,
     /// Whether anything was written; a work package that is already there stays as it is.
     pub changed: bool,
+    /// The commit on the coordination branch, when lane rows are kept there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coordination_commit: Option<String>,
     /// What is odd about the log.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -139,7 +143,7 @@ fn evidence(text: &str) -> Result<(Value, Review), String> {
 pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan> {
     let arguments = request.arguments()?;
     let mission = project.mission(request.mission.as_deref())?;
-    let log = read_log(&mission.path)?;
+    let log = read_mission_log(project, &mission)?;
     let snapshot = reduce(&[&log], mission.dialect(&log));
     // Only this move asks whether the subtasks are done.
     let relies = arguments.to == Lane::ForReview && !request.force;
@@ -160,6 +164,7 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
         status_events_path: shown(log.path()),
         actor: request.actor.clone(),
         changed: false,
+        coordination_commit: None,
         warnings: Vec::new(),
         capture: CaptureReport::default(),
     };
@@ -273,6 +278,7 @@ fn lane_row(
 impl Recorded for Emitted {
     fn record(&mut self, done: Done) {
         self.to_lane = done.lane(&self.wp_id, self.to_lane);
+        self.coordination_commit = done.coordination_commit;
         self.warnings.extend(done.notes);
         self.capture = done.capture;
     }

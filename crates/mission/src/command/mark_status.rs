@@ -10,7 +10,8 @@ use crate::document::{MAX_TEXT, read_text};
 use crate::error::{MissionError, Result};
 use crate::front_matter::WorkPackage;
 use crate::git::check_may_commit;
-use crate::log::{Annotation, Log, Row, read_log};
+use crate::log::{Annotation, Log, Row};
+use crate::mission_log::read_mission_log;
 use crate::outgoing::CaptureReport;
 use crate::outgoing::payload::HistoryEntry;
 use crate::planning::read_planning;
@@ -126,7 +127,7 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
     }
     let word = request.status.trim().to_lowercase();
     let mission = project.mission(request.mission.as_deref())?;
-    let log = read_log(&mission.path)?;
+    let log = read_mission_log(project, &mission)?;
     let path = mission.path.join(tasks::FILE);
     let before = read_planning(&mission.path, tasks::FILE)?.unwrap_or_default();
     let mut text = before.clone();

@@ -6,6 +6,21 @@ use crate::outgoing::Outgoing;
 use crate::project::Project;
 use crate::transaction::{Change, Done, lock_mission};
 
+/// How many races for the coordination branch a command may lose before it gives up.
+const MOST_LOST: u32 = 8;
+
+/// Repeats `attempt` while another program moves the coordination branch first. Each attempt reads and plans
+/// afresh: a lost one has written nothing, and the branch holds other rows now.
+pub(super) fn until_won<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    for _ in 0..MOST_LOST {
+        match attempt() {
+            Err(error) if error.is_lost_race() => {}
+            done => return done,
+        }
+    }
+    attempt()
+}
+
 /// A validated command: what was asked, what will be written, and what can be said about it already.
 #[derive(Debug)]
 pub struct Planned<R, O> {
@@ -40,9 +55,11 @@ impl<R, O: Recorded> Planned<R, O> {
         let Some(change) = self.change else { return Ok(self.outcome) };
         change.check_git(project)?;
         let lock = lock_mission(project, &change.mission.slug)?;
-        let Self { change, mut outcome, .. } = (self.plan)(project, &self.request, clock)?;
-        let Some(change) = change else { return Ok(outcome) };
-        outcome.record(change.carry_out(&lock, project, outgoing, clock)?);
-        Ok(outcome)
+        until_won(|| {
+            let Self { change, mut outcome, .. } = (self.plan)(project, &self.request, clock)?;
+            let Some(change) = change else { return Ok(outcome) };
+            outcome.record(change.carry_out(&lock, project, outgoing, clock)?);
+            Ok(outcome)
+        })
     }
 }

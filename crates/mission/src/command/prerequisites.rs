@@ -5,7 +5,7 @@ use super::status::headings;
 use super::{BranchContract, shown};
 use crate::clock::Clock;
 use crate::error::Result;
-use crate::log::view_log;
+use crate::mission_log::view_mission_log;
 use crate::planning;
 use crate::project::Project;
 use serde::Serialize;
@@ -89,7 +89,7 @@ pub fn look(project: &Project, request: &Request, clock: &Clock) -> Result<Prere
     let odd = planning::oddities(&mission.path);
     found.errors.extend(odd.errors);
     found.warnings.extend(odd.warnings);
-    found.warnings.extend(view_log(&mission.path)?.warnings(&mission.slug));
+    found.warnings.extend(view_mission_log(project, &mission)?.warnings(&mission.slug));
     found.warnings.extend(headings(&mission, BTreeMap::new()).1);
     found.directories.insert("feature_dir".into(), found.feature_dir.clone().into());
     found.available_docs.sort_unstable();

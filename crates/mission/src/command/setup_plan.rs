@@ -7,7 +7,8 @@ use super::{BranchContract, Planned, Recorded, has_fact, mission_fact, shown};
 use crate::clock::Clock;
 use crate::error::{MissionError, Result};
 use crate::git::{is_committed, is_unchanged};
-use crate::log::{FactKind, Row, read_log};
+use crate::log::{FactKind, Row};
+use crate::mission_log::read_mission_log;
 use crate::outgoing::CaptureReport;
 use crate::placeholder_check::{plan_is_substantive, spec_is_substantive};
 use crate::planning::read_planning;
@@ -121,7 +122,7 @@ fn plan_change(
     clock: &Clock,
     outcome: &mut PlanSetUp,
 ) -> Result<Change> {
-    let log = read_log(&mission.path)?;
+    let log = read_mission_log(project, &mission)?;
     let slug = mission.slug.clone();
     let plan_file = mission.path.join("plan.md");
     let artifact = |name: &str| project.relative(&mission.path.join(name));

@@ -1,5 +1,6 @@
 //! `agent status materialize|show` and `agent tasks list`: where the work packages stand.
 
+use super::planned::until_won;
 use super::shown;
 use crate::allocation;
 use crate::clock::Clock;
@@ -9,28 +10,31 @@ use crate::document::{MAX_JSON, read_text};
 use crate::error::{Result, chain};
 use crate::front_matter::{read_heading, read_title};
 use crate::lane::Lane;
-use crate::log::view_log;
 use crate::meta::Meta;
+use crate::mission_log::{LogReader, MissionLog, open_mission_log, view_mission_log};
 use crate::planning;
 use crate::project::{MissionDirectory, Project};
 use crate::snapshot::reduce;
 use crate::transaction::{Change, lock_mission};
 use crate::work_package::{id_of_file, read_wp_files};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// `materialize`: writes `status.json` from what can be read of the log. Gives its content, and what is odd about
 /// the files that it is made from. A local command.
 pub fn materialize(project: &Project, mission: Option<&str>, clock: &Clock) -> Result<(Value, Vec<String>)> {
     let (mission, bad_meta) = project.view_mission(mission)?;
     let lock = lock_mission(project, &mission.slug)?;
-    let log = view_log(&mission.path)?;
-    let warnings = bad_meta.into_iter().chain(log.warnings(&mission.slug)).collect();
-    let mut change = Change::of(mission, log);
-    let document = change.refresh_status()?;
-    change.carry_out(&lock, project, None, clock)?;
-    Ok((document, warnings))
+    until_won(|| {
+        let log = open_mission_log(project, &mission)?;
+        let warnings = bad_meta.iter().cloned().chain(log.warnings(&mission.slug)).collect();
+        let mut change = Change::of(mission.clone(), log);
+        let document = change.refresh_status()?;
+        change.carry_out(&lock, project, None, clock)?;
+        Ok((document, warnings))
+    })
 }
 
 /// Where the lanes of a board come from.
@@ -94,6 +98,54 @@ pub struct Board {
     pub warnings: Vec<String>,
 }
 
+/// Where a board shows a work package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BoardLane {
+    /// In this lane.
+    In(Lane),
+    /// It has no row, and rows may be missing: the coordination branch was not read.
+    Unknown,
+}
+
+impl BoardLane {
+    /// The lanes in the order of the board, the unknown ones last.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Lane::ALL.into_iter().map(Self::In).chain([Self::Unknown])
+    }
+
+    /// The name, as people and scripts read it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::In(lane) => lane.name(),
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl From<Lane> for BoardLane {
+    fn from(lane: Lane) -> Self {
+        Self::In(lane)
+    }
+}
+
+impl PartialEq<Lane> for BoardLane {
+    fn eq(&self, lane: &Lane) -> bool {
+        *self == Self::In(*lane)
+    }
+}
+
+impl fmt::Display for BoardLane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl Serialize for BoardLane {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 /// One work package.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Card {
@@ -102,7 +154,7 @@ pub struct Card {
     /// Its title; its id when it has no file.
     pub title: String,
     /// Its place.
-    pub lane: Lane,
+    pub lane: BoardLane,
     /// Who moved it last.
     pub actor: Option<String>,
     /// When.
@@ -133,11 +185,13 @@ pub struct WorkLane {
 /// Looks at one mission, or at all.
 pub fn show(project: &Project, mission: Option<&str>) -> Result<Boards> {
     if mission.is_some() {
-        return Ok(Boards { missions: vec![board(project, mission)?], unreadable: Vec::new() });
+        let board = board(project, &mut LogReader::new(project), mission)?;
+        return Ok(Boards { missions: vec![board], unreadable: Vec::new() });
     }
+    let mut logs = LogReader::new(project);
     let mut boards = Boards { missions: Vec::new(), unreadable: Vec::new() };
     for name in project.mission_names()? {
-        match board(project, Some(&name)) {
+        match board(project, &mut logs, Some(&name)) {
             Ok(board) => boards.missions.push(board),
             Err(error) => {
                 boards.unreadable.push(UnreadableMission { mission_slug: name, error: chain(&error) })
@@ -147,21 +201,26 @@ pub fn show(project: &Project, mission: Option<&str>) -> Result<Boards> {
     Ok(boards)
 }
 
-fn board(project: &Project, mission: Option<&str>) -> Result<Board> {
+fn board(project: &Project, logs: &mut LogReader<'_>, mission: Option<&str>) -> Result<Board> {
     let (mission, bad_meta) = project.view_mission(mission)?;
     let mut warnings: Vec<String> = bad_meta.into_iter().collect();
+    let log = logs.view(&mission)?;
     let lanes = work_lanes(project, &mission).unwrap_or_else(|error| {
         warnings.push(chain(&error));
         Vec::new()
     });
-    let (work_packages, lane_source) = cards(&mission, &lanes, &mut warnings)?;
-    let count = |lane: Lane| work_packages.iter().filter(|card| card.lane == lane).count();
+    let (work_packages, lane_source) = cards(&mission, &log, &lanes, &mut warnings)?;
+    let count = |lane: BoardLane| work_packages.iter().filter(|card| card.lane == lane).count();
+    let known = |lane: &BoardLane| *lane != BoardLane::Unknown || count(*lane) > 0;
     Ok(Board {
         mission_slug: mission.slug.clone(),
         mission_id: mission.mission_id().map(str::to_owned),
         friendly_name: mission.meta.as_ref().and_then(Meta::friendly_name).map(str::to_owned),
         mission_type: mission.mission_type().to_owned(),
-        summary: Lane::ALL.into_iter().map(|lane| (lane.name().to_owned(), count(lane).into())).collect(),
+        summary: BoardLane::all()
+            .filter(known)
+            .map(|lane| (lane.name().to_owned(), count(lane).into()))
+            .collect(),
         work_packages,
         lane_source,
         lanes,
@@ -173,12 +232,12 @@ fn board(project: &Project, mission: Option<&str>) -> Result<Board> {
 /// warning beside the rest; a log of which nothing can be read is an error, because no lane is known then.
 fn cards(
     mission: &MissionDirectory,
+    log: &MissionLog,
     lanes: &[WorkLane],
     warnings: &mut Vec<String>,
 ) -> Result<(Vec<Card>, LaneSource)> {
-    let log = view_log(&mission.path)?;
     warnings.extend(log.warnings(&mission.slug));
-    let snapshot = reduce(&[&log], mission.dialect(&log));
+    let snapshot = reduce(&[log], mission.dialect(log));
     let known = snapshot.work_packages.keys().map(|id| (id.clone(), Heading::of(id))).collect();
     let (known, odd) = headings(mission, known);
     warnings.extend(odd);
@@ -193,7 +252,11 @@ fn cards(
         let state = snapshot.work_packages.get(&id);
         Card {
             title,
-            lane: lane.filter(|_| !source.is_log()).unwrap_or_else(|| snapshot.board_lane(&id)),
+            lane: match lane.filter(|_| !source.is_log()) {
+                Some(lane) => lane.into(),
+                None if state.is_none() && !log.is_complete() => BoardLane::Unknown,
+                None => snapshot.board_lane(&id).into(),
+            },
             actor: state.map(|state| state.actor.clone()),
             last_transition_at: state.and_then(|state| state.last_transition_at.clone()),
             lane_id: lanes.iter().find(|lane| lane.wp_ids.contains(&id)).map(|lane| lane.lane_id.clone()),
@@ -302,7 +365,7 @@ pub struct Task {
     /// Its title.
     pub title: String,
     /// Its place.
-    pub lane: Lane,
+    pub lane: BoardLane,
     /// Its file.
     pub path: String,
 }
@@ -311,10 +374,11 @@ pub struct Task {
 pub fn list(project: &Project, mission: Option<&str>, lane: Option<Lane>) -> Result<TaskList> {
     let (mission, bad_meta) = project.view_mission(mission)?;
     let mut warnings: Vec<String> = bad_meta.into_iter().collect();
-    let (cards, lane_source) = cards(&mission, &[], &mut warnings)?;
+    let log = view_mission_log(project, &mission)?;
+    let (cards, lane_source) = cards(&mission, &log, &[], &mut warnings)?;
     let mut tasks: Vec<Task> = cards
         .into_iter()
-        .filter(|card| lane.is_none_or(|lane| card.lane == lane))
+        .filter(|card| lane.is_none_or(|lane| card.lane == BoardLane::In(lane)))
         .filter_map(|card| {
             Some(Task {
                 work_package_id: card.work_package_id,

@@ -3,6 +3,7 @@
 //! Pure. They quote what was captured and summarise nothing; a person reads and posts them.
 
 use super::transcript::Transcript;
+use crate::command::status::BoardLane;
 use crate::decision::Verification;
 use crate::lane::Lane;
 use contract::text::printable;
@@ -56,7 +57,7 @@ pub fn pull_request(mission: &str, by_issue: &BTreeMap<u64, Vec<&Quoted>>) -> St
 /// The definition of done.
 pub fn definition_of_done(
     mission: &str,
-    packages: &[(String, String, Lane)],
+    packages: &[(String, String, BoardLane)],
     decisions: &Verification,
     checks: &[Quoted],
 ) -> String {
@@ -64,8 +65,11 @@ pub fn definition_of_done(
     let mut out = format!("# Definition of done: {mission}\n\n## Work packages\n\n");
     for (id, title, lane) in packages {
         let title = printable(title);
-        let _ =
-            writeln!(out, "- [{}] {id} {title}: {lane}", mark(matches!(lane, Lane::Done | Lane::Canceled)));
+        let _ = writeln!(
+            out,
+            "- [{}] {id} {title}: {lane}",
+            mark(*lane == Lane::Done || *lane == Lane::Canceled)
+        );
     }
     let _ = write!(
         out,
@@ -162,7 +166,7 @@ mod tests {
         let text = quote("stdout", "a\tb\r\n\u{1b}[31mred\0\u{202e}\n");
         assert!(text.contains("\na\tb\n\\u{1b}[31mred\\u{0}\\u{202e}\n"), "{text:?}");
         assert_eq!(one_line("a\n `b` \u{1b}[2J"), "a 'b' \\u{1b}[2J");
-        let packages = [("WP01".to_owned(), "x\u{1b}[2J".to_owned(), Lane::Done)];
+        let packages = [("WP01".to_owned(), "x\u{1b}[2J".to_owned(), Lane::Done.into())];
         let ledger = crate::decision::read_ledger(std::path::Path::new("nowhere"), "m").unwrap();
         let decisions = crate::decision::verify_markers(&ledger, &[]);
         let done = definition_of_done("m", &packages, &decisions, &[]);

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 /// One move of a work package.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LaneMove {
     pub(crate) event_id: Arc<str>,
     pub(crate) wp_id: Arc<str>,
@@ -24,7 +24,7 @@ pub(crate) struct LaneMove {
 }
 
 /// What few moves have.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Detail {
     names_review: bool,
     review_result: Option<Value>,

@@ -13,6 +13,7 @@ mod lane_move;
 mod lane_row;
 pub mod repair;
 mod row_time;
+mod unite;
 
 pub use annotation::Annotation;
 pub use damage::Damage;
@@ -105,18 +106,8 @@ const REST: u8 = 4;
 /// A damaged line is an error that names it; a row of a kind that this release does not know is none.
 pub fn read_log(mission_dir: &Path) -> Result<Log> {
     let log = view_log(mission_dir)?;
-    match log.damage.first() {
-        None => Ok(log),
-        Some(damage) => Err(MissionError::DamagedLog {
-            path: log.path,
-            line: damage.line,
-            problem: damage.problem.clone(),
-            count: log.damage.len(),
-            mission_slug: mission_dir.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            repairable: log.damage.iter().any(|damage| damage.repairable),
-            newer: log.damage.iter().any(|damage| !damage.repairable),
-        }),
-    }
+    log.check_undamaged(&mission_dir.file_name().unwrap_or_default().to_string_lossy())?;
+    Ok(log)
 }
 
 /// Reads what can be read of the log of a mission directory. [`Log::damage`] names the rest.
@@ -129,10 +120,13 @@ pub fn view_log(mission_dir: &Path) -> Result<Log> {
 
 /// Reads every row of the log of a mission directory, in the order of the file; damaged lines are passed over.
 pub fn each_row(mission_dir: &Path, mut each: impl FnMut(Row)) -> Result<()> {
-    each_line_of_file(&mission_dir.join(FILE), |line| match line.read() {
-        Ok(row) => each(row),
-        Err(unread) => unread.rows.into_iter().for_each(|(row, _)| each(row)),
-    })
+    each_line_of_file(&mission_dir.join(FILE), |line| line.each_row(&mut each))
+}
+
+/// The same of the bytes of a log.
+pub(crate) fn each_row_in(bytes: &[u8], mut each: impl FnMut(Row)) {
+    // Reading from memory does not fail.
+    let _ = each_line(bytes, |line| line.each_row(&mut each));
 }
 
 fn each_line_of_file(path: &Path, each: impl FnMut(Line<'_>)) -> Result<()> {
@@ -158,6 +152,13 @@ struct Line<'a> {
 impl Line<'_> {
     fn read(&self) -> Result<Row, Unread> {
         if self.is_whole { damage::read_line(self.bytes) } else { Err(damage::too_long()) }
+    }
+
+    fn each_row(&self, each: &mut impl FnMut(Row)) {
+        match self.read() {
+            Ok(row) => each(row),
+            Err(unread) => unread.rows.into_iter().for_each(|(row, _)| each(row)),
+        }
     }
 
     fn is_blank(&self) -> bool {
@@ -296,6 +297,20 @@ impl Log {
     /// The lines that could not be read, in the order of the file.
     pub fn damage(&self) -> &[Damage] {
         &self.damage
+    }
+
+    /// Refuses a log with a line that cannot be read.
+    pub(crate) fn check_undamaged(&self, mission_slug: &str) -> Result<()> {
+        let Some(damage) = self.damage.first() else { return Ok(()) };
+        Err(MissionError::DamagedLog {
+            path: self.path.clone(),
+            line: damage.line,
+            problem: damage.problem.clone(),
+            count: self.damage.len(),
+            mission_slug: mission_slug.to_owned(),
+            repairable: self.damage.iter().any(|damage| damage.repairable),
+            newer: self.damage.iter().any(|damage| !damage.repairable),
+        })
     }
 
     /// One line for each line that could not be read, with the file and what to do about it; and one for all rows
@@ -442,7 +457,7 @@ impl Row {
     }
 
     /// What the row is about: a work package or a decision. Rows of one subject have an order.
-    fn subject(&self) -> Option<&str> {
+    pub(crate) fn subject(&self) -> Option<&str> {
         match self {
             Self::Lane(row) => Some(&row.wp_id),
             Self::Annotation(row) => Some(&row.wp_id),

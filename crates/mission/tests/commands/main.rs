@@ -4,6 +4,7 @@
 
 mod capture;
 mod commit;
+mod coordination;
 mod create;
 mod current;
 mod decision;

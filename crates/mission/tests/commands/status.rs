@@ -3,7 +3,7 @@
 use super::world::World;
 use mission::Lane;
 use mission::command::emit;
-use mission::command::status::{Card, LaneSource, list, materialize, show};
+use mission::command::status::{BoardLane, Card, LaneSource, list, materialize, show};
 use serde_json::{Value, json};
 
 const MISSION: &str = "demo-01KZ0000";
@@ -60,7 +60,13 @@ fn current_log() -> String {
 }
 
 fn lanes(cards: &[Card]) -> Vec<Lane> {
-    cards.iter().map(|card| card.lane).collect()
+    cards
+        .iter()
+        .map(|card| match card.lane {
+            BoardLane::In(lane) => lane,
+            BoardLane::Unknown => panic!("{} is unknown", card.work_package_id),
+        })
+        .collect()
 }
 
 #[test]
@@ -101,7 +107,7 @@ fn damaged_file_is_a_warning_beside_the_rest_and_stops_only_writing() {
         assert!(board.warnings.iter().any(|warning| warning.contains(file)), "{file}: {:?}", board.warnings);
     }
     let tasks = list(&project, Some(MISSION), None).unwrap();
-    assert_eq!((tasks.count, tasks.tasks[0].lane), (2, Lane::Claimed));
+    assert_eq!((tasks.count, tasks.tasks[0].lane), (2, Lane::Claimed.into()));
     let (status, warnings) = materialize(&project, Some(MISSION), &world.clock).unwrap();
     assert_eq!(status["work_packages"]["WP01"]["lane"], "claimed");
     assert!(warnings.iter().any(|warning| warning.contains("line 6")), "{warnings:?}");

@@ -17,6 +17,7 @@ mod witness;
 
 pub(crate) use prepared::{Belongs, Made, make_pending};
 pub(crate) use settle::{is_proven_row, parked_witness, settle};
+pub use witness::LogsElsewhere;
 pub(crate) use witness::Testimony;
 
 use crate::busy_timeout;
@@ -182,9 +183,15 @@ impl Writer {
     }
 
     /// Settles the leftovers of interrupted captures of one mission in one checkout by their witnesses.
-    /// The caller holds that mission's lock there.
-    pub fn settle(&mut self, mission_slug: &str, checkout: Option<&Path>) -> Result<Settled, QueueError> {
-        settle(&mut self.store, mission_slug, checkout)
+    /// The caller holds that mission's lock there; `elsewhere` reads the rows of its log that are not in the
+    /// checkout.
+    pub fn settle(
+        &mut self,
+        mission_slug: &str,
+        checkout: Option<&Path>,
+        elsewhere: LogsElsewhere,
+    ) -> Result<Settled, QueueError> {
+        settle(&mut self.store, mission_slug, checkout, elsewhere)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Settling: a row of an interrupted capture waits if its witness is found, and is parked otherwise.
 
 use super::prepared::{PreparedRow, confirm_row};
-use super::witness::Testimony;
+use super::witness::{LogsElsewhere, Testimony};
 use super::{Captured, Settled};
 use crate::consent::Hold;
 use crate::error::QueueError;
@@ -31,13 +31,14 @@ pub(crate) fn settle(
     store: &mut ScopedDb,
     mission_slug: &str,
     checkout: Option<&Path>,
+    elsewhere: LogsElsewhere,
 ) -> Result<Settled, QueueError> {
     let leftovers =
         store.read("read prepared rows of", |tx| Ok(read_leftovers(tx, mission_slug, checkout)?))?;
     if leftovers.is_empty() {
         return Ok(Settled::default());
     }
-    let proven = judge(&leftovers);
+    let proven = judge(&leftovers, elsewhere);
     store.write("settle prepared rows in", |tx| {
         let mut settled = Settled::default();
         for (leftover, proven) in leftovers.iter().zip(proven) {
@@ -71,8 +72,8 @@ fn read_leftovers(
 }
 
 /// Which leftovers are proven. A row whose witness is another row follows it, at most once around.
-fn judge(leftovers: &[Leftover]) -> Vec<bool> {
-    let mut testimony = Testimony::default();
+fn judge(leftovers: &[Leftover], elsewhere: LogsElsewhere) -> Vec<bool> {
+    let mut testimony = Testimony::new(elsewhere);
     let direct: Vec<bool> = leftovers
         .iter()
         .map(|leftover| leftover.witness.as_ref().is_some_and(|witness| testimony.found(witness)))

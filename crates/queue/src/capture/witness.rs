@@ -39,13 +39,21 @@ impl Witness {
 /// Longer lines of a log are no rows of ours; they are passed over without being held.
 const LONGEST_LINE: u64 = 4 * 1024 * 1024;
 
+/// Reads what belongs to the log at a path and is kept elsewhere, for example on a branch. A witness names the
+/// log of the checkout, wherever its row is.
+pub type LogsElsewhere = fn(&Path) -> Vec<Vec<u8>>;
+
 /// Looks witnesses up, reading each log once.
-#[derive(Default)]
 pub(crate) struct Testimony {
     logs: Vec<(PathBuf, HashSet<String>)>,
+    elsewhere: LogsElsewhere,
 }
 
 impl Testimony {
+    pub(crate) fn new(elsewhere: LogsElsewhere) -> Self {
+        Self { logs: Vec::new(), elsewhere }
+    }
+
     /// Whether a log row or a file is there. A row witness is the caller's to follow.
     pub(crate) fn found(&mut self, witness: &Witness) -> bool {
         match witness {
@@ -59,7 +67,11 @@ impl Testimony {
         let known = self.logs.iter().position(|(path, _)| path == log);
         let position = known.unwrap_or_else(|| {
             // An unreadable log proves nothing: its rows are parked and can be retried.
-            self.logs.push((log.to_owned(), read_ids(log).unwrap_or_default()));
+            let mut ids = read_ids(log).unwrap_or_default();
+            for bytes in (self.elsewhere)(log) {
+                ids.extend(read_ids_from(bytes.as_slice()).unwrap_or_default());
+            }
+            self.logs.push((log.to_owned(), ids));
             self.logs.len() - 1
         });
         &self.logs[position].1
@@ -71,12 +83,15 @@ const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// Every `event_id` of a JSON-lines log. A line that is no row is passed over.
 fn read_ids(log: &Path) -> io::Result<HashSet<String>> {
-    let mut ids = HashSet::new();
-    let mut reader = match system::regular::open(log) {
+    match system::regular::open(log) {
         // What is no file holds no row.
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Ok(ids),
-        file => io::BufReader::new(file?),
-    };
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(HashSet::new()),
+        file => read_ids_from(io::BufReader::new(file?)),
+    }
+}
+
+fn read_ids_from(mut reader: impl io::BufRead) -> io::Result<HashSet<String>> {
+    let mut ids = HashSet::new();
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -123,12 +138,22 @@ mod tests {
     }
 
     #[test]
+    fn row_that_is_kept_elsewhere_is_found() {
+        let mut testimony = Testimony::new(|log| {
+            assert!(log.ends_with("gone/status.events.jsonl"));
+            vec![b"{\"event_id\":\"A\"}\n".to_vec(), b"{\"event_id\":\"B\"}".to_vec()]
+        });
+        let row = |id: &str| Witness::LogRow { log: "/gone/status.events.jsonl".into(), event_id: id.into() };
+        assert!(testimony.found(&row("A")) && testimony.found(&row("B")) && !testimony.found(&row("C")));
+    }
+
+    #[test]
     fn a_file_testifies_only_with_its_content() {
         let dir = tempfile::tempdir().expect("dir");
         let path = dir.path().join("spec.md");
         fs_err::write(&path, "text").expect("write");
         let sha256 = read_hash(&path).expect("hash");
-        let mut testimony = Testimony::default();
+        let mut testimony = Testimony::new(|_| Vec::new());
         assert!(testimony.found(&Witness::File { path: path.clone(), sha256: sha256.clone() }));
         assert!(!testimony.found(&Witness::File { path: path.clone(), sha256: "0".repeat(64) }));
         assert!(!testimony.found(&Witness::File { path: dir.path().join("gone"), sha256 }));

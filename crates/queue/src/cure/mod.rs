@@ -16,7 +16,7 @@ pub use resend::{Resend, ResendReport, Which};
 pub use unpark::{StillParked, Unparked};
 
 use crate::busy_timeout;
-use crate::capture::{self, Settled};
+use crate::capture::{self, LogsElsewhere, Settled};
 use crate::consent::{ConsentView, HeldChange};
 use crate::error::{ObserveError, QueueError};
 use crate::foreign_rows;
@@ -152,9 +152,10 @@ impl Cure {
     }
 
     /// Settles the leftovers of interrupted captures of one mission in one checkout. The caller holds its
-    /// lock there.
-    pub fn settle(&mut self, unsettled: &Unsettled) -> Result<Settled, QueueError> {
-        capture::settle(&mut self.store, &unsettled.mission_slug, unsettled.checkout.as_deref())
+    /// lock there; `elsewhere` reads the rows of its log that are not in the checkout.
+    pub fn settle(&mut self, unsettled: &Unsettled, elsewhere: LogsElsewhere) -> Result<Settled, QueueError> {
+        let Unsettled { mission_slug, checkout, .. } = unsettled;
+        capture::settle(&mut self.store, mission_slug, checkout.as_deref(), elsewhere)
     }
 
     /// `opt-in --include-held`: everything of the project that waits may leave from now on; none is the
@@ -173,9 +174,10 @@ impl Cure {
         held::seal(&mut self.store, project_uuid, was)
     }
 
-    /// Puts parked rows back; for rows parked as `not_in_log` their witness is looked for again.
-    pub fn retry_parked(&mut self, ids: &[i64]) -> Result<Unparked, QueueError> {
-        unpark::retry(&mut self.store, ids)
+    /// Puts parked rows back; for rows parked as `not_in_log` their witness is looked for again,
+    /// with `elsewhere` for rows of a log that are not in the checkout.
+    pub fn retry_parked(&mut self, ids: &[i64], elsewhere: LogsElsewhere) -> Result<Unparked, QueueError> {
+        unpark::retry(&mut self.store, ids, elsewhere)
     }
 
     /// Drops parked rows for good, all or none, leaving a receipt of the drop with the reason.

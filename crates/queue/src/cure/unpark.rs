@@ -1,7 +1,7 @@
 //! Parked rows: put back into the queue, or dropped with a receipt that holds the reason.
 
 use super::migrate::{RowOwner, owner_of};
-use crate::capture::{Belongs, Made, Testimony, is_proven_row, make_pending, parked_witness};
+use crate::capture::{Belongs, LogsElsewhere, Made, Testimony, is_proven_row, make_pending, parked_witness};
 use crate::consent::Hold;
 use crate::error::QueueError;
 use crate::legacy::LegacyTable;
@@ -56,7 +56,11 @@ impl RowToRestore {
 
 /// Puts parked rows back, each in a transaction of its own: a large body is in memory once. An
 /// unknown id is refused before any row moves.
-pub(super) fn retry(store: &mut ScopedDb, ids: &[i64]) -> Result<Unparked, QueueError> {
+pub(super) fn retry(
+    store: &mut ScopedDb,
+    ids: &[i64],
+    elsewhere: LogsElsewhere,
+) -> Result<Unparked, QueueError> {
     let mut done = Unparked::default();
     let missing = store.read("read parked rows of", |tx| {
         let mut known = tx.prepare_cached("SELECT 1 FROM parked WHERE id = ?1")?;
@@ -70,7 +74,7 @@ pub(super) fn retry(store: &mut ScopedDb, ids: &[i64]) -> Result<Unparked, Queue
     if let Some(id) = missing {
         return Err(unknown(store, id));
     }
-    let mut testimony = Testimony::default();
+    let mut testimony = Testimony::new(elsewhere);
     for id in ids {
         let row = store.read("read parked rows of", |tx| Ok(read(tx, *id)?))?;
         let Some(row) = row else {

@@ -102,7 +102,7 @@ impl Stage {
 
     pub fn settle(&self, scope: &Scope) -> Settled {
         let unsettled = Unsettled { mission_slug: MISSION.to_owned(), checkout: place().checkout };
-        self.cure(scope).settle(&unsettled).expect("settled")
+        self.cure(scope).settle(&unsettled, |_| Vec::new()).expect("settled")
     }
 
     pub fn migrate(&self, scope: &Scope) -> MigrationReport {
@@ -148,7 +148,7 @@ impl Stage {
     pub fn retry(&self, scope: &Scope) -> Unparked {
         let rows = queue::observe_parked(&self.queue(scope), i64::MIN, usize::MAX).expect("parked");
         let ids: Vec<i64> = rows.into_iter().map(|row| row.id).collect();
-        self.cure(scope).retry_parked(&ids).expect("retried")
+        self.cure(scope).retry_parked(&ids, |_| Vec::new()).expect("retried")
     }
 
     /// How often each fact waits in the scope's queue DB.

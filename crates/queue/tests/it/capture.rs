@@ -81,13 +81,19 @@ fn leftovers_are_settled_by_their_witnesses() {
     drop(writer);
 
     let mut writer = home.writer(&scope());
-    assert_eq!(writer.settle("another-mission", place().checkout()).expect("settled").confirmed, 0);
-    let settled = writer.settle("kitty-widgets", place().checkout()).expect("settled");
+    assert_eq!(
+        writer.settle("another-mission", place().checkout(), |_| Vec::new()).expect("settled").confirmed,
+        0
+    );
+    let settled = writer.settle("kitty-widgets", place().checkout(), |_| Vec::new()).expect("settled");
     assert_eq!((settled.confirmed, settled.parked), (3, 4));
     let counts = observe_counts(&home.scoped(&scope()), &nobody_asked).expect("counts");
     assert_eq!((counts.events, counts.bodies, counts.prepared.total()), (2, 1, 0));
     assert_eq!((counts.parked.events, counts.parked.bodies), (3, 1));
-    assert_eq!(writer.settle("kitty-widgets", place().checkout()).expect("settled"), Default::default());
+    assert_eq!(
+        writer.settle("kitty-widgets", place().checkout(), |_| Vec::new()).expect("settled"),
+        Default::default()
+    );
 
     // The log row turns up after all.
     fs_err::write(&log, "{\"event_id\": \"01OUT\"}\n").expect("a log");
@@ -96,7 +102,7 @@ fn leftovers_are_settled_by_their_witnesses() {
         conn.query_row("SELECT id FROM parked WHERE key = '01OUT'", [], |row| row.get(0)).expect("parked");
     let loop_id: i64 =
         conn.query_row("SELECT id FROM parked WHERE key = '01LOOP'", [], |row| row.get(0)).expect("parked");
-    let done = home.cure(&scope()).retry_parked(&[id, loop_id]).expect("retried");
+    let done = home.cure(&scope()).retry_parked(&[id, loop_id], |_| Vec::new()).expect("retried");
     assert_eq!((done.restored, done.kept.len()), (vec![id], 1));
 }
 
@@ -109,7 +115,7 @@ fn row_without_local_write_is_captured_again_once() {
     let capture = || Capture { place: place(), mission_slug: "kitty-widgets".into(), rows: rows() };
     let mut writer = home.writer(&scope());
     let _left_behind = writer.prepare(&capture()).expect("prepared");
-    let settled = writer.settle("kitty-widgets", place().checkout()).expect("settled");
+    let settled = writer.settle("kitty-widgets", place().checkout(), |_| Vec::new()).expect("settled");
     assert_eq!((settled.confirmed, settled.parked), (0, 2));
     let ids = ["01A".to_owned()];
     assert!(queue::observe_known_events(&home.scoped(&scope()), &ids).expect("looked").is_empty());
@@ -130,7 +136,7 @@ fn a_body_that_was_dropped_can_come_back_and_a_dropped_event_cannot() {
     let capture = || Capture { place: place(), mission_slug: "kitty-widgets".into(), rows: rows() };
     let mut writer = home.writer(&scope());
     let _left_behind = writer.prepare(&capture()).expect("prepared");
-    writer.settle("kitty-widgets", place().checkout()).expect("settled");
+    writer.settle("kitty-widgets", place().checkout(), |_| Vec::new()).expect("settled");
     assert_eq!(home.cure(&scope()).drop_parked(&[1, 2], "noise").expect("dropped"), 2);
     let prepared = writer.prepare(&capture()).expect("prepared");
     let captured = writer.confirm(prepared).expect("confirmed");
@@ -290,7 +296,7 @@ fn rows_of_another_clone_are_left_to_its_command() {
     // The same mission in a clone: another checkout, and a lock of its own.
     let clone = std::path::Path::new("/srv/clone");
     assert_eq!(
-        home.writer(&scope()).settle("kitty-widgets", Some(clone)).expect("looked"),
+        home.writer(&scope()).settle("kitty-widgets", Some(clone), |_| Vec::new()).expect("looked"),
         Default::default()
     );
     let unsettled = queue::observe_unsettled(&home.scoped(&scope())).expect("looked");
@@ -325,7 +331,10 @@ fn abandoned_note_does_not_return_with_a_repeat() {
     let capture = Capture { place: place(), mission_slug: "kitty-widgets".into(), rows };
     let mut writer = home.writer(&scope());
     let _left_behind = writer.prepare(&capture).expect("prepared");
-    assert_eq!(writer.settle("kitty-widgets", place().checkout()).expect("settled").parked, 2);
+    assert_eq!(
+        writer.settle("kitty-widgets", place().checkout(), |_| Vec::new()).expect("settled").parked,
+        2
+    );
 
     // The command is repeated: the file is what it would have been.
     fs_err::write(&document, "done").expect("a document");
@@ -334,6 +343,6 @@ fn abandoned_note_does_not_return_with_a_repeat() {
         conn.query_row("SELECT id FROM parked WHERE kind = ?1", [kind], |row| row.get(0)).expect("parked")
     };
     let (note, text) = (id(0), id(1));
-    let done = home.cure(&scope()).retry_parked(&[note, text]).expect("retried");
+    let done = home.cure(&scope()).retry_parked(&[note, text], |_| Vec::new()).expect("retried");
     assert_eq!((done.restored, done.kept.len(), done.kept[0].id), (vec![text], 1, note));
 }

@@ -90,10 +90,10 @@ fn a_parked_row_keeps_its_payload_and_can_be_retried_or_dropped() {
     assert_eq!(content.columns["event_type"], "WPStatusChanged");
 
     let mut cure = home.cure(&scope());
-    let unknown = cure.retry_parked(&[parked[0].id, 777]).expect_err("nobody knows 777");
+    let unknown = cure.retry_parked(&[parked[0].id, 777], |_| Vec::new()).expect_err("nobody knows 777");
     assert!(unknown.to_string().ends_with("no parked row `777`"), "{unknown}");
     assert_eq!(observe_parked(&path, 0, 10).expect("parked").len(), 2, "nothing moved");
-    assert_eq!(cure.retry_parked(&[parked[0].id]).expect("retried").restored, [parked[0].id]);
+    assert_eq!(cure.retry_parked(&[parked[0].id], |_| Vec::new()).expect("retried").restored, [parked[0].id]);
     assert!(cure.drop_parked(&[parked[1].id], " ").is_err(), "a drop needs a reason");
     assert!(cure.drop_parked(&[parked[1].id, 999], "obsolete").is_err(), "all or none");
     assert_eq!(observe_parked(&path, 0, 10).expect("parked").len(), 1);
@@ -331,7 +331,11 @@ fn foreign_row_that_is_no_event_is_parked_without_blocking() {
     assert_eq!(ids(batch), ["01A"]);
     let parked = observe_parked(&home.scoped(&scope()), 0, 10).expect("parked");
     assert_eq!(parked.iter().map(|row| row.reason.as_str()).collect::<Vec<_>>(), ["unreadable_row"; 2]);
-    let kept = home.cure(&scope()).retry_parked(&[parked[0].id, parked[1].id]).expect("retried").kept;
+    let kept = home
+        .cure(&scope())
+        .retry_parked(&[parked[0].id, parked[1].id], |_| Vec::new())
+        .expect("retried")
+        .kept;
     assert_eq!(kept.len(), 2);
 }
 

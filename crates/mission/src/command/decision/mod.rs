@@ -15,7 +15,8 @@ use crate::decision::{
 use crate::dialect::Dialect;
 use crate::document::{MAX_TEXT, read_text};
 use crate::error::{MissionError, Result};
-use crate::log::{FactKind, FactRow, Log, Row, read_log};
+use crate::log::{FactKind, FactRow, Log, Row};
+use crate::mission_log::{MissionLog, read_mission_log};
 use crate::project::{MissionDirectory, Project};
 use crate::remedies::ErrorCode;
 use crate::transaction::{Change, Done};
@@ -56,7 +57,7 @@ fn plan_open(
     let (flow, options) = request.arguments()?;
     let (mission, mission_id, mut ledger) = open_mission(project, request.mission.as_deref())?;
     let place = request.step_id.as_deref().or(request.slot_key.as_deref()).unwrap_or_default();
-    let log = read_log(&mission.path)?;
+    let log = read_mission_log(project, &mission)?;
     let dialect = mission.dialect(&log);
     if dialect == Dialect::Rc11 && !flow.is_early() {
         let problem = format!(
@@ -190,7 +191,7 @@ fn plan_close(
         && known.final_answer == final_answer
         && known.other_answer == other_answer
         && known.rationale == request.rationale;
-    let log = read_log(&mission.path)?;
+    let log = read_mission_log(project, &mission)?;
     if same {
         if request.dry_run || is_closed_in(&log, known) {
             return planned(closed, None);
@@ -323,7 +324,7 @@ fn fact(kind: FactKind, event_id: String, at: String, payload: Value) -> Row {
 /// Ledger, page and fact; and how many rows the log will have.
 fn change(
     mission: MissionDirectory,
-    log: Log,
+    log: MissionLog,
     ledger: &Ledger,
     entry: &Decision,
     row: Row,

@@ -25,7 +25,8 @@ use crate::dialect::Dialect;
 use crate::document::{MAX_JSON, read_names, read_text};
 use crate::error::{MissionError, Result};
 use crate::lane::Lane;
-use crate::log::{self, ExecutionMode, FactKind, FactRow, LaneRow, Log, Row, read_log};
+use crate::log::{self, ExecutionMode, FactKind, FactRow, LaneRow, Row};
+use crate::mission_log::{MissionLog, read_mission_log};
 use crate::project::{MissionDirectory, Project};
 use crate::remedies::ErrorCode;
 use crate::transaction::{Change, Done};
@@ -84,7 +85,7 @@ pub(super) struct Judged {
     pub(super) mission_slug: String,
     pub(super) mission_id: Option<String>,
     pub(super) target: String,
-    pub(super) log: Log,
+    pub(super) log: MissionLog,
     pub(super) packages: Packages,
     pub(super) completion: Completion,
     pub(super) ownership_warnings: Vec<String>,
@@ -97,7 +98,7 @@ pub(super) struct Judged {
 fn judge(project: &Project, request: &Request) -> Result<(MissionDirectory, Judged)> {
     let mission = project.mission(request.mission.as_deref())?;
     let target = mission.target_branch(project).to_owned();
-    let log = read_log(&mission.path)?;
+    let log = read_mission_log(project, &mission)?;
     let packages = packages::read_packages(&mission)?;
     let completion = completion::complete(&packages, &mission.slug, &target)?;
     let ownership_warnings = completion::judge_owners(project, &completion)?;
@@ -246,6 +247,7 @@ impl Recorded for Finalized {
             self.files_committed.clear();
         }
         self.commit_hash = done.commit;
+        self.coordination_commit = done.coordination_commit;
         self.capture = done.capture;
     }
 }

@@ -122,6 +122,9 @@ pub struct Finalized {
     pub commit_created: bool,
     /// The commit.
     pub commit_hash: Option<String>,
+    /// The commit on the coordination branch, when lane rows are kept there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coordination_commit: Option<String>,
     /// What it holds, relative to the project.
     pub files_committed: Vec<String>,
     /// Dependencies as the documents say.
@@ -243,6 +246,7 @@ impl Finalized {
             tasks_dir: tasks_dir(mission),
             commit_created: false,
             commit_hash: None,
+            coordination_commit: None,
             files_committed: commit.iter().map(|path| project.relative(path)).collect(),
             dependencies_parsed: judged.packages.graph.clone(),
             requirement_refs_parsed: judged.packages.requirements.clone(),

@@ -5,10 +5,10 @@ use super::{Request, Situation, assigned, auto_commit, noted};
 use crate::clock::Clock;
 use crate::dialect::Dialect;
 use crate::error::Result;
-use crate::log::{Annotation, Log, Row};
+use crate::log::{Annotation, Row};
+use crate::mission_log::MissionLog;
 use crate::outgoing::payload::HistoryEntry;
 use crate::project::Project;
-use crate::snapshot;
 use crate::transaction::Change;
 use serde_json::{Map, Value};
 
@@ -43,7 +43,7 @@ pub(super) fn annotate(
     project: &Project,
     request: &Request,
     situation: Situation,
-    log: Log,
+    log: MissionLog,
     clock: &Clock,
 ) -> Result<Option<Change>> {
     let commits = request.commit.map_or_else(|| auto_commit(project), Ok)?;
@@ -53,8 +53,7 @@ pub(super) fn annotate(
         let mut change = Change::of(situation.mission, log);
         change.append(vec![Row::Annotation(row)])?;
         change.refresh_status()?;
-        let files = [crate::log::FILE, snapshot::FILE].map(|name| change.mission.path.join(name));
-        change.commit = commits.then(|| (files.to_vec(), message));
+        change.commit = commits.then(|| (change.state_files(), message));
         return Ok(Some(change));
     }
     let note = request.note();

@@ -22,11 +22,12 @@ use crate::error::{MissionError, Result};
 use crate::front_matter::{Scalar, WorkPackage, edit};
 use crate::git::check_may_commit;
 use crate::lane::Lane;
-use crate::log::{Row, read_log};
+use crate::log::Row;
+use crate::mission_log::read_mission_log;
 use crate::outgoing::CaptureReport;
 use crate::project::{MissionDirectory, Project};
 use crate::remedies::ErrorCode;
-use crate::snapshot::{self, Snapshot, reduce};
+use crate::snapshot::{Snapshot, reduce};
 use crate::transaction::Change;
 use crate::work_package::find_wp_file;
 use serde_json::json;
@@ -56,7 +57,7 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
     }
     let mission = project.mission(request.mission.as_deref())?;
     let wp = find_package(&mission, &request.wp_id)?;
-    let log = read_log(&mission.path)?;
+    let log = read_mission_log(project, &mission)?;
     let snapshot = reduce(&[&log], mission.dialect(&log));
     let moved = snapshot.work_packages.get(&request.wp_id).filter(|state| state.last_event_id.is_some());
     let Some(state) = moved else {
@@ -105,7 +106,7 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
     }
     change.refresh_status()?;
     if commits {
-        commit.extend([crate::log::FILE, snapshot::FILE].map(|name| change.mission.path.join(name)));
+        commit.extend(change.state_files());
         change.commit = Some((commit, message));
     }
     Ok(Planned { request: request.clone(), change: Some(change), outcome: moved, plan })
@@ -127,6 +128,7 @@ fn unmoved(request: &Request, from: Lane, to: Lane, wp: &WorkPackage, log: &Path
         changed: false,
         warnings: Vec::new(),
         commit_hash: None,
+        coordination_commit: None,
         capture: CaptureReport::default(),
     }
 }

@@ -74,6 +74,9 @@ pub struct Moved {
     pub warnings: Vec<String>,
     /// The commit.
     pub commit_hash: Option<String>,
+    /// The commit on the coordination branch, when lane rows are kept there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coordination_commit: Option<String>,
     /// What was captured.
     pub capture: CaptureReport,
 }
@@ -132,6 +135,7 @@ impl Recorded for Moved {
         self.to_lane = self.new_lane;
         self.warnings.extend(done.notes);
         self.commit_hash = done.commit;
+        self.coordination_commit = done.coordination_commit;
         self.capture = done.capture;
     }
 }

@@ -72,7 +72,7 @@ mod tests {
         let task = Task {
             work_package_id: "WP01".into(),
             title: "Count down from the minutes that somebody gave, ".repeat(3),
-            lane: Lane::Planned,
+            lane: Lane::Planned.into(),
             path: "x".into(),
         };
         let text = describe(

@@ -47,8 +47,11 @@ impl Verb for ParkedRetryArgs {
                 true
             })?;
         }
-        let done =
-            if ids.is_empty() { Unparked::default() } else { Cure::open(permit)?.retry_parked(&ids)? };
+        let done = if ids.is_empty() {
+            Unparked::default()
+        } else {
+            Cure::open(permit)?.retry_parked(&ids, mission::mission_log::read_logs_elsewhere)?
+        };
         let exit = if done.kept.is_empty() { ExitCode::Ok } else { ExitCode::Failed };
         Ok(Report::exiting(exit, &Retried(done)))
     }

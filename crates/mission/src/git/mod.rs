@@ -1,12 +1,22 @@
-//! Committing files without disturbing what the user staged.
+//! Git processes: commits that leave the user's index alone, and reads of branches that are not checked out.
 //!
-//! A commit is git's own `commit --only`, because that alone is safe beside other commits: one process
+//! | module | owns |
+//! |---|---|
+//! | [`branches`] | local and remote-tracking branches, and the worktrees that have them checked out |
+//! | [`objects`] | trees and files of commits, all through one process |
+//! | [`branch_commit`] | a commit on a branch that no worktree has checked out |
+//!
+//! A commit in a worktree is git's own `commit --only`, because that alone is safe beside other commits: one process
 //! reads the last commit, builds on it, and moves the branch only if that is still the last; and it holds
 //! the index lock from first to last, and takes it away when it is interrupted. What the user staged stays
 //! staged and in no case becomes part of our commit. The user's hooks run as for any commit; signing is
 //! off, because nothing may prompt. Only this module starts git.
 
-use crate::document::Writing;
+pub mod branch_commit;
+pub mod branches;
+pub mod objects;
+
+use crate::document::{Undo, Writing};
 use crate::error::{MissionError, Result};
 use crate::merge::Sides;
 use crate::project::Project;
@@ -55,6 +65,21 @@ struct Answer {
     err: String,
 }
 
+/// The same, with the bytes of stdout.
+#[derive(Debug)]
+struct RawAnswer {
+    success: bool,
+    out: Vec<u8>,
+    err: String,
+}
+
+impl From<RawAnswer> for Answer {
+    fn from(raw: RawAnswer) -> Self {
+        let out = String::from_utf8_lossy(&raw.out).into_owned();
+        Self { success: raw.success, out, err: raw.err }
+    }
+}
+
 impl Answer {
     /// Whether somebody else had the index or the branch, moved the branch meanwhile, or wrote the index as it
     /// was before we made our paths known to it.
@@ -73,13 +98,14 @@ struct Git<'a> {
 
 impl Git<'_> {
     fn run(&self, arguments: &[&str], input: Option<&[u8]>) -> Result<Answer> {
+        self.run_raw(arguments, input).map(Answer::from)
+    }
+
+    fn run_raw(&self, arguments: &[&str], input: Option<&[u8]>) -> Result<RawAnswer> {
         if let Some(path) = identity::git::find_irregular(self.worktree) {
             return Err(MissionError::malformed(&path, "is not a regular file; git would wait for it"));
         }
-        let failed = |error: std::io::Error| {
-            MissionError::rule(ErrorCode::GitUnavailable, format!("cannot run git: {error}"))
-        };
-        let mut child = self.spawn(arguments, input.is_some()).map_err(failed)?;
+        let mut child = self.spawn(arguments, input.is_some()).map_err(unavailable)?;
         let writer = child.stdin.take().zip(input.map(<[u8]>::to_vec)).map(|(mut pipe, bytes)| {
             // In a thread of its own: git may fill its output pipe before it has read everything.
             std::thread::spawn(move || drop(pipe.write_all(&bytes)))
@@ -87,15 +113,24 @@ impl Git<'_> {
         let err = child.stderr.take().map(|pipe| std::thread::spawn(move || drained(pipe)));
         let out = child.stdout.take().map(drained).unwrap_or_default();
         let err = err.and_then(|thread| thread.join().ok()).unwrap_or_default();
+        let err = String::from_utf8_lossy(&err).into_owned();
         if let Some(writer) = writer {
             // It ends when git closes its input; a panic in it has nothing to say.
             drop(writer.join());
         }
-        let status = child.wait().map_err(failed)?;
-        Ok(Answer { success: status.success(), out, err })
+        let status = child.wait().map_err(unavailable)?;
+        Ok(RawAnswer { success: status.success(), out, err })
     }
 
     fn spawn(&self, arguments: &[&str], input: bool) -> std::io::Result<Child> {
+        self.command(arguments)
+            .stdin(if input { Stdio::piped() } else { Stdio::null() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("git");
         for variable in REDIRECTING {
             command.env_remove(variable);
@@ -107,11 +142,10 @@ impl Git<'_> {
             .env("GIT_LITERAL_PATHSPECS", "1")
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_EDITOR", "true")
-            .env("LC_ALL", "C")
-            .stdin(if input { Stdio::piped() } else { Stdio::null() })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
+            // A partial clone would ask its remote for a missing object; local commands use no network.
+            .env("GIT_NO_LAZY_FETCH", "1")
+            .env("LC_ALL", "C");
+        command
     }
 
     /// Runs a command, again and again while another git process is in the way and `deadline` is ahead.
@@ -132,13 +166,17 @@ impl Git<'_> {
     }
 }
 
-fn drained(pipe: impl Read) -> String {
+fn unavailable(error: std::io::Error) -> MissionError {
+    MissionError::rule(ErrorCode::GitUnavailable, format!("cannot run git: {error}"))
+}
+
+fn drained(pipe: impl Read) -> Vec<u8> {
     let mut kept = Vec::new();
     let mut pipe = pipe.take(u64::MAX);
     // What does not fit is read and forgotten, so that git never blocks on a full pipe.
     let read = pipe.by_ref().take(MAX_OUTPUT).read_to_end(&mut kept);
     drop(read.and_then(|_| std::io::copy(&mut pipe, &mut std::io::sink())));
-    String::from_utf8_lossy(&kept).into_owned()
+    kept
 }
 
 fn failure(arguments: &[&str], answer: &Answer) -> MissionError {
@@ -361,7 +399,7 @@ fn listed(relative: &[String]) -> Vec<u8> {
 }
 
 /// `path` relative to the worktree, with `/`.
-fn in_worktree(project: &Project, path: &Path) -> Result<String> {
+pub(crate) fn in_worktree(project: &Project, path: &Path) -> Result<String> {
     let outside = || {
         let problem =
             format!("{} is outside of the worktree, or its name is not UTF-8", contract::text::path(path));
@@ -370,6 +408,50 @@ fn in_worktree(project: &Project, path: &Path) -> Result<String> {
     let below = path.strip_prefix(&project.git().worktree).map_err(|_| outside())?;
     let parts: Option<Vec<&str>> = below.components().map(|part| OsStr::to_str(part.as_os_str())).collect();
     parts.map(|parts| parts.join("/")).ok_or_else(outside)
+}
+
+/// A commit of ours in a worktree, until everything else is done.
+#[derive(Debug)]
+struct WorktreeCommit {
+    worktree: PathBuf,
+    commit: String,
+    paths: Vec<String>,
+}
+
+impl Undo for WorktreeCommit {
+    /// Takes the commit back, unless the branch has moved on. The files are put back by the steps before this.
+    fn undo(&self) -> Result<(), String> {
+        let git = Git { worktree: &self.worktree };
+        let done = || -> Result<Answer> {
+            let parent = format!("{}^", self.commit);
+            let answer = git.run(&["update-ref", "HEAD", &parent, &self.commit], None)?;
+            if !answer.success {
+                return Ok(answer);
+            }
+            git.run(&with_paths(&["reset", "--quiet", "--"], &self.paths), None)
+        };
+        match done() {
+            Ok(answer) if answer.success => Ok(()),
+            Ok(answer) => Err(answer.err.trim().to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// Commits `paths` in the worktree of `project`, and notes in `writing` how to take the commit back.
+pub(crate) fn commit_undoably(
+    project: &Project,
+    writing: &mut Writing,
+    paths: &[PathBuf],
+    message: &str,
+) -> Result<Option<String>> {
+    let made = commit(project, paths, message)?;
+    if let Some(commit) = &made {
+        let worktree = project.git().worktree.clone();
+        let paths = paths.iter().map(|path| in_worktree(project, path)).collect::<Result<_>>()?;
+        writing.note(format!("commit {commit}"), WorktreeCommit { worktree, commit: commit.clone(), paths });
+    }
+    Ok(made)
 }
 
 /// Commits and, when that fails, undoes the writing before it.

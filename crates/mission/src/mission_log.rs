@@ -1,0 +1,542 @@
+//! Where the rows of a mission are, and where a command writes them.
+//!
+//! Most missions keep everything in the checkout. A mission that names a coordination branch keeps its lane rows
+//! and annotations, with `status.json`, on that branch; facts of its life (`event_type`) are in the checkout. The
+//! branch is read without a worktree, or in the worktree that has it checked out, uncommitted rows included, and
+//! united with the checkout by `event_id`. Rows are written where they were read.
+//!
+//! Every command gets its log here. Never parses a row: [`crate::log`] does.
+
+use crate::document::{Writing, check_directory, read_bytes};
+use crate::error::{MissionError, Result, chain};
+use crate::git::branch_commit::{BranchFiles, Tip, commit_on_branch};
+use crate::git::branches::{Branches, read_branches};
+use crate::git::objects::{Found, ObjectReader};
+use crate::git::{check_may_commit, commit_undoably, in_worktree};
+use crate::log::{self, FILE, Log, MAX_BYTES, Row};
+use crate::project::{MISSIONS, MissionDirectory, Project};
+use crate::remedies::ErrorCode;
+use crate::snapshot;
+use contract::Remedy;
+use std::collections::HashSet;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+/// How many rows with one id and two contents a warning names.
+const SHOWN: usize = 3;
+
+/// The log of a mission: its rows from everywhere, and where new ones go. Derefs to the united rows.
+#[derive(Debug, Default)]
+pub struct MissionLog {
+    log: Log,
+    place: Place,
+    /// The other files that were read, without their rows: the first is the checkout's when the lane rows are
+    /// elsewhere.
+    others: Vec<Log>,
+    notes: Vec<String>,
+    /// What the branch holds and its worktree lacks.
+    seed: Option<Vec<u8>>,
+}
+
+/// Where the lane rows are.
+#[derive(Clone, Debug, Default)]
+enum Place {
+    /// In the checkout, with everything else.
+    #[default]
+    Checkout,
+    /// In the worktree that has the coordination branch checked out.
+    Worktree { directory: PathBuf, project: Box<Project> },
+    /// On the coordination branch, which no worktree has checked out; and the mission's path there.
+    Branch { tip: Tip, path: String },
+    /// Not certain, so that nothing is written. `commits` are read.
+    Unclear { problem: Unclear, commits: Vec<(String, String)>, path: String },
+}
+
+/// Why it is not certain where lane rows are.
+#[derive(Clone, Debug)]
+enum Unclear {
+    Missing {
+        branch: String,
+        meta: PathBuf,
+    },
+    Diverged {
+        branch: String,
+        names: Vec<String>,
+    },
+    /// It, or its name, cannot be read.
+    Unread {
+        problem: String,
+    },
+}
+
+impl Unclear {
+    fn error(&self) -> MissionError {
+        match self {
+            Self::Missing { branch, meta } => {
+                let meta = contract::text::path(meta);
+                MissionError::Coordination {
+                    code: ErrorCode::CoordinationBranchMissing,
+                    problem: format!(
+                        "coordination branch `{branch}` is missing: no local and no remote-tracking branch has the name \
+                         that {meta} gives"
+                    ),
+                    branch: branch.clone(),
+                    remedies: vec![
+                        Remedy::Advice(format!(
+                            "recreate the branch: `git fetch REMOTE {branch}:{branch}` if a remote has it, else \
+                             `git branch {branch}`, which starts from the rows of this checkout"
+                        )),
+                        Remedy::Advice(format!(
+                            "or, if the mission is merged, remove the key `coordination_branch` from {meta}"
+                        )),
+                    ],
+                }
+            }
+            Self::Unread { problem } => MissionError::rule(ErrorCode::GitUnreadable, problem),
+            Self::Diverged { branch, names } => MissionError::Coordination {
+                code: ErrorCode::CoordinationBranchDiverged,
+                problem: format!(
+                    "coordination branch `{branch}` has no local branch, and its remote-tracking branches differ: {}",
+                    names.join(", ")
+                ),
+                branch: branch.clone(),
+                remedies: names
+                    .iter()
+                    .take(1)
+                    .map(|name| {
+                        Remedy::Advice(format!(
+                            "create the local branch from the one to continue on, for example \
+                             `git branch --track {branch} {name}`, and merge the others into it"
+                        ))
+                    })
+                    .collect(),
+            },
+        }
+    }
+}
+
+/// Reads the logs of the missions of a project: however many, git is started at most twice.
+#[derive(Debug)]
+pub struct LogReader<'p> {
+    project: &'p Project,
+    branches: Option<Branches>,
+    objects: Option<ObjectReader>,
+}
+
+/// Reads the log of a mission for a command that writes on top of it.
+///
+/// # Errors
+/// When a line cannot be read, or the coordination branch is missing or unclear.
+pub fn read_mission_log(project: &Project, mission: &MissionDirectory) -> Result<MissionLog> {
+    let log = open_mission_log(project, mission)?;
+    log.parts().try_for_each(|part| part.check_undamaged(&mission.slug))?;
+    Ok(log)
+}
+
+/// Reads what can be read of the log of a mission for a command that writes beside it.
+///
+/// # Errors
+/// When the coordination branch is missing or unclear.
+pub fn open_mission_log(project: &Project, mission: &MissionDirectory) -> Result<MissionLog> {
+    let log = LogReader::new(project).read(mission)?;
+    match &log.place {
+        Place::Unclear { problem, .. } => Err(problem.error()),
+        _ => Ok(log),
+    }
+}
+
+/// Reads every row of a mission's log once, wherever it is; damaged lines are passed over.
+///
+/// # Errors
+/// When a file or the coordination branch cannot be read.
+pub fn each_row(project: &Project, mission: &MissionDirectory, mut each: impl FnMut(Row)) -> Result<()> {
+    let mut reader = LogReader::new(project);
+    let place = reader.find(mission)?;
+    if matches!(place, Place::Checkout) {
+        return log::each_row(&mission.path, each);
+    }
+    let mut known = HashSet::new();
+    let mut once = |row: Row| {
+        if row.event_id().is_none_or(|id| known.insert(id.to_owned())) {
+            each(row);
+        }
+    };
+    for (_, bytes) in reader.elsewhere(&place)? {
+        log::each_row_in(&bytes, &mut once);
+    }
+    log::each_row(&mission.path, once)
+}
+
+/// Reads what can be read of the log of a mission. [`MissionLog::warnings`] names the rest.
+///
+/// # Errors
+/// When the checkout's log cannot be read.
+pub fn view_mission_log(project: &Project, mission: &MissionDirectory) -> Result<MissionLog> {
+    LogReader::new(project).view(mission)
+}
+
+/// The logs of the mission whose log in the checkout is `log`, as far as they are elsewhere: in a branch or another
+/// worktree. What cannot be read is left out.
+pub fn read_logs_elsewhere(log: &Path) -> Vec<Vec<u8>> {
+    let read = || -> Option<Vec<Vec<u8>>> {
+        let (directory, missions) = (log.parent()?, log.parent()?.parent()?);
+        let root = missions.parent().filter(|_| missions.file_name().is_some_and(|name| name == MISSIONS))?;
+        let project = Project::read(root).ok()?;
+        let mission = project.mission(directory.file_name()?.to_str()).ok()?;
+        let mut reader = LogReader::new(&project);
+        let place = reader.find(&mission).ok()?;
+        let parts = reader.elsewhere(&place).ok()?;
+        Some(parts.into_iter().map(|(_, bytes)| bytes).collect())
+    };
+    read().unwrap_or_default()
+}
+
+impl<'p> LogReader<'p> {
+    /// Nothing read yet: git is started by the first mission that names a coordination branch.
+    pub fn new(project: &'p Project) -> Self {
+        Self { project, branches: None, objects: None }
+    }
+
+    /// Reads what can be read; a coordination branch that cannot be read is a warning.
+    ///
+    /// # Errors
+    /// When the checkout's log cannot be read.
+    pub fn view(&mut self, mission: &MissionDirectory) -> Result<MissionLog> {
+        self.read(mission).or_else(|error| {
+            let mut log = MissionLog::of_checkout(log::view_log(&mission.path)?);
+            log.notes.push(format!("lane rows of {} may be missing: {}", mission.slug, chain(&error)));
+            let problem = Unclear::Unread { problem: chain(&error) };
+            log.place = Place::Unclear { problem, commits: Vec::new(), path: String::new() };
+            Ok(log)
+        })
+    }
+
+    fn read(&mut self, mission: &MissionDirectory) -> Result<MissionLog> {
+        let checkout = log::view_log(&mission.path)?;
+        let place = self.find(mission)?;
+        if matches!(place, Place::Checkout) {
+            return Ok(MissionLog::of_checkout(checkout));
+        }
+        let mut parts = self.elsewhere(&place)?.into_iter();
+        let (path, bytes) = parts.next().unwrap_or_else(|| (place.label(), Vec::new()));
+        let mut united = MissionLog::of_checkout(Log::parse(&path, &bytes));
+        // Only a worktree that lacks the file has the rows from elsewhere.
+        if matches!(&place, Place::Worktree { directory, .. } if !directory.join(FILE).exists()) {
+            united.seed = Some(bytes);
+        }
+        for mut part in std::iter::once(checkout).chain(parts.map(|(path, bytes)| Log::parse(&path, &bytes)))
+        {
+            let differing = united.log.unite(&mut part);
+            if !differing.is_empty() {
+                let shown: Vec<_> =
+                    differing.iter().take(SHOWN).map(|id| contract::text::printable(id)).collect();
+                united.notes.push(format!(
+                    "{} and {} have {} rows of the same id that differ ({}): the first decides",
+                    contract::text::path(united.log.path()),
+                    contract::text::path(part.path()),
+                    differing.len(),
+                    shown.join(", ")
+                ));
+            }
+            united.others.push(part);
+        }
+        if let Place::Unclear { problem, .. } = &place {
+            let error = problem.error();
+            let cures: Vec<_> = error.remedies().iter().map(ToString::to_string).collect();
+            let missing = if place.is_whole() { "" } else { "lane rows may be missing: " };
+            united.notes.push(format!("{missing}{error}; {}", cures.join("; ")));
+        }
+        united.place = place;
+        Ok(united)
+    }
+
+    /// Where the lane rows of a mission are.
+    fn find(&mut self, mission: &MissionDirectory) -> Result<Place> {
+        let branch = mission.meta.as_ref().map(crate::meta::Meta::coordination_branch).transpose()?.flatten();
+        let Some(branch) = branch.map(str::to_owned) else { return Ok(Place::Checkout) };
+        let project = self.project;
+        let path = in_worktree(project, &mission.path)?;
+        let branches = match &mut self.branches {
+            Some(branches) => branches,
+            unread => unread.insert(read_branches(project)?),
+        };
+        if let Some(local) = branches.local(&branch) {
+            if let Some(worktree) = &local.worktree {
+                if is_same(worktree, &project.git().worktree) {
+                    return Ok(Place::Checkout);
+                }
+                // One that was deleted without telling git is none.
+                if let Some(project) = worktree_project(project, worktree)? {
+                    let directory = worktree.join(&path);
+                    return Ok(Place::Worktree { directory, project: Box::new(project) });
+                }
+            }
+            let tip = Tip { branch, commit: local.commit.clone(), upstream: None };
+            return Ok(Place::Branch { tip, path });
+        }
+        let mut remote = branches.remote(&branch);
+        let problem = match (remote.pop(), remote.is_empty()) {
+            (Some(one), true) => {
+                let tip = Tip { branch, commit: one.commit, upstream: Some(one.name) };
+                return Ok(Place::Branch { tip, path });
+            }
+            (None, _) => Unclear::Missing { branch, meta: mission.path.join(crate::meta::FILE) },
+            (Some(last), false) => {
+                remote.push(last);
+                Unclear::Diverged { branch, names: remote.iter().map(|branch| branch.name.clone()).collect() }
+            }
+        };
+        let commits = remote.into_iter().map(|branch| (branch.name, branch.commit)).collect();
+        Ok(Place::Unclear { problem, commits, path })
+    }
+
+    /// The logs that are not in the checkout: what they are called, and their bytes.
+    fn elsewhere(&mut self, place: &Place) -> Result<Vec<(PathBuf, Vec<u8>)>> {
+        match place {
+            Place::Checkout => Ok(Vec::new()),
+            Place::Worktree { directory, project } => {
+                let mut below = project.root().to_owned();
+                for part in directory.strip_prefix(project.root()).unwrap_or(Path::new("")).components() {
+                    below.push(part);
+                    check_directory(&below)?;
+                }
+                let path = directory.join(FILE);
+                let bytes = match read_bytes(&path, MAX_BYTES)? {
+                    Some(bytes) => bytes,
+                    None => {
+                        let commit = project.git().commit().unwrap_or_default().to_owned();
+                        self.blob(&path, &commit, &in_worktree(project, directory)?)?
+                    }
+                };
+                Ok(vec![(path, bytes)])
+            }
+            Place::Branch { tip, path } => {
+                let label = place.label();
+                let bytes = self.blob(&label, &tip.commit, path)?;
+                Ok(vec![(label, bytes)])
+            }
+            Place::Unclear { commits, path, .. } => commits
+                .iter()
+                .map(|(name, commit)| {
+                    let label = label(name, path);
+                    let bytes = self.blob(&label, commit, path)?;
+                    Ok((label, bytes))
+                })
+                .collect(),
+        }
+    }
+
+    /// The log of a mission in a commit; empty without one.
+    fn blob(&mut self, label: &Path, commit: &str, path: &str) -> Result<Vec<u8>> {
+        if commit.is_empty() {
+            return Ok(Vec::new());
+        }
+        let objects = match &mut self.objects {
+            Some(objects) => objects,
+            unstarted => unstarted.insert(ObjectReader::start(self.project)?),
+        };
+        match objects.file(commit, &format!("{path}/{FILE}"), MAX_BYTES)? {
+            Found::File(bytes) => Ok(bytes),
+            Found::Absent => Ok(Vec::new()),
+            Found::NoFile(what) => {
+                Err(MissionError::malformed(label, format!("is {what} there, and only a file is read")))
+            }
+        }
+    }
+}
+
+impl Place {
+    /// Whether every row is read.
+    fn is_whole(&self) -> bool {
+        !matches!(self, Self::Unclear { problem: Unclear::Missing { .. } | Unclear::Unread { .. }, .. })
+    }
+
+    /// What messages call the log: a path, or `<branch>:<path>` as `git show` takes it.
+    fn label(&self) -> PathBuf {
+        match self {
+            Self::Checkout => PathBuf::from(FILE),
+            Self::Worktree { directory, .. } => directory.join(FILE),
+            Self::Branch { tip, path } => label(tip.upstream.as_deref().unwrap_or(&tip.branch), path),
+            Self::Unclear { problem: Unclear::Unread { .. }, .. } => PathBuf::from(FILE),
+            Self::Unclear {
+                problem: Unclear::Missing { branch, .. } | Unclear::Diverged { branch, .. },
+                path,
+                ..
+            } => label(branch, path),
+        }
+    }
+}
+
+fn label(branch: &str, path: &str) -> PathBuf {
+    PathBuf::from(format!("{branch}:{path}/{FILE}"))
+}
+
+fn is_same(a: &Path, b: &Path) -> bool {
+    a == b || std::fs::canonicalize(a).ok().zip(std::fs::canonicalize(b).ok()).is_some_and(|(a, b)| a == b)
+}
+
+/// The project in another worktree; nothing when the worktree is gone.
+fn worktree_project(project: &Project, worktree: &Path) -> Result<Option<Project>> {
+    if !worktree.join(".git").exists() {
+        return Ok(None);
+    }
+    let below = in_worktree(project, project.root())?;
+    let root = below
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .fold(worktree.to_owned(), |path, part| path.join(part));
+    Project::read(&root).map(Some)
+}
+
+/// Whether a row is kept in the checkout even if lane rows are elsewhere.
+fn is_of_checkout(row: &Row) -> bool {
+    matches!(row, Row::Fact(_))
+}
+
+/// The message of a commit on the coordination branch, as earlier releases write it.
+fn message(rows: &[&Row]) -> String {
+    let moves = rows.iter().any(|row| matches!(row, Row::Lane(_)));
+    let kind = match (moves, rows.is_empty()) {
+        (true, _) => "status transition",
+        (false, false) => "inner-state annotation",
+        (false, true) => "status snapshot",
+    };
+    let mut packages: Vec<&str> = rows.iter().filter_map(|row| row.subject()).collect();
+    packages.dedup();
+    let packages: String = packages.join(", ");
+    format!("chore(spec-kitty): {kind} {packages}").trim_end().to_owned()
+}
+
+impl Deref for MissionLog {
+    type Target = Log;
+
+    fn deref(&self) -> &Log {
+        &self.log
+    }
+}
+
+impl MissionLog {
+    fn of_checkout(log: Log) -> Self {
+        Self { log, ..Self::default() }
+    }
+
+    /// The log of a mission that is about to be created.
+    pub(crate) fn of_new_mission(directory: &Path) -> Self {
+        Self::of_checkout(Log::of(&directory.join(FILE), &[]))
+    }
+
+    /// Whether all rows were read, so that a work package without a row is one that has not moved.
+    pub fn is_complete(&self) -> bool {
+        self.place.is_whole()
+    }
+
+    /// The files that were read.
+    fn parts(&self) -> impl Iterator<Item = &Log> {
+        std::iter::once(&self.log).chain(&self.others)
+    }
+
+    /// One line for each thing that is odd about the log, with what to do about it.
+    pub fn warnings(&self, mission_slug: &str) -> Vec<String> {
+        self.parts().flat_map(|log| log.warnings(mission_slug)).chain(self.notes.iter().cloned()).collect()
+    }
+
+    /// What is odd about where the rows are.
+    pub(crate) fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The directory of the log and of `status.json`; nothing when they are on a branch without a worktree.
+    pub(crate) fn directory<'a>(&'a self, mission: &'a MissionDirectory) -> Option<&'a Path> {
+        match &self.place {
+            Place::Checkout => Some(&mission.path),
+            Place::Worktree { directory, .. } => Some(directory),
+            Place::Branch { .. } | Place::Unclear { .. } => None,
+        }
+    }
+
+    /// Whether the lane rows are in the checkout, so that the checkout's commits hold them.
+    pub(crate) fn is_in_checkout(&self) -> bool {
+        matches!(self.place, Place::Checkout)
+    }
+
+    /// Whether git is in a state for a commit where the rows will go.
+    pub(crate) fn check_git(&self) -> Result<()> {
+        match &self.place {
+            Place::Worktree { project, .. } => check_may_commit(project),
+            _ => Ok(()),
+        }
+    }
+
+    /// The bytes that appending `rows` adds to the checkout's log.
+    pub(crate) fn plan_append_to_checkout(&self, rows: &[Row]) -> Result<String> {
+        match self.others.first() {
+            None => self.log.plan_append(rows),
+            Some(checkout) => checkout.plan_append(&split(rows).0),
+        }
+    }
+
+    /// Appends `rows` where they belong. On a branch without a worktree this makes the commit, with `status`
+    /// as its `status.json`; otherwise [`MissionLog::commit`] does.
+    pub(crate) fn append(
+        &self,
+        project: &Project,
+        writing: &mut Writing,
+        rows: &[Row],
+        status: Option<&[u8]>,
+    ) -> Result<Option<String>> {
+        let Some(checkout) = self.others.first() else {
+            self.log.append(writing, rows)?;
+            return Ok(None);
+        };
+        let (facts, state) = split(rows);
+        // The id of a fact must be new in every file.
+        self.log.plan_append(&facts)?;
+        checkout.append(writing, &facts)?;
+        match &self.place {
+            Place::Checkout => Ok(None),
+            Place::Unclear { problem, .. } => Err(problem.error()),
+            Place::Worktree { directory, .. } => {
+                if let Some(seed) = self.seed.as_deref().filter(|seed| !seed.is_empty() && !state.is_empty())
+                {
+                    writing.write(&directory.join(FILE), seed)?;
+                }
+                if !state.is_empty() {
+                    writing.create_directory(directory)?;
+                }
+                self.log.append(writing, &state)?;
+                Ok(None)
+            }
+            Place::Branch { tip, path } => {
+                let mut files = BranchFiles::new();
+                if !state.is_empty() {
+                    let mut bytes = LogReader::new(project).blob(self.log.path(), &tip.commit, path)?;
+                    bytes.extend_from_slice(self.log.plan_append(&state)?.as_bytes());
+                    files.insert(format!("{path}/{FILE}"), bytes);
+                }
+                files.extend(status.map(|bytes| (format!("{path}/{}", snapshot::FILE), bytes.to_vec())));
+                if files.is_empty() {
+                    return Ok(None);
+                }
+                let rows: Vec<&Row> = state.iter().collect();
+                commit_on_branch(project, tip, &files, &message(&rows), writing)
+            }
+        }
+    }
+
+    /// Commits what was appended in the worktree of the coordination branch.
+    pub(crate) fn commit(&self, writing: &mut Writing, rows: &[Row]) -> Result<Option<String>> {
+        let Place::Worktree { directory, project } = &self.place else { return Ok(None) };
+        let rows: Vec<&Row> = rows.iter().filter(|row| !is_of_checkout(row)).collect();
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let mut paths = [FILE, snapshot::FILE].map(|name| directory.join(name)).to_vec();
+        paths.retain(|path| path.is_file());
+        commit_undoably(project, writing, &paths, &message(&rows))
+    }
+}
+
+/// The rows of the checkout, and those of the coordination branch.
+fn split(rows: &[Row]) -> (Vec<Row>, Vec<Row>) {
+    rows.iter().cloned().partition(is_of_checkout)
+}

@@ -1,0 +1,499 @@
+//! Missions that keep their lane rows on a coordination branch.
+
+use super::emit::to;
+use super::finalize::{finalize, with_tasks};
+use super::world::World;
+use mission::command::status::{Board, list, materialize, show};
+use mission::command::{mark_status, move_task};
+use mission::{ErrorCode, MissionError, Project};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A finalized mission whose lane rows are on its coordination branch, which nothing has checked out.
+struct Coordinated {
+    world: World,
+    slug: String,
+    branch: String,
+}
+
+impl Coordinated {
+    fn new() -> Self {
+        let world = World::new();
+        let slug = with_tasks(&world);
+        let mission = Self { branch: format!("kitty/mission-{slug}"), slug, world };
+        mission.world.git(["branch", &mission.branch, "HEAD~1"]);
+        mission.set_meta("coordination_branch", json!(mission.branch));
+        mission.set_meta("topology", json!("coord"));
+        mission.world.git(["add", "--all"]);
+        mission.world.git(["commit", "--quiet", "-m", "documents"]);
+        finalize(&mission.world, &mission.slug).unwrap();
+        mission
+    }
+
+    fn set_meta(&self, key: &str, value: Value) {
+        set_meta(&self.directory(), key, value);
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.world.root.join("kitty-specs").join(&self.slug)
+    }
+
+    /// Checks the branch out, as 3.2.7 does.
+    fn worktree(&self) -> PathBuf {
+        let path = self.world.root.join(format!(".worktrees/{}-coord", self.slug));
+        self.world.git(["worktree", "add", "--quiet", path.to_str().unwrap(), &self.branch]);
+        path
+    }
+
+    fn on_branch(&self, name: &str) -> String {
+        self.world.git(["show", &format!("{}:kitty-specs/{}/{name}", self.branch, self.slug)])
+    }
+
+    fn subjects(&self) -> Vec<String> {
+        self.world.git(["log", "--format=%s", &self.branch]).lines().map(str::to_owned).collect()
+    }
+
+    fn tip(&self) -> String {
+        self.world.git(["rev-parse", &self.branch]).trim().to_owned()
+    }
+
+    fn lanes(&self) -> String {
+        lanes(&board(&self.world.root, &self.slug))
+    }
+
+    /// A clone that has its own remote-tracking branches.
+    fn clone_to(&self, name: &str) -> PathBuf {
+        let path = self.world.root.with_file_name(name);
+        git(&self.world.root, &["clone", "--quiet", ".", path.to_str().unwrap()]);
+        configure(&path);
+        path
+    }
+
+    /// An error of `emit`, and proof that it changed nothing.
+    fn refused(&self) -> MissionError {
+        let before = (self.world.state(), self.world.git(["for-each-ref"]));
+        let error = self.world.emit(&to(&self.slug, "claimed"), None).unwrap_err();
+        assert!(before == (self.world.state(), self.world.git(["for-each-ref"])));
+        error
+    }
+}
+
+fn set_meta(directory: &Path, key: &str, value: Value) {
+    let path = directory.join("meta.json");
+    let mut meta: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    match value {
+        Value::Null => drop(meta.as_object_mut().unwrap().remove(key)),
+        value => meta[key] = value,
+    }
+    std::fs::write(path, serde_json::to_string_pretty(&meta).unwrap()).unwrap();
+}
+
+fn git(directory: &Path, arguments: &[&str]) -> String {
+    let out = Command::new("git").args(arguments).current_dir(directory).output().unwrap();
+    assert!(out.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
+
+fn configure(directory: &Path) {
+    git(directory, &["config", "user.name", "Dev"]);
+    git(directory, &["config", "user.email", "dev@example.com"]);
+}
+
+fn board(root: &Path, slug: &str) -> Board {
+    show(&Project::read(root).unwrap(), Some(slug)).unwrap().missions.remove(0)
+}
+
+fn lanes(board: &Board) -> String {
+    board.work_packages.iter().map(|card| card.lane.name()).collect::<Vec<_>>().join(" ")
+}
+
+fn emit_in(
+    world: &World,
+    root: &Path,
+    slug: &str,
+    lane: &str,
+) -> Result<mission::command::emit::Emitted, MissionError> {
+    let project = Project::read(root).unwrap();
+    mission::command::emit::plan(&project, &to(slug, lane), &world.clock)?.apply(&project, None, &world.clock)
+}
+
+fn event_types(text: &str) -> Vec<bool> {
+    text.lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap().get("event_type").is_some())
+        .collect()
+}
+
+#[test]
+fn lane_rows_go_to_the_branch_and_facts_to_the_checkout() {
+    let mission = Coordinated::new();
+    let (branch, checkout) = (
+        mission.on_branch("status.events.jsonl"),
+        mission.world.read(mission.directory().join("status.events.jsonl")),
+    );
+    assert_eq!(event_types(&branch), [false, false]);
+    assert!(event_types(&checkout).iter().all(|fact| *fact) && !checkout.is_empty());
+    assert_eq!(mission.subjects(), ["chore(spec-kitty): status transition WP01, WP02", "base"]);
+    assert!(!mission.directory().join("status.json").exists());
+    let status: Value = serde_json::from_str(&mission.on_branch("status.json")).unwrap();
+    assert_eq!(status["summary"]["planned"], 2);
+
+    let (before, tip) = (mission.world.state(), mission.tip());
+    let emitted = mission.world.emit(&to(&mission.slug, "claimed"), None).unwrap();
+    assert_eq!(mission.world.state(), before, "the checkout is as it was");
+    assert_eq!(emitted.coordination_commit.as_deref(), Some(mission.tip().as_str()));
+    assert_eq!(mission.world.git(["rev-parse", &format!("{}^", mission.branch)]).trim(), tip);
+    assert_eq!(mission.subjects()[0], "chore(spec-kitty): status transition WP01");
+    assert_eq!(mission.lanes(), "claimed planned");
+    // The rest of the branch is as it was.
+    let changed = mission.world.git(["diff", "--name-only", &tip, &mission.branch]);
+    assert_eq!(changed.lines().count(), 2, "{changed}");
+    // Nothing to do: no commit.
+    let again = mission.world.emit(&to(&mission.slug, "claimed"), None).unwrap();
+    assert_eq!((again.changed, again.coordination_commit), (false, None));
+}
+
+#[test]
+fn commit_on_the_branch_runs_no_hook_and_is_not_signed() {
+    let mission = Coordinated::new();
+    mission.world.git(["config", "commit.gpgsign", "true"]);
+    mission.world.git(["config", "gpg.program", "/bin/false"]);
+    #[cfg(unix)]
+    for hook in ["pre-commit", "commit-msg", "post-commit", "reference-transaction"] {
+        use std::os::unix::fs::PermissionsExt;
+        let path = mission.world.root.join(".git/hooks").join(hook);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "#!/bin/sh\nexit 1\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    mission.world.emit(&to(&mission.slug, "claimed"), None).unwrap();
+    assert!(!mission.world.git(["cat-file", "commit", &mission.branch]).contains("gpgsig"));
+    assert_eq!(mission.lanes(), "claimed planned");
+}
+
+#[test]
+fn move_task_writes_moves_and_annotations_on_the_branch_alone() {
+    let mission = Coordinated::new();
+    let before = mission.world.state();
+    let project = mission.world.project();
+    let request = move_task::Request {
+        mission: Some(mission.slug.clone()),
+        wp_id: "WP01".into(),
+        to: "in_progress".into(),
+        agent: Some("ada".into()),
+        ..Default::default()
+    };
+    let clock = &mission.world.clock;
+    let moved = move_task::plan(&project, &request, clock).unwrap().apply(&project, None, clock).unwrap();
+    assert_eq!(moved.coordination_commit, Some(mission.tip()));
+    assert_eq!((moved.commit_hash, mission.world.state()), (None, before));
+    assert!(mission.on_branch("status.events.jsonl").contains("\"kind\": \"annotation\""));
+    assert_eq!(mission.lanes(), "in_progress planned");
+}
+
+#[test]
+fn registered_worktree_is_read_with_uncommitted_rows_and_written() {
+    let mission = Coordinated::new();
+    let worktree = mission.worktree();
+    mission.world.emit(&to(&mission.slug, "claimed"), None).unwrap();
+    assert_eq!(git(&worktree, &["status", "--porcelain"]), "");
+    assert_eq!(mission.subjects()[0], "chore(spec-kitty): status transition WP01");
+    // Somebody else's row, not committed yet.
+    let log = worktree.join(format!("kitty-specs/{}/status.events.jsonl", mission.slug));
+    let text = std::fs::read_to_string(&log).unwrap();
+    let mut row: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    for (key, value) in
+        [("event_id", "01KZ0000000000000000000009"), ("from_lane", "claimed"), ("to_lane", "in_progress")]
+    {
+        row[key] = json!(value);
+    }
+    row["at"] = json!("2099-01-01T00:00:00+00:00");
+    std::fs::write(&log, format!("{text}{row}\n")).unwrap();
+    assert_eq!(mission.lanes(), "in_progress planned");
+    let blocked = mission.world.emit(&to(&mission.slug, "blocked"), None).unwrap();
+    assert_eq!(blocked.coordination_commit, Some(mission.tip()));
+    assert!(std::fs::read_to_string(&log).unwrap().contains("01KZ0000000000000000000009"));
+    assert!(mission.on_branch("status.events.jsonl").contains("01KZ0000000000000000000009"));
+    assert_eq!(git(&worktree, &["status", "--porcelain"]), "");
+}
+
+#[test]
+fn branch_of_the_checkout_itself_is_written_in_the_checkout() {
+    let mission = Coordinated::new();
+    mission.world.git(["switch", "--quiet", "--create", "kitty/side"]);
+    mission.set_meta("coordination_branch", json!("kitty/side"));
+    finalize(&mission.world, &mission.slug).unwrap();
+    mission.world.emit(&to(&mission.slug, "claimed"), None).unwrap();
+    assert!(mission.world.log(&mission.slug).iter().any(|row| row["to_lane"] == "claimed"));
+    assert_eq!(mission.lanes(), "claimed planned");
+}
+
+#[test]
+fn deleted_worktree_is_none_and_a_worktree_without_the_log_loses_no_row() {
+    let mission = Coordinated::new();
+    let worktree = mission.worktree();
+    std::fs::remove_dir_all(worktree.join("kitty-specs")).unwrap();
+    assert_eq!(mission.lanes(), "planned planned");
+    mission.world.emit(&to(&mission.slug, "claimed"), None).unwrap();
+    assert_eq!(mission.on_branch("status.events.jsonl").lines().count(), 3);
+    std::fs::remove_dir_all(&worktree).unwrap();
+    let path = mission.world.root.join("a-row-later");
+    mission.world.emit(&to(&mission.slug, "in_progress"), None).unwrap();
+    assert_eq!(mission.on_branch("status.events.jsonl").lines().count(), 4);
+    assert!(!path.exists() && !worktree.exists());
+}
+
+#[test]
+fn fresh_clone_shows_the_true_board_and_writing_makes_the_local_branch() {
+    let mission = Coordinated::new();
+    mission.world.emit(&to(&mission.slug, "claimed"), None).unwrap();
+    let clone = mission.clone_to("clone");
+    let shown = board(&clone, &mission.slug);
+    assert_eq!((lanes(&shown).as_str(), shown.warnings.as_slice()), ("claimed planned", &[][..]));
+    assert_eq!(git(&clone, &["branch", "--list", &mission.branch]), "");
+    emit_in(&mission.world, &clone, &mission.slug, "in_progress").unwrap();
+    assert_eq!(lanes(&board(&clone, &mission.slug)), "in_progress planned");
+    let upstream = git(&clone, &["rev-parse", "--abbrev-ref", &format!("{}@{{upstream}}", mission.branch)]);
+    assert_eq!(upstream.trim(), format!("origin/{}", mission.branch));
+    assert_eq!(
+        git(&clone, &["rev-list", "--count", &format!("origin/{0}..{0}", mission.branch)]).trim(),
+        "1"
+    );
+    // Nothing is pushed.
+    assert_eq!(mission.lanes(), "claimed planned");
+}
+
+#[test]
+fn shallow_clone_of_all_branches_is_read_and_of_one_branch_is_told() {
+    let mission = Coordinated::new();
+    let source = format!("file://{}", mission.world.root.display());
+    for (name, all) in [("all", true), ("one", false)] {
+        let path = mission.world.root.with_file_name(name);
+        let mut arguments = vec!["clone", "--quiet", "--depth", "1", &source, path.to_str().unwrap()];
+        arguments.extend(all.then_some("--no-single-branch"));
+        git(&mission.world.root, &arguments);
+        let shown = board(&path, &mission.slug);
+        let expected = if all { "planned planned" } else { "unknown unknown" };
+        assert_eq!((lanes(&shown).as_str(), shown.warnings.is_empty()), (expected, all));
+    }
+}
+
+/// A clone with two remotes whose coordination branches differ, and no local one.
+fn diverged() -> (Coordinated, PathBuf) {
+    let mission = Coordinated::new();
+    let (clone, fork) = (mission.clone_to("clone"), mission.clone_to("fork"));
+    emit_in(&mission.world, &fork, &mission.slug, "claimed").unwrap();
+    let wp2 = mission::command::emit::Request { wp_id: "WP02".into(), ..to(&mission.slug, "blocked") };
+    mission.world.emit(&wp2, None).unwrap();
+    git(&clone, &["remote", "add", "fork", fork.to_str().unwrap()]);
+    git(&clone, &["fetch", "--quiet", "--all"]);
+    (mission, clone)
+}
+
+#[test]
+fn remotes_that_differ_are_all_read_and_not_written_until_one_is_chosen() {
+    let (mission, clone) = diverged();
+    let shown = board(&clone, &mission.slug);
+    assert_eq!(lanes(&shown), "claimed blocked");
+    assert!(shown.warnings[0].contains("differ: fork/kitty/mission-"), "{:?}", shown.warnings);
+    let error = emit_in(&mission.world, &clone, &mission.slug, "in_progress").unwrap_err();
+    assert_eq!(error.code(), ErrorCode::CoordinationBranchDiverged);
+    // The remedy, followed.
+    let remedy = error.remedies()[0].to_string();
+    let command = remedy.split('`').nth(1).unwrap();
+    let arguments: Vec<&str> = command.split(' ').skip(1).collect();
+    git(&clone, &arguments);
+    emit_in(&mission.world, &clone, &mission.slug, "in_progress").unwrap();
+}
+
+#[test]
+fn remotes_that_agree_are_one() {
+    let mission = Coordinated::new();
+    let clone = mission.clone_to("clone");
+    git(&clone, &["remote", "add", "team/ada", mission.world.root.to_str().unwrap()]);
+    git(&clone, &["fetch", "--quiet", "--all"]);
+    emit_in(&mission.world, &clone, &mission.slug, "claimed").unwrap();
+    assert_eq!(lanes(&board(&clone, &mission.slug)), "claimed planned");
+}
+
+/// A mission whose branch is lost; one package moved in the checkout's log.
+fn lost() -> (Coordinated, MissionError) {
+    let mission = Coordinated::new();
+    let rows = mission.on_branch("status.events.jsonl");
+    let log = format!("kitty-specs/{}/status.events.jsonl", mission.slug);
+    let facts = mission.world.read(&log);
+    mission.world.write(&log, &format!("{facts}{}\n", rows.lines().next().unwrap()));
+    mission.world.git(["branch", "-D", &mission.branch]);
+    let error = mission.refused();
+    assert_eq!(error.code(), ErrorCode::CoordinationBranchMissing);
+    (mission, error)
+}
+
+#[test]
+fn missing_branch_is_told_and_packages_without_rows_are_unknown() {
+    let (mission, error) = lost();
+    let shown = board(&mission.world.root, &mission.slug);
+    assert_eq!((lanes(&shown).as_str(), &shown.summary["unknown"]), ("planned unknown", &json!(1)));
+    let warning = &shown.warnings[0];
+    assert!(
+        warning.starts_with("lane rows may be missing: ") && warning.contains(&error.to_string()),
+        "{warning}"
+    );
+    for remedy in error.remedies() {
+        assert!(warning.contains(&remedy.to_string()), "{warning}");
+    }
+    let listed = list(&mission.world.project(), Some(&mission.slug), None).unwrap();
+    assert_eq!((listed.tasks[1].lane.name(), listed.warnings[0].as_str()), ("unknown", warning.as_str()));
+    // Every command that writes on top of the log.
+    let (project, clock) = (mission.world.project(), &mission.world.clock);
+    assert!(materialize(&project, Some(&mission.slug), clock).is_err());
+    assert!(finalize(&mission.world, &mission.slug).is_err());
+    let ticked = mark_status::Request {
+        mission: Some(mission.slug.clone()),
+        ids: vec!["T001".into()],
+        status: "done".into(),
+        commit: None,
+    };
+    assert!(mark_status::plan(&project, &ticked, clock).is_err());
+}
+
+#[test]
+fn recreated_branch_is_written_again() {
+    let (mission, error) = lost();
+    let remedy = error.remedies()[0].to_string();
+    let command = remedy.split('`').find(|part| part.starts_with("git branch ")).unwrap().to_owned();
+    mission.world.git(command.split(' ').skip(1));
+    mission.world.emit(&to(&mission.slug, "claimed"), None).unwrap();
+    assert!(mission.on_branch("status.events.jsonl").contains("\"claimed\""));
+}
+
+#[test]
+fn branch_that_a_remote_has_is_fetched_again() {
+    let mission = Coordinated::new();
+    mission.world.emit(&to(&mission.slug, "claimed"), None).unwrap();
+    let clone = mission.world.root.with_file_name("one");
+    let source = format!("file://{}", mission.world.root.display());
+    git(&mission.world.root, &["clone", "--quiet", "--single-branch", &source, clone.to_str().unwrap()]);
+    configure(&clone);
+    let error = emit_in(&mission.world, &clone, &mission.slug, "in_progress").unwrap_err();
+    let remedy = error.remedies()[0].to_string();
+    let command =
+        remedy.split('`').find(|part| part.starts_with("git fetch ")).unwrap().replace("REMOTE", "origin");
+    git(&clone, &command.split(' ').skip(1).collect::<Vec<_>>());
+    assert_eq!(
+        emit_in(&mission.world, &clone, &mission.slug, "in_progress").unwrap().from_lane.name(),
+        "claimed"
+    );
+}
+
+#[test]
+fn mission_without_the_key_is_written_in_the_checkout() {
+    let (mission, error) = lost();
+    let remedy = error.remedies()[1].to_string();
+    assert!(
+        remedy.contains("remove the key `coordination_branch` from ") && remedy.contains("meta.json"),
+        "{remedy}"
+    );
+    mission.set_meta("coordination_branch", Value::Null);
+    mission.world.emit(&to(&mission.slug, "claimed"), None).unwrap();
+    assert_eq!(mission.lanes(), "claimed planned");
+}
+
+#[test]
+fn leftover_worktree_of_a_flattened_mission_is_ignored() {
+    for (key, value) in
+        [("flattened", json!(true)), ("topology", json!("lanes")), ("topology", json!("single_branch"))]
+    {
+        let mission = Coordinated::new();
+        mission.worktree();
+        mission.world.emit(&to(&mission.slug, "claimed"), None).unwrap();
+        let tip = mission.tip();
+        mission.set_meta(key, value);
+        assert_eq!(mission.lanes(), "planned planned");
+        finalize(&mission.world, &mission.slug).unwrap();
+        mission.world.emit(&to(&mission.slug, "blocked"), None).unwrap();
+        assert_eq!((mission.lanes().as_str(), mission.tip()), ("blocked planned", tip));
+    }
+}
+
+#[test]
+fn worktree_of_another_mission_in_the_usual_place_is_not_used() {
+    let mission = Coordinated::new();
+    mission.world.git(["branch", "kitty/mission-other", "main"]);
+    let path = mission.world.root.join(format!(".worktrees/{}-coord", mission.slug));
+    mission.world.git(["worktree", "add", "--quiet", path.to_str().unwrap(), "kitty/mission-other"]);
+    mission.world.emit(&to(&mission.slug, "claimed"), None).unwrap();
+    assert_eq!(git(&path, &["status", "--porcelain"]), "");
+    assert_eq!(mission.subjects()[0], "chore(spec-kitty): status transition WP01");
+    assert_eq!(mission.lanes(), "claimed planned");
+}
+
+#[test]
+fn name_that_is_no_branch_is_told_and_refused() {
+    let mission = Coordinated::new();
+    mission.set_meta("coordination_branch", json!("--output=x"));
+    let error = mission.refused().to_string();
+    assert!(error.contains("meta.json: key `coordination_branch` is not the name of a branch"), "{error}");
+    let shown = board(&mission.world.root, &mission.slug);
+    assert!(shown.warnings[0].contains("coordination_branch"), "{:?}", shown.warnings);
+    assert_eq!(lanes(&shown), "unknown unknown");
+}
+
+#[cfg(unix)]
+#[test]
+fn links_on_the_branch_and_in_the_worktree_are_not_followed() {
+    use std::os::unix::fs::symlink;
+    let mission = Coordinated::new();
+    let worktree = mission.worktree();
+    let directory = worktree.join("kitty-specs").join(&mission.slug);
+    let log = directory.join("status.events.jsonl");
+    std::fs::remove_file(&log).unwrap();
+    symlink("status.events.jsonl", &log).unwrap();
+    assert!(mission.refused().to_string().contains("is a symbolic link"));
+    git(&worktree, &["commit", "--quiet", "--all", "-m", "a link to itself"]);
+    mission.world.git(["worktree", "remove", "--force", worktree.to_str().unwrap()]);
+    assert!(mission.refused().to_string().contains("is a symbolic link there"));
+    assert!(board(&mission.world.root, &mission.slug).warnings[0].contains("symbolic link"));
+    // A directory that links to itself.
+    let worktree = mission.worktree();
+    std::fs::remove_dir_all(&directory).unwrap();
+    symlink(&directory, &directory).unwrap();
+    assert!(mission.refused().to_string().contains("is a symbolic link"));
+    git(&worktree, &["add", "--all"]);
+    git(&worktree, &["commit", "--quiet", "-m", "a directory that is a link"]);
+    mission.world.git(["worktree", "remove", "--force", worktree.to_str().unwrap()]);
+    assert_eq!(mission.lanes(), "unknown unknown");
+    assert!(mission.refused().to_string().contains("which is a symbolic link or a file, not a directory"));
+}
+
+#[test]
+fn repository_without_a_commit_is_read() {
+    let world = World::new();
+    let root = world.root.with_file_name("empty");
+    let directory = root.join("kitty-specs/m");
+    std::fs::create_dir_all(root.join(".kittify")).unwrap();
+    std::fs::create_dir_all(directory.join("tasks")).unwrap();
+    git(&root, &["init", "--quiet"]);
+    std::fs::write(directory.join("meta.json"), "{\"coordination_branch\": \"kitty/m\"}").unwrap();
+    std::fs::write(directory.join("tasks/WP01-a.md"), "---\nwork_package_id: WP01\ntitle: A\n---\n").unwrap();
+    assert_eq!(lanes(&board(&root, "m")), "unknown");
+    let error = emit_in(&world, &root, "m", "claimed").unwrap_err();
+    assert_eq!(error.code(), ErrorCode::CoordinationBranchMissing);
+}
+
+#[test]
+fn rows_of_one_id_that_differ_are_told() {
+    let mission = Coordinated::new();
+    let row = mission
+        .on_branch("status.events.jsonl")
+        .lines()
+        .next()
+        .unwrap()
+        .replace("finalize-tasks", "somebody");
+    let log = format!("kitty-specs/{}/status.events.jsonl", mission.slug);
+    let facts = mission.world.read(&log);
+    mission.world.write(&log, &format!("{facts}{row}\n"));
+    let shown = board(&mission.world.root, &mission.slug);
+    assert!(shown.warnings[0].contains("1 rows of the same id that differ"), "{:?}", shown.warnings);
+    assert_eq!(shown.work_packages[0].actor.as_deref(), Some("finalize-tasks"));
+}
