@@ -3,7 +3,7 @@ use super::AccountView;
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
 use serde_json::json;
 
-/// Enable a disabled account; its owner logs in anew
+/// Enable a disabled account; its owner has to log in again
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example: spec-kitty server user enable --email ada@example.com --data /var/lib/spec-kitty"
