@@ -6,6 +6,7 @@
 
 use super::payload;
 use super::shape::{ObjectShape, Shape, closed, may, need, open, some};
+use crate::Lane;
 use crate::json::Node;
 
 /// One tolerated deviation. Serialised by name into what the server answers and stores.
@@ -23,17 +24,20 @@ pub enum Deviation {
     EmptyBuild,
     /// `MissionCreated` as the lifecycle log has it: with `actor`, without `mission_type` and `wp_count`.
     MissionCreatedLifecycle,
+    /// A move from `genesis`, which `finalize-tasks` of the releases since 3.2.0 sends for each work package.
+    StatusFromGenesis,
 }
 
 impl Deviation {
     /// Every one. Stores keep positions in this list: a new one is added at the end.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::WpCreatedTitle,
         Self::BuildExtraKeys,
         Self::EvidenceWithoutReview,
         Self::NullProject,
         Self::EmptyBuild,
         Self::MissionCreatedLifecycle,
+        Self::StatusFromGenesis,
     ];
 
     /// The wire form.
@@ -45,6 +49,7 @@ impl Deviation {
             Self::NullProject => "null_project_uuid",
             Self::EmptyBuild => "empty_build_id",
             Self::MissionCreatedLifecycle => "mission_created_lifecycle",
+            Self::StatusFromGenesis => "status_from_genesis",
         }
     }
 }
@@ -57,6 +62,9 @@ pub(super) fn payload_deviation(event_type: &str, payload: &Node<'_>) -> Option<
         "BuildRegistered" => (&BUILD_REGISTERED, Deviation::BuildExtraKeys),
         "BuildHeartbeat" => (&BUILD_HEARTBEAT, Deviation::BuildExtraKeys),
         "MissionCreated" => (&MISSION_CREATED_LIFECYCLE, Deviation::MissionCreatedLifecycle),
+        "WPStatusChanged" if payload.text("from_lane") == Some(Lane::Genesis.name()) => {
+            (&payload::status::FROM_GENESIS, Deviation::StatusFromGenesis)
+        }
         "WPStatusChanged" => (&payload::status::WITHOUT_REVIEW, Deviation::EvidenceWithoutReview),
         _ => return None,
     };

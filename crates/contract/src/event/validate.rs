@@ -62,7 +62,7 @@ pub fn judge(event: &Node<'_>, tolerance: Tolerance) -> Result<EventSummary, Rej
     let empty = Node::Object(Vec::new());
     let payload = payload_of(event, &empty)?;
     let event_type = event.text("event_type").unwrap_or_default();
-    lanes(event_type, payload)?;
+    lanes(event_type, payload, tolerance)?;
 
     let mut deviations = Vec::new();
     envelope(event, tolerance, &mut deviations)?;
@@ -179,13 +179,17 @@ fn forbidden_keys(node: &Node<'_>) -> Result<(), Rejection> {
     }
 }
 
-fn lanes(event_type: &str, payload: &Node<'_>) -> Result<(), Rejection> {
+fn lanes(event_type: &str, payload: &Node<'_>, tolerance: Tolerance) -> Result<(), Rejection> {
     if event_type != super::kind::WP_STATUS_CHANGED {
         return Ok(());
     }
     for key in ["from_lane", "to_lane"] {
+        let is_tolerated = |text: &str| {
+            tolerance == Tolerance::LegacyShape && key == "from_lane" && text == Lane::Genesis.name()
+        };
         if let Some(text) = payload.text(key)
             && Lane::published(text).is_none()
+            && !is_tolerated(text)
         {
             let fault = Rejection::new(RejectionCode::UnknownLane, "field is not a lane of the schema");
             return Err(fault.under(key).under("payload"));

@@ -272,3 +272,21 @@ fn lifecycle_row_of_a_mission_is_stored_and_flagged() {
     created["event_id"] = event(2)["event_id"].clone();
     assert_eq!(statuses(&batch(&world, &token, &[sent(created)])), ["rejected"]);
 }
+
+#[test]
+fn first_move_of_a_work_package_is_stored_and_flagged() {
+    let world = World::new();
+    let token = world.token();
+    let from_genesis = |n: u64, to: &str| {
+        let mut moved = event(n);
+        moved["event_type"] = "WPStatusChanged".into();
+        moved["payload"] = json!({
+            "actor": "finalize-tasks", "execution_mode": "worktree", "force": false, "from_lane": "genesis",
+            "mission_slug": "demo", "reason": "canonical bootstrap", "to_lane": to, "wp_id": "WP01"
+        });
+        sent(moved)
+    };
+    let answer = batch(&world, &token, &[from_genesis(1, "planned"), from_genesis(2, "done")]);
+    assert_eq!(statuses(&answer), ["success", "rejected"]);
+    assert_eq!(answer.json()["results"][0]["legacy_shape"], json!(["status_from_genesis"]));
+}

@@ -3,7 +3,7 @@
 use super::{Entry, Table};
 use crate::Lane;
 use crate::event::rejection::{Rejection, RejectionCode};
-use crate::event::shape::{Key, ObjectShape, Shape, may, need, open, some};
+use crate::event::shape::{Key, ObjectShape, Shape, closed, may, need, open, some};
 use crate::event::transition::{self, Move};
 use crate::json::Node;
 
@@ -66,6 +66,20 @@ static CHANGED: ObjectShape = ObjectShape { keys: CHANGED_KEYS, closed: true, ru
 /// [`crate::event::legacy`].
 pub(in crate::event) static WITHOUT_REVIEW: ObjectShape =
     ObjectShape { keys: WITHOUT_REVIEW_KEYS, closed: true, rule: Some(move_is_allowed) };
+
+/// The first row of a work package in the releases since 3.2.0, for [`crate::event::legacy`].
+pub(in crate::event) static FROM_GENESIS: ObjectShape = closed(&[
+    need("mission_slug", Shape::Text),
+    need("wp_id", Shape::Text),
+    need("from_lane", Shape::OneOf(&["genesis"])),
+    need("to_lane", Shape::OneOf(&["planned", "canceled"])),
+    need("actor", Shape::Actor),
+    some("force", Shape::Flag),
+    may("reason", &Shape::AnyText),
+    need("execution_mode", EXECUTION_MODES),
+    may("review_ref", &Shape::AnyText),
+    may("evidence", &Shape::Object(&EVIDENCE)),
+]);
 
 pub(super) const TYPES: &[Entry] = &[("WPStatusChanged", Table::One(&CHANGED))];
 
