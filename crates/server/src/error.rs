@@ -20,6 +20,15 @@ pub enum ServerError {
     /// SQLite cannot open or read the file.
     #[error("the database {path} failed: {1}", path = .0.display())]
     Database(PathBuf, String),
+    /// The file of a new backup exists.
+    #[error("{path} exists", path = .0.display())]
+    BackupExists(PathBuf),
+    /// The directory of a restore has a database.
+    #[error("the database {path} exists", path = .0.display())]
+    StoreExists(PathBuf),
+    /// The file does not hold what a server stored.
+    #[error("{path} is damaged: {1}", path = .0.display())]
+    Damaged(PathBuf, String),
     /// The database was written by a newer release.
     #[error("the database {path} has schema {found}; this release knows up to {known}", path = .path.display())]
     NewerSchema {
@@ -59,6 +68,9 @@ impl ServerError {
             Self::Database(..) | Self::Store(StoreError::Database(_)) => {
                 "free space on the file system of --data; if the directory is damaged, restore it from a backup"
             }
+            Self::BackupExists(_) => "name a file that does not exist with --to",
+            Self::StoreExists(_) => "add --replace, which keeps the present database beside the restored one",
+            Self::Damaged(..) => "restore an older backup with `spec-kitty server restore`",
             Self::NewerSchema { .. } => "update spec-kitty to the release that wrote the directory of --data",
             Self::Listen(..) => "name another port with --listen, or 0 for a free one",
             Self::NotLoopback(_) => {

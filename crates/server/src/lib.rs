@@ -8,6 +8,7 @@
 //! | `config` | start options, limits and lifetimes |
 //! | `serve` | start, run and stop a server: as the whole process, or on a thread |
 //! | `admin` | accounts, teams, sessions, machine tokens and projects, as an administrator changes them |
+//! | `backup`, `doctor` | backup, restore and examination of a data directory |
 //! | `store` | durable state: each operation once, over the SQL that the databases share |
 //! | `ingest`, `dossier` | accept events and bodies |
 //! | `receipts`, `inspect` | report what is stored |
@@ -23,8 +24,10 @@
 mod access_log;
 mod admin;
 mod app;
+mod backup;
 mod config;
 mod connection;
+mod doctor;
 mod dossier;
 mod error;
 mod identity;
@@ -46,7 +49,9 @@ mod time;
 mod web;
 
 pub use admin::{Admin, CreatedAccount, IssuedCiToken, RemovedAccount, SoleTeams};
+pub use backup::{BackupContents, back_up, restore};
 pub use config::{Lifetimes, ServerConfig, ServerLimits};
+pub use doctor::{ServerCheck, ServerFinding, examine};
 pub use error::ServerError;
 pub use origin::{Cidr, NotCidr, TrustedProxies};
 pub use secret::{NoRandomness, SecretText};

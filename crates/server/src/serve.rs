@@ -93,7 +93,7 @@ fn runtime() -> Result<Runtime, ServerError> {
 }
 
 /// Locks the data directory until the file is dropped.
-fn lock(data_dir: &Path) -> Result<fs_err::File, ServerError> {
+pub(crate) fn lock(data_dir: &Path) -> Result<fs_err::File, ServerError> {
     let unusable = |source| ServerError::DataDir(data_dir.to_owned(), source);
     create_private_dir(data_dir).map_err(|error| unusable(error.source))?;
     let path = data_dir.join(LOCK_NAME);

@@ -118,6 +118,11 @@ pub fn observe_obstacles(places: &[PathBuf]) -> Vec<Obstacle> {
     found
 }
 
+/// Free bytes of the file system of `path`; none where they are not known.
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    platform::observe_space(path).map(|space| space.free)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

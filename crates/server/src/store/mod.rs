@@ -35,6 +35,7 @@ pub(crate) use session::{
 };
 
 pub(crate) use people::own_team_name;
+pub(crate) use schema::VERSION as SCHEMA_VERSION;
 pub(crate) use sqlite::FILE_NAME;
 
 use crate::error::ServerError;

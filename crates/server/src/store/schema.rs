@@ -7,7 +7,7 @@
 //! row id is a key too.)
 
 /// Version of the newest migration: `user_version` of a SQLite file.
-pub(super) const VERSION: i64 = 5;
+pub(crate) const VERSION: i64 = 5;
 
 /// One step from a schema to the next.
 pub(super) struct Migration {

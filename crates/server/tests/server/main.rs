@@ -3,6 +3,7 @@
 // A skipped test prints a line.
 #![allow(clippy::print_stdout)]
 
+mod backup;
 mod bodies;
 mod client;
 mod durability;

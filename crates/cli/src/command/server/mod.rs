@@ -1,6 +1,9 @@
 //! `server`: the ingest server as one process; `server ...`: the administration of its accounts.
 
+mod backup;
+mod doctor;
 mod project;
+mod restore;
 mod session;
 mod team;
 mod token;
@@ -66,6 +69,9 @@ enum ServerCommand {
     /// Administer tokens for machines that cannot log in
     #[command(subcommand, arg_required_else_help = true)]
     Token(token::TokenCommand),
+    Backup(backup::ServerBackupArgs),
+    Restore(restore::ServerRestoreArgs),
+    Doctor(doctor::ServerDoctorArgs),
 }
 
 impl ServerArgs {
@@ -77,6 +83,9 @@ impl ServerArgs {
             Some(ServerCommand::Session(command)) => command.verb(),
             Some(ServerCommand::Project(command)) => command.verb(),
             Some(ServerCommand::Token(command)) => command.verb(),
+            Some(ServerCommand::Backup(command)) => Box::new(command),
+            Some(ServerCommand::Restore(command)) => Box::new(command),
+            Some(ServerCommand::Doctor(command)) => Box::new(command),
         }
     }
 }

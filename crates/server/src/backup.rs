@@ -1,0 +1,254 @@
+//! Backup and restore of a data directory.
+//!
+//! A backup is one SQLite file: a snapshot of one instant, taken while the server runs, and verified before it
+//! gets its name. Verified means that SQLite finds no damage, that the bytes of every event have its digest, and
+//! that every body has its hash. A restored server lacks what it acknowledged since; its clients find that out.
+
+use crate::error::ServerError;
+use crate::serve::lock;
+use crate::store::FILE_NAME;
+use crate::time::UnixMillis;
+use contract::wire::body;
+use flate2::read::MultiGzDecoder;
+use rusqlite::{Connection, OpenFlags};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use system::private_file::{create_private_dir, create_private_file, write_private};
+
+/// The record of the last backup in the data directory.
+const RECORD: &str = "last-backup.json";
+
+/// The files of a SQLite database beside it.
+const SIDE_FILES: [&str; 2] = ["-wal", "-shm"];
+
+/// Bound for damaged blocks; a stored block is smaller.
+const LARGEST_BLOCK: u64 = 256 * 1024 * 1024;
+
+/// What a verified backup contains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct BackupContents {
+    /// Schema version of the database.
+    pub schema: i64,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Accounts.
+    pub accounts: u64,
+    /// Teams.
+    pub teams: u64,
+    /// Events, each with the bytes of its digest.
+    pub events: u64,
+    /// Bodies, each with the content of its hash.
+    pub bodies: u64,
+}
+
+/// The last backup that was taken of a data directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LastBackup {
+    /// Milliseconds since 1970.
+    pub(crate) at: i64,
+    pub(crate) file: String,
+}
+
+impl LastBackup {
+    pub(crate) fn read(data_dir: &Path) -> Option<Self> {
+        let file = system::bounded_read::read_small_file(&data_dir.join(RECORD), 64 * 1024).ok()??;
+        serde_json::from_slice(&file.bytes).ok()
+    }
+}
+
+/// Backs a data directory up into a new file, also while a server uses it.
+///
+/// # Errors
+/// When the file exists, cannot be written, or does not pass the verification; it is not there then.
+pub fn back_up(data_dir: &Path, to: &Path) -> Result<BackupContents, ServerError> {
+    let database = data_dir.join(FILE_NAME);
+    exists(&database)?;
+    if to.symlink_metadata().is_ok() {
+        return Err(ServerError::BackupExists(to.to_owned()));
+    }
+    let partial = with_suffix(to, ".partial");
+    let made = snapshot(&database, &partial).and_then(|()| verify(&partial));
+    let contents = made.inspect_err(|_| {
+        let _ = fs_err::remove_file(&partial);
+    })?;
+    put(&partial, to)?;
+    let record = LastBackup { at: UnixMillis::now().0, file: to.display().to_string() };
+    let record = serde_json::to_vec(&record).unwrap_or_default();
+    write_private(&data_dir.join(RECORD), &record)
+        .map_err(|error| unusable(&data_dir.join(RECORD))(error.source))?;
+    Ok(contents)
+}
+
+/// Puts a backup into a data directory. With `replace` a database that is there is kept beside it, under a name
+/// with the time, which is returned.
+///
+/// # Errors
+/// When a server uses the directory, the backup does not pass the verification, or a file cannot be written. The
+/// database that is there stays in its place then.
+pub fn restore(
+    data_dir: &Path,
+    from: &Path,
+    replace: bool,
+) -> Result<(BackupContents, Option<PathBuf>), ServerError> {
+    exists(from)?;
+    create_private_dir(data_dir).map_err(|error| unusable(data_dir)(error.source))?;
+    let _lock = lock(data_dir)?;
+    let database = data_dir.join(FILE_NAME);
+    let is_there = database.symlink_metadata().is_ok();
+    if is_there && !replace {
+        return Err(ServerError::StoreExists(database));
+    }
+    let partial = with_suffix(&database, ".partial");
+    let _ = fs_err::remove_file(&partial);
+    // Through SQLite: it reads a backup of another program, too, whose last changes are in a side file.
+    let copied = snapshot(from, &partial).and_then(|()| verify(&partial));
+    let contents = copied.inspect_err(|_| {
+        let _ = fs_err::remove_file(&partial);
+    })?;
+    let aside = is_there.then(|| with_suffix(&database, &format!(".aside-{}", UnixMillis::now().0)));
+    if let Some(aside) = &aside {
+        for suffix in SIDE_FILES.into_iter().chain([""]) {
+            let file = with_suffix(&database, suffix);
+            if file.symlink_metadata().is_ok() {
+                fs_err::rename(&file, with_suffix(aside, suffix)).map_err(unusable(&file))?;
+            }
+        }
+    }
+    put(&partial, &database)?;
+    Ok((contents, aside))
+}
+
+/// Writes a snapshot of a database into a new private file.
+fn snapshot(database: &Path, to: &Path) -> Result<(), ServerError> {
+    let _ = fs_err::remove_file(to);
+    create_private_file(to).map_err(unusable(to))?;
+    let fault = |error: rusqlite::Error| ServerError::Database(database.to_owned(), error.to_string());
+    let connection =
+        Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(fault)?;
+    connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(fault)?;
+    let target = to.to_str().ok_or_else(|| ServerError::Argument("--to", "must be a path in UTF-8"))?;
+    let written = connection.execute("VACUUM INTO ?1", [target]);
+    written.map_err(|error| ServerError::Database(to.to_owned(), error.to_string()))?;
+    Ok(())
+}
+
+/// Renames a finished file, durably.
+fn put(partial: &Path, to: &Path) -> Result<(), ServerError> {
+    fs_err::File::open(partial).and_then(|file| file.sync_all()).map_err(unusable(partial))?;
+    fs_err::rename(partial, to).map_err(unusable(to))?;
+    #[cfg(unix)]
+    if let Some(directory) = to.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        fs_err::File::open(directory).and_then(|file| file.sync_all()).map_err(unusable(directory))?;
+    }
+    Ok(())
+}
+
+/// Verifies a database that no server uses.
+pub(crate) fn verify(path: &Path) -> Result<BackupContents, ServerError> {
+    let fault = |error: rusqlite::Error| ServerError::Database(path.to_owned(), error.to_string());
+    let damaged = |text: String| ServerError::Damaged(path.to_owned(), text);
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(fault)?;
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(fault);
+    let schema = number("PRAGMA user_version")?;
+    let known = crate::store::SCHEMA_VERSION;
+    if schema > known {
+        return Err(ServerError::NewerSchema { path: path.to_owned(), found: schema, known });
+    }
+    if number("SELECT count(*) FROM sqlite_schema WHERE name IN ('accounts', 'events', 'blocks', 'bodies')")?
+        < 4
+    {
+        return Err(damaged("it is not the database of a server".to_owned()));
+    }
+    let checked: String =
+        connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(fault)?;
+    if checked != "ok" {
+        return Err(damaged(checked));
+    }
+    let count = |table: &str| {
+        let rows = number(&format!("SELECT count(*) FROM {table}"))?;
+        Ok::<u64, ServerError>(u64::try_from(rows).unwrap_or(0))
+    };
+    let contents = BackupContents {
+        schema,
+        bytes: fs_err::metadata(path).map_err(unusable(path))?.len(),
+        accounts: count("accounts")?,
+        teams: count("teams")?,
+        events: count("events")?,
+        bodies: count("bodies")?,
+    };
+    let verified = verify_events(&connection).map_err(fault)?;
+    let verified = verified.and_then(|events| match events == contents.events {
+        true => verify_bodies(&connection).map_err(|error| error.to_string()),
+        false => Err(format!("{} events have no bytes", contents.events - events)),
+    });
+    verified.map(|()| contents).map_err(damaged)
+}
+
+/// Compares the bytes of every event with its digest. Blocks and events are read side by side, in the order of
+/// the blocks.
+fn verify_events(connection: &Connection) -> rusqlite::Result<Result<u64, String>> {
+    let mut statement = connection.prepare(
+        "SELECT blocks.key, packed, \"offset\", length, digest FROM events JOIN blocks ON blocks.key = events.block
+         ORDER BY events.block",
+    )?;
+    let mut rows = statement.query([])?;
+    let (mut current, mut plain, mut verified) = (None, Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        let block: i64 = row.get(0)?;
+        if current != Some(block) {
+            plain.clear();
+            let packed = row.get_ref(1)?.as_blob().unwrap_or_default();
+            if MultiGzDecoder::new(packed).take(LARGEST_BLOCK).read_to_end(&mut plain).is_err() {
+                return Ok(Err(format!("block {block} does not unpack")));
+            }
+            current = Some(block);
+        }
+        let span = |column: usize| {
+            row.get::<_, i64>(column).map(|number| usize::try_from(number).unwrap_or(usize::MAX))
+        };
+        let (start, length) = (span(2)?, span(3)?);
+        let bytes = plain.get(start..start.saturating_add(length));
+        let digest = row.get_ref(4)?.as_blob().unwrap_or_default();
+        if bytes.is_none_or(|bytes| Sha256::digest(bytes)[..] != *digest) {
+            return Ok(Err(format!("block {block} does not hold what was received")));
+        }
+        verified += 1;
+    }
+    Ok(Ok(verified))
+}
+
+fn verify_bodies(connection: &Connection) -> Result<(), String> {
+    let verify = || -> rusqlite::Result<Option<i64>> {
+        let mut statement = connection.prepare("SELECT seq, content, content_hash FROM bodies")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let content = row.get_ref(1)?.as_bytes().unwrap_or_default();
+            if body::hash(content).as_bytes() != row.get_ref(2)?.as_bytes().unwrap_or_default() {
+                return row.get(0).map(Some);
+            }
+        }
+        Ok(None)
+    };
+    match verify() {
+        Ok(None) => Ok(()),
+        Ok(Some(seq)) => Err(format!("body {seq} does not hold what was received")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn exists(path: &Path) -> Result<(), ServerError> {
+    path.symlink_metadata().map(|_| ()).map_err(unusable(path))
+}
+
+fn unusable(path: &Path) -> impl FnOnce(std::io::Error) -> ServerError + use<> {
+    let path = path.to_owned();
+    move |error| ServerError::DataDir(path, error)
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
