@@ -128,7 +128,7 @@ fn snapshot(database: &Path, to: &Path) -> Result<(), ServerError> {
     let connection =
         Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(fault)?;
     connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(fault)?;
-    let target = to.to_str().ok_or_else(|| ServerError::Argument("--to", "must be a path in UTF-8"))?;
+    let target = to.to_str().ok_or(ServerError::Argument("--to", "must be a path in UTF-8"))?;
     let written = connection.execute("VACUUM INTO ?1", [target]);
     written.map_err(|error| ServerError::Database(to.to_owned(), error.to_string()))?;
     Ok(())
