@@ -162,7 +162,6 @@ fn review_is_in_the_row_that_leaves_it() {
     let approval = move_task::Request {
         reviewer: Some("renata".into()),
         approval_ref: Some("#12".into()),
-        skip_review_artifact_check: true,
         note: Some("fine".into()),
         ..to("approved")
     };

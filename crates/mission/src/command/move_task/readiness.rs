@@ -53,7 +53,9 @@ pub(super) fn check_ready(
     let mut warning = None;
     let refuse =
         |code, problem: String| Err(MissionError::invalid(code, problem, &json!({ "wp_id": wp.id })));
+    // In a current mission the row that leaves `in_review` is the newer review, and its review cycle has no verdict.
     if matches!(to, Lane::Approved | Lane::Done)
+        && snapshot.dialect() == Dialect::Rc11
         && !request.skip_review_artifact_check
         && let Some(cycle) = newest_cycle(&wp.path)?
         && read_verdict(&cycle)? == "rejected"
