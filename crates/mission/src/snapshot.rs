@@ -78,7 +78,7 @@ pub fn reduce(parts: &[&Log], dialect: Dialect) -> Snapshot {
         }
     }
     if let Some(last) = last {
-        snapshot.materialized_at = last.at.to_string();
+        snapshot.materialized_at = last.at().into_owned();
         snapshot.last_event_id = Some(last.event_id.to_string());
     }
     snapshot.work_packages = newest.into_iter().map(|(id, newest)| (id.to_owned(), newest.state())).collect();
@@ -220,7 +220,7 @@ impl<'a> Newest<'a> {
         PackageState {
             lane: self.row.to,
             actor: self.row.actor.to_string(),
-            last_transition_at: Some(self.row.at.to_string()),
+            last_transition_at: Some(self.row.at().into_owned()),
             last_event_id: Some(self.row.event_id.to_string()),
             force_count: self.force_count,
             slots: self.slots,

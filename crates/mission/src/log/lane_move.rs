@@ -4,6 +4,7 @@ use super::lane_row::LaneView;
 use crate::instant::Instant;
 use crate::lane::Lane;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -14,7 +15,8 @@ pub(crate) struct LaneMove {
     pub(crate) wp_id: Arc<str>,
     pub(crate) mission_slug: Arc<str>,
     pub(crate) actor: Arc<str>,
-    pub(crate) at: Box<str>,
+    /// The time as written, unless it is the instant as [`Instant::iso`] writes it.
+    at: Option<Box<str>>,
     /// None when `at` is no time.
     pub(crate) instant: Option<Instant>,
     pub(crate) from: Lane,
@@ -66,9 +68,10 @@ impl LaneMove {
             detail.claim = known.filter(|(key, value)| tells(key, value)).collect();
         }
         if to == Lane::Canceled {
-            detail.reason = row.reason.map(std::borrow::Cow::into_owned);
-            detail.reason_source = row.reason_source.map(std::borrow::Cow::into_owned);
+            detail.reason = row.reason.map(Cow::into_owned);
+            detail.reason_source = row.reason_source.map(Cow::into_owned);
         }
+        let instant = Instant::parse(&row.at);
         let has_detail = detail.names_review
             || detail.review_result.is_some()
             || !detail.claim.is_empty()
@@ -78,12 +81,20 @@ impl LaneMove {
             wp_id: names.share(&row.wp_id),
             mission_slug: names.share(&row.mission_slug),
             actor: names.share(&row.actor.0),
-            instant: Instant::parse(&row.at),
-            at: row.at.into(),
+            instant,
+            at: (instant.is_none() || !is_iso(&row.at)).then(|| row.at.into()),
             from,
             to,
             force: row.force,
             detail: has_detail.then(|| Box::new(detail)),
+        }
+    }
+
+    /// When, as written.
+    pub(crate) fn at(&self) -> Cow<'_, str> {
+        match &self.at {
+            Some(at) => Cow::Borrowed(at),
+            None => Cow::Owned(self.instant.and_then(Instant::iso).unwrap_or_default()),
         }
     }
 
@@ -121,10 +132,49 @@ impl LaneMove {
     }
 }
 
+/// Whether a time is written as [`Instant::iso`] writes it: UTC with six digits of microseconds.
+fn is_iso(at: &str) -> bool {
+    let bytes = at.as_bytes();
+    // A second 60 is read as the one before.
+    bytes.len() == 32
+        && bytes[5].is_ascii_digit()
+        && bytes[10] == b'T'
+        && bytes[17] != b'6'
+        && bytes[19] == b'.'
+        && at.ends_with("+00:00")
+}
+
 /// How the reasons begin that commands make up.
 const MADE_REASONS: [&str; 2] = ["Force move to ", "move-task: "];
 
 /// A blank agent tells nothing.
 fn tells(key: &str, value: &Value) -> bool {
     !value.is_null() && (key != "agent" || value.as_str().is_some_and(|agent| !agent.trim().is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_reads_back_as_it_was_written() {
+        for at in [
+            "2026-08-01T10:00:01.000000+00:00",
+            "2026-08-01T10:00:01.123456+00:00",
+            "2026-08-01T10:00:01+00:00",
+            "2026-08-01T10:00:01.123456Z",
+            "2026-08-01 10:00:01.123456+00:00",
+            "2026-08-01T10:00:01.1234567+00:00",
+            "2026-08-01T10:00:01.123456-00:00",
+            "2026-08-01T12:00:01.12345+02:00",
+            "2026-06-30T23:59:60.123456+00:00",
+            "2026-W31-6T10:00:01.123456+00:00",
+            "2026-13-01T10:00:01.123456+00:00",
+            "yesterday",
+        ] {
+            let row = crate::log::tests::lane_row("A", at);
+            let kept = LaneMove::of("A".into(), row.view(), &mut Names::default());
+            assert_eq!(kept.at(), at);
+        }
+    }
 }

@@ -32,6 +32,7 @@ use crate::error::{MissionError, Result};
 use crate::lane::Lane;
 use contract::json;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -428,17 +429,18 @@ impl Log {
     }
 
     /// Of every row about `subject`: its id and its time.
-    fn times_of<'a>(&'a self, subject: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    fn times_of<'a>(&'a self, subject: &'a str) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
         let moves = self.moves.iter().filter(move |row| &*row.wp_id == subject);
         let annotations = self.annotations.iter().filter(move |row| row.wp_id == subject);
         let facts = self.facts.iter().filter(move |row| row.subject() == Some(subject));
         let others = self.others.iter().filter(move |row| row.wp_id.as_deref() == Some(subject));
-        let others = others.map(|row| (row.event_id.as_deref().unwrap_or_default(), &*row.at));
-        moves
-            .map(|row| (&*row.event_id, &*row.at))
-            .chain(annotations.map(|row| (&*row.event_id, &*row.at)))
-            .chain(facts.map(|row| (&*row.event_id, &*row.timestamp)))
-            .chain(others)
+        let others = others.map(|row| (row.event_id.as_deref().unwrap_or_default(), row.at.as_str()));
+        let written = annotations
+            .map(|row| (row.event_id.as_str(), row.at.as_str()))
+            .chain(facts.map(|row| (row.event_id.as_str(), row.timestamp.as_str())))
+            .chain(others);
+        let moves = moves.map(|row| (&*row.event_id, row.at()));
+        moves.chain(written.map(|(event_id, at)| (event_id, Cow::Borrowed(at))))
     }
 }
 

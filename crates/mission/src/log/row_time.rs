@@ -38,7 +38,7 @@ pub(crate) fn place_after(log: &Log, earlier: &[Row], rows: &mut [Row]) -> Resul
     let mut latest: HashMap<String, Latest> =
         rows.iter().filter_map(|row| Some((row.subject()?.to_owned(), Latest::default()))).collect();
     for (subject, latest) in &mut latest {
-        log.times_of(subject).for_each(|(event_id, at)| latest.add(event_id, at, true));
+        log.times_of(subject).for_each(|(event_id, at)| latest.add(event_id, &at, true));
     }
     for row in earlier {
         if let Some(latest) = row.subject().and_then(|subject| latest.get_mut(subject)) {
