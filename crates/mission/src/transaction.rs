@@ -226,8 +226,14 @@ impl Change {
         if wanted.is_empty() {
             return Ok(None);
         }
-        let log = read_mission_log(project, &self.mission)?;
-        let board = reduce(&[&log], self.mission.dialect(&log));
+        let added = Log::of(self.log.path(), &self.rows);
+        let board = if self.log.is_in_checkout() && self.log.is_all_before(&self.rows) {
+            // The append was read back, and no other program wrote: the log is what was read, and these rows.
+            reduce(&[&self.log, &added], self.dialect(&added))
+        } else {
+            let log = read_mission_log(project, &self.mission)?;
+            reduce(&[&log], self.mission.dialect(&log))
+        };
         match wanted.into_iter().find(|(wp_id, lane)| board.lane(wp_id) != *lane) {
             None => Ok(Some(board)),
             Some((wp_id, lane)) => {

@@ -92,6 +92,8 @@ pub struct Log {
     ids: HashMap<Arc<str>, u8>,
     names: Names,
     lines: usize,
+    /// How many bytes were read.
+    length: u64,
     ends_open: bool,
     damage: Vec<Damage>,
     /// Rows that this release does not know, and annotations that are there twice.
@@ -146,6 +148,8 @@ fn each_line_of_file(path: &Path, each: impl FnMut(Line<'_>)) -> Result<()> {
 struct Line<'a> {
     number: usize,
     bytes: &'a [u8],
+    /// How many bytes of the file it takes.
+    length: usize,
     is_whole: bool,
     ends: bool,
 }
@@ -196,7 +200,7 @@ fn each_line(mut source: impl BufRead, mut each: impl FnMut(Line<'_>)) -> std::i
         }
         number += 1;
         let bytes = if number == 1 { bytes.strip_prefix(BOM).unwrap_or(&bytes) } else { &bytes };
-        each(Line { number, bytes, is_whole: is_whole && bytes.len() <= MAX_ROW, ends });
+        each(Line { number, bytes, length, is_whole: is_whole && bytes.len() <= MAX_ROW, ends });
     }
 }
 
@@ -230,6 +234,7 @@ impl Log {
     }
 
     fn take_line(&mut self, line: Line<'_>) {
+        self.length += line.length as u64;
         self.ends_open = !line.ends;
         if line.is_blank() && line.is_whole {
             return;
@@ -420,6 +425,13 @@ impl Log {
             text.push('\n');
         }
         Ok(text)
+    }
+
+    /// Whether the file is what was read and then `rows`, which were appended to it.
+    pub(crate) fn is_all_before(&self, rows: &[Row]) -> bool {
+        let length = std::fs::symlink_metadata(&self.path).map(|facts| facts.len());
+        let added = self.plan_append(rows).map(|text| text.len() as u64);
+        matches!((length, added), (Ok(length), Ok(added)) if length == self.length + added)
     }
 
     /// Appends `rows` as one write and verifies them.

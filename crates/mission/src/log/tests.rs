@@ -107,8 +107,12 @@ fn appending_closes_an_open_line_and_never_repeats_an_id() {
     let rows = [Row::Lane(row)];
     log.append(&mut writing, &rows).unwrap();
     writing.keep();
+    assert!(log.is_all_before(&rows));
     let read = read_log(world.path()).unwrap();
     assert_eq!(read.line_count(), 2);
+    // Another program has written.
+    std::fs::write(log.path(), format!("{}\n", std::fs::read_to_string(log.path()).unwrap())).unwrap();
+    assert!(!log.is_all_before(&rows));
     assert!(read.contains("01KRX11MABCDEFGHJKMNPQRSTW"));
 }
 
