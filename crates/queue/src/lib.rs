@@ -100,6 +100,8 @@ pub mod observe;
 mod origin;
 pub mod outbox;
 pub mod parked;
+#[cfg(doctest)]
+mod permit_proofs;
 pub mod project_store;
 mod rewound;
 pub mod row;

@@ -1,8 +1,0 @@
-//! Passing it on is fine.
-
-fn main() {}
-
-#[allow(dead_code)]
-fn once(permit: gate::CapturePermit) -> gate::CapturePermit {
-    permit
-}
