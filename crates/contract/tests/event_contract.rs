@@ -1,6 +1,6 @@
 //! What the event contract accepts, what the server tolerates beside it, and that nothing panics.
 
-// A skipped test prints a line.
+// Some tests print what they counted.
 #![allow(clippy::print_stdout)]
 
 use contract::event::{self, Deviation, Node, RejectionCode, Tolerance};

@@ -1,5 +1,5 @@
 //! The reference's own missions and what it computed from them. The data lies beside the project and
-//! is no part of it: without it every test here says that it skipped.
+//! is not part of it: the tests are ignored, and `.ci/run` runs them.
 
 // Tests print what agrees, and fail by unwrapping.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]

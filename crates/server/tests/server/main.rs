@@ -1,6 +1,6 @@
 //! A real server on a loopback port, asked over real sockets.
 
-// A skipped test prints a line.
+// Some tests print what they counted.
 #![allow(clippy::print_stdout)]
 
 mod backup;
