@@ -1,35 +1,24 @@
-//! A real daemon of the world, and a fake daemon of the reference. Both end with their test.
+//! A real daemon of a world, and a fake daemon of the reference. Both end with their test.
 
 use crate::patience::{PATIENCE, eventually};
 use crate::world::World;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use system::lock::LockProbe;
 
-/// The daemons of a world, started here or by a command. Dropping this ends them.
+/// A daemon that a test started. Dropping this ends it; one that a command starts ends with its world.
 #[derive(Debug)]
-pub struct Daemons {
-    control_file: PathBuf,
-    started: Option<Started>,
-}
-
-/// The one started here.
-#[derive(Debug)]
-struct Started {
+pub struct Daemon {
     pid: u32,
     /// Start time, which distinguishes it from a later process with the same pid.
     born: Option<u64>,
 }
 
-impl Daemons {
-    /// Covers daemons that commands of `world` start.
-    pub fn of(world: &World) -> Self {
-        Self { control_file: world.home().control_file(), started: None }
-    }
-
+impl Daemon {
     /// Starts the daemon of `world`, and waits until it is idle.
     ///
     /// # Panics
@@ -37,20 +26,19 @@ impl Daemons {
     #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
     pub fn start(world: &World) -> Self {
         let _ = world.run(["sync", "daemon", "start", "--json"]).exits(0);
-        let control_file = world.home().control_file();
-        let pid = read_pid(&control_file).expect("a control file");
-        let daemons = Self { control_file, started: Some(Started { pid, born: born(pid) }) };
-        daemons.rest(world);
-        daemons
+        let pid = read_pid(&world.home().control_file()).expect("a control file");
+        let daemon = Self { pid, born: born(pid) };
+        // It has checked for rows once and stopped writing.
+        eventually("the daemon rests", || {
+            let status = world.run(["sync", "daemon", "status", "--json"]).exits(0).json();
+            status["report"]["phase"] == "idle"
+        });
+        daemon
     }
 
-    /// The process id of the daemon that was started here.
-    ///
-    /// # Panics
-    /// When none was.
-    #[allow(clippy::expect_used, reason = "a test that asks for a daemon it did not start has to stop")]
+    /// Its process id.
     pub fn pid(&self) -> u32 {
-        self.started.as_ref().expect("one that was started here").pid
+        self.pid
     }
 
     /// Kills the daemon, as in a crash.
@@ -58,7 +46,7 @@ impl Daemons {
     /// # Panics
     /// When it does not end.
     pub fn crash(&self) {
-        end(self.pid());
+        end(self.pid);
     }
 
     /// Sends a signal to the daemon.
@@ -66,37 +54,37 @@ impl Daemons {
     /// # Panics
     /// When it cannot be sent.
     pub fn signal(&self, name: &str) {
-        assert!(send(self.pid(), name), "SIG{name} to {}", self.pid());
-    }
-
-    /// Waits until the daemon has checked for rows once and stopped writing.
-    fn rest(&self, world: &World) {
-        eventually("the daemon rests", || {
-            let status = world.run(["sync", "daemon", "status", "--json"]).exits(0).json();
-            status["report"]["phase"] == "idle"
-        });
+        assert!(send(self.pid, name), "SIG{name} to {}", self.pid);
     }
 }
 
-impl Drop for Daemons {
+impl Drop for Daemon {
     fn drop(&mut self) {
-        if let Some(Started { pid, born: birth }) = self.started
-            && born(pid) == birth
-        {
-            end(pid);
-        }
-        // The one that a command started; the file of a crashed one may name a reused pid.
-        if let Some(pid) = read_pid(&self.control_file)
-            && is_daemon(pid)
-        {
-            end(pid);
+        if born(self.pid) == self.born {
+            end(self.pid);
         }
     }
 }
 
-fn is_daemon(pid: u32) -> bool {
+/// Ends the daemon of `world` that a command started, if one runs. A control file may be that of a crashed
+/// daemon, or a copy of another home's.
+pub(crate) fn end_of(world: &World) {
+    let home = world.home();
+    if let Some(pid) = read_pid(&home.control_file())
+        && system::lock::probe(&home.owner_lock()).is_ok_and(|lock| lock == LockProbe::Held)
+        && is_daemon_of(world, pid)
+    {
+        end(pid);
+    }
+}
+
+fn is_daemon_of(world: &World, pid: u32) -> bool {
     let argv = system::process::process_argv(i64::from(pid)).unwrap_or_default();
+    let home = [b"HOME=", world.user_home().as_os_str().as_encoded_bytes()].concat();
+    // Where a system does not show the environment, the lock has to do.
+    let environ = std::fs::read(format!("/proc/{pid}/environ"));
     argv.iter().any(|word| word == "daemon")
+        && environ.map_or(true, |pairs| pairs.split(|byte| *byte == 0).any(|pair| pair == home))
 }
 
 fn read_pid(control_file: &Path) -> Option<u32> {

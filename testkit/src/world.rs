@@ -22,7 +22,7 @@ pub const TEAM: &str = "team-PRIV-01";
 /// Timeout for a command of the binary.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A temporary home with commands run in it. The directory is removed at the end.
+/// A temporary home with commands run in it. At the end its daemon is ended and the directory removed.
 #[derive(Debug)]
 pub struct World {
     _directory: TempDir,
@@ -83,6 +83,13 @@ impl World {
         Self::named(binary, "home")
     }
 
+    /// A world for the tests of a library: no program to run, and no variable but the home.
+    pub fn of_library() -> Self {
+        let mut world = Self::new("");
+        world.variables.clear();
+        world
+    }
+
     /// The same with this name of the user home, to test unusual paths.
     ///
     /// # Panics
@@ -105,8 +112,19 @@ impl World {
 
     /// Uses another copy of the CLI for later commands.
     #[must_use]
-    pub fn with_program(self, binary: impl Into<PathBuf>) -> Self {
-        Self { binary: binary.into(), ..self }
+    pub fn with_program(mut self, binary: impl Into<PathBuf>) -> Self {
+        self.binary = binary.into();
+        self
+    }
+
+    /// Lets later commands start the daemon, which ends with this world.
+    pub fn allow_daemon(&mut self) -> &mut Self {
+        self.unset("SPEC_KITTY_NO_DAEMON")
+    }
+
+    /// Ends the daemon that a command started, if one runs.
+    pub fn end_daemon(&self) {
+        crate::daemon::end_of(self);
     }
 
     /// Sets or replaces an environment variable of later commands.
@@ -150,6 +168,13 @@ impl World {
     pub fn home(&self) -> Home {
         let variable = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
         Home::resolve(&Environment::from_pairs([(variable, self.user_home.as_os_str())])).expect("a home")
+    }
+
+    /// The environment of commands, without what they get from the host.
+    pub fn environment(&self) -> Environment {
+        let variable = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+        let own = self.variables.iter().map(|(name, value)| (name.as_str(), OsStr::new(value)));
+        Environment::from_pairs(std::iter::once((variable, self.user_home.as_os_str())).chain(own))
     }
 
     /// The scope of the shared identity.
@@ -212,11 +237,18 @@ impl World {
     ///
     /// # Panics
     /// When it cannot be written.
-    #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
     pub fn write_state(&self, relative: &str, bytes: &[u8]) -> &Self {
-        let path = self.root().join(relative);
+        self.write(&self.root().join(relative), bytes)
+    }
+
+    /// Writes any file, and creates its directory.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
+    pub fn write(&self, path: &Path, bytes: impl AsRef<[u8]>) -> &Self {
         std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
-        std::fs::write(path, bytes).expect("a state file");
+        std::fs::write(path, bytes).expect("a file");
         self
     }
 
@@ -253,6 +285,12 @@ impl World {
         }
         std::fs::create_dir_all(self.work.join(".kittify")).expect("a project");
         self
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.end_daemon();
     }
 }
 

@@ -56,7 +56,7 @@ mod linux {
             ..session(&server.url(), EMAIL, &server.team)
         };
         world.write_session(&login);
-        world.unset("SPEC_KITTY_NO_DAEMON");
+        world.allow_daemon();
         let scene = Scene::new(&world);
 
         let _ = world.run(["sync", "daemon", "start"]).exits(0);

@@ -3,6 +3,7 @@
 //! to change. Issue 8, item 15.
 #![cfg(unix)]
 
+use crate::worlds::{fresh, logged_in};
 use std::os::unix::fs::PermissionsExt;
 use testkit::World;
 
@@ -282,10 +283,6 @@ fn advices_that_can_be_followed_cure_what_printed_them() {
     }
 }
 
-fn logged_in() -> World {
-    testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"))
-}
-
 /// The command prints this on one of its streams.
 #[track_caller]
 fn says(world: &World, argv: &[&str], words: &str) {
@@ -297,7 +294,7 @@ fn says(world: &World, argv: &[&str], words: &str) {
 const CREATE: [&str; 4] = ["agent", "mission", "create", "one"];
 
 fn project_is_made() {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let world = fresh();
     world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", testkit::world::SERVER)).log_in();
     says(&world, &CREATE, "create `.kittify");
     world.init_project();

@@ -1,6 +1,7 @@
 //! What a server, or something in its place, answers: the binary believes only the protocol, parks a conflict
 //! with its payload, and parks nothing when everything is refused.
 
+use crate::worlds::{fresh, with_server};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use testkit::World;
@@ -8,13 +9,12 @@ use testkit::reference_queue::{PROJECT, ReferenceQueue};
 use testkit::scripted::{Reply, ScriptedServer};
 use testkit::world::{TEAM, USER, session};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_spec-kitty");
 const EVENT: &str = "01KRX0000000000000000000A1";
 const PAGE: &str = "<html><title>Hotel</title>Please log in</html>";
 
 /// A world that is logged in at `server`, with events and a body that wait.
 fn waiting(server: &str) -> World {
-    let world = World::new(BINARY);
+    let world = fresh();
     world.write_config(&format!("[sync]\nserver_url = \"{server}\"\n"));
     world.write_session(&session(server, USER, TEAM));
     world.init_project();
@@ -83,7 +83,7 @@ fn body_that_a_portal_takes_stays() {
 
 #[test]
 fn duplicate_with_other_content_is_parked_as_a_conflict() {
-    let (world, _server) = testkit::host::with_server(BINARY);
+    let (world, _server) = with_server();
     ReferenceQueue::create(&world.root().join("queue.db")).event(EVENT, None);
     world.run(["sync", "migrate"]).exits(0);
     world.run(["sync", "opt-in", "--project", PROJECT, "--include-held", "--yes"]).exits(0);

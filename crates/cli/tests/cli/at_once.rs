@@ -1,6 +1,7 @@
 //! Many processes on one mission, one repository, at the same moment: each either does what it says it did, or says
 //! that it did not.
 
+use crate::worlds::fresh;
 use std::process::{Child, Stdio};
 use testkit::World;
 use testkit::mission::Mission;
@@ -10,7 +11,7 @@ const MANY: usize = 8;
 
 /// A world with a mission whose work packages are final. Nothing is captured: it is the repository that counts.
 fn scene() -> (World, Mission) {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let world = fresh();
     world.init_project();
     let mission = Mission::create(&world, "crowd");
     mission.specified(&world);

@@ -1,6 +1,7 @@
 //! What `sync now` says about rows that wait, about a refused login and about a daemon that was faster; and
 //! what it keeps about its attempts.
 
+use crate::worlds::{fresh, with_server};
 use queue::{LastAttempt, observe_counts};
 use rusqlite::Connection;
 use serde_json::json;
@@ -9,8 +10,6 @@ use testkit::World;
 use testkit::reference_queue::{PROJECT, ReferenceQueue};
 use testkit::scripted::{Reply, ScriptedServer};
 use testkit::world::{TEAM, USER, session};
-
-const BINARY: &str = env!("CARGO_BIN_EXE_spec-kitty");
 
 fn queue_path(world: &World) -> PathBuf {
     let status = world.run(["sync", "status", "--json"]).exits(0).json();
@@ -24,7 +23,7 @@ fn last_attempt(world: &World) -> Option<LastAttempt> {
 
 /// A world that is logged in, by a session, at `server`.
 fn logged_in(server: &str) -> World {
-    let world = World::new(BINARY);
+    let world = fresh();
     world.write_config(&format!("[sync]\nserver_url = \"{server}\"\n"));
     world.write_session(&session(server, USER, TEAM));
     world.init_project();
@@ -33,7 +32,7 @@ fn logged_in(server: &str) -> World {
 
 #[test]
 fn bodies_that_wait_for_their_next_attempt_are_named_with_its_time() {
-    let (world, _server) = testkit::host::with_server(BINARY);
+    let (world, _server) = with_server();
     ReferenceQueue::create(&world.root().join("queue.db")).body("spec.md", "# Spec\n");
     world.run(["sync", "migrate"]).exits(0);
     world.run(["sync", "opt-in", "--project", PROJECT, "--include-held", "--yes"]).exits(0);
@@ -93,9 +92,8 @@ fn unreachable_server_is_no_failure_while_nothing_waits() {
 #[cfg(unix)]
 #[test]
 fn delivery_by_the_daemon_a_moment_ago_is_said() {
-    let (mut world, server) = testkit::host::with_server(BINARY);
-    world.unset("SPEC_KITTY_NO_DAEMON");
-    let _daemons = testkit::daemon::Daemons::of(&world);
+    let (mut world, server) = with_server();
+    world.allow_daemon();
     world.run(["agent", "mission", "create", "tea-timer"]).exits(0);
     testkit::patience::eventually("the daemon delivers", || !server.event_ids().is_empty());
     testkit::patience::eventually("the daemon has recorded it", || last_attempt(&world).is_some());
@@ -182,7 +180,7 @@ fn refused_login_is_a_warning_until_another_one_is_stored() {
 
 #[test]
 fn boundary_line_counts_the_reasons() {
-    let world = World::new(BINARY);
+    let world = fresh();
     world.init_project();
     world.write_config("[sync]\nserver_url = \"https://example.invalid\"\n");
     let check = world.run(["sync", "status", "--check"]).exits(2).stdout;

@@ -1,6 +1,7 @@
 //! Login, status, change of account and logout: the binary against its own server.
 #![cfg(target_os = "linux")]
 
+use crate::worlds::{fresh, with_server};
 use daemon::control::client::ControlClient;
 use daemon::control::file::ControlFile;
 use identity::{Secret, Session, SessionStore};
@@ -21,7 +22,7 @@ const OTHER: &str = "other@example.com";
 
 /// A logged-out world and a server that knows one account, with its approval secret.
 fn world() -> (World, Server, String) {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let world = fresh();
     let server = Server::start(&world, EMAIL);
     let secret = server.secret.clone();
     world.init_project();
@@ -223,7 +224,7 @@ fn second_account(world: &World) -> (String, String) {
 
 #[test]
 fn ci_token_doctor_lists_state_and_token_file_mode() {
-    let (mut world, server) = testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"));
+    let (mut world, server) = with_server();
     let doctor = world.run(["auth", "doctor"]).exits(0).stdout;
     assert!(!doctor.contains("session.salt"), "there is no session whose key it could make: {doctor}");
 

@@ -3,22 +3,18 @@
 //! the warnings beside the boundary. The single names are walked by `failure_names.rs`.
 #![cfg(unix)]
 
+use crate::worlds::{fresh, with_listener};
 use contract::{Field, OwnerRecord};
 use identity::session::Team;
 use serde_json::Value;
 use std::process::Command;
 use testkit::browser;
-use testkit::daemon::{Daemons, ReferenceDaemon};
+use testkit::daemon::{Daemon, ReferenceDaemon};
 use testkit::listener::CountingListener;
 use testkit::owner::{agreeing, failing_names, write};
 use testkit::reference_queue::{PROJECT, ReferenceQueue, leave_hot_journal};
 use testkit::world::{TEAM, USER, finish, session};
 use testkit::{Server, World};
-
-/// A world that is logged in, at a server that does not answer.
-fn world() -> (World, CountingListener) {
-    testkit::host::with_listener(env!("CARGO_BIN_EXE_spec-kitty"))
-}
 
 /// `sync now`, a producing verb and the check refuse under these names; gives the remedies.
 #[track_caller]
@@ -47,12 +43,12 @@ fn coherent(world: &World) {
 #[test]
 fn a_daemon_of_another_team_is_replaced_or_joined() {
     for remedy in 0..2 {
-        let (world, server) = world();
+        let (world, server) = with_listener();
         let mut both = session(&server.url(), USER, TEAM);
         both.teams.push(Team { id: "team-PRIV-02".into(), ..both.teams[0].clone() });
         world.write_session(&both);
         let _ = world.run(["auth", "switch", "team-PRIV-02"]).exits(0);
-        let _daemons = Daemons::start(&world);
+        let _daemons = Daemon::start(&world);
         let _ = world.run(["auth", "switch", TEAM]).exits(0);
         let remedies = refused(&world, &["daemon_team_or_user", "daemon_queue_db_path"]);
         assert_eq!(remedies, ["spec-kitty doctor restart-daemon", "spec-kitty auth switch team-PRIV-02"]);
@@ -64,8 +60,8 @@ fn a_daemon_of_another_team_is_replaced_or_joined() {
 
 #[test]
 fn a_daemon_of_another_server_is_replaced() {
-    let (world, server) = world();
-    let _daemons = Daemons::start(&world);
+    let (world, server) = with_listener();
+    let _daemons = Daemon::start(&world);
     let other = CountingListener::start();
     world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", other.url()));
     let remedies = refused(&world, &["daemon_server_url", "daemon_queue_db_path"]);
@@ -77,7 +73,7 @@ fn a_daemon_of_another_server_is_replaced() {
 
 #[test]
 fn a_daemon_of_another_copy_of_the_program_is_replaced() {
-    let (world, _server) = world();
+    let (world, _server) = with_listener();
     let copy = world.user_home().join("opt/bin/spec-kitty");
     std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
     std::fs::copy(env!("CARGO_BIN_EXE_spec-kitty"), &copy).unwrap();
@@ -86,7 +82,7 @@ fn a_daemon_of_another_copy_of_the_program_is_replaced() {
     start.args(["sync", "daemon", "start"]);
     let _ = finish(start).exits(0);
     // Running already: this only waits for its rest, and ends it with the test.
-    let _daemons = Daemons::start(&world);
+    let _daemons = Daemon::start(&world);
     let remedies = refused(&world, &["daemon_executable_path", "daemon_source_path"]);
     assert_eq!(remedies, ["spec-kitty doctor restart-daemon"]);
     follow(&world, &remedies[0]);
@@ -96,7 +92,7 @@ fn a_daemon_of_another_copy_of_the_program_is_replaced() {
 /// A daemon of the reference has no lock of ours; it is asked to go over its own port.
 #[test]
 fn a_daemon_of_the_reference_that_differs_is_replaced() {
-    let (world, _server) = world();
+    let (world, _server) = with_listener();
     let theirs = ReferenceDaemon::start(&world);
     let record = OwnerRecord {
         port: i64::from(theirs.port),
@@ -114,7 +110,7 @@ fn a_daemon_of_the_reference_that_differs_is_replaced() {
     assert_eq!(remedies, ["spec-kitty doctor restart-daemon"]);
     follow(&world, &remedies[0]);
     coherent(&world);
-    let _daemons = Daemons::start(&world);
+    let _daemons = Daemon::start(&world);
     let status = world.run(["sync", "status", "--json"]).exits(0).json();
     assert_eq!(status["daemon_owner_record"]["status"], "present");
     assert_ne!(status["daemon_owner_record"]["pid"], theirs.pid);
@@ -123,8 +119,8 @@ fn a_daemon_of_the_reference_that_differs_is_replaced() {
 /// Lock held, and the record is not its holder's: it is not compared. Both daemons end.
 #[test]
 fn a_record_of_the_reference_beside_a_live_daemon_of_ours_is_stale() {
-    let (world, _server) = world();
-    let daemons = Daemons::start(&world);
+    let (world, _server) = with_listener();
+    let daemons = Daemon::start(&world);
     let theirs = ReferenceDaemon::start(&world);
     let record = OwnerRecord {
         port: i64::from(theirs.port),
@@ -145,8 +141,8 @@ fn a_record_of_the_reference_beside_a_live_daemon_of_ours_is_stale() {
 /// An unrelated process has the pid of the record: the record is an orphan, and a restart removes it.
 #[test]
 fn restart_moves_foreign_record_aside_of_a_live_daemon() {
-    let (world, _server) = world();
-    let _daemons = Daemons::start(&world);
+    let (world, _server) = with_listener();
+    let _daemons = Daemon::start(&world);
     write(&world, &agreeing(&world, std::process::id()));
     let remedies = refused(&world, &["owner_record_stale"]);
     follow(&world, &remedies[0]);
@@ -155,8 +151,8 @@ fn restart_moves_foreign_record_aside_of_a_live_daemon() {
 
 #[test]
 fn spoiled_record_of_live_daemon_needs_a_new_daemon() {
-    let (world, _server) = world();
-    let daemons = Daemons::start(&world);
+    let (world, _server) = with_listener();
+    let daemons = Daemon::start(&world);
     world.write_state("sync/daemon/owner.json", b"{");
     let remedies = refused(&world, &["owner_record_unreadable"]);
     assert_eq!(remedies, ["spec-kitty doctor restart-daemon"]);
@@ -169,7 +165,7 @@ fn spoiled_record_of_live_daemon_needs_a_new_daemon() {
 /// Nothing listens where its files say: only an operator's word takes them away, and its life is its own.
 #[test]
 fn mute_stray_daemon_lives_and_its_files_move_aside() {
-    let (world, _server) = world();
+    let (world, _server) = with_listener();
     let stray = ReferenceDaemon::start(&world);
     let (pid, token) = (stray.pid, stray.token);
     // A port that was just released: nothing listens there.
@@ -188,7 +184,7 @@ fn mute_stray_daemon_lives_and_its_files_move_aside() {
 /// Read-only commands cannot roll it back; the migration, which may write, does.
 #[test]
 fn interrupted_legacy_write_is_rolled_back_by_its_remedy() {
-    let (world, _server) = world();
+    let (world, _server) = with_listener();
     leave_hot_journal(&world.root().join("queue.db"));
     let status = world.run(["sync", "status", "--check", "--json"]).exits(2).json();
     assert_eq!(failing_names(&status), ["queue_recovery_needed"], "{status:#}");
@@ -200,7 +196,7 @@ fn interrupted_legacy_write_is_rolled_back_by_its_remedy() {
 
 #[test]
 fn without_a_server_the_login_that_is_named_names_one() {
-    let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let mut world = fresh();
     let server = Server::start(&world, USER);
     world.init_project();
     let remedies = refused(&world, &["auth_absent"]);
@@ -235,7 +231,7 @@ fn no_warnings(world: &World) {
 
 #[test]
 fn old_rows_without_daemon_warn_until_delivered() {
-    let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let mut world = fresh();
     let server = Server::start(&world, USER);
     server.welcome(&mut world);
     ReferenceQueue::create(&world.root().join("queue.db"))
@@ -252,7 +248,7 @@ fn old_rows_without_daemon_warn_until_delivered() {
 
 #[test]
 fn token_of_another_host_warns_and_sends_nothing() {
-    let (mut world, elsewhere) = world();
+    let (mut world, elsewhere) = with_listener();
     let server = Server::start(&world, USER);
     world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", server.url()));
     assert_eq!(warned(&world, "SYNC_TOKEN_HOST"), "spec-kitty auth login --server URL");
@@ -272,7 +268,7 @@ fn token_of_another_host_warns_and_sends_nothing() {
 
 #[test]
 fn login_of_unconfigured_server_warns_and_sends_nothing() {
-    let (world, _) = world();
+    let (world, _) = with_listener();
     world.write_config("");
     assert_eq!(warned(&world, "SYNC_SERVER_UNSET"), "spec-kitty auth login --server URL");
     let now = world.run(["sync", "now", "--json"]).exits(2).json();

@@ -1,6 +1,7 @@
 //! `config list|get|set|unset` and the hosted-sync switch: which place decides, and what a command shows.
 #![cfg(unix)]
 
+use crate::worlds::{fresh, with_server};
 use contract::switch::{NOTHING_CAPTURED, VARIABLE};
 use std::process::Command;
 use testkit::tree::{difference, snapshot};
@@ -18,7 +19,7 @@ const KEYS: [&str; 7] = [
 
 /// A home without the variable, so that config.toml decides.
 fn world() -> World {
-    let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let mut world = fresh();
     world.unset(VARIABLE);
     world
 }
@@ -196,10 +197,10 @@ fn switch_is_decided_alike_by_every_command() {
 /// The daemon that a capture starts reads the same switch: it drains because of config.toml alone.
 #[test]
 fn daemon_follows_the_switch_in_the_configuration() {
-    let (mut world, server) = testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"));
+    let (mut world, server) = with_server();
     world.unset(VARIABLE);
     let _ = world.run(["config", "set", "sync.hosted", "true"]).exits(0);
-    let daemons = testkit::daemon::Daemons::start(&world);
+    let daemons = testkit::daemon::Daemon::start(&world);
     let running = world.run(["sync", "daemon", "status", "--json"]).exits(0).json();
     assert_eq!(running["state"], "running", "{running:#}");
     let _ = world.run(["config", "set", "sync.hosted", "false"]).exits(0);

@@ -1,6 +1,7 @@
 //! An opt-in starts from now: what waits already stays held, in whatever queue of the machine it waits,
 //! until `--include-held` releases it.
 
+use crate::worlds::with_server;
 use rusqlite::Connection;
 use serde_json::Value;
 use testkit::reference_queue::{PROJECT, ReferenceQueue};
@@ -11,7 +12,7 @@ const EVENT: &str = "01KRX0000000000000000000A1";
 /// A world whose commands act as the account of a running server, with one event and one body of another
 /// program's in the legacy queue.
 fn world() -> (World, Server, ReferenceQueue) {
-    let (world, server) = testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"));
+    let (world, server) = with_server();
     let legacy = ReferenceQueue::create(&world.root().join("queue.db"));
     legacy.event(EVENT, None).body("spec.md", "# Spec\n");
     (world, server, legacy)

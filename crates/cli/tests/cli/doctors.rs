@@ -3,6 +3,7 @@
 //! is beside this checkout.
 #![cfg(unix)]
 
+use crate::worlds::{fresh, logged_in};
 use contract::{FailureName, OwnerRecord};
 use serde_json::{Value, json};
 use std::fs;
@@ -12,10 +13,6 @@ use testkit::listener::CountingListener;
 use testkit::owner::{agreeing, failing_names, stand_in, write};
 use testkit::reference_queue::ReferenceQueue;
 use testkit::world::{TEAM, USER, session};
-
-fn world() -> World {
-    testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"))
-}
 
 /// The recorded disk states.
 fn recorded() -> PathBuf {
@@ -70,7 +67,7 @@ fn findings(examination: &Value) -> impl Iterator<Item = String> {
 #[ignore = "needs the recorded data"]
 fn they_agree_on_every_recorded_file_whatever_its_bytes() {
     let recorded = recorded();
-    let world = world();
+    let world = logged_in();
     let mut files: Vec<PathBuf> = fs::read_dir(recorded.join("owner-vectors/read"))
         .unwrap()
         .flatten()
@@ -99,7 +96,7 @@ fn they_agree_on_every_recorded_file_whatever_its_bytes() {
 #[ignore = "needs the recorded data"]
 fn they_agree_on_every_recorded_difference() {
     let recorded = recorded();
-    let world = world();
+    let world = logged_in();
     let agreeing: Value = serde_json::from_str(&agreeing(&world, stand_in()).render()).unwrap();
     let vectors = read_json(&recorded.join("owner-vectors/mismatch-vectors.json"));
     let vectors = vectors.as_array().unwrap();
@@ -130,7 +127,7 @@ fn they_agree_on_every_recorded_difference() {
 #[ignore = "needs the recorded data"]
 fn doctors_agree_on_orphans() {
     let recorded = recorded();
-    let world = world();
+    let world = logged_in();
     let record = agreeing(&world, stand_in());
     let vectors = read_json(&recorded.join("owner-vectors/orphan-vectors.json"));
     for vector in vectors.as_array().unwrap() {
@@ -150,7 +147,7 @@ fn doctors_agree_on_orphans() {
 /// The same without any fixture, for the states that have names of their own.
 #[test]
 fn they_agree_on_every_state_of_this_machine() {
-    let world = world();
+    let world = logged_in();
     assert_eq!(agreed(&world, "nothing there"), [""; 0]);
     let live = agreeing(&world, stand_in());
     write(&world, &live);
@@ -179,7 +176,7 @@ fn they_agree_on_every_state_of_this_machine() {
 
 #[test]
 fn offline_doctors_send_nothing_and_online_ones_ask_once() {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let world = fresh();
     let listener = CountingListener::start();
     world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", listener.url()));
     world.write_session(&session(&listener.url(), USER, TEAM));
@@ -199,7 +196,7 @@ fn offline_doctors_send_nothing_and_online_ones_ask_once() {
 
 #[test]
 fn what_was_not_looked_at_is_never_called_healthy() {
-    let mut world = world();
+    let mut world = logged_in();
     let examination = world.run(["sync", "doctor", "--offline", "--json"]).exits(0).json();
     assert_eq!(examination["result"], "incomplete", "{examination:#}");
     let text = world.run(["sync", "doctor", "--offline"]).exits(0);
@@ -211,7 +208,7 @@ fn what_was_not_looked_at_is_never_called_healthy() {
 
 #[test]
 fn doctors_print_no_secret() {
-    let world = world();
+    let world = logged_in();
     write(&world, &agreeing(&world, stand_in()));
     for argv in [
         &["sync", "doctor", "--offline"][..],

@@ -4,12 +4,13 @@
 //! not compile until a test makes its state and runs its remedy.
 #![cfg(unix)]
 
+use crate::worlds::with_server;
 use contract::{FailureName, FaultCode, Field, OwnerRecord};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use testkit::browser;
-use testkit::daemon::{Daemons, ReferenceDaemon};
+use testkit::daemon::{Daemon, ReferenceDaemon};
 use testkit::owner::failing_names;
 use testkit::reference_queue::{ReferenceQueue, leave_hot_journal};
 use testkit::tree::{difference, snapshot};
@@ -23,7 +24,7 @@ pub(crate) struct Scene {
     pub(crate) world: World,
     server: Server,
     /// What has to live as long as the machine is spoiled.
-    daemons: Option<Daemons>,
+    daemon: Option<Daemon>,
     stray: Option<ReferenceDaemon>,
     /// The schema that the queue DB had before it seemed to have another.
     schema: i64,
@@ -63,11 +64,11 @@ impl Spoiled {
 impl Scene {
     /// Logged in by a token, with a project and a queue DB that holds nothing any more.
     pub(crate) fn coherent() -> Self {
-        let (world, server) = testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"));
+        let (world, server) = with_server();
         let _ = world.run(["agent", "mission", "create", "earlier"]).exits(0);
         let _ = world.run(["sync", "now"]).exits(0);
         let _ = world.run(["sync", "status", "--check"]).exits(0);
-        Self { world, server, daemons: None, stray: None, schema: 0 }
+        Self { world, server, daemon: None, stray: None, schema: 0 }
     }
 
     fn queue(&self) -> PathBuf {
@@ -83,8 +84,8 @@ impl Scene {
     }
 
     /// A real daemon of ours, holding its lock.
-    fn start_daemon(&mut self) -> &Daemons {
-        self.daemons.insert(Daemons::start(&self.world))
+    fn start_daemon(&mut self) -> &Daemon {
+        self.daemon.insert(Daemon::start(&self.world))
     }
 
     /// Rewrites the record of the daemon that holds the lock.

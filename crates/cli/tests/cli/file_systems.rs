@@ -4,7 +4,7 @@
 //! Needs mounts of one's own (`unshare --map-root-user --mount`).
 #![cfg(target_os = "linux")]
 
-use crate::queue_world::*;
+use crate::worlds::*;
 use std::process::Command;
 use testkit::{Run, World};
 

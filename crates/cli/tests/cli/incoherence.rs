@@ -1,6 +1,7 @@
 //! Each way in which a machine can be incoherent, against each command that has to refuse: they agree
 //! on the verdict, name it canonically, write nothing and send nothing.
 
+use crate::worlds::{fresh, with_listener};
 use contract::OwnerRecord;
 use rstest::rstest;
 use testkit::listener::CountingListener;
@@ -8,11 +9,6 @@ use testkit::owner::{agreeing, failing_names, stand_in, write};
 use testkit::reference_queue::ReferenceQueue;
 use testkit::tree::{difference, snapshot};
 use testkit::world::{TEAM, World};
-
-/// A logged-in world with a project, whose server counts connections.
-fn world() -> (World, CountingListener) {
-    testkit::host::with_listener(env!("CARGO_BIN_EXE_spec-kitty"))
-}
 
 /// Everything refuses under exactly this name, and nothing happens.
 #[track_caller]
@@ -56,7 +52,7 @@ fn refuses_everywhere(world: &World, server: &CountingListener, names: &[&str]) 
 #[case::team("daemon_team_or_user", |record: &mut OwnerRecord| record.auth_team = Some("other".into()))]
 #[case::queue("daemon_queue_db_path", |record: &mut OwnerRecord| record.queue_db_path = record.queue_db_path.with_file_name("other.db"))]
 fn a_field_that_differs(#[case] field: &str, #[case] change: fn(&mut OwnerRecord)) {
-    let (world, server) = world();
+    let (world, server) = with_listener();
     let mut record = agreeing(&world, stand_in());
     write(&world, &record);
     world.run(["sync", "status", "--check"]).exits(0);
@@ -67,7 +63,7 @@ fn a_field_that_differs(#[case] field: &str, #[case] change: fn(&mut OwnerRecord
 
 #[test]
 fn all_six_fields_at_once() {
-    let (world, server) = world();
+    let (world, server) = with_listener();
     let record = OwnerRecord {
         package_version: "0".into(),
         executable_path: "/".into(),
@@ -84,7 +80,7 @@ fn all_six_fields_at_once() {
 
 #[test]
 fn an_orphan_owner_record() {
-    let (world, server) = world();
+    let (world, server) = with_listener();
     let record = OwnerRecord { pid: 4_194_304_000, ..agreeing(&world, 1) };
     write(&world, &record);
     refuses_everywhere(&world, &server, &["orphan_daemon_record"]);
@@ -96,7 +92,7 @@ fn an_orphan_owner_record() {
 
 #[test]
 fn legacy_rows_in_scope_beside_another_failure() {
-    let (world, server) = world();
+    let (world, server) = with_listener();
     ReferenceQueue::create(&world.root().join("queue.db")).event("01KRX0000000000000000000A1", Some(TEAM));
     let record = OwnerRecord { package_version: "0".into(), ..agreeing(&world, stand_in()) };
     write(&world, &record);
@@ -105,7 +101,7 @@ fn legacy_rows_in_scope_beside_another_failure() {
 
 #[test]
 fn legacy_rows_of_another_team_never_block() {
-    let (world, _server) = world();
+    let (world, _server) = with_listener();
     ReferenceQueue::create(&world.root().join("queue.db"))
         .event("01KRX0000000000000000000A1", Some("team-other"));
     let status = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
@@ -117,14 +113,14 @@ fn legacy_rows_of_another_team_never_block() {
 
 #[test]
 fn an_unreadable_owner_record() {
-    let (world, server) = world();
+    let (world, server) = with_listener();
     world.write_state("sync/daemon/owner.json", b"{");
     refuses_everywhere(&world, &server, &["owner_record_unreadable"]);
 }
 
 #[test]
 fn not_logged_in() {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let world = fresh();
     let server = CountingListener::start();
     world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", server.url()));
     world.init_project();
@@ -138,7 +134,7 @@ fn not_logged_in() {
 /// A token wins over a session, so no login would change anything.
 #[test]
 fn unreadable_ci_token_needs_its_advice_not_a_login() {
-    let (mut world, server) = world();
+    let (mut world, server) = with_listener();
     for (token, url) in [("hunter2", Some("https://example.invalid")), ("skp_YXxi.secret", None)] {
         world.set("SPEC_KITTY_TOKEN", token).unset("SPEC_KITTY_SERVER_URL").write_config("");
         if let Some(url) = url {
@@ -157,7 +153,7 @@ fn unreadable_ci_token_needs_its_advice_not_a_login() {
 
 #[test]
 fn the_switch_off_gates_nothing_and_captures_nothing() {
-    let (mut world, server) = world();
+    let (mut world, server) = with_listener();
     world.write_state("sync/daemon/owner.json", b"{");
     world.set("SPEC_KITTY_ENABLE_SAAS_SYNC", "0");
     let run = world.run(["sync", "now"]).exits(0);

@@ -2,6 +2,7 @@
 //! most; and what the next command finds.
 #![cfg(unix)]
 
+use crate::worlds::{fresh, logged_in};
 use queue::fault_point::{FaultPoint, VARIABLE};
 use rusqlite::Connection;
 use serde_json::Value;
@@ -9,10 +10,6 @@ use std::collections::BTreeSet;
 use testkit::reference_queue::ReferenceQueue;
 use testkit::world::TEAM;
 use testkit::{Server, World};
-
-fn world() -> World {
-    testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"))
-}
 
 /// Runs a command that is killed at `point`.
 fn run_until(world: &mut World, point: FaultPoint, argv: &[&str]) {
@@ -43,7 +40,7 @@ fn logged(world: &World) -> BTreeSet<String> {
 fn a_capture_killed_anywhere_is_healed_by_the_next_command() {
     use FaultPoint::{ConfirmWritten, Confirmed, IdentityWritten, PrepareWritten, Prepared};
     for point in [IdentityWritten, PrepareWritten, Prepared, ConfirmWritten, Confirmed] {
-        let mut world = world();
+        let mut world = logged_in();
         run_until(&mut world, point, &["agent", "mission", "create", "widgets", "--json"]);
         world.run(["agent", "mission", "create", "gadgets", "--json"]).exits(0);
         let db = Connection::open(world.home().scoped_queue(&world.scope())).unwrap();
@@ -65,7 +62,7 @@ fn a_capture_killed_anywhere_is_healed_by_the_next_command() {
 fn a_migration_killed_anywhere_is_resumed_by_the_next_one() {
     use FaultPoint::{ClaimWritten, Claimed, ClearWritten, Cleared, Copied, CopyHalfWritten, CopyWritten};
     for point in [ClaimWritten, Claimed, CopyHalfWritten, CopyWritten, Copied, ClearWritten, Cleared] {
-        let mut world = world();
+        let mut world = logged_in();
         let legacy = ReferenceQueue::create(&world.root().join("queue.db"));
         let ids = ["01KRX0000000000000000000A1", "01KRX0000000000000000000A2"];
         legacy
@@ -88,7 +85,7 @@ fn a_migration_killed_anywhere_is_resumed_by_the_next_one() {
 #[test]
 fn delivery_killed_while_recording_arrives_once() {
     for point in [FaultPoint::RecordWritten, FaultPoint::Recorded] {
-        let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+        let mut world = fresh();
         let server = Server::start(&world, "dev@example.com");
         server.welcome(&mut world);
         world.init_project();

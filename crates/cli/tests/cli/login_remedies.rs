@@ -1,6 +1,7 @@
 //! Every reason of an absent login: the same reason and the same remedy in every command that names a
 //! login. Issue 8, item 15.
 
+use crate::worlds::fresh;
 use contract::AuthAbsence;
 use identity::Session;
 use identity::session::Team;
@@ -78,7 +79,7 @@ fn absent_login_names_one_reason_and_one_remedy_everywhere() {
         for (config, remedy) in
             [(format!("[sync]\nserver_url = \"{SERVER}\"\n"), known), (String::new(), unknown)]
         {
-            let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+            let mut world = fresh();
             world.init_project();
             world.write_config(&config);
             bring_about(&mut world);

@@ -1,6 +1,7 @@
 //! Bodies whose index event was lost from the queue DB: they are named with their remedy, and it brings them to
 //! the server. The real program and a real server.
 
+use crate::worlds::with_server;
 use contract::{Remedy, Scope};
 use rusqlite::Connection;
 use serde_json::Value;
@@ -13,7 +14,7 @@ const DOCUMENTS: usize = 24;
 
 /// A mission with many documents, captured and not delivered.
 fn with_documents() -> (World, Server, Mission, PathBuf) {
-    let (world, server) = testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"));
+    let (world, server) = with_server();
     let mission = Mission::create(&world, "widgets");
     std::fs::create_dir_all(mission.path.join("research")).unwrap();
     for number in 0..DOCUMENTS {

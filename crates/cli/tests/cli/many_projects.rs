@@ -1,6 +1,7 @@
 //! A machine with rows of 200 projects: every screen names five and counts the rest, and one decision about
 //! all of them is enough.
 
+use crate::worlds::{fresh, with_server};
 use rusqlite::{Connection, params};
 use testkit::World;
 use testkit::reference_queue::{PROJECT, ReferenceQueue};
@@ -14,7 +15,7 @@ fn uuid(number: usize) -> String {
 
 /// Logged in, with one row of another program for each project.
 fn world() -> World {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let world = fresh();
     world.log_in();
     let path = world.home().scoped_queue(&world.scope());
     ReferenceQueue::create(&path).event("01KRX0000000000000000000A1", Some(TEAM));
@@ -63,7 +64,7 @@ fn screens_with_200_projects_name_five_and_count_the_rest() {
 
 #[test]
 fn delivery_summary_with_200_projects_names_five() {
-    let (world, _server) = testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"));
+    let (world, _server) = with_server();
     let other = self::world();
     let target = world.run(["sync", "status", "--json"]).exits(0).json()["active_queue"]["path"].take();
     let target = std::path::PathBuf::from(target.as_str().unwrap());

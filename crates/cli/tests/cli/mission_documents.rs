@@ -1,12 +1,13 @@
 //! Planning documents that cannot be relied on, files that are not read, and the branch a mission lands on.
 #![cfg(unix)]
 
+use crate::worlds::fresh;
 use serde_json::{Value, json};
 use testkit::World;
 use testkit::mission::{Mission, PLAN, SPEC, TASKS, work_package};
 
 fn project() -> World {
-    let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let mut world = fresh();
     world.set("SPEC_KITTY_ENABLE_SAAS_SYNC", "0");
     world.init_project();
     world

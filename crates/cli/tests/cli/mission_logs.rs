@@ -1,6 +1,7 @@
 //! The log of a mission as other writers leave it: clocks that are ahead, offsets, damage.
 #![cfg(unix)]
 
+use crate::worlds::fresh;
 use serde_json::{Value, json};
 use std::path::Path;
 use testkit::mission::Mission;
@@ -8,7 +9,7 @@ use testkit::{Run, World};
 
 /// A project in which hosted sync is off, and a mission with two work packages.
 fn world() -> (World, Mission) {
-    let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let mut world = fresh();
     world.set("SPEC_KITTY_ENABLE_SAAS_SYNC", "0");
     world.init_project();
     let mission = Mission::create(&world, "sample");
@@ -331,7 +332,7 @@ fn no_text_advises_to_discard_uncommitted_work() {
 /// A copy of a recorded case in a repository of its own.
 fn case(name: &str) -> World {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cases").join(name);
-    let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let mut world = fresh();
     world.set("SPEC_KITTY_ENABLE_SAAS_SYNC", "0");
     world.init_project();
     copy(&directory, world.work());

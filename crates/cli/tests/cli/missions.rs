@@ -1,15 +1,11 @@
 //! A mission from its name to its evidence, by commands alone, against a running server.
 
+use crate::worlds::with_server;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use testkit::mission::{Mission, PLAN, SPEC};
-use testkit::{Run, Server, World};
-
-/// A world whose commands act as the account of a running server.
-fn world() -> (World, Server) {
-    testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"))
-}
+use testkit::{Run, World};
 
 /// Runs a command on the mission, and gives back its document.
 #[track_caller]
@@ -133,7 +129,7 @@ fn travelling(mission: &Mission) -> Vec<String> {
 
 #[test]
 fn mission_runs_from_create_to_done_and_is_delivered() {
-    let (world, server) = world();
+    let (world, server) = with_server();
     let mission = plan(&world);
     mission.with_tasks();
     let judged = document(&world, &["tasks", "--validate-only"], 0);
@@ -182,7 +178,7 @@ fn mission_runs_from_create_to_done_and_is_delivered() {
 /// Agents call `agent decision` without `--json`, as earlier releases had nothing else.
 #[test]
 fn a_decision_is_a_document_wherever_no_person_reads_it() {
-    let (world, _server) = world();
+    let (world, _server) = with_server();
     Mission::create(&world, "tea-timer");
     let open = ["agent", "decision", "open", "--mission", "tea-timer", "--flow", "plan", "--slot-key", "p.k"];
     let question = open.into_iter().chain(["--input-key", "k", "--question", "q?"]);
@@ -198,7 +194,7 @@ fn a_decision_is_a_document_wherever_no_person_reads_it() {
 /// A handle that names nothing is answered with what there is.
 #[test]
 fn a_mission_that_is_not_there_is_answered_with_those_that_are() {
-    let (world, _server) = world();
+    let (world, _server) = with_server();
     let mission = Mission::create(&world, "tea-timer");
     for argv in [&["agent", "status", "show", "--mission", "coffee"][..], &["agent", "tasks", "list"]] {
         let run = world.run(argv).exits(1);
@@ -215,7 +211,7 @@ fn a_mission_that_is_not_there_is_answered_with_those_that_are() {
 #[test]
 fn interrupted_evidence_capture_keeps_the_earlier_transcript() {
     use std::io::Read as _;
-    let (world, _server) = world();
+    let (world, _server) = with_server();
     let mission = Mission::create(&world, "tea-timer");
     let checks = |command: &str| {
         format!(

@@ -1,6 +1,7 @@
 //! A pipe in place of any file: every command ends, with an error that names it or without the file.
 #![cfg(target_os = "linux")]
 
+use crate::worlds::fresh;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -162,7 +163,7 @@ fn mkfifo(path: &Path) {
 
 #[test]
 fn token_file_may_be_a_pipe_with_a_writer() {
-    let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let mut world = fresh();
     let pipe = world.user_home().join("token");
     mkfifo(&pipe);
     world.set("SPEC_KITTY_TOKEN_FILE", pipe.to_str().unwrap());
@@ -179,7 +180,7 @@ fn token_file_may_be_a_pipe_with_a_writer() {
 
 #[test]
 fn token_file_that_is_a_pipe_without_a_writer_is_given_up() {
-    let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let mut world = fresh();
     let pipe = world.user_home().join("token");
     mkfifo(&pipe);
     world.set("SPEC_KITTY_TOKEN_FILE", pipe.to_str().unwrap());

@@ -1,7 +1,7 @@
 //! Rows of another scope of this home are named on every screen, with the command that helps, and refuse
 //! nothing (case other-scope-rows). In a real process.
 
-use crate::queue_world::*;
+use crate::worlds::*;
 use contract::Scope;
 use identity::session::Team;
 use rusqlite::Connection;
@@ -16,7 +16,7 @@ const TYPO: &str = "https://sync.example.ocm";
 
 /// One mission was captured under an address with a typo; then the address was corrected.
 fn corrected() -> (World, Scope) {
-    let world = world();
+    let world = logged_in();
     world.write_config(&format!("[sync]\nserver_url = \"{TYPO}\"\n"));
     world.write_session(&session(TYPO, USER, TEAM));
     world.run(["agent", "mission", "create", "widgets"]).exits(0);
@@ -89,7 +89,7 @@ fn rows_of_another_user_name_the_login() {
 
 #[test]
 fn rows_of_another_team_of_the_session_name_auth_switch() {
-    let world = world();
+    let world = logged_in();
     let mut both = session(SERVER, USER, TEAM);
     both.teams.push(Team { id: "team-PRIV-02".into(), ..both.teams[0].clone() });
     world.write_session(&both);
@@ -143,7 +143,7 @@ fn parked_and_prepared_rows_alone_are_enough() {
 
 #[test]
 fn queue_of_an_earlier_release_is_shown_by_its_hash() {
-    let world = world();
+    let world = logged_in();
     let path = file_of(&world, "someone@example.com");
     ReferenceQueue::create(&path).many_events(3);
     let others = others(&world);
@@ -177,7 +177,7 @@ fn busy_and_unreadable_queues_are_entries_and_refuse_nothing() {
 
 #[test]
 fn text_shows_five_other_queues_and_counts_the_rest() {
-    let world = world();
+    let world = logged_in();
     for number in 0..7 {
         ReferenceQueue::create(&file_of(&world, &format!("user{number}@example.com"))).many_events(1);
     }

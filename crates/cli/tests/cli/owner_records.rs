@@ -1,20 +1,16 @@
 //! Daemon owner records that are not this home's: copies of homes, links, recycled pids, empty values.
 #![cfg(target_os = "linux")]
 
+use crate::worlds::{fresh, logged_in};
 use contract::OwnerRecord;
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 use testkit::World;
-use testkit::daemon::{Daemons, ReferenceDaemon};
-use testkit::host::logged_in;
+use testkit::daemon::{Daemon, ReferenceDaemon};
 use testkit::owner::{agreeing, failing_names, write};
 use testkit::patience::eventually;
-
-fn world() -> World {
-    logged_in(env!("CARGO_BIN_EXE_spec-kitty"))
-}
 
 fn is_alive(pid: u32) -> bool {
     system::process::observe_process(i64::from(pid)).is_alive()
@@ -22,7 +18,7 @@ fn is_alive(pid: u32) -> bool {
 
 /// A copy of the home and the project of `world`, made by `cp` with `options`.
 fn copy(world: &World, options: &str) -> World {
-    let copy = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let copy = fresh();
     for (from, to) in [(world.user_home(), copy.user_home()), (world.work(), copy.work())] {
         let status = Command::new("cp").arg(options).arg(from.join(".")).arg(to).status().unwrap();
         assert!(status.success());
@@ -59,13 +55,12 @@ const VERBS: [(&[&str], Effect); 13] = [
 fn leave_alone(world: &World, original: u32, verbs: &[(&[&str], Effect)]) {
     for (verb, effect) in verbs {
         let mut copy = copy(world, "-a");
-        copy.unset("SPEC_KITTY_NO_DAEMON");
+        copy.allow_daemon();
         let run = copy.run(*verb);
         assert!(is_alive(original), "{verb:?}: {run:?}");
         assert_ne!(run.code, None, "{verb:?}");
         if *effect == Effect::Heals {
             assert_healed(&copy, original, &format!("{verb:?}: {run:?}"));
-            drop(Daemons::of(&copy));
         } else {
             let status = copy.run(["sync", "status", "--json"]).exits(0).json();
             let names = failing_names(&status);
@@ -99,8 +94,8 @@ fn assert_healed(copy: &World, original: u32, verb: &str) {
 
 #[test]
 fn copied_home_leaves_the_daemon_of_the_original_alone() {
-    let world = world();
-    let daemons = Daemons::start(&world);
+    let world = logged_in();
+    let daemons = Daemon::start(&world);
     let report = |world: &World| world.run(["sync", "daemon", "status", "--json"]).exits(0).json();
     let before = report(&world);
     let status = copy(&world, "-a").run(["sync", "status", "--check", "--json"]).exits(2).json();
@@ -117,15 +112,15 @@ fn copied_home_leaves_the_daemon_of_the_original_alone() {
 /// The record is gone and the control file was copied: the way of a nudge after a capture.
 #[test]
 fn copied_control_file_is_not_followed_after_a_capture() {
-    let world = world();
-    let daemons = Daemons::start(&world);
+    let world = logged_in();
+    let daemons = Daemon::start(&world);
     let drains =
         || world.run(["sync", "daemon", "status", "--json"]).exits(0).json()["report"]["drains"].clone();
     let before = drains();
     for spawns in [false, true] {
         let mut copy = copy(&world, "-a");
         if spawns {
-            copy.unset("SPEC_KITTY_NO_DAEMON");
+            copy.allow_daemon();
         }
         fs::remove_file(copy.home().owner_record()).unwrap();
         let created = copy.run(["agent", "mission", "create", "tea-timer", "--json"]).exits(0).json();
@@ -135,7 +130,6 @@ fn copied_control_file_is_not_followed_after_a_capture() {
                 let status = copy.run(["sync", "daemon", "status", "--json"]).json();
                 status["state"] == "running" && status["pid"] != json!(daemons.pid())
             });
-            drop(Daemons::of(&copy));
         }
     }
     assert!(is_alive(daemons.pid()));
@@ -144,7 +138,7 @@ fn copied_control_file_is_not_followed_after_a_capture() {
 
 #[test]
 fn copied_home_leaves_a_reference_daemon_alone() {
-    let world = world();
+    let world = logged_in();
     let theirs = ReferenceDaemon::start(&world);
     let record = OwnerRecord {
         port: i64::from(theirs.port),
@@ -168,9 +162,9 @@ fn copied_home_leaves_a_reference_daemon_alone() {
 
 #[test]
 fn home_copied_with_hard_links_refuses_until_the_lock_is_its_own() {
-    let world = world();
+    let world = logged_in();
     let _ = world.run(["agent", "mission", "create", "gadgets"]).exits(0);
-    let daemons = Daemons::start(&world);
+    let daemons = Daemon::start(&world);
     let copy = copy(&world, "-al");
     for home in [&world, &copy] {
         let status = home.run(["sync", "status", "--check", "--json"]).exits(2).json();
@@ -210,7 +204,7 @@ fn home_copied_with_hard_links_refuses_until_the_lock_is_its_own() {
 /// Gate, `--check` and both doctors say the same about a record without our keys, for every kind.
 #[test]
 fn every_screen_agrees_on_the_kind_of_an_orphan() {
-    let world = world();
+    let world = logged_in();
     let base = agreeing(&world, testkit::owner::stand_in());
     let cases = [
         ("dead", OwnerRecord { pid: i64::from(u32::MAX), ..base.clone() }),
@@ -240,7 +234,7 @@ fn every_screen_agrees_on_the_kind_of_an_orphan() {
 
 #[test]
 fn empty_strings_of_a_record_are_shown_as_unset() {
-    let world = world();
+    let world = logged_in();
     let mut record: Value =
         serde_json::from_str(&agreeing(&world, testkit::owner::stand_in()).render()).unwrap();
     for key in ["package_version", "executable_path", "source_checkout_path", "server_url", "queue_db_path"] {

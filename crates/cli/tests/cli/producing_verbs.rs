@@ -1,6 +1,7 @@
 //! Every verb that the inventory calls producing, against everything that has to stop it. A new one is
 //! not forgotten: the verbs come from `doctor paths`, and one without an entry here fails the test.
 
+use crate::worlds::with_listener;
 use contract::OwnerRecord;
 use contract::owner::OwnerInstance;
 use std::path::PathBuf;
@@ -26,7 +27,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let (world, server) = testkit::host::with_listener(env!("CARGO_BIN_EXE_spec-kitty"));
+        let (world, server) = with_listener();
         let [first, second, running] =
             ["first", "second", "running"].map(|name| Mission::create(&world, name));
         for mission in [&first, &second, &running] {

@@ -1,5 +1,6 @@
 //! `--project`: which names are a project, and that any other name changes nothing.
 
+use crate::worlds::with_server;
 use rusqlite::Connection;
 use testkit::reference_queue::{PROJECT, ReferenceQueue};
 use testkit::tree::{difference, snapshot};
@@ -7,7 +8,7 @@ use testkit::{Server, World};
 
 /// A world whose legacy queue DB holds an event of [`PROJECT`], which calls itself `acme/widgets`.
 fn world() -> (World, Server) {
-    let (world, server) = testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"));
+    let (world, server) = with_server();
     ReferenceQueue::create(&world.root().join("queue.db")).event("01KRX0000000000000000000A1", None);
     (world, server)
 }
@@ -49,7 +50,7 @@ fn project_slug_and_every_spelling_of_the_uuid_decide() {
 
 #[test]
 fn project_that_only_config_knows_can_be_decided_again() {
-    let (world, _server) = testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"));
+    let (world, _server) = with_server();
     let config = std::fs::read_to_string(world.home().config_file()).unwrap();
     let decided = format!(
         "{config}\n[sync.projects.\"{PROJECT}\"]\nenabled = false\n\n[sync.projects.all]\nenabled = true\n"

@@ -1,7 +1,7 @@
 //! Undelivered rows of releases 3.2.0 to 3.2.7: named on every screen, imported once by `sync migrate`, and only
 //! by it. Their stores are never changed.
 
-use crate::queue_world::*;
+use crate::worlds::*;
 use identity::session::Team;
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -49,7 +49,7 @@ fn counts(imported: &Value, what: &str) -> (u64, u64) {
 
 #[test]
 fn waiting_rows_of_other_releases_are_on_every_screen() {
-    let world = world();
+    let world = logged_in();
     let _store = mixed(&world);
     let before = snapshot(&world.root());
     for verb in [
@@ -79,7 +79,7 @@ fn waiting_rows_of_other_releases_are_on_every_screen() {
 
 #[test]
 fn migrate_imports_each_row_once_and_into_its_class() {
-    let world = world();
+    let world = logged_in();
     let store = mixed(&world);
     let before = snapshot(&world.root().join("projects"));
     let planned = world.run(["sync", "migrate", "--dry-run", "--json"]).exits(0).json();
@@ -122,7 +122,7 @@ fn migrate_imports_each_row_once_and_into_its_class() {
 
 #[test]
 fn sync_now_never_imports() {
-    let (world, _server) = testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"));
+    let (world, _server) = with_server();
     let _store = mixed(&world);
     let now = world.run(["sync", "now", "--json"]).exits(0).json();
     assert_eq!(now["project_stores"][0]["ready"], 3, "{now:#}");
@@ -131,7 +131,7 @@ fn sync_now_never_imports() {
 
 #[test]
 fn decision_of_another_release_holds_here_until_there_is_one() {
-    let world = world();
+    let world = logged_in();
     ProjectStoreFile::create(&world.root(), PROJECT).opt_out().event(BEFORE, &id(1));
     world.run(["sync", "migrate"]).exits(0);
     let config = std::fs::read_to_string(world.home().config_file()).unwrap();
@@ -148,7 +148,7 @@ fn store_of_another_account_server_or_team_is_left_alone_with_both_names() {
         ("https://vendor.invalid", USER, TEAM, "other_server", "https://vendor.invalid"),
         (SERVER, USER, "team-other-02", "other_team", "team-other-02"),
     ] {
-        let world = world();
+        let world = logged_in();
         let store = ProjectStoreFile::create(&world.root(), PROJECT);
         store.opt_in().admit(server, account, team).event(OPTED_IN, &id(1));
         // Another store goes on all the same.
@@ -171,7 +171,7 @@ fn store_of_another_account_server_or_team_is_left_alone_with_both_names() {
 #[test]
 fn rows_for_a_server_that_is_gone_come_after_a_word() {
     const GONE: &str = "https://vendor.invalid";
-    let world = world();
+    let world = logged_in();
     let store = mixed(&world);
     store.admit(GONE, USER, TEAM);
     let wrong = ["sync", "migrate", "--from-server", "https://else.invalid", "--project", PROJECT];
@@ -192,7 +192,7 @@ fn rows_for_a_server_that_is_gone_come_after_a_word() {
 
 #[test]
 fn account_that_imported_a_store_keeps_it() {
-    let world = world();
+    let world = logged_in();
     mixed(&world);
     world.run(["sync", "migrate"]).exits(0);
     world.write_session(&session(SERVER, "second@example.com", "team-priv-02"));
@@ -210,7 +210,7 @@ fn bad_store_is_named_and_stops_no_other() {
         ("DROP TABLE delivery_attempts", "`delivery_attempts` is missing"),
         ("UPDATE project_store_metadata SET project_uuid = 'x'", "belongs to project x"),
     ] {
-        let world = world();
+        let world = logged_in();
         let store = ProjectStoreFile::create(&world.root(), PROJECT);
         store.opt_in().event(OPTED_IN, &id(1)).execute(damage);
         ProjectStoreFile::create(&world.root(), OTHER).opt_in().event(OPTED_IN, &id(2));
@@ -223,7 +223,7 @@ fn bad_store_is_named_and_stops_no_other() {
         let status = world.run(["sync", "status", "--json"]).exits(0).json();
         assert_eq!(status["active_queue"]["event_count"], 1, "{status:#}");
     }
-    let world = world();
+    let world = logged_in();
     world.write_state(&format!("projects/{PROJECT}/sync/sync.db"), b"no database at all");
     assert!(stores(&world)[0]["error"].is_string());
     world.run(["sync", "migrate"]).exits(2);
@@ -231,7 +231,7 @@ fn bad_store_is_named_and_stops_no_other() {
 
 #[test]
 fn entry_that_is_no_event_is_parked_with_its_text() {
-    let world = world();
+    let world = logged_in();
     let store = ProjectStoreFile::create(&world.root(), PROJECT);
     let foreign = store.envelope(&id(4)).replace(PROJECT, OTHER);
     store
@@ -251,7 +251,7 @@ fn entry_that_is_no_event_is_parked_with_its_text() {
 
 #[test]
 fn legacy_row_that_was_copied_into_a_store_waits_once() {
-    let world = world();
+    let world = logged_in();
     let store = ProjectStoreFile::create(&world.root(), PROJECT);
     store.opt_in().event(BEFORE, &id(1)).event(OPTED_IN, &id(2));
     let spaced = store.envelope(&id(1)).replace("\":", "\": ");
@@ -273,7 +273,7 @@ fn legacy_row_that_was_copied_into_a_store_waits_once() {
 /// A crash of the other program leaves frames without an index; a copy is read.
 #[test]
 fn write_ahead_log_without_its_index_is_read_in_a_copy() {
-    let world = world();
+    let world = logged_in();
     let store = ProjectStoreFile::create(&world.root(), PROJECT);
     store
         .opt_in()
@@ -295,7 +295,7 @@ fn write_ahead_log_without_its_index_is_read_in_a_copy() {
 
 #[test]
 fn store_that_is_being_sent_is_busy() {
-    let world = world();
+    let world = logged_in();
     let store = mixed(&world);
     let lock = store.path().with_file_name("egress.lock");
     let held = std::fs::File::create(lock).unwrap();
@@ -308,7 +308,7 @@ fn store_that_is_being_sent_is_busy() {
 
 #[test]
 fn doctor_names_what_a_release_beside_this_one_would_meet() {
-    let world = world();
+    let world = logged_in();
     let doctor = |world: &World| world.run(["sync", "doctor", "--offline"]).stdout;
     let legacy = ReferenceQueue::create(&world.home().legacy_queue());
     legacy.event(&id(1), None);
@@ -328,7 +328,7 @@ fn doctor_names_what_a_release_beside_this_one_would_meet() {
 /// A move of old rows by the other program is under way: nothing is imported meanwhile.
 #[test]
 fn running_migration_of_the_other_program_is_waited_for() {
-    let world = world();
+    let world = logged_in();
     mixed(&world);
     let layout = r#"{"generation":1,"migration_id":"m","mode":"cutover_pending","updated_at":"x"}"#;
     world.write_state("projects/.layout-generation.json", layout.as_bytes());
@@ -407,7 +407,7 @@ fn recorded_homes_are_counted_and_imported_as_expected() {
 
 /// The files of a recorded home, under a login that this machine can read.
 fn recorded_home(from: &Path, expected: &Value) -> World {
-    let world = world();
+    let world = logged_in();
     let config = std::fs::read_to_string(from.join("config.toml")).unwrap();
     let server =
         config.lines().find_map(|line| line.strip_prefix("server_url = \"")).unwrap().trim_end_matches('"');

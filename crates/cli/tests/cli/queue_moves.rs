@@ -1,7 +1,7 @@
 //! Rows that change their place: captured from a mission's history, moved from the legacy queue DB or an old
 //! account's, settled after an interruption, salvaged from a damaged file. In a real process.
 
-use crate::queue_world::*;
+use crate::worlds::*;
 use contract::Scope;
 use rusqlite::Connection;
 use serde_json::Value;
@@ -19,7 +19,7 @@ fn destroy_page_with(path: &std::path::Path, text: &str) {
 
 #[test]
 fn history_beside_a_damaged_line_is_captured_with_a_warning() {
-    let world = world();
+    let world = logged_in();
     let created =
         world.run(["agent", "mission", "create", "widgets", "--local-only", "--json"]).exits(0).json();
     let slug = created["mission_slug"].as_str().unwrap();
@@ -41,7 +41,7 @@ fn history_beside_a_damaged_line_is_captured_with_a_warning() {
 
 #[test]
 fn history_is_captured_after_a_preview_and_once() {
-    let world = world();
+    let world = logged_in();
     let created =
         world.run(["agent", "mission", "create", "widgets", "--local-only", "--json"]).exits(0).json();
     let slug = created["mission_slug"].as_str().unwrap();
@@ -95,7 +95,7 @@ fn history_is_captured_after_a_preview_and_once() {
 
 #[test]
 fn history_that_the_contract_refuses_stays_and_is_named() {
-    let world = world();
+    let world = logged_in();
     let created =
         world.run(["agent", "mission", "create", "widgets", "--local-only", "--json"]).exits(0).json();
     let slug = created["mission_slug"].as_str().unwrap();
@@ -116,7 +116,7 @@ fn history_that_the_contract_refuses_stays_and_is_named() {
 
 #[test]
 fn with_the_switch_off_no_history_is_captured() {
-    let mut world = world();
+    let mut world = logged_in();
     world.set("SPEC_KITTY_ENABLE_SAAS_SYNC", "0");
     let run = world.run(["sync", "capture", "--history", "widgets", "--yes", "--json"]).exits(0);
     assert_eq!(run.json()["result"], "disabled");
@@ -125,7 +125,7 @@ fn with_the_switch_off_no_history_is_captured() {
 
 #[test]
 fn old_scope_rows_are_copied_on_yes_and_held() {
-    let world = world();
+    let world = logged_in();
     let old = Scope::new("https://gone.invalid", USER, TEAM);
     world.write_config("[sync]\nserver_url = \"https://gone.invalid\"\n");
     world.write_session(&session("https://gone.invalid", USER, TEAM));
@@ -196,7 +196,7 @@ fn rows_of_another_user_are_never_copied() {
 
 #[test]
 fn the_failure_log_moves_with_the_rest() {
-    let world = world();
+    let world = logged_in();
     let legacy = ReferenceQueue::create(&world.root().join("queue.db"));
     legacy.event(EVENT, Some(TEAM)).body("spec.md", "# Spec\n");
     drop(legacy);
@@ -218,7 +218,7 @@ fn the_failure_log_moves_with_the_rest() {
 
 #[test]
 fn a_repair_keeps_every_row_of_a_damaged_queue_that_can_be_read() {
-    let world = world();
+    let world = logged_in();
     let legacy = ReferenceQueue::create(&world.root().join("queue.db"));
     legacy.many_events(2_000);
     drop(legacy);
@@ -246,7 +246,7 @@ fn a_repair_keeps_every_row_of_a_damaged_queue_that_can_be_read() {
 
 #[test]
 fn a_damaged_legacy_queue_is_salvaged_and_then_migrates() {
-    let world = world();
+    let world = logged_in();
     let path = world.root().join("queue.db");
     ReferenceQueue::create(&path).many_events(2_000);
     destroy_page_with(&path, "{\"event_id\": \"01KRX000000000000000001000\"");

@@ -1,7 +1,7 @@
 //! Queue DBs that are readable and cannot be worked with: every one is a fault that names `doctor repair`,
 //! and the repair leads out of it with every row. In a real process.
 
-use crate::queue_world::*;
+use crate::worlds::*;
 use contract::Scope;
 use serde_json::Value;
 use testkit::World;
@@ -77,7 +77,7 @@ fn a_table_that_lacks_a_column_is_found_by_the_repair() {
 
 #[test]
 fn a_legacy_table_of_another_kind_is_made_an_ordinary_one() {
-    let world = world();
+    let world = logged_in();
     let path = world.root().join("queue.db");
     ReferenceQueue::create(&path).many_events(5);
     let conn = rusqlite::Connection::open(&path).unwrap();
@@ -134,7 +134,7 @@ fn foreign_claims_table_is_a_fault_that_repair_fixes() {
         "CREATE VIEW claims AS SELECT * FROM queue",
         "CREATE TABLE claims (\"table\" TEXT, key TEXT, scope TEXT, note TEXT NOT NULL)",
     ] {
-        let world = world();
+        let world = logged_in();
         let path = world.root().join("queue.db");
         ReferenceQueue::create(&path).many_events(5);
         rusqlite::Connection::open(&path).unwrap().execute_batch(spoil).unwrap();
@@ -156,7 +156,7 @@ fn foreign_claims_table_is_a_fault_that_repair_fixes() {
 
 #[test]
 fn rows_behind_damage_are_reported_in_the_old_file() {
-    let world = world();
+    let world = logged_in();
     let legacy = ReferenceQueue::create(&world.root().join("queue.db"));
     legacy.many_events(200);
     drop(legacy);

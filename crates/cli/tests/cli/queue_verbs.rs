@@ -1,7 +1,7 @@
 //! The verbs about the rows themselves: preview, diagnose, export, parked, gc. Each as text and as JSON, in
 //! a real process.
 
-use crate::queue_world::*;
+use crate::worlds::*;
 use contract::Scope;
 use rusqlite::Connection;
 use testkit::World;
@@ -11,7 +11,7 @@ use testkit::world::{SERVER, TEAM, USER};
 
 /// A world with one parked row: a legacy event whose data is no JSON.
 fn with_parked_row() -> (World, i64) {
-    let world = world();
+    let world = logged_in();
     let legacy = ReferenceQueue::create(&world.root().join("queue.db"));
     legacy.event(EVENT, Some(TEAM));
     drop(legacy);
@@ -171,7 +171,7 @@ fn export_reads_around_a_damaged_table_and_reports_gaps() {
 
 #[test]
 fn an_export_that_fails_leaves_no_file_and_can_be_repeated() {
-    let world = world();
+    let world = logged_in();
     let legacy = world.root().join("queue.db");
     std::fs::create_dir_all(world.root()).unwrap();
     std::fs::write(&legacy, "no database").unwrap();
@@ -294,7 +294,7 @@ fn only_old_receipts_are_collected_and_only_on_request() {
 
 #[test]
 fn curing_verbs_without_account_act_only_on_waiting_rows() {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let world = fresh();
     let verbs: [&[&str]; 6] = [
         &["sync", "migrate", "--json"],
         &["sync", "parked", "list", "--json"],

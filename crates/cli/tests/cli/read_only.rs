@@ -1,12 +1,13 @@
 //! Looking changes nothing: not a byte, not a mode, not a time, no side file, in any state of the
 //! machine; and it starts no process and opens no socket.
 
+use crate::worlds::{fresh, logged_in};
 use contract::OwnerRecord;
 use std::path::Path;
 use std::process::Command;
 use testkit::World;
 #[cfg(unix)]
-use testkit::daemon::Daemons;
+use testkit::daemon::Daemon;
 use testkit::owner::{agreeing, failing_names, stand_in, write};
 use testkit::reference_queue::{ReferenceQueue, leave_hot_journal};
 use testkit::tree::{difference, snapshot};
@@ -103,7 +104,7 @@ const READ_ONLY: [&[&str]; 30] = [
 #[test]
 fn every_read_only_command_leaves_every_state_as_it_was() {
     for (name, arrange) in STATES {
-        let world = testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"));
+        let world = logged_in();
         arrange(&world);
         changes_nothing(&world, name);
     }
@@ -127,8 +128,8 @@ fn changes_nothing(world: &World, name: &str) {
 #[cfg(unix)]
 #[test]
 fn read_only_commands_leave_daemons_as_they_were() {
-    let world = testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"));
-    let daemons = Daemons::start(&world);
+    let world = logged_in();
+    let daemons = Daemon::start(&world);
     assert_eq!(status_of(&world), "running");
     changes_nothing(&world, "a live daemon");
     daemons.signal("STOP");
@@ -147,7 +148,7 @@ fn status_of(world: &World) -> String {
 #[test]
 fn row_in_the_wal_alone_is_counted_or_reported() {
     for side_files in [&["-wal", "-shm"][..], &["-wal"]] {
-        let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+        let world = fresh();
         world.log_in();
         leave_frames(&world.root().join("queue.db"), side_files);
         let status = world.run(["sync", "status", "--check", "--json"]).exits(2).json();
@@ -188,7 +189,7 @@ fn leave_frames(path: &Path, side_files: &[&str]) {
 #[test]
 #[ignore = "needs strace"]
 fn read_only_and_refused_commands_have_no_side_effects() {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let world = fresh();
     world.log_in();
     ReferenceQueue::create(&world.root().join("queue.db")).event("01KRX0000000000000000000A1", Some(TEAM));
     write(&world, &OwnerRecord { package_version: "0".into(), ..agreeing(&world, stand_in()) });

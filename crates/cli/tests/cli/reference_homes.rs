@@ -4,10 +4,10 @@
 //! Every deliberate difference is in [`DELIBERATE`] and, with its reason, in docs/compatibility.md.
 #![cfg(target_os = "linux")]
 
+use crate::worlds::fresh;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use testkit::World;
 use testkit::recorded::{Disguise, world_of};
 use testkit::tree::{difference, snapshot};
 
@@ -162,7 +162,7 @@ fn every_recorded_home_is_seen_as_the_reference_saw_it() {
 #[ignore = "needs the recorded data"]
 fn the_recorded_daemon_that_was_killed_is_an_orphan() {
     let shared = testkit::shared();
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let world = fresh();
     world.log_in();
     let record =
         std::fs::read_to_string(shared.join("fixtures/disk/owner-daemon/crashed/owner.json")).unwrap();

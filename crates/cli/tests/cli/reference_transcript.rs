@@ -4,6 +4,7 @@
 //!
 //! The recording lies beside the project and is no part of it.
 
+use crate::worlds::fresh;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use testkit::World;
@@ -202,7 +203,7 @@ fn the_recorded_calls_end_as_recorded_and_say_what_was_recorded() {
     let shared = testkit::shared();
     let recording = std::fs::read_to_string(shared.join("oracle/gates/golden-a.json")).unwrap();
     let recording: Vec<Value> = serde_json::from_str(&recording).unwrap();
-    let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let mut world = fresh();
     world.set("SPEC_KITTY_ENABLE_SAAS_SYNC", "0").init_project();
     let mut replay = Replay {
         world,

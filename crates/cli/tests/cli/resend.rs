@@ -1,5 +1,6 @@
 //! A server that lost what it acknowledged: the warning, and `sync resend` from the bytes that were kept.
 
+use crate::worlds::with_server;
 use contract::Scope;
 use serde_json::Value;
 use std::io::{Read, Write};
@@ -9,10 +10,6 @@ use std::path::PathBuf;
 use testkit::reference_queue::{PROJECT, ReferenceQueue};
 use testkit::world::USER;
 use testkit::{Server, World};
-
-fn world() -> (World, Server) {
-    testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"))
-}
 
 fn queue_path(world: &World, server: &Server) -> PathBuf {
     world.home().scoped_queue(&Scope::new(&server.url(), USER, &server.team))
@@ -40,7 +37,7 @@ const HINT: &str = "spec-kitty sync resend --missing --yes";
 
 /// Delivers rows in two halves, puts an older state of the server in place, and heals it.
 fn heal(events: usize, bodies: usize, wiped: bool) {
-    let (world, mut server) = world();
+    let (world, mut server) = with_server();
     let [empty, middle] = ["empty", "middle"].map(|name| world.user_home().join(name));
     server.back_up(&world, &empty);
     let queue = ReferenceQueue::create(&queue_path(&world, &server)).quick();
@@ -108,7 +105,7 @@ fn five_thousand_events_and_fifty_bodies_are_healed() {
 
 #[test]
 fn healed_by_a_proper_restore_the_warning_ends_by_itself() {
-    let (world, mut server) = world();
+    let (world, mut server) = with_server();
     let [empty, full] = ["empty", "full"].map(|name| world.user_home().join(name));
     server.back_up(&world, &empty);
     world.run(["agent", "mission", "create", "one"]).exits(0);
@@ -134,7 +131,7 @@ fn healed_by_a_proper_restore_the_warning_ends_by_itself() {
 
 #[test]
 fn rows_with_lost_bytes_are_recaptured_from_history() {
-    let (world, mut server) = world();
+    let (world, mut server) = with_server();
     let empty = world.user_home().join("empty");
     server.back_up(&world, &empty);
     let created = world.run(["agent", "mission", "create", "one", "--json"]).exits(0).json();
@@ -175,7 +172,7 @@ fn rows_with_lost_bytes_are_recaptured_from_history() {
 
 #[test]
 fn resent_rows_go_under_the_account_that_delivered_them() {
-    let (mut world, server) = world();
+    let (mut world, server) = with_server();
     let (_, token) = server.add_account(&world, "mallory@example.com");
     world.run(["agent", "mission", "create", "one"]).exits(0);
     world.run(["sync", "now"]).exits(0);
@@ -198,7 +195,7 @@ fn resent_rows_go_under_the_account_that_delivered_them() {
 
 #[test]
 fn private_data_of_an_opted_out_project_is_deleted() {
-    let (world, server) = world();
+    let (world, server) = with_server();
     let queue = ReferenceQueue::create(&queue_path(&world, &server));
     leave_rows(&queue, 0..2, 0..1);
     drop(queue);
@@ -213,7 +210,7 @@ fn private_data_of_an_opted_out_project_is_deleted() {
 
 #[test]
 fn resend_of_an_opted_out_project_is_held_and_said_so() {
-    let (world, server) = world();
+    let (world, server) = with_server();
     let queue = ReferenceQueue::create(&queue_path(&world, &server));
     leave_rows(&queue, 0..2, 0..0);
     drop(queue);
@@ -228,7 +225,7 @@ fn resend_of_an_opted_out_project_is_held_and_said_so() {
 
 #[test]
 fn sync_now_with_nothing_waiting_names_a_server_that_is_gone() {
-    let (world, mut server) = world();
+    let (world, mut server) = with_server();
     world.run(["agent", "mission", "create", "one"]).exits(0);
     world.run(["sync", "now"]).exits(0);
     let asked = server.requests();
@@ -245,7 +242,7 @@ fn sync_now_with_nothing_waiting_names_a_server_that_is_gone() {
 
 #[test]
 fn resend_needs_to_know_which_rows() {
-    let (world, _server) = world();
+    let (world, _server) = with_server();
     world.run(["sync", "resend", "--yes"]).exits(2);
     world.run(["sync", "resend", "--missing", "--since", "1d"]).exits(2);
     world.run(["sync", "resend", "--since", "yesterday"]).exits(2);
@@ -300,7 +297,7 @@ fn pass_on(mut client: TcpStream, upstream: &str) -> Option<()> {
 
 #[test]
 fn server_without_the_question_changes_nothing() {
-    let (mut world, mut server) = world();
+    let (mut world, mut server) = with_server();
     let url = start_earlier_release(&server);
     world.write_config(&format!("[sync]\nserver_url = \"{url}\"\n"));
     world.set("SPEC_KITTY_SERVER_URL", &url);

@@ -1,7 +1,7 @@
 //! A restored `queue.db` and another login: a row that some queue DB of this home has had stays with that
 //! account, and one whose owner cannot be told waits for an answer. In a real process.
 
-use crate::queue_world::*;
+use crate::worlds::*;
 use rusqlite::Connection;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ fn legacy(world: &World) -> PathBuf {
 /// Two events, a body and a failure-log row that no team claims; alice's queue DB took them, and then the
 /// legacy file was restored from a backup. Mallory is logged in.
 fn restored() -> World {
-    let world = world();
+    let world = logged_in();
     let path = legacy(&world);
     let queue = ReferenceQueue::create(&path);
     queue.event(EVENT, None).event(ANOTHER, None).body("spec.md", "# Spec\n");
@@ -197,7 +197,7 @@ fn failure_log_row_of_unknown_owner_is_restored() {
 
 #[test]
 fn verbose_migration_lists_table_and_key_of_every_row() {
-    let world = world();
+    let world = logged_in();
     let queue = ReferenceQueue::create(&legacy(&world));
     queue.event(EVENT, None).body("spec.md", "# Spec\n");
     drop(queue);

@@ -1,5 +1,6 @@
 //! The scenarios every release must pass, as real processes against a real server.
 
+use crate::worlds::with_server;
 use contract::OwnerRecord;
 use std::collections::BTreeSet;
 use testkit::mission::Mission;
@@ -7,11 +8,6 @@ use testkit::owner::{agreeing, stand_in, write};
 use testkit::reference_queue::{PROJECT, ReferenceQueue};
 use testkit::tree::{difference, snapshot};
 use testkit::{Server, World};
-
-/// A world whose commands act as the account of a running server.
-fn world() -> (World, Server) {
-    testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"))
-}
 
 /// Creates a mission, and gives back its directory name.
 fn create(world: &World) -> String {
@@ -21,7 +17,7 @@ fn create(world: &World) -> String {
 
 #[test]
 fn scenario_1_coherent_host_delivers_without_notices() {
-    let (world, server) = world();
+    let (world, server) = with_server();
     create(&world);
     let before = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
     let events = before["active_queue"]["event_count"].as_u64().unwrap();
@@ -42,7 +38,7 @@ fn scenario_1_coherent_host_delivers_without_notices() {
 
 #[test]
 fn scenario_2_a_stale_daemon_refuses_before_anything_is_queued() {
-    let (world, server) = world();
+    let (world, server) = with_server();
     create(&world);
     let record = OwnerRecord { package_version: "3.2.0rc11".into(), ..agreeing(&world, stand_in()) };
     write(&world, &record);
@@ -68,7 +64,7 @@ fn scenario_2_a_stale_daemon_refuses_before_anything_is_queued() {
 
 #[test]
 fn scenario_3_legacy_rows_are_migrated_held_and_delivered() {
-    let (world, server) = world();
+    let (world, server) = with_server();
     capture_events_and_bodies(&world);
     let legacy = ReferenceQueue::create(&world.root().join("queue.db"));
     let ids = ["1", "2", "3", "4"].map(|last| format!("01KRX0000000000000000000A{last}"));
@@ -155,7 +151,7 @@ fn receipts(queue: &str) -> Vec<String> {
 
 #[test]
 fn scenario_3_sync_now_migrates_by_itself_when_nothing_else_fails() {
-    let (world, server) = world();
+    let (world, server) = with_server();
     capture_events_and_bodies(&world);
     let captured = active(&world.run(["sync", "status", "--json"]).exits(0).json());
     let legacy = ReferenceQueue::create(&world.root().join("queue.db"));
@@ -175,7 +171,7 @@ fn scenario_3_sync_now_migrates_by_itself_when_nothing_else_fails() {
 
 #[test]
 fn scenario_4_logged_out_with_the_switch_on_nothing_is_written() {
-    let (mut world, _server) = world();
+    let (mut world, _server) = with_server();
     let slug = create(&world);
     world.unset("SPEC_KITTY_TOKEN").unset("SPEC_KITTY_SERVER_URL");
     ReferenceQueue::create(&world.root().join("queue.db")).event("01KRX0000000000000000000A1", None);
@@ -192,7 +188,7 @@ fn scenario_4_logged_out_with_the_switch_on_nothing_is_written() {
 
 #[test]
 fn scenario_5_orphan_owner_record_is_refused_and_removed() {
-    let (world, _server) = world();
+    let (world, _server) = with_server();
     create(&world);
     write(&world, &OwnerRecord { pid: i64::from(u32::MAX), ..agreeing(&world, 1) });
     let now = world.run(["sync", "now"]).exits(2);
@@ -207,7 +203,7 @@ fn scenario_5_orphan_owner_record_is_refused_and_removed() {
 
 #[test]
 fn what_the_server_acknowledged_survives_its_crash() {
-    let (world, mut server) = world();
+    let (world, mut server) = with_server();
     create(&world);
     world.run(["sync", "now"]).exits(0);
     let arrived = server.event_ids();
@@ -218,7 +214,7 @@ fn what_the_server_acknowledged_survives_its_crash() {
 
 #[test]
 fn unreachable_server_loses_nothing() {
-    let (world, mut server) = world();
+    let (world, mut server) = with_server();
     create(&world);
     let waiting =
         world.run(["sync", "status", "--json"]).exits(0).json()["active_queue"]["event_count"].clone();

@@ -1,14 +1,14 @@
 //! What an operator sees when the server's own store fails: the client gets an answer without details, and
 //! the log says why.
 
+use crate::worlds::fresh;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::Stdio;
-use testkit::World;
 
 #[test]
 fn store_failure_is_logged_and_hidden_from_the_client() {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let world = fresh();
     let data = world.user_home().join("server-data");
     let data = data.to_str().unwrap();
     world.run(["server", "user", "add", "--email", "dev@example.com", "--data", data]).exits(0);

@@ -1,6 +1,7 @@
 //! Server URLs (contract section 1): one parser, the same refusal everywhere, and the normal form at the
 //! doors of this program. Issue 8, item 14; case server-url-shapes.
 
+use crate::worlds::fresh;
 use serde_json::Value;
 use std::path::Path;
 use testkit::World;
@@ -36,7 +37,7 @@ const INVALID: [&str; 18] = [
 ];
 
 fn world() -> World {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let world = fresh();
     world.init_project();
     world
 }

@@ -1,24 +1,21 @@
 //! `sync setup`: every gate in order, what is safe done, the rest named, and `sync status --check` at the end.
 #![cfg(unix)]
 
+use crate::worlds::{fresh, logged_in};
 use contract::OwnerRecord;
 use serde_json::Value;
 use std::process::{Child, Command, Stdio};
 use testkit::Server;
 use testkit::browser::Browser;
-use testkit::daemon::Daemons;
+use testkit::daemon::Daemon;
 use testkit::owner::{agreeing, write};
 use testkit::reference_queue::ReferenceQueue;
 use testkit::tree::{difference, snapshot};
 use testkit::world::{TEAM, USER, World};
 
-fn world() -> World {
-    testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"))
-}
-
 /// An orphan record and legacy rows: both cured without asking anybody anything.
 fn curable() -> World {
-    let world = world();
+    let world = logged_in();
     write(&world, &OwnerRecord { pid: i64::from(u32::MAX), ..agreeing(&world, 1) });
     ReferenceQueue::create(&world.root().join("queue.db")).event("01KRX0000000000000000000A1", Some(TEAM));
     world
@@ -77,7 +74,7 @@ fn with_yes_it_cures_what_is_safe_and_ends_with_the_check() {
 
 #[test]
 fn setup_with_yes_moves_no_file_and_logs_in_no_account() {
-    let world = world();
+    let world = logged_in();
     world.write_state("queue.db", b"no database at all, and not empty");
     std::fs::remove_file(world.home().session_file()).unwrap();
     let before = snapshot(&world.root());
@@ -94,7 +91,7 @@ fn setup_with_yes_moves_no_file_and_logs_in_no_account() {
 
 #[test]
 fn setup_runs_failed_remedy_once_and_continues() {
-    let world = world();
+    let world = logged_in();
     // A live daemon of another implementation that answers nobody: it cannot be replaced, and it is left
     // alone.
     let mut mute = mute_daemon();
@@ -130,7 +127,7 @@ fn mute_daemon() -> Child {
 
 #[test]
 fn with_hosted_sync_off_nothing_is_asked_of_anybody() {
-    let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let mut world = fresh();
     world.set("SPEC_KITTY_ENABLE_SAAS_SYNC", "0");
     world.write_config("[sync]\nserver_url = \"https://example.invalid\"\n");
     let shown = world.run(["sync", "setup", "--yes", "--json"]).exits(0).json();
@@ -141,8 +138,8 @@ fn with_hosted_sync_off_nothing_is_asked_of_anybody() {
 
 #[test]
 fn with_yes_a_daemon_of_another_identity_is_replaced() {
-    let world = world();
-    let daemons = Daemons::start(&world);
+    let world = logged_in();
+    let daemons = Daemon::start(&world);
     let path = world.home().owner_record();
     let mut record: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     record["package_version"] = "0.0.1".into();
@@ -190,7 +187,7 @@ fn on_a_terminal_it_asks_before_each_and_no_means_no() {
 #[cfg(target_os = "linux")]
 #[test]
 fn on_a_terminal_it_leads_a_newcomer_to_a_login() {
-    let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let mut world = fresh();
     world.init_project();
     let server = Server::start(&world, USER);
     let browser = Browser::install(&mut world);

@@ -3,7 +3,7 @@
 //! Needs root to become other users (`setpriv`), and mounts of one's own (`unshare`).
 #![cfg(target_os = "linux")]
 
-use crate::queue_world::*;
+use crate::worlds::*;
 use serde_json::Value;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
 use std::path::Path;
@@ -49,7 +49,7 @@ fn set_mode(path: &Path, mode: u32) {
 
 /// A login by token with a queue DB, everything owned by `ADA`.
 fn world_of_ada() -> World {
-    let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let mut world = fresh();
     world.write_config("[sync]\nserver_url = \"https://example.invalid\"\n").init_project();
     world.set("SPEC_KITTY_TOKEN", "skp_YXxi.secret").set("SPEC_KITTY_SERVER_URL", "https://example.invalid");
     let _ = world.run(["agent", "mission", "create", "earlier"]).exits(0);
@@ -199,7 +199,7 @@ fn world_writable_root_names_the_chmod_only_where_it_may_be_run() {
 #[ignore = "needs root, to act as other users"]
 fn root_is_warned_and_its_files_get_the_owner() {
     assert_root();
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let world = fresh();
     world.log_in().init_project();
     give(world.user_home(), ADA);
     let created = world.run(["agent", "mission", "create", "gadgets", "--json"]).exits(0);

@@ -2,7 +2,7 @@
 //! moves it aside, and no row is lost without a word. In a real process.
 #![cfg(unix)]
 
-use crate::queue_world::*;
+use crate::worlds::*;
 use identity::{StateFile, StateKind};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -158,7 +158,7 @@ fn emptied_queue_db_is_unreadable_and_never_an_empty_queue() {
 
 #[test]
 fn queue_db_of_zero_bytes_without_history_is_a_new_queue() {
-    let world = world();
+    let world = logged_in();
     let path = world.home().scoped_queue(&world.scope());
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, b"").unwrap();

@@ -1,11 +1,12 @@
 //! What goes where: one document on stdout with `--json`, whatever happens, and everything else on
 //! stderr.
 
+use crate::worlds::fresh;
 use rstest::rstest;
 use testkit::World;
 
 fn world() -> World {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let world = fresh();
     world.log_in();
     world
 }
@@ -58,7 +59,7 @@ fn unwritable_stdout_fails_and_closed_pipe_does_not() {
 
 #[test]
 fn auth_status_answers_without_login() {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let world = fresh();
     let document = world.run(["auth", "whoami", "--json"]).exits(1).json();
     assert_eq!((&document["result"], &document["error_code"]), (&"error".into(), &"LOGGED_OUT".into()));
     world.log_in();
@@ -140,7 +141,7 @@ fn whoami_escapes_what_a_terminal_would_obey() {
 
 #[test]
 fn free_text_may_begin_with_a_hyphen() {
-    let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let mut world = fresh();
     world.set("SPEC_KITTY_ENABLE_SAAS_SYNC", "0");
     world.init_project();
     let created = world.run(["agent", "mission", "create", "tea-timer", "--json"]).exits(0).json();

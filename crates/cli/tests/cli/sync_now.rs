@@ -1,17 +1,14 @@
 //! `sync now`: what it tells, beyond what the scenarios show.
 
+use crate::worlds::{fresh, with_server};
 use std::time::Duration;
+use testkit::World;
 use testkit::reference_queue::{ReferenceQueue, leave_hot_journal};
 use testkit::world::{TEAM, USER, session};
-use testkit::{Server, World};
-
-fn world() -> (World, Server) {
-    testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"))
-}
 
 #[test]
 fn rows_found_by_rolling_a_legacy_queue_back_are_moved_and_reported() {
-    let (world, _server) = world();
+    let (world, _server) = with_server();
     leave_hot_journal(&world.root().join("queue.db"));
     let now = world.run(["sync", "now", "--json"]).exits(0).json();
     assert_eq!(now["migrated"]["moved"]["event_rows"], 1, "{now:#}");
@@ -19,7 +16,7 @@ fn rows_found_by_rolling_a_legacy_queue_back_are_moved_and_reported() {
 
 #[test]
 fn login_ended_during_delivery_has_code_and_remedy() {
-    let (mut world, server) = world();
+    let (mut world, server) = with_server();
     world.unset("SPEC_KITTY_TOKEN").unset("SPEC_KITTY_SERVER_URL");
     // By its dates it is valid; the server knows neither of its tokens.
     world.write_session(&session(&server.url(), USER, TEAM));
@@ -37,7 +34,7 @@ fn login_ended_during_delivery_has_code_and_remedy() {
 
 #[test]
 fn a_report_that_cannot_be_written_is_known_before_anything_is_sent() {
-    let (world, server) = world();
+    let (world, server) = with_server();
     world.run(["agent", "mission", "create", "tea-timer"]).exits(0);
     let run = world.run(["sync", "now", "--report", "no/such/directory/report.json"]).exits(1);
     assert!(run.stderr.contains("report.json"), "{}", run.stderr);
@@ -53,7 +50,7 @@ fn a_report_that_cannot_be_written_is_known_before_anything_is_sent() {
 
 #[test]
 fn a_refused_delivery_leaves_no_report() {
-    let (world, _server) = world();
+    let (world, _server) = with_server();
     world.write_state("sync/daemon/owner.json", b"{");
     world.run(["sync", "now", "--report", "report.json"]).exits(2);
     assert!(!world.work().join("report.json").exists());
@@ -61,7 +58,7 @@ fn a_refused_delivery_leaves_no_report() {
 
 #[test]
 fn another_delivery_of_this_account_is_busy_by_name_and_code() {
-    let (world, _server) = world();
+    let (world, _server) = with_server();
     let status = world.run(["sync", "status", "--json"]).exits(0).json();
     let queue = std::path::PathBuf::from(status["active_queue"]["path"].as_str().unwrap());
     let lock = queue.with_extension("drain.lock");
@@ -79,7 +76,7 @@ fn another_delivery_of_this_account_is_busy_by_name_and_code() {
 
 #[test]
 fn delivery_caches_legacy_count_of_other_teams() {
-    let (world, _server) = world();
+    let (world, _server) = with_server();
     ReferenceQueue::create(&world.root().join("queue.db"))
         .event("01KRX0000000000000000000A1", Some("others"));
     world.run(["sync", "now"]).exits(0);
@@ -141,8 +138,8 @@ mod interrupted {
     const NOTE: &str = "finishing the batch in hand; press Ctrl-C again to stop at once\n";
 
     /// Rows that wait for a server whose answers this test scripts.
-    fn world() -> (World, TcpListener) {
-        let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    fn with_server() -> (World, TcpListener) {
+        let world = fresh();
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         world.write_config(&format!("[sync]\nserver_url = \"{url}\"\n"));
@@ -159,7 +156,7 @@ mod interrupted {
 
     #[test]
     fn first_ctrl_c_ends_delivery_after_the_current_batch() {
-        let (world, listener) = world();
+        let (world, listener) = with_server();
         let before = waiting(&world);
         let mut delivery = Delivery::begin(&world, listener);
         delivery.press_ctrl_c();
@@ -179,7 +176,7 @@ mod interrupted {
 
     #[test]
     fn the_second_ctrl_c_ends_it_at_once() {
-        let (world, listener) = world();
+        let (world, listener) = with_server();
         let before = waiting(&world);
         let mut delivery = Delivery::begin(&world, listener);
         delivery.press_ctrl_c();

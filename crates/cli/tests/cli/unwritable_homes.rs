@@ -1,6 +1,7 @@
 //! Homes that cannot be written: no remedy that would have to write there. Issue 8, item 15.
 #![cfg(unix)]
 
+use crate::worlds::logged_in;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 use testkit::World;
@@ -24,7 +25,7 @@ fn as_another_than_root(world: &World) -> Command {
 
 #[test]
 fn daemon_start_in_unwritable_home_does_not_offer_repair() {
-    let mut world = testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"));
+    let mut world = logged_in();
     // A session can be read by its own user alone; this is base64url of ci@example.com|team.
     world.set("SPEC_KITTY_TOKEN", "skp_Y2lAZXhhbXBsZS5jb218dGVhbQ.secret");
     world.set("SPEC_KITTY_SERVER_URL", testkit::world::SERVER);

@@ -8,7 +8,7 @@ use identity::Secret;
 use identity::session::Session;
 use std::fs;
 use std::path::Path;
-use testkit::daemon::{Daemons, ReferenceDaemon};
+use testkit::daemon::ReferenceDaemon;
 use testkit::owner::{agreeing, write};
 use testkit::reference_queue::ReferenceQueue;
 use testkit::transcript::{Step, steps};
@@ -85,7 +85,6 @@ fn the_pictures_are_what_the_program_prints() {
     fs::copy(env!("CARGO_BIN_EXE_spec-kitty"), &program).unwrap();
     let world = world.with_program(program);
     let server = Server::start(&world, USER);
-    let _daemons = Daemons::of(&world);
     let _theirs = host(&world, &server);
 
     let pictures = pictures();

@@ -1,12 +1,13 @@
 //! Only an answer of the protocol is believed: every route, with every answer that is none.
 
-use crate::machine::{Machine, User, expired, session};
+use crate::machine::{Machine, User, expired, machine, session};
 use crate::stub::{Reply, Seen, Stub};
 use crate::world::{Ingest, PROJECT, body_row, capture, drain_all, events, logged_in};
 use delivery::auth::{LoginMethod, Revoked, log_in, log_out};
 use delivery::drain::StoppedBy;
 use delivery::probe::{Reachability, SessionState, fetch_login_probe};
 use serde_json::{Value, json};
+use testkit::World;
 
 /// What is answered to every request.
 type Answers = Box<dyn Fn() -> Reply + Send + Sync>;
@@ -80,7 +81,7 @@ fn me() -> Value {
         {"id": "PT-1", "name": "Private", "role": "owner", "is_private_teamspace": true}]})
 }
 
-fn with_rows(stub: &Stub) -> Machine {
+fn with_rows(stub: &Stub) -> World {
     let machine = logged_in(&stub.url());
     capture(&machine, PROJECT, events(PROJECT, &["e1", "e2"]));
     capture(&machine, PROJECT, vec![body_row(PROJECT, "spec.md", "# Spec\n")]);
@@ -138,7 +139,7 @@ fn foreign_answer_creates_no_login() {
     for route in ["/oauth/device", "/oauth/token", "/api/v1/me"] {
         for (name, bad) in bad_answers() {
             let stub = well_but(route, bad);
-            let machine = Machine::new();
+            let machine = machine();
             machine.configure(&stub.url()).store(&session(&stub.url()));
             let before = machine.files();
             let error = log_in(&machine.context(), None, LoginMethod::Device, &mut User::default());

@@ -1,7 +1,6 @@
 //! A server that refuses everything parks nothing, is asked little, and gets everything once it is well; rows
 //! that are really bad are parked and keep no other row back.
 
-use crate::machine::Machine;
 use crate::stub::{Reply, Seen, Stub};
 use crate::world::{Ingest, PROJECT, body_row, capture, drain_all, events, logged_in};
 use delivery::classify::ServerStopReason;
@@ -9,6 +8,7 @@ use delivery::drain::{DrainReport, StoppedBy};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use testkit::World;
 
 const BATCH: &str = "/api/v1/events/batch/";
 const PUSH: &str = "/api/dossier/push-content/";
@@ -35,7 +35,7 @@ fn sick(refused: &'static [&'static str], reply: fn() -> Reply) -> (Stub, Arc<At
     (stub, well)
 }
 
-fn fill(machine: &Machine, rows: usize) {
+fn fill(machine: &World, rows: usize) {
     let ids: Vec<String> = (0..rows).map(|n| format!("e{n:03}")).collect();
     capture(machine, PROJECT, events(PROJECT, &ids.iter().map(String::as_str).collect::<Vec<_>>()));
     let bodies = (0..rows).map(|n| body_row(PROJECT, &format!("research/{n:03}.md"), &format!("# {n}\n")));

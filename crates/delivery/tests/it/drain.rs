@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use system::FileLock;
+use testkit::World;
 
 const IDS: [&str; 6] = ["e1", "e2", "e3", "e4", "e5", "e6"];
 
@@ -388,7 +389,7 @@ fn changing() -> (Stub, Arc<OnceLock<Change>>) {
 
 #[test]
 fn account_change_during_drain_stops_sending() {
-    type Apply = fn(&Machine, &str);
+    type Apply = fn(&World, &str);
     let changes: [(&str, Apply); 4] = [
         ("user", |machine, url| {
             machine.store(&Session { email: "other@example.com".into(), ..session(url) });
@@ -434,7 +435,7 @@ fn an_opt_out_in_the_middle_of_a_drain_holds_the_rest() {
     capture(&machine, PROJECT, events(PROJECT, &IDS));
     let changed = machine.clone();
     let _ = change.set(Box::new(move || {
-        let mut edit = ConfigEdit::begin(&changed.home).unwrap();
+        let mut edit = ConfigEdit::begin(&changed.home()).unwrap();
         edit.opt_out(Some(PROJECT));
         edit.commit().unwrap();
     }));
@@ -468,7 +469,7 @@ fn one_drain_at_a_time_per_scope_and_the_holder_is_named() {
     let stub = accepting();
     let machine = logged_in(&stub.url());
     capture(&machine, PROJECT, events(PROJECT, &IDS));
-    let path = machine.home.drain_lock(egress(&machine).scope());
+    let path = machine.home().drain_lock(egress(&machine).scope());
     let mut lock = FileLock::acquire(&path, Duration::ZERO, "a test").unwrap();
     lock.record_holder(VERSION).unwrap();
     let error = try_drain(&machine, DrainOptions::default(), &mut ()).unwrap_err();

@@ -11,6 +11,7 @@ use identity::Session;
 use queue::NewRow;
 use serde_json::Value;
 use std::path::PathBuf;
+use testkit::World;
 
 const RECORDINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/golden/wire");
 
@@ -75,7 +76,7 @@ fn recordings(wanted: impl Fn(&str) -> bool) -> Vec<Recording> {
 }
 
 /// A machine logged in as the account of the recordings.
-fn recorded_account(server: &str) -> Machine {
+fn recorded_account(server: &str) -> World {
     let machine = logged_in(server);
     machine.store(&Session { teams: vec![team("pt-7f3a", true)], ..session(server) });
     machine

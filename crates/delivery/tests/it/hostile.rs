@@ -1,14 +1,15 @@
 //! Whatever a server does and whenever the process dies: nothing is lost, nothing leaves twice without
 //! being called a duplicate, and every drain ends.
 
-use crate::machine::Machine;
+use crate::machine::{Machine, VERSION};
 use crate::stub::{Reply, Seen, Stub};
 use crate::world::{
     Ingest, OTHER_PROJECT, PROJECT, body_row, capture, counts, drain_all, egress, events, logged_in,
     try_drain,
 };
 use delivery::drain::DrainOptions;
-use identity::{Environment, Home};
+use identity::{BuildInfo, Environment, Home};
+use preflight::Boundary;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -178,7 +179,7 @@ fn drain_killed_after_commit_repeats_as_duplicate() {
     capture(&machine, PROJECT, vec![body_row(PROJECT, "spec.md", "x")]);
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "hostile::a_child_that_drains", "--ignored", "--quiet"])
-        .env(CHILD_HOME, machine.dir.path().canonicalize().unwrap())
+        .env(CHILD_HOME, machine.user_home())
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
@@ -196,17 +197,13 @@ fn drain_killed_after_commit_repeats_as_duplicate() {
 #[ignore = "no test: the body of the second process that the test above starts"]
 fn a_child_that_drains() {
     let Ok(home) = std::env::var(CHILD_HOME) else { return };
-    let environment = Environment::from_pairs([
-        ("HOME".to_owned(), home.clone()),
-        ("USERPROFILE".to_owned(), home),
-        ("SPEC_KITTY_ENABLE_SAAS_SYNC".to_owned(), "1".to_owned()),
-    ]);
-    let machine = Machine {
-        dir: tempfile::tempdir().unwrap(),
-        home: Home::resolve(&environment).unwrap(),
-        environment,
-    };
-    drain_all(&machine);
+    let environment = [("HOME", home.as_str()), ("USERPROFILE", &home), ("SPEC_KITTY_ENABLE_SAAS_SYNC", "1")];
+    let environment = Environment::from_pairs(environment);
+    let home = Home::resolve(&environment).unwrap();
+    let build = BuildInfo { version: VERSION.to_owned(), commit: None, release: true };
+    let permit = Boundary::new(&environment, &home, build).egress_permit().unwrap();
+    let context = delivery::DeliveryContext::new(&home, &environment, VERSION).unwrap();
+    delivery::drain(permit, &context, &DrainOptions::default(), &mut ()).unwrap();
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Logging in, out, and from one team to another.
 
-use crate::machine::{Machine, User, session};
+use crate::machine::{Machine, User, machine, machine_with, session};
 use crate::stub::{Reply, Seen, Stub};
 use contract::ExitCode;
 use delivery::auth::{LoginError, LoginMethod, Revoked, SwitchError, log_in, log_out, switch_team};
@@ -51,7 +51,7 @@ fn device_login_polls_at_the_given_interval_and_stores_identity() {
         Reply::Drop,
         oauth_error(400, "authorization_pending"),
     ]);
-    let machine = Machine::new();
+    let machine = machine();
     let mut user = User::default();
     let url = format!("{}/", stub.url());
     let report = log_in(&machine.context(), Some(&url), LoginMethod::Device, &mut user).unwrap();
@@ -63,9 +63,9 @@ fn device_login_polls_at_the_given_interval_and_stores_identity() {
     let stored = machine.stored().unwrap();
     assert_eq!(stored.issuer.as_deref(), Some(stub.url().as_str()));
     assert_eq!((stored.access_token.expose(), stored.auth_method.as_str()), ("acc-secret", "device_code"));
-    let config = Config::read(&machine.home).unwrap();
+    let config = Config::read(&machine.home()).unwrap();
     assert_eq!(config.server_url.as_deref(), Some(stub.url().as_str()));
-    let login = read_login(&machine.home, &config, &machine.environment);
+    let login = read_login(&machine.home(), &config, &machine.environment());
     assert!(login.authenticated && login.source == LoginSource::Session);
     assert_eq!(login.card, identity::CardUse::Used, "the login left a valid identity card");
     assert_eq!(login.scope, report.scope);
@@ -83,7 +83,7 @@ fn device_login_polls_at_the_given_interval_and_stores_identity() {
 
 #[test]
 fn without_a_server_nothing_is_sent_and_nothing_is_written() {
-    let machine = Machine::new();
+    let machine = machine();
     let before = machine.files();
     let error = log_in(&machine.context(), None, LoginMethod::Device, &mut User::default()).unwrap_err();
     assert_eq!((error.code(), error.exit()), (Some("SYNC_SERVER_UNSET"), ExitCode::Refused));
@@ -117,7 +117,7 @@ fn a_login_that_fails_changes_no_file() {
     ];
     for (polls, check) in cases {
         let stub = server(polls);
-        let machine = Machine::new();
+        let machine = machine();
         let before = machine.files();
         let error = log_in(&machine.context(), Some(&stub.url()), LoginMethod::Device, &mut User::default())
             .unwrap_err();
@@ -133,7 +133,7 @@ fn unapproved_device_code_expires() {
         "/oauth/device" => Reply::json(200, device()),
         _ => oauth_error(400, "authorization_pending"),
     });
-    let machine = Machine::new();
+    let machine = machine();
     let mut user = User::default();
     let error = log_in(&machine.context(), Some(&stub.url()), LoginMethod::Device, &mut user).unwrap_err();
     assert!(matches!(error, LoginError::Expired { .. }), "{error:?}");
@@ -151,17 +151,17 @@ fn a_page_that_is_no_web_page_is_never_shown() {
         Reply::json(200, start)
     });
     let mut user = User::default();
-    let error =
-        log_in(&Machine::new().context(), Some(&stub.url()), LoginMethod::Device, &mut user).unwrap_err();
+    let error = log_in(&machine().context(), Some(&stub.url()), LoginMethod::Device, &mut user).unwrap_err();
     assert!(matches!(error, LoginError::Grant { .. }) && user.shown.is_empty(), "{error:?}");
 }
 
 #[test]
 fn second_login_keeps_server_and_names_the_old_scope() {
     let stub = server(vec![]);
-    let machine = Machine::new();
+    let machine = machine();
     machine.configure("https://old.example").store(&session("https://old.example"));
-    let before = read_login(&machine.home, &Config::read(&machine.home).unwrap(), &machine.environment).scope;
+    let before =
+        read_login(&machine.home(), &Config::read(&machine.home()).unwrap(), &machine.environment()).scope;
     let report =
         log_in(&machine.context(), Some(&stub.url()), LoginMethod::Device, &mut User::default()).unwrap();
     assert_eq!(report.previous_scope, before);
@@ -206,7 +206,7 @@ fn browser(visits: impl Fn(&str) -> Vec<String> + Send + Sync + 'static) -> (Use
 #[test]
 fn a_browser_login_survives_junk_at_its_door() {
     let stub = server(vec![]);
-    let machine = Machine::new();
+    let machine = machine();
     let (mut user, answers) = browser(|state| {
         vec![
             "/favicon.ico".to_owned(),
@@ -241,8 +241,7 @@ fn a_browser_login_survives_junk_at_its_door() {
 fn a_refusal_in_the_browser_counts_only_with_the_state() {
     let stub = server(vec![]);
     let (mut user, _) = browser(|state| vec![format!("/callback?error=access_denied&state={state}")]);
-    let error =
-        log_in(&Machine::new().context(), Some(&stub.url()), LoginMethod::Browser, &mut user).unwrap_err();
+    let error = log_in(&machine().context(), Some(&stub.url()), LoginMethod::Browser, &mut user).unwrap_err();
     assert!(matches!(error, LoginError::Denied { .. }), "{error:?}");
     assert!(stub.seen_at("/oauth/token").is_empty());
 }
@@ -254,13 +253,12 @@ fn browser_login_probes_its_server_before_the_browser_opens() {
     let url = stub.url();
     drop(stub);
     let mut user = User { browser: Some(Box::new(|_| panic!("opened"))), ..User::default() };
-    let error = log_in(&Machine::new().context(), Some(&url), LoginMethod::Browser, &mut user).unwrap_err();
+    let error = log_in(&machine().context(), Some(&url), LoginMethod::Browser, &mut user).unwrap_err();
     assert!(matches!(error, LoginError::NoServer { .. }), "{error:?}");
     assert!(user.shown.is_empty() && error.to_string().contains("no server answers"), "{error}");
 
     let page = Stub::start(|_, _| Reply::text(200, "<html>Please log in</html>"));
-    let error =
-        log_in(&Machine::new().context(), Some(&page.url()), LoginMethod::Browser, &mut user).unwrap_err();
+    let error = log_in(&machine().context(), Some(&page.url()), LoginMethod::Browser, &mut user).unwrap_err();
     assert!(matches!(error, LoginError::NotAServer { .. }), "{error:?}");
     assert!(user.shown.is_empty() && error.to_string().contains("is no Spec Kitty server"), "{error}");
 }
@@ -269,19 +267,17 @@ fn browser_login_probes_its_server_before_the_browser_opens() {
 fn absent_browser_fails_at_once_and_silent_one_in_time() {
     let stub = server(vec![]);
     let mut user = User { browser: Some(Box::new(|_| {})), ..User::default() };
-    let error =
-        log_in(&Machine::new().context(), Some(&stub.url()), LoginMethod::Browser, &mut user).unwrap_err();
+    let error = log_in(&machine().context(), Some(&stub.url()), LoginMethod::Browser, &mut user).unwrap_err();
     assert!(matches!(error, LoginError::Expired { .. }), "{error:?}");
-    let error =
-        log_in(&Machine::new().context(), Some(&stub.url()), LoginMethod::Browser, &mut User::default())
-            .unwrap_err();
+    let error = log_in(&machine().context(), Some(&stub.url()), LoginMethod::Browser, &mut User::default())
+        .unwrap_err();
     assert!(error.to_string().contains("--headless"), "{error}");
 }
 
 #[test]
 fn logout_deletes_first_and_tells_the_issuer() {
     let stub = server(vec![]);
-    let machine = Machine::new();
+    let machine = machine();
     machine.configure(&stub.url()).store(&session(&stub.url()));
     let report = log_out(&machine.context(), true).unwrap();
     assert_eq!((report.had_session, report.revoked), (true, Revoked::Yes));
@@ -293,21 +289,21 @@ fn logout_deletes_first_and_tells_the_issuer() {
 
 #[test]
 fn logout_works_without_a_server_and_with_a_broken_session() {
-    let machine = Machine::new();
+    let machine = machine();
     assert!(!log_out(&machine.context(), true).unwrap().had_session);
     machine.store(&session("http://127.0.0.1:9"));
     assert!(matches!(log_out(&machine.context(), true).unwrap().revoked, Revoked::No(_)));
     machine.store(&session("http://127.0.0.1:9"));
     assert!(matches!(log_out(&machine.context(), false).unwrap().revoked, Revoked::NotAsked(_)));
     machine.store(&session("http://127.0.0.1:9"));
-    std::fs::write(machine.home.session_file(), b"not a session").unwrap();
+    std::fs::write(machine.home().session_file(), b"not a session").unwrap();
     let report = log_out(&machine.context(), true).unwrap();
-    assert!(report.had_session && !machine.home.session_file().exists());
+    assert!(report.had_session && !machine.home().session_file().exists());
 }
 
 #[test]
 fn switching_stores_the_chosen_team_first_and_sends_nothing() {
-    let machine = Machine::new();
+    let machine = machine();
     machine.configure("http://127.0.0.1:9").store(&session("http://127.0.0.1:9"));
     let switched = switch_team(&machine.context(), "pt-2").unwrap();
     assert_eq!(
@@ -326,18 +322,18 @@ fn switching_stores_the_chosen_team_first_and_sends_nothing() {
 
 #[test]
 fn ci_token_and_no_login_cannot_switch_teams() {
-    let nobody = switch_team(&Machine::new().context(), "PT-1").unwrap_err();
+    let nobody = switch_team(&machine().context(), "PT-1").unwrap_err();
     assert_eq!(nobody.exit(), ExitCode::Refused);
     let token = contract::wire::CiToken::new("ci@example.com", "PT-9", "s3cret").expose();
     let machine =
-        Machine::with(&[("SPEC_KITTY_TOKEN", &token), ("SPEC_KITTY_SERVER_URL", "http://127.0.0.1:9")]);
+        machine_with(&[("SPEC_KITTY_TOKEN", &token), ("SPEC_KITTY_SERVER_URL", "http://127.0.0.1:9")]);
     assert!(matches!(switch_team(&machine.context(), "PT-1"), Err(SwitchError::CiToken)));
 }
 
 #[test]
 fn a_switch_in_a_session_that_cannot_be_read_names_the_file() {
     let stub = Stub::start(|_, _| Reply::json(200, json!({})));
-    let machine = Machine::new();
+    let machine = machine();
     machine.configure(&stub.url()).store(&session(&stub.url()));
     let file = machine.context().home.session_file();
     std::fs::write(&file, "{").unwrap();

@@ -1,78 +1,72 @@
-//! A machine of one's own: a home in a temporary directory, and a context that sees nothing else.
+//! A world of the client, its sessions, and a user who logs in.
 
 use delivery::DeliveryContext;
 use delivery::auth::{DeviceCode, Flow, Prompt};
 use identity::session::{Team, UnknownKeys};
-use identity::{ConfigEdit, Environment, Home, Secret, Session};
+use identity::{ConfigEdit, Secret, Session};
 use jiff::{SignedDuration, Timestamp};
+use std::path::PathBuf;
 use std::time::Duration;
-use tempfile::TempDir;
+use testkit::World;
+use testkit::tree::snapshot;
 
 /// The version that requests of the tests name.
 pub const VERSION: &str = "9.9.9";
 
-pub struct Machine {
-    pub dir: TempDir,
-    pub environment: Environment,
-    pub home: Home,
+/// A world with hosted sync on.
+pub fn machine() -> World {
+    let mut world = World::of_library();
+    world.set("SPEC_KITTY_ENABLE_SAAS_SYNC", "1");
+    world
 }
 
-impl Machine {
-    pub fn new() -> Self {
-        Self::with(&[])
+/// The same with more variables.
+pub fn machine_with(variables: &[(&str, &str)]) -> World {
+    let mut world = machine();
+    for (name, value) in variables {
+        world.set(name, value);
+    }
+    world
+}
+
+/// What the tests of delivery do in a world.
+pub trait Machine {
+    fn context(&self) -> DeliveryContext;
+    fn configure(&self, server: &str) -> &Self;
+    fn store(&self, session: &Session) -> &Self;
+    fn stored(&self) -> Option<Session>;
+    /// Every file below the home but lock files, with the hash of its bytes.
+    fn files(&self) -> Vec<(PathBuf, String)>;
+}
+
+impl Machine for World {
+    fn context(&self) -> DeliveryContext {
+        DeliveryContext::new(&self.home(), &self.environment(), VERSION).expect("a context")
     }
 
-    pub fn with(variables: &[(&str, &str)]) -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
-        let user_home = dir.path().canonicalize().expect("its path");
-        let mut pairs: Vec<(String, String)> = vec![
-            ("HOME".into(), user_home.to_string_lossy().into_owned()),
-            ("USERPROFILE".into(), user_home.to_string_lossy().into_owned()),
-            ("SPEC_KITTY_ENABLE_SAAS_SYNC".into(), "1".into()),
-        ];
-        pairs.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let environment = Environment::from_pairs(pairs);
-        let home = Home::resolve(&environment).expect("a home");
-        Self { dir, environment, home }
-    }
-
-    pub fn context(&self) -> DeliveryContext {
-        DeliveryContext::new(&self.home, &self.environment, VERSION).expect("a context")
-    }
-
-    pub fn configure(&self, server: &str) -> &Self {
-        let mut edit = ConfigEdit::begin(&self.home).expect("the configuration");
+    fn configure(&self, server: &str) -> &Self {
+        let mut edit = ConfigEdit::begin(&self.home()).expect("the configuration");
         edit.set_server_url(server);
         edit.commit().expect("written");
         self
     }
 
-    pub fn store(&self, session: &Session) -> &Self {
+    fn store(&self, session: &Session) -> &Self {
         self.context().sessions().write(session).expect("stored");
         self
     }
 
-    pub fn stored(&self) -> Option<Session> {
+    fn stored(&self) -> Option<Session> {
         self.context().sessions().read().expect("readable")
     }
 
-    /// Every file below the home, with its bytes, but for lock files.
-    pub fn files(&self) -> Vec<(String, Vec<u8>)> {
-        let mut found = Vec::new();
-        let mut directories = vec![self.dir.path().to_path_buf()];
-        while let Some(directory) = directories.pop() {
-            for entry in
-                std::fs::read_dir(directory).expect("readable").map(|entry| entry.expect("an entry").path())
-            {
-                if entry.is_dir() {
-                    directories.push(entry);
-                } else if entry.extension().is_none_or(|extension| extension != "lock") {
-                    found.push((entry.to_string_lossy().into_owned(), std::fs::read(&entry).expect("bytes")));
-                }
-            }
-        }
-        found.sort();
-        found
+    fn files(&self) -> Vec<(PathBuf, String)> {
+        let entries = snapshot(self.user_home()).into_iter();
+        let files = entries.filter(|(path, _)| path.extension().is_none_or(|extension| extension != "lock"));
+        files
+            .map(|(path, entry)| (path, entry.contents))
+            .filter(|(_, contents)| !contents.is_empty())
+            .collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The whole path against this product's own server: log in, send, ask it what it holds.
 
-use crate::machine::{Machine, User};
+use crate::machine::{Machine, User, machine, machine_with};
 use crate::world::{body_row, capture, drain_all, event};
 use contract::wire::body;
 use contract::wire::endpoint::{INSPECT_BODIES, INSPECT_EVENTS};
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use server::{Admin, Handle, Lifetimes, ServerConfig};
 use std::time::Duration;
 use tempfile::TempDir;
+use testkit::World;
 
 const EMAIL: &str = "dev@example.com";
 const PROJECT: &str = "4a9c9a6e-5d3c-4b52-8f0e-6f4c3a2b1d00";
@@ -62,7 +63,7 @@ fn approve(page_url: &str, secret: &str) -> Option<String> {
     answer.headers().get("location").map(|location| location.to_str().unwrap().to_owned())
 }
 
-fn log_in_by_device(machine: &Machine, server: &Server) {
+fn log_in_by_device(machine: &World, server: &Server) {
     let secret = server.secret.clone();
     let mut user = User { page: Some(Box::new(move |page| drop(approve(page, &secret)))), ..User::default() };
     let report =
@@ -116,7 +117,7 @@ fn held(context: &DeliveryContext, path: &str) -> Value {
 #[test]
 fn device_login_delivers_once_across_token_rotation() {
     let server = start(Lifetimes::default());
-    let machine = Machine::new();
+    let machine = machine();
     log_in_by_device(&machine, &server);
     let context = machine.context();
 
@@ -161,7 +162,7 @@ fn device_login_delivers_once_across_token_rotation() {
 #[test]
 fn a_browser_login_works_and_its_end_is_noticed() {
     let server = start(Lifetimes::default());
-    let machine = Machine::new();
+    let machine = machine();
     let secret = server.secret.clone();
     let browser = move |page: &str| {
         let (page, secret) = (page.to_owned(), secret.clone());
@@ -190,7 +191,7 @@ fn a_browser_login_works_and_its_end_is_noticed() {
 fn a_ci_token_delivers_without_a_session() {
     let server = start(Lifetimes::default());
     let token = Admin::open(server.data.path()).unwrap().issue_ci_token(EMAIL, None, "ci").unwrap();
-    let machine = Machine::with(&[
+    let machine = machine_with(&[
         ("SPEC_KITTY_TOKEN", token.token.expose()),
         ("SPEC_KITTY_SERVER_URL", &server.handle.url()),
     ]);
@@ -198,13 +199,13 @@ fn a_ci_token_delivers_without_a_session() {
     let report = drain_all(&machine);
     assert_eq!((report.events.delivered, report.remaining.total()), (1, 0), "{report:?}");
     assert!(!format!("{report:?}").contains(token.token.expose()));
-    assert!(!machine.home.session_file().exists());
+    assert!(!machine.home().session_file().exists());
 }
 
 #[test]
 fn login_required_wrong_address_and_silence_differ() {
     let server = start(Lifetimes::default());
-    let machine = Machine::new();
+    let machine = machine();
     let to = delivery::destination::ServerAddress::parse(&server.handle.url()).unwrap();
     assert_eq!(fetch_sync_health(&machine.context(), &to, None), Reachability::LoginNeeded);
     let elsewhere = format!("{}/nowhere", server.handle.url());
@@ -220,7 +221,7 @@ fn login_required_wrong_address_and_silence_differ() {
 #[test]
 fn login_probe_uses_the_stored_token_and_renews_nothing() {
     let server = start(Lifetimes::default());
-    let machine = Machine::new();
+    let machine = machine();
     log_in_by_device(&machine, &server);
     let context = machine.context();
     let probe = fetch_login_probe(&context).unwrap();
@@ -244,7 +245,7 @@ fn login_probe_uses_the_stored_token_and_renews_nothing() {
 fn a_probe_with_a_ci_token_asks_for_no_session() {
     let server = start(Lifetimes::default());
     let token = Admin::open(server.data.path()).unwrap().issue_ci_token(EMAIL, None, "ci").unwrap();
-    let machine = Machine::with(&[
+    let machine = machine_with(&[
         ("SPEC_KITTY_TOKEN", token.token.expose()),
         ("SPEC_KITTY_SERVER_URL", &server.handle.url()),
     ]);

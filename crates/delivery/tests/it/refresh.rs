@@ -1,6 +1,6 @@
 //! The token of a request: refreshed once for the whole machine, and only for its account.
 
-use crate::machine::{Machine, User, expired, session};
+use crate::machine::{Machine, User, expired, machine, machine_with, session};
 use crate::stub::{Reply, Seen, Stub};
 use delivery::auth::{LoginMethod, RefreshError, log_in, switch_team};
 use delivery::http::{Bearer, Client, ClientSettings, HttpRequest};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use std::process::Command;
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
+use testkit::World;
 
 fn renewed() -> Value {
     json!({"access_token": "acc-2", "refresh_token": "ref-2", "expires_in": 3600, "generation": 2})
@@ -41,8 +42,8 @@ fn shown(bearer: &Bearer) -> String {
     stub.seen()[0].header("authorization").unwrap().to_owned()
 }
 
-fn ready(stub: &Stub, session: &Session) -> Machine {
-    let machine = Machine::new();
+fn ready(stub: &Stub, session: &Session) -> World {
+    let machine = machine();
     machine.configure(&stub.url()).store(session);
     machine
 }
@@ -77,7 +78,7 @@ fn an_expiring_token_is_refreshed_at_its_issuer_and_stored() {
     );
     let stored = machine.stored().unwrap();
     assert_eq!((stored.refresh_token.expose(), stored.generation, stored.teams.len()), ("ref-2", Some(2), 3));
-    let login = read_login(&machine.home, &Config::read(&machine.home).unwrap(), &machine.environment);
+    let login = read_login(&machine.home(), &Config::read(&machine.home()).unwrap(), &machine.environment());
     assert_eq!(login.card, CardUse::Used, "the refresh left a valid identity card");
 }
 
@@ -106,13 +107,13 @@ fn threads_that_race_refresh_once() {
 const CHILD_HOME: &str = "DELIVERY_TEST_CHILD_HOME";
 
 /// Processes that each need the login of `machine` at the same moment.
-fn race(machine: &Machine, processes: usize) {
+fn race(machine: &World, processes: usize) {
     let program = std::env::current_exe().unwrap();
     let children: Vec<_> = (0..processes)
         .map(|_| {
             Command::new(&program)
                 .args(["--exact", "refresh::a_child_that_refreshes", "--ignored", "--quiet"])
-                .env(CHILD_HOME, machine.dir.path().canonicalize().unwrap())
+                .env(CHILD_HOME, machine.user_home())
                 .stdout(std::process::Stdio::null())
                 .spawn()
                 .unwrap()
@@ -303,7 +304,7 @@ fn token_of_an_unknown_or_other_issuer_is_not_sent() {
             "{error:?}"
         );
     }
-    let machine = Machine::new();
+    let machine = machine();
     machine.store(&session("https://elsewhere.example"));
     let context = machine.context();
     let error = TokenSource::for_login(&context).map(|_| ()).unwrap_err();
@@ -315,11 +316,11 @@ fn token_of_an_unknown_or_other_issuer_is_not_sent() {
 fn refresh_token_is_sent_to_its_issuer_only() {
     let issuer = rotating();
     let other = Stub::start(|_, _| Reply::json(200, json!({})));
-    let machine = Machine::new();
+    let machine = machine();
     let port = other.url().rsplit(':').next().unwrap().to_owned();
-    std::fs::create_dir_all(machine.home.root()).unwrap();
+    std::fs::create_dir_all(machine.home().root()).unwrap();
     std::fs::write(
-        machine.home.config_file(),
+        machine.home().config_file(),
         format!("[sync]\nserver_url = \"{}\"\ntoken_host = \"127.0.0.1:{port}\"\n", other.url()),
     )
     .unwrap();
@@ -370,7 +371,7 @@ fn a_server_may_be_written_in_any_of_its_spellings() {
         "https://example.invalid/a/../b",
         "https://b\u{fc}cher.invalid",
     ] {
-        let machine = Machine::new();
+        let machine = machine();
         machine.configure(url).store(&session(url));
         let context = machine.context();
         let mut source = TokenSource::for_login(&context).unwrap();
@@ -382,7 +383,7 @@ fn a_server_may_be_written_in_any_of_its_spellings() {
 fn a_ci_token_is_sent_as_it_is_and_never_refreshed() {
     let stub = rotating();
     let token = contract::wire::CiToken::new("ci@example.com", "PT-9", "s3cret").expose();
-    let machine = Machine::with(&[("SPEC_KITTY_TOKEN", &token), ("SPEC_KITTY_SERVER_URL", &stub.url())]);
+    let machine = machine_with(&[("SPEC_KITTY_TOKEN", &token), ("SPEC_KITTY_SERVER_URL", &stub.url())]);
     let context = machine.context();
     let mut source = TokenSource::for_login(&context).unwrap();
     assert_eq!(shown(&source.bearer().unwrap()), format!("Bearer {token}"));

@@ -14,29 +14,31 @@ use queue::{Capacity, Capture, NewRow, Place, QueueCounts, Witness, Writer};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::sync::Mutex;
+use testkit::World;
 
 pub const PROJECT: &str = "164b830e-0aa9-486a-80e9-73e0ff9bd516";
 pub const OTHER_PROJECT: &str = "892d6066-b402-45e3-9521-a4ac582672a6";
 
 /// A machine logged in at `server` as `dev@example.com` in `PT-1`.
-pub fn logged_in(server: &str) -> Machine {
-    let machine = Machine::new();
+pub fn logged_in(server: &str) -> World {
+    let machine = crate::machine::machine();
     machine.configure(server).store(&session(server));
     machine
 }
 
-fn boundary(machine: &Machine) -> Boundary<'_> {
+/// Asks the boundary of `machine` for a permit.
+fn permit<T, E: std::fmt::Debug>(machine: &World, ask: impl Fn(&Boundary<'_>) -> Result<T, E>) -> T {
     let build = BuildInfo { version: VERSION.to_owned(), commit: None, release: true };
-    Boundary::new(&machine.environment, &machine.home, build)
+    ask(&Boundary::new(&machine.environment(), &machine.home(), build)).expect("a coherent boundary")
 }
 
-pub fn egress(machine: &Machine) -> EgressPermit {
-    boundary(machine).egress_permit().expect("a coherent boundary")
+pub fn egress(machine: &World) -> EgressPermit {
+    permit(machine, |boundary| boundary.egress_permit())
 }
 
 /// Captures rows as a producing command does.
-pub fn capture(machine: &Machine, project: &str, rows: Vec<NewRow>) {
-    let permit = boundary(machine).capture_permit().expect("a coherent boundary");
+pub fn capture(machine: &World, project: &str, rows: Vec<NewRow>) {
+    let permit = permit(machine, |boundary| boundary.capture_permit());
     let mut writer = Writer::open(&permit, Capacity(1_000_000)).expect("the queue");
     let place = Place { project_uuid: Some(project.to_owned()), ..Place::default() };
     let capture = Capture { place, mission_slug: "demo-01KRX11M".into(), rows };
@@ -88,18 +90,18 @@ pub fn body_of(fields: &Value) -> NewRow {
 }
 
 pub fn try_drain(
-    machine: &Machine,
+    machine: &World,
     options: DrainOptions,
     progress: &mut dyn DrainProgress,
 ) -> Result<DrainReport, DrainError> {
     drain(egress(machine), &machine.context(), &options, progress)
 }
 
-pub fn drain_all(machine: &Machine) -> DrainReport {
+pub fn drain_all(machine: &World) -> DrainReport {
     try_drain(machine, DrainOptions::default(), &mut ()).expect("a drain")
 }
 
-pub fn counts(machine: &Machine) -> QueueCounts {
+pub fn counts(machine: &World) -> QueueCounts {
     let path = egress(machine).queue_path().to_path_buf();
     queue::observe_counts(&path, &|_: &Place| contract::Consent::Unset).expect("counts")
 }

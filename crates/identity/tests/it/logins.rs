@@ -1,6 +1,6 @@
 //! Which login is active, the state root of each kind of home, and that reading changes nothing.
 
-use crate::world::{World, hash_tree, home_variable, set_mode, time, today};
+use crate::world::{environment_with, home_variable, set_mode, time, today};
 use data_encoding::BASE64URL_NOPAD;
 use identity::login::read_login_at;
 use identity::session::{Team, UnknownKeys};
@@ -11,6 +11,8 @@ use identity::{
 use std::fs;
 use std::path::Path;
 use system::Machine;
+use testkit::World;
+use testkit::tree::snapshot;
 
 const CREDENTIALS: &str = "[user]\nusername = \"Old@Example.com\"\n[server]\nurl = \"https://old.invalid\"\n";
 const CONFIG: &str = "[sync]\nserver_url = \"https://h.invalid\"\n";
@@ -48,12 +50,12 @@ fn session() -> Session {
 }
 
 fn log_in(world: &World, session: &Session) {
-    SessionStore::new(&world.home, machine()).write(session).expect("a session");
+    SessionStore::new(&world.home(), machine()).write(session).expect("a session");
 }
 
 fn login_with(world: &World, environment: &Environment) -> Login {
-    let config = Config::read(&world.home).unwrap_or_else(|_| Config::unreadable());
-    read_login_at(&world.home, &config, environment, &machine(), today())
+    let config = Config::read(&world.home()).unwrap_or_else(|_| Config::unreadable());
+    read_login_at(&world.home(), &config, environment, &machine(), today())
 }
 
 fn login(world: &World) -> Login {
@@ -70,9 +72,9 @@ fn scope(login: &Login) -> Option<String> {
 
 #[test]
 fn the_token_wins_over_the_session_and_the_session_over_credentials() {
-    let world = World::new();
-    world.configure(CONFIG);
-    world.write(&world.home.credentials_file(), CREDENTIALS);
+    let world = World::of_library();
+    world.write_config(CONFIG);
+    world.write(&world.home().credentials_file(), CREDENTIALS);
     let found = login(&world);
     assert_eq!(scope(&found).as_deref(), Some("https://old.invalid|old@example.com|no-team"));
     assert_eq!((found.source, found.absence), (LoginSource::Credentials, Some(AuthAbsence::CredentialsOnly)));
@@ -89,7 +91,7 @@ fn the_token_wins_over_the_session_and_the_session_over_credentials() {
         ("SPEC_KITTY_TOKEN", &*token("ci@example.com|Bots")),
         ("SPEC_KITTY_SERVER_URL", "https://ci.invalid/"),
     ];
-    let found = login_with(&world, &world.environment_with(&pairs));
+    let found = login_with(&world, &environment_with(&world, &pairs));
     assert_eq!(scope(&found).as_deref(), Some("https://ci.invalid|ci@example.com|bots"));
     assert_eq!((found.source, found.authenticated), (LoginSource::Token, true));
     assert_eq!(found.server_url.as_deref(), Some("https://ci.invalid"));
@@ -99,69 +101,70 @@ fn the_token_wins_over_the_session_and_the_session_over_credentials() {
 
 #[test]
 fn token_uses_the_configured_server_and_requires_one() {
-    let world = World::new();
+    let world = World::of_library();
     let text = token("a|b");
-    let environment = world.environment_with(&[("SPEC_KITTY_TOKEN", &text), ("SPEC_KITTY_SERVER_URL", " ")]);
+    let environment =
+        environment_with(&world, &[("SPEC_KITTY_TOKEN", &text), ("SPEC_KITTY_SERVER_URL", " ")]);
     let found = login_with(&world, &environment);
     let fault = found.faults.first().expect("a fault");
     assert!(fault.detail.contains("SPEC_KITTY_TOKEN"), "{}", fault.detail);
     assert!(fault.remedy.hint().contains("SPEC_KITTY_SERVER_URL"));
-    world.configure(CONFIG);
+    world.write_config(CONFIG);
     assert_eq!(scope(&login_with(&world, &environment)).as_deref(), Some("https://h.invalid|a|b"));
 }
 
 #[test]
 fn what_cannot_be_read_is_not_passed_over() {
-    let world = World::new();
-    world.configure(CONFIG);
+    let world = World::of_library();
+    world.write_config(CONFIG);
     log_in(&world, &session());
-    world.write(&world.home.credentials_file(), CREDENTIALS);
+    world.write(&world.home().credentials_file(), CREDENTIALS);
 
-    let found = login_with(&world, &world.environment_with(&[("SPEC_KITTY_TOKEN", "not a token")]));
+    let found = login_with(&world, &environment_with(&world, &[("SPEC_KITTY_TOKEN", "not a token")]));
     assert_eq!((found.source, found.faults.len(), scope(&found)), (LoginSource::Token, 1, None));
 
-    fs::write(world.home.session_file(), "{").expect("damaged");
+    fs::write(world.home().session_file(), "{").expect("damaged");
     let found = login(&world);
     assert_eq!((found.source, found.faults.len(), scope(&found)), (LoginSource::Session, 1, None));
     assert_eq!(found.absence, Some(AuthAbsence::Unreadable));
-    assert_eq!(found.active_queue(&world.home), None);
-    assert_eq!(found.faults[0].path.as_deref(), Some(&*world.home.session_file()));
+    assert_eq!(found.active_queue(&world.home()), None);
+    assert_eq!(found.faults[0].path.as_deref(), Some(&*world.home().session_file()));
     assert_eq!(found.faults[0].remedy, contract::Remedy::Login);
 
-    fs::remove_file(world.home.session_file()).expect("removed");
-    fs::remove_file(world.home.credentials_file()).expect("removed");
-    fs::create_dir(world.home.credentials_file()).expect("an obstacle");
+    fs::remove_file(world.home().session_file()).expect("removed");
+    fs::remove_file(world.home().credentials_file()).expect("removed");
+    fs::create_dir(world.home().credentials_file()).expect("an obstacle");
     let found = login(&world);
     assert_eq!((found.source, found.faults.len(), scope(&found)), (LoginSource::Credentials, 1, None));
-    assert_eq!(found.active_queue(&world.home), None);
+    assert_eq!(found.active_queue(&world.home()), None);
 }
 
 #[test]
 fn without_login_the_legacy_queue_is_active() {
-    let world = World::new();
+    let world = World::of_library();
     let found = login(&world);
     assert_eq!((found.source, found.absence), (LoginSource::None, Some(AuthAbsence::LoggedOut)));
-    assert_eq!(found.active_queue(&world.home), Some(world.home.legacy_queue()));
+    assert_eq!(found.active_queue(&world.home()), Some(world.home().legacy_queue()));
 }
 
 #[test]
 fn unreadable_config_leaves_session_authenticated_without_scope() {
-    let world = World::new();
+    let world = World::of_library();
     log_in(&world, &session());
-    world.configure("[sync");
+    world.write_config("[sync");
     let found = login(&world);
     assert_eq!((scope(&found), found.authenticated, found.faults.len()), (None, true, 0));
-    assert_eq!((found.active_queue(&world.home), found.server_url), (None, None));
-    fs::remove_file(world.home.session_file()).expect("removed");
-    assert_eq!(login(&world).active_queue(&world.home), None, "nobody knows what the file would have said");
+    assert_eq!((found.active_queue(&world.home()), found.server_url), (None, None));
+    fs::remove_file(world.home().session_file()).expect("removed");
+    assert_eq!(login(&world).active_queue(&world.home()), None, "nobody knows what the file would have said");
 }
 
 #[test]
 fn without_server_the_old_scope_is_found_and_may_not_send() {
-    let world = World::new();
+    let world = World::of_library();
     log_in(&world, &session());
     for config in ["", "[sync]\nserver_url = \"https://SPEC-kitty-dev.fly.dev/\"\n"] {
-        world.configure(config);
+        world.write_config(config);
         let found = login(&world);
         assert_eq!(scope(&found).as_deref(), Some("https://spec-kitty-dev.fly.dev|dev@example.com|mine"));
         assert!(found.authenticated && found.server_url.is_some());
@@ -171,8 +174,8 @@ fn without_server_the_old_scope_is_found_and_may_not_send() {
 
 #[test]
 fn an_expired_login_keeps_its_scope_and_its_server() {
-    let world = World::new();
-    world.configure(CONFIG);
+    let world = World::of_library();
+    world.write_config(CONFIG);
     log_in(&world, &Session { refresh_token_expires_at: Some(today()), ..session() });
     let found = login(&world);
     assert_eq!(scope(&found).as_deref(), Some("https://h.invalid|dev@example.com|mine"));
@@ -186,8 +189,8 @@ fn an_expired_login_keeps_its_scope_and_its_server() {
 
 #[test]
 fn session_without_a_private_team_may_not_send() {
-    let world = World::new();
-    world.configure(CONFIG);
+    let world = World::of_library();
+    world.write_config(CONFIG);
     let mut shared = session();
     shared.teams.retain(|team| !team.private);
     log_in(&world, &shared);
@@ -195,15 +198,15 @@ fn session_without_a_private_team_may_not_send() {
     assert_eq!((scope(&found), found.authenticated), (None, false));
     assert_eq!(found.absence, Some(AuthAbsence::NoPrivateTeam));
     assert_eq!(found.principal.as_deref(), Some("Dev@Example.com"));
-    assert_eq!(found.active_queue(&world.home), Some(world.home.legacy_queue()));
+    assert_eq!(found.active_queue(&world.home()), Some(world.home().legacy_queue()));
 }
 
 #[test]
 fn session_without_issuer_uses_the_reference_variable() {
-    let world = World::new();
+    let world = World::of_library();
     log_in(&world, &Session { issuer: None, ..session() });
     assert_eq!(login(&world).issuer, None);
-    let environment = world.environment_with(&[("SPEC_KITTY_SAAS_URL", "https://saas.invalid/")]);
+    let environment = environment_with(&world, &[("SPEC_KITTY_SAAS_URL", "https://saas.invalid/")]);
     assert_eq!(login_with(&world, &environment).issuer.as_deref(), Some("https://saas.invalid/"));
     log_in(&world, &session());
     assert_eq!(login_with(&world, &environment).issuer.as_deref(), Some("https://h.invalid"));
@@ -211,10 +214,10 @@ fn session_without_issuer_uses_the_reference_variable() {
 
 #[test]
 fn a_card_is_believed_only_for_its_session_and_when_it_is_private() {
-    let world = World::new();
-    world.configure(CONFIG);
+    let world = World::of_library();
+    world.write_config(CONFIG);
     log_in(&world, &session());
-    let card = world.home.identity_card();
+    let card = world.home().identity_card();
     let good = fs::read_to_string(&card).expect("a card");
     assert_eq!(login(&world).card, CardUse::Used);
 
@@ -244,7 +247,7 @@ fn a_card_is_believed_only_for_its_session_and_when_it_is_private() {
     fs::write(&card, &good).expect("the old card");
     let found = login(&world);
     assert_eq!((found.card, found.principal.as_deref()), (CardUse::Derived, Some("new@example.com")));
-    assert!(refresh_card(&world.home, &found).expect("a card"));
+    assert!(refresh_card(&world.home(), &found).expect("a card"));
     assert_eq!(login(&world).card, CardUse::Used);
 }
 
@@ -253,10 +256,10 @@ fn a_card_is_believed_only_for_its_session_and_when_it_is_private() {
 fn refresh_by_another_program_keeps_the_issuer() {
     let issued = Session { issuer: Some("https://h.invalid".to_owned()), ..session() };
     for (id, expected) in [("sess-0001", Some("https://h.invalid")), ("sess-0002", None)] {
-        let world = World::new();
-        world.configure(CONFIG);
+        let world = World::of_library();
+        world.write_config(CONFIG);
         log_in(&world, &Session { session_id: "sess-0001".to_owned(), ..issued.clone() });
-        let card = fs::read(world.home.identity_card()).expect("a card");
+        let card = fs::read(world.home().identity_card()).expect("a card");
         // The other program writes the session without an issuer, and no card.
         log_in(
             &world,
@@ -267,13 +270,13 @@ fn refresh_by_another_program_keeps_the_issuer() {
                 ..session()
             },
         );
-        fs::write(world.home.identity_card(), &card).expect("the stale card");
-        set_mode(&world.home.identity_card(), 0o600);
+        fs::write(world.home().identity_card(), &card).expect("the stale card");
+        set_mode(&world.home().identity_card(), 0o600);
 
         let found = login(&world);
         assert_eq!((found.card, found.issuer.as_deref()), (CardUse::Derived, expected), "{id}");
         assert_eq!(found.principal.as_deref(), Some("new@example.com"), "nothing else is stale");
-        identity::refresh_card(&world.home, &found).expect("a card");
+        identity::refresh_card(&world.home(), &found).expect("a card");
         let again = login(&world);
         assert_eq!((again.card, again.issuer.as_deref()), (CardUse::Used, expected), "{id}");
         // A write of our own, which knows no issuer either, keeps it.
@@ -284,10 +287,10 @@ fn refresh_by_another_program_keeps_the_issuer() {
 
 #[test]
 fn the_card_follows_the_configured_server() {
-    let world = World::new();
-    world.configure(CONFIG);
+    let world = World::of_library();
+    world.write_config(CONFIG);
     log_in(&world, &session());
-    world.configure("[sync]\nserver_url = \"https://moved.invalid\"\n");
+    world.write_config("[sync]\nserver_url = \"https://moved.invalid\"\n");
     let found = login(&world);
     assert_eq!(found.card, CardUse::Used);
     assert_eq!(scope(&found).as_deref(), Some("https://moved.invalid|dev@example.com|mine"));
@@ -297,29 +300,31 @@ fn the_card_follows_the_configured_server() {
 fn asking_leaves_every_home_byte_identical() {
     let damages: [fn(&World); 8] = [
         |_| {},
-        |world| fs::remove_file(world.home.identity_card()).expect("removed"),
-        |world| fs::write(world.home.session_file(), "{").expect("damaged"),
-        |world| fs::remove_file(world.home.session_salt()).expect("removed"),
-        |world| fs::remove_file(world.home.session_file()).expect("removed"),
-        |world| world.configure("[sync"),
-        |world| set_mode(&world.home.session_file(), 0o644),
-        |world| fs::write(world.home.clock_file(), "{oops").expect("damaged"),
+        |world| fs::remove_file(world.home().identity_card()).expect("removed"),
+        |world| fs::write(world.home().session_file(), "{").expect("damaged"),
+        |world| fs::remove_file(world.home().session_salt()).expect("removed"),
+        |world| fs::remove_file(world.home().session_file()).expect("removed"),
+        |world| {
+            world.write_config("[sync");
+        },
+        |world| set_mode(&world.home().session_file(), 0o644),
+        |world| fs::write(world.home().clock_file(), "{oops").expect("damaged"),
     ];
     for (index, damage) in damages.iter().enumerate() {
-        let world = World::new();
-        world.configure(CONFIG);
+        let world = World::of_library();
+        world.write_config(CONFIG);
         log_in(&world, &session());
         damage(&world);
-        let before = hash_tree(world.directory.path());
+        let before = snapshot(world.user_home());
         let found = login(&world);
         let build =
             BuildInfo { version: "3.3.0".to_owned(), commit: Some("abc1234".to_owned()), release: false };
-        let foreground = observe_foreground(&build, &world.home, &found);
+        let foreground = observe_foreground(&build, &world.home(), &found);
         assert_eq!(foreground.package_version, "3.3.0+abc1234");
         assert_eq!(foreground.server_url.is_some(), foreground.team_or_user.is_some());
-        let _ = identity::clock::read_clock(&world.home);
-        let _ = world.home.ambiguity();
-        assert_eq!(hash_tree(world.directory.path()), before, "damage {index}");
+        let _ = identity::clock::read_clock(&world.home());
+        let _ = world.home().ambiguity();
+        assert_eq!(snapshot(world.user_home()), before, "damage {index}");
     }
 }
 
@@ -354,11 +359,11 @@ fn homes_with_strange_names_work() {
 #[cfg(unix)]
 #[test]
 fn a_linked_home_has_the_queue_of_the_real_one() {
-    let world = World::new();
-    world.configure(CONFIG);
+    let world = World::of_library();
+    world.write_config(CONFIG);
     log_in(&world, &session());
-    let link = world.directory.path().join("link");
-    std::os::unix::fs::symlink(world.directory.path(), &link).expect("a link");
+    let link = world.user_home().join("link");
+    std::os::unix::fs::symlink(world.user_home(), &link).expect("a link");
     let linked = Home::resolve(&crate::world::environment_of(&link)).expect("a home");
     let build = BuildInfo { version: "3.3.0".to_owned(), commit: None, release: true };
     let queue = |home: &Home| {
@@ -366,5 +371,5 @@ fn a_linked_home_has_the_queue_of_the_real_one() {
         let login = read_login_at(home, &config, &world.environment(), &machine(), today());
         observe_foreground(&build, home, &login).queue_db_path
     };
-    assert_eq!(queue(&linked), queue(&world.home));
+    assert_eq!(queue(&linked), queue(&world.home()));
 }

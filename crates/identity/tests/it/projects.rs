@@ -114,10 +114,10 @@ fn the_first_run_writes_an_identity_and_later_runs_nothing() {
     make(&root.join(".kittify"));
     make_git(&root);
     let first = ensure(&root).expect("an identity");
-    let before = crate::world::hash_tree(&root);
+    let before = testkit::tree::snapshot(&root);
     assert_eq!(ensure(&root).expect("the same"), first);
     assert_eq!(ProjectIdentity::read(&root).expect("readable").uuid, Some(first.uuid));
-    assert_eq!(crate::world::hash_tree(&root), before);
+    assert_eq!(testkit::tree::snapshot(&root), before);
 }
 
 #[test]

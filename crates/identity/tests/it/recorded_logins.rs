@@ -2,13 +2,14 @@
 //! except where the contract differs on purpose. The differences are one table, here and in
 //! docs/compatibility.md, and a row that no longer differs fails too.
 
-use crate::world::{World, recorded, recorded_json, recorded_machine, today};
+use crate::world::{copy_of, recorded, recorded_json, recorded_machine, today};
 use identity::login::read_login_at;
 use identity::{AuthAbsence, BuildInfo, CardUse, Config, LoginSource, observe_foreground};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use testkit::World;
 
 /// Variant, fact, and what we say instead of what was recorded.
 fn differences() -> BTreeMap<(&'static str, &'static str), Value> {
@@ -37,12 +38,12 @@ fn differences() -> BTreeMap<(&'static str, &'static str), Value> {
 }
 
 fn observed(world: &World) -> BTreeMap<&'static str, Value> {
-    let config = Config::read(&world.home).expect("a config");
-    let login = read_login_at(&world.home, &config, &world.environment(), &recorded_machine(), today());
+    let config = Config::read(&world.home()).expect("a config");
+    let login = read_login_at(&world.home(), &config, &world.environment(), &recorded_machine(), today());
     let build = BuildInfo { version: "3.3.0".to_owned(), commit: None, release: true };
-    let foreground = observe_foreground(&build, &world.home, &login);
+    let foreground = observe_foreground(&build, &world.home(), &login);
     let queue = Some(&foreground.queue_db_path).filter(|path| !path.as_os_str().is_empty());
-    let root = identity::paths::canonical_or_clean(world.directory.path());
+    let root = identity::paths::canonical_or_clean(world.user_home());
     let queue =
         queue.map(|path| path.strip_prefix(&root).expect("below the home").to_string_lossy().into_owned());
     BTreeMap::from([
@@ -71,9 +72,9 @@ fn expected(recorded: &Value) -> BTreeMap<&'static str, Value> {
 
 /// What the modes were when the variant was recorded.
 fn world_of(variant: &str, root: &Path) -> World {
-    let world = World::copy_of(&root.join("variants").join(variant).join(".spec-kitty"));
+    let world = copy_of(&root.join("variants").join(variant).join(".spec-kitty"));
     if variant == "15-session-mode-0644" {
-        crate::world::set_mode(&world.home.session_file(), 0o644);
+        crate::world::set_mode(&world.home().session_file(), 0o644);
     }
     world
 }
@@ -133,8 +134,8 @@ fn unreadable_sessions_are_faults_that_say_why() {
             continue;
         }
         let world = world_of(variant, &root);
-        let config = Config::read(&world.home).expect("a config");
-        let login = read_login_at(&world.home, &config, &world.environment(), &recorded_machine(), today());
+        let config = Config::read(&world.home()).expect("a config");
+        let login = read_login_at(&world.home(), &config, &world.environment(), &recorded_machine(), today());
         assert_eq!((login.source, login.absence), (LoginSource::Session, Some(AuthAbsence::Unreadable)));
         let fault = login.faults.first().expect("a fault");
         assert_eq!(fault.code, contract::FaultCode::SessionUnreadable);
@@ -149,25 +150,25 @@ fn malformed_credentials_file_is_ignored_with_a_note() {
     let root = recorded("auth-matrix");
     let world = world_of("11-credentials-malformed", &root);
     let login =
-        read_login_at(&world.home, &Config::default(), &world.environment(), &recorded_machine(), today());
+        read_login_at(&world.home(), &Config::default(), &world.environment(), &recorded_machine(), today());
     assert!(login.faults.is_empty() && login.scope.is_none());
-    assert_eq!(login.ignored, [(world.home.credentials_file(), "is not TOML".to_owned())]);
+    assert_eq!(login.ignored, [(world.home().credentials_file(), "is not TOML".to_owned())]);
 }
 
 #[test]
 #[ignore = "needs the recorded data"]
 fn the_recorded_home_with_a_scope_has_its_clock_queue_and_card() {
     let root = recorded("scoped-clean/home/.spec-kitty");
-    let world = World::copy_of(&root);
-    let config = Config::read(&world.home).expect("a config");
-    let read = || read_login_at(&world.home, &config, &world.environment(), &recorded_machine(), today());
+    let world = copy_of(&root);
+    let config = Config::read(&world.home()).expect("a config");
+    let read = || read_login_at(&world.home(), &config, &world.environment(), &recorded_machine(), today());
     let login = read();
     assert_eq!(login.card, CardUse::Derived);
-    let queue = login.active_queue(&world.home).expect("a queue");
+    let queue = login.active_queue(&world.home()).expect("a queue");
     assert!(queue.ends_with("queues/queue-19633c16212dbbbb.db") && queue.exists());
-    assert!(identity::clock::read_clock(&world.home).expect("readable").is_some());
+    assert!(identity::clock::read_clock(&world.home()).expect("readable").is_some());
 
-    assert!(identity::refresh_card(&world.home, &login).expect("a card"));
+    assert!(identity::refresh_card(&world.home(), &login).expect("a card"));
     let again = read();
     assert_eq!(again.card, CardUse::Used);
     assert_eq!(
@@ -175,5 +176,5 @@ fn the_recorded_home_with_a_scope_has_its_clock_queue_and_card() {
         (&login.scope, &login.team_id, &login.principal)
     );
     assert_eq!(again.refresh_expires_at, login.refresh_expires_at);
-    assert!(!identity::refresh_card(&world.home, &again).expect("nothing to store"));
+    assert!(!identity::refresh_card(&world.home(), &again).expect("nothing to store"));
 }

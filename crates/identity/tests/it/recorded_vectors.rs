@@ -1,12 +1,13 @@
 //! The pure vectors that the reference's own functions computed.
 
-use crate::world::{World, recorded, recorded_json, recorded_machine};
+use crate::world::{recorded, recorded_json, recorded_machine};
 use identity::clock::{draw, read_clock};
 use identity::git::{project_slug, repo_slug};
 use identity::{BackgroundDaemon, Config, Consent, Environment, SessionStore};
 use serde_json::Value;
 use std::path::Path;
 use system::Machine;
+use testkit::World;
 
 #[test]
 #[ignore = "needs the recorded data"]
@@ -19,7 +20,7 @@ fn scopes_and_their_files() {
         let scope = contract::Scope::new(text("server_url"), text("username"), text("team_slug"));
         assert_eq!(scope.to_string(), text("scope"));
         assert_eq!(scope.hash(), text("sha256"));
-        let home = World::new().home;
+        let home = World::of_library().home();
         assert_eq!(home.scoped_queue(&scope), home.queues_dir().join(text("file")));
     }
 }
@@ -72,11 +73,11 @@ fn the_node_id() {
 fn the_session_of_the_reference_decrypts_and_other_keys_do_not() {
     let vector = recorded_json("vectors/session-crypto-vector.json");
     let files = recorded("vectors/session-store");
-    let world = World::new();
-    crate::world::copy_tree(&files, &world.home.auth_dir());
-    crate::world::set_mode(&world.home.session_file(), 0o600);
+    let world = World::of_library();
+    crate::world::copy_tree(&files, &world.home().auth_dir());
+    crate::world::set_mode(&world.home().session_file(), 0o600);
     let session =
-        SessionStore::new(&world.home, recorded_machine()).read().expect("readable").expect("a session");
+        SessionStore::new(&world.home(), recorded_machine()).read().expect("readable").expect("a session");
     let plain: Value =
         serde_json::from_str(vector["plaintext_utf8"].as_str().expect("a plaintext")).expect("JSON");
     assert_eq!(session.user_id, plain["user_id"]);
@@ -90,7 +91,7 @@ fn the_session_of_the_reference_decrypts_and_other_keys_do_not() {
     for other in
         [Machine { uid: 1001, ..recorded_machine() }, Machine { hostname: "renamed".into(), uid: 1000 }]
     {
-        let problem = SessionStore::new(&world.home, other).read().expect_err("another key").to_string();
+        let problem = SessionStore::new(&world.home(), other).read().expect_err("another key").to_string();
         assert!(problem.contains("cannot be decrypted") && problem.contains("another host"), "{problem}");
     }
 }
@@ -105,9 +106,9 @@ fn clock_files() {
     let vectors = recorded_json("vectors/clock-read-vectors.json");
     for vector in vectors.as_array().expect("vectors") {
         let file = vector["file"].as_str().expect("a name");
-        let world = World::new();
-        world.write(&world.home.clock_file(), vector["raw"].as_str().expect("content"));
-        let drawn = draw(&world.home, 1, 0, "a68cb90bc34b").expect("a value");
+        let world = World::of_library();
+        world.write(&world.home().clock_file(), vector["raw"].as_str().expect("content"));
+        let drawn = draw(&world.home(), 1, 0, "a68cb90bc34b").expect("a value");
         let expected = match CLOCK_DIFFERENCES.iter().find(|(name, _)| *name == file) {
             Some((_, ours)) => {
                 assert!(!vector["then_tick"].is_u64(), "{file} is no difference");
@@ -119,7 +120,7 @@ fn clock_files() {
             }
         };
         assert_eq!(drawn.value, expected, "{file}");
-        let stored = read_clock(&world.home).expect("readable").expect("a clock");
+        let stored = read_clock(&world.home()).expect("readable").expect("a clock");
         assert_eq!(stored, drawn, "{file}");
     }
 }
@@ -128,9 +129,9 @@ fn clock_files() {
 #[ignore = "needs the recorded data"]
 fn the_configuration_that_the_reference_writes() {
     let file = recorded("vectors/config.toml");
-    let world = World::new();
-    world.write(&world.home.config_file(), std::fs::read(file).expect("a config"));
-    let config = Config::read(&world.home).expect("a config");
+    let world = World::of_library();
+    world.write(&world.home().config_file(), std::fs::read(file).expect("a config"));
+    let config = Config::read(&world.home()).expect("a config");
     assert_eq!(config.server_url.as_deref(), Some("https://example.invalid"));
     assert_eq!(config.max_queue_size, 5000);
     assert_eq!(config.background_daemon, BackgroundDaemon::Manual);

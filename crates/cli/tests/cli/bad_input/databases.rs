@@ -1,6 +1,7 @@
 //! Queue DBs: damaged, locked, of other schemas, interrupted.
 
 use super::*;
+use crate::worlds::fresh;
 
 #[test]
 fn a_queue_of_zero_bytes_is_an_empty_queue() {
@@ -123,7 +124,7 @@ fn hot_journal_of_legacy_queue_is_rolled_back_by_a_cure_only() {
 
 #[test]
 fn hot_journal_without_login_waits_for_login_then_cure() {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let world = fresh();
     std::fs::create_dir_all(world.root()).unwrap();
     leave_hot_journal(&world.root().join("queue.db"));
     let before = snapshot(world.user_home());

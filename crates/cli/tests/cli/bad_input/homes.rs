@@ -1,6 +1,7 @@
 //! Homes: absent, ambiguous, awkward names, files in place of directories.
 
 use super::*;
+use crate::worlds::fresh;
 
 /// Something else stands where a directory of the home should be: nothing below it can be read, and no
 /// login could be stored there.
@@ -43,7 +44,7 @@ fn what_cannot_be_repaired_is_said_with_something_else_to_do() {
 
 #[test]
 fn a_home_that_does_not_exist_is_an_empty_one() {
-    let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let mut world = fresh();
     world.set(
         "SPEC_KITTY_HOME",
         world.user_home().join("no/such/place").to_str().unwrap().to_owned().as_str(),

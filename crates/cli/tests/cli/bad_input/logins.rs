@@ -1,6 +1,7 @@
 //! Sessions and the configuration.
 
 use super::*;
+use crate::worlds::fresh;
 
 #[test]
 fn a_session_that_others_may_read() {
@@ -44,7 +45,7 @@ fn a_config_that_does_not_parse_names_line_and_column() {
 
 #[test]
 fn a_session_of_another_host() {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let world = fresh();
     world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", testkit::world::SERVER));
     let elsewhere = system::Machine { hostname: "another-host".into(), uid: 4242 };
     let session = testkit::world::session(testkit::world::SERVER, testkit::world::USER, testkit::world::TEAM);

@@ -10,19 +10,19 @@ mod passwords;
 mod plain_user;
 mod records;
 
+use crate::worlds::fresh;
 use contract::OwnerRecord;
 use rstest::rstest;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
-use testkit::daemon::Daemons;
 use testkit::owner::{agreeing, stand_in, write};
 use testkit::reference_queue::{ReferenceQueue, leave_hot_journal};
 use testkit::tree::{difference, snapshot};
 use testkit::{Run, World};
 
 fn world() -> World {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let world = fresh();
     world.log_in();
     world
 }

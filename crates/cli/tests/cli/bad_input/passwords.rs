@@ -1,6 +1,7 @@
 //! A password in a URL of any file is shown nowhere.
 
 use super::*;
+use crate::worlds::fresh;
 
 /// Whatever a server is called by: who reads the screen of somebody else learns no password.
 #[rstest]
@@ -28,7 +29,7 @@ fn a_password_in_the_configuration_is_shown_nowhere(#[case] config: &str, #[case
 #[test]
 fn a_password_in_the_files_of_another_program_is_shown_nowhere() {
     let url = "https://dev:hunter2@example.invalid";
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let world = fresh();
     world.init_project();
     let credentials =
         format!("[user]\nusername = \"dev@example.com\"\nteam_slug = \"t\"\n[server]\nurl = \"{url}\"\n");
@@ -55,7 +56,6 @@ fn a_password_in_the_files_of_another_program_is_shown_nowhere() {
 /// Nothing that any verb prints has it.
 #[track_caller]
 fn shows_no_password(world: &World) {
-    let _daemons = Daemons::of(world);
     for verb in [
         &["sync", "status", "--check"][..],
         &["sync", "status"],
@@ -82,4 +82,5 @@ fn shows_no_password(world: &World) {
             assert!(!format!("{run:?}").contains("hunter2"), "{verb:?}: {run:?}");
         }
     }
+    world.end_daemon();
 }

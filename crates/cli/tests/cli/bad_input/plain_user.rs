@@ -2,6 +2,7 @@
 
 use super::records::RECORD;
 use super::*;
+use crate::worlds::fresh;
 use std::process::Command;
 
 /// Runs the binary as user 12345 in a world that belongs to that user.
@@ -85,7 +86,7 @@ fn an_owner_record_that_may_not_be_read() {
 #[case::queues("queues", "active_queue_unreadable")]
 #[case::legacy("queue.db", "legacy_queue_unreadable")]
 fn what_lost_its_mode_gets_it_back(#[case] place: &str, #[case] fault: &str) {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let world = fresh();
     world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", testkit::world::SERVER));
     let machine = system::Machine { uid: 12345, ..system::Machine::observe() };
     let session = testkit::world::session(testkit::world::SERVER, testkit::world::USER, testkit::world::TEAM);

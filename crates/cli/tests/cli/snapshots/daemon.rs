@@ -2,27 +2,20 @@
 
 use super::{fresh, logged_in, orphan_record, prints};
 use testkit::World;
-use testkit::daemon::Daemons;
+use testkit::daemon::Daemon;
 
 /// The daemon runs and is idle.
-fn running() -> (World, Daemons) {
+fn running() -> (World, Daemon) {
     let world = logged_in();
-    let daemons = Daemons::start(&world);
-    (world, daemons)
-}
-
-/// Daemons that the command starts end with the scene.
-fn may_start() -> (World, Daemons) {
-    let world = logged_in();
-    let daemons = Daemons::of(&world);
-    (world, daemons)
+    let daemon = Daemon::start(&world);
+    (world, daemon)
 }
 
 /// The daemon was killed.
-fn crashed() -> (World, Daemons) {
-    let (world, daemons) = running();
-    daemons.crash();
-    (world, daemons)
+fn crashed() -> (World, Daemon) {
+    let (world, daemon) = running();
+    daemon.crash();
+    (world, daemon)
 }
 
 #[test]
@@ -35,7 +28,7 @@ fn daemon_status() {
 
 #[test]
 fn daemon_start() {
-    prints("daemon/start", may_start, "sync daemon start");
+    prints("daemon/start", logged_in, "sync daemon start");
     prints("daemon/start_running", running, "sync daemon start");
     prints("daemon/run_running", running, "sync daemon run");
 }

@@ -12,7 +12,7 @@ mod refusal;
 mod server;
 mod sync;
 
-use crate::queue_world::{ANOTHER, EVENT};
+use crate::worlds::{ANOTHER, EVENT, fresh, logged_in};
 use rusqlite::Connection;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -123,21 +123,11 @@ fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
 }
 
-/// A home in which nothing was done. Hosted sync is on.
-fn fresh() -> World {
-    World::new(env!("CARGO_BIN_EXE_spec-kitty"))
-}
-
 /// The same with hosted sync off.
 fn switched_off() -> World {
     let mut world = fresh();
     world.unset("SPEC_KITTY_ENABLE_SAAS_SYNC");
     world
-}
-
-/// Logged in, with a project and nothing waiting.
-fn logged_in() -> World {
-    testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"))
 }
 
 /// The rows of a new mission wait.

@@ -12,7 +12,7 @@ use testkit::world::{TEAM, USER};
 fn other_queue() -> World {
     let world = logged_in();
     let old = Scope::new("https://gone.invalid", USER, TEAM);
-    ReferenceQueue::create(&world.home().scoped_queue(&old)).event(crate::queue_world::EVENT, None);
+    ReferenceQueue::create(&world.home().scoped_queue(&old)).event(crate::worlds::EVENT, None);
     world
 }
 

@@ -4,34 +4,35 @@ use super::{
     damaged_config, damaged_session, fresh, held, legacy_rows, logged_in, orphan_record, parked, prints,
     switched_off, waiting,
 };
+use crate::worlds::with_server;
 use testkit::scripted::{Reply, ScriptedServer};
 use testkit::world::{TEAM, USER, session};
 use testkit::{Server, World};
 
 /// Logged in at a running server, with the rows of a mission.
-fn with_server() -> (World, Server) {
-    let (world, server) = testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"));
+fn undelivered() -> (World, Server) {
+    let (world, server) = with_server();
     world.run(["agent", "mission", "create", "tea-timer"]).exits(0);
     (world, server)
 }
 
 /// The same after a delivery.
 fn delivered() -> (World, Server) {
-    let (world, server) = with_server();
+    let (world, server) = undelivered();
     world.run(["sync", "now"]).exits(0);
     (world, server)
 }
 
 /// The server has stopped.
 fn server_stopped() -> (World, Server) {
-    let (world, mut server) = with_server();
+    let (world, mut server) = undelivered();
     server.stop();
     (world, server)
 }
 
 /// The server does not know the login.
 fn login_ended() -> (World, Server) {
-    let (mut world, server) = testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"));
+    let (mut world, server) = with_server();
     world.unset("SPEC_KITTY_TOKEN").unset("SPEC_KITTY_SERVER_URL");
     world.write_session(&session(&server.url(), USER, TEAM));
     world.run(["agent", "mission", "create", "tea-timer"]).exits(0);
@@ -40,7 +41,7 @@ fn login_ended() -> (World, Server) {
 
 /// The server has an older state than the receipts: it was restored from a backup.
 fn server_restored() -> (World, Server) {
-    let (world, mut server) = testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty"));
+    let (world, mut server) = with_server();
     let backup = world.user_home().join("backup");
     server.back_up(&world, &backup);
     world.run(["agent", "mission", "create", "tea-timer"]).exits(0);
@@ -51,7 +52,7 @@ fn server_restored() -> (World, Server) {
 
 /// The server answers every request with `reply`.
 fn answering(reply: Reply) -> (World, ScriptedServer) {
-    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let world = fresh();
     let server = ScriptedServer::start(move |_| reply.clone());
     world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", server.url()));
     world.write_session(&session(&server.url(), USER, TEAM));
@@ -84,8 +85,8 @@ fn sync_status_check() {
 #[test]
 fn sync_now() {
     prints("sync/now_switched_off", switched_off, "sync now");
-    prints("sync/now_nothing", || testkit::host::with_server(env!("CARGO_BIN_EXE_spec-kitty")), "sync now");
-    prints("sync/now_delivered", with_server, "sync now");
+    prints("sync/now_nothing", with_server, "sync now");
+    prints("sync/now_delivered", undelivered, "sync now");
     prints("sync/now_delivered_before", delivered, "sync now");
     prints("sync/now_server_stopped", server_stopped, "sync now");
     prints("sync/now_login_ended", login_ended, "sync now");

@@ -1,14 +1,13 @@
-//! A home in a temporary directory, and the recorded homes of the reference when they are there.
+//! The recorded homes of the reference, and what the tests write into a home.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use identity::{Environment, Home};
+use identity::Environment;
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use system::Machine;
+use testkit::World;
 
 /// The recorded state of the reference.
 pub(crate) fn recorded(name: &str) -> PathBuf {
@@ -38,51 +37,26 @@ pub(crate) fn today() -> Timestamp {
     time("2026-11-22T12:00:00Z")
 }
 
-/// A user's home directory.
-pub(crate) struct World {
-    pub(crate) directory: tempfile::TempDir,
-    pub(crate) home: Home,
+/// A copy of a recorded `.spec-kitty`, with the modes that a repository does not keep.
+pub(crate) fn copy_of(state: &Path) -> World {
+    let world = World::of_library();
+    let home = world.home();
+    if state.exists() {
+        copy_tree(state, home.root());
+    }
+    if home.session_file().exists() {
+        set_mode(&home.auth_dir(), 0o700);
+        set_mode(&home.session_file(), 0o600);
+    }
+    world
 }
 
-impl World {
-    pub(crate) fn new() -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        let home = Home::resolve(&environment_of(directory.path())).expect("a home");
-        Self { directory, home }
-    }
-
-    /// A copy of a recorded `.spec-kitty`, with the modes that a repository does not keep.
-    pub(crate) fn copy_of(state: &Path) -> Self {
-        let world = Self::new();
-        if state.exists() {
-            copy_tree(state, world.home.root());
-        }
-        if world.home.session_file().exists() {
-            set_mode(&world.home.auth_dir(), 0o700);
-            set_mode(&world.home.session_file(), 0o600);
-        }
-        world
-    }
-
-    pub(crate) fn environment(&self) -> Environment {
-        environment_of(self.directory.path())
-    }
-
-    /// The environment of this home with more variables.
-    pub(crate) fn environment_with(&self, pairs: &[(&str, &str)]) -> Environment {
-        let home = (OsString::from(home_variable()), self.directory.path().as_os_str().to_owned());
-        let more = pairs.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
-        Environment::from_pairs(std::iter::once(home).chain(more))
-    }
-
-    pub(crate) fn write(&self, path: &Path, content: impl AsRef<[u8]>) {
-        fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
-        fs::write(path, content).expect("a file");
-    }
-
-    pub(crate) fn configure(&self, text: &str) {
-        self.write(&self.home.config_file(), text);
-    }
+/// The environment of a home, with more variables.
+pub(crate) fn environment_with(world: &World, pairs: &[(&str, &str)]) -> Environment {
+    let home = (home_variable(), world.user_home().as_os_str());
+    Environment::from_pairs(
+        std::iter::once(home).chain(pairs.iter().map(|(name, value)| (*name, OsStr::new(*value)))),
+    )
 }
 
 pub(crate) fn home_variable() -> &'static str {
@@ -114,26 +88,3 @@ pub(crate) fn set_mode(path: &Path, mode: u32) {
 
 #[cfg(not(unix))]
 pub(crate) fn set_mode(_path: &Path, _mode: u32) {}
-
-/// Every file and directory below `root` with its mode and the hash of its content.
-pub(crate) fn hash_tree(root: &Path) -> BTreeMap<PathBuf, String> {
-    let mut tree = BTreeMap::new();
-    visit(root, &mut tree);
-    tree
-}
-
-fn visit(path: &Path, tree: &mut BTreeMap<PathBuf, String>) {
-    let metadata = path.symlink_metadata().expect("metadata");
-    let content = if metadata.is_file() {
-        fs::read(path).map(|bytes| data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))).unwrap_or_default()
-    } else {
-        String::new()
-    };
-    let modified = metadata.modified().expect("a time");
-    tree.insert(path.to_path_buf(), format!("{:?} {modified:?} {content}", metadata.permissions()));
-    if metadata.is_dir() {
-        for entry in fs::read_dir(path).expect("entries") {
-            visit(&entry.expect("an entry").path(), tree);
-        }
-    }
-}
