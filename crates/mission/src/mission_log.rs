@@ -7,12 +7,14 @@
 //!
 //! Every command gets its log here. Never parses a row: [`crate::log`] does.
 
+use crate::clock::Moment;
 use crate::document::{Writing, check_directory, read_bytes};
 use crate::error::{MissionError, Result, chain};
 use crate::git::branch_commit::{BranchFiles, Tip, commit_on_branch};
 use crate::git::branches::{Branches, read_branches};
 use crate::git::objects::{Found, ObjectReader};
-use crate::git::{check_may_commit, commit_undoably, in_worktree};
+use crate::git::{check_may_commit, commit, commit_undoably, in_worktree};
+use crate::log::repair::{self, Repaired};
 use crate::log::{self, FILE, Log, MAX_BYTES, Row};
 use crate::project::{MISSIONS, MissionDirectory, Project};
 use crate::remedies::ErrorCode;
@@ -191,6 +193,49 @@ pub fn read_logs_elsewhere(log: &Path) -> Vec<Vec<u8>> {
     read().unwrap_or_default()
 }
 
+/// Repairs the log of a mission where its lane rows are kept outside the checkout, and commits there; nothing when
+/// they are in the checkout, or when it is not certain where they are. The caller holds the mission's lock.
+///
+/// # Errors
+/// When the log cannot be read or written, or another program moves the branch.
+pub(crate) fn repair_elsewhere(
+    project: &Project,
+    mission: &MissionDirectory,
+    now: Moment,
+) -> Result<Option<Repaired>> {
+    const MESSAGE: &str = "chore(spec-kitty): status log repaired";
+    let mut reader = LogReader::new(project);
+    match reader.find(mission)? {
+        Place::Checkout | Place::Unclear { .. } => Ok(None),
+        Place::Worktree { directory, project } => {
+            let repaired = repair::repair(&directory, now)?;
+            if let Some(aside) = &repaired.moved_to {
+                commit(&project, &[directory.join(FILE), aside.clone()], MESSAGE)?;
+            }
+            Ok(Some(repaired))
+        }
+        place @ Place::Branch { .. } => {
+            let Place::Branch { tip, path } = &place else { return Ok(None) };
+            let bytes = reader.blob(&place.label(), &tip.commit, path)?;
+            let (mut repaired, files) = repair::plan(&place.label(), &bytes);
+            let Some(files) = files else { return Ok(Some(repaired)) };
+            for name in repair::aside_names(now) {
+                let aside = format!("{path}/{name}");
+                if reader.objects()?.entry(&tip.commit, &aside)?.is_some() {
+                    continue;
+                }
+                repaired.moved_to = Some(format!("{}:{aside}", tip.branch).into());
+                let files = BranchFiles::from([(format!("{path}/{FILE}"), files.kept), (aside, files.aside)]);
+                let mut writing = Writing::new();
+                commit_on_branch(project, tip, &files, MESSAGE, &mut writing)?;
+                writing.keep();
+                break;
+            }
+            Ok(Some(repaired))
+        }
+    }
+}
+
 impl<'p> LogReader<'p> {
     /// Nothing read yet: git is started by the first mission that names a coordination branch.
     pub fn new(project: &'p Project) -> Self {
@@ -326,16 +371,19 @@ impl<'p> LogReader<'p> {
         }
     }
 
+    fn objects(&mut self) -> Result<&mut ObjectReader> {
+        Ok(match &mut self.objects {
+            Some(objects) => objects,
+            unstarted => unstarted.insert(ObjectReader::start(self.project)?),
+        })
+    }
+
     /// The log of a mission in a commit; empty without one.
     fn blob(&mut self, label: &Path, commit: &str, path: &str) -> Result<Vec<u8>> {
         if commit.is_empty() {
             return Ok(Vec::new());
         }
-        let objects = match &mut self.objects {
-            Some(objects) => objects,
-            unstarted => unstarted.insert(ObjectReader::start(self.project)?),
-        };
-        match objects.file(commit, &format!("{path}/{FILE}"), MAX_BYTES)? {
+        match self.objects()?.file(commit, &format!("{path}/{FILE}"), MAX_BYTES)? {
             Found::File(bytes) => Ok(bytes),
             Found::Absent => Ok(Vec::new()),
             Found::NoFile(what) => {
@@ -433,6 +481,11 @@ impl MissionLog {
     /// The files that were read.
     fn parts(&self) -> impl Iterator<Item = &Log> {
         std::iter::once(&self.log).chain(&self.others)
+    }
+
+    /// Whether a line is damaged in a way that a repair mends.
+    pub(crate) fn is_repairable(&self) -> bool {
+        self.parts().flat_map(Log::damage).any(|damage| damage.repairable)
     }
 
     /// One line for each thing that is odd about the log, with what to do about it.

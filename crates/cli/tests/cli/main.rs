@@ -12,6 +12,7 @@ mod boundary_cures;
 mod compatibility;
 mod config;
 mod consent;
+mod coordination;
 mod doctors;
 mod failure_names;
 mod file_systems;

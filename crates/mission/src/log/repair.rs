@@ -31,6 +31,12 @@ pub struct Repaired {
     pub left: Vec<Damage>,
 }
 
+/// The log without its damage, and the lines that move.
+pub(crate) struct RepairedFiles {
+    pub(crate) kept: Vec<u8>,
+    pub(crate) aside: Vec<u8>,
+}
+
 /// A log without its damage.
 #[derive(Default)]
 struct Split {
@@ -46,18 +52,8 @@ struct Split {
 pub(crate) fn repair(mission_dir: &Path, now: Moment) -> Result<Repaired> {
     let path = mission_dir.join(FILE);
     let before = read_bytes(&path, MAX_BYTES)?.unwrap_or_default();
-    let split = split(&before);
-    let mut repaired = Repaired {
-        log: path.clone(),
-        kept: split.rows,
-        saved: split.saved,
-        moved: split.moved,
-        moved_to: None,
-        left: split.left,
-    };
-    if repaired.moved.is_empty() {
-        return Ok(repaired);
-    }
+    let (mut repaired, split) = plan(&path, &before);
+    let Some(split) = split else { return Ok(repaired) };
     let aside = free_name(mission_dir, now)?;
     // First the copy, so that no instant exists at which the lines are nowhere.
     system::shared_file::replace(&aside, &split.aside).map_err(MissionError::io("write", &aside))?;
@@ -75,6 +71,13 @@ pub(crate) fn repair(mission_dir: &Path, now: Moment) -> Result<Repaired> {
     }
     repaired.moved_to = Some(aside);
     Ok(repaired)
+}
+
+/// What a repair of these bytes of the log at `path` does; and the files it writes, when lines are damaged.
+pub(crate) fn plan(path: &Path, bytes: &[u8]) -> (Repaired, Option<RepairedFiles>) {
+    let Split { kept, aside, rows, saved, moved, left } = split(bytes);
+    let files = (!moved.is_empty()).then_some(RepairedFiles { kept, aside });
+    (Repaired { log: path.to_owned(), kept: rows, saved, moved, moved_to: None, left }, files)
 }
 
 fn split(bytes: &[u8]) -> Split {
@@ -108,15 +111,23 @@ fn push_line(out: &mut Vec<u8>, line: &[u8]) {
     out.push(b'\n');
 }
 
-/// A name beside the log that is not taken.
-fn free_name(mission_dir: &Path, now: Moment) -> Result<PathBuf> {
+/// Names for the moved lines of a repair at `now`.
+pub(crate) fn aside_names(now: Moment) -> impl Iterator<Item = String> {
     let stamp = now.seconds_z().replace(['-', ':'], "");
-    let names = (0..MOST).map(|number| match number {
+    (0..MOST).map(move |number| match number {
         0 => format!("{ASIDE_PREFIX}{stamp}"),
         number => format!("{ASIDE_PREFIX}{stamp}-{number}"),
-    });
-    names.map(|name| mission_dir.join(name)).find(|path| path.symlink_metadata().is_err()).ok_or_else(|| {
-        MissionError::malformed(mission_dir, format!("holds {MOST} files {ASIDE_PREFIX}{stamp}* already"))
+    })
+}
+
+/// A name beside the log that is not taken.
+fn free_name(mission_dir: &Path, now: Moment) -> Result<PathBuf> {
+    let mut paths = aside_names(now).map(|name| mission_dir.join(name));
+    paths.find(|path| path.symlink_metadata().is_err()).ok_or_else(|| {
+        MissionError::malformed(
+            mission_dir,
+            format!("holds {MOST} files {ASIDE_PREFIX}* of this second already"),
+        )
     })
 }
 

@@ -3,8 +3,10 @@
 use super::emit::to;
 use super::finalize::{finalize, with_tasks};
 use super::world::World;
+use mission::command::repair_log::repair_log;
 use mission::command::status::{Board, list, materialize, show};
-use mission::command::{mark_status, move_task};
+use mission::command::{capture_history, mark_status, move_task};
+use mission::mission_log::read_logs_elsewhere;
 use mission::{ErrorCode, MissionError, Project};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -496,4 +498,171 @@ fn rows_of_one_id_that_differ_are_told() {
     let shown = board(&mission.world.root, &mission.slug);
     assert!(shown.warnings[0].contains("1 rows of the same id that differ"), "{:?}", shown.warnings);
     assert_eq!(shown.work_packages[0].actor.as_deref(), Some("finalize-tasks"));
+}
+
+#[test]
+fn damaged_log_of_the_branch_is_shown_refused_and_repaired() {
+    for checked_out in [false, true] {
+        let mission = Coordinated::new();
+        let worktree = mission.worktree();
+        let log = worktree.join(format!("kitty-specs/{}/status.events.jsonl", mission.slug));
+        let rows = std::fs::read_to_string(&log).unwrap();
+        std::fs::write(&log, format!("{rows}<<<<<<< HEAD\n")).unwrap();
+        git(&worktree, &["commit", "--quiet", "--all", "-m", "damage"]);
+        if !checked_out {
+            mission.world.git(["worktree", "remove", worktree.to_str().unwrap()]);
+        }
+        let shown = board(&mission.world.root, &mission.slug);
+        assert_eq!(lanes(&shown), "planned planned");
+        assert!(shown.warnings[0].contains("line 3: is a conflict marker"), "{:?}", shown.warnings);
+        assert_eq!(mission.refused().code(), ErrorCode::LogDamaged);
+        let (project, clock) = (mission.world.project(), &mission.world.clock);
+        let repaired = repair_log(&project, Some(&mission.slug), clock).unwrap();
+        assert_eq!(repaired.result, "nothing_to_repair", "the checkout's log is whole");
+        let repaired = repaired.coordination.unwrap();
+        assert_eq!((repaired.result, repaired.kept, repaired.moved.len()), ("repaired", 2, 1));
+        assert_eq!(mission.on_branch("status.events.jsonl"), rows);
+        let aside = repaired.moved_to.unwrap();
+        let name = aside.rsplit('/').next().unwrap();
+        assert_eq!(mission.on_branch(name), "<<<<<<< HEAD\n");
+        assert_eq!(mission.subjects()[0], "chore(spec-kitty): status log repaired");
+        mission.world.emit(&to(&mission.slug, "claimed"), None).unwrap();
+    }
+}
+
+#[test]
+fn materialize_restores_status_json_on_the_branch() {
+    let mission = Coordinated::new();
+    let clock = &mission.world.clock;
+    let before = mission.tip();
+    materialize(&mission.world.project(), Some(&mission.slug), clock).unwrap();
+    assert_eq!(mission.tip(), before, "it is as it should be");
+    let worktree = mission.worktree();
+    std::fs::write(worktree.join(format!("kitty-specs/{}/status.json", mission.slug)), "{}").unwrap();
+    git(&worktree, &["commit", "--quiet", "--all", "-m", "stale"]);
+    mission.world.git(["worktree", "remove", worktree.to_str().unwrap()]);
+    let (document, _) = materialize(&mission.world.project(), Some(&mission.slug), clock).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&mission.on_branch("status.json")).unwrap(), document);
+    assert_eq!(mission.subjects()[0], "chore(spec-kitty): status snapshot");
+}
+
+#[test]
+fn rows_of_the_branch_are_captured_and_prove_their_capture() {
+    let mission = Coordinated::new();
+    let log = mission.directory().join("status.events.jsonl");
+    let emitted = mission
+        .world
+        .captured(|outgoing| mission.world.emit(&to(&mission.slug, "claimed"), Some(outgoing)))
+        .unwrap();
+    let id = emitted.event_id.unwrap();
+    assert!(mission.world.events().iter().any(|event| event["event_id"] == id.as_str()));
+    // The witness names the log of the checkout; the row is on the branch, or in its worktree and not committed.
+    let holds = |id: &str| {
+        let logs = read_logs_elsewhere(&log);
+        logs.iter().any(|bytes| String::from_utf8_lossy(bytes).contains(id))
+    };
+    assert!(
+        !std::fs::read_to_string(&log).unwrap().contains(&id) && holds(&id) && !holds("01KZNEVERWRITTEN")
+    );
+    let worktree = mission.worktree();
+    assert!(holds(&id));
+    let file = worktree.join(format!("kitty-specs/{}/status.events.jsonl", mission.slug));
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{text}{{\"event_id\": \"01KZUNCOMMITTED\", \"kind\": \"new\"}}\n"))
+        .unwrap();
+    assert!(holds("01KZUNCOMMITTED"));
+    assert!(read_logs_elsewhere(Path::new("/nowhere/kitty-specs/m/status.events.jsonl")).is_empty());
+    // The history holds the rows of both.
+    let request = capture_history::Request { mission: mission.slug.clone() };
+    let plan = capture_history::plan(&mission.world.project(), &request, &mission.world.clock).unwrap();
+    let history = plan.outcome();
+    assert!(history.ids.contains(&id), "{history:?}");
+    assert!(
+        history.events["WPCreated"] == 2 && history.events["WPStatusChanged"] >= 1,
+        "{:?}",
+        history.events
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn failed_commit_in_the_checkout_takes_the_commit_on_the_branch_back() {
+    for checked_out in [false, true] {
+        let mission = Coordinated::new();
+        let worktree = checked_out.then(|| mission.worktree());
+        let (state, tip) = (mission.world.state(), mission.tip());
+        std::fs::write(
+            mission.directory().join("tasks/WP03-third.md"),
+            super::world::wp_file("WP03", "Third", "src/c.rs"),
+        )
+        .unwrap();
+        let tasks = mission.world.read(mission.directory().join("tasks.md"));
+        mission.world.write(
+            mission.directory().join("tasks.md"),
+            &format!("{tasks}\n## WP03 - Third\n- [ ] T003 c\n"),
+        );
+        let before = mission.world.state();
+        assert_ne!(state, before);
+        // Only the checkout's commit fails.
+        refuse_commits_on_main(&mission.world.root);
+        let error = finalize(&mission.world, &mission.slug).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::GitCommitFailed, "{error}");
+        assert_eq!((mission.tip(), mission.world.state()), (tip, before));
+        if let Some(worktree) = worktree {
+            assert_eq!(git(&worktree, &["status", "--porcelain"]), "");
+        }
+    }
+}
+
+#[cfg(unix)]
+fn refuse_commits_on_main(root: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let path = root.join(".git/hooks/pre-commit");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, "#!/bin/sh\n[ \"$(git symbolic-ref --short HEAD)\" != main ]\n").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn log_of_200_000_rows_is_read_from_the_branch() {
+    let mission = Coordinated::new();
+    let worktree = mission.worktree();
+    let log = worktree.join(format!("kitty-specs/{}/status.events.jsonl", mission.slug));
+    let first = std::fs::read_to_string(&log).unwrap().lines().next().unwrap().to_owned();
+    let id = serde_json::from_str::<Value>(&first).unwrap()["event_id"].as_str().unwrap().to_owned();
+    let mut text = String::with_capacity(200_000 * (first.len() + 1));
+    for row in 0..200_000 {
+        text.push_str(&first.replace(&id, &format!("01KZ{row:022}")));
+        text.push('\n');
+    }
+    std::fs::write(&log, text).unwrap();
+    git(&worktree, &["commit", "--quiet", "--all", "-m", "long"]);
+    mission.world.git(["worktree", "remove", worktree.to_str().unwrap()]);
+    let (document, _) =
+        materialize(&mission.world.project(), Some(&mission.slug), &mission.world.clock).unwrap();
+    assert_eq!(document["event_count"], 200_000);
+}
+
+#[test]
+fn listing_of_many_missions_reads_each_branch() {
+    let mission = Coordinated::new();
+    mission.world.emit(&to(&mission.slug, "claimed"), None).unwrap();
+    let root = &mission.world.root;
+    for name in ["b", "c"] {
+        let directory = root.join("kitty-specs").join(name);
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join("meta.json"), format!("{{\"coordination_branch\": \"kitty/{name}\"}}"))
+            .unwrap();
+    }
+    mission.world.git(["branch", "kitty/b", &mission.branch]);
+    let boards = show(&mission.world.project(), None).unwrap();
+    let names: Vec<_> = boards
+        .missions
+        .iter()
+        .map(|board| (board.mission_slug.as_str(), lanes(board), board.warnings.len()))
+        .collect();
+    assert_eq!(
+        names,
+        [("b", String::new(), 0), ("c", String::new(), 1), (&*mission.slug, "claimed planned".into(), 0)]
+    );
 }

@@ -4,6 +4,7 @@
 // Tests print what agrees, and fail by unwrapping.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod coordination;
 mod current;
 mod decisions;
 mod dossier;

@@ -17,7 +17,8 @@ const SHOWN: usize = 12;
 /// Runs the verb.
 pub(crate) fn run(context: &CommandContext, mission: &str) -> Result<Report, CliError> {
     let repair = LogRepairView(repair_log(&context.project()?, Some(mission), &Clock::system())?);
-    let exit = if repair.0.left.is_empty() { ExitCode::Ok } else { ExitCode::Failed };
+    let logs = std::iter::once(&repair.0).chain(repair.0.coordination.as_deref());
+    let exit = if logs.into_iter().all(|log| log.left.is_empty()) { ExitCode::Ok } else { ExitCode::Failed };
     Ok(Report::exiting(exit, &repair))
 }
 
@@ -27,29 +28,34 @@ struct LogRepairView(LogRepair);
 
 impl Render for LogRepairView {
     fn text(&self) -> String {
-        let LogRepair { path, kept, saved, moved, moved_to, left, .. } = &self.0;
-        let path = printable(path);
-        let mut out = match moved_to {
-            Some(target) => {
-                let lines = counted(moved.len() as u64, "damaged line", "damaged lines");
-                format!("moved {lines} of {path} aside: {}\n", printable(target))
-            }
-            None if left.is_empty() => format!("{path}: nothing to repair\n"),
-            None => format!("{path}: nothing was repaired\n"),
-        };
-        list(&mut out, moved);
-        if moved_to.is_some() {
-            let rows = counted(*kept as u64, "row", "rows");
-            let _ = writeln!(out, "  the log holds {rows}; {saved} saved from damaged lines");
-        }
-        if !left.is_empty() {
-            let lines = counted(left.len() as u64, "line", "lines");
-            let _ = writeln!(out, "left {lines} that this release does not know:");
-            list(&mut out, left);
-            out.push_str("  a newer release may have written it: use that release, or correct it by hand\n");
-        }
-        out
+        let coordination = self.0.coordination.as_deref().map(text).unwrap_or_default();
+        text(&self.0) + &coordination
     }
+}
+
+fn text(repair: &LogRepair) -> String {
+    let LogRepair { path, kept, saved, moved, moved_to, left, .. } = repair;
+    let path = printable(path);
+    let mut out = match moved_to {
+        Some(target) => {
+            let lines = counted(moved.len() as u64, "damaged line", "damaged lines");
+            format!("moved {lines} of {path} aside: {}\n", printable(target))
+        }
+        None if left.is_empty() => format!("{path}: nothing to repair\n"),
+        None => format!("{path}: nothing was repaired\n"),
+    };
+    list(&mut out, moved);
+    if moved_to.is_some() {
+        let rows = counted(*kept as u64, "row", "rows");
+        let _ = writeln!(out, "  the log holds {rows}; {saved} saved from damaged lines");
+    }
+    if !left.is_empty() {
+        let lines = counted(left.len() as u64, "line", "lines");
+        let _ = writeln!(out, "left {lines} that this release does not know:");
+        list(&mut out, left);
+        out.push_str("  a newer release may have written it: use that release, or correct it by hand\n");
+    }
+    out
 }
 
 fn list(out: &mut String, lines: &[Damage]) {

@@ -1,0 +1,98 @@
+//! Missions whose lane rows are on a coordination branch, through the binary.
+#![cfg(unix)]
+
+use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
+use testkit::World;
+use testkit::mission::Mission;
+
+/// A mission in its final form whose branch nothing has checked out.
+fn coordinated() -> (World, Mission, String) {
+    let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    world.set("SPEC_KITTY_ENABLE_SAAS_SYNC", "0");
+    world.init_project();
+    let mission = Mission::create(&world, "sample");
+    let branch = format!("kitty/mission-{}", mission.slug);
+    let mut meta: Value = serde_json::from_str(&mission.read("meta.json")).unwrap();
+    meta["coordination_branch"] = json!(branch);
+    meta["topology"] = json!("coord");
+    mission.write("meta.json", &meta.to_string());
+    git(&world, &["branch", &branch]);
+    mission.specified(&world).planned().with_tasks();
+    world.run(["agent", "mission", "finalize-tasks", "--mission", "sample", "--json"]).exits(0);
+    (world, mission, branch)
+}
+
+fn git(world: &World, arguments: &[&str]) -> String {
+    world.run_program("git", arguments).exits(0).stdout.clone()
+}
+
+fn emit(world: &World, to: &str) -> testkit::Run {
+    world.run([
+        "agent",
+        "status",
+        "emit",
+        "WP01",
+        "--to",
+        to,
+        "--actor",
+        "me",
+        "--mission",
+        "sample",
+        "--json",
+    ])
+}
+
+#[test]
+fn lost_race_for_the_branch_is_planned_again() {
+    let (mut world, _, branch) = coordinated();
+    // A program without our lock: it moves the branch while our commit is made, once.
+    let path = std::env::var("PATH").unwrap();
+    let (bin, raced) = (world.work().with_file_name("bin"), world.work().with_file_name("raced"));
+    std::fs::create_dir_all(&bin).unwrap();
+    let script = format!(
+        "#!/bin/sh\nPATH='{path}'\ncase \" $* \" in *' commit-tree '*) if [ ! -e '{raced}' ]; then : > '{raced}'; \
+         git update-ref 'refs/heads/{branch}' \"$(git commit-tree -p '{branch}' -m theirs '{branch}^{{tree}}')\"; fi;; esac\n\
+         exec git \"$@\"\n",
+        raced = raced.display(),
+    );
+    std::fs::write(bin.join("git"), script).unwrap();
+    std::fs::set_permissions(bin.join("git"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    world.set("PATH", &format!("{}:{path}", bin.display()));
+    let emitted = emit(&world, "claimed").exits(0).json();
+    assert!(raced.exists());
+    let log = git(&world, &["log", "--format=%s", "-2", &branch]);
+    assert_eq!(log, "chore(spec-kitty): status transition WP01\ntheirs\n");
+    assert_eq!(emitted["coordination_commit"], git(&world, &["rev-parse", &branch]).trim());
+    let rows = git(&world, &["show", &format!("{branch}:kitty-specs/{}/status.events.jsonl", slug(&world))]);
+    assert_eq!(rows.matches("\"to_lane\": \"claimed\"").count(), 1, "{rows}");
+}
+
+fn slug(world: &World) -> String {
+    let shown = world.run(["agent", "status", "show", "--mission", "sample", "--json"]).exits(0).json();
+    shown["missions"][0]["mission_slug"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn missing_branch_is_loud_in_every_form_and_refused_with_both_cures() {
+    let (world, mission, branch) = coordinated();
+    git(&world, &["branch", "-D", &branch]);
+    let show = world.run(["agent", "status", "show", "--mission", "sample"]).exits(0);
+    assert!(show.stdout.contains("unknown (2)"), "{}", show.stdout);
+    let list = world.run(["agent", "tasks", "list", "--mission", "sample"]).exits(0);
+    assert!(list.stdout.contains("WP01  unknown"), "{}", list.stdout);
+    let overview = world.run(["agent", "status", "show"]).exits(0);
+    assert!(overview.stdout.contains("2 unknown"), "{}", overview.stdout);
+    let check = world.run(["agent", "mission", "check-prerequisites", "--mission", "sample"]);
+    let refused = emit(&world, "claimed").exits(1);
+    for text in [&show.stderr, &list.stderr, &check.stderr, &refused.stderr] {
+        assert!(text.contains(&format!("coordination branch `{branch}` is missing")), "{text}");
+        assert!(text.contains(&format!("`git branch {branch}`")), "{text}");
+        assert!(text.contains("remove the key `coordination_branch` from "), "{text}");
+    }
+    let document = refused.json();
+    assert_eq!(document["error_code"], "COORDINATION_BRANCH_MISSING");
+    assert_eq!(document["coordination_branch"], branch.as_str());
+    let repair = world.run(["doctor", "repair", "--mission", &mission.slug]).exits(0);
+    assert!(repair.stdout.contains("nothing to repair"), "{}", repair.stdout);
+}
