@@ -83,9 +83,9 @@ fn missing_branch_is_loud_in_every_form_and_refused_with_both_cures() {
     assert!(list.stdout.contains("WP01  unknown"), "{}", list.stdout);
     let overview = world.run(["agent", "status", "show"]).exits(0);
     assert!(overview.stdout.contains("2 unknown"), "{}", overview.stdout);
-    let check = world.run(["agent", "mission", "check-prerequisites", "--mission", "sample"]);
+    let check = world.run(["agent", "mission", "check-prerequisites", "--mission", "sample"]).exits(0);
     let refused = emit(&world, "claimed").exits(1);
-    for text in [&show.stderr, &list.stderr, &check.stderr, &refused.stderr] {
+    for text in [&show, &list, &check, &refused].map(|run| format!("{}{}", run.stdout, run.stderr)) {
         assert!(text.contains(&format!("coordination branch `{branch}` is missing")), "{text}");
         assert!(text.contains(&format!("`git branch {branch}`")), "{text}");
         assert!(text.contains("remove the key `coordination_branch` from "), "{text}");
