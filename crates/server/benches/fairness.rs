@@ -9,6 +9,8 @@
 
 #[path = "../tests/server/client.rs"]
 mod client;
+#[path = "../tests/server/databases.rs"]
+mod databases;
 #[path = "../tests/server/world.rs"]
 mod world;
 

@@ -1,20 +1,21 @@
 //! Administration on the server's machine, also while a server runs on the same data.
 //!
-//! Write access to the data directory makes an administrator; there is no network route for these
+//! Write access to the data directory or the database makes an administrator; there is no network route for these
 //! commands. Secrets are returned once and stored only as hashes.
 
 use crate::error::ServerError;
 use crate::secret::{self, SecretText, TokenHash};
+use crate::serve;
 use crate::store::{
-    Account, CiTokenRecord, FILE_NAME, Forgotten, NewAccount, NewCiToken, NewTeam, ProjectRecord,
-    SessionRecord, Store, StoreError, TeamRecord, own_team_name,
+    self, Account, CiTokenRecord, CopiedTable, DatabaseUrl, Forgotten, NewAccount, NewCiToken, NewTeam,
+    ProjectRecord, SessionRecord, Store, StoreError, StoreLocation, TeamRecord, own_team_name,
 };
 use crate::time::UnixMillis;
 use contract::wire::CiToken;
 use std::path::Path;
 use ulid::Ulid;
 
-/// The accounts of one data directory.
+/// The accounts of one store.
 pub struct Admin {
     store: Store,
     runtime: tokio::runtime::Runtime,
@@ -64,18 +65,17 @@ pub struct RemovedAccount {
 
 impl Admin {
     /// Opens the accounts of an existing store. A misspelt directory is an error, not an empty server.
-    pub fn open_existing(data_dir: &Path) -> Result<Self, ServerError> {
-        let path = data_dir.join(FILE_NAME);
-        match path.symlink_metadata() {
-            Ok(_) => Self::open(data_dir),
-            Err(source) => Err(ServerError::DataDir(path, source)),
-        }
+    pub fn open_existing(location: impl Into<StoreLocation>) -> Result<Self, ServerError> {
+        let location = location.into();
+        location.check_exists()?;
+        Self::open(location)
     }
 
-    /// Opens the accounts in `data_dir`, and creates the store if it does not exist.
-    pub fn open(data_dir: &Path) -> Result<Self, ServerError> {
-        let store = Store::open(data_dir)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(ServerError::Thread)?;
+    /// Opens the accounts of a store, and creates the store if it does not exist.
+    pub fn open(location: impl Into<StoreLocation>) -> Result<Self, ServerError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(ServerError::Thread)?;
+        let store = runtime.block_on(Store::open(&location.into()))?;
         Ok(Self { store, runtime })
     }
 
@@ -276,6 +276,15 @@ impl Admin {
     }
 }
 
+/// Copies the store of a directory into an empty PostgreSQL database, verified by counts and digests. The
+/// directory stays as it is; a server that uses it must be stopped.
+pub fn copy_store(from: &Path, to: &DatabaseUrl) -> Result<Vec<CopiedTable>, ServerError> {
+    StoreLocation::from(from).check_exists()?;
+    let _lock = serve::lock(from)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(ServerError::Thread)?.block_on(store::copy(from, to))
+}
+
 /// Accepts `local@domain`. The address becomes part of scopes, so separators and white space are refused.
 fn checked_email(email: &str) -> Result<&str, ServerError> {
     let email = contract::scope::trim(email);
@@ -364,7 +373,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
         let data = directory.path().join("data");
-        let admin = Admin::open(&data).unwrap();
+        let admin = Admin::open(data.as_path()).unwrap();
         admin.create_account("a@example.com", None, None).unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&data), 0o700);

@@ -2,17 +2,17 @@
 
 use crate::connection::MinTransferRate;
 use crate::origin::TrustedProxies;
+use crate::store::StoreLocation;
 use contract::wire::health::IngressLimits;
 use std::fmt;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// Start options. [`ServerConfig::new`] sets the defaults.
 pub struct ServerConfig {
-    /// Directory of all state. Created if it does not exist.
-    pub data_dir: PathBuf,
+    /// Directory or database of all state. Created if it does not exist.
+    pub store: StoreLocation,
     /// Port 0 selects a free one; the bound address is passed to `on_ready`.
     pub listen: SocketAddr,
     /// Allows a `listen` address that other machines reach. Without a TLS proxy, tokens would cross the
@@ -39,9 +39,9 @@ pub struct ServerConfig {
 
 impl ServerConfig {
     /// A server on a free loopback port.
-    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+    pub fn new(store: impl Into<StoreLocation>) -> Self {
         Self {
-            data_dir: data_dir.into(),
+            store: store.into(),
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             allow_public_address: false,
             public_url: None,
@@ -59,7 +59,7 @@ impl ServerConfig {
 impl fmt::Debug for ServerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerConfig")
-            .field("data_dir", &self.data_dir)
+            .field("store", &self.store)
             .field("listen", &self.listen)
             .field("public_url", &self.public_url)
             .field("limits", &self.limits)

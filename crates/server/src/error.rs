@@ -20,6 +20,21 @@ pub enum ServerError {
     /// SQLite cannot open or read the file.
     #[error("the database {path} failed: {1}", path = .0.display())]
     Database(PathBuf, String),
+    /// A PostgreSQL database cannot be reached or migrated.
+    #[error("the database {0} is not usable: {1}")]
+    Postgres(String, String),
+    /// The destination of a copy has rows: its name, and a table with rows.
+    #[error("the database {0} is not empty: table {1} has rows")]
+    NotEmpty(String, String),
+    /// Neither an option nor the environment names a store.
+    #[error("no data directory and no database is named")]
+    NoStore,
+    /// The address of a database cannot be used: its place, and the problem.
+    #[error("{0}: {1}")]
+    DatabaseAddress(String, String),
+    /// The address of a database on the command line has a password.
+    #[error("the address on the command line has a password, which other users of this machine can read")]
+    VisiblePassword,
     /// The file of a new backup exists.
     #[error("{path} exists", path = .0.display())]
     BackupExists(PathBuf),
@@ -30,10 +45,10 @@ pub enum ServerError {
     #[error("{path} is damaged: {1}", path = .0.display())]
     Damaged(PathBuf, String),
     /// The database was written by a newer release.
-    #[error("the database {path} has schema {found}; this release knows up to {known}", path = .path.display())]
+    #[error("the database {database} has schema {found}; this release knows up to {known}")]
     NewerSchema {
-        /// The database file.
-        path: PathBuf,
+        /// The file, or the name and host.
+        database: String,
         /// Schema version of the file.
         found: i64,
         /// Newest schema version of this release.
@@ -66,12 +81,27 @@ impl ServerError {
             Self::DataDir(..) => "name a directory that this user may write with --data",
             Self::InUse(_) => "stop the other server, or name another directory with --data",
             Self::Database(..) | Self::Store(StoreError::Database(_)) => {
-                "free space on the file system of --data; if the directory is damaged, restore it from a backup"
+                "free space where the database is; if it is damaged, restore it from a backup"
             }
+            Self::Postgres(..) => {
+                "check that PostgreSQL runs there, and that its user may connect and create tables; \
+                 `psql` with the same address shows more"
+            }
+            Self::NotEmpty(..) => "name an empty database, as `createdb` makes it",
+            Self::NoStore => {
+                "name a directory with --data, or a PostgreSQL database with --database-url, --database-url-file \
+                 or SPEC_KITTY_DATABASE_URL"
+            }
+            Self::DatabaseAddress(..) => {
+                "write an address such as `postgres://user@host:5432/database` where the message says"
+            }
+            Self::VisiblePassword => {
+                "write the address into a file that only this user may read, and name it with --database-url-file"
+            }
+            Self::NewerSchema { .. } => "update spec-kitty to the release that wrote the database",
             Self::BackupExists(_) => "name a file that does not exist with --to",
             Self::StoreExists(_) => "add --replace, which keeps the present database beside the restored one",
             Self::Damaged(..) => "restore an older backup with `spec-kitty server restore`",
-            Self::NewerSchema { .. } => "update spec-kitty to the release that wrote the directory of --data",
             Self::Listen(..) => "name another port with --listen, or 0 for a free one",
             Self::NotLoopback(_) => {
                 "listen on 127.0.0.1 behind a proxy with TLS, or add --allow-public-address"

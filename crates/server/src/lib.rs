@@ -1,7 +1,7 @@
 //! Ingest server for events and artifact bodies, self-hosted.
 //!
-//! Wire-compatible with earlier clients (contract section 13). All state is in one data directory; nothing
-//! else has to be installed.
+//! Wire-compatible with earlier clients (contract section 13). All state is in one data directory, and
+//! nothing else has to be installed; or it is in a PostgreSQL database, which several servers may share.
 //!
 //! | module | owns |
 //! |---|---|
@@ -48,7 +48,7 @@ mod store;
 mod time;
 mod web;
 
-pub use admin::{Admin, CreatedAccount, IssuedCiToken, RemovedAccount, SoleTeams};
+pub use admin::{Admin, CreatedAccount, IssuedCiToken, RemovedAccount, SoleTeams, copy_store};
 pub use backup::{BackupContents, back_up, restore};
 pub use config::{Lifetimes, ServerConfig, ServerLimits};
 pub use doctor::{ServerCheck, ServerFinding, examine};
@@ -57,6 +57,7 @@ pub use origin::{Cidr, NotCidr, TrustedProxies};
 pub use secret::{NoRandomness, SecretText};
 pub use serve::{Handle, Shutdown, serve};
 pub use store::{
-    Account, CiTokenRecord, Forgotten, Membership, ProjectRecord, SessionRecord, StoreError, TeamRecord,
+    Account, CiTokenRecord, CopiedTable, DatabaseUrl, Forgotten, Membership, NotDatabaseUrl, ProjectRecord,
+    SessionRecord, StoreError, StoreLocation, StoreOptions, TeamRecord,
 };
 pub use time::UnixMillis;

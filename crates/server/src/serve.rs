@@ -1,6 +1,6 @@
 //! Start and stop of a server.
 //!
-//! Start: data directory and its lock, store, address, threads, then `on_ready`. Stop: no new
+//! Start: lock of the data directory, threads, store, address, then `on_ready`. Stop: no new
 //! connections, running requests finish (bounded), the store commits waiting changes and closes.
 
 use crate::access_log::AccessLog;
@@ -9,7 +9,7 @@ use crate::config::ServerConfig;
 use crate::connection;
 use crate::error::ServerError;
 use crate::metrics::Metrics;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, StoreLocation};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -50,9 +50,12 @@ pub fn serve(mut config: ServerConfig, shutdown: Shutdown) -> Result<(), ServerE
     if !config.listen.ip().is_loopback() && !config.allow_public_address {
         return Err(ServerError::NotLoopback(config.listen));
     }
-    let _lock = lock(&config.data_dir)?;
-    let store = Store::open(&config.data_dir)?;
+    let _lock = match &config.store {
+        StoreLocation::Directory(directory) => Some(lock(directory)?),
+        StoreLocation::Postgres(_) => None,
+    };
     let runtime = runtime()?;
+    let store = runtime.block_on(Store::open(&config.store))?;
     let listener = runtime.block_on(TcpListener::bind(config.listen));
     let listen_error = |source| ServerError::Listen(config.listen, source);
     let listener = listener.map_err(listen_error)?;
@@ -74,6 +77,7 @@ pub fn serve(mut config: ServerConfig, shutdown: Shutdown) -> Result<(), ServerE
             ready(address);
         }
         connection::accept(listener, router, &app, shutdown.stopped()).await;
+        let _ = tokio::time::timeout(app.limits.stop_timeout, app.store.close()).await;
     });
     // Requests that outlived the stop timeout end here; then the last owner of the store closes it.
     drop(runtime);
@@ -85,7 +89,7 @@ fn runtime() -> Result<Runtime, ServerError> {
     let threads = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 8));
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
-        .max_blocking_threads(16)
+        .max_blocking_threads(32)
         .thread_name("server")
         .enable_all()
         .build()

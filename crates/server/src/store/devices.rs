@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn address_over_its_share_ends_its_own_oldest_request() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(directory.path()).unwrap();
+        let store = Store::open_blocking(directory.path());
         assert_eq!(request(&store, 1, 9), DeviceStart::Recorded);
         for number in 2..=6 {
             assert_eq!(request(&store, number, 1), DeviceStart::Recorded);
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn opened_request_is_ended_after_all_others() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(directory.path()).unwrap();
+        let store = Store::open_blocking(directory.path());
         for number in 1..=4 {
             request(&store, number, 1);
         }
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn full_store_ends_a_request_of_the_largest_address() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(directory.path()).unwrap();
+        let store = Store::open_blocking(directory.path());
         request(&store, 1, 2);
         request(&store, 2, 2);
         for number in 3..=6 {
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn ended_requests_do_not_pile_up() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(directory.path()).unwrap();
+        let store = Store::open_blocking(directory.path());
         for number in 1..=100 {
             request(&store, number, 1);
         }

@@ -20,6 +20,7 @@ impl Store {
     ) -> Result<Vec<EventOutcome>, StoreError> {
         match &self.database {
             Database::Sqlite(sqlite) => sqlite.ingest(team, blocks, now).await,
+            Database::Postgres(postgres) => postgres.ingest(team, blocks, now).await,
         }
     }
 

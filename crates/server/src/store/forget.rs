@@ -227,7 +227,7 @@ pub(super) fn is_forgotten_body(
     sql.exists(query, &[Value::from(&team), Value::Bytes(hash.to_vec().into())])
 }
 
-fn event_hash(canonical_id: &str) -> [u8; 16] {
+pub(super) fn event_hash(canonical_id: &str) -> [u8; 16] {
     half(Sha256::new().chain_update("event\0").chain_update(canonical_id))
 }
 

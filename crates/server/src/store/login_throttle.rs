@@ -99,8 +99,8 @@ mod tests {
 
     fn connection() -> (rusqlite::Connection, tempfile::TempDir) {
         let directory = tempfile::tempdir().unwrap();
-        drop(Store::open(directory.path()).unwrap());
-        let path = directory.path().join(crate::store::FILE_NAME);
+        drop(Store::open_blocking(directory.path()));
+        let path = directory.path().join(crate::store::sqlite::FILE_NAME);
         (rusqlite::Connection::open(path).unwrap(), directory)
     }
 
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn guesses_of_several_processes_share_one_count() {
         let directory = tempfile::tempdir().unwrap();
-        let stores = [Store::open(directory.path()).unwrap(), Store::open(directory.path()).unwrap()];
+        let stores = [Store::open_blocking(directory.path()), Store::open_blocking(directory.path())];
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).build().unwrap();
         let stores: Vec<_> = stores.into_iter().map(std::sync::Arc::new).collect();
         let passed = runtime.block_on(async {

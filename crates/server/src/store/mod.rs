@@ -9,14 +9,17 @@
 
 mod account;
 mod accounts;
+mod copy;
 mod devices;
 mod event;
 mod events;
 mod forget;
 mod inspect;
+mod location;
 mod login_throttle;
 mod logins;
 mod people;
+mod postgres;
 mod schema;
 mod session;
 mod sharing;
@@ -34,14 +37,18 @@ pub(crate) use session::{
     DeviceRoom, DeviceStart, Guess, GuessCounter, NewCode, NewDevice, NewTokens, Refresh, SessionGrant,
 };
 
+pub use copy::CopiedTable;
+pub(crate) use copy::copy;
+pub use location::{StoreLocation, StoreOptions};
 pub(crate) use people::own_team_name;
+pub use postgres::{DatabaseUrl, NotDatabaseUrl};
 pub(crate) use schema::VERSION as SCHEMA_VERSION;
 pub(crate) use sqlite::FILE_NAME;
 
 use crate::error::ServerError;
+use postgres::Postgres;
 use sql::Sql;
 use sqlite::Sqlite;
-use std::path::Path;
 
 /// Failure of a store operation.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -86,12 +93,26 @@ pub(crate) struct Store {
 
 enum Database {
     Sqlite(Sqlite),
+    Postgres(Postgres),
 }
 
 impl Store {
-    /// Opens the store in `data_dir`, creating both if needed.
-    pub(crate) fn open(data_dir: &Path) -> Result<Self, ServerError> {
-        Ok(Self { database: Database::Sqlite(Sqlite::open(data_dir)?) })
+    /// Opens the store, creating the directory or the tables if needed.
+    pub(crate) async fn open(location: &StoreLocation) -> Result<Self, ServerError> {
+        let database = match location {
+            StoreLocation::Directory(directory) => Database::Sqlite(Sqlite::open(directory)?),
+            StoreLocation::Postgres(url) => Database::Postgres(Postgres::open(url).await?),
+        };
+        Ok(Self { database })
+    }
+
+    /// Ends the transactions of a store that is about to be dropped.
+    pub(crate) async fn close(&self) {
+        match &self.database {
+            // Its threads finish when it is dropped.
+            Database::Sqlite(_) => {}
+            Database::Postgres(postgres) => postgres.close().await,
+        }
     }
 
     /// Runs a change in a transaction; resolves after the commit. The change may run more than once, when
@@ -103,6 +124,7 @@ impl Store {
     {
         match &self.database {
             Database::Sqlite(sqlite) => sqlite.change(move |connection| change(connection)).await,
+            Database::Postgres(postgres) => postgres.change(change).await,
         }
     }
 
@@ -114,6 +136,15 @@ impl Store {
     {
         match &self.database {
             Database::Sqlite(sqlite) => sqlite.query(move |connection| query(connection)).await,
+            Database::Postgres(postgres) => postgres.query(query).await,
         }
+    }
+}
+
+#[cfg(test)]
+impl Store {
+    /// A store in a directory, for tests without a runtime.
+    fn open_blocking(directory: &std::path::Path) -> Self {
+        Self { database: Database::Sqlite(Sqlite::open(directory).unwrap()) }
     }
 }

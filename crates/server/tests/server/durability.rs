@@ -21,7 +21,7 @@ const READY: &str = "listening on ";
 #[ignore = "no test: the body of the server process that the durability test starts and kills"]
 fn serves_for_another_process() {
     let Some(data) = std::env::var_os(CHILD) else { return };
-    let mut config = ServerConfig::new(data);
+    let mut config = ServerConfig::new(std::path::PathBuf::from(data));
     config.on_ready = Some(Box::new(|address| {
         // Past the test harness, which captures the usual output.
         let _ = writeln!(std::io::stderr(), "{READY}{address}");

@@ -107,7 +107,7 @@ fn login_that_ended_is_not_now_for_each_route() {
 
 #[test]
 fn failed_store_is_not_now_and_the_next_request_delivers() {
-    let world = World::new();
+    let world = World::in_directory(ServerLimits::default(), Lifetimes::default());
     let token = world.token();
     let database = rusqlite::Connection::open(world.data.path().join("server.db")).unwrap();
     database
@@ -243,7 +243,7 @@ fn copies_of_two_programs_do_not_differ() {
 
 #[test]
 fn copy_of_an_event_from_before_the_update_is_compared_by_its_bytes() {
-    let world = World::new();
+    let world = World::in_directory(ServerLimits::default(), Lifetimes::default());
     let token = world.token();
     world.batch(&token, TEAM, &[event(1)]);
     let database = rusqlite::Connection::open(world.data.path().join("server.db")).unwrap();

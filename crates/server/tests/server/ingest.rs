@@ -59,7 +59,7 @@ fn invalid_event_does_not_affect_the_others() {
 
 #[test]
 fn shapes_of_earlier_clients_are_stored_and_flagged() {
-    let world = World::new();
+    let world = World::in_directory(ServerLimits::default(), Lifetimes::default());
     let token = world.token();
     let mut older = event(1);
     older["payload"] = json!({"wp_id": "WP01", "title": "First", "dependencies": [], "mission_slug": "demo"});
@@ -123,7 +123,7 @@ fn event_bytes_are_kept_as_sent() {
 
 #[test]
 fn mixed_batch_is_stored_by_project_without_rejected_events() {
-    let world = World::new();
+    let world = World::in_directory(ServerLimits::default(), Lifetimes::default());
     let token = world.token();
     let mut elsewhere = event(2);
     elsewhere["project_uuid"] = "11111111-2222-4333-8444-555555555555".into();
@@ -147,7 +147,7 @@ fn mixed_batch_is_stored_by_project_without_rejected_events() {
 
 #[test]
 fn repeated_batch_is_stored_once_and_answered_in_order() {
-    let world = World::new();
+    let world = World::in_directory(ServerLimits::default(), Lifetimes::default());
     let token = world.token();
     let mut elsewhere = event(2);
     elsewhere["project_uuid"] = "11111111-2222-4333-8444-555555555555".into();
@@ -162,7 +162,7 @@ fn repeated_batch_is_stored_once_and_answered_in_order() {
 
 #[test]
 fn damaged_block_is_detected_and_not_returned() {
-    let world = World::new();
+    let world = World::in_directory(ServerLimits::default(), Lifetimes::default());
     let token = world.token();
     world.batch(&token, TEAM, &[event(1)]);
     let connection = rusqlite::Connection::open(world.data.path().join("server.db")).unwrap();

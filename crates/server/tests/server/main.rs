@@ -6,6 +6,7 @@
 mod backup;
 mod bodies;
 mod client;
+mod databases;
 mod durability;
 mod earlier_client;
 mod fairness;
@@ -14,8 +15,10 @@ mod ingest;
 mod login;
 mod operations;
 mod people;
+mod postgres;
 mod receipts;
 mod recorded;
 mod recorded_327;
 mod scoping;
+mod story;
 mod world;

@@ -120,7 +120,7 @@ fn sessions_and_events_survive_a_restart() {
 
 #[test]
 fn second_server_on_same_data_and_foreign_address_are_refused() {
-    let world = World::new();
+    let world = World::in_directory(ServerLimits::default(), hasty());
     let second = Handle::start(ServerConfig::new(world.data.path())).unwrap_err();
     assert!(matches!(second, ServerError::InUse(_)), "{second}");
     let mut open = ServerConfig::new(world.data.path().join("other"));
@@ -158,7 +158,7 @@ fn newer_or_foreign_database_is_refused_unchanged() {
     assert!(std::fs::read_to_string(&path).unwrap().starts_with("this is no database"));
     let file = directory.path().join("a file");
     std::fs::write(&file, "").unwrap();
-    assert!(matches!(Handle::start(ServerConfig::new(&file)).unwrap_err(), ServerError::DataDir(..)));
+    assert!(matches!(Handle::start(ServerConfig::new(file)).unwrap_err(), ServerError::DataDir(..)));
 }
 
 #[test]

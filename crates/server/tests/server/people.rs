@@ -192,7 +192,7 @@ fn account_is_removed_only_if_no_teamspace_is_left_without_members() {
 
 #[test]
 fn teamspace_is_handed_over_and_the_person_erased() {
-    let world = world();
+    let world = World::in_directory(ServerLimits::default(), hasty());
     let access = world.access(EMAIL, &world.secret);
     assert_eq!(statuses(&world.batch(&access, TEAM, &[event(1)])), ["success"]);
     let secret = bea(&world, None);
@@ -343,7 +343,7 @@ fn forgotten_project_is_gone_and_its_rows_are_duplicates() {
 
 #[test]
 fn forgotten_bytes_are_not_in_the_database_file() {
-    let mut world = world();
+    let mut world = World::in_directory(ServerLimits::default(), hasty());
     let access = world.access(EMAIL, &world.secret);
     let marker = "a-secret-of-this-project-0123456789";
     world.batch(&access, TEAM, &[event(1), indexed(2, "spec.md", marker)]);

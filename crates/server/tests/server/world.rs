@@ -1,10 +1,13 @@
 //! A server with accounts, and logins as a client and a person do them.
 
 use super::client::{Answer, form, hidden_fields, post_form, send};
+use super::databases;
 use contract::wire::{body, endpoint, oauth};
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
-use server::{Admin, Handle, Lifetimes, ServerConfig, ServerLimits, TrustedProxies};
+use server::{
+    Admin, DatabaseUrl, Handle, Lifetimes, ServerConfig, ServerLimits, StoreLocation, TrustedProxies,
+};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,7 +41,9 @@ impl Write for Shared {
 
 /// A running server with one account.
 pub(crate) struct World {
+    /// Of the database, unless that is in PostgreSQL.
     pub(crate) data: TempDir,
+    pub(crate) store: StoreLocation,
     pub(crate) log: Shared,
     pub(crate) secret: String,
     handle: Option<Handle>,
@@ -52,13 +57,53 @@ impl World {
         Self::with(ServerLimits::default(), Lifetimes::default())
     }
 
+    /// On PostgreSQL if its address is in the environment: the whole suite runs on both.
     pub(crate) fn with(limits: ServerLimits, lifetimes: Lifetimes) -> Self {
+        match std::env::var_os(databases::DATABASE) {
+            None => Self::in_directory(limits, lifetimes),
+            Some(_) => Self::on_postgres(limits, lifetimes),
+        }
+    }
+
+    /// For tests that read the file of the store.
+    pub(crate) fn in_directory(limits: ServerLimits, lifetimes: Lifetimes) -> Self {
         let data = tempfile::tempdir().expect("a directory");
-        let admin = Admin::open(data.path()).expect("a store");
+        let store = data.path().into();
+        Self::on(data, store, limits, lifetimes)
+    }
+
+    pub(crate) fn on_postgres(limits: ServerLimits, lifetimes: Lifetimes) -> Self {
+        let store = databases::new_database(databases::DATABASE).into();
+        Self::on(tempfile::tempdir().expect("a directory"), store, limits, lifetimes)
+    }
+
+    pub(crate) fn on_database(url: DatabaseUrl) -> Self {
+        let data = tempfile::tempdir().expect("a directory");
+        Self::on(data, url.into(), ServerLimits::default(), Lifetimes::default())
+    }
+
+    fn on(data: TempDir, store: StoreLocation, limits: ServerLimits, lifetimes: Lifetimes) -> Self {
+        let admin = Admin::open(store.clone()).expect("a store");
         let created = admin.create_account(EMAIL, Some("Dev"), Some(TEAM)).expect("an account");
         let secret = created.approval_secret.expose().to_owned();
         let (log, proxies) = (Shared::default(), TrustedProxies::default());
-        let mut world = Self { data, log, secret, handle: None, limits, lifetimes, proxies };
+        let mut world = Self { data, store, log, secret, handle: None, limits, lifetimes, proxies };
+        world.start();
+        world
+    }
+
+    /// A second server on the same database.
+    pub(crate) fn beside(&self) -> Self {
+        let mut world = Self {
+            data: tempfile::tempdir().expect("a directory"),
+            store: self.store.clone(),
+            log: Shared::default(),
+            secret: self.secret.clone(),
+            handle: None,
+            limits: self.limits,
+            lifetimes: self.lifetimes,
+            proxies: self.proxies.clone(),
+        };
         world.start();
         world
     }
@@ -74,7 +119,7 @@ impl World {
 
     /// Starts, or starts again, on the same data.
     pub(crate) fn start(&mut self) {
-        let mut config = ServerConfig::new(self.data.path());
+        let mut config = ServerConfig::new(self.store.clone());
         config.limits = self.limits;
         config.lifetimes = self.lifetimes;
         config.trusted_proxies = self.proxies.clone();
@@ -114,7 +159,7 @@ impl World {
     }
 
     pub(crate) fn admin(&self) -> Admin {
-        Admin::open(self.data.path()).expect("a store")
+        Admin::open(self.store.clone()).expect("a store")
     }
 
     /// A machine token: the shortest way to a login.

@@ -1,6 +1,7 @@
 //! `server`: the ingest server as one process; `server ...`: the administration of its accounts.
 
 mod backup;
+mod copy;
 mod doctor;
 mod project;
 mod restore;
@@ -16,7 +17,7 @@ use crate::verb::{
 };
 use clap::Subcommand;
 use serde::Serialize;
-use server::{Admin, Cidr, ServerConfig, ServerError, Shutdown, TrustedProxies};
+use server::{Admin, Cidr, ServerConfig, ServerError, Shutdown, StoreLocation, StoreOptions, TrustedProxies};
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -29,9 +30,8 @@ use std::path::PathBuf;
     after_help = "Example: spec-kitty server --data /var/lib/spec-kitty"
 )]
 pub(crate) struct ServerArgs {
-    /// Directory of the server's database
-    #[arg(long, value_name = "DIR", required = true)]
-    data: Option<PathBuf>,
+    #[command(flatten)]
+    store: AdminArgs,
     /// Address to listen on; with port 0 the system chooses
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8470", value_parser = listen_address)]
     listen: SocketAddr,
@@ -69,6 +69,7 @@ enum ServerCommand {
     /// Administer tokens for machines that cannot log in
     #[command(subcommand, arg_required_else_help = true)]
     Token(token::TokenCommand),
+    Copy(copy::ServerCopyArgs),
     Backup(backup::ServerBackupArgs),
     Restore(restore::ServerRestoreArgs),
     Doctor(doctor::ServerDoctorArgs),
@@ -83,6 +84,7 @@ impl ServerArgs {
             Some(ServerCommand::Session(command)) => command.verb(),
             Some(ServerCommand::Project(command)) => command.verb(),
             Some(ServerCommand::Token(command)) => command.verb(),
+            Some(ServerCommand::Copy(command)) => Box::new(command),
             Some(ServerCommand::Backup(command)) => Box::new(command),
             Some(ServerCommand::Restore(command)) => Box::new(command),
             Some(ServerCommand::Doctor(command)) => Box::new(command),
@@ -101,7 +103,7 @@ impl Verb for ServerArgs {
 
     /// Serves until a signal. The first line on stdout is the address.
     fn run(self: Box<Self>, _: &CommandContext) -> Result<Report, CliError> {
-        let mut config = ServerConfig::new(self.data.unwrap_or_default());
+        let mut config = ServerConfig::new(self.store.location()?);
         config.listen = self.listen;
         config.allow_public_address = self.allow_public_address;
         config.public_url = self.public_url.map(|url| url.trim_end_matches('/').to_owned());
@@ -116,17 +118,33 @@ impl Verb for ServerArgs {
     }
 }
 
-/// Options of every administration command.
+/// Options that name the store of a server.
 #[derive(Debug, Args)]
+#[group(multiple = false)]
 struct AdminArgs {
     /// Directory of the server's database
     #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    data: Option<PathBuf>,
+    /// Address of a PostgreSQL database, without a password
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+    /// File with the address of a PostgreSQL database [default: SPEC_KITTY_DATABASE_URL]
+    #[arg(long, value_name = "FILE")]
+    database_url_file: Option<PathBuf>,
 }
 
 impl AdminArgs {
+    fn location(&self) -> Result<StoreLocation, CliError> {
+        let options = StoreOptions {
+            directory: self.data.clone(),
+            url: self.database_url.clone(),
+            url_file: self.database_url_file.clone(),
+        };
+        options.location().map_err(failed)
+    }
+
     fn open(&self) -> Result<Admin, CliError> {
-        Admin::open_existing(&self.data).map_err(failed)
+        Admin::open_existing(self.location()?).map_err(failed)
     }
 }
 
@@ -154,7 +172,12 @@ fn failed(error: ServerError) -> CliError {
 fn exit_of(error: &ServerError) -> ExitCode {
     match error {
         ServerError::InUse(_) => ExitCode::Busy,
-        ServerError::Argument(..) | ServerError::NotLoopback(_) => ExitCode::Refused,
+        ServerError::Argument(..)
+        | ServerError::NotLoopback(_)
+        | ServerError::NoStore
+        | ServerError::DatabaseAddress(..)
+        | ServerError::VisiblePassword
+        | ServerError::NotEmpty(..) => ExitCode::Refused,
         _ => ExitCode::Failed,
     }
 }

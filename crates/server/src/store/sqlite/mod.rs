@@ -25,7 +25,7 @@ use system::private_file::{create_private_dir, load_private_file};
 use writer::WriterThread;
 
 /// The database's name in the data directory.
-pub(crate) const FILE_NAME: &str = "server.db";
+pub(super) const FILE_NAME: &str = "server.db";
 
 /// Busy timeout: admin commands run beside a server on the same file.
 const BUSY: Duration = Duration::from_secs(10);
@@ -47,6 +47,17 @@ impl Sqlite {
         migrate(&mut connection, &path)?;
         let writer = WriterThread::start(connection).map_err(ServerError::Thread)?;
         Ok(Self { writer, readers: Readers::new(path) })
+    }
+
+    /// A connection to the store in `data_dir` that reads its present state, whatever is written meanwhile.
+    /// The store must exist; it is migrated first.
+    pub(super) fn snapshot(data_dir: &Path) -> Result<Connection, ServerError> {
+        drop(Self::open(data_dir)?);
+        let path = data_dir.join(FILE_NAME);
+        let connection = connect(&path)?;
+        let fault = |error: rusqlite::Error| ServerError::Database(path.clone(), error.to_string());
+        connection.execute_batch("PRAGMA query_only = ON; BEGIN").map_err(fault)?;
+        Ok(connection)
     }
 
     /// Runs a change in a transaction of the writer thread; resolves after the commit.
@@ -95,7 +106,11 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), ServerError> 
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fault)?;
     let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(fault)?;
     if found > schema::VERSION {
-        return Err(ServerError::NewerSchema { path: path.to_owned(), found, known: schema::VERSION });
+        return Err(ServerError::NewerSchema {
+            database: path.display().to_string(),
+            found,
+            known: schema::VERSION,
+        });
     }
     for migration in schema::after(found) {
         transaction.execute_batch(migration.both).map_err(fault)?;
@@ -125,7 +140,8 @@ impl Sql for Connection {
     }
 }
 
-fn value(value: ValueRef<'_>) -> Value<'static> {
+/// A value, as both databases give it.
+pub(super) fn value(value: ValueRef<'_>) -> Value<'static> {
     match value {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(number) => Value::Int(number),
@@ -192,7 +208,7 @@ mod tests {
         connection.execute_batch("PRAGMA user_version = 2").unwrap();
         connection.execute_batch(BEFORE_COUNTS).unwrap();
         drop(connection);
-        (Store::open(directory.path()).unwrap(), directory)
+        (Store::open_blocking(directory.path()), directory)
     }
 
     fn teams(keys: &[i64]) -> EventQuery {

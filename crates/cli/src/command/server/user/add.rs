@@ -29,7 +29,7 @@ impl Verb for UserAddArgs {
     }
 
     fn run(self: Box<Self>, _: &CommandContext) -> Result<Report, CliError> {
-        let admin = Admin::open(&self.admin.data).map_err(failed)?;
+        let admin = Admin::open(self.admin.location()?).map_err(failed)?;
         let created =
             admin.create_account(&self.email, self.name.as_deref(), self.team.as_deref()).map_err(failed)?;
         let view = AccountView::of(&created.account);

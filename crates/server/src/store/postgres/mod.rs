@@ -1,0 +1,554 @@
+//! The PostgreSQL store: one database, shared by any number of server processes.
+//!
+//! Invariants:
+//! * A change is acknowledged after its COMMIT was confirmed, and not when the database warned that it did
+//!   not wait for replication. A connection that is lost at COMMIT leaves the outcome open: the change fails,
+//!   and the client sends it again.
+//! * Until COMMIT is sent a change may be repeated: after a deadlock or a serialization failure (40P01, 40001),
+//!   and when the connection is lost.
+//! * Transactions are READ COMMITTED. A change that reads before it writes holds an advisory lock, so that each of
+//!   its statements reads what the change before it committed.
+
+mod ingest;
+pub(crate) mod url;
+
+use super::sql::{Row, Sql, Value, values};
+use super::{StoreError, schema};
+use crate::error::ServerError;
+use bytes::BytesMut;
+use deadpool_postgres::{
+    Client, Connect, GenericClient, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod,
+    Runtime, Transaction,
+};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::{AsyncMessage, Config};
+use tokio_postgres_rustls::MakeRustlsConnect;
+pub use url::{DatabaseUrl, NotDatabaseUrl};
+
+/// Transactions at once: changes, queries, and batches of events. Together the connections of a process.
+const CHANGES: usize = 6;
+const QUERIES: usize = 6;
+const INGESTS: usize = 8;
+
+/// Attempts of a change, with pauses of 25 ms, doubled each time.
+const ATTEMPTS: u32 = 6;
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// Longest wait for a connection of the pool.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// Settings of each connection. A database may replicate more carefully, but an acknowledged change is
+/// flushed to its disk.
+const SETTINGS: &str = "SET idle_in_transaction_session_timeout = '60s'; SET client_min_messages = 'warning';
+    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+
+pub(super) struct Postgres {
+    connections: Connections,
+    changes: Arc<Semaphore>,
+    queries: Arc<Semaphore>,
+    ingests: Arc<Semaphore>,
+}
+
+/// The pool, and what every transaction needs.
+#[derive(Clone)]
+struct Connections {
+    pool: Pool,
+    warnings: ReplicationWarnings,
+}
+
+/// Warnings that a commit did not wait for replication, of all connections. The database sends one before it
+/// confirms the commit; a commit during which the number changed is not acknowledged.
+#[derive(Clone, Default)]
+struct ReplicationWarnings(Arc<AtomicU64>);
+
+impl ReplicationWarnings {
+    fn seen(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Postgres {
+    /// Connects, and migrates the database to the schema of this release.
+    pub(super) async fn open(url: &DatabaseUrl) -> Result<Self, ServerError> {
+        let fault = |text: String| ServerError::Postgres(url.to_string(), text);
+        let warnings = ReplicationWarnings::default();
+        let connector = Connector { tls: tls(url)?, warnings: warnings.clone() };
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let pool = Pool::builder(Manager::from_connect(url.config.clone(), connector, recycling))
+            .max_size(CHANGES + QUERIES + INGESTS)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(WAIT))
+            .create_timeout(Some(WAIT))
+            .build()
+            .map_err(|error| fault(error.to_string()))?;
+        let mut client = pool.get().await.map_err(|error| fault(url::cause(&error)))?;
+        migrate(&mut client, url).await?;
+        drop(client);
+        let slots = |number| Arc::new(Semaphore::new(number));
+        let connections = Connections { pool, warnings };
+        Ok(Self { connections, changes: slots(CHANGES), queries: slots(QUERIES), ingests: slots(INGESTS) })
+    }
+
+    /// Runs a change in a transaction; resolves after the commit.
+    pub(super) async fn change<T, F>(&self, change: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&dyn Sql) -> Result<T, StoreError> + Send + 'static,
+    {
+        let connections = self.connections.clone();
+        blocking(&self.changes, move |runtime| connections.change_once(runtime, &change)).await
+    }
+
+    /// Runs queries, each in a transaction of its own.
+    pub(super) async fn query<T, F>(&self, query: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&dyn Sql) -> Result<T, StoreError> + Send + 'static,
+    {
+        let connections = self.connections.clone();
+        blocking(&self.queries, move |runtime| connections.query_once(runtime, &query)).await
+    }
+}
+
+impl Postgres {
+    /// Begins no further transaction, and waits for those that run.
+    pub(super) async fn close(&self) {
+        self.connections.pool.close();
+        for (slots, number) in [(&self.changes, CHANGES), (&self.queries, QUERIES), (&self.ingests, INGESTS)]
+        {
+            let _all = slots.acquire_many(u32::try_from(number).unwrap_or(1)).await;
+            slots.close();
+        }
+    }
+
+    /// A connection for the copy of a store.
+    pub(super) async fn client(&self) -> Result<Client, StoreError> {
+        let closed = |error: PoolError| StoreError::Database(url::cause(&error));
+        self.connections.pool.get().await.map_err(closed)
+    }
+
+    /// Commits a transaction of [`Self::client`].
+    pub(super) async fn commit(&self, transaction: Transaction<'_>) -> Result<(), StoreError> {
+        match commit(transaction, &self.connections.warnings).await {
+            Ok(()) => Ok(()),
+            Err(Failure::Conflict(error) | Failure::Lost(error) | Failure::Final(error)) => Err(error),
+        }
+    }
+}
+
+/// Runs attempts on a thread that may block, in one of the slots.
+async fn blocking<T, F>(slots: &Arc<Semaphore>, attempt: F) -> Result<T, StoreError>
+where
+    T: Send + 'static,
+    F: Fn(&Handle) -> Result<T, Failure> + Send + 'static,
+{
+    let slot = Arc::clone(slots).acquire_owned().await.map_err(|_| StoreError::Closed)?;
+    let runtime = Handle::current();
+    let work = move || {
+        let _slot = slot;
+        let mut number = 0;
+        loop {
+            match attempt(&runtime) {
+                Ok(value) => return Ok(value),
+                Err(failure) => std::thread::sleep(failure.pause(number)?),
+            }
+            number += 1;
+        }
+    };
+    tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Closed)?
+}
+
+impl Connections {
+    fn change_once<T>(
+        &self,
+        runtime: &Handle,
+        change: &dyn Fn(&dyn Sql) -> Result<T, StoreError>,
+    ) -> Result<T, Failure> {
+        let mut client = self.get(runtime)?;
+        let outcome = attempt_change(&mut client, &self.warnings, runtime, change);
+        self.keep(client, outcome)
+    }
+
+    fn query_once<T>(
+        &self,
+        runtime: &Handle,
+        query: &dyn Fn(&dyn Sql) -> Result<T, StoreError>,
+    ) -> Result<T, Failure> {
+        let client = self.get(runtime)?;
+        let sql = Statements { client: &client, runtime, failed: RefCell::default() };
+        let found = query(&sql);
+        let outcome = sql.outcome(found);
+        self.keep(client, outcome)
+    }
+
+    fn get(&self, runtime: &Handle) -> Result<Client, Failure> {
+        runtime.block_on(self.pool.get()).map_err(Failure::of_pool)
+    }
+
+    /// Returns the connection to the pool. After a loss it is closed, and so are all idle ones: they lead to a
+    /// host that stopped or became read-only.
+    fn keep<T>(&self, client: Client, outcome: Result<T, Failure>) -> Result<T, Failure> {
+        if let Err(Failure::Lost(_)) = &outcome {
+            drop(Object::take(client));
+            self.pool.retain(|_, _| false);
+        }
+        outcome
+    }
+}
+
+fn attempt_change<T>(
+    client: &mut Client,
+    warnings: &ReplicationWarnings,
+    runtime: &Handle,
+    change: &dyn Fn(&dyn Sql) -> Result<T, StoreError>,
+) -> Result<T, Failure> {
+    let transaction = runtime.block_on(client.transaction()).map_err(|error| Failure::of(&error))?;
+    let sql = Statements { client: &transaction, runtime, failed: RefCell::default() };
+    let changed = change(&sql);
+    // After a failure the transaction is dropped, which rolls it back.
+    let value = sql.outcome(changed)?;
+    runtime.block_on(commit(transaction, warnings))?;
+    Ok(value)
+}
+
+/// Commits. A lost connection is a final failure: the database may have committed.
+async fn commit(transaction: Transaction<'_>, warnings: &ReplicationWarnings) -> Result<(), Failure> {
+    let before = warnings.seen();
+    match transaction.commit().await {
+        Ok(()) if warnings.seen() != before => Err(Failure::Final(StoreError::Database(
+            "a commit was not replicated: the database no longer waited for its standby".to_owned(),
+        ))),
+        Ok(()) => Ok(()),
+        Err(error) if is_conflict(&error) => Err(Failure::Conflict(text_of(&error))),
+        Err(error) => Err(Failure::Final(text_of(&error))),
+    }
+}
+
+/// A failed attempt.
+#[derive(Clone)]
+enum Failure {
+    /// Another transaction was in the way; nothing was committed.
+    Conflict(StoreError),
+    /// The connection was lost before COMMIT; nothing was committed.
+    Lost(StoreError),
+    /// The change itself failed, or it is not known whether it was committed.
+    Final(StoreError),
+}
+
+impl Failure {
+    /// Of a statement before COMMIT.
+    fn of(error: &tokio_postgres::Error) -> Self {
+        let text = text_of(error);
+        match error {
+            error if is_conflict(error) => Self::Conflict(text),
+            error if is_lost(error) => Self::Lost(text),
+            _ => Self::Final(text),
+        }
+    }
+
+    fn of_pool(error: PoolError) -> Self {
+        match &error {
+            PoolError::Backend(backend) => Self::of(backend),
+            _ => Self::Final(StoreError::Database(format!("no connection: {error}"))),
+        }
+    }
+
+    /// The pause before the attempt is repeated; an error when it may not be.
+    fn pause(self, number: u32) -> Result<Duration, StoreError> {
+        match self {
+            Self::Conflict(error) | Self::Lost(error) if number + 1 < ATTEMPTS => {
+                tracing::debug!(%error, "a transaction is repeated");
+                // Between half and the whole pause: two transactions that collided do not collide again.
+                let half = PAUSE * 2_u32.pow(number) / 2;
+                let random = getrandom::u32().unwrap_or(0);
+                Ok(half + half.mul_f64(f64::from(random) / f64::from(u32::MAX)))
+            }
+            Self::Conflict(error) | Self::Lost(error) | Self::Final(error) => Err(error),
+        }
+    }
+}
+
+/// Whether another transaction was in the way. One that deletes what this one refers to is found by a foreign
+/// key.
+fn is_conflict(error: &tokio_postgres::Error) -> bool {
+    let conflicts = [
+        SqlState::T_R_SERIALIZATION_FAILURE,
+        SqlState::T_R_DEADLOCK_DETECTED,
+        SqlState::FOREIGN_KEY_VIOLATION,
+    ];
+    error.code().is_some_and(|code| conflicts.contains(code))
+}
+
+/// Whether the connection is closed, or leads to a host that stops, starts or only reads.
+fn is_lost(error: &tokio_postgres::Error) -> bool {
+    match error.code() {
+        // No answer of the database: the connection failed.
+        None => true,
+        Some(code) => {
+            code.code().starts_with("08")
+                || [
+                    SqlState::ADMIN_SHUTDOWN,
+                    SqlState::CRASH_SHUTDOWN,
+                    SqlState::CANNOT_CONNECT_NOW,
+                    SqlState::READ_ONLY_SQL_TRANSACTION,
+                ]
+                .contains(code)
+        }
+    }
+}
+
+/// The database's message, or the innermost cause.
+pub(super) fn text_of(error: &tokio_postgres::Error) -> StoreError {
+    StoreError::Database(match error.as_db_error() {
+        Some(told) => format!("{} ({})", told.message(), told.code().code()),
+        None => url::cause(error),
+    })
+}
+
+/// Makes the connections of the pool.
+struct Connector {
+    tls: MakeRustlsConnect,
+    warnings: ReplicationWarnings,
+}
+
+type Connecting<'c> = Pin<
+    Box<
+        dyn Future<Output = Result<(tokio_postgres::Client, JoinHandle<()>), tokio_postgres::Error>>
+            + Send
+            + 'c,
+    >,
+>;
+
+impl Connect for Connector {
+    fn connect(&self, config: &Config) -> Connecting<'_> {
+        let config = config.clone();
+        Box::pin(async move {
+            let (client, mut connection) = config.connect(self.tls.clone()).await?;
+            let warnings = self.warnings.clone();
+            let task = tokio::spawn(async move {
+                while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+                    match message {
+                        Ok(AsyncMessage::Notice(notice)) if is_replication_warning(notice.code()) => {
+                            warnings.0.fetch_add(1, Ordering::SeqCst);
+                        }
+                        Ok(_) => {}
+                        Err(error) => {
+                            tracing::warn!(error = url::cause(&error), "a connection to the database ended");
+                            break;
+                        }
+                    }
+                }
+            });
+            client.batch_execute(SETTINGS).await?;
+            Ok((client, task))
+        })
+    }
+}
+
+/// The codes of the warnings of a commit that was told not to wait for its standby any longer.
+fn is_replication_warning(code: &SqlState) -> bool {
+    [SqlState::QUERY_CANCELED, SqlState::ADMIN_SHUTDOWN].contains(code)
+}
+
+fn tls(url: &DatabaseUrl) -> Result<MakeRustlsConnect, ServerError> {
+    let fault = |text: String| ServerError::Postgres(url.to_string(), text);
+    let mut roots = RootCertStore::empty();
+    match &url.root_certificates {
+        Some(path) => {
+            let unusable = |text: String| fault(format!("{}: {text}", path.display()));
+            let certificates =
+                CertificateDer::pem_file_iter(path).map_err(|error| unusable(error.to_string()))?;
+            for certificate in certificates {
+                let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
+                roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
+            }
+        }
+        // Without a certificate every TLS connection fails and names the reason.
+        None => _ = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs),
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| fault(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}
+
+/// Migrates the database in one transaction. Processes that start together wait for each other.
+async fn migrate(client: &mut Client, url: &DatabaseUrl) -> Result<(), ServerError> {
+    let fault = |error: tokio_postgres::Error| {
+        let StoreError::Database(text) = text_of(&error) else {
+            return ServerError::Store(StoreError::Closed);
+        };
+        ServerError::Postgres(url.to_string(), text)
+    };
+    let transaction = client.transaction().await.map_err(fault)?;
+    let encoding: String = transaction.query_one("SHOW server_encoding", &[]).await.map_err(fault)?.get(0);
+    if encoding != "UTF8" {
+        let text = format!("its encoding is {encoding}; create it with ENCODING 'UTF8'");
+        return Err(ServerError::Postgres(url.to_string(), text));
+    }
+    transaction
+        .execute("SELECT pg_advisory_xact_lock($1)", &[&advisory_key("migrations")])
+        .await
+        .map_err(fault)?;
+    transaction
+        .batch_execute(
+            "CREATE TABLE IF NOT EXISTS migrations (version BIGINT PRIMARY KEY, applied_at TIMESTAMPTZ NOT NULL)",
+        )
+        .await
+        .map_err(fault)?;
+    let row = transaction
+        .query_one("SELECT coalesce(max(version), 0) FROM migrations", &[])
+        .await
+        .map_err(fault)?;
+    let found: i64 = row.get(0);
+    if found > schema::VERSION {
+        return Err(ServerError::NewerSchema { database: url.to_string(), found, known: schema::VERSION });
+    }
+    for migration in schema::after(found) {
+        for text in [&schema::in_postgres(migration.both), migration.postgres] {
+            transaction.batch_execute(text).await.map_err(fault)?;
+        }
+        transaction
+            .execute("INSERT INTO migrations VALUES ($1, now())", &[&migration.version])
+            .await
+            .map_err(fault)?;
+    }
+    transaction.commit().await.map_err(fault)
+}
+
+/// The key of an advisory lock.
+fn advisory_key(name: &str) -> i64 {
+    let digest = Sha256::digest(format!("spec-kitty {name}").as_bytes());
+    digest.iter().take(8).fold(0, |key, byte| key << 8 | i64::from(*byte))
+}
+
+/// Statements of a change or a query, on a thread that may block.
+struct Statements<'c, C> {
+    client: &'c C,
+    runtime: &'c Handle,
+    /// The first failed statement. It has ended the transaction, even if the change went on.
+    failed: RefCell<Option<Failure>>,
+}
+
+impl<C: GenericClient> Statements<'_, C> {
+    fn outcome<T>(&self, result: Result<T, StoreError>) -> Result<T, Failure> {
+        match self.failed.take() {
+            Some(failure) => Err(failure),
+            None => result.map_err(Failure::Final),
+        }
+    }
+
+    fn run<T>(
+        &self,
+        statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, StoreError> {
+        self.runtime.block_on(statement).map_err(|error| {
+            self.failed.borrow_mut().get_or_insert_with(|| Failure::of(&error));
+            text_of(&error)
+        })
+    }
+}
+
+impl<C: GenericClient> Sql for Statements<'_, C> {
+    fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<u64, StoreError> {
+        self.run(async {
+            let statement = self.client.prepare_cached(&numbered(sql)).await?;
+            self.client.execute(&statement, &parameters(values)).await
+        })
+    }
+
+    fn rows(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
+        let rows = self.run(async {
+            let statement = self.client.prepare_cached(&numbered(sql)).await?;
+            self.client.query(&statement, &parameters(values)).await
+        })?;
+        rows.iter().map(row).collect()
+    }
+
+    fn lock(&self, key: &str) -> Result<(), StoreError> {
+        self.rows("SELECT 1 FROM (SELECT pg_advisory_xact_lock(?1)) AS held", values![advisory_key(key)])?;
+        Ok(())
+    }
+}
+
+/// The text with the parameters of PostgreSQL: `$1` for `?1`.
+fn numbered(sql: &str) -> String {
+    sql.replace('?', "$")
+}
+
+fn parameters<'v>(values: &'v [Value<'v>]) -> Vec<&'v (dyn ToSql + Sync)> {
+    values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
+}
+
+/// A row, as both databases give it.
+pub(super) fn row(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
+    let value = |(at, column): (usize, &tokio_postgres::Column)| {
+        let read = match *column.type_() {
+            Type::BOOL => {
+                row.try_get::<_, Option<bool>>(at).map(|flag| flag.map(|flag| Value::Int(flag.into())))
+            }
+            Type::INT4 => {
+                row.try_get::<_, Option<i32>>(at).map(|number| number.map(|n| Value::Int(n.into())))
+            }
+            Type::BYTEA => {
+                let read = row.try_get::<_, Option<Vec<u8>>>(at);
+                read.map(|bytes| bytes.map(|bytes| Value::Bytes(Cow::Owned(bytes))))
+            }
+            Type::INT8 => row.try_get::<_, Option<i64>>(at).map(|number| number.map(Value::Int)),
+            _ => {
+                let read = row.try_get::<_, Option<String>>(at);
+                read.map(|text| text.map(|text| Value::Text(Cow::Owned(text))))
+            }
+        };
+        read.map(|value| value.unwrap_or(Value::Null)).map_err(|error| text_of(&error))
+    };
+    row.columns().iter().enumerate().map(value).collect::<Result<_, _>>().map(Row)
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(
+        &self,
+        of: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match self {
+            Self::Null => Ok(IsNull::Yes),
+            Self::Int(number) if *of == Type::INT4 => i32::try_from(*number)?.to_sql(of, out),
+            Self::Int(number) => number.to_sql(of, out),
+            // A body is text that may have NUL, so its column has bytes.
+            Self::Text(text) if *of == Type::BYTEA => text.as_bytes().to_sql(of, out),
+            Self::Text(text) => without_nul(text).to_sql(of, out),
+            Self::Bytes(bytes) => bytes.to_sql(of, out),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// PostgreSQL has no NUL in text. What an index or a listing shows may have one; the bytes of an event and of
+/// a body are stored as they are.
+pub(super) fn without_nul(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
+}

@@ -1,0 +1,222 @@
+//! PostgreSQL: what only a database of several servers has. `.ci/postgres` starts a cluster for these tests.
+
+use super::client::send;
+use super::databases::{DATABASE, TLS_DATABASE, address, new_database_text, run, with_name};
+use super::world::{EMAIL, TEAM, World, body_of, event, hasty, indexed, statuses};
+use contract::wire::endpoint;
+use serde_json::json;
+use server::{Admin, DatabaseUrl, ServerError, ServerLimits, copy_store};
+use std::collections::{BTreeSet, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What a cluster needs to distribute the tables by team. A table that is not listed belongs to teams.
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn every_unique_key_of_a_table_of_teams_begins_with_the_team() {
+    const GLOBAL: [&str; 11] = [
+        "accounts",
+        "teams",
+        "memberships",
+        "ci_tokens",
+        "sessions",
+        "access_tokens",
+        "refresh_tokens",
+        "devices",
+        "codes",
+        "guesses",
+        "migrations",
+    ];
+    let url = new_database_text(DATABASE);
+    drop(Admin::open(url.parse::<DatabaseUrl>().expect("an address")).expect("a store"));
+    let tables = run(&url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'");
+    let of_teams: Vec<&String> = tables.iter().filter(|table| !GLOBAL.contains(&table.as_str())).collect();
+    let known: BTreeSet<&str> = tables.iter().map(String::as_str).collect();
+    assert!(GLOBAL.iter().all(|table| known.contains(table)), "{known:?}");
+    assert!(of_teams.len() >= 6, "{of_teams:?}");
+    for table in of_teams {
+        let keys = run(
+            &url,
+            &format!(
+                "SELECT (SELECT attname FROM pg_attribute WHERE attrelid = indrelid AND attnum = indkey[0])
+                 FROM pg_index WHERE indrelid = '{table}'::regclass AND indisunique"
+            ),
+        );
+        assert!(!keys.is_empty(), "{table} has no key");
+        assert!(keys.iter().all(|first| first == "team"), "{table}: {keys:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn two_servers_share_logins_guesses_and_events() {
+    let one = World::on_postgres(ServerLimits { wrong_secrets: 4, ..ServerLimits::default() }, hasty());
+    let other = one.beside();
+    // A device asks one server, a person approves at the other.
+    let device = one.start_device();
+    assert_eq!(other.answer_device(&device, &one.secret, "approve").status, 200);
+    let grant = one.poll(device["device_code"].as_str().expect("a code"));
+    assert_eq!(grant.status, 200, "{}", grant.text());
+    let grant = grant.json();
+    let access = grant["access_token"].as_str().expect("a token");
+    assert_eq!(statuses(&one.batch(access, TEAM, &[event(1)])), ["success"]);
+    assert_eq!(statuses(&other.batch(access, TEAM, &[event(1), event(2)])), ["duplicate", "success"]);
+    // A session that ends at one ends at the other.
+    let token = grant["refresh_token"].as_str().expect("a token");
+    let fields = [("token", token)];
+    assert_eq!(super::client::post_form(one.address(), endpoint::OAUTH_REVOKE, &[], &fields).status, 200);
+    assert_eq!(other.get(access, endpoint::ME).status, 401);
+    // Four wrong secrets, two at each, use up the allowance of both.
+    let device = one.start_device();
+    let guess = |world: &World| world.answer_device(&device, "wrong", "approve").status;
+    let right_away: Vec<u16> = [&one, &other, &one, &other].into_iter().map(guess).collect();
+    assert!(right_away.iter().all(|status| *status != 429), "{right_away:?}");
+    assert_eq!([guess(&one), guess(&other)], [429, 429]);
+}
+
+/// Batches with the same events in opposite order, at two servers, while connections are cut.
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn acknowledged_events_are_stored_once_when_connections_are_cut() {
+    let url = new_database_text(DATABASE);
+    let one = World::on_database(url.parse().expect("an address"));
+    let other = one.beside();
+    let token = one.token();
+    let authorization = format!("Bearer {token}");
+    let (next, ended) = (AtomicU64::new(0), AtomicBool::new(false));
+    let (acknowledged, refused) = std::thread::scope(|scope| {
+        let senders: Vec<_> = [&one, &other, &one, &other]
+            .into_iter()
+            .enumerate()
+            .map(|(number, world)| {
+                let (next, ended, authorization) = (&next, &ended, &authorization);
+                scope.spawn(move || {
+                    let (mut done, mut refused) = (Vec::new(), 0);
+                    while !ended.load(Ordering::Relaxed) {
+                        // Two senders share each range of events.
+                        let first = next.fetch_add(1, Ordering::Relaxed) / 2 * 40;
+                        let mut events: Vec<_> = (first..first + 40).map(event).collect();
+                        if number % 2 == 1 {
+                            events.reverse();
+                        }
+                        let body = json!({ "events": events }).to_string();
+                        let headers = [("Authorization", authorization.as_str()), ("X-Team-Slug", TEAM)];
+                        let path = endpoint::EVENTS_BATCH;
+                        let answer = send(world.address(), "POST", path, &headers, body.as_bytes());
+                        if answer.status != 200 {
+                            assert_eq!(answer.status, 503, "{}", answer.text());
+                            refused += 1;
+                            continue;
+                        }
+                        assert!(statuses(&answer).iter().all(|status| status != "rejected"));
+                        done.extend(
+                            events
+                                .iter()
+                                .map(|event| event["event_id"].as_str().unwrap_or_default().to_owned()),
+                        );
+                    }
+                    (done, refused)
+                })
+            })
+            .collect();
+        for _ in 0..12 {
+            std::thread::sleep(Duration::from_millis(100));
+            run(
+                &url,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            );
+        }
+        ended.store(true, Ordering::Relaxed);
+        let (mut acknowledged, mut refused) = (Vec::new(), 0);
+        for sender in senders {
+            let (done, not) = sender.join().expect("a sender");
+            acknowledged.extend(done);
+            refused += not;
+        }
+        (acknowledged, refused)
+    });
+    let stored = run(&url, "SELECT event_id FROM events");
+    let distinct: HashSet<&String> = stored.iter().collect();
+    assert_eq!(stored.len(), distinct.len());
+    let lost = acknowledged.iter().filter(|id| !distinct.contains(id)).count();
+    assert!(lost == 0 && !acknowledged.is_empty(), "{lost} of {} are lost", acknowledged.len());
+    let counted = run(&url, "SELECT sum(events) FROM counts");
+    assert_eq!(counted, [stored.len().to_string()], "kept counts");
+    println!("{} acknowledged, {} stored, {refused} requests refused", acknowledged.len(), stored.len());
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn connection_by_tls_verifies_the_certificate() {
+    let url = new_database_text(TLS_DATABASE);
+    let with_tls = format!("{url}&sslmode=require");
+    let admin = Admin::open(with_tls.parse::<DatabaseUrl>().expect("an address")).expect("a store");
+    admin.create_account(EMAIL, None, Some(TEAM)).expect("an account");
+    let (address, _) = url.split_once('?').expect("a certificate");
+    let unknown = format!("{address}?sslmode=require").parse::<DatabaseUrl>().expect("an address");
+    let error = Admin::open(unknown).err().expect("an unknown issuer").to_string();
+    assert!(error.contains("certificate"), "{error}");
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn newer_database_and_one_of_another_encoding_are_refused_unchanged() {
+    let url = new_database_text(DATABASE);
+    let open = |url: &str| Admin::open(url.parse::<DatabaseUrl>().expect("an address"));
+    drop(open(&url).expect("a store"));
+    run(&url, "INSERT INTO migrations VALUES (99, now())");
+    let error = open(&url).err().expect("a newer schema").to_string();
+    assert!(error.contains("schema 99"), "{error}");
+    run(&address(DATABASE), "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'");
+    let latin = with_name(&address(DATABASE), "latin");
+    let error = open(&latin).err().expect("another encoding").to_string();
+    assert!(error.contains("LATIN1"), "{error}");
+    assert!(run(&latin, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'").is_empty());
+    run(&address(DATABASE), "DROP DATABASE latin");
+    let nowhere = with_name(&address(DATABASE), "no_such_database");
+    let error = open(&nowhere).err().expect("no database").to_string();
+    assert!(error.contains("no_such_database"), "{error}");
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn copied_store_goes_on_where_the_directory_ended() {
+    let mut world = World::in_directory(ServerLimits::default(), hasty());
+    let grant = world.login();
+    let access = grant["access_token"].as_str().expect("a token").to_owned();
+    let mut odd = event(2);
+    odd["aggregate_id"] = "a\u{0}b".into();
+    let content = "a body\n\u{0}";
+    let events = [event(1), odd.clone(), indexed(3, "spec.md", content)];
+    assert_eq!(statuses(&world.batch(&access, TEAM, &events)), ["success"; 3]);
+    assert_eq!(world.push(&access, &body_of("spec.md", content)).status, 201);
+    let listing = format!("{}?content=1", endpoint::INSPECT_EVENTS);
+    let before = [world.get(&access, &listing), world.get(&access, endpoint::INSPECT_BODIES)];
+
+    let url = new_database_text(DATABASE);
+    let target: DatabaseUrl = url.parse().expect("an address");
+    let in_use = copy_store(world.data.path(), &target).unwrap_err();
+    assert!(matches!(in_use, ServerError::InUse(_)), "{in_use}");
+    world.stop();
+    let copied = copy_store(world.data.path(), &target).expect("a copy");
+    let rows = |name: &str| copied.iter().find(|table| table.name == name).map(|table| table.rows);
+    assert_eq!((rows("events"), rows("bodies"), rows("accounts")), (Some(3), Some(1), Some(1)));
+    let again = copy_store(world.data.path(), &target).unwrap_err();
+    assert!(matches!(again, ServerError::NotEmpty(..)), "{again}");
+
+    // The same tokens, events and bodies; what is sent again is known, and what is new gets a new place.
+    world.store = target.into();
+    world.start();
+    let now = world.get(&access, &listing).json();
+    let aggregate = &now["rows"][1]["aggregate_id"];
+    assert_eq!(aggregate, "a\u{fffd}b", "a listing has no NUL");
+    let contents = |page: &serde_json::Value| -> Vec<serde_json::Value> {
+        page["rows"].as_array().expect("rows").iter().map(|row| row["content"].clone()).collect()
+    };
+    assert_eq!(contents(&now), contents(&before[0].json()));
+    assert_eq!(world.get(&access, endpoint::INSPECT_BODIES).json(), before[1].json());
+    assert_eq!(statuses(&world.batch(&access, TEAM, &[odd, event(4)])), ["duplicate", "success"]);
+    assert_eq!(world.held_events(&access).len(), 4);
+    assert_eq!(world.refresh(grant["refresh_token"].as_str().expect("a token")).status, 200);
+}
