@@ -201,7 +201,7 @@ const ROWS: &[(&str, &str, How)] = &[
     ("server/src/error.rs", "PostgreSQL runs there", Names("`psql`")),
     ("server/src/error.rs", "an empty database", Names("`createdb`")),
     ("server/src/error.rs", "a PostgreSQL database with", Names("--database-url-file")),
-    ("server/src/error.rs", "correct the address or the file", Names("the message names")),
+    ("server/src/error.rs", "an address such as", Names("`postgres://user@host:5432/database`")),
     ("server/src/error.rs", "write the address into a file", Names("--database-url-file")),
     ("server/src/error.rs", "another port", Names("--listen")),
     ("server/src/error.rs", "behind a proxy", Names("--allow-public-address")),
