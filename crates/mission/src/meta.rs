@@ -158,6 +158,12 @@ impl Meta {
         }
     }
 
+    /// The branch that the finished work is merged into, where it is another one: of missions that are merged by a
+    /// pull request.
+    pub fn merge_target_branch(&self) -> Option<&str> {
+        self.text("merge_target_branch").map(str::trim).filter(|branch| !branch.is_empty())
+    }
+
     /// `mission_type`, else the older `mission`, else [`DEFAULT_TYPE`].
     pub fn mission_type(&self) -> &str {
         ["mission_type", "mission"]

@@ -60,6 +60,13 @@ impl MissionDirectory {
         Dialect::of(self.meta.as_ref(), log)
     }
 
+    /// The branch its finished work is merged into: the one that `meta.json` names for that, else the one it lands
+    /// on.
+    pub fn merge_target_branch<'a>(&'a self, project: &'a Project) -> &'a str {
+        let named = self.meta.as_ref().and_then(Meta::merge_target_branch);
+        named.unwrap_or_else(|| self.target_branch(project))
+    }
+
     /// Its type.
     pub fn mission_type(&self) -> &str {
         self.meta.as_ref().map_or(crate::meta::DEFAULT_TYPE, Meta::mission_type)

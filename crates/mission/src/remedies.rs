@@ -38,9 +38,12 @@ pub enum ErrorCode {
     DependencyCycle,
     InvalidDependencies,
     DependencyDisagreement,
+    CanceledWpDependency,
     RequirementMappingInvalid,
     OwnershipInvalid,
-    LaneCycle,
+    OwnershipContradictionCodeChangeEmptyOwnedFiles,
+    InvalidWpOwnedFilesKittySpecs,
+    LaneDependencyCycle,
     LaneWithoutOwner,
     LaneNotReached,
     LaneNotMerged,
@@ -136,14 +139,23 @@ impl ErrorCode {
                 "correct the dependencies in tasks.md, wps.yaml or the front matter, whichever the message names"
             }
             Self::DependencyDisagreement => {
-                "give the same `dependencies` in the front matter and in tasks.md"
+                "give the same `dependencies` in the front matter and in wps.yaml"
+            }
+            Self::CanceledWpDependency => {
+                "remove the canceled work package from the `dependencies` of the front matter, of tasks.md or of wps.yaml"
             }
             Self::RequirementMappingInvalid => {
                 "name the requirements each work package covers in the `requirement_refs` of its front matter"
             }
             Self::OwnershipInvalid => "correct `owned_files` and `authoritative_surface` in the front matter",
-            Self::LaneCycle => {
-                "remove a dependency between the lanes from tasks.md, or move a work package out of planning"
+            Self::OwnershipContradictionCodeChangeEmptyOwnedFiles => {
+                "name the files in `owned_files`, or remove the line to have them inferred"
+            }
+            Self::InvalidWpOwnedFilesKittySpecs => {
+                "remove the path from `owned_files`, or set `execution_mode: planning_artifact` for work on documents alone"
+            }
+            Self::LaneDependencyCycle => {
+                "remove a dependency between the lanes from the front matter or from tasks.md, or share fewer `owned_files`"
             }
             Self::LaneWithoutOwner => "write the work package's file in tasks/",
             Self::LaneNotReached => {
@@ -190,7 +202,7 @@ impl ErrorCode {
 }
 
 /// The facts that are worth a line each, with their words. What else a document holds is for scripts.
-const LINES: [(&str, &str); 8] = [
+const LINES: [(&str, &str); 9] = [
     ("unread_files", "not read"),
     ("missing_wp_sections", "without a section in tasks.md"),
     ("extra_wp_sections", "without a file in tasks/"),
@@ -198,6 +210,7 @@ const LINES: [(&str, &str); 8] = [
     ("unknown_requirement_refs", "unknown to spec.md"),
     ("unmapped_functional_requirements", "covered by no work package"),
     ("ownership_errors", "conflict"),
+    ("ownership_contradiction_wp_ids", "own nothing"),
     ("available_missions", "missions"),
 ];
 

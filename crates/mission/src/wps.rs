@@ -31,6 +31,12 @@ pub struct Entry {
     /// Its subtasks.
     #[serde(default)]
     pub subtasks: Vec<String>,
+    /// The concerns of the plan that it works on: `IC-nn`.
+    #[serde(default)]
+    pub plan_concern_refs: Option<Vec<String>>,
+    /// Whether it works on no concern in particular.
+    #[serde(default)]
+    pub cross_cutting: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -50,13 +56,56 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<Entry>> {
     let wrong = |problem: String| MissionError::malformed(path, problem);
     let map = parse_yaml(text).map_err(|problem| wrong(problem.replace("front matter", "the file")))?;
     let document: Document = serde_json::from_value(map.into()).map_err(|error| wrong(error.to_string()))?;
-    match document.work_packages.iter().find(|entry| !is_wp_id(&entry.id)) {
-        Some(entry) => {
-            let shown = contract::text::printable(&entry.id);
-            Err(wrong(format!("has an entry with the id `{shown}`, not WP and two digits")))
+    for (index, entry) in document.work_packages.iter().enumerate() {
+        let shown = contract::text::printable;
+        if !is_wp_id(&entry.id) {
+            return Err(wrong(format!(
+                "has an entry with the id `{}`, not WP and two digits",
+                shown(&entry.id)
+            )));
         }
-        None => Ok(document.work_packages),
+        if document.work_packages[..index].iter().any(|other| other.id == entry.id) {
+            return Err(wrong(format!("has two entries of {}", entry.id)));
+        }
+        if let Some(other) = entry.dependencies.iter().find(|other| !is_wp_id(other)) {
+            let problem = "in `dependencies`, not WP and two digits";
+            return Err(wrong(format!("has `{}` {problem}, in the entry of {}", shown(other), entry.id)));
+        }
+        if let Some(other) = entry.plan_concern_refs.iter().flatten().find(|other| !is_concern(other)) {
+            let problem = "in `plan_concern_refs`, not IC- and two digits";
+            return Err(wrong(format!("has `{}` {problem}, in the entry of {}", shown(other), entry.id)));
+        }
     }
+    Ok(document.work_packages)
+}
+
+/// Whether `text` is `IC-nn`.
+fn is_concern(text: &str) -> bool {
+    matches!(text.as_bytes(), [b'I', b'C', b'-', a, b] if a.is_ascii_digit() && b.is_ascii_digit())
+}
+
+/// The entries that name neither a concern of the plan nor that they are cross-cutting, one line each. Nothing
+/// where nobody tracks concerns: no entry uses the keys and `plan` has no heading `IC-nn`.
+pub fn untracked(entries: &[Entry], plan: &str) -> Vec<String> {
+    let heading = |line: &str| {
+        let bare = line.trim_start_matches('#');
+        (2..=4).contains(&(line.len() - bare.len()))
+            && bare.starts_with([' ', '\t'])
+            && bare.trim_start().get(..5).is_some_and(is_concern)
+    };
+    let used = |entry: &Entry| entry.plan_concern_refs.is_some() || entry.cross_cutting.is_some();
+    if !entries.iter().any(used) && !plan.lines().any(heading) {
+        return Vec::new();
+    }
+    let covered = |entry: &&Entry| {
+        entry.cross_cutting == Some(true)
+            || entry.plan_concern_refs.as_ref().is_some_and(|refs| !refs.is_empty())
+    };
+    let open = entries.iter().filter(|entry| !covered(entry));
+    open.map(|entry| {
+        format!("{}: {FILE} gives it no `plan_concern_refs` (IC-nn) and no `cross_cutting: true`", entry.id)
+    })
+    .collect()
 }
 
 /// A `tasks.md` that says what the entries say.
@@ -97,6 +146,26 @@ mod tests {
         assert!(dependency_graph(&tasks)["WP01"].is_empty());
         assert_eq!(requirement_graph(&tasks)["WP01"], ["FR-001"]);
         assert!(parse(Path::new("w"), "work_packages: 3").is_err());
-        assert!(parse(Path::new("w"), "work_packages: [{id: x}]").is_err());
+        for wrong in [
+            "{id: x}",
+            "{id: WP01}, {id: WP01}",
+            "{id: WP01, dependencies: [wp2]}",
+            "{id: WP01, plan_concern_refs: [IC1]}",
+        ] {
+            assert!(parse(Path::new("w"), &format!("work_packages: [{wrong}]")).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn entry_without_a_concern_is_named_where_concerns_are_tracked() {
+        let entries = |text: &str| parse(Path::new("w"), text).unwrap();
+        let plain = entries("work_packages: [{id: WP01}, {id: WP02}]");
+        assert!(untracked(&plain, "# IC-01\n").is_empty());
+        assert_eq!(untracked(&plain, "a\n### IC-01: x\n").len(), 2);
+        let used = entries(
+            "work_packages: [{id: WP01, plan_concern_refs: [IC-01]}, {id: WP02, cross_cutting: true}, {id: WP03, cross_cutting: false}]",
+        );
+        let found = untracked(&used, "");
+        assert!(found.len() == 1 && found[0].starts_with("WP03: "), "{found:?}");
     }
 }

@@ -3,7 +3,8 @@
 use crate::graph::{Graph, ancestors, order};
 use crate::ownership::pattern::{overlap, quoted};
 use crate::ownership::{Ownership, WorkKind};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The lane of planning work.
@@ -20,8 +21,18 @@ pub enum AllocationError {
     Cycle(Vec<String>),
 }
 
+/// Whether a dependency puts two work packages into one lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grouping {
+    /// It makes one lane wait for the other (`depends_on_lanes`): the rule since 3.2.0rc23.
+    ByFiles,
+    /// It joins them: the rule of `lanes.json` without `planning_commit_sha`.
+    ByDependencies,
+}
+
 /// One line of work.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Lane {
     /// `lane-a`, `lane-b`, ..., or [`PLANNING_LANE`].
     pub lane_id: String,
@@ -38,20 +49,22 @@ pub struct Lane {
 }
 
 /// Why two work packages share a lane.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct MergeEvent {
     /// One of them.
     pub wp_a: String,
     /// The other.
     pub wp_b: String,
     /// `dependency`, `write_scope_overlap` or `surface_heuristic`.
-    pub rule: &'static str,
+    pub rule: Cow<'static, str>,
     /// What it rests on.
     pub evidence: String,
 }
 
 /// Every merge.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct CollapseReport {
     /// In the order they happened.
     pub events: Vec<MergeEvent>,
@@ -64,9 +77,11 @@ pub struct CollapseReport {
 }
 
 /// The lanes of a mission.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct Allocation {
-    /// In the order of their names, planning last.
+    /// By files: in the order of their depth, then of their names. By dependencies: in the order of their
+    /// names, planning last.
     pub lanes: Vec<Lane>,
     /// Work packages of planning, sorted.
     pub planning_artifact_wps: Vec<String>,
@@ -76,6 +91,7 @@ pub struct Allocation {
 
 /// Computes the lanes. `graph` names the work packages; `surfaces` what each talks about.
 pub fn compute(
+    grouping: Grouping,
     graph: &Graph,
     owners: &BTreeMap<String, Ownership>,
     surfaces: &BTreeMap<String, Vec<&'static str>>,
@@ -88,16 +104,74 @@ pub fn compute(
     }
     let work = Work { graph, owners, surfaces };
     let mut groups = Groups::of(&code);
-    merge_dependencies(&mut groups, &work, &code);
-    merge_pairs(&mut groups, &work, &code);
+    if grouping == Grouping::ByDependencies {
+        merge_dependencies(&mut groups, &work, &code);
+    }
+    merge_pairs(&mut groups, &work, &code, grouping);
     let mut lanes: Vec<Lane> =
         groups.sets().into_iter().enumerate().map(|(n, set)| work.lane(lane_name(n), &set)).collect();
     if !planning.is_empty() {
         lanes.push(work.planning_lane(&planning));
     }
     connect(&mut lanes, graph)?;
+    if grouping == Grouping::ByFiles {
+        lanes.sort_by(|a, b| (a.parallel_group, &a.lane_id).cmp(&(b.parallel_group, &b.lane_id)));
+    }
     let collapse_report = (!groups.events.is_empty()).then(|| report(groups.events, graph));
     Ok(Allocation { lanes, planning_artifact_wps: planning, collapse_report })
+}
+
+/// Lanes for the work packages that are in none of `kept`, the lanes of work that has begun: those stay as they
+/// are, but for the lane of planning, which takes what is new there. The new lanes wait for the old ones.
+pub fn extend(
+    kept: &Allocation,
+    graph: &Graph,
+    owners: &BTreeMap<String, Ownership>,
+    surfaces: &BTreeMap<String, Vec<&'static str>>,
+) -> Result<Allocation, AllocationError> {
+    let mut lane_of: BTreeMap<String, String> = BTreeMap::new();
+    let mut depth: BTreeMap<String, usize> = BTreeMap::new();
+    for lane in &kept.lanes {
+        lane_of.extend(lane.wp_ids.iter().map(|id| (id.clone(), lane.lane_id.clone())));
+        depth.insert(lane.lane_id.clone(), lane.parallel_group);
+    }
+    let added: Graph = graph
+        .iter()
+        .filter(|(id, _)| !lane_of.contains_key(*id))
+        .map(|(id, on)| (id.clone(), on.iter().filter(|on| !lane_of.contains_key(*on)).cloned().collect()))
+        .collect();
+    let mut next = compute(Grouping::ByFiles, &added, owners, surfaces)?;
+    let mut extended = kept.clone();
+    let mut names = (0..).map(lane_name).filter(|name| !depth.contains_key(name));
+    let mut renamed: BTreeMap<String, String> = BTreeMap::new();
+    for lane in next.lanes.iter().filter(|lane| lane.lane_id != PLANNING_LANE) {
+        renamed.insert(lane.lane_id.clone(), names.next().unwrap_or_else(|| lane.lane_id.clone()));
+    }
+    for lane in &mut next.lanes {
+        if let Some(name) = renamed.get(&lane.lane_id) {
+            lane.lane_id.clone_from(name);
+        }
+        lane_of.extend(lane.wp_ids.iter().map(|id| (id.clone(), lane.lane_id.clone())));
+    }
+    // In the order of their depth among themselves, so that what comes before is known.
+    for mut lane in next.lanes {
+        let before = lane.wp_ids.iter().flat_map(|id| graph.get(id).into_iter().flatten());
+        let before: BTreeSet<&String> =
+            before.filter_map(|id| lane_of.get(id)).filter(|name| **name != lane.lane_id).collect();
+        let deepest = before.iter().filter_map(|name| depth.get(*name)).max();
+        lane.parallel_group = deepest.map_or(0, |deepest| deepest + 1);
+        lane.depends_on_lanes = before.into_iter().cloned().collect();
+        depth.insert(lane.lane_id.clone(), lane.parallel_group);
+        match extended.lanes.iter_mut().find(|known| known.lane_id == lane.lane_id) {
+            Some(planning) => {
+                planning.wp_ids.extend(lane.wp_ids);
+                planning.write_scope.extend(lane.write_scope);
+            }
+            None => extended.lanes.push(lane),
+        }
+    }
+    extended.planning_artifact_wps.extend(next.planning_artifact_wps);
+    Ok(extended)
 }
 
 /// What the rules look at.
@@ -110,6 +184,12 @@ struct Work<'a> {
 impl Work<'_> {
     fn owned(&self, id: &str) -> &[String] {
         self.owners.get(id).map(|owner| owner.owned_files.as_slice()).unwrap_or_default()
+    }
+
+    /// That one directly depends on the other.
+    fn direct(&self, id: &str, on: &str) -> Option<String> {
+        let depends = self.graph.get(id).is_some_and(|all| all.iter().any(|other| other == on));
+        depends.then(|| format!("{id} depends on {on}"))
     }
 
     fn surfaces(&self, id: &str) -> &[&'static str] {
@@ -164,7 +244,12 @@ impl Groups {
         for leader in self.leader.values_mut().filter(|leader| **leader == other) {
             leader.clone_from(&one);
         }
-        self.events.push(MergeEvent { wp_a: a.to_owned(), wp_b: b.to_owned(), rule, evidence: evidence() });
+        self.events.push(MergeEvent {
+            wp_a: a.to_owned(),
+            wp_b: b.to_owned(),
+            rule: rule.into(),
+            evidence: evidence(),
+        });
     }
 
     /// The sets, in the order of their smallest member.
@@ -188,7 +273,7 @@ fn merge_dependencies(groups: &mut Groups, work: &Work<'_>, code: &[String]) {
 }
 
 /// First all overlapping patterns, then all shared surfaces.
-fn merge_pairs(groups: &mut Groups, work: &Work<'_>, code: &[String]) {
+fn merge_pairs(groups: &mut Groups, work: &Work<'_>, code: &[String], grouping: Grouping) {
     let pairs = || code.iter().enumerate().flat_map(|(n, a)| code[n + 1..].iter().map(move |b| (a, b)));
     for (a, b) in pairs() {
         let common = overlaps(work.owned(a), work.owned(b));
@@ -200,7 +285,14 @@ fn merge_pairs(groups: &mut Groups, work: &Work<'_>, code: &[String]) {
                     .collect::<Vec<_>>()
                     .join(", ")
             };
-            groups.merge(a, b, "write_scope_overlap", || format!("overlapping globs: {}", shown()));
+            // Where dependencies join by themselves, they are their own evidence.
+            let dependency = match grouping {
+                Grouping::ByFiles => work.direct(a, b).or_else(|| work.direct(b, a)),
+                Grouping::ByDependencies => None,
+            };
+            let dependency = dependency.map(|fact| format!("; {fact}")).unwrap_or_default();
+            groups
+                .merge(a, b, "write_scope_overlap", || format!("overlapping globs: {}{dependency}", shown()));
         }
     }
     for (a, b) in pairs() {
@@ -268,8 +360,8 @@ fn connect(lanes: &mut [Lane], graph: &Graph) -> Result<(), AllocationError> {
 fn report(events: Vec<MergeEvent>, graph: &Graph) -> CollapseReport {
     let mut by_rule = serde_json::Map::new();
     for event in &events {
-        let count = by_rule.get(event.rule).and_then(serde_json::Value::as_u64).unwrap_or_default();
-        by_rule.insert(event.rule.to_owned(), (count + 1).into());
+        let count = by_rule.get(&*event.rule).and_then(serde_json::Value::as_u64).unwrap_or_default();
+        by_rule.insert(event.rule.clone().into_owned(), (count + 1).into());
     }
     let independent = |event: &&MergeEvent| {
         event.rule != "dependency"
@@ -281,5 +373,79 @@ fn report(events: Vec<MergeEvent>, graph: &Graph) -> CollapseReport {
         independent_wps_collapsed: events.iter().filter(independent).count(),
         by_rule,
         events,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owners(owned: &[(&str, &str)]) -> BTreeMap<String, Ownership> {
+        let owner = |pattern: &str| Ownership {
+            execution_mode: match pattern.starts_with("docs/") {
+                true => WorkKind::PlanningArtifact,
+                false => WorkKind::CodeChange,
+            },
+            owned_files: vec![pattern.to_owned()],
+            authoritative_surface: String::new(),
+            codebase_wide: false,
+        };
+        owned.iter().map(|(id, pattern)| ((*id).to_owned(), owner(pattern))).collect()
+    }
+
+    fn graph(edges: &[(&str, &[&str])]) -> Graph {
+        edges
+            .iter()
+            .map(|(id, on)| ((*id).to_owned(), on.iter().map(|on| (*on).to_owned()).collect()))
+            .collect()
+    }
+
+    fn shown(allocation: &Allocation) -> Vec<(&str, String, String, usize)> {
+        let lanes = allocation.lanes.iter();
+        lanes
+            .map(|lane| {
+                (
+                    lane.lane_id.as_str(),
+                    lane.wp_ids.join(" "),
+                    lane.depends_on_lanes.join(" "),
+                    lane.parallel_group,
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_dependency_makes_one_lane_wait_for_the_other() {
+        let graph = graph(&[("WP01", &["WP03"]), ("WP02", &["WP01"]), ("WP03", &[])]);
+        let owners = owners(&[("WP01", "src/a"), ("WP02", "src/a/x"), ("WP03", "src/c")]);
+        let by_files = compute(Grouping::ByFiles, &graph, &owners, &BTreeMap::new()).unwrap();
+        let (a, b) = ("lane-a", "lane-b");
+        assert_eq!(
+            shown(&by_files),
+            [(b, "WP03".into(), "".into(), 0), (a, "WP01 WP02".into(), b.into(), 1)]
+        );
+        let event = &by_files.collapse_report.as_ref().unwrap().events[0];
+        assert!(event.evidence.ends_with("; WP02 depends on WP01"), "{event:?}");
+        let joined = compute(Grouping::ByDependencies, &graph, &owners, &BTreeMap::new()).unwrap();
+        assert_eq!(shown(&joined), [(a, "WP03 WP01 WP02".into(), "".into(), 0)]);
+    }
+
+    #[test]
+    fn lanes_of_begun_work_stay_and_new_work_packages_get_their_own() {
+        let owned = [("WP01", "src/a"), ("WP02", "src/b"), ("WP03", "src/a/x"), ("WP04", "docs/x")];
+        let first = graph(&[("WP01", &[]), ("WP02", &["WP01"])]);
+        let kept = compute(Grouping::ByFiles, &first, &owners(&owned[..2]), &BTreeMap::new()).unwrap();
+        let all = graph(&[("WP01", &[]), ("WP02", &["WP01"]), ("WP03", &["WP02"]), ("WP04", &["WP03"])]);
+        let extended = extend(&kept, &all, &owners(&owned), &BTreeMap::new()).unwrap();
+        assert_eq!(extended.lanes[..2], kept.lanes[..]);
+        assert_eq!(
+            shown(&extended)[2..],
+            [
+                ("lane-c", "WP03".into(), "lane-b".into(), 2),
+                (PLANNING_LANE, "WP04".into(), "lane-c".into(), 3)
+            ]
+        );
+        assert_eq!(extended.planning_artifact_wps, ["WP04"]);
+        assert_eq!(extend(&extended, &all, &owners(&owned), &BTreeMap::new()).unwrap(), extended);
     }
 }

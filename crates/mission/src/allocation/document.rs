@@ -1,9 +1,13 @@
 //! The file `lanes.json`, and the branch and worktree of each lane.
 
-use super::compute::{Allocation, CollapseReport, Lane, PLANNING_LANE};
+use super::compute::{Allocation, CollapseReport, Grouping, Lane, PLANNING_LANE};
+use crate::document::{MAX_JSON, read_text};
+use crate::error::{MissionError, Result};
 use crate::slug;
 use contract::json;
 use serde::Serialize;
+use serde_json::{Map, Value};
+use std::path::Path;
 
 /// The file's name in a mission directory.
 pub const FILE: &str = "lanes.json";
@@ -13,12 +17,16 @@ pub const FILE: &str = "lanes.json";
 pub struct Header<'a> {
     /// Directory name of the mission.
     pub mission_slug: &'a str,
-    /// ULID of the mission; its slug when it has none.
-    pub mission_id: &'a str,
+    /// ULID of the mission, when it has one.
+    pub mission_id: Option<&'a str>,
     /// The branch it lands on.
     pub target_branch: &'a str,
     /// When the lanes were computed.
     pub computed_at: &'a str,
+    /// By which rule.
+    pub grouping: Grouping,
+    /// The commit of the target branch at that time; only written for lanes by files.
+    pub planning_commit: Option<&'a str>,
 }
 
 /// The file, in the order of its keys.
@@ -26,7 +34,7 @@ pub struct Header<'a> {
 struct Document<'a> {
     version: u32,
     mission_slug: &'a str,
-    mission_id: &'a str,
+    mission_id: Option<&'a str>,
     mission_branch: String,
     target_branch: &'a str,
     lanes: &'a [Lane],
@@ -34,23 +42,83 @@ struct Document<'a> {
     computed_from: &'static str,
     planning_artifact_wps: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
+    planning_commit_sha: Option<Option<&'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     collapse_report: Option<&'a CollapseReport>,
 }
 
 /// The bytes of `lanes.json`.
 pub fn render(header: &Header<'_>, allocation: &Allocation) -> String {
+    let by_files = header.grouping == Grouping::ByFiles;
+    let slug = header.mission_slug;
+    let own = header.mission_id.map(slug::mid8).filter(|mid8| by_files && !slug.ends_with(mid8));
     json::ordered_ascii_document(&Document {
         version: 1,
-        mission_slug: header.mission_slug,
-        mission_id: header.mission_id,
-        mission_branch: format!("kitty/mission-{}", header.mission_slug),
+        mission_slug: slug,
+        // The older form has the name where there is no identity.
+        mission_id: header.mission_id.or((!by_files).then_some(slug)),
+        mission_branch: match own {
+            Some(mid8) => format!("kitty/mission-{slug}-{mid8}"),
+            None => format!("kitty/mission-{slug}"),
+        },
         target_branch: header.target_branch,
         lanes: &allocation.lanes,
         computed_at: header.computed_at,
         computed_from: "dependency_graph+ownership",
         planning_artifact_wps: &allocation.planning_artifact_wps,
+        planning_commit_sha: by_files.then_some(header.planning_commit),
         collapse_report: allocation.collapse_report.as_ref(),
     })
+}
+
+/// A `lanes.json` that was read.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Its bytes.
+    pub text: String,
+    document: Map<String, Value>,
+    allocation: Allocation,
+}
+
+/// Reads the `lanes.json` of a mission directory; nothing when there is none.
+pub fn read_lanes(mission_dir: &Path) -> Result<Option<Known>> {
+    let path = mission_dir.join(FILE);
+    let Some(text) = read_text(&path, MAX_JSON)? else { return Ok(None) };
+    let wrong = |error: serde_json::Error| MissionError::malformed(&path, format!("holds no lanes: {error}"));
+    let document: Map<String, Value> = serde_json::from_str(&text).map_err(wrong)?;
+    let allocation = serde_json::from_value(Value::Object(document.clone())).map_err(wrong)?;
+    Ok(Some(Known { text, document, allocation }))
+}
+
+impl Known {
+    /// The lanes in it.
+    pub const fn allocation(&self) -> &Allocation {
+        &self.allocation
+    }
+
+    /// The rule that lanes computed anew follow.
+    pub fn grouping(&self) -> Grouping {
+        match self.document.contains_key("planning_commit_sha") {
+            true => Grouping::ByFiles,
+            false => Grouping::ByDependencies,
+        }
+    }
+
+    /// A key with a text.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.document.get(key).and_then(Value::as_str)
+    }
+
+    /// The bytes of the same file with more lanes, every other key as it is.
+    pub fn extended(&self, allocation: &Allocation) -> String {
+        let mut document = self.document.clone();
+        let mut set = |key: &str, value: serde_json::Result<Value>| {
+            document.insert(key.to_owned(), value.unwrap_or_default());
+        };
+        set("lanes", serde_json::to_value(&allocation.lanes));
+        set("planning_artifact_wps", serde_json::to_value(&allocation.planning_artifact_wps));
+        json::ordered_ascii_document(&document)
+    }
 }
 
 /// The branch of a lane: `kitty/mission-<human>-<mid8>-lane-x`, or with the whole slug for a mission

@@ -1,8 +1,9 @@
 //! `lanes.json`: which work packages are done together, in one worktree, and in which order.
 //!
 //! Pure. Not to be confused with the lanes of [`crate::lane`], which say how far a work package is;
-//! here a lane is a line of work. Work packages that depend on each other, or that may touch the same
-//! files, share one; planning work is done on the planning branch, in the lane `lane-planning`.
+//! here a lane is a line of work. Work packages that may touch the same files share one, and a lane waits for
+//! those that its work packages depend on; planning work is done on the planning branch, in the lane
+//! `lane-planning`. The lanes of work that has begun are never computed anew.
 //!
 //! | module | owns |
 //! |---|---|
@@ -14,6 +15,8 @@ pub mod compute;
 pub mod document;
 pub mod surface;
 
-pub use compute::{Allocation, AllocationError, CollapseReport, Lane, MergeEvent, PLANNING_LANE, compute};
-pub use document::{FILE, Header, branch_of, render, worktree_of};
+pub use compute::{
+    Allocation, AllocationError, CollapseReport, Grouping, Lane, MergeEvent, PLANNING_LANE, compute, extend,
+};
+pub use document::{FILE, Header, Known, branch_of, read_lanes, render, worktree_of};
 pub use surface::surfaces;

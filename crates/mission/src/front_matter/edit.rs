@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::ops::Range;
 
 /// The order in which new keys are put among the known ones.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 17] = [
     "work_package_id",
     "title",
     "dependencies",
@@ -22,6 +22,7 @@ const ORDER: [&str; 16] = [
     "assignee",
     "agent",
     "shell_pid",
+    "scope",
     "history",
 ];
 

@@ -38,6 +38,12 @@ pub struct WorkPackage {
     pub owned_files: Vec<String>,
     /// `authoritative_surface`, as written.
     pub authoritative_surface: Option<String>,
+    /// Whether `owned_files` is there as an empty list: it owns nothing, and nothing is inferred.
+    pub owns_nothing: bool,
+    /// `create_intent`: paths that the work creates.
+    pub create_intent: Vec<String>,
+    /// `scope`, as written.
+    pub scope: Option<String>,
     /// `agent`, when it is a text.
     pub agent: Option<String>,
     text: String,
@@ -152,6 +158,9 @@ impl WorkPackage {
             execution_mode: view.text("execution_mode").map_err(wrong)?,
             owned_files: view.list("owned_files").map_err(wrong)?,
             authoritative_surface: view.text("authoritative_surface").map_err(wrong)?,
+            owns_nothing: map.get("owned_files").and_then(Value::as_array).is_some_and(Vec::is_empty),
+            create_intent: view.list("create_intent").map_err(wrong)?,
+            scope: view.text("scope").map_err(wrong)?,
             agent: map.get("agent").and_then(Value::as_str).map(str::to_owned),
             path: path.to_owned(),
             id,
@@ -160,6 +169,17 @@ impl WorkPackage {
             body,
             text,
         })
+    }
+
+    /// Refuses a `lane` that is none of a work package: what no command writes.
+    pub(crate) fn check_lane(&self) -> Result<()> {
+        match self.map.get("lane").and_then(Value::as_str) {
+            Some(lane @ ("genesis" | "uninitialized")) => Err(MissionError::malformed(
+                &self.path,
+                format!("has the `lane` {lane}, which is no lane of a work package: remove the line"),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// What is odd about its text and is no reason to refuse it.

@@ -1,6 +1,5 @@
 //! What a work package that does not say what it owns probably owns, from the words of its file.
 
-use super::pattern::stem;
 use super::{Ownership, WorkKind};
 use std::collections::BTreeSet;
 
@@ -17,7 +16,7 @@ pub fn infer_ownership(text: &str, mission_slug: &str) -> (Ownership, Option<&'s
     let execution_mode = infer_kind(text);
     let (owned_files, warning) = infer_files(text, execution_mode, mission_slug);
     let authoritative_surface = infer_surface(&owned_files);
-    (Ownership { execution_mode, owned_files, authoritative_surface }, warning)
+    (Ownership { execution_mode, owned_files, authoritative_surface, codebase_wide: false }, warning)
 }
 
 /// Planning when the text names planning documents and no code.
@@ -49,20 +48,33 @@ pub fn infer_files(text: &str, kind: WorkKind, mission_slug: &str) -> (Vec<Strin
     (kept, None)
 }
 
-/// The directory that the patterns have in common, with a trailing `/`; empty when they have none.
+/// The directory that the patterns speak for, with a trailing `/`: what they have in common, a file-name
+/// pattern counting as its directory; where that is none of theirs, the directory of the first, or the first itself
+/// when it is a file without one. Empty without patterns, or when the first owns everything.
 pub fn infer_surface(owned_files: &[String]) -> String {
-    match owned_files {
-        [] => String::new(),
-        [only] => format!("{}/", stem(only).trim_end_matches('/')),
-        [first, rest @ ..] => {
-            let parts: Vec<&str> = stem(first).trim_end_matches('/').split('/').collect();
-            let shared = rest.iter().fold(parts.len(), |shared, other| {
-                let other = stem(other).trim_end_matches('/').split('/');
-                parts.iter().zip(other).take(shared).take_while(|(a, b)| **a == *b).count()
-            });
-            if shared == 0 { String::new() } else { format!("{}/", parts[..shared].join("/")) }
-        }
+    let trees: Vec<&str> = owned_files.iter().map(|pattern| tree(pattern)).collect();
+    let Some((first, rest)) = trees.split_first() else { return String::new() };
+    let parts: Vec<&str> = first.split('/').collect();
+    let shared = rest.iter().fold(parts.len(), |shared, other| {
+        parts.iter().zip(other.split('/')).take(shared).take_while(|(a, b)| **a == *b).count()
+    });
+    let directory = |path: &str| if path.is_empty() { String::new() } else { format!("{path}/") };
+    let common = directory(&parts[..shared].join("/"));
+    if !common.is_empty() && owned_files.iter().any(|pattern| pattern.starts_with(&common)) {
+        return common;
     }
+    let literal = owned_files[0].trim_end_matches('/');
+    match literal.rsplit_once('/') {
+        _ if *first != literal => directory(first),
+        Some((parent, _)) => directory(parent),
+        None => literal.to_owned(),
+    }
+}
+
+/// The pattern without a last part that has wildcards, and without a `/` at its end.
+fn tree(pattern: &str) -> &str {
+    let (directory, last) = pattern.rsplit_once('/').unwrap_or(("", pattern));
+    if last.contains(['*', '?', '[']) { directory } else { pattern.trim_end_matches('/') }
 }
 
 /// Every token that begins like a path of a repository (also in the middle of a word, as lanes were
@@ -116,4 +128,26 @@ fn has_sign(text: &str, sign: &str) -> bool {
         let after = text[at + sign.len()..].chars().next();
         if sign.starts_with('.') { !after.is_some_and(is_word) } else { !before.is_some_and(is_word) }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::infer_surface;
+
+    #[test]
+    fn a_surface_is_the_directory_that_the_patterns_share() {
+        for (owned, surface) in [
+            (&["src/part2/*.py"][..], "src/part2/"),
+            (&["src/a/**", "src/b.rs"], "src/"),
+            (&["src/a/**", "tests/b/**"], "src/a/"),
+            (&["src/a.rs"], "src/"),
+            (&["src/a.rs", "tests/b.rs"], "src/"),
+            (&["Makefile"], "Makefile"),
+            (&["**"], ""),
+            (&[], ""),
+        ] {
+            let owned: Vec<String> = owned.iter().map(|&pattern| pattern.to_owned()).collect();
+            assert_eq!(infer_surface(&owned), surface, "{owned:?}");
+        }
+    }
 }

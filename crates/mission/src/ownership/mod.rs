@@ -49,4 +49,6 @@ pub struct Ownership {
     pub owned_files: Vec<String>,
     /// The directory it speaks for; a prefix of one of the patterns.
     pub authoritative_surface: String,
+    /// Whether it works on the whole code base (`scope: codebase-wide`): nothing of what it claims is judged.
+    pub codebase_wide: bool,
 }

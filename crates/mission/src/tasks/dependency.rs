@@ -1,59 +1,176 @@
 //! Which work packages a section says it depends on.
+//!
+//! Only lines that say nothing else count, so that prose such as `none (can run beside WP01)` is never a
+//! dependency. Code blocks and comments are no text.
 
+use super::prose::prose;
 use super::section::headings;
-use super::wp_id_at;
+use super::{word_goes_on, wp_id_at};
 
-/// The work packages that a section of `tasks.md` depends on, in the order of the text, once each.
+/// How many characters of a line that is not read are shown.
+const SHOWN: usize = 80;
+
+/// What a section says about dependencies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stated {
+    /// The work packages it depends on, once each.
+    pub ids: Vec<String>,
+    /// Lines that begin like a dependency, name a work package and are not read: the 1-based line within
+    /// the section, and the line.
+    pub unread: Vec<(usize, String)>,
+}
+
+/// The work packages that a section of `tasks.md` depends on.
 ///
-/// Three ways to say so: `Depends on WP01, WP02` anywhere; `Dependencies: ...` and every id on that
-/// line (or on the next line that is not blank, when there is nothing behind the colon); a heading
-/// `Dependencies` with list items that begin with an id.
+/// Three ways to say so, each at the start of a line or of a list item: `Depends on WP01, WP02`, with a colon
+/// or without; `Dependencies: WP01, WP02`, also as a field between `|`, the label bold or not, with nothing
+/// behind the list but a note that `.`, `;`, `(` or `#` begins; a heading `Dependencies` above list items
+/// that begin with an id.
 pub fn dependencies(section: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut take = |id: &str| {
-        let id = id.to_ascii_uppercase();
-        if !found.contains(&id) {
-            found.push(id);
+    stated(section).ids
+}
+
+/// The same, with the lines that are not read.
+pub fn stated(section: &str) -> Stated {
+    let text = prose(section);
+    let (mut sentences, mut labels) = (Vec::new(), Vec::new());
+    let mut stated = Stated::default();
+    let mut at = 0;
+    for (number, line) in text.split_inclusive('\n').enumerate() {
+        let rest = &text[at..];
+        at += line.len();
+        let mut unread = false;
+        let start = behind_bullet(rest);
+        if let Some(found) = sentence(start) {
+            match found {
+                Value::Ids(ids) => sentences.extend(ids),
+                Value::Unread => unread = true,
+            }
+        } else if sentence(start.trim_start_matches('*')).is_some_and(|found| found.names_some()) {
+            unread = true;
         }
-    };
-    depends_on(section).for_each(&mut take);
-    labelled(section).into_iter().flat_map(ids_in).for_each(&mut take);
-    listed(section).for_each(&mut take);
-    found
+        let fields = line.match_indices('|').map(|(bar, _)| &rest[bar + 1..]);
+        for found in std::iter::once(start).chain(fields).filter_map(label) {
+            match found {
+                Value::Ids(ids) => labels.extend(ids),
+                Value::Unread => unread = true,
+            }
+        }
+        if unread {
+            stated.unread.push((number + 1, line.trim().chars().take(SHOWN).collect()));
+        }
+    }
+    let listed = listed(&text);
+    for id in sentences.into_iter().chain(labels).chain(listed) {
+        let id = id.to_ascii_uppercase();
+        if !stated.ids.contains(&id) {
+            stated.ids.push(id);
+        }
+    }
+    stated
 }
 
-/// Every `WPdd` in `line`.
-fn ids_in(line: &str) -> impl Iterator<Item = &str> {
-    line.char_indices().filter_map(|(at, _)| wp_id_at(&line[at..]))
+/// What stands behind a label.
+enum Value<'a> {
+    /// These, or none.
+    Ids(Vec<&'a str>),
+    /// Something that names a work package and is no list.
+    Unread,
 }
 
-/// Where `word` stands in `text`, in any case.
-fn places<'a>(text: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
-    let end = text.len().saturating_sub(word.len() - 1);
-    (0..end).filter(move |at| {
-        text.as_bytes()
-            .get(*at..at + word.len())
-            .is_some_and(|found| found.eq_ignore_ascii_case(word.as_bytes()))
+impl Value<'_> {
+    fn names_some(&self) -> bool {
+        match self {
+            Self::Ids(ids) => !ids.is_empty(),
+            Self::Unread => true,
+        }
+    }
+}
+
+/// `text` behind its indentation and one list mark.
+fn behind_bullet(text: &str) -> &str {
+    let text = text.trim_start_matches([' ', '\t']);
+    text.strip_prefix(['-', '*']).map_or(text, |rest| rest.trim_start_matches([' ', '\t']))
+}
+
+/// `text` behind `word`, in any case.
+fn behind<'a>(text: &'a str, word: &str) -> Option<&'a str> {
+    text.get(..word.len()).filter(|start| start.eq_ignore_ascii_case(word)).map(|_| &text[word.len()..])
+}
+
+/// `text` behind at most two `*`.
+fn behind_bold(text: &str) -> &str {
+    (0..2).fold(text, |text, _| text.strip_prefix('*').unwrap_or(text))
+}
+
+/// `Depends on WP01, WP02` and anything, or `Depends on: ` and a value.
+fn sentence(text: &str) -> Option<Value<'_>> {
+    let rest = behind(text, "depends").or_else(|| behind(text, "depend"))?;
+    let on = behind(spaces(rest)?, "on")?;
+    if let Some(list) = spaces(on)
+        && let Some((ids, _)) = list_at(list)
+    {
+        return Some(Value::Ids(ids));
+    }
+    let plain = on.trim_start_matches([' ', '\t']).strip_prefix(':');
+    let value = on.trim_start_matches(['*', ':', ' ', '\t']);
+    // A label that is bold is nobody's list for earlier releases.
+    Some(match plain {
+        Some(list) if !text.starts_with('*') => judge(line_of(list)),
+        _ if value.len() < on.len() => match judge(line_of(value)) {
+            Value::Ids(ids) if ids.is_empty() => Value::Ids(ids),
+            _ => Value::Unread,
+        },
+        _ => return None,
     })
 }
 
-/// The ids of `depend(s) on WPdd, WPdd`, white space and line ends included.
-fn depends_on(text: &str) -> impl Iterator<Item = &str> {
-    places(text, "depend").flat_map(move |at| {
-        let rest = &text[at + "depend".len()..];
-        let rest = rest.strip_prefix(['s', 'S']).unwrap_or(rest);
-        let list = spaces(rest).and_then(|rest| {
-            let on = rest.get(..2).filter(|on| on.eq_ignore_ascii_case("on"))?;
-            spaces(&rest[on.len()..])
-        });
-        let mut rest = list;
-        std::iter::from_fn(move || {
-            let text = rest?;
-            let id = wp_id_at(text)?;
-            rest = text[id.len()..].trim_start().strip_prefix(',').map(str::trim_start);
-            Some(id)
-        })
-    })
+/// `Dependencies:` and a value, up to the end of the line or the next `|`. Without a value on its line, the
+/// next line that is not blank is the value.
+fn label(text: &str) -> Option<Value<'_>> {
+    let rest = behind(behind_bold(text.trim_start_matches([' ', '\t'])), "dependencies")?;
+    let value = behind_bold(rest).trim_start().strip_prefix(':')?.trim_start();
+    Some(judge(line_of(value).split('|').next().unwrap_or_default()))
+}
+
+fn line_of(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+/// What a value says.
+fn judge(value: &str) -> Value<'_> {
+    let value = value.trim();
+    let bare = value.trim_start_matches(['*', ':', ' ']).to_lowercase();
+    if bare.is_empty()
+        || bare == "[]"
+        || ["none", "no deps", "no dependencies"].iter().any(|none| bare.starts_with(none))
+    {
+        return Value::Ids(Vec::new());
+    }
+    if let Some(Value::Ids(ids)) = sentence(value) {
+        return Value::Ids(ids);
+    }
+    match list_at(value) {
+        Some((ids, rest))
+            if rest.trim_start().is_empty() || rest.trim_start().starts_with(['.', ';', '(', '#']) =>
+        {
+            Value::Ids(ids)
+        }
+        _ if value.char_indices().any(|(at, _)| wp_id_at(&value[at..]).is_some()) => Value::Unread,
+        _ => Value::Ids(Vec::new()),
+    }
+}
+
+/// The ids of a list at the start of `text`, and what is behind it.
+fn list_at(text: &str) -> Option<(Vec<&str>, &str)> {
+    let first = wp_id_at(text)?;
+    let (mut ids, mut rest) = (vec![first], &text[first.len()..]);
+    while let Some(next) = rest.trim_start().strip_prefix(',').map(str::trim_start) {
+        let Some(id) = wp_id_at(next) else { break };
+        ids.push(id);
+        rest = &next[id.len()..];
+    }
+    (!word_goes_on(rest, 0)).then_some((ids, rest))
 }
 
 /// `text` behind at least one white space.
@@ -61,27 +178,12 @@ fn spaces(text: &str) -> Option<&str> {
     Some(text.trim_start()).filter(|rest| rest.len() < text.len())
 }
 
-/// What stands behind each `Dependencies:`, up to the end of that line.
-fn labelled(text: &str) -> Vec<&str> {
-    places(text, "dependencies")
-        .filter_map(|at| {
-            let rest = &text[at + "dependencies".len()..];
-            let rest = (0..2).fold(rest, |rest, _| rest.strip_prefix('*').unwrap_or(rest));
-            let value = rest.trim_start().strip_prefix(':')?.trim_start();
-            value.lines().next()
-        })
-        .collect()
-}
-
-/// The ids at the start of the list items below headings `Dependencies`.
+/// The ids at the start of the list items below headings `Dependencies`, up to the first other line.
 fn listed(text: &str) -> impl Iterator<Item = &str> {
     headings(text).filter(|heading| heading.level <= 4 && is_dependencies(heading.text)).flat_map(
         move |heading| {
-            text[heading.after..]
-                .lines()
-                .map(str::trim)
-                .take_while(|line| line.is_empty() || item(line).is_some())
-                .filter_map(|line| wp_id_at(item(line)?))
+            let lines = text[heading.after..].lines().map(str::trim).filter(|line| !line.is_empty());
+            lines.map_while(|line| wp_id_at(line.strip_prefix(['-', '*'])?.trim_start()))
         },
     )
 }
@@ -90,24 +192,59 @@ fn is_dependencies(text: &str) -> bool {
     text.trim_matches('*').trim().eq_ignore_ascii_case("dependencies")
 }
 
-fn item(line: &str) -> Option<&str> {
-    line.strip_prefix(['-', '*']).filter(|rest| rest.starts_with(char::is_whitespace)).map(str::trim_start)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::dependencies;
+    use super::{dependencies, stated};
 
     #[test]
     fn all_three_ways_count_and_each_id_once() {
-        let text = "Depends on WP03,\n  WP01\n**Dependencies**: WP02 (after WP01)\n\n### Dependencies\n\n- WP04 first\n- none of WP05\nend\n- WP06";
-        assert_eq!(dependencies(text), ["WP03", "WP01", "WP02", "WP04"]);
+        let text = "- Depends on WP03,\n  WP01 (both)\n**Dependencies**: WP02 (after WP01)\n**Lane**: A | **Dependencies**: WP05.\n\n### Dependencies\n\n- WP04 first\n- none of WP06\n- WP07";
+        assert_eq!(dependencies(text), ["WP03", "WP01", "WP02", "WP05", "WP04"]);
+        assert_eq!(dependencies("Depends on: WP01\n"), ["WP01"]);
+        assert_eq!(dependencies("Dependencies: Depends on WP01 and so on"), ["WP01"]);
     }
 
     #[test]
     fn an_empty_label_reads_the_next_line_that_is_not_blank() {
         assert_eq!(dependencies("Dependencies:\n\n  WP07, WP08\nWP09"), ["WP07", "WP08"]);
-        assert!(dependencies("Dependencies: none").is_empty());
-        assert!(dependencies("it depends on the weather, WP01").is_empty());
+        assert!(dependencies("Dependencies:\n\n**Goal**: WP07\n").is_empty());
+    }
+
+    #[test]
+    fn prose_is_never_a_dependency() {
+        for text in [
+            "it depends on the weather, WP01",
+            "This one depends on WP01.",
+            "**Dependencies**: none (can run beside WP01)",
+            "Dependencies: No deps, WP01 is not needed",
+            "Dependencies: []",
+            "**Depends on**: none. **Prompt**: [tasks/WP01-x.md](./tasks/WP01-x.md)",
+            "Depends on: nothing; WP01 waits for this",
+            "```text\nDependencies: WP03\n```",
+            "<!-- Dependencies: WP03 -->",
+            "Dependencies: WP01 can run beside this",
+            "Depends on WP011",
+        ] {
+            assert!(dependencies(text).is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn line_that_begins_like_a_dependency_and_is_no_list_is_named() {
+        for line in [
+            "**Dependencies:** WP02",
+            "Dependencies: [WP01]",
+            "- **Dependencies**: WP01–WP05.",
+            "**Depends on**: WP01",
+            "Depends on: WP01 and WP02",
+        ] {
+            let found = stated(&format!("a\n{line}\n"));
+            assert_eq!((found.ids.len(), found.unread), (0, vec![(2, line.to_owned())]), "{line}");
+        }
+        for line in
+            ["**Dependencies:** none (beside WP01)", "Dependencies: the weather", "Depends on WP01 only"]
+        {
+            assert!(stated(line).unread.is_empty(), "{line}");
+        }
     }
 }

@@ -9,12 +9,14 @@
 //! | [`section`] | headings, and the text below them |
 //! | [`dependency`] | which work packages a section depends on |
 //! | [`requirement`] | which requirements a section or a spec names |
+//! | `prose` | a text without its code blocks and comments |
 //! | `oddity` | headings that are not read, or read twice |
 //! | [`subtask`] | checkbox rows: reading and ticking them |
 //! | [`table`] | subtasks without a checkbox row |
 
 pub mod dependency;
 mod oddity;
+pub(crate) mod prose;
 pub mod requirement;
 pub mod section;
 pub mod subtask;
@@ -22,7 +24,7 @@ pub mod table;
 
 pub use dependency::dependencies;
 pub use oddity::{HeadingOddities, heading_oddities};
-pub use requirement::{is_functional, references, requirement_line, spec_requirements};
+pub use requirement::{SpecRequirements, is_functional, references, requirement_line, spec_requirements};
 pub use section::{Section, requirement_sections, work_package_sections};
 pub use subtask::{
     Marked, Subtask, SubtaskState, box_state, mark_subtask, owner_of_subtask, subtasks,
@@ -41,6 +43,18 @@ pub fn dependency_graph(text: &str) -> BTreeMap<String, Vec<String>> {
     work_package_sections(text)
         .into_iter()
         .map(|section| (section.wp_id, dependencies(section.body)))
+        .collect()
+}
+
+/// Lines of `tasks.md` that begin like a dependency and are not read: the work package of the section, the
+/// 1-based line, and the line.
+pub fn unread_dependencies(text: &str) -> Vec<(String, usize, String)> {
+    let sections = work_package_sections(text).into_iter();
+    sections
+        .flat_map(|section| {
+            let unread = dependency::stated(section.body).unread.into_iter();
+            unread.map(move |(line, shown)| (section.wp_id.clone(), section.line + line - 1, shown))
+        })
         .collect()
 }
 

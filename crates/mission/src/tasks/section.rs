@@ -11,6 +11,8 @@ pub struct Section<'a> {
     pub title: &'a str,
     /// The text below the heading.
     pub body: &'a str,
+    /// The 1-based line on which `body` begins.
+    pub line: usize,
 }
 
 /// A heading line: its level, its text, and where it lies.
@@ -46,7 +48,10 @@ pub fn work_package_sections(text: &str) -> Vec<Section<'_>> {
     let packages: Vec<_> =
         all.iter().filter_map(|heading| Some((heading, title_of(heading.text)?))).collect();
     let mut sections: Vec<Section<'_>> = Vec::with_capacity(packages.len());
+    let (mut line, mut counted) = (1, 0);
     for (index, (heading, (wp_id, title))) in packages.iter().enumerate() {
+        line += text[counted..heading.after].matches('\n').count();
+        counted = heading.after;
         let end = match packages.get(index + 1) {
             Some((next, _)) => next.start,
             None => all
@@ -55,7 +60,7 @@ pub fn work_package_sections(text: &str) -> Vec<Section<'_>> {
                 .map_or(text.len(), |other| other.start),
         };
         sections.retain(|section| section.wp_id != *wp_id);
-        sections.push(Section { wp_id: wp_id.clone(), title, body: &text[heading.after..end] });
+        sections.push(Section { wp_id: wp_id.clone(), title, body: &text[heading.after..end], line });
     }
     sections
 }
@@ -75,10 +80,13 @@ pub fn requirement_sections(text: &str) -> Vec<Section<'_>> {
         })
         .collect();
     let mut sections: Vec<Section<'_>> = Vec::with_capacity(packages.len());
+    let (mut line, mut counted) = (1, 0);
     for (index, (_, id, from)) in packages.iter().enumerate() {
+        line += text[counted..*from].matches('\n').count();
+        counted = *from;
         let end = packages.get(index + 1).map_or(text.len(), |(next, ..)| next.start);
         sections.retain(|section| section.wp_id != *id);
-        sections.push(Section { wp_id: (*id).to_owned(), title: "", body: &text[*from..end] });
+        sections.push(Section { wp_id: (*id).to_owned(), title: "", body: &text[*from..end], line });
     }
     sections
 }
@@ -126,6 +134,7 @@ mod tests {
             ("WP01", "First", "a\n#### WP09\nb\n")
         );
         assert_eq!((found[1].wp_id.as_str(), found[1].title), ("WP02", "Second"));
+        assert_eq!((found[0].line, found[1].line), (4, 8));
         assert_eq!(found[1].body, "c\n## Dependencies\nd\n");
     }
 

@@ -30,11 +30,18 @@ fn finalize_commits_once_and_repeats_without_effect() {
         done.lanes.workspaces[0].worktree.as_deref(),
         Some(format!(".worktrees/{slug}-lane-a").as_str())
     );
-    assert_eq!(done.lanes.workspaces[0].wp_ids, ["WP01", "WP02"]);
+    let workspaces = &done.lanes.workspaces;
+    assert_eq!(
+        (&workspaces[0].wp_ids[..], &workspaces[1].wp_ids[..]),
+        (&["WP01".into()][..], &["WP02".into()][..])
+    );
     let first = world.read(format!("kitty-specs/{slug}/tasks/WP02-second.md"));
     assert!(first.contains("dependencies:\n- WP01\n") && first.contains("# kept comment"), "{first}");
     let lanes: Value = serde_json::from_str(&world.read(format!("kitty-specs/{slug}/lanes.json"))).unwrap();
     assert_eq!(lanes["mission_branch"], format!("kitty/mission-{slug}"));
+    assert_eq!(lanes["lanes"][1]["depends_on_lanes"], json!(["lane-a"]));
+    // The commit that the work starts from is the one before this command's.
+    assert_eq!(lanes["planning_commit_sha"], world.git(["rev-parse", "HEAD~"]).trim());
     assert_eq!(
         world.git([
             "status",
@@ -53,17 +60,35 @@ fn finalize_commits_once_and_repeats_without_effect() {
     assert_eq!(world.state(), before);
 }
 
+/// The second work package with these `owned_files`.
+fn owning(files: &str) -> String {
+    let file = wp_file("WP02", "Second", "src/b.rs");
+    file.replace("owned_files:\n- src/b.rs", &format!("owned_files: {files}"))
+}
+
 #[test]
 fn finalize_names_faults_and_changes_nothing() {
     let world = World::new();
     let slug = with_tasks(&world);
     let dir = format!("kitty-specs/{slug}");
-    let broken: [(&str, String, &str); 6] = [
+    let broken: [(&str, String, &str); 10] = [
         ("tasks.md", "## WP01\n## WP03\n".into(), "TASKS_COVERAGE_INCOMPLETE"),
         ("tasks.md", "## WP01\nDepends on WP02\n## WP02\nDepends on WP01\n".into(), "DEPENDENCY_CYCLE"),
         ("tasks.md", "## WP01\nDepends on WP09\n## WP02\n".into(), "INVALID_DEPENDENCIES"),
         ("spec.md", SPEC.replace("FR-001", "FR-002"), "REQUIREMENT_MAPPING_INVALID"),
-        ("tasks/WP02-second.md", wp_file("WP02", "Second", "src/a.rs"), "OWNERSHIP_INVALID"),
+        (
+            "tasks/WP01-first.md",
+            wp_file("WP01", "First", "docs/a.md").replace("docs/\n", "src/\n"),
+            "OWNERSHIP_INVALID",
+        ),
+        ("tasks/WP02-second.md", owning("[]"), "OWNERSHIP_CONTRADICTION_CODE_CHANGE_EMPTY_OWNED_FILES"),
+        ("tasks/WP02-second.md", owning("[kitty-specs/x.md]"), "INVALID_WP_OWNED_FILES_KITTY_SPECS"),
+        ("tasks/WP02-second.md", owning("[src/b.rs]\nlane: genesis"), "MALFORMED_FILE"),
+        (
+            "tasks/WP02-second.md",
+            owning("[src/b.rs]\ndependencies: []\ndependencies: [WP01]"),
+            "MALFORMED_FILE",
+        ),
         ("tasks/WP02-second.md", "no front matter".into(), "MALFORMED_FILE"),
     ];
     for (file, text, code) in broken {
@@ -86,14 +111,14 @@ fn circular_lanes_are_named_before_writing() {
     let dir = format!("kitty-specs/{slug}");
     let planning = wp_file("WP02", "Second", "docs/x.md").replace("code_change", "planning_artifact");
     world.write(format!("{dir}/tasks/WP02-second.md"), &planning);
-    world.write(format!("{dir}/tasks/WP03-third.md"), &wp_file("WP03", "Third", "lib/c.rs"));
+    world.write(format!("{dir}/tasks/WP03-third.md"), &wp_file("WP03", "Third", "src/a.rs"));
     world.write(
         format!("{dir}/tasks.md"),
         "## WP01\n## WP02\nDepends on WP01\n## WP03\nDepends on WP01, WP02\n",
     );
     let before = world.state();
     let error = finalize(&world, &slug).unwrap_err();
-    assert_eq!(error.code().name(), "LANE_CYCLE");
+    assert_eq!(error.code().name(), "LANE_DEPENDENCY_CYCLE");
     assert!(error.to_string().contains("lane-a -> lane-planning -> lane-a"), "{error}");
     assert_eq!(world.state(), before);
 }
@@ -186,15 +211,237 @@ fn front_matter_cycle_is_found_with_its_file() {
 }
 
 #[test]
-fn missing_surface_is_reported_as_inferred() {
+fn a_missing_surface_is_inferred_from_the_owned_files() {
     let world = World::new();
     let slug = with_tasks(&world);
-    let bare =
-        "---\nwork_package_id: WP01\ntitle: First\nrequirement_refs: [FR-001]\n---\n\nWrite src/f1.py.\n";
-    world.write(format!("kitty-specs/{slug}/tasks/WP01-first.md"), bare);
+    let bare = |owned: &str| {
+        format!(
+            "---\nwork_package_id: WP01\ntitle: First\nrequirement_refs: [FR-001]\nexecution_mode: code_change\nowned_files: {owned}\n---\n\nWrite.\n"
+        )
+    };
+    for (owned, surface) in [("[\"src/part2/*.py\"]", "src/part2/"), ("[src/x/**, tests/y/**]", "src/x/")] {
+        world.write(format!("kitty-specs/{slug}/tasks/WP01-first.md"), &bare(owned));
+        let judged = validate(&world.project(), &Request { mission: Some(slug.clone()) }).unwrap();
+        assert_eq!(judged.would_modify[0].changes["authoritative_surface"], surface);
+        let said = judged.ownership_warnings.iter().any(|line| line.contains("several directories"));
+        assert_eq!(said, owned.contains("tests"), "{:?}", judged.ownership_warnings);
+    }
+}
+
+/// `tasks.md` with what each of the two work packages says about dependencies.
+fn write_tasks(world: &World, slug: &str, first: &str, second: &str) {
+    let text = format!("## WP01 - First\n\n{first}\n\n## WP02 - Second\n\n{second}\n");
+    world.write(format!("kitty-specs/{slug}/tasks.md"), &text);
+}
+
+#[test]
+fn front_matter_decides_about_dependencies_and_text_fills_gaps() {
+    let world = World::new();
+    let slug = with_tasks(&world);
+    let file = format!("kitty-specs/{slug}/tasks/WP02-second.md");
+    let original = world.read(&file);
+    let none = "**Dependencies**: none";
+    let beside = "**Dependencies**: none (can run beside WP01)";
+    for (front, text, wanted, said) in [
+        ("", "Depends on: WP01", &["WP01"][..], ""),
+        ("", beside, &[], ""),
+        ("", "It depends on WP01 being there.", &[], ""),
+        ("dependencies: []\n", beside, &[], ""),
+        ("dependencies: []\n", "", &[], ""),
+        ("dependencies: []\n", "Depends on WP01", &["WP01"], "tasks.md names WP01, and that counts"),
+        ("dependencies: [WP01]\n", beside, &["WP01"], ""),
+        (
+            "",
+            "**Dependencies:** WP01",
+            &[],
+            "line 7: `**Dependencies:** WP01` is not read as a dependency of WP02",
+        ),
+        ("dependencies: [WP01]\n", "**Dependencies:** WP01", &["WP01"], ""),
+    ] {
+        write_tasks(&world, &slug, "**Dependencies**: none (parallel-safe with WP02).", text);
+        world.write(&file, &original.replace("title: Second\n", &format!("title: Second\n{front}")));
+        let project = world.project();
+        let request = Request { mission: Some(slug.clone()) };
+        let plan = plan(&project, &request, &world.clock).unwrap();
+        let outcome = plan.outcome();
+        assert_eq!(outcome.dependencies_parsed["WP02"], wanted, "{front}{text}");
+        assert!(outcome.dependencies_parsed["WP01"].is_empty(), "{text}");
+        let warnings = outcome.warnings.join("\n");
+        assert!(
+            if said.is_empty() { warnings.is_empty() } else { warnings.contains(said) },
+            "{text}: {warnings}"
+        );
+    }
+    write_tasks(&world, &slug, none, "Depends on WP09");
+    world.write(&file, &original.replace("title: Second\n", "title: Second\ndependencies: [WP01]\n"));
+    assert_eq!(finalize(&world, &slug).unwrap().dependencies_parsed["WP02"], ["WP01"]);
+}
+
+#[test]
+fn sequential_work_packages_may_share_files_with_a_warning() {
+    let world = World::new();
+    let slug = with_tasks(&world);
+    let file = format!("kitty-specs/{slug}/tasks/WP02-second.md");
+    world.write(&file, &wp_file("WP02", "Second", "src/a.rs"));
+    let judged = validate(&world.project(), &Request { mission: Some(slug.clone()) }).unwrap();
+    let warnings = judged.ownership_warnings.join("\n");
+    assert!(warnings.contains("WP01 ('src/a.rs') and WP02 ('src/a.rs') share files"), "{warnings}");
+    assert!(warnings.contains("'src/a.rs' is no file yet: name it in create_intent"), "{warnings}");
+    assert_eq!(judged.validation.lanes_preview.count, 1);
+    write_tasks(&world, &slug, "", "");
+    assert_eq!(finalize(&world, &slug).unwrap_err().code().name(), "OWNERSHIP_INVALID");
+    let wide = wp_file("WP02", "Second", "src/a.rs")
+        .replace("title:", "scope: codebase-wide\ncreate_intent: [src/a.rs]\ntitle:");
+    world.write(&file, &wide);
+    let done = finalize(&world, &slug).unwrap();
+    assert!(
+        !done.ownership_warnings.iter().any(|line| line.starts_with("WP02")),
+        "{:?}",
+        done.ownership_warnings
+    );
+}
+
+#[test]
+fn a_requirement_in_a_sentence_is_a_warning_with_its_line() {
+    let world = World::new();
+    let slug = with_tasks(&world);
+    let spec =
+        format!("# S\n\n## Requirements\n\n{SPEC}\nFR-002 is meant, see FR-001.\n\n```\nFR-003\n```\n");
+    world.write(format!("kitty-specs/{slug}/spec.md"), &spec);
+    let judged = validate(&world.project(), &Request { mission: Some(slug) }).unwrap();
+    let [line] = &judged.requirement_extraction_warnings[..] else { panic!("{judged:?}") };
+    assert!(line.contains("spec.md line 9: FR-002 stands in a sentence"), "{line}");
+}
+
+#[test]
+fn a_canceled_work_package_is_outside_of_graph_and_lanes() {
+    let world = World::new();
+    let slug = with_tasks(&world);
+    finalize(&world, &slug).unwrap();
+    let cancel = |id: &str| {
+        let request = mission::command::emit::Request {
+            mission: Some(slug.clone()),
+            wp_id: id.into(),
+            to: "canceled".into(),
+            actor: "ada".into(),
+            reason: Some("not needed".into()),
+            ..Default::default()
+        };
+        world.emit(&request, None).unwrap();
+    };
+    cancel("WP01");
     let error = finalize(&world, &slug).unwrap_err();
-    assert_eq!(error.code().name(), "OWNERSHIP_INVALID");
-    let evidence = error.evidence().join("\n");
-    assert!(evidence.contains("WP01: its front matter names no authoritative_surface"), "{evidence}");
-    assert!(!evidence.contains("WP02"), "{evidence}");
+    assert_eq!(error.code().name(), "CANCELED_WP_DEPENDENCY");
+    assert_eq!(error.facts()["stale_dependencies"][0]["canceled_dependency_wp_id"], "WP01");
+    // What a canceled one owns, or needs, disturbs nobody.
+    let second = format!("kitty-specs/{slug}/tasks/WP02-second.md");
+    let text = world
+        .read(&second)
+        .replace("dependencies:\n- WP01\n", "dependencies: []\n")
+        .replace("src/b.rs", "src/a.rs");
+    world.write(&second, &text);
+    write_tasks(&world, &slug, "Depends on WP02", "");
+    let done = finalize(&world, &slug).unwrap();
+    assert_eq!((done.lanes.count, &done.lanes.workspaces[0].wp_ids[..]), (1, &["WP02".into()][..]));
+    cancel("WP02");
+    let done = finalize(&world, &slug).unwrap();
+    assert_eq!((done.lanes.computed, done.lanes.count), (true, 0));
+}
+
+#[test]
+fn the_lanes_of_begun_work_stay_and_a_new_work_package_gets_its_own() {
+    let world = World::new();
+    let slug = with_tasks(&world);
+    let dir = format!("kitty-specs/{slug}");
+    finalize(&world, &slug).unwrap();
+    let claim = mission::command::emit::Request {
+        mission: Some(slug.clone()),
+        wp_id: "WP01".into(),
+        to: "claimed".into(),
+        actor: "ada".into(),
+        ..Default::default()
+    };
+    world.emit(&claim, None).unwrap();
+    let before = world.read(format!("{dir}/lanes.json"));
+    // The rules would put both into one lane today.
+    let file = format!("{dir}/tasks/WP02-second.md");
+    world.write(&file, &world.read(&file).replace("src/b.rs", "src/a.rs"));
+    finalize(&world, &slug).unwrap();
+    assert_eq!(world.read(format!("{dir}/lanes.json")), before);
+    let tasks = world.read(format!("{dir}/tasks.md"));
+    world.write(format!("{dir}/tasks.md"), &format!("{tasks}\n## WP03 - Third\n\nDepends on WP02\n"));
+    world.write(format!("{dir}/tasks/WP03-third.md"), &wp_file("WP03", "Third", "src/c.rs"));
+    finalize(&world, &slug).unwrap();
+    let (old, new): (Value, Value) = (
+        serde_json::from_str(&before).unwrap(),
+        serde_json::from_str(&world.read(format!("{dir}/lanes.json"))).unwrap(),
+    );
+    assert_eq!(new["lanes"].as_array().unwrap()[..2], old["lanes"].as_array().unwrap()[..]);
+    assert_eq!(new["lanes"][2]["lane_id"], "lane-c");
+    assert_eq!(new["lanes"][2]["depends_on_lanes"], json!(["lane-b"]));
+    assert_eq!(new["planning_commit_sha"], old["planning_commit_sha"]);
+    let state = world.state();
+    finalize(&world, &slug).unwrap();
+    assert_eq!(world.state(), state);
+}
+
+#[test]
+fn an_older_lanes_json_keeps_its_rule_and_its_form() {
+    let world = World::new();
+    let slug = with_tasks(&world);
+    let path = format!("kitty-specs/{slug}/lanes.json");
+    world.write(&path, "{\"version\": 1, \"computed_at\": \"x\", \"lanes\": []}");
+    let done = finalize(&world, &slug).unwrap();
+    assert_eq!(done.lanes.workspaces[0].wp_ids, ["WP01", "WP02"]);
+    assert!(!world.read(&path).contains("planning_commit_sha"));
+    world.write(&path, "{\"lanes\": 3}");
+    let error = finalize(&world, &slug).unwrap_err();
+    assert!(error.to_string().contains("lanes.json: holds no lanes"), "{error}");
+}
+
+#[test]
+fn a_mission_for_a_pull_request_lands_where_its_meta_says() {
+    let world = World::new();
+    world.git(["switch", "-q", "-c", "topic"]);
+    let project = world.project();
+    let request = mission::command::create::Request {
+        slug: "x".into(),
+        target_branch: Some("main".into()),
+        pr_bound: true,
+        ..Default::default()
+    };
+    let plan = mission::command::create::plan(&project, &request, &world.root, &world.clock).unwrap();
+    let slug = plan.apply(&project, None, &world.clock).unwrap().mission_slug;
+    let dir = format!("kitty-specs/{slug}");
+    world.write(format!("{dir}/spec.md"), SPEC);
+    world.write(format!("{dir}/tasks.md"), "## WP01 - First\n");
+    let file = format!("{dir}/tasks/WP01-first.md");
+    world.write(&file, &wp_file("WP01", "First", "src/a.rs"));
+    finalize(&world, &slug).unwrap();
+    let text = world.read(&file);
+    assert!(text.contains("planning_base_branch: main\nmerge_target_branch: main\n"), "{text}");
+    // The main branch is not checked out, so the commit that it had is not read.
+    let lanes: Value = serde_json::from_str(&world.read(format!("{dir}/lanes.json"))).unwrap();
+    assert_eq!((&lanes["target_branch"], &lanes["planning_commit_sha"]), (&json!("main"), &Value::Null));
+    let meta = world.read(format!("{dir}/meta.json"));
+    world.write(
+        format!("{dir}/meta.json"),
+        &meta.replacen('{', "{\n  \"merge_target_branch\": \"trunk\",", 1),
+    );
+    finalize(&world, &slug).unwrap();
+    let text = world.read(&file);
+    assert!(text.contains("planning_base_branch: main\nmerge_target_branch: trunk\n"), "{text}");
+}
+
+#[test]
+fn criteria_that_no_review_can_see_are_named() {
+    let world = World::new();
+    let slug = with_tasks(&world);
+    let file = format!("kitty-specs/{slug}/tasks/WP01-first.md");
+    let text = world.read(&file)
+        + "\n## Acceptance criteria\n\nAfter deployment the page loads.\n\n## Notes\n\nOnce merged.\n";
+    world.write(&file, &text);
+    let judged = validate(&world.project(), &Request { mission: Some(slug) }).unwrap();
+    let [line] = &judged.post_integration_acceptance_warnings[..] else { panic!("{judged:?}") };
+    assert!(line.starts_with("WP01: ") && line.contains("(after deploy)"), "{line}");
 }

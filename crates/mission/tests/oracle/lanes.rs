@@ -1,5 +1,5 @@
 use super::{Case, cases, deliberate, report};
-use mission::allocation::{AllocationError, Header, compute, render, surfaces};
+use mission::allocation::{AllocationError, Grouping, Header, compute, render, surfaces};
 use mission::front_matter::read_work_package;
 use mission::graph::Graph;
 use mission::ownership::{Ownership, WorkKind};
@@ -17,6 +17,7 @@ fn owners(case: &Case) -> BTreeMap<String, Ownership> {
                 execution_mode: WorkKind::named(kind).unwrap(),
                 owned_files: serde_json::from_value(files.clone()).unwrap(),
                 authoritative_surface: String::new(),
+                codebase_wide: false,
             };
             (id.clone(), ownership)
         })
@@ -35,7 +36,7 @@ fn run(case: &Case, mode: &str, graph_key: &str, cut: bool) -> Option<Result<boo
             if cut { wp.body().split("## Activity Log").next().unwrap_or_default() } else { wp.body() };
         Some((wp.id.clone(), surfaces(body)))
     });
-    let allocation = compute(&graph, &owners(case), &bodies.collect());
+    let allocation = compute(Grouping::ByDependencies, &graph, &owners(case), &bodies.collect());
     if expected["computed"] != true {
         let recursion = expected["error"].as_str().unwrap_or_default().contains("recursion");
         return Some(match allocation {
@@ -49,9 +50,11 @@ fn run(case: &Case, mode: &str, graph_key: &str, cut: bool) -> Option<Result<boo
     let text = |key: &str| manifest[key].as_str().unwrap_or_default();
     let header = Header {
         mission_slug: text("mission_slug"),
-        mission_id: text("mission_id"),
+        mission_id: Some(text("mission_id")),
         target_branch: text("target_branch"),
         computed_at: "",
+        grouping: Grouping::ByDependencies,
+        planning_commit: None,
     };
     Some(allocation.map_err(|error| error.to_string()).map(|allocation| {
         let mut ours: Value = serde_json::from_str(&render(&header, &allocation)).unwrap();

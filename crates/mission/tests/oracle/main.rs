@@ -12,6 +12,7 @@ mod finalize;
 mod lanes;
 mod merges;
 mod ownership;
+mod planning;
 mod status;
 mod tasks;
 mod transitions;
@@ -46,6 +47,20 @@ fn cases(oracle: &str) -> Vec<Case> {
     cases.sort_by(|a, b| a.mission.cmp(&b.mission));
     assert!(!cases.is_empty());
     cases
+}
+
+/// The bytes of a recorded file. A link to the other data set may have been unpacked as its text.
+fn recorded(path: &Path) -> Option<Vec<u8>> {
+    let bytes = std::fs::read(path).ok()?;
+    let link = Some(&bytes).filter(|bytes| bytes.starts_with(b"../") && bytes.len() < 1024);
+    let target = link.and_then(|bytes| std::str::from_utf8(bytes).ok()).and_then(|text| {
+        let target = path.parent()?.join(text.trim_end());
+        target.is_file().then_some(target)
+    });
+    Some(match target {
+        Some(target) => std::fs::read(target).unwrap(),
+        None => bytes,
+    })
 }
 
 /// Prints `N of M agree`; fails with the names of those that differ, or when the page has other numbers.

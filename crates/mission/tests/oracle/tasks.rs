@@ -1,4 +1,4 @@
-use super::{cases, report};
+use super::{cases, deliberate, report};
 use mission::dossier::index::sha256_hex;
 use mission::placeholder_check::{plan_is_substantive, spec_is_substantive};
 use mission::tasks;
@@ -17,7 +17,7 @@ fn signature(body: &str) -> String {
 #[ignore = "needs the recorded data"]
 fn sections_dependencies_requirements_match_the_reference() {
     let cases = cases("tasks");
-    let (mut total, mut differing) = (0, Vec::new());
+    let (mut total, mut differing, mut anchored) = (0, Vec::new(), 0);
     for case in &cases {
         let Some(tasks_md) = text(&case.directory.join("tasks.md")) else { continue };
         total += 1;
@@ -36,10 +36,11 @@ fn sections_dependencies_requirements_match_the_reference() {
         };
         same("sections_shared_parser", Value::Object(shared));
         same("sections_requirement_parser", Value::Object(requirement));
-        same("dependencies", json!(tasks::dependency_graph(&tasks_md)));
+        anchored += usize::from(json!(tasks::dependency_graph(&tasks_md)) != case.expected["dependencies"]);
         same("requirement_refs_tasks_md", json!(tasks::requirement_graph(&tasks_md)));
     }
     report("tasks.md", total, &differing);
+    deliberate("dependencies in the text of `tasks.md`", &format!("{anchored} missions"));
 }
 
 #[test]
@@ -67,22 +68,16 @@ fn subtask_rows_are_read_as_the_reference_reads_them() {
 #[ignore = "needs the recorded data"]
 fn specs_and_plans_are_judged_as_the_reference_judges_them() {
     let cases = cases("tasks");
-    let (mut total, mut differing) = (0, Vec::new());
+    let (mut total, mut differing, mut cited) = (0, Vec::new(), 0);
     for case in &cases {
         if let Some(spec) = text(&case.directory.join("spec.md")) {
             total += 1;
-            let all = tasks::spec_requirements(&spec);
+            let all = tasks::spec_requirements(&spec).declared;
             let functional: Vec<_> = all.iter().filter(|id| tasks::is_functional(id)).cloned().collect();
             let ids = json!({ "all": all, "functional": functional });
-            if case.expected["spec_substantive"] != spec_is_substantive(&spec)
-                || case.expected["spec_requirement_ids"] != ids
-            {
-                differing.push(format!(
-                    "{} spec.md: {} {ids} {}",
-                    case.mission,
-                    spec_is_substantive(&spec),
-                    case.expected["spec_requirement_ids"]
-                ));
+            cited += usize::from(case.expected["spec_requirement_ids"] != ids);
+            if case.expected["spec_substantive"] != spec_is_substantive(&spec) {
+                differing.push(format!("{} spec.md: {}", case.mission, spec_is_substantive(&spec)));
             }
         }
         if let Some(plan) = text(&case.directory.join("plan.md")) {
@@ -93,4 +88,5 @@ fn specs_and_plans_are_judged_as_the_reference_judges_them() {
         }
     }
     report("spec.md and plan.md", total, &differing);
+    deliberate("a requirement that is only cited", &format!("{cited} missions"));
 }

@@ -1,12 +1,12 @@
 //! What the front matter of the work packages lacks, and what they own together.
 
-use super::packages::{Packages, check_graph};
+use super::packages::Packages;
 use crate::error::{MissionError, Result};
 use crate::front_matter::{Scalar, WorkPackage, edit};
 use crate::git::list_files;
 use crate::ownership::infer::{infer_files, infer_kind, infer_surface};
 use crate::ownership::{Ownership, WorkKind, judge_ownership, pattern};
-use crate::project::Project;
+use crate::project::{MISSIONS, Project};
 use crate::remedies::ErrorCode;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -21,6 +21,8 @@ pub(crate) struct Completion {
     pub(crate) owners: BTreeMap<String, Ownership>,
     /// What was guessed, and why that may be wrong.
     pub(crate) guesses: Vec<String>,
+    /// Criteria that can only be seen once the work has landed.
+    pub(crate) late_criteria: Vec<String>,
 }
 
 /// One work package as it will be.
@@ -29,7 +31,7 @@ pub(crate) struct Completed {
     pub(crate) id: String,
     path: PathBuf,
     dependencies: Vec<String>,
-    /// Whether its front matter decides, because `tasks.md` says nothing.
+    /// Whether its front matter decides, because no document names work packages.
     pub(crate) preserved: bool,
     /// What is set anew.
     pub(crate) changes: Map<String, Value>,
@@ -58,17 +60,35 @@ impl Completion {
 const MAX_PATTERNS: usize = 5000;
 const MAX_PATTERN: usize = 1024;
 
-/// Completes every work package.
-pub(crate) fn complete(packages: &Packages, mission_slug: &str, target: &str) -> Result<Completion> {
-    let mut out = Completion { packages: Vec::new(), owners: BTreeMap::new(), guesses: Vec::new() };
-    let mut patterns = 0;
+/// The `scope` of a work package that works on the whole code base.
+const CODEBASE_WIDE: &str = "codebase-wide";
+
+/// Completes every work package. What a canceled one owns does not matter.
+pub(crate) fn complete(
+    packages: &Packages,
+    mission_slug: &str,
+    target: &str,
+    merge_target: &str,
+) -> Result<Completion> {
+    let mut out = Completion {
+        packages: Vec::new(),
+        owners: BTreeMap::new(),
+        guesses: Vec::new(),
+        late_criteria: Vec::new(),
+    };
+    let (mut patterns, mut empty_handed) = (0, Vec::new());
     for wp in &packages.files {
-        let parsed = packages.graph.get(&wp.id).cloned().unwrap_or_default();
-        let preserved = parsed.is_empty() && !packages.by_manifest && !wp.dependencies.is_empty();
-        let dependencies = if preserved { wp.dependencies.clone() } else { parsed };
-        let (owner, guess) = owner_of(wp, mission_slug)?;
-        out.guesses.extend(guess.map(|guess| format!("{}: {guess}", wp.id)));
-        let changes = changes(wp, packages, &dependencies, &owner, target);
+        let dependencies = packages.dependencies(wp).to_vec();
+        let preserved = packages.graph.is_empty() && !dependencies.is_empty();
+        let owner = match packages.is_canceled(&wp.id) {
+            true => None,
+            false => {
+                let (owner, guess) = owner_of(wp, mission_slug)?;
+                out.guesses.extend(guess.map(|guess| format!("{}: {guess}", wp.id)));
+                Some(owner)
+            }
+        };
+        let changes = changes(wp, packages, &dependencies, owner.as_ref(), (target, merge_target));
         let text = if changes.is_empty() { None } else { Some(edit(wp, &changes)?) };
         let changes = changes
             .into_iter()
@@ -80,12 +100,19 @@ pub(crate) fn complete(packages: &Packages, mission_slug: &str, target: &str) ->
                 (key.to_owned(), value)
             })
             .collect();
-        patterns += owner.owned_files.len();
-        if patterns > MAX_PATTERNS {
-            let problem = format!("the work packages up to this one own more than {MAX_PATTERNS} patterns");
-            return Err(MissionError::malformed(&wp.path, problem));
+        if let Some(owner) = owner {
+            if wp.owns_nothing && owner.execution_mode == WorkKind::CodeChange {
+                empty_handed.push(wp.id.clone());
+            }
+            patterns += owner.owned_files.len();
+            if patterns > MAX_PATTERNS {
+                let problem =
+                    format!("the work packages up to this one own more than {MAX_PATTERNS} patterns");
+                return Err(MissionError::malformed(&wp.path, problem));
+            }
+            out.late_criteria.extend(late_criteria(wp, &owner));
+            out.owners.insert(wp.id.clone(), owner);
         }
-        out.owners.insert(wp.id.clone(), owner);
         out.packages.push(Completed {
             id: wp.id.clone(),
             path: wp.path.clone(),
@@ -95,16 +122,111 @@ pub(crate) fn complete(packages: &Packages, mission_slug: &str, target: &str) ->
             text,
         });
     }
-    // What the front matter keeps was judged by nobody yet.
-    if out.packages.iter().any(|wp| wp.preserved) {
-        let graph = out.packages.iter().map(|wp| (wp.id.clone(), wp.dependencies.clone())).collect();
-        check_graph(&graph, "the front matter, together with tasks.md,")?;
-    }
+    check_hands(&empty_handed)?;
+    check_mission_files(&out.owners)?;
     Ok(out)
 }
 
+/// Who changes code owns something.
+fn check_hands(empty_handed: &[String]) -> Result<()> {
+    let Some(first) = empty_handed.first() else { return Ok(()) };
+    Err(MissionError::invalid(
+        ErrorCode::OwnershipContradictionCodeChangeEmptyOwnedFiles,
+        format!("{first} changes code, and its front matter says `owned_files: []`"),
+        &json!({ "ownership_contradiction_wp_ids": empty_handed }),
+    ))
+}
+
+/// The documents of missions belong to nobody, but to planning work that keeps to documents.
+fn check_mission_files(owners: &BTreeMap<String, Ownership>) -> Result<()> {
+    let plain = |path: &str| {
+        let path = path.trim().replace('\\', "/");
+        path.trim_start_matches("./").to_owned()
+    };
+    let is_document =
+        |path: &String| ["kitty-specs/", "docs/"].iter().any(|root| plain(path).starts_with(root));
+    let is_mission = |path: &&String| plain(path) == MISSIONS || plain(path).starts_with("kitty-specs/");
+    let confined = |owner: &Ownership| {
+        owner.execution_mode == WorkKind::PlanningArtifact && owner.owned_files.iter().all(is_document)
+    };
+    let invalid: Vec<_> = owners
+        .iter()
+        .filter(|(_, owner)| !confined(owner))
+        .flat_map(|(id, owner)| {
+            owner.owned_files.iter().filter(is_mission).map(move |path| json!({ "wp_id": id, "path": path }))
+        })
+        .collect();
+    let Some(first) = invalid.first() else { return Ok(()) };
+    let shown = |key: &str| contract::text::printable(first[key].as_str().unwrap_or_default()).into_owned();
+    Err(MissionError::invalid(
+        ErrorCode::InvalidWpOwnedFilesKittySpecs,
+        format!(
+            "{} owns {}: the documents of missions belong to no work package",
+            shown("wp_id"),
+            shown("path")
+        ),
+        &json!({ "invalid_owned_files": invalid }),
+    ))
+}
+
+/// Words for what can be seen only once the work has landed.
+const LATE: [&str; 13] = [
+    "post-merge",
+    "post merge",
+    "postmerge",
+    "after merge",
+    "after the merge",
+    "once merged",
+    "post-integration",
+    "post integration",
+    "after integration",
+    "once integrated",
+    "after deploy",
+    "after the deploy",
+    "once deployed",
+];
+
+/// Criteria of work on code, below a heading about acceptance, success criteria or review guidance, that can be
+/// seen only once it has landed: no review of the change can judge them.
+fn late_criteria(wp: &WorkPackage, owner: &Ownership) -> Option<String> {
+    if owner.execution_mode != WorkKind::CodeChange {
+        return None;
+    }
+    let mut criteria = String::new();
+    let mut inside = false;
+    for line in wp.body().lines() {
+        let line = line.to_lowercase();
+        let text = line.trim_start_matches('#');
+        if text.len() < line.len() && text.starts_with([' ', '\t']) {
+            inside =
+                ["acceptance", "success crit", "review guidance"].iter().any(|about| text.contains(about));
+        } else if inside {
+            criteria.push_str(&line);
+            criteria.push('\n');
+        }
+    }
+    let found: Vec<_> = LATE.into_iter().filter(|words| has_words(&criteria, words)).collect();
+    (!found.is_empty()).then(|| {
+        format!(
+            "{}: its criteria can be seen only when the work has landed ({}): a review of the change cannot judge them",
+            wp.id,
+            found.join(", ")
+        )
+    })
+}
+
+/// Whether `words` stand in `text` as words of their own; `deploy` may go on as `deployment`.
+fn has_words(text: &str, words: &str) -> bool {
+    text.match_indices(words).any(|(at, _)| {
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        let rest = &text[at + words.len()..];
+        let rest = if words.ends_with("deploy") { rest.strip_prefix("ment").unwrap_or(rest) } else { rest };
+        !text[..at].ends_with(is_word) && !rest.starts_with(is_word)
+    })
+}
+
 /// What a work package says it owns; what it does not say is inferred from its text.
-fn owner_of(wp: &WorkPackage, mission_slug: &str) -> Result<(Ownership, Option<&'static str>)> {
+fn owner_of(wp: &WorkPackage, mission_slug: &str) -> Result<(Ownership, Option<String>)> {
     let execution_mode = match wp.execution_mode.as_deref() {
         None => infer_kind(wp.text()),
         Some(name) => WorkKind::named(name).ok_or_else(|| {
@@ -116,6 +238,7 @@ fn owner_of(wp: &WorkPackage, mission_slug: &str) -> Result<(Ownership, Option<&
         })?,
     };
     let (owned_files, guess) = match wp.owned_files.as_slice() {
+        [] if wp.owns_nothing => (Vec::new(), None),
         [] => infer_files(wp.text(), execution_mode, mission_slug),
         stated => (stated.to_vec(), None),
     };
@@ -123,22 +246,31 @@ fn owner_of(wp: &WorkPackage, mission_slug: &str) -> Result<(Ownership, Option<&
         let problem = format!("`owned_files` has an entry of more than {MAX_PATTERN} bytes");
         return Err(MissionError::malformed(&wp.path, problem));
     }
-    let stated = wp.authoritative_surface.clone();
-    let said_enough = wp.execution_mode.is_some() && !wp.owned_files.is_empty();
-    let authoritative_surface = match stated {
-        Some(surface) => surface,
-        None if said_enough => String::new(),
-        None => infer_surface(&owned_files),
+    let codebase_wide = wp.scope.as_deref() == Some(CODEBASE_WIDE);
+    let mut guess = guess.map(str::to_owned);
+    let authoritative_surface = match &wp.authoritative_surface {
+        Some(surface) => surface.clone(),
+        None if codebase_wide => String::new(),
+        None => {
+            let surface = infer_surface(&owned_files);
+            if owned_files.iter().any(|pattern| !pattern.starts_with(&surface)) && guess.is_none() {
+                guess = Some(format!(
+                    "owns files in several directories; {} is taken as its authoritative_surface",
+                    pattern::quoted(&surface)
+                ));
+            }
+            surface
+        }
     };
-    Ok((Ownership { execution_mode, owned_files, authoritative_surface }, guess))
+    Ok((Ownership { execution_mode, owned_files, authoritative_surface, codebase_wide }, guess))
 }
 
 fn changes(
     wp: &WorkPackage,
     packages: &Packages,
     dependencies: &[String],
-    owner: &Ownership,
-    target: &str,
+    owner: Option<&Ownership>,
+    (target, merge_target): (&str, &str),
 ) -> Vec<(&'static str, Scalar)> {
     let mut changes = Vec::new();
     let mut text = |key: &'static str, now: Option<&str>, wanted: &str| {
@@ -147,15 +279,24 @@ fn changes(
         }
     };
     text("planning_base_branch", wp.planning_base_branch.as_deref(), target);
-    text("merge_target_branch", wp.merge_target_branch.as_deref(), target);
-    // A sentence of an earlier release stays as long as it names the branch.
-    let names_target = wp.branch_strategy.as_deref().is_some_and(|sentence| sentence.contains(target));
-    if !names_target {
-        text("branch_strategy", None, &format!("Planned on {target}; finished work lands on {target}."));
+    text("merge_target_branch", wp.merge_target_branch.as_deref(), merge_target);
+    // A sentence of an earlier release stays as long as it names the branches.
+    let names_both = wp
+        .branch_strategy
+        .as_deref()
+        .is_some_and(|sentence| sentence.contains(target) && sentence.contains(merge_target));
+    if !names_both {
+        text(
+            "branch_strategy",
+            None,
+            &format!("Planned on {target}; finished work lands on {merge_target}."),
+        );
     }
-    text("execution_mode", wp.execution_mode.as_deref(), owner.execution_mode.name());
-    if !owner.authoritative_surface.is_empty() {
-        text("authoritative_surface", wp.authoritative_surface.as_deref(), &owner.authoritative_surface);
+    if let Some(owner) = owner {
+        text("execution_mode", wp.execution_mode.as_deref(), owner.execution_mode.name());
+        if !owner.authoritative_surface.is_empty() {
+            text("authoritative_surface", wp.authoritative_surface.as_deref(), &owner.authoritative_surface);
+        }
     }
     let mut list = |key: &'static str, now: &[String], wanted: &[String]| {
         if now != wanted || wp.get(key).is_none() {
@@ -163,7 +304,9 @@ fn changes(
         }
     };
     list("dependencies", &wp.dependencies, dependencies);
-    list("owned_files", &wp.owned_files, &owner.owned_files);
+    if let Some(owner) = owner {
+        list("owned_files", &wp.owned_files, &owner.owned_files);
+    }
     if let Some(refs) = packages.requirements.get(&wp.id).filter(|_| wp.requirement_refs.is_empty()) {
         list("requirement_refs", &[], refs);
     }
@@ -171,21 +314,14 @@ fn changes(
 }
 
 /// Refuses overlapping or empty claims; returns what looks odd.
-pub(crate) fn judge_owners(project: &Project, completion: &Completion) -> Result<Vec<String>> {
-    let mut claims = judge_ownership(&completion.owners);
-    let blamed = |wp: &&Completed| {
-        let begins = format!("{}: authoritative_surface", wp.id);
-        wp.changes.contains_key("authoritative_surface")
-            && claims.errors.iter().any(|error| error.starts_with(&begins))
-    };
-    // Whoever never wrote a surface looks for it in vain.
-    let inferred: Vec<_> = completion.packages.iter().filter(blamed).map(|wp| {
-        format!(
-            "{}: its front matter names no authoritative_surface; it was inferred from the text: write it, with a trailing slash",
-            wp.id
-        )
-    }).collect();
-    claims.errors.extend(inferred);
+pub(crate) fn judge_owners(
+    project: &Project,
+    packages: &Packages,
+    completion: &Completion,
+) -> Result<Vec<String>> {
+    let dependencies =
+        completion.packages.iter().map(|wp| (wp.id.clone(), wp.dependencies.clone())).collect();
+    let claims = judge_ownership(&completion.owners, &dependencies);
     if !claims.errors.is_empty() {
         return Err(MissionError::invalid(
             ErrorCode::OwnershipInvalid,
@@ -195,13 +331,18 @@ pub(crate) fn judge_owners(project: &Project, completion: &Completion) -> Result
     }
     let mut warnings = completion.guesses.clone();
     warnings.extend(claims.warnings);
-    warnings.extend(empty_patterns(project, &completion.owners)?);
+    warnings.extend(claims.sequential);
+    warnings.extend(empty_patterns(project, packages, &completion.owners)?);
     Ok(warnings)
 }
 
-/// Patterns that match no file.
-fn empty_patterns(project: &Project, owners: &BTreeMap<String, Ownership>) -> Result<Vec<String>> {
-    let is_wild = |pattern: &String| pattern.contains(['*', '?', '[']);
+/// Patterns that match no file, and paths of files that are neither there nor to be created.
+fn empty_patterns(
+    project: &Project,
+    packages: &Packages,
+    owners: &BTreeMap<String, Ownership>,
+) -> Result<Vec<String>> {
+    let is_wild = |pattern: &String| pattern.contains(['*', '?', '[', '{']);
     let any_wild = owners.values().flat_map(|owner| &owner.owned_files).any(is_wild);
     let files = if any_wild { list_files(project)? } else { Vec::new() };
     let matches = |wanted: &String| {
@@ -216,11 +357,22 @@ fn empty_patterns(project: &Project, owners: &BTreeMap<String, Ownership>) -> Re
         }
     };
     let mut found = Vec::new();
-    for (id, owner) in owners {
-        let empty = owner.owned_files.iter().filter(|pattern| !matches(pattern));
-        found.extend(empty.map(|glob| {
-            format!("{id}: owned_files glob {} matches zero files in the repository", pattern::quoted(glob))
-        }));
+    for wp in &packages.files {
+        let owned = owners.get(&wp.id).map(|owner| owner.owned_files.as_slice()).unwrap_or_default();
+        for pattern in owned.iter().filter(|pattern| !matches(pattern)) {
+            let shown = pattern::quoted(pattern);
+            if is_wild(pattern) {
+                found.push(format!(
+                    "{}: owned_files glob {shown} matches zero files in the repository",
+                    wp.id
+                ));
+            } else if !wp.create_intent.contains(pattern) {
+                found.push(format!(
+                    "{}: owned_files path {shown} is no file yet: name it in create_intent if the work creates it",
+                    wp.id
+                ));
+            }
+        }
     }
     Ok(found)
 }

@@ -1,7 +1,7 @@
 //! `agent mission finalize-tasks`: the work packages become final. Their front matter is completed,
 //! their facts are recorded, each gets its first lane row, lanes are computed, all of it is committed.
 //!
-//! Everything is judged before the first write: coverage, cycles, dependencies, requirements,
+//! Everything is judged before the first write: coverage, dependencies, requirements, cancellations, cycles,
 //! ownership, lanes. `--validate-only` stops there. Running it again changes nothing.
 //!
 //! | module | owns |
@@ -19,19 +19,19 @@ pub use outcome::{Finalized, LanesSummary, Validated};
 use self::completion::Completion;
 use self::packages::Packages;
 use super::{Planned, Recorded, has_fact, mission_fact, shown};
-use crate::allocation::{self, Allocation, Header};
+use crate::allocation::{self, Allocation, Grouping, Header, Known};
 use crate::clock::Clock;
 use crate::dialect::Dialect;
-use crate::document::{MAX_JSON, read_names, read_text};
+use crate::document::read_names;
 use crate::error::{MissionError, Result};
 use crate::lane::Lane;
-use crate::log::{self, ExecutionMode, FactKind, FactRow, LaneRow, Row};
+use crate::log::{self, ExecutionMode, FactKind, FactRow, LaneMove, LaneRow, Row};
 use crate::mission_log::{MissionLog, read_mission_log};
 use crate::project::{MissionDirectory, Project};
 use crate::remedies::ErrorCode;
 use crate::transaction::{Change, Done};
 use crate::{snapshot, tasks, wps};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use std::path::PathBuf;
 
 /// Who acted, in the facts this command writes.
@@ -70,7 +70,7 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
         change.append(rows)?;
         change.refresh_status()?;
     }
-    if let Some(text) = lanes_text(&change.mission, &judged, clock)? {
+    if let Some(text) = lanes_text(project, &change.mission, &judged, clock) {
         change.files.insert(change.mission.path.join(allocation::FILE), text.into_bytes());
     }
     let commit = files_to_commit(&change)?;
@@ -91,6 +91,10 @@ pub(super) struct Judged {
     pub(super) ownership_warnings: Vec<String>,
     /// None without a `tasks.md`.
     pub(super) allocation: Option<Allocation>,
+    /// `lanes.json` as it is.
+    known_lanes: Option<Known>,
+    /// Whether the lanes in it stay, because work has begun.
+    keeps_lanes: bool,
     /// Work packages without any lane row.
     pub(super) unseeded: Vec<String>,
 }
@@ -98,11 +102,18 @@ pub(super) struct Judged {
 fn judge(project: &Project, request: &Request) -> Result<(MissionDirectory, Judged)> {
     let mission = project.mission(request.mission.as_deref())?;
     let target = mission.target_branch(project).to_owned();
+    let mut packages = packages::read_packages(&mission)?;
     let log = read_mission_log(project, &mission)?;
-    let packages = packages::read_packages(&mission)?;
-    let completion = completion::complete(&packages, &mission.slug, &target)?;
-    let ownership_warnings = completion::judge_owners(project, &completion)?;
-    let allocation = if packages.has_tasks_md() { Some(allocate(&packages, &completion)?) } else { None };
+    packages.judge_active(&snapshot::reduce(&[&log], mission.dialect(&log)))?;
+    let merge_target = mission.merge_target_branch(project);
+    let completion = completion::complete(&packages, &mission.slug, &target, merge_target)?;
+    let ownership_warnings = completion::judge_owners(project, &packages, &completion)?;
+    let known_lanes = allocation::read_lanes(&mission.path)?;
+    let keeps_lanes = known_lanes.is_some() && log.moves().iter().any(has_begun);
+    let allocation = match packages.has_tasks_md() {
+        true => Some(allocate(&packages, &completion, known_lanes.as_ref(), keeps_lanes)?),
+        false => None,
+    };
     let seeded = log.moved_packages();
     let unseeded =
         packages.files.iter().map(|wp| wp.id.clone()).filter(|id| !seeded.contains(id.as_str())).collect();
@@ -114,18 +125,42 @@ fn judge(project: &Project, request: &Request) -> Result<(MissionDirectory, Judg
         completion,
         ownership_warnings,
         allocation,
+        known_lanes,
+        keeps_lanes,
         unseeded,
         log,
     };
     Ok((mission, judged))
 }
 
-fn allocate(packages: &Packages, completion: &Completion) -> Result<Allocation> {
+/// Whether a row tells of work: planning and its cancellation are none.
+fn has_begun(row: &LaneMove) -> bool {
+    let is_work = |lane: Lane| lane.is_on_board() && !matches!(lane, Lane::Planned | Lane::Canceled);
+    is_work(row.from) || is_work(row.to)
+}
+
+/// The lanes of the work packages that are not canceled. Those of begun work stay, whatever the rules say today.
+fn allocate(
+    packages: &Packages,
+    completion: &Completion,
+    known: Option<&Known>,
+    keeps: bool,
+) -> Result<Allocation> {
+    let (graph, owners) = (packages.active(), &completion.owners);
     let surfaces = packages.files.iter().map(|wp| (wp.id.clone(), allocation::surfaces(wp.body()))).collect();
-    allocation::compute(&packages.graph, &completion.owners, &surfaces).map_err(|error| match &error {
-        allocation::AllocationError::Cycle(cycle) => {
-            MissionError::invalid(ErrorCode::LaneCycle, error.to_string(), &json!({ "cycle": cycle }))
+    let allocation = match known {
+        Some(known) if keeps => allocation::extend(known.allocation(), &graph, owners, &surfaces),
+        _ => {
+            let grouping = known.map_or(Grouping::ByFiles, Known::grouping);
+            allocation::compute(grouping, &graph, owners, &surfaces)
         }
+    };
+    allocation.map_err(|error| match &error {
+        allocation::AllocationError::Cycle(cycle) => MissionError::invalid(
+            ErrorCode::LaneDependencyCycle,
+            error.to_string(),
+            &json!({ "cycle": cycle, "cycle_path": cycle }),
+        ),
         allocation::AllocationError::NoOwner(id) => {
             MissionError::invalid(ErrorCode::LaneWithoutOwner, error.to_string(), &json!({ "wp_id": id }))
         }
@@ -201,26 +236,41 @@ fn seed(mission: &MissionDirectory, wp_id: &str, event_id: String, at: String) -
     }
 }
 
-/// The text of `lanes.json`; the existing one stays when only its time would differ.
-fn lanes_text(mission: &MissionDirectory, judged: &Judged, clock: &Clock) -> Result<Option<String>> {
-    let Some(allocation) = &judged.allocation else { return Ok(None) };
-    let path = mission.path.join(allocation::FILE);
-    let text = read_text(&path, MAX_JSON)?.unwrap_or_default();
-    let known = serde_json::from_str::<Map<String, Value>>(&text).ok();
-    let known_at = known.as_ref().and_then(|map| map.get("computed_at")).and_then(Value::as_str);
-    let render = |computed_at: &str| {
+/// The text of `lanes.json`; the existing one stays when only its time or its commit would differ.
+fn lanes_text(
+    project: &Project,
+    mission: &MissionDirectory,
+    judged: &Judged,
+    clock: &Clock,
+) -> Option<String> {
+    let allocation = judged.allocation.as_ref()?;
+    let known = judged.known_lanes.as_ref();
+    if let Some(known) = known.filter(|_| judged.keeps_lanes) {
+        let grown = known.allocation() != allocation;
+        return Some(if grown { known.extended(allocation) } else { known.text.clone() });
+    }
+    let render = |computed_at: &str, planning_commit: Option<&str>| {
         let header = Header {
             mission_slug: &mission.slug,
-            mission_id: mission.mission_id().unwrap_or(&mission.slug),
+            mission_id: mission.mission_id(),
             target_branch: &judged.target,
             computed_at,
+            grouping: known.map_or(Grouping::ByFiles, Known::grouping),
+            planning_commit,
         };
         allocation::render(&header, allocation)
     };
-    match known_at.map(render) {
-        Some(same) if same == text => Ok(Some(same)),
-        _ => Ok(Some(render(&clock.now().iso()))),
-    }
+    let same = known.filter(|known| {
+        let computed_at = known.text("computed_at").unwrap_or_default();
+        render(computed_at, known.text("planning_commit_sha")) == known.text
+    });
+    Some(match same {
+        Some(known) => known.text.clone(),
+        None => {
+            let is_here = project.branch().is_ok_and(|branch| branch == judged.target);
+            render(&clock.now().iso(), project.git().commit().filter(|_| is_here))
+        }
+    })
 }
 
 /// Log, status, `tasks.md`, `lanes.json` and everything directly in `tasks/`, as far as it will exist.

@@ -82,7 +82,7 @@ pub struct Validated {
     pub validate_only: bool,
     /// Those whose front matter lacks something.
     pub would_modify: Vec<WouldModify>,
-    /// Those whose dependencies stay because `tasks.md` names none.
+    /// Those whose dependencies stay because no document names work packages.
     pub would_preserve: Vec<String>,
     /// Those that are complete.
     pub unchanged: Vec<String>,
@@ -90,6 +90,10 @@ pub struct Validated {
     pub updated_wp_count: usize,
     /// What looks odd.
     pub ownership_warnings: Vec<String>,
+    /// Requirements and references that count nowhere.
+    pub requirement_extraction_warnings: Vec<String>,
+    /// Criteria that can be seen only when the work has landed.
+    pub post_integration_acceptance_warnings: Vec<String>,
     /// What is not read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -114,7 +118,7 @@ pub struct Finalized {
     pub modified_wps: Vec<String>,
     /// Which were complete.
     pub unchanged_wps: Vec<String>,
-    /// Whose dependencies stayed because `tasks.md` names none.
+    /// Whose dependencies stayed because no document names work packages.
     pub preserved_wps: Vec<String>,
     /// The directory of their files.
     pub tasks_dir: String,
@@ -137,6 +141,10 @@ pub struct Finalized {
     pub lanes: LanesSummary,
     /// What looks odd.
     pub ownership_warnings: Vec<String>,
+    /// Requirements and references that count nowhere.
+    pub requirement_extraction_warnings: Vec<String>,
+    /// Criteria that can be seen only when the work has landed.
+    pub post_integration_acceptance_warnings: Vec<String>,
     /// What else looks odd.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -199,6 +207,17 @@ fn ids(judged: &Judged, wanted: impl Fn(&super::completion::Completed) -> bool) 
 }
 
 impl Validated {
+    /// Everything that looks odd.
+    pub fn oddities(&self) -> Vec<String> {
+        [
+            &self.ownership_warnings[..],
+            &self.requirement_extraction_warnings,
+            &self.post_integration_acceptance_warnings,
+            &self.warnings,
+        ]
+        .concat()
+    }
+
     pub(super) fn of(judged: &Judged) -> Self {
         let would_modify: Vec<WouldModify> = judged
             .completion
@@ -217,6 +236,8 @@ impl Validated {
             would_preserve: ids(judged, |wp| wp.preserved),
             unchanged: ids(judged, |wp| wp.changes.is_empty()),
             ownership_warnings: judged.ownership_warnings.clone(),
+            requirement_extraction_warnings: judged.packages.uncounted.clone(),
+            post_integration_acceptance_warnings: judged.completion.late_criteria.clone(),
             warnings: judged.packages.warnings.clone(),
             validation: Previews {
                 bootstrap_preview: Bootstrap::of(judged),
@@ -228,6 +249,17 @@ impl Validated {
 }
 
 impl Finalized {
+    /// Everything that looks odd.
+    pub fn oddities(&self) -> Vec<String> {
+        [
+            &self.ownership_warnings[..],
+            &self.requirement_extraction_warnings,
+            &self.post_integration_acceptance_warnings,
+            &self.warnings,
+        ]
+        .concat()
+    }
+
     pub(super) fn planned(
         judged: &Judged,
         mission: &MissionDirectory,
@@ -253,6 +285,8 @@ impl Finalized {
             bootstrap: Bootstrap::of(judged),
             lanes: LanesSummary::of(judged),
             ownership_warnings: judged.ownership_warnings.clone(),
+            requirement_extraction_warnings: judged.packages.uncounted.clone(),
+            post_integration_acceptance_warnings: judged.completion.late_criteria.clone(),
             warnings: judged.packages.warnings.clone(),
             capture: CaptureReport::default(),
         }

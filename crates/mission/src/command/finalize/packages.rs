@@ -1,34 +1,41 @@
-//! Reading and judging the work packages of a mission: coverage, cycles, dependencies, requirements.
+//! Reading and judging the work packages of a mission: coverage, dependencies, requirements, cancellations,
+//! cycles.
 
 use crate::error::{MissionError, Result};
 use crate::front_matter::{WorkPackage, read_work_package};
 use crate::graph::{self, Graph};
+use crate::lane::Lane;
 use crate::planning::{heading_warnings, read_planning, unread_files};
 use crate::project::MissionDirectory;
 use crate::remedies::ErrorCode;
-use crate::tasks::{self, is_functional, references, spec_requirements};
+use crate::snapshot::Snapshot;
+use crate::tasks::{self, SpecRequirements, is_functional, references, requirement, spec_requirements};
 use crate::work_package::read_wp_files;
 use crate::wps::{self, read_wps};
 use contract::text;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// The work packages, and what the documents say about them.
 #[derive(Debug)]
 pub(crate) struct Packages {
     /// Their files, by name.
     pub(crate) files: Vec<WorkPackage>,
-    /// Dependencies as `wps.yaml` or `tasks.md` say; empty without either.
+    /// What each depends on: as `wps.yaml` says; without it as its front matter says, and where that names
+    /// nothing, as `tasks.md` says. Empty without either of the two documents.
     pub(crate) graph: Graph,
     /// Requirements each covers: front matter first, `tasks.md` otherwise.
     pub(crate) requirements: BTreeMap<String, Vec<String>>,
-    /// Whether `wps.yaml` decides, so that the front matter follows it even to nothing.
-    pub(crate) by_manifest: bool,
     /// `tasks.md`, made from `wps.yaml` because there is none.
     pub(crate) made_tasks_md: Option<String>,
-    /// Headings of `tasks.md` that are not read, and what a merge left in the text of a work package.
+    /// What is not read, or read otherwise than its author may think.
     pub(crate) warnings: Vec<String>,
+    /// Requirements and references that count nowhere.
+    pub(crate) uncounted: Vec<String>,
     tasks_md: bool,
+    by_manifest: bool,
+    canceled: BTreeSet<String>,
 }
 
 impl Packages {
@@ -36,12 +43,69 @@ impl Packages {
     pub(crate) fn has_tasks_md(&self) -> bool {
         self.tasks_md
     }
+
+    /// Whether a work package was canceled: it stays as it is, and nobody does it.
+    pub(crate) fn is_canceled(&self, wp_id: &str) -> bool {
+        self.canceled.contains(wp_id)
+    }
+
+    /// The dependencies of the work packages that are not canceled.
+    pub(crate) fn active(&self) -> Graph {
+        let active = self.graph.iter().filter(|(id, _)| !self.is_canceled(id));
+        active.map(|(id, on)| (id.clone(), on.clone())).collect()
+    }
+
+    /// What a work package depends on.
+    pub(crate) fn dependencies<'a>(&'a self, wp: &'a WorkPackage) -> &'a [String] {
+        // Without a document that names work packages there is no graph, and the front matter stays.
+        self.graph.get(&wp.id).unwrap_or(&wp.dependencies)
+    }
+
+    /// Takes the cancellations of the log, and refuses what depends on them, and cycles.
+    pub(crate) fn judge_active(&mut self, board: &Snapshot) -> Result<()> {
+        let ids = self.files.iter().map(|wp| &wp.id).chain(self.graph.keys());
+        self.canceled = ids.filter(|id| board.lane(id) == Lane::Canceled).cloned().collect();
+        let active = self.active();
+        let stale: Vec<_> = active
+            .iter()
+            .flat_map(|(id, on)| on.iter().map(move |on| (id, on)))
+            .filter(|(_, on)| self.is_canceled(on))
+            .map(|(id, on)| {
+                json!({
+                    "dependent_wp_id": id,
+                    "canceled_dependency_wp_id": on,
+                    "recovery": format!("remove {on} from the dependencies of {id}, or name another work package"),
+                })
+            })
+            .collect();
+        if let Some(first) = stale.first() {
+            let name = |key: &str| first[key].as_str().unwrap_or_default();
+            let problem = format!(
+                "{} depends on {}, which was canceled",
+                name("dependent_wp_id"),
+                name("canceled_dependency_wp_id")
+            );
+            return Err(MissionError::invalid(
+                ErrorCode::CanceledWpDependency,
+                problem,
+                &json!({ "stale_dependencies": stale }),
+            ));
+        }
+        let cycles = graph::cycles(&active);
+        let Some(cycle) = cycles.first() else { return Ok(()) };
+        let origin = if self.by_manifest { wps::FILE } else { "the front matter, together with tasks.md," };
+        let problem = format!(
+            "work packages depend on each other in a circle: {} (as {origin} says)",
+            cycle.join(" -> ")
+        );
+        Err(MissionError::invalid(ErrorCode::DependencyCycle, problem, &json!({ "cycles": cycles })))
+    }
 }
 
 /// Reads everything and judges it, in the order in which problems are best corrected.
 pub(crate) fn read_packages(mission: &MissionDirectory) -> Result<Packages> {
     let directory = mission.path.join("tasks");
-    let missing = |what: &std::path::Path| {
+    let missing = |what: &Path| {
         let problem = format!("{} not found", text::path(what));
         MissionError::invalid(ErrorCode::MissionFileMissing, problem, &json!({ "path": text::path(what) }))
     };
@@ -50,7 +114,7 @@ pub(crate) fn read_packages(mission: &MissionDirectory) -> Result<Packages> {
     }
     let spec_file = mission.path.join("spec.md");
     let spec = read_planning(&mission.path, "spec.md")?.ok_or_else(|| missing(&spec_file))?;
-    read_planning(&mission.path, "plan.md")?;
+    let plan = read_planning(&mission.path, "plan.md")?;
     let manifest = read_wps(&mission.path)?;
     let written = read_planning(&mission.path, tasks::FILE)?;
     let made_tasks_md = match (&written, &manifest) {
@@ -59,30 +123,109 @@ pub(crate) fn read_packages(mission: &MissionDirectory) -> Result<Packages> {
     };
     let tasks_md = written.as_ref().or(made_tasks_md.as_ref());
     let files = read_files(mission)?;
-    let mut graph = tasks_md.map(|text| tasks::dependency_graph(text)).unwrap_or_default();
-    if tasks_md.is_some() {
-        check_coverage(&graph, &files)?;
-    }
-    if let Some(entries) = &manifest {
-        graph.extend(entries.iter().map(|entry| (entry.id.clone(), entry.dependencies.clone())));
-    }
-    check_graph(&graph, if manifest.is_some() { wps::FILE } else { tasks::FILE })?;
-    let stated = tasks_md.map(|text| tasks::requirement_graph(text)).unwrap_or_default();
-    let requirements = check_requirements(&spec, &files, &stated, &graph)?;
-    if manifest.is_none() {
+    let tasks_file = mission.path.join(tasks::FILE);
+    let mut warnings = heading_warnings(&tasks_file, tasks_md.map_or("", String::as_str));
+    warnings.extend(files.iter().filter_map(WorkPackage::warning));
+    let mut stated = BTreeMap::new();
+    let graph = match (&manifest, tasks_md) {
+        (Some(entries), _) => {
+            warnings.extend(wps::untracked(entries, plan.as_deref().unwrap_or_default()));
+            let mut graph: Graph = files.iter().map(|wp| (wp.id.clone(), Vec::new())).collect();
+            graph.extend(entries.iter().map(|entry| (entry.id.clone(), entry.dependencies.clone())));
+            graph
+        }
+        (None, Some(text)) => {
+            let said = tasks::dependency_graph(text);
+            check_coverage(&said, &files)?;
+            stated = tasks::requirement_graph(text);
+            let graph = resolve(&files, &said, &mut warnings);
+            warnings.extend(unread_dependencies(&tasks_file, text, &files));
+            graph
+        }
+        (None, None) => Graph::new(),
+    };
+    let origin = if manifest.is_some() { wps::FILE } else { "the front matter, together with tasks.md," };
+    check_references(&graph, origin)?;
+    let known = spec_requirements(&spec);
+    let requirements = check_requirements(&known, &files, &stated, &graph)?;
+    if manifest.is_some() {
         check_agreement(&graph, &files)?;
     }
-    let mut warnings = heading_warnings(&mission.path.join(tasks::FILE), tasks_md.map_or("", String::as_str));
-    warnings.extend(files.iter().filter_map(WorkPackage::warning));
     Ok(Packages {
+        uncounted: uncounted(&spec_file, &known, &files),
         files,
         requirements,
-        by_manifest: manifest.is_some(),
         tasks_md: tasks_md.is_some(),
+        by_manifest: manifest.is_some(),
+        canceled: BTreeSet::new(),
         warnings,
         made_tasks_md,
         graph,
     })
+}
+
+/// Dependencies without a `wps.yaml`: front matter that names some is the authority, `tasks.md` fills the gaps.
+fn resolve(files: &[WorkPackage], said: &Graph, warnings: &mut Vec<String>) -> Graph {
+    let set = |ids: &[String]| -> BTreeSet<String> { ids.iter().cloned().collect() };
+    let mut graph = Graph::new();
+    for wp in files {
+        let text = said.get(&wp.id).cloned().unwrap_or_default();
+        let written = wp.get("dependencies").is_some_and(|value| !value.is_null());
+        if wp.dependencies.is_empty() {
+            if written && !text.is_empty() {
+                warnings.push(format!(
+                    "{}: its front matter says `dependencies: []`, tasks.md names {}, and that counts",
+                    wp.id,
+                    text.join(", ")
+                ));
+            }
+            graph.insert(wp.id.clone(), text);
+        } else {
+            if !text.is_empty() && set(&text) != set(&wp.dependencies) {
+                warnings.push(format!(
+                    "{}: tasks.md names {}, its front matter {}, and that counts",
+                    wp.id,
+                    text.join(", "),
+                    wp.dependencies.join(", ")
+                ));
+            }
+            graph.insert(wp.id.clone(), wp.dependencies.clone());
+        }
+    }
+    graph
+}
+
+/// Lines about dependencies that are not read, of work packages whose front matter names none.
+fn unread_dependencies(path: &Path, text: &str, files: &[WorkPackage]) -> Vec<String> {
+    let open = |id: &String| files.iter().any(|wp| wp.id == *id && wp.dependencies.is_empty());
+    let unread = tasks::unread_dependencies(text).into_iter().filter(|(id, ..)| open(id));
+    unread
+        .map(|(id, line, shown)| {
+            format!(
+                "{} line {line}: `{}` is not read as a dependency of {id}: write it like `**Dependencies**: WP01, WP02`",
+                text::path(path),
+                text::printable(&shown)
+            )
+        })
+        .collect()
+}
+
+/// Requirements of the spec and references of work packages that count nowhere, one line each.
+fn uncounted(spec_file: &Path, known: &SpecRequirements, files: &[WorkPackage]) -> Vec<String> {
+    let bare = known.bare.iter().map(|(line, id)| {
+        format!(
+            "{} line {line}: {id} stands in a sentence and does not count: begin a table row, a heading or a list item with it to declare it",
+            text::path(spec_file)
+        )
+    });
+    let dropped = files.iter().filter_map(|wp| {
+        let found = requirement::success_criteria(&wp.requirement_refs);
+        let names = found.join(", ");
+        (!found.is_empty()).then(|| {
+            format!("{}: {names} in its requirement_refs are success criteria and do not count", wp.id)
+        })
+    });
+    bare.chain(dropped).collect()
 }
 
 fn read_files(mission: &MissionDirectory) -> Result<Vec<WorkPackage>> {
@@ -98,6 +241,7 @@ fn read_files(mission: &MissionDirectory) -> Result<Vec<WorkPackage>> {
     let mut files: Vec<WorkPackage> = Vec::new();
     for path in read_wp_files(&mission.path)? {
         let Some(wp) = read_work_package(&path)? else { continue };
+        wp.check_lane()?;
         if let Some(other) = files.iter().find(|other| other.id == wp.id) {
             let problem = format!("says it is {}, and so does {}", wp.id, text::path(&other.path));
             return Err(MissionError::malformed(&path, problem));
@@ -127,20 +271,13 @@ fn check_coverage(graph: &Graph, files: &[WorkPackage]) -> Result<()> {
     ))
 }
 
-/// Dependencies, said by `origin`, go in no circle and lead to work packages that exist.
-pub(crate) fn check_graph(graph: &Graph, origin: &str) -> Result<()> {
-    let cycles = graph::cycles(graph);
-    if let Some(cycle) = cycles.first() {
-        let problem = format!(
-            "work packages depend on each other in a circle: {} (as {origin} says)",
-            cycle.join(" -> ")
-        );
-        return Err(MissionError::invalid(ErrorCode::DependencyCycle, problem, &json!({ "cycles": cycles })));
-    }
+/// Dependencies, said by `origin`, lead to work packages that exist.
+fn check_references(graph: &Graph, origin: &str) -> Result<()> {
     for wp_id in graph.keys() {
         let errors = graph::problems(graph, wp_id);
         if !errors.is_empty() {
-            let problem = format!("the dependencies of {wp_id} are wrong: {}", errors.join("; "));
+            let problem =
+                format!("the dependencies of {wp_id} are wrong: {} (as {origin} says)", errors.join("; "));
             return Err(MissionError::invalid(
                 ErrorCode::InvalidDependencies,
                 problem,
@@ -154,12 +291,12 @@ pub(crate) fn check_graph(graph: &Graph, origin: &str) -> Result<()> {
 /// Every work package covers something, names nothing unknown, and every functional requirement is
 /// covered. A work package that names something unknown covers nothing.
 fn check_requirements(
-    spec: &str,
+    spec: &SpecRequirements,
     files: &[WorkPackage],
     stated: &BTreeMap<String, Vec<String>>,
     graph: &Graph,
 ) -> Result<BTreeMap<String, Vec<String>>> {
-    let known = spec_requirements(spec);
+    let known = &spec.declared;
     let mut parsed = BTreeMap::new();
     let (mut without, mut unknown, mut covered) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
     for wp in files {
@@ -186,13 +323,14 @@ fn check_requirements(
             "missing_requirement_refs_wps": without,
             "unknown_requirement_refs": unknown,
             "unmapped_functional_requirements": open,
+            "bare_prose_requirement_ids": spec.bare.iter().map(|(_, id)| id).collect::<BTreeSet<_>>(),
             "dependencies_parsed": graph,
             "requirement_refs_parsed": parsed,
         }),
     ))
 }
 
-/// Front matter and `tasks.md` say the same where both say something.
+/// Front matter and `wps.yaml` say the same where both say something.
 fn check_agreement(graph: &Graph, files: &[WorkPackage]) -> Result<()> {
     let set = |ids: &[String]| -> BTreeSet<String> { ids.iter().cloned().collect() };
     let conflicts: Vec<String> = files
@@ -202,7 +340,7 @@ fn check_agreement(graph: &Graph, files: &[WorkPackage]) -> Result<()> {
             let differs = !wp.dependencies.is_empty() && set(parsed) != set(&wp.dependencies);
             differs.then(|| {
                 format!(
-                    "{}: its front matter says {}, tasks.md says {}",
+                    "{}: its front matter says {}, wps.yaml says {}",
                     wp.id,
                     wp.dependencies.join(", "),
                     parsed.join(", ")

@@ -34,7 +34,7 @@ impl Verb for FinalizeTasksArgs {
         let request = Request { mission: self.mission.mission };
         if self.validate_only {
             let judged = validate(&context.project()?, &request)?;
-            let warnings = [&judged.ownership_warnings[..], &judged.warnings].concat();
+            let warnings = judged.oddities();
             let text = describe_judgement(&judged);
             let report = Report::of(&MissionDocument { value: judged, text });
             return Ok(warnings
@@ -67,7 +67,7 @@ impl CommandOutcome for Finalized {
     }
 
     fn warnings(&self) -> Vec<String> {
-        [&self.ownership_warnings[..], &self.warnings].concat()
+        self.oddities()
     }
 }
 
