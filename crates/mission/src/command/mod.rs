@@ -34,13 +34,25 @@ pub use crate::transaction::Done;
 pub use branch::BranchContract;
 pub use planned::{Planned, Recorded};
 
+use crate::error::MissionError;
 use crate::log::{FactKind, FactRow, Log, Row};
-use serde_json::Value;
+use crate::remedies::ErrorCode;
+use serde_json::{Value, json};
 use std::path::Path;
 
 /// A path as JSON documents show it.
 fn shown(path: &Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+/// The error of a file or directory of a mission that a command needs.
+fn missing_file(path: &Path) -> MissionError {
+    let shown = contract::text::path(path);
+    MissionError::invalid(
+        ErrorCode::MissionFileMissing,
+        format!("{shown} not found"),
+        &json!({ "path": shown }),
+    )
 }
 
 /// Whether the log holds a fact of this kind whose payload has this value under `key`.

@@ -1,7 +1,7 @@
 //! `agent status materialize|show` and `agent tasks list`: where the work packages stand.
 
 use super::planned::until_won;
-use super::shown;
+use super::{missing_file, shown};
 use crate::allocation;
 use crate::clock::Clock;
 use crate::conflict;
@@ -373,6 +373,10 @@ pub struct Task {
 /// Lists the work packages of a mission, of one lane when that is asked for.
 pub fn list(project: &Project, mission: Option<&str>, lane: Option<Lane>) -> Result<TaskList> {
     let (mission, bad_meta) = project.view_mission(mission)?;
+    let directory = mission.path.join("tasks");
+    if !directory.is_dir() {
+        return Err(missing_file(&directory));
+    }
     let mut warnings: Vec<String> = bad_meta.into_iter().collect();
     let log = view_mission_log(project, &mission)?;
     let (cards, lane_source) = cards(&mission, &log, &[], &mut warnings)?;

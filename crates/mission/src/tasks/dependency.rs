@@ -222,6 +222,7 @@ mod tests {
             "Depends on: nothing; WP01 waits for this",
             "```text\nDependencies: WP03\n```",
             "<!-- Dependencies: WP03 -->",
+            "## Dependencies\n```\nWP01 -> WP02\n```\n- WP01: []",
             "Dependencies: WP01 can run beside this",
             "Depends on WP011",
         ] {

@@ -1,7 +1,7 @@
 //! The text of a document as its reader sees it: without code blocks and comments.
 
-/// `text` with every line of a fenced code block, and everything in a comment, made blank. The lines keep
-/// their numbers. A comment that never ends is text, as a mistyped one must not hide the rest.
+/// `text` with every line of a fenced code block but the fence that opens it, and everything in a comment, made
+/// blank. The lines keep their numbers. A comment that never ends is text, as a mistyped one must not hide the rest.
 pub(crate) fn prose(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let (mut at, mut comment_end, mut endless) = (0, 0, false);
@@ -14,7 +14,9 @@ pub(crate) fn prose(text: &str) -> String {
             fence = (!closes(content, open)).then_some(open);
         } else if start >= comment_end {
             fence = opens(content);
-            if fence.is_none() {
+            if let Some((mark, _)) = fence {
+                out.extend([mark; 3]);
+            } else {
                 // Up to the first comment; what stands behind one on the same line is not read.
                 let mut visible = content.len();
                 let mut from = 0;
@@ -57,7 +59,7 @@ mod tests {
     #[test]
     fn code_and_comments_are_blank_and_lines_keep_their_numbers() {
         let text = "a\n```sh\nFR-001\n````\nb <!-- c\nd --> e\nf <!-- g --> h\n~~~\n```\n~~~\ni <!-- j\n";
-        assert_eq!(prose(text), "a\n\n\n\nb \n\nf \n\n\n\ni <!-- j\n");
+        assert_eq!(prose(text), "a\n```\n\n\nb \n\nf \n~~~\n\n\ni <!-- j\n");
         assert_eq!(prose("```a``` b\nc"), "```a``` b\nc\n");
         assert_eq!(prose(""), "");
     }

@@ -1,5 +1,6 @@
 use super::{Case, cases, deliberate, recorded, report};
 use mission::command::finalize::{Request, plan, validate};
+use mission::meta::read_meta;
 use mission::{Clock, Project};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -87,6 +88,8 @@ struct Deliberate {
     unchanged: usize,
     /// Missions that the rules of the current releases judge otherwise.
     rules: usize,
+    /// Missions that `meta.json` lands on another branch than the one that is checked out.
+    targets: usize,
     /// Missions whose lanes stay, because work has begun.
     kept: usize,
     /// Missions with a `wps.yaml`.
@@ -158,7 +161,17 @@ fn differences(case: &Case, on_purpose: &mut Deliberate) -> Vec<String> {
     if rows != recorded && !by_rule {
         found.push(format!("rows: {rows:?} instead of {recorded:?}"));
     }
-    if let Ok(lanes) = std::fs::read(case.directory.join("lanes.json")) {
+    let target = read_meta(&directory).unwrap().and_then(|meta| meta.target_branch().map(str::to_owned));
+    if target.is_some_and(|target| target != "main") && !expected["lanes_json"].is_null() {
+        // The reference takes the branch that is checked out.
+        assert_eq!(expected["lanes_json"]["target_branch"], "main");
+        on_purpose.targets += 1;
+    }
+    let begun = before.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).any(|row| {
+        let to = row["to_lane"].as_str().unwrap_or("planned");
+        !["planned", "canceled"].contains(&to)
+    });
+    if let (true, Ok(lanes)) = (begun, std::fs::read(case.directory.join("lanes.json"))) {
         on_purpose.kept += 1;
         if std::fs::read(directory.join("lanes.json")).unwrap() != lanes {
             found.push("lanes.json".into());
@@ -190,7 +203,8 @@ fn finalizing_ends_as_in_the_reference_and_leaves_the_same_facts() {
     let differing: Vec<_> =
         differing.into_iter().map(|(mission, found)| format!("{mission}: {found}")).collect();
     report("finalize-tasks", cases.len(), &differing);
-    let Deliberate { refused, warned, listed, unchanged, rules, kept, manifests } = on_purpose;
+    let Deliberate { refused, warned, listed, unchanged, rules, targets, kept, manifests } = on_purpose;
+    deliberate("target branch of an existing mission", &format!("{targets} missions"));
     deliberate("rules of `finalize-tasks`", &format!("{rules} missions"));
     deliberate("`lanes.json` of begun work", &format!("{kept} missions"));
     deliberate("`finalize-tasks` on a mission with errors", &format!("{refused} missions"));

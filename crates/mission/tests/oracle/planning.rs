@@ -17,19 +17,19 @@ struct Current {
     expected: Value,
 }
 
-fn shared() -> PathBuf {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/current")).to_owned()
+fn current() -> PathBuf {
+    super::shared().join("current")
 }
 
 /// Every recorded mission, by name.
 fn missions() -> Vec<Current> {
     let mut found = Vec::new();
-    for repository in std::fs::read_dir(shared().join("corpus")).expect("the recorded data") {
+    for repository in std::fs::read_dir(current().join("corpus")).expect("the recorded data") {
         let repository = repository.unwrap().file_name().into_string().unwrap();
-        for entry in std::fs::read_dir(shared().join("oracle").join(&repository)).unwrap() {
+        for entry in std::fs::read_dir(current().join("oracle").join(&repository)).unwrap() {
             let path = entry.unwrap().path();
             let mission = path.file_stem().unwrap().to_str().unwrap();
-            let directory = shared().join("corpus").join(&repository).join(mission);
+            let directory = current().join("corpus").join(&repository).join(mission);
             let expected = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
             found.push(Current { name: format!("{repository}/{mission}"), directory, expected });
         }
@@ -468,7 +468,7 @@ fn work_packages_are_listed_as_3_2_7_lists_them() {
 /// The recorded case of this name as a repository, and its mission.
 fn recorded_case(name: &str) -> (tempfile::TempDir, Project) {
     let root = tempfile::tempdir().unwrap();
-    super::finalize::copy(&shared().join("../cases").join(name), root.path());
+    super::finalize::copy(&super::shared().join("cases").join(name), root.path());
     super::finalize::git(root.path(), &["init", "-q", "-b", "main"]);
     let project = Project::read(&root.path().canonicalize().unwrap()).unwrap();
     (root, project)

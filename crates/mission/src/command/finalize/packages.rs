@@ -1,6 +1,7 @@
 //! Reading and judging the work packages of a mission: coverage, dependencies, requirements, cancellations,
 //! cycles.
 
+use crate::command::missing_file;
 use crate::error::{MissionError, Result};
 use crate::front_matter::{WorkPackage, read_work_package};
 use crate::graph::{self, Graph};
@@ -105,15 +106,11 @@ impl Packages {
 /// Reads everything and judges it, in the order in which problems are best corrected.
 pub(crate) fn read_packages(mission: &MissionDirectory) -> Result<Packages> {
     let directory = mission.path.join("tasks");
-    let missing = |what: &Path| {
-        let problem = format!("{} not found", text::path(what));
-        MissionError::invalid(ErrorCode::MissionFileMissing, problem, &json!({ "path": text::path(what) }))
-    };
     if !directory.is_dir() {
-        return Err(missing(&directory));
+        return Err(missing_file(&directory));
     }
     let spec_file = mission.path.join("spec.md");
-    let spec = read_planning(&mission.path, "spec.md")?.ok_or_else(|| missing(&spec_file))?;
+    let spec = read_planning(&mission.path, "spec.md")?.ok_or_else(|| missing_file(&spec_file))?;
     let plan = read_planning(&mission.path, "plan.md")?;
     let manifest = read_wps(&mission.path)?;
     let written = read_planning(&mission.path, tasks::FILE)?;
