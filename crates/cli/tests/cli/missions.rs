@@ -133,7 +133,7 @@ fn mission_runs_from_create_to_done_and_is_delivered() {
     let mission = plan(&world);
     mission.with_tasks();
     let judged = document(&world, &["tasks", "--validate-only"], 0);
-    assert_eq!(judged["validation"]["lanes_preview"]["lane_ids"], serde_json::json!(["lane-a"]));
+    assert_eq!(judged["validation"]["lanes_preview"]["lane_ids"], serde_json::json!(["lane-a", "lane-b"]));
     let done = document(&world, &["tasks"], 0);
     assert_eq!((&done["wp_count"], &done["commit_created"]), (&2.into(), &true.into()));
     assert_eq!(document(&world, &["tasks"], 0)["commit_created"], false);

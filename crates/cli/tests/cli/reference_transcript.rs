@@ -24,7 +24,7 @@ const OTHER_EXIT: [(&str, i32, &str); 3] = [
 ];
 
 /// Keys that say something else on purpose.
-const OTHER_VALUE: [(&str, &str); 16] = [
+const OTHER_VALUE: [(&str, &str); 19] = [
     ("spec_kitty_version", "ours"),
     ("branch_strategy_summary", "a sentence"),
     ("error", "a sentence"),
@@ -40,6 +40,9 @@ const OTHER_VALUE: [(&str, &str); 16] = [
     ("modified_wps", "by file name"),
     ("unchanged_wps", "by file name"),
     ("would_modify", "by file name"),
+    ("ownership_warnings", "a path of a new file is not a glob"),
+    ("lanes", "a dependency joins no lanes"),
+    ("lanes_preview", "a dependency joins no lanes"),
     ("event_lamport", "one row more: the deferred decision was resolved"),
 ];
 
