@@ -231,6 +231,8 @@ pub(crate) fn connect(path: &Path, role: Role, deadline: Duration) -> Result<Con
         busy_timeout::wait_for_locks(&mut conn, deadline)?;
         // A foreign table that refers to a row must neither follow it nor hold it.
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
+        // Otherwise SQLite compiles a cached statement again for each value that its plan could depend on.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         conn.set_prepared_statement_cache_capacity(64);
         if role == Role::Active {
             conn.query_row("PRAGMA journal_mode = TRUNCATE", [], |_| Ok(()))?;
@@ -329,4 +331,26 @@ pub(crate) fn now() -> f64 {
 /// Whole seconds since the epoch.
 pub(crate) fn now_seconds() -> i64 {
     now() as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::StatementStatus;
+
+    /// A drain asks for each row by its id: 205 compilations for 200 rows were a quarter of its time.
+    #[test]
+    fn cached_statement_is_compiled_once_for_all_values() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("queue-0123456789abcdef.db");
+        let scope = Scope::new("https://example.invalid", "dev@example.com", "team");
+        let store = ScopedDb::open(&path, &scope, None, Duration::ZERO).expect("a queue");
+        let sql = "SELECT r.data FROM queue AS r JOIN bindings AS b ON b.kind = 0 AND b.row = r.id
+                   WHERE b.place = ?1 AND b.hold = ?2 AND b.at > ?3 ORDER BY b.at LIMIT 1";
+        let mut select = store.conn.prepare(sql).expect("a statement");
+        for row in 0..200 {
+            assert!(!select.exists([row, row % 3, row]).expect("a look"));
+        }
+        assert!(select.get_status(StatementStatus::RePrepare) <= 1);
+    }
 }

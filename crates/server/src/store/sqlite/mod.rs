@@ -16,6 +16,7 @@ use super::{StoreError, TeamKey, schema};
 use crate::error::ServerError;
 use crate::time::UnixMillis;
 use readers::Readers;
+use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, TransactionBehavior, params_from_iter};
 use std::borrow::Cow;
@@ -90,6 +91,8 @@ fn connect(path: &Path) -> Result<Connection, ServerError> {
     let connection = Connection::open(path).map_err(fault)?;
     connection.busy_timeout(BUSY).map_err(fault)?;
     connection.set_prepared_statement_cache_capacity(64);
+    // Otherwise SQLite compiles a cached statement again for each value that its plan could depend on.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(fault)?;
     connection
         .execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
