@@ -154,7 +154,7 @@ pub(crate) fn verify(path: &Path) -> Result<BackupContents, ServerError> {
     let schema = number("PRAGMA user_version")?;
     let known = crate::store::SCHEMA_VERSION;
     if schema > known {
-        return Err(ServerError::NewerSchema { path: path.to_owned(), found: schema, known });
+        return Err(ServerError::NewerSchema { database: path.display().to_string(), found: schema, known });
     }
     if number("SELECT count(*) FROM sqlite_schema WHERE name IN ('accounts', 'events', 'blocks', 'bodies')")?
         < 4

@@ -20,7 +20,7 @@ const FILES: [(&str, &str); 5] = [
 /// Opens of [`FILES`] by one run of each command, in this order.
 const OPENS: [(&[&str], [usize; 5]); 32] = [
     (&["sync", "status", "--check", "--json"], [1, 1, 3, 1, 0]),
-    (&["sync", "doctor"], [9, 10, 5, 2, 0]),
+    (&["sync", "doctor"], [9, 10, 6, 2, 0]),
     (&["sync", "preview"], [2, 2, 7, 1, 0]),
     (&["sync", "diagnose"], [1, 1, 6, 1, 0]),
     (&["sync", "export"], [1, 1, 11, 1, 0]),
@@ -48,7 +48,7 @@ const OPENS: [(&[&str], [usize; 5]); 32] = [
     ),
     (&["agent", "decision", "verify", "--mission", "tea-timer"], [0, 0, 0, 0, 0]),
     (&["agent", "status", "validate", "--mission", "tea-timer"], [0, 0, 0, 0, 0]),
-    (&["sync", "capture", "--history", "tea-timer", "--yes"], [1, 1, 5, 2, 5]),
+    (&["sync", "capture", "--history", "tea-timer", "--yes"], [1, 1, 5, 2, 7]),
     (&["agent", "tasks", "move-task", "WP01", "--to", "claimed", "--mission", "tea-timer"], [1, 1, 5, 2, 5]),
     (&["agent", "tasks", "add-history", "WP01", "--note", "x", "--mission", "tea-timer"], [1, 1, 5, 2, 3]),
     (&["agent", "status", "show", "--mission", "tea-timer"], [0, 0, 0, 0, 1]),

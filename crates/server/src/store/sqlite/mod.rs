@@ -26,7 +26,7 @@ use system::private_file::{create_private_dir, load_private_file};
 use writer::WriterThread;
 
 /// The database's name in the data directory.
-pub(super) const FILE_NAME: &str = "server.db";
+pub(crate) const FILE_NAME: &str = "server.db";
 
 /// Busy timeout: admin commands run beside a server on the same file.
 const BUSY: Duration = Duration::from_secs(10);
