@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -186,6 +187,14 @@ class Client:
         self.git("commit", "-qm", "plan")
         self.run("agent", "mission", "finalize-tasks", "--mission", mission.name, "--json")
 
+    def end_daemon(self):
+        """Ends the background daemon of this home, which outlives the commands."""
+        for owner in glob.glob(f"{self.home}/.spec-kitty/sync/daemon/owner.json"):
+            pid = json.loads(pathlib.Path(owner).read_text())["pid"]
+            environment = pathlib.Path(f"/proc/{pid}/environ")
+            if environment.exists() and f"HOME={self.home}\0".encode() in environment.read_bytes():
+                os.kill(pid, signal.SIGTERM)
+
     def captured(self):
         """The events that the client captured since it was opted in."""
         events = {}
@@ -262,7 +271,11 @@ def main():
             server.admin("team", "add", "--team", "editors", "--name", "Editors")
             server.admin("team", "add-member", "--team", "editors", "--email", EMAIL)
             for release in RELEASES:
-                drive(Client(release, server, directory, environments), server)
+                client = Client(release, server, directory, environments)
+                try:
+                    drive(client, server)
+                finally:
+                    client.end_daemon()
         finally:
             server.process.terminate()
             server.process.wait(timeout=30)
