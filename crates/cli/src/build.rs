@@ -31,6 +31,7 @@ pub(crate) fn exit_code_help() -> String {
         ("SPEC_KITTY_HOME", "where the state lives [~/.spec-kitty]"),
         ("SPEC_KITTY_TOKEN", "a CI token (or ..._FILE), with SPEC_KITTY_SERVER_URL"),
         ("SPEC_KITTY_NO_DAEMON", "1: no command starts the daemon by itself"),
+        ("SPEC_KITTY_FRONT", "set inside of a run of the Python CLI: capture nothing"),
         ("NO_COLOR", "no colour"),
     ] {
         let _ = writeln!(text, "  {name:<28} {meaning}");

@@ -6,6 +6,7 @@
 //! | `verb` | what a verb is, and what its class needs |
 //! | `diagnostics` | checks of this machine, for the doctors and for setup |
 //! | `status_board` | boards of missions as tables |
+//! | `front` | verbs that run in the Python CLI |
 //! | `context` | environment, home and directory of one command |
 //! | `command` | the command tree: one file per verb |
 //! | `report`, `error` | the two ways a verb ends |
@@ -24,6 +25,7 @@ mod context;
 mod diagnostics;
 mod elsewhere;
 mod error;
+mod front;
 mod housekeeping;
 mod interrupt;
 mod mission_document;
@@ -42,6 +44,9 @@ use contract::ExitCode;
 /// Runs the command line of this process.
 pub fn main() -> std::process::ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
+    if let Some(code) = front::hand_over(&words) {
+        return code;
+    }
     let parsed = args::Cli::parse_words(&words).and_then(|cli| {
         let verb = cli.command.verb();
         let json = verb.json(cli.json);
@@ -50,7 +55,10 @@ pub fn main() -> std::process::ExitCode {
     });
     let (verb, json) = match parsed {
         Ok(parsed) => parsed,
-        Err(error) => return usage(&error, &words).code().into(),
+        Err(error) => {
+            return front::hand_over_init(&words, &error)
+                .unwrap_or_else(|| usage(&error, &words).code().into());
+        }
     };
     let context = context::CommandContext::of_process(json);
     let class = verb.class();

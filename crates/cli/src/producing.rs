@@ -4,16 +4,21 @@
 use crate::build;
 use crate::context::CommandContext;
 use crate::error::CliError;
+use crate::front::Ended;
 use crate::housekeeping::{keep_house, settle_leftovers};
 use crate::mission_document::MissionDocument;
 use crate::render;
-use crate::report::Report;
+use crate::report::{PROJECTS_SHOWN, Report};
 use crate::verb::Class;
 use clap::Args;
+use contract::Remedy;
 use contract::text::printable;
 use daemon::nudge::follow_up;
 use daemon::spawn::Launcher;
 use gate::{CapturePermit, Policy};
+use identity::environment::names;
+use mission::Clock;
+use mission::hand_over::{self, RunCapture, Running};
 use mission::outgoing::{CaptureReport, CaptureState, Outgoing};
 use mission::project::Project;
 use preflight::observer::Observation;
@@ -53,6 +58,21 @@ struct Hosted {
     observation: Observation,
 }
 
+/// The note of a command inside of a hand-over.
+const CALLER_CAPTURES: &str = "captured by the calling command";
+
+impl Hosted {
+    fn outgoing<'h>(&'h self, context: &'h CommandContext) -> Result<Outgoing<'h>, CliError> {
+        Ok(Outgoing {
+            permit: &self.permit,
+            // Only capturing needs a home.
+            home: context.home()?,
+            config: &self.observation.config,
+            environment: &context.environment,
+        })
+    }
+}
+
 impl<'a> Producing<'a> {
     /// Authentication, project root, boundary, git: in this order, and nothing written.
     ///
@@ -68,8 +88,10 @@ impl<'a> Producing<'a> {
 
     fn begin_with(context: &'a CommandContext, local_only: bool) -> Result<Self, CliError> {
         let switch = context.switch();
-        let hosted = switch.on && !local_only;
+        let in_hand_over = context.environment.non_empty(names::SPEC_KITTY_FRONT).is_some();
+        let hosted = switch.on && !local_only && !in_hand_over;
         let switch_note = switch.capture_note().filter(|_| !local_only && render::stderr_is_terminal());
+        let switch_note = if in_hand_over { Some(CALLER_CAPTURES) } else { switch_note };
         let observation = if hosted {
             let observation = context.patient_boundary(queue::CAPTURE_DEADLINE)?.observe()?;
             let verdict = observation.judge(Policy { require_auth: true });
@@ -99,20 +121,12 @@ impl<'a> Producing<'a> {
         self,
         apply: impl FnOnce(&Project, Option<&Outgoing<'_>>) -> mission::Result<T>,
     ) -> Result<Report, CliError> {
-        // Only capturing needs a home.
-        let outgoing = match &self.hosted {
-            Some(hosted) => Some(Outgoing {
-                permit: &hosted.permit,
-                home: self.context.home()?,
-                config: &hosted.observation.config,
-                environment: &self.context.environment,
-            }),
-            None => None,
-        };
+        let outgoing = self.hosted.as_ref().map(|hosted| hosted.outgoing(self.context)).transpose()?;
         let mut notes = match &self.hosted {
             Some(hosted) => keep_house(self.context, &hosted.observation),
             None => Vec::new(),
         };
+        notes.extend(self.settle_hand_overs(outgoing.as_ref()));
         let outcome = apply(&self.project, outgoing.as_ref())?;
         let capture = outcome.capture();
         notes.extend(outcome.warnings().iter().map(|line| format!("warning: {}", printable(line))));
@@ -130,6 +144,100 @@ impl<'a> Producing<'a> {
         Ok(report)
     }
 
+    /// Runs another program in the place of a command, and captures the rows that are proven to come from it. Its end
+    /// is the end of the command, whatever becomes of the capture; a record that is left is settled by the next
+    /// producing command here.
+    pub(crate) fn around(self, run: impl FnOnce() -> Result<Ended, CliError>) -> Result<Ended, CliError> {
+        let Some(hosted) = &self.hosted else { return run() };
+        let outgoing = hosted.outgoing(self.context)?;
+        for note in keep_house(self.context, &hosted.observation) {
+            render::note(&note);
+        }
+        for note in self.settle_hand_overs(Some(&outgoing)) {
+            render::note(&note);
+        }
+        let running = hand_over::begin(&self.project, &outgoing, &Clock::system())?;
+        let ended = match run() {
+            Ok(ended) => ended,
+            Err(error) => {
+                // Nothing ran. Should the record stay, settling it finds nothing.
+                drop(hand_over::abandon(&outgoing, running));
+                return Err(error);
+            }
+        };
+        for note in self.capture_run(running) {
+            render::note(&note);
+        }
+        Ok(ended)
+    }
+
+    /// Captures what a run wrote, after the boundary was judged again.
+    fn capture_run(&self, running: Running) -> Vec<String> {
+        let clock = Clock::system();
+        let hosted = match self.observe_again() {
+            Ok(hosted) => hosted,
+            Err(error) => {
+                let missions =
+                    hand_over::written_missions(&self.project, &running, &clock).unwrap_or_default();
+                if let Some(hosted) = &self.hosted
+                    && let Ok(outgoing) = hosted.outgoing(self.context)
+                {
+                    // Past its lifetime the permit removes no record; settling it later captures what is true then.
+                    drop(hand_over::abandon(&outgoing, running));
+                }
+                return not_captured(&error, &missions);
+            }
+        };
+        let captured = hosted.outgoing(self.context).and_then(|outgoing| {
+            // The child may have changed the branch.
+            let project = Project::read(self.project.root())?;
+            Ok(hand_over::finish(&project, &outgoing, &clock, running)?)
+        });
+        match captured {
+            Ok(captured) => {
+                let mut notes = describe(&captured);
+                if captured.report.captured.is_some() {
+                    notes.extend(settle_leftovers(self.context, hosted.observation.cure_permit()));
+                    notes.extend(
+                        self.tell_daemon(&hosted).err().map(|error| error.line().trim_end().to_owned()),
+                    );
+                }
+                notes
+            }
+            Err(error) => vec![
+                format!("warning: captured nothing: {}", printable(&error.summary)),
+                "the next command that captures in this checkout captures what this one wrote".to_owned(),
+            ],
+        }
+    }
+
+    /// The boundary as it is now.
+    fn observe_again(&self) -> Result<Hosted, CliError> {
+        let observation = self.context.patient_boundary(queue::CAPTURE_DEADLINE)?.observe()?;
+        let verdict = observation.judge(Policy { require_auth: true });
+        if !verdict.result().auth_present {
+            return Err(CliError::boundary(verdict.result().clone()));
+        }
+        Ok(Hosted { permit: observation.capture_permit()?, observation })
+    }
+
+    /// Captures what interrupted hand-overs in this checkout wrote.
+    fn settle_hand_overs(&self, outgoing: Option<&Outgoing<'_>>) -> Vec<String> {
+        let (Some(hosted), Some(outgoing)) = (&self.hosted, outgoing) else { return Vec::new() };
+        if !hosted.observation.hand_overs {
+            return Vec::new();
+        }
+        match hand_over::settle(&self.project, outgoing, &Clock::system()) {
+            Ok(settled) => {
+                settled.iter().flat_map(describe).map(|line| format!("interrupted command: {line}")).collect()
+            }
+            Err(error) => vec![format!(
+                "warning: an interrupted command is not captured yet: {}",
+                printable(&error.to_string())
+            )],
+        }
+    }
+
     /// A nudge, or a new daemon. It never changes the exit code, and nothing waits for it.
     fn tell_daemon(&self, hosted: &Hosted) -> Result<(), CliError> {
         let home = self.context.home()?;
@@ -145,6 +253,31 @@ impl<'a> Producing<'a> {
         }
         Ok(())
     }
+}
+
+/// What a captured run is reported as.
+fn describe(captured: &RunCapture) -> Vec<String> {
+    let refused = captured.refused.iter().map(|(mission, row)| {
+        let (id, problem) = (printable(&row.event_id), printable(&row.problem));
+        format!("warning: {}: row {id} is not sent: {problem}", printable(mission))
+    });
+    refused.chain(captured.report.line()).collect()
+}
+
+/// The boundary refused after the run: nothing is captured, and how to do it later.
+fn not_captured(error: &CliError, missions: &[String]) -> Vec<String> {
+    let line = error.line();
+    let mut notes = vec![format!("warning: captured nothing: {}", line.trim_end())];
+    let (shown, rest) = missions.split_at(missions.len().min(PROJECTS_SHOWN));
+    notes.extend(
+        shown
+            .iter()
+            .map(|mission| format!("hint: {}", Remedy::CaptureHistory { mission: mission.clone() }.hint())),
+    );
+    if !rest.is_empty() {
+        notes.push(format!("hint: and {} more missions", rest.len()));
+    }
+    notes
 }
 
 /// The outcome of a producing verb.

@@ -13,6 +13,7 @@
 //! | [`document`] | reading files bounded; writing them atomically, and undoing it |
 //! | [`recovery`] | rows of commands that were interrupted |
 //! | [`slug`] | names of missions |
+//! | [`hand_over`] | rows that another program wrote for this one |
 //! | [`merge`] | merge drivers for git |
 //! | [`meta`] | `meta.json` |
 //! | [`placeholder_check`] | whether `spec.md` and `plan.md` say anything |
@@ -54,6 +55,7 @@ pub mod evidence;
 pub mod front_matter;
 pub mod git;
 pub mod graph;
+pub mod hand_over;
 pub mod instant;
 pub mod log;
 pub mod merge;

@@ -15,7 +15,7 @@ use crate::git::{check_may_commit, check_quiet, commit_or_undo};
 use crate::lane::Lane;
 use crate::log::{self, LaneRow, Log, Row};
 use crate::mission_log::{MissionLog, read_logs_elsewhere, read_mission_log};
-use crate::outgoing::payload::{Background, HistoryEntry, draft_of_history, draft_of_row};
+use crate::outgoing::payload::{Background, Draft, HistoryEntry, draft_of_history, draft_of_row};
 use crate::outgoing::{
     CaptureReport, CaptureState, Documents, Memory, Origin, Outgoing, Stamp, draft_to_row, plan_dossier_rows,
 };
@@ -50,6 +50,8 @@ pub(crate) struct Change {
     pub(crate) recorded: Vec<Row>,
     /// Whether documents whose index event is missing are captured whatever is remembered of them.
     pub(crate) restores_index: bool,
+    /// Whether documents stay out of the capture.
+    pub(crate) rows_only: bool,
     /// Directories to create.
     pub(crate) directories: Vec<PathBuf>,
     /// Files to write, whole.
@@ -117,6 +119,7 @@ impl Change {
             notes,
             recorded: Vec::new(),
             restores_index: false,
+            rows_only: false,
             directories: Vec::new(),
             files: Overlay::new(),
             branch_status: None,
@@ -326,7 +329,7 @@ impl Change {
         clock: &Clock,
         origin: &Origin,
         known: Known<'_>,
-    ) -> Result<(Vec<NewRow>, Memory)> {
+    ) -> Result<(Vec<NewRow>, Option<Memory>)> {
         let background = Background {
             aggregate_id: self.mission.aggregate_id(),
             meta: self.mission.meta.as_ref(),
@@ -336,6 +339,16 @@ impl Change {
         };
         let facts = self.recorded.iter().chain(&self.rows);
         let drafts: Vec<_> = facts.filter_map(|row| draft_of_row(row, &background)).collect();
+        let log_row =
+            |draft: &Draft| Witness::LogRow { log: self.log_path(), event_id: draft.event_id.clone() };
+        if self.rows_only {
+            let mut stamp = stamp(outgoing, drafts.len() as u64)?;
+            let rows = drafts.into_iter().map(|draft| {
+                let witness = log_row(&draft);
+                draft_to_row(draft, origin, &mut stamp, witness)
+            });
+            return Ok((rows.collect::<Result<_>>()?, None));
+        }
         let anchor = drafts.first().map(|draft| draft.event_id.clone());
         let overlay = self.overlay()?;
         let dossier = read_dossier(&self.mission.path, self.mission.mission_type(), &overlay)?;
@@ -356,7 +369,7 @@ impl Change {
         let mut stamp = stamp(outgoing, drafts.len() as u64 + history + documents.event_count(&memory))?;
         let mut rows = Vec::new();
         for draft in drafts {
-            let witness = Witness::LogRow { log: self.log_path(), event_id: draft.event_id.clone() };
+            let witness = log_row(&draft);
             rows.push(draft_to_row(draft, origin, &mut stamp, witness)?);
         }
         for (entry, file) in &self.history {
@@ -367,7 +380,7 @@ impl Change {
             rows.push(draft_to_row(draft, origin, &mut stamp, witness)?);
         }
         rows.extend(plan_dossier_rows(&documents, origin, &mut stamp, clock, &mut memory)?);
-        Ok((rows, memory))
+        Ok((rows, Some(memory)))
     }
 
     /// The files of the mission as they will be, the log included.
@@ -405,7 +418,7 @@ struct Captive {
 struct Pending {
     writer: Writer,
     prepared: Prepared,
-    memory: Memory,
+    memory: Option<Memory>,
 }
 
 impl Captive {
@@ -435,7 +448,7 @@ impl Captive {
                 let captured = writer
                     .confirm(prepared)
                     .map_err(|error| MissionError::CapturePending { problem: chain(&error) })?;
-                memory.write();
+                memory.iter().for_each(Memory::write);
                 Some(captured)
             }
         };
@@ -502,6 +515,6 @@ fn stamp(outgoing: &Outgoing<'_>, count: u64) -> Result<Stamp> {
     Ok(Stamp { node_id: reading.node_id, lamport: reading.value, first: None })
 }
 
-fn refused(error: QueueError) -> MissionError {
+pub(crate) fn refused(error: QueueError) -> MissionError {
     MissionError::Capture { problem: chain(&error), exit: error.exit(), remedy: error.remedy() }
 }

@@ -19,6 +19,8 @@ pub struct Observation {
     pub login: Login,
     /// The legacy queue DB, unless it could not be read.
     pub legacy: Option<LegacyObservation>,
+    /// Whether the queue has hand-overs that were not captured yet.
+    pub hand_overs: bool,
 }
 
 impl Observation {
@@ -73,6 +75,7 @@ pub fn observe(
         }
         None => Some(LegacyObservation::default()),
     };
+    let hand_overs = active.hand_overs;
     let found = legacy.unwrap_or_default();
     let facts = Facts {
         foreground,
@@ -90,7 +93,7 @@ pub fn observe(
         faults,
         observed_at,
     };
-    Ok(Observation { facts, config, login, legacy })
+    Ok(Observation { facts, config, login, legacy, hand_overs })
 }
 
 /// Keeps a fault among the facts; passes busy on.

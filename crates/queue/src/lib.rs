@@ -94,6 +94,7 @@ pub mod error;
 pub mod fault_point;
 mod file;
 mod foreign_rows;
+mod hand_over;
 pub mod health;
 mod legacy;
 pub mod observe;
@@ -123,6 +124,7 @@ pub use cure::{
 };
 pub use error::{Busy, ObserveError, QueueError, WriteBar};
 pub use file::Fingerprint;
+pub use hand_over::{HandOver, KnownIds};
 pub use health::{QueueFile, Salvaged, observe_health, salvage};
 pub use observe::{
     ActiveObservation, DaemonDelivery, DrainedBy, Export, LastAttempt, Leaving, LegacyObservation, LegacyPin,

@@ -4,7 +4,7 @@ use crate::platform;
 #[cfg(feature = "faults")]
 pub use crate::platform::die;
 pub use crate::platform::{
-    ProcessHandle, end_command, end_group, has_former_file_open, holds_lock, is_suspended,
+    ChildSignals, ProcessHandle, end_command, end_group, has_former_file_open, holds_lock, is_suspended,
     list_own_processes, own_group, shell,
 };
 use std::ffi::OsString;

@@ -1,15 +1,18 @@
 //! `init`: a project in this directory, with merge drivers and ignored files.
 
+use crate::render;
 use crate::report::counted;
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use mission::command::init::{Initialized, init};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// Set up a project: identity, merge drivers, ignored files
 ///
 /// Creates `.kittify/`, adds the merge drivers of missions to `.gitattributes` and to the configuration of the
 /// repository, and adds the files of one machine to `.gitignore`. Asks nothing, commits nothing, and repairs a project
-/// that lacks some of it. Each clone needs it once, because git does not share its configuration.
+/// that lacks some of it. Each clone needs it once, because git does not share its configuration. Other options and
+/// arguments are those of the Python CLI, which then sets up the project before this program does.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: spec-kitty init")]
 pub(crate) struct InitArgs;
@@ -27,6 +30,17 @@ impl Verb for InitArgs {
                 .note("no git repository: run `git init`, then `spec-kitty init` for the merge drivers");
         }
         Ok(report)
+    }
+}
+
+/// Adds drivers and ignored files after the Python CLI has set up a project. `arguments` may name its directory.
+pub(crate) fn complete(context: &CommandContext, arguments: &[OsString]) {
+    let named = arguments.iter().map(|word| context.directory().join(word));
+    let made = named.into_iter().find(|directory| directory.join(".kittify").is_dir());
+    match init(&made.unwrap_or_else(|| root(context)), &context.environment) {
+        // Stdout is the child's.
+        Ok(done) => render::note(done.text().trim_end()),
+        Err(error) => render::note(CliError::from(error).text().trim_end()),
     }
 }
 

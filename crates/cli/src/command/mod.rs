@@ -13,6 +13,8 @@ mod quickstart;
 mod server;
 mod sync;
 
+pub(crate) use init::complete as complete_init;
+
 use crate::verb::Verb;
 use agent::mission::{create, finalize_tasks, setup_plan};
 use clap::Subcommand;

@@ -7,7 +7,7 @@ use std::process::Command;
 use testkit::tree::{difference, snapshot};
 use testkit::{Run, World};
 
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 8] = [
     "sync.hosted",
     "sync.server_url",
     "sync.token_host",
@@ -15,6 +15,7 @@ const KEYS: [&str; 7] = [
     "sync.background_daemon",
     "sync.keep_sent_days",
     "sync.keep_sent_mib",
+    "cli.python",
 ];
 
 /// A home without the variable, so that config.toml decides.

@@ -16,6 +16,7 @@ mod coordination;
 mod doctors;
 mod failure_names;
 mod file_systems;
+mod front;
 mod incoherence;
 mod killed;
 mod login_remedies;

@@ -94,15 +94,17 @@ impl ConfigEdit {
 
     /// Sets `key` to a value in normal form.
     pub fn set(&mut self, key: Key, value: Value) {
-        set(self.document.as_table_mut(), &["sync", key.leaf()], value);
+        let (table, leaf) = key.path();
+        set(self.document.as_table_mut(), &[table, leaf], value);
     }
 
     /// Removes `key`; returns whether it was set. Comments stay, also one behind the value.
     pub fn unset(&mut self, key: Key) -> bool {
         let text = self.text();
         let Some(after) = without(&text, key) else {
-            let sync = self.document.get_mut("sync").and_then(Item::as_table_like_mut);
-            return sync.is_some_and(|sync| sync.remove(key.leaf()).is_some());
+            let (table, leaf) = key.path();
+            let table = self.document.get_mut(table).and_then(Item::as_table_like_mut);
+            return table.is_some_and(|table| table.remove(leaf).is_some());
         };
         // Whole lines were removed; a text that no longer parses would be a bug, and is not taken.
         let Ok((preamble, document)) = parsed(&after) else { return false };
@@ -204,8 +206,8 @@ fn parsed(text: &str) -> Result<(String, DocumentMut), TomlError> {
 /// key is not set, or is part of an inline table.
 fn without(text: &str, key: Key) -> Option<String> {
     let document = Document::parse(text).ok()?;
-    let sync = document.get("sync")?;
-    let (name, item) = sync.as_table()?.get_key_value(key.leaf())?;
+    let (table, leaf) = key.path();
+    let (name, item) = document.get(table)?.as_table()?.get_key_value(leaf)?;
     let (name, value) = (name.span()?, item.span()?);
     let start = text.get(..name.start)?.rfind('\n').map_or(0, |newline| newline + 1);
     let rest = text.get(value.end..)?;

@@ -7,9 +7,10 @@ use crate::home::Home;
 use contract::Fault;
 use contract::scope::trim;
 use std::fmt;
+use std::path::Path;
 use toml_edit::{Document, Key as TomlKey, TableLike, Value};
 
-/// A setting under `[sync]`.
+/// A setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
     /// The hosted-sync switch.
@@ -26,11 +27,13 @@ pub enum Key {
     KeepSentDays,
     /// How many of them are kept, in MiB.
     KeepSentMib,
+    /// Where the Python CLI is.
+    Python,
 }
 
 impl Key {
     /// All of them, in the order of a list.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Hosted,
         Self::ServerUrl,
         Self::TokenHost,
@@ -38,6 +41,7 @@ impl Key {
         Self::BackgroundDaemon,
         Self::KeepSentDays,
         Self::KeepSentMib,
+        Self::Python,
     ];
 
     /// The name on a command line: the table and the key in it.
@@ -50,13 +54,13 @@ impl Key {
             Self::BackgroundDaemon => "sync.background_daemon",
             Self::KeepSentDays => "sync.keep_sent_days",
             Self::KeepSentMib => "sync.keep_sent_mib",
+            Self::Python => "cli.python",
         }
     }
 
-    /// The key in the table `[sync]`.
-    pub fn leaf(self) -> &'static str {
-        let name = self.name();
-        name.strip_prefix("sync.").unwrap_or(name)
+    /// The table of the key, and its name in there.
+    pub fn path(self) -> (&'static str, &'static str) {
+        self.name().split_once('.').unwrap_or(("sync", self.name()))
     }
 
     /// The setting of this name.
@@ -74,6 +78,7 @@ impl Key {
             Self::BackgroundDaemon => "`auto` or `manual`",
             Self::KeepSentDays => "a whole number of days, zero or more",
             Self::KeepSentMib => "a whole number of MiB, zero or more",
+            Self::Python => "the absolute path of a program",
         }
     }
 
@@ -82,7 +87,7 @@ impl Key {
         let default = Config::default();
         match self {
             Self::Hosted => Some(false.to_string()),
-            Self::ServerUrl | Self::TokenHost => None,
+            Self::ServerUrl | Self::TokenHost | Self::Python => None,
             Self::MaxQueueSize => Some(default.max_queue_size.to_string()),
             Self::BackgroundDaemon => Some(default.background_daemon.label().to_owned()),
             Self::KeepSentDays => Some(default.keep_sent_days.to_string()),
@@ -109,6 +114,10 @@ impl Key {
                 let number: Option<i64> = word.parse().ok().filter(|number| *number >= 0);
                 number.map(Value::from).ok_or_else(invalid)
             }
+            Self::Python => {
+                let path = trim(text);
+                Path::new(path).is_absolute().then(|| path.into()).ok_or_else(invalid)
+            }
             Self::BackgroundDaemon => [BackgroundDaemon::Auto, BackgroundDaemon::Manual]
                 .into_iter()
                 .find(|daemon| daemon.label() == word)
@@ -123,6 +132,7 @@ impl Key {
             Self::Hosted => Some(config.hosted.unwrap_or(false).to_string()),
             Self::ServerUrl => config.server_url.clone(),
             Self::TokenHost => config.token_host.clone(),
+            Self::Python => config.python.clone(),
             Self::MaxQueueSize => Some(config.max_queue_size.to_string()),
             Self::BackgroundDaemon => Some(config.background_daemon.label().to_owned()),
             Self::KeepSentDays => Some(config.keep_sent_days.to_string()),
@@ -186,12 +196,16 @@ pub fn read_settings(home: &Home) -> Result<(Vec<Setting>, Vec<UnknownKey>), Fau
     let config = Config::parse(&text).map_err(|error| error.into_fault(home))?;
     let document = Document::parse(text.as_str())
         .map_err(|error| ConfigError::syntax(&text, &error).into_fault(home))?;
+    let is_set = |key: Key| {
+        let (table, leaf) = key.path();
+        document
+            .get(table)
+            .and_then(|item| item.as_table_like())
+            .is_some_and(|table| table.contains_key(leaf))
+    };
+    let settings =
+        Key::ALL.into_iter().map(|key| Setting { key, value: key.value_in(&config), is_set: is_set(key) });
     let sync = document.get("sync").and_then(|sync| sync.as_table_like());
-    let settings = Key::ALL.into_iter().map(|key| Setting {
-        key,
-        value: key.value_in(&config),
-        is_set: sync.is_some_and(|sync| sync.contains_key(key.leaf())),
-    });
     let unknown = sync.map(|sync| unknown_keys(&text, sync)).unwrap_or_default();
     Ok((settings.collect(), unknown))
 }
@@ -208,7 +222,7 @@ fn unknown_keys(text: &str, sync: &dyn TableLike) -> Vec<UnknownKey> {
         unknown.push(UnknownKey { name, line });
     };
     for (name, item) in sync.iter() {
-        let known = Key::ALL.iter().any(|key| key.leaf() == name);
+        let known = Key::ALL.iter().any(|key| key.path() == ("sync", name));
         if CONSENT_TABLES.contains(&name) {
             for (project, decision) in item.as_table_like().into_iter().flat_map(|table| table.iter()) {
                 let Some(decision) = decision.as_table_like() else { continue };
@@ -287,9 +301,12 @@ mod tests {
                 Key::ServerUrl | Key::TokenHost => "https://h.invalid",
                 Key::MaxQueueSize | Key::KeepSentDays | Key::KeepSentMib => "7",
                 Key::BackgroundDaemon => "manual",
+                Key::Python if cfg!(windows) => r"C:\py\spec-kitty.exe",
+                Key::Python => "/opt/py/bin/spec-kitty",
             };
             let value = key.normal_form(text).expect("a value");
-            let config = Config::parse(&format!("[sync]\n{} = {value}\n", key.leaf())).expect("readable");
+            let (table, leaf) = key.path();
+            let config = Config::parse(&format!("[{table}]\n{leaf} = {value}\n")).expect("readable");
             assert_eq!(key.value_in(&config).as_deref(), Some(text));
             assert_eq!(key.value_in(&Config::default()), key.default_value());
         }

@@ -5,6 +5,8 @@
 //! fault `config_unreadable`, never an empty configuration: it may hold opt-outs. Keys we do not know
 //! are left alone.
 //!
+//! `[cli] python` is the absolute path of the Python CLI.
+//!
 //! | key under `[sync]` | value |
 //! |---|---|
 //! | `hosted` | boolean: the hosted-sync switch where the variable is not set |
@@ -88,6 +90,8 @@ pub struct Config {
     pub background_daemon: BackgroundDaemon,
     /// `sync.token_host` as written.
     pub token_host: Option<String>,
+    /// `cli.python` as written.
+    pub python: Option<String>,
     consent: Switches,
     readable: bool,
 }
@@ -133,6 +137,7 @@ impl Default for Config {
             keep_sent_mib: DEFAULT_KEEP_SENT_MIB,
             background_daemon: BackgroundDaemon::Auto,
             token_host: None,
+            python: None,
             consent: Switches::default(),
             readable: true,
         }
@@ -202,17 +207,22 @@ impl Config {
 
     fn parse(text: &str) -> Result<Self, ConfigError> {
         let document = Document::parse(text).map_err(|error| ConfigError::syntax(text, &error))?;
-        let Some(sync) = document.get("sync") else { return Ok(Self::default()) };
         let reader = Reader { text };
+        let python = match document.get("cli") {
+            Some(cli) => reader.string(reader.table("cli", cli)?, "cli", "python")?,
+            None => None,
+        };
+        let Some(sync) = document.get("sync") else { return Ok(Self { python, ..Self::default() }) };
         let sync = reader.table("sync", sync)?;
         Ok(Self {
+            python,
             hosted: reader.boolean(sync, "hosted")?,
-            server_url: reader.string(sync, "server_url")?,
+            server_url: reader.string(sync, "sync", "server_url")?,
             max_queue_size: reader.size(sync, "max_queue_size")?.unwrap_or(DEFAULT_MAX_QUEUE_SIZE),
             keep_sent_days: reader.size(sync, "keep_sent_days")?.unwrap_or(DEFAULT_KEEP_SENT_DAYS),
             keep_sent_mib: reader.size(sync, "keep_sent_mib")?.unwrap_or(DEFAULT_KEEP_SENT_MIB),
             background_daemon: reader.daemon(sync, "background_daemon")?.unwrap_or_default(),
-            token_host: reader.string(sync, "token_host")?,
+            token_host: reader.string(sync, "sync", "token_host")?,
             consent: Switches {
                 projects: reader.switches(sync, "projects", project_key)?,
                 checkouts: reader.switches(sync, "checkout_overrides", str::to_owned)?,
@@ -313,9 +323,10 @@ impl Reader<'_> {
         item.as_table_like().ok_or_else(|| self.error(item, format!("`{key}` is not a table")))
     }
 
-    fn string(&self, table: &dyn TableLike, key: &str) -> Result<Option<String>, ConfigError> {
+    fn string(&self, table: &dyn TableLike, name: &str, key: &str) -> Result<Option<String>, ConfigError> {
         let Some(item) = table.get(key) else { return Ok(None) };
-        let text = item.as_str().ok_or_else(|| self.error(item, format!("`sync.{key}` is not a string")))?;
+        let text =
+            item.as_str().ok_or_else(|| self.error(item, format!("`{name}.{key}` is not a string")))?;
         Ok(Some(text.to_owned()))
     }
 
@@ -339,7 +350,7 @@ impl Reader<'_> {
     }
 
     fn daemon(&self, table: &dyn TableLike, key: &str) -> Result<Option<BackgroundDaemon>, ConfigError> {
-        let Some(word) = self.string(table, key)? else { return Ok(None) };
+        let Some(word) = self.string(table, "sync", key)? else { return Ok(None) };
         match contract::scope::trim(&word).to_lowercase().as_str() {
             "auto" => Ok(Some(BackgroundDaemon::Auto)),
             "manual" => Ok(Some(BackgroundDaemon::Manual)),

@@ -94,8 +94,28 @@ pub fn plan(project: &Project, request: &Request, _: &Clock) -> Result<Plan> {
     Ok(Planned { request: request.clone(), change: Some(change), outcome: history, plan })
 }
 
-/// The rows that can be captured. Each is judged as it will be captured, but for who captures it.
+/// The rows that can be captured.
 fn judge_rows(project: &Project, change: &Change, history: &mut History) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    each_row(project, &change.mission, |row| match judge_row(project, change, &row) {
+        None => history.stays += 1,
+        Some(Ok(event_type)) => {
+            *history.events.entry(event_type.to_owned()).or_default() += 1;
+            history.ids.extend(row.event_id().map(str::to_owned));
+            rows.push(row);
+        }
+        Some(Err(refused)) => history.refused.push(refused),
+    })?;
+    Ok(rows)
+}
+
+/// The event type of a row that can be captured; none for a row that stays. It is judged as it will be captured, but
+/// for who captures it.
+pub(crate) fn judge_row(
+    project: &Project,
+    change: &Change,
+    row: &Row,
+) -> Option<Result<&'static str, RefusedRow>> {
     let git = project.git();
     let background = Background {
         aggregate_id: change.mission.aggregate_id(),
@@ -104,28 +124,11 @@ fn judge_rows(project: &Project, change: &Change, history: &mut History) -> Resu
         branch: git.branch(),
         commit: git.commit(),
     };
-    let trial = Origin::trial();
-    let log = change.mission.path.join(FILE);
-    let mut rows = Vec::new();
-    each_row(project, &change.mission, |row| {
-        let Some(draft) = draft_of_row(&row, &background) else {
-            history.stays += 1;
-            return;
-        };
-        let (event_id, event_type) = (draft.event_id.clone(), draft.event_type);
-        let witness = Witness::LogRow { log: log.clone(), event_id: event_id.clone() };
-        match draft_to_row(draft, &trial, &mut Stamp::trial(), witness) {
-            Ok(_) => {
-                *history.events.entry(event_type.to_owned()).or_default() += 1;
-                history.ids.push(event_id);
-                rows.push(row);
-            }
-            Err(refused) => {
-                history.refused.push(RefusedRow { event_id, problem: refused.to_string() });
-            }
-        }
-    })?;
-    Ok(rows)
+    let draft = draft_of_row(row, &background)?;
+    let (event_id, event_type) = (draft.event_id.clone(), draft.event_type);
+    let witness = Witness::LogRow { log: change.mission.path.join(FILE), event_id: event_id.clone() };
+    let judged = draft_to_row(draft, &Origin::trial(), &mut Stamp::trial(), witness);
+    Some(judged.map(|_| event_type).map_err(|refused| RefusedRow { event_id, problem: refused.to_string() }))
 }
 
 /// Documents whose text travels, and events about documents.

@@ -78,7 +78,27 @@ fn parse(out: &[u8]) -> Branches {
     branches
 }
 
+/// The worktrees of the repository, the main one first, also those without a branch.
+///
+/// # Errors
+/// When git cannot be run or cannot read the repository.
+pub fn list_worktrees(project: &Project) -> Result<Vec<PathBuf>> {
+    let git = Git { worktree: &project.git().worktree };
+    let listed = git.must(&["worktree", "list", "--porcelain"], None)?;
+    Ok(listed.lines().filter_map(|line| line.strip_prefix("worktree ")).map(PathBuf::from).collect())
+}
+
 impl Branches {
+    /// The commits of all local branches.
+    pub fn local_commits(&self) -> impl Iterator<Item = &str> {
+        self.local.values().map(|branch| branch.commit.as_str())
+    }
+
+    /// The commits of all remote-tracking branches.
+    pub fn remote_commits(&self) -> impl Iterator<Item = &str> {
+        self.remote.iter().map(|(_, commit)| commit.as_str())
+    }
+
     /// The local branch of this name.
     pub fn local(&self, name: &str) -> Option<&LocalBranch> {
         self.local.get(name)

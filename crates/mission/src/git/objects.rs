@@ -134,6 +134,14 @@ impl ObjectReader {
         }
     }
 
+    /// The bytes of a file by its object name; at most `limit` of them.
+    ///
+    /// # Errors
+    /// When the repository does not have it (a partial or damaged clone), or it is too large.
+    pub fn blob(&mut self, object: &str, limit: u64) -> Result<Vec<u8>> {
+        self.ask(object, limit)?.map(|(_, bytes)| bytes).ok_or_else(|| missing(object))
+    }
+
     /// Type and bytes of an object; nothing when the repository does not have it.
     fn ask(&mut self, name: &str, limit: u64) -> Result<Option<(String, Vec<u8>)>> {
         let input = self.input.as_mut().ok_or_else(|| ended("its input is closed"))?;

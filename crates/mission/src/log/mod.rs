@@ -481,7 +481,7 @@ impl Row {
     }
 
     /// When, as written.
-    fn at(&self) -> &str {
+    pub(crate) fn at(&self) -> &str {
         match self {
             Self::Lane(row) => &row.at,
             Self::Annotation(row) => &row.at,

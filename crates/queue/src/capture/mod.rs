@@ -99,7 +99,7 @@ pub struct Settled {
 /// Adds facts to a queue; needs a [`CapturePermit`].
 #[derive(Debug)]
 pub struct Writer {
-    store: ScopedDb,
+    pub(crate) store: ScopedDb,
     capacity: Capacity,
 }
 

@@ -5,7 +5,7 @@ use super::reader::read_only;
 use crate::error::ObserveError;
 use crate::file::{self, DbFile, Fingerprint, JournalMode, Role};
 use crate::store::{Abort, fault, meta};
-use crate::{birth, health, schema};
+use crate::{birth, hand_over, health, schema};
 use contract::{Fault, LegacyRowCounts, Remedy};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,8 @@ pub struct ActiveObservation {
     pub queue_id: Option<String>,
     /// What an earlier command that may write counted in the legacy queue DB.
     pub legacy_pin: Option<LegacyPin>,
+    /// Whether a hand-over is at work, or was interrupted.
+    pub hand_overs: bool,
 }
 
 /// Observes the active queue DB: its id, its schema, the legacy pin. Flat in the number of rows.
@@ -45,6 +47,7 @@ pub fn observe_active(path: &Path) -> Result<ActiveObservation, ObserveError> {
             exists: true,
             queue_id: meta.get("queue_id").cloned(),
             legacy_pin: meta.get(PIN).and_then(|text| LegacyPin::parse(text)),
+            hand_overs: hand_over::any(conn)?,
         })
     })?;
     let seen =

@@ -77,6 +77,50 @@ pub fn watch_signals(act: impl Fn(&'static str) + Send + 'static) -> io::Result<
     Ok(())
 }
 
+/// Signals to this process while it waits for a child that works in its place. None of them ends this process. A terminal
+/// sends its own to the child as well; all others are sent on.
+#[derive(Debug)]
+pub struct ChildSignals {
+    signals: signal_hook::iterator::Signals,
+}
+
+impl ChildSignals {
+    /// Takes the signals from now on. A child that is started after this has none of these handlers.
+    ///
+    /// # Errors
+    /// The handlers cannot be had.
+    pub fn catch() -> io::Result<Self> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+        let signals = [SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2];
+        Ok(Self { signals: signal_hook::iterator::Signals::new(signals)? })
+    }
+
+    /// Waits for the child, and sends on what arrives meanwhile; with `by_terminal` not what the keys of a terminal send.
+    ///
+    /// # Errors
+    /// The child cannot be waited for.
+    pub fn wait(self, child: &mut Child, by_terminal: bool) -> io::Result<std::process::ExitStatus> {
+        use rustix::process::{Signal as Raw, WaitId, WaitIdOptions};
+        use signal_hook::consts::{SIGINT, SIGQUIT};
+        let Self { mut signals } = self;
+        let (pid, handle) = (Pid::from_child(child), signals.handle());
+        let forward = move || {
+            let others = |signal: &i32| !by_terminal || ![SIGINT, SIGQUIT].contains(signal);
+            for signal in signals.forever().filter(others).filter_map(Raw::from_named_raw) {
+                // A child that has ended hears nothing any more.
+                let _ = rustix::process::kill_process(pid, signal);
+            }
+        };
+        let forwarder = std::thread::Builder::new().name("signals".to_owned()).spawn(forward)?;
+        // Without reaping it: until the forwarder has ended, the pid is the child's.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while matches!(rustix::process::waitid(WaitId::Pid(pid), options), Err(rustix::io::Errno::INTR)) {}
+        handle.close();
+        drop(forwarder.join());
+        child.wait()
+    }
+}
+
 /// A process that cannot be mistaken for a later one of the same pid: on Linux a pidfd, elsewhere the pid,
 /// used at once after its start time was compared.
 #[derive(Debug)]

@@ -133,3 +133,25 @@ pub fn end_group(child: &mut Child) {
 pub fn die() -> ! {
     std::process::abort()
 }
+
+/// Signals to this process while it waits for a child: here the console tells both.
+#[derive(Debug)]
+pub struct ChildSignals;
+
+impl ChildSignals {
+    /// Nothing is to be taken here.
+    ///
+    /// # Errors
+    /// None.
+    pub fn catch() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    /// Waits for the child.
+    ///
+    /// # Errors
+    /// The child cannot be waited for.
+    pub fn wait(self, child: &mut Child, _by_terminal: bool) -> io::Result<std::process::ExitStatus> {
+        child.wait()
+    }
+}

@@ -1,6 +1,8 @@
-//! `doctor paths`: every verb with its class, from the command tree that the program runs by.
+//! `doctor paths`: every verb with its class, from the command tree that the program runs by and from the list of the
+//! verbs that it hands to the Python CLI.
 
 use crate::args::Cli;
+use crate::front;
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use clap::{CommandFactory, Parser};
 use serde::Serialize;
@@ -34,11 +36,14 @@ struct PathLine {
     verb: String,
     class: Class,
     needs: &'static str,
+    /// `python` for a verb that is handed to the Python CLI.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runs_in: Option<&'static str>,
 }
 
 impl PathLine {
     const fn of(verb: String, class: Class) -> Self {
-        Self { verb, class, needs: class.needs() }
+        Self { verb, class, needs: class.needs(), runs_in: None }
     }
 }
 
@@ -50,7 +55,8 @@ impl Render for Inventory {
         for path in &self.paths {
             let class = serde_json::to_value(path.class).unwrap_or_default();
             let class = class.as_str().unwrap_or_default();
-            let _ = writeln!(out, "{:<width$}  {class}", path.verb);
+            let elsewhere = if path.runs_in.is_some() { ", in the Python CLI" } else { "" };
+            let _ = writeln!(out, "{:<width$}  {class}{elsewhere}", path.verb);
             needs.entry(class.to_owned()).or_insert(path.needs);
         }
         // Once for each class: beside each verb it would be wider than a terminal.
@@ -76,6 +82,13 @@ fn inventory() -> Vec<PathLine> {
             );
         }
     }
+    let handed = front::verbs::all().filter(|verb| paths.iter().all(|path| path.verb != verb.words));
+    let handed: Vec<_> = handed.map(|verb| (verb.words.to_owned(), verb.class)).collect();
+    paths.extend(
+        handed
+            .into_iter()
+            .map(|(verb, class)| PathLine { runs_in: Some("python"), ..PathLine::of(verb, class) }),
+    );
     paths.sort_by(|one, other| one.verb.cmp(&other.verb));
     paths
 }
@@ -283,6 +296,7 @@ mod tests {
             ),
         ];
         let found = inventory();
+        let found: Vec<_> = found.iter().filter(|path| path.runs_in.is_none()).collect();
         for (class, verbs) in table {
             let of_class: Vec<_> =
                 found.iter().filter(|path| path.class == class).map(|path| path.verb.as_str()).collect();
