@@ -67,12 +67,23 @@ fn problem(path: &Path, depth: &str) -> Option<String> {
     if is_this_program(path) {
         return Some("is this program".to_owned());
     }
+    if is_entry_point(path) {
+        return None;
+    }
     match version(path, depth) {
         Ok(text) if text.starts_with(VERSION_HEAD) => None,
         Ok(text) if text.is_empty() => Some("prints no version".to_owned()),
         Ok(text) => Some(format!("is another program: `{}`", contract::text::printable(&text))),
         Err(error) => Some(format!("cannot be run: {error}")),
     }
+}
+
+/// Whether a program is the script by which an installer starts the Python CLI: this program is none. Asking it for its
+/// version would start Python twice for each command.
+fn is_entry_point(path: &Path) -> bool {
+    let file = system::bounded_read::read_small_file(path, MOST).ok().flatten();
+    let text = file.map(|file| String::from_utf8_lossy(&file.bytes).into_owned()).unwrap_or_default();
+    text.starts_with("#!") && text.contains("\nfrom specify_cli import ")
 }
 
 /// The first line that `--version` prints.

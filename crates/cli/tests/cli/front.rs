@@ -269,6 +269,20 @@ fn this_program_on_the_path_is_passed_over() {
     assert_eq!(calls(&world), "charter context --action specify|1|0|\n");
 }
 
+/// The script of an installer is known without starting it.
+#[test]
+fn entry_point_of_an_installer_is_run_once() {
+    let mut world = World::new(BINARY);
+    let program = world.user_home().join("py/spec-kitty");
+    write_program(
+        &program,
+        "#!/bin/sh\n: '\nfrom specify_cli import main\n'\necho \"$*\" >> \"$HOME/calls\"\n",
+    );
+    put_on_path(&mut world, &[program.parent().unwrap()]);
+    let _ = world.run(["dashboard", "--port", "1"]).exits(0);
+    assert_eq!(calls(&world), "dashboard --port 1\n");
+}
+
 #[test]
 fn configured_program_wins_and_a_relative_path_entry_does_not_count() {
     let mut world = World::new(BINARY);
