@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::dialect::Dialect;
 use crate::document::read_names;
 use crate::error::{MissionError, Result};
+use crate::git::branches::read_branches;
 use crate::lane::Lane;
 use crate::log::{self, ExecutionMode, FactKind, FactRow, LaneMove, LaneRow, Row};
 use crate::mission_log::{MissionLog, read_mission_log};
@@ -70,7 +71,7 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
         change.append(rows)?;
         change.refresh_status()?;
     }
-    if let Some(text) = lanes_text(project, &change.mission, &judged, clock) {
+    if let Some(text) = lanes_text(project, &change.mission, &judged, clock)? {
         change.files.insert(change.mission.path.join(allocation::FILE), text.into_bytes());
     }
     let commit = files_to_commit(&change)?;
@@ -242,12 +243,12 @@ fn lanes_text(
     mission: &MissionDirectory,
     judged: &Judged,
     clock: &Clock,
-) -> Option<String> {
-    let allocation = judged.allocation.as_ref()?;
+) -> Result<Option<String>> {
+    let Some(allocation) = &judged.allocation else { return Ok(None) };
     let known = judged.known_lanes.as_ref();
     if let Some(known) = known.filter(|_| judged.keeps_lanes) {
         let grown = known.allocation() != allocation;
-        return Some(if grown { known.extended(allocation) } else { known.text.clone() });
+        return Ok(Some(if grown { known.extended(allocation) } else { known.text.clone() }));
     }
     let render = |computed_at: &str, planning_commit: Option<&str>| {
         let header = Header {
@@ -264,13 +265,12 @@ fn lanes_text(
         let computed_at = known.text("computed_at").unwrap_or_default();
         render(computed_at, known.text("planning_commit_sha")) == known.text
     });
-    Some(match same {
-        Some(known) => known.text.clone(),
-        None => {
-            let is_here = project.branch().is_ok_and(|branch| branch == judged.target);
-            render(&clock.now().iso(), project.git().commit().filter(|_| is_here))
-        }
-    })
+    if let Some(known) = same {
+        return Ok(Some(known.text.clone()));
+    }
+    let branches = read_branches(project)?;
+    let tip = branches.local(&judged.target).map(|branch| branch.commit.as_str());
+    Ok(Some(render(&clock.now().iso(), tip)))
 }
 
 /// Log, status, `tasks.md`, `lanes.json` and everything directly in `tasks/`, as far as it will exist.
