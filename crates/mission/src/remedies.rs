@@ -40,6 +40,7 @@ pub enum ErrorCode {
     DependencyDisagreement,
     CanceledWpDependency,
     RequirementMappingInvalid,
+    RequirementUndeclared,
     OwnershipInvalid,
     OwnershipContradictionCodeChangeEmptyOwnedFiles,
     InvalidWpOwnedFilesKittySpecs,
@@ -147,6 +148,9 @@ impl ErrorCode {
             Self::RequirementMappingInvalid => {
                 "name the requirements each work package covers in the `requirement_refs` of its front matter"
             }
+            Self::RequirementUndeclared => {
+                "declare it in spec.md by a table row, a heading or a list item that begins with it, or name another"
+            }
             Self::OwnershipInvalid => "correct `owned_files` and `authoritative_surface` in the front matter",
             Self::OwnershipContradictionCodeChangeEmptyOwnedFiles => {
                 "name the files in `owned_files`, or remove the line to have them inferred"
@@ -202,13 +206,14 @@ impl ErrorCode {
 }
 
 /// The facts that are worth a line each, with their words. What else a document holds is for scripts.
-const LINES: [(&str, &str); 9] = [
+const LINES: [(&str, &str); 10] = [
     ("unread_files", "not read"),
     ("missing_wp_sections", "without a section in tasks.md"),
     ("extra_wp_sections", "without a file in tasks/"),
     ("missing_requirement_refs_wps", "without requirement_refs"),
     ("unknown_requirement_refs", "unknown to spec.md"),
     ("unmapped_functional_requirements", "covered by no work package"),
+    ("parsed_spec_ids", "declared"),
     ("ownership_errors", "conflict"),
     ("ownership_contradiction_wp_ids", "own nothing"),
     ("available_missions", "missions"),

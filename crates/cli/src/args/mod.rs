@@ -48,7 +48,7 @@ impl Cli {
 pub(crate) struct MissionArg {
     /// The mission: the name it was created with, its directory, its id, or the first eight
     /// characters of that
-    #[arg(long, value_name = "HANDLE")]
+    #[arg(long, alias = "feature", value_name = "HANDLE")]
     pub(crate) mission: Option<String>,
 }
 

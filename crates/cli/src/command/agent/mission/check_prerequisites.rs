@@ -20,7 +20,7 @@ pub(crate) struct PrerequisitesArgs {
     #[arg(long)]
     paths_only: bool,
     /// Require tasks.md as well
-    #[arg(long)]
+    #[arg(long, alias = "require-tasks")]
     include_tasks: bool,
 }
 

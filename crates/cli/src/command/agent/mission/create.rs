@@ -13,7 +13,7 @@ pub(crate) struct MissionCreateArgs {
     /// Name of the mission in kebab-case
     slug: String,
     /// Kind of mission
-    #[arg(long, value_name = "TYPE", default_value = "software-dev")]
+    #[arg(long, alias = "mission", value_name = "TYPE", default_value = "software-dev")]
     mission_type: String,
     /// Branch to plan on and to merge into [default: the current branch]
     #[arg(long, value_name = "BRANCH")]
@@ -28,8 +28,11 @@ pub(crate) struct MissionCreateArgs {
     #[arg(long, value_name = "TEXT")]
     purpose_context: Option<String>,
     /// Record in meta.json that the work is merged by a pull request
-    #[arg(long)]
+    #[arg(long, overrides_with = "_no_pr_bound")]
     pr_bound: bool,
+    /// The default, spelled out
+    #[arg(long = "no-pr-bound", overrides_with = "pr_bound", hide = true)]
+    _no_pr_bound: bool,
     /// Accepted for calls written for earlier releases; ignored
     #[arg(long = "branch-strategy", value_parser = ["already-confirmed"], value_name = "ANSWER", hide = true)]
     _branch_strategy: Option<String>,

@@ -2,6 +2,8 @@
 
 mod add_history;
 pub(super) mod list;
+mod list_dependents;
+mod map_requirements;
 mod mark_status;
 mod move_task;
 
@@ -16,6 +18,8 @@ pub(crate) enum TaskCommand {
     MoveTask(move_task::MoveTaskArgs),
     MarkStatus(mark_status::MarkStatusArgs),
     AddHistory(add_history::AddHistoryArgs),
+    MapRequirements(map_requirements::MapRequirementsArgs),
+    ListDependents(list_dependents::DependentsArgs),
 }
 
 impl TaskCommand {
@@ -25,6 +29,8 @@ impl TaskCommand {
             Self::MoveTask(args) => Box::new(args),
             Self::MarkStatus(args) => Box::new(args),
             Self::AddHistory(args) => Box::new(args),
+            Self::MapRequirements(args) => Box::new(args),
+            Self::ListDependents(args) => Box::new(args),
         }
     }
 }

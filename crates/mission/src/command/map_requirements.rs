@@ -1,0 +1,273 @@
+//! `agent tasks map-requirements`: which requirements a work package covers, in its front matter, and which
+//! tickets of a tracker it belongs to.
+//!
+//! Everything is judged before the first write. Running it again changes nothing.
+
+use super::move_task::auto_commit;
+use super::{Planned, Recorded, missing_file};
+use crate::clock::Clock;
+use crate::dialect::Dialect;
+use crate::error::{MissionError, Result};
+use crate::front_matter::{Scalar, WorkPackage, edit, read_work_package};
+use crate::log::{Annotation, Row};
+use crate::mission_log::read_mission_log;
+use crate::outgoing::CaptureReport;
+use crate::planning::read_planning;
+use crate::project::Project;
+use crate::remedies::ErrorCode;
+use crate::tasks::{self, is_functional, references, spec_requirements};
+use crate::transaction::{Change, Done};
+use crate::work_package::{is_wp_id, read_wp_files};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Who acted, in the rows this command writes.
+const ACTOR: &str = "spec-kitty agent tasks map-requirements";
+
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// `--mission`.
+    pub mission: Option<String>,
+    /// `--wp`: one work package.
+    pub wp_id: Option<String>,
+    /// `--refs`: its requirements, with commas between them.
+    pub refs: Option<String>,
+    /// `--batch`: a JSON object, `{"WP01": ["FR-001"]}`.
+    pub batch: Option<String>,
+    /// `--replace`: what the front matter names already goes away.
+    pub replace: bool,
+    /// `--tracker-ref`: tickets of the work package.
+    pub tracker_refs: Vec<String>,
+    /// `--auto-commit` or `--no-auto-commit`; what the project's config says without either.
+    pub commit: Option<bool>,
+}
+
+/// Everything that will be written, validated.
+pub type Plan = Planned<Request, Mapped>;
+
+/// How many of the functional requirements are covered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Coverage {
+    /// All that the spec declares.
+    pub total_functional: usize,
+    /// Those that some work package covers.
+    pub mapped_functional: usize,
+    /// The others.
+    pub unmapped_functional: Vec<String>,
+}
+
+/// What is mapped.
+#[derive(Clone, Debug, Serialize)]
+pub struct Mapped {
+    /// `success`.
+    pub result: &'static str,
+    /// Directory name.
+    pub mission_slug: String,
+    /// What was asked for, by work package.
+    pub mapped: BTreeMap<String, BTreeSet<String>>,
+    /// What each work package covers now.
+    pub total_mappings: BTreeMap<String, BTreeSet<String>>,
+    /// How much of the spec is covered now.
+    pub coverage: Coverage,
+    /// Whether there was anything to commit.
+    pub committed: bool,
+    /// The commit.
+    pub commit_sha: Option<String>,
+    /// Ids that stand in prose of the spec and count nowhere.
+    pub bare_prose_requirement_ids: Vec<String>,
+    /// References of the mission's work packages that the spec does not declare.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// What was captured.
+    pub capture: CaptureReport,
+}
+
+/// What is asked for, by work package.
+type Mappings = BTreeMap<String, BTreeSet<String>>;
+
+impl Request {
+    /// Judges the arguments by themselves.
+    pub fn check(&self) -> Result<()> {
+        self.mappings().map(|_| ())
+    }
+
+    fn mappings(&self) -> Result<Mappings> {
+        let wrong = |name, problem: &str| Err(MissionError::Argument { name, problem: problem.to_owned() });
+        if self.tracker_refs.iter().any(|text| text.trim().is_empty() || text.contains(char::is_control)) {
+            return wrong("--tracker-ref", "must be one line that is not blank");
+        }
+        let (mappings, name) = match (&self.batch, &self.wp_id, &self.refs) {
+            (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
+                return wrong("--batch", "says it for several work packages: leave --wp and --refs out");
+            }
+            (Some(_), None, None) if !self.tracker_refs.is_empty() => {
+                return wrong("--tracker-ref", "belongs to one work package: name it with --wp");
+            }
+            (Some(batch), None, None) => (batch_of(batch)?, "--batch"),
+            (None, Some(wp_id), Some(refs)) => {
+                let refs = refs.split(',').map(|text| text.trim().to_uppercase());
+                let refs = refs.filter(|text| !text.is_empty()).collect();
+                (Mappings::from([(wp_id.trim().to_uppercase(), refs)]), "--refs")
+            }
+            (None, Some(wp_id), None) if !self.tracker_refs.is_empty() => {
+                (Mappings::from([(wp_id.trim().to_uppercase(), BTreeSet::new())]), "--wp")
+            }
+            _ => return wrong("--wp", "needs --refs or --tracker-ref; --batch maps several work packages"),
+        };
+        if let Some(id) = mappings.keys().find(|id| !is_wp_id(id)) {
+            let shown = contract::text::printable(id);
+            let problem = format!("`{shown}` is no work package: WP and two digits, like WP01");
+            return wrong(if name == "--batch" { name } else { "--wp" }, &problem);
+        }
+        match mappings.values().flatten().find(|id| references(id) != [(*id).clone()]) {
+            Some(id) => {
+                let shown = contract::text::printable(id);
+                wrong(name, &format!("`{shown}` is no requirement: FR-, NFR- or C- and digits, like FR-001"))
+            }
+            None => Ok(mappings),
+        }
+    }
+}
+
+fn batch_of(text: &str) -> Result<Mappings> {
+    let batch: BTreeMap<String, Vec<String>> =
+        serde_json::from_str(text).map_err(|error| MissionError::Argument {
+            name: "--batch",
+            problem: format!("is not a JSON object like {{\"WP01\": [\"FR-001\"]}}: {error}"),
+        })?;
+    let upper = |refs: Vec<String>| refs.into_iter().map(|id| id.trim().to_uppercase()).collect();
+    Ok(batch.into_iter().map(|(id, refs)| (id.trim().to_uppercase(), upper(refs))).collect())
+}
+
+/// Plans the mapping.
+pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan> {
+    let mappings = request.mappings()?;
+    let commits = request.commit.map_or_else(|| auto_commit(project), Ok)?;
+    let mission = project.mission(request.mission.as_deref())?;
+    let spec_file = mission.path.join("spec.md");
+    let spec = read_planning(&mission.path, "spec.md")?.ok_or_else(|| missing_file(&spec_file))?;
+    let known = spec_requirements(&spec);
+    let text = read_planning(&mission.path, tasks::FILE)?.unwrap_or_default();
+    let stated = tasks::requirement_graph(&text);
+    let mut files: BTreeMap<String, WorkPackage> = BTreeMap::new();
+    for path in read_wp_files(&mission.path)? {
+        files.extend(read_work_package(&path)?.map(|wp| (wp.id.clone(), wp)));
+    }
+    let absent: Vec<_> = mappings.keys().filter(|id| !files.contains_key(*id)).collect();
+    if let Some(first) = absent.first() {
+        return Err(MissionError::invalid(
+            ErrorCode::WorkPackageNotFound,
+            format!("no work package {first} in {}", mission.slug),
+            &json!({ "unknown_wps": absent }),
+        ));
+    }
+    let unknown: BTreeSet<_> =
+        mappings.values().flatten().filter(|id| !known.declared.contains(id)).collect();
+    if let Some(first) = unknown.first() {
+        return Err(MissionError::invalid(
+            ErrorCode::RequirementUndeclared,
+            format!("{} declares no {first}", contract::text::path(&spec_file)),
+            &json!({ "unknown_refs": unknown, "parsed_spec_ids": known.declared }),
+        ));
+    }
+    let log = read_mission_log(project, &mission)?;
+    let dialect = mission.dialect(&log);
+    let mut change = Change::of(mission, log);
+    let (mut totals, mut written) = (Mappings::new(), Vec::new());
+    for (id, wp) in &files {
+        let own: BTreeSet<String> = references(&wp.requirement_refs.join("\n")).into_iter().collect();
+        let fallback = || stated.get(id).into_iter().flatten().cloned().collect();
+        let mut covered = if own.is_empty() { fallback() } else { own.clone() };
+        let mut changes = Vec::new();
+        if let Some(asked) = mappings.get(id).filter(|asked| !asked.is_empty()) {
+            if request.replace {
+                covered.clear();
+            }
+            covered.extend(asked.iter().cloned());
+            if covered != own {
+                changes.push(("requirement_refs", Scalar::List(covered.iter().cloned().collect())));
+            }
+        }
+        if mappings.contains_key(id) && dialect == Dialect::Rc11 {
+            changes.extend(tracker_change(wp, request));
+        }
+        if !changes.is_empty() {
+            change.files.insert(wp.path.clone(), edit(wp, &changes)?.into_bytes());
+            written.push(wp.path.clone());
+        }
+        totals.insert(id.clone(), covered);
+    }
+    if let (Dialect::Current, Some(wp_id)) = (dialect, &request.wp_id)
+        && !request.tracker_refs.is_empty()
+    {
+        let key = if request.replace { "tracker_refs_replace" } else { "tracker_refs" };
+        let refs: Vec<&str> = request.tracker_refs.iter().map(|text| text.trim()).collect();
+        change.append(vec![Row::Annotation(Annotation {
+            event_id: clock.ulid(),
+            wp_id: wp_id.trim().to_uppercase(),
+            at: clock.now().iso(),
+            actor: ACTOR.to_owned(),
+            delta: [(key.to_owned(), json!(refs))].into_iter().collect(),
+        })])?;
+        change.refresh_status()?;
+    }
+    let functional: Vec<&String> = known.declared.iter().filter(|id| is_functional(id)).collect();
+    let covered: BTreeSet<&String> = totals.values().flatten().collect();
+    let open: Vec<String> =
+        functional.iter().filter(|id| !covered.contains(**id)).map(|id| (*id).clone()).collect();
+    let stale = |(id, refs): (&String, &BTreeSet<String>)| {
+        let stale: Vec<_> = refs.iter().filter(|id| !known.declared.contains(id)).cloned().collect();
+        (!stale.is_empty()).then(|| format!("{id}: spec.md does not declare {}", stale.join(", ")))
+    };
+    let outcome = Mapped {
+        result: "success",
+        mission_slug: change.mission.slug.clone(),
+        warnings: totals.iter().filter_map(stale).collect(),
+        coverage: Coverage {
+            total_functional: functional.len(),
+            mapped_functional: functional.len() - open.len(),
+            unmapped_functional: open,
+        },
+        total_mappings: totals.into_iter().filter(|(_, refs)| !refs.is_empty()).collect(),
+        committed: false,
+        commit_sha: None,
+        bare_prose_requirement_ids: known.bare.into_iter().map(|(_, id)| id).collect(),
+        capture: CaptureReport::default(),
+        mapped: mappings,
+    };
+    if written.is_empty() && request.tracker_refs.is_empty() {
+        return Ok(Planned { request: request.clone(), change: None, outcome, plan });
+    }
+    if commits && !written.is_empty() {
+        let ids: Vec<&str> = outcome.mapped.keys().map(String::as_str).collect();
+        change.commit = Some((written, format!("chore: Map requirements for {}", ids.join(", "))));
+    }
+    Ok(Planned { request: request.clone(), change: Some(change), outcome, plan })
+}
+
+/// The tickets in the front matter of a mission that only earlier releases write.
+fn tracker_change(wp: &WorkPackage, request: &Request) -> Option<(&'static str, Scalar)> {
+    let listed = match wp.get("tracker_refs") {
+        Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        Some(Value::String(text)) => text.split(',').map(|item| item.trim().to_owned()).collect(),
+        _ => Vec::new(),
+    };
+    let mut wanted: Vec<String> = if request.replace { Vec::new() } else { listed.clone() };
+    for text in request.tracker_refs.iter().map(|text| text.trim()) {
+        if !wanted.iter().any(|known| known == text) {
+            wanted.push(text.to_owned());
+        }
+    }
+    (!request.tracker_refs.is_empty() && wanted != listed).then_some(("tracker_refs", Scalar::List(wanted)))
+}
+
+impl Recorded for Mapped {
+    fn record(&mut self, done: Done) {
+        self.warnings.extend(done.notes);
+        self.committed = done.commit.is_some();
+        self.commit_sha = done.commit;
+        self.capture = done.capture;
+    }
+}
