@@ -1,4 +1,4 @@
-//! Why no authenticated identity is present, and the one choice of the remedy.
+//! Missing authentication: its reason and its remedy.
 
 use crate::remedy::Remedy;
 use crate::server_url;
@@ -25,7 +25,7 @@ pub enum AuthAbsence {
 }
 
 impl AuthAbsence {
-    /// The reason as `auth_absent_reason` and every text give it.
+    /// The text of `auth_absent_reason`.
     pub fn reason(self) -> String {
         match self {
             Self::LoggedOut => "not logged in".to_owned(),
@@ -38,19 +38,19 @@ impl AuthAbsence {
     }
 }
 
-/// What the remedy of a login depends on.
+/// Facts that decide the remedy of a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoginState {
     /// Why the login is not authenticated; none for one that the server no longer accepts.
     pub absence: Option<AuthAbsence>,
     /// The variable of the CI token that decides, if one is set.
     pub token_variable: Option<&'static str>,
-    /// Whether `auth login` would know its server: a valid one is configured.
+    /// Whether a valid server is configured, so that `auth login` needs no argument.
     pub server_known: bool,
 }
 
 impl LoginState {
-    /// What gives this machine an accepted login. Every command that names a login asks here.
+    /// The remedy that leads to an accepted login. No other code chooses it.
     pub fn remedy(self) -> Remedy {
         match self {
             // No session is used while a token is set.
@@ -68,8 +68,8 @@ impl LoginState {
 }
 
 impl LoginState {
-    /// What gives this machine another server: a login, or the variable of a CI token, which no login
-    /// changes.
+    /// The remedy that changes the server: a login, or the variable of a CI token, which a login does not
+    /// change.
     pub fn server_remedy(self, variable: &str) -> Remedy {
         match self.token_variable {
             Some(_) => server_url::correct_by_hand(variable),
@@ -78,12 +78,12 @@ impl LoginState {
     }
 }
 
-/// An absent login: why, and what helps.
+/// A missing authentication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthAbsent {
-    /// Why.
+    /// Its reason.
     pub why: AuthAbsence,
-    /// What helps, chosen by [`LoginState::remedy`].
+    /// Its remedy, chosen by [`LoginState::remedy`].
     pub remedy: Remedy,
 }
 

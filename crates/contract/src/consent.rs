@@ -1,4 +1,4 @@
-//! Consent: the decision of the machine's config about sending the rows of one project.
+//! Consent: the configured decision about sending the rows of one project.
 
 use serde::Serialize;
 
@@ -9,34 +9,34 @@ use serde::Serialize;
 pub enum Consent {
     /// An explicit yes, to rows from these instants on.
     OptedIn(Start),
-    /// An explicit no: nothing is captured, and what waits is held.
+    /// Opted out: nothing is captured, and waiting rows are held.
     OptedOut,
-    /// No daemon was asked.
+    /// No decision is recorded.
     #[default]
     Unset,
 }
 
 impl Consent {
-    /// A yes to every row, however old.
+    /// Opted in for rows of any age.
     pub const ALWAYS: Self = Self::OptedIn(Start::ALWAYS);
 }
 
-/// From when on an explicit yes speaks. An opt-in starts from its own instant: older rows stay held until
-/// they are released, in whatever queue of the machine they wait and whenever they are imported.
+/// Instants from which an opt-in applies. Older rows stay held until they are released, whichever queue
+/// they wait in and whenever they are imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Start {
-    /// The first instant of rows that this program captured, Unix seconds. Later than always only after
-    /// an opt-out: what was captured before anybody decided may leave.
+    /// For rows that this program captured, Unix seconds. Set only by an opt-in after an opt-out: rows
+    /// captured before any decision may be sent.
     pub captured: i64,
-    /// The first instant of rows that another program wrote, Unix seconds.
+    /// For rows that another program wrote, Unix seconds.
     pub found: i64,
 }
 
 impl Start {
-    /// No row is too old.
+    /// No lower bound.
     pub const ALWAYS: Self = Self { captured: i64::MIN, found: i64::MIN };
 
-    /// The stricter of two.
+    /// The later instants of two starts.
     #[must_use]
     pub fn later(self, other: Self) -> Self {
         Self { captured: self.captured.max(other.captured), found: self.found.max(other.found) }

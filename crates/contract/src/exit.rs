@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// How a command ends. Stable: scripts depend on the numbers.
+/// Exit code of a command. Stable: scripts depend on the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitCode {
     /// Done; also: nothing to do, the switch is off, `result: blocked`.

@@ -1,4 +1,4 @@
-//! The closed list of canonical failure names, and faults: what could not be observed.
+//! The closed list of canonical failure names, and faults: observations that failed.
 
 use crate::remedy::Remedy;
 use serde::ser::SerializeStruct;
@@ -17,7 +17,7 @@ macro_rules! named {
         pub enum $enum { $($(#[$doc])* $variant,)+ }
 
         impl $enum {
-            /// Every one, in canonical order.
+            /// All of them, in canonical order.
             pub const ALL: [Self; [$($name),+].len()] = [$(Self::$variant),+];
 
             /// The canonical name.
@@ -49,9 +49,9 @@ named! {
 }
 
 named! {
-    /// Why a fact could not be observed, or why an observation makes the machine incoherent.
+    /// Code of an observation that failed, or that makes the machine incoherent.
     pub enum FaultCode {
-        /// The daemon owner record exists and cannot be read as one.
+        /// The daemon owner record exists and is not valid.
         OwnerRecordUnreadable = "owner_record_unreadable",
         /// The owner lock is held and the record is not its holder's.
         OwnerRecordStale = "owner_record_stale",
@@ -67,7 +67,7 @@ named! {
         QueueRecoveryNeeded = "queue_recovery_needed",
         /// The queue DB was written by a newer release.
         QueueSchemaNewer = "queue_schema_newer",
-        /// The queue DB is not the one a permit or the live daemon knew.
+        /// The queue DB is not the one that a permit or the live daemon opened.
         QueueIdentityChanged = "queue_identity_changed",
         /// SPEC_KITTY_HOME points to an empty place while `~/.spec-kitty` holds state.
         HomeAmbiguous = "home_ambiguous",
@@ -75,7 +75,7 @@ named! {
         HomeNotPrivate = "home_not_private",
         /// The server URL that decides cannot be used for any request.
         ServerUrlInvalid = "server_url_invalid",
-        /// A daemon of this home runs that the owner record does not name.
+        /// A running daemon of this home is not the one in the owner record.
         StrayDaemon = "stray_daemon",
     }
 }
@@ -129,16 +129,16 @@ impl fmt::Display for FailureName {
     }
 }
 
-/// Something that could not be read, or must not be trusted. Never silently "absent".
+/// A file that could not be read or must not be trusted. It never counts as absent.
 ///
 /// JSON: `{code, path, detail, remediation_hint}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Which one.
+    /// Its code.
     pub code: FaultCode,
-    /// The file it is about, when there is one.
+    /// The affected file, if there is one.
     pub path: Option<PathBuf>,
-    /// What is wrong, in one sentence, without the path.
+    /// The fault in one sentence, without the path.
     pub detail: String,
     /// Its remedy.
     pub remedy: Remedy,

@@ -1,4 +1,4 @@
-//! The identity of the process that asks: six facts and a pid.
+//! Foreground identity: six facts and a pid.
 
 use serde::{Serialize, Serializer};
 use std::path::{Path, PathBuf};
@@ -20,8 +20,8 @@ pub struct ForegroundIdentity {
     pub server_url: Option<String>,
     /// `principal/team`, or the principal alone.
     pub team_or_user: Option<String>,
-    /// The active queue DB: the scoped one, or the legacy one when no scope can be derived; empty when
-    /// something is unreadable: unknown.
+    /// The active queue DB: the scoped one, or the legacy one when no scope can be derived; empty (unknown)
+    /// when a source of the scope is unreadable.
     #[serde(serialize_with = "raw_path")]
     pub queue_db_path: PathBuf,
     /// Process id.

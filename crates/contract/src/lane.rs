@@ -1,18 +1,18 @@
 //! The lanes of a work package: one vocabulary for files, commands and events.
 //!
-//! Which moves are allowed is not decided here: `event::transition` has the published contract's rules,
-//! the mission crate those of a mission's own status machine.
+//! Transitions: `event::transition` has the rules of the published contract, the `mission` crate those of a
+//! mission's status machine.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Where a work package stands.
+/// State of a work package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lane {
-    /// Not begun.
+    /// Not started.
     Planned,
-    /// Received.
+    /// Assigned.
     Claimed,
     /// Being worked on.
     InProgress,
@@ -22,9 +22,9 @@ pub enum Lane {
     InReview,
     /// Reviewed and accepted.
     Approved,
-    /// Landed.
+    /// Merged.
     Done,
-    /// Cannot go on.
+    /// Cannot continue.
     Blocked,
     /// Will not be done.
     Canceled,
@@ -87,17 +87,17 @@ impl Lane {
         if name == "doing" { Some(Self::InProgress) } else { Self::named(name) }
     }
 
-    /// The lane a person means: trimmed, in any case, and `doing` for `in_progress`.
+    /// The lane of user input: trimmed, in any case, and `doing` for `in_progress`.
     pub fn typed(text: &str) -> Option<Self> {
         Self::published(&text.trim().to_lowercase())
     }
 
-    /// Whether leaving this lane takes force.
+    /// Whether leaving this lane requires force.
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Done | Self::Canceled)
     }
 
-    /// How far along the way to `done` this lane is; none off the way.
+    /// Position on the path to `done`; none for a lane beside it.
     pub const fn progress(self) -> Option<u8> {
         match self {
             Self::Planned => Some(0),
@@ -111,7 +111,7 @@ impl Lane {
         }
     }
 
-    /// Whether `to` lies behind this lane on the way to `done`.
+    /// Whether `to` precedes this lane on the path to `done`.
     pub fn is_backward_to(self, to: Self) -> bool {
         self.progress().zip(to.progress()).is_some_and(|(here, there)| there < here)
     }
@@ -128,7 +128,7 @@ mod tests {
     use super::Lane;
 
     #[test]
-    fn people_and_events_may_say_doing_and_files_may_not() {
+    fn doing_is_an_alias_in_input_and_events_not_in_files() {
         assert_eq!(Lane::typed(" Doing "), Some(Lane::InProgress));
         assert_eq!(Lane::typed("FOR_REVIEW"), Some(Lane::ForReview));
         assert_eq!(Lane::named("doing"), None);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn blocked_is_neither_before_nor_behind_anything() {
+    fn blocked_has_no_position_on_the_path() {
         assert!(Lane::Approved.is_backward_to(Lane::Planned));
         assert!(!Lane::Planned.is_backward_to(Lane::Planned));
         assert!(!Lane::Blocked.is_backward_to(Lane::Planned));

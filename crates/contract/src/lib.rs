@@ -1,30 +1,25 @@
-//! What is written down: names, formats and texts that more than one crate, one process or one
-//! release has to agree on. Types and pure functions only: no files, no clock, no environment,
-//! no network.
+//! Shared names, formats and texts: everything that several crates, processes or releases must agree on.
+//! Types and pure functions only: no files, no clock, no environment, no network.
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`auth`] | why a login is absent, and the one choice of its remedy |
+//! | [`auth`] | missing authentication: its reason and its remedy |
 //! | [`scope`] | the queue scope: normalisation, hash, file name |
-//! | [`foreground`] | the identity of the process that asks |
+//! | [`foreground`] | foreground identity |
 //! | [`owner`] | the daemon owner record, byte for byte |
 //! | [`failure`] | the closed list of canonical failure names, and faults |
 //! | [`remedy`] | remedy of a failure: an argv of this CLI, or an advice |
 //! | [`preflight`] | the result of the preflight gate, its JSON and its refusal text |
-//! | [`consent`] | the config's decision about sending the rows of a project |
+//! | [`consent`] | the configured decision about sending the rows of a project |
 //! | [`exit`] | exit codes and refusal codes |
 //! | [`switch`] | the hosted-sync switch |
-//! | [`path`] | paths as comparisons see them |
-//! | [`server_url`] | what a valid server URL is, how two are compared, and how one is shown |
-//! | [`text`] | what a text may hold when it is shown |
+//! | [`path`] | lexical normalisation of paths |
+//! | [`server_url`] | server URLs: validity, comparison and display |
+//! | [`text`] | untrusted text, escaped for a terminal |
 //! | [`json`] | the two JSON dialects: strict and lenient |
 //! | [`lane`] | the lanes of a work package |
-//! | [`event`] | the published event contract: ids, envelope, payload shapes, moves, rejections |
-//! | [`wire`] | what client and server say to each other over HTTP |
-//!
-//! Glossary (one word per concept, in code, JSON and messages): scoped queue DB, legacy queue DB,
-//! daemon owner record, orphan owner record, boundary coherence, preflight gate, sync-producing
-//! command.
+//! | [`event`] | the published event contract: ids, envelope, payload schemas, transitions, rejections |
+//! | [`wire`] | the HTTP API between client and server |
 
 pub mod auth;
 pub mod consent;

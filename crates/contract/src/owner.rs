@@ -1,17 +1,17 @@
 //! The daemon owner record, `owner.json`: the identity of the running daemon.
 //!
 //! Twelve keys that every earlier release reads, plus seven of ours. JSON, keys sorted, indent 2,
-//! trailing newline. The record is a report; ownership is an OS lock beside it. The `token` key holds
-//! a non-secret marker: the control token lives in the control file.
+//! trailing newline. The record only describes the daemon: ownership is a file lock beside it. The `token`
+//! key holds a non-secret marker; the control token is in the control file.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
-/// The largest record that is read; a real one has about a kilobyte.
+/// The largest record that is read; usual size: one kilobyte.
 pub const MAX_BYTES: u64 = 64 * 1024;
 
-/// What our records hold in `token`.
+/// The value of `token` in records of this program.
 pub const TOKEN_MARKER: &str = "see-control-file";
 
 /// Version of our own keys.
@@ -65,7 +65,7 @@ pub struct OwnerInstance {
     pub lock: Option<FileNumbers>,
 }
 
-/// Device and inode: what identifies a file whatever its path. A copy of a file has other numbers.
+/// Device and inode, which identify a file independently of its path. A copy has other numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileNumbers {
     /// Device of the file system.
@@ -76,7 +76,7 @@ pub struct FileNumbers {
     pub inode: u64,
 }
 
-/// What makes bytes not an owner record: the key, and what is wrong with it.
+/// Why bytes are not a daemon owner record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OwnerRecordError {
     /// Not UTF-8.
@@ -102,8 +102,8 @@ pub enum OwnerRecordError {
 }
 
 impl OwnerRecord {
-    /// Parses the bytes of `owner.json`. Extra keys are ignored; `auth_*` may be missing or null;
-    /// everything else is strict, because a record that lies about its types proves nothing.
+    /// Parses the bytes of `owner.json`. Extra keys are ignored; `auth_*` may be missing or null; any other
+    /// key must have its type.
     pub fn parse(bytes: &[u8]) -> Result<Self, OwnerRecordError> {
         let text =
             std::str::from_utf8(bytes).map_err(|error| OwnerRecordError::NotUtf8(error.valid_up_to()))?;
@@ -163,7 +163,7 @@ impl OwnerRecord {
         text
     }
 
-    /// `principal/team` or the principal, or nothing without a principal.
+    /// `principal/team` or the principal; none without a principal.
     pub fn team_or_user(&self) -> Option<String> {
         let principal = self.auth_principal.as_deref().filter(|principal| !principal.is_empty())?;
         Some(match self.auth_team.as_deref().filter(|team| !team.is_empty()) {
@@ -172,7 +172,7 @@ impl OwnerRecord {
         })
     }
 
-    /// The server, or nothing when it is empty or the record has no principal.
+    /// The server; none when it is empty or the record has no principal.
     pub fn server(&self) -> Option<&str> {
         self.team_or_user()?;
         Some(self.server_url.as_str()).filter(|server| !server.is_empty())
@@ -223,15 +223,15 @@ fn number(map: &Map<String, Value>, key: &'static str) -> Result<Option<u64>, Ow
     }
 }
 
-/// What the gate makes of record, lock and process together.
+/// Status of the daemon owner record, judged from record, lock and process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OwnerStatus {
     /// No record.
     Absent,
-    /// A record of a daemon that lives.
+    /// A record of a running daemon.
     Present,
-    /// A record whose daemon is gone.
+    /// A record without a running daemon.
     Orphan,
     /// A record that cannot be read.
     Unreadable,
@@ -249,8 +249,8 @@ impl OwnerStatus {
     }
 }
 
-/// What helps against a lock file that homes share because one was copied with hard links. The whole copy
-/// gets files of its own: two homes that share a database file damage it.
+/// Advice for a lock file that two homes share because one was copied with hard links. The whole copy gets
+/// its own files: two homes that share a database file damage it.
 pub fn unlink_advice(lock: &Path) -> String {
     // `<root>/sync/daemon/owner.lock`
     let root = lock.ancestors().nth(3).unwrap_or(lock).to_string_lossy();
@@ -290,7 +290,7 @@ impl OrphanKind {
         }
     }
 
-    /// What it means for the record, in one clause.
+    /// Its description in one clause.
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Dead => "the daemon that wrote it has ended",
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_rendered_parses_to_the_same_record() {
+    fn rendered_record_parses_to_the_same_record() {
         assert_eq!(OwnerRecord::parse(record().render().as_bytes()), Ok(record()));
         let plain = OwnerRecord { instance: None, ..record() };
         assert_eq!(OwnerRecord::parse(plain.render().as_bytes()), Ok(plain));

@@ -1,4 +1,4 @@
-//! Paths as comparisons see them when the file is not there to ask.
+//! Lexical normalisation of paths, for comparisons of files that do not exist.
 
 use std::path::{Component, Path, PathBuf};
 

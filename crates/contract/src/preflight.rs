@@ -10,13 +10,13 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use std::fmt::Write as _;
 
-/// What a value that is not set looks like.
+/// Shown in place of an unset value.
 pub const UNSET: &str = "<unset>";
 
 /// One field that differs between foreground and daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
-    /// Which.
+    /// The field.
     pub field: Field,
     /// The foreground's value; none is shown as `<unset>`.
     pub foreground: Option<String>,
@@ -100,7 +100,7 @@ impl LegacyRowCounts {
     }
 }
 
-/// What the preflight gate found. The only maker is the gate's `judge`.
+/// The result of the preflight gate. Only the gate's `judge` creates it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreflightResult {
     /// Whether the boundary is coherent under the policy asked for.
@@ -115,9 +115,9 @@ pub struct PreflightResult {
     pub auth_present: bool,
     /// Whether the policy asked for one.
     pub auth_required: bool,
-    /// Why none is present, and what helps; none exactly when one is.
+    /// Reason and remedy of a missing identity; none exactly when one is present.
     pub auth_absent: Option<AuthAbsent>,
-    /// What could not be observed or must not be trusted, in the order found.
+    /// Faults, in the order of observation.
     pub faults: Vec<Fault>,
 }
 
@@ -203,15 +203,14 @@ impl PreflightResult {
         remedies
     }
 
-    /// Why no authenticated identity is present; none when one is.
+    /// Reason of a missing authenticated identity; none when one is present.
     pub fn auth_absent_reason(&self) -> Option<String> {
         self.auth_absent.as_ref().map(|absent| absent.why.reason())
     }
 
-    /// What helps against a missing login, as [`crate::auth::LoginState::remedy`] chose it. Nothing
-    /// beside a fault that a login would not get past: a session or CI token that cannot be read has a
-    /// remedy of its own, a configuration has to be corrected first, and in an ambiguous home a login
-    /// would decide which one counts.
+    /// The remedy of a missing login, chosen by [`crate::auth::LoginState::remedy`]. None beside a fault that
+    /// a login does not fix: an unreadable session or CI token has its own remedy, a configuration must be
+    /// corrected first, and in an ambiguous home a login would decide which home is used.
     pub fn login_remedy(&self) -> Option<Remedy> {
         let first = [
             FaultCode::SessionUnreadable,
@@ -242,7 +241,7 @@ impl PreflightResult {
         )
     }
 
-    /// What failed and with which values: the refusal text without its headline and remedies.
+    /// The refusal text without its headline and remedies: each failure with its values.
     pub fn evidence(&self) -> String {
         let mut out = String::new();
         for mismatch in &self.mismatches {
@@ -285,8 +284,8 @@ impl PreflightResult {
         self.render_with(None)
     }
 
-    /// [`PreflightResult::render`] for a command that can do without a login: `alternative` follows the
-    /// remedy of the login on its line.
+    /// [`PreflightResult::render`] for a command that also works without a login: `alternative` follows the
+    /// remedy of the login on the same line.
     pub fn render_with(&self, alternative: Option<&str>) -> String {
         if self.ok {
             return String::new();

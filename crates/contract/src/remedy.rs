@@ -1,5 +1,5 @@
-//! Remedies are values: each renders to an argv of this CLI, or, where no command can help, to an
-//! advice. A test parses every argv with the real parser.
+//! Remedies as values: each renders to an argv of this CLI, or to an advice where no command applies. A
+//! test parses every argv with the CLI's parser.
 
 use crate::text::printable;
 use std::borrow::Cow;
@@ -21,7 +21,7 @@ pub enum Remedy {
     LoginServer,
     /// Remove orphan owner records; stop stray daemons of this home.
     CleanOrphans,
-    /// The same for daemons that do not answer: end one proven ours, move the files of others aside.
+    /// The same for daemons that do not answer: end a proven daemon of this home, move the files of others aside.
     ForceCleanOrphans,
     /// Move legacy rows of this scope into the scoped queue DB; lets SQLite roll back first.
     Migrate,
@@ -32,11 +32,11 @@ pub enum Remedy {
         /// The mission's directory name.
         mission: String,
     },
-    /// Deliver what waits.
+    /// Deliver the waiting rows.
     SyncNow,
-    /// Send again what the server acknowledged and no longer has.
+    /// Send rows again that the server acknowledged and no longer has.
     ResendMissing,
-    /// Capture again what a mission still holds; in a checkout of its project.
+    /// Capture the files of a mission again; in a checkout of its project.
     CaptureHistory {
         /// The mission's directory name.
         mission: String,
@@ -64,12 +64,12 @@ pub enum Remedy {
     StartDaemon,
     /// Stop the daemon.
     StopDaemon,
-    /// No command can help: what a person has to do.
+    /// An action that no command performs.
     Advice(String),
 }
 
 impl Remedy {
-    /// The arguments after `spec-kitty`, or nothing for an advice.
+    /// The arguments after `spec-kitty`; none for an advice.
     pub fn argv(&self) -> Option<Vec<String>> {
         let words: &[&str] = match self {
             Self::RestartDaemon => &["doctor", "restart-daemon"],
@@ -110,7 +110,7 @@ impl Remedy {
         Some(words.iter().map(|word| (*word).to_owned()).collect())
     }
 
-    /// One line: the command as a person types it, or the advice.
+    /// One line: the command to type, or the advice.
     pub fn hint(&self) -> String {
         match (self, self.argv()) {
             (Self::Advice(text), _) => text.clone(),
@@ -129,8 +129,8 @@ impl fmt::Display for Remedy {
     }
 }
 
-/// `word` as a shell reads it back; words of plain characters stay as they are. A word that a terminal
-/// would obey is written in `$'...'`, byte by byte where it must be, so that the line can be shown as it is.
+/// `word` quoted for a shell; plain words are unchanged. A word with control characters is written as
+/// `$'...'` with escapes, so that the line can be shown on a terminal.
 pub fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./:@%+=,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

@@ -1,8 +1,8 @@
-//! The queue scope: which account's queue a row belongs to.
+//! The queue scope: server, user and team that a queue belongs to.
 //!
 //! `strip_trailing_slashes(part(server)) | part(user) | part(team)` where `part` trims and
-//! lower-cases. The first 16 hex digits of its SHA-256 name the scoped queue DB. The rule is shared
-//! with every earlier release, so it can never change: the vectors in the tests pin it.
+//! lower-cases. The first 16 hex digits of its SHA-256 name the scoped queue DB. Every earlier release
+//! uses the same rule, so it never changes; the vectors in the tests pin it.
 
 use crate::server_url;
 use serde::Serialize;
@@ -21,8 +21,7 @@ pub struct Scope {
 impl Scope {
     /// Builds the scope of `principal` (an e-mail address) in `team` (a teamspace id) at `server`.
     ///
-    /// Any text is accepted, empty parts included: refusing one here would strand the rows that an
-    /// earlier release stored under it.
+    /// Any text is accepted, empty parts included: earlier releases stored rows under such scopes.
     pub fn new(server: &str, principal: &str, team: &str) -> Self {
         Self {
             server: part(server).trim_end_matches('/').to_owned(),
@@ -86,7 +85,7 @@ impl fmt::Debug for Scope {
 
 impl Serialize for Scope {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // JSON is for readers; what is stored writes the text itself.
+        // JSON is for display; storage writes the text itself.
         serializer.serialize_str(&self.shown())
     }
 }

@@ -1,8 +1,8 @@
-//! Server URLs: what a valid one is, how two are compared, and how one is shown.
+//! Server URLs: validity, comparison and display.
 //!
 //! [`ServerUrl::parse`] is the only parser: configuration, login, CI token environment, gate and sender
-//! use it (contract section 1, "Server URL"). Comparison and display also take text that is no valid
-//! server URL, because files of other programs hold such text.
+//! use it (contract section 1, "Server URL"). Comparison and display also take invalid server URLs, which
+//! files of other programs may contain.
 
 use crate::remedy::Remedy;
 use crate::scope::trim;
@@ -21,7 +21,7 @@ pub struct ServerUrl {
     url: Url,
 }
 
-/// Why a text is no server URL. The message never repeats the text, which could hold a password.
+/// Why a text is not a valid server URL. The message never repeats the text, which could contain a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ServerUrlError {
     /// Nothing but white space.
@@ -177,18 +177,18 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// The sentence about a value that is no server URL: `subject` names the variable or setting, the value
-/// is shown escaped and without any password.
+/// The error text of an invalid server URL: `subject` names the variable or setting; the value is escaped
+/// and shown without any password.
 pub fn describe_invalid(subject: &str, value: &str, error: ServerUrlError) -> String {
     format!("{subject} {:?} {error}; write it as https://host", shown_invalid(value))
 }
 
-/// What a person has to do where `place` decides the server URL and no login can change it.
+/// Advice where `place` decides the server URL and a login does not change it.
 pub fn correct_by_hand(place: &str) -> Remedy {
     Remedy::Advice(format!("set {place} to the address of your server, such as https://host"))
 }
 
-/// `text`, which is no valid server URL, without anything that could be a secret in it.
+/// `text`, an invalid server URL, without the parts that could be secret.
 fn shown_invalid(text: &str) -> String {
     let (scheme, rest) = match text.find("://") {
         Some(at) => text.split_at(at + 3),
@@ -219,7 +219,7 @@ pub fn canonical(url: &str) -> String {
 /// (contract section 1, "No default destination").
 pub const PACKAGED_DEFAULT: &str = "https://spec-kitty-dev.fly.dev";
 
-/// Whether `url` leads to the server that the reference had built in, by any scheme, port or path.
+/// Whether `url` has the host of the server that the reference had built in, with any scheme, port or path.
 pub fn is_packaged_default(url: &str) -> bool {
     host(&canonical(url)) == host(PACKAGED_DEFAULT)
 }
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn the_packaged_server_is_known_in_every_disguise() {
+    fn packaged_server_is_recognised_in_every_spelling() {
         for url in [
             PACKAGED_DEFAULT,
             " HTTPS://Spec-Kitty-Dev.fly.dev/ ",

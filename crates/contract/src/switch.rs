@@ -17,7 +17,7 @@ pub const OFF_MESSAGE: &str =
 /// The stderr line of a producing command that captures nothing because the switch is off.
 pub const NOTHING_CAPTURED: &str = "hosted sync is off: nothing captured";
 
-/// What decided the switch.
+/// Source of the decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decider {
     /// The variable is set, perhaps to an empty value.
@@ -36,7 +36,7 @@ pub enum Decider {
 pub struct Switch {
     /// Whether hosted sync is on.
     pub on: bool,
-    /// What decided.
+    /// Its source.
     pub decider: Decider,
 }
 

@@ -4,22 +4,22 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// `value` with control characters, direction marks and other invisible characters written as escapes,
-/// so that a value can neither move the cursor nor hide itself, and two values that differ look
-/// different. Never cuts. The joiners inside words and emoji stay: they show.
+/// `value` with control characters, direction marks and other invisible characters written as escapes, so
+/// that no value moves the cursor and different values look different. Never shortens. Joiners inside words
+/// and emoji are kept: they are visible.
 pub fn printable(value: &str) -> Cow<'_, str> {
     escaped(value, needs_escape, |c, out| out.extend(c.escape_default()))
 }
 
-/// The same for text of several lines: line ends and tabs stay. What prints text to a terminal passes all
-/// of it through here; values are escaped by [`printable`] before, so that they cannot add lines.
+/// The same for text of several lines: line ends and tabs are kept. All terminal output passes through this
+/// function; values are escaped by [`printable`] first, so that they add no lines.
 pub fn printable_lines(text: &str) -> Cow<'_, str> {
     let escape = |c| needs_escape(c) && !matches!(c, '\n' | '\t');
     escaped(text, escape, |c, out| out.extend(c.escape_default()))
 }
 
-/// A JSON document in which the same characters, which can only stand in its strings, are `\uXXXX`: it
-/// means the same, and a terminal that shows it obeys none of them.
+/// A JSON document with the same characters as `\uXXXX`. They occur only in its strings, so the value is
+/// unchanged.
 pub fn printable_json(document: &str) -> Cow<'_, str> {
     let escape = |c| needs_escape(c) && !matches!(c, '\n' | '\t' | '\r');
     escaped(document, escape, |c, out| {
@@ -62,7 +62,7 @@ mod tests {
     use super::{printable, printable_json, printable_lines};
 
     #[test]
-    fn escapes_what_a_terminal_would_obey() {
+    fn control_characters_are_escaped() {
         assert_eq!(printable("plain ünïcode"), "plain ünïcode");
         assert_eq!(printable("a\u{1b}[31mb\nc"), "a\\u{1b}[31mb\\nc");
         assert_eq!(printable("\u{202e}evil"), "\\u{202e}evil");
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_and_tabs_stay_in_text_and_nothing_else_a_terminal_obeys() {
+    fn text_keeps_lines_and_tabs_and_no_other_control_character() {
         assert_eq!(printable_lines("a\n\tb\r\u{9b}2J\n"), "a\n\tb\\r\\u{9b}2J\n");
     }
 

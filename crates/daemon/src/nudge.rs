@@ -63,7 +63,7 @@ pub enum Restraint {
     BudgetSpent,
     /// The lock cannot be looked at, or the program cannot be started.
     Failed {
-        /// What the system said.
+        /// The system's error.
         detail: String,
     },
 }

@@ -77,7 +77,7 @@ pub enum StartFailure {
     /// The home cannot be used.
     #[error("the home cannot be used: {detail}")]
     HomeUnusable {
-        /// What the system said.
+        /// The system's error.
         detail: String,
         /// Its remedy, as text.
         remediation_hint: String,
@@ -85,7 +85,7 @@ pub enum StartFailure {
     /// The control plane could not be opened.
     #[error("the control plane could not be opened: {detail}")]
     ControlPlane {
-        /// What the system said.
+        /// The system's error.
         detail: String,
     },
     /// The record or the control file could not be written.
@@ -104,7 +104,7 @@ pub enum StartFailure {
     NotExecuted {
         /// The program.
         executable: PathBuf,
-        /// What the system said.
+        /// The system's error.
         detail: String,
     },
     /// The new process ended without a word.

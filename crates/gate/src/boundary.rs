@@ -1,7 +1,7 @@
-//! The one builder of boundary failures, and the verdict.
+//! Boundary failures and the verdict.
 //!
-//! Everything that shows or acts on the boundary is fed from here: the gate, `sync status`,
-//! `--check`, `--json`, `sync doctor`, `doctor orphan-daemons` and the daemon's own loop.
+//! The gate, `sync status`, `--check`, `--json`, `sync doctor`, `doctor orphan-daemons` and the daemon all
+//! use this module.
 
 use crate::compare;
 use crate::facts::{Facts, OwnerReading, StrayDaemon};
@@ -9,7 +9,7 @@ use crate::owner::{judge_orphan, judge_owner};
 use crate::permit::{CapturePermit, CurePermit, EgressPermit, PermitRefused, QueueBirth};
 use contract::{Fault, FaultCode, Mismatch, OrphanRecord, OwnerStatus, PreflightResult, Remedy};
 
-/// What the caller asks of the boundary beyond coherence.
+/// Requirements of the caller beyond coherence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Whether an authenticated identity is required.
@@ -19,7 +19,7 @@ pub struct Policy {
 /// Everything that keeps the boundary from being coherent, before policy.
 #[derive(Clone, Debug)]
 pub struct BoundaryFailureSet {
-    /// What record, lock and process say together.
+    /// Status of the daemon owner record.
     pub owner: OwnerStatus,
     /// Fields that differ; empty for an orphan, unreadable or stale record.
     pub mismatches: Vec<Mismatch>,
@@ -71,7 +71,7 @@ fn stray_detail(stray: &StrayDaemon) -> String {
     }
 }
 
-/// A live daemon whose queue DB was replaced under it drains a file that is no longer written.
+/// A running daemon whose queue DB was replaced drains a file that is no longer written.
 fn changed_queue(facts: &Facts, record: &contract::OwnerRecord) -> Option<Fault> {
     let theirs = record.instance.as_ref()?.queue_id.as_deref()?;
     let ours = facts.active.queue_id.as_deref()?;
@@ -87,7 +87,7 @@ fn changed_queue(facts: &Facts, record: &contract::OwnerRecord) -> Option<Fault>
     })
 }
 
-/// The judgement on one observation.
+/// The verdict on one observation.
 #[derive(Debug)]
 pub struct Verdict {
     result: PreflightResult,
@@ -121,12 +121,12 @@ pub fn judge(facts: Facts, policy: Policy) -> Verdict {
 }
 
 impl Verdict {
-    /// What was found.
+    /// The result.
     pub fn result(&self) -> &PreflightResult {
         &self.result
     }
 
-    /// What record, lock and process say together.
+    /// Status of the daemon owner record.
     pub fn owner(&self) -> OwnerStatus {
         self.owner
     }

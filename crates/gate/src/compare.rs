@@ -35,7 +35,7 @@ fn values(
     record: &OwnerRecord,
     resolved: &ResolvedPaths,
 ) -> (Option<String>, Option<String>) {
-    // An empty path is an unknown one: the session that would name it cannot be read.
+    // An empty path is unknown: the session that decides it cannot be read.
     let path = |path: &Path| set(Some(path.to_string_lossy().into_owned()));
     match field {
         Field::PackageVersion => {
@@ -54,13 +54,13 @@ fn shown(field: Field, value: String) -> String {
     if field == Field::ServerUrl { server_url::shown(&value).into_owned() } else { value }
 }
 
-/// An empty value is an unset one, on this side as on the record's.
+/// An empty value counts as unset, in foreground and record.
 fn set(value: Option<String>) -> Option<String> {
     value.filter(|value| !value.is_empty())
 }
 
-/// Every mismatch is cured by a daemon that takes the foreground's identity. For team/user of one
-/// principal, joining the daemon's team is a second way, if the session can.
+/// A daemon with the foreground's identity is the remedy of every mismatch. For teams of one principal,
+/// switching to the daemon's team is a second one, if the session has that team.
 fn remedies(
     field: Field,
     foreground: &ForegroundIdentity,

@@ -1,5 +1,4 @@
-//! The observed facts: plain data. Any caller of `judge` could invent facts, which is why
-//! only the observer may.
+//! Observed facts: plain data. Only the observer creates them for `judge`.
 
 use contract::{
     AuthAbsent, Fault, FileNumbers, ForegroundIdentity, LegacyRowCounts, OwnerRecord, Remedy, Scope,
@@ -7,22 +6,22 @@ use contract::{
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// Everything the gate judges.
+/// The input of the gate.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// The process that asks.
+    /// The foreground identity.
     pub foreground: ForegroundIdentity,
-    /// Who is logged in, as far as the disk tells.
+    /// The login, as read from environment and disk.
     pub login: LoginFacts,
     /// The daemon owner record, its lock and its process.
     pub owner: OwnerFacts,
-    /// A live daemon of this home that the owner record does not name.
+    /// A running daemon of this home that is not the one in the owner record.
     pub stray: Option<StrayDaemon>,
     /// The legacy queue DB.
     pub legacy: LegacyFacts,
     /// The active queue DB.
     pub active: ActiveQueueFacts,
-    /// What could not be read: config, session, queues, home. Owner faults are judged from `owner`.
+    /// Faults of config, session, queues and home. Owner faults are judged from `owner`.
     pub faults: Vec<Fault>,
     /// When the observation was made; permits carry it.
     pub observed_at: Instant,
@@ -37,9 +36,9 @@ pub struct LoginFacts {
     pub authenticated: bool,
     /// The team id in its original case, as wire fields carry it.
     pub team_id: Option<String>,
-    /// Why the identity may not be used, and what helps; none exactly when it may.
+    /// Reason and remedy of a missing authentication; none exactly when authenticated.
     pub absent: Option<AuthAbsent>,
-    /// Private teamspaces of the session, in its order: what `auth switch` can choose from.
+    /// Private teamspaces of the session, in its order: the choices of `auth switch`.
     pub private_teams: Vec<String>,
 }
 
@@ -60,14 +59,14 @@ pub struct OwnerFacts {
     pub executable_missing: bool,
     /// Whether queue DB or root, as record or process name them, lie outside this home.
     pub outside: bool,
-    /// The record's paths, canonical where they exist; nothing without a readable record.
+    /// The record's paths, canonical where they exist; none without a readable record.
     pub resolved: Option<ResolvedPaths>,
     /// The remedy of an unreadable record, on the file system as it is now.
     pub repair: Remedy,
 }
 
 impl OwnerFacts {
-    /// No record, a free lock and no lock file: a home in which no daemon ever ran.
+    /// No record, a free lock and no lock file: the facts of a home without any daemon.
     pub fn absent(record_path: impl Into<PathBuf>) -> Self {
         Self {
             record_path: record_path.into(),
@@ -88,9 +87,9 @@ impl OwnerFacts {
 pub struct LockFileFacts {
     /// Its path.
     pub path: PathBuf,
-    /// Device and inode, where the system tells.
+    /// Device and inode, where the system reports them.
     pub numbers: Option<FileNumbers>,
-    /// How many names it has; 1 where the system does not tell.
+    /// Number of hard links; 1 where the system does not report it.
     pub links: u64,
 }
 
@@ -99,11 +98,11 @@ pub struct LockFileFacts {
 pub enum RecordedProcess {
     /// No such process, or a zombie.
     Gone,
-    /// It lives, and its argv names a sync daemon.
+    /// Running; its argv names a sync daemon.
     SyncDaemon,
-    /// It lives, and its argv names no sync daemon.
+    /// Running; its argv does not name a sync daemon.
     OtherProgram,
-    /// It lives, and its argv cannot be read: nothing is proven.
+    /// Running; its argv cannot be read.
     Unknown,
 }
 
@@ -114,11 +113,11 @@ pub enum OwnerReading {
     Absent,
     /// A record.
     Readable(Box<OwnerRecord>),
-    /// A file that is no valid record, with the reason.
+    /// A file that is not a valid record, with the reason.
     Unreadable(String),
 }
 
-/// The owner lock: the kernel's word on whether a daemon of ours lives.
+/// State of the owner lock, which a running daemon of this home holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockState {
     /// Free, or no lock file.
@@ -127,7 +126,7 @@ pub enum LockState {
     Held,
 }
 
-/// Paths of an owner record: canonical when they exist, lexically cleaned otherwise.
+/// Paths of an owner record: canonical if they exist, else lexically cleaned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvedPaths {
     /// Executable of the daemon.
@@ -138,14 +137,14 @@ pub struct ResolvedPaths {
     pub queue_db: PathBuf,
 }
 
-/// A live process that the reference's `sync-daemon` file names and the owner record does not.
+/// A running process that is in the reference's `sync-daemon` file and not in the owner record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StrayDaemon {
     /// The state file that names it.
     pub state_file: PathBuf,
     /// Its pid.
     pub pid: u32,
-    /// Whether it provably serves another home: the state file came with a copy.
+    /// Whether it provably serves another home: the state file is part of a copied home.
     pub copied: bool,
 }
 

@@ -1,7 +1,7 @@
-//! May I: facts -> verdict -> permit.
+//! Gate: judges observed facts and mints permits.
 //!
-//! Pure: no file, no clock, no environment, no network. Whoever wants to write or send something the
-//! server can see needs a permit, and a coherent [`Verdict`] is the only maker of permits:
+//! Pure: no file, no clock, no environment, no network. Capture and delivery require a permit, and only a
+//! [`Verdict`] mints permits:
 //!
 //! | permit | demanded by | minted by |
 //! |---|---|---|

@@ -33,7 +33,7 @@ pub fn judge_owner(facts: &OwnerFacts) -> (OwnerStatus, Option<Fault>) {
     }
 }
 
-/// Whether the record is an orphan, and why: the only predicate for it.
+/// Why the record is an orphan; none when it is not. The only predicate for orphans.
 ///
 /// The lock decides first. While it is held, no record is an orphan. While it is free, a record of ours
 /// is one; pid, executable and lock numbers only explain. A record of the reference has no lock: see
@@ -84,7 +84,7 @@ fn is_of_other_lock(record: &OwnerRecord, facts: &OwnerFacts) -> bool {
     }
 }
 
-/// A lock file with several names is the lock of several homes: whose daemon holds it, nothing tells.
+/// A lock file with several hard links belongs to several homes, so its holder may be the daemon of any.
 fn linked(facts: &OwnerFacts) -> Option<Fault> {
     let file = facts.lock_file.as_ref().filter(|file| file.links > 1)?;
     let remedy = Remedy::Advice(contract::owner::unlink_advice(&file.path));

@@ -1,8 +1,7 @@
 //! Permits: the types that the queue and the sender demand.
 //!
-//! Private fields, no `Clone`, no public constructor: outside this crate the only way to hold one is
-//! to be given it by a [`Verdict`](crate::Verdict). They are short-lived: [`LIFETIME`] after the
-//! observation the queue refuses them.
+//! Private fields, no `Clone`, no public constructor: outside this crate only a
+//! [`Verdict`](crate::Verdict) gives one. [`LIFETIME`] after the observation the queue refuses it.
 
 use contract::Scope;
 use std::path::{Path, PathBuf};
@@ -48,7 +47,7 @@ pub struct EgressPermit {
     pub(crate) observed_at: Instant,
 }
 
-/// The right to migrate, settle, park, repair and collect in one queue: cures, never facts.
+/// The right to migrate, settle, park, repair and collect in one queue. It adds no fact.
 #[derive(Debug)]
 pub struct CurePermit {
     pub(crate) scope: Scope,
@@ -56,12 +55,12 @@ pub struct CurePermit {
     pub(crate) legacy_path: PathBuf,
 }
 
-/// A permit was asked of a verdict that does not give one, with the reason.
+/// A refused permit, with the result that refuses it.
 #[derive(Debug)]
 pub struct PermitRefused(pub contract::PreflightResult);
 
 impl CapturePermit {
-    /// The account that the facts will belong to, for ever.
+    /// The account that will own the facts.
     pub fn scope(&self) -> &Scope {
         &self.scope
     }
@@ -88,7 +87,7 @@ impl CapturePermit {
 }
 
 impl EgressPermit {
-    /// The account whose rows may leave.
+    /// The account whose rows may be sent.
     pub fn scope(&self) -> &Scope {
         &self.scope
     }
@@ -98,7 +97,7 @@ impl EgressPermit {
         &self.team_id
     }
 
-    /// Where they may go.
+    /// The server that they may be sent to.
     pub fn server_url(&self) -> &str {
         &self.server_url
     }
@@ -120,7 +119,7 @@ impl EgressPermit {
 }
 
 impl CurePermit {
-    /// The account that is cured.
+    /// The account of the queue.
     pub fn scope(&self) -> &Scope {
         &self.scope
     }

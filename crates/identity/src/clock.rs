@@ -1,10 +1,9 @@
 //! The Lamport clock of this home: `clock.json`, shared with the reference.
 //!
-//! Values only rise: a draw is above what `clock.json` says, above what this home ever drew, and above
-//! the floor that the caller knows (contract section 7). The reference rewrites `clock.json` without a
-//! lock and may lower it, so the highest value drawn is also kept, durably, in the lock file, which is
-//! ours alone. Draws are serialised by that lock; `clock.json` is replaced by a rename, so readers always
-//! see a whole file.
+//! Values only rise: a draw is above the value in `clock.json`, above every earlier draw of this home and above
+//! the caller's floor (contract section 7). The reference rewrites `clock.json` without a lock and may lower it,
+//! so the highest value drawn is also stored in the lock file, which no other program writes. The lock
+//! serialises draws; `clock.json` is replaced by a rename, so readers see a whole file.
 
 use crate::home::Home;
 use crate::session::isoformat;
@@ -31,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct ClockReading {
     /// The last value used; for a draw, the first of the values it gave.
     pub value: u64,
-    /// The node that counts. Once stored it stays, whatever the machine is called today.
+    /// The node id. Once stored it is kept, even when the host name changes.
     pub node_id: String,
 }
 
@@ -47,14 +46,14 @@ pub enum ClockError {
         #[source]
         error: SmallFileError,
     },
-    /// Other commands kept drawing.
+    /// The lock stayed busy.
     #[error(transparent)]
     Lock(#[from] LockError),
     /// The new value cannot be stored.
     #[error(transparent)]
     Write(#[from] WriteError),
     /// The clock is at the end of its range, which only a damaged file causes.
-    #[error("{} stands at {value}, the end of its range; correct its value by hand", contract::text::path(.path))]
+    #[error("{} contains {value}, the end of its range; correct its value by hand", contract::text::path(.path))]
     Exhausted {
         /// The file.
         path: PathBuf,
@@ -64,7 +63,7 @@ pub enum ClockError {
 }
 
 impl ClockError {
-    /// How a command that meets this error ends.
+    /// Its exit code.
     pub fn exit(&self) -> ExitCode {
         match self {
             Self::Lock(LockError::Busy { .. }) => ExitCode::Busy,
@@ -72,7 +71,7 @@ impl ClockError {
         }
     }
 
-    /// Its remedy, if the message is not enough.
+    /// Its remedy, where there is one.
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
             Self::Write(error) => Some(error.remedy()),
@@ -91,8 +90,8 @@ pub fn read_clock(home: &Home) -> Result<Option<ClockReading>, ClockError> {
     Ok(node_id.map(|node_id| ClockReading { value, node_id }))
 }
 
-/// Draws `count` consecutive values and gives the first: above `clock.json`, above every value this home
-/// drew, above `floor`. `node_id` is used when the file names none. A `count` of 0 draws nothing new.
+/// Draws `count` consecutive values and returns the first: above `clock.json`, above every earlier draw of this
+/// home, above `floor`. `node_id` is used when the file has none. A `count` of 0 draws nothing new.
 ///
 /// # Errors
 /// [`ClockError`]; no value is used up then.
@@ -121,15 +120,13 @@ fn read_stored(home: &Home) -> Result<(u64, Option<String>), ClockError> {
     }
 }
 
-/// The highest value ever drawn: twenty digits, always overwritten in place. Anything else counts as
-/// nothing.
+/// The highest value ever drawn: twenty digits, overwritten in place. Any other content counts as 0.
 fn read_high_water(lock: &mut FileLock) -> u64 {
     let content = lock.read_content(64).unwrap_or_default();
     std::str::from_utf8(&content).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
 }
 
-/// Value and node of a clock file. As tolerant as the reference, and more: what it crashes on counts as
-/// a clock that never ticked.
+/// Value and node of a clock file. Malformed content counts as a clock at 0.
 fn parse(bytes: &[u8]) -> (u64, Option<String>) {
     let Ok(Value::Object(map)) = serde_json::from_slice(bytes) else { return (0, None) };
     let value = match map.get("value") {

@@ -1,7 +1,7 @@
 //! The credentials file of old releases (TOML): a scope, never an authentication.
 //!
-//! Nothing writes its `[user]` and `[server]` tables any more, but rows may wait under the scope they
-//! name. The reference's tracker integration still rewrites the file, and not atomically.
+//! No release writes its `[user]` and `[server]` tables any more, but rows may wait under their scope. The
+//! reference's tracker integration still rewrites the file, not atomically.
 
 use std::path::Path;
 use system::bounded_read::{SmallFileError, read_small_file};
@@ -10,7 +10,7 @@ use toml_edit::{Document, Item, TableLike};
 /// The largest file that is read.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// The team of credentials that name none.
+/// The team of credentials without one.
 const NO_TEAM: &str = "no-team";
 
 /// The scope in the file.
@@ -33,7 +33,7 @@ pub enum CredentialsReading {
     Found(Credentials),
     /// Not credentials, with the reason: ignored, as in the reference.
     Ignored(String),
-    /// The system or its size kept us from looking.
+    /// Unreadable or too large, with the reason.
     Unreadable(SmallFileError),
 }
 
@@ -53,7 +53,7 @@ pub fn read_credentials(path: &Path) -> CredentialsReading {
 fn parse(text: &str) -> CredentialsReading {
     let document = match Document::parse(text) {
         Ok(document) => document,
-        // The message of the parser could quote a token; its place is enough.
+        // The message of the parser could quote a token.
         Err(_) => return CredentialsReading::Ignored("is not TOML".to_owned()),
     };
     let table = |key: &str| document.get(key).and_then(Item::as_table_like);

@@ -1,32 +1,32 @@
-//! Where requests of a login may go (contract sections 1 "no default destination" and 9 "token").
+//! Destination of a login's requests (contract sections 1 "no default destination" and 9 "token").
 //!
-//! Pure: judges what was read; resolves no name and sends nothing.
+//! Pure: resolves no name and sends nothing.
 
 use crate::config::Config;
 use crate::login::Login;
 use url::Url;
 
-/// Where requests may go.
+/// Destination of requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
-    /// To this base URL, without trailing slash.
+    /// This base URL, without trailing slash.
     Ready {
         /// The URL.
         url: String,
     },
-    /// Nowhere: no server is configured (`SYNC_SERVER_UNSET`).
+    /// No server is configured (`SYNC_SERVER_UNSET`).
     ServerUnset,
-    /// Not there: the token was issued by another host, or by an unrecorded one (`SYNC_TOKEN_HOST`).
+    /// Refused: the token was issued by another host, or by an unrecorded one (`SYNC_TOKEN_HOST`).
     TokenHost {
         /// The configured server.
         url: String,
-        /// Who issued the token, when known.
+        /// The issuer of the token, if known.
         issuer: Option<String>,
     },
 }
 
-/// Judges where requests of `login` may go: to the configured server, if its host and port issued the
-/// token or `sync.token_host` names them. A `token_host` without a port means every port.
+/// The destination of the requests of `login`: the configured server, if its host and port issued the token
+/// or `sync.token_host` names them. A `token_host` without a port means every port.
 pub fn judge_destination(login: &Login, config: &Config) -> Destination {
     let Some(url) = login.destination.clone() else { return Destination::ServerUnset };
     let issuer = login.issuer.clone();
@@ -37,7 +37,7 @@ pub fn judge_destination(login: &Login, config: &Config) -> Destination {
     if issued_there || named { Destination::Ready { url } } else { Destination::TokenHost { url, issuer } }
 }
 
-/// What a token belongs to: a host name, lower-cased, and a port.
+/// Host, lower-cased, and port that a token belongs to.
 #[derive(PartialEq, Eq)]
 struct HostPort {
     name: String,

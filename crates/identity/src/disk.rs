@@ -1,11 +1,11 @@
-//! The remedy of an unusable file of the home, given what its file system takes now.
+//! The remedy of an unusable file of the home, which depends on its file system.
 
 use contract::{Fault, Remedy};
 use std::path::Path;
 use system::disk::{Obstacle, observe_obstacles};
 
-/// The remedy of an unusable file at `path`: `doctor repair`, unless its file system takes nothing
-/// now. A mode is no obstacle: the repair gives back what its owner may change.
+/// The remedy of an unusable file at `path`: `doctor repair`, unless its file system is full or read-only. A
+/// mode is no obstacle: the repair restores it.
 pub fn repair(path: &Path) -> Remedy {
     let directory = path.parent().unwrap_or(path).to_path_buf();
     let found = observe_obstacles(&[directory]);
@@ -16,7 +16,7 @@ pub fn repair(path: &Path) -> Remedy {
     Remedy::Advice(format!("{first}, then run `{then}`; or set {home} to a directory that can be written"))
 }
 
-/// `fault` with the remedy that helps now: see [`repair`]. Only a fault that a repair would cure is looked at.
+/// `fault` with the remedy of [`repair`], if its remedy is a repair.
 #[must_use]
 pub fn curable(fault: Fault) -> Fault {
     match (&fault.remedy, &fault.path) {

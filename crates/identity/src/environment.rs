@@ -1,8 +1,7 @@
 //! One snapshot of the environment variables.
 //!
-//! Taken once per process and handed to everything that depends on a variable, so that tests can
-//! state their own and nothing reads the process environment behind the caller's back. Values may be
-//! secrets: `Debug` shows names only.
+//! Taken once per process and passed to everything that depends on a variable; tests construct their own.
+//! Values may be secrets: `Debug` shows names only.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -21,7 +20,7 @@ pub mod names {
     pub const SPEC_KITTY_SERVER_URL: &str = "SPEC_KITTY_SERVER_URL";
     /// The auth server of the reference; the issuer of sessions that do not name theirs.
     pub const SPEC_KITTY_SAAS_URL: &str = "SPEC_KITTY_SAAS_URL";
-    /// A file of certificates to trust, as other programs have it.
+    /// A file of certificates to trust, as for other programs.
     pub const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
     /// Directories of certificate authorities to trust, separated as in `PATH`.
     pub const SSL_CERT_DIR: &str = "SSL_CERT_DIR";
@@ -42,8 +41,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// The variables of this process. A relative file in them is meant from the directory that the process
-    /// is in now, whichever it enters later.
+    /// The variables of this process. Relative paths in them are resolved now, against the current directory.
     pub fn of_process() -> Self {
         let environment = Self::from_pairs(std::env::vars_os());
         match std::env::current_dir() {

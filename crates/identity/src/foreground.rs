@@ -1,17 +1,17 @@
-//! The six facts of the running process (contract section 1).
+//! The foreground identity of this process (contract section 1).
 
 use crate::{home::Home, login::Login, paths};
 use contract::ForegroundIdentity;
 use std::path::{Path, PathBuf};
 
-/// What the build of the binary knows about itself.
+/// Version and commit of the binary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildInfo {
     /// The crate version.
     pub version: String,
     /// The short commit it was built from, when known.
     pub commit: Option<String>,
-    /// Whether it is a release build: those are named by their version alone.
+    /// Whether it is a release build, whose package version has no commit.
     pub release: bool,
 }
 
@@ -25,11 +25,9 @@ impl BuildInfo {
     }
 }
 
-/// The identity of this process. Asks the system where the executable is and resolves paths; writes
-/// nothing.
+/// The identity of this process. Reads the executable's path and resolves paths; writes nothing.
 ///
-/// `queue_db_path` is empty when something is unreadable and the active queue is therefore unknown
-/// (see [`Login::active_queue`]).
+/// `queue_db_path` is empty when the active queue is unknown (see [`Login::active_queue`]).
 pub fn observe_foreground(build: &BuildInfo, home: &Home, login: &Login) -> ForegroundIdentity {
     let executable = observe_executable();
     let server_url = login.server_url.clone();
@@ -49,8 +47,7 @@ pub fn observe_foreground(build: &BuildInfo, home: &Home, login: &Login) -> Fore
     }
 }
 
-/// The running executable, canonical. Falls back to what the process was called with on a system that
-/// does not tell.
+/// The running executable, canonical. Falls back to `argv[0]` where the system does not report it.
 fn observe_executable() -> PathBuf {
     let path = std::env::current_exe().ok().or_else(|| std::env::args_os().next().map(PathBuf::from));
     path.map(|path| paths::canonical_or_clean(&path)).unwrap_or_default()

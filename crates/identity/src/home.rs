@@ -1,10 +1,10 @@
-//! The state directory: one value, resolved once per process, that names every file in it.
+//! The state directory, resolved once per process, and the paths of all files in it.
 //!
-//! Owns the layout (contract section 1). Creates nothing; only [`Home::ambiguity`] looks at the disk.
+//! The layout is that of contract section 1. Creates nothing; only [`Home::ambiguity`] reads the disk.
 //!
-//! Three directories make a home. On Linux and macOS they are one; on Windows the earlier releases
-//! split them between the profile and LocalAppData, and we keep finding their state where it is. With
-//! `SPEC_KITTY_HOME` everything is under that one directory, on every system.
+//! A home has three directories. On Linux and macOS they are the same one; on Windows earlier releases used
+//! the profile and LocalAppData, and their state is read there. With `SPEC_KITTY_HOME` all three are that
+//! directory, on every system.
 //!
 //! | directory | holds |
 //! |---|---|
@@ -17,7 +17,7 @@ use crate::paths;
 use contract::{Fault, FaultCode, Remedy, Scope};
 use std::path::{Path, PathBuf};
 
-/// Where the home was found.
+/// Source of the state directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HomeSource {
     /// `SPEC_KITTY_HOME` names the state directory itself.
@@ -27,7 +27,7 @@ pub enum HomeSource {
 }
 
 impl HomeSource {
-    /// The environment variable that decided.
+    /// Its environment variable.
     pub const fn variable(self) -> &'static str {
         match self {
             Self::SpecKittyHome => names::SPEC_KITTY_HOME,
@@ -36,12 +36,12 @@ impl HomeSource {
     }
 }
 
-/// Why there is no home.
+/// Why there is no state directory.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HomeError {
     /// Neither variable is set, or both are empty.
     #[error(
-        "cannot tell where the state directory is: neither {} nor {} is set",
+        "no state directory: neither {} nor {} is set",
         system::machine::HOME_VARIABLE,
         names::SPEC_KITTY_HOME
     )]
@@ -69,7 +69,7 @@ pub struct Home {
 }
 
 impl Home {
-    /// The home that `environment` names. Pure: neither directory needs to exist.
+    /// The home of `environment`. Pure: no directory needs to exist.
     pub fn resolve(environment: &Environment) -> Result<Self, HomeError> {
         let user_home = absolute(environment, system::machine::HOME_VARIABLE);
         if let Some(root) = absolute(environment, names::SPEC_KITTY_HOME).transpose()? {
@@ -110,7 +110,7 @@ impl Home {
         &self.root
     }
 
-    /// What decided where it is.
+    /// Its source.
     pub fn source(&self) -> HomeSource {
         self.source
     }
@@ -205,7 +205,7 @@ impl Home {
         self.daemon_dir().join("owner.json")
     }
 
-    /// The owner lock: held for life by the daemon, never written, never unlinked.
+    /// The owner lock: held by the daemon while it runs, never written, never unlinked.
     pub fn owner_lock(&self) -> PathBuf {
         self.daemon_dir().join("owner.lock")
     }
@@ -255,8 +255,8 @@ impl Home {
 
 const STATE_DIRECTORY: &str = ".spec-kitty";
 
-/// What a state directory of ours or of the reference may hold; runtime assets, which the reference
-/// kept under the same variable, are none of these.
+/// Entries of a state directory of this program or of the reference. Runtime assets, which the reference kept
+/// under the same variable, are not among them.
 const STATE: [&str; 8] = [
     "config.toml",
     "queue.db",
@@ -271,12 +271,12 @@ const STATE: [&str; 8] = [
 fn holds_state(root: &Path) -> bool {
     STATE.iter().any(|name| {
         let path = name.split('/').fold(root.to_path_buf(), |path, part| path.join(part));
-        // Some command may have made the directory of the queues and found nothing to put there.
+        // A command may have created the directory of the queues without storing a row.
         path.symlink_metadata().is_ok_and(|found| !found.is_dir() || !is_empty(&path))
     })
 }
 
-/// A directory that cannot be listed may hold anything.
+/// A directory that cannot be listed is not empty.
 fn is_empty(directory: &Path) -> bool {
     std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
 }

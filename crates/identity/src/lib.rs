@@ -1,7 +1,7 @@
-//! Who am I: home, config, session, scope, foreground process, project and git facts.
+//! Identity of this machine: home, config, session, scope, foreground process, project and git facts.
 //!
-//! Reads the machine and answers as plain values; judging them is `gate`'s business. Nothing here
-//! prints, and nothing here opens a network connection or starts a process.
+//! Reads the machine and returns plain values, which `gate` judges. Prints nothing, opens no network
+//! connection and starts no process.
 //!
 //! | module | owns |
 //! |---|---|
@@ -15,8 +15,8 @@
 //! | [`credentials`] | the credentials file of old releases |
 //! | [`switch`] | the hosted-sync switch: variable, configuration, default |
 //! | [`login`] | all of these as one [`Login`]: scope, authentication, faults |
-//! | [`destination`] | where requests of a login may go |
-//! | [`foreground`] | the six facts of the running process |
+//! | [`destination`] | destination of a login's requests |
+//! | [`foreground`] | the foreground identity of this process |
 //! | [`project`] | project root and project identity |
 //! | [`git`] | git facts, without a subprocess |
 //! | [`clock`] | the Lamport clock of this home |

@@ -1,12 +1,12 @@
-//! Who is logged in, as far as the disk and the environment tell: scope and authentication, two facts.
+//! The login of this machine, read from environment and disk: scope and authentication, two facts.
 //!
-//! Asked in this order, and the first that is there decides, also when it cannot be read: CI token,
-//! session, credentials of old releases. A session that cannot give a scope (no private teamspace) lets
-//! the credentials give one. Reads only.
+//! Sources in order of precedence: CI token, session, credentials of old releases. The first that is present
+//! decides, even if it cannot be read; but a session without a scope (no private teamspace) leaves the scope to
+//! the credentials. Reads only.
 //!
-//! Invariants: what cannot be read is a fault and never "logged out"; with a fault there is no scope and
-//! no active queue, because any guess could be another account's; credentials and expired sessions give
-//! a scope, never authentication.
+//! Invariants: an unreadable source is a fault and never "logged out"; with a fault there is no scope and no
+//! active queue, because a guess could name another account; credentials and expired sessions give a scope,
+//! never authentication.
 
 use crate::config::Config;
 use crate::credentials::{Credentials, CredentialsReading, read_credentials};
@@ -38,7 +38,7 @@ pub enum LoginSource {
 }
 
 impl LoginSource {
-    /// One word for it, in status and JSON.
+    /// Its name in status and JSON.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Token => "token",
@@ -52,19 +52,19 @@ impl LoginSource {
 /// A login.
 #[derive(Clone, Debug)]
 pub struct Login {
-    /// Whose queue it is.
+    /// The queue scope.
     pub scope: Option<Scope>,
     /// Whether the identity may be used.
     pub authenticated: bool,
-    /// Why it may not; none exactly when it may.
+    /// Reason of a missing authentication; none exactly when authenticated.
     pub absence: Option<AuthAbsence>,
-    /// What decided.
+    /// Its source.
     pub source: LoginSource,
-    /// The server of the scope, as written where it came from. For display and comparison; where
-    /// requests may go is [`Login::destination`].
+    /// The server of the scope, as written in its source. For display and comparison; requests are sent to
+    /// [`Login::destination`].
     pub server_url: Option<String>,
-    /// Where rows may be sent, without trailing slash; none means `SYNC_SERVER_UNSET`. Never the URL
-    /// that earlier releases had built in.
+    /// The server that rows may be sent to, without trailing slash; none means `SYNC_SERVER_UNSET`. Never the
+    /// URL that earlier releases had built in.
     pub destination: Option<String>,
     /// The user, as written.
     pub principal: Option<String>,
@@ -76,23 +76,23 @@ pub struct Login {
     pub access_expires_at: Option<Timestamp>,
     /// When the login expires.
     pub refresh_expires_at: Option<Timestamp>,
-    /// The base URL of the server that issued the token, as far as anybody recorded it.
+    /// The base URL of the server that issued the token, if recorded.
     pub issuer: Option<String>,
-    /// Whether an identity card spared the key derivation.
+    /// Whether an identity card replaced the key derivation.
     pub card: CardUse,
-    /// What could not be read.
+    /// Faults of unreadable sources.
     pub faults: Vec<Fault>,
     /// Files that were ignored, and why.
     pub ignored: Vec<(PathBuf, String)>,
     /// The variable of the CI token that decides, readable or not.
     pub token_variable: Option<&'static str>,
-    /// Whether `auth login` would know its server.
+    /// Whether a valid server is configured.
     server_known: bool,
     active: ActiveQueue,
     derived: Option<Box<IdentityCard>>,
 }
 
-/// Which queue DB is active when there is no scope.
+/// The active queue DB without a scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ActiveQueue {
     Legacy,
@@ -100,8 +100,8 @@ enum ActiveQueue {
 }
 
 impl Login {
-    /// The active queue DB: the scope's; without a scope the legacy one; none when something is
-    /// unreadable, because then it is unknown.
+    /// The active queue DB: the scoped one; without a scope the legacy one; none (unknown) beside an unreadable
+    /// source.
     pub fn active_queue(&self, home: &Home) -> Option<PathBuf> {
         match (&self.scope, self.active) {
             (Some(scope), _) => Some(home.scoped_queue(scope)),
@@ -110,7 +110,7 @@ impl Login {
         }
     }
 
-    /// What gives this machine an accepted login: for one that is absent, or that the server refuses.
+    /// The remedy of a login that is absent or that the server refuses.
     pub fn remedy(&self) -> Remedy {
         self.state().remedy()
     }
@@ -120,12 +120,12 @@ impl Login {
         self.faults.iter().any(|fault| fault.code == FaultCode::ServerUrlInvalid)
     }
 
-    /// What gives this login another server.
+    /// The remedy that changes the server of this login.
     pub fn server_remedy(&self) -> Remedy {
         self.state().server_remedy(names::SPEC_KITTY_SERVER_URL)
     }
 
-    /// Why the identity may not be used, and what helps.
+    /// Reason and remedy of a missing authentication.
     pub fn absent(&self) -> Option<AuthAbsent> {
         self.absence.map(|why| AuthAbsent { why, remedy: self.remedy() })
     }
@@ -143,7 +143,7 @@ impl Login {
         self.derived.as_deref()
     }
 
-    fn nobody(config: &Config) -> Self {
+    fn logged_out(config: &Config) -> Self {
         Self {
             scope: None,
             authenticated: false,
@@ -178,21 +178,21 @@ impl Login {
             source,
             faults: vec![fault],
             active: ActiveQueue::Unknown,
-            ..Self::nobody(config)
+            ..Self::logged_out(config)
         }
     }
 }
 
-/// Reads the login of this machine and user, now. With a valid identity card no key is derived.
+/// Reads the login of this machine and user. With a valid identity card no key is derived.
 ///
-/// Hand over [`Config::unreadable`] when reading the configuration gave a fault: then no session gives a
-/// scope, because the scope's server is written there.
+/// Pass [`Config::unreadable`] when the configuration has a fault: then no session gives a scope, because the
+/// configuration decides the scope's server.
 pub fn read_login(home: &Home, config: &Config, environment: &Environment) -> Login {
     read_login_at(home, config, environment, &Machine::observe(), Timestamp::now())
 }
 
-/// The login of this machine, for a caller that has read nothing: a configuration that cannot be read
-/// gives no scope and no server.
+/// The login of this machine, with its own read of the configuration. An unreadable one gives no scope and no
+/// server.
 pub fn read_any_login(home: &Home, environment: &Environment) -> Login {
     let config = Config::read(home).unwrap_or_else(|_| Config::unreadable());
     read_login(home, &config, environment)
@@ -236,7 +236,7 @@ pub fn read_login_at(
     }
 }
 
-/// The fault of a configured server that nothing can be sent to.
+/// The fault of an invalid configured server.
 fn configured_fault(home: &Home, config: &Config) -> Vec<Fault> {
     let server = config.server_url.as_deref();
     server.and_then(|server| Place::Config.judge(home, server)).into_iter().collect()
@@ -270,7 +270,7 @@ fn of_token(token: CiToken, home: &Home, config: &Config, environment: &Environm
         principal: Some(token.principal),
         private_teams: vec![token.team.clone()],
         team_id: Some(token.team),
-        // Token and server are handed over together.
+        // Token and server are set together.
         issuer: Some(server.normal().to_owned()),
         server_url: Some(server.normal().to_owned()),
         token_variable,
@@ -301,14 +301,14 @@ fn token_variable(environment: &Environment) -> Option<&'static str> {
         .find(|name| environment.non_empty(name).is_some())
 }
 
-/// Where the server URL that decides is written.
+/// Location of the server URL that decides.
 #[derive(Clone, Copy, Debug)]
 enum Place {
     /// `SPEC_KITTY_SERVER_URL`.
     Variable,
     /// The configuration, for a CI token.
     ConfigOfToken,
-    /// The configuration, for a session or a login to come.
+    /// The configuration, for a session or a later login.
     Config,
     /// The credentials file of an earlier release.
     Credentials,
@@ -324,7 +324,7 @@ impl Place {
             Self::Credentials => (Some(home.credentials_file()), "the server"),
         };
         let remedy = match self {
-            // No login changes what a CI token uses.
+            // A login does not change the server of a CI token.
             Self::Variable | Self::ConfigOfToken => server_url::correct_by_hand(variable),
             Self::Config | Self::Credentials => Remedy::LoginServer,
         };
@@ -340,7 +340,7 @@ impl Place {
 
 fn of_session(facts: SessionFacts, config: &Config, environment: &Environment, now: Timestamp) -> Login {
     let SessionFacts { card, card_use } = facts;
-    // Rows of a login without a configured server were queued under the URL that was built in.
+    // Rows of a login without a configured server were queued under the built-in URL.
     let server = config.server_url.clone().unwrap_or_else(|| server_url::PACKAGED_DEFAULT.to_owned());
     let named = card.team.as_deref().filter(|_| !card.principal.is_empty());
     let scope = named.filter(|_| config.is_readable()).map(|team| Scope::new(&server, &card.principal, team));
@@ -364,7 +364,7 @@ fn of_session(facts: SessionFacts, config: &Config, environment: &Environment, n
         private_teams: card.private_teams.clone(),
         access_expires_at: Some(card.access_token_expires_at),
         refresh_expires_at: card.refresh_token_expires_at,
-        // A session of the reference does not say; its auth server had its own variable.
+        // A session of the reference has no issuer; its auth server had its own variable.
         issuer: card
             .issuer
             .clone()
@@ -404,7 +404,7 @@ fn with_credentials(home: &Home, config: &Config, login: Login) -> Login {
     }
 }
 
-/// Where requests to `server` may go: nowhere when earlier releases had it built in.
+/// The destination of requests to `server`; none for the URL that earlier releases had built in.
 fn destination(server: &ServerUrl) -> Option<String> {
     (!server.is_packaged_default()).then(|| server.normal().to_owned())
 }

@@ -1,34 +1,34 @@
-//! Whether the state directory is this user's own (contract section 1, "State directory").
+//! Privacy of the state directory (contract section 1, "State directory").
 //!
-//! Anybody who may write in the state directory decides where rows go and who sends them. So nothing in it
-//! is obeyed while another user owns it, or one of the files that decide, or while every user may write in
-//! it: the fault `home_not_private`. File systems that do not keep modes or owners prove nothing; what
-//! looks wrong there is a doctor's finding.
+//! Write access to the state directory decides which server receives rows and which account sends them. So a
+//! directory or deciding file that another user owns, or that every user may write, is the fault
+//! `home_not_private`, and nothing in it is used. On file systems without modes or owners nothing is proven:
+//! there the doctors report it.
 
 use crate::home::Home;
 use contract::{Fault, FaultCode, Remedy};
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 
-/// What the owners and modes of a state directory show.
+/// Privacy of a state directory, from owners and modes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Privacy {
     /// This user's own, or absent.
     Private,
-    /// Another user owns it, and this process is root: obeyed, with a warning. What root creates there gets
+    /// Another user owns it, and this process is root: used, with a warning. Files that root creates there get
     /// the directory's owner.
     OfAnotherUser {
         /// The owner.
         uid: u32,
     },
-    /// It looks open, on a file system that does not keep modes or owners.
+    /// Its modes look open, on a file system without modes or owners.
     Unproven {
-        /// What is shown.
+        /// The description.
         detail: String,
-        /// What to do about it.
+        /// The remedy.
         remedy: Remedy,
     },
-    /// Not private: nothing in it is obeyed.
+    /// Not private: nothing in it is used.
     Open(Fault),
 }
 
@@ -42,8 +42,8 @@ impl Privacy {
     }
 }
 
-/// Looks at the owners and modes of `home`: the root directory, and the files that decide where rows go, who
-/// sends them and which process is the daemon. Nine calls of stat.
+/// Reads owners and modes of the root directory and of the files that decide server, account and daemon. Nine
+/// calls of stat.
 pub fn observe_privacy(home: &Home) -> Privacy {
     let Ok(root) = fs::metadata(home.root()) else { return Privacy::Private };
     let user = system::machine::effective_uid();
@@ -76,9 +76,9 @@ pub fn privacy_fault(home: &Home) -> Option<Fault> {
     observe_privacy(home).fault()
 }
 
-/// Takes from group and others what our own directories grant them; nothing else in the home is touched.
-/// Called by commands that write. What cannot be narrowed stays as it is, and so does a home that is not
-/// private: its files may be another user's, and narrowing would only hide that.
+/// Removes the permissions of group and others from this program's directories; nothing else in the home
+/// changes. Called by commands that write. A home that is not private is left unchanged: its files may be
+/// another user's, and narrower modes would hide that.
 pub fn narrow_directories(home: &Home) {
     if privacy_fault(home).is_some() {
         return;
@@ -91,7 +91,7 @@ pub fn narrow_directories(home: &Home) {
         if let Ok(metadata) = directory.symlink_metadata()
             && metadata.is_dir()
         {
-            // A mode that cannot be changed keeps no command from working.
+            // No command depends on the mode.
             let _ = system::private_file::narrow(&directory, &metadata);
         }
     }

@@ -1,5 +1,5 @@
-//! Moving files aside: what cannot be used makes room under a new name beside the old one, with the
-//! moment in it. Nothing is deleted and nothing is overwritten.
+//! Quarantine: renames unusable files to a name beside the old one that contains the time. Nothing is deleted
+//! or overwritten.
 
 use jiff::Timestamp;
 use std::ffi::OsString;
@@ -8,11 +8,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use system::private_file::WriteError;
 
-/// More files of one name are not moved aside in one second.
+/// Most files of one name that are moved aside in one second.
 const MOST: u32 = 1000;
 
-/// Moves `path` (a file, a link, a directory) to `<path>.aside-<moment>`; returns where it
-/// is now. Nothing when nothing is there.
+/// Moves `path` (a file, a link, a directory) to `<path>.aside-<time>`; returns the new path, none for an
+/// absent file.
 ///
 /// # Errors
 /// [`WriteError`]; it is then unchanged.
@@ -20,12 +20,12 @@ pub fn move_aside(path: &Path) -> Result<Option<PathBuf>, WriteError> {
     Ok(move_group_aside(path, &[""])?.pop())
 }
 
-/// Moves the files `<path><suffix>` aside together, in the order of `suffixes`, all to the same new name
-/// with their suffix at its end: a database and its journal belong together under their new name, too.
+/// Moves the files `<path><suffix>` aside together, in the order of `suffixes`, all to the same new name with
+/// their suffix at its end, so that a database keeps its journal.
 /// Returns the new paths of the earlier files.
 ///
 /// # Errors
-/// [`WriteError`] naming the file that could not be moved; those before it were.
+/// [`WriteError`] with the file that could not be moved; those before it were moved.
 pub fn move_group_aside(path: &Path, suffixes: &[&str]) -> Result<Vec<PathBuf>, WriteError> {
     let group: Vec<(PathBuf, &str)> = suffixes
         .iter()
@@ -62,7 +62,7 @@ pub fn replace_aside(
     let group: Vec<&str> = side_suffixes.iter().copied().chain([""]).collect();
     let aside = free_name(path, &group, Timestamp::now()).map_err(fail())?;
     let mut moved = Vec::new();
-    // The side files first: beside the new file they would be taken for its own.
+    // The side files first: beside the new file SQLite would use them.
     for suffix in side_suffixes {
         let (source, target) = (with_suffix(path, suffix), with_suffix(&aside, suffix));
         if source.symlink_metadata().is_ok() {
@@ -70,7 +70,7 @@ pub fn replace_aside(
             moved.push(target);
         }
     }
-    // Two names for a moment; where files have only one, an instant without.
+    // A hard link first, so that `path` always exists; without hard links there is an instant without a file.
     if fs::hard_link(path, &aside).is_err() {
         fs::rename(path, &aside).map_err(WriteError::new("move aside", path))?;
     }

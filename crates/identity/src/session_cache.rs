@@ -1,12 +1,11 @@
-//! The identity card: who is logged in, in clear, beside the encrypted session.
+//! The identity card: account and expiry of the encrypted session, in clear, beside it.
 //!
-//! It spares the gate the key derivation. It holds no secret, and it is believed only while the SHA-256
-//! it names is that of `session.json`, which is checked on every read (contract section 1), and only
-//! where that session can be decrypted: a home copied to another machine has no login there, whatever
-//! the copied cache names. Anything wrong with it means that there is none: it is a cache, so it is
-//! never a fault.
+//! It replaces the key derivation of the gate and contains no secret. It is valid only while its SHA-256 is
+//! that of `session.json`, checked on every read (contract section 1), and only on the machine that can
+//! decrypt the session: a home copied to another machine has no login there. It is a cache: an invalid one
+//! counts as absent and is never a fault.
 //!
-//! Reading never writes it. Commands that may write call [`refresh_card`] after they have decrypted.
+//! Reading never writes it. Commands that may write call [`refresh_card`] after a decryption.
 
 use crate::home::Home;
 use crate::login::Login;
@@ -16,42 +15,41 @@ use serde::{Deserialize, Serialize};
 use system::bounded_read::read_small_file;
 use system::private_file::{self, Durability, WriteError};
 
-/// The largest card that is read; a real one has half a kilobyte.
+/// The largest card that is read; usual size: half a kilobyte.
 const MAX_BYTES: u64 = 64 * 1024;
 
 const VERSION: u32 = 1;
 
-/// Whether a card spared the key derivation.
+/// Whether a card replaced the key derivation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CardUse {
     /// There was no session to read.
     NotNeeded,
-    /// A card that matches the session was there.
+    /// A card matched the session.
     Used,
-    /// There was none, or none that matches: the session was decrypted. A command that may write calls
-    /// [`refresh_card`].
+    /// No card matched: the session was decrypted. A command that may write calls [`refresh_card`].
     Derived,
 }
 
-/// What a card is bound to: one session file, and the key that opens it.
+/// The binding of a card: one session file, and the key that opens it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seals {
     /// SHA-256 of the session file.
     pub(crate) session_sha256: String,
-    /// SHA-256 of what its key is derived from.
+    /// SHA-256 of the inputs of its key.
     pub(crate) key_sha256: String,
 }
 
-/// What a login needs to know about a session.
+/// The facts of a session that a login needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct IdentityCard {
     version: u32,
     /// SHA-256 of the session file that this describes.
     session_sha256: String,
-    /// SHA-256 of what the session key is derived from: host name, user id and salt.
+    /// SHA-256 of the inputs of the session key: host name, user id and salt.
     key_sha256: String,
-    /// The server that was configured when the card was written. A note for people: the scope follows
-    /// the configuration of the day.
+    /// The server that was configured when the card was written. For people: the scope follows the present
+    /// configuration.
     server: Option<String>,
     /// The user's e-mail address.
     pub(crate) principal: String,
@@ -92,8 +90,8 @@ impl IdentityCard {
         }
     }
 
-    /// This card, with the issuer that the stored card names for the same session. Another program that
-    /// refreshes the session writes no issuer into it. Nothing else of a stale card is used.
+    /// This card, with the issuer of the stored card of the same session: another program that refreshes the
+    /// session does not write one. Nothing else of a stale card is used.
     pub(crate) fn keeping_issuer(self, home: &Home) -> Self {
         let issuer = self.issuer.clone().or_else(|| {
             let stored = Self::read_any(home)?;
@@ -102,14 +100,14 @@ impl IdentityCard {
         Self { issuer, ..self }
     }
 
-    /// The stored card, if it describes the session that these seals belong to.
+    /// The stored card, if it is bound to these digests.
     pub(crate) fn read(home: &Home, seals: &Seals) -> Option<Self> {
         let card = Self::read_any(home)?;
         let matches = card.session_sha256 == seals.session_sha256 && card.key_sha256 == seals.key_sha256;
         matches.then_some(card)
     }
 
-    /// The stored card, whichever session it describes.
+    /// The stored card, of any session.
     fn read_any(home: &Home) -> Option<Self> {
         let file = read_small_file(&home.identity_card(), MAX_BYTES).ok()??;
         let card: Self = serde_json::from_slice(&file.bytes).ok()?;
@@ -124,11 +122,10 @@ impl IdentityCard {
     }
 }
 
-/// Stores the cache of the session that `login` decrypted; returns whether there was anything to store.
-/// Only for commands that may write, after their gate.
+/// Stores the card of the session that `login` decrypted; returns whether there was one. Only for commands that
+/// may write, after their gate.
 ///
-/// A session that changed meanwhile makes the stored card useless but not wrong: it names the digest of
-/// the file it describes.
+/// If the session changed meanwhile, the digest in the stored card does not match, so the card is ignored.
 ///
 /// # Errors
 /// [`WriteError`]. Without a card everything works, only slower.
@@ -139,21 +136,21 @@ pub fn refresh_card(home: &Home, login: &Login) -> Result<bool, WriteError> {
     }
 }
 
-/// The stored session's content, from its cache or by decryption.
+/// Facts of the stored session, from its card or by decryption.
 pub(crate) struct SessionFacts {
     pub(crate) card: IdentityCard,
     pub(crate) card_use: CardUse,
 }
 
 impl SessionFacts {
-    /// Reads the session of `home`; `server` is what a new card would note.
+    /// Reads the session of `home`; `server` is written into a new card.
     pub(crate) fn read(
         home: &Home,
         store: &SessionStore,
         server: Option<&str>,
     ) -> Result<Option<Self>, crate::session::SessionError> {
         store.read_as(|file| {
-            // Without a usable salt there is no session cache; decryption reports the fault.
+            // Without a usable salt there is no card; decryption reports the fault.
             let known = store.seals(file).ok().and_then(|seals| IdentityCard::read(home, &seals));
             if let Some(card) = known {
                 return Ok(Self { card, card_use: CardUse::Used });

@@ -1,14 +1,13 @@
 //! State files of a home as a table, and the check whether each can be used.
 //!
-//! Every file and directory that this program keeps in a home is listed once. A member may be absent. It is
-//! unusable when something else has its name: a directory, a link without a target, a pipe, or a file that
-//! this user may not read. Looks only.
+//! Every file and directory of this program in a home is listed once. A member may be absent. It is unusable
+//! when its path has another kind (a directory, a dangling link, a pipe) or this user may not read it. Read-only.
 
 use crate::home::Home;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// What a member of the table has to be.
+/// Required kind of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateKind {
     /// A regular file that can be replaced by a new one when it is moved aside.
@@ -19,18 +18,18 @@ pub enum StateKind {
     Directory,
 }
 
-/// A file or directory of a home.
+/// A member of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateFile {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// What it has to be.
+    /// Its required kind.
     pub kind: StateKind,
 }
 
 impl Home {
-    /// Every file and directory that this program keeps in the home: directories first, then files, then what
-    /// is found in the queue directory. An absent member is listed, too.
+    /// Every file and directory of this program in the home, absent ones included: directories, then files, then
+    /// the files of the queue directory.
     pub fn state_files(&self) -> Vec<StateFile> {
         let daemon = self.daemon_dir();
         let directories = [self.queues_dir(), self.auth_dir(), daemon.clone()];
@@ -77,8 +76,7 @@ fn queue_files(directory: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Why the member of the table cannot be used; none when it can, or when nothing has its name. The text
-/// completes "it ...".
+/// Why the member cannot be used; none when it can, or is absent. The text completes "it ...".
 pub fn observe_state_file(file: &StateFile) -> Option<String> {
     let wants_directory = file.kind == StateKind::Directory;
     match file.path.metadata() {
@@ -95,7 +93,7 @@ pub fn observe_state_file(file: &StateFile) -> Option<String> {
             let link = file.path.symlink_metadata().is_ok();
             link.then(|| "is a symbolic link to something that does not exist".to_owned())
         }
-        // A file in place of a directory above it is that directory's finding.
+        // A file in place of a parent directory is reported for that directory.
         Err(error) if error.kind() == ErrorKind::NotADirectory => None,
         Err(error) => Some(format!("cannot be read: {error}")),
     }

@@ -1,4 +1,4 @@
-//! The hosted-sync switch of one home: the one function that reads where it is decided.
+//! Reads the hosted-sync switch of a home.
 
 use crate::config::Config;
 use crate::environment::Environment;

@@ -1,8 +1,7 @@
 //! The CI token: a login without a session, from the environment (contract section 11).
 //!
-//! `skp_<base64url(user|team)>.<secret>`: the scope can be read offline, the secret is the server's
-//! business. A token that is set but malformed is a fault and never "no token": falling back to
-//! another login would act as another account.
+//! `skp_<base64url(user|team)>.<secret>`: the scope is readable offline; only the server checks the secret. A
+//! malformed token is a fault and never "no token": another login could be another account.
 
 use crate::environment::{Environment, names};
 use crate::secret::Secret;
@@ -25,13 +24,13 @@ pub struct CiToken {
     pub team: String,
     /// The whole token, for the `Authorization` header.
     pub secret: Secret,
-    /// The variable it came from.
+    /// The variable that names it.
     pub variable: &'static str,
 }
 
-/// The CI token of `environment`, or nothing when neither variable is set; an empty variable counts as
-/// not set, because CI systems leave secrets empty where a build may not see them. `SPEC_KITTY_TOKEN`
-/// wins over `SPEC_KITTY_TOKEN_FILE`. The file's mode does not matter: secrets are mounted as they are.
+/// The CI token of `environment`; none when neither variable is set. An empty variable counts as unset: CI
+/// systems leave secrets empty where a build may not see them. `SPEC_KITTY_TOKEN` wins over
+/// `SPEC_KITTY_TOKEN_FILE`. The file's mode is not checked: CI systems mount secrets with any mode.
 ///
 /// # Errors
 /// The fault `session_unreadable`, naming the variable or the file and never the token.
@@ -44,7 +43,7 @@ pub fn read_ci_token(environment: &Environment) -> Result<Option<CiToken>, Fault
     let variable = names::SPEC_KITTY_TOKEN_FILE;
     let Some(path) = environment.non_empty(variable).map(PathBuf::from) else { return Ok(None) };
     let failed = |problem: &str| fault(variable, Some(path.clone()), problem);
-    // A person names it: it may be a pipe.
+    // Named by the user: it may be a pipe.
     let bytes = regular::read_named(&path, MAX_BYTES).map_err(|error| failed(&error.to_string()))?;
     let bytes = bytes.ok_or_else(|| failed("does not exist"))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| failed("is not UTF-8"))?;

@@ -65,7 +65,7 @@ pub enum MissionError {
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The current directory belongs to no project.

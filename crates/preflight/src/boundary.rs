@@ -1,5 +1,4 @@
-//! The one entrance to the boundary: whoever wants a verdict, a permit or the status document asks
-//! here.
+//! Entry point of the crate: verdicts, permits and the status document.
 
 use crate::consent::consent_of;
 use crate::observer::{Observation, needs_recovery, observe, or_fault};
@@ -20,7 +19,7 @@ use std::time::{Duration, Instant};
 /// Why the boundary gave no permit.
 #[derive(Debug, thiserror::Error)]
 pub enum PreflightError {
-    /// The boundary is not coherent; the result names everything.
+    /// The boundary is not coherent; the result has every failure.
     #[error("{}", .0.headline())]
     Refused(Box<PreflightResult>),
     /// A queue stayed locked past the deadline.
@@ -37,7 +36,7 @@ impl From<Busy> for PreflightError {
     }
 }
 
-/// The boundary of one home, seen by one process.
+/// The boundary of one home, as observed by one process.
 #[derive(Clone, Debug)]
 pub struct Boundary<'a> {
     /// The environment.
@@ -53,7 +52,7 @@ pub struct Boundary<'a> {
 }
 
 impl<'a> Boundary<'a> {
-    /// The boundary as this process sees it.
+    /// The boundary of `home` for this process.
     pub fn new(environment: &'a Environment, home: &'a Home, build: BuildInfo) -> Self {
         Self { environment, home, build, foreground: None, patience: Duration::ZERO }
     }
@@ -64,14 +63,14 @@ impl<'a> Boundary<'a> {
         Self { foreground: Some(foreground), ..self }
     }
 
-    /// The same boundary for a command that may write: it waits for a locked queue as long as its own
-    /// write would, not only as long as a look (contract section 5).
+    /// The same boundary for a command that may write: it waits for a locked queue as long as a write does, not
+    /// only as long as a read (contract section 5).
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
     }
 
-    /// One look at the machine.
+    /// Observes the machine.
     pub fn observe(&self) -> Result<Observation, Busy> {
         let since = Instant::now();
         loop {
@@ -89,7 +88,7 @@ impl<'a> Boundary<'a> {
         Ok(self.observe()?.facts().foreground.clone())
     }
 
-    /// The preflight gate: looks and judges. Read-only.
+    /// The preflight gate: observes and judges. Read-only.
     pub fn verdict(&self, require_auth: bool) -> Result<Verdict, Busy> {
         Ok(self.observe()?.judge(Policy { require_auth }))
     }
@@ -99,23 +98,23 @@ impl<'a> Boundary<'a> {
         Ok(self.verdict(require_auth)?.result().clone())
     }
 
-    /// The right to add facts, from an observation of this moment.
+    /// A capture permit, from a new observation.
     pub fn capture_permit(&self) -> Result<CapturePermit, PreflightError> {
         self.recovered(self.observe()?)?.capture_permit()
     }
 
-    /// The right to send, from an observation of this moment.
+    /// An egress permit, from a new observation.
     pub fn egress_permit(&self) -> Result<EgressPermit, PreflightError> {
         self.recovered(self.observe()?)?.egress_permit()
     }
 
-    /// The right to cure: nothing when there is no readable scope.
+    /// A cure permit; none without a readable scope.
     pub fn cure_permit(&self) -> Result<Option<CurePermit>, Busy> {
         Ok(self.observe()?.cure_permit())
     }
 
-    /// `observation` for a command that may write: an interrupted transaction, as the only failure, is
-    /// rolled back, and only then the files are read again.
+    /// `observation` for a command that may write: if an interrupted transaction is the only failure, it is
+    /// rolled back and the machine is observed again.
     pub fn recovered(&self, observation: Observation) -> Result<Observation, PreflightError> {
         let verdict = observation.judge(Policy { require_auth: true });
         if verdict.result().fails_only_by_fault(FaultCode::QueueRecoveryNeeded)
@@ -132,7 +131,7 @@ impl<'a> Boundary<'a> {
         Ok(elsewhere(self.home, &self.observe()?))
     }
 
-    /// Everything `sync status` knows, under the policy that `auth_required` asks for.
+    /// The status document, under the policy of `auth_required`.
     pub fn status_document(&self, auth_required: bool) -> Result<StatusDocument, Busy> {
         let observation = self.observe()?;
         let verdict = observation.judge(Policy { require_auth: auth_required });
@@ -141,17 +140,17 @@ impl<'a> Boundary<'a> {
 }
 
 impl Observation {
-    /// The right to add facts.
+    /// A capture permit.
     pub fn capture_permit(&self) -> Result<CapturePermit, PreflightError> {
         self.judge(Policy { require_auth: true }).into_capture_permit().map_err(|refusal| refused(*refusal))
     }
 
-    /// The right to send.
+    /// An egress permit.
     pub fn egress_permit(&self) -> Result<EgressPermit, PreflightError> {
         self.judge(Policy { require_auth: true }).into_egress_permit().map_err(|refusal| refused(*refusal))
     }
 
-    /// The right to cure: nothing when there is no readable scope.
+    /// A cure permit; none without a readable scope.
     pub fn cure_permit(&self) -> Option<CurePermit> {
         self.judge(Policy { require_auth: false }).cure_permit()
     }
@@ -172,7 +171,7 @@ fn elsewhere(home: &Home, observation: &Observation) -> Elsewhere {
     }
 }
 
-/// A status document in the making.
+/// Builds the status document.
 struct Document<'a> {
     boundary: &'a Boundary<'a>,
     observation: &'a Observation,
@@ -189,7 +188,7 @@ impl Document<'_> {
             Some(_) => self.observation.legacy,
             None => or_fault(observe_legacy(&facts.legacy.path, None, None), &mut faults)?,
         };
-        // Counting reads more than the gate does; what it cannot read is a failure like any other.
+        // Counting reads more than the gate does; an error there is a failure like any other.
         preflight.ok &= faults.len() == preflight.faults.len();
         preflight.faults.clone_from(&faults);
         let record = match &facts.owner.reading {
@@ -244,7 +243,7 @@ impl Document<'_> {
         })
     }
 
-    /// The counts of the active queue, or nothing when it cannot be read or is not known.
+    /// The counts of the active queue; none when it is unreadable or unknown.
     fn counts(&self, faults: &mut Vec<contract::Fault>) -> Result<Option<QueueCounts>, Busy> {
         let path = &self.observation.facts().active.path;
         if path.as_os_str().is_empty()
@@ -294,7 +293,7 @@ impl Document<'_> {
         warnings
     }
 
-    /// The server refused the login at the newest attempt, and no login has been stored since.
+    /// The warning that the server refused the login at the newest attempt; none after a new login.
     fn refused_login(&self, attempt: &queue::LastAttempt) -> Option<Warning> {
         let login = &self.observation.login;
         if !attempt.token_refused || !login.authenticated {
@@ -313,7 +312,7 @@ impl Document<'_> {
         Some(Warning { code: LOGIN_REFUSED, text, remedy: login.remedy() })
     }
 
-    /// Sending would be refused although the boundary is coherent: said here, judged there.
+    /// The warning that delivery would be refused although the boundary is coherent.
     fn destination_warning(&self) -> Option<Warning> {
         let login = &self.observation.login;
         // The server of a configuration that cannot be read is unknown, and an invalid one is a fault.
@@ -337,7 +336,7 @@ impl Document<'_> {
     }
 }
 
-/// The foreground as it may be shown: legacy credentials may name a server with a password.
+/// The foreground for display: the server of legacy credentials may contain a password.
 fn shown(foreground: &ForegroundIdentity) -> ForegroundIdentity {
     let server_url = foreground.server_url.as_deref().map(|url| server_url::shown(url).into_owned());
     ForegroundIdentity { server_url, ..foreground.clone() }

@@ -1,4 +1,4 @@
-//! The decisions of config.toml, as the queue asks for them: the one bridge between the two.
+//! Adapter: the decisions of config.toml as the queue's [`queue::ConsentView`].
 
 use contract::Consent;
 use identity::Config;

@@ -1,4 +1,4 @@
-//! Facts from the disk and the system, judged at once.
+//! Observes the facts on disk and system.
 //!
 //! The only caller of [`gate::judge`]: facts are plain data, so any other caller could invent them.
 
@@ -9,13 +9,13 @@ use identity::{BuildInfo, Config, Environment, Home, Login, observe_foreground, 
 use queue::{ActiveObservation, Busy, LegacyObservation, ObserveError, observe_active, observe_legacy};
 use std::time::Instant;
 
-/// One look at the machine: the facts the gate judges, and what they were made of.
+/// One observation of the machine: the facts that the gate judges, and their sources.
 #[derive(Debug)]
 pub struct Observation {
     facts: Facts,
     /// The configuration, or [`Config::unreadable`].
     pub config: Config,
-    /// Who is logged in.
+    /// The login.
     pub login: Login,
     /// The legacy queue DB, unless it could not be read.
     pub legacy: Option<LegacyObservation>,
@@ -29,15 +29,14 @@ impl Observation {
         &self.facts
     }
 
-    /// The gate's judgement on this look.
+    /// The gate's verdict on this observation.
     #[allow(clippy::disallowed_methods, reason = "this is the observer: the facts were read, not invented")]
     pub fn judge(&self, policy: Policy) -> Verdict {
         gate::judge(self.facts.clone(), policy)
     }
 }
 
-/// Looks at the machine. A queue locked past its deadline is [`Busy`]; everything else that cannot be
-/// read becomes a fault among the facts.
+/// Observes the machine. A queue locked past its deadline is [`Busy`]; any other error becomes a fault.
 pub fn observe(
     environment: &Environment,
     home: &Home,
@@ -51,7 +50,7 @@ pub fn observe(
         Config::unreadable()
     });
     let login = read_login(home, &config, environment);
-    // A home that is not private is found by whatever reads it; one fault is enough.
+    // Several readers report a home that is not private; one fault is enough.
     faults.extend(login.faults.iter().filter(|fault| !faults.contains(fault)).cloned().collect::<Vec<_>>());
     if !faults.iter().any(|fault| fault.code == FaultCode::HomeNotPrivate) {
         faults.extend(identity::privacy::privacy_fault(home));
@@ -68,7 +67,7 @@ pub fn observe(
         None => ActiveObservation::default(),
     };
     let legacy_path = home.legacy_queue();
-    // Without a scope the legacy queue DB is the active one or has no account yet: nothing to scan.
+    // Without a scope no row of the legacy queue DB is in scope: no scan.
     let legacy = match &login.scope {
         Some(scope) => {
             or_fault(observe_legacy(&legacy_path, Some(scope), active.legacy_pin.as_ref()), &mut faults)?
@@ -105,7 +104,7 @@ pub(crate) fn or_fault<T>(
         Ok(value) => Ok(Some(value)),
         Err(ObserveError::Busy(busy)) => Err(busy),
         Err(ObserveError::Fault(fault)) => {
-            // One interrupted transaction may be seen from two sides; one fault per file is enough.
+            // Two readers may report one interrupted transaction; one fault per file is enough.
             if !faults.iter().any(|known| known.code == fault.code && known.path == fault.path) {
                 faults.push(identity::disk::curable(*fault));
             }

@@ -1,4 +1,4 @@
-//! Rows of other scopes as every screen shows them: one list, with the command that helps for each.
+//! Rows of other scopes, with the remedy of each.
 
 use crate::project_stores::ProjectStoreStatus;
 use contract::{Remedy, Scope, server_url};
@@ -24,9 +24,9 @@ pub struct OtherQueueStatus {
     pub path: PathBuf,
     /// `server|user|team`, or the first 16 digits of its hash where an earlier release wrote the file.
     pub scope: String,
-    /// The user, where the file tells.
+    /// The user, if the file names it.
     pub account: Option<String>,
-    /// The server, where the file tells.
+    /// The server, if the file names it.
     pub server: Option<String>,
     /// Waiting events, held ones included; null when the file was not read.
     pub events: Option<u64>,
@@ -41,7 +41,7 @@ pub struct OtherQueueStatus {
     /// `busy` or `unreadable`; absent when the file was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<&'static str>,
-    /// What helps.
+    /// The remedy.
     #[serde(rename = "remediation_hint", serialize_with = "crate::status::hint")]
     pub remedy: Remedy,
 }
@@ -92,7 +92,7 @@ impl OtherQueueStatus {
         }
     }
 
-    /// One line for people: how many rows, of which account.
+    /// One line: row counts and account.
     pub fn line(&self) -> String {
         let whose = match (&self.account, &self.server) {
             (Some(account), Some(server)) => format!("{account} at {server}"),
@@ -129,7 +129,7 @@ fn scope_of(rows: &OtherRows) -> Option<Scope> {
     Some(Scope::new(rows.server.as_deref()?, rows.principal.as_deref()?, rows.team.as_deref()?))
 }
 
-/// The command that helps: another team of this session, a copy of the same user's rows, or a login.
+/// The remedy: another team of this session, a copy of the same user's rows, or a login.
 fn remedy(rows: &OtherRows, scope: Option<&Scope>, hash: &str, login: &Login) -> Remedy {
     let log_in = || log_in_as(rows.principal.as_deref(), rows.server.as_deref(), login);
     let waiting = rows.counts.events + rows.counts.bodies > 0;

@@ -1,6 +1,4 @@
-//! The daemon owner record as it lies on the disk, the lock beside it, and the process it names.
-//!
-//! Reads and observes only; the gate judges.
+//! Observes the daemon owner record, its lock and its process. The gate judges them.
 
 use contract::OwnerRecord;
 use gate::{LockFileFacts, LockState, OwnerFacts, OwnerReading, RecordedProcess, ResolvedPaths, StrayDaemon};
@@ -14,7 +12,7 @@ use system::bounded_read::read_small_file;
 use system::lock::{LockProbe, observe_lock};
 use system::{FileLock, process};
 
-/// How long a daemon that holds the lock may take to write its record (contract section 2).
+/// Time for a daemon that holds the lock to write its record (contract section 2).
 const STARTING: Duration = Duration::from_millis(50);
 const REREAD: Duration = Duration::from_millis(5);
 
@@ -35,8 +33,7 @@ pub fn observe_owner(home: &Home) -> OwnerFacts {
 
 fn observe_owner_once(home: &Home) -> OwnerFacts {
     let path = home.owner_lock();
-    // The lock first: a daemon that ends between the two looks like an orphan for a moment, never
-    // like a healthy one.
+    // The lock first: a daemon that ends between the two reads is then an orphan, never healthy.
     match observe_lock(&path) {
         Ok(file) => {
             let lock = match file.map(|file| file.state) {
@@ -56,7 +53,7 @@ fn observe_owner_once(home: &Home) -> OwnerFacts {
     }
 }
 
-/// What an earlier daemon left, as the holder of the lock sees it: to itself the lock counts as free.
+/// The record of an earlier daemon, for the holder of the lock: its own lock counts as free.
 ///
 /// # Errors
 /// The lock file cannot be inspected.
@@ -82,7 +79,7 @@ fn observe_record(home: &Home, lock: LockState, lock_file: Option<LockFileFacts>
             let executable = &record.executable_path;
             OwnerFacts {
                 process,
-                // An empty path is an unset one, and names nothing that could be missing.
+                // An empty path is unset.
                 executable_missing: !executable.as_os_str().is_empty() && !executable.exists(),
                 outside: record.instance.is_none()
                     && (is_outside(home, &resolved.queue_db)
@@ -124,7 +121,7 @@ pub fn serves_other_home(pid: i64, home: &Home) -> bool {
     named.or_else(derived).is_some_and(|root| canonical_or_clean(&root) != canonical_or_clean(home.root()))
 }
 
-/// Reads `owner.json`: absent, a record, or a file that is none, with the reason.
+/// Reads `owner.json`: absent, a record, or an invalid file with the reason.
 pub fn read_record(path: &Path) -> OwnerReading {
     match read_small_file(path, contract::owner::MAX_BYTES) {
         Ok(None) => OwnerReading::Absent,
@@ -137,7 +134,7 @@ pub fn read_record(path: &Path) -> OwnerReading {
 }
 
 fn resolve(record: &OwnerRecord) -> ResolvedPaths {
-    // Cleaned, an empty path would become the current directory.
+    // `lexically_clean` would turn an empty path into the current directory.
     let canonical = |path: &Path| {
         if path.as_os_str().is_empty() { PathBuf::new() } else { canonical_or_clean(path) }
     };
@@ -148,11 +145,11 @@ fn resolve(record: &OwnerRecord) -> ResolvedPaths {
     }
 }
 
-/// The largest state file that is read; a real one has four short lines.
+/// The largest state file that is read; a valid one has four short lines.
 const STATE_FILE_BYTES: u64 = 4096;
 
-/// The state file of a reference daemon. Blank lines are dropped and a missing token
-/// shifts the pid up, as its own reader has it.
+/// The state file of a reference daemon. As in its own reader, blank lines are dropped and a missing token
+/// shifts the pid up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StateFile {
     /// `http://127.0.0.1:<port>`.
@@ -165,7 +162,7 @@ pub struct StateFile {
     pub pid: Option<u32>,
 }
 
-/// Reads the state file of a reference daemon; nothing readable is nothing set.
+/// Reads the state file of a reference daemon; an unreadable file has no value set.
 pub fn read_state_file(path: &Path) -> StateFile {
     let Ok(Some(file)) = read_small_file(path, STATE_FILE_BYTES) else { return StateFile::default() };
     parse_state_file(&String::from_utf8_lossy(&file.bytes))
@@ -181,7 +178,7 @@ fn parse_state_file(text: &str) -> StateFile {
     }
 }
 
-/// A live reference daemon of this home that the owner record does not name (contract section 2).
+/// A running reference daemon of this home that is not in the owner record (contract section 2).
 pub fn observe_stray(home: &Home, owner: &OwnerFacts) -> Option<StrayDaemon> {
     let state_file = home.state_file();
     let state = read_state_file(&state_file);
@@ -196,7 +193,7 @@ pub fn observe_stray(home: &Home, owner: &OwnerFacts) -> Option<StrayDaemon> {
     })
 }
 
-/// Whether `pid` lives and was started as the reference starts its daemon.
+/// Whether `pid` runs with the arguments of a sync daemon.
 pub fn is_sync_daemon(pid: i64) -> bool {
     observe_recorded_process(pid) == RecordedProcess::SyncDaemon
 }
@@ -213,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_file_is_read_as_its_own_reader_has_it() {
+    fn state_file_is_parsed_as_by_the_reference() {
         let full = parse_state_file("http://127.0.0.1:9400\n9400\nsecret\n77\n");
         assert_eq!((full.port, full.pid), (Some(9400), Some(77)));
         let without_token = parse_state_file("http://127.0.0.1:9400\n\n 9400 \n77\n");

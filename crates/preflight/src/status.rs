@@ -1,5 +1,5 @@
-//! The status document: one value behind `sync status`, `--check`, `--json`, the doctors and every
-//! other surface that tells the truth about the boundary (contract section 6).
+//! The status document: one value behind `sync status`, `--check`, `--json` and the doctors (contract
+//! section 6).
 
 use crate::others::Elsewhere;
 use contract::foreground::raw_path;
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 /// Version of the JSON form; grows when a key changes its meaning, not when one is added.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// Rows that wait longer than this while no daemon runs are worth a warning. Seconds.
+/// Seconds of waiting without a daemon after which rows get a warning.
 pub const STALE_AFTER_SECONDS: i64 = 15 * 60;
 
 /// The code of the warning that a server lost rows that it acknowledged.
@@ -36,13 +36,13 @@ pub fn rewound_text(rewound: &queue::Rewound) -> String {
 /// The code of the warning that the server refused the login at the newest attempt.
 pub const LOGIN_REFUSED: &str = "login_refused";
 
-/// The code of the warning that bodies wait for an event that does not wait here.
+/// The code of the warning that bodies wait for an event that is not in this queue.
 pub const BODIES_NOT_INDEXED: &str = "bodies_not_indexed";
 
 /// Missions that are named in warnings; the rest are counted.
 const MISSIONS_NAMED: usize = 5;
 
-/// A warning for each mission with bodies that the server refuses until it has an event that does not wait here.
+/// A warning for each mission with bodies that the server refuses without an event that is not in this queue.
 pub fn unindexed_warnings(missions: &[queue::Unindexed]) -> Vec<Warning> {
     let of_mission = |mission: &queue::Unindexed| {
         let (bodies, wait) = match mission.bodies {
@@ -70,30 +70,30 @@ pub fn unindexed_warnings(missions: &[queue::Unindexed]) -> Vec<Warning> {
     warnings
 }
 
-/// Everything `sync status` knows. Counts of an unreadable queue DB are null, never zero.
+/// The status document. Counts of an unreadable queue DB are null, never zero.
 #[derive(Clone, Debug, Serialize)]
 pub struct StatusDocument {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
     /// Whether the boundary is coherent under this document's policy.
     pub ok: bool,
-    /// How `--check` exits: 0 or 2.
+    /// Exit code of `--check`: 0 or 2.
     pub exit_code: u8,
     /// Whether hosted sync is switched on, and so an authenticated identity is required.
     pub auth_required: bool,
     /// Whether there is one.
     pub auth_present: bool,
-    /// Why there is none, if so.
+    /// Reason of a missing authenticated identity.
     pub auth_absent_reason: Option<String>,
-    /// Live daemons of this home that the owner record does not name.
+    /// Running daemons of this home that are not in the owner record.
     pub live_orphan_daemon_count: u64,
-    /// Where the state lives, and who said so.
+    /// The state directory and its source.
     pub root: Root,
     /// The source of the identity.
     pub login: LoginSummary,
-    /// The process that asks.
+    /// The foreground identity.
     pub foreground: ForegroundIdentity,
-    /// The daemon, as its record tells.
+    /// The daemon owner record.
     pub daemon_owner_record: DaemonRecord,
     /// The active queue DB.
     pub active_queue: ActiveQueue,
@@ -101,7 +101,7 @@ pub struct StatusDocument {
     pub legacy_queue: LegacyQueue,
     /// Rows of a command that did not finish.
     pub prepared: RowPair,
-    /// Rows that the server or this machine refused, kept with their reason.
+    /// Rows refused by the server or by this machine, kept with their reason.
     pub parked: RowPair,
     /// Rows that wait for consent, by project.
     pub held: Vec<HeldProject>,
@@ -109,7 +109,7 @@ pub struct StatusDocument {
     pub oldest_pending_at: Option<String>,
     /// When the last row was delivered.
     pub last_delivery: Option<String>,
-    /// The newest delivery that was tried, and what came of it.
+    /// The newest drain and its outcome.
     pub last_attempt: Option<AttemptStatus>,
     /// Rows of this home that wait elsewhere.
     #[serde(flatten)]
@@ -118,11 +118,11 @@ pub struct StatusDocument {
     pub mismatches: Vec<Mismatch>,
     /// Orphan owner records.
     pub orphan_records: Vec<OrphanRecord>,
-    /// What could not be observed or must not be trusted.
+    /// Faults.
     pub faults: Vec<Fault>,
-    /// Things that are not incoherent and still worth saying.
+    /// Warnings, which do not make the boundary incoherent.
     pub warnings: Vec<Warning>,
-    /// The gate's own result, which the keys above repeat in part.
+    /// The gate's result, partly repeated by the keys above.
     #[serde(skip)]
     pub preflight: PreflightResult,
 }
@@ -144,14 +144,14 @@ pub struct LoginSummary {
     pub source: &'static str,
     /// The queue scope, if one can be derived.
     pub scope: Option<String>,
-    /// When the login ends, if known.
+    /// Expiry of the login, if known.
     pub refresh_expires_at: Option<String>,
 }
 
-/// The daemon owner record as `sync status` shows it.
+/// The daemon owner record in the status document.
 #[derive(Clone, Debug, Serialize)]
 pub struct DaemonRecord {
-    /// What record, lock and process say together.
+    /// Its status, from record, lock and process.
     pub status: OwnerStatus,
     /// Process id.
     pub pid: Option<i64>,
@@ -172,7 +172,7 @@ pub struct DaemonRecord {
 }
 
 impl DaemonRecord {
-    /// The shown form of a record, or of its absence.
+    /// The displayed values of a record, or of its absence.
     pub fn of(status: OwnerStatus, record: Option<&OwnerRecord>) -> Self {
         // An empty string counts as unset.
         let set = |value: Option<String>| value.filter(|value| !value.is_empty());
@@ -243,11 +243,11 @@ pub struct HeldProject {
     pub bodies: u64,
     /// Why.
     pub reason: String,
-    /// What releases them.
+    /// The remedy.
     pub remediation_hint: String,
 }
 
-/// The newest delivery that was tried (contract section 6 `last_attempt`).
+/// The newest drain (contract section 6 `last_attempt`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AttemptStatus {
     /// When it ended.
@@ -258,7 +258,7 @@ pub struct AttemptStatus {
     pub failed: bool,
     /// One sentence about a failure; null otherwise.
     pub detail: Option<String>,
-    /// Who tried: `command` or `daemon`.
+    /// Its trigger: `command` or `daemon`.
     pub by: queue::DrainedBy,
 }
 
@@ -273,7 +273,7 @@ impl AttemptStatus {
         })
     }
 
-    /// One line: outcome, time, who, and why it failed.
+    /// One line: outcome, time, trigger and cause of a failure.
     pub fn line(&self) -> String {
         let by = if self.by == queue::DrainedBy::Daemon { " (daemon)" } else { "" };
         let detail = self.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
@@ -281,14 +281,14 @@ impl AttemptStatus {
     }
 }
 
-/// Something worth saying that is no failure.
+/// A warning, which is no failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Warning {
-    /// A word for scripts.
+    /// A stable name for scripts.
     pub code: &'static str,
     /// A sentence.
     pub text: String,
-    /// What to do about it.
+    /// Its remedy.
     #[serde(rename = "remediation_hint", serialize_with = "hint")]
     pub remedy: Remedy,
 }
@@ -298,7 +298,7 @@ pub(crate) fn hint<S: serde::Serializer>(remedy: &Remedy, serializer: S) -> Resu
 }
 
 impl StatusDocument {
-    /// How `--check` exits.
+    /// Exit code of `--check`.
     pub fn check_exit(&self) -> ExitCode {
         if self.ok { ExitCode::Ok } else { ExitCode::Refused }
     }

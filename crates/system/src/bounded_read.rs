@@ -1,5 +1,4 @@
-//! Reading files that may be malformed, huge, or no files at all: one open, a size limit, no hang on
-//! a pipe, and an error that names the fault.
+//! Bounded reads of regular files: one open, a size limit, no waiting on pipes.
 
 use crate::platform;
 use std::io::{self, Read};
@@ -16,18 +15,18 @@ pub struct SmallFile {
     pub mode: u32,
 }
 
-/// Why a file that exists cannot be read. The texts name no path: the caller knows it.
+/// Why an existing file cannot be read. The caller adds the path.
 #[derive(Debug, thiserror::Error)]
 pub enum SmallFileError {
     /// A directory, a pipe, a socket or a device.
     #[error("is {0}, not a file")]
     NotAFile(&'static str),
-    /// More bytes than such a file ever has.
+    /// Larger than the limit.
     #[error("has {size} bytes; at most {limit} are read")]
     TooLarge {
         /// Its size.
         size: u64,
-        /// What is read at most.
+        /// The limit.
         limit: u64,
     },
     /// A symbolic link whose target does not exist.
@@ -38,14 +37,14 @@ pub enum SmallFileError {
     Io(#[from] io::Error),
 }
 
-/// Reads `path`, at most `limit` bytes. `Ok(None)` when nothing is there.
+/// Reads `path`, at most `limit` bytes. `Ok(None)` for an absent file.
 pub fn read_small_file(path: &Path, limit: u64) -> Result<Option<SmallFile>, SmallFileError> {
     let mut file = match platform::open_for_reading(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return if path.symlink_metadata().is_ok() { Err(SmallFileError::Dangling) } else { Ok(None) };
         }
-        // Windows refuses to open a directory, with an error that does not say so.
+        // On Windows the error of opening a directory does not name the cause.
         Err(_) if path.is_dir() => return Err(SmallFileError::NotAFile("a directory")),
         Err(error) => return Err(error.into()),
     };
@@ -82,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_nothing_and_everything_else_is_named() {
+    fn absent_file_is_none_and_other_faults_are_named() {
         let directory = tempfile::tempdir().expect("a directory");
         assert!(read_small_file(&directory.path().join("absent"), 1).expect("no error").is_none());
         assert!(matches!(read_small_file(directory.path(), 1), Err(SmallFileError::NotAFile("a directory"))));
@@ -94,7 +93,7 @@ mod tests {
     /// Files of the kernel have no size until they are read.
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_file_that_hides_its_size_is_bounded_all_the_same() {
+    fn file_with_unknown_size_is_bounded() {
         let read = |limit| read_small_file(Path::new("/proc/self/maps"), limit);
         assert!(matches!(read(10), Err(SmallFileError::TooLarge { limit: 10, .. })));
         assert!(read(1 << 24).expect("readable").is_some_and(|file| !file.bytes.is_empty()));
@@ -102,7 +101,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_to_nowhere_is_no_absent_file() {
+    fn dangling_link_is_an_error() {
         let directory = tempfile::tempdir().expect("a directory");
         let link = directory.path().join("link");
         std::os::unix::fs::symlink("nowhere", &link).expect("a link");

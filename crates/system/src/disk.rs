@@ -1,15 +1,15 @@
-//! Whether something can be written at a place, found without writing: access and free space.
+//! Checks whether a location is writable, without writing: access and free space.
 
 use crate::platform;
 use std::path::{Path, PathBuf};
 
-/// Free space below which nothing can be captured safely: a transaction needs its journal beside it.
+/// Free space below which nothing can be captured safely: a transaction also writes a journal.
 pub const SPACE_NEEDED: u64 = 1024 * 1024;
 
 /// Free inodes below which no file can be created safely.
 pub const INODES_NEEDED: u64 = 8;
 
-/// What keeps a place from being written.
+/// Why a location is not writable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Obstacle {
     /// Its file system is mounted read-only.
@@ -45,7 +45,7 @@ pub enum Obstacle {
 }
 
 impl Obstacle {
-    /// What is wrong, with numbers.
+    /// Its description, with numbers.
     pub fn detail(&self) -> String {
         let shown = |path: &Path| contract::text::path(path);
         match self {
@@ -64,7 +64,7 @@ impl Obstacle {
         }
     }
 
-    /// What a person has to do about it.
+    /// Its remedy.
     pub fn advice(&self) -> String {
         match self {
             Self::ReadOnly { path } => {
@@ -83,8 +83,8 @@ impl Obstacle {
     }
 }
 
-/// What keeps `places` from being written; each file system is named once. A place that does not exist
-/// would be created where its nearest existing directory is.
+/// The obstacles to writing `places`, each file system once. For a location that does not exist its nearest
+/// existing directory is checked.
 pub fn observe_obstacles(places: &[PathBuf]) -> Vec<Obstacle> {
     let mut found: Vec<Obstacle> = Vec::new();
     let mut devices = Vec::new();

@@ -1,4 +1,4 @@
-//! What identifies a file, its modes, and its path as bytes.
+//! Identity and modes of a file, and its path as bytes.
 
 pub use crate::platform::{
     copy_mode, file_identity, has_fixed_modes, is_mounted_read_only, is_unmapped_owner, is_world_writable,
@@ -6,13 +6,13 @@ pub use crate::platform::{
 };
 use std::time::SystemTime;
 
-/// Tells one file from another one at the same path: a replacement changes it.
+/// Identity of a file, which changes when another file replaces it at its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileIdentity {
-    /// Device and inode; zeros where the system does not tell without opening the file.
+    /// Device and inode; zeros where reading them requires an open file.
     pub place: (u64, u64),
     /// Size in bytes.
     pub size: u64,
-    /// Last modification, as far as the system tells.
+    /// Last modification, if the system reports it.
     pub modified: Option<SystemTime>,
 }

@@ -3,19 +3,19 @@
 //! | module | owns |
 //! |---|---|
 //! | [`regular`] | opening files: regular ones only, and without waiting |
-//! | [`bounded_read`] | reading files that may be malformed, huge or not files at all |
+//! | [`bounded_read`] | bounded reads of regular files |
 //! | [`private_file`] | writing files and directories that only their owner may read |
-//! | [`shared_file`] | replacing files of a repository, which keep the modes that a umask gives |
-//! | [`file`](mod@file) | what identifies a file, its modes and its path as bytes |
-//! | [`disk`] | whether something can be written at a place, found without writing |
+//! | [`shared_file`] | replacing files of a repository, with the modes of the umask |
+//! | [`file`](mod@file) | identity and modes of a file, and its path as bytes |
+//! | [`disk`] | checks whether a location is writable, without writing |
 //! | [`lock`] | advisory file locks with a deadline and a named holder |
-//! | [`process`] | whether a process lives, what it is, and ending it |
-//! | [`detached`] | what a process does to outlive the one that started it |
+//! | [`process`] | state, arguments and termination of processes |
+//! | [`detached`] | detaching a process from its starter |
 //! | [`machine`] | host and user |
 //!
 //! Invariants: `unsafe` lives in `platform` alone, with a reason on each block; `observe_*` functions create,
-//! change and lock nothing; everything read has a size limit. A function exists on every system: what a system
-//! cannot do is said in the type, never guessed.
+//! change and lock nothing; everything read has a size limit. Every function exists on every system; its type
+//! shows what a system cannot report.
 
 // Files are opened by `regular`, or for the reason beside the call (clippy.toml).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]

@@ -1,8 +1,7 @@
 //! Advisory file locks with a deadline and a named holder.
 //!
-//! The lock is the kernel's and dies with its process, so a stale lock cannot exist; the file is only
-//! the place where both sides meet. A lock counts only while its path still names the locked file:
-//! a process that locks a file which was unlinked meanwhile tries again.
+//! The kernel releases a lock when its process ends, so no lock is stale. A lock is valid only while its path
+//! names the locked file: a process that locked an unlinked file tries again.
 
 pub use crate::platform::observe_posix_holder;
 use crate::private_file::make_writable;
@@ -34,14 +33,14 @@ pub enum LockError {
     Io {
         /// The lock file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
 }
 
 impl LockError {
-    /// Its remedy, if the message is not enough.
+    /// Its remedy, where there is one.
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
             Self::Busy { .. } => None,
@@ -64,11 +63,11 @@ pub struct FileLock {
 pub struct LockHolder {
     /// Its pid.
     pub pid: u32,
-    /// The name of its program, if the system tells.
+    /// The name of its program, if the system reports it.
     pub command: Option<String>,
 }
 
-/// What a probe of a lock found.
+/// The result of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockProbe {
     /// Free, or no file.
@@ -77,7 +76,7 @@ pub enum LockProbe {
     Held,
 }
 
-/// Where a lock file lies, which decides who may open it.
+/// Location of a lock file, which decides its permissions.
 #[derive(Clone, Copy)]
 enum Place {
     /// The home: private.
@@ -94,7 +93,7 @@ impl FileLock {
     /// `resource` is what the message calls the thing it protects, as in "the configuration".
     ///
     /// # Errors
-    /// [`LockError::Busy`] past the deadline, [`LockError::Io`] when the file cannot be had.
+    /// [`LockError::Busy`] past the deadline, [`LockError::Io`] when the file cannot be opened or locked.
     pub fn acquire(path: &Path, patience: Duration, resource: &str) -> Result<Self, LockError> {
         Self::acquire_in(Place::Home, path, patience, resource)
     }
@@ -176,11 +175,11 @@ impl FileLock {
         self.write_content(format!("{record}\n").as_bytes())
     }
 
-    /// Replaces the content of the locked file. Written over the old content and then cut, so that a
-    /// crash leaves one or the other at the start of the file, never nothing.
+    /// Replaces the content of the locked file: overwrites it, then truncates, so that the file is never empty
+    /// after a crash.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn write_content(&mut self, content: &[u8]) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(0))?;
         self.file.write_all(content)?;
@@ -190,7 +189,7 @@ impl FileLock {
     /// The content of the locked file, at most `limit` bytes.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn read_content(&mut self, limit: u64) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
         self.file.seek(SeekFrom::Start(0))?;
@@ -201,7 +200,7 @@ impl FileLock {
     /// Flushes the content to the disk.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn sync_content(&self) -> io::Result<()> {
         self.file.sync_data()
     }
@@ -216,7 +215,7 @@ impl FileLock {
         &self.path
     }
 
-    /// Device and inode of the locked file, where the system tells, and how many names it has.
+    /// Device and inode of the locked file, where the system reports them, and its number of hard links.
     ///
     /// # Errors
     /// The file system does not answer.
@@ -233,22 +232,21 @@ impl FileLock {
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        // Nothing can be done about an error here, and none of them keeps the lock for longer than the process.
+        // No error is actionable here: the lock ends with the process at the latest.
         if self.recorded {
             let _ = self.file.set_len(0);
         }
         if self.unlink && self.still_names() {
             let _ = fs::remove_file(&self.path);
         }
-        // Closing is not enough: a child that another thread is starting has a copy of the descriptor until it
-        // runs its own program, and the lock would stay for as long.
+        // Closing is not enough: a child that another thread is starting has a copy of the descriptor until its
+        // exec, and would keep the lock until then.
         let _ = self.file.unlock();
     }
 }
 
-/// Whether the lock at `path` is held. Opens an existing file for reading, tries a shared lock
-/// and closes it: creates and changes nothing. For microseconds a starter finds the lock taken, which is
-/// why starters retry.
+/// Whether the lock at `path` is held. Opens an existing file for reading, tries a shared lock and closes it:
+/// creates and changes nothing. The probe holds its lock for microseconds, so takers of the lock retry.
 ///
 /// # Errors
 /// The file exists and cannot be opened or locked.
@@ -261,14 +259,14 @@ pub fn probe(path: &Path) -> io::Result<LockProbe> {
 pub struct LockFile {
     /// Whether a process holds it.
     pub state: LockProbe,
-    /// Its device and inode, where the system tells.
+    /// Its device and inode, where the system reports them.
     pub numbers: Option<FileNumbers>,
-    /// How many names it has.
+    /// Its number of hard links.
     pub links: u64,
 }
 
-/// [`probe`] with the identity of the file; none where there is no file. A symbolic link is not followed:
-/// it would be the lock of another home.
+/// [`probe`] with the identity of the file; none for an absent file. A symbolic link is not followed: its
+/// target could be the lock of another home.
 ///
 /// # Errors
 /// The file exists and cannot be opened or locked.
@@ -293,7 +291,7 @@ pub fn observe_lock(path: &Path) -> io::Result<Option<LockFile>> {
     Ok(Some(LockFile { state, numbers, links }))
 }
 
-/// The system calls a link that is not followed a loop.
+/// Replaces ELOOP, the system's error for a link that is not followed.
 fn name_link(path: &Path, error: io::Error) -> io::Error {
     if path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) {
         io::Error::new(io::ErrorKind::InvalidInput, "a symbolic link, which is not followed")
@@ -441,7 +439,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn lock_numbers_tell_a_copy_and_count_hard_links() {
+    fn lock_numbers_differ_in_a_copy_and_count_hard_links() {
         let (directory, path) = place();
         assert_eq!(observe_lock(&path).expect("a look"), None);
         let held = FileLock::acquire(&path, Duration::ZERO, "x").expect("the lock");
@@ -463,6 +461,6 @@ mod tests {
         let (_directory, path) = place();
         fs::create_dir_all(&path).expect("an obstacle");
         assert!(matches!(FileLock::acquire(&path, Duration::from_secs(60), "x"), Err(LockError::Io { .. })));
-        assert!(probe(&path).is_err(), "nobody could take it, so it is not free");
+        assert!(probe(&path).is_err(), "a lock that cannot be taken is not free");
     }
 }

@@ -3,7 +3,7 @@
 use crate::platform;
 pub use crate::platform::{HOME_VARIABLE, SPLIT_STATE, effective_uid, user_name};
 
-/// The two facts that the session key is made of: sessions are encrypted for one machine and one user.
+/// The input of the session key: sessions are encrypted for one machine and one user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     /// The host name as the system reports it, unchanged.

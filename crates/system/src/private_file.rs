@@ -1,8 +1,8 @@
 //! Writing files that only their owner may read.
 //!
-//! A file appears whole or not at all: temporary file in the same directory, fsync, rename, fsync of
-//! the directory. Files are 0600 and directories 0700; existing ones that grant more are tightened when
-//! something is written, unless they belong to another user or are shared (`/tmp`).
+//! A file is replaced atomically: temporary file in the same directory, fsync, rename, fsync of the directory.
+//! Files are 0600 and directories 0700. A write removes wider permissions of existing ones, unless they belong
+//! to another user or are shared (`/tmp`).
 
 use crate::platform;
 pub use crate::platform::{give_to_owner_only, narrow, private_options, shared_mode, take_from_others};
@@ -15,11 +15,11 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {}: {source}", contract::text::path(.path))]
 pub struct WriteError {
-    /// What was tried, as a verb: `write`, `create the directory`.
+    /// The failed action, as a verb: `write`, `create the directory`.
     pub action: &'static str,
     /// The file or directory.
     pub path: PathBuf,
-    /// What the system said.
+    /// The system's error.
     #[source]
     pub source: io::Error,
 }
@@ -30,14 +30,13 @@ impl WriteError {
         move |source| Self { action, path: path.to_path_buf(), source }
     }
 
-    /// What to do about it.
+    /// Its remedy.
     pub fn remedy(&self) -> Remedy {
         make_writable(&self.path, &self.source)
     }
 }
 
-/// Whether `error` means that something of the wrong kind occupies the path, and not that the system
-/// refuses to write there.
+/// Whether `error` means that the path is occupied by another kind of file.
 pub fn is_obstructed(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -45,12 +44,12 @@ pub fn is_obstructed(error: &io::Error) -> bool {
             | io::ErrorKind::NotADirectory
             | io::ErrorKind::AlreadyExists
             | io::ErrorKind::DirectoryNotEmpty
-            // What the bounded readers say of something else than a regular file.
+            // The error of the bounded readers for anything but a regular file.
             | io::ErrorKind::InvalidInput
     )
 }
 
-/// What to do about a file that was not written because of `error`.
+/// The remedy of a file that was not written because of `error`.
 pub fn make_writable(path: &Path, error: &io::Error) -> Remedy {
     let obstructed = is_obstructed(error);
     let path = contract::text::path(path);
@@ -64,7 +63,7 @@ pub fn make_writable(path: &Path, error: &io::Error) -> Remedy {
     })
 }
 
-/// How hard a write tries to survive a power failure.
+/// Durability of a write after a power failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
     /// On the disk before the call returns.
@@ -90,7 +89,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8], durability: Durability) -> Result
     create_private_dir(directory)?;
     let fail = || WriteError::new("write", path);
     let mut file = temporary(directory).map_err(fail())?;
-    // Through the file itself: the error of the temporary one would name it.
+    // Through `as_file`: an error of the named file would show the temporary path.
     file.as_file_mut().write_all(bytes).map_err(fail())?;
     if durability == Durability::Synced {
         file.as_file().sync_all().map_err(fail())?;
@@ -106,14 +105,14 @@ pub fn write_atomic(path: &Path, bytes: &[u8], durability: Durability) -> Result
 /// A temporary file, 0600, that is removed unless it is renamed.
 fn temporary(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
     let made = tempfile::Builder::new().prefix(".spec-kitty-").suffix(".tmp").tempfile_in(directory);
-    // The error names the temporary file, which is of no use to a reader.
+    // The error shows the temporary path, which is of no use to a reader.
     made.map_err(|error| error.kind().into())
 }
 
 /// Creates `path` as a 0700 directory, with what is missing above it, or tightens the one that is there.
 ///
 /// # Errors
-/// [`WriteError`], also when something that is no directory is there.
+/// [`WriteError`], also when `path` is not a directory.
 pub fn create_private_dir(path: &Path) -> Result<(), WriteError> {
     let fail = || WriteError::new("create the directory", path);
     match fs::metadata(path) {
@@ -133,7 +132,7 @@ pub fn create_private_dir(path: &Path) -> Result<(), WriteError> {
 /// Creates an empty file, 0600. An existing one is left alone.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 #[allow(clippy::disallowed_methods, reason = "a new file: what is there is not opened")]
 pub fn create_private_file(path: &Path) -> io::Result<()> {
     match platform::private_options().write(true).create_new(true).open(path) {
@@ -149,19 +148,19 @@ pub fn create_private_file(path: &Path) -> io::Result<()> {
 /// Creates an empty file, 0600, or tightens the one that is there.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn load_private_file(path: &Path) -> io::Result<()> {
     create_private_file(path)?;
     tighten(path).map_err(|error| error.source)
 }
 
-/// Gives `path`, which this process has created in the home, to the owner of its directory when this process
-/// is root and the directory is another user's. What fails changes nothing that a command needs.
+/// Changes the owner of `path`, which this process created in the home, to that of its directory when this
+/// process is root and the directory is another user's. Errors are ignored: no command depends on it.
 pub fn give_to_directory_owner(path: &Path) {
     platform::give_to_directory_owner(path);
 }
 
-/// Takes from group and others what the file at `path` grants them. Nothing to do when it is absent.
+/// Removes the permissions of group and others from the file at `path`, if it exists.
 ///
 /// # Errors
 /// [`WriteError`].
@@ -236,6 +235,6 @@ mod tests {
         assert_eq!(mode(&open), 0o700);
         fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).expect("chmod");
         create_private_dir(&open).expect("left alone");
-        assert_eq!(mode(&open), 0o1777, "a directory that everybody shares stays as it is");
+        assert_eq!(mode(&open), 0o1777, "a shared directory is unchanged");
     }
 }

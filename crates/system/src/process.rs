@@ -1,4 +1,4 @@
-//! Whether a process lives, what it is, and ending it.
+//! State, arguments and termination of processes.
 
 use crate::platform;
 #[cfg(feature = "faults")]
@@ -24,7 +24,7 @@ pub enum HandleError {
     /// It is gone.
     #[error("the process is gone")]
     Gone,
-    /// This system offers no way that cannot hit another process.
+    /// This system has no way that cannot hit another process.
     #[error("this system offers no safe way to signal a process")]
     Unsupported,
     /// The system refused.
@@ -42,8 +42,8 @@ pub enum ProcessState {
     /// It runs.
     Alive {
         /// Start time in the system's own unit since boot (clock ticks on Linux); none where the
-        /// system does not tell us. Together with [`boot_id`] it tells a process from a later one of
-        /// the same pid.
+        /// system does not report it. Together with [`boot_id`] it distinguishes a process from a
+        /// later one of the same pid.
         start_ticks: Option<u64>,
     },
 }
@@ -54,7 +54,7 @@ impl ProcessState {
         matches!(self, Self::Alive { .. })
     }
 
-    /// Its start time, if it runs and the system tells.
+    /// Its start time, if it runs and the system reports it.
     pub const fn start_ticks(self) -> Option<u64> {
         match self {
             Self::Alive { start_ticks } => start_ticks,
@@ -77,14 +77,14 @@ pub fn boot_id() -> Option<String> {
     platform::boot_id()
 }
 
-/// The arguments of `pid`; none when it is gone, may not be inspected, or the system does not tell.
+/// The arguments of `pid`; none when it is gone, may not be inspected, or the system does not report them.
 pub fn process_argv(pid: i64) -> Option<Vec<OsString>> {
     let pid = u32::try_from(pid).ok().filter(|pid| *pid > 0 && i32::try_from(*pid).is_ok())?;
     platform::process_argv(pid)
 }
 
-/// The value of `variable` in the environment that `pid` was started with; none when it is gone, may not
-/// be inspected, or the system does not tell.
+/// The value of `variable` in the environment that `pid` was started with; none when it is gone, may not be
+/// inspected, or the system does not report it.
 pub fn start_environment(pid: i64, variable: &str) -> Option<OsString> {
     let pid = u32::try_from(pid).ok().filter(|pid| *pid > 0 && i32::try_from(*pid).is_ok())?;
     platform::start_environment(pid, variable)
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_process_of_the_system_lives_for_everybody() {
+    fn first_process_of_the_system_is_alive() {
         if cfg!(unix) {
             assert!(observe_process(1).is_alive());
         }

@@ -1,10 +1,10 @@
 //! Opening files: regular ones only, and without waiting.
 //!
 //! A pipe in place of a file would make `open` or `read` wait for its other end for ever, a device
-//! could be read without end, and opening either can have effects. So every file this program opens
-//! by itself goes through [`open`] or [`open_with`]: non-blocking, and looked at through the
-//! descriptor, so that nothing can change between the look and the read. Files that a person names
-//! may be pipes ([`read_named`], [`open_named`]); those are given [`NAMED_DEADLINE`].
+//! could be read without end, and opening either can have effects. So every file this program opens by itself
+//! is opened by [`open`] or [`open_with`]: non-blocking, and checked through the descriptor, so that check and
+//! read see the same file. Files named on the command line may be pipes ([`read_named`], [`open_named`]), with
+//! a deadline of [`NAMED_DEADLINE`].
 
 use crate::bounded_read::SmallFileError;
 use crate::platform;
@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// For a pipe that a person names: until it is open, and until it was read to its end.
+/// For a pipe named on the command line: until it is open, and until it was read to its end.
 pub const NAMED_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A directory, a pipe, a socket or a device in place of a file.
@@ -30,7 +30,7 @@ impl fmt::Display for NotRegular {
 
 impl std::error::Error for NotRegular {}
 
-/// Whether an error of this module means that the path holds something else than a file.
+/// Whether an error of this module means that the path is not a regular file.
 pub fn is_not_regular(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<NotRegular>())
 }
@@ -57,13 +57,13 @@ pub fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// As [`open`].
-#[allow(clippy::disallowed_methods, reason = "the one place that opens, and it looks at what it opened")]
+#[allow(clippy::disallowed_methods, reason = "the one place that opens files, and it checks each one")]
 pub fn open_checked(options: &OpenOptions, path: &Path) -> io::Result<File> {
     let irregular = || io::Error::new(io::ErrorKind::InvalidInput, NotRegular);
     match options.open(path) {
         Ok(file) if file.metadata()?.is_file() => Ok(file),
         Ok(_) => Err(irregular()),
-        // A pipe without a reader, a socket and a directory refuse in words that do not say so.
+        // The system's error for a pipe without a reader, a socket or a directory does not name the cause.
         Err(error) => match std::fs::metadata(path) {
             Ok(facts) if !facts.is_file() && error.kind() != io::ErrorKind::PermissionDenied => {
                 Err(irregular())
@@ -81,8 +81,8 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     take(open(path)?, limit)
 }
 
-/// Reads a file that a person names, at most `limit` bytes. It may be a pipe, which must end within
-/// [`NAMED_DEADLINE`]. `Ok(None)` when nothing is there.
+/// Reads a file named on the command line, at most `limit` bytes. It may be a pipe, which must end within
+/// [`NAMED_DEADLINE`]. `Ok(None)` for an absent file.
 ///
 /// # Errors
 /// A directory, too many bytes, a pipe that does not end, or the system's error.
@@ -102,11 +102,11 @@ pub fn read_named(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, SmallFileE
     }
 }
 
-/// Opens a file that a person names for writing. It may be a pipe, whose other end must be there
-/// within [`NAMED_DEADLINE`].
+/// Opens a file named on the command line for writing. It may be a pipe, whose other end must be open within
+/// [`NAMED_DEADLINE`].
 ///
 /// # Errors
-/// No reader in time, or what the system says.
+/// No reader in time, or the system's error.
 pub fn open_named(options: &OpenOptions, path: &Path) -> io::Result<File> {
     let (options, path) = (options.clone(), path.to_owned());
     within(NAMED_DEADLINE, move || {
@@ -125,13 +125,13 @@ fn take(file: File, limit: u64) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Runs what may block on a thread of its own. A thread that blocks for ever ends with the process.
+/// Runs `work`, which may block, on its own thread. A thread that never returns ends with the process.
 fn within<T: Send + 'static>(
     deadline: Duration,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    let (tell, told) = mpsc::channel();
-    std::thread::Builder::new().name("named-file".into()).spawn(move || drop(tell.send(work())))?;
+    let (sender, told) = mpsc::channel();
+    std::thread::Builder::new().name("named-file".into()).spawn(move || drop(sender.send(work())))?;
     told.recv_timeout(deadline).unwrap_or_else(|_| {
         let text = format!("the other end of the pipe did not finish within {} s", deadline.as_secs());
         Err(io::Error::new(io::ErrorKind::TimedOut, text))

@@ -1,16 +1,15 @@
-//! Files of a repository: they are committed and shared, so an existing file keeps its mode and a new one gets
-//! what the user's umask allows.
+//! Files of a repository: they are committed and shared, so an existing file keeps its mode and a new one has
+//! the mode of the user's umask.
 
 use crate::file::sync_directory;
 use std::fs::{self, Metadata};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Writes `bytes` to a temporary file beside `path`, flushes it and renames it over `path`, which is replaced
-/// whole or not at all.
+/// Replaces `path` atomically: writes `bytes` to a temporary file beside it, flushes and renames.
 ///
 /// # Errors
-/// What the system says; `path` is then as it was.
+/// The system's error; `path` is then as it was.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let mode = fs::symlink_metadata(path).ok().filter(Metadata::is_file).map(|file| file.permissions());
@@ -24,10 +23,10 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_directory(directory)
 }
 
-/// A temporary file beside what it will replace, with the mode that the user's umask allows.
+/// A temporary file beside the file that it replaces, with the mode of the user's umask.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn temporary_in(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".spec-kitty-").suffix(".tmp");

@@ -48,7 +48,7 @@ fn lookup<'n>(event: &'n Node<'_>, part: Part) -> Cow<'n, str> {
     });
     match found {
         Some(Node::Text(text)) => Cow::Borrowed(text),
-        // As Python turns a value into text. The contract allows only text in these places.
+        // As Python's `str()` renders a value. The contract allows only text here.
         Some(Node::Bool(true)) => "True".into(),
         Some(Node::Bool(false)) => "False".into(),
         Some(Node::Integer(number)) => number.to_string().into(),

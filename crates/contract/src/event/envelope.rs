@@ -1,18 +1,18 @@
-//! The envelope as we write it.
+//! The event envelope that this program writes.
 //!
-//! The order of the keys is the reference client's, so that two recordings compare line by line.
+//! Its key order is the reference client's, so that recordings of both compare line by line.
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// One event, ready to be judged and queued. Serialises to the text that is stored and sent.
+/// One event. Serialises to the text that is validated, stored and sent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Envelope {
     /// A ULID; the id of the local row when the event derives from one.
     pub event_id: String,
     /// See [`crate::event::kind`].
     pub event_type: String,
-    /// What it is about: a work package id, a mission id, a build id.
+    /// Its subject: a work package id, a mission id or a build id.
     pub aggregate_id: String,
     /// `Build`, `WorkPackage`, `Mission` or `MissionDossier`.
     pub aggregate_type: String,
@@ -20,7 +20,7 @@ pub struct Envelope {
     pub schema_version: String,
     /// The checkout that produced it.
     pub build_id: String,
-    /// By type.
+    /// Its shape depends on the type.
     pub payload: Value,
     /// The emitter, for ordering.
     pub node_id: String,
@@ -30,7 +30,7 @@ pub struct Envelope {
     pub causation_id: Option<String>,
     /// The chain it belongs to; its own id at the start of one.
     pub correlation_id: String,
-    /// When it happened at the producer, ISO 8601 with offset. Never replaced.
+    /// Time at the producer, ISO 8601 with offset. Never replaced.
     pub timestamp: String,
     /// The private teamspace's id, in its original case.
     pub team_slug: Option<String>,

@@ -1,10 +1,10 @@
 //! Event ids: 26 Crockford characters, or 32 hex digits with or without hyphens.
 //!
-//! No version check on UUIDs and no overflow check on ULIDs, as published. The canonical form is
-//! what idempotency compares; answers always echo the id as it was sent.
+//! UUID versions and ULID overflow are not checked, as published. Idempotency compares the canonical
+//! form; answers echo the id as it was sent.
 
-/// The canonical form of `id`: a ULID in upper case, a UUID hyphenated in lower case; nothing when
-/// it is neither.
+/// The canonical form of `id`: a ULID in upper case, a UUID hyphenated in lower case; none for any
+/// other text.
 pub fn canonical(id: &str) -> Option<String> {
     let bytes = id.as_bytes();
     match bytes.len() {

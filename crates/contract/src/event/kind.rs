@@ -1,12 +1,12 @@
-//! The names of the event types this program produces, as they stand in `event_type`.
+//! Event types that this program produces: values of `event_type`.
 
-/// A work package came into being (once per work package).
+/// A work package was created (once per work package).
 pub const WP_CREATED: &str = "WPCreated";
 /// A work package moved between lanes.
 pub const WP_STATUS_CHANGED: &str = "WPStatusChanged";
 /// A line was added to a work package's history.
 pub const HISTORY_ADDED: &str = "HistoryAdded";
-/// A mission came into being.
+/// A mission was created.
 pub const MISSION_CREATED: &str = "MissionCreated";
 /// Specifying a mission began.
 pub const SPECIFY_STARTED: &str = "SpecifyStarted";

@@ -1,15 +1,15 @@
 //! The deviations of earlier clients that the server tolerates, and flags `legacy_shape`.
 //!
-//! Exactly the list of contract section 13: events that the reference client really sends and the
-//! published contract refuses. Rejecting them would leave them in its queue for ever. Our own
-//! client never writes them: it judges strictly.
+//! The list of contract section 13: events that the reference client sends and the published contract
+//! refuses. A rejected event would stay in its queue for ever. This client validates strictly and
+//! never writes them.
 
 use super::payload;
 use super::shape::{ObjectShape, Shape, closed, may, need, open, some};
 use crate::Lane;
 use crate::json::Node;
 
-/// One tolerated deviation. Serialised by name into what the server answers and stores.
+/// One tolerated deviation. Answers and the store contain its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Deviation {
     /// `WPCreated` with `title` and `dependencies` instead of `wp_title`, `depends_on` and `actor`.

@@ -1,25 +1,22 @@
 //! The published event contract (`spec-kitty-events` 5.2): what one event looks like.
 //!
-//! Owned here: ids, the envelope, cut-over and forbidden keys, the payload shape of every event
-//! type, the moves between lanes, the closed list of rejection codes. The
-//! client judges a row with it when it captures, the server when it ingests, so the two can never
-//! disagree. Never here: reading or writing anything.
+//! Client (at capture) and server (at ingest) validate with the same code.
 //!
 //! | module | owns |
 //! |---|---|
 //! | [`id`] | event ids: the three accepted spellings and their canonical form |
-//! | [`kind`] | the names of the event types this program produces |
-//! | [`envelope`] | the envelope as we write it |
-//! | [`rejection`] | why an event is not accepted |
-//! | [`shape`] | the small language the payload tables are written in |
-//! | [`transition`] | which move between lanes the contract allows |
-//! | [`legacy`] | the deviations of earlier clients that the server tolerates, and flags |
-//! | [`validate`] | the judgement |
+//! | [`kind`] | event types that this program produces |
+//! | [`envelope`] | the event envelope that this program writes |
+//! | [`rejection`] | rejection of an event: code, message, path |
+//! | [`shape`] | payload schemas and the check of a value against one |
+//! | [`transition`] | lane transitions that the contract allows |
+//! | [`legacy`] | deviations of earlier clients that the server tolerates and flags |
+//! | [`validate`] | validation of an event |
 //! | [`ValidatedEvent`] | the form of an event from its capture to the wire |
 //! | `coalesce` | which newer event replaces an older one that was never sent |
 //!
-//! Invariants: a judgement depends on the event alone; no input panics; the strict judgement of
-//! [`judge`] accepts nothing that the contract's own models refuse.
+//! Invariants: the result depends on the event alone; no input panics; under [`Tolerance::Strict`]
+//! nothing is accepted that the contract's own models refuse.
 
 mod coalesce;
 pub mod envelope;
@@ -49,8 +46,8 @@ pub const SCHEMA_VERSION: &str = "3.0.0";
 pub const FORBIDDEN_KEYS: [&str; 4] =
     ["feature_slug", "feature_number", "mission_key", "legacy_aggregate_id"];
 
-/// Event types of the time before the cut-over.
+/// Event types from before the cut-over.
 pub const FORBIDDEN_TYPES: [&str; 2] = ["FeatureCreated", "FeatureClosed"];
 
-/// First `/`-segments of an `aggregate_id` of the time before the cut-over.
+/// First `/`-segments of an `aggregate_id` from before the cut-over.
 pub const FORBIDDEN_AGGREGATES: [&str; 2] = ["feature", "feature_catalog"];

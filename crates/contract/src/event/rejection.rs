@@ -1,4 +1,4 @@
-//! Why an event is not accepted: a code of a closed list, a sentence, and where.
+//! Rejection of an event: a code of a closed list, a message and the path of the value.
 
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 /// The closed list of rejection codes of the published contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RejectionCode {
-    /// A key of the time before the cut-over, at any depth.
+    /// A key from before the cut-over, at any depth.
     ForbiddenKey,
     /// A lane outside the vocabulary, or a move the lane rules forbid.
     UnknownLane,
@@ -37,7 +37,7 @@ impl fmt::Display for RejectionCode {
     }
 }
 
-/// One step on the way from the envelope to the offending value.
+/// One step of the path from the envelope to the rejected value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Into an object.
@@ -59,16 +59,16 @@ impl Serialize for Step {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code} at {}: {message}", self.path_text())]
 pub struct Rejection {
-    /// Which rule.
+    /// The broken rule.
     pub code: RejectionCode,
-    /// What is wrong, in one sentence. Never quotes a value, only key names.
+    /// The fault in one sentence, which names keys and never quotes a value.
     pub message: String,
-    /// Where; empty for the event as a whole.
+    /// The rejected value; empty for the event as a whole.
     pub path: Vec<Step>,
 }
 
 impl Rejection {
-    /// A rejection of the event as a whole; [`Rejection::under`] adds the way to the value.
+    /// A rejection of the event as a whole; [`Rejection::under`] adds the path to the value.
     pub fn new(code: RejectionCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), path: Vec::new() }
     }
@@ -87,7 +87,7 @@ impl Rejection {
         self
     }
 
-    /// The path as a person reads it: `payload.evidence.repos[0].branch`, or `event`.
+    /// The path as text: `payload.evidence.repos[0].branch`, or `event`.
     pub fn path_text(&self) -> String {
         let mut out = String::new();
         for step in &self.path {
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_reads_as_a_person_writes_it_and_serialises_as_steps() {
+    fn path_is_dotted_text_and_serialises_as_steps() {
         let rejection = Rejection::new(RejectionCode::PayloadSchemaFail, "field is missing")
             .under("branch")
             .at(0)

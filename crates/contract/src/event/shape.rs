@@ -1,6 +1,6 @@
-//! The small language the payload tables are written in, and the check of a value against it.
+//! Payload schemas, and the check of a value against one.
 //!
-//! The check stops at the first fault, in the order of the table, so that one event has one
+//! The check stops at the first fault, in the order of the schema, so that one event has one
 //! rejection. Messages name keys and kinds, never values.
 
 use super::id;
@@ -9,7 +9,7 @@ use crate::Lane;
 use crate::json::Node;
 use jiff::civil::DateTime;
 
-/// What a value must be.
+/// Type and bounds of a value.
 #[derive(Debug)]
 pub enum Shape {
     /// Any text, the empty one included.
@@ -26,7 +26,7 @@ pub enum Shape {
     Uuid,
     /// An absolute URL: a scheme, `://` and something.
     Url,
-    /// A whole number of at least so much.
+    /// A whole number with a minimum.
     Whole(i64),
     /// The same, written without a fraction: `3`, not `3.0`.
     Integer(i64),
@@ -38,7 +38,7 @@ pub enum Shape {
     Flag,
     /// Non-blank text, or an object with at least one key.
     Actor,
-    /// An array of so many items or more, each of one shape.
+    /// An array with a minimum length, each item of one shape.
     List(&'static Shape, usize),
     /// An object with any keys, each value of one shape.
     Map(&'static Shape),
@@ -58,7 +58,7 @@ pub struct ObjectShape {
     pub keys: &'static [Key],
     /// Whether keys outside the list are refused.
     pub closed: bool,
-    /// A rule between the keys, asked when each of them is right.
+    /// A rule between the keys, checked once each key is valid.
     pub rule: Option<Rule>,
 }
 
@@ -103,7 +103,7 @@ fn fail(message: impl Into<String>) -> Rejection {
 }
 
 impl ObjectShape {
-    /// Checks an object: keys in the order of the table, then unknown keys, then the rule.
+    /// Checks an object: keys in the order of the schema, then unknown keys, then the rule.
     pub fn check(&self, node: &Node<'_>) -> Result<(), Rejection> {
         let Node::Object(entries) = node else {
             return Err(fail(format!("field must be an object, is {}", node.noun())));

@@ -1,26 +1,26 @@
-//! Which move between lanes the published contract allows.
+//! Lane transitions that the published contract allows.
 //!
-//! Two rule books exist. This one is the contract's: it decides whether an event may travel. What a
-//! mission's own status machine demands (evidence, subtasks, ownership) is the mission crate's.
+//! They decide whether an event is valid. The status machine of a mission, in the `mission` crate, also
+//! demands evidence, subtasks and ownership.
 
 use crate::Lane;
 
-/// A move as an event tells it.
+/// A lane transition in an event.
 #[derive(Clone, Copy, Debug)]
 pub struct Move<'a> {
-    /// Nothing for the first event of a work package.
+    /// None for the first event of a work package.
     pub from: Option<Lane>,
-    /// Where to.
+    /// The new lane.
     pub to: Lane,
-    /// Whether the matrix is set aside.
+    /// Whether the matrix is overridden.
     pub force: bool,
-    /// Why; blank counts as absent.
+    /// Its reason; blank counts as absent.
     pub reason: Option<&'a str>,
     /// The review that sent it back; blank counts as absent.
     pub review_ref: Option<&'a str>,
 }
 
-/// Everything that is wrong with a move, as the contract words it; empty when it is allowed.
+/// The violations in the contract's wording; empty when the transition is allowed.
 ///
 /// Consumers look for `force=True` and `review-rejection` in these texts, so both stay.
 pub fn violations(step: &Move<'_>) -> Vec<String> {
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_forward_needs_nothing() {
+    fn forward_transition_needs_no_field() {
         let way =
             [Lane::Planned, Lane::Claimed, Lane::InProgress, Lane::ForReview, Lane::InReview, Lane::Approved];
         for pair in way.windows(2) {

@@ -1,4 +1,4 @@
-//! The judgement: is this JSON value an event of the published contract?
+//! Validation of a JSON value against the published event contract.
 //!
 //! Order of the checks, so that every reader names the same fault of an event with several: an
 //! object; required envelope keys; forbidden keys; a payload object; the lane vocabulary; the
@@ -11,7 +11,7 @@ use super::{FORBIDDEN_AGGREGATES, FORBIDDEN_KEYS, FORBIDDEN_TYPES, SCHEMA_VERSIO
 use crate::Lane;
 use crate::json::Node;
 
-/// How much of the past is accepted.
+/// Whether deviations of earlier clients are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tolerance {
     /// Contract shapes only: what a client captures.
@@ -20,7 +20,7 @@ pub enum Tolerance {
     LegacyShape,
 }
 
-/// What a reader needs to know about an accepted event, borrowed from it.
+/// Fields of an accepted event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EventSummary {
     /// The id as it was sent.
@@ -29,13 +29,13 @@ pub struct EventSummary {
     pub canonical_id: String,
     /// See [`known_types`].
     pub event_type: String,
-    /// What it is about.
+    /// Its subject.
     pub aggregate_id: String,
-    /// The project as it was sent; nothing for the tolerated `null`.
+    /// The project as it was sent; none for the tolerated `null`.
     pub project_uuid: Option<String>,
-    /// The team the producer wrote into it, when it did.
+    /// Its team, if the event names one.
     pub team_slug: Option<String>,
-    /// When it happened, as sent.
+    /// Time at the producer, as sent.
     pub timestamp: String,
     /// The producer's clock.
     pub lamport_clock: i64,
@@ -50,9 +50,7 @@ impl EventSummary {
     }
 }
 
-/// Judges an event that was read with [`Node::parse`].
-///
-/// Judging copies the few fields of [`EventSummary`] out of the tree and nothing else.
+/// Validates an event that was read with [`Node::parse`].
 pub fn judge(event: &Node<'_>, tolerance: Tolerance) -> Result<EventSummary, Rejection> {
     let Node::Object(_) = event else {
         return Err(envelope_fault(format!("schema: an event must be an object, is {}", event.noun())));
@@ -79,7 +77,7 @@ pub fn judge(event: &Node<'_>, tolerance: Tolerance) -> Result<EventSummary, Rej
     Ok(summary(event, deviations))
 }
 
-/// Judges a payload alone against its type's table. The path starts at the payload.
+/// Validates a payload alone against the schema of its type. The path starts at the payload.
 pub fn validate_payload(event_type: &str, payload: &Node<'_>) -> Result<(), Rejection> {
     payload::shape_of(event_type, payload).ok_or_else(unknown_type)?.check(payload)
 }
@@ -89,14 +87,14 @@ pub fn known_types() -> impl Iterator<Item = &'static str> {
     payload::names()
 }
 
-/// Judges only whether an envelope is from after the cut-over: no forbidden key at any depth, the
-/// exact version, no type or aggregate of the time before.
+/// Validates only that an envelope is from after the cut-over: no forbidden key at any depth, the exact
+/// version, no earlier type or aggregate.
 pub fn judge_cut_over(event: &Node<'_>) -> Result<(), Rejection> {
     forbidden_keys(event)?;
     after_cut_over(event)
 }
 
-/// Judges an envelope without its payload, of any event type, strictly.
+/// Validates an envelope without its payload, of any event type, strictly.
 pub fn judge_envelope(event: &Node<'_>) -> Result<(), Rejection> {
     required_keys(event)?;
     payload_of(event, &Node::Null)?;
@@ -104,7 +102,7 @@ pub fn judge_envelope(event: &Node<'_>) -> Result<(), Rejection> {
     judge_cut_over(event)
 }
 
-/// The payload, which must be an object; `without` when there is none.
+/// The payload, which must be an object; `without` when it is absent.
 fn payload_of<'n, 'a>(event: &'n Node<'a>, without: &'n Node<'a>) -> Result<&'n Node<'a>, Rejection> {
     match event.get("payload") {
         None => Ok(without),
@@ -116,7 +114,7 @@ fn payload_of<'n, 'a>(event: &'n Node<'a>, without: &'n Node<'a>) -> Result<&'n 
 }
 
 fn unknown_type() -> Rejection {
-    envelope_fault("schema: the contract knows no such event_type".to_owned()).under("event_type")
+    envelope_fault("schema: unknown event_type".to_owned()).under("event_type")
 }
 
 static ENVELOPE: ObjectShape = open(&[

@@ -1,4 +1,4 @@
-//! The one form of an event between its capture and the wire.
+//! The form of an event from capture to the wire.
 
 use super::coalesce;
 use super::envelope::Envelope;
@@ -63,12 +63,12 @@ impl ValidatedEvent {
         &self.event_type
     }
 
-    /// The project that it names, lower-cased.
+    /// Its project, lower-cased.
     pub fn project(&self) -> Option<&str> {
         self.project.as_deref()
     }
 
-    /// The key under which a newer event may replace it; none for a fact of its own.
+    /// The key under which a newer event may replace it; none for an event that is never replaced.
     pub fn coalesce_key(&self) -> Option<&str> {
         self.coalesce_key.as_deref()
     }

@@ -1,12 +1,12 @@
-//! Reading a JSON document of the protocol.
+//! Reader of JSON documents of the protocol.
 
 use serde::Deserialize;
 use serde::de::Error as _;
 
 /// Reads `text` as a document of the protocol: one JSON object, with nothing behind it.
 ///
-/// A struct can also be read from a JSON array, whose entries become its fields in order. No document of the
-/// protocol is an array, so such an answer is from something else.
+/// `serde` would also read a struct from a JSON array, whose entries become its fields in order. No document
+/// of the protocol is an array.
 ///
 /// # Errors
 /// When it is not JSON, not an object, or lacks a field that has no default.

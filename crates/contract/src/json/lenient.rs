@@ -18,7 +18,7 @@ pub struct Member<'a> {
     pub value: Range<usize>,
 }
 
-/// What [`members`] passes on the way through the text.
+/// What [`members`] passes to its visitor.
 #[derive(Clone, Copy, Debug)]
 pub enum Inside<'a> {
     /// An object or array begins; the outermost one has depth 1.
@@ -27,8 +27,8 @@ pub enum Inside<'a> {
     Key(&'a [u8]),
 }
 
-/// The members of the object that `text` holds, duplicates included; none when it holds no object.
-/// `visit` sees every level and every key, and its error ends the reading.
+/// The members of the object in `text`, duplicates included; none without an object. `visit` is called for
+/// every level and key, and its error ends the reading.
 pub fn members<'a, E>(
     text: &'a [u8],
     mut visit: impl FnMut(Inside<'a>) -> Result<(), E>,
@@ -104,8 +104,7 @@ fn extend_value(members: &mut [Member<'_>], end: usize) {
     }
 }
 
-/// A value as text: a string decoded, nothing for `null` and the empty string, any other value as
-/// written.
+/// A value as text: a string decoded, none for `null` and the empty string, any other value as written.
 pub fn lenient_text(value: &[u8]) -> Option<Cow<'_, str>> {
     let text = match value {
         b"null" => return None,

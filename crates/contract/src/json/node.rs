@@ -60,7 +60,7 @@ impl<'a> Node<'a> {
         self.get(key).and_then(Node::as_str)
     }
 
-    /// What it is, as a message names it.
+    /// Its JSON type, for messages.
     pub const fn noun(&self) -> &'static str {
         match self {
             Self::Null => "null",

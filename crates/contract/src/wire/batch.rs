@@ -21,7 +21,7 @@ pub enum EventStatus {
 }
 
 impl EventStatus {
-    /// What this server writes.
+    /// The status that this server sends.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Accepted => "success",
@@ -30,7 +30,7 @@ impl EventStatus {
         }
     }
 
-    /// Reads a server's word; unknown words mean rejected.
+    /// Parses a server's status; an unknown one means rejected.
     pub fn parse(word: &str) -> Self {
         match word {
             "success" | "accepted" | "warning" => Self::Accepted,
@@ -43,16 +43,16 @@ impl EventStatus {
 /// One event's result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EventResult {
-    /// As it was sent; nothing when the server answered something that is not text.
+    /// As it was sent; none when the answer is not text.
     #[serde(default, deserialize_with = "text_or_nothing")]
     pub event_id: Option<String>,
-    /// The server's word; read it with [`EventResult::outcome`].
+    /// The status as sent; [`EventResult::outcome`] parses it.
     #[serde(default)]
     pub status: String,
     /// A short error text.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text_or_nothing")]
     pub error: Option<String>,
-    /// The sentence for people.
+    /// A message for people.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text_or_nothing")]
     pub error_message: Option<String>,
     /// A code of [`crate::event::RejectionCode`], or another server's.
@@ -70,12 +70,12 @@ pub struct EventResult {
 }
 
 impl EventResult {
-    /// What became of the event.
+    /// The parsed status.
     pub fn outcome(&self) -> EventStatus {
         EventStatus::parse(&self.status)
     }
 
-    /// Why it was rejected, in the words the answer has.
+    /// The rejection text of the answer.
     pub fn reason(&self) -> &str {
         self.error_message.as_deref().or(self.error.as_deref()).unwrap_or("Unknown error")
     }

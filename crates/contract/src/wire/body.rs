@@ -13,14 +13,14 @@ pub const MAX_CONTENT_BYTES: usize = 524_288;
 /// The only hash algorithm.
 pub const ALGORITHM: &str = "sha256";
 
-/// The files at the top of a mission whose bodies travel.
+/// The files at the top of a mission that are uploaded.
 pub const SURFACE_FILES: [&str; 6] =
     ["spec.md", "plan.md", "tasks.md", "research.md", "quickstart.md", "data-model.md"];
 
-/// The directories of a mission whose bodies travel.
+/// The directories of a mission that are uploaded.
 pub const SURFACE_DIRECTORIES: [&str; 3] = ["research/", "contracts/", "checklists/"];
 
-/// The extensions of bodies that travel, compared without case.
+/// The extensions of uploaded files, compared without case.
 pub const EXTENSIONS: [&str; 5] = ["md", "json", "yaml", "yml", "csv"];
 
 /// The names of the seven columns that identify a body, in the order of a [`BodyKey`](super::receipts::BodyKey).
@@ -94,7 +94,7 @@ impl From<ArtifactPush> for ArtifactBody {
     }
 }
 
-/// The five fields that say where a body belongs.
+/// The five fields that identify the mission of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Namespace<'a> {
     /// The project.
@@ -110,7 +110,7 @@ pub struct Namespace<'a> {
 }
 
 impl ArtifactBody {
-    /// Where it belongs.
+    /// Its namespace.
     pub fn namespace(&self) -> Namespace<'_> {
         Namespace {
             project_uuid: &self.project_uuid,
@@ -165,7 +165,7 @@ impl ArtifactBody {
         serde_json::Value::from(self.key_columns().to_vec()).to_string()
     }
 
-    /// Why a server refuses it, in one sentence; nothing when it may be sent.
+    /// Why a server refuses it, in one sentence; none when it may be sent.
     pub fn fault(&self) -> Option<String> {
         if let Some(blank) = self.blank_column() {
             return Some(blank);
@@ -174,7 +174,7 @@ impl ArtifactBody {
             return Some("field project_uuid must be a UUID".to_owned());
         }
         if !is_surface(&self.artifact_path) {
-            return Some("field artifact_path names a file whose body does not travel".to_owned());
+            return Some("field artifact_path names a file that is not uploaded".to_owned());
         }
         if self.content_body.is_empty() {
             return Some("field content_body must not be empty".to_owned());
@@ -210,14 +210,13 @@ pub fn hash(content: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(&Sha256::digest(content))
 }
 
-/// Whether the body of the file at `path` (relative to its mission, with `/`) may travel: a file of
-/// the surface, with one of the extensions, and a path that stays inside the mission. Client and server
-/// ask here, so that nothing is captured that no server takes.
+/// Whether the file at `path` (relative to its mission, with `/`) is uploaded: a file of the surface, with
+/// one of the extensions, and a path that stays inside the mission. Client and server share this rule.
 pub fn is_surface(path: &str) -> bool {
     is_place(path) && is_format(path)
 }
 
-/// Whether `path` lies where documents lie.
+/// Whether `path` is in a location of documents.
 pub fn is_place(path: &str) -> bool {
     let contained = !path.contains(['\\', '\0'])
         && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..");

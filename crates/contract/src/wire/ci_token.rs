@@ -1,14 +1,13 @@
 //! The long-lived token of a machine account: `skp_<base64url(user|team)>.<secret>`.
 //!
-//! The first half is readable offline, so that a machine without a session knows its scope; it
-//! proves nothing. The whole token is the secret.
+//! The first half gives the scope offline, without a session; it proves nothing. The whole token is secret.
 
 use std::fmt;
 
 /// How every such token begins.
 pub const PREFIX: &str = "skp_";
 
-/// A token taken apart. `Debug` hides the secret.
+/// The parts of a token. `Debug` hides the secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CiToken {
     /// The principal.
@@ -19,8 +18,8 @@ pub struct CiToken {
 }
 
 impl CiToken {
-    /// Reads a token. Nothing when it is not one: no prefix, not base64url, not UTF-8, an empty
-    /// part. The last `|` separates user and team.
+    /// Parses a token; none without the prefix, base64url, UTF-8 or with an empty part. The last `|`
+    /// separates user and team.
     pub fn parse(token: &str) -> Option<Self> {
         let (readable, secret) = token.strip_prefix(PREFIX)?.split_once('.')?;
         let bytes = data_encoding::BASE64URL_NOPAD.decode(readable.trim_end_matches('=').as_bytes()).ok()?;

@@ -1,7 +1,7 @@
 //! The error envelope of every refused request, and its codes.
 //!
-//! Earlier clients sort errors by words in their text: a content error must say "field", "missing"
-//! or "schema"; an authentication error must not. The texts below are written for that.
+//! Earlier clients classify errors by words in their text: a content error must contain "field", "missing"
+//! or "schema"; an authentication error must not.
 
 use super::health::IngressLimits;
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,7 @@ pub struct ErrorEnvelope {
     pub sync_protocol: Option<SyncProtocolNote>,
 }
 
-/// What releases up to 3.2.7 print for a 412, the only answer after which they send a batch again.
+/// Text that releases up to 3.2.7 print for a 412, the only answer after which they send a batch again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncProtocolNote {
     /// The cause, and what to do.
@@ -53,7 +53,7 @@ impl ErrorEnvelope {
         }
     }
 
-    /// The best sentence it has.
+    /// Its most specific text.
     pub fn text(&self) -> Option<&str> {
         [&self.error, &self.message, &self.detail, &self.error_description]
             .into_iter()
@@ -62,7 +62,7 @@ impl ErrorEnvelope {
             .find(|text| !text.is_empty())
     }
 
-    /// Reads any answer: an envelope where it is one, nothing otherwise.
+    /// Parses an answer; none when it is not an error envelope.
     pub fn parse(body: &[u8]) -> Option<Self> {
         let value: serde_json::Value = serde_json::from_slice(body).ok()?;
         let text = |key: &str| value.get(key).and_then(|field| field.as_str()).map(str::to_owned);

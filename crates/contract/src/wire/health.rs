@@ -17,7 +17,7 @@ pub struct SyncHealth {
     /// `ok`.
     #[serde(default)]
     pub status: String,
-    /// What ingest takes.
+    /// Limits of ingest.
     #[serde(default)]
     pub sync_ingress: SyncIngress,
     /// Whether the server still has the receipts that the request named; absent when it named none.
@@ -25,7 +25,7 @@ pub struct SyncHealth {
     pub receipts: Option<NewestStates>,
 }
 
-/// What ingest takes.
+/// Limits of ingest.
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct SyncIngress {
     /// [`LIMITS_VERSION`].
@@ -36,7 +36,7 @@ pub struct SyncIngress {
     pub limits: IngressLimits,
 }
 
-/// Limits; each may be unsaid. Also part of a 413 answer.
+/// Limits, each optional. Also part of a 413 answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct IngressLimits {
     /// Events in one batch.

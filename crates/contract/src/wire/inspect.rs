@@ -1,5 +1,4 @@
-//! Receipts: the rows that a server holds. Routes of this server only; a person or a test compares
-//! them with what was sent.
+//! The rows that a server holds. Routes of this server only, to compare its rows with the sent ones.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Who a token belongs to: `GET /api/v1/me`, and `GET /api/v1/session-status`.
+//! Account of a token: `GET /api/v1/me`, and `GET /api/v1/session-status`.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,16 +1,15 @@
-//! What client and server say to each other over HTTP: paths, headers, bodies, limits, errors.
+//! The HTTP API between client and server: paths, headers, bodies, limits, errors.
 //!
-//! Types only. Bodies that the client reads are lenient (unknown keys are ignored, most keys are
-//! optional), because a newer or an older server may answer; bodies that the server reads are
-//! checked where they arrive.
+//! Types only. Answers are read leniently (unknown keys are ignored, most keys are optional), because they
+//! may come from a newer or older server; the server validates requests on arrival.
 //!
 //! | module | owns |
 //! |---|---|
 //! | [`endpoint`] | paths, header names, the contract version |
 //! | [`batch`] | event ingest: request, per-event results |
-//! | [`body`] | artifact bodies: the nine fields, which files travel, the answers |
+//! | [`body`] | artifact bodies: fields, uploaded files, answers |
 //! | [`health`] | the limits a server advertises |
-//! | [`me`] | who the token belongs to, and its teams |
+//! | [`me`] | account of a token, and its teams |
 //! | [`oauth`] | device flow, PKCE, tokens, refresh, revocation |
 //! | [`ci_token`] | the long-lived token of a machine account |
 //! | [`error`] | the error envelope and its codes |

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// The client every installation is.
+/// The `client_id` of every installation.
 pub const CLIENT_ID: &str = "cli_native";
 /// The only scope.
 pub const SCOPE: &str = "offline_access";
@@ -25,7 +25,7 @@ pub const CALLBACK_PATH: &str = "/callback";
 /// The longest pause between two polls, in seconds.
 pub const MAX_POLL_SECONDS: u64 = 10;
 
-/// Error words of `/oauth/token`.
+/// Error codes of `/oauth/token`.
 pub mod word {
     /// The user has not decided.
     pub const AUTHORIZATION_PENDING: &str = "authorization_pending";
@@ -56,7 +56,7 @@ pub mod word {
 pub struct DeviceAuthorization {
     /// What the client polls with. Secret.
     pub device_code: String,
-    /// What the user compares: eight letters, shown in groups of four.
+    /// Shown to the user for comparison: eight letters in groups of four.
     pub user_code: String,
     /// The URL that the user opens.
     pub verification_uri: String,
@@ -96,7 +96,7 @@ impl fmt::Debug for DeviceAuthorization {
 pub struct TokenGrant {
     /// The bearer token. Secret.
     pub access_token: Zeroizing<String>,
-    /// Nothing: keep the old one. Secret.
+    /// None keeps the old one. Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<Zeroizing<String>>,
     /// `Bearer`.

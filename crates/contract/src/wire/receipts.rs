@@ -27,7 +27,7 @@ pub enum ReceiptState {
     /// The server had it and forgot it, on request or by retention. Sent again, it is a
     /// `duplicate`.
     Forgotten,
-    /// A word of a newer server.
+    /// A state of a newer server.
     #[serde(other)]
     Unknown,
 }

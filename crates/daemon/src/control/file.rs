@@ -72,7 +72,7 @@ pub enum ControlFileError {
     Lock {
         /// The lock file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The state directory is not private: the file may be another user's, and is not obeyed.

@@ -124,7 +124,7 @@ pub enum StopFailure {
     Lock {
         /// The lock.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         detail: String,
     },
 }

@@ -178,7 +178,7 @@ impl ConfigEdit {
             let error = ConfigError { position: None, problem };
             return Err(ConfigEditError::Unreadable(error.into_fault(&self.home)));
         }
-        // A change that would not read back must not replace a file that does.
+        // A change that does not read back must not replace a valid file.
         Config::parse(&after).map_err(|error| ConfigEditError::Unreadable(error.into_fault(&self.home)))?;
         private_file::write_private(&self.target(), after.as_bytes())?;
         narrow_directories(&self.home);

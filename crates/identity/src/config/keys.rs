@@ -1,6 +1,6 @@
 //! The settings of `config.toml` that `spec-kitty config` edits: names, normal forms and defaults.
 //!
-//! One list, [`Key::ALL`]; the consent tables beside them belong to `sync opt-in` and `sync opt-out`.
+//! One list, [`Key::ALL`]. The consent tables are edited by `sync opt-in` and `sync opt-out`.
 
 use super::{BackgroundDaemon, Config, ConfigError, Position};
 use crate::home::Home;
@@ -15,9 +15,9 @@ use toml_edit::{Document, Key as TomlKey, TableLike, Value};
 pub enum Key {
     /// The hosted-sync switch.
     Hosted,
-    /// Where rows go.
+    /// The server that rows are sent to.
     ServerUrl,
-    /// The one other host that a token may go to.
+    /// The one other host that a token may be sent to.
     TokenHost,
     /// Capacity of the queue, in rows.
     MaxQueueSize,
@@ -68,7 +68,7 @@ impl Key {
         Self::ALL.into_iter().find(|key| trim(name) == key.name())
     }
 
-    /// What a value may be.
+    /// Its valid values.
     pub const fn form(self) -> &'static str {
         match self {
             Self::Hosted => "`true` or `false`",
@@ -82,7 +82,7 @@ impl Key {
         }
     }
 
-    /// What counts when it is not set; none when there is no default.
+    /// Its default, if any.
     pub fn default_value(self) -> Option<String> {
         let default = Config::default();
         match self {
@@ -146,7 +146,7 @@ impl Key {
 pub struct InvalidValue {
     /// The setting.
     pub key: Key,
-    /// What was given.
+    /// The given value.
     pub value: String,
 }
 
@@ -163,7 +163,7 @@ impl std::error::Error for InvalidValue {}
 /// One setting and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// Which.
+    /// The setting.
     pub key: Key,
     /// The value in force; none when it is not set and has no default.
     pub value: Option<String>,
@@ -171,7 +171,7 @@ pub struct Setting {
     pub is_set: bool,
 }
 
-/// A key in a table of ours that this program does not know.
+/// An unknown key in a table of this program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownKey {
     /// Its dotted name.
@@ -183,11 +183,11 @@ pub struct UnknownKey {
 impl fmt::Display for UnknownKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let line = self.line.map(|line| format!(" (line {line})")).unwrap_or_default();
-        write!(f, "config.toml has an unknown key `{}`{line}; nothing reads it", self.name)
+        write!(f, "config.toml has an unknown key `{}`{line}, which is ignored", self.name)
     }
 }
 
-/// The settings of `config.toml` and the keys in our tables that nothing reads.
+/// The settings of `config.toml` and the unknown keys in its tables.
 ///
 /// # Errors
 /// The fault `config_unreadable`.
@@ -212,7 +212,7 @@ pub fn read_settings(home: &Home) -> Result<(Vec<Setting>, Vec<UnknownKey>), Fau
 
 /// The tables of decisions under `[sync]`.
 const CONSENT_TABLES: [&str; 3] = ["projects", "checkout_overrides", "repo_defaults"];
-/// What one decision may hold.
+/// Keys of one decision.
 const DECISION_KEYS: [&str; 3] = ["enabled", super::CAPTURED_SINCE, super::FOUND_SINCE];
 
 fn unknown_keys(text: &str, sync: &dyn TableLike) -> Vec<UnknownKey> {

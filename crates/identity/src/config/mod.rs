@@ -1,9 +1,8 @@
-//! `config.toml`: what the user decided, machine-wide.
+//! `config.toml`: the user's settings for this machine.
 //!
-//! Owns reading it, the consent decision and changing it ([`ConfigEdit`]). A file that is absent is an
-//! empty configuration; a file that does not parse, or that holds nonsense under a key we read, is the
-//! fault `config_unreadable`, never an empty configuration: it may hold opt-outs. Keys we do not know
-//! are left alone.
+//! Reads it, edits it ([`ConfigEdit`]) and decides consent. An absent file is an empty configuration. A file
+//! that does not parse, or has an invalid value under a known key, is the fault `config_unreadable`, never an
+//! empty configuration: it may contain opt-outs. Unknown keys are kept.
 //!
 //! `[cli] python` is the absolute path of the Python CLI.
 //!
@@ -11,7 +10,7 @@
 //! |---|---|
 //! | `hosted` | boolean: the hosted-sync switch where the variable is not set |
 //! | `server_url` | string; no default; its validity is judged with the login that uses it |
-//! | `token_host` | string: the one other host that a token may go to |
+//! | `token_host` | string: the one other host that a token may be sent to |
 //! | `max_queue_size` | whole number, default 100000 |
 //! | `keep_sent_days` | whole number, default 30: how long sent bytes are kept; 0 keeps none |
 //! | `keep_sent_mib` | whole number, default 256: how many MiB of them; 0 keeps none |
@@ -56,15 +55,15 @@ pub const NO_PROJECT: &str = "none";
 /// Whether a daemon may be spawned after a capture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BackgroundDaemon {
-    /// Spawn one when none lives.
+    /// Spawn one when none runs.
     #[default]
     Auto,
-    /// Only nudge one that lives.
+    /// Only nudge a running one.
     Manual,
 }
 
 impl BackgroundDaemon {
-    /// The word in the file.
+    /// Its value in the file.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -121,13 +120,14 @@ impl Decision {
     }
 }
 
-/// From when on rows of our own may leave; written by an opt-in after an opt-out.
+/// First instant of rows of this program that may be sent; written by an opt-in after an opt-out.
 const CAPTURED_SINCE: &str = "captured_since";
-/// From when on rows of other programs may leave; written by every opt-in without `--include-held`.
+/// First instant of rows of other programs that may be sent; written by every opt-in without
+/// `--include-held`.
 const FOUND_SINCE: &str = "found_since";
 
 impl Default for Config {
-    /// What an absent file means.
+    /// The configuration of an absent file.
     fn default() -> Self {
         Self {
             hosted: None,
@@ -156,8 +156,8 @@ impl Config {
         }
     }
 
-    /// Stands in for a file that could not be read, beside the fault: no server, no scope can be derived
-    /// from it, and every project counts as opted out.
+    /// Placeholder for a file that could not be read, beside its fault: no server, no scope, and every project
+    /// counts as opted out.
     pub fn unreadable() -> Self {
         Self { readable: false, background_daemon: BackgroundDaemon::Manual, ..Self::default() }
     }
@@ -167,8 +167,8 @@ impl Config {
         self.readable
     }
 
-    /// The configured server that requests may go to. None when there is none, and for the URL that
-    /// earlier releases had built in: it only names old scopes, and nothing is ever sent to it.
+    /// The configured server that requests may be sent to. None without one, and for the URL that earlier
+    /// releases had built in: it only names old scopes, and nothing is sent to it.
     pub fn destination(&self) -> Option<String> {
         destination(self.server_url.as_deref()?)
     }
@@ -176,8 +176,8 @@ impl Config {
     /// The decision of the configuration about the rows of one project (contract section 9). The project's own
     /// key decides; else the override of its checkout; else the default of its repository.
     ///
-    /// `project_uuid` is `None` for rows without a project; `repo_slug` and `checkout` are those that were
-    /// learned at capture, never those of the current directory.
+    /// `project_uuid` is `None` for rows without a project; `repo_slug` and `checkout` are those recorded at
+    /// capture, never those of the current directory.
     pub fn consent(
         &self,
         project_uuid: Option<&str>,
@@ -198,8 +198,8 @@ impl Config {
         }
     }
 
-    /// The uuids of the projects that a decision names. A word that is no uuid names no project: an earlier
-    /// release recorded decisions about whatever word it was given.
+    /// The uuids of the projects that have a decision. Other keys name no project: an earlier release recorded
+    /// decisions under any text.
     pub fn decided_projects(&self) -> impl Iterator<Item = &str> {
         let names = self.consent.projects.keys().map(String::as_str);
         names.filter(|name| crate::project::canonical_uuid(name).is_some())
@@ -233,14 +233,13 @@ impl Config {
     }
 }
 
-/// `url` as a place to send to: a valid server URL in its normal form, and not the one that was built in.
+/// `url` as a destination: a valid server URL in its normal form, and not the one that was built in.
 fn destination(url: &str) -> Option<String> {
     let url = ServerUrl::parse(url).ok()?;
     (!url.is_packaged_default()).then(|| url.normal().to_owned())
 }
 
-/// The text of `config.toml`, or nothing when there is no file. In a home that is not private it is not
-/// obeyed.
+/// The text of `config.toml`; none when there is no file. A home that is not private is a fault.
 fn read_text(home: &Home) -> Result<Option<String>, Fault> {
     if home.config_file().symlink_metadata().is_ok()
         && let Some(fault) = privacy_fault(home)
@@ -259,7 +258,7 @@ fn project_key(text: &str) -> String {
     crate::project::canonical_uuid(text).unwrap_or_else(|| text.to_lowercase())
 }
 
-/// What is wrong with a configuration, and where.
+/// A fault of a configuration, and its position.
 #[derive(Debug)]
 struct ConfigError {
     position: Option<Position>,
@@ -473,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn each_nonsense_names_its_key_and_its_place() {
+    fn invalid_value_names_its_key_and_position() {
         let cases = [
             ("not toml [", "is not TOML", "line 1"),
             ("a = 1\na = 2\n", "is not TOML", "line 2, column 1"),

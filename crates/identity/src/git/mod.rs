@@ -1,8 +1,8 @@
 //! Git facts, read from the repository's files: no subprocess, no lock, nothing written.
 //!
-//! Owns finding the repository, HEAD, the origin and the names derived from it. What it cannot read
-//! (a reftable, a broken ref) it says in [`Head::Unreadable`]; callers then go without branch and
-//! commit, as they would outside a repository.
+//! Finds the repository, HEAD, the origin and the names derived from it. A HEAD that cannot be read (a
+//! reftable, a broken ref) is [`Head::Unreadable`]; callers then have no branch and commit, as outside a
+//! repository.
 
 mod config;
 mod refs;
@@ -19,7 +19,7 @@ const CONFIG_LIMIT: u64 = 4 * 1024 * 1024;
 /// The largest `.git` or `commondir` file that is read.
 const POINTER_LIMIT: u64 = 64 * 1024;
 
-/// Where a worktree stands.
+/// HEAD of a worktree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Head {
     /// On a branch; without a commit while the branch has none.
@@ -47,7 +47,7 @@ pub struct GitFacts {
     pub git_dir: PathBuf,
     /// The git directory that all worktrees share.
     pub common_dir: PathBuf,
-    /// Its place.
+    /// HEAD of the worktree.
     pub head: Head,
     /// `remote.origin.url`.
     pub origin_url: Option<String>,
@@ -56,8 +56,8 @@ pub struct GitFacts {
 }
 
 impl GitFacts {
-    /// As `git rev-parse --abbrev-ref HEAD` names it: the branch, `HEAD` when detached, nothing while
-    /// the branch has no commit.
+    /// The output of `git rev-parse --abbrev-ref HEAD`: the branch, `HEAD` when detached; none while the
+    /// branch has no commit.
     pub fn branch(&self) -> Option<&str> {
         match &self.head {
             Head::Branch { name, commit: Some(_) } => Some(name),
@@ -82,7 +82,7 @@ impl GitFacts {
     }
 }
 
-/// Why a repository that is there cannot be read.
+/// Why a repository cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
     /// A file of it cannot be read.
@@ -94,7 +94,7 @@ pub enum GitError {
         #[source]
         error: SmallFileError,
     },
-    /// A `.git` file that points nowhere.
+    /// A `.git` file that does not name a git directory.
     #[error("{} does not name a git directory", contract::text::path(.0))]
     Pointer(PathBuf),
 }
@@ -147,7 +147,7 @@ fn main_worktree_of(common_dir: &Path) -> Option<&Path> {
     common_dir.file_name().filter(|name| *name == ".git").and_then(|_| common_dir.parent())
 }
 
-/// A file that git reads in this worktree and that is no file: git would wait for a pipe for ever.
+/// A path that git reads in this worktree and that is not a regular file; git would wait for a pipe for ever.
 pub fn find_irregular(worktree: &Path) -> Option<PathBuf> {
     let layout = read_layout(worktree).ok().flatten();
     let in_git = layout.into_iter().flat_map(|layout| {
@@ -179,7 +179,7 @@ pub(crate) fn read_layout(worktree: &Path) -> Result<Option<Layout>, GitError> {
     let git_dir = match read_small_file(&dot_git, POINTER_LIMIT) {
         Ok(None) => return Ok(None),
         Err(SmallFileError::NotAFile(_)) => dot_git,
-        // Git, too, takes a path below a file, or a link to nowhere, for no repository.
+        // As in git, a path below a file and a dangling link are no repository.
         Err(SmallFileError::Dangling) => return Ok(None),
         Err(SmallFileError::Io(error)) if error.kind() == std::io::ErrorKind::NotADirectory => {
             return Ok(None);
@@ -190,7 +190,7 @@ pub(crate) fn read_layout(worktree: &Path) -> Result<Option<Layout>, GitError> {
             None => return Err(GitError::Pointer(dot_git)),
         },
     };
-    // A directory of that name that is no repository is passed over, as git does.
+    // As in git, a directory of that name that is no repository is skipped.
     if !git_dir.join("HEAD").is_file() {
         return Ok(None);
     }

@@ -61,7 +61,7 @@ fn resolve(name: &str, git_dir: &Path, common_dir: &Path) -> Result<Option<Strin
             None => return Err(format!("{name} holds no commit")),
         }
     }
-    Err(format!("{name} is a ref to a ref to a ref without end"))
+    Err(format!("{name} leads through too many symbolic refs"))
 }
 
 fn is_per_worktree(name: &str) -> bool {
@@ -82,7 +82,7 @@ enum Target {
 fn target(text: &str) -> Option<Target> {
     if let Some(name) = text.strip_prefix("ref:") {
         let name = name.trim();
-        // Names come from a file: none may lead out of the git directory.
+        // Names are read from a file: none may lead out of the git directory.
         let safe = !name.is_empty()
             && !name.contains('\0')
             && !name.starts_with('/')
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_heads_say_what_is_wrong_and_lead_nowhere() {
+    fn malformed_head_is_unreadable_and_names_its_fault() {
         let cases: [&[u8]; 7] = [
             b"",
             b"ref: \n",

@@ -1,6 +1,6 @@
 //! The slug of a repository and of its project, from a remote URL.
 
-/// `owner/repo` (or deeper) of a remote URL, case kept; nothing for local paths and for anything with
+/// `owner/repo` (or deeper) of a remote URL, case kept; none for local paths and for anything with
 /// fewer than two parts. Shared with every earlier release; pinned by vectors.
 pub fn repo_slug(url: &str) -> Option<String> {
     let url = contract::scope::trim(url);

@@ -1,8 +1,8 @@
 //! `.kittify/config.yaml`: reading the `project` mapping, and adding to it what is missing.
 //!
-//! The file belongs to people: comments, order, quoting and unknown keys stay byte for byte. So the text
-//! is edited by lines and the result is read back; a layout in which that does not come out right is
-//! refused with the lines to add by hand.
+//! People edit the file: comments, order, quoting and unknown keys are kept byte for byte. So the text is
+//! edited by lines and the result is read back; a layout in which that fails is refused with the lines to add
+//! by hand.
 
 use super::{Derived, ProjectError, canonical_uuid};
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use system::private_file::WriteError;
 /// The largest project configuration that is read.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
-/// What the file records of an identity; each part may be missing.
+/// The identity in the file; each part may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordedIdentity {
     /// The uuid, canonical.
@@ -85,7 +85,7 @@ fn one_line(text: &str) -> String {
     contract::text::printable(text.lines().next().unwrap_or_default()).into_owned()
 }
 
-/// Writes into the file at `path` what it lacks of `derived`.
+/// Adds the missing parts of `derived` to the file at `path`.
 pub(super) fn fill_in(path: &Path, derived: &Derived) -> Result<(), ProjectError> {
     let before = read_text(path)?;
     let text = before.as_deref().unwrap_or_default();
@@ -115,7 +115,7 @@ pub(super) fn fill_in(path: &Path, derived: &Derived) -> Result<(), ProjectError
     Ok(())
 }
 
-/// `text` with `missing` under `project`, or nothing when the result would not read back as exactly that.
+/// `text` with `missing` under `project`; none when the result would not read back as exactly that.
 fn plan_addition(text: &str, missing: &[(&str, &str)]) -> Option<String> {
     let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
@@ -193,7 +193,7 @@ fn with_value(line: &str, value: &str) -> Option<String> {
         return None;
     }
     let (key, after) = line.split_once(':')?;
-    // With the blanks before it, which people align.
+    // With the blanks before it, which may be alignment.
     let comment = after.find(" #").map(|hash| after.get(..hash).unwrap_or_default().trim_end().len());
     let comment = comment.and_then(|start| after.get(start..)).unwrap_or_default();
     Some(format!("{key}: {value}{comment}"))
@@ -214,8 +214,8 @@ fn reads_back(before: &str, after: &str, missing: &[(&str, &str)]) -> bool {
     expected == found && rest_of(before, missing) == rest_of(after, missing)
 }
 
-/// Everything in the document but the keys that were missing; nothing for documents that hold what JSON
-/// cannot say, which are compared by their identity alone.
+/// The document without the keys that were missing; none for documents that JSON cannot represent, which are
+/// compared by their identity alone.
 fn rest_of(text: &str, missing: &[(&str, &str)]) -> Option<serde_json::Value> {
     let mut document: serde_json::Value = serde_saphyr::from_str(text).ok()?;
     if document.is_null() {
@@ -238,7 +238,7 @@ fn scalar(value: &str) -> String {
         value.to_ascii_lowercase().as_str(),
         "null" | "true" | "false" | "yes" | "no" | "on" | "off" | "y" | "n"
     );
-    // Also what other readers take for a number: octal and hexadecimal forms, dates.
+    // Also octal and hexadecimal forms and dates, which other readers take for numbers.
     let number = value.parse::<f64>().is_ok()
         || value.starts_with(|c: char| c.is_ascii_digit())
             && !value.chars().any(|c: char| c.is_ascii_lowercase())
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_values_are_filled_where_they_stand() {
+    fn empty_values_are_filled_in_place() {
         let before = "project:\n  slug: ''  # none\n  build_id:\n  custom: [1, 2]\n";
         let after = add(before, &[("slug", "x"), ("build_id", "b")]).expect("a plan");
         assert_eq!(after, "project:\n  slug: x  # none\n  build_id: b\n  custom: [1, 2]\n");

@@ -1,8 +1,8 @@
-//! The project: where its root is and what it is called.
+//! The project: its root and its identity.
 //!
-//! A project is a directory with a `.kittify` directory. Its identity lives in `.kittify/config.yaml`,
-//! which people commit: every clone of the repository works on the same project. Linked worktrees have
-//! the identity of the main checkout.
+//! A project is a directory with a `.kittify` directory. Its identity is in `.kittify/config.yaml`, which is
+//! committed: every clone of the repository is the same project. Linked worktrees have the identity of the main
+//! checkout.
 //!
 //! Invariants: a configuration that cannot be read is an error, never a reason to invent a new identity;
 //! writing adds what is missing and changes nothing else in the file.
@@ -44,7 +44,7 @@ pub struct ProjectIdentity {
     pub repo_slug: Option<String>,
 }
 
-/// Why a project identity cannot be had.
+/// Why a project identity cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
     /// The file cannot be read at all.
@@ -56,12 +56,12 @@ pub enum ProjectError {
         #[source]
         error: SmallFileError,
     },
-    /// The file is not what it should be.
+    /// The content of the file is invalid.
     #[error("{} {problem}; correct it by hand", contract::text::path(.path))]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong, and where.
+        /// The fault, with its position.
         problem: String,
     },
     /// The file is fine, but its layout leaves no safe place for what is missing.
@@ -69,7 +69,7 @@ pub enum ProjectError {
     ByHand {
         /// The file.
         path: PathBuf,
-        /// What to add, as `key: value` pairs.
+        /// The missing `key: value` pairs.
         missing: String,
     },
     /// Another process is writing the identity.
@@ -80,9 +80,8 @@ pub enum ProjectError {
     Write(#[from] WriteError),
 }
 
-/// The root of the project that `start` (an absolute directory) lies in: `SPECIFY_REPO_ROOT` if it is
-/// one, else the nearest one upwards, a linked worktree standing for its main checkout when that is a
-/// project.
+/// The root of the project that contains `start` (an absolute directory): `SPECIFY_REPO_ROOT` if it is one,
+/// else the nearest one upwards; for a linked worktree its main checkout, if that is a project.
 pub fn locate_project_root(start: &Path, environment: &Environment) -> Option<PathBuf> {
     if let Some(root) = environment.non_empty(names::SPECIFY_REPO_ROOT).map(Path::new)
         && is_project(root)
@@ -91,7 +90,7 @@ pub fn locate_project_root(start: &Path, environment: &Environment) -> Option<Pa
     }
     let start = paths::canonical_or_clean(start);
     start.ancestors().find_map(|directory| {
-        // A repository whose layout cannot be read is no reason to miss the project around it.
+        // A repository with an unreadable layout does not hide the project around it.
         let layout = git::read_layout(directory).ok().flatten();
         let main = layout.as_ref().and_then(git::Layout::main_of_linked).filter(|main| is_project(main));
         main.or_else(|| Some(directory).filter(|directory| is_project(directory))).map(Path::to_path_buf)
@@ -120,8 +119,7 @@ impl ProjectIdentity {
             .map_err(|problem| ProjectError::Malformed { path, problem })
     }
 
-    /// The identity of the project at `root`, with what is missing generated and written. Writes nothing
-    /// when nothing is missing.
+    /// The identity of the project at `root`; missing parts are generated and written.
     ///
     /// # Errors
     /// [`ProjectError`]; the file is then as it was.
@@ -165,7 +163,7 @@ fn is_repo_slug(text: &str) -> bool {
     text.contains('/') && text.split('/').all(|part| !contract::scope::trim(part).is_empty())
 }
 
-/// The values that a project gets when its file has none.
+/// Generated values for a file without an identity.
 struct Derived {
     uuid: String,
     slug: String,

@@ -1,9 +1,8 @@
-//! How the session file is encrypted, byte for byte as the reference does it: AES-256-GCM without
-//! additional data, under a key that scrypt (N = 16384, r = 8, p = 1) derives from
-//! `<host name>:<user id>` and a 16-byte salt beside the file.
+//! Encryption of the session file, as in the reference: AES-256-GCM without additional data, with a key that
+//! scrypt (N = 16384, r = 8, p = 1) derives from `<host name>:<user id>` and a 16-byte salt beside the file.
 //!
-//! The key proves little and costs tens of milliseconds; it is kept because both programs share the
-//! file. A caller that needs only scope and expiry reads the session cache instead.
+//! The key protects little and costs tens of milliseconds; it is kept because both programs share the file. A
+//! caller that needs only scope and expiry reads the session cache instead.
 
 use super::SessionError;
 use aes_gcm::aead::{Aead, KeyInit};
@@ -32,9 +31,9 @@ pub(super) struct Cipher {
     key: Key,
 }
 
-/// The last key that this process derived, and what it was made of. A daemon opens the session before
-/// every drain: deriving it again would cost tens of milliseconds and 16 MiB each time. A process that can read
-/// the memory of the process can derive the key from names and a file as well.
+/// The last key that this process derived, with its inputs. A daemon opens the session before every drain;
+/// another derivation would cost tens of milliseconds and 16 MiB each time. A process that can read this
+/// memory can also derive the key from host name, user id and salt.
 static LAST: Mutex<Option<Derived>> = Mutex::new(None);
 
 struct Derived {
@@ -44,7 +43,7 @@ struct Derived {
 }
 
 impl Cipher {
-    /// The key of `machine` and `salt`. Deriving it takes tens of milliseconds; the last one is remembered.
+    /// The key of `machine` and `salt`. A derivation takes tens of milliseconds; the last one is cached.
     pub(super) fn derive(machine: &Machine, salt: &[u8; SALT_BYTES]) -> Result<Self, SessionError> {
         let password = Zeroizing::new(format!("{}:{}", machine.hostname, machine.uid));
         // A poisoned lock guards a whole value or none.
@@ -55,12 +54,12 @@ impl Cipher {
         {
             return Ok(Self { key: last.key.clone() });
         }
-        let key = Self::derive_anew(&password, salt)?;
+        let key = Self::derive_key(&password, salt)?;
         *remembered() = Some(Derived { password, salt: *salt, key: key.clone() });
         Ok(Self { key })
     }
 
-    fn derive_anew(password: &str, salt: &[u8; SALT_BYTES]) -> Result<Key, SessionError> {
+    fn derive_key(password: &str, salt: &[u8; SALT_BYTES]) -> Result<Key, SessionError> {
         let mut key = Zeroizing::new([0; 32]);
         let parameters = scrypt::Params::new(LOG_N, R, P).map_err(|_| SessionError::Cipher)?;
         scrypt::scrypt(password.as_bytes(), salt, &parameters, key.as_mut_slice())
@@ -72,7 +71,7 @@ impl Cipher {
         Aes256Gcm::new_from_slice(self.key.as_slice()).map_err(|_| SessionError::Cipher)
     }
 
-    /// The plaintext of `envelope`, or nothing when this is not its key or it was altered.
+    /// The plaintext of `envelope`; none when this is not its key or it was altered.
     pub(super) fn open(&self, envelope: &Envelope) -> Result<Option<Zeroizing<Vec<u8>>>, SessionError> {
         let plaintext = self.aead()?.decrypt(&Nonce::from(envelope.nonce), envelope.ciphertext.as_slice());
         Ok(plaintext.ok().map(Zeroizing::new))
@@ -141,7 +140,7 @@ mod tests {
             Cipher::derive(&machine(hostname), &salt).expect("a key").key
         };
         let first = key("host", [1; SALT_BYTES]);
-        assert_eq!(*first, *Cipher::derive_anew("host:1000", &[1; SALT_BYTES]).expect("a key"));
+        assert_eq!(*first, *Cipher::derive_key("host:1000", &[1; SALT_BYTES]).expect("a key"));
         assert_eq!(*key("host", [1; SALT_BYTES]), *first);
         assert_ne!(*key("host", [2; SALT_BYTES]), *first);
         assert_ne!(*key("other", [1; SALT_BYTES]), *first);

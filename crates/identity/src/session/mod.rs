@@ -1,8 +1,7 @@
-//! The encrypted session: who is logged in, with which tokens.
+//! The encrypted session: account and tokens of a login.
 //!
-//! Owns the session's content, its file and the protocol that the reference and we share for writing
-//! it. Reading creates nothing and takes no lock, so that a gate may read; a file that exists and cannot
-//! be read is an error with its reason, never "logged out".
+//! Content, file and the write protocol shared with the reference. Reading creates nothing and takes no lock,
+//! so the gate may read; an unreadable file is an error with its reason, never "logged out".
 
 mod cipher;
 mod content;
@@ -53,11 +52,11 @@ pub struct Session {
     pub session_id: String,
     /// When it was issued.
     pub issued_at: Timestamp,
-    /// When the access token stops to work; it is refreshed then.
+    /// Expiry of the access token, which is refreshed then.
     pub access_token_expires_at: Timestamp,
-    /// When the login stops to work; none when the server did not say.
+    /// Expiry of the login; none when the server gave none.
     pub refresh_token_expires_at: Option<Timestamp>,
-    /// The OAuth scope, which has nothing to do with the queue scope.
+    /// The OAuth scope, unrelated to the queue scope.
     pub scope: String,
     /// When it was last used.
     pub last_used_at: Timestamp,
@@ -67,7 +66,7 @@ pub struct Session {
     pub generation: Option<i64>,
     /// The base URL of the server that issued the tokens. The reference does not record it.
     pub issuer: Option<String>,
-    /// What a newer release recorded; written back as it was.
+    /// Keys of a newer release, written back unchanged.
     pub unknown: UnknownKeys,
 }
 
@@ -87,7 +86,7 @@ impl Session {
     }
 }
 
-/// Why a session that exists cannot be read. The texts follow the file's name and hold no secret.
+/// Why an existing session cannot be read. The texts follow the file's name and contain no secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// The file cannot be read at all.
@@ -150,7 +149,7 @@ impl SessionError {
         })
     }
 
-    /// The fault `session_unreadable`. A login replaces whatever is there, unless it cannot get there.
+    /// The fault `session_unreadable`. Its remedy is a login, or a writable file first.
     pub fn into_fault(self, home: &Home) -> Fault {
         let path = home.session_file();
         let blocked = path.symlink_metadata().is_err_and(|error| error.kind() != io::ErrorKind::NotFound);

@@ -1,8 +1,8 @@
 //! The session's files: `session.json`, its salt and its lock.
 //!
-//! Writers agree through `session.lock`, as the reference's do, and replace `session.json` by a rename;
-//! so a reader needs no lock and sees either the old file or the new one. A reader that loses a race
-//! with a login (new salt, old file) reads again before it reports a broken file.
+//! Writers, also those of the reference, hold `session.lock` and replace `session.json` by a rename, so a
+//! reader needs no lock and sees either the old file or the new one. A reader that sees a new salt with an old
+//! file reads again before it reports a fault.
 
 use super::cipher::{Cipher, Envelope, SALT_BYTES, random};
 use super::{Session, SessionError, content};
@@ -26,7 +26,7 @@ const MAX_BYTES: u64 = 1024 * 1024;
 /// How long a writer waits for another one.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often a reader looks again at a file that changes under it.
+/// Most reads of a file that keeps changing.
 const LOOKS: usize = 3;
 
 /// Why a session was not written or deleted.
@@ -50,7 +50,7 @@ pub enum SessionWriteError {
 }
 
 impl SessionWriteError {
-    /// What lets the file be written, where that is what fails.
+    /// The remedy of a file that cannot be written.
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
             Self::Lock(error) => error.remedy(),
@@ -67,13 +67,13 @@ pub struct SessionStore {
     machine: Machine,
 }
 
-/// The bytes of `session.json`, which only their owner could have written.
+/// The bytes of `session.json`, a private file.
 pub(crate) struct SessionFile {
     bytes: Vec<u8>,
 }
 
 impl SessionFile {
-    /// SHA-256 of the file, 64 lower-case hex digits: what an identity card is bound to.
+    /// SHA-256 of the file, 64 lower-case hex digits. An identity card is bound to it.
     pub(crate) fn digest(&self) -> String {
         HEXLOWER.encode(&Sha256::digest(&self.bytes))
     }
@@ -93,8 +93,7 @@ impl SessionStore {
         self.read_as(|file| self.decrypt(file))
     }
 
-    /// What `understand` makes of the stored file. When that fails and the file has changed meanwhile,
-    /// it looks at the new one.
+    /// The result of `understand` for the stored file. After an error a changed file is read again.
     pub(crate) fn read_as<T>(
         &self,
         understand: impl Fn(&SessionFile) -> Result<T, SessionError>,
@@ -132,7 +131,7 @@ impl SessionStore {
         content::parse(&plaintext)
     }
 
-    /// What an identity card of `file` is bound to. Reads the salt; derives nothing.
+    /// The digests that an identity card of `file` is bound to. Reads the salt; derives no key.
     pub(crate) fn seals(&self, file: &SessionFile) -> Result<Seals, SessionError> {
         let salt = self.read_salt()?.ok_or(SessionError::SaltMissing)?;
         Ok(self.seals_with(file, &salt))
@@ -153,7 +152,7 @@ impl SessionStore {
         .transpose()
     }
 
-    /// Stores `session` in place of whatever is there, and its identity card.
+    /// Stores `session` and its identity card, replacing the stored ones.
     ///
     /// # Errors
     /// [`SessionWriteError`]; the stored session is then untouched.
@@ -181,8 +180,8 @@ impl SessionStore {
         Ok(wanted)
     }
 
-    /// Writes what `change` makes of the stored session, if it makes anything of it, and gives what was
-    /// written. No other process writes in between, so `change` sees what was stored last.
+    /// Writes the result of `change` for the stored session, if any, and returns it. No other process writes in
+    /// between.
     ///
     /// # Errors
     /// [`SessionWriteError`], also when the stored session cannot be read.
@@ -239,10 +238,9 @@ impl SessionStore {
         let path = self.home.session_file();
         move_obstacle_aside(&path)?;
         private_file::write_private(&path, &file.bytes)?;
-        // The summary is valid only for the inode and time of the file that was just replaced; removing
-        // it is tidiness, and failing to is harmless.
+        // The summary is valid only for the inode and time of the replaced file, so an error here is harmless.
         let _ = private_file::remove_file(&self.home.session_hot_path());
-        // So is the card: without one the next command derives the key.
+        // Without a card the next command derives the key.
         let server = Config::read(&self.home).ok().and_then(|config| config.server_url);
         let server = server.map(|server| contract::server_url::shown(&server).into_owned());
         let card = IdentityCard::of(session, self.seals_with(&file, &salt), server);
@@ -250,8 +248,8 @@ impl SessionStore {
         Ok(())
     }
 
-    /// The salt, created if there is none. One that is no salt is replaced: what was encrypted with it is
-    /// lost already, and is being replaced too.
+    /// The salt, created if there is none. An invalid one is replaced: the session encrypted with it is lost, and
+    /// is being replaced too.
     fn load_salt(&self) -> Result<[u8; SALT_BYTES], SessionWriteError> {
         let path = self.home.session_salt();
         if let Ok(Some(salt)) = self.read_salt() {
@@ -277,8 +275,8 @@ impl SessionStore {
     }
 }
 
-/// A directory in the place of a file would defeat the rename, and with it the login that cures an
-/// unreadable session. It is kept under another name.
+/// A directory in place of the file would make the rename fail, and so the login that is the remedy of an
+/// unreadable session. It is moved aside.
 fn move_obstacle_aside(path: &Path) -> Result<(), WriteError> {
     if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
         quarantine::move_aside(path)?;

@@ -80,7 +80,7 @@ pub(crate) fn process_argv(pid: u32) -> Option<Vec<OsString>> {
     parse_arguments(buffer.get(..size)?)
 }
 
-/// This system does not tell.
+/// Not available on this system.
 pub(crate) fn start_environment(_pid: u32, _variable: &str) -> Option<OsString> {
     None
 }
@@ -100,7 +100,7 @@ pub fn is_unmapped_owner(_uid: u32) -> bool {
     false
 }
 
-/// This system does not tell.
+/// Not available on this system.
 pub fn has_fixed_modes(_path: &std::path::Path) -> bool {
     false
 }

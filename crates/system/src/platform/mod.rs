@@ -1,6 +1,6 @@
-//! What differs between operating systems, and nothing else: the one module where `unsafe` is allowed, with its
-//! reason on each block. Every function is total: it answers, or reports that the system does not tell. What is
-//! `pub` here is exported by the module that owns it.
+//! Code that differs between operating systems: the only module where `unsafe` is allowed, with a reason on
+//! each block. Every function is total: a value that a system does not report is `None`. `pub` items are
+//! exported by the module that owns them.
 
 #[cfg(target_os = "linux")]
 mod linux;

@@ -1,10 +1,10 @@
-//! Processes on the other Unix systems: they tell whether a pid exists and no more.
+//! Processes on other Unix systems: only whether a pid exists.
 
 use super::unix::exists;
 use crate::process::ProcessState;
 use std::ffi::OsString;
 
-/// No such id here.
+/// Not available on this system.
 pub(crate) fn boot_id() -> Option<String> {
     None
 }
@@ -14,12 +14,12 @@ pub(crate) fn process_state(pid: u32) -> ProcessState {
     exists(pid)
 }
 
-/// This system does not tell.
+/// Not available on this system.
 pub(crate) fn process_argv(_pid: u32) -> Option<Vec<OsString>> {
     None
 }
 
-/// This system does not tell.
+/// Not available on this system.
 pub(crate) fn start_environment(_pid: u32, _variable: &str) -> Option<OsString> {
     None
 }
@@ -29,7 +29,7 @@ pub fn is_unmapped_owner(_uid: u32) -> bool {
     false
 }
 
-/// This system does not tell.
+/// Not available on this system.
 pub fn has_fixed_modes(_path: &std::path::Path) -> bool {
     false
 }

@@ -1,4 +1,4 @@
-//! What the Unix systems share: file modes, owners, host and user.
+//! File modes, owners, host and user on Unix.
 
 use crate::file::FileIdentity;
 use crate::lock::LockHolder;
@@ -45,7 +45,7 @@ pub fn user_name() -> Option<String> {
 pub(crate) fn open_for_reading(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     without_waiting(options.read(true));
-    // What was opened is looked at by the caller.
+    // The caller checks the opened file.
     #[allow(clippy::disallowed_methods)]
     options.open(path)
 }
@@ -56,7 +56,7 @@ pub(crate) fn without_waiting(options: &mut OpenOptions) {
 }
 
 /// Opens `path` for reading unless it is a symbolic link.
-#[allow(clippy::disallowed_methods, reason = "what was opened is looked at by the caller")]
+#[allow(clippy::disallowed_methods, reason = "the caller checks the opened file")]
 pub(crate) fn open_unlinked_for_reading(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(NON_BLOCKING | NO_FOLLOW).open(path)
 }
@@ -72,7 +72,7 @@ pub fn private_options() -> OpenOptions {
     options
 }
 
-/// Device and inode of an open file, and how many names it has.
+/// Device and inode of an open file, and its number of hard links.
 pub(crate) fn file_numbers(file: &File) -> io::Result<(Option<FileNumbers>, u64)> {
     let metadata = file.metadata()?;
     let numbers = FileNumbers { device: metadata.dev(), inode: metadata.ino() };
@@ -85,7 +85,7 @@ pub(crate) fn create_private_dirs(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// A canonical path as people write it: here it is one already.
+/// A canonical path without a verbatim prefix, which Unix does not have.
 pub fn plain_path(path: PathBuf) -> PathBuf {
     path
 }
@@ -95,8 +95,8 @@ pub(crate) fn permission_bits(metadata: &Metadata) -> u32 {
     metadata.mode() & 0o777
 }
 
-/// Takes from group and others what `metadata`, that of `path`, grants them. Leaves alone what
-/// belongs to another user, and shared directories.
+/// Removes the permissions of group and others from `path`, whose metadata is `metadata`. Files of other users
+/// and shared directories are unchanged.
 pub(crate) fn make_private(path: &Path, metadata: &Metadata) -> io::Result<()> {
     let mode = metadata.mode();
     let ours = metadata.uid() == rustix::process::geteuid().as_raw();
@@ -137,7 +137,7 @@ pub(super) fn exists(pid: u32) -> ProcessState {
     }
 }
 
-/// The user whose rights this process has.
+/// The effective user id.
 pub fn effective_uid() -> Option<u32> {
     Some(rustix::process::geteuid().as_raw())
 }
@@ -152,7 +152,7 @@ pub fn is_world_writable(metadata: &Metadata) -> bool {
     metadata.mode() & 0o002 != 0
 }
 
-/// Takes from group and others what a directory of this user grants them; also with the sticky bit.
+/// Removes the permissions of group and others from a directory of this user, also with the sticky bit.
 pub fn narrow(path: &Path, metadata: &Metadata) -> io::Result<()> {
     let mode = metadata.mode();
     let user = rustix::process::geteuid().as_raw();
@@ -162,8 +162,8 @@ pub fn narrow(path: &Path, metadata: &Metadata) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(mode & 0o6700))
 }
 
-/// Gives `path`, which this process has created, to the owner of its directory when this process is root
-/// and the directory is another user's. What fails changes nothing that the command needs.
+/// Changes the owner of `path`, created by this process, to that of its directory when this process is root
+/// and the directory is another user's. Errors are ignored: no command depends on it.
 pub(crate) fn give_to_directory_owner(path: &Path) {
     use rustix::fs::{AtFlags, CWD, Gid, Uid, chownat};
     if !rustix::process::geteuid().is_root() {
@@ -182,16 +182,16 @@ pub(crate) fn device(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.dev())
 }
 
-/// What the system answers when asked whether this user may write.
+/// Write access of this user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Yes.
+    /// Writable.
     Allowed,
-    /// No: the file system is mounted read-only.
+    /// The file system is mounted read-only.
     ReadOnly,
-    /// No: the permission bits.
+    /// Refused by the permission bits.
     Denied {
-        /// They.
+        /// The permission bits.
         mode: u32,
     },
 }
@@ -207,12 +207,12 @@ pub(crate) fn observe_access(path: &Path) -> Access {
         Err(rustix::io::Errno::ACCESS | rustix::io::Errno::PERM) => {
             Access::Denied { mode: metadata.map_or(0, |metadata| metadata.mode() & 0o7777) }
         }
-        // Any other answer is about the question, not about the place.
+        // Any other error is about the call, not about the location.
         Ok(()) | Err(_) => Access::Allowed,
     }
 }
 
-/// How much room a file system has.
+/// Free space of a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Space {
     /// Bytes that this user may still write.
@@ -221,11 +221,11 @@ pub(crate) struct Space {
     pub(crate) size: u64,
     /// Free inodes.
     pub(crate) free_inodes: u64,
-    /// Inodes altogether; zero where there are none to run out of.
+    /// Inodes altogether; zero where the file system has no limit.
     pub(crate) inodes: u64,
 }
 
-/// The room of the file system of `path`.
+/// The free space of the file system of `path`.
 pub(crate) fn observe_space(path: &Path) -> Option<Space> {
     let fs = rustix::fs::statvfs(path).ok()?;
     let root = rustix::process::geteuid().is_root();
@@ -240,7 +240,7 @@ pub(crate) fn observe_space(path: &Path) -> Option<Space> {
     })
 }
 
-/// What tells this file from another one at the same path.
+/// The identity of a file.
 pub fn file_identity(metadata: &Metadata) -> FileIdentity {
     FileIdentity {
         place: (metadata.dev(), metadata.ino()),
@@ -254,12 +254,12 @@ pub fn mode(metadata: &Metadata) -> Option<u32> {
     Some(metadata.mode() & 0o7777)
 }
 
-/// Whether nothing can be written where `path` lies.
+/// Whether the file system of `path` is mounted read-only.
 pub fn is_mounted_read_only(path: &Path) -> bool {
     rustix::fs::statvfs(path).is_ok_and(|fs| fs.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
 }
 
-/// Takes the permissions of group and others away, if they have any, whoever owns the file. Only ever narrows.
+/// Removes the permissions of group and others, whichever user owns the file. Never adds any.
 ///
 /// # Errors
 /// The file is absent, or another user's.
@@ -297,14 +297,14 @@ pub fn path_from_bytes(bytes: Vec<u8>) -> PathBuf {
     std::ffi::OsString::from_vec(bytes).into()
 }
 
-/// The first bytes of a regular file, which is `metadata`'s as far as the caller knows.
+/// The first bytes of a regular file, whose metadata the caller read before.
 ///
 /// The handle is never closed: closing *any* handle of a file drops every POSIX lock that the process holds on
 /// it, and another thread of this process may be in the middle of a transaction. There is one handle per
 /// database file, and the kernel cannot give its number to another file while it is open.
 ///
 /// # Errors
-/// As [`crate::regular::open`], and what reading says.
+/// As [`crate::regular::open`], and errors of reading.
 pub fn read_start(path: &Path, metadata: &Metadata, buffer: &mut [u8]) -> io::Result<usize> {
     use std::collections::BTreeMap;
     use std::os::unix::fs::FileExt as _;
@@ -317,7 +317,7 @@ pub fn read_start(path: &Path, metadata: &Metadata, buffer: &mut [u8]) -> io::Re
     }
     let file = crate::regular::open(path)?;
     let read = file.read_at(buffer, 0);
-    // The path may have been replaced since `metadata` was taken: file it under what was opened.
+    // The path may have been replaced since `metadata` was read: the key is the opened file.
     handles.insert(file_identity(&file.metadata()?).place, file);
     read
 }
@@ -350,7 +350,7 @@ pub fn observe_posix_holder(path: &Path) -> Option<LockHolder> {
     Some(LockHolder { pid, command })
 }
 
-/// This system does not tell.
+/// Not available on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn observe_posix_holder(_path: &Path) -> Option<LockHolder> {
     None

@@ -1,4 +1,4 @@
-//! Processes on the Unix systems: handles, signals, groups, and a life without a terminal.
+//! Processes on Unix: handles, signals, process groups and detaching.
 
 use crate::process::{HandleError, Signal};
 use contract::FileNumbers;
@@ -19,7 +19,7 @@ pub fn point_output_at(file: &File) {
     let _ = rustix::stdio::dup2_stderr(file);
 }
 
-/// Takes standard output away for another use.
+/// Takes standard output for another use.
 ///
 /// # Errors
 /// There is no standard output.
@@ -29,7 +29,7 @@ pub fn take_output() -> io::Result<File> {
 
 /// Leaves the session and the terminal of the starter.
 pub fn leave_session() {
-    // Fails only for a process that leads a group already, and that one has left.
+    // Fails only for a process group leader, which has left already.
     let _ = rustix::process::setsid();
 }
 
@@ -61,7 +61,7 @@ pub fn close_inherited() {
 /// Calls `act` with the name of each signal that asks this process to end.
 ///
 /// # Errors
-/// The handlers or their thread cannot be had.
+/// The handlers or their thread cannot be created.
 pub fn watch_signals(act: impl Fn(&'static str) + Send + 'static) -> io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP])?;
@@ -204,7 +204,7 @@ fn gone_or_io(error: rustix::io::Errno) -> HandleError {
     if error == rustix::io::Errno::SRCH { HandleError::Gone } else { HandleError::Io(error.into()) }
 }
 
-/// Whether `pid` is suspended (SIGSTOP, a debugger); none where the system does not tell.
+/// Whether `pid` is suspended (SIGSTOP, a debugger); none where the system does not report it.
 #[cfg(target_os = "linux")]
 #[allow(clippy::disallowed_methods, reason = "a file of the kernel")]
 pub fn is_suspended(pid: u32) -> Option<bool> {
@@ -214,15 +214,14 @@ pub fn is_suspended(pid: u32) -> Option<bool> {
     Some(matches!(state, 'T' | 't'))
 }
 
-/// Whether `pid` is suspended; this system does not tell.
+/// Whether `pid` is suspended; not available on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn is_suspended(_pid: u32) -> Option<bool> {
     None
 }
 
-/// Whether `pid` holds an exclusive lock on the file `numbers`; none where the system does not tell. The
-/// file is recognised by the descriptor itself: the device column of the system's lock tables is another one
-/// on some file systems.
+/// Whether `pid` holds an exclusive lock on the file `numbers`; none where the system does not report it. The
+/// file is recognised by its descriptor: on some file systems the lock table has another device number.
 #[cfg(target_os = "linux")]
 #[allow(clippy::disallowed_methods, reason = "a file of the kernel")]
 pub fn holds_lock(pid: u32, numbers: FileNumbers) -> Option<bool> {
@@ -254,13 +253,13 @@ fn shows_exclusive_flock(line: &str) -> bool {
     words.next() == Some("lock:") && words.nth(1) == Some("FLOCK") && words.nth(1) == Some("WRITE")
 }
 
-/// Whether `pid` holds a lock; this system does not tell.
+/// Whether `pid` holds a lock; not available on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn holds_lock(_pid: u32, _numbers: FileNumbers) -> Option<bool> {
     None
 }
 
-/// The processes of this user, other than this one; none where the system does not tell.
+/// The other processes of this user; empty where the system does not report them.
 #[cfg(target_os = "linux")]
 pub fn list_own_processes() -> Vec<u32> {
     let own = rustix::process::getuid().as_raw();
@@ -273,14 +272,14 @@ pub fn list_own_processes() -> Vec<u32> {
         .collect()
 }
 
-/// The processes of this user; this system does not tell without a helper process.
+/// The processes of this user; not available without a helper process.
 #[cfg(not(target_os = "linux"))]
 pub fn list_own_processes() -> Vec<u32> {
     Vec::new()
 }
 
-/// Whether `pid` has a file open that stood at `path` and does not any more; false where the system does
-/// not tell. A process that only probes the file has the present one open.
+/// Whether `pid` has a former file of `path` open; false where the system does not report it. A process that
+/// only probes the lock has the present file open.
 #[cfg(target_os = "linux")]
 pub fn has_former_file_open(pid: u32, path: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
@@ -295,20 +294,19 @@ pub fn has_former_file_open(pid: u32, path: &Path) -> bool {
     })
 }
 
-/// Whether `pid` has a former `path` open; this system does not tell.
+/// Whether `pid` has a former `path` open; not available on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn has_former_file_open(_pid: u32, _path: &Path) -> bool {
     false
 }
 
-/// The command with which a person ends `pid`.
+/// The command that ends `pid`.
 pub fn end_command(pid: u32) -> String {
     format!("kill {pid}")
 }
 
-/// Gives back the memory of this program's code. An idle daemon needs a fraction of what a drain has called,
-/// and the system hands code out in large pieces. Nothing is lost: the pages are clean and stay in the page
-/// cache, and is made again when it is needed.
+/// Releases the resident pages of this program's code. An idle daemon needs a fraction of the code that a
+/// drain used. The pages are clean and stay in the page cache, so a later access maps them again.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
 #[allow(clippy::disallowed_methods, reason = "a file of the kernel")]
@@ -325,11 +323,11 @@ pub fn release_code() {
     }
 }
 
-/// Gives back the memory of this program's code; this system is not asked.
+/// Releases the resident pages of this program's code; not available on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn release_code() {}
 
-/// The mappings of `program` that hold code and nothing else.
+/// The mappings of `program` that contain only code.
 #[cfg(target_os = "linux")]
 fn code_ranges(maps: &str, program: &Path) -> Vec<std::ops::Range<usize>> {
     let range = |line: &str| {
@@ -351,15 +349,15 @@ pub fn shell(command: &str) -> Command {
     shell
 }
 
-/// Gives what will be started a process group of its own, so that all of it can be ended.
+/// Starts `command` in its own process group, so that the whole group can be ended.
 pub fn own_group(command: &mut Command) {
     std::os::unix::process::CommandExt::process_group(command, 0);
 }
 
-/// Ends a child and its process group, and waits for the child. Ended already is fine.
+/// Ends a child and its process group, and waits for the child. It may have ended already.
 pub fn end_group(child: &mut Child) {
     if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        // The group is ours alone: it was made for this child. A group without processes is no error.
+        // The group was created for this child. A group without processes is no error.
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }
     let _ = child.wait();
@@ -390,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn only_code_of_the_program_itself_is_given_back() {
+    fn only_code_of_the_program_itself_is_released() {
         let maps = "\
 55d0c0000000-55d0c0020000 r--p 00000000 fd:01 123                        /opt/my tools/spec-kitty
 55d0c0020000-55d0c0a80000 r-xp 00020000 fd:01 123                        /opt/my tools/spec-kitty
@@ -423,12 +421,11 @@ nonsense
     }
 
     #[test]
-    fn code_that_was_given_back_is_there_again_when_it_is_called() {
+    fn released_code_is_mapped_again_when_called() {
         // Other tests of this binary would call code meanwhile.
         const ALONE: &str = "SPEC_KITTY_TEST_ALONE";
         if std::env::var_os(ALONE).is_none() {
-            let name =
-                "platform::unix_process::tests::code_that_was_given_back_is_there_again_when_it_is_called";
+            let name = "platform::unix_process::tests::released_code_is_mapped_again_when_called";
             let mut alone = Command::new(std::env::current_exe().expect("this binary"));
             let output = alone.args([name, "--exact"]).env(ALONE, "1").output().expect("it runs");
             let text = String::from_utf8_lossy(&output.stdout);

@@ -46,7 +46,7 @@ pub(crate) fn uid() -> u32 {
     0
 }
 
-/// Only the environment tells.
+/// Read from the environment.
 pub fn user_name() -> Option<String> {
     None
 }
@@ -69,8 +69,7 @@ pub(crate) fn create_private_dirs(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
-/// A canonical path as people and other programs write it: without the verbatim prefix, where the drive
-/// and the length allow.
+/// A canonical path without the verbatim prefix, where the drive and the length allow.
 pub fn plain_path(path: PathBuf) -> PathBuf {
     const LONGEST_PLAIN: usize = 259;
     let plain = path.to_str().and_then(|text| text.strip_prefix(r"\\?\"));
@@ -113,7 +112,7 @@ fn volume_and_index(file: &File) -> io::Result<(u32, u32, u32)> {
     Ok((info.dwVolumeSerialNumber, info.nFileIndexHigh, info.nFileIndexLow))
 }
 
-/// Volume and index of an open file, and how many names it has.
+/// Volume and index of an open file, and its number of hard links.
 pub(crate) fn file_numbers(file: &File) -> io::Result<(Option<FileNumbers>, u64)> {
     let info = file_information(file)?;
     let inode = (u64::from(info.nFileIndexHigh) << 32) | u64::from(info.nFileIndexLow);
@@ -139,7 +138,7 @@ fn file_information(file: &File) -> io::Result<BY_HANDLE_FILE_INFORMATION> {
     Ok(unsafe { info.assume_init() })
 }
 
-/// Windows does not name its boots.
+/// Not available on this system.
 pub(crate) fn boot_id() -> Option<String> {
     None
 }
@@ -197,7 +196,7 @@ pub(crate) fn process_argv(pid: u32) -> Option<Vec<OsString>> {
     Some(vec![OsString::from_wide(units)])
 }
 
-/// This system does not tell.
+/// Not available on this system.
 pub(crate) fn start_environment(_pid: u32, _variable: &str) -> Option<OsString> {
     None
 }
@@ -252,27 +251,27 @@ pub fn has_fixed_modes(_path: &Path) -> bool {
 /// There is no user here that owns everything.
 pub(crate) fn give_to_directory_owner(_path: &Path) {}
 
-/// This system does not tell.
+/// Not available on this system.
 pub(crate) fn device(_path: &Path) -> u64 {
     0
 }
 
-/// What the system answers when asked whether this user may write.
+/// Write access of this user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "other systems tell more")]
+#[allow(dead_code, reason = "other systems report more")]
 pub(crate) enum Access {
-    /// Yes.
+    /// Writable.
     Allowed,
-    /// No: the file system is mounted read-only.
+    /// The file system is mounted read-only.
     ReadOnly,
-    /// No: the permission bits.
+    /// Refused by the permission bits.
     Denied {
-        /// They.
+        /// The permission bits.
         mode: u32,
     },
 }
 
-/// Only the read-only attribute can be asked for without writing.
+/// Without writing, only the read-only attribute is known.
 pub(crate) fn observe_access(path: &Path) -> Access {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() && metadata.permissions().readonly() => Access::Denied { mode: 0 },
@@ -280,7 +279,7 @@ pub(crate) fn observe_access(path: &Path) -> Access {
     }
 }
 
-/// How much room a file system has.
+/// Free space of a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Space {
     /// Bytes that this user may still write.
@@ -289,16 +288,16 @@ pub(crate) struct Space {
     pub(crate) size: u64,
     /// Free inodes.
     pub(crate) free_inodes: u64,
-    /// Inodes altogether; zero where there are none to run out of.
+    /// Inodes altogether; zero where the file system has no limit.
     pub(crate) inodes: u64,
 }
 
-/// This system does not tell.
+/// Not available on this system.
 pub(crate) fn observe_space(_path: &Path) -> Option<Space> {
     None
 }
 
-/// What tells this file from another one at the same path.
+/// The identity of a file.
 pub fn file_identity(metadata: &Metadata) -> FileIdentity {
     FileIdentity { place: (0, 0), size: metadata.len(), modified: metadata.modified().ok() }
 }
@@ -308,7 +307,7 @@ pub fn mode(_metadata: &Metadata) -> Option<u32> {
     None
 }
 
-/// The errors themselves tell here.
+/// Unknown here: the error of the write reports it.
 pub fn is_mounted_read_only(_path: &Path) -> bool {
     false
 }
@@ -321,7 +320,7 @@ pub fn take_from_others(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// No modes here: there is nothing to give.
+/// No modes here.
 ///
 /// # Errors
 /// None.
@@ -347,13 +346,13 @@ pub fn path_from_bytes(bytes: Vec<u8>) -> PathBuf {
 /// The first bytes of a regular file.
 ///
 /// # Errors
-/// As [`crate::regular::open`], and what reading says.
+/// As [`crate::regular::open`], and errors of reading.
 pub fn read_start(path: &Path, _metadata: &Metadata, buffer: &mut [u8]) -> io::Result<usize> {
     use std::io::Read as _;
     crate::regular::open(path)?.read(buffer)
 }
 
-/// This system does not tell.
+/// Not available on this system.
 pub fn observe_posix_holder(_path: &Path) -> Option<LockHolder> {
     None
 }

@@ -63,7 +63,7 @@ impl ProcessHandle {
         }
     }
 
-    /// Not here.
+    /// Not available on this system.
     ///
     /// # Errors
     /// Always [`HandleError::Unsupported`].
@@ -84,32 +84,32 @@ impl ProcessHandle {
     }
 }
 
-/// This system does not tell.
+/// Not available on this system.
 pub fn is_suspended(_pid: u32) -> Option<bool> {
     None
 }
 
-/// This system does not tell without a helper process.
+/// Not available on this system without a helper process.
 pub fn list_own_processes() -> Vec<u32> {
     Vec::new()
 }
 
-/// This system does not tell.
+/// Not available on this system.
 pub fn holds_lock(_pid: u32, _numbers: FileNumbers) -> Option<bool> {
     None
 }
 
-/// This system does not tell.
+/// Not available on this system.
 pub fn has_former_file_open(_pid: u32, _path: &Path) -> bool {
     false
 }
 
-/// The command with which a person ends `pid`.
+/// The command that ends `pid`.
 pub fn end_command(pid: u32) -> String {
     format!("taskkill /PID {pid} /F")
 }
 
-/// The system takes back what it needs by itself.
+/// Not needed on this system.
 pub fn release_code() {}
 
 /// A command line for the system's shell.
@@ -122,7 +122,7 @@ pub fn shell(command: &str) -> Command {
 /// Without process groups, what the shell starts may outlive it.
 pub fn own_group(_command: &mut Command) {}
 
-/// Ends a child and waits for it. Ended already is fine.
+/// Ends a child and waits for it. It may have ended already.
 pub fn end_group(child: &mut Child) {
     let _ = child.kill();
     let _ = child.wait();

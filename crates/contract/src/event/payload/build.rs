@@ -1,4 +1,4 @@
-//! Builds: a checkout makes itself known. Identity is in the envelope; these carry git facts only.
+//! Builds: registration and heartbeat of a checkout. Identity is in the envelope, git facts are here.
 
 use super::{Entry, Table};
 use crate::event::shape::{Key, ObjectShape, Shape, closed, may};

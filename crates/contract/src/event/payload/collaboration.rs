@@ -6,7 +6,7 @@ use crate::event::shape::{ObjectShape, Shape, closed, may, need, open};
 use crate::json::Node;
 
 static EXTERNAL_REFS: ObjectShape = ObjectShape {
-    rule: Some(names_somebody),
+    rule: Some(has_reference),
     ..closed(&[
         may("slack_user_id", &Shape::Text),
         may("slack_team_id", &Shape::Text),
@@ -147,7 +147,7 @@ pub(super) const TYPES: &[Entry] = &[
     ("SessionLinked", Table::One(&SESSION_LINKED)),
 ];
 
-fn names_somebody(refs: &Node<'_>) -> Result<(), Rejection> {
+fn has_reference(refs: &Node<'_>) -> Result<(), Rejection> {
     let named = ["slack_user_id", "slack_team_id", "teamspace_member_id"];
     if named.into_iter().any(|key| refs.text(key).is_some_and(|text| !text.is_empty())) {
         Ok(())

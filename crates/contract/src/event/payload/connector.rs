@@ -1,4 +1,4 @@
-//! Connectors to other systems, and the lifecycle of what they bring in.
+//! Connectors to other systems, and the lifecycle of imported items.
 
 use super::{Entry, Table};
 use crate::event::shape::{ObjectShape, Shape, may, need, open};

@@ -19,10 +19,10 @@ use crate::json::Node;
 /// One event type: its name and its table.
 pub(super) type Entry = (&'static str, Table);
 
-/// How a payload finds its table.
+/// How the schema of an event type is chosen.
 #[derive(Clone, Copy)]
 pub(super) enum Table {
-    /// Always this one.
+    /// One schema.
     One(&'static ObjectShape),
     /// By the payload itself.
     By(fn(&Node<'_>) -> &'static ObjectShape),
@@ -43,7 +43,7 @@ const FAMILIES: [&[Entry]; 12] = [
     retrospective::TYPES,
 ];
 
-/// The table of `event_type` for this payload; nothing for a type the contract does not know.
+/// The schema of `event_type` for this payload; none for an unknown type.
 pub(super) fn shape_of(event_type: &str, payload: &Node<'_>) -> Option<&'static ObjectShape> {
     let (_, table) =
         FAMILIES.iter().flat_map(|family| family.iter()).find(|(name, _)| *name == event_type)?;
