@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 /// One command of a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Step {
+pub struct TranscriptStep {
     /// The typed text, with continuation lines.
     pub command: String,
     /// The output on the page.
@@ -21,8 +21,8 @@ pub struct Step {
 }
 
 /// The commands of a page, in order.
-pub fn steps(page: &str) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
+pub fn steps(page: &str) -> Vec<TranscriptStep> {
+    let mut steps: Vec<TranscriptStep> = Vec::new();
     let mut inside = false;
     for line in page.lines() {
         match (inside, line) {
@@ -34,9 +34,9 @@ pub fn steps(page: &str) -> Vec<Step> {
     steps
 }
 
-fn read_line(steps: &mut Vec<Step>, line: &str) {
+fn read_line(steps: &mut Vec<TranscriptStep>, line: &str) {
     if let Some(command) = line.strip_prefix("$ ") {
-        steps.push(Step { command: command.to_owned(), ..Step::default() });
+        steps.push(TranscriptStep { command: command.to_owned(), ..TranscriptStep::default() });
         return;
     }
     let Some(step) = steps.last_mut() else { return };
@@ -57,7 +57,7 @@ fn read_line(steps: &mut Vec<Step>, line: &str) {
 ///
 /// # Panics
 /// When a command's exit code or output differs from the page.
-pub fn run(world: &World, steps: &[Step], shown: &[(&str, &str)]) {
+pub fn run(world: &World, steps: &[TranscriptStep], shown: &[(&str, &str)]) {
     let mut names = BTreeMap::new();
     for step in steps {
         let command = names.iter().fold(step.command.clone(), |text, (page, real): (&String, &String)| {

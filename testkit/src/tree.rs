@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// One entry of the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct TreeEntry {
     /// Kind and mode.
     pub kind: String,
     /// SHA-256 of the contents, or the target of a link.
@@ -18,7 +18,7 @@ pub struct Entry {
 }
 
 /// Every entry below a directory, by relative path.
-pub type Tree = BTreeMap<PathBuf, Entry>;
+pub type Tree = BTreeMap<PathBuf, TreeEntry>;
 
 /// Takes the snapshot. A directory that cannot be listed is an entry without children.
 pub fn snapshot(root: &Path) -> Tree {
@@ -72,7 +72,7 @@ fn visit(root: &Path, path: &Path, tree: &mut Tree) {
     let (mode, inode) = (u32::from(metadata.permissions().readonly()), 0);
     tree.insert(
         relative,
-        Entry { kind: format!("{:?} {mode:o}", metadata.file_type()), contents, modified, inode },
+        TreeEntry { kind: format!("{:?} {mode:o}", metadata.file_type()), contents, modified, inode },
     );
     if metadata.is_dir()
         && let Ok(entries) = std::fs::read_dir(path)

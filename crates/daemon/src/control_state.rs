@@ -3,7 +3,7 @@
 //!
 //! One mutex, held for moments; two condition variables, so that an idle daemon sleeps in the kernel.
 
-use crate::control::routes::Desk;
+use crate::control::routes::ControlHandler;
 use crate::control::wire::{
     DrainAnswer, DrainRecord, NudgeAnswer, Phase, ShutdownAnswer, ShutdownCause, StatusReport,
 };
@@ -24,7 +24,7 @@ pub(crate) struct Returned {
 
 /// What was left for the life of the daemon.
 #[derive(Default)]
-pub(crate) struct Mail {
+pub(crate) struct LoopEvents {
     /// A capture happened, or a drain was requested.
     pub(crate) nudged: bool,
     /// A stop was requested.
@@ -33,26 +33,26 @@ pub(crate) struct Mail {
     pub(crate) returned: Option<Returned>,
 }
 
-impl Mail {
+impl LoopEvents {
     fn is_empty(&self) -> bool {
         !self.nudged && self.stop.is_none() && self.returned.is_none()
     }
 }
 
-/// The desk of one daemon run.
-pub(crate) struct FrontDesk {
+/// The control of one daemon run.
+pub(crate) struct ControlState {
     facts: RunFacts,
     started: Instant,
     state: Mutex<State>,
     /// Wakes the life of the daemon.
-    mail: Condvar,
+    events: Condvar,
     /// Wakes those who wait for a drain.
     drained: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    mail: Mail,
+    events: LoopEvents,
     phase: Option<Phase>,
     drains_started: u64,
     drains_finished: u64,
@@ -62,13 +62,13 @@ struct State {
     hurry: bool,
 }
 
-impl FrontDesk {
+impl ControlState {
     pub(crate) fn new(facts: RunFacts) -> Self {
         Self {
             facts,
             started: Instant::now(),
             state: Mutex::default(),
-            mail: Condvar::new(),
+            events: Condvar::new(),
             drained: Condvar::new(),
         }
     }
@@ -79,35 +79,35 @@ impl FrontDesk {
     }
 
     /// Waits at most `patience` for something to be left, and takes it.
-    pub(crate) fn collect(&self, patience: Duration) -> Mail {
+    pub(crate) fn collect(&self, patience: Duration) -> LoopEvents {
         let state = self.state();
         let (mut state, _) = self
-            .mail
-            .wait_timeout_while(state, patience, |state| state.mail.is_empty())
+            .events
+            .wait_timeout_while(state, patience, |state| state.events.is_empty())
             .unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut state.mail)
+        std::mem::take(&mut state.events)
     }
 
     /// Waits at most `patience` for the current drain to end; less after a second stop request.
     pub(crate) fn await_drain(&self, patience: Duration) -> Option<Returned> {
         let state = self.state();
         let (mut state, _) = self
-            .mail
-            .wait_timeout_while(state, patience, |state| state.mail.returned.is_none() && !state.hurry)
+            .events
+            .wait_timeout_while(state, patience, |state| state.events.returned.is_none() && !state.hurry)
             .unwrap_or_else(PoisonError::into_inner);
-        state.mail.returned.take()
+        state.events.returned.take()
     }
 
     /// Asks the daemon to end. The first reason counts; a second request means: at once.
     pub(crate) fn request_stop(&self, why: StopReason) {
         let mut state = self.state();
-        if state.phase == Some(Phase::Stopping) || state.mail.stop.is_some() {
+        if state.phase == Some(Phase::Stopping) || state.events.stop.is_some() {
             state.hurry = true;
         } else {
-            state.mail.stop = Some(why);
+            state.events.stop = Some(why);
         }
         drop(state);
-        self.mail.notify_all();
+        self.events.notify_all();
     }
 
     pub(crate) fn begin_drain(&self) {
@@ -118,8 +118,8 @@ impl FrontDesk {
 
     /// Called by the draining thread when it is done.
     pub(crate) fn hand_back(&self, returned: Returned) {
-        self.state().mail.returned = Some(returned);
-        self.mail.notify_all();
+        self.state().events.returned = Some(returned);
+        self.events.notify_all();
     }
 
     pub(crate) fn end_drain(&self, outcome: DrainOutcome) {
@@ -144,11 +144,11 @@ impl FrontDesk {
     }
 
     fn stopping(state: &State) -> bool {
-        state.phase == Some(Phase::Stopping) || state.mail.stop.is_some()
+        state.phase == Some(Phase::Stopping) || state.events.stop.is_some()
     }
 }
 
-impl Desk for FrontDesk {
+impl ControlHandler for ControlState {
     fn status(&self) -> StatusReport {
         let state = self.state();
         let phase = if Self::stopping(&state) { Phase::Stopping } else { state.phase.unwrap_or(Phase::Idle) };
@@ -169,9 +169,9 @@ impl Desk for FrontDesk {
     fn nudge(&self) -> NudgeAnswer {
         let mut state = self.state();
         let accepted = !Self::stopping(&state);
-        state.mail.nudged |= accepted;
+        state.events.nudged |= accepted;
         drop(state);
-        self.mail.notify_all();
+        self.events.notify_all();
         NudgeAnswer {
             accepted,
             instance_id: self.facts.instance_id.clone(),
@@ -183,8 +183,8 @@ impl Desk for FrontDesk {
         let mut state = self.state();
         // A drain that is under way may have read the queue already: wait for one that begins after now.
         let wanted = state.drains_started + 1;
-        state.mail.nudged |= !Self::stopping(&state);
-        self.mail.notify_all();
+        state.events.nudged |= !Self::stopping(&state);
+        self.events.notify_all();
         let (state, _) = self
             .drained
             .wait_timeout_while(state, wait, |state| state.drains_finished < wanted && !Self::stopping(state))

@@ -5,7 +5,7 @@
 //! another scope than the daemon's is never used. So a login that changed on disk stops the daemon before
 //! a byte leaves, under any current login.
 
-use crate::drain::{Drain, DrainOutcome, Pending, ScopeOnDisk, StopFlag, TakenIdentity};
+use crate::drain::{Drain, DrainOutcome, PendingRows, ScopeOnDisk, StopFlag, TakenIdentity};
 use delivery::drain::StoppedBy;
 use delivery::{DeliveryContext, DrainOptions, DrainProgress, DrainReport};
 use gate::EgressPermit;
@@ -16,7 +16,7 @@ use system::file::{self, FileIdentity};
 
 /// Delivers the rows of one scope.
 #[derive(Debug)]
-pub struct Courier {
+pub struct Deliverer {
     environment: Environment,
     home: Home,
     build: BuildInfo,
@@ -27,7 +27,7 @@ pub struct Courier {
     pinned: Option<FileIdentity>,
 }
 
-impl Courier {
+impl Deliverer {
     /// The courier of a daemon that took `identity` in `environment` and `home`.
     pub fn new(environment: &Environment, home: &Home, build: &BuildInfo, identity: TakenIdentity) -> Self {
         Self {
@@ -128,22 +128,22 @@ impl Courier {
     }
 }
 
-impl Drain for Courier {
-    fn observe_pending(&mut self) -> Pending {
+impl Drain for Deliverer {
+    fn observe_pending(&mut self) -> PendingRows {
         let config = match Config::read(&self.home) {
             Ok(config) => config,
-            Err(fault) => return Pending::Unknown(format!("config.toml {}", fault.detail)),
+            Err(fault) => return PendingRows::Unknown(format!("config.toml {}", fault.detail)),
         };
         if !read_switch(&self.environment, Some(&self.home)).on {
-            return Pending::Nothing;
+            return PendingRows::Nothing;
         }
         let consent = |place: &Place| {
             config.consent(place.project_uuid.as_deref(), place.repo_slug.as_deref(), place.checkout())
         };
         match observe_counts(&self.identity.foreground.queue_db_path, &consent) {
-            Ok(counts) if counts.oldest_pending_at.is_some() => Pending::Rows,
-            Ok(_) => Pending::Nothing,
-            Err(error) => Pending::Unknown(error.to_string()),
+            Ok(counts) if counts.oldest_pending_at.is_some() => PendingRows::Rows,
+            Ok(_) => PendingRows::Nothing,
+            Err(error) => PendingRows::Unknown(error.to_string()),
         }
     }
 

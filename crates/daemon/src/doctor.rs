@@ -17,7 +17,7 @@
 use crate::control::wire::ShutdownCause;
 use crate::lifecycle::{DaemonState, StopOutcome, observe_status, stop};
 use crate::ownership::{Claim, TakeError};
-use crate::peer_identity::{self, ReferenceDaemon, Voice};
+use crate::peer_identity::{self, PeerIdentity, ReferencePeer};
 use contract::{OrphanKind, OwnerStatus};
 use gate::{OwnerReading, Verdict};
 use identity::Home;
@@ -57,7 +57,7 @@ pub enum CleanupClass {
 /// What was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum FindingKind {
+pub enum DaemonFindingKind {
     /// An owner record whose daemon is gone.
     OrphanRecord,
     /// A live daemon of the reference that the owner record does not name.
@@ -77,7 +77,7 @@ pub enum FindingKind {
 /// What was done about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
-pub enum Action {
+pub enum CleanupAction {
     /// Nothing was asked for, or nothing may be done.
     None,
     /// The record, or the state file, was removed.
@@ -97,9 +97,9 @@ pub enum Action {
 
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub struct DaemonFinding {
     /// What it is.
-    pub kind: FindingKind,
+    pub kind: DaemonFindingKind,
     /// Why the record is an orphan, of an orphan record.
     pub orphan_kind: Option<OrphanKind>,
     /// What cleaning it up takes.
@@ -115,14 +115,14 @@ pub struct Finding {
     /// The command with which a person ends the process, where only a person may.
     pub end_command: Option<String>,
     /// What was done.
-    pub action: Action,
+    pub action: CleanupAction,
 }
 
-impl Finding {
+impl DaemonFinding {
     /// Whether only a person ends it: no file proves the process to be a daemon of this home, so no command
     /// of ours signals it.
     pub fn is_left_to_a_person(&self) -> bool {
-        matches!(self.kind, FindingKind::UnnamedDaemon | FindingKind::SupersededDaemon)
+        matches!(self.kind, DaemonFindingKind::UnnamedDaemon | DaemonFindingKind::SupersededDaemon)
     }
 }
 
@@ -130,7 +130,7 @@ impl Finding {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OrphanReport {
     /// Findings, those of this home first.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<DaemonFinding>,
     /// Whether nothing that concerns this home is left to do.
     pub clean: bool,
 }
@@ -142,26 +142,29 @@ pub struct OrphanReport {
 pub fn orphan_daemons(boundary: &Boundary<'_>, treatment: Treatment) -> Result<OrphanReport, Busy> {
     let verdict = boundary.verdict(false)?;
     let home = boundary.home;
-    let mut findings: Vec<Finding> =
+    let mut findings: Vec<DaemonFinding> =
         detect(home, &verdict).into_iter().map(|found| found.treat(home, treatment)).collect();
     let named: Vec<i64> = findings.iter().map(|finding| finding.pid).collect();
     findings.extend(scan_processes(home, &named));
     let clean = findings.iter().all(|finding| {
         finding.class == CleanupClass::NeverTouch
-            || matches!(finding.action, Action::RecordRemoved | Action::Stopped | Action::FilesMovedAside)
+            || matches!(
+                finding.action,
+                CleanupAction::RecordRemoved | CleanupAction::Stopped | CleanupAction::FilesMovedAside
+            )
     });
     Ok(OrphanReport { findings, clean })
 }
 
 /// What was found, with what its treatment needs.
 struct Found {
-    finding: Finding,
-    cure: Cure,
+    finding: DaemonFinding,
+    cure: DaemonFix,
 }
 
-enum Cure {
+enum DaemonFix {
     ClearRecord,
-    StopStray(ReferenceDaemon),
+    StopStray(ReferencePeer),
     RemoveStateFile,
     RemoveReferenceFiles(u32),
     MoveFilesAside,
@@ -173,8 +176,8 @@ fn detect(home: &Home, verdict: &Verdict) -> Vec<Found> {
     for orphan in &verdict.result().orphan_records {
         let record = &orphan.record;
         found.push(Found {
-            finding: Finding {
-                kind: FindingKind::OrphanRecord,
+            finding: DaemonFinding {
+                kind: DaemonFindingKind::OrphanRecord,
                 orphan_kind: Some(orphan.kind),
                 class: CleanupClass::SafeAuto,
                 pid: record.pid,
@@ -182,9 +185,9 @@ fn detect(home: &Home, verdict: &Verdict) -> Vec<Found> {
                 started_at: Some(record.started_at.clone()).filter(|at| !at.is_empty()),
                 detail: format!("{}: {}", contract::text::path(&home.owner_record()), orphan.kind.meaning()),
                 end_command: None,
-                action: Action::None,
+                action: CleanupAction::None,
             },
-            cure: Cure::ClearRecord,
+            cure: DaemonFix::ClearRecord,
         });
     }
     if let Some(seen) = &verdict.facts().stray
@@ -196,28 +199,28 @@ fn detect(home: &Home, verdict: &Verdict) -> Vec<Found> {
     found
 }
 
-fn judge_stray(home: &Home, stray: ReferenceDaemon, copied: bool) -> Found {
+fn judge_stray(home: &Home, stray: ReferencePeer, copied: bool) -> Found {
     // The daemon of another home is not asked anything.
-    let voice = if copied { Voice::OfOtherHome } else { stray.observe_voice(home) };
+    let voice = if copied { PeerIdentity::OfOtherHome } else { stray.identify(home) };
     let state_file = contract::text::path(&home.state_file());
     let (class, detail, cure) = match voice {
-        Voice::Itself => {
+        PeerIdentity::Itself => {
             let detail = format!("{state_file} names a live daemon that the owner record does not");
-            (CleanupClass::SafeAuto, detail, Cure::StopStray(stray.clone()))
+            (CleanupClass::SafeAuto, detail, DaemonFix::StopStray(stray.clone()))
         }
-        Voice::OfOtherHome => {
+        PeerIdentity::OfOtherHome => {
             let detail = format!("{state_file} names the daemon of the home that this one was copied from");
-            (CleanupClass::SafeAuto, detail, Cure::RemoveStateFile)
+            (CleanupClass::SafeAuto, detail, DaemonFix::RemoveStateFile)
         }
-        Voice::Stranger | Voice::Mute => {
+        PeerIdentity::Stranger | PeerIdentity::Mute => {
             let detail = format!("{state_file} names a live daemon that does not prove itself over its port");
-            (CleanupClass::OperatorRequired, detail, Cure::MoveFilesAside)
+            (CleanupClass::OperatorRequired, detail, DaemonFix::MoveFilesAside)
         }
     };
     Found {
-        finding: Finding {
-            kind: FindingKind::StrayDaemon,
-            orphan_kind: (voice == Voice::OfOtherHome).then_some(OrphanKind::CopiedHome),
+        finding: DaemonFinding {
+            kind: DaemonFindingKind::StrayDaemon,
+            orphan_kind: (voice == PeerIdentity::OfOtherHome).then_some(OrphanKind::CopiedHome),
             class,
             pid: i64::from(stray.pid),
             port: stray.port,
@@ -225,7 +228,7 @@ fn judge_stray(home: &Home, stray: ReferenceDaemon, copied: bool) -> Found {
             detail,
             end_command: (class == CleanupClass::OperatorRequired)
                 .then(|| system::process::end_command(stray.pid)),
-            action: Action::None,
+            action: CleanupAction::None,
         },
         cure,
     }
@@ -237,14 +240,14 @@ fn wedged(home: &Home, verdict: &Verdict) -> Option<Found> {
         return None;
     }
     if let Some(reference) = peer_identity::observe_recorded(home) {
-        match reference.observe_voice(home) {
-            Voice::Itself => return None,
-            Voice::OfOtherHome => return Some(served_elsewhere(home, &reference)),
-            Voice::Stranger | Voice::Mute => {}
+        match reference.identify(home) {
+            PeerIdentity::Itself => return None,
+            PeerIdentity::OfOtherHome => return Some(served_elsewhere(home, &reference)),
+            PeerIdentity::Stranger | PeerIdentity::Mute => {}
         }
         return Some(Found {
-            finding: Finding {
-                kind: FindingKind::MuteReferenceDaemon,
+            finding: DaemonFinding {
+                kind: DaemonFindingKind::MuteReferenceDaemon,
                 orphan_kind: None,
                 class: CleanupClass::OperatorRequired,
                 pid: i64::from(reference.pid),
@@ -253,9 +256,9 @@ fn wedged(home: &Home, verdict: &Verdict) -> Option<Found> {
                 detail: "the daemon of the owner record does not prove itself over its port".to_owned(),
                 // Its pid is provably no other program's: the record would be an orphan.
                 end_command: Some(system::process::end_command(reference.pid)),
-                action: Action::None,
+                action: CleanupAction::None,
             },
-            cure: Cure::MoveFilesAside,
+            cure: DaemonFix::MoveFilesAside,
         });
     }
     let status = observe_status(home);
@@ -263,8 +266,8 @@ fn wedged(home: &Home, verdict: &Verdict) -> Option<Found> {
         return None;
     }
     Some(Found {
-        finding: Finding {
-            kind: FindingKind::WedgedDaemon,
+        finding: DaemonFinding {
+            kind: DaemonFindingKind::WedgedDaemon,
             orphan_kind: None,
             class: CleanupClass::OperatorRequired,
             pid: status.pid?,
@@ -272,18 +275,18 @@ fn wedged(home: &Home, verdict: &Verdict) -> Option<Found> {
             started_at: status.started_at,
             detail: status.detail.unwrap_or_default(),
             end_command: None,
-            action: Action::None,
+            action: CleanupAction::None,
         },
-        cure: Cure::KillHolder,
+        cure: DaemonFix::KillHolder,
     })
 }
 
 /// The daemon of the owner record answers; it serves another home.
-fn served_elsewhere(home: &Home, reference: &ReferenceDaemon) -> Found {
+fn served_elsewhere(home: &Home, reference: &ReferencePeer) -> Found {
     let kind = OrphanKind::CopiedHome;
     Found {
-        finding: Finding {
-            kind: FindingKind::OrphanRecord,
+        finding: DaemonFinding {
+            kind: DaemonFindingKind::OrphanRecord,
             orphan_kind: Some(kind),
             class: CleanupClass::SafeAuto,
             pid: i64::from(reference.pid),
@@ -291,60 +294,60 @@ fn served_elsewhere(home: &Home, reference: &ReferenceDaemon) -> Found {
             started_at: None,
             detail: format!("{}: {}", contract::text::path(&home.owner_record()), kind.meaning()),
             end_command: None,
-            action: Action::None,
+            action: CleanupAction::None,
         },
-        cure: Cure::RemoveReferenceFiles(reference.pid),
+        cure: DaemonFix::RemoveReferenceFiles(reference.pid),
     }
 }
 
 impl Found {
-    fn treat(self, home: &Home, treatment: Treatment) -> Finding {
+    fn treat(self, home: &Home, treatment: Treatment) -> DaemonFinding {
         let Self { finding, cure } = self;
         let action = match (treatment, finding.class) {
-            (Treatment::Look, _) | (_, CleanupClass::NeverTouch) => Action::None,
-            (Treatment::Fix, CleanupClass::OperatorRequired) => Action::NeedsForce,
+            (Treatment::Look, _) | (_, CleanupClass::NeverTouch) => CleanupAction::None,
+            (Treatment::Fix, CleanupClass::OperatorRequired) => CleanupAction::NeedsForce,
             (Treatment::Fix | Treatment::Force, _) => cure.apply(home),
         };
-        Finding { action, ..finding }
+        DaemonFinding { action, ..finding }
     }
 }
 
-impl Cure {
-    fn apply(self, home: &Home) -> Action {
+impl DaemonFix {
+    fn apply(self, home: &Home) -> CleanupAction {
         match self {
             Self::ClearRecord => clear_record(home),
             Self::StopStray(stray) => match stray.stop(home) {
                 Ok(()) => {
                     forget_state_file(home, stray.pid);
-                    Action::Stopped
+                    CleanupAction::Stopped
                 }
-                Err(why) => Action::Failed { why: why.to_string() },
+                Err(why) => CleanupAction::Failed { why: why.to_string() },
             },
             Self::RemoveStateFile => removed(private_file::remove_file(&home.state_file()).map(|_| ())),
             Self::RemoveReferenceFiles(pid) => removed(peer_identity::remove_files_of(home, pid)),
             Self::MoveFilesAside => move_reference_files_aside(home),
             Self::KillHolder => match stop(home, &ShutdownCause::Stop, true) {
-                Ok(StopOutcome::Stopped { .. } | StopOutcome::NotRunning) => Action::Stopped,
-                Err(failure) => Action::Failed { why: failure.to_string() },
+                Ok(StopOutcome::Stopped { .. } | StopOutcome::NotRunning) => CleanupAction::Stopped,
+                Err(failure) => CleanupAction::Failed { why: failure.to_string() },
             },
         }
     }
 }
 
-fn removed(outcome: Result<(), WriteError>) -> Action {
+fn removed(outcome: Result<(), WriteError>) -> CleanupAction {
     match outcome {
-        Ok(()) => Action::RecordRemoved,
-        Err(error) => Action::Failed { why: error.to_string() },
+        Ok(()) => CleanupAction::RecordRemoved,
+        Err(error) => CleanupAction::Failed { why: error.to_string() },
     }
 }
 
 /// Under the owner lock, where an orphan record cannot get an owner while it is removed.
-fn clear_record(home: &Home) -> Action {
+fn clear_record(home: &Home) -> CleanupAction {
     match Claim::take(home) {
-        Ok(_) => Action::RecordRemoved,
+        Ok(_) => CleanupAction::RecordRemoved,
         // A new daemon was faster: it removed the record before it wrote its own.
-        Err(TakeError::Held) => Action::RecordRemoved,
-        Err(error) => Action::Failed { why: error.to_string() },
+        Err(TakeError::Held) => CleanupAction::RecordRemoved,
+        Err(error) => CleanupAction::Failed { why: error.to_string() },
     }
 }
 
@@ -357,18 +360,18 @@ fn forget_state_file(home: &Home, pid: u32) {
 }
 
 /// Both files that may name the daemon: its record (never one of ours) and its state file.
-fn move_reference_files_aside(home: &Home) -> Action {
+fn move_reference_files_aside(home: &Home) -> CleanupAction {
     let record_is_theirs = matches!(read_record(&home.owner_record()),
         OwnerReading::Readable(record) if record.instance.is_none());
     let record = if record_is_theirs { move_aside(&home.owner_record()) } else { Ok(None) };
     match record.and_then(|_| move_aside(&home.state_file())) {
-        Ok(_) => Action::FilesMovedAside,
-        Err(error) => Action::Failed { why: error.to_string() },
+        Ok(_) => CleanupAction::FilesMovedAside,
+        Err(error) => CleanupAction::Failed { why: error.to_string() },
     }
 }
 
 /// Daemons in the process table of this user that no file of this home names.
-fn scan_processes(home: &Home, named: &[i64]) -> Vec<Finding> {
+fn scan_processes(home: &Home, named: &[i64]) -> Vec<DaemonFinding> {
     let lock = canonical_or_clean(&home.owner_lock());
     let recorded = match read_record(&home.owner_record()) {
         OwnerReading::Readable(record) => Some(record.pid),
@@ -381,8 +384,8 @@ fn scan_processes(home: &Home, named: &[i64]) -> Vec<Finding> {
             if is_sync_daemon(i64::from(pid)) {
                 return Some(judge_unnamed(pid, is_of_this_home(pid, home)));
             }
-            system::process::has_former_file_open(pid, &lock).then(|| Finding {
-                kind: FindingKind::SupersededDaemon,
+            system::process::has_former_file_open(pid, &lock).then(|| DaemonFinding {
+                kind: DaemonFindingKind::SupersededDaemon,
                 orphan_kind: None,
                 class: CleanupClass::OperatorRequired,
                 pid: i64::from(pid),
@@ -391,21 +394,21 @@ fn scan_processes(home: &Home, named: &[i64]) -> Vec<Finding> {
                 detail: "had the owner lock of this home and lost it; it retires by itself within a minute"
                     .to_owned(),
                 end_command: Some(system::process::end_command(pid)),
-                action: Action::None,
+                action: CleanupAction::None,
             })
         })
         .collect()
 }
 
-fn judge_unnamed(pid: u32, ours: bool) -> Finding {
+fn judge_unnamed(pid: u32, ours: bool) -> DaemonFinding {
     let (kind, class, detail) = if ours {
         let detail =
             "a daemon of another implementation runs in this home, and no file says where it listens";
-        (FindingKind::UnnamedDaemon, CleanupClass::OperatorRequired, detail)
+        (DaemonFindingKind::UnnamedDaemon, CleanupClass::OperatorRequired, detail)
     } else {
-        (FindingKind::ForeignDaemon, CleanupClass::NeverTouch, "a daemon of another home")
+        (DaemonFindingKind::ForeignDaemon, CleanupClass::NeverTouch, "a daemon of another home")
     };
-    Finding {
+    DaemonFinding {
         kind,
         orphan_kind: None,
         class,
@@ -414,7 +417,7 @@ fn judge_unnamed(pid: u32, ours: bool) -> Finding {
         started_at: None,
         detail: detail.to_owned(),
         end_command: ours.then(|| system::process::end_command(pid)),
-        action: Action::None,
+        action: CleanupAction::None,
     }
 }
 

@@ -116,7 +116,7 @@ impl DrainOutcome {
 
 /// Whether rows wait that may leave.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pending {
+pub enum PendingRows {
     /// None.
     Nothing,
     /// Some.
@@ -128,7 +128,7 @@ pub enum Pending {
 /// The draining step. Called from one thread at a time, never from two.
 pub trait Drain: Send {
     /// Looks, and changes nothing.
-    fn observe_pending(&mut self) -> Pending;
+    fn observe_pending(&mut self) -> PendingRows;
 
     /// The scope that the login on disk names now, when that can be read.
     fn observe_scope(&mut self) -> ScopeOnDisk;

@@ -1,28 +1,28 @@
-//! The life of a daemon between ready and gone: one thread that waits for mail or the timer, and acts.
+//! The life of a daemon between ready and gone: one thread that waits for events or the timer, and acts.
 //!
 //! Invariants:
-//! * one drain at a time, on a thread of its own, so that checks, answers and the farewell never wait for
+//! * one drain at a time, on a thread of its own, so that checks, answers and the shutdown never wait for
 //!   the network;
-//! * nothing is polled: a turn happens because of mail or because the check is due;
+//! * nothing is polled: a turn happens because of events or because the check is due;
 //! * every way out is a [`StopReason`].
 
-use crate::control_state::{FrontDesk, Mail, Returned};
-use crate::drain::{Drain, DrainOutcome, Pending, ScopeOnDisk, StopFlag};
+use crate::control_state::{ControlState, LoopEvents, Returned};
+use crate::drain::{Drain, DrainOutcome, PendingRows, ScopeOnDisk, StopFlag};
 use crate::executable::ExecutableWatch;
-use crate::ownership::{Ownership, PublishError, Standing};
+use crate::ownership::{DaemonOwnership, OwnershipCheck, PublishError};
 use crate::schedule::{Due, Schedule, Timing};
 use crate::stop::{Stop, StopReason};
-use crate::stop_log::Journal;
+use crate::stop_log::DaemonLog;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
 /// A daemon that serves.
-pub(crate) struct Life {
-    ownership: Ownership,
-    desk: Arc<FrontDesk>,
-    journal: Arc<Journal>,
+pub(crate) struct EventLoop {
+    ownership: DaemonOwnership,
+    control: Arc<ControlState>,
+    log: Arc<DaemonLog>,
     executable: ExecutableWatch,
     timing: Timing,
     schedule: Schedule,
@@ -34,19 +34,19 @@ pub(crate) struct Life {
     last_line: Option<String>,
 }
 
-impl Life {
+impl EventLoop {
     pub(crate) fn new(
-        ownership: Ownership,
-        desk: Arc<FrontDesk>,
-        journal: Arc<Journal>,
+        ownership: DaemonOwnership,
+        control: Arc<ControlState>,
+        log: Arc<DaemonLog>,
         executable: ExecutableWatch,
         timing: Timing,
         drain: Box<dyn Drain>,
     ) -> Self {
         Self {
             ownership,
-            desk,
-            journal,
+            control,
+            log,
             executable,
             timing,
             schedule: Schedule::new(timing, Instant::now()),
@@ -60,31 +60,31 @@ impl Life {
     /// Lives until there is a reason to stop, then finishes the batch in hand and gives the home back.
     pub(crate) fn live(mut self) -> Stop {
         // The first turn at once: rows may have waited for a daemon.
-        let mut mail = Mail::default();
+        let mut events = LoopEvents::default();
         let why = loop {
-            if let Some(why) = self.turn(mail, Instant::now()) {
+            if let Some(why) = self.turn(events, Instant::now()) {
                 break why;
             }
             let now = Instant::now();
             if self.drain.is_some() && self.schedule.quiet(now) >= self.timing.check {
                 system::detached::release_code();
             }
-            mail = self.desk.collect(self.schedule.sleep(now));
+            events = self.control.collect(self.schedule.sleep(now));
         };
         self.leave(why)
     }
 
     /// One turn at `now`: what was left, what is due. A reason ends the life.
-    pub(crate) fn turn(&mut self, mail: Mail, now: Instant) -> Option<StopReason> {
-        if let Some(returned) = mail.returned
+    pub(crate) fn turn(&mut self, events: LoopEvents, now: Instant) -> Option<StopReason> {
+        if let Some(returned) = events.returned
             && let Some(why) = self.take_back(returned, now)
         {
             return Some(why);
         }
-        if let Some(why) = mail.stop {
+        if let Some(why) = events.stop {
             return Some(why);
         }
-        if mail.nudged {
+        if events.nudged {
             self.stir(now);
             self.again = true;
         }
@@ -111,9 +111,9 @@ impl Life {
     /// login, and the files that show us.
     fn check(&mut self) -> Option<StopReason> {
         match self.ownership.observe_standing() {
-            Standing::Owner => {}
-            Standing::Superseded => return Some(StopReason::Superseded),
-            Standing::HomeVanished => return Some(StopReason::HomeVanished),
+            OwnershipCheck::Owner => {}
+            OwnershipCheck::Superseded => return Some(StopReason::Superseded),
+            OwnershipCheck::HomeVanished => return Some(StopReason::HomeVanished),
         }
         if self.executable.observe_replaced() {
             return Some(StopReason::ExecutableReplaced);
@@ -143,28 +143,28 @@ impl Life {
 
     fn rows_wait(&mut self) -> bool {
         let pending = self.drain.as_mut().map(|drain| drain.observe_pending());
-        if let Some(Pending::Unknown(why)) = &pending {
+        if let Some(PendingRows::Unknown(why)) = &pending {
             self.say(format!("the queue cannot be looked at: {why}"));
         }
-        pending == Some(Pending::Rows)
+        pending == Some(PendingRows::Rows)
     }
 
     fn nothing_waits(&mut self) -> bool {
-        self.drain.as_mut().is_some_and(|drain| drain.observe_pending() == Pending::Nothing)
+        self.drain.as_mut().is_some_and(|drain| drain.observe_pending() == PendingRows::Nothing)
     }
 
     fn stir(&mut self, now: Instant) {
         self.schedule.stir(now);
-        self.desk.stir();
+        self.control.stir();
     }
 
     fn start_drain(&mut self) {
         let Some(mut drain) = self.drain.take() else { return };
-        self.desk.begin_drain();
-        let (desk, stop) = (Arc::clone(&self.desk), self.stop_drain.clone());
+        self.control.begin_drain();
+        let (control, stop) = (Arc::clone(&self.control), self.stop_drain.clone());
         let spawned = thread::Builder::new().name("drain".to_owned()).spawn(move || {
             let outcome = catch_unwind(AssertUnwindSafe(|| drain.drain(&stop)));
-            desk.hand_back(match outcome {
+            control.hand_back(match outcome {
                 Ok(outcome) => Returned { drain: Some(drain), outcome },
                 // The step may be half-done inside: it is not used again.
                 Err(_) => Returned { drain: None, outcome: panicked() },
@@ -173,7 +173,7 @@ impl Life {
         if let Err(error) = spawned {
             // The step went with the closure; only a new daemon has one.
             let outcome = DrainOutcome::Failed { detail: format!("no thread to drain on: {error}") };
-            self.desk.hand_back(Returned { drain: None, outcome });
+            self.control.hand_back(Returned { drain: None, outcome });
         }
     }
 
@@ -191,36 +191,36 @@ impl Life {
             DrainOutcome::Failed { detail } if !usable => Some(StopReason::Broken { detail: detail.clone() }),
             DrainOutcome::Failed { .. } | DrainOutcome::Drained { .. } | DrainOutcome::Refused { .. } => None,
         };
-        self.desk.end_drain(outcome);
+        self.control.end_drain(outcome);
         why
     }
 
     /// Logs a repeated event once.
     fn say(&mut self, line: String) {
         if self.last_line.as_ref() != Some(&line) {
-            self.journal.line(&line);
+            self.log.line(&line);
             self.last_line = Some(line);
         }
     }
 
-    /// Finishes the batch in hand within the farewell, then gives the home back.
+    /// Finishes the batch in hand within the shutdown, then gives the home back.
     fn leave(self, why: StopReason) -> Stop {
-        self.desk.begin_stop();
+        self.control.begin_stop();
         self.stop_drain.raise();
-        self.journal.line(&format!("stopping: {}", why.because()));
+        self.log.line(&format!("stopping: {}", why.because()));
         if self.drain.is_none() {
-            match self.desk.await_drain(self.timing.farewell) {
+            match self.control.await_drain(self.timing.shutdown) {
                 Some(Returned { outcome, .. }) => {
-                    self.journal.line(&outcome.to_string());
-                    self.desk.end_drain(outcome);
+                    self.log.line(&outcome.to_string());
+                    self.control.end_drain(outcome);
                 }
-                None => self
-                    .journal
-                    .line("the batch in hand did not end in time; its rows stay and are sent again"),
+                None => {
+                    self.log.line("the batch in hand did not end in time; its rows stay and are sent again")
+                }
             }
         }
         let stop = self.ownership.release(why);
-        self.journal.line("gone");
+        self.log.line("gone");
         stop
     }
 }
@@ -244,7 +244,7 @@ mod tests {
 
     /// A scripted draining step.
     struct Scripted {
-        pending: Pending,
+        pending: PendingRows,
         scope: ScopeOnDisk,
         queue_id: Option<String>,
         outcome: fn() -> DrainOutcome,
@@ -252,7 +252,7 @@ mod tests {
     }
 
     impl Drain for Scripted {
-        fn observe_pending(&mut self) -> Pending {
+        fn observe_pending(&mut self) -> PendingRows {
             self.pending.clone()
         }
         fn observe_scope(&mut self) -> ScopeOnDisk {
@@ -282,11 +282,16 @@ mod tests {
     struct Stage {
         directory: tempfile::TempDir,
         drains: Arc<AtomicU64>,
-        desk: Arc<FrontDesk>,
-        life: Life,
+        control: Arc<ControlState>,
+        life: EventLoop,
     }
 
-    fn stage(timing: Timing, pending: Pending, scope: ScopeOnDisk, outcome: fn() -> DrainOutcome) -> Stage {
+    fn stage(
+        timing: Timing,
+        pending: PendingRows,
+        scope: ScopeOnDisk,
+        outcome: fn() -> DrainOutcome,
+    ) -> Stage {
         let directory = tempfile::tempdir().expect("a directory");
         let home = Home::resolve(&Environment::from_pairs([("HOME", directory.path())])).expect("a home");
         let own = Scope::new("https://s", "u@e", "t");
@@ -308,15 +313,15 @@ mod tests {
         let drains = Arc::new(AtomicU64::new(0));
         let queue_id = Some("q-1".to_owned());
         let drain = Scripted { pending, scope, queue_id, outcome, drains: Arc::clone(&drains) };
-        let desk = Arc::new(FrontDesk::new(facts));
-        let journal = Arc::new(Journal::open(&home.daemon_log(), false));
+        let control = Arc::new(ControlState::new(facts));
+        let log = Arc::new(DaemonLog::open(&home.daemon_log(), false));
         let watch = ExecutableWatch::observe(&program);
-        let life = Life::new(ownership, Arc::clone(&desk), journal, watch, timing, Box::new(drain));
-        Stage { directory, drains, desk, life }
+        let life = EventLoop::new(ownership, Arc::clone(&control), log, watch, timing, Box::new(drain));
+        Stage { directory, drains, control, life }
     }
 
-    fn nudge() -> Mail {
-        Mail { nudged: true, ..Mail::default() }
+    fn nudge() -> LoopEvents {
+        LoopEvents { nudged: true, ..LoopEvents::default() }
     }
 
     fn minutes(count: u64) -> Duration {
@@ -354,10 +359,10 @@ mod tests {
             assert!(output.status.success() && text.contains("1 passed"), "{text}");
             return;
         }
-        let mut stage = stage(Timing::FOREGROUND, Pending::Nothing, ScopeOnDisk::Own, nothing_sent);
+        let mut stage = stage(Timing::FOREGROUND, PendingRows::Nothing, ScopeOnDisk::Own, nothing_sent);
         let start = Instant::now();
         let tick = |stage: &mut Stage, minute: u64| {
-            assert_eq!(stage.life.turn(Mail::default(), start + minutes(minute)), None);
+            assert_eq!(stage.life.turn(LoopEvents::default(), start + minutes(minute)), None);
         };
         for minute in 0..1_000 {
             tick(&mut stage, minute);
@@ -373,20 +378,20 @@ mod tests {
 
     #[test]
     fn a_nudge_during_a_drain_is_followed_by_another_drain() {
-        let mut stage = stage(Timing::FOREGROUND, Pending::Nothing, ScopeOnDisk::Own, nothing_sent);
+        let mut stage = stage(Timing::FOREGROUND, PendingRows::Nothing, ScopeOnDisk::Own, nothing_sent);
         let now = Instant::now();
         for expected in 1..=2 {
             assert_eq!(stage.life.turn(nudge(), now), None);
             // Asked again while the first is away: remembered, not lost and not run at once.
             assert_eq!(stage.life.turn(nudge(), now), None);
-            let returned = stage.desk.await_drain(minutes(1)).expect("it ends");
+            let returned = stage.control.await_drain(minutes(1)).expect("it ends");
             assert_eq!(stage.drains.load(Ordering::SeqCst), 2 * expected - 1);
-            let mail = Mail { returned: Some(returned), ..Mail::default() };
-            assert_eq!(stage.life.turn(mail, now), None);
-            let returned = stage.desk.await_drain(minutes(1)).expect("the second one ends");
+            let events = LoopEvents { returned: Some(returned), ..LoopEvents::default() };
+            assert_eq!(stage.life.turn(events, now), None);
+            let returned = stage.control.await_drain(minutes(1)).expect("the second one ends");
             assert_eq!(stage.drains.load(Ordering::SeqCst), 2 * expected);
-            let mail = Mail { returned: Some(returned), ..Mail::default() };
-            assert_eq!(stage.life.turn(mail, now), None);
+            let events = LoopEvents { returned: Some(returned), ..LoopEvents::default() };
+            assert_eq!(stage.life.turn(events, now), None);
         }
     }
 
@@ -394,30 +399,37 @@ mod tests {
     fn rows_that_wait_keep_a_spawned_daemon_and_nothing_else_does() {
         let start = Instant::now();
         for (pending, expected) in
-            [(Pending::Nothing, Some(StopReason::Idle)), (Pending::Unknown("locked".into()), None)]
+            [(PendingRows::Nothing, Some(StopReason::Idle)), (PendingRows::Unknown("locked".into()), None)]
         {
             let mut stage = stage(Timing::SPAWNED, pending, ScopeOnDisk::Own, nothing_sent);
-            assert_eq!(stage.life.turn(Mail::default(), start + minutes(14)), None);
-            assert_eq!(stage.life.turn(Mail::default(), start + minutes(16)), expected);
+            assert_eq!(stage.life.turn(LoopEvents::default(), start + minutes(14)), None);
+            assert_eq!(stage.life.turn(LoopEvents::default(), start + minutes(16)), expected);
         }
-        let mut stage = stage(Timing::SPAWNED, Pending::Rows, ScopeOnDisk::Own, nothing_sent);
-        assert_eq!(stage.life.turn(Mail::default(), start), None);
-        let returned = stage.desk.await_drain(minutes(1));
-        assert_eq!(stage.life.turn(Mail { returned, ..Mail::default() }, start + minutes(16)), None);
+        let mut stage = stage(Timing::SPAWNED, PendingRows::Rows, ScopeOnDisk::Own, nothing_sent);
+        assert_eq!(stage.life.turn(LoopEvents::default(), start), None);
+        let returned = stage.control.await_drain(minutes(1));
+        assert_eq!(
+            stage.life.turn(LoopEvents { returned, ..LoopEvents::default() }, start + minutes(16)),
+            None
+        );
     }
 
     #[test]
     fn an_unreadable_login_is_waited_out_and_another_scope_is_not() {
         let later = Instant::now() + minutes(2);
-        let mut unsure = stage(Timing::FOREGROUND, Pending::Nothing, ScopeOnDisk::Unknown, nothing_sent);
-        assert_eq!(unsure.life.turn(Mail::default(), later), None);
-        let mut moved = stage(Timing::FOREGROUND, Pending::Nothing, ScopeOnDisk::Other(None), nothing_sent);
-        assert_eq!(moved.life.turn(Mail::default(), later), Some(StopReason::ScopeChanged { now: None }));
+        let mut unsure = stage(Timing::FOREGROUND, PendingRows::Nothing, ScopeOnDisk::Unknown, nothing_sent);
+        assert_eq!(unsure.life.turn(LoopEvents::default(), later), None);
+        let mut moved =
+            stage(Timing::FOREGROUND, PendingRows::Nothing, ScopeOnDisk::Other(None), nothing_sent);
+        assert_eq!(
+            moved.life.turn(LoopEvents::default(), later),
+            Some(StopReason::ScopeChanged { now: None })
+        );
     }
 
     #[test]
     fn daemon_older_than_its_queue_keeps_the_first_queue_id() {
-        let mut stage = stage(Timing::FOREGROUND, Pending::Nothing, ScopeOnDisk::Own, nothing_sent);
+        let mut stage = stage(Timing::FOREGROUND, PendingRows::Nothing, ScopeOnDisk::Own, nothing_sent);
         let path = stage.directory.path().join(".spec-kitty/sync/daemon/owner.json");
         let recorded = || {
             let record = contract::OwnerRecord::parse(&fs::read(&path).expect("a record")).expect("parses");
@@ -432,7 +444,7 @@ mod tests {
 
     #[test]
     fn learning_the_queue_keeps_an_altered_record() {
-        let mut stage = stage(Timing::FOREGROUND, Pending::Nothing, ScopeOnDisk::Own, nothing_sent);
+        let mut stage = stage(Timing::FOREGROUND, PendingRows::Nothing, ScopeOnDisk::Own, nothing_sent);
         let path = stage.directory.path().join(".spec-kitty/sync/daemon/owner.json");
         let altered = fs::read_to_string(&path).expect("a record").replace("3.3.0", "9.9.9");
         fs::write(&path, &altered).expect("written");
@@ -443,7 +455,7 @@ mod tests {
 
     #[test]
     fn a_replaced_program_drains_no_more() {
-        let mut stage = stage(Timing::FOREGROUND, Pending::Rows, ScopeOnDisk::Own, nothing_sent);
+        let mut stage = stage(Timing::FOREGROUND, PendingRows::Rows, ScopeOnDisk::Own, nothing_sent);
         fs::write(stage.directory.path().join("program"), "an upgrade").expect("written");
         assert_eq!(stage.life.turn(nudge(), Instant::now()), Some(StopReason::ExecutableReplaced));
         assert_eq!(stage.drains.load(Ordering::SeqCst), 0);
@@ -451,10 +463,11 @@ mod tests {
 
     #[test]
     fn a_drain_that_panics_ends_the_daemon_with_a_reason() {
-        let mut stage = stage(Timing::FOREGROUND, Pending::Nothing, ScopeOnDisk::Own, || panic!("as told"));
+        let mut stage =
+            stage(Timing::FOREGROUND, PendingRows::Nothing, ScopeOnDisk::Own, || panic!("as told"));
         assert_eq!(stage.life.turn(nudge(), Instant::now()), None);
-        let returned = stage.desk.await_drain(minutes(1));
-        let why = stage.life.turn(Mail { returned, ..Mail::default() }, Instant::now());
+        let returned = stage.control.await_drain(minutes(1));
+        let why = stage.life.turn(LoopEvents { returned, ..LoopEvents::default() }, Instant::now());
         assert!(matches!(why, Some(StopReason::Broken { .. })), "{why:?}");
     }
 }

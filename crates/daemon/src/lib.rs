@@ -3,7 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`run`] | being the daemon: from the first instruction to the end |
-//! | `life` | the one loop: mail, timer, drain, farewell |
+//! | `life` | the one loop: mail, timer, drain, shutdown |
 //! | [`schedule`] | when the daemon wakes by itself |
 //! | `front_desk` | where the threads meet |
 //! | [`ownership`] | lock, record and control file, taken and given back together |

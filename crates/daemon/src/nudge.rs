@@ -7,7 +7,7 @@ use crate::control::client::ControlClient;
 use crate::control::file::{ControlFile, ControlFileError};
 use crate::control::wire::{NudgeAnswer, ShutdownCause};
 use crate::spawn::Launcher;
-use crate::start_rate_limit::RestartBudget;
+use crate::start_rate_limit::StartRateLimit;
 use crate::version_order;
 use identity::environment::names;
 use identity::{BackgroundDaemon, Config, Environment, Home};
@@ -83,7 +83,7 @@ pub fn follow_up(
                 replace(home, launcher, own_version, answer, client)
             }
             _ if answer.accepted => FollowUp::Nudged,
-            // It is saying farewell; the next one waits for that.
+            // It is saying shutdown; the next one waits for that.
             None => spawn(home, launcher),
             Some(_) => FollowUp::Unanswered,
         },
@@ -149,12 +149,12 @@ fn replace(
     answer: NudgeAnswer,
     control: ControlFile,
 ) -> FollowUp {
-    if !RestartBudget::of(&home.daemon_dir()).take(Timestamp::now()) {
+    if !StartRateLimit::of(&home.daemon_dir()).take(Timestamp::now()) {
         return FollowUp::Nudged;
     }
     let cause = ShutdownCause::NewerVersion { version: own_version.to_owned() };
     match ControlClient::connect(&control, PATIENCE).and_then(|mut client| client.shut_down(cause)) {
-        // The new one waits for the farewell of the old one.
+        // The new one waits for the shutdown of the old one.
         Ok(_) => match launcher.start_unheard() {
             Ok(pid) => FollowUp::Replaced { pid, old_version: answer.package_version },
             Err(failure) => FollowUp::LeftAlone { why: Restraint::Failed { detail: failure.to_string() } },
@@ -164,7 +164,7 @@ fn replace(
 }
 
 fn spawn(home: &Home, launcher: &Launcher) -> FollowUp {
-    if !RestartBudget::of(&home.daemon_dir()).take(Timestamp::now()) {
+    if !StartRateLimit::of(&home.daemon_dir()).take(Timestamp::now()) {
         return FollowUp::LeftAlone { why: Restraint::BudgetSpent };
     }
     match launcher.start_unheard() {

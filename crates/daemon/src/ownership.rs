@@ -91,7 +91,7 @@ pub enum PublishError {
 
 /// The daemon of a home.
 #[derive(Debug)]
-pub struct Ownership {
+pub struct DaemonOwnership {
     lock: FileLock,
     home: Home,
     facts: RunFacts,
@@ -101,7 +101,7 @@ pub struct Ownership {
 
 /// What the self check of an owner found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum OwnershipCheck {
     /// The lock file at its path is the one that is held.
     Owner,
     /// It is another one, or none: another process may be the daemon.
@@ -197,14 +197,19 @@ impl Claim {
     ///
     /// # Errors
     /// One of the two could not be written; neither stays behind.
-    pub fn publish(self, facts: RunFacts, port: u16, token: ControlToken) -> Result<Ownership, PublishError> {
+    pub fn publish(
+        self,
+        facts: RunFacts,
+        port: u16,
+        token: ControlToken,
+    ) -> Result<DaemonOwnership, PublishError> {
         // Unknown numbers are said to be unknown.
         let lock = self.lock.numbers().ok().and_then(|(numbers, _)| numbers);
         let facts = RunFacts { lock, ..facts };
         let (instance_id, pid) = (facts.instance_id.clone(), facts.foreground.pid);
         let control = ControlFile { instance_id, pid, port, token, lock };
         let record = facts.record(port);
-        let ownership = Ownership { lock: self.lock, home: self.home, facts, control, record };
+        let ownership = DaemonOwnership { lock: self.lock, home: self.home, facts, control, record };
         match ownership.write_missing(true) {
             Ok(()) => Ok(ownership),
             Err(error) => {
@@ -215,7 +220,7 @@ impl Claim {
     }
 }
 
-impl Ownership {
+impl DaemonOwnership {
     /// The facts of this run.
     pub fn facts(&self) -> &RunFacts {
         &self.facts
@@ -227,13 +232,13 @@ impl Ownership {
     }
 
     /// Whether this process still is the daemon of its home. Looks, changes nothing.
-    pub fn observe_standing(&self) -> Standing {
+    pub fn observe_standing(&self) -> OwnershipCheck {
         if self.lock.still_names() {
-            Standing::Owner
+            OwnershipCheck::Owner
         } else if self.home.root().exists() {
-            Standing::Superseded
+            OwnershipCheck::Superseded
         } else {
-            Standing::HomeVanished
+            OwnershipCheck::HomeVanished
         }
     }
 
@@ -292,14 +297,14 @@ impl Ownership {
             why,
         };
         let successor_lock = match self.observe_standing() {
-            Standing::Owner => None,
-            Standing::Superseded if self.home.daemon_dir().is_dir() => {
+            OwnershipCheck::Owner => None,
+            OwnershipCheck::Superseded if self.home.daemon_dir().is_dir() => {
                 match FileLock::acquire(&self.home.owner_lock(), Duration::ZERO, "the owner lock") {
                     Ok(lock) => Some(lock),
                     Err(_) => return stop,
                 }
             }
-            Standing::Superseded | Standing::HomeVanished => return stop,
+            OwnershipCheck::Superseded | OwnershipCheck::HomeVanished => return stop,
         };
         // Before the record: once it is gone the end is explained.
         let _ = StopHistory::of(&self.home.daemon_dir()).append(stop.clone());

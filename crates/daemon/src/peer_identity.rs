@@ -6,13 +6,14 @@
 //! files are ignored: nothing but 127.0.0.1 is ever asked.
 
 use crate::control::client::converse;
-use crate::control::http::{self, Response};
+use crate::control::http::{self, ControlResponse};
 use contract::OwnerRecord;
 use gate::{OwnerReading, judge_reference_orphan};
 use identity::Home;
 use identity::paths::canonical_or_clean;
 use preflight::owner::{
-    StateFile, is_outside, is_sync_daemon, observe_owner, read_record, read_state_file, serves_other_home,
+    ReferenceStateFile, is_outside, is_sync_daemon, observe_owner, read_record, read_state_file,
+    serves_other_home,
 };
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -33,21 +34,21 @@ const END: Duration = Duration::from_secs(15);
 
 /// A daemon of the reference, as a file of our home describes it.
 #[derive(Clone)]
-pub(crate) struct ReferenceDaemon {
+pub(crate) struct ReferencePeer {
     pub(crate) pid: u32,
     pub(crate) port: Option<u16>,
     token: Option<Zeroizing<String>>,
 }
 
-impl fmt::Debug for ReferenceDaemon {
+impl fmt::Debug for ReferencePeer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ReferenceDaemon {{ pid: {}, port: {:?}, .. }}", self.pid, self.port)
+        write!(f, "ReferencePeer {{ pid: {}, port: {:?}, .. }}", self.pid, self.port)
     }
 }
 
 /// The identity of the listener at a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Voice {
+pub(crate) enum PeerIdentity {
     /// The daemon of the file: it repeats the token.
     Itself,
     /// The daemon of the file; it serves another home.
@@ -79,12 +80,12 @@ pub(crate) enum NotStopped {
 }
 
 /// The live reference daemon that the owner record names; none when the record is an orphan.
-pub(crate) fn observe_recorded(home: &Home) -> Option<ReferenceDaemon> {
+pub(crate) fn observe_recorded(home: &Home) -> Option<ReferencePeer> {
     let facts = observe_owner(home);
     let orphan = judge_reference_orphan(&facts);
     match facts.reading {
         OwnerReading::Readable(record) if record.instance.is_none() && orphan.is_none() => {
-            Some(ReferenceDaemon {
+            Some(ReferencePeer {
                 pid: u32::try_from(record.pid).ok()?,
                 port: u16::try_from(record.port).ok(),
                 token: Some(record.token.clone()).filter(|token| !token.is_empty()).map(Zeroizing::new),
@@ -126,7 +127,7 @@ pub(crate) fn remove_files_of(home: &Home, pid: u32) -> Result<(), WriteError> {
 }
 
 /// The fields of the state file.
-fn read_stated_pid(home: &Home) -> Option<(u32, StateFile)> {
+fn read_stated_pid(home: &Home) -> Option<(u32, ReferenceStateFile)> {
     let state = read_state_file(&home.state_file());
     // Without a token line the pid is in its place.
     let pid = state.pid.or_else(|| state.token.as_deref()?.parse().ok())?;
@@ -134,10 +135,10 @@ fn read_stated_pid(home: &Home) -> Option<(u32, StateFile)> {
 }
 
 /// The live reference daemon that the state file names.
-pub(crate) fn observe_stated(home: &Home) -> Option<ReferenceDaemon> {
+pub(crate) fn observe_stated(home: &Home) -> Option<ReferencePeer> {
     let (pid, state) = read_stated_pid(home)?;
     let token = state.token.filter(|_| state.pid.is_some());
-    is_sync_daemon(i64::from(pid)).then(|| ReferenceDaemon {
+    is_sync_daemon(i64::from(pid)).then(|| ReferencePeer {
         pid,
         port: state.port,
         token: token.map(Zeroizing::new),
@@ -174,14 +175,14 @@ impl Health<'_> {
     }
 }
 
-impl ReferenceDaemon {
+impl ReferencePeer {
     /// Who listens at its port.
-    pub(crate) fn observe_voice(&self, home: &Home) -> Voice {
-        let (Some(port), Some(token)) = (self.port, &self.token) else { return Voice::Mute };
+    pub(crate) fn identify(&self, home: &Home) -> PeerIdentity {
+        let (Some(port), Some(token)) = (self.port, &self.token) else { return PeerIdentity::Mute };
         let answer = match ask(port, "GET", "/api/health", b"") {
             Ok(Some(answer)) => answer,
-            Ok(None) => return Voice::Stranger,
-            Err(_) => return Voice::Mute,
+            Ok(None) => return PeerIdentity::Stranger,
+            Err(_) => return PeerIdentity::Mute,
         };
         let body = Zeroizing::new(answer.body);
         match contract::json::read_object::<Health<'_>>(&body) {
@@ -190,19 +191,19 @@ impl ReferenceDaemon {
                     && health.status == "ok"
                     && bool::from(health.token.as_bytes().ct_eq(token.as_bytes())) =>
             {
-                if health.names_other_home(home) { Voice::OfOtherHome } else { Voice::Itself }
+                if health.names_other_home(home) { PeerIdentity::OfOtherHome } else { PeerIdentity::Itself }
             }
-            Ok(_) | Err(_) => Voice::Stranger,
+            Ok(_) | Err(_) => PeerIdentity::Stranger,
         }
     }
 
     /// Asks it to end, after it proved itself, and waits for that.
     pub(crate) fn stop(&self, home: &Home) -> Result<(), NotStopped> {
-        match self.observe_voice(home) {
-            Voice::Itself => {}
-            Voice::OfOtherHome => return Err(NotStopped::OfOtherHome),
-            Voice::Stranger => return Err(NotStopped::Stranger),
-            Voice::Mute => return Err(NotStopped::Mute),
+        match self.identify(home) {
+            PeerIdentity::Itself => {}
+            PeerIdentity::OfOtherHome => return Err(NotStopped::OfOtherHome),
+            PeerIdentity::Stranger => return Err(NotStopped::Stranger),
+            PeerIdentity::Mute => return Err(NotStopped::Mute),
         }
         let (Some(port), Some(token)) = (self.port, &self.token) else { return Err(NotStopped::Mute) };
         // The handle is taken before the request to stop: afterwards the pid may be reused.
@@ -222,7 +223,7 @@ impl ReferenceDaemon {
     }
 }
 
-fn ask(port: u16, method: &str, path: &str, body: &[u8]) -> io::Result<Option<Response>> {
+fn ask(port: u16, method: &str, path: &str, body: &[u8]) -> io::Result<Option<ControlResponse>> {
     let deadline = Instant::now() + ANSWER;
     let mut stream = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, port).into(), ANSWER)?;
     let request = http::render_request(

@@ -28,7 +28,7 @@ pub struct Ready {
 /// The report of a new daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Word {
+pub enum StartReport {
     /// It serves.
     Ready(Ready),
     /// It ends.
@@ -37,9 +37,9 @@ pub enum Word {
 
 /// What the starting process heard.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum ReportReceived {
     /// A word.
-    Word(Word),
+    Report(StartReport),
     /// The pipe was closed without one.
     Silence,
     /// Nothing yet.
@@ -68,7 +68,7 @@ impl Reporter {
     }
 
     /// Sends the message and closes the pipe. A missing reader is no error.
-    pub fn say(self, word: &Word) {
+    pub fn say(self, word: &StartReport) {
         if let Some(mut pipe) = self.0 {
             // A word of strings and numbers always serialises.
             let mut line = serde_json::to_vec(word).unwrap_or_default();
@@ -79,7 +79,7 @@ impl Reporter {
 }
 
 /// Listens at `pipe` for at most `patience`.
-pub fn listen(pipe: impl Read + Send + 'static, patience: Duration) -> Heard {
+pub fn listen(pipe: impl Read + Send + 'static, patience: Duration) -> ReportReceived {
     let (sender, receiver) = mpsc::channel();
     let listener = thread::Builder::new().name("readiness".to_owned()).spawn(move || {
         let mut line = Vec::new();
@@ -88,12 +88,12 @@ pub fn listen(pipe: impl Read + Send + 'static, patience: Duration) -> Heard {
         let _ = sender.send(line);
     });
     if listener.is_err() {
-        return Heard::Nothing;
+        return ReportReceived::Nothing;
     }
     match receiver.recv_timeout(patience) {
-        Ok(line) => serde_json::from_slice(&line).map_or(Heard::Silence, Heard::Word),
-        Err(mpsc::RecvTimeoutError::Timeout) => Heard::Nothing,
-        Err(mpsc::RecvTimeoutError::Disconnected) => Heard::Silence,
+        Ok(line) => serde_json::from_slice(&line).map_or(ReportReceived::Silence, ReportReceived::Report),
+        Err(mpsc::RecvTimeoutError::Timeout) => ReportReceived::Nothing,
+        Err(mpsc::RecvTimeoutError::Disconnected) => ReportReceived::Silence,
     }
 }
 
@@ -103,27 +103,31 @@ mod tests {
 
     #[test]
     fn readiness_message_is_received_and_others_ignored() {
-        let ready = Word::Ready(Ready {
+        let ready = StartReport::Ready(Ready {
             pid: 7,
             port: 50_000,
             instance_id: "01K".into(),
             package_version: "3".into(),
         });
-        let failed = Word::Failed(StartFailure::ReferenceAlive { pid: 9 });
+        let failed = StartReport::Failed(StartFailure::ReferenceAlive { pid: 9 });
         for word in [ready, failed] {
             let mut line = serde_json::to_vec(&word).expect("json");
             line.extend_from_slice(b"\nmore noise");
-            assert_eq!(listen(io::Cursor::new(line), Duration::from_secs(5)), Heard::Word(word));
+            assert_eq!(listen(io::Cursor::new(line), Duration::from_secs(5)), ReportReceived::Report(word));
         }
         for noise in ["", "\n", "hello\n", "{\"ready\":{}}\n", "{\"ready\":"] {
-            assert_eq!(listen(io::Cursor::new(noise), Duration::from_secs(5)), Heard::Silence, "{noise:?}");
+            assert_eq!(
+                listen(io::Cursor::new(noise), Duration::from_secs(5)),
+                ReportReceived::Silence,
+                "{noise:?}"
+            );
         }
-        assert_eq!(listen(io::repeat(b'x'), Duration::from_secs(5)), Heard::Silence);
+        assert_eq!(listen(io::repeat(b'x'), Duration::from_secs(5)), ReportReceived::Silence);
     }
 
     #[test]
     fn silent_pipe_is_not_waited_for() {
         let (reader, _writer) = io::pipe().expect("a pipe");
-        assert_eq!(listen(reader, Duration::from_millis(10)), Heard::Nothing);
+        assert_eq!(listen(reader, Duration::from_millis(10)), ReportReceived::Nothing);
     }
 }

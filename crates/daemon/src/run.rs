@@ -1,26 +1,26 @@
 //! Being the daemon: from the first instruction to the word "ready", and on to the end.
 //!
 //! Order (contract section 2 and 10): switch, lock, predecessor, directory, identity (taken once), control
-//! plane, control file and record, readiness, life.
+//! plane, control file and record, readiness, event_loop.
 
 use crate::control::client::ControlClient;
 use crate::control::file::ControlFile;
 use crate::control::proof::ControlToken;
-use crate::control::routes::{Desk, Door};
+use crate::control::routes::{Authenticator, ControlHandler};
 use crate::control::server::{self, ControlServer, Limits};
 use crate::control::wire::Phase;
-use crate::control_state::FrontDesk;
-use crate::deliverer::Courier;
+use crate::control_state::ControlState;
+use crate::deliverer::Deliverer;
 use crate::drain::{Drain, TakenIdentity};
-use crate::event_loop::Life;
+use crate::event_loop::EventLoop;
 use crate::executable::ExecutableWatch;
-use crate::ownership::{Claim, Ownership, PublishError, TakeError};
-use crate::readiness::{Ready, Reporter, Word};
+use crate::ownership::{Claim, DaemonOwnership, PublishError, TakeError};
+use crate::readiness::{Ready, Reporter, StartReport};
 use crate::record::RunFacts;
 use crate::schedule::Timing;
 use crate::start_failure::StartFailure;
 use crate::stop::{Stop, StopReason};
-use crate::stop_log::Journal;
+use crate::stop_log::DaemonLog;
 use identity::{
     BuildInfo, CardUse, Config, Environment, Home, observe_foreground, read_login, read_switch, refresh_card,
 };
@@ -85,21 +85,21 @@ pub fn run(
 ) -> Result<Stop, StartFailure> {
     let Startup { reporter, spawned } = startup;
     match begin(options, spawned, make_drain) {
-        Ok(Begun { life, server, ready }) => {
-            reporter.say(&Word::Ready(ready.clone()));
+        Ok(Begun { event_loop, server, ready }) => {
+            reporter.say(&StartReport::Ready(ready.clone()));
             on_ready(&ready);
-            let stop = life.live();
+            let stop = event_loop.live();
             drop(server);
             Ok(stop)
         }
         Err(failure) => {
-            reporter.say(&Word::Failed(failure.clone()));
+            reporter.say(&StartReport::Failed(failure.clone()));
             Err(failure)
         }
     }
 }
 
-/// Runs the daemon that delivers: [`run`] with a [`Courier`].
+/// Runs the daemon that delivers: [`run`] with a [`Deliverer`].
 ///
 /// # Errors
 /// As [`run`].
@@ -109,14 +109,14 @@ pub fn deliver(
     on_ready: impl FnOnce(&Ready),
 ) -> Result<Stop, StartFailure> {
     let courier = |identity| -> Box<dyn Drain> {
-        Box::new(Courier::new(&options.environment, &options.home, &options.build, identity))
+        Box::new(Deliverer::new(&options.environment, &options.home, &options.build, identity))
     };
     run(options, startup, courier, on_ready)
 }
 
 /// A daemon that everybody sees and that has not begun to live.
 struct Begun {
-    life: Life,
+    event_loop: EventLoop,
     server: ControlServer,
     ready: Ready,
 }
@@ -133,10 +133,10 @@ fn begin(
     take_identity(options)?;
     create_private_dir(&options.home.daemon_dir())
         .map_err(|error| StartFailure::home_unusable(error.to_string(), &error.path, &error.source))?;
-    let journal = Arc::new(Journal::open(&options.home.daemon_log(), spawned));
-    let outcome = establish(options, make_drain, &journal);
+    let log = Arc::new(DaemonLog::open(&options.home.daemon_log(), spawned));
+    let outcome = establish(options, make_drain, &log);
     if let Err(failure) = &outcome {
-        journal.line(&format!("pid {} did not become the daemon: {failure}", std::process::id()));
+        log.line(&format!("pid {} did not become the daemon: {failure}", std::process::id()));
     }
     outcome
 }
@@ -144,9 +144,9 @@ fn begin(
 fn establish(
     options: &RunOptions,
     make_drain: impl FnOnce(TakenIdentity) -> Box<dyn Drain>,
-    journal: &Arc<Journal>,
+    log: &Arc<DaemonLog>,
 ) -> Result<Begun, StartFailure> {
-    let claim = take_after_farewell(&options.home)?;
+    let claim = take_after_shutdown(&options.home)?;
     let root = options.home.root();
     std::env::set_current_dir(root)
         .map_err(|error| StartFailure::home_unusable(format!("cannot be entered: {error}"), root, &error))?;
@@ -162,15 +162,15 @@ fn establish(
     let listener = server::bind().map_err(|error| control_plane(&error))?;
     let port = listener.local_addr().map_err(|error| control_plane(&error))?.port();
     let token = ControlToken::generate().map_err(|error| control_plane(&error))?;
-    let ownership: Ownership =
+    let ownership: DaemonOwnership =
         claim.publish(facts.clone(), port, token.clone()).map_err(|error| StartFailure::from(&error))?;
 
     let facts = ownership.facts().clone();
-    let desk = Arc::new(FrontDesk::new(facts.clone()));
-    let behind: Arc<dyn Desk> = Arc::clone(&desk) as Arc<dyn Desk>;
-    let signalled = Arc::clone(&desk);
-    let opened =
-        ControlServer::start(listener, Door { token, port }, behind, Limits::default()).and_then(|server| {
+    let control = Arc::new(ControlState::new(facts.clone()));
+    let behind: Arc<dyn ControlHandler> = Arc::clone(&control) as Arc<dyn ControlHandler>;
+    let signalled = Arc::clone(&control);
+    let opened = ControlServer::start(listener, Authenticator { token, port }, behind, Limits::default())
+        .and_then(|server| {
             system::detached::watch_signals(move |signal| {
                 signalled.request_stop(StopReason::Signal { signal: signal.to_owned() });
             })?;
@@ -189,21 +189,21 @@ fn establish(
         instance_id: facts.instance_id.clone(),
         package_version: facts.foreground.package_version.clone(),
     };
-    journal.line(&format!(
+    log.line(&format!(
         "ready: pid {}, port {port}, instance {}, version {}, scope {}",
         ready.pid, ready.instance_id, ready.package_version, facts.scope
     ));
     let drain = make_drain(identity);
-    let life = Life::new(ownership, desk, Arc::clone(journal), executable, options.timing, drain);
-    Ok(Begun { life, server, ready })
+    let event_loop = EventLoop::new(ownership, control, Arc::clone(log), executable, options.timing, drain);
+    Ok(Begun { event_loop, server, ready })
 }
 
-/// How long a starter waits for a daemon that is saying farewell, and how often it looks.
+/// How long a starter waits for a daemon that is saying shutdown, and how often it looks.
 const FAREWELL_PATIENCE: Duration = Duration::from_secs(15);
 const FAREWELL_LOOK: Duration = Duration::from_millis(25);
 
 /// Takes the claim; where the holder of the lock is just stopping, after it.
-fn take_after_farewell(home: &Home) -> Result<Claim, TakeError> {
+fn take_after_shutdown(home: &Home) -> Result<Claim, TakeError> {
     let deadline = Instant::now() + FAREWELL_PATIENCE;
     loop {
         match Claim::take(home) {

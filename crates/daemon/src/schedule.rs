@@ -15,7 +15,7 @@ pub struct Timing {
     /// Retire after this long with nothing pending and no request; never when none.
     pub idle: Option<Duration>,
     /// How long a drain in hand may take to finish its batch when the daemon has to go.
-    pub farewell: Duration,
+    pub shutdown: Duration,
 }
 
 impl Timing {
@@ -24,7 +24,7 @@ impl Timing {
         check: Duration::from_secs(60),
         sweep: Duration::from_secs(300),
         idle: Some(Duration::from_secs(900)),
-        farewell: Duration::from_secs(10),
+        shutdown: Duration::from_secs(10),
     };
     /// A daemon that a person or a service manager runs: it stays.
     pub const FOREGROUND: Self = Self { idle: None, ..Self::SPAWNED };

@@ -4,7 +4,7 @@
 //! error is the log. The new process leaves the session, closes what it inherited and changes directory by
 //! itself (`Startup::spawned`), so nothing here needs to run between fork and exec.
 
-use crate::readiness::{self, Heard, Ready, Word};
+use crate::readiness::{self, Ready, ReportReceived, StartReport};
 use crate::start_failure::StartFailure;
 use crate::stop_log;
 use identity::{Environment, Home};
@@ -53,16 +53,16 @@ impl Launcher {
         let log = self.home.daemon_log();
         let Some(pipe) = child.stdout.take() else { return Err(StartFailure::EndedSilently { log }) };
         match readiness::listen(pipe, READY_PATIENCE) {
-            Heard::Word(Word::Ready(ready)) => Ok(ready),
-            Heard::Word(Word::Failed(failure)) => {
+            ReportReceived::Report(StartReport::Ready(ready)) => Ok(ready),
+            ReportReceived::Report(StartReport::Failed(failure)) => {
                 collect(child);
                 Err(failure)
             }
-            Heard::Silence => {
+            ReportReceived::Silence => {
                 collect(child);
                 Err(StartFailure::EndedSilently { log })
             }
-            Heard::Nothing => Err(StartFailure::NotReadyYet { pid, log }),
+            ReportReceived::Nothing => Err(StartFailure::NotReadyYet { pid, log }),
         }
     }
 

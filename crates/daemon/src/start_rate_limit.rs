@@ -37,11 +37,11 @@ impl AutomaticStarts {
 
 /// The budget of one home.
 #[derive(Clone, Debug)]
-pub(crate) struct RestartBudget {
+pub(crate) struct StartRateLimit {
     path: PathBuf,
 }
 
-impl RestartBudget {
+impl StartRateLimit {
     /// The budget kept in `daemon_dir`.
     pub(crate) fn of(daemon_dir: &Path) -> Self {
         Self { path: daemon_dir.join("starts") }
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn sixth_start_in_ten_minutes_is_refused() {
         let home = tempfile::tempdir().expect("a directory");
-        let budget = RestartBudget::of(&home.path().join("daemon"));
+        let budget = StartRateLimit::of(&home.path().join("daemon"));
         for second in 0..5 {
             assert!(budget.take(at(1_000 + second)), "start {second}");
         }
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn damage_and_a_clock_set_back_block_nothing_for_ever() {
         let home = tempfile::tempdir().expect("a directory");
-        let budget = RestartBudget::of(home.path());
+        let budget = StartRateLimit::of(home.path());
         for content in
             ["\u{fffd}\nnot a number\n-5\n", "9999999999\n9999999999\n9999999999\n9999999999\n9999999999\n"]
         {

@@ -17,7 +17,7 @@ pub(crate) const MAX_BYTES: u64 = 1024 * 1024;
 
 /// An open log. Writing never fails the daemon: a full disk costs lines, not deliveries.
 #[derive(Debug)]
-pub(crate) struct Journal {
+pub(crate) struct DaemonLog {
     inner: Mutex<Inner>,
 }
 
@@ -30,7 +30,7 @@ struct Inner {
     carries_output: bool,
 }
 
-impl Journal {
+impl DaemonLog {
     /// Opens (or creates, 0600) the log at `path` in a directory that exists, rotating it when it is full. With `carries_output`
     /// standard output and error are pointed at it.
     pub(crate) fn open(path: &Path, carries_output: bool) -> Self {
@@ -95,7 +95,7 @@ pub(crate) fn open_for_appending(path: &Path) -> io::Result<File> {
         }
         // Half of the limit: a log that one run nearly filled is not rotated under the next one's first lines.
         Ok(data) if data.is_file() && data.len() >= MAX_BYTES / 2 => {
-            fs::rename(path, Journal::previous(path))?
+            fs::rename(path, DaemonLog::previous(path))?
         }
         Ok(_) | Err(_) => {}
     }
@@ -117,14 +117,14 @@ mod tests {
     fn a_log_stays_within_its_bound_and_keeps_the_previous_one() {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("daemon.log");
-        let journal = Journal::open(&path, false);
+        let log = DaemonLog::open(&path, false);
         let long = "x".repeat(1_000);
         for _ in 0..3_000 {
-            journal.line(&long);
+            log.line(&long);
         }
         let size = |path: &Path| std::fs::metadata(path).expect("metadata").len();
-        assert!(size(&path) <= MAX_BYTES && size(&Journal::previous(&path)) <= MAX_BYTES);
-        assert!(size(&Journal::previous(&path)) > MAX_BYTES / 2);
+        assert!(size(&path) <= MAX_BYTES && size(&DaemonLog::previous(&path)) <= MAX_BYTES);
+        assert!(size(&DaemonLog::previous(&path)) > MAX_BYTES / 2);
         assert_eq!(std::fs::read_dir(home.path()).expect("listing").count(), 2);
     }
 
@@ -133,17 +133,17 @@ mod tests {
     fn log_lines_follow_the_path_after_rotation_or_removal() {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("daemon.log");
-        let journal = Journal::open(&path, false);
+        let log = DaemonLog::open(&path, false);
         for _ in 0..600 {
-            journal.line(&"x".repeat(1_000));
+            log.line(&"x".repeat(1_000));
         }
         // A starter that loses opens the log as well, and finds it full.
         drop(open_for_appending(&path).expect("rotated"));
-        journal.line("after the rotation");
+        log.line("after the rotation");
         let read = || std::fs::read_to_string(&path).expect("a log");
         assert!(read().lines().count() == 1 && read().contains("after the rotation"), "{}", read());
         std::fs::remove_file(&path).expect("removed");
-        journal.line("after the removal");
+        log.line("after the removal");
         assert!(read().contains("after the removal"), "{}", read());
     }
 
@@ -158,20 +158,20 @@ mod tests {
         std::fs::write(&target, "precious\n".repeat(100_000)).expect("a target");
         let precious = read(&target);
         put_link();
-        let journal = Journal::open(&path, false);
-        journal.line("first");
+        let log = DaemonLog::open(&path, false);
+        log.line("first");
         assert!(read(&path).ends_with("first\n") && !path.is_symlink());
         // Nor when the link appears under an open log.
         std::fs::remove_file(&path).expect("removed");
         put_link();
-        journal.line("second");
+        log.line("second");
         assert!(read(&path).ends_with("second\n") && !path.is_symlink());
         // The rotation target is replaced, not written through.
-        std::os::unix::fs::symlink(&target, Journal::previous(&path)).expect("a link");
+        std::os::unix::fs::symlink(&target, DaemonLog::previous(&path)).expect("a link");
         std::fs::write(&path, "x".repeat(600_000)).expect("a full log");
-        journal.line("third");
+        log.line("third");
         drop(open_for_appending(&path).expect("rotated"));
-        assert!(!Journal::previous(&path).is_symlink());
+        assert!(!DaemonLog::previous(&path).is_symlink());
         assert!(read(&target) == precious, "the target is as it was");
     }
 
@@ -182,14 +182,14 @@ mod tests {
         let path = home.path().join("daemon.log");
         let made = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo");
         assert!(made.success());
-        Journal::open(&path, false).line("lost");
+        DaemonLog::open(&path, false).line("lost");
     }
 
     #[test]
     fn log_entry_is_one_line() {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("daemon.log");
-        Journal::open(&path, false).line("two\nlines \u{1b}[31m");
+        DaemonLog::open(&path, false).line("two\nlines \u{1b}[31m");
         let text = std::fs::read_to_string(&path).expect("a log");
         assert_eq!(text.lines().count(), 1);
         assert!(text.ends_with("two\\nlines \\u{1b}[31m\n"), "{text}");
@@ -200,6 +200,6 @@ mod tests {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("daemon.log");
         std::fs::create_dir(&path).expect("a directory in its place");
-        Journal::open(&path, false).line("lost");
+        DaemonLog::open(&path, false).line("lost");
     }
 }

@@ -17,12 +17,12 @@ pub(crate) fn compare(ours: &str, theirs: &str) -> Option<Ordering> {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Version {
     core: [u64; 3],
-    stage: Stage,
+    stage: PreReleaseOrder,
 }
 
 /// A release is newer than every pre-release of it.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
+enum PreReleaseOrder {
     Pre(Vec<Identifier>),
     Release,
 }
@@ -46,8 +46,8 @@ fn parse(text: &str) -> Option<Version> {
         return None;
     }
     let stage = match pre {
-        None => Stage::Release,
-        Some(pre) => Stage::Pre(
+        None => PreReleaseOrder::Release,
+        Some(pre) => PreReleaseOrder::Pre(
             pre.split('.')
                 .map(|word| {
                     number(word).map_or_else(|| Identifier::Word(word.to_owned()), Identifier::Number)

@@ -19,7 +19,7 @@ pub struct ServerAddress {
 
 /// Why a URL is no destination. The text never shows a password that the URL may hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DestinationError {
+pub enum ServerAddressError {
     /// Not a server URL.
     #[error("{0}")]
     Invalid(String),
@@ -34,10 +34,10 @@ impl ServerAddress {
     /// Checks `url` and takes it as a base for requests.
     ///
     /// # Errors
-    /// See [`DestinationError`].
-    pub fn parse(url: &str) -> Result<Self, DestinationError> {
+    /// See [`ServerAddressError`].
+    pub fn parse(url: &str) -> Result<Self, ServerAddressError> {
         let parsed = ServerUrl::parse(url).map_err(|error| {
-            DestinationError::Invalid(server_url::describe_invalid("the server URL", url, error))
+            ServerAddressError::Invalid(server_url::describe_invalid("the server URL", url, error))
         })?;
         Self::of(&parsed)
     }
@@ -45,12 +45,12 @@ impl ServerAddress {
     /// Takes a parsed server URL as a base for requests.
     ///
     /// # Errors
-    /// [`DestinationError::Packaged`].
-    pub fn of(server: &ServerUrl) -> Result<Self, DestinationError> {
-        let invalid = || DestinationError::Invalid(format!("the server URL {server} names no host"));
+    /// [`ServerAddressError::Packaged`].
+    pub fn of(server: &ServerUrl) -> Result<Self, ServerAddressError> {
+        let invalid = || ServerAddressError::Invalid(format!("the server URL {server} names no host"));
         let host = ServerHost::of(server.url()).ok_or_else(invalid)?;
         if server.is_packaged_default() {
-            return Err(DestinationError::Packaged(host.to_string()));
+            return Err(ServerAddressError::Packaged(host.to_string()));
         }
         let base = server.url().as_str().trim_end_matches('/').to_owned();
         Ok(Self { base, host, loopback: server.is_loopback() })
@@ -127,7 +127,7 @@ impl fmt::Display for ServerHost {
 mod tests {
     use super::*;
 
-    fn parse(url: &str) -> Result<ServerAddress, DestinationError> {
+    fn parse(url: &str) -> Result<ServerAddress, ServerAddressError> {
         ServerAddress::parse(url)
     }
 
@@ -142,14 +142,14 @@ mod tests {
             "http://10.0.0.1",
             "http://127.0.0.1.nip.io",
         ] {
-            assert!(matches!(parse(url), Err(DestinationError::Invalid(_))), "{url}");
+            assert!(matches!(parse(url), Err(ServerAddressError::Invalid(_))), "{url}");
         }
     }
 
     #[test]
     fn a_password_in_the_url_is_refused_and_not_repeated() {
         let error = parse("https://me:hunter2@example.com").unwrap_err();
-        assert!(matches!(error, DestinationError::Invalid(_)));
+        assert!(matches!(error, ServerAddressError::Invalid(_)));
         assert!(!error.to_string().contains("hunter2"));
     }
 
@@ -160,18 +160,18 @@ mod tests {
             "https://SPEC-KITTY-DEV.fly.dev:443/x",
             "https://spec-kitty-dev.fly.dev.",
         ] {
-            assert!(matches!(parse(url), Err(DestinationError::Packaged(_))), "{url}");
+            assert!(matches!(parse(url), Err(ServerAddressError::Packaged(_))), "{url}");
         }
     }
 
     #[test]
     fn other_schemes_queries_and_nonsense_are_refused() {
-        assert!(matches!(parse("ftp://h"), Err(DestinationError::Invalid(_))));
-        assert!(matches!(parse("file:///etc/passwd"), Err(DestinationError::Invalid(_))));
-        assert!(matches!(parse("https://h?x=1"), Err(DestinationError::Invalid(_))));
-        assert!(matches!(parse("example.com"), Err(DestinationError::Invalid(_))));
-        assert!(matches!(parse(""), Err(DestinationError::Invalid(_))));
-        assert!(matches!(parse("https://"), Err(DestinationError::Invalid(_))));
+        assert!(matches!(parse("ftp://h"), Err(ServerAddressError::Invalid(_))));
+        assert!(matches!(parse("file:///etc/passwd"), Err(ServerAddressError::Invalid(_))));
+        assert!(matches!(parse("https://h?x=1"), Err(ServerAddressError::Invalid(_))));
+        assert!(matches!(parse("example.com"), Err(ServerAddressError::Invalid(_))));
+        assert!(matches!(parse(""), Err(ServerAddressError::Invalid(_))));
+        assert!(matches!(parse("https://"), Err(ServerAddressError::Invalid(_))));
     }
 
     #[test]

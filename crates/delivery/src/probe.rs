@@ -3,7 +3,7 @@
 //! For doctors and status pages, only when a person asks. Never refreshes a token, so that asking changes
 //! nothing on this machine.
 
-use crate::classify::{Words, judge_silence};
+use crate::classify::{ErrorText, judge_silence};
 use crate::context::DeliveryContext;
 use crate::destination::ServerAddress;
 use crate::http::documents::HealthDocument;
@@ -124,7 +124,7 @@ pub(crate) fn ask_health(
 }
 
 fn judge_health(answer: &HttpAnswer) -> Reachability {
-    let words = || Words::of(answer).sentence(answer.status);
+    let words = || ErrorText::of(answer).sentence(answer.status);
     match answer.status {
         200 => match answer.document::<HealthDocument>() {
             Ok(HealthDocument(document)) => {
@@ -254,7 +254,7 @@ pub fn fetch_session_state(
             SessionState::Unknown(format!("the session is `{}`", crate::classify::bounded(&status.status)))
         }
         (401, _) if !answer.is_foreign() => SessionState::NotAccepted,
-        (status, _) => SessionState::Unknown(Words::of(&answer).sentence(status)),
+        (status, _) => SessionState::Unknown(ErrorText::of(&answer).sentence(status)),
     }
 }
 

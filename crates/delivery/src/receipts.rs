@@ -1,6 +1,6 @@
 //! Receipt check: delivered rows that a server no longer has. Sends ids, no rows.
 
-use crate::classify::{Words, judge_silence};
+use crate::classify::{ErrorText, judge_silence};
 use crate::context::DeliveryContext;
 use crate::http::{HttpRequest, Payload};
 use crate::token::{TokenError, TokenSource};
@@ -91,7 +91,7 @@ fn ask(
         200 => answer.document().map_err(|error| AskError::Server(error.to_string()))?,
         404 | 405 => return Err(AskError::NotKnown),
         401 if !answer.is_foreign() => return Err(AskError::Token(TokenError::Ended)),
-        status => return Err(AskError::Server(Words::of(&answer).sentence(status))),
+        status => return Err(AskError::Server(ErrorText::of(&answer).sentence(status))),
     };
     if states.events.len() != question.events.len() || states.bodies.len() != question.bodies.len() {
         return Err(AskError::Server("the server did not answer for every row".to_owned()));

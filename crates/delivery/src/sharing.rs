@@ -1,7 +1,7 @@
 //! Sharing a project with a team, ending that, and deleting a project from the server. Names projects and
 //! teams, sends no row.
 
-use crate::classify::{Words, judge_silence};
+use crate::classify::{ErrorText, judge_silence};
 use crate::context::DeliveryContext;
 use crate::http::{HttpAnswer, HttpRequest, NotOfProtocol, Payload, ProtocolDocument};
 use crate::token::{TokenError, TokenSource};
@@ -122,7 +122,7 @@ fn request(project_uuid: &str, team: &str) -> Vec<u8> {
 }
 
 fn judge<T: for<'d> ProtocolDocument<'d>>(answer: &HttpAnswer) -> Result<T, SharingError> {
-    let words = || Words::of(answer).sentence(answer.status);
+    let words = || ErrorText::of(answer).sentence(answer.status);
     let error_code = || Some(answer.object()?.get("error_code")?.as_str()?.to_owned());
     match answer.status {
         200 | 201 => {

@@ -11,7 +11,7 @@
 
 use crate::auth::{RefreshError, Refreshed, is_valid, refresh};
 use crate::context::DeliveryContext;
-use crate::destination::{DestinationError, ServerAddress};
+use crate::destination::{ServerAddress, ServerAddressError};
 use crate::http::{BadToken, Bearer, HttpAnswer, HttpRequest, SendError};
 use contract::{ExitCode, Fault, Remedy, Scope, exit, server_url};
 use gate::EgressPermit;
@@ -74,7 +74,7 @@ pub enum TokenError {
     Fault(Box<Fault>),
     /// A URL cannot be used.
     #[error(transparent)]
-    Destination(#[from] DestinationError),
+    Destination(#[from] ServerAddressError),
     /// The token cannot be written into a header.
     #[error(transparent)]
     BadToken(#[from] BadToken),
@@ -87,7 +87,7 @@ impl TokenError {
     /// The stable code of a refusal that lies outside the boundary.
     pub fn code(&self) -> Option<&'static str> {
         match self {
-            Self::ServerUnset | Self::Destination(DestinationError::Packaged(_)) => {
+            Self::ServerUnset | Self::Destination(ServerAddressError::Packaged(_)) => {
                 Some(exit::SYNC_SERVER_UNSET)
             }
             Self::TokenHost { .. } => Some(exit::SYNC_TOKEN_HOST),
@@ -275,7 +275,7 @@ impl<'a> TokenSource<'a> {
         Ok(login)
     }
 
-    fn read_ci_token(&self) -> Result<identity::token::CiToken, TokenError> {
+    fn read_ci_token(&self) -> Result<identity::token::EnvironmentToken, TokenError> {
         read_ci_token(&self.context.environment)
             .map_err(|fault| TokenError::Fault(Box::new(fault)))?
             .ok_or(LOGGED_OUT)

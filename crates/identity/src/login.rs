@@ -15,7 +15,7 @@ use crate::home::Home;
 use crate::privacy::privacy_fault;
 use crate::session::SessionStore;
 use crate::session_cache::{CardUse, IdentityCard, SessionFacts};
-use crate::token::{CiToken, read_ci_token};
+use crate::token::{EnvironmentToken, read_ci_token};
 pub use contract::AuthAbsence;
 use contract::server_url::{self, ServerUrl, ServerUrlError};
 use contract::{AuthAbsent, Fault, FaultCode, LoginState, Remedy, Scope};
@@ -88,13 +88,13 @@ pub struct Login {
     pub token_variable: Option<&'static str>,
     /// Whether a valid server is configured.
     server_known: bool,
-    active: ActiveQueue,
+    active: QueueWithoutScope,
     derived: Option<Box<IdentityCard>>,
 }
 
 /// The active queue DB without a scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ActiveQueue {
+enum QueueWithoutScope {
     Legacy,
     Unknown,
 }
@@ -105,8 +105,8 @@ impl Login {
     pub fn active_queue(&self, home: &Home) -> Option<PathBuf> {
         match (&self.scope, self.active) {
             (Some(scope), _) => Some(home.scoped_queue(scope)),
-            (None, ActiveQueue::Legacy) => Some(home.legacy_queue()),
-            (None, ActiveQueue::Unknown) => None,
+            (None, QueueWithoutScope::Legacy) => Some(home.legacy_queue()),
+            (None, QueueWithoutScope::Unknown) => None,
         }
     }
 
@@ -162,7 +162,7 @@ impl Login {
             ignored: Vec::new(),
             token_variable: None,
             server_known: config.destination().is_some(),
-            active: if config.is_readable() { ActiveQueue::Legacy } else { ActiveQueue::Unknown },
+            active: if config.is_readable() { QueueWithoutScope::Legacy } else { QueueWithoutScope::Unknown },
             derived: None,
         }
     }
@@ -177,7 +177,7 @@ impl Login {
             }),
             source,
             faults: vec![fault],
-            active: ActiveQueue::Unknown,
+            active: QueueWithoutScope::Unknown,
             ..Self::logged_out(config)
         }
     }
@@ -230,7 +230,7 @@ pub fn read_login_at(
             }
         }
         Ok(None) => {
-            let login = Login { faults: configured_fault(home, config), ..Login::nobody(config) };
+            let login = Login { faults: configured_fault(home, config), ..Login::logged_out(config) };
             with_credentials(home, config, login)
         }
     }
@@ -239,16 +239,16 @@ pub fn read_login_at(
 /// The fault of an invalid configured server.
 fn configured_fault(home: &Home, config: &Config) -> Vec<Fault> {
     let server = config.server_url.as_deref();
-    server.and_then(|server| Place::Config.judge(home, server)).into_iter().collect()
+    server.and_then(|server| ServerSetting::Config.judge(home, server)).into_iter().collect()
 }
 
-fn of_token(token: CiToken, home: &Home, config: &Config, environment: &Environment) -> Login {
+fn of_token(token: EnvironmentToken, home: &Home, config: &Config, environment: &Environment) -> Login {
     let variable = names::SPEC_KITTY_SERVER_URL;
     let token_variable = Some(token.variable);
     let stated = environment.text(variable).filter(|url| !is_blank(url));
     let (server, place) = match (stated, config.server_url.clone().filter(|url| !is_blank(url))) {
-        (Some(server), _) => (server, Place::Variable),
-        (None, Some(server)) => (server, Place::ConfigOfToken),
+        (Some(server), _) => (server, ServerSetting::Variable),
+        (None, Some(server)) => (server, ServerSetting::ConfigOfToken),
         (None, None) => {
             let detail = format!("{} is set without a server for it", token.variable);
             let remedy = server_url::correct_by_hand(variable);
@@ -274,13 +274,13 @@ fn of_token(token: CiToken, home: &Home, config: &Config, environment: &Environm
         issuer: Some(server.normal().to_owned()),
         server_url: Some(server.normal().to_owned()),
         token_variable,
-        ..Login::nobody(config)
+        ..Login::logged_out(config)
     }
 }
 
 /// A readable token whose server cannot be used: an identity, and no scope, because the normal form of
 /// the server decides it.
-fn of_token_without_server(token: CiToken, config: &Config, fault: Fault) -> Login {
+fn of_token_without_server(token: EnvironmentToken, config: &Config, fault: Fault) -> Login {
     Login {
         authenticated: true,
         absence: None,
@@ -289,8 +289,8 @@ fn of_token_without_server(token: CiToken, config: &Config, fault: Fault) -> Log
         principal: Some(token.principal),
         token_variable: Some(token.variable),
         faults: vec![fault],
-        active: ActiveQueue::Unknown,
-        ..Login::nobody(config)
+        active: QueueWithoutScope::Unknown,
+        ..Login::logged_out(config)
     }
 }
 
@@ -303,7 +303,7 @@ fn token_variable(environment: &Environment) -> Option<&'static str> {
 
 /// Location of the server URL that decides.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+enum ServerSetting {
     /// `SPEC_KITTY_SERVER_URL`.
     Variable,
     /// The configuration, for a CI token.
@@ -314,7 +314,7 @@ enum Place {
     Credentials,
 }
 
-impl Place {
+impl ServerSetting {
     /// The fault of `value` at that place.
     fn fault(self, home: &Home, value: &str, error: ServerUrlError) -> Fault {
         let variable = names::SPEC_KITTY_SERVER_URL;
@@ -371,7 +371,7 @@ fn of_session(facts: SessionFacts, config: &Config, environment: &Environment, n
             .or_else(|| environment.text(names::SPEC_KITTY_SAAS_URL).filter(|url| !is_blank(url))),
         card: card_use,
         derived: (card_use == CardUse::Derived).then(|| Box::new(card)),
-        ..Login::nobody(config)
+        ..Login::logged_out(config)
     }
 }
 
@@ -387,7 +387,7 @@ fn with_credentials(home: &Home, config: &Config, login: Login) -> Login {
             Login { derived: login.derived, ..Login::unreadable(config, LoginSource::Credentials, fault) }
         }
         CredentialsReading::Found(Credentials { server_url, principal, team }) => Login {
-            faults: Place::Credentials.judge(home, &server_url).into_iter().collect(),
+            faults: ServerSetting::Credentials.judge(home, &server_url).into_iter().collect(),
             scope: Some(Scope::new(&server_url, &principal, &team)),
             server_url: Some(server_url).filter(|url| !is_blank(url)),
             absence: match login.source {

@@ -17,7 +17,7 @@ const MAX_BYTES: u64 = 16 * 1024;
 
 /// A CI token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CiToken {
+pub struct EnvironmentToken {
     /// The user it acts as.
     pub principal: String,
     /// The team it acts in.
@@ -34,7 +34,7 @@ pub struct CiToken {
 ///
 /// # Errors
 /// The fault `session_unreadable`, naming the variable or the file and never the token.
-pub fn read_ci_token(environment: &Environment) -> Result<Option<CiToken>, Fault> {
+pub fn read_ci_token(environment: &Environment) -> Result<Option<EnvironmentToken>, Fault> {
     if let Some(value) = environment.non_empty(names::SPEC_KITTY_TOKEN) {
         let variable = names::SPEC_KITTY_TOKEN;
         let token = value.to_str().ok_or("is not UTF-8").and_then(|text| parse(text, variable));
@@ -50,7 +50,7 @@ pub fn read_ci_token(environment: &Environment) -> Result<Option<CiToken>, Fault
     parse(text, variable).map(Some).map_err(failed)
 }
 
-fn parse(text: &str, variable: &'static str) -> Result<CiToken, &'static str> {
+fn parse(text: &str, variable: &'static str) -> Result<EnvironmentToken, &'static str> {
     let token = contract::scope::trim(text);
     if token.len() as u64 > MAX_BYTES {
         return Err("is too long for a token");
@@ -68,7 +68,7 @@ fn parse(text: &str, variable: &'static str) -> Result<CiToken, &'static str> {
         .and_then(|identity| String::from_utf8(identity).ok())
         .ok_or("has an identity that is not base64url of UTF-8 text")?;
     match identity.split('|').collect::<Vec<_>>()[..] {
-        [principal, team] if !principal.is_empty() && !team.is_empty() => Ok(CiToken {
+        [principal, team] if !principal.is_empty() && !team.is_empty() => Ok(EnvironmentToken {
             principal: principal.to_owned(),
             team: team.to_owned(),
             secret: Secret::new(token),
@@ -96,7 +96,7 @@ mod tests {
         format!("skp_{}.{secret}", BASE64URL_NOPAD.encode(identity.as_bytes()))
     }
 
-    fn read(pairs: &[(&str, &str)]) -> Result<Option<CiToken>, Fault> {
+    fn read(pairs: &[(&str, &str)]) -> Result<Option<EnvironmentToken>, Fault> {
         read_ci_token(&Environment::from_pairs(pairs.iter().copied()))
     }
 

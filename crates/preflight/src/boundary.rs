@@ -135,7 +135,7 @@ impl<'a> Boundary<'a> {
     pub fn status_document(&self, auth_required: bool) -> Result<StatusDocument, Busy> {
         let observation = self.observe()?;
         let verdict = observation.judge(Policy { require_auth: auth_required });
-        Document { boundary: self, observation: &observation, verdict: &verdict }.collect()
+        StatusBuilder { boundary: self, observation: &observation, verdict: &verdict }.collect()
     }
 }
 
@@ -172,13 +172,13 @@ fn elsewhere(home: &Home, observation: &Observation) -> Elsewhere {
 }
 
 /// Builds the status document.
-struct Document<'a> {
+struct StatusBuilder<'a> {
     boundary: &'a Boundary<'a>,
     observation: &'a Observation,
     verdict: &'a Verdict,
 }
 
-impl Document<'_> {
+impl StatusBuilder<'_> {
     fn collect(&self) -> Result<StatusDocument, Busy> {
         let facts = self.observation.facts();
         let mut preflight = self.verdict.result().clone();

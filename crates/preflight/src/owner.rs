@@ -151,7 +151,7 @@ const STATE_FILE_BYTES: u64 = 4096;
 /// The state file of a reference daemon. As in its own reader, blank lines are dropped and a missing token
 /// shifts the pid up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StateFile {
+pub struct ReferenceStateFile {
     /// `http://127.0.0.1:<port>`.
     pub url: Option<String>,
     /// The port.
@@ -163,14 +163,16 @@ pub struct StateFile {
 }
 
 /// Reads the state file of a reference daemon; an unreadable file has no value set.
-pub fn read_state_file(path: &Path) -> StateFile {
-    let Ok(Some(file)) = read_small_file(path, STATE_FILE_BYTES) else { return StateFile::default() };
+pub fn read_state_file(path: &Path) -> ReferenceStateFile {
+    let Ok(Some(file)) = read_small_file(path, STATE_FILE_BYTES) else {
+        return ReferenceStateFile::default();
+    };
     parse_state_file(&String::from_utf8_lossy(&file.bytes))
 }
 
-fn parse_state_file(text: &str) -> StateFile {
+fn parse_state_file(text: &str) -> ReferenceStateFile {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    StateFile {
+    ReferenceStateFile {
         url: lines.next().map(str::to_owned),
         port: lines.next().and_then(|port| port.parse().ok()),
         token: lines.next().map(str::to_owned),
@@ -215,7 +217,7 @@ mod tests {
         assert_eq!((full.port, full.pid), (Some(9400), Some(77)));
         let without_token = parse_state_file("http://127.0.0.1:9400\n\n 9400 \n77\n");
         assert_eq!((without_token.token.as_deref(), without_token.pid), (Some("77"), None));
-        assert_eq!(parse_state_file("\n\n"), StateFile::default());
+        assert_eq!(parse_state_file("\n\n"), ReferenceStateFile::default());
         assert_eq!(parse_state_file("u\nnine\nt\n-1").pid, None);
     }
 

@@ -9,12 +9,12 @@ use crate::parked::{Parking, park, raw_value, reason};
 use crate::row::{Kind, RowDigest};
 use crate::store::{Abort, ScopedDb};
 use crate::stored_event::StoredEvent;
-use crate::waiting::{self, Bond};
+use crate::waiting::{self, Binding};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, Transaction};
 
 /// A row that another program wrote, as far as counting needs it.
-pub(crate) struct FoundRow {
+pub(crate) struct ForeignRow {
     pub(crate) kind: Kind,
     pub(crate) place: Place,
     pub(crate) hold: Hold,
@@ -36,7 +36,11 @@ pub(crate) fn belonging_of_body(project_uuid: &str) -> Place {
 }
 
 /// Visits every unbound row; `bindings` is whether the file has our tables.
-pub(crate) fn look(conn: &Connection, bindings: bool, visit: &mut dyn FnMut(FoundRow)) -> Result<(), Abort> {
+pub(crate) fn look(
+    conn: &Connection,
+    bindings: bool,
+    visit: &mut dyn FnMut(ForeignRow),
+) -> Result<(), Abort> {
     let unbound = |kind: Kind| match bindings {
         true => format!(
             "WHERE NOT EXISTS (SELECT 1 FROM bindings WHERE kind = {} AND row = {}.rowid)",
@@ -52,7 +56,7 @@ pub(crate) fn look(conn: &Connection, bindings: bool, visit: &mut dyn FnMut(Foun
         while let Some(row) = rows.next()? {
             let facts = bytes_of(row.get_ref(0)?).and_then(|data| StoredEvent::read(data).ok());
             let (place, hold) = belonging(&facts.unwrap_or_default());
-            visit(FoundRow { kind: Kind::Event, place, hold, at: Some(number_of(row.get_ref(1)?)) });
+            visit(ForeignRow { kind: Kind::Event, place, hold, at: Some(number_of(row.get_ref(1)?)) });
         }
     }
     if conn.table_exists(None, Kind::Body.table())? {
@@ -61,7 +65,7 @@ pub(crate) fn look(conn: &Connection, bindings: bool, visit: &mut dyn FnMut(Foun
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
             let place = belonging_of_body(text_of(row.get_ref(0)?).unwrap_or_default());
-            visit(FoundRow { kind: Kind::Body, place, hold: Hold::Foreign, at: None });
+            visit(ForeignRow { kind: Kind::Body, place, hold: Hold::Foreign, at: None });
         }
     }
     Ok(())
@@ -107,13 +111,13 @@ fn bind_chunk(tx: &Transaction<'_>, kind: Kind, after: i64) -> Result<Option<i64
         .query_map([after, CHUNK], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for id in &ids {
-        bind_found(tx, kind, *id)?;
+        bind_foreign(tx, kind, *id)?;
     }
     Ok(ids.last().copied().filter(|_| ids.len() as i64 == CHUNK))
 }
 
 /// Binds the row `id` by its present content, or parks it.
-pub(crate) fn bind_found(tx: &Transaction<'_>, kind: Kind, id: i64) -> Result<(), Abort> {
+pub(crate) fn bind_foreign(tx: &Transaction<'_>, kind: Kind, id: i64) -> Result<(), Abort> {
     let table = kind.legacy_table();
     let sql = format!("SELECT {} FROM {} WHERE id = ?1", table.column_list(), table.name());
     let mut select = tx.prepare_cached(&sql)?;
@@ -125,7 +129,7 @@ pub(crate) fn bind_found(tx: &Transaction<'_>, kind: Kind, id: i64) -> Result<()
         Ok((place, hold)) => {
             let at = number_of(row.get_ref(time_column(kind))?);
             let place = origin::id_of(tx, &place)?;
-            waiting::bind(tx, kind, id, at, Bond { place, hold, digest })?;
+            waiting::bind(tx, kind, id, at, Binding { place, hold, digest })?;
             Ok(())
         }
         Err(why) => {

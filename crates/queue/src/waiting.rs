@@ -34,7 +34,7 @@ pub(crate) struct BodyProgress<'a> {
 
 /// Where a waiting row belongs.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bond {
+pub(crate) struct Binding {
     pub(crate) place: PlaceId,
     pub(crate) hold: Hold,
     pub(crate) digest: RowDigest,
@@ -87,7 +87,7 @@ impl<'c> Queueing<'c> {
     }
 
     /// Lets an event wait; false when a row of its id waits already, or the table does not take it.
-    pub(crate) fn event(&mut self, event: &PendingEvent<'_>, bond: Bond) -> rusqlite::Result<bool> {
+    pub(crate) fn event(&mut self, event: &PendingEvent<'_>, binding: Binding) -> rusqlite::Result<bool> {
         let inserted = self.event.execute(params![
             event.event_id,
             event.event_type,
@@ -96,7 +96,7 @@ impl<'c> Queueing<'c> {
             event.retry_count,
             event.coalesce_key
         ])?;
-        self.bind(inserted, Kind::Event, event.timestamp as f64, bond)
+        self.bind(inserted, Kind::Event, event.timestamp as f64, binding)
     }
 
     /// Lets a body wait; false when a row of its key waits already, or the table does not take it.
@@ -104,7 +104,7 @@ impl<'c> Queueing<'c> {
         &mut self,
         body: &ArtifactBody,
         progress: BodyProgress<'_>,
-        bond: Bond,
+        binding: Binding,
     ) -> rusqlite::Result<bool> {
         let size = i64::try_from(body.content_body.len()).unwrap_or(i64::MAX);
         let [project, mission, branch, mission_type, manifest, artifact, hash] = body.key_columns();
@@ -124,17 +124,24 @@ impl<'c> Queueing<'c> {
             progress.created_at,
             progress.last_error
         ])?;
-        self.bind(inserted, Kind::Body, progress.created_at, bond)
+        self.bind(inserted, Kind::Body, progress.created_at, binding)
     }
 
-    fn bind(&mut self, inserted: usize, kind: Kind, at: f64, bond: Bond) -> rusqlite::Result<bool> {
+    fn bind(&mut self, inserted: usize, kind: Kind, at: f64, binding: Binding) -> rusqlite::Result<bool> {
         if inserted == 0 {
             return Ok(false);
         }
         let id = self.conn.last_insert_rowid();
-        self.binding.execute(params![kind.stored(), id, bond.place, bond.hold as i64, at, bond.digest.0])?;
+        self.binding.execute(params![
+            kind.stored(),
+            id,
+            binding.place,
+            binding.hold as i64,
+            at,
+            binding.digest.0
+        ])?;
         if let Some(Bulk { tallies, .. }) = &mut self.counted {
-            *tallies.entry((kind.stored(), bond.place, bond.hold as i64)).or_default() += 1;
+            *tallies.entry((kind.stored(), binding.place, binding.hold as i64)).or_default() += 1;
         }
         Ok(true)
     }
@@ -168,12 +175,18 @@ impl Drop for Bulk<'_> {
 }
 
 /// Binds a waiting row to its origin, or replaces the binding.
-pub(crate) fn bind(conn: &Connection, kind: Kind, id: i64, at: f64, bond: Bond) -> rusqlite::Result<()> {
+pub(crate) fn bind(
+    conn: &Connection,
+    kind: Kind,
+    id: i64,
+    at: f64,
+    binding: Binding,
+) -> rusqlite::Result<()> {
     conn.prepare_cached(
         "INSERT INTO bindings(kind, row, place, hold, at, digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT(kind, row) DO UPDATE SET place = ?3, hold = ?4, at = ?5, digest = ?6",
     )?
-    .execute(params![kind.stored(), id, bond.place, bond.hold as i64, at, bond.digest.0])?;
+    .execute(params![kind.stored(), id, binding.place, binding.hold as i64, at, binding.digest.0])?;
     Ok(())
 }
 

@@ -3,11 +3,11 @@
 use crate::store::Principal;
 use crate::time::UnixMillis;
 use axum::Json;
-use contract::wire::me::{Me, SessionStatus, Team};
+use contract::wire::me::{AccountTeam, Me, SessionStatus};
 
 /// `GET /api/v1/me`
 pub(crate) async fn me(principal: Principal) -> Json<Me> {
-    let teams = principal.account.teams.into_iter().map(|team| Team {
+    let teams = principal.account.teams.into_iter().map(|team| AccountTeam {
         id: team.team_id,
         name: team.name,
         role: team.role,

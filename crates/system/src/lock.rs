@@ -78,7 +78,7 @@ pub enum LockProbe {
 
 /// Location of a lock file, which decides its permissions.
 #[derive(Clone, Copy)]
-enum Place {
+enum LockLocation {
     /// The home: private.
     Home,
     /// A repository, which several users may share.
@@ -95,7 +95,7 @@ impl FileLock {
     /// # Errors
     /// [`LockError::Busy`] past the deadline, [`LockError::Io`] when the file cannot be opened or locked.
     pub fn acquire(path: &Path, patience: Duration, resource: &str) -> Result<Self, LockError> {
-        Self::acquire_in(Place::Home, path, patience, resource)
+        Self::acquire_in(LockLocation::Home, path, patience, resource)
     }
 
     /// [`FileLock::acquire`] for a lock file in a repository: file and directory get the permissions
@@ -104,15 +104,22 @@ impl FileLock {
     /// # Errors
     /// As [`FileLock::acquire`].
     pub fn acquire_in_repository(path: &Path, patience: Duration, resource: &str) -> Result<Self, LockError> {
-        Self::acquire_in(Place::Repository, path, patience, resource)
+        Self::acquire_in(LockLocation::Repository, path, patience, resource)
     }
 
-    fn acquire_in(place: Place, path: &Path, patience: Duration, resource: &str) -> Result<Self, LockError> {
+    fn acquire_in(
+        place: LockLocation,
+        path: &Path,
+        patience: Duration,
+        resource: &str,
+    ) -> Result<Self, LockError> {
         let io_error = |source| LockError::Io { path: path.to_path_buf(), source };
         if let Some(directory) = path.parent() {
             match place {
-                Place::Home => private_file::create_private_dir(directory).map_err(|error| error.source),
-                Place::Repository => fs::create_dir_all(directory),
+                LockLocation::Home => {
+                    private_file::create_private_dir(directory).map_err(|error| error.source)
+                }
+                LockLocation::Repository => fs::create_dir_all(directory),
             }
             .map_err(io_error)?;
         }
@@ -135,10 +142,10 @@ impl FileLock {
         }
     }
 
-    fn attempt(place: Place, path: &Path) -> io::Result<Option<File>> {
+    fn attempt(place: LockLocation, path: &Path) -> io::Result<Option<File>> {
         let mut options = match place {
-            Place::Home => platform::private_options(),
-            Place::Repository => {
+            LockLocation::Home => platform::private_options(),
+            LockLocation::Repository => {
                 let mut options = OpenOptions::new();
                 platform::without_waiting(&mut options);
                 options
@@ -148,7 +155,7 @@ impl FileLock {
         options.read(true).write(true).create(true).truncate(false);
         let opened = crate::regular::open_checked(&options, path);
         let file = opened.map_err(|error| name_link(path, error))?;
-        if is_new && matches!(place, Place::Home) {
+        if is_new && matches!(place, LockLocation::Home) {
             platform::give_to_directory_owner(path);
         }
         match file.try_lock() {

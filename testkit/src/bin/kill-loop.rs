@@ -40,14 +40,14 @@ const AGAIN_SECONDS: i64 = 5;
 
 /// What a round does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Action {
+enum RoundAction {
     Capture,
     Migrate,
     Deliver,
     Resend,
 }
 
-impl Action {
+impl RoundAction {
     const ALL: [Self; 4] = [Self::Capture, Self::Migrate, Self::Deliver, Self::Resend];
 
     /// Of a throw of ten.
@@ -101,7 +101,7 @@ fn run() -> Outcome<bool> {
     }
     println!("seed {seed}, {rounds} rounds of {}", binary.display());
     let start = Instant::now();
-    let mut machine = Machine::new(binary, Dice(seed))?;
+    let mut machine = LoopMachine::new(binary, Dice(seed))?;
     for round in 0..rounds {
         machine.round(round)?;
     }
@@ -124,7 +124,7 @@ fn run() -> Outcome<bool> {
 }
 
 /// The machine, and what was said on it.
-struct Machine {
+struct LoopMachine {
     world: World,
     server: Server,
     /// The private team and a token of each account.
@@ -136,7 +136,7 @@ struct Machine {
     /// Rows that a command has said to be captured.
     acknowledged: Vec<String>,
     legacy: Vec<String>,
-    /// What each action takes, by its place in [`Action::ALL`].
+    /// What each action takes, by its place in [`RoundAction::ALL`].
     typical: [Duration; 4],
     /// Processes killed, by action.
     killed: [u32; 4],
@@ -146,7 +146,7 @@ struct Machine {
 }
 
 /// What was found at the end.
-struct Verdict {
+struct LoopResult {
     logged: usize,
     lost: usize,
     duplicated: usize,
@@ -155,7 +155,7 @@ struct Verdict {
     left: usize,
 }
 
-impl Machine {
+impl LoopMachine {
     fn new(binary: PathBuf, dice: Dice) -> Outcome<Self> {
         let mut world = World::new(binary);
         world.init_project();
@@ -192,7 +192,7 @@ impl Machine {
         // The undisturbed duration; each kill happens within a little more than it.
         for account in [0, 1] {
             machine.log_in(account);
-            for action in Action::ALL {
+            for action in RoundAction::ALL {
                 let argv = machine.argv(action);
                 let start = Instant::now();
                 let run = machine.world.run(&argv);
@@ -220,17 +220,17 @@ impl Machine {
         self.world.set("SPEC_KITTY_TOKEN", &self.accounts[account].1);
     }
 
-    fn argv(&mut self, action: Action) -> Vec<String> {
+    fn argv(&mut self, action: RoundAction) -> Vec<String> {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         match action {
-            Action::Capture => {
+            RoundAction::Capture => {
                 let lanes = ["claimed", "in_progress", "blocked", "planned"];
                 let lane = lanes[self.dice.roll(lanes.len() as u64) as usize];
                 self.move_to(lane)
             }
-            Action::Migrate => words(&["sync", "migrate", "--json"]),
-            Action::Deliver => words(&["sync", "now", "--no-strict", "--json"]),
-            Action::Resend => {
+            RoundAction::Migrate => words(&["sync", "migrate", "--json"]),
+            RoundAction::Deliver => words(&["sync", "now", "--no-strict", "--json"]),
+            RoundAction::Resend => {
                 let since = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(AGAIN_SECONDS);
                 words(&["sync", "resend", "--since", &since.to_string(), "--yes", "--json"])
             }
@@ -251,15 +251,15 @@ impl Machine {
         }
         let account = self.dice.roll(2) as usize;
         self.log_in(account);
-        let action = Action::of(self.dice.roll(10));
-        if action == Action::Migrate {
+        let action = RoundAction::of(self.dice.roll(10));
+        if action == RoundAction::Migrate {
             self.leave_legacy_rows(round)?;
         }
         let argv = self.argv(action);
         let mut command = self.world.command();
         command.args(argv);
         let said = self.run_and_kill(command, action)?;
-        if action == Action::Capture {
+        if action == RoundAction::Capture {
             self.note_log(account)?;
             self.heard(&said);
         }
@@ -279,7 +279,7 @@ impl Machine {
     }
 
     /// Runs a command and kills it at a random instant; what it said, if it ended first.
-    fn run_and_kill(&mut self, mut command: Command, action: Action) -> Outcome<String> {
+    fn run_and_kill(&mut self, mut command: Command, action: RoundAction) -> Outcome<String> {
         let at = action as usize;
         let micros = (self.typical[at].as_micros() as u64).max(1_000) * 5 / 4;
         let deadline = Instant::now() + Duration::from_micros(self.dice.roll(micros));
@@ -362,7 +362,7 @@ impl Machine {
         Ok(())
     }
 
-    fn judge(&self) -> Outcome<Verdict> {
+    fn judge(&self) -> Outcome<LoopResult> {
         let held: Vec<BTreeMap<String, u32>> = self
             .accounts
             .iter()
@@ -375,7 +375,7 @@ impl Machine {
             })
             .collect();
         let mut verdict =
-            Verdict { logged: self.captured.len(), lost: 0, duplicated: 0, misplaced: 0, left: 0 };
+            LoopResult { logged: self.captured.len(), lost: 0, duplicated: 0, misplaced: 0, left: 0 };
         let mut look = |id: &str, owner: Option<usize>| {
             let found = [0, 1].map(|account| held[account].get(id).copied().unwrap_or_default());
             let total: u32 = found.iter().sum();

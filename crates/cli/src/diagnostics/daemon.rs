@@ -2,7 +2,7 @@
 
 use super::{CheckName, DiagnosticCheck, Diagnostics, word};
 use crate::error::CliError;
-use ::daemon::doctor::{CleanupClass, FindingKind, Treatment, orphan_daemons};
+use ::daemon::doctor::{CleanupClass, DaemonFindingKind, Treatment, orphan_daemons};
 use ::daemon::drain::DrainOutcome;
 use ::daemon::lifecycle::{DaemonState, DaemonStatus, observe_status};
 use contract::Remedy;
@@ -29,9 +29,9 @@ impl Diagnostics<'_> {
         let report = orphan_daemons(&self.context.boundary()?, Treatment::Look)?;
         let beyond = report.findings.iter().filter(|finding| {
             let known = match finding.kind {
-                FindingKind::StrayDaemon | FindingKind::WedgedDaemon => true,
+                DaemonFindingKind::StrayDaemon | DaemonFindingKind::WedgedDaemon => true,
                 // That its daemon serves another home may be known from its port alone.
-                FindingKind::OrphanRecord => !self.status.orphan_records.is_empty(),
+                DaemonFindingKind::OrphanRecord => !self.status.orphan_records.is_empty(),
                 _ => false,
             };
             finding.class != CleanupClass::NeverTouch && !known
@@ -42,8 +42,8 @@ impl Diagnostics<'_> {
                 finding.end_command.clone().map(|end| Remedy::Advice(format!("end it with `{end}`")));
             // What no file names is left to a person even with --force.
             let cleanup = match finding.kind {
-                FindingKind::OrphanRecord => Some(Remedy::CleanOrphans),
-                FindingKind::MuteReferenceDaemon => Some(Remedy::ForceCleanOrphans),
+                DaemonFindingKind::OrphanRecord => Some(Remedy::CleanOrphans),
+                DaemonFindingKind::MuteReferenceDaemon => Some(Remedy::ForceCleanOrphans),
                 _ => None,
             };
             check.finding(word(&finding.kind), detail, cleanup.into_iter().chain(by_hand))

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use testkit::World;
 use testkit::browser::Browser;
 use testkit::patience::PATIENCE;
-use testkit::transcript::{Step, steps, words};
+use testkit::transcript::{TranscriptStep, steps, words};
 
 #[test]
 fn the_daemon_page_can_be_followed_from_nothing_to_nothing() {
@@ -102,7 +102,7 @@ impl Newcomer {
         }
     }
 
-    fn follow(&mut self, step: &Step) {
+    fn follow(&mut self, step: &TranscriptStep) {
         let command = self.translate(&step.command);
         if let Some(assignment) = command.strip_prefix("export ") {
             let (name, value) = assignment.split_once('=').unwrap();
@@ -118,7 +118,7 @@ impl Newcomer {
     }
 
     /// A command that only looks may look too early; all others are typed once.
-    fn type_until_it_shows(&mut self, step: &Step, command: &str) {
+    fn type_until_it_shows(&mut self, step: &TranscriptStep, command: &str) {
         let looks = command.ends_with(" status");
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -170,7 +170,7 @@ impl Newcomer {
         words(command).into_iter().map(token).collect()
     }
 
-    fn compare(&mut self, step: &Step, printed: &str) -> Result<(), String> {
+    fn compare(&mut self, step: &TranscriptStep, printed: &str) -> Result<(), String> {
         let home = self.world.user_home().to_str().unwrap();
         let printed = printed.replace(home, "/home/you").replace(&self.version, env!("CARGO_PKG_VERSION"));
         let printed = without_other_homes(&printed);

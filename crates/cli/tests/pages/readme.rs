@@ -11,14 +11,14 @@ use std::path::Path;
 use testkit::daemon::ReferenceDaemon;
 use testkit::owner::{agreeing, write};
 use testkit::reference_queue::ReferenceQueue;
-use testkit::transcript::{Step, steps};
+use testkit::transcript::{TranscriptStep, steps};
 use testkit::world::session;
 use testkit::{Server, World};
 
 const USER: &str = "ada@example.org";
 
 /// The commands of the chapter with the pictures.
-fn pictures() -> Vec<Step> {
+fn pictures() -> Vec<TranscriptStep> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
     let page = fs::read_to_string(page).unwrap();
     let chapter = page.split("\n## What it looks like\n").nth(1).unwrap();
@@ -89,7 +89,7 @@ fn the_pictures_are_what_the_program_prints() {
 
     let pictures = pictures();
     let [refusal, status] = &pictures[..] else { panic!("{pictures:#?}") };
-    let agrees = |step: &Step, printed: &str| {
+    let agrees = |step: &TranscriptStep, printed: &str| {
         let printed = spelled(&world, &server, printed);
         for (shown, printed) in
             step.output.iter().zip(printed.lines()).filter(|(shown, _)| shown.trim() != "...")

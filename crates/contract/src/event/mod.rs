@@ -33,7 +33,7 @@ mod validated;
 pub use crate::json::Node;
 pub use envelope::Envelope;
 pub use legacy::Deviation;
-pub use rejection::{Rejection, RejectionCode, Step};
+pub use rejection::{PathStep, Rejection, RejectionCode};
 pub use validate::{
     EventSummary, Tolerance, judge, judge_cut_over, judge_envelope, known_types, validate_payload,
 };

@@ -39,14 +39,14 @@ impl fmt::Display for RejectionCode {
 
 /// One step of the path from the envelope to the rejected value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum PathStep {
     /// Into an object.
     Key(String),
     /// Into an array.
     Index(usize),
 }
 
-impl Serialize for Step {
+impl Serialize for PathStep {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Key(key) => serializer.serialize_str(key),
@@ -64,7 +64,7 @@ pub struct Rejection {
     /// The fault in one sentence, which names keys and never quotes a value.
     pub message: String,
     /// The rejected value; empty for the event as a whole.
-    pub path: Vec<Step>,
+    pub path: Vec<PathStep>,
 }
 
 impl Rejection {
@@ -76,14 +76,14 @@ impl Rejection {
     /// The same rejection, seen from the object one level up.
     #[must_use]
     pub fn under(mut self, key: &str) -> Self {
-        self.path.insert(0, Step::Key(key.to_owned()));
+        self.path.insert(0, PathStep::Key(key.to_owned()));
         self
     }
 
     /// The same rejection, seen from the array one level up.
     #[must_use]
     pub fn at(mut self, index: usize) -> Self {
-        self.path.insert(0, Step::Index(index));
+        self.path.insert(0, PathStep::Index(index));
         self
     }
 
@@ -92,12 +92,12 @@ impl Rejection {
         let mut out = String::new();
         for step in &self.path {
             match step {
-                Step::Key(key) if out.is_empty() => out.push_str(key),
-                Step::Key(key) => {
+                PathStep::Key(key) if out.is_empty() => out.push_str(key),
+                PathStep::Key(key) => {
                     out.push('.');
                     out.push_str(key);
                 }
-                Step::Index(index) => out.push_str(&format!("[{index}]")),
+                PathStep::Index(index) => out.push_str(&format!("[{index}]")),
             }
         }
         if out.is_empty() { "event".to_owned() } else { out }

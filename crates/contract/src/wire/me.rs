@@ -14,7 +14,7 @@ pub struct Me {
     pub name: Option<String>,
     /// Never empty for an account that may log in.
     #[serde(default)]
-    pub teams: Vec<Team>,
+    pub teams: Vec<AccountTeam>,
     /// The session the token belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
@@ -34,8 +34,8 @@ pub struct Me {
 
 /// A team of the account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Team {
-    /// What `X-Team-Slug` and `team_slug` carry.
+pub struct AccountTeam {
+    /// What `X-AccountTeam-Slug` and `team_slug` carry.
     pub id: String,
     /// For display.
     #[serde(default)]

@@ -33,5 +33,5 @@ pub use body::{ArtifactBody, BodyAnswer};
 pub use ci_token::CiToken;
 pub use error::ErrorEnvelope;
 pub use health::{IngressLimits, SyncHealth};
-pub use me::{Me, Team};
+pub use me::{AccountTeam, Me};
 pub use oauth::{DeviceAuthorization, OAuthError, Revocation, TokenGrant};

@@ -2,7 +2,7 @@
 //! the control file, and only then the client sends it.
 
 use super::file::ControlFile;
-use super::http::{self, NONCE_HEADER, Parsed, Response};
+use super::http::{self, ControlResponse, NONCE_HEADER, Parsed};
 use super::proof::Nonce;
 use super::wire::{
     self, DrainAnswer, DrainRequest, HealthAnswer, NudgeAnswer, ShutdownAnswer, ShutdownCause,
@@ -151,7 +151,7 @@ impl<'a> ControlClient<'a> {
         path: &'static str,
         headers: &[(&str, &str)],
         body: &[u8],
-    ) -> Result<Response, ControlError> {
+    ) -> Result<ControlResponse, ControlError> {
         let port = self.control.port;
         let request = http::render_request(method, path, port, headers, body);
         let answer =
@@ -166,7 +166,7 @@ pub(crate) fn converse(
     stream: &mut TcpStream,
     request: &[u8],
     deadline: Instant,
-) -> io::Result<Option<Response>> {
+) -> io::Result<Option<ControlResponse>> {
     stream.set_write_timeout(Some(left(deadline)?))?;
     stream.write_all(request)?;
     let mut bytes = Vec::new();

@@ -64,7 +64,7 @@ impl Invalid {
 
 /// A request to the control plane.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct ControlRequest {
     /// The method, as sent.
     pub method: String,
     /// The path with its query, as sent.
@@ -83,9 +83,9 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-impl fmt::Debug for Request {
+impl fmt::Debug for ControlRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request")
+        f.debug_struct("ControlRequest")
             .field("method", &self.method)
             .field("path", &self.path)
             .field("body_bytes", &self.body.len())
@@ -94,7 +94,7 @@ impl fmt::Debug for Request {
 }
 
 /// Parses one request from the beginning of `bytes`.
-pub fn parse_request(bytes: &[u8]) -> Parsed<Request> {
+pub fn parse_request(bytes: &[u8]) -> Parsed<ControlRequest> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut head = httparse::Request::new(&mut headers);
     let length = match head_length(head.parse(bytes), bytes) {
@@ -114,7 +114,7 @@ pub fn parse_request(bytes: &[u8]) -> Parsed<Request> {
         return Parsed::Invalid(Invalid::BodyTooLarge);
     }
     let Some(body) = bytes.get(length..length + body_length) else { return Parsed::Incomplete };
-    let request = Request {
+    let request = ControlRequest {
         method: method.to_owned(),
         path: path.to_owned(),
         host: known.host,
@@ -129,7 +129,7 @@ pub fn parse_request(bytes: &[u8]) -> Parsed<Request> {
 
 /// A response of a control plane.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Response {
+pub struct ControlResponse {
     /// The status code.
     pub status: u16,
     /// The body.
@@ -138,7 +138,7 @@ pub struct Response {
 
 /// Parses one response from the beginning of `bytes`. Without a `Content-Length` the body ends with the
 /// connection (the reference's control plane answers so): `at_end` says that it has ended.
-pub fn parse_response(bytes: &[u8], at_end: bool) -> Parsed<Response> {
+pub fn parse_response(bytes: &[u8], at_end: bool) -> Parsed<ControlResponse> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut head = httparse::Response::new(&mut headers);
     let length = match head_length(head.parse(bytes), bytes) {
@@ -160,7 +160,7 @@ pub fn parse_response(bytes: &[u8], at_end: bool) -> Parsed<Response> {
         return Parsed::Incomplete;
     }
     let Some(body) = bytes.get(length..length + body_length) else { return Parsed::Incomplete };
-    Parsed::Complete(Response { status, body: body.to_vec() }, length + body_length)
+    Parsed::Complete(ControlResponse { status, body: body.to_vec() }, length + body_length)
 }
 
 fn head_length(parsed: httparse::Result<usize>, bytes: &[u8]) -> Parsed<()> {
@@ -287,7 +287,7 @@ mod tests {
     const NUDGE: &[u8] = b"POST /v1/nudge HTTP/1.1\r\nHost: 127.0.0.1:5\r\nAuthorization: Bearer abc\r\n\
         Content-Length: 2\r\n\r\n{}";
 
-    fn complete(bytes: &[u8]) -> (Request, usize) {
+    fn complete(bytes: &[u8]) -> (ControlRequest, usize) {
         match parse_request(bytes) {
             Parsed::Complete(request, length) => (request, length),
             other => panic!("{other:?}"),
@@ -345,7 +345,7 @@ mod tests {
     fn a_response_without_a_length_ends_with_its_connection() {
         let bytes = b"HTTP/1.0 200 OK\r\nContent-type: application/json\r\n\r\n{\"a\":1}";
         assert_eq!(parse_response(bytes, false), Parsed::Incomplete);
-        let whole = Response { status: 200, body: b"{\"a\":1}".to_vec() };
+        let whole = ControlResponse { status: 200, body: b"{\"a\":1}".to_vec() };
         assert_eq!(parse_response(bytes, true), Parsed::Complete(whole, bytes.len()));
     }
 
@@ -383,7 +383,7 @@ mod tests {
         ) {
             let bytes = render_response(status, &body, keep_alive);
             let length = bytes.len();
-            let expected = Response { status, body: body.clone() };
+            let expected = ControlResponse { status, body: body.clone() };
             prop_assert_eq!(parse_response(&bytes, false), Parsed::Complete(expected, length));
             let bytes = render_request("POST", "/x", 7, &[(NONCE_HEADER, "00")], &body);
             let (request, length) = complete(&bytes);

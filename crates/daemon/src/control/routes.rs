@@ -7,7 +7,7 @@
 //! 4. everything else needs the bearer token;
 //! 5. only then are the path and the body looked at.
 
-use super::http::Request;
+use super::http::ControlRequest;
 use super::proof::{ControlToken, Nonce};
 use super::wire::{self, DrainRequest, HealthAnswer, PROTOCOL, ShutdownRequest};
 use serde::Serialize;
@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 /// What the control plane asks of the daemon behind it. Called from several threads at once.
-pub trait Desk: Send + Sync {
+pub trait ControlHandler: Send + Sync {
     /// What the daemon is doing.
     fn status(&self) -> wire::StatusReport;
     /// Rows were captured: drain soon.
@@ -28,7 +28,7 @@ pub trait Desk: Send + Sync {
 
 /// What a connection must show.
 #[derive(Debug)]
-pub struct Door {
+pub struct Authenticator {
     /// The secret of this daemon run.
     pub token: ControlToken,
     /// The port it listens on.
@@ -37,14 +37,14 @@ pub struct Door {
 
 /// An answer: status and JSON body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct ControlAnswer {
     /// Status code.
     pub status: u16,
     /// JSON.
     pub body: Vec<u8>,
 }
 
-impl Answer {
+impl ControlAnswer {
     fn of(status: u16, document: &impl Serialize) -> Self {
         // Documents of strings, numbers and enums always serialise.
         Self { status, body: serde_json::to_vec(document).unwrap_or_default() }
@@ -56,60 +56,62 @@ impl Answer {
     }
 }
 
-impl Door {
+impl Authenticator {
     /// Whether `request` carries the bearer token.
-    pub fn is_authorised(&self, request: &Request) -> bool {
+    pub fn is_authorised(&self, request: &ControlRequest) -> bool {
         request.bearer.as_deref().is_some_and(|bearer| self.token.matches(bearer))
     }
 
     /// Answers `request`.
-    pub fn answer(&self, request: &Request, desk: &dyn Desk) -> Answer {
+    pub fn answer(&self, request: &ControlRequest, handler: &dyn ControlHandler) -> ControlAnswer {
         if request.host.as_deref() != Some(format!("127.0.0.1:{}", self.port).as_str()) {
-            return Answer::error(403, "host_not_allowed");
+            return ControlAnswer::error(403, "host_not_allowed");
         }
         if request.has_origin {
-            return Answer::error(403, "origin_not_allowed");
+            return ControlAnswer::error(403, "origin_not_allowed");
         }
         if request.path == wire::HEALTH {
             return self.health(request);
         }
         if !self.is_authorised(request) {
-            return Answer::error(401, "token_required");
+            return ControlAnswer::error(401, "token_required");
         }
         match (request.path.as_str(), request.method.as_str()) {
-            (wire::STATUS, "GET") => Answer::of(200, &desk.status()),
-            (wire::NUDGE, "POST") => Answer::of(202, &desk.nudge()),
+            (wire::STATUS, "GET") => ControlAnswer::of(200, &handler.status()),
+            (wire::NUDGE, "POST") => ControlAnswer::of(202, &handler.nudge()),
             (wire::DRAIN, "POST") => with_body(request, |ask: DrainRequest| {
-                desk.drain(Duration::from_millis(ask.wait_ms.min(wire::MAX_DRAIN_WAIT_MS)))
+                handler.drain(Duration::from_millis(ask.wait_ms.min(wire::MAX_DRAIN_WAIT_MS)))
             }),
-            (wire::SHUTDOWN, "POST") => with_body(request, |ask: ShutdownRequest| desk.shut_down(ask.cause)),
-            (wire::STATUS | wire::NUDGE | wire::DRAIN | wire::SHUTDOWN, _) => {
-                Answer::error(405, "method_not_allowed")
+            (wire::SHUTDOWN, "POST") => {
+                with_body(request, |ask: ShutdownRequest| handler.shut_down(ask.cause))
             }
-            _ => Answer::error(404, "no_such_route"),
+            (wire::STATUS | wire::NUDGE | wire::DRAIN | wire::SHUTDOWN, _) => {
+                ControlAnswer::error(405, "method_not_allowed")
+            }
+            _ => ControlAnswer::error(404, "no_such_route"),
         }
     }
 
-    fn health(&self, request: &Request) -> Answer {
+    fn health(&self, request: &ControlRequest) -> ControlAnswer {
         if request.method != "GET" {
-            return Answer::error(405, "method_not_allowed");
+            return ControlAnswer::error(405, "method_not_allowed");
         }
         let proof = match request.nonce.as_deref().map(Nonce::from_hex) {
             None => None,
             Some(Some(nonce)) => Some(self.token.prove(self.port, &nonce)),
-            Some(None) => return Answer::error(400, "nonce_malformed"),
+            Some(None) => return ControlAnswer::error(400, "nonce_malformed"),
         };
-        Answer::of(200, &HealthAnswer { status: "ok".to_owned(), protocol: PROTOCOL, proof })
+        ControlAnswer::of(200, &HealthAnswer { status: "ok".to_owned(), protocol: PROTOCOL, proof })
     }
 }
 
 fn with_body<Ask: DeserializeOwned, Out: Serialize>(
-    request: &Request,
+    request: &ControlRequest,
     answer: impl FnOnce(Ask) -> Out,
-) -> Answer {
+) -> ControlAnswer {
     match serde_json::from_slice(&request.body) {
-        Ok(ask) => Answer::of(200, &answer(ask)),
-        Err(_) => Answer::error(400, "body_malformed"),
+        Ok(ask) => ControlAnswer::of(200, &answer(ask)),
+        Err(_) => ControlAnswer::error(400, "body_malformed"),
     }
 }
 
@@ -123,7 +125,7 @@ mod tests {
     #[derive(Default)]
     struct Counting(AtomicUsize);
 
-    impl Desk for Counting {
+    impl ControlHandler for Counting {
         fn status(&self) -> StatusReport {
             self.0.fetch_add(1, Ordering::SeqCst);
             StatusReport {
@@ -153,12 +155,12 @@ mod tests {
         }
     }
 
-    fn door() -> Door {
-        Door { token: ControlToken::generate().expect("random"), port: 50_000 }
+    fn authenticator() -> Authenticator {
+        Authenticator { token: ControlToken::generate().expect("random"), port: 50_000 }
     }
 
-    fn request(method: &str, path: &str, bearer: Option<&str>, body: &str) -> Request {
-        Request {
+    fn request(method: &str, path: &str, bearer: Option<&str>, body: &str) -> ControlRequest {
+        ControlRequest {
             method: method.into(),
             path: path.into(),
             host: Some("127.0.0.1:50000".into()),
@@ -172,45 +174,53 @@ mod tests {
 
     #[test]
     fn health_is_open_and_answers_only_a_proof() {
-        let (door, desk) = (door(), Counting::default());
+        let (authenticator, handler) = (authenticator(), Counting::default());
         let mut ask = request("GET", wire::HEALTH, None, "");
-        assert_eq!(door.answer(&ask, &desk).body, br#"{"status":"ok","protocol":1}"#);
+        assert_eq!(authenticator.answer(&ask, &handler).body, br#"{"status":"ok","protocol":1}"#);
         let nonce = Nonce::generate().expect("random");
         ask.nonce = Some(nonce.hex());
-        let answer: HealthAnswer = serde_json::from_slice(&door.answer(&ask, &desk).body).expect("json");
-        assert!(door.token.is_proof(door.port, &nonce, &answer.proof.expect("a proof")));
+        let answer: HealthAnswer =
+            serde_json::from_slice(&authenticator.answer(&ask, &handler).body).expect("json");
+        assert!(authenticator.token.is_proof(authenticator.port, &nonce, &answer.proof.expect("a proof")));
         ask.nonce = Some("not hex".into());
-        assert_eq!(door.answer(&ask, &desk).status, 400);
-        assert_eq!(desk.0.load(Ordering::SeqCst), 0);
+        assert_eq!(authenticator.answer(&ask, &handler).status, 400);
+        assert_eq!(handler.0.load(Ordering::SeqCst), 0);
     }
 
     #[test]
     fn nothing_happens_without_the_token_the_host_or_with_an_origin() {
-        let (door, desk) = (door(), Counting::default());
-        let hex = door.token.hex();
+        let (authenticator, handler) = (authenticator(), Counting::default());
+        let hex = authenticator.token.hex();
         for (method, path) in
             [("GET", wire::STATUS), ("POST", wire::NUDGE), ("POST", wire::DRAIN), ("POST", wire::SHUTDOWN)]
         {
             let body = r#"{"reason":"stop"}"#;
-            assert_eq!(door.answer(&request(method, path, None, body), &desk).status, 401);
-            assert_eq!(door.answer(&request(method, path, Some("wrong"), body), &desk).status, 401);
+            assert_eq!(authenticator.answer(&request(method, path, None, body), &handler).status, 401);
+            assert_eq!(
+                authenticator.answer(&request(method, path, Some("wrong"), body), &handler).status,
+                401
+            );
             for host in [None, Some("127.0.0.1"), Some("localhost:50000"), Some("evil.example:50000")] {
-                let ask =
-                    Request { host: host.map(str::to_owned), ..request(method, path, Some(&hex), body) };
-                assert_eq!(door.answer(&ask, &desk).status, 403, "{host:?}");
+                let ask = ControlRequest {
+                    host: host.map(str::to_owned),
+                    ..request(method, path, Some(&hex), body)
+                };
+                assert_eq!(authenticator.answer(&ask, &handler).status, 403, "{host:?}");
             }
-            let from_a_page = Request { has_origin: true, ..request(method, path, Some(&hex), body) };
-            assert_eq!(door.answer(&from_a_page, &desk).status, 403);
+            let from_a_page = ControlRequest { has_origin: true, ..request(method, path, Some(&hex), body) };
+            assert_eq!(authenticator.answer(&from_a_page, &handler).status, 403);
         }
-        assert_eq!(desk.0.load(Ordering::SeqCst), 0, "no refused request reached the desk");
+        assert_eq!(handler.0.load(Ordering::SeqCst), 0, "no refused request reached the handler");
     }
 
     #[test]
     fn each_route_takes_its_method_and_its_body_only() {
-        let (door, desk) = (door(), Counting::default());
-        let hex = door.token.hex();
+        let (authenticator, handler) = (authenticator(), Counting::default());
+        let hex = authenticator.token.hex();
         let deep = "[".repeat(10_000);
-        let status = |method, path, body| door.answer(&request(method, path, Some(&hex), body), &desk).status;
+        let status = |method, path, body| {
+            authenticator.answer(&request(method, path, Some(&hex), body), &handler).status
+        };
         assert_eq!(status("GET", wire::STATUS, ""), 200);
         assert_eq!(status("POST", wire::NUDGE, ""), 202);
         assert_eq!(status("POST", wire::DRAIN, "{}"), 200);
@@ -221,6 +231,6 @@ mod tests {
         assert_eq!(status("POST", wire::DRAIN, &deep), 400);
         assert_eq!(status("GET", "/", ""), 404);
         assert_eq!(status("GET", "/v1/status?token=x", ""), 404);
-        assert_eq!(desk.0.load(Ordering::SeqCst), 4);
+        assert_eq!(handler.0.load(Ordering::SeqCst), 4);
     }
 }

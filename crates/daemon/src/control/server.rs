@@ -8,7 +8,7 @@
 //! * an idle daemon spends nothing here: the accepting thread sleeps in the kernel.
 
 use super::http::{self, Parsed};
-use super::routes::{Answer, Desk, Door};
+use super::routes::{Authenticator, ControlAnswer, ControlHandler};
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::ops::RangeInclusive;
@@ -67,10 +67,15 @@ impl ControlServer {
     ///
     /// # Errors
     /// The accepting thread could not be started.
-    pub fn start(listener: TcpListener, door: Door, desk: Arc<dyn Desk>, limits: Limits) -> io::Result<Self> {
+    pub fn start(
+        listener: TcpListener,
+        authenticator: Authenticator,
+        handler: Arc<dyn ControlHandler>,
+        limits: Limits,
+    ) -> io::Result<Self> {
         let port = listener.local_addr()?.port();
         let closing = Arc::new(AtomicBool::new(false));
-        let shared = Arc::new(Shared { door, desk, limits, table: Mutex::default() });
+        let shared = Arc::new(Shared { authenticator, handler, limits, table: Mutex::default() });
         let seen_closing = Arc::clone(&closing);
         thread::Builder::new()
             .name("control".to_owned())
@@ -93,14 +98,14 @@ impl Drop for ControlServer {
 const STACK: usize = 256 * 1024;
 
 struct Shared {
-    door: Door,
-    desk: Arc<dyn Desk>,
+    authenticator: Authenticator,
+    handler: Arc<dyn ControlHandler>,
     limits: Limits,
-    table: Mutex<Table>,
+    table: Mutex<ConnectionTable>,
 }
 
 #[derive(Default)]
-struct Table {
+struct ConnectionTable {
     next_id: u64,
     /// In order of arrival.
     slots: Vec<Slot>,
@@ -113,7 +118,7 @@ struct Slot {
 }
 
 impl Shared {
-    fn table(&self) -> MutexGuard<'_, Table> {
+    fn table(&self) -> MutexGuard<'_, ConnectionTable> {
         // Every critical section leaves the table whole, so a poisoned lock still guards a good one.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -185,16 +190,16 @@ fn converse(mut stream: TcpStream, id: u64, shared: &Shared) -> io::Result<()> {
         let request = match read_request(&mut stream, &mut pending, shared.limits.patience)? {
             Some(Ok(request)) => request,
             Some(Err(why)) => {
-                let answer = Answer::error(why.status(), "request_malformed");
+                let answer = ControlAnswer::error(why.status(), "request_malformed");
                 stream.write_all(&http::render_response(answer.status, &answer.body, false))?;
                 return stream.shutdown(Shutdown::Both);
             }
             None => return Ok(()),
         };
-        if shared.door.is_authorised(&request) {
+        if shared.authenticator.is_authorised(&request) {
             shared.trust(id);
         }
-        let answer = shared.door.answer(&request, &*shared.desk);
+        let answer = shared.authenticator.answer(&request, &*shared.handler);
         let keep_alive = request.keep_alive && turn < shared.limits.requests;
         stream.write_all(&http::render_response(answer.status, &answer.body, keep_alive))?;
         if !keep_alive {
@@ -209,7 +214,7 @@ fn read_request(
     stream: &mut TcpStream,
     pending: &mut Vec<u8>,
     patience: Duration,
-) -> io::Result<Option<Result<http::Request, http::Invalid>>> {
+) -> io::Result<Option<Result<http::ControlRequest, http::Invalid>>> {
     let deadline = Instant::now() + patience;
     let mut chunk = Zeroizing::new([0; CHUNK_BYTES]);
     loop {

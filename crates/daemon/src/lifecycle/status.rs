@@ -5,7 +5,7 @@ use crate::control::client::{ControlClient, ControlError};
 use crate::control::file::{ControlFile, ControlFileError};
 use crate::control::wire::StatusReport;
 use crate::holder::Holder;
-use crate::start_rate_limit::{AutomaticStarts, RestartBudget};
+use crate::start_rate_limit::{AutomaticStarts, StartRateLimit};
 use crate::stop::{Stop, StopHistory};
 use contract::foreground::raw_path;
 use contract::{OrphanKind, OwnerRecord, Remedy};
@@ -104,7 +104,7 @@ pub fn observe_status(home: &Home) -> DaemonStatus {
         detail: None,
         remedy: None,
         stops: StopHistory::of(&home.daemon_dir()).read(),
-        automatic_starts: RestartBudget::of(&home.daemon_dir()).observe(Timestamp::now()),
+        automatic_starts: StartRateLimit::of(&home.daemon_dir()).observe(Timestamp::now()),
         log: home.daemon_log(),
     };
     if let OwnerReading::Readable(record) = &reading {

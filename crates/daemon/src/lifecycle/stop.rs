@@ -19,7 +19,7 @@ use system::process::{HandleError, ProcessHandle, Signal};
 
 /// Time for the daemon to answer.
 const ANSWER: Duration = Duration::from_secs(2);
-/// Time for a daemon that agreed: its farewell and a little more.
+/// Time for a daemon that agreed: its shutdown and a little more.
 const FAREWELL: Duration = Duration::from_secs(14);
 /// Time for a daemon that got a signal and may not be able to act on it.
 const SIGNALLED: Duration = Duration::from_secs(5);

@@ -1,12 +1,12 @@
 //! The protocol of lock, record and control file as a state machine: any number of daemons of one home,
 //! started, stopped, killed and checked in any order, while somebody removes files under them.
 //!
-//! A daemon is an `Ownership` in this process; killing it drops the lock and leaves its files.
+//! A daemon is an `DaemonOwnership` in this process; killing it drops the lock and leaves its files.
 #![cfg(unix)]
 
 use contract::{ForegroundIdentity, Scope};
 use daemon::control::proof::ControlToken;
-use daemon::ownership::{Claim, Ownership, Standing, TakeError};
+use daemon::ownership::{Claim, DaemonOwnership, OwnershipCheck, TakeError};
 use daemon::record::RunFacts;
 use daemon::stop::{StopHistory, StopReason};
 use gate::OwnerReading;
@@ -63,7 +63,7 @@ fn facts(home: &Home) -> RunFacts {
 struct Model {
     _directory: tempfile::TempDir,
     home: Home,
-    daemons: Vec<Ownership>,
+    daemons: Vec<DaemonOwnership>,
 }
 
 impl Model {
@@ -73,8 +73,8 @@ impl Model {
         Self { _directory: directory, home, daemons: Vec::new() }
     }
 
-    fn owners(&self) -> Vec<&Ownership> {
-        self.daemons.iter().filter(|daemon| daemon.observe_standing() == Standing::Owner).collect()
+    fn owners(&self) -> Vec<&DaemonOwnership> {
+        self.daemons.iter().filter(|daemon| daemon.observe_standing() == OwnershipCheck::Owner).collect()
     }
 
     fn apply(&mut self, step: Step) {
@@ -100,7 +100,7 @@ impl Model {
             }
             Step::Kill(index) if index < self.daemons.len() => drop(self.daemons.remove(index)),
             Step::Check(index) if index < self.daemons.len() => {
-                if self.daemons[index].observe_standing() == Standing::Owner {
+                if self.daemons[index].observe_standing() == OwnershipCheck::Owner {
                     self.daemons[index].restore_missing().expect("restored");
                     assert!(self.home.owner_record().exists() && self.home.control_file().exists());
                 } else {

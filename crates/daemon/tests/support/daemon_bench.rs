@@ -15,7 +15,7 @@ use daemon::control::client::ControlClient;
 use daemon::control::file::ControlFile;
 use daemon::control::wire::ShutdownCause;
 use daemon::doctor::{Treatment, orphan_daemons};
-use daemon::drain::{Drain, DrainOutcome, Pending, ScopeOnDisk, StopFlag};
+use daemon::drain::{Drain, DrainOutcome, PendingRows, ScopeOnDisk, StopFlag};
 use daemon::lifecycle;
 use daemon::nudge::follow_up;
 use daemon::run::{RunOptions, Startup, deliver, run};
@@ -136,8 +136,8 @@ impl FileDrain {
 }
 
 impl Drain for FileDrain {
-    fn observe_pending(&mut self) -> Pending {
-        if self.has("pending") { Pending::Rows } else { Pending::Nothing }
+    fn observe_pending(&mut self) -> PendingRows {
+        if self.has("pending") { PendingRows::Rows } else { PendingRows::Nothing }
     }
 
     fn observe_scope(&mut self) -> ScopeOnDisk {

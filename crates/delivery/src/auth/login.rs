@@ -11,7 +11,7 @@ use super::login_error::LoginError;
 use super::me::{GrantedLogin, plan_session, send_me};
 use super::oauth::OAuth;
 use crate::context::DeliveryContext;
-use crate::destination::{DestinationError, ServerAddress};
+use crate::destination::{ServerAddress, ServerAddressError};
 use crate::http::Bearer;
 use crate::probe::{Reachability, ask_health};
 use contract::{Scope, ServerUrl, server_url};
@@ -121,7 +121,7 @@ fn resolve_server(named: Option<&str>, config: &Config) -> Result<ServerUrl, Log
         (None, None) => return Err(LoginError::ServerUnset),
     };
     let invalid = |error| server_url::describe_invalid(subject, url, error);
-    Ok(ServerUrl::parse(url).map_err(|error| DestinationError::Invalid(invalid(error)))?)
+    Ok(ServerUrl::parse(url).map_err(|error| ServerAddressError::Invalid(invalid(error)))?)
 }
 
 fn store(

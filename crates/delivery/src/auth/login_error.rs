@@ -1,7 +1,7 @@
 //! Login errors: exit code and remedy of each.
 
 use super::oauth::OAuthFailure;
-use crate::destination::DestinationError;
+use crate::destination::ServerAddressError;
 use crate::http::{BadToken, SendError};
 use contract::{ExitCode, Fault, Remedy, exit};
 use identity::ConfigEditError;
@@ -15,7 +15,7 @@ pub enum LoginError {
     ServerUnset,
     /// The server's URL cannot be used.
     #[error(transparent)]
-    Destination(#[from] DestinationError),
+    Destination(#[from] ServerAddressError),
     /// Nothing answers there; no browser was opened.
     #[error("no server answers: {why}")]
     NoServer {
@@ -103,7 +103,7 @@ pub enum LoginError {
 impl LoginError {
     /// The stable code of a refusal, where there is one.
     pub fn code(&self) -> Option<&'static str> {
-        matches!(self, Self::ServerUnset | Self::Destination(DestinationError::Packaged(_)))
+        matches!(self, Self::ServerUnset | Self::Destination(ServerAddressError::Packaged(_)))
             .then_some(exit::SYNC_SERVER_UNSET)
     }
 

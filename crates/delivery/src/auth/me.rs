@@ -108,7 +108,7 @@ fn taken(mut token: Zeroizing<String>) -> Secret {
     Secret::new(std::mem::take(&mut *token))
 }
 
-fn plan_teams(teams: &[me::Team]) -> Vec<Team> {
+fn plan_teams(teams: &[me::AccountTeam]) -> Vec<Team> {
     teams
         .iter()
         .map(|team| Team {

@@ -1,6 +1,6 @@
 //! Classification of the answer to one artifact body.
 
-use super::{Category, RowRejection, ServerStop, ServerStopReason, Whole, Words, judge_whole};
+use super::{Category, ErrorText, RowRejection, ServerStop, ServerStopReason, Whole, judge_whole};
 use crate::http::HttpAnswer;
 use crate::http::documents::BodyStored;
 use contract::wire::body::{ALREADY_EXISTS, INDEX_ENTRY_NOT_FOUND, NAMESPACE_NOT_FOUND, STORED};
@@ -36,7 +36,7 @@ pub fn judge_body(answer: &HttpAnswer, content_hash: &str) -> BodyJudgement {
         }
         _ => {}
     }
-    let words = Words::of(answer);
+    let words = ErrorText::of(answer);
     let reject = |reason: &'static str, category: Category| {
         BodyJudgement::Rejected(RowRejection { reason, detail: words.sentence(answer.status), category })
     };

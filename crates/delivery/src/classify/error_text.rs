@@ -76,7 +76,7 @@ const KEYWORDS: &[(Category, &[&str])] = &[
 
 /// A refusal's words.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Words {
+pub struct ErrorText {
     envelope: ErrorEnvelope,
     /// The whole body, when it is JSON.
     body: Option<Value>,
@@ -84,7 +84,7 @@ pub struct Words {
     pub error: Option<String>,
 }
 
-impl Words {
+impl ErrorText {
     /// Reads the error text of an answer; none when it is not JSON.
     pub fn of(answer: &HttpAnswer) -> Self {
         let envelope = ErrorEnvelope::parse(answer.body()).unwrap_or_default();
@@ -180,8 +180,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn words(status: u16, body: Value) -> Words {
-        Words::of(&HttpAnswer::from_parts(status, None, body.to_string().into_bytes()))
+    fn words(status: u16, body: Value) -> ErrorText {
+        ErrorText::of(&HttpAnswer::from_parts(status, None, body.to_string().into_bytes()))
     }
 
     #[test]
@@ -215,7 +215,7 @@ mod tests {
         let structured = words(422, json!({"detail": [{"loc": ["body"], "msg": "no"}]}));
         assert!(structured.sentence(422).contains("\"msg\":\"no\""));
         assert_eq!(
-            Words::of(&HttpAnswer::from_parts(502, None, b"<html>".to_vec())).sentence(502),
+            ErrorText::of(&HttpAnswer::from_parts(502, None, b"<html>".to_vec())).sentence(502),
             "HTTP 502"
         );
     }

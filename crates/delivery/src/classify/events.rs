@@ -4,7 +4,7 @@
 //! the request; an id with two different answers counts as not answered; a single row is never split.
 
 use super::error_text::bounded;
-use super::{Category, RowRejection, ServerStop, Whole, Words, judge_whole, unusable};
+use super::{Category, ErrorText, RowRejection, ServerStop, Whole, judge_whole, unusable};
 use crate::http::HttpAnswer;
 use crate::http::documents::BatchResults;
 use contract::json::read_object;
@@ -63,7 +63,7 @@ pub fn judge_batch(ids: &[&str], answer: &HttpAnswer) -> BatchJudgement {
     if (200..300).contains(&answer.status) {
         return judge_results(ids, answer);
     }
-    let words = Words::of(answer);
+    let words = ErrorText::of(answer);
     let alone = |reason: &'static str, category: Category| {
         BatchJudgement::Refused(RowRejection { reason, detail: words.sentence(answer.status), category })
     };
@@ -149,7 +149,7 @@ fn merge(before: ItemVerdict, now: ItemVerdict) -> ItemVerdict {
 
 /// A 400 that names the rows it is about: those are parked and the others sent again without them.
 /// Rows are matched by id alone; positions are not believed. Nothing when it names none of ours.
-fn judge_details(ids: &[&str], words: &Words) -> Option<BatchJudgement> {
+fn judge_details(ids: &[&str], words: &ErrorText) -> Option<BatchJudgement> {
     let details = words.body()?.get("details")?;
     // A list, or a text that holds one.
     let parsed: Value;

@@ -25,7 +25,7 @@ mod tests;
 
 pub use bodies::{BodyJudgement, judge_body};
 pub(crate) use error_text::bounded;
-pub use error_text::{Category, Words};
+pub use error_text::{Category, ErrorText};
 pub use events::{BatchJudgement, ItemVerdict, judge_batch};
 
 use crate::http::{HttpAnswer, RetryAfter, SendError};
@@ -141,7 +141,7 @@ enum Whole {
     NotFound,
 }
 
-fn judge_whole(answer: &HttpAnswer, words: &Words) -> Whole {
+fn judge_whole(answer: &HttpAnswer, words: &ErrorText) -> Whole {
     let stop = |reason: ServerStopReason| ServerStop {
         reason,
         detail: words.sentence(answer.status),

@@ -6,7 +6,7 @@ use super::report::Failure;
 use super::sent::pack;
 use super::streak::Refused;
 use super::{DrainEnd, DrainRun, unix_now};
-use crate::classify::{BodyJudgement, Category, Words, judge_body};
+use crate::classify::{BodyJudgement, Category, ErrorText, judge_body};
 use crate::http::{HttpRequest, Payload};
 use contract::wire::body::{INDEX_ENTRY_NOT_FOUND, MAX_CONTENT_BYTES};
 use contract::wire::endpoint::PUSH_CONTENT;
@@ -66,7 +66,7 @@ impl DrainRun<'_> {
                 self.report.bodies.duplicate += 1;
             }
             BodyJudgement::Rejected(rejection) => {
-                let in_words = Words::of(&answer).is_in_words();
+                let in_words = ErrorText::of(&answer).is_in_words();
                 let (row, digest, name) = (body.row, body.digest, body.body.artifact_path.clone());
                 self.refuse(Kind::Body, Refused { row, digest, name, rejection, in_words })?;
             }

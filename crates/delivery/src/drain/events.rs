@@ -6,9 +6,9 @@ use super::sent::batch_spans;
 use super::streak::Refused;
 use super::{DrainEnd, DrainRun, unix_now};
 use crate::backoff::{plan_delay, random_fraction};
-use crate::classify::{BatchJudgement, Category, ItemVerdict, Words, judge_batch};
+use crate::classify::{BatchJudgement, Category, ErrorText, ItemVerdict, judge_batch};
 use crate::envelope::plan_outgoing;
-use crate::plan::{Pieces, Room};
+use crate::plan::{BatchSize, BatchSplitter};
 use contract::wire::batch::FRAME_BYTES;
 use preflight::consent_of;
 use queue::{BatchLimits, Kind, OutgoingEvent, RowBatch, RowDigest, RowId, RowOutcome, SentBytes};
@@ -69,7 +69,7 @@ impl DrainRun<'_> {
         }
         let sizes: Vec<usize> = ready.iter().map(|ready| ready.text.len()).collect();
         let room = self.pace.room();
-        let mut pieces = Pieces::plan(&sizes, room.events, room.bytes, FRAME_BYTES, 1);
+        let mut pieces = BatchSplitter::plan(&sizes, room.events, room.bytes, FRAME_BYTES, 1);
         while let Some(piece) = pieces.next_piece() {
             let bytes =
                 FRAME_BYTES + piece.iter().filter_map(|at| sizes.get(*at)).sum::<usize>() + piece.len() - 1;
@@ -89,7 +89,7 @@ impl DrainRun<'_> {
                 }
                 BatchJudgement::Split { too_large, limits } => {
                     if too_large {
-                        self.pace.shrink(Room { events: piece.len(), bytes }, limits);
+                        self.pace.shrink(BatchSize { events: piece.len(), bytes }, limits);
                     }
                     pieces.split(&piece);
                 }
@@ -130,7 +130,7 @@ impl DrainRun<'_> {
                 self.pace.grow();
             }
         }
-        Ok(Answered { judgement, in_words: Words::of(&answer).is_in_words(), packed: body })
+        Ok(Answered { judgement, in_words: ErrorText::of(&answer).is_in_words(), packed: body })
     }
 
     /// Records the verdicts in one transaction; returns the positions to send again.

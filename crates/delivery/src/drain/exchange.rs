@@ -2,7 +2,7 @@
 
 use super::sent::{question_of, read_states};
 use super::{DrainEnd, DrainRun, unix_now};
-use crate::classify::{ServerStop, ServerStopReason, Words, judge_silence};
+use crate::classify::{ErrorText, ServerStop, ServerStopReason, judge_silence};
 use crate::http::documents::HealthDocument;
 use crate::http::{HttpAnswer, HttpRequest, Payload};
 use crate::plan::read_health_limits;
@@ -76,7 +76,7 @@ impl DrainRun<'_> {
         let answer =
             self.exchange(HttpRequest { team: Some(&team_id), receipts, ..HttpRequest::get(SYNC_HEALTH) })?;
         let stop = |reason| {
-            let detail = Words::of(&answer).sentence(answer.status);
+            let detail = ErrorText::of(&answer).sentence(answer.status);
             Err(DrainEnd::Server(ServerStop { reason, detail, asked: crate::classify::asked(&answer) }))
         };
         match answer.status {

@@ -8,7 +8,7 @@ use contract::wire::IngressLimits;
 
 /// How much one batch may hold now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct BatchSize {
     /// Most rows.
     pub events: usize,
     /// Most bytes of the encoded batch. A single larger row is sent alone.
@@ -19,20 +19,20 @@ pub struct Room {
 #[derive(Clone, Debug)]
 pub struct BatchSizing {
     limits: RequestLimits,
-    room: Room,
+    room: BatchSize,
     /// The smallest batch that was refused as too large, in either dimension.
-    refused: Option<Room>,
+    refused: Option<BatchSize>,
 }
 
 impl BatchSizing {
     /// Starts with all that the limits allow.
     pub fn new(limits: RequestLimits) -> Self {
-        let room = Room { events: limits.events.max(1), bytes: limits.bytes.max(1) };
+        let room = BatchSize { events: limits.events.max(1), bytes: limits.bytes.max(1) };
         Self { limits, room, refused: None }
     }
 
     /// How much the next batch may hold.
-    pub fn room(&self) -> Room {
+    pub fn room(&self) -> BatchSize {
         self.room
     }
 
@@ -44,7 +44,7 @@ impl BatchSizing {
     /// Limits that the server advertises: from now on a batch may be as large as they allow.
     pub fn learn(&mut self, advertised: IngressLimits) {
         self.limits.learn(advertised);
-        self.room = Room { events: self.limits.events, bytes: self.limits.bytes };
+        self.room = BatchSize { events: self.limits.events, bytes: self.limits.bytes };
         self.clamp();
     }
 
@@ -56,24 +56,24 @@ impl BatchSizing {
     }
 
     /// A batch of `sent` was refused as too large; the answer may have named the limits.
-    pub fn shrink(&mut self, sent: Room, advertised: IngressLimits) {
+    pub fn shrink(&mut self, sent: BatchSize, advertised: IngressLimits) {
         self.limits.learn(advertised);
         let refused = self.refused.unwrap_or(sent);
         self.refused =
-            Some(Room { events: refused.events.min(sent.events), bytes: refused.bytes.min(sent.bytes) });
-        self.room = Room { events: (sent.events / 2).max(1), bytes: (sent.bytes / 2).max(1) };
+            Some(BatchSize { events: refused.events.min(sent.events), bytes: refused.bytes.min(sent.bytes) });
+        self.room = BatchSize { events: (sent.events / 2).max(1), bytes: (sent.bytes / 2).max(1) };
         self.clamp();
     }
 
     fn clamp(&mut self) {
         let below = |refused: usize| refused.saturating_sub(1).max(1);
-        let ceiling =
-            self.refused.map_or(Room { events: self.limits.events, bytes: self.limits.bytes }, |refused| {
-                Room {
-                    events: below(refused.events).min(self.limits.events),
-                    bytes: below(refused.bytes).min(self.limits.bytes),
-                }
-            });
+        let ceiling = self.refused.map_or(
+            BatchSize { events: self.limits.events, bytes: self.limits.bytes },
+            |refused| BatchSize {
+                events: below(refused.events).min(self.limits.events),
+                bytes: below(refused.bytes).min(self.limits.bytes),
+            },
+        );
         self.room.events = self.room.events.min(ceiling.events).max(1);
         self.room.bytes = self.room.bytes.min(ceiling.bytes).max(1);
     }
@@ -93,19 +93,19 @@ mod tests {
     #[test]
     fn batch_size_halves_on_413_and_grows_below_the_refusal() {
         let mut pace = pace(1000, 100_000);
-        pace.shrink(Room { events: 1000, bytes: 80_000 }, IngressLimits::default());
-        assert_eq!(pace.room(), Room { events: 500, bytes: 40_000 });
+        pace.shrink(BatchSize { events: 1000, bytes: 80_000 }, IngressLimits::default());
+        assert_eq!(pace.room(), BatchSize { events: 500, bytes: 40_000 });
         for _ in 0..20 {
             pace.grow();
         }
-        assert_eq!(pace.room(), Room { events: 999, bytes: 79_999 });
+        assert_eq!(pace.room(), BatchSize { events: 999, bytes: 79_999 });
     }
 
     #[test]
     fn limits_named_in_the_refusal_hold_at_once() {
         let mut pace = pace(1000, 100_000);
         let named = crate::plan::read_limits(&json!({"max_events_per_batch": 10}));
-        pace.shrink(Room { events: 1000, bytes: 80_000 }, named);
+        pace.shrink(BatchSize { events: 1000, bytes: 80_000 }, named);
         assert_eq!(pace.room().events, 10);
     }
 
@@ -117,14 +117,14 @@ mod tests {
             steps in prop::collection::vec(prop::option::of((1usize..3000, 1usize..500_000)), 0..40),
         ) {
             let mut pace = pace(events, bytes);
-            let mut refused: Vec<Room> = Vec::new();
+            let mut refused: Vec<BatchSize> = Vec::new();
             for step in steps {
                 match step {
                     None => pace.grow(),
                     Some((events, bytes)) => {
                         // What is sent fits into the room, but for a single larger row.
                         let room = pace.room();
-                        let sent = Room { events: events.min(room.events), bytes: if events == 1 { bytes } else { bytes.min(room.bytes) } };
+                        let sent = BatchSize { events: events.min(room.events), bytes: if events == 1 { bytes } else { bytes.min(room.bytes) } };
                         pace.shrink(sent, IngressLimits::default());
                         refused.push(sent);
                     }

@@ -1,9 +1,9 @@
-//! Pieces of one batch that are still to be sent, in order.
+//! BatchSplitter of one batch that are still to be sent, in order.
 //!
 //! A refused piece is split in two, first half first, so that after any number of refusals the rows
 //! still go out first in, first out; a single row is never split. Holds positions, not rows.
 //!
-//! Invariant (progress): every call of [`Pieces::split`] makes pieces strictly smaller and every other
+//! Invariant (progress): every call of [`BatchSplitter::split`] makes pieces strictly smaller and every other
 //! answer removes the piece, so at most `2 n` pieces are ever handed out for `n` rows, plus one for
 //! each row that an answer singled out.
 
@@ -11,11 +11,11 @@ use std::collections::VecDeque;
 
 /// Positions into a batch, grouped into requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pieces {
+pub struct BatchSplitter {
     waiting: VecDeque<Vec<usize>>,
 }
 
-impl Pieces {
+impl BatchSplitter {
     /// The whole batch as consecutive pieces that each fit: `sizes` are the encoded sizes of the rows,
     /// `events` and `bytes` what one request may hold, `overhead` what the request costs beyond its rows
     /// and `separator` what each further row adds. A row larger than `bytes` is sent alone.
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_bad_row_is_found_in_order() {
-        let mut pieces = Pieces::plan(&[1; 8], 8, 1000, 0, 0);
+        let mut pieces = BatchSplitter::plan(&[1; 8], 8, 1000, 0, 0);
         let mut sent = Vec::new();
         let mut parked = Vec::new();
         while let Some(piece) = pieces.next_piece() {
@@ -100,7 +100,7 @@ mod tests {
             sizes in prop::collection::vec(1usize..400, 0..60), events in 1usize..20, bytes in 1usize..1000,
         ) {
             let (overhead, separator) = (14, 2);
-            let mut pieces = Pieces::plan(&sizes, events, bytes, overhead, separator);
+            let mut pieces = BatchSplitter::plan(&sizes, events, bytes, overhead, separator);
             let mut all = Vec::new();
             while let Some(piece) = pieces.next_piece() {
                 prop_assert!(!piece.is_empty() && piece.len() <= events);
@@ -114,7 +114,7 @@ mod tests {
         /// Bisecting ends, decides every row once, in order, and singles out exactly the bad ones.
         #[test]
         fn bisecting_ends_and_singles_out_exactly_the_bad_rows(bad in prop::collection::vec(any::<bool>(), 0..200)) {
-            let mut pieces = Pieces::plan(&vec![1; bad.len()], 200, usize::MAX, 0, 0);
+            let mut pieces = BatchSplitter::plan(&vec![1; bad.len()], 200, usize::MAX, 0, 0);
             let (mut decided, mut parked, mut requests) = (Vec::new(), Vec::new(), 0);
             while let Some(piece) = pieces.next_piece() {
                 requests += 1;

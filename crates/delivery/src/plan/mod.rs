@@ -4,6 +4,6 @@ mod batch_sizing;
 mod batch_splitter;
 mod limits;
 
-pub use batch_sizing::{BatchSizing, Room};
-pub use batch_splitter::Pieces;
+pub use batch_sizing::{BatchSize, BatchSizing};
+pub use batch_splitter::BatchSplitter;
 pub use limits::{RequestLimits, read_health_limits, read_limits};

@@ -2,7 +2,7 @@
 //! nothing, with every comment and unknown key kept. A file that does not parse is refused, never
 //! replaced.
 
-use super::{CAPTURED_SINCE, Config, ConfigError, FOUND_SINCE, Key, NO_PROJECT, project_key};
+use super::{CAPTURED_SINCE, Config, ConfigError, ConfigKey, FOUND_SINCE, NO_PROJECT, project_key};
 use crate::home::Home;
 use crate::privacy::{narrow_directories, privacy_fault};
 use contract::{Fault, Start};
@@ -93,13 +93,13 @@ impl ConfigEdit {
     }
 
     /// Sets `key` to a value in normal form.
-    pub fn set(&mut self, key: Key, value: Value) {
+    pub fn set(&mut self, key: ConfigKey, value: Value) {
         let (table, leaf) = key.path();
         set(self.document.as_table_mut(), &[table, leaf], value);
     }
 
     /// Removes `key`; returns whether it was set. Comments stay, also one behind the value.
-    pub fn unset(&mut self, key: Key) -> bool {
+    pub fn unset(&mut self, key: ConfigKey) -> bool {
         let text = self.text();
         let Some(after) = without(&text, key) else {
             let (table, leaf) = key.path();
@@ -204,7 +204,7 @@ fn parsed(text: &str) -> Result<(String, DocumentMut), TomlError> {
 
 /// `text` without the lines of `key`; a comment behind its value stays as a line of its own. None when the
 /// key is not set, or is part of an inline table.
-fn without(text: &str, key: Key) -> Option<String> {
+fn without(text: &str, key: ConfigKey) -> Option<String> {
     let document = Document::parse(text).ok()?;
     let (table, leaf) = key.path();
     let (name, item) = document.get(table)?.as_table()?.get_key_value(leaf)?;
@@ -320,7 +320,7 @@ mod tests {
         for (before, expected) in cases {
             let (_directory, home) = home_with(Some(before));
             let after = edit(&home, |edit| {
-                assert_eq!(edit.unset(Key::Hosted), before.contains("hosted"), "{before}");
+                assert_eq!(edit.unset(ConfigKey::Hosted), before.contains("hosted"), "{before}");
             });
             assert_eq!(after.replace("{x", "{ x").replace("{  x", "{ x"), expected, "{before}");
         }
@@ -331,15 +331,15 @@ mod tests {
         let before = "[sync]\nmax_queue_size = \"many\" # rows\nhosted = true\n";
         let (_directory, home) = home_with(Some(before));
         ConfigEdit::begin(&home).expect_err("an invalid value");
-        let value = Key::MaxQueueSize.normal_form("5000").expect("a number");
+        let value = ConfigKey::MaxQueueSize.normal_form("5000").expect("a number");
         let mut edit = ConfigEdit::begin_repair(&home).expect("TOML");
-        edit.set(Key::MaxQueueSize, value);
+        edit.set(ConfigKey::MaxQueueSize, value);
         edit.commit().expect("committed");
         let after = fs::read_to_string(home.config_file()).expect("a config");
         assert_eq!(after, before.replace("\"many\"", "5000"));
         fs::write(home.config_file(), before).expect("a config");
         let mut edit = ConfigEdit::begin_repair(&home).expect("TOML");
-        edit.unset(Key::Hosted);
+        edit.unset(ConfigKey::Hosted);
         edit.commit().expect_err("the invalid value is still there");
         assert_eq!(fs::read_to_string(home.config_file()).expect("a config"), before);
     }

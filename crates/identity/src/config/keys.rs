@@ -1,6 +1,6 @@
 //! The settings of `config.toml` that `spec-kitty config` edits: names, normal forms and defaults.
 //!
-//! One list, [`Key::ALL`]. The consent tables are edited by `sync opt-in` and `sync opt-out`.
+//! One list, [`ConfigKey::ALL`]. The consent tables are edited by `sync opt-in` and `sync opt-out`.
 
 use super::{BackgroundDaemon, Config, ConfigError, Position};
 use crate::home::Home;
@@ -12,7 +12,7 @@ use toml_edit::{Document, Key as TomlKey, TableLike, Value};
 
 /// A setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Key {
+pub enum ConfigKey {
     /// The hosted-sync switch.
     Hosted,
     /// The server that rows are sent to.
@@ -31,7 +31,7 @@ pub enum Key {
     Python,
 }
 
-impl Key {
+impl ConfigKey {
     /// All of them, in the order of a list.
     pub const ALL: [Self; 8] = [
         Self::Hosted,
@@ -145,7 +145,7 @@ impl Key {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidValue {
     /// The setting.
-    pub key: Key,
+    pub key: ConfigKey,
     /// The given value.
     pub value: String,
 }
@@ -164,7 +164,7 @@ impl std::error::Error for InvalidValue {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
     /// The setting.
-    pub key: Key,
+    pub key: ConfigKey,
     /// The value in force; none when it is not set and has no default.
     pub value: Option<String>,
     /// Whether the file sets it.
@@ -204,7 +204,7 @@ pub fn read_settings(home: &Home) -> Result<(Vec<Setting>, Vec<UnknownKey>), Fau
             .is_some_and(|table| table.contains_key(leaf))
     };
     let settings =
-        Key::ALL.into_iter().map(|key| Setting { key, value: key.value_in(&config), is_set: is_set(key) });
+        ConfigKey::ALL.into_iter().map(|key| Setting { key, value: key.value_in(&config), is_set: is_set(key) });
     let sync = document.get("sync").and_then(|sync| sync.as_table_like());
     let unknown = sync.map(|sync| unknown_keys(&text, sync)).unwrap_or_default();
     Ok((settings.collect(), unknown))
@@ -222,7 +222,7 @@ fn unknown_keys(text: &str, sync: &dyn TableLike) -> Vec<UnknownKey> {
         unknown.push(UnknownKey { name, line });
     };
     for (name, item) in sync.iter() {
-        let known = Key::ALL.iter().any(|key| key.path() == ("sync", name));
+        let known = ConfigKey::ALL.iter().any(|key| key.path() == ("sync", name));
         if CONSENT_TABLES.contains(&name) {
             for (project, decision) in item.as_table_like().into_iter().flat_map(|table| table.iter()) {
                 let Some(decision) = decision.as_table_like() else { continue };
@@ -261,7 +261,7 @@ fn normal_host(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn normal(key: Key, text: &str) -> Option<String> {
+    fn normal(key: ConfigKey, text: &str) -> Option<String> {
         let value = key.normal_form(text).ok()?;
         Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
     }
@@ -269,23 +269,23 @@ mod tests {
     #[test]
     fn values_are_stored_in_normal_form_or_refused() {
         let cases = [
-            (Key::Hosted, " On ", Some("true")),
-            (Key::Hosted, "false", Some("false")),
-            (Key::Hosted, "maybe", None),
-            (Key::Hosted, "", None),
-            (Key::ServerUrl, " HTTPS://Example.INVALID:443/ ", Some("https://example.invalid")),
-            (Key::ServerUrl, "example.invalid", None),
-            (Key::TokenHost, "Auth.Example.INVALID", Some("auth.example.invalid")),
-            (Key::TokenHost, "[::1]:8470", Some("[::1]:8470")),
-            (Key::TokenHost, "a b", None),
-            (Key::TokenHost, "user@host", None),
-            (Key::TokenHost, "host/path", None),
-            (Key::TokenHost, "", None),
-            (Key::MaxQueueSize, " 5000 ", Some("5000")),
-            (Key::MaxQueueSize, "-1", None),
-            (Key::MaxQueueSize, "1.5", None),
-            (Key::BackgroundDaemon, "MANUAL", Some("manual")),
-            (Key::BackgroundDaemon, "never", None),
+            (ConfigKey::Hosted, " On ", Some("true")),
+            (ConfigKey::Hosted, "false", Some("false")),
+            (ConfigKey::Hosted, "maybe", None),
+            (ConfigKey::Hosted, "", None),
+            (ConfigKey::ServerUrl, " HTTPS://Example.INVALID:443/ ", Some("https://example.invalid")),
+            (ConfigKey::ServerUrl, "example.invalid", None),
+            (ConfigKey::TokenHost, "Auth.Example.INVALID", Some("auth.example.invalid")),
+            (ConfigKey::TokenHost, "[::1]:8470", Some("[::1]:8470")),
+            (ConfigKey::TokenHost, "a b", None),
+            (ConfigKey::TokenHost, "user@host", None),
+            (ConfigKey::TokenHost, "host/path", None),
+            (ConfigKey::TokenHost, "", None),
+            (ConfigKey::MaxQueueSize, " 5000 ", Some("5000")),
+            (ConfigKey::MaxQueueSize, "-1", None),
+            (ConfigKey::MaxQueueSize, "1.5", None),
+            (ConfigKey::BackgroundDaemon, "MANUAL", Some("manual")),
+            (ConfigKey::BackgroundDaemon, "never", None),
         ];
         for (key, text, expected) in cases {
             assert_eq!(normal(key, text).as_deref(), expected, "{} {text:?}", key.name());
@@ -294,15 +294,15 @@ mod tests {
 
     #[test]
     fn every_key_is_read_by_the_configuration() {
-        for key in Key::ALL {
-            assert_eq!(Key::parse(key.name()), Some(key));
+        for key in ConfigKey::ALL {
+            assert_eq!(ConfigKey::parse(key.name()), Some(key));
             let text = match key {
-                Key::Hosted => "true",
-                Key::ServerUrl | Key::TokenHost => "https://h.invalid",
-                Key::MaxQueueSize | Key::KeepSentDays | Key::KeepSentMib => "7",
-                Key::BackgroundDaemon => "manual",
-                Key::Python if cfg!(windows) => r"C:\py\spec-kitty.exe",
-                Key::Python => "/opt/py/bin/spec-kitty",
+                ConfigKey::Hosted => "true",
+                ConfigKey::ServerUrl | ConfigKey::TokenHost => "https://h.invalid",
+                ConfigKey::MaxQueueSize | ConfigKey::KeepSentDays | ConfigKey::KeepSentMib => "7",
+                ConfigKey::BackgroundDaemon => "manual",
+                ConfigKey::Python if cfg!(windows) => r"C:\py\spec-kitty.exe",
+                ConfigKey::Python => "/opt/py/bin/spec-kitty",
             };
             let value = key.normal_form(text).expect("a value");
             let (table, leaf) = key.path();

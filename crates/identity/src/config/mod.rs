@@ -25,7 +25,7 @@ mod keys;
 
 pub use contract::{Consent, Start};
 pub use edit::{ConfigEdit, ConfigEditError};
-pub use keys::{InvalidValue, Key, Setting, UnknownKey, read_settings};
+pub use keys::{ConfigKey, InvalidValue, Setting, UnknownKey, read_settings};
 
 use crate::home::Home;
 use crate::privacy::privacy_fault;
@@ -98,19 +98,19 @@ pub struct Config {
 /// The explicit decisions about projects, repositories and checkouts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Switches {
-    projects: BTreeMap<String, Decision>,
-    checkouts: BTreeMap<String, Decision>,
-    repositories: BTreeMap<String, Decision>,
+    projects: BTreeMap<String, ConsentDecision>,
+    checkouts: BTreeMap<String, ConsentDecision>,
+    repositories: BTreeMap<String, ConsentDecision>,
 }
 
 /// One recorded decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Decision {
+enum ConsentDecision {
     In(Start),
     Out,
 }
 
-impl Decision {
+impl ConsentDecision {
     /// Of two spellings of one name the opt-out counts, and the later start.
     fn stricter(self, other: Self) -> Self {
         match (self, other) {
@@ -192,8 +192,8 @@ impl Config {
         let checkout = || checkouts.get(checkout?.to_str()?);
         let repository = || repositories.get(repo_slug?);
         match project.or_else(checkout).or_else(repository) {
-            Some(Decision::In(start)) => Consent::OptedIn(*start),
-            Some(Decision::Out) => Consent::OptedOut,
+            Some(ConsentDecision::In(start)) => Consent::OptedIn(*start),
+            Some(ConsentDecision::Out) => Consent::OptedOut,
             None => Consent::Unset,
         }
     }
@@ -367,7 +367,7 @@ impl Reader<'_> {
         sync: &dyn TableLike,
         key: &str,
         name_of: fn(&str) -> String,
-    ) -> Result<BTreeMap<String, Decision>, ConfigError> {
+    ) -> Result<BTreeMap<String, ConsentDecision>, ConfigError> {
         let mut switches = BTreeMap::new();
         let Some(item) = sync.get(key) else { return Ok(switches) };
         for (name, entry) in self.table(&format!("sync.{key}"), item)?.iter() {
@@ -379,13 +379,13 @@ impl Reader<'_> {
                 .ok_or_else(|| self.error(enabled, format!("`{}.enabled` is not a boolean", path())))?;
             let decision = if enabled {
                 let start = |key| self.instant(table, key, &path());
-                Decision::In(Start { captured: start(CAPTURED_SINCE)?, found: start(FOUND_SINCE)? })
+                ConsentDecision::In(Start { captured: start(CAPTURED_SINCE)?, found: start(FOUND_SINCE)? })
             } else {
-                Decision::Out
+                ConsentDecision::Out
             };
             switches
                 .entry(name_of(name))
-                .and_modify(|known: &mut Decision| *known = known.stricter(decision))
+                .and_modify(|known: &mut ConsentDecision| *known = known.stricter(decision))
                 .or_insert(decision);
         }
         Ok(switches)

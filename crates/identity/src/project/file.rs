@@ -4,7 +4,7 @@
 //! edited by lines and the result is read back; a layout in which that fails is refused with the lines to add
 //! by hand.
 
-use super::{Derived, ProjectError, canonical_uuid};
+use super::{GeneratedIdentity, ProjectError, canonical_uuid};
 use serde::Deserialize;
 use std::fs;
 use std::io::{self, Write};
@@ -32,14 +32,14 @@ pub struct RecordedIdentity {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Document {
-    project: Option<Section>,
+struct ProjectFile {
+    project: Option<ProjectSection>,
 }
 
 /// Read as text whatever it looks like: a node id of digits stays the text it is.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Section {
+struct ProjectSection {
     uuid: Option<String>,
     slug: Option<String>,
     node_id: Option<String>,
@@ -61,9 +61,9 @@ pub(super) fn read_text(path: &Path) -> Result<Option<String>, ProjectError> {
 /// Parses the file; the error names the fault and its place.
 pub(super) fn parse(text: &str) -> Result<RecordedIdentity, String> {
     let options = serde_saphyr::options! { with_snippet: false };
-    let document: Document = serde_saphyr::from_str_with_options(text, options)
+    let document: ProjectFile = serde_saphyr::from_str_with_options(text, options)
         .map_err(|error| format!("is not a project configuration: {}", one_line(&error.to_string())))?;
-    let Section { uuid, slug, node_id, build_id, repo_slug } = document.project.unwrap_or_default();
+    let ProjectSection { uuid, slug, node_id, build_id, repo_slug } = document.project.unwrap_or_default();
     let set = |value: Option<String>| value.filter(|value| !value.is_empty());
     let uuid = set(uuid)
         .map(|uuid| {
@@ -86,7 +86,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// Adds the missing parts of `derived` to the file at `path`.
-pub(super) fn fill_in(path: &Path, derived: &Derived) -> Result<(), ProjectError> {
+pub(super) fn fill_in(path: &Path, derived: &GeneratedIdentity) -> Result<(), ProjectError> {
     let before = read_text(path)?;
     let text = before.as_deref().unwrap_or_default();
     let malformed = |problem| ProjectError::Malformed { path: path.to_path_buf(), problem };

@@ -136,7 +136,7 @@ impl ProjectIdentity {
         let _lock = lock_file
             .map(|path| FileLock::acquire_in_repository(&path, PATIENCE, "the project identity"))
             .transpose()?;
-        let derived = Derived::new(root, git, machine, environment);
+        let derived = GeneratedIdentity::new(root, git, machine, environment);
         file::fill_in(&config_file(root), &derived)?;
         Self::read(root)?.complete(git).ok_or_else(|| ProjectError::ByHand {
             path: config_file(root),
@@ -164,14 +164,14 @@ fn is_repo_slug(text: &str) -> bool {
 }
 
 /// Generated values for a file without an identity.
-struct Derived {
+struct GeneratedIdentity {
     uuid: String,
     slug: String,
     node_id: String,
     build_id: String,
 }
 
-impl Derived {
+impl GeneratedIdentity {
     fn new(root: &Path, git: Option<&GitFacts>, machine: &Machine, environment: &Environment) -> Self {
         let origin = git.and_then(|git| git.origin_url.as_deref()).map(git::project_slug);
         let directory = || root.file_name().map(|name| git::slug(&name.to_string_lossy()));

@@ -34,9 +34,9 @@ pub(super) struct Cipher {
 /// The last key that this process derived, with its inputs. A daemon opens the session before every drain;
 /// another derivation would cost tens of milliseconds and 16 MiB each time. A process that can read this
 /// memory can also derive the key from host name, user id and salt.
-static LAST: Mutex<Option<Derived>> = Mutex::new(None);
+static LAST: Mutex<Option<CachedKey>> = Mutex::new(None);
 
-struct Derived {
+struct CachedKey {
     password: Zeroizing<String>,
     salt: [u8; SALT_BYTES],
     key: Key,
@@ -55,7 +55,7 @@ impl Cipher {
             return Ok(Self { key: last.key.clone() });
         }
         let key = Self::derive_key(&password, salt)?;
-        *remembered() = Some(Derived { password, salt: *salt, key: key.clone() });
+        *remembered() = Some(CachedKey { password, salt: *salt, key: key.clone() });
         Ok(Self { key })
     }
 
@@ -72,17 +72,17 @@ impl Cipher {
     }
 
     /// The plaintext of `envelope`; none when this is not its key or it was altered.
-    pub(super) fn open(&self, envelope: &Envelope) -> Result<Option<Zeroizing<Vec<u8>>>, SessionError> {
+    pub(super) fn open(&self, envelope: &SealedSession) -> Result<Option<Zeroizing<Vec<u8>>>, SessionError> {
         let plaintext = self.aead()?.decrypt(&Nonce::from(envelope.nonce), envelope.ciphertext.as_slice());
         Ok(plaintext.ok().map(Zeroizing::new))
     }
 
     /// Encrypts `plaintext` under a fresh nonce.
-    pub(super) fn seal(&self, plaintext: &[u8]) -> Result<Envelope, SessionError> {
+    pub(super) fn seal(&self, plaintext: &[u8]) -> Result<SealedSession, SessionError> {
         let nonce = random::<NONCE_BYTES>().map_err(SessionError::Random)?;
         let ciphertext =
             self.aead()?.encrypt(&Nonce::from(nonce), plaintext).map_err(|_| SessionError::Cipher)?;
-        Ok(Envelope { nonce, ciphertext })
+        Ok(SealedSession { nonce, ciphertext })
     }
 }
 
@@ -94,12 +94,12 @@ pub(super) fn random<const N: usize>() -> io::Result<[u8; N]> {
 }
 
 /// The content of `session.json`.
-pub(super) struct Envelope {
+pub(super) struct SealedSession {
     nonce: [u8; NONCE_BYTES],
     ciphertext: Vec<u8>,
 }
 
-impl Envelope {
+impl SealedSession {
     /// Parses the file. Errors never repeat its content: a version 1 file holds the tokens in clear.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, SessionError> {
         let map: BTreeMap<String, &RawValue> =
@@ -114,8 +114,8 @@ impl Envelope {
         };
         let nonce = hex("nonce").and_then(|nonce| nonce.try_into().ok());
         Ok(Self {
-            nonce: nonce.ok_or(SessionError::Envelope("nonce"))?,
-            ciphertext: hex("ciphertext").ok_or(SessionError::Envelope("ciphertext"))?,
+            nonce: nonce.ok_or(SessionError::SealedSession("nonce"))?,
+            ciphertext: hex("ciphertext").ok_or(SessionError::SealedSession("ciphertext"))?,
         })
     }
 

@@ -103,7 +103,7 @@ pub enum SessionError {
     Version(Option<i64>),
     /// A key of the envelope.
     #[error("key `{0}` is missing or not hexadecimal")]
-    Envelope(&'static str),
+    SealedSession(&'static str),
     /// The salt is gone.
     #[error("cannot be decrypted: its salt, session.salt, is missing")]
     SaltMissing,

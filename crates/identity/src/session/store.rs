@@ -4,7 +4,7 @@
 //! reader needs no lock and sees either the old file or the new one. A reader that sees a new salt with an old
 //! file reads again before it reports a fault.
 
-use super::cipher::{Cipher, Envelope, SALT_BYTES, random};
+use super::cipher::{Cipher, SALT_BYTES, SealedSession, random};
 use super::{Session, SessionError, content};
 use crate::config::Config;
 use crate::home::Home;
@@ -123,7 +123,7 @@ impl SessionStore {
 
     /// Decrypts `file`. Derives the key: tens of milliseconds.
     pub(crate) fn decrypt(&self, file: &SessionFile) -> Result<Session, SessionError> {
-        let envelope = Envelope::parse(&file.bytes)?;
+        let envelope = SealedSession::parse(&file.bytes)?;
         let salt = self.read_salt()?.ok_or(SessionError::SaltMissing)?;
         let plaintext = Cipher::derive(&self.machine, &salt)?.open(&envelope)?;
         let plaintext =

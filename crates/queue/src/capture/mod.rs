@@ -18,7 +18,7 @@ mod witness;
 pub(crate) use prepared::{Belongs, Made, make_pending};
 pub(crate) use settle::{is_proven_row, parked_witness, settle};
 pub use witness::LogsElsewhere;
-pub(crate) use witness::Testimony;
+pub(crate) use witness::WriteEvidence;
 
 use crate::busy_timeout;
 use crate::consent::Place;

@@ -7,7 +7,7 @@ use crate::origin::{self, PlaceId};
 use crate::parked::{Parking, park_values, reason};
 use crate::row::{Content, Kind, RowDigest};
 use crate::store::{Abort, now, now_seconds};
-use crate::waiting::{self, BodyProgress, Bond, PendingEvent, Queueing};
+use crate::waiting::{self, Binding, BodyProgress, PendingEvent, Queueing};
 use contract::wire::ArtifactBody;
 use contract::wire::body::BODY_KEY_COLUMNS;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
@@ -247,17 +247,17 @@ pub(crate) fn make_pending(
                 retry_count: 0,
                 coalesce_key: text("coalesce_key"),
             };
-            let bond = Bond { place, hold, digest };
-            if coalesce(tx, &event, bond)? {
+            let binding = Binding { place, hold, digest };
+            if coalesce(tx, &event, binding)? {
                 return Ok(Made::Coalesced);
             }
-            Ok(if queueing.event(&event, bond)? { Made::Event } else { Made::Known })
+            Ok(if queueing.event(&event, binding)? { Made::Event } else { Made::Known })
         }
         Some(Kind::Body) => {
             let Some(body) = body_of(head, payload) else { return Ok(Made::Unfit) };
-            let bond = Bond { place, hold, digest: RowDigest::of_body(&body) };
+            let binding = Binding { place, hold, digest: RowDigest::of_body(&body) };
             let progress = BodyProgress { created_at: now(), ..BodyProgress::default() };
-            Ok(if queueing.body(&body, progress, bond)? { Made::Body } else { Made::Known })
+            Ok(if queueing.body(&body, progress, binding)? { Made::Body } else { Made::Known })
         }
         None => Ok(Made::Unfit),
     }
@@ -290,7 +290,7 @@ fn next_timestamp(tx: &Transaction<'_>) -> rusqlite::Result<i64> {
 
 /// Puts a disposable event in the place of an older one of its key, if that one was captured in the same
 /// place and never attempted. Its id, its content and its time change; its position in the table stays.
-fn coalesce(tx: &Transaction<'_>, event: &PendingEvent<'_>, bond: Bond) -> Result<bool, Abort> {
+fn coalesce(tx: &Transaction<'_>, event: &PendingEvent<'_>, binding: Binding) -> Result<bool, Abort> {
     let Some(key) = event.coalesce_key else { return Ok(false) };
     let older: Option<i64> = tx
         .prepare_cached(
@@ -298,7 +298,7 @@ fn coalesce(tx: &Transaction<'_>, event: &PendingEvent<'_>, bond: Bond) -> Resul
              WHERE q.coalesce_key = ?1 AND q.retry_count = 0 AND b.place = ?2 AND b.hold = ?3
              ORDER BY q.id LIMIT 1",
         )?
-        .query_row(params![key, bond.place, bond.hold as i64], |row| row.get(0))
+        .query_row(params![key, binding.place, binding.hold as i64], |row| row.get(0))
         .optional()?;
     let Some(id) = older else { return Ok(false) };
     let updated = tx
@@ -307,6 +307,6 @@ fn coalesce(tx: &Transaction<'_>, event: &PendingEvent<'_>, bond: Bond) -> Resul
     if updated == 0 {
         return Ok(false);
     }
-    waiting::bind(tx, Kind::Event, id, event.timestamp as f64, bond)?;
+    waiting::bind(tx, Kind::Event, id, event.timestamp as f64, binding)?;
     Ok(true)
 }

@@ -1,7 +1,7 @@
 //! Settling: a row of an interrupted capture waits if its witness is found, and is parked otherwise.
 
 use super::prepared::{PreparedRow, confirm_row};
-use super::witness::{LogsElsewhere, Testimony};
+use super::witness::{LogsElsewhere, WriteEvidence};
 use super::{Captured, Settled};
 use crate::consent::Hold;
 use crate::error::QueueError;
@@ -73,10 +73,10 @@ fn read_leftovers(
 
 /// Which leftovers are proven. A row whose witness is another row follows it, at most once around.
 fn judge(leftovers: &[Leftover], elsewhere: LogsElsewhere) -> Vec<bool> {
-    let mut testimony = Testimony::new(elsewhere);
+    let mut evidence = WriteEvidence::new(elsewhere);
     let direct: Vec<bool> = leftovers
         .iter()
-        .map(|leftover| leftover.witness.as_ref().is_some_and(|witness| testimony.found(witness)))
+        .map(|leftover| leftover.witness.as_ref().is_some_and(|witness| evidence.found(witness)))
         .collect();
     let by_key: HashMap<(i64, &str), usize> =
         leftovers.iter().enumerate().map(|(at, row)| ((row.kind, row.key.as_str()), at)).collect();

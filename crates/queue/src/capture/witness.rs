@@ -44,12 +44,12 @@ const LONGEST_LINE: u64 = 4 * 1024 * 1024;
 pub type LogsElsewhere = fn(&Path) -> Vec<Vec<u8>>;
 
 /// Looks witnesses up, reading each log once.
-pub(crate) struct Testimony {
+pub(crate) struct WriteEvidence {
     logs: Vec<(PathBuf, HashSet<String>)>,
     elsewhere: LogsElsewhere,
 }
 
-impl Testimony {
+impl WriteEvidence {
     pub(crate) fn new(elsewhere: LogsElsewhere) -> Self {
         Self { logs: Vec::new(), elsewhere }
     }
@@ -139,12 +139,12 @@ mod tests {
 
     #[test]
     fn row_that_is_kept_elsewhere_is_found() {
-        let mut testimony = Testimony::new(|log| {
+        let mut evidence = WriteEvidence::new(|log| {
             assert!(log.ends_with("gone/status.events.jsonl"));
             vec![b"{\"event_id\":\"A\"}\n".to_vec(), b"{\"event_id\":\"B\"}".to_vec()]
         });
         let row = |id: &str| Witness::LogRow { log: "/gone/status.events.jsonl".into(), event_id: id.into() };
-        assert!(testimony.found(&row("A")) && testimony.found(&row("B")) && !testimony.found(&row("C")));
+        assert!(evidence.found(&row("A")) && evidence.found(&row("B")) && !evidence.found(&row("C")));
     }
 
     #[test]
@@ -153,9 +153,9 @@ mod tests {
         let path = dir.path().join("spec.md");
         fs_err::write(&path, "text").expect("write");
         let sha256 = read_hash(&path).expect("hash");
-        let mut testimony = Testimony::new(|_| Vec::new());
-        assert!(testimony.found(&Witness::File { path: path.clone(), sha256: sha256.clone() }));
-        assert!(!testimony.found(&Witness::File { path: path.clone(), sha256: "0".repeat(64) }));
-        assert!(!testimony.found(&Witness::File { path: dir.path().join("gone"), sha256 }));
+        let mut evidence = WriteEvidence::new(|_| Vec::new());
+        assert!(evidence.found(&Witness::File { path: path.clone(), sha256: sha256.clone() }));
+        assert!(!evidence.found(&Witness::File { path: path.clone(), sha256: "0".repeat(64) }));
+        assert!(!evidence.found(&Witness::File { path: dir.path().join("gone"), sha256 }));
     }
 }

@@ -12,7 +12,7 @@ use crate::rewound::Rewound;
 use crate::row::{Kind, RowDigest};
 use crate::sent;
 use crate::store::{Abort, ScopedDb, meta, now_seconds, set_meta};
-use crate::waiting::{BodyProgress, Bond, PendingEvent, Queueing};
+use crate::waiting::{Binding, BodyProgress, PendingEvent, Queueing};
 use contract::Consent;
 use contract::wire::ArtifactBody;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
@@ -324,7 +324,7 @@ impl<'a> Walk<'a> {
     fn queue(&self, candidate: &Candidate, sent: &SentRow) -> Result<bool, Abort> {
         let Some(tx) = self.tx else { return Ok(!sent.waits(self.conn)?) };
         let mut queueing = Queueing::new(tx)?;
-        let bond = Bond { place: candidate.place, hold: candidate.hold, digest: sent.digest() };
+        let binding = Binding { place: candidate.place, hold: candidate.hold, digest: sent.digest() };
         Ok(match sent {
             SentRow::Event { event_id, event_type, data } => {
                 let event = PendingEvent {
@@ -336,11 +336,11 @@ impl<'a> Walk<'a> {
                     // A later capture must not take the place of a fact that was delivered.
                     coalesce_key: None,
                 };
-                queueing.event(&event, bond)?
+                queueing.event(&event, binding)?
             }
             SentRow::Body(body) => {
                 let progress = BodyProgress { created_at: candidate.since, ..BodyProgress::default() };
-                queueing.body(body, progress, bond)?
+                queueing.body(body, progress, binding)?
             }
         })
     }

@@ -1,7 +1,7 @@
 //! Parked rows: put back into the queue, or dropped with a receipt that holds the reason.
 
 use super::migrate::{RowOwner, owner_of};
-use crate::capture::{Belongs, LogsElsewhere, Made, Testimony, is_proven_row, make_pending, parked_witness};
+use crate::capture::{Belongs, LogsElsewhere, Made, WriteEvidence, is_proven_row, make_pending, parked_witness};
 use crate::consent::Hold;
 use crate::error::QueueError;
 use crate::legacy::LegacyTable;
@@ -74,7 +74,7 @@ pub(super) fn retry(
     if let Some(id) = missing {
         return Err(unknown(store, id));
     }
-    let mut testimony = Testimony::new(elsewhere);
+    let mut evidence = WriteEvidence::new(elsewhere);
     for id in ids {
         let row = store.read("read parked rows of", |tx| Ok(read(tx, *id)?))?;
         let Some(row) = row else {
@@ -92,7 +92,7 @@ pub(super) fn retry(
             // A note's event records that the file was written, not its content. Once it was given up,
             // a file with that content is the repeated command's, which captured a note of its own.
             Some(Witness::File { .. }) if row.event_type() == Some(HISTORY_ADDED) => false,
-            Some(witness) => testimony.found(witness),
+            Some(witness) => evidence.found(witness),
         };
         if !proven {
             done.kept.push(StillParked { id: *id, why: "its local write is still not there".to_owned() });

@@ -217,7 +217,7 @@ fn tidy(outbox: &mut Outbox, kind: Kind, delivered: &[i64], rewritten: &[i64]) -
             settled += tx.prepare_cached(&sql)?.execute([id])? as u64;
         }
         for id in rewritten {
-            foreign_rows::bind_found(tx, kind, *id)?;
+            foreign_rows::bind_foreign(tx, kind, *id)?;
         }
         Ok(settled)
     })?;

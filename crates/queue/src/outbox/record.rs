@@ -111,7 +111,7 @@ impl Receipts<'_> {
     ) -> Result<(), Abort> {
         self.seq += 1;
         let kind = row.kind.stored();
-        let (place, hold, since) = bond_of(tx, row)?;
+        let (place, hold, since) = binding_of(tx, row)?;
         let span = self.spans.get(&row);
         let block = span.and(self.block);
         let whole = |number: Option<usize>| number.and_then(|number| i64::try_from(number).ok()).unwrap_or(0);
@@ -178,7 +178,7 @@ fn record_one(
     match outcome {
         RowOutcome::Delivered | RowOutcome::Duplicate => recorded.settled += 1,
         RowOutcome::Park { reason, detail } => {
-            let (place, hold, _) = bond_of(tx, row)?;
+            let (place, hold, _) = binding_of(tx, row)?;
             let parking = Parking { key: &key, digest, place, hold, reason, detail };
             park(tx, table, stored, 0, &parking)?;
             recorded.parked += 1;
@@ -196,14 +196,14 @@ fn record_one(
 }
 
 /// Place and hold of a waiting row, and since when it waits.
-fn bond_of(tx: &Transaction<'_>, row: RowId) -> Result<(i64, Hold, f64), Abort> {
-    let bond = tx
+fn binding_of(tx: &Transaction<'_>, row: RowId) -> Result<(i64, Hold, f64), Abort> {
+    let binding = tx
         .prepare_cached("SELECT place, hold, at FROM bindings WHERE kind = ?1 AND row = ?2")?
-        .query_row(params![row.kind.stored(), row.id], |bond| {
-            Ok((bond.get(0)?, Hold::from_stored(bond.get(1)?), bond.get(2)?))
+        .query_row(params![row.kind.stored(), row.id], |binding| {
+            Ok((binding.get(0)?, Hold::from_stored(binding.get(1)?), binding.get(2)?))
         })
         .optional()?;
-    Ok(bond.unwrap_or((0, Hold::Sealed, 0.0)))
+    Ok(binding.unwrap_or((0, Hold::Sealed, 0.0)))
 }
 
 fn retry(tx: &Transaction<'_>, row: RowId, error: &str, not_before: f64) -> Result<(), Abort> {

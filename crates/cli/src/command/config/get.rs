@@ -1,7 +1,7 @@
 use super::{SettingRow, keys, override_note};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use contract::Remedy;
-use identity::config::{Key, read_settings};
+use identity::config::{ConfigKey, read_settings};
 
 /// Print the value of one setting
 #[derive(Debug, Args)]
@@ -9,7 +9,7 @@ use identity::config::{Key, read_settings};
 pub(crate) struct ConfigGetArgs {
     /// The setting
     #[arg(value_parser = keys())]
-    key: Key,
+    key: ConfigKey,
 }
 
 impl Verb for ConfigGetArgs {

@@ -12,7 +12,7 @@ use crate::verb::{CliError, CommandContext, Render, Report, Said, Verb};
 use clap::Subcommand;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use contract::text::printable;
-use identity::config::{Key, Setting};
+use identity::config::{ConfigKey, Setting};
 use identity::environment::names;
 use identity::{ConfigEdit, LoginSource};
 use serde::Serialize;
@@ -39,15 +39,15 @@ impl ConfigCommand {
 }
 
 /// The known keys: an unknown one is a usage error that lists them.
-fn keys() -> impl TypedValueParser<Value = Key> {
-    PossibleValuesParser::new(Key::ALL.map(Key::name))
-        .try_map(|name| Key::parse(&name).ok_or("not a known setting"))
+fn keys() -> impl TypedValueParser<Value = ConfigKey> {
+    PossibleValuesParser::new(ConfigKey::ALL.map(ConfigKey::name))
+        .try_map(|name| ConfigKey::parse(&name).ok_or("not a known setting"))
 }
 
 /// Changes one key. `value` is what the key has afterwards; none when it is removed.
 fn change(
     context: &CommandContext,
-    key: Key,
+    key: ConfigKey,
     value: Option<&str>,
     apply: impl FnOnce(&mut ConfigEdit),
 ) -> Result<Report, CliError> {
@@ -70,11 +70,11 @@ fn change(
 }
 
 /// The variable that decides in place of the file, if one does.
-fn overriding(context: &CommandContext, key: Key) -> Option<&'static str> {
+fn overriding(context: &CommandContext, key: ConfigKey) -> Option<&'static str> {
     let environment = &context.environment;
     match key {
-        Key::Hosted => environment.get(contract::switch::VARIABLE).map(|_| contract::switch::VARIABLE),
-        Key::ServerUrl | Key::TokenHost => {
+        ConfigKey::Hosted => environment.get(contract::switch::VARIABLE).map(|_| contract::switch::VARIABLE),
+        ConfigKey::ServerUrl | ConfigKey::TokenHost => {
             let config = context.config().ok()?;
             let login = identity::read_login(context.home().ok()?, &config, environment);
             (login.source == LoginSource::Token).then_some(names::SPEC_KITTY_SERVER_URL)
@@ -83,15 +83,15 @@ fn overriding(context: &CommandContext, key: Key) -> Option<&'static str> {
     }
 }
 
-fn override_note(key: Key, variable: &str) -> String {
+fn override_note(key: ConfigKey, variable: &str) -> String {
     format!("note: {variable} is set and decides in place of `{}`", key.name())
 }
 
 /// The value as JSON has it.
-fn typed(key: Key, value: Option<&str>) -> Value {
+fn typed(key: ConfigKey, value: Option<&str>) -> Value {
     let Some(value) = value else { return Value::Null };
     match key {
-        Key::ServerUrl | Key::TokenHost | Key::BackgroundDaemon => value.into(),
+        ConfigKey::ServerUrl | ConfigKey::TokenHost | ConfigKey::BackgroundDaemon => value.into(),
         // Booleans and numbers have the same form in JSON.
         _ => serde_json::from_str(value).unwrap_or_else(|_| value.into()),
     }

@@ -1,6 +1,6 @@
 use super::{change, keys};
 use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Report, Verb};
-use identity::config::Key;
+use identity::config::ConfigKey;
 
 /// Set one setting
 #[derive(Debug, Args)]
@@ -8,7 +8,7 @@ use identity::config::Key;
 pub(crate) struct ConfigSetArgs {
     /// The setting
     #[arg(value_parser = keys())]
-    key: Key,
+    key: ConfigKey,
     /// Its value
     #[arg(allow_negative_numbers = true)]
     value: String,

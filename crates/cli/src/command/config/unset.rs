@@ -1,6 +1,6 @@
 use super::{change, keys};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
-use identity::config::Key;
+use identity::config::ConfigKey;
 
 /// Remove one setting, so that its default applies
 #[derive(Debug, Args)]
@@ -8,7 +8,7 @@ use identity::config::Key;
 pub(crate) struct ConfigUnsetArgs {
     /// The setting
     #[arg(value_parser = keys())]
-    key: Key,
+    key: ConfigKey,
 }
 
 impl Verb for ConfigUnsetArgs {

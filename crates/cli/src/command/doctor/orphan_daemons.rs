@@ -2,7 +2,9 @@
 
 use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Render, Report, Verb};
 use contract::text::printable;
-use daemon::doctor::{Action, CleanupClass, Finding, FindingKind, OrphanReport, Treatment, orphan_daemons};
+use daemon::doctor::{
+    CleanupAction, CleanupClass, DaemonFinding, DaemonFindingKind, OrphanReport, Treatment, orphan_daemons,
+};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -73,25 +75,25 @@ impl Render for OrphanReportView {
 }
 
 impl OrphanReportView {
-    fn done(&self, finding: &Finding) -> String {
+    fn done(&self, finding: &DaemonFinding) -> String {
         match (&finding.action, finding.class) {
-            (Action::RecordRemoved, _) if finding.kind == FindingKind::StrayDaemon => {
+            (CleanupAction::RecordRemoved, _) if finding.kind == DaemonFindingKind::StrayDaemon => {
                 "removed the state file; the process was left alone".into()
             }
-            (Action::RecordRemoved, _) => "removed the orphan owner record".into(),
-            (Action::Stopped, _) => "stopped it".into(),
-            (Action::FilesMovedAside, _) => "moved its files aside; the process was left alone".into(),
-            (Action::Failed { why }, _) => format!("could not clean up: {why}"),
-            (Action::NeedsForce, _) => "spec-kitty doctor orphan-daemons --fix --force".into(),
-            (Action::None, CleanupClass::NeverTouch) => "left alone".into(),
-            (Action::None, CleanupClass::OperatorRequired) if finding.is_left_to_a_person() => {
+            (CleanupAction::RecordRemoved, _) => "removed the orphan owner record".into(),
+            (CleanupAction::Stopped, _) => "stopped it".into(),
+            (CleanupAction::FilesMovedAside, _) => "moved its files aside; the process was left alone".into(),
+            (CleanupAction::Failed { why }, _) => format!("could not clean up: {why}"),
+            (CleanupAction::NeedsForce, _) => "spec-kitty doctor orphan-daemons --fix --force".into(),
+            (CleanupAction::None, CleanupClass::NeverTouch) => "left alone".into(),
+            (CleanupAction::None, CleanupClass::OperatorRequired) if finding.is_left_to_a_person() => {
                 "nothing proves it to be this home's, so it is left to you".into()
             }
-            (Action::None, CleanupClass::SafeAuto) => "spec-kitty doctor orphan-daemons --fix".into(),
-            (Action::None, CleanupClass::OperatorRequired) if self.treatment == Treatment::Look => {
+            (CleanupAction::None, CleanupClass::SafeAuto) => "spec-kitty doctor orphan-daemons --fix".into(),
+            (CleanupAction::None, CleanupClass::OperatorRequired) if self.treatment == Treatment::Look => {
                 "spec-kitty doctor orphan-daemons --fix --force".into()
             }
-            (Action::None, CleanupClass::OperatorRequired) => "left alone".into(),
+            (CleanupAction::None, CleanupClass::OperatorRequired) => "left alone".into(),
         }
     }
 }
@@ -104,20 +106,34 @@ fn word(value: &impl Serialize) -> String {
 mod tests {
     use super::*;
 
-    fn shown(kind: FindingKind, class: CleanupClass, action: Action, treatment: Treatment) -> String {
+    fn shown(
+        kind: DaemonFindingKind,
+        class: CleanupClass,
+        action: CleanupAction,
+        treatment: Treatment,
+    ) -> String {
         let end_command = Some("kill 4711".to_owned());
         let detail = "what is known".to_owned();
         let (orphan_kind, port, started_at) = (None, None, None);
-        let finding =
-            Finding { kind, orphan_kind, class, pid: 4711, port, started_at, detail, end_command, action };
+        let finding = DaemonFinding {
+            kind,
+            orphan_kind,
+            class,
+            pid: 4711,
+            port,
+            started_at,
+            detail,
+            end_command,
+            action,
+        };
         OrphanReportView { report: OrphanReport { findings: vec![finding], clean: false }, treatment }.text()
     }
 
     #[test]
     fn unnamed_process_report_prints_the_only_remedy() {
-        for kind in [FindingKind::UnnamedDaemon, FindingKind::SupersededDaemon] {
+        for kind in [DaemonFindingKind::UnnamedDaemon, DaemonFindingKind::SupersededDaemon] {
             for treatment in [Treatment::Look, Treatment::Fix, Treatment::Force] {
-                let text = shown(kind, CleanupClass::OperatorRequired, Action::None, treatment);
+                let text = shown(kind, CleanupClass::OperatorRequired, CleanupAction::None, treatment);
                 assert!(text.contains("to end it yourself: kill 4711\n"), "{text}");
                 assert!(!text.contains("spec-kitty"), "no command of ours ends it: {text}");
             }
@@ -128,13 +144,13 @@ mod tests {
     fn unfixed_finding_names_its_command() {
         let (safe, force) = (" --fix\n", " --fix --force\n");
         for (kind, class, ending) in [
-            (FindingKind::OrphanRecord, CleanupClass::SafeAuto, safe),
-            (FindingKind::StrayDaemon, CleanupClass::SafeAuto, safe),
-            (FindingKind::StrayDaemon, CleanupClass::OperatorRequired, force),
-            (FindingKind::MuteReferenceDaemon, CleanupClass::OperatorRequired, force),
-            (FindingKind::WedgedDaemon, CleanupClass::OperatorRequired, force),
+            (DaemonFindingKind::OrphanRecord, CleanupClass::SafeAuto, safe),
+            (DaemonFindingKind::StrayDaemon, CleanupClass::SafeAuto, safe),
+            (DaemonFindingKind::StrayDaemon, CleanupClass::OperatorRequired, force),
+            (DaemonFindingKind::MuteReferenceDaemon, CleanupClass::OperatorRequired, force),
+            (DaemonFindingKind::WedgedDaemon, CleanupClass::OperatorRequired, force),
         ] {
-            let text = shown(kind, class, Action::None, Treatment::Look);
+            let text = shown(kind, class, CleanupAction::None, Treatment::Look);
             assert!(text.contains(&format!("spec-kitty doctor orphan-daemons{ending}")), "{kind:?}: {text}");
         }
     }

@@ -1,7 +1,7 @@
 //! Mission audits and continuous-integration gates.
 
 use super::dossier::{CONTENT_REF, PROVENANCE};
-use super::{Entry, Table};
+use super::{EventSchema, SchemaChoice};
 use crate::event::shape::{ObjectShape, Shape, closed, may, need, open};
 
 const SEVERITY: Shape = Shape::OneOf(&["info", "warning", "error", "critical"]);
@@ -95,12 +95,12 @@ static GATE_FAILED: ObjectShape = open(&[
     may("pr_number", &Shape::Integer(1)),
 ]);
 
-pub(super) const TYPES: &[Entry] = &[
-    ("MissionAuditRequested", Table::One(&REQUESTED)),
-    ("MissionAuditStarted", Table::One(&STARTED)),
-    ("MissionAuditDecisionRequested", Table::One(&DECISION_REQUESTED)),
-    ("MissionAuditCompleted", Table::One(&COMPLETED)),
-    ("MissionAuditFailed", Table::One(&FAILED)),
-    ("GatePassed", Table::One(&GATE_PASSED)),
-    ("GateFailed", Table::One(&GATE_FAILED)),
+pub(super) const TYPES: &[EventSchema] = &[
+    ("MissionAuditRequested", SchemaChoice::One(&REQUESTED)),
+    ("MissionAuditStarted", SchemaChoice::One(&STARTED)),
+    ("MissionAuditDecisionRequested", SchemaChoice::One(&DECISION_REQUESTED)),
+    ("MissionAuditCompleted", SchemaChoice::One(&COMPLETED)),
+    ("MissionAuditFailed", SchemaChoice::One(&FAILED)),
+    ("GatePassed", SchemaChoice::One(&GATE_PASSED)),
+    ("GateFailed", SchemaChoice::One(&GATE_FAILED)),
 ];

@@ -1,6 +1,6 @@
 //! Builds: registration and heartbeat of a checkout. Identity is in the envelope, git facts are here.
 
-use super::{Entry, Table};
+use super::{EventSchema, SchemaChoice};
 use crate::event::shape::{Key, ObjectShape, Shape, closed, may};
 
 pub(in crate::event) static REGISTERED_KEYS: &[Key] =
@@ -19,5 +19,5 @@ pub(in crate::event) static HEARTBEAT_KEYS: &[Key] = &[
 static REGISTERED: ObjectShape = closed(REGISTERED_KEYS);
 static HEARTBEAT: ObjectShape = closed(HEARTBEAT_KEYS);
 
-pub(super) const TYPES: &[Entry] =
-    &[("BuildRegistered", Table::One(&REGISTERED)), ("BuildHeartbeat", Table::One(&HEARTBEAT))];
+pub(super) const TYPES: &[EventSchema] =
+    &[("BuildRegistered", SchemaChoice::One(&REGISTERED)), ("BuildHeartbeat", SchemaChoice::One(&HEARTBEAT))];

@@ -1,6 +1,6 @@
 //! People and agents who work on one mission together.
 
-use super::{Entry, Table};
+use super::{EventSchema, SchemaChoice};
 use crate::event::rejection::{Rejection, RejectionCode};
 use crate::event::shape::{ObjectShape, Shape, closed, may, need, open};
 use crate::json::Node;
@@ -130,21 +130,21 @@ static SESSION_LINKED: ObjectShape = open(&[
     need("link_type", Shape::OneOf(&["cli_to_saas", "saas_to_cli"])),
 ]);
 
-pub(super) const TYPES: &[Entry] = &[
-    ("ParticipantInvited", Table::One(&INVITED)),
-    ("ParticipantJoined", Table::One(&JOINED)),
-    ("ParticipantLeft", Table::One(&LEFT)),
-    ("PresenceHeartbeat", Table::One(&PRESENCE)),
-    ("DriveIntentSet", Table::One(&DRIVE_INTENT)),
-    ("FocusChanged", Table::One(&FOCUS_CHANGED)),
-    ("PromptStepExecutionStarted", Table::One(&STEP_STARTED)),
-    ("PromptStepExecutionCompleted", Table::One(&STEP_COMPLETED)),
-    ("ConcurrentDriverWarning", Table::One(&CONCURRENT_DRIVERS)),
-    ("PotentialStepCollisionDetected", Table::One(&STEP_COLLISION)),
-    ("WarningAcknowledged", Table::One(&ACKNOWLEDGED)),
-    ("CommentPosted", Table::One(&COMMENT)),
-    ("DecisionCaptured", Table::One(&DECISION_CAPTURED)),
-    ("SessionLinked", Table::One(&SESSION_LINKED)),
+pub(super) const TYPES: &[EventSchema] = &[
+    ("ParticipantInvited", SchemaChoice::One(&INVITED)),
+    ("ParticipantJoined", SchemaChoice::One(&JOINED)),
+    ("ParticipantLeft", SchemaChoice::One(&LEFT)),
+    ("PresenceHeartbeat", SchemaChoice::One(&PRESENCE)),
+    ("DriveIntentSet", SchemaChoice::One(&DRIVE_INTENT)),
+    ("FocusChanged", SchemaChoice::One(&FOCUS_CHANGED)),
+    ("PromptStepExecutionStarted", SchemaChoice::One(&STEP_STARTED)),
+    ("PromptStepExecutionCompleted", SchemaChoice::One(&STEP_COMPLETED)),
+    ("ConcurrentDriverWarning", SchemaChoice::One(&CONCURRENT_DRIVERS)),
+    ("PotentialStepCollisionDetected", SchemaChoice::One(&STEP_COLLISION)),
+    ("WarningAcknowledged", SchemaChoice::One(&ACKNOWLEDGED)),
+    ("CommentPosted", SchemaChoice::One(&COMMENT)),
+    ("DecisionCaptured", SchemaChoice::One(&DECISION_CAPTURED)),
+    ("SessionLinked", SchemaChoice::One(&SESSION_LINKED)),
 ];
 
 fn has_reference(refs: &Node<'_>) -> Result<(), Rejection> {

@@ -1,6 +1,6 @@
 //! Connectors to other systems, and the lifecycle of imported items.
 
-use super::{Entry, Table};
+use super::{EventSchema, SchemaChoice};
 use crate::event::shape::{ObjectShape, Shape, may, need, open};
 
 const ACTOR_TYPE: Shape = Shape::OneOf(&["human", "service", "system"]);
@@ -146,16 +146,16 @@ static REFERENCE_LINKED: ObjectShape = open(&[
     need("recorded_at", Shape::Instant),
 ]);
 
-pub(super) const TYPES: &[Entry] = &[
-    ("ConnectorProvisioned", Table::One(&PROVISIONED)),
-    ("ConnectorHealthChecked", Table::One(&HEALTH_CHECKED)),
-    ("ConnectorDegraded", Table::One(&DEGRADED)),
-    ("ConnectorRevoked", Table::One(&REVOKED)),
-    ("ConnectorReconnected", Table::One(&RECONNECTED)),
-    ("SyncIngestAccepted", Table::One(&INGEST_ACCEPTED)),
-    ("SyncIngestRejected", Table::One(&INGEST_REJECTED)),
-    ("SyncRetryScheduled", Table::One(&RETRY_SCHEDULED)),
-    ("SyncDeadLettered", Table::One(&DEAD_LETTERED)),
-    ("SyncReplayCompleted", Table::One(&REPLAY_COMPLETED)),
-    ("ExternalReferenceLinked", Table::One(&REFERENCE_LINKED)),
+pub(super) const TYPES: &[EventSchema] = &[
+    ("ConnectorProvisioned", SchemaChoice::One(&PROVISIONED)),
+    ("ConnectorHealthChecked", SchemaChoice::One(&HEALTH_CHECKED)),
+    ("ConnectorDegraded", SchemaChoice::One(&DEGRADED)),
+    ("ConnectorRevoked", SchemaChoice::One(&REVOKED)),
+    ("ConnectorReconnected", SchemaChoice::One(&RECONNECTED)),
+    ("SyncIngestAccepted", SchemaChoice::One(&INGEST_ACCEPTED)),
+    ("SyncIngestRejected", SchemaChoice::One(&INGEST_REJECTED)),
+    ("SyncRetryScheduled", SchemaChoice::One(&RETRY_SCHEDULED)),
+    ("SyncDeadLettered", SchemaChoice::One(&DEAD_LETTERED)),
+    ("SyncReplayCompleted", SchemaChoice::One(&REPLAY_COMPLETED)),
+    ("ExternalReferenceLinked", SchemaChoice::One(&REFERENCE_LINKED)),
 ];

@@ -2,7 +2,7 @@
 //! different tables; `origin_surface` tells them apart.
 
 use super::collaboration::PARTICIPANT;
-use super::{Entry, Table};
+use super::{EventSchema, SchemaChoice};
 use crate::event::rejection::{Rejection, RejectionCode};
 use crate::event::shape::{ObjectShape, Shape, closed, may, need, some};
 use crate::json::Node;
@@ -149,12 +149,12 @@ static INTERVIEW_RESOLVED: ObjectShape = ObjectShape {
     ])
 };
 
-pub(super) const TYPES: &[Entry] = &[
-    ("DecisionPointOpened", Table::By(|payload| by_origin(payload, &INTERVIEW_OPENED))),
-    ("DecisionPointWidened", Table::One(&WIDENED)),
-    ("DecisionPointDiscussing", Table::By(|payload| by_origin(payload, &INTERVIEW_DISCUSSING))),
-    ("DecisionPointResolved", Table::By(|payload| by_origin(payload, &INTERVIEW_RESOLVED))),
-    ("DecisionPointOverridden", Table::One(&OVERRIDDEN)),
+pub(super) const TYPES: &[EventSchema] = &[
+    ("DecisionPointOpened", SchemaChoice::By(|payload| by_origin(payload, &INTERVIEW_OPENED))),
+    ("DecisionPointWidened", SchemaChoice::One(&WIDENED)),
+    ("DecisionPointDiscussing", SchemaChoice::By(|payload| by_origin(payload, &INTERVIEW_DISCUSSING))),
+    ("DecisionPointResolved", SchemaChoice::By(|payload| by_origin(payload, &INTERVIEW_RESOLVED))),
+    ("DecisionPointOverridden", SchemaChoice::One(&OVERRIDDEN)),
 ];
 
 fn by_origin(payload: &Node<'_>, interview: &'static ObjectShape) -> &'static ObjectShape {

@@ -1,6 +1,6 @@
 //! The mission dossier: which artifacts exist, with which content, and whether they drifted.
 
-use super::{Entry, Table};
+use super::{EventSchema, SchemaChoice};
 use crate::event::shape::{ObjectShape, Shape, closed, may, need};
 
 pub(super) const ALGORITHM: Shape = Shape::OneOf(&["sha256", "sha512", "md5"]);
@@ -92,9 +92,9 @@ static DRIFT: ObjectShape = closed(&[
     may("context_diagnostics", &DIAGNOSTICS),
 ]);
 
-pub(super) const TYPES: &[Entry] = &[
-    ("MissionDossierArtifactIndexed", Table::One(&INDEXED)),
-    ("MissionDossierArtifactMissing", Table::One(&MISSING)),
-    ("MissionDossierSnapshotComputed", Table::One(&SNAPSHOT)),
-    ("MissionDossierParityDriftDetected", Table::One(&DRIFT)),
+pub(super) const TYPES: &[EventSchema] = &[
+    ("MissionDossierArtifactIndexed", SchemaChoice::One(&INDEXED)),
+    ("MissionDossierArtifactMissing", SchemaChoice::One(&MISSING)),
+    ("MissionDossierSnapshotComputed", SchemaChoice::One(&SNAPSHOT)),
+    ("MissionDossierParityDriftDetected", SchemaChoice::One(&DRIFT)),
 ];

@@ -1,6 +1,6 @@
 //! Glossary: scopes, terms, semantic checks and their clarifications.
 
-use super::{Entry, Table};
+use super::{EventSchema, SchemaChoice};
 use crate::event::shape::{ObjectShape, Shape, may, need, open, some};
 
 const GRADE: Shape = Shape::OneOf(&["low", "medium", "high"]);
@@ -88,13 +88,13 @@ static STRICTNESS_SET: ObjectShape = open(&[
     need("actor", Shape::Text),
 ]);
 
-pub(super) const TYPES: &[Entry] = &[
-    ("GlossaryScopeActivated", Table::One(&SCOPE_ACTIVATED)),
-    ("TermCandidateObserved", Table::One(&TERM_OBSERVED)),
-    ("SemanticCheckEvaluated", Table::One(&CHECK_EVALUATED)),
-    ("GlossaryClarificationRequested", Table::One(&CLARIFICATION_REQUESTED)),
-    ("GlossaryClarificationResolved", Table::One(&CLARIFICATION_RESOLVED)),
-    ("GlossarySenseUpdated", Table::One(&SENSE_UPDATED)),
-    ("GenerationBlockedBySemanticConflict", Table::One(&GENERATION_BLOCKED)),
-    ("GlossaryStrictnessSet", Table::One(&STRICTNESS_SET)),
+pub(super) const TYPES: &[EventSchema] = &[
+    ("GlossaryScopeActivated", SchemaChoice::One(&SCOPE_ACTIVATED)),
+    ("TermCandidateObserved", SchemaChoice::One(&TERM_OBSERVED)),
+    ("SemanticCheckEvaluated", SchemaChoice::One(&CHECK_EVALUATED)),
+    ("GlossaryClarificationRequested", SchemaChoice::One(&CLARIFICATION_REQUESTED)),
+    ("GlossaryClarificationResolved", SchemaChoice::One(&CLARIFICATION_RESOLVED)),
+    ("GlossarySenseUpdated", SchemaChoice::One(&SENSE_UPDATED)),
+    ("GenerationBlockedBySemanticConflict", SchemaChoice::One(&GENERATION_BLOCKED)),
+    ("GlossaryStrictnessSet", SchemaChoice::One(&STRICTNESS_SET)),
 ];

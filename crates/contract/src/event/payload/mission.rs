@@ -1,6 +1,6 @@
 //! Missions: catalogue entries, phases, artifact phases, and the project they live in.
 
-use super::{Entry, Table};
+use super::{EventSchema, SchemaChoice};
 use crate::event::shape::{ObjectShape, Shape, closed, may, need, open, some};
 
 static CREATED: ObjectShape = closed(&[
@@ -102,20 +102,20 @@ static TASKS_COMPLETED: ObjectShape = closed(&[
     may("summary", &Shape::AnyText),
 ]);
 
-pub(super) const TYPES: &[Entry] = &[
-    ("MissionCreated", Table::One(&CREATED)),
-    ("MissionClosed", Table::One(&CLOSED)),
-    ("MissionStarted", Table::One(&STARTED)),
-    ("MissionCompleted", Table::One(&COMPLETED)),
-    ("MissionCancelled", Table::One(&CANCELLED)),
-    ("PhaseEntered", Table::One(&PHASE_ENTERED)),
-    ("ReviewRollback", Table::One(&REVIEW_ROLLBACK)),
-    ("MissionOriginBound", Table::One(&ORIGIN_BOUND)),
-    ("ProjectInitialized", Table::One(&PROJECT_INITIALIZED)),
-    ("SpecifyStarted", Table::One(&ARTIFACT_PHASE_STARTED)),
-    ("SpecifyCompleted", Table::One(&ARTIFACT_PHASE_COMPLETED)),
-    ("PlanStarted", Table::One(&ARTIFACT_PHASE_STARTED)),
-    ("PlanCompleted", Table::One(&ARTIFACT_PHASE_COMPLETED)),
-    ("TasksStarted", Table::One(&ARTIFACT_PHASE_STARTED)),
-    ("TasksCompleted", Table::One(&TASKS_COMPLETED)),
+pub(super) const TYPES: &[EventSchema] = &[
+    ("MissionCreated", SchemaChoice::One(&CREATED)),
+    ("MissionClosed", SchemaChoice::One(&CLOSED)),
+    ("MissionStarted", SchemaChoice::One(&STARTED)),
+    ("MissionCompleted", SchemaChoice::One(&COMPLETED)),
+    ("MissionCancelled", SchemaChoice::One(&CANCELLED)),
+    ("PhaseEntered", SchemaChoice::One(&PHASE_ENTERED)),
+    ("ReviewRollback", SchemaChoice::One(&REVIEW_ROLLBACK)),
+    ("MissionOriginBound", SchemaChoice::One(&ORIGIN_BOUND)),
+    ("ProjectInitialized", SchemaChoice::One(&PROJECT_INITIALIZED)),
+    ("SpecifyStarted", SchemaChoice::One(&ARTIFACT_PHASE_STARTED)),
+    ("SpecifyCompleted", SchemaChoice::One(&ARTIFACT_PHASE_COMPLETED)),
+    ("PlanStarted", SchemaChoice::One(&ARTIFACT_PHASE_STARTED)),
+    ("PlanCompleted", SchemaChoice::One(&ARTIFACT_PHASE_COMPLETED)),
+    ("TasksStarted", SchemaChoice::One(&ARTIFACT_PHASE_STARTED)),
+    ("TasksCompleted", SchemaChoice::One(&TASKS_COMPLETED)),
 ];

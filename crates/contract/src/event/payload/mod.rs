@@ -17,18 +17,18 @@ use super::shape::ObjectShape;
 use crate::json::Node;
 
 /// One event type: its name and its table.
-pub(super) type Entry = (&'static str, Table);
+pub(super) type EventSchema = (&'static str, SchemaChoice);
 
 /// How the schema of an event type is chosen.
 #[derive(Clone, Copy)]
-pub(super) enum Table {
+pub(super) enum SchemaChoice {
     /// One schema.
     One(&'static ObjectShape),
     /// By the payload itself.
     By(fn(&Node<'_>) -> &'static ObjectShape),
 }
 
-const FAMILIES: [&[Entry]; 12] = [
+const FAMILIES: [&[EventSchema]; 12] = [
     status::TYPES,
     work_package::TYPES,
     mission::TYPES,
@@ -48,8 +48,8 @@ pub(super) fn shape_of(event_type: &str, payload: &Node<'_>) -> Option<&'static 
     let (_, table) =
         FAMILIES.iter().flat_map(|family| family.iter()).find(|(name, _)| *name == event_type)?;
     Some(match table {
-        Table::One(shape) => shape,
-        Table::By(choose) => choose(payload),
+        SchemaChoice::One(shape) => shape,
+        SchemaChoice::By(choose) => choose(payload),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Retrospectives: a run of one, its proposals, and the two older terminal events.
 
 use super::dossier::PROVENANCE;
-use super::{Entry, Table};
+use super::{EventSchema, SchemaChoice};
 use crate::event::shape::{ObjectShape, Shape, closed, may, need};
 
 static ACTOR: ObjectShape = closed(&[
@@ -85,15 +85,15 @@ static OLDER_SKIPPED: ObjectShape = closed(&[
     need("skipped_at", Shape::Instant),
 ]);
 
-pub(super) const TYPES: &[Entry] = &[
-    ("retrospective.requested", Table::One(&REQUESTED)),
-    ("retrospective.started", Table::One(&STARTED)),
-    ("retrospective.completed", Table::One(&COMPLETED)),
-    ("retrospective.skipped", Table::One(&SKIPPED)),
-    ("retrospective.failed", Table::One(&FAILED)),
-    ("retrospective.proposal.generated", Table::One(&PROPOSAL_GENERATED)),
-    ("retrospective.proposal.applied", Table::One(&PROPOSAL_APPLIED)),
-    ("retrospective.proposal.rejected", Table::One(&PROPOSAL_REJECTED)),
-    ("RetrospectiveCompleted", Table::One(&OLDER_COMPLETED)),
-    ("RetrospectiveSkipped", Table::One(&OLDER_SKIPPED)),
+pub(super) const TYPES: &[EventSchema] = &[
+    ("retrospective.requested", SchemaChoice::One(&REQUESTED)),
+    ("retrospective.started", SchemaChoice::One(&STARTED)),
+    ("retrospective.completed", SchemaChoice::One(&COMPLETED)),
+    ("retrospective.skipped", SchemaChoice::One(&SKIPPED)),
+    ("retrospective.failed", SchemaChoice::One(&FAILED)),
+    ("retrospective.proposal.generated", SchemaChoice::One(&PROPOSAL_GENERATED)),
+    ("retrospective.proposal.applied", SchemaChoice::One(&PROPOSAL_APPLIED)),
+    ("retrospective.proposal.rejected", SchemaChoice::One(&PROPOSAL_REJECTED)),
+    ("RetrospectiveCompleted", SchemaChoice::One(&OLDER_COMPLETED)),
+    ("RetrospectiveSkipped", SchemaChoice::One(&OLDER_SKIPPED)),
 ];

@@ -1,6 +1,6 @@
 //! Mission runs: steps, questions to people, profile invocations, and what a run cost and changed.
 
-use super::{Entry, Table};
+use super::{EventSchema, SchemaChoice};
 use crate::event::rejection::{Rejection, RejectionCode};
 use crate::event::shape::{ObjectShape, Shape, closed, may, need, open, some};
 use crate::json::Node;
@@ -96,16 +96,16 @@ static PROFILE_INVOCATION: ObjectShape = closed(&[
     may("governance_scope", &Shape::Text),
 ]);
 
-pub(super) const TYPES: &[Entry] = &[
-    ("MissionRunStarted", Table::One(&RUN)),
-    ("NextStepIssued", Table::One(&STEP_ISSUED)),
-    ("NextStepAutoCompleted", Table::One(&STEP_COMPLETED)),
-    ("DecisionInputRequested", Table::One(&INPUT_REQUESTED)),
-    ("DecisionInputAnswered", Table::One(&INPUT_ANSWERED)),
-    ("MissionRunCompleted", Table::One(&RUN)),
-    ("TokenUsageRecorded", Table::One(&TOKEN_USAGE)),
-    ("DiffSummaryRecorded", Table::One(&DIFF_SUMMARY)),
-    ("ProfileInvocationStarted", Table::One(&PROFILE_INVOCATION)),
+pub(super) const TYPES: &[EventSchema] = &[
+    ("MissionRunStarted", SchemaChoice::One(&RUN)),
+    ("NextStepIssued", SchemaChoice::One(&STEP_ISSUED)),
+    ("NextStepAutoCompleted", SchemaChoice::One(&STEP_COMPLETED)),
+    ("DecisionInputRequested", SchemaChoice::One(&INPUT_REQUESTED)),
+    ("DecisionInputAnswered", SchemaChoice::One(&INPUT_ANSWERED)),
+    ("MissionRunCompleted", SchemaChoice::One(&RUN)),
+    ("TokenUsageRecorded", SchemaChoice::One(&TOKEN_USAGE)),
+    ("DiffSummaryRecorded", SchemaChoice::One(&DIFF_SUMMARY)),
+    ("ProfileInvocationStarted", SchemaChoice::One(&PROFILE_INVOCATION)),
 ];
 
 fn total_is_the_sum(payload: &Node<'_>) -> Result<(), Rejection> {

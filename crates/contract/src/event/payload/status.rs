@@ -1,6 +1,6 @@
 //! Lane changes of work packages, with the evidence that a finished one carries.
 
-use super::{Entry, Table};
+use super::{EventSchema, SchemaChoice};
 use crate::Lane;
 use crate::event::rejection::{Rejection, RejectionCode};
 use crate::event::shape::{Key, ObjectShape, Shape, closed, may, need, open, some};
@@ -81,7 +81,7 @@ pub(in crate::event) static FROM_GENESIS: ObjectShape = closed(&[
     may("evidence", &Shape::Object(&EVIDENCE)),
 ]);
 
-pub(super) const TYPES: &[Entry] = &[("WPStatusChanged", Table::One(&CHANGED))];
+pub(super) const TYPES: &[EventSchema] = &[("WPStatusChanged", SchemaChoice::One(&CHANGED))];
 
 fn move_is_allowed(payload: &Node<'_>) -> Result<(), Rejection> {
     let fail = |text: &str| Rejection::new(RejectionCode::PayloadSchemaFail, text);

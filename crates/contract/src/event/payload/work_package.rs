@@ -1,6 +1,6 @@
 //! Work packages below their lane: creation, assignment, history, errors, dependencies.
 
-use super::{Entry, Table};
+use super::{EventSchema, SchemaChoice};
 use crate::event::shape::{ObjectShape, Shape, closed, may, need, some};
 
 static CREATED: ObjectShape = closed(&[
@@ -42,10 +42,10 @@ static DEPENDENCY: ObjectShape = closed(&[
     need("resolution_type", Shape::Text),
 ]);
 
-pub(super) const TYPES: &[Entry] = &[
-    ("WPCreated", Table::One(&CREATED)),
-    ("WPAssigned", Table::One(&ASSIGNED)),
-    ("HistoryAdded", Table::One(&HISTORY)),
-    ("ErrorLogged", Table::One(&ERROR)),
-    ("DependencyResolved", Table::One(&DEPENDENCY)),
+pub(super) const TYPES: &[EventSchema] = &[
+    ("WPCreated", SchemaChoice::One(&CREATED)),
+    ("WPAssigned", SchemaChoice::One(&ASSIGNED)),
+    ("HistoryAdded", SchemaChoice::One(&HISTORY)),
+    ("ErrorLogged", SchemaChoice::One(&ERROR)),
+    ("DependencyResolved", SchemaChoice::One(&DEPENDENCY)),
 ];

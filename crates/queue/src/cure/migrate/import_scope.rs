@@ -1,7 +1,7 @@
 //! Import of an old scope's rows (`--from-scope`), the one way to change the owner of a row. The old queue
 //! DB is only read; its rows arrive sealed and leave only after a release.
 
-use super::migration_preview::Foresight;
+use super::migration_preview::MigrationPreview;
 use super::transfer::{Belonging, Transfer, each_row};
 use super::{MigrationProgress, MigrationReport};
 use crate::busy_timeout;
@@ -56,7 +56,7 @@ fn copy(
                 continue;
             }
             each_row(old, &shape, table, &mut |key, row| {
-                let fate = match place_of(old, ours, table, row.get(0)?)? {
+                let outcome = match place_of(old, ours, table, row.get(0)?)? {
                     Some(place) => {
                         let belonging = Belonging {
                             place,
@@ -68,7 +68,7 @@ fn copy(
                     }
                     None => transfer.row(table, &key, row, 1)?,
                 };
-                report.count(table, &key, fate);
+                report.count(table, &key, outcome);
                 done += 1;
                 progress.migrated(done, done);
                 Ok(())
@@ -98,14 +98,14 @@ pub(in crate::cure) fn plan_adoption(
             other => other?,
         };
         let compared = read_only(queue_path, Role::Active, |scoped| {
-            let foresight = Foresight::read(Some(scoped), queue_path)?;
-            foresee(old, old_queue, foresight, report.clone())
+            let preview = MigrationPreview::read(Some(scoped), queue_path)?;
+            preview_copy(old, old_queue, preview, report.clone())
         });
         match compared {
             Ok(Some(report)) => Ok(Ok(report)),
             Ok(None) => {
-                let foresight = Foresight::read(None, queue_path)?;
-                Ok(Ok(foresee(old, old_queue, foresight, report.clone())?))
+                let preview = MigrationPreview::read(None, queue_path)?;
+                Ok(Ok(preview_copy(old, old_queue, preview, report.clone())?))
             }
             Err(error) => Ok(Err(QueueError::from(error))),
         }
@@ -113,18 +113,18 @@ pub(in crate::cure) fn plan_adoption(
     planned?.unwrap_or(Ok(report))
 }
 
-fn foresee(
+fn preview_copy(
     old: &Connection,
     old_queue: &Path,
-    mut foresight: Foresight<'_>,
+    mut preview: MigrationPreview<'_>,
     mut report: MigrationReport,
 ) -> Result<MigrationReport, Abort> {
     let shape = FileShape::read(old, "main", old_queue)?;
     for table in [LegacyTable::Events, LegacyTable::Bodies].into_iter().filter(|table| shape.has(*table)) {
         each_row(old, &shape, table, &mut |key, row| {
             let fits = examine(table, &key, row, 1)?.is_ok();
-            let fate = foresight.fate(table, &key, content_digest(table, row, 1)?, fits)?;
-            report.count(table, &key, fate);
+            let outcome = preview.outcome(table, &key, content_digest(table, row, 1)?, fits)?;
+            report.count(table, &key, outcome);
             Ok(())
         })?;
     }

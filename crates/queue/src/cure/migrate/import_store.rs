@@ -1,8 +1,8 @@
 //! Import of a project store of releases 3.2.x, once: its rows become rows of the scoped queue DB in one
 //! transaction, in the order of capture. The store is only read.
 
-use super::Fate;
-use super::migration_preview::Foresight;
+use super::CopyOutcome;
+use super::migration_preview::MigrationPreview;
 use super::transfer::{Belonging, Transfer};
 use crate::consent::{Hold, Place};
 use crate::error::{Busy, QueueError};
@@ -341,9 +341,9 @@ fn write_rows(
                 done.count(kind, |done| if fresh { &mut done.delivered } else { &mut done.duplicates });
                 return Ok(());
             }
-            let fate = if row.unfit.is_none() && has_same_event(tx, &row)? {
+            let outcome = if row.unfit.is_none() && has_same_event(tx, &row)? {
                 transfer.remember(&row.key, digest)?;
-                Fate::Duplicate
+                CopyOutcome::Duplicate
             } else {
                 // The columns as a row, so that what parks and queues legacy rows serves these as well.
                 let mut values = tx.prepare_cached(select_values(row.table()))?;
@@ -357,7 +357,7 @@ fn write_rows(
                 let belonging = Belonging { place, hold, digest, unfit: row.unfit.clone() };
                 transfer.refused_or_placed(row.table(), &row.key, columns, belonging, refused)?
             };
-            count(&mut done, &row, fate);
+            count(&mut done, &row, outcome);
             Ok(())
         })?;
         transfer.finish()?;
@@ -376,7 +376,7 @@ fn plan_rows(
     selection: &StoreSelection,
 ) -> Result<ImportedRows, Abort> {
     let mut done = ImportedRows::default();
-    let mut foresight = Foresight::read(scoped, queue)?;
+    let mut preview = MigrationPreview::read(scoped, queue)?;
     each_row(facts, conn, 0, &mut |row| {
         let kind = row.kind;
         if elsewhere.has(&row) {
@@ -395,25 +395,25 @@ fn plan_rows(
             Some(scoped) => has_same_event(scoped, &row)?,
             None => false,
         };
-        let fate = match same {
-            true => Fate::Duplicate,
-            false => foresight.fate(row.table(), &row.key, digest_of(&row), row.unfit.is_none())?,
+        let outcome = match same {
+            true => CopyOutcome::Duplicate,
+            false => preview.outcome(row.table(), &row.key, digest_of(&row), row.unfit.is_none())?,
         };
-        count(&mut done, &row, fate);
+        count(&mut done, &row, outcome);
         Ok(())
     })?;
     Ok(done)
 }
 
-fn count(done: &mut ImportedRows, row: &StoreRow, fate: Fate) {
-    done.count(row.kind, |done| match (fate, &row.class) {
-        (Fate::Duplicate, _) => &mut done.duplicates,
-        (Fate::Conflict, _) => &mut done.conflicts,
-        (Fate::Unreadable, _) => &mut done.unreadable,
-        (Fate::OwnerUnknown, _) => &mut done.others,
-        (Fate::Moved, Class::Refused(_)) => &mut done.parked,
-        (Fate::Moved, Class::Held) => &mut done.held,
-        (Fate::Moved, Class::Ready | Class::Delivered) => &mut done.ready,
+fn count(done: &mut ImportedRows, row: &StoreRow, outcome: CopyOutcome) {
+    done.count(row.kind, |done| match (outcome, &row.class) {
+        (CopyOutcome::Duplicate, _) => &mut done.duplicates,
+        (CopyOutcome::Conflict, _) => &mut done.conflicts,
+        (CopyOutcome::Unreadable, _) => &mut done.unreadable,
+        (CopyOutcome::OwnerUnknown, _) => &mut done.others,
+        (CopyOutcome::Moved, Class::Refused(_)) => &mut done.parked,
+        (CopyOutcome::Moved, Class::Held) => &mut done.held,
+        (CopyOutcome::Moved, Class::Ready | Class::Delivered) => &mut done.ready,
     });
 }
 

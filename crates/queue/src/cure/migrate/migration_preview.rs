@@ -1,6 +1,6 @@
 //! Outcome of copying a row, computed without copying it.
 
-use super::Fate;
+use super::CopyOutcome;
 use super::transfer::{TargetContents, is_imported};
 use crate::legacy::{LegacyKey, LegacyTable};
 use crate::observe::{check_version, read_meta};
@@ -14,7 +14,7 @@ use std::path::Path;
 ///
 /// Of those only eight bytes each are kept: a preview of half a million rows must not weigh more than
 /// their copy.
-pub(super) struct Foresight<'c> {
+pub(super) struct MigrationPreview<'c> {
     scoped: Option<(&'c Connection, TargetContents)>,
     /// Keys that would wait.
     waiting: HashSet<u64>,
@@ -22,7 +22,7 @@ pub(super) struct Foresight<'c> {
     copied: HashSet<u64>,
 }
 
-impl<'c> Foresight<'c> {
+impl<'c> MigrationPreview<'c> {
     /// With the scoped file, if there is one: of ours, or of the reference, which has no more than its
     /// three tables.
     pub(super) fn read(scoped: Option<&'c Connection>, queue_path: &Path) -> Result<Self, Abort> {
@@ -37,37 +37,37 @@ impl<'c> Foresight<'c> {
     }
 
     /// The outcome of the next row; `fits`: whether it can enter its table.
-    pub(super) fn fate(
+    pub(super) fn outcome(
         &mut self,
         table: LegacyTable,
         key: &LegacyKey,
         digest: RowDigest,
         fits: bool,
-    ) -> Result<Fate, Abort> {
+    ) -> Result<CopyOutcome, Abort> {
         let name = short([key.source.as_bytes(), key.key.as_bytes()]);
         let row = short([key.source.as_bytes(), key.key.as_bytes(), &digest.0]);
         if self.copied.contains(&row) {
-            return Ok(Fate::Duplicate);
+            return Ok(CopyOutcome::Duplicate);
         }
-        let mut fate = match (fits, self.scoped) {
-            (false, _) => Fate::Unreadable,
-            (true, Some((conn, known))) => known.fate(conn, table, key, digest)?,
-            (true, None) => Fate::Moved,
+        let mut outcome = match (fits, self.scoped) {
+            (false, _) => CopyOutcome::Unreadable,
+            (true, Some((conn, known))) => known.outcome(conn, table, key, digest)?,
+            (true, None) => CopyOutcome::Moved,
         };
-        if fate == Fate::Moved && !self.waiting.insert(name) {
-            fate = Fate::Conflict;
+        if outcome == CopyOutcome::Moved && !self.waiting.insert(name) {
+            outcome = CopyOutcome::Conflict;
         }
-        if matches!(fate, Fate::Conflict | Fate::Unreadable)
+        if matches!(outcome, CopyOutcome::Conflict | CopyOutcome::Unreadable)
             && let Some((conn, known)) = self.scoped
             && known.imported
             && is_imported(conn, key, digest)?
         {
-            fate = Fate::Duplicate;
+            outcome = CopyOutcome::Duplicate;
         }
-        if fate != Fate::Duplicate {
+        if outcome != CopyOutcome::Duplicate {
             self.copied.insert(row);
         }
-        Ok(fate)
+        Ok(outcome)
     }
 }
 

@@ -102,16 +102,16 @@ impl MigrationReport {
     }
 
     /// Counts what became of one row.
-    fn count(&mut self, table: LegacyTable, key: &LegacyKey, fate: Fate) {
+    fn count(&mut self, table: LegacyTable, key: &LegacyKey, outcome: CopyOutcome) {
         if let Some(rows) = &mut self.rows {
-            rows.push(MigratedRow { table: key.source, key: key.key.clone(), outcome: fate.outcome() });
+            rows.push(MigratedRow { table: key.source, key: key.key.clone(), outcome: outcome.outcome() });
         }
-        let counts = match fate {
-            Fate::Moved => &mut self.moved,
-            Fate::Duplicate => &mut self.duplicates,
-            Fate::Conflict => &mut self.conflicts,
-            Fate::Unreadable => &mut self.unreadable,
-            Fate::OwnerUnknown => &mut self.owner_unknown,
+        let counts = match outcome {
+            CopyOutcome::Moved => &mut self.moved,
+            CopyOutcome::Duplicate => &mut self.duplicates,
+            CopyOutcome::Conflict => &mut self.conflicts,
+            CopyOutcome::Unreadable => &mut self.unreadable,
+            CopyOutcome::OwnerUnknown => &mut self.owner_unknown,
         };
         *slot(counts, table) += 1;
     }
@@ -119,7 +119,7 @@ impl MigrationReport {
 
 /// What becomes of one legacy row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum CopyOutcome {
     Moved,
     Duplicate,
     Conflict,
@@ -127,7 +127,7 @@ enum Fate {
     OwnerUnknown,
 }
 
-impl Fate {
+impl CopyOutcome {
     /// As it is shown; for parked rows the reason.
     const fn outcome(self) -> &'static str {
         match self {

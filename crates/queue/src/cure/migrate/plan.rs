@@ -1,9 +1,9 @@
 //! Migration preview: the decisions of a migration on two read-only snapshots.
 
-use super::migration_preview::Foresight;
+use super::migration_preview::MigrationPreview;
 use super::owners::Owners;
 use super::transfer::each_row;
-use super::{Fate, MigrationReport};
+use super::{CopyOutcome, MigrationReport};
 use crate::consent::{ConsentView, HeldChange, Hold, Place};
 use crate::error::ObserveError;
 use crate::file::Role;
@@ -30,8 +30,8 @@ pub(in crate::cure) fn plan(
         queue_path,
         || empty.clone(),
         |report, seen| {
-            match seen.fate {
-                Some(fate) => report.count(seen.table, seen.key, fate),
+            match seen.outcome {
+                Some(outcome) => report.count(seen.table, seen.key, outcome),
                 None => {
                     let claimed = u64::from(seen.owned);
                     *slot(&mut report.claimed_for_others, seen.table) += claimed;
@@ -53,7 +53,9 @@ pub(in crate::cure) fn plan_held(
     consent: &dyn ConsentView,
 ) -> Result<HeldChange, ObserveError> {
     let held = walk(scope, legacy_path, queue_path, HeldChange::default, |held, seen| {
-        let (Some(Fate::Moved), Some((place, hold))) = (seen.fate, seen.place) else { return Ok(()) };
+        let (Some(CopyOutcome::Moved), Some((place, hold))) = (seen.outcome, seen.place) else {
+            return Ok(());
+        };
         let (kind, count) = match seen.table {
             LegacyTable::Events => (Kind::Event, &mut held.events),
             LegacyTable::Bodies => (Kind::Body, &mut held.bodies),
@@ -76,7 +78,7 @@ struct Seen<'r> {
     /// The rowid, then the columns of the table.
     row: &'r Row<'r>,
     /// Nothing for a row of another scope.
-    fate: Option<Fate>,
+    outcome: Option<CopyOutcome>,
     /// Whose project it is, when it can be read.
     place: Option<&'r (Place, Hold)>,
 }
@@ -92,9 +94,9 @@ fn walk<T>(
 ) -> Result<Option<T>, ObserveError> {
     let look = |legacy: &Connection, scoped: Option<&Connection>| {
         let mut gathered = empty();
-        let foresight = Foresight::read(scoped, queue_path)?;
+        let preview = MigrationPreview::read(scoped, queue_path)?;
         let owners = Owners::look_up(legacy, legacy_path, scope, scoped, queue_path)?;
-        walk_rows(legacy, legacy_path, scope, (foresight, &owners), &mut |seen| visit(&mut gathered, seen))?;
+        walk_rows(legacy, legacy_path, scope, (preview, &owners), &mut |seen| visit(&mut gathered, seen))?;
         Ok(gathered)
     };
     // The legacy snapshot is the outer one: it must not change while the rows are compared.
@@ -112,7 +114,7 @@ fn walk_rows(
     legacy: &Connection,
     legacy_path: &Path,
     scope: &Scope,
-    (mut foresight, owners): (Foresight<'_>, &Owners),
+    (mut preview, owners): (MigrationPreview<'_>, &Owners),
     visit: &mut dyn FnMut(Seen<'_>) -> Result<(), Abort>,
 ) -> Result<(), Abort> {
     let shape = FileShape::read(legacy, "main", legacy_path)?;
@@ -124,15 +126,15 @@ fn walk_rows(
             let key = &judged.key;
             let owned = judged.in_scope && owners.is_owned(key);
             if !judged.in_scope || owned {
-                return visit(Seen { table, key, owned, row, fate: None, place: None });
+                return visit(Seen { table, key, owned, row, outcome: None, place: None });
             }
             let place = examine(table, key, row, 1)?.ok();
             let digest = content_digest(table, row, 1)?;
-            let fate = match foresight.fate(table, key, digest, place.is_some())? {
-                Fate::Moved if owners.unread.is_some() => Fate::OwnerUnknown,
-                fate => fate,
+            let outcome = match preview.outcome(table, key, digest, place.is_some())? {
+                CopyOutcome::Moved if owners.unread.is_some() => CopyOutcome::OwnerUnknown,
+                outcome => outcome,
             };
-            visit(Seen { table, key, owned, row, fate: Some(fate), place: place.as_ref() })
+            visit(Seen { table, key, owned, row, outcome: Some(outcome), place: place.as_ref() })
         })?;
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::claim::Claimed;
 use super::owners::Owners;
-use super::{Fate, MigrationReport, changed_since};
+use super::{CopyOutcome, MigrationReport, changed_since};
 use crate::busy_timeout;
 use crate::consent::{Hold, Place};
 use crate::cure::MigrationProgress;
@@ -15,7 +15,7 @@ use crate::origin::{self, PlaceId};
 use crate::parked::{Parking, park, reason};
 use crate::row::{RowDigest, body_of_row};
 use crate::store::{Abort, ScopedDb, sql_error};
-use crate::waiting::{self, BodyProgress, Bond, PendingEvent, Queueing};
+use crate::waiting::{self, Binding, BodyProgress, PendingEvent, Queueing};
 use contract::Scope;
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{CachedStatement, Connection, Row, Transaction, params, params_from_iter};
@@ -49,8 +49,8 @@ pub(super) fn copy(
                     if !all && !is_claimed(from, &key, &hash)? {
                         return Ok(());
                     }
-                    let fate = transfer.row(table, &key, row, 1)?;
-                    copied.count(table, &key, fate);
+                    let outcome = transfer.row(table, &key, row, 1)?;
+                    copied.count(table, &key, outcome);
                     done += 1;
                     if done % PROGRESS_ROWS == 0 || done == total {
                         progress.migrated(done, total);
@@ -129,15 +129,15 @@ impl TargetContents {
     }
 
     /// What becomes of a readable row of this key and content, as far as the scoped file tells.
-    pub(super) fn fate(
+    pub(super) fn outcome(
         self,
         conn: &Connection,
         table: LegacyTable,
         key: &LegacyKey,
         digest: RowDigest,
-    ) -> Result<Fate, Abort> {
+    ) -> Result<CopyOutcome, Abort> {
         if self.imported && is_imported(conn, key, digest)? {
-            return Ok(Fate::Duplicate);
+            return Ok(CopyOutcome::Duplicate);
         }
         let [events, bodies, failures] = self.present;
         let present = match table {
@@ -146,13 +146,13 @@ impl TargetContents {
             LegacyTable::FailureLog => failures,
         };
         if present && let Some(known) = find(conn, table, &key.key)? {
-            return Ok(if known == digest { Fate::Duplicate } else { Fate::Conflict });
+            return Ok(if known == digest { CopyOutcome::Duplicate } else { CopyOutcome::Conflict });
         }
         if self.settled && waiting::is_settled(conn, table.kind(), &key.key)? {
             let same = waiting::is_settled_with(conn, table.kind(), &key.key, digest)?;
-            return Ok(if same { Fate::Duplicate } else { Fate::Conflict });
+            return Ok(if same { CopyOutcome::Duplicate } else { CopyOutcome::Conflict });
         }
-        Ok(Fate::Moved)
+        Ok(CopyOutcome::Moved)
     }
 }
 
@@ -237,7 +237,7 @@ impl<'t> Transfer<'t> {
         key: &LegacyKey,
         row: &Row<'_>,
         first: usize,
-    ) -> Result<Fate, Abort> {
+    ) -> Result<CopyOutcome, Abort> {
         let digest = content_digest(table, row, first)?;
         let examined = examine(table, key, row, first)?;
         let (place, hold, unfit) = match examined {
@@ -255,44 +255,45 @@ impl<'t> Transfer<'t> {
         row: &Row<'_>,
         first: usize,
         belonging: Belonging,
-    ) -> Result<Fate, Abort> {
+    ) -> Result<CopyOutcome, Abort> {
         let Belonging { place, hold, digest, unfit } = belonging;
-        let mut fate = match &unfit {
-            Some(_) => Fate::Unreadable,
-            None => self.known.fate(self.tx, table, key, digest)?,
+        let mut outcome = match &unfit {
+            Some(_) => CopyOutcome::Unreadable,
+            None => self.known.outcome(self.tx, table, key, digest)?,
         };
-        let bond = Bond { place: self.place_id(place)?, hold, digest };
-        if fate == Fate::Moved && self.unread.is_some() {
-            fate = Fate::OwnerUnknown;
+        let binding = Binding { place: self.place_id(place)?, hold, digest };
+        if outcome == CopyOutcome::Moved && self.unread.is_some() {
+            outcome = CopyOutcome::OwnerUnknown;
         }
-        if fate == Fate::Moved && !self.insert(table, row, first, bond)? {
-            fate = match find(self.tx, table, &key.key)? {
-                Some(twin) if twin == digest => Fate::Duplicate,
-                Some(_) => Fate::Conflict,
-                None => Fate::Unreadable,
+        if outcome == CopyOutcome::Moved && !self.insert(table, row, first, binding)? {
+            outcome = match find(self.tx, table, &key.key)? {
+                Some(twin) if twin == digest => CopyOutcome::Duplicate,
+                Some(_) => CopyOutcome::Conflict,
+                None => CopyOutcome::Unreadable,
             };
         }
         // What is parked once is not parked again by a resumed run, nor for a twin in the same file.
-        let parks = matches!(fate, Fate::Conflict | Fate::Unreadable | Fate::OwnerUnknown);
+        let parks =
+            matches!(outcome, CopyOutcome::Conflict | CopyOutcome::Unreadable | CopyOutcome::OwnerUnknown);
         if parks && is_imported(self.tx, key, digest)? {
-            fate = Fate::Duplicate;
+            outcome = CopyOutcome::Duplicate;
         }
         let unread = self.unread.map(contract::text::path).unwrap_or_default();
         let open = format!("{unread} cannot be read, and may have had it");
-        let parked = match fate {
-            Fate::OwnerUnknown => Some((reason::OWNER_UNKNOWN, open.as_str())),
-            Fate::Unreadable => {
+        let parked = match outcome {
+            CopyOutcome::OwnerUnknown => Some((reason::OWNER_UNKNOWN, open.as_str())),
+            CopyOutcome::Unreadable => {
                 Some((reason::UNREADABLE_ROW, unfit.as_deref().unwrap_or("the table does not take it")))
             }
-            Fate::Conflict => Some((reason::CONFLICT, "a row of this key has other content")),
-            Fate::Moved | Fate::Duplicate => None,
+            CopyOutcome::Conflict => Some((reason::CONFLICT, "a row of this key has other content")),
+            CopyOutcome::Moved | CopyOutcome::Duplicate => None,
         };
         if let Some((reason, detail)) = parked {
-            let parking = Parking { key: &key.key, digest, place: bond.place, hold, reason, detail };
+            let parking = Parking { key: &key.key, digest, place: binding.place, hold, reason, detail };
             park(self.tx, table, row, first, &parking)?;
         }
         self.remember(key, digest)?;
-        Ok(fate)
+        Ok(outcome)
     }
 
     /// Parks one row that another program's server refused, or copies it like [`Transfer::placed`].
@@ -303,20 +304,20 @@ impl<'t> Transfer<'t> {
         row: &Row<'_>,
         belonging: Belonging,
         refused: Option<&str>,
-    ) -> Result<Fate, Abort> {
+    ) -> Result<CopyOutcome, Abort> {
         let Some(reason) = refused.filter(|_| belonging.unfit.is_none()) else {
             return self.placed(table, key, row, 1, belonging);
         };
         let Belonging { place, hold, digest, .. } = belonging;
-        if self.known.fate(self.tx, table, key, digest)? != Fate::Moved {
+        if self.known.outcome(self.tx, table, key, digest)? != CopyOutcome::Moved {
             self.remember(key, digest)?;
-            return Ok(Fate::Duplicate);
+            return Ok(CopyOutcome::Duplicate);
         }
         let detail = "refused before it was imported";
         let place = self.place_id(place)?;
         park(self.tx, table, row, 1, &Parking { key: &key.key, digest, place, hold, reason, detail })?;
         self.remember(key, digest)?;
-        Ok(Fate::Moved)
+        Ok(CopyOutcome::Moved)
     }
 
     /// Remembers that the row was seen, so that it is never copied again.
@@ -338,7 +339,13 @@ impl<'t> Transfer<'t> {
     }
 
     /// Inserts a readable row; false when its table does not take it.
-    fn insert(&mut self, table: LegacyTable, row: &Row<'_>, first: usize, bond: Bond) -> Result<bool, Abort> {
+    fn insert(
+        &mut self,
+        table: LegacyTable,
+        row: &Row<'_>,
+        first: usize,
+        binding: Binding,
+    ) -> Result<bool, Abort> {
         let text = |offset: usize| {
             Ok::<_, rusqlite::Error>(text_of(row.get_ref(first + offset)?).unwrap_or_default())
         };
@@ -353,7 +360,7 @@ impl<'t> Transfer<'t> {
                     retry_count: number(4)? as i64,
                     coalesce_key: text_of(row.get_ref(first + 5)?),
                 };
-                self.queueing.event(&event, bond)?
+                self.queueing.event(&event, binding)?
             }
             LegacyTable::Bodies => {
                 let Some(body) = body_of_row(row, first)? else { return Ok(false) };
@@ -363,7 +370,7 @@ impl<'t> Transfer<'t> {
                     created_at: number(12)?,
                     last_error: text_of(row.get_ref(first + 13)?),
                 };
-                self.queueing.body(&body, progress, bond)?
+                self.queueing.body(&body, progress, binding)?
             }
             LegacyTable::FailureLog => insert_failure(self.tx, row, first)?,
         };

@@ -5,7 +5,7 @@ use crate::build;
 use crate::render;
 use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Report, Verb, no_document};
 use contract::Remedy;
-use daemon::deliverer::Courier;
+use daemon::deliverer::Deliverer;
 use daemon::drain::Drain;
 use daemon::readiness::Ready;
 use daemon::run::{RunOptions, Startup};
@@ -45,7 +45,7 @@ impl Verb for DaemonRunArgs {
         };
         let (spawned, courier) = (self.spawned, options.clone());
         let make_drain = |identity| -> Box<dyn Drain> {
-            Box::new(Courier::new(&courier.environment, &courier.home, &courier.build, identity))
+            Box::new(Deliverer::new(&courier.environment, &courier.home, &courier.build, identity))
         };
         let on_ready = |ready: &Ready| {
             if !spawned {
