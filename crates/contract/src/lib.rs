@@ -6,7 +6,7 @@
 //! | [`auth`] | missing authentication: its reason and its remedy |
 //! | [`scope`] | the queue scope: normalisation, hash, file name |
 //! | [`foreground`] | foreground identity |
-//! | [`owner`] | the daemon owner record, byte for byte |
+//! | [`owner_record`] | the daemon owner record, byte for byte |
 //! | [`failure`] | the closed list of canonical failure names, and faults |
 //! | [`remedy`] | remedy of a failure: an argv of this CLI, or an advice |
 //! | [`preflight`] | the result of the preflight gate, its JSON and its refusal text |
@@ -29,7 +29,7 @@ pub mod failure;
 pub mod foreground;
 pub mod json;
 pub mod lane;
-pub mod owner;
+pub mod owner_record;
 pub mod path;
 pub mod preflight;
 pub mod remedy;
@@ -45,7 +45,7 @@ pub use exit::ExitCode;
 pub use failure::{FailureName, Fault, FaultCode, Field};
 pub use foreground::ForegroundIdentity;
 pub use lane::Lane;
-pub use owner::{FileNumbers, OrphanKind, OwnerRecord, OwnerRecordError, OwnerStatus};
+pub use owner_record::{FileNumbers, OrphanKind, OwnerRecord, OwnerRecordError, OwnerStatus};
 pub use preflight::{LegacyRowCounts, Mismatch, OrphanRecord, PreflightResult};
 pub use remedy::Remedy;
 pub use scope::Scope;

@@ -2,7 +2,7 @@
 
 use crate::auth::AuthAbsent;
 use crate::failure::{FailureName, Fault, FaultCode, Field};
-use crate::owner::{OrphanKind, OwnerRecord};
+use crate::owner_record::{OrphanKind, OwnerRecord};
 use crate::remedy::Remedy;
 use crate::server_url;
 use crate::text::printable;

@@ -28,7 +28,7 @@ pub struct Deliverer {
 }
 
 impl Deliverer {
-    /// The courier of a daemon that took `identity` in `environment` and `home`.
+    /// The deliverer of a daemon that took `identity` in `environment` and `home`.
     pub fn new(environment: &Environment, home: &Home, build: &BuildInfo, identity: TakenIdentity) -> Self {
         Self {
             environment: environment.clone(),

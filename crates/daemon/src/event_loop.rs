@@ -7,12 +7,12 @@
 //! * every way out is a [`StopReason`].
 
 use crate::control_state::{ControlState, LoopEvents, Returned};
+use crate::daemon_log::DaemonLog;
 use crate::drain::{Drain, DrainOutcome, PendingRows, ScopeOnDisk, StopFlag};
 use crate::executable::ExecutableWatch;
 use crate::ownership::{DaemonOwnership, OwnershipCheck, PublishError};
 use crate::schedule::{Due, Schedule, Timing};
 use crate::stop::{Stop, StopReason};
-use crate::stop_log::DaemonLog;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;

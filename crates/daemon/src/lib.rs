@@ -34,6 +34,7 @@
 
 pub mod control;
 mod control_state;
+mod daemon_log;
 pub mod deliverer;
 pub mod doctor;
 pub mod drain;
@@ -52,5 +53,4 @@ pub mod spawn;
 pub mod start_failure;
 mod start_rate_limit;
 pub mod stop;
-mod stop_log;
 mod version_order;

@@ -1,9 +1,9 @@
 //! The daemon owner record as this daemon writes it. Reading any record is `preflight::owner`'s.
 //!
 //! Written after the control plane listens, atomically and durably, 0600; removed only by the run that
-//! wrote it. The bytes themselves are contract's (`contract::owner`).
+//! wrote it. The bytes themselves are contract's (`contract::owner_record`).
 
-use contract::owner::{OwnerInstance, RECORD_VERSION, TOKEN_MARKER};
+use contract::owner_record::{OwnerInstance, RECORD_VERSION, TOKEN_MARKER};
 use contract::{FileNumbers, ForegroundIdentity, OwnerRecord, Scope};
 use gate::OwnerReading;
 use jiff::Timestamp;

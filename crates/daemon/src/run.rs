@@ -10,6 +10,7 @@ use crate::control::routes::{Authenticator, ControlHandler};
 use crate::control::server::{self, ControlServer, Limits};
 use crate::control::wire::Phase;
 use crate::control_state::ControlState;
+use crate::daemon_log::DaemonLog;
 use crate::deliverer::Deliverer;
 use crate::drain::{Drain, TakenIdentity};
 use crate::event_loop::EventLoop;
@@ -20,7 +21,6 @@ use crate::record::RunFacts;
 use crate::schedule::Timing;
 use crate::start_failure::StartFailure;
 use crate::stop::{Stop, StopReason};
-use crate::stop_log::DaemonLog;
 use identity::{
     BuildInfo, CardUse, Config, Environment, Home, observe_foreground, read_login, read_switch, refresh_card,
 };
@@ -108,10 +108,10 @@ pub fn deliver(
     startup: Startup,
     on_ready: impl FnOnce(&Ready),
 ) -> Result<Stop, StartFailure> {
-    let courier = |identity| -> Box<dyn Drain> {
+    let deliverer = |identity| -> Box<dyn Drain> {
         Box::new(Deliverer::new(&options.environment, &options.home, &options.build, identity))
     };
-    run(options, startup, courier, on_ready)
+    run(options, startup, deliverer, on_ready)
 }
 
 /// A daemon that everybody sees and that has not begun to live.

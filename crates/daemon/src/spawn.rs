@@ -4,9 +4,9 @@
 //! error is the log. The new process leaves the session, closes what it inherited and changes directory by
 //! itself (`Startup::spawned`), so nothing here needs to run between fork and exec.
 
+use crate::daemon_log;
 use crate::readiness::{self, Ready, ReportReceived, StartReport};
 use crate::start_failure::StartFailure;
-use crate::stop_log;
 use identity::{Environment, Home};
 use std::ffi::OsString;
 use std::io;
@@ -97,7 +97,7 @@ impl Launcher {
     fn log(&self) -> Stdio {
         let log = self.home.daemon_log();
         let opened = if self.home.daemon_dir().is_dir() {
-            stop_log::open_for_appending(&log)
+            daemon_log::open_for_appending(&log)
         } else {
             Err(io::ErrorKind::NotFound.into())
         };

@@ -152,8 +152,11 @@ impl StartFailure {
     /// The home cannot be used because of `error` at `path`: `doctor repair` moves away what occupies a
     /// path, and changes nothing about a full, read-only or foreign file system.
     pub fn home_unusable(detail: impl Into<String>, path: &Path, error: &io::Error) -> Self {
-        let remedy =
-            if is_obstructed(error) { identity::disk::repair(path) } else { make_writable(path, error) };
+        let remedy = if is_obstructed(error) {
+            identity::file_remedy::repair(path)
+        } else {
+            make_writable(path, error)
+        };
         Self::HomeUnusable { detail: detail.into(), remediation_hint: remedy.hint() }
     }
 
@@ -192,7 +195,9 @@ impl StartFailure {
                      `spec-kitty config set {key} true`"
                 )))
             }
-            Self::SharedLock { path, .. } => Some(Remedy::Advice(contract::owner::unlink_advice(path))),
+            Self::SharedLock { path, .. } => {
+                Some(Remedy::Advice(contract::owner_record::unlink_advice(path)))
+            }
             Self::ControlPlane { .. }
             | Self::Nested
             | Self::NotExecuted { .. }

@@ -3,11 +3,11 @@
 //! | module | owns |
 //! |---|---|
 //! | [`context`] | facts about this machine that every request needs |
-//! | [`destination`] | servers that requests may go to |
+//! | [`server_address`] | servers that requests may go to |
 //! | [`http`] | the one HTTP client: bounds, headers, redirects, errors |
 //! | [`auth`] | login, refresh, logout, choice of a team |
-//! | [`token`] | access tokens of one account at one server |
-//! | [`envelope`] | the outgoing form of a stored event; pure |
+//! | [`token_source`] | access tokens of one account at one server |
+//! | [`outgoing_event`] | the outgoing form of a stored event; pure |
 //! | [`plan`] | request limits, batch sizing and splitting; pure |
 //! | [`classify`] | meaning of an answer for the rows that were sent; pure |
 //! | [`backoff`] | when to try again; pure |
@@ -26,16 +26,16 @@ pub mod auth;
 pub mod backoff;
 pub mod classify;
 pub mod context;
-pub mod destination;
 pub mod drain;
-pub mod envelope;
 pub mod http;
+pub mod outgoing_event;
 pub mod plan;
 pub mod probe;
 pub mod receipts;
+pub mod server_address;
 pub mod sharing;
-pub mod token;
+pub mod token_source;
 
 pub use context::DeliveryContext;
 pub use drain::{DrainError, DrainOptions, DrainProgress, DrainReport, drain};
-pub use token::{TokenError, TokenSource};
+pub use token_source::{TokenError, TokenSource};

@@ -5,11 +5,11 @@
 
 use crate::classify::{ErrorText, judge_silence};
 use crate::context::DeliveryContext;
-use crate::destination::ServerAddress;
 use crate::http::documents::HealthDocument;
 use crate::http::{Bearer, HttpAnswer, HttpRequest};
 use crate::plan::read_health_limits;
-use crate::token::{TokenError, TokenSource};
+use crate::server_address::ServerAddress;
+use crate::token_source::{TokenError, TokenSource};
 use contract::Remedy;
 use contract::wire::IngressLimits;
 use contract::wire::endpoint::{SESSION_STATUS, SYNC_HEALTH};

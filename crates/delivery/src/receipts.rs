@@ -3,7 +3,7 @@
 use crate::classify::{ErrorText, judge_silence};
 use crate::context::DeliveryContext;
 use crate::http::{HttpRequest, Payload};
-use crate::token::{TokenError, TokenSource};
+use crate::token_source::{TokenError, TokenSource};
 use contract::Scope;
 use contract::wire::endpoint::RECEIPTS;
 use contract::wire::receipts::{BodyKey, MOST_ROWS, ReceiptState, ReceiptsAnswer, ReceiptsQuestion};

@@ -4,7 +4,7 @@
 use crate::classify::{ErrorText, judge_silence};
 use crate::context::DeliveryContext;
 use crate::http::{HttpAnswer, HttpRequest, NotOfProtocol, Payload, ProtocolDocument};
-use crate::token::{TokenError, TokenSource};
+use crate::token_source::{TokenError, TokenSource};
 use contract::wire::endpoint::{FORGET_PROJECT, LEAVE_SHARE, REPOSITORY_SHARES};
 use contract::wire::error::code;
 use contract::wire::sharing::{ProjectForgotten, ShareCreated, ShareLeft, ShareList, ShareRequest};

@@ -87,7 +87,7 @@ fn is_of_other_lock(record: &OwnerRecord, facts: &OwnerFacts) -> bool {
 /// A lock file with several hard links belongs to several homes, so its holder may be the daemon of any.
 fn linked(facts: &OwnerFacts) -> Option<Fault> {
     let file = facts.lock_file.as_ref().filter(|file| file.links > 1)?;
-    let remedy = Remedy::Advice(contract::owner::unlink_advice(&file.path));
+    let remedy = Remedy::Advice(contract::owner_record::unlink_advice(&file.path));
     Some(Fault::new(
         FaultCode::OwnerRecordStale,
         &file.path,

@@ -20,7 +20,7 @@ fn record(ours: bool) -> OwnerRecord {
     OwnerRecord {
         pid: 4242,
         port: 50_000,
-        token: contract::owner::TOKEN_MARKER.into(),
+        token: contract::owner_record::TOKEN_MARKER.into(),
         package_version: "3.3.0".into(),
         executable_path: "/opt/bin/spec-kitty".into(),
         source_checkout_path: "/opt".into(),
@@ -30,7 +30,7 @@ fn record(ours: bool) -> OwnerRecord {
         auth_scope: None,
         queue_db_path: "/h/q.db".into(),
         started_at: "2026-05-18T12:00:00+00:00".into(),
-        instance: ours.then(|| contract::owner::OwnerInstance {
+        instance: ours.then(|| contract::owner_record::OwnerInstance {
             record_version: 1,
             instance_id: "01K".into(),
             boot_id: None,

@@ -11,17 +11,17 @@
 //! | [`secret`] | text that is never shown and is wiped when dropped |
 //! | [`session`] | the encrypted session file |
 //! | [`session_cache`] | the identity card beside the session |
-//! | [`token`] | the CI token |
+//! | [`ci_token`] | the CI token |
 //! | [`credentials`] | the credentials file of old releases |
 //! | [`switch`] | the hosted-sync switch: variable, configuration, default |
 //! | [`login`] | all of these as one [`Login`]: scope, authentication, faults |
-//! | [`destination`] | destination of a login's requests |
+//! | [`token_host`] | destination of a login's requests |
 //! | [`foreground`] | the foreground identity of this process |
 //! | [`project`] | project root and project identity |
 //! | [`git`] | git facts, without a subprocess |
-//! | [`clock`] | the Lamport clock of this home |
+//! | [`lamport`] | the Lamport clock of this home |
 //! | [`privacy`] | whether the state directory is this user's own |
-//! | [`disk`] | the remedy of an unusable file, given what its file system takes |
+//! | [`file_remedy`] | the remedy of an unusable file, given what its file system takes |
 //! | [`quarantine`] | moving files aside |
 //! | [`paths`] | canonical and lexically cleaned paths |
 //!
@@ -31,15 +31,15 @@
 // Files are opened by `system::regular`, or for the reason beside the call (clippy.toml).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
-pub mod clock;
+pub mod ci_token;
 pub mod config;
 pub mod credentials;
-pub mod destination;
-pub mod disk;
 pub mod environment;
+pub mod file_remedy;
 pub mod foreground;
 pub mod git;
 pub mod home;
+pub mod lamport;
 pub mod login;
 pub mod paths;
 pub mod privacy;
@@ -50,10 +50,9 @@ pub mod session;
 pub mod session_cache;
 pub mod state_file;
 pub mod switch;
-pub mod token;
+pub mod token_host;
 
 pub use config::{BackgroundDaemon, Config, ConfigEdit, ConfigEditError, Consent};
-pub use destination::{Destination, judge_destination};
 pub use environment::Environment;
 pub use foreground::{BuildInfo, observe_foreground};
 pub use git::GitFacts;
@@ -66,3 +65,4 @@ pub use session::{Session, SessionError, SessionStore};
 pub use session_cache::{CardUse, refresh_card};
 pub use state_file::{StateFile, StateKind, observe_state_file};
 pub use switch::read_switch;
+pub use token_host::{Destination, judge_destination};

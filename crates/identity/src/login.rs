@@ -8,6 +8,7 @@
 //! active queue, because a guess could name another account; credentials and expired sessions give a scope,
 //! never authentication.
 
+use crate::ci_token::{EnvironmentToken, read_ci_token};
 use crate::config::Config;
 use crate::credentials::{Credentials, CredentialsReading, read_credentials};
 use crate::environment::{Environment, names};
@@ -15,7 +16,6 @@ use crate::home::Home;
 use crate::privacy::privacy_fault;
 use crate::session::SessionStore;
 use crate::session_cache::{CardUse, IdentityCard, SessionFacts};
-use crate::token::{EnvironmentToken, read_ci_token};
 pub use contract::AuthAbsence;
 use contract::server_url::{self, ServerUrl, ServerUrlError};
 use contract::{AuthAbsent, Fault, FaultCode, LoginState, Remedy, Scope};

@@ -509,7 +509,7 @@ fn stamp(outgoing: &Outgoing<'_>, count: u64) -> Result<Stamp> {
     if count == 0 {
         return Ok(Stamp { node_id, lamport: 0, first: None });
     }
-    let reading = identity::clock::draw(outgoing.home, count, 0, &node_id).map_err(|error| {
+    let reading = identity::lamport::draw(outgoing.home, count, 0, &node_id).map_err(|error| {
         MissionError::Capture { problem: chain(&error), exit: error.exit(), remedy: error.remedy() }
     })?;
     Ok(Stamp { node_id: reading.node_id, lamport: reading.value, first: None })

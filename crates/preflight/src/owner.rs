@@ -47,7 +47,7 @@ fn observe_owner_once(home: &Home) -> OwnerFacts {
             let why =
                 format!("its lock {} cannot be probed: {error}", contract::text::path(&home.owner_lock()));
             let path = home.owner_record();
-            let repair = identity::disk::repair(&path);
+            let repair = identity::file_remedy::repair(&path);
             OwnerFacts { reading: OwnerReading::Unreadable(why), repair, ..OwnerFacts::absent(path) }
         }
     }
@@ -70,7 +70,7 @@ fn observe_record(home: &Home, lock: LockState, lock_file: Option<LockFileFacts>
     match &reading {
         OwnerReading::Absent => OwnerFacts { reading, ..facts },
         OwnerReading::Unreadable(_) => {
-            let repair = identity::disk::repair(&facts.record_path);
+            let repair = identity::file_remedy::repair(&facts.record_path);
             OwnerFacts { reading, repair, ..facts }
         }
         OwnerReading::Readable(record) => {
@@ -123,7 +123,7 @@ pub fn serves_other_home(pid: i64, home: &Home) -> bool {
 
 /// Reads `owner.json`: absent, a record, or an invalid file with the reason.
 pub fn read_record(path: &Path) -> OwnerReading {
-    match read_small_file(path, contract::owner::MAX_BYTES) {
+    match read_small_file(path, contract::owner_record::MAX_BYTES) {
         Ok(None) => OwnerReading::Absent,
         Ok(Some(file)) => match OwnerRecord::parse(&file.bytes) {
             Ok(record) => OwnerReading::Readable(Box::new(record)),

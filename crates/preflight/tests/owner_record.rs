@@ -1,7 +1,7 @@
 //! The daemon owner record on a real disk, with a real lock and real processes.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-use contract::owner::{OwnerInstance, OwnerRecord, OwnerStatus};
+use contract::owner_record::{OwnerInstance, OwnerRecord, OwnerStatus};
 use contract::{FailureName, FaultCode, FileNumbers, OrphanKind};
 use gate::{LockState, OwnerReading, judge_orphan};
 use identity::{BuildInfo, Environment, Home};

@@ -80,7 +80,7 @@ impl Diagnostics<'_> {
         let check = self.unusable_files()?.into_iter().fold(check, |check, (file, why)| {
             let detail = format!("{} {why}", file.path.to_string_lossy());
             let remedy = match file.kind {
-                StateKind::File | StateKind::Directory => identity::disk::repair(&file.path),
+                StateKind::File | StateKind::Directory => identity::file_remedy::repair(&file.path),
                 // Moving it aside would forget every opt-out.
                 StateKind::Decisions => Remedy::Advice(format!(
                     "make {} a readable file again, with the decisions it had",

@@ -25,7 +25,7 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 
 impl From<Fault> for CliError {
     fn from(fault: Fault) -> Self {
-        let fault = identity::disk::curable(fault);
+        let fault = identity::file_remedy::curable(fault);
         let place =
             fault.path.as_deref().map(|path| format!("{} ", contract::text::path(path))).unwrap_or_default();
         Self::refused(fault.code.name(), format!("{}: {place}{}", fault.code.name(), fault.detail))

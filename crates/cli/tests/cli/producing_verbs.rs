@@ -3,7 +3,7 @@
 
 use crate::worlds::with_listener;
 use contract::OwnerRecord;
-use contract::owner::OwnerInstance;
+use contract::owner_record::OwnerInstance;
 use std::path::PathBuf;
 use testkit::World;
 use testkit::listener::CountingListener;

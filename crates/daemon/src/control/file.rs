@@ -90,8 +90,8 @@ impl ControlFileError {
             Self::Unreadable { path, .. }
             | Self::Malformed { path, .. }
             | Self::OtherHome { path }
-            | Self::Lock { path, .. } => identity::disk::repair(path),
-            Self::SharedLock { path, .. } => Remedy::Advice(contract::owner::unlink_advice(path)),
+            | Self::Lock { path, .. } => identity::file_remedy::repair(path),
+            Self::SharedLock { path, .. } => Remedy::Advice(contract::owner_record::unlink_advice(path)),
             Self::NotPrivate(fault) => fault.remedy.clone(),
             Self::Write(error) => error.remedy(),
         }

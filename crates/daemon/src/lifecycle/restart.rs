@@ -212,7 +212,7 @@ fn nothing_to_restart(
         }
         OwnerReading::Unreadable(why) => (
             format!("no daemon runs; the owner record {why}"),
-            Some(identity::disk::repair(&home.owner_record())),
+            Some(identity::file_remedy::repair(&home.owner_record())),
         ),
     };
     RestartFailure { reason: RestartReason::NothingToRestart, detail, remedy }

@@ -116,7 +116,7 @@ pub fn observe_status(home: &Home) -> DaemonStatus {
         Err(error) => status.set(
             DaemonState::Unreadable,
             format!("the owner lock cannot be probed: {error}"),
-            Some(identity::disk::repair(&home.owner_lock())),
+            Some(identity::file_remedy::repair(&home.owner_lock())),
         ),
     }
     status
@@ -143,7 +143,7 @@ impl DaemonStatus {
         match &facts.reading {
             OwnerReading::Absent => {}
             OwnerReading::Unreadable(why) => {
-                let repair = identity::disk::repair(&home.owner_record());
+                let repair = identity::file_remedy::repair(&home.owner_record());
                 self.set(DaemonState::Unreadable, format!("the owner record {why}"), Some(repair));
             }
             OwnerReading::Readable(_) => match orphan {
@@ -176,7 +176,7 @@ impl DaemonStatus {
                     "{} has {links} hard links: another home shares this lock",
                     contract::text::path(&path)
                 );
-                let advice = Remedy::Advice(contract::owner::unlink_advice(&path));
+                let advice = Remedy::Advice(contract::owner_record::unlink_advice(&path));
                 self.set(DaemonState::Unreadable, detail, Some(advice));
                 return;
             }

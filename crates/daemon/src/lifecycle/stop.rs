@@ -140,9 +140,9 @@ impl StopFailure {
                     .to_owned(),
             ),
             Self::Unproven { pid, .. } => end_holder(pid.and_then(|pid| u32::try_from(pid).ok())),
-            Self::SharedLock { path, .. } => Remedy::Advice(contract::owner::unlink_advice(path)),
+            Self::SharedLock { path, .. } => Remedy::Advice(contract::owner_record::unlink_advice(path)),
             Self::NotPrivate { fault } => fault.remedy.clone(),
-            Self::Lock { path, .. } => identity::disk::repair(path),
+            Self::Lock { path, .. } => identity::file_remedy::repair(path),
         }
     }
 }

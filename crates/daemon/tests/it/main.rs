@@ -3,7 +3,7 @@
 
 mod common;
 mod control_plane;
-mod courier;
+mod deliverer;
 mod doctor;
 mod lifecycle;
 mod ownership_model;

@@ -1,8 +1,8 @@
 //! Login errors: exit code and remedy of each.
 
 use super::oauth::OAuthFailure;
-use crate::destination::ServerAddressError;
 use crate::http::{BadToken, SendError};
+use crate::server_address::ServerAddressError;
 use contract::{ExitCode, Fault, Remedy, exit};
 use identity::ConfigEditError;
 use identity::session::SessionWriteError;

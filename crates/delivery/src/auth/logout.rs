@@ -2,7 +2,7 @@
 
 use super::oauth::OAuth;
 use crate::context::DeliveryContext;
-use crate::destination::ServerAddress;
+use crate::server_address::ServerAddress;
 use contract::ExitCode;
 use identity::session::SessionWriteError;
 use identity::{Config, read_login};

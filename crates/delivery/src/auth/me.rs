@@ -1,8 +1,8 @@
 //! Account of a token, and the session made from it.
 
 use super::login_error::LoginError;
-use crate::destination::ServerAddress;
 use crate::http::{Bearer, Client, HttpRequest};
+use crate::server_address::ServerAddress;
 use contract::wire::endpoint::ME;
 use contract::wire::oauth::{SCOPE, TokenGrant};
 use contract::wire::{Me, me};

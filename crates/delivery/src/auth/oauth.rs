@@ -1,8 +1,8 @@
 //! The OAuth routes, one function each: forms out, typed answers in.
 
 use crate::classify::bounded;
-use crate::destination::ServerAddress;
 use crate::http::{Client, HttpAnswer, HttpRequest, Payload, ProtocolDocument, SendError};
+use crate::server_address::ServerAddress;
 use contract::wire::endpoint::{OAUTH_DEVICE, OAUTH_REVOKE, OAUTH_TOKEN};
 use contract::wire::oauth::{
     CLIENT_ID, DeviceAuthorization, GRANT_AUTHORIZATION_CODE, GRANT_DEVICE_CODE, GRANT_REFRESH_TOKEN,

@@ -10,7 +10,7 @@
 use super::me::plan_refreshed;
 use super::oauth::{OAuth, OAuthFailure};
 use crate::context::DeliveryContext;
-use crate::destination::ServerAddress;
+use crate::server_address::ServerAddress;
 use contract::wire::oauth::word;
 use identity::session::SessionWriteError;
 use identity::{Session, SessionError, SessionStore};

@@ -7,7 +7,7 @@ use super::streak::Refused;
 use super::{DrainEnd, DrainRun, unix_now};
 use crate::backoff::{plan_delay, random_fraction};
 use crate::classify::{BatchJudgement, Category, ErrorText, ItemVerdict, judge_batch};
-use crate::envelope::plan_outgoing;
+use crate::outgoing_event::plan_outgoing;
 use crate::plan::{BatchSize, BatchSplitter};
 use contract::wire::batch::FRAME_BYTES;
 use preflight::consent_of;

@@ -30,7 +30,7 @@ use crate::backoff::{plan_asked, plan_delay, plan_rest, random_fraction};
 use crate::classify::{RequestedPause, ServerStop, ServerStopReason};
 use crate::context::DeliveryContext;
 use crate::plan::{BatchSizing, RequestLimits};
-use crate::token::{TokenError, TokenSource};
+use crate::token_source::{TokenError, TokenSource};
 use contract::{ExitCode, Remedy};
 use gate::EgressPermit;
 use identity::Config;

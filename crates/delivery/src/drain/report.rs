@@ -2,7 +2,7 @@
 
 use crate::classify::{Category, ServerStop, ServerStopReason};
 use crate::context::DeliveryContext;
-use crate::token::TokenError;
+use crate::token_source::TokenError;
 use contract::{ExitCode, Remedy, Scope};
 use jiff::Timestamp;
 use queue::{

@@ -6,7 +6,7 @@
 
 use super::HttpRequest;
 use super::error::SendError;
-use crate::destination::ServerAddress;
+use crate::server_address::ServerAddress;
 use contract::json::read_object;
 use jiff::Timestamp;
 use serde::Deserialize;

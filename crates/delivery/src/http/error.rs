@@ -1,6 +1,6 @@
 //! Errors of requests without an answer. Every text names the host and nothing secret.
 
-use crate::destination::ServerAddress;
+use crate::server_address::ServerAddress;
 use contract::text::printable;
 use std::io;
 use std::time::Duration;

@@ -23,7 +23,7 @@ pub use bearer::{BadToken, Bearer};
 pub use error::SendError;
 pub use proxy::ProxySettings;
 
-use crate::destination::ServerAddress;
+use crate::server_address::ServerAddress;
 use contract::text;
 use contract::wire::endpoint::{CONTRACT_HEADER, CONTRACT_VERSION, RECEIPTS_HEADER, TEAM_HEADER, user_agent};
 use identity::Environment;

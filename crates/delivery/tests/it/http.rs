@@ -1,8 +1,8 @@
 //! The client against a server that misbehaves.
 
 use crate::stub::{Reply, Stub};
-use delivery::destination::ServerAddress;
 use delivery::http::{Bearer, Client, ClientSettings, HttpRequest, Payload, SendError};
+use delivery::server_address::ServerAddress;
 use serde_json::json;
 use std::io::Write;
 use std::net::TcpListener;

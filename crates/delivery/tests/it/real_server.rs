@@ -206,10 +206,10 @@ fn a_ci_token_delivers_without_a_session() {
 fn login_required_wrong_address_and_silence_differ() {
     let server = start(Lifetimes::default());
     let machine = machine();
-    let to = delivery::destination::ServerAddress::parse(&server.handle.url()).unwrap();
+    let to = delivery::server_address::ServerAddress::parse(&server.handle.url()).unwrap();
     assert_eq!(fetch_sync_health(&machine.context(), &to, None), Reachability::LoginNeeded);
     let elsewhere = format!("{}/nowhere", server.handle.url());
-    let elsewhere = delivery::destination::ServerAddress::parse(&elsewhere).unwrap();
+    let elsewhere = delivery::server_address::ServerAddress::parse(&elsewhere).unwrap();
     assert!(matches!(
         fetch_sync_health(&machine.context(), &elsewhere, None),
         Reachability::NotASyncServer(_)

@@ -37,7 +37,7 @@ fn rotating() -> Stub {
 fn shown(bearer: &Bearer) -> String {
     let stub = Stub::start(|_, _| Reply::json(200, json!({})));
     let client = Client::new(&ClientSettings::new("1")).unwrap();
-    let to = delivery::destination::ServerAddress::parse(&stub.url()).unwrap();
+    let to = delivery::server_address::ServerAddress::parse(&stub.url()).unwrap();
     client.send(&to, &HttpRequest { bearer: Some(bearer), ..HttpRequest::get("/") }).unwrap();
     stub.seen()[0].header("authorization").unwrap().to_owned()
 }

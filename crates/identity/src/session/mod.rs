@@ -153,7 +153,7 @@ impl SessionError {
     pub fn into_fault(self, home: &Home) -> Fault {
         let path = home.session_file();
         let blocked = path.symlink_metadata().is_err_and(|error| error.kind() != io::ErrorKind::NotFound);
-        let remedy = if blocked { crate::disk::repair(&path) } else { login_command(home) };
+        let remedy = if blocked { crate::file_remedy::repair(&path) } else { login_command(home) };
         Fault::new(FaultCode::SessionUnreadable, path, self.to_string(), remedy)
     }
 }

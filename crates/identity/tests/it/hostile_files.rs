@@ -2,8 +2,8 @@
 //! and memory, and leaves the file as it found it.
 
 use crate::world::{set_mode, time, today};
-use identity::clock::{draw, read_clock};
 use identity::credentials::read_credentials;
+use identity::lamport::{draw, read_clock};
 use identity::login::read_login_at;
 use identity::session::{Team, UnknownKeys};
 use identity::{Config, Environment, ProjectIdentity, Secret, Session, SessionStore};

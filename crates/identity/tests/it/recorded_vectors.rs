@@ -1,8 +1,8 @@
 //! The pure vectors that the reference's own functions computed.
 
 use crate::world::{recorded, recorded_json, recorded_machine};
-use identity::clock::{draw, read_clock};
 use identity::git::{project_slug, repo_slug};
+use identity::lamport::{draw, read_clock};
 use identity::{BackgroundDaemon, Config, Consent, Environment, SessionStore};
 use serde_json::Value;
 use std::path::Path;

@@ -4,13 +4,13 @@
 //! for good is parked with its payload. No lock and no cursor survives a call, so a batch can be on the
 //! network while others capture.
 
-mod question;
 mod read;
 mod record;
 mod refusals;
+mod rewind_check;
 mod streams;
 
-pub use question::ProjectReceipts;
+pub use rewind_check::ProjectReceipts;
 
 pub use refusals::RefusalMemory;
 pub(crate) use streams::{open_streams, streams};

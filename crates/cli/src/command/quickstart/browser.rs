@@ -4,8 +4,8 @@
 use super::failure::failed;
 use crate::build;
 use crate::error::{CliError, chain};
-use delivery::destination::ServerAddress;
 use delivery::http::{Bearer, Client, ClientSettings, HttpRequest};
+use delivery::server_address::ServerAddress;
 use serde_json::Value;
 use url::Url;
 use url::form_urlencoded::Serializer;

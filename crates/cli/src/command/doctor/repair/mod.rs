@@ -133,10 +133,10 @@ fn damage(boundary: &Boundary<'_>, known: &[Fault]) -> Result<Vec<Fault>, CliErr
         match observe_health(path, which) {
             Ok(None) => {}
             Ok(Some(finding)) => {
-                let repair = identity::disk::repair(path);
+                let repair = identity::file_remedy::repair(path);
                 found.push(Fault::new(code, path, format!("is damaged: {finding}"), repair));
             }
-            Err(ObserveError::Fault(fault)) => found.push(identity::disk::curable(*fault)),
+            Err(ObserveError::Fault(fault)) => found.push(identity::file_remedy::curable(*fault)),
             Err(ObserveError::Busy(busy)) => return Err(busy.into()),
         }
     }

@@ -43,9 +43,9 @@ impl Verb for DaemonRunArgs {
             build: build::info(),
             timing: startup.timing(),
         };
-        let (spawned, courier) = (self.spawned, options.clone());
+        let (spawned, deliverer) = (self.spawned, options.clone());
         let make_drain = |identity| -> Box<dyn Drain> {
-            Box::new(Deliverer::new(&courier.environment, &courier.home, &courier.build, identity))
+            Box::new(Deliverer::new(&deliverer.environment, &deliverer.home, &deliverer.build, identity))
         };
         let on_ready = |ready: &Ready| {
             if !spawned {

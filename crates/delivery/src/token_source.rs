@@ -11,11 +11,11 @@
 
 use crate::auth::{RefreshError, Refreshed, is_valid, refresh};
 use crate::context::DeliveryContext;
-use crate::destination::{ServerAddress, ServerAddressError};
 use crate::http::{BadToken, Bearer, HttpAnswer, HttpRequest, SendError};
+use crate::server_address::{ServerAddress, ServerAddressError};
 use contract::{ExitCode, Fault, Remedy, Scope, exit, server_url};
 use gate::EgressPermit;
-use identity::token::read_ci_token;
+use identity::ci_token::read_ci_token;
 use identity::{
     Config, Login, LoginSource, Session, SessionError, judge_destination, read_login, refresh_card,
 };
@@ -275,7 +275,7 @@ impl<'a> TokenSource<'a> {
         Ok(login)
     }
 
-    fn read_ci_token(&self) -> Result<identity::token::EnvironmentToken, TokenError> {
+    fn read_ci_token(&self) -> Result<identity::ci_token::EnvironmentToken, TokenError> {
         read_ci_token(&self.context.environment)
             .map_err(|fault| TokenError::Fault(Box::new(fault)))?
             .ok_or(LOGGED_OUT)
@@ -352,7 +352,8 @@ fn judge(login: &Login, config: &Config) -> Result<String, TokenError> {
         identity::Destination::Ready { url } => Ok(url),
         identity::Destination::ServerUnset => Err(TokenError::ServerUnset),
         identity::Destination::TokenHost { url, issuer } => {
-            let host = |url: &str| crate::destination::ServerHost::of_url(url).map(|host| host.to_string());
+            let host =
+                |url: &str| crate::server_address::ServerHost::of_url(url).map(|host| host.to_string());
             let issuer =
                 issuer.map(|issuer| host(&issuer).unwrap_or_else(|| server_url::shown(&issuer).into_owned()));
             Err(TokenError::TokenHost { host: host(&url).unwrap_or(url), issuer })
