@@ -81,15 +81,6 @@ impl ClockError {
     }
 }
 
-/// The content of `clock.json`; none when it is absent or unusable. Reads only.
-///
-/// # Errors
-/// [`ClockError::File`] when there is something that cannot be read.
-pub fn read_clock(home: &Home) -> Result<Option<ClockReading>, ClockError> {
-    let (value, node_id) = read_stored(home)?;
-    Ok(node_id.map(|node_id| ClockReading { value, node_id }))
-}
-
 /// Draws `count` consecutive values and returns the first: above `clock.json`, above every earlier draw of this
 /// home, above `floor`. `node_id` is used when the file has none. A `count` of 0 draws nothing new.
 ///
@@ -176,7 +167,6 @@ mod tests {
         assert_eq!(value(&home, 3, 0), 2);
         assert_eq!(value(&home, 1, 0), 5);
         assert_eq!(value(&home, 2, 100), 101);
-        assert_eq!(read_clock(&home).expect("readable").map(|clock| clock.value), Some(102));
         assert_eq!(value(&home, 0, 0), 102);
     }
 
@@ -196,7 +186,7 @@ mod tests {
         let (_directory, home) = home();
         fs::write(home.clock_file(), r#"{"value": 3, "node_id": "first"}"#).expect("a clock");
         assert_eq!(draw(&home, 1, 0, "second").expect("a value").node_id, "first");
-        assert_eq!(read_clock(&home).expect("readable").map(|clock| clock.node_id).as_deref(), Some("first"));
+        assert_eq!(draw(&home, 0, 0, "second").expect("a value").node_id, "first");
     }
 
     #[test]

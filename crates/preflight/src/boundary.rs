@@ -83,11 +83,6 @@ impl<'a> Boundary<'a> {
         }
     }
 
-    /// The foreground identity of this process.
-    pub fn foreground_identity(&self) -> Result<ForegroundIdentity, Busy> {
-        Ok(self.observe()?.facts().foreground.clone())
-    }
-
     /// The preflight gate: observes and judges. Read-only.
     pub fn verdict(&self, require_auth: bool) -> Result<Verdict, Busy> {
         Ok(self.observe()?.judge(Policy { require_auth }))

@@ -34,7 +34,7 @@ impl Machine {
     /// reference names a process with the argv of its daemon.
     fn agreeing(&self, ours: bool) -> OwnerRecord {
         let boundary = Boundary::new(&self.environment, &self.home, build());
-        let foreground = boundary.foreground_identity().unwrap();
+        let foreground = boundary.observe().unwrap().facts().foreground.clone();
         OwnerRecord {
             pid: i64::from(if ours { std::process::id() } else { testkit::owner::stand_in() }),
             port: 9400,

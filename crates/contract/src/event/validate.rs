@@ -43,13 +43,6 @@ pub struct EventSummary {
     pub deviations: Vec<Deviation>,
 }
 
-impl EventSummary {
-    /// Whether any deviation was tolerated.
-    pub fn is_legacy_shape(&self) -> bool {
-        !self.deviations.is_empty()
-    }
-}
-
 /// Validates an event that was read with [`Node::parse`].
 pub fn judge(event: &Node<'_>, tolerance: Tolerance) -> Result<EventSummary, Rejection> {
     let Node::Object(_) = event else {

@@ -44,13 +44,10 @@ use std::path::Path;
 use std::time::Duration;
 use system::{FileLock, LockError};
 
-/// How long `--wait` waits for another drain of the scope.
-pub const WAIT: Duration = Duration::from_secs(30);
-
 /// How a drain is run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DrainOptions {
-    /// How long to wait for another drain of this scope: zero, or [`WAIT`] with `--wait`.
+    /// How long to wait for another drain of this scope.
     pub patience: Duration,
     /// Drains of this process that failed in a row before this one; decides how long the pause after
     /// another failure is.

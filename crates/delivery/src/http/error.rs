@@ -178,11 +178,6 @@ impl SendError {
             kind => Self::Interrupted { host, detail: kind.to_string() },
         }
     }
-
-    /// Whether nothing can have arrived: there was no connection.
-    pub fn nothing_was_sent(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Tls { .. } | Self::Unsendable { .. })
-    }
 }
 
 #[cfg(test)]

@@ -490,7 +490,7 @@ fn drains_that_race_send_every_row_once() {
         .map(|_| {
             let machine = machine.clone();
             std::thread::spawn(move || {
-                let waiting = DrainOptions { patience: delivery::drain::WAIT, ..DrainOptions::default() };
+                let waiting = DrainOptions { patience: Duration::from_secs(30), ..DrainOptions::default() };
                 try_drain(&machine, waiting, &mut ()).unwrap().events.delivered
             })
         })

@@ -74,12 +74,6 @@ impl GitFacts {
             Head::Unreadable(_) => None,
         }
     }
-
-    /// The main worktree of the repository, where linked worktrees keep their project identity; none
-    /// for a bare repository.
-    pub fn main_worktree(&self) -> Option<&Path> {
-        main_worktree_of(&self.common_dir)
-    }
 }
 
 /// Why a repository cannot be read.
@@ -139,12 +133,9 @@ pub(crate) struct Layout {
 impl Layout {
     /// The main worktree, when this is the layout of a linked one.
     pub(crate) fn main_of_linked(&self) -> Option<&Path> {
-        if self.git_dir == self.common_dir { None } else { main_worktree_of(&self.common_dir) }
+        let is_linked = self.git_dir != self.common_dir && self.common_dir.ends_with(".git");
+        if is_linked { self.common_dir.parent() } else { None }
     }
-}
-
-fn main_worktree_of(common_dir: &Path) -> Option<&Path> {
-    common_dir.file_name().filter(|name| *name == ".git").and_then(|_| common_dir.parent())
 }
 
 /// A path that git reads in this worktree and that is not a regular file; git would wait for a pipe for ever.

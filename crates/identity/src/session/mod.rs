@@ -79,11 +79,6 @@ impl Session {
     pub fn private_team(&self) -> Option<&Team> {
         self.teams.iter().find(|team| team.private)
     }
-
-    /// Whether this is the same login in the same state as `other`: neither refreshed nor replaced.
-    pub fn is_same_grant(&self, other: &Self) -> bool {
-        self.session_id == other.session_id && self.refresh_token == other.refresh_token
-    }
 }
 
 /// Why an existing session cannot be read. The texts follow the file's name and contain no secret.

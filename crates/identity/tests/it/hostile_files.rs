@@ -3,7 +3,7 @@
 
 use crate::world::{set_mode, time, today};
 use identity::credentials::read_credentials;
-use identity::lamport::{draw, read_clock};
+use identity::lamport::draw;
 use identity::login::read_login_at;
 use identity::session::{Team, UnknownKeys};
 use identity::{Config, Environment, ProjectIdentity, Secret, Session, SessionStore};

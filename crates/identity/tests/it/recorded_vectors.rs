@@ -2,7 +2,7 @@
 
 use crate::world::{recorded, recorded_json, recorded_machine};
 use identity::git::{project_slug, repo_slug};
-use identity::lamport::{draw, read_clock};
+use identity::lamport::draw;
 use identity::{BackgroundDaemon, Config, Consent, Environment, SessionStore};
 use serde_json::Value;
 use std::path::Path;

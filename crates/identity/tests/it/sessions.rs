@@ -248,13 +248,13 @@ fn what_changed_meanwhile_is_neither_replaced_nor_deleted() {
     let world = World::of_library();
     let store = written(&world);
     let stale = session("stale@example.com");
-    let same = |stored: Option<&Session>| stored.is_some_and(|stored| stored.is_same_grant(&stale));
+    let same = |stored: Option<&Session>| stored.is_some_and(|stored| *stored == stale);
     assert!(!store.replace_if(&session("x@example.com"), same).expect("asked"));
-    assert!(!store.delete_if(|stored| stored.is_same_grant(&stale)).expect("asked"));
+    assert!(!store.delete_if(|stored| *stored == stale).expect("asked"));
     assert_eq!(store.read().expect("readable"), Some(session("a@example.com")));
 
     let current = session("a@example.com");
-    let same = |stored: Option<&Session>| stored.is_some_and(|stored| stored.is_same_grant(&current));
+    let same = |stored: Option<&Session>| stored.is_some_and(|stored| *stored == current);
     assert!(store.replace_if(&session("b@example.com"), same).expect("replaced"));
     assert!(store.delete_if(|stored| stored.email == "b@example.com").expect("deleted"));
     assert!(!store.delete_if(|_| true).expect("nothing to delete"));
