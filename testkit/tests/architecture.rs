@@ -1,5 +1,5 @@
-//! The walls of the house: which crate may know which, who may judge, who may print, who may speak
-//! SQL. ARCHITECTURE.md draws what this test keeps.
+//! Architecture rules of ARCHITECTURE.md: dependencies between crates, and which crates judge, print and
+//! contain SQL.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,5 @@
-//! Where the threads of a daemon meet: the control plane and the signals leave word here, the life of the
-//! daemon collects it, and a status request reads it here.
+//! State shared by the threads of a daemon: control plane and signals add events, the event loop collects them,
+//! and status requests read the state.
 //!
 //! One mutex, held for moments; two condition variables, so that an idle daemon sleeps in the kernel.
 
@@ -22,7 +22,7 @@ pub(crate) struct Returned {
     pub(crate) outcome: DrainOutcome,
 }
 
-/// What was left for the life of the daemon.
+/// Events for the event loop.
 #[derive(Default)]
 pub(crate) struct LoopEvents {
     /// A capture happened, or a drain was requested.
@@ -39,12 +39,12 @@ impl LoopEvents {
     }
 }
 
-/// The control of one daemon run.
+/// The shared state of one daemon run.
 pub(crate) struct ControlState {
     facts: RunFacts,
     started: Instant,
     state: Mutex<State>,
-    /// Wakes the life of the daemon.
+    /// Wakes the event loop.
     events: Condvar,
     /// Wakes those who wait for a drain.
     drained: Condvar,
@@ -78,7 +78,7 @@ impl ControlState {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits at most `patience` for something to be left, and takes it.
+    /// Waits at most `patience` for events, and takes them.
     pub(crate) fn collect(&self, patience: Duration) -> LoopEvents {
         let state = self.state();
         let (mut state, _) = self

@@ -1,4 +1,4 @@
-//! The draining step that really delivers: the same gate as every command, then the one drain.
+//! The draining step that delivers: the gate, then the drain, as in every command.
 //!
 //! The identity is the one that the daemon took at its start. Before each drain the boundary is judged
 //! again with it, against the daemon's own record; the permit names the scope it is for, and a permit for

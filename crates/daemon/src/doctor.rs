@@ -1,4 +1,4 @@
-//! `doctor orphan-daemons`: finds what is left of daemons, sorts it into three classes, and cleans up.
+//! `doctor orphan-daemons`: finds orphan records and stray daemons, classifies and removes them.
 //!
 //! Detection is the gate's: orphan records and stray daemons are those of the preflight verdict. On top of
 //! it the doctor, and only the doctor, asks ports and walks the process table for what no file names.
@@ -31,18 +31,18 @@ use std::path::Path;
 use system::private_file::{self, WriteError};
 use system::process;
 
-/// What the doctor may do.
+/// Permitted actions of the doctor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Treatment {
     /// Look only.
     Look,
     /// Do what is safe.
     Fix,
-    /// Also what needs an operator's word.
+    /// Also actions that an operator must request.
     Force,
 }
 
-/// What it takes to clean something up.
+/// Requirement of a cleanup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CleanupClass {
@@ -54,7 +54,7 @@ pub enum CleanupClass {
     NeverTouch,
 }
 
-/// What was found.
+/// Kind of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DaemonFindingKind {
@@ -74,7 +74,7 @@ pub enum DaemonFindingKind {
     ForeignDaemon,
 }
 
-/// What was done about it.
+/// Action taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum CleanupAction {
@@ -102,7 +102,7 @@ pub struct DaemonFinding {
     pub kind: DaemonFindingKind,
     /// Why the record is an orphan, of an orphan record.
     pub orphan_kind: Option<OrphanKind>,
-    /// What cleaning it up takes.
+    /// Its requirement.
     pub class: CleanupClass,
     /// The process it is about.
     pub pid: i64,
@@ -114,7 +114,7 @@ pub struct DaemonFinding {
     pub detail: String,
     /// The command with which a person ends the process, where only a person may.
     pub end_command: Option<String>,
-    /// What was done.
+    /// The action taken.
     pub action: CleanupAction,
 }
 
@@ -234,7 +234,7 @@ fn judge_stray(home: &Home, stray: ReferencePeer, copied: bool) -> Found {
     }
 }
 
-/// A daemon that the record names rightly and that does not answer: no orphan, and no use.
+/// A daemon that matches the record and does not answer; it is no orphan.
 fn wedged(home: &Home, verdict: &Verdict) -> Option<Found> {
     if verdict.owner() != OwnerStatus::Present {
         return None;
@@ -351,7 +351,8 @@ fn clear_record(home: &Home) -> CleanupAction {
     }
 }
 
-/// The reference's daemon leaves its state file behind; a stale one makes the reference kill strangers.
+/// Removes the state file that a daemon of the reference leaves: with a stale one the reference could kill
+/// another process.
 fn forget_state_file(home: &Home, pid: u32) {
     if read_state_file(&home.state_file()).pid == Some(pid) {
         // It names a dead process: nothing is lost, and a failure only leaves it there.
@@ -402,8 +403,7 @@ fn scan_processes(home: &Home, named: &[i64]) -> Vec<DaemonFinding> {
 
 fn judge_unnamed(pid: u32, ours: bool) -> DaemonFinding {
     let (kind, class, detail) = if ours {
-        let detail =
-            "a daemon of another implementation runs in this home, and no file says where it listens";
+        let detail = "a daemon of another implementation runs in this home, and no file names its port";
         (DaemonFindingKind::UnnamedDaemon, CleanupClass::OperatorRequired, detail)
     } else {
         (DaemonFindingKind::ForeignDaemon, CleanupClass::NeverTouch, "a daemon of another home")

@@ -1,5 +1,4 @@
-//! What the daemon does when something waits. The life of the daemon knows this trait; the step that
-//! really delivers stands behind it.
+//! The draining step as a trait, which the event loop calls; [`crate::deliverer`] implements it.
 
 use contract::{ForegroundIdentity, Scope};
 use serde::{Deserialize, Serialize};
@@ -17,7 +16,7 @@ pub struct TakenIdentity {
     pub scope: Scope,
 }
 
-/// Tells a drain to end after the batch in hand. Cheap to clone and to ask.
+/// Cancels a drain after its current batch. Cheap to clone and to read.
 #[derive(Clone, Debug, Default)]
 pub struct StopFlag(Arc<AtomicBool>);
 

@@ -1,10 +1,10 @@
-//! The life of a daemon between ready and gone: one thread that waits for events or the timer, and acts.
+//! Event loop of a daemon: requests, timer, delivery, shutdown, on one thread.
 //!
 //! Invariants:
 //! * one drain at a time, on a thread of its own, so that checks, answers and the shutdown never wait for
 //!   the network;
 //! * nothing is polled: a turn happens because of events or because the check is due;
-//! * every way out is a [`StopReason`].
+//! * every end has a [`StopReason`].
 
 use crate::control_state::{ControlState, LoopEvents, Returned};
 use crate::daemon_log::DaemonLog;
@@ -57,7 +57,7 @@ impl EventLoop {
         }
     }
 
-    /// Lives until there is a reason to stop, then finishes the batch in hand and gives the home back.
+    /// Runs until there is a reason to stop, then finishes the current batch and releases the home.
     pub(crate) fn live(mut self) -> Stop {
         // The first turn at once: rows may have waited for a daemon.
         let mut events = LoopEvents::default();
@@ -74,7 +74,7 @@ impl EventLoop {
         self.leave(why)
     }
 
-    /// One turn at `now`: what was left, what is due. A reason ends the life.
+    /// One turn at `now`: handles events and due timers. A reason ends the loop.
     pub(crate) fn turn(&mut self, events: LoopEvents, now: Instant) -> Option<StopReason> {
         if let Some(returned) = events.returned
             && let Some(why) = self.take_back(returned, now)
@@ -124,7 +124,7 @@ impl EventLoop {
             return Some(StopReason::ScopeChanged { now });
         }
         if let Err(error) = self.ownership.restore_missing().and_then(|()| self.learn_queue_id()) {
-            self.say(format!("the owner record could not be written: {error}"));
+            self.log_once(format!("the owner record could not be written: {error}"));
         }
         None
     }
@@ -144,7 +144,7 @@ impl EventLoop {
     fn rows_wait(&mut self) -> bool {
         let pending = self.drain.as_mut().map(|drain| drain.observe_pending());
         if let Some(PendingRows::Unknown(why)) = &pending {
-            self.say(format!("the queue cannot be looked at: {why}"));
+            self.log_once(format!("the queue cannot be read: {why}"));
         }
         pending == Some(PendingRows::Rows)
     }
@@ -181,7 +181,7 @@ impl EventLoop {
         let Returned { drain, outcome } = returned;
         let usable = drain.is_some();
         self.drain = drain;
-        self.say(outcome.to_string());
+        self.log_once(outcome.to_string());
         if outcome.made_progress() {
             self.stir(now);
         }
@@ -196,14 +196,14 @@ impl EventLoop {
     }
 
     /// Logs a repeated event once.
-    fn say(&mut self, line: String) {
+    fn log_once(&mut self, line: String) {
         if self.last_line.as_ref() != Some(&line) {
             self.log.line(&line);
             self.last_line = Some(line);
         }
     }
 
-    /// Finishes the batch in hand within the shutdown, then gives the home back.
+    /// Finishes the current batch within the shutdown timeout, then releases the home.
     fn leave(self, why: StopReason) -> Stop {
         self.control.begin_stop();
         self.stop_drain.raise();

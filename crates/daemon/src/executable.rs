@@ -1,4 +1,4 @@
-//! Whether the program on the disk still is the one that runs.
+//! Detects that the executable on disk was replaced.
 
 use std::path::{Path, PathBuf};
 use system::file::{self, FileIdentity};

@@ -2,28 +2,27 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`run`] | being the daemon: from the first instruction to the end |
-//! | `life` | the one loop: mail, timer, drain, shutdown |
-//! | [`schedule`] | when the daemon wakes by itself |
-//! | `front_desk` | where the threads meet |
-//! | [`ownership`] | lock, record and control file, taken and given back together |
+//! | [`run`] | start-up of the daemon |
+//! | `event_loop` | event loop: requests, timer, delivery, shutdown |
+//! | [`schedule`] | timers |
+//! | `control_state` | state shared by the threads |
+//! | [`ownership`] | lock, record and control file, taken and released together |
 //! | [`record`] | the daemon owner record as this daemon writes it |
 //! | [`control`] | the control plane, both sides |
-//! | [`drain`] | the draining step, as the daemon knows it |
-//! | [`deliverer`] | the draining step that really delivers |
+//! | [`drain`] | the draining step as a trait |
+//! | [`deliverer`] | the draining step that delivers |
 //! | [`stop`] | why daemons ended |
-//! | `journal` | the log |
-//! | [`readiness`], [`start_failure`] | the first word of a new daemon |
+//! | `daemon_log` | the log |
+//! | [`readiness`], [`start_failure`] | start report of a new daemon |
 //! | [`spawn`] | starting a daemon process |
 //! | [`lifecycle`] | status, start, stop, restart |
 //! | [`nudge`] | nudge or spawn, once something was captured |
-//! | [`doctor`] | what is left of daemons, and cleaning it up |
+//! | [`doctor`] | orphan records and stray daemons, and their removal |
 //! | `holder` | proof that a process holds the lock; the only sender of signals |
-//! | `reference` | daemons of the reference in our home |
+//! | `peer_identity` | daemons of the reference in this home |
 //! | `start_rate_limit`, `version_order` | bounds on automatic starts |
 //!
-//! Nothing here prints: every public function returns a value that the command line renders. `unsafe`
-//! and everything that differs between systems live in `platform`.
+//! Nothing here prints: every public function returns a value that the command line renders.
 //!
 //! Invariants: ownership is the owner lock, held for life, and nothing else; no process is signalled that
 //! is not proven to be the holder of the lock; the control token is in memory and in the 0600 control

@@ -1,7 +1,7 @@
-//! What a command does about the daemon after it captured something: nudge it, or start one, or neither.
+//! After a capture: nudges the daemon, starts one, or neither.
 //!
-//! It takes no time that a person would notice, and its outcome never changes what the command says about
-//! the capture: the rows are durable already, and any later drain finds them.
+//! It takes no noticeable time, and its outcome does not change the command's report on the capture: the rows
+//! are durable, and any later drain sends them.
 
 use crate::control::client::ControlClient;
 use crate::control::file::{ControlFile, ControlFileError};
@@ -17,10 +17,10 @@ use std::cmp::Ordering;
 use std::time::Duration;
 use system::lock::{LockProbe, probe};
 
-/// Time for the whole conversation with a daemon.
+/// Time for all requests to a daemon.
 const PATIENCE: Duration = Duration::from_millis(150);
 
-/// What was done.
+/// Action taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "daemon", rename_all = "snake_case")]
 pub enum FollowUp {
@@ -61,7 +61,7 @@ pub enum Restraint {
     Nested,
     /// Too many starts lately.
     BudgetSpent,
-    /// The lock cannot be looked at, or the program cannot be started.
+    /// The lock cannot be probed, or the program cannot be started.
     Failed {
         /// The system's error.
         detail: String,
@@ -83,7 +83,7 @@ pub fn follow_up(
                 replace(home, launcher, own_version, answer, client)
             }
             _ if answer.accepted => FollowUp::Nudged,
-            // It is saying shutdown; the next one waits for that.
+            // It is shutting down; the next one waits for that.
             None => spawn(home, launcher),
             Some(_) => FollowUp::Unanswered,
         },

@@ -1,6 +1,6 @@
-//! Being the daemon of a home: the lock, the record and the control file, taken and given back together.
+//! Ownership of a home: lock, record and control file, taken and released together.
 //!
-//! Order, and what each step makes true (contract section 2):
+//! Order of the steps (contract section 2):
 //! 1. the owner lock is taken: at most one process passes;
 //! 2. the old record is removed, and with the record of another home its control file: from now on "lock
 //!    held + a record with our keys" can only mean us;

@@ -1,4 +1,4 @@
-//! Daemons of the reference in our home: asked to stop over their own port, never signalled.
+//! Daemons of the reference in this home: stopped over their own port, never signalled.
 //!
 //! Such a daemon is recorded in `owner.json` (without our keys) or in the state file `sync-daemon`.
 //! Both hold its control token in clear. It is asked for its health first; only an answer that repeats the
@@ -176,7 +176,7 @@ impl Health<'_> {
 }
 
 impl ReferencePeer {
-    /// Who listens at its port.
+    /// Identifies the process that listens at its port.
     pub(crate) fn identify(&self, home: &Home) -> PeerIdentity {
         let (Some(port), Some(token)) = (self.port, &self.token) else { return PeerIdentity::Mute };
         let answer = match ask(port, "GET", "/api/health", b"") {

@@ -1,8 +1,7 @@
-//! The first and only word of a new daemon to the process that started it.
+//! Start report of a new daemon to its starter.
 //!
-//! A spawned daemon inherits a pipe as its standard output. Once it is ready, or knows why it never will
-//! be, it writes one line of JSON there and closes its side. A daemon that dies first closes the pipe by
-//! dying, so no process polls and none waits in vain.
+//! A spawned daemon inherits a pipe as its standard output. When it is ready or has failed, it writes one line
+//! of JSON there and closes the pipe. The end of the process also closes it, so the starter needs no polling.
 
 use crate::start_failure::StartFailure;
 use serde::{Deserialize, Serialize};
@@ -35,10 +34,10 @@ pub enum StartReport {
     Failed(StartFailure),
 }
 
-/// What the starting process heard.
+/// What the starter received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReportReceived {
-    /// A word.
+    /// A report.
     Report(StartReport),
     /// The pipe was closed without one.
     Silence,
@@ -46,7 +45,7 @@ pub enum ReportReceived {
     Nothing,
 }
 
-/// A word longer than this is none.
+/// A longer report is invalid.
 const MAX_BYTES: u64 = 16 * 1024;
 
 /// The daemon's end of the pipe.

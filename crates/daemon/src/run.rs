@@ -1,7 +1,7 @@
-//! Being the daemon: from the first instruction to the word "ready", and on to the end.
+//! Start-up and run of the daemon.
 //!
 //! Order (contract section 2 and 10): switch, lock, predecessor, directory, identity (taken once), control
-//! plane, control file and record, readiness, event_loop.
+//! plane, control file and record, readiness, event loop.
 
 use crate::control::client::ControlClient;
 use crate::control::file::ControlFile;
@@ -29,20 +29,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use system::private_file::create_private_dir;
 
-/// What a daemon is made of.
+/// Options of a daemon.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
     /// The environment it was started in.
     pub environment: Environment,
     /// The home it serves.
     pub home: Home,
-    /// The build it is.
+    /// Its build.
     pub build: BuildInfo,
     /// Its periods.
     pub timing: Timing,
 }
 
-/// How this process came to be the daemon.
+/// Start-up mode of this process.
 #[derive(Debug)]
 pub struct Startup {
     reporter: Reporter,
@@ -114,7 +114,7 @@ pub fn deliver(
     run(options, startup, deliverer, on_ready)
 }
 
-/// A daemon that everybody sees and that has not begun to live.
+/// A published daemon whose event loop has not started.
 struct Begun {
     event_loop: EventLoop,
     server: ControlServer,
@@ -126,7 +126,7 @@ fn begin(
     spawned: bool,
     make_drain: impl FnOnce(TakenIdentity) -> Box<dyn Drain>,
 ) -> Result<Begun, StartFailure> {
-    // Both are asked before anything is created: a home that needs no daemon stays as it is.
+    // Both are read before anything is created: a home that needs no daemon is unchanged.
     if !read_switch(&options.environment, Some(&options.home)).on {
         return Err(StartFailure::SwitchOff);
     }
@@ -223,7 +223,7 @@ fn observe_stopping(home: &Home) -> bool {
         .is_ok_and(|report| report.phase == Phase::Stopping)
 }
 
-/// Who this daemon is: read once, and never again.
+/// The identity of this daemon, read once.
 fn take_identity(options: &RunOptions) -> Result<TakenIdentity, StartFailure> {
     let config = Config::read(&options.home).map_err(|fault| StartFailure::from(&fault))?;
     let login = read_login(&options.home, &config, &options.environment);
@@ -234,7 +234,7 @@ fn take_identity(options: &RunOptions) -> Result<TakenIdentity, StartFailure> {
     if let Some(fault) = login.faults.first() {
         return Err(fault.into());
     }
-    // A scope alone shows a queue; without authentication nothing would ever leave.
+    // A scope alone names a queue; without authentication nothing is ever sent.
     if let Some(absence) = login.absence {
         return Err(StartFailure::unauthenticated(absence, &login.remedy()));
     }

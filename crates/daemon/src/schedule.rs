@@ -1,4 +1,4 @@
-//! When the daemon wakes by itself, as pure arithmetic over a monotonic clock.
+//! Timers of the daemon, as pure arithmetic over a monotonic clock.
 //!
 //! One timer: a self check every [`Timing::check`]; every so many checks a sweep of the queue; after a
 //! failed drain one more attempt when the server wants it. Everything else happens on a nudge.
@@ -30,7 +30,7 @@ impl Timing {
     pub const FOREGROUND: Self = Self { idle: None, ..Self::SPAWNED };
 }
 
-/// What is due now.
+/// Due timers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Due {
     /// The self check.

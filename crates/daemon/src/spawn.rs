@@ -1,6 +1,6 @@
 //! Starting a daemon process: this program again, detached from its starter.
 //!
-//! Standard input is null, standard output is the readiness pipe (or null where nobody listens), standard
+//! Standard input is null, standard output is the readiness pipe (or null without a reader), standard
 //! error is the log. The new process leaves the session, closes what it inherited and changes directory by
 //! itself (`Startup::spawned`), so nothing here needs to run between fork and exec.
 
@@ -43,7 +43,7 @@ impl Launcher {
         self.nested
     }
 
-    /// Starts a daemon and listens for its first word.
+    /// Starts a daemon and waits for its start report.
     ///
     /// # Errors
     /// The daemon's own reason, or why it could not give one.
@@ -105,7 +105,7 @@ impl Launcher {
     }
 }
 
-/// Collects a child that has said its last word. One that lingers is left to the system.
+/// Collects an ended child. One that still runs is left to the system.
 fn collect(mut child: Child) {
     if let Ok(handle) = system::process::ProcessHandle::open(child.id()) {
         handle.wait(Duration::from_secs(1));

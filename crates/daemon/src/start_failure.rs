@@ -1,5 +1,4 @@
-//! Why a daemon did not start: the report of a starting process over the readiness pipe, and what the process
-//! that started it found out by itself.
+//! Why a daemon did not start: from the start report of the new process, or from its starter.
 
 use contract::{AuthAbsence, Fault, Remedy};
 
@@ -107,8 +106,8 @@ pub enum StartFailure {
         /// The system's error.
         detail: String,
     },
-    /// The new process ended without a word.
-    #[error("the new daemon ended without a word; its log is {}", contract::text::path(.log))]
+    /// The new process ended without a report.
+    #[error("the new daemon ended without a report; its log is {}", contract::text::path(.log))]
     EndedSilently {
         /// Its log.
         log: PathBuf,

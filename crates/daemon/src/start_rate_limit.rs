@@ -1,8 +1,8 @@
-//! How often a daemon may be started without anybody asking: at most [`LIMIT`] times in [`WINDOW`].
+//! Rate limit of automatic daemon starts: at most [`LIMIT`] in [`WINDOW`].
 //!
-//! A daemon that dies at once, or two releases that retire each other, must not turn every capture into a
-//! process start. The starts stand in `starts` beside the owner record, one Unix second a line, written
-//! before the start, so that failing starts count as well. Explicit starts are not bounded.
+//! A daemon that dies at once, or two releases that retire each other, must not turn every capture into a process
+//! start. The file `starts` beside the owner record has one Unix second a line, written before the start, so
+//! that failing starts count as well. Explicit starts are not limited.
 
 use jiff::Timestamp;
 use serde::Serialize;

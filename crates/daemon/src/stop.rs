@@ -48,7 +48,7 @@ pub enum StopReason {
         /// What happened.
         detail: String,
     },
-    /// It vanished without a word; its successor noticed.
+    /// It ended without a record; its successor recorded it.
     Killed,
     /// A release that we do not know wrote another reason.
     #[serde(other)]
@@ -84,10 +84,10 @@ impl StopReason {
             Self::ExecutableReplaced => "its executable was replaced or removed".to_owned(),
             Self::ScopeChanged { now: Some(scope) } => format!("the login on disk became {scope}"),
             Self::ScopeChanged { now: None } => "the login on disk was removed".to_owned(),
-            Self::Idle => "nothing was pending and nobody asked for it".to_owned(),
-            Self::Broken { detail } => format!("it could not go on: {detail}"),
+            Self::Idle => "it was idle: nothing was pending and no request arrived".to_owned(),
+            Self::Broken { detail } => format!("it failed: {detail}"),
             Self::Killed => "it was killed, or the machine went down".to_owned(),
-            Self::Other => "of a reason that another release knows".to_owned(),
+            Self::Other => "of a reason that this release does not know".to_owned(),
         }
     }
 }
@@ -177,7 +177,7 @@ mod tests {
         let stops = history.read();
         assert_eq!(stops.len(), KEPT);
         assert_eq!(stops.first().map(|stop| stop.instance_id.as_str()), Some("01K2"));
-        assert!(stops.iter().all(|stop| stop.why == StopReason::Idle), "the first word on a run counts");
+        assert!(stops.iter().all(|stop| stop.why == StopReason::Idle), "the first record of a run counts");
     }
 
     #[test]

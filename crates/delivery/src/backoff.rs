@@ -1,8 +1,8 @@
 //! Back-off: delays between attempts.
 //!
-//! Pure: the caller brings the clock and the random number. Full jitter: a delay is drawn from the whole
-//! interval up to an exponentially growing bound, so that many machines that failed together do not come
-//! back together. What a server asks for (`Retry-After`) is a lower bound, itself bounded.
+//! Pure: the caller passes the clock and the random number. Full jitter: a delay is drawn from the whole
+//! interval up to an exponentially growing bound, so that machines that failed together retry at different
+//! times. `Retry-After` is a lower bound, itself bounded.
 
 use std::time::Duration;
 
@@ -32,15 +32,15 @@ pub fn plan_delay_from(base: Duration, failures: u32, random: f64) -> Duration {
     bound.mul_f64(random.clamp(0.0, 1.0))
 }
 
-/// The pause a server asked for, bounded, with up to a tenth more so that not everybody returns at the
-/// same second.
+/// The pause that a server requested, bounded, with up to a tenth more so that clients retry at different
+/// times.
 pub fn plan_asked(asked: Duration, random: f64) -> Duration {
     let asked = asked.min(LONGEST_ASKED);
     asked + (asked / 10).mul_f64(random.clamp(0.0, 1.0))
 }
 
-/// What is left, at `now`, of a recorded pause until `until` (both in Unix seconds); nothing when it is over.
-/// Nothing of one that is longer than any that is ever recorded, either: the clock was set back since.
+/// The rest, at `now`, of a recorded pause until `until` (both in Unix seconds); none when it is over, or
+/// longer than any recorded pause because the clock was set back.
 pub fn plan_rest(until: f64, now: f64) -> Option<Duration> {
     let longest = LONGEST_ASKED.as_secs_f64() * 1.1;
     let left = until - now;
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_is_obeyed_but_not_for_days() {
+    fn requested_pause_is_kept_and_bounded() {
         assert_eq!(plan_asked(Duration::from_secs(60), 0.0), Duration::from_secs(60));
         assert!(plan_asked(Duration::from_secs(60), 1.0) <= Duration::from_secs(66));
         assert!(plan_asked(Duration::MAX, 1.0) <= LONGEST_ASKED + LONGEST_ASKED / 10);

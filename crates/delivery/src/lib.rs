@@ -3,7 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`context`] | facts about this machine that every request needs |
-//! | [`server_address`] | servers that requests may go to |
+//! | [`server_address`] | servers that requests may be sent to |
 //! | [`http`] | the one HTTP client: bounds, headers, redirects, errors |
 //! | [`auth`] | login, refresh, logout, choice of a team |
 //! | [`token_source`] | access tokens of one account at one server |

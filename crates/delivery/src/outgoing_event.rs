@@ -58,7 +58,7 @@ impl Unsendable {
         }
     }
 
-    /// What a failure report files it under.
+    /// Its category in a failure report.
     pub const fn category(&self) -> Category {
         match self {
             Self::ForbiddenKey(_) => Category::HistoricalMissionState,

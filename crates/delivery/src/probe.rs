@@ -78,7 +78,7 @@ impl Reachability {
             Self::LoginNeeded => Some(login.remedy()),
             Self::NotASyncServer(_) => Some(login.server_remedy()),
             Self::ContractSkew(_) => Some(Remedy::Advice(
-                "update spec-kitty here or at the server, so that both speak one contract".into(),
+                "update spec-kitty here or at the server, so that both have one contract version".into(),
             )),
             _ => None,
         }
@@ -149,7 +149,7 @@ fn judge_health(answer: &HttpAnswer) -> Reachability {
     }
 }
 
-/// What the server of this machine's login answers: the whole network part of a doctor.
+/// Answers of the login's server: the network part of the doctors.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LoginProbe {
     /// Base URL of the server that was asked.
@@ -171,8 +171,8 @@ impl LoginProbe {
         self.token_shown && session_fits && matches!(self.health, Reachability::Connected { .. })
     }
 
-    /// Whether the server is there and only the expired token, which the next delivery renews, keeps it
-    /// from saying more.
+    /// Whether the server is reachable and only the expired token, which the next delivery renews, prevents a full
+    /// answer.
     pub fn awaits_renewal(&self) -> bool {
         let there = matches!(self.health, Reachability::Connected { .. } | Reachability::LoginNeeded);
         !self.token_shown && there
@@ -203,7 +203,7 @@ pub fn fetch_login_probe(context: &DeliveryContext) -> Result<LoginProbe, TokenE
 pub enum SessionState {
     /// It is known and active.
     Active {
-        /// How often its refresh token was rotated, when the server tells it.
+        /// How often its refresh token was rotated, if the server reports it.
         generation: Option<u64>,
     },
     /// The token is not accepted: log in again, unless a refresh helps.

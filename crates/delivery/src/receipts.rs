@@ -23,7 +23,7 @@ pub enum AskError {
     #[error(transparent)]
     Queue(#[from] QueueError),
     /// The server does not know the question.
-    #[error("the server does not say which rows it has; name a time with --since instead")]
+    #[error("the server does not support the receipt check; select rows by time with --since instead")]
     NotKnown,
     /// The server did not answer, or not with an answer of this protocol.
     #[error("{0}")]

@@ -48,11 +48,11 @@ pub enum TokenError {
     #[error("no sync server is configured; nothing is sent to a default one")]
     ServerUnset,
     /// The token was issued elsewhere, or by an unrecorded server.
-    #[error("the login was issued by {}, so its token does not go to {host}", .issuer.as_deref().unwrap_or("a server nobody recorded"))]
+    #[error("the login was issued by {}, so its token is not sent to {host}", .issuer.as_deref().unwrap_or("an unrecorded server"))]
     TokenHost {
-        /// Where the request would go.
+        /// The server of the request.
         host: String,
-        /// Who issued the token, when known.
+        /// The issuer of the token, if known.
         issuer: Option<String>,
     },
     /// Another account, server or team than the permit's, or none any more.
@@ -96,7 +96,7 @@ impl TokenError {
         }
     }
 
-    /// How a command ends that could not even start because of it.
+    /// Exit code of a command that could not start because of it.
     pub fn exit(&self) -> ExitCode {
         match self {
             Self::Refresh(RefreshError::Busy(_)) => ExitCode::Busy,
@@ -165,7 +165,7 @@ impl<'a> TokenSource<'a> {
         Ok(source)
     }
 
-    /// Where the tokens of this source may go.
+    /// The server that the tokens of this source may be sent to.
     pub fn destination(&self) -> &ServerAddress {
         &self.destination
     }

@@ -4,7 +4,7 @@
 //! again by the next writer when it is missing. A queue DB of zero bytes, or one without this program's tables,
 //! is a new one only while there is no record; with a record it has lost its rows and is a fault.
 //!
-//! Only an existing, tableless file costs a look at the record, so a healthy queue DB is judged at no cost.
+//! The record is read only for an existing file without tables, so a healthy queue DB costs nothing.
 
 use crate::file::Role;
 use contract::{Fault, Remedy};

@@ -1,6 +1,5 @@
-//! Waiting for a lock: steps of about a millisecond with jitter, up to a deadline; then an error that
-//! names the file and its holder. A long sleep between tries would starve behind short ones, and equal
-//! sleeps would meet again and again.
+//! Waiting for a lock: steps of about a millisecond with jitter, up to a deadline; then an error that names
+//! the file and its holder. Longer steps would starve behind shorter ones; equal steps would collide.
 
 use crate::error::Busy;
 use rusqlite::Connection;
@@ -25,7 +24,7 @@ pub(crate) fn wait_for_locks(conn: &mut Connection, deadline: Duration) -> rusql
         if since.elapsed() >= deadline {
             return false;
         }
-        // A xorshift step: all it has to do is differ between processes.
+        // A xorshift step, which only has to differ between processes.
         noise ^= noise << 13;
         noise ^= noise >> 7;
         noise ^= noise << 17;

@@ -4,7 +4,7 @@ use contract::Consent;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// What the queue knows about the origin of a row: the keys under which config may hold a decision.
+/// Origin of a row: the keys under which config.toml may have a decision.
 ///
 /// A project that was used from two checkouts has two places, and each row keeps its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -32,8 +32,8 @@ impl Place {
     }
 }
 
-/// The decisions of config.toml, as of now. Asked before every batch, so that an opt-out holds from
-/// the next batch on.
+/// The present decisions of config.toml. Read before every batch, so that an opt-out applies from the next
+/// batch on.
 pub trait ConsentView {
     /// The decision about the rows of `place`.
     fn consent(&self, place: &Place) -> Consent;
@@ -45,14 +45,14 @@ impl<F: Fn(&Place) -> Consent> ConsentView for F {
     }
 }
 
-/// What a waiting row needs before it may leave, as stored.
+/// Stored condition for sending a waiting row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Hold {
-    /// Captured by this program, or released: leaves unless its project is opted out.
+    /// Captured by this program, or released: sent unless its project is opted out.
     Free = 0,
-    /// Written by another program (imported or found): leaves only if its project is opted in.
+    /// Written by another program: sent only if its project is opted in.
     Foreign = 1,
-    /// Leaves only after it was released.
+    /// Sent only after a release.
     Sealed = 2,
 }
 
@@ -69,7 +69,7 @@ impl Hold {
         if drain_blocked_reason == Some("sync_disabled") { Self::Sealed } else { Self::Foreign }
     }
 
-    /// From which instant on (Unix seconds) rows with this hold may leave under `consent`, or why none may.
+    /// The first instant (Unix seconds) of rows with this hold that may be sent under `consent`, or why none may.
     pub(crate) fn leaves_from(self, consent: Consent) -> Result<f64, HoldReason> {
         match (self, consent) {
             (_, Consent::OptedOut) => Err(HoldReason::OptedOut),
@@ -81,8 +81,8 @@ impl Hold {
         }
     }
 
-    /// Why a row of this instant may not leave under `consent`; nothing if it may. A row without a
-    /// date counts as the oldest.
+    /// Why a row of this instant may not be sent under `consent`; none if it may. A row without a date counts
+    /// as the oldest.
     pub(crate) fn reason(self, consent: Consent, at: Option<f64>) -> Option<HoldReason> {
         match self.leaves_from(consent) {
             Ok(from) if from == f64::NEG_INFINITY || at.is_some_and(|at| at >= from) => None,
@@ -92,12 +92,12 @@ impl Hold {
     }
 }
 
-/// The first instant of a yes; before all others for one without a beginning.
+/// The first instant of an opt-in.
 fn instant(seconds: i64) -> f64 {
     if seconds == i64::MIN { f64::NEG_INFINITY } else { seconds as f64 }
 }
 
-/// Why a row waits although nothing is wrong with it (contract section 9).
+/// Why a row is held (contract section 9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldReason {
@@ -125,7 +125,7 @@ pub struct HeldRows {
     pub reason: HoldReason,
 }
 
-/// What a change of consent moved, and what a preview of it would move.
+/// Rows that a change of consent moved, or would move.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HeldChange {
     /// Events.

@@ -13,7 +13,7 @@ use system::lock::LockHolder;
 pub struct Busy {
     /// The file.
     pub path: PathBuf,
-    /// Who holds it, where the system tells.
+    /// Its holder, where the system reports it.
     pub holder: Option<LockHolder>,
     /// The deadline that passed.
     pub waited: Duration,
@@ -28,12 +28,12 @@ impl fmt::Display for Busy {
                 write!(f, "; held by pid {pid} ({})", text::printable(command))
             }
             Some(LockHolder { pid, command: None }) => write!(f, "; held by pid {pid}"),
-            None => f.write_str("; the system does not tell by whom"),
+            None => f.write_str("; its holder is unknown"),
         }
     }
 }
 
-/// Why a read-only observation has no answer.
+/// Why a read-only observation failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ObserveError {
     /// The file cannot be read, or must not be trusted: the caller reports it and refuses.
@@ -44,12 +44,12 @@ pub enum ObserveError {
     Busy(Busy),
 }
 
-/// What keeps a file from being written.
+/// Why a file is not writable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteBar {
     /// Not writable, whatever the modes.
     ReadOnlyFileSystem,
-    /// The permission bits, as far as they tell.
+    /// The permission bits.
     Mode(u32),
 }
 
@@ -59,7 +59,7 @@ pub enum QueueError {
     /// Another process held the file past the deadline.
     #[error("{0}")]
     Busy(Busy),
-    /// The queue is not the one the permit knew, is newer than this program, or is no database.
+    /// The queue is not the one of the permit, is newer than this program, or is not a database.
     #[error("{}: {}{}", .0.code, shown_path(.0), .0.detail)]
     Fault(Box<Fault>),
     /// The permit is older than `gate::LIFETIME`: the machine may have changed since.
@@ -85,7 +85,7 @@ pub enum QueueError {
     NotWritable {
         /// The file.
         path: PathBuf,
-        /// What keeps us out, where the system tells.
+        /// The cause, where the system reports it.
         mode: Option<WriteBar>,
     },
     /// The file system is full.
@@ -143,7 +143,7 @@ pub enum QueueError {
 }
 
 impl QueueError {
-    /// How a command that meets this error ends.
+    /// Its exit code.
     pub fn exit(&self) -> ExitCode {
         match self {
             Self::Busy(_) => ExitCode::Busy,

@@ -26,8 +26,8 @@ impl Role {
     }
 }
 
-/// What changes whenever a database file changes: its inode, size, modification time, and the change
-/// counter that SQLite increments with every transaction in rollback-journal mode.
+/// Identity and state of a database file: inode, size, modification time, and the change counter that SQLite
+/// increments with every transaction in rollback-journal mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
     pub(crate) inode: u64,
@@ -52,7 +52,7 @@ pub(crate) enum JournalMode {
     Wal,
 }
 
-/// What a path holds, without opening it as a database.
+/// The kind of file at a path, without opening it as a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DbFile {
     /// Nothing.
@@ -68,7 +68,7 @@ pub(crate) enum DbFile {
 const HEADER_BYTES: usize = 100;
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
-/// Looks at `path`. An error is a refusal of the system to tell (no permission, a loop of links).
+/// Reads the kind of `path`. An error is the system's (no permission, a loop of links).
 pub(crate) fn read_db_file(path: &Path) -> io::Result<DbFile> {
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,

@@ -42,8 +42,8 @@
 //! * A **key** names a row: an event's id; the seven key columns of a body as a JSON array. A **digest** is
 //!   SHA-256 over the row's content, without retry counts and times. Same key and same digest is the same
 //!   fact; same key and another digest is a conflict, and both are kept.
-//! * A **place** is the origin of a row (project, repository, checkout); it never changes. A **hold** is
-//!   what the row needs before it may leave: nothing, an opt-in, or a release.
+//! * A **place** is the origin of a row (project, repository, checkout); it never changes. A **hold** is the
+//!   condition for sending the row: none, an opt-in, or a release.
 //! * A row *without* a binding was written by another program. It is bound by its content before it may
 //!   leave; so is a row whose digest differs from the bound one.
 //! * **`queue_id`** is 16 random bytes. A permit names the id that the gate saw; a file with another one

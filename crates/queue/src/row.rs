@@ -109,7 +109,7 @@ impl Serialize for RowDigest {
     }
 }
 
-/// What proves that the local write behind a prepared row happened (contract section 7).
+/// Evidence of the local write of a prepared row (contract section 7).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Witness {
     /// A row of a canonical JSON-lines log with this `event_id`.

@@ -246,9 +246,9 @@ CREATE INDEX IF NOT EXISTS receipts_order ON receipts(kind, place, seq);
 
 /// Our tables. Kinds: 0 event, 1 body, 2 failure-log row. Holds: see [`crate::consent::Hold`].
 ///
-/// `bindings` gives each waiting row its place for ever; it is bound to the row's *content* by the
-/// digest, so that a row which another program rewrites is a found row again. `tallies` counts it by
-/// place and hold: triggers keep it, so that no writer, ours or another, can make it lie.
+/// `bindings` gives each waiting row its place for ever; the digest binds it to the row's *content*, so a row
+/// that another program rewrites is a foreign row again. `tallies` counts rows by place and hold; triggers
+/// update it for every writer.
 pub(crate) const OURS: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY NOT NULL, value NOT NULL) WITHOUT ROWID;
 CREATE TABLE projects (

@@ -21,7 +21,7 @@ pub(crate) struct PendingEvent<'a> {
     pub(crate) coalesce_key: Option<&'a str>,
 }
 
-/// What happened to a body on the way.
+/// Earlier attempts of a body.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct BodyProgress<'a> {
     pub(crate) retry_count: i64,
@@ -32,7 +32,7 @@ pub(crate) struct BodyProgress<'a> {
     pub(crate) last_error: Option<&'a str>,
 }
 
-/// Where a waiting row belongs.
+/// Place, hold and digest of a waiting row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Binding {
     pub(crate) place: PlaceId,

@@ -123,7 +123,7 @@ fn run() -> Outcome<bool> {
     Ok(verdict.lost + verdict.duplicated + verdict.misplaced + verdict.left == 0)
 }
 
-/// The machine, and what was said on it.
+/// The machine, and the output of its commands.
 struct LoopMachine {
     world: World,
     server: Server,
@@ -145,7 +145,7 @@ struct LoopMachine {
     refused: u32,
 }
 
-/// What was found at the end.
+/// The result.
 struct LoopResult {
     logged: usize,
     lost: usize,

@@ -1,5 +1,5 @@
-//! The asking side. Every conversation is one connection: the daemon proves that it knows the secret of
-//! the control file, and only then the client sends it.
+//! Client of the control plane. On each connection the daemon first proves that it has the secret of the control
+//! file; only then the client sends it.
 
 use super::file::ControlFile;
 use super::http::{self, ControlResponse, NONCE_HEADER, Parsed};
@@ -16,11 +16,11 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
-/// Why a daemon could not be asked.
+/// Why a request to a daemon failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// Nothing listens at the port of the control file.
-    #[error("nobody listens on 127.0.0.1:{port}")]
+    #[error("no process listens on 127.0.0.1:{port}")]
     Refused {
         /// The port.
         port: u16,
@@ -32,7 +32,7 @@ pub enum ControlError {
         port: u16,
     },
     /// Another process answers than the daemon of the control file. Nothing secret was sent.
-    #[error("127.0.0.1:{port} is answered by something that is not the daemon of this home")]
+    #[error("another process than the daemon of this home listens on 127.0.0.1:{port}")]
     Impostor {
         /// The port.
         port: u16,
@@ -45,14 +45,14 @@ pub enum ControlError {
         /// The route.
         path: &'static str,
     },
-    /// The answer is none.
-    #[error("the daemon's answer to {path} makes no sense")]
+    /// The answer is malformed.
+    #[error("the daemon's answer to {path} is malformed")]
     Malformed {
         /// The route.
         path: &'static str,
     },
     /// The system refused.
-    #[error("cannot talk to 127.0.0.1:{port}: {source}")]
+    #[error("the connection to 127.0.0.1:{port} failed: {source}")]
     Io {
         /// The port.
         port: u16,
@@ -73,7 +73,7 @@ pub struct ControlClient<'a> {
 }
 
 impl<'a> ControlClient<'a> {
-    /// Connects, and lets the daemon prove itself; everything on this connection ends by `patience`.
+    /// Connects and verifies the daemon's proof; all requests on this connection end within `patience`.
     ///
     /// # Errors
     /// Nothing listens, no answer, or not the daemon.
@@ -95,7 +95,7 @@ impl<'a> ControlClient<'a> {
         }
     }
 
-    /// What the daemon is doing.
+    /// Requests the status report.
     ///
     /// # Errors
     /// See [`ControlError`].
@@ -103,7 +103,7 @@ impl<'a> ControlClient<'a> {
         self.ask("GET", wire::STATUS, None::<&()>)
     }
 
-    /// Rows were captured.
+    /// Reports that rows were captured.
     ///
     /// # Errors
     /// See [`ControlError`].
@@ -111,7 +111,7 @@ impl<'a> ControlClient<'a> {
         self.ask("POST", wire::NUDGE, None::<&()>)
     }
 
-    /// Drain, and wait for the end at most `wait` (and at most until the patience of the connection ends).
+    /// Requests a drain, and waits at most `wait` for its end (and at most until the connection's deadline).
     ///
     /// # Errors
     /// See [`ControlError`].
@@ -120,7 +120,7 @@ impl<'a> ControlClient<'a> {
         self.ask("POST", wire::DRAIN, Some(&DrainRequest { wait_ms }))
     }
 
-    /// Finish the batch in hand and go.
+    /// Requests the end of the daemon after its batch.
     ///
     /// # Errors
     /// See [`ControlError`].

@@ -1,4 +1,4 @@
-//! The control file: where the daemon of this home listens, and the secret of this run.
+//! The control file: port of the daemon of this home, and the secret of its run.
 //!
 //! 0600 JSON, written atomically by the daemon before its owner record, removed only by the run that wrote
 //! it. It lets a command reach the holder of the owner lock even when the record is missing.
@@ -84,7 +84,7 @@ pub enum ControlFileError {
 }
 
 impl ControlFileError {
-    /// What helps.
+    /// Its remedy.
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Unreadable { path, .. }
@@ -129,11 +129,11 @@ impl ControlFile {
         let Some(file) = read_small_file(path, MAX_BYTES).map_err(unreadable)? else { return Ok(None) };
         let bytes = Zeroizing::new(file.bytes);
         let disk: OnDisk<'_> =
-            serde_json::from_slice(&bytes).map_err(|_| malformed("is not what a daemon of ours writes"))?;
+            serde_json::from_slice(&bytes).map_err(|_| malformed("is not a valid control file"))?;
         if disk.version != VERSION {
             return Err(malformed("was written by another release; restart the daemon with that one"));
         }
-        let token = ControlToken::from_hex(disk.token).ok_or_else(|| malformed("holds no token"))?;
+        let token = ControlToken::from_hex(disk.token).ok_or_else(|| malformed("contains no token"))?;
         let numbers = disk.lock_device.zip(disk.lock_inode);
         let lock = numbers.map(|(device, inode)| FileNumbers { device, inode });
         Ok(Some(Self { instance_id: disk.instance_id, pid: disk.pid, port: disk.port, token, lock }))

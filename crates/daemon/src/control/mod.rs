@@ -1,17 +1,17 @@
-//! The control plane: how a command reaches the daemon of its home, and how each knows the other.
+//! The control plane: authenticated requests of a command to the daemon of its home.
 //!
 //! HTTP/1.1 on 127.0.0.1, at a port that the system chose. The 0600 control file names it, and holds the
 //! secret. docs/daemon.md describes the protocol for people; the modules here own it:
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`proof`] | the secret, and how each side proves that it knows it |
+//! | [`proof`] | the secret, and the proof of each side that it has it |
 //! | [`mod@file`] | the control file |
 //! | [`http`] | requests and responses as bytes |
 //! | [`wire`] | the documents |
-//! | [`routes`] | who may ask what |
-//! | [`server`] | the listening side |
-//! | [`client`] | the asking side |
+//! | [`routes`] | routes and their authorisation |
+//! | [`server`] | server |
+//! | [`client`] | client |
 
 pub mod client;
 pub mod file;

@@ -1,11 +1,11 @@
-//! Who may ask what, and which answer that gives. No socket here: a request in, a response out.
+//! Routes and their authorisation, without a socket: a request in, a response out.
 //!
 //! Order of the checks, each before anything is done:
 //! 1. `Host` is literally `127.0.0.1:<port>`, so a page that rebinds its name to loopback is refused;
-//! 2. no `Origin`: no browser has business here;
-//! 3. the health route is open and says nothing but, to a nonce, a proof;
+//! 2. no `Origin` header: browsers are refused;
+//! 3. the health route is open and returns only a proof for a nonce;
 //! 4. everything else needs the bearer token;
-//! 5. only then are the path and the body looked at.
+//! 5. only then path and body are read.
 
 use super::http::ControlRequest;
 use super::proof::{ControlToken, Nonce};
@@ -14,19 +14,19 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
-/// What the control plane asks of the daemon behind it. Called from several threads at once.
+/// Requests of the control plane to the daemon. Called from several threads at once.
 pub trait ControlHandler: Send + Sync {
-    /// What the daemon is doing.
+    /// Status of the daemon.
     fn status(&self) -> wire::StatusReport;
     /// Rows were captured: drain soon.
     fn nudge(&self) -> wire::NudgeAnswer;
     /// Drain, and wait at most `wait` for the end.
     fn drain(&self, wait: Duration) -> wire::DrainAnswer;
-    /// Finish the batch in hand and go.
+    /// Ends after the current batch.
     fn shut_down(&self, cause: wire::ShutdownCause) -> wire::ShutdownAnswer;
 }
 
-/// What a connection must show.
+/// Credentials that requests are checked against.
 #[derive(Debug)]
 pub struct Authenticator {
     /// The secret of this daemon run.

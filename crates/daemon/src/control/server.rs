@@ -1,4 +1,4 @@
-//! The listening side: one thread that accepts, one short-lived thread per connection, a bounded table.
+//! Server of the control plane: one accepting thread, one short-lived thread per connection, a bounded table.
 //!
 //! Invariants:
 //! * never more than [`Limits::connections`] connections: when the table is full, the oldest one that has
@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 /// Ports of the reference's daemons. Ours stay outside, so that neither takes the other for its own.
 pub const RESERVED_PORTS: RangeInclusive<u16> = 9400..=9449;
 
-/// What one control plane may cost.
+/// Resource limits of a control plane.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Connections at a time.

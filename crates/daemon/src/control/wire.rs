@@ -1,5 +1,5 @@
-//! The documents of the control plane: what client and daemon say to each other. JSON objects; unknown
-//! keys are ignored on both sides, so a later release may add some.
+//! The documents of the control plane: JSON objects. Both sides ignore unknown keys, so a later release may add
+//! some.
 
 use crate::drain::DrainOutcome;
 use contract::FileNumbers;
@@ -17,7 +17,7 @@ pub const STATUS: &str = "/v1/status";
 pub const NUDGE: &str = "/v1/nudge";
 /// `POST` of a [`DrainRequest`]: drain and wait; answered by a [`DrainAnswer`].
 pub const DRAIN: &str = "/v1/drain";
-/// `POST` of a [`ShutdownRequest`]: finish the batch in hand and go; answered at once.
+/// `POST` of a [`ShutdownRequest`]: the daemon ends after its batch; answered at once.
 pub const SHUTDOWN: &str = "/v1/shutdown";
 
 /// Answer to [`HEALTH`].
@@ -32,7 +32,7 @@ pub struct HealthAnswer {
     pub proof: Option<String>,
 }
 
-/// What a daemon is doing.
+/// Phase of a daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
@@ -40,7 +40,7 @@ pub enum Phase {
     Idle,
     /// A drain is running.
     Draining,
-    /// Finishing the batch in hand, then gone.
+    /// Ending after the current batch.
     Stopping,
 }
 
@@ -66,7 +66,7 @@ pub struct StatusReport {
     pub started_at: String,
     /// Whole seconds since then, by the monotonic clock.
     pub uptime_seconds: u64,
-    /// What it is doing.
+    /// Its phase.
     pub phase: Phase,
     /// Drains so far.
     pub drains: u64,
@@ -74,7 +74,7 @@ pub struct StatusReport {
     pub last_drain: Option<DrainRecord>,
     /// Whole seconds since something was captured or delivered.
     pub quiet_seconds: u64,
-    /// The owner lock file that it holds; none from releases that did not say it.
+    /// The owner lock file that it holds; none from releases that did not report it.
     #[serde(flatten, default)]
     pub lock: Option<FileNumbers>,
 }
@@ -84,7 +84,7 @@ pub struct StatusReport {
 pub struct NudgeAnswer {
     /// Whether a drain will follow; false while the daemon is stopping.
     pub accepted: bool,
-    /// Who answers.
+    /// The answering daemon run.
     pub instance_id: String,
     /// Its package version.
     pub package_version: String,
@@ -113,12 +113,12 @@ pub struct DrainAnswer {
 /// Body of [`SHUTDOWN`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShutdownRequest {
-    /// Who wants it gone, and why.
+    /// The cause.
     #[serde(flatten)]
     pub cause: ShutdownCause,
 }
 
-/// Why a daemon is asked to go.
+/// Cause of a shutdown request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum ShutdownCause {
@@ -142,7 +142,7 @@ pub struct ShutdownAnswer {
     pub instance_id: String,
     /// Its process id.
     pub pid: u32,
-    /// The owner lock file that it holds; none from releases that did not say it.
+    /// The owner lock file that it holds; none from releases that did not report it.
     #[serde(flatten, default)]
     pub lock: Option<FileNumbers>,
 }

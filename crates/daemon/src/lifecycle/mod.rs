@@ -1,4 +1,4 @@
-//! What a person does with the daemon: look at it, start it, stop it, replace it.
+//! Explicit operations on the daemon: status, start, stop, restart.
 //!
 //! Explicit commands replace up or down, whatever the versions are. A process is signalled only when it
 //! provably holds the owner lock (`holder`).

@@ -16,10 +16,10 @@ use serde::Serialize;
 use std::time::{Duration, Instant};
 use system::lock::{LockProbe, probe};
 
-/// How a restart ended well.
+/// Success of a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RestartOutcome {
-    /// What became of the old daemon.
+    /// Outcome of the old daemon.
     pub stopped: StopOutcome,
     /// The new daemon.
     pub started: Option<Ready>,
@@ -100,7 +100,7 @@ pub struct RestartFailure {
     pub reason: RestartReason,
     /// What happened, in one sentence.
     pub detail: String,
-    /// What helps.
+    /// The remedy.
     #[serde(serialize_with = "hint")]
     pub remedy: Option<Remedy>,
 }

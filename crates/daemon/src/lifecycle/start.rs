@@ -8,7 +8,7 @@ use crate::start_failure::StartFailure;
 use identity::Home;
 use serde::Serialize;
 
-/// How a start ended well.
+/// Success of a start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum StartOutcome {
@@ -16,9 +16,9 @@ pub enum StartOutcome {
     Started(Ready),
     /// One runs already.
     AlreadyRunning {
-        /// Its pid, as far as it is known.
+        /// Its pid, if known.
         pid: Option<i64>,
-        /// Its package version, as far as it is known.
+        /// Its package version, if known.
         package_version: Option<String>,
         /// Whether it answered.
         state: DaemonState,

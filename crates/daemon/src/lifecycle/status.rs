@@ -1,4 +1,4 @@
-//! What lock, files, process and the daemon itself say together. Read-only; asks the daemon over loopback.
+//! Status of the daemon, from lock, files, process and its own report. Read-only; asks the daemon over loopback.
 
 use super::stop::{becomes_free, continue_or_replace, end_holder, observe_lock_holder};
 use crate::control::client::{ControlClient, ControlError};
@@ -20,7 +20,7 @@ use system::lock::{LockProbe, probe};
 
 /// Time for the daemon to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Time for a process that is ending to let go of the owner lock.
+/// Time for an ending process to release the owner lock.
 const DYING: Duration = Duration::from_millis(50);
 /// Time for a daemon that answers to write its record, and how often it is looked for.
 const RECORDED: Duration = Duration::from_millis(50);
@@ -36,7 +36,7 @@ pub enum DaemonState {
     Orphan,
     /// The lock is held, and the daemon's port is unknown yet.
     Starting,
-    /// It answers, and proved itself.
+    /// Running and authenticated.
     Running,
     /// It holds the lock and was suspended from outside.
     Suspended,
@@ -88,7 +88,7 @@ fn hint<S: serde::Serializer>(remedy: &Option<Remedy>, serializer: S) -> Result<
     }
 }
 
-/// Looks at the daemon of `home`.
+/// Observes the daemon of `home`.
 pub fn observe_status(home: &Home) -> DaemonStatus {
     let lock = probe(&home.owner_lock());
     let reading = read_record(&home.owner_record());

@@ -46,7 +46,7 @@ pub enum Ended {
     Reference,
 }
 
-/// How a stop ended well.
+/// Success of a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum StopOutcome {
@@ -130,13 +130,13 @@ pub enum StopFailure {
 }
 
 impl StopFailure {
-    /// What helps.
+    /// The remedy.
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Suspended { pid } => continue_or_replace(*pid),
             Self::Wedged { .. } | Self::Reference { .. } => Remedy::ForceCleanOrphans,
             Self::StillStopping { .. } | Self::Starting | Self::Replaced => Remedy::Advice(
-                "wait until `spec-kitty sync daemon status` says running or stopped, then try again"
+                "wait until `spec-kitty sync daemon status` shows running or stopped, then try again"
                     .to_owned(),
             ),
             Self::Unproven { pid, .. } => end_holder(pid.and_then(|pid| u32::try_from(pid).ok())),
@@ -155,7 +155,7 @@ pub(super) fn continue_or_replace(pid: i64) -> Remedy {
     ))
 }
 
-/// What helps against a holder of the lock that no command may signal.
+/// Remedy for a holder of the lock that no command may signal.
 pub(super) fn end_holder(pid: Option<u32>) -> Remedy {
     Remedy::Advice(match pid {
         Some(pid) => {

@@ -235,7 +235,7 @@ fn holder_without_record_is_starting_and_no_end_is_advised() {
     assert_eq!(failure["reason"], "stop_failed", "{failure}");
     assert_eq!(
         failure["remedy"],
-        "wait until `spec-kitty sync daemon status` says running or stopped, then try again",
+        "wait until `spec-kitty sync daemon status` shows running or stopped, then try again",
         "{failure}"
     );
     assert!(holder.is_alive());

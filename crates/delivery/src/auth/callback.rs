@@ -17,12 +17,12 @@ const MOST_CONNECTIONS: usize = 32;
 const MOST_BYTES: usize = 16 << 10;
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 2048;
-/// How long a connection may take to say what it wants.
+/// Time for a connection to send its request.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(25);
 
-/// What the redirect said.
+/// Outcome of the redirect.
 pub(super) enum Redirected {
     /// The user agreed.
     Code(Zeroizing<String>),

@@ -19,7 +19,7 @@ use identity::session::Team;
 use identity::{Config, ConfigEdit, Session, read_login, refresh_card};
 use jiff::Timestamp;
 
-/// Which flow.
+/// Login flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoginMethod {
     /// A code to type on any device: `--headless`.
@@ -38,14 +38,14 @@ impl LoginMethod {
     }
 }
 
-/// What a login did.
+/// The result of a login.
 #[derive(Clone, Debug)]
 pub struct LoginReport {
-    /// Who is logged in.
+    /// The account.
     pub email: String,
     /// For display.
     pub name: String,
-    /// Where.
+    /// The server.
     pub server_url: String,
     /// The first private teamspace: where events go. Without one nothing can be sent.
     pub team: Option<Team>,
@@ -95,8 +95,8 @@ pub fn log_in(
     store(context, &config, server.map(|_| &url), session, &destination)
 }
 
-/// Refuses an address where nothing answers, or something that is no sync server: the login would wait for
-/// nothing. A server without a health document (404, 405) may still log people in.
+/// Refuses an address without an answer, or of another kind of server: the login would wait in vain. A server
+/// without a health document (404, 405) is accepted.
 fn probe_server(context: &DeliveryContext, server: &ServerAddress) -> Result<(), LoginError> {
     let (status, health) = ask_health(context, server, None);
     match health {

@@ -33,11 +33,11 @@ pub enum LoginError {
     /// The OAuth part failed.
     #[error(transparent)]
     OAuth(#[from] OAuthFailure),
-    /// No answer to the question who it is.
+    /// No answer to the account request.
     #[error(transparent)]
     Silence(#[from] SendError),
-    /// The server does not say who it is.
-    #[error("{host} does not say whose login this is: {why}")]
+    /// The account answer is unusable.
+    #[error("{host} did not return the account of this login: {why}")]
     Account {
         /// Host and port.
         host: String,
@@ -55,18 +55,18 @@ pub enum LoginError {
     /// The token cannot be used.
     #[error(transparent)]
     Token(#[from] BadToken),
-    /// The user said no in the browser.
+    /// The user refused in the browser.
     #[error("the login was refused at {host}")]
     Denied {
         /// Host and port.
         host: String,
     },
-    /// The server said no in the browser.
+    /// The server refused in the browser.
     #[error("{host} refused the login: {why}")]
     Refused {
         /// Host and port.
         host: String,
-        /// Its words.
+        /// Its text.
         why: String,
     },
     /// Not approved in time.
@@ -107,7 +107,7 @@ impl LoginError {
             .then_some(exit::SYNC_SERVER_UNSET)
     }
 
-    /// How the command ends.
+    /// Its exit code.
     pub fn exit(&self) -> ExitCode {
         match self {
             Self::ServerUnset | Self::Destination(_) | Self::Config(_) => ExitCode::Refused,

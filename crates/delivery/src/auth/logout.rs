@@ -7,7 +7,7 @@ use contract::ExitCode;
 use identity::session::SessionWriteError;
 use identity::{Config, read_login};
 
-/// What a logout did.
+/// The result of a logout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogoutReport {
     /// Whether there was a session file, readable or not.
@@ -36,7 +36,7 @@ pub enum LogoutError {
 }
 
 impl LogoutError {
-    /// How the command ends.
+    /// Its exit code.
     pub fn exit(&self) -> ExitCode {
         match self {
             Self::Store(SessionWriteError::Lock(system::LockError::Busy { .. })) => ExitCode::Busy,
@@ -51,7 +51,7 @@ impl LogoutError {
     }
 }
 
-/// Deletes the session and, unless `revoke` is false, tells the server that issued it.
+/// Deletes the session and, unless `revoke` is false, revokes it at the server that issued it.
 ///
 /// # Errors
 /// Only when the local session cannot be deleted.
@@ -66,7 +66,7 @@ pub fn log_out(context: &DeliveryContext, revoke: bool) -> Result<LogoutReport, 
     let revoked = match (session, issuer) {
         _ if !revoke => Revoked::NotAsked("--force was passed"),
         (None, _) => Revoked::NotAsked("no readable session"),
-        (Some(_), None) => Revoked::NotAsked("the session does not say which server issued it"),
+        (Some(_), None) => Revoked::NotAsked("the session has no recorded issuer"),
         (Some(session), Some(issuer)) => match ServerAddress::parse(&issuer) {
             Err(error) => Revoked::No(error.to_string()),
             Ok(server) => {

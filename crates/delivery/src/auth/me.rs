@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 /// Longest life that a server's `expires_in` is believed to mean.
 const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(24 * 366 * 10);
 
-/// Asks the server who `bearer` belongs to.
+/// Requests the account of `bearer`.
 ///
 /// # Errors
 /// No answer, a refusal, or an answer without user and teams.
@@ -40,7 +40,7 @@ pub fn send_me(client: &Client, server: &ServerAddress, bearer: &Bearer) -> Resu
     Ok(me)
 }
 
-/// What a login is made of.
+/// The parts of a login.
 pub(super) struct GrantedLogin<'a> {
     pub(super) grant: TokenGrant,
     pub(super) me: Me,

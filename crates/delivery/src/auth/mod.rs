@@ -32,10 +32,10 @@ pub use switch::{SwitchError, Switched, switch_team};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Whether to go on.
+/// Whether to continue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// Go on.
+    /// Continue.
     Continue,
     /// The user gave up.
     Cancel,
@@ -54,9 +54,9 @@ pub struct DeviceCode<'a> {
     pub expires_in: Duration,
 }
 
-/// How a login talks to its user.
+/// User interface of a login.
 pub trait Prompt {
-    /// Shows where to go and what to type. Called once, before the waiting starts.
+    /// Shows the page and the code to type. Called once, before the waiting starts.
     fn show_code(&mut self, code: &DeviceCode<'_>);
 
     /// Opens `url` in a browser; false when there is none.
@@ -69,8 +69,8 @@ pub trait Prompt {
     }
 }
 
-/// A span that ends when either the clock or the pauses asked for say so: a machine that sleeps, and a
-/// prompt that does not, both end in time.
+/// A time limit that ends by the clock or by the sum of the requested pauses, so that it also ends on a machine
+/// that sleeps and with a prompt that does not pause.
 struct Span {
     started: Instant,
     paused: Duration,

@@ -11,7 +11,7 @@ use identity::session::{SessionWriteError, Team};
 use identity::{Config, LoginSource, SessionError, read_login, refresh_card};
 use std::path::PathBuf;
 
-/// What a switch did.
+/// The result of a switch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Switched {
     /// The team before.
@@ -26,7 +26,7 @@ pub struct Switched {
     pub scope: Option<Scope>,
 }
 
-/// Why the team is as it was.
+/// Why the team was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum SwitchError {
     /// Not logged in.
@@ -68,7 +68,7 @@ pub enum SwitchError {
 }
 
 impl SwitchError {
-    /// How the command ends.
+    /// Its exit code.
     pub fn exit(&self) -> ExitCode {
         match self {
             Self::LoggedOut | Self::Unreadable { .. } => ExitCode::Refused,

@@ -5,7 +5,7 @@ use crate::http::HttpAnswer;
 use crate::http::documents::BodyStored;
 use contract::wire::body::{ALREADY_EXISTS, INDEX_ENTRY_NOT_FOUND, NAMESPACE_NOT_FOUND, STORED};
 
-/// What the answer to one body means.
+/// Meaning of the answer to one body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BodyJudgement {
     /// The server has it now.
@@ -24,8 +24,8 @@ pub enum BodyJudgement {
     Stop(ServerStop),
 }
 
-/// Judges an answer to one body of that hash. A success counts only as a document of the protocol: a row of
-/// about which the server is silent would be lost.
+/// Judges an answer to one body of that hash. A success must be a document of the protocol: otherwise the row
+/// could be lost.
 pub fn judge_body(answer: &HttpAnswer, content_hash: &str) -> BodyJudgement {
     match answer.status {
         200 | 201 => return judge_stored(answer, content_hash),

@@ -12,7 +12,7 @@ use serde_json::Value;
 /// Longest text of a server that is kept, in characters.
 const LONGEST: usize = 500;
 
-/// What a failure is filed under in reports.
+/// Category of a failure in reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 #[allow(missing_docs, reason = "the names are the documentation; the keywords are in `of_text`")]
@@ -38,7 +38,7 @@ impl Category {
         self.into()
     }
 
-    /// Whether the same row may well be taken another time.
+    /// Whether the same row may be accepted later.
     pub const fn is_transient(self) -> bool {
         matches!(self, Self::Throttled | Self::RetryableTransport | Self::ServerError)
     }
@@ -74,7 +74,7 @@ const KEYWORDS: &[(Category, &[&str])] = &[
     (Category::ServerError, &["internal", "500", "502", "503", "504", "server error"]),
 ];
 
-/// A refusal's words.
+/// The error text of a refusal.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ErrorText {
     envelope: ErrorEnvelope,
@@ -103,7 +103,7 @@ impl ErrorText {
     }
 
     /// Whether the refusal means that the batch was too large, whatever its status.
-    pub fn says_too_large(&self) -> bool {
+    pub fn is_too_large(&self) -> bool {
         self.envelope.error_code.as_deref() == Some(code::BATCH_TOO_LARGE)
             || self.envelope.category.as_deref() == Some(code::REQUEST_TOO_LARGE)
             || self.category() == Category::OversizedBatch
@@ -205,7 +205,7 @@ mod tests {
         let said =
             words(403, json!({"error": "invalid field", "category": "direct_ingress_missing_private_team"}));
         assert_eq!(said.category(), Category::MissingPrivateTeam);
-        assert!(words(400, json!({"error_code": "sync_batch_too_large"})).says_too_large());
+        assert!(words(400, json!({"error_code": "sync_batch_too_large"})).is_too_large());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use contract::wire::{EventResult, EventStatus, IngressLimits};
 use serde_json::Value;
 use std::collections::HashMap;
 
-/// What the answer to one batch means.
+/// Meaning of the answer to one batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BatchJudgement {
     /// One verdict for each row that was sent, in the order of sending.
@@ -39,7 +39,7 @@ pub enum BatchJudgement {
     Stop(ServerStop),
 }
 
-/// What became of one row.
+/// Outcome of one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ItemVerdict {
     /// The server has it now.
@@ -52,7 +52,7 @@ pub enum ItemVerdict {
     Rejected(RowRejection),
     /// Not taken this time, for a reason that passes: keep it, count the attempt.
     Deferred(String),
-    /// The answer does not say: leave it alone for this drain.
+    /// Not in the answer: skip it for this drain.
     Unanswered,
     /// Undecided because of others in the batch: send it again without them.
     Resend,

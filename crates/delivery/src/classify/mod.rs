@@ -64,7 +64,7 @@ pub enum ServerStopReason {
     Throttled,
     /// 5xx, 408.
     ServerError,
-    /// 412, 426: client and server speak different contracts.
+    /// 412, 426: client and server have different contract versions.
     ContractSkew,
     /// 401 also after a refresh.
     Unauthorized,
@@ -157,7 +157,7 @@ fn judge_whole(answer: &HttpAnswer, words: &ErrorText) -> Whole {
         429 => Whole::Stop(stop(ServerStopReason::Throttled)),
         408 | 500..=599 => Whole::Stop(stop(ServerStopReason::ServerError)),
         413 => Whole::TooLarge(words.limits()),
-        400..=499 if words.says_too_large() => Whole::TooLarge(words.limits()),
+        400..=499 if words.is_too_large() => Whole::TooLarge(words.limits()),
         400 | 422 => Whole::BadRequest,
         404 => Whole::NotFound,
         405 | 410 => Whole::Stop(stop(ServerStopReason::NoSuchRoute)),
@@ -176,7 +176,7 @@ pub(crate) fn asked(answer: &HttpAnswer) -> Option<RequestedPause> {
     matches!(answer.status, 429 | 503).then_some(RequestedPause::Body(Duration::from_secs(seconds)))
 }
 
-/// What it means that there is no answer.
+/// Judges a request without an answer.
 pub fn judge_silence(error: &SendError) -> ServerStop {
     let reason = match error {
         SendError::Unreachable { .. } | SendError::Tls { .. } => ServerStopReason::Unreachable,

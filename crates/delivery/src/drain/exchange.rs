@@ -45,8 +45,8 @@ impl DrainRun<'_> {
         sent.map_err(|error| DrainEnd::Server(judge_silence(&error)))
     }
 
-    /// Asks for the server's limits, whether or not something waits. A server that cannot be reached is no
-    /// failure while nothing waits: the report names the reason.
+    /// Requests the server's limits, also when nothing waits. An unreachable server is no failure while nothing
+    /// waits: the report names the reason.
     pub(super) fn ask_first(&mut self) -> Result<(), DrainEnd> {
         match self.fetch_limits() {
             Err(DrainEnd::Server(stop)) if stop.reason.is_transient() && !self.anything_could_leave()? => {
@@ -64,9 +64,8 @@ impl DrainRun<'_> {
             || self.outbox.read_bodies(one, &consent, &self.skip, unix_now())?.is_some())
     }
 
-    /// Learns the server's limits, before the first batch of a drain, and asks whether it still has the
-    /// newest rows that it acknowledged. A server without the document is an old one; what it cannot take
-    /// it will say.
+    /// Requests the server's limits before the first batch of a drain, and whether the server still has the newest
+    /// rows that it acknowledged. A server without the document is an old one, without advertised limits.
     pub(super) fn fetch_limits(&mut self) -> Result<(), DrainEnd> {
         self.limits_known = true;
         let team_id = self.team_id.clone();
@@ -82,7 +81,7 @@ impl DrainRun<'_> {
         match answer.status {
             200 => match answer.document::<HealthDocument>() {
                 Ok(HealthDocument(document)) => {
-                    self.server_speaks = true;
+                    self.protocol_seen = true;
                     let document = document.into();
                     self.pace.learn(read_health_limits(&document));
                     if let Some(answers) = read_states(&document, &asked) {

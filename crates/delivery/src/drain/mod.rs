@@ -57,7 +57,7 @@ pub struct DrainOptions {
     /// Ask the server also when nothing waits: whether it is there, accepts the login and still has the
     /// newest rows that it acknowledged.
     pub ask_always: bool,
-    /// Who runs the drain; kept with its outcome.
+    /// Its trigger, stored with the outcome.
     pub by: DrainedBy,
 }
 
@@ -90,7 +90,7 @@ pub enum DrainError {
 }
 
 impl DrainError {
-    /// How the command ends.
+    /// Its exit code.
     pub fn exit(&self) -> ExitCode {
         match self {
             Self::Lock(LockError::Busy { .. }) => ExitCode::Busy,
@@ -118,7 +118,7 @@ impl DrainError {
     }
 }
 
-/// Sends what waits in the permit's queue, and reports what became of it.
+/// Sends the waiting rows of the permit's queue, and reports their outcomes.
 ///
 /// A drain that stops early is no error: the report holds what was done and why it stopped.
 ///
@@ -164,7 +164,7 @@ pub fn drain(
                 skip: SkipSet::default(),
                 event_streak: Streak::remember(event_refusals),
                 body_streak: Streak::remember(body_refusals),
-                server_speaks: false,
+                protocol_seen: false,
                 report,
                 progress,
             };
@@ -182,7 +182,7 @@ pub fn drain(
     Ok(report)
 }
 
-/// Writes down that a drain could not start.
+/// Records that a drain could not start.
 fn record_refusal(permit: &EgressPermit, stopped: &DrainStopped, options: &DrainOptions) {
     if let Ok(mut outbox) = Outbox::open(permit) {
         let _ = outbox.record_attempt(&stopped.attempt(options.by), None);
@@ -202,7 +202,7 @@ struct DrainRun<'a> {
     event_streak: Streak,
     body_streak: Streak,
     /// Whether the server has shown its health document in this drain.
-    server_speaks: bool,
+    protocol_seen: bool,
     report: DrainReport,
     progress: &'a mut dyn DrainProgress,
 }
@@ -339,7 +339,7 @@ impl DrainRun<'_> {
         let mut stop = None;
         for kind in Kind::ALL {
             let before = self.streak(kind).memory().clone();
-            let speaks = self.server_speaks;
+            let speaks = self.protocol_seen;
             match self.streak(kind).end(speaks) {
                 End::Park(refused) => self.park_refused(kind, refused)?,
                 End::Wait(refused) => {
@@ -364,7 +364,7 @@ impl DrainRun<'_> {
         Config::read(&self.context.home).map_err(|fault| DrainEnd::Token(TokenError::Fault(Box::new(fault))))
     }
 
-    /// Writes down why it ended, and until when the server wants to be left alone.
+    /// Records why the drain ended, and the pause that the server requested.
     fn settle(&mut self, ended: Result<(), DrainEnd>, options: &DrainOptions) {
         let ended = match (ended, self.end_streaks()) {
             (Ok(()), Ok(Some(stop))) => Err(DrainEnd::Server(stop)),
@@ -408,7 +408,7 @@ impl DrainRun<'_> {
     }
 }
 
-/// What still waits, after the drain. What cannot be counted is said, and changes nothing that was done.
+/// Counts the rows that still wait after the drain. An error is reported and changes nothing.
 fn count(context: &DeliveryContext, queue_path: &Path, report: &mut DrainReport) {
     let config = Config::read(&context.home).unwrap_or_else(|_| Config::unreadable());
     match observe_counts(queue_path, &consent_of(&config)) {

@@ -17,7 +17,7 @@ use std::time::Duration;
 /// Failures listed by name; further ones are only counted.
 const LISTED: usize = 10_000;
 
-/// What became of rows of one kind in this drain.
+/// Outcomes of the rows of one kind in this drain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RowTally {
     /// The server has them now.
@@ -44,7 +44,7 @@ pub struct Failure {
     pub event_id: String,
     /// The server's text, or ours.
     pub error: String,
-    /// What reports file it under.
+    /// Its category.
     pub category: &'static str,
 }
 
@@ -63,11 +63,11 @@ pub struct StoppedProject {
     pub repo_slug: Option<String>,
     /// The stable name of the reason.
     pub reason: &'static str,
-    /// The server's words.
+    /// The server's text.
     pub detail: String,
 }
 
-/// What ended a drain before everything was sent.
+/// Cause of an early end of a drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoppedBy {
     /// An answer, or the lack of one.
@@ -121,7 +121,7 @@ impl StoppedBy {
         }
     }
 
-    /// How a command ends that was stopped by it.
+    /// Exit code of a command that it stopped.
     pub const fn exit(self) -> ExitCode {
         match self {
             Self::IdentityChanged | Self::LoginEnded | Self::Unreadable => ExitCode::Refused,
@@ -169,7 +169,7 @@ impl DrainStopped {
 
     /// `pause` is left of one that an earlier drain recorded.
     pub(super) fn pausing(pause: Duration) -> Self {
-        let detail = format!("the server asked to be left alone for another {} s", pause.as_secs().max(1));
+        let detail = format!("the server asked for a pause of another {} s", pause.as_secs().max(1));
         let not_before = Timestamp::now().checked_add(pause).ok();
         Self { not_before, pause: Some(pause), ..Self::new(StoppedBy::Pausing, detail) }
     }
@@ -232,12 +232,12 @@ pub struct BodiesWaiting {
     pub next_attempt_at: Timestamp,
 }
 
-/// What a drain did.
+/// The result of a drain.
 #[derive(Clone, Debug, Serialize)]
 pub struct DrainReport {
     /// The scope of the queue.
     pub scope: Scope,
-    /// Where to.
+    /// The server.
     pub server_url: String,
     /// Events.
     pub events: RowTally,

@@ -1,4 +1,4 @@
-//! Brake against a server that refuses every request.
+//! Circuit breaker for a server that refuses every request.
 //!
 //! A refusal of a whole request is weak evidence about the row in it: a proxy, a broken deployment or an address
 //! that is no sync server refuses every request that way, with 400 or 413. So a row that was refused alone is

@@ -1,8 +1,7 @@
-//! Complete answer: status, the headers we act on, and the bytes.
+//! Complete answer: status, `Retry-After` and the bytes.
 //!
-//! [`HttpAnswer::document`] is the only way to a success, [`HttpAnswer::object`] the only way to what a refusal says of
-//! itself: whatever is not a document of the protocol (the login page of a hotel, an empty answer, an array)
-//! is never believed, whatever its status.
+//! [`HttpAnswer::document`] reads a success, [`HttpAnswer::object`] a refusal. Anything but a document of the
+//! protocol (the login page of a portal, an empty answer, an array) is never accepted, with any status.
 
 use super::HttpRequest;
 use super::error::SendError;
@@ -53,7 +52,7 @@ pub enum NotOfProtocol {
 
 /// A document that a success may hold. Implemented for each in [`super::documents`].
 pub trait ProtocolDocument<'a>: Deserialize<'a> {
-    /// What no server of the protocol would say, if something is; never with a value of the document.
+    /// A fault that no server of the protocol sends, without any value of the document.
     fn fault(&self) -> Option<&'static str>;
 }
 

@@ -80,7 +80,7 @@ fn is_lookup_failure(text: &str) -> bool {
 fn explain_tls(text: &str) -> Option<String> {
     let has = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
     let explained = if has(&["CaUsedAsEndEntity"]) {
-        "its certificate is one of an authority itself, made to sign others; give the server a certificate \
+        "its certificate is a CA certificate; give the server a certificate \
          that an authority signed, and name the PEM file of that authority in SSL_CERT_FILE"
     } else if has(&["UnknownIssuer", "unknown issuer"]) {
         "its certificate is signed by an authority that is not trusted here; \
@@ -92,7 +92,7 @@ fn explain_tls(text: &str) -> Option<String> {
     } else if has(&["NotValidForName", "not valid for name"]) {
         "its certificate is for another host name; check the server URL"
     } else if has(&["InvalidContentType", "corrupt message"]) {
-        "it does not speak TLS on this port; check the server URL"
+        "the port does not accept TLS; check the server URL"
     } else if has(&["invalid peer certificate", "received fatal alert", "peer is incompatible"]) {
         return Some(format!("{}; ask the server's administrator", printable(text)));
     } else {

@@ -9,7 +9,7 @@ use identity::Environment;
 use std::net::IpAddr;
 use url::{Host, Url};
 
-/// Where requests pass through.
+/// The proxy of requests.
 #[derive(Clone, Debug, Default)]
 pub struct ProxySettings {
     proxy: Option<ureq::Proxy>,

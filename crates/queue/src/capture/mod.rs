@@ -7,9 +7,8 @@
 //! ```
 //!
 //! A crash between the steps leaves prepared rows. Settling, under the mission's lock, looks for the witness
-//! of each: a proven row waits, any other is parked as `not_in_log`. So a fact in the log is never lost, a
-//! fact outside it is never sent, and nothing is discarded. A command that undoes its own local write
-//! withdraws its rows.
+//! of each: a proven row waits, any other is parked as `not_in_log`. No fact in the log is lost, no fact
+//! outside it is sent, and nothing is discarded. A command that undoes its local write withdraws its rows.
 
 mod prepared;
 mod settle;
@@ -46,12 +45,11 @@ pub struct Capture {
     pub place: Place,
     /// The mission whose lock the caller holds from prepare to confirm.
     pub mission_slug: String,
-    /// The rows, in the order in which they happened.
+    /// The rows, in the order of their events.
     pub rows: Vec<NewRow>,
 }
 
-/// A capture that is stored but not yet waiting. Must be confirmed after the local write, or left for
-/// the next settle.
+/// A capture that is stored and not yet waiting. It is confirmed after the local write, or settled later.
 #[derive(Debug)]
 #[must_use = "prepared rows wait only after `Writer::confirm`"]
 pub struct Prepared {
@@ -72,7 +70,7 @@ impl Prepared {
     }
 }
 
-/// What a command captured: its closing line and the JSON `capture{}`.
+/// The captured rows of a command: its closing line and the JSON `capture{}`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Captured {
     /// Events that now wait.
@@ -81,13 +79,13 @@ pub struct Captured {
     pub bodies: u64,
     /// Rows that were known already: waiting, delivered or parked.
     pub already: u64,
-    /// Of the events, those that took the place of an older, never attempted, disposable one.
+    /// Of the events, those that replaced an older, never attempted, disposable one.
     pub coalesced: u64,
     /// Rows waiting in the queue now, of all commands.
     pub waiting: u64,
 }
 
-/// What settling the leftovers of interrupted captures did.
+/// The result of settling the rows of interrupted captures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Settled {
     /// Rows whose witness was found: they wait now.
@@ -118,16 +116,16 @@ impl Writer {
         self.store.queue_id()
     }
 
-    /// What captured documents are remembered under: another one once rows were lost (receipts without
-    /// bytes, a file that was salvaged in part), because then the documents must be captured again.
+    /// Key of the cache of captured documents. It changes when rows were lost (receipts without bytes, a file
+    /// that was salvaged in part), because the documents must then be captured again.
     pub fn capture_key(&mut self) -> Result<String, QueueError> {
         let epoch = self.store.read("read", |tx| Ok(meta(tx, CAPTURE_EPOCH)?))?;
         let id = self.store.queue_id();
         Ok(epoch.map_or_else(|| id.to_owned(), |epoch| format!("{id}-{epoch}")))
     }
 
-    /// The documents of a mission whose bodies the server refuses for want of their index event, which does not
-    /// wait here either. Whatever else is remembered of them, their events are to be captured again.
+    /// The documents of a mission whose bodies the server refuses without an index event that is not in this
+    /// queue. Their events must be captured again.
     pub fn unindexed(&mut self, project_uuid: &str, mission_slug: &str) -> Result<Vec<String>, QueueError> {
         self.store.read("read", |tx| unindexed::paths(tx, project_uuid, mission_slug))
     }
@@ -171,8 +169,8 @@ impl Writer {
         Ok(captured)
     }
 
-    /// Takes prepared rows back, in one transaction, because the local write behind them was undone: then
-    /// they are the facts of nothing, and the repeated command prepares its own.
+    /// Deletes prepared rows, in one transaction, because their local write was undone. A repeated command
+    /// prepares its own.
     ///
     /// When it fails the rows stay prepared, and the next settle of the mission parks them.
     pub fn withdraw(&mut self, prepared: Prepared) -> Result<(), QueueError> {

@@ -51,7 +51,7 @@ pub(crate) fn insert(tx: &Transaction<'_>, capture: &Capture) -> Result<Prepared
             prepared.already += 1;
             continue;
         }
-        // The same content, parked for want of its local write, is this row: it must not wait twice.
+        // The same content, parked as `not_in_log`, is this row: it must not wait twice.
         tx.prepare_cached("DELETE FROM parked WHERE kind = ?1 AND key = ?2 AND digest = ?3 AND reason = ?4")?
             .execute(params![kind.stored(), key, row.digest().0, reason::NOT_IN_LOG])?;
         let (head, payload) = stored_columns(&row.content);
@@ -79,7 +79,7 @@ pub(crate) fn insert(tx: &Transaction<'_>, capture: &Capture) -> Result<Prepared
     Ok(prepared)
 }
 
-/// Whether the fact needs no further capture: it was delivered, or is parked with the answer it got.
+/// Whether the fact needs no further capture: it was delivered, or is parked with the server's answer.
 ///
 /// A row parked as `not_in_log` has no answer, and this capture brings its local write. A dropped event is
 /// final, because it happened once. A dropped body is not, because a document can have that content again.
@@ -216,7 +216,7 @@ pub(crate) enum Made {
     Unfit,
 }
 
-/// Where a row belongs and what it needs before it may leave.
+/// Origin and hold of a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Belongs {
     pub(crate) place: PlaceId,
@@ -275,9 +275,8 @@ fn body_of(head: &Map<String, Value>, payload: &str) -> Option<ArtifactBody> {
 /// How far ahead of the clock the newest row may be and still be followed.
 const CLOCK_STEP_SECONDS: i64 = 24 * 60 * 60;
 
-/// The timestamp of a row that begins to wait now. Rows leave in the order of their timestamps, so a
-/// clock that was set back must not let an effect overtake its cause; a row that claims a far future
-/// must not drag the others along.
+/// The timestamp of a row that begins to wait now. Rows are sent in the order of their timestamps, so it is
+/// never below the newest one, even after the clock was set back; a row from the far future is ignored.
 fn next_timestamp(tx: &Transaction<'_>) -> rusqlite::Result<i64> {
     let newest: Option<i64> = tx
         .prepare_cached("SELECT CAST(MAX(timestamp) AS INTEGER) FROM queue")?
@@ -288,8 +287,8 @@ fn next_timestamp(tx: &Transaction<'_>) -> rusqlite::Result<i64> {
         .unwrap_or(now))
 }
 
-/// Puts a disposable event in the place of an older one of its key, if that one was captured in the same
-/// place and never attempted. Its id, its content and its time change; its position in the table stays.
+/// Replaces an older disposable event of the same key, if it has the same origin and was never attempted. Its
+/// id, content and time change; its position in the table stays.
 fn coalesce(tx: &Transaction<'_>, event: &PendingEvent<'_>, binding: Binding) -> Result<bool, Abort> {
     let Some(key) = event.coalesce_key else { return Ok(false) };
     let older: Option<i64> = tx

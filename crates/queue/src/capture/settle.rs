@@ -15,7 +15,7 @@ use serde_json::json;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// A leftover and what proves it.
+/// A prepared row of an interrupted capture, with its witness.
 struct Leftover {
     id: i64,
     kind: i64,
@@ -23,10 +23,9 @@ struct Leftover {
     witness: Option<Witness>,
 }
 
-/// Settles the leftovers of one mission in one checkout. The logs and files are read before the write
-/// lock is taken; no row of theirs can appear meanwhile, because the caller holds the mission's lock. A
-/// clone of the repository has a lock of its own, and perhaps a command at work: its rows are not looked
-/// at.
+/// Settles the leftovers of one mission in one checkout. Logs and files are read before the write lock is
+/// taken; the caller holds the mission's lock, so no row of them can appear meanwhile. A clone of the
+/// repository has its own lock, and perhaps a running command: its rows are not settled.
 pub(crate) fn settle(
     store: &mut ScopedDb,
     mission_slug: &str,
@@ -153,7 +152,7 @@ pub(crate) fn is_proven_row(tx: &Transaction<'_>, kind: Kind, key: &str) -> Resu
     Ok(waits || delivered)
 }
 
-/// What was looked for.
+/// The description of a missing witness.
 fn describe(witness: Option<&Witness>) -> String {
     match witness {
         Some(Witness::LogRow { log, event_id }) => {

@@ -24,7 +24,7 @@ impl Witness {
         }
     }
 
-    /// A form that an older or newer program stored and this one does not know proves nothing.
+    /// None for a stored form that this program does not know.
     pub(crate) fn from_stored((form, path, value): StoredWitness) -> Option<Self> {
         match form.as_str() {
             "log" => Some(Self::LogRow { log: system::file::path_from_bytes(path), event_id: value }),
@@ -36,7 +36,7 @@ impl Witness {
     }
 }
 
-/// Longer lines of a log are no rows of ours; they are passed over without being held.
+/// Longer lines of a log are not rows of this program; they are skipped without being read into memory.
 const LONGEST_LINE: u64 = 4 * 1024 * 1024;
 
 /// Reads what belongs to the log at a path and is kept elsewhere, for example on a branch. A witness names the

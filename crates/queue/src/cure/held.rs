@@ -1,4 +1,4 @@
-//! Holds: what a change of consent does to the rows that wait (contract section 9).
+//! Holds: the effect of a change of consent on waiting rows (contract section 9).
 //!
 //! An opt-in applies to rows captured after it. Rows held at that moment are sealed, and only an explicit
 //! release frees them.
@@ -11,7 +11,7 @@ use crate::store::{Abort, ScopedDb};
 use contract::Consent;
 use rusqlite::{Transaction, params};
 
-/// Lets everything of the project leave.
+/// Releases all rows of the project.
 pub(super) fn release(store: &mut ScopedDb, project_uuid: Option<&str>) -> Result<HeldChange, QueueError> {
     let project = normal(project_uuid);
     store.write("release rows of", |tx| {
@@ -27,7 +27,7 @@ pub(super) fn release(store: &mut ScopedDb, project_uuid: Option<&str>) -> Resul
     })
 }
 
-/// Seals everything of the project that is held under `was`.
+/// Seals all rows of the project that are held under `was`.
 pub(super) fn seal(
     store: &mut ScopedDb,
     project_uuid: Option<&str>,

@@ -90,7 +90,7 @@ impl Cure {
         migrate::migrate(&mut self.store, &self.scope, &self.legacy_path, true, progress)
     }
 
-    /// What [`Cure::migrate`] would do. Changes nothing and creates nothing.
+    /// The preview of [`Cure::migrate`]. Changes nothing and creates nothing.
     pub fn plan_migration(permit: &CurePermit) -> Result<MigrationReport, ObserveError> {
         migrate::plan(permit.scope(), permit.legacy_path(), permit.queue_path(), false)
     }
@@ -111,7 +111,7 @@ impl Cure {
         migrate::plan_held(permit.scope(), legacy, queue, held::normal(project_uuid).as_deref(), consent)
     }
 
-    /// What [`Cure::adopt_scope`] would do. Changes nothing and creates nothing.
+    /// The preview of [`Cure::adopt_scope`]. Changes nothing and creates nothing.
     pub fn plan_adoption(permit: &CurePermit, old_queue: &Path) -> Result<MigrationReport, QueueError> {
         migrate::plan_adoption(permit.scope(), old_queue, permit.queue_path())
     }
@@ -158,14 +158,13 @@ impl Cure {
         capture::settle(&mut self.store, mission_slug, checkout.as_deref(), elsewhere)
     }
 
-    /// `opt-in --include-held`: everything of the project that waits may leave from now on; none is the
-    /// rows without a project. To be called after config.toml has the opt-in.
+    /// `opt-in --include-held`: releases the waiting rows of the project; none is the rows without a project.
+    /// Called after config.toml has the opt-in.
     pub fn release_held(&mut self, project_uuid: Option<&str>) -> Result<HeldChange, QueueError> {
         held::release(&mut self.store, project_uuid)
     }
 
-    /// `opt-in` alone: what is held under the decisions `was` stays held. To be called before config.toml
-    /// has the opt-in.
+    /// `opt-in` alone: rows held under the decisions `was` stay held. Called before config.toml has the opt-in.
     pub fn seal_held(
         &mut self,
         project_uuid: Option<&str>,
@@ -185,7 +184,7 @@ impl Cure {
         unpark::drop_rows(&mut self.store, ids, reason)
     }
 
-    /// What [`Cure::resend`] would do. Changes nothing and creates nothing.
+    /// The preview of [`Cure::resend`]. Changes nothing and creates nothing.
     pub fn plan_resend(
         permit: &CurePermit,
         resend: &Resend,

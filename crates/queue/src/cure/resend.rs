@@ -21,19 +21,19 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Which delivered rows are sent again.
+/// Selection of delivered rows, by time or key.
 #[derive(Clone, Debug)]
 pub enum Which {
     /// Those delivered at or after this instant, Unix seconds.
     Since(i64),
-    /// Those with these keys: the server said that it does not have them.
+    /// Those with these keys, which the server reported as missing.
     Missing(Vec<(Kind, String)>),
 }
 
 /// A selection of delivered rows.
 #[derive(Clone, Debug)]
 pub struct Resend {
-    /// Which.
+    /// By time or key.
     pub which: Which,
     /// Only of this project; the inner none is the rows without a project.
     pub project: Option<Option<String>>,
@@ -42,7 +42,7 @@ pub struct Resend {
     pub mission: Vec<String>,
 }
 
-/// What was done, or would be done.
+/// The result of a resend, or of its preview.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ResendReport {
     /// Events whose bytes wait again.

@@ -18,7 +18,7 @@ use rusqlite::{OptionalExtension as _, Transaction, params, params_from_iter};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// What a retry of parked rows did.
+/// The result of a retry of parked rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Unparked {
     /// Rows that wait again.

@@ -1,9 +1,9 @@
 //! Health: page checks of a queue file, and the salvage of a damaged one.
 //!
-//! SQLite notices damage only on the pages it visits, so a queue can be counted and still be broken in
-//! the middle. [`observe_health`] visits every page. [`salvage`] copies every row that can still be read
-//! into a new file beside the damaged one; the damaged file is only read, and the caller puts the new
-//! one in its place. What SQLite cannot read stays in the file that is moved aside: nothing is deleted.
+//! SQLite detects damage only on the pages it visits, so a damaged queue can still be counted.
+//! [`observe_health`] visits every page. [`salvage`] copies every readable row into a new file beside the
+//! damaged one, which is only read; the caller replaces it. Unreadable rows stay in the file that is moved
+//! aside: nothing is deleted.
 
 mod reconcile;
 mod salvage;

@@ -33,9 +33,8 @@ pub(super) fn finish(damaged: &Connection, tx: &Transaction<'_>) -> Result<(), A
     Ok(())
 }
 
-/// Rows that lost their binding are found rows again, which is the careful side; bindings that lost
-/// their row or their origin is deleted; the tallies are recounted. Id and scope are given again when the file
-/// is opened, if they were lost.
+/// A row without a binding is a foreign row, the stricter state; a binding without its row or origin is
+/// deleted; the tallies are recounted. A lost id or scope is set when the file is opened.
 pub(super) fn reconcile(tx: &Transaction<'_>) -> Result<(), Abort> {
     tx.execute_batch(schema::OUR_TRIGGERS)?;
     tx.execute("INSERT OR REPLACE INTO meta(key, value) VALUES ('schema_version', ?1)", [schema::VERSION])?;

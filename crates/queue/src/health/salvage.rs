@@ -41,7 +41,7 @@ pub struct Salvaged {
     pub left: u64,
     /// Whether some page could not be read: then rows may be missing, and only the old file has them.
     pub gaps: bool,
-    /// Events in the damaged file, as far as its indexes and tallies tell; none when nothing tells.
+    /// Events in the damaged file, from its indexes and tallies; none when they are unreadable.
     pub events_held: Option<u64>,
     /// Bodies in the damaged file, by the same evidence.
     pub bodies_held: Option<u64>,
@@ -51,7 +51,7 @@ pub struct Salvaged {
 }
 
 impl Salvaged {
-    /// Whether the damaged file held more events or bodies than were saved, or nothing tells.
+    /// Whether the damaged file had more events or bodies than were saved, or an unknown number.
     pub fn lacks_rows(&self) -> bool {
         self.events_held != Some(self.events) || self.bodies_held != Some(self.bodies)
     }
@@ -407,8 +407,8 @@ fn copy_table(
     Ok(whole)
 }
 
-/// How many rows a table had whose own pages cannot all be read: the most that an index of it, the bindings or
-/// the tallies say, and never less than was `read`. Nothing when none of them can be read.
+/// Rows of a table with unreadable pages: the largest count of its indexes, the bindings and the tallies, at
+/// least `read`. None when none of them can be read.
 fn count_held(damaged: &Connection, table: &SalvagedTable, read: u64) -> Option<u64> {
     let name = quoted(&table.name);
     let indexes: Vec<String> = damaged

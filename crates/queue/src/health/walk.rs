@@ -45,7 +45,7 @@ struct Beyond<'d> {
     damaged: &'d Connection,
     /// Reads the first row from a rowid on.
     next: String,
-    /// The largest rowid, as far as anything tells. It may lie.
+    /// The largest rowid, if known. It may be wrong.
     last: Option<i64>,
     /// How many rowids may still be tried one by one, in the whole table.
     steps: u64,

@@ -1,8 +1,8 @@
 //! Owners of the legacy rows (contract section 3).
 //!
-//! The team that an event names owns it, also in text that is no JSON; an event without a team belongs to
-//! every scope that asks. A body or failure-log row belongs to another team if an event of its project names
-//! a team and none names ours. A claim of another scope outranks the content of a row.
+//! An event belongs to the team that it names, also in text that is not JSON; without a team it belongs to every
+//! scope. A body or failure-log row belongs to another team if an event of its project names a team and none
+//! names ours. A claim of another scope outranks the content of a row.
 
 use super::shape::{FileShape, LegacyTable};
 use crate::row::joined_key;

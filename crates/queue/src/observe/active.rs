@@ -14,14 +14,14 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// What the gate needs of the active queue DB.
+/// Facts of the active queue DB for the gate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ActiveObservation {
     /// Whether there is a file.
     pub exists: bool,
     /// The random id in its meta table; none when the file is absent or older than the table.
     pub queue_id: Option<String>,
-    /// What an earlier command that may write counted in the legacy queue DB.
+    /// Counts of the legacy queue DB, cached by an earlier command that may write.
     pub legacy_pin: Option<LegacyPin>,
     /// Whether a hand-over is at work, or was interrupted.
     pub hand_overs: bool,
@@ -29,9 +29,9 @@ pub struct ActiveObservation {
 
 /// Observes the active queue DB: its id, its schema, the legacy pin. Flat in the number of rows.
 ///
-/// SQLite has to parse the whole schema before it can answer anything, which is most of the cost. So a
-/// process that asks again, as a daemon does before every drain, is answered from memory while the
-/// file's fingerprint holds: by the same evidence by which a legacy pin is trusted.
+/// SQLite parses the whole schema for any query, which is most of the cost. So a repeated observation of one
+/// process, as a daemon makes before every drain, is returned from memory while the file's fingerprint is
+/// unchanged, as for a legacy pin.
 ///
 /// An absent file is an empty observation. Faults: `active_queue_unreadable`,
 /// `queue_recovery_needed`, `queue_schema_newer`.

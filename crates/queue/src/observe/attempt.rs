@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Who ran a drain.
+/// Trigger of a drain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DrainedBy {
@@ -13,7 +13,7 @@ pub enum DrainedBy {
     Daemon,
 }
 
-/// The newest drain that asked the server something, or could not get that far.
+/// The newest drain that sent a request, or failed before one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastAttempt {
     /// When it ended, Unix seconds.
@@ -29,7 +29,7 @@ pub struct LastAttempt {
     /// Whether the server refuses the login: only a new one helps.
     #[serde(default)]
     pub token_refused: bool,
-    /// Who ran it.
+    /// Its trigger.
     #[serde(default)]
     pub by: DrainedBy,
 }

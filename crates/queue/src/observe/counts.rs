@@ -40,7 +40,7 @@ impl RowCounts {
     }
 }
 
-/// What a queue DB holds.
+/// Row counts and warnings of a queue DB.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct QueueCounts {
     /// Rows of the `queue` table, held ones included.
@@ -57,11 +57,11 @@ pub struct QueueCounts {
     pub oldest_pending_at: Option<i64>,
     /// When the newest receipt of a delivery was written, Unix seconds.
     pub last_delivery: Option<i64>,
-    /// Why and until when the last drain asked to be left in peace.
+    /// End and reason of the pause that the last drain recorded.
     pub pause: Option<Pause>,
     /// The warning that the server no longer has rows that it acknowledged.
     pub rewound: Option<Rewound>,
-    /// Bodies that wait for an event that does not wait here, by mission.
+    /// Bodies that wait for an event that is not in this queue, by mission.
     #[serde(skip)]
     pub unindexed: Vec<Unindexed>,
     /// Bodies that may leave and wait for their next attempt.

@@ -1,5 +1,5 @@
-//! Read-only observation: nothing is written, created, locked for writing or cleaned up, neither the
-//! file nor a side file of SQLite's, in any state of the world.
+//! Read-only observation: neither the file nor a side file of SQLite is written, created, removed or locked for
+//! writing, in any state.
 //!
 //! | function | cost |
 //! |---|---|

@@ -1,8 +1,7 @@
 //! Outbox: batches of rows that may leave, and the record of their outcomes (contract section 9).
 //!
-//! Nothing is deleted for an outcome but in the transaction that writes its receipt; what is refused
-//! for good is parked with its payload. No lock and no cursor survives a call, so a batch can be on the
-//! network while others capture.
+//! A row is deleted only in the transaction that writes its receipt; a row that is refused for good is parked
+//! with its payload. No lock and no cursor survives a call, so other processes capture while a batch is sent.
 
 mod read;
 mod record;
@@ -58,7 +57,7 @@ pub struct RowId {
     pub(crate) id: i64,
 }
 
-/// What this drain leaves alone: grows with every round that records no outcome.
+/// Rows and projects that this drain skips; grows with every round that records no outcome.
 #[derive(Clone, Debug, Default)]
 pub struct SkipSet {
     rows: HashSet<RowId>,
@@ -66,27 +65,27 @@ pub struct SkipSet {
 }
 
 impl SkipSet {
-    /// Leaves one row alone for the rest of the drain.
+    /// Skips one row for the rest of the drain.
     pub fn skip_row(&mut self, row: RowId) {
         self.rows.insert(row);
     }
 
-    /// Offers a row again that was left alone.
+    /// Offers a skipped row again.
     pub fn allow_row(&mut self, row: RowId) {
         self.rows.remove(&row);
     }
 
-    /// Leaves a whole project alone for the rest of the drain.
+    /// Skips a whole project for the rest of the drain.
     pub fn skip_project(&mut self, project_uuid: Option<String>) {
         self.projects.insert(project_uuid);
     }
 
-    /// Rows and projects left alone.
+    /// Number of skipped rows and projects.
     pub fn len(&self) -> usize {
         self.rows.len() + self.projects.len()
     }
 
-    /// Whether nothing is left alone.
+    /// Whether nothing is skipped.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty() && self.projects.is_empty()
     }
@@ -170,7 +169,7 @@ pub struct SentBytes<'a> {
     pub spans: &'a [(RowId, Range<usize>)],
 }
 
-/// What recording did.
+/// Counts of recorded rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordedRows {
     /// Rows that left with a receipt.

@@ -52,8 +52,8 @@ impl Outbox {
         })
     }
 
-    /// Records what the server answered about `asked`: for each project the state of its event and of its
-    /// body. Returns the warning that holds from now on.
+    /// Records the server's answer about `asked`: for each project the state of its event and of its body. Returns
+    /// the new warning.
     pub fn record_answers(
         &mut self,
         asked: &[ProjectReceipts],
@@ -96,7 +96,7 @@ impl Outbox {
         Ok(Some(after).filter(|rewound| !rewound.projects.is_empty()))
     }
 
-    /// The warning that holds now.
+    /// The present warning.
     pub fn rewound(&mut self) -> Result<Option<Rewound>, QueueError> {
         let rewound = self.store.read("read the warnings of", |tx| Rewound::read(tx))?;
         Ok(Some(rewound).filter(|rewound| !rewound.projects.is_empty()))

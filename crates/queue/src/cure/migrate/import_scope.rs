@@ -134,13 +134,13 @@ fn preview_copy(
 /// The account that a queue DB records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueueOwner {
-    /// The user it was born for.
+    /// The user that it was created for.
     pub principal: Option<String>,
-    /// The hash of the scope it was born for.
+    /// The hash of the scope that it was created for.
     pub scope_hash: Option<String>,
 }
 
-/// Whose the queue DB at `path` is. An absent file, and one that an earlier release wrote, does not say.
+/// The owner of the queue DB at `path`; unknown for an absent file and for one of an earlier release.
 pub fn observe_owner(path: &Path) -> Result<QueueOwner, ObserveError> {
     let seen = read_only(path, Role::Active, |conn| {
         let meta = read_meta(conn)?;
@@ -150,18 +150,18 @@ pub fn observe_owner(path: &Path) -> Result<QueueOwner, ObserveError> {
     Ok(seen.unwrap_or_default())
 }
 
-/// What an adoption leaves in the old queue DB, beside the rows it copies.
+/// Rows that an import does not copy from the old queue DB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LeftBehind {
     /// Rows that were refused for good there.
     pub parked: u64,
     /// Rows of commands that did not finish.
     pub prepared: u64,
-    /// What is noted about uploads that failed.
+    /// Rows of the failure log.
     pub failure_log_rows: u64,
 }
 
-/// What an adoption would leave in the queue DB at `path`.
+/// The rows of the queue DB at `path` that an import would not copy.
 pub fn observe_left_behind(path: &Path) -> Result<LeftBehind, ObserveError> {
     let seen = read_only(path, Role::Active, |conn| {
         let count = |table: &str| -> Result<u64, Abort> {

@@ -44,14 +44,14 @@ use contract::{LegacyRowCounts, Scope};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// What a migration moved (contract section 8), or would move.
+/// The result of a migration (contract section 8), or of its preview.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct MigrationReport {
     /// Whether nothing was changed.
     pub dry_run: bool,
     /// Where the rows came from.
     pub from: PathBuf,
-    /// Where they went; nowhere, shown as null, without an account.
+    /// Where they went; null without an account.
     #[serde(serialize_with = "path_or_null")]
     pub to: PathBuf,
     /// Rows now in the scoped queue DB that were not there before.
@@ -101,7 +101,7 @@ impl MigrationReport {
         Self { rows: lists.then(Vec::new), ..self }
     }
 
-    /// Counts what became of one row.
+    /// Counts the outcome of one row.
     fn count(&mut self, table: LegacyTable, key: &LegacyKey, outcome: CopyOutcome) {
         if let Some(rows) = &mut self.rows {
             rows.push(MigratedRow { table: key.source, key: key.key.clone(), outcome: outcome.outcome() });
@@ -117,7 +117,7 @@ impl MigrationReport {
     }
 }
 
-/// What becomes of one legacy row.
+/// Outcome of one legacy row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CopyOutcome {
     Moved,
@@ -178,7 +178,7 @@ pub(super) fn migrate(
     Ok(report)
 }
 
-/// Whose the rows of `scope` are, as far as the queue DBs of this home tell.
+/// The owners of the rows of `scope`, from the queue DBs of this home.
 fn look_up(store: &mut ScopedDb, legacy: &mut LegacyDb, scope: &Scope) -> Result<Owners, QueueError> {
     let (path, queue) = (legacy.path().to_owned(), store.path().to_owned());
     legacy.read("look up the owners of rows of", |rows| {

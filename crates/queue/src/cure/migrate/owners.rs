@@ -1,8 +1,8 @@
 //! Owners of legacy rows that another queue DB of this home has had before.
 //!
-//! A restored `queue.db` brings rows back that were moved, and perhaps delivered, before. The queue DB that
-//! has imported or receipted a row's key and digest owns it. While a queue DB is unreadable the owner is
-//! unknown. Only cures look here; the gate reads the claims that a cure has written.
+//! A restored `queue.db` contains rows that were moved, and perhaps delivered, before. The queue DB that has
+//! imported or receipted a row's key and digest owns it. While a queue DB is unreadable the owner is unknown.
+//! Only cures use this module; the gate reads the claims that a cure has written.
 
 use super::transfer::each_row;
 use crate::error::{ObserveError, QueueError};
@@ -31,8 +31,8 @@ pub(super) struct Owners {
 }
 
 impl Owners {
-    /// Looks the rows of `scope` up in every scoped queue DB beside `queue_path`. A row that `own` has had is
-    /// its own, whatever the others say.
+    /// Looks the rows of `scope` up in every scoped queue DB beside `queue_path`. A row that `own` has had belongs
+    /// to it, also when another one has had it.
     pub(super) fn look_up(
         legacy: &Connection,
         legacy_path: &Path,

@@ -128,7 +128,7 @@ impl TargetContents {
         })
     }
 
-    /// What becomes of a readable row of this key and content, as far as the scoped file tells.
+    /// The outcome of a readable row of this key and content in the scoped file.
     pub(super) fn outcome(
         self,
         conn: &Connection,
@@ -162,7 +162,7 @@ pub(super) fn is_imported(conn: &Connection, key: &LegacyKey, digest: RowDigest)
         .exists(params![key.source, key.key, digest.0])
 }
 
-/// Whether the scoped file still has this very row, or knows what became of it.
+/// Whether the scoped file still has this very row, or a record of its outcome.
 pub(crate) fn is_accounted_for(
     conn: &Connection,
     table: LegacyTable,
