@@ -107,7 +107,7 @@ const ROWS: &[(&str, &str, How)] = &[
     ("system/src/private_file.rs", "free space", Names("{path}")),
     ("system/src/private_file.rs", "mount the file system", Names("{path}")),
     ("system/src/private_file.rs", "writable for this user", Names("{path}")),
-    ("identity/src/token.rs", "to a valid token", Cured(token_is_unset)),
+    ("identity/src/ci_token.rs", "to a valid token", Cured(token_is_unset)),
     // Followed in the states that print them: mission/tests/commands/coordination.rs.
     ("mission/src/mission_log.rs", "create the local branch", Names("`git branch --track {branch} {name}`")),
     ("mission/src/mission_log.rs", "recreate the branch", Names("`git fetch REMOTE {branch}:{branch}`")),

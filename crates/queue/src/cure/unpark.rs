@@ -1,7 +1,9 @@
 //! Parked rows: put back into the queue, or dropped with a receipt that holds the reason.
 
 use super::migrate::{RowOwner, owner_of};
-use crate::capture::{Belongs, LogsElsewhere, Made, WriteEvidence, is_proven_row, make_pending, parked_witness};
+use crate::capture::{
+    Belongs, LogsElsewhere, Made, WriteEvidence, is_proven_row, make_pending, parked_witness,
+};
 use crate::consent::Hold;
 use crate::error::QueueError;
 use crate::legacy::LegacyTable;
