@@ -52,7 +52,8 @@ fn the_page_about_missions_uses_every_mission_verb() {
         steps(&std::fs::read_to_string(page).unwrap()).into_iter().map(|step| step.command).collect();
     let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
     let inventory = world.run(["doctor", "paths", "--json"]).exits(0).json();
-    let verbs = inventory["paths"].as_array().unwrap().iter().filter_map(|path| path["verb"].as_str());
+    let ours = inventory["paths"].as_array().unwrap().iter().filter(|path| path["runs_in"].is_null());
+    let verbs = ours.filter_map(|path| path["verb"].as_str());
     let mut seen = 0;
     for verb in verbs.filter(|verb| verb.starts_with("agent ") && !verb.contains("--")) {
         let alias = match verb {
