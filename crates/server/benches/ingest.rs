@@ -1,19 +1,22 @@
-//! Ingest rate: events a second, acknowledged after their commit, compared with the row rate of bare
-//! SQLite in the same run on the same disk.
+//! Ingest rate: events a second, acknowledged after their commit, compared with the row rate of the bare
+//! database in the same run on the same disk: SQLite, and PostgreSQL where `.ci/postgres` started one.
 //!
 //! `cargo bench -p spec-kitty-server`. Prints only; asserts no rate.
 
 // A benchmark's output is its purpose.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
+#[path = "../tests/server/databases.rs"]
+#[allow(dead_code)]
+mod databases;
+
 use contract::wire::endpoint;
 use flate2::{Compression, write::GzEncoder};
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
-use server::{Admin, Handle, ServerConfig, ServerLimits};
+use server::{Admin, Handle, ServerConfig, ServerLimits, StoreLocation};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -31,11 +34,27 @@ fn main() {
     println!("bare SQLite, id and bytes, one commit a batch:  {bare:>9.0} rows/s");
     for senders in [1, 2, 4] {
         for is_packed in [true, false] {
-            let (rate, cpu) = server_rate(&texts, senders, is_packed);
+            let directory = tempfile::tempdir().unwrap();
+            let (rate, cpu) = server_rate(directory.path().into(), &texts, senders, is_packed);
             let how = if is_packed { "gzip " } else { "plain" };
             println!(
                 "server, {senders} sender(s), {how}:                     {rate:>9.0} events/s   {:.2} of bare SQLite{cpu}",
                 rate / bare
+            );
+        }
+    }
+    if std::env::var_os(databases::DATABASE).is_some() {
+        let copied = copy_rate(&packed);
+        println!(
+            "bare PostgreSQL by COPY, one commit a batch, {CONNECTIONS} connections: {copied:>9.0} rows/s"
+        );
+        for is_packed in [true, false] {
+            let store = databases::new_database(databases::DATABASE).into();
+            let (rate, cpu) = server_rate(store, &texts, CONNECTIONS, is_packed);
+            let how = if is_packed { "gzip " } else { "plain" };
+            println!(
+                "server on PostgreSQL, {CONNECTIONS} senders, {how}:      {rate:>9.0} events/s   {:.2} of COPY{cpu}",
+                rate / copied
             );
         }
     }
@@ -97,11 +116,81 @@ fn bare_rate(batches: &[Vec<Value>]) -> f64 {
     EVENTS as f64 / started.elapsed().as_secs_f64()
 }
 
-fn server_rate(texts: &[String], senders: usize, is_packed: bool) -> (f64, String) {
-    let directory = tempfile::tempdir().unwrap();
-    let token = account(directory.path());
-    let mut config = ServerConfig::new(directory.path());
-    config.limits = ServerLimits { bytes_per_batch: 4 * 1024 * 1024, ..ServerLimits::default() };
+const CONNECTIONS: usize = 8;
+
+/// Rows a second of COPY into a table with the keys and indexes of `events`, and the packed batch in one of
+/// `blocks`: what the server writes, without validation, HTTP and answers.
+fn copy_rate(batches: &[Vec<Value>]) -> f64 {
+    use tokio_postgres::binary_copy::BinaryCopyInWriter;
+    use tokio_postgres::types::{ToSql, Type};
+    let url = databases::new_database_text(databases::DATABASE);
+    drop(Admin::open(url.parse::<server::DatabaseUrl>().unwrap()).unwrap());
+    databases::run(&url, "INSERT INTO teams (team_id, name, is_private, created_at) VALUES ('t', 't', 1, 0)");
+    databases::run(&url, "INSERT INTO projects (team, project_uuid) VALUES (1, 'p')");
+    let packed: Vec<Vec<u8>> = batches
+        .iter()
+        .map(|events| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(json!({ "events": events }).to_string().as_bytes()).unwrap();
+            encoder.finish().unwrap()
+        })
+        .collect();
+    let ids: Vec<Vec<&str>> = batches
+        .iter()
+        .map(|events| events.iter().map(|event| event["event_id"].as_str().unwrap()).collect())
+        .collect();
+    let waiting = Mutex::new(ids.iter().zip(&packed).enumerate());
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..CONNECTIONS {
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(async {
+                    let (mut client, connection) =
+                        tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+                    tokio::spawn(connection);
+                    loop {
+                        let next = waiting.lock().unwrap().next();
+                        let Some((number, (ids, packed))) = next else { break };
+                        let block = i64::try_from(number).unwrap() + 1;
+                        let transaction = client.transaction().await.unwrap();
+                        let insert = "INSERT INTO blocks (team, key, project, received_at, packed) VALUES (1, $1, 1, 0, $2)";
+                        transaction.execute(insert, &[&block, packed]).await.unwrap();
+                        let copy = "COPY events (team, event_id, event_type, aggregate_id, project, deviations, digest,
+                            content_digest, block, \"offset\", length) FROM STDIN BINARY";
+                        let sink = transaction.copy_in(copy).await.unwrap();
+                        let types = [
+                            Type::INT8, Type::TEXT, Type::TEXT, Type::TEXT, Type::INT8, Type::INT8, Type::BYTEA,
+                            Type::BYTEA, Type::INT8, Type::INT8, Type::INT8,
+                        ];
+                        let mut writer = std::pin::pin!(BinaryCopyInWriter::new(sink, &types));
+                        for (at, id) in ids.iter().enumerate() {
+                            let (one, zero, at) = (1_i64, 0_i64, at as i64);
+                            let (digest, content) = ([7_u8; 32], [7_u8; 16]);
+                            let row: [&(dyn ToSql + Sync); 11] = [
+                                &one, id, &"WPStatusChanged", &"WP01", &one, &zero, &digest.as_slice(),
+                                &content.as_slice(), &block, &at, &at,
+                            ];
+                            writer.as_mut().write(&row).await.unwrap();
+                        }
+                        writer.finish().await.unwrap();
+                        transaction.commit().await.unwrap();
+                    }
+                });
+            });
+        }
+    });
+    EVENTS as f64 / started.elapsed().as_secs_f64()
+}
+
+fn server_rate(store: StoreLocation, texts: &[String], senders: usize, is_packed: bool) -> (f64, String) {
+    let token = account(store.clone());
+    let mut config = ServerConfig::new(store);
+    config.limits = ServerLimits {
+        bytes_per_batch: 4 * 1024 * 1024,
+        uploads_per_account: CONNECTIONS,
+        ..ServerLimits::default()
+    };
     let server = Handle::start(config).unwrap();
     let requests: Vec<Vec<u8>> = texts.iter().map(|text| request(text, &token, is_packed)).collect();
     let waiting = Mutex::new(requests.into_iter());
@@ -138,8 +227,8 @@ fn cpu_seconds() -> Option<f64> {
     Some(ticks / 100.0)
 }
 
-fn account(data: &Path) -> String {
-    let admin = Admin::open(data).unwrap();
+fn account(store: StoreLocation) -> String {
+    let admin = Admin::open(store).unwrap();
     admin.create_account("dev@example.com", None, Some(TEAM)).unwrap();
     admin.issue_ci_token("dev@example.com", None, "bench").unwrap().token.expose().to_owned()
 }
