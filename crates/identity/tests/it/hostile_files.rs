@@ -73,7 +73,6 @@ fn read_everything(world: &World) {
     assert!(login.faults.is_empty() || login.scope.is_none(), "a fault beside a scope");
     assert!(!login.authenticated || login.absence.is_none());
     let _ = read_credentials(&world.home().credentials_file());
-    let _ = read_clock(&world.home());
     let _ = login.active_queue(&world.home());
 }
 

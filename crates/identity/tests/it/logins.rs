@@ -322,7 +322,6 @@ fn asking_leaves_every_home_byte_identical() {
         let foreground = observe_foreground(&build, &world.home(), &found);
         assert_eq!(foreground.package_version, "3.3.0+abc1234");
         assert_eq!(foreground.server_url.is_some(), foreground.team_or_user.is_some());
-        let _ = identity::lamport::read_clock(&world.home());
         let _ = world.home().ambiguity();
         assert_eq!(snapshot(world.user_home()), before, "damage {index}");
     }
