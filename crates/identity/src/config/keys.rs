@@ -196,15 +196,18 @@ pub fn read_settings(home: &Home) -> Result<(Vec<Setting>, Vec<UnknownKey>), Fau
     let config = Config::parse(&text).map_err(|error| error.into_fault(home))?;
     let document = Document::parse(text.as_str())
         .map_err(|error| ConfigError::syntax(&text, &error).into_fault(home))?;
-    let is_set = |key: Key| {
+    let is_set = |key: ConfigKey| {
         let (table, leaf) = key.path();
         document
             .get(table)
             .and_then(|item| item.as_table_like())
             .is_some_and(|table| table.contains_key(leaf))
     };
-    let settings =
-        ConfigKey::ALL.into_iter().map(|key| Setting { key, value: key.value_in(&config), is_set: is_set(key) });
+    let settings = ConfigKey::ALL.into_iter().map(|key| Setting {
+        key,
+        value: key.value_in(&config),
+        is_set: is_set(key),
+    });
     let sync = document.get("sync").and_then(|sync| sync.as_table_like());
     let unknown = sync.map(|sync| unknown_keys(&text, sync)).unwrap_or_default();
     Ok((settings.collect(), unknown))
