@@ -81,7 +81,7 @@ impl ServerError {
             Self::DataDir(..) => "name a directory that this user may write with --data",
             Self::InUse(_) => "stop the other server, or name another directory with --data",
             Self::Database(..) | Self::Store(StoreError::Database(_)) => {
-                "free space where the database is; if it is damaged, restore it from a backup"
+                "ask the administrator of the disk or database for space; if the database is damaged, restore it from a backup"
             }
             Self::Postgres(..) => {
                 "check that PostgreSQL runs there, and that its user may connect and create tables; \
