@@ -132,6 +132,7 @@ const ROWS: &[(&str, &str, How)] = &[
     ("mission/src/remedies.rs", "correct the dependencies", Names("wps.yaml")),
     ("mission/src/remedies.rs", "give the same `dependencies`", Names("wps.yaml")),
     ("mission/src/remedies.rs", "remove the canceled work package", Names("tasks.md")),
+    ("mission/src/remedies.rs", "declare it in spec.md", Names("spec.md")),
     ("mission/src/remedies.rs", "name the files in `owned_files`", Names("`owned_files`")),
     ("mission/src/remedies.rs", "remove the path from", Names("`owned_files`")),
     ("mission/src/remedies.rs", "name the requirements", Names("`requirement_refs`")),

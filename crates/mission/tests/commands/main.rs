@@ -12,6 +12,7 @@ mod emit;
 mod evidence;
 mod finalize;
 mod links;
+mod mapping;
 mod setup_plan;
 mod status;
 mod tasks;
