@@ -58,6 +58,7 @@ impl Scene {
             "plan" | "tasks" => &["--mission", second],
             "agent status emit" => &["WP01", "--to", "claimed", "--actor", "dev", "--mission", running],
             "agent tasks move-task" => &["WP02", "--to", "doing", "--mission", running],
+            "agent tasks map-requirements" => &["--wp", "WP01", "--tracker-ref", "T-1", "--mission", running],
             "agent tasks mark-status" => &["T001", "--status", "done", "--mission", running],
             "agent tasks add-history" => &["WP01", "--note", "hello", "--mission", running],
             "sync capture" => &["--history", running, "--yes"],
