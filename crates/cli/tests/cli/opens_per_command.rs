@@ -41,15 +41,15 @@ const OPENS: [(&[&str], [usize; 5]); 32] = [
     (&["agent", "mission", "setup-plan", "--mission", "tea-timer"], [1, 1, 5, 2, 4]),
     (&["agent", "mission", "finalize-tasks", "--mission", "tea-timer"], [1, 1, 5, 2, 3]),
     (&["agent", "tasks", "list", "--mission", "tea-timer"], [0, 0, 0, 0, 1]),
-    (&["agent", "tasks", "status", "--mission", "tea-timer"], [0, 0, 0, 0, 0]),
+    (&["agent", "tasks", "status", "--mission", "tea-timer"], [1, 0, 0, 0, 0]),
     (
         &["agent", "tasks", "mark-status", "T001", "--status", "done", "--mission", "tea-timer"],
         [1, 1, 5, 2, 3],
     ),
     (&["agent", "decision", "verify", "--mission", "tea-timer"], [0, 0, 0, 0, 0]),
-    (&["agent", "status", "validate", "--mission", "tea-timer"], [0, 0, 0, 0, 0]),
+    (&["agent", "status", "validate", "--mission", "tea-timer"], [1, 0, 0, 0, 0]),
     (&["sync", "capture", "--history", "tea-timer", "--yes"], [1, 1, 5, 2, 7]),
-    (&["agent", "tasks", "move-task", "WP01", "--to", "claimed", "--mission", "tea-timer"], [1, 1, 5, 2, 5]),
+    (&["agent", "tasks", "move-task", "WP01", "--to", "claimed", "--mission", "tea-timer"], [1, 1, 5, 2, 4]),
     (&["agent", "tasks", "add-history", "WP01", "--note", "x", "--mission", "tea-timer"], [1, 1, 5, 2, 3]),
     (&["agent", "status", "show", "--mission", "tea-timer"], [0, 0, 0, 0, 1]),
     (

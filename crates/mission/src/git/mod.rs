@@ -90,6 +90,28 @@ impl Answer {
     }
 }
 
+/// A configuration of this user that is a pipe, a socket or a device.
+fn find_irregular_configuration() -> Option<PathBuf> {
+    let named = |variable: &str, rest: &str| {
+        let value = std::env::var_os(variable).filter(|value| !value.is_empty())?;
+        Some(Path::new(&value).join(rest))
+    };
+    let files = match std::env::var_os("GIT_CONFIG_GLOBAL") {
+        Some(file) => vec![Some(PathBuf::from(file))],
+        None => vec![
+            named("HOME", ".gitconfig"),
+            named("HOME", ".config/git/config"),
+            named("XDG_CONFIG_HOME", "git/config"),
+        ],
+    };
+    let mut files = files.into_iter().flatten();
+    // `/dev/null` is how a configuration is switched off, and ends at once.
+    files.find(|path| {
+        path != Path::new("/dev/null")
+            && std::fs::metadata(path).is_ok_and(|facts| !facts.is_file() && !facts.is_dir())
+    })
+}
+
 /// A git command in the project's worktree.
 #[derive(Debug)]
 struct Git<'a> {
@@ -102,7 +124,8 @@ impl Git<'_> {
     }
 
     fn run_raw(&self, arguments: &[&str], input: Option<&[u8]>) -> Result<RawAnswer> {
-        if let Some(path) = identity::git::find_irregular(self.worktree) {
+        let irregular = identity::git::find_irregular(self.worktree).or_else(find_irregular_configuration);
+        if let Some(path) = irregular {
             return Err(MissionError::malformed(&path, "is not a regular file; git would wait for it"));
         }
         let mut child = self.spawn(arguments, input.is_some()).map_err(unavailable)?;

@@ -3,13 +3,13 @@
 use super::world::{PROJECT, TEAM, World, body_of, event, indexed, statuses};
 use contract::wire::endpoint;
 use serde_json::{Value, json};
-use server::{ServerCheck, ServerError, back_up, examine, restore};
+use server::{Lifetimes, ServerCheck, ServerError, ServerLimits, back_up, examine, restore};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 #[test]
 fn backup_under_load_restores_to_a_prefix_of_what_was_acknowledged() {
-    let mut world = World::new();
+    let mut world = World::in_directory(ServerLimits::default(), Lifetimes::default());
     let token = world.token();
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("backup.db");
@@ -71,7 +71,7 @@ fn backup_under_load_restores_to_a_prefix_of_what_was_acknowledged() {
 
 #[test]
 fn damaged_backup_is_refused_and_nothing_is_replaced() {
-    let mut world = World::new();
+    let mut world = World::in_directory(ServerLimits::default(), Lifetimes::default());
     let token = world.token();
     world.batch(&token, TEAM, &[event(1)]);
     let directory = tempfile::tempdir().unwrap();
@@ -96,7 +96,7 @@ fn damaged_backup_is_refused_and_nothing_is_replaced() {
 
 #[test]
 fn damaged_database_is_not_backed_up() {
-    let world = World::new();
+    let world = World::in_directory(ServerLimits::default(), Lifetimes::default());
     world.batch(&world.token(), TEAM, &[event(1)]);
     let database = rusqlite::Connection::open(world.data.path().join("server.db")).unwrap();
     database.execute("UPDATE events SET digest = x'00'", []).unwrap();
@@ -109,7 +109,7 @@ fn damaged_database_is_not_backed_up() {
 
 #[test]
 fn doctor_names_what_is_wrong_and_what_to_do() {
-    let world = World::new();
+    let world = World::in_directory(ServerLimits::default(), Lifetimes::default());
     world.batch(&world.token(), TEAM, &[event(1)]);
     let found = |check: ServerCheck| {
         let checks = examine(world.data.path()).unwrap();

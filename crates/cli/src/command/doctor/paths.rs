@@ -274,6 +274,7 @@ mod tests {
                     "quickstart",
                     "server",
                     "server backup",
+                    "server copy",
                     "server doctor",
                     "server project forget",
                     "server project list",
