@@ -75,8 +75,11 @@ pub(crate) fn read_db_file(path: &Path) -> io::Result<DbFile> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // SQLite would create the target of a link, somewhere else than in this home.
             return Ok(match path.symlink_metadata() {
-                Ok(_) => DbFile::NotADatabase("is a symbolic link to something that does not exist"),
-                Err(_) => DbFile::Absent,
+                Ok(facts) if facts.is_symlink() => {
+                    DbFile::NotADatabase("is a symbolic link to something that does not exist")
+                }
+                // Another process may have created it since.
+                Ok(_) | Err(_) => DbFile::Absent,
             });
         }
         Err(error) => return Err(error),

@@ -42,7 +42,9 @@ pub fn read_small_file(path: &Path, limit: u64) -> Result<Option<SmallFile>, Sma
     let mut file = match platform::open_for_reading(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return if path.symlink_metadata().is_ok() { Err(SmallFileError::Dangling) } else { Ok(None) };
+            // A file that another process has created since is no link, and was absent.
+            let dangles = path.symlink_metadata().is_ok_and(|facts| facts.is_symlink());
+            return if dangles { Err(SmallFileError::Dangling) } else { Ok(None) };
         }
         // On Windows the error of opening a directory does not name the cause.
         Err(_) if path.is_dir() => return Err(SmallFileError::NotAFile("a directory")),

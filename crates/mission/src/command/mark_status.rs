@@ -217,6 +217,10 @@ fn change(
         };
         (entry, proof.clone())
     }));
+    if !change.log.is_in_checkout() {
+        // The commit of the coordination branch has them.
+        files.clear();
+    }
     if let Some((path, text)) = ticked {
         files.push(path.clone());
         change.files.insert(path, text.into_bytes());

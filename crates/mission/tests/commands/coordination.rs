@@ -194,6 +194,38 @@ fn move_task_writes_moves_and_annotations_on_the_branch_alone() {
 }
 
 #[test]
+fn mark_status_ticks_the_box_in_the_checkout_and_annotates_beside_the_other_rows() {
+    for checked_out in [false, true] {
+        let mission = Coordinated::new();
+        let tasks = mission.directory().join("tasks");
+        let names = std::fs::read_dir(&tasks).unwrap().flatten().map(|entry| entry.path());
+        let file = names.into_iter().find(|path| path.to_string_lossy().contains("WP01")).unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replacen("---\n", "---\nsubtasks: [T001]\n", 1)).unwrap();
+        mission.world.git(["add", "--all"]);
+        mission.world.git(["commit", "--quiet", "-m", "roster"]);
+        let worktree = checked_out.then(|| mission.worktree());
+        let ticked = mark_status::Request {
+            mission: Some(mission.slug.clone()),
+            ids: vec!["T001".into()],
+            status: "done".into(),
+            commit: None,
+        };
+        let (project, clock) = (mission.world.project(), &mission.world.clock);
+        let plan = mark_status::plan(&project, &ticked, clock).unwrap();
+        let marked = plan.apply(&project, None, clock).unwrap();
+        assert!(marked.commit_hash.is_some(), "{checked_out}");
+        let log = mission.on_branch("status.events.jsonl");
+        assert!(log.contains(r#""subtasks": {"T001": "done"}"#), "{checked_out}: {log}");
+        let document = std::fs::read_to_string(mission.directory().join("tasks.md")).unwrap();
+        assert!(document.contains("- [x] T001"), "{checked_out}: {document}");
+        for directory in worktree.iter().chain([&mission.world.root]) {
+            assert_eq!(git(directory, &["status", "--porcelain", "-uno"]), "", "{checked_out}");
+        }
+    }
+}
+
+#[test]
 fn registered_worktree_is_read_with_uncommitted_rows_and_written() {
     let mission = Coordinated::new();
     let worktree = mission.worktree();
