@@ -182,7 +182,7 @@ fn killed_hand_over_is_settled_by_the_next_producing_command() {
     act(
         &world,
         &format!(
-            "row {FIRST} \"$(now)\"; touch \"$HOME/ready\"; while [ ! -e \"$HOME/go\" ]; do sleep 0.02; done"
+            "row {FIRST} \"$(now)\"; touch \"$HOME/ready\"; while [ -e \"$HOME/ready\" ] && [ ! -e \"$HOME/go\" ]; do sleep 0.02; done"
         ),
     );
     let mut front = world.command().args(["next", "--agent", "py"]).spawn().unwrap();
@@ -215,7 +215,10 @@ fn wait_for(path: &Path) {
 #[test]
 fn signals_reach_the_child_and_its_own_end_is_ours() {
     let (world, _) = world();
-    act(&world, "trap 'exit 9' TERM; touch \"$HOME/ready\"; while :; do sleep 0.02; done");
+    act(
+        &world,
+        "trap 'exit 9' TERM; touch \"$HOME/ready\"; while [ -e \"$HOME/ready\" ]; do sleep 0.02; done",
+    );
     let mut front = world.command().args(["next", "--agent", "py"]).spawn().unwrap();
     wait_for(&world.user_home().join("ready"));
     let _ = world.run_program("kill", ["-TERM", &front.id().to_string()]).exits(0);
