@@ -18,6 +18,7 @@ use daemon::spawn::Launcher;
 use gate::{CapturePermit, Policy};
 use identity::environment::names;
 use mission::Clock;
+use mission::command::{Planned, Recorded};
 use mission::hand_over::{self, RunCapture, Running};
 use mission::outgoing::{CaptureReport, CaptureState, Outgoing};
 use mission::project::Project;
@@ -37,6 +38,20 @@ impl ProducingArgs {
     /// switch is read.
     pub(crate) const fn class(&self) -> Class {
         if self.local_only { Class::Local } else { Class::Producing }
+    }
+
+    /// Plans `request` in the project of the working directory and applies it: authentication, project root,
+    /// boundary and git come first, and nothing is written before the plan is valid.
+    pub(crate) fn run<R, O: Recorded + CommandOutcome>(
+        &self,
+        context: &CommandContext,
+        request: &R,
+        plan: fn(&Project, &R, &Clock) -> mission::Result<Planned<R, O>>,
+    ) -> Result<Report, CliError> {
+        let producing = Producing::begin(context, self.local_only)?;
+        let clock = Clock::system();
+        let plan = plan(&producing.project, request, &clock)?;
+        producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
     }
 }
 

@@ -99,7 +99,7 @@ pub enum MissionError {
     /// A lane change that the machine does not allow.
     #[error(transparent)]
     Transition(#[from] crate::transition::Refusal),
-    /// Somebody else holds a lock.
+    /// Another process holds a lock.
     #[error("{what} is busy: {} is held{}", text::path(.path), held_by(.holder))]
     Busy {
         /// What is locked.

@@ -1,8 +1,8 @@
 //! Leftovers: what a command that was interrupted between its first and its last step left in the queue,
-//! perhaps of a mission that nobody will touch again.
+//! perhaps of a mission that no command will touch again.
 //!
-//! They are settled under the mission's lock alone, because whoever holds it may be at work on just
-//! these rows. Nothing here waits: what is locked is somebody's, and what cannot be looked at stays.
+//! They are settled under the mission's lock alone, because the process that holds it may be at work on just
+//! these rows. Nothing here waits: what another process has locked, or cannot be read, stays.
 
 use crate::error::{MissionError, Result, chain};
 use crate::mission_log::read_logs_elsewhere;

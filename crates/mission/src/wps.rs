@@ -85,7 +85,7 @@ fn is_concern(text: &str) -> bool {
 }
 
 /// The entries that name neither a concern of the plan nor that they are cross-cutting, one line each. Nothing
-/// where nobody tracks concerns: no entry uses the keys and `plan` has no heading `IC-nn`.
+/// where concerns are not tracked: no entry uses the keys and `plan` has no heading `IC-nn`.
 pub fn untracked(entries: &[Entry], plan: &str) -> Vec<String> {
     let heading = |line: &str| {
         let bare = line.trim_start_matches('#');

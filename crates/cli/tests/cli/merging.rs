@@ -110,7 +110,7 @@ fn package_moved_in_both_clones_keeps_every_row() {
 fn row_changed_on_one_side_is_a_conflict_that_shows_both() {
     let (world, mission, clone) = clones();
     let log = mission.read("status.events.jsonl");
-    let forged = log.replacen("finalize-tasks", "somebody", 1);
+    let forged = log.replacen("finalize-tasks", "intruder", 1);
     assert_ne!(log, forged);
     mission.write("status.events.jsonl", &forged);
     save(&world, world.work(), "forged");
@@ -120,7 +120,7 @@ fn row_changed_on_one_side_is_a_conflict_that_shows_both() {
     assert!(pull.stderr.contains("unequal rows with one event_id"), "{pull:?}");
     let merged = mission.read("status.events.jsonl");
     let both =
-        merged.contains("somebody\"") && merged.contains("finalize-tasks\"") && merged.contains("\"other\"");
+        merged.contains("intruder\"") && merged.contains("finalize-tasks\"") && merged.contains("\"other\"");
     assert!(both && merged.contains("<<<<<<< "), "{merged}");
 }
 

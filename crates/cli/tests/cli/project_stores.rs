@@ -121,6 +121,20 @@ fn migrate_imports_each_row_once_and_into_its_class() {
 }
 
 #[test]
+fn migrate_names_what_it_does_not_import() {
+    let world = logged_in();
+    let _store = mixed(&world);
+    let before = snapshot(&world.root());
+    let unknown = world.run(["sync", "migrate", "--project", OTHER]).exits(1);
+    assert!(unknown.stderr.contains(OTHER) && unknown.stderr.contains(PROJECT), "{unknown:?}");
+    assert_eq!(difference(&before, &snapshot(&world.root())), Vec::<String>::new());
+    world.run(["auth", "logout", "--force"]).exits(0);
+    let logged_out = world.run(["sync", "migrate"]).exits(0);
+    assert!(logged_out.stdout.contains(PROJECT), "{logged_out:?}");
+    assert!(logged_out.stdout.contains("spec-kitty auth login"), "{logged_out:?}");
+}
+
+#[test]
 fn sync_now_never_imports() {
     let (world, _server) = with_server();
     let _store = mixed(&world);

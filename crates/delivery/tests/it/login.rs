@@ -322,8 +322,8 @@ fn switching_stores_the_chosen_team_first_and_sends_nothing() {
 
 #[test]
 fn ci_token_and_no_login_cannot_switch_teams() {
-    let nobody = switch_team(&machine().context(), "PT-1").unwrap_err();
-    assert_eq!(nobody.exit(), ExitCode::Refused);
+    let logged_out = switch_team(&machine().context(), "PT-1").unwrap_err();
+    assert_eq!(logged_out.exit(), ExitCode::Refused);
     let token = contract::wire::CiToken::new("ci@example.com", "PT-9", "s3cret").expose();
     let machine =
         machine_with(&[("SPEC_KITTY_TOKEN", &token), ("SPEC_KITTY_SERVER_URL", "http://127.0.0.1:9")]);

@@ -156,7 +156,7 @@ fn unreadable_config_leaves_session_authenticated_without_scope() {
     assert_eq!((scope(&found), found.authenticated, found.faults.len()), (None, true, 0));
     assert_eq!((found.active_queue(&world.home()), found.server_url), (None, None));
     fs::remove_file(world.home().session_file()).expect("removed");
-    assert_eq!(login(&world).active_queue(&world.home()), None, "nobody knows what the file would have said");
+    assert_eq!(login(&world).active_queue(&world.home()), None, "an unreadable file names no account");
 }
 
 #[test]

@@ -96,7 +96,7 @@ impl Known {
         &self.allocation
     }
 
-    /// The rule that lanes computed anew follow.
+    /// The rule for lanes that are computed again.
     pub fn grouping(&self) -> Grouping {
         match self.document.contains_key("planning_commit_sha") {
             true => Grouping::ByFiles,

@@ -76,7 +76,7 @@ pub struct Created {
     pub created_at: String,
     /// What a person or an agent edits next.
     pub created_files: Vec<String>,
-    /// How: existing files are edited, not created anew.
+    /// How: existing files are edited, not recreated.
     pub write_mode: &'static str,
     /// What to do next.
     pub next_step: &'static str,
@@ -214,7 +214,7 @@ fn describe(project: &Project, request: &Request, clock: &Clock) -> Result<Creat
         created_at: now.iso(),
         created_files: ["spec.md", meta::FILE, "tasks/README.md"].map(file).to_vec(),
         write_mode: "update_existing_files",
-        next_step: "Read, then edit spec_file and meta_file; do not write them anew.",
+        next_step: "Read, then edit spec_file and meta_file; do not recreate them.",
         origin_binding: OriginBinding::default(),
         commit_hash: None,
         branches: BranchContract::new(branch, target, now),
@@ -269,7 +269,7 @@ impl Plan {
         let mut lock = lock_mission(project, &change.mission.slug)?;
         let carried = change.carry_out(&lock, project, outgoing, clock);
         if carried.is_err() {
-            // Nobody will ever wait for the lock of a mission that is not there.
+            // No process waits for the lock of a mission that does not exist.
             lock.unlink_on_release();
         }
         let done = carried?;

@@ -77,7 +77,7 @@ pub enum EvidenceProblem {
     Stale,
     /// `evidence.yaml` says something else now.
     CheckChanged,
-    /// Somebody touched the transcript.
+    /// The transcript was edited.
     Edited,
     /// It failed.
     Failed,
@@ -107,7 +107,7 @@ pub struct VerifiedEvidence {
     pub mission_slug: String,
     /// How many checks there are.
     pub checks: usize,
-    /// Whether nobody asked if the sources moved on.
+    /// Whether the check for changed sources was skipped.
     pub integrity_only: bool,
     /// What is wrong.
     pub findings: Vec<EvidenceFinding>,
@@ -142,7 +142,7 @@ fn open(project: &Project, request: &Request) -> Result<(MissionDirectory, Vec<C
     Ok((mission, checks, directory))
 }
 
-/// Whoever is told to reopen a work package has to find it.
+/// A work package that is to be reopened has to exist.
 fn check_packages(mission: &MissionDirectory, checks: &[Check]) -> Result<()> {
     for check in checks {
         if find_wp_file(&mission.path, &check.work_package)?.is_none() {
@@ -218,8 +218,8 @@ pub fn capture(
     Ok(done)
 }
 
-/// Runs one check and keeps its record and its outputs together: what a later check does, or whoever
-/// ends it, takes nothing of them back. A failed check is evidence, too.
+/// Runs one check and keeps its record and its outputs together: a later check, or an
+/// interruption, takes nothing of them back. A failed check is evidence, too.
 fn run_check(
     project: &Project,
     mission: &MissionDirectory,
@@ -250,7 +250,7 @@ fn run_check(
     Ok(transcript)
 }
 
-/// Tells git to leave the transcripts of the mission as they are; what somebody else told it stays.
+/// Tells git to leave the transcripts of the mission as they are; other settings of the file stay.
 fn keep_line_endings(mission: &MissionDirectory, files: &Files, writing: &mut Writing) -> Result<()> {
     let directory = mission.path.join(DIRECTORY).join(TRANSCRIPTS);
     let (name, text) = ATTRIBUTES;

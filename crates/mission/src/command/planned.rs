@@ -50,7 +50,7 @@ impl<R, O: Recorded> Planned<R, O> {
     }
 
     /// Takes the mission's lock, plans again and writes. What was planned before was read without the
-    /// lock: somebody may have written any of those files since.
+    /// lock: another process may have written any of those files since.
     pub fn apply(self, project: &Project, outgoing: Option<&Outgoing<'_>>, clock: &Clock) -> Result<O> {
         let Some(change) = self.change else { return Ok(self.outcome) };
         change.check_git(project)?;

@@ -65,7 +65,7 @@ impl OriginFlow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DecisionStatus {
-    /// Nobody answered yet.
+    /// Not answered yet.
     Open,
     /// Answered.
     Resolved,
@@ -159,7 +159,7 @@ pub struct Ledger {
 }
 
 /// How long a page may lie there before the ledger that names it: the first decision of a mission is being
-/// written, page first, by somebody whose lock a reader does not take.
+/// written, page first, by a command whose lock a reader does not take.
 const PAGE_FIRST: Duration = Duration::from_secs(1);
 
 /// Reads the ledger of a mission directory; an absent one is empty.

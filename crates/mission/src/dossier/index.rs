@@ -10,7 +10,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// How many artifacts a mission may have. More is no mission but somebody's build directory.
+/// How many artifacts a mission may have. More is a build directory, not a mission.
 pub const MAX_ARTIFACTS: usize = 4096;
 /// How deep its directories may lie.
 const MAX_DEPTH: usize = 32;

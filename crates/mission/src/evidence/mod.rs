@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`plan`] | `evidence.yaml` |
 //! | [`run`] | running one check, in a process group of its own |
-//! | [`transcript`] | what is kept of a run, and whether somebody touched it |
+//! | [`transcript`] | what is kept of a run, and whether it was edited |
 //! | [`sources`] | the hash over what a check depends on |
 //! | [`draft`] | the documents |
 

@@ -85,7 +85,7 @@ impl Check {
             return wrong("`exit` is not between 0 and 255, so no command ends like that");
         }
         if self.sources.is_empty() || self.sources.iter().any(|pattern| pattern.trim().is_empty()) {
-            return wrong("`sources` names nothing: without it nobody can tell when the evidence is stale");
+            return wrong("`sources` is empty: without it stale evidence is not detected");
         }
         if let Some(pattern) = self.sources.iter().find(|pattern| leaves(pattern)) {
             let shown = contract::text::printable(pattern);

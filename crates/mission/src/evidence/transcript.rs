@@ -1,7 +1,7 @@
 //! What is kept of a run: the two outputs verbatim, and a record that names and seals them.
 //!
 //! `<id>.stdout.txt`, `<id>.stderr.txt`, `<id>.json`. The seal is a hash over the record, so that an edit
-//! by hand is seen; it is no signature, and whoever wants to forge evidence can compute it, too.
+//! by hand is seen; it is no signature, and a forger can compute it, too.
 
 use super::plan::Check;
 use super::run::Ending;
@@ -142,7 +142,7 @@ impl Transcript {
         Ok(Some(record))
     }
 
-    /// What somebody touched since it was written: nothing, or the name of the part.
+    /// What was edited since it was written: nothing, or the name of the part.
     pub fn touched(&self, files: &Files) -> Result<Option<&'static str>> {
         // Byte for byte: a key that is not ours is no part of the seal.
         let text = read_bytes(&files.record, MAX_JSON)?.unwrap_or_default();

@@ -81,7 +81,7 @@ impl From<RawAnswer> for Answer {
 }
 
 impl Answer {
-    /// Whether somebody else had the index or the branch, moved the branch meanwhile, or wrote the index as it
+    /// Whether another process had the index or the branch, moved the branch meanwhile, or wrote the index as it
     /// was before we made our paths known to it.
     fn is_in_the_way(&self) -> bool {
         ["index.lock", "cannot lock ref", "did not match any file(s) known to git"]
@@ -223,7 +223,7 @@ pub fn check_quiet(project: &Project) -> Result<()> {
     }
 }
 
-/// Refuses what nobody should commit on: an operation that is under way, and a detached head, which the next
+/// Refuses states that are not safe to commit on: an operation that is under way, and a detached head, which the next
 /// checkout leaves behind with our commit.
 pub(crate) fn check_may_commit(project: &Project) -> Result<()> {
     // In this order: a rebase detaches the head.

@@ -39,7 +39,7 @@ pub(super) fn merge_meta(sides: &Sides<Object>) -> Result<String, Conflict> {
 }
 
 /// Merges `status.json`, as its log would reduce when the sides moved different work packages. The same work package
-/// on both sides needs the log: the document is then written anew from it.
+/// on both sides needs the log: the document is then written from it again.
 pub(super) fn merge_status(sides: &Sides<Object>) -> Result<String, Conflict> {
     const DERIVED: [&str; 5] =
         ["work_packages", "summary", "event_count", "materialized_at", "last_event_id"];

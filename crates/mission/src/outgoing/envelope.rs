@@ -26,7 +26,7 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// An origin that is nobody's, to judge a row before it is known who captures it.
+    /// An origin without an account, to judge a row before its capture.
     pub(crate) fn trial() -> Self {
         Self {
             project_uuid: "00000000-0000-4000-8000-000000000000".to_owned(),

@@ -1,6 +1,6 @@
 //! Which local row becomes which event.
 //!
-//! Exhaustive: a new kind of row does not compile until somebody decided whether it travels. The
+//! Exhaustive: a new kind of row does not compile until it is decided whether it is sent. The
 //! table in `docs/events.md` is compared with this one by a test.
 
 use crate::log::{FactKind, Row};

@@ -114,7 +114,7 @@ fn sentence(text: &str) -> Option<Value<'_>> {
     }
     let plain = on.trim_start_matches([' ', '\t']).strip_prefix(':');
     let value = on.trim_start_matches(['*', ':', ' ', '\t']);
-    // A label that is bold is nobody's list for earlier releases.
+    // Earlier releases do not read a list under a bold label.
     Some(match plain {
         Some(list) if !text.starts_with('*') => judge(line_of(list)),
         _ if value.len() < on.len() => match judge(line_of(value)) {

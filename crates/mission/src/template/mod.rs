@@ -1,7 +1,7 @@
 //! The documents a mission starts with.
 //!
 //! A project may bring its own in `.kittify/templates/` or `templates/`; otherwise the built-in ones
-//! are used. Invariant, tested: a built-in template counts as hollow until somebody fills it in.
+//! are used. Invariant, tested: a built-in template counts as hollow until it is filled in.
 
 use crate::document::{MAX_TEXT, read_text_anywhere};
 use crate::error::Result;

@@ -232,7 +232,7 @@ fn registered_worktree_is_read_with_uncommitted_rows_and_written() {
     mission.world.emit(&to(&mission.slug, "claimed"), None).unwrap();
     assert_eq!(git(&worktree, &["status", "--porcelain"]), "");
     assert_eq!(mission.subjects()[0], "chore(spec-kitty): status transition WP01");
-    // Somebody else's row, not committed yet.
+    // A row of another program, not committed yet.
     let log = worktree.join(format!("kitty-specs/{}/status.events.jsonl", mission.slug));
     let text = std::fs::read_to_string(&log).unwrap();
     let mut row: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
@@ -523,7 +523,7 @@ fn rows_of_one_id_that_differ_are_told() {
         .lines()
         .next()
         .unwrap()
-        .replace("finalize-tasks", "somebody");
+        .replace("finalize-tasks", "intruder");
     let log = format!("kitty-specs/{}/status.events.jsonl", mission.slug);
     let facts = mission.world.read(&log);
     mission.world.write(&log, &format!("{facts}{row}\n"));

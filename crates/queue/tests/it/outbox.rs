@@ -90,7 +90,7 @@ fn a_parked_row_keeps_its_payload_and_can_be_retried_or_dropped() {
     assert_eq!(content.columns["event_type"], "WPStatusChanged");
 
     let mut cure = home.cure(&scope());
-    let unknown = cure.retry_parked(&[parked[0].id, 777], |_| Vec::new()).expect_err("nobody knows 777");
+    let unknown = cure.retry_parked(&[parked[0].id, 777], |_| Vec::new()).expect_err("an unknown id");
     assert!(unknown.to_string().ends_with("no parked row `777`"), "{unknown}");
     assert_eq!(observe_parked(&path, 0, 10).expect("parked").len(), 2, "nothing moved");
     assert_eq!(cure.retry_parked(&[parked[0].id], |_| Vec::new()).expect("retried").restored, [parked[0].id]);

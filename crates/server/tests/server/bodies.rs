@@ -97,5 +97,5 @@ fn largest_body_passes_fully_escaped() {
 #[test]
 fn body_without_a_valid_token_is_refused_as_temporary() {
     let world = World::new();
-    assert_eq!(world.push("nobody", &body_of("spec.md", "x")).status, 401);
+    assert_eq!(world.push("no-such-token", &body_of("spec.md", "x")).status, 401);
 }

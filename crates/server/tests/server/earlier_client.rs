@@ -95,13 +95,13 @@ fn body_with_the_two_transport_keys_is_stored_and_a_twelfth_key_refused() {
 fn login_that_ended_is_not_now_for_each_route() {
     let world = World::new();
     let token = world.token();
-    assert!(guidance(&batch(&world, "nobody", &[sent(event(1))])).contains("spec-kitty auth login"));
-    let refused = preflight(&world, "nobody", &[sent(event(1))]);
+    assert!(guidance(&batch(&world, "no-such-token", &[sent(event(1))])).contains("spec-kitty auth login"));
+    let refused = preflight(&world, "no-such-token", &[sent(event(1))]);
     assert_eq!((refused.status, &refused.json()["details"]), (400, &Value::Null));
     assert!(refused.json()["error"].as_str().unwrap().contains("spec-kitty auth login"));
-    assert_eq!(push(&world, "nobody", &body_of("spec.md", "x")).status, 401);
+    assert_eq!(push(&world, "no-such-token", &body_of("spec.md", "x")).status, 401);
     // Other clients get the status that they classify.
-    assert_eq!(world.batch("nobody", TEAM, &[event(1)]).status, 401);
+    assert_eq!(world.batch("no-such-token", TEAM, &[event(1)]).status, 401);
     assert_eq!(statuses(&batch(&world, &token, &[sent(event(1))])), ["success"]);
 }
 
@@ -212,7 +212,7 @@ fn websocket_token_is_refused_with_a_sentence() {
     assert_eq!(answer.status, 403);
     assert!(answer.json()["error_description"].as_str().unwrap().contains("no live channel"));
     assert_ne!(answer.json()["error"], "not_a_team_member");
-    assert_eq!(world.post("nobody", endpoint::WS_TOKEN, &[], body.as_bytes()).status, 401);
+    assert_eq!(world.post("no-such-token", endpoint::WS_TOKEN, &[], body.as_bytes()).status, 401);
 }
 
 #[test]

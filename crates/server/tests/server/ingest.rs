@@ -202,7 +202,7 @@ fn two_members_of_one_teamspace_share_its_events() {
 #[test]
 fn request_without_a_valid_token_is_not_read() {
     let world = World::new();
-    for token in ["", "nobody", "skp_e30.x", &"x".repeat(3000)] {
+    for token in ["", "no-such-token", "skp_e30.x", &"x".repeat(3000)] {
         let answer = world.batch(token, TEAM, &[event(1)]);
         assert_eq!(answer.status, 401, "{}", answer.text());
     }
@@ -282,7 +282,7 @@ fn inspection_returns_pages_and_filters_by_project() {
         .get(&token, &format!("/api/v1/inspect/events?event_id={}", events[2]["event_id"].as_str().unwrap()));
     assert_eq!(one.json()["total"], 1);
     assert_eq!(world.get(&token, "/api/v1/inspect/events?limit=x").status, 400);
-    assert_eq!(world.get("nobody", "/api/v1/inspect/events").status, 401);
+    assert_eq!(world.get("no-such-token", "/api/v1/inspect/events").status, 401);
 }
 
 #[test]

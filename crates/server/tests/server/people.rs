@@ -328,7 +328,7 @@ fn forgotten_project_is_gone_and_its_rows_are_duplicates() {
     assert_eq!(statuses(&world.batch(&access, TEAM, &events[..2])), ["duplicate"; 2]);
     assert_eq!(world.push(&access, &push).json()["status"], "already_exists");
     assert_eq!(seen(&world, &access), (json!(0), json!(0)));
-    // What is captured anew is stored.
+    // What is captured again is stored.
     let later = [event(4), indexed(5, "spec.md", "# Spec\n")];
     assert_eq!(statuses(&world.batch(&access, TEAM, &later)), ["success"; 2]);
     assert_eq!(world.push(&access, &push).json()["status"], "stored");

@@ -55,7 +55,7 @@ fn receipts_are_answered_to_members_of_the_team_alone() {
         (ours.as_str(), Some(TEAM), 200),
         (theirs.as_str(), Some(TEAM), 403),
         (ours.as_str(), None, 403),
-        ("nobody", Some(TEAM), 401),
+        ("no-such-token", Some(TEAM), 401),
     ] {
         let answer = ask(&world, token, team, &question);
         assert_eq!(answer.status, status, "{team:?}: {}", answer.text());

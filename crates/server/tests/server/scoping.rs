@@ -1,4 +1,4 @@
-//! Every route, asked by nobody, a stranger, a member and an ex-member: none shows or changes what belongs to
+//! Every route, asked without a login, by a stranger, a member and an ex-member: none shows or changes what belongs to
 //! a team of others.
 
 use super::client::{Answer, raw, request};
@@ -18,7 +18,7 @@ struct Row {
     method: &'static str,
     path: &'static str,
     body: fn() -> String,
-    /// Statuses for nobody, a stranger, an ex-member and a member, in this order.
+    /// Statuses without a login, for a stranger, an ex-member and a member, in this order.
     expected: [u16; 4],
 }
 
@@ -147,8 +147,8 @@ fn every_route_is_scoped_by_membership() {
     let mut shown_to_members = 0;
     for row in ROWS {
         for (who, token, expected) in [
-            ("nobody", "", row.expected[0]),
-            ("somebody else's token", "skp_e30.x", row.expected[0]),
+            ("no login", "", row.expected[0]),
+            ("a forged token", "skp_e30.x", row.expected[0]),
             ("a stranger", stranger.as_str(), row.expected[1]),
             ("an ex-member", was_member.as_str(), row.expected[2]),
         ] {

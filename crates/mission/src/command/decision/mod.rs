@@ -228,8 +228,8 @@ fn plan_close(
     planned(closed, Some(change))
 }
 
-/// Whether the log has the event that closes a decision as the ledger says: a decision has one for each end, whoever
-/// wrote it.
+/// Whether the log has the event that closes a decision as the ledger says: a decision has one for each end,
+/// from any program.
 fn is_closed_in(log: &Log, decision: &Decision) -> bool {
     let end = decision.status.name();
     log.facts().any(|fact| {
@@ -265,7 +265,7 @@ pub fn verify(project: &Project, mission: Option<&str>) -> Result<Verification> 
     Ok(verify_markers(&ledger, &[("spec.md", &spec), ("plan.md", &plan)]))
 }
 
-/// What the log keeps of a question. Who asks is `cli` unless somebody says so.
+/// What the log keeps of a question. The asker is `cli` unless the caller names one.
 fn opened_payload(entry: &Decision, mission_type: &str, actor: Option<&str>, at: &str) -> Value {
     json!({
         "actor_id": actor.unwrap_or("cli"),

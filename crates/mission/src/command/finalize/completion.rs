@@ -33,7 +33,7 @@ pub(crate) struct Completed {
     dependencies: Vec<String>,
     /// Whether its front matter decides, because no document names work packages.
     pub(crate) preserved: bool,
-    /// What is set anew.
+    /// What is set.
     pub(crate) changes: Map<String, Value>,
     /// The file, when anything is.
     text: Option<String>,
@@ -137,7 +137,7 @@ fn check_hands(empty_handed: &[String]) -> Result<()> {
     ))
 }
 
-/// The documents of missions belong to nobody, but to planning work that keeps to documents.
+/// Documents of missions are owned only by planning work that keeps to documents.
 fn check_mission_files(owners: &BTreeMap<String, Ownership>) -> Result<()> {
     let plain = |path: &str| {
         let path = path.trim().replace('\\', "/");

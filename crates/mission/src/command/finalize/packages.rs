@@ -45,7 +45,7 @@ impl Packages {
         self.tasks_md
     }
 
-    /// Whether a work package was canceled: it stays as it is, and nobody does it.
+    /// Whether a work package was canceled: it stays as it is, and is not worked on.
     pub(crate) fn is_canceled(&self, wp_id: &str) -> bool {
         self.canceled.contains(wp_id)
     }

@@ -117,10 +117,7 @@ impl Request {
             );
         }
         if to != Lane::Planned && self.review_feedback_file.is_some() {
-            return wrong(
-                "--review-feedback-file",
-                "goes with --to planned, which is what a rejection is; elsewhere nobody would keep it",
-            );
+            return wrong("--review-feedback-file", "is only for a rejection: use it with --to planned");
         }
         if self.skip_review_artifact_check && self.note().is_none() {
             return wrong("--skip-review-artifact-check", "needs a --note that says why");

@@ -32,7 +32,7 @@ pub(super) fn clear(
                 clear_verified(tx, store, claimed, table, &hash)?;
             }
         }
-        // A claim whose row is gone has done its work, whoever removed the row.
+        // A claim whose row is gone has done its work, also when another program removed the row.
         if unchanged {
             clear_claims(tx, &hash)?;
         } else {

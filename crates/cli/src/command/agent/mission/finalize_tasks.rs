@@ -2,10 +2,9 @@
 
 use crate::args::MissionArg;
 use crate::mission_document::MissionDocument;
-use crate::producing::{CommandOutcome, Producing, ProducingArgs};
+use crate::producing::{CommandOutcome, ProducingArgs};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use contract::text::printable;
-use mission::Clock;
 use mission::command::finalize::{Finalized, LanesSummary, Request, Validated, plan, validate};
 use mission::outgoing::CaptureReport;
 use std::fmt::Write as _;
@@ -41,10 +40,7 @@ impl Verb for FinalizeTasksArgs {
                 .iter()
                 .fold(report, |report, line| report.note(format!("warning: {}", printable(line)))));
         }
-        let producing = Producing::begin(context, self.producing.local_only)?;
-        let clock = Clock::system();
-        let plan = plan(&producing.project, &request, &clock)?;
-        producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
+        self.producing.run(context, &request, plan)
     }
 }
 

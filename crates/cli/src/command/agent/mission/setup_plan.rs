@@ -1,9 +1,8 @@
 //! `agent mission setup-plan`: plan.md from a template, once the spec is written and committed.
 
 use crate::args::MissionArg;
-use crate::producing::{CommandOutcome, Producing, ProducingArgs};
+use crate::producing::{CommandOutcome, ProducingArgs};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
-use mission::Clock;
 use mission::command::setup_plan::{PlanSetUp, Request, plan};
 use mission::outgoing::CaptureReport;
 
@@ -23,10 +22,7 @@ impl Verb for SetupPlanArgs {
     }
 
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
-        let producing = Producing::begin(context, self.producing.local_only)?;
-        let clock = Clock::system();
-        let plan = plan(&producing.project, &Request { mission: self.mission.mission }, &clock)?;
-        producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
+        self.producing.run(context, &Request { mission: self.mission.mission }, plan)
     }
 }
 

@@ -1,9 +1,8 @@
 //! `agent status emit`: moves a work package to a lane.
 
 use crate::args::MissionArg;
-use crate::producing::{CommandOutcome, Producing, ProducingArgs};
+use crate::producing::{CommandOutcome, ProducingArgs};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
-use mission::Clock;
 use mission::command::emit::{Emitted, Request, plan};
 use mission::outgoing::CaptureReport;
 
@@ -73,10 +72,7 @@ impl Verb for EmitArgs {
             execution_mode: self.execution_mode,
         };
         request.check()?;
-        let producing = Producing::begin(context, self.producing.local_only)?;
-        let clock = Clock::system();
-        let plan = plan(&producing.project, &request, &clock)?;
-        producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
+        self.producing.run(context, &request, plan)
     }
 }
 

@@ -1,9 +1,8 @@
 //! `agent tasks add-history`: a note in the activity log of a work package.
 
 use crate::args::MissionArg;
-use crate::producing::{CommandOutcome, Producing, ProducingArgs};
+use crate::producing::{CommandOutcome, ProducingArgs};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
-use mission::Clock;
 use mission::command::add_history::{Noted, Request, plan};
 use mission::outgoing::CaptureReport;
 
@@ -46,10 +45,7 @@ impl Verb for AddHistoryArgs {
             shell_pid: self.shell_pid,
         };
         request.check()?;
-        let producing = Producing::begin(context, self.producing.local_only)?;
-        let clock = Clock::system();
-        let plan = plan(&producing.project, &request, &clock)?;
-        producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
+        self.producing.run(context, &request, plan)
     }
 }
 

@@ -2,9 +2,8 @@
 
 use super::CommitArgs;
 use crate::args::MissionArg;
-use crate::producing::{CommandOutcome, Producing, ProducingArgs};
+use crate::producing::{CommandOutcome, ProducingArgs};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
-use mission::Clock;
 use mission::command::move_task::{Moved, Request, plan};
 use mission::outgoing::CaptureReport;
 use std::fmt::Write as _;
@@ -86,10 +85,7 @@ impl Verb for MoveTaskArgs {
             commit: self.commit.choice(),
         };
         request.check()?;
-        let producing = Producing::begin(context, self.producing.local_only)?;
-        let clock = Clock::system();
-        let plan = plan(&producing.project, &request, &clock)?;
-        producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
+        self.producing.run(context, &request, plan)
     }
 }
 

@@ -9,6 +9,7 @@ use self::project_stores::ImportedStore;
 use crate::command::sync::export::scope_hash;
 use crate::command::sync::migrate::text::{describe, found_rows, readable};
 use crate::command::sync::scoped::{Patience, cure_permit, is_absent};
+use crate::elsewhere;
 use crate::housekeeping::settle_leftovers;
 use crate::terminal::ProgressDisplay;
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
@@ -69,8 +70,15 @@ impl Verb for MigrateArgs {
                 MigrationReport { from: context.home()?.legacy_queue(), ..MigrationReport::default() };
             let report = readable(report);
             let stores = Vec::new();
-            return Ok(Report::of(&Migration { result: "nothing_to_do", verbose: false, report, stores }));
+            let mut shown =
+                Report::of(&Migration { result: "nothing_to_do", verbose: false, report, stores });
+            // Without an account nothing is imported; what waits is named all the same.
+            shown.text.push_str(&elsewhere::describe(&elsewhere::observe(context)));
+            return Ok(shown);
         };
+        if let Some(project) = self.project.as_deref().filter(|project| !has_store(context, project)) {
+            return Err(unknown_project(context, project));
+        }
         let report = migrate_listing(context, &permit, &self)?;
         let selection = StoreSelection {
             project_uuid: self.project.as_ref().map(|project| project.to_lowercase()),
@@ -78,11 +86,6 @@ impl Verb for MigrateArgs {
             include_delivered: self.include_delivered,
         };
         let stores = project_stores::import(context, &permit, &selection, self.dry_run)?;
-        if let Some(project) =
-            self.project.as_ref().filter(|_| stores.is_empty() && self.from_server.is_some())
-        {
-            return Err(unknown_project(context, project));
-        }
         let found = found_rows(&report) || stores.iter().any(ImportedStore::found_rows);
         let exit =
             stores.iter().map(ImportedStore::exit).max_by_key(|exit| exit.code()).unwrap_or(ExitCode::Ok);
@@ -98,6 +101,12 @@ impl Verb for MigrateArgs {
         }
         Ok(shown)
     }
+}
+
+/// Whether a release 3.2.x has kept a store of the project here.
+fn has_store(context: &CommandContext, project: &str) -> bool {
+    let directory = context.home().map(identity::Home::projects_dir).unwrap_or_default();
+    directory.join(project.to_lowercase()).join("sync").join("sync.db").is_file()
 }
 
 /// No store of that name; those that there are.
