@@ -321,7 +321,7 @@ fn lost_arguments_are_refused_and_note_without_move_is_kept() {
         ..to(&slug, "in_progress")
     };
     let error = moved(&world, &lost).unwrap_err().to_string();
-    assert!(error.starts_with("--review-feedback-file: goes with --to planned"), "{error}");
+    assert!(error.starts_with("--review-feedback-file: is only for a rejection"), "{error}");
     assert_eq!(world.state(), before);
 
     moved(&world, &to(&slug, "claimed")).unwrap();
