@@ -262,6 +262,9 @@ impl MissionError {
                 let update = || Remedy::Advice(crate::log::remedy(mission_slug, false));
                 repairable.then_some(repair).into_iter().chain(newer.then(update)).collect()
             }
+            Self::UnknownMission { available, .. } if available.is_empty() => {
+                advice("create a mission with `spec-kitty agent mission create SLUG`")
+            }
             Self::Capture { remedy: Some(remedy), .. } => vec![remedy.clone()],
             Self::Coordination { remedies, .. } => remedies.clone(),
             Self::NotUndone { cause, .. } => cause.remedies(),

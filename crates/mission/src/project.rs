@@ -169,10 +169,7 @@ impl Project {
         let Some(handle) = named.as_deref() else {
             let count = self.mission_names()?.len();
             return Err(unknown(match count {
-                0 => format!(
-                    "no mission in {}: create one with `spec-kitty agent mission create`",
-                    contract::text::path(&self.missions())
-                ),
+                0 => format!("no mission in {}", contract::text::path(&self.missions())),
                 _ => format!(
                     "no mission named: pass --mission ({count} in {})",
                     contract::text::path(&self.missions())

@@ -6,7 +6,7 @@
 
 use crate::error::ServerError;
 use crate::serve::lock;
-use crate::store::FILE_NAME;
+use crate::store::{FILE_NAME, check_database};
 use crate::time::UnixMillis;
 use contract::wire::body;
 use flate2::read::MultiGzDecoder;
@@ -64,7 +64,7 @@ impl LastBackup {
 /// When the file exists, cannot be written, or does not pass the verification; it is not there then.
 pub fn back_up(data_dir: &Path, to: &Path) -> Result<BackupContents, ServerError> {
     let database = data_dir.join(FILE_NAME);
-    exists(&database)?;
+    check_database(&database)?;
     if to.symlink_metadata().is_ok() {
         return Err(ServerError::BackupExists(to.to_owned()));
     }
@@ -92,7 +92,10 @@ pub fn restore(
     from: &Path,
     replace: bool,
 ) -> Result<(BackupContents, Option<PathBuf>), ServerError> {
-    exists(from)?;
+    from.symlink_metadata().map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => ServerError::NoBackup(from.to_owned()),
+        _ => unusable(from)(error),
+    })?;
     create_private_dir(data_dir).map_err(|error| unusable(data_dir)(error.source))?;
     let _lock = lock(data_dir)?;
     let database = data_dir.join(FILE_NAME);
@@ -236,10 +239,6 @@ fn verify_bodies(connection: &Connection) -> Result<(), String> {
         Ok(Some(seq)) => Err(format!("body {seq} does not hold what was received")),
         Err(error) => Err(error.to_string()),
     }
-}
-
-fn exists(path: &Path) -> Result<(), ServerError> {
-    path.symlink_metadata().map(|_| ()).map_err(unusable(path))
 }
 
 fn unusable(path: &Path) -> impl FnOnce(std::io::Error) -> ServerError + use<> {

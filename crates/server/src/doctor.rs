@@ -4,7 +4,7 @@
 use crate::backup::LastBackup;
 use crate::error::ServerError;
 use crate::serve::lock;
-use crate::store::{FILE_NAME, SCHEMA_VERSION};
+use crate::store::{FILE_NAME, SCHEMA_VERSION, check_database};
 use crate::time::UnixMillis;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use serde::Serialize;
@@ -55,8 +55,7 @@ pub struct ServerFinding {
 /// When there is no database.
 pub fn examine(data_dir: &Path) -> Result<Vec<ServerFinding>, ServerError> {
     let database = data_dir.join(FILE_NAME);
-    let metadata =
-        database.symlink_metadata().map_err(|error| ServerError::DataDir(database.clone(), error))?;
+    let metadata = check_database(&database)?;
     Ok(vec![
         permissions(data_dir),
         disk(data_dir, metadata.len()),

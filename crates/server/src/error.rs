@@ -14,6 +14,12 @@ pub enum ServerError {
     /// The data directory or a file in it cannot be created or made private.
     #[error("the data directory {path} is not usable: {1}", path = .0.display())]
     DataDir(PathBuf, #[source] io::Error),
+    /// No server has stored anything where a store is looked for: the file that is absent.
+    #[error("no server has stored anything here: {path} does not exist", path = .0.display())]
+    NoData(PathBuf),
+    /// The backup of a restore is absent.
+    #[error("the backup {path} does not exist", path = .0.display())]
+    NoBackup(PathBuf),
     /// Another server process has locked the data directory.
     #[error("another server uses the data directory {path}", path = .0.display())]
     InUse(PathBuf),
@@ -78,6 +84,8 @@ impl ServerError {
     /// The remedy that the command line prints.
     pub fn remedy(&self) -> Remedy {
         let text = match self {
+            Self::NoData(_) => "name the directory of a server with --data; `spec-kitty server` makes one",
+            Self::NoBackup(_) => "name a file that `spec-kitty server backup` wrote with --from",
             Self::DataDir(..) => "name a directory that this user may write with --data",
             Self::InUse(_) => "stop the other server, or name another directory with --data",
             Self::Database(..) | Self::Store(StoreError::Database(_)) => {

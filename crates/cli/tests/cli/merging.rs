@@ -163,3 +163,33 @@ fn init_below_a_home_with_kittify_makes_its_own_project() {
     std::fs::create_dir_all(&below).unwrap();
     assert_eq!(at(&world, &below, &["init", "--json"], 0).json()["result"], "nothing_to_do");
 }
+
+/// Git names three files always; a missing one is a misspelt name, not a side whose rows were removed.
+#[test]
+fn driver_with_a_missing_file_writes_nothing() {
+    let world = testkit::host::logged_in(BINARY);
+    let drivers = world.run(["doctor", "paths", "--json"]).exits(0).json();
+    let drivers: Vec<String> = drivers["paths"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|path| path["verb"].as_str())
+        .filter(|verb| verb.starts_with("merge-driver-"))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(drivers.len(), 7, "{drivers:?}");
+    for driver in &drivers {
+        for missing in ["base", "ours", "theirs"] {
+            for name in ["base", "ours", "theirs"] {
+                let path = world.work().join(name);
+                let _ = std::fs::remove_file(&path);
+                if name != missing {
+                    std::fs::write(path, "").unwrap();
+                }
+            }
+            let run = world.run([driver.as_str(), "base", "ours", "theirs"]).exits(1);
+            assert!(run.stderr.contains(missing), "{driver} without {missing}: {run:?}");
+            assert!(!world.work().join(missing).exists(), "{driver} without {missing}");
+        }
+    }
+}

@@ -129,9 +129,11 @@ fn migrate_names_what_it_does_not_import() {
     assert!(unknown.stderr.contains(OTHER) && unknown.stderr.contains(PROJECT), "{unknown:?}");
     assert_eq!(difference(&before, &snapshot(&world.root())), Vec::<String>::new());
     world.run(["auth", "logout", "--force"]).exits(0);
-    let logged_out = world.run(["sync", "migrate"]).exits(0);
+    let logged_out = world.run(["sync", "migrate"]).exits(2);
     assert!(logged_out.stdout.contains(PROJECT), "{logged_out:?}");
     assert!(logged_out.stdout.contains("spec-kitty auth login"), "{logged_out:?}");
+    let document = world.run(["sync", "migrate", "--json"]).exits(2).json();
+    assert_eq!(document["project_stores"][0]["result"], "no_account", "{document:#}");
 }
 
 #[test]

@@ -128,6 +128,9 @@ impl Driver {
 pub fn merge(driver: Driver, files: Sides<&Path>) -> Result<()> {
     // Git names them relative to the root of the worktree.
     let files = files.try_map(|path| std::path::absolute(path).map_err(MissionError::io("find", path)))?;
+    // Git gives three files always, an empty one for a side that has none. A missing one is a misspelt name, and not
+    // an empty side whose rows were removed.
+    files.as_ref().try_map(|path| path.symlink_metadata().map_err(MissionError::io("read", path)))?;
     merge_absolute(driver, Sides { base: &files.base, ours: &files.ours, theirs: &files.theirs })
 }
 

@@ -4,6 +4,8 @@ use super::postgres::{DatabaseUrl, NotDatabaseUrl};
 use super::sqlite;
 use crate::error::ServerError;
 use std::ffi::OsString;
+use std::fs::Metadata;
+use std::io;
 use std::path::{Path, PathBuf};
 use system::bounded_read::read_small_file;
 
@@ -30,13 +32,20 @@ impl StoreLocation {
         match self {
             Self::Directory(directory) => {
                 let path = directory.join(sqlite::FILE_NAME);
-                let missing = |source| ServerError::DataDir(path.clone(), source);
-                path.symlink_metadata().map(|_| ()).map_err(missing)
+                check_database(&path).map(|_| ())
             }
             // A database is created by its administrator.
             Self::Postgres(_) => Ok(()),
         }
     }
+}
+
+/// The facts of the database file at `path`; an absent one has its own error.
+pub(crate) fn check_database(path: &Path) -> Result<Metadata, ServerError> {
+    path.symlink_metadata().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => ServerError::NoData(path.to_owned()),
+        _ => ServerError::DataDir(path.to_owned(), error),
+    })
 }
 
 impl From<&Path> for StoreLocation {

@@ -39,6 +39,7 @@ pub(crate) use session::{
 
 pub use copy::CopiedTable;
 pub(crate) use copy::copy;
+pub(crate) use location::check_database;
 pub use location::{StoreLocation, StoreOptions};
 pub(crate) use people::own_team_name;
 pub use postgres::{DatabaseUrl, NotDatabaseUrl};

@@ -87,7 +87,7 @@ fn damaged_backup_is_refused_and_nothing_is_replaced() {
     let refused = restore(world.data.path(), &foreign, true).unwrap_err();
     assert!(refused.to_string().contains("not the database of a server"), "{refused}");
     let absent = restore(world.data.path(), &directory.path().join("absent.db"), true).unwrap_err();
-    assert!(matches!(absent, ServerError::DataDir(..)), "{absent}");
+    assert!(matches!(absent, ServerError::NoBackup(_)), "{absent}");
     world.start();
     assert_eq!(world.held_events(&token).len(), 1);
     let names = std::fs::read_dir(world.data.path()).unwrap().flatten();

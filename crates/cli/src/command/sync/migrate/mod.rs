@@ -9,7 +9,6 @@ use self::project_stores::ImportedStore;
 use crate::command::sync::export::scope_hash;
 use crate::command::sync::migrate::text::{describe, found_rows, readable};
 use crate::command::sync::scoped::{Patience, cure_permit, is_absent};
-use crate::elsewhere;
 use crate::housekeeping::settle_leftovers;
 use crate::terminal::ProgressDisplay;
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
@@ -69,12 +68,10 @@ impl Verb for MigrateArgs {
             let report =
                 MigrationReport { from: context.home()?.legacy_queue(), ..MigrationReport::default() };
             let report = readable(report);
-            let stores = Vec::new();
-            let mut shown =
-                Report::of(&Migration { result: "nothing_to_do", verbose: false, report, stores });
-            // Without an account nothing is imported; what waits is named all the same.
-            shown.text.push_str(&elsewhere::describe(&elsewhere::observe(context)));
-            return Ok(shown);
+            let stores = project_stores::without_account(context);
+            let exit = worst(&stores);
+            let migration = Migration { result: "nothing_to_do", verbose: false, report, stores };
+            return Ok(Report::exiting(exit, &migration));
         };
         if let Some(project) = self.project.as_deref().filter(|project| !has_store(context, project)) {
             return Err(unknown_project(context, project));
@@ -87,8 +84,7 @@ impl Verb for MigrateArgs {
         };
         let stores = project_stores::import(context, &permit, &selection, self.dry_run)?;
         let found = found_rows(&report) || stores.iter().any(ImportedStore::found_rows);
-        let exit =
-            stores.iter().map(ImportedStore::exit).max_by_key(|exit| exit.code()).unwrap_or(ExitCode::Ok);
+        let exit = worst(&stores);
         let result = match (self.dry_run, found) {
             (true, _) => "planned",
             (false, true) => "migrated",
@@ -101,6 +97,11 @@ impl Verb for MigrateArgs {
         }
         Ok(shown)
     }
+}
+
+/// How the command ends for all stores together.
+fn worst(stores: &[ImportedStore]) -> ExitCode {
+    stores.iter().map(ImportedStore::exit).max_by_key(|exit| exit.code()).unwrap_or(ExitCode::Ok)
 }
 
 /// Whether a release 3.2.x has kept a store of the project here.

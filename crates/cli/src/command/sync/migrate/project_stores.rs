@@ -1,6 +1,7 @@
 //! Rows of releases 3.2.0 to 3.2.7, imported from their project stores.
 
 use crate::context::CommandContext;
+use crate::elsewhere;
 use crate::error::CliError;
 use crate::report::rows;
 use contract::text::printable;
@@ -18,7 +19,8 @@ pub(super) struct ImportedStore {
     #[serde(serialize_with = "contract::foreground::raw_path")]
     path: PathBuf,
     project_uuid: String,
-    /// `planned`, `imported`, `other_account`, `other_team`, `other_server`, `busy` or `unreadable`.
+    /// `planned`, `imported`, `other_account`, `other_team`, `other_server`, `no_account`,
+    /// `busy` or `unreadable`.
     result: &'static str,
     #[serde(flatten)]
     rows: ImportedRows,
@@ -49,6 +51,20 @@ pub(super) fn import(
     take_decisions_over(context, &planned)?;
     let imported = Cure::open(permit)?.import_stores(&projects, selection)?;
     Ok(imported.into_iter().map(|store| ImportedStore::of(store, "imported")).collect())
+}
+
+/// The stores with rows that wait, none of which is imported: there is no account to import them for.
+pub(super) fn without_account(context: &CommandContext) -> Vec<ImportedStore> {
+    let waiting = elsewhere::observe(context).project_stores.into_iter();
+    let named = waiting.map(|store| ImportedStore {
+        path: store.path,
+        project_uuid: store.project_uuid,
+        result: "no_account",
+        rows: ImportedRows::default(),
+        detail: Some("not logged in: there is no account to import its rows for".to_owned()),
+        remedy: Some(store.remedy.hint()),
+    });
+    named.collect()
 }
 
 fn take_decisions_over(context: &CommandContext, stores: &[StoreImport]) -> Result<(), CliError> {
