@@ -104,6 +104,8 @@ pub mod parked;
 #[cfg(doctest)]
 mod permit_proofs;
 pub mod project_store;
+#[cfg(test)]
+mod protocol_model;
 mod rewound;
 pub mod row;
 mod schema;
