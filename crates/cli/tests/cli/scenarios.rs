@@ -110,6 +110,33 @@ fn scenario_3_legacy_rows_are_migrated_held_and_delivered() {
     assert_eq!(server.requests(), requests + 1, "nothing waits: only the question that opens a delivery");
 }
 
+/// 100,000 events, 20,000 of them of documents, and 20,000 bodies.
+#[test]
+#[ignore = "upgrades a home of 120,000 rows"]
+fn large_reference_home_is_upgraded_and_delivered_once() {
+    let (world, server) = with_server();
+    let legacy = ReferenceQueue::create(&world.root().join("queue.db")).quick();
+    let id = |number: u32| format!("01KRX{number:021}");
+    for number in 0..80_000 {
+        legacy.event(&id(number), None);
+    }
+    for number in 0..20_000 {
+        let (path, content) = (format!("research/{number}.md"), format!("# Finding {number}\n"));
+        legacy.indexed(&id(80_000 + number), &path, &content).body(&path, &content);
+    }
+    drop(legacy);
+    world.run(["sync", "migrate"]).exits(0);
+    let migrated = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
+    assert_eq!(active(&migrated), [100_000, 20_000]);
+    world.run(["sync", "opt-in", "--project", PROJECT, "--include-held", "--yes"]).exits(0);
+    world.run(["sync", "now"]).exits(0);
+    let delivered = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
+    assert_eq!(active(&delivered), [0, 0]);
+    let arrived: BTreeSet<String> = server.event_ids().into_iter().collect();
+    assert_eq!((arrived.len(), server.event_ids().len()), (100_000, 100_000));
+    assert_eq!(server.body_hashes().len(), 20_000);
+}
+
 /// A mission with a specification and a plan, so that rows of both kinds wait.
 fn capture_events_and_bodies(world: &World) {
     let mission = Mission::create(world, "tea-timer");
