@@ -4,7 +4,9 @@
 #[cfg(unix)]
 mod daemon_page;
 mod docs;
+mod guide;
 mod mission_page;
 mod queue_page;
 mod quickstart;
 mod readme;
+mod reference;
