@@ -28,6 +28,10 @@ deny:
 spelling:
     typos
 
+# Fuzz one parser; SECONDS 0 means until interrupted. Needs `cargo install cargo-fuzz` and a nightly toolchain
+fuzz target seconds="300":
+    cargo +nightly fuzz run --fuzz-dir fuzz/libfuzzer {{target}} fuzz/corpus/{{target}} -- -max_total_time={{seconds}} -max_len=65536
+
 # The landing check
 ci:
     bash .ci/run
