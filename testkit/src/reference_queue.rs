@@ -26,7 +26,7 @@ impl ReferenceQueue {
     /// Creates the file and its tables.
     ///
     /// # Panics
-    /// When the file cannot be made: a test cannot go on.
+    /// When the file cannot be made: a test cannot continue.
     #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
     pub fn create(path: &Path) -> Self {
         if let Some(parent) = path.parent() {

@@ -62,7 +62,7 @@ impl ScriptedServer {
     /// Starts a server that answers every request with `script`.
     ///
     /// # Panics
-    /// When there is no loopback port: a test cannot go on.
+    /// When there is no loopback port: a test cannot continue.
     #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
     pub fn start(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");

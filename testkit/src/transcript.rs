@@ -2,7 +2,7 @@
 //! page.
 //!
 //! `$ ` begins a command, `> ` continues it, other lines are its output, `[exit N]` ends it when N is
-//! not 0, and `...` stands for any lines. Identifiers, commits and durations differ between runs: those of
+//! not 0, and `...` matches any lines. Identifiers, commits and durations differ between runs: those of
 //! the page are mapped to the real ones, also in later commands.
 
 use crate::world::World;

@@ -111,7 +111,7 @@ mod linux {
             status.pid.and_then(|pid| u32::try_from(pid).ok()).expect("a pid")
         }
 
-        /// From the commit of a capture until its receipt is in the queue DB: told, gated, sent, answered,
+        /// From the commit of a capture until its receipt is in the queue DB: nudged, gated, sent, answered,
         /// recorded. Two yardsticks: the server's part alone, the same request over a fresh connection; and
         /// one write that has to reach the disk, of which the way needs at least eight on both sides.
         fn captures(&self, server: &Server) {

@@ -65,7 +65,7 @@ fn measure(world: &World, name: &str, argv: &[&str]) {
     println!("{}", command.line(&yardstick));
 }
 
-/// Lane rows as they stand in a log, going round and round.
+/// Lane rows of a log: the same moves again and again.
 fn log(slug: &str, rows: usize, packages: usize) -> String {
     const ROUND: [&str; 7] =
         ["planned", "claimed", "in_progress", "for_review", "in_review", "approved", "planned"];

@@ -2,7 +2,7 @@
 //! leaves the identity card and the pin of the legacy queue DB, so that the next gate is cheap, and it
 //! settles what interrupted commands left of any mission.
 //!
-//! None of it is needed for the command to do its work, so a failure is only said.
+//! None of it is needed for the command to do its work, so a failure is only reported.
 
 use crate::context::CommandContext;
 use crate::error::CliError;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// A value with its text.
 pub(crate) struct MissionDocument<T> {
-    /// What is said.
+    /// Its text.
     pub value: T,
     /// The same for people, ending with a newline.
     pub text: String,

@@ -41,7 +41,7 @@ impl ProducingArgs {
     }
 
     /// Plans `request` in the project of the working directory and applies it: authentication, project root,
-    /// boundary and git come first, and nothing is written before the plan is valid.
+    /// boundary and git are checked first, and nothing is written before the plan is valid.
     pub(crate) fn run<R, O: Recorded + CommandOutcome>(
         &self,
         context: &CommandContext,
@@ -159,7 +159,7 @@ impl<'a> Producing<'a> {
         Ok(report)
     }
 
-    /// Runs another program in the place of a command, and captures the rows that are proven to come from it. Its end
+    /// Runs another program in the place of a command, and captures the rows that it is proven to have written. Its end
     /// is the end of the command, whatever becomes of the capture; a record that is left is settled by the next
     /// producing command here.
     pub(crate) fn around(self, run: impl FnOnce() -> Result<Ended, CliError>) -> Result<Ended, CliError> {

@@ -1,4 +1,4 @@
-//! The only printer. Results go to stdout, everything else to stderr; with `--json` stdout gets
+//! The only printer. Results are printed on stdout, everything else on stderr; with `--json` stdout gets
 //! exactly one document, whatever happened. Nothing a terminal would obey is printed, from any source:
 //! text and documents pass through the escapes of `contract::text`. Notes and errors are broken between
 //! words where stderr is a terminal. A closed pipe ends the output, not the program; a result that cannot
@@ -41,7 +41,7 @@ pub(crate) fn finish(outcome: Result<Report, CliError>, as_json: bool) -> ExitCo
     }
 }
 
-/// Prints what the parser of the command line has to say: help and version on stdout, errors on stderr.
+/// Prints the output of the command-line parser: help and version on stdout, errors on stderr.
 pub(crate) fn finish_parsing(error: &clap::Error) -> ExitCode {
     exit_after(error.print(), if error.use_stderr() { ExitCode::Refused } else { ExitCode::Ok })
 }

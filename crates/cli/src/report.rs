@@ -33,7 +33,7 @@ impl Report {
 
     /// A result with an exit code of its own.
     pub(crate) fn exiting(exit: ExitCode, document: &impl Render) -> Self {
-        // A value of ours that does not serialise would be a bug; say so rather than die of it.
+        // A value of ours that does not serialise would be a bug; an error is better than a panic.
         let json = serde_json::to_value(document).unwrap_or_else(
             |error| serde_json::json!({ "result": "unprintable", "detail": error.to_string() }),
         );

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 use std::fmt;
 use std::path::PathBuf;
 
-/// An enum of fixed names. Variants, `ALL` and `name` come from one list, so none can be left out of a walk.
+/// An enum of fixed names. Variants, `ALL` and `name` are made from one list, so a loop over `ALL` misses none.
 macro_rules! named {
     (
         $(#[$about:meta])*

@@ -464,7 +464,7 @@ mod tests {
     #[test]
     fn a_drain_that_panics_ends_the_daemon_with_a_reason() {
         let mut stage =
-            stage(Timing::FOREGROUND, PendingRows::Nothing, ScopeOnDisk::Own, || panic!("as told"));
+            stage(Timing::FOREGROUND, PendingRows::Nothing, ScopeOnDisk::Own, || panic!("injected"));
         assert_eq!(stage.life.turn(nudge(), Instant::now()), None);
         let returned = stage.control.await_drain(minutes(1));
         let why = stage.life.turn(LoopEvents { returned, ..LoopEvents::default() }, Instant::now());

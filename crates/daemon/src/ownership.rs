@@ -6,7 +6,7 @@
 //!    held + a record with our keys" can only mean us;
 //! 3. the old process is waited for, if its record names this lock file: it may be finishing a batch;
 //! 4. the control file and then our own record are written, once the control plane listens;
-//! 5. at the end record and control file are removed, if they are still ours, and the lock goes with the
+//! 5. at the end record and control file are removed, if they are still ours, and the lock ends with the
 //!    process.
 //!
 //! A kill at any point leaves a record that is an orphan by the free lock, or no record.
@@ -171,7 +171,7 @@ impl Claim {
         }
     }
 
-    /// Waits a little for the process of an old record of ours, which has let go of the lock and may be
+    /// Waits a little for the process of an old record of ours, which has released the lock and may be
     /// ending, and notes the end of its run.
     fn outlive(&self, record: &OwnerRecord, patience: Duration) {
         let Some(instance) = &record.instance else { return };
@@ -203,7 +203,7 @@ impl Claim {
         port: u16,
         token: ControlToken,
     ) -> Result<DaemonOwnership, PublishError> {
-        // Unknown numbers are said to be unknown.
+        // Unknown numbers are reported as unknown.
         let lock = self.lock.numbers().ok().and_then(|(numbers, _)| numbers);
         let facts = RunFacts { lock, ..facts };
         let (instance_id, pid) = (facts.instance_id.clone(), facts.foreground.pid);

@@ -67,10 +67,10 @@ impl Reporter {
     }
 
     /// Sends the message and closes the pipe. A missing reader is no error.
-    pub fn say(self, word: &StartReport) {
+    pub fn send(self, report: &StartReport) {
         if let Some(mut pipe) = self.0 {
-            // A word of strings and numbers always serialises.
-            let mut line = serde_json::to_vec(word).unwrap_or_default();
+            // A report of strings and numbers always serialises.
+            let mut line = serde_json::to_vec(report).unwrap_or_default();
             line.push(b'\n');
             let _ = pipe.write_all(&line);
         }
@@ -109,10 +109,10 @@ mod tests {
             package_version: "3".into(),
         });
         let failed = StartReport::Failed(StartFailure::ReferenceAlive { pid: 9 });
-        for word in [ready, failed] {
-            let mut line = serde_json::to_vec(&word).expect("json");
+        for report in [ready, failed] {
+            let mut line = serde_json::to_vec(&report).expect("json");
             line.extend_from_slice(b"\nmore noise");
-            assert_eq!(listen(io::Cursor::new(line), Duration::from_secs(5)), ReportReceived::Report(word));
+            assert_eq!(listen(io::Cursor::new(line), Duration::from_secs(5)), ReportReceived::Report(report));
         }
         for noise in ["", "\n", "hello\n", "{\"ready\":{}}\n", "{\"ready\":"] {
             assert_eq!(

@@ -64,7 +64,7 @@ impl Startup {
         Self { reporter, spawned: true }
     }
 
-    /// The periods that go with it.
+    /// Its periods.
     pub fn timing(&self) -> Timing {
         if self.spawned { Timing::SPAWNED } else { Timing::FOREGROUND }
     }
@@ -86,14 +86,14 @@ pub fn run(
     let Startup { reporter, spawned } = startup;
     match begin(options, spawned, make_drain) {
         Ok(Begun { event_loop, server, ready }) => {
-            reporter.say(&StartReport::Ready(ready.clone()));
+            reporter.send(&StartReport::Ready(ready.clone()));
             on_ready(&ready);
             let stop = event_loop.live();
             drop(server);
             Ok(stop)
         }
         Err(failure) => {
-            reporter.say(&StartReport::Failed(failure.clone()));
+            reporter.send(&StartReport::Failed(failure.clone()));
             Err(failure)
         }
     }

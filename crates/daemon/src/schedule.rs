@@ -14,7 +14,7 @@ pub struct Timing {
     pub sweep: Duration,
     /// Retire after this long with nothing pending and no request; never when none.
     pub idle: Option<Duration>,
-    /// How long a drain in hand may take to finish its batch when the daemon has to go.
+    /// How long a drain in hand may take to finish its batch when the daemon has to end.
     pub shutdown: Duration,
 }
 
@@ -94,7 +94,7 @@ impl Schedule {
         now.saturating_duration_since(self.quiet_since)
     }
 
-    /// Whether the daemon has been idle long enough to go, if nothing is pending.
+    /// Whether the daemon has been idle long enough to end, if nothing is pending.
     pub fn is_idle(&self, now: Instant) -> bool {
         self.timing.idle.is_some_and(|idle| self.quiet(now) >= idle)
     }

@@ -90,7 +90,7 @@ pub enum StartFailure {
     /// The record or the control file could not be written.
     #[error("{detail}")]
     RecordNotWritten {
-        /// Which file, and what the system said.
+        /// The file, and the error of the system.
         detail: String,
         /// Its remedy, as text.
         remediation_hint: String,

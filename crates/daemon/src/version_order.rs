@@ -27,11 +27,11 @@ enum PreReleaseOrder {
     Release,
 }
 
-/// Numbers come before words.
+/// Numbers sort before text.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Identifier {
     Number(u64),
-    Word(String),
+    Text(String),
 }
 
 fn parse(text: &str) -> Option<Version> {
@@ -50,7 +50,7 @@ fn parse(text: &str) -> Option<Version> {
         Some(pre) => PreReleaseOrder::Pre(
             pre.split('.')
                 .map(|word| {
-                    number(word).map_or_else(|| Identifier::Word(word.to_owned()), Identifier::Number)
+                    number(word).map_or_else(|| Identifier::Text(word.to_owned()), Identifier::Number)
                 })
                 .collect(),
         ),

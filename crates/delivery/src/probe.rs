@@ -182,7 +182,7 @@ impl LoginProbe {
 /// Probes the server of the account that is logged in. Refreshes nothing and changes nothing on this machine.
 ///
 /// # Errors
-/// Nothing was sent: not logged in, no server is configured, or the token may not go there.
+/// Nothing was sent: not logged in, no server is configured, or the token may not be sent there.
 pub fn fetch_login_probe(context: &DeliveryContext) -> Result<LoginProbe, TokenError> {
     let mut source = TokenSource::for_login(context)?;
     let bearer = source.stored_bearer()?;

@@ -16,7 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Why the receipts could not be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
-    /// No token of this account may go to its server.
+    /// No token of this account may be sent to its server.
     #[error(transparent)]
     Token(#[from] TokenError),
     /// The receipts cannot be read.

@@ -17,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Why the server did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum SharingError {
-    /// No token of this account may go to its server.
+    /// No token of this account may be sent to its server.
     #[error(transparent)]
     Token(#[from] TokenError),
     /// The server has no such route.
@@ -35,7 +35,7 @@ pub enum SharingError {
 }
 
 impl SharingError {
-    /// Whether a decision of the server or of this machine stands in the way, and no accident.
+    /// Whether a decision of the server or of this machine is the reason, and no accident.
     pub fn is_refusal(&self) -> bool {
         !matches!(self, Self::Failed(_))
     }
@@ -53,7 +53,7 @@ impl<'a> Sharing<'a> {
     /// Sends nothing yet.
     ///
     /// # Errors
-    /// When no token of the permit's account may go to its server.
+    /// When no token of the permit's account may be sent to its server.
     pub fn new(context: &'a DeliveryContext, permit: &EgressPermit) -> Result<Self, SharingError> {
         let tokens = TokenSource::for_permit(context, permit)?;
         Ok(Self { context, tokens, team_id: permit.team_id().to_owned() })

@@ -126,7 +126,7 @@ impl<'a> TokenSource<'a> {
     /// A source for the account and the server of `permit`. Sends nothing.
     ///
     /// # Errors
-    /// When no token of that account may go to that server now.
+    /// When no token of that account may be sent to that server now.
     pub fn for_permit(context: &'a DeliveryContext, permit: &EgressPermit) -> Result<Self, TokenError> {
         Self::new(context, permit.scope(), permit.server_url())
     }
@@ -135,7 +135,7 @@ impl<'a> TokenSource<'a> {
     /// state of a session.
     ///
     /// # Errors
-    /// When not logged in, or the token may not go to the configured server.
+    /// When not logged in, or the token may not be sent to the configured server.
     pub fn for_login(context: &'a DeliveryContext) -> Result<Self, TokenError> {
         let (config, login) = read_machine(context)?;
         let scope = login.scope.clone().ok_or(TokenError::Ended)?;
@@ -146,7 +146,7 @@ impl<'a> TokenSource<'a> {
     /// A source for the account that is logged in now, which must be that of `scope`; with the id of its team.
     ///
     /// # Errors
-    /// When another account is logged in, or the token may not go to the configured server.
+    /// When another account is logged in, or the token may not be sent to the configured server.
     pub fn for_scope(context: &'a DeliveryContext, scope: &Scope) -> Result<(Self, String), TokenError> {
         let (config, login) = read_machine(context)?;
         let url = judge(&login, &config)?;

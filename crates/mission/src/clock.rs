@@ -22,7 +22,7 @@ impl Clock {
         Self { fixed: None, ids: Mutex::new(Generator::new()) }
     }
 
-    /// A clock that stands still, for tests and for golden files.
+    /// A clock with a fixed time, for tests and for golden files.
     pub const fn standing_at(instant: Timestamp) -> Self {
         Self { fixed: Some(instant), ids: Mutex::new(Generator::new()) }
     }

@@ -126,7 +126,7 @@ pub struct Writing {
 
 /// Takes back a step that is no file.
 pub(crate) trait Undo: std::fmt::Debug {
-    /// Takes the step back; an error says why it could not.
+    /// Undoes the step; an error has the reason why it could not.
     fn undo(&self) -> Result<(), String>;
 }
 

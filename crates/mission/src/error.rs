@@ -1,5 +1,5 @@
-//! What can go wrong with a mission, named: the file, row or argument, what is wrong with it, and
-//! what cures it. The command line turns one value into text or JSON.
+//! Errors of mission commands: the file, row or argument, what is wrong with it, and
+//! its remedy. The command line turns one value into text or JSON.
 
 use crate::remedies::ErrorCode;
 use contract::{ExitCode, Remedy, text};
@@ -126,7 +126,7 @@ pub enum MissionError {
         problem: String,
     },
     /// The user ended it.
-    #[error("interrupted: {what} was ended, and what it said is not kept")]
+    #[error("interrupted: {what} was ended, and its output is not kept")]
     Interrupted {
         /// What was being done.
         what: String,
@@ -201,7 +201,7 @@ impl MissionError {
         Self::Invalid { code, problem: problem.into(), facts }
     }
 
-    /// The same under the code by which planning says that it does not know its mission.
+    /// The same under planning's code for an unknown mission.
     pub(crate) fn of_planning(self) -> Self {
         match self {
             Self::UnknownMission { handle, problem, available, .. } => {

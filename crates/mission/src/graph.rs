@@ -64,7 +64,7 @@ pub fn problems(graph: &Graph, wp_id: &str) -> Vec<String> {
     found
 }
 
-/// The nodes, each behind what it depends on; among those that could come next, the smallest first.
+/// The nodes, each behind what it depends on; among the possible next ones, the smallest first.
 /// Dependencies outside of `nodes` do not count. Nodes of a cycle are left out.
 pub fn order(nodes: &BTreeSet<String>, graph: &Graph) -> Vec<String> {
     let mut waiting: BTreeMap<&str, BTreeSet<&str>> = nodes

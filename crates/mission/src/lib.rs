@@ -16,7 +16,7 @@
 //! | [`hand_over`] | rows that another program wrote for this one |
 //! | [`merge`] | merge drivers for git |
 //! | [`meta`] | `meta.json` |
-//! | [`placeholder_check`] | whether `spec.md` and `plan.md` say anything |
+//! | [`placeholder_check`] | whether `spec.md` and `plan.md` have content |
 //! | [`transition`] | which changes of [`lane`]s are allowed |
 //! | [`log`] | `status.events.jsonl` |
 //! | [`mission_log`] | where a mission's rows are: checkout, branch or worktree |

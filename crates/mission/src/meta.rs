@@ -31,7 +31,7 @@ pub enum MissionNumber {
     Assigned(i64),
 }
 
-/// What a new mission's `meta.json` says.
+/// Content of a new mission's `meta.json`.
 #[derive(Clone, Debug)]
 pub struct NewMeta<'a> {
     /// ULID.

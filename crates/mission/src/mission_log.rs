@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 /// How many rows with one id and two contents a warning names.
 const SHOWN: usize = 3;
 
-/// The log of a mission: its rows from everywhere, and where new ones go. Derefs to the united rows.
+/// The log of a mission: its rows from everywhere, and the place of new ones. Derefs to the united rows.
 #[derive(Debug, Default)]
 pub struct MissionLog {
     log: Log,
@@ -512,7 +512,7 @@ impl MissionLog {
         matches!(self.place, Place::Checkout)
     }
 
-    /// Whether git is in a state for a commit where the rows will go.
+    /// Whether git is in a state for a commit in the place of the rows.
     pub(crate) fn check_git(&self) -> Result<()> {
         match &self.place {
             Place::Worktree { project, .. } => check_may_commit(project),

@@ -1,4 +1,4 @@
-//! Whether `spec.md` and `plan.md` say anything: what is left of them when template placeholders are
+//! Whether `spec.md` and `plan.md` have content: what is left of them when template placeholders are
 //! taken away.
 //!
 //! Pure: text in, verdict out. Linear in the length of the text.

@@ -49,7 +49,7 @@ impl MissionDirectory {
         self.mission_id().unwrap_or(&self.slug)
     }
 
-    /// The branch its work lands on, for every command: what `meta.json` says, else the branch that is checked
+    /// The branch its work lands on, for every command: that of `meta.json`, else the branch that is checked
     /// out.
     pub fn target_branch<'a>(&'a self, project: &'a Project) -> &'a str {
         self.meta.as_ref().and_then(Meta::target_branch).unwrap_or_else(|| project.branch_or_main())

@@ -16,7 +16,7 @@ pub fn settle(cure: &mut Cure, unsettled: &Unsettled) -> Result<Option<Settled>>
     let Some(checkout) = unsettled.checkout.as_deref().filter(|checkout| checkout.is_dir()) else {
         return Ok(None);
     };
-    // Another repository may stand there now, a directory of one, or none.
+    // Another repository may be there now, a directory of one, or none.
     let Some(project) = Project::read(checkout).ok().filter(|project| checkout_of(project) == *checkout)
     else {
         return Ok(None);

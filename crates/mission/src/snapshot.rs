@@ -1,7 +1,7 @@
 //! What a log adds up to: the state of every work package, and `status.json`, byte for byte.
 //!
 //! Pure, and independent of the order of the rows: of rows with one id the first counts. Rows are ordered by
-//! instant; in one instant the row that starts where its work package stands comes first; then `event_id`
+//! instant; in one instant the row that starts at its work package's lane is first; then `event_id`
 //! decides. A row that starts elsewhere still counts: the log is the truth. Annotations follow after all moves;
 //! they change slots of a work package, never its lane.
 
@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 /// The file's name in a mission directory.
 pub const FILE: &str = "status.json";
 
-/// What the log says about one work package.
+/// The log's state of one work package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackageState {
     /// Its lane.
@@ -158,7 +158,7 @@ fn retrospective<'a>(rows: impl Iterator<Item = &'a OtherRow>) -> Option<Value> 
 }
 
 /// The rows of one instant, sorted by id, in their order: of one work package the row that starts where it
-/// stands comes first, and rows of different work packages follow their ids.
+/// then is first, and rows of different work packages follow their ids.
 fn chained<'a>(group: &[&'a LaneMove], newest: &BTreeMap<&'a str, Newest<'a>>) -> Vec<&'a LaneMove> {
     if group.len() == 1 {
         return vec![group[0]];
@@ -208,7 +208,7 @@ fn chain(rows: Vec<&LaneMove>, mut standing: Lane) -> VecDeque<&LaneMove> {
     ordered
 }
 
-/// The row that decides where a work package stands, so far.
+/// The row that decides the lane of a work package, so far.
 struct Newest<'a> {
     row: &'a LaneMove,
     force_count: u64,

@@ -1,7 +1,7 @@
 //! Which subtasks of a work package are done, as the dialect of its mission has it.
 //!
 //! Pure. In an rc11 mission the boxes of `tasks.md` decide. In a current mission the front matter lists the
-//! subtasks, and one is done when the log or its box says so: other releases read only the log, people the box.
+//! subtasks, and one is done by the log or by its box: other releases read only the log, people the box.
 
 use crate::dialect::Dialect;
 use crate::front_matter::WorkPackage;
@@ -16,7 +16,7 @@ pub(crate) const SLOT: &str = "subtasks";
 pub(crate) struct Subtasks {
     /// Subtasks that are not done, in their order.
     pub(crate) open: Vec<String>,
-    /// Of the others, those of which log and box say different things.
+    /// Of the others, those whose log and box differ.
     pub(crate) differing: Vec<String>,
     /// Whether the front matter of a current mission lacks the list.
     pub(crate) is_unlisted: bool,
@@ -74,7 +74,7 @@ impl Subtasks {
     }
 }
 
-/// Whether the log says that a subtask is done.
+/// Whether a subtask is done by the log.
 pub(crate) fn is_done(snapshot: &Snapshot, wp_id: &str, id: &str) -> bool {
     let slot = snapshot.slot(wp_id, SLOT).and_then(|subtasks| subtasks.get(id));
     slot.and_then(serde_json::Value::as_str) == Some("done")

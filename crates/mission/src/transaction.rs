@@ -135,7 +135,7 @@ impl Change {
         if self.commit.is_some() { check_may_commit(project) } else { Ok(()) }
     }
 
-    /// Adds rows to append. Every row that a command writes comes this way: each is dated after every row of its
+    /// Adds rows to append. Every row that a command writes is added here: each is dated after every row of its
     /// work package, so that the board shows the lane it names.
     pub(crate) fn append(&mut self, mut rows: Vec<Row>) -> Result<()> {
         self.notes.extend(log::place_after(&self.log, &self.rows, &mut rows)?);
@@ -148,7 +148,7 @@ impl Change {
         !self.rows.is_empty()
     }
 
-    /// Adds `status.json` as the log will reduce, unless it already says so.
+    /// Adds `status.json` as the log will reduce, unless it is equal already.
     pub(crate) fn refresh_status(&mut self) -> Result<Value> {
         let added = Log::of(self.log.path(), &self.rows);
         let dialect = self.dialect(&added);
@@ -397,7 +397,7 @@ impl Change {
     }
 }
 
-/// What the queue says about documents that were captured before.
+/// The queue's records of documents that were captured before.
 #[derive(Clone, Copy)]
 struct Known<'a> {
     /// [`Writer::capture_key`].
@@ -456,7 +456,7 @@ impl Captive {
     }
 }
 
-/// Who the rows come from; none when the project is opted out. Completes the project's identity, which
+/// The origin of the rows; none when the project is opted out. Completes the project's identity, which
 /// may write `.kittify/config.yaml`.
 fn origin(project: &Project, outgoing: &Outgoing<'_>, writing: &mut Writing) -> Result<Option<Origin>> {
     let unreadable = |error: identity::ProjectError| MissionError::Capture {

@@ -88,7 +88,7 @@ impl Review {
         self.is_complete() && self.verdict.trim() == APPROVED
     }
 
-    /// Whether all three parts say something.
+    /// Whether all three parts have a text.
     pub fn is_complete(&self) -> bool {
         [&self.reviewer, &self.verdict, &self.reference].into_iter().all(|part| !part.trim().is_empty())
     }

@@ -108,7 +108,7 @@ pub fn untracked(entries: &[Entry], plan: &str) -> Vec<String> {
     .collect()
 }
 
-/// A `tasks.md` that says what the entries say.
+/// A `tasks.md` with the content of the entries.
 pub fn render_tasks(mission_slug: &str, entries: &[Entry]) -> String {
     let list = |items: &[String]| if items.is_empty() { "none".to_owned() } else { items.join(", ") };
     let mut out = format!("# Tasks of {mission_slug}\n\nMade from {FILE} by finalize-tasks.\n");

@@ -1,7 +1,7 @@
 //! Hand-overs: commands that another program runs for this one, and whose rows are captured when it ends.
 //!
 //! The row is written before the program starts and removed after the capture. After a crash between the two, the
-//! row says what was there before: the next producing command in the checkout captures what was not.
+//! row names what was there before: the next producing command in the checkout captures what was not.
 
 use crate::capture::Writer;
 use crate::error::QueueError;

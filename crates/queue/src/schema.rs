@@ -3,7 +3,7 @@
 //! Forward-only numbered steps under one write lock; the number reached is `meta.schema_version`
 //! (`user_version` stays 0, because older readers may rely on it). Nothing is migrated by looking. The
 //! tables of the reference keep their names, columns, constraints and indexes, so that older programs
-//! go on reading and writing them; what is ours lies beside them, in the syntax of SQLite 3.31.
+//! still read and write them; what is ours lies beside them, in the syntax of SQLite 3.31.
 
 use crate::legacy::LegacyTable;
 use crate::store::Abort;

@@ -23,7 +23,7 @@ pub(crate) struct StoredEvent<'a> {
 }
 
 impl<'a> StoredEvent<'a> {
-    /// Reads an event that is one JSON object. The error says why it is not.
+    /// Reads an event that is one JSON object. The error gives the reason why it is not.
     pub(crate) fn read(data: &'a [u8]) -> Result<Self, String> {
         if data.len() > MAX_BYTES {
             return Err(format!("{} bytes is more than the {MAX_BYTES} that are read", data.len()));

@@ -101,7 +101,7 @@ impl ServerError {
                  or SPEC_KITTY_DATABASE_URL"
             }
             Self::DatabaseAddress(..) => {
-                "write an address such as `postgres://user@host:5432/database` where the message says"
+                "write an address such as `postgres://user@host:5432/database` in the place that the message names"
             }
             Self::VisiblePassword => {
                 "write the address into a file that only this user may read, and name it with --database-url-file"

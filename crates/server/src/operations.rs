@@ -32,7 +32,7 @@ pub(crate) async fn sync_health(
     }))
 }
 
-/// `POST /api/v1/ws-token`: there is no live channel, and the client prints the sentence that says so.
+/// `POST /api/v1/ws-token`: there is no live channel, and the client prints the sentence about that.
 pub(crate) async fn ws_token(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// A secret in clear, wiped from memory when it goes out of scope. `Debug` hides it.
+/// A secret in clear, wiped from memory when it is dropped. `Debug` hides it.
 #[derive(Clone)]
 pub struct SecretText(Zeroizing<String>);
 

@@ -43,7 +43,7 @@ pub fn open(path: &Path) -> io::Result<File> {
     open_with(OpenOptions::new().read(true), path)
 }
 
-/// Opens a regular file, creating it if the options say so. The options must not set flags of the
+/// Opens a regular file, creating it if the options ask for that. The options must not set flags of the
 /// system.
 ///
 /// # Errors

@@ -133,7 +133,7 @@ struct LoopMachine {
     slug: String,
     /// Which account captured a row of the log.
     captured: BTreeMap<String, usize>,
-    /// Rows that a command has said to be captured.
+    /// Rows that a command has reported as captured.
     acknowledged: Vec<String>,
     legacy: Vec<String>,
     /// What each action takes, by its place in [`RoundAction::ALL`].
@@ -278,7 +278,7 @@ impl LoopMachine {
         Ok(())
     }
 
-    /// Runs a command and kills it at a random instant; what it said, if it ended first.
+    /// Runs a command and kills it at a random instant; its output, if it ended first.
     fn run_and_kill(&mut self, mut command: Command, action: RoundAction) -> Outcome<String> {
         let at = action as usize;
         let micros = (self.typical[at].as_micros() as u64).max(1_000) * 5 / 4;

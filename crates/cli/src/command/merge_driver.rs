@@ -103,7 +103,7 @@ impl Verb for MergeDriver {
     fn run(self: Box<Self>, _: &CommandContext) -> Result<Report, CliError> {
         let MergeDriverArgs { base, ours, theirs } = &self.files;
         merge(self.driver, Sides { base, ours, theirs })?;
-        // What a driver prints on stdout would stand between the lines of `git merge`.
+        // The stdout of a driver would appear between the lines of `git merge`.
         Ok(Report::silent())
     }
 }

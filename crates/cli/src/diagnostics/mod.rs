@@ -324,7 +324,7 @@ impl<'a> Diagnostics<'a> {
 }
 
 /// Every failure of a preflight with its detail and remedies, in the order of a refusal. Fields and
-/// faults come one by one, orphan records one by one, legacy rows and missing authentication once.
+/// faults are listed one by one, orphan records one by one, legacy rows and missing authentication once.
 fn failures(result: &PreflightResult) -> impl Iterator<Item = (FailureName, String, Vec<Remedy>)> {
     let mut all = Vec::new();
     for mismatch in &result.mismatches {

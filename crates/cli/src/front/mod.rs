@@ -2,7 +2,7 @@
 //!
 //! A command line that names one of a closed list of verbs is handed to the Python CLI, whose streams, terminal, signals
 //! and exit code are then those of this process. A reading verb needs nothing. A producing verb needs what every
-//! producing command needs; the rows that are proven to come from its run are captured when it has ended, after the
+//! producing command needs; the rows that its run is proven to have written are captured when it has ended, after the
 //! boundary was judged again. `SPEC_KITTY_FRONT` in the environment of the child refuses a second hand-over, and makes
 //! this program capture nothing inside of it.
 //!
@@ -48,7 +48,7 @@ pub(crate) fn hand_over(words: &[OsString]) -> Option<std::process::ExitCode> {
 }
 
 /// Runs `init` in the Python CLI when its options or arguments are not ours, and adds drivers and ignored files.
-/// `error` is what our own parser says.
+/// `error` is that of our own parser.
 pub(crate) fn hand_over_init(words: &[OsString], error: &clap::Error) -> Option<std::process::ExitCode> {
     let arguments = words.get(1..)?;
     let is_foreign = matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand);

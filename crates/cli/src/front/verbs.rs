@@ -369,7 +369,7 @@ mod tests {
             assert!(all().any(|verb| verb.words == *words), "{words}");
             let argv = ["spec-kitty"].into_iter().chain(counterpart.split(' ')).map(Into::into);
             if let Err(error) = Cli::parse_words(&argv.collect::<Vec<_>>()) {
-                // A lane stands for itself; everything else has to parse.
+                // A lane is its own counterpart; everything else has to parse.
                 assert_eq!(error.kind(), clap::error::ErrorKind::InvalidValue, "{counterpart}: {error}");
             }
         }

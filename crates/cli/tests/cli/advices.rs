@@ -1,5 +1,5 @@
 //! Every advice that no command of this program follows: each one in the sources has a row here, which
-//! either follows it in the state that prints it, or says which words name who can help, or what exactly
+//! either follows it in the state that prints it, or lists the words that name who can help, or what exactly
 //! to change. Issue 8, item 15.
 #![cfg(unix)]
 
@@ -14,7 +14,7 @@ enum How {
     Cured(fn()),
     /// These words of the advice name who can help, or the exact thing to change.
     Names(&'static str),
-    /// The text comes from elsewhere: from this text in the same file, or from another listed file.
+    /// The text is made elsewhere: from this text in the same file, or in another listed file.
     From(&'static str),
 }
 use How::{Cured, From, Names};
@@ -300,7 +300,7 @@ fn every_advice_has_a_row_with_cure_or_contact() {
     for (file, words, _) in ROWS {
         let used = advices.iter().any(|(of, advice)| of == file && advice.contains(words));
         let written = crate::sources::read(file).contains(words);
-        assert!(used || written, "{file}: nothing says {words:?}");
+        assert!(used || written, "{file}: no text contains {words:?}");
     }
 }
 
@@ -322,7 +322,7 @@ fn advices_that_can_be_followed_cure_what_printed_them() {
 fn says(world: &World, argv: &[&str], words: &str) {
     let run = world.run(argv);
     let text = format!("{}{}", run.stdout, run.stderr);
-    assert!(run.code != Some(0) && text.contains(words), "{argv:?} does not say {words}: {text}");
+    assert!(run.code != Some(0) && text.contains(words), "{argv:?} does not print {words}: {text}");
 }
 
 const CREATE: [&str; 4] = ["agent", "mission", "create", "one"];

@@ -1,4 +1,4 @@
-//! Many processes on one mission, one repository, at the same moment: each either does what it says it did, or says
+//! Many processes on one mission, one repository, at the same moment: each either does what it reports, or names
 //! that it did not.
 
 use crate::worlds::fresh;

@@ -1,4 +1,4 @@
-//! What `sync now` says about rows that wait, about a refused login and about a daemon that was faster; and
+//! Reports of `sync now` about rows that wait, about a refused login and about a daemon that was faster; and
 //! what it keeps about its attempts.
 
 use crate::worlds::{fresh, with_server};

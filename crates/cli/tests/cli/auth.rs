@@ -56,14 +56,15 @@ fn stored(world: &World) -> Session {
     SessionStore::new(&world.home(), Machine::observe()).read().unwrap().expect("a session")
 }
 
-/// Whether any file below `directory` holds `word` in clear.
-fn holds(directory: &Path, word: &str) -> bool {
+/// Whether any file below `directory` holds `secret` in clear.
+fn holds(directory: &Path, secret: &str) -> bool {
     fs::read_dir(directory).unwrap().flatten().any(|entry| {
         let path = entry.path();
         if path.is_dir() {
-            return holds(&path, word);
+            return holds(&path, secret);
         }
-        fs::read(&path).is_ok_and(|bytes| bytes.windows(word.len()).any(|window| window == word.as_bytes()))
+        fs::read(&path)
+            .is_ok_and(|bytes| bytes.windows(secret.len()).any(|window| window == secret.as_bytes()))
     })
 }
 
@@ -147,7 +148,7 @@ fn no_token_is_in_an_argument_a_log_an_answer_or_a_file_in_clear() {
     world.run(["sync", "daemon", "stop"]).exits(0);
 }
 
-/// Rows of one account wait, a daemon serves them, and somebody else logs in: not one row goes out under
+/// Rows of one account wait, a daemon serves them, and another user logs in: not one row is sent under
 /// the wrong name, and none is lost.
 #[test]
 fn rows_wait_for_their_own_account_under_any_login() {
@@ -173,7 +174,7 @@ fn rows_wait_for_their_own_account_under_any_login() {
     log_in(OTHER, &other.0, &other.1);
     server.crash_and_restart(&world);
     assert_eq!(server.url(), address);
-    // The daemon sees it before it sends, at its own next attempt or when somebody asks; until then the gate
+    // The daemon sees it before it sends, at its own next attempt or when it is asked; until then the gate
     // of every command does.
     let now = world.run(["sync", "now"]);
     let alive = || system::process::observe_process(pid).is_alive();

@@ -29,7 +29,9 @@ fn first_capture_starts_the_daemon_and_the_next_nudges_it() {
     assert_eq!(daemon_status(&world)["state"], "stopped");
     create(&world, "one");
     eventually("the first mission arrives", || !server.event_ids().is_empty());
-    eventually("it says so", || daemon_status(&world)["report"]["last_drain"]["outcome"]["remaining"] == 0);
+    eventually("its report shows no remaining row", || {
+        daemon_status(&world)["report"]["last_drain"]["outcome"]["remaining"] == 0
+    });
     let daemon = daemon_status(&world);
     assert_eq!((&daemon["state"], &daemon["automatic_starts"]["recent"]), (&"running".into(), &1.into()));
     let arrived = server.event_ids().len();
@@ -75,7 +77,7 @@ fn foreground_daemon_runs_until_stopped_and_reports_reason() {
     let second = world.run(["sync", "daemon", "run"]).exits(1);
     assert!(second.stderr.contains("a daemon of this home runs already"), "{}", second.stderr);
     assert_eq!(world.run_program("kill", ["-TERM", &daemon.id().to_string()]).code, Some(0));
-    assert!(daemon.wait().unwrap().success(), "it had a reason to go");
+    assert!(daemon.wait().unwrap().success(), "it had a reason to end");
     let mut rest = String::new();
     said.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "the daemon ended because it got the signal SIGTERM\n");

@@ -1,4 +1,4 @@
-//! How a machine comes to be incoherent in real life, and that what the refusal names leads out: daemons of
+//! How a machine becomes incoherent in real life, and that the named remedies help: daemons of
 //! another account, another copy of the program or the reference, files spoiled under a live daemon, and
 //! the warnings beside the boundary. The single names are walked by `failure_names.rs`.
 #![cfg(unix)]
@@ -89,7 +89,7 @@ fn a_daemon_of_another_copy_of_the_program_is_replaced() {
     coherent(&world);
 }
 
-/// A daemon of the reference has no lock of ours; it is asked to go over its own port.
+/// A daemon of the reference has no lock of ours; it is asked to end over its own port.
 #[test]
 fn a_daemon_of_the_reference_that_differs_is_replaced() {
     let (world, _server) = with_listener();
@@ -162,7 +162,7 @@ fn spoiled_record_of_live_daemon_needs_a_new_daemon() {
     assert_ne!(status["daemon_owner_record"]["pid"], daemons.pid());
 }
 
-/// Nothing listens where its files say: only an operator's word takes them away, and its life is its own.
+/// Nothing listens at the port in its files: only `--force` removes them, and the process itself is left alone.
 #[test]
 fn mute_stray_daemon_lives_and_its_files_move_aside() {
     let (world, _server) = with_listener();

@@ -1,4 +1,4 @@
-//! The claims of docs/compatibility.md that decide where rows go and whether a command acts, proven from state
+//! The claims of docs/compatibility.md that decide the destination of rows and whether a command acts, proven from state
 //! that these tests write in the formats of the reference. The recorded homes prove them again, and more.
 #![cfg(unix)]
 

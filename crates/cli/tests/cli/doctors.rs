@@ -91,7 +91,7 @@ fn they_agree_on_every_recorded_file_whatever_its_bytes() {
 }
 
 /// The pairs of the recorded comparison: where both sides were equal they are equal here, where the daemon
-/// said something else it says that here.
+/// had another text, that text is here.
 #[test]
 #[ignore = "needs the recorded data"]
 fn they_agree_on_every_recorded_difference() {

@@ -30,7 +30,7 @@ pub(crate) struct Scene {
     schema: i64,
 }
 
-/// How a machine was spoiled, and what has to come of it.
+/// How a machine was spoiled, and the required result.
 pub(crate) struct Spoiled {
     /// All names that fail, in refusal order.
     names: Vec<&'static str>,
@@ -277,8 +277,8 @@ impl Scene {
         remedies
     }
 
-    /// `sync doctor` has a finding of each name, and the first thing that they say to do is a remedy of the
-    /// gate. One remedy is said once: a login for an unreadable session is not said of the absence, too.
+    /// `sync doctor` has a finding of each name, and its first remedy is one of the
+    /// gate. One remedy is printed once: a login for an unreadable session is not repeated for the absence.
     #[track_caller]
     fn is_found_by_the_doctor(&self, spoiled: &Spoiled) {
         let doctor = self.world.run(["sync", "doctor", "--offline", "--json"]).exits(1).json();

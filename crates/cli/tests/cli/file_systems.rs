@@ -1,4 +1,4 @@
-//! File systems that take nothing: full ones and read-only ones. What a command says names the file, what
+//! File systems that take nothing: full ones and read-only ones. A command's error names the file, what
 //! is really wrong with it, and the way out; and nothing local was written before.
 //!
 //! Needs mounts of one's own (`unshare --map-root-user --mount`).
@@ -108,7 +108,7 @@ fn doctor_names_a_full_disk_and_a_read_only_home_with_numbers() {
 
 type Damage = fn(&World) -> std::io::Result<()>;
 
-/// A repair moves files and writes new ones: where nothing can be written, what makes it possible comes
+/// A repair moves files and writes new ones: where nothing can be written, what makes it possible is named
 /// first, in every text that offers it.
 #[test]
 #[ignore = "needs private mounts (unshare)"]

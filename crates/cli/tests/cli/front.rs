@@ -1,4 +1,4 @@
-//! Verbs of the Python CLI: a shell script stands for it, which says its version and then does what the test tells it.
+//! Verbs of the Python CLI, which a shell script replaces: it prints a version and then runs the test's commands.
 #![cfg(unix)]
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,7 +10,7 @@ use testkit::{Run, World};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_spec-kitty");
 
-/// Runs what the file `act` of the home says; `row ID AT` appends a move of WP01 to the log in `$LOG`.
+/// Runs the commands in the file `act` of the home; `row ID AT` appends a move of WP01 to the log in `$LOG`.
 const PYTHON: &str = r#"#!/bin/sh
 if [ "$1" = --version ]; then echo "spec-kitty-cli version 3.2.7"; exit 0; fi
 printf '%s|%s|%s|%s\n' "$*" "$SPEC_KITTY_FRONT" "$SPEC_KITTY_ENABLE_SAAS_SYNC" "$SPEC_KITTY_TOKEN" >> "$HOME/calls"
@@ -207,7 +207,7 @@ fn killed_hand_over_is_settled_by_the_next_producing_command() {
 fn wait_for(path: &Path) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !path.exists() {
-        assert!(Instant::now() < deadline, "{} does not come", path.display());
+        assert!(Instant::now() < deadline, "{} does not appear", path.display());
         std::thread::sleep(Duration::from_millis(5));
     }
 }

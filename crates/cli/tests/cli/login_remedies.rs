@@ -11,7 +11,7 @@ use testkit::world::{SERVER, TEAM, USER, session};
 const LOGIN: &str = "spec-kitty auth login";
 const LOGIN_SERVER: &str = "spec-kitty auth login --server URL";
 
-/// How a state comes about, and the remedy with and without a configured server. A new reason does not
+/// How a state is made, and the remedy with and without a configured server. A new reason does not
 /// compile without a row.
 fn row(why: AuthAbsence) -> (fn(&mut World), &'static str, &'static str) {
     match why {

@@ -84,7 +84,7 @@ fn pipe_in_place_of_any_file_never_hangs_a_command() {
                 hung.push(format!("{argv:?} with {}", path.display()));
             }
             assert!(!said.contains("panicked"), "{argv:?} with {path:?}: {said}");
-            assert!(run.code == Some(0) || !said.trim().is_empty(), "{argv:?} with {path:?} says nothing");
+            assert!(run.code == Some(0) || !said.trim().is_empty(), "{argv:?} with {path:?} prints nothing");
             duplicate(copy.path(), &top);
         }
     }

@@ -133,7 +133,7 @@ fn copied_control_file_is_not_followed_after_a_capture() {
         }
     }
     assert!(is_alive(daemons.pid()));
-    assert_eq!(drains(), before, "the daemon of the original was not told");
+    assert_eq!(drains(), before, "the daemon of the original was not nudged");
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn copied_home_leaves_a_reference_daemon_alone() {
     fs::remove_file(world.home().owner_record()).unwrap();
     let verbs: Vec<_> = VERBS.into_iter().filter(|(verb, _)| verb[1] != "restart-daemon").collect();
     leave_alone(&world, theirs.pid, &verbs);
-    // In its own home the same file names a stray daemon, which is asked to go.
+    // In its own home the same file names a stray daemon, which is asked to end.
     let _ = world.run(["doctor", "orphan-daemons", "--fix"]).exits(0);
     eventually("it has gone", || !is_alive(theirs.pid));
 }
@@ -201,7 +201,7 @@ fn home_copied_with_hard_links_refuses_until_the_lock_is_its_own() {
     assert!(world.run(["sync", "daemon", "stop"]).exits(0).stdout.starts_with("daemon stopped"));
 }
 
-/// Gate, `--check` and both doctors say the same about a record without our keys, for every kind.
+/// Gate, `--check` and both doctors agree about a record without our keys, for every kind.
 #[test]
 fn every_screen_agrees_on_the_kind_of_an_orphan() {
     let world = logged_in();

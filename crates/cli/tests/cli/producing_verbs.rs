@@ -1,5 +1,5 @@
 //! Every verb that the inventory calls producing, against everything that has to stop it. A new one is
-//! not forgotten: the verbs come from `doctor paths`, and one without an entry here fails the test.
+//! not forgotten: the verbs are those of `doctor paths`, and one without an entry here fails the test.
 
 use crate::worlds::with_listener;
 use contract::OwnerRecord;
@@ -62,7 +62,7 @@ impl Scene {
             "agent tasks mark-status" => &["T001", "--status", "done", "--mission", running],
             "agent tasks add-history" => &["WP01", "--note", "hello", "--mission", running],
             "sync capture" => &["--history", running, "--yes"],
-            unknown => panic!("`{unknown}` is producing: say here how it is called"),
+            unknown => panic!("`{unknown}` is producing: add its command line here"),
         };
         verb.split(' ').chain(options.iter().copied()).map(str::to_owned).collect()
     }

@@ -112,7 +112,7 @@ fn migrate_imports_each_row_once_and_into_its_class() {
     let again = world.run(["sync", "migrate", "--json"]).exits(0).json();
     assert_eq!(again["result"], "nothing_to_do", "{again:#}");
 
-    // What is captured there later comes along as well, and nothing twice.
+    // What is captured there later is imported as well, and nothing twice.
     store.event(OPTED_IN, &id(7));
     assert_eq!(stores(&world)[0]["ready"], 1);
     let more = world.run(["sync", "migrate", "--json"]).exits(0).json();
@@ -167,7 +167,7 @@ fn store_of_another_account_server_or_team_is_left_alone_with_both_names() {
         let world = logged_in();
         let store = ProjectStoreFile::create(&world.root(), PROJECT);
         store.opt_in().admit(server, account, team).event(OPTED_IN, &id(1));
-        // Another store goes on all the same.
+        // Another store is imported all the same.
         ProjectStoreFile::create(&world.root(), OTHER).opt_in().event(OPTED_IN, &id(2));
         let run = world.run(["sync", "migrate", "--json"]).exits(2);
         let stores = run.json()["project_stores"].clone();
@@ -354,7 +354,7 @@ fn running_migration_of_the_other_program_is_waited_for() {
     world.run(["sync", "migrate"]).exits(0);
 }
 
-/// Every recorded home of release 3.2.7: what waits is counted, and imported, as its `expected.json` says.
+/// Every recorded home of release 3.2.7: what waits is counted, and imported, as in its `expected.json`.
 #[test]
 #[ignore = "needs the recorded data"]
 fn recorded_homes_are_counted_and_imported_as_expected() {

@@ -144,7 +144,7 @@ fn status_of(world: &World) -> String {
     world.run(["sync", "daemon", "status", "--json"]).json()["state"].as_str().unwrap().to_owned()
 }
 
-/// Neither is ever zero rows: with its index the log is read, without it is said what that takes.
+/// Neither is ever zero rows: with its index the log is read, without it the warning names the missing part.
 #[test]
 fn row_in_the_wal_alone_is_counted_or_reported() {
     for side_files in [&["-wal", "-shm"][..], &["-wal"]] {
@@ -161,7 +161,7 @@ fn row_in_the_wal_alone_is_counted_or_reported() {
 }
 
 /// A queue DB at `path` as a crash in write-ahead mode leaves it, with these of its side files: its one
-/// row stands in the log alone.
+/// row is in the log alone.
 fn leave_frames(path: &Path, side_files: &[&str]) {
     let scratch = path.with_extension("scratch");
     let queue = ReferenceQueue::create(&scratch);

@@ -11,7 +11,7 @@ use std::process::Command;
 use testkit::recorded::{Disguise, world_of};
 use testkit::tree::{difference, snapshot};
 
-/// Home, fact, and what we say instead of the reference.
+/// Home, fact, and our value in place of the reference's.
 const DELIBERATE: &[(&str, &str, &str)] = &[
     // With no scope queue.db is the active queue, so none of its rows are legacy rows in scope.
     ("legacy-only/home", "legacy_rows_for_scope", "0"),
@@ -28,7 +28,7 @@ const DELIBERATE: &[(&str, &str, &str)] = &[
     ("auth-matrix/22-credentials-after-tracker-store-rewrite", "auth_present", "false"),
 ];
 
-/// What the reference said about a home, fact by fact, as text.
+/// The reference's report about a home, fact by fact, as text.
 fn expectations(observed: &Value) -> Vec<(&'static str, String)> {
     let text = |value: &Value| match value {
         Value::Null => "null".to_owned(),
@@ -60,7 +60,7 @@ fn expectations(observed: &Value) -> Vec<(&'static str, String)> {
     facts
 }
 
-/// What we say.
+/// Our report.
 fn fact(status: &Value, name: &str) -> String {
     let value = match name {
         "scope" => &status["login"]["scope"],

@@ -23,17 +23,17 @@ const OTHER_EXIT: [(&str, i32, &str); 3] = [
     ("decision bad mission", 1, "a handle that names nothing is no wrong usage"),
 ];
 
-/// Keys that say something else on purpose.
+/// Keys that differ on purpose.
 const OTHER_VALUE: [(&str, &str); 19] = [
     ("spec_kitty_version", "ours"),
     ("branch_strategy_summary", "a sentence"),
     ("error", "a sentence"),
     ("remediation", "a list"),
-    ("example_command", "the remedy says what to add"),
+    ("example_command", "the remedy names what to add"),
     ("next_step", "a sentence"),
     ("blocked_reason", "a sentence"),
     ("message", "a sentence"),
-    ("spec_substantive", "the template says nothing until it is filled in"),
+    ("spec_substantive", "the template is empty until it is filled in"),
     ("files_committed", "no snapshot file; nothing on the second run"),
     ("commit_created", "nothing to commit on the second run"),
     ("commit_hash", "nothing to commit on the second run"),
@@ -52,7 +52,7 @@ const ABSENT: &str = "map-requirements";
 struct Replay {
     world: World,
     mission: String,
-    /// The recording's placeholders, and what they stand for here.
+    /// The recording's placeholders, and their values here.
     names: BTreeMap<String, String>,
 }
 
@@ -111,7 +111,7 @@ impl Replay {
         words.map(|word| if word == "01M817Z6" { self.names["<MID8>"].clone() } else { real(word) }).collect()
     }
 
-    /// A text of here in the words of the recording.
+    /// A text of this run with the names of the recording.
     fn normal(&self, text: &str) -> String {
         let work = self.world.work().to_str().unwrap();
         let mut text = text.replace(work, "<REPO>");

@@ -41,7 +41,7 @@ fn type_hint(world: &World, shell: &str, hint: &str) -> Run {
     testkit::world::finish(command)
 }
 
-/// A state that names the remedy, and the remedy as a shell runs it. Whoever adds a variant says here how
+/// A state that names the remedy, and the remedy as a shell runs it. A new variant needs an entry here: how
 /// it is reached.
 fn reach(remedy: &Remedy) {
     match remedy {
@@ -346,7 +346,7 @@ fn daemon_start_obstacle_is_cured_by_its_hint() {
         type_hint(&world, "sh", &hint);
         world.run(["sync", "daemon", "start"]).exits(0);
     }
-    // What no command moves is said to be moved by hand.
+    // What no command moves is listed as moved by hand.
     let world = logged_in();
     std::fs::create_dir_all(world.home().control_file()).unwrap();
     let failed = world.run(["sync", "daemon", "start"]).exits(1);

@@ -1,5 +1,5 @@
 //! A restored `queue.db` and another login: a row that some queue DB of this home has had stays with that
-//! account, and one whose owner cannot be told waits for an answer. In a real process.
+//! account, and one whose owner is unknown waits for an answer. In a real process.
 
 use crate::worlds::*;
 use rusqlite::Connection;

@@ -1,5 +1,5 @@
 //! What an operator sees when the server's own store fails: the client gets an answer without details, and
-//! the log says why.
+//! the log has the reason.
 
 use crate::worlds::fresh;
 use serde_json::Value;

@@ -58,7 +58,7 @@ fn setup_without_terminal_lists_failures_and_changes_nothing() {
 fn with_yes_it_cures_what_is_safe_and_ends_with_the_check() {
     let world = curable();
     let done = world.run(["sync", "setup", "--yes", "--json"]).exits(1).json();
-    // The migrated row was captured by another program: whether it may leave is for a person to say.
+    // The migrated row was captured by another program: whether it may leave is a person's decision.
     let want =
         [("orphan_daemon_record", "done"), ("legacy_rows_in_scope", "done"), ("rows_held", "needs_person")];
     assert_eq!(steps(&done), expected(&want), "{done:#}");
@@ -92,7 +92,7 @@ fn setup_with_yes_moves_no_file_and_logs_in_no_account() {
 #[test]
 fn setup_runs_failed_remedy_once_and_continues() {
     let world = logged_in();
-    // A live daemon of another implementation that answers nobody: it cannot be replaced, and it is left
+    // A live daemon of another implementation that gives no answer: it cannot be replaced, and it is left
     // alone.
     let mut mute = mute_daemon();
     let record = OwnerRecord {
@@ -113,7 +113,7 @@ fn setup_runs_failed_remedy_once_and_continues() {
     assert!(shown["steps"][0]["said"].as_str().unwrap().contains("was not stopped"), "{shown:#}");
     assert_eq!(shown["steps"][1]["said"], Value::Null, "run once");
     assert_eq!(shown["check"]["legacy_queue"]["rows_in_scope"], 0);
-    assert!(mute.try_wait().unwrap().is_none(), "nobody ended it");
+    assert!(mute.try_wait().unwrap().is_none(), "it was not ended");
     mute.kill().unwrap();
     mute.wait().unwrap();
 }

@@ -63,7 +63,7 @@ fn finding<'a>(doctor: &'a Value, code: &str) -> &'a Value {
     findings.find(|finding| finding["code"] == code).unwrap_or_else(|| panic!("no {code}: {doctor:#}"))
 }
 
-/// The owner of the root directory, or of a file that decides, could choose where rows go.
+/// The owner of the root directory, or of a file that decides, could choose the destination of rows.
 #[test]
 #[ignore = "needs root, to act as other users"]
 fn foreign_root_or_file_refuses_and_is_not_obeyed() {
@@ -119,7 +119,7 @@ fn foreign_root_or_file_refuses_and_is_not_obeyed() {
         let _ = finding(&doctor, "home_not_private");
         let server = doctor["checks"].as_array().unwrap().iter().find(|check| check["name"] == "server");
         assert_eq!(server.unwrap()["state"], "not_checked", "{doctor:#}");
-        // The session cannot be decrypted: that would be said if it was read.
+        // The session cannot be decrypted: that would be reported if it was read.
         let mut by_session = run_as(&world, ADA, &["auth", "status"]);
         by_session.stdout.push_str(&by_session.stderr);
         assert!(!by_session.stdout.contains("session_unreadable"), "{}", by_session.stdout);

@@ -1,5 +1,5 @@
 //! State files of a home that something else took the place of: `sync doctor` names each, `doctor repair`
-//! moves it aside, and no row is lost without a word. In a real process.
+//! moves it aside, and no row is lost silently. In a real process.
 #![cfg(unix)]
 
 use crate::worlds::*;

@@ -1,4 +1,4 @@
-//! What goes where: one document on stdout with `--json`, whatever happens, and everything else on
+//! Streams: one document on stdout with `--json`, whatever happens, and everything else on
 //! stderr.
 
 use crate::worlds::fresh;

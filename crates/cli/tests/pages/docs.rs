@@ -1,4 +1,4 @@
-//! The pages say what the program does: names, exit codes and links are compared with the code.
+//! The pages describe what the program does: names, exit codes and links are compared with the code.
 
 use contract::{ExitCode, FailureName};
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! Lenient reader: splits the text of an object into its members and decodes nothing else.
 //!
-//! Stored events may come from Python, whose `json` writes `NaN`, `Infinity` and escapes of lone
+//! Python, which may have written a stored event, has a `json` writes `NaN`, `Infinity` and escapes of lone
 //! surrogates, and from programs that were killed while they wrote. Reading ends where the syntax
 //! ends, never panics and never recurses, so depth costs no stack.
 

@@ -29,7 +29,7 @@ pub fn sorted_ascii_document(value: &Value) -> String {
     write_with(&sorted(value), Ascii(PrettyFormatter::new())) + "\n"
 }
 
-/// Keys as they come, indent 2, non-ASCII escaped, trailing newline: `lanes.json`.
+/// Keys in their order, indent 2, non-ASCII escaped, trailing newline: `lanes.json`.
 pub fn ordered_ascii_document(value: &impl Serialize) -> String {
     write_with(value, Ascii(PrettyFormatter::new())) + "\n"
 }
@@ -39,7 +39,7 @@ pub fn sorted_line(value: &Value) -> String {
     ordered_line(&sorted(value))
 }
 
-/// A stored event: keys as they come, `", "` and `": "`, non-ASCII escaped, no newline.
+/// A stored event: keys in their order, `", "` and `": "`, non-ASCII escaped, no newline.
 pub fn ordered_line(value: &impl Serialize) -> String {
     write_with(value, Ascii(Spaced(CompactFormatter)))
 }

@@ -3,7 +3,7 @@
 //! Two forms of one question. The limits request that opens a drain names the newest receipts of a few
 //! projects in the header [`RECEIPTS_HEADER`](super::endpoint::RECEIPTS_HEADER), and the health document
 //! answers in `receipts`. `POST` [`RECEIPTS`](super::endpoint::RECEIPTS) asks about many rows at once.
-//! Answers come in the order of the question. A server that does not know the question ignores the header,
+//! Answers are in the order of the question. A server without this route ignores the header,
 //! and answers 404 to the route.
 
 use data_encoding::BASE64URL_NOPAD;

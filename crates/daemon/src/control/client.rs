@@ -160,7 +160,7 @@ impl<'a> ControlClient<'a> {
     }
 }
 
-/// Sends `request` and reads one answer until `deadline`; none when what comes back is no HTTP, or too
+/// Sends `request` and reads one answer until `deadline`; none when the answer is no HTTP, or too
 /// much of it. Reads no byte beyond the answer's bound.
 pub(crate) fn converse(
     stream: &mut TcpStream,

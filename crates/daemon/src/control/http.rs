@@ -26,7 +26,7 @@ pub enum Parsed<T> {
     Incomplete,
     /// A whole message, and how many bytes it took.
     Complete(T, usize),
-    /// No message will come of this.
+    /// These bytes are not the start of a message.
     Invalid(Invalid),
 }
 
@@ -137,7 +137,7 @@ pub struct ControlResponse {
 }
 
 /// Parses one response from the beginning of `bytes`. Without a `Content-Length` the body ends with the
-/// connection (the reference's control plane answers so): `at_end` says that it has ended.
+/// connection (the reference's control plane answers so): `at_end`: the connection has ended.
 pub fn parse_response(bytes: &[u8], at_end: bool) -> Parsed<ControlResponse> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut head = httparse::Response::new(&mut headers);

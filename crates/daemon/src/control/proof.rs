@@ -4,7 +4,7 @@
 //! argv, a log, an error or a `Debug` output.
 //!
 //! * The daemon proves itself first: the client sends a fresh nonce, the daemon answers
-//!   `HMAC-SHA256(token, domain | port | nonce)`. Whoever took the port after the daemon died cannot
+//!   `HMAC-SHA256(token, domain | port | nonce)`. A process that took the port after the daemon died cannot
 //!   answer, and a process on another port that passes the nonce on gets a proof for the wrong port.
 //! * Only then does the client send the token as its bearer, on the very connection that was proven.
 //! * Tokens and proofs are compared in constant time.

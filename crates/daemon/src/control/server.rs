@@ -154,7 +154,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, closing: &AtomicBool) {
             Ok((stream, _)) => stream,
             Err(_) if closing.load(Ordering::SeqCst) => return,
             Err(_) => {
-                // Out of descriptors, or the peer left at once: neither is cured by haste.
+                // Out of descriptors, or the peer left at once: an immediate retry helps with neither.
                 thread::sleep(Duration::from_millis(50));
                 continue;
             }
@@ -166,7 +166,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, closing: &AtomicBool) {
         let id = shared.enter(held);
         let theirs = Arc::clone(shared);
         let spawned = thread::Builder::new().name("request".to_owned()).stack_size(STACK).spawn(move || {
-            // Whatever goes wrong on one connection concerns that connection alone.
+            // A failure on one connection concerns that connection alone.
             let _ = converse(stream, id, &theirs);
             theirs.leave(id);
         });

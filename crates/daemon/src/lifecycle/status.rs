@@ -218,7 +218,7 @@ impl DaemonStatus {
                     self.remedy = Some(Remedy::RestartDaemon);
                 }
             }
-            // A process that dies lets go of its port before its lock.
+            // A dying process releases its port before its lock.
             Err(_) if becomes_free(home, DYING) => *self = observe_status(home),
             Err(error) => self.judge_mute(home, reading, &control, &error),
         }

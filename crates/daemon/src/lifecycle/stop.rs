@@ -25,7 +25,7 @@ const FAREWELL: Duration = Duration::from_secs(14);
 const SIGNALLED: Duration = Duration::from_secs(5);
 /// Time for the holder of the lock to write its record: a daemon that starts or ends holds it without.
 const NAMELESS: Duration = Duration::from_secs(2);
-/// Time for a process that has let go of the lock to end, and for a lock to follow its process.
+/// Time for a process that has released the lock to end, and for a lock to follow its process.
 const LINGERING: Duration = Duration::from_secs(2);
 /// How long a stop retries while other commands start daemons.
 const REPLACED: Duration = Duration::from_secs(20);
@@ -77,7 +77,7 @@ pub enum StopFailure {
         /// Its pid.
         pid: i64,
     },
-    /// It agreed to go and is still there.
+    /// It agreed to end and is still running.
     #[error("the daemon agreed to stop and is still finishing its batch")]
     StillStopping {
         /// Its pid, when it is known.
@@ -248,8 +248,8 @@ fn clear_leftovers(home: &Home) {
 
 type Gone = (Option<i64>, Ended);
 
-/// Stops the holder of the lock once it can be told who that is: between taking the lock and writing record
-/// and control file, and between removing them and letting go, it cannot.
+/// Stops the holder of the lock once it can be identified: between taking the lock and writing record
+/// and control file, and between removing them and releasing the lock, it cannot.
 fn stop_named_holder(home: &Home, cause: &ShutdownCause, force: bool) -> Result<Option<Gone>, StopFailure> {
     let deadline = Instant::now() + NAMELESS;
     loop {

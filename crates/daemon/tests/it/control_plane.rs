@@ -157,7 +157,7 @@ fn garbage_requests_do_not_stop_the_daemon() {
             prop_assert!(!contains(&answer, b"\"instance_id\""));
             Ok(())
         })
-        .expect("no answer to garbage says anything");
+        .expect("an answer to garbage discloses nothing");
     assert_eq!(bench.ok(&["status"])["state"], "running");
 }
 
@@ -193,7 +193,7 @@ fn an_impostor_at_the_port_never_hears_the_token() {
     assert!(matches!(errors[3], ControlError::Mute { .. }), "{errors:?}");
     assert!(!contains(&impostor.join().unwrap(), token.hex().as_bytes()));
     assert!(matches!(
-        ControlClient::connect(&control, PATIENCE).map(|_| ()).expect_err("nobody"),
+        ControlClient::connect(&control, PATIENCE).map(|_| ()).expect_err("no daemon"),
         ControlError::Refused { .. }
     ));
 }

@@ -101,7 +101,7 @@ fn logout_ends_the_daemon_and_unreadable_session_pauses_it() {
     let outcome = bench.ok(&["drain"])["outcome"].take();
     assert_eq!(outcome["result"], "refused", "{outcome}");
     assert!(outcome["names"].as_array().unwrap().contains(&json!("session_unreadable")), "{outcome}");
-    assert!(is_alive(pid), "nobody knows who is logged in: it waits");
+    assert!(is_alive(pid), "the login is unreadable: it waits");
     std::fs::write(&session_file, session).unwrap();
     std::fs::remove_file(&session_file).unwrap();
     eventually("it retires", || !is_alive(pid));

@@ -282,5 +282,5 @@ fn unproven_port_receives_no_secret() {
     assert_eq!(report["findings"][0]["action"]["action"], "needs_force", "{report}");
     let (heard, listener) = eavesdropper.join().unwrap();
     assert!(!crate::common::contains(&heard, b"right-token"));
-    assert!(listener.accept().is_err(), "and nobody came back");
+    assert!(listener.accept().is_err(), "and no further connection was made");
 }

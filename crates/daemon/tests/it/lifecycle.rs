@@ -173,7 +173,7 @@ fn a_zombie_is_as_good_as_gone() {
     eventually("it is a zombie", || {
         system::process::observe_process(i64::from(zombie.id())) == system::process::ProcessState::Zombie
     });
-    // Its first thread can be a zombie a moment before the last one lets the lock go.
+    // Its first thread can be a zombie a moment before the last one releases the lock.
     eventually("it is an orphan", || bench.ok(&["status"])["state"] == "orphan");
     bench.start();
     zombie.wait().expect("collected");
@@ -378,7 +378,7 @@ fn first_signal_finishes_the_batch_and_second_does_not_wait() {
     bench.ok(&["follow-up"]);
     eventually("a drain is under way", || bench.drains() == 2);
     signal(hasty, Signal::INT);
-    eventually("it says so", || bench.ok(&["status"])["report"]["phase"] == "stopping");
+    eventually("its phase is stopping", || bench.ok(&["status"])["report"]["phase"] == "stopping");
     assert!(is_alive(hasty), "it waits for its batch");
     signal(hasty, Signal::INT);
     eventually("it has gone", || !is_alive(hasty));

@@ -1,5 +1,5 @@
 //! The protocol of lock, record and control file as a state machine: any number of daemons of one home,
-//! started, stopped, killed and checked in any order, while somebody removes files under them.
+//! started, stopped, killed and checked in any order, while files are removed under them.
 //!
 //! A daemon is an `DaemonOwnership` in this process; killing it drops the lock and leaves its files.
 #![cfg(unix)]
@@ -88,7 +88,7 @@ impl Model {
                         self.daemons
                             .push(claim.publish(facts(&self.home), 50_000, token).expect("published"));
                     }
-                    Err(TakeError::Held) => assert!(held, "held by nobody"),
+                    Err(TakeError::Held) => assert!(held, "the lock is free"),
                     Err(error) => panic!("{error}"),
                 }
             }
@@ -116,7 +116,7 @@ impl Model {
             Step::Doctor => {
                 let held = probe(&self.home.owner_lock()).expect("a probe") == LockProbe::Held;
                 if !held {
-                    drop(Claim::take(&self.home).expect("nobody holds it"));
+                    drop(Claim::take(&self.home).expect("the lock is free"));
                     assert!(!self.home.owner_record().exists(), "the doctor left a record");
                 }
             }

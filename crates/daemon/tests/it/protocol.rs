@@ -90,7 +90,7 @@ fn check(bench: &Bench, acts: &str) {
             _ => false,
         }
     });
-    // One that was told to end may take its record away at any moment.
+    // One that was asked to end may remove its record at any moment.
     if let Some(bytes) = fs::read(bench.record_path()).ok().filter(|_| status["state"] == "running") {
         let record: Value = serde_json::from_slice(&bytes).expect("a whole record");
         assert_eq!(record["instance_id"], status["instance_id"], "{acts}");
@@ -124,7 +124,7 @@ proptest! {
         eventually("it starts", || bench.run(&["start"]).code == Some(0));
         eventually("it runs", || bench.ok(&["status"])["state"] == "running");
         eventually("it stops", || bench.run(&["stop"]).code == Some(0));
-        eventually("nobody is left", || bench.daemons().is_empty());
+        eventually("no daemon is left", || bench.daemons().is_empty());
         prop_assert_eq!(&bench.ok(&["status"])["state"], "stopped");
     }
 }

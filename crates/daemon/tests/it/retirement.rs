@@ -1,4 +1,4 @@
-//! Why daemons go by themselves, and who starts them without being asked.
+//! Daemons that end by themselves, and daemons that a capture starts.
 #![cfg(unix)]
 
 use crate::common::{Bench, eventually, is_alive, pid_of, signal};
@@ -76,7 +76,7 @@ fn daemon_retires_when_the_scope_changes() {
     let stops = bench.ok(&["status"])["stops"].take();
     assert_eq!(stops[0]["reason"], "scope_changed");
     assert_eq!(stops[0]["now"], "https://s|other@example.com|team");
-    assert_eq!(bench.drains(), 0, "and sends nothing before it goes");
+    assert_eq!(bench.drains(), 0, "and sends nothing before it ends");
 }
 
 #[test]

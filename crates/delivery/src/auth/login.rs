@@ -47,7 +47,7 @@ pub struct LoginReport {
     pub name: String,
     /// The server.
     pub server_url: String,
-    /// The first private teamspace: where events go. Without one nothing can be sent.
+    /// The first private teamspace: the destination of events. Without one nothing can be sent.
     pub team: Option<Team>,
     /// All private teamspaces, for `auth switch`.
     pub private_teams: Vec<Team>,

@@ -1,7 +1,7 @@
 //! Login, refresh, logout, and the choice of a team.
 //!
 //! Owns the client's side of OAuth (device flow, browser with PKCE over loopback, refresh, revocation),
-//! the session that comes out of it, and every change of the stored session. Never prints: the caller
+//! the session that it creates, and every change of the stored session. Never prints: the caller
 //! shows codes and opens browsers through a [`Prompt`]. Never sends a refresh token to another host than
 //! the one that issued it.
 //!

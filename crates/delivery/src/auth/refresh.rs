@@ -5,7 +5,7 @@
 //!
 //! Invariants: a session is adopted only when it belongs to the account the caller works for; a session
 //! that changed while the request was under way is neither overwritten nor deleted, and one that only chose
-//! another team meanwhile gets the new tokens and keeps its choice; the lock is held for at most two requests; a refresh token goes only where the caller says, which is its issuer.
+//! another team meanwhile gets the new tokens and keeps its choice; the lock is held for at most two requests; a refresh token is sent only to its issuer, which the caller names.
 
 use super::me::plan_refreshed;
 use super::oauth::{OAuth, OAuthFailure};

@@ -9,7 +9,7 @@
 //! | taken, or taken before | delivered, duplicate | delivered, duplicate |
 //! | refused by name | parked | parked |
 //! | not mentioned | skipped for this drain | - |
-//! | 413, or said to be too large | halves; one row alone: parked | parked |
+//! | 413, or refused as too large | halves; one row alone: parked | parked |
 //! | 400, 422 | named rows parked, else halves; one row alone: parked | parked |
 //! | 401 | refresh once, then stop | the same |
 //! | 403 | stops the project; a refused team stops all | the same |

@@ -81,7 +81,7 @@ pub enum DrainError {
     /// Another drain of this scope is under way.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// No token of the permit's account may go to its server.
+    /// No token of the permit's account may be sent to its server.
     #[error(transparent)]
     Token(#[from] TokenError),
     /// The queue cannot be opened.

@@ -243,7 +243,7 @@ pub struct DrainReport {
     pub events: RowTally,
     /// Bodies.
     pub bodies: RowTally,
-    /// Rows that left without being sent: a receipt said that the server has them.
+    /// Rows that left without being sent: by a receipt the server has them.
     pub settled_before: u64,
     /// Rows that changed while they were under way; they wait on, as they are now.
     pub vanished: u64,

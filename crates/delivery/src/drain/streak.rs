@@ -57,7 +57,7 @@ impl Refused {
 pub(super) enum Next {
     /// Park it: the server takes rows of this kind, and has refused this one before.
     Park,
-    /// Leave it waiting and go on.
+    /// Leave it waiting and continue.
     GoOn,
     /// Leave it waiting, and leave alone what earlier drains saw refused, so that the next row is another one.
     ProbeAnother,
@@ -96,7 +96,7 @@ impl Streak {
         Self { memory, ..Self::default() }
     }
 
-    /// Whether rows go one by one until one is taken.
+    /// Whether rows are sent one by one until one is taken.
     pub(super) fn is_probing(&self) -> bool {
         self.memory.braked && !self.taken
     }

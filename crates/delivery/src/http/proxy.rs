@@ -1,7 +1,7 @@
 //! The proxy of the environment, and the hosts that are reached without it.
 //!
 //! Variables and forms as curl and Go read them: the lower-case name wins; `NO_PROXY` is a list with
-//! commas or spaces of `*`, names (which stand for their subdomains too), `host:port`, addresses and
+//! commas or spaces of `*`, names (which include their subdomains), `host:port`, addresses and
 //! networks (`10.0.0.0/8`).
 
 use super::ClientError;
@@ -50,7 +50,7 @@ impl ProxySettings {
         Ok(Self { proxy, exceptions: parse_exceptions(&list) })
     }
 
-    /// The proxy that requests to `url` go through.
+    /// The proxy of requests to `url`.
     pub(super) fn for_url(&self, url: &str) -> Option<ureq::Proxy> {
         let proxy = self.proxy.as_ref()?;
         let url = Url::parse(url).ok()?;

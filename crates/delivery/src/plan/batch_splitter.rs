@@ -1,7 +1,7 @@
 //! BatchSplitter of one batch that are still to be sent, in order.
 //!
 //! A refused piece is split in two, first half first, so that after any number of refusals the rows
-//! still go out first in, first out; a single row is never split. Holds positions, not rows.
+//! are still sent first in, first out; a single row is never split. Holds positions, not rows.
 //!
 //! Invariant (progress): every call of [`BatchSplitter::split`] makes pieces strictly smaller and every other
 //! answer removes the piece, so at most `2 n` pieces are ever handed out for `n` rows, plus one for

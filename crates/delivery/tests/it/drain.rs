@@ -400,7 +400,7 @@ fn account_change_during_drain_stops_sending() {
         ("server", |machine, _| {
             machine.configure("http://127.0.0.1:9");
         }),
-        ("nobody", |machine, _| machine.context().sessions().delete().unwrap()),
+        ("logged out", |machine, _| machine.context().sessions().delete().unwrap()),
     ];
     for (what, apply) in changes {
         let (stub, change) = changing();

@@ -82,7 +82,7 @@ fn recorded_account(server: &str) -> World {
     machine
 }
 
-/// Headers that say what a request is; the others name the HTTP library.
+/// Headers that belong to the protocol; the others name the HTTP library.
 fn meaning(header: impl Fn(&str) -> Option<String>) -> Vec<Option<String>> {
     ["authorization", "content-type", "content-encoding", "x-team-slug"].into_iter().map(header).collect()
 }

@@ -186,7 +186,7 @@ fn drain_killed_after_commit_repeats_as_duplicate() {
     wait.recv_timeout(Duration::from_secs(30)).unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(counts(&machine).events, 3, "nothing left on the word of nobody");
+    assert_eq!(counts(&machine).events, 3, "nothing left without a valid answer");
 
     let report = drain_all(&machine);
     assert_eq!((report.events.delivered, report.events.duplicate, report.bodies.delivered), (1, 2, 1));

@@ -111,7 +111,7 @@ pub fn expired(issuer: &str) -> Session {
 /// A visit to a page.
 pub type Visit = Box<dyn FnMut(&str)>;
 
-/// A user who does as told and never waits.
+/// A user who follows each prompt at once.
 #[derive(Default)]
 pub struct User {
     /// What was shown.

@@ -346,7 +346,7 @@ fn changed_account_gets_no_second_token() {
         ("server", &|| {
             machine.configure("http://127.0.0.1:9");
         }),
-        ("nobody", &|| machine.context().sessions().delete().unwrap()),
+        ("logged out", &|| machine.context().sessions().delete().unwrap()),
     ];
     for (what, change) in changes {
         machine.configure(&stub.url()).store(&session(&stub.url()));

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 use testkit::World;
 
-/// Variant, fact, and what we say instead of what was recorded.
+/// Variant, fact, and our value in place of the recorded one.
 fn differences() -> BTreeMap<(&'static str, &'static str), Value> {
     let unauthenticated = json!(false);
     BTreeMap::from([

@@ -13,7 +13,7 @@ pub const PLANNING_LANE: &str = "lane-planning";
 /// Why lanes cannot be computed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AllocationError {
-    /// A work package that changes code says nothing about what it owns.
+    /// A work package that changes code does not declare what it owns.
     #[error("Executable WP '{0}' has no ownership manifest: it is in tasks.md and has no file")]
     NoOwner(String),
     /// Lanes wait for each other: work on code that needs planning that needs work on code.
@@ -42,9 +42,9 @@ pub struct Lane {
     pub write_scope: Vec<String>,
     /// What they talk about, sorted.
     pub predicted_surfaces: Vec<String>,
-    /// The lanes that come before, sorted.
+    /// Its predecessors, sorted.
     pub depends_on_lanes: Vec<String>,
-    /// How many lanes come before, at most; lanes of one group can run side by side.
+    /// The longest chain of predecessors; lanes of one group can run side by side.
     pub parallel_group: usize,
 }
 
@@ -153,7 +153,7 @@ pub fn extend(
         }
         lane_of.extend(lane.wp_ids.iter().map(|id| (id.clone(), lane.lane_id.clone())));
     }
-    // In the order of their depth among themselves, so that what comes before is known.
+    // In the order of their depth among themselves, so that a lane's predecessors are known.
     for mut lane in next.lanes {
         let before = lane.wp_ids.iter().flat_map(|id| graph.get(id).into_iter().flatten());
         let before: BTreeSet<&String> =
@@ -323,7 +323,7 @@ fn lane_name(n: usize) -> String {
     format!("lane-{}", letter.unwrap_or('?'))
 }
 
-/// Fills in which lanes come before which, and how deep each lies.
+/// Fills in the predecessors of each lane, and its depth.
 fn connect(lanes: &mut [Lane], graph: &Graph) -> Result<(), AllocationError> {
     let lane_of: BTreeMap<String, String> = lanes
         .iter()

@@ -12,7 +12,7 @@ use std::path::Path;
 /// The file's name in a mission directory.
 pub const FILE: &str = "lanes.json";
 
-/// What the file says beside the lanes.
+/// The file's content beside the lanes.
 #[derive(Clone, Copy, Debug)]
 pub struct Header<'a> {
     /// Directory name of the mission.

@@ -12,7 +12,7 @@ const WORDS: [(&str, &[&str]); 8] = [
     ("api", &["api", "endpoint", "route", "view"]),
 ];
 
-/// The surfaces whose words stand in `text`, in any case, in the order of the table.
+/// The surfaces whose words occur in `text`, in any case, in the order of the table.
 pub fn surfaces(text: &str) -> Vec<&'static str> {
     let text = text.to_lowercase();
     let talks = |words: &[&str]| words.iter().any(|word| text.contains(word));

@@ -33,7 +33,7 @@ pub type Plan = Planned<Request, History>;
 /// What a mission's history holds, and what became of it.
 #[derive(Clone, Debug, Serialize)]
 pub struct History {
-    /// `captured`, or the caller's word for a preview.
+    /// `captured`, or the caller's text for a preview.
     pub result: &'static str,
     /// The mission's directory name.
     pub mission_slug: String,
@@ -63,7 +63,7 @@ pub struct History {
 pub struct RefusedRow {
     /// Its id.
     pub event_id: String,
-    /// What the contract says.
+    /// The contract's rejection.
     pub problem: String,
 }
 

@@ -45,9 +45,9 @@ pub struct Request {
     pub review_ref: Option<String>,
     /// `--workspace-context`.
     pub workspace_context: Option<String>,
-    /// `--subtasks-complete`: says so without looking at `tasks.md`.
+    /// `--subtasks-complete`: taken as given, without reading `tasks.md`.
     pub subtasks_complete: bool,
-    /// `--implementation-evidence-present`: says so without looking at the log.
+    /// `--implementation-evidence-present`: taken as given, without reading the log.
     pub implementation_evidence_present: bool,
     /// `--execution-mode`: `worktree` (without it) or `direct_repo`.
     pub execution_mode: Option<String>,

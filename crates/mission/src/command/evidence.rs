@@ -45,7 +45,7 @@ pub struct CheckResult {
     pub passed: bool,
     /// How it ended.
     pub ending: String,
-    /// What it had to say and did not.
+    /// Required texts that its output lacks.
     pub missing: Vec<String>,
     /// How long it took.
     pub duration_ms: u64,
@@ -75,7 +75,7 @@ pub enum EvidenceProblem {
     Missing,
     /// What it depends on changed since.
     Stale,
-    /// `evidence.yaml` says something else now.
+    /// `evidence.yaml` has changed since.
     CheckChanged,
     /// The transcript was edited.
     Edited,
@@ -175,11 +175,11 @@ pub struct Capturing<'a> {
     pub tool_version: &'a str,
     /// Whether the user wants it to end.
     pub interrupted: &'a dyn Fn() -> bool,
-    /// Is told of each check before it is run.
+    /// Called with each check before it is run.
     pub begins: &'a dyn Fn(&Check),
 }
 
-/// Runs the checks, one after the other, and keeps what each says as soon as it has ended. Stops at the
+/// Runs the checks, one after the other, and keeps the output of each as soon as it has ended. Stops at the
 /// first that fails.
 pub fn capture(
     project: &Project,
@@ -300,10 +300,7 @@ fn judge_check(
         return Ok(Some((EvidenceProblem::Edited, format!("{part} is not as it was captured"))));
     }
     if transcript.check != *check {
-        return Ok(Some((
-            EvidenceProblem::CheckChanged,
-            "evidence.yaml says something else than what was run".into(),
-        )));
+        return Ok(Some((EvidenceProblem::CheckChanged, "evidence.yaml differs from what was run".into())));
     }
     if !transcript.passed {
         return Ok(Some((

@@ -36,11 +36,11 @@ pub struct Request {
     pub refs: Option<String>,
     /// `--batch`: a JSON object, `{"WP01": ["FR-001"]}`.
     pub batch: Option<String>,
-    /// `--replace`: what the front matter names already goes away.
+    /// `--replace`: removes what the front matter names already.
     pub replace: bool,
     /// `--tracker-ref`: tickets of the work package.
     pub tracker_refs: Vec<String>,
-    /// `--auto-commit` or `--no-auto-commit`; what the project's config says without either.
+    /// `--auto-commit` or `--no-auto-commit`; without either the project's config decides.
     pub commit: Option<bool>,
 }
 
@@ -75,7 +75,7 @@ pub struct Mapped {
     pub committed: bool,
     /// The commit.
     pub commit_sha: Option<String>,
-    /// Ids that stand in prose of the spec and count nowhere.
+    /// Ids that occur in prose of the spec and count nowhere.
     pub bare_prose_requirement_ids: Vec<String>,
     /// References of the mission's work packages that the spec does not declare.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -100,7 +100,7 @@ impl Request {
         }
         let (mappings, name) = match (&self.batch, &self.wp_id, &self.refs) {
             (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
-                return wrong("--batch", "says it for several work packages: leave --wp and --refs out");
+                return wrong("--batch", "is for several work packages: leave --wp and --refs out");
             }
             (Some(_), None, None) if !self.tracker_refs.is_empty() => {
                 return wrong("--tracker-ref", "belongs to one work package: name it with --wp");

@@ -39,7 +39,7 @@ pub struct Request {
     pub ids: Vec<String>,
     /// `--status`: done or pending.
     pub status: String,
-    /// `--auto-commit` or `--no-auto-commit`; what the project's config says without either.
+    /// `--auto-commit` or `--no-auto-commit`; without either the project's config decides.
     pub commit: Option<bool>,
 }
 
@@ -52,7 +52,7 @@ pub type Plan = Planned<Request, Marking>;
 pub enum MarkOutcome {
     /// Its row changed.
     Updated,
-    /// Its row said so already.
+    /// Its row had the state already.
     AlreadySatisfied,
     /// It has no row.
     NotFound,
@@ -76,7 +76,7 @@ pub struct MarkResult {
 pub struct MarkSummary {
     /// Rows that changed.
     pub updated: usize,
-    /// Rows that said so already.
+    /// Rows that had the state already.
     pub already_satisfied: usize,
     /// Ids without a row.
     pub not_found: usize,
@@ -234,7 +234,7 @@ fn change(
     change
 }
 
-/// The subtasks that the front matter of a current mission lists, and what the log says of them. Empty for an
+/// The subtasks that the front matter of a current mission lists, and their state in the log. Empty for an
 /// earlier mission, in which only the boxes count.
 struct Roster {
     packages: Vec<(String, Vec<String>)>,
@@ -263,7 +263,7 @@ impl Roster {
         self.packages.iter().find(|(_, subtasks)| lists(subtasks)).map(|(wp_id, _)| wp_id.clone())
     }
 
-    /// The work package, and whether the log does not say so yet; nothing in an earlier mission.
+    /// The work package, and whether the log lacks the row; nothing in an earlier mission.
     fn news(&self, wp_id: &str, id: &str, state: SubtaskState) -> Option<(String, bool)> {
         (self.snapshot.dialect() == Dialect::Current).then(|| {
             let is_done = subtask_state::is_done(&self.snapshot, wp_id, id);
@@ -280,7 +280,7 @@ const fn slot_state(state: SubtaskState) -> &'static str {
     }
 }
 
-/// The row that says what became of subtasks of a work package.
+/// The row about the state of subtasks of a work package.
 fn annotation(wp_id: String, subtasks: Map<String, Value>, clock: &Clock) -> Row {
     let delta = [(subtask_state::SLOT.to_owned(), Value::Object(subtasks))];
     Row::Annotation(Annotation {

@@ -21,7 +21,7 @@ pub(super) fn until_won<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> 
     attempt()
 }
 
-/// A validated command: what was asked, what will be written, and what can be said about it already.
+/// A validated command: what was asked, what will be written, and its report as far as it is known.
 #[derive(Debug)]
 pub struct Planned<R, O> {
     /// To plan again under the lock.

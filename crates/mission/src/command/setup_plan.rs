@@ -1,7 +1,7 @@
 //! `agent mission setup-plan`: from a committed specification to a committed plan.
 //!
-//! Runs as often as one likes: first it puts the plan's template in place, then, when the plan says
-//! something, it commits it. With nothing left to do it succeeds and changes nothing.
+//! Runs as often as one likes: first it puts the plan's template in place, then, when the plan has content,
+//! it commits it. With nothing left to do it succeeds and changes nothing.
 
 use super::{BranchContract, Planned, Recorded, has_fact, mission_fact, shown};
 use crate::clock::Clock;
@@ -57,10 +57,10 @@ pub struct PlanSetUp {
     /// Whether the specification is committed; only while it blocks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spec_committed: Option<bool>,
-    /// Whether the specification says something; only while it blocks.
+    /// Whether the specification has content; only while it blocks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spec_substantive: Option<bool>,
-    /// Whether the plan says something; absent while the specification blocks.
+    /// Whether the plan has content; absent while the specification blocks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_substantive: Option<bool>,
     /// The commit that was made, when one was.
@@ -73,9 +73,9 @@ pub struct PlanSetUp {
     pub capture: CaptureReport,
 }
 
-const SPEC_BLOCKS: &str = "spec.md must be committed and say something before planning starts: give at least one \
+const SPEC_BLOCKS: &str = "spec.md must be committed and have content before planning starts: give at least one \
                            FR-### requirement a description of its own, commit spec.md, then run setup-plan again.";
-const PLAN_BLOCKS: &str = "plan.md says nothing yet: under `## Technical Context` replace the placeholder of \
+const PLAN_BLOCKS: &str = "plan.md has no content yet: under `## Technical Context` replace the placeholder of \
                            Language/Version and of at least one more field, then run setup-plan again to commit it.";
 
 /// Plans the step that is due.

@@ -1,4 +1,4 @@
-//! `agent status materialize|show` and `agent tasks list`: where the work packages stand.
+//! `agent status materialize|show` and `agent tasks list`: the lanes of the work packages.
 
 use super::planned::until_won;
 use super::{missing_file, shown};
@@ -37,7 +37,7 @@ pub fn materialize(project: &Project, mission: Option<&str>, clock: &Clock) -> R
     })
 }
 
-/// Where the lanes of a board come from.
+/// The origin of a board's lanes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LaneSource {
@@ -91,7 +91,7 @@ pub struct Board {
     pub lane_source: LaneSource,
     /// Its work packages, by id.
     pub work_packages: Vec<Card>,
-    /// Its lines of work, as `lanes.json` says.
+    /// Its lines of work, as in `lanes.json`.
     pub lanes: Vec<WorkLane>,
     /// Files that contradict each other or themselves, so that the board is not all there is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -228,7 +228,7 @@ fn board(project: &Project, logs: &mut LogReader<'_>, mission: Option<&str>) -> 
     })
 }
 
-/// Every work package that has a file or a row, and where their lanes come from. What cannot be read is a
+/// Every work package that has a file or a row, and the origin of their lanes. What cannot be read is a
 /// warning beside the rest; a log of which nothing can be read is an error, because no lane is known then.
 fn cards(
     mission: &MissionDirectory,
@@ -308,11 +308,12 @@ pub(super) fn headings(mission: &MissionDirectory, mut known: Headings) -> (Head
             }
         };
         if named != id {
-            warnings.push(format!("{file} says it is {id}, and its name says {named}"));
+            warnings.push(format!("{file} is {id} in its front matter, and {named} by its name"));
         }
         let heading = Heading { title, path: Some(file.clone()), lane };
         if let Some(other) = known.insert(id.clone(), heading).and_then(|known| known.path) {
-            warnings.push(format!("{file} says it is {id}, and so does {other}, which is not shown"));
+            warnings
+                .push(format!("{file} is {id} in its front matter, and so is {other}, which is not shown"));
         }
     }
     (known, warnings)

@@ -69,7 +69,7 @@ pub enum DecisionStatus {
     Open,
     /// Answered.
     Resolved,
-    /// Put off; a marker in the document says so.
+    /// Put off; a marker in the document shows it.
     Deferred,
     /// No longer asked.
     Canceled,

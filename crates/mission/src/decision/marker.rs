@@ -1,4 +1,4 @@
-//! Markers in planning documents: `[NEEDS CLARIFICATION: ...] <!-- decision_id: ULID -->` stands where a
+//! Markers in planning documents: `[NEEDS CLARIFICATION: ...] <!-- decision_id: ULID -->` marks the place where a
 //! deferred decision leaves a gap.
 
 use super::ledger::{DecisionStatus, Ledger};

@@ -18,7 +18,7 @@ const QUOTED_BYTES: usize = 20_000;
 pub struct Quoted {
     /// The record.
     pub transcript: Transcript,
-    /// What it said.
+    /// Its output.
     pub stdout: String,
     /// What it complained about.
     pub stderr: String,

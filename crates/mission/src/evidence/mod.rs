@@ -1,6 +1,6 @@
 //! Evidence: what proves that an issue may be closed.
 //!
-//! A mission's `evidence.yaml` names checks; capturing runs them and keeps what they said, verbatim;
+//! A mission's `evidence.yaml` names checks; capturing runs them and keeps their output, verbatim;
 //! drafting writes comments from it; verifying tells whether it still holds. Nothing here posts
 //! anything anywhere: a person does.
 //!
@@ -25,7 +25,7 @@ pub use transcript::Transcript;
 pub const DIRECTORY: &str = "evidence";
 /// The directory of transcripts in it.
 pub const TRANSCRIPTS: &str = "test-transcripts";
-/// What git is told about them, in their directory.
+/// Git's attributes for them, in their directory.
 pub(crate) const ATTRIBUTES: (&str, &str) = (
     ".gitattributes",
     "# Transcripts are compared byte for byte: a checkout changes no line ending.\n* -text\n",

@@ -140,7 +140,7 @@ mod tests {
     fn a_check_names_what_it_needs() {
         let checks = parse(Path::new("e"), GOOD).unwrap();
         assert_eq!((checks[0].timeout, checks[0].exit), (600, 0));
-        for (from, to, says) in [
+        for (from, to, expected) in [
             ("unit", "../x", "kebab-case"),
             ("WP01", "W1", "work_package"),
             ("'true'", "' '", "command"),
@@ -156,7 +156,7 @@ mod tests {
             ("checks:", "check: 1\nchecks:", "unknown field `check`"),
         ] {
             let message = parse(Path::new("e"), &GOOD.replace(from, to)).unwrap_err().to_string();
-            assert!(message.contains(says), "{message}");
+            assert!(message.contains(expected), "{message}");
         }
         let nothing = parse(Path::new("e"), "checks: []\n").unwrap_err().to_string();
         assert!(nothing.contains("names no check"), "{nothing}");

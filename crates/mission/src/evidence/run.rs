@@ -27,12 +27,12 @@ pub enum Ending {
     Killed,
     /// It took too long and was ended.
     TimedOut,
-    /// It said too much and was ended.
+    /// Its output was too large and it was ended.
     TooLoud,
 }
 
-/// A check that was run. Its outputs lie beside those they replace and go when it is dropped, until it
-/// is told to [`Run::keep`] them.
+/// A check that was run. Its outputs lie beside those they replace and are removed when it is dropped, unless
+/// [`Run::keep`] was called.
 #[derive(Debug)]
 pub struct Run {
     /// How it ended.

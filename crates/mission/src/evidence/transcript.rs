@@ -21,9 +21,9 @@ pub struct Transcript {
     pub exit_code: Option<i32>,
     /// How it ended, for people.
     pub ending: String,
-    /// Whether it ended as expected and said what it had to.
+    /// Whether it ended as expected with every required text.
     pub passed: bool,
-    /// What it had to say and did not.
+    /// Required texts that its output lacks.
     pub missing: Vec<String>,
     /// When it was started: UTC, whole seconds.
     pub started_at: String,
@@ -49,7 +49,7 @@ pub struct Transcript {
 pub struct Files {
     /// The record.
     pub record: PathBuf,
-    /// What it said.
+    /// Its output.
     pub stdout: PathBuf,
     /// What it complained about.
     pub stderr: PathBuf,

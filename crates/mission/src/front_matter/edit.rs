@@ -138,7 +138,7 @@ fn key_of(line: &str) -> Option<&str> {
     Some(key.trim().trim_matches(['"', '\'']))
 }
 
-/// Where a new key goes: behind the last known key that comes before it, else at the end.
+/// The place of a new key: behind the last known key that precedes it, else at the end.
 fn place(yaml: &str, key: &str) -> usize {
     let rank = |key: &str| ORDER.iter().position(|known| *known == key);
     let Some(own) = rank(key) else { return end_of(yaml) };

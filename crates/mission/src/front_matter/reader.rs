@@ -333,7 +333,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        for (text, says) in [
+        for (text, expected) in [
             ("", "first line is not `---`"),
             ("---\nwork_package_id: WP01\n", "no `---` line ends"),
             ("---\n---\n", "no `work_package_id`"),
@@ -345,7 +345,7 @@ mod tests {
             ("---\nwork_package_id: WP01\nwork_package_id: WP02\n---\n", "not YAML"),
         ] {
             let message = parse(text).unwrap_err().to_string();
-            assert!(message.contains(says), "{text:?}: {message}");
+            assert!(message.contains(expected), "{text:?}: {message}");
         }
     }
 

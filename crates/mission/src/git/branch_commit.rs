@@ -16,7 +16,7 @@ use std::path::PathBuf;
 /// No hook of the user runs, not even for the move of the ref.
 const NO_HOOKS: [&str; 2] = ["-c", "core.hooksPath=/dev/null"];
 
-/// Where a branch stands.
+/// The commit of a branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tip {
     /// The branch, without `refs/heads/`.

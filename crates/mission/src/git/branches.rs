@@ -104,7 +104,7 @@ impl Branches {
         self.local.get(name)
     }
 
-    /// The remote-tracking branches of this name, one for each commit that they point to. `origin` speaks for
+    /// The remote-tracking branches of this name, one for each commit that they point to. `origin` decides for
     /// remotes of the same commit.
     pub fn remote(&self, branch: &str) -> Vec<RemoteBranch> {
         let mut found: BTreeMap<&str, RemoteBranch> = BTreeMap::new();

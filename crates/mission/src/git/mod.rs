@@ -57,7 +57,7 @@ const UNDER_WAY: [(&str, &str); 6] = [
     ("BISECT_LOG", "bisect"),
 ];
 
-/// What git said.
+/// Git's answer.
 #[derive(Debug)]
 struct Answer {
     success: bool,
@@ -138,7 +138,7 @@ impl Git<'_> {
         let err = err.and_then(|thread| thread.join().ok()).unwrap_or_default();
         let err = String::from_utf8_lossy(&err).into_owned();
         if let Some(writer) = writer {
-            // It ends when git closes its input; a panic in it has nothing to say.
+            // It ends when git closes its input; a panic in it does not matter.
             drop(writer.join());
         }
         let status = child.wait().map_err(unavailable)?;
@@ -317,7 +317,7 @@ pub(crate) fn write_setting(project: &Project, name: &str, value: &str) -> Resul
 /// Commits the worktree content of exactly `paths` on the current branch. Returns the commit, or
 /// nothing when the last commit already holds them.
 ///
-/// An error means that no commit was made, and that the index says what it said.
+/// An error means that no commit was made, and that the index is unchanged.
 pub fn commit(project: &Project, paths: &[PathBuf], message: &str) -> Result<Option<String>> {
     let facts = project.git();
     let git = Git { worktree: &facts.worktree };

@@ -69,7 +69,7 @@ impl ObjectReader {
             .command(&["cat-file", "--batch"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // The answers say what is missing.
+            // The answers name what is missing.
             .stderr(Stdio::null())
             .spawn()
             .map_err(unavailable)?;

@@ -4,7 +4,7 @@
 //! is captured if it is not among them, is on no remote-tracking branch, and is dated within the run. Every other row
 //! stays for `sync capture --history`.
 //!
-//! A lock in the repository says that the program is at work. One that was interrupted left its record without the
+//! A lock in the repository shows that the program is running. One that was interrupted left its record without the
 //! lock, and [`settle`] captures what it wrote.
 
 mod sources;

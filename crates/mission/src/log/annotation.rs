@@ -212,14 +212,14 @@ mod tests {
 
     #[test]
     fn delta_that_cannot_be_folded_is_named() {
-        for (delta, says) in [
+        for (delta, expected) in [
             (json!({"subtasks": {"T001": "finished"}}), "`delta.subtasks`"),
             (json!({"review": {"at": "t"}}), "`delta.review`"),
             (json!({"note": 1}), "`delta.note`"),
             (json!({"shell_pid": "7"}), "`delta.shell_pid`"),
             (json!([]), "`delta` is not an object"),
         ] {
-            assert!(annotation(delta.clone()).unwrap_err().contains(says), "{delta}");
+            assert!(annotation(delta.clone()).unwrap_err().contains(expected), "{delta}");
         }
     }
 }

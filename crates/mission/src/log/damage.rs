@@ -86,7 +86,7 @@ fn without_odd_numbers(line: &str) -> Option<String> {
     found.then_some(out)
 }
 
-/// What the parser says, with the place in the line and without the number of its only line.
+/// The parser's error, with the place in the line and without the number of its only line.
 fn no_json(error: &serde_json::Error) -> String {
     let (text, column) = (error.to_string(), error.column());
     let bare = text.strip_suffix(&format!(" at line {} column {column}", error.line())).unwrap_or(&text);

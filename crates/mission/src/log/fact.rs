@@ -13,11 +13,11 @@ pub enum FactKind {
     MissionCreated,
     /// Specifying began.
     SpecifyStarted,
-    /// The spec is committed and says something.
+    /// The spec is committed and has content.
     SpecifyCompleted,
     /// Planning began.
     PlanStarted,
-    /// The plan is committed and says something.
+    /// The plan is committed and has content.
     PlanCompleted,
     /// Cutting into work packages began.
     TasksStarted,

@@ -120,7 +120,7 @@ impl LaneMove {
         self.detail.iter().flat_map(|detail| &detail.claim)
     }
 
-    /// The reason of a cancellation, and whether a person gave it: as the row says, else as its text looks.
+    /// The reason of a cancellation, and whether a person gave it: by the row's key, else by its text.
     pub(crate) fn cancellation(&self) -> Option<(Option<&str>, &str)> {
         let detail = self.detail.as_ref().filter(|_| self.to == Lane::Canceled)?;
         let reason = detail.reason.as_deref();

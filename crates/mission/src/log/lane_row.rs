@@ -69,7 +69,7 @@ pub struct LaneRow {
 }
 
 impl LaneRow {
-    /// Reads a line that is as it should be. Nothing otherwise: then [`LaneRow::from_map`] says what is
+    /// Reads a line that is as it should be. Nothing otherwise: then [`LaneRow::from_map`] names what is
     /// wrong with it, at leisure.
     pub(super) fn read_quickly(line: &str) -> Option<Self> {
         LaneView::read(line).map(LaneView::into_row)

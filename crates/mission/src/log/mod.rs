@@ -49,7 +49,7 @@ const BUFFER: usize = 128 << 10;
 /// What some editors put in front of a text.
 pub(crate) const BOM: &[u8] = "\u{feff}".as_bytes();
 
-/// A row as it will stand in the log.
+/// A row as it will be in the log.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::large_enum_variant, reason = "a command holds few rows; most are lane changes")]
 pub enum Row {
@@ -100,7 +100,7 @@ pub struct Log {
     oddities: Vec<Damage>,
 }
 
-/// Kinds of rows whose ids are told apart.
+/// Kinds of rows whose ids are distinguished.
 const MOVE: u8 = 1;
 const ANNOTATION: u8 = 2;
 const REST: u8 = 4;
@@ -456,7 +456,7 @@ impl Log {
     }
 }
 
-/// What is said of a row that this release does not know.
+/// The warning about a row that this release does not know.
 const NEWER: &str = "written by a newer version; it stays as it is";
 
 impl Row {

@@ -43,7 +43,7 @@ fn rows_that_move_nothing_are_skipped_and_still_counted() {
 
 #[test]
 fn unreadable_line_is_named_and_the_others_are_read() {
-    for (wrong, says, repairable) in [
+    for (wrong, expected, repairable) in [
         ("{", "is not JSON", true),
         ("<<<<<<< HEAD", "is a conflict marker", true),
         ("=======", "is a conflict marker", true),
@@ -60,7 +60,7 @@ fn unreadable_line_is_named_and_the_others_are_read() {
     ] {
         let log = parse(&format!("{LANE}\n{wrong}\n"));
         let [damage] = log.damage() else { panic!("{wrong}: {:?}", log.damage()) };
-        assert!(damage.line == 2 && damage.problem.contains(says), "{damage:?}");
+        assert!(damage.line == 2 && damage.problem.contains(expected), "{damage:?}");
         assert_eq!((damage.repairable, log.moves().len()), (repairable, 1), "{wrong}");
     }
     let log = Log::parse(Path::new("log"), b"\n\xff");
@@ -118,7 +118,7 @@ fn appending_closes_an_open_line_and_never_repeats_an_id() {
 
 #[test]
 fn row_of_a_newer_release_is_kept_and_warned_of_once() {
-    for (row, says) in [
+    for (row, expected) in [
         (
             r#"{"kind": "future", "event_id": "x", "from_lane": "planned", "to_lane": "done"}"#,
             "has the kind `future`",
@@ -132,7 +132,7 @@ fn row_of_a_newer_release_is_kept_and_warned_of_once() {
         let log = parse(&format!("{LANE}\n{row}\n{row}\n"));
         assert!(log.damage().is_empty(), "{row}");
         let [warning] = &log.warnings("m")[..] else { panic!("{row}: {:?}", log.warnings("m")) };
-        let told = ["line 2 ", says, "written by a newer version", "(1 more such row)"];
+        let told = ["line 2 ", expected, "written by a newer version", "(1 more such row)"];
         assert!(told.iter().all(|part| warning.contains(part)), "{warning}");
     }
 }

@@ -1,6 +1,6 @@
 //! The union of three versions of an event log.
 //!
-//! A row is never changed, so one `event_id` stands for one row: equal rows collapse, unequal rows with one id are
+//! A row is never changed, so one `event_id` identifies one row: equal rows collapse, unequal rows with one id are
 //! a conflict. The result is sorted by the text of the time, then by id, with sorted keys in each row: what earlier
 //! releases write, byte for byte.
 
@@ -95,7 +95,7 @@ fn has_float(value: &Value) -> bool {
     }
 }
 
-/// The log; unequal rows stand between conflict markers.
+/// The log; unequal rows are between conflict markers.
 fn render(entries: &[Entry<'_>]) -> String {
     let mut out = String::new();
     for entry in entries {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 type Object = Map<String, Value>;
 
-/// Keys of `meta.json` about acceptance, version control and the merge: the branch that is merged into has the say.
+/// Keys of `meta.json` about acceptance, version control and the merge: the branch that is merged into decides.
 const OURS: [&str; 14] = [
     "accept_commit",
     "acceptance_mode",
@@ -73,7 +73,7 @@ pub(super) fn merge_status(sides: &Sides<Object>) -> Result<String, Conflict> {
     Ok(render(merged))
 }
 
-/// The work packages, each as the side that moved it says.
+/// The work packages, each as on the side that moved it.
 fn merge_packages(sides: &Sides<Object>) -> Result<Object, Vec<String>> {
     let none = Object::new();
     let packages = sides.as_ref().try_map(|side| match side.get("work_packages") {

@@ -6,7 +6,7 @@ use contract::ExitCode;
 use contract::event::{Envelope, SCHEMA_VERSION};
 use queue::{NewRow, Witness};
 
-/// Where the events of a command come from: the same for all of them.
+/// The origin of a command's events: the same for all of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Origin {
     /// The project.

@@ -41,7 +41,7 @@ pub(crate) struct Background<'a> {
     pub(crate) commit: Option<&'a str>,
 }
 
-/// The event of a row that will stand in the log; none when the row stays.
+/// The event of a row that will be in the log; none when the row stays.
 pub(crate) fn draft_of_row(row: &Row, background: &Background<'_>) -> Option<Draft> {
     let Travels::As(event_type) = row_travels(row) else { return None };
     match row {

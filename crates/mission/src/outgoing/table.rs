@@ -11,7 +11,7 @@ use contract::event::kind;
 pub enum Travels {
     /// As an event of this type, with the id of the row.
     As(&'static str),
-    /// It stays; the text says why.
+    /// It stays; the text is the reason.
     Never(&'static str),
 }
 

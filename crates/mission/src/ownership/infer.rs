@@ -1,4 +1,4 @@
-//! What a work package that does not say what it owns probably owns, from the words of its file.
+//! Inferred ownership of a work package that declares none, from the words of its file.
 
 use super::{Ownership, WorkKind};
 use std::collections::BTreeSet;
@@ -48,7 +48,7 @@ pub fn infer_files(text: &str, kind: WorkKind, mission_slug: &str) -> (Vec<Strin
     (kept, None)
 }
 
-/// The directory that the patterns speak for, with a trailing `/`: what they have in common, a file-name
+/// The directory that the patterns cover, with a trailing `/`: what they have in common, a file-name
 /// pattern counting as its directory; where that is none of theirs, the directory of the first, or the first itself
 /// when it is a file without one. Empty without patterns, or when the first owns everything.
 pub fn infer_surface(owned_files: &[String]) -> String {
@@ -78,7 +78,7 @@ fn tree(pattern: &str) -> &str {
 }
 
 /// Every token that begins like a path of a repository (also in the middle of a word, as lanes were
-/// always computed) and goes on to white space or a delimiter.
+/// always computed) and ends at white space or a delimiter.
 fn paths(text: &str) -> impl Iterator<Item = &str> {
     let mut from = 0;
     std::iter::from_fn(move || {
@@ -112,7 +112,7 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// Whether `word` stands in `text` with no word character on either side.
+/// Whether `word` occurs in `text` with no word character on either side.
 fn has_word(text: &str, word: &str) -> bool {
     text.match_indices(word).any(|(at, _)| {
         let before = text[..at].chars().next_back();

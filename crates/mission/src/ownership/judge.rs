@@ -16,7 +16,7 @@ pub struct Claims {
     pub sequential: Vec<String>,
 }
 
-/// Judges the claims: of work packages that can run side by side no two overlap, and each speaks for a
+/// Judges the claims: of work packages that can run side by side no two overlap, and each covers a
 /// directory it owns files in. Work packages of which one depends on the other, directly or not, may share
 /// files. A code base wide one is not judged, nor is one that owns nothing.
 pub fn judge_ownership(owners: &BTreeMap<String, Ownership>, dependencies: &Graph) -> Claims {

@@ -3,7 +3,7 @@
 //! Pure. | module | owns |
 //! |---|---|
 //! | [`pattern`] | the two questions asked of file patterns: overlap and match |
-//! | [`infer`] | what a work package that says nothing probably owns |
+//! | [`infer`] | inferred ownership of a work package that declares none |
 //! | [`judge`] | what is wrong with what the work packages of a mission claim |
 
 pub mod infer;
@@ -47,7 +47,7 @@ pub struct Ownership {
     pub execution_mode: WorkKind,
     /// File patterns, relative to the project, with `/`.
     pub owned_files: Vec<String>,
-    /// The directory it speaks for; a prefix of one of the patterns.
+    /// The directory it covers; a prefix of one of the patterns.
     pub authoritative_surface: String,
     /// Whether it works on the whole code base (`scope: codebase-wide`): nothing of what it claims is judged.
     pub codebase_wide: bool,

@@ -1,6 +1,6 @@
-//! Which work packages a section says it depends on.
+//! The dependencies that a section declares.
 //!
-//! Only lines that say nothing else count, so that prose such as `none (can run beside WP01)` is never a
+//! Only lines with nothing else count, so that prose such as `none (can run beside WP01)` is never a
 //! dependency. Code blocks and comments are no text.
 
 use super::prose::prose;
@@ -10,7 +10,7 @@ use super::{word_goes_on, wp_id_at};
 /// How many characters of a line that is not read are shown.
 const SHOWN: usize = 80;
 
-/// What a section says about dependencies.
+/// The dependencies that a section declares.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stated {
     /// The work packages it depends on, once each.
@@ -22,7 +22,7 @@ pub struct Stated {
 
 /// The work packages that a section of `tasks.md` depends on.
 ///
-/// Three ways to say so, each at the start of a line or of a list item: `Depends on WP01, WP02`, with a colon
+/// Three forms, each at the start of a line or of a list item: `Depends on WP01, WP02`, with a colon
 /// or without; `Dependencies: WP01, WP02`, also as a field between `|`, the label bold or not, with nothing
 /// behind the list but a note that `.`, `;`, `(` or `#` begins; a heading `Dependencies` above list items
 /// that begin with an id.
@@ -70,7 +70,7 @@ pub fn stated(section: &str) -> Stated {
     stated
 }
 
-/// What stands behind a label.
+/// The text behind a label.
 enum Value<'a> {
     /// These, or none.
     Ids(Vec<&'a str>),
@@ -137,7 +137,7 @@ fn line_of(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
-/// What a value says.
+/// The parsed value.
 fn judge(value: &str) -> Value<'_> {
     let value = value.trim();
     let bare = value.trim_start_matches(['*', ':', ' ']).to_lowercase();

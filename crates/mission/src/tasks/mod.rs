@@ -1,7 +1,7 @@
 //! `tasks.md`: sections, dependencies, requirement references and subtask rows.
 //!
 //! Pure: text in, facts out. The file is written by people and by language models, so nothing in it is
-//! an error here; what a section does not say is simply not there. Every scan is linear in the length
+//! an error here; what a section does not declare is absent. Every scan is linear in the length
 //! of the text.
 //!
 //! | module | owns |
@@ -37,7 +37,7 @@ use std::collections::BTreeMap;
 /// The file's name in a mission directory.
 pub const FILE: &str = "tasks.md";
 
-/// What `tasks.md` says about dependencies: work package id to the ids it depends on, in the order of
+/// Dependencies in `tasks.md`: work package id to the ids it depends on, in the order of
 /// the text.
 pub fn dependency_graph(text: &str) -> BTreeMap<String, Vec<String>> {
     work_package_sections(text)
@@ -58,7 +58,7 @@ pub fn unread_dependencies(text: &str) -> Vec<(String, usize, String)> {
         .collect()
 }
 
-/// What `tasks.md` says about requirements: work package id to the requirements it names.
+/// Requirements in `tasks.md`: work package id to the requirements it names.
 pub fn requirement_graph(text: &str) -> BTreeMap<String, Vec<String>> {
     requirement_sections(text)
         .into_iter()

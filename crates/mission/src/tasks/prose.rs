@@ -17,7 +17,7 @@ pub(crate) fn prose(text: &str) -> String {
             if let Some((mark, _)) = fence {
                 out.extend([mark; 3]);
             } else {
-                // Up to the first comment; what stands behind one on the same line is not read.
+                // Up to the first comment; what is behind one on the same line is not read.
                 let mut visible = content.len();
                 let mut from = 0;
                 while let Some(found) = content.get(from..).and_then(|rest| rest.find("<!--")) {

@@ -57,7 +57,7 @@ fn label_at(text: &str) -> Option<usize> {
     bytes.windows(LABEL.len()).position(|window| window.eq_ignore_ascii_case(LABEL.as_bytes()))
 }
 
-/// What stands behind the label that `text` begins with.
+/// The text behind the label that `text` begins with.
 fn labelled(text: &str) -> Option<&str> {
     let rest = word(text, LABEL)?.trim_start();
     let rest = word(rest, "ref").unwrap_or(rest);
@@ -79,7 +79,7 @@ fn word<'a>(text: &'a str, word: &str) -> Option<&'a str> {
 pub struct SpecRequirements {
     /// The ids that the spec declares, sorted.
     pub declared: Vec<String>,
-    /// Ids that stand in prose below a heading about requirements and are declared nowhere, each with its
+    /// Ids that occur in prose below a heading about requirements and are declared nowhere, each with its
     /// first 1-based line, in the order of the text.
     pub bare: Vec<(usize, String)>,
 }

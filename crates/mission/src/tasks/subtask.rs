@@ -15,7 +15,7 @@ pub enum SubtaskState {
 /// One row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subtask<'a> {
-    /// What stands first in it: `T001`, usually.
+    /// Its first word: `T001`, usually.
     pub id: &'a str,
     /// Whether it is done.
     pub state: SubtaskState,
@@ -28,7 +28,7 @@ pub struct Subtask<'a> {
 pub enum Marked {
     /// The text with the rows changed.
     Changed(String),
-    /// Every row said so already.
+    /// Every row had the state already.
     Already,
     /// There is no row.
     NotFound,
@@ -58,7 +58,7 @@ pub fn subtasks(section: &str) -> impl Iterator<Item = Subtask<'_>> {
 }
 
 /// The part of the text below the first heading (level 2 to 4) that names `wp_id`, up to the next
-/// heading that does not name it and for which `ends` says so.
+/// heading that does not name it and for which `ends` is true.
 fn part<'a>(text: &'a str, wp_id: &str, ends: impl Fn(&str) -> bool) -> Option<&'a str> {
     let mut headings = headings(text).filter(|heading| (2..=4).contains(&heading.level));
     let own = headings.find(|heading| names(heading.text, wp_id))?;
@@ -95,16 +95,16 @@ pub fn subtasks_are_complete(text: &str, wp_id: &str) -> bool {
     subtasks(section).all(|row| row.state == SubtaskState::Done)
 }
 
-/// The work package in whose section the subtask `id` stands, in whatever form.
+/// The work package whose section contains the subtask `id`, in any form.
 pub fn owner_of_subtask(text: &str, id: &str) -> Option<String> {
-    let stands = |body: &str| names(body, id);
+    let contains = |body: &str| names(body, id);
     super::work_package_sections(text)
         .into_iter()
-        .find(|section| stands(section.body))
+        .find(|section| contains(section.body))
         .map(|section| section.wp_id)
 }
 
-/// What the rows of the subtask `id` say: done when each of them is; nothing without a row.
+/// State of the rows of the subtask `id`: done when each of them is; nothing without a row.
 pub fn box_state(text: &str, id: &str) -> Option<SubtaskState> {
     let mut rows = subtasks(text).filter(|row| is_named(row.id, id)).peekable();
     rows.peek()?;

@@ -92,7 +92,7 @@ fn claim_is_a_lane_row_and_an_annotation_and_leaves_the_file_alone() {
     assert_eq!(world.git(["status", "--porcelain"]), "");
     let other = move_task::Request { agent: Some("codex".into()), ..to("in_progress") };
     assert_eq!(moved(&world, &other).unwrap_err().code().name(), "AGENT_MISMATCH");
-    // Nothing new is told, so nothing is written.
+    // Nothing is new, so nothing is written.
     assert!(!moved(&world, &to("claimed")).unwrap().changed);
     let again = move_task::Request { note: Some("still".into()), ..to("claimed") };
     assert!(moved(&world, &again).unwrap().changed);

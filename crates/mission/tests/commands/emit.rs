@@ -100,7 +100,7 @@ fn unknown_work_package_is_refused() {
     let before = world.state();
     let unknown = Request { wp_id: "WP09".into(), ..to(&slug, "claimed") };
     assert_eq!(world.emit(&unknown, None).unwrap_err().code().name(), "WORK_PACKAGE_NOT_FOUND");
-    for (wrong, says) in [
+    for (wrong, expected) in [
         (Request { wp_id: "WP1".into(), ..to(&slug, "claimed") }, "work package id"),
         (to(&slug, "flying"), "Unknown lane"),
         (Request { actor: " ".into(), ..to(&slug, "claimed") }, "--actor"),
@@ -108,7 +108,7 @@ fn unknown_work_package_is_refused() {
         (Request { execution_mode: Some("code_change".into()), ..to(&slug, "claimed") }, "--execution-mode"),
     ] {
         let message = world.emit(&wrong, None).unwrap_err().to_string();
-        assert!(message.contains(says), "{message}");
+        assert!(message.contains(expected), "{message}");
     }
     assert_eq!(world.state(), before);
 }

@@ -88,7 +88,7 @@ fn stale_edited_and_unexplained_evidence_is_found() {
     std::fs::remove_file(world.root.join("src/new.rs")).unwrap();
     world.write(format!("{transcripts}/old.json"), "{}");
     assert_eq!(problems(&world, &request), [("old".to_owned(), EvidenceProblem::Unknown)]);
-    // What is said leads out of it.
+    // The named remedy helps.
     world.write(format!("{transcripts}/old.stderr.txt"), "");
     let error = draft(&world.project(), &request).unwrap_err();
     assert!(!error.remedies().is_empty());

@@ -206,7 +206,7 @@ fn front_matter_cycle_is_found_with_its_file() {
     let manifest = "work_packages:\n- {id: WP01, dependencies: [WP02]}\n- {id: WP02, dependencies: [WP01]}\n";
     world.write(format!("{dir}/wps.yaml"), manifest);
     let error = finalize(&world, &slug).unwrap_err();
-    assert!(error.to_string().ends_with("WP01 -> WP02 -> WP01 (as wps.yaml says)"), "{error}");
+    assert!(error.to_string().ends_with("WP01 -> WP02 -> WP01 (from wps.yaml)"), "{error}");
     assert!(!format!("{:?}", error.remedies()).contains("tasks.md"), "{error:?}");
 }
 
@@ -228,7 +228,7 @@ fn a_missing_surface_is_inferred_from_the_owned_files() {
     }
 }
 
-/// `tasks.md` with what each of the two work packages says about dependencies.
+/// `tasks.md` with the dependencies of each of the two work packages.
 fn write_tasks(world: &World, slug: &str, first: &str, second: &str) {
     let text = format!("## WP01 - First\n\n{first}\n\n## WP02 - Second\n\n{second}\n");
     world.write(format!("kitty-specs/{slug}/tasks.md"), &text);
@@ -310,7 +310,7 @@ fn a_requirement_in_a_sentence_is_a_warning_with_its_line() {
     world.write(format!("kitty-specs/{slug}/spec.md"), &spec);
     let judged = validate(&world.project(), &Request { mission: Some(slug) }).unwrap();
     let [line] = &judged.requirement_extraction_warnings[..] else { panic!("{judged:?}") };
-    assert!(line.contains("spec.md line 9: FR-002 stands in a sentence"), "{line}");
+    assert!(line.contains("spec.md line 9: FR-002 is in a sentence"), "{line}");
 }
 
 #[test]

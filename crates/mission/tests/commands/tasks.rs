@@ -171,7 +171,7 @@ fn obstacle_is_named_and_nothing_is_written() {
     ));
     let empty =
         move_task::Request { review_feedback_file: Some(world.root.join("nothing")), ..to(&slug, "planned") };
-    assert!(moved(&world, &empty).unwrap_err().to_string().contains("says nothing"));
+    assert!(moved(&world, &empty).unwrap_err().to_string().contains("is empty"));
     assert!(moved(&world, &to(&slug, "nowhere")).unwrap_err().to_string().contains("Unknown lane"));
     let unknown = move_task::Request { wp_id: "WP07".into(), ..to(&slug, "claimed") };
     assert_eq!(moved(&world, &unknown).unwrap_err().code().name(), "WORK_PACKAGE_NOT_FOUND");
@@ -392,8 +392,8 @@ fn files_that_contradict_each_other_or_their_name_are_named() {
     world.write(format!("kitty-specs/{slug}/tasks/WP02-twin.md"), &second);
     world.write(format!("kitty-specs/{slug}/tasks/WP03-x.md"), &second.replace("WP02", "WP01"));
     let warnings = listed().warnings.join("\n");
-    assert!(warnings.contains("WP02-twin.md says it is WP02, and so does"), "{warnings}");
-    assert!(warnings.contains("WP03-x.md says it is WP01, and its name says WP03"), "{warnings}");
+    assert!(warnings.contains("WP02-twin.md is WP02 in its front matter, and so is"), "{warnings}");
+    assert!(warnings.contains("WP03-x.md is WP01 in its front matter, and WP03 by its name"), "{warnings}");
     let boards = status::show(&world.project(), Some(&slug)).unwrap();
     assert_eq!(boards.missions[0].warnings.join("\n"), warnings);
 }

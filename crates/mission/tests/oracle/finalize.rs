@@ -81,7 +81,7 @@ fn sort_keys(value: &Value) -> Value {
 struct Deliberate {
     /// Missions that are refused.
     refused: usize,
-    /// Missions of which we say more than the reference.
+    /// Missions about which we report more than the reference.
     warned: usize,
     /// Work packages that the reference lists as modified, and those in which nothing changes.
     listed: usize,
@@ -138,7 +138,7 @@ fn differences(case: &Case, on_purpose: &mut Deliberate) -> Vec<String> {
             found.push(format!("{key}: {} instead of {}", ours[key], wanted[key]));
         }
     }
-    // The reference drops what looks odd about ownership here; we say it.
+    // The reference drops ownership warnings here; we report them.
     if !texts(&wanted["ownership_warnings"]).iter().all(|text| outcome.ownership_warnings.contains(text)) {
         found.push(format!(
             "ownership_warnings: {:?} instead of {}",

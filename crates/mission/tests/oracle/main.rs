@@ -68,7 +68,7 @@ fn report(what: &str, total: usize, differing: &[String]) {
     println!("{what}: {} of {total} agree", total - differing.len());
     assert!(differing.is_empty(), "{what} differ:\n{}", differing.join("\n"));
     let stated = format!("{total} of {total}");
-    assert!(page().contains(&stated), "docs/compatibility.md does not say `{stated}` ({what})");
+    assert!(page().contains(&stated), "docs/compatibility.md does not contain `{stated}` ({what})");
 }
 
 /// Prints how often a deliberate difference occurs, and fails when the row of the page that begins like
@@ -78,7 +78,7 @@ fn deliberate(row: &str, count: &str) {
     let page = page();
     let line = page.lines().find(|line| line.starts_with(&format!("| {row}")));
     let line = line.unwrap_or_else(|| panic!("docs/compatibility.md has no row `{row}`"));
-    assert!(line.contains(&format!("({count})")), "`{row}` occurs {count} times, the page says: {line}");
+    assert!(line.contains(&format!("({count})")), "`{row}` occurs {count} times, the page has: {line}");
 }
 
 /// The page of deliberate differences.

@@ -126,10 +126,10 @@ impl Tally {
             let line = page.lines().find(|line| line.starts_with(&format!("| {row}")));
             let line = line.unwrap_or_else(|| panic!("docs/compatibility.md has no row `{row}`"));
             let stated = format!("{kind}: {count}");
-            assert!(line.contains(&stated), "`{row}` needs `{stated}`, the page says: {line}");
+            assert!(line.contains(&stated), "`{row}` needs `{stated}`, the page has: {line}");
         }
         let stated = format!("{kind} {} of {}", self.total - differing, self.total);
-        assert!(super::page().contains(&stated), "docs/compatibility.md does not say `{stated}`");
+        assert!(super::page().contains(&stated), "docs/compatibility.md does not contain `{stated}`");
     }
 }
 
@@ -330,7 +330,7 @@ fn gist(value: &Value) -> Value {
     })
 }
 
-/// Whether both agree, and if not the row that says why, and the difference.
+/// Whether both agree, and if not the row with the reason, and the difference.
 type Compared = (bool, Option<&'static str>, String);
 
 fn compare(case: &Current, result: &Result<Validated, MissionError>) -> Compared {

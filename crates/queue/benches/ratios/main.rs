@@ -1,5 +1,5 @@
 //! What the queue costs, as a multiple of the same work in bare SQLite (or of one durable write) in the
-//! same run, because absolute times say more about the disk of the day than about the program.
+//! same run, because absolute times depend on the disk of the day.
 //!
 //! `cargo bench -p spec-kitty-queue --bench ratios -- [rows] [part ...]`; nothing here is asserted.
 #![allow(clippy::print_stdout, clippy::print_stderr, unreachable_pub, dead_code)]
@@ -292,13 +292,13 @@ fn migration(rows: i64) {
     let (home, bare_home) = (Home::new(), Home::new());
     let conn = bare(&bare_home, "bare.db");
     let mut cure = home.cure(&scope());
-    let nobody = |_| json!(null);
+    let no_team = |_| json!(null);
     let mut round = |what: &str, edited: i64, check: &dyn Fn(&queue::MigrationReport)| {
         for each in [&home, &bare_home] {
             if each.legacy().exists() {
                 fs_err::remove_file(each.legacy()).expect("removed");
             }
-            fill_with(each, rows, nobody, edited);
+            fill_with(each, rows, no_team, edited);
         }
         let yardstick = merge_in_sql(&bare_home, &conn);
         let ours = timed(|| check(&cure.migrate(&mut ()).expect("migrated")));

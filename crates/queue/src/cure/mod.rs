@@ -136,7 +136,7 @@ impl Cure {
     }
 
     /// Imports the undelivered rows of the project stores of releases 3.2.x below `projects`, each store in a
-    /// transaction of its own. A store that must be left alone is an entry that says why.
+    /// transaction of its own. A store that must be left alone is an entry with the reason.
     pub fn import_stores(
         &mut self,
         projects: &Path,

@@ -21,7 +21,7 @@ use rusqlite::Connection;
 use std::path::Path;
 
 /// The key of the meta table under which damage is remembered that was found after an unclean end: the
-/// journal that told of that end is gone once it was rolled back.
+/// journal that shows that end is gone once it was rolled back.
 pub(crate) const DAMAGED: &str = "damaged";
 
 /// Which queue a file is, for callers with only a path.

@@ -291,7 +291,7 @@ fn open_damaged(path: &Path, parameters: &str) -> Option<(Connection, Vec<Salvag
     };
     let flags = access | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let conn = Connection::open_with_flags(file::uri(path, parameters), flags).ok()?;
-    // `writable_schema` lets a broken entry of the list of tables stand for itself alone.
+    // `writable_schema` confines a broken entry of the list of tables to its table.
     conn.execute_batch(
         "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA writable_schema = ON",
     )

@@ -55,7 +55,7 @@ impl Beyond<'_> {
     /// The first rowid behind `shown` from which the table can be read on; nothing when there is none.
     ///
     /// One by one first, which finds every whole leaf. Then in strides: rowids may lie far apart, and a
-    /// counter may say anything.
+    /// counter may have any value.
     fn resume(&mut self, shown: i64) -> Result<Option<i64>, Abort> {
         // Without the first page the first rowid is unknown; usually it is one.
         let mut failing = shown;

@@ -25,7 +25,7 @@ impl LegacyDb {
         file::make_ready(path)?;
         let conn = connect(path, Role::Legacy, busy_timeout::MIGRATE)?;
         let mut db = Self { conn, path: path.to_owned() };
-        // Whatever else lies in the file, our deletes must do what they say and no more.
+        // Triggers of the file must not extend our deletes.
         for unwanted in [DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW] {
             db.conn.set_db_config(unwanted, false).map_err(|error| db.failed("open", error.into()))?;
         }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
 use std::path::Path;
 
-/// The tables that hold people's work, in the order of the export. `projects` comes first: prepared and
+/// The tables that hold people's work, in the order of the export. `projects` is first: prepared and
 /// parked rows name their place by its number.
 const TABLES: &[&str] =
     &["projects", "queue", "body_upload_queue", "body_upload_failure_log", "prepared", "parked"];

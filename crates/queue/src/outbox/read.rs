@@ -205,7 +205,7 @@ fn not_due(conn: &Connection, now: f64) -> rusqlite::Result<HashSet<i64>> {
         .collect()
 }
 
-/// Settles rows that have a receipt, and binds rewritten rows by what they say now.
+/// Settles rows that have a receipt, and binds rewritten rows by their present content.
 fn tidy(outbox: &mut Outbox, kind: Kind, delivered: &[i64], rewritten: &[i64]) -> Result<(), QueueError> {
     if delivered.is_empty() && rewritten.is_empty() {
         return Ok(());

@@ -61,7 +61,7 @@ impl Outbox {
     ) -> Result<Option<Rewound>, QueueError> {
         let before = self.store.read("read the warnings of", |tx| Rewound::read(tx))?;
         let mut after = before.clone();
-        // Projects of the warning come first. One that is not asked about, although there was room, claims
+        // Projects of the warning are first. One that is not asked about, although there was room, claims
         // nothing any more.
         let room = asked.len() < MOST_PROJECTS
             || asked.iter().any(|receipts| before.of(&receipts.project_uuid).is_none());

@@ -1,6 +1,6 @@
 //! Streams of waiting rows: the rows of one kind and project that may leave, oldest first.
 //!
-//! A project has one stream for each origin and hold that consent lets go. Each stream is a range of the
+//! A project has one stream for each origin and hold that consent allows to leave. Each stream is a range of the
 //! `bindings_order` index, so nothing is sorted and nothing is scanned.
 
 use super::{RowId, SkipSet};

@@ -1,7 +1,7 @@
 //! Project stores: what releases 3.2.0 to 3.2.7 keep for each project, `projects/<uuid>/sync/sync.db`.
 //!
 //! They are another program's files: only read, on one snapshot, and never changed, locked for longer than a
-//! look, or created. What they say of a row:
+//! look, or created. The class of a row:
 //!
 //! | row | class |
 //! |---|---|

@@ -10,7 +10,7 @@ use rusqlite::types::{Value as SqlValue, ValueRef};
 use rusqlite::{Connection, Row};
 use serde::Deserialize;
 
-/// What a store says of one of its rows; see the table of this module's parent.
+/// Class of a store's row; see the table of this module's parent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     Delivered,
@@ -235,7 +235,7 @@ fn body_columns(body: ArtifactBody, at: f64) -> Vec<SqlValue> {
     let size = i64::try_from(body.content_body.len()).unwrap_or(i64::MAX);
     let text = body.key_columns().map(|column| SqlValue::from(column.to_owned()));
     let content = [body.hash_algorithm.into(), body.content_body.into(), SqlValue::Integer(size)];
-    // What the other program noted about its attempts says nothing about ours.
+    // The attempts of the other program do not count as ours.
     let progress = [SqlValue::Integer(0), 0.0.into(), at.into(), SqlValue::Null];
     text.into_iter().chain(content).chain(progress).collect()
 }

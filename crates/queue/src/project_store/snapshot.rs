@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-/// What a store says beside its rows.
+/// Facts of a store beside its rows.
 #[derive(Debug)]
 pub(crate) struct StoreFacts {
     /// The project.

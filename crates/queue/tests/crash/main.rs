@@ -1,5 +1,5 @@
-//! Processes that die, processes that race, and a model of what may come of it. Real processes, killed
-//! with SIGKILL; what they said before they died is held against what is there afterwards.
+//! Processes that die, processes that race, and a model of the allowed results. Real processes, killed
+//! with SIGKILL; their output before the kill is compared with the files after it.
 #![cfg(unix)]
 #![allow(clippy::print_stderr, unreachable_pub, dead_code)]
 

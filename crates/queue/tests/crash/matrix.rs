@@ -54,7 +54,7 @@ fn killed_capture_loses_no_acknowledged_or_logged_row() {
         }
         assert!(perform(&stage, &scope(), &act_at(point), Some(point)), "{point:?} was reached");
         let acknowledged = lines(&stage.acks());
-        assert_eq!(acknowledged, earlier, "{point:?}: whoever dies has said nothing");
+        assert_eq!(acknowledged, earlier, "{point:?}: a killed process has acknowledged nothing");
         let logged = lines(&stage.log()).len() == earlier.len() + OURS.len();
         assert_eq!(logged, matches!(point, FaultPoint::ConfirmWritten | FaultPoint::Confirmed), "{point:?}");
 

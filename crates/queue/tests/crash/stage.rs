@@ -43,7 +43,7 @@ impl Stage {
         self.root.join("status.events.jsonl")
     }
 
-    /// One line for each row that a process has said to be captured.
+    /// One line for each row that a process has acknowledged.
     pub fn acks(&self) -> PathBuf {
         self.root.join("acks")
     }
@@ -68,7 +68,7 @@ impl Stage {
         Outbox::open(&egress_permit(self.facts(scope))).expect("an outbox")
     }
 
-    /// Captures events and bodies as a command does: prepare, append to the log, confirm, say so.
+    /// Captures events and bodies as a command does: prepare, append to the log, confirm, acknowledge.
     pub fn capture(&self, scope: &Scope, ids: &[String], bodies: &[String]) -> Captured {
         self.try_capture(scope, ids, bodies).expect("captured")
     }

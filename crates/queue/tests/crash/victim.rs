@@ -1,5 +1,5 @@
 //! Processes that are started to do one thing, and perhaps to die of it: this very test binary, asked for
-//! one test that nobody else runs.
+//! one test that no other caller runs.
 
 use crate::stage::Stage;
 use contract::Scope;
@@ -101,6 +101,6 @@ fn performs_what_it_was_started_for() {
     let part = |at: usize| told["scope"][at].as_str().expect("text");
     let scope = Scope::new(part(0), part(1), part(2));
     let stage = Stage::at(std::path::Path::new(told["root"].as_str().expect("a path")));
-    std::io::stdin().lock().read_line(&mut String::new()).expect("told to begin");
+    std::io::stdin().lock().read_line(&mut String::new()).expect("the signal to begin");
     Act::from_json(&told["act"]).perform(&stage, &scope);
 }

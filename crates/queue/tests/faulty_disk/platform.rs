@@ -1,5 +1,5 @@
 //! The disk that fails: SQLite's own file layer, with three of its functions replaced by ones that may
-//! give an error first. The only unsafe code of the tests; what it relies on is said at each block.
+//! give an error first. The only unsafe code of the tests; each block names what it relies on.
 #![allow(unsafe_code)]
 
 use rusqlite::ffi;
@@ -25,7 +25,7 @@ pub enum Fault {
 #[derive(Clone, Copy)]
 struct Plan {
     fault: Fault,
-    /// Operations of that kind that still go well.
+    /// Operations of that kind that still succeed.
     left: u32,
     /// Whether it keeps failing.
     lasting: bool,

@@ -181,7 +181,7 @@ fn a_scoped_queue_of_the_reference_is_read_bound_and_held() {
     let before = observe_counts(&path, &nobody_asked).expect("counts");
     assert!(before.events > 0);
     let held: u64 = before.held.iter().map(|held| held.events).sum();
-    assert_eq!(held, before.events, "nobody opted in: {:?}", before.held);
+    assert_eq!(held, before.events, "no opt-in: {:?}", before.held);
     drop(home.cure(&scope()));
     let after = observe_counts(&path, &nobody_asked).expect("counts");
     assert_eq!((after.events, &after.held), (before.events, &before.held));

@@ -173,7 +173,7 @@ fn row_with_lost_binding_is_held_until_opt_in() {
     let lost = held(&nobody_asked);
     assert!((1..200).contains(&lost), "the rows of one page, not {lost}");
     home.cure(&scope());
-    assert_eq!((held(&nobody_asked), held(&everybody_in)), (lost, 0), "bound anew, by what they say");
+    assert_eq!((held(&nobody_asked), held(&everybody_in)), (lost, 0), "bound again, by their content");
     let conn = home.sql(&path);
     let tallied: i64 = conn
         .query_row("SELECT SUM(waiting) FROM tallies WHERE kind = 0", [], |row| row.get(0))
@@ -215,7 +215,7 @@ fn legacy_file_keeps_shape_claims_and_non_utf8_text() {
          INSERT INTO queue(event_id, event_type, data, timestamp)
             VALUES ('01A', 'T', '{}', 7), (NULL, 'T', CAST(x'ff00' AS TEXT), 7), ('01C', x'00', NULL, 'noon');
          CREATE TABLE claims (\"table\" TEXT, key TEXT, scope TEXT, PRIMARY KEY (\"table\", key)) WITHOUT ROWID;
-         INSERT INTO claims VALUES ('queue', '01A', 'somebody');
+         INSERT INTO claims VALUES ('queue', '01A', 'another scope');
          CREATE TRIGGER theirs AFTER INSERT ON queue BEGIN DELETE FROM queue; END;
          CREATE VIEW seen AS SELECT * FROM queue",
     )

@@ -111,7 +111,7 @@ fn foreign_tables_keep_their_rows_and_not_ours() {
              INSERT INTO notes VALUES ('01A'), ('01B')"
         );
         legacy.execute_batch(&notes).expect("notes");
-        // Their tables stand in a scoped queue DB, too.
+        // A scoped queue DB has their tables, too.
         capture(&home, &scope(), [event("01Z")]);
         let scoped = home.sql(&home.scoped(&scope()));
         scoped.execute_batch(&notes.replace("'01A'), ('01B'", "'01Z'")).expect("notes");
@@ -366,7 +366,7 @@ fn a_pin_is_trusted_until_the_file_changes() {
     legacy_event(&legacy, "01C", None, PROJECT);
     let seen = observe_legacy(&home.legacy(), Some(&scope()), Some(&pin)).expect("scanned");
     assert_eq!(seen.in_scope, rows(1, 0, 0));
-    home.cure(&scope()).write_pin().expect("pinned anew");
+    home.cure(&scope()).write_pin().expect("pinned again");
     let pin = observe_active(&home.scoped(&scope())).expect("active").legacy_pin.expect("a pin");
     assert_eq!(
         observe_legacy(&home.legacy(), Some(&scope()), Some(&pin)).expect("pinned").in_scope,

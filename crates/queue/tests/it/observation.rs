@@ -221,7 +221,7 @@ fn a_live_writer_is_waited_for_and_then_named() {
     let home = Home::new();
     capture(&home, &scope(), [event("01A")]);
     let conn = home.sql(&home.scoped(&scope()));
-    // A writer that has not come to its commit does not keep readers out.
+    // A writer before its commit does not keep readers out.
     conn.execute_batch("BEGIN IMMEDIATE; DELETE FROM queue").expect("begun");
     assert_eq!(observe_counts(&home.scoped(&scope()), &nobody_asked).expect("counts").events, 1);
     conn.execute_batch("ROLLBACK; BEGIN EXCLUSIVE").expect("locked");

@@ -176,7 +176,7 @@ fn captured_rows_send_by_default_and_foreign_rows_wait() {
     assert_eq!((held(nobody_asked)[0].events, held(nobody_asked)[0].reason), (1, HoldReason::NeverOptedIn));
     assert_eq!((held(everybody_out)[0].events, held(everybody_out)[0].reason), (2, HoldReason::OptedOut));
     let preview = observe_outgoing(&path, &nobody_asked, 10, true).expect("a preview");
-    // Without the documents their sizes are told, and they are not read.
+    // Without the documents their sizes are listed, and they are not read.
     let sizes = observe_outgoing(&path, &nobody_asked, 10, false).expect("a preview");
     assert_eq!(preview.len(), sizes.len());
     for (full, bare) in preview.iter().zip(&sizes) {

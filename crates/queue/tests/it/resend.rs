@@ -259,7 +259,10 @@ fn warning_ends_when_the_older_receipts_are_held() {
     assert_eq!(asked[0].event.as_deref(), Some("01A001"));
     assert!(outbox.record_answers(&asked, &[(None, None)]).expect("recorded").is_some(), "no answer");
     let unknown = [(Some(ReceiptState::Unknown), None)];
-    assert!(outbox.record_answers(&asked, &unknown).expect("recorded").is_some(), "a word of the future");
+    assert!(
+        outbox.record_answers(&asked, &unknown).expect("recorded").is_some(),
+        "a value of a later release"
+    );
     drop(outbox);
 
     // One of the two is sent again: the older one is asked about, which the server lacks as well.

@@ -105,7 +105,7 @@ pub(crate) fn message(status: StatusCode, title: &str, text: &str) -> Response {
     web::answer(status, title, &format!("<h1>{}</h1>\n<p>{}</p>", web::escape(title), web::escape(text)))
 }
 
-/// Whether a form comes from a page of this server that this browser loaded.
+/// Whether a form was sent by a page of this server that this browser loaded.
 pub(crate) fn is_own_form(app: &App, headers: &HeaderMap, form: &FormFields) -> bool {
     let bound = match (cookie(headers), form.get(FORM_KEY)) {
         (Some(cookie), Some(key)) => same(&form_key(&cookie), key),

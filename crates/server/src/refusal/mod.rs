@@ -125,8 +125,7 @@ impl HttpRefusal {
 
     /// 426.
     pub(crate) fn contract_skew() -> Self {
-        let text =
-            "this server speaks another version of the event contract; update the client or the server";
+        let text = "this server uses another version of the event contract; update the client or the server";
         Self::new(StatusCode::UPGRADE_REQUIRED, text, code::CONTRACT_SKEW)
     }
 

@@ -33,7 +33,7 @@ pub struct CopiedTable {
 /// Rows read back at once; a row has a megabyte at most.
 const ROWS_AT_ONCE: usize = 64;
 
-/// The tables without foreign keys to tables that come later, with columns, types and key.
+/// The tables without foreign keys to later tables, with columns, types and key.
 const TABLES: &str = "SELECT c.relname,
         array_agg(a.attname ORDER BY a.attnum),
         array_agg(a.atttypid ORDER BY a.attnum),

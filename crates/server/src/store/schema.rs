@@ -154,7 +154,7 @@ CREATE TABLE guesses (
 CREATE INDEX guesses_by_age ON guesses(last_at);
 ";
 
-// Orders the teams of an account; memberships of earlier releases come first, in the order of their teams.
+// Orders the teams of an account; memberships of earlier releases are first, in the order of their teams.
 const JOINED_AT: &str = "
 ALTER TABLE memberships ADD COLUMN joined_at INTEGER NOT NULL DEFAULT 0;
 ";

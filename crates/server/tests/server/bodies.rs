@@ -1,4 +1,4 @@
-//! Bodies: stored once, after their index event, and only if they are what they say.
+//! Bodies: stored once, after their index event, and only if they match their digest.
 
 use super::world::{PROJECT, TEAM, World, body_of, event, indexed, statuses};
 use contract::wire::body::{self, MAX_CONTENT_BYTES};

@@ -161,7 +161,7 @@ fn body_over_the_limit_and_unknown_encoding_have_their_answers() {
     let token = world.token();
     let enormous = body_of("spec.md", &"x".repeat(5 * 1024 * 1024));
     assert_eq!(push(&world, &token, &enormous).status, 400);
-    assert_eq!(push(&world, &token, &body_of("spec.md", "x")).status, 404, "its index event comes first");
+    assert_eq!(push(&world, &token, &body_of("spec.md", "x")).status, 404, "its index event has to be first");
     let encoded = [PROTOCOL, ("Content-Encoding", "br")];
     assert_eq!(world.post(&token, endpoint::EVENTS_BATCH, &encoded, b"x").status, 412);
     let probe = world.post(&token, endpoint::EVENTS_BATCH, &[PROTOCOL], br#"{"events": []}"#);

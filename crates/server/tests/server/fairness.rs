@@ -195,7 +195,7 @@ fn unread_answers_use_the_share_of_their_account_only() {
     drop(held);
     assert!(until(|| (world.get(&slow, &path).status == 200).then_some(())).is_some());
 
-    // Who reads nothing is let go, and its place is free again.
+    // A client that reads nothing is disconnected, and its place is free again.
     world.stop();
     world.change_limits(|limits| limits.progress_grace = Duration::from_millis(300));
     world.start();

@@ -23,7 +23,7 @@ fn event_is_stored_once_for_any_repeat_or_spelling() {
     assert_eq!(
         answer.json()["results"][0]["event_id"],
         other_spelling["event_id"],
-        "the id comes back as sent"
+        "the id is echoed as sent"
     );
     assert_eq!(answer.json()["results"][0]["content_differs"], true);
     assert_eq!(world.held_events(&token).len(), 2);

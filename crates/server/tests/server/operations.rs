@@ -171,7 +171,7 @@ fn slow_silent_and_endless_heads_do_not_block_the_server() {
     };
     let world = World::with(limits, hasty());
     let token = world.token();
-    // As many silent clients as there are places; they must be let go for this answer to come.
+    // As many silent clients as there are places; they must be disconnected before this answer.
     let silent: Vec<TcpStream> = (0..4).map(|_| TcpStream::connect(world.address()).unwrap()).collect();
     assert_eq!(send(world.address(), "GET", "/healthz", &[], &[]).status, 200);
     drop(silent);

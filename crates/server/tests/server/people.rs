@@ -136,7 +136,7 @@ fn teams_keep_the_order_of_joining() {
     let me = world.get(&token, endpoint::ME).json();
     let teams: Vec<&str> = me["teams"].as_array().unwrap().iter().filter_map(|t| t["id"].as_str()).collect();
     assert_eq!(teams, ["pt-c", "pt-b"]);
-    // A batch without a team goes where its events say, else to the first.
+    // A batch without a team is stored for the team of its events, else for the first.
     let sent = |n: u64, team: Value| {
         let mut event = event(n);
         event["team_slug"] = team;

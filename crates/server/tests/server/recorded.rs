@@ -21,7 +21,7 @@ fn recordings() -> Vec<PathBuf> {
     files
 }
 
-/// The recorded request with the test's token, and told to end the connection.
+/// The recorded request with the test's token, with the header that ends the connection.
 fn with_token(recorded: &[u8], token: &str) -> Vec<u8> {
     let end = recorded.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
     let head = String::from_utf8_lossy(&recorded[..end]).into_owned();

@@ -1,4 +1,4 @@
-//! One story of a team, told on each store.
+//! One story of a team, run on each store.
 
 use super::world::{EMAIL, PROJECT, TEAM, World, body_of, event, hasty, indexed, statuses};
 use contract::wire::endpoint;

@@ -57,7 +57,7 @@ enum LoginCheckName {
     AccessToken,
     /// A private teamspace.
     Teamspace,
-    /// Where requests may go.
+    /// The permitted destination of requests.
     Destination,
     /// No refresh is stuck.
     RefreshLock,
@@ -117,7 +117,7 @@ impl<'a> LoginDiagnostics<'a> {
                 check.read(if set { "set" } else { "not set" }, variable)
             },
         );
-        // Secrets are mounted as they are, so this is said and is no finding.
+        // Secrets are mounted with the modes they have, so this is a note and no finding.
         let environment = &self.context.environment;
         let token_file = environment
             .non_empty(names::SPEC_KITTY_TOKEN_FILE)
@@ -298,7 +298,7 @@ impl<'a> LoginDiagnostics<'a> {
                 judge_probe(LoginCheckName::Server, &probe, &self.login)
                     .read("contacted over the network", url)
             }
-            // Destination and login say why.
+            // The checks of destination and login have the reason.
             Err(error) => DiagnosticCheck::not_checked(
                 LoginCheckName::Server,
                 format!("not contacted: {}", chain(&error)),

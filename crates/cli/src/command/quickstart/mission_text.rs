@@ -11,7 +11,7 @@ People forget their tea. A small timer reminds them, and knows that green tea is
 | id | title | description |
 |---|---|---|
 | FR-001 | Start | Starting the timer with the name of a tea counts down the time of that tea |
-| FR-002 | Ring | When the time is over the timer rings until somebody answers |
+| FR-002 | Ring | When the time is over the timer rings until it is stopped |
 
 ## Non-functional requirements
 

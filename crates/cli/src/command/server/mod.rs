@@ -156,7 +156,7 @@ fn confirmed(context: &CommandContext, yes: bool, question: &str, preview: &impl
     Some(Report::exiting(ExitCode::Refused, preview).note("nothing was changed; add --yes to do it"))
 }
 
-/// An address and port; `localhost` is this machine, whatever a resolver says.
+/// An address and port; `localhost` is this machine, whatever a resolver answers.
 fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let address = match text.strip_prefix("localhost:") {
         Some(port) => port.parse().ok().map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port))),

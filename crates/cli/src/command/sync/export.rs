@@ -117,7 +117,7 @@ pub(crate) fn write(
     Ok(Report::exiting(exit, &done))
 }
 
-/// What the system said, without the name of the temporary file.
+/// The system's error, without the name of the temporary file.
 fn plain(error: io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }

@@ -1,4 +1,4 @@
-//! `sync routes`: where the rows of a project go, and who sees them there.
+//! `sync routes`: the destination of a project's rows, and who sees them there.
 
 use super::sharing::{Remote, ask, choose_project};
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};

@@ -133,7 +133,7 @@ enum StepOutcome {
     Done,
     /// Its remedy was run and failed.
     Failed,
-    /// The person said no.
+    /// The person declined.
     Declined,
     /// `--yes` would do it.
     NeedsYes,
@@ -148,7 +148,7 @@ struct SetupStep {
     #[serde(flatten)]
     finding: CheckFinding,
     outcome: StepOutcome,
-    /// What the remedy said.
+    /// Output of the remedy.
     said: Option<String>,
 }
 

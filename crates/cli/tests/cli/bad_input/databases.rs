@@ -20,7 +20,11 @@ fn a_queue_of_zero_bytes_is_an_empty_queue() {
     world.run(["agent", "mission", "create", "some-mission"]).exits(0);
     let json = world.run(["sync", "status", "--check", "--json"]).exits(0).json();
     assert!(json["active_queue"]["event_count"].as_u64() > Some(0), "{json:#}");
-    assert_eq!(std::fs::metadata(world.root().join("queue.db")).unwrap().len(), 0, "nobody wrote there");
+    assert_eq!(
+        std::fs::metadata(world.root().join("queue.db")).unwrap().len(),
+        0,
+        "nothing was written there"
+    );
 }
 
 #[test]

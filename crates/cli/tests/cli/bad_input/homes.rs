@@ -3,7 +3,7 @@
 use super::*;
 use crate::worlds::fresh;
 
-/// Something else stands where a directory of the home should be: nothing below it can be read, and no
+/// A file in the place of a directory of the home: nothing below it can be read, and no
 /// login could be stored there.
 #[rstest]
 #[case::root("")]

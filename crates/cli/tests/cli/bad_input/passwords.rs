@@ -3,7 +3,7 @@
 use super::*;
 use crate::worlds::fresh;
 
-/// Whatever a server is called by: who reads the screen of somebody else learns no password.
+/// In every form of a server URL: the screen shows no password.
 #[rstest]
 #[case::with_a_user("[sync]\nserver_url = \"https://dev:hunter2@example.invalid\"\n", "server_url")]
 #[case::on_a_line_that_does_not_parse(

@@ -21,7 +21,7 @@ use testkit::world::TEAM;
 use testkit::{Run, World};
 
 /// What differs between two runs or machines, and a text of the same width for it. Paths are replaced
-/// before, and version and ports, whose width may differ, stand at the end of their line.
+/// before, and version and ports, whose width may differ, are at the end of their line.
 const FILTERS: &[(&str, &str)] = &[
     // Daemons of other homes, which other tests run beside this one.
     (r"(?m)^foreign_daemon pid=\d+ .*\n(  .*\n)+", ""),

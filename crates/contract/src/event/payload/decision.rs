@@ -1,4 +1,4 @@
-//! Decision points. A point comes from an ADR or from a planning interview, and the two have
+//! Decision points. The origin of a point is an ADR or a planning interview, and the two have
 //! different tables; `origin_surface` tells them apart.
 
 use super::collaboration::PARTICIPANT;

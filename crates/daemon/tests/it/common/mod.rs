@@ -119,7 +119,7 @@ impl Bench {
                 let argv = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
                 let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
                 let is_daemon =
-                    argv.windows(7).any(|word| word == b"\0daemon") || contains(&argv, b"stand-in");
+                    argv.windows(7).any(|part| part == b"\0daemon") || contains(&argv, b"stand-in");
                 is_daemon && environ.split(|byte| *byte == 0).any(|pair| pair == home)
             })
             .collect()
@@ -178,8 +178,8 @@ impl Drop for Stranger {
     }
 }
 
-pub fn contains(bytes: &[u8], word: &[u8]) -> bool {
-    bytes.windows(word.len()).any(|window| window == word)
+pub fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|window| window == wanted)
 }
 
 fn processes() -> impl Iterator<Item = u32> {

@@ -22,7 +22,7 @@ use crate::remedies::ErrorCode;
 use crate::transaction::{Change, Done};
 use serde_json::{Map, Value, json};
 
-/// Where the questions of this command come from, in the facts it writes.
+/// The origin of this command's questions, in the facts it writes.
 const SURFACE: &str = "planning_interview";
 /// The key under which those facts name the decision.
 const KEY: &str = "decision_point_id";
@@ -228,7 +228,7 @@ fn plan_close(
     planned(closed, Some(change))
 }
 
-/// Whether the log has the event that closes a decision as the ledger says: a decision has one for each end,
+/// Whether the log has the event that closes a decision as in the ledger: a decision has one for each end,
 /// from any program.
 fn is_closed_in(log: &Log, decision: &Decision) -> bool {
     let end = decision.status.name();

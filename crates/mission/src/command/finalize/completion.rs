@@ -132,7 +132,7 @@ fn check_hands(empty_handed: &[String]) -> Result<()> {
     let Some(first) = empty_handed.first() else { return Ok(()) };
     Err(MissionError::invalid(
         ErrorCode::OwnershipContradictionCodeChangeEmptyOwnedFiles,
-        format!("{first} changes code, and its front matter says `owned_files: []`"),
+        format!("{first} changes code, and its front matter has `owned_files: []`"),
         &json!({ "ownership_contradiction_wp_ids": empty_handed }),
     ))
 }
@@ -215,7 +215,7 @@ fn late_criteria(wp: &WorkPackage, owner: &Ownership) -> Option<String> {
     })
 }
 
-/// Whether `words` stand in `text` as words of their own; `deploy` may go on as `deployment`.
+/// Whether `words` occur in `text` as words of their own; `deploy` may continue as `deployment`.
 fn has_words(text: &str, words: &str) -> bool {
     text.match_indices(words).any(|(at, _)| {
         let is_word = |c: char| c.is_alphanumeric() || c == '_';
@@ -225,7 +225,7 @@ fn has_words(text: &str, words: &str) -> bool {
     })
 }
 
-/// What a work package says it owns; what it does not say is inferred from its text.
+/// What a work package declares to own; what it does not declare is inferred from its text.
 fn owner_of(wp: &WorkPackage, mission_slug: &str) -> Result<(Ownership, Option<String>)> {
     let execution_mode = match wp.execution_mode.as_deref() {
         None => infer_kind(wp.text()),

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `packages` | reading and judging the work packages |
 //! | `completion` | what their front matter lacks |
-//! | [`outcome`] | what is said about it |
+//! | [`outcome`] | the report about it |
 
 mod completion;
 pub mod outcome;
@@ -140,7 +140,7 @@ fn has_begun(row: &LaneMove) -> bool {
     is_work(row.from) || is_work(row.to)
 }
 
-/// The lanes of the work packages that are not canceled. Those of begun work stay, whatever the rules say today.
+/// The lanes of the work packages that are not canceled. Those of begun work stay, whatever the rules are now.
 fn allocate(
     packages: &Packages,
     completion: &Completion,

@@ -131,9 +131,9 @@ pub struct Finalized {
     pub coordination_commit: Option<String>,
     /// What it holds, relative to the project.
     pub files_committed: Vec<String>,
-    /// Dependencies as the documents say.
+    /// Dependencies as in the documents.
     pub dependencies_parsed: Graph,
-    /// Requirements as the documents say.
+    /// Requirements as in the documents.
     pub requirement_refs_parsed: BTreeMap<String, Vec<String>>,
     /// First lane rows.
     pub bootstrap: Bootstrap,
@@ -178,7 +178,7 @@ impl LanesSummary {
     }
 }
 
-/// Why work packages share lanes; nothing is said where only planning is to be done.
+/// Why work packages share lanes; nothing where only planning is to be done.
 fn collapse_report(allocation: &Allocation) -> Option<CollapseReport> {
     let code = allocation.lanes.iter().any(|lane| lane.lane_id != PLANNING_LANE);
     code.then(|| allocation.collapse_report.clone().unwrap_or_default())

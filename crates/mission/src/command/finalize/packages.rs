@@ -18,13 +18,13 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// The work packages, and what the documents say about them.
+/// The work packages, and the content of the documents about them.
 #[derive(Debug)]
 pub(crate) struct Packages {
     /// Their files, by name.
     pub(crate) files: Vec<WorkPackage>,
-    /// What each depends on: as `wps.yaml` says; without it as its front matter says, and where that names
-    /// nothing, as `tasks.md` says. Empty without either of the two documents.
+    /// What each depends on: as in `wps.yaml`; without it as in its front matter, and where that names
+    /// nothing, as in `tasks.md`. Empty without either of the two documents.
     pub(crate) graph: Graph,
     /// Requirements each covers: front matter first, `tasks.md` otherwise.
     pub(crate) requirements: BTreeMap<String, Vec<String>>,
@@ -95,10 +95,8 @@ impl Packages {
         let cycles = graph::cycles(&active);
         let Some(cycle) = cycles.first() else { return Ok(()) };
         let origin = if self.by_manifest { wps::FILE } else { "the front matter, together with tasks.md," };
-        let problem = format!(
-            "work packages depend on each other in a circle: {} (as {origin} says)",
-            cycle.join(" -> ")
-        );
+        let problem =
+            format!("work packages depend on each other in a circle: {} (from {origin})", cycle.join(" -> "));
         Err(MissionError::invalid(ErrorCode::DependencyCycle, problem, &json!({ "cycles": cycles })))
     }
 }
@@ -171,7 +169,7 @@ fn resolve(files: &[WorkPackage], said: &Graph, warnings: &mut Vec<String>) -> G
         if wp.dependencies.is_empty() {
             if written && !text.is_empty() {
                 warnings.push(format!(
-                    "{}: its front matter says `dependencies: []`, tasks.md names {}, and that counts",
+                    "{}: its front matter has `dependencies: []`, tasks.md names {}, and that counts",
                     wp.id,
                     text.join(", ")
                 ));
@@ -211,7 +209,7 @@ fn unread_dependencies(path: &Path, text: &str, files: &[WorkPackage]) -> Vec<St
 fn uncounted(spec_file: &Path, known: &SpecRequirements, files: &[WorkPackage]) -> Vec<String> {
     let bare = known.bare.iter().map(|(line, id)| {
         format!(
-            "{} line {line}: {id} stands in a sentence and does not count: begin a table row, a heading or a list item with it to declare it",
+            "{} line {line}: {id} is in a sentence and does not count: begin a table row, a heading or a list item with it to declare it",
             text::path(spec_file)
         )
     });
@@ -240,7 +238,8 @@ fn read_files(mission: &MissionDirectory) -> Result<Vec<WorkPackage>> {
         let Some(wp) = read_work_package(&path)? else { continue };
         wp.check_lane()?;
         if let Some(other) = files.iter().find(|other| other.id == wp.id) {
-            let problem = format!("says it is {}, and so does {}", wp.id, text::path(&other.path));
+            let problem =
+                format!("is named {} in its front matter, and so is {}", wp.id, text::path(&other.path));
             return Err(MissionError::malformed(&path, problem));
         }
         files.push(wp);
@@ -268,13 +267,13 @@ fn check_coverage(graph: &Graph, files: &[WorkPackage]) -> Result<()> {
     ))
 }
 
-/// Dependencies, said by `origin`, lead to work packages that exist.
+/// Dependencies, declared in `origin`, lead to work packages that exist.
 fn check_references(graph: &Graph, origin: &str) -> Result<()> {
     for wp_id in graph.keys() {
         let errors = graph::problems(graph, wp_id);
         if !errors.is_empty() {
             let problem =
-                format!("the dependencies of {wp_id} are wrong: {} (as {origin} says)", errors.join("; "));
+                format!("the dependencies of {wp_id} are wrong: {} (from {origin})", errors.join("; "));
             return Err(MissionError::invalid(
                 ErrorCode::InvalidDependencies,
                 problem,
@@ -327,7 +326,7 @@ fn check_requirements(
     ))
 }
 
-/// Front matter and `wps.yaml` say the same where both say something.
+/// Front matter and `wps.yaml` agree where both have a value.
 fn check_agreement(graph: &Graph, files: &[WorkPackage]) -> Result<()> {
     let set = |ids: &[String]| -> BTreeSet<String> { ids.iter().cloned().collect() };
     let conflicts: Vec<String> = files
@@ -337,7 +336,7 @@ fn check_agreement(graph: &Graph, files: &[WorkPackage]) -> Result<()> {
             let differs = !wp.dependencies.is_empty() && set(parsed) != set(&wp.dependencies);
             differs.then(|| {
                 format!(
-                    "{}: its front matter says {}, wps.yaml says {}",
+                    "{}: its front matter has {}, wps.yaml has {}",
                     wp.id,
                     wp.dependencies.join(", "),
                     parsed.join(", ")

@@ -31,7 +31,7 @@ pub(super) fn row(request: &Request, situation: &Situation, clock: &Clock) -> Op
     })
 }
 
-/// The same, without what the log says already.
+/// The same, without what is in the log already.
 fn news(request: &Request, situation: &Situation, clock: &Clock) -> Option<Annotation> {
     let mut row = row(request, situation, clock)?;
     row.delta.retain(|key, value| key == "note" || situation.snapshot.slot(&row.wp_id, key) != Some(value));

@@ -36,7 +36,7 @@ use std::path::{Path, PathBuf};
 /// Everything that will be written, validated.
 pub type Plan = Planned<Request, Moved>;
 
-/// What the mission says about the work package.
+/// The mission's state of the work package.
 struct Situation {
     mission: MissionDirectory,
     wp: WorkPackage,

@@ -1,4 +1,4 @@
-//! What stands in the way of a move.
+//! Readiness: the reasons against a move.
 
 use super::{Request, Situation};
 use crate::activity::{newest_cycle, read_verdict};
@@ -43,7 +43,7 @@ pub(super) fn actor(
     }
 }
 
-/// Refuses what stands in the way of the lane; returns what is odd about the work package.
+/// Refuses a move to a lane that the work package is not ready for; returns warnings about it.
 pub(super) fn check_ready(
     project: &Project,
     request: &Request,

@@ -39,7 +39,7 @@ pub struct Request {
     pub force: bool,
     /// `--skip-review-artifact-check`, with a note.
     pub skip_review_artifact_check: bool,
-    /// `--auto-commit` or `--no-auto-commit`; what the project's config says without either.
+    /// `--auto-commit` or `--no-auto-commit`; without either the project's config decides.
     pub commit: Option<bool>,
 }
 
@@ -120,7 +120,7 @@ impl Request {
             return wrong("--review-feedback-file", "is only for a rejection: use it with --to planned");
         }
         if self.skip_review_artifact_check && self.note().is_none() {
-            return wrong("--skip-review-artifact-check", "needs a --note that says why");
+            return wrong("--skip-review-artifact-check", "needs a --note with the reason");
         }
         Ok(())
     }

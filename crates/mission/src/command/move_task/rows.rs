@@ -21,7 +21,7 @@ pub(super) fn rejection(request: &Request, situation: &Situation) -> Result<Opti
     if feedback.trim().is_empty() {
         return Err(MissionError::Argument {
             name: "--review-feedback-file",
-            problem: format!("{} does not exist or says nothing", contract::text::path(path)),
+            problem: format!("{} does not exist or is empty", contract::text::path(path)),
         });
     }
     if situation.to != Lane::Planned {
@@ -35,7 +35,7 @@ pub(super) fn rejection(request: &Request, situation: &Situation) -> Result<Opti
     Ok(Some((ReviewCycle { number, path }, text)))
 }
 
-/// The lanes to go through, the last one included.
+/// The lanes to pass, the last one included.
 fn way(from: Lane, to: Lane, forced: bool) -> Vec<Lane> {
     let start = if from == Lane::Blocked { Some(1) } else { from.progress() };
     match (start, to.progress()) {
@@ -103,7 +103,7 @@ pub(super) fn rows(
     Ok(rows)
 }
 
-/// A refusal in the words of this command, which goes by the lanes between and makes its own reason.
+/// A refusal in the words of this command, which moves through the lanes between and makes its own reason.
 fn refused(refusal: Refusal, wp_id: &str) -> MissionError {
     match refusal {
         Refusal::Pair { .. } => MissionError::invalid(
@@ -115,7 +115,7 @@ fn refused(refusal: Refusal, wp_id: &str) -> MissionError {
     }
 }
 
-/// What the review of a move out of `in_review` concluded: an approval, or what the lane it leads to says.
+/// What the review of a move out of `in_review` concluded: an approval, or the conclusion that its target lane implies.
 fn review_result(approval: &Review, from: Lane, to: Lane, pointer: Option<&str>) -> Option<Review> {
     if from != Lane::InReview {
         return None;
@@ -129,7 +129,7 @@ fn review_result(approval: &Review, from: Lane, to: Lane, pointer: Option<&str>)
     Some(Review { verdict: verdict.to_owned(), reference, reviewer: approval.reviewer.clone() })
 }
 
-/// Why. In a current mission the note alone is the reason of a move that goes on.
+/// Why. In a current mission the note alone is the reason of a forward move.
 fn reason(request: &Request, situation: &Situation, rewind: bool, pointer: Option<&str>) -> String {
     let Situation { from, to, snapshot, .. } = situation;
     if let (Dialect::Current, false, None, Some(note)) =

@@ -269,7 +269,7 @@ fn write_pin(
     store.write("leave the pin in", |tx| Ok(set_meta(tx, crate::observe::PIN, &pin.render())?))
 }
 
-/// Whether the file has changed since [`data_version`] said `version`.
+/// Whether the file has changed since [`data_version`] was `version`.
 fn changed_since(tx: &rusqlite::Connection, version: i64) -> rusqlite::Result<bool> {
     Ok(data_version(tx)? != version)
 }

@@ -360,7 +360,7 @@ impl Connect for Connector {
     }
 }
 
-/// The codes of the warnings of a commit that was told not to wait for its standby any longer.
+/// The codes of the warnings of a commit that was ended while it waited for its standby.
 fn is_replication_warning(code: &SqlState) -> bool {
     [SqlState::QUERY_CANCELED, SqlState::ADMIN_SHUTDOWN].contains(code)
 }

@@ -1,4 +1,4 @@
-//! `agent evidence capture`: runs the checks of a mission and keeps what they say.
+//! `agent evidence capture`: runs the checks of a mission and keeps their output.
 
 use super::EvidenceArgs;
 use crate::build;

@@ -71,7 +71,7 @@ mod tests {
     fn long_title_wraps_below_itself() {
         let task = Task {
             work_package_id: "WP01".into(),
-            title: "Count down from the minutes that somebody gave, ".repeat(3),
+            title: "Count down from the minutes that were given, ".repeat(3),
             lane: Lane::Planned.into(),
             path: "x".into(),
         };

@@ -1,7 +1,7 @@
 //! `doctor repair`: what cannot be read is given back to its owner, or moved aside with a timestamp.
 //!
 //! A queue DB that is damaged is replaced by a new one with every row that can still be read. Damage
-//! shows only where SQLite looks, so both queue DBs are read through, whatever the faults say. Deletes
+//! shows only where SQLite looks, so both queue DBs are read through, whatever faults were observed. Deletes
 //! nothing, and never touches config.toml, which holds every opt-out.
 
 mod mission;
@@ -74,7 +74,7 @@ impl Verb for RepairArgs {
     }
 }
 
-/// The state files that cannot be used and that a new file can stand in for.
+/// The state files that cannot be used and that a new file can replace.
 fn unusable(home: &Home) -> Vec<StateFile> {
     let files = home.state_files().into_iter().filter(|file| file.kind != StateKind::Decisions);
     files.filter(|file| observe_state_file(file).is_some()).collect()
@@ -151,7 +151,7 @@ fn belongs_to_another_account(observation: &Observation, path: &Path) -> bool {
     owner.is_some() && ours.is_some() && owner != ours
 }
 
-/// First the modes, if they are what keeps us out; then aside: what stands where a directory should be,
+/// First the modes, if they are what keeps us out; then aside: what is in the place of a directory,
 /// else the file itself.
 fn repair_fault(boundary: &Boundary<'_>, home: &Home, fault: &Fault) -> Result<Vec<RepairAction>, CliError> {
     let path = subject(home, fault);
@@ -164,7 +164,7 @@ fn repair_fault(boundary: &Boundary<'_>, home: &Home, fault: &Fault) -> Result<V
         None => (path, queue_file(fault.code)),
     };
     let salvaged = match which {
-        // The rows of another scope must not come along.
+        // The rows of another scope must not be included.
         Some(QueueFile::Active) if belongs_to_another_account(&boundary.observe()?, &path) => None,
         Some(which) if path.is_file() => queue::salvage(&path, which)?,
         _ => None,
@@ -199,7 +199,7 @@ fn keep_private(root: &Path, moved: &Path) {
     }
 }
 
-/// What is no directory and stands where the way from `root` to `path` needs one. Above `root` nothing is
+/// What is no directory although the path from `root` to `path` needs one there. Above `root` nothing is
 /// ours to move.
 fn obstacle(root: &Path, path: &Path) -> Option<PathBuf> {
     let way = path.ancestors().skip(1).take_while(|above| above.starts_with(root));
@@ -352,7 +352,7 @@ fn saved(salvaged: &Salvaged) -> String {
     format!("{events} and {}", of(salvaged.bodies, salvaged.bodies_held, "body", "bodies"))
 }
 
-/// The name that a file had before it was moved aside to `target`: a journal and a birth record go along
+/// The name that a file had before it was moved aside to `target`: a journal and a birth record follow
 /// with their queue DB.
 fn moved_from(target: &str) -> Option<String> {
     let (name, rest) = target.rsplit_once(".aside-")?;

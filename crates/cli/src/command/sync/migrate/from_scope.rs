@@ -80,7 +80,7 @@ const COPYING: Wording = Wording { done: "copied", planned: "would copy", nothin
 struct Adoption {
     result: &'static str,
     from_scope: String,
-    /// Whose queue it is; null for one of an earlier release, which does not say.
+    /// Whose queue it is; null for one of an earlier release, which does not store it.
     owner: Option<String>,
     /// What is not copied.
     left: LeftBehind,

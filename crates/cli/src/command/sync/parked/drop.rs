@@ -50,5 +50,5 @@ impl Render for Dropped {
 }
 
 fn not_blank(text: &str) -> Result<String, &'static str> {
-    if contract::scope::trim(text).is_empty() { Err("say why") } else { Ok(text.to_owned()) }
+    if contract::scope::trim(text).is_empty() { Err("give a reason") } else { Ok(text.to_owned()) }
 }
