@@ -12,7 +12,7 @@ const MAX_HEAD: usize = 64 << 10;
 
 /// One request as it arrived.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct ScriptedRequest {
     /// The method.
     pub method: String,
     /// The path, query included.
@@ -48,12 +48,12 @@ impl Reply {
     }
 }
 
-type Script = dyn Fn(&Asked) -> Reply + Send + Sync;
+type Script = dyn Fn(&ScriptedRequest) -> Reply + Send + Sync;
 
 /// The server. Ends when dropped.
 pub struct ScriptedServer {
     address: SocketAddr,
-    log: Arc<Mutex<Vec<Asked>>>,
+    log: Arc<Mutex<Vec<ScriptedRequest>>>,
     ended: Arc<AtomicBool>,
     acceptor: Option<JoinHandle<()>>,
 }
@@ -64,7 +64,7 @@ impl ScriptedServer {
     /// # Panics
     /// When there is no loopback port: a test cannot continue.
     #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
-    pub fn start(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+    pub fn start(script: impl Fn(&ScriptedRequest) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
         let address = listener.local_addr().expect("its address");
         let log = Arc::new(Mutex::new(Vec::new()));
@@ -95,7 +95,7 @@ impl ScriptedServer {
     /// # Panics
     /// Never: no script holds the log.
     #[allow(clippy::expect_used, reason = "a poisoned log means that the test has failed already")]
-    pub fn asked(&self) -> Vec<Asked> {
+    pub fn asked(&self) -> Vec<ScriptedRequest> {
         self.log.lock().expect("the log").clone()
     }
 }
@@ -118,7 +118,7 @@ impl Drop for ScriptedServer {
 }
 
 /// One request for each connection: the answer carries `Connection: close`.
-fn serve(mut stream: TcpStream, log: &Mutex<Vec<Asked>>, script: &Script) {
+fn serve(mut stream: TcpStream, log: &Mutex<Vec<ScriptedRequest>>, script: &Script) {
     let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
     let Some(asked) = read_request(&mut stream) else { return };
     if let Ok(mut log) = log.lock() {
@@ -137,7 +137,7 @@ fn serve(mut stream: TcpStream, log: &Mutex<Vec<Asked>>, script: &Script) {
     let _ = stream.write_all(&[head.as_bytes(), &reply.body].concat());
 }
 
-fn read_request(stream: &mut TcpStream) -> Option<Asked> {
+fn read_request(stream: &mut TcpStream) -> Option<ScriptedRequest> {
     let mut bytes = Vec::new();
     let mut chunk = [0u8; 65536];
     let head_end = loop {
@@ -160,5 +160,5 @@ fn read_request(stream: &mut TcpStream) -> Option<Asked> {
         let read = stream.read(&mut chunk).ok().filter(|read| *read > 0)?;
         body.extend_from_slice(&chunk[..read]);
     }
-    Some(Asked { method, path, body })
+    Some(ScriptedRequest { method, path, body })
 }

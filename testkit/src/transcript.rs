@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_read_command_by_command() {
+    fn page_is_read_command_by_command() {
         let page = "text\n```console\n$ cat <<E\n> a\n>\n> E\na\n\n$ false\n[exit 1]\n```\n$ not this\n";
         let read = steps(page);
         assert_eq!(read[0].command, "cat <<E\na\n\nE");

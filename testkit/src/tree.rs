@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_a_chmod_and_a_new_file_all_show() {
+    fn write_a_chmod_and_a_new_file_all_show() {
         let directory = tempfile::tempdir().expect("a directory");
         let file = directory.path().join("a");
         std::fs::write(&file, "1").expect("a file");

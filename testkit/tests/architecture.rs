@@ -116,14 +116,45 @@ fn crates_depend_only_on_what_lies_before_them() {
 }
 
 #[test]
-fn every_crate_is_in_the_table() {
-    let listed: BTreeSet<_> = ALLOWED.iter().map(|(name, _)| (*name).to_owned()).collect();
+fn every_crate_is_in_the_table_and_on_the_map() {
+    let listed: Vec<_> = ALLOWED.iter().map(|(name, _)| (*name).to_owned()).collect();
     let found: BTreeSet<_> = std::fs::read_dir(root().join("crates"))
         .expect("crates")
         .flatten()
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
-    assert_eq!(listed, found);
+    assert_eq!(listed.iter().cloned().collect::<BTreeSet<_>>(), found);
+    // The map of the page has the crates in the order of the data.
+    let page = std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("the page");
+    let rows = page.lines().skip_while(|line| *line != "| crate | owns | may know |").skip(2);
+    let map: Vec<_> =
+        rows.map_while(|line| line.strip_prefix("| `")?.split('`').next()).map(str::to_owned).collect();
+    assert_eq!(map, listed, "the map of ARCHITECTURE.md");
+}
+
+/// A type name has one meaning in the workspace. The modules of `system::platform` define the same types, one
+/// for each operating system.
+#[test]
+fn type_name_is_defined_once() {
+    let mut places: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for (name, _) in ALLOWED {
+        for (path, text) in sources(name) {
+            if path.components().any(|part| part.as_os_str() == "platform") {
+                continue;
+            }
+            for line in code(&text) {
+                let mut tokens = line.split_whitespace().skip_while(|token| token.starts_with("pub"));
+                if !matches!(tokens.next(), Some("struct" | "enum" | "trait" | "union")) {
+                    continue;
+                }
+                let defined = tokens.next().unwrap_or_default();
+                let end = defined.find(|c: char| !c.is_alphanumeric()).unwrap_or(defined.len());
+                places.entry(defined[..end].to_owned()).or_default().push(path.clone());
+            }
+        }
+    }
+    let twice: Vec<_> = places.iter().filter(|(name, paths)| !name.is_empty() && paths.len() > 1).collect();
+    assert!(twice.is_empty(), "{twice:#?}");
 }
 
 #[test]
@@ -135,14 +166,14 @@ fn only_the_server_is_async() {
 }
 
 #[test]
-fn the_gate_and_the_contract_do_no_io() {
+fn gate_and_the_contract_do_no_io() {
     let forbidden =
         ["std::fs", "std::env", "std::net", "std::process::", "SystemTime", "Instant::now", "fs_err"];
     for name in ["contract", "gate"] {
         for (path, text) in sources(name) {
             for line in code(&text) {
-                for word in forbidden {
-                    assert!(!line.contains(word), "{}: {line}", path.display());
+                for name in forbidden {
+                    assert!(!line.contains(name), "{}: {line}", path.display());
                 }
             }
         }
@@ -183,8 +214,8 @@ fn only_the_cli_prints_and_only_in_its_renderer() {
             for line in
                 code(&text).filter(|line| !line.contains(".as_fd()") && !line.contains(".as_handle()"))
             {
-                for word in printing {
-                    assert!(!line.contains(word), "{}: {line}", path.display());
+                for name in printing {
+                    assert!(!line.contains(name), "{}: {line}", path.display());
                 }
             }
         }

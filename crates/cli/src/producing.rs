@@ -4,7 +4,7 @@
 use crate::build;
 use crate::context::CommandContext;
 use crate::error::CliError;
-use crate::front::Ended;
+use crate::front::ChildEnd;
 use crate::housekeeping::{keep_house, settle_leftovers};
 use crate::mission_document::MissionDocument;
 use crate::render;
@@ -162,7 +162,10 @@ impl<'a> Producing<'a> {
     /// Runs another program in the place of a command, and captures the rows that it is proven to have written. Its end
     /// is the end of the command, whatever becomes of the capture; a record that is left is settled by the next
     /// producing command here.
-    pub(crate) fn around(self, run: impl FnOnce() -> Result<Ended, CliError>) -> Result<Ended, CliError> {
+    pub(crate) fn around(
+        self,
+        run: impl FnOnce() -> Result<ChildEnd, CliError>,
+    ) -> Result<ChildEnd, CliError> {
         let Some(hosted) = &self.hosted else { return run() };
         let outgoing = hosted.outgoing(self.context)?;
         for note in keep_house(self.context, &hosted.observation) {

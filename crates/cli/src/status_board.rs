@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_board_has_a_column_for_each_lane_that_holds_something_and_fits() {
+    fn board_has_a_column_for_each_lane_that_holds_something_and_fits() {
         let boards = Boards { missions: vec![board()], unreadable: Vec::new() };
         for width in [40, 60, 80, 120] {
             let text = render(&boards, true, width);
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_too_narrow_for_columns_gets_sections() {
+    fn terminal_too_narrow_for_columns_gets_sections() {
         let boards = Boards { missions: vec![board()], unreadable: Vec::new() };
         let text = render(&boards, true, 20);
         assert!(text.contains("planned (2)\n  WP02 A title"), "{text}");

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_command_is_chosen_only_where_it_helps() {
+    fn login_command_is_chosen_only_where_it_helps() {
         for absence in ALL.map(Some).into_iter().chain([None]) {
             for server_known in [true, false] {
                 let state = LoginState { absence, token_variable: None, server_known };

@@ -1,9 +1,10 @@
 //! Exit codes and refusal codes: one table, printed by `--help` and the docs.
 
 use std::fmt;
+use strum::VariantArray as _;
 
 /// Exit code of a command. Stable: scripts depend on the numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::VariantArray)]
 pub enum ExitCode {
     /// Done; also: nothing to do, the switch is off, `result: blocked`.
     Ok,
@@ -19,7 +20,7 @@ pub enum ExitCode {
 
 impl ExitCode {
     /// Every code, in the order of the table.
-    pub const ALL: [Self; 5] = [Self::Ok, Self::Failed, Self::Refused, Self::Busy, Self::Interrupted];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The process exit status.
     pub const fn code(self) -> u8 {

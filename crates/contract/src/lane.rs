@@ -7,8 +7,22 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// State of a work package.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::IntoStaticStr,
+    strum::EnumString,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Lane {
     /// Not started.
     Planned,
@@ -49,20 +63,8 @@ impl Lane {
     ];
 
     /// The name in files and events.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Planned => "planned",
-            Self::Claimed => "claimed",
-            Self::InProgress => "in_progress",
-            Self::ForReview => "for_review",
-            Self::InReview => "in_review",
-            Self::Approved => "approved",
-            Self::Done => "done",
-            Self::Blocked => "blocked",
-            Self::Canceled => "canceled",
-            Self::Genesis => "genesis",
-            Self::Uninitialized => "uninitialized",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// Whether boards, commands and events have it.
@@ -72,13 +74,12 @@ impl Lane {
 
     /// The lane of exactly this name in a log, which has two more than boards.
     pub fn recorded(name: &str) -> Option<Self> {
-        let more = [Self::Genesis, Self::Uninitialized];
-        Self::named(name).or_else(|| more.into_iter().find(|lane| lane.name() == name))
+        name.parse().ok()
     }
 
     /// The lane of exactly this name.
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|lane| lane.name() == name)
+        Self::recorded(name).filter(|lane| lane.is_on_board())
     }
 
     /// The lane of an event: the alias `doing`, which the published contract allows, is `in_progress`.

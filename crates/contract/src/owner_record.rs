@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
+use strum::VariantArray as _;
 
 /// The largest record that is read; usual size: one kilobyte.
 pub const MAX_BYTES: u64 = 64 * 1024;
@@ -263,8 +264,11 @@ pub fn unlink_advice(lock: &Path) -> String {
 }
 
 /// Why a daemon owner record is an orphan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, strum::VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum OrphanKind {
     /// The recorded process is gone.
     Dead,
@@ -278,16 +282,11 @@ pub enum OrphanKind {
 
 impl OrphanKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Dead, Self::OtherProgram, Self::ExecutableMissing, Self::CopiedHome];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// Its name in JSON and text.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Dead => "dead",
-            Self::OtherProgram => "other_program",
-            Self::ExecutableMissing => "executable_missing",
-            Self::CopiedHome => "copied_home",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// Its description in one clause.
@@ -384,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_without_a_principal_is_no_server() {
+    fn server_without_a_principal_is_no_server() {
         let logged_out = OwnerRecord { auth_principal: None, ..record() };
         assert_eq!((logged_out.server(), logged_out.team_or_user()), (None, None));
         let no_team = OwnerRecord { auth_team: Some(String::new()), ..record() };

@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_refusal_fits_one_screen() {
+    fn worst_refusal_fits_one_screen() {
         let text = worst().render();
         assert!(screen_lines(&text) <= 25, "{} lines:\n{text}", screen_lines(&text));
         assert!(text.lines().skip(1).all(|line| line.chars().count() <= 80), "{text}");
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_that_cannot_be_read_is_cured_by_its_own_remedy() {
+    fn login_that_cannot_be_read_is_cured_by_its_own_remedy() {
         let fault = |remedy: Remedy| Fault {
             code: FaultCode::SessionUnreadable,
             path: None,
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_a_remedy_only_where_it_would_work() {
+    fn login_is_a_remedy_only_where_it_would_work() {
         let absent = PreflightResult {
             mismatches: Vec::new(),
             orphan_records: Vec::new(),
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ok_result_renders_nothing() {
+    fn ok_result_renders_nothing() {
         let ok = PreflightResult { ok: true, ..worst() };
         assert_eq!(ok.render(), "");
     }

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_published_vectors_hold() {
+    fn published_vectors_hold() {
         let scope = Scope::new("https://example.invalid/", "dev@example.com", "team-PRIV-01");
         assert_eq!(scope.to_string(), "https://example.invalid|dev@example.com|team-priv-01");
         assert_eq!(scope.hash(), "19633c16212dbbbb422c79886a5a2247c41acae05d1b378d95bdda3dc25ece2a");
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_inside_a_part_keeps_the_parts_apart() {
+    fn pipe_inside_a_part_keeps_the_parts_apart() {
         let scope = Scope::new("https://s", "a", "b|c");
         assert_eq!((scope.principal(), scope.team()), ("a", "b|c"));
     }

@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_value_is_shown_escaped_and_without_secrets() {
+    fn invalid_value_is_shown_escaped_and_without_secrets() {
         for (value, expected) in [
             ("production", "X \"production\" has no scheme; write it as https://host"),
             (
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_not_shown_and_everything_else_is() {
+    fn password_is_not_shown_and_everything_else_is() {
         assert_eq!(shown("https://dev:hunter2@h.invalid:1/x@y"), "https://***@y");
         assert_eq!(shown("https://a:b|hunter2@h|dev@example.com|t"), "https://***@h|dev@example.com|t");
         assert_eq!(

@@ -61,7 +61,7 @@ fn refused(event: &Value) -> (RejectionCode, String) {
 }
 
 #[test]
-fn an_accepted_event_tells_what_a_store_needs() {
+fn accepted_event_tells_what_a_store_needs() {
     let valid = validate(&with(wp_created(), "event_id", "01k0000000000000000000000a".into())).unwrap();
     assert_eq!(valid.event_id, "01k0000000000000000000000a");
     assert_eq!(valid.canonical_id, "01K0000000000000000000000A");
@@ -93,7 +93,7 @@ fn each_envelope_fault_names_its_key() {
 }
 
 #[test]
-fn a_forbidden_key_is_found_at_any_depth_and_values_are_never_read() {
+fn forbidden_key_is_found_at_any_depth_and_values_are_never_read() {
     let mut event = wp_created();
     event["extra"] = json!([{"deep": {"feature_slug": 1}}]);
     assert_eq!(refused(&event), (RejectionCode::ForbiddenKey, "extra[0].deep.feature_slug".to_owned()));
@@ -132,7 +132,7 @@ fn approval_needs_evidence_and_strictly_also_its_review() {
 }
 
 #[test]
-fn the_server_tolerates_exactly_the_listed_deviations() {
+fn server_tolerates_exactly_the_listed_deviations() {
     let older = json!({"wp_id": "WP01", "title": "First", "dependencies": ["WP00"], "mission_slug": "demo"});
     let older = envelope("WPCreated", ("WorkPackage", "WP01"), older);
     assert_eq!(tolerated(&older), Ok(vec![Deviation::WpCreatedTitle]));
@@ -156,7 +156,7 @@ fn the_server_tolerates_exactly_the_listed_deviations() {
 }
 
 #[test]
-fn a_message_never_quotes_a_value() {
+fn message_never_quotes_a_value() {
     let secret = "s3cret-value";
     let events = [
         with(wp_created(), "event_id", secret.into()),

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_stays_within_its_bound_and_keeps_the_previous_one() {
+    fn log_stays_within_its_bound_and_keeps_the_previous_one() {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("daemon.log");
         let log = DaemonLog::open(&path, false);
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_cannot_be_written_costs_only_its_lines() {
+    fn log_that_cannot_be_written_costs_only_its_lines() {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("daemon.log");
         std::fs::create_dir(&path).expect("a directory in its place");

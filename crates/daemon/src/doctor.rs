@@ -157,7 +157,7 @@ pub fn orphan_daemons(boundary: &Boundary<'_>, treatment: Treatment) -> Result<O
 }
 
 /// What was found, with what its treatment needs.
-struct Found {
+struct FoundDaemon {
     finding: DaemonFinding,
     cure: DaemonFix,
 }
@@ -171,11 +171,11 @@ enum DaemonFix {
     KillHolder,
 }
 
-fn detect(home: &Home, verdict: &Verdict) -> Vec<Found> {
+fn detect(home: &Home, verdict: &Verdict) -> Vec<FoundDaemon> {
     let mut found = Vec::new();
     for orphan in &verdict.result().orphan_records {
         let record = &orphan.record;
-        found.push(Found {
+        found.push(FoundDaemon {
             finding: DaemonFinding {
                 kind: DaemonFindingKind::OrphanRecord,
                 orphan_kind: Some(orphan.kind),
@@ -199,7 +199,7 @@ fn detect(home: &Home, verdict: &Verdict) -> Vec<Found> {
     found
 }
 
-fn judge_stray(home: &Home, stray: ReferencePeer, copied: bool) -> Found {
+fn judge_stray(home: &Home, stray: ReferencePeer, copied: bool) -> FoundDaemon {
     // The daemon of another home is not asked anything.
     let voice = if copied { PeerIdentity::OfOtherHome } else { stray.identify(home) };
     let state_file = contract::text::path(&home.state_file());
@@ -217,7 +217,7 @@ fn judge_stray(home: &Home, stray: ReferencePeer, copied: bool) -> Found {
             (CleanupClass::OperatorRequired, detail, DaemonFix::MoveFilesAside)
         }
     };
-    Found {
+    FoundDaemon {
         finding: DaemonFinding {
             kind: DaemonFindingKind::StrayDaemon,
             orphan_kind: (voice == PeerIdentity::OfOtherHome).then_some(OrphanKind::CopiedHome),
@@ -235,7 +235,7 @@ fn judge_stray(home: &Home, stray: ReferencePeer, copied: bool) -> Found {
 }
 
 /// A daemon that matches the record and does not answer; it is no orphan.
-fn wedged(home: &Home, verdict: &Verdict) -> Option<Found> {
+fn wedged(home: &Home, verdict: &Verdict) -> Option<FoundDaemon> {
     if verdict.owner() != OwnerStatus::Present {
         return None;
     }
@@ -245,7 +245,7 @@ fn wedged(home: &Home, verdict: &Verdict) -> Option<Found> {
             PeerIdentity::OfOtherHome => return Some(served_elsewhere(home, &reference)),
             PeerIdentity::Stranger | PeerIdentity::Mute => {}
         }
-        return Some(Found {
+        return Some(FoundDaemon {
             finding: DaemonFinding {
                 kind: DaemonFindingKind::MuteReferenceDaemon,
                 orphan_kind: None,
@@ -265,7 +265,7 @@ fn wedged(home: &Home, verdict: &Verdict) -> Option<Found> {
     if !matches!(status.state, DaemonState::Suspended | DaemonState::Wedged) {
         return None;
     }
-    Some(Found {
+    Some(FoundDaemon {
         finding: DaemonFinding {
             kind: DaemonFindingKind::WedgedDaemon,
             orphan_kind: None,
@@ -282,9 +282,9 @@ fn wedged(home: &Home, verdict: &Verdict) -> Option<Found> {
 }
 
 /// The daemon of the owner record answers; it serves another home.
-fn served_elsewhere(home: &Home, reference: &ReferencePeer) -> Found {
+fn served_elsewhere(home: &Home, reference: &ReferencePeer) -> FoundDaemon {
     let kind = OrphanKind::CopiedHome;
-    Found {
+    FoundDaemon {
         finding: DaemonFinding {
             kind: DaemonFindingKind::OrphanRecord,
             orphan_kind: Some(kind),
@@ -300,7 +300,7 @@ fn served_elsewhere(home: &Home, reference: &ReferencePeer) -> Found {
     }
 }
 
-impl Found {
+impl FoundDaemon {
     fn treat(self, home: &Home, treatment: Treatment) -> DaemonFinding {
         let Self { finding, cure } = self;
         let action = match (treatment, finding.class) {

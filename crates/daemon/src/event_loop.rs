@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nudge_during_a_drain_is_followed_by_another_drain() {
+    fn nudge_during_a_drain_is_followed_by_another_drain() {
         let mut stage = stage(Timing::FOREGROUND, PendingRows::Nothing, ScopeOnDisk::Own, nothing_sent);
         let now = Instant::now();
         for expected in 1..=2 {
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_login_is_waited_out_and_another_scope_is_not() {
+    fn unreadable_login_is_waited_out_and_another_scope_is_not() {
         let later = Instant::now() + minutes(2);
         let mut unsure = stage(Timing::FOREGROUND, PendingRows::Nothing, ScopeOnDisk::Unknown, nothing_sent);
         assert_eq!(unsure.life.turn(LoopEvents::default(), later), None);
@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replaced_program_drains_no_more() {
+    fn replaced_program_drains_no_more() {
         let mut stage = stage(Timing::FOREGROUND, PendingRows::Rows, ScopeOnDisk::Own, nothing_sent);
         fs::write(stage.directory.path().join("program"), "an upgrade").expect("written");
         assert_eq!(stage.life.turn(nudge(), Instant::now()), Some(StopReason::ExecutableReplaced));
@@ -462,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drain_that_panics_ends_the_daemon_with_a_reason() {
+    fn drain_that_panics_ends_the_daemon_with_a_reason() {
         let mut stage =
             stage(Timing::FOREGROUND, PendingRows::Nothing, ScopeOnDisk::Own, || panic!("injected"));
         assert_eq!(stage.life.turn(nudge(), Instant::now()), None);

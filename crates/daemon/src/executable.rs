@@ -33,7 +33,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn an_upgrade_and_a_removal_are_seen_and_nothing_else_is() {
+    fn upgrade_and_a_removal_are_seen_and_nothing_else_is() {
         let home = tempfile::tempdir().expect("a directory");
         let program = home.path().join("spec-kitty");
         fs::write(&program, "one").expect("written");

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_hour_wakes_once_a_minute_and_sweeps_twelve_times() {
+    fn quiet_hour_wakes_once_a_minute_and_sweeps_twelve_times() {
         let start = Instant::now();
         let mut schedule = Schedule::new(Timing::SPAWNED, start);
         let (mut now, mut checks, mut sweeps, mut wakes) = (start, 0, 0, 0);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_slept_for_a_day_is_checked_once() {
+    fn machine_that_slept_for_a_day_is_checked_once() {
         let start = Instant::now();
         let mut schedule = Schedule::new(Timing::SPAWNED, start);
         schedule.take_due(start);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_drain_is_tried_again_once_when_the_server_wants_it() {
+    fn failed_drain_is_tried_again_once_when_the_server_wants_it() {
         let start = Instant::now();
         let mut schedule = Schedule::new(Timing::SPAWNED, start);
         schedule.take_due(start);

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_eight_ends_are_kept_each_run_once() {
+    fn last_eight_ends_are_kept_each_run_once() {
         let home = tempfile::tempdir().expect("a directory");
         let history = StopHistory::of(home.path());
         assert!(history.read().is_empty());
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_list_is_an_empty_one_and_is_replaced() {
+    fn damaged_list_is_an_empty_one_and_is_replaced() {
         let home = tempfile::tempdir().expect("a directory");
         let history = StopHistory::of(home.path());
         for content in ["", "{}", "[{\"instance_id\":1}]", "\u{0}"] {

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_complete_event_leaves_byte_for_byte() {
+    fn complete_event_leaves_byte_for_byte() {
         let stored = r#"{"event_id": "e1", "n": 1.50e3, "t": "\u00e9\ud800", "team_slug": "team-1", "payload": {"a": [1, {"b": null}]}}"#;
         assert!(matches!(plan(stored), Ok(Cow::Borrowed(text)) if text == stored));
     }
@@ -234,13 +234,13 @@ mod tests {
     }
 
     #[test]
-    fn an_inner_member_of_that_name_stays() {
+    fn inner_member_of_that_name_stays() {
         let stored = r#"{"event_id":"e1","team_slug":"Team-1","payload":{"drain_blocked_reason":"x"}}"#;
         assert_eq!(plan(stored).unwrap(), stored);
     }
 
     #[test]
-    fn an_empty_team_is_filled_in_place_and_an_absent_one_appended() {
+    fn empty_team_is_filled_in_place_and_an_absent_one_appended() {
         for (stored, sent) in [
             (r#"{"team_slug": null, "event_id": "e1"}"#, r#"{"team_slug": "Team-1", "event_id": "e1"}"#),
             (r#"{"team_slug": " ", "event_id": "e1"}"#, r#"{"team_slug": "Team-1", "event_id": "e1"}"#),
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_another_team_is_not_sent() {
+    fn row_of_another_team_is_not_sent() {
         let error = plan(r#"{"event_id":"e1","team_slug":"team-2"}"#).unwrap_err();
         assert_eq!((error.code(), error), ("other_team", Unsendable::OtherTeam("team-2".into())));
         assert_eq!(

@@ -22,7 +22,8 @@ use std::time::Duration;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a server answered to the question for its health.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Reachability {
     /// It is a sync server and takes this login.
     Connected {
@@ -47,16 +48,8 @@ pub enum Reachability {
 
 impl Reachability {
     /// The stable name.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Connected { .. } => "connected",
-            Self::LoginNeeded => "login_needed",
-            Self::Forbidden(_) => "forbidden",
-            Self::ContractSkew(_) => "contract_skew",
-            Self::Troubled(_) => "troubled",
-            Self::NotASyncServer(_) => "not_a_sync_server",
-            Self::Unreachable(_) => "unreachable",
-        }
+    pub fn name(&self) -> &'static str {
+        self.into()
     }
 
     /// The server's text, or ours; empty when all is well.
@@ -199,7 +192,8 @@ pub fn fetch_login_probe(context: &DeliveryContext) -> Result<LoginProbe, TokenE
 }
 
 /// State of a session at the server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum SessionState {
     /// It is known and active.
     Active {
@@ -214,12 +208,8 @@ pub enum SessionState {
 
 impl SessionState {
     /// The stable name.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Active { .. } => "active",
-            Self::NotAccepted => "not_accepted",
-            Self::Unknown(_) => "unknown",
-        }
+    pub fn name(&self) -> &'static str {
+        self.into()
     }
 }
 

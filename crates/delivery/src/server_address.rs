@@ -147,14 +147,14 @@ mod tests {
     }
 
     #[test]
-    fn a_password_in_the_url_is_refused_and_not_repeated() {
+    fn password_in_the_url_is_refused_and_not_repeated() {
         let error = parse("https://me:hunter2@example.com").unwrap_err();
         assert!(matches!(error, ServerAddressError::Invalid(_)));
         assert!(!error.to_string().contains("hunter2"));
     }
 
     #[test]
-    fn the_packaged_server_is_no_destination_in_any_disguise() {
+    fn packaged_server_is_no_destination_in_any_disguise() {
         for url in [
             "https://spec-kitty-dev.fly.dev",
             "https://SPEC-KITTY-DEV.fly.dev:443/x",
@@ -175,14 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn the_base_keeps_its_path_and_loses_its_slashes() {
+    fn base_keeps_its_path_and_loses_its_slashes() {
         let destination = parse(" https://Example.com/kitty// ").unwrap();
         assert_eq!(destination.url("/api/v1/me"), "https://example.com/kitty/api/v1/me");
         assert_eq!(destination.host().to_string(), "example.com");
     }
 
     #[test]
-    fn a_redirect_stays_at_its_origin() {
+    fn redirect_stays_at_its_origin() {
         let destination = parse("https://h.example/base").unwrap();
         let from = destination.url("/a");
         assert_eq!(destination.same_origin(&from, "/b").unwrap(), "https://h.example/b");

@@ -95,7 +95,7 @@ fn fault(code: FaultCode) -> Fault {
 }
 
 #[test]
-fn a_coherent_machine_passes_and_gives_both_permits() {
+fn coherent_machine_passes_and_gives_both_permits() {
     assert!(judge(coherent(), STRICT).result().ok);
     let capture = judge(coherent(), STRICT).into_capture_permit().expect("a permit");
     assert_eq!(capture.queue_path().to_str(), Some("/h/q.db"));
@@ -186,7 +186,7 @@ fn every_fault_code_refuses_under_its_own_name() {
 }
 
 #[test]
-fn the_owner_is_judged_by_lock_first_and_process_second() {
+fn owner_is_judged_by_lock_first_and_process_second() {
     type Case = (OwnerReading, LockState, bool, bool, OwnerStatus, Option<FaultCode>);
     let readable = |ours| OwnerReading::Readable(Box::new(record(ours)));
     let bad = || OwnerReading::Unreadable("x".into());
@@ -305,7 +305,7 @@ fn logged_out_against_a_logged_in_daemon_shows_unset_on_our_side() {
 }
 
 #[test]
-fn a_daemon_without_a_principal_has_no_server_to_differ_in() {
+fn daemon_without_a_principal_has_no_server_to_differ_in() {
     let mut facts = coherent();
     facts.foreground.server_url = None;
     facts.foreground.team_or_user = None;
@@ -334,7 +334,7 @@ fn switching_team_is_offered_only_where_it_can_cure() {
 }
 
 #[test]
-fn a_replaced_queue_under_a_live_daemon_is_a_fault() {
+fn replaced_queue_under_a_live_daemon_is_a_fault() {
     let mut facts = coherent();
     facts.active.queue_id = Some("q2".into());
     assert_eq!(
@@ -344,7 +344,7 @@ fn a_replaced_queue_under_a_live_daemon_is_a_fault() {
 }
 
 #[test]
-fn a_stray_daemon_is_a_fault() {
+fn stray_daemon_is_a_fault() {
     let mut facts = coherent();
     facts.stray = Some(StrayDaemon { copied: false, state_file: "/h/sync-daemon".into(), pid: 99 });
     let verdict = judge(facts, RELAXED);
@@ -355,7 +355,7 @@ fn a_stray_daemon_is_a_fault() {
 /// The recorded comparison vectors of the reference, where the daemon record is live.
 #[test]
 #[ignore = "needs the recorded data"]
-fn the_recorded_comparison_vectors_agree() {
+fn recorded_comparison_vectors_agree() {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../../shared/fixtures/disk/owner-vectors/mismatch-vectors.json"

@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_identity_is_readable_and_the_secret_hidden() {
+    fn identity_is_readable_and_the_secret_hidden() {
         let text = token("dev@example.com|team-PRIV-01", "hunter2");
         let found = read(&[("SPEC_KITTY_TOKEN", &format!(" {text}\n"))]).expect("a token").expect("set");
         assert_eq!((found.principal.as_str(), found.team.as_str()), ("dev@example.com", "team-PRIV-01"));
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_variable_wins_over_the_file() {
+    fn variable_wins_over_the_file() {
         let text = token("a|b", "s");
         let found = read(&[("SPEC_KITTY_TOKEN", &text), ("SPEC_KITTY_TOKEN_FILE", "/absent")]);
         assert_eq!(found.expect("a token").expect("set").variable, "SPEC_KITTY_TOKEN");

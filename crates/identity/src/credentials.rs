@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_team_that_is_absent_or_empty_is_no_team() {
+    fn team_that_is_absent_or_empty_is_no_team() {
         let expected = Some(("https://s".to_owned(), "u".to_owned(), "no-team".to_owned()));
         assert_eq!(found("[user]\nusername = \"u\"\n[server]\nurl = \"https://s\"\n"), expected);
         assert_eq!(

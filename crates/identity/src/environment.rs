@@ -117,7 +117,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_relative_file_is_meant_from_the_directory_of_the_start() {
+    fn relative_file_is_meant_from_the_directory_of_the_start() {
         let pairs =
             [("SPEC_KITTY_TOKEN_FILE", "run/token"), ("SSL_CERT_FILE", "/etc/ca.pem"), ("PATH", "bin")];
         let environment = Environment::from_pairs(pairs).seen_from(Path::new("/home/ada/project"));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_value_is_set_but_not_non_empty() {
+    fn empty_value_is_set_but_not_non_empty() {
         let environment = Environment::from_pairs([("A", "")]);
         assert_eq!(environment.get("A"), Some(OsStr::new("")));
         assert_eq!(environment.non_empty("A"), None);

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_source_is_the_checkout_the_prefix_or_the_directory() {
+    fn source_is_the_checkout_the_prefix_or_the_directory() {
         let directory = tempfile::tempdir().expect("a directory");
         let root = directory.path();
         let checkout = root.join("checkout");

@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn the_own_variable_replaces_all_of_it() {
+    fn own_variable_replaces_all_of_it() {
         let (user, own) = (user_home(), user_home());
         let pairs = [(system::machine::HOME_VARIABLE, user.path()), ("SPEC_KITTY_HOME", own.path())];
         let home = resolve(&pairs).expect("a home");
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relative_home_is_refused() {
+    fn relative_home_is_refused() {
         let message =
             resolve(&[("SPEC_KITTY_HOME", Path::new("state\n"))]).expect_err("relative").to_string();
         assert!(message.contains("SPEC_KITTY_HOME") && message.contains("state\\n"), "{message}");
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_override_beside_a_home_with_state_is_ambiguous() {
+    fn empty_override_beside_a_home_with_state_is_ambiguous() {
         let (user, own) = (user_home(), user_home());
         let pairs = [(system::machine::HOME_VARIABLE, user.path()), ("SPEC_KITTY_HOME", own.path())];
         let home = resolve(&pairs).expect("a home");
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn an_override_that_names_the_usual_place_is_not_ambiguous() {
+    fn override_that_names_the_usual_place_is_not_ambiguous() {
         let user = user_home();
         let root = user.path().join(".spec-kitty");
         fs::create_dir_all(&root).expect("a directory");

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_turned_back_does_not_repeat_a_value() {
+    fn clock_that_was_turned_back_does_not_repeat_a_value() {
         let (_directory, home) = home();
         assert_eq!(value(&home, 50, 0), 1);
         for turned_back in [r#"{"value": 3, "node_id": "a"}"#, "", "{oops", "[]"] {
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_node_stays() {
+    fn stored_node_stays() {
         let (_directory, home) = home();
         fs::write(home.clock_file(), r#"{"value": 3, "node_id": "first"}"#).expect("a clock");
         assert_eq!(draw(&home, 1, 0, "second").expect("a value").node_id, "first");
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_has_the_references_form() {
+    fn file_has_the_references_form() {
         let time = "2026-11-22T09:00:14.395679Z".parse().expect("a time");
         assert_eq!(
             render(11, "a68cb90bc34b", time),
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_range_is_an_error_and_not_a_wrap() {
+    fn end_of_the_range_is_an_error_and_not_a_wrap() {
         let (_directory, home) = home();
         for value in [i64::MAX.unsigned_abs(), u64::MAX] {
             fs::write(home.clock_file(), format!("{{\"value\": {value}}}")).expect("a clock");
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_in_place_of_the_clock_is_an_error_that_names_it() {
+    fn directory_in_place_of_the_clock_is_an_error_that_names_it() {
         let (_directory, home) = home();
         fs::create_dir_all(home.clock_file()).expect("an obstacle");
         let message = draw(&home, 1, 0, "node").expect_err("an error").to_string();

@@ -41,7 +41,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_file_compares_equal_before_and_after_it_exists() {
+    fn file_compares_equal_before_and_after_it_exists() {
         let directory = tempfile::tempdir().expect("a directory");
         let real = directory.path().canonicalize().expect("a path").join("real");
         let link = real.with_file_name("link");

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_and_its_journal_stay_together() {
+    fn database_and_its_journal_stay_together() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("queue.db");
         fs::write(&path, "db").expect("written");
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_free_only_when_the_whole_group_is() {
+    fn name_is_free_only_when_the_whole_group_is() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("queue.db");
         let now = Timestamp::from_second(0).expect("a moment");
@@ -170,7 +170,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_dangling_link_and_a_directory_are_moved_like_files() {
+    fn dangling_link_and_a_directory_are_moved_like_files() {
         let directory = tempfile::tempdir().expect("a directory");
         let (link, folder) = (directory.path().join("link"), directory.path().join("folder"));
         std::os::unix::fs::symlink("/no/such/file", &link).expect("a link");

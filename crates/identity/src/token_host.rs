@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_setting_names_a_host_a_port_or_a_url() {
+    fn setting_names_a_host_a_port_or_a_url() {
         for (server, setting, named) in [
             ("https://h.invalid", "H.invalid.", true),
             ("https://h.invalid:8443", "h.invalid", true),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_no_url_gets_no_token() {
+    fn server_that_is_no_url_gets_no_token() {
         assert!(!ready(Some("h.invalid"), "h.invalid", Some("h.invalid")));
     }
 }

@@ -13,7 +13,7 @@ const HEADING: &str = "## Activity Log";
 
 /// One line of an activity log.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry<'a> {
+pub struct ActivityEntry<'a> {
     /// When: UTC, whole seconds, `Z`.
     pub at: &'a str,
     /// Who.
@@ -25,7 +25,7 @@ pub struct Entry<'a> {
 }
 
 /// `text` with `entry` at the end of its activity log; the section is made when there is none.
-pub fn with_entry(text: &str, entry: &Entry<'_>) -> String {
+pub fn with_entry(text: &str, entry: &ActivityEntry<'_>) -> String {
     let pid = entry.shell_pid.map(|pid| format!("shell_pid={pid} – ")).unwrap_or_default();
     let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let (note, actor) = (one_line(entry.note), one_line(entry.actor));
@@ -125,22 +125,22 @@ pub fn render_cycle(
 mod tests {
     use super::*;
 
-    const ENTRY: Entry<'_> = Entry { at: "T", actor: "dev", shell_pid: None, note: "a\n b" };
+    const ENTRY: ActivityEntry<'_> = ActivityEntry { at: "T", actor: "dev", shell_pid: None, note: "a\n b" };
 
     #[test]
     fn entry_is_appended_to_its_section() {
         assert_eq!(with_entry("body\n", &ENTRY), "body\n\n## Activity Log\n\n- T – dev – a b\n");
         let text = "body\n\n## Activity Log\n\n- one\n\n## Later\nx\n";
         assert_eq!(
-            with_entry(text, &Entry { shell_pid: Some(7), ..ENTRY }),
+            with_entry(text, &ActivityEntry { shell_pid: Some(7), ..ENTRY }),
             "body\n\n## Activity Log\n\n- one\n- T – dev – shell_pid=7 – a b\n\n## Later\nx\n"
         );
         assert_eq!(with_entry("## Activity Log\n", &ENTRY), "## Activity Log\n\n- T – dev – a b\n");
     }
 
     #[test]
-    fn an_entry_is_one_line_and_ends_as_the_lines_of_its_file_do() {
-        let entry = Entry { actor: "x\ny", ..ENTRY };
+    fn entry_is_one_line_and_ends_as_the_lines_of_its_file_do() {
+        let entry = ActivityEntry { actor: "x\ny", ..ENTRY };
         for text in
             ["", "body", "body\n", "b\n\n## Activity Log\n", "b\n\n## Activity Log\n\n- one\n\n## Later\nx\n"]
         {
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_review_cycle_reads_back() {
+    fn review_cycle_reads_back() {
         let world = tempfile::tempdir().unwrap();
         let wp = world.path().join("WP01-x.md");
         assert_eq!(newest_cycle(&wp).unwrap(), None);

@@ -120,7 +120,7 @@ pub fn read_names(directory: &Path) -> Result<Vec<String>> {
 /// The writes of one command.
 #[derive(Debug, Default)]
 pub struct Writing {
-    steps: Vec<Step>,
+    steps: Vec<WriteStep>,
     kept: bool,
 }
 
@@ -131,7 +131,7 @@ pub(crate) trait Undo: std::fmt::Debug {
 }
 
 #[derive(Debug)]
-enum Step {
+enum WriteStep {
     Other { what: String, undo: Box<dyn Undo> },
     Directory(PathBuf),
     Created(PathBuf),
@@ -154,7 +154,7 @@ impl Writing {
             self.create_directory(parent)?;
         }
         match fs::create_dir(path) {
-            Ok(()) => self.steps.push(Step::Directory(path.to_owned())),
+            Ok(()) => self.steps.push(WriteStep::Directory(path.to_owned())),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => {}
             Err(error) => return Err(MissionError::io("create", path)(error)),
         }
@@ -173,8 +173,8 @@ impl Writing {
         }
         system::shared_file::replace(path, bytes).map_err(MissionError::io("write", path))?;
         self.steps.push(match before {
-            Some(before) => Step::Replaced { path: path.to_owned(), before },
-            None => Step::Created(path.to_owned()),
+            Some(before) => WriteStep::Replaced { path: path.to_owned(), before },
+            None => WriteStep::Created(path.to_owned()),
         });
         Ok(true)
     }
@@ -189,9 +189,9 @@ impl Writing {
             .map_err(unopened("append to", path))?;
         let length = file.metadata().map_err(MissionError::io("append to", path))?.len();
         self.steps.push(if existed {
-            Step::Appended { path: path.to_owned(), length, added: bytes.to_vec() }
+            WriteStep::Appended { path: path.to_owned(), length, added: bytes.to_vec() }
         } else {
-            Step::Created(path.to_owned())
+            WriteStep::Created(path.to_owned())
         });
         let written = file.write_all(bytes).and_then(|()| file.sync_all());
         written.map_err(MissionError::io("append to", path))?;
@@ -212,15 +212,15 @@ impl Writing {
     /// Notes a file that other code is about to write, so that undoing puts it back.
     pub fn watch(&mut self, path: &Path) -> Result<()> {
         self.steps.push(match read_bytes_anywhere(path, MAX_TEXT)? {
-            Some(before) => Step::Replaced { path: path.to_owned(), before },
-            None => Step::Created(path.to_owned()),
+            Some(before) => WriteStep::Replaced { path: path.to_owned(), before },
+            None => WriteStep::Created(path.to_owned()),
         });
         Ok(())
     }
 
     /// Notes a step that was done elsewhere, and how to take it back.
     pub(crate) fn note(&mut self, what: String, undo: impl Undo + 'static) {
-        self.steps.push(Step::Other { what, undo: Box::new(undo) });
+        self.steps.push(WriteStep::Other { what, undo: Box::new(undo) });
     }
 
     /// Everything stays.
@@ -243,29 +243,29 @@ impl Writing {
         let mut left = Vec::new();
         for step in self.steps.drain(..).rev() {
             let (path, done) = match step {
-                Step::Other { what, undo } => {
+                WriteStep::Other { what, undo } => {
                     left.extend(undo.undo().err().map(|why| format!("{what} ({why})")));
                     continue;
                 }
-                Step::Directory(path) => {
+                WriteStep::Directory(path) => {
                     let done = fs::remove_dir(&path);
                     (path, done)
                 }
-                Step::Created(path) => {
+                WriteStep::Created(path) => {
                     let done = match fs::remove_file(&path) {
                         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
                         done => done,
                     };
                     (path, done)
                 }
-                Step::Replaced { path, before } => {
+                WriteStep::Replaced { path, before } => {
                     let done = match regular::read(&path, before.len() as u64) {
                         Ok(now) if now == before => Ok(()),
                         _ => system::shared_file::replace(&path, &before),
                     };
                     (path, done)
                 }
-                Step::Appended { path, length, added } => {
+                WriteStep::Appended { path, length, added } => {
                     let done = cut_off(&path, length, &added);
                     (path, done)
                 }
@@ -307,7 +307,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dropped_writing_leaves_every_byte_as_it_was() {
+    fn dropped_writing_leaves_every_byte_as_it_was() {
         let world = tempfile::tempdir().unwrap();
         let (old, log) = (world.path().join("old"), world.path().join("log"));
         std::fs::write(&old, "before").unwrap();
@@ -340,7 +340,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_and_a_pipe_are_neither_read_nor_written() {
+    fn link_and_a_pipe_are_neither_read_nor_written() {
         let world = tempfile::tempdir().unwrap();
         let (secret, link, pipe) =
             (world.path().join("secret"), world.path().join("link"), world.path().join("pipe"));
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_a_huge_file_and_bytes_that_are_no_text_are_named() {
+    fn directory_a_huge_file_and_bytes_that_are_no_text_are_named() {
         let world = tempfile::tempdir().unwrap();
         let path = world.path().join("f");
         std::fs::write(&path, b"ab\xff").unwrap();

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cycle_is_closed_with_its_first_node() {
+    fn cycle_is_closed_with_its_first_node() {
         let graph =
             graph(&[("WP01", &["WP02"]), ("WP02", &["WP03"]), ("WP03", &["WP01"]), ("WP04", &["WP01"])]);
         assert_eq!(cycles(&graph), [["WP01", "WP02", "WP03", "WP01"]]);
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_very_long_chain_is_no_problem() {
+    fn very_long_chain_is_no_problem() {
         let long: Graph = (0..50_000).map(|i| (format!("{i:06}"), vec![format!("{:06}", i + 1)])).collect();
         assert!(cycles(&long).is_empty());
     }

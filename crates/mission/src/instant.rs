@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_instant_reads_and_has_none_after_it() {
+    fn last_instant_reads_and_has_none_after_it() {
         let last = Instant::parse("9999-12-31T23:59:59.999999+00:00").unwrap();
         assert_eq!(last.iso().as_deref(), Some("9999-12-31T23:59:59.999999+00:00"));
         assert_eq!(last.next(1).and_then(Instant::iso), None);

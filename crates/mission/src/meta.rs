@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_meta_is_valid_and_its_bytes_are_pinned() {
+    fn new_meta_is_valid_and_its_bytes_are_pinned() {
         let new = NewMeta {
             mission_id: "01KRX11MABCDEFGHJKMNPQRSTV",
             mission_slug: "demo-01KRX11M",
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_an_integer_digits_or_nothing() {
+    fn number_is_an_integer_digits_or_nothing() {
         let number = |text: &str| meta(&format!("{{\"mission_number\": {text}}}")).mission_number();
         assert_eq!(number("null").unwrap(), MissionNumber::Unassigned);
         assert_eq!(number("\" \"").unwrap(), MissionNumber::Unassigned);
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn current_mission_is_told_by_its_keys() {
+    fn current_mission_is_recognised_by_its_keys() {
         for current in [
             r#"{"status_phase": " 1"}"#,
             r#"{"status_phase": 2}"#,
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_meta_falls_back_key_by_key() {
+    fn older_meta_falls_back_key_by_key() {
         assert_eq!(meta("{}").mission_type(), "software-dev");
         assert_eq!(meta(r#"{"mission":"research"}"#).mission_type(), "research");
         assert_eq!(meta("{}").display_number("042-x").unwrap(), "42");

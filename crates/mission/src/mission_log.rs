@@ -12,7 +12,7 @@ use crate::document::{Writing, check_directory, read_bytes};
 use crate::error::{MissionError, Result, chain};
 use crate::git::branch_commit::{BranchFiles, Tip, commit_on_branch};
 use crate::git::branches::{Branches, read_branches};
-use crate::git::objects::{Found, ObjectReader};
+use crate::git::objects::{ObjectReader, TreeFile};
 use crate::git::{check_may_commit, commit, commit_undoably, in_worktree};
 use crate::log::repair::{self, Repaired};
 use crate::log::{self, FILE, Log, MAX_BYTES, Row};
@@ -31,7 +31,7 @@ const SHOWN: usize = 3;
 #[derive(Debug, Default)]
 pub struct MissionLog {
     log: Log,
-    place: Place,
+    place: LogPlace,
     /// The other files that were read, without their rows: the first is the checkout's when the lane rows are
     /// elsewhere.
     others: Vec<Log>,
@@ -42,7 +42,7 @@ pub struct MissionLog {
 
 /// Where the lane rows are.
 #[derive(Clone, Debug, Default)]
-enum Place {
+enum LogPlace {
     /// In the checkout, with everything else.
     #[default]
     Checkout,
@@ -142,7 +142,7 @@ pub fn read_mission_log(project: &Project, mission: &MissionDirectory) -> Result
 pub fn open_mission_log(project: &Project, mission: &MissionDirectory) -> Result<MissionLog> {
     let log = LogReader::new(project).read(mission)?;
     match &log.place {
-        Place::Unclear { problem, .. } => Err(problem.error()),
+        LogPlace::Unclear { problem, .. } => Err(problem.error()),
         _ => Ok(log),
     }
 }
@@ -154,7 +154,7 @@ pub fn open_mission_log(project: &Project, mission: &MissionDirectory) -> Result
 pub fn each_row(project: &Project, mission: &MissionDirectory, mut each: impl FnMut(Row)) -> Result<()> {
     let mut reader = LogReader::new(project);
     let place = reader.find(mission)?;
-    if matches!(place, Place::Checkout) {
+    if matches!(place, LogPlace::Checkout) {
         return log::each_row(&mission.path, each);
     }
     let mut known = HashSet::new();
@@ -206,16 +206,16 @@ pub(crate) fn repair_elsewhere(
     const MESSAGE: &str = "chore(spec-kitty): status log repaired";
     let mut reader = LogReader::new(project);
     match reader.find(mission)? {
-        Place::Checkout | Place::Unclear { .. } => Ok(None),
-        Place::Worktree { directory, project } => {
+        LogPlace::Checkout | LogPlace::Unclear { .. } => Ok(None),
+        LogPlace::Worktree { directory, project } => {
             let repaired = repair::repair(&directory, now)?;
             if let Some(aside) = &repaired.moved_to {
                 commit(&project, &[directory.join(FILE), aside.clone()], MESSAGE)?;
             }
             Ok(Some(repaired))
         }
-        place @ Place::Branch { .. } => {
-            let Place::Branch { tip, path } = &place else { return Ok(None) };
+        place @ LogPlace::Branch { .. } => {
+            let LogPlace::Branch { tip, path } = &place else { return Ok(None) };
             let bytes = reader.blob(&place.label(), &tip.commit, path)?;
             let (mut repaired, files) = repair::plan(&place.label(), &bytes);
             let Some(files) = files else { return Ok(Some(repaired)) };
@@ -251,7 +251,7 @@ impl<'p> LogReader<'p> {
             let mut log = MissionLog::of_checkout(log::view_log(&mission.path)?);
             log.notes.push(format!("lane rows of {} may be missing: {}", mission.slug, chain(&error)));
             let problem = Unclear::Unread { problem: chain(&error) };
-            log.place = Place::Unclear { problem, commits: Vec::new(), path: String::new() };
+            log.place = LogPlace::Unclear { problem, commits: Vec::new(), path: String::new() };
             Ok(log)
         })
     }
@@ -259,14 +259,14 @@ impl<'p> LogReader<'p> {
     fn read(&mut self, mission: &MissionDirectory) -> Result<MissionLog> {
         let checkout = log::view_log(&mission.path)?;
         let place = self.find(mission)?;
-        if matches!(place, Place::Checkout) {
+        if matches!(place, LogPlace::Checkout) {
             return Ok(MissionLog::of_checkout(checkout));
         }
         let mut parts = self.elsewhere(&place)?.into_iter();
         let (path, bytes) = parts.next().unwrap_or_else(|| (place.label(), Vec::new()));
         let mut united = MissionLog::of_checkout(Log::parse(&path, &bytes));
         // Only a worktree that lacks the file has the rows from elsewhere.
-        if matches!(&place, Place::Worktree { directory, .. } if !directory.join(FILE).exists()) {
+        if matches!(&place, LogPlace::Worktree { directory, .. } if !directory.join(FILE).exists()) {
             united.seed = Some(bytes);
         }
         for mut part in std::iter::once(checkout).chain(parts.map(|(path, bytes)| Log::parse(&path, &bytes)))
@@ -285,20 +285,20 @@ impl<'p> LogReader<'p> {
             }
             united.others.push(part);
         }
-        if let Place::Unclear { problem, .. } = &place {
+        if let LogPlace::Unclear { problem, .. } = &place {
             let error = problem.error();
-            let cures: Vec<_> = error.remedies().iter().map(ToString::to_string).collect();
+            let remedies: Vec<_> = error.remedies().iter().map(ToString::to_string).collect();
             let missing = if place.is_whole() { "" } else { "lane rows may be missing: " };
-            united.notes.push(format!("{missing}{error}; {}", cures.join("; ")));
+            united.notes.push(format!("{missing}{error}; {}", remedies.join("; ")));
         }
         united.place = place;
         Ok(united)
     }
 
     /// Where the lane rows of a mission are.
-    fn find(&mut self, mission: &MissionDirectory) -> Result<Place> {
+    fn find(&mut self, mission: &MissionDirectory) -> Result<LogPlace> {
         let branch = mission.meta.as_ref().map(crate::meta::Meta::coordination_branch).transpose()?.flatten();
-        let Some(branch) = branch.map(str::to_owned) else { return Ok(Place::Checkout) };
+        let Some(branch) = branch.map(str::to_owned) else { return Ok(LogPlace::Checkout) };
         let project = self.project;
         let path = in_worktree(project, &mission.path)?;
         let branches = match &mut self.branches {
@@ -308,22 +308,22 @@ impl<'p> LogReader<'p> {
         if let Some(local) = branches.local(&branch) {
             if let Some(worktree) = &local.worktree {
                 if is_same(worktree, &project.git().worktree) {
-                    return Ok(Place::Checkout);
+                    return Ok(LogPlace::Checkout);
                 }
                 // One that was deleted without telling git is none.
                 if let Some(project) = worktree_project(project, worktree)? {
                     let directory = worktree.join(&path);
-                    return Ok(Place::Worktree { directory, project: Box::new(project) });
+                    return Ok(LogPlace::Worktree { directory, project: Box::new(project) });
                 }
             }
             let tip = Tip { branch, commit: local.commit.clone(), upstream: None };
-            return Ok(Place::Branch { tip, path });
+            return Ok(LogPlace::Branch { tip, path });
         }
         let mut remote = branches.remote(&branch);
         let problem = match (remote.pop(), remote.is_empty()) {
             (Some(one), true) => {
                 let tip = Tip { branch, commit: one.commit, upstream: Some(one.name) };
-                return Ok(Place::Branch { tip, path });
+                return Ok(LogPlace::Branch { tip, path });
             }
             (None, _) => Unclear::Missing { branch, meta: mission.path.join(crate::meta::FILE) },
             (Some(last), false) => {
@@ -332,14 +332,14 @@ impl<'p> LogReader<'p> {
             }
         };
         let commits = remote.into_iter().map(|branch| (branch.name, branch.commit)).collect();
-        Ok(Place::Unclear { problem, commits, path })
+        Ok(LogPlace::Unclear { problem, commits, path })
     }
 
     /// The logs that are not in the checkout: what they are called, and their bytes.
-    fn elsewhere(&mut self, place: &Place) -> Result<Vec<(PathBuf, Vec<u8>)>> {
+    fn elsewhere(&mut self, place: &LogPlace) -> Result<Vec<(PathBuf, Vec<u8>)>> {
         match place {
-            Place::Checkout => Ok(Vec::new()),
-            Place::Worktree { directory, project } => {
+            LogPlace::Checkout => Ok(Vec::new()),
+            LogPlace::Worktree { directory, project } => {
                 let mut below = project.root().to_owned();
                 for part in directory.strip_prefix(project.root()).unwrap_or(Path::new("")).components() {
                     below.push(part);
@@ -355,12 +355,12 @@ impl<'p> LogReader<'p> {
                 };
                 Ok(vec![(path, bytes)])
             }
-            Place::Branch { tip, path } => {
+            LogPlace::Branch { tip, path } => {
                 let label = place.label();
                 let bytes = self.blob(&label, &tip.commit, path)?;
                 Ok(vec![(label, bytes)])
             }
-            Place::Unclear { commits, path, .. } => commits
+            LogPlace::Unclear { commits, path, .. } => commits
                 .iter()
                 .map(|(name, commit)| {
                     let label = label(name, path);
@@ -384,16 +384,16 @@ impl<'p> LogReader<'p> {
             return Ok(Vec::new());
         }
         match self.objects()?.file(commit, &format!("{path}/{FILE}"), MAX_BYTES)? {
-            Found::File(bytes) => Ok(bytes),
-            Found::Absent => Ok(Vec::new()),
-            Found::NoFile(what) => {
+            TreeFile::File(bytes) => Ok(bytes),
+            TreeFile::Absent => Ok(Vec::new()),
+            TreeFile::NoFile(what) => {
                 Err(MissionError::malformed(label, format!("is {what} there, and only a file is read")))
             }
         }
     }
 }
 
-impl Place {
+impl LogPlace {
     /// Whether every row is read.
     fn is_whole(&self) -> bool {
         !matches!(self, Self::Unclear { problem: Unclear::Missing { .. } | Unclear::Unread { .. }, .. })
@@ -501,21 +501,21 @@ impl MissionLog {
     /// The directory of the log and of `status.json`; nothing when they are on a branch without a worktree.
     pub(crate) fn directory<'a>(&'a self, mission: &'a MissionDirectory) -> Option<&'a Path> {
         match &self.place {
-            Place::Checkout => Some(&mission.path),
-            Place::Worktree { directory, .. } => Some(directory),
-            Place::Branch { .. } | Place::Unclear { .. } => None,
+            LogPlace::Checkout => Some(&mission.path),
+            LogPlace::Worktree { directory, .. } => Some(directory),
+            LogPlace::Branch { .. } | LogPlace::Unclear { .. } => None,
         }
     }
 
     /// Whether the lane rows are in the checkout, so that the checkout's commits hold them.
     pub(crate) fn is_in_checkout(&self) -> bool {
-        matches!(self.place, Place::Checkout)
+        matches!(self.place, LogPlace::Checkout)
     }
 
     /// Whether git is in a state for a commit in the place of the rows.
     pub(crate) fn check_git(&self) -> Result<()> {
         match &self.place {
-            Place::Worktree { project, .. } => check_may_commit(project),
+            LogPlace::Worktree { project, .. } => check_may_commit(project),
             _ => Ok(()),
         }
     }
@@ -546,9 +546,9 @@ impl MissionLog {
         self.log.plan_append(&facts)?;
         checkout.append(writing, &facts)?;
         match &self.place {
-            Place::Checkout => Ok(None),
-            Place::Unclear { problem, .. } => Err(problem.error()),
-            Place::Worktree { directory, .. } => {
+            LogPlace::Checkout => Ok(None),
+            LogPlace::Unclear { problem, .. } => Err(problem.error()),
+            LogPlace::Worktree { directory, .. } => {
                 if let Some(seed) = self.seed.as_deref().filter(|seed| !seed.is_empty() && !state.is_empty())
                 {
                     writing.write(&directory.join(FILE), seed)?;
@@ -559,7 +559,7 @@ impl MissionLog {
                 self.log.append(writing, &state)?;
                 Ok(None)
             }
-            Place::Branch { tip, path } => {
+            LogPlace::Branch { tip, path } => {
                 let mut files = BranchFiles::new();
                 if !state.is_empty() {
                     let mut bytes = LogReader::new(project).blob(self.log.path(), &tip.commit, path)?;
@@ -578,7 +578,7 @@ impl MissionLog {
 
     /// Commits what was appended in the worktree of the coordination branch.
     pub(crate) fn commit(&self, writing: &mut Writing, rows: &[Row]) -> Result<Option<String>> {
-        let Place::Worktree { directory, project } = &self.place else { return Ok(None) };
+        let LogPlace::Worktree { directory, project } = &self.place else { return Ok(None) };
         let rows: Vec<&Row> = rows.iter().filter(|row| !is_of_checkout(row)).collect();
         if rows.is_empty() {
             return Ok(None);

@@ -9,7 +9,7 @@
 /// or a list item `FR-ddd: text`.
 pub fn spec_is_substantive(text: &str) -> bool {
     text.lines().any(|line| {
-        table_row(line).or_else(|| bullet_row(line)).is_some_and(|description| says_something(&description))
+        table_row(line).or_else(|| bullet_row(line)).is_some_and(|description| has_content(&description))
     })
 }
 
@@ -68,7 +68,7 @@ fn is_requirement_id(id: &str) -> bool {
         .is_some_and(|digits| digits.len() == 3 && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
-fn says_something(description: &str) -> bool {
+fn has_content(description: &str) -> bool {
     let left = without_placeholders(description).replace(',', " ");
     let words: Vec<_> = left.split_whitespace().map(str::to_lowercase).collect();
     let skeleton = words.join(" ");
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_requirement_needs_words_of_its_own() {
+    fn requirement_needs_words_of_its_own() {
         for real in [
             "| FR-001 | Do it | The system does it. |",
             "| **FR-001** | [Short title] | As a user, I want x so that y. |",
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_names_its_language_and_one_thing_more() {
+    fn plan_names_its_language_and_one_thing_more() {
         let plan = |body: &str| {
             plan_is_substantive(&format!("# P\n\n## Technical Context\n{body}\n## Next\n**X**: y\n"))
         };

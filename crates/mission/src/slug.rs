@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_handle_never_leaves_the_directory_of_missions() {
+    fn handle_never_leaves_the_directory_of_missions() {
         for bad in ["..", ".", "", "a/b", "a\\b", "C:x", "a\nb"] {
             assert!(!is_plain_component(bad), "{bad:?}");
         }

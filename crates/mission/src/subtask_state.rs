@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn log_or_box_says_done_and_the_difference_is_named() {
+    fn log_or_box_marks_done_and_the_difference_is_named() {
         let found = look(
             "subtasks: [T001, ' T002 ', T003, T004, T001]\n",
             "## WP01\n- [x] T001\n- [x] T002\n- [ ] T003\n- [ ] T005\n",

@@ -307,7 +307,7 @@ impl Change {
             true => writer.unindexed(&origin.project_uuid, &self.mission.slug).map_err(refused)?,
             false => Vec::new(),
         };
-        let known = Known { key: &key, lost: &lost };
+        let known = KnownDocuments { key: &key, lost: &lost };
         let (rows, memory) = self.rows_to_capture(project, outgoing, clock, &origin, known)?;
         if rows.is_empty() {
             return Ok(Captive { state: CaptureState::Captured, settled: Some(settled), pending: None });
@@ -328,7 +328,7 @@ impl Change {
         outgoing: &Outgoing<'_>,
         clock: &Clock,
         origin: &Origin,
-        known: Known<'_>,
+        known: KnownDocuments<'_>,
     ) -> Result<(Vec<NewRow>, Option<Memory>)> {
         let background = Background {
             aggregate_id: self.mission.aggregate_id(),
@@ -399,7 +399,7 @@ impl Change {
 
 /// The queue's records of documents that were captured before.
 #[derive(Clone, Copy)]
-struct Known<'a> {
+struct KnownDocuments<'a> {
     /// [`Writer::capture_key`].
     key: &'a str,
     /// Documents that are captured again.

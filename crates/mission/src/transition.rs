@@ -96,7 +96,7 @@ impl Review {
 
 /// What a lane change brings along; guards look at it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Circumstances<'a> {
+pub struct TransitionFacts<'a> {
     /// Who moves it.
     pub actor: &'a str,
     /// Whether the move is forced.
@@ -172,12 +172,12 @@ pub const fn is_rejection(from: Lane, to: Lane) -> bool {
 }
 
 /// Judges one lane change.
-pub fn judge_transition(from: Lane, to: Lane, with: &Circumstances<'_>) -> Result<(), Refusal> {
+pub fn judge_transition(from: Lane, to: Lane, with: &TransitionFacts<'_>) -> Result<(), Refusal> {
     if !to.is_on_board() {
         return Err(Refusal::Pair { from, to });
     }
     if with.force {
-        let named = says(Some(with.actor)) && says(with.reason);
+        let named = has_text(Some(with.actor)) && has_text(with.reason);
         return if named { Ok(()) } else { Err(Refusal::ForceNeedsReason) };
     }
     if is_rejection(from, to) && with.dialect == Dialect::Rc11 {
@@ -189,17 +189,17 @@ pub fn judge_transition(from: Lane, to: Lane, with: &Circumstances<'_>) -> Resul
     }
 }
 
-fn says(text: Option<&str>) -> bool {
+fn has_text(text: Option<&str>) -> bool {
     text.is_some_and(|text| !text.trim().is_empty())
 }
 
 /// What a guard asks for and the circumstances lack.
-fn missing(guard: Guard, with: &Circumstances<'_>) -> Option<&'static str> {
+fn missing(guard: Guard, with: &TransitionFacts<'_>) -> Option<&'static str> {
     let lacks = |holds: bool, needs: &'static str| (!holds).then_some(needs);
     match guard {
         Guard::None => None,
-        Guard::Actor => lacks(says(Some(with.actor)), "an actor"),
-        Guard::Workspace => lacks(says(with.workspace), "a workspace context"),
+        Guard::Actor => lacks(has_text(Some(with.actor)), "an actor"),
+        Guard::Workspace => lacks(has_text(with.workspace), "a workspace context"),
         Guard::WorkComplete if !with.subtasks_complete => Some("every subtask done (or --subtasks-complete)"),
         Guard::WorkComplete => lacks(
             with.implementation_evidence,
@@ -209,22 +209,22 @@ fn missing(guard: Guard, with: &Circumstances<'_>) -> Option<&'static str> {
             with.evidence.is_some_and(Review::approves),
             "evidence with review.reviewer, review.reference and the review.verdict `approved`",
         ),
-        Guard::Reason => lacks(says(with.reason), "a reason"),
-        Guard::ReviewRef => lacks(says(with.review_ref), "a review reference (--review-ref)"),
+        Guard::Reason => lacks(has_text(with.reason), "a reason"),
+        Guard::ReviewRef => lacks(has_text(with.review_ref), "a review reference (--review-ref)"),
         Guard::ReviewResult => review_result(with, false),
         Guard::Approval => review_result(with, true),
     }
 }
 
 /// What the review of a move out of `in_review` lacks. Reference and evidence, where given, are of that review.
-fn review_result(with: &Circumstances<'_>, approves: bool) -> Option<&'static str> {
+fn review_result(with: &TransitionFacts<'_>, approves: bool) -> Option<&'static str> {
     let Some(result) = with.review_result.filter(|result| result.is_complete()) else {
         return Some("review_result: a reviewer, a verdict and a reference (structured review outcome)");
     };
     if approves && !result.approves() {
         return Some("a review with the verdict `approved`");
     }
-    if with.review_ref.is_some_and(|reference| says(Some(reference)) && reference != result.reference) {
+    if with.review_ref.is_some_and(|reference| has_text(Some(reference)) && reference != result.reference) {
         return Some("a review reference (--review-ref) that is the reference of the review");
     }
     (with.evidence.is_some_and(|evidence| evidence != result)).then_some("evidence of the same review")
@@ -239,14 +239,14 @@ mod tests {
     }
 
     #[test]
-    fn a_rejection_is_refused_without_force_whatever_it_brings() {
+    fn rejection_is_refused_without_force_whatever_it_brings() {
         let review = review();
-        let with = Circumstances {
+        let with = TransitionFacts {
             actor: "a",
             reason: Some("why"),
             evidence: Some(&review),
             review_result: Some(&review),
-            ..Circumstances::default()
+            ..TransitionFacts::default()
         };
         let reviewed = [Lane::InReview, Lane::Approved].map(|from| (from, Lane::InProgress));
         let planned = [Lane::InProgress, Lane::ForReview, Lane::InReview, Lane::Approved];
@@ -254,7 +254,7 @@ mod tests {
             let refusal = judge_transition(from, to, &with).unwrap_err();
             let text = refusal.to_string();
             assert!(text.contains("force=True") && text.contains("review-rejection"), "{text}");
-            judge_transition(from, to, &Circumstances { force: true, ..with }).unwrap();
+            judge_transition(from, to, &TransitionFacts { force: true, ..with }).unwrap();
         }
     }
 
@@ -263,12 +263,12 @@ mod tests {
         for from in Lane::ALL {
             for to in Lane::ALL {
                 let forced =
-                    Circumstances { actor: "a", force: true, reason: Some("r"), ..Default::default() };
+                    TransitionFacts { actor: "a", force: true, reason: Some("r"), ..Default::default() };
                 judge_transition(from, to, &forced).unwrap();
                 for lacking in [
-                    Circumstances { actor: " ", ..forced },
-                    Circumstances { reason: None, ..forced },
-                    Circumstances { reason: Some("\t"), ..forced },
+                    TransitionFacts { actor: " ", ..forced },
+                    TransitionFacts { reason: None, ..forced },
+                    TransitionFacts { reason: Some("\t"), ..forced },
                 ] {
                     assert_eq!(judge_transition(from, to, &lacking), Err(Refusal::ForceNeedsReason));
                 }
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn terminal_lanes_and_standing_still_take_force() {
-        let with = Circumstances { actor: "a", ..Default::default() };
+        let with = TransitionFacts { actor: "a", ..Default::default() };
         for lane in Lane::ALL {
             assert!(judge_transition(lane, lane, &with).is_err(), "{lane}");
             for terminal in [Lane::Done, Lane::Canceled] {
@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn every_guard_names_what_it_misses() {
-        let bare = Circumstances { actor: "a", ..Default::default() };
+        let bare = TransitionFacts { actor: "a", ..Default::default() };
         for (from, to, word) in [
             (Lane::Claimed, Lane::InProgress, "workspace"),
             (Lane::InProgress, Lane::ForReview, "subtask"),
@@ -300,7 +300,7 @@ mod tests {
             assert!(text.contains(word), "{text}");
         }
         judge_transition(Lane::ForReview, Lane::InReview, &bare).unwrap();
-        let current = Circumstances { dialect: Dialect::Current, ..bare };
+        let current = TransitionFacts { dialect: Dialect::Current, ..bare };
         for (from, to, word) in [
             (Lane::InProgress, Lane::Planned, "a reason"),
             (Lane::Approved, Lane::Planned, "--review-ref"),
@@ -320,7 +320,7 @@ mod tests {
         };
         let (good, other, bad) =
             (review("a", "approved"), review("b", "approved"), review("a", "changes_requested"));
-        let with = Circumstances {
+        let with = TransitionFacts {
             actor: "a",
             review_result: Some(&good),
             evidence: Some(&good),
@@ -330,21 +330,21 @@ mod tests {
         };
         judge_transition(Lane::InReview, Lane::Approved, &with).unwrap();
         for wrong in [
-            Circumstances { evidence: Some(&other), ..with },
-            Circumstances { review_ref: Some("s"), ..with },
-            Circumstances { review_result: Some(&bad), evidence: None, ..with },
+            TransitionFacts { evidence: Some(&other), ..with },
+            TransitionFacts { review_ref: Some("s"), ..with },
+            TransitionFacts { review_result: Some(&bad), evidence: None, ..with },
         ] {
             assert!(judge_transition(Lane::InReview, Lane::Approved, &wrong).is_err());
         }
-        let rejected = Circumstances { review_result: Some(&bad), evidence: None, ..with };
+        let rejected = TransitionFacts { review_result: Some(&bad), evidence: None, ..with };
         judge_transition(Lane::InReview, Lane::Planned, &rejected).unwrap();
-        let by_evidence = Circumstances { evidence: Some(&bad), ..with };
+        let by_evidence = TransitionFacts { evidence: Some(&bad), ..with };
         assert!(judge_transition(Lane::InProgress, Lane::Approved, &by_evidence).is_err());
     }
 
     #[test]
     fn force_never_leads_to_a_lane_that_no_board_has() {
-        let with = Circumstances { actor: "a", force: true, reason: Some("r"), ..Default::default() };
+        let with = TransitionFacts { actor: "a", force: true, reason: Some("r"), ..Default::default() };
         for to in [Lane::Genesis, Lane::Uninitialized] {
             assert!(judge_transition(Lane::Planned, to, &with).is_err());
         }

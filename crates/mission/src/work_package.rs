@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_belongs_to_the_id_it_begins_with() {
+    fn file_belongs_to_the_id_it_begins_with() {
         assert_eq!(id_of_file("WP01-x.md"), Some("WP01"));
         assert_eq!(id_of_file("WP01.md"), Some("WP01"));
         for other in ["WP1-x.md", "WP012.md", "WP01x.md", "wp01-x.md", "WP01-x.txt", "README.md", "WP0é.md"]

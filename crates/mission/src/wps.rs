@@ -16,7 +16,7 @@ pub const FILE: &str = "wps.yaml";
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Entry {
+pub struct WpsEntry {
     /// `WPnn`.
     pub id: String,
     /// Its title.
@@ -40,22 +40,23 @@ pub struct Entry {
 }
 
 #[derive(Deserialize)]
-struct Document {
+struct WpsDocument {
     #[serde(default)]
-    work_packages: Vec<Entry>,
+    work_packages: Vec<WpsEntry>,
 }
 
 /// Reads the `wps.yaml` of a mission directory; nothing when there is none.
-pub fn read_wps(mission_dir: &Path) -> Result<Option<Vec<Entry>>> {
+pub fn read_wps(mission_dir: &Path) -> Result<Option<Vec<WpsEntry>>> {
     let path = mission_dir.join(FILE);
     read_text(&path, MAX_JSON)?.map(|text| parse(&path, &text)).transpose()
 }
 
 /// Parses the text of the file at `path`.
-pub fn parse(path: &Path, text: &str) -> Result<Vec<Entry>> {
+pub fn parse(path: &Path, text: &str) -> Result<Vec<WpsEntry>> {
     let wrong = |problem: String| MissionError::malformed(path, problem);
     let map = parse_yaml(text).map_err(|problem| wrong(problem.replace("front matter", "the file")))?;
-    let document: Document = serde_json::from_value(map.into()).map_err(|error| wrong(error.to_string()))?;
+    let document: WpsDocument =
+        serde_json::from_value(map.into()).map_err(|error| wrong(error.to_string()))?;
     for (index, entry) in document.work_packages.iter().enumerate() {
         let shown = contract::text::printable;
         if !is_wp_id(&entry.id) {
@@ -86,18 +87,18 @@ fn is_concern(text: &str) -> bool {
 
 /// The entries that name neither a concern of the plan nor that they are cross-cutting, one line each. Nothing
 /// where concerns are not tracked: no entry uses the keys and `plan` has no heading `IC-nn`.
-pub fn untracked(entries: &[Entry], plan: &str) -> Vec<String> {
+pub fn untracked(entries: &[WpsEntry], plan: &str) -> Vec<String> {
     let heading = |line: &str| {
         let bare = line.trim_start_matches('#');
         (2..=4).contains(&(line.len() - bare.len()))
             && bare.starts_with([' ', '\t'])
             && bare.trim_start().get(..5).is_some_and(is_concern)
     };
-    let used = |entry: &Entry| entry.plan_concern_refs.is_some() || entry.cross_cutting.is_some();
+    let used = |entry: &WpsEntry| entry.plan_concern_refs.is_some() || entry.cross_cutting.is_some();
     if !entries.iter().any(used) && !plan.lines().any(heading) {
         return Vec::new();
     }
-    let covered = |entry: &&Entry| {
+    let covered = |entry: &&WpsEntry| {
         entry.cross_cutting == Some(true)
             || entry.plan_concern_refs.as_ref().is_some_and(|refs| !refs.is_empty())
     };
@@ -109,7 +110,7 @@ pub fn untracked(entries: &[Entry], plan: &str) -> Vec<String> {
 }
 
 /// A `tasks.md` with the content of the entries.
-pub fn render_tasks(mission_slug: &str, entries: &[Entry]) -> String {
+pub fn render_tasks(mission_slug: &str, entries: &[WpsEntry]) -> String {
     let list = |items: &[String]| if items.is_empty() { "none".to_owned() } else { items.join(", ") };
     let mut out = format!("# Tasks of {mission_slug}\n\nMade from {FILE} by finalize-tasks.\n");
     for entry in entries {

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use contract::json;
-use mission::activity::{Entry, with_entry};
+use mission::activity::{ActivityEntry, with_entry};
 use mission::allocation::{Grouping, compute, surfaces};
 use mission::decision::Ledger;
 use mission::front_matter::{Scalar, WorkPackage, edit};
@@ -120,7 +120,7 @@ proptest! {
             let Marked::Changed(pending) = tasks::mark_subtask(&done, &id, SubtaskState::Pending) else { panic!() };
             prop_assert!(!pending.contains('✅') || text.contains('✅'));
         }
-        let entry = Entry { at: "T", actor: "a", shell_pid: None, note: "n" };
+        let entry = ActivityEntry { at: "T", actor: "a", shell_pid: None, note: "n" };
         let noted = with_entry(&text, &entry);
         let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
         let line = ["- T – a – n", end].concat();
@@ -128,7 +128,7 @@ proptest! {
     }
 
     #[test]
-    fn a_front_matter_edit_reads_back_and_keeps_the_rest(
+    fn front_matter_edit_reads_back_and_keeps_the_rest(
         value in "\\PC{0,30}", items in vec("\\PC{0,12}", 0..4), body in markdown(), note in "[a-z ]{0,10}"
     ) {
         let file = format!("---\nwork_package_id: WP01\n# {note}\nother: {{a: [1, 2]}}\ntitle: old\n---\n{body}");
@@ -160,7 +160,7 @@ proptest! {
     }
 
     #[test]
-    fn a_log_of_rows_reads_back(rows in rows()) {
+    fn log_of_rows_reads_back(rows in rows()) {
         let world = tempfile::tempdir().unwrap();
         let log = Log::parse(&world.path().join(log::FILE), b"");
         let wanted: Vec<_> = rows.into_iter().map(Row::Lane).collect();
@@ -220,7 +220,7 @@ proptest! {
 }
 
 #[test]
-fn a_hostile_document_of_megabytes_is_read_at_once() {
+fn hostile_document_of_megabytes_is_read_at_once() {
     for unit in [
         "[",
         "<!--",

@@ -106,7 +106,7 @@ fn held_lock_without_record_is_stale_after_start_time() {
 }
 
 #[test]
-fn a_daemon_that_writes_its_record_in_time_was_only_starting() {
+fn daemon_that_writes_its_record_in_time_was_only_starting() {
     let machine = machine();
     let record = machine.agreeing(true).render();
     let _lock = machine.hold_lock();
@@ -123,7 +123,7 @@ fn a_daemon_that_writes_its_record_in_time_was_only_starting() {
 }
 
 #[test]
-fn a_record_of_the_reference_lives_and_dies_with_its_process() {
+fn record_of_the_reference_lives_and_dies_with_its_process() {
     let machine = machine();
     machine.write(machine.agreeing(false).render());
     assert_eq!(machine.judged(), (OwnerStatus::Present, vec![]));
@@ -219,7 +219,7 @@ fn lock_with_two_names_or_a_link_for_one_is_a_fault() {
 
 #[cfg(unix)]
 #[test]
-fn a_zombie_is_gone() {
+fn zombie_is_gone() {
     let machine = machine();
     let mut child = std::process::Command::new("true").spawn().unwrap();
     let record = OwnerRecord { pid: i64::from(child.id()), ..machine.agreeing(false) };
@@ -245,7 +245,7 @@ fn paths_are_compared_canonical_on_both_sides() {
 
 #[cfg(unix)]
 #[test]
-fn a_pipe_in_place_of_the_record_does_not_hang() {
+fn pipe_in_place_of_the_record_does_not_hang() {
     let machine = machine();
     std::fs::create_dir_all(machine.home.daemon_dir()).unwrap();
     let status = std::process::Command::new("mkfifo").arg(machine.home.owner_record()).status().unwrap();
@@ -256,7 +256,7 @@ fn a_pipe_in_place_of_the_record_does_not_hang() {
 /// A process whose argv looks like the reference's daemon.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_live_daemon_that_only_the_state_file_names_is_a_stray() {
+fn live_daemon_that_only_the_state_file_names_is_a_stray() {
     let machine = machine();
     let mut daemon = std::process::Command::new("sh")
         .args(["-c", "read line", "run_sync_daemon(9400)"])
@@ -290,7 +290,7 @@ fn a_live_daemon_that_only_the_state_file_names_is_a_stray() {
 
 #[test]
 #[ignore = "needs the recorded data"]
-fn the_recorded_records_are_read_or_called_unreadable() {
+fn recorded_records_are_read_or_called_unreadable() {
     let shared = testkit::shared();
     let vectors = shared.join("fixtures/disk/owner-vectors");
     let text = std::fs::read_to_string(vectors.join("read-vectors.json")).unwrap();

@@ -1,8 +1,10 @@
 //! Fault points: the instants at which the crash tests kill a process. With the feature `faults` a process
 //! whose environment names one of them kills itself there, without it none is compiled in.
 
+use strum::VariantArray as _;
+
 /// An instant inside a capture, a migration or a drain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::VariantArray)]
 pub enum FaultPoint {
     /// Tables and id are written, not committed.
     IdentityWritten,
@@ -38,23 +40,7 @@ pub enum FaultPoint {
 
 impl FaultPoint {
     /// Every point.
-    pub const ALL: [Self; 15] = [
-        Self::IdentityWritten,
-        Self::PrepareWritten,
-        Self::Prepared,
-        Self::ConfirmWritten,
-        Self::Confirmed,
-        Self::SettleWritten,
-        Self::ClaimWritten,
-        Self::Claimed,
-        Self::CopyHalfWritten,
-        Self::CopyWritten,
-        Self::Copied,
-        Self::ClearWritten,
-        Self::Cleared,
-        Self::RecordWritten,
-        Self::Recorded,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The value of [`VARIABLE`] that arms it.
     pub fn name(self) -> String {

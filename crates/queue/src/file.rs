@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_uri_keeps_hostile_names_inside_the_path() {
+    fn uri_keeps_hostile_names_inside_the_path() {
         let uri = uri(Path::new("/a b/?mode=rwc&x#y%.db"), "mode=ro");
         assert_eq!(uri, "file:/a%20b/%3Fmode%3Drwc%26x%23y%25.db?mode=ro");
     }

@@ -121,7 +121,7 @@ pub use capture::{Capacity, Capture, Captured, LogsElsewhere, Prepared, Settled,
 pub use consent::{ConsentView, HeldChange, HeldRows, HoldReason, Place};
 pub use cure::{
     Cure, ImportedRows, LeftBehind, MigratedRow, MigrationProgress, MigrationReport, QueueOwner, Resend,
-    ResendReport, StillParked, StoreImport, StoreResult, StoreSelection, Unparked, Which,
+    ResendReport, ResendSelection, StillParked, StoreImport, StoreResult, StoreSelection, Unparked,
     observe_left_behind, observe_owner,
 };
 pub use error::{Busy, ObserveError, QueueError, WriteBar};
@@ -140,7 +140,7 @@ pub use outbox::{
     RowId, RowOutcome, SentBytes, SkipSet,
 };
 pub use project_store::{
-    Layout, ProjectStore, StoreDecision, StoreReading, StoreRows, observe_layout, observe_project_stores,
+    ProjectStore, StoreDecision, StoreLayout, StoreReading, StoreRows, observe_layout, observe_project_stores,
 };
 pub use rewound::{Rewound, RewoundProject};
 pub use row::{Kind, NewRow, RowDigest, Witness};

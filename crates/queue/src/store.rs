@@ -136,11 +136,11 @@ impl ScopedDb {
         let known = self.read("read", |tx| {
             let meta = observe::read_meta(tx)?;
             let version = observe::check_version(&path, &meta)?;
-            let said = |key| meta.get(key).cloned();
+            let stored = |key| meta.get(key).cloned();
             // Earlier releases did not store the server and the team.
-            let named = said("server").is_some() && said("team").is_some();
+            let named = stored("server").is_some() && stored("team").is_some();
             let current = version == schema::VERSION && named;
-            Ok(current.then(|| said("queue_id").zip(said("scope"))).flatten())
+            Ok(current.then(|| stored("queue_id").zip(stored("scope"))).flatten())
         })?;
         let (id, owner) = match known {
             Some(known) => known,

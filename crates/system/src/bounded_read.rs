@@ -73,7 +73,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_file_at_the_limit_is_read_and_one_byte_more_is_not() {
+    fn file_at_the_limit_is_read_and_one_byte_more_is_not() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("file");
         fs::write(&path, [7; 100]).expect("a file");

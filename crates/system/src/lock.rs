@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn the_busy_message_names_file_holder_and_resource() {
+    fn busy_message_names_file_holder_and_resource() {
         let (_directory, path) = place();
         let mut held = FileLock::acquire(&path, Duration::ZERO, "the thing").expect("the lock");
         held.record_holder("9.9.9").expect("a record");
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_holder_record_cannot_move_the_cursor() {
+    fn hostile_holder_record_cannot_move_the_cursor() {
         let (_directory, path) = place();
         let mut held = FileLock::acquire(&path, Duration::ZERO, "x").expect("the lock");
         held.write_content(br#"{"pid":1,"host":"\u001b[2J"}"#).expect("a record");
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_creates_nothing_and_other_probes_do_not_count() {
+    fn probe_creates_nothing_and_other_probes_do_not_count() {
         let (directory, path) = place();
         assert_eq!(probe(&path).expect("a probe"), LockProbe::Free);
         assert_eq!(fs::read_dir(directory.path()).expect("entries").count(), 0);
@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_in_place_of_the_file_is_an_error_not_a_wait() {
+    fn directory_in_place_of_the_file_is_an_error_not_a_wait() {
         let (_directory, path) = place();
         fs::create_dir_all(&path).expect("an obstacle");
         assert!(matches!(FileLock::acquire(&path, Duration::from_secs(60), "x"), Err(LockError::Io { .. })));

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_in_the_place_of_a_directory_is_an_error() {
+    fn file_in_the_place_of_a_directory_is_an_error() {
         let directory = tempfile::tempdir().expect("a directory");
         let file = directory.path().join("file");
         fs::write(&file, "").expect("a file");

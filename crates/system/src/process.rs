@@ -123,7 +123,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_child_is_alive_then_a_zombie_then_gone() {
+    fn child_is_alive_then_a_zombie_then_gone() {
         use std::io::Read;
         let mut child = std::process::Command::new("cat")
             .arg("--")
@@ -152,7 +152,7 @@ mod tests {
 
     #[cfg(any(target_os = "linux", target_os = "macos"))]
     #[test]
-    fn the_arguments_are_those_it_was_called_with() {
+    fn arguments_are_those_it_was_called_with() {
         let mut child = std::process::Command::new("sleep").arg("600.25").spawn().expect("a child");
         // Until the new program runs, the arguments are still ours.
         let mut argv = None;

@@ -5,73 +5,39 @@ use clap::Subcommand;
 use mission::merge::{Driver, Sides, merge};
 use std::path::PathBuf;
 
-/// One driver each.
-#[derive(Debug, Subcommand)]
-pub(crate) enum MergeDriverCommand {
-    /// Merge logs of events for git
-    #[command(
-        name = "merge-driver-event-log",
-        hide = true,
-        after_help = "Example: spec-kitty merge-driver-event-log base ours theirs"
-    )]
-    EventLog(MergeDriverArgs),
-    /// Merge meta.json for git
-    #[command(
-        name = "merge-driver-meta",
-        hide = true,
-        after_help = "Example: spec-kitty merge-driver-meta base ours theirs"
-    )]
-    Meta(MergeDriverArgs),
-    /// Merge traces for git
-    #[command(
-        name = "merge-driver-traces",
-        hide = true,
-        after_help = "Example: spec-kitty merge-driver-traces base ours theirs"
-    )]
-    Traces(MergeDriverArgs),
-    /// Merge acceptance-matrix.json for git
-    #[command(
-        name = "merge-driver-acceptance-matrix",
-        hide = true,
-        after_help = "Example: spec-kitty merge-driver-acceptance-matrix base ours theirs"
-    )]
-    AcceptanceMatrix(MergeDriverArgs),
-    /// Merge issue-matrix.json for git
-    #[command(
-        name = "merge-driver-issue-matrix",
-        hide = true,
-        after_help = "Example: spec-kitty merge-driver-issue-matrix base ours theirs"
-    )]
-    IssueMatrix(MergeDriverArgs),
-    /// Merge review cycles for git
-    #[command(
-        name = "merge-driver-review-cycle",
-        hide = true,
-        after_help = "Example: spec-kitty merge-driver-review-cycle base ours theirs"
-    )]
-    ReviewCycle(MergeDriverArgs),
-    /// Merge status.json for git
-    #[command(
-        name = "merge-driver-status",
-        hide = true,
-        after_help = "Example: spec-kitty merge-driver-status base ours theirs"
-    )]
-    Status(MergeDriverArgs),
+/// One verb for each driver: its name behind `merge-driver-`, and the files that it merges.
+macro_rules! drivers {
+    ($($driver:ident $name:literal $files:literal,)+) => {
+        #[derive(Debug, Subcommand)]
+        pub(crate) enum MergeDriverCommand {
+            $(#[command(
+                name = concat!("merge-driver-", $name),
+                about = concat!("Merge ", $files, " for git"),
+                hide = true,
+                after_help = concat!("Example: spec-kitty merge-driver-", $name, " base ours theirs")
+            )]
+            $driver(MergeDriverArgs),)+
+        }
+
+        impl MergeDriverCommand {
+            pub(super) fn verb(self) -> Box<dyn Verb> {
+                let (driver, files) = match self {
+                    $(Self::$driver(files) => (Driver::$driver, files),)+
+                };
+                Box::new(MergeDriver { driver, files })
+            }
+        }
+    };
 }
 
-impl MergeDriverCommand {
-    pub(super) fn verb(self) -> Box<dyn Verb> {
-        let (driver, files) = match self {
-            Self::EventLog(files) => (Driver::EventLog, files),
-            Self::Meta(files) => (Driver::Meta, files),
-            Self::Traces(files) => (Driver::Traces, files),
-            Self::AcceptanceMatrix(files) => (Driver::AcceptanceMatrix, files),
-            Self::IssueMatrix(files) => (Driver::IssueMatrix, files),
-            Self::ReviewCycle(files) => (Driver::ReviewCycle, files),
-            Self::Status(files) => (Driver::Status, files),
-        };
-        Box::new(MergeDriver { driver, files })
-    }
+drivers! {
+    EventLog "event-log" "logs of events",
+    Meta "meta" "meta.json",
+    Traces "traces" "traces",
+    AcceptanceMatrix "acceptance-matrix" "acceptance-matrix.json",
+    IssueMatrix "issue-matrix" "issue-matrix.json",
+    ReviewCycle "review-cycle" "review cycles",
+    Status "status" "status.json",
 }
 
 /// The files of git's `%O %A %B`.

@@ -6,7 +6,7 @@ use crate::report::{events_and_bodies, rows};
 use contract::{FailureName, FaultCode, Remedy};
 use identity::Home;
 use preflight::status::{LegacyQueue, RowPair};
-use queue::Layout;
+use queue::StoreLayout;
 use std::collections::BTreeSet;
 use system::lock::{LockProbe, probe};
 
@@ -121,12 +121,12 @@ impl Diagnostics<'_> {
     fn beside_other_releases(&self) -> String {
         let Ok(home) = self.context.home() else { return String::new() };
         match queue::observe_layout(&home.projects_dir()) {
-            Layout::ProjectOnly => String::new(),
-            Layout::CutoverPending => "; releases 3.2.x capture nothing in this home any more (their layout is \
+            StoreLayout::ProjectOnly => String::new(),
+            StoreLayout::CutoverPending => "; releases 3.2.x capture nothing in this home any more (their layout is \
                 cutover_pending): `spec-kitty sync migrate` imports what they hold, and SPEC_KITTY_HOME gives them \
                 a home of their own"
                 .to_owned(),
-            Layout::Open => {
+            StoreLayout::Open => {
                 let places = queue::observe_projects(&self.status.active_queue.path).unwrap_or_default();
                 let projects: BTreeSet<_> = places.into_iter().filter_map(|place| place.project_uuid).collect();
                 let waiting = self.counts.as_ref().map_or(0, |counts| counts.events + counts.bodies);

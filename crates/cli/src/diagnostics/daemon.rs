@@ -1,6 +1,6 @@
 //! Checks of the daemon and of delivery.
 
-use super::{CheckName, DiagnosticCheck, Diagnostics, word};
+use super::{CheckName, DiagnosticCheck, Diagnostics, name_of};
 use crate::error::CliError;
 use ::daemon::doctor::{CleanupClass, DaemonFindingKind, Treatment, orphan_daemons};
 use ::daemon::drain::DrainOutcome;
@@ -46,7 +46,7 @@ impl Diagnostics<'_> {
                 DaemonFindingKind::MuteReferenceDaemon => Some(Remedy::ForceCleanOrphans),
                 _ => None,
             };
-            check.finding(word(&finding.kind), detail, cleanup.into_iter().chain(by_hand))
+            check.finding(name_of(&finding.kind), detail, cleanup.into_iter().chain(by_hand))
         }))
     }
 

@@ -26,9 +26,10 @@ use queue::QueueCounts;
 use serde::{Serialize, Serializer};
 use std::fmt::Write as _;
 use std::path::Path;
+use strum::VariantArray as _;
 
 /// The checks, in the order in which one makes the next possible.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, strum::VariantArray)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum CheckName {
     /// Hosted sync is on.
@@ -60,23 +61,6 @@ pub(crate) enum CheckName {
 }
 
 impl CheckName {
-    /// All of them.
-    pub(crate) const ALL: [Self; 13] = [
-        Self::Switch,
-        Self::Home,
-        Self::Server,
-        Self::Login,
-        Self::Teamspace,
-        Self::Project,
-        Self::Consent,
-        Self::Boundary,
-        Self::LegacyRows,
-        Self::Queue,
-        Self::Daemon,
-        Self::Delivery,
-        Self::Reachability,
-    ];
-
     /// Whether `sync setup` opens it: what has to be right before anything is captured and sent.
     pub(crate) const fn is_gate(self) -> bool {
         !matches!(self, Self::Queue | Self::Delivery | Self::Reachability)
@@ -287,12 +271,12 @@ impl<'a> Diagnostics<'a> {
     }
 
     pub(crate) fn examine(&self, reach: Reach) -> Result<Vec<DiagnosticCheck>, CliError> {
-        CheckName::ALL.into_iter().map(|name| self.check(name, reach)).collect()
+        CheckName::VARIANTS.iter().map(|&name| self.check(name, reach)).collect()
     }
 
     /// Makes the checks that `sync setup` opens; none of them uses the network.
     pub(crate) fn examine_gates(&self) -> Result<Vec<DiagnosticCheck>, CliError> {
-        let gates = CheckName::ALL.into_iter().filter(|name| name.is_gate());
+        let gates = CheckName::VARIANTS.iter().copied().filter(|name| name.is_gate());
         gates.map(|name| self.check(name, Reach::Offline)).collect()
     }
 
@@ -371,7 +355,7 @@ pub(crate) fn summarise<N: Serialize>(checks: &[DiagnosticCheck<N>]) -> String {
 }
 
 fn line<N: Serialize>(check: &DiagnosticCheck<N>) -> String {
-    let (label, name) = (check.state.label(), word(&check.name));
+    let (label, name) = (check.state.label(), name_of(&check.name));
     format!("{label:<8} {name:<13} {}\n", contract::text::printable(&check.summary))
 }
 
@@ -398,14 +382,14 @@ pub(crate) fn describe<N: Serialize>(checks: &[DiagnosticCheck<N>]) -> String {
 }
 
 /// The name that a unit variant serialises to.
-pub(crate) fn word(value: &impl Serialize) -> String {
+pub(crate) fn name_of(value: &impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 pub(crate) fn headline<N: Serialize>(verdict: DiagnosticVerdict, checks: &[DiagnosticCheck<N>]) -> String {
     let names = |state: CheckState| -> String {
         let names: Vec<String> =
-            checks.iter().filter(|check| check.state == state).map(|check| word(&check.name)).collect();
+            checks.iter().filter(|check| check.state == state).map(|check| name_of(&check.name)).collect();
         names.join(", ")
     };
     match verdict {
@@ -439,10 +423,10 @@ mod tests {
 
     #[test]
     fn only_checks_that_were_made_and_are_right_make_a_healthy_machine() {
-        let all = |state| CheckName::ALL.map(|name| check(name, state)).to_vec();
+        let all = |state| CheckName::VARIANTS.iter().map(|&name| check(name, state)).collect::<Vec<_>>();
         assert_eq!(DiagnosticVerdict::of(&all(CheckState::Ok)), DiagnosticVerdict::Healthy);
         for state in [CheckState::Off, CheckState::NotChecked, CheckState::Finding] {
-            for name in CheckName::ALL {
+            for &name in CheckName::VARIANTS {
                 let mut checks = all(CheckState::Ok);
                 checks.retain(|check| check.name != name);
                 checks.push(check(name, state));

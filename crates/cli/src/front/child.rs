@@ -11,9 +11,9 @@ use std::process::{Command, ExitStatus};
 
 /// How a child ended.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ended(ExitStatus);
+pub(crate) struct ChildEnd(ExitStatus);
 
-impl Ended {
+impl ChildEnd {
     /// Whether it ended with 0.
     pub(crate) fn is_success(self) -> bool {
         self.0.success()
@@ -39,7 +39,7 @@ fn has_terminal() -> bool {
 }
 
 /// Runs the program to its end. Hosted sync is off in it: what it writes is captured here.
-pub(super) fn run(program: &Path, arguments: &[OsString], depth: &str) -> Result<Ended, CliError> {
+pub(super) fn run(program: &Path, arguments: &[OsString], depth: &str) -> Result<ChildEnd, CliError> {
     let mut command = Command::new(program);
     command.args(arguments).env(DEPTH, depth).env(contract::switch::VARIABLE, "0");
     for secret in [names::SPEC_KITTY_TOKEN, names::SPEC_KITTY_TOKEN_FILE] {
@@ -53,5 +53,5 @@ pub(super) fn run(program: &Path, arguments: &[OsString], depth: &str) -> Result
     };
     let signals = system::process::ChildSignals::catch().map_err(failed)?;
     let mut child = command.spawn().map_err(failed)?;
-    Ok(Ended(signals.wait(&mut child, has_terminal()).map_err(failed)?))
+    Ok(ChildEnd(signals.wait(&mut child, has_terminal()).map_err(failed)?))
 }

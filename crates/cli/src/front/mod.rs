@@ -16,7 +16,7 @@ mod child;
 mod python;
 pub(crate) mod verbs;
 
-pub(crate) use child::Ended;
+pub(crate) use child::ChildEnd;
 
 use crate::args::Cli;
 use crate::context::CommandContext;
@@ -28,7 +28,7 @@ use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 use contract::Remedy;
 use std::ffi::OsString;
-use verbs::{Asked, HandedVerb};
+use verbs::{AskedVerb, HandedVerb};
 
 /// How many hand-overs a process lies in; set by this program for its child.
 pub(crate) const DEPTH: &str = identity::environment::names::SPEC_KITTY_FRONT;
@@ -41,8 +41,8 @@ pub(crate) fn hand_over(words: &[OsString]) -> Option<std::process::ExitCode> {
         return None;
     }
     let (verb, class) = match asked {
-        Asked::Verb(verb, class) => (Some(verb), class),
-        Asked::Group => (None, Class::ReadOnly),
+        AskedVerb::Verb(verb, class) => (Some(verb), class),
+        AskedVerb::Group => (None, Class::ReadOnly),
     };
     Some(end(run(arguments, verb, class), arguments))
 }
@@ -72,7 +72,7 @@ pub(crate) fn hand_over_init(words: &[OsString], error: &clap::Error) -> Option<
     Some(end(outcome, arguments))
 }
 
-fn end(outcome: Result<Ended, CliError>, arguments: &[OsString]) -> std::process::ExitCode {
+fn end(outcome: Result<ChildEnd, CliError>, arguments: &[OsString]) -> std::process::ExitCode {
     match outcome {
         Ok(ended) => ended.code(),
         Err(error) => {
@@ -99,7 +99,7 @@ fn is_ours(arguments: &[OsString]) -> bool {
     true
 }
 
-fn run(arguments: &[OsString], verb: Option<HandedVerb>, class: Class) -> Result<Ended, CliError> {
+fn run(arguments: &[OsString], verb: Option<HandedVerb>, class: Class) -> Result<ChildEnd, CliError> {
     let context = CommandContext::of_process(false);
     if class != Class::Producing || !context.sync_enabled() {
         return start(&context, arguments, verb);
@@ -111,7 +111,7 @@ fn run(arguments: &[OsString], verb: Option<HandedVerb>, class: Class) -> Result
 }
 
 /// What starting the child needs.
-struct Prepared {
+struct PreparedRun {
     program: std::path::PathBuf,
     depth: String,
 }
@@ -120,12 +120,12 @@ fn start(
     context: &CommandContext,
     arguments: &[OsString],
     verb: Option<HandedVerb>,
-) -> Result<Ended, CliError> {
+) -> Result<ChildEnd, CliError> {
     let prepared = prepare(context, verb)?;
     child::run(&prepared.program, arguments, &prepared.depth)
 }
 
-fn prepare(context: &CommandContext, verb: Option<HandedVerb>) -> Result<Prepared, CliError> {
+fn prepare(context: &CommandContext, verb: Option<HandedVerb>) -> Result<PreparedRun, CliError> {
     if let Some(depth) = context.environment.text(DEPTH).filter(|depth| !depth.is_empty()) {
         let depth = contract::text::printable(&depth).into_owned();
         return Err(CliError::refused(
@@ -140,7 +140,7 @@ fn prepare(context: &CommandContext, verb: Option<HandedVerb>) -> Result<Prepare
         "PYTHON_CLI_MISSING" => python::install(without_python(error, verb)),
         _ => error,
     })?;
-    Ok(Prepared { program, depth })
+    Ok(PreparedRun { program, depth })
 }
 
 /// The error of a verb that cannot be run here, with what this program has in its place.

@@ -266,7 +266,7 @@ pub(crate) fn all() -> impl Iterator<Item = HandedVerb> {
 
 /// What a command line after `spec-kitty` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub(crate) enum AskedVerb {
     /// A verb of the list, with the class that its options give it. Asking for help changes nothing.
     Verb(HandedVerb, Class),
     /// The help of a group whose verbs are all of the list.
@@ -274,7 +274,7 @@ pub(crate) enum Asked {
 }
 
 /// Looks a command line up; nothing when it names no verb of the list.
-pub(crate) fn find<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Option<Asked> {
+pub(crate) fn find<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Option<AskedVerb> {
     let arguments: Vec<&str> = arguments.into_iter().collect();
     let count = arguments.iter().take_while(|word| !word.starts_with('-')).count();
     let leading = &arguments[..count];
@@ -285,7 +285,7 @@ pub(crate) fn find<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Option<A
         || arguments.iter().take_while(|word| **word != "--").any(|word| matches!(*word, "--help" | "-h"));
     let Some(verb) = verb else {
         let is_group = count > 0 && all().any(|verb| length(&verb) > count && begins(verb.words));
-        return (is_group && (arguments.len() == count || asks_help())).then_some(Asked::Group);
+        return (is_group && (arguments.len() == count || asks_help())).then_some(AskedVerb::Group);
     };
     // A verb that is a group as well takes no other word.
     let below = format!("{} ", verb.words);
@@ -300,7 +300,7 @@ pub(crate) fn find<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Option<A
         Class::ReadOnly if writes => Class::Producing,
         class => class,
     };
-    Some(Asked::Verb(verb, class))
+    Some(AskedVerb::Verb(verb, class))
 }
 
 #[cfg(test)]
@@ -308,14 +308,14 @@ mod tests {
     use super::*;
     use crate::args::Cli;
 
-    fn asked(line: &str) -> Option<Asked> {
+    fn asked(line: &str) -> Option<AskedVerb> {
         find(line.split_whitespace())
     }
 
     fn class(line: &str) -> Option<Class> {
         match asked(line)? {
-            Asked::Verb(_, class) => Some(class),
-            Asked::Group => None,
+            AskedVerb::Verb(_, class) => Some(class),
+            AskedVerb::Group => None,
         }
     }
 
@@ -352,11 +352,11 @@ mod tests {
             "--help",
             "agent action frob",
         ] {
-            assert!(!matches!(asked(line), Some(Asked::Verb(..))), "{line}");
+            assert!(!matches!(asked(line), Some(AskedVerb::Verb(..))), "{line}");
         }
         assert_eq!(
             (asked("charter"), asked("charter --help"), asked("charter frob")),
-            (Some(Asked::Group), Some(Asked::Group), None)
+            (Some(AskedVerb::Group), Some(AskedVerb::Group), None)
         );
     }
 

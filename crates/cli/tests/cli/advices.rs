@@ -319,7 +319,7 @@ fn advices_that_can_be_followed_cure_what_printed_them() {
 
 /// The command prints this on one of its streams.
 #[track_caller]
-fn says(world: &World, argv: &[&str], words: &str) {
+fn prints(world: &World, argv: &[&str], words: &str) {
     let run = world.run(argv);
     let text = format!("{}{}", run.stdout, run.stderr);
     assert!(run.code != Some(0) && text.contains(words), "{argv:?} does not print {words}: {text}");
@@ -330,7 +330,7 @@ const CREATE: [&str; 4] = ["agent", "mission", "create", "one"];
 fn project_is_made() {
     let world = fresh();
     world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", testkit::world::SERVER)).log_in();
-    says(&world, &CREATE, "create `.kittify");
+    prints(&world, &CREATE, "create `.kittify");
     world.init_project();
     world.run(CREATE).exits(0);
 }
@@ -339,7 +339,7 @@ fn project_becomes_a_repository() {
     let world = logged_in();
     std::fs::remove_dir_all(world.work().join(".git")).unwrap();
     let doctor = ["sync", "doctor", "--offline"];
-    says(&world, &doctor, "run `git init` in the project root");
+    prints(&world, &doctor, "run `git init` in the project root");
     assert_eq!(world.run_program("git", ["init", "--quiet"]).code, Some(0));
     assert!(!world.run(doctor).stdout.contains("not_a_git_repository"));
 }
@@ -348,7 +348,7 @@ fn unset_key_is_set() {
     let world = logged_in();
     world.write_config("");
     let get = ["config", "get", "sync.server_url"];
-    says(&world, &get, "spec-kitty config set sync.server_url VALUE");
+    prints(&world, &get, "spec-kitty config set sync.server_url VALUE");
     world.run(["config", "set", "sync.server_url", testkit::world::SERVER]).exits(0);
     world.run(get).exits(0);
 }
@@ -357,7 +357,7 @@ fn token_is_unset() {
     let mut world = logged_in();
     world.set("SPEC_KITTY_TOKEN", "no token");
     let check = ["sync", "status", "--check"];
-    says(&world, &check, "set SPEC_KITTY_TOKEN to a valid token, or unset it");
+    prints(&world, &check, "set SPEC_KITTY_TOKEN to a valid token, or unset it");
     world.unset("SPEC_KITTY_TOKEN");
     world.run(check).exits(0);
 }
@@ -367,7 +367,7 @@ fn home_is_made_private() {
     std::fs::set_permissions(world.root(), std::fs::Permissions::from_mode(0o777)).unwrap();
     let check = ["sync", "status", "--check"];
     let root = world.root();
-    says(&world, &check, &format!("chmod 700 {}", root.display()));
+    prints(&world, &check, &format!("chmod 700 {}", root.display()));
     assert_eq!(world.run_program("chmod", ["700", root.to_str().unwrap()]).code, Some(0));
     world.run(check).exits(0);
 }
@@ -375,7 +375,7 @@ fn home_is_made_private() {
 fn branch_is_checked_out() {
     let world = logged_in();
     assert_eq!(world.run_program("git", ["checkout", "--quiet", "--detach"]).code, Some(0));
-    says(&world, &CREATE, "`git switch <branch>`");
+    prints(&world, &CREATE, "`git switch <branch>`");
     assert_eq!(world.run_program("git", ["switch", "--quiet", "main"]).code, Some(0));
     world.run(CREATE).exits(0);
 }
@@ -384,7 +384,7 @@ fn mission_is_named() {
     let world = logged_in();
     let created = world.run(CREATE.iter().chain(&["--json"])).exits(0).json();
     let list = |mission| ["agent", "tasks", "list", "--mission", mission];
-    says(&world, &list("none-of-them"), "pass --mission with one of the available missions");
+    prints(&world, &list("none-of-them"), "pass --mission with one of the available missions");
     world.run(list(created["mission_slug"].as_str().unwrap())).exits(0);
 }
 
@@ -397,7 +397,7 @@ fn account_is_created() {
     world
         .run(["server", "user", "add", "--email", "a@example.com", "--data", data.to_str().unwrap()])
         .exits(0);
-    says(&world, &secret, "create the account with `spec-kitty server user add`");
+    prints(&world, &secret, "create the account with `spec-kitty server user add`");
     world.run(add).exits(0);
     world.run(secret).exits(0);
 }

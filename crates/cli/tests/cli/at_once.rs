@@ -110,7 +110,7 @@ fn questions_that_are_asked_at_once_are_all_in_the_ledger() {
 }
 
 #[test]
-fn a_commit_that_a_person_makes_meanwhile_is_never_reverted() {
+fn commit_that_a_person_makes_meanwhile_is_never_reverted() {
     let (world, mission) = scene();
     for (round, lane) in
         ["claimed", "in_progress", "blocked", "in_progress", "blocked"].into_iter().enumerate()

@@ -199,7 +199,7 @@ fn rows_wait_for_their_own_account_under_any_login() {
 
 /// A relative path; the daemon changes its directory and must find the file all the same.
 #[test]
-fn a_token_in_a_relative_file_serves_command_and_daemon() {
+fn token_in_a_relative_file_serves_command_and_daemon() {
     let (mut world, server, _) = world();
     fs::create_dir(world.work().join("run")).unwrap();
     fs::write(world.work().join("run/token"), format!("{}\n", server.token)).unwrap();

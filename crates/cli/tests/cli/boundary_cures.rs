@@ -41,7 +41,7 @@ fn coherent(world: &World) {
 }
 
 #[test]
-fn a_daemon_of_another_team_is_replaced_or_joined() {
+fn daemon_of_another_team_is_replaced_or_joined() {
     for remedy in 0..2 {
         let (world, server) = with_listener();
         let mut both = session(&server.url(), USER, TEAM);
@@ -59,7 +59,7 @@ fn a_daemon_of_another_team_is_replaced_or_joined() {
 }
 
 #[test]
-fn a_daemon_of_another_server_is_replaced() {
+fn daemon_of_another_server_is_replaced() {
     let (world, server) = with_listener();
     let _daemons = Daemon::start(&world);
     let other = CountingListener::start();
@@ -72,7 +72,7 @@ fn a_daemon_of_another_server_is_replaced() {
 }
 
 #[test]
-fn a_daemon_of_another_copy_of_the_program_is_replaced() {
+fn daemon_of_another_copy_of_the_program_is_replaced() {
     let (world, _server) = with_listener();
     let copy = world.user_home().join("opt/bin/spec-kitty");
     std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
@@ -91,7 +91,7 @@ fn a_daemon_of_another_copy_of_the_program_is_replaced() {
 
 /// A daemon of the reference has no lock of ours; it is asked to end over its own port.
 #[test]
-fn a_daemon_of_the_reference_that_differs_is_replaced() {
+fn daemon_of_the_reference_that_differs_is_replaced() {
     let (world, _server) = with_listener();
     let theirs = ReferenceDaemon::start(&world);
     let record = OwnerRecord {
@@ -118,7 +118,7 @@ fn a_daemon_of_the_reference_that_differs_is_replaced() {
 
 /// Lock held, and the record is not its holder's: it is not compared. Both daemons end.
 #[test]
-fn a_record_of_the_reference_beside_a_live_daemon_of_ours_is_stale() {
+fn record_of_the_reference_beside_a_live_daemon_of_ours_is_stale() {
     let (world, _server) = with_listener();
     let daemons = Daemon::start(&world);
     let theirs = ReferenceDaemon::start(&world);

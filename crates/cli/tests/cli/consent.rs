@@ -178,7 +178,7 @@ fn release_moves_only_this_accounts_legacy_rows() {
 }
 
 #[test]
-fn a_session_that_cannot_be_read_is_not_called_logged_out() {
+fn session_that_cannot_be_read_is_not_called_logged_out() {
     let (mut world, server, _legacy) = world();
     logged_out(&mut world, &server, |world| {
         std::fs::create_dir_all(world.root().join("auth")).unwrap();

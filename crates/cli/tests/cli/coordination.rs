@@ -74,7 +74,7 @@ fn slug(world: &World) -> String {
 }
 
 #[test]
-fn missing_branch_is_loud_in_every_form_and_refused_with_both_cures() {
+fn missing_branch_is_refused_with_both_remedies() {
     let (world, mission, branch) = coordinated();
     git(&world, &["branch", "-D", &branch]);
     let show = world.run(["agent", "status", "show", "--mission", "sample"]).exits(0);

@@ -49,7 +49,7 @@ fn full_disk_is_named_before_any_local_write() {
 
 #[test]
 #[ignore = "needs private mounts (unshare)"]
-fn a_read_only_file_system_is_not_blamed_on_the_mode() {
+fn read_only_file_system_is_not_blamed_on_the_mode() {
     let (world, _) = with_mission();
     let run = run_behind(&world, READ_ONLY, &["sync", "parked", "retry", "--all"]);
     // Nothing is parked, so nothing has to be written.

@@ -323,7 +323,7 @@ fn only_producing_verbs_need_a_login_and_only_with_the_switch_on() {
 }
 
 #[test]
-fn init_with_options_of_the_python_cli_runs_there_and_adds_the_drivers() {
+fn init_with_python_options_runs_there_and_adds_drivers() {
     let mut world = World::new(BINARY);
     install_python(&mut world);
     act(&world, "mkdir -p made/.kittify && echo made");

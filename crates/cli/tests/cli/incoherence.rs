@@ -51,7 +51,7 @@ fn refuses_everywhere(world: &World, server: &CountingListener, names: &[&str]) 
 #[case::server("daemon_server_url", |record: &mut OwnerRecord| record.server_url = "https://other.invalid".into())]
 #[case::team("daemon_team_or_user", |record: &mut OwnerRecord| record.auth_team = Some("other".into()))]
 #[case::queue("daemon_queue_db_path", |record: &mut OwnerRecord| record.queue_db_path = record.queue_db_path.with_file_name("other.db"))]
-fn a_field_that_differs(#[case] field: &str, #[case] change: fn(&mut OwnerRecord)) {
+fn field_that_differs(#[case] field: &str, #[case] change: fn(&mut OwnerRecord)) {
     let (world, server) = with_listener();
     let mut record = agreeing(&world, stand_in());
     write(&world, &record);
@@ -79,7 +79,7 @@ fn all_six_fields_at_once() {
 }
 
 #[test]
-fn an_orphan_owner_record() {
+fn orphan_owner_record() {
     let (world, server) = with_listener();
     let record = OwnerRecord { pid: 4_194_304_000, ..agreeing(&world, 1) };
     write(&world, &record);
@@ -112,7 +112,7 @@ fn legacy_rows_of_another_team_never_block() {
 }
 
 #[test]
-fn an_unreadable_owner_record() {
+fn unreadable_owner_record() {
     let (world, server) = with_listener();
     world.write_state("sync/daemon/owner.json", b"{");
     refuses_everywhere(&world, &server, &["owner_record_unreadable"]);
@@ -152,7 +152,7 @@ fn unreadable_ci_token_needs_its_advice_not_a_login() {
 }
 
 #[test]
-fn the_switch_off_gates_nothing_and_captures_nothing() {
+fn switch_off_gates_nothing_and_captures_nothing() {
     let (mut world, server) = with_listener();
     world.write_state("sync/daemon/owner.json", b"{");
     world.set("SPEC_KITTY_ENABLE_SAAS_SYNC", "0");

@@ -37,7 +37,7 @@ fn logged(world: &World) -> BTreeSet<String> {
 }
 
 #[test]
-fn a_capture_killed_anywhere_is_healed_by_the_next_command() {
+fn capture_killed_anywhere_is_healed_by_the_next_command() {
     use FaultPoint::{ConfirmWritten, Confirmed, IdentityWritten, PrepareWritten, Prepared};
     for point in [IdentityWritten, PrepareWritten, Prepared, ConfirmWritten, Confirmed] {
         let mut world = logged_in();
@@ -59,7 +59,7 @@ fn a_capture_killed_anywhere_is_healed_by_the_next_command() {
 }
 
 #[test]
-fn a_migration_killed_anywhere_is_resumed_by_the_next_one() {
+fn migration_killed_anywhere_is_resumed_by_the_next_one() {
     use FaultPoint::{ClaimWritten, Claimed, ClearWritten, Cleared, Copied, CopyHalfWritten, CopyWritten};
     for point in [ClaimWritten, Claimed, CopyHalfWritten, CopyWritten, Copied, ClearWritten, Cleared] {
         let mut world = logged_in();

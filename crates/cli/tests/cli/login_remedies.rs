@@ -83,13 +83,13 @@ fn absent_login_names_one_reason_and_one_remedy_everywhere() {
             world.init_project();
             world.write_config(&config);
             bring_about(&mut world);
-            says(&world, reason, remedy, !config.is_empty());
+            prints(&world, reason, remedy, !config.is_empty());
         }
     }
 }
 
 #[track_caller]
-fn says(world: &World, reason: &str, remedy: &str, server_known: bool) {
+fn prints(world: &World, reason: &str, remedy: &str, server_known: bool) {
     let status = world.run(["sync", "status", "--check", "--json"]).exits(2).json();
     assert_eq!(status["auth_absent_reason"], reason, "{status:#}");
     assert_eq!(status["auth_present"], false);

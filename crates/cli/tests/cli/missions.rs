@@ -177,7 +177,7 @@ fn mission_runs_from_create_to_done_and_is_delivered() {
 
 /// Agents call `agent decision` without `--json`, as earlier releases had nothing else.
 #[test]
-fn a_decision_is_a_document_wherever_no_person_reads_it() {
+fn decision_is_a_document_wherever_no_person_reads_it() {
     let (world, _server) = with_server();
     Mission::create(&world, "tea-timer");
     let open = ["agent", "decision", "open", "--mission", "tea-timer", "--flow", "plan", "--slot-key", "p.k"];
@@ -193,7 +193,7 @@ fn a_decision_is_a_document_wherever_no_person_reads_it() {
 
 /// A handle that names nothing is answered with what there is.
 #[test]
-fn a_mission_that_is_not_there_is_answered_with_those_that_are() {
+fn mission_that_is_not_there_is_answered_with_those_that_are() {
     let (world, _server) = with_server();
     let mission = Mission::create(&world, "tea-timer");
     for argv in [&["agent", "status", "show", "--mission", "coffee"][..], &["agent", "tasks", "list"]] {

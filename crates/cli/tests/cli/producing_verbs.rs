@@ -324,7 +324,7 @@ fn local_verb_needs_no_login_and_queues_nothing() {
 
 /// What cannot be done is named, and neither home nor repository changes.
 #[test]
-fn a_verb_that_fails_leaves_repository_and_home_as_they_were() {
+fn verb_that_fails_leaves_repository_and_home_as_they_were() {
     let scene = Scene::new();
     let (first, running) = (&scene.first, scene.running.slug.as_str());
     let circle = TASKS.replace("**Dependencies**: none", "**Dependencies**: WP02");
@@ -337,7 +337,7 @@ fn a_verb_that_fails_leaves_repository_and_home_as_they_were() {
     };
     let calls: Vec<(Vec<&str>, &str)> = vec![
         (vec!["agent", "mission", "create", "Not-Kebab"], "INVALID_ARGUMENT"),
-        (vec!["agent", "mission", "setup-plan", "--mission", "nobody"], "PLAN_CONTEXT_UNRESOLVED"),
+        (vec!["agent", "mission", "setup-plan", "--mission", "unknown"], "PLAN_CONTEXT_UNRESOLVED"),
         (vec!["agent", "mission", "finalize-tasks", "--mission", "first"], "DEPENDENCY_CYCLE"),
         (vec!["tasks", "--mission", "zeroth"], "REQUIREMENT_MAPPING_INVALID"),
         (with(emit("done"), &["--mission", "running"]), "ILLEGAL_TRANSITION"),
@@ -375,7 +375,7 @@ fn a_verb_that_fails_leaves_repository_and_home_as_they_were() {
 
 /// Verbs on missions that only look, as the inventory lists them, and the one that only judges.
 #[test]
-fn a_verb_that_only_looks_changes_nothing_on_any_host() {
+fn verb_that_only_looks_changes_nothing_on_any_host() {
     let scene = Scene::new();
     let check = "{id: holds, issue: 1, work_package: WP01, command: 'true', sources: ['kitty-specs/**']}";
     scene.running.write("evidence.yaml", &format!("checks:\n- {check}\n"));
@@ -394,7 +394,7 @@ fn a_verb_that_only_looks_changes_nothing_on_any_host() {
         .collect();
     assert!(verbs.len() >= 7, "{verbs:?}");
     for verb in verbs {
-        for mission in [Some("running"), Some("nobody"), None] {
+        for mission in [Some("running"), Some("unknown"), None] {
             let handle = mission.into_iter().flat_map(|mission| ["--mission", mission]);
             for form in [&[][..], &["--json"]] {
                 let subject = (verb == "agent tasks list-dependents").then_some("WP01");

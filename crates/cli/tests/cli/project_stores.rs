@@ -158,7 +158,7 @@ fn decision_of_another_release_holds_here_until_there_is_one() {
 }
 
 #[test]
-fn store_of_another_account_server_or_team_is_left_alone_with_both_names() {
+fn store_of_another_account_or_team_is_left_with_both_names() {
     for (server, account, team, result, named) in [
         (SERVER, "other@example.com", TEAM, "other_account", "other@example.com"),
         ("https://vendor.invalid", USER, TEAM, "other_server", "https://vendor.invalid"),

@@ -195,7 +195,7 @@ fn rows_of_another_user_are_never_copied() {
 }
 
 #[test]
-fn the_failure_log_moves_with_the_rest() {
+fn failure_log_moves_with_the_rest() {
     let world = logged_in();
     let legacy = ReferenceQueue::create(&world.root().join("queue.db"));
     legacy.event(EVENT, Some(TEAM)).body("spec.md", "# Spec\n");
@@ -217,7 +217,7 @@ fn the_failure_log_moves_with_the_rest() {
 }
 
 #[test]
-fn a_repair_keeps_every_row_of_a_damaged_queue_that_can_be_read() {
+fn repair_keeps_every_row_of_a_damaged_queue_that_can_be_read() {
     let world = logged_in();
     let legacy = ReferenceQueue::create(&world.root().join("queue.db"));
     legacy.many_events(2_000);
@@ -245,7 +245,7 @@ fn a_repair_keeps_every_row_of_a_damaged_queue_that_can_be_read() {
 }
 
 #[test]
-fn a_damaged_legacy_queue_is_salvaged_and_then_migrates() {
+fn damaged_legacy_queue_is_salvaged_and_then_migrates() {
     let world = logged_in();
     let path = world.root().join("queue.db");
     ReferenceQueue::create(&path).many_events(2_000);

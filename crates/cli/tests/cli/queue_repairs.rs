@@ -66,7 +66,7 @@ fn queue_without_tables_or_schema_number_is_rebuilt_whole() {
 }
 
 #[test]
-fn a_table_that_lacks_a_column_is_found_by_the_repair() {
+fn table_that_lacks_a_column_is_found_by_the_repair() {
     let (world, _) = with_mission();
     let before = waiting(&world);
     scoped(&world).execute_batch("ALTER TABLE receipts RENAME COLUMN server TO host").unwrap();
@@ -76,7 +76,7 @@ fn a_table_that_lacks_a_column_is_found_by_the_repair() {
 }
 
 #[test]
-fn a_legacy_table_of_another_kind_is_made_an_ordinary_one() {
+fn legacy_table_of_another_kind_is_made_an_ordinary_one() {
     let world = logged_in();
     let path = world.root().join("queue.db");
     ReferenceQueue::create(&path).many_events(5);

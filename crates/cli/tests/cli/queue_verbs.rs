@@ -24,7 +24,7 @@ fn with_parked_row() -> (World, i64) {
 }
 
 #[test]
-fn a_preview_names_what_would_leave_and_to_whom() {
+fn preview_names_what_would_leave_and_to_whom() {
     let (world, _) = with_mission();
     let preview = world.run(["sync", "preview", "--json"]).exits(0).json();
     let db = scoped(&world);
@@ -44,7 +44,7 @@ fn a_preview_names_what_would_leave_and_to_whom() {
 }
 
 #[test]
-fn a_diagnosis_judges_every_waiting_row_and_changes_nothing() {
+fn diagnosis_judges_every_waiting_row_and_changes_nothing() {
     let (world, _) = with_mission();
     let path = world.home().scoped_queue(&world.scope());
     let queue = Connection::open(&path).unwrap();
@@ -75,7 +75,7 @@ fn a_diagnosis_judges_every_waiting_row_and_changes_nothing() {
 }
 
 #[test]
-fn an_export_holds_every_row_of_any_scope_as_it_is_stored() {
+fn export_holds_every_row_of_any_scope_as_it_is_stored() {
     let (world, _) = with_mission();
     let db = scoped(&world);
     let run = world.run(["sync", "export"]).exits(0);
@@ -109,7 +109,7 @@ fn an_export_holds_every_row_of_any_scope_as_it_is_stored() {
 }
 
 #[test]
-fn an_export_to_a_file_is_private_and_overwrites_nothing() {
+fn export_to_a_file_is_private_and_overwrites_nothing() {
     let (world, _) = with_mission();
     let file = world.work().join("rows.jsonl");
     let name = file.to_str().unwrap();
@@ -170,7 +170,7 @@ fn export_reads_around_a_damaged_table_and_reports_gaps() {
 }
 
 #[test]
-fn an_export_that_fails_leaves_no_file_and_can_be_repeated() {
+fn export_that_fails_leaves_no_file_and_can_be_repeated() {
     let world = logged_in();
     let legacy = world.root().join("queue.db");
     std::fs::create_dir_all(world.root()).unwrap();
@@ -193,7 +193,7 @@ fn an_export_that_fails_leaves_no_file_and_can_be_repeated() {
 }
 
 #[test]
-fn a_parked_row_is_listed_shown_and_exported_with_its_payload() {
+fn parked_row_is_listed_shown_and_exported_with_its_payload() {
     let (world, id) = with_parked_row();
     let before = snapshot(&world.root());
     let status = world.run(["sync", "status"]).exits(0).stdout;
@@ -229,7 +229,7 @@ fn a_parked_row_is_listed_shown_and_exported_with_its_payload() {
 }
 
 #[test]
-fn a_parked_row_is_put_back_when_it_can_be_and_stays_when_it_cannot() {
+fn parked_row_is_put_back_when_it_can_be_and_stays_when_it_cannot() {
     let (world, id) = with_parked_row();
     let kept = world.run(["sync", "parked", "retry", &id.to_string(), "--json"]).exits(1).json();
     assert!(kept["kept"][0]["why"].as_str().unwrap().contains("not a valid event"), "{kept:#}");
@@ -244,7 +244,7 @@ fn a_parked_row_is_put_back_when_it_can_be_and_stays_when_it_cannot() {
 }
 
 #[test]
-fn a_drop_names_ids_and_a_reason_and_leaves_a_receipt() {
+fn drop_names_ids_and_a_reason_and_leaves_a_receipt() {
     let (world, id) = with_parked_row();
     let id = id.to_string();
     world.run(["sync", "parked", "drop", &id]).exits(2);

@@ -160,7 +160,7 @@ fn every_recorded_home_is_seen_as_the_reference_saw_it() {
 
 #[test]
 #[ignore = "needs the recorded data"]
-fn the_recorded_daemon_that_was_killed_is_an_orphan() {
+fn recorded_daemon_that_was_killed_is_an_orphan() {
     let shared = testkit::shared();
     let world = fresh();
     world.log_in();

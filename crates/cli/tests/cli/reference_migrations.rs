@@ -138,7 +138,7 @@ fn every_hazard_is_seen_as_it_lies_on_the_disk_and_migrated_whole() {
 /// The reference takes it for empty, and its gate passes: here it is a fault until it is repaired.
 #[test]
 #[ignore = "needs the recorded data"]
-fn a_legacy_queue_that_is_no_database_is_a_fault_and_no_zero() {
+fn legacy_queue_that_is_no_database_is_a_fault_and_no_zero() {
     let (disk, disguise) = recorded();
     let log = read_json(&disk.join("hazards/expected.json"))["log"].to_string();
     assert!(log.contains("3 corrupt preflight: True 0"), "the reference passes");

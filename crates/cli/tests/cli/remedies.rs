@@ -67,7 +67,7 @@ fn reach(remedy: &Remedy) {
 }
 
 #[test]
-fn every_remedy_is_named_by_some_state_and_cures_it() {
+fn every_remedy_is_named_by_a_state_and_fixes_it() {
     let mut reached = Vec::new();
     for remedy in samples() {
         let variant = std::mem::discriminant(&remedy);
@@ -472,7 +472,7 @@ fn every_remedy_parses() {
 }
 
 #[test]
-fn a_shell_reads_every_hint_back_as_its_argv() {
+fn shell_reads_every_hint_back_as_its_argv() {
     for remedy in samples() {
         let Some(argv) = remedy.argv() else { continue };
         let hint = remedy.hint();

@@ -55,7 +55,7 @@ fn setup_without_terminal_lists_failures_and_changes_nothing() {
 }
 
 #[test]
-fn with_yes_it_cures_what_is_safe_and_ends_with_the_check() {
+fn with_yes_safe_fixes_run_before_the_check() {
     let world = curable();
     let done = world.run(["sync", "setup", "--yes", "--json"]).exits(1).json();
     // The migrated row was captured by another program: whether it may leave is a person's decision.

@@ -87,7 +87,7 @@ fn login_and_logout_name_an_active_ci_token() {
 /// Paths need not be text, and documents have to be: on Linux a home may be any bytes.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_home_that_is_no_utf8_has_documents_all_the_same() {
+fn home_that_is_no_utf8_has_documents_all_the_same() {
     use std::os::unix::ffi::OsStringExt;
     use testkit::reference_queue::ReferenceQueue;
     let world = world();

@@ -33,7 +33,7 @@ fn login_ended_during_delivery_has_code_and_remedy() {
 }
 
 #[test]
-fn a_report_that_cannot_be_written_is_known_before_anything_is_sent() {
+fn report_that_cannot_be_written_is_known_before_anything_is_sent() {
     let (world, server) = with_server();
     world.run(["agent", "mission", "create", "tea-timer"]).exits(0);
     let run = world.run(["sync", "now", "--report", "no/such/directory/report.json"]).exits(1);
@@ -49,7 +49,7 @@ fn a_report_that_cannot_be_written_is_known_before_anything_is_sent() {
 }
 
 #[test]
-fn a_refused_delivery_leaves_no_report() {
+fn refused_delivery_leaves_no_report() {
     let (world, _server) = with_server();
     world.write_state("sync/daemon/owner.json", b"{");
     world.run(["sync", "now", "--report", "report.json"]).exits(2);
@@ -175,7 +175,7 @@ mod interrupted {
     }
 
     #[test]
-    fn the_second_ctrl_c_ends_it_at_once() {
+    fn second_ctrl_c_ends_it_at_once() {
         let (world, listener) = with_server();
         let before = waiting(&world);
         let mut delivery = Delivery::begin(&world, listener);

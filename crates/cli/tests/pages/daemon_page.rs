@@ -14,7 +14,7 @@ use testkit::patience::PATIENCE;
 use testkit::transcript::{TranscriptStep, steps, words};
 
 #[test]
-fn the_daemon_page_can_be_followed_from_nothing_to_nothing() {
+fn daemon_page_can_be_followed_from_nothing_to_nothing() {
     let page = fs::read_to_string(root().join("docs/daemon.md")).unwrap();
     let steps = steps(&page);
     assert!(steps.len() >= 25, "{} steps", steps.len());
@@ -226,7 +226,7 @@ fn match_lines(shown: &[&str], printed: &[&str], names: &Names) -> Option<Names>
 /// The names after the line matched. A line that ends with `...` matches any rest.
 fn match_line(shown: &str, printed: &str, names: &Names) -> Option<Names> {
     let (shown, printed) = (without_times(shown), without_times(printed));
-    let (shown, goes_on) = match shown.strip_suffix("...") {
+    let (shown, continues) = match shown.strip_suffix("...") {
         Some(begin) => (begin.to_owned(), true),
         None => (shown, false),
     };
@@ -242,7 +242,7 @@ fn match_line(shown: &str, printed: &str, names: &Names) -> Option<Names> {
             return None;
         }
     }
-    (goes_on || found.next().is_none()).then_some(names)
+    (continues || found.next().is_none()).then_some(names)
 }
 
 /// What differs from run to run: long numbers, and long words with digits in them.

@@ -12,7 +12,7 @@ fn page(name: &str) -> String {
 }
 
 #[test]
-fn the_boundary_page_knows_every_canonical_name_and_every_exit_code() {
+fn boundary_page_knows_every_canonical_name_and_every_exit_code() {
     let text = page("docs/boundary.md");
     for name in FailureName::all() {
         assert!(text.contains(&format!("`{}`", name.name())), "{name}");
@@ -58,7 +58,7 @@ fn every_test_that_the_map_names_exists() {
 }
 
 #[test]
-fn the_readmes_test_command_is_the_one_the_landing_check_runs() {
+fn readmes_test_command_is_the_one_the_landing_check_runs() {
     let readme = page("README.md");
     let mut commands = readme.match_indices("cargo test ").map(|(at, _)| &readme[at..]).peekable();
     assert!(commands.peek().is_some());
@@ -69,7 +69,7 @@ fn the_readmes_test_command_is_the_one_the_landing_check_runs() {
 }
 
 #[test]
-fn the_readme_leads_to_every_page() {
+fn readme_leads_to_every_page() {
     let readme = page("README.md");
     for name in pages() {
         assert!(readme.contains(&format!("]({})", name.display())), "{}", name.display());
@@ -78,7 +78,7 @@ fn the_readme_leads_to_every_page() {
 
 /// Every library of the workspace has its reason, and there is no reason for one that is not used.
 #[test]
-fn the_maps_dependencies_are_those_of_the_workspace() {
+fn maps_dependencies_are_those_of_the_workspace() {
     let text = page("ARCHITECTURE.md");
     let rows = text
         .split("## Dependencies")
@@ -120,7 +120,7 @@ fn the_maps_dependencies_are_those_of_the_workspace() {
 
 /// What takes too long for a landing is not forgotten: the full check runs every benchmark.
 #[test]
-fn the_full_check_runs_every_benchmark() {
+fn full_check_runs_every_benchmark() {
     let full = page(".ci/full");
     let mut known = 0;
     for entry in std::fs::read_dir(root().join("crates")).unwrap().flatten() {

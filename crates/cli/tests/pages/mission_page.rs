@@ -6,7 +6,7 @@ use testkit::transcript::{run, steps};
 use testkit::{Server, World};
 
 #[test]
-fn the_page_about_missions_is_what_happens() {
+fn page_about_missions_is_what_happens() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/missions.md");
     let page = std::fs::read_to_string(page).unwrap();
     let steps = steps(&page);
@@ -46,7 +46,7 @@ fn missions_page_lists_repository_requirements() {
 
 /// Every mission verb of the inventory appears on the page.
 #[test]
-fn the_page_about_missions_uses_every_mission_verb() {
+fn page_about_missions_uses_every_mission_verb() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/missions.md");
     let commands: Vec<String> =
         steps(&std::fs::read_to_string(page).unwrap()).into_iter().map(|step| step.command).collect();

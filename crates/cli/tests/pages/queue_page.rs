@@ -163,7 +163,7 @@ fn decision_file_of_the_page_is_read_as_documented() {
 }
 
 #[test]
-fn the_page_knows_every_table_of_the_file() {
+fn page_knows_every_table_of_the_file() {
     let world = testkit::host::logged_in(env!("CARGO_BIN_EXE_spec-kitty"));
     world.run(["agent", "mission", "create", "widgets"]).exits(0);
     let db = Connection::open(world.home().scoped_queue(&world.scope())).unwrap();

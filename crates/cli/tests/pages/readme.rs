@@ -78,7 +78,7 @@ fn lasting(line: &str) -> String {
 }
 
 #[test]
-fn the_pictures_are_what_the_program_prints() {
+fn pictures_are_what_the_program_prints() {
     let world = World::named(env!("CARGO_BIN_EXE_spec-kitty"), "ada");
     let program = world.user_home().join(".cargo/bin/spec-kitty");
     fs::create_dir_all(program.parent().unwrap()).unwrap();

@@ -8,9 +8,13 @@ use super::payload;
 use super::shape::{ObjectShape, Shape, closed, may, need, open, some};
 use crate::Lane;
 use crate::json::Node;
+use strum::VariantArray as _;
 
 /// One tolerated deviation. Answers and the store contain its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::IntoStaticStr, strum::VariantArray,
+)]
+#[strum(serialize_all = "snake_case")]
 pub enum Deviation {
     /// `WPCreated` with `title` and `dependencies` instead of `wp_title`, `depends_on` and `actor`.
     WpCreatedTitle,
@@ -19,8 +23,10 @@ pub enum Deviation {
     /// A move to `approved` or `done` whose evidence has no review.
     EvidenceWithoutReview,
     /// `project_uuid` is `null`.
+    #[strum(serialize = "null_project_uuid")]
     NullProject,
     /// `build_id` is empty.
+    #[strum(serialize = "empty_build_id")]
     EmptyBuild,
     /// `MissionCreated` as the lifecycle log has it: with `actor`, without `mission_type` and `wp_count`.
     MissionCreatedLifecycle,
@@ -30,27 +36,11 @@ pub enum Deviation {
 
 impl Deviation {
     /// Every one. Stores keep positions in this list: a new one is added at the end.
-    pub const ALL: [Self; 7] = [
-        Self::WpCreatedTitle,
-        Self::BuildExtraKeys,
-        Self::EvidenceWithoutReview,
-        Self::NullProject,
-        Self::EmptyBuild,
-        Self::MissionCreatedLifecycle,
-        Self::StatusFromGenesis,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The wire form.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::WpCreatedTitle => "wp_created_title",
-            Self::BuildExtraKeys => "build_extra_keys",
-            Self::EvidenceWithoutReview => "evidence_without_review",
-            Self::NullProject => "null_project_uuid",
-            Self::EmptyBuild => "empty_build_id",
-            Self::MissionCreatedLifecycle => "mission_created_lifecycle",
-            Self::StatusFromGenesis => "status_from_genesis",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 

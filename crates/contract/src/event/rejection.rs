@@ -1,10 +1,10 @@
 //! Rejection of an event: a code of a closed list, a message and the path of the value.
 
 use serde::{Serialize, Serializer};
-use std::fmt;
 
 /// The closed list of rejection codes of the published contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::IntoStaticStr)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum RejectionCode {
     /// A key from before the cut-over, at any depth.
     ForbiddenKey,
@@ -20,20 +20,8 @@ pub enum RejectionCode {
 
 impl RejectionCode {
     /// The wire form.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ForbiddenKey => "FORBIDDEN_KEY",
-            Self::UnknownLane => "UNKNOWN_LANE",
-            Self::PayloadSchemaFail => "PAYLOAD_SCHEMA_FAIL",
-            Self::EnvelopeShapeInvalid => "ENVELOPE_SHAPE_INVALID",
-            Self::RawHistoricalRow => "RAW_HISTORICAL_ROW",
-        }
-    }
-}
-
-impl fmt::Display for RejectionCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -31,8 +31,8 @@ impl EventStatus {
     }
 
     /// Parses a server's status; an unknown one means rejected.
-    pub fn parse(word: &str) -> Self {
-        match word {
+    pub fn parse(status: &str) -> Self {
+        match status {
             "success" | "accepted" | "warning" => Self::Accepted,
             "duplicate" => Self::Duplicate,
             _ => Self::Rejected,
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_of_another_server_is_read_leniently() {
+    fn answer_of_another_server_is_read_leniently() {
         let text = r#"{"results":[{"event_id":"a","status":"warning","extra":1},
             {"event_id":7,"status":"rejected","error":{"x":1},"error_message":"field missing"},{}],"took":3}"#;
         let answer: BatchResponse = serde_json::from_str(text).unwrap();

@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn the_surface_is_a_closed_list_inside_the_mission() {
+    fn surface_is_a_closed_list_inside_the_mission() {
         for yes in [
             "spec.md",
             "research/a/b.csv",
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_hash_an_empty_and_an_oversized_body_are_named() {
+    fn wrong_hash_an_empty_and_an_oversized_body_are_named() {
         assert_eq!(push("spec.md", "x").fault(), None);
         let wrong = ArtifactBody { content_hash: hash(b"y"), ..push("spec.md", "x") };
         assert!(wrong.fault().unwrap().contains("content_hash"));
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenth_field_is_refused_by_name() {
+    fn tenth_field_is_refused_by_name() {
         let mut value = serde_json::to_value(push("spec.md", "x")).unwrap();
         value["mission_key"] = "k".into();
         let error = serde_json::from_value::<ArtifactBody>(value).unwrap_err().to_string();

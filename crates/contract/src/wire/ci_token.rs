@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_reads_back_and_hides_its_secret() {
+    fn token_reads_back_and_hides_its_secret() {
         let token = CiToken::new("dev@example.com", "Team-1", "s3cret");
         assert_eq!(CiToken::parse(&token.expose()), Some(token.clone()));
         assert!(!format!("{token:?}").contains("s3cret"));

@@ -26,7 +26,7 @@ pub const CALLBACK_PATH: &str = "/callback";
 pub const MAX_POLL_SECONDS: u64 = 10;
 
 /// Error codes of `/oauth/token`.
-pub mod word {
+pub mod error_code {
     /// The user has not decided.
     pub const AUTHORIZATION_PENDING: &str = "authorization_pending";
     /// Poll less often: five seconds more.
@@ -140,13 +140,13 @@ impl fmt::Debug for TokenGrant {
 /// Any other answer of the OAuth routes.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct OAuthError {
-    /// One of [`word`].
+    /// One of [`error_code`].
     #[serde(default)]
     pub error: String,
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_description: Option<String>,
-    /// With [`word::REFRESH_REPLAY`]: seconds to wait.
+    /// With [`error_code::REFRESH_REPLAY`]: seconds to wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
 }
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_challenge_is_the_one_of_rfc_7636() {
+    fn challenge_is_the_one_of_rfc_7636() {
         let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
         assert_eq!(challenge(verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     }
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_code_is_shown_in_fours() {
+    fn user_code_is_shown_in_fours() {
         assert_eq!(shown_user_code("ABCDEFGH"), "ABCD-EFGH");
         assert_eq!(shown_user_code("ABCD-EFGH"), "ABCD-EFGH");
     }

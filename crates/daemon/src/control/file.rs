@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_removes_its_own_file_and_no_other() {
+    fn run_removes_its_own_file_and_no_other() {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("control.json");
         example().write(&path).expect("written");

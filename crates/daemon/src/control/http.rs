@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_read_and_the_next_one_is_left_alone() {
+    fn request_is_read_and_the_next_one_is_left_alone() {
         let two = [NUDGE, b"GET /v1/health HTTP/1.0\r\n\r\n"].concat();
         let (first, length) = complete(&two);
         assert_eq!((first.method.as_str(), first.path.as_str()), ("POST", "/v1/nudge"));
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_never_ends_is_refused_at_the_limit() {
+    fn head_that_never_ends_is_refused_at_the_limit() {
         let endless = [b"GET / HTTP/1.1\r\nA: ".to_vec(), vec![b'a'; MAX_HEAD]].concat();
         assert_eq!(parse_request(&endless), Parsed::Invalid(Invalid::HeadTooLarge));
         let many: String = (0..40).map(|i| format!("H{i}: v\r\n")).collect();
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_without_a_length_ends_with_its_connection() {
+    fn response_without_a_length_ends_with_its_connection() {
         let bytes = b"HTTP/1.0 200 OK\r\nContent-type: application/json\r\n\r\n{\"a\":1}";
         assert_eq!(parse_response(bytes, false), Parsed::Incomplete);
         let whole = ControlResponse { status: 200, body: b"{\"a\":1}".to_vec() };
@@ -371,7 +371,7 @@ mod tests {
         }
 
         #[test]
-        fn a_request_is_incomplete_until_its_last_byte(cut in 0..NUDGE.len()) {
+        fn request_is_incomplete_until_its_last_byte(cut in 0..NUDGE.len()) {
             prop_assert_eq!(parse_request(&NUDGE[..cut]), Parsed::Incomplete);
         }
 

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_holds_for_its_token_port_and_nonce_only() {
+    fn proof_holds_for_its_token_port_and_nonce_only() {
         let nonce = Nonce([7; NONCE_BYTES]);
         let proof = token(1).prove(50_000, &nonce);
         assert!(token(1).is_proof(50_000, &nonce, &proof));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bearer_is_the_token_to_the_last_digit() {
+    fn bearer_is_the_token_to_the_last_digit() {
         let hex = token(0xab).hex();
         assert!(token(0xab).matches(&hex));
         assert!(!token(0xac).matches(&hex));

@@ -61,7 +61,7 @@ fn orphan_record_fix_spares_the_recycled_pid() {
 }
 
 #[test]
-fn a_live_daemon_is_no_finding() {
+fn live_daemon_is_no_finding() {
     let bench = Bench::logged_in();
     let pid = bench.start();
     let report = bench.ok(&["doctor", "--fix", "--force"]);
@@ -89,7 +89,7 @@ fn daemon_without_its_files_is_reported_and_retires() {
 }
 
 #[test]
-fn a_dead_reference_daemon_leaves_an_orphan_that_fix_removes() {
+fn dead_reference_daemon_leaves_an_orphan_that_fix_removes() {
     let bench = with_daemon_dir();
     let mut gone = bench.stranger();
     gone.0.kill().unwrap();
@@ -100,7 +100,7 @@ fn a_dead_reference_daemon_leaves_an_orphan_that_fix_removes() {
 }
 
 #[test]
-fn a_stray_that_proves_itself_is_stopped_over_its_own_port() {
+fn stray_that_proves_itself_is_stopped_over_its_own_port() {
     let bench = with_daemon_dir();
     let (mut stray, port) = bench.stand_in("0123456789abcdef", false);
     write_state_file(&bench, port, "0123456789abcdef", stray.pid());
@@ -235,7 +235,7 @@ fn mute_reference_daemon_leaves_the_serving_daemon() {
 }
 
 #[test]
-fn a_daemon_of_another_home_is_shown_and_never_touched() {
+fn daemon_of_another_home_is_shown_and_never_touched() {
     let (ours, other) = (with_daemon_dir(), with_daemon_dir());
     let (mut theirs, _) = other.stand_in("elsewhere", false);
     let report = ours.ok(&["doctor", "--fix", "--force"]);

@@ -10,7 +10,7 @@ use std::process::Stdio;
 use testkit::world::{SERVER, TEAM, USER, session};
 
 #[test]
-fn a_daemon_starts_answers_and_leaves_nothing_behind() {
+fn daemon_starts_answers_and_leaves_nothing_behind() {
     let bench = Bench::logged_in();
     let pid = bench.start();
     let (record, control) = (bench.record(), bench.control());
@@ -164,7 +164,7 @@ fn start_ticks(pid: u32) -> Option<u64> {
 }
 
 #[test]
-fn a_zombie_is_as_good_as_gone() {
+fn zombie_is_as_good_as_gone() {
     let bench = Bench::logged_in();
     let mut zombie = bench.world.command();
     let mut zombie = zombie.args(["sync", "daemon", "run"]).spawn().expect("a daemon");
@@ -180,7 +180,7 @@ fn a_zombie_is_as_good_as_gone() {
 }
 
 #[test]
-fn a_suspended_daemon_is_reported_and_ends_only_by_force() {
+fn suspended_daemon_is_reported_and_ends_only_by_force() {
     let bench = Bench::logged_in();
     let pid = bench.start();
     signal(pid, Signal::STOP);
@@ -250,7 +250,7 @@ fn holder_that_releases_without_record_was_no_daemon() {
 }
 
 #[test]
-fn a_stop_while_a_daemon_starts_ends_it_or_finds_none() {
+fn stop_while_a_daemon_starts_ends_it_or_finds_none() {
     let bench = Bench::logged_in();
     for _ in 0..20 {
         std::thread::scope(|scope| {
@@ -305,7 +305,7 @@ fn wedged(bench: &Bench, script: &str) -> crate::common::Stranger {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_wedged_daemon_that_is_proven_ours_gets_a_signal_and_ends() {
+fn wedged_daemon_that_is_proven_ours_gets_a_signal_and_ends() {
     let bench = Bench::logged_in();
     let mut holder = wedged(&bench, "touch \"$1\"; exec sleep 300");
     let status = bench.ok(&["status"]);
@@ -319,7 +319,7 @@ fn a_wedged_daemon_that_is_proven_ours_gets_a_signal_and_ends() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_wedged_daemon_that_ignores_signals_ends_only_by_force() {
+fn wedged_daemon_that_ignores_signals_ends_only_by_force() {
     let bench = Bench::logged_in();
     let deaf = "trap '' TERM; touch \"$1\"; while :; do sleep 0.05; done";
     let mut holder = wedged(&bench, deaf);
@@ -336,7 +336,7 @@ fn a_wedged_daemon_that_ignores_signals_ends_only_by_force() {
 /// The same process, and the start time of another: a recycled pid under a held lock.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_holder_with_another_start_time_is_never_signalled() {
+fn holder_with_another_start_time_is_never_signalled() {
     let bench = Bench::logged_in();
     let mut holder = wedged(&bench, "touch \"$1\"; exec sleep 300");
     let mut record = bench.record();
@@ -349,7 +349,7 @@ fn a_holder_with_another_start_time_is_never_signalled() {
 }
 
 #[test]
-fn a_replacement_waits_for_the_farewell_of_the_old_one() {
+fn replacement_waits_for_the_farewell_of_the_old_one() {
     let bench = Bench::logged_in();
     let old = bench.start();
     bench.touch("slow");
@@ -436,7 +436,7 @@ fn login_that_may_not_send_starts_no_daemon() {
 }
 
 #[test]
-fn a_restart_of_nothing_names_what_keeps_a_daemon_from_starting() {
+fn restart_of_nothing_names_what_keeps_a_daemon_from_starting() {
     let remedy = |bench: &Bench| {
         let failure = bench.fails(&["restart"]);
         assert_eq!(failure["reason"], "nothing_to_restart", "{failure}");
@@ -470,7 +470,7 @@ fn with_the_switch_off_nothing_is_started() {
 }
 
 #[test]
-fn the_true_reason_of_a_failed_start_reaches_the_starter() {
+fn true_reason_of_a_failed_start_reaches_the_starter() {
     let bench = Bench::logged_in();
     fs::write(bench.world.root().join("sync"), "a file where a directory belongs").unwrap();
     let failure = bench.fails(&["start"]);
@@ -490,7 +490,7 @@ fn the_true_reason_of_a_failed_start_reaches_the_starter() {
 }
 
 #[test]
-fn an_unreadable_login_keeps_the_daemon_that_runs() {
+fn unreadable_login_keeps_the_daemon_that_runs() {
     let bench = Bench::logged_in();
     let pid = bench.start();
     fs::write(bench.world.home().session_file(), "{").unwrap();
@@ -500,7 +500,7 @@ fn an_unreadable_login_keeps_the_daemon_that_runs() {
 }
 
 #[test]
-fn an_unreadable_record_is_moved_aside_by_the_next_daemon() {
+fn unreadable_record_is_moved_aside_by_the_next_daemon() {
     let bench = Bench::logged_in();
     let old = bench.start();
     fs::write(bench.record_path(), b"\xff{").unwrap();
@@ -515,7 +515,7 @@ fn an_unreadable_record_is_moved_aside_by_the_next_daemon() {
 }
 
 #[test]
-fn an_explicit_restart_replaces_down_as_well_as_up() {
+fn explicit_restart_replaces_down_as_well_as_up() {
     let mut bench = Bench::logged_in();
     bench.set("DAEMON_BENCH_VERSION", "4.0.0");
     bench.start();
@@ -526,7 +526,7 @@ fn an_explicit_restart_replaces_down_as_well_as_up() {
 }
 
 #[test]
-fn a_daemon_starts_no_daemon() {
+fn daemon_starts_no_daemon() {
     let mut bench = Bench::logged_in();
     bench.set("SPEC_KITTY_DAEMON", "1");
     assert_eq!(bench.fails(&["start"]), json!({ "reason": "nested" }));

@@ -44,7 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// A pid that no process has: these daemons are values, and no test waits for a value to end.
-const NOBODY: u32 = i32::MAX as u32;
+const UNUSED_PID: u32 = i32::MAX as u32;
 
 fn facts(home: &Home) -> RunFacts {
     let scope = Scope::new("https://s", "u@e", "t");
@@ -55,7 +55,7 @@ fn facts(home: &Home) -> RunFacts {
         server_url: Some("https://s".into()),
         team_or_user: Some("u@e/t".into()),
         queue_db_path: home.scoped_queue(&scope),
-        pid: NOBODY,
+        pid: UNUSED_PID,
     };
     RunFacts::new(foreground, scope, None)
 }

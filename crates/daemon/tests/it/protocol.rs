@@ -107,7 +107,7 @@ proptest! {
     #![proptest_config(ProptestConfig { max_shrink_iters: 8, ..ProptestConfig::with_cases(12) })]
 
     #[test]
-    fn whatever_meets_whatever_one_daemon_is_left_and_can_be_reached(
+    fn any_two_meet_and_one_reachable_daemon_is_left(
         pairs in proptest::collection::vec((act(), act()), 2..7)
     ) {
         let mut bench = Bench::logged_in();

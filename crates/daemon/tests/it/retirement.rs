@@ -132,7 +132,7 @@ fn daemon_without_control_file_runs_and_is_named_by_pid() {
 }
 
 #[test]
-fn a_capture_nudges_the_daemon_that_runs() {
+fn capture_nudges_the_daemon_that_runs() {
     let bench = Bench::logged_in();
     bench.start();
     bench.touch("pending");
@@ -166,7 +166,7 @@ fn capture_starts_a_daemon_unless_disabled() {
 }
 
 #[test]
-fn a_daemon_that_dies_at_once_is_started_five_times_and_not_more() {
+fn daemon_that_dies_at_once_is_started_five_times_and_not_more() {
     let bench = Bench::logged_in();
     for _ in 0..5 {
         assert_eq!(bench.ok(&["follow-up"])["daemon"], "spawned");

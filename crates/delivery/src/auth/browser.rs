@@ -40,12 +40,12 @@ pub(super) fn send_browser_login(
     let host = || oauth.server.host().to_string();
     match callback.wait(&state, BROWSER_PATIENCE, prompt) {
         Redirected::Code(code) => Ok(oauth.send_code(&code, &redirect_uri, &verifier)?),
-        Redirected::Refused { word, .. } if word == contract::wire::oauth::word::ACCESS_DENIED => {
+        Redirected::Refused { code, .. } if code == contract::wire::oauth::error_code::ACCESS_DENIED => {
             Err(LoginError::Denied { host: host() })
         }
-        Redirected::Refused { word, description } => Err(LoginError::Refused {
+        Redirected::Refused { code, description } => Err(LoginError::Refused {
             host: host(),
-            why: description.map_or(word.clone(), |description| format!("{word} ({description})")),
+            why: description.map_or(code.clone(), |description| format!("{code} ({description})")),
         }),
         Redirected::Cancelled => Err(LoginError::Cancelled),
         Redirected::TimedOut => Err(LoginError::Expired { host: host() }),

@@ -27,7 +27,7 @@ pub(super) enum Redirected {
     /// The user agreed.
     Code(Zeroizing<String>),
     /// The server or the user refused.
-    Refused { word: String, description: Option<String> },
+    Refused { code: String, description: Option<String> },
     /// The user gave up at the terminal.
     Cancelled,
     /// No redirect in time.
@@ -184,8 +184,8 @@ fn judge_request(line: &str, state: &str) -> CallbackRequest {
         return CallbackRequest::Stranger;
     }
     match (field("error"), field("code").filter(|code| !code.is_empty())) {
-        (Some(word), _) => CallbackRequest::Ours(Redirected::Refused {
-            word: crate::classify::bounded(&word),
+        (Some(code), _) => CallbackRequest::Ours(Redirected::Refused {
+            code: crate::classify::bounded(&code),
             description: field("error_description").map(|text| crate::classify::bounded(&text)),
         }),
         (None, Some(code)) => CallbackRequest::Ours(Redirected::Code(code)),

@@ -3,7 +3,7 @@
 use super::login_error::LoginError;
 use super::oauth::{OAuth, OAuthFailure};
 use super::{DeviceCode, Flow, Prompt, Span};
-use contract::wire::oauth::{MAX_POLL_SECONDS, TokenGrant, shown_user_code, word};
+use contract::wire::oauth::{MAX_POLL_SECONDS, TokenGrant, error_code, shown_user_code};
 use std::time::Duration;
 use url::Url;
 use zeroize::Zeroizing;
@@ -40,11 +40,11 @@ pub(super) fn send_device_login(oauth: OAuth<'_>, prompt: &mut dyn Prompt) -> Re
             Ok(grant) => return Ok(grant),
             Err(failure) => failure,
         };
-        match failure.word() {
-            Some(word::AUTHORIZATION_PENDING) => {}
-            Some(word::SLOW_DOWN) => interval = (interval + SLOWER).min(MAX_POLL_SECONDS),
-            Some(word::ACCESS_DENIED) => return Err(LoginError::Denied { host: host() }),
-            Some(word::EXPIRED_TOKEN) => return Err(LoginError::Expired { host: host() }),
+        match failure.code() {
+            Some(error_code::AUTHORIZATION_PENDING) => {}
+            Some(error_code::SLOW_DOWN) => interval = (interval + SLOWER).min(MAX_POLL_SECONDS),
+            Some(error_code::ACCESS_DENIED) => return Err(LoginError::Denied { host: host() }),
+            Some(error_code::EXPIRED_TOKEN) => return Err(LoginError::Expired { host: host() }),
             _ if failure.is_transient() => interval = slower(&failure, interval),
             _ => return Err(failure.into()),
         }

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_names_its_issuer_and_the_first_private_team() {
+    fn session_names_its_issuer_and_the_first_private_team() {
         let session = plan_session(facts(grant(), me())).unwrap();
         assert_eq!(session.issuer.as_deref(), Some("https://h.example"));
         assert_eq!((session.default_team_id.as_str(), session.name.as_str()), ("pt-1", "dev@example.com"));
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_without_its_parts_is_named() {
+    fn grant_without_its_parts_is_named() {
         for key in ["refresh_token", "session_id"] {
             let mut grant = grant();
             grant.as_object_mut().unwrap().remove(key);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_refresh_expiry_follows_its_precedence_and_skips_nonsense() {
+    fn refresh_expiry_follows_its_precedence_and_skips_nonsense() {
         let expiry = |token: Value, me_date: Value| {
             let mut grant = grant();
             let mut account = me();
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_keeps_what_the_answer_does_not_name() {
+    fn refresh_keeps_what_the_answer_does_not_name() {
         let mut before = plan_session(facts(grant(), me())).unwrap();
         before.generation = Some(3);
         let answer = serde_json::from_value(json!({"access_token": "acc-2"})).unwrap();

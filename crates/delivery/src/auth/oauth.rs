@@ -18,14 +18,14 @@ pub enum OAuthFailure {
     #[error(transparent)]
     Silence(#[from] SendError),
     /// The server refused with an error of the protocol.
-    #[error("{host} refused: {word}{}", .description.as_deref().map(|text| format!(" ({text})")).unwrap_or_default())]
+    #[error("{host} refused: {code}{}", .description.as_deref().map(|text| format!(" ({text})")).unwrap_or_default())]
     Refused {
         /// Host and port.
         host: String,
         /// The HTTP status.
         status: u16,
         /// The `error` value.
-        word: String,
+        code: String,
         /// The server's sentence.
         description: Option<String>,
         /// Seconds to wait, when it names them.
@@ -43,9 +43,9 @@ pub enum OAuthFailure {
 
 impl OAuthFailure {
     /// The `error` value, when there is one.
-    pub fn word(&self) -> Option<&str> {
+    pub fn code(&self) -> Option<&str> {
         match self {
-            Self::Refused { word, .. } => Some(word),
+            Self::Refused { code, .. } => Some(code),
             _ => None,
         }
     }
@@ -140,7 +140,7 @@ impl OAuth<'_> {
             Ok(error) => OAuthFailure::Refused {
                 host: self.server.host().to_string(),
                 status: answer.status,
-                word: bounded(&error.error),
+                code: bounded(&error.error),
                 description: error.error_description.as_deref().map(bounded),
                 retry_after: error.retry_after,
             },

@@ -11,7 +11,7 @@ use super::me::plan_refreshed;
 use super::oauth::{OAuth, OAuthFailure};
 use crate::context::DeliveryContext;
 use crate::server_address::ServerAddress;
-use contract::wire::oauth::word;
+use contract::wire::oauth::error_code;
 use identity::session::SessionWriteError;
 use identity::{Session, SessionError, SessionStore};
 use jiff::{SignedDuration, Timestamp};
@@ -148,14 +148,14 @@ fn send(
                 None => Ok(RefreshAttempt::Overtaken),
             }
         }
-        Err(OAuthFailure::Refused { status: 409, word: said, retry_after, .. })
-            if said == word::REFRESH_REPLAY =>
+        Err(OAuthFailure::Refused { status: 409, code, retry_after, .. })
+            if code == error_code::REFRESH_REPLAY =>
         {
             let pause = Duration::from_secs(retry_after.unwrap_or(0)).min(REPLAY_PAUSE);
             Ok(RefreshAttempt::Replayed { pause })
         }
-        Err(OAuthFailure::Refused { status: 400 | 401, word: said, .. })
-            if said == word::INVALID_GRANT || said == word::SESSION_INVALID =>
+        Err(OAuthFailure::Refused { status: 400 | 401, code, .. })
+            if code == error_code::INVALID_GRANT || code == error_code::SESSION_INVALID =>
         {
             Ok(RefreshAttempt::Rejected)
         }

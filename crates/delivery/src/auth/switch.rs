@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_team_is_chosen_by_id_before_name_and_only_among_private_ones() {
+    fn team_is_chosen_by_id_before_name_and_only_among_private_ones() {
         let teams = [team("shared", "Alpha", false), team("pt-1", "Alpha", true), team("PT-2", "pt-1", true)];
         assert_eq!(plan_choice(&teams, "pt-1").unwrap(), 1, "an id beats a name");
         assert_eq!(plan_choice(&teams, " pt-2 ").unwrap(), 2);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_two_teams_have_is_ambiguous() {
+    fn name_that_two_teams_have_is_ambiguous() {
         let teams = [team("a", "Team", true), team("b", "team", true)];
         let error = plan_choice(&teams, "TEAM").unwrap_err();
         assert!(matches!(error, SwitchError::Ambiguous { .. }));
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_team_name_cannot_move_the_cursor() {
+    fn team_name_cannot_move_the_cursor() {
         let error = plan_choice(&[team("a", "\u{1b}[2J", true)], "\u{7}x").unwrap_err().to_string();
         assert!(!error.contains('\u{1b}') && !error.contains('\u{7}'), "{error:?}");
     }

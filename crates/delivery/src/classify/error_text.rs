@@ -114,13 +114,13 @@ impl ErrorText {
         if self.is_about_the_team() {
             return Category::MissingPrivateTeam;
         }
-        Category::of_text(&self.said().collect::<Vec<_>>().join(" "))
+        Category::of_text(&self.texts().collect::<Vec<_>>().join(" "))
     }
 
     /// Whether the refusal is about the team, not about a project: by code, or by the reference's phrases,
     /// which are narrower than the keywords.
     pub fn is_about_the_team(&self) -> bool {
-        self.said().chain(self.envelope.category.as_deref()).any(|text| {
+        self.texts().chain(self.envelope.category.as_deref()).any(|text| {
             let text = text.to_lowercase();
             text.contains("private teamspace")
                 || text.contains(code::MISSING_PRIVATE_TEAM)
@@ -128,7 +128,7 @@ impl ErrorText {
         })
     }
 
-    fn said(&self) -> impl Iterator<Item = &str> {
+    fn texts(&self) -> impl Iterator<Item = &str> {
         let envelope = &self.envelope;
         [&envelope.error_code, &envelope.error, &envelope.message, &envelope.detail]
             .into_iter()
@@ -137,7 +137,7 @@ impl ErrorText {
     }
 
     /// Whether it is a refusal of the protocol: an envelope with a sentence or a code in it.
-    pub fn is_in_words(&self) -> bool {
+    pub fn is_by_document(&self) -> bool {
         self.envelope.text().is_some() || self.envelope.error_code.is_some()
     }
 
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_keyword_decides() {
+    fn first_keyword_decides() {
         for (text, category) in [
             ("Batch payload exceeds decompressed byte limit", Category::OversizedBatch),
             ("Single event exceeds decompressed byte limit", Category::OversizedEvent),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_believed_before_prose() {
+    fn code_is_believed_before_prose() {
         let said =
             words(403, json!({"error": "invalid field", "category": "direct_ingress_missing_private_team"}));
         assert_eq!(said.category(), Category::MissingPrivateTeam);
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_or_structured_text_is_bounded_and_kept() {
+    fn long_or_structured_text_is_bounded_and_kept() {
         let said = words(400, json!({"error": "x".repeat(10_000)}));
         assert!(said.text().unwrap().chars().count() <= LONGEST + 3);
         let structured = words(422, json!({"detail": [{"loc": ["body"], "msg": "no"}]}));

@@ -83,7 +83,7 @@ fn contradicting_answers_about_one_row_settle_nothing() {
 }
 
 #[test]
-fn an_error_that_passes_is_deferred_and_a_rejection_is_final() {
+fn error_that_passes_is_deferred_and_a_rejection_is_final() {
     let body = json!({"results": [
         {"event_id": "a", "status": "error", "error": "rate limit exceeded"},
         {"event_id": "b", "status": "rejected", "error": "rate limit exceeded"},
@@ -95,7 +95,7 @@ fn an_error_that_passes_is_deferred_and_a_rejection_is_final() {
 }
 
 #[test]
-fn a_success_that_is_not_this_protocol_stops_and_keeps() {
+fn success_that_is_not_this_protocol_stops_and_keeps() {
     for body in [
         "",
         "<html>ok</html>",
@@ -156,7 +156,7 @@ fn too_large_halves_and_names_the_limits_whatever_the_status() {
 }
 
 #[test]
-fn a_400_parks_the_rows_it_names_and_bisects_when_it_names_none() {
+fn status_400_parks_the_rows_it_names_and_bisects_when_it_names_none() {
     let bare = BatchJudgement::Split { too_large: false, limits: IngressLimits::default() };
     assert_eq!(judge_batch(&IDS, &answer(400, &json!({"error": "Bad request"}))), bare);
     assert_eq!(
@@ -178,7 +178,7 @@ fn a_400_parks_the_rows_it_names_and_bisects_when_it_names_none() {
 }
 
 #[test]
-fn a_pause_is_read_from_the_header_first() {
+fn pause_is_read_from_the_header_first() {
     let body = json!({"error": "slow down", "retry_after_seconds": 9}).to_string().into_bytes();
     let header = HttpAnswer::from_parts(429, Some(RetryAfter::Seconds(3)), body.clone());
     let BatchJudgement::Stop(stop) = judge_batch(&IDS, &header) else { panic!() };
@@ -190,7 +190,7 @@ fn a_pause_is_read_from_the_header_first() {
 }
 
 #[test]
-fn a_body_waits_for_its_event_and_is_parked_only_when_refused() {
+fn body_waits_for_its_event_and_is_parked_only_when_refused() {
     let judge = |status: u16, body: Value| judge_body(&answer(status, &body), "abc");
     assert_eq!(judge(201, json!({"status": "stored"})), BodyJudgement::Delivered);
     assert_eq!(

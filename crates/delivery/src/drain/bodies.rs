@@ -66,9 +66,9 @@ impl DrainRun<'_> {
                 self.report.bodies.duplicate += 1;
             }
             BodyJudgement::Rejected(rejection) => {
-                let in_words = ErrorText::of(&answer).is_in_words();
+                let by_document = ErrorText::of(&answer).is_by_document();
                 let (row, digest, name) = (body.row, body.digest, body.body.artifact_path.clone());
-                self.refuse(Kind::Body, Refused { row, digest, name, rejection, in_words })?;
+                self.refuse(Kind::Body, Refused { row, digest, name, rejection, by_document })?;
             }
             BodyJudgement::Later(why) => {
                 self.skip.skip_row(body.row);

@@ -27,7 +27,7 @@ struct ReadyEvent<'b> {
 struct Answered {
     judgement: BatchJudgement,
     /// Whether it is a document of the protocol.
-    in_words: bool,
+    by_document: bool,
     /// The request's body, as it was sent.
     packed: Vec<u8>,
 }
@@ -74,7 +74,7 @@ impl DrainRun<'_> {
             let bytes =
                 FRAME_BYTES + piece.iter().filter_map(|at| sizes.get(*at)).sum::<usize>() + piece.len() - 1;
             let sent: Vec<&ReadyEvent<'_>> = piece.iter().filter_map(|at| ready.get(*at)).collect();
-            let Answered { judgement, in_words, packed } = self.send_piece(&sent, bytes)?;
+            let Answered { judgement, by_document, packed } = self.send_piece(&sent, bytes)?;
             match judgement {
                 BatchJudgement::Items { verdicts, unknown_ids } => {
                     self.report.unknown_ids += unknown_ids as u64;
@@ -84,7 +84,7 @@ impl DrainRun<'_> {
                 BatchJudgement::Refused(rejection) => {
                     if let [ReadyEvent { event, .. }] = sent.as_slice() {
                         let (row, digest, name) = (event.row, event.digest, event.event_id.clone());
-                        self.refuse(Kind::Event, Refused { row, digest, name, rejection, in_words })?;
+                        self.refuse(Kind::Event, Refused { row, digest, name, rejection, by_document })?;
                     }
                 }
                 BatchJudgement::Split { too_large, limits } => {
@@ -130,7 +130,7 @@ impl DrainRun<'_> {
                 self.pace.grow();
             }
         }
-        Ok(Answered { judgement, in_words: ErrorText::of(&answer).is_in_words(), packed: body })
+        Ok(Answered { judgement, by_document: ErrorText::of(&answer).is_by_document(), packed: body })
     }
 
     /// Records the verdicts in one transaction; returns the positions to send again.

@@ -148,7 +148,7 @@ mod tests {
     use std::io::Read;
 
     #[test]
-    fn a_batch_is_the_events_as_they_are_between_brackets() {
+    fn batch_is_the_events_as_they_are_between_brackets() {
         let body = encode_batch(["{\"a\": 1}", "{}"].into_iter(), 30);
         let mut plain = String::new();
         flate2::read::GzDecoder::new(body.as_slice()).read_to_string(&mut plain).unwrap();

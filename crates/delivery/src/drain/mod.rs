@@ -339,8 +339,8 @@ impl DrainRun<'_> {
         let mut stop = None;
         for kind in Kind::ALL {
             let before = self.streak(kind).memory().clone();
-            let speaks = self.protocol_seen;
-            match self.streak(kind).end(speaks) {
+            let protocol_seen = self.protocol_seen;
+            match self.streak(kind).end(protocol_seen) {
                 End::Park(refused) => self.park_refused(kind, refused)?,
                 End::Wait(refused) => {
                     if let Some(last) = refused.last() {

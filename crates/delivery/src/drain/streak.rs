@@ -35,7 +35,7 @@ pub(super) struct Refused {
     pub(super) name: String,
     pub(super) rejection: RowRejection,
     /// Whether the refusal is a document of the protocol.
-    pub(super) in_words: bool,
+    pub(super) by_document: bool,
 }
 
 impl Refused {
@@ -143,9 +143,9 @@ impl Streak {
         (std::mem::take(&mut self.refused), std::mem::take(&mut self.passed))
     }
 
-    /// The outcome of the remaining rows; `speaks`: whether the server has shown a document of the
+    /// The outcome of the remaining rows; `protocol_seen`: whether the server has shown a document of the
     /// protocol in this drain.
-    pub(super) fn end(&mut self, speaks: bool) -> End {
+    pub(super) fn end(&mut self, protocol_seen: bool) -> End {
         let refused = std::mem::take(&mut self.refused);
         if refused.is_empty() || (self.taken && !self.stopped) {
             if self.taken {
@@ -154,9 +154,9 @@ impl Streak {
             return End::Park(refused);
         }
         let alone = self.memory.parked_alone + refused.len() as u64;
-        let in_words = speaks && refused.iter().all(|refused| refused.in_words);
+        let by_document = protocol_seen && refused.iter().all(|refused| refused.by_document);
         let others = self.passed.iter().any(|row| refused.iter().all(|refused| refused.row != *row));
-        if in_words && !self.stopped && !others && alone < TOO_MANY as u64 {
+        if by_document && !self.stopped && !others && alone < TOO_MANY as u64 {
             self.memory.parked_alone = alone;
             return End::Park(refused);
         }

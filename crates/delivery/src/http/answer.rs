@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_never_shows_its_body() {
+    fn answer_never_shows_its_body() {
         let answer = HttpAnswer::from_parts(200, None, b"{\"access_token\":\"s3cret\"".to_vec());
         let error = answer.document::<contract::wire::TokenGrant>().unwrap_err();
         assert!(!format!("{answer:?} {error} {error:?}").contains("s3cret"));

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_could_start_another_header_is_refused() {
+    fn token_that_could_start_another_header_is_refused() {
         for bad in ["", "a b", "a\r\nX-Evil: 1", "caf\u{e9}", "\u{0}"] {
             let error = Bearer::new(bad).unwrap_err();
             assert!(bad.is_empty() || !error.to_string().contains(bad));

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_its_own_answer_and_a_name_is_none() {
+    fn address_is_its_own_answer_and_a_name_is_none() {
         let of = |uri: &str| address(&uri.parse().expect("a URI")).map(|address| address.to_string());
         assert_eq!(of("http://127.0.0.1:8470/x").as_deref(), Some("127.0.0.1:8470"));
         assert_eq!(of("https://192.0.2.7/x").as_deref(), Some("192.0.2.7:443"));

@@ -70,7 +70,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_bad_row_is_found_in_order() {
+    fn bad_row_is_found_in_order() {
         let mut pieces = BatchSplitter::plan(&[1; 8], 8, 1000, 0, 0);
         let mut sent = Vec::new();
         let mut parked = Vec::new();

@@ -74,7 +74,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_health_document_sets_the_limits_with_a_margin() {
+    fn health_document_sets_the_limits_with_a_margin() {
         let mut limits = RequestLimits::UNADVERTISED;
         limits.learn(read_health_limits(&json!({"sync_ingress": {"contract_version": "x", "limits": {
             "max_events_per_batch": 50, "max_decompressed_bytes_per_batch": 1000, "retry_after_min_seconds": 3}}})));

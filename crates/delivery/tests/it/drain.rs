@@ -87,7 +87,7 @@ fn one_project_a_batch_and_first_in_first_out_in_each() {
 }
 
 #[test]
-fn the_limits_of_the_health_document_are_kept() {
+fn limits_of_the_health_document_are_kept() {
     let ingest = Ingest::limited(4);
     let stub = Stub::start(move |seen, _| ingest.answer(seen));
     let machine = logged_in(&stub.url());
@@ -114,7 +114,7 @@ fn too_large_halves_and_delivers_in_order() {
 }
 
 #[test]
-fn a_single_event_that_is_too_large_is_parked_with_its_payload() {
+fn single_event_that_is_too_large_is_parked_with_its_payload() {
     let stub = Stub::start(|seen, _| match seen.path.as_str() {
         "/api/v1/events/batch/" => Reply::json(413, json!({"error": "Payload too large"})),
         _ => Ingest::default().answer(seen),
@@ -130,7 +130,7 @@ fn a_single_event_that_is_too_large_is_parked_with_its_payload() {
 }
 
 #[test]
-fn a_bare_400_is_bisected_and_only_the_bad_row_is_parked() {
+fn bare_400_is_bisected_and_only_the_bad_row_is_parked() {
     let ingest = Ingest::default();
     let stub = Stub::start(move |seen, _| {
         if seen.path == "/api/v1/events/batch/" && seen.event_ids().contains(&"e5".to_owned()) {
@@ -152,7 +152,7 @@ fn a_bare_400_is_bisected_and_only_the_bad_row_is_parked() {
 }
 
 #[test]
-fn a_proxy_that_refuses_everything_does_not_park_the_whole_queue() {
+fn proxy_that_refuses_everything_does_not_park_the_whole_queue() {
     let stub = Stub::start(|_, _| Reply::text(400, "<html>blocked</html>"));
     let machine = logged_in(&stub.url());
     let ids: Vec<String> = (0..64).map(|n| format!("e{n:02}")).collect();
@@ -164,7 +164,7 @@ fn a_proxy_that_refuses_everything_does_not_park_the_whole_queue() {
 }
 
 #[test]
-fn a_400_with_names_parks_those_and_sends_the_others_again() {
+fn status_400_with_names_parks_those_and_sends_the_others_again() {
     let ingest = Ingest::default();
     let stub = Stub::start(move |seen, _| {
         if seen.path == "/api/v1/events/batch/" && seen.event_ids().contains(&"e2".to_owned()) {
@@ -236,7 +236,7 @@ fn row_before_the_cut_over_is_parked_without_blocking() {
 }
 
 #[test]
-fn a_403_stops_its_project_and_no_other() {
+fn status_403_stops_its_project_and_no_other() {
     let ingest = Ingest::default();
     let stub = Stub::start(move |seen, _| {
         let forbidden = seen.path == "/api/v1/events/batch/" && seen.event_ids().contains(&"a1".to_owned());
@@ -290,7 +290,7 @@ fn answers_about_the_whole_stop_and_keep_every_row() {
 }
 
 #[test]
-fn an_unreachable_server_stops_before_any_row_is_touched() {
+fn unreachable_server_stops_before_any_row_is_touched() {
     let machine = logged_in("http://127.0.0.1:9");
     capture(&machine, PROJECT, events(PROJECT, &IDS));
     let report = drain_all(&machine);
@@ -303,7 +303,7 @@ fn an_unreachable_server_stops_before_any_row_is_touched() {
 }
 
 #[test]
-fn a_pause_the_server_asks_for_is_kept_by_the_next_drain() {
+fn pause_the_server_asks_for_is_kept_by_the_next_drain() {
     let stub = Stub::start(|seen, n| match (seen.path.as_str(), n) {
         ("/api/v1/sync/health/", _) => Reply::json(404, json!({})),
         (_, 1) => Reply::json(429, json!({"error": "slow down"})).with("Retry-After", "600"),
@@ -337,7 +337,7 @@ fn pause_from_a_future_clock_is_ignored() {
 }
 
 #[test]
-fn a_refused_token_is_refreshed_once_and_the_batch_sent_again() {
+fn refused_token_is_refreshed_once_and_the_batch_sent_again() {
     let ingest = Ingest::default();
     let stub = Stub::start(move |seen, _| match (seen.path.as_str(), seen.header("authorization")) {
         ("/oauth/token", _) => Reply::json(200, json!({"access_token": "acc-2", "refresh_token": "ref-2"})),
@@ -352,7 +352,7 @@ fn a_refused_token_is_refreshed_once_and_the_batch_sent_again() {
 }
 
 #[test]
-fn a_login_that_a_refresh_does_not_help_stops_and_keeps() {
+fn login_that_a_refresh_does_not_help_stops_and_keeps() {
     let stub = Stub::start(|seen, _| match seen.path.as_str() {
         "/oauth/token" => Reply::json(200, json!({"access_token": "acc-2"})),
         _ => Reply::json(401, json!({"error": "Unauthorized"})),
@@ -429,7 +429,7 @@ fn account_change_during_drain_stops_sending() {
 }
 
 #[test]
-fn an_opt_out_in_the_middle_of_a_drain_holds_the_rest() {
+fn opt_out_in_the_middle_of_a_drain_holds_the_rest() {
     let (stub, change) = changing();
     let machine = Arc::new(logged_in(&stub.url()));
     capture(&machine, PROJECT, events(PROJECT, &IDS));
@@ -445,7 +445,7 @@ fn an_opt_out_in_the_middle_of_a_drain_holds_the_rest() {
 }
 
 #[test]
-fn a_watcher_can_end_it_between_two_requests() {
+fn watcher_can_end_it_between_two_requests() {
     struct Impatient(u64);
     impl DrainProgress for Impatient {
         fn advance(&mut self, report: &DrainReport) {

@@ -178,7 +178,7 @@ fn drain_killed_after_commit_repeats_as_duplicate() {
     capture(&machine, PROJECT, events(PROJECT, &["e1", "e2", "e3"]));
     capture(&machine, PROJECT, vec![body_row(PROJECT, "spec.md", "x")]);
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "hostile::a_child_that_drains", "--ignored", "--quiet"])
+        .args(["--exact", "hostile::child_that_drains", "--ignored", "--quiet"])
         .env(CHILD_HOME, machine.user_home())
         .stdout(std::process::Stdio::null())
         .spawn()
@@ -195,7 +195,7 @@ fn drain_killed_after_commit_repeats_as_duplicate() {
 
 #[test]
 #[ignore = "no test: the body of the second process that the test above starts"]
-fn a_child_that_drains() {
+fn child_that_drains() {
     let Ok(home) = std::env::var(CHILD_HOME) else { return };
     let environment = [("HOME", home.as_str()), ("USERPROFILE", &home), ("SPEC_KITTY_ENABLE_SAAS_SYNC", "1")];
     let environment = Environment::from_pairs(environment);
@@ -207,7 +207,7 @@ fn a_child_that_drains() {
 }
 
 #[test]
-fn a_queue_that_was_replaced_after_the_gate_saw_it_is_not_drained() {
+fn queue_that_was_replaced_after_the_gate_saw_it_is_not_drained() {
     let held: Held = Arc::default();
     let stub = moody(Vec::new(), held);
     let machine = logged_in(&stub.url());

@@ -52,7 +52,7 @@ fn any_status_is_an_answer() {
 }
 
 #[test]
-fn a_redirect_to_another_host_gets_no_request_and_no_token() {
+fn redirect_to_another_host_gets_no_request_and_no_token() {
     let other = Stub::start(|_, _| Reply::json(200, json!({})));
     let target = other.url();
     let stub =
@@ -68,7 +68,7 @@ fn a_redirect_to_another_host_gets_no_request_and_no_token() {
 }
 
 #[test]
-fn a_redirect_at_the_same_host_is_followed_when_nothing_is_lost() {
+fn redirect_at_the_same_host_is_followed_when_nothing_is_lost() {
     let stub = Stub::start(|seen, _| match (seen.path.as_str(), seen.method.as_str()) {
         ("/a", _) => Reply::text(308, "").with("Location", "/a/"),
         ("/old", _) => Reply::text(302, "").with("Location", "/new"),
@@ -131,7 +131,7 @@ fn silence_garbage_and_closed_connection_differ() {
 }
 
 #[test]
-fn an_answer_that_drips_ends_with_the_timeout() {
+fn answer_that_drips_ends_with_the_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let to = ServerAddress::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     let server = std::thread::spawn(move || {
@@ -161,7 +161,7 @@ fn refused_connection_names_the_port() {
 }
 
 #[test]
-fn a_team_id_that_no_header_can_carry_is_an_error_and_sends_nothing() {
+fn team_id_that_no_header_can_carry_is_an_error_and_sends_nothing() {
     let stub = Stub::start(|_, _| Reply::json(200, json!({})));
     let request = HttpRequest { team: Some("a\r\nX-Evil: 1"), ..HttpRequest::get("/") };
     let error = client().send(&at(&stub), &request).unwrap_err();
@@ -170,7 +170,7 @@ fn a_team_id_that_no_header_can_carry_is_an_error_and_sends_nothing() {
 }
 
 #[test]
-fn a_token_that_a_server_repeats_is_masked() {
+fn token_that_a_server_repeats_is_masked() {
     let stub = Stub::start(|seen, _| {
         Reply::text(401, &format!("{{\"error\":\"bad {}\"}}", seen.header("authorization").unwrap()))
     });
@@ -182,7 +182,7 @@ fn a_token_that_a_server_repeats_is_masked() {
 }
 
 #[test]
-fn a_file_of_trusted_certificates_must_hold_one() {
+fn file_of_trusted_certificates_must_hold_one() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("ca.pem");
     let settings = ClientSettings { trusted_certificates: Some(path.clone()), ..ClientSettings::new("1") };

@@ -95,7 +95,7 @@ fn without_a_server_nothing_is_sent_and_nothing_is_written() {
 }
 
 #[test]
-fn a_login_that_fails_changes_no_file() {
+fn login_that_fails_changes_no_file() {
     type Check = fn(&LoginError) -> bool;
     let cases: Vec<(Vec<Reply>, Check)> = vec![
         (vec![oauth_error(400, "access_denied")], |e| matches!(e, LoginError::Denied { .. })),
@@ -144,7 +144,7 @@ fn unapproved_device_code_expires() {
 }
 
 #[test]
-fn a_page_that_is_no_web_page_is_never_shown() {
+fn page_that_is_no_web_page_is_never_shown() {
     let stub = Stub::start(|_, _| {
         let mut start = device();
         start["verification_uri"] = json!("file:///etc/passwd");
@@ -204,7 +204,7 @@ fn browser(visits: impl Fn(&str) -> Vec<String> + Send + Sync + 'static) -> (Use
 }
 
 #[test]
-fn a_browser_login_survives_junk_at_its_door() {
+fn browser_login_survives_junk_at_its_door() {
     let stub = server(vec![]);
     let machine = machine();
     let (mut user, answers) = browser(|state| {
@@ -238,7 +238,7 @@ fn a_browser_login_survives_junk_at_its_door() {
 }
 
 #[test]
-fn a_refusal_in_the_browser_counts_only_with_the_state() {
+fn refusal_in_the_browser_counts_only_with_the_state() {
     let stub = server(vec![]);
     let (mut user, _) = browser(|state| vec![format!("/callback?error=access_denied&state={state}")]);
     let error = log_in(&machine().context(), Some(&stub.url()), LoginMethod::Browser, &mut user).unwrap_err();
@@ -331,7 +331,7 @@ fn ci_token_and_no_login_cannot_switch_teams() {
 }
 
 #[test]
-fn a_switch_in_a_session_that_cannot_be_read_names_the_file() {
+fn switch_in_a_session_that_cannot_be_read_names_the_file() {
     let stub = Stub::start(|_, _| Reply::json(200, json!({})));
     let machine = machine();
     machine.configure(&stub.url()).store(&session(&stub.url()));

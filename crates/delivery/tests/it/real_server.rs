@@ -160,7 +160,7 @@ fn device_login_delivers_once_across_token_rotation() {
 }
 
 #[test]
-fn a_browser_login_works_and_its_end_is_noticed() {
+fn browser_login_works_and_its_end_is_noticed() {
     let server = start(Lifetimes::default());
     let machine = machine();
     let secret = server.secret.clone();
@@ -188,7 +188,7 @@ fn a_browser_login_works_and_its_end_is_noticed() {
 }
 
 #[test]
-fn a_ci_token_delivers_without_a_session() {
+fn ci_token_delivers_without_a_session() {
     let server = start(Lifetimes::default());
     let token = Admin::open(server.data.path()).unwrap().issue_ci_token(EMAIL, None, "ci").unwrap();
     let machine = machine_with(&[
@@ -242,7 +242,7 @@ fn login_probe_uses_the_stored_token_and_renews_nothing() {
 }
 
 #[test]
-fn a_probe_with_a_ci_token_asks_for_no_session() {
+fn probe_with_a_ci_token_asks_for_no_session() {
     let server = start(Lifetimes::default());
     let token = Admin::open(server.data.path()).unwrap().issue_ci_token(EMAIL, None, "ci").unwrap();
     let machine = machine_with(&[

@@ -49,7 +49,7 @@ fn ready(stub: &Stub, session: &Session) -> World {
 }
 
 #[test]
-fn a_valid_token_is_used_without_a_request() {
+fn valid_token_is_used_without_a_request() {
     let stub = rotating();
     let machine = ready(&stub, &session(&stub.url()));
     let context = machine.context();
@@ -60,7 +60,7 @@ fn a_valid_token_is_used_without_a_request() {
 }
 
 #[test]
-fn an_expiring_token_is_refreshed_at_its_issuer_and_stored() {
+fn expiring_token_is_refreshed_at_its_issuer_and_stored() {
     let stub = rotating();
     let almost = Session {
         access_token_expires_at: Timestamp::now() + SignedDuration::from_secs(4),
@@ -112,7 +112,7 @@ fn race(machine: &World, processes: usize) {
     let children: Vec<_> = (0..processes)
         .map(|_| {
             Command::new(&program)
-                .args(["--exact", "refresh::a_child_that_refreshes", "--ignored", "--quiet"])
+                .args(["--exact", "refresh::child_that_refreshes", "--ignored", "--quiet"])
                 .env(CHILD_HOME, machine.user_home())
                 .stdout(std::process::Stdio::null())
                 .spawn()
@@ -155,7 +155,7 @@ fn eight_processes_adopt_what_made_their_one_refresh_a_replay() {
 
 #[test]
 #[ignore = "no test: the body of the second process that the test above starts"]
-fn a_child_that_refreshes() {
+fn child_that_refreshes() {
     let Ok(home) = std::env::var(CHILD_HOME) else { return };
     let environment = Environment::from_pairs([("HOME", home.clone()), ("USERPROFILE", home)]);
     let home = Home::resolve(&environment).unwrap();
@@ -191,7 +191,7 @@ fn what_another_process_refreshed_is_adopted_without_a_request() {
 }
 
 #[test]
-fn a_session_the_server_has_ended_is_deleted() {
+fn session_the_server_has_ended_is_deleted() {
     for (status, word) in [(400, "invalid_grant"), (401, "session_invalid")] {
         let stub = Stub::start(move |_, _| Reply::json(status, json!({"error": word})));
         let machine = ready(&stub, &expired(&stub.url()));
@@ -364,7 +364,7 @@ fn changed_account_gets_no_second_token() {
 }
 
 #[test]
-fn a_server_may_be_written_in_any_of_its_spellings() {
+fn server_may_be_written_in_any_of_its_spellings() {
     for url in [
         "https://Example.invalid:443/",
         "HTTPS://example.invalid//",
@@ -380,7 +380,7 @@ fn a_server_may_be_written_in_any_of_its_spellings() {
 }
 
 #[test]
-fn a_ci_token_is_sent_as_it_is_and_never_refreshed() {
+fn ci_token_is_sent_as_it_is_and_never_refreshed() {
     let stub = rotating();
     let token = contract::wire::CiToken::new("ci@example.com", "PT-9", "s3cret").expose();
     let machine = machine_with(&[("SPEC_KITTY_TOKEN", &token), ("SPEC_KITTY_SERVER_URL", &stub.url())]);
@@ -394,7 +394,7 @@ fn a_ci_token_is_sent_as_it_is_and_never_refreshed() {
 }
 
 #[test]
-fn a_login_while_another_process_refreshes_wins() {
+fn login_while_another_process_refreshes_wins() {
     let (stub, change) = interrupted(|| Reply::json(200, renewed()));
     let machine = Arc::new(ready(&stub, &expired(&stub.url())));
     let fresh = Stub::start(|seen, _| match seen.path.as_str() {

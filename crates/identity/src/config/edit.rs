@@ -267,7 +267,7 @@ mod tests {
     const UUID: &str = "8a4a7da6-a97c-4bb4-893a-b31664abfee4";
 
     #[test]
-    fn an_opt_in_keeps_its_beginning_and_an_opt_out_forgets_it() {
+    fn opt_in_keeps_its_beginning_and_an_opt_out_forgets_it() {
         let (_directory, home) = home_with(None);
         let start = Start { found: 1_795_000_000, ..Start::ALWAYS };
         let after = edit(&home, |edit| edit.opt_in(Some(UUID), start));
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_file_is_created_with_what_was_set_alone() {
+    fn absent_file_is_created_with_what_was_set_alone() {
         let (_directory, home) = home_with(None);
         let after = edit(&home, |edit| edit.opt_out(Some(UUID)));
         assert_eq!(after, format!("[sync.projects.{UUID}]\nenabled = false\n"));
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_value_of_a_known_key_is_corrected_by_setting_it() {
+    fn invalid_value_of_a_known_key_is_corrected_by_setting_it() {
         let before = "[sync]\nmax_queue_size = \"many\" # rows\nhosted = true\n";
         let (_directory, home) = home_with(Some(before));
         ConfigEdit::begin(&home).expect_err("an invalid value");
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_does_not_parse_is_refused_and_kept() {
+    fn file_that_does_not_parse_is_refused_and_kept() {
         for broken in ["[sync", "sync = 1\n", "[sync.projects.x]\nenabled = 1\n"] {
             let (_directory, home) = home_with(Some(broken));
             let error = ConfigEdit::begin(&home).expect_err("refused");
@@ -398,7 +398,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn the_file_is_private_and_a_link_to_it_survives() {
+    fn file_is_private_and_a_link_to_it_survives() {
         use std::os::unix::fs::PermissionsExt;
         let (directory, home) = home_with(None);
         let elsewhere = directory.path().join("dotfiles.toml");

@@ -8,10 +8,11 @@ use contract::Fault;
 use contract::scope::trim;
 use std::fmt;
 use std::path::Path;
+use strum::VariantArray as _;
 use toml_edit::{Document, Key as TomlKey, TableLike, Value};
 
 /// A setting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::VariantArray)]
 pub enum ConfigKey {
     /// The hosted-sync switch.
     Hosted,
@@ -33,16 +34,7 @@ pub enum ConfigKey {
 
 impl ConfigKey {
     /// All of them, in the order of a list.
-    pub const ALL: [Self; 8] = [
-        Self::Hosted,
-        Self::ServerUrl,
-        Self::TokenHost,
-        Self::MaxQueueSize,
-        Self::BackgroundDaemon,
-        Self::KeepSentDays,
-        Self::KeepSentMib,
-        Self::Python,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The name on a command line: the table and the key in it.
     pub const fn name(self) -> &'static str {
@@ -65,7 +57,7 @@ impl ConfigKey {
 
     /// The setting of this name.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|key| trim(name) == key.name())
+        Self::ALL.iter().copied().find(|key| trim(name) == key.name())
     }
 
     /// Its valid values.
@@ -203,11 +195,8 @@ pub fn read_settings(home: &Home) -> Result<(Vec<Setting>, Vec<UnknownKey>), Fau
             .and_then(|item| item.as_table_like())
             .is_some_and(|table| table.contains_key(leaf))
     };
-    let settings = ConfigKey::ALL.into_iter().map(|key| Setting {
-        key,
-        value: key.value_in(&config),
-        is_set: is_set(key),
-    });
+    let settings =
+        ConfigKey::ALL.iter().map(|&key| Setting { key, value: key.value_in(&config), is_set: is_set(key) });
     let sync = document.get("sync").and_then(|sync| sync.as_table_like());
     let unknown = sync.map(|sync| unknown_keys(&text, sync)).unwrap_or_default();
     Ok((settings.collect(), unknown))
@@ -297,7 +286,7 @@ mod tests {
 
     #[test]
     fn every_key_is_read_by_the_configuration() {
-        for key in ConfigKey::ALL {
+        for &key in ConfigKey::ALL {
             assert_eq!(ConfigKey::parse(key.name()), Some(key));
             let text = match key {
                 ConfigKey::Hosted => "true",

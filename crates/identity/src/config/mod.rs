@@ -429,7 +429,7 @@ mod tests {
     const UUID: &str = "8a4a7da6-a97c-4bb4-893a-b31664abfee4";
 
     #[test]
-    fn an_empty_file_is_the_default() {
+    fn empty_file_is_the_default() {
         assert_eq!(parse(""), Config::default());
         assert_eq!(parse("[other]\nx = 1\n"), Config::default());
         assert_eq!(Config::default().max_queue_size, 100_000);
@@ -451,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn the_projects_own_key_wins_over_the_references_keys() {
+    fn projects_own_key_wins_over_the_references_keys() {
         let config = parse(&format!(
             "[sync.projects.\"{}\"]\nenabled = false\n[sync.projects.none]\nenabled = true\n\
              [sync.checkout_overrides.\"/c\"]\nenabled = true\n",

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_plain_case() {
+    fn plain_case() {
         let text = "[core]\n\tbare = false\n[remote \"origin\"]\n\turl = git@github.com:acme/x.git\n\tfetch = +r:r\n";
         assert_eq!(origin(text).as_deref(), Some("git@github.com:acme/x.git"));
     }

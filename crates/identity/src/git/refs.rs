@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loose_ref_wins_over_a_packed_one() {
+    fn loose_ref_wins_over_a_packed_one() {
         let packed =
             format!("# pack-refs with: peeled fully-peeled sorted \n{} refs/heads/main\n", "f".repeat(40));
         let loose = format!("{COMMIT}\n");
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packed_ref_must_match_to_the_end() {
+    fn packed_ref_must_match_to_the_end() {
         let packed =
             format!("{COMMIT} refs/heads/main2\n^{COMMIT}\n{COMMIT} refs/heads/xrefs/heads/main\nrubbish\n");
         assert_eq!(
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_of_symbolic_refs_ends() {
+    fn circle_of_symbolic_refs_ends() {
         let files: [(&str, &[u8]); 2] =
             [("HEAD", b"ref: refs/heads/a\n"), ("refs/heads/a", b"ref: refs/heads/a\n")];
         assert!(matches!(head(&files), Head::Unreadable(_)));

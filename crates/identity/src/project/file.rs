@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_block_is_appended_and_nothing_else_changes() {
+    fn missing_block_is_appended_and_nothing_else_changes() {
         let before = "# keep me\nvcs:\n    type: 'git'\nlist: [a,   b]";
         let after = add(before, &[("uuid", UUID), ("slug", "x")]).expect("a plan");
         assert_eq!(after, format!("{before}\nproject:\n  uuid: {UUID}\n  slug: x\n"));
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_block_is_filled() {
+    fn empty_block_is_filled() {
         assert_eq!(
             add("project:\nvcs: git\n", &[("slug", "x")]).expect("a plan"),
             "project:\n  slug: x\nvcs: git\n"

@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_node_id_is_that_of_host_and_user() {
+    fn node_id_is_that_of_host_and_user() {
         let machine = Machine { hostname: "fixture-host".to_owned(), uid: 1000 };
         let environment = Environment::from_pairs([("LOGNAME", ""), ("USER", "dev")]);
         assert_eq!(node_id(&machine, &environment), "a68cb90bc34b");
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repo_slug_override_needs_two_parts() {
+    fn repo_slug_override_needs_two_parts() {
         for (text, valid) in [("a/b", true), ("a/b/c", true), ("a", false), ("a/ ", false), ("/b", false)] {
             assert_eq!(is_repo_slug(text), valid, "{text}");
         }

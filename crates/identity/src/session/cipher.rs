@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_remembered_key_is_the_one_that_would_be_derived_and_no_other() {
+    fn remembered_key_is_the_one_that_would_be_derived_and_no_other() {
         let machine = |hostname: &str| Machine { hostname: hostname.into(), uid: 1000 };
         let key = |hostname: &str, salt: [u8; SALT_BYTES]| {
             Cipher::derive(&machine(hostname), &salt).expect("a key").key

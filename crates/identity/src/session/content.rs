@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_refresh_expiry_is_none_in_all_its_forms() {
+    fn unknown_refresh_expiry_is_none_in_all_its_forms() {
         let good = render(&session()).to_string();
         for form in ["null", "\"\""] {
             let text = good.replace("\"2099-06-01T00:00:00+00:00\"", form);

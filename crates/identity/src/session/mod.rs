@@ -200,7 +200,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_first_private_team_is_the_team() {
+    fn first_private_team_is_the_team() {
         let mut session = session();
         assert_eq!(session.private_team().map(|team| team.id.as_str()), Some("team-PRIV-01"));
         session.teams.retain(|team| !team.private);

@@ -58,7 +58,7 @@ fn assert_agrees(root: &Path) -> GitFacts {
 }
 
 #[test]
-fn an_unborn_branch_has_a_name_and_no_commit() {
+fn unborn_branch_has_a_name_and_no_commit() {
     let repository = repository();
     let facts = assert_agrees(&repository.root);
     assert_eq!(facts.head, Head::Branch { name: "main".to_owned(), commit: None });
@@ -83,7 +83,7 @@ fn loose_packed_and_detached_heads_and_branches_with_slashes() {
 }
 
 #[test]
-fn the_origin_as_people_write_it() {
+fn origin_as_people_write_it() {
     let Repository { root, _directory } = repository();
     for url in
         ["git@github.com:acme/Widget_Shop.git", "https://h/a b#c;d/e\"f.git", "C:\\srv\\x", "../sibling"]
@@ -97,7 +97,7 @@ fn the_origin_as_people_write_it() {
 }
 
 #[test]
-fn a_linked_worktree_has_its_own_head_and_the_common_directory() {
+fn linked_worktree_has_its_own_head_and_the_common_directory() {
     let Repository { root, _directory } = repository();
     commit(&root);
     let linked = root.parent().expect("a parent").join("linked");
@@ -123,7 +123,7 @@ fn relative_pointers_resolve_as_in_git() {
 }
 
 #[test]
-fn a_sha256_repository_has_long_commits() {
+fn sha256_repository_has_long_commits() {
     let Repository { root, _directory } = repository();
     let long = root.join("long");
     git(&root, &["init", "-q", "-b", "main", "--object-format=sha256", "long"]).expect("git 2.29 or later");

@@ -71,7 +71,7 @@ fn scope(login: &Login) -> Option<String> {
 }
 
 #[test]
-fn the_token_wins_over_the_session_and_the_session_over_credentials() {
+fn token_wins_over_the_session_and_the_session_over_credentials() {
     let world = World::of_library();
     world.write_config(CONFIG);
     world.write(&world.home().credentials_file(), CREDENTIALS);
@@ -173,7 +173,7 @@ fn without_server_the_old_scope_is_found_and_may_not_send() {
 }
 
 #[test]
-fn an_expired_login_keeps_its_scope_and_its_server() {
+fn expired_login_keeps_its_scope_and_its_server() {
     let world = World::of_library();
     world.write_config(CONFIG);
     log_in(&world, &Session { refresh_token_expires_at: Some(today()), ..session() });
@@ -213,7 +213,7 @@ fn session_without_issuer_uses_the_reference_variable() {
 }
 
 #[test]
-fn a_card_is_believed_only_for_its_session_and_when_it_is_private() {
+fn card_is_believed_only_for_its_session_and_when_it_is_private() {
     let world = World::of_library();
     world.write_config(CONFIG);
     log_in(&world, &session());
@@ -286,7 +286,7 @@ fn refresh_by_another_program_keeps_the_issuer() {
 }
 
 #[test]
-fn the_card_follows_the_configured_server() {
+fn card_follows_the_configured_server() {
     let world = World::of_library();
     world.write_config(CONFIG);
     log_in(&world, &session());
@@ -357,7 +357,7 @@ fn homes_with_strange_names_work() {
 
 #[cfg(unix)]
 #[test]
-fn a_linked_home_has_the_queue_of_the_real_one() {
+fn linked_home_has_the_queue_of_the_real_one() {
     let world = World::of_library();
     world.write_config(CONFIG);
     log_in(&world, &session());

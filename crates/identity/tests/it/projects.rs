@@ -46,7 +46,7 @@ fn link_worktree(main: &Path, linked: &Path) {
 }
 
 #[test]
-fn the_nearest_marker_upwards_is_the_root() {
+fn nearest_marker_upwards_is_the_root() {
     let (_keep, root) = directory();
     make(&root.join(".kittify"));
     let deep = make(&root.join("a").join("b"));
@@ -77,7 +77,7 @@ fn linked_worktree_resolves_to_its_main_checkout() {
 }
 
 #[test]
-fn the_variable_wins_when_it_names_a_project() {
+fn variable_wins_when_it_names_a_project() {
     let (_keep, root) = directory();
     make(&root.join("here").join(".kittify"));
     make(&root.join("there").join(".kittify"));
@@ -89,7 +89,7 @@ fn the_variable_wins_when_it_names_a_project() {
 }
 
 #[test]
-fn a_broken_git_pointer_does_not_hide_the_project() {
+fn broken_git_pointer_does_not_hide_the_project() {
     let (_keep, root) = directory();
     make(&root.join(".kittify"));
     for content in ["", "gitdir:", "gitdir: /nowhere\n", "\u{0}\u{1}"] {
@@ -100,7 +100,7 @@ fn a_broken_git_pointer_does_not_hide_the_project() {
 
 #[cfg(unix)]
 #[test]
-fn a_marker_that_leads_nowhere_is_passed_over() {
+fn marker_that_leads_nowhere_is_passed_over() {
     let (_keep, root) = directory();
     make(&root.join(".kittify"));
     let inner = make(&root.join("inner"));
@@ -109,7 +109,7 @@ fn a_marker_that_leads_nowhere_is_passed_over() {
 }
 
 #[test]
-fn the_first_run_writes_an_identity_and_later_runs_nothing() {
+fn first_run_writes_an_identity_and_later_runs_nothing() {
     let (_keep, root) = directory();
     make(&root.join(".kittify"));
     make_git(&root);

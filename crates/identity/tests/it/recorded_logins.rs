@@ -157,7 +157,7 @@ fn malformed_credentials_file_is_ignored_with_a_note() {
 
 #[test]
 #[ignore = "needs the recorded data"]
-fn the_recorded_home_with_a_scope_has_its_clock_queue_and_card() {
+fn recorded_home_with_a_scope_has_its_clock_queue_and_card() {
     let root = recorded("scoped-clean/home/.spec-kitty");
     let world = copy_of(&root);
     let config = Config::read(&world.home()).expect("a config");

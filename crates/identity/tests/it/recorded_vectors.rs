@@ -70,7 +70,7 @@ fn the_node_id() {
 
 #[test]
 #[ignore = "needs the recorded data"]
-fn the_session_of_the_reference_decrypts_and_other_keys_do_not() {
+fn session_of_the_reference_decrypts_and_other_keys_do_not() {
     let vector = recorded_json("vectors/session-crypto-vector.json");
     let files = recorded("vectors/session-store");
     let world = World::of_library();
@@ -127,7 +127,7 @@ fn clock_files() {
 
 #[test]
 #[ignore = "needs the recorded data"]
-fn the_configuration_that_the_reference_writes() {
+fn configuration_that_the_reference_writes() {
     let file = recorded("vectors/config.toml");
     let world = World::of_library();
     world.write(&world.home().config_file(), std::fs::read(file).expect("a config"));

@@ -90,7 +90,7 @@ fn its_files_are_private_and_its_lock_does_not_stay() {
 }
 
 #[test]
-fn a_write_removes_the_summary_and_leaves_a_card_without_secrets() {
+fn write_removes_the_summary_and_leaves_a_card_without_secrets() {
     let world = World::of_library();
     world.write(&world.home().session_hot_path(), "{}");
     world.write_config("[sync]\nserver_url = \"https://h\"\n");
@@ -208,7 +208,7 @@ fn modes_links_and_pipes() {
 }
 
 #[test]
-fn a_login_cures_every_unreadable_session() {
+fn login_replaces_every_unreadable_session() {
     let damages: [fn(&World); 5] = [
         |world| fs::write(world.home().session_file(), "{").expect("damaged"),
         |world| fs::write(world.home().session_salt(), "short").expect("damaged"),
@@ -261,7 +261,7 @@ fn what_changed_meanwhile_is_neither_replaced_nor_deleted() {
 }
 
 #[test]
-fn a_writer_waits_for_the_lock_of_another_and_a_reader_does_not() {
+fn writer_waits_for_the_lock_of_another_and_a_reader_does_not() {
     let world = World::of_library();
     let store = written(&world);
     let held =

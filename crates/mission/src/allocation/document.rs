@@ -1,6 +1,6 @@
 //! The file `lanes.json`, and the branch and worktree of each lane.
 
-use super::compute::{Allocation, CollapseReport, Grouping, Lane, PLANNING_LANE};
+use super::compute::{Allocation, CollapseReport, Grouping, PLANNING_LANE, WorkLane};
 use crate::document::{MAX_JSON, read_text};
 use crate::error::{MissionError, Result};
 use crate::slug;
@@ -31,13 +31,13 @@ pub struct Header<'a> {
 
 /// The file, in the order of its keys.
 #[derive(Serialize)]
-struct Document<'a> {
+struct LanesDocument<'a> {
     version: u32,
     mission_slug: &'a str,
     mission_id: Option<&'a str>,
     mission_branch: String,
     target_branch: &'a str,
-    lanes: &'a [Lane],
+    lanes: &'a [WorkLane],
     computed_at: &'a str,
     computed_from: &'static str,
     planning_artifact_wps: &'a [String],
@@ -52,7 +52,7 @@ pub fn render(header: &Header<'_>, allocation: &Allocation) -> String {
     let by_files = header.grouping == Grouping::ByFiles;
     let slug = header.mission_slug;
     let own = header.mission_id.map(slug::mid8).filter(|mid8| by_files && !slug.ends_with(mid8));
-    json::ordered_ascii_document(&Document {
+    json::ordered_ascii_document(&LanesDocument {
         version: 1,
         mission_slug: slug,
         // The older form has the name where there is no identity.
@@ -73,7 +73,7 @@ pub fn render(header: &Header<'_>, allocation: &Allocation) -> String {
 
 /// A `lanes.json` that was read.
 #[derive(Clone, Debug)]
-pub struct Known {
+pub struct KnownLanes {
     /// Its bytes.
     pub text: String,
     document: Map<String, Value>,
@@ -81,16 +81,16 @@ pub struct Known {
 }
 
 /// Reads the `lanes.json` of a mission directory; nothing when there is none.
-pub fn read_lanes(mission_dir: &Path) -> Result<Option<Known>> {
+pub fn read_lanes(mission_dir: &Path) -> Result<Option<KnownLanes>> {
     let path = mission_dir.join(FILE);
     let Some(text) = read_text(&path, MAX_JSON)? else { return Ok(None) };
     let wrong = |error: serde_json::Error| MissionError::malformed(&path, format!("holds no lanes: {error}"));
     let document: Map<String, Value> = serde_json::from_str(&text).map_err(wrong)?;
     let allocation = serde_json::from_value(Value::Object(document.clone())).map_err(wrong)?;
-    Ok(Some(Known { text, document, allocation }))
+    Ok(Some(KnownLanes { text, document, allocation }))
 }
 
-impl Known {
+impl KnownLanes {
     /// The lanes in it.
     pub const fn allocation(&self) -> &Allocation {
         &self.allocation
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lane_has_a_branch_and_a_worktree_and_planning_has_none() {
+    fn lane_has_a_branch_and_a_worktree_and_planning_has_none() {
         let (slug, id) = ("user-auth-01KRX11M", Some("01KRX11MABCDEFGHJKMNPQRSTV"));
         assert_eq!(branch_of("lane-a", slug, id, "main"), "kitty/mission-user-auth-01KRX11M-lane-a");
         assert_eq!(worktree_of("lane-a", slug, id).unwrap(), ".worktrees/user-auth-01KRX11M-lane-a");

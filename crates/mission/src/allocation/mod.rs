@@ -16,7 +16,8 @@ pub mod document;
 pub mod surface;
 
 pub use compute::{
-    Allocation, AllocationError, CollapseReport, Grouping, Lane, MergeEvent, PLANNING_LANE, compute, extend,
+    Allocation, AllocationError, CollapseReport, Grouping, MergeEvent, PLANNING_LANE, WorkLane, compute,
+    extend,
 };
-pub use document::{FILE, Header, Known, branch_of, read_lanes, render, worktree_of};
+pub use document::{FILE, Header, KnownLanes, branch_of, read_lanes, render, worktree_of};
 pub use surface::surfaces;

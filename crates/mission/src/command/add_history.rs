@@ -2,7 +2,7 @@
 
 use super::move_task::find_package;
 use super::{Planned, Recorded};
-use crate::activity::{Entry, with_entry};
+use crate::activity::{ActivityEntry, with_entry};
 use crate::clock::Clock;
 use crate::error::{MissionError, Result};
 use crate::mission_log::read_mission_log;
@@ -15,7 +15,7 @@ use serde::Serialize;
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Request {
+pub struct NoteRequest {
     /// `--mission`.
     pub mission: Option<String>,
     /// `WPnn`.
@@ -27,9 +27,6 @@ pub struct Request {
     /// `--shell-pid`.
     pub shell_pid: Option<u32>,
 }
-
-/// Everything that will be written, validated.
-pub type Plan = Planned<Request, Noted>;
 
 /// What was noted.
 #[derive(Clone, Debug, Serialize)]
@@ -44,7 +41,7 @@ pub struct Noted {
     pub capture: CaptureReport,
 }
 
-impl Request {
+impl NoteRequest {
     /// Judges the arguments by themselves.
     pub fn check(&self) -> Result<()> {
         let wrong = |name, problem: &str| Err(MissionError::Argument { name, problem: problem.to_owned() });
@@ -64,7 +61,7 @@ impl Request {
 }
 
 /// Plans the note.
-pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan> {
+pub fn plan(project: &Project, request: &NoteRequest, clock: &Clock) -> Result<Planned<NoteRequest, Noted>> {
     request.check()?;
     let mission = project.mission(request.mission.as_deref())?;
     let wp = find_package(&mission, &request.wp_id)?;
@@ -72,7 +69,7 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
     let actor = request.agent.clone().or_else(|| wp.agent.clone().filter(|agent| !agent.trim().is_empty()));
     let actor = actor.unwrap_or_else(|| "user".to_owned());
     let at = clock.now().seconds_z();
-    let entry = Entry { at: &at, actor: &actor, shell_pid: request.shell_pid, note: &request.note };
+    let entry = ActivityEntry { at: &at, actor: &actor, shell_pid: request.shell_pid, note: &request.note };
     let text = with_entry(wp.text(), &entry);
     let outcome = Noted {
         result: "success",

@@ -22,13 +22,10 @@ use std::collections::BTreeMap;
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Request {
+pub struct HistoryRequest {
     /// `--history`.
     pub mission: String,
 }
-
-/// Everything that will be captured, validated.
-pub type Plan = Planned<Request, History>;
 
 /// What a mission's history holds, and what became of it.
 #[derive(Clone, Debug, Serialize)]
@@ -68,7 +65,11 @@ pub struct RefusedRow {
 }
 
 /// Plans the capture.
-pub fn plan(project: &Project, request: &Request, _: &Clock) -> Result<Plan> {
+pub fn plan(
+    project: &Project,
+    request: &HistoryRequest,
+    _: &Clock,
+) -> Result<Planned<HistoryRequest, History>> {
     if request.mission.trim().is_empty() {
         let problem = "name a mission: its id, the first eight characters of it, or its directory name";
         return Err(MissionError::Argument { name: "--history", problem: problem.to_owned() });

@@ -21,7 +21,7 @@ const ACTOR: &str = "spec-kitty mission create";
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Request {
+pub struct CreateRequest {
     /// The human slug, kebab-case.
     pub slug: String,
     /// `--mission-type`; `software-dev` without it.
@@ -40,7 +40,7 @@ pub struct Request {
 
 /// Everything that will be written, validated.
 #[derive(Debug)]
-pub struct Plan {
+pub struct CreationPlan {
     change: Change,
     created: Created,
 }
@@ -102,7 +102,7 @@ pub struct OriginBinding {
     pub error: Option<String>,
 }
 
-impl Request {
+impl CreateRequest {
     /// Judges the arguments by themselves.
     pub fn check(&self) -> Result<()> {
         let wrong = |name, problem: String| Err(MissionError::Argument { name, problem });
@@ -137,7 +137,7 @@ impl Request {
 }
 
 /// Plans a new mission. `cwd` must not lie in one of the project's worktrees.
-pub fn plan(project: &Project, request: &Request, cwd: &Path, clock: &Clock) -> Result<Plan> {
+pub fn plan(project: &Project, request: &CreateRequest, cwd: &Path, clock: &Clock) -> Result<CreationPlan> {
     request.check()?;
     if cwd.components().any(|part| part.as_os_str() == ".worktrees") {
         return Err(MissionError::Argument {
@@ -179,11 +179,11 @@ pub fn plan(project: &Project, request: &Request, cwd: &Path, clock: &Clock) -> 
     change.files.extend(files);
     change.append(facts(project, &created, clock))?;
     change.commit = Some((vec![meta_file], format!("Add meta for feature {}", created.mission_slug)));
-    Ok(Plan { change, created })
+    Ok(CreationPlan { change, created })
 }
 
 /// The new mission in words: what was asked for, and the defaults for the rest.
-fn describe(project: &Project, request: &Request, clock: &Clock) -> Result<Created> {
+fn describe(project: &Project, request: &CreateRequest, clock: &Clock) -> Result<Created> {
     let branch = project.branch()?;
     let now = clock.now();
     let mission_id = clock.ulid();
@@ -256,7 +256,7 @@ fn facts(project: &Project, created: &Created, clock: &Clock) -> Vec<Row> {
     ]
 }
 
-impl Plan {
+impl CreationPlan {
     /// The directory that will be created.
     pub fn directory(&self) -> PathBuf {
         self.change.mission.path.clone()

@@ -46,7 +46,7 @@ pub fn list_dependents(project: &Project, mission: Option<&str>, wp_id: &str) ->
     }
     if let Some(entries) = read_wps(&mission.path)? {
         graph.values_mut().for_each(Vec::clear);
-        graph.extend(entries.into_iter().map(|entry: wps::Entry| (entry.id, entry.dependencies)));
+        graph.extend(entries.into_iter().map(|entry: wps::WpsEntry| (entry.id, entry.dependencies)));
     }
     let Some(depends_on) = graph.get(&wp_id).cloned() else {
         let shown = contract::text::printable(&wp_id);

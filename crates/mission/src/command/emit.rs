@@ -18,14 +18,14 @@ use crate::snapshot::{Snapshot, reduce};
 use crate::subtask_state::Subtasks;
 use crate::tasks::{self, work_package_sections};
 use crate::transaction::{Change, Done};
-use crate::transition::{Circumstances, Refusal, Review, judge_transition};
+use crate::transition::{Refusal, Review, TransitionFacts, judge_transition};
 use crate::work_package::{find_wp_file, is_wp_id};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Request {
+pub struct EmitRequest {
     /// `--mission`.
     pub mission: Option<String>,
     /// `WPnn`.
@@ -62,9 +62,6 @@ struct Arguments {
     execution_mode: ExecutionMode,
 }
 
-/// Everything that will be written, validated.
-pub type Plan = Planned<Request, Emitted>;
-
 /// What was emitted. JSON keys as the reference writes them, `changed` and `capture{}`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Emitted {
@@ -94,7 +91,7 @@ pub struct Emitted {
     pub capture: CaptureReport,
 }
 
-impl Request {
+impl EmitRequest {
     /// Judges the arguments by themselves.
     pub fn check(&self) -> Result<()> {
         self.arguments().map(|_| ())
@@ -140,7 +137,11 @@ fn evidence(text: &str) -> Result<(Value, Review), String> {
 }
 
 /// Plans the lane change.
-pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan> {
+pub fn plan(
+    project: &Project,
+    request: &EmitRequest,
+    clock: &Clock,
+) -> Result<Planned<EmitRequest, Emitted>> {
     let arguments = request.arguments()?;
     let mission = project.mission(request.mission.as_deref())?;
     let log = read_mission_log(project, &mission)?;
@@ -212,7 +213,7 @@ pub(crate) fn check_exists(
 
 fn judge(
     project: &Project,
-    request: &Request,
+    request: &EmitRequest,
     arguments: &Arguments,
     snapshot: &Snapshot,
     (wp, tasks_md): (Option<&WorkPackage>, &str),
@@ -221,7 +222,7 @@ fn judge(
     let workspace = request.workspace_context.clone().filter(|context| !context.trim().is_empty());
     let workspace =
         workspace.unwrap_or_else(|| format!("{}:{}", arguments.execution_mode.name(), shown(project.root())));
-    let with = Circumstances {
+    let with = TransitionFacts {
         actor: &request.actor,
         force: request.force,
         reason: request.reason.as_deref(),
@@ -244,7 +245,7 @@ const fn is_approval(to: Lane) -> bool {
 
 fn lane_row(
     mission: &MissionDirectory,
-    request: &Request,
+    request: &EmitRequest,
     arguments: &Arguments,
     snapshot: &Snapshot,
     clock: &Clock,
@@ -253,8 +254,8 @@ fn lane_row(
     let is_current = snapshot.dialect() == Dialect::Current;
     let review_result = arguments.review.as_ref().filter(|_| is_current && from == Lane::InReview);
     let keeps_evidence = !is_current || is_approval(arguments.to);
-    let is_told = request.reason.as_deref().is_some_and(|reason| !reason.trim().is_empty());
-    let is_canceled = is_current && arguments.to == Lane::Canceled && is_told;
+    let has_reason = request.reason.as_deref().is_some_and(|reason| !reason.trim().is_empty());
+    let is_canceled = is_current && arguments.to == Lane::Canceled && has_reason;
     LaneRow {
         event_id: clock.ulid(),
         mission_slug: mission.slug.clone(),

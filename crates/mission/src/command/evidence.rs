@@ -10,7 +10,7 @@ use crate::evidence::draft::{Quoted, close_issue, definition_of_done, pull_reque
 use crate::evidence::plan::{Check, FILE, read_checks};
 use crate::evidence::run::{MAX_OUTPUT, run};
 use crate::evidence::sources::Sources;
-use crate::evidence::transcript::{Circumstances, Files, Transcript, files};
+use crate::evidence::transcript::{Files, RunCircumstances, Transcript, files};
 use crate::evidence::{ATTRIBUTES, DIRECTORY, TRANSCRIPTS};
 use crate::project::{MissionDirectory, Project};
 use crate::remedies::ErrorCode;
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Request {
+pub struct EvidenceRequest {
     /// `--mission`.
     pub mission: Option<String>,
     /// `--check`: only these, all without it.
@@ -125,7 +125,7 @@ pub struct Drafted {
 }
 
 /// The mission, its checks and where their transcripts lie.
-fn open(project: &Project, request: &Request) -> Result<(MissionDirectory, Vec<Check>, PathBuf)> {
+fn open(project: &Project, request: &EvidenceRequest) -> Result<(MissionDirectory, Vec<Check>, PathBuf)> {
     let mission = project.mission(request.mission.as_deref())?;
     let mut checks = read_checks(&mission.path)?;
     if let Some(unknown) = request.only.iter().find(|id| !checks.iter().any(|check| check.id == **id)) {
@@ -183,7 +183,7 @@ pub struct Capturing<'a> {
 /// first that fails.
 pub fn capture(
     project: &Project,
-    request: &Request,
+    request: &EvidenceRequest,
     with: &Capturing<'_>,
     clock: &Clock,
 ) -> Result<CapturedEvidence> {
@@ -234,7 +234,7 @@ fn run_check(
         writing.create_directory(directory)?;
     }
     let run = run(check, project.root(), (&files.stdout, &files.stderr), capturing.interrupted)?;
-    let with = Circumstances {
+    let with = RunCircumstances {
         started_at,
         duration_ms: u64::try_from(run.took.as_millis()).unwrap_or(u64::MAX),
         commit: project.git().commit().map(str::to_owned),
@@ -262,7 +262,7 @@ fn keep_line_endings(mission: &MissionDirectory, files: &Files, writing: &mut Wr
 }
 
 /// Tells whether the evidence holds. Reads only.
-pub fn verify(project: &Project, request: &Request) -> Result<VerifiedEvidence> {
+pub fn verify(project: &Project, request: &EvidenceRequest) -> Result<VerifiedEvidence> {
     let (mission, checks, directory) = open(project, request)?;
     let sources = if request.integrity_only { None } else { Some(Sources::list(project, &mission.path)?) };
     let mut findings = Vec::new();
@@ -344,7 +344,7 @@ fn strangers(directory: &Path, checks: &[Check]) -> Result<Vec<EvidenceFinding>>
 }
 
 /// Writes `close-<issue>.md`, `pr-body.md` and `definition-of-done.md` from evidence that holds.
-pub fn draft(project: &Project, request: &Request) -> Result<Drafted> {
+pub fn draft(project: &Project, request: &EvidenceRequest) -> Result<Drafted> {
     let verified = verify(project, request)?;
     if !verified.findings.is_empty() {
         let first: Vec<_> = verified

@@ -27,7 +27,7 @@ const ACTOR: &str = "spec-kitty agent tasks map-requirements";
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Request {
+pub struct MappingRequest {
     /// `--mission`.
     pub mission: Option<String>,
     /// `--wp`: one work package.
@@ -43,9 +43,6 @@ pub struct Request {
     /// `--auto-commit` or `--no-auto-commit`; without either the project's config decides.
     pub commit: Option<bool>,
 }
-
-/// Everything that will be written, validated.
-pub type Plan = Planned<Request, Mapped>;
 
 /// How many of the functional requirements are covered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -87,7 +84,7 @@ pub struct Mapped {
 /// What is asked for, by work package.
 type Mappings = BTreeMap<String, BTreeSet<String>>;
 
-impl Request {
+impl MappingRequest {
     /// Judges the arguments by themselves.
     pub fn check(&self) -> Result<()> {
         self.mappings().map(|_| ())
@@ -142,7 +139,11 @@ fn batch_of(text: &str) -> Result<Mappings> {
 }
 
 /// Plans the mapping.
-pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan> {
+pub fn plan(
+    project: &Project,
+    request: &MappingRequest,
+    clock: &Clock,
+) -> Result<Planned<MappingRequest, Mapped>> {
     let mappings = request.mappings()?;
     let commits = request.commit.map_or_else(|| auto_commit(project), Ok)?;
     let mission = project.mission(request.mission.as_deref())?;
@@ -248,7 +249,7 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
 }
 
 /// The tickets in the front matter of a mission that only earlier releases write.
-fn tracker_change(wp: &WorkPackage, request: &Request) -> Option<(&'static str, Scalar)> {
+fn tracker_change(wp: &WorkPackage, request: &MappingRequest) -> Option<(&'static str, Scalar)> {
     let listed = match wp.get("tracker_refs") {
         Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
         Some(Value::String(text)) => text.split(',').map(|item| item.trim().to_owned()).collect(),

@@ -32,7 +32,7 @@ const ACTOR: &str = "user";
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Request {
+pub struct MarkStatusRequest {
     /// `--mission`.
     pub mission: Option<String>,
     /// Subtask ids: `T001`, `<mission>/T001` or `<mission>:T001`.
@@ -42,9 +42,6 @@ pub struct Request {
     /// `--auto-commit` or `--no-auto-commit`; without either the project's config decides.
     pub commit: Option<bool>,
 }
-
-/// Everything that will be written, validated.
-pub type Plan = Planned<Request, Marking>;
 
 /// What became of one id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -95,7 +92,7 @@ pub struct Marking {
     pub capture: CaptureReport,
 }
 
-impl Request {
+impl MarkStatusRequest {
     fn state(&self) -> Result<SubtaskState> {
         match self.status.trim().to_lowercase().as_str() {
             "done" => Ok(SubtaskState::Done),
@@ -118,7 +115,11 @@ impl Request {
 }
 
 /// Plans the marks.
-pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan> {
+pub fn plan(
+    project: &Project,
+    request: &MarkStatusRequest,
+    clock: &Clock,
+) -> Result<Planned<MarkStatusRequest, Marking>> {
     request.check()?;
     let state = request.state()?;
     let commits = request.commit.map_or_else(|| auto_commit(project), Ok)?;
@@ -194,7 +195,7 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
 /// The change that writes the marked text, with a history entry for each work package.
 fn change(
     commits: bool,
-    request: &Request,
+    request: &MarkStatusRequest,
     mut change: Change,
     ticked: Option<(PathBuf, String)>,
     done: BTreeMap<String, Vec<String>>,

@@ -2,7 +2,7 @@
 //!
 //! Each is a request, a plan and an outcome. The caller keeps the order of contract section 12:
 //!
-//! 1. `Request::check` - arguments
+//! 1. `check` of the request - arguments
 //! 2. authentication (the caller's)
 //! 3. `identity::locate_project_root` - project root
 //! 4. the boundary (the caller's): it gives the permit

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Request {
+pub struct PrerequisitesRequest {
     /// `--mission`.
     pub mission: Option<String>,
     /// `--include-tasks`: `tasks.md` has to be there, too.
@@ -50,7 +50,7 @@ pub struct Prerequisites {
 }
 
 /// Looks.
-pub fn look(project: &Project, request: &Request, clock: &Clock) -> Result<Prerequisites> {
+pub fn look(project: &Project, request: &PrerequisitesRequest, clock: &Clock) -> Result<Prerequisites> {
     let mission = project.mission(request.mission.as_deref())?;
     let mut found = Prerequisites {
         valid: true,

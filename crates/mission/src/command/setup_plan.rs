@@ -24,13 +24,10 @@ const ACTOR: &str = "spec-kitty agent mission setup-plan";
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Request {
+pub struct SetupPlanRequest {
     /// `--mission`.
     pub mission: Option<String>,
 }
-
-/// Everything that will be written, validated. Blocked by the specification it writes nothing at all.
-pub type Plan = Planned<Request, PlanSetUp>;
 
 /// How far planning is. JSON keys as the reference writes them, and `capture{}`.
 #[derive(Clone, Debug, Serialize)]
@@ -79,7 +76,11 @@ const PLAN_BLOCKS: &str = "plan.md has no content yet: under `## Technical Conte
                            Language/Version and of at least one more field, then run setup-plan again to commit it.";
 
 /// Plans the step that is due.
-pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan> {
+pub fn plan(
+    project: &Project,
+    request: &SetupPlanRequest,
+    clock: &Clock,
+) -> Result<Planned<SetupPlanRequest, PlanSetUp>> {
     let mission = project.mission(request.mission.as_deref()).map_err(MissionError::of_planning)?;
     project.branch()?;
     let spec_file = mission.path.join("spec.md");

@@ -238,7 +238,7 @@ fn cards(
 ) -> Result<(Vec<Card>, LaneSource)> {
     warnings.extend(log.warnings(&mission.slug));
     let snapshot = reduce(&[log], mission.dialect(log));
-    let known = snapshot.work_packages.keys().map(|id| (id.clone(), Heading::of(id))).collect();
+    let known = snapshot.work_packages.keys().map(|id| (id.clone(), BoardHeading::of(id))).collect();
     let (known, odd) = headings(mission, known);
     warnings.extend(odd);
     let odd = planning::oddities(&mission.path);
@@ -248,7 +248,7 @@ fn cards(
         true => LaneSource::FrontMatter,
         false => LaneSource::Log,
     };
-    let cards = known.into_iter().map(|(id, Heading { title, path, lane })| {
+    let cards = known.into_iter().map(|(id, BoardHeading { title, path, lane })| {
         let state = snapshot.work_packages.get(&id);
         Card {
             title,
@@ -268,13 +268,13 @@ fn cards(
 }
 
 /// What the file of a work package tells a board.
-pub(super) struct Heading {
+pub(super) struct BoardHeading {
     title: String,
     path: Option<String>,
     lane: Option<Lane>,
 }
 
-impl Heading {
+impl BoardHeading {
     /// Of a work package without a file.
     fn of(id: &str) -> Self {
         Self { title: id.to_owned(), path: None, lane: None }
@@ -282,7 +282,7 @@ impl Heading {
 }
 
 /// The work packages of a mission, by id.
-type Headings = BTreeMap<String, Heading>;
+type Headings = BTreeMap<String, BoardHeading>;
 
 /// Adds the work package files of a mission to `known`; and what is odd about them.
 pub(super) fn headings(mission: &MissionDirectory, mut known: Headings) -> (Headings, Vec<String>) {
@@ -310,7 +310,7 @@ pub(super) fn headings(mission: &MissionDirectory, mut known: Headings) -> (Head
         if named != id {
             warnings.push(format!("{file} is {id} in its front matter, and {named} by its name"));
         }
-        let heading = Heading { title, path: Some(file.clone()), lane };
+        let heading = BoardHeading { title, path: Some(file.clone()), lane };
         if let Some(other) = known.insert(id.clone(), heading).and_then(|known| known.path) {
             warnings
                 .push(format!("{file} is {id} in its front matter, and so is {other}, which is not shown"));

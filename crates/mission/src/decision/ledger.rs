@@ -62,8 +62,9 @@ impl OriginFlow {
 }
 
 /// What became of a question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "snake_case")]
 pub enum DecisionStatus {
     /// Not answered yet.
     Open,
@@ -77,13 +78,8 @@ pub enum DecisionStatus {
 
 impl DecisionStatus {
     /// The name in files.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Resolved => "resolved",
-            Self::Deferred => "deferred",
-            Self::Canceled => "canceled",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -261,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ledger_of_a_newer_release_is_not_touched() {
+    fn ledger_of_a_newer_release_is_not_touched() {
         for wrong in [
             "",
             "[]",

@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_extension_is_that_of_the_name_in_lower_case() {
+    fn extension_is_that_of_the_name_in_lower_case() {
         assert_eq!(extension("research/A.MD"), ".md");
         assert_eq!(extension("research/Makefile"), "");
     }

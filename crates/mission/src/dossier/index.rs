@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_character_that_two_chunks_share_is_still_text() {
+    fn character_that_two_chunks_share_is_still_text() {
         struct Slow<'a>(&'a [u8]);
         impl Read for Slow<'_> {
             fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {

@@ -6,8 +6,9 @@ use serde::Serialize;
 pub const MANIFEST_VERSION: &str = "1";
 
 /// What an artifact is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "snake_case")]
 pub enum ArtifactClass {
     /// What the mission starts from.
     Input,
@@ -25,15 +26,8 @@ pub enum ArtifactClass {
 
 impl ArtifactClass {
     /// The name in events.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Input => "input",
-            Self::Workflow => "workflow",
-            Self::Output => "output",
-            Self::Evidence => "evidence",
-            Self::Policy => "policy",
-            Self::Runtime => "runtime",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -153,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_manifest_decides_before_the_file_name_does() {
+    fn manifest_decides_before_the_file_name_does() {
         let manifest = Manifest::of("software-dev");
         assert_eq!(manifest.class("plan.md"), ArtifactClass::Output);
         assert_eq!(manifest.class("old/plan.md"), ArtifactClass::Workflow);
@@ -162,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_has_only_characters_that_events_accept() {
+    fn key_has_only_characters_that_events_accept() {
         let manifest = Manifest::of("software-dev");
         assert_eq!(manifest.key("a/My_File name.schema.json").0, "artifact.my-file-name.schema");
         assert_eq!(manifest.key("ünï!.md").0, "artifact.-n--");

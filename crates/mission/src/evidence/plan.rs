@@ -56,7 +56,7 @@ const fn ten_minutes() -> u64 {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Document {
+struct EvidenceDocument {
     checks: Vec<Check>,
 }
 
@@ -114,7 +114,8 @@ pub fn read_checks(mission_dir: &Path) -> Result<Vec<Check>> {
 pub fn parse(path: &Path, text: &str) -> Result<Vec<Check>> {
     let wrong = |problem: String| MissionError::malformed(path, problem);
     let map = parse_yaml(text).map_err(|problem| wrong(problem.replace("front matter", "the file")))?;
-    let document: Document = serde_json::from_value(map.into()).map_err(|error| wrong(error.to_string()))?;
+    let document: EvidenceDocument =
+        serde_json::from_value(map.into()).map_err(|error| wrong(error.to_string()))?;
     if document.checks.is_empty() {
         return Err(wrong("names no check, so it proves nothing".into()));
     }
@@ -137,7 +138,7 @@ mod tests {
         "checks:\n- {id: unit, issue: 1, work_package: WP01, command: 'true', sources: ['src/**']}\n";
 
     #[test]
-    fn a_check_names_what_it_needs() {
+    fn check_names_what_it_needs() {
         let checks = parse(Path::new("e"), GOOD).unwrap();
         assert_eq!((checks[0].timeout, checks[0].exit), (600, 0));
         for (from, to, expected) in [

@@ -32,9 +32,9 @@ pub enum Ending {
 }
 
 /// A check that was run. Its outputs lie beside those they replace and are removed when it is dropped, unless
-/// [`Run::keep`] was called.
+/// [`CheckRun::keep`] was called.
 #[derive(Debug)]
-pub struct Run {
+pub struct CheckRun {
     /// How it ended.
     pub ending: Ending,
     /// How long it took.
@@ -43,7 +43,7 @@ pub struct Run {
     err: Output,
 }
 
-impl Run {
+impl CheckRun {
     /// Where its outputs lie until they are kept: stdout and stderr.
     pub fn outputs(&self) -> (&Path, &Path) {
         (self.out.file.path(), self.err.file.path())
@@ -63,7 +63,7 @@ pub fn run(
     root: &Path,
     (stdout, stderr): (&Path, &Path),
     interrupted: &dyn Fn() -> bool,
-) -> Result<Run> {
+) -> Result<CheckRun> {
     let (out, err) = (Output::beside(stdout)?, Output::beside(stderr)?);
     let mut command = shell(&check.command);
     for secret in SECRETS {
@@ -83,7 +83,7 @@ pub fn run(
     end_group(&mut child);
     let ending = ending.map_err(MissionError::io("wait for a check in", root))?;
     let ending = ending.ok_or_else(|| MissionError::Interrupted { what: format!("check `{}`", check.id) })?;
-    Ok(Run { ending, took: started.elapsed(), out, err })
+    Ok(CheckRun { ending, took: started.elapsed(), out, err })
 }
 
 /// An output that is being written, beside the one it replaces.

@@ -63,7 +63,7 @@ pub fn files(directory: &Path, check_id: &str) -> Files {
 
 /// What a run needs to become a transcript.
 #[derive(Clone, Debug)]
-pub struct Circumstances {
+pub struct RunCircumstances {
     /// When it was started.
     pub started_at: String,
     /// How long it took.
@@ -81,7 +81,7 @@ impl Transcript {
     pub fn judge(
         check: &Check,
         ending: Ending,
-        with: Circumstances,
+        with: RunCircumstances,
         (stdout, stderr): (&Path, &Path),
     ) -> Result<Self> {
         let read = |path: &Path| -> Result<Vec<u8>> {

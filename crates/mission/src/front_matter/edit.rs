@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edit_touches_its_own_lines_and_no_others() {
+    fn edit_touches_its_own_lines_and_no_others() {
         let changes = [
             ("dependencies", Scalar::List(vec!["WP02".into()])),
             ("history", Scalar::List(Vec::new())),
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_mapping_is_refused_and_named() {
+    fn flow_mapping_is_refused_and_named() {
         let message =
             edit(&wp("---\n{work_package_id: WP01}\n---\n"), &[("title", Scalar::Text("x".into()))])
                 .unwrap_err();

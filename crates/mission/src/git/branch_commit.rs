@@ -4,7 +4,7 @@
 //! commit that was read to the new one, or not at all (`update-ref` with the old value). No index and no worktree
 //! is touched, no hook runs, nothing is signed, nothing is pushed.
 
-use super::objects::{ObjectReader, TreeEntry};
+use super::objects::{GitTreeEntry, ObjectReader};
 use super::{Answer, Git, failure};
 use crate::document::{Undo, Writing};
 use crate::error::{MissionError, Result};
@@ -32,13 +32,13 @@ pub type BranchFiles = BTreeMap<String, Vec<u8>>;
 
 /// A branch that a commit of ours moved, until everything else is done.
 #[derive(Debug)]
-struct Moved {
+struct MovedBranch {
     worktree: PathBuf,
     tip: Tip,
     commit: String,
 }
 
-impl Undo for Moved {
+impl Undo for MovedBranch {
     /// Moves the branch back, unless it has moved on.
     fn undo(&self) -> Result<(), String> {
         let git = Git { worktree: &self.worktree };
@@ -91,7 +91,7 @@ pub(crate) fn commit_on_branch(
     let commit = commit.trim().to_owned();
     move_branch(&git, tip, &commit, message)?;
     let worktree = project.git().worktree.clone();
-    let undo = Moved { worktree, tip: tip.clone(), commit: commit.clone() };
+    let undo = MovedBranch { worktree, tip: tip.clone(), commit: commit.clone() };
     writing.note(format!("commit {commit} on {}", tip.branch), undo);
     Ok(Some(commit))
 }
@@ -103,7 +103,7 @@ fn write_tree(
     tree: Option<&str>,
     files: &[(Vec<&str>, &str)],
 ) -> Result<String> {
-    let mut entries: BTreeMap<Vec<u8>, TreeEntry> = match tree {
+    let mut entries: BTreeMap<Vec<u8>, GitTreeEntry> = match tree {
         Some(tree) => objects
             .tree(tree)?
             .ok_or_else(|| {
@@ -124,7 +124,7 @@ fn write_tree(
                 None => "100644".to_owned(),
                 Some(_) => return Err(in_the_way(name)),
             };
-            let entry = TreeEntry { mode, name: name.as_bytes().to_vec(), object: (*object).to_owned() };
+            let entry = GitTreeEntry { mode, name: name.as_bytes().to_vec(), object: (*object).to_owned() };
             entries.insert(entry.name.clone(), entry);
         } else {
             below.entry(name).or_default().push((rest.to_vec(), object));
@@ -136,7 +136,7 @@ fn write_tree(
             return Err(in_the_way(name));
         }
         let object = write_tree(git, objects, known.map(|entry| entry.object.clone()).as_deref(), &files)?;
-        let entry = TreeEntry { mode: "40000".to_owned(), name: name.as_bytes().to_vec(), object };
+        let entry = GitTreeEntry { mode: "40000".to_owned(), name: name.as_bytes().to_vec(), object };
         entries.insert(entry.name.clone(), entry);
     }
     let mut listing = Vec::new();

@@ -26,7 +26,7 @@ pub struct ObjectReader {
 
 /// What a tree holds under one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TreeEntry {
+pub struct GitTreeEntry {
     /// Octal, as git writes it: `100644`, `40000`, `120000`.
     pub mode: String,
     /// The name; bytes, because it need not be UTF-8.
@@ -35,7 +35,7 @@ pub struct TreeEntry {
     pub object: String,
 }
 
-impl TreeEntry {
+impl GitTreeEntry {
     /// Whether it is a directory.
     pub fn is_tree(&self) -> bool {
         self.mode == "40000"
@@ -49,7 +49,7 @@ impl TreeEntry {
 
 /// A file of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum TreeFile {
     /// Its bytes.
     File(Vec<u8>),
     /// Nothing has this path.
@@ -82,7 +82,7 @@ impl ObjectReader {
     ///
     /// # Errors
     /// When git ends early, or the object is no tree or too large.
-    pub fn tree(&mut self, object: &str) -> Result<Option<Vec<TreeEntry>>> {
+    pub fn tree(&mut self, object: &str) -> Result<Option<Vec<GitTreeEntry>>> {
         match self.ask(object, MAX_TREE)? {
             None => Ok(None),
             Some((kind, bytes)) if kind == "tree" => parse_tree(object, &bytes, object.len()).map(Some),
@@ -94,7 +94,7 @@ impl ObjectReader {
     ///
     /// # Errors
     /// When the commit is not in the repository, its directory is a symbolic link, or git ends early.
-    pub fn entry(&mut self, commit: &str, path: &str) -> Result<Option<TreeEntry>> {
+    pub fn entry(&mut self, commit: &str, path: &str) -> Result<Option<GitTreeEntry>> {
         // The question is one line.
         if path.contains('\n') {
             return Ok(None);
@@ -121,16 +121,16 @@ impl ObjectReader {
     ///
     /// # Errors
     /// When commit or file are not in the repository (a partial or damaged clone), or the file is too large.
-    pub fn file(&mut self, commit: &str, path: &str, limit: u64) -> Result<Found> {
+    pub fn file(&mut self, commit: &str, path: &str, limit: u64) -> Result<TreeFile> {
         match self.entry(commit, path)? {
-            None => Ok(Found::Absent),
+            None => Ok(TreeFile::Absent),
             Some(entry) if entry.is_file() => {
                 let (_, bytes) = self.ask(&entry.object, limit)?.ok_or_else(|| missing(&entry.object))?;
-                Ok(Found::File(bytes))
+                Ok(TreeFile::File(bytes))
             }
-            Some(entry) if entry.mode == "120000" => Ok(Found::NoFile("a symbolic link")),
-            Some(entry) if entry.is_tree() => Ok(Found::NoFile("a directory")),
-            Some(_) => Ok(Found::NoFile("a submodule")),
+            Some(entry) if entry.mode == "120000" => Ok(TreeFile::NoFile("a symbolic link")),
+            Some(entry) if entry.is_tree() => Ok(TreeFile::NoFile("a directory")),
+            Some(_) => Ok(TreeFile::NoFile("a submodule")),
         }
     }
 
@@ -180,11 +180,11 @@ impl Drop for ObjectReader {
 }
 
 /// `digits` is how many hexadecimal digits the repository's object names have.
-fn parse_tree(name: &str, bytes: &[u8], digits: usize) -> Result<Vec<TreeEntry>> {
+fn parse_tree(name: &str, bytes: &[u8], digits: usize) -> Result<Vec<GitTreeEntry>> {
     entries(bytes, digits / 2).ok_or_else(|| unreadable(name, "has a damaged tree"))
 }
 
-fn entries(bytes: &[u8], width: usize) -> Option<Vec<TreeEntry>> {
+fn entries(bytes: &[u8], width: usize) -> Option<Vec<GitTreeEntry>> {
     let mut entries = Vec::new();
     let mut rest = bytes;
     while !rest.is_empty() {
@@ -192,7 +192,7 @@ fn entries(bytes: &[u8], width: usize) -> Option<Vec<TreeEntry>> {
         let (mode, after) = (rest.get(..space)?, rest.get(space + 1..)?);
         let end = after.iter().position(|byte| *byte == 0)?;
         let object = after.get(end + 1..end + 1 + width)?;
-        entries.push(TreeEntry {
+        entries.push(GitTreeEntry {
             mode: std::str::from_utf8(mode).ok()?.to_owned(),
             name: after.get(..end)?.to_owned(),
             object: data_encoding::HEXLOWER.encode(object),

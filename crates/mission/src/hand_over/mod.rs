@@ -21,7 +21,7 @@ use crate::outgoing::{CaptureReport, CaptureState, Outgoing};
 use crate::project::{MissionDirectory, Project};
 use crate::transaction::{Change, checkout_of, lock, lock_mission, refused};
 use queue::{Capacity, Captured, HandOver, KnownIds, Writer};
-use sources::{Which, each_branch_log, event_ids, worktree_logs};
+use sources::{BranchKind, each_branch_log, event_ids, worktree_logs};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
@@ -124,7 +124,7 @@ fn known_ids(project: &Project) -> Result<KnownIds> {
         let bytes = read_bytes(&directory.join(log::FILE), log::MAX_BYTES)?.unwrap_or_default();
         ids.extend(event_ids(&bytes).map(Cow::into_owned));
     }
-    for which in [Which::Local, Which::RemoteTracking] {
+    for which in [BranchKind::Local, BranchKind::RemoteTracking] {
         each_branch_log(project, which, |_, bytes| ids.extend(event_ids(bytes).map(Cow::into_owned)))?;
     }
     Ok(ids.into_iter().collect())
@@ -143,7 +143,7 @@ fn new_rows(project: &Project, record: &HandOver, ended: Moment) -> Result<Vec<M
     let bounds = Instant::parse(&record.started_at).zip(Instant::parse(&ended.iso()));
     let Some((started, ended)) = bounds else { return Ok(Vec::new()) };
     let mut pushed: HashSet<String> = HashSet::new();
-    each_branch_log(project, Which::RemoteTracking, |_, bytes| {
+    each_branch_log(project, BranchKind::RemoteTracking, |_, bytes| {
         pushed.extend(event_ids(bytes).filter(|id| !record.known.contains(id)).map(Cow::into_owned));
     })?;
     let mut taken: HashSet<String> = HashSet::new();
@@ -171,7 +171,9 @@ fn new_rows(project: &Project, record: &HandOver, ended: Moment) -> Result<Vec<M
         let slug = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
         take(&slug, directory, &bytes);
     }
-    each_branch_log(project, Which::Local, |slug, bytes| take(slug, project.missions().join(slug), bytes))?;
+    each_branch_log(project, BranchKind::Local, |slug, bytes| {
+        take(slug, project.missions().join(slug), bytes)
+    })?;
     Ok(missions.into_values().collect())
 }
 

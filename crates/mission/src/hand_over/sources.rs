@@ -4,7 +4,7 @@
 
 use crate::error::{MissionError, Result};
 use crate::git::branches::{list_worktrees, read_branches};
-use crate::git::objects::{ObjectReader, TreeEntry};
+use crate::git::objects::{GitTreeEntry, ObjectReader};
 use crate::log;
 use crate::project::{MISSIONS, Project};
 use crate::remedies::ErrorCode;
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 /// Which branches are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Which {
+pub(super) enum BranchKind {
     Local,
     RemoteTracking,
 }
@@ -48,15 +48,15 @@ pub(super) fn worktree_logs(project: &Project) -> Result<Vec<PathBuf>> {
 /// Reads every log on these branches, with the name of its mission.
 pub(super) fn each_branch_log(
     project: &Project,
-    which: Which,
+    which: BranchKind,
     mut each: impl FnMut(&str, &[u8]),
 ) -> Result<()> {
     let below = project.root().strip_prefix(&project.git().worktree).unwrap_or(Path::new(""));
     let path = below.join(MISSIONS).to_string_lossy().replace('\\', "/");
     let branches = read_branches(project)?;
     let commits: BTreeSet<&str> = match which {
-        Which::Local => branches.local_commits().collect(),
-        Which::RemoteTracking => branches.remote_commits().collect(),
+        BranchKind::Local => branches.local_commits().collect(),
+        BranchKind::RemoteTracking => branches.remote_commits().collect(),
     };
     if commits.is_empty() {
         return Ok(());
@@ -65,11 +65,11 @@ pub(super) fn each_branch_log(
     let (mut missions, mut directories, mut logs) = (HashSet::new(), HashSet::new(), HashSet::new());
     for commit in commits {
         // A branch without missions is no error.
-        let Some(entry) = objects.entry(commit, &path)?.filter(TreeEntry::is_tree) else { continue };
+        let Some(entry) = objects.entry(commit, &path)?.filter(GitTreeEntry::is_tree) else { continue };
         if !missions.insert(entry.object.clone()) {
             continue;
         }
-        for directory in tree(&mut objects, &entry.object)?.into_iter().filter(TreeEntry::is_tree) {
+        for directory in tree(&mut objects, &entry.object)?.into_iter().filter(GitTreeEntry::is_tree) {
             if !directories.insert(directory.object.clone()) {
                 continue;
             }
@@ -85,7 +85,7 @@ pub(super) fn each_branch_log(
 }
 
 /// A tree that a commit names; a partial clone may lack it.
-fn tree(objects: &mut ObjectReader, object: &str) -> Result<Vec<TreeEntry>> {
+fn tree(objects: &mut ObjectReader, object: &str) -> Result<Vec<GitTreeEntry>> {
     objects.tree(object)?.ok_or_else(|| {
         let problem = format!("object {object} is not in the repository: the clone is partial or damaged");
         MissionError::rule(ErrorCode::GitUnreadable, problem)

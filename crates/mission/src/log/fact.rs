@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 pub const FACT_SCHEMA_VERSION: &str = "5.0.0";
 
 /// The facts that commands of this crate write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, strum::EnumString, strum::IntoStaticStr, strum::VariantArray,
+)]
 pub enum FactKind {
     /// The mission's directory was created.
     MissionCreated,
@@ -32,39 +34,14 @@ pub enum FactKind {
 }
 
 impl FactKind {
-    /// Every kind.
-    pub const ALL: [Self; 10] = [
-        Self::MissionCreated,
-        Self::SpecifyStarted,
-        Self::SpecifyCompleted,
-        Self::PlanStarted,
-        Self::PlanCompleted,
-        Self::TasksStarted,
-        Self::TasksCompleted,
-        Self::WPCreated,
-        Self::DecisionPointOpened,
-        Self::DecisionPointResolved,
-    ];
-
     /// The `event_type`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::MissionCreated => "MissionCreated",
-            Self::SpecifyStarted => "SpecifyStarted",
-            Self::SpecifyCompleted => "SpecifyCompleted",
-            Self::PlanStarted => "PlanStarted",
-            Self::PlanCompleted => "PlanCompleted",
-            Self::TasksStarted => "TasksStarted",
-            Self::TasksCompleted => "TasksCompleted",
-            Self::WPCreated => "WPCreated",
-            Self::DecisionPointOpened => "DecisionPointOpened",
-            Self::DecisionPointResolved => "DecisionPointResolved",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// The kind of exactly this name.
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
+        name.parse().ok()
     }
 
     /// Decision facts have a smaller envelope: `at`, `event_id`, `event_type`, `payload`.

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
 /// How a work package is being worked on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum ExecutionMode {
     /// In a git worktree of its lane.
     Worktree,
@@ -18,16 +19,13 @@ pub enum ExecutionMode {
 
 impl ExecutionMode {
     /// The name in the log.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Worktree => "worktree",
-            Self::DirectRepo => "direct_repo",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// The mode of exactly this name.
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Worktree, Self::DirectRepo].into_iter().find(|mode| mode.name() == name)
+        name.parse().ok()
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) fn lane_row(event_id: &str, at: &str) -> LaneRow {
 }
 
 #[test]
-fn a_lane_row_renders_back_to_its_bytes() {
+fn lane_row_renders_back_to_its_bytes() {
     let log = parse(&format!("{LANE}\n\n"));
     assert_eq!(log.line_count(), 1);
     let row = LaneRow::read_quickly(LANE).unwrap();
@@ -90,7 +90,7 @@ fn byte_order_mark_is_skipped() {
 }
 
 #[test]
-fn a_feature_slug_of_an_older_release_counts_as_the_mission_slug() {
+fn feature_slug_of_an_older_release_counts_as_the_mission_slug() {
     let log = parse(&LANE.replace("mission_slug", "feature_slug"));
     assert_eq!((&*log.moves()[0].mission_slug, log.moves()[0].to), ("m", Lane::Claimed));
 }

@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 const SHOWN: usize = 5;
 
 /// Every version of one row.
-struct Entry<'a> {
+struct MergedRow<'a> {
     /// `at`, else `timestamp`, else empty.
     at: String,
     event_id: String,
@@ -25,7 +25,7 @@ struct Entry<'a> {
 }
 
 pub(super) fn merge(sides: [(&'static str, &[u8]); 3]) -> Result<String, Conflict> {
-    let mut entries: Vec<Entry<'_>> = Vec::new();
+    let mut entries: Vec<MergedRow<'_>> = Vec::new();
     let mut by_id: HashMap<String, usize> = HashMap::new();
     // Most lines are in all three versions: those are parsed once.
     let mut seen: HashSet<&[u8]> = HashSet::new();
@@ -39,7 +39,7 @@ pub(super) fn merge(sides: [(&'static str, &[u8]); 3]) -> Result<String, Conflic
             match by_id.get(&event_id) {
                 None => {
                     by_id.insert(event_id.clone(), entries.len());
-                    entries.push(Entry { at, event_id, versions: vec![(side, text)] });
+                    entries.push(MergedRow { at, event_id, versions: vec![(side, text)] });
                 }
                 Some(index) => {
                     let versions = &mut entries[*index].versions;
@@ -96,7 +96,7 @@ fn has_float(value: &Value) -> bool {
 }
 
 /// The log; unequal rows are between conflict markers.
-fn render(entries: &[Entry<'_>]) -> String {
+fn render(entries: &[MergedRow<'_>]) -> String {
     let mut out = String::new();
     for entry in entries {
         for (index, (side, text)) in entry.versions.iter().enumerate() {

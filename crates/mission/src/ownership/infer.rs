@@ -135,7 +135,7 @@ mod tests {
     use super::infer_surface;
 
     #[test]
-    fn a_surface_is_the_directory_that_the_patterns_share() {
+    fn surface_is_the_directory_that_the_patterns_share() {
         for (owned, surface) in [
             (&["src/part2/*.py"][..], "src/part2/"),
             (&["src/a/**", "src/b.rs"], "src/"),

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_base_wide_work_package_is_not_judged() {
+    fn code_base_wide_work_package_is_not_judged() {
         let wide = Ownership { codebase_wide: true, authoritative_surface: "/".into(), ..owner(&["**"]) };
         let owners = BTreeMap::from([("WP01".to_owned(), wide), ("WP02".to_owned(), owner(&["src/a"]))]);
         assert_eq!(judge_ownership(&owners, &Graph::new()), Claims::default());

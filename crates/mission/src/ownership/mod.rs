@@ -16,8 +16,11 @@ pub use judge::{Claims, judge_ownership};
 use serde::{Deserialize, Serialize};
 
 /// What kind of work a work package is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::EnumString, strum::IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum WorkKind {
     /// It changes the product; done in the worktree of its lane.
     CodeChange,
@@ -27,16 +30,13 @@ pub enum WorkKind {
 
 impl WorkKind {
     /// The name in front matter.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::CodeChange => "code_change",
-            Self::PlanningArtifact => "planning_artifact",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// The kind of exactly this name.
     pub fn named(name: &str) -> Option<Self> {
-        [Self::CodeChange, Self::PlanningArtifact].into_iter().find(|kind| kind.name() == name)
+        name.parse().ok()
     }
 }
 

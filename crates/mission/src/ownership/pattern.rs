@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_crosses_directories() {
+    fn star_crosses_directories() {
         for (pattern, yes, no) in [
             ("src/*.py", "src/a/b.py", "src/a.pyc"),
             ("a?c", "abc", "ac"),

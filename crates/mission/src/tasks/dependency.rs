@@ -5,7 +5,7 @@
 
 use super::prose::prose;
 use super::section::headings;
-use super::{word_goes_on, wp_id_at};
+use super::{word_continues, wp_id_at};
 
 /// How many characters of a line that is not read are shown.
 const SHOWN: usize = 80;
@@ -43,8 +43,8 @@ pub fn stated(section: &str) -> Stated {
         let start = behind_bullet(rest);
         if let Some(found) = sentence(start) {
             match found {
-                Value::Ids(ids) => sentences.extend(ids),
-                Value::Unread => unread = true,
+                LabelValue::Ids(ids) => sentences.extend(ids),
+                LabelValue::Unread => unread = true,
             }
         } else if sentence(start.trim_start_matches('*')).is_some_and(|found| found.names_some()) {
             unread = true;
@@ -52,8 +52,8 @@ pub fn stated(section: &str) -> Stated {
         let fields = line.match_indices('|').map(|(bar, _)| &rest[bar + 1..]);
         for found in std::iter::once(start).chain(fields).filter_map(label) {
             match found {
-                Value::Ids(ids) => labels.extend(ids),
-                Value::Unread => unread = true,
+                LabelValue::Ids(ids) => labels.extend(ids),
+                LabelValue::Unread => unread = true,
             }
         }
         if unread {
@@ -71,14 +71,14 @@ pub fn stated(section: &str) -> Stated {
 }
 
 /// The text behind a label.
-enum Value<'a> {
+enum LabelValue<'a> {
     /// These, or none.
     Ids(Vec<&'a str>),
     /// Something that names a work package and is no list.
     Unread,
 }
 
-impl Value<'_> {
+impl LabelValue<'_> {
     fn names_some(&self) -> bool {
         match self {
             Self::Ids(ids) => !ids.is_empty(),
@@ -104,13 +104,13 @@ fn behind_bold(text: &str) -> &str {
 }
 
 /// `Depends on WP01, WP02` and anything, or `Depends on: ` and a value.
-fn sentence(text: &str) -> Option<Value<'_>> {
+fn sentence(text: &str) -> Option<LabelValue<'_>> {
     let rest = behind(text, "depends").or_else(|| behind(text, "depend"))?;
     let on = behind(spaces(rest)?, "on")?;
     if let Some(list) = spaces(on)
         && let Some((ids, _)) = list_at(list)
     {
-        return Some(Value::Ids(ids));
+        return Some(LabelValue::Ids(ids));
     }
     let plain = on.trim_start_matches([' ', '\t']).strip_prefix(':');
     let value = on.trim_start_matches(['*', ':', ' ', '\t']);
@@ -118,8 +118,8 @@ fn sentence(text: &str) -> Option<Value<'_>> {
     Some(match plain {
         Some(list) if !text.starts_with('*') => judge(line_of(list)),
         _ if value.len() < on.len() => match judge(line_of(value)) {
-            Value::Ids(ids) if ids.is_empty() => Value::Ids(ids),
-            _ => Value::Unread,
+            LabelValue::Ids(ids) if ids.is_empty() => LabelValue::Ids(ids),
+            _ => LabelValue::Unread,
         },
         _ => return None,
     })
@@ -127,7 +127,7 @@ fn sentence(text: &str) -> Option<Value<'_>> {
 
 /// `Dependencies:` and a value, up to the end of the line or the next `|`. Without a value on its line, the
 /// next line that is not blank is the value.
-fn label(text: &str) -> Option<Value<'_>> {
+fn label(text: &str) -> Option<LabelValue<'_>> {
     let rest = behind(behind_bold(text.trim_start_matches([' ', '\t'])), "dependencies")?;
     let value = behind_bold(rest).trim_start().strip_prefix(':')?.trim_start();
     Some(judge(line_of(value).split('|').next().unwrap_or_default()))
@@ -138,26 +138,26 @@ fn line_of(text: &str) -> &str {
 }
 
 /// The parsed value.
-fn judge(value: &str) -> Value<'_> {
+fn judge(value: &str) -> LabelValue<'_> {
     let value = value.trim();
     let bare = value.trim_start_matches(['*', ':', ' ']).to_lowercase();
     if bare.is_empty()
         || bare == "[]"
         || ["none", "no deps", "no dependencies"].iter().any(|none| bare.starts_with(none))
     {
-        return Value::Ids(Vec::new());
+        return LabelValue::Ids(Vec::new());
     }
-    if let Some(Value::Ids(ids)) = sentence(value) {
-        return Value::Ids(ids);
+    if let Some(LabelValue::Ids(ids)) = sentence(value) {
+        return LabelValue::Ids(ids);
     }
     match list_at(value) {
         Some((ids, rest))
             if rest.trim_start().is_empty() || rest.trim_start().starts_with(['.', ';', '(', '#']) =>
         {
-            Value::Ids(ids)
+            LabelValue::Ids(ids)
         }
-        _ if value.char_indices().any(|(at, _)| wp_id_at(&value[at..]).is_some()) => Value::Unread,
-        _ => Value::Ids(Vec::new()),
+        _ if value.char_indices().any(|(at, _)| wp_id_at(&value[at..]).is_some()) => LabelValue::Unread,
+        _ => LabelValue::Ids(Vec::new()),
     }
 }
 
@@ -170,7 +170,7 @@ fn list_at(text: &str) -> Option<(Vec<&str>, &str)> {
         ids.push(id);
         rest = &next[id.len()..];
     }
-    (!word_goes_on(rest, 0)).then_some((ids, rest))
+    (!word_continues(rest, 0)).then_some((ids, rest))
 }
 
 /// `text` behind at least one white space.
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_label_reads_the_next_line_that_is_not_blank() {
+    fn empty_label_reads_the_next_line_that_is_not_blank() {
         assert_eq!(dependencies("Dependencies:\n\n  WP07, WP08\nWP09"), ["WP07", "WP08"]);
         assert!(dependencies("Dependencies:\n\n**Goal**: WP07\n").is_empty());
     }

@@ -76,6 +76,6 @@ fn wp_id_at(text: &str) -> Option<&str> {
 }
 
 /// Whether a word character follows the first `at` bytes of `text`.
-fn word_goes_on(text: &str, at: usize) -> bool {
+fn word_continues(text: &str, at: usize) -> bool {
     text[at..].chars().next().is_some_and(|c| c.is_alphanumeric() || c == '_')
 }

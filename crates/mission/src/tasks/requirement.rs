@@ -1,6 +1,6 @@
 //! Which requirements a text names: `FR-`, `NFR-` or `C-` and digits.
 
-use super::word_goes_on;
+use super::word_continues;
 
 /// Every requirement id in `text`, upper-case, in the order of the text, once each.
 pub fn references(text: &str) -> Vec<String> {
@@ -24,7 +24,7 @@ fn id_at(text: &str) -> Option<String> {
         .find(|kind| text.get(..kind.len()).is_some_and(|start| start.eq_ignore_ascii_case(kind)))?;
     let digits = text[kind.len()..].bytes().take_while(u8::is_ascii_digit).count();
     let end = kind.len() + digits;
-    (digits > 0 && !word_goes_on(text, end)).then(|| text[..end].to_ascii_uppercase())
+    (digits > 0 && !word_continues(text, end)).then(|| text[..end].to_ascii_uppercase())
 }
 
 /// The requirements behind each label `Requirement(s) [Ref(s)]:` of a section, up to the end of its line; without
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_requirement_is_declared_by_the_line_that_it_begins() {
+    fn requirement_is_declared_by_the_line_that_it_begins() {
         let spec = "# T\n| FR-001 | a, see FR-090 |\n| **fr-2** | b |\n| ~~C-3~~ | c |\n### NFR-4: d\n- FR-5: e\n1. **FR-6** f\n**FR-7 g** h\n";
         let ids = ["C-3", "FR-001", "FR-2", "FR-5", "FR-6", "FR-7", "NFR-4"];
         assert_eq!(spec_requirements(spec).declared, ids);

@@ -1,6 +1,6 @@
 //! Headings of `tasks.md`, and the text below them.
 
-use super::{word_goes_on, wp_id_at};
+use super::{word_continues, wp_id_at};
 
 /// The part of `tasks.md` that belongs to one work package.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Section<'a> {
 
 /// A heading line: its level, its text, and where it lies.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Heading<'a> {
+pub(super) struct SectionHeading<'a> {
     pub(super) level: usize,
     pub(super) text: &'a str,
     pub(super) start: usize,
@@ -26,15 +26,15 @@ pub(super) struct Heading<'a> {
 }
 
 /// Every heading line of the text: `#` to `######`, white space, something.
-pub(super) fn headings(text: &str) -> impl Iterator<Item = Heading<'_>> {
+pub(super) fn headings(text: &str) -> impl Iterator<Item = SectionHeading<'_>> {
     let mut start = 0;
     text.split_inclusive('\n').filter_map(move |line| {
-        let heading = Heading { level: 0, text: "", start, after: start + line.len() };
+        let heading = SectionHeading { level: 0, text: "", start, after: start + line.len() };
         start += line.len();
         let level = line.bytes().take_while(|b| *b == b'#').count();
         let rest = line[level..].trim_end_matches(['\n', '\r']);
         let is_heading = (1..=6).contains(&level) && rest.starts_with([' ', '\t']);
-        is_heading.then(|| Heading { level, text: rest.trim(), ..heading })
+        is_heading.then(|| SectionHeading { level, text: rest.trim(), ..heading })
     })
 }
 
@@ -72,7 +72,7 @@ pub fn requirement_sections(text: &str) -> Vec<Section<'_>> {
         .filter(|heading| (2..=4).contains(&heading.level))
         .filter_map(|heading| {
             let rest = without_prefix(heading.text);
-            let id = wp_id_at(rest).filter(|id| id.starts_with("WP") && !word_goes_on(rest, id.len()))?;
+            let id = wp_id_at(rest).filter(|id| id.starts_with("WP") && !word_continues(rest, id.len()))?;
             // Behind the id, in the coordinates of the whole text.
             let line = &text[heading.start..heading.after];
             let at = line.find(rest)? + id.len();
@@ -104,7 +104,7 @@ fn is_dependencies(text: &str) -> bool {
 /// The work package a heading names, and the title behind it.
 pub(super) fn title_of(text: &str) -> Option<(String, &str)> {
     let rest = without_prefix(text);
-    if let Some(id) = wp_id_at(rest).filter(|id| id.starts_with("WP") && !word_goes_on(rest, id.len())) {
+    if let Some(id) = wp_id_at(rest).filter(|id| id.starts_with("WP") && !word_continues(rest, id.len())) {
         return Some((id.to_owned(), title(&rest[id.len()..])));
     }
     if rest.len() == text.len() {
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_work_package_replaces_the_earlier_one() {
+    fn repeated_work_package_replaces_the_earlier_one() {
         let found = work_package_sections("## WP01\nold\n## WP02\n## WP01\nnew");
         assert_eq!(found.len(), 2);
         assert_eq!(found[1].body, "new");

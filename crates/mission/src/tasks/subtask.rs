@@ -72,7 +72,7 @@ fn names(heading: &str, wp_id: &str) -> bool {
     heading.match_indices(wp_id).any(|(at, _)| {
         let before = heading[..at].chars().next_back();
         !before.is_some_and(|c| c.is_alphanumeric() || c == '_')
-            && !super::word_goes_on(heading, at + wp_id.len())
+            && !super::word_continues(heading, at + wp_id.len())
     })
 }
 
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_section_without_rows_is_complete() {
+    fn section_without_rows_is_complete() {
         assert!(subtasks_are_complete("", "WP01"));
         assert!(subtasks_are_complete("## WP01\n#### Later\n- [ ] T001", "WP01"));
         assert_eq!(

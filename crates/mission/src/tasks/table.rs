@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_column_is_set_and_nothing_else() {
+    fn status_column_is_set_and_nothing_else() {
         let text = "| ID | What | Status |\n|---|---|---|\n| T001 | a | [ ] |\n| T0011 | b | [ ] |\nend";
         let Marked::Changed(done) = mark_table_row(text, "T001", SubtaskState::Done) else { panic!() };
         assert_eq!(done, text.replace("| T001 | a | [ ] |", "| T001 | a | [D] |"));
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parallel_table_gets_one_more_cell_once() {
+    fn parallel_table_gets_one_more_cell_once() {
         let text = "| ID | Parallel |\n|---|---|\n| T001 | yes |\n";
         let Marked::Changed(done) = mark_table_row(text, "T001", SubtaskState::Done) else { panic!() };
         assert!(done.contains("| T001 | yes | [D] |"));
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listed_subtask_gets_a_row_of_its_own() {
+    fn listed_subtask_gets_a_row_of_its_own() {
         let Marked::Changed(done) = mark_listed("**Subtasks**: T001, T002\nx\n", "T002", SubtaskState::Done)
         else {
             panic!()

@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_project_brings_its_own() {
+    fn project_brings_its_own() {
         let root = tempfile::tempdir().unwrap();
         assert_eq!(read_plan_template(root.path()).unwrap(), PLAN);
         std::fs::create_dir_all(root.path().join("templates")).unwrap();

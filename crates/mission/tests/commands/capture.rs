@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 fn create_captured(world: &World) -> create::Created {
     world.captured(|outgoing| {
         let project = world.project();
-        let request = create::Request { slug: "demo".into(), ..Default::default() };
+        let request = create::CreateRequest { slug: "demo".into(), ..Default::default() };
         create::plan(&project, &request, &world.root, &world.clock)
             .unwrap()
             .apply(&project, Some(outgoing), &world.clock)
@@ -93,7 +93,7 @@ fn lane_change_is_captured_with_repository_evidence() {
     let slug = create_captured(&world).mission_slug;
     world.write(format!("kitty-specs/{slug}/tasks/WP01-a.md"), "---\nwork_package_id: WP01\n---\n");
     let review = r#"{"review": {"reviewer": "rev", "verdict": "approved", "reference": "pr/1", "extra": 1}, "private": 2}"#;
-    let request = emit::Request {
+    let request = emit::EmitRequest {
         mission: Some(slug.clone()),
         wp_id: "WP01".into(),
         to: "done".into(),
@@ -119,7 +119,7 @@ fn invalid_event_stops_the_command_before_it_writes() {
     let slug = create_captured(&world).mission_slug;
     world.write(format!("kitty-specs/{slug}/tasks/WP01-a.md"), "---\nwork_package_id: WP01\n---\n");
     let before = (world.state(), world.events().len());
-    let request = emit::Request {
+    let request = emit::EmitRequest {
         mission: Some(slug),
         wp_id: "WP01".into(),
         to: "done".into(),
@@ -135,7 +135,7 @@ fn invalid_event_stops_the_command_before_it_writes() {
 }
 
 #[test]
-fn a_project_that_is_opted_out_works_locally() {
+fn project_that_is_opted_out_works_locally() {
     let world = World::new();
     let project =
         identity::ProjectIdentity::ensure(&world.root, None, &system::Machine::observe(), &world.environment)
@@ -150,7 +150,7 @@ fn a_project_that_is_opted_out_works_locally() {
 }
 
 #[test]
-fn a_hook_that_refuses_leaves_no_fact_waiting() {
+fn hook_that_refuses_leaves_no_fact_waiting() {
     let world = World::new();
     let slug = create_captured(&world).mission_slug;
     world.write(format!("kitty-specs/{slug}/spec.md"), SPEC);

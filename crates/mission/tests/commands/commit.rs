@@ -26,7 +26,7 @@ fn hook(world: &World, name: &str, text: &str) {
 
 fn tick(world: &World, slug: &str) -> Result<mark_status::Marking> {
     let project = world.project();
-    let request = mark_status::Request {
+    let request = mark_status::MarkStatusRequest {
         mission: Some(slug.to_owned()),
         ids: vec!["T001".into()],
         status: "done".into(),
@@ -63,7 +63,7 @@ fn concurrent_commit_becomes_the_parent() {
 }
 
 #[test]
-fn a_locked_index_is_waited_for_and_then_nothing_is_kept() {
+fn locked_index_is_waited_for_and_then_nothing_is_kept() {
     let world = World::new();
     let slug = ready(&world);
     let before = world.state();
@@ -89,13 +89,13 @@ fn index_write_failure_does_not_undo_the_commit() {
 }
 
 #[test]
-fn a_refused_commit_of_new_files_leaves_the_index_without_them() {
+fn refused_commit_of_new_files_leaves_the_index_without_them() {
     let world = World::new();
     world.write("staged.txt", "staged");
     world.git(["add", "staged.txt"]);
     hook(&world, "pre-commit", "#!/bin/sh\nexit 1\n");
     let project = world.project();
-    let request = mission::command::create::Request { slug: "demo".into(), ..Default::default() };
+    let request = mission::command::create::CreateRequest { slug: "demo".into(), ..Default::default() };
     let plan = mission::command::create::plan(&project, &request, &world.root, &world.clock).unwrap();
     assert!(plan.apply(&project, None, &world.clock).is_err());
     assert_eq!(world.git(["ls-files"]), ".kittify/.gitkeep\nREADME.md\nstaged.txt\n");

@@ -178,7 +178,7 @@ fn move_task_writes_moves_and_annotations_on_the_branch_alone() {
     let mission = Coordinated::new();
     let before = mission.world.state();
     let project = mission.world.project();
-    let request = move_task::Request {
+    let request = move_task::MoveTaskRequest {
         mission: Some(mission.slug.clone()),
         wp_id: "WP01".into(),
         to: "in_progress".into(),
@@ -194,7 +194,7 @@ fn move_task_writes_moves_and_annotations_on_the_branch_alone() {
 }
 
 #[test]
-fn mark_status_ticks_the_box_in_the_checkout_and_annotates_beside_the_other_rows() {
+fn mark_status_ticks_in_the_checkout_annotates_on_the_branch() {
     for checked_out in [false, true] {
         let mission = Coordinated::new();
         let tasks = mission.directory().join("tasks");
@@ -205,7 +205,7 @@ fn mark_status_ticks_the_box_in_the_checkout_and_annotates_beside_the_other_rows
         mission.world.git(["add", "--all"]);
         mission.world.git(["commit", "--quiet", "-m", "roster"]);
         let worktree = checked_out.then(|| mission.worktree());
-        let ticked = mark_status::Request {
+        let ticked = mark_status::MarkStatusRequest {
             mission: Some(mission.slug.clone()),
             ids: vec!["T001".into()],
             status: "done".into(),
@@ -263,7 +263,7 @@ fn branch_of_the_checkout_itself_is_written_in_the_checkout() {
 }
 
 #[test]
-fn deleted_worktree_is_none_and_a_worktree_without_the_log_loses_no_row() {
+fn worktree_deleted_or_without_the_log_loses_no_row() {
     let mission = Coordinated::new();
     let worktree = mission.worktree();
     std::fs::remove_dir_all(worktree.join("kitty-specs")).unwrap();
@@ -278,7 +278,7 @@ fn deleted_worktree_is_none_and_a_worktree_without_the_log_loses_no_row() {
 }
 
 #[test]
-fn fresh_clone_shows_the_true_board_and_writing_makes_the_local_branch() {
+fn fresh_clone_shows_the_board_and_writing_makes_the_branch() {
     let mission = Coordinated::new();
     mission.world.emit(&to(&mission.slug, "claimed"), None).unwrap();
     let clone = mission.clone_to("clone");
@@ -298,7 +298,7 @@ fn fresh_clone_shows_the_true_board_and_writing_makes_the_local_branch() {
 }
 
 #[test]
-fn shallow_clone_of_all_branches_is_read_and_of_one_branch_is_told() {
+fn shallow_clone_of_all_branches_is_read_of_one_is_reported() {
     let mission = Coordinated::new();
     let source = format!("file://{}", mission.world.root.display());
     for (name, all) in [("all", true), ("one", false)] {
@@ -317,7 +317,7 @@ fn diverged() -> (Coordinated, PathBuf) {
     let mission = Coordinated::new();
     let (clone, fork) = (mission.clone_to("clone"), mission.clone_to("fork"));
     emit_in(&mission.world, &fork, &mission.slug, "claimed").unwrap();
-    let wp2 = mission::command::emit::Request { wp_id: "WP02".into(), ..to(&mission.slug, "blocked") };
+    let wp2 = mission::command::emit::EmitRequest { wp_id: "WP02".into(), ..to(&mission.slug, "blocked") };
     mission.world.emit(&wp2, None).unwrap();
     git(&clone, &["remote", "add", "fork", fork.to_str().unwrap()]);
     git(&clone, &["fetch", "--quiet", "--all"]);
@@ -325,7 +325,7 @@ fn diverged() -> (Coordinated, PathBuf) {
 }
 
 #[test]
-fn remotes_that_differ_are_all_read_and_not_written_until_one_is_chosen() {
+fn differing_remotes_are_read_and_not_written_until_chosen() {
     let (mission, clone) = diverged();
     let shown = board(&clone, &mission.slug);
     assert_eq!(lanes(&shown), "claimed blocked");
@@ -364,7 +364,7 @@ fn lost() -> (Coordinated, MissionError) {
 }
 
 #[test]
-fn missing_branch_is_told_and_packages_without_rows_are_unknown() {
+fn missing_branch_is_reported_and_its_packages_are_unknown() {
     let (mission, error) = lost();
     let shown = board(&mission.world.root, &mission.slug);
     assert_eq!((lanes(&shown).as_str(), &shown.summary["unknown"]), ("planned unknown", &json!(1)));
@@ -382,7 +382,7 @@ fn missing_branch_is_told_and_packages_without_rows_are_unknown() {
     let (project, clock) = (mission.world.project(), &mission.world.clock);
     assert!(materialize(&project, Some(&mission.slug), clock).is_err());
     assert!(finalize(&mission.world, &mission.slug).is_err());
-    let ticked = mark_status::Request {
+    let ticked = mark_status::MarkStatusRequest {
         mission: Some(mission.slug.clone()),
         ids: vec!["T001".into()],
         status: "done".into(),
@@ -463,7 +463,7 @@ fn worktree_of_another_mission_in_the_usual_place_is_not_used() {
 }
 
 #[test]
-fn name_that_is_no_branch_is_told_and_refused() {
+fn name_that_is_no_branch_is_reported_and_refused() {
     let mission = Coordinated::new();
     mission.set_meta("coordination_branch", json!("--output=x"));
     let error = mission.refused().to_string();
@@ -516,7 +516,7 @@ fn repository_without_a_commit_is_read() {
 }
 
 #[test]
-fn rows_of_one_id_that_differ_are_told() {
+fn differing_rows_of_one_id_are_reported() {
     let mission = Coordinated::new();
     let row = mission
         .on_branch("status.events.jsonl")
@@ -605,7 +605,7 @@ fn rows_of_the_branch_are_captured_and_prove_their_capture() {
     assert!(holds("01KZUNCOMMITTED"));
     assert!(read_logs_elsewhere(Path::new("/nowhere/kitty-specs/m/status.events.jsonl")).is_empty());
     // The history holds the rows of both.
-    let request = capture_history::Request { mission: mission.slug.clone() };
+    let request = capture_history::HistoryRequest { mission: mission.slug.clone() };
     let plan = capture_history::plan(&mission.world.project(), &request, &mission.world.clock).unwrap();
     let history = plan.outcome();
     assert!(history.ids.contains(&id), "{history:?}");
@@ -618,7 +618,7 @@ fn rows_of_the_branch_are_captured_and_prove_their_capture() {
 
 #[cfg(unix)]
 #[test]
-fn failed_commit_in_the_checkout_takes_the_commit_on_the_branch_back() {
+fn failed_commit_in_the_checkout_undoes_that_on_the_branch() {
     for checked_out in [false, true] {
         let mission = Coordinated::new();
         let worktree = checked_out.then(|| mission.worktree());

@@ -1,5 +1,5 @@
 use super::world::World;
-use mission::command::create::{Request, plan};
+use mission::command::create::{CreateRequest, plan};
 use mission::log::read_log;
 use mission::meta::read_meta;
 use serde_json::json;
@@ -28,7 +28,7 @@ fn new_mission_has_identity_log_templates_and_committed_meta() {
 }
 
 #[test]
-fn the_json_document_has_the_keys_that_callers_read() {
+fn json_document_has_the_keys_that_callers_read() {
     let world = World::new();
     let document = serde_json::to_value(world.create("demo")).unwrap();
     for key in [
@@ -71,7 +71,7 @@ fn what_the_user_staged_stays_staged_and_uncommitted() {
 }
 
 #[test]
-fn a_commit_on_an_unborn_branch_is_its_first() {
+fn commit_on_an_unborn_branch_is_its_first() {
     let world = World::new();
     std::fs::remove_dir_all(world.root.join(".git")).unwrap();
     world.git(["init", "-q", "-b", "trunk"]);
@@ -85,7 +85,7 @@ fn a_commit_on_an_unborn_branch_is_its_first() {
 }
 
 #[test]
-fn a_hook_that_refuses_leaves_everything_as_it_was() {
+fn hook_that_refuses_leaves_everything_as_it_was() {
     let world = World::new();
     world.write("staged.txt", "staged");
     world.git(["add", "staged.txt"]);
@@ -98,7 +98,7 @@ fn a_hook_that_refuses_leaves_everything_as_it_was() {
     .unwrap();
     let before = world.state();
     let project = world.project();
-    let request = Request { slug: "demo".into(), ..Default::default() };
+    let request = CreateRequest { slug: "demo".into(), ..Default::default() };
     let plan = plan(&project, &request, &world.root, &world.clock).unwrap();
     let error = plan.apply(&project, None, &world.clock).unwrap_err();
     assert!(error.to_string().contains("house rule 7"), "{error}");
@@ -109,7 +109,7 @@ fn a_hook_that_refuses_leaves_everything_as_it_was() {
 }
 
 #[test]
-fn a_merge_under_way_is_never_concluded_by_us() {
+fn merge_under_way_is_never_concluded_by_us() {
     let world = World::new();
     world.git(["switch", "-q", "-c", "other"]);
     world.write("README.md", "other");
@@ -118,7 +118,7 @@ fn a_merge_under_way_is_never_concluded_by_us() {
     world.git(["merge", "-q", "--no-ff", "--no-commit", "other"]);
     let before = world.state();
     let project = world.project();
-    let request = Request { slug: "demo".into(), ..Default::default() };
+    let request = CreateRequest { slug: "demo".into(), ..Default::default() };
     let error = plan(&project, &request, &world.root, &world.clock)
         .and_then(|plan| plan.apply(&project, None, &world.clock))
         .unwrap_err();
@@ -132,13 +132,14 @@ fn create_rejects_wrong_arguments_before_writing() {
     let world = World::new();
     let before = world.state();
     let project = world.project();
-    let ask =
-        |request: &Request, cwd: &std::path::Path| plan(&project, request, cwd, &world.clock).unwrap_err();
-    let bad = Request { slug: "Bad_Slug".into(), ..Default::default() };
+    let ask = |request: &CreateRequest, cwd: &std::path::Path| {
+        plan(&project, request, cwd, &world.clock).unwrap_err()
+    };
+    let bad = CreateRequest { slug: "Bad_Slug".into(), ..Default::default() };
     assert!(ask(&bad, &world.root).to_string().contains("kebab-case"));
-    let blank = Request { slug: "a".into(), friendly_name: Some("  ".into()), ..Default::default() };
+    let blank = CreateRequest { slug: "a".into(), friendly_name: Some("  ".into()), ..Default::default() };
     assert!(ask(&blank, &world.root).to_string().starts_with("--friendly-name"));
-    let fine = Request { slug: "a".into(), ..Default::default() };
+    let fine = CreateRequest { slug: "a".into(), ..Default::default() };
     assert!(ask(&fine, &world.root.join(".worktrees/x")).to_string().contains(".worktrees"));
     world.git(["checkout", "-q", "--detach"]);
     let error = plan(&world.project(), &fine, &world.root, &world.clock).unwrap_err();

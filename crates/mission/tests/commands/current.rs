@@ -38,8 +38,8 @@ fn world() -> World {
     world
 }
 
-fn to(lane: &str) -> move_task::Request {
-    move_task::Request {
+fn to(lane: &str) -> move_task::MoveTaskRequest {
+    move_task::MoveTaskRequest {
         mission: Some(MISSION.into()),
         wp_id: "WP01".into(),
         to: lane.into(),
@@ -48,13 +48,13 @@ fn to(lane: &str) -> move_task::Request {
     }
 }
 
-fn moved(world: &World, request: &move_task::Request) -> Result<move_task::Moved> {
+fn moved(world: &World, request: &move_task::MoveTaskRequest) -> Result<move_task::Moved> {
     let project = world.project();
     move_task::plan(&project, request, &world.clock)?.apply(&project, None, &world.clock)
 }
 
 fn marked(world: &World, ids: &[&str], status: &str) -> Result<mark_status::Marking> {
-    let request = mark_status::Request {
+    let request = mark_status::MarkStatusRequest {
         mission: Some(MISSION.into()),
         ids: ids.iter().map(|id| (*id).to_owned()).collect(),
         status: status.into(),
@@ -77,7 +77,8 @@ fn status(world: &World) -> Value {
 fn claim_is_a_lane_row_and_an_annotation_and_leaves_the_file_alone() {
     let world = world();
     let file = world.read(path("tasks/WP01-first.md"));
-    let request = move_task::Request { note: Some("begin".into()), shell_pid: Some(4242), ..to("claimed") };
+    let request =
+        move_task::MoveTaskRequest { note: Some("begin".into()), shell_pid: Some(4242), ..to("claimed") };
     moved(&world, &request).unwrap();
     let rows = rows(&world, 1);
     assert_eq!(rows.len(), 2);
@@ -90,11 +91,11 @@ fn claim_is_a_lane_row_and_an_annotation_and_leaves_the_file_alone() {
     let package = status(&world)["work_packages"]["WP01"].clone();
     assert_eq!((&package["agent"], &package["notes"]), (&json!("claude"), &json!(["begin"])));
     assert_eq!(world.git(["status", "--porcelain"]), "");
-    let other = move_task::Request { agent: Some("codex".into()), ..to("in_progress") };
+    let other = move_task::MoveTaskRequest { agent: Some("codex".into()), ..to("in_progress") };
     assert_eq!(moved(&world, &other).unwrap_err().code().name(), "AGENT_MISMATCH");
     // Nothing is new, so nothing is written.
     assert!(!moved(&world, &to("claimed")).unwrap().changed);
-    let again = move_task::Request { note: Some("still".into()), ..to("claimed") };
+    let again = move_task::MoveTaskRequest { note: Some("still".into()), ..to("claimed") };
     assert!(moved(&world, &again).unwrap().changed);
     assert_eq!(super::current::rows(&world, 3)[0]["delta"], json!({ "note": "still" }));
 }
@@ -130,7 +131,7 @@ fn subtask_that_only_the_front_matter_lists_is_marked_in_the_log() {
 }
 
 #[test]
-fn tick_of_an_earlier_release_counts_and_a_missing_list_is_a_warning() {
+fn earlier_tick_counts_and_a_missing_list_is_a_warning() {
     let world = world();
     world.write(path("tasks.md"), "## WP01 - First\n- [x] T001 do\n- [x] T002 check\n");
     assert!(moved(&world, &to("for_review")).unwrap().warnings.is_empty());
@@ -148,7 +149,7 @@ fn review_is_in_the_row_that_leaves_it() {
     moved(&world, &to("in_review")).unwrap();
     let known = world.log(MISSION).len();
     world.write("feedback.md", "**Issue**: no");
-    let rejection = move_task::Request {
+    let rejection = move_task::MoveTaskRequest {
         review_feedback_file: Some(world.root.join("feedback.md")),
         reviewer: Some("renata".into()),
         ..to("planned")
@@ -159,7 +160,7 @@ fn review_is_in_the_row_that_leaves_it() {
     assert!(pointer.starts_with("review-cycle://"), "{row}");
     let wanted = json!({ "reviewer": "renata", "verdict": "changes_requested", "reference": pointer });
     assert_eq!((&row["review_result"], &row["evidence"]), (&wanted, &Value::Null));
-    let approval = move_task::Request {
+    let approval = move_task::MoveTaskRequest {
         reviewer: Some("renata".into()),
         approval_ref: Some("#12".into()),
         note: Some("fine".into()),
@@ -176,7 +177,7 @@ fn review_is_in_the_row_that_leaves_it() {
 #[test]
 fn cancellation_tells_who_gave_the_reason() {
     let world = world();
-    moved(&world, &move_task::Request { note: Some("not needed".into()), ..to("canceled") }).unwrap();
+    moved(&world, &move_task::MoveTaskRequest { note: Some("not needed".into()), ..to("canceled") }).unwrap();
     let package = status(&world)["work_packages"]["WP01"].clone();
     assert_eq!(
         (&package["cancellation_reason"], &package["reason_source"]),
@@ -191,7 +192,7 @@ fn new_work_package_of_a_current_mission_starts_at_genesis() {
     world.write("src/b.rs", "");
     world.write(path("tasks.md"), "## WP01 - First\n- [ ] T001 do\n\n## WP02 - Second\n");
     world.write(path("tasks/WP02-second.md"), &super::world::wp_file("WP02", "Second", "src/b.rs"));
-    let (project, request) = (world.project(), finalize::Request { mission: Some(MISSION.into()) });
+    let (project, request) = (world.project(), finalize::FinalizeRequest { mission: Some(MISSION.into()) });
     finalize::plan(&project, &request, &world.clock).unwrap().apply(&project, None, &world.clock).unwrap();
     let mut seeds = Vec::new();
     let keep = |row| {
@@ -205,9 +206,9 @@ fn new_work_package_of_a_current_mission_starts_at_genesis() {
 }
 
 #[test]
-fn note_of_a_current_mission_is_captured_and_its_seed_begins_nowhere() {
+fn note_of_a_current_mission_is_captured_without_its_seed() {
     let world = world();
-    let request = move_task::Request { note: Some("begin".into()), ..to("claimed") };
+    let request = move_task::MoveTaskRequest { note: Some("begin".into()), ..to("claimed") };
     world
         .captured(|outgoing| {
             let project = world.project();

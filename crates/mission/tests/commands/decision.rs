@@ -31,7 +31,7 @@ fn answer(text: &str) -> Closing {
 }
 
 #[test]
-fn a_decision_is_asked_put_off_and_answered() {
+fn decision_is_asked_put_off_and_answered() {
     let world = World::new();
     let slug = world.create("demo").mission_slug;
     let project = world.project();
@@ -98,7 +98,8 @@ fn prerequisites_are_looked_up_and_never_made() {
     let slug = world.create("demo").mission_slug;
     let before = world.state();
     let look = |include_tasks, paths_only| {
-        let request = prerequisites::Request { mission: Some(slug.clone()), include_tasks, paths_only };
+        let request =
+            prerequisites::PrerequisitesRequest { mission: Some(slug.clone()), include_tasks, paths_only };
         serde_json::to_value(prerequisites::look(&world.project(), &request, &world.clock).unwrap()).unwrap()
     };
     let report = look(true, false);
@@ -112,7 +113,7 @@ fn prerequisites_are_looked_up_and_never_made() {
 }
 
 #[test]
-fn a_lost_ledger_beside_its_pages_is_named_and_no_new_one_is_begun() {
+fn lost_ledger_beside_its_pages_is_named_and_no_new_one_is_begun() {
     let world = World::new();
     let slug = world.create("demo").mission_slug;
     let decisions = world.root.join(format!("kitty-specs/{slug}/decisions"));

@@ -1,6 +1,6 @@
 use super::world::World;
 use mission::Lane;
-use mission::command::emit::Request;
+use mission::command::emit::EmitRequest;
 use serde_json::Value;
 
 fn with_package(world: &World) -> String {
@@ -13,8 +13,8 @@ fn with_package(world: &World) -> String {
     slug
 }
 
-pub(crate) fn to(mission: &str, lane: &str) -> Request {
-    Request {
+pub(crate) fn to(mission: &str, lane: &str) -> EmitRequest {
+    EmitRequest {
         mission: Some(mission.into()),
         wp_id: "WP01".into(),
         to: lane.into(),
@@ -36,27 +36,27 @@ fn status_json_follows_the_work_package() {
     world.emit(&to(&slug, "for_review"), None).unwrap();
     world.emit(&to(&slug, "in_review"), None).unwrap();
     let review = r#"{"review": {"reviewer": "rev", "verdict": "approved", "reference": "pr/1"}}"#;
-    let approved = Request { evidence_json: Some(review.into()), ..to(&slug, "approved") };
+    let approved = EmitRequest { evidence_json: Some(review.into()), ..to(&slug, "approved") };
     world.emit(&approved, None).unwrap();
-    world.emit(&Request { to: "done".into(), ..approved }, None).unwrap();
+    world.emit(&EmitRequest { to: "done".into(), ..approved }, None).unwrap();
     let status: Value = serde_json::from_str(&world.read(format!("kitty-specs/{slug}/status.json"))).unwrap();
     assert_eq!(status["work_packages"]["WP01"]["lane"], "done");
     assert_eq!(status["event_count"], 6);
 }
 
 #[test]
-fn a_rejection_needs_force_and_a_reason() {
+fn rejection_needs_force_and_a_reason() {
     let world = World::new();
     let slug = with_package(&world);
     world.emit(&to(&slug, "claimed"), None).unwrap();
     world.emit(&to(&slug, "in_progress"), None).unwrap();
     let before = world.state();
-    let plain = Request { reason: Some("no".into()), ..to(&slug, "planned") };
+    let plain = EmitRequest { reason: Some("no".into()), ..to(&slug, "planned") };
     assert!(world.emit(&plain, None).unwrap_err().to_string().contains("force=True"));
-    let mute = Request { force: true, ..to(&slug, "planned") };
+    let mute = EmitRequest { force: true, ..to(&slug, "planned") };
     assert!(world.emit(&mute, None).unwrap_err().to_string().contains("reason"));
     assert_eq!(world.state(), before);
-    let forced = Request { force: true, ..plain };
+    let forced = EmitRequest { force: true, ..plain };
     assert!(world.emit(&forced, None).unwrap().changed);
 }
 
@@ -71,14 +71,14 @@ fn rejection_to_work_needs_force_and_reason() {
     let verdict = |verdict: &str| {
         Some(format!(r#"{{"review": {{"reviewer": "rev", "verdict": "{verdict}", "reference": "pr/1"}}}}"#))
     };
-    let back = Request { review_ref: Some("pr/1".into()), ..to(&slug, "in_progress") };
-    let rejected = Request { evidence_json: verdict("rejected"), ..back.clone() };
+    let back = EmitRequest { review_ref: Some("pr/1".into()), ..to(&slug, "in_progress") };
+    let rejected = EmitRequest { evidence_json: verdict("rejected"), ..back.clone() };
     let before = world.state();
     assert!(world.emit(&rejected, None).unwrap_err().to_string().contains("force=True"));
     assert_eq!(world.state(), before);
-    world.emit(&Request { evidence_json: verdict("approved"), ..to(&slug, "approved") }, None).unwrap();
+    world.emit(&EmitRequest { evidence_json: verdict("approved"), ..to(&slug, "approved") }, None).unwrap();
     assert!(world.emit(&back, None).unwrap_err().to_string().contains("force=True"));
-    let forced = Request { force: true, reason: Some("it does not ring".into()), ..rejected };
+    let forced = EmitRequest { force: true, reason: Some("it does not ring".into()), ..rejected };
     assert_eq!(world.emit(&forced, None).unwrap().from_lane, Lane::Approved);
 }
 
@@ -98,14 +98,17 @@ fn unknown_work_package_is_refused() {
     let world = World::new();
     let slug = with_package(&world);
     let before = world.state();
-    let unknown = Request { wp_id: "WP09".into(), ..to(&slug, "claimed") };
+    let unknown = EmitRequest { wp_id: "WP09".into(), ..to(&slug, "claimed") };
     assert_eq!(world.emit(&unknown, None).unwrap_err().code().name(), "WORK_PACKAGE_NOT_FOUND");
     for (wrong, expected) in [
-        (Request { wp_id: "WP1".into(), ..to(&slug, "claimed") }, "work package id"),
+        (EmitRequest { wp_id: "WP1".into(), ..to(&slug, "claimed") }, "work package id"),
         (to(&slug, "flying"), "Unknown lane"),
-        (Request { actor: " ".into(), ..to(&slug, "claimed") }, "--actor"),
-        (Request { evidence_json: Some("{}".into()), ..to(&slug, "claimed") }, "review.reviewer"),
-        (Request { execution_mode: Some("code_change".into()), ..to(&slug, "claimed") }, "--execution-mode"),
+        (EmitRequest { actor: " ".into(), ..to(&slug, "claimed") }, "--actor"),
+        (EmitRequest { evidence_json: Some("{}".into()), ..to(&slug, "claimed") }, "review.reviewer"),
+        (
+            EmitRequest { execution_mode: Some("code_change".into()), ..to(&slug, "claimed") },
+            "--execution-mode",
+        ),
     ] {
         let message = world.emit(&wrong, None).unwrap_err().to_string();
         assert!(message.contains(expected), "{message}");
@@ -114,7 +117,7 @@ fn unknown_work_package_is_refused() {
 }
 
 #[test]
-fn a_damaged_log_is_named_and_never_appended_to() {
+fn damaged_log_is_named_and_never_appended_to() {
     let world = World::new();
     let slug = with_package(&world);
     let log = format!("kitty-specs/{slug}/status.events.jsonl");
@@ -140,7 +143,7 @@ fn many_at_once_lose_nothing_and_agree_on_the_status() {
             let (world, slug) = (&world, &slug);
             scope.spawn(move || {
                 for lane in ["claimed", "in_progress", "blocked"] {
-                    let request = Request { wp_id: format!("WP{n:02}"), ..to(slug, lane) };
+                    let request = EmitRequest { wp_id: format!("WP{n:02}"), ..to(slug, lane) };
                     assert!(world.emit(&request, None).unwrap().changed);
                 }
             });

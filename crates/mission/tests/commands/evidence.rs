@@ -1,22 +1,22 @@
 use super::finalize::{finalize, with_tasks};
 use super::world::World;
-use mission::command::evidence::{Capturing, EvidenceProblem, Request, capture, draft, verify};
+use mission::command::evidence::{Capturing, EvidenceProblem, EvidenceRequest, capture, draft, verify};
 
 const CAPTURING: Capturing<'static> =
     Capturing { tool_version: "3.3.0", interrupted: &|| false, begins: &|_| {} };
 
-fn prepared(world: &World, checks: &str) -> (String, Request) {
+fn prepared(world: &World, checks: &str) -> (String, EvidenceRequest) {
     let slug = with_tasks(world);
     finalize(world, &slug).unwrap();
     world.write("src/a.rs", "fn a() {}\n");
     world.write(format!("kitty-specs/{slug}/evidence.yaml"), &format!("checks:\n{checks}"));
-    let request = Request { mission: Some(slug.clone()), ..Default::default() };
+    let request = EvidenceRequest { mission: Some(slug.clone()), ..Default::default() };
     (slug, request)
 }
 
 const TWO: &str = "- {id: says, issue: 12, work_package: WP01, command: 'echo hello; echo oops >&2', contains: [hello], sources: ['src/**']}\n- {id: counts, issue: 12, work_package: WP02, command: 'exit 3', exit: 3, sources: ['src/**']}\n";
 
-fn problems(world: &World, request: &Request) -> Vec<(String, EvidenceProblem)> {
+fn problems(world: &World, request: &EvidenceRequest) -> Vec<(String, EvidenceProblem)> {
     let verdict = verify(&world.project(), request).unwrap();
     verdict.findings.into_iter().map(|finding| (finding.check, finding.problem)).collect()
 }
@@ -67,7 +67,7 @@ fn stale_edited_and_unexplained_evidence_is_found() {
     let (slug, request) = prepared(&world, TWO);
     capture(&world.project(), &request, &CAPTURING, &world.clock).unwrap();
     let transcripts = format!("kitty-specs/{slug}/evidence/test-transcripts");
-    let only = |check: &str| Request { only: vec![check.into()], ..request.clone() };
+    let only = |check: &str| EvidenceRequest { only: vec![check.into()], ..request.clone() };
 
     let stdout = format!("{transcripts}/says.stdout.txt");
     world.write(&stdout, "hello!\n");
@@ -84,7 +84,7 @@ fn stale_edited_and_unexplained_evidence_is_found() {
     assert_eq!(problems(&world, &request), []);
     world.write("src/new.rs", "x");
     assert_eq!(problems(&world, &request).len(), 2);
-    assert_eq!(problems(&world, &Request { integrity_only: true, ..request.clone() }), []);
+    assert_eq!(problems(&world, &EvidenceRequest { integrity_only: true, ..request.clone() }), []);
     std::fs::remove_file(world.root.join("src/new.rs")).unwrap();
     world.write(format!("{transcripts}/old.json"), "{}");
     assert_eq!(problems(&world, &request), [("old".to_owned(), EvidenceProblem::Unknown)]);
@@ -100,7 +100,7 @@ fn stale_edited_and_unexplained_evidence_is_found() {
 }
 
 #[test]
-fn a_check_that_hangs_is_ended_with_all_it_started() {
+fn check_that_hangs_is_ended_with_all_it_started() {
     let world = World::new();
     let marker = world.root.join("still-alive");
     let command = format!("(sleep 2; touch {}) & sleep 60", marker.display());
@@ -120,7 +120,7 @@ fn transcripts_can_lie_elsewhere_and_the_token_is_never_seen() {
     let checks = "- {id: env, issue: 1, work_package: WP01, command: 'echo \"[$SPEC_KITTY_TOKEN]\"', contains: ['[]'], sources: ['src/**']}\n";
     let (slug, request) = prepared(&world, checks);
     let elsewhere = tempfile::tempdir().unwrap();
-    let request = Request { transcripts: Some(elsewhere.path().to_owned()), ..request };
+    let request = EvidenceRequest { transcripts: Some(elsewhere.path().to_owned()), ..request };
     assert_eq!(capture(&world.project(), &request, &CAPTURING, &world.clock).unwrap().result, "success");
     assert_eq!(problems(&world, &request), []);
     assert!(!world.root.join(format!("kitty-specs/{slug}/evidence")).exists());
@@ -144,7 +144,7 @@ fn what_a_check_proved_survives_that_a_later_one_is_interrupted() {
     let error = capture(&world.project(), &request, &with, &world.clock).unwrap_err();
     assert_eq!(error.code().name(), "INTERRUPTED");
 
-    let only = |check: &str| Request { only: vec![check.into()], ..request.clone() };
+    let only = |check: &str| EvidenceRequest { only: vec![check.into()], ..request.clone() };
     assert_eq!(problems(&world, &only("says")), [], "record and outputs are of one run, the last");
     assert!(std::fs::read_to_string(transcripts.join("says.stdout.txt")).unwrap().starts_with("hello 15"));
     assert_eq!(std::fs::read(transcripts.join("counts.json")).unwrap(), before);
@@ -182,7 +182,7 @@ fn unexpected_check_exit_names_the_expected_one() {
 }
 
 #[test]
-fn a_record_with_a_key_too_many_or_in_another_form_was_edited() {
+fn record_with_a_key_too_many_or_in_another_form_was_edited() {
     let world = World::new();
     let (slug, request) = prepared(&world, TWO);
     capture(&world.project(), &request, &CAPTURING, &world.clock).unwrap();
@@ -208,7 +208,7 @@ fn evidence_holds_after_a_checkout_that_changes_line_endings() {
     world.git(["config", "core.autocrlf", "true"]);
     std::fs::remove_dir_all(world.root.join(&evidence)).unwrap();
     world.git(["checkout", "--", evidence.as_str()]);
-    assert_eq!(problems(&world, &Request { integrity_only: true, ..request.clone() }), []);
+    assert_eq!(problems(&world, &EvidenceRequest { integrity_only: true, ..request.clone() }), []);
     // Entries of other programs in the index stay.
     let attributes = format!("{evidence}/test-transcripts/.gitattributes");
     world.write(&attributes, "* binary\n");

@@ -1,5 +1,5 @@
 use super::world::{SPEC, World, wp_file};
-use mission::command::finalize::{Request, plan, validate};
+use mission::command::finalize::{FinalizeRequest, plan, validate};
 use mission::{MissionError, Result};
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ pub(crate) fn with_tasks(world: &World) -> String {
 
 pub(crate) fn finalize(world: &World, slug: &str) -> Result<mission::command::finalize::Finalized> {
     let project = world.project();
-    let request = Request { mission: Some(slug.into()) };
+    let request = FinalizeRequest { mission: Some(slug.into()) };
     plan(&project, &request, &world.clock)?.apply(&project, None, &world.clock)
 }
 
@@ -128,7 +128,7 @@ fn validating_tells_what_would_change_and_writes_nothing() {
     let world = World::new();
     let slug = with_tasks(&world);
     let before = world.state();
-    let judged = validate(&world.project(), &Request { mission: Some(slug) }).unwrap();
+    let judged = validate(&world.project(), &FinalizeRequest { mission: Some(slug) }).unwrap();
     let judged = serde_json::to_value(judged).unwrap();
     assert_eq!(judged["result"], "validation_passed");
     assert_eq!(judged["would_modify"][1]["changes"]["dependencies"], json!(["WP01"]));
@@ -137,13 +137,13 @@ fn validating_tells_what_would_change_and_writes_nothing() {
 }
 
 #[test]
-fn the_facts_of_every_work_package_are_captured_once() {
+fn facts_of_every_work_package_are_captured_once() {
     let world = World::new();
     let slug = with_tasks(&world);
     let run = || {
         world.captured(|outgoing| {
             let project = world.project();
-            let request = Request { mission: Some(slug.clone()) };
+            let request = FinalizeRequest { mission: Some(slug.clone()) };
             plan(&project, &request, &world.clock)?.apply(&project, Some(outgoing), &world.clock)
         })
     };
@@ -170,7 +170,7 @@ fn the_facts_of_every_work_package_are_captured_once() {
 }
 
 #[test]
-fn a_mission_without_tasks_md_gets_one_from_wps_yaml() {
+fn mission_without_tasks_md_gets_one_from_wps_yaml() {
     let world = World::new();
     let slug = with_tasks(&world);
     let dir = format!("kitty-specs/{slug}");
@@ -211,7 +211,7 @@ fn front_matter_cycle_is_found_with_its_file() {
 }
 
 #[test]
-fn a_missing_surface_is_inferred_from_the_owned_files() {
+fn missing_surface_is_inferred_from_the_owned_files() {
     let world = World::new();
     let slug = with_tasks(&world);
     let bare = |owned: &str| {
@@ -221,7 +221,7 @@ fn a_missing_surface_is_inferred_from_the_owned_files() {
     };
     for (owned, surface) in [("[\"src/part2/*.py\"]", "src/part2/"), ("[src/x/**, tests/y/**]", "src/x/")] {
         world.write(format!("kitty-specs/{slug}/tasks/WP01-first.md"), &bare(owned));
-        let judged = validate(&world.project(), &Request { mission: Some(slug.clone()) }).unwrap();
+        let judged = validate(&world.project(), &FinalizeRequest { mission: Some(slug.clone()) }).unwrap();
         assert_eq!(judged.would_modify[0].changes["authoritative_surface"], surface);
         let said = judged.ownership_warnings.iter().any(|line| line.contains("several directories"));
         assert_eq!(said, owned.contains("tests"), "{:?}", judged.ownership_warnings);
@@ -261,7 +261,7 @@ fn front_matter_decides_about_dependencies_and_text_fills_gaps() {
         write_tasks(&world, &slug, "**Dependencies**: none (parallel-safe with WP02).", text);
         world.write(&file, &original.replace("title: Second\n", &format!("title: Second\n{front}")));
         let project = world.project();
-        let request = Request { mission: Some(slug.clone()) };
+        let request = FinalizeRequest { mission: Some(slug.clone()) };
         let plan = plan(&project, &request, &world.clock).unwrap();
         let outcome = plan.outcome();
         assert_eq!(outcome.dependencies_parsed["WP02"], wanted, "{front}{text}");
@@ -283,7 +283,7 @@ fn sequential_work_packages_may_share_files_with_a_warning() {
     let slug = with_tasks(&world);
     let file = format!("kitty-specs/{slug}/tasks/WP02-second.md");
     world.write(&file, &wp_file("WP02", "Second", "src/a.rs"));
-    let judged = validate(&world.project(), &Request { mission: Some(slug.clone()) }).unwrap();
+    let judged = validate(&world.project(), &FinalizeRequest { mission: Some(slug.clone()) }).unwrap();
     let warnings = judged.ownership_warnings.join("\n");
     assert!(warnings.contains("WP01 ('src/a.rs') and WP02 ('src/a.rs') share files"), "{warnings}");
     assert!(warnings.contains("'src/a.rs' is no file yet: name it in create_intent"), "{warnings}");
@@ -302,24 +302,24 @@ fn sequential_work_packages_may_share_files_with_a_warning() {
 }
 
 #[test]
-fn a_requirement_in_a_sentence_is_a_warning_with_its_line() {
+fn requirement_in_a_sentence_is_a_warning_with_its_line() {
     let world = World::new();
     let slug = with_tasks(&world);
     let spec =
         format!("# S\n\n## Requirements\n\n{SPEC}\nFR-002 is meant, see FR-001.\n\n```\nFR-003\n```\n");
     world.write(format!("kitty-specs/{slug}/spec.md"), &spec);
-    let judged = validate(&world.project(), &Request { mission: Some(slug) }).unwrap();
+    let judged = validate(&world.project(), &FinalizeRequest { mission: Some(slug) }).unwrap();
     let [line] = &judged.requirement_extraction_warnings[..] else { panic!("{judged:?}") };
     assert!(line.contains("spec.md line 9: FR-002 is in a sentence"), "{line}");
 }
 
 #[test]
-fn a_canceled_work_package_is_outside_of_graph_and_lanes() {
+fn canceled_work_package_is_outside_of_graph_and_lanes() {
     let world = World::new();
     let slug = with_tasks(&world);
     finalize(&world, &slug).unwrap();
     let cancel = |id: &str| {
-        let request = mission::command::emit::Request {
+        let request = mission::command::emit::EmitRequest {
             mission: Some(slug.clone()),
             wp_id: id.into(),
             to: "canceled".into(),
@@ -349,12 +349,12 @@ fn a_canceled_work_package_is_outside_of_graph_and_lanes() {
 }
 
 #[test]
-fn the_lanes_of_begun_work_stay_and_a_new_work_package_gets_its_own() {
+fn lanes_of_begun_work_stay_and_a_new_work_package_gets_its_own() {
     let world = World::new();
     let slug = with_tasks(&world);
     let dir = format!("kitty-specs/{slug}");
     finalize(&world, &slug).unwrap();
-    let claim = mission::command::emit::Request {
+    let claim = mission::command::emit::EmitRequest {
         mission: Some(slug.clone()),
         wp_id: "WP01".into(),
         to: "claimed".into(),
@@ -386,7 +386,7 @@ fn the_lanes_of_begun_work_stay_and_a_new_work_package_gets_its_own() {
 }
 
 #[test]
-fn an_older_lanes_json_keeps_its_rule_and_its_form() {
+fn older_lanes_json_keeps_its_rule_and_its_form() {
     let world = World::new();
     let slug = with_tasks(&world);
     let path = format!("kitty-specs/{slug}/lanes.json");
@@ -400,11 +400,11 @@ fn an_older_lanes_json_keeps_its_rule_and_its_form() {
 }
 
 #[test]
-fn a_mission_for_a_pull_request_lands_where_its_meta_says() {
+fn pull_request_mission_lands_on_the_branch_of_its_meta() {
     let world = World::new();
     world.git(["switch", "-q", "-c", "topic"]);
     let project = world.project();
-    let request = mission::command::create::Request {
+    let request = mission::command::create::CreateRequest {
         slug: "x".into(),
         target_branch: Some("main".into()),
         pr_bound: true,
@@ -444,7 +444,7 @@ fn criteria_that_no_review_can_see_are_named() {
     let text = world.read(&file)
         + "\n## Acceptance criteria\n\nAfter deployment the page loads.\n\n## Notes\n\nOnce merged.\n";
     world.write(&file, &text);
-    let judged = validate(&world.project(), &Request { mission: Some(slug) }).unwrap();
+    let judged = validate(&world.project(), &FinalizeRequest { mission: Some(slug) }).unwrap();
     let [line] = &judged.post_integration_acceptance_warnings[..] else { panic!("{judged:?}") };
     assert!(line.starts_with("WP01: ") && line.contains("(after deploy)"), "{line}");
 }

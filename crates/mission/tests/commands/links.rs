@@ -20,7 +20,7 @@ fn linked(world: &World, slug: &str, path: &str) -> PathBuf {
 
 fn moved(world: &World, slug: &str) -> Result<move_task::Moved> {
     let project = world.project();
-    let request = move_task::Request {
+    let request = move_task::MoveTaskRequest {
         mission: Some(slug.into()),
         wp_id: "WP01".into(),
         to: "doing".into(),
@@ -32,7 +32,7 @@ fn moved(world: &World, slug: &str) -> Result<move_task::Moved> {
 
 fn noted(world: &World, slug: &str) -> Result<add_history::Noted> {
     let project = world.project();
-    let request = add_history::Request {
+    let request = add_history::NoteRequest {
         mission: Some(slug.into()),
         wp_id: "WP01".into(),
         note: "n".into(),

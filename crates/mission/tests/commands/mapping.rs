@@ -2,9 +2,9 @@ use super::finalize::with_tasks;
 use super::world::World;
 use mission::Result;
 use mission::command::dependents::list_dependents;
-use mission::command::map_requirements::{Mapped, Request, plan};
+use mission::command::map_requirements::{Mapped, MappingRequest, plan};
 
-fn map(world: &World, request: Request) -> Result<Mapped> {
+fn map(world: &World, request: MappingRequest) -> Result<Mapped> {
     let project = world.project();
     request.check()?;
     plan(&project, &request, &world.clock)?.apply(&project, None, &world.clock)
@@ -19,7 +19,7 @@ fn requirements_are_added_once_and_committed() {
     let path = format!("kitty-specs/{slug}/tasks/WP01-first.md");
     let bare = world.read(&path).replace("requirement_refs: [FR-001]\n", "");
     world.write(&path, &bare);
-    let request = Request {
+    let request = MappingRequest {
         mission: Some(slug.clone()),
         wp_id: Some("wp01".into()),
         refs: Some("fr-001".into()),
@@ -39,7 +39,7 @@ fn what_cannot_be_mapped_is_named_and_nothing_is_written() {
     let world = World::new();
     let slug = with_tasks(&world);
     let before = world.state();
-    let ask = |wp: Option<&str>, refs: Option<&str>, batch: Option<&str>| Request {
+    let ask = |wp: Option<&str>, refs: Option<&str>, batch: Option<&str>| MappingRequest {
         mission: Some(slug.clone()),
         wp_id: wp.map(str::to_owned),
         refs: refs.map(str::to_owned),
@@ -65,7 +65,7 @@ fn what_cannot_be_mapped_is_named_and_nothing_is_written() {
 fn tickets_go_where_the_mission_keeps_them() {
     let world = World::new();
     let slug = with_tasks(&world);
-    let request = Request {
+    let request = MappingRequest {
         mission: Some(slug.clone()),
         wp_id: Some("WP01".into()),
         tracker_refs: vec!["#12".into()],

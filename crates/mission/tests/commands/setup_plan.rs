@@ -5,7 +5,7 @@ fn kinds(world: &World, slug: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_mission_is_planned_step_by_step_and_again_without_effect() {
+fn mission_is_planned_step_by_step_and_again_without_effect() {
     let world = World::new();
     let slug = world.create("demo").mission_slug;
     let dir = format!("kitty-specs/{slug}");
@@ -59,7 +59,7 @@ fn missing_mission_differs_from_one_without_spec() {
 }
 
 #[test]
-fn a_commit_takes_the_plan_and_nothing_else_that_was_staged() {
+fn commit_takes_the_plan_and_nothing_else_that_was_staged() {
     let world = World::new();
     let slug = world.create("demo").mission_slug;
     world.write(format!("kitty-specs/{slug}/spec.md"), SPEC);

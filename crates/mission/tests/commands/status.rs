@@ -77,7 +77,7 @@ fn mission_of_a_current_release_is_shown_and_moved() {
     assert_eq!(board.work_packages[0].actor.as_deref(), Some("claude"));
     let [warning] = &board.warnings[..] else { panic!("{:?}", board.warnings) };
     assert!(warning.contains("line 5 has the kind `future`: written by a newer version"), "{warning}");
-    let request = emit::Request {
+    let request = emit::EmitRequest {
         mission: Some(MISSION.into()),
         wp_id: "WP01".into(),
         to: "in_progress".into(),
@@ -112,7 +112,7 @@ fn damaged_file_is_a_warning_beside_the_rest_and_stops_only_writing() {
     assert_eq!(status["work_packages"]["WP01"]["lane"], "claimed");
     assert!(warnings.iter().any(|warning| warning.contains("line 6")), "{warnings:?}");
     world.write(format!("kitty-specs/{MISSION}/meta.json"), "{}");
-    let request = emit::Request {
+    let request = emit::EmitRequest {
         mission: Some(MISSION.into()),
         wp_id: "WP01".into(),
         to: "in_progress".into(),

@@ -3,13 +3,13 @@ use super::world::World;
 use mission::command::{add_history, mark_status, move_task, status};
 use mission::{Lane, MissionError, Result};
 
-fn moved(world: &World, request: &move_task::Request) -> Result<move_task::Moved> {
+fn moved(world: &World, request: &move_task::MoveTaskRequest) -> Result<move_task::Moved> {
     let project = world.project();
     move_task::plan(&project, request, &world.clock)?.apply(&project, None, &world.clock)
 }
 
-fn to(slug: &str, lane: &str) -> move_task::Request {
-    move_task::Request {
+fn to(slug: &str, lane: &str) -> move_task::MoveTaskRequest {
+    move_task::MoveTaskRequest {
         mission: Some(slug.into()),
         wp_id: "WP01".into(),
         to: lane.into(),
@@ -21,8 +21,12 @@ fn to(slug: &str, lane: &str) -> move_task::Request {
 fn mark(world: &World, slug: &str, ids: &[&str], status: &str) -> Result<mark_status::Marking> {
     let project = world.project();
     let ids = ids.iter().map(|id| (*id).to_owned()).collect();
-    let request =
-        mark_status::Request { mission: Some(slug.into()), ids, status: status.into(), commit: None };
+    let request = mark_status::MarkStatusRequest {
+        mission: Some(slug.into()),
+        ids,
+        status: status.into(),
+        commit: None,
+    };
     mark_status::plan(&project, &request, &world.clock)?.apply(&project, None, &world.clock)
 }
 
@@ -42,7 +46,7 @@ fn lanes(world: &World, slug: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_work_package_travels_from_planned_to_done_with_one_rejection() {
+fn work_package_travels_from_planned_to_done_with_one_rejection() {
     let world = World::new();
     let slug = ready(&world);
     let file = format!("kitty-specs/{slug}/tasks/WP01-first.md");
@@ -55,7 +59,7 @@ fn a_work_package_travels_from_planned_to_done_with_one_rejection() {
     moved(&world, &to(&slug, "for_review")).unwrap();
 
     world.write("feedback.md", "**Issue**: no tests\n");
-    let back = move_task::Request {
+    let back = move_task::MoveTaskRequest {
         review_feedback_file: Some(world.root.join("feedback.md")),
         ..to(&slug, "planned")
     };
@@ -70,13 +74,13 @@ fn a_work_package_travels_from_planned_to_done_with_one_rejection() {
 
     let approve = to(&slug, "approved");
     assert_eq!(moved(&world, &approve).unwrap_err().code().name(), "REVIEW_REJECTED");
-    let again = move_task::Request {
+    let again = move_task::MoveTaskRequest {
         skip_review_artifact_check: true,
         note: Some("reviewed again".into()),
         ..approve
     };
     moved(&world, &again).unwrap();
-    let done = move_task::Request { to: "done".into(), ..again };
+    let done = move_task::MoveTaskRequest { to: "done".into(), ..again };
     let last = moved(&world, &done).unwrap();
     assert_eq!((last.old_lane, last.new_lane), (Lane::Approved, Lane::Done));
     assert_eq!(
@@ -162,18 +166,20 @@ fn obstacle_is_named_and_nothing_is_written() {
     let slug = ready(&world);
     moved(&world, &to(&slug, "claimed")).unwrap();
     let before = world.state();
-    let other = move_task::Request { agent: Some("else".into()), ..to(&slug, "in_progress") };
+    let other = move_task::MoveTaskRequest { agent: Some("else".into()), ..to(&slug, "in_progress") };
     assert_eq!(moved(&world, &other).unwrap_err().code().name(), "AGENT_MISMATCH");
-    let no_feedback = move_task::Request { force: true, ..to(&slug, "planned") };
+    let no_feedback = move_task::MoveTaskRequest { force: true, ..to(&slug, "planned") };
     assert!(matches!(
         moved(&world, &no_feedback).unwrap_err(),
         MissionError::Argument { name: "--review-feedback-file", .. }
     ));
-    let empty =
-        move_task::Request { review_feedback_file: Some(world.root.join("nothing")), ..to(&slug, "planned") };
+    let empty = move_task::MoveTaskRequest {
+        review_feedback_file: Some(world.root.join("nothing")),
+        ..to(&slug, "planned")
+    };
     assert!(moved(&world, &empty).unwrap_err().to_string().contains("is empty"));
     assert!(moved(&world, &to(&slug, "nowhere")).unwrap_err().to_string().contains("Unknown lane"));
-    let unknown = move_task::Request { wp_id: "WP07".into(), ..to(&slug, "claimed") };
+    let unknown = move_task::MoveTaskRequest { wp_id: "WP07".into(), ..to(&slug, "claimed") };
     assert_eq!(moved(&world, &unknown).unwrap_err().code().name(), "WORK_PACKAGE_NOT_FOUND");
     let same = moved(&world, &to(&slug, "claimed")).unwrap();
     assert!(!same.changed && same.event_id.is_some());
@@ -193,7 +199,10 @@ fn done_requires_a_merged_lane_or_a_reason() {
     mark(&world, &slug, &["T001"], "done").unwrap();
     let refused = moved(&world, &to(&slug, "done")).unwrap_err();
     assert_eq!(refused.code().name(), "LANE_NOT_MERGED");
-    let why = move_task::Request { done_override_reason: Some("landed by hand".into()), ..to(&slug, "done") };
+    let why = move_task::MoveTaskRequest {
+        done_override_reason: Some("landed by hand".into()),
+        ..to(&slug, "done")
+    };
     assert!(moved(&world, &why).unwrap().changed);
 }
 
@@ -231,10 +240,10 @@ fn subtasks_are_ticked_in_every_form_and_only_the_file_is_committed() {
 }
 
 #[test]
-fn a_note_is_kept_in_the_file_and_captured_with_it_as_witness() {
+fn note_is_kept_in_the_file_and_captured_with_it_as_witness() {
     let world = World::new();
     let slug = ready(&world);
-    let request = add_history::Request {
+    let request = add_history::NoteRequest {
         mission: Some(slug.clone()),
         wp_id: "WP01".into(),
         note: "found it".into(),
@@ -255,10 +264,10 @@ fn a_note_is_kept_in_the_file_and_captured_with_it_as_witness() {
 }
 
 #[test]
-fn a_tick_is_captured_under_the_work_package_it_belongs_to() {
+fn tick_is_captured_under_the_work_package_it_belongs_to() {
     let world = World::new();
     let slug = ready(&world);
-    let request = mark_status::Request {
+    let request = mark_status::MarkStatusRequest {
         mission: Some(slug),
         ids: vec!["T002".into()],
         status: "done".into(),
@@ -276,7 +285,7 @@ fn a_tick_is_captured_under_the_work_package_it_belongs_to() {
 }
 
 #[test]
-fn the_board_shows_every_mission_and_names_the_broken_ones() {
+fn board_shows_every_mission_and_names_the_broken_ones() {
     let world = World::new();
     let slug = ready(&world);
     moved(&world, &to(&slug, "claimed")).unwrap();
@@ -316,7 +325,7 @@ fn lost_arguments_are_refused_and_note_without_move_is_kept() {
     let slug = ready(&world);
     world.write("feedback.md", "no tests\n");
     let before = world.state();
-    let lost = move_task::Request {
+    let lost = move_task::MoveTaskRequest {
         review_feedback_file: Some(world.root.join("feedback.md")),
         ..to(&slug, "in_progress")
     };
@@ -327,7 +336,7 @@ fn lost_arguments_are_refused_and_note_without_move_is_kept() {
     moved(&world, &to(&slug, "claimed")).unwrap();
     let rows = world.log(&slug).len();
     assert!(!moved(&world, &to(&slug, "claimed")).unwrap().changed);
-    let stay = move_task::Request {
+    let stay = move_task::MoveTaskRequest {
         note: Some("waits for the bell".into()),
         assignee: Some("ada".into()),
         ..to(&slug, "claimed")
@@ -363,7 +372,8 @@ fn move_requiring_force_is_refused_with_move_task_text() {
     let remedy = format!("{:?}", error.remedies());
     assert!(remedy.contains("--force") && remedy.contains("--note"), "{remedy}");
     assert!(!remedy.contains("--reason"), "move-task has no --reason");
-    let forced = move_task::Request { force: true, note: Some("it is wanted".into()), ..to(&slug, "doing") };
+    let forced =
+        move_task::MoveTaskRequest { force: true, note: Some("it is wanted".into()), ..to(&slug, "doing") };
     assert!(moved(&world, &forced).unwrap().changed);
 }
 
@@ -371,7 +381,7 @@ fn move_requiring_force_is_refused_with_move_task_text() {
 fn note_author_is_one_line() {
     let world = World::new();
     let slug = ready(&world);
-    let request = add_history::Request {
+    let request = add_history::NoteRequest {
         mission: Some(slug),
         wp_id: "WP01".into(),
         note: "n".into(),

@@ -77,7 +77,7 @@ impl World {
     }
 
     pub(crate) fn create(&self, slug: &str) -> create::Created {
-        let request = create::Request { slug: slug.into(), ..Default::default() };
+        let request = create::CreateRequest { slug: slug.into(), ..Default::default() };
         let project = self.project();
         let plan = create::plan(&project, &request, &self.root, &self.clock).unwrap();
         plan.apply(&project, None, &self.clock).unwrap()
@@ -89,13 +89,13 @@ impl World {
         outgoing: Option<&Outgoing<'_>>,
     ) -> Result<setup_plan::PlanSetUp> {
         let project = self.project();
-        let request = setup_plan::Request { mission: Some(mission.into()) };
+        let request = setup_plan::SetupPlanRequest { mission: Some(mission.into()) };
         setup_plan::plan(&project, &request, &self.clock)?.apply(&project, outgoing, &self.clock)
     }
 
     pub(crate) fn emit(
         &self,
-        request: &emit::Request,
+        request: &emit::EmitRequest,
         outgoing: Option<&Outgoing<'_>>,
     ) -> Result<emit::Emitted> {
         let project = self.project();

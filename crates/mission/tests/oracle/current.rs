@@ -6,7 +6,7 @@ use mission::decision::{Ledger, render_page, verify_markers};
 use mission::log::{Log, view_log};
 use mission::meta::read_meta;
 use mission::snapshot::{Snapshot, reduce, render_status, status_document};
-use mission::transition::{Circumstances, Review, judge_transition};
+use mission::transition::{Review, TransitionFacts, judge_transition};
 use mission::{Dialect, Lane};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -214,7 +214,7 @@ fn judged(from: &str, to: &str, context: &Map<String, Value>) -> Option<bool> {
     let review = |value: &Value| serde_json::from_value::<Review>(value.clone()).ok();
     let evidence = context.get("evidence").and_then(|evidence| review(&evidence["review"]));
     let result = context.get("review_result").and_then(review);
-    let with = Circumstances {
+    let with = TransitionFacts {
         actor: text("actor").unwrap_or_default(),
         force: flag("force"),
         reason: text("reason"),

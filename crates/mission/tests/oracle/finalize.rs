@@ -1,5 +1,5 @@
 use super::{Case, cases, deliberate, recorded, report};
-use mission::command::finalize::{Request, plan, validate};
+use mission::command::finalize::{FinalizeRequest, plan, validate};
 use mission::meta::read_meta;
 use mission::{Clock, Project};
 use serde_json::{Value, json};
@@ -100,7 +100,7 @@ struct Deliberate {
 fn differences(case: &Case, on_purpose: &mut Deliberate) -> Vec<String> {
     let root = repository(case);
     let project = Project::read(&root.path().canonicalize().unwrap()).unwrap();
-    let request = Request { mission: Some(case.mission.clone()) };
+    let request = FinalizeRequest { mission: Some(case.mission.clone()) };
     let expected = &case.expected["finalize"];
     let directory = project.missions().join(&case.mission);
     let log = directory.join("status.events.jsonl");
@@ -221,7 +221,7 @@ fn validating_writes_nothing_and_judges_what_would_be_done() {
     for case in &cases {
         let root = repository(case);
         let project = Project::read(&root.path().canonicalize().unwrap()).unwrap();
-        let request = Request { mission: Some(case.mission.clone()) };
+        let request = FinalizeRequest { mission: Some(case.mission.clone()) };
         let judged = validate(&project, &request);
         let status =
             Command::new("git").args(["status", "--porcelain"]).current_dir(root.path()).output().unwrap();

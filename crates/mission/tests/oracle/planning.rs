@@ -1,6 +1,6 @@
 //! The missions of the current releases, and what 3.2.7 answers for them.
 
-use mission::command::finalize::{Request, Validated, plan, validate};
+use mission::command::finalize::{FinalizeRequest, Validated, plan, validate};
 use mission::command::status::list;
 use mission::front_matter::WorkPackage;
 use mission::graph::Graph;
@@ -417,7 +417,7 @@ fn finalizing_is_judged_as_3_2_7_judges_it() {
             std::fs::remove_file(lanes).unwrap();
         }
         let project = Project::read(&root.path().canonicalize().unwrap()).unwrap();
-        let result = validate(&project, &Request { mission: Some(case.slug().to_owned()) });
+        let result = validate(&project, &FinalizeRequest { mission: Some(case.slug().to_owned()) });
         let (same, row, difference) = compare(&case, &result);
         tally.count(same, row, || format!("{}: {difference}", case.name));
     }
@@ -476,10 +476,10 @@ fn recorded_case(name: &str) -> (tempfile::TempDir, Project) {
 
 #[test]
 #[ignore = "needs the recorded data"]
-fn the_recorded_cases_end_as_their_readme_says() {
+fn recorded_cases_end_as_in_their_readme() {
     let chain = json!({ "WP01": [], "WP02": ["WP01"], "WP03": ["WP02"] });
     let none = json!({ "WP01": [], "WP02": [], "WP03": [] });
-    let request = Request { mission: Some("sample-01KZ0000".into()) };
+    let request = FinalizeRequest { mission: Some("sample-01KZ0000".into()) };
     for (name, dependencies) in [
         ("dependencies-depends-on-colon", &chain),
         ("dependencies-explicit-none-in-front-matter", &none),

@@ -1,6 +1,6 @@
 use super::{cases, deliberate, report};
 use mission::log::{LaneRow, Row, each_row};
-use mission::transition::{Circumstances, Review, is_in_matrix, is_rejection, judge_transition};
+use mission::transition::{Review, TransitionFacts, is_in_matrix, is_rejection, judge_transition};
 use mission::{Dialect, Lane};
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ fn judged(row: &LaneRow) -> bool {
         .evidence
         .as_ref()
         .and_then(|evidence| serde_json::from_value(evidence.get("review")?.clone()).ok());
-    let with = Circumstances {
+    let with = TransitionFacts {
         actor: &row.actor,
         force: row.force,
         reason: row.reason.as_deref(),

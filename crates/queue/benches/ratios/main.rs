@@ -387,8 +387,7 @@ fn counts(rows: i64) {
             black_box(count(&conn, "queue"));
         })
     });
-    let ours =
-        median(11, || timed(|| drop(black_box(observe_counts(&path, &nobody_asked).expect("counts")))));
+    let ours = median(11, || timed(|| drop(black_box(observe_counts(&path, &no_opt_in).expect("counts")))));
     show(&format!("observe_counts of {rows} held rows, against COUNT(*)"), ours, yardstick);
     let ids = [format!("01M817{:020}", rows / 2)];
     let yardstick = median(101, || {

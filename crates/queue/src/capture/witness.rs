@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_testifies_only_with_its_content() {
+    fn file_testifies_only_with_its_content() {
         let dir = tempfile::tempdir().expect("dir");
         let path = dir.path().join("spec.md");
         fs_err::write(&path, "text").expect("write");

@@ -12,7 +12,7 @@ pub use migrate::{
     StoreSelection, observe_left_behind, observe_owner,
 };
 pub(crate) use resend::{CAPTURE_EPOCH, begin_capture_epoch};
-pub use resend::{Resend, ResendReport, Which};
+pub use resend::{Resend, ResendReport, ResendSelection};
 pub use unpark::{StillParked, Unparked};
 
 use crate::busy_timeout;

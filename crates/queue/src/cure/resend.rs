@@ -23,7 +23,7 @@ use std::path::Path;
 
 /// Selection of delivered rows, by time or key.
 #[derive(Clone, Debug)]
-pub enum Which {
+pub enum ResendSelection {
     /// Those delivered at or after this instant, Unix seconds.
     Since(i64),
     /// Those with these keys, which the server reported as missing.
@@ -34,7 +34,7 @@ pub enum Which {
 #[derive(Clone, Debug)]
 pub struct Resend {
     /// By time or key.
-    pub which: Which,
+    pub which: ResendSelection,
     /// Only of this project; the inner none is the rows without a project.
     pub project: Option<Option<String>>,
     /// Only of the mission with one of these names: its id, the first eight characters of it, or its
@@ -102,7 +102,7 @@ pub(super) fn resend(
         if report.gone.total() > 0 {
             begin_capture_epoch(tx)?;
         }
-        if matches!(resend.which, Which::Missing(_)) && resend.mission.is_empty() {
+        if matches!(resend.which, ResendSelection::Missing(_)) && resend.mission.is_empty() {
             let mut rewound = Rewound::read(tx)?;
             rewound.projects.retain(|warned| {
                 resend.project.as_ref().is_some_and(|project| *project != warned.project_uuid)
@@ -180,8 +180,8 @@ impl<'a> Walk<'a> {
 
     fn run(&mut self) -> Result<(), Abort> {
         match &self.resend.which {
-            Which::Since(since) => self.since(*since),
-            Which::Missing(keys) => self.missing(keys),
+            ResendSelection::Since(since) => self.since(*since),
+            ResendSelection::Missing(keys) => self.missing(keys),
         }
     }
 

@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pin_reads_back_and_one_of_another_rule_does_not() {
+    fn pin_reads_back_and_one_of_another_rule_does_not() {
         let pin = LegacyPin {
             fingerprint: Fingerprint { inode: u64::MAX, size: 1, modified_ns: -1, change_counter: 9 },
             found: LegacyObservation {

@@ -77,8 +77,8 @@ fn read(path: &Path, active: &Path, consent: &dyn ConsentView) -> Option<OtherRe
     let seen = read_only_within(path, Role::Active, Duration::ZERO, |conn| {
         let meta = read_meta(conn)?;
         check_version(path, &meta)?;
-        let said = |key| meta.get(key).cloned();
-        let (server, principal, team) = (said("server"), said("principal"), said("team"));
+        let stored = |key| meta.get(key).cloned();
+        let (server, principal, team) = (stored("server"), stored("principal"), stored("team"));
         Ok(OtherRows { server, principal, team, counts: counts(conn, path, consent)? })
     });
     match seen {

@@ -145,7 +145,7 @@ fn look<T: Sendable>(
         let mut bytes = 0;
         for id in ids {
             match judge::<T>(tx, id)? {
-                RowCheck::Goes(row) => {
+                RowCheck::Ready(row) => {
                     bytes += row.bytes();
                     if bytes > limits.bytes && !rows.is_empty() {
                         break;
@@ -165,7 +165,7 @@ fn look<T: Sendable>(
 }
 
 enum RowCheck<T> {
-    Goes(T),
+    Ready(T),
     Delivered,
     Rewritten,
 }
@@ -195,7 +195,7 @@ fn judge<T: Sendable>(tx: &Transaction<'_>, id: i64) -> Result<RowCheck<T>, Abor
                AND (?1 = 0 OR outcome <> 'dropped')",
         )?
         .exists(params![T::KIND.stored(), row.key(), row.digest().0])?;
-    Ok(if receipt { RowCheck::Delivered } else { RowCheck::Goes(row) })
+    Ok(if receipt { RowCheck::Delivered } else { RowCheck::Ready(row) })
 }
 
 /// The bodies that must wait longer. Read from the index alone: the column lies behind the content.

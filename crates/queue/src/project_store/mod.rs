@@ -19,7 +19,7 @@
 mod rows;
 mod snapshot;
 
-pub(crate) use rows::{Class, StoreRow, each_row};
+pub(crate) use rows::{StoreRow, StoreRowClass, each_row};
 pub(crate) use snapshot::{StoreFacts, read_store};
 
 use crate::error::ObserveError;
@@ -105,10 +105,10 @@ pub fn observe_project_stores(projects: &Path, queues: &Path) -> Vec<ProjectStor
                 StoreRows { target: facts.target.clone(), decision: facts.decision, ..StoreRows::default() };
             each_row(facts, conn, after, &mut |row| {
                 let counts = match &row.class {
-                    Class::Delivered => return Ok(()),
-                    Class::Ready => &mut seen.ready,
-                    Class::Held => &mut seen.held,
-                    Class::Refused(_) => &mut seen.refused,
+                    StoreRowClass::Delivered => return Ok(()),
+                    StoreRowClass::Ready => &mut seen.ready,
+                    StoreRowClass::Held => &mut seen.held,
+                    StoreRowClass::Refused(_) => &mut seen.refused,
                 };
                 *counts.of_mut(row.kind) += 1;
                 if row.is_stranded {
@@ -152,7 +152,7 @@ fn is_project(name: &str) -> bool {
 /// Why rows of these stores must not be imported now: the other program is moving rows of this home by itself.
 pub(crate) fn running_migration(projects: &Path) -> Option<PathBuf> {
     #[derive(serde::Deserialize)]
-    struct Manifest {
+    struct StoreManifest {
         phase: Option<String>,
         completed_at: Option<serde_json::Value>,
     }
@@ -165,7 +165,7 @@ pub(crate) fn running_migration(projects: &Path) -> Option<PathBuf> {
     let entries = std::fs::read_dir(projects.join(".migration")).ok()?;
     entries.flatten().map(|entry| entry.path().join("manifest.json")).find(|path| {
         let manifest = system::regular::read(path, MANIFEST_LIMIT).ok();
-        let manifest = manifest.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
+        let manifest = manifest.and_then(|bytes| serde_json::from_slice::<StoreManifest>(&bytes).ok());
         manifest.is_some_and(|manifest| {
             manifest.phase.as_deref() != Some("complete")
                 && manifest.completed_at.is_none_or(|at| at.is_null())
@@ -175,7 +175,7 @@ pub(crate) fn running_migration(projects: &Path) -> Option<PathBuf> {
 
 /// The machine layout that releases 3.2.x record beside their stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
+pub enum StoreLayout {
     /// Rows are kept for each project: old queue files are not looked at any more.
     ProjectOnly,
     /// A move of old rows met a conflict: that program captures nothing any more.
@@ -185,13 +185,13 @@ pub enum Layout {
 }
 
 /// The layout of the home whose stores lie below `projects`.
-pub fn observe_layout(projects: &Path) -> Layout {
+pub fn observe_layout(projects: &Path) -> StoreLayout {
     let record = system::regular::read(&projects.join(".layout-generation.json"), 64 * 1024).ok();
     let record = record.and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
     match record.as_ref().and_then(|record| record.get("mode")).and_then(|mode| mode.as_str()) {
-        Some("project_only") => Layout::ProjectOnly,
-        Some("cutover_pending") => Layout::CutoverPending,
-        _ => Layout::Open,
+        Some("project_only") => StoreLayout::ProjectOnly,
+        Some("cutover_pending") => StoreLayout::CutoverPending,
+        _ => StoreLayout::Open,
     }
 }
 

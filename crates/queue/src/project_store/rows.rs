@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 /// Class of a store's row; see the table of this module's parent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Class {
+pub(crate) enum StoreRowClass {
     Delivered,
     /// With the category of the refusal.
     Refused(String),
@@ -26,7 +26,7 @@ pub(crate) struct StoreRow {
     pub(crate) kind: Kind,
     pub(crate) key: LegacyKey,
     pub(crate) sequence: i64,
-    pub(crate) class: Class,
+    pub(crate) class: StoreRowClass,
     pub(crate) is_stranded: bool,
     /// The columns of its table, in the order of `LegacyTable::columns`.
     pub(crate) columns: Vec<SqlValue>,
@@ -69,7 +69,7 @@ pub(crate) fn each_row(
 }
 
 /// A journal entry as this program reads it: the envelope as it was captured.
-struct Entry {
+struct StoreEntry {
     text: String,
     event_type: Option<String>,
     coalesce_key: Option<String>,
@@ -83,8 +83,8 @@ fn event_row(facts: &StoreFacts, row: &Row<'_>) -> Result<StoreRow, Abort> {
     let at = instant(row.get_ref(4)?);
     let attempt = facts.attempts.get(&entry_id);
     let class = match attempt {
-        Some(Attempt::Delivered) => Class::Delivered,
-        Some(Attempt::Refused(category)) => Class::Refused(category.clone()),
+        Some(Attempt::Delivered) => StoreRowClass::Delivered,
+        Some(Attempt::Refused(category)) => StoreRowClass::Refused(category.clone()),
         _ => open_class(facts, epoch),
     };
     let (key, columns, repo_slug, unfit) = match read_entry(&stored, &facts.project_uuid) {
@@ -115,7 +115,8 @@ fn event_row(facts: &StoreFacts, row: &Row<'_>) -> Result<StoreRow, Abort> {
         kind: Kind::Event,
         key: LegacyKey { source: LegacyTable::Events.name(), key },
         sequence: row.get(2)?,
-        is_stranded: matches!(class, Class::Ready | Class::Held) && attempt == Some(&Attempt::Stranded),
+        is_stranded: matches!(class, StoreRowClass::Ready | StoreRowClass::Held)
+            && attempt == Some(&Attempt::Stranded),
         class,
         columns,
         repo_slug,
@@ -124,16 +125,16 @@ fn event_row(facts: &StoreFacts, row: &Row<'_>) -> Result<StoreRow, Abort> {
 }
 
 /// The id and the parts of a journal entry, in either of its two forms, or why it is neither.
-fn read_entry(stored: &str, project_uuid: &str) -> Result<(String, Entry), String> {
+fn read_entry(stored: &str, project_uuid: &str) -> Result<(String, StoreEntry), String> {
     #[derive(Deserialize)]
-    struct Document {
+    struct StoreDocument {
         payload_encoding: Option<String>,
         payload: Option<serde_json::Value>,
         event_type: Option<String>,
         coalesce_key: Option<String>,
         repo_slug: Option<String>,
     }
-    let document: Document =
+    let document: StoreDocument =
         serde_json::from_str(stored).map_err(|error| format!("`payload_json` is not readable: {error}"))?;
     let (text, event_type, coalesce_key, repo_slug) =
         match (document.payload_encoding.as_deref(), document.payload) {
@@ -156,20 +157,20 @@ fn read_entry(stored: &str, project_uuid: &str) -> Result<(String, Entry), Strin
     }
     let repo_slug = event.repo_slug().or(repo_slug);
     let event_type = event_type_of(&text).or(event_type);
-    Ok((id, Entry { text, event_type, coalesce_key, repo_slug }))
+    Ok((id, StoreEntry { text, event_type, coalesce_key, repo_slug }))
 }
 
 fn event_type_of(text: &str) -> Option<String> {
     #[derive(Deserialize)]
-    struct Envelope {
+    struct StoredEnvelope {
         event_type: Option<String>,
     }
-    serde_json::from_str::<Envelope>(text).ok()?.event_type
+    serde_json::from_str::<StoredEnvelope>(text).ok()?.event_type
 }
 
 fn body_row(facts: &StoreFacts, row: &Row<'_>) -> Result<StoreRow, Abort> {
     #[derive(Deserialize)]
-    struct Reference {
+    struct MissionReference {
         mission_slug: String,
         target_branch: String,
         mission_type: String,
@@ -183,15 +184,15 @@ fn body_row(facts: &StoreFacts, row: &Row<'_>) -> Result<StoreRow, Abort> {
     let task_id: String = row.get(0)?;
     let stored = text_of(row.get_ref(3)?);
     let state = text_of(row.get_ref(6)?);
-    let reference = serde_json::from_str::<Reference>(&stored);
+    let reference = serde_json::from_str::<MissionReference>(&stored);
     let last_error = reference.as_ref().ok().and_then(|reference| reference.last_error.clone());
     let gave_up = state == "terminal_failed";
     let refusal = last_error
         .clone()
         .filter(|error| gave_up && matches!(error.as_str(), "project_not_admitted" | "namespace_not_found"));
     let class = match (state.as_str(), refusal) {
-        ("uploaded", _) => Class::Delivered,
-        (_, Some(category)) => Class::Refused(category),
+        ("uploaded", _) => StoreRowClass::Delivered,
+        (_, Some(category)) => StoreRowClass::Refused(category),
         _ => open_class(facts, row.get(1)?),
     };
     let at = instant(row.get_ref(4)?);
@@ -223,7 +224,7 @@ fn body_row(facts: &StoreFacts, row: &Row<'_>) -> Result<StoreRow, Abort> {
         kind: Kind::Body,
         key: LegacyKey { source: LegacyTable::Bodies.name(), key },
         sequence: row.get(2)?,
-        is_stranded: gave_up && matches!(class, Class::Ready | Class::Held),
+        is_stranded: gave_up && matches!(class, StoreRowClass::Ready | StoreRowClass::Held),
         class,
         columns,
         repo_slug: None,
@@ -241,8 +242,8 @@ fn body_columns(body: ArtifactBody, at: f64) -> Vec<SqlValue> {
 }
 
 /// Of a row that was neither delivered nor refused.
-fn open_class(facts: &StoreFacts, epoch: i64) -> Class {
-    if facts.live_epochs.contains(&epoch) { Class::Ready } else { Class::Held }
+fn open_class(facts: &StoreFacts, epoch: i64) -> StoreRowClass {
+    if facts.live_epochs.contains(&epoch) { StoreRowClass::Ready } else { StoreRowClass::Held }
 }
 
 fn text_of(value: ValueRef<'_>) -> String {

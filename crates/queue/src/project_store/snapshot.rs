@@ -193,7 +193,7 @@ fn is_locked(store: &Path) -> bool {
 /// The attempts of events by event id, and whether one is under way.
 fn read_attempts(conn: &Connection) -> Result<(HashMap<String, Attempt>, bool), Abort> {
     #[derive(serde::Deserialize)]
-    struct Reference {
+    struct ProjectReference {
         write_kind: Option<String>,
         native_identity: Option<String>,
     }
@@ -217,7 +217,7 @@ fn read_attempts(conn: &Connection) -> Result<(HashMap<String, Attempt>, bool), 
         };
         is_sending |= state == "in_flight" && now < deadline;
         let reference = match row.get_ref(0)? {
-            ValueRef::Text(text) => serde_json::from_slice::<Reference>(text).ok(),
+            ValueRef::Text(text) => serde_json::from_slice::<ProjectReference>(text).ok(),
             _ => None,
         };
         let Some(id) = reference

@@ -33,7 +33,7 @@ fn act_at(point: FaultPoint) -> Act {
 }
 
 fn points_of(act: fn(&Act) -> bool) -> impl Iterator<Item = FaultPoint> {
-    FaultPoint::ALL.into_iter().filter(move |point| act(&act_at(*point)))
+    FaultPoint::ALL.iter().copied().filter(move |point| act(&act_at(*point)))
 }
 
 fn stage() -> (tempfile::TempDir, Stage) {

@@ -7,7 +7,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 #[test]
-fn a_captured_event_waits_as_the_reference_would_have_written_it() {
+fn captured_event_waits_as_the_reference_would_have_written_it() {
     let home = Home::new();
     let captured = capture(&home, &scope(), [event("01A"), event("01B")]);
     assert_eq!((captured.events, captured.bodies, captured.already, captured.waiting), (2, 0, 0, 2));
@@ -27,7 +27,7 @@ fn a_captured_event_waits_as_the_reference_would_have_written_it() {
 }
 
 #[test]
-fn a_repeat_is_a_no_op() {
+fn repeat_is_a_no_op() {
     let home = Home::new();
     capture(&home, &scope(), [event("01A")]);
     let again = capture(&home, &scope(), [event("01A"), event("01B")]);
@@ -39,7 +39,7 @@ fn prepared_rows_are_counted_apart_and_do_not_leave() {
     let home = Home::new();
     let mut writer = home.writer(&scope());
     let prepared = writer.prepare(&unproven([event("01A")])).expect("prepared");
-    let counts = observe_counts(&home.scoped(&scope()), &nobody_asked).expect("counts");
+    let counts = observe_counts(&home.scoped(&scope()), &no_opt_in).expect("counts");
     assert_eq!((counts.events, counts.prepared.events), (0, 1));
     assert!(
         home.outbox(&scope())
@@ -48,7 +48,7 @@ fn prepared_rows_are_counted_apart_and_do_not_leave() {
             .is_none()
     );
     writer.confirm(prepared).expect("confirmed");
-    let counts = observe_counts(&home.scoped(&scope()), &nobody_asked).expect("counts");
+    let counts = observe_counts(&home.scoped(&scope()), &no_opt_in).expect("counts");
     assert_eq!((counts.events, counts.prepared.events, counts.held.len()), (1, 0, 0));
     assert!(counts.oldest_pending_at.is_some());
 }
@@ -87,7 +87,7 @@ fn leftovers_are_settled_by_their_witnesses() {
     );
     let settled = writer.settle("kitty-widgets", place().checkout(), |_| Vec::new()).expect("settled");
     assert_eq!((settled.confirmed, settled.parked), (3, 4));
-    let counts = observe_counts(&home.scoped(&scope()), &nobody_asked).expect("counts");
+    let counts = observe_counts(&home.scoped(&scope()), &no_opt_in).expect("counts");
     assert_eq!((counts.events, counts.bodies, counts.prepared.total()), (2, 1, 0));
     assert_eq!((counts.parked.events, counts.parked.bodies), (3, 1));
     assert_eq!(
@@ -128,7 +128,7 @@ fn row_without_local_write_is_captured_again_once() {
 }
 
 #[test]
-fn a_body_that_was_dropped_can_come_back_and_a_dropped_event_cannot() {
+fn body_that_was_dropped_can_come_back_and_a_dropped_event_cannot() {
     let home = Home::new();
     let witness = || Witness::File { path: home.dir.path().join("spec.md"), sha256: "0".repeat(64) };
     let rows =
@@ -194,7 +194,7 @@ fn only_a_never_attempted_dossier_event_is_replaced_by_a_newer_one() {
     conn.execute("UPDATE queue SET retry_count = 1", []).expect("attempted");
     let third = capture(&home, &scope(), [indexed("01C")]);
     assert_eq!((third.events, third.coalesced, third.waiting), (1, 0, 2));
-    let batch = home.outbox(&scope()).read_events(PLENTY, &nobody_asked, &Default::default()).expect("read");
+    let batch = home.outbox(&scope()).read_events(PLENTY, &no_opt_in, &Default::default()).expect("read");
     let ids: Vec<_> = batch.expect("a batch").rows.into_iter().map(|row| row.event_id).collect();
     assert_eq!(ids, ["01B", "01C"]);
 }
@@ -215,7 +215,7 @@ fn foreign_project_rows_and_wrong_hashes_are_refused() {
 }
 
 #[test]
-fn a_permit_for_another_queue_does_not_open_this_one() {
+fn permit_for_another_queue_does_not_open_this_one() {
     let home = Home::new();
     capture(&home, &scope(), [event("01A")]);
     let old = home.capture_permit(&scope());
@@ -244,7 +244,7 @@ fn two_unborn_permits_adopt_one_identity() {
 }
 
 #[test]
-fn an_old_permit_is_refused() {
+fn old_permit_is_refused() {
     let home = Home::new();
     let mut facts = home.facts(&scope());
     let Some(long_ago) = facts.observed_at.checked_sub(gate::LIFETIME * 2) else { return };
@@ -313,7 +313,7 @@ fn rows_of_an_undone_write_are_withdrawn_and_recaptured() {
     let other = writer.prepare(&unproven([event("01OTHER")])).expect("prepared");
     let undone = writer.prepare(&unproven([event("01A")])).expect("prepared");
     writer.withdraw(undone).expect("withdrawn");
-    let counts = observe_counts(&home.scoped(&scope()), &nobody_asked).expect("counts");
+    let counts = observe_counts(&home.scoped(&scope()), &no_opt_in).expect("counts");
     assert_eq!((counts.events, counts.prepared.total(), counts.parked.events), (0, 1, 0));
     writer.confirm(other).expect("confirmed");
     let again = writer.prepare(&unproven([event("01A")])).expect("prepared");

@@ -21,7 +21,7 @@ fn legacy_only() {
     let home = home_of("legacy-only/home");
     let seen = observe_legacy(&home.legacy(), None, None).expect("seen");
     assert_eq!((seen.in_scope, seen.totals), (rows(0, 0, 0), rows(9, 3, 2)));
-    let counts = observe_counts(&home.legacy(), &nobody_asked).expect("counts");
+    let counts = observe_counts(&home.legacy(), &no_opt_in).expect("counts");
     assert_eq!((counts.events, counts.bodies), (9, 3));
 }
 
@@ -136,7 +136,7 @@ fn hazard_oldest_schema_as_a_scoped_queue() {
     let home = home_of("hazards/variants/legacy-047-era-schema");
     fs_err::create_dir_all(home.scoped(&scope()).parent().expect("a directory")).expect("created");
     fs_err::rename(home.legacy(), home.scoped(&scope())).expect("moved");
-    let before = observe_counts(&home.scoped(&scope()), &nobody_asked).expect("counts");
+    let before = observe_counts(&home.scoped(&scope()), &no_opt_in).expect("counts");
     assert_eq!((before.events, before.bodies), (2, 1));
     let captured = capture(&home, &scope(), [event("01A")]);
     assert_eq!(captured.waiting, 4);
@@ -175,21 +175,18 @@ fn hazard_failure_log_only() {
 
 #[test]
 #[ignore = "needs the recorded data"]
-fn a_scoped_queue_of_the_reference_is_read_bound_and_held() {
+fn scoped_queue_of_the_reference_is_read_bound_and_held() {
     let home = home_of("scoped-clean/home");
     let path = home.scoped(&scope());
-    let before = observe_counts(&path, &nobody_asked).expect("counts");
+    let before = observe_counts(&path, &no_opt_in).expect("counts");
     assert!(before.events > 0);
     let held: u64 = before.held.iter().map(|held| held.events).sum();
     assert_eq!(held, before.events, "no opt-in: {:?}", before.held);
     drop(home.cure(&scope()));
-    let after = observe_counts(&path, &nobody_asked).expect("counts");
+    let after = observe_counts(&path, &no_opt_in).expect("counts");
     assert_eq!((after.events, &after.held), (before.events, &before.held));
     assert!(
-        home.outbox(&scope())
-            .read_events(PLENTY, &nobody_asked, &Default::default())
-            .expect("read")
-            .is_none()
+        home.outbox(&scope()).read_events(PLENTY, &no_opt_in, &Default::default()).expect("read").is_none()
     );
     assert!(
         home.outbox(&scope())

@@ -26,7 +26,7 @@ fn events(range: std::ops::Range<u32>) -> impl Iterator<Item = contract::event::
 }
 
 #[test]
-fn a_row_on_a_page_that_cannot_be_read_costs_its_page_and_no_more() {
+fn row_on_a_page_that_cannot_be_read_costs_its_page_and_no_more() {
     let home = Home::new();
     let path = home.scoped(&scope());
     capture(&home, &scope(), events(0..2_000));
@@ -42,7 +42,7 @@ fn a_row_on_a_page_that_cannot_be_read_costs_its_page_and_no_more() {
     assert!((1..60).contains(&lost), "one page of rows, not {lost}");
     fs_err::rename(&salvaged.path, &path).expect("put in place");
     assert_eq!(observe_health(&path, QueueFile::Active), Ok(None));
-    let counts = observe_counts(&path, &nobody_asked).expect("counts");
+    let counts = observe_counts(&path, &no_opt_in).expect("counts");
     assert_eq!((counts.events, counts.held.len()), (salvaged.events, 0), "they may leave as before");
     assert_eq!(home.cure(&scope()).queue_id(), id);
     // Ids are not used twice, and a repeat of the lost ones brings them back.
@@ -55,7 +55,7 @@ fn a_row_on_a_page_that_cannot_be_read_costs_its_page_and_no_more() {
 }
 
 #[test]
-fn a_row_of_ours_that_makes_no_sense_does_not_stop_a_salvage() {
+fn row_of_ours_that_makes_no_sense_does_not_stop_a_salvage() {
     let home = Home::new();
     let path = home.scoped(&scope());
     capture(&home, &scope(), events(0..10));
@@ -75,7 +75,7 @@ fn a_row_of_ours_that_makes_no_sense_does_not_stop_a_salvage() {
 }
 
 #[test]
-fn a_counter_that_lies_does_not_keep_a_salvage_busy() {
+fn counter_that_lies_does_not_keep_a_salvage_busy() {
     let home = Home::new();
     let path = home.scoped(&scope());
     capture(&home, &scope(), events(0..500));
@@ -170,10 +170,10 @@ fn row_with_lost_binding_is_held_until_opt_in() {
         assert_eq!(counts.events, 2_000);
         counts.held.iter().map(|held| held.events).sum()
     };
-    let lost = held(&nobody_asked);
+    let lost = held(&no_opt_in);
     assert!((1..200).contains(&lost), "the rows of one page, not {lost}");
     home.cure(&scope());
-    assert_eq!((held(&nobody_asked), held(&everybody_in)), (lost, 0), "bound again, by their content");
+    assert_eq!((held(&no_opt_in), held(&everybody_in)), (lost, 0), "bound again, by their content");
     let conn = home.sql(&path);
     let tallied: i64 = conn
         .query_row("SELECT SUM(waiting) FROM tallies WHERE kind = 0", [], |row| row.get(0))
@@ -182,7 +182,7 @@ fn row_with_lost_binding_is_held_until_opt_in() {
 }
 
 #[test]
-fn a_broken_list_of_tables_costs_nothing() {
+fn broken_list_of_tables_costs_nothing() {
     let home = Home::new();
     let path = home.scoped(&scope());
     capture(&home, &scope(), events(0..500));
@@ -339,7 +339,7 @@ fn home_permit(home: &Home) -> gate::CurePermit {
 }
 
 #[test]
-fn a_rollback_is_salvaged_without_what_was_half_done() {
+fn rollback_is_salvaged_without_what_was_half_done() {
     let home = Home::new();
     let path = home.scoped(&scope());
     capture(&home, &scope(), events(0..300));
@@ -351,7 +351,7 @@ fn a_rollback_is_salvaged_without_what_was_half_done() {
 }
 
 #[test]
-fn a_live_writers_journal_is_no_unclean_end() {
+fn live_writers_journal_is_no_unclean_end() {
     let home = Home::new();
     let path = home.scoped(&scope());
     capture(&home, &scope(), events(0..300));
@@ -375,7 +375,7 @@ fn a_live_writers_journal_is_no_unclean_end() {
 }
 
 #[test]
-fn a_newer_schema_is_refused_by_every_door_and_left_as_it_is() {
+fn newer_schema_is_refused_by_every_door_and_left_as_it_is() {
     let home = Home::new();
     let path = home.scoped(&scope());
     capture(&home, &scope(), events(0..1));
@@ -387,7 +387,7 @@ fn a_newer_schema_is_refused_by_every_door_and_left_as_it_is() {
     assert!(fault.detail.contains("schema 99, and this program knows 2"), "{}", fault.detail);
     let contract::Remedy::Advice(advice) = &fault.remedy else { panic!("an advice") };
     assert!(advice.contains("update spec-kitty"), "{advice}");
-    assert!(queue::observe_active(&path).is_err() && observe_counts(&path, &nobody_asked).is_err());
+    assert!(queue::observe_active(&path).is_err() && observe_counts(&path, &no_opt_in).is_err());
     assert_eq!(fs_err::read(&path).expect("bytes"), bytes);
 }
 

@@ -54,7 +54,7 @@ fn every_waiting_row_is_shown_with_what_keeps_it_from_leaving() {
 }
 
 #[test]
-fn a_page_ends_and_the_next_begins_behind_it() {
+fn page_ends_and_the_next_begins_behind_it() {
     let home = Home::new();
     capture(&home, &scope(), (0..1_201).map(|number| event(&format!("01N{number:05}"))));
     let keys: Vec<String> =
@@ -75,7 +75,7 @@ fn what_cannot_be_read_ends_the_rows_with_one_error() {
 }
 
 #[test]
-fn a_fact_is_known_wherever_it_lies() {
+fn fact_is_known_wherever_it_lies() {
     let home = Home::new();
     let ids = ["01A", "01P", "01D", "01K", "01X"].map(str::to_owned);
     let path = home.scoped(&scope());
@@ -143,7 +143,7 @@ fn partial_copy_of_old_queue_is_previewed_exactly() {
 }
 
 #[test]
-fn a_full_queue_names_the_limit_and_what_cures_it() {
+fn full_queue_names_the_limit_and_the_remedy() {
     let home = Home::new();
     capture(&home, &scope(), [event("01A")]);
     let mut writer = Writer::open(&home.capture_permit(&scope()), Capacity(1)).expect("a writer");

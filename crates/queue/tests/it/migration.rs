@@ -50,7 +50,7 @@ fn legacy_rows_merge_into_a_scoped_queue_that_is_not_empty() {
 }
 
 #[test]
-fn a_row_of_another_scope_stays() {
+fn row_of_another_scope_stays() {
     let home = Home::new();
     let legacy = some_rows(&home);
     legacy_event(&legacy, "01X", Some("team-OTHER-02"), OTHER_PROJECT);
@@ -67,7 +67,7 @@ fn a_row_of_another_scope_stays() {
 }
 
 #[test]
-fn a_row_of_another_team_stays_though_no_strict_reader_takes_it() {
+fn row_of_another_team_stays_though_no_strict_reader_takes_it() {
     let home = Home::new();
     let legacy = legacy_db(&home);
     let put = |id: &str, data: &str| {
@@ -89,7 +89,7 @@ fn a_row_of_another_team_stays_though_no_strict_reader_takes_it() {
     put("large", &format!(r#"{{"payload":"{large}","team_slug":"team-other-02"}}"#));
     put("cut", r#"{"team_slug":"team-other-02","payload":{"x":"#);
     put("ours", r#"{"team_slug":"team-priv-01","payload":{"x":NaN}}"#);
-    put("nobodys", r#"{"team_slug":0,"payload":{"x":NaN}}"#);
+    put("teamless", r#"{"team_slug":0,"payload":{"x":NaN}}"#);
     put("nonsense", "no event at all");
     legacy_body(&legacy, OTHER_PROJECT, "theirs.md");
     assert_eq!(in_scope(&home, &scope()), rows(3, 0, 0));
@@ -135,7 +135,7 @@ fn foreign_tables_keep_their_rows_and_not_ours() {
 }
 
 #[test]
-fn a_table_is_found_however_its_name_is_spelled() {
+fn table_is_found_however_its_name_is_spelled() {
     let home = Home::new();
     let legacy = some_rows(&home);
     legacy
@@ -152,7 +152,7 @@ fn a_table_is_found_however_its_name_is_spelled() {
 }
 
 #[test]
-fn a_repeat_changes_nothing() {
+fn repeat_changes_nothing() {
     let home = Home::new();
     some_rows(&home);
     migrate(&home, &scope());
@@ -191,7 +191,7 @@ fn what_was_delivered_meanwhile_is_not_brought_back() {
 }
 
 #[test]
-fn a_copy_that_fails_leaves_both_files_whole() {
+fn copy_that_fails_leaves_both_files_whole() {
     let home = Home::new();
     let legacy = some_rows(&home);
     capture(&home, &scope(), [event("01Z")]);
@@ -260,12 +260,12 @@ fn rows_that_cannot_enter_their_table_are_parked_with_their_values() {
         .expect("parked");
     assert_eq!(payload, [0x00, 0xff]);
     assert!(head.contains("\"timestamp\":7"), "{head}");
-    let counts = observe_counts(&home.scoped(&scope()), &nobody_asked).expect("counts");
+    let counts = observe_counts(&home.scoped(&scope()), &no_opt_in).expect("counts");
     assert_eq!((counts.events, counts.parked.events), (2, 7));
 }
 
 #[test]
-fn the_same_key_with_other_content_is_kept_twice_and_blocks_nothing() {
+fn same_key_with_other_content_is_kept_twice_and_blocks_nothing() {
     let home = Home::new();
     let legacy = some_rows(&home);
     capture(&home, &scope(), [event("01A")]);
@@ -285,7 +285,7 @@ fn the_same_key_with_other_content_is_kept_twice_and_blocks_nothing() {
 }
 
 #[test]
-fn a_row_that_changes_between_copy_and_clear_is_not_lost() {
+fn row_that_changes_between_copy_and_clear_is_not_lost() {
     struct Meddler(Option<Connection>);
     impl queue::MigrationProgress for Meddler {
         fn migrated(&mut self, _: u64, _: u64) {
@@ -320,7 +320,7 @@ fn a_row_that_changes_between_copy_and_clear_is_not_lost() {
 }
 
 #[test]
-fn a_claimed_row_belongs_to_its_claimant_whatever_happens_next() {
+fn claimed_row_belongs_to_its_claimant_whatever_happens_next() {
     let home = Home::new();
     let legacy = some_rows(&home);
     legacy
@@ -339,7 +339,7 @@ fn a_claimed_row_belongs_to_its_claimant_whatever_happens_next() {
 }
 
 #[test]
-fn a_preview_tells_what_would_happen_and_changes_nothing() {
+fn preview_tells_what_would_happen_and_changes_nothing() {
     let home = Home::new();
     let legacy = some_rows(&home);
     legacy_event(&legacy, "01X", Some("team-OTHER-02"), OTHER_PROJECT);
@@ -355,7 +355,7 @@ fn a_preview_tells_what_would_happen_and_changes_nothing() {
 }
 
 #[test]
-fn a_pin_is_trusted_until_the_file_changes() {
+fn pin_is_trusted_until_the_file_changes() {
     let home = Home::new();
     let legacy = some_rows(&home);
     legacy_event(&legacy, "01X", Some("team-OTHER-02"), OTHER_PROJECT);
@@ -381,7 +381,7 @@ fn bodies_follow_the_events_of_their_project() {
     legacy_event(&legacy, "01X", Some("team-other-02"), OTHER_PROJECT);
     legacy_event(&legacy, "01S", Some("team-other-02"), "shared");
     legacy_event(&legacy, "01T", Some("team-priv-01"), "SHARED");
-    for project in [PROJECT, OTHER_PROJECT, "Shared", "nobody's"] {
+    for project in [PROJECT, OTHER_PROJECT, "Shared", "unowned"] {
         legacy_body(&legacy, project, "spec.md");
     }
     let seen = observe_legacy(&home.legacy(), Some(&scope()), None).expect("seen");
@@ -416,7 +416,7 @@ fn two_scopes_at_once_share_no_row() {
 }
 
 #[test]
-fn an_old_scopes_rows_arrive_sealed_and_stay_where_they_were() {
+fn old_scopes_rows_arrive_sealed_and_stay_where_they_were() {
     let home = Home::new();
     let old = Scope::new("https://gone.invalid", "dev@example.com", "team-PRIV-01");
     capture(&home, &old, [event("01A"), event("01B")]);
@@ -428,7 +428,7 @@ fn an_old_scopes_rows_arrive_sealed_and_stay_where_they_were() {
     let counts = observe_counts(&home.scoped(&scope()), &everybody_in).expect("counts");
     assert_eq!((counts.held.len(), counts.held[0].reason), (1, queue::HoldReason::Sealed));
     assert_eq!(home.cure(&scope()).release_held(Some(PROJECT)).expect("released").events, 2);
-    assert!(outbox.read_events(PLENTY, &nobody_asked, &Default::default()).expect("read").is_some());
+    assert!(outbox.read_events(PLENTY, &no_opt_in, &Default::default()).expect("read").is_some());
     // Again: nothing new.
     let again = home.cure(&scope()).adopt_scope(&home.scoped(&old), &mut ()).expect("adopted");
     assert_eq!((again.moved, again.duplicates), (rows(0, 0, 0), rows(2, 0, 0)));
@@ -439,7 +439,7 @@ fn an_old_scopes_rows_arrive_sealed_and_stay_where_they_were() {
 }
 
 #[test]
-fn a_locked_legacy_file_is_busy_and_names_its_holder() {
+fn locked_legacy_file_is_busy_and_names_its_holder() {
     let home = Home::new();
     let legacy = some_rows(&home);
     legacy.execute_batch("BEGIN EXCLUSIVE").expect("locked");

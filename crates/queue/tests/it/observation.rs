@@ -50,8 +50,8 @@ fn look(home: &Home) -> Vec<FaultCode> {
         active.map(|_| ()),
         observe_legacy(&home.legacy(), Some(&scope()), pin.as_ref()).map(|_| ()),
         observe_legacy(&home.legacy(), None, None).map(|_| ()),
-        observe_counts(&scoped, &nobody_asked).map(|_| ()),
-        observe_counts(&home.legacy(), &nobody_asked).map(|_| ()),
+        observe_counts(&scoped, &no_opt_in).map(|_| ()),
+        observe_counts(&home.legacy(), &no_opt_in).map(|_| ()),
         queue::Cure::plan_migration(&cure_permit(facts(&scope(), &scoped, &home.legacy(), None))).map(|_| ()),
     ];
     assert_eq!(tree(home.dir.path()), before, "looking changed the home");
@@ -69,7 +69,7 @@ fn look(home: &Home) -> Vec<FaultCode> {
 }
 
 #[test]
-fn an_empty_home_stays_empty() {
+fn empty_home_stays_empty() {
     let home = Home::new();
     assert_eq!(look(&home), []);
     assert!(!home.root().exists());
@@ -112,7 +112,7 @@ fn damaged_pages_are_a_fault() {
 
 #[cfg(unix)]
 #[test]
-fn a_pipe_is_a_fault_and_not_a_wait() {
+fn pipe_is_a_fault_and_not_a_wait() {
     let home = Home::new();
     fs_err::create_dir_all(home.root()).expect("a directory");
     rustix::fs::mknodat(rustix::fs::CWD, home.legacy(), rustix::fs::FileType::Fifo, 0o600.into(), 0)
@@ -139,7 +139,7 @@ fn hot_copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn a_hot_journal_is_a_fault_until_a_cure_rolls_it_back() {
+fn hot_journal_is_a_fault_until_a_cure_rolls_it_back() {
     let source = Home::new();
     capture(&source, &scope(), [event("01A")]);
     let legacy = legacy_db(&source);
@@ -156,7 +156,7 @@ fn a_hot_journal_is_a_fault_until_a_cure_rolls_it_back() {
     let permit = cure_permit(facts(&scope(), &home.scoped(&scope()), &home.legacy(), None));
     queue::Cure::recover(&permit).expect("recovered");
     assert_eq!(look(&home), []);
-    let counts = observe_counts(&home.scoped(&scope()), &nobody_asked).expect("counts");
+    let counts = observe_counts(&home.scoped(&scope()), &no_opt_in).expect("counts");
     assert_eq!(counts.events, 1);
     assert_eq!(observe_legacy(&home.legacy(), Some(&scope()), None).expect("seen").in_scope.event_rows, 1);
 }
@@ -174,7 +174,7 @@ fn killed_writer(home: &Home, suffixes: &[&str]) -> Home {
 }
 
 #[test]
-fn a_write_ahead_log_is_read_without_leaving_a_trace() {
+fn write_ahead_log_is_read_without_leaving_a_trace() {
     let home = Home::new();
     let legacy = legacy_db(&home);
     legacy.execute_batch("PRAGMA journal_mode = WAL").expect("a log");
@@ -197,7 +197,7 @@ fn a_write_ahead_log_is_read_without_leaving_a_trace() {
 }
 
 #[test]
-fn a_newer_schema_is_refused_by_eyes_and_hands() {
+fn newer_schema_is_refused_by_eyes_and_hands() {
     let home = Home::new();
     capture(&home, &scope(), [event("01A")]);
     home.sql(&home.scoped(&scope()))
@@ -217,13 +217,13 @@ fn a_newer_schema_is_refused_by_eyes_and_hands() {
 }
 
 #[test]
-fn a_live_writer_is_waited_for_and_then_named() {
+fn live_writer_is_waited_for_and_then_named() {
     let home = Home::new();
     capture(&home, &scope(), [event("01A")]);
     let conn = home.sql(&home.scoped(&scope()));
     // A writer before its commit does not keep readers out.
     conn.execute_batch("BEGIN IMMEDIATE; DELETE FROM queue").expect("begun");
-    assert_eq!(observe_counts(&home.scoped(&scope()), &nobody_asked).expect("counts").events, 1);
+    assert_eq!(observe_counts(&home.scoped(&scope()), &no_opt_in).expect("counts").events, 1);
     conn.execute_batch("ROLLBACK; BEGIN EXCLUSIVE").expect("locked");
     let Err(ObserveError::Busy(busy)) = observe_active(&home.scoped(&scope())) else { panic!("not busy") };
     assert!(busy.to_string().contains("stayed locked for 250 ms"), "{busy}");
@@ -238,7 +238,7 @@ fn observing_drops_no_lock_of_this_process() {
     let holder = home.sql(&path);
     holder.execute_batch("BEGIN IMMEDIATE; DELETE FROM queue").expect("a write lock");
     observe_active(&path).expect("an observation");
-    observe_counts(&path, &nobody_asked).expect("an observation");
+    observe_counts(&path, &no_opt_in).expect("an observation");
     #[cfg(target_os = "linux")]
     {
         use std::os::unix::fs::MetadataExt as _;
@@ -255,7 +255,7 @@ fn observing_drops_no_lock_of_this_process() {
 }
 
 #[test]
-fn an_observation_is_not_remembered_past_a_change() {
+fn observation_is_not_remembered_past_a_change() {
     let home = Home::new();
     let path = home.scoped(&scope());
     assert_eq!(observe_active(&path).expect("absent"), Default::default());

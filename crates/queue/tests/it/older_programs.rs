@@ -27,7 +27,7 @@ fn shape(conn: &Connection) -> Vec<String> {
 }
 
 #[test]
-fn the_tables_are_those_of_the_reference() {
+fn tables_are_those_of_the_reference() {
     let home = Home::new();
     capture(&home, &scope(), [event("01A")]);
     let ours = home.sql(&home.scoped(&scope()));
@@ -94,6 +94,6 @@ fn older_release_reads_our_rows_and_its_writes_keep_ours() {
     let tallied: i64 =
         conn.query_row("SELECT SUM(waiting) FROM tallies", [], |row| row.get(0)).expect("a count");
     assert_eq!((count(&conn, "queue"), count(&conn, "bindings"), tallied), (3, 2, 2));
-    let counts = observe_counts(&path, &nobody_asked).expect("counts");
+    let counts = observe_counts(&path, &no_opt_in).expect("counts");
     assert_eq!((counts.events, counts.bodies, counts.held.len()), (3, 0, 1), "its row is held: {counts:?}");
 }

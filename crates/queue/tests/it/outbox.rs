@@ -29,12 +29,11 @@ fn capture_bodies(home: &Home, paths: &[&str]) {
 }
 
 #[test]
-fn a_delivered_row_leaves_with_its_receipt_and_does_not_come_back() {
+fn delivered_row_leaves_with_its_receipt_and_does_not_come_back() {
     let home = Home::new();
     capture(&home, &scope(), [event("01A"), event("01B"), event("01C")]);
     let mut outbox = home.outbox(&scope());
-    let batch =
-        outbox.read_events(PLENTY, &nobody_asked, &SkipSet::default()).expect("read").expect("a batch");
+    let batch = outbox.read_events(PLENTY, &no_opt_in, &SkipSet::default()).expect("read").expect("a batch");
     assert_eq!(batch.project_uuid.as_deref(), Some(PROJECT));
     let outcomes = [
         (batch.rows[0].row, batch.rows[0].digest, RowOutcome::Delivered),
@@ -54,7 +53,7 @@ fn a_delivered_row_leaves_with_its_receipt_and_does_not_come_back() {
         receipts.iter().map(|receipt| (receipt.key.as_str(), receipt.outcome.as_str())).collect();
     assert_eq!(seen, [("01A", "delivered"), ("01B", "duplicate")]);
     assert_eq!(receipts[0].server, "https://example.invalid");
-    let counts = observe_counts(&path, &nobody_asked).expect("counts");
+    let counts = observe_counts(&path, &no_opt_in).expect("counts");
     assert_eq!((counts.events, counts.parked.events), (0, 1));
     assert!(counts.last_delivery.is_some());
     // Captured again, found again, copied back by another program: it does not leave a second time.
@@ -72,12 +71,11 @@ fn a_delivered_row_leaves_with_its_receipt_and_does_not_come_back() {
 }
 
 #[test]
-fn a_parked_row_keeps_its_payload_and_can_be_retried_or_dropped() {
+fn parked_row_keeps_its_payload_and_can_be_retried_or_dropped() {
     let home = Home::new();
     capture(&home, &scope(), [event("01A"), event("01B")]);
     let mut outbox = home.outbox(&scope());
-    let batch =
-        outbox.read_events(PLENTY, &nobody_asked, &SkipSet::default()).expect("read").expect("a batch");
+    let batch = outbox.read_events(PLENTY, &no_opt_in, &SkipSet::default()).expect("read").expect("a batch");
     let park = |detail: &str| RowOutcome::Park { reason: "rejected".into(), detail: detail.into() };
     let outcomes: Vec<_> = batch.rows.iter().map(|row| (row.row, row.digest, park("no"))).collect();
     outbox.record(&outcomes).expect("recorded");
@@ -100,21 +98,19 @@ fn a_parked_row_keeps_its_payload_and_can_be_retried_or_dropped() {
     assert_eq!(cure.drop_parked(&[parked[1].id], "obsolete").expect("dropped"), 1);
     let receipt = observe_receipts(&path, Some("01B"), "", 10).expect("receipts").remove(0);
     assert_eq!((receipt.outcome.as_str(), receipt.reason.as_str()), ("dropped", "obsolete"));
-    let batch = home.outbox(&scope()).read_events(PLENTY, &nobody_asked, &SkipSet::default()).expect("read");
+    let batch = home.outbox(&scope()).read_events(PLENTY, &no_opt_in, &SkipSet::default()).expect("read");
     assert_eq!(ids(batch), ["01A"]);
 }
 
 #[test]
-fn a_batch_is_bounded_by_count_and_bytes_but_never_empty() {
+fn batch_is_bounded_by_count_and_bytes_but_never_empty() {
     let home = Home::new();
     capture(&home, &scope(), (0..10).map(|row| event(&format!("01{row}"))));
     let mut outbox = home.outbox(&scope());
     let one = event("010").text().len();
     let mut read = |rows, bytes| {
-        ids(outbox
-            .read_events(BatchLimits { rows, bytes }, &nobody_asked, &SkipSet::default())
-            .expect("read"))
-        .len()
+        ids(outbox.read_events(BatchLimits { rows, bytes }, &no_opt_in, &SkipSet::default()).expect("read"))
+            .len()
     };
     assert_eq!(read(4, usize::MAX), 4);
     assert_eq!(read(100, one * 3), 3);
@@ -124,7 +120,7 @@ fn a_batch_is_bounded_by_count_and_bytes_but_never_empty() {
 }
 
 #[test]
-fn a_batch_holds_one_project_and_its_rows_leave_in_order() {
+fn batch_holds_one_project_and_its_rows_leave_in_order() {
     let home = Home::new();
     let legacy = legacy_db(&home);
     for (at, (id, project)) in
@@ -167,17 +163,17 @@ fn captured_rows_send_by_default_and_foreign_rows_wait() {
             .collect::<BTreeSet<_>>()
     };
     let set = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<_>>();
-    assert_eq!(leaving(nobody_asked), set(&["01C"]));
+    assert_eq!(leaving(no_opt_in), set(&["01C"]));
     assert_eq!(leaving(everybody_in), set(&["01C", "01L"]));
     assert_eq!(leaving(everybody_out), set(&[]));
     let path = home.scoped(&scope());
     let held = |consent: fn(&Place) -> Consent| observe_counts(&path, &consent).expect("counts").held;
     assert_eq!(held(everybody_in), []);
-    assert_eq!((held(nobody_asked)[0].events, held(nobody_asked)[0].reason), (1, HoldReason::NeverOptedIn));
+    assert_eq!((held(no_opt_in)[0].events, held(no_opt_in)[0].reason), (1, HoldReason::NeverOptedIn));
     assert_eq!((held(everybody_out)[0].events, held(everybody_out)[0].reason), (2, HoldReason::OptedOut));
-    let preview = observe_outgoing(&path, &nobody_asked, 10, true).expect("a preview");
+    let preview = observe_outgoing(&path, &no_opt_in, 10, true).expect("a preview");
     // Without the documents their sizes are listed, and they are not read.
-    let sizes = observe_outgoing(&path, &nobody_asked, 10, false).expect("a preview");
+    let sizes = observe_outgoing(&path, &no_opt_in, 10, false).expect("a preview");
     assert_eq!(preview.len(), sizes.len());
     for (full, bare) in preview.iter().zip(&sizes) {
         assert_eq!((&full.key, full.bytes, bare.payload.as_ref()), (&bare.key, bare.bytes, None));
@@ -212,7 +208,7 @@ fn opting_in_starts_from_now_and_a_release_lets_the_rest_go() {
     legacy_event(&legacy, "01N", None, "");
     legacy_body(&legacy, PROJECT, "spec.md");
     home.cure(&scope()).migrate(&mut ()).expect("migrated");
-    let change = home.cure(&scope()).seal_held(Some(PROJECT), &nobody_asked).expect("sealed");
+    let change = home.cure(&scope()).seal_held(Some(PROJECT), &no_opt_in).expect("sealed");
     assert_eq!((change.events, change.bodies), (1, 1));
     let mut outbox = home.outbox(&scope());
     let only_project = |place: &Place| match place.project_uuid.as_deref() {
@@ -259,12 +255,11 @@ fn rows_written_with_sync_disabled_stay_sealed() {
 }
 
 #[test]
-fn a_row_that_another_program_rewrites_is_a_found_row_again() {
+fn row_that_another_program_rewrites_is_a_found_row_again() {
     let home = Home::new();
     capture(&home, &scope(), [event("01A")]);
     let mut outbox = home.outbox(&scope());
-    let batch =
-        outbox.read_events(PLENTY, &nobody_asked, &SkipSet::default()).expect("read").expect("a batch");
+    let batch = outbox.read_events(PLENTY, &no_opt_in, &SkipSet::default()).expect("read").expect("a batch");
     let path = home.scoped(&scope());
     home.sql(&path)
         .execute("UPDATE queue SET data = '{\"event_id\": \"01A\", \"project_uuid\": \"x\"}'", [])
@@ -274,8 +269,8 @@ fn a_row_that_another_program_rewrites_is_a_found_row_again() {
         outbox.record(&[(batch.rows[0].row, batch.rows[0].digest, RowOutcome::Delivered)]).expect("recorded");
     assert_eq!((recorded.settled, recorded.vanished), (0, 1));
     assert_eq!(observe_receipts(&path, Some("01A"), "", 10).expect("receipts").len(), 1);
-    assert!(outbox.read_events(PLENTY, &nobody_asked, &SkipSet::default()).expect("read").is_none());
-    let held = observe_counts(&path, &nobody_asked).expect("counts").held;
+    assert!(outbox.read_events(PLENTY, &no_opt_in, &SkipSet::default()).expect("read").is_none());
+    let held = observe_counts(&path, &no_opt_in).expect("counts").held;
     assert_eq!((held[0].project_uuid.as_deref(), held[0].reason), (Some("x"), HoldReason::NeverOptedIn));
     let batch =
         outbox.read_events(PLENTY, &everybody_in, &SkipSet::default()).expect("read").expect("a batch");
@@ -294,27 +289,25 @@ fn bodies_wait_for_deadline_and_events_keep_order() {
             .unwrap_or_default()
     };
     let batch =
-        outbox.read_bodies(PLENTY, &nobody_asked, &SkipSet::default(), 1e9).expect("read").expect("a batch");
+        outbox.read_bodies(PLENTY, &no_opt_in, &SkipSet::default(), 1e9).expect("read").expect("a batch");
     let later = RowOutcome::Retry { error: "rate_limited".into(), not_before: 2e9 };
     outbox.record(&[(batch.rows[0].row, batch.rows[0].digest, later.clone())]).expect("recorded");
     let due = |outbox: &mut queue::Outbox, now| {
-        paths(outbox.read_bodies(PLENTY, &nobody_asked, &SkipSet::default(), now).expect("read"))
+        paths(outbox.read_bodies(PLENTY, &no_opt_in, &SkipSet::default(), now).expect("read"))
     };
     assert_eq!(due(&mut outbox, 1e9), ["plan.md"]);
     assert_eq!(due(&mut outbox, 2e9), ["spec.md", "plan.md"]);
-    let batch =
-        outbox.read_events(PLENTY, &nobody_asked, &SkipSet::default()).expect("read").expect("a batch");
+    let batch = outbox.read_events(PLENTY, &no_opt_in, &SkipSet::default()).expect("read").expect("a batch");
     outbox.record(&[(batch.rows[0].row, batch.rows[0].digest, later)]).expect("recorded");
-    let batch =
-        outbox.read_events(PLENTY, &nobody_asked, &SkipSet::default()).expect("read").expect("a batch");
+    let batch = outbox.read_events(PLENTY, &no_opt_in, &SkipSet::default()).expect("read").expect("a batch");
     assert_eq!((batch.rows[0].event_id.as_str(), batch.rows[0].retry_count), ("01A", 1));
     // A body that was delivered leaves like an event.
     let batch =
-        outbox.read_bodies(PLENTY, &nobody_asked, &SkipSet::default(), 2e9).expect("read").expect("a batch");
+        outbox.read_bodies(PLENTY, &no_opt_in, &SkipSet::default(), 2e9).expect("read").expect("a batch");
     let outcomes: Vec<_> =
         batch.rows.iter().map(|row| (row.row, row.digest, RowOutcome::Delivered)).collect();
     assert_eq!(outbox.record(&outcomes).expect("recorded").settled, 2);
-    assert_eq!(observe_counts(&home.scoped(&scope()), &nobody_asked).expect("counts").bodies, 0);
+    assert_eq!(observe_counts(&home.scoped(&scope()), &no_opt_in).expect("counts").bodies, 0);
 }
 
 #[test]
@@ -340,21 +333,20 @@ fn foreign_row_that_is_no_event_is_parked_without_blocking() {
 }
 
 #[test]
-fn a_drain_deadline_is_kept_with_its_reason_and_shown() {
+fn drain_deadline_is_kept_with_its_reason_and_shown() {
     let home = Home::new();
     let mut outbox = home.outbox(&scope());
     assert_eq!(outbox.deadline().expect("read"), None);
     outbox.set_deadline(Some(12.5), "rate_limited").expect("set");
     assert_eq!(outbox.deadline().expect("read"), Some(12.5));
-    let pause =
-        observe_counts(&home.scoped(&scope()), &nobody_asked).expect("counts").pause.expect("a pause");
+    let pause = observe_counts(&home.scoped(&scope()), &no_opt_in).expect("counts").pause.expect("a pause");
     assert_eq!((pause.until, pause.reason.as_str()), (12.5, "rate_limited"));
     outbox.set_deadline(None, "").expect("cleared");
-    assert_eq!(observe_counts(&home.scoped(&scope()), &nobody_asked).expect("counts").pause, None);
+    assert_eq!(observe_counts(&home.scoped(&scope()), &no_opt_in).expect("counts").pause, None);
 }
 
 #[test]
-fn an_export_holds_every_row_of_every_table_once() {
+fn export_holds_every_row_of_every_table_once() {
     let home = Home::new();
     let legacy = some_legacy(&home);
     capture(&home, &scope(), (0..1_200).map(|row| event(&format!("{row:05}"))));
@@ -386,11 +378,10 @@ fn receipts_are_collected_only_on_request_and_nothing_else_is() {
     let home = Home::new();
     capture(&home, &scope(), [event("01A"), event("01B")]);
     let mut outbox = home.outbox(&scope());
-    let batch =
-        outbox.read_events(PLENTY, &nobody_asked, &SkipSet::default()).expect("read").expect("a batch");
+    let batch = outbox.read_events(PLENTY, &no_opt_in, &SkipSet::default()).expect("read").expect("a batch");
     outbox.record(&[(batch.rows[0].row, batch.rows[0].digest, RowOutcome::Delivered)]).expect("recorded");
     let mut cure = home.cure(&scope());
     assert_eq!(cure.collect_receipts(0).expect("collected"), 0);
     assert_eq!(cure.collect_receipts(i64::MAX).expect("collected"), 1);
-    assert_eq!(observe_counts(&home.scoped(&scope()), &nobody_asked).expect("counts").events, 1);
+    assert_eq!(observe_counts(&home.scoped(&scope()), &no_opt_in).expect("counts").events, 1);
 }

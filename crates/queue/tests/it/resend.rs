@@ -6,15 +6,15 @@ use contract::wire::receipts::ReceiptState;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use queue::{
-    Capture, Keep, Kind, NewRow, ReceiptPages, Resend, RowId, RowOutcome, SentBytes, SkipSet, Which, Witness,
-    observe_counts, observe_known_events, observe_sent,
+    Capture, Keep, Kind, NewRow, ReceiptPages, Resend, ResendSelection, RowId, RowOutcome, SentBytes,
+    SkipSet, Witness, observe_counts, observe_known_events, observe_sent,
 };
 use std::io::Write as _;
 use std::ops::Range;
 
-const SINCE_EVER: Which = Which::Since(0);
+const SINCE_EVER: ResendSelection = ResendSelection::Since(0);
 
-fn all(which: Which) -> Resend {
+fn all(which: ResendSelection) -> Resend {
     Resend { which, project: None, mission: Vec::new() }
 }
 
@@ -102,22 +102,22 @@ fn resend_queues_the_delivered_bytes_in_their_order() {
     deliver_bodies(&home);
 
     let permit = home.cure_permit(&scope());
-    let plan = queue::Cure::plan_resend(&permit, &all(SINCE_EVER), &nobody_asked).expect("a plan");
+    let plan = queue::Cure::plan_resend(&permit, &all(SINCE_EVER), &no_opt_in).expect("a plan");
     assert_eq!((plan.events, plan.bodies, plan.held.total(), plan.gone.total()), (7, 1, 0, 0));
     assert!(waiting(&home).is_empty(), "a preview changes nothing");
-    let done = home.cure(&scope()).resend(&all(SINCE_EVER), &nobody_asked).expect("queued");
+    let done = home.cure(&scope()).resend(&all(SINCE_EVER), &no_opt_in).expect("queued");
     assert_eq!(done, plan);
     assert_eq!(waiting(&home), before);
-    let again = home.cure(&scope()).resend(&all(SINCE_EVER), &nobody_asked).expect("queued");
+    let again = home.cure(&scope()).resend(&all(SINCE_EVER), &no_opt_in).expect("queued");
     assert_eq!(again, queue::ResendReport::default(), "a repeat finds nothing");
 
     assert_eq!(deliver_events(&home, Keep::default(), 100), 7);
-    let bodies = home.outbox(&scope()).read_bodies(PLENTY, &nobody_asked, &SkipSet::default(), 1e12);
+    let bodies = home.outbox(&scope()).read_bodies(PLENTY, &no_opt_in, &SkipSet::default(), 1e12);
     assert_eq!(bodies.expect("read").expect("a body").rows[0].body, body("spec.md", "text \u{1f431}"));
     deliver_bodies(&home);
     // Delivered again, the receipts settle their rows again.
     assert_eq!(capture(&home, &scope(), [event("01A000")]).already, 1);
-    let again = home.cure(&scope()).resend(&all(SINCE_EVER), &nobody_asked).expect("queued");
+    let again = home.cure(&scope()).resend(&all(SINCE_EVER), &no_opt_in).expect("queued");
     assert_eq!((again.events, again.bodies), (7, 1), "and can be sent once more");
 }
 
@@ -126,7 +126,7 @@ fn differing_sent_bytes_keep_both_receipts_true() {
     let home = Home::new();
     capture(&home, &scope(), [event("01A000")]);
     let mut outbox = home.outbox(&scope());
-    let batch = outbox.read_events(PLENTY, &nobody_asked, &SkipSet::default()).expect("read").expect("rows");
+    let batch = outbox.read_events(PLENTY, &no_opt_in, &SkipSet::default()).expect("read").expect("rows");
     let row = &batch.rows[0];
     let sent = row.data.replace("\"team_slug\": null", "\"team_slug\": \"team-PRIV-01\"");
     assert_ne!(sent, row.data);
@@ -134,11 +134,11 @@ fn differing_sent_bytes_keep_both_receipts_true() {
     let bytes = SentBytes { packed: &pack(&sent), spans: &spans };
     outbox.record_sent(&[(row.row, row.digest, RowOutcome::Delivered)], &bytes).expect("recorded");
     drop(outbox);
-    home.cure(&scope()).resend(&all(SINCE_EVER), &nobody_asked).expect("queued");
+    home.cure(&scope()).resend(&all(SINCE_EVER), &no_opt_in).expect("queued");
     assert_eq!(waiting(&home), [("01A000".to_owned(), sent.clone())]);
     assert_eq!(deliver_events(&home, Keep::default(), 1), 1);
     assert_eq!(capture(&home, &scope(), [event("01A000")]).already, 1, "as it was stored first");
-    home.cure(&scope()).resend(&all(SINCE_EVER), &nobody_asked).expect("queued");
+    home.cure(&scope()).resend(&all(SINCE_EVER), &no_opt_in).expect("queued");
     assert_eq!(waiting(&home), [("01A000".to_owned(), sent)], "once, whatever receipts there are");
 }
 
@@ -161,7 +161,7 @@ fn oldest_sent_bytes_go_by_size_and_by_age() {
     sql.execute_batch("UPDATE sent SET at = at - 31 * 86400 WHERE id = 3").expect("older");
     home.outbox(&scope()).keep_sent(Keep::default()).expect("kept");
     assert_eq!(observe_sent(&path, None).expect("kept").blocks, 1);
-    let plan = queue::Cure::plan_resend(&home.cure_permit(&scope()), &all(SINCE_EVER), &nobody_asked);
+    let plan = queue::Cure::plan_resend(&home.cure_permit(&scope()), &all(SINCE_EVER), &no_opt_in);
     let plan = plan.expect("a plan");
     assert_eq!((plan.events, plan.gone.events), (1, 3), "receipts stay and are counted");
     home.outbox(&scope()).keep_sent(Keep { days: 0, mib: 256 }).expect("kept");
@@ -179,8 +179,8 @@ fn resend_of_rows_without_bytes_lets_history_capture_them_again() {
     let path = home.scoped(&scope());
     assert_eq!(observe_known_events(&path, &ids(0..2)).expect("known").len(), 2);
     let key = home.writer(&scope()).capture_key().expect("a key");
-    let missing = Which::Missing(vec![(Kind::Event, "01A001".into())]);
-    let done = home.cure(&scope()).resend(&all(missing), &nobody_asked).expect("marked");
+    let missing = ResendSelection::Missing(vec![(Kind::Event, "01A001".into())]);
+    let done = home.cure(&scope()).resend(&all(missing), &no_opt_in).expect("marked");
     assert_eq!((done.events, done.gone.events), (0, 1));
     assert_eq!(observe_known_events(&path, &ids(0..2)).expect("known").len(), 1);
     assert_ne!(home.writer(&scope()).capture_key().expect("a key"), key, "documents are captured again, too");
@@ -208,7 +208,7 @@ fn resend_takes_only_the_named_project_and_mission() {
     deliver_events(&home, Keep::default(), 10);
     let mut resend = Resend { which: SINCE_EVER, project: Some(None), mission: Vec::new() };
     let plan = |resend: &Resend| {
-        queue::Cure::plan_resend(&home.cure_permit(&scope()), resend, &nobody_asked).expect("a plan").events
+        queue::Cure::plan_resend(&home.cure_permit(&scope()), resend, &no_opt_in).expect("a plan").events
     };
     assert_eq!(plan(&resend), 0, "no row is without a project");
     resend.project = Some(Some(PROJECT.to_owned()));
@@ -224,15 +224,15 @@ fn dropping_a_resent_row_settles_it_for_good() {
     let home = Home::new();
     capture_ids(&home, &ids(0..1));
     deliver_events(&home, Keep::default(), 1);
-    home.cure(&scope()).resend(&all(SINCE_EVER), &nobody_asked).expect("queued");
+    home.cure(&scope()).resend(&all(SINCE_EVER), &no_opt_in).expect("queued");
     let mut outbox = home.outbox(&scope());
-    let batch = outbox.read_events(PLENTY, &nobody_asked, &SkipSet::default()).expect("read").expect("rows");
+    let batch = outbox.read_events(PLENTY, &no_opt_in, &SkipSet::default()).expect("read").expect("rows");
     let park = RowOutcome::Park { reason: "rejected".into(), detail: "no".into() };
     outbox.record(&[(batch.rows[0].row, batch.rows[0].digest, park)]).expect("parked");
     drop(outbox);
     home.cure(&scope()).drop_parked(&[1], "not wanted there").expect("dropped");
     assert_eq!(capture(&home, &scope(), [event("01A000")]).already, 1);
-    let again = home.cure(&scope()).resend(&all(SINCE_EVER), &nobody_asked).expect("nothing");
+    let again = home.cure(&scope()).resend(&all(SINCE_EVER), &no_opt_in).expect("nothing");
     assert_eq!(again.events, 0);
 }
 
@@ -249,7 +249,7 @@ fn warning_ends_when_the_older_receipts_are_held() {
     assert_eq!(warned.projects[0].project_uuid.as_deref(), Some(PROJECT));
     drop(outbox);
     let path = home.scoped(&scope());
-    assert!(observe_counts(&path, &nobody_asked).expect("counts").rewound.is_some());
+    assert!(observe_counts(&path, &no_opt_in).expect("counts").rewound.is_some());
 
     // A newer delivery does not hide what is missing: the receipt of the warning is asked about again.
     capture_ids(&home, &ids(2..3));
@@ -266,9 +266,9 @@ fn warning_ends_when_the_older_receipts_are_held() {
     drop(outbox);
 
     // One of the two is sent again: the older one is asked about, which the server lacks as well.
-    let one = Which::Missing(vec![(Kind::Event, "01A001".into())]);
+    let one = ResendSelection::Missing(vec![(Kind::Event, "01A001".into())]);
     let one = Resend { mission: vec!["WP01".into()], ..all(one) };
-    assert_eq!(home.cure(&scope()).resend(&one, &nobody_asked).expect("nothing").events, 0);
+    assert_eq!(home.cure(&scope()).resend(&one, &no_opt_in).expect("nothing").events, 0);
     let sql = home.sql(&path);
     sql.execute_batch("UPDATE receipts SET again = 1 WHERE key = '01A001'").expect("marked");
     let mut outbox = home.outbox(&scope());
@@ -277,7 +277,7 @@ fn warning_ends_when_the_older_receipts_are_held() {
     assert!(outbox.record_answers(&asked, &missing).expect("recorded").is_some());
     let held = [(Some(ReceiptState::Forgotten), None)];
     assert_eq!(outbox.record_answers(&asked, &held).expect("recorded"), None, "forgotten is not missing");
-    assert!(observe_counts(&path, &nobody_asked).expect("counts").rewound.is_none());
+    assert!(observe_counts(&path, &no_opt_in).expect("counts").rewound.is_none());
 }
 
 #[test]
@@ -297,9 +297,9 @@ fn resend_of_the_missing_rows_ends_the_warning() {
     }
     let newest_first: Vec<&str> = keys.iter().map(|(_, key)| key.as_str()).collect();
     assert_eq!(newest_first, ["01A002", "01A001", "01A000"]);
-    let done = home.cure(&scope()).resend(&all(Which::Missing(keys)), &nobody_asked).expect("queued");
+    let done = home.cure(&scope()).resend(&all(ResendSelection::Missing(keys)), &no_opt_in).expect("queued");
     assert_eq!(done.events, 3);
-    assert!(observe_counts(&path, &nobody_asked).expect("counts").rewound.is_none());
+    assert!(observe_counts(&path, &no_opt_in).expect("counts").rewound.is_none());
     assert!(home.outbox(&scope()).newest_receipts().expect("receipts").is_empty(), "nothing is claimed");
 }
 
@@ -324,7 +324,7 @@ fn queue_of_the_first_schema_is_upgraded_in_place() {
     assert_eq!(observe_known_events(&path, &ids(0..2)).expect("known").len(), 2);
     assert_eq!(observe_sent(&path, None).expect("none").blocks, 0);
     assert_eq!(queue::observe_health(&path, queue::QueueFile::Active).expect("health"), None);
-    assert_eq!(observe_counts(&path, &nobody_asked).expect("counts").events, 0);
+    assert_eq!(observe_counts(&path, &no_opt_in).expect("counts").events, 0);
     let plan = queue::Cure::plan_migration(&home.cure_permit(&scope()));
     plan.expect("migration reads the older receipts");
     // Opening does.
@@ -334,7 +334,7 @@ fn queue_of_the_first_schema_is_upgraded_in_place() {
     assert_eq!(asked[0].project_uuid, None);
     drop(outbox);
     assert_eq!(capture(&home, &scope(), [event("01A000")]).already, 1);
-    let done = home.cure(&scope()).resend(&all(SINCE_EVER), &nobody_asked).expect("marked");
+    let done = home.cure(&scope()).resend(&all(SINCE_EVER), &no_opt_in).expect("marked");
     assert_eq!(done.gone.events, 2);
 }
 
@@ -349,7 +349,7 @@ fn salvage_keeps_sent_bytes_and_their_receipts() {
     fs_err::rename(&salvaged.path, &path).expect("in its place");
     drop(salvaged);
     assert_eq!(observe_sent(&path, None).expect("kept").blocks, 2);
-    home.cure(&scope()).resend(&all(SINCE_EVER), &nobody_asked).expect("queued");
+    home.cure(&scope()).resend(&all(SINCE_EVER), &no_opt_in).expect("queued");
     assert_eq!(waiting(&home), before);
 }
 
@@ -359,7 +359,7 @@ fn discarded_bytes_are_erased_from_the_file() {
     let marker = "ZZ-marker-that-does-not-compress-4711";
     capture(&home, &scope(), [event_of("01A", "HistoryAdded", serde_json::json!({ "text": marker }))]);
     let mut outbox = home.outbox(&scope());
-    let batch = outbox.read_events(PLENTY, &nobody_asked, &SkipSet::default()).expect("read").expect("rows");
+    let batch = outbox.read_events(PLENTY, &no_opt_in, &SkipSet::default()).expect("read").expect("rows");
     let row = &batch.rows[0];
     let mut gzip = GzEncoder::new(Vec::new(), Compression::none());
     gzip.write_all(row.data.as_bytes()).expect("memory");

@@ -103,13 +103,13 @@ pub(crate) async fn accept(
 type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
 /// The routes, for the requests of one connection.
-struct Routes {
+struct ConnectionRoutes {
     inner: TowerToHyperService<Router>,
     peer: SocketAddr,
     slot: Arc<ConnectionSlot>,
 }
 
-impl Service<Request<Incoming>> for Routes {
+impl Service<Request<Incoming>> for ConnectionRoutes {
     type Response = Response;
     type Error = Infallible;
     type Future = ResponseFuture;
@@ -173,10 +173,10 @@ fn connect(
     slot: Arc<ConnectionSlot>,
     router: Router,
     app: &App,
-) -> http1::Connection<TokioIo<RateCheckedStream<TcpStream>>, Routes> {
+) -> http1::Connection<TokioIo<RateCheckedStream<TcpStream>>, ConnectionRoutes> {
     // Without Nagle: a small answer must not wait for the acknowledgement of the previous one.
     let _ = stream.set_nodelay(true);
-    let routes = Routes { inner: TowerToHyperService::new(router), peer, slot };
+    let routes = ConnectionRoutes { inner: TowerToHyperService::new(router), peer, slot };
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(app.limits.head_timeout)

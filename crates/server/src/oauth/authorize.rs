@@ -17,7 +17,7 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use contract::wire::endpoint::OAUTH_AUTHORIZE;
-use contract::wire::oauth::{CHALLENGE_METHOD, CLIENT_ID, is_loopback_callback, word};
+use contract::wire::oauth::{CHALLENGE_METHOD, CLIENT_ID, error_code, is_loopback_callback};
 use std::sync::Arc;
 use url::form_urlencoded::Serializer;
 
@@ -53,7 +53,7 @@ impl AuthorizeRequest {
         if form.get("response_type") != Some("code") {
             Err(Unfit::Redirect { redirect_uri, state, error: "unsupported_response_type" })
         } else if !is_s256 || !is_challenge || state.is_empty() {
-            Err(Unfit::Redirect { redirect_uri, state, error: word::INVALID_REQUEST })
+            Err(Unfit::Redirect { redirect_uri, state, error: error_code::INVALID_REQUEST })
         } else {
             Ok(Self { redirect_uri, state, challenge })
         }
@@ -92,7 +92,7 @@ pub(crate) async fn decide(
     }
     if form.get("decision") == Some("deny") {
         let AuthorizeRequest { redirect_uri, state, .. } = request;
-        return Ok(Unfit::Redirect { redirect_uri, state, error: word::ACCESS_DENIED }.into_response());
+        return Ok(Unfit::Redirect { redirect_uri, state, error: error_code::ACCESS_DENIED }.into_response());
     }
     match approval::identify(&app, &form, &caller).await? {
         Ok(account) => grant(&app, request, account.user_id).await,

@@ -17,7 +17,7 @@ use axum::extract::{Extension, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use contract::wire::endpoint::DEVICE_APPROVAL;
-use contract::wire::oauth::{CLIENT_ID, DeviceAuthorization, shown_user_code, word};
+use contract::wire::oauth::{CLIENT_ID, DeviceAuthorization, error_code, shown_user_code};
 use std::sync::Arc;
 
 /// Attempts to draw a user code that is not in use. One in 2^34 is taken by chance.
@@ -31,7 +31,7 @@ pub(crate) async fn start(
     form: Result<FormFields, HttpRefusal>,
 ) -> Result<Json<DeviceAuthorization>, OAuthRefusal> {
     if form?.get("client_id") != Some(CLIENT_ID) {
-        return Err(OAuthRefusal::because(word::INVALID_CLIENT, "unknown client_id"));
+        return Err(OAuthRefusal::because(error_code::INVALID_CLIENT, "unknown client_id"));
     }
     let now = UnixMillis::now();
     let room = DeviceRoom {
@@ -53,9 +53,12 @@ pub(crate) async fn start(
             DeviceStart::CodeTaken => {}
             DeviceStart::Full => {
                 let text = "too many device logins are waiting for approval";
-                return Err(
-                    OAuthRefusal::with(StatusCode::TOO_MANY_REQUESTS, word::RATE_LIMITED, text).after(60)
-                );
+                return Err(OAuthRefusal::with(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    error_code::RATE_LIMITED,
+                    text,
+                )
+                .after(60));
             }
             DeviceStart::Recorded => {
                 let page = format!("{}{DEVICE_APPROVAL}", app.base_url(&headers));

@@ -19,7 +19,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
-use contract::wire::oauth::{OAuthError, word};
+use contract::wire::oauth::{OAuthError, error_code};
 use ulid::Ulid;
 
 /// A refusal of a token or device route, in the shape of OAuth.
@@ -30,7 +30,7 @@ pub(crate) struct OAuthRefusal {
 }
 
 impl OAuthRefusal {
-    /// 400 with one of [`word`].
+    /// 400 with one of [`error_code`].
     pub(crate) fn because(error: &str, description: &str) -> Self {
         Self::with(StatusCode::BAD_REQUEST, error, description)
     }
@@ -89,7 +89,7 @@ impl From<NoRandomness> for OAuthRefusal {
 
 impl From<HttpRefusal> for OAuthRefusal {
     fn from(_: HttpRefusal) -> Self {
-        Self::because(word::INVALID_REQUEST, "the form is too large, broken, or has a field twice")
+        Self::because(error_code::INVALID_REQUEST, "the form is too large, broken, or has a field twice")
     }
 }
 

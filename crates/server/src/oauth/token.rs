@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use contract::wire::oauth::{
     CLIENT_ID, GRANT_AUTHORIZATION_CODE, GRANT_DEVICE_CODE, GRANT_REFRESH_TOKEN, Revocation, SCOPE,
-    TokenGrant, challenge, word,
+    TokenGrant, challenge, error_code,
 };
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -27,14 +27,14 @@ pub(crate) async fn exchange(
 ) -> Result<Json<TokenGrant>, OAuthRefusal> {
     let form = form?;
     if form.get("client_id") != Some(CLIENT_ID) {
-        return Err(OAuthRefusal::because(word::INVALID_CLIENT, "unknown client_id"));
+        return Err(OAuthRefusal::because(error_code::INVALID_CLIENT, "unknown client_id"));
     }
     let drawn = draw(&app)?;
     let grant = match form.get("grant_type") {
         Some(GRANT_DEVICE_CODE) => by_device(&app, &form, &drawn).await?,
         Some(GRANT_AUTHORIZATION_CODE) => by_code(&app, &form, &drawn).await?,
         Some(GRANT_REFRESH_TOKEN) => by_refresh(&app, &form, &drawn).await?,
-        _ => return Err(OAuthRefusal::because(word::UNSUPPORTED_GRANT_TYPE, "unknown grant_type")),
+        _ => return Err(OAuthRefusal::because(error_code::UNSUPPORTED_GRANT_TYPE, "unknown grant_type")),
     };
     Ok(Json(TokenGrant {
         access_token: Zeroizing::new(drawn.access.expose().to_owned()),
@@ -53,13 +53,13 @@ async fn by_device(app: &App, form: &FormFields, drawn: &DrawnTokens) -> Result<
     let code = form.get("device_code").ok_or_else(|| absent("device_code"))?;
     match app.store.poll_device(TokenHash::of(code), drawn.hashes.clone()).await? {
         DevicePoll::Granted(grant) => Ok(grant),
-        DevicePoll::Pending => Err(OAuthRefusal::because(word::AUTHORIZATION_PENDING, "")),
-        DevicePoll::TooSoon => Err(OAuthRefusal::because(word::SLOW_DOWN, "")),
-        DevicePoll::Denied => Err(OAuthRefusal::because(word::ACCESS_DENIED, "the login was denied")),
+        DevicePoll::Pending => Err(OAuthRefusal::because(error_code::AUTHORIZATION_PENDING, "")),
+        DevicePoll::TooSoon => Err(OAuthRefusal::because(error_code::SLOW_DOWN, "")),
+        DevicePoll::Denied => Err(OAuthRefusal::because(error_code::ACCESS_DENIED, "the login was denied")),
         DevicePoll::Expired => {
-            Err(OAuthRefusal::because(word::EXPIRED_TOKEN, "the code expired; start the login again"))
+            Err(OAuthRefusal::because(error_code::EXPIRED_TOKEN, "the code expired; start the login again"))
         }
-        DevicePoll::Unknown => Err(OAuthRefusal::because(word::INVALID_GRANT, "unknown device_code")),
+        DevicePoll::Unknown => Err(OAuthRefusal::because(error_code::INVALID_GRANT, "unknown device_code")),
     }
 }
 
@@ -72,7 +72,7 @@ async fn by_code(app: &App, form: &FormFields, drawn: &DrawnTokens) -> Result<Se
     };
     let grant = app.store.redeem_code(redemption, drawn.hashes.clone()).await?;
     grant.ok_or_else(|| {
-        OAuthRefusal::because(word::INVALID_GRANT, "the code is not valid, or was used before")
+        OAuthRefusal::because(error_code::INVALID_GRANT, "the code is not valid, or was used before")
     })
 }
 
@@ -82,11 +82,14 @@ async fn by_refresh(app: &App, form: &FormFields, drawn: &DrawnTokens) -> Result
         Refresh::Rotated(grant) => Ok(grant),
         Refresh::BenignReplay => {
             let text = "the token was just rotated; read the stored session and try again";
-            Err(OAuthRefusal::with(StatusCode::CONFLICT, word::REFRESH_REPLAY, text).after(REPLAY_PAUSE))
+            Err(OAuthRefusal::with(StatusCode::CONFLICT, error_code::REFRESH_REPLAY, text)
+                .after(REPLAY_PAUSE))
         }
-        Refresh::Invalid => Err(OAuthRefusal::because(word::INVALID_GRANT, "the refresh token is not valid")),
+        Refresh::Invalid => {
+            Err(OAuthRefusal::because(error_code::INVALID_GRANT, "the refresh token is not valid"))
+        }
         Refresh::SessionEnded => {
-            Err(OAuthRefusal::because(word::SESSION_INVALID, "the session has ended; log in again"))
+            Err(OAuthRefusal::because(error_code::SESSION_INVALID, "the session has ended; log in again"))
         }
     }
 }
@@ -104,5 +107,5 @@ pub(crate) async fn revoke(
 }
 
 fn absent(field: &str) -> OAuthRefusal {
-    OAuthRefusal::because(word::INVALID_REQUEST, &format!("{field} is absent"))
+    OAuthRefusal::because(error_code::INVALID_REQUEST, &format!("{field} is absent"))
 }

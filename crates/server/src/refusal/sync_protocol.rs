@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn guidance_has_cause_and_remedy_and_no_keyword_of_an_oversized_batch() {
+    fn guidance_has_cause_and_remedy_and_no_size_keyword() {
         for refusal in every_refusal().into_iter().filter(|refusal| !refusal.is_about_content()) {
             let refusal = refusal.for_sync_protocol(Route::EventsBatch);
             let guidance = refusal.envelope.sync_protocol.unwrap().upgrade_guidance;

@@ -1,6 +1,6 @@
 //! Accounts, teams and machine tokens.
 
-use super::sql::{Row, Sql, values};
+use super::sql::{Sql, SqlRow, values};
 use super::{
     Account, CiTokenRecord, Membership, NewAccount, NewCiToken, Principal, Store, StoreError, TeamKey, people,
 };
@@ -133,7 +133,7 @@ impl Store {
                  ORDER BY ci_tokens.created_at, ci_tokens.id",
                 &[],
             )?;
-            let record = |row: &Row| {
+            let record = |row: &SqlRow| {
                 Ok(CiTokenRecord {
                     id: row.get(0)?,
                     email: row.get(1)?,
@@ -231,7 +231,7 @@ pub(super) fn account_by_id(sql: &dyn Sql, user_id: &str) -> Result<Option<Accou
          WHERE user_id = ?1 ORDER BY is_private DESC, joined_at, key",
         values![user_id],
     )?;
-    let membership = |row: &Row| {
+    let membership = |row: &SqlRow| {
         Ok(Membership {
             key: row.get(0)?,
             team_id: row.get(1)?,

@@ -5,7 +5,7 @@
 //! in steps, each of them one change; a forgetting that was interrupted is finished by asking again.
 
 use super::events::artifact_values;
-use super::sql::{Row, Sql, Value, values};
+use super::sql::{Sql, SqlRow, Value, values};
 use super::{ArtifactKey, Forgotten, ProjectRecord, Store, StoreError, TeamKey};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
@@ -16,7 +16,7 @@ const ROWS: u64 = 1000;
 const BLOCKS: u64 = 64;
 
 /// The result of one step.
-struct Step {
+struct ForgetStep {
     forgotten: Forgotten,
     is_done: bool,
 }
@@ -31,7 +31,8 @@ impl Store {
         let mut all = Forgotten::default();
         loop {
             let project_uuid = project_uuid.to_owned();
-            let Step { forgotten, is_done } = self.change(move |sql| step(sql, team, &project_uuid)).await?;
+            let ForgetStep { forgotten, is_done } =
+                self.change(move |sql| step(sql, team, &project_uuid)).await?;
             all.events += forgotten.events;
             all.builds += forgotten.builds;
             all.bodies += forgotten.bodies;
@@ -83,12 +84,12 @@ impl Store {
     }
 }
 
-fn step(sql: &dyn Sql, team: TeamKey, project_uuid: &str) -> Result<Step, StoreError> {
+fn step(sql: &dyn Sql, team: TeamKey, project_uuid: &str) -> Result<ForgetStep, StoreError> {
     let mut forgotten = Forgotten::default();
-    let going_on = |forgotten| Ok(Step { forgotten, is_done: false });
+    let going_on = |forgotten| Ok(ForgetStep { forgotten, is_done: false });
     let query = "SELECT key FROM projects WHERE team = ?1 AND project_uuid = ?2";
     let Some(row) = sql.row(query, values![team, project_uuid])? else {
-        return Ok(Step { forgotten, is_done: true });
+        return Ok(ForgetStep { forgotten, is_done: true });
     };
     let project: i64 = row.get(0)?;
 
@@ -97,9 +98,9 @@ fn step(sql: &dyn Sql, team: TeamKey, project_uuid: &str) -> Result<Step, StoreE
         values![team, project, ROWS],
     )?;
     if let Some(last) = events.last() {
-        let hash = |row: &Row| Ok(event_hash(&row.get::<String>(1)?));
+        let hash = |row: &SqlRow| Ok(event_hash(&row.get::<String>(1)?));
         remember(sql, team, events.iter().map(hash))?;
-        let is_build = |row: &&Row| row.get::<String>(2).is_ok_and(|kind| kind == "BuildRegistered");
+        let is_build = |row: &&SqlRow| row.get::<String>(2).is_ok_and(|kind| kind == "BuildRegistered");
         forgotten.builds = events.iter().filter(is_build).count() as u64;
         forgotten.events = sql.execute(
             "DELETE FROM events WHERE team = ?1 AND project = ?2 AND seq <= ?3",
@@ -127,7 +128,7 @@ fn step(sql: &dyn Sql, team: TeamKey, project_uuid: &str) -> Result<Step, StoreE
         values![team, project_uuid, ROWS],
     )?;
     if let Some(last) = bodies.last() {
-        let hash = |row: &Row| {
+        let hash = |row: &SqlRow| {
             let text = |column: usize| row.get::<String>(column);
             let key = ArtifactKey {
                 project_uuid: text(1)?,
@@ -151,7 +152,7 @@ fn step(sql: &dyn Sql, team: TeamKey, project_uuid: &str) -> Result<Step, StoreE
         let delete = format!("DELETE FROM {table} WHERE team = ?1 AND project_uuid = ?2");
         sql.execute(&delete, values![team, project_uuid])?;
     }
-    Ok(Step { forgotten, is_done: true })
+    Ok(ForgetStep { forgotten, is_done: true })
 }
 
 fn uncount(

@@ -4,7 +4,7 @@
 //! index. Totals are kept counts. The cost of a page does not depend on the number of rows.
 
 use super::events::deviation_names;
-use super::sql::{Row, Sql, Value, values};
+use super::sql::{Sql, SqlRow, Value, values};
 use super::{EventQuery, Store, StoreError, TeamKey};
 use crate::time::UnixMillis;
 use contract::wire::inspect::{HeldBody, HeldEvent, Page};
@@ -176,10 +176,10 @@ fn row_limit(query: &EventQuery) -> i64 {
 
 /// Merges the rows of all teams to one page. The first column of a row is its position.
 fn page<T>(
-    mut rows: Vec<Row>,
+    mut rows: Vec<SqlRow>,
     total: u64,
     query: &EventQuery,
-    read: impl FnMut(&Row) -> Result<T, StoreError>,
+    read: impl FnMut(&SqlRow) -> Result<T, StoreError>,
 ) -> Result<Page<T>, StoreError> {
     let limit = usize::try_from(row_limit(query) - 1).unwrap_or(1);
     rows.sort_by_key(|row| row.get::<u64>(0).unwrap_or(0));

@@ -1,7 +1,7 @@
 //! People and teams, as an administrator changes them.
 
 use super::accounts::{account_by_id, email_key, team_key};
-use super::sql::{Row, Sql, values};
+use super::sql::{Sql, SqlRow, values};
 use super::{Account, NewTeam, SessionRecord, Store, StoreError, TeamKey, TeamRecord};
 use crate::time::UnixMillis;
 
@@ -226,7 +226,7 @@ impl Store {
                  WHERE (CAST(?1 AS TEXT) = '' OR email_key = ?1) ORDER BY sessions.created_at, session_id",
                 values![key],
             )?;
-            let read = |row: &Row| {
+            let read = |row: &SqlRow| {
                 let (refreshed, seen): (Option<UnixMillis>, Option<UnixMillis>) = (row.get(5)?, row.get(6)?);
                 Ok(SessionRecord {
                     session_id: row.get(0)?,

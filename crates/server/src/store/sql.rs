@@ -15,7 +15,7 @@ pub(crate) trait Sql {
     /// Runs a statement. Returns the number of changed rows.
     fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<u64, StoreError>;
     /// All rows of a query.
-    fn rows(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError>;
+    fn rows(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<SqlRow>, StoreError>;
     /// Until the transaction ends, other changes that lock the same key wait. A change that reads before
     /// it writes needs this on a database with several writers. Keys are locked in one order: `accounts`
     /// or `devices`, then subjects of guesses by name, then a session.
@@ -24,7 +24,7 @@ pub(crate) trait Sql {
 
 impl dyn Sql + '_ {
     /// The first row of a query.
-    pub(super) fn row(&self, sql: &str, values: &[Value<'_>]) -> Result<Option<Row>, StoreError> {
+    pub(super) fn row(&self, sql: &str, values: &[Value<'_>]) -> Result<Option<SqlRow>, StoreError> {
         Ok(self.rows(sql, values)?.into_iter().next())
     }
 
@@ -109,9 +109,9 @@ impl<'v> From<&'_ Option<&'v String>> for Value<'v> {
 
 /// A row of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Row(pub(super) Vec<Value<'static>>);
+pub(crate) struct SqlRow(pub(super) Vec<Value<'static>>);
 
-impl Row {
+impl SqlRow {
     /// The value of a column, counted from 0.
     pub(super) fn get<T: FromValue>(&self, column: usize) -> Result<T, StoreError> {
         let unexpected = || StoreError::Database(format!("column {column} of a row is not of its type"));

@@ -74,7 +74,7 @@ fn wrong_team_header_is_refused_and_not_replaced() {
 }
 
 #[test]
-fn body_with_the_two_transport_keys_is_stored_and_a_twelfth_key_refused() {
+fn transport_keys_are_stored_and_a_twelfth_key_refused() {
     let world = World::new();
     let token = world.token();
     batch(&world, &token, &[sent(indexed(1, "spec.md", "x"))]);

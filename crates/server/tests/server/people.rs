@@ -361,7 +361,7 @@ fn forgotten_bytes_are_not_in_the_database_file() {
 }
 
 #[test]
-fn project_of_a_teamspace_is_deleted_by_its_owner_or_the_administrator() {
+fn project_is_deleted_by_its_owner_or_the_administrator() {
     let world = world();
     let secret = bea(&world, Some(TEAM));
     let (access, member) = (world.access(EMAIL, &world.secret), world.access(BEA, &secret));

@@ -181,7 +181,7 @@ fn newer_database_and_one_of_another_encoding_are_refused_unchanged() {
 
 #[test]
 #[ignore = "needs PostgreSQL"]
-fn copied_store_goes_on_where_the_directory_ended() {
+fn copied_store_continues_where_the_directory_ended() {
     let mut world = World::in_directory(ServerLimits::default(), hasty());
     let grant = world.login();
     let access = grant["access_token"].as_str().expect("a token").to_owned();

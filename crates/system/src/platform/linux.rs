@@ -109,13 +109,13 @@ mod tests {
     const TAIL: &str = "S 1 2 3 0 -1 4194560 1 0 0 0 5 6 7 8 20 0 1 0 987654 1000 2 3";
 
     #[test]
-    fn the_name_of_a_process_cannot_forge_its_state() {
+    fn name_of_a_process_cannot_forge_its_state() {
         let stat = format!("42 (evil) Z 1 2) {TAIL}");
         assert_eq!(parse_stat(stat.as_bytes()), Some(ProcessState::Alive { start_ticks: Some(987_654) }));
     }
 
     #[test]
-    fn a_zombie_is_a_zombie_whatever_its_ticks() {
+    fn zombie_is_a_zombie_whatever_its_ticks() {
         let stat = format!("42 (sh) {}", TAIL.replacen('S', "Z", 1));
         assert_eq!(parse_stat(stat.as_bytes()), Some(ProcessState::Zombie));
     }
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_not_utf8_does_not_hide_the_process() {
+    fn name_that_is_not_utf8_does_not_hide_the_process() {
         let mut stat = b"42 (\xff\xfe) ".to_vec();
         stat.extend_from_slice(TAIL.as_bytes());
         assert!(parse_stat(&stat).is_some_and(ProcessState::is_alive));

@@ -40,7 +40,7 @@ impl ConfigCommand {
 
 /// The known keys: an unknown one is a usage error that lists them.
 fn keys() -> impl TypedValueParser<Value = ConfigKey> {
-    PossibleValuesParser::new(ConfigKey::ALL.map(ConfigKey::name))
+    PossibleValuesParser::new(ConfigKey::ALL.iter().map(|key| key.name()))
         .try_map(|name| ConfigKey::parse(&name).ok_or("not a known setting"))
 }
 

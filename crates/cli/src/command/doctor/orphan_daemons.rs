@@ -1,5 +1,6 @@
 //! `doctor orphan-daemons`: what is left of daemons of this home, and cleaning it up.
 
+use crate::diagnostics::name_of;
 use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Render, Report, Verb};
 use contract::text::printable;
 use daemon::doctor::{
@@ -56,8 +57,8 @@ impl Render for OrphanReportView {
         let mut out = String::new();
         for finding in &self.report.findings {
             let orphan = finding.orphan_kind.map(|kind| format!(" {}", kind.name())).unwrap_or_default();
-            let kind = word(&finding.kind) + &orphan;
-            let class = word(&finding.class);
+            let kind = name_of(&finding.kind) + &orphan;
+            let class = name_of(&finding.class);
             let started =
                 finding.started_at.as_deref().map(|at| format!(" started_at={at}")).unwrap_or_default();
             let _ = writeln!(out, "{kind} pid={}{} ({class})", finding.pid, printable(&started));
@@ -96,10 +97,6 @@ impl OrphanReportView {
             (CleanupAction::None, CleanupClass::OperatorRequired) => "left alone".into(),
         }
     }
-}
-
-fn word(value: &impl Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_inventory_fits_a_terminal() {
+    fn inventory_fits_a_terminal() {
         let text = Inventory { paths: inventory() }.text();
         let wide: Vec<&str> = text.lines().filter(|line| line.chars().count() > 80).collect();
         assert_eq!(wide, Vec::<&str>::new());

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_is_read_with_its_hidden_fields() {
+    fn form_is_read_with_its_hidden_fields() {
         let html = "<form method=\"post\" action=\"/device\" autocomplete=\"off\">\n<input type=\"hidden\" name=\"a\" \
                     value=\"1&amp;2\">\n<input type=\"hidden\" name=\"b\" value=\"\">\n<input name=\"email\">";
         assert_eq!(hidden_fields(html), [("a".into(), "1&2".into()), ("b".into(), String::new())]);

@@ -235,7 +235,7 @@ impl WaitingCounts {
 
 fn farewell(stage: &QuickstartStage) -> String {
     let path = |name: &str| contract::text::path(&stage.path(name));
-    let word = |name: &str| contract::remedy::shell_word(&stage.path(name).to_string_lossy());
+    let quoted = |name: &str| contract::remedy::shell_word(&stage.path(name).to_string_lossy());
     format!(
         "\nEvery step was verified. The server and the daemon are stopped; everything is still there:\n\
          \x20 {}  the state root: config.toml, the scoped queue DB, the login\n\
@@ -249,9 +249,9 @@ fn farewell(stage: &QuickstartStage) -> String {
         path("home/.spec-kitty"),
         path("repo"),
         path("server"),
-        word("home"),
-        word("server"),
+        quoted("home"),
+        quoted("server"),
         stage.server_address(),
-        word("repo"),
+        quoted("repo"),
     )
 }

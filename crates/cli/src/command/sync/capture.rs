@@ -5,7 +5,7 @@ use crate::report::{counted, events_and_bodies};
 use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Render, Report, Verb};
 use contract::Remedy;
 use contract::text::printable;
-use mission::command::capture_history::{History, RefusedRow, Request, plan};
+use mission::command::capture_history::{History, HistoryRequest, RefusedRow, plan};
 use mission::outgoing::CaptureReport;
 use mission::{Clock, MissionError};
 use queue::{QueueError, observe_known_events};
@@ -41,7 +41,7 @@ impl Verb for CaptureArgs {
         if !switch.on {
             return Ok(Report::disabled(switch));
         }
-        let request = Request { mission: self.history };
+        let request = HistoryRequest { mission: self.history };
         let producing = Producing::begin_hosted(context)?;
         let clock = Clock::system();
         let plan = plan(&producing.project, &request, &clock).map_err(unplanned)?;

@@ -12,7 +12,7 @@ use contract::text::printable;
 use delivery::receipts::{AskError, fetch_missing};
 use gate::CurePermit;
 use preflight::consent_of;
-use queue::{Cure, QueueError, ReceiptPages, Resend, ResendReport, RowCounts, Which};
+use queue::{Cure, QueueError, ReceiptPages, Resend, ResendReport, ResendSelection, RowCounts};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -86,8 +86,8 @@ fn select(
     project: Option<Option<String>>,
 ) -> Result<Resend, CliError> {
     let which = match args.since {
-        Some(since) => Which::Since(since.as_second()),
-        None => Which::Missing(ask(context, permit, project.as_ref())?),
+        Some(since) => ResendSelection::Since(since.as_second()),
+        None => ResendSelection::Missing(ask(context, permit, project.as_ref())?),
     };
     Ok(Resend { which, project, mission: args.mission.iter().cloned().collect() })
 }

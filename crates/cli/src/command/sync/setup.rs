@@ -7,8 +7,8 @@
 use crate::args::Cli;
 use crate::command::sync::status::check_text;
 use crate::diagnostics::{
-    CheckFinding, CheckName, DiagnosticCheck, DiagnosticVerdict, Diagnostics, describe, headline, summarise,
-    word,
+    CheckFinding, CheckName, DiagnosticCheck, DiagnosticVerdict, Diagnostics, describe, headline, name_of,
+    summarise,
 };
 use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Render, Report, Verb};
 use crate::{render, terminal};
@@ -240,7 +240,7 @@ impl Render for SetupView {
         let mut out = format!("{}\n\n{}\n", headline(self.result, &self.gates), summarise(&self.gates));
         for step in &self.steps {
             let CheckFinding { code, detail, remedies } = &step.finding;
-            let _ = writeln!(out, "{}: {}", word(&step.gate), printable(&format!("{code}: {detail}")));
+            let _ = writeln!(out, "{}: {}", name_of(&step.gate), printable(&format!("{code}: {detail}")));
             let hint = remedies.first().map(Remedy::hint).unwrap_or_default();
             let _ = writeln!(out, "  {}{}", step.outcome.label(), printable(&hint));
             for line in step.said.iter().flat_map(|said| said.lines()) {

@@ -4,7 +4,7 @@ use super::*;
 use crate::worlds::fresh;
 
 #[test]
-fn a_queue_of_zero_bytes_is_an_empty_queue() {
+fn queue_of_zero_bytes_is_an_empty_queue() {
     let world = world();
     world.write_state("queue.db", b"");
     world.write_state(&format!("queues/{}", world.scope().queue_file_name()), b"");
@@ -28,7 +28,7 @@ fn a_queue_of_zero_bytes_is_an_empty_queue() {
 }
 
 #[test]
-fn a_legacy_queue_of_random_bytes() {
+fn legacy_queue_of_random_bytes() {
     let world = world();
     world.write_state("queue.db", &noise(64 * 1024));
     refuses_with(&world, "legacy_queue_unreadable", "queue.db", "doctor repair");
@@ -37,7 +37,7 @@ fn a_legacy_queue_of_random_bytes() {
 }
 
 #[test]
-fn an_active_queue_of_random_bytes() {
+fn active_queue_of_random_bytes() {
     let world = world();
     let name = world.scope().queue_file_name();
     world.write_state(&format!("queues/{name}"), &noise(64 * 1024));
@@ -45,7 +45,7 @@ fn an_active_queue_of_random_bytes() {
 }
 
 #[test]
-fn a_queue_locked_by_a_writer_is_busy_and_not_fine() {
+fn queue_locked_by_a_writer_is_busy_and_not_fine() {
     let world = world();
     let queue = ReferenceQueue::create(&world.root().join("queue.db"));
     queue.event("01KRX0000000000000000000A1", None);
@@ -67,7 +67,7 @@ fn a_queue_locked_by_a_writer_is_busy_and_not_fine() {
 #[case::parked_export(&["sync", "parked", "export"])]
 #[case::migrate_dry_run(&["sync", "migrate", "--dry-run"])]
 #[case::gc_dry_run(&["sync", "gc", "--dry-run"])]
-fn a_verb_that_only_looks_does_not_wait_as_long_as_one_that_writes(#[case] argv: &[&str]) {
+fn verb_that_only_looks_does_not_wait_as_long_as_one_that_writes(#[case] argv: &[&str]) {
     let world = world();
     world.init_project();
     world.run(["agent", "mission", "create", "earlier"]).exits(0);

@@ -10,7 +10,7 @@ use crate::worlds::fresh;
 #[case::auth("auth")]
 #[case::queues("queues")]
 #[case::sync("sync")]
-fn a_file_in_the_place_of_a_directory_is_moved_aside(#[case] place: &str) {
+fn file_in_the_place_of_a_directory_is_moved_aside(#[case] place: &str) {
     let world = world();
     let path = if place.is_empty() { world.root() } else { world.root().join(place) };
     let _ = std::fs::remove_dir_all(&path);
@@ -43,7 +43,7 @@ fn what_cannot_be_repaired_is_said_with_something_else_to_do() {
 }
 
 #[test]
-fn a_home_that_does_not_exist_is_an_empty_one() {
+fn home_that_does_not_exist_is_an_empty_one() {
     let mut world = fresh();
     world.set(
         "SPEC_KITTY_HOME",
@@ -82,7 +82,7 @@ fn missing_home_names_the_variable() {
 #[case::quotes("a 'quoted' \"home\"")]
 #[case::newline("line\nbreak")]
 #[case::unicode("größe-家-🐱")]
-fn an_awkward_home_works(#[case] name: &str) {
+fn awkward_home_works(#[case] name: &str) {
     let world = World::named(env!("CARGO_BIN_EXE_spec-kitty"), name);
     world.log_in();
     ReferenceQueue::create(&world.root().join("queue.db")).event("01KRX0000000000000000000A1", None);
@@ -96,7 +96,7 @@ fn an_awkward_home_works(#[case] name: &str) {
 
 #[cfg(unix)]
 #[test]
-fn a_home_behind_a_symlink_works() {
+fn home_behind_a_symlink_works() {
     let world = world();
     let real = world.user_home().join("elsewhere");
     std::fs::rename(world.root(), &real).unwrap();

@@ -4,14 +4,14 @@ use super::*;
 use crate::worlds::fresh;
 
 #[test]
-fn a_session_that_others_may_read() {
+fn session_that_others_may_read() {
     let world = world();
     chmod(&world.root().join("auth/session.json"), 0o644);
     refuses_with(&world, "session_unreadable", "session.json", "auth login");
 }
 
 #[test]
-fn a_session_with_another_salt() {
+fn session_with_another_salt() {
     let world = world();
     world.write_state("auth/session.salt", &[7; 16]);
     // The session cache still matches the bytes of session.json, which cannot be decrypted any more.
@@ -20,7 +20,7 @@ fn a_session_with_another_salt() {
 }
 
 #[test]
-fn a_session_of_version_1() {
+fn session_of_version_1() {
     let world = world();
     world.write_state("auth/session.json", br#"{"version": 1, "email": "dev@example.com"}"#);
     chmod(&world.root().join("auth/session.json"), 0o600);
@@ -28,7 +28,7 @@ fn a_session_of_version_1() {
 }
 
 #[test]
-fn a_config_that_does_not_parse_names_line_and_column() {
+fn config_that_does_not_parse_names_line_and_column() {
     let world = world();
     world.write_config("[sync]\nserver_url = \n");
     let run = refuses_with(&world, "config_unreadable", "config.toml", "line 2");
@@ -44,7 +44,7 @@ fn a_config_that_does_not_parse_names_line_and_column() {
 }
 
 #[test]
-fn a_session_of_another_host() {
+fn session_of_another_host() {
     let world = fresh();
     world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", testkit::world::SERVER));
     let elsewhere = system::Machine { hostname: "another-host".into(), uid: 4242 };

@@ -27,7 +27,7 @@ fn a_password_in_the_configuration_is_shown_nowhere(#[case] config: &str, #[case
 
 /// Files that other programs wrote are read all the same: they name an old account, or a daemon.
 #[test]
-fn a_password_in_the_files_of_another_program_is_shown_nowhere() {
+fn password_in_the_files_of_another_program_is_shown_nowhere() {
     let url = "https://dev:hunter2@example.invalid";
     let world = fresh();
     world.init_project();

@@ -48,7 +48,7 @@ fn open_the_way(world: &World) {
 
 #[test]
 #[ignore = "needs root, to act as another user"]
-fn an_owner_record_that_may_not_be_read() {
+fn owner_record_that_may_not_be_read() {
     let world = world();
     world.write_config("");
     std::fs::remove_dir_all(world.root().join("auth")).unwrap();

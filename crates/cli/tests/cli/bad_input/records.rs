@@ -13,7 +13,7 @@ pub(super) const RECORD: &str = r#"{"auth_principal":null,"auth_scope":null,"aut
 #[case::not_utf8(b"{\"pid\": \"\xff\xfe\"}")]
 #[case::an_array(b"[]")]
 #[case::deeply_nested("[".repeat(50_000).leak().as_bytes())]
-fn a_malformed_owner_record(#[case] bytes: &[u8]) {
+fn malformed_owner_record(#[case] bytes: &[u8]) {
     let world = world();
     world.write_state("sync/daemon/owner.json", bytes);
     refuses_with(&world, "owner_record_unreadable", "owner.json", "doctor repair");
@@ -25,7 +25,7 @@ fn a_malformed_owner_record(#[case] bytes: &[u8]) {
 }
 
 #[test]
-fn an_owner_record_of_a_hundred_megabytes() {
+fn owner_record_of_a_hundred_megabytes() {
     let world = world();
     world.write_state("sync/daemon/owner.json", b"");
     let path = world.root().join("sync/daemon/owner.json");
@@ -37,7 +37,7 @@ fn an_owner_record_of_a_hundred_megabytes() {
 }
 
 #[test]
-fn an_owner_record_that_is_a_directory() {
+fn owner_record_that_is_a_directory() {
     let world = world();
     std::fs::create_dir_all(world.root().join("sync/daemon/owner.json")).unwrap();
     refuses_with(&world, "owner_record_unreadable", "owner.json", "doctor repair");
@@ -46,7 +46,7 @@ fn an_owner_record_that_is_a_directory() {
 }
 
 #[test]
-fn an_owner_lock_that_is_a_directory_is_moved_aside() {
+fn owner_lock_that_is_a_directory_is_moved_aside() {
     let world = world();
     std::fs::create_dir_all(world.root().join("sync/daemon/owner.lock")).unwrap();
     refuses_with(&world, "owner_record_unreadable", "owner.json", "doctor repair");

@@ -19,7 +19,7 @@ pub use outcome::{Finalized, LanesSummary, Validated};
 use self::completion::Completion;
 use self::packages::Packages;
 use super::{Planned, Recorded, has_fact, mission_fact, shown};
-use crate::allocation::{self, Allocation, Grouping, Header, Known};
+use crate::allocation::{self, Allocation, Grouping, Header, KnownLanes};
 use crate::clock::Clock;
 use crate::dialect::Dialect;
 use crate::document::read_names;
@@ -42,22 +42,23 @@ const SEEDER: (&str, &str) = ("finalize-tasks", "canonical bootstrap");
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Request {
+pub struct FinalizeRequest {
     /// `--mission`.
     pub mission: Option<String>,
 }
 
-/// Everything that will be written, validated.
-pub type Plan = Planned<Request, Finalized>;
-
 /// `--validate-only`: judges everything and writes nothing.
-pub fn validate(project: &Project, request: &Request) -> Result<Validated> {
+pub fn validate(project: &Project, request: &FinalizeRequest) -> Result<Validated> {
     let (_, judged) = judge(project, request)?;
     Ok(Validated::of(&judged))
 }
 
 /// Plans the whole step.
-pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan> {
+pub fn plan(
+    project: &Project,
+    request: &FinalizeRequest,
+    clock: &Clock,
+) -> Result<Planned<FinalizeRequest, Finalized>> {
     let (mission, mut judged) = judge(project, request)?;
     let rows = rows(project, &mission, &judged, clock);
     let mut change = Change::of(mission, std::mem::take(&mut judged.log));
@@ -93,14 +94,14 @@ pub(super) struct Judged {
     /// None without a `tasks.md`.
     pub(super) allocation: Option<Allocation>,
     /// `lanes.json` as it is.
-    known_lanes: Option<Known>,
+    known_lanes: Option<KnownLanes>,
     /// Whether the lanes in it stay, because work has begun.
     keeps_lanes: bool,
     /// Work packages without any lane row.
     pub(super) unseeded: Vec<String>,
 }
 
-fn judge(project: &Project, request: &Request) -> Result<(MissionDirectory, Judged)> {
+fn judge(project: &Project, request: &FinalizeRequest) -> Result<(MissionDirectory, Judged)> {
     let mission = project.mission(request.mission.as_deref())?;
     let target = mission.target_branch(project).to_owned();
     let mut packages = packages::read_packages(&mission)?;
@@ -144,7 +145,7 @@ fn has_begun(row: &LaneMove) -> bool {
 fn allocate(
     packages: &Packages,
     completion: &Completion,
-    known: Option<&Known>,
+    known: Option<&KnownLanes>,
     keeps: bool,
 ) -> Result<Allocation> {
     let (graph, owners) = (packages.active(), &completion.owners);
@@ -152,7 +153,7 @@ fn allocate(
     let allocation = match known {
         Some(known) if keeps => allocation::extend(known.allocation(), &graph, owners, &surfaces),
         _ => {
-            let grouping = known.map_or(Grouping::ByFiles, Known::grouping);
+            let grouping = known.map_or(Grouping::ByFiles, KnownLanes::grouping);
             allocation::compute(grouping, &graph, owners, &surfaces)
         }
     };
@@ -256,7 +257,7 @@ fn lanes_text(
             mission_id: mission.mission_id(),
             target_branch: &judged.target,
             computed_at,
-            grouping: known.map_or(Grouping::ByFiles, Known::grouping),
+            grouping: known.map_or(Grouping::ByFiles, KnownLanes::grouping),
             planning_commit,
         };
         allocation::render(&header, allocation)

@@ -1,7 +1,7 @@
 //! What a move into the lane where the work package already is leaves: nothing moves, and who has it and
 //! what was noted is written all the same.
 
-use super::{Request, Situation, assigned, auto_commit, noted};
+use super::{MoveTaskRequest, Situation, assigned, auto_commit, noted};
 use crate::clock::Clock;
 use crate::dialect::Dialect;
 use crate::error::Result;
@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 /// What the request tells about who has the work package, as a row of a current mission; nothing when it tells
 /// nothing.
-pub(super) fn row(request: &Request, situation: &Situation, clock: &Clock) -> Option<Annotation> {
+pub(super) fn row(request: &MoveTaskRequest, situation: &Situation, clock: &Clock) -> Option<Annotation> {
     let texts = [("agent", &request.agent), ("assignee", &request.assignee)];
     let texts = texts.into_iter().filter_map(|(key, text)| Some((key, text.as_deref()?)));
     let mut delta: Map<String, Value> = texts
@@ -32,7 +32,7 @@ pub(super) fn row(request: &Request, situation: &Situation, clock: &Clock) -> Op
 }
 
 /// The same, without what is in the log already.
-fn news(request: &Request, situation: &Situation, clock: &Clock) -> Option<Annotation> {
+fn news(request: &MoveTaskRequest, situation: &Situation, clock: &Clock) -> Option<Annotation> {
     let mut row = row(request, situation, clock)?;
     row.delta.retain(|key, value| key == "note" || situation.snapshot.slot(&row.wp_id, key) != Some(value));
     (!row.delta.is_empty()).then_some(row)
@@ -41,7 +41,7 @@ fn news(request: &Request, situation: &Situation, clock: &Clock) -> Option<Annot
 /// The change that keeps what the request tells; nothing when it is known already.
 pub(super) fn annotate(
     project: &Project,
-    request: &Request,
+    request: &MoveTaskRequest,
     situation: Situation,
     log: MissionLog,
     clock: &Clock,

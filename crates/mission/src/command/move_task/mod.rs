@@ -9,12 +9,12 @@ mod readiness;
 mod request;
 mod rows;
 
-pub use request::{Moved, Request};
+pub use request::{MoveTaskRequest, Moved};
 
 use self::readiness::{actor, check_ready};
 use self::rows::{rejection, rows};
 use super::{Planned, shown};
-use crate::activity::{Entry, cycle_pointer, with_entry};
+use crate::activity::{ActivityEntry, cycle_pointer, with_entry};
 use crate::clock::{Clock, Moment};
 use crate::dialect::Dialect;
 use crate::document::{MAX_JSON, MAX_TEXT, read_text, read_text_anywhere};
@@ -33,9 +33,6 @@ use crate::work_package::find_wp_file;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// Everything that will be written, validated.
-pub type Plan = Planned<Request, Moved>;
-
 /// The mission's state of the work package.
 struct Situation {
     mission: MissionDirectory,
@@ -48,7 +45,11 @@ struct Situation {
 }
 
 /// Plans the move.
-pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan> {
+pub fn plan(
+    project: &Project,
+    request: &MoveTaskRequest,
+    clock: &Clock,
+) -> Result<Planned<MoveTaskRequest, Moved>> {
     request.check()?;
     let to = request.lane()?;
     let commits = request.commit.map_or_else(|| auto_commit(project), Ok)?;
@@ -113,7 +114,7 @@ pub fn plan(project: &Project, request: &Request, clock: &Clock) -> Result<Plan>
 }
 
 /// The outcome before anything moved.
-fn unmoved(request: &Request, from: Lane, to: Lane, wp: &WorkPackage, log: &Path) -> Moved {
+fn unmoved(request: &MoveTaskRequest, from: Lane, to: Lane, wp: &WorkPackage, log: &Path) -> Moved {
     Moved {
         result: "success",
         task_id: request.wp_id.clone(),
@@ -155,7 +156,7 @@ pub(crate) fn find_package(mission: &MissionDirectory, wp_id: &str) -> Result<Wo
 }
 
 /// The work package's file with who has it now.
-fn assigned(request: &Request, situation: &Situation) -> Result<String> {
+fn assigned(request: &MoveTaskRequest, situation: &Situation) -> Result<String> {
     let mut changes = Vec::new();
     let mut set = |key, value: Option<String>| changes.extend(value.map(|value| (key, Scalar::Text(value))));
     set("assignee", request.assignee.clone());
@@ -165,15 +166,15 @@ fn assigned(request: &Request, situation: &Situation) -> Result<String> {
 }
 
 /// The same, with a line in its activity log.
-fn noted(request: &Request, situation: &Situation) -> Result<String> {
+fn noted(request: &MoveTaskRequest, situation: &Situation) -> Result<String> {
     let text = assigned(request, situation)?;
     let note = request.note().map_or_else(|| format!("Moved to {}", situation.to), str::to_owned);
     let at = situation.now.seconds_z();
-    let entry = Entry { at: &at, actor: &situation.actor, shell_pid: request.shell_pid, note: &note };
+    let entry = ActivityEntry { at: &at, actor: &situation.actor, shell_pid: request.shell_pid, note: &note };
     Ok(with_entry(&text, &entry))
 }
 
-fn commit_message(request: &Request, situation: &Situation) -> String {
+fn commit_message(request: &MoveTaskRequest, situation: &Situation) -> String {
     let spec = situation.mission.slug.split('-').next().unwrap_or_default();
     let agent = request.agent.as_ref().map(|agent| format!(" [{agent}]")).unwrap_or_default();
     format!("chore: Move {} to {} on spec {spec}{agent}", situation.wp.id, situation.to)

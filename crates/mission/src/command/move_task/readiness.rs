@@ -1,6 +1,6 @@
 //! Readiness: the reasons against a move.
 
-use super::{Request, Situation};
+use super::{MoveTaskRequest, Situation};
 use crate::activity::{newest_cycle, read_verdict};
 use crate::allocation;
 use crate::dialect::Dialect;
@@ -22,7 +22,7 @@ use serde_json::json;
 /// In a current mission the log has the agent, and the file is not looked at.
 pub(super) fn actor(
     project: &Project,
-    request: &Request,
+    request: &MoveTaskRequest,
     wp: &WorkPackage,
     snapshot: &Snapshot,
 ) -> Result<String> {
@@ -46,7 +46,7 @@ pub(super) fn actor(
 /// Refuses a move to a lane that the work package is not ready for; returns warnings about it.
 pub(super) fn check_ready(
     project: &Project,
-    request: &Request,
+    request: &MoveTaskRequest,
     situation: &Situation,
 ) -> Result<Option<String>> {
     let Situation { mission, wp, to, snapshot, .. } = situation;

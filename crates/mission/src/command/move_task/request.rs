@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Request {
+pub struct MoveTaskRequest {
     /// `--mission`.
     pub mission: Option<String>,
     /// `WPnn`.
@@ -81,7 +81,7 @@ pub struct Moved {
     pub capture: CaptureReport,
 }
 
-impl Request {
+impl MoveTaskRequest {
     pub(super) fn lane(&self) -> Result<Lane> {
         Ok(Lane::typed(&self.to)
             .ok_or_else(|| Refusal::UnknownLane(contract::text::printable(&self.to).into_owned()))?)

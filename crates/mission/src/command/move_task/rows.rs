@@ -1,6 +1,6 @@
 //! The rows a move leaves in the log, and the review cycle of a rejection.
 
-use super::{Request, Situation};
+use super::{MoveTaskRequest, Situation};
 use crate::activity::{ReviewCycle, cycle_directory, newest_cycle, render_cycle};
 use crate::clock::Clock;
 use crate::dialect::Dialect;
@@ -11,11 +11,14 @@ use crate::lane::Lane;
 use crate::log::{ExecutionMode, LaneRow};
 use crate::project::Project;
 use crate::remedies::ErrorCode;
-use crate::transition::{Circumstances, Refusal, Review, judge_transition};
+use crate::transition::{Refusal, Review, TransitionFacts, judge_transition};
 use serde_json::json;
 
 /// The review cycle of a rejection, with its text.
-pub(super) fn rejection(request: &Request, situation: &Situation) -> Result<Option<(ReviewCycle, String)>> {
+pub(super) fn rejection(
+    request: &MoveTaskRequest,
+    situation: &Situation,
+) -> Result<Option<(ReviewCycle, String)>> {
     let Some(path) = request.review_feedback_file.as_ref() else { return Ok(None) };
     let feedback = read_text_named(path, MAX_TEXT)?.unwrap_or_default();
     if feedback.trim().is_empty() {
@@ -49,7 +52,7 @@ fn way(from: Lane, to: Lane, forced: bool) -> Vec<Lane> {
 
 pub(super) fn rows(
     project: &Project,
-    request: &Request,
+    request: &MoveTaskRequest,
     situation: &Situation,
     pointer: Option<&str>,
     clock: &Clock,
@@ -65,7 +68,7 @@ pub(super) fn rows(
     for (next, n) in way(*from, *to, force).into_iter().zip(0_i64..) {
         let needs_evidence = matches!(next, Lane::Approved | Lane::Done);
         let result = review_result(&review, here, next, pointer);
-        let with = Circumstances {
+        let with = TransitionFacts {
             actor,
             force,
             reason: Some(&reason),
@@ -130,7 +133,7 @@ fn review_result(approval: &Review, from: Lane, to: Lane, pointer: Option<&str>)
 }
 
 /// Why. In a current mission the note alone is the reason of a forward move.
-fn reason(request: &Request, situation: &Situation, rewind: bool, pointer: Option<&str>) -> String {
+fn reason(request: &MoveTaskRequest, situation: &Situation, rewind: bool, pointer: Option<&str>) -> String {
     let Situation { from, to, snapshot, .. } = situation;
     if let (Dialect::Current, false, None, Some(note)) =
         (snapshot.dialect(), rewind, &request.done_override_reason, request.note())
@@ -145,7 +148,7 @@ fn reason(request: &Request, situation: &Situation, rewind: bool, pointer: Optio
 }
 
 /// The evidence of an approval.
-fn review(project: &Project, request: &Request, situation: &Situation) -> Result<Review> {
+fn review(project: &Project, request: &MoveTaskRequest, situation: &Situation) -> Result<Review> {
     let reviewer = match &request.reviewer {
         Some(reviewer) => reviewer.clone(),
         None if matches!(situation.to, Lane::Approved | Lane::Done) => {

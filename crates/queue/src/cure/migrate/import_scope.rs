@@ -144,8 +144,8 @@ pub struct QueueOwner {
 pub fn observe_owner(path: &Path) -> Result<QueueOwner, ObserveError> {
     let seen = read_only(path, Role::Active, |conn| {
         let meta = read_meta(conn)?;
-        let said = |key| meta.get(key).cloned();
-        Ok(QueueOwner { principal: said("principal"), scope_hash: said("scope") })
+        let stored = |key| meta.get(key).cloned();
+        Ok(QueueOwner { principal: stored("principal"), scope_hash: stored("scope") })
     })?;
     Ok(seen.unwrap_or_default())
 }

@@ -12,7 +12,7 @@ use crate::legacy::{LegacyKey, LegacyTable};
 use crate::observe::{RowCounts, read_only, scoped_queues};
 use crate::outbox::record_receipt;
 use crate::project_store::{
-    Class, IMPORTED_UP_TO, Imports, StoreDecision, StoreFacts, StoreRow, each_row, read_store,
+    IMPORTED_UP_TO, Imports, StoreDecision, StoreFacts, StoreRow, StoreRowClass, each_row, read_store,
     running_migration, store_files,
 };
 use crate::row::{Kind, RowDigest};
@@ -170,7 +170,7 @@ fn each_store(
     projects: &Path,
     queue: &Path,
     selection: &StoreSelection,
-    mut rows: impl FnMut(&StoreFacts, &Connection, &Elsewhere) -> Result<Outcome, Abort>,
+    mut rows: impl FnMut(&StoreFacts, &Connection, &OtherStores) -> Result<Outcome, Abort>,
 ) -> Result<Vec<StoreImport>, QueueError> {
     let mut stores = store_files(projects);
     stores.retain(|(project, _)| selection.project_uuid.as_ref().is_none_or(|wanted| wanted == project));
@@ -197,7 +197,7 @@ fn each_store(
                 let detail = format!("is damaged: {finding}");
                 return Ok(Ok(Some((StoreResult::Unreadable { detail }, ImportedRows::default()))));
             }
-            let elsewhere = Elsewhere::look_up(facts, conn, queue, &imports)?;
+            let elsewhere = OtherStores::look_up(facts, conn, queue, &imports)?;
             Ok(rows(facts, conn, &elsewhere)?.map(|rows| Some((StoreResult::Imported, rows))))
         });
         let (result, rows) = match seen {
@@ -250,7 +250,7 @@ fn same_server(facts: &StoreFacts, scope: &Scope) -> bool {
 }
 
 /// Rows of a store that other accounts of this home have.
-struct Elsewhere {
+struct OtherStores {
     /// Up to this capture number another account has imported the store.
     imported: i64,
     keys: HashSet<LegacyKey>,
@@ -258,7 +258,7 @@ struct Elsewhere {
     unread: Option<PathBuf>,
 }
 
-impl Elsewhere {
+impl OtherStores {
     fn look_up(
         facts: &StoreFacts,
         conn: &Connection,
@@ -313,7 +313,7 @@ fn write_rows(
     scope: &Scope,
     facts: &StoreFacts,
     conn: &Connection,
-    elsewhere: &Elsewhere,
+    elsewhere: &OtherStores,
     selection: &StoreSelection,
 ) -> Outcome {
     store.write("import rows into", |tx| {
@@ -327,7 +327,7 @@ fn write_rows(
             }
             let digest = digest_of(&row);
             let place = place_of(facts, &row);
-            if row.class == Class::Delivered && !selection.include_delivered {
+            if row.class == StoreRowClass::Delivered && !selection.include_delivered {
                 let fresh = same_server(facts, scope)
                     && !is_known(tx, row.table(), &row.key)?
                     && record_receipt(
@@ -349,9 +349,9 @@ fn write_rows(
                 let mut values = tx.prepare_cached(select_values(row.table()))?;
                 let mut values = values.query(params_from_iter(&row.columns))?;
                 let Some(columns) = values.next()? else { return Ok(()) };
-                let hold = if row.class == Class::Held { Hold::Sealed } else { Hold::Free };
+                let hold = if row.class == StoreRowClass::Held { Hold::Sealed } else { Hold::Free };
                 let refused = match &row.class {
-                    Class::Refused(category) => Some(category.as_str()),
+                    StoreRowClass::Refused(category) => Some(category.as_str()),
                     _ => None,
                 };
                 let belonging = Belonging { place, hold, digest, unfit: row.unfit.clone() };
@@ -372,7 +372,7 @@ fn plan_rows(
     queue: &Path,
     facts: &StoreFacts,
     conn: &Connection,
-    elsewhere: &Elsewhere,
+    elsewhere: &OtherStores,
     selection: &StoreSelection,
 ) -> Result<ImportedRows, Abort> {
     let mut done = ImportedRows::default();
@@ -383,7 +383,7 @@ fn plan_rows(
             done.count(kind, |done| &mut done.others);
             return Ok(());
         }
-        if row.class == Class::Delivered && !selection.include_delivered {
+        if row.class == StoreRowClass::Delivered && !selection.include_delivered {
             let known = match scoped {
                 Some(scoped) => is_known(scoped, row.table(), &row.key)?,
                 None => false,
@@ -411,9 +411,9 @@ fn count(done: &mut ImportedRows, row: &StoreRow, outcome: CopyOutcome) {
         (CopyOutcome::Conflict, _) => &mut done.conflicts,
         (CopyOutcome::Unreadable, _) => &mut done.unreadable,
         (CopyOutcome::OwnerUnknown, _) => &mut done.others,
-        (CopyOutcome::Moved, Class::Refused(_)) => &mut done.parked,
-        (CopyOutcome::Moved, Class::Held) => &mut done.held,
-        (CopyOutcome::Moved, Class::Ready | Class::Delivered) => &mut done.ready,
+        (CopyOutcome::Moved, StoreRowClass::Refused(_)) => &mut done.parked,
+        (CopyOutcome::Moved, StoreRowClass::Held) => &mut done.held,
+        (CopyOutcome::Moved, StoreRowClass::Ready | StoreRowClass::Delivered) => &mut done.ready,
     });
 }
 

@@ -3,7 +3,7 @@
 //! Rows are inserted in the order of their keys, so that two batches with the same events wait for each
 //! other instead of being deadlocked.
 
-use super::{Connections, Failure, Postgres, commit, without_nul};
+use super::{AttemptFailure, Connections, Postgres, commit, without_nul};
 use crate::store::events::deviation_bits;
 use crate::store::forget::event_hash;
 use crate::store::{EventOutcome, NewBlock, NewEvent, StoreError, TeamKey};
@@ -91,15 +91,15 @@ impl Connections {
         team: TeamKey,
         blocks: &[NewBlock],
         now: UnixMillis,
-    ) -> Result<Vec<EventOutcome>, Failure> {
-        let mut client = self.pool.get().await.map_err(Failure::of_pool)?;
+    ) -> Result<Vec<EventOutcome>, AttemptFailure> {
+        let mut client = self.pool.get().await.map_err(AttemptFailure::of_pool)?;
         let outcome = async {
-            let transaction = client.transaction().await.map_err(|error| Failure::of(&error))?;
+            let transaction = client.transaction().await.map_err(|error| AttemptFailure::of(&error))?;
             let stored = Batch { transaction: &transaction, team: team.0, blocks }.store(now).await;
             match stored {
                 Ok(outcomes) => commit(transaction, &self.warnings).await.map(|()| outcomes),
                 // Dropped, the transaction is rolled back.
-                Err(error) => Err(Failure::of(&error)),
+                Err(error) => Err(AttemptFailure::of(&error)),
             }
         };
         let outcome = outcome.await;

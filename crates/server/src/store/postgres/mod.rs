@@ -12,7 +12,7 @@
 mod ingest;
 pub(crate) mod url;
 
-use super::sql::{Row, Sql, Value, values};
+use super::sql::{Sql, SqlRow, Value, values};
 use super::{StoreError, schema};
 use crate::error::ServerError;
 use bytes::BytesMut;
@@ -146,7 +146,9 @@ impl Postgres {
     pub(super) async fn commit(&self, transaction: Transaction<'_>) -> Result<(), StoreError> {
         match commit(transaction, &self.connections.warnings).await {
             Ok(()) => Ok(()),
-            Err(Failure::Conflict(error) | Failure::Lost(error) | Failure::Final(error)) => Err(error),
+            Err(
+                AttemptFailure::Conflict(error) | AttemptFailure::Lost(error) | AttemptFailure::Final(error),
+            ) => Err(error),
         }
     }
 }
@@ -155,7 +157,7 @@ impl Postgres {
 async fn blocking<T, F>(slots: &Arc<Semaphore>, attempt: F) -> Result<T, StoreError>
 where
     T: Send + 'static,
-    F: Fn(&Handle) -> Result<T, Failure> + Send + 'static,
+    F: Fn(&Handle) -> Result<T, AttemptFailure> + Send + 'static,
 {
     let slot = Arc::clone(slots).acquire_owned().await.map_err(|_| StoreError::Closed)?;
     let runtime = Handle::current();
@@ -178,7 +180,7 @@ impl Connections {
         &self,
         runtime: &Handle,
         change: &dyn Fn(&dyn Sql) -> Result<T, StoreError>,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, AttemptFailure> {
         let mut client = self.get(runtime)?;
         let outcome = attempt_change(&mut client, &self.warnings, runtime, change);
         self.keep(client, outcome)
@@ -188,7 +190,7 @@ impl Connections {
         &self,
         runtime: &Handle,
         query: &dyn Fn(&dyn Sql) -> Result<T, StoreError>,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, AttemptFailure> {
         let client = self.get(runtime)?;
         let sql = Statements { client: &client, runtime, failed: RefCell::default() };
         let found = query(&sql);
@@ -196,14 +198,14 @@ impl Connections {
         self.keep(client, outcome)
     }
 
-    fn get(&self, runtime: &Handle) -> Result<Client, Failure> {
-        runtime.block_on(self.pool.get()).map_err(Failure::of_pool)
+    fn get(&self, runtime: &Handle) -> Result<Client, AttemptFailure> {
+        runtime.block_on(self.pool.get()).map_err(AttemptFailure::of_pool)
     }
 
     /// Returns the connection to the pool. After a loss it is closed, and so are all idle ones: they lead to a
     /// host that stopped or became read-only.
-    fn keep<T>(&self, client: Client, outcome: Result<T, Failure>) -> Result<T, Failure> {
-        if let Err(Failure::Lost(_)) = &outcome {
+    fn keep<T>(&self, client: Client, outcome: Result<T, AttemptFailure>) -> Result<T, AttemptFailure> {
+        if let Err(AttemptFailure::Lost(_)) = &outcome {
             drop(Object::take(client));
             self.pool.retain(|_, _| false);
         }
@@ -216,8 +218,8 @@ fn attempt_change<T>(
     warnings: &ReplicationWarnings,
     runtime: &Handle,
     change: &dyn Fn(&dyn Sql) -> Result<T, StoreError>,
-) -> Result<T, Failure> {
-    let transaction = runtime.block_on(client.transaction()).map_err(|error| Failure::of(&error))?;
+) -> Result<T, AttemptFailure> {
+    let transaction = runtime.block_on(client.transaction()).map_err(|error| AttemptFailure::of(&error))?;
     let sql = Statements { client: &transaction, runtime, failed: RefCell::default() };
     let changed = change(&sql);
     // After a failure the transaction is dropped, which rolls it back.
@@ -227,21 +229,21 @@ fn attempt_change<T>(
 }
 
 /// Commits. A lost connection is a final failure: the database may have committed.
-async fn commit(transaction: Transaction<'_>, warnings: &ReplicationWarnings) -> Result<(), Failure> {
+async fn commit(transaction: Transaction<'_>, warnings: &ReplicationWarnings) -> Result<(), AttemptFailure> {
     let before = warnings.seen();
     match transaction.commit().await {
-        Ok(()) if warnings.seen() != before => Err(Failure::Final(StoreError::Database(
+        Ok(()) if warnings.seen() != before => Err(AttemptFailure::Final(StoreError::Database(
             "a commit was not replicated: the database no longer waited for its standby".to_owned(),
         ))),
         Ok(()) => Ok(()),
-        Err(error) if is_conflict(&error) => Err(Failure::Conflict(text_of(&error))),
-        Err(error) => Err(Failure::Final(text_of(&error))),
+        Err(error) if is_conflict(&error) => Err(AttemptFailure::Conflict(text_of(&error))),
+        Err(error) => Err(AttemptFailure::Final(text_of(&error))),
     }
 }
 
 /// A failed attempt.
 #[derive(Clone)]
-enum Failure {
+enum AttemptFailure {
     /// Another transaction was in the way; nothing was committed.
     Conflict(StoreError),
     /// The connection was lost before COMMIT; nothing was committed.
@@ -250,7 +252,7 @@ enum Failure {
     Final(StoreError),
 }
 
-impl Failure {
+impl AttemptFailure {
     /// Of a statement before COMMIT.
     fn of(error: &tokio_postgres::Error) -> Self {
         let text = text_of(error);
@@ -445,14 +447,14 @@ struct Statements<'c, C> {
     client: &'c C,
     runtime: &'c Handle,
     /// The first failed statement. It has ended the transaction, even if the change went on.
-    failed: RefCell<Option<Failure>>,
+    failed: RefCell<Option<AttemptFailure>>,
 }
 
 impl<C: GenericClient> Statements<'_, C> {
-    fn outcome<T>(&self, result: Result<T, StoreError>) -> Result<T, Failure> {
+    fn outcome<T>(&self, result: Result<T, StoreError>) -> Result<T, AttemptFailure> {
         match self.failed.take() {
             Some(failure) => Err(failure),
-            None => result.map_err(Failure::Final),
+            None => result.map_err(AttemptFailure::Final),
         }
     }
 
@@ -461,7 +463,7 @@ impl<C: GenericClient> Statements<'_, C> {
         statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, StoreError> {
         self.runtime.block_on(statement).map_err(|error| {
-            self.failed.borrow_mut().get_or_insert_with(|| Failure::of(&error));
+            self.failed.borrow_mut().get_or_insert_with(|| AttemptFailure::of(&error));
             text_of(&error)
         })
     }
@@ -475,7 +477,7 @@ impl<C: GenericClient> Sql for Statements<'_, C> {
         })
     }
 
-    fn rows(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
+    fn rows(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<SqlRow>, StoreError> {
         let rows = self.run(async {
             let statement = self.client.prepare_cached(&numbered(sql)).await?;
             self.client.query(&statement, &parameters(values)).await
@@ -499,7 +501,7 @@ fn parameters<'v>(values: &'v [Value<'v>]) -> Vec<&'v (dyn ToSql + Sync)> {
 }
 
 /// A row, as both databases give it.
-pub(super) fn row(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
+pub(super) fn row(row: &tokio_postgres::Row) -> Result<SqlRow, StoreError> {
     let value = |(at, column): (usize, &tokio_postgres::Column)| {
         let read = match *column.type_() {
             Type::BOOL => {
@@ -520,7 +522,7 @@ pub(super) fn row(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
         };
         read.map(|value| value.unwrap_or(Value::Null)).map_err(|error| text_of(&error))
     };
-    row.columns().iter().enumerate().map(value).collect::<Result<_, _>>().map(Row)
+    row.columns().iter().enumerate().map(value).collect::<Result<_, _>>().map(SqlRow)
 }
 
 impl ToSql for Value<'_> {

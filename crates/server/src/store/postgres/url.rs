@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn other_machines_are_reached_by_tls_unless_told_otherwise() {
+    fn other_machines_are_reached_by_tls_by_default() {
         assert_eq!(mode("postgres://u@db.example.org/kitty"), SslMode::Require);
         assert_eq!(mode("postgres://u@localhost,db.example.org/kitty"), SslMode::Require);
         assert_eq!(mode("postgres://u@db.example.org/kitty?sslmode=disable"), SslMode::Disable);

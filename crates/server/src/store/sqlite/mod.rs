@@ -11,7 +11,7 @@ mod ingest;
 mod readers;
 mod writer;
 
-use super::sql::{Row, Sql, Value};
+use super::sql::{Sql, SqlRow, Value};
 use super::{StoreError, TeamKey, schema};
 use crate::error::ServerError;
 use crate::time::UnixMillis;
@@ -128,11 +128,11 @@ impl Sql for Connection {
         Ok(self.prepare_cached(sql)?.execute(params_from_iter(values))? as u64)
     }
 
-    fn rows(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
+    fn rows(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<SqlRow>, StoreError> {
         let mut statement = self.prepare_cached(sql)?;
         let columns = statement.column_count();
         let read = |row: &rusqlite::Row<'_>| {
-            (0..columns).map(|column| row.get_ref(column).map(value)).collect::<Result<_, _>>().map(Row)
+            (0..columns).map(|column| row.get_ref(column).map(value)).collect::<Result<_, _>>().map(SqlRow)
         };
         Ok(statement.query_map(params_from_iter(values), read)?.collect::<Result<_, _>>()?)
     }

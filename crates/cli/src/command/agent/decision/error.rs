@@ -21,7 +21,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn an_unknown_mission_has_the_code_that_earlier_releases_gave_it() {
+    fn unknown_mission_has_the_code_that_earlier_releases_gave_it() {
         let error = MissionError::UnknownMission {
             code: mission::ErrorCode::FeatureContextUnresolved,
             handle: Some("tea".into()),

@@ -4,7 +4,7 @@ use crate::args::MissionArg;
 use crate::mission_document::MissionDocument;
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use contract::text::printable;
-use mission::command::evidence::{Request, draft};
+use mission::command::evidence::{EvidenceRequest, draft};
 
 /// Write issue comments, the PR body and the definition of done from valid evidence
 ///
@@ -22,8 +22,10 @@ impl Verb for EvidenceDraftArgs {
     }
 
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
-        let drafted =
-            draft(&context.project()?, &Request { mission: self.mission.mission, ..Request::default() })?;
+        let drafted = draft(
+            &context.project()?,
+            &EvidenceRequest { mission: self.mission.mission, ..EvidenceRequest::default() },
+        )?;
         let files: String = drafted.files.iter().map(|file| format!("  {}\n", printable(file))).collect();
         let text = format!("{}: drafted; read them, then post them yourself\n{files}", drafted.mission_slug);
         Ok(Report::of(&MissionDocument { value: drafted, text }))

@@ -7,7 +7,7 @@ mod verify;
 use crate::args::MissionArg;
 use crate::verb::{Args, Verb};
 use clap::Subcommand;
-use mission::command::evidence::Request;
+use mission::command::evidence::EvidenceRequest;
 use std::path::PathBuf;
 
 /// `agent evidence ...`.
@@ -42,8 +42,8 @@ struct EvidenceArgs {
 }
 
 impl EvidenceArgs {
-    fn request(self, integrity_only: bool) -> Request {
-        Request {
+    fn request(self, integrity_only: bool) -> EvidenceRequest {
+        EvidenceRequest {
             mission: self.mission.mission,
             only: self.checks,
             transcripts: self.transcripts,

@@ -5,7 +5,7 @@ use crate::mission_document::MissionDocument;
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use contract::text::printable;
 use mission::Clock;
-use mission::command::prerequisites::{Prerequisites, Request, look};
+use mission::command::prerequisites::{Prerequisites, PrerequisitesRequest, look};
 use std::fmt::Write as _;
 
 /// List the documents of a mission, and those that are missing; change nothing
@@ -31,7 +31,7 @@ impl Verb for PrerequisitesArgs {
 
     /// A missing document is a finding of the report, not a failure.
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
-        let request = Request {
+        let request = PrerequisitesRequest {
             mission: self.mission.mission,
             include_tasks: self.include_tasks,
             paths_only: self.paths_only,

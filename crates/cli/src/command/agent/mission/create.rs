@@ -3,7 +3,7 @@
 use crate::producing::{CommandOutcome, Producing, ProducingArgs};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use mission::Clock;
-use mission::command::create::{Created, Request, plan};
+use mission::command::create::{CreateRequest, Created, plan};
 use mission::outgoing::CaptureReport;
 
 /// Create a mission: its directory, its meta.json and an empty spec
@@ -46,7 +46,7 @@ impl Verb for MissionCreateArgs {
     }
 
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
-        let request = Request {
+        let request = CreateRequest {
             slug: self.slug,
             mission_type: Some(self.mission_type),
             target_branch: self.target_branch,

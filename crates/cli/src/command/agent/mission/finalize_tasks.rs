@@ -5,7 +5,7 @@ use crate::mission_document::MissionDocument;
 use crate::producing::{CommandOutcome, ProducingArgs};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use contract::text::printable;
-use mission::command::finalize::{Finalized, LanesSummary, Request, Validated, plan, validate};
+use mission::command::finalize::{FinalizeRequest, Finalized, LanesSummary, Validated, plan, validate};
 use mission::outgoing::CaptureReport;
 use std::fmt::Write as _;
 
@@ -30,7 +30,7 @@ impl Verb for FinalizeTasksArgs {
     }
 
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
-        let request = Request { mission: self.mission.mission };
+        let request = FinalizeRequest { mission: self.mission.mission };
         if self.validate_only {
             let judged = validate(&context.project()?, &request)?;
             let warnings = judged.oddities();

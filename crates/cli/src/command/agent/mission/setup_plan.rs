@@ -3,7 +3,7 @@
 use crate::args::MissionArg;
 use crate::producing::{CommandOutcome, ProducingArgs};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
-use mission::command::setup_plan::{PlanSetUp, Request, plan};
+use mission::command::setup_plan::{PlanSetUp, SetupPlanRequest, plan};
 use mission::outgoing::CaptureReport;
 
 /// Create plan.md from a template once the spec is written and committed
@@ -22,7 +22,7 @@ impl Verb for SetupPlanArgs {
     }
 
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
-        self.producing.run(context, &Request { mission: self.mission.mission }, plan)
+        self.producing.run(context, &SetupPlanRequest { mission: self.mission.mission }, plan)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::args::MissionArg;
 use crate::producing::{CommandOutcome, ProducingArgs};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
-use mission::command::emit::{Emitted, Request, plan};
+use mission::command::emit::{EmitRequest, Emitted, plan};
 use mission::outgoing::CaptureReport;
 
 /// Move a work package to a lane
@@ -57,7 +57,7 @@ impl Verb for EmitArgs {
     }
 
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
-        let request = Request {
+        let request = EmitRequest {
             mission: self.mission.mission,
             wp_id: self.work_package,
             to: self.to,

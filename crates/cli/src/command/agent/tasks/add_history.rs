@@ -3,7 +3,7 @@
 use crate::args::MissionArg;
 use crate::producing::{CommandOutcome, ProducingArgs};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
-use mission::command::add_history::{Noted, Request, plan};
+use mission::command::add_history::{NoteRequest, Noted, plan};
 use mission::outgoing::CaptureReport;
 
 /// Add a note to the activity log of a work package
@@ -37,7 +37,7 @@ impl Verb for AddHistoryArgs {
     }
 
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
-        let request = Request {
+        let request = NoteRequest {
             mission: self.mission.mission,
             wp_id: self.work_package,
             note: self.note,

@@ -4,7 +4,7 @@ use super::CommitArgs;
 use crate::args::MissionArg;
 use crate::producing::{CommandOutcome, ProducingArgs};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
-use mission::command::map_requirements::{Mapped, Request, plan};
+use mission::command::map_requirements::{Mapped, MappingRequest, plan};
 use mission::outgoing::CaptureReport;
 
 /// Record which requirements a work package covers, in its front matter
@@ -42,7 +42,7 @@ impl Verb for MapRequirementsArgs {
     }
 
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
-        let request = Request {
+        let request = MappingRequest {
             mission: self.mission.mission,
             wp_id: self.wp,
             refs: self.refs,

@@ -4,7 +4,7 @@ use super::CommitArgs;
 use crate::args::MissionArg;
 use crate::producing::{CommandOutcome, ProducingArgs};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
-use mission::command::mark_status::{Marking, Request, plan};
+use mission::command::mark_status::{MarkStatusRequest, Marking, plan};
 use mission::outgoing::CaptureReport;
 
 /// Tick or untick subtasks in tasks.md
@@ -33,7 +33,7 @@ impl Verb for MarkStatusArgs {
     }
 
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
-        let request = Request {
+        let request = MarkStatusRequest {
             mission: self.mission.mission,
             ids: self.ids,
             status: self.status,

@@ -4,7 +4,7 @@ use super::CommitArgs;
 use crate::args::MissionArg;
 use crate::producing::{CommandOutcome, ProducingArgs};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
-use mission::command::move_task::{Moved, Request, plan};
+use mission::command::move_task::{MoveTaskRequest, Moved, plan};
 use mission::outgoing::CaptureReport;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -68,7 +68,7 @@ impl Verb for MoveTaskArgs {
     }
 
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
-        let request = Request {
+        let request = MoveTaskRequest {
             mission: self.mission.mission,
             wp_id: self.work_package,
             to: self.to,

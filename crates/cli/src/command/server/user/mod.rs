@@ -49,14 +49,14 @@ struct AccountView {
     user_id: String,
     email: String,
     name: String,
-    teams: Vec<TeamView>,
+    teams: Vec<MembershipView>,
     created_at: String,
     disabled_at: Option<String>,
 }
 
 /// A team of an account.
 #[derive(Debug, Serialize)]
-struct TeamView {
+struct MembershipView {
     id: String,
     name: String,
     role: String,
@@ -72,7 +72,7 @@ impl AccountView {
             teams: account
                 .teams
                 .iter()
-                .map(|team| TeamView {
+                .map(|team| MembershipView {
                     id: team.team_id.clone(),
                     name: team.name.clone(),
                     role: team.role.clone(),

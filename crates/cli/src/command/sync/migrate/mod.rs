@@ -70,7 +70,7 @@ impl Verb for MigrateArgs {
             let report = readable(report);
             let stores = project_stores::without_account(context);
             let exit = worst(&stores);
-            let migration = Migration { result: "nothing_to_do", verbose: false, report, stores };
+            let migration = MigrationResult { result: "nothing_to_do", verbose: false, report, stores };
             return Ok(Report::exiting(exit, &migration));
         };
         if let Some(project) = self.project.as_deref().filter(|project| !has_store(context, project)) {
@@ -91,7 +91,7 @@ impl Verb for MigrateArgs {
             (false, false) => "nothing_to_do",
         };
         let verbose = self.verbose;
-        let mut shown = Report::exiting(exit, &Migration { result, verbose, report, stores });
+        let mut shown = Report::exiting(exit, &MigrationResult { result, verbose, report, stores });
         if !self.dry_run {
             shown.notes = settle_leftovers(context, Some(permit));
         }
@@ -157,7 +157,7 @@ pub(crate) fn migrate(permit: &CurePermit, dry_run: bool, quiet: bool) -> Result
 
 /// What moved.
 #[derive(Debug, Serialize)]
-struct Migration {
+struct MigrationResult {
     result: &'static str,
     #[serde(skip)]
     verbose: bool,
@@ -168,7 +168,7 @@ struct Migration {
     stores: Vec<ImportedStore>,
 }
 
-impl Render for Migration {
+impl Render for MigrationResult {
     fn text(&self) -> String {
         let rows = self.report.rows.iter().flatten().filter(|_| self.verbose);
         let rows: String = rows
