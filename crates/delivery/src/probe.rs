@@ -3,7 +3,7 @@
 //! For doctors and status pages, only when a person asks. Never refreshes a token, so that asking changes
 //! nothing on this machine.
 
-use crate::classify::{ErrorText, judge_silence};
+use crate::classify::{ErrorText, ServerStopReason, judge_silence};
 use crate::context::DeliveryContext;
 use crate::http::documents::HealthDocument;
 use crate::http::{Bearer, HttpAnswer, HttpRequest};
@@ -70,9 +70,7 @@ impl Reachability {
         match self {
             Self::LoginNeeded => Some(login.remedy()),
             Self::NotASyncServer(_) => Some(login.server_remedy()),
-            Self::ContractSkew(_) => Some(Remedy::Advice(
-                "update spec-kitty here or at the server, so that both have one contract version".into(),
-            )),
+            Self::ContractSkew(_) => ServerStopReason::ContractSkew.remedy(|| login.clone()),
             _ => None,
         }
     }

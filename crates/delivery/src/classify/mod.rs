@@ -29,7 +29,9 @@ pub use error_text::{Category, ErrorText};
 pub use events::{BatchJudgement, ItemVerdict, judge_batch};
 
 use crate::http::{HttpAnswer, RetryAfter, SendError};
+use contract::Remedy;
 use contract::wire::IngressLimits;
+use identity::Login;
 use std::time::Duration;
 
 /// Why a drain, or a project in it, was stopped. The rows stay.
@@ -106,6 +108,26 @@ impl ServerStopReason {
             | Self::EverythingRefused
             | Self::UnexpectedStatus => Category::Unknown,
         }
+    }
+
+    /// The remedy; none where the rows leave by themselves once the server can be reached again.
+    pub fn remedy(self, login: impl FnOnce() -> Login) -> Option<Remedy> {
+        let text = match self {
+            Self::Unreachable | Self::NoAnswer | Self::Throttled => return None,
+            Self::Unauthorized => return Some(login().remedy()),
+            Self::NoSuchRoute | Self::Redirected | Self::UnusableAnswer => {
+                return Some(login().server_remedy());
+            }
+            Self::ContractSkew => {
+                "update spec-kitty here or at the server, so that both have one contract version"
+            }
+            Self::ProjectForbidden => "ask the server's administrator for access to this project",
+            Self::TeamForbidden => "ask the server's administrator for a private teamspace",
+            Self::ServerError | Self::EverythingRefused | Self::UnexpectedStatus => {
+                "report the answer to the server's administrator; the rows wait for the next delivery"
+            }
+        };
+        Some(Remedy::Advice(text.to_owned()))
     }
 
     /// Whether trying again later, unchanged, can help.

@@ -81,7 +81,7 @@ impl DrainRun<'_> {
                 }
             }
             BodyJudgement::StopProject(stop) => {
-                self.report.stop_project(project_uuid.clone(), &stop);
+                self.report.stop_project(project_uuid.clone(), &stop, self.context);
                 self.skip.skip_project(project_uuid.clone());
                 self.refuse_other(Kind::Body, &stop.detail)?;
                 return Ok(false);

@@ -94,7 +94,7 @@ impl DrainRun<'_> {
                     pieces.split(&piece);
                 }
                 BatchJudgement::StopProject(stop) => {
-                    self.report.stop_project(batch.project_uuid.clone(), &stop);
+                    self.report.stop_project(batch.project_uuid.clone(), &stop, self.context);
                     self.skip.skip_project(batch.project_uuid.clone());
                     self.refuse_other(Kind::Event, &stop.detail)?;
                     self.progress.advance(&self.report);

@@ -65,6 +65,9 @@ pub struct StoppedProject {
     pub reason: &'static str,
     /// The server's text.
     pub detail: String,
+    /// The remedy, when there is one.
+    #[serde(skip)]
+    pub remedy: Option<Remedy>,
 }
 
 /// Cause of an early end of a drain.
@@ -163,7 +166,7 @@ impl DrainStopped {
     pub(super) fn by_server(stop: &ServerStop, pause: Option<Duration>, context: &DeliveryContext) -> Self {
         let now = Timestamp::now();
         let not_before = pause.and_then(|pause| now.checked_add(pause).ok());
-        let remedy = (stop.reason == ServerStopReason::Unauthorized).then(|| context.login().remedy());
+        let remedy = stop.reason.remedy(|| context.login());
         Self { not_before, pause, remedy, ..Self::new(StoppedBy::Server(stop.reason), &*stop.detail) }
     }
 
@@ -321,12 +324,18 @@ impl DrainReport {
         }
     }
 
-    pub(super) fn stop_project(&mut self, project_uuid: Option<String>, stop: &ServerStop) {
+    pub(super) fn stop_project(
+        &mut self,
+        project_uuid: Option<String>,
+        stop: &ServerStop,
+        context: &DeliveryContext,
+    ) {
         self.stopped_projects.push(StoppedProject {
             project_uuid,
             repo_slug: None,
             reason: stop.reason.name(),
             detail: stop.detail.clone(),
+            remedy: stop.reason.remedy(|| context.login()),
         });
     }
 

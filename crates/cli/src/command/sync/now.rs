@@ -191,8 +191,8 @@ struct Delivery {
     /// Where the login is what is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     error_code: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    remediation: Option<[String; 1]>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    remediation: Vec<String>,
     /// Rows that wait elsewhere, and stay there.
     #[serde(flatten)]
     elsewhere: Elsewhere,
@@ -231,7 +231,14 @@ impl Delivery {
         let daemon_delivery = daemon.and_then(RecentDelivery::of);
         let stopped = report.stopped.as_ref();
         let error_code = stopped.and_then(|stopped| stopped.reason.code());
-        let remediation = stopped.and_then(|stopped| stopped.remedy.as_ref()).map(|remedy| [remedy.hint()]);
+        let projects = report.stopped_projects.iter().filter_map(|stopped| stopped.remedy.as_ref());
+        let mut remediation: Vec<_> = stopped
+            .and_then(|stopped| stopped.remedy.as_ref())
+            .into_iter()
+            .chain(projects)
+            .map(Remedy::hint)
+            .collect();
+        remediation.dedup();
         let elsewhere = Elsewhere::default();
         let warnings = unindexed_warnings(&report.unindexed);
         Self { result, migrated, daemon_delivery, error_code, remediation, elsewhere, warnings, report }
@@ -271,6 +278,9 @@ impl Render for Delivery {
         for stopped in report.stopped_projects.iter().take(PROJECTS_SHOWN) {
             let name = project_name(stopped.repo_slug.as_deref(), stopped.project_uuid.as_deref());
             let _ = writeln!(out, "stopped   : {name}: {}", printable(&stopped.detail));
+            if let Some(remedy) = &stopped.remedy {
+                let _ = writeln!(out, "            {}", printable(&remedy.hint()));
+            }
         }
         if let Some(more) = more_projects(report.stopped_projects.len(), "spec-kitty sync now --report FILE")
         {
