@@ -197,7 +197,7 @@ impl Admin {
 
     /// Ends a session by its id. False if no session that runs has the id.
     pub fn end_session(&self, session_id: &str) -> Result<bool, ServerError> {
-        self.wait(self.store.end_session(session_id.to_owned(), UnixMillis::now()))
+        self.wait(self.store.end_session(session_id.to_owned(), None, UnixMillis::now()))
     }
 
     /// Ends every session of an account. Returns how many ran.
@@ -255,12 +255,12 @@ impl Admin {
 
     /// All machine tokens, without secrets.
     pub fn ci_tokens(&self) -> Result<Vec<CiTokenRecord>, ServerError> {
-        self.wait(self.store.ci_tokens())
+        self.wait(self.store.ci_tokens(None))
     }
 
     /// Revokes a machine token by its id. False if no valid token has the id.
     pub fn revoke_ci_token(&self, id: &str) -> Result<bool, ServerError> {
-        self.wait(self.store.revoke_ci_token(id.to_owned()))
+        self.wait(self.store.revoke_ci_token(id.to_owned(), None))
     }
 
     fn first_private_team(&self, email: &str) -> Result<String, ServerError> {

@@ -10,7 +10,7 @@ use crate::refusal::{self, HttpRefusal, has_sync_protocol};
 use crate::request::Caller;
 use crate::store::Store;
 use crate::time::UnixMillis;
-use crate::{dossier, identity, ingest, inspect, oauth, operations, receipts, sharing};
+use crate::{dossier, identity, ingest, inspect, oauth, operations, receipts, sharing, web};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, HOST, USER_AGENT};
@@ -20,9 +20,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use contract::text::printable;
 use contract::wire::endpoint;
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use ulid::Ulid;
@@ -41,6 +45,7 @@ pub(crate) struct App {
     hashing: Arc<Semaphore>,
     pub(crate) concurrency: ConcurrencyLimits,
     pub(crate) proxies: TrustedProxies,
+    pub(crate) senders: ingest::Senders,
     has_warned_of_proxy: AtomicBool,
     log: AccessLog,
     public_url: Option<String>,
@@ -65,6 +70,7 @@ impl App {
             hashing: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
             concurrency: ConcurrencyLimits::new(&config.limits),
             proxies: config.trusted_proxies,
+            senders: ingest::Senders::default(),
             has_warned_of_proxy: AtomicBool::new(false),
             limits: config.limits,
             lifetimes: config.lifetimes,
@@ -181,7 +187,15 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route(endpoint::HEALTHZ, get(operations::alive))
         .route(endpoint::READYZ, get(operations::ready))
         .route(endpoint::METRICS, get(operations::metrics))
-        .route("/", get(operations::overview))
+        .route("/", get(web::overview::show))
+        .route(web::style::STYLESHEET, get(web::style::show))
+        .route(web::sign_in::SIGN_IN, get(web::sign_in::show).post(web::sign_in::sign_in))
+        .route(web::sign_in::SIGN_OUT, post(web::sign_in::sign_out))
+        .route(web::machines::MACHINES, get(web::machines::show))
+        .route(web::machines::REJECTED, get(web::machines::rejected))
+        .route(web::account::ACCOUNT, get(web::account::show))
+        .route(web::account::END_SESSION, post(web::account::end_session))
+        .route(web::account::REVOKE_TOKEN, post(web::account::revoke_token))
         .method_not_allowed_fallback(refusal::method_not_allowed)
         .fallback(refusal::not_found)
         .layer(middleware::from_fn_with_state(Arc::clone(&app), observe))
@@ -197,21 +211,26 @@ async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) 
     let route = Route::of(request.uri().path());
     let caller = Caller::of(&app, &request);
     let is_earlier_client = has_sync_protocol(request.headers());
+    let wants_page = web::wants_page(request.headers());
+    let id = Ulid::generate().to_string();
     let head = app.log.is_on().then(|| RequestHead::of(&request, &caller));
     let mut response =
         match contract_skew(request.headers()).or_else(|| acquire_for_origin(&app, &request, &caller)) {
             Some(refusal) => refusal.into_response(),
             None => {
                 request.extensions_mut().insert(caller);
-                next.run(request).await
+                or_internal(next.run(request)).await
             }
         };
-    if is_earlier_client && let Some(refusal) = response.extensions_mut().remove::<HttpRefusal>() {
-        response = refusal.for_sync_protocol(route).into_response();
+    if let Some(refusal) = response.extensions_mut().remove::<HttpRefusal>() {
+        if is_earlier_client {
+            response = refusal.for_sync_protocol(route).into_response();
+        } else if wants_page {
+            response = refusal.into_page(&response, &id);
+        }
     }
     app.metrics.count_request(route, response.status().as_u16());
 
-    let id = Ulid::generate().to_string();
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, value);
@@ -233,6 +252,16 @@ async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) 
         });
     }
     response
+}
+
+/// The answer; 500 if its handler panics. A panic is a fault of this program, and ends one request only.
+async fn or_internal(answer: impl Future<Output = Response>) -> Response {
+    let mut answer = pin!(answer);
+    let step = poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context)));
+        polled.unwrap_or_else(|_| Poll::Ready(HttpRefusal::internal().into_response()))
+    });
+    step.await
 }
 
 /// Behind a proxy each address has a share of the requests, as it has of the connections without one.
@@ -279,4 +308,17 @@ fn contract_skew(headers: &HeaderMap) -> Option<HttpRefusal> {
     let named = headers.get(endpoint::CONTRACT_HEADER)?.to_str().unwrap_or_default();
     let major = |version: &str| version.split('.').next().unwrap_or_default().to_owned();
     (major(named) != major(endpoint::CONTRACT_VERSION)).then(HttpRefusal::contract_skew)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::StatusCode;
+
+    #[tokio::test]
+    async fn handler_that_panics_answers_500() {
+        let answer = or_internal(async { panic!("a fault of the test") }).await;
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(answer.extensions().get::<HttpRefusal>().is_some(), "a browser gets a page");
+    }
 }

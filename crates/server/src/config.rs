@@ -181,6 +181,10 @@ pub struct Lifetimes {
     pub code: Duration,
     /// Time after a rotation in which a replay of the previous token counts as harmless.
     pub replay_grace: Duration,
+    /// A session of a browser, from its last use.
+    pub browser_idle: Duration,
+    /// A session of a browser, from the sign-in.
+    pub browser: Duration,
 }
 
 impl Default for Lifetimes {
@@ -192,6 +196,8 @@ impl Default for Lifetimes {
             device_interval: Duration::from_secs(5),
             code: Duration::from_secs(5 * 60),
             replay_grace: Duration::from_secs(30),
+            browser_idle: Duration::from_secs(12 * 60 * 60),
+            browser: Duration::from_secs(7 * 24 * 60 * 60),
         }
     }
 }

@@ -22,6 +22,8 @@ pub(crate) enum Route {
     /// The other routes of `/oauth`, and the approval page.
     Oauth,
     Inspect,
+    /// Pages of signed-in people, their stylesheet, and the sign-in.
+    Pages,
     /// `/`, `/healthz`, `/readyz`, `/metrics`.
     Operations,
     Other,
@@ -45,8 +47,14 @@ impl Route {
             }
             _ if path.starts_with("/oauth/") || path == at::DEVICE_APPROVAL => Self::Oauth,
             _ if path.starts_with("/api/v1/inspect/") => Self::Inspect,
+            _ if Self::is_page(path) => Self::Pages,
             _ => Self::Other,
         }
+    }
+
+    fn is_page(path: &str) -> bool {
+        let first = path.split('/').nth(1).unwrap_or_default();
+        ["account", "assets", "machines", "rejected", "sign-in", "sign-out"].contains(&first)
     }
 }
 

@@ -1,16 +1,15 @@
-//! Routes for operators, and the limits for clients: health, readiness, counters, overview.
+//! Routes for operators, and the limits for clients: health, readiness, counters.
 
 use crate::app::App;
 use crate::receipts;
 use crate::refusal::HttpRefusal;
 use crate::request::{Caller, authenticate, discard};
 use crate::store::Principal;
-use crate::web::{self, overview::Overview};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, State};
+use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use contract::wire::health::{LIMITS_VERSION, SyncHealth, SyncIngress};
 use std::sync::Arc;
@@ -58,21 +57,4 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, H
 /// `GET /metrics`
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render()).into_response()
-}
-
-/// `GET /`: totals of the whole server; nothing about any account.
-pub(crate) async fn overview(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-) -> Result<Response, HttpRefusal> {
-    let totals = app.store.totals().await?;
-    let body = web::overview::render(&Overview {
-        url: &app.base_url(&headers),
-        version: &app.version,
-        started: app.started,
-        totals,
-        limits: &app.limits,
-        metrics: &app.metrics,
-    });
-    Ok(web::answer(StatusCode::OK, "Overview", &body))
 }

@@ -10,9 +10,9 @@ use crate::store::Principal;
 use crate::time::UnixMillis;
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
 use hyper::body::Body as _;
 use serde::Deserialize;
 use serde::de::Error as _;
@@ -99,6 +99,17 @@ impl FromRequestParts<Arc<App>> for Principal {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, HttpRefusal> {
         let caller = parts.extensions.get::<Caller>().ok_or_else(HttpRefusal::unauthenticated)?;
         authenticate(app, caller, &parts.headers).await
+    }
+}
+
+/// A text by which a person recognises a machine: the name that it gives itself, if it does, and its program.
+pub(crate) fn machine_label(name: Option<&str>, agent: Option<&HeaderValue>) -> String {
+    let cut = |text: &str| -> String { text.trim().chars().take(120).collect() };
+    let agent = agent.and_then(|agent| agent.to_str().ok()).map(cut).unwrap_or_default();
+    match name.map(cut).filter(|name| !name.is_empty()) {
+        Some(name) if agent.is_empty() => name,
+        Some(name) => format!("{name}, {agent}"),
+        None => agent,
     }
 }
 

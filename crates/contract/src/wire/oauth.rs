@@ -20,6 +20,8 @@ pub const GRANT_REFRESH_TOKEN: &str = "refresh_token";
 pub const CHALLENGE_METHOD: &str = "S256";
 /// `token_type_hint` of a revocation.
 pub const HINT_REFRESH_TOKEN: &str = "refresh_token";
+/// The form field of a device request with the name of the machine that asks. Ours.
+pub const MACHINE_FIELD: &str = "machine";
 /// The path of the loopback redirect: `http://127.0.0.1:<any port>/callback`.
 pub const CALLBACK_PATH: &str = "/callback";
 /// The longest pause between two polls, in seconds.

@@ -6,8 +6,9 @@ use crate::server_address::ServerAddress;
 use contract::wire::endpoint::{OAUTH_DEVICE, OAUTH_REVOKE, OAUTH_TOKEN};
 use contract::wire::oauth::{
     CLIENT_ID, DeviceAuthorization, GRANT_AUTHORIZATION_CODE, GRANT_DEVICE_CODE, GRANT_REFRESH_TOKEN,
-    HINT_REFRESH_TOKEN, OAuthError, Revocation, SCOPE, TokenGrant,
+    HINT_REFRESH_TOKEN, MACHINE_FIELD, OAuthError, Revocation, SCOPE, TokenGrant,
 };
+use system::machine::Machine;
 use url::form_urlencoded::Serializer;
 use zeroize::Zeroizing;
 
@@ -73,7 +74,9 @@ pub(super) struct OAuth<'a> {
 
 impl OAuth<'_> {
     pub(super) fn send_device_start(&self) -> Result<DeviceAuthorization, OAuthFailure> {
-        self.send(OAUTH_DEVICE, &[("client_id", CLIENT_ID), ("scope", SCOPE)])
+        // The approval page names it, so that a person recognises the machine.
+        let machine = Machine::observe().hostname;
+        self.send(OAUTH_DEVICE, &[("client_id", CLIENT_ID), ("scope", SCOPE), (MACHINE_FIELD, &machine)])
     }
 
     pub(super) fn send_device_poll(&self, device_code: &str) -> Result<TokenGrant, OAuthFailure> {

@@ -74,6 +74,8 @@ fn device_login_polls_at_the_given_interval_and_stores_identity() {
         (first.field("client_id").as_deref(), first.field("scope").as_deref()),
         (Some("cli_native"), Some("offline_access"))
     );
+    let host = system::machine::Machine::observe().hostname;
+    assert_eq!(first.field("machine"), Some(host), "the approval page names the machine");
     let poll = &stub.seen_at("/oauth/token")[0];
     assert_eq!(poll.field("grant_type").as_deref(), Some("urn:ietf:params:oauth:grant-type:device_code"));
     assert_eq!(poll.field("device_code").as_deref(), Some("dev-secret"));

@@ -7,17 +7,20 @@
 
 mod content;
 mod prepare;
+mod senders;
+
+pub(crate) use senders::Senders;
 
 use crate::access_log::{EventCounts, LogNote};
 use crate::app::App;
 use crate::refusal::HttpRefusal;
-use crate::request::{Caller, authenticate, drain_if_refused, read_body};
-use crate::store::{EventOutcome, HeldQuery, Membership};
+use crate::request::{Caller, authenticate, drain_if_refused, machine_label, read_body};
+use crate::store::{EventOutcome, HeldQuery, Membership, NewRejection, Sighting};
 use crate::time::UnixMillis;
 use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use axum::response::{IntoResponse, Response};
 use contract::wire::batch::EventStatus;
 use contract::wire::endpoint::TEAM_HEADER;
@@ -37,21 +40,34 @@ pub(crate) async fn batch(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpRefusal> {
-    let (sender, body) = drain_if_refused(admit(&app, &caller, &headers).await, body).await?;
+    let (mut sender, body) = drain_if_refused(admit(&app, &caller, &headers).await, body).await?;
     let _permits = app.upload_permits(&caller, &sender.account).await?;
-    let account = Some(sender.account.clone());
-    let judged = judge(&app, &headers, sender, body, app.limits.bytes_per_batch).await?;
-    let JudgedBatch { team, verdicts, blocks } = judged;
+    let judged = judge(&app, &headers, &mut sender, body, app.limits.bytes_per_batch).await?;
+    let JudgedBatch { team, verdicts, blocks, node_id, rejections } = judged;
 
+    let sighting = Sighting {
+        team: team.key,
+        user_id: sender.account.clone(),
+        node_id,
+        name: sender.machine,
+        program: sender.program,
+        now: UnixMillis::now(),
+    };
     let events = blocks.iter().flat_map(|block| &block.events);
     let flagged = events.filter(|event| !event.deviations.is_empty()).count() as u64;
-    let outcomes = if blocks.is_empty() {
-        Vec::new()
-    } else {
-        app.store.ingest(team.key, blocks, UnixMillis::now()).await?
+    let delivers = !blocks.is_empty();
+    let ingest = async {
+        if delivers { app.store.ingest(team.key, blocks, sighting.now).await } else { Ok(Vec::new()) }
     };
+    let (outcomes, ()) = tokio::join!(ingest, record(&app, &sighting, delivers, rejections));
+    let outcomes = outcomes?;
     let counts = count(&app, &verdicts, &outcomes, flagged);
-    let note = LogNote { account, team: Some(team.team_id), events: Some(counts), refusal: None };
+    let note = LogNote {
+        account: Some(sender.account),
+        team: Some(team.team_id),
+        events: Some(counts),
+        refusal: None,
+    };
     Ok(json(note, &BatchResultList { results: results(&verdicts, &outcomes) }))
 }
 
@@ -61,12 +77,11 @@ pub(crate) async fn preflight(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpRefusal> {
-    let (sender, body) = drain_if_refused(admit(&app, &caller, &headers).await, body).await?;
+    let (mut sender, body) = drain_if_refused(admit(&app, &caller, &headers).await, body).await?;
     let _permits = app.upload_permits(&caller, &sender.account).await?;
-    let account = Some(sender.account.clone());
     // Not compressed, and nothing of it is stored.
-    let JudgedBatch { team, verdicts, blocks } =
-        judge(&app, &headers, sender, body, app.limits.bytes_per_body_request).await?;
+    let JudgedBatch { team, verdicts, blocks, .. } =
+        judge(&app, &headers, &mut sender, body, app.limits.bytes_per_body_request).await?;
     let ids: Vec<String> =
         blocks.into_iter().flat_map(|block| block.events).map(|event| event.canonical_id).collect();
     let query =
@@ -80,13 +95,29 @@ pub(crate) async fn preflight(
             _ => EventOutcome::Duplicate { differs: false },
         })
         .collect();
-    let note = LogNote { account, team: Some(team.team_id), events: None, refusal: None };
+    let note =
+        LogNote { account: Some(sender.account), team: Some(team.team_id), events: None, refusal: None };
     Ok(json(note, &PreflightAnswer::of(results(&verdicts, &outcomes))))
+}
+
+/// Records the sender and what was rejected. A batch does not fail for it.
+async fn record(app: &App, sighting: &Sighting, delivers: bool, rejections: Vec<NewRejection>) {
+    let delivers = delivers && app.senders.is_due(sighting);
+    if !delivers && rejections.is_empty() {
+        return;
+    }
+    if let Err(error) = app.store.record_sender(sighting.clone(), delivers, rejections).await {
+        tracing::warn!(%error, "the sender of a batch was not recorded");
+    }
 }
 
 /// Who sends events, to which teams, and how they are packed.
 struct Sender {
     account: String,
+    /// The machine, as its login names it.
+    machine: String,
+    /// Program and version of the request.
+    program: String,
     teams: Vec<Membership>,
     encoding: Encoding,
 }
@@ -109,14 +140,15 @@ async fn admit(app: &Arc<App>, caller: &Caller, headers: &HeaderMap) -> Result<S
     if teams.is_empty() {
         return Err(HttpRefusal::missing_private_team());
     }
-    Ok(Sender { account: principal.account.user_id, teams, encoding })
+    let program = machine_label(None, headers.get(USER_AGENT));
+    Ok(Sender { account: principal.account.user_id, machine: principal.machine, program, teams, encoding })
 }
 
 /// Reads the events of a request within `most_bytes`, and validates them on a blocking thread.
 async fn judge(
     app: &App,
     headers: &HeaderMap,
-    sender: Sender,
+    sender: &mut Sender,
     body: Body,
     most_bytes: usize,
 ) -> Result<JudgedBatch, HttpRefusal> {
@@ -124,7 +156,8 @@ async fn judge(
     let bytes = read_body(headers, body, most_bytes + WIRE_SLACK, &limits).await;
     let bytes = bytes.map_err(|fault| fault.refusal("batch", || HttpRefusal::batch_too_large(&limits)))?;
     app.metrics.request_bytes.inc_by(bytes.len() as u64);
-    let submission = Submission { bytes, encoding: sender.encoding, most_bytes, teams: sender.teams };
+    let teams = std::mem::take(&mut sender.teams);
+    let submission = Submission { bytes, encoding: sender.encoding, most_bytes, teams };
     let work = move || prepare::batch(submission, &limits);
     tokio::task::spawn_blocking(work).await.map_err(|_| HttpRefusal::unavailable())?
 }

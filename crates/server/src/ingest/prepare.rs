@@ -4,11 +4,12 @@ use super::content;
 use crate::config::ServerLimits;
 use crate::refusal::HttpRefusal;
 use crate::request::read_object;
-use crate::store::{ArtifactKey, Membership, NewBlock, NewEvent, is_same_team};
+use crate::store::{ArtifactKey, Membership, NewBlock, NewEvent, NewRejection, is_same_team};
 use contract::event::{self, Node, Rejection, RejectionCode, Tolerance};
 use flate2::read::MultiGzDecoder;
 use flate2::{Compression, write::GzEncoder};
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
@@ -39,7 +40,14 @@ pub(super) struct JudgedBatch {
     pub(super) verdicts: Vec<EventVerdict>,
     /// The accepted events, by project.
     pub(super) blocks: Vec<NewBlock>,
+    /// The machine that the first valid event names.
+    pub(super) node_id: String,
+    /// The first of the rejected events.
+    pub(super) rejections: Vec<NewRejection>,
 }
+
+/// Rejected events of a batch that are recorded.
+const RECORDED_REJECTIONS: usize = 50;
 
 pub(super) enum EventVerdict {
     /// `at` is its position among the events of all blocks.
@@ -84,13 +92,14 @@ pub(super) fn batch(submission: Submission, limits: &ServerLimits) -> Result<Jud
     if request.events.len() > limits.events_per_batch {
         return Err(HttpRefusal::batch_too_large(limits));
     }
-    let mut buffer = Vec::new();
+    let (mut buffer, mut node_id) = (Vec::new(), None);
     let judged: Vec<Result<Accepted, Rejection>> =
-        request.events.iter().map(|raw| judge(text, raw, &mut buffer)).collect();
+        request.events.iter().map(|raw| judge(text, raw, &mut buffer, &mut node_id)).collect();
     let named = judged.iter().flatten().filter_map(|accepted| accepted.team_slug.as_deref());
     let team = choose_team(teams, named).ok_or_else(HttpRefusal::missing_private_team)?;
     let mut verdicts = Vec::with_capacity(request.events.len());
     let mut projects: Vec<ProjectEvents> = Vec::new();
+    let mut rejections = Vec::new();
     for (raw, judged) in request.events.into_iter().zip(judged) {
         verdicts.push(match judged.and_then(|accepted| accepted.sent_to(&team.team_id)) {
             Ok(Accepted { id, project_uuid, event, .. }) => {
@@ -101,11 +110,15 @@ pub(super) fn batch(submission: Submission, limits: &ServerLimits) -> Result<Jud
             }
             Err(rejection) => {
                 let error = rejection.to_string();
+                if rejections.len() < RECORDED_REJECTIONS {
+                    rejections.push(recorded(raw, &rejection));
+                }
                 EventVerdict::Rejected { id: sent_id(raw), rejection, text: error }
             }
         });
     }
-    Ok(JudgedBatch { team, blocks: blocks(text, packed, projects, &mut verdicts), verdicts })
+    let blocks = blocks(text, packed, projects, &mut verdicts);
+    Ok(JudgedBatch { team, verdicts, blocks, node_id: node_id.unwrap_or_default(), rejections })
 }
 
 /// The team that all events with a team name, if it is one of `teams`; else the first.
@@ -213,7 +226,12 @@ impl Accepted {
     }
 }
 
-fn judge(text: &str, raw: &RawValue, buffer: &mut Vec<u8>) -> Result<Accepted, Rejection> {
+fn judge(
+    text: &str,
+    raw: &RawValue,
+    buffer: &mut Vec<u8>,
+    node_id: &mut Option<String>,
+) -> Result<Accepted, Rejection> {
     let unreadable = |text: String| Rejection::new(RejectionCode::EnvelopeShapeInvalid, text);
     let node = Node::parse(raw.get()).map_err(|error| {
         unreadable(format!("schema: not readable as one JSON object (column {})", error.column()))
@@ -221,6 +239,9 @@ fn judge(text: &str, raw: &RawValue, buffer: &mut Vec<u8>) -> Result<Accepted, R
     let valid = event::judge(&node, Tolerance::LegacyShape)?;
     // Valid ids are plain ASCII, so the text does not depend on the escapes it was sent with.
     let id = to_raw_value(&valid.event_id).map_err(|_| unreadable("schema: no id".to_owned()))?;
+    if node_id.is_none() {
+        *node_id = node.text("node_id").map(|id| id.chars().take(LONGEST_NAME).collect());
+    }
     let event = NewEvent {
         digest: Sha256::digest(raw.get().as_bytes()).into(),
         content_digest: content::digest(&node, buffer),
@@ -250,6 +271,32 @@ fn sent_id(raw: &RawValue) -> Option<Box<RawValue>> {
         event_id: Box<RawValue>,
     }
     serde_json::from_str::<Id>(raw.get()).ok().map(|id| id.event_id)
+}
+
+/// Characters of an id or name of a sender that are recorded.
+const LONGEST_NAME: usize = 100;
+const LONGEST_REASON: usize = 500;
+
+/// A rejected event, as it is recorded: what it names itself if that is readable, and the rule.
+fn recorded(raw: &RawValue, rejection: &Rejection) -> NewRejection {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Named {
+        event_id: Value,
+        event_type: Value,
+        project_uuid: Value,
+    }
+    let named: Named = serde_json::from_str(raw.get()).unwrap_or_default();
+    let cut = |text: &str, most: usize| -> String { text.chars().take(most).collect() };
+    let text = |value: &Value| cut(value.as_str().unwrap_or_default(), LONGEST_NAME);
+    NewRejection {
+        event_id: text(&named.event_id),
+        event_type: text(&named.event_type),
+        project_uuid: text(&named.project_uuid),
+        code: rejection.code.name().to_owned(),
+        path: cut(&rejection.path_text(), LONGEST_NAME),
+        reason: cut(&rejection.message, LONGEST_REASON),
+    }
 }
 
 /// The artifact that an index event announces.

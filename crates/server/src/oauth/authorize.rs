@@ -4,7 +4,7 @@
 //! The redirect target is loopback only, on any port. A request with another target is never
 //! redirected.
 
-use super::approval::{self, PageFault};
+use super::approval;
 use crate::app::App;
 use crate::refusal::HttpRefusal;
 use crate::request::{Caller, FormFields};
@@ -12,8 +12,11 @@ use crate::secret::{TokenHash, draw_token};
 use crate::store::NewCode;
 use crate::time::UnixMillis;
 use crate::web::approval::ApprovalPage;
+use crate::web::form::{FOREIGN_FORM, PageFault, is_own_form};
+use crate::web::message::message;
+use crate::web::{Frame, LOOPBACK_POLICY};
 use axum::extract::{Extension, RawQuery, State};
-use axum::http::header::LOCATION;
+use axum::http::header::{CONTENT_SECURITY_POLICY, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use contract::wire::endpoint::OAUTH_AUTHORIZE;
@@ -63,6 +66,7 @@ impl AuthorizeRequest {
 /// `GET /oauth/authorize?...`: the page.
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
@@ -70,7 +74,7 @@ pub(crate) async fn show(
         return Unfit::Page("The request has a parameter twice.").into_response();
     };
     match AuthorizeRequest::read(&form) {
-        Ok(request) => page(&app, &headers, &request, None, None),
+        Ok(request) => page(&app, &caller, &headers, &request, None),
         Err(unfit) => unfit.into_response(),
     }
 }
@@ -86,9 +90,10 @@ pub(crate) async fn decide(
         Ok(request) => request,
         Err(unfit) => return Ok(unfit.into_response()),
     };
-    let again = |fault: PageFault| Ok(page(&app, &headers, &request, Some(fault), form.get("email")));
-    if !approval::is_own_form(&app, &headers, &form) {
-        return again(approval::FOREIGN_FORM);
+    let again =
+        |fault: PageFault| Ok(page(&app, &caller, &headers, &request, Some((fault, form.get("email")))));
+    if !is_own_form(&app, &headers, &form) {
+        return again(FOREIGN_FORM);
     }
     if form.get("decision") == Some("deny") {
         let AuthorizeRequest { redirect_uri, state, .. } = request;
@@ -118,7 +123,7 @@ async fn grant(app: &App, request: AuthorizeRequest, user_id: String) -> Result<
 impl IntoResponse for Unfit {
     fn into_response(self) -> Response {
         match self {
-            Self::Page(text) => approval::message(StatusCode::BAD_REQUEST, "Login not possible", text),
+            Self::Page(text) => message(StatusCode::BAD_REQUEST, "Login not possible", text),
             Self::Redirect { redirect_uri, state, error } => {
                 redirect(&redirect_uri, &[("error", error), ("state", &state)])
             }
@@ -135,18 +140,21 @@ fn redirect(redirect_uri: &str, fields: &[(&str, &str)]) -> Response {
     }
 }
 
+/// The page, or the page again with a fault and the e-mail address that was typed.
 fn page(
     app: &App,
+    caller: &Caller,
     headers: &HeaderMap,
     request: &AuthorizeRequest,
-    fault: Option<PageFault>,
-    email: Option<&str>,
+    again: Option<(PageFault, Option<&str>)>,
 ) -> Response {
+    let (fault, email) = again.map_or((None, None), |(fault, email)| (Some(fault), email));
     let content = ApprovalPage {
+        frame: Frame::narrow("Log in"),
         action: OAUTH_AUTHORIZE,
-        title: "Log in",
-        text: "A command-line client on this machine asks to act as you on this server. Approve only if you \
-               started it yourself.",
+        text: "A command-line client on the machine of this browser asks to act as you on this server. Approve \
+               only if you started it yourself.",
+        facts: vec![("Machine", format!("this one, at {}", caller.address))],
         denies_without_login: true,
         email,
         hidden: vec![
@@ -159,5 +167,7 @@ fn page(
         ],
         ..ApprovalPage::default()
     };
-    approval::page(app, headers, fault, content)
+    let mut response = approval::page(app, headers, fault, content);
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(LOOPBACK_POLICY));
+    response
 }

@@ -1,23 +1,27 @@
 //! Device flow (RFC 8628): a client asks, a person compares a code and approves on a page.
 
 use super::OAuthRefusal;
-use super::approval::{self, PageFault};
+use super::approval;
 use crate::app::App;
 use crate::refusal::HttpRefusal;
-use crate::request::{Caller, FormFields};
+use crate::request::{Caller, FormFields, machine_label};
 use crate::secret::{TokenHash, draw_token, draw_user_code, tidy_user_code};
 use crate::store::{
     DeviceDecision, DeviceDecisionOutcome, DeviceLookup, DeviceRequest, DeviceRoom, DeviceStart, Guess,
     GuessCounter, NewDevice, StoreError,
 };
 use crate::time::UnixMillis;
+use crate::web::Frame;
 use crate::web::approval::ApprovalPage;
+use crate::web::form::{FOREIGN_FORM, PageFault, is_own_form};
+use crate::web::message::message;
 use axum::Json;
 use axum::extract::{Extension, RawQuery, State};
+use axum::http::header::USER_AGENT;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use contract::wire::endpoint::DEVICE_APPROVAL;
-use contract::wire::oauth::{CLIENT_ID, DeviceAuthorization, error_code, shown_user_code};
+use contract::wire::oauth::{CLIENT_ID, DeviceAuthorization, MACHINE_FIELD, error_code, shown_user_code};
 use std::sync::Arc;
 
 /// Attempts to draw a user code that is not in use. One in 2^34 is taken by chance.
@@ -30,7 +34,8 @@ pub(crate) async fn start(
     headers: HeaderMap,
     form: Result<FormFields, HttpRefusal>,
 ) -> Result<Json<DeviceAuthorization>, OAuthRefusal> {
-    if form?.get("client_id") != Some(CLIENT_ID) {
+    let form = form?;
+    if form.get("client_id") != Some(CLIENT_ID) {
         return Err(OAuthRefusal::because(error_code::INVALID_CLIENT, "unknown client_id"));
     }
     let now = UnixMillis::now();
@@ -46,6 +51,7 @@ pub(crate) async fn start(
             user_code: user_code.clone(),
             interval: app.lifetimes.device_interval,
             origin: caller.origin,
+            machine: machine_label(form.get(MACHINE_FIELD), headers.get(USER_AGENT)),
             now,
             expires_at: now.after(app.lifetimes.device),
         };
@@ -139,8 +145,8 @@ pub(crate) async fn decide(
 ) -> Result<Response, HttpRefusal> {
     let email = form.get("email");
     let ask_for_code = |fault: PageFault| Ok(page(&app, &headers, None, Some(fault), email));
-    if !approval::is_own_form(&app, &headers, &form) {
-        return ask_for_code(approval::FOREIGN_FORM);
+    if !is_own_form(&app, &headers, &form) {
+        return ask_for_code(FOREIGN_FORM);
     }
     let code = form.get("user_code").map(tidy_user_code).unwrap_or_default();
     let request = match find(&app, &caller, &code).await? {
@@ -172,7 +178,7 @@ pub(crate) async fn decide(
     match app.store.decide_device(code, decision, UnixMillis::now()).await? {
         DeviceDecisionOutcome::Unknown => ask_for_code(UNKNOWN_CODE),
         DeviceDecisionOutcome::AlreadyDecided => ask_for_code(USED_CODE),
-        DeviceDecisionOutcome::Recorded => Ok(approval::message(StatusCode::OK, title, text)),
+        DeviceDecisionOutcome::Recorded => Ok(message(StatusCode::OK, title, text)),
     }
 }
 
@@ -186,16 +192,23 @@ fn page(
 ) -> Response {
     let user_code = request.map(|request| request.user_code.as_str());
     let content = ApprovalPage {
+        frame: Frame::narrow("Log in a device"),
         action: DEVICE_APPROVAL,
-        title: "Log in a device",
         text: "A command-line client asks to act as you on this server. Approve only if you started it \
                yourself and it shows this code.",
-        user_code,
-        requested_at: request.map(|request| request.requested_at.readable()),
+        user_code: user_code.map(shown_user_code),
+        facts: request.map(facts).unwrap_or_default(),
         asks_for_code: request.is_none(),
         email,
         hidden: user_code.map(|code| ("user_code", code)).into_iter().collect(),
         ..ApprovalPage::default()
     };
     approval::page(app, headers, fault, content)
+}
+
+/// What is known of the machine that asks. Its name is its own claim; the address is not.
+fn facts(request: &DeviceRequest) -> Vec<(&'static str, String)> {
+    let claimed = (!request.machine.is_empty()).then(|| ("Machine", request.machine.clone()));
+    let known = [("Address", request.origin.clone()), ("Requested at", request.requested_at.readable())];
+    claimed.into_iter().chain(known).collect()
 }

@@ -1,8 +1,8 @@
 //! Logins: device flow, authorization code with PKCE, refresh with rotation, revocation.
 //!
 //! One public client without a secret. A person logs in on a page of this server with e-mail address and
-//! approval secret. There is no browser session, so a form of another site has no authority to use; the
-//! forms are bound to the browser that loaded them as well.
+//! approval secret, also in a browser that is signed in: a form of another site, or another person at the
+//! browser, has no authority to use. The forms are bound to the browser that loaded them as well.
 
 pub(crate) mod approval;
 pub(crate) mod authorize;
@@ -12,12 +12,13 @@ pub(crate) mod token;
 use crate::access_log::LogNote;
 use crate::app::App;
 use crate::refusal::HttpRefusal;
+use crate::request::machine_label;
 use crate::secret::{NoRandomness, SecretText, TokenHash, draw_token};
 use crate::store::{NewTokens, StoreError};
 use crate::time::UnixMillis;
 use axum::Json;
-use axum::http::StatusCode;
-use axum::http::header::RETRY_AFTER;
+use axum::http::header::{RETRY_AFTER, USER_AGENT};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use contract::wire::oauth::{OAuthError, error_code};
 use ulid::Ulid;
@@ -100,11 +101,12 @@ pub(crate) struct DrawnTokens {
     pub(crate) hashes: NewTokens,
 }
 
-pub(crate) fn draw(app: &App) -> Result<DrawnTokens, NoRandomness> {
+pub(crate) fn draw(app: &App, headers: &HeaderMap) -> Result<DrawnTokens, NoRandomness> {
     let (access, refresh) = (draw_token("ska_")?, draw_token("skr_")?);
     let now = UnixMillis::now();
     let hashes = NewTokens {
         session_id: format!("ses_{}", Ulid::generate()),
+        machine: machine_label(None, headers.get(USER_AGENT)),
         access: TokenHash::of(access.expose()),
         refresh: TokenHash::of(refresh.expose()),
         now,

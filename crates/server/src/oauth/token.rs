@@ -9,7 +9,7 @@ use crate::store::{CodeRedemption, DevicePoll, Refresh, SessionGrant};
 use crate::time::UnixMillis;
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use contract::wire::oauth::{
     CLIENT_ID, GRANT_AUTHORIZATION_CODE, GRANT_DEVICE_CODE, GRANT_REFRESH_TOKEN, Revocation, SCOPE,
     TokenGrant, challenge, error_code,
@@ -23,13 +23,14 @@ const REPLAY_PAUSE: u64 = 1;
 /// `POST /oauth/token`
 pub(crate) async fn exchange(
     State(app): State<Arc<App>>,
+    headers: HeaderMap,
     form: Result<FormFields, HttpRefusal>,
 ) -> Result<Json<TokenGrant>, OAuthRefusal> {
     let form = form?;
     if form.get("client_id") != Some(CLIENT_ID) {
         return Err(OAuthRefusal::because(error_code::INVALID_CLIENT, "unknown client_id"));
     }
-    let drawn = draw(&app)?;
+    let drawn = draw(&app, &headers)?;
     let grant = match form.get("grant_type") {
         Some(GRANT_DEVICE_CODE) => by_device(&app, &form, &drawn).await?,
         Some(GRANT_AUTHORIZATION_CODE) => by_code(&app, &form, &drawn).await?,

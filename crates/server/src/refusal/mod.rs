@@ -3,8 +3,9 @@
 //! Earlier clients search for keywords in the text of any answer that is not 200. So a refusal for
 //! credentials never contains "field", "missing", "type" or "invalid", a refusal for content always
 //! contains "field" or "schema", and only a 413 has the keywords of an oversized batch. Releases up to 3.2.7
-//! decide by the status instead: see [`sync_protocol`].
+//! decide by the status instead: see [`sync_protocol`]. Browsers get a page: see [`page`].
 
+mod page;
 mod sync_protocol;
 
 pub(crate) use sync_protocol::has_sync_protocol;
@@ -135,6 +136,22 @@ impl HttpRefusal {
         let mut refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, text, code::THROTTLED);
         refusal.retry_after = Some(seconds);
         refusal
+    }
+
+    /// 500: the server has a fault.
+    pub(crate) fn internal() -> Self {
+        let text = "server error: the server failed at this request";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, text, "internal_error")
+    }
+
+    /// 404 for a page: what it would show does not exist, or belongs to others.
+    pub(crate) fn no_page() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not found: this server has no such page", code::NOT_FOUND)
+    }
+
+    /// 403 for a form that another site, another browser or an earlier session sent.
+    pub(crate) fn foreign_form() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "the form was not loaded by this browser", "foreign_form")
     }
 
     /// 503: the store failed. Nothing of the request was stored.

@@ -87,8 +87,10 @@ pub struct SessionRecord {
     pub session_id: String,
     /// The account's address.
     pub email: String,
-    /// `device_code` or `authorization_code`.
+    /// `device_code`, `authorization_code` or `browser`.
     pub flow: String,
+    /// The machine or program that logged in, as it described itself.
+    pub machine: String,
     /// Time of the login.
     pub created_at: UnixMillis,
     /// First use of the newest token, or last refresh.
@@ -173,6 +175,8 @@ pub(crate) struct Principal {
     pub(crate) account: Account,
     /// `None` for a machine token.
     pub(crate) session_id: Option<String>,
+    /// The machine, as the session or the machine token names it.
+    pub(crate) machine: String,
     /// `device_code`, `authorization_code` or `ci_token`.
     pub(crate) flow: String,
     /// Start of the session, or issue of the machine token.

@@ -1,5 +1,6 @@
 //! Accounts, teams and machine tokens.
 
+use super::browsers::BROWSER;
 use super::sql::{Sql, SqlRow, values};
 use super::{
     Account, CiTokenRecord, Membership, NewAccount, NewCiToken, Principal, Store, StoreError, TeamKey, people,
@@ -124,14 +125,15 @@ impl Store {
         .await
     }
 
-    /// All machine tokens, without secrets.
-    pub(crate) async fn ci_tokens(&self) -> Result<Vec<CiTokenRecord>, StoreError> {
-        self.query(|sql| {
+    /// Machine tokens of one account or of all, without secrets.
+    pub(crate) async fn ci_tokens(&self, email: Option<String>) -> Result<Vec<CiTokenRecord>, StoreError> {
+        self.query(move |sql| {
+            let key = email.as_deref().map(email_key).unwrap_or_default();
             let rows = sql.rows(
                 "SELECT ci_tokens.id, email, team_id, label, ci_tokens.created_at, revoked_at FROM ci_tokens
                  JOIN accounts USING (user_id) JOIN teams ON teams.key = team
-                 ORDER BY ci_tokens.created_at, ci_tokens.id",
-                &[],
+                 WHERE (CAST(?1 AS TEXT) = '' OR email_key = ?1) ORDER BY ci_tokens.created_at, ci_tokens.id",
+                values![key],
             )?;
             let record = |row: &SqlRow| {
                 Ok(CiTokenRecord {
@@ -148,11 +150,17 @@ impl Store {
         .await
     }
 
-    /// Revokes a machine token. False if there is none.
-    pub(crate) async fn revoke_ci_token(&self, id: String) -> Result<bool, StoreError> {
+    /// Revokes a machine token, of `owner` if one is named. False if there is none.
+    pub(crate) async fn revoke_ci_token(
+        &self,
+        id: String,
+        owner: Option<String>,
+    ) -> Result<bool, StoreError> {
         self.change(move |sql| {
-            let update = "UPDATE ci_tokens SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
-            Ok(sql.execute(update, values![id, UnixMillis::now()])? == 1)
+            let update = "UPDATE ci_tokens SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL
+                AND (CAST(?3 AS TEXT) = '' OR user_id = ?3)";
+            let owner = owner.as_deref().unwrap_or_default();
+            Ok(sql.execute(update, values![id, UnixMillis::now(), owner])? == 1)
         })
         .await
     }
@@ -181,10 +189,12 @@ fn session_principal(
             seen_at IS NOT NULL,
             (SELECT max(expires_at) FROM refresh_tokens
              WHERE refresh_tokens.session_id = sessions.session_id
-               AND refresh_tokens.generation = sessions.generation)
+               AND refresh_tokens.generation = sessions.generation),
+            machine
          FROM access_tokens JOIN sessions USING (session_id)
-         WHERE hash = ?1 AND access_tokens.expires_at > ?2 AND ended_at IS NULL",
-        values![token, now],
+         WHERE hash = ?1 AND access_tokens.expires_at > ?2 AND ended_at IS NULL AND flow <> ?3",
+        // The cookie of a browser is no bearer token.
+        values![token, now, BROWSER],
     )?;
     let Some(row) = row else { return Ok(None) };
     let Some(account) = live_account(sql, &row.get::<String>(0)?)? else { return Ok(None) };
@@ -197,11 +207,13 @@ fn session_principal(
         generation: Some(row.get(5)?),
         is_seen: row.get(6)?,
         refresh_expires_at: row.get(7)?,
+        machine: row.get(8)?,
     }))
 }
 
 fn machine_principal(sql: &dyn Sql, token: TokenHash) -> Result<Option<Principal>, StoreError> {
-    let query = "SELECT user_id, team, created_at FROM ci_tokens WHERE hash = ?1 AND revoked_at IS NULL";
+    let query =
+        "SELECT user_id, team, created_at, label FROM ci_tokens WHERE hash = ?1 AND revoked_at IS NULL";
     let Some(row) = sql.row(query, values![token])? else { return Ok(None) };
     let Some(mut account) = live_account(sql, &row.get::<String>(0)?)? else { return Ok(None) };
     let team: TeamKey = row.get(1)?;
@@ -209,6 +221,7 @@ fn machine_principal(sql: &dyn Sql, token: TokenHash) -> Result<Option<Principal
     Ok(Some(Principal {
         account,
         session_id: None,
+        machine: row.get(3)?,
         flow: "ci_token".to_owned(),
         authenticated_at: row.get(2)?,
         access_expires_at: None,
@@ -218,7 +231,7 @@ fn machine_principal(sql: &dyn Sql, token: TokenHash) -> Result<Option<Principal
     }))
 }
 
-fn live_account(sql: &dyn Sql, user_id: &str) -> Result<Option<Account>, StoreError> {
+pub(super) fn live_account(sql: &dyn Sql, user_id: &str) -> Result<Option<Account>, StoreError> {
     let query = "SELECT 1 FROM accounts WHERE user_id = ?1 AND disabled_at IS NULL";
     if sql.exists(query, values![user_id])? { account_by_id(sql, user_id) } else { Ok(None) }
 }

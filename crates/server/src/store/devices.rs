@@ -25,9 +25,9 @@ pub(super) fn start(sql: &dyn Sql, device: &NewDevice, room: DeviceRoom) -> Resu
     }
     let interval = u64::try_from(device.interval.as_millis()).unwrap_or(u64::MAX);
     let inserted = sql.execute(
-        "INSERT INTO devices (hash, user_code, interval_ms, requested_at, expires_at, origin)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
-        values![device.code, device.user_code, interval, now, device.expires_at, origin],
+        "INSERT INTO devices (hash, user_code, interval_ms, requested_at, expires_at, origin, machine)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+        values![device.code, device.user_code, interval, now, device.expires_at, origin, device.machine],
     )?;
     forget_surplus(sql, now, room.total.max(1).saturating_mul(KEPT))?;
     Ok(if inserted == 1 { DeviceStart::Recorded } else { DeviceStart::CodeTaken })
@@ -90,7 +90,8 @@ pub(super) fn open(sql: &dyn Sql, user_code: &str, guess: &Guess) -> Result<Devi
         return Ok(DeviceLookup::Wait(pause));
     }
     let found = sql.row(
-        "SELECT requested_at, decided_at IS NULL FROM devices WHERE user_code = ?1 AND expires_at > ?2",
+        "SELECT requested_at, decided_at IS NULL, machine, origin FROM devices
+         WHERE user_code = ?1 AND expires_at > ?2",
         values![user_code, guess.now],
     )?;
     let Some(row) = found else { return Ok(DeviceLookup::Unknown) };
@@ -103,6 +104,8 @@ pub(super) fn open(sql: &dyn Sql, user_code: &str, guess: &Guess) -> Result<Devi
         user_code: user_code.to_owned(),
         requested_at: row.get(0)?,
         is_open: row.get(1)?,
+        machine: row.get(2)?,
+        origin: row.get(3)?,
     }))
 }
 
@@ -131,6 +134,7 @@ mod tests {
             user_code: format!("CODE{number}"),
             interval: Duration::ZERO,
             origin: origin(from),
+            machine: String::new(),
             now: UnixMillis(i64::from(number)),
             expires_at: UnixMillis(1_000_000),
         };
@@ -146,6 +150,7 @@ mod tests {
     fn is_waiting(store: &Store, number: u8) -> bool {
         let tokens = NewTokens {
             session_id: "s".into(),
+            machine: String::new(),
             access: TokenHash([0; 32]),
             refresh: TokenHash([0; 32]),
             now: UnixMillis(500),

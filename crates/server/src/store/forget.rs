@@ -89,6 +89,9 @@ fn step(sql: &dyn Sql, team: TeamKey, project_uuid: &str) -> Result<ForgetStep, 
     let going_on = |forgotten| Ok(ForgetStep { forgotten, is_done: false });
     let query = "SELECT key FROM projects WHERE team = ?1 AND project_uuid = ?2";
     let Some(row) = sql.row(query, values![team, project_uuid])? else {
+        // A project whose events were all rejected is no project, but they name it.
+        let delete = "DELETE FROM rejections WHERE team = ?1 AND project_uuid = ?2";
+        sql.execute(delete, values![team, project_uuid])?;
         return Ok(ForgetStep { forgotten, is_done: true });
     };
     let project: i64 = row.get(0)?;
@@ -148,7 +151,7 @@ fn step(sql: &dyn Sql, team: TeamKey, project_uuid: &str) -> Result<ForgetStep, 
         uncount(sql, team, project_uuid, &forgotten)?;
         return going_on(forgotten);
     }
-    for table in ["artifacts", "shares", "counts", "projects"] {
+    for table in ["artifacts", "shares", "counts", "rejections", "projects"] {
         let delete = format!("DELETE FROM {table} WHERE team = ?1 AND project_uuid = ?2");
         sql.execute(&delete, values![team, project_uuid])?;
     }

@@ -162,7 +162,8 @@ impl Store {
 
 fn poll(sql: &dyn Sql, device_code: TokenHash, tokens: &NewTokens) -> Result<DevicePoll, StoreError> {
     let row = sql.row(
-        "SELECT interval_ms, expires_at, polled_at, decided_at IS NOT NULL, user_id, used_at IS NOT NULL
+        "SELECT interval_ms, expires_at, polled_at, decided_at IS NOT NULL, user_id, used_at IS NOT NULL,
+            machine
          FROM devices WHERE hash = ?1",
         values![device_code],
     )?;
@@ -185,7 +186,9 @@ fn poll(sql: &dyn Sql, device_code: TokenHash, tokens: &NewTokens) -> Result<Dev
             if sql.execute(update, values![device_code, tokens.now])? == 0 {
                 return Ok(DevicePoll::Expired);
             }
-            Ok(DevicePoll::Granted(begin_session(sql, &user_id, "device_code", tokens)?))
+            let machine: String = row.get(6)?;
+            let tokens = NewTokens { machine, ..tokens.clone() };
+            Ok(DevicePoll::Granted(begin_session(sql, &user_id, "device_code", &tokens)?))
         }
     }
 }
@@ -292,8 +295,9 @@ fn begin_session(
     tokens: &NewTokens,
 ) -> Result<SessionGrant, StoreError> {
     sql.execute(
-        "INSERT INTO sessions (session_id, user_id, flow, created_at, generation) VALUES (?1, ?2, ?3, ?4, 1)",
-        values![tokens.session_id, user_id, flow, tokens.now],
+        "INSERT INTO sessions (session_id, user_id, flow, created_at, generation, machine)
+         VALUES (?1, ?2, ?3, ?4, 1, ?5)",
+        values![tokens.session_id, user_id, flow, tokens.now, tokens.machine],
     )?;
     add_tokens(sql, tokens.session_id.clone(), 1, tokens)
 }

@@ -9,6 +9,7 @@
 
 mod account;
 mod accounts;
+mod browsers;
 mod copy;
 mod devices;
 mod event;
@@ -18,6 +19,8 @@ mod inspect;
 mod location;
 mod login_throttle;
 mod logins;
+mod machine;
+mod machines;
 mod people;
 mod postgres;
 mod schema;
@@ -32,9 +35,11 @@ pub(crate) use event::{
     ArtifactKey, BodyOutcome, EventOutcome, EventQuery, HeldQuery, HeldStates, NewBlock, NewBody, NewEvent,
     Totals,
 };
+pub(crate) use machine::{MachineRecord, NewRejection, RejectionRecord, Sighting};
 pub(crate) use session::{
-    CodeRedemption, DeviceDecision, DeviceDecisionOutcome, DeviceLookup, DevicePoll, DeviceRequest,
-    DeviceRoom, DeviceStart, Guess, GuessCounter, NewCode, NewDevice, NewTokens, Refresh, SessionGrant,
+    BrowserSession, CodeRedemption, DeviceDecision, DeviceDecisionOutcome, DeviceLookup, DevicePoll,
+    DeviceRequest, DeviceRoom, DeviceStart, Guess, GuessCounter, NewBrowserSession, NewCode, NewDevice,
+    NewTokens, Refresh, SessionGrant,
 };
 
 pub use copy::CopiedTable;
@@ -86,7 +91,7 @@ pub enum StoreError {
     TeamInUse,
 }
 
-/// The operations are in `accounts`, `people`, `sharing`, `forget`, `logins`, `devices`, `events` and `inspect`, each written once for
+/// The operations are in `accounts`, `people`, `sharing`, `forget`, `logins`, `browsers`, `devices`, `machines`, `events` and `inspect`, each written once for
 /// every database; ingest is written for each.
 pub(crate) struct Store {
     database: Database,

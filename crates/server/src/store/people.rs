@@ -1,6 +1,7 @@
 //! People and teams, as an administrator changes them.
 
 use super::accounts::{account_by_id, email_key, team_key};
+use super::browsers::BROWSER;
 use super::sql::{Sql, SqlRow, values};
 use super::{Account, NewTeam, SessionRecord, Store, StoreError, TeamKey, TeamRecord};
 use crate::time::UnixMillis;
@@ -78,7 +79,9 @@ impl Store {
             if !is_sole || sql.exists("SELECT 1 FROM projects WHERE team = ?1", values![key])? {
                 return Err(StoreError::TeamInUse);
             }
-            for table in ["shares", "forgotten", "counts", "ci_tokens", "memberships"] {
+            for table in
+                ["shares", "forgotten", "counts", "machines", "rejections", "ci_tokens", "memberships"]
+            {
                 sql.execute(&format!("DELETE FROM {table} WHERE team = ?1"), values![key])?;
             }
             sql.execute("DELETE FROM shares WHERE with_team = ?1", values![key])?;
@@ -110,7 +113,9 @@ impl Store {
                 );
                 sql.execute(&delete, values![user_id])?;
             }
-            for table in ["codes", "devices", "sessions", "ci_tokens", "shares", "memberships"] {
+            let of_person =
+                ["codes", "devices", "sessions", "ci_tokens", "machines", "rejections", "shares", "memberships"];
+            for table in of_person {
                 sql.execute(&format!("DELETE FROM {table} WHERE user_id = ?1"), values![user_id])?;
             }
             let subject = format!("% {}", email_key(&account.email).replace(['%', '_'], "_"));
@@ -220,11 +225,14 @@ impl Store {
                     (SELECT max(used_at) FROM refresh_tokens
                      WHERE refresh_tokens.session_id = sessions.session_id),
                     (SELECT max(seen_at) FROM access_tokens WHERE access_tokens.session_id = sessions.session_id),
-                    (SELECT max(expires_at) FROM refresh_tokens
-                     WHERE refresh_tokens.session_id = sessions.session_id)
+                    coalesce((SELECT max(expires_at) FROM refresh_tokens
+                              WHERE refresh_tokens.session_id = sessions.session_id),
+                             (SELECT max(expires_at) FROM access_tokens
+                              WHERE access_tokens.session_id = sessions.session_id AND flow = ?2)),
+                    machine
                  FROM sessions JOIN accounts USING (user_id)
                  WHERE (CAST(?1 AS TEXT) = '' OR email_key = ?1) ORDER BY sessions.created_at, session_id",
-                values![key],
+                values![key, BROWSER],
             )?;
             let read = |row: &SqlRow| {
                 let (refreshed, seen): (Option<UnixMillis>, Option<UnixMillis>) = (row.get(5)?, row.get(6)?);
@@ -236,6 +244,7 @@ impl Store {
                     ended_at: row.get(4)?,
                     last_used_at: refreshed.max(seen),
                     expires_at: row.get(7)?,
+                    machine: row.get(8)?,
                 })
             };
             let records: Vec<SessionRecord> = rows.iter().map(read).collect::<Result<_, StoreError>>()?;
@@ -247,13 +256,24 @@ impl Store {
         .await
     }
 
-    /// Ends a session. False if no session that runs has the id.
-    pub(crate) async fn end_session(&self, session_id: String, now: UnixMillis) -> Result<bool, StoreError> {
+    /// Ends a session, of `owner` if one is named. False if no such session runs.
+    pub(crate) async fn end_session(
+        &self,
+        session_id: String,
+        owner: Option<String>,
+        now: UnixMillis,
+    ) -> Result<bool, StoreError> {
         self.change(move |sql| {
-            let update = "UPDATE sessions SET ended_at = ?2 WHERE session_id = ?1 AND ended_at IS NULL";
-            let ended = sql.execute(update, values![session_id, now])? == 1;
-            sql.execute("DELETE FROM access_tokens WHERE session_id = ?1", values![session_id])?;
-            Ok(ended)
+            let owner = owner.as_deref().unwrap_or_default();
+            let ended = sql.execute(
+                "UPDATE sessions SET ended_at = ?2 WHERE session_id = ?1 AND ended_at IS NULL
+                   AND (CAST(?3 AS TEXT) = '' OR user_id = ?3)",
+                values![session_id, now, owner],
+            )?;
+            if ended == 1 {
+                sql.execute("DELETE FROM access_tokens WHERE session_id = ?1", values![session_id])?;
+            }
+            Ok(ended == 1)
         })
         .await
     }

@@ -7,7 +7,7 @@
 //! row id is a key too.)
 
 /// Version of the newest migration: `user_version` of a SQLite file.
-pub(crate) const VERSION: i64 = 5;
+pub(crate) const VERSION: i64 = 6;
 
 /// One step from a schema to the next.
 pub(super) struct SchemaMigration {
@@ -24,12 +24,13 @@ pub(super) fn after(found: i64) -> impl Iterator<Item = &'static SchemaMigration
 }
 
 // PostgreSQL came with version 4: there its tables of teams are created whole.
-const MIGRATIONS: [SchemaMigration; 5] = [
+const MIGRATIONS: [SchemaMigration; 6] = [
     SchemaMigration { version: 1, both: ACCOUNTS, sqlite: EVENTS, postgres: "" },
     SchemaMigration { version: 2, both: FAIRNESS, sqlite: "", postgres: "" },
     SchemaMigration { version: 3, both: JOINED_AT, sqlite: CONTENT_DIGEST, postgres: "" },
     SchemaMigration { version: 4, both: "", sqlite: COUNTS, postgres: TABLES_OF_TEAMS },
     SchemaMigration { version: 5, both: SHARING, sqlite: "", postgres: "" },
+    SchemaMigration { version: 6, both: MACHINES, sqlite: "", postgres: "" },
 ];
 
 /// The text of [`SchemaMigration::both`] in the types of PostgreSQL. Text is compared by its bytes, as in SQLite.
@@ -41,6 +42,41 @@ pub(super) fn in_postgres(text: &str) -> String {
         .replace(") STRICT, WITHOUT ROWID;", ");")
         .replace(") STRICT;", ");")
 }
+
+// `machine` is a machine as it describes itself: a name, a program. A machine of a team is a node id of one account;
+// `name`, `program` and `delivered_at` are those of its newest recorded delivery. `rejections` has the newest rejected events
+// of a team: what an event named, cut to a bound, and never its content.
+const MACHINES: &str = "
+ALTER TABLE devices ADD COLUMN machine TEXT NOT NULL DEFAULT '';
+ALTER TABLE sessions ADD COLUMN machine TEXT NOT NULL DEFAULT '';
+CREATE INDEX sessions_of_user ON sessions(user_id);
+CREATE TABLE machines (
+    team INTEGER NOT NULL REFERENCES teams(key),
+    user_id TEXT NOT NULL REFERENCES accounts(user_id),
+    node_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    program TEXT NOT NULL,
+    first_at INTEGER NOT NULL,
+    delivered_at INTEGER NOT NULL,
+    PRIMARY KEY (team, user_id, node_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX machines_by_delivery ON machines(team, delivered_at);
+CREATE TABLE rejections (
+    team INTEGER NOT NULL REFERENCES teams(key),
+    event_id TEXT NOT NULL,
+    code TEXT NOT NULL,
+    path TEXT NOT NULL,
+    project_uuid TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    event_type TEXT NOT NULL,
+    user_id TEXT NOT NULL REFERENCES accounts(user_id),
+    machine TEXT NOT NULL,
+    times INTEGER NOT NULL,
+    rejected_at INTEGER NOT NULL,
+    PRIMARY KEY (team, event_id, code, path)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX rejections_by_age ON rejections(team, rejected_at);
+";
 
 // A share shows a project of `team` to `with_team` while one account makes it. `row_hash` is a hash of the key of
 // an event or body that was forgotten on request.

@@ -1,5 +1,6 @@
 //! Device requests, authorization codes, sessions, and the guesses of their secrets.
 
+use super::Account;
 use crate::origin::ClientOrigin;
 use crate::secret::TokenHash;
 use crate::time::UnixMillis;
@@ -14,6 +15,8 @@ pub(crate) struct NewDevice {
     /// Shortest time between two polls.
     pub(crate) interval: Duration,
     pub(crate) origin: ClientOrigin,
+    /// See [`crate::request::machine_label`].
+    pub(crate) machine: String,
     pub(crate) now: UnixMillis,
     pub(crate) expires_at: UnixMillis,
 }
@@ -90,6 +93,10 @@ pub(crate) struct DeviceRequest {
     /// Letters only.
     pub(crate) user_code: String,
     pub(crate) requested_at: UnixMillis,
+    /// The machine that asks, as it describes itself.
+    pub(crate) machine: String,
+    /// Address or network that it asked from.
+    pub(crate) origin: String,
     /// Whether it still waits for a decision.
     pub(crate) is_open: bool,
 }
@@ -114,6 +121,8 @@ pub(crate) enum DeviceDecisionOutcome {
 pub(crate) struct NewTokens {
     /// For a new session: `ses_<ulid>`.
     pub(crate) session_id: String,
+    /// For a new session by an authorization code: the program that redeems it.
+    pub(crate) machine: String,
     pub(crate) access: TokenHash,
     pub(crate) refresh: TokenHash,
     pub(crate) now: UnixMillis,
@@ -174,4 +183,28 @@ pub(crate) enum Refresh {
     Invalid,
     /// Ended before, or ended now because an old token was presented again.
     SessionEnded,
+}
+
+/// A session of a browser that begins.
+#[derive(Clone, Debug)]
+pub(crate) struct NewBrowserSession {
+    /// Hash of the cookie.
+    pub(crate) cookie: TokenHash,
+    /// `ses_<ulid>`.
+    pub(crate) session_id: String,
+    pub(crate) user_id: String,
+    /// See [`crate::request::machine_label`].
+    pub(crate) machine: String,
+    pub(crate) now: UnixMillis,
+    pub(crate) expires_at: UnixMillis,
+}
+
+/// The account and session behind a cookie.
+#[derive(Clone, Debug)]
+pub(crate) struct BrowserSession {
+    pub(crate) account: Account,
+    pub(crate) session_id: String,
+    pub(crate) created_at: UnixMillis,
+    /// Recorded use; not every use is recorded.
+    pub(crate) used_at: UnixMillis,
 }

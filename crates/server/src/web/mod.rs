@@ -1,45 +1,70 @@
-//! HTML pages: plain, without scripts; every value is escaped.
+//! HTML pages: server-rendered, without scripts, from compiled templates.
+//!
+//! # How a page is added
+//!
+//! 1. A template in `templates/` that extends `layout.html` and fills the block `content`. Headings are in sentence
+//!    case; the layout writes the title and the `h1` from the frame. Values are escaped by [`text::Html`], which also
+//!    shows control and direction characters as escapes; text of several lines is wrapped in [`text::Lines`].
+//!    Neither `style` attributes nor scripts nor images work: the policy below allows the one stylesheet,
+//!    `assets/style.css`. Wide tables have the class `records` and a `data-label` on each cell; a number has
+//!    the class `number`.
+//! 2. A struct that derives `askama::Template`, with a field `frame:` [`Frame`], and a handler in a module of its own.
+//!    The handler takes [`SignedIn`], asks the store only about [`SignedIn::team_keys`], and returns
+//!    `page(StatusCode::OK, &TemplateStruct { frame: signed_in.frame("Title", Some(Section::Machines)), .. })`.
+//!    An id of another team is answered [`HttpRefusal::no_page`], as one that does not exist.
+//! 3. A handler of a form takes [`SignedForm`], which has checked that the form is this browser's own. The template
+//!    has `<input type="hidden" name="form_key" value="{{ frame.form_key() }}">`. It answers [`see_other`].
+//! 4. The route in `app.rs`, the first segment of its path in [`crate::metrics::Route::of`], and a row in
+//!    `tests/server/scoping.rs`. A page of the navigation has a variant of [`Section`].
+//!
+//! A refusal ([`HttpRefusal`]) becomes a page for a browser in one place, the middleware of `app.rs`.
+//!
+//! [`HttpRefusal`]: crate::refusal::HttpRefusal
+//! [`HttpRefusal::no_page`]: crate::refusal::HttpRefusal::no_page
 
+pub(crate) mod account;
 pub(crate) mod approval;
+pub(crate) mod form;
+mod frame;
+pub(crate) mod machines;
+pub(crate) mod message;
 pub(crate) mod overview;
+pub(crate) mod sign_in;
+mod signed_in;
+pub(crate) mod style;
+pub(crate) mod text;
 
+pub(crate) use frame::{Frame, Section};
+pub(crate) use signed_in::{SignedForm, SignedIn};
+
+use crate::refusal::HttpRefusal;
+use askama::Template;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_FRAME_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-/// Escapes text for an element or a quoted attribute.
-pub(crate) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            // Characters that move or hide text are shown as escapes.
-            _ => out.push_str(&contract::text::printable(c.encode_utf8(&mut [0; 4]))),
-        }
-    }
-    out
-}
+/// The page after a sign-in that names no other.
+pub(crate) const HOME: &str = account::ACCOUNT;
 
-/// No scripts, frames, images or other origins; forms may be sent to this server, and redirected to a
-/// loopback callback.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; \
+/// No scripts, frames, images or other origins; forms may be sent to this server only.
+const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; \
+    base-uri 'none'";
+
+/// The same for a form whose answer redirects to a loopback callback.
+pub(crate) const LOOPBACK_POLICY: &str = "default-src 'none'; style-src 'self'; \
     form-action 'self' http://127.0.0.1:* http://localhost:*; frame-ancestors 'none'; base-uri 'none'";
 
-/// A page around `body`, which must be HTML.
-pub(crate) fn answer(status: StatusCode, title: &str, body: &str) -> Response {
-    let title = escape(title);
-    let html = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{title} - Spec Kitty</title>\n<style>{STYLE}</style>\n</head>\n\
-         <body>\n<main>\n<header>Spec Kitty</header>\n{body}\n</main>\n</body>\n</html>\n"
-    );
+/// Renders a page.
+pub(crate) fn page(status: StatusCode, page: &impl Template) -> Response {
+    let html = match page.render() {
+        Ok(html) => html,
+        Err(error) => {
+            tracing::error!(%error, "a page cannot be rendered");
+            return HttpRefusal::internal().into_response();
+        }
+    };
     let mut response = (status, html).into_response();
     let headers = response.headers_mut();
     let fixed = [
@@ -56,44 +81,17 @@ pub(crate) fn answer(status: StatusCode, title: &str, body: &str) -> Response {
     response
 }
 
-const STYLE: &str = "\
-:root{color-scheme:light dark;--ink:#1d2330;--soft:#5b6475;--line:#d8dde6;--paper:#fff;--back:#f2f4f8;--act:#2457c5;\
---bad:#a3262a}\
-@media(prefers-color-scheme:dark){:root{--ink:#e8ebf2;--soft:#9aa4b6;--line:#343c4b;--paper:#1b202a;--back:#12161d;\
---act:#6e9bff;--bad:#ff8d8d}}\
-*{box-sizing:border-box}\
-body{margin:0;background:var(--back);color:var(--ink);font:16px/1.5 system-ui,sans-serif}\
-main{max-width:min(34rem,calc(100% - 2rem));margin:8vh auto;padding:2rem;background:var(--paper);border:1px solid var(--line);\
-border-radius:.75rem}\
-header{color:var(--soft);font-weight:600;letter-spacing:.02em;margin-bottom:1rem}\
-h1{font-size:1.5rem;line-height:1.25;margin:0 0 .75rem}\
-h2{font-size:1rem;margin:1.75rem 0 .5rem}\
-p{margin:.5rem 0}\
-a{color:var(--act)}\
-.soft{color:var(--soft);font-size:.9rem}\
-.code{font:600 2rem/1.2 ui-monospace,monospace;letter-spacing:.12em;margin:1rem 0;overflow-wrap:anywhere}\
-.fault{border-left:3px solid var(--bad);padding:.25rem .75rem;color:var(--bad)}\
-label{display:block;margin:1rem 0 .25rem;font-weight:600}\
-input{width:100%;padding:.6rem .7rem;font:inherit;color:inherit;background:transparent;border:1px solid var(--line);\
-border-radius:.4rem}\
-input:focus-visible,button:focus-visible{outline:2px solid var(--act);outline-offset:2px}\
-.row{display:flex;gap:.75rem;margin-top:1.5rem;flex-wrap:wrap}\
-button{padding:.6rem 1.4rem;font:inherit;font-weight:600;border-radius:.4rem;border:1px solid var(--line);\
-background:transparent;color:inherit;cursor:pointer}\
-button.act{background:var(--act);border-color:var(--act);color:var(--paper)}\
-table{border-collapse:collapse;width:100%}\
-td,th{padding:.35rem 0;border-bottom:1px solid var(--line);text-align:left;font-weight:400}\
-td{text-align:right;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}\
-code{font-family:ui-monospace,monospace;font-size:.92em}";
+/// 303 to a path of this server: the browser follows with GET.
+pub(crate) fn see_other(path: &str) -> Response {
+    let target = HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static(HOME));
+    (StatusCode::SEE_OTHER, [(LOCATION, target)]).into_response()
+}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn escaped_text_contains_no_markup() {
-        assert_eq!(escape("<a href='x'>&\"</a>"), "&lt;a href=&#39;x&#39;&gt;&amp;&quot;&lt;/a&gt;");
-        assert_eq!(escape("a\u{202e}b"), "a\\u{202e}b");
-        assert_eq!(escape("ünïcode"), "ünïcode");
-    }
+/// Whether the client is a browser that shows a page to a person.
+pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.flat_map(|value| value.split(',')).any(|range| {
+        let kind = range.split(';').next().unwrap_or_default();
+        kind.trim().eq_ignore_ascii_case("text/html")
+    })
 }

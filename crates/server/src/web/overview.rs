@@ -1,87 +1,69 @@
 //! The overview at `/`: version, row counts and limits. Nothing about any account.
 
-use super::escape;
-use crate::config::ServerLimits;
-use crate::metrics::Metrics;
-use crate::store::Totals;
-use crate::time::UnixMillis;
+use super::text::grouped;
+use super::{Frame, SignedIn, page};
+use crate::app::App;
+use crate::refusal::HttpRefusal;
+use askama::Template;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use contract::wire::endpoint;
+use std::sync::Arc;
 
-pub(crate) struct Overview<'a> {
-    pub(crate) url: &'a str,
-    pub(crate) version: &'a str,
-    pub(crate) started: UnixMillis,
-    pub(crate) totals: Totals,
-    pub(crate) limits: &'a ServerLimits,
-    pub(crate) metrics: &'a Metrics,
+/// Rows of one table: name and number.
+type Rows = Vec<(&'static str, String)>;
+
+#[derive(Debug, Template)]
+#[template(path = "overview.html")]
+struct OverviewPage<'a> {
+    frame: Frame,
+    url: String,
+    version: &'a str,
+    started: String,
+    tables: Vec<(&'static str, Rows)>,
+    metrics_path: &'static str,
 }
 
-pub(crate) fn render(overview: &Overview<'_>) -> String {
-    let Overview { totals, limits, metrics, .. } = overview;
-    let url = escape(overview.url);
-    let held = table(&[
+/// `GET /`: totals of the whole server.
+pub(crate) async fn show(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, HttpRefusal> {
+    let totals = app.store.totals().await?;
+    let (limits, metrics) = (&app.limits, &app.metrics);
+    let stored = [
         ("Events", totals.events),
         ("Artifact bodies", totals.bodies),
         ("Projects", totals.projects),
         ("Accounts", totals.accounts),
         ("Teams", totals.teams),
         ("Sessions", totals.sessions),
-    ]);
-    let since = table(&[
+    ];
+    let since = [
         ("Client requests", metrics.client_requests()),
         ("Events stored", metrics.events_stored.get()),
         ("Events stored before", metrics.events_duplicate.get()),
         ("Events rejected", metrics.events_rejected.get()),
         ("Events in shapes of earlier clients", metrics.events_legacy_shape.get()),
-    ]);
-    let bounds = table(&[
+    ];
+    let bounds = [
         ("Events in a batch", limits.events_per_batch as u64),
         ("Bytes in a batch", limits.bytes_per_batch as u64),
-    ]);
-    format!(
-        "<h1>This sync server is running</h1>\n\
-         <p class=\"soft\">Version {version}, since {started}</p>\n\
-         <p>Log in from a checkout with<br><code>spec-kitty auth login --server {url}</code></p>\n\
-         <h2>Stored</h2>\n{held}\n<h2>Since the start</h2>\n{since}\n<h2>ServerLimits</h2>\n{bounds}\n\
-         <p class=\"soft\">Counters for machines: <a href=\"{metrics_path}\">{metrics_path}</a></p>",
-        version = escape(overview.version),
-        started = escape(&overview.started.readable()),
-        metrics_path = endpoint::METRICS,
-    )
+    ];
+    let title = "Overview";
+    let frame = match SignedIn::find(&app, &headers).await? {
+        Some(signed_in) => signed_in.frame(title, None),
+        None => Frame { title: title.to_owned(), offers_sign_in: true, ..Frame::default() },
+    };
+    let content = OverviewPage {
+        frame: Frame { is_narrow: true, ..frame },
+        url: app.base_url(&headers),
+        version: &app.version,
+        started: app.started.readable(),
+        tables: vec![("Stored", rows(&stored)), ("Since the start", rows(&since)), ("Limits", rows(&bounds))],
+        metrics_path: endpoint::METRICS,
+    };
+    Ok(page(StatusCode::OK, &content))
 }
 
-fn table(rows: &[(&str, u64)]) -> String {
-    let rows: String = rows
-        .iter()
-        .map(|(name, value)| {
-            format!("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", escape(name), grouped(*value))
-        })
-        .collect();
-    format!("<table>\n{rows}</table>")
-}
-
-/// Groups digits by three with non-breaking spaces: `1 048 576`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() * 2);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push('\u{202f}');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::grouped;
-
-    #[test]
-    fn long_numbers_are_grouped_by_three() {
-        assert_eq!(
-            [0, 999, 1000, 1_048_576].map(grouped),
-            ["0", "999", "1\u{202f}000", "1\u{202f}048\u{202f}576"]
-        );
-    }
+fn rows(numbers: &[(&'static str, u64)]) -> Rows {
+    numbers.iter().map(|(name, number)| (*name, grouped(*number))).collect()
 }

@@ -5,6 +5,7 @@
 
 mod backup;
 mod bodies;
+mod browser;
 mod client;
 mod databases;
 mod durability;
@@ -13,6 +14,7 @@ mod fairness;
 mod hostile;
 mod ingest;
 mod login;
+mod machines;
 mod operations;
 mod people;
 mod postgres;
@@ -20,5 +22,6 @@ mod receipts;
 mod recorded;
 mod recorded_327;
 mod scoping;
+mod sign_in;
 mod story;
 mod world;

@@ -1,6 +1,7 @@
 //! Every route, asked without a login, by a stranger, a member and an ex-member: none shows or changes what belongs to
 //! a team of others.
 
+use super::browser::{ACCEPT, Browser};
 use super::client::{Answer, raw, request};
 use super::world::{EMAIL, PROJECT, TEAM, World, body_of, event, hasty, indexed, statuses};
 use contract::wire::endpoint;
@@ -58,6 +59,11 @@ const fn row(
     Row { route, method, path, body, expected }
 }
 
+/// A page: its visitor has the cookie of a sign-in.
+const fn page(route: &'static str, method: &'static str, path: &'static str, expected: [u16; 4]) -> Row {
+    row(route, method, path, nothing, expected)
+}
+
 /// The member changes things last: `FORGET_PROJECT` is the end.
 const ROWS: &[Row] = &[
     row("EVENTS_BATCH", "POST", endpoint::EVENTS_BATCH, one_event, [401, 403, 403, 200]),
@@ -79,6 +85,17 @@ const ROWS: &[Row] = &[
     row("OAUTH_AUTHORIZE", "GET", endpoint::OAUTH_AUTHORIZE, nothing, [400; 4]),
     row("OAUTH_TOKEN", "POST", endpoint::OAUTH_TOKEN, nothing, [400; 4]),
     row("OAUTH_REVOKE", "POST", endpoint::OAUTH_REVOKE, nothing, [400; 4]),
+    row("web::style::STYLESHEET", "GET", "/assets/style.css", nothing, [200; 4]),
+    // A sign-in without its form, by anybody.
+    page("web::sign_in::SIGN_IN", "POST", "/sign-in", [403; 4]),
+    page("web::sign_in::SIGN_IN", "GET", "/sign-in", [200, 303, 303, 303]),
+    // Forms without the key of the browser; `sign_in.rs` sends those with it.
+    page("web::sign_in::SIGN_OUT", "POST", "/sign-out", [303, 403, 403, 403]),
+    page("web::account::END_SESSION", "POST", "/account/sessions/end", [303, 403, 403, 403]),
+    page("web::account::REVOKE_TOKEN", "POST", "/account/tokens/revoke", [303, 403, 403, 403]),
+    page("web::machines::MACHINES", "GET", "/machines", [303, 200, 200, 200]),
+    page("web::machines::REJECTED", "GET", "/rejected", [303, 200, 200, 200]),
+    page("web::account::ACCOUNT", "GET", "/account", [303, 200, 200, 200]),
     row("HEALTHZ", "GET", endpoint::HEALTHZ, nothing, [200; 4]),
     row("READYZ", "GET", endpoint::READYZ, nothing, [200; 4]),
     row("METRICS", "GET", endpoint::METRICS, nothing, [200; 4]),
@@ -86,7 +103,20 @@ const ROWS: &[Row] = &[
     row("FORGET_PROJECT", "POST", endpoint::FORGET_PROJECT, nothing, [401, 200, 200, 200]),
 ];
 
-fn ask(world: &World, row: &Row, token: &str) -> Answer {
+/// What a visitor logs in with: a token for clients, a cookie for pages.
+struct Login {
+    token: String,
+    cookie: String,
+}
+
+impl Login {
+    fn of(world: &World, email: &str, secret: &str) -> Self {
+        Self { token: world.access(email, secret), cookie: Browser::sign_in(world, email, secret).cookie }
+    }
+}
+
+fn ask(world: &World, row: &Row, login: &Login) -> Answer {
+    let token = &login.token;
     let path = row.path.replace("{project_uuid}", PROJECT);
     let authorization = format!("Bearer {token}");
     let mut headers = vec![("X-Team-Slug", TEAM), ("Content-Type", "application/json")];
@@ -94,7 +124,9 @@ fn ask(world: &World, row: &Row, token: &str) -> Answer {
     if row.route.contains("SHARE") || row.route.contains("INSPECT") {
         headers.clear();
     }
-    if !token.is_empty() {
+    if row.route.starts_with("web::") {
+        headers = vec![ACCEPT, ("Cookie", &login.cookie)];
+    } else if !token.is_empty() {
         headers.push(("Authorization", &authorization));
     }
     let body = (row.body)();
@@ -123,19 +155,22 @@ fn every_route_is_scoped_by_membership() {
     let admin = world.admin();
     admin.add_team("guild", Some(MARKER), false).unwrap();
     admin.add_member("guild", EMAIL, false).unwrap();
-    let member = world.access(EMAIL, &world.secret);
+    let member = Login::of(&world, EMAIL, &world.secret);
     let stranger = admin.create_account("stranger@example.com", None, None).unwrap();
-    let stranger = world.access("stranger@example.com", stranger.approval_secret.expose());
+    let stranger = Login::of(&world, "stranger@example.com", stranger.approval_secret.expose());
     let left = admin.create_account("left@example.com", None, None).unwrap();
-    let was_member = world.access("left@example.com", left.approval_secret.expose());
+    let was_member = Login::of(&world, "left@example.com", left.approval_secret.expose());
     for team in [TEAM, "guild"] {
         admin.add_member(team, "left@example.com", true).unwrap();
     }
     let mut marked = event(1);
     marked["payload"]["wp_title"] = MARKER.into();
-    let events = [marked, indexed(2, "spec.md", MARKER)];
-    assert_eq!(statuses(&world.batch(&was_member, TEAM, &events)), ["success"; 2]);
-    assert_eq!(world.push(&was_member, &body_of("spec.md", MARKER)).status, 201);
+    let mut broken = event(3);
+    broken["aggregate_type"] = Value::Null;
+    let events = [marked, indexed(2, "spec.md", MARKER), broken];
+    let answer = world.batch(&was_member.token, TEAM, &events);
+    assert_eq!(statuses(&answer), ["success", "success", "rejected"]);
+    assert_eq!(world.push(&was_member.token, &body_of("spec.md", MARKER)).status, 201);
     for team in [TEAM, "guild"] {
         admin.remove_member(team, "left@example.com").unwrap();
     }
@@ -144,15 +179,18 @@ fn every_route_is_scoped_by_membership() {
         let text = answer.text();
         [MARKER, TEAM, event(1)["event_id"].as_str().unwrap()].iter().any(|secret| text.contains(secret))
     };
+    let login = |token: &str, cookie: &str| Login { token: token.to_owned(), cookie: cookie.to_owned() };
+    let none = login("", "");
+    let forged = login("skp_e30.x", &format!("spec_kitty_session={}", "A".repeat(43)));
     let mut shown_to_members = 0;
     for row in ROWS {
-        for (who, token, expected) in [
-            ("no login", "", row.expected[0]),
-            ("a forged token", "skp_e30.x", row.expected[0]),
-            ("a stranger", stranger.as_str(), row.expected[1]),
-            ("an ex-member", was_member.as_str(), row.expected[2]),
+        for (who, login, expected) in [
+            ("no login", &none, row.expected[0]),
+            ("a forged token", &forged, row.expected[0]),
+            ("a stranger", &stranger, row.expected[1]),
+            ("an ex-member", &was_member, row.expected[2]),
         ] {
-            let answer = ask(&world, row, token);
+            let answer = ask(&world, row, login);
             let what = format!("{} {} for {who}: {}", row.method, row.path, answer.text());
             assert_eq!(answer.status, expected, "{what}");
             assert!(!shows(&answer), "{what}");

@@ -1,0 +1,63 @@
+//! A refusal as a page, for a person at a browser.
+
+use super::HttpRefusal;
+use crate::access_log::LogNote;
+use crate::web::message::MessagePage;
+use crate::web::{self, Frame};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderName, StatusCode};
+use axum::response::Response;
+
+impl HttpRefusal {
+    /// The page in place of `answer`, whose headers and log fields stay.
+    pub(crate) fn into_page(self, answer: &Response, request_id: &str) -> Response {
+        let (title, text) = self.sentence();
+        let mut page = web::page(
+            self.status,
+            &MessagePage {
+                frame: Frame { offers_sign_in: true, ..Frame::narrow(title) },
+                texts: vec![text],
+                note: Some(format!("Status {}, request {request_id}", self.status.as_u16())),
+                link: Some(("/", "To the overview")),
+            },
+        );
+        let is_of_body = |name: &HeaderName| *name == CONTENT_TYPE || *name == CONTENT_LENGTH;
+        for (name, value) in answer.headers().iter().filter(|(name, _)| !is_of_body(name)) {
+            page.headers_mut().insert(name, value.clone());
+        }
+        if let Some(note) = answer.extensions().get::<LogNote>() {
+            page.extensions_mut().insert(note.clone());
+        }
+        page
+    }
+
+    fn sentence(&self) -> (&'static str, &'static str) {
+        match self.status {
+            StatusCode::UNAUTHORIZED => ("Not signed in", "This address needs a login."),
+            StatusCode::FORBIDDEN => (
+                "Not allowed",
+                "The request was refused. If you sent a form, load its page again and repeat your change.",
+            ),
+            StatusCode::NOT_FOUND => (
+                "Page not found",
+                "There is no page at this address, or it belongs to a team you are not a member of.",
+            ),
+            StatusCode::METHOD_NOT_ALLOWED => {
+                ("Not possible here", "This address does not take that kind of request.")
+            }
+            StatusCode::TOO_MANY_REQUESTS => (
+                "Too many requests",
+                "Your account or address sent too many requests. Wait a moment and try again.",
+            ),
+            StatusCode::SERVICE_UNAVAILABLE => (
+                "Not available",
+                "The server cannot reach its database. Nothing was changed. Try again in a moment.",
+            ),
+            status if status.is_server_error() => (
+                "Server error",
+                "The server failed at this request. Its administrator finds the request in the log.",
+            ),
+            _ => ("Request refused", "The server does not take this request."),
+        }
+    }
+}
