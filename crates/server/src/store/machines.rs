@@ -1,6 +1,6 @@
 //! Machines that deliver events, and the events of theirs that were rejected.
 
-use super::sql::{Row, Sql, Value, values};
+use super::sql::{Sql, SqlRow, Value, values};
 use super::{MachineRecord, NewRejection, RejectionRecord, Sighting, Store, StoreError, TeamKey};
 
 /// Rows of each table that a team has at most; the oldest give way.
@@ -36,7 +36,7 @@ impl Store {
                  WHERE machines.team IN ({}) ORDER BY delivered_at DESC, team, user_id, node_id LIMIT ?1",
                 marks(2, teams.len())
             );
-            let read = |row: &Row| {
+            let read = |row: &SqlRow| {
                 Ok(MachineRecord {
                     team_id: row.get(0)?,
                     email: row.get(1)?,
@@ -68,7 +68,7 @@ impl Store {
                  ORDER BY rejected_at DESC, team, event_id, code, path LIMIT ?1 OFFSET ?2",
                 marks(3, teams.len())
             );
-            let read = |row: &Row| {
+            let read = |row: &SqlRow| {
                 Ok(RejectionRecord {
                     team_id: row.get(0)?,
                     email: row.get(1)?,
