@@ -6,7 +6,7 @@ use super::{Frame, HOME, SignedForm, SignedIn, page, see_other};
 use crate::app::App;
 use crate::oauth::approval::identify;
 use crate::refusal::HttpRefusal;
-use crate::request::{Caller, FormFields, machine_label};
+use crate::request::{Caller, FormFields};
 use crate::secret::{TokenHash, draw_token};
 use crate::store::NewBrowserSession;
 use crate::time::UnixMillis;
@@ -70,7 +70,7 @@ pub(crate) async fn sign_in(
         cookie: TokenHash::of(cookie.expose()),
         session_id: format!("ses_{}", Ulid::generate()),
         user_id: account.user_id,
-        machine: machine_label(None, headers.get(USER_AGENT)),
+        machine: browser_label(&headers),
         now,
         expires_at: now.after(app.lifetimes.browser_idle),
     };
@@ -78,6 +78,36 @@ pub(crate) async fn sign_in(
     let mut response = see_other(next);
     set_session(&app, &headers, cookie.expose(), app.lifetimes.browser, &mut response);
     Ok(response)
+}
+
+/// A text by which a person recognises the browser: `Firefox on Linux`.
+fn browser_label(headers: &HeaderMap) -> String {
+    let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    // Most browsers name others too, so the order counts.
+    let browsers = [
+        ("Edg", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("Chrom", "Chrome"),
+        ("Safari/", "Safari"),
+    ];
+    let systems = [
+        ("Android", "Android"),
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Windows", "Windows"),
+        ("Mac OS", "macOS"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    ];
+    let find = |names: &[(&str, &'static str)]| {
+        names.iter().find(|(part, _)| agent.contains(part)).map(|(_, name)| *name)
+    };
+    match (find(&browsers), find(&systems)) {
+        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(browser), None) => browser.to_owned(),
+        _ => "unknown browser".to_owned(),
+    }
 }
 
 /// `POST /sign-out`
@@ -118,4 +148,33 @@ fn sign_in_page(
     };
     let status = fault.as_ref().map_or(StatusCode::OK, |fault| fault.status);
     cookie.attach(fault.as_ref(), page(status, &content))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browser_is_named_by_product_and_system() {
+        let cases = [
+            ("Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0", "Firefox on Linux"),
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/128.0.0.0 \
+                 Safari/537.36 Edg/128.0.0.0",
+                "Edge on Windows",
+            ),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+                 Version/17.5 Mobile/15E148 Safari/604.1",
+                "Safari on iPhone",
+            ),
+            ("curl/8.9.1", "unknown browser"),
+        ];
+        for (agent, expected) in cases {
+            let mut headers = HeaderMap::new();
+            headers.insert(USER_AGENT, agent.parse().unwrap());
+            assert_eq!(browser_label(&headers), expected);
+        }
+        assert_eq!(browser_label(&HeaderMap::new()), "unknown browser");
+    }
 }

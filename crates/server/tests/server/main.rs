@@ -18,6 +18,7 @@ mod machines;
 mod operations;
 mod people;
 mod postgres;
+mod real_browser;
 mod receipts;
 mod recorded;
 mod recorded_327;
