@@ -6,12 +6,15 @@
 use crate::access_log::LogNote;
 use crate::app::App;
 use crate::refusal::HttpRefusal;
-use crate::request::{Caller, authenticate, drain_if_refused, read_body, read_object};
-use crate::store::{ArtifactKey, BodyOutcome, NewBody, Principal};
+use crate::request::{Caller, authenticate, drain_if_refused, machine_label, read_body, read_object};
+use crate::store::{
+    ArtifactKey, BodyOutcome, NewBody, NewRejection, Principal, Sighting, StoreError, TeamKey,
+};
 use crate::time::UnixMillis;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, State};
+use axum::http::header::USER_AGENT;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use contract::wire::body::{self, ArtifactBody, ArtifactPush, BodyAnswer};
@@ -29,11 +32,17 @@ pub(crate) async fn push(
     let bytes = read_body(&headers, body, limit, &app.limits).await;
     let bytes = bytes.map_err(|fault| fault.refusal("body", || HttpRefusal::request_too_large(limit)))?;
     app.metrics.request_bytes.inc_by(bytes.len() as u64);
-    let work = move || validate(&bytes);
-    let push = tokio::task::spawn_blocking(work).await.map_err(|_| HttpRefusal::unavailable())??;
+    let work = move || read(&bytes);
+    let (push, fault) = tokio::task::spawn_blocking(work).await.map_err(|_| HttpRefusal::unavailable())??;
+    let teams: Vec<TeamKey> = principal.private_teams().map(|team| team.key).collect();
+    if let Some(fault) = fault {
+        if let Err(error) = record(&app, &principal, &headers, teams, &push, &fault).await {
+            tracing::warn!(%error, "a refused body was not recorded");
+        }
+        return Err(HttpRefusal::malformed(fault));
+    }
 
     let (artifact_path, content_hash) = (push.artifact_path.clone(), push.content_hash.clone());
-    let teams = principal.private_teams().map(|team| team.key).collect();
     let (code, status) = match app.store.push_body(teams, new_body(push), UnixMillis::now()).await? {
         BodyOutcome::Stored => {
             app.metrics.bodies_stored.inc();
@@ -55,8 +64,31 @@ async fn admit(app: &Arc<App>, caller: &Caller, headers: &HeaderMap) -> Result<P
     if has_private_team { Ok(principal) } else { Err(HttpRefusal::missing_private_team()) }
 }
 
-/// Reads and validates the fields.
-fn validate(bytes: &[u8]) -> Result<ArtifactBody, HttpRefusal> {
+/// Records a refused body for the page of the team that has its project. A push names no team.
+async fn record(
+    app: &App,
+    principal: &Principal,
+    headers: &HeaderMap,
+    teams: Vec<TeamKey>,
+    push: &ArtifactBody,
+    fault: &str,
+) -> Result<(), StoreError> {
+    let found = app.store.project_in(teams, push.project_uuid.clone()).await?;
+    let Some((team, project_uuid)) = found.into_iter().next() else { return Ok(()) };
+    let sighting = Sighting {
+        team,
+        user_id: principal.account.user_id.clone(),
+        node_id: String::new(),
+        name: principal.machine_name().to_owned(),
+        program: machine_label(None, headers.get(USER_AGENT)),
+        now: UnixMillis::now(),
+    };
+    let rejection = NewRejection::of_body(project_uuid, &push.artifact_path, fault);
+    app.store.record_sender(sighting, false, vec![rejection]).await
+}
+
+/// Reads and judges the fields. Slow for a large body.
+fn read(bytes: &[u8]) -> Result<(ArtifactBody, Option<String>), HttpRefusal> {
     let push: ArtifactPush = read_object(bytes).map_err(|error| {
         // serde names the key. Other errors get a position only, because a type error would quote a
         // piece of the file.
@@ -72,10 +104,8 @@ fn validate(bytes: &[u8]) -> Result<ArtifactBody, HttpRefusal> {
         }
     })?;
     let push = ArtifactBody::from(push);
-    match push.fault() {
-        None => Ok(push),
-        Some(fault) => Err(HttpRefusal::malformed(fault)),
-    }
+    let fault = push.fault();
+    Ok((push, fault))
 }
 
 fn new_body(push: ArtifactBody) -> NewBody {

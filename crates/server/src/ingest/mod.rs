@@ -7,6 +7,7 @@
 
 mod content;
 mod prepare;
+mod rejected;
 mod senders;
 
 pub(crate) use senders::Senders;
@@ -141,7 +142,8 @@ async fn admit(app: &Arc<App>, caller: &Caller, headers: &HeaderMap) -> Result<S
         return Err(HttpRefusal::missing_private_team());
     }
     let program = machine_label(None, headers.get(USER_AGENT));
-    Ok(Sender { account: principal.account.user_id, machine: principal.machine, program, teams, encoding })
+    let machine = principal.machine_name().to_owned();
+    Ok(Sender { account: principal.account.user_id, machine, program, teams, encoding })
 }
 
 /// Reads the events of a request within `most_bytes`, and validates them on a blocking thread.

@@ -1,15 +1,15 @@
 //! Unpacks, splits and validates a batch, and chooses its team. Pure and bounded: no store, no clock.
 
 use super::content;
+use super::rejected::{RECORDED, recorded};
 use crate::config::ServerLimits;
 use crate::refusal::HttpRefusal;
 use crate::request::read_object;
-use crate::store::{ArtifactKey, Membership, NewBlock, NewEvent, NewRejection, is_same_team};
+use crate::store::{ArtifactKey, Membership, NewBlock, NewEvent, NewRejection, bounded, is_same_team};
 use contract::event::{self, Node, Rejection, RejectionCode, Tolerance};
 use flate2::read::MultiGzDecoder;
 use flate2::{Compression, write::GzEncoder};
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
@@ -45,9 +45,6 @@ pub(super) struct JudgedBatch {
     /// The first of the rejected events.
     pub(super) rejections: Vec<NewRejection>,
 }
-
-/// Rejected events of a batch that are recorded.
-const RECORDED_REJECTIONS: usize = 50;
 
 pub(super) enum EventVerdict {
     /// `at` is its position among the events of all blocks.
@@ -110,7 +107,7 @@ pub(super) fn batch(submission: Submission, limits: &ServerLimits) -> Result<Jud
             }
             Err(rejection) => {
                 let error = rejection.to_string();
-                if rejections.len() < RECORDED_REJECTIONS {
+                if rejections.len() < RECORDED {
                     rejections.push(recorded(raw, &rejection));
                 }
                 EventVerdict::Rejected { id: sent_id(raw), rejection, text: error }
@@ -240,7 +237,7 @@ fn judge(
     // Valid ids are plain ASCII, so the text does not depend on the escapes it was sent with.
     let id = to_raw_value(&valid.event_id).map_err(|_| unreadable("schema: no id".to_owned()))?;
     if node_id.is_none() {
-        *node_id = node.text("node_id").map(|id| id.chars().take(LONGEST_NAME).collect());
+        *node_id = node.text("node_id").map(|id| bounded(id));
     }
     let event = NewEvent {
         digest: Sha256::digest(raw.get().as_bytes()).into(),
@@ -271,32 +268,6 @@ fn sent_id(raw: &RawValue) -> Option<Box<RawValue>> {
         event_id: Box<RawValue>,
     }
     serde_json::from_str::<Id>(raw.get()).ok().map(|id| id.event_id)
-}
-
-/// Characters of an id or name of a sender that are recorded.
-const LONGEST_NAME: usize = 100;
-const LONGEST_REASON: usize = 500;
-
-/// A rejected event, as it is recorded: what it names itself if that is readable, and the rule.
-fn recorded(raw: &RawValue, rejection: &Rejection) -> NewRejection {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Named {
-        event_id: Value,
-        event_type: Value,
-        project_uuid: Value,
-    }
-    let named: Named = serde_json::from_str(raw.get()).unwrap_or_default();
-    let cut = |text: &str, most: usize| -> String { text.chars().take(most).collect() };
-    let text = |value: &Value| cut(value.as_str().unwrap_or_default(), LONGEST_NAME);
-    NewRejection {
-        event_id: text(&named.event_id),
-        event_type: text(&named.event_type),
-        project_uuid: text(&named.project_uuid),
-        code: rejection.code.name().to_owned(),
-        path: cut(&rejection.path_text(), LONGEST_NAME),
-        reason: cut(&rejection.message, LONGEST_REASON),
-    }
 }
 
 /// The artifact that an index event announces.

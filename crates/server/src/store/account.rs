@@ -195,6 +195,14 @@ impl Principal {
         self.private_teams().find(|team| is_same_team(&team.team_id, team_id))
     }
 
+    /// The name of the machine, without the program that logged in: the one that asks now may be newer.
+    pub(crate) fn machine_name(&self) -> &str {
+        match self.session_id {
+            Some(_) => self.machine.split_once(", ").map_or("", |(name, _)| name),
+            None => &self.machine,
+        }
+    }
+
     pub(crate) fn private_teams(&self) -> impl Iterator<Item = &Membership> {
         self.account.teams.iter().filter(|team| team.is_private)
     }

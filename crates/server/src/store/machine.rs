@@ -26,7 +26,7 @@ impl Sighting {
     }
 }
 
-/// A rejected event: what it named, cut to a bound, and the rule that it breaks. Never its content.
+/// A rejected event or body: what it named, cut to a bound, and the rule that it breaks. Never its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NewRejection {
     /// As it was sent; empty if there is none.
@@ -36,6 +36,37 @@ pub(crate) struct NewRejection {
     pub(crate) code: String,
     pub(crate) path: String,
     pub(crate) reason: String,
+}
+
+/// A text that a sender gave, cut to the length that is recorded.
+pub(crate) fn bounded(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
+impl NewRejection {
+    pub(crate) fn bounded(self) -> Self {
+        Self {
+            event_id: bounded(&self.event_id),
+            event_type: bounded(&self.event_type),
+            project_uuid: bounded(&self.project_uuid),
+            code: bounded(&self.code),
+            path: bounded(&self.path),
+            reason: bounded(&self.reason),
+        }
+    }
+
+    /// A refused body, found by its path.
+    pub(crate) fn of_body(project_uuid: String, path: &str, reason: &str) -> Self {
+        Self {
+            event_id: String::new(),
+            event_type: "artifact body".to_owned(),
+            project_uuid,
+            code: "BODY_REFUSED".to_owned(),
+            path: path.to_owned(),
+            reason: reason.to_owned(),
+        }
+        .bounded()
+    }
 }
 
 /// A machine, as its page shows it.

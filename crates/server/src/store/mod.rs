@@ -35,7 +35,7 @@ pub(crate) use event::{
     ArtifactKey, BodyOutcome, EventOutcome, EventQuery, HeldQuery, HeldStates, NewBlock, NewBody, NewEvent,
     Totals,
 };
-pub(crate) use machine::{MachineRecord, NewRejection, RejectionRecord, Sighting};
+pub(crate) use machine::{MachineRecord, NewRejection, RejectionRecord, Sighting, bounded};
 pub(crate) use session::{
     BrowserSession, CodeRedemption, DeviceDecision, DeviceDecisionOutcome, DeviceLookup, DevicePoll,
     DeviceRequest, DeviceRoom, DeviceStart, Guess, GuessCounter, NewBrowserSession, NewCode, NewDevice,

@@ -1,4 +1,4 @@
-//! Machines that deliver to the person's teams, and the events of theirs that were rejected.
+//! Machines that deliver to the person's teams, and what of theirs was rejected.
 
 use super::{Frame, Section, SignedIn, page};
 use crate::app::App;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub(crate) const MACHINES: &str = "/machines";
 pub(crate) const REJECTED: &str = "/rejected";
 
-/// Rejected events on a page.
+/// Rejected items on a page.
 const PAGE: u64 = 50;
 
 #[derive(Debug, Template)]
@@ -55,7 +55,7 @@ pub(crate) async fn rejected(
     rejected.truncate(PAGE as usize);
     let path = |skip: u64| if skip == 0 { REJECTED.to_owned() } else { format!("{REJECTED}?skip={skip}") };
     let content = RejectedPage {
-        frame: signed_in.frame("Rejected events", Some(Section::Rejected)),
+        frame: signed_in.frame("Rejected items", Some(Section::Rejected)),
         rejected,
         skipped,
         newer: (skipped > 0).then(|| path(skipped.saturating_sub(PAGE))),

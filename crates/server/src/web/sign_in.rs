@@ -72,7 +72,7 @@ pub(crate) async fn sign_in(
         user_id: account.user_id,
         machine: browser_label(&headers),
         now,
-        expires_at: now.after(app.lifetimes.browser_idle),
+        expires_at: now.after(app.lifetimes.browser_idle.min(app.lifetimes.browser)),
     };
     app.store.begin_browser_session(session).await?;
     let mut response = see_other(next);

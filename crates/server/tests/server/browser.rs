@@ -37,6 +37,10 @@ impl<'w> Browser<'w> {
         Self { world, cookie: set_cookie(&answer) }
     }
 
+    pub(crate) fn with_cookie(world: &'w World, cookie: String) -> Self {
+        Self { world, cookie }
+    }
+
     pub(crate) fn get(&self, path: &str) -> Answer {
         send(self.world.address(), "GET", path, &[ACCEPT, ("Cookie", &self.cookie)], &[])
     }

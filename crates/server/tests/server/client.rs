@@ -151,6 +151,12 @@ pub(crate) fn hidden_fields(page: &str) -> Vec<(String, String)> {
         .skip(1)
         .filter_map(|tag| tag.split_once('>').map(|(tag, _)| tag))
         .filter(|tag| tag.contains("type=\"hidden\""))
-        .filter_map(|tag| Some((attribute(tag, "name")?, attribute(tag, "value")?)))
+        .filter_map(|tag| Some((unescape(&attribute(tag, "name")?), unescape(&attribute(tag, "value")?))))
         .collect()
+}
+
+/// The text behind the escapes of a page.
+fn unescape(html: &str) -> String {
+    let escapes = [("&#60;", "<"), ("&#62;", ">"), ("&#34;", "\""), ("&#39;", "'"), ("&#38;", "&")];
+    escapes.iter().fold(html.to_owned(), |text, (escape, c)| text.replace(escape, c))
 }

@@ -1,7 +1,7 @@
 //! Machines and rejected events, as the pages show them.
 
 use super::browser::Browser;
-use super::world::{EMAIL, PROJECT, TEAM, World, event, gzip, hasty, statuses};
+use super::world::{EMAIL, PROJECT, TEAM, World, body_of, event, gzip, hasty, statuses};
 use contract::wire::endpoint;
 use serde_json::{Value, json};
 use server::ServerLimits;
@@ -48,7 +48,7 @@ fn machine_is_seen_with_its_program_and_newest_delivery() {
 fn rejected_event_is_shown_with_its_reason_and_no_content() {
     let world = world();
     let browser = Browser::sign_in(&world, EMAIL, &world.secret);
-    assert!(browser.get("/rejected").text().contains("No event was rejected."));
+    assert!(browser.get("/rejected").text().contains("Nothing was rejected."));
     let token = world.token();
     let events = [event(1), broken(2), json!("no event")];
     assert_eq!(send_as(&world, &token, "spec-kitty/3.3.0", &events), ["success", "rejected", "rejected"]);
@@ -61,7 +61,7 @@ fn rejected_event_is_shown_with_its_reason_and_no_content() {
         "payload.wp_title",
         "WPCreated",
         "test, spec-kitty/3.3.0",
-        "no event id",
+        "no id",
         "class=\"number\">2</td>",
     ] {
         assert!(page.contains(part), "{part} in {page}");
@@ -71,6 +71,13 @@ fn rejected_event_is_shown_with_its_reason_and_no_content() {
     let body = json!({ "events": [broken(9)] }).to_string();
     world.post(&token, endpoint::EVENTS_PREFLIGHT, &[(endpoint::TEAM_HEADER, TEAM)], body.as_bytes());
     assert_eq!(browser.get("/rejected").text().matches("<tr>").count(), 3);
+    // A body that can never be stored.
+    let mut body = body_of("spec.md", "s3cret-content");
+    body["content_hash"] = "0".repeat(64).into();
+    assert_eq!(world.push(&token, &body).status, 400);
+    let page = browser.get("/rejected").text();
+    assert!(page.contains("artifact body") && page.contains("<code>spec.md</code>"), "{page}");
+    assert!(!page.contains("s3cret"), "{page}");
     // With the project they are forgotten.
     let path = endpoint::FORGET_PROJECT.replace("{project_uuid}", PROJECT);
     let access = world.access(EMAIL, &world.secret);
@@ -88,7 +95,7 @@ fn rejected_events_of_a_team_are_bounded_and_paged() {
         let events: Vec<Value> = (batch * 60..batch * 60 + 60).map(broken).collect();
         send_as(&world, &token, "spec-kitty/3.3.0", &events);
     }
-    let rows = |path: &str| browser.get(path).text().matches("<td data-label=\"Event\">").count();
+    let rows = |path: &str| browser.get(path).text().matches("<td data-label=\"Item\">").count();
     assert_eq!((rows("/rejected"), rows("/rejected?skip=950"), rows("/rejected?skip=1000")), (50, 50, 0));
     let first = browser.get("/rejected").text();
     assert!(first.contains("href=\"/rejected?skip=50\" rel=\"next\"") && !first.contains("rel=\"prev\""));

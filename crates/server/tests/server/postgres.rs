@@ -1,5 +1,6 @@
 //! PostgreSQL: what only a database of several servers has. `.ci/postgres` starts a cluster for these tests.
 
+use super::browser::Browser;
 use super::client::send;
 use super::databases::{DATABASE, TLS_DATABASE, address, new_database_text, run, with_name};
 use super::world::{EMAIL, TEAM, World, body_of, event, hasty, indexed, statuses};
@@ -66,6 +67,12 @@ fn two_servers_share_logins_guesses_and_events() {
     let fields = [("token", token)];
     assert_eq!(super::client::post_form(one.address(), endpoint::OAUTH_REVOKE, &[], &fields).status, 200);
     assert_eq!(other.get(access, endpoint::ME).status, 401);
+    let browser = Browser::sign_in(&one, EMAIL, &one.secret);
+    let there = Browser::with_cookie(&other, browser.cookie.clone());
+    let page = there.get("/account");
+    assert_eq!(page.status, 200);
+    assert_eq!(browser.post(&page, "/sign-out", &[]).status, 303);
+    assert_eq!(there.get("/account").status, 303);
     // Four wrong secrets, two at each, use up the allowance of both.
     let device = one.start_device();
     let guess = |world: &World| world.answer_device(&device, "wrong", "approve").status;
@@ -196,10 +203,12 @@ fn copied_store_continues_where_the_directory_ended() {
 
     let url = new_database_text(DATABASE);
     let target: DatabaseUrl = url.parse().expect("an address");
+    let cookie = Browser::sign_in(&world, EMAIL, &world.secret).cookie;
     let in_use = copy_store(world.data.path(), &target).unwrap_err();
     assert!(matches!(in_use, ServerError::InUse(_)), "{in_use}");
     world.stop();
     let copied = copy_store(world.data.path(), &target).expect("a copy");
+    assert!(copied.iter().any(|table| table.name == "machines" && table.rows == 1), "{copied:?}");
     let rows = |name: &str| copied.iter().find(|table| table.name == name).map(|table| table.rows);
     assert_eq!((rows("events"), rows("bodies"), rows("accounts")), (Some(3), Some(1), Some(1)));
     let again = copy_store(world.data.path(), &target).unwrap_err();
@@ -208,6 +217,7 @@ fn copied_store_continues_where_the_directory_ended() {
     // The same tokens, events and bodies; what is sent again is known, and what is new gets a new place.
     world.store = target.into();
     world.start();
+    assert!(Browser::with_cookie(&world, cookie).get("/machines").text().contains("0123456789ab"));
     let now = world.get(&access, &listing).json();
     let aggregate = &now["rows"][1]["aggregate_id"];
     assert_eq!(aggregate, "a\u{fffd}b", "a listing has no NUL");

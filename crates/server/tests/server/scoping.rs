@@ -166,7 +166,7 @@ fn every_route_is_scoped_by_membership() {
     let mut marked = event(1);
     marked["payload"]["wp_title"] = MARKER.into();
     let mut broken = event(3);
-    broken["aggregate_type"] = Value::Null;
+    broken["payload"] = 7.into();
     let events = [marked, indexed(2, "spec.md", MARKER), broken];
     let answer = world.batch(&was_member.token, TEAM, &events);
     assert_eq!(statuses(&answer), ["success", "success", "rejected"]);

@@ -4,7 +4,7 @@ use super::browser::{ACCEPT, Browser, form_key, set_cookie};
 use super::client::{post_form, send};
 use super::world::{EMAIL, TEAM, World, hasty};
 use contract::wire::endpoint;
-use server::{Lifetimes, ServerLimits};
+use server::{Admin, Handle, Lifetimes, ServerConfig, ServerLimits};
 use std::time::Duration;
 
 const BEA: &str = "bea@example.com";
@@ -113,7 +113,7 @@ fn form_without_this_browsers_key_changes_nothing() {
     let (browser, other) =
         (Browser::sign_in(&world, EMAIL, &world.secret), Browser::sign_in(&world, EMAIL, &world.secret));
     let (key, own) = (form_key(&browser.get("/account")), format!("http://{}", world.address()));
-    let attempts = [
+    let attempts: [(&str, &str, &str); 4] = [
         ("", own.as_str(), browser.cookie.as_str()),
         (&key, "https://evil.example", &browser.cookie),
         (&key, "null", &browser.cookie),
@@ -146,17 +146,53 @@ fn session_ends_with_secret_account_and_its_lifetimes() {
     let session = admin.sessions(Some(BEA), false).expect("sessions").remove(0);
     assert!(admin.end_session(&session.session_id).expect("a store"));
     assert_eq!(browser.get("/account").status, 303, "an administrator");
+}
 
-    let idle = Lifetimes { browser_idle: Duration::from_millis(300), ..hasty() };
-    let world = World::with(ServerLimits::default(), idle);
+#[test]
+fn session_ends_after_its_idle_time_and_after_its_whole_time() {
+    let mut world = world();
+    let ways: [fn(&mut Lifetimes); 2] =
+        [|lives| lives.browser_idle = Duration::ZERO, |lives| lives.browser = Duration::ZERO];
+    for shorten in ways {
+        world.stop();
+        world.change_lifetimes(|lives| {
+            *lives = hasty();
+            shorten(lives);
+        });
+        world.start();
+        let browser = Browser::sign_in(&world, EMAIL, &world.secret);
+        assert_eq!(browser.get("/account").status, 303);
+    }
+    world.stop();
+    world.change_lifetimes(|lives| *lives = hasty());
+    world.start();
     let browser = Browser::sign_in(&world, EMAIL, &world.secret);
-    assert_eq!(browser.get("/account").status, 200);
-    std::thread::sleep(Duration::from_millis(400));
-    assert_eq!(browser.get("/account").status, 303, "12 hours idle");
-    drop(browser);
-    let renewed = Browser::sign_in(&world, EMAIL, &world.secret);
-    let page = renewed.get("/account").text();
+    let page = browser.get("/account").text();
     assert_eq!(page.matches("name=\"id\"").count(), 1, "ended sessions are deleted: {page}");
+}
+
+#[test]
+fn cookie_of_a_server_with_tls_is_for_tls_only() {
+    let data = tempfile::tempdir().expect("a directory");
+    let admin = Admin::open(data.path()).expect("a store");
+    let secret = admin.create_account(EMAIL, None, None).expect("an account").approval_secret;
+    let mut config = ServerConfig::new(data.path());
+    config.public_url = Some("https://sync.example.org".to_owned());
+    let server = Handle::start(config).expect("a server");
+    let page = send(server.address(), "GET", "/sign-in", &[], &[]);
+    assert!(page.header("set-cookie").is_some_and(|cookie| cookie.ends_with("; Secure")));
+    let (key, form_cookie) = (form_key(&page), set_cookie(&page));
+    let headers = [("Cookie", form_cookie.as_str()), ("Origin", "https://sync.example.org")];
+    let fields = [("form_key", key.as_str()), ("email", EMAIL), ("secret", secret.expose())];
+    let answer = post_form(server.address(), "/sign-in", &headers, &fields);
+    let cookie = answer.header("set-cookie").expect("a cookie");
+    assert!(cookie.starts_with("__Host-spec_kitty_session=") && cookie.ends_with("; Secure"), "{cookie}");
+    let cookie = set_cookie(&answer);
+    let without_prefix = cookie.replace("__Host-", "");
+    for (cookie, status) in [(cookie.as_str(), 200), (without_prefix.as_str(), 401)] {
+        assert_eq!(send(server.address(), "GET", "/account", &[("Cookie", cookie)], &[]).status, status);
+    }
+    server.stop().expect("an orderly stop");
 }
 
 #[test]
@@ -168,17 +204,18 @@ fn person_ends_own_sessions_and_tokens_only() {
     let (admin, (_, secret)) = (world.admin(), world.neighbour());
     let other = Browser::sign_in(&world, "other@example.com", &secret);
     let sessions = admin.sessions(Some(EMAIL), false).expect("sessions");
-    let of_client =
-        &sessions.iter().find(|session| session.flow == "device_code").expect("a login").session_id;
+    let login = sessions.iter().find(|session| session.flow == "device_code").expect("a login");
+    let of_client = login.session_id.as_str();
     let issued = admin.ci_tokens().expect("tokens").into_iter().find(|token| token.email == EMAIL);
     let token_id = issued.expect("a token").id;
-    for (path, id) in [("/account/sessions/end", of_client), ("/account/tokens/revoke", &token_id)] {
+    let own = [("/account/sessions/end", of_client), ("/account/tokens/revoke", token_id.as_str())];
+    for (path, id) in own {
         let page = other.get("/account");
         assert!(!page.text().contains(id), "{}", page.text());
         assert_eq!(other.post(&page, path, &[("id", id)]).status, 404);
     }
     assert_eq!((world.get(&access, endpoint::ME).status, world.get(&token, endpoint::ME).status), (200, 200));
-    for (path, id) in [("/account/sessions/end", of_client), ("/account/tokens/revoke", &token_id)] {
+    for (path, id) in own {
         let page = browser.get("/account");
         assert!(page.text().contains(id), "{}", page.text());
         let done = browser.post(&page, path, &[("id", id)]);

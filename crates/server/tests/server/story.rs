@@ -1,5 +1,6 @@
 //! One story of a team, run on each store.
 
+use super::browser::Browser;
 use super::world::{EMAIL, PROJECT, TEAM, World, body_of, event, hasty, indexed, statuses};
 use contract::wire::endpoint;
 use serde_json::{Value, json};
@@ -105,9 +106,19 @@ fn tell(mut world: World) {
     let receipts = world.post(&access, endpoint::RECEIPTS, &team, question.to_string().as_bytes());
     assert_eq!(receipts.json()["events"], json!(["held", "missing", "missing"]));
 
-    // All of it after a restart; then the session rotates, and ends.
+    // All of it after a restart, the browser's session too; then the client's session rotates, and ends.
+    let mut broken = event(7);
+    broken["payload"] = 7.into();
+    let broken_id = broken["event_id"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(statuses(&world.batch(&machine, TEAM, &[broken])), ["rejected"]);
+    let cookie = Browser::sign_in(&world, EMAIL, &world.secret).cookie;
     world.stop();
     world.start();
+    let browser = Browser::with_cookie(&world, cookie);
+    for (path, part) in [("/machines", "0123456789ab"), ("/rejected", &*broken_id), ("/account", EMAIL)] {
+        let page = browser.get(path);
+        assert!(page.status == 200 && page.text().contains(part), "{path}: {}", page.text());
+    }
     assert_eq!(world.held_events(&access).len(), 6);
     let next = world.refresh(grant["refresh_token"].as_str().expect("a token"));
     assert_eq!(next.status, 200, "{}", next.text());

@@ -132,6 +132,11 @@ impl World {
         change(&mut self.limits);
     }
 
+    /// Changes how long the sessions of the next start live.
+    pub(crate) fn change_lifetimes(&mut self, change: impl FnOnce(&mut Lifetimes)) {
+        change(&mut self.lifetimes);
+    }
+
     pub(crate) fn stop(&mut self) {
         if let Some(handle) = self.handle.take() {
             handle.stop().expect("an orderly stop");
