@@ -1,10 +1,35 @@
-//! Adapter: the decisions of config.toml as the queue's [`queue::ConsentView`].
+//! Adapter: the decisions of config.toml as the queue's [`ConsentView`].
 
 use contract::Consent;
 use identity::Config;
-use queue::Place;
+use queue::{ConsentView, Place};
 
-/// The decision of `config` about the rows of an origin.
-pub fn consent_of(config: &Config) -> impl Fn(&Place) -> Consent + use<'_> {
-    |place| config.consent(place.project_uuid.as_deref(), place.repo_slug.as_deref(), place.checkout())
+/// The decisions of a configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct ConfiguredConsent<'c> {
+    config: &'c Config,
+    version: Option<u64>,
+}
+
+/// The decisions of `config` about the rows of an origin.
+pub fn consent_of(config: &Config) -> ConfiguredConsent<'_> {
+    ConfiguredConsent { config, version: None }
+}
+
+impl ConfiguredConsent<'_> {
+    /// The same, numbered as [`identity::config::ConfigReader::version`] numbers them.
+    #[must_use]
+    pub fn numbered(self, version: u64) -> Self {
+        Self { version: Some(version), ..self }
+    }
+}
+
+impl ConsentView for ConfiguredConsent<'_> {
+    fn consent(&self, place: &Place) -> Consent {
+        self.config.consent(place.project_uuid.as_deref(), place.repo_slug.as_deref(), place.checkout())
+    }
+
+    fn version(&self) -> Option<u64> {
+        self.version
+    }
 }

@@ -25,6 +25,6 @@ mod project_stores;
 pub mod status;
 
 pub use boundary::{Boundary, PreflightError};
-pub use consent::consent_of;
+pub use consent::{ConfiguredConsent, consent_of};
 pub use others::{Elsewhere, OtherQueueStatus};
 pub use project_stores::ProjectStoreStatus;

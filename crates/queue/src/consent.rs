@@ -37,6 +37,11 @@ impl Place {
 pub trait ConsentView {
     /// The decision about the rows of `place`.
     fn consent(&self, place: &Place) -> Consent;
+
+    /// A number that is another one as soon as any decision is; none when that is not known.
+    fn version(&self) -> Option<u64> {
+        None
+    }
 }
 
 impl<F: Fn(&Place) -> Consent> ConsentView for F {

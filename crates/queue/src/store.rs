@@ -122,6 +122,13 @@ impl ScopedDb {
         done.map_err(|abort| self.failed(action, abort))
     }
 
+    /// Whether triggers fire on this connection. Where they are off, the writer keeps bindings and tallies.
+    /// A change makes SQLite compile every cached statement again.
+    pub(crate) fn set_triggers(&self, fire: bool) -> Result<(), QueueError> {
+        let set = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, fire);
+        set.map(|_| ()).map_err(|error| self.failed("prepare", error.into()))
+    }
+
     pub(crate) fn failed(&self, action: &'static str, abort: Abort) -> QueueError {
         match abort {
             Abort::Sql(error) => sql_error(&self.path, Role::Active, action, self.deadline, error),
@@ -276,6 +283,12 @@ pub(crate) fn sql_error(
         }
         _ => QueueError::Sqlite { path: path_buf, action, source },
     }
+}
+
+/// A number that changes when another connection changes the file, and never by a change of this one. Inside a
+/// transaction.
+pub(crate) fn data_version(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
 }
 
 /// A value of the meta table.

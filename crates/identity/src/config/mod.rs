@@ -22,9 +22,11 @@
 
 mod edit;
 mod keys;
+mod reader;
 
 pub use contract::{Consent, Start};
 pub use edit::{ConfigEdit, ConfigEditError};
+pub use reader::ConfigReader;
 pub use keys::{ConfigKey, InvalidValue, Setting, UnknownKey, read_settings};
 
 use crate::home::Home;
@@ -150,10 +152,13 @@ impl Config {
     /// # Errors
     /// The fault `config_unreadable`, with line and column where there are any; `home_not_private`.
     pub fn read(home: &Home) -> Result<Self, Fault> {
-        match read_text(home)? {
-            Some(text) => Self::parse(&text).map_err(|error| error.into_fault(home)),
-            None => Ok(Self::default()),
-        }
+        Self::of_text(read_text(home)?.as_deref(), home)
+    }
+
+    /// Of the text of the file; none when there is no file.
+    fn of_text(text: Option<&str>, home: &Home) -> Result<Self, Fault> {
+        let parsed = text.map(|text| Self::parse(text).map_err(|error| error.into_fault(home)));
+        Ok(parsed.transpose()?.unwrap_or_default())
     }
 
     /// Placeholder for a file that could not be read, beside its fault: no server, no scope, and every project

@@ -6,7 +6,7 @@ use super::reader::read_only;
 use crate::consent::ConsentView;
 use crate::error::ObserveError;
 use crate::file::Role;
-use crate::outbox::{self, SkipSet};
+use crate::outbox;
 use crate::parked::raw_value;
 use crate::row::{Kind, RowDigest};
 use crate::store::Abort;
@@ -192,7 +192,7 @@ pub fn observe_outgoing(
     let mut leaving = Vec::new();
     for kind in Kind::ALL {
         let streams = of_ours(path, |conn| Ok(outbox::streams(conn, kind)?))?;
-        for project in outbox::open_streams(streams, consent, &SkipSet::default()) {
+        for project in outbox::open_streams(streams, consent) {
             let left = limit.saturating_sub(leaving.len());
             let rows: Vec<Leaving> = of_ours(path, |conn| {
                 let ids = project.first_rows(conn, kind, left, &|_| false)?;

@@ -12,6 +12,7 @@ mod streams;
 pub use rewind_check::ProjectReceipts;
 
 pub use refusals::RefusalMemory;
+use streams::SendingOrder;
 pub(crate) use streams::{open_streams, streams};
 
 pub(crate) use record::record_receipt;
@@ -36,9 +37,21 @@ pub struct Outbox {
     store: ScopedDb,
     server_url: String,
     keep: Keep,
-    /// Keys of the rows that were handed out and not recorded yet.
-    out: HashMap<RowId, String>,
+    /// The rows that were handed out and not recorded yet.
+    out: HashMap<RowId, HandedOut>,
+    /// The order of the last batch.
+    order: Option<(Kind, SendingOrder)>,
     settled: u64,
+}
+
+/// What is known of a row that was handed out.
+#[derive(Debug)]
+struct HandedOut {
+    key: String,
+    /// The state of the file that it was read from: while that is the same, so is the row.
+    file: i64,
+    /// Whether its key had receipts.
+    known: bool,
 }
 
 /// How much one batch may hold.
@@ -61,6 +74,7 @@ pub struct RowId {
 #[derive(Clone, Debug, Default)]
 pub struct SkipSet {
     rows: HashSet<RowId>,
+    under_way: HashSet<RowId>,
     projects: HashSet<Option<String>>,
 }
 
@@ -73,6 +87,12 @@ impl SkipSet {
     /// Offers a skipped row again.
     pub fn allow_row(&mut self, row: RowId) {
         self.rows.remove(&row);
+    }
+
+    /// Skips these rows until the next call: they are on the way, and not recorded yet.
+    pub fn set_under_way(&mut self, rows: impl Iterator<Item = RowId>) {
+        self.under_way.clear();
+        self.under_way.extend(rows);
     }
 
     /// Skips a whole project for the rest of the drain.
@@ -90,8 +110,8 @@ impl SkipSet {
         self.rows.is_empty() && self.projects.is_empty()
     }
 
-    pub(crate) fn has_row(&self, row: RowId) -> bool {
-        self.rows.contains(&row)
+    pub(crate) fn passes(&self, row: RowId) -> bool {
+        self.rows.contains(&row) || self.under_way.contains(&row)
     }
 
     pub(crate) fn has_project(&self, project_uuid: &Option<String>) -> bool {
@@ -191,13 +211,28 @@ impl Outbox {
         let mut store =
             ScopedDb::open(permit.queue_path(), permit.scope(), Some(permit.queue()), busy_timeout::CAPTURE)?;
         foreign_rows::bind_all(&mut store)?;
+        // A batch is recorded with one change of each tally, and not with one for each row.
+        store.set_triggers(false)?;
         Ok(Self {
             store,
             server_url: permit.server_url().to_owned(),
             keep: Keep::default(),
             out: HashMap::new(),
+            order: None,
             settled: 0,
         })
+    }
+
+    /// Runs `work`, which leaves bindings and tallies to the triggers. The order may be another one then.
+    fn with_triggers<T>(
+        &mut self,
+        work: impl FnOnce(&mut ScopedDb) -> Result<T, QueueError>,
+    ) -> Result<T, QueueError> {
+        self.order = None;
+        self.store.set_triggers(true)?;
+        let done = work(&mut self.store);
+        self.store.set_triggers(false)?;
+        done
     }
 
     /// The id of the queue DB.

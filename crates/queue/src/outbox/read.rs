@@ -1,13 +1,13 @@
 //! Reads a batch: the streams that may leave, their oldest rows, and whether each row may be sent.
 
-use super::streams::{ProjectStreams, open_streams, streams};
-use super::{BatchLimits, Outbox, OutgoingBody, OutgoingEvent, RowBatch, RowId, SkipSet};
+use super::streams::{SendingOrder, open_streams, streams};
+use super::{BatchLimits, HandedOut, Outbox, OutgoingBody, OutgoingEvent, RowBatch, RowId, SkipSet};
 use crate::consent::ConsentView;
 use crate::error::QueueError;
 use crate::foreign_rows;
 use crate::row::{Kind, RowDigest, body_of_row};
-use crate::store::Abort;
-use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
+use crate::store::{Abort, data_version};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, Transaction, params};
 use std::collections::HashSet;
 
 /// A row that can be sent.
@@ -87,6 +87,10 @@ impl Sendable for OutgoingBody {
 /// What one look at the file found.
 struct BatchRead<T> {
     batch: Option<RowBatch<T>>,
+    /// Of the rows of the batch, in their order: whether a receipt or a row of that key left before.
+    known: Vec<bool>,
+    /// The state of the file that was looked at.
+    file: i64,
     /// Rows that left long ago: same key, same content, with a receipt.
     delivered: Vec<i64>,
     /// Rows whose content is not what was bound: another program rewrote them.
@@ -103,12 +107,29 @@ pub(super) fn batch<T: Sendable>(
 ) -> Result<Option<RowBatch<T>>, QueueError> {
     let mut looked_for_found_rows = false;
     loop {
-        let open = outbox.store.read("read waiting rows of", |tx| Ok(streams(tx, T::KIND)?))?;
-        let open = open_streams(open, consent, skip);
-        let look = outbox.store.read("read waiting rows of", |tx| look::<T>(tx, &open, limits, skip, due))?;
+        let version = consent.version();
+        let remembered = outbox.order.take();
+        let remembered = remembered.filter(|(kind, order)| *kind == T::KIND && order.consent == version);
+        let mut order = match remembered.filter(|_| version.is_some()) {
+            Some((_, order)) => order,
+            None => read_order(outbox, T::KIND, consent)?,
+        };
+        let look = outbox.store.read("read waiting rows of", |tx| {
+            let file = data_version(tx)?;
+            if order.file != file && version.is_some() {
+                return Ok(None);
+            }
+            look::<T>(tx, file, &mut order, limits, skip, due).map(Some)
+        })?;
+        // Another process changed the file, so the order is read again.
+        let Some(look) = look else { continue };
+        outbox.order = Some((T::KIND, order));
         tidy(outbox, T::KIND, &look.delivered, &look.rewritten)?;
         if let Some(batch) = look.batch {
-            outbox.out.extend(batch.rows.iter().map(|row| (row.row(), row.key())));
+            let file = look.file;
+            let handed = batch.rows.iter().zip(look.known);
+            let handed = handed.map(|(row, known)| (row.row(), HandedOut { key: row.key(), file, known }));
+            outbox.out.extend(handed);
             return Ok(Some(batch));
         }
         if look.delivered.is_empty() && look.rewritten.is_empty() {
@@ -116,41 +137,54 @@ pub(super) fn batch<T: Sendable>(
                 return Ok(None);
             }
             // Another program may have added rows since the outbox was opened.
-            foreign_rows::bind_all(&mut outbox.store)?;
+            outbox.with_triggers(foreign_rows::bind_all)?;
             looked_for_found_rows = true;
         }
     }
 }
 
+fn read_order(
+    outbox: &mut Outbox,
+    kind: Kind,
+    consent: &dyn ConsentView,
+) -> Result<SendingOrder, QueueError> {
+    let version = consent.version();
+    let open = outbox.store.read("read waiting rows of", |tx| Ok(streams(tx, kind)?))?;
+    let open = open_streams(open, consent);
+    outbox.store.read("read waiting rows of", |tx| Ok(SendingOrder::read(tx, kind, open, version)?))
+}
+
 fn look<T: Sendable>(
     tx: &Transaction<'_>,
-    open: &[ProjectStreams],
+    file: i64,
+    order: &mut SendingOrder,
     limits: BatchLimits,
     skip: &SkipSet,
     due: Option<f64>,
 ) -> Result<BatchRead<T>, Abort> {
-    let mut look = BatchRead { batch: None, delivered: Vec::new(), rewritten: Vec::new() };
+    let mut look =
+        BatchRead { batch: None, known: Vec::new(), file, delivered: Vec::new(), rewritten: Vec::new() };
     let resting = due.map(|now| not_due(tx, now)).transpose()?.unwrap_or_default();
-    let mut by_age = Vec::new();
-    for project in open {
-        if let Some(oldest) = project.oldest(tx, T::KIND)? {
-            by_age.push((oldest, project));
+    let passed = |row: RowId| skip.has_row(row) || resting.contains(&row.id);
+    let mut judge = RowJudge::new::<T>(tx)?;
+    let mut index = 0;
+    while let Some(project) = order.project(tx, T::KIND, index)? {
+        index += 1;
+        if skip.has_project(&project.project_uuid) {
+            continue;
         }
-    }
-    by_age.sort_by(|(a, _), (b, _)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    for (_, project) in by_age {
-        let passed = |row: RowId| skip.has_row(row) || resting.contains(&row.id);
         let ids = project.first_rows(tx, T::KIND, limits.rows.max(1), &passed)?;
-        let mut rows: Vec<T> = Vec::new();
+        let mut rows: Vec<T> = Vec::with_capacity(ids.len());
         let mut bytes = 0;
         for id in ids {
-            match judge::<T>(tx, id)? {
-                RowCheck::Ready(row) => {
+            match judge.judge::<T>(id)? {
+                RowCheck::Ready { row, known } => {
                     bytes += row.bytes();
                     if bytes > limits.bytes && !rows.is_empty() {
                         break;
                     }
                     rows.push(row);
+                    look.known.push(known);
                 }
                 RowCheck::Delivered => look.delivered.push(id),
                 RowCheck::Rewritten => look.rewritten.push(id),
@@ -165,37 +199,59 @@ fn look<T: Sendable>(
 }
 
 enum RowCheck<T> {
-    Ready(T),
+    Ready {
+        row: T,
+        /// Whether the key has receipts, none of which settles this content.
+        known: bool,
+    },
     Delivered,
     Rewritten,
 }
 
-fn judge<T: Sendable>(tx: &Transaction<'_>, id: i64) -> Result<RowCheck<T>, Abort> {
-    let sql = format!(
-        "SELECT {}, b.digest FROM {} AS r JOIN bindings AS b ON b.kind = {} AND b.row = r.id WHERE r.id = ?1",
-        T::COLUMNS,
-        T::KIND.table(),
-        T::KIND.stored()
-    );
-    let mut select = tx.prepare_cached(&sql)?;
-    let bound_column = select.column_count() - 1;
-    let read = select
-        .query_row([id], |row| {
-            let bound: Vec<u8> = row.get(bound_column)?;
-            // A column of the wrong type is as good as a rewritten row.
-            Ok(T::read(row).ok().map(|read| (RowDigest::from_slice(&bound) == Some(read.digest()), read)))
-        })
-        .optional()?;
-    let Some(Some((true, row))) = read else { return Ok(RowCheck::Rewritten) };
-    // A body that was dropped and waits again was captured again from the same document.
-    let receipt = tx
-        .prepare_cached(
-            "SELECT 1 FROM receipts
-             WHERE kind = ?1 AND key = ?2 AND digest = ?3 AND again = 0
-               AND (?1 = 0 OR outcome <> 'dropped')",
-        )?
-        .exists(params![T::KIND.stored(), row.key(), row.digest().0])?;
-    Ok(if receipt { RowCheck::Delivered } else { RowCheck::Ready(row) })
+/// The statements that decide whether a row leaves.
+struct RowJudge<'c> {
+    row: CachedStatement<'c>,
+    receipts: CachedStatement<'c>,
+}
+
+impl<'c> RowJudge<'c> {
+    fn new<T: Sendable>(tx: &'c Connection) -> rusqlite::Result<Self> {
+        let row = tx.prepare_cached(&format!(
+            "SELECT {}, b.digest FROM {} AS r JOIN bindings AS b ON b.kind = {} AND b.row = r.id WHERE r.id = ?1",
+            T::COLUMNS,
+            T::KIND.table(),
+            T::KIND.stored()
+        ))?;
+        // A body that was dropped and waits again was captured again from the same document.
+        let receipts = tx.prepare_cached(
+            "SELECT digest = ?3 AND again = 0 AND (?1 = 0 OR outcome <> 'dropped') FROM receipts
+             WHERE kind = ?1 AND key = ?2",
+        )?;
+        Ok(Self { row, receipts })
+    }
+
+    fn judge<T: Sendable>(&mut self, id: i64) -> Result<RowCheck<T>, Abort> {
+        let bound_column = self.row.column_count() - 1;
+        let read = self
+            .row
+            .query_row([id], |row| {
+                let bound = row.get_ref(bound_column)?.as_blob()?;
+                // A column of the wrong type is as good as a rewritten row.
+                Ok(T::read(row).ok().filter(|read| RowDigest::from_slice(bound) == Some(read.digest())))
+            })
+            .optional()?;
+        let Some(Some(row)) = read else { return Ok(RowCheck::Rewritten) };
+        let mut receipts = self.receipts.query(params![T::KIND.stored(), row.key(), row.digest().0])?;
+        let mut known = false;
+        while let Some(receipt) = receipts.next()? {
+            if receipt.get(0)? {
+                return Ok(RowCheck::Delivered);
+            }
+            known = true;
+        }
+        drop(receipts);
+        Ok(RowCheck::Ready { row, known })
+    }
 }
 
 /// The bodies that must wait longer. Read from the index alone: the column lies behind the content.
@@ -210,16 +266,18 @@ fn tidy(outbox: &mut Outbox, kind: Kind, delivered: &[i64], rewritten: &[i64]) -
     if delivered.is_empty() && rewritten.is_empty() {
         return Ok(());
     }
-    let settled = outbox.store.write("settle rows of", |tx| {
-        let mut settled = 0;
-        for id in delivered {
-            let sql = format!("DELETE FROM {} WHERE id = ?1", kind.table());
-            settled += tx.prepare_cached(&sql)?.execute([id])? as u64;
-        }
-        for id in rewritten {
-            foreign_rows::bind_foreign(tx, kind, *id)?;
-        }
-        Ok(settled)
+    let settled = outbox.with_triggers(|store| {
+        store.write("settle rows of", |tx| {
+            let mut settled = 0;
+            for id in delivered {
+                let sql = format!("DELETE FROM {} WHERE id = ?1", kind.table());
+                settled += tx.prepare_cached(&sql)?.execute([id])? as u64;
+            }
+            for id in rewritten {
+                foreign_rows::bind_foreign(tx, kind, *id)?;
+            }
+            Ok(settled)
+        })
     })?;
     outbox.settled += settled;
     Ok(())

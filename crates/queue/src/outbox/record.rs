@@ -1,6 +1,8 @@
 //! Records the outcomes of sent rows, in one transaction.
+//!
+//! The triggers are off (see [`Outbox::open`]): a row leaves with its binding, and each tally changes once.
 
-use super::{Outbox, RecordedRows, RowId, RowOutcome, SentBytes};
+use super::{HandedOut, Outbox, RecordedRows, RowId, RowOutcome, SentBytes};
 use crate::consent::Hold;
 use crate::error::QueueError;
 use crate::fault_point::{FaultPoint, reached};
@@ -10,8 +12,9 @@ use crate::observe::LAST_DELIVERY;
 use crate::parked::{Parking, park};
 use crate::row::{Kind, RowDigest};
 use crate::sent;
-use crate::store::{Abort, meta, now_seconds, set_meta};
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use crate::origin::PlaceId;
+use crate::store::{Abort, data_version, meta, now_seconds, set_meta};
+use rusqlite::{CachedStatement, OptionalExtension as _, Transaction, params};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -27,7 +30,6 @@ pub(super) fn record(
     let Outbox { store, server_url, out, keep, .. } = outbox;
     let keep = *keep;
     let recorded = store.write("record outcomes in", |tx| {
-        let mut recorded = RecordedRows::default();
         let at = now_seconds();
         let delivered = outcomes
             .iter()
@@ -40,12 +42,13 @@ pub(super) fn record(
                 receipts.spans = sent.spans.iter().cloned().collect();
             }
         }
+        let mut recording = Recording::new(tx, receipts)?;
         for (row, digest, outcome) in outcomes {
-            let known = out.get(row).map(String::as_str);
-            record_one(tx, *row, *digest, outcome, known, &mut receipts, &mut recorded)?;
+            recording.record(*row, *digest, outcome, out.get(row))?;
         }
+        let (recorded, newest) = recording.finish()?;
         if delivered {
-            set_meta(tx, NEWEST, &receipts.seq.to_string())?;
+            set_meta(tx, NEWEST, &newest.to_string())?;
             set_meta(tx, LAST_DELIVERY, &at.to_string())?;
             sent::retain(tx, keep, at)?;
         }
@@ -100,110 +103,203 @@ struct Receipts<'a> {
     spans: HashMap<RowId, Range<usize>>,
 }
 
-impl Receipts<'_> {
-    /// Writes the receipt of a row that the server has.
-    fn write(
+const INSERT_RECEIPT: &str =
+    "INSERT INTO receipts(kind, key, digest, server, at, outcome, seq, place, hold, since, block, offset, length)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+     ON CONFLICT(kind, key, digest) DO UPDATE SET server = ?4, at = ?5, outcome = ?6, reason = '',
+         seq = ?7, place = ?8, hold = ?9, since = ?10, block = ?11, offset = ?12, length = ?13, again = 0
+         WHERE outcome = 'dropped' OR again = 1";
+
+/// Outcomes that are being recorded, with their statements compiled once.
+struct Recording<'t> {
+    tx: &'t Transaction<'t>,
+    /// The state of the file.
+    file: i64,
+    receipts: Receipts<'t>,
+    recorded: RecordedRows,
+    /// Rows that left, by kind, place and hold.
+    left: HashMap<(Kind, PlaceId, i64), i64>,
+    receipt: CachedStatement<'t>,
+    binding: CachedStatement<'t>,
+    unbind: CachedStatement<'t>,
+}
+
+/// Place and hold of a waiting row, and since when it waits.
+#[derive(Clone, Copy)]
+struct Bound {
+    place: PlaceId,
+    hold: i64,
+    since: f64,
+}
+
+impl<'t> Recording<'t> {
+    fn new(tx: &'t Transaction<'t>, receipts: Receipts<'t>) -> Result<Self, Abort> {
+        Ok(Self {
+            tx,
+            file: data_version(tx)?,
+            receipts,
+            recorded: RecordedRows::default(),
+            left: HashMap::new(),
+            receipt: tx.prepare_cached(INSERT_RECEIPT)?,
+            binding: tx.prepare_cached("SELECT place, hold, at FROM bindings WHERE kind = ?1 AND row = ?2")?,
+            unbind: tx.prepare_cached("DELETE FROM bindings WHERE kind = ?1 AND row = ?2")?,
+        })
+    }
+
+    fn record(
         &mut self,
-        tx: &Transaction<'_>,
         row: RowId,
-        (key, digest): (&str, RowDigest),
-        outcome: &'static str,
+        digest: RowDigest,
+        outcome: &RowOutcome,
+        handed: Option<&HandedOut>,
     ) -> Result<(), Abort> {
-        self.seq += 1;
+        let tx = self.tx;
+        let bound = self.binding_of(row)?;
+        let name = match outcome {
+            RowOutcome::Delivered => "delivered",
+            RowOutcome::Duplicate => "duplicate",
+            RowOutcome::Park { .. } | RowOutcome::Retry { .. } => "",
+        };
+        // No other process changed the file since the row was read, so the row is as it was sent.
+        if let Some(handed) = handed.filter(|handed| handed.file == self.file && !name.is_empty()) {
+            self.write_receipt(row, &handed.key, digest, bound, name, handed.known)?;
+            match self.remove(row, bound)? {
+                true => self.recorded.settled += 1,
+                false => self.recorded.vanished += 1,
+            }
+            return Ok(());
+        }
+        let table = row.kind.legacy_table();
+        let sql = format!("SELECT {} FROM {} WHERE id = ?1", table.column_list(), table.name());
+        let mut select = tx.prepare_cached(&sql)?;
+        let mut rows = select.query([row.id])?;
+        let stored = match rows.next()? {
+            Some(stored) if content_digest(table, stored, 0)? == digest => Some(stored),
+            _ => None,
+        };
+        let key = match &stored {
+            Some(stored) => Some(LegacyKey::of(table, row.id, stored, 0)?.key),
+            None => handed.map(|handed| handed.key.clone()),
+        };
+        if let (false, Some(key)) = (name.is_empty(), &key) {
+            self.write_receipt(row, key, digest, bound, name, true)?;
+        }
+        let (Some(stored), Some(key)) = (stored, key) else {
+            self.recorded.vanished += 1;
+            return Ok(());
+        };
+        match outcome {
+            RowOutcome::Delivered | RowOutcome::Duplicate => self.recorded.settled += 1,
+            RowOutcome::Park { reason, detail } => {
+                let Bound { place, hold, .. } = bound.unwrap_or_default();
+                let hold = Hold::from_stored(hold);
+                let parking = Parking { key: &key, digest, place, hold, reason, detail };
+                park(tx, table, stored, 0, &parking)?;
+                self.recorded.parked += 1;
+            }
+            RowOutcome::Retry { error, not_before } => {
+                drop(rows);
+                retry(tx, row, error, *not_before)?;
+                self.recorded.retried += 1;
+                return Ok(());
+            }
+        }
+        drop(rows);
+        self.remove(row, bound)?;
+        Ok(())
+    }
+
+    /// Writes the receipt of a row that the server has. `known` is whether its key may have receipts.
+    fn write_receipt(
+        &mut self,
+        row: RowId,
+        key: &str,
+        digest: RowDigest,
+        bound: Option<Bound>,
+        outcome: &'static str,
+        known: bool,
+    ) -> Result<(), Abort> {
+        let Receipts { server, at, seq, block, spans } = &mut self.receipts;
+        *seq += 1;
         let kind = row.kind.stored();
-        let (place, hold, since) = binding_of(tx, row)?;
-        let span = self.spans.get(&row);
-        let block = span.and(self.block);
+        let Bound { place, hold, since } = bound.unwrap_or_default();
+        let span = spans.get(&row);
+        let block = span.and(*block);
         let whole = |number: Option<usize>| number.and_then(|number| i64::try_from(number).ok()).unwrap_or(0);
         let (offset, length) = (whole(span.map(|span| span.start)), whole(span.map(Range::len)));
-        tx.prepare_cached(
-            "INSERT INTO receipts(kind, key, digest, server, at, outcome, seq, place, hold, since, block, offset,
-                 length)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
-             ON CONFLICT(kind, key, digest) DO UPDATE SET server = ?4, at = ?5, outcome = ?6, reason = '',
-                 seq = ?7, place = ?8, hold = ?9, since = ?10, block = ?11, offset = ?12, length = ?13, again = 0
-                 WHERE outcome = 'dropped' OR again = 1",
-        )?
-        .execute(params![
+        self.receipt.execute(params![
             kind,
             key,
             digest.0,
-            self.server,
-            self.at,
+            *server,
+            *at,
             outcome,
-            self.seq,
+            *seq,
             place,
-            hold as i64,
+            Hold::from_stored(hold) as i64,
             since,
             block,
             offset,
             length
         ])?;
-        // The same fact under another digest: as it was stored before it was sent.
-        tx.prepare_cached("UPDATE receipts SET again = 0 WHERE kind = ?1 AND key = ?2 AND again = 1")?
-            .execute(params![kind, key])?;
+        if known {
+            // The same fact under another digest: as it was stored before it was sent.
+            self.tx
+                .prepare_cached("UPDATE receipts SET again = 0 WHERE kind = ?1 AND key = ?2 AND again = 1")?
+                .execute(params![kind, key])?;
+        }
         Ok(())
     }
+
+    fn binding_of(&mut self, row: RowId) -> Result<Option<Bound>, Abort> {
+        let bound = self.binding.query_row(params![row.kind.stored(), row.id], |bound| {
+            Ok(Bound { place: bound.get(0)?, hold: bound.get(1)?, since: bound.get(2)? })
+        });
+        Ok(bound.optional()?)
+    }
+
+    /// Deletes a row and its binding; false when there is no such row.
+    fn remove(&mut self, row: RowId, bound: Option<Bound>) -> Result<bool, Abort> {
+        let sql = match row.kind {
+            Kind::Event => "DELETE FROM queue WHERE id = ?1",
+            Kind::Body => "DELETE FROM body_upload_queue WHERE id = ?1",
+        };
+        let removed = self.tx.prepare_cached(sql)?.execute([row.id])?;
+        self.unbind.execute(params![row.kind.stored(), row.id])?;
+        if let Some(Bound { place, hold, .. }) = bound {
+            *self.left.entry((row.kind, place, hold)).or_default() += 1;
+        }
+        Ok(removed > 0)
+    }
+
+    /// Takes the rows that left from the tallies; what was recorded, and the number of the newest receipt.
+    fn finish(self) -> Result<(RecordedRows, i64), Abort> {
+        for ((kind, place, hold), rows) in self.left {
+            let kind = kind.stored();
+            let rest: Option<i64> = self
+                .tx
+                .prepare_cached(
+                    "UPDATE tallies SET waiting = waiting - ?4 WHERE kind = ?1 AND place = ?2 AND hold = ?3
+                     RETURNING waiting",
+                )?
+                .query_row(params![kind, place, hold, rows], |row| row.get(0))
+                .optional()?;
+            // A drained place is forgotten, or every batch would pass over it.
+            if rest == Some(0) {
+                self.tx
+                    .prepare_cached("DELETE FROM tallies WHERE kind = ?1 AND place = ?2 AND hold = ?3")?
+                    .execute(params![kind, place, hold])?;
+            }
+        }
+        Ok((self.recorded, self.receipts.seq))
+    }
 }
 
-fn record_one(
-    tx: &Transaction<'_>,
-    row: RowId,
-    digest: RowDigest,
-    outcome: &RowOutcome,
-    known: Option<&str>,
-    receipts: &mut Receipts<'_>,
-    recorded: &mut RecordedRows,
-) -> Result<(), Abort> {
-    let table = row.kind.legacy_table();
-    let sql = format!("SELECT {} FROM {} WHERE id = ?1", table.column_list(), table.name());
-    let mut select = tx.prepare_cached(&sql)?;
-    let mut rows = select.query([row.id])?;
-    let stored = match rows.next()? {
-        Some(stored) if content_digest(table, stored, 0)? == digest => Some(stored),
-        _ => None,
-    };
-    let key = match (&stored, known) {
-        (Some(stored), _) => Some(LegacyKey::of(table, row.id, stored, 0)?.key),
-        (None, known) => known.map(str::to_owned),
-    };
-    if let (RowOutcome::Delivered | RowOutcome::Duplicate, Some(key)) = (outcome, &key) {
-        let name = if *outcome == RowOutcome::Delivered { "delivered" } else { "duplicate" };
-        receipts.write(tx, row, (key, digest), name)?;
+impl Default for Bound {
+    /// Of a row without a binding.
+    fn default() -> Self {
+        Self { place: 0, hold: Hold::Sealed as i64, since: 0.0 }
     }
-    let (Some(stored), Some(key)) = (stored, key) else {
-        recorded.vanished += 1;
-        return Ok(());
-    };
-    match outcome {
-        RowOutcome::Delivered | RowOutcome::Duplicate => recorded.settled += 1,
-        RowOutcome::Park { reason, detail } => {
-            let (place, hold, _) = binding_of(tx, row)?;
-            let parking = Parking { key: &key, digest, place, hold, reason, detail };
-            park(tx, table, stored, 0, &parking)?;
-            recorded.parked += 1;
-        }
-        RowOutcome::Retry { error, not_before } => {
-            drop(rows);
-            retry(tx, row, error, *not_before)?;
-            recorded.retried += 1;
-            return Ok(());
-        }
-    }
-    drop(rows);
-    tx.prepare_cached(&format!("DELETE FROM {} WHERE id = ?1", row.kind.table()))?.execute([row.id])?;
-    Ok(())
-}
-
-/// Place and hold of a waiting row, and since when it waits.
-fn binding_of(tx: &Transaction<'_>, row: RowId) -> Result<(i64, Hold, f64), Abort> {
-    let binding = tx
-        .prepare_cached("SELECT place, hold, at FROM bindings WHERE kind = ?1 AND row = ?2")?
-        .query_row(params![row.kind.stored(), row.id], |binding| {
-            Ok((binding.get(0)?, Hold::from_stored(binding.get(1)?), binding.get(2)?))
-        })
-        .optional()?;
-    Ok(binding.unwrap_or((0, Hold::Sealed, 0.0)))
 }
 
 fn retry(tx: &Transaction<'_>, row: RowId, error: &str, not_before: f64) -> Result<(), Abort> {

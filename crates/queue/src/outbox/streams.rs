@@ -3,12 +3,14 @@
 //! A project has one stream for each origin and hold that consent allows to leave. Each stream is a range of the
 //! `bindings_order` index, so nothing is sorted and nothing is scanned.
 
-use super::{RowId, SkipSet};
+use super::RowId;
 use crate::consent::{ConsentView, Hold, Place};
 use crate::origin::{self, PlaceId};
 use crate::row::Kind;
+use crate::store::data_version;
 use rusqlite::{Connection, OptionalExtension as _, params};
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, VecDeque};
 
 /// One place and hold with rows that wait.
 #[derive(Clone, Debug)]
@@ -36,32 +38,76 @@ struct OpenStream {
 
 /// Every stream of a kind that is not empty.
 pub(crate) fn streams(conn: &Connection, kind: Kind) -> rusqlite::Result<Vec<Stream>> {
-    let places = origin::read_all(conn)?;
-    conn.prepare_cached("SELECT place, hold FROM tallies WHERE kind = ?1 AND waiting > 0")?
-        .query_map([kind.stored()], |row| {
-            let place_id: PlaceId = row.get(0)?;
-            let place = places.get(&place_id).cloned().unwrap_or_default();
-            Ok(Stream { place_id, hold: row.get(1)?, place })
-        })?
-        .collect()
+    conn.prepare_cached(
+        "SELECT COALESCE(p.project_uuid, ''), COALESCE(p.repo_slug, ''), COALESCE(p.checkout, x''), t.place, t.hold
+         FROM tallies AS t LEFT JOIN projects AS p ON p.id = t.place WHERE t.kind = ?1 AND t.waiting > 0",
+    )?
+    .query_map([kind.stored()], |row| {
+        Ok(Stream { place_id: row.get(3)?, hold: row.get(4)?, place: origin::of_row(row, 0)? })
+    })?
+    .collect()
 }
 
-/// The streams that consent and the drain leave open, by project. Calls the caller's code, so no
-/// transaction may be open.
-pub(crate) fn open_streams(
-    streams: Vec<Stream>,
-    consent: &dyn ConsentView,
-    skip: &SkipSet,
-) -> Vec<ProjectStreams> {
+/// The streams that consent leaves open, by project. Calls the caller's code, so no transaction may be open.
+pub(crate) fn open_streams(streams: Vec<Stream>, consent: &dyn ConsentView) -> Vec<ProjectStreams> {
     let mut projects: BTreeMap<Option<String>, Vec<OpenStream>> = BTreeMap::new();
     for Stream { place_id, hold, place } in streams {
-        if let Ok(from) = Hold::from_stored(hold).leaves_from(consent.consent(&place))
-            && !skip.has_project(&place.project_uuid)
-        {
+        if let Ok(from) = Hold::from_stored(hold).leaves_from(consent.consent(&place)) {
             projects.entry(place.project_uuid).or_default().push(OpenStream { place: place_id, hold, from });
         }
     }
     projects.into_iter().map(|(project_uuid, streams)| ProjectStreams { project_uuid, streams }).collect()
+}
+
+/// The projects of one kind that may leave, oldest row first.
+///
+/// Kept from batch to batch while no other process changed the file and no decision changed. Rows only leave
+/// meanwhile, so a remembered age is never too young: the first project is looked at again before it is used.
+#[derive(Debug)]
+pub(super) struct SendingOrder {
+    /// The state of the file that it was read from.
+    pub(super) file: i64,
+    /// The version of the decisions that let the projects go.
+    pub(super) consent: Option<u64>,
+    projects: VecDeque<((f64, i64), ProjectStreams)>,
+}
+
+impl SendingOrder {
+    pub(super) fn read(
+        conn: &Connection,
+        kind: Kind,
+        open: Vec<ProjectStreams>,
+        consent: Option<u64>,
+    ) -> rusqlite::Result<Self> {
+        let mut projects = Vec::with_capacity(open.len());
+        for project in open {
+            if let Some(oldest) = project.oldest(conn, kind)? {
+                projects.push((oldest, project));
+            }
+        }
+        projects.sort_by(|(a, _), (b, _)| compare(a, b));
+        Ok(Self { file: data_version(conn)?, consent, projects: projects.into() })
+    }
+
+    /// The project at `index` by the age that its oldest row has now; those without rows are forgotten.
+    pub(super) fn project(
+        &mut self,
+        conn: &Connection,
+        kind: Kind,
+        index: usize,
+    ) -> rusqlite::Result<Option<&ProjectStreams>> {
+        while let Some((known, project)) = self.projects.get(index) {
+            let oldest = project.oldest(conn, kind)?;
+            if oldest.is_some_and(|oldest| compare(&oldest, known).is_le()) {
+                break;
+            }
+            if let (Some((_, project)), Some(oldest)) = (self.projects.remove(index), oldest) {
+                let place = self.projects.partition_point(|(age, _)| compare(age, &oldest).is_lt());
+                self.projects.insert(place.max(index), (oldest, project));
+            }
+        }
+        Ok(self.projects.get(index).map(|(_, project)| project))
+    }
 }
 
 impl ProjectStreams {
@@ -77,7 +123,7 @@ impl ProjectStreams {
                 .query_row(params![kind.stored(), place, hold, from], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()?;
             oldest = match (oldest, first) {
-                (Some(known), Some(found)) if before(&found, &known) => Some(found),
+                (Some(known), Some(found)) if compare(&found, &known).is_lt() => Some(found),
                 (None, found) => found,
                 (known, _) => known,
             };
@@ -109,12 +155,13 @@ impl ProjectStreams {
                 }
             }
         }
-        candidates.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        candidates.sort_by(compare);
         candidates.truncate(limit);
         Ok(candidates.into_iter().map(|(_, id)| id).collect())
     }
 }
 
-pub(crate) fn before(a: &(f64, i64), b: &(f64, i64)) -> bool {
-    a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)).is_lt()
+/// By age, then by row.
+pub(crate) fn compare(a: &(f64, i64), b: &(f64, i64)) -> Ordering {
+    a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))
 }
