@@ -38,7 +38,7 @@ pub mod transcript;
 pub mod tree;
 pub mod world;
 
-pub use server::Server;
+pub use server::{Server, ServerStore};
 pub use world::{Run, World};
 
 use std::path::PathBuf;

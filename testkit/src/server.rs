@@ -6,14 +6,37 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Longest wait for a server that starts while its database does.
+const START: Duration = Duration::from_secs(60);
+
+/// Where a server keeps its state.
+#[derive(Clone, Debug)]
+pub enum ServerStore {
+    /// A data directory.
+    Directory(PathBuf),
+    /// The address of a PostgreSQL database.
+    Database(String),
+}
+
+impl ServerStore {
+    /// The options that name it.
+    #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
+    pub fn options(&self) -> [&str; 2] {
+        match self {
+            Self::Directory(path) => ["--data", path.to_str().expect("a UTF-8 path")],
+            Self::Database(url) => ["--database-url", url],
+        }
+    }
+}
 
 /// A server process with one account. Ends with the test.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
     address: String,
-    data: PathBuf,
+    store: ServerStore,
     /// The account's private team.
     pub team: String,
     /// A token of the account.
@@ -27,12 +50,18 @@ impl Server {
     ///
     /// # Panics
     /// When it does not start.
-    #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
     pub fn start(world: &World, email: &str) -> Self {
-        let data = world.user_home().join("server-data");
-        let directory = data.to_str().expect("a UTF-8 path").to_owned();
+        Self::start_on(world, email, ServerStore::Directory(world.user_home().join("server-data")))
+    }
+
+    /// The same with its state in `store`.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
+    pub fn start_on(world: &World, email: &str, store: ServerStore) -> Self {
         let admin = |words: &[&str]| {
-            let argv = words.iter().copied().chain(["--data", &directory, "--json"]);
+            let argv = words.iter().copied().chain(store.options()).chain(["--json"]);
             world.run(argv).exits(0).json()
         };
         let account = admin(&["server", "user", "add", "--email", email]);
@@ -40,16 +69,19 @@ impl Server {
         let secret = account["approval_secret"].as_str().expect("a secret").to_owned();
         let issued = admin(&["server", "token", "add", "--email", email, "--label", "test"]);
         let token = issued["token"].as_str().expect("a token").to_owned();
-        let mut server = Self {
-            child: spawn(world, &directory, "127.0.0.1:0"),
-            address: String::new(),
-            data,
-            team,
-            token,
-            secret,
-        };
-        server.address = read_address(&mut server.child);
-        server
+        let (child, address) = spawn(world, &store, "127.0.0.1:0").expect("the server starts");
+        Self { child, address, store, team, token, secret }
+    }
+
+    /// A second process on the same database.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
+    pub fn beside(&self, world: &World) -> Self {
+        let (child, address) = spawn(world, &self.store, "127.0.0.1:0").expect("the server starts");
+        let (team, token, secret) = (self.team.clone(), self.token.clone(), self.secret.clone());
+        Self { child, address, store: self.store.clone(), team, token, secret }
     }
 
     /// The base URL.
@@ -64,8 +96,29 @@ impl Server {
     #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
     pub fn crash_and_restart(&mut self, world: &World) {
         self.stop();
-        self.child = spawn(world, self.data.to_str().expect("a UTF-8 path"), &self.address);
-        self.address = read_address(&mut self.child);
+        let until = Instant::now() + START;
+        // A server whose database does not answer ends.
+        let started = loop {
+            match spawn(world, &self.store, &self.address) {
+                None if Instant::now() < until => std::thread::sleep(Duration::from_millis(100)),
+                started => break started,
+            }
+        };
+        (self.child, self.address) = started.expect("the server starts again");
+    }
+
+    /// Starts again with another store, on the same port.
+    pub fn move_to(&mut self, world: &World, store: ServerStore) {
+        self.store = store;
+        self.crash_and_restart(world);
+    }
+
+    #[allow(clippy::panic, reason = "a test that cannot build its world has to stop")]
+    fn data(&self) -> &Path {
+        match &self.store {
+            ServerStore::Directory(path) => path,
+            ServerStore::Database(_) => panic!("a database has its own tools for this"),
+        }
     }
 
     /// Copies the data to `to`, as a backup of a stopped server does, and starts again.
@@ -74,7 +127,7 @@ impl Server {
     /// When the data cannot be copied.
     pub fn back_up(&mut self, world: &World, to: &Path) {
         self.stop();
-        copy_files(&self.data, to);
+        copy_files(self.data(), to);
         self.crash_and_restart(world);
     }
 
@@ -85,8 +138,8 @@ impl Server {
     #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
     pub fn restore(&mut self, world: &World, from: &Path) {
         self.stop();
-        std::fs::remove_dir_all(&self.data).expect("the data are removed");
-        copy_files(from, &self.data);
+        std::fs::remove_dir_all(self.data()).expect("the data are removed");
+        copy_files(from, self.data());
         self.crash_and_restart(world);
     }
 
@@ -110,9 +163,9 @@ impl Server {
     /// When the server's commands fail.
     #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
     pub fn add_account(&self, world: &World, email: &str) -> (String, String) {
-        let directory = self.data.to_str().expect("a UTF-8 path");
         let admin = |words: &[&str]| {
-            let argv = words.iter().copied().chain(["--email", email, "--data", directory, "--json"]);
+            let options = ["--email", email].into_iter().chain(self.store.options()).chain(["--json"]);
+            let argv = words.iter().copied().chain(options);
             world.run(argv).exits(0).json()
         };
         let account = admin(&["server", "user", "add"]);
@@ -121,10 +174,22 @@ impl Server {
         (team, issued["token"].as_str().expect("a token").to_owned())
     }
 
+    /// The number of events that the server counts for the account of `token`.
+    ///
+    /// # Panics
+    /// When the answer is not a page.
+    #[allow(clippy::expect_used, reason = "a test that cannot reach its server has to stop")]
+    pub fn count_by(&self, token: &str) -> u64 {
+        let (status, body) = self.fetch("/api/v1/inspect/events?limit=1", token);
+        assert_eq!(status, 200, "{body}");
+        let page: Value = serde_json::from_str(&body).expect("a page");
+        page["total"].as_u64().expect("a total")
+    }
+
     fn pages(&self, token: &str, path: &str, keys: [&str; 2]) -> Vec<(String, String)> {
         let (mut rows, mut after) = (Vec::new(), Some(0));
         while let Some(from) = after {
-            let path = format!("{path}?after={from}&limit=1000");
+            let path = format!("{path}?after={from}&limit=10000");
             let (status, body) = self.fetch(&path, token);
             assert_eq!(status, 200, "{path}: {body}");
             let page: Value =
@@ -223,17 +288,19 @@ impl Drop for Server {
     }
 }
 
+/// A server process and its address; nothing when it ended before it listened.
 #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
-fn spawn(world: &World, data: &str, listen: &str) -> Child {
+fn spawn(world: &World, store: &ServerStore, listen: &str) -> Option<(Child, String)> {
     let mut command = world.command();
-    command.args(["server", "--data", data, "--listen", listen, "--quiet"]);
-    command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the server starts")
-}
-
-#[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
-fn read_address(child: &mut Child) -> String {
+    command.arg("server").args(store.options()).args(["--listen", listen, "--quiet"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
-    let address = line.trim().strip_prefix("listening on http://").expect("an address");
-    address.to_owned()
+    match line.trim().strip_prefix("listening on http://") {
+        Some(address) => Some((child, address.to_owned())),
+        None => {
+            let _ = child.wait();
+            None
+        }
+    }
 }
