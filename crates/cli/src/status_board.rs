@@ -46,7 +46,7 @@ fn in_lane(board: &Board, lane: impl Into<BoardLane>) -> impl Iterator<Item = &C
 }
 
 /// One column for each lane that holds something; one section for each when the terminal is too narrow.
-fn kanban(board: &Board, width: usize) -> String {
+pub(crate) fn kanban(board: &Board, width: usize) -> String {
     let mut out = title(board, width);
     if !board.lane_source.is_log() {
         let _ = writeln!(out, "{FROM_FRONT_MATTER}");

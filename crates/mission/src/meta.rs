@@ -228,7 +228,7 @@ impl Meta {
 }
 
 /// The rules of `git check-ref-format --branch`.
-fn is_branch_name(name: &str) -> bool {
+pub(crate) fn is_branch_name(name: &str) -> bool {
     let forbidden = |c: char| c.is_control() || " ~^:?*[\\".contains(c);
     !name.starts_with(['-', '/'])
         && !name.ends_with(['/', '.'])

@@ -493,6 +493,40 @@ impl MissionLog {
         self.parts().flat_map(|log| log.warnings(mission_slug)).chain(self.notes.iter().cloned()).collect()
     }
 
+    /// Of [`MissionLog::warnings`] those about lines that could not be read.
+    pub(crate) fn damage_lines(&self, mission_slug: &str) -> Vec<String> {
+        self.parts().flat_map(|log| log.damage_lines(mission_slug)).collect()
+    }
+
+    /// The others of [`MissionLog::warnings`].
+    pub(crate) fn oddity_lines(&self) -> impl Iterator<Item = String> {
+        self.parts().filter_map(Log::oddity_line).chain(self.notes.iter().cloned())
+    }
+
+    /// The bytes of a file of the mission that is kept beside its lane rows, at most `limit` of them; nothing without
+    /// one, or where it is not certain which one counts.
+    pub(crate) fn file_beside(
+        &self,
+        project: &Project,
+        mission: &MissionDirectory,
+        name: &str,
+        limit: u64,
+    ) -> Result<Option<Vec<u8>>> {
+        match &self.place {
+            Place::Checkout => read_bytes(&mission.path.join(name), limit),
+            Place::Worktree { directory, .. } => read_bytes(&directory.join(name), limit),
+            Place::Branch { tip, path } => {
+                let found =
+                    LogReader::new(project).objects()?.file(&tip.commit, &format!("{path}/{name}"), limit)?;
+                Ok(match found {
+                    Found::File(bytes) => Some(bytes),
+                    Found::Absent | Found::NoFile(_) => None,
+                })
+            }
+            Place::Unclear { .. } => Ok(None),
+        }
+    }
+
     /// What is odd about where the rows are.
     pub(crate) fn notes(&self) -> &[String] {
         &self.notes

@@ -8,19 +8,13 @@ const READING: &[&str] = &[
     "agent check-prerequisites",
     "agent config list",
     "agent config status",
-    "agent context resolve",
-    "agent mission branch-context",
     "agent profile get",
     "agent profile list",
     "agent profile show",
     "agent retrospect summary",
     "agent status doctor",
     "agent status lifecycle",
-    "agent status validate",
     "agent tasks check-terminability",
-    "agent tasks list-dependents",
-    "agent tasks list-tasks",
-    "agent tasks status",
     "agent tasks validate-workflow",
     "agent tests stale-check",
     "archive list",
@@ -125,7 +119,6 @@ const PRODUCING: &[&str] = &[
     "agent release prep",
     "agent retrospect synthesize",
     "agent tasks finalize-tasks",
-    "agent tasks map-requirements",
     "agent tracer-append",
     "archive create",
     "charter activate",
@@ -213,8 +206,6 @@ const COUNTERPARTS: &[(&str, &str)] = &[
     ("agent mission merge", "agent tasks move-task WP --to done --mission MISSION"),
     ("agent status lifecycle", "agent status show --mission MISSION"),
     ("agent tasks finalize-tasks", "agent mission finalize-tasks --mission MISSION"),
-    ("agent tasks list-tasks", "agent tasks list --mission MISSION"),
-    ("agent tasks status", "agent status show --mission MISSION"),
     ("dashboard", "agent status show"),
     ("doctor mission-state", "doctor repair --mission MISSION"),
     ("implement", "agent tasks move-task WP --to in_progress --mission MISSION"),
@@ -358,6 +349,14 @@ mod tests {
             (asked("charter"), asked("charter --help"), asked("charter frob")),
             (Some(AskedVerb::Group), Some(AskedVerb::Group), None)
         );
+    }
+
+    #[test]
+    fn verb_of_this_program_is_not_in_the_list() {
+        for verb in all() {
+            let words: Vec<_> = verb.words.split(' ').map(Into::into).collect();
+            assert!(!crate::front::is_ours(&words), "{}", verb.words);
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! An outcome serialises to the command's JSON document (the caller adds the version); text is
 //! rendered from the same value.
 
+pub mod action_context;
 pub mod add_history;
 pub mod branch;
 pub mod capture_history;
@@ -31,9 +32,11 @@ pub mod prerequisites;
 pub mod repair_log;
 pub mod setup_plan;
 pub mod status;
+pub mod task_board;
+pub mod validate_log;
 
 pub use crate::transaction::Done;
-pub use branch::BranchContract;
+pub use branch::{BranchAdvice, BranchContract};
 pub use planned::{Planned, Recorded};
 
 use crate::error::MissionError;

@@ -14,7 +14,7 @@ use crate::meta::Meta;
 use crate::mission_log::{LogReader, MissionLog, open_mission_log, view_mission_log};
 use crate::planning;
 use crate::project::{MissionDirectory, Project};
-use crate::snapshot::reduce;
+use crate::snapshot::{Snapshot, reduce};
 use crate::transaction::{Change, lock_mission};
 use crate::work_package::{id_of_file, read_wp_files};
 use serde::{Serialize, Serializer};
@@ -202,6 +202,18 @@ pub fn show(project: &Project, mission: Option<&str>) -> Result<Boards> {
 }
 
 fn board(project: &Project, logs: &mut LogReader<'_>, mission: Option<&str>) -> Result<Board> {
+    view(project, logs, mission).map(|view| view.board)
+}
+
+/// A board, and what it was made from.
+pub(super) struct View {
+    pub(super) mission: MissionDirectory,
+    pub(super) log: MissionLog,
+    pub(super) snapshot: Snapshot,
+    pub(super) board: Board,
+}
+
+pub(super) fn view(project: &Project, logs: &mut LogReader<'_>, mission: Option<&str>) -> Result<View> {
     let (mission, bad_meta) = project.view_mission(mission)?;
     let mut warnings: Vec<String> = bad_meta.into_iter().collect();
     let log = logs.view(&mission)?;
@@ -209,10 +221,10 @@ fn board(project: &Project, logs: &mut LogReader<'_>, mission: Option<&str>) -> 
         warnings.push(chain(&error));
         Vec::new()
     });
-    let (work_packages, lane_source) = cards(&mission, &log, &lanes, &mut warnings)?;
+    let (work_packages, lane_source, snapshot) = cards(&mission, &log, &lanes, &mut warnings);
     let count = |lane: BoardLane| work_packages.iter().filter(|card| card.lane == lane).count();
     let known = |lane: &BoardLane| *lane != BoardLane::Unknown || count(*lane) > 0;
-    Ok(Board {
+    let board = Board {
         mission_slug: mission.slug.clone(),
         mission_id: mission.mission_id().map(str::to_owned),
         friendly_name: mission.meta.as_ref().and_then(Meta::friendly_name).map(str::to_owned),
@@ -225,7 +237,8 @@ fn board(project: &Project, logs: &mut LogReader<'_>, mission: Option<&str>) -> 
         lane_source,
         lanes,
         warnings,
-    })
+    };
+    Ok(View { mission, log, snapshot, board })
 }
 
 /// Every work package that has a file or a row, and the origin of their lanes. What cannot be read is a
@@ -235,7 +248,7 @@ fn cards(
     log: &MissionLog,
     lanes: &[WorkLane],
     warnings: &mut Vec<String>,
-) -> Result<(Vec<Card>, LaneSource)> {
+) -> (Vec<Card>, LaneSource, Snapshot) {
     warnings.extend(log.warnings(&mission.slug));
     let snapshot = reduce(&[log], mission.dialect(log));
     let known = snapshot.work_packages.keys().map(|id| (id.clone(), BoardHeading::of(id))).collect();
@@ -264,7 +277,7 @@ fn cards(
             work_package_id: id,
         }
     });
-    Ok((cards.collect(), source))
+    (cards.collect(), source, snapshot)
 }
 
 /// What the file of a work package tells a board.
@@ -380,7 +393,7 @@ pub fn list(project: &Project, mission: Option<&str>, lane: Option<Lane>) -> Res
     }
     let mut warnings: Vec<String> = bad_meta.into_iter().collect();
     let log = view_mission_log(project, &mission)?;
-    let (cards, lane_source) = cards(&mission, &log, &[], &mut warnings)?;
+    let (cards, lane_source, _) = cards(&mission, &log, &[], &mut warnings);
     let mut tasks: Vec<Task> = cards
         .into_iter()
         .filter(|card| lane.is_none_or(|lane| card.lane == BoardLane::In(lane)))

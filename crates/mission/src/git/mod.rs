@@ -269,6 +269,21 @@ pub fn branch_is_merged(project: &Project, branch: &str, target: &str) -> Result
     Ok(Some(git.run(&["merge-base", "--is-ancestor", &branch, &target], None)?.success))
 }
 
+/// The branch that the remote `origin` has checked out, as far as the clone knows it.
+pub(crate) fn default_branch(project: &Project) -> Result<Option<String>> {
+    let git = Git { worktree: &project.git().worktree };
+    let answer = git.run(&["symbolic-ref", "--quiet", "refs/remotes/origin/HEAD"], None)?;
+    Ok(answer.out.trim().strip_prefix("refs/remotes/origin/").map(str::to_owned))
+}
+
+/// When the last commit of `branch` was made that `target` lacks; nothing without one, or without one of the branches.
+pub(crate) fn last_commit_beyond(project: &Project, branch: &str, target: &str) -> Result<Option<String>> {
+    let git = Git { worktree: &project.git().worktree };
+    let (branch, target) = (format!("refs/heads/{branch}"), format!("^refs/heads/{target}"));
+    let answer = git.run(&["log", "-1", "--format=%cI", &branch, &target, "--"], None)?;
+    Ok(Some(answer.out.trim().to_owned()).filter(|at| answer.success && !at.is_empty()))
+}
+
 /// The files of the project that git knows or would add, relative to the project root, with `/`.
 pub fn list_files(project: &Project) -> Result<Vec<String>> {
     let git = Git { worktree: project.root() };

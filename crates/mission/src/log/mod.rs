@@ -319,9 +319,13 @@ impl Log {
         })
     }
 
-    /// One line for each line that could not be read, with the file and what to do about it; and one for all rows
-    /// that this release does not know or that are there twice.
+    /// What is odd about the log: [`Log::damage_lines`] and [`Log::oddity_line`].
     pub fn warnings(&self, mission_slug: &str) -> Vec<String> {
+        self.damage_lines(mission_slug).into_iter().chain(self.oddity_line()).collect()
+    }
+
+    /// One line for each line that could not be read, with the file and what to do about it.
+    pub(crate) fn damage_lines(&self, mission_slug: &str) -> Vec<String> {
         let remedy = remedy(mission_slug, self.damage.iter().any(|damage| damage.repairable));
         let shown = contract::text::path(&self.path);
         let mut lines: Vec<String> = self
@@ -336,15 +340,18 @@ impl Log {
         if let Some(last) = lines.last_mut() {
             last.push_str(&format!("; {remedy}"));
         }
-        if let Some(first) = self.oddities.first() {
-            let more = match self.oddities.len() - 1 {
-                0 => String::new(),
-                1 => " (1 more such row)".to_owned(),
-                more => format!(" ({more} more such rows)"),
-            };
-            lines.push(format!("{shown} line {} {}{more}", first.line, first.problem));
-        }
         lines
+    }
+
+    /// One line for all rows that this release does not know or that are there twice.
+    pub(crate) fn oddity_line(&self) -> Option<String> {
+        let first = self.oddities.first()?;
+        let more = match self.oddities.len() - 1 {
+            0 => String::new(),
+            1 => " (1 more such row)".to_owned(),
+            more => format!(" ({more} more such rows)"),
+        };
+        Some(format!("{} line {} {}{more}", contract::text::path(&self.path), first.line, first.problem))
     }
 
     /// Where the log is.

@@ -5,6 +5,7 @@ use super::finalize::{finalize, with_tasks};
 use super::world::World;
 use mission::command::repair_log::repair_log;
 use mission::command::status::{Board, list, materialize, show};
+use mission::command::validate_log::validate;
 use mission::command::{capture_history, mark_status, move_task};
 use mission::mission_log::read_logs_elsewhere;
 use mission::{ErrorCode, MissionError, Project};
@@ -530,6 +531,26 @@ fn differing_rows_of_one_id_are_reported() {
     let shown = board(&mission.world.root, &mission.slug);
     assert!(shown.warnings[0].contains("1 rows of the same id that differ"), "{:?}", shown.warnings);
     assert_eq!(shown.work_packages[0].actor.as_deref(), Some("finalize-tasks"));
+}
+
+#[test]
+fn status_of_the_branch_is_judged_where_it_is() {
+    for checked_out in [false, true] {
+        let mission = Coordinated::new();
+        mission.world.emit(&to(&mission.slug, "claimed"), None).unwrap();
+        let judge = || validate(&mission.world.project(), Some(&mission.slug)).unwrap();
+        assert!(judge().passed, "{:?}", judge());
+        let worktree = mission.worktree();
+        std::fs::write(worktree.join(format!("kitty-specs/{}/status.json", mission.slug)), "{}").unwrap();
+        git(&worktree, &["commit", "--quiet", "--all", "-m", "stale"]);
+        if !checked_out {
+            mission.world.git(["worktree", "remove", worktree.to_str().unwrap()]);
+        }
+        assert!(judge().errors.join(" ").contains("WP01 is missing in status.json"), "{:?}", judge());
+    }
+    let (mission, _) = lost();
+    let judged = validate(&mission.world.project(), Some(&mission.slug)).unwrap();
+    assert!(judged.passed && judged.warnings[0].contains("lane rows may be missing"), "{judged:?}");
 }
 
 #[test]

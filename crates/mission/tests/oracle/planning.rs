@@ -2,6 +2,7 @@
 
 use mission::command::finalize::{FinalizeRequest, Validated, plan, validate};
 use mission::command::status::list;
+use mission::command::task_board::{STALE_AFTER, TaskBoard, look};
 use mission::front_matter::WorkPackage;
 use mission::graph::Graph;
 use mission::ownership::{Ownership, WorkKind, judge_ownership};
@@ -463,6 +464,42 @@ fn work_packages_are_listed_as_3_2_7_lists_them() {
         tally.count(same, row, || format!("{}: {ours:?}\n    instead of {expected}", case.name));
     }
     tally.report("tasks");
+}
+
+/// What the board of 3.2.7 is compared by: lanes, and how far the mission is.
+fn of_board(board: &TaskBoard) -> Value {
+    let lanes: Map<_, _> = board.work_packages.iter().map(|wp| (wp.id.clone(), json!(wp.lane))).collect();
+    json!({
+        "by_lane": board.by_lane,
+        "done_percentage": board.done_percentage,
+        "lanes": lanes,
+        "weighted_percentage": board.weighted_percentage,
+    })
+}
+
+#[test]
+#[ignore = "needs the recorded data"]
+fn boards_of_work_packages_are_those_of_3_2_7() {
+    let mut tally = Tally::default();
+    for case in missions() {
+        let root = case.repository();
+        let project = Project::read(&root.path().canonicalize().unwrap()).unwrap();
+        let ours = look(&project, Some(case.slug()), STALE_AFTER, &Clock::system());
+        let expected = &case.expected["board"];
+        let board = ours.as_ref().ok().map(of_board);
+        let same = match &board {
+            // A mission without work packages is a sentence there, not a document.
+            Some(ours) if expected["lanes"].is_null() => expected["rc"] == 0 && ours["lanes"] == json!({}),
+            Some(ours) => ["by_lane", "done_percentage", "lanes", "weighted_percentage"].iter().all(|key| {
+                // A whole number has no decimals there.
+                let number = |value: &Value| value[*key].as_f64();
+                ours[*key] == expected[*key] || (number(ours).is_some() && number(ours) == number(expected))
+            }),
+            None => expected["rc"] != 0,
+        };
+        tally.count(same, None, || format!("{}: {board:?}\n    instead of {expected}", case.name));
+    }
+    tally.report("boards");
 }
 
 /// The recorded case of this name as a repository, and its mission.

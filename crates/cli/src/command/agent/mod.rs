@@ -1,5 +1,6 @@
 //! `agent ...`: missions, for people and agents.
 
+mod context;
 mod decision;
 mod evidence;
 pub(crate) mod mission;
@@ -21,6 +22,9 @@ pub(crate) enum AgentCommand {
     /// List, move, tick and annotate work packages
     #[command(subcommand, arg_required_else_help = true)]
     Tasks(tasks::TaskCommand),
+    /// Resolve what an action is about
+    #[command(subcommand, arg_required_else_help = true)]
+    Context(context::ContextCommand),
     /// Record questions that came up while planning, and their answers
     #[command(subcommand, arg_required_else_help = true)]
     Decision(decision::DecisionCommand),
@@ -35,6 +39,7 @@ impl AgentCommand {
             Self::Mission(command) => command.verb(),
             Self::Status(command) => command.verb(),
             Self::Tasks(command) => command.verb(),
+            Self::Context(command) => command.verb(),
             Self::Decision(command) => command.verb(),
             Self::Evidence(command) => command.verb(),
         }

@@ -1,5 +1,6 @@
 //! `agent mission ...`: the documents of a mission.
 
+mod branch_context;
 mod check_prerequisites;
 pub(crate) mod create;
 pub(crate) mod finalize_tasks;
@@ -11,6 +12,7 @@ use clap::Subcommand;
 /// `agent mission ...`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum MissionCommand {
+    BranchContext(branch_context::BranchContextArgs),
     Create(create::MissionCreateArgs),
     CheckPrerequisites(check_prerequisites::PrerequisitesArgs),
     SetupPlan(setup_plan::SetupPlanArgs),
@@ -20,6 +22,7 @@ pub(crate) enum MissionCommand {
 impl MissionCommand {
     pub(super) fn verb(self) -> Box<dyn Verb> {
         match self {
+            Self::BranchContext(args) => Box::new(args),
             Self::Create(args) => Box::new(args),
             Self::CheckPrerequisites(args) => Box::new(args),
             Self::SetupPlan(args) => Box::new(args),

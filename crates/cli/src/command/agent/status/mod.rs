@@ -3,6 +3,7 @@
 mod emit;
 mod materialize;
 mod show;
+mod validate;
 
 use crate::verb::Verb;
 use clap::Subcommand;
@@ -13,6 +14,7 @@ pub(crate) enum StatusCommand {
     Emit(emit::EmitArgs),
     Materialize(materialize::MaterializeArgs),
     Show(show::StatusShowArgs),
+    Validate(validate::StatusValidateArgs),
 }
 
 impl StatusCommand {
@@ -21,6 +23,7 @@ impl StatusCommand {
             Self::Emit(args) => Box::new(args),
             Self::Materialize(args) => Box::new(args),
             Self::Show(args) => Box::new(args),
+            Self::Validate(args) => Box::new(args),
         }
     }
 }

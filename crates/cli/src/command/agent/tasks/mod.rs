@@ -6,6 +6,7 @@ mod list_dependents;
 mod map_requirements;
 mod mark_status;
 mod move_task;
+mod status;
 
 use crate::verb::{Args, Verb};
 use clap::Subcommand;
@@ -15,6 +16,7 @@ use clap::Subcommand;
 pub(crate) enum TaskCommand {
     #[command(visible_alias = "list-tasks")]
     List(list::TaskListArgs),
+    Status(status::TaskStatusArgs),
     MoveTask(move_task::MoveTaskArgs),
     MarkStatus(mark_status::MarkStatusArgs),
     AddHistory(add_history::AddHistoryArgs),
@@ -26,6 +28,7 @@ impl TaskCommand {
     pub(super) fn verb(self) -> Box<dyn Verb> {
         match self {
             Self::List(args) => Box::new(args),
+            Self::Status(args) => Box::new(args),
             Self::MoveTask(args) => Box::new(args),
             Self::MarkStatus(args) => Box::new(args),
             Self::AddHistory(args) => Box::new(args),

@@ -1,0 +1,20 @@
+//! `agent context ...`: what an agent needs to begin an action.
+
+mod resolve;
+
+use crate::verb::Verb;
+use clap::Subcommand;
+
+/// `agent context ...`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ContextCommand {
+    Resolve(resolve::ResolveArgs),
+}
+
+impl ContextCommand {
+    pub(super) fn verb(self) -> Box<dyn Verb> {
+        match self {
+            Self::Resolve(args) => Box::new(args),
+        }
+    }
+}

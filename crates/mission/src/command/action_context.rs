@@ -1,0 +1,212 @@
+//! `agent context resolve`: mission, work package, branch and place of one action, in one document. Reads only.
+
+use super::dependents::list_dependents;
+use super::shown;
+use super::status::{Card, View, WorkLane, view};
+use super::task_board::place_of;
+use crate::error::{MissionError, Result, chain};
+use crate::front_matter::read_work_package;
+use crate::lane::Lane;
+use crate::mission_log::LogReader;
+use crate::project::Project;
+use crate::remedies::ErrorCode;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::path::Path;
+
+/// The actions of a mission, in their order.
+pub const ACTIONS: [&str; 11] = [
+    "specify",
+    "plan",
+    "analyze",
+    "tasks",
+    "tasks_outline",
+    "tasks_packages",
+    "tasks_finalize",
+    IMPLEMENT,
+    REVIEW,
+    "accept",
+    "status",
+];
+const IMPLEMENT: &str = "implement";
+const REVIEW: &str = "review";
+
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// `--action`: one of [`ACTIONS`].
+    pub action: String,
+    /// `--mission`.
+    pub mission: Option<String>,
+    /// `--wp-id`: for `implement` and `review`; else the first one that waits for it.
+    pub wp_id: Option<String>,
+    /// `--agent`: who acts, in the commands.
+    pub agent: Option<String>,
+}
+
+/// Everything about the action. `resolved_base` and `auto_merge` are keys that callers look for: a lane is based on
+/// the lanes before it, and nothing is merged by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ActionContext {
+    /// True: a failure is another document.
+    pub success: bool,
+    /// The action.
+    pub action: String,
+    /// The mission's directory name.
+    pub mission_slug: String,
+    /// The mission's directory, with its documents.
+    pub feature_dir: String,
+    /// The branch that the work lands on.
+    pub target_branch: String,
+    /// How the mission was found: it was named.
+    pub detection_method: &'static str,
+    /// The work package, of an action on one. The keys up to the last but two are about it.
+    pub wp_id: Option<String>,
+    /// Its file.
+    pub wp_file: Option<String>,
+    /// Its place.
+    pub lane: Option<&'static str>,
+    /// The line of work it belongs to.
+    pub lane_id: Option<String>,
+    /// The branch of that.
+    pub branch_name: Option<String>,
+    /// `code_change` or `planning_artifact`.
+    pub execution_mode: Option<String>,
+    /// `lane_workspace`, `repo_root`, or `unknown` without a lane.
+    pub resolution_kind: Option<&'static str>,
+    /// What it depends on directly.
+    pub dependencies: Vec<String>,
+    /// Null.
+    pub resolved_base: Option<String>,
+    /// False.
+    pub auto_merge: bool,
+    /// Where it is worked on; the place need not be there yet.
+    pub workspace_path: Option<String>,
+    /// The next commands, by what they do.
+    pub commands: Map<String, Value>,
+    /// What is odd about the mission.
+    pub warnings: Vec<String>,
+}
+
+/// Looks.
+///
+/// # Errors
+/// When there is no such mission, or no work package for the action.
+pub fn resolve(project: &Project, request: &Request) -> Result<ActionContext> {
+    let handle = request.mission.as_deref();
+    let View { mission, mut board, .. } = view(project, &mut LogReader::new(project), handle)?;
+    let slug = &board.mission_slug;
+    let mut found = ActionContext {
+        success: true,
+        action: request.action.clone(),
+        mission_slug: slug.clone(),
+        feature_dir: shown(&mission.path),
+        target_branch: mission.target_branch(project).to_owned(),
+        detection_method: "explicit",
+        wp_id: None,
+        wp_file: None,
+        lane: None,
+        lane_id: None,
+        branch_name: None,
+        execution_mode: None,
+        resolution_kind: None,
+        dependencies: Vec::new(),
+        resolved_base: None,
+        auto_merge: false,
+        workspace_path: None,
+        commands: Map::new(),
+        warnings: std::mem::take(&mut board.warnings),
+    };
+    if ![IMPLEMENT, REVIEW].contains(&request.action.as_str()) {
+        found.command(
+            "check_prerequisites",
+            format!("agent mission check-prerequisites --json --paths-only --include-tasks --mission {slug}"),
+        );
+        found.command("finalize_tasks", format!("agent mission finalize-tasks --mission {slug} --json"));
+        return Ok(found);
+    }
+    let card = choose(&board.work_packages, request, slug)?;
+    let lane = board.lanes.iter().find(|lane| Some(&lane.lane_id) == card.lane_id.as_ref());
+    found.describe(project, card, lane);
+    match list_dependents(project, Some(slug), &card.work_package_id) {
+        Ok(neighbours) => found.dependencies = neighbours.depends_on,
+        Err(error) => found.warnings.push(chain(&error)),
+    }
+    found.name_commands(&card.work_package_id, request);
+    Ok(found)
+}
+
+/// The work package that is named, else the first that waits for the action.
+fn choose<'a>(cards: &'a [Card], request: &Request, slug: &str) -> Result<&'a Card> {
+    let unknown = |problem: String, wp_id: Option<&str>| {
+        MissionError::invalid(
+            ErrorCode::WorkPackageNotFound,
+            problem,
+            &json!({ "action": request.action, "unknown_wps": wp_id }),
+        )
+    };
+    let cards = || cards.iter().filter(|card| card.path.is_some());
+    if let Some(typed) = request.wp_id.as_deref() {
+        // The name of its file is as good as the id.
+        let id = typed.trim().to_uppercase().split('-').next().unwrap_or_default().to_owned();
+        let found = cards().find(|card| card.work_package_id == id);
+        let shown = contract::text::printable(&id).into_owned();
+        return found.ok_or_else(|| unknown(format!("no work package {shown} in {slug}"), Some(&id)));
+    }
+    let waiting = match request.action.as_str() {
+        IMPLEMENT => [Lane::Planned, Lane::InProgress],
+        _ => [Lane::ForReview, Lane::InReview],
+    };
+    let found = waiting.into_iter().find_map(|lane| cards().find(|card| card.lane == lane));
+    let [first, second] = waiting.map(Lane::name);
+    found.ok_or_else(|| unknown(format!("no work package of {slug} is in {first} or {second}"), None))
+}
+
+impl ActionContext {
+    fn command(&mut self, name: &str, words: String) {
+        self.commands.insert(name.to_owned(), format!("spec-kitty {words}").into());
+    }
+
+    fn describe(&mut self, project: &Project, card: &Card, lane: Option<&WorkLane>) {
+        let file = card.path.as_deref().map(Path::new);
+        let wp = file.and_then(|path| read_work_package(path).ok().flatten());
+        let (mode, kind) = place_of(card, wp.as_ref());
+        let root = project.root();
+        self.workspace_path = match lane.and_then(|lane| lane.worktree.as_deref()) {
+            _ if kind == "repo_root" => Some(shown(root)),
+            worktree => worktree.map(|worktree| shown(&root.join(worktree))),
+        };
+        if kind == "unknown" {
+            let id = &card.work_package_id;
+            self.warnings.push(format!("{id} has no lane yet: `finalize-tasks` gives it one"));
+        }
+        self.wp_id = Some(card.work_package_id.clone());
+        self.wp_file = card.path.clone();
+        self.lane = Some(card.lane.name());
+        self.lane_id = card.lane_id.clone();
+        self.branch_name = lane.filter(|_| kind != "repo_root").map(|lane| lane.branch.clone());
+        self.execution_mode = Some(mode);
+        self.resolution_kind = Some(kind);
+    }
+
+    fn name_commands(&mut self, id: &str, request: &Request) {
+        let mission = self.mission_slug.clone();
+        let agent = match request.agent.as_deref() {
+            Some(agent) => format!(" --agent {}", contract::remedy::shell_word(agent)),
+            None => String::new(),
+        };
+        self.command("workflow", format!("agent action {} {id}{agent} --mission {mission}", request.action));
+        if request.action == REVIEW {
+            self.command(
+                "approve",
+                format!("agent tasks move-task {id} --to approved --mission {mission} --note \"Review passed: SUMMARY\""),
+            );
+            self.command(
+                "reject",
+                format!(
+                    "agent tasks move-task {id} --to planned --review-feedback-file FILE --mission {mission}"
+                ),
+            );
+        }
+    }
+}
