@@ -513,17 +513,17 @@ impl MissionLog {
         limit: u64,
     ) -> Result<Option<Vec<u8>>> {
         match &self.place {
-            Place::Checkout => read_bytes(&mission.path.join(name), limit),
-            Place::Worktree { directory, .. } => read_bytes(&directory.join(name), limit),
-            Place::Branch { tip, path } => {
+            LogPlace::Checkout => read_bytes(&mission.path.join(name), limit),
+            LogPlace::Worktree { directory, .. } => read_bytes(&directory.join(name), limit),
+            LogPlace::Branch { tip, path } => {
                 let found =
                     LogReader::new(project).objects()?.file(&tip.commit, &format!("{path}/{name}"), limit)?;
                 Ok(match found {
-                    Found::File(bytes) => Some(bytes),
-                    Found::Absent | Found::NoFile(_) => None,
+                    TreeFile::File(bytes) => Some(bytes),
+                    TreeFile::Absent | TreeFile::NoFile(_) => None,
                 })
             }
-            Place::Unclear { .. } => Ok(None),
+            LogPlace::Unclear { .. } => Ok(None),
         }
     }
 

@@ -34,7 +34,7 @@ impl Ready {
     }
 
     fn force(&self, lane: &str) {
-        let request = mission::command::emit::Request {
+        let request = mission::command::emit::EmitRequest {
             force: true,
             reason: Some("test".into()),
             ..to(&self.slug, lane)

@@ -110,7 +110,7 @@ impl SkipSet {
         self.rows.is_empty() && self.projects.is_empty()
     }
 
-    pub(crate) fn passes(&self, row: RowId) -> bool {
+    pub(crate) fn has_row(&self, row: RowId) -> bool {
         self.rows.contains(&row) || self.under_way.contains(&row)
     }
 

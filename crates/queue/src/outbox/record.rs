@@ -9,10 +9,10 @@ use crate::fault_point::{FaultPoint, reached};
 use crate::foreign_rows::content_digest;
 use crate::legacy::LegacyKey;
 use crate::observe::LAST_DELIVERY;
+use crate::origin::PlaceId;
 use crate::parked::{Parking, park};
 use crate::row::{Kind, RowDigest};
 use crate::sent;
-use crate::origin::PlaceId;
 use crate::store::{Abort, data_version, meta, now_seconds, set_meta};
 use rusqlite::{CachedStatement, OptionalExtension as _, Transaction, params};
 use std::collections::HashMap;
@@ -141,7 +141,8 @@ impl<'t> Recording<'t> {
             recorded: RecordedRows::default(),
             left: HashMap::new(),
             receipt: tx.prepare_cached(INSERT_RECEIPT)?,
-            binding: tx.prepare_cached("SELECT place, hold, at FROM bindings WHERE kind = ?1 AND row = ?2")?,
+            binding: tx
+                .prepare_cached("SELECT place, hold, at FROM bindings WHERE kind = ?1 AND row = ?2")?,
             unbind: tx.prepare_cached("DELETE FROM bindings WHERE kind = ?1 AND row = ?2")?,
         })
     }
