@@ -1,4 +1,4 @@
-//! Every kept input goes through its target: what a fuzzer found once stays mended.
+//! Every kept input is run through its target: a defect that a fuzzer found once stays fixed.
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests")]
 
 use std::path::Path;

@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn long_name_wraps_to_the_next_line() {
-        let long = Some("A timer that says when the tea is ready, and ".repeat(3));
+        let long = Some("A timer that hums when the tea is ready, and ".repeat(3));
         let text = title(&Board { friendly_name: long, ..board() }, 80);
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
         assert!(title(&board(), 80).starts_with("Tea timer (tea-timer-01KRX11M)\nsoftware-dev"), "{text}");

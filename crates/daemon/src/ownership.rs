@@ -115,7 +115,7 @@ impl Claim {
     ///
     /// # Errors
     /// See [`TakeError`]. After an error the lock is free again, and a record that still means something
-    /// stands where it stood.
+    /// is what it was.
     pub fn take(home: &Home) -> Result<Self, TakeError> {
         create_private_dir(&home.daemon_dir())?;
         // Before it is tried: another home's daemon may hold it.

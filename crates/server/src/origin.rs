@@ -2,7 +2,7 @@
 //!
 //! Concurrency limits and guess counters are kept per [`ClientOrigin`]: an IPv4 address, or the /64 of an IPv6 address, because
 //! one machine holds a whole /64. The forwarded address of a request counts only when the connection
-//! comes from a proxy that the operator named.
+//! was set by a proxy that the operator named.
 
 use axum::http::HeaderMap;
 use std::fmt;

@@ -1,9 +1,9 @@
 //! A program as thin as the command line, for the tests of this crate: each verb calls one public function
-//! and prints its value as JSON. Its draining step is a file: what it does is told by files in the home. With
+//! and prints its value as JSON. Its draining step is a file: files in the home decide what it does. With
 //! `DAEMON_BENCH_COURIER` set it is the real one.
 //!
-//! `stand-in run_sync_daemon PORT_FILE TOKEN [mute|elsewhere]` stands for a daemon of the reference: it has its argv
-//! word and its two routes.
+//! `stand-in run_sync_daemon PORT_FILE TOKEN [mute|elsewhere]` plays a daemon of the reference: it has its argv
+//! and its two routes.
 //!
 //! * `drain/pending` exists: rows wait; a drain removes it.
 //! * `drain/count`: how many drains ran.

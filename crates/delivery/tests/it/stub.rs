@@ -65,7 +65,7 @@ pub enum Reply {
     Answer { status: u16, headers: Vec<(String, String)>, body: Vec<u8> },
     /// Writes these bytes and closes.
     Raw(Vec<u8>),
-    /// Closes without a word.
+    /// Closes without an answer.
     Drop,
     /// Does not answer until the client has disconnected.
     Hang,

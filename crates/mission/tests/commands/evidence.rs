@@ -14,7 +14,7 @@ fn prepared(world: &World, checks: &str) -> (String, EvidenceRequest) {
     (slug, request)
 }
 
-const TWO: &str = "- {id: says, issue: 12, work_package: WP01, command: 'echo hello; echo oops >&2', contains: [hello], sources: ['src/**']}\n- {id: counts, issue: 12, work_package: WP02, command: 'exit 3', exit: 3, sources: ['src/**']}\n";
+const TWO: &str = "- {id: greets, issue: 12, work_package: WP01, command: 'echo hello; echo oops >&2', contains: [hello], sources: ['src/**']}\n- {id: counts, issue: 12, work_package: WP02, command: 'exit 3', exit: 3, sources: ['src/**']}\n";
 
 fn problems(world: &World, request: &EvidenceRequest) -> Vec<(String, EvidenceProblem)> {
     let verdict = verify(&world.project(), request).unwrap();
@@ -31,8 +31,8 @@ fn evidence_is_captured_verified_and_drafted() {
     let captured = capture(&project, &request, &CAPTURING, &world.clock).unwrap();
     assert_eq!((captured.result, captured.checks.len(), captured.reopen), ("success", 2, None));
     let dir = format!("kitty-specs/{slug}/evidence");
-    assert_eq!(world.read(format!("{dir}/test-transcripts/says.stdout.txt")), "hello\n");
-    assert_eq!(world.read(format!("{dir}/test-transcripts/says.stderr.txt")), "oops\n");
+    assert_eq!(world.read(format!("{dir}/test-transcripts/greets.stdout.txt")), "hello\n");
+    assert_eq!(world.read(format!("{dir}/test-transcripts/greets.stderr.txt")), "oops\n");
     assert_eq!(problems(&world, &request), []);
     let drafted = draft(&project, &request).unwrap();
     assert_eq!(drafted.files.len(), 3);
@@ -53,11 +53,11 @@ fn failing_check_is_kept_and_stops_the_rest() {
     assert_eq!((captured.result, captured.checks.len()), ("failed", 1));
     assert_eq!(captured.reopen.as_deref(), Some("WP01"));
     assert_eq!(captured.checks[0].missing, ["goodbye"]);
-    assert!(world.root.join(format!("kitty-specs/{slug}/evidence/test-transcripts/says.json")).is_file());
+    assert!(world.root.join(format!("kitty-specs/{slug}/evidence/test-transcripts/greets.json")).is_file());
     let found = problems(&world, &request);
     assert_eq!(
         found,
-        [("says".to_owned(), EvidenceProblem::Failed), ("counts".to_owned(), EvidenceProblem::Missing)]
+        [("greets".to_owned(), EvidenceProblem::Failed), ("counts".to_owned(), EvidenceProblem::Missing)]
     );
 }
 
@@ -69,16 +69,16 @@ fn stale_edited_and_unexplained_evidence_is_found() {
     let transcripts = format!("kitty-specs/{slug}/evidence/test-transcripts");
     let only = |check: &str| EvidenceRequest { only: vec![check.into()], ..request.clone() };
 
-    let stdout = format!("{transcripts}/says.stdout.txt");
+    let stdout = format!("{transcripts}/greets.stdout.txt");
     world.write(&stdout, "hello!\n");
-    assert_eq!(problems(&world, &only("says")), [("says".to_owned(), EvidenceProblem::Edited)]);
+    assert_eq!(problems(&world, &only("greets")), [("greets".to_owned(), EvidenceProblem::Edited)]);
     world.write(&stdout, "hello\n");
-    let record = format!("{transcripts}/says.json");
+    let record = format!("{transcripts}/greets.json");
     let original = world.read(&record);
     world.write(&record, &original.replace("\"passed\": true", "\"passed\": false"));
-    assert_eq!(problems(&world, &only("says")), [("says".to_owned(), EvidenceProblem::Edited)]);
+    assert_eq!(problems(&world, &only("greets")), [("greets".to_owned(), EvidenceProblem::Edited)]);
     world.write(&record, "{");
-    assert_eq!(problems(&world, &only("says")), [("says".to_owned(), EvidenceProblem::Unreadable)]);
+    assert_eq!(problems(&world, &only("greets")), [("greets".to_owned(), EvidenceProblem::Unreadable)]);
     world.write(&record, &original);
     world.write("README.md", "not a source");
     assert_eq!(problems(&world, &request), []);
@@ -145,8 +145,8 @@ fn what_a_check_proved_survives_that_a_later_one_is_interrupted() {
     assert_eq!(error.code().name(), "INTERRUPTED");
 
     let only = |check: &str| EvidenceRequest { only: vec![check.into()], ..request.clone() };
-    assert_eq!(problems(&world, &only("says")), [], "record and outputs are of one run, the last");
-    assert!(std::fs::read_to_string(transcripts.join("says.stdout.txt")).unwrap().starts_with("hello 15"));
+    assert_eq!(problems(&world, &only("greets")), [], "record and outputs are of one run, the last");
+    assert!(std::fs::read_to_string(transcripts.join("greets.stdout.txt")).unwrap().starts_with("hello 15"));
     assert_eq!(std::fs::read(transcripts.join("counts.json")).unwrap(), before);
     assert_eq!(std::fs::read_dir(&transcripts).unwrap().count(), 7, "nothing half-written is left");
 }
@@ -167,7 +167,7 @@ fn checks_that_prove_nothing_are_refused_before_they_are_run() {
     let elsewhere = before(format!("checks:\n{}", TWO.replace("WP02", "WP77")));
     assert!(elsewhere.contains("check `counts`: the mission has no WP77"), "{elsewhere}");
     let idle = before(format!("checks:\n{}", TWO.replacen("src/**", "scr/**", 1)));
-    assert!(idle.contains("check `says`: source `scr/**` matches no file"), "{idle}");
+    assert!(idle.contains("check `greets`: source `scr/**` matches no file"), "{idle}");
     // Its own evidence is no source either.
     let own = before(format!("checks:\n{}", TWO.replacen("src/**", "kitty-specs/*/evidence/**", 1)));
     assert!(own.contains("matches no file"), "{own}");
@@ -186,14 +186,14 @@ fn record_with_a_key_too_many_or_in_another_form_was_edited() {
     let world = World::new();
     let (slug, request) = prepared(&world, TWO);
     capture(&world.project(), &request, &CAPTURING, &world.clock).unwrap();
-    let record = format!("kitty-specs/{slug}/evidence/test-transcripts/says.json");
+    let record = format!("kitty-specs/{slug}/evidence/test-transcripts/greets.json");
     let original = world.read(&record);
     for (from, to) in [("{\n  \"check\"", "{\n  \"by\": \"hand\",\n  \"check\""), ("\n", "\r\n"), ("  ", "")]
     {
         let edited = original.replace(from, to);
         assert_ne!(edited, original);
         world.write(&record, &edited);
-        assert_eq!(problems(&world, &request), [("says".to_owned(), EvidenceProblem::Edited)], "{from:?}");
+        assert_eq!(problems(&world, &request), [("greets".to_owned(), EvidenceProblem::Edited)], "{from:?}");
     }
 }
 

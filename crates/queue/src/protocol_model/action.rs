@@ -119,7 +119,7 @@ pub(super) fn possible(world: &World, actions: &mut Vec<Action>) {
     }
 }
 
-/// Whether a drain would do anything: without it the search goes through runs that change nothing.
+/// Whether a drain would do anything: without it the search visits runs that change nothing.
 fn has_work(world: &World, number: usize, account: Account) -> bool {
     let machine = &world.machines[number];
     machine.next_to_send(account, world.defect).is_some()

@@ -1,5 +1,5 @@
 //! Random histories of one machine against a model of a few sets. After every step the files hold what
-//! the model says, whoever died on the way.
+//! the model predicts, whichever process died on the way.
 
 use crate::stage::{Fact, Stage};
 use crate::support::*;

@@ -21,8 +21,8 @@ pub struct Stage {
     pub root: PathBuf,
 }
 
-/// A row as the tests tell rows apart: its key, and whether it says what a capture or what a legacy
-/// row says.
+/// A row as the tests distinguish it: its key, and whether its content is that of a capture or of a legacy
+/// row.
 pub type Fact = (String, char);
 
 impl Stage {

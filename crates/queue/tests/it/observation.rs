@@ -89,7 +89,7 @@ fn two_queues_at_rest() {
 fn files_that_are_no_databases_are_faults_with_a_remedy() {
     let home = Home::new();
     fs_err::create_dir_all(home.scoped(&scope())).expect("a directory where the queue should be");
-    fs_err::write(home.legacy(), b"this is not a database, however long it goes on").expect("a file");
+    fs_err::write(home.legacy(), b"this is not a database, whatever its length is").expect("a file");
     assert_eq!(look(&home), [FaultCode::LegacyQueueUnreadable, FaultCode::ActiveQueueUnreadable]);
     let Err(ObserveError::Fault(fault)) = observe_active(&home.scoped(&scope())) else { panic!("no fault") };
     assert_eq!(fault.remedy, Remedy::Repair);

@@ -1,7 +1,7 @@
 //! Copies a SQLite store into an empty PostgreSQL database, in one transaction.
 //!
 //! The tables, their columns and keys are read from the database, so that a new table is copied without a
-//! word here. Every table is read back and compared by number of rows and digest before the commit.
+//! change here. Every table is read back and compared by number of rows and digest before the commit.
 
 use super::StoreError;
 use super::postgres::{DatabaseUrl, Postgres, text_of, without_nul};
