@@ -190,7 +190,7 @@ impl Home {
         self.root.join("clock.json")
     }
 
-    /// Held while a clock value is drawn; its content is the highest value ever drawn.
+    /// Held while a clock value is drawn; its content bounds every value drawn.
     pub fn clock_lock(&self) -> PathBuf {
         self.root.join("clock.lock")
     }

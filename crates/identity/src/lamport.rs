@@ -4,6 +4,10 @@
 //! the caller's floor (contract section 7). The reference rewrites `clock.json` without a lock and may lower it,
 //! so the highest value drawn is also stored in the lock file, which no other program writes. The lock
 //! serialises draws; `clock.json` is replaced by a rename, so readers see a whole file.
+//!
+//! A power failure may undo what was written and not yet flushed. So the lock file has an upper bound of the
+//! values drawn, which is flushed before a value above the old bound is used. After another boot the clock
+//! continues at the bound; until then a draw within it flushes nothing.
 
 use crate::home::Home;
 use crate::session::isoformat;
@@ -21,6 +25,9 @@ const MAX_BYTES: u64 = 64 * 1024;
 
 /// The largest value that fits the wire: signed 64 bits.
 const MAX_VALUE: u64 = i64::MAX.unsigned_abs();
+
+/// How far the bound is raised above the last value: one flush for so many values.
+const RESERVED: u64 = 256;
 
 /// How long a draw waits for another one.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -89,14 +96,17 @@ impl ClockError {
 pub fn draw(home: &Home, count: u64, floor: u64, node_id: &str) -> Result<ClockReading, ClockError> {
     let mut lock = FileLock::acquire(&home.clock_lock(), PATIENCE, "the clock")?;
     let (stored, stored_node) = read_stored(home)?;
-    let highest = stored.max(floor).max(read_high_water(&mut lock));
+    let mark = HighWater::read(&mut lock);
+    let boot = system::process::boot_id();
+    let highest = stored.max(floor).max(mark.highest(boot.as_deref()));
     let last = highest.checked_add(count).filter(|last| *last <= MAX_VALUE);
     let last = last.ok_or_else(|| ClockError::Exhausted { path: home.clock_file(), value: highest })?;
     let node_id = stored_node.unwrap_or_else(|| node_id.to_owned());
-    // The durable copy first: whatever happens next, these values are used.
+    // Before `clock.json`: whatever happens next, these values are used.
     let path = lock.path().to_path_buf();
-    lock.write_content(format!("{last:020}\n").as_bytes())
-        .and_then(|()| lock.sync_content())
+    let next = mark.raised(last, boot);
+    lock.write_content(next.render().as_bytes())
+        .and_then(|()| if next.bound > mark.bound { lock.sync_content() } else { Ok(()) })
         .map_err(WriteError::new("write", &path))?;
     let text = render(last, &node_id, Timestamp::now());
     private_file::write_atomic(&home.clock_file(), text.as_bytes(), Durability::Eventual)?;
@@ -111,10 +121,43 @@ fn read_stored(home: &Home) -> Result<(u64, Option<String>), ClockError> {
     }
 }
 
-/// The highest value ever drawn: twenty digits, overwritten in place. Any other content counts as 0.
-fn read_high_water(lock: &mut FileLock) -> u64 {
-    let content = lock.read_content(64).unwrap_or_default();
-    std::str::from_utf8(&content).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+/// The content of the lock file: `<bound> <last> <boot>`, the numbers with twenty digits, overwritten in place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct HighWater {
+    /// At least every value drawn; flushed to the disk.
+    bound: u64,
+    /// The highest value drawn in this boot.
+    last: u64,
+    boot: Option<String>,
+}
+
+impl HighWater {
+    /// Content of another form counts as 0. A bound alone was written by an earlier release.
+    fn read(lock: &mut FileLock) -> Self {
+        let content = lock.read_content(128).unwrap_or_default();
+        let mut fields = std::str::from_utf8(&content).unwrap_or_default().split_ascii_whitespace();
+        let mut number = || fields.next().and_then(|field| field.parse().ok()).unwrap_or(0);
+        let (bound, last) = (number(), number());
+        Self { bound, last, boot: fields.next().map(str::to_owned) }
+    }
+
+    /// The highest value that may have been drawn, as far as it is known in `boot`.
+    fn highest(&self, boot: Option<&str>) -> u64 {
+        if self.boot.is_some() && self.boot.as_deref() == boot { self.last } else { self.bound }
+    }
+
+    /// With `last` drawn. Where the system does not name its boot, each draw raises the bound.
+    fn raised(&self, last: u64, boot: Option<String>) -> Self {
+        let reserved = if boot.is_some() { RESERVED } else { 0 };
+        let bound =
+            if last <= self.bound { self.bound } else { last.saturating_add(reserved).min(MAX_VALUE) };
+        Self { bound, last, boot }
+    }
+
+    fn render(&self) -> String {
+        let Self { bound, last, boot } = self;
+        format!("{bound:020} {last:020} {}\n", boot.as_deref().unwrap_or_default())
+    }
 }
 
 /// Value and node of a clock file. Malformed content counts as a clock at 0.
@@ -179,6 +222,29 @@ mod tests {
             fs::write(home.clock_file(), turned_back).expect("turned back");
             assert_eq!(value(&home, 1, 0), before + 1, "{turned_back}");
         }
+    }
+
+    /// What was not flushed is lost with the power: the file has its old content, or the new one.
+    #[test]
+    fn values_rise_after_a_power_failure() {
+        let (_directory, home) = home();
+        assert_eq!(value(&home, 1, 0), 1);
+        let flushed = fs::read_to_string(home.clock_lock()).expect("the mark");
+        let highest = value(&home, 9, 0) + 8;
+        for mark in [flushed, fs::read_to_string(home.clock_lock()).expect("the mark")] {
+            let boot = system::process::boot_id().expect("the id of this boot");
+            fs::write(home.clock_lock(), mark.replace(&boot, "another-boot")).expect("a mark");
+            fs::write(home.clock_file(), "").expect("an empty clock");
+            assert!(value(&home, 1, 0) > highest, "{mark}");
+        }
+    }
+
+    #[test]
+    fn mark_of_an_earlier_release_counts() {
+        let (_directory, home) = home();
+        fs::write(home.clock_lock(), format!("{:020}\n", 70)).expect("a mark");
+        assert_eq!(value(&home, 1, 0), 71);
+        assert_eq!(value(&home, 1, 0), 72);
     }
 
     #[test]
