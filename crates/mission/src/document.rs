@@ -7,10 +7,12 @@
 
 use crate::error::{MissionError, Result};
 use crate::remedies::ErrorCode;
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use system::regular;
+use system::private_file::Durability;
+use system::{regular, shared_file};
 
 /// The largest planning document that is read; bodies over half a mebibyte are never uploaded anyway.
 pub const MAX_TEXT: u64 = 16 << 20;
@@ -121,6 +123,8 @@ pub fn read_names(directory: &Path) -> Result<Vec<String>> {
 #[derive(Debug, Default)]
 pub struct Writing {
     steps: Vec<WriteStep>,
+    /// Directories with new entries that are not flushed: each is flushed once, whatever it got.
+    unflushed: BTreeSet<PathBuf>,
     kept: bool,
 }
 
@@ -154,7 +158,10 @@ impl Writing {
             self.create_directory(parent)?;
         }
         match fs::create_dir(path) {
-            Ok(()) => self.steps.push(WriteStep::Directory(path.to_owned())),
+            Ok(()) => {
+                self.steps.push(WriteStep::Directory(path.to_owned()));
+                self.flush_later(path);
+            }
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => {}
             Err(error) => return Err(MissionError::io("create", path)(error)),
         }
@@ -164,6 +171,15 @@ impl Writing {
     /// Writes `bytes` to `path` by way of a temporary file in the same directory. Returns whether
     /// anything changed: equal bytes are left alone.
     pub fn write(&mut self, path: &Path, bytes: &[u8]) -> Result<bool> {
+        self.place(path, bytes, Durability::Synced)
+    }
+
+    /// [`Writing::write`] for a file that can be made again: a power failure may leave it without its content.
+    pub fn write_derived(&mut self, path: &Path, bytes: &[u8]) -> Result<bool> {
+        self.place(path, bytes, Durability::Eventual)
+    }
+
+    fn place(&mut self, path: &Path, bytes: &[u8], durability: Durability) -> Result<bool> {
         let before = read_bytes(path, MAX_TEXT)?;
         if before.as_deref() == Some(bytes) {
             return Ok(false);
@@ -171,11 +187,14 @@ impl Writing {
         if let Some(parent) = path.parent() {
             self.create_directory(parent)?;
         }
-        system::shared_file::replace(path, bytes).map_err(MissionError::io("write", path))?;
+        shared_file::place(path, bytes, durability).map_err(MissionError::io("write", path))?;
         self.steps.push(match before {
             Some(before) => WriteStep::Replaced { path: path.to_owned(), before },
             None => WriteStep::Created(path.to_owned()),
         });
+        if durability == Durability::Synced {
+            self.flush_later(path);
+        }
         Ok(true)
     }
 
@@ -193,6 +212,9 @@ impl Writing {
         } else {
             WriteStep::Created(path.to_owned())
         });
+        if !existed {
+            self.flush_later(path);
+        }
         let written = file.write_all(bytes).and_then(|()| file.sync_all());
         written.map_err(MissionError::io("append to", path))?;
         let mut back = Vec::with_capacity(bytes.len());
@@ -223,9 +245,28 @@ impl Writing {
         self.steps.push(WriteStep::Other { what, undo: Box::new(undo) });
     }
 
-    /// Everything stays.
-    pub fn keep(mut self) {
-        self.kept = true;
+    fn flush_later(&mut self, entry: &Path) {
+        self.unflushed
+            .extend(entry.parent().filter(|parent| !parent.as_os_str().is_empty()).map(Path::to_owned));
+    }
+
+    /// Makes the new entries of directories durable. What they name is already.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        for directory in std::mem::take(&mut self.unflushed) {
+            system::file::sync_directory(&directory).map_err(MissionError::io("flush", &directory))?;
+        }
+        Ok(())
+    }
+
+    /// Everything stays, durably; or nothing does.
+    pub fn keep(mut self) -> Result<()> {
+        match self.flush() {
+            Ok(()) => {
+                self.kept = true;
+                Ok(())
+            }
+            Err(cause) => Err(self.undo(cause)),
+        }
     }
 
     /// Puts everything back because of `cause`, and returns it, extended by what could not be put back.
@@ -261,7 +302,7 @@ impl Writing {
                 WriteStep::Replaced { path, before } => {
                     let done = match regular::read(&path, before.len() as u64) {
                         Ok(now) if now == before => Ok(()),
-                        _ => system::shared_file::replace(&path, &before),
+                        _ => shared_file::replace(&path, &before),
                     };
                     (path, done)
                 }

@@ -228,7 +228,7 @@ pub(crate) fn repair_elsewhere(
                 let files = BranchFiles::from([(format!("{path}/{FILE}"), files.kept), (aside, files.aside)]);
                 let mut writing = Writing::new();
                 commit_on_branch(project, tip, &files, MESSAGE, &mut writing)?;
-                writing.keep();
+                writing.keep()?;
                 break;
             }
             Ok(Some(repaired))

@@ -26,7 +26,7 @@ use contract::{Consent, ExitCode};
 use identity::ProjectIdentity;
 use queue::{Capacity, Capture, NewRow, Place, Prepared, QueueError, Settled, Witness, Writer};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use system::Machine;
@@ -56,6 +56,9 @@ pub(crate) struct Change {
     pub(crate) directories: Vec<PathBuf>,
     /// Files to write, whole.
     pub(crate) files: Overlay,
+    /// Those among them that are made from the log or from a template, and that no command needs: they are not
+    /// flushed.
+    pub(crate) derived: BTreeSet<PathBuf>,
     /// `status.json`, when it is on a branch that no worktree has checked out.
     branch_status: Option<Vec<u8>>,
     /// History entries, each with the file that proves it.
@@ -122,6 +125,7 @@ impl Change {
             rows_only: false,
             directories: Vec::new(),
             files: Overlay::new(),
+            derived: BTreeSet::new(),
             branch_status: None,
             history: Vec::new(),
             commit: None,
@@ -156,7 +160,11 @@ impl Change {
         let document = status_document(&snapshot, self.mission.meta.as_ref())?;
         let bytes = render_status(&document).into_bytes();
         match self.log.directory(&self.mission) {
-            Some(directory) => drop(self.files.insert(directory.join(snapshot::FILE), bytes)),
+            Some(directory) => {
+                let path = directory.join(snapshot::FILE);
+                self.derived.insert(path.clone());
+                self.files.insert(path, bytes);
+            }
             None => self.branch_status = Some(bytes),
         }
         Ok(document)
@@ -205,7 +213,7 @@ impl Change {
                 return Err(cause);
             }
         };
-        writing.keep();
+        writing.keep()?;
         Ok(Done { commit, coordination_commit, capture: captive.confirm()?, notes: self.notes, board })
     }
 
@@ -273,13 +281,16 @@ impl Change {
         for directory in &self.directories {
             writing.create_directory(directory)?;
         }
-        for (path, bytes) in self.files.iter().filter(|(path, _)| **path != self.log_path()) {
-            writing.write(path, bytes)?;
+        for (path, bytes) in &self.files {
+            match self.derived.contains(path) {
+                true => writing.write_derived(path, bytes)?,
+                false => writing.write(path, bytes)?,
+            };
         }
-        if let (Some(bytes), false) = (self.files.get(&self.log_path()), self.log_path().exists()) {
-            writing.write(&self.log_path(), bytes)?;
-        }
-        self.log.append(project, writing, &self.rows, self.branch_status.as_deref())
+        let commit = self.log.append(project, writing, &self.rows, self.branch_status.as_deref())?;
+        // Before the rows are confirmed: a waiting row has its witness on the disk.
+        writing.flush()?;
+        Ok(commit)
     }
 
     fn log_path(&self) -> PathBuf {

@@ -2,25 +2,40 @@
 //! the mode of the user's umask.
 
 use crate::file::sync_directory;
+use crate::private_file::Durability;
 use std::fs::{self, Metadata};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Replaces `path` atomically: writes `bytes` to a temporary file beside it, flushes and renames.
+/// Replaces `path` atomically and durably: writes `bytes` to a temporary file beside it, flushes and renames.
 ///
 /// # Errors
 /// The system's error; `path` is then as it was.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
+    place(path, bytes, Durability::Synced)?;
+    sync_directory(directory_of(path))
+}
+
+/// Replaces `path` atomically and leaves its directory to the caller: until that is flushed, the old file may be
+/// back after a power failure. Without [`Durability::Synced`] the new one may be there without its content.
+///
+/// # Errors
+/// As [`replace`].
+pub fn place(path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
     let mode = fs::symlink_metadata(path).ok().filter(Metadata::is_file).map(|file| file.permissions());
-    let mut file = temporary_in(directory)?;
+    let mut file = temporary_in(directory_of(path))?;
     if let Some(mode) = mode {
         file.as_file().set_permissions(mode)?;
     }
     file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    sync_directory(directory)
+    if durability == Durability::Synced {
+        file.as_file().sync_all()?;
+    }
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
 }
 
 /// A temporary file beside the file that it replaces, with the mode of the user's umask.

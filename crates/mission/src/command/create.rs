@@ -4,7 +4,7 @@ use super::{BranchContract, mission_fact, shown};
 use crate::clock::Clock;
 use crate::error::{MissionError, Result};
 use crate::git::check_may_commit;
-use crate::log::{self, FactKind, FactRow, Row};
+use crate::log::{FactKind, FactRow, Row};
 use crate::meta::{self, Meta, NewMeta};
 use crate::mission_log::MissionLog;
 use crate::outgoing::{CaptureReport, Outgoing};
@@ -164,19 +164,20 @@ pub fn plan(project: &Project, request: &CreateRequest, cwd: &Path, clock: &Cloc
         },
     );
     meta.validate()?;
-    let files = [
+    let rendered = meta.render().into_bytes();
+    let templates = [
         (directory.join("tasks").join(".gitkeep"), Vec::new()),
-        (directory.join(log::FILE), Vec::new()),
         (directory.join("tasks").join("README.md"), tasks_readme().as_bytes().to_vec()),
         (directory.join("spec.md"), read_spec_template(project.root())?.into_bytes()),
-        (meta_file.clone(), meta.render().into_bytes()),
     ];
     let log = MissionLog::of_new_mission(&directory);
     let mission =
         MissionDirectory { slug: created.mission_slug.clone(), path: directory.clone(), meta: Some(meta) };
     let mut change = Change::of(mission, log);
     change.directories = ["checklists", "research", "tasks"].map(|name| directory.join(name)).to_vec();
-    change.files.extend(files);
+    change.derived.extend(templates.iter().map(|(path, _)| path.clone()));
+    change.files.extend(templates);
+    change.files.insert(meta_file.clone(), rendered);
     change.append(facts(project, &created, clock))?;
     change.commit = Some((vec![meta_file], format!("Add meta for feature {}", created.mission_slug)));
     Ok(CreationPlan { change, created })

@@ -246,7 +246,7 @@ fn run_check(
     transcript.write(&mut writing, files)?;
     keep_line_endings(mission, files, &mut writing)?;
     run.keep()?;
-    writing.keep();
+    writing.keep()?;
     Ok(transcript)
 }
 
@@ -387,7 +387,7 @@ pub fn draft(project: &Project, request: &EvidenceRequest) -> Result<Drafted> {
         writing.write(&path, text.as_bytes())?;
         files.push(project.relative(&path));
     }
-    writing.keep();
+    writing.keep()?;
     Ok(Drafted { result: "success", mission_slug: mission.slug, files })
 }
 

@@ -75,7 +75,7 @@ pub fn init(root: &Path, environment: &Environment) -> Result<Initialized> {
             return Err(writing.undo(cause));
         }
     }
-    writing.keep();
+    writing.keep()?;
     let drivers_set = drivers.map(|settings| settings.into_iter().map(|(name, _)| name).collect::<Vec<_>>());
     let changed = is_new.identity
         || !attributes.lines.is_empty()

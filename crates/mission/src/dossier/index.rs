@@ -73,10 +73,12 @@ pub fn read_dossier(mission_dir: &Path, mission_type: &str, overlay: &Overlay) -
     files.extend(planned.filter(|(relative, _)| !is_hidden(relative)));
     walk(mission_dir, &mut files)?;
     let mut artifacts = Vec::with_capacity(files.len());
+    // One for all files: they are small, and filling it with zeros costs more than reading one.
+    let mut chunk = vec![0; 64 * 1024];
     for (relative, path) in files {
         let facts = match overlay.get(&path) {
-            Some(bytes) => measure(bytes.as_slice()),
-            None => system::regular::open(&path).and_then(measure),
+            Some(bytes) => measure(bytes.as_slice(), &mut chunk),
+            None => system::regular::open(&path).and_then(|file| measure(file, &mut chunk)),
         };
         let (size, sha256, is_text) = facts.map_err(crate::document::unopened("read", &path))?;
         let (key, required) = manifest.key(&relative);
@@ -129,15 +131,14 @@ fn is_hidden(relative: &str) -> bool {
 }
 
 /// Length, hash, and whether the bytes are UTF-8, in constant memory.
-fn measure(mut source: impl Read) -> std::io::Result<(u64, String, bool)> {
+fn measure(mut source: impl Read, chunk: &mut [u8]) -> std::io::Result<(u64, String, bool)> {
     let mut hash = Sha256::new();
     let mut size = 0_u64;
     let mut is_text = true;
     // Up to three bytes of a character that the next chunk continues.
-    let mut open: Vec<u8> = Vec::with_capacity(64 * 1024 + 4);
-    let mut chunk = vec![0; 64 * 1024];
+    let mut open: Vec<u8> = Vec::new();
     loop {
-        let length = source.read(&mut chunk)?;
+        let length = source.read(chunk)?;
         if length == 0 {
             break;
         }
@@ -176,9 +177,9 @@ mod tests {
             }
         }
         let text = "aé😀".as_bytes();
-        assert_eq!(measure(Slow(text)).unwrap(), (7, sha256_hex(text), true));
-        assert!(!measure(Slow(&text[..6])).unwrap().2);
-        assert!(!measure(Slow(b"\xff")).unwrap().2);
+        assert_eq!(measure(Slow(text), &mut [0; 8]).unwrap(), (7, sha256_hex(text), true));
+        assert!(!measure(Slow(&text[..6]), &mut [0; 8]).unwrap().2);
+        assert!(!measure(Slow(b"\xff"), &mut [0; 8]).unwrap().2);
     }
 
     #[test]

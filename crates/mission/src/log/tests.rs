@@ -106,7 +106,7 @@ fn appending_closes_an_open_line_and_never_repeats_an_id() {
     row.event_id = "01KRX11MABCDEFGHJKMNPQRSTW".into();
     let rows = [Row::Lane(row)];
     log.append(&mut writing, &rows).unwrap();
-    writing.keep();
+    writing.keep().unwrap();
     assert!(log.is_all_before(&rows));
     let read = read_log(world.path()).unwrap();
     assert_eq!(read.line_count(), 2);

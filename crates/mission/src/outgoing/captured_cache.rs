@@ -10,6 +10,8 @@ use crate::project::Project;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use system::private_file::Durability;
+use system::shared_file;
 
 /// What was captured last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,10 +71,11 @@ impl Memory {
         self.snapshot = Some(snapshot);
     }
 
-    /// Writes it. A failure only costs a repetition, so it is logged and forgotten.
+    /// Writes it. A failure only costs a repetition, so it is logged and forgotten; and so is nothing flushed. What
+    /// a power failure leaves is this file, the one before, which makes documents be captured again, or no JSON.
     pub(crate) fn write(&self) {
         let text = contract::json::ordered_ascii_document(self);
-        if let Err(error) = system::shared_file::replace(&self.path, text.as_bytes()) {
+        if let Err(error) = shared_file::place(&self.path, text.as_bytes(), Durability::Eventual) {
             tracing::warn!("cannot write {}: {error}", contract::text::path(&self.path));
         }
     }
