@@ -170,13 +170,7 @@ pub(crate) fn uri(path: &Path, parameters: &str) -> String {
 pub(crate) fn make_ready(path: &Path) -> Result<(), QueueError> {
     let failed = |action: &'static str, path: &Path| {
         let path = path.to_owned();
-        move |source: io::Error| match source.kind() {
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                QueueError::NotWritable { mode: mode_of(&path), path: path.clone() }
-            }
-            io::ErrorKind::StorageFull => QueueError::DiskFull { path: path.clone() },
-            _ => QueueError::Io { path: path.clone(), action, source },
-        }
+        move |source: io::Error| not_written(action, &path, source)
     };
     let dir = path.parent().unwrap_or(Path::new("."));
     if dir.is_dir() {
@@ -196,6 +190,18 @@ pub(crate) fn make_ready(path: &Path) -> Result<(), QueueError> {
         system::private_file::take_from_others(path).map_err(failed("make private", path))
     } else {
         system::private_file::create_private_file(path).map_err(failed("create", path))
+    }
+}
+
+/// The error of a file that the system did not let us write.
+pub(crate) fn not_written(action: &'static str, path: &Path, source: io::Error) -> QueueError {
+    let path = path.to_owned();
+    match source.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            QueueError::NotWritable { mode: mode_of(&path), path }
+        }
+        io::ErrorKind::StorageFull => QueueError::DiskFull { path },
+        _ => QueueError::Io { path, action, source },
     }
 }
 

@@ -96,6 +96,7 @@ mod file;
 mod foreign_rows;
 mod hand_over;
 pub mod health;
+mod journal;
 mod legacy;
 pub mod observe;
 mod origin;

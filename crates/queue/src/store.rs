@@ -9,7 +9,7 @@ use crate::busy_timeout;
 use crate::error::{ObserveError, QueueError};
 use crate::fault_point::{FaultPoint, reached};
 use crate::file::{self, DbFile, JournalMode, Role};
-use crate::{health, observe, schema};
+use crate::{health, journal, observe, schema};
 use contract::{Fault, FaultCode, Remedy, Scope};
 use gate::QueueBirth;
 use rusqlite::config::DbConfig;
@@ -100,6 +100,7 @@ impl ScopedDb {
     ) -> Result<T, QueueError> {
         let done = (|| {
             let tx = Transaction::new(&mut self.conn, TransactionBehavior::Immediate)?;
+            journal::make_durable(&self.path)?;
             let value = work(&tx)?;
             tx.commit()?;
             Ok(value)

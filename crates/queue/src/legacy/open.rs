@@ -3,6 +3,7 @@
 use crate::busy_timeout;
 use crate::error::QueueError;
 use crate::file::{self, Fingerprint, Role};
+use crate::journal;
 use crate::store::{Abort, connect, look_at, sql_error};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -47,7 +48,12 @@ impl LegacyDb {
     ) -> Result<Option<T>, QueueError> {
         let done = (|| {
             let tx = Transaction::new(&mut self.conn, TransactionBehavior::Immediate)?;
-            let value = work(&tx)?;
+            let is_new = journal::make_durable(&self.path)?;
+            let value = work(&tx);
+            if is_new {
+                journal::remove_unused(&self.path);
+            }
+            let value = value?;
             if value.is_some() {
                 tx.commit()?
             } else {

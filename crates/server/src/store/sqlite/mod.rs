@@ -46,6 +46,9 @@ impl Sqlite {
         load_private_file(&path).map_err(directory)?;
         let mut connection = connect(&path)?;
         migrate(&mut connection, &path)?;
+        // The database and its log are there now. A log stays until the last connection closes, so its entry needs
+        // no flush in a transaction, and SQLite makes none (`.cargo/config.toml`).
+        system::file::sync_directory(data_dir).map_err(directory)?;
         let writer = WriterThread::start(connection).map_err(ServerError::Thread)?;
         Ok(Self { writer, readers: Readers::new(path) })
     }
