@@ -37,21 +37,26 @@ mod terminal;
 mod verb;
 mod wrap;
 
-use clap::CommandFactory;
 use clap::error::ErrorKind;
 use contract::ExitCode;
 
 /// Runs the command line of this process.
 pub fn main() -> std::process::ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
+    // Editors and scripts ask for the version often; it needs no command tree.
+    if let [_, only] = &words[..]
+        && (only == "--version" || only == "-V")
+    {
+        let text = format!("spec-kitty {}\n", build::VERSION_LINE);
+        return render::finish(Ok(report::Report { text, ..report::Report::silent() }), false).code().into();
+    }
     if let Some(code) = front::hand_over(&words) {
         return code;
     }
     let parsed = args::Cli::parse_words(&words).and_then(|cli| {
         let verb = cli.command.verb();
         let json = verb.json(cli.json);
-        json.map(|json| (verb, json))
-            .map_err(|why| args::Cli::command().error(ErrorKind::ArgumentConflict, why))
+        json.map(|json| (verb, json)).map_err(|why| args::Cli::tree().error(ErrorKind::ArgumentConflict, why))
     });
     let (verb, json) = match parsed {
         Ok(parsed) => parsed,

@@ -92,19 +92,13 @@ fn option<'a>(verb: &'a Command, word: &str) -> Option<&'a Arg> {
 mod tests {
     use super::attach_values;
     use crate::args::Cli;
-    use clap::{Command, CommandFactory};
+    use clap::Command;
     use std::ffi::OsString;
-
-    fn root() -> Command {
-        let mut root = Cli::command();
-        root.build();
-        root
-    }
 
     fn attached(line: &[&str]) -> Option<Vec<String>> {
         let words: Vec<OsString> =
             std::iter::once("spec-kitty").chain(line.iter().copied()).map(Into::into).collect();
-        let out = attach_values(&root(), &words)?;
+        let out = attach_values(&Cli::tree(), &words)?;
         Some(out.into_iter().skip(1).map(|word| word.into_string().expect("text")).collect())
     }
 
@@ -148,7 +142,7 @@ mod tests {
     #[test]
     fn every_option_takes_a_value_with_hyphen() {
         let mut seen = 0;
-        walk(&root(), &mut Vec::new(), &mut seen);
+        walk(&Cli::tree(), &mut Vec::new(), &mut seen);
         assert!(seen > 60, "{seen} options");
     }
 

@@ -3,7 +3,7 @@
 mod hyphen;
 
 use crate::command::Command;
-use clap::{Args, CommandFactory, Parser};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::ffi::OsString;
 
 /// The whole command line.
@@ -32,15 +32,35 @@ pub struct Cli {
 impl Cli {
     /// Parses a command line that begins with the name of the program. A value may begin with a hyphen: see
     /// `hyphen`, which costs nothing where the line parses without it.
+    ///
+    /// Each level of the tree is built when a word of the line leads there. Help and errors show what lies beside
+    /// that path, so they come from the whole tree.
     pub fn parse_words(words: &[OsString]) -> Result<Self, clap::Error> {
-        let parsed = Self::try_parse_from(words).or_else(|error| {
-            let mut root = Self::command();
-            // Gives every verb the global options.
-            root.build();
-            hyphen::attach_values(&root, words).map_or(Err(error), Self::try_parse_from)
+        if let Ok(cli) = Self::try_parse_from(words) {
+            return Ok(cli);
+        }
+        let mut tree = Self::tree();
+        let attached = hyphen::attach_values(&tree, words);
+        let words = attached.as_deref().unwrap_or(words);
+        let parsed = tree.try_get_matches_from_mut(words).and_then(|mut matches| {
+            Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut tree))
         });
         parsed.map_err(hyphen::with_tip)
     }
+
+    /// The whole command tree.
+    pub fn tree() -> clap::Command {
+        let mut root = Self::command();
+        root.build();
+        root
+    }
+}
+
+// A group of verbs, whose tree is built only when it is named. A doc comment here, or on `T`, would be its help.
+#[derive(Debug, Args)]
+pub(crate) struct Group<T: Subcommand> {
+    #[command(subcommand)]
+    pub(crate) command: T,
 }
 
 /// The option that names a mission.
@@ -55,7 +75,7 @@ pub(crate) struct MissionArg {
 #[cfg(test)]
 mod tests {
     use super::Cli;
-    use clap::{ArgMatches, Command, CommandFactory};
+    use clap::{ArgMatches, Command};
 
     /// The words of an example line; double quotes keep spaces.
     fn words(line: &str) -> Vec<String> {
@@ -70,10 +90,8 @@ mod tests {
     /// Every leaf verb has one imperative line and one example, which parses as that very verb.
     #[test]
     fn help_of_every_verb_has_a_line_and_an_example() {
-        let mut root = Cli::command();
-        root.build();
         let mut seen = 0;
-        walk(&root, "spec-kitty", &mut seen);
+        walk(&Cli::tree(), "spec-kitty", &mut seen);
         assert!(seen > 50, "{seen} verbs");
     }
 
@@ -90,7 +108,7 @@ mod tests {
         let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
         let examples: Vec<&str> = help.lines().filter_map(|line| line.strip_prefix("Example: ")).collect();
         let [example] = examples[..] else { panic!("{path}: {examples:?}") };
-        let matches = Cli::command()
+        let matches = Cli::tree()
             .try_get_matches_from(words(example))
             .unwrap_or_else(|error| panic!("{example}: {error}"));
         assert_eq!(parsed_path(&matches), path, "{example}");

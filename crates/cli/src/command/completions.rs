@@ -2,7 +2,6 @@
 
 use crate::args::Cli;
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb, no_document};
-use clap::CommandFactory;
 
 /// Print a completion script for a shell
 #[derive(Debug, Args)]
@@ -23,7 +22,7 @@ impl Verb for CompletionsArgs {
 
     fn run(self: Box<Self>, _: &CommandContext) -> Result<Report, CliError> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "spec-kitty", &mut script);
+        clap_complete::generate(self.shell, &mut Cli::tree(), "spec-kitty", &mut script);
         Ok(Report { text: String::from_utf8_lossy(&script).into_owned(), ..Report::silent() })
     }
 }

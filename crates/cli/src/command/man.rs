@@ -2,7 +2,6 @@
 
 use crate::args::Cli;
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb, chain, no_document};
-use clap::CommandFactory;
 use std::path::PathBuf;
 
 /// Write the man pages into a directory
@@ -24,7 +23,7 @@ impl Verb for ManArgs {
 
     fn run(self: Box<Self>, _: &CommandContext) -> Result<Report, CliError> {
         fs_err::create_dir_all(&self.directory)
-            .and_then(|()| clap_mangen::generate_to(Cli::command(), &self.directory))
+            .and_then(|()| clap_mangen::generate_to(Cli::tree(), &self.directory))
             .map_err(|error| CliError::failed("MAN_NOT_WRITTEN", chain(&error)))?;
         Ok(Report::silent())
     }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 macro_rules! drivers {
     ($($driver:ident $name:literal $files:literal,)+) => {
         #[derive(Debug, Subcommand)]
+        #[command(defer = true)]
         pub(crate) enum MergeDriverCommand {
             $(#[command(
                 name = concat!("merge-driver-", $name),
@@ -40,7 +41,7 @@ drivers! {
     Status "status" "status.json",
 }
 
-/// The files of git's `%O %A %B`.
+// The files of git's `%O %A %B`. (A doc comment would be the help of each driver.)
 #[derive(Debug, Args)]
 pub(crate) struct MergeDriverArgs {
     /// The common ancestor

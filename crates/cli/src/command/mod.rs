@@ -15,37 +15,32 @@ mod sync;
 
 pub(crate) use init::complete as complete_init;
 
+use crate::args::Group;
 use crate::verb::Verb;
 use agent::mission::{create, finalize_tasks, setup_plan};
 use clap::Subcommand;
 
 /// The commands and groups below `spec-kitty`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     /// Inspect, repair and deliver the queue of this machine
-    #[command(subcommand, arg_required_else_help = true)]
-    Sync(sync::SyncCommand),
+    #[command(arg_required_else_help = true)]
+    Sync(Group<sync::SyncCommand>),
     /// Find and repair what makes the boundary incoherent
-    #[command(subcommand, arg_required_else_help = true)]
-    Doctor(doctor::DoctorCommand),
+    #[command(arg_required_else_help = true)]
+    Doctor(Group<doctor::DoctorCommand>),
     /// Log in, log out, show the login
-    #[command(subcommand, arg_required_else_help = true)]
-    Auth(auth::AuthCommand),
+    #[command(arg_required_else_help = true)]
+    Auth(Group<auth::AuthCommand>),
     /// Read and change the settings of this machine
-    #[command(subcommand, arg_required_else_help = true)]
-    Config(config::ConfigCommand),
+    #[command(arg_required_else_help = true)]
+    Config(Group<config::ConfigCommand>),
     /// Work on missions, as a person or as an agent
-    #[command(subcommand, arg_required_else_help = true)]
-    Agent(agent::AgentCommand),
-    /// Create a mission: `agent mission create`
-    #[command(after_help = "Example: spec-kitty specify tea-timer")]
-    Specify(create::MissionCreateArgs),
-    /// Create the plan of a mission: `agent mission setup-plan`
-    #[command(after_help = "Example: spec-kitty plan --mission tea-timer")]
-    Plan(setup_plan::SetupPlanArgs),
-    /// Finalize the work packages of a mission: `agent mission finalize-tasks`
-    #[command(after_help = "Example: spec-kitty tasks --mission tea-timer")]
-    Tasks(finalize_tasks::FinalizeTasksArgs),
+    #[command(arg_required_else_help = true)]
+    Agent(Group<agent::AgentCommand>),
+    #[command(flatten)]
+    Shortcut(ShortcutCommand),
     Init(init::InitArgs),
     Server(server::ServerArgs),
     Quickstart(quickstart::QuickstartArgs),
@@ -56,18 +51,32 @@ pub(crate) enum Command {
     MergeDriver(merge_driver::MergeDriverCommand),
 }
 
+/// Shorter names of verbs. Not deferred: their arguments would then bring their own help.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ShortcutCommand {
+    /// Create a mission: `agent mission create`
+    #[command(after_help = "Example: spec-kitty specify tea-timer")]
+    Specify(create::MissionCreateArgs),
+    /// Create the plan of a mission: `agent mission setup-plan`
+    #[command(after_help = "Example: spec-kitty plan --mission tea-timer")]
+    Plan(setup_plan::SetupPlanArgs),
+    /// Finalize the work packages of a mission: `agent mission finalize-tasks`
+    #[command(after_help = "Example: spec-kitty tasks --mission tea-timer")]
+    Tasks(finalize_tasks::FinalizeTasksArgs),
+}
+
 impl Command {
     /// The one verb that a parsed command line names.
     pub(crate) fn verb(self) -> Box<dyn Verb> {
         match self {
-            Self::Sync(command) => command.verb(),
-            Self::Doctor(command) => command.verb(),
-            Self::Auth(command) => command.verb(),
-            Self::Config(command) => command.verb(),
-            Self::Agent(command) => command.verb(),
-            Self::Specify(args) => Box::new(args),
-            Self::Plan(args) => Box::new(args),
-            Self::Tasks(args) => Box::new(args),
+            Self::Sync(group) => group.command.verb(),
+            Self::Doctor(group) => group.command.verb(),
+            Self::Auth(group) => group.command.verb(),
+            Self::Config(group) => group.command.verb(),
+            Self::Agent(group) => group.command.verb(),
+            Self::Shortcut(ShortcutCommand::Specify(args)) => Box::new(args),
+            Self::Shortcut(ShortcutCommand::Plan(args)) => Box::new(args),
+            Self::Shortcut(ShortcutCommand::Tasks(args)) => Box::new(args),
             Self::Init(args) => Box::new(args),
             Self::Server(args) => args.verb(),
             Self::Quickstart(args) => Box::new(args),

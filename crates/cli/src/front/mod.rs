@@ -24,7 +24,6 @@ use crate::error::CliError;
 use crate::producing::Producing;
 use crate::render;
 use crate::verb::Class;
-use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 use contract::Remedy;
 use std::ffi::OsString;
@@ -84,7 +83,7 @@ fn end(outcome: Result<ChildEnd, CliError>, arguments: &[OsString]) -> std::proc
 
 /// Whether the leading words name a verb or a group of this program.
 fn is_ours(arguments: &[OsString]) -> bool {
-    let root = Cli::command();
+    let root = Cli::tree();
     let mut command = &root;
     let leading = arguments.iter().map_while(|word| word.to_str().filter(|word| !word.starts_with('-')));
     for word in leading {

@@ -271,11 +271,11 @@ pub(crate) fn find<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Option<A
     let leading = &arguments[..count];
     let begins = |words: &str| words.split(' ').zip(leading).all(|(word, given)| word == *given);
     let length = |verb: &HandedVerb| verb.words.split(' ').count();
-    let verb = all().filter(|verb| length(verb) <= count && begins(verb.words)).max_by_key(length);
+    let verb = all().filter(|verb| begins(verb.words) && length(verb) <= count).max_by_key(length);
     let asks_help =
         || arguments.iter().take_while(|word| **word != "--").any(|word| matches!(*word, "--help" | "-h"));
     let Some(verb) = verb else {
-        let is_group = count > 0 && all().any(|verb| length(&verb) > count && begins(verb.words));
+        let is_group = count > 0 && all().any(|verb| begins(verb.words) && length(&verb) > count);
         return (is_group && (arguments.len() == count || asks_help())).then_some(AskedVerb::Group);
     };
     // A verb that is a group as well takes no other word.

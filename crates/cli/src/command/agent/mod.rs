@@ -7,41 +7,43 @@ pub(crate) mod mission;
 mod status;
 mod tasks;
 
+use crate::args::Group;
 use crate::verb::Verb;
 use clap::Subcommand;
 
-/// `agent ...`.
+// `agent ...`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum AgentCommand {
     /// Create, plan and finalize missions
-    #[command(subcommand, arg_required_else_help = true)]
-    Mission(mission::MissionCommand),
+    #[command(arg_required_else_help = true)]
+    Mission(Group<mission::MissionCommand>),
     /// Move work packages between lanes, and show the boards
-    #[command(subcommand, arg_required_else_help = true)]
-    Status(status::StatusCommand),
+    #[command(arg_required_else_help = true)]
+    Status(Group<status::StatusCommand>),
     /// List, move, tick and annotate work packages
-    #[command(subcommand, arg_required_else_help = true)]
-    Tasks(tasks::TaskCommand),
+    #[command(arg_required_else_help = true)]
+    Tasks(Group<tasks::TaskCommand>),
     /// Resolve what an action is about
-    #[command(subcommand, arg_required_else_help = true)]
-    Context(context::ContextCommand),
+    #[command(arg_required_else_help = true)]
+    Context(Group<context::ContextCommand>),
     /// Record questions that came up while planning, and their answers
-    #[command(subcommand, arg_required_else_help = true)]
-    Decision(decision::DecisionCommand),
+    #[command(arg_required_else_help = true)]
+    Decision(Group<decision::DecisionCommand>),
     /// Capture and verify the evidence that an issue may be closed
-    #[command(subcommand, arg_required_else_help = true)]
-    Evidence(evidence::EvidenceCommand),
+    #[command(arg_required_else_help = true)]
+    Evidence(Group<evidence::EvidenceCommand>),
 }
 
 impl AgentCommand {
     pub(super) fn verb(self) -> Box<dyn Verb> {
         match self {
-            Self::Mission(command) => command.verb(),
-            Self::Status(command) => command.verb(),
-            Self::Tasks(command) => command.verb(),
-            Self::Context(command) => command.verb(),
-            Self::Decision(command) => command.verb(),
-            Self::Evidence(command) => command.verb(),
+            Self::Mission(group) => group.command.verb(),
+            Self::Status(group) => group.command.verb(),
+            Self::Tasks(group) => group.command.verb(),
+            Self::Context(group) => group.command.verb(),
+            Self::Decision(group) => group.command.verb(),
+            Self::Evidence(group) => group.command.verb(),
         }
     }
 }

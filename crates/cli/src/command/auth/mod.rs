@@ -13,8 +13,9 @@ use crate::verb::{CliError, CommandContext, Report, Verb, chain};
 use clap::Subcommand;
 use identity::environment::names;
 
-/// `auth ...`.
+// `auth ...`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum AuthCommand {
     Login(login::LoginArgs),
     Logout(logout::LogoutArgs),

@@ -18,8 +18,9 @@ use identity::{ConfigEdit, LoginSource};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// `config ...`.
+// `config ...`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum ConfigCommand {
     List(list::ConfigListArgs),
     Get(get::ConfigGetArgs),

@@ -8,8 +8,9 @@ mod restart_daemon;
 use crate::verb::Verb;
 use clap::Subcommand;
 
-/// `doctor ...`.
+// `doctor ...`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum DoctorCommand {
     OrphanDaemons(orphan_daemons::OrphanDaemonsArgs),
     RestartDaemon(restart_daemon::RestartDaemonArgs),

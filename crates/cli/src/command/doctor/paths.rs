@@ -4,7 +4,7 @@
 use crate::args::Cli;
 use crate::front;
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
-use clap::{CommandFactory, Parser};
+use clap::Parser as _;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -70,7 +70,7 @@ impl Render for Inventory {
 /// Every leaf of the command tree with its class, and every option that changes the class.
 fn inventory() -> Vec<PathLine> {
     let mut paths = Vec::new();
-    for Leaf { verb, argv, flags } in leaves(&Cli::command(), "") {
+    for Leaf { verb, argv, flags } in leaves(&Cli::tree(), "") {
         let Some(plain) = class_of(&argv) else { continue };
         paths.push(PathLine::of(verb.clone(), plain));
         for flag in flags {
@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn every_leaf_of_the_command_tree_is_in_the_inventory() {
-        let leaves = leaves(&Cli::command(), "");
+        let leaves = leaves(&Cli::tree(), "");
         let unparsed: Vec<_> = leaves
             .iter()
             .filter_map(|leaf| {

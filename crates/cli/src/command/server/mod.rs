@@ -10,6 +10,7 @@ mod team;
 mod token;
 mod user;
 
+use crate::args::Group;
 use crate::build;
 use crate::render;
 use crate::verb::{
@@ -51,24 +52,25 @@ pub(crate) struct ServerArgs {
     command: Option<ServerCommand>,
 }
 
-/// `server ...`.
+// `server ...`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum ServerCommand {
     /// Administer the accounts of this server
-    #[command(subcommand, arg_required_else_help = true)]
-    User(user::UserCommand),
+    #[command(arg_required_else_help = true)]
+    User(Group<user::UserCommand>),
     /// Administer the teams and their members
-    #[command(subcommand, arg_required_else_help = true)]
-    Team(team::TeamCommand),
+    #[command(arg_required_else_help = true)]
+    Team(Group<team::TeamCommand>),
     /// List and end the logins of people
-    #[command(subcommand, arg_required_else_help = true)]
-    Session(session::SessionCommand),
+    #[command(arg_required_else_help = true)]
+    Session(Group<session::SessionCommand>),
     /// List and delete the projects of the teams
-    #[command(subcommand, arg_required_else_help = true)]
-    Project(project::ProjectCommand),
+    #[command(arg_required_else_help = true)]
+    Project(Group<project::ProjectCommand>),
     /// Administer tokens for machines that cannot log in
-    #[command(subcommand, arg_required_else_help = true)]
-    Token(token::TokenCommand),
+    #[command(arg_required_else_help = true)]
+    Token(Group<token::TokenCommand>),
     Copy(copy::ServerCopyArgs),
     Backup(backup::ServerBackupArgs),
     Restore(restore::ServerRestoreArgs),
@@ -79,11 +81,11 @@ impl ServerArgs {
     pub(super) fn verb(mut self) -> Box<dyn Verb> {
         match self.command.take() {
             None => Box::new(self),
-            Some(ServerCommand::User(command)) => command.verb(),
-            Some(ServerCommand::Team(command)) => command.verb(),
-            Some(ServerCommand::Session(command)) => command.verb(),
-            Some(ServerCommand::Project(command)) => command.verb(),
-            Some(ServerCommand::Token(command)) => command.verb(),
+            Some(ServerCommand::User(group)) => group.command.verb(),
+            Some(ServerCommand::Team(group)) => group.command.verb(),
+            Some(ServerCommand::Session(group)) => group.command.verb(),
+            Some(ServerCommand::Project(group)) => group.command.verb(),
+            Some(ServerCommand::Token(group)) => group.command.verb(),
             Some(ServerCommand::Copy(command)) => Box::new(command),
             Some(ServerCommand::Backup(command)) => Box::new(command),
             Some(ServerCommand::Restore(command)) => Box::new(command),

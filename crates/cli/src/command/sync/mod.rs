@@ -22,11 +22,13 @@ mod sharing;
 mod status;
 mod unshare;
 
+use crate::args::Group;
 use crate::verb::Verb;
 use clap::Subcommand;
 
-/// `sync ...`.
+// `sync ...`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum SyncCommand {
     Status(status::SyncStatusArgs),
     Doctor(doctor::SyncDoctorArgs),
@@ -38,8 +40,8 @@ pub(crate) enum SyncCommand {
     Export(export::ExportArgs),
     Capture(capture::CaptureArgs),
     /// Show, put back or drop rows that were refused for good
-    #[command(subcommand, arg_required_else_help = true)]
-    Parked(parked::ParkedCommand),
+    #[command(arg_required_else_help = true)]
+    Parked(Group<parked::ParkedCommand>),
     Resend(resend::ResendArgs),
     Gc(gc::GcArgs),
     OptIn(opt_in::OptInArgs),
@@ -48,8 +50,8 @@ pub(crate) enum SyncCommand {
     Unshare(unshare::UnshareArgs),
     Routes(routes::RoutesArgs),
     /// Start, stop, show or run the background delivery daemon
-    #[command(subcommand, arg_required_else_help = true)]
-    Daemon(daemon::DaemonCommand),
+    #[command(arg_required_else_help = true)]
+    Daemon(Group<daemon::DaemonCommand>),
 }
 
 impl SyncCommand {
@@ -64,7 +66,7 @@ impl SyncCommand {
             Self::Diagnose(args) => Box::new(args),
             Self::Export(args) => Box::new(args),
             Self::Capture(args) => Box::new(args),
-            Self::Parked(command) => command.verb(),
+            Self::Parked(group) => group.command.verb(),
             Self::Resend(args) => Box::new(args),
             Self::Gc(args) => Box::new(args),
             Self::OptIn(args) => Box::new(args),
@@ -72,7 +74,7 @@ impl SyncCommand {
             Self::Share(args) => Box::new(args),
             Self::Unshare(args) => Box::new(args),
             Self::Routes(args) => Box::new(args),
-            Self::Daemon(command) => command.verb(),
+            Self::Daemon(group) => group.command.verb(),
         }
     }
 }

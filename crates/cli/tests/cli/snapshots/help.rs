@@ -1,7 +1,6 @@
 //! Help of the program, of each group and of each leaf verb.
 
 use super::{fresh, prints_text};
-use clap::CommandFactory;
 use spec_kitty::args::Cli;
 
 /// The words of every command but the root, and its file.
@@ -14,7 +13,7 @@ fn commands() -> Vec<(String, String)> {
         }
     }
     let mut found = vec![(String::new(), "help/root".to_owned())];
-    walk(&Cli::command(), "", &mut found);
+    walk(&Cli::tree(), "", &mut found);
     found
 }
 

@@ -5,8 +5,9 @@ mod resolve;
 use crate::verb::Verb;
 use clap::Subcommand;
 
-/// `agent context ...`.
+// `agent context ...`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum ContextCommand {
     Resolve(resolve::ResolveArgs),
 }

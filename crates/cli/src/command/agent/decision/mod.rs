@@ -16,8 +16,9 @@ use crate::render;
 use crate::verb::{Args, Verb};
 use clap::Subcommand;
 
-/// `agent decision ...`.
+// `agent decision ...`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum DecisionCommand {
     Open(open::DecisionOpenArgs),
     Resolve(resolve::ResolveArgs),

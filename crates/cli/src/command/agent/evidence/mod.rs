@@ -10,8 +10,9 @@ use clap::Subcommand;
 use mission::command::evidence::EvidenceRequest;
 use std::path::PathBuf;
 
-/// `agent evidence ...`.
+// `agent evidence ...`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum EvidenceCommand {
     Capture(capture::EvidenceCaptureArgs),
     Draft(draft::EvidenceDraftArgs),

@@ -9,8 +9,9 @@ pub(crate) mod setup_plan;
 use crate::verb::Verb;
 use clap::Subcommand;
 
-/// `agent mission ...`.
+// `agent mission ...`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum MissionCommand {
     BranchContext(branch_context::BranchContextArgs),
     Create(create::MissionCreateArgs),

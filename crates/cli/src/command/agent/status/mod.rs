@@ -8,8 +8,9 @@ mod validate;
 use crate::verb::Verb;
 use clap::Subcommand;
 
-/// `agent status ...`.
+// `agent status ...`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum StatusCommand {
     Emit(emit::EmitArgs),
     Materialize(materialize::MaterializeArgs),

@@ -11,8 +11,9 @@ mod status;
 use crate::verb::{Args, Verb};
 use clap::Subcommand;
 
-/// `agent tasks ...`.
+// `agent tasks ...`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum TaskCommand {
     #[command(visible_alias = "list-tasks")]
     List(list::TaskListArgs),

@@ -11,8 +11,9 @@ use contract::text::printable;
 use serde::Serialize;
 use server::{ProjectRecord, UnixMillis};
 
-/// `server project ...`.
+// `server project ...`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum ProjectCommand {
     List(list::ProjectListArgs),
     Forget(forget::ProjectForgetArgs),

@@ -10,8 +10,9 @@ use contract::text::printable;
 use serde::Serialize;
 use server::{SessionRecord, UnixMillis};
 
-/// `server session ...`.
+// `server session ...`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum SessionCommand {
     List(list::SessionListArgs),
     Revoke(revoke::SessionRevokeArgs),

@@ -13,8 +13,9 @@ use contract::text::printable;
 use serde::Serialize;
 use server::TeamRecord;
 
-/// `server team ...`.
+// `server team ...`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum TeamCommand {
     Add(add::TeamAddArgs),
     List(list::TeamListArgs),

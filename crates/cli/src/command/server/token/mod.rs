@@ -11,8 +11,9 @@ use contract::text::printable;
 use serde::Serialize;
 use server::{CiTokenRecord, UnixMillis};
 
-/// `server token ...`.
+// `server token ...`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum TokenCommand {
     Add(add::TokenAddArgs),
     Revoke(revoke::TokenRevokeArgs),

@@ -15,8 +15,9 @@ use contract::text::printable;
 use serde::Serialize;
 use server::{Account, UnixMillis};
 
-/// `server user ...`.
+// `server user ...`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum UserCommand {
     Add(add::UserAddArgs),
     Secret(secret::UserSecretArgs),

@@ -13,8 +13,9 @@ use daemon::lifecycle::StopFailure;
 use daemon::spawn::Launcher;
 use daemon::start_failure::StartFailure;
 
-/// `sync daemon ...`.
+// `sync daemon ...`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum DaemonCommand {
     Start(start::DaemonStartArgs),
     Stop(stop::DaemonStopArgs),

@@ -17,8 +17,9 @@ use jiff::Timestamp;
 use queue::{ParkedRow, QueueError, observe_parked};
 use std::path::Path;
 
-/// `sync parked ...`.
+// `sync parked ...`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum ParkedCommand {
     List(list::ParkedListArgs),
     Show(show::ParkedShowArgs),
