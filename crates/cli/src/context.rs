@@ -8,6 +8,7 @@ use contract::switch::Switch;
 use identity::{Config, Environment, Home, Login, Privacy, observe_privacy, read_any_login};
 use mission::Project;
 use preflight::Boundary;
+use preflight::observer::Observation;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -84,6 +85,11 @@ impl CommandContext {
     /// The hosted-sync switch. Without a home only the variable can decide.
     pub(crate) fn switch(&self) -> Switch {
         identity::read_switch(&self.environment, self.home().ok())
+    }
+
+    /// Whether hosted sync is switched on, by the configuration of `observation`.
+    pub(crate) fn sync_enabled_in(&self, observation: &Observation) -> bool {
+        identity::judge_switch(&self.environment, &observation.config).on
     }
 
     /// Whether hosted sync is switched on.

@@ -13,7 +13,8 @@ const SHOWN: usize = 5;
 /// The rows of this home that wait elsewhere. Nothing when the machine cannot be looked at now: they never keep a
 /// command from its work.
 pub(crate) fn observe(context: &CommandContext) -> Elsewhere {
-    context.boundary().ok().and_then(|boundary| boundary.elsewhere().ok()).unwrap_or_default()
+    let observe = || Some(context.boundary().ok()?.observe().ok()?.elsewhere(context.home().ok()?));
+    observe().unwrap_or_default()
 }
 
 /// Two lines each, or nothing without any.

@@ -23,9 +23,7 @@ use gate::{OwnerReading, Verdict};
 use identity::Home;
 use identity::paths::canonical_or_clean;
 use identity::quarantine::move_aside;
-use preflight::Boundary;
 use preflight::owner::{is_sync_daemon, read_record, read_state_file};
-use queue::Busy;
 use serde::Serialize;
 use std::path::Path;
 use system::private_file::{self, WriteError};
@@ -135,15 +133,10 @@ pub struct OrphanReport {
     pub clean: bool,
 }
 
-/// Looks for what is left of daemons, and treats it.
-///
-/// # Errors
-/// A queue stayed locked past the deadline of a reader, so there is no verdict to share.
-pub fn orphan_daemons(boundary: &Boundary<'_>, treatment: Treatment) -> Result<OrphanReport, Busy> {
-    let verdict = boundary.verdict(false)?;
-    let home = boundary.home;
+/// Looks for what is left of daemons beside what `verdict` has, and treats it.
+pub fn orphan_daemons(home: &Home, verdict: &Verdict, treatment: Treatment) -> OrphanReport {
     let mut findings: Vec<DaemonFinding> =
-        detect(home, &verdict).into_iter().map(|found| found.treat(home, treatment)).collect();
+        detect(home, verdict).into_iter().map(|found| found.treat(home, treatment)).collect();
     let named: Vec<i64> = findings.iter().map(|finding| finding.pid).collect();
     findings.extend(scan_processes(home, &named));
     let clean = findings.iter().all(|finding| {
@@ -153,7 +146,7 @@ pub fn orphan_daemons(boundary: &Boundary<'_>, treatment: Treatment) -> Result<O
                 CleanupAction::RecordRemoved | CleanupAction::Stopped | CleanupAction::FilesMovedAside
             )
     });
-    Ok(OrphanReport { findings, clean })
+    OrphanReport { findings, clean }
 }
 
 /// What was found, with what its treatment needs.

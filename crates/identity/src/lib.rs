@@ -64,5 +64,5 @@ pub use secret::Secret;
 pub use session::{Session, SessionError, SessionStore};
 pub use session_cache::{CardUse, refresh_card};
 pub use state_file::{StateFile, StateKind, observe_state_file};
-pub use switch::read_switch;
+pub use switch::{judge_switch, read_switch};
 pub use token_host::{Destination, judge_destination};

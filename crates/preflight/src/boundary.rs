@@ -1,7 +1,7 @@
 //! Entry point of the crate: verdicts, permits and the status document.
 
 use crate::consent::consent_of;
-use crate::observer::{Observation, needs_recovery, observe, or_fault};
+use crate::observer::{Observation, QueueRead, observe, or_fault};
 use crate::others::{Elsewhere, OtherQueueStatus};
 use crate::project_stores::ProjectStoreStatus;
 use crate::status::{
@@ -13,7 +13,7 @@ use contract::{FaultCode, ForegroundIdentity, PreflightResult, Remedy, server_ur
 use gate::{CapturePermit, CurePermit, EgressPermit, LockState, OwnerReading, Policy, Verdict};
 use identity::{BuildInfo, Environment, Home, LoginSource};
 use jiff::Timestamp;
-use queue::{Busy, Cure, HoldReason, QueueCounts, QueueError, observe_counts, observe_legacy};
+use queue::{Busy, Cure, HoldReason, QueueCounts, QueueError, observe_legacy};
 use std::time::{Duration, Instant};
 
 /// Why the boundary gave no permit.
@@ -72,9 +72,18 @@ impl<'a> Boundary<'a> {
 
     /// Observes the machine.
     pub fn observe(&self) -> Result<Observation, Busy> {
+        self.observe_queue(QueueRead::Facts)
+    }
+
+    /// Observes the machine and counts the rows of the active queue DB, for [`Observation::status_document`].
+    pub fn observe_counted(&self) -> Result<Observation, Busy> {
+        self.observe_queue(QueueRead::Counts)
+    }
+
+    fn observe_queue(&self, read: QueueRead) -> Result<Observation, Busy> {
         let since = Instant::now();
         loop {
-            match observe(self.environment, self.home, &self.build, self.foreground.as_ref()) {
+            match observe(self.environment, self.home, &self.build, self.foreground.as_ref(), read) {
                 // Each try has already waited for the deadline of a read.
                 Err(_) if since.elapsed() < self.patience => {}
                 Err(busy) => return Err(Busy { waited: busy.waited.max(since.elapsed()), ..busy }),
@@ -121,20 +130,35 @@ impl<'a> Boundary<'a> {
         Ok(observation)
     }
 
-    /// Rows outside the active and the legacy queue DB; each file is opened without waiting.
-    pub fn elsewhere(&self) -> Result<Elsewhere, Busy> {
-        Ok(elsewhere(self.home, &self.observe()?))
-    }
-
     /// The status document, under the policy of `auth_required`.
     pub fn status_document(&self, auth_required: bool) -> Result<StatusDocument, Busy> {
-        let observation = self.observe()?;
-        let verdict = observation.judge(Policy { require_auth: auth_required });
-        StatusBuilder { boundary: self, observation: &observation, verdict: &verdict }.collect()
+        self.observe_counted()?.status_document(self, auth_required)
     }
 }
 
 impl Observation {
+    /// The status document of this observation, under the policy of `auth_required`.
+    pub fn status_document(
+        &self,
+        boundary: &Boundary<'_>,
+        auth_required: bool,
+    ) -> Result<StatusDocument, Busy> {
+        let verdict = self.judge(Policy { require_auth: auth_required });
+        StatusBuilder { boundary, observation: self, verdict: &verdict }.collect()
+    }
+
+    /// Rows outside the active and the legacy queue DB; each file is opened without waiting.
+    pub fn elsewhere(&self, home: &Home) -> Elsewhere {
+        let (queues, login) = (home.queues_dir(), &self.login);
+        let consent = consent_of(&self.config);
+        let others = queue::observe_other_queues(&queues, &self.facts().active.path, &consent);
+        let stores = queue::observe_project_stores(&home.projects_dir(), &queues);
+        Elsewhere {
+            other_queues: others.into_iter().map(|other| OtherQueueStatus::of(other, login)).collect(),
+            project_stores: stores.into_iter().map(|store| ProjectStoreStatus::of(store, login)).collect(),
+        }
+    }
+
     /// A capture permit.
     pub fn capture_permit(&self) -> Result<CapturePermit, PreflightError> {
         self.judge(Policy { require_auth: true }).into_capture_permit().map_err(|refusal| refused(*refusal))
@@ -155,17 +179,6 @@ fn refused(refusal: gate::PermitRefused) -> PreflightError {
     PreflightError::Refused(Box::new(refusal.0))
 }
 
-fn elsewhere(home: &Home, observation: &Observation) -> Elsewhere {
-    let (queues, login) = (home.queues_dir(), &observation.login);
-    let consent = consent_of(&observation.config);
-    let others = queue::observe_other_queues(&queues, &observation.facts().active.path, &consent);
-    let stores = queue::observe_project_stores(&home.projects_dir(), &queues);
-    Elsewhere {
-        other_queues: others.into_iter().map(|other| OtherQueueStatus::of(other, login)).collect(),
-        project_stores: stores.into_iter().map(|store| ProjectStoreStatus::of(store, login)).collect(),
-    }
-}
-
 /// Builds the status document.
 struct StatusBuilder<'a> {
     boundary: &'a Boundary<'a>,
@@ -178,12 +191,12 @@ impl StatusBuilder<'_> {
         let facts = self.observation.facts();
         let mut preflight = self.verdict.result().clone();
         let mut faults = preflight.faults.clone();
-        let counts = self.counts(&mut faults)?;
+        let counts = self.observation.counts.as_ref();
         let legacy = match &facts.login.scope {
             Some(_) => self.observation.legacy,
             None => or_fault(observe_legacy(&facts.legacy.path, None, None), &mut faults)?,
         };
-        // Counting reads more than the gate does; an error there is a failure like any other.
+        // Without a scope the gate reads no legacy queue DB; an error there is a failure like any other.
         preflight.ok &= faults.len() == preflight.faults.len();
         preflight.faults.clone_from(&faults);
         let record = match &facts.owner.reading {
@@ -191,8 +204,8 @@ impl StatusBuilder<'_> {
             OwnerReading::Absent | OwnerReading::Unreadable(_) => None,
         };
         let scoped = facts.login.scope.is_some();
-        let held = counts.as_ref().map(held_projects).unwrap_or_default();
-        let oldest = counts.as_ref().and_then(|counts| counts.oldest_pending_at);
+        let held = counts.map(held_projects).unwrap_or_default();
+        let oldest = counts.and_then(|counts| counts.oldest_pending_at);
         Ok(StatusDocument {
             schema_version: SCHEMA_VERSION,
             ok: preflight.ok,
@@ -210,8 +223,8 @@ impl StatusBuilder<'_> {
             daemon_owner_record: DaemonRecord::of(self.verdict.owner(), record),
             active_queue: ActiveQueue {
                 path: facts.foreground.queue_db_path.clone(),
-                event_count: counts.as_ref().map(|counts| counts.events),
-                body_upload_count: counts.as_ref().map(|counts| counts.bodies),
+                event_count: counts.map(|counts| counts.events),
+                body_upload_count: counts.map(|counts| counts.bodies),
             },
             legacy_queue: LegacyQueue {
                 path: facts.legacy.path.clone(),
@@ -220,33 +233,19 @@ impl StatusBuilder<'_> {
                 rows_in_scope: legacy.map(|legacy| if scoped { legacy.in_scope.total_rows() } else { 0 }),
                 rows_other_scope: legacy.map(|legacy| legacy.other_scope.total_rows()),
             },
-            prepared: counts.as_ref().map(|counts| pair(counts.prepared)).unwrap_or_default(),
-            parked: counts.as_ref().map(|counts| pair(counts.parked)).unwrap_or_default(),
+            prepared: counts.map(|counts| pair(counts.prepared)).unwrap_or_default(),
+            parked: counts.map(|counts| pair(counts.parked)).unwrap_or_default(),
             held,
             oldest_pending_at: oldest.and_then(timestamp),
-            last_delivery: counts.as_ref().and_then(|counts| counts.last_delivery).and_then(timestamp),
-            last_attempt: counts
-                .as_ref()
-                .and_then(|counts| counts.last_attempt.as_ref())
-                .and_then(AttemptStatus::of),
-            elsewhere: elsewhere(self.boundary.home, self.observation),
+            last_delivery: counts.and_then(|counts| counts.last_delivery).and_then(timestamp),
+            last_attempt: counts.and_then(|counts| counts.last_attempt.as_ref()).and_then(AttemptStatus::of),
+            elsewhere: self.observation.elsewhere(self.boundary.home),
             mismatches: preflight.mismatches.clone(),
             orphan_records: preflight.orphan_records.clone(),
             faults,
-            warnings: self.warnings(counts.as_ref()),
+            warnings: self.warnings(counts),
             preflight,
         })
-    }
-
-    /// The counts of the active queue; none when it is unreadable or unknown.
-    fn counts(&self, faults: &mut Vec<contract::Fault>) -> Result<Option<QueueCounts>, Busy> {
-        let path = &self.observation.facts().active.path;
-        if path.as_os_str().is_empty()
-            || faults.iter().any(|fault| needs_recovery(fault) && fault.path.as_ref() == Some(path))
-        {
-            return Ok(None);
-        }
-        or_fault(observe_counts(path, &consent_of(&self.observation.config)), faults)
     }
 
     fn login(&self) -> LoginSummary {

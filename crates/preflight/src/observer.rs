@@ -2,11 +2,15 @@
 //!
 //! The only caller of [`gate::judge`]: facts are plain data, so any other caller could invent them.
 
+use crate::consent::consent_of;
 use crate::owner::{observe_owner, observe_stray};
 use contract::{FaultCode, ForegroundIdentity};
 use gate::{ActiveQueueFacts, Facts, LegacyFacts, LoginFacts, Policy, Verdict};
 use identity::{BuildInfo, Config, Environment, Home, Login, observe_foreground, read_login};
-use queue::{ActiveObservation, Busy, LegacyObservation, ObserveError, observe_active, observe_legacy};
+use queue::{
+    ActiveObservation, Busy, LegacyObservation, ObserveError, QueueCounts, observe_active,
+    observe_active_counted, observe_legacy,
+};
 use std::time::Instant;
 
 /// One observation of the machine: the facts that the gate judges, and their sources.
@@ -21,6 +25,17 @@ pub struct Observation {
     pub legacy: Option<LegacyObservation>,
     /// Whether the queue has hand-overs that were not captured yet.
     pub hand_overs: bool,
+    /// Row counts of the active queue DB, if they were asked for and it can be read.
+    pub counts: Option<QueueCounts>,
+}
+
+/// What is read of the active queue DB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum QueueRead {
+    /// What the gate needs.
+    Facts,
+    /// And its row counts.
+    Counts,
 }
 
 impl Observation {
@@ -36,12 +51,13 @@ impl Observation {
     }
 }
 
-/// Observes the machine. A queue locked past its deadline is [`Busy`]; any other error becomes a fault.
-pub fn observe(
+/// Observes the machine: each file once. A queue locked past its deadline is [`Busy`]; any other error becomes a fault.
+pub(crate) fn observe(
     environment: &Environment,
     home: &Home,
     build: &BuildInfo,
     foreground: Option<&ForegroundIdentity>,
+    read: QueueRead,
 ) -> Result<Observation, Busy> {
     let observed_at = Instant::now();
     let mut faults = Vec::new();
@@ -62,9 +78,17 @@ pub fn observe(
     let stray = observe_stray(home, &owner);
 
     let active_path = login.active_queue(home);
-    let active = match &active_path {
-        Some(path) => or_fault(observe_active(path), &mut faults)?.unwrap_or_default(),
-        None => ActiveObservation::default(),
+    let (active, counts) = match (&active_path, read) {
+        (Some(path), QueueRead::Counts) => {
+            match or_fault(observe_active_counted(path, &consent_of(&config)), &mut faults)? {
+                Some((active, counts)) => (active, or_fault(counts, &mut faults)?),
+                None => (ActiveObservation::default(), None),
+            }
+        }
+        (Some(path), QueueRead::Facts) => {
+            (or_fault(observe_active(path), &mut faults)?.unwrap_or_default(), None)
+        }
+        (None, _) => (ActiveObservation::default(), None),
     };
     let legacy_path = home.legacy_queue();
     // Without a scope no row of the legacy queue DB is in scope: no scan.
@@ -92,7 +116,7 @@ pub fn observe(
         faults,
         observed_at,
     };
-    Ok(Observation { facts, config, login, legacy, hand_overs })
+    Ok(Observation { facts, config, login, legacy, hand_overs, counts })
 }
 
 /// Keeps a fault among the facts; passes busy on.
@@ -111,9 +135,4 @@ pub(crate) fn or_fault<T>(
             Ok(None)
         }
     }
-}
-
-/// Whether `fault` means that a queue DB waits for a rollback.
-pub(crate) fn needs_recovery(fault: &contract::Fault) -> bool {
-    fault.code == FaultCode::QueueRecoveryNeeded
 }

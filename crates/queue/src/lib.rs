@@ -132,9 +132,10 @@ pub use health::{QueueFile, Salvaged, observe_health, salvage};
 pub use observe::{
     ActiveObservation, DaemonDelivery, DrainedBy, Export, LastAttempt, Leaving, LegacyObservation, LegacyPin,
     NextAttempt, OtherQueue, OtherReading, OtherRows, ParkedContent, ParkedRow, Pause, QueueCounts, Receipt,
-    ReceiptPages, RowCounts, Unsettled, WaitingRow, WaitingRows, observe_active, observe_collectable,
-    observe_counts, observe_known_events, observe_legacy, observe_other_queues, observe_outgoing,
-    observe_parked, observe_parked_row, observe_projects, observe_receipts, observe_sent, observe_unsettled,
+    ReceiptPages, RowCounts, Unsettled, WaitingRow, WaitingRows, observe_active, observe_active_counted,
+    observe_collectable, observe_counts, observe_known_events, observe_legacy, observe_other_queues,
+    observe_outgoing, observe_parked, observe_parked_row, observe_projects, observe_receipts, observe_sent,
+    observe_unsettled,
 };
 pub use outbox::{
     BatchLimits, Outbox, OutgoingBody, OutgoingEvent, ProjectReceipts, RecordedRows, RefusalMemory, RowBatch,

@@ -26,7 +26,7 @@ impl Diagnostics<'_> {
 
     /// What `doctor orphan-daemons` finds beyond the orphan records and strays of the boundary.
     fn with_leftovers(&self, check: DiagnosticCheck) -> Result<DiagnosticCheck, CliError> {
-        let report = orphan_daemons(&self.context.boundary()?, Treatment::Look)?;
+        let report = orphan_daemons(self.context.home()?, &self.verdict, Treatment::Look);
         let beyond = report.findings.iter().filter(|finding| {
             let known = match finding.kind {
                 DaemonFindingKind::StrayDaemon | DaemonFindingKind::WedgedDaemon => true,

@@ -19,8 +19,9 @@ use crate::context::CommandContext;
 use crate::error::CliError;
 use crate::report::rows;
 use contract::{FailureName, FaultCode, PreflightResult, Remedy};
+use gate::{Policy, Verdict};
 use identity::{Config, Login};
-use preflight::consent_of;
+use preflight::observer::Observation;
 use preflight::status::StatusDocument;
 use queue::QueueCounts;
 use serde::{Serialize, Serializer};
@@ -249,6 +250,8 @@ pub(crate) struct Diagnostics<'a> {
     context: &'a CommandContext,
     /// The document behind `sync status`.
     pub(crate) status: StatusDocument,
+    /// The gate's verdict where no login is required.
+    verdict: Verdict,
     config: Config,
     login: Login,
     /// Row counts of the active queue DB, if it can be read.
@@ -259,15 +262,11 @@ impl<'a> Diagnostics<'a> {
     /// Reads them. A queue that stays locked past its deadline is exit 69, as everywhere.
     pub(crate) fn take(context: &'a CommandContext) -> Result<Self, CliError> {
         let boundary = context.boundary()?;
-        let status = boundary.status_document(context.sync_enabled())?;
-        let observation = boundary.observe()?;
-        let counts = match status.active_queue.event_count {
-            Some(_) => {
-                queue::observe_counts(&status.active_queue.path, &consent_of(&observation.config)).ok()
-            }
-            None => None,
-        };
-        Ok(Self { context, status, config: observation.config, login: observation.login, counts })
+        let observation = boundary.observe_counted()?;
+        let status = observation.status_document(&boundary, context.sync_enabled_in(&observation))?;
+        let verdict = observation.judge(Policy { require_auth: false });
+        let Observation { config, login, counts, .. } = observation;
+        Ok(Self { context, status, verdict, config, login, counts })
     }
 
     pub(crate) fn examine(&self, reach: Reach) -> Result<Vec<DiagnosticCheck>, CliError> {

@@ -9,54 +9,62 @@ use testkit::mission::Mission;
 use testkit::reference_queue::ReferenceQueue;
 
 /// Name of a column, and the end of the paths that it counts.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 7] = [
     ("config", "/config.toml"),
     ("session", "/auth/session.json"),
     ("queue DB", ".db"),
     ("legacy queue DB", "/queue.db"),
     ("status log", "/status.events.jsonl"),
+    ("owner record", "/owner.json"),
+    ("owner lock", "/owner.lock"),
 ];
 
 /// Opens of [`FILES`] by one run of each command, in this order.
-const OPENS: [(&[&str], [usize; 5]); 32] = [
-    (&["sync", "status", "--check", "--json"], [1, 1, 3, 1, 0]),
-    (&["sync", "doctor"], [9, 10, 6, 2, 0]),
-    (&["sync", "preview"], [2, 2, 7, 1, 0]),
-    (&["sync", "diagnose"], [1, 1, 6, 1, 0]),
-    (&["sync", "export"], [1, 1, 11, 1, 0]),
-    (&["sync", "parked", "list"], [1, 1, 3, 1, 0]),
-    (&["sync", "now"], [7, 6, 8, 2, 0]),
-    (&["sync", "migrate"], [1, 1, 4, 1, 0]),
-    (&["sync", "gc"], [1, 1, 3, 1, 0]),
-    (&["sync", "opt-in"], [3, 2, 4, 2, 0]),
-    (&["sync", "setup", "--yes"], [6, 5, 6, 2, 0]),
-    (&["sync", "daemon", "status"], [0, 0, 0, 0, 0]),
-    (&["auth", "status"], [1, 1, 0, 0, 0]),
-    (&["auth", "whoami"], [1, 1, 0, 0, 0]),
-    (&["auth", "doctor"], [1, 2, 0, 0, 0]),
-    (&["doctor", "repair"], [4, 5, 7, 4, 0]),
-    (&["doctor", "orphan-daemons"], [1, 1, 2, 1, 0]),
-    (&["init"], [0, 0, 0, 0, 0]),
-    (&["agent", "mission", "check-prerequisites", "--mission", "tea-timer"], [0, 0, 0, 0, 1]),
-    (&["agent", "mission", "setup-plan", "--mission", "tea-timer"], [1, 1, 5, 2, 4]),
-    (&["agent", "mission", "finalize-tasks", "--mission", "tea-timer"], [1, 1, 5, 2, 3]),
-    (&["agent", "tasks", "list", "--mission", "tea-timer"], [0, 0, 0, 0, 1]),
-    (&["agent", "tasks", "status", "--mission", "tea-timer"], [1, 0, 0, 0, 0]),
+const OPENS: [(&[&str], [usize; 7]); 32] = [
+    (&["sync", "status", "--check", "--json"], [1, 1, 3, 1, 0, 0, 0]),
+    (&["sync", "doctor"], [9, 10, 6, 2, 0, 0, 0]),
+    (&["sync", "preview"], [2, 2, 7, 1, 0, 0, 0]),
+    (&["sync", "diagnose"], [1, 1, 6, 1, 0, 0, 0]),
+    (&["sync", "export"], [1, 1, 11, 1, 0, 0, 0]),
+    (&["sync", "parked", "list"], [1, 1, 3, 1, 0, 0, 0]),
+    (&["sync", "now"], [7, 6, 8, 2, 0, 0, 0]),
+    (&["sync", "migrate"], [1, 1, 4, 1, 0, 0, 0]),
+    (&["sync", "gc"], [1, 1, 3, 1, 0, 0, 0]),
+    (&["sync", "opt-in"], [3, 2, 4, 2, 0, 0, 0]),
+    (&["sync", "setup", "--yes"], [6, 5, 6, 2, 0, 0, 0]),
+    (&["sync", "daemon", "status"], [0, 0, 0, 0, 0, 0, 0]),
+    (&["auth", "status"], [1, 1, 0, 0, 0, 0, 0]),
+    (&["auth", "whoami"], [1, 1, 0, 0, 0, 0, 0]),
+    (&["auth", "doctor"], [1, 2, 0, 0, 0, 0, 0]),
+    (&["doctor", "repair"], [4, 5, 7, 4, 0, 0, 0]),
+    (&["doctor", "orphan-daemons"], [1, 1, 2, 1, 0, 0, 0]),
+    (&["init"], [0, 0, 0, 0, 0, 0, 0]),
+    (&["agent", "mission", "check-prerequisites", "--mission", "tea-timer"], [0, 0, 0, 0, 1, 0, 0]),
+    (&["agent", "mission", "setup-plan", "--mission", "tea-timer"], [1, 1, 5, 2, 4, 0, 0]),
+    (&["agent", "mission", "finalize-tasks", "--mission", "tea-timer"], [1, 1, 5, 2, 3, 0, 0]),
+    (&["agent", "tasks", "list", "--mission", "tea-timer"], [0, 0, 0, 0, 1, 0, 0]),
+    (&["agent", "tasks", "status", "--mission", "tea-timer"], [1, 0, 0, 0, 0, 0, 0]),
     (
         &["agent", "tasks", "mark-status", "T001", "--status", "done", "--mission", "tea-timer"],
-        [1, 1, 5, 2, 3],
+        [1, 1, 5, 2, 3, 0, 0],
     ),
-    (&["agent", "decision", "verify", "--mission", "tea-timer"], [0, 0, 0, 0, 0]),
-    (&["agent", "status", "validate", "--mission", "tea-timer"], [1, 0, 0, 0, 0]),
-    (&["sync", "capture", "--history", "tea-timer", "--yes"], [1, 1, 5, 2, 7]),
-    (&["agent", "tasks", "move-task", "WP01", "--to", "claimed", "--mission", "tea-timer"], [1, 1, 5, 2, 4]),
-    (&["agent", "tasks", "add-history", "WP01", "--note", "x", "--mission", "tea-timer"], [1, 1, 5, 2, 3]),
-    (&["agent", "status", "show", "--mission", "tea-timer"], [0, 0, 0, 0, 1]),
+    (&["agent", "decision", "verify", "--mission", "tea-timer"], [0, 0, 0, 0, 0, 0, 0]),
+    (&["agent", "status", "validate", "--mission", "tea-timer"], [1, 0, 0, 0, 0, 0, 0]),
+    (&["sync", "capture", "--history", "tea-timer", "--yes"], [1, 1, 5, 2, 7, 0, 0]),
+    (
+        &["agent", "tasks", "move-task", "WP01", "--to", "claimed", "--mission", "tea-timer"],
+        [1, 1, 5, 2, 4, 0, 0],
+    ),
+    (
+        &["agent", "tasks", "add-history", "WP01", "--note", "x", "--mission", "tea-timer"],
+        [1, 1, 5, 2, 3, 0, 0],
+    ),
+    (&["agent", "status", "show", "--mission", "tea-timer"], [0, 0, 0, 0, 1, 0, 0]),
     (
         &["agent", "status", "emit", "WP01", "--to", "claimed", "--actor", "dev", "--mission", "tea-timer"],
-        [1, 1, 3, 2, 1],
+        [1, 1, 3, 2, 1, 0, 0],
     ),
-    (&["agent", "mission", "create", "another-mission"], [1, 1, 5, 2, 1]),
+    (&["agent", "mission", "create", "another-mission"], [1, 1, 5, 2, 1, 0, 0]),
 ];
 
 #[test]
@@ -78,13 +86,13 @@ fn opens_of_state_files_match_the_table() {
     assert_eq!(measured, expected, "columns: {:?}\n{measured}", FILES.map(|(column, _)| column));
 }
 
-fn row(argv: &[&str], opens: &[usize; 5]) -> String {
+fn row(argv: &[&str], opens: &[usize; 7]) -> String {
     format!("{opens:?} {}\n", argv.join(" "))
 }
 
 /// Successful opens of each file by the main thread of one command. Children are not followed: git reads a file
 /// again when its index is of the same second.
-fn opens(world: &World, argv: &[&str]) -> [usize; 5] {
+fn opens(world: &World, argv: &[&str]) -> [usize; 7] {
     let traces = tempfile::tempdir().unwrap();
     let log = traces.path().join("trace");
     let mut command = Command::new("strace");
@@ -95,7 +103,7 @@ fn opens(world: &World, argv: &[&str]) -> [usize; 5] {
     let run = testkit::world::finish(command);
     let trace = std::fs::read_to_string(&log).unwrap_or_default();
     assert!(!trace.is_empty() && !run.stderr.contains("ptrace"), "strace cannot trace: {}", run.stderr);
-    let mut opens = [0; 5];
+    let mut opens = [0; 7];
     for line in trace.lines() {
         // `openat(AT_FDCWD</dir>, "name", FLAGS) = 3</dir/name>`, the failed ones with `= -1`.
         let Some(path) = line.rsplit_once(" = ").and_then(|(_, opened)| opened.split_once('<')) else {

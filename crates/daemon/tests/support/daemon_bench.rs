@@ -105,8 +105,8 @@ fn doctor(environment: &Environment, home: &Home, build: BuildInfo, words: &[&st
     } else {
         Treatment::Look
     };
-    match orphan_daemons(&Boundary::new(environment, home, build), treatment) {
-        Ok(report) => json!(report),
+    match Boundary::new(environment, home, build).verdict(false) {
+        Ok(verdict) => json!(orphan_daemons(home, &verdict, treatment)),
         Err(busy) => json!({ "error": busy.to_string() }),
     }
 }

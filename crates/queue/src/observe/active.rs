@@ -1,11 +1,13 @@
 //! Observation for the gate: id of the active queue DB, and the legacy pin.
 
+use super::counts::{QueueCounts, counts};
 use super::legacy::LegacyObservation;
-use super::reader::read_only;
+use super::reader::{read_only, refused};
+use crate::consent::ConsentView;
 use crate::error::ObserveError;
 use crate::file::{self, DbFile, Fingerprint, JournalMode, Role};
 use crate::store::{Abort, fault, meta};
-use crate::{birth, hand_over, health, schema};
+use crate::{birth, busy_timeout, hand_over, health, schema};
 use contract::{Fault, LegacyRowCounts, Remedy};
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
@@ -43,20 +45,47 @@ pub fn observe_active(path: &Path) -> Result<ActiveObservation, ObserveError> {
     let seen = read_only(path, Role::Active, |conn| {
         let meta = read_meta(conn)?;
         check_version(path, &meta)?;
-        Ok(ActiveObservation {
-            exists: true,
-            queue_id: meta.get("queue_id").cloned(),
-            legacy_pin: meta.get(PIN).and_then(|text| LegacyPin::parse(text)),
-            hand_overs: hand_over::any(conn)?,
-        })
+        active(conn, &meta)
     })?;
-    let seen =
-        seen.unwrap_or_else(|| ActiveObservation { exists: path.exists(), ..ActiveObservation::default() });
+    let seen = seen.unwrap_or_else(|| ActiveObservation::without_tables(path));
     if let Some(fingerprint) = before.filter(|_| fingerprint_at_rest(path) == before) {
         *REMEMBERED.lock().unwrap_or_else(PoisonError::into_inner) =
             Some((path.to_owned(), fingerprint, seen.clone()));
     }
     Ok(seen)
+}
+
+/// [`observe_active`] and [`super::observe_counts`] of one snapshot, by one connection. Counting reads more than
+/// the gate does, so it may fail alone.
+pub fn observe_active_counted(
+    path: &Path,
+    consent: &dyn ConsentView,
+) -> Result<(ActiveObservation, Result<QueueCounts, ObserveError>), ObserveError> {
+    let seen = read_only(path, Role::Active, |conn| {
+        let meta = read_meta(conn)?;
+        let version = check_version(path, &meta)?;
+        Ok((active(conn, &meta)?, counts(conn, &meta, version, consent)))
+    })?;
+    let Some((active, counts)) = seen else {
+        return Ok((ActiveObservation::without_tables(path), Ok(QueueCounts::default())));
+    };
+    Ok((active, counts.map_err(|abort| refused(path, Role::Active, busy_timeout::READ, abort))))
+}
+
+fn active(conn: &Connection, meta: &FileMeta) -> Result<ActiveObservation, Abort> {
+    Ok(ActiveObservation {
+        exists: true,
+        queue_id: meta.get("queue_id").cloned(),
+        legacy_pin: meta.get(PIN).and_then(|text| LegacyPin::parse(text)),
+        hand_overs: hand_over::any(conn)?,
+    })
+}
+
+impl ActiveObservation {
+    /// Of an absent file, and of one of zero bytes.
+    fn without_tables(path: &Path) -> Self {
+        Self { exists: path.exists(), ..Self::default() }
+    }
 }
 
 /// The last observation of this process, with its file and the file's fingerprint.

@@ -98,21 +98,25 @@ pub struct Pause {
 /// In a file without a scope (`queue.db`, logged out) the held rows are what would be held after a
 /// login and a migration.
 pub fn observe_counts(path: &Path, consent: &dyn ConsentView) -> Result<QueueCounts, ObserveError> {
-    Ok(read_only(path, Role::Active, |conn| counts(conn, path, consent))?.unwrap_or_default())
+    let seen = read_only(path, Role::Active, |conn| {
+        let meta = read_meta(conn)?;
+        let version = check_version(path, &meta)?;
+        counts(conn, &meta, version, consent)
+    })?;
+    Ok(seen.unwrap_or_default())
 }
 
 pub(super) fn counts(
     conn: &Connection,
-    path: &Path,
+    meta: &FileMeta,
+    version: i64,
     consent: &dyn ConsentView,
 ) -> Result<QueueCounts, Abort> {
-    let meta = read_meta(conn)?;
-    let version = check_version(path, &meta)?;
     let mut seen = QueueCounts {
         events: count(conn, "SELECT COUNT(*) FROM queue")?,
         bodies: count(conn, "SELECT COUNT(*) FROM body_upload_queue")?,
         last_delivery: meta.get(LAST_DELIVERY).and_then(|text| text.parse().ok()),
-        pause: pause_of(&meta),
+        pause: pause_of(meta),
         rewound: meta.get(rewound::KEY).and_then(|text| Rewound::parse(text)),
         last_attempt: meta.get(LastAttempt::KEY).and_then(|text| LastAttempt::parse(text)),
         daemon_delivery: meta.get(DaemonDelivery::KEY).and_then(|text| DaemonDelivery::parse(text)),

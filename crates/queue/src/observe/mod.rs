@@ -20,7 +20,7 @@ mod reader;
 mod receipts;
 mod waiting;
 
-pub use active::{ActiveObservation, LegacyPin, observe_active};
+pub use active::{ActiveObservation, LegacyPin, observe_active, observe_active_counted};
 pub use attempt::{DaemonDelivery, DrainedBy, LastAttempt};
 pub use counts::{NextAttempt, Pause, QueueCounts, RowCounts, observe_counts};
 pub use export::Export;

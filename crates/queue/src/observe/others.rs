@@ -76,10 +76,10 @@ pub(crate) fn scoped_queues(directory: &Path) -> impl Iterator<Item = (PathBuf, 
 fn read(path: &Path, active: &Path, consent: &dyn ConsentView) -> Option<OtherReading> {
     let seen = read_only_within(path, Role::Active, Duration::ZERO, |conn| {
         let meta = read_meta(conn)?;
-        check_version(path, &meta)?;
+        let version = check_version(path, &meta)?;
         let stored = |key| meta.get(key).cloned();
         let (server, principal, team) = (stored("server"), stored("principal"), stored("team"));
-        Ok(OtherRows { server, principal, team, counts: counts(conn, path, consent)? })
+        Ok(OtherRows { server, principal, team, counts: counts(conn, &meta, version, consent)? })
     });
     match seen {
         Ok(None) => None,

@@ -95,7 +95,7 @@ fn snapshot<T>(
     Ok(seen)
 }
 
-fn refused(path: &Path, role: Role, deadline: Duration, abort: Abort) -> ObserveError {
+pub(super) fn refused(path: &Path, role: Role, deadline: Duration, abort: Abort) -> ObserveError {
     let error = match abort {
         Abort::Queue(QueueError::Fault(fault)) => return ObserveError::Fault(fault),
         Abort::Queue(QueueError::Busy(busy)) => return ObserveError::Busy(busy),

@@ -38,7 +38,8 @@ impl Verb for OrphanDaemonsArgs {
         if let Some(fault) = identity::privacy::privacy_fault(context.home()?) {
             return Err(fault.into());
         }
-        let report = orphan_daemons(&context.boundary()?, treatment)?;
+        let verdict = context.boundary()?.verdict(false)?;
+        let report = orphan_daemons(context.home()?, &verdict, treatment);
         let exit = if report.clean { ExitCode::Ok } else { ExitCode::Failed };
         Ok(Report::exiting(exit, &OrphanReportView { report, treatment }))
     }

@@ -78,7 +78,7 @@ impl Verb for NowArgs {
             exit => exit,
         };
         let delivery = Delivery {
-            elsewhere: elsewhere::observe(context),
+            elsewhere: observation.elsewhere(context.home()?),
             ..Delivery::of(report, migration, before.daemon_delivery)
         };
         let mut shown = Report::exiting(exit, &delivery);

@@ -31,8 +31,9 @@ impl Verb for PreviewArgs {
 
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let boundary = context.boundary()?;
-        let status = boundary.status_document(context.sync_enabled())?;
-        let observation = boundary.observe()?;
+        let observation = boundary.observe_counted()?;
+        let sync_enabled = context.sync_enabled_in(&observation);
+        let status = observation.status_document(&boundary, sync_enabled)?;
         let facts = observation.facts();
         let path = &facts.active.path;
         let unreadable = status.active_queue.event_count.zip(status.active_queue.body_upload_count).is_none();
@@ -59,7 +60,7 @@ impl Verb for PreviewArgs {
             bodies: if scoped { waiting.bodies.saturating_sub(held(|project| project.bodies)) } else { 0 },
         };
         Ok(Report::of(&DeliveryPreview {
-            sync_enabled: context.sync_enabled(),
+            sync_enabled,
             coherent: status.ok,
             destination,
             team_or_user: facts.login.scope.as_ref().map(contract::Scope::team_or_user),

@@ -41,7 +41,8 @@ impl Verb for SetupArgs {
     /// Exits as `sync status --check` does; 1 when only findings outside the boundary are left.
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let may = FixPermission::of(context, self.yes);
-        let mut gates = Diagnostics::take(context)?.examine_gates()?;
+        let mut look = Diagnostics::take(context)?;
+        let mut gates = look.examine_gates()?;
         if may == FixPermission::Ask && DiagnosticVerdict::of(&gates) == DiagnosticVerdict::Findings {
             render::note(&describe(&gates));
         }
@@ -52,10 +53,11 @@ impl Verb for SetupArgs {
             steps.push(step);
             if changed {
                 // What was done may have cured more than it was done for, or uncovered what it hid.
-                gates = Diagnostics::take(context)?.examine_gates()?;
+                look = Diagnostics::take(context)?;
+                gates = look.examine_gates()?;
             }
         }
-        let status = context.boundary()?.status_document(context.sync_enabled())?;
+        let status = look.status;
         let result = DiagnosticVerdict::of(&gates);
         let exit = match status.check_exit() {
             ExitCode::Ok => result.exit(),

@@ -25,7 +25,9 @@ impl Verb for SyncStatusArgs {
     }
 
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
-        let status = context.boundary()?.status_document(context.sync_enabled())?;
+        let boundary = context.boundary()?;
+        let observation = boundary.observe_counted()?;
+        let status = observation.status_document(&boundary, context.sync_enabled_in(&observation))?;
         let exit = if self.check { status.check_exit() } else { contract::ExitCode::Ok };
         if self.check {
             let mut report = Report::exiting(exit, &CheckView(&status));

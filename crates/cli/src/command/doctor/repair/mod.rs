@@ -108,8 +108,9 @@ const TRIES: usize = 2;
 
 /// The next fault that this command repairs and has not tried often enough.
 fn next(boundary: &Boundary<'_>, tried: &[FaultCode]) -> Result<Option<Fault>, CliError> {
-    let mut faults = boundary.status_document(false)?.faults;
-    faults.extend(damage(boundary, &faults)?);
+    let observation = boundary.observe_counted()?;
+    let mut faults = observation.status_document(boundary, false)?.faults;
+    faults.extend(damage(&observation, &faults)?);
     Ok(faults.into_iter().find(|fault| {
         let tries = tried.iter().filter(|code| **code == fault.code).count();
         fault.remedy == Remedy::Repair && fault.path.is_some() && tries < TRIES
@@ -117,8 +118,7 @@ fn next(boundary: &Boundary<'_>, tried: &[FaultCode]) -> Result<Option<Fault>, C
 }
 
 /// Damage of a queue DB that nothing has met yet.
-fn damage(boundary: &Boundary<'_>, known: &[Fault]) -> Result<Vec<Fault>, CliError> {
-    let observation = boundary.observe()?;
+fn damage(observation: &Observation, known: &[Fault]) -> Result<Vec<Fault>, CliError> {
     let (active, legacy) = (&observation.facts().active.path, &observation.facts().legacy.path);
     let mut found = Vec::new();
     for (path, which) in [(active, QueueFile::Active), (legacy, QueueFile::Legacy)] {

@@ -10,8 +10,9 @@ use crate::report::{
     PROJECTS_SHOWN, Render, Report, counted, events_and_bodies, more_projects, project_name,
 };
 use contract::{ExitCode, Start};
+use gate::Policy;
 use preflight::consent_of;
-use queue::{Cure, HeldChange, HoldReason, QueueError, observe_counts};
+use queue::{Cure, HeldChange, HoldReason};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -52,13 +53,11 @@ pub(super) fn run(context: &CommandContext, args: &OptInArgs) -> Result<Report, 
 
 /// Every project with held rows in the active queue DB, and how many are opted out by name.
 fn observe(context: &CommandContext, include_held: bool) -> Result<AllHeld, CliError> {
-    let boundary = context.boundary()?;
-    let status = boundary.status_document(false)?;
-    if status.active_queue.event_count.is_none() {
-        return Err(CliError::boundary(status.preflight));
-    }
-    let config = context.config()?;
-    let counts = observe_counts(&status.active_queue.path, &consent_of(&config)).map_err(QueueError::from)?;
+    let mut observation = context.boundary()?.observe_counted()?;
+    let Some(counts) = observation.counts.take() else {
+        let verdict = observation.judge(Policy { require_auth: false });
+        return Err(CliError::boundary(verdict.result().clone()));
+    };
     let mut projects: BTreeMap<Option<String>, AllHeldProject> = BTreeMap::new();
     let mut opted_out = 0;
     for held in counts.held {

@@ -177,7 +177,8 @@ pub(super) fn counted_held(
 /// bring into it. Rows of other accounts are theirs.
 fn held(context: &CommandContext, project: Option<&str>) -> Result<HeldChange, CliError> {
     let boundary = context.boundary()?;
-    let status = boundary.status_document(false)?;
+    let observation = boundary.observe_counted()?;
+    let status = observation.status_document(&boundary, false)?;
     if status.active_queue.event_count.is_none() {
         return Err(CliError::boundary(status.preflight));
     }
@@ -187,10 +188,9 @@ fn held(context: &CommandContext, project: Option<&str>) -> Result<HeldChange, C
         held.events += entry.events;
         held.bodies += entry.bodies;
     }
-    if let Some(permit) = boundary.cure_permit()? {
-        let config = context.config()?;
-        let arriving =
-            Cure::plan_held(&permit, project, &consent_of(&config)).map_err(queue::QueueError::from)?;
+    if let Some(permit) = observation.cure_permit() {
+        let arriving = Cure::plan_held(&permit, project, &consent_of(&observation.config))
+            .map_err(queue::QueueError::from)?;
         held.events += arriving.events;
         held.bodies += arriving.bodies;
     }
