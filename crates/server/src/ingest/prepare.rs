@@ -237,7 +237,7 @@ fn judge(
     // Valid ids are plain ASCII, so the text does not depend on the escapes it was sent with.
     let id = to_raw_value(&valid.event_id).map_err(|_| unreadable("schema: no id".to_owned()))?;
     if node_id.is_none() {
-        *node_id = node.text("node_id").map(|id| bounded(id));
+        *node_id = node.text("node_id").map(bounded);
     }
     let event = NewEvent {
         digest: Sha256::digest(raw.get().as_bytes()).into(),
