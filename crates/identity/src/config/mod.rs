@@ -26,8 +26,8 @@ mod reader;
 
 pub use contract::{Consent, Start};
 pub use edit::{ConfigEdit, ConfigEditError};
-pub use reader::ConfigReader;
 pub use keys::{ConfigKey, InvalidValue, Setting, UnknownKey, read_settings};
+pub use reader::ConfigReader;
 
 use crate::home::Home;
 use crate::privacy::privacy_fault;

@@ -2,7 +2,7 @@
 
 use super::accounts::{account_by_id, email_key, team_key};
 use super::browsers::BROWSER;
-use super::sql::{Sql, SqlRow, values};
+use super::sql::{SqlRow, Sql, Value, values};
 use super::{Account, NewTeam, SessionRecord, Store, StoreError, TeamKey, TeamRecord};
 use crate::time::UnixMillis;
 
@@ -216,11 +216,11 @@ impl Store {
         now: UnixMillis,
     ) -> Result<Vec<SessionRecord>, StoreError> {
         self.query(move |sql| {
-            let key = match &email {
-                Some(email) => email_key(&account(sql, email)?.email),
-                None => String::new(),
-            };
-            let rows = sql.rows(
+            let owner = email.as_ref().map(|email| account(sql, email)).transpose()?;
+            let mut values = vec![Value::from(&BROWSER)];
+            values.extend(owner.as_ref().map(|owner| Value::from(&owner.user_id)));
+            let filter = if owner.is_some() { "WHERE sessions.user_id = ?2" } else { "" };
+            let select = format!(
                 "SELECT session_id, email, flow, sessions.created_at, ended_at,
                     (SELECT max(used_at) FROM refresh_tokens
                      WHERE refresh_tokens.session_id = sessions.session_id),
@@ -228,12 +228,12 @@ impl Store {
                     coalesce((SELECT max(expires_at) FROM refresh_tokens
                               WHERE refresh_tokens.session_id = sessions.session_id),
                              (SELECT max(expires_at) FROM access_tokens
-                              WHERE access_tokens.session_id = sessions.session_id AND flow = ?2)),
+                              WHERE access_tokens.session_id = sessions.session_id AND flow = ?1)),
                     machine
-                 FROM sessions JOIN accounts USING (user_id)
-                 WHERE (CAST(?1 AS TEXT) = '' OR email_key = ?1) ORDER BY sessions.created_at, session_id",
-                values![key, BROWSER],
-            )?;
+                 FROM sessions JOIN accounts ON accounts.user_id = sessions.user_id {filter}
+                 ORDER BY sessions.created_at, session_id"
+            );
+            let rows = sql.rows(&select, &values)?;
             let read = |row: &SqlRow| {
                 let (refreshed, seen): (Option<UnixMillis>, Option<UnixMillis>) = (row.get(5)?, row.get(6)?);
                 Ok(SessionRecord {
