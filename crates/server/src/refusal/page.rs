@@ -61,3 +61,38 @@ impl HttpRefusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::header::RETRY_AFTER;
+    use axum::response::IntoResponse;
+
+    #[test]
+    fn page_of_a_refusal_keeps_status_pause_and_log() {
+        let cases = [
+            (HttpRefusal::unauthenticated(), 401, None),
+            (HttpRefusal::foreign_form(), 403, None),
+            (HttpRefusal::no_page(), 404, None),
+            (HttpRefusal::malformed("schema: x"), 400, None),
+            (HttpRefusal::throttled(7), 429, Some("7")),
+            (HttpRefusal::internal(), 500, None),
+            (HttpRefusal::unavailable(), 503, Some("5")),
+        ];
+        let mut titles = Vec::new();
+        for (refusal, status, pause) in cases {
+            titles.push(refusal.sentence().0);
+            let answer = refusal.clone().into_response();
+            let page = refusal.into_page(&answer, "the-id");
+            assert_eq!(page.status().as_u16(), status);
+            assert_eq!(page.headers().get(RETRY_AFTER).and_then(|pause| pause.to_str().ok()), pause);
+            assert_eq!(page.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
+            let note = page.extensions().get::<LogNote>().and_then(|note| note.refusal.clone());
+            assert!(note.is_some(), "{status}");
+        }
+        let number = titles.len();
+        titles.sort_unstable();
+        titles.dedup();
+        assert_eq!(titles.len(), number, "each has a title of its own: {titles:?}");
+    }
+}
