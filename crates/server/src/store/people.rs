@@ -2,7 +2,7 @@
 
 use super::accounts::{account_by_id, email_key, team_key};
 use super::browsers::BROWSER;
-use super::sql::{SqlRow, Sql, Value, values};
+use super::sql::{Sql, SqlRow, Value, values};
 use super::{Account, NewTeam, SessionRecord, Store, StoreError, TeamKey, TeamRecord};
 use crate::time::UnixMillis;
 
