@@ -33,7 +33,7 @@ pub enum Grouping {
 /// One line of work.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct WorkLane {
+pub struct AllocatedLane {
     /// `lane-a`, `lane-b`, ..., or [`PLANNING_LANE`].
     pub lane_id: String,
     /// Its work packages, in the order they are done.
@@ -82,7 +82,7 @@ pub struct CollapseReport {
 pub struct Allocation {
     /// By files: in the order of their depth, then of their names. By dependencies: in the order of their
     /// names, planning last.
-    pub lanes: Vec<WorkLane>,
+    pub lanes: Vec<AllocatedLane>,
     /// Work packages of planning, sorted.
     pub planning_artifact_wps: Vec<String>,
     /// Why work packages share lanes; none when none do.
@@ -108,7 +108,7 @@ pub fn compute(
         merge_dependencies(&mut groups, &work, &code);
     }
     merge_pairs(&mut groups, &work, &code, grouping);
-    let mut lanes: Vec<WorkLane> =
+    let mut lanes: Vec<AllocatedLane> =
         groups.sets().into_iter().enumerate().map(|(n, set)| work.lane(lane_name(n), &set)).collect();
     if !planning.is_empty() {
         lanes.push(work.planning_lane(&planning));
@@ -196,10 +196,10 @@ impl Work<'_> {
         self.surfaces.get(id).map(Vec::as_slice).unwrap_or_default()
     }
 
-    fn lane(&self, lane_id: String, set: &BTreeSet<String>) -> WorkLane {
+    fn lane(&self, lane_id: String, set: &BTreeSet<String>) -> AllocatedLane {
         let scope: BTreeSet<String> = set.iter().flat_map(|id| self.owned(id)).cloned().collect();
         let surfaces: BTreeSet<&str> = set.iter().flat_map(|id| self.surfaces(id)).copied().collect();
-        WorkLane {
+        AllocatedLane {
             lane_id,
             wp_ids: order(set, self.graph),
             write_scope: scope.into_iter().collect(),
@@ -209,9 +209,9 @@ impl Work<'_> {
         }
     }
 
-    fn planning_lane(&self, ids: &[String]) -> WorkLane {
+    fn planning_lane(&self, ids: &[String]) -> AllocatedLane {
         let scope: BTreeSet<String> = ids.iter().flat_map(|id| self.owned(id)).cloned().collect();
-        WorkLane {
+        AllocatedLane {
             lane_id: PLANNING_LANE.to_owned(),
             wp_ids: ids.to_vec(),
             write_scope: scope.into_iter().collect(),
@@ -324,7 +324,7 @@ fn lane_name(n: usize) -> String {
 }
 
 /// Fills in the predecessors of each lane, and its depth.
-fn connect(lanes: &mut [WorkLane], graph: &Graph) -> Result<(), AllocationError> {
+fn connect(lanes: &mut [AllocatedLane], graph: &Graph) -> Result<(), AllocationError> {
     let lane_of: BTreeMap<String, String> = lanes
         .iter()
         .flat_map(|lane| lane.wp_ids.iter().map(|id| (id.clone(), lane.lane_id.clone())))

@@ -1,6 +1,6 @@
 //! The file `lanes.json`, and the branch and worktree of each lane.
 
-use super::compute::{Allocation, CollapseReport, Grouping, PLANNING_LANE, WorkLane};
+use super::compute::{AllocatedLane, Allocation, CollapseReport, Grouping, PLANNING_LANE};
 use crate::document::{MAX_JSON, read_text};
 use crate::error::{MissionError, Result};
 use crate::slug;
@@ -37,7 +37,7 @@ struct LanesDocument<'a> {
     mission_id: Option<&'a str>,
     mission_branch: String,
     target_branch: &'a str,
-    lanes: &'a [WorkLane],
+    lanes: &'a [AllocatedLane],
     computed_at: &'a str,
     computed_from: &'static str,
     planning_artifact_wps: &'a [String],

@@ -16,7 +16,7 @@ pub mod document;
 pub mod surface;
 
 pub use compute::{
-    Allocation, AllocationError, CollapseReport, Grouping, MergeEvent, PLANNING_LANE, WorkLane, compute,
+    AllocatedLane, Allocation, AllocationError, CollapseReport, Grouping, MergeEvent, PLANNING_LANE, compute,
     extend,
 };
 pub use document::{FILE, Header, KnownLanes, branch_of, read_lanes, render, worktree_of};

@@ -171,9 +171,9 @@ pub fn look(project: &Project, mission: Option<&str>, stale_after: u64, clock: &
     }
     let (now, target) = (Instant::from(clock.now()), mission.target_branch(project));
     let mut warnings = std::mem::take(&mut board.warnings);
-    let config = Config::read(project).unwrap_or_else(|error| {
+    let config = TaskBoardConfig::read(project).unwrap_or_else(|error| {
         warnings.push(chain(&error));
-        Config::default()
+        TaskBoardConfig::default()
     });
     let stalled_wps =
         board.work_packages.iter().filter(|card| card.lane == Lane::InReview).filter_map(|card| {
@@ -296,18 +296,18 @@ pub(super) fn place_of(card: &Card, wp: Option<&WorkPackage>) -> (String, &'stat
 }
 
 /// What the project's configuration decides.
-struct Config {
+struct TaskBoardConfig {
     auto_commit: bool,
     stalled_after: u64,
 }
 
-impl Default for Config {
+impl Default for TaskBoardConfig {
     fn default() -> Self {
         Self { auto_commit: true, stalled_after: STALLED_AFTER }
     }
 }
 
-impl Config {
+impl TaskBoardConfig {
     fn read(project: &Project) -> Result<Self> {
         let auto_commit = auto_commit(project)?;
         let path = identity::project::config_file(project.root());

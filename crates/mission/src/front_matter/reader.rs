@@ -131,7 +131,7 @@ impl WorkPackage {
         }
         // The line before the block is counted, so that an error names the line of the file.
         let map = parse_yaml(&format!("\n{}", &text[yaml.clone()])).map_err(wrong)?;
-        let view = View { map: &map };
+        let view = FrontMatterView { map: &map };
         let id = view.text("work_package_id").map_err(wrong)?.unwrap_or_default();
         let id = match named {
             Some(named) if !is_wp_id(&id) => named.to_owned(),
@@ -273,11 +273,11 @@ fn first_line(text: &str) -> String {
 }
 
 /// Typed access to the mapping, with the tolerance that older files need.
-struct View<'a> {
+struct FrontMatterView<'a> {
     map: &'a Map<String, Value>,
 }
 
-impl View<'_> {
+impl FrontMatterView<'_> {
     /// A scalar as text; blank counts as absent.
     fn text(&self, key: &str) -> Result<Option<String>, String> {
         let text = match self.map.get(key) {

@@ -25,7 +25,7 @@ pub mod table;
 pub use dependency::dependencies;
 pub use oddity::{HeadingOddities, heading_oddities};
 pub use requirement::{SpecRequirements, is_functional, references, requirement_line, spec_requirements};
-pub use section::{Section, requirement_sections, work_package_sections};
+pub use section::{TasksSection, requirement_sections, work_package_sections};
 pub use subtask::{
     Marked, Subtask, SubtaskState, box_state, mark_subtask, owner_of_subtask, subtasks,
     subtasks_are_complete, unchecked_subtasks,

@@ -4,7 +4,7 @@ use super::{word_continues, wp_id_at};
 
 /// The part of `tasks.md` that belongs to one work package.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Section<'a> {
+pub struct TasksSection<'a> {
     /// `WPnn`, upper-case.
     pub wp_id: String,
     /// The heading's text after the id, without the separator.
@@ -43,11 +43,11 @@ pub(super) fn headings(text: &str) -> impl Iterator<Item = SectionHeading<'_>> {
 /// A section ends at the next work package's heading. The last one ends at the first later heading of
 /// level 2 that is neither a work package's nor `Dependencies`. A repeated work package replaces the
 /// earlier one.
-pub fn work_package_sections(text: &str) -> Vec<Section<'_>> {
+pub fn work_package_sections(text: &str) -> Vec<TasksSection<'_>> {
     let all: Vec<_> = headings(text).filter(|heading| matches!(heading.level, 2 | 3)).collect();
     let packages: Vec<_> =
         all.iter().filter_map(|heading| Some((heading, title_of(heading.text)?))).collect();
-    let mut sections: Vec<Section<'_>> = Vec::with_capacity(packages.len());
+    let mut sections: Vec<TasksSection<'_>> = Vec::with_capacity(packages.len());
     let (mut line, mut counted) = (1, 0);
     for (index, (heading, (wp_id, title))) in packages.iter().enumerate() {
         line += text[counted..heading.after].matches('\n').count();
@@ -60,14 +60,14 @@ pub fn work_package_sections(text: &str) -> Vec<Section<'_>> {
                 .map_or(text.len(), |other| other.start),
         };
         sections.retain(|section| section.wp_id != *wp_id);
-        sections.push(Section { wp_id: wp_id.clone(), title, body: &text[heading.after..end], line });
+        sections.push(TasksSection { wp_id: wp_id.clone(), title, body: &text[heading.after..end], line });
     }
     sections
 }
 
 /// The sections that requirement references are looked for in: below headings of level 2 to 4, and
 /// including the rest of the heading line.
-pub fn requirement_sections(text: &str) -> Vec<Section<'_>> {
+pub fn requirement_sections(text: &str) -> Vec<TasksSection<'_>> {
     let packages: Vec<_> = headings(text)
         .filter(|heading| (2..=4).contains(&heading.level))
         .filter_map(|heading| {
@@ -79,14 +79,14 @@ pub fn requirement_sections(text: &str) -> Vec<Section<'_>> {
             Some((heading, id, heading.start + at))
         })
         .collect();
-    let mut sections: Vec<Section<'_>> = Vec::with_capacity(packages.len());
+    let mut sections: Vec<TasksSection<'_>> = Vec::with_capacity(packages.len());
     let (mut line, mut counted) = (1, 0);
     for (index, (_, id, from)) in packages.iter().enumerate() {
         line += text[counted..*from].matches('\n').count();
         counted = *from;
         let end = packages.get(index + 1).map_or(text.len(), |(next, ..)| next.start);
         sections.retain(|section| section.wp_id != *id);
-        sections.push(Section { wp_id: (*id).to_owned(), title: "", body: &text[*from..end], line });
+        sections.push(TasksSection { wp_id: (*id).to_owned(), title: "", body: &text[*from..end], line });
     }
     sections
 }

@@ -126,7 +126,7 @@ struct Recording<'t> {
 
 /// Place and hold of a waiting row, and since when it waits.
 #[derive(Clone, Copy)]
-struct Bound {
+struct RowBinding {
     place: PlaceId,
     hold: i64,
     since: f64,
@@ -192,7 +192,7 @@ impl<'t> Recording<'t> {
         match outcome {
             RowOutcome::Delivered | RowOutcome::Duplicate => self.recorded.settled += 1,
             RowOutcome::Park { reason, detail } => {
-                let Bound { place, hold, .. } = bound.unwrap_or_default();
+                let RowBinding { place, hold, .. } = bound.unwrap_or_default();
                 let hold = Hold::from_stored(hold);
                 let parking = Parking { key: &key, digest, place, hold, reason, detail };
                 park(tx, table, stored, 0, &parking)?;
@@ -216,14 +216,14 @@ impl<'t> Recording<'t> {
         row: RowId,
         key: &str,
         digest: RowDigest,
-        bound: Option<Bound>,
+        bound: Option<RowBinding>,
         outcome: &'static str,
         known: bool,
     ) -> Result<(), Abort> {
         let Receipts { server, at, seq, block, spans } = &mut self.receipts;
         *seq += 1;
         let kind = row.kind.stored();
-        let Bound { place, hold, since } = bound.unwrap_or_default();
+        let RowBinding { place, hold, since } = bound.unwrap_or_default();
         let span = spans.get(&row);
         let block = span.and(*block);
         let whole = |number: Option<usize>| number.and_then(|number| i64::try_from(number).ok()).unwrap_or(0);
@@ -252,22 +252,22 @@ impl<'t> Recording<'t> {
         Ok(())
     }
 
-    fn binding_of(&mut self, row: RowId) -> Result<Option<Bound>, Abort> {
+    fn binding_of(&mut self, row: RowId) -> Result<Option<RowBinding>, Abort> {
         let bound = self.binding.query_row(params![row.kind.stored(), row.id], |bound| {
-            Ok(Bound { place: bound.get(0)?, hold: bound.get(1)?, since: bound.get(2)? })
+            Ok(RowBinding { place: bound.get(0)?, hold: bound.get(1)?, since: bound.get(2)? })
         });
         Ok(bound.optional()?)
     }
 
     /// Deletes a row and its binding; false when there is no such row.
-    fn remove(&mut self, row: RowId, bound: Option<Bound>) -> Result<bool, Abort> {
+    fn remove(&mut self, row: RowId, bound: Option<RowBinding>) -> Result<bool, Abort> {
         let sql = match row.kind {
             Kind::Event => "DELETE FROM queue WHERE id = ?1",
             Kind::Body => "DELETE FROM body_upload_queue WHERE id = ?1",
         };
         let removed = self.tx.prepare_cached(sql)?.execute([row.id])?;
         self.unbind.execute(params![row.kind.stored(), row.id])?;
-        if let Some(Bound { place, hold, .. }) = bound {
+        if let Some(RowBinding { place, hold, .. }) = bound {
             *self.left.entry((row.kind, place, hold)).or_default() += 1;
         }
         Ok(removed > 0)
@@ -296,7 +296,7 @@ impl<'t> Recording<'t> {
     }
 }
 
-impl Default for Bound {
+impl Default for RowBinding {
     /// Of a row without a binding.
     fn default() -> Self {
         Self { place: 0, hold: Hold::Sealed as i64, since: 0.0 }

@@ -9,7 +9,7 @@ use clap::Subcommand;
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub(crate) enum ContextCommand {
-    Resolve(resolve::ResolveArgs),
+    Resolve(resolve::ContextResolveArgs),
 }
 
 impl ContextCommand {

@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 #[command(
     after_help = "Example: spec-kitty agent context resolve --action implement --mission tea-timer --wp-id WP01"
 )]
-pub(crate) struct ResolveArgs {
+pub(crate) struct ContextResolveArgs {
     /// The action
     #[arg(long, value_parser = ACTIONS)]
     action: String,
@@ -27,7 +27,7 @@ pub(crate) struct ResolveArgs {
     agent: Option<String>,
 }
 
-impl Verb for ResolveArgs {
+impl Verb for ContextResolveArgs {
     fn class(&self) -> Class {
         Class::ReadOnly
     }
