@@ -8,9 +8,8 @@
     reason = "a benchmark prints, and stops when it cannot run"
 )]
 
-use benches::{Timings, bare_process};
+use benches::{Timings, bare_process, peak_memory};
 use std::fmt::Write as _;
-use std::path::Path;
 use std::process::Stdio;
 use testkit::World;
 use testkit::mission::{Mission, SPEC, work_package};
@@ -19,8 +18,10 @@ use testkit::mission::{Mission, SPEC, work_package};
 const EVENTS: usize = 100_000;
 /// Work packages of the large mission: more than the largest of the reference's own 155 missions has.
 const WORK_PACKAGES: usize = 16;
-/// Missions of the large project, each with as many work packages and rows as theirs have on average.
-const MISSIONS: usize = 155;
+/// Missions of the large project, each with as many work packages and rows as those of the reference have on average.
+const MISSIONS: usize = 500;
+/// One mission of these keeps its rows on a coordination branch that nothing has checked out.
+const EACH_COORDINATED: usize = 5;
 const PACKAGES_EACH: usize = 6;
 const ROWS_EACH: usize = 33;
 const RUNS: usize = 60;
@@ -37,6 +38,8 @@ fn main() {
         &["agent", "status", "materialize", "--mission", "long-log", "--json"],
     );
 
+    emits(&world, &long);
+
     large_mission(&world);
     measure(
         &world,
@@ -46,7 +49,12 @@ fn main() {
 
     // The long log would be most of the overview.
     std::fs::remove_dir_all(&long.path).expect("the long log");
-    many_missions(&world.work().join("kitty-specs"));
+    let coordinated = many_missions(&world);
+    measure(
+        &world,
+        "agent status show, a mission with a coordination branch",
+        &["agent", "status", "show", "--mission", &coordinated, "--json"],
+    );
     for form in [&["agent", "status", "show"][..], &["agent", "status", "show", "--json"]] {
         measure(&world, &format!("{}, {MISSIONS} missions", form.join(" ")), form);
     }
@@ -63,6 +71,35 @@ fn measure(world: &World, name: &str, argv: &[&str]) {
         yardstick.time(bare_process);
     }
     println!("{}", command.line(&yardstick));
+}
+
+/// Moves of one work package behind a long log, with nothing to capture.
+fn emits(world: &World, mission: &Mission) {
+    let (mut command, mut yardstick) =
+        (Timings::of(format!("agent status emit, {EVENTS} events")), Timings::of("bare process"));
+    let emit = |to: &str| {
+        let mut process = world.command();
+        let argv =
+            ["agent", "status", "emit", "WP01", "--to", to, "--actor", "dev", "--force", "--reason", "round"];
+        process.args(argv).args(["--mission", &mission.slug, "--local-only"]);
+        process.stdout(Stdio::null()).stderr(Stdio::null());
+        process
+    };
+    for run in 0..RUNS {
+        // The log of a mission is rarely written twice within moments.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let mut process = emit(["blocked", "in_progress"][run % 2]);
+        let code = command.time(|| process.status().expect("the binary").code());
+        assert_eq!(code, Some(0), "emit fails");
+        yardstick.time(bare_process);
+    }
+    println!("{}", command.line(&yardstick));
+    if let Some(peak) = peak_memory(emit("approved")) {
+        println!(
+            "agent status emit, {EVENTS} events, peak resident memory     {:.1} MiB",
+            peak as f64 / 1024.0
+        );
+    }
 }
 
 /// Lane rows of a log: the same moves again and again.
@@ -114,19 +151,38 @@ fn large_mission(world: &World) {
     mission.write("status.events.jsonl", &log(&mission.slug, 100, WORK_PACKAGES));
 }
 
-/// Fills up to the number of missions.
-fn many_missions(directory: &Path) {
+/// Fills up to the number of missions. Gives one with a coordination branch.
+fn many_missions(world: &World) -> String {
+    let directory = world.work().join("kitty-specs");
+    let mut last = String::new();
+    // A root commit for each branch, all read by one process.
+    let mut branches = String::new();
     for n in 1..MISSIONS {
         let slug = format!("mission-{n:03}-01KRX{n:03}");
         let path = directory.join(&slug);
         std::fs::create_dir_all(path.join("tasks")).expect("a mission");
+        let is_coordinated = n % EACH_COORDINATED == 0;
+        let branch = format!("kitty/mission-{slug}");
+        let named =
+            if is_coordinated { format!(", \"coordination_branch\": \"{branch}\"") } else { String::new() };
         let meta = format!(
             "{{\"created_at\": \"2026-05-01T00:00:00+00:00\", \"friendly_name\": \"Mission {n}\", \"mission_id\": \
              \"01KRX{n:021}\", \"mission_number\": {n}, \"mission_slug\": \"{slug}\", \"mission_type\": \"software-dev\", \
-             \"slug\": \"{slug}\", \"target_branch\": \"main\"}}\n"
+             \"slug\": \"{slug}\", \"target_branch\": \"main\"{named}}}\n"
         );
         let mut files = vec![("meta.json".to_owned(), meta)];
-        files.push(("status.events.jsonl".to_owned(), log(&slug, ROWS_EACH, PACKAGES_EACH)));
+        let rows = log(&slug, ROWS_EACH, PACKAGES_EACH);
+        if is_coordinated {
+            let _ = write!(
+                branches,
+                "commit refs/heads/{branch}\ncommitter dev <dev@example.com> 1780000000 +0000\ndata 1\nx\nM 100644 inline \
+                 kitty-specs/{slug}/status.events.jsonl\ndata {}\n{rows}\n",
+                rows.len()
+            );
+            last.clone_from(&slug);
+        } else {
+            files.push(("status.events.jsonl".to_owned(), rows));
+        }
         for wp in 1..=PACKAGES_EACH {
             let (id, title) = (format!("WP{wp:02}"), format!("Part {wp} of mission {n}"));
             let text = work_package(&id, &title, "FR-001", &format!("src/part{wp}/**"));
@@ -139,4 +195,9 @@ fn many_missions(directory: &Path) {
             std::fs::write(path.join(name), text).expect("a document");
         }
     }
+    let input = world.work().with_file_name("branches");
+    std::fs::write(&input, branches).expect("the branches");
+    let import = format!("git fast-import --quiet < '{}'", input.display());
+    let _ = world.run_program("sh", ["-c", &import]).exits(0);
+    last
 }

@@ -79,12 +79,23 @@ pub fn cycle_directory(wp_file: &Path) -> PathBuf {
 /// The newest review cycle of a work package file.
 pub fn newest_cycle(wp_file: &Path) -> Result<Option<ReviewCycle>> {
     let directory = cycle_directory(wp_file);
-    let names = read_names(&directory)?;
-    let numbered = names.iter().filter_map(|name| {
+    let newest = newest_number(&read_names(&directory)?);
+    Ok(newest.map(|number| ReviewCycle { number, path: directory.join(cycle_file(number)) }))
+}
+
+/// The number of the newest review cycle among the names of files.
+pub fn newest_number(names: &[String]) -> Option<u32> {
+    // One number has one name.
+    let number = |name: &String| {
         let number = name.strip_prefix("review-cycle-")?.strip_suffix(".md")?.parse().ok()?;
-        Some(ReviewCycle { number, path: directory.join(name) })
-    });
-    Ok(numbered.max_by_key(|cycle| cycle.number))
+        (*name == cycle_file(number)).then_some(number)
+    };
+    names.iter().filter_map(number).max()
+}
+
+/// The name of the file of a review cycle.
+pub fn cycle_file(number: u32) -> String {
+    format!("review-cycle-{number}.md")
 }
 
 /// The verdict of a review cycle; an error when its front matter cannot be read.
@@ -98,9 +109,9 @@ pub fn read_verdict(cycle: &ReviewCycle) -> Result<String> {
 }
 
 /// The pointer to a review cycle, as lane rows hold it.
-pub fn cycle_pointer(mission_slug: &str, cycle: &ReviewCycle, wp_file: &Path) -> String {
+pub fn cycle_pointer(mission_slug: &str, number: u32, wp_file: &Path) -> String {
     let stem = wp_file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    format!("review-cycle://{mission_slug}/{stem}/review-cycle-{}.md", cycle.number)
+    format!("review-cycle://{mission_slug}/{stem}/{}", cycle_file(number))
 }
 
 /// The text of a rejecting review cycle.
@@ -165,7 +176,7 @@ mod tests {
         }
         let newest = newest_cycle(&wp).unwrap().unwrap();
         assert_eq!((newest.number, read_verdict(&newest).unwrap().as_str()), (10, "rejected"));
-        assert_eq!(cycle_pointer("m", &newest, &wp), "review-cycle://m/WP01-x/review-cycle-10.md");
+        assert_eq!(cycle_pointer("m", newest.number, &wp), "review-cycle://m/WP01-x/review-cycle-10.md");
         std::fs::write(&newest.path, "---\r\nverdict: approved\r\n---\r\n").unwrap();
         assert_eq!(read_verdict(&newest).unwrap(), "approved");
         std::fs::write(&newest.path, "no front matter").unwrap();

@@ -52,6 +52,39 @@ pub struct NewMeta<'a> {
     pub purpose_context: &'a str,
     /// Whether the work lands by way of a pull request.
     pub pr_bound: bool,
+    /// Where its rows and its work are kept, when that is written down: only current missions do so.
+    pub topology: Option<Topology>,
+}
+
+/// Where the rows of a mission and the work on it are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum Topology {
+    /// All on one branch.
+    SingleBranch,
+    /// Work in the branches of lanes.
+    Lanes,
+    /// Lane rows on the coordination branch.
+    Coord,
+    /// Both.
+    LanesWithCoord,
+}
+
+impl Topology {
+    /// The names in `meta.json`.
+    pub const fn names() -> &'static [&'static str] {
+        <Self as strum::VariantNames>::VARIANTS
+    }
+
+    /// Whether lane rows are kept on the coordination branch.
+    pub const fn coordinates(self) -> bool {
+        matches!(self, Self::Coord | Self::LanesWithCoord)
+    }
+}
+
+/// The coordination branch that a new mission gets.
+pub fn coordination_branch_of(mission_slug: &str) -> String {
+    format!("kitty/mission-{mission_slug}")
 }
 
 /// Reads the `meta.json` of a mission directory; nothing when there is none.
@@ -91,6 +124,12 @@ impl Meta {
         map.insert("mission_number".into(), Value::Null);
         if new.pr_bound {
             map.insert("pr_bound".into(), true.into());
+        }
+        if let Some(topology) = new.topology {
+            map.insert("topology".into(), <&str>::from(topology).into());
+            map.insert("flattened".into(), false.into());
+            let branch = topology.coordinates().then(|| coordination_branch_of(new.mission_slug));
+            map.insert("coordination_branch".into(), branch.into());
         }
         Self { path, map }
     }
@@ -258,6 +297,7 @@ mod tests {
             purpose_tldr: "t",
             purpose_context: "c",
             pr_bound: false,
+            topology: None,
         };
         let meta = Meta::create("meta.json".into(), &new);
         meta.validate().unwrap();

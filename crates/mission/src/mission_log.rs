@@ -8,7 +8,7 @@
 //! Every command gets its log here. Never parses a row: [`crate::log`] does.
 
 use crate::clock::Moment;
-use crate::document::{Writing, check_directory, read_bytes};
+use crate::document::{Writing, check_directory, read_bytes, read_names};
 use crate::error::{MissionError, Result, chain};
 use crate::git::branch_commit::{BranchFiles, Tip, commit_on_branch};
 use crate::git::branches::{Branches, read_branches};
@@ -248,7 +248,7 @@ impl<'p> LogReader<'p> {
     /// When the checkout's log cannot be read.
     pub fn view(&mut self, mission: &MissionDirectory) -> Result<MissionLog> {
         self.read(mission).or_else(|error| {
-            let mut log = MissionLog::of_checkout(log::view_log(&mission.path)?);
+            let mut log = MissionLog::of_checkout(self.project.view_log(&mission.path)?);
             log.notes.push(format!("lane rows of {} may be missing: {}", mission.slug, chain(&error)));
             let problem = Unclear::Unread { problem: chain(&error) };
             log.place = LogPlace::Unclear { problem, commits: Vec::new(), path: String::new() };
@@ -257,7 +257,7 @@ impl<'p> LogReader<'p> {
     }
 
     fn read(&mut self, mission: &MissionDirectory) -> Result<MissionLog> {
-        let checkout = log::view_log(&mission.path)?;
+        let checkout = self.project.view_log(&mission.path)?;
         let place = self.find(mission)?;
         if matches!(place, LogPlace::Checkout) {
             return Ok(MissionLog::of_checkout(checkout));
@@ -473,6 +473,13 @@ impl MissionLog {
         Self::of_checkout(Log::of(&directory.join(FILE), &[]))
     }
 
+    /// Gives the log of the checkout back, for the next plan of the same command.
+    pub(crate) fn keep(self, project: &Project) {
+        if self.is_in_checkout() {
+            project.keep_log(self.log);
+        }
+    }
+
     /// Whether all rows were read, so that a work package without a row is one that has not moved.
     pub fn is_complete(&self) -> bool {
         self.place.is_whole()
@@ -527,6 +534,28 @@ impl MissionLog {
         }
     }
 
+    /// The names in a directory of the mission that is kept beside its lane rows; none without one.
+    pub(crate) fn names_beside(
+        &self,
+        project: &Project,
+        mission: &MissionDirectory,
+        name: &str,
+    ) -> Result<Vec<String>> {
+        match &self.place {
+            LogPlace::Checkout => read_names(&mission.path.join(name)),
+            LogPlace::Worktree { directory, .. } => read_names(&directory.join(name)),
+            LogPlace::Branch { tip, path } => {
+                let mut reader = LogReader::new(project);
+                let objects = reader.objects()?;
+                let entry = objects.entry(&tip.commit, &format!("{path}/{name}"))?;
+                let Some(tree) = entry.filter(|entry| entry.is_tree()) else { return Ok(Vec::new()) };
+                let names = objects.tree(&tree.object)?.unwrap_or_default().into_iter();
+                Ok(names.filter_map(|entry| String::from_utf8(entry.name).ok()).collect())
+            }
+            LogPlace::Unclear { .. } => Ok(Vec::new()),
+        }
+    }
+
     /// What is odd about where the rows are.
     pub(crate) fn notes(&self) -> &[String] {
         &self.notes
@@ -562,14 +591,14 @@ impl MissionLog {
         }
     }
 
-    /// Appends `rows` where they belong. On a branch without a worktree this makes the commit, with `status`
-    /// as its `status.json`; otherwise [`MissionLog::commit`] does.
+    /// Appends `rows` where they belong. On a branch without a worktree this makes the commit, with the files of
+    /// `beside`; otherwise [`MissionLog::commit`] does.
     pub(crate) fn append(
         &self,
         project: &Project,
         writing: &mut Writing,
         rows: &[Row],
-        status: Option<&[u8]>,
+        beside: &BranchFiles,
     ) -> Result<Option<String>> {
         let Some(checkout) = self.others.first() else {
             self.log.append(writing, rows)?;
@@ -600,7 +629,7 @@ impl MissionLog {
                     bytes.extend_from_slice(self.log.plan_append(&state)?.as_bytes());
                     files.insert(format!("{path}/{FILE}"), bytes);
                 }
-                files.extend(status.map(|bytes| (format!("{path}/{}", snapshot::FILE), bytes.to_vec())));
+                files.extend(beside.iter().map(|(name, bytes)| (format!("{path}/{name}"), bytes.clone())));
                 if files.is_empty() {
                     return Ok(None);
                 }
@@ -610,14 +639,23 @@ impl MissionLog {
         }
     }
 
-    /// Commits what was appended in the worktree of the coordination branch.
-    pub(crate) fn commit(&self, writing: &mut Writing, rows: &[Row]) -> Result<Option<String>> {
+    /// Commits in the worktree of the coordination branch what was appended there, and those of `written` that are
+    /// beside it.
+    pub(crate) fn commit<'a>(
+        &self,
+        writing: &mut Writing,
+        rows: &[Row],
+        written: impl Iterator<Item = &'a PathBuf>,
+    ) -> Result<Option<String>> {
         let LogPlace::Worktree { directory, project } = &self.place else { return Ok(None) };
         let rows: Vec<&Row> = rows.iter().filter(|row| !is_of_checkout(row)).collect();
         if rows.is_empty() {
             return Ok(None);
         }
         let mut paths = [FILE, snapshot::FILE].map(|name| directory.join(name)).to_vec();
+        paths.extend(written.filter(|path| path.starts_with(directory)).cloned());
+        paths.sort();
+        paths.dedup();
         paths.retain(|path| path.is_file());
         commit_undoably(project, writing, &paths, &message(&rows))
     }

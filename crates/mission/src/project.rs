@@ -5,13 +5,14 @@
 use crate::dialect::Dialect;
 use crate::document::{check_directory, read_names};
 use crate::error::{MissionError, Result, chain};
-use crate::log::Log;
+use crate::log::{self, Log};
 use crate::meta::{Meta, read_meta};
 use crate::remedies::ErrorCode;
 use crate::slug;
 use identity::git::{GitFacts, Head, read_git_facts};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The directory of missions in a project.
 pub const MISSIONS: &str = "kitty-specs";
@@ -25,6 +26,8 @@ const DIRECTORIES: [&str; 6] =
 pub struct Project {
     root: PathBuf,
     git: GitFacts,
+    /// A log that was read already: see [`Project::keep_log`].
+    read_log: Arc<Mutex<Option<Log>>>,
 }
 
 /// One mission's directory.
@@ -89,7 +92,21 @@ impl Project {
                     format!("{shown} is not in a git repository"),
                 )
             })?;
-        Ok(Self { root: root.to_owned(), git })
+        Ok(Self { root: root.to_owned(), git, read_log: Arc::default() })
+    }
+
+    /// Keeps a log of a checkout for the next one who reads it: a command plans twice, and a long log is most of that.
+    pub(crate) fn keep_log(&self, log: Log) {
+        *self.read_log.lock().unwrap_or_else(PoisonError::into_inner) = Some(log);
+    }
+
+    /// The log of a mission directory as far as it can be read; the one that was kept, if the file has not changed.
+    pub(crate) fn view_log(&self, mission_dir: &Path) -> Result<Log> {
+        let kept = self.read_log.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match kept.filter(|log| log.path() == mission_dir.join(log::FILE) && log.is_up_to_date()) {
+            Some(log) => Ok(log),
+            None => log::view_log(mission_dir),
+        }
     }
 
     /// The project root: the directory that holds `.kittify/`.

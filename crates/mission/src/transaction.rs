@@ -8,9 +8,10 @@
 
 use crate::clock::Clock;
 use crate::dialect::Dialect;
-use crate::document::{Writing, read_bytes};
-use crate::dossier::{Overlay, read_dossier};
+use crate::document::Writing;
+use crate::dossier::{Appended, Overlay, read_dossier};
 use crate::error::{MissionError, Result, chain};
+use crate::git::branch_commit::{BranchFiles, Tip, create_branch};
 use crate::git::{check_may_commit, check_quiet, commit_or_undo};
 use crate::lane::Lane;
 use crate::log::{self, LaneRow, Log, Row};
@@ -59,8 +60,10 @@ pub(crate) struct Change {
     /// Those among them that are made from the log or from a template, and that no command needs: they are not
     /// flushed.
     pub(crate) derived: BTreeSet<PathBuf>,
-    /// `status.json`, when it is on a branch that no worktree has checked out.
-    branch_status: Option<Vec<u8>>,
+    /// Files beside lane rows that are on a branch which no worktree has checked out, by their path in the mission.
+    on_branch: BranchFiles,
+    /// A branch to make.
+    pub(crate) new_branch: Option<Tip>,
     /// History entries, each with the file that proves it.
     pub(crate) history: Vec<(HistoryEntry, PathBuf)>,
     /// Files to commit, and the message.
@@ -126,7 +129,8 @@ impl Change {
             directories: Vec::new(),
             files: Overlay::new(),
             derived: BTreeSet::new(),
-            branch_status: None,
+            on_branch: BranchFiles::new(),
+            new_branch: None,
             history: Vec::new(),
             commit: None,
         }
@@ -158,16 +162,19 @@ impl Change {
         let dialect = self.dialect(&added);
         let snapshot = reduce(&[&self.log, &added], dialect);
         let document = status_document(&snapshot, self.mission.meta.as_ref())?;
-        let bytes = render_status(&document).into_bytes();
-        match self.log.directory(&self.mission) {
-            Some(directory) => {
-                let path = directory.join(snapshot::FILE);
-                self.derived.insert(path.clone());
-                self.files.insert(path, bytes);
-            }
-            None => self.branch_status = Some(bytes),
+        if let Some(directory) = self.log.directory(&self.mission) {
+            self.derived.insert(directory.join(snapshot::FILE));
         }
+        self.put_beside(snapshot::FILE, render_status(&document).into_bytes());
         Ok(document)
+    }
+
+    /// Adds a file that is kept beside the lane rows, by its path in the mission.
+    pub(crate) fn put_beside(&mut self, name: &str, bytes: Vec<u8>) {
+        match self.log.directory(&self.mission) {
+            Some(directory) => drop(self.files.insert(directory.join(name), bytes)),
+            None => drop(self.on_branch.insert(name.to_owned(), bytes)),
+        }
     }
 
     /// Log and `status.json`, when they are in the checkout: the coordination branch has commits of its own.
@@ -265,7 +272,7 @@ impl Change {
         project: &Project,
         mut writing: Writing,
     ) -> Result<(Writing, Option<String>, Option<String>)> {
-        let in_worktree = match self.log.commit(&mut writing, &self.rows) {
+        let in_worktree = match self.log.commit(&mut writing, &self.rows, self.files.keys()) {
             Ok(commit) => commit,
             Err(cause) => return Err(writing.undo(cause)),
         };
@@ -278,6 +285,9 @@ impl Change {
 
     /// Writes everything. Returns the commit that this made on a branch without a worktree.
     fn write(&self, project: &Project, writing: &mut Writing) -> Result<Option<String>> {
+        if let Some(tip) = &self.new_branch {
+            create_branch(project, tip, writing)?;
+        }
         for directory in &self.directories {
             writing.create_directory(directory)?;
         }
@@ -287,7 +297,7 @@ impl Change {
                 false => writing.write(path, bytes)?,
             };
         }
-        let commit = self.log.append(project, writing, &self.rows, self.branch_status.as_deref())?;
+        let commit = self.log.append(project, writing, &self.rows, &self.on_branch)?;
         // Before the rows are confirmed: a waiting row has its witness on the disk.
         writing.flush()?;
         Ok(commit)
@@ -361,13 +371,16 @@ impl Change {
             return Ok((rows.collect::<Result<_>>()?, None));
         }
         let anchor = drafts.first().map(|draft| draft.event_id.clone());
-        let overlay = self.overlay()?;
-        let dossier = read_dossier(&self.mission.path, self.mission.mission_type(), &overlay)?;
+        let (overlay, log) = (&self.files, self.log_path());
+        let added = self.log.plan_append_to_checkout(&self.rows)?;
+        let appended = Appended { path: &log, bytes: added.as_bytes() };
+        let appended = (!added.is_empty()).then_some(appended);
+        let dossier = read_dossier(&self.mission.path, self.mission.mission_type(), overlay, appended)?;
         let volatile = [self.log_path(), self.mission.path.join(snapshot::FILE)];
         let documents = Documents {
             mission: &self.mission,
             target_branch: self.mission.target_branch(project),
-            overlay: &overlay,
+            overlay,
             dossier: &dossier,
             volatile: &volatile,
             anchor: anchor.as_deref(),
@@ -392,19 +405,6 @@ impl Change {
         }
         rows.extend(plan_dossier_rows(&documents, origin, &mut stamp, clock, &mut memory)?);
         Ok((rows, Some(memory)))
-    }
-
-    /// The files of the mission as they will be, the log included.
-    fn overlay(&self) -> Result<Overlay> {
-        let mut overlay = self.files.clone();
-        let appended = self.log.plan_append_to_checkout(&self.rows)?;
-        if !appended.is_empty() {
-            let path = self.log_path();
-            let mut bytes = read_bytes(&path, log::MAX_BYTES)?.unwrap_or_default();
-            bytes.extend_from_slice(appended.as_bytes());
-            overlay.insert(path, bytes);
-        }
-        Ok(overlay)
     }
 }
 

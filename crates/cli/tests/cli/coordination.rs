@@ -68,6 +68,32 @@ fn lost_race_for_the_branch_is_planned_again() {
     assert_eq!(rows.matches("\"to_lane\": \"claimed\"").count(), 1, "{rows}");
 }
 
+#[test]
+fn branch_that_moves_while_it_is_read_is_read_at_one_commit() {
+    let (mut world, _, branch) = coordinated();
+    let slug = slug(&world);
+    emit(&world, "claimed").exits(0);
+    // Between the list of branches and the first object the branch goes back to where it began.
+    let path = std::env::var("PATH").unwrap();
+    let (bin, moved) = (world.work().with_file_name("bin"), world.work().with_file_name("moved"));
+    std::fs::create_dir_all(&bin).unwrap();
+    let script = format!(
+        "#!/bin/sh\nPATH='{path}'\ncase \" $* \" in *' cat-file '*) if [ ! -e '{moved}' ]; then : > '{moved}'; \
+         git update-ref 'refs/heads/{branch}' 'refs/heads/{branch}~1'; fi;; esac\nexec git \"$@\"\n",
+        moved = moved.display(),
+    );
+    std::fs::write(bin.join("git"), script).unwrap();
+    std::fs::set_permissions(bin.join("git"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    world.set("PATH", &format!("{}:{path}", bin.display()));
+    let lane = |world: &World| {
+        let shown = world.run(["agent", "tasks", "status", "--mission", &slug, "--json"]).exits(0).json();
+        assert_eq!(shown.get("warnings"), None, "{shown}");
+        shown["work_packages"][0]["lane"].clone()
+    };
+    assert_eq!((lane(&world), moved.exists()), (json!("claimed"), true));
+    assert_eq!(lane(&world), "planned", "the next command reads where the branch is now");
+}
+
 fn slug(world: &World) -> String {
     let shown = world.run(["agent", "status", "show", "--mission", "sample", "--json"]).exits(0).json();
     shown["missions"][0]["mission_slug"].as_str().unwrap().to_owned()

@@ -7,6 +7,7 @@ use queue::fault_point::{FaultPoint, VARIABLE};
 use rusqlite::Connection;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use testkit::mission::Mission;
 use testkit::reference_queue::ReferenceQueue;
 use testkit::world::TEAM;
 use testkit::{Server, World};
@@ -55,6 +56,58 @@ fn capture_killed_anywhere_is_healed_by_the_next_command() {
             assert!(!unique.contains(&id), "{point:?}: {id} is kept apart, not twice");
         }
         assert!(!world.root().join("queue.db").exists(), "{point:?}");
+    }
+}
+
+/// A mission whose lane rows are on its coordination branch.
+fn coordinated(checked_out: bool) -> (World, String) {
+    let world = logged_in();
+    let mission = Mission::create(&world, "sample");
+    let branch = format!("kitty/mission-{}", mission.slug);
+    let mut meta: Value = serde_json::from_str(&mission.read("meta.json")).unwrap();
+    meta["coordination_branch"] = branch.as_str().into();
+    mission.write("meta.json", &meta.to_string());
+    let git = |arguments: &[&str]| world.run_program("git", arguments).exits(0);
+    let _ = git(&["branch", &branch]);
+    mission.specified(&world).planned().with_tasks();
+    world.run(["agent", "mission", "finalize-tasks", "--mission", "sample", "--json"]).exits(0);
+    if checked_out {
+        let _ = git(&["worktree", "add", "--quiet", ".worktrees/coord", &branch]);
+    }
+    (world, format!("{branch}:kitty-specs/{}/status.events.jsonl", mission.slug))
+}
+
+#[test]
+fn capture_killed_beside_a_commit_on_the_branch_is_settled() {
+    use FaultPoint::{ConfirmWritten, Confirmed, PrepareWritten, Prepared};
+    for point in [PrepareWritten, Prepared, ConfirmWritten, Confirmed] {
+        for checked_out in [false, true] {
+            let (mut world, log) = coordinated(checked_out);
+            let emit =
+                |wp, to| ["agent", "status", "emit", wp, "--to", to, "--actor", "me", "--mission", "sample"];
+            let rows = |world: &World| -> BTreeSet<String> {
+                let text = world.run_program("git", ["show", &log]).exits(0).stdout.clone();
+                let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+                rows.map(|row| row["event_id"].as_str().unwrap().to_owned()).collect()
+            };
+            let before = rows(&world);
+            run_until(&mut world, point, &emit("WP01", "claimed"));
+            let is_written = matches!(point, ConfirmWritten | Confirmed);
+            assert_eq!(rows(&world).len(), before.len() + usize::from(is_written), "{point:?}");
+            world.run(emit("WP02", "blocked")).exits(0);
+            let db = Connection::open(world.home().scoped_queue(&world.scope())).unwrap();
+            let waiting = column(&db, "SELECT event_id FROM queue");
+            let unique: BTreeSet<String> = waiting.iter().cloned().collect();
+            assert_eq!(waiting.len(), unique.len(), "{point:?}, {checked_out}");
+            assert!(
+                rows(&world).is_subset(&unique),
+                "{point:?}, {checked_out}: each row of the branch waits"
+            );
+            let logged: BTreeSet<String> = rows(&world).union(&logged(&world)).cloned().collect();
+            let moved = "SELECT event_id FROM queue WHERE event_type = 'WPStatusChanged'";
+            assert!(column(&db, moved).iter().all(|id| logged.contains(id)), "{point:?}: no row but those");
+            assert_eq!(column(&db, "SELECT key FROM prepared"), Vec::<String>::new(), "{point:?}");
+        }
     }
 }
 

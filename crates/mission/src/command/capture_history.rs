@@ -135,7 +135,7 @@ pub(crate) fn judge_row(
 /// Documents whose text travels, and events about documents.
 fn count_documents(mission: &MissionDirectory) -> Result<(u64, u64)> {
     let overlay = Overlay::new();
-    let dossier = read_dossier(&mission.path, mission.mission_type(), &overlay)?;
+    let dossier = read_dossier(&mission.path, mission.mission_type(), &overlay, None)?;
     let travels = |verdict: &BodyVerdict| matches!(verdict, BodyVerdict::Travels(_));
     let bodies = dossier.present().map(|artifact| judge_body(&mission.path, artifact, &overlay));
     let present = dossier.present().count() as u64;

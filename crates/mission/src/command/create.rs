@@ -3,12 +3,14 @@
 use super::{BranchContract, mission_fact, shown};
 use crate::clock::Clock;
 use crate::error::{MissionError, Result};
+use crate::git::branch_commit::Tip;
 use crate::git::check_may_commit;
 use crate::log::{FactKind, FactRow, Row};
-use crate::meta::{self, Meta, NewMeta};
+use crate::meta::{self, Meta, NewMeta, Topology, coordination_branch_of};
 use crate::mission_log::MissionLog;
 use crate::outgoing::{CaptureReport, Outgoing};
 use crate::project::{MISSIONS, MissionDirectory, Project};
+use crate::remedies::ErrorCode;
 use crate::slug;
 use crate::template::{read_spec_template, tasks_readme};
 use crate::transaction::{Change, lock_mission};
@@ -36,6 +38,8 @@ pub struct CreateRequest {
     pub purpose_context: Option<String>,
     /// `--pr-bound`: the work lands by way of a pull request.
     pub pr_bound: bool,
+    /// `--topology`; a mission without one keeps everything in the checkout.
+    pub topology: Option<Topology>,
 }
 
 /// Everything that will be written, validated.
@@ -161,6 +165,7 @@ pub fn plan(project: &Project, request: &CreateRequest, cwd: &Path, clock: &Cloc
             purpose_tldr: &created.purpose_tldr,
             purpose_context: &created.purpose_context,
             pr_bound: request.pr_bound,
+            topology: request.topology,
         },
     );
     meta.validate()?;
@@ -179,6 +184,17 @@ pub fn plan(project: &Project, request: &CreateRequest, cwd: &Path, clock: &Cloc
     change.files.extend(templates);
     change.files.insert(meta_file.clone(), rendered);
     change.append(facts(project, &created, clock))?;
+    if request.topology.is_some_and(Topology::coordinates) {
+        let tip = project.git().commit().ok_or_else(|| {
+            let shown = contract::text::path(project.root());
+            MissionError::rule(
+                ErrorCode::GitCommitFailed,
+                format!("{shown} has no commit yet, from which the coordination branch could start"),
+            )
+        })?;
+        let branch = coordination_branch_of(&created.mission_slug);
+        change.new_branch = Some(Tip { branch, commit: tip.to_owned(), upstream: None });
+    }
     change.commit = Some((vec![meta_file], format!("Add meta for feature {}", created.mission_slug)));
     Ok(CreationPlan { change, created })
 }

@@ -92,9 +92,7 @@ impl MappingRequest {
 
     fn mappings(&self) -> Result<Mappings> {
         let wrong = |name, problem: &str| Err(MissionError::Argument { name, problem: problem.to_owned() });
-        if self.tracker_refs.iter().any(|text| text.trim().is_empty() || text.contains(char::is_control)) {
-            return wrong("--tracker-ref", "must be one line that is not blank");
-        }
+        check_tracker_refs(&self.tracker_refs)?;
         let (mappings, name) = match (&self.batch, &self.wp_id, &self.refs) {
             (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
                 return wrong("--batch", "is for several work packages: leave --wp and --refs out");
@@ -192,7 +190,7 @@ pub fn plan(
             }
         }
         if mappings.contains_key(id) && dialect == Dialect::Rc11 {
-            changes.extend(tracker_change(wp, request));
+            changes.extend(tracker_change(wp, &request.tracker_refs, request.replace));
         }
         if !changes.is_empty() {
             change.files.insert(wp.path.clone(), edit(wp, &changes)?.into_bytes());
@@ -248,20 +246,35 @@ pub fn plan(
     Ok(Planned { request: request.clone(), change: Some(change), outcome, plan })
 }
 
+/// Judges tickets by themselves.
+pub(super) fn check_tracker_refs(refs: &[String]) -> Result<()> {
+    match refs.iter().any(|text| text.trim().is_empty() || text.contains(char::is_control)) {
+        true => Err(MissionError::Argument {
+            name: "--tracker-ref",
+            problem: "must be one line that is not blank".into(),
+        }),
+        false => Ok(()),
+    }
+}
+
 /// The tickets in the front matter of a mission that only earlier releases write.
-fn tracker_change(wp: &WorkPackage, request: &MappingRequest) -> Option<(&'static str, Scalar)> {
+pub(super) fn tracker_change(
+    wp: &WorkPackage,
+    refs: &[String],
+    replace: bool,
+) -> Option<(&'static str, Scalar)> {
     let listed = match wp.get("tracker_refs") {
         Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
         Some(Value::String(text)) => text.split(',').map(|item| item.trim().to_owned()).collect(),
         _ => Vec::new(),
     };
-    let mut wanted: Vec<String> = if request.replace { Vec::new() } else { listed.clone() };
-    for text in request.tracker_refs.iter().map(|text| text.trim()) {
+    let mut wanted: Vec<String> = if replace { Vec::new() } else { listed.clone() };
+    for text in refs.iter().map(|text| text.trim()) {
         if !wanted.iter().any(|known| known == text) {
             wanted.push(text.to_owned());
         }
     }
-    (!request.tracker_refs.is_empty() && wanted != listed).then_some(("tracker_refs", Scalar::List(wanted)))
+    (!refs.is_empty() && wanted != listed).then_some(("tracker_refs", Scalar::List(wanted)))
 }
 
 impl Recorded for Mapped {

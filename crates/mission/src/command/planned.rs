@@ -55,8 +55,8 @@ impl<R, O: Recorded> Planned<R, O> {
         let Some(change) = self.change else { return Ok(self.outcome) };
         change.check_git(project)?;
         let lock = lock_mission(project, &change.mission.slug)?;
-        // The log of the next plan is the only one in memory.
-        drop(change);
+        // One log is in memory, and it is read again only if another process changed it meanwhile.
+        change.log.keep(project);
         until_won(|| {
             let Self { change, mut outcome, .. } = (self.plan)(project, &self.request, clock)?;
             let Some(change) = change else { return Ok(outcome) };

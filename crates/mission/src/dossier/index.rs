@@ -65,20 +65,41 @@ impl Dossier {
     }
 }
 
-/// Indexes the mission directory as it will be under `overlay`.
-pub fn read_dossier(mission_dir: &Path, mission_type: &str, overlay: &Overlay) -> Result<Dossier> {
+/// What a file is about to have behind what it holds: a log is too large for an [`Overlay`].
+#[derive(Clone, Copy, Debug)]
+pub struct Appended<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// The bytes behind those on disk.
+    pub bytes: &'a [u8],
+}
+
+/// Indexes the mission directory as it will be under `overlay` and with what is `appended`.
+pub fn read_dossier(
+    mission_dir: &Path,
+    mission_type: &str,
+    overlay: &Overlay,
+    appended: Option<Appended<'_>>,
+) -> Result<Dossier> {
     let manifest = Manifest::of(mission_type);
     let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
-    let planned = overlay.keys().filter_map(|path| Some((relative(mission_dir, path)?, path.clone())));
+    let planned = overlay.keys().map(PathBuf::as_path).chain(appended.iter().map(|appended| appended.path));
+    let planned = planned.filter_map(|path| Some((relative(mission_dir, path)?, path.to_owned())));
     files.extend(planned.filter(|(relative, _)| !is_hidden(relative)));
     walk(mission_dir, &mut files)?;
     let mut artifacts = Vec::with_capacity(files.len());
     // One for all files: they are small, and filling it with zeros costs more than reading one.
     let mut chunk = vec![0; 64 * 1024];
     for (relative, path) in files {
-        let facts = match overlay.get(&path) {
-            Some(bytes) => measure(bytes.as_slice(), &mut chunk),
-            None => system::regular::open(&path).and_then(|file| measure(file, &mut chunk)),
+        let more = appended.filter(|appended| appended.path == path);
+        let facts = match (overlay.get(&path), more) {
+            (_, Some(more)) => match system::regular::open(&path) {
+                Ok(file) => measure(file.chain(more.bytes), &mut chunk),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => measure(more.bytes, &mut chunk),
+                Err(error) => Err(error),
+            },
+            (Some(bytes), None) => measure(bytes.as_slice(), &mut chunk),
+            (None, None) => system::regular::open(&path).and_then(|file| measure(file, &mut chunk)),
         };
         let (size, sha256, is_text) = facts.map_err(crate::document::unopened("read", &path))?;
         let (key, required) = manifest.key(&relative);

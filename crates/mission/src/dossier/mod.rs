@@ -16,5 +16,5 @@ pub mod index;
 pub mod manifest;
 
 pub use body::{BodyVerdict, SkipReason, judge_body};
-pub use index::{Artifact, Dossier, Overlay, read_dossier};
+pub use index::{Appended, Artifact, Dossier, Overlay, read_dossier};
 pub use manifest::{ArtifactClass, MANIFEST_VERSION, Manifest};

@@ -36,6 +36,8 @@ struct MovedBranch {
     worktree: PathBuf,
     tip: Tip,
     commit: String,
+    /// Whether the branch was made, so that undoing takes it away.
+    is_new: bool,
 }
 
 impl Undo for MovedBranch {
@@ -43,9 +45,9 @@ impl Undo for MovedBranch {
     fn undo(&self) -> Result<(), String> {
         let git = Git { worktree: &self.worktree };
         let reference = format!("refs/heads/{}", self.tip.branch);
-        let arguments = match &self.tip.upstream {
-            Some(_) => vec!["update-ref", "-d", &reference, &self.commit],
-            None => vec!["update-ref", &reference, &self.tip.commit, &self.commit],
+        let arguments = match self.is_new {
+            true => vec!["update-ref", "-d", &reference, &self.commit],
+            false => vec!["update-ref", &reference, &self.tip.commit, &self.commit],
         };
         match git.run(&without_hooks(&arguments), None) {
             Ok(answer) if answer.success => {
@@ -91,9 +93,29 @@ pub(crate) fn commit_on_branch(
     let commit = commit.trim().to_owned();
     move_branch(&git, tip, &commit, message)?;
     let worktree = project.git().worktree.clone();
-    let undo = MovedBranch { worktree, tip: tip.clone(), commit: commit.clone() };
+    let is_new = tip.upstream.is_some();
+    let undo = MovedBranch { worktree, tip: tip.clone(), commit: commit.clone(), is_new };
     writing.note(format!("commit {commit} on {}", tip.branch), undo);
     Ok(Some(commit))
+}
+
+/// Makes the branch of `tip` at its commit, and notes in `writing` how to take it away.
+///
+/// # Errors
+/// When there is one, or git cannot write it.
+pub(crate) fn create_branch(project: &Project, tip: &Tip, writing: &mut Writing) -> Result<()> {
+    let git = Git { worktree: &project.git().worktree };
+    let zeros = "0".repeat(tip.commit.len());
+    let reference = format!("refs/heads/{}", tip.branch);
+    let arguments = ["update-ref", &reference, &tip.commit, &zeros];
+    let answer = git.run(&without_hooks(&arguments), None)?;
+    if !answer.success {
+        return Err(failure(&arguments, &answer));
+    }
+    let worktree = project.git().worktree.clone();
+    let undo = MovedBranch { worktree, tip: tip.clone(), commit: tip.commit.clone(), is_new: true };
+    writing.note(format!("branch {}", tip.branch), undo);
+    Ok(())
 }
 
 /// Writes the tree that holds `files` beside what `tree` holds, and gives its name.

@@ -90,6 +90,11 @@ impl LaneMove {
         }
     }
 
+    /// Whether its time is written as [`Instant::iso`] writes it.
+    pub(crate) fn is_written_alike(&self) -> bool {
+        self.at.is_none()
+    }
+
     /// When, as written.
     pub(crate) fn at(&self) -> Cow<'_, str> {
         match &self.at {

@@ -37,6 +37,8 @@ use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use system::file::{FileIdentity, file_identity};
 
 /// The file's name in a mission directory.
 pub const FILE: &str = "status.events.jsonl";
@@ -46,6 +48,8 @@ pub const MAX_BYTES: u64 = 256 << 20;
 pub const MAX_ROW: usize = 1 << 20;
 /// How much of a log is in memory while it is read.
 const BUFFER: usize = 128 << 10;
+/// How old a change has to be for its time to tell it from the next one: that of file systems has steps.
+const SETTLED: Duration = Duration::from_millis(50);
 /// What some editors put in front of a text.
 pub(crate) const BOM: &[u8] = "\u{feff}".as_bytes();
 
@@ -94,6 +98,8 @@ pub struct Log {
     lines: usize,
     /// How many bytes were read.
     length: u64,
+    /// The file, as it was before it was read.
+    file: Option<(FileIdentity, SystemTime)>,
     ends_open: bool,
     damage: Vec<Damage>,
     /// Rows that this release does not know, and annotations that are there twice.
@@ -116,7 +122,9 @@ pub fn read_log(mission_dir: &Path) -> Result<Log> {
 /// Reads what can be read of the log of a mission directory. [`Log::damage`] names the rest.
 pub fn view_log(mission_dir: &Path) -> Result<Log> {
     let path = mission_dir.join(FILE);
-    let mut log = Log { path: path.clone(), ..Log::default() };
+    let read_at = SystemTime::now();
+    let file = std::fs::symlink_metadata(&path).ok().map(|facts| (file_identity(&facts), read_at));
+    let mut log = Log { path: path.clone(), file, ..Log::default() };
     each_line_of_file(&path, |line| log.take_line(line))?;
     Ok(log)
 }
@@ -141,7 +149,8 @@ fn each_line_of_file(path: &Path, each: impl FnMut(Line<'_>)) -> Result<()> {
             format!("is larger than the {MAX_BYTES} bytes that are read"),
         ));
     }
-    each_line(BufReader::with_capacity(BUFFER, file), each).map_err(MissionError::io("read", path))
+    let buffer = usize::try_from(length + 1).unwrap_or(BUFFER).min(BUFFER);
+    each_line(BufReader::with_capacity(buffer, file), each).map_err(MissionError::io("read", path))
 }
 
 /// One line of a log, without its newline. Of a line that is longer than a row may be only the beginning is here.
@@ -300,6 +309,15 @@ impl Log {
         Some(id)
     }
 
+    /// Whether the file is certain to hold what was read. One that was written just before it was read may be written
+    /// once more at what the file system calls the same time.
+    pub(crate) fn is_up_to_date(&self) -> bool {
+        let Some((known, read_at)) = self.file else { return false };
+        let settled = known.modified.and_then(|modified| read_at.duration_since(modified).ok());
+        let now = std::fs::symlink_metadata(&self.path).map(|facts| file_identity(&facts));
+        settled.is_some_and(|age| age >= SETTLED) && now.is_ok_and(|now| now == known)
+    }
+
     /// The lines that could not be read, in the order of the file.
     pub fn damage(&self) -> &[Damage] {
         &self.damage
@@ -449,7 +467,11 @@ impl Log {
 
     /// Of every row about `subject`: its id and its time.
     fn times_of<'a>(&'a self, subject: &'a str) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
-        let moves = self.moves.iter().filter(move |row| &*row.wp_id == subject);
+        // Of rows whose times are written alike the latest is the last by time and by text.
+        let alike = |row: &&LaneMove| row.is_written_alike();
+        let moves = move || self.moves.iter().filter(move |row| &*row.wp_id == subject);
+        let latest = moves().filter(alike).reduce(|a, b| if a.instant < b.instant { b } else { a });
+        let moves = latest.into_iter().chain(moves().filter(move |row| !alike(row)));
         let annotations = self.annotations.iter().filter(move |row| row.wp_id == subject);
         let facts = self.facts.iter().filter(move |row| row.subject() == Some(subject));
         let others = self.others.iter().filter(move |row| row.wp_id.as_deref() == Some(subject));

@@ -6,6 +6,7 @@ use super::world::World;
 use mission::Clock;
 use mission::command::action_context::{ActionContext, Request, resolve};
 use mission::command::branch::advise;
+use mission::command::move_task;
 use mission::command::task_board::{STALE_AFTER, TaskBoard, look};
 use mission::command::validate_log::{ValidatedLog, validate};
 use mission::{ErrorCode, MissionError};
@@ -262,4 +263,101 @@ fn every_fault_of_a_log_is_found_at_once() {
     }
     assert!(judged.warnings[0].contains("written by a newer version"), "{judged:?}");
     assert_eq!((judged.passed, judged.error_count), (false, judged.errors.len()));
+}
+
+#[test]
+fn move_task_keeps_what_it_is_told_about_the_work() {
+    let ready = Ready::new();
+    let request = move_task::MoveTaskRequest {
+        mission: Some(ready.slug.clone()),
+        wp_id: "WP01".into(),
+        to: "claimed".into(),
+        model: Some("large".into()),
+        profile: Some("reviewer".into()),
+        tracker_refs: vec!["#12".into(), " JIRA-1".into()],
+        ..Default::default()
+    };
+    let moved = |request: &move_task::MoveTaskRequest| {
+        let (project, clock) = (ready.world.project(), &ready.world.clock);
+        move_task::plan(&project, request, clock).unwrap().apply(&project, None, clock).unwrap()
+    };
+    // An rc11 mission has a place for the tickets alone.
+    let first = moved(&request);
+    assert!(first.warnings[0].contains("--model, --profile is not recorded"), "{:?}", first.warnings);
+    let file = ready.world.read(ready.board(&Clock::system()).board.work_packages[0].path.as_ref().unwrap());
+    assert!(file.contains("#12") && file.contains("JIRA-1"), "{file}");
+    // A current mission has one for each.
+    let meta = ready.at("meta.json");
+    let text = ready.world.read(&meta);
+    ready.world.write(&meta, &text.replacen('{', "{\n  \"topology\": \"single_branch\",", 1));
+    assert!(
+        moved(&move_task::MoveTaskRequest { to: "in_progress".into(), ..request.clone() })
+            .warnings
+            .is_empty()
+    );
+    let card = ready.board(&Clock::system()).work_packages.remove(0);
+    assert_eq!((card.resolved_model.as_str(), card.resolved_agent_profile.as_str()), ("large", "reviewer"));
+    let count = ready.world.log(&ready.slug).len();
+    let again = move_task::MoveTaskRequest { to: "in_progress".into(), ..request };
+    assert!(!moved(&again).changed && ready.world.log(&ready.slug).len() == count);
+    let more = move_task::MoveTaskRequest { tracker_refs: vec!["#13".into()], ..again };
+    assert!(moved(&more).changed);
+    let blank = move_task::MoveTaskRequest { tracker_refs: vec![" ".into()], ..more };
+    assert!(blank.check().unwrap_err().to_string().starts_with("--tracker-ref: "));
+}
+
+#[test]
+fn log_that_changes_between_two_plans_is_read_again() {
+    let ready = Ready::new();
+    let log = ready.world.root.join(ready.at("status.events.jsonl"));
+    // Old enough for the time of the next change to be another.
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    std::fs::File::options().write(true).open(&log).unwrap().set_modified(long_ago).unwrap();
+    let (project, clock) = (ready.world.project(), &ready.world.clock);
+    let request = to(&ready.slug, "claimed");
+    let planned = mission::command::emit::plan(&project, &request, clock).unwrap();
+    ready.world.emit(&request, None).unwrap();
+    let emitted = planned.apply(&project, None, clock).unwrap();
+    assert!(!emitted.changed, "the row of the other process counts");
+    // Without such a change the log that was read is the one that is written behind.
+    let next = to(&ready.slug, "in_progress");
+    std::fs::File::options().write(true).open(&log).unwrap().set_modified(long_ago).unwrap();
+    let planned = mission::command::emit::plan(&project, &next, clock).unwrap();
+    assert!(planned.apply(&project, None, clock).unwrap().changed);
+    assert_eq!(ready.world.log(&ready.slug).iter().filter(|row| row["to_lane"] == "in_progress").count(), 1);
+}
+
+#[test]
+fn log_with_rows_of_both_dialects_is_read_and_written_as_current() {
+    let ready = Ready::new();
+    let log = ready.at("status.events.jsonl");
+    let rows = ready.world.read(&log);
+    assert!(rows.contains(r#""from_lane": "planned""#) && !rows.contains("genesis"), "{rows}");
+    // Another release goes on with the mission: a package of its own, and a subtask.
+    let seed = json!({
+        "actor": "finalize-tasks", "at": "2026-08-01T10:00:00+00:00", "event_id": "01KZ0000000000000000000001",
+        "execution_mode": "worktree", "force": false, "from_lane": "genesis", "mission_slug": ready.slug,
+        "to_lane": "planned", "wp_id": "WP03",
+    });
+    let tick = json!({
+        "actor": "ada", "at": "2026-08-01T10:00:01+00:00", "delta": {"agent": "ada", "subtasks": {"T001": "done"}},
+        "event_id": "01KZ0000000000000000000002", "kind": "annotation", "wp_id": "WP01",
+    });
+    ready.world.write(&log, &format!("{rows}{seed}\n{tick}\n"));
+    let board = ready.board(&Clock::system());
+    assert_eq!((board.warnings.as_slice(), board.work_packages[0].agent.as_str()), (&[][..], "ada"));
+    let lanes: Vec<_> = board.board.work_packages.iter().map(|card| card.lane.name()).collect();
+    assert_eq!(lanes, ["planned", "planned", "planned"]);
+    let request = move_task::MoveTaskRequest {
+        mission: Some(ready.slug.clone()),
+        wp_id: "WP01".into(),
+        to: "claimed".into(),
+        note: Some("mine".into()),
+        ..Default::default()
+    };
+    let (project, clock) = (ready.world.project(), &ready.world.clock);
+    move_task::plan(&project, &request, clock).unwrap().apply(&project, None, clock).unwrap();
+    let last = ready.world.log(&ready.slug).pop().unwrap();
+    assert_eq!((&last["kind"], &last["delta"]["note"]), (&json!("annotation"), &json!("mine")));
+    assert_eq!(ready.board(&Clock::system()).work_packages[0].lane.name(), "claimed");
 }

@@ -534,6 +534,50 @@ fn differing_rows_of_one_id_are_reported() {
 }
 
 #[test]
+fn review_cycle_is_kept_and_counted_beside_the_lane_rows() {
+    for checked_out in [false, true] {
+        let mission = Coordinated::new();
+        let worktree = checked_out.then(|| mission.worktree());
+        let feedback = mission.world.root.with_file_name("feedback.md");
+        std::fs::write(&feedback, "**Issue**: no").unwrap();
+        let before = mission.world.state().0;
+        for number in [1, 2] {
+            let forced = mission::command::emit::EmitRequest {
+                force: true,
+                reason: Some("test".into()),
+                ..to(&mission.slug, "for_review")
+            };
+            mission.world.emit(&forced, None).unwrap();
+            let request = move_task::MoveTaskRequest {
+                mission: Some(mission.slug.clone()),
+                wp_id: "WP01".into(),
+                to: "planned".into(),
+                review_feedback_file: Some(feedback.clone()),
+                ..Default::default()
+            };
+            let (project, clock) = (mission.world.project(), &mission.world.clock);
+            let moved =
+                move_task::plan(&project, &request, clock).unwrap().apply(&project, None, clock).unwrap();
+            let pointer = moved.review_feedback.unwrap();
+            assert!(pointer.ends_with(&format!("/review-cycle-{number}.md")), "{pointer}");
+            let name = pointer.rsplit('/').take(2).collect::<Vec<_>>();
+            let cycle = mission.on_branch(&format!("tasks/{}/{}", name[1], name[0]));
+            assert!(cycle.contains("**Issue**: no") && cycle.contains("verdict: rejected"), "{cycle}");
+        }
+        let in_worktrees = |path: &Path| path.components().any(|part| part.as_os_str() == ".worktrees");
+        let mut after = mission.world.state().0;
+        after.retain(|path, _| !in_worktrees(path) || before.contains_key(path));
+        after.iter_mut().filter(|(path, _)| in_worktrees(path)).for_each(|(path, bytes)| {
+            *bytes = before[path].clone();
+        });
+        assert_eq!(after, before, "the checkout is as it was");
+        for directory in worktree.iter() {
+            assert_eq!(git(directory, &["status", "--porcelain"]), "");
+        }
+    }
+}
+
+#[test]
 fn status_of_the_branch_is_judged_where_it_is() {
     for checked_out in [false, true] {
         let mission = Coordinated::new();

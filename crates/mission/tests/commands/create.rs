@@ -55,6 +55,48 @@ fn json_document_has_the_keys_that_callers_read() {
 }
 
 #[test]
+fn topology_is_written_and_a_coordination_branch_is_made() {
+    let world = World::new();
+    let create = |slug: &str, shape: &str| {
+        let request = CreateRequest { slug: slug.into(), topology: shape.parse().ok(), ..Default::default() };
+        assert!(request.topology.is_some(), "{shape}");
+        plan(&world.project(), &request, &world.root, &world.clock)?.apply(
+            &world.project(),
+            None,
+            &world.clock,
+        )
+    };
+    let meta = |slug: &str| read_meta(&world.root.join("kitty-specs").join(slug)).unwrap().unwrap();
+    let flat = create("flat", "single_branch").unwrap().mission_slug;
+    assert!(meta(&flat).is_current() && meta(&flat).coordination_branch().unwrap().is_none());
+    let head = world.git(["rev-parse", "HEAD"]);
+    let coord = create("coord", "coord").unwrap().mission_slug;
+    let branch = format!("kitty/mission-{coord}");
+    assert_eq!(meta(&coord).coordination_branch().unwrap(), Some(branch.as_str()));
+    // It starts before the mission.
+    assert_eq!(world.git(["rev-parse", &branch]), head);
+    assert_eq!(world.log(&coord).len(), 2);
+    let board = mission::command::status::show(&world.project(), Some(&coord)).unwrap().missions.remove(0);
+    assert_eq!(board.warnings, Vec::<String>::new());
+}
+
+#[cfg(unix)]
+#[test]
+fn coordination_branch_of_a_mission_that_fails_is_taken_away() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::new();
+    let hook = world.root.join(".git/hooks/pre-commit");
+    std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    std::fs::write(&hook, "#!/bin/sh\nexit 1\n").unwrap();
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let request = CreateRequest { slug: "demo".into(), topology: "coord".parse().ok(), ..Default::default() };
+    let before = (world.state(), world.git(["for-each-ref"]));
+    let planned = plan(&world.project(), &request, &world.root, &world.clock).unwrap();
+    assert!(planned.apply(&world.project(), None, &world.clock).is_err());
+    assert!(before == (world.state(), world.git(["for-each-ref"])));
+}
+
+#[test]
 fn what_the_user_staged_stays_staged_and_uncommitted() {
     let world = World::new();
     world.write("staged.txt", "staged");

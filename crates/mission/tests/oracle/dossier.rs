@@ -8,7 +8,7 @@ fn index_parity_hash_and_body_selection_are_those_of_the_reference() {
     let (mut artifacts, mut missions, mut differing, mut parity) = (0, 0, Vec::new(), Vec::new());
     for case in &cases {
         let kind = case.expected["mission_type"].as_str().unwrap();
-        let dossier = read_dossier(&case.directory, kind, &Overlay::new()).unwrap();
+        let dossier = read_dossier(&case.directory, kind, &Overlay::new(), None).unwrap();
         let expected = case.expected["artifacts"].as_array().unwrap();
         let mut whole = true;
         for row in expected {

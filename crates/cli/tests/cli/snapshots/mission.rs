@@ -48,6 +48,48 @@ fn status_and_tasks_in_each_lane() {
 }
 
 #[test]
+fn what_agents_read() {
+    let of = "--mission tea-timer";
+    prints("mission/tasks_status", || moved(&["done"]), &format!("agent tasks status {of}"));
+    prints(
+        "mission/tasks_status_in_progress",
+        || moved(&["in_progress"]),
+        &format!("agent tasks status {of}"),
+    );
+    prints("mission/context_implement", finalized, &format!("agent context resolve --action implement {of}"));
+    prints("mission/context_plan", finalized, &format!("agent context resolve --action plan {of}"));
+    prints(
+        "mission/context_nothing_waits",
+        finalized,
+        &format!("agent context resolve --action review {of}"),
+    );
+    prints("mission/branch_context", finalized, "agent mission branch-context");
+    prints(
+        "mission/branch_context_target",
+        finalized,
+        "agent mission branch-context --target-branch release",
+    );
+    prints("mission/validate", || moved(&["claimed"]), &format!("agent status validate {of}"));
+    prints("mission/validate_faults", faulty, &format!("agent status validate {of}"));
+}
+
+/// A mission whose log has a row that no move may make, and a line that is none.
+fn faulty() -> World {
+    let world = moved(&["claimed"]);
+    let missions = std::fs::read_dir(world.work().join("kitty-specs")).unwrap();
+    let log = missions.flatten().next().unwrap().path().join("status.events.jsonl");
+    let text = std::fs::read_to_string(&log).unwrap();
+    let row = text.lines().last().unwrap();
+    let row = row
+        .replace("\"force\": true", "\"force\": false")
+        .replace("\"to_lane\": \"claimed\"", "\"to_lane\": \"done\"");
+    let id = row.find("\"event_id\": \"").unwrap() + "\"event_id\": \"".len();
+    let row = format!("{}01KZ0000000000000000000001{}", &row[..id], &row[id + 26..]);
+    std::fs::write(&log, format!("{text}{row}\n<<<<<<< HEAD\n")).unwrap();
+    world
+}
+
+#[test]
 fn status_emit() {
     let emit = "agent status emit WP01 --actor dev --mission tea-timer --to";
     prints("mission/emit_claimed", finalized, &format!("{emit} claimed"));

@@ -15,13 +15,20 @@ use serde_json::{Map, Value};
 /// What the request tells about who has the work package, as a row of a current mission; nothing when it tells
 /// nothing.
 pub(super) fn row(request: &MoveTaskRequest, situation: &Situation, clock: &Clock) -> Option<Annotation> {
-    let texts = [("agent", &request.agent), ("assignee", &request.assignee)];
+    let texts = [
+        ("agent", &request.agent),
+        ("assignee", &request.assignee),
+        ("model", &request.model),
+        ("agent_profile", &request.profile),
+    ];
     let texts = texts.into_iter().filter_map(|(key, text)| Some((key, text.as_deref()?)));
     let mut delta: Map<String, Value> = texts
         .chain(request.note().map(|note| ("note", note)))
         .map(|(key, text)| (key.into(), text.into()))
         .collect();
     delta.extend(request.shell_pid.map(|pid| ("shell_pid".to_owned(), pid.into())));
+    let refs: Vec<&str> = request.tracker_refs.iter().map(|text| text.trim()).collect();
+    delta.extend((!refs.is_empty()).then(|| ("tracker_refs".to_owned(), refs.into())));
     (!delta.is_empty()).then(|| Annotation {
         event_id: clock.ulid(),
         wp_id: situation.wp.id.clone(),
@@ -34,7 +41,12 @@ pub(super) fn row(request: &MoveTaskRequest, situation: &Situation, clock: &Cloc
 /// The same, without what is in the log already.
 fn news(request: &MoveTaskRequest, situation: &Situation, clock: &Clock) -> Option<Annotation> {
     let mut row = row(request, situation, clock)?;
-    row.delta.retain(|key, value| key == "note" || situation.snapshot.slot(&row.wp_id, key) != Some(value));
+    let known = |key: &str| situation.snapshot.slot(&row.wp_id, key);
+    row.delta.retain(|key, value| match (value.as_array(), known(key).and_then(Value::as_array)) {
+        // A list grows.
+        (Some(more), Some(known)) => more.iter().any(|item| !known.contains(item)),
+        _ => key == "note" || known(key) != Some(value),
+    });
     (!row.delta.is_empty()).then_some(row)
 }
 

@@ -13,6 +13,7 @@ pub use request::{MoveTaskRequest, Moved};
 
 use self::readiness::{actor, check_ready};
 use self::rows::{rejection, rows};
+use super::map_requirements::tracker_change;
 use super::{Planned, shown};
 use crate::activity::{ActivityEntry, cycle_pointer, with_entry};
 use crate::clock::{Clock, Moment};
@@ -71,6 +72,7 @@ pub fn plan(
     let (from, last_event) = (state.lane, state.last_event_id.clone());
     let actor = actor(project, request, &wp, &snapshot)?;
     let mut moved = unmoved(request, from, to, &wp, log.path());
+    moved.warnings.extend(unplaced(request, &snapshot));
     if from == to && !request.force {
         moved.event_id = last_event;
         let situation = Situation { mission, wp, snapshot, from, to, actor, now: clock.now() };
@@ -80,9 +82,9 @@ pub fn plan(
     }
     let situation = Situation { mission, wp, snapshot, from, to, actor, now: clock.now() };
     moved.warnings.extend(check_ready(project, request, &situation)?);
-    let cycle = rejection(request, &situation)?;
+    let cycle = rejection(project, request, &situation, &log)?;
     let pointer =
-        cycle.as_ref().map(|(cycle, _)| cycle_pointer(&situation.mission.slug, cycle, &situation.wp.path));
+        cycle.as_ref().map(|cycle| cycle_pointer(&situation.mission.slug, cycle.number, &situation.wp.path));
     let rows = rows(project, request, &situation, pointer.as_deref(), clock)?;
     moved.event_id = rows.last().map(|row| row.event_id.clone());
     moved.review_feedback = pointer;
@@ -101,9 +103,11 @@ pub fn plan(
     let mut change = Change::of(situation.mission, log);
     change.append(rows)?;
     change.files.extend(files.into_iter().map(|(path, text)| (path, text.into_bytes())));
-    if let Some((cycle, text)) = cycle {
-        commit.push(cycle.path.clone());
-        change.files.insert(cycle.path, text.into_bytes());
+    if let Some(cycle) = cycle {
+        if change.log.is_in_checkout() {
+            commit.push(change.mission.path.join(&cycle.name));
+        }
+        change.put_beside(&cycle.name, cycle.text.into_bytes());
     }
     change.refresh_status()?;
     if commits {
@@ -155,6 +159,14 @@ pub(crate) fn find_package(mission: &MissionDirectory, wp_id: &str) -> Result<Wo
     })
 }
 
+/// Options for which a mission of earlier releases has no place.
+fn unplaced(request: &MoveTaskRequest, snapshot: &Snapshot) -> Option<String> {
+    let given = [("--model", &request.model), ("--profile", &request.profile)];
+    let given: Vec<_> = given.iter().filter(|(_, value)| value.is_some()).map(|(name, _)| *name).collect();
+    let is_lost = snapshot.dialect() == Dialect::Rc11 && !given.is_empty();
+    is_lost.then(|| format!("{} is not recorded: this mission has no place for it", given.join(", ")))
+}
+
 /// The work package's file with who has it now.
 fn assigned(request: &MoveTaskRequest, situation: &Situation) -> Result<String> {
     let mut changes = Vec::new();
@@ -162,6 +174,7 @@ fn assigned(request: &MoveTaskRequest, situation: &Situation) -> Result<String> 
     set("assignee", request.assignee.clone());
     set("agent", request.agent.clone());
     set("shell_pid", request.shell_pid.map(|pid| pid.to_string()));
+    changes.extend(tracker_change(&situation.wp, &request.tracker_refs, false));
     edit(&situation.wp, &changes)
 }
 

@@ -1,6 +1,7 @@
 //! What `move-task` is asked, and what it answers.
 
 use crate::command::Recorded;
+use crate::command::map_requirements::check_tracker_refs;
 use crate::error::{MissionError, Result};
 use crate::lane::Lane;
 use crate::outgoing::CaptureReport;
@@ -25,6 +26,12 @@ pub struct MoveTaskRequest {
     pub assignee: Option<String>,
     /// `--shell-pid`.
     pub shell_pid: Option<u32>,
+    /// `--model`: which model works on it.
+    pub model: Option<String>,
+    /// `--profile`: which agent profile works on it.
+    pub profile: Option<String>,
+    /// `--tracker-ref`: tickets of the work package.
+    pub tracker_refs: Vec<String>,
     /// `--note`.
     pub note: Option<String>,
     /// `--review-feedback-file`.
@@ -102,6 +109,8 @@ impl MoveTaskRequest {
         for (name, value) in [
             ("--agent", &self.agent),
             ("--assignee", &self.assignee),
+            ("--model", &self.model),
+            ("--profile", &self.profile),
             ("--reviewer", &self.reviewer),
             ("--approval-ref", &self.approval_ref),
             ("--done-override-reason", &self.done_override_reason),
@@ -110,6 +119,7 @@ impl MoveTaskRequest {
                 return wrong(name, "must be one line that is not blank");
             }
         }
+        check_tracker_refs(&self.tracker_refs)?;
         if to == Lane::Planned && self.review_feedback_file.is_none() {
             return wrong(
                 "--review-feedback-file",

@@ -1,24 +1,35 @@
 //! The rows a move leaves in the log, and the review cycle of a rejection.
 
 use super::{MoveTaskRequest, Situation};
-use crate::activity::{ReviewCycle, cycle_directory, newest_cycle, render_cycle};
+use crate::activity::{cycle_directory, cycle_file, newest_number, render_cycle};
 use crate::clock::Clock;
 use crate::dialect::Dialect;
-use crate::document::{MAX_TEXT, read_text_named};
+use crate::document::{MAX_TEXT, read_names, read_text_named};
 use crate::error::{MissionError, Result};
 use crate::git::user_name;
 use crate::lane::Lane;
 use crate::log::{ExecutionMode, LaneRow};
+use crate::mission_log::MissionLog;
 use crate::project::Project;
 use crate::remedies::ErrorCode;
 use crate::transition::{Refusal, Review, TransitionFacts, judge_transition};
 use serde_json::json;
 
-/// The review cycle of a rejection, with its text.
+/// The review cycle of a rejection.
+pub(super) struct Rejection {
+    pub(super) number: u32,
+    /// Its path in the mission.
+    pub(super) name: String,
+    pub(super) text: String,
+}
+
+/// The review cycle of the request, when it is a rejection. It is kept beside the lane rows.
 pub(super) fn rejection(
+    project: &Project,
     request: &MoveTaskRequest,
     situation: &Situation,
-) -> Result<Option<(ReviewCycle, String)>> {
+    log: &MissionLog,
+) -> Result<Option<Rejection>> {
     let Some(path) = request.review_feedback_file.as_ref() else { return Ok(None) };
     let feedback = read_text_named(path, MAX_TEXT)?.unwrap_or_default();
     if feedback.trim().is_empty() {
@@ -31,11 +42,16 @@ pub(super) fn rejection(
         return Ok(None);
     }
     let wp = &situation.wp;
-    let number = newest_cycle(&wp.path)?.map_or(1, |cycle| cycle.number.saturating_add(1));
-    let path = cycle_directory(&wp.path).join(format!("review-cycle-{number}.md"));
+    let stem = wp.path.file_stem().unwrap_or_default().to_string_lossy();
+    let directory = format!("tasks/{stem}");
+    // Releases that keep it beside the lane rows left earlier ones in the checkout.
+    let mut names = read_names(&cycle_directory(&wp.path))?;
+    names.extend(log.names_beside(project, &situation.mission, &directory)?);
+    let number = newest_number(&names).map_or(1, |newest| newest.saturating_add(1));
+    let name = format!("{directory}/{}", cycle_file(number));
     let at = situation.now.seconds_z();
     let text = render_cycle(number, &situation.mission.slug, &wp.id, &situation.actor, &at, &feedback);
-    Ok(Some((ReviewCycle { number, path }, text)))
+    Ok(Some(Rejection { number, name, text }))
 }
 
 /// The lanes to pass, the last one included.

@@ -2,8 +2,10 @@
 
 use crate::producing::{CommandOutcome, Producing, ProducingArgs};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
+use clap::builder::PossibleValuesParser;
 use mission::Clock;
 use mission::command::create::{CreateRequest, Created, plan};
+use mission::meta::Topology;
 use mission::outgoing::CaptureReport;
 
 /// Create a mission: its directory, its meta.json and an empty spec
@@ -27,6 +29,10 @@ pub(crate) struct MissionCreateArgs {
     /// Purpose in its context
     #[arg(long, value_name = "TEXT")]
     purpose_context: Option<String>,
+    /// Where lane rows and work are kept: single_branch, lanes, coord or lanes_with_coord [default: the checkout, as
+    /// release 3.2.0rc11 has it]
+    #[arg(long, value_name = "SHAPE", value_parser = PossibleValuesParser::new(Topology::names()), hide_possible_values = true)]
+    topology: Option<String>,
     /// Record in meta.json that the work is merged by a pull request
     #[arg(long, overrides_with = "_no_pr_bound")]
     pr_bound: bool,
@@ -54,6 +60,7 @@ impl Verb for MissionCreateArgs {
             purpose_tldr: self.purpose_tldr,
             purpose_context: self.purpose_context,
             pr_bound: self.pr_bound,
+            topology: self.topology.and_then(|shape| shape.parse().ok()),
         };
         request.check()?;
         let producing = Producing::begin(context, self.producing.local_only)?;

@@ -35,6 +35,15 @@ pub(crate) struct MoveTaskArgs {
     /// PID of the shell in which the work happens
     #[arg(long, value_name = "PID")]
     shell_pid: Option<u32>,
+    /// Model that works on it
+    #[arg(long)]
+    model: Option<String>,
+    /// Agent profile that works on it
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// A ticket of the work package in your tracker; may be repeated
+    #[arg(long, value_name = "TICKET")]
+    tracker_ref: Vec<String>,
     /// Text for the activity log
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
@@ -56,6 +65,9 @@ pub(crate) struct MoveTaskArgs {
     /// Approve despite a newest review that rejects; needs --note
     #[arg(long)]
     skip_review_artifact_check: bool,
+    /// Accepted for calls written for the Python CLI: there is no such gate here
+    #[arg(long = "skip-pre-review-gate", hide = true)]
+    _skip_pre_review_gate: bool,
     #[command(flatten)]
     commit: CommitArgs,
     #[command(flatten)]
@@ -75,6 +87,9 @@ impl Verb for MoveTaskArgs {
             agent: self.agent,
             assignee: self.assignee,
             shell_pid: self.shell_pid,
+            model: self.model,
+            profile: self.profile,
+            tracker_refs: self.tracker_ref,
             note: self.note,
             review_feedback_file: self.review_feedback_file,
             approval_ref: self.approval_ref,
