@@ -218,8 +218,23 @@ mod tests {
             (dir.join("tasks/WP01-x.md"), b"wp".to_vec()),
             (dir.join("tasks/.gitkeep"), Vec::new()),
         ]);
-        let dossier = read_dossier(&dir, "software-dev", &overlay).unwrap();
+        let dossier = read_dossier(&dir, "software-dev", &overlay, None).unwrap();
         let found: Vec<_> = dossier.artifacts.iter().map(|a| (a.path.as_str(), a.sha256.clone())).collect();
         assert_eq!(found, [("spec.md", sha256_hex(b"new")), ("tasks/WP01-x.md", sha256_hex(b"wp"))]);
+    }
+
+    #[test]
+    fn appended_bytes_count_behind_those_on_disk() {
+        let world = tempfile::tempdir().unwrap();
+        let path = world.path().join("status.events.jsonl");
+        let hash = || {
+            let appended = Appended { path: &path, bytes: b"two\n" };
+            let dossier =
+                read_dossier(world.path(), "software-dev", &Overlay::new(), Some(appended)).unwrap();
+            (dossier.artifacts[0].sha256.clone(), dossier.artifacts[0].size)
+        };
+        assert_eq!(hash(), (sha256_hex(b"two\n"), 4));
+        fs::write(&path, "one\n").unwrap();
+        assert_eq!(hash(), (sha256_hex(b"one\ntwo\n"), 8));
     }
 }
