@@ -40,24 +40,24 @@ const OPENS: [(&[&str], [usize; 7]); 32] = [
     (&["doctor", "orphan-daemons"], [1, 1, 2, 1, 0, 0, 0]),
     (&["init"], [0, 0, 0, 0, 0, 0, 0]),
     (&["agent", "mission", "check-prerequisites", "--mission", "tea-timer"], [0, 0, 0, 0, 1, 0, 0]),
-    (&["agent", "mission", "setup-plan", "--mission", "tea-timer"], [1, 1, 5, 2, 4, 0, 0]),
+    (&["agent", "mission", "setup-plan", "--mission", "tea-timer"], [1, 1, 5, 2, 3, 0, 0]),
     (&["agent", "mission", "finalize-tasks", "--mission", "tea-timer"], [1, 1, 5, 2, 3, 0, 0]),
     (&["agent", "tasks", "list", "--mission", "tea-timer"], [0, 0, 0, 0, 1, 0, 0]),
-    (&["agent", "tasks", "status", "--mission", "tea-timer"], [1, 0, 0, 0, 0, 0, 0]),
+    (&["agent", "tasks", "status", "--mission", "tea-timer"], [0, 0, 0, 0, 1, 0, 0]),
     (
         &["agent", "tasks", "mark-status", "T001", "--status", "done", "--mission", "tea-timer"],
-        [1, 1, 5, 2, 3, 0, 0],
+        [1, 1, 5, 2, 2, 0, 0],
     ),
     (&["agent", "decision", "verify", "--mission", "tea-timer"], [0, 0, 0, 0, 0, 0, 0]),
-    (&["agent", "status", "validate", "--mission", "tea-timer"], [1, 0, 0, 0, 0, 0, 0]),
-    (&["sync", "capture", "--history", "tea-timer", "--yes"], [1, 1, 5, 2, 7, 0, 0]),
+    (&["agent", "status", "validate", "--mission", "tea-timer"], [0, 0, 0, 0, 2, 0, 0]),
+    (&["sync", "capture", "--history", "tea-timer", "--yes"], [1, 1, 5, 2, 6, 0, 0]),
     (
         &["agent", "tasks", "move-task", "WP01", "--to", "claimed", "--mission", "tea-timer"],
-        [1, 1, 5, 2, 4, 0, 0],
+        [1, 1, 5, 2, 3, 0, 0],
     ),
     (
         &["agent", "tasks", "add-history", "WP01", "--note", "x", "--mission", "tea-timer"],
-        [1, 1, 5, 2, 3, 0, 0],
+        [1, 1, 5, 2, 2, 0, 0],
     ),
     (&["agent", "status", "show", "--mission", "tea-timer"], [0, 0, 0, 0, 1, 0, 0]),
     (
@@ -80,6 +80,8 @@ fn opens_of_state_files_match_the_table() {
     world.run(["agent", "mission", "finalize-tasks", "--mission", "tea-timer"]).exits(0);
     let mut measured = String::new();
     for (argv, _) in OPENS {
+        // A log that was written just now is read once more.
+        std::thread::sleep(std::time::Duration::from_millis(60));
         measured.push_str(&row(argv, &opens(&world, argv)));
     }
     let expected: String = OPENS.iter().map(|(argv, opens)| row(argv, opens)).collect();
