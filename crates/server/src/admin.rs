@@ -8,7 +8,8 @@ use crate::secret::{self, SecretText, TokenHash};
 use crate::serve;
 use crate::store::{
     self, Account, CiTokenRecord, CopiedTable, DatabaseUrl, Forgotten, NewAccount, NewCiToken, NewTeam,
-    ProjectRecord, SessionRecord, Store, StoreError, StoreLocation, TeamRecord, own_team_name,
+    ProjectRecord, PrunePlan, Retention, SessionRecord, Store, StoreError, StoreLocation, StoredRows,
+    TeamRecord, own_team_name,
 };
 use crate::time::UnixMillis;
 use contract::wire::CiToken;
@@ -217,6 +218,17 @@ impl Admin {
         let is_named = |project: &&ProjectRecord| project.project_uuid.eq_ignore_ascii_case(project_uuid);
         let Some(project) = projects.iter().find(is_named) else { return Ok(None) };
         self.wait(self.store.forget_project(project.key, &project.project_uuid)).map(Some)
+    }
+
+    /// Plans the deletion of the oldest events and bodies of a team, or of all teams.
+    pub fn plan_pruning(&self, retention: Retention, team: Option<&str>) -> Result<PrunePlan, ServerError> {
+        let team = team.map(checked_team).transpose()?.map(str::to_owned);
+        self.wait(self.store.plan_pruning(retention, team, UnixMillis::now()))
+    }
+
+    /// Deletes what the plan names. Interrupted, it is continued by a second plan.
+    pub fn prune(&self, plan: &PrunePlan) -> Result<StoredRows, ServerError> {
+        self.wait(self.store.prune(*plan))
     }
 
     /// Replaces an account's approval secret, and ends its sessions and machine tokens.

@@ -1,6 +1,7 @@
 //! The routes, their shared state, and the steps around every request.
 
 use crate::access_log::{AccessLog, AccessLogLine, LogNote};
+use crate::backup::LastBackup;
 use crate::config::{Lifetimes, ServerConfig, ServerLimits};
 use crate::connection::Peer;
 use crate::keyed_semaphores::KeyedSemaphores;
@@ -8,7 +9,7 @@ use crate::metrics::{Metrics, Route};
 use crate::origin::{ClientOrigin, TrustedProxies};
 use crate::refusal::{self, HttpRefusal, has_sync_protocol};
 use crate::request::Caller;
-use crate::store::Store;
+use crate::store::{Store, StoreLocation};
 use crate::time::UnixMillis;
 use crate::{dossier, identity, ingest, inspect, oauth, operations, receipts, sharing, web};
 use axum::Router;
@@ -23,6 +24,7 @@ use contract::wire::endpoint;
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,7 +50,9 @@ pub(crate) struct App {
     pub(crate) senders: ingest::Senders,
     has_warned_of_proxy: AtomicBool,
     log: AccessLog,
+    data_dir: Option<PathBuf>,
     public_url: Option<String>,
+    scheme: &'static str,
     address: SocketAddr,
 }
 
@@ -66,6 +70,11 @@ impl App {
             log,
             address,
             started: UnixMillis::now(),
+            scheme: config.scheme(),
+            data_dir: match &config.store {
+                StoreLocation::Directory(directory) => Some(directory.clone()),
+                StoreLocation::Postgres(_) => None,
+            },
             uploads: Arc::new(Semaphore::new(config.limits.uploads_at_once.max(1))),
             hashing: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
             concurrency: ConcurrencyLimits::new(&config.limits),
@@ -86,13 +95,16 @@ impl App {
         caller: &Caller,
         account: &str,
     ) -> Result<[OwnedSemaphorePermit; 3], HttpRefusal> {
+        let waiting = WaitingUpload::new(&self.metrics);
         let permits = async {
             let account = self.concurrency.uploads_of_account.acquire(account.to_owned()).await?;
             let origin = self.concurrency.uploads_of_origin.acquire(caller.origin).await?;
             let of_all = Arc::clone(&self.uploads).acquire_owned().await.ok()?;
             Some([account, origin, of_all])
         };
-        match tokio::time::timeout(self.limits.upload_wait, permits).await {
+        let permits = tokio::time::timeout(self.limits.upload_wait, permits).await;
+        drop(waiting);
+        match permits {
             Ok(Some(permits)) => Ok(permits),
             Ok(None) => Err(HttpRefusal::unavailable()),
             Err(_) => Err(self.over_share(5).closing()),
@@ -124,6 +136,20 @@ impl App {
         }
     }
 
+    /// The metrics as they are now.
+    pub(crate) fn render_metrics(&self) -> String {
+        let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+        let (metrics, connections) = (&self.metrics, self.store.connection_use());
+        let most = self.limits.uploads_at_once.max(1);
+        metrics.uploads.set(gauge(most - self.uploads.available_permits().min(most)));
+        metrics.store_connections.set(gauge(connections.most));
+        metrics.store_connections_in_use.set(gauge(connections.in_use));
+        metrics.store_waiting.set(gauge(connections.waiting));
+        let last_backup = self.data_dir.as_deref().and_then(LastBackup::read);
+        metrics.last_backup.set(last_backup.map_or(0, |last| last.at / 1000));
+        metrics.render()
+    }
+
     /// The URL by which the client reached the server, without trailing slash.
     pub(crate) fn base_url(&self, headers: &HeaderMap) -> String {
         if let Some(url) = &self.public_url {
@@ -133,7 +159,24 @@ impl App {
             !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._:[]".contains(c))
         };
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).filter(plain);
-        host.map_or_else(|| format!("http://{}", self.address), |host| format!("http://{host}"))
+        let scheme = self.scheme;
+        host.map_or_else(|| format!("{scheme}://{}", self.address), |host| format!("{scheme}://{host}"))
+    }
+}
+
+/// Counts an upload as waiting, until it is dropped.
+struct WaitingUpload<'m>(&'m Metrics);
+
+impl<'m> WaitingUpload<'m> {
+    fn new(metrics: &'m Metrics) -> Self {
+        metrics.uploads_waiting.inc();
+        Self(metrics)
+    }
+}
+
+impl Drop for WaitingUpload<'_> {
+    fn drop(&mut self) {
+        self.0.uploads_waiting.dec();
     }
 }
 
@@ -187,6 +230,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route(endpoint::HEALTHZ, get(operations::alive))
         .route(endpoint::READYZ, get(operations::ready))
         .route(endpoint::METRICS, get(operations::metrics))
+        .route(endpoint::OPENAPI, get(operations::openapi))
         .route("/", get(web::overview::show))
         .route(web::style::STYLESHEET, get(web::style::show))
         .route(web::sign_in::SIGN_IN, get(web::sign_in::show).post(web::sign_in::sign_in))
@@ -223,13 +267,14 @@ async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) 
             }
         };
     if let Some(refusal) = response.extensions_mut().remove::<HttpRefusal>() {
+        app.metrics.count_refusal(refusal.code());
         if is_earlier_client {
             response = refusal.for_sync_protocol(route).into_response();
         } else if wants_page {
             response = refusal.into_page(&response, &id);
         }
     }
-    app.metrics.count_request(route, response.status().as_u16());
+    app.metrics.count_request(route, response.status().as_u16(), started.elapsed());
 
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id) {

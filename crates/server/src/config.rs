@@ -3,6 +3,7 @@
 use crate::connection::MinTransferRate;
 use crate::origin::TrustedProxies;
 use crate::store::StoreLocation;
+use crate::tls::TlsFiles;
 use contract::wire::health::IngressLimits;
 use std::fmt;
 use std::io::Write;
@@ -15,8 +16,10 @@ pub struct ServerConfig {
     pub store: StoreLocation,
     /// Port 0 selects a free one; the bound address is passed to `on_ready`.
     pub listen: SocketAddr,
-    /// Allows a `listen` address that other machines reach. Without a TLS proxy, tokens would cross the
-    /// network in clear.
+    /// Certificate and key. Without them the server does not use TLS.
+    pub tls: Option<TlsFiles>,
+    /// Allows a `listen` address that other machines reach without `tls`. Without a TLS proxy, tokens would
+    /// cross the network in clear.
     pub allow_public_address: bool,
     /// The URL of the proxy in front, without trailing slash: `https://sync.example.org`. Otherwise links
     /// are made from the `Host` of the request.
@@ -43,6 +46,7 @@ impl ServerConfig {
         Self {
             store: store.into(),
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+            tls: None,
             allow_public_address: false,
             public_url: None,
             trusted_proxies: TrustedProxies::default(),
@@ -53,6 +57,11 @@ impl ServerConfig {
             stop_on_signals: false,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
+    }
+
+    /// The scheme of the server's own address.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
     }
 }
 

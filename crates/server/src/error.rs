@@ -60,6 +60,12 @@ pub enum ServerError {
         /// Newest schema version of this release.
         known: i64,
     },
+    /// A certificate or key cannot be used: its file, and the problem.
+    #[error("{path} cannot be used for TLS: {1}", path = .0.display())]
+    Certificate(PathBuf, String),
+    /// Other users may read the private key: its file and mode.
+    #[error("other users can read the private key {path}: its mode is {1:04o}", path = .0.display())]
+    VisibleKey(PathBuf, u32),
     /// The address cannot be bound.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, #[source] io::Error),
@@ -112,7 +118,13 @@ impl ServerError {
             Self::Damaged(..) => "restore an older backup with `spec-kitty server restore`",
             Self::Listen(..) => "name another port with --listen, or 0 for a free one",
             Self::NotLoopback(_) => {
-                "listen on 127.0.0.1 behind a proxy with TLS, or add --allow-public-address"
+                "add --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy with TLS, or add --allow-public-address"
+            }
+            Self::Certificate(..) => {
+                "name PEM files of a certificate chain with --tls-cert, and of its private key with --tls-key"
+            }
+            Self::VisibleKey(path, _) => {
+                return Remedy::Advice(format!("chmod o-rwx,g-w {}", contract::text::path(path)));
             }
             Self::Thread(_) | Self::NoRandomness(_) => {
                 "end other processes of this machine, or ask its administrator to raise the limits"

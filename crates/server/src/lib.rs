@@ -15,6 +15,7 @@
 //! | `sharing` | projects that other teams see |
 //! | `connection`, `keyed_semaphores`, `origin` | fairness: concurrency limits for each account and address |
 //! | `oauth`, `web` | logins and their pages |
+//! | `tls` | certificate and key, and their renewal |
 //! | `metrics`, `access_log` | counters and the request log |
 //!
 //! Invariants: an event is acknowledged after its commit, so a kill loses nothing acknowledged; every
@@ -46,6 +47,7 @@ mod serve;
 mod sharing;
 mod store;
 mod time;
+mod tls;
 mod web;
 
 pub use admin::{Admin, CreatedAccount, IssuedCiToken, RemovedAccount, SoleTeams, copy_store};
@@ -58,6 +60,7 @@ pub use secret::{NoRandomness, SecretText};
 pub use serve::{Handle, Shutdown, serve};
 pub use store::{
     Account, CiTokenRecord, CopiedTable, DatabaseUrl, Forgotten, Membership, NotDatabaseUrl, ProjectRecord,
-    SessionRecord, StoreError, StoreLocation, StoreOptions, TeamRecord,
+    PrunePlan, Retention, SessionRecord, StoreError, StoreLocation, StoreOptions, StoredRows, TeamRecord,
 };
 pub use time::UnixMillis;
+pub use tls::TlsFiles;

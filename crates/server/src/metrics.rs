@@ -1,9 +1,14 @@
 //! Request, event and connection counters in the Prometheus text format.
 
+use crate::store::StoreMetrics;
+use contract::event::RejectionCode;
 use prometheus::{
-    IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder, register_int_counter_vec_with_registry,
-    register_int_counter_with_registry, register_int_gauge_with_registry,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder,
+    register_histogram_vec_with_registry, register_histogram_with_registry,
+    register_int_counter_vec_with_registry, register_int_counter_with_registry,
+    register_int_gauge_with_registry,
 };
+use std::time::Duration;
 use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
 
 /// The value of the label `route`.
@@ -24,7 +29,7 @@ pub(crate) enum Route {
     Inspect,
     /// Pages of signed-in people, their stylesheet, and the sign-in.
     Pages,
-    /// `/`, `/healthz`, `/readyz`, `/metrics`.
+    /// `/`, `/healthz`, `/readyz`, `/metrics`, `/openapi.json`.
     Operations,
     Other,
 }
@@ -41,7 +46,7 @@ impl Route {
             at::ME => Self::Me,
             at::SESSION_STATUS => Self::SessionStatus,
             at::OAUTH_TOKEN => Self::OauthToken,
-            "/" | at::HEALTHZ | at::READYZ | at::METRICS => Self::Operations,
+            "/" | at::HEALTHZ | at::READYZ | at::METRICS | at::OPENAPI => Self::Operations,
             _ if path.starts_with(at::REPOSITORY_SHARES) || path.starts_with("/api/v1/sync/projects/") => {
                 Self::Sharing
             }
@@ -58,16 +63,26 @@ impl Route {
     }
 }
 
-/// All counters of one server.
+/// Bounds of durations, in seconds.
+pub(crate) const SECONDS: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// Bounds of the number of events in a batch.
+const EVENTS: [f64; 7] = [1.0, 10.0, 50.0, 100.0, 250.0, 500.0, 1000.0];
+
+/// All counters of one server. Labels have few values: no team, account or address is one.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     responses: IntCounterVec,
+    refusals: IntCounterVec,
+    seconds: HistogramVec,
+    pub(crate) batch_events: Histogram,
     pub(crate) events_stored: IntCounter,
     pub(crate) events_duplicate: IntCounter,
     pub(crate) events_differing: IntCounter,
     pub(crate) events_rejected: IntCounter,
+    rejections: IntCounterVec,
     pub(crate) events_legacy_shape: IntCounter,
     pub(crate) bodies_stored: IntCounter,
     pub(crate) request_bytes: IntCounter,
@@ -77,35 +92,57 @@ pub(crate) struct Metrics {
     pub(crate) over_share: IntCounter,
     pub(crate) guesses_paused: IntCounter,
     pub(crate) access_log_dropped: IntCounter,
+    pub(crate) uploads: IntGauge,
+    pub(crate) uploads_waiting: IntGauge,
+    pub(crate) store_connections: IntGauge,
+    pub(crate) store_connections_in_use: IntGauge,
+    pub(crate) store_waiting: IntGauge,
+    pub(crate) certificate_expiry: IntGauge,
+    pub(crate) last_backup: IntGauge,
 }
 
 impl Metrics {
     /// Fails only on a name that is not valid or registered twice.
-    pub(crate) fn new() -> prometheus::Result<Self> {
+    pub(crate) fn new(store: &StoreMetrics) -> prometheus::Result<Self> {
         let registry = Registry::new_custom(Some("spec_kitty".to_owned()), None)?;
         let counter =
             |name: &str, help: &str| register_int_counter_with_registry!(name, help, registry.clone());
         let labelled = |name: &str, help: &str, label: &str| {
             register_int_counter_vec_with_registry!(name, help, &[label], registry.clone())
         };
+        let gauge = |name: &str, help: &str| register_int_gauge_with_registry!(name, help, registry.clone());
+        for histogram in store.all() {
+            registry.register(Box::new(histogram))?;
+        }
         let metrics = Self {
             requests: labelled("requests_total", "Requests answered.", "route")?,
             responses: labelled("responses_total", "Answers by status class.", "class")?,
+            refusals: labelled("refusals_total", "Requests refused, by error code.", "code")?,
+            seconds: register_histogram_vec_with_registry!(
+                HistogramOpts::new(
+                    "request_duration_seconds",
+                    "Time from the head of a request to that of its answer."
+                )
+                .buckets(SECONDS.to_vec()),
+                &["route"],
+                registry.clone()
+            )?,
+            batch_events: register_histogram_with_registry!(
+                HistogramOpts::new("batch_events", "Events of a batch.").buckets(EVENTS.to_vec()),
+                registry.clone()
+            )?,
             events_stored: counter("events_stored_total", "Events committed.")?,
             events_duplicate: counter("events_duplicate_total", "Events stored before.")?,
             events_differing: counter("events_differing_total", "Events stored before with other bytes.")?,
             events_rejected: counter("events_rejected_total", "Events not accepted.")?,
+            rejections: labelled("rejections_total", "Events not accepted, by code.", "code")?,
             events_legacy_shape: counter(
                 "events_legacy_shape_total",
                 "Events committed with a tolerated deviation.",
             )?,
             bodies_stored: counter("bodies_stored_total", "Bodies committed.")?,
             request_bytes: counter("request_bytes_total", "Bytes of request bodies.")?,
-            connections: register_int_gauge_with_registry!(
-                "connections",
-                "Open connections.",
-                registry.clone()
-            )?,
+            connections: gauge("connections", "Open connections.")?,
             connections_shed: counter(
                 "connections_shed_total",
                 "Connections without a request head that were closed for a new one.",
@@ -126,10 +163,26 @@ impl Metrics {
                 "access_log_dropped_total",
                 "Access log lines dropped because the log was too slow.",
             )?,
+            uploads: gauge("uploads", "Batches and bodies in memory.")?,
+            uploads_waiting: gauge("uploads_waiting", "Uploads that wait for a place in memory.")?,
+            store_connections: gauge("store_connections", "Connections to the database that may be used.")?,
+            store_connections_in_use: gauge(
+                "store_connections_in_use",
+                "Connections to the database in use.",
+            )?,
+            store_waiting: gauge("store_waiting", "Changes that wait for the database.")?,
+            certificate_expiry: gauge(
+                "certificate_expiry_timestamp_seconds",
+                "End of the validity of the certificate in use; 0 without TLS.",
+            )?,
+            last_backup: gauge(
+                "last_backup_timestamp_seconds",
+                "Time of the last backup by `server backup`; 0 if there is none.",
+            )?,
             registry,
         };
         // A series exists from the start, at zero.
-        Route::iter().for_each(|route| _ = metrics.requests(route));
+        Route::iter().for_each(|route| _ = (metrics.requests(route), metrics.seconds(route)));
         (1..=5).for_each(|class| _ = metrics.responses(class));
         Ok(metrics)
     }
@@ -142,9 +195,24 @@ impl Metrics {
         self.responses.with_label_values(&[format!("{class}xx")])
     }
 
-    pub(crate) fn count_request(&self, route: Route, status: u16) {
+    fn seconds(&self, route: Route) -> Histogram {
+        self.seconds.with_label_values(&[<&str>::from(route)])
+    }
+
+    pub(crate) fn count_request(&self, route: Route, status: u16, duration: Duration) {
         self.requests(route).inc();
         self.responses(status / 100).inc();
+        self.seconds(route).observe(duration.as_secs_f64());
+    }
+
+    pub(crate) fn count_rejection(&self, code: RejectionCode) {
+        self.events_rejected.inc();
+        self.rejections.with_label_values(&[code.name()]).inc();
+    }
+
+    /// The code is one of the program's own, so the series stay few.
+    pub(crate) fn count_refusal(&self, code: &'static str) {
+        self.refusals.with_label_values(&[code]).inc();
     }
 
     /// Requests of all routes but [`Route::Operations`].
@@ -164,16 +232,19 @@ mod tests {
 
     #[test]
     fn client_requests_exclude_operator_routes() {
-        let metrics = Metrics::new().unwrap();
-        metrics.count_request(Route::of("/metrics"), 200);
-        metrics.count_request(Route::of("/api/v1/events/batch/"), 200);
-        metrics.count_request(Route::of("/api/v1/tracker/status/"), 404);
+        let metrics = Metrics::new(&StoreMetrics::new().unwrap()).unwrap();
+        metrics.count_request(Route::of("/metrics"), 200, Duration::ZERO);
+        metrics.count_request(Route::of("/api/v1/events/batch/"), 200, Duration::from_millis(3));
+        metrics.count_request(Route::of("/api/v1/tracker/status/"), 404, Duration::ZERO);
         assert_eq!(metrics.client_requests(), 2);
         let text = metrics.render();
         for line in [
             "# TYPE spec_kitty_requests_total counter\n",
             "spec_kitty_requests_total{route=\"events_batch\"} 1\n",
             "spec_kitty_requests_total{route=\"oauth_token\"} 0\n",
+            "spec_kitty_request_duration_seconds_bucket{route=\"events_batch\",le=\"0.0025\"} 0\n",
+            "spec_kitty_request_duration_seconds_bucket{route=\"events_batch\",le=\"0.005\"} 1\n",
+            "spec_kitty_commit_duration_seconds_count 0\n",
             "spec_kitty_responses_total{class=\"4xx\"} 1\n",
             "# TYPE spec_kitty_connections gauge\nspec_kitty_connections 0\n",
         ] {

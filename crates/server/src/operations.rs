@@ -56,5 +56,13 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, H
 
 /// `GET /metrics`
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render()).into_response()
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.render_metrics()).into_response()
+}
+
+/// The description of the routes. A test compares it with the router and with answers.
+const OPENAPI: &str = include_str!("openapi.json");
+
+/// `GET /openapi.json`
+pub(crate) async fn openapi() -> Response {
+    ([(CONTENT_TYPE, "application/json")], OPENAPI).into_response()
 }

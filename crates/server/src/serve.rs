@@ -10,6 +10,7 @@ use crate::connection;
 use crate::error::ServerError;
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError, StoreLocation};
+use crate::tls::Tls;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -47,9 +48,11 @@ impl Shutdown {
 ///
 /// Returns `Ok` after an orderly stop; everything acknowledged is on disk.
 pub fn serve(mut config: ServerConfig, shutdown: Shutdown) -> Result<(), ServerError> {
-    if !config.listen.ip().is_loopback() && !config.allow_public_address {
+    if !config.listen.ip().is_loopback() && !config.allow_public_address && config.tls.is_none() {
         return Err(ServerError::NotLoopback(config.listen));
     }
+    let tls = config.tls.clone().map(Tls::load).transpose()?;
+    let acceptor = tls.as_ref().map(Tls::acceptor);
     let _lock = match &config.store {
         StoreLocation::Directory(directory) => Some(lock(directory)?),
         StoreLocation::Postgres(_) => None,
@@ -61,7 +64,8 @@ pub fn serve(mut config: ServerConfig, shutdown: Shutdown) -> Result<(), ServerE
     let listener = listener.map_err(listen_error)?;
     let address = listener.local_addr().map_err(listen_error)?;
 
-    let metrics = Metrics::new().map_err(|error| ServerError::Thread(std::io::Error::other(error)))?;
+    let metrics =
+        Metrics::new(store.metrics()).map_err(|error| ServerError::Thread(std::io::Error::other(error)))?;
     let metrics = Arc::new(metrics);
     let log =
         AccessLog::start(config.access_log.take(), Arc::clone(&metrics)).map_err(ServerError::Thread)?;
@@ -76,7 +80,10 @@ pub fn serve(mut config: ServerConfig, shutdown: Shutdown) -> Result<(), ServerE
         if let Some(ready) = on_ready {
             ready(address);
         }
-        connection::accept(listener, router, &app, shutdown.stopped()).await;
+        if let Some(tls) = tls {
+            tokio::spawn(tls.follow(Arc::clone(&app.metrics)));
+        }
+        connection::accept(listener, acceptor.as_ref(), router, &app, shutdown.stopped()).await;
         let _ = tokio::time::timeout(app.limits.stop_timeout, app.store.close()).await;
     });
     // Requests that outlived the stop timeout end here; then the last owner of the store closes it.
@@ -129,6 +136,7 @@ async fn stop_on_signal(shutdown: Shutdown) {
 #[derive(Debug)]
 pub struct Handle {
     address: SocketAddr,
+    scheme: &'static str,
     shutdown: Shutdown,
     thread: Option<JoinHandle<Result<(), ServerError>>>,
 }
@@ -138,6 +146,7 @@ impl Handle {
     pub fn start(mut config: ServerConfig) -> Result<Self, ServerError> {
         let (sender, ready) = mpsc::channel();
         let configured = config.on_ready.take();
+        let scheme = config.scheme();
         config.on_ready = Some(Box::new(move |address| {
             if let Some(on_ready) = configured {
                 on_ready(address);
@@ -151,7 +160,7 @@ impl Handle {
             .spawn(move || serve(config, switch))
             .map_err(ServerError::Thread)?;
         match ready.recv() {
-            Ok(address) => Ok(Self { address, shutdown, thread: Some(thread) }),
+            Ok(address) => Ok(Self { address, scheme, shutdown, thread: Some(thread) }),
             Err(_) => Err(join(thread).err().unwrap_or(ServerError::Store(StoreError::Closed))),
         }
     }
@@ -163,7 +172,7 @@ impl Handle {
 
     /// The base URL, without trailing slash.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Stops the server and waits until everything is on disk.

@@ -43,6 +43,8 @@ pub const HEALTHZ: &str = "/healthz";
 pub const READYZ: &str = "/readyz";
 /// GET: counters in the Prometheus text format.
 pub const METRICS: &str = "/metrics";
+/// GET: the description of all routes, OpenAPI 3.1.
+pub const OPENAPI: &str = "/openapi.json";
 
 /// The header that names the team. Its value is the private teamspace's **id**, despite its name.
 pub const TEAM_HEADER: &str = "X-Team-Slug";

@@ -2,10 +2,12 @@
 //!
 //! Bounds: connections in total and for each address ([`registry`]); bytes and seconds for the head of
 //! a request (which also ends idle connections); bytes per second for a client that reads its answer
-//! ([`transfer_rate`]). The body has its own bounds where it is read.
+//! ([`transfer_rate`]). The handshake of TLS counts as part of the head ([`transport`]). The body has its own bounds
+//! where it is read.
 
 mod registry;
 mod transfer_rate;
+mod transport;
 
 pub(crate) use registry::Serving;
 pub(crate) use transfer_rate::MinTransferRate;
@@ -31,7 +33,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 use transfer_rate::RateCheckedStream;
+use transport::Transport;
 
 /// The other end of the connection, which may be a proxy.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +51,7 @@ const FULL: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 5\r\nConnec
 /// Accepts until `stopped`, then lets running requests finish within the stop timeout.
 pub(crate) async fn accept(
     listener: TcpListener,
+    tls: Option<&TlsAcceptor>,
     router: Router,
     app: &Arc<App>,
     stopped: impl Future<Output = ()>,
@@ -75,13 +80,15 @@ pub(crate) async fn accept(
         let is_shared = app.proxies.contains(peer.ip());
         let Some(admitted) = registry.admit(ClientOrigin::of(peer.ip()), is_shared) else {
             app.metrics.connections_refused.inc();
-            let _ = stream.try_write(FULL);
+            if tls.is_none() {
+                let _ = stream.try_write(FULL);
+            }
             continue;
         };
         if admitted.closed_another {
             app.metrics.connections_shed.inc();
         }
-        let connection = graceful.watch(connect(stream, peer, admitted.slot, router.clone(), app));
+        let connection = graceful.watch(connect(stream, tls, peer, admitted.slot, router.clone(), app));
         let (app, close) = (Arc::clone(app), admitted.close);
         tokio::spawn(async move {
             app.metrics.connections.inc();
@@ -169,11 +176,12 @@ impl hyper::body::Body for AnswerBody {
 
 fn connect(
     stream: TcpStream,
+    tls: Option<&TlsAcceptor>,
     peer: SocketAddr,
     slot: Arc<ConnectionSlot>,
     router: Router,
     app: &App,
-) -> http1::Connection<TokioIo<RateCheckedStream<TcpStream>>, ConnectionRoutes> {
+) -> http1::Connection<TokioIo<RateCheckedStream<Transport>>, ConnectionRoutes> {
     // Without Nagle: a small answer must not wait for the acknowledgement of the previous one.
     let _ = stream.set_nodelay(true);
     let routes = ConnectionRoutes { inner: TowerToHyperService::new(router), peer, slot };
@@ -182,7 +190,7 @@ fn connect(
         .header_read_timeout(app.limits.head_timeout)
         .max_buf_size(app.limits.bytes_per_head.max(8192))
         .serve_connection(
-            TokioIo::new(RateCheckedStream::new(stream, app.limits.min_transfer_rate())),
+            TokioIo::new(RateCheckedStream::new(Transport::new(stream, tls), app.limits.min_transfer_rate())),
             routes,
         )
 }

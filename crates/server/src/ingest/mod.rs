@@ -173,7 +173,12 @@ fn count(app: &App, verdicts: &[EventVerdict], outcomes: &[EventOutcome], flagge
     metrics.events_stored.inc_by(stored);
     metrics.events_duplicate.inc_by(duplicate);
     metrics.events_differing.inc_by(of(EventOutcome::Duplicate { differs: true }));
-    metrics.events_rejected.inc_by(rejected);
+    metrics.batch_events.observe(verdicts.len() as f64);
+    for verdict in verdicts {
+        if let EventVerdict::Rejected { rejection, .. } = verdict {
+            metrics.count_rejection(rejection.code);
+        }
+    }
     metrics.events_legacy_shape.inc_by(flagged);
     EventCounts { stored, duplicate, rejected }
 }

@@ -24,6 +24,7 @@ use contract::wire::health::IngressLimits;
 #[derive(Clone, Debug)]
 pub(crate) struct HttpRefusal {
     status: StatusCode,
+    code: &'static str,
     envelope: Box<ErrorEnvelope>,
     retry_after: Option<u64>,
     must_close: bool,
@@ -31,9 +32,10 @@ pub(crate) struct HttpRefusal {
 
 impl HttpRefusal {
     /// The category of a refusal is its code, except where the wire contract names another.
-    fn new(status: StatusCode, error: impl Into<String>, error_code: &str) -> Self {
+    fn new(status: StatusCode, error: impl Into<String>, error_code: &'static str) -> Self {
         Self {
             status,
+            code: error_code,
             envelope: Box::new(ErrorEnvelope::new(error, error_code, error_code)),
             retry_after: None,
             must_close: false,
@@ -72,17 +74,17 @@ impl HttpRefusal {
     }
 
     /// 403 with a sentence that earlier clients print.
-    pub(crate) fn forbidden(error_code: &str, text: &str) -> Self {
+    pub(crate) fn forbidden(error_code: &'static str, text: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, text, error_code)
     }
 
     /// 409 with a sentence that earlier clients print.
-    pub(crate) fn conflict(error_code: &str, text: &str) -> Self {
+    pub(crate) fn conflict(error_code: &'static str, text: &str) -> Self {
         Self::new(StatusCode::CONFLICT, text, error_code)
     }
 
     /// 404 with an error of the wire contract.
-    pub(crate) fn absent(error: &str, detail: &str) -> Self {
+    pub(crate) fn absent(error: &'static str, detail: &str) -> Self {
         let mut refusal = Self::new(StatusCode::NOT_FOUND, error, error);
         refusal.envelope.category = Some(code::NOT_FOUND.to_owned());
         refusal.envelope.detail = Some(detail.to_owned());
@@ -160,6 +162,11 @@ impl HttpRefusal {
         let mut refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, text, code::UNAVAILABLE);
         refusal.retry_after = Some(5);
         refusal
+    }
+
+    /// Its error code.
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
     }
 
     /// Closes the connection after the answer, because the rest of the body was not read.

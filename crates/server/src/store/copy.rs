@@ -3,10 +3,10 @@
 //! The tables, their columns and keys are read from the database, so that a new table is copied without a
 //! change here. Every table is read back and compared by number of rows and digest before the commit.
 
-use super::StoreError;
 use super::postgres::{DatabaseUrl, Postgres, text_of, without_nul};
 use super::sql::Value;
 use super::sqlite::Sqlite;
+use super::{StoreError, StoreMetrics};
 use crate::error::ServerError;
 use data_encoding::HEXLOWER;
 use deadpool_postgres::Transaction;
@@ -70,7 +70,7 @@ impl Table {
 /// Copies the store in `from`, which no server may use meanwhile.
 pub(crate) async fn copy(from: &Path, to: &DatabaseUrl) -> Result<Vec<CopiedTable>, ServerError> {
     let source = Sqlite::snapshot(from)?;
-    let target = Postgres::open(to).await?;
+    let target = Postgres::open(to, StoreMetrics::new()?).await?;
     let fault = |error: StoreError| match error {
         StoreError::Database(text) => ServerError::Postgres(to.to_string(), text),
         other => ServerError::Store(other),

@@ -131,19 +131,7 @@ fn step(sql: &dyn Sql, team: TeamKey, project_uuid: &str) -> Result<ForgetStep, 
         values![team, project_uuid, ROWS],
     )?;
     if let Some(last) = bodies.last() {
-        let hash = |row: &SqlRow| {
-            let text = |column: usize| row.get::<String>(column);
-            let key = ArtifactKey {
-                project_uuid: text(1)?,
-                mission_slug: text(2)?,
-                target_branch: text(3)?,
-                mission_type: text(4)?,
-                manifest_version: text(5)?,
-                path: text(6)?,
-            };
-            Ok(body_hash(&key, &text(7)?))
-        };
-        remember(sql, team, bodies.iter().map(hash))?;
+        remember(sql, team, bodies.iter().map(body_row_hash))?;
         forgotten.bodies = sql.execute(
             "DELETE FROM bodies WHERE team = ?1 AND project_uuid = ?2 AND seq <= ?3",
             values![team, project_uuid, last.get::<i64>(0)?],
@@ -158,7 +146,21 @@ fn step(sql: &dyn Sql, team: TeamKey, project_uuid: &str) -> Result<ForgetStep, 
     Ok(ForgetStep { forgotten, is_done: true })
 }
 
-fn uncount(
+/// The hash of a body, from a row with its key in the columns 1 to 6 and the hash of its content in the next one.
+pub(super) fn body_row_hash(row: &SqlRow) -> Result<[u8; 16], StoreError> {
+    let text = |column: usize| row.get::<String>(column);
+    let key = ArtifactKey {
+        project_uuid: text(1)?,
+        mission_slug: text(2)?,
+        target_branch: text(3)?,
+        mission_type: text(4)?,
+        manifest_version: text(5)?,
+        path: text(6)?,
+    };
+    Ok(body_hash(&key, &text(7)?))
+}
+
+pub(super) fn uncount(
     sql: &dyn Sql,
     team: TeamKey,
     project_uuid: &str,
@@ -174,7 +176,7 @@ fn uncount(
     Ok(())
 }
 
-fn remember(
+pub(super) fn remember(
     sql: &dyn Sql,
     team: TeamKey,
     hashes: impl Iterator<Item = Result<[u8; 16], StoreError>>,

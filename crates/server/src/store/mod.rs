@@ -21,8 +21,10 @@ mod login_throttle;
 mod logins;
 mod machine;
 mod machines;
+mod metrics;
 mod people;
 mod postgres;
+mod prune;
 mod schema;
 mod session;
 mod sharing;
@@ -46,8 +48,10 @@ pub use copy::CopiedTable;
 pub(crate) use copy::copy;
 pub(crate) use location::check_database;
 pub use location::{StoreLocation, StoreOptions};
+pub(crate) use metrics::{ConnectionUse, StoreMetrics};
 pub(crate) use people::own_team_name;
 pub use postgres::{DatabaseUrl, NotDatabaseUrl};
+pub use prune::{PrunePlan, Retention, StoredRows};
 pub(crate) use schema::VERSION as SCHEMA_VERSION;
 pub(crate) use sqlite::FILE_NAME;
 
@@ -91,10 +95,11 @@ pub enum StoreError {
     TeamInUse,
 }
 
-/// The operations are in `accounts`, `people`, `sharing`, `forget`, `logins`, `browsers`, `devices`, `machines`, `events` and `inspect`, each written once for
+/// The operations are in `accounts`, `people`, `sharing`, `forget`, `prune`, `logins`, `browsers`, `devices`, `machines`, `events` and `inspect`, each written once for
 /// every database; ingest is written for each.
 pub(crate) struct Store {
     database: Database,
+    metrics: StoreMetrics,
 }
 
 enum Database {
@@ -105,11 +110,27 @@ enum Database {
 impl Store {
     /// Opens the store, creating the directory or the tables if needed.
     pub(crate) async fn open(location: &StoreLocation) -> Result<Self, ServerError> {
+        let metrics = StoreMetrics::new()?;
         let database = match location {
-            StoreLocation::Directory(directory) => Database::Sqlite(Sqlite::open(directory)?),
-            StoreLocation::Postgres(url) => Database::Postgres(Postgres::open(url).await?),
+            StoreLocation::Directory(directory) => {
+                Database::Sqlite(Sqlite::open(directory, metrics.clone())?)
+            }
+            StoreLocation::Postgres(url) => Database::Postgres(Postgres::open(url, metrics.clone()).await?),
         };
-        Ok(Self { database })
+        Ok(Self { database, metrics })
+    }
+
+    /// Measurements of the commits.
+    pub(crate) fn metrics(&self) -> &StoreMetrics {
+        &self.metrics
+    }
+
+    /// The use of the connections, at this moment.
+    pub(crate) fn connection_use(&self) -> ConnectionUse {
+        match &self.database {
+            Database::Sqlite(sqlite) => sqlite.connection_use(),
+            Database::Postgres(postgres) => postgres.connection_use(),
+        }
     }
 
     /// Ends the transactions of a store that is about to be dropped.
@@ -151,6 +172,7 @@ impl Store {
 impl Store {
     /// A store in a directory, for tests without a runtime.
     fn open_blocking(directory: &std::path::Path) -> Self {
-        Self { database: Database::Sqlite(Sqlite::open(directory).unwrap()) }
+        let metrics = StoreMetrics::new().unwrap();
+        Self { database: Database::Sqlite(Sqlite::open(directory, metrics.clone()).unwrap()), metrics }
     }
 }

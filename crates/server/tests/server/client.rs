@@ -77,8 +77,13 @@ pub(crate) fn connect_from(server: SocketAddr, last: u8) -> TcpStream {
 }
 
 /// Sends bytes on a connection and reads until it closes.
-pub(crate) fn exchange(mut stream: TcpStream, bytes: &[u8]) -> Option<Answer> {
+pub(crate) fn exchange(stream: TcpStream, bytes: &[u8]) -> Option<Answer> {
     stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+    exchange_on(stream, bytes)
+}
+
+/// The same on a connection of another kind.
+pub(crate) fn exchange_on(mut stream: impl Read + Write, bytes: &[u8]) -> Option<Answer> {
     // A server that refuses early may close while bytes are still on their way.
     let _ = stream.write_all(bytes);
     let mut received = Vec::new();

@@ -13,11 +13,11 @@ const MARKER: &str = "marker-of-the-team";
 
 /// The expectation of a route.
 #[derive(Clone, Copy)]
-struct Row {
+pub(crate) struct Row {
     /// As the router names it.
-    route: &'static str,
-    method: &'static str,
-    path: &'static str,
+    pub(crate) route: &'static str,
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
     body: fn() -> String,
     /// Statuses without a login, for a stranger, an ex-member and a member, in this order.
     expected: [u16; 4],
@@ -65,7 +65,7 @@ const fn page(route: &'static str, method: &'static str, path: &'static str, exp
 }
 
 /// The member changes things last: `FORGET_PROJECT` is the end.
-const ROWS: &[Row] = &[
+pub(crate) const ROWS: &[Row] = &[
     row("EVENTS_BATCH", "POST", endpoint::EVENTS_BATCH, one_event, [401, 403, 403, 200]),
     row("EVENTS_PREFLIGHT", "POST", endpoint::EVENTS_PREFLIGHT, one_event, [401, 403, 403, 200]),
     row("PUSH_CONTENT", "POST", endpoint::PUSH_CONTENT, one_body, [401, 404, 404, 200]),
@@ -99,23 +99,24 @@ const ROWS: &[Row] = &[
     row("HEALTHZ", "GET", endpoint::HEALTHZ, nothing, [200; 4]),
     row("READYZ", "GET", endpoint::READYZ, nothing, [200; 4]),
     row("METRICS", "GET", endpoint::METRICS, nothing, [200; 4]),
+    row("OPENAPI", "GET", endpoint::OPENAPI, nothing, [200; 4]),
     row("/", "GET", "/", nothing, [200; 4]),
     row("FORGET_PROJECT", "POST", endpoint::FORGET_PROJECT, nothing, [401, 200, 200, 200]),
 ];
 
 /// What a visitor logs in with: a token for clients, a cookie for pages.
-struct Login {
-    token: String,
-    cookie: String,
+pub(crate) struct Login {
+    pub(crate) token: String,
+    pub(crate) cookie: String,
 }
 
 impl Login {
-    fn of(world: &World, email: &str, secret: &str) -> Self {
+    pub(crate) fn of(world: &World, email: &str, secret: &str) -> Self {
         Self { token: world.access(email, secret), cookie: Browser::sign_in(world, email, secret).cookie }
     }
 }
 
-fn ask(world: &World, row: &Row, login: &Login) -> Answer {
+pub(crate) fn ask(world: &World, row: &Row, login: &Login) -> Answer {
     let token = &login.token;
     let path = row.path.replace("{project_uuid}", PROJECT);
     let authorization = format!("Bearer {token}");

@@ -4,6 +4,7 @@ mod backup;
 mod copy;
 mod doctor;
 mod project;
+mod prune;
 mod restore;
 mod session;
 mod team;
@@ -18,7 +19,9 @@ use crate::verb::{
 };
 use clap::Subcommand;
 use serde::Serialize;
-use server::{Admin, Cidr, ServerConfig, ServerError, Shutdown, StoreLocation, StoreOptions, TrustedProxies};
+use server::{
+    Admin, Cidr, ServerConfig, ServerError, Shutdown, StoreLocation, StoreOptions, TlsFiles, TrustedProxies,
+};
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -42,7 +45,13 @@ pub(crate) struct ServerArgs {
     /// Address range of a proxy whose X-Forwarded-For names the client; may be given more than once
     #[arg(long, value_name = "CIDR")]
     trusted_proxy: Vec<Cidr>,
-    /// Listen on an address that other machines reach; put TLS in front of it
+    /// PEM file of a certificate chain: the server terminates TLS itself
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// PEM file of the private key of --tls-cert; both are read again when they change
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Listen without TLS on an address that other machines reach; put TLS in front of it
     #[arg(long)]
     allow_public_address: bool,
     /// Do not log requests to stderr
@@ -71,6 +80,7 @@ enum ServerCommand {
     /// Administer tokens for machines that cannot log in
     #[command(arg_required_else_help = true)]
     Token(Group<token::TokenCommand>),
+    Prune(prune::ServerPruneArgs),
     Copy(copy::ServerCopyArgs),
     Backup(backup::ServerBackupArgs),
     Restore(restore::ServerRestoreArgs),
@@ -86,6 +96,7 @@ impl ServerArgs {
             Some(ServerCommand::Session(group)) => group.command.verb(),
             Some(ServerCommand::Project(group)) => group.command.verb(),
             Some(ServerCommand::Token(group)) => group.command.verb(),
+            Some(ServerCommand::Prune(command)) => Box::new(command),
             Some(ServerCommand::Copy(command)) => Box::new(command),
             Some(ServerCommand::Backup(command)) => Box::new(command),
             Some(ServerCommand::Restore(command)) => Box::new(command),
@@ -113,7 +124,10 @@ impl Verb for ServerArgs {
         config.version = build::VERSION.to_owned();
         config.stop_on_signals = true;
         config.access_log = (!self.quiet).then(render::log);
-        config.on_ready = Some(Box::new(|address| render::say(&format!("listening on http://{address}\n"))));
+        config.tls = self.tls_cert.zip(self.tls_key).map(|(certificate, key)| TlsFiles { certificate, key });
+        let scheme = config.scheme();
+        let ready = move |address| render::say(&format!("listening on {scheme}://{address}\n"));
+        config.on_ready = Some(Box::new(ready));
         render::tell_failures();
         server::serve(config, Shutdown::new()).map_err(failed)?;
         Ok(Report::silent())
@@ -176,6 +190,8 @@ fn exit_of(error: &ServerError) -> ExitCode {
         ServerError::InUse(_) => ExitCode::Busy,
         ServerError::Argument(..)
         | ServerError::NotLoopback(_)
+        | ServerError::Certificate(..)
+        | ServerError::VisibleKey(..)
         | ServerError::NoStore
         | ServerError::DatabaseAddress(..)
         | ServerError::VisiblePassword

@@ -3,7 +3,7 @@
 //! Rows are inserted in the order of their keys, so that two batches with the same events wait for each
 //! other instead of being deadlocked.
 
-use super::{AttemptFailure, Connections, Postgres, commit, without_nul};
+use super::{AttemptFailure, Connections, Postgres, without_nul};
 use crate::store::events::deviation_bits;
 use crate::store::forget::event_hash;
 use crate::store::{EventOutcome, NewBlock, NewEvent, StoreError, TeamKey};
@@ -97,7 +97,7 @@ impl Connections {
             let transaction = client.transaction().await.map_err(|error| AttemptFailure::of(&error))?;
             let stored = Batch { transaction: &transaction, team: team.0, blocks }.store(now).await;
             match stored {
-                Ok(outcomes) => commit(transaction, &self.warnings).await.map(|()| outcomes),
+                Ok(outcomes) => self.commit(transaction).await.map(|()| outcomes),
                 // Dropped, the transaction is rolled back.
                 Err(error) => Err(AttemptFailure::of(&error)),
             }

@@ -13,7 +13,7 @@ mod ingest;
 pub(crate) mod url;
 
 use super::sql::{Sql, SqlRow, Value, values};
-use super::{StoreError, schema};
+use super::{ConnectionUse, StoreError, StoreMetrics, schema};
 use crate::error::ServerError;
 use bytes::BytesMut;
 use deadpool_postgres::{
@@ -30,7 +30,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -69,6 +69,7 @@ pub(super) struct Postgres {
 struct Connections {
     pool: Pool,
     warnings: ReplicationWarnings,
+    metrics: StoreMetrics,
 }
 
 /// Warnings that a commit did not wait for replication, of all connections. The database sends one before it
@@ -84,7 +85,7 @@ impl ReplicationWarnings {
 
 impl Postgres {
     /// Connects, and migrates the database to the schema of this release.
-    pub(super) async fn open(url: &DatabaseUrl) -> Result<Self, ServerError> {
+    pub(super) async fn open(url: &DatabaseUrl, metrics: StoreMetrics) -> Result<Self, ServerError> {
         let fault = |text: String| ServerError::Postgres(url.to_string(), text);
         let warnings = ReplicationWarnings::default();
         let connector = Connector { tls: tls(url)?, warnings: warnings.clone() };
@@ -100,7 +101,7 @@ impl Postgres {
         migrate(&mut client, url).await?;
         drop(client);
         let slots = |number| Arc::new(Semaphore::new(number));
-        let connections = Connections { pool, warnings };
+        let connections = Connections { pool, warnings, metrics };
         Ok(Self { connections, changes: slots(CHANGES), queries: slots(QUERIES), ingests: slots(INGESTS) })
     }
 
@@ -136,6 +137,12 @@ impl Postgres {
         }
     }
 
+    pub(super) fn connection_use(&self) -> ConnectionUse {
+        let status = self.connections.pool.status();
+        let in_use = status.size - status.available.min(status.size);
+        ConnectionUse { most: status.max_size, in_use, waiting: status.waiting }
+    }
+
     /// A connection for the copy of a store.
     pub(super) async fn client(&self) -> Result<Client, StoreError> {
         let closed = |error: PoolError| StoreError::Database(url::cause(&error));
@@ -144,7 +151,7 @@ impl Postgres {
 
     /// Commits a transaction of [`Self::client`].
     pub(super) async fn commit(&self, transaction: Transaction<'_>) -> Result<(), StoreError> {
-        match commit(transaction, &self.connections.warnings).await {
+        match self.connections.commit(transaction).await {
             Ok(()) => Ok(()),
             Err(
                 AttemptFailure::Conflict(error) | AttemptFailure::Lost(error) | AttemptFailure::Final(error),
@@ -182,7 +189,7 @@ impl Connections {
         change: &dyn Fn(&dyn Sql) -> Result<T, StoreError>,
     ) -> Result<T, AttemptFailure> {
         let mut client = self.get(runtime)?;
-        let outcome = attempt_change(&mut client, &self.warnings, runtime, change);
+        let outcome = self.attempt_change(&mut client, runtime, change);
         self.keep(client, outcome)
     }
 
@@ -198,6 +205,36 @@ impl Connections {
         self.keep(client, outcome)
     }
 
+    fn attempt_change<T>(
+        &self,
+        client: &mut Client,
+        runtime: &Handle,
+        change: &dyn Fn(&dyn Sql) -> Result<T, StoreError>,
+    ) -> Result<T, AttemptFailure> {
+        let transaction = runtime.block_on(client.transaction()).map_err(|error| AttemptFailure::of(&error))?;
+        let sql = Statements { client: &transaction, runtime, failed: RefCell::default() };
+        let changed = change(&sql);
+        // After a failure the transaction is dropped, which rolls it back.
+        let value = sql.outcome(changed)?;
+        runtime.block_on(self.commit(transaction))?;
+        Ok(value)
+    }
+
+    /// Commits. A lost connection is a final failure: the database may have committed.
+    async fn commit(&self, transaction: Transaction<'_>) -> Result<(), AttemptFailure> {
+        let (before, started) = (self.warnings.seen(), Instant::now());
+        let committed = transaction.commit().await;
+        self.metrics.count_commit(1, started.elapsed());
+        match committed {
+            Ok(()) if self.warnings.seen() != before => Err(AttemptFailure::Final(StoreError::Database(
+                "a commit was not replicated: the database no longer waited for its standby".to_owned(),
+            ))),
+            Ok(()) => Ok(()),
+            Err(error) if is_conflict(&error) => Err(AttemptFailure::Conflict(text_of(&error))),
+            Err(error) => Err(AttemptFailure::Final(text_of(&error))),
+        }
+    }
+
     fn get(&self, runtime: &Handle) -> Result<Client, AttemptFailure> {
         runtime.block_on(self.pool.get()).map_err(AttemptFailure::of_pool)
     }
@@ -210,34 +247,6 @@ impl Connections {
             self.pool.retain(|_, _| false);
         }
         outcome
-    }
-}
-
-fn attempt_change<T>(
-    client: &mut Client,
-    warnings: &ReplicationWarnings,
-    runtime: &Handle,
-    change: &dyn Fn(&dyn Sql) -> Result<T, StoreError>,
-) -> Result<T, AttemptFailure> {
-    let transaction = runtime.block_on(client.transaction()).map_err(|error| AttemptFailure::of(&error))?;
-    let sql = Statements { client: &transaction, runtime, failed: RefCell::default() };
-    let changed = change(&sql);
-    // After a failure the transaction is dropped, which rolls it back.
-    let value = sql.outcome(changed)?;
-    runtime.block_on(commit(transaction, warnings))?;
-    Ok(value)
-}
-
-/// Commits. A lost connection is a final failure: the database may have committed.
-async fn commit(transaction: Transaction<'_>, warnings: &ReplicationWarnings) -> Result<(), AttemptFailure> {
-    let before = warnings.seen();
-    match transaction.commit().await {
-        Ok(()) if warnings.seen() != before => Err(AttemptFailure::Final(StoreError::Database(
-            "a commit was not replicated: the database no longer waited for its standby".to_owned(),
-        ))),
-        Ok(()) => Ok(()),
-        Err(error) if is_conflict(&error) => Err(AttemptFailure::Conflict(text_of(&error))),
-        Err(error) => Err(AttemptFailure::Final(text_of(&error))),
     }
 }
 

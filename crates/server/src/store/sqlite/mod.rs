@@ -12,7 +12,7 @@ mod readers;
 mod writer;
 
 use super::sql::{Sql, SqlRow, Value};
-use super::{StoreError, TeamKey, schema};
+use super::{ConnectionUse, StoreError, StoreMetrics, TeamKey, schema};
 use crate::error::ServerError;
 use crate::time::UnixMillis;
 use readers::Readers;
@@ -20,7 +20,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, TransactionBehavior, params_from_iter};
 use std::borrow::Cow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use system::private_file::{create_private_dir, load_private_file};
 use writer::WriterThread;
@@ -39,26 +39,20 @@ pub(super) struct Sqlite {
 
 impl Sqlite {
     /// Opens the store in `data_dir`, creating both if needed.
-    pub(super) fn open(data_dir: &Path) -> Result<Self, ServerError> {
-        let directory = |source| ServerError::DataDir(data_dir.to_owned(), source);
-        create_private_dir(data_dir).map_err(|error| directory(error.source))?;
-        let path = data_dir.join(FILE_NAME);
-        load_private_file(&path).map_err(directory)?;
-        let mut connection = connect(&path)?;
-        migrate(&mut connection, &path)?;
+    pub(super) fn open(data_dir: &Path, metrics: StoreMetrics) -> Result<Self, ServerError> {
+        let (path, connection) = open_migrated(data_dir)?;
         // The database and its log are there now. A log stays until the last connection closes, so its entry needs
         // no flush in a transaction, and SQLite makes none (`.cargo/config.toml`).
-        system::file::sync_directory(data_dir).map_err(directory)?;
-        let writer = WriterThread::start(connection).map_err(ServerError::Thread)?;
+        system::file::sync_directory(data_dir)
+            .map_err(|source| ServerError::DataDir(data_dir.to_owned(), source))?;
+        let writer = WriterThread::start(connection, metrics).map_err(ServerError::Thread)?;
         Ok(Self { writer, readers: Readers::new(path) })
     }
 
     /// A connection to the store in `data_dir` that reads its present state, whatever is written meanwhile.
     /// The store must exist; it is migrated first.
     pub(super) fn snapshot(data_dir: &Path) -> Result<Connection, ServerError> {
-        drop(Self::open(data_dir)?);
-        let path = data_dir.join(FILE_NAME);
-        let connection = connect(&path)?;
+        let (path, connection) = open_migrated(data_dir)?;
         let fault = |error: rusqlite::Error| ServerError::Database(path.clone(), error.to_string());
         connection.execute_batch("PRAGMA query_only = ON; BEGIN").map_err(fault)?;
         Ok(connection)
@@ -76,6 +70,10 @@ impl Sqlite {
         self.writer.run(change)
     }
 
+    pub(super) fn connection_use(&self) -> ConnectionUse {
+        ConnectionUse { waiting: self.writer.waiting(), ..self.readers.connection_use() }
+    }
+
     /// Runs a query on a read-only connection.
     pub(super) fn query<T, F>(
         &self,
@@ -87,6 +85,17 @@ impl Sqlite {
     {
         self.readers.run(query)
     }
+}
+
+/// Creates the file if needed, and migrates it.
+fn open_migrated(data_dir: &Path) -> Result<(PathBuf, Connection), ServerError> {
+    let directory = |source| ServerError::DataDir(data_dir.to_owned(), source);
+    create_private_dir(data_dir).map_err(|error| directory(error.source))?;
+    let path = data_dir.join(FILE_NAME);
+    load_private_file(&path).map_err(directory)?;
+    let mut connection = connect(&path)?;
+    migrate(&mut connection, &path)?;
+    Ok((path, connection))
 }
 
 fn connect(path: &Path) -> Result<Connection, ServerError> {

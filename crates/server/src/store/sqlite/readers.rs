@@ -1,6 +1,6 @@
 //! Pool of read-only connections, opened on demand.
 
-use crate::store::StoreError;
+use crate::store::{ConnectionUse, StoreError};
 use rusqlite::Connection;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +18,11 @@ pub(super) struct Readers {
 impl Readers {
     pub(super) fn new(path: PathBuf) -> Self {
         Self { path, idle: Arc::default(), slots: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    pub(super) fn connection_use(&self) -> ConnectionUse {
+        let in_use = AT_ONCE - self.slots.available_permits();
+        ConnectionUse { most: AT_ONCE, in_use, waiting: 0 }
     }
 
     /// Runs a query on a blocking thread.

@@ -4,9 +4,10 @@
 //! once, and only then answers. A change that fails is rolled back alone; a commit that fails fails all
 //! of its changes.
 
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreMetrics};
 use rusqlite::Connection;
 use std::thread::JoinHandle;
+use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 /// Changes in the queue: the bound on memory. Further callers wait.
@@ -26,12 +27,17 @@ pub(super) struct WriterThread {
 
 impl WriterThread {
     /// Starts the thread over a connection.
-    pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
+    pub(super) fn start(connection: Connection, metrics: StoreMetrics) -> std::io::Result<Self> {
         let (changes, waiting) = mpsc::channel(WAITING);
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || write(connection, waiting))?;
+            .spawn(move || write(connection, waiting, &metrics))?;
         Ok(Self { changes: Some(changes), thread: Some(thread) })
+    }
+
+    /// Changes in the queue.
+    pub(super) fn waiting(&self) -> usize {
+        self.changes.as_ref().map_or(0, |changes| changes.max_capacity() - changes.capacity())
     }
 
     /// Queues a change; resolves after its commit.
@@ -70,7 +76,7 @@ impl Drop for WriterThread {
     }
 }
 
-fn write(connection: Connection, mut waiting: mpsc::Receiver<WriteJob>) {
+fn write(connection: Connection, mut waiting: mpsc::Receiver<WriteJob>, metrics: &StoreMetrics) {
     while let Some(first) = waiting.blocking_recv() {
         if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
             let error = StoreError::from(error);
@@ -85,7 +91,9 @@ fn write(connection: Connection, mut waiting: mpsc::Receiver<WriteJob>) {
                 Err(_) => break,
             }
         }
+        let started = Instant::now();
         let commit = connection.execute_batch("COMMIT").map_err(StoreError::from);
+        metrics.count_commit(answers.len(), started.elapsed());
         if let Err(error) = &commit {
             tracing::error!(%error, "a commit failed");
             if !connection.is_autocommit() {
@@ -126,7 +134,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let connection = Connection::open(directory.path().join("t.db")).unwrap();
         connection.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE t(x INTEGER UNIQUE)").unwrap();
-        (WriterThread::start(connection).unwrap(), directory)
+        (WriterThread::start(connection, StoreMetrics::new().unwrap()).unwrap(), directory)
     }
 
     fn insert(x: i64) -> impl FnOnce(&Connection) -> Result<usize, StoreError> + Send + 'static {
