@@ -281,4 +281,5 @@ def main():
             server.process.wait(timeout=30)
 
 
-main()
+if __name__ == "__main__":
+    main()

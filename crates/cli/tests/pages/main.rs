@@ -6,7 +6,11 @@ mod daemon_page;
 mod docs;
 mod guide;
 mod mission_page;
+#[cfg(unix)]
+mod newcomer;
 mod queue_page;
 mod quickstart;
 mod readme;
 mod reference;
+#[cfg(unix)]
+mod server_page;
