@@ -1,4 +1,4 @@
-//! A server process that is killed between requests loses nothing it acknowledged.
+//! A server process that is killed or stopped between requests loses nothing it acknowledged.
 
 use super::client::send;
 use super::world::{EMAIL, TEAM, event};
@@ -18,10 +18,11 @@ const READY: &str = "listening on ";
 
 /// Not a test of its own: the server process of the test below runs it, by name.
 #[test]
-#[ignore = "no test: the body of the server process that the durability test starts and kills"]
+#[ignore = "no test: the body of the server process that the durability test starts and ends"]
 fn serves_for_another_process() {
     let Some(data) = std::env::var_os(CHILD) else { return };
     let mut config = ServerConfig::new(std::path::PathBuf::from(data));
+    config.stop_on_signals = true;
     config.on_ready = Some(Box::new(|address| {
         // Past the test harness, which captures the usual output.
         let _ = writeln!(std::io::stderr(), "{READY}{address}");
@@ -55,6 +56,20 @@ fn start(data: &Path) -> (Child, SocketAddr) {
 
 #[test]
 fn kill_loses_no_acknowledged_event() {
+    for_each_end(|child| child.kill().expect("a kill"));
+}
+
+#[test]
+fn stop_under_load_loses_no_acknowledged_event_and_exits_0() {
+    for_each_end(|child| {
+        let stopped = Command::new("kill").arg(child.id().to_string()).status();
+        assert!(stopped.expect("kill").success());
+        assert!(child.wait().expect("its end").success(), "an orderly stop");
+    });
+}
+
+/// Servers that are ended under load, one after another on the same data.
+fn for_each_end(end: impl Fn(&mut Child)) {
     let data = tempfile::tempdir().unwrap();
     let admin = Admin::open(data.path()).unwrap();
     admin.create_account(EMAIL, None, Some(TEAM)).unwrap();
@@ -65,10 +80,10 @@ fn kill_loses_no_acknowledged_event() {
     let mut acknowledged: Vec<String> = Vec::new();
     for round in 0..6 {
         let (mut child, address) = start(data.path());
-        let killed = AtomicBool::new(false);
+        let ended = AtomicBool::new(false);
         let sender = || {
             let mut done = Vec::new();
-            while !killed.load(Ordering::Relaxed) {
+            while !ended.load(Ordering::Relaxed) {
                 let first = next.fetch_add(20, Ordering::Relaxed);
                 let events: Vec<_> = (first..first + 20).map(event).collect();
                 let ids =
@@ -92,8 +107,8 @@ fn kill_loses_no_acknowledged_event() {
         std::thread::scope(|scope| {
             let senders: Vec<_> = (0..3).map(|_| scope.spawn(sender)).collect();
             std::thread::sleep(Duration::from_millis(120 + 60 * round));
-            child.kill().expect("a kill");
-            killed.store(true, Ordering::Relaxed);
+            end(&mut child);
+            ended.store(true, Ordering::Relaxed);
             for sender in senders {
                 acknowledged.extend(sender.join().expect("a sender"));
             }
@@ -109,5 +124,5 @@ fn kill_loses_no_acknowledged_event() {
     assert!(lost.is_empty(), "{} of {} acknowledged events are lost", lost.len(), acknowledged.len());
     let whole: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(whole, "ok");
-    println!("{} acknowledged events all held after 6 kills", acknowledged.len());
+    println!("{} acknowledged events all held after 6 ends", acknowledged.len());
 }

@@ -278,6 +278,7 @@ mod tests {
                     "server doctor",
                     "server project forget",
                     "server project list",
+                    "server prune",
                     "server restore",
                     "server session list",
                     "server session revoke",

@@ -1,4 +1,5 @@
 use super::failed;
+use crate::report::{counted, rows};
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use contract::text;
 use serde::Serialize;
@@ -47,8 +48,12 @@ pub(super) struct BackupView {
 impl Render for BackupView {
     fn text(&self) -> String {
         let BackupContents { accounts, teams, events, bodies, bytes, .. } = self.contents;
-        let held =
-            format!("{events} events, {bodies} bodies, {accounts} accounts, {teams} teams; {bytes} bytes");
+        let held = format!(
+            "{}, {}, {}; {bytes} bytes",
+            rows(events, bodies),
+            counted(accounts, "account", "accounts"),
+            counted(teams, "team", "teams")
+        );
         let mut out = match self.result {
             "restored" => format!("restored from {}: {held}\n", self.file),
             _ => format!("backed up to {}, and verified: {held}\n", self.file),

@@ -1,6 +1,7 @@
 use super::{AdminArgs, confirmed, failed};
 use crate::report::events_and_bodies;
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
+use clap::ArgGroup;
 use contract::text::printable;
 use serde::Serialize;
 use server::{PrunePlan, Retention, StoredRows};
@@ -11,13 +12,14 @@ const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
 /// Delete the oldest events and bodies, also while the server runs
 #[derive(Debug, Args)]
 #[command(
+    group(ArgGroup::new("kept").required(true).args(["older_than", "keep_size"])),
     after_help = "What stays is a hash of the key of each row: an event that is sent again is a duplicate, and no client \
     takes it for lost. The space is used again; the file does not shrink.\n\nExample: spec-kitty server prune \
     --older-than 180 --data /var/lib/spec-kitty --dry-run"
 )]
 pub(crate) struct ServerPruneArgs {
     /// Delete what arrived more than this number of days ago
-    #[arg(long, value_name = "DAYS", required_unless_present = "keep_size", conflicts_with = "keep_size")]
+    #[arg(long, value_name = "DAYS")]
     older_than: Option<u32>,
     /// Delete the oldest rows until the rest needs this much: 500MiB, 20GiB
     #[arg(long, value_name = "SIZE", value_parser = size)]

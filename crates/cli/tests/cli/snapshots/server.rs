@@ -47,7 +47,21 @@ fn server_token() {
 }
 
 #[test]
+fn server_prune() {
+    prints("server/prune_nothing", account, "server prune --older-than 30 --data data --dry-run");
+    prints("server/prune_without_a_limit", account, "server prune --data data");
+    prints("server/prune_unusable_size", account, "server prune --keep-size 20GB --data data");
+    prints("server/prune_unknown_team", account, "server prune --keep-size 1GiB --team nowhere --data data");
+}
+
+#[test]
 fn server_start() {
     prints("server/start_no_data", fresh, "server");
+    prints("server/start_tls_cert_alone", fresh, "server --data data --tls-cert cert.pem");
+    prints(
+        "server/start_tls_no_certificate",
+        fresh,
+        "server --data data --tls-cert cert.pem --tls-key key.pem",
+    );
     prints("server/start_unusable_address", fresh, "server --data data --listen somewhere");
 }
