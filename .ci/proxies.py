@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Runs the proxy examples: nginx and Caddy check their files, and a client delivers through nginx.
+"""Runs the proxy examples: nginx and Caddy check their files, and a client delivers through nginx. Another one delivers
+to a server that terminates TLS itself.
 
 Usage: .ci/proxies.py target/debug/spec-kitty
 
@@ -62,6 +63,8 @@ def main(binary):
                    check=True, capture_output=True)
     with tempfile.TemporaryDirectory() as temporary:
         deliver(binary, pathlib.Path(temporary))
+    with tempfile.TemporaryDirectory() as temporary:
+        deliver_directly(binary, pathlib.Path(temporary))
 
 
 def deliver(binary, directory):
@@ -89,9 +92,7 @@ def deliver(binary, directory):
 
     url = f"https://localhost:{public}"
     data, home = str(directory / "data"), directory / "home"
-    admin = lambda *words: json.loads(subprocess.run(
-        [binary, "server", *words, "--data", data, "--json"], check=True, capture_output=True).stdout)
-    secret = admin("user", "add", "--email", EMAIL)["approval_secret"]
+    secret = add_account(binary, data)
     log = open(directory / "server.log", "wb")
     server = subprocess.Popen(
         [binary, "server", "--data", data, "--listen", f"127.0.0.1:{inner}", "--public-url", url,
@@ -114,6 +115,29 @@ def deliver(binary, directory):
         for process in (proxy, server):
             process.terminate()
             process.wait(timeout=30)
+
+
+def add_account(binary, data):
+    argv = [binary, "server", "user", "add", "--email", EMAIL, "--data", data, "--json"]
+    return json.loads(subprocess.run(argv, check=True, capture_output=True).stdout)["approval_secret"]
+
+
+def deliver_directly(binary, directory):
+    cert, key = certificate(directory)
+    port, data = free_port(), str(directory / "data")
+    secret = add_account(binary, data)
+    with open(directory / "server.log", "wb") as log:
+        server = subprocess.Popen(
+            [binary, "server", "--data", data, "--listen", f"127.0.0.1:{port}", "--tls-cert", cert, "--tls-key", key],
+            stdout=subprocess.PIPE, stderr=log, text=True)
+    try:
+        if not server.stdout.readline().startswith("listening on https://"):
+            sys.exit("the server does not use TLS")
+        client(binary, directory / "home", f"https://localhost:{port}", secret, cert)
+        print("login and delivery to a server that terminates TLS itself")
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
 
 
 def ask_from(address, port, cert):

@@ -211,7 +211,8 @@ impl Connections {
         runtime: &Handle,
         change: &dyn Fn(&dyn Sql) -> Result<T, StoreError>,
     ) -> Result<T, AttemptFailure> {
-        let transaction = runtime.block_on(client.transaction()).map_err(|error| AttemptFailure::of(&error))?;
+        let transaction =
+            runtime.block_on(client.transaction()).map_err(|error| AttemptFailure::of(&error))?;
         let sql = Statements { client: &transaction, runtime, failed: RefCell::default() };
         let changed = change(&sql);
         // After a failure the transaction is dropped, which rolls it back.
