@@ -34,3 +34,43 @@ pub(crate) fn remove_unused(path: &Path) {
         tracing::debug!(journal = %journal.display(), %error, "left an empty journal");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::legacy::LegacyDb;
+    use crate::store::{ScopedDb, set_meta};
+    use contract::Scope;
+    use std::time::Duration;
+
+    #[test]
+    fn journal_that_another_program_removed_is_made_again() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("queue-0123456789abcdef.db");
+        let scope = Scope::new("https://example.invalid", "dev@example.com", "team");
+        let mut store = ScopedDb::open(&path, &scope, None, Duration::ZERO).expect("a queue");
+        let journal = file::side_file(&path, "-journal");
+        std::fs::remove_file(&journal).expect("it stays after a commit");
+        let mut is_there_before_the_first_page = false;
+        store
+            .write("test", |tx| {
+                is_there_before_the_first_page = journal.exists();
+                Ok(set_meta(tx, "key", "value")?)
+            })
+            .expect("written");
+        assert!(is_there_before_the_first_page && journal.exists());
+    }
+
+    #[test]
+    fn legacy_queue_keeps_no_journal() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("queue.db");
+        let reference = rusqlite::Connection::open(&path).expect("a database");
+        reference.execute_batch("CREATE TABLE queue(x)").expect("a table");
+        let mut legacy = LegacyDb::open(&path).expect("readable").expect("there");
+        for sql in ["SELECT 1", "INSERT INTO queue VALUES (1)"] {
+            legacy.write("test", |tx| Ok(Some(tx.execute_batch(sql)?))).expect("written");
+            assert!(!file::side_file(&path, "-journal").exists(), "{sql}");
+        }
+    }
+}
