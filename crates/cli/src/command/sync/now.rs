@@ -78,7 +78,8 @@ impl Verb for NowArgs {
             exit => exit,
         };
         let delivery = Delivery {
-            elsewhere: observation.elsewhere(context.home()?),
+            // Observed again: a login may have changed while rows were sent.
+            elsewhere: elsewhere::observe(context),
             ..Delivery::of(report, migration, before.daemon_delivery)
         };
         let mut shown = Report::exiting(exit, &delivery);
