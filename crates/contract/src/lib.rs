@@ -18,6 +18,7 @@
 //! | [`text`] | untrusted text, escaped for a terminal |
 //! | [`json`] | the two JSON dialects: strict and lenient |
 //! | [`lane`] | the lanes of a work package |
+//! | [`lane_order`] | the order of lane moves that have one instant |
 //! | [`event`] | the published event contract: ids, envelope, payload schemas, transitions, rejections |
 //! | [`wire`] | the HTTP API between client and server |
 
@@ -29,6 +30,7 @@ pub mod failure;
 pub mod foreground;
 pub mod json;
 pub mod lane;
+pub mod lane_order;
 pub mod owner_record;
 pub mod path;
 pub mod preflight;

@@ -13,8 +13,9 @@ use crate::log::{Annotation, LaneMove, Log, OtherRow};
 use crate::meta::{DEFAULT_TYPE, Meta};
 use crate::slug::is_plain_component;
 use contract::json;
+use contract::lane_order::order_instant;
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::BTreeMap;
 
 /// The file's name in a mission directory.
 pub const FILE: &str = "status.json";
@@ -69,7 +70,8 @@ pub fn reduce(parts: &[&Log], dialect: Dialect) -> Snapshot {
     let mut newest: BTreeMap<&str, Newest<'_>> = BTreeMap::new();
     let mut last: Option<&LaneMove> = None;
     for group in rows.chunk_by(|a, b| a.instant == b.instant) {
-        for row in chained(group, &newest) {
+        let lane = |wp_id: &str| newest.get(wp_id).map(|known| known.row.to);
+        for row in order_instant(group, lane) {
             if last.is_none() && is_plain_component(&row.mission_slug) {
                 snapshot.mission_slug = row.mission_slug.to_string();
             }
@@ -155,57 +157,6 @@ fn retrospective<'a>(rows: impl Iterator<Item = &'a OtherRow>) -> Option<Value> 
         "record_path": record_path,
         "status": status,
     }))
-}
-
-/// The rows of one instant, sorted by id, in their order: of one work package the row that starts where it
-/// then is first, and rows of different work packages follow their ids.
-fn chained<'a>(group: &[&'a LaneMove], newest: &BTreeMap<&'a str, Newest<'a>>) -> Vec<&'a LaneMove> {
-    if group.len() == 1 {
-        return vec![group[0]];
-    }
-    let mut packages: BTreeMap<&str, Vec<&LaneMove>> = BTreeMap::new();
-    for row in group {
-        packages.entry(&row.wp_id).or_default().push(row);
-    }
-    let chains = packages.into_iter().map(|(wp_id, rows)| {
-        let is_seeded = rows.iter().any(|row| row.from == Lane::Genesis);
-        let before = if is_seeded { Lane::Genesis } else { Lane::Planned };
-        let standing = newest.get(wp_id).map_or(before, |known| known.row.to);
-        chain(rows, standing)
-    });
-    let mut chains: Vec<VecDeque<&LaneMove>> = chains.collect();
-    let head = |chain: &VecDeque<&'a LaneMove>| chain.front().map(|row| &*row.event_id);
-    let mut heads: BTreeMap<&str, usize> =
-        chains.iter().enumerate().filter_map(|(index, chain)| Some((head(chain)?, index))).collect();
-    let mut ordered = Vec::with_capacity(group.len());
-    while let Some((_, index)) = heads.pop_first() {
-        ordered.extend(chains[index].pop_front());
-        heads.extend(head(&chains[index]).map(|id| (id, index)));
-    }
-    ordered
-}
-
-/// The rows of one work package and one instant, each after the one it starts from where there is one.
-fn chain(rows: Vec<&LaneMove>, mut standing: Lane) -> VecDeque<&LaneMove> {
-    let mut by_start: BTreeMap<Lane, VecDeque<&LaneMove>> = BTreeMap::new();
-    for row in &rows {
-        by_start.entry(row.from).or_default().push_back(row);
-    }
-    let mut ordered = VecDeque::with_capacity(rows.len());
-    let mut placed = HashSet::new();
-    let mut rest = rows.iter().copied();
-    while ordered.len() < rows.len() {
-        let follows = by_start.get_mut(&standing).and_then(|starts| {
-            std::iter::from_fn(|| starts.pop_front()).find(|row| !placed.contains(&*row.event_id))
-        });
-        let Some(row) = follows.or_else(|| rest.find(|row| !placed.contains(&*row.event_id))) else {
-            break;
-        };
-        placed.insert(&*row.event_id);
-        standing = row.to;
-        ordered.push_back(row);
-    }
-    ordered
 }
 
 /// The row that decides the lane of a work package, so far.

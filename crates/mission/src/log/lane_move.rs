@@ -3,6 +3,7 @@
 use super::lane_row::LaneView;
 use crate::instant::Instant;
 use crate::lane::Lane;
+use contract::lane_order::LaneStep;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -23,6 +24,24 @@ pub(crate) struct LaneMove {
     pub(crate) to: Lane,
     pub(crate) force: bool,
     detail: Option<Box<Detail>>,
+}
+
+impl LaneStep for LaneMove {
+    fn event_id(&self) -> &str {
+        &self.event_id
+    }
+
+    fn wp_id(&self) -> &str {
+        &self.wp_id
+    }
+
+    fn from(&self) -> Lane {
+        self.from
+    }
+
+    fn to(&self) -> Lane {
+        self.to
+    }
 }
 
 /// What few moves have.
