@@ -59,7 +59,7 @@ impl Route {
 
     fn is_page(path: &str) -> bool {
         let first = path.split('/').nth(1).unwrap_or_default();
-        ["account", "assets", "machines", "rejected", "sign-in", "sign-out"].contains(&first)
+        ["account", "assets", "machines", "missions", "rejected", "sign-in", "sign-out"].contains(&first)
     }
 }
 

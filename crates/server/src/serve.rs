@@ -83,13 +83,29 @@ pub fn serve(mut config: ServerConfig, shutdown: Shutdown) -> Result<(), ServerE
         if let Some(tls) = tls {
             tokio::spawn(tls.follow(Arc::clone(&app.metrics)));
         }
+        let finding = tokio::spawn(find_missions(Arc::clone(&app)));
         connection::accept(listener, acceptor.as_ref(), router, &app, shutdown.stopped()).await;
+        finding.abort();
         let _ = tokio::time::timeout(app.limits.stop_timeout, app.store.close()).await;
     });
     // Requests that outlived the stop timeout end here; then the last owner of the store closes it.
     drop(runtime);
     drop(app);
     Ok(())
+}
+
+/// Finds the missions of what an earlier release stored.
+async fn find_missions(app: Arc<App>) {
+    loop {
+        match app.store.find_missions().await {
+            Ok(true) => tokio::task::yield_now().await,
+            Ok(false) => return,
+            Err(error) => {
+                tracing::warn!(%error, "missions of earlier events are found at the next start");
+                return;
+            }
+        }
+    }
 }
 
 fn runtime() -> Result<Runtime, ServerError> {

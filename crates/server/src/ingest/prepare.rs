@@ -5,7 +5,10 @@ use super::rejected::{RECORDED, recorded};
 use crate::config::ServerLimits;
 use crate::refusal::HttpRefusal;
 use crate::request::read_object;
-use crate::store::{ArtifactKey, Membership, NewBlock, NewEvent, NewRejection, bounded, is_same_team};
+use crate::store::{
+    ArtifactKey, Membership, MissionHint, NewBlock, NewEvent, NewRejection, assign_missions, bounded,
+    is_same_team,
+};
 use contract::event::{self, Node, Rejection, RejectionCode, Tolerance};
 use flate2::read::MultiGzDecoder;
 use flate2::{Compression, write::GzEncoder};
@@ -99,10 +102,11 @@ pub(super) fn batch(submission: Submission, limits: &ServerLimits) -> Result<Jud
     let mut rejections = Vec::new();
     for (raw, judged) in request.events.into_iter().zip(judged) {
         verdicts.push(match judged.and_then(|accepted| accepted.sent_to(&team.team_id)) {
-            Ok(Accepted { id, project_uuid, event, .. }) => {
+            Ok(Accepted { id, project_uuid, event, hint, .. }) => {
                 let deviations = event.deviations.iter().map(|deviation| deviation.name()).collect();
                 let project = project_index(&mut projects, project_uuid);
                 projects[project].events.push((verdicts.len(), event));
+                projects[project].hints.push(hint);
                 EventVerdict::Accepted { id, deviations, at: 0 }
             }
             Err(rejection) => {
@@ -131,12 +135,14 @@ fn choose_team<'e>(mut teams: Vec<Membership>, named: impl Iterator<Item = &'e s
 struct ProjectEvents {
     uuid: Option<String>,
     events: Vec<(usize, NewEvent)>,
+    /// Of each event.
+    hints: Vec<MissionHint>,
 }
 
 /// The index of a project, added if it is new; few batches have more than one.
 fn project_index(projects: &mut Vec<ProjectEvents>, uuid: Option<String>) -> usize {
     projects.iter().rposition(|project| project.uuid == uuid).unwrap_or_else(|| {
-        projects.push(ProjectEvents { uuid, events: Vec::new() });
+        projects.push(ProjectEvents { uuid, events: Vec::new(), hints: Vec::new() });
         projects.len() - 1
     })
 }
@@ -174,7 +180,13 @@ fn blocks(
             next += 1;
             events.push(event);
         }
-        blocks.push(NewBlock { project_uuid: project.uuid, packed, events });
+        let subjects = events.iter().map(|event| &*event.aggregate_id);
+        let (missions, of_events) = assign_missions(project.hints.iter().zip(subjects));
+        for (event, mission) in events.iter_mut().zip(of_events) {
+            event.mission = mission;
+        }
+        let project_name = project.hints.into_iter().find_map(|hint| hint.project_name);
+        blocks.push(NewBlock { project_uuid: project.uuid, project_name, missions, packed, events });
     }
     blocks
 }
@@ -210,6 +222,7 @@ struct Accepted {
     project_uuid: Option<String>,
     /// The team that its envelope names.
     team_slug: Option<String>,
+    hint: MissionHint,
     event: NewEvent,
 }
 
@@ -245,6 +258,7 @@ fn judge(
         // The parser borrows from the text, so the event is a slice of it.
         offset: raw.get().as_ptr() as usize - text.as_ptr() as usize,
         length: raw.get().len(),
+        mission: None,
         artifact: artifact(&valid.event_type, &node),
         event_id: valid.event_id,
         canonical_id: valid.canonical_id,
@@ -252,7 +266,8 @@ fn judge(
         aggregate_id: valid.aggregate_id,
         deviations: valid.deviations,
     };
-    Ok(Accepted { id, project_uuid: valid.project_uuid, team_slug: valid.team_slug, event })
+    let hint = MissionHint::of(&node);
+    Ok(Accepted { id, project_uuid: valid.project_uuid, team_slug: valid.team_slug, hint, event })
 }
 
 /// Whether an envelope may name `named` in a batch for `team`. A blank name is accepted.

@@ -12,9 +12,21 @@ use contract::wire::receipts::ReceiptState;
 pub(crate) struct NewBlock {
     /// `None` for events without a project.
     pub(crate) project_uuid: Option<String>,
+    /// Name of the project, if its events have one.
+    pub(crate) project_name: Option<String>,
+    /// The missions that its events belong to.
+    pub(crate) missions: Vec<NewMission>,
     /// gzip of the text that the events' spans point into.
     pub(crate) packed: Vec<u8>,
     pub(crate) events: Vec<NewEvent>,
+}
+
+/// A mission, as the events of a block name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NewMission {
+    pub(crate) slug: String,
+    /// Of the event that created it.
+    pub(crate) name: Option<String>,
 }
 
 /// An accepted event.
@@ -34,6 +46,8 @@ pub(crate) struct NewEvent {
     /// Span of its bytes in the unpacked block.
     pub(crate) offset: usize,
     pub(crate) length: usize,
+    /// Index in the missions of its block.
+    pub(crate) mission: Option<usize>,
     /// For an index event: the artifact whose body may now arrive.
     pub(crate) artifact: Option<ArtifactKey>,
 }

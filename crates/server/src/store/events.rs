@@ -95,6 +95,13 @@ fn store_body(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
         values![team, body.key.project_uuid, artifact, body.content_hash, size, now, body.content],
     )?;
+    // Also for a body that is stored: a document may have an earlier content again.
+    sql.execute(
+        "UPDATE artifacts SET latest = (SELECT seq FROM bodies
+            WHERE bodies.team = ?1 AND bodies.artifact = ?2 AND content_hash = ?3)
+         WHERE team = ?1 AND key = ?2",
+        values![team, artifact, body.content_hash],
+    )?;
     count(sql, team, &body.key.project_uuid, 0, 0, inserted)?;
     Ok(if inserted == 1 { BodyOutcome::Stored } else { BodyOutcome::AlreadyExists })
 }

@@ -139,6 +139,19 @@ fn step(sql: &dyn Sql, team: TeamKey, project_uuid: &str) -> Result<ForgetStep, 
         uncount(sql, team, project_uuid, &forgotten)?;
         return going_on(forgotten);
     }
+    let mission = "SELECT key FROM missions WHERE team = ?1 AND project = ?2 LIMIT 1";
+    if let Some(row) = sql.row(mission, values![team, project])? {
+        let mission: i64 = row.get(0)?;
+        let spans = sql.execute(
+            "DELETE FROM mission_spans WHERE team = ?1 AND mission = ?2 AND first_seq IN
+                (SELECT first_seq FROM mission_spans WHERE team = ?1 AND mission = ?2 LIMIT ?3)",
+            values![team, mission, ROWS],
+        )?;
+        if spans < ROWS {
+            sql.execute("DELETE FROM missions WHERE team = ?1 AND key = ?2", values![team, mission])?;
+        }
+        return going_on(forgotten);
+    }
     for table in ["artifacts", "shares", "counts", "rejections", "projects"] {
         let delete = format!("DELETE FROM {table} WHERE team = ?1 AND project_uuid = ?2");
         sql.execute(&delete, values![team, project_uuid])?;

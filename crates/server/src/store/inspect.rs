@@ -10,6 +10,7 @@ use crate::time::UnixMillis;
 use contract::wire::inspect::{HeldBody, HeldEvent, Page};
 use data_encoding::HEXLOWER;
 use flate2::read::MultiGzDecoder;
+use std::collections::HashMap;
 use std::io::Read;
 
 impl Store {
@@ -56,7 +57,7 @@ fn events(sql: &dyn Sql, query: &EventQuery) -> Result<Page<HeldEvent>, StoreErr
         total += kept_count(sql, team, project, "events")?;
         rows.extend(sql.rows(&format!("{EVENTS} {filter} ORDER BY seq LIMIT ?3"), &values)?);
     }
-    let mut unpacked = Unpacked { sql, current: None };
+    let mut unpacked = Unpacked::new(sql);
     page(rows, total, query, |row| {
         let mut event = HeldEvent {
             seq: row.get(0)?,
@@ -72,7 +73,7 @@ fn events(sql: &dyn Sql, query: &EventQuery) -> Result<Page<HeldEvent>, StoreErr
         };
         if query.with_content {
             let block = (row.get(12)?, row.get(9)?);
-            event.content = Some(unpacked.content(block, row.get(10)?, row.get(11)?, &event.digest)?);
+            event.content = Some(unpacked.content(block, row.get(10)?, row.get(11)?, &event.digest)?.0);
         }
         Ok(event)
     })
@@ -81,42 +82,115 @@ fn events(sql: &dyn Sql, query: &EventQuery) -> Result<Page<HeldEvent>, StoreErr
 /// Bound for damaged blocks; a stored block is smaller.
 const LARGEST_BLOCK: u64 = 256 * 1024 * 1024;
 
-/// Cache of the last unpacked block: neighbouring events usually share one.
-struct Unpacked<'c> {
-    sql: &'c dyn Sql,
-    current: Option<((TeamKey, i64), Vec<u8>)>,
+/// Blocks that are read in one query: each has a megabyte at most.
+const BLOCKS: usize = 16;
+
+/// A block with its bytes.
+struct UnpackedBlock {
+    key: (TeamKey, i64),
+    received_at: UnixMillis,
+    plain: Vec<u8>,
 }
 
-impl Unpacked<'_> {
-    /// The bytes of an event, checked against its digest.
-    fn content(
+/// Cache of the last unpacked block: neighbouring events usually share one.
+pub(super) struct Unpacked<'c> {
+    sql: &'c dyn Sql,
+    current: Option<UnpackedBlock>,
+    /// Blocks that were read and not yet unpacked, with the time they arrived.
+    ahead: HashMap<(TeamKey, i64), (UnixMillis, Vec<u8>)>,
+    bytes: usize,
+}
+
+impl<'c> Unpacked<'c> {
+    pub(super) fn new(sql: &'c dyn Sql) -> Self {
+        Self { sql, current: None, ahead: HashMap::new(), bytes: 0 }
+    }
+
+    /// Whether the next content of this block needs no query.
+    pub(super) fn has(&self, block: (TeamKey, i64)) -> bool {
+        self.ahead.contains_key(&block) || self.current.as_ref().is_some_and(|current| current.key == block)
+    }
+
+    /// Reads the first few of these blocks in one query. Short lists are filled up, so that one statement is
+    /// prepared.
+    pub(super) fn read_ahead(
+        &mut self,
+        team: TeamKey,
+        blocks: impl Iterator<Item = i64>,
+    ) -> Result<(), StoreError> {
+        let mut keys: Vec<i64> = Vec::with_capacity(BLOCKS);
+        for key in blocks {
+            if !keys.contains(&key) && !self.has((team, key)) {
+                keys.push(key);
+            }
+            if keys.len() == BLOCKS {
+                break;
+            }
+        }
+        let Some(last) = keys.last().copied() else { return Ok(()) };
+        keys.resize(BLOCKS, last);
+        let marks: Vec<String> = (2..BLOCKS + 2).map(|number| format!("?{number}")).collect();
+        let query = format!(
+            "SELECT key, received_at, packed FROM blocks WHERE team = ?1 AND key IN ({})",
+            marks.join(", ")
+        );
+        let mut values = vec![Value::from(&team)];
+        values.extend(keys.into_iter().map(Value::Int));
+        self.ahead.clear();
+        for row in self.sql.rows(&query, &values)? {
+            self.ahead.insert((team, row.get(0)?), (row.get(1)?, row.get(2)?));
+        }
+        Ok(())
+    }
+
+    /// Bytes of all blocks that were unpacked.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The bytes of an event, checked against its digest, and the time they arrived.
+    pub(super) fn content(
         &mut self,
         block: (TeamKey, i64),
         offset: u64,
         length: u64,
         digest: &str,
-    ) -> Result<String, StoreError> {
+    ) -> Result<(String, UnixMillis), StoreError> {
         let damaged = |what: &str| StoreError::Database(format!("block {} {what}", block.1));
-        if self.current.as_ref().is_none_or(|(key, _)| *key != block) {
-            let query = "SELECT packed FROM blocks WHERE team = ?1 AND key = ?2";
-            let row = self.sql.row(query, values![block.0, block.1])?.ok_or_else(|| damaged("is missing"))?;
-            let packed: Vec<u8> = row.get(0)?;
-            let mut plain = Vec::new();
-            MultiGzDecoder::new(&packed[..])
-                .take(LARGEST_BLOCK)
-                .read_to_end(&mut plain)
-                .map_err(|_| damaged("does not unpack"))?;
-            self.current = Some((block, plain));
-        }
-        let plain = self.current.as_ref().map_or(&[][..], |(_, plain)| plain);
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        let end = start.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
-        let bytes = plain.get(start..end).ok_or_else(|| damaged("is shorter than its events"))?;
+        let current = match self.current.take().filter(|current| current.key == block) {
+            Some(current) => current,
+            None => {
+                if !self.has(block) {
+                    self.read_ahead(block.0, std::iter::once(block.1))?;
+                }
+                let (received_at, packed) = self.ahead.remove(&block).ok_or_else(|| damaged("is missing"))?;
+                let plain = unpack(&packed).ok_or_else(|| damaged("does not unpack"))?;
+                self.bytes += plain.len();
+                UnpackedBlock { key: block, received_at, plain }
+            }
+        };
+        let current = self.current.insert(current);
+        let bytes =
+            span(&current.plain, offset, length).ok_or_else(|| damaged("is shorter than its events"))?;
         if contract::wire::body::hash(bytes) != digest {
             return Err(damaged("does not hold what was received"));
         }
-        String::from_utf8(bytes.to_vec()).map_err(|_| damaged("is not UTF-8"))
+        let text = String::from_utf8(bytes.to_vec()).map_err(|_| damaged("is not UTF-8"))?;
+        Ok((text, current.received_at))
     }
+}
+
+/// The text of a block.
+pub(super) fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
+    let mut plain = Vec::new();
+    MultiGzDecoder::new(packed).take(LARGEST_BLOCK).read_to_end(&mut plain).ok()?;
+    Some(plain)
+}
+
+/// The bytes of an event in its block.
+pub(super) fn span(plain: &[u8], offset: u64, length: u64) -> Option<&[u8]> {
+    let start = usize::try_from(offset).ok()?;
+    plain.get(start..start.checked_add(usize::try_from(length).ok()?)?)
 }
 
 fn bodies(sql: &dyn Sql, query: &EventQuery) -> Result<Page<HeldBody>, StoreError> {

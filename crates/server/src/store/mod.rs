@@ -22,6 +22,7 @@ mod logins;
 mod machine;
 mod machines;
 mod metrics;
+mod missions;
 mod people;
 mod postgres;
 mod prune;
@@ -35,9 +36,13 @@ pub use account::{Account, CiTokenRecord, Forgotten, Membership, ProjectRecord, 
 pub(crate) use account::{NewAccount, NewCiToken, NewTeam, Principal, ShareRecord, TeamKey, is_same_team};
 pub(crate) use event::{
     ArtifactKey, BodyOutcome, EventOutcome, EventQuery, HeldQuery, HeldStates, NewBlock, NewBody, NewEvent,
-    Totals,
+    NewMission, Totals,
 };
 pub(crate) use machine::{MachineRecord, NewRejection, RejectionRecord, Sighting, bounded};
+pub(crate) use missions::{
+    DocumentRecord, EventCursor, EventFilter, MissionCursor, MissionEvents, MissionHint, MissionRecord,
+    Sight, StoredEvent, assign_missions,
+};
 pub(crate) use session::{
     BrowserSession, CodeRedemption, DeviceDecision, DeviceDecisionOutcome, DeviceLookup, DevicePoll,
     DeviceRequest, DeviceRoom, DeviceStart, Guess, GuessCounter, NewBrowserSession, NewCode, NewDevice,
@@ -95,7 +100,8 @@ pub enum StoreError {
     TeamInUse,
 }
 
-/// The operations are in `accounts`, `people`, `sharing`, `forget`, `prune`, `logins`, `browsers`, `devices`, `machines`, `events` and `inspect`, each written once for
+/// The operations are in `accounts`, `people`, `sharing`, `forget`, `prune`, `logins`, `browsers`, `devices`, `machines`, `events`,
+/// `inspect` and `missions`, each written once for
 /// every database; ingest is written for each.
 pub(crate) struct Store {
     database: Database,

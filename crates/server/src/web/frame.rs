@@ -1,11 +1,12 @@
 //! What every page has around its content: title, navigation, stylesheet.
 
-use super::{account, machines, style};
+use super::{account, machines, missions, style};
 use strum::{EnumIter, IntoEnumIterator};
 
 /// A page of the navigation, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter)]
 pub(crate) enum Section {
+    Missions,
     Machines,
     Rejected,
     Account,
@@ -14,6 +15,7 @@ pub(crate) enum Section {
 impl Section {
     pub(crate) const fn path(self) -> &'static str {
         match self {
+            Self::Missions => missions::LIST,
             Self::Machines => machines::MACHINES,
             Self::Rejected => machines::REJECTED,
             Self::Account => account::ACCOUNT,
@@ -22,6 +24,7 @@ impl Section {
 
     pub(crate) const fn label(self) -> &'static str {
         match self {
+            Self::Missions => "Missions",
             Self::Machines => "Machines",
             Self::Rejected => "Rejected",
             Self::Account => "Account",

@@ -28,6 +28,7 @@ pub(crate) mod form;
 mod frame;
 pub(crate) mod machines;
 pub(crate) mod message;
+pub(crate) mod missions;
 pub(crate) mod overview;
 pub(crate) mod sign_in;
 mod signed_in;
@@ -46,7 +47,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 /// The page after a sign-in that names no other.
-pub(crate) const HOME: &str = account::ACCOUNT;
+pub(crate) const HOME: &str = missions::LIST;
 
 /// No scripts, frames, images or other origins; forms may be sent to this server only.
 const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; \

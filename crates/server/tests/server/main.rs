@@ -15,6 +15,7 @@ mod hostile;
 mod ingest;
 mod login;
 mod machines;
+mod missions;
 mod openapi;
 mod operations;
 mod people;

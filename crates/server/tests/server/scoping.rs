@@ -93,6 +93,12 @@ pub(crate) const ROWS: &[Row] = &[
     page("web::sign_in::SIGN_OUT", "POST", "/sign-out", [303, 403, 403, 403]),
     page("web::account::END_SESSION", "POST", "/account/sessions/end", [303, 403, 403, 403]),
     page("web::account::REVOKE_TOKEN", "POST", "/account/tokens/revoke", [303, 403, 403, 403]),
+    page("web::missions::LIST", "GET", "/missions", [303, 200, 200, 200]),
+    // The first mission of the store, and its first document.
+    page("web::missions::BOARD", "GET", "/missions/1", [303, 404, 404, 200]),
+    page("web::missions::EVENTS", "GET", "/missions/1/events", [303, 404, 404, 200]),
+    page("web::missions::DOCUMENT", "GET", "/missions/1/documents/1", [303, 404, 404, 200]),
+    page("web::missions::WORK_PACKAGE", "GET", "/missions/1/work-package?id=WP01", [303, 404, 404, 200]),
     page("web::machines::MACHINES", "GET", "/machines", [303, 200, 200, 200]),
     page("web::machines::REJECTED", "GET", "/rejected", [303, 200, 200, 200]),
     page("web::account::ACCOUNT", "GET", "/account", [303, 200, 200, 200]),

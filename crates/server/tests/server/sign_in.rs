@@ -45,7 +45,7 @@ fn sign_in_returns_to_own_paths_only() {
     let world = world();
     for next in ["https%3A%2F%2Fevil.example", "%2F%2Fevil.example", "%2F%5Cevil.example", "%2Fsign-in"] {
         let answer = Browser::try_sign_in(&world, EMAIL, &world.secret, next);
-        assert_eq!((answer.status, answer.header("location")), (303, Some("/account")), "{next}");
+        assert_eq!((answer.status, answer.header("location")), (303, Some("/missions")), "{next}");
     }
 }
 

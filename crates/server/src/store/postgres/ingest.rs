@@ -3,9 +3,11 @@
 //! Rows are inserted in the order of their keys, so that two batches with the same events wait for each
 //! other instead of being deadlocked.
 
+use super::spans::BatchSpans;
 use super::{AttemptFailure, Connections, Postgres, without_nul};
 use crate::store::events::deviation_bits;
 use crate::store::forget::event_hash;
+use crate::store::missions::Spans;
 use crate::store::{EventOutcome, NewBlock, NewEvent, StoreError, TeamKey};
 use crate::time::UnixMillis;
 use deadpool_postgres::Transaction;
@@ -19,15 +21,17 @@ use tokio_postgres::types::ToSql;
 const SLOTS: i64 = 16;
 
 const FIND_PROJECTS: &str =
-    "SELECT project_uuid, key FROM projects WHERE team = $1 AND project_uuid = ANY($2)";
+    "SELECT project_uuid, key, name FROM projects WHERE team = $1 AND project_uuid = ANY($2)";
 
 const ADD_PROJECTS: &str = "INSERT INTO projects (team, project_uuid)
     SELECT $1, uuid FROM unnest($2::text[]) AS new(uuid) ORDER BY uuid ON CONFLICT DO NOTHING";
 
+const NAME_PROJECT: &str = "UPDATE projects SET name = $3 WHERE team = $1 AND key = $2";
+
 const TAKE_KEYS: &str = "SELECT nextval('blocks_key_seq') FROM generate_series(1, $1::bigint)";
 
-const ADD_BLOCKS: &str = "INSERT INTO blocks (team, key, project, received_at, packed)
-    SELECT $1, key, project, $2, packed FROM unnest($3::bigint[], $4::bigint[], $5::bytea[])
+const ADD_BLOCKS: &str = "INSERT INTO blocks (team, key, project, received_at, packed, spans_known)
+    SELECT $1, key, project, $2, packed, 1 FROM unnest($3::bigint[], $4::bigint[], $5::bytea[])
         AS new(key, project, packed)";
 
 // Positions are drawn in the order of the batch, before the rows are sorted. Of two events with one id the
@@ -42,7 +46,7 @@ const ADD_EVENTS: &str =
                       $9::bytea[], $10::bigint[], $11::bigint[], $12::bigint[])
               AS new(event_id, sent_id, event_type, aggregate_id, project, deviations, digest, content_digest,
                      block, start, length)) AS positioned
-    ORDER BY event_id, seq ON CONFLICT (team, event_id) DO NOTHING RETURNING event_id";
+    ORDER BY event_id, seq ON CONFLICT (team, event_id) DO NOTHING RETURNING event_id, seq";
 
 const STORED_DIGESTS: &str =
     "SELECT event_id, digest, content_digest FROM events WHERE team = $1 AND event_id = ANY($2)";
@@ -64,7 +68,7 @@ const COUNT: &str = "INSERT INTO counts (team, project_uuid, slot, events, bodie
     SELECT $1, uuid, $2, stored, 0 FROM unnest($3::text[], $4::bigint[]) AS new(uuid, stored) ORDER BY uuid
     ON CONFLICT (team, project_uuid, slot) DO UPDATE SET events = counts.events + excluded.events";
 
-type Params<'p> = &'p [&'p (dyn ToSql + Sync)];
+pub(super) type Params<'p> = &'p [&'p (dyn ToSql + Sync)];
 
 impl Postgres {
     pub(in crate::store) async fn ingest(
@@ -123,9 +127,9 @@ struct Columns<'b> {
     length: Vec<i64>,
 }
 
-struct Batch<'b> {
+pub(super) struct Batch<'b> {
     transaction: &'b Transaction<'b>,
-    team: i64,
+    pub(super) team: i64,
     blocks: &'b [NewBlock],
 }
 
@@ -155,19 +159,21 @@ impl<'b> Batch<'b> {
         ];
         let (_, stored) =
             tokio::try_join!(self.query(ADD_BLOCKS, add_blocks), self.query(ADD_EVENTS, add_events))?;
-        let mut stored: HashSet<String> =
-            stored.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+        let mut stored: HashMap<String, i64> =
+            stored.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, Error>>()?;
         let digests = self.digests_of_duplicates(&stored).await?;
 
         let mut outcomes = Vec::new();
         let (mut counts, mut empty, mut artifacts) =
             (Vec::new(), Vec::new(), <[Vec<Cow<'_, str>>; 6]>::default());
-        for (block, key) in self.blocks.iter().zip(&keys) {
-            let mut count = 0_i64;
+        let mut spans = BatchSpans::default();
+        for ((block, key), project) in self.blocks.iter().zip(&keys).zip(&projects) {
+            let (mut count, mut of_block) = (0_i64, Spans::default());
             for event in &block.events {
                 // Once: a second event with the id is a duplicate of the first.
-                if stored.remove(&event.canonical_id) {
+                if let Some(seq) = stored.remove(&event.canonical_id) {
                     count += 1;
+                    of_block.add(event.mission, seq);
                     outcomes.push(EventOutcome::Stored);
                     push_artifact(event, &mut artifacts);
                 } else {
@@ -180,6 +186,7 @@ impl<'b> Batch<'b> {
                 }
             }
             counts.push(count);
+            spans.push(block, *project, *key, &of_block);
             if count == 0 {
                 empty.push(*key);
             }
@@ -193,12 +200,17 @@ impl<'b> Batch<'b> {
         if !a.is_empty() {
             self.query(ADD_ARTIFACTS, &[&self.team, a, b, c, d, e, f]).await?;
         }
+        self.add_spans(&spans, now).await?;
         // Last: other transactions of the project may wait for its counts.
         self.query(COUNT, &[&self.team, &slot, &uuids, &counts]).await?;
         Ok(outcomes)
     }
 
-    async fn query(&self, sql: &str, params: Params<'_>) -> Result<Vec<tokio_postgres::Row>, Error> {
+    pub(super) async fn query(
+        &self,
+        sql: &str,
+        params: Params<'_>,
+    ) -> Result<Vec<tokio_postgres::Row>, Error> {
         let statement = self.transaction.prepare_cached(sql).await?;
         self.transaction.query(&statement, params).await
     }
@@ -212,13 +224,19 @@ impl<'b> Batch<'b> {
         let uuids = self.project_uuids();
         loop {
             let rows = self.query(FIND_PROJECTS, &[&self.team, &uuids]).await?;
-            let known: HashMap<&str, i64> = rows
+            let known: HashMap<&str, (i64, &str)> = rows
                 .iter()
-                .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+                .map(|row| Ok((row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?))))
                 .collect::<Result<_, Error>>()?;
-            let keys: Vec<i64> = uuids.iter().filter_map(|uuid| known.get(uuid).copied()).collect();
-            if keys.len() == uuids.len() {
-                return Ok(keys);
+            let found: Vec<(i64, &str)> = uuids.iter().filter_map(|uuid| known.get(uuid).copied()).collect();
+            if found.len() == uuids.len() {
+                for (block, (key, known)) in self.blocks.iter().zip(&found) {
+                    let name = block.project_name.as_deref().map(without_nul);
+                    if let Some(name) = name.filter(|name| name != known) {
+                        self.query(NAME_PROJECT, &[&self.team, key, &name]).await?;
+                    }
+                }
+                return Ok(found.into_iter().map(|(key, _)| key).collect());
             }
             // What another transaction adds meanwhile is visible when this statement ends.
             self.query(ADD_PROJECTS, &[&self.team, &uuids]).await?;
@@ -263,7 +281,7 @@ impl<'b> Batch<'b> {
     /// Digests of the stored copies of all events, unless each event is new.
     async fn digests_of_duplicates(
         &self,
-        stored: &HashSet<String>,
+        stored: &HashMap<String, i64>,
     ) -> Result<HashMap<String, (Vec<u8>, Option<Vec<u8>>)>, Error> {
         let events = self.blocks.iter().flat_map(|block| &block.events);
         if stored.len() == events.clone().count() {

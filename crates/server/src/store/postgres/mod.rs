@@ -10,6 +10,7 @@
 //!   its statements reads what the change before it committed.
 
 mod ingest;
+mod spans;
 pub(crate) mod url;
 
 use super::sql::{Sql, SqlRow, Value, values};

@@ -3,6 +3,7 @@
 use super::Sqlite;
 use crate::store::events::{count, deviation_bits};
 use crate::store::forget::forgotten_events;
+use crate::store::missions::{Spans, add_spans};
 use crate::store::{ArtifactKey, EventOutcome, NewBlock, NewEvent, StoreError, TeamKey};
 use crate::time::UnixMillis;
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
@@ -37,38 +38,62 @@ fn store_block(
     outcomes: &mut Vec<EventOutcome>,
 ) -> Result<(), StoreError> {
     let project_uuid = block.project_uuid.as_deref().unwrap_or_default();
-    let project = project_key(connection, team, project_uuid)?;
+    let project = project_key(connection, team, project_uuid, block.project_name.as_deref())?;
     connection
-        .prepare_cached("INSERT INTO blocks (team, project, received_at, packed) VALUES (?1, ?2, ?3, ?4)")?
+        .prepare_cached(
+            "INSERT INTO blocks (team, project, received_at, packed, spans_known) VALUES (?1, ?2, ?3, ?4, 1)",
+        )?
         .execute(params![team, project, now, block.packed])?;
     let key = connection.last_insert_rowid();
-    let mut stored = 0;
+    let (mut stored, mut spans) = (0, Spans::default());
     for event in &block.events {
-        let outcome = match forgotten.contains(&event.canonical_id) {
-            true => EventOutcome::Duplicate { differs: false },
-            false => store_event(connection, team, project, key, event)?,
-        };
-        stored += u64::from(outcome == EventOutcome::Stored);
-        outcomes.push(outcome);
+        if forgotten.contains(&event.canonical_id) {
+            outcomes.push(EventOutcome::Duplicate { differs: false });
+            continue;
+        }
+        outcomes.push(match store_event(connection, team, project, key, event)? {
+            Inserted::At(seq) => {
+                stored += 1;
+                spans.add(event.mission, seq);
+                EventOutcome::Stored
+            }
+            Inserted::Before(outcome) => outcome,
+        });
     }
     if stored == 0 {
         // All events were duplicates: the block is not needed.
         connection.prepare_cached("DELETE FROM blocks WHERE key = ?1")?.execute([key])?;
     }
+    add_spans(connection, (team, project, key), &block.missions, &spans, now)?;
     count(connection, team, project_uuid, 0, stored, 0)
 }
 
-fn project_key(connection: &Connection, team: TeamKey, project_uuid: &str) -> Result<i64, StoreError> {
-    let found = connection
-        .prepare_cached("SELECT key FROM projects WHERE team = ?1 AND project_uuid = ?2")?
-        .query_row(params![team, project_uuid], |row| row.get(0))
+fn project_key(
+    connection: &Connection,
+    team: TeamKey,
+    project_uuid: &str,
+    name: Option<&str>,
+) -> Result<i64, StoreError> {
+    let found: Option<(i64, String)> = connection
+        .prepare_cached("SELECT key, name FROM projects WHERE team = ?1 AND project_uuid = ?2")?
+        .query_row(params![team, project_uuid], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    if let Some(key) = found {
-        return Ok(key);
+    let Some((key, known)) = found else {
+        let insert = "INSERT INTO projects (team, project_uuid, name) VALUES (?1, ?2, ?3)";
+        connection.execute(insert, params![team, project_uuid, name.unwrap_or_default()])?;
+        return Ok(connection.last_insert_rowid());
+    };
+    if let Some(name) = name.filter(|name| *name != known) {
+        connection.execute("UPDATE projects SET name = ?2 WHERE key = ?1", params![key, name])?;
     }
-    connection
-        .execute("INSERT INTO projects (team, project_uuid) VALUES (?1, ?2)", params![team, project_uuid])?;
-    Ok(connection.last_insert_rowid())
+    Ok(key)
+}
+
+enum Inserted {
+    /// Its position.
+    At(i64),
+    /// A copy was stored before.
+    Before(EventOutcome),
 }
 
 fn store_event(
@@ -77,7 +102,7 @@ fn store_event(
     project: i64,
     block: i64,
     event: &NewEvent,
-) -> Result<EventOutcome, StoreError> {
+) -> Result<Inserted, StoreError> {
     let sent_id = (event.event_id != event.canonical_id).then_some(&event.event_id);
     let inserted = connection
         .prepare_cached(
@@ -103,8 +128,9 @@ fn store_event(
         let (bytes, content): (Vec<u8>, Option<Vec<u8>>) = connection
             .prepare_cached("SELECT digest, content_digest FROM events WHERE team = ?1 AND event_id = ?2")?
             .query_row(params![team, event.canonical_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        return Ok(event.duplicate_of(&bytes, content.as_deref()));
+        return Ok(Inserted::Before(event.duplicate_of(&bytes, content.as_deref())));
     }
+    let seq = connection.last_insert_rowid();
     if let Some(artifact) = &event.artifact {
         let ArtifactKey { project_uuid, mission_slug, target_branch, mission_type, manifest_version, path } =
             artifact;
@@ -118,5 +144,5 @@ fn store_event(
             )?
             .execute(values)?;
     }
-    Ok(EventOutcome::Stored)
+    Ok(Inserted::At(seq))
 }

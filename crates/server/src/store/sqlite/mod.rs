@@ -280,18 +280,27 @@ mod tests {
         let connection = connect(&directory.path().join(FILE_NAME)).unwrap();
         let events = crate::store::inspect::EVENTS;
         let bodies = "SELECT * FROM bodies WHERE team = ?1 AND seq > ?2";
+        let plan = |select: &str, values: usize| {
+            let values = vec![Value::Int(1); values];
+            let plan = Sql::rows(&connection, &format!("EXPLAIN QUERY PLAN {select}"), &values).unwrap();
+            let plan: Vec<String> = plan.iter().map(|row| row.get(3).unwrap()).collect();
+            plan.join("; ")
+        };
+        for select in crate::store::missions::page_queries() {
+            let values = (1..=10).rev().find(|number| select.contains(&format!("?{number}"))).unwrap_or(0);
+            let plan = plan(&select, values);
+            // The blocks that wait are all rows of their partial index.
+            let is_read_by_key = !plan.contains("SCAN") || plan.contains("blocks_without_spans");
+            assert!(is_read_by_key && !plan.contains("TEMP B-TREE"), "{select}: {plan}");
+        }
         for (select, filter, index) in [
             (events, "", "events_of_team"),
             (events, "AND events.project = ?4", "events_of_project"),
             (bodies, "", "bodies_of_team"),
             (bodies, "AND project_uuid = ?4", "bodies_of_project"),
         ] {
-            let explain = format!("EXPLAIN QUERY PLAN {select} {filter} ORDER BY seq LIMIT ?3");
-            let one = Value::Int(1);
-            let values = vec![one; if filter.is_empty() { 3 } else { 4 }];
-            let plan = Sql::rows(&connection, &explain, &values[..]).unwrap();
-            let plan: Vec<String> = plan.iter().map(|row| row.get(3).unwrap()).collect();
-            let plan = plan.join("; ");
+            let values = if filter.is_empty() { 3 } else { 4 };
+            let plan = plan(&format!("{select} {filter} ORDER BY seq LIMIT ?3"), values);
             assert!(
                 plan.contains(index) && !plan.contains("SCAN") && !plan.contains("TEMP B-TREE"),
                 "{plan}"

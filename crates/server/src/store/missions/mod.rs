@@ -1,0 +1,37 @@
+//! Missions: which events belong to one, and what pages read of it.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `assign` | the mission of an event |
+//! | `spans` | runs of positions, by which the events of a mission are found |
+//! | `backfill` | spans of blocks that an earlier release stored |
+//! | `list` | missions of the teams and shares of an account |
+//! | `read` | events of a mission |
+//! | `documents` | documents of a mission |
+
+mod assign;
+mod backfill;
+mod documents;
+mod list;
+mod read;
+mod spans;
+
+pub(crate) use assign::{MissionHint, assign_missions};
+pub(crate) use documents::DocumentRecord;
+pub(crate) use list::{MissionCursor, MissionRecord, Sight};
+pub(crate) use read::{EventCursor, EventFilter, MissionEvents, StoredEvent};
+pub(super) use spans::{ACTIVITY_STEP, Spans, add_spans};
+
+/// What pages of missions ask, for the test of their plans.
+#[cfg(test)]
+pub(super) fn page_queries() -> Vec<String> {
+    use list::{MISSION, OF_PROJECT, OF_TEAM, ONE};
+    let events = format!(
+        "{} AND event_type IN (?8, ?9) AND aggregate_id = ?10 {}",
+        read::EVENTS_OF_SPANS,
+        read::NEWEST_FIRST
+    );
+    let of_missions = [OF_TEAM, OF_PROJECT, ONE].map(|filter| format!("{MISSION} {filter}"));
+    let others = [documents::LIST, documents::TEXT, read::SPANS_BEFORE, backfill::WAITING].map(str::to_owned);
+    of_missions.into_iter().chain(others).chain([events]).collect()
+}
