@@ -2,7 +2,7 @@
 
 use super::{MissionHint, Spans, add_spans, assign_missions};
 use crate::store::inspect::unpack;
-use crate::store::sql::{SqlRow, Sql, Value, values};
+use crate::store::sql::{Sql, SqlRow, Value, values};
 use crate::store::{Store, StoreError, TeamKey};
 use crate::time::UnixMillis;
 use contract::event::{Node, id};

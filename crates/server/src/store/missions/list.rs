@@ -1,6 +1,6 @@
 //! The missions that an account sees: those of its teams, and those of projects that are shared with them.
 
-use crate::store::sql::{SqlRow, Sql, Value};
+use crate::store::sql::{Sql, SqlRow, Value};
 use crate::store::{Store, StoreError, TeamKey};
 use crate::time::UnixMillis;
 

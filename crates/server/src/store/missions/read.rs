@@ -5,7 +5,7 @@
 
 use super::MissionRecord;
 use crate::store::inspect::Unpacked;
-use crate::store::sql::{SqlRow, Sql, Value, values};
+use crate::store::sql::{Sql, SqlRow, Value, values};
 use crate::store::{Store, StoreError, TeamKey};
 use crate::time::UnixMillis;
 use std::str::FromStr;

@@ -1,6 +1,6 @@
 //! Runs of positions: the events of one block that belong to one mission.
 
-use crate::store::sql::{SqlRow, Sql, values};
+use crate::store::sql::{Sql, SqlRow, values};
 use crate::store::{NewMission, StoreError, TeamKey};
 use crate::time::UnixMillis;
 
