@@ -2,7 +2,7 @@
 
 use super::dependents::list_dependents;
 use super::shown;
-use super::status::{Card, View, WorkLane, view};
+use super::status::{BoardView, Card, WorkLane, view};
 use super::task_board::place_of;
 use crate::error::{MissionError, Result, chain};
 use crate::front_matter::read_work_package;
@@ -33,7 +33,7 @@ const REVIEW: &str = "review";
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Request {
+pub struct ContextRequest {
     /// `--action`: one of [`ACTIONS`].
     pub action: String,
     /// `--mission`.
@@ -92,9 +92,9 @@ pub struct ActionContext {
 ///
 /// # Errors
 /// When there is no such mission, or no work package for the action.
-pub fn resolve(project: &Project, request: &Request) -> Result<ActionContext> {
+pub fn resolve(project: &Project, request: &ContextRequest) -> Result<ActionContext> {
     let handle = request.mission.as_deref();
-    let View { mission, mut board, .. } = view(project, &mut LogReader::new(project), handle)?;
+    let BoardView { mission, mut board, .. } = view(project, &mut LogReader::new(project), handle)?;
     let slug = &board.mission_slug;
     let mut found = ActionContext {
         success: true,
@@ -137,7 +137,7 @@ pub fn resolve(project: &Project, request: &Request) -> Result<ActionContext> {
 }
 
 /// The work package that is named, else the first that waits for the action.
-fn choose<'a>(cards: &'a [Card], request: &Request, slug: &str) -> Result<&'a Card> {
+fn choose<'a>(cards: &'a [Card], request: &ContextRequest, slug: &str) -> Result<&'a Card> {
     let unknown = |problem: String, wp_id: Option<&str>| {
         MissionError::invalid(
             ErrorCode::WorkPackageNotFound,
@@ -189,7 +189,7 @@ impl ActionContext {
         self.resolution_kind = Some(kind);
     }
 
-    fn name_commands(&mut self, id: &str, request: &Request) {
+    fn name_commands(&mut self, id: &str, request: &ContextRequest) {
         let mission = self.mission_slug.clone();
         let agent = match request.agent.as_deref() {
             Some(agent) => format!(" --agent {}", contract::remedy::shell_word(agent)),

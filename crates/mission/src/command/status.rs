@@ -206,14 +206,14 @@ fn board(project: &Project, logs: &mut LogReader<'_>, mission: Option<&str>) -> 
 }
 
 /// A board, and what it was made from.
-pub(super) struct View {
+pub(super) struct BoardView {
     pub(super) mission: MissionDirectory,
     pub(super) log: MissionLog,
     pub(super) snapshot: Snapshot,
     pub(super) board: Board,
 }
 
-pub(super) fn view(project: &Project, logs: &mut LogReader<'_>, mission: Option<&str>) -> Result<View> {
+pub(super) fn view(project: &Project, logs: &mut LogReader<'_>, mission: Option<&str>) -> Result<BoardView> {
     let (mission, bad_meta) = project.view_mission(mission)?;
     let mut warnings: Vec<String> = bad_meta.into_iter().collect();
     let log = logs.view(&mission)?;
@@ -238,7 +238,7 @@ pub(super) fn view(project: &Project, logs: &mut LogReader<'_>, mission: Option<
         lanes,
         warnings,
     };
-    Ok(View { mission, log, snapshot, board })
+    Ok(BoardView { mission, log, snapshot, board })
 }
 
 /// Every work package that has a file or a row, and the origin of their lanes. What cannot be read is a

@@ -4,7 +4,7 @@ use super::emit::to;
 use super::finalize::{finalize, with_tasks};
 use super::world::World;
 use mission::Clock;
-use mission::command::action_context::{ActionContext, Request, resolve};
+use mission::command::action_context::{ActionContext, ContextRequest, resolve};
 use mission::command::branch::advise;
 use mission::command::move_task;
 use mission::command::task_board::{STALE_AFTER, TaskBoard, look};
@@ -44,7 +44,7 @@ impl Ready {
     }
 
     fn context(&self, action: &str, wp_id: Option<&str>) -> Result<ActionContext, MissionError> {
-        let request = Request {
+        let request = ContextRequest {
             action: action.into(),
             mission: Some(self.slug.clone()),
             wp_id: wp_id.map(str::to_owned),

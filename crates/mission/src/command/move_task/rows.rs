@@ -16,7 +16,7 @@ use crate::transition::{Refusal, Review, TransitionFacts, judge_transition};
 use serde_json::json;
 
 /// The review cycle of a rejection.
-pub(super) struct Rejection {
+pub(super) struct ReviewRejection {
     pub(super) number: u32,
     /// Its path in the mission.
     pub(super) name: String,
@@ -29,7 +29,7 @@ pub(super) fn rejection(
     request: &MoveTaskRequest,
     situation: &Situation,
     log: &MissionLog,
-) -> Result<Option<Rejection>> {
+) -> Result<Option<ReviewRejection>> {
     let Some(path) = request.review_feedback_file.as_ref() else { return Ok(None) };
     let feedback = read_text_named(path, MAX_TEXT)?.unwrap_or_default();
     if feedback.trim().is_empty() {
@@ -51,7 +51,7 @@ pub(super) fn rejection(
     let name = format!("{directory}/{}", cycle_file(number));
     let at = situation.now.seconds_z();
     let text = render_cycle(number, &situation.mission.slug, &wp.id, &situation.actor, &at, &feedback);
-    Ok(Some(Rejection { number, name, text }))
+    Ok(Some(ReviewRejection { number, name, text }))
 }
 
 /// The lanes to pass, the last one included.

@@ -5,7 +5,7 @@ use crate::command::agent::tasks::list::warnings;
 use crate::mission_document::MissionDocument;
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use contract::text::printable;
-use mission::command::action_context::{ACTIONS, ActionContext, Request, resolve};
+use mission::command::action_context::{ACTIONS, ActionContext, ContextRequest, resolve};
 use std::fmt::Write as _;
 
 /// Show mission, work package, branch and place of one action; change nothing
@@ -33,7 +33,7 @@ impl Verb for ContextResolveArgs {
     }
 
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
-        let request = Request {
+        let request = ContextRequest {
             action: self.action,
             mission: self.mission.mission,
             wp_id: self.wp_id,
