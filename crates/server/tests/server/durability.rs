@@ -70,10 +70,10 @@ fn stop_under_load_loses_no_acknowledged_event_and_exits_0() {
 
 /// Servers that are ended under load, one after another on the same data.
 fn for_each_end(end: impl Fn(&mut Child)) {
-    let data = tempfile::tempdir().unwrap();
-    let admin = Admin::open(data.path()).unwrap();
-    admin.create_account(EMAIL, None, Some(TEAM)).unwrap();
-    let token = admin.issue_ci_token(EMAIL, None, "test").unwrap().token.expose().to_owned();
+    let data = tempfile::tempdir().expect("a directory");
+    let admin = Admin::open(data.path()).expect("a store");
+    admin.create_account(EMAIL, None, Some(TEAM)).expect("an account");
+    let token = admin.issue_ci_token(EMAIL, None, "test").expect("a token").token.expose().to_owned();
     drop(admin);
     let authorization = format!("Bearer {token}");
     let next = AtomicU64::new(0);
@@ -116,13 +116,14 @@ fn for_each_end(end: impl Fn(&mut Child)) {
         child.wait().expect("its end");
     }
     assert!(!acknowledged.is_empty(), "the rounds acknowledged nothing");
-    let connection = rusqlite::Connection::open(data.path().join("server.db")).unwrap();
-    let mut held = connection.prepare("SELECT event_id FROM events").unwrap();
+    let connection = rusqlite::Connection::open(data.path().join("server.db")).expect("a database");
+    let mut held = connection.prepare("SELECT event_id FROM events").expect("a query");
     let held: std::collections::HashSet<String> =
-        held.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+        held.query_map([], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("ids");
     let lost: Vec<&String> = acknowledged.iter().filter(|id| !held.contains(*id)).collect();
     assert!(lost.is_empty(), "{} of {} acknowledged events are lost", lost.len(), acknowledged.len());
-    let whole: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    let whole: String =
+        connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("a result");
     assert_eq!(whole, "ok");
     println!("{} acknowledged events all held after 6 ends", acknowledged.len());
 }
