@@ -95,8 +95,13 @@ fn check_inside(inside: Inside<'_>) -> Result<(), Unsendable> {
     match inside {
         Inside::Depth(depth) if depth > MAX_DEPTH => Err(Unsendable::TooDeep),
         Inside::Key(quoted) => {
-            let key = lenient_text(quoted);
-            match FORBIDDEN_KEYS.into_iter().find(|forbidden| key.as_deref() == Some(*forbidden)) {
+            // Few keys are escaped; the others need no decoding.
+            let decoded = quoted.contains(&b'\\').then(|| lenient_text(quoted)).flatten();
+            let is = |forbidden: &str| match &decoded {
+                Some(key) => *key == *forbidden,
+                None => quoted.get(1..quoted.len().saturating_sub(1)) == Some(forbidden.as_bytes()),
+            };
+            match FORBIDDEN_KEYS.into_iter().find(|forbidden| is(forbidden)) {
                 Some(forbidden) => Err(Unsendable::ForbiddenKey(forbidden)),
                 None => Ok(()),
             }

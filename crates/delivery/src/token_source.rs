@@ -3,7 +3,7 @@
 //! A [`TokenSource`] is bound to the account and the server of one permit. It gives a token only while that
 //! account is logged in at that server, checked before every request: a change of account in the middle of a
 //! drain stops it before its next byte (contract section 9, "Token"). A check reads two small files; the
-//! session is decrypted again only when its file changed.
+//! configuration is parsed again, and the session decrypted, only when its file changed.
 //!
 //! Invariants: no token for another scope than the permit's; no token to a host that did not issue it,
 //! unless the configuration names that host; nothing is sent before both hold; no error or `Debug` shows
@@ -17,7 +17,8 @@ use contract::{ExitCode, Fault, Remedy, Scope, exit, server_url};
 use gate::EgressPermit;
 use identity::ci_token::read_ci_token;
 use identity::{
-    Config, Login, LoginSource, Session, SessionError, judge_destination, read_login, refresh_card,
+    Config, ConfigReader, Login, LoginSource, Session, SessionError, judge_destination, read_login,
+    refresh_card,
 };
 use sha2::{Digest, Sha256};
 use system::bounded_read::read_small_file;
@@ -31,6 +32,7 @@ pub struct TokenSource<'a> {
     context: &'a DeliveryContext,
     scope: Scope,
     destination: ServerAddress,
+    config: ConfigReader,
     held: Option<HeldSession>,
 }
 
@@ -128,7 +130,8 @@ impl<'a> TokenSource<'a> {
     /// # Errors
     /// When no token of that account may be sent to that server now.
     pub fn for_permit(context: &'a DeliveryContext, permit: &EgressPermit) -> Result<Self, TokenError> {
-        Self::new(context, permit.scope(), permit.server_url())
+        let config = ConfigReader::new(&context.home);
+        Self::new(context, permit.scope(), permit.server_url(), config)
     }
 
     /// A source for the account that is logged in now, for requests that carry no row: the health document, the
@@ -137,10 +140,11 @@ impl<'a> TokenSource<'a> {
     /// # Errors
     /// When not logged in, or the token may not be sent to the configured server.
     pub fn for_login(context: &'a DeliveryContext) -> Result<Self, TokenError> {
-        let (config, login) = read_machine(context)?;
+        let mut config = ConfigReader::new(&context.home);
+        let login = read_machine(context, &mut config)?;
         let scope = login.scope.clone().ok_or(TokenError::Ended)?;
-        let url = judge(&login, &config)?;
-        Self::new(context, &scope, &url)
+        let url = judge(&login, config.last())?;
+        Self::new(context, &scope, &url, config)
     }
 
     /// A source for the account that is logged in now, which must be that of `scope`; with the id of its team.
@@ -148,17 +152,24 @@ impl<'a> TokenSource<'a> {
     /// # Errors
     /// When another account is logged in, or the token may not be sent to the configured server.
     pub fn for_scope(context: &'a DeliveryContext, scope: &Scope) -> Result<(Self, String), TokenError> {
-        let (config, login) = read_machine(context)?;
-        let url = judge(&login, &config)?;
-        let source = Self::new(context, scope, &url)?;
+        let mut config = ConfigReader::new(&context.home);
+        let login = read_machine(context, &mut config)?;
+        let url = judge(&login, config.last())?;
+        let source = Self::new(context, scope, &url, config)?;
         Ok((source, login.team_id.unwrap_or_else(|| scope.team().to_owned())))
     }
 
-    fn new(context: &'a DeliveryContext, scope: &Scope, server_url: &str) -> Result<Self, TokenError> {
+    fn new(
+        context: &'a DeliveryContext,
+        scope: &Scope,
+        server_url: &str,
+        config: ConfigReader,
+    ) -> Result<Self, TokenError> {
         let mut source = Self {
             context,
             scope: scope.clone(),
             destination: ServerAddress::parse(server_url)?,
+            config,
             held: None,
         };
         source.read_login()?;
@@ -168,6 +179,11 @@ impl<'a> TokenSource<'a> {
     /// The server that the tokens of this source may be sent to.
     pub fn destination(&self) -> &ServerAddress {
         &self.destination
+    }
+
+    /// The configuration, as it was read for the last token.
+    pub(crate) fn config(&self) -> &ConfigReader {
+        &self.config
     }
 
     /// Whether the tokens are those of a session, and not a CI token.
@@ -260,7 +276,7 @@ impl<'a> TokenSource<'a> {
 
     /// The account that is logged in now; refuses any but the permit's account at the permit's server.
     fn read_login(&mut self) -> Result<Login, TokenError> {
-        let (config, login) = read_machine(self.context)?;
+        let login = read_machine(self.context, &mut self.config)?;
         match &login.scope {
             None => return Err(LOGGED_OUT),
             Some(scope) if *scope != self.scope => return Err(OTHER_ACCOUNT),
@@ -269,7 +285,7 @@ impl<'a> TokenSource<'a> {
         if !login.authenticated {
             return Err(TokenError::Ended);
         }
-        if ServerAddress::parse(&judge(&login, &config)?)?.base() != self.destination.base() {
+        if ServerAddress::parse(&judge(&login, self.config.last())?)?.base() != self.destination.base() {
             return Err(OTHER_SERVER);
         }
         Ok(login)
@@ -325,7 +341,7 @@ impl<'a> TokenSource<'a> {
         })?;
         if matches!(renewed, Refreshed::Renewed(_)) {
             // The card names the file that was just replaced; without a new one commands only get slower.
-            let (_, login) = read_machine(self.context)?;
+            let login = read_machine(self.context, &mut self.config)?;
             let _ = refresh_card(&self.context.home, &login);
         }
         self.read_login()?;
@@ -338,12 +354,12 @@ const LOGGED_OUT: TokenError = TokenError::IdentityChanged("you were logged out 
 const OTHER_ACCOUNT: TokenError = TokenError::IdentityChanged("another account or team is logged in now");
 const OTHER_SERVER: TokenError = TokenError::IdentityChanged("another server is configured now");
 
-fn read_machine(context: &DeliveryContext) -> Result<(Config, Login), TokenError> {
-    let config = Config::read(&context.home).map_err(|fault| TokenError::Fault(Box::new(fault)))?;
-    let mut login = read_login(&context.home, &config, &context.environment);
+fn read_machine(context: &DeliveryContext, config: &mut ConfigReader) -> Result<Login, TokenError> {
+    let config = config.read().map_err(|fault| TokenError::Fault(Box::new(fault)))?;
+    let mut login = read_login(&context.home, config, &context.environment);
     match login.faults.pop() {
         Some(fault) => Err(TokenError::Fault(Box::new(fault))),
-        None => Ok((config, login)),
+        None => Ok(login),
     }
 }
 

@@ -52,7 +52,7 @@ pub mod state_file;
 pub mod switch;
 pub mod token_host;
 
-pub use config::{BackgroundDaemon, Config, ConfigEdit, ConfigEditError, Consent};
+pub use config::{BackgroundDaemon, Config, ConfigEdit, ConfigEditError, ConfigReader, Consent};
 pub use environment::Environment;
 pub use foreground::{BuildInfo, observe_foreground};
 pub use git::GitFacts;

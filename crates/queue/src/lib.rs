@@ -138,8 +138,8 @@ pub use observe::{
     observe_unsettled,
 };
 pub use outbox::{
-    BatchLimits, Outbox, OutgoingBody, OutgoingEvent, ProjectReceipts, RecordedRows, RefusalMemory, RowBatch,
-    RowId, RowOutcome, SentBytes, SkipSet,
+    BatchLimits, Outbox, Outcome, OutgoingBody, OutgoingEvent, ProjectReceipts, RecordedRequest,
+    RecordedRows, RefusalMemory, RowBatch, RowId, RowOutcome, SentBytes, SkipSet,
 };
 pub use project_store::{
     ProjectStore, StoreDecision, StoreLayout, StoreReading, StoreRows, observe_layout, observe_project_stores,

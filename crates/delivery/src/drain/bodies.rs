@@ -11,7 +11,7 @@ use crate::http::{HttpRequest, Payload};
 use contract::wire::body::{INDEX_ENTRY_NOT_FOUND, MAX_CONTENT_BYTES};
 use contract::wire::endpoint::PUSH_CONTENT;
 use preflight::consent_of;
-use queue::{BatchLimits, Kind, OutgoingBody, RowOutcome, SentBytes};
+use queue::{BatchLimits, Kind, OutgoingBody, RecordedRequest, RowOutcome, SentBytes};
 
 /// Bodies read into memory together.
 const LIMITS: BatchLimits = BatchLimits { rows: 50, bytes: 8 << 20 };
@@ -20,10 +20,12 @@ impl DrainRun<'_> {
     pub(super) fn send_bodies(&mut self) -> Result<(), DrainEnd> {
         loop {
             self.check_cancelled()?;
-            let config = self.read_config()?;
             let limits =
                 if self.body_streak.is_probing() { BatchLimits { rows: 1, bytes: 1 } } else { LIMITS };
-            let batch = self.outbox.read_bodies(limits, &consent_of(&config), &self.skip, unix_now())?;
+            let config = self.tokens.config();
+            let consent = consent_of(config.last()).numbered(config.version());
+            let version = config.version();
+            let batch = self.outbox.read_bodies(limits, &consent, &self.skip, unix_now())?;
             let Some(batch) = batch else { return Ok(()) };
             // A refusal is judged by whether the server is of this protocol.
             if !self.limits_known {
@@ -31,7 +33,7 @@ impl DrainRun<'_> {
                 continue;
             }
             for body in &batch.rows {
-                if !self.send_body(body, &batch.project_uuid)? {
+                if !self.send_body(body, &batch.project_uuid, version)? {
                     break;
                 }
                 self.progress.advance(&self.report);
@@ -39,8 +41,14 @@ impl DrainRun<'_> {
         }
     }
 
-    /// False when the rest of the project is not wanted any more.
-    fn send_body(&mut self, body: &OutgoingBody, project_uuid: &Option<String>) -> Result<bool, DrainEnd> {
+    /// False when the rest of the batch must not leave: the project is not wanted any more, or the decisions
+    /// are no longer those of `version`, by which it was chosen.
+    fn send_body(
+        &mut self,
+        body: &OutgoingBody,
+        project_uuid: &Option<String>,
+        version: u64,
+    ) -> Result<bool, DrainEnd> {
         if body.body.content_body.len() > MAX_CONTENT_BYTES {
             let detail = format!(
                 "the document has {} bytes; at most {MAX_CONTENT_BYTES} travel",
@@ -53,7 +61,12 @@ impl DrainRun<'_> {
         let json = serde_json::to_vec(&body.body).unwrap_or_default();
         let request =
             HttpRequest { timeout: BODY_TIMEOUT, ..HttpRequest::post(PUSH_CONTENT, Payload::Json(&json)) };
-        let answer = self.exchange(request)?;
+        self.check_cancelled()?;
+        let bearer = self.tokens.bearer()?;
+        if self.tokens.config().version() != version {
+            return Ok(false);
+        }
+        let answer = self.exchange_with(&bearer, request)?;
         match judge_body(&answer, &body.body.content_hash) {
             BodyJudgement::Delivered => {
                 self.take(Kind::Body)?;
@@ -97,7 +110,8 @@ impl DrainRun<'_> {
     fn record_body(&mut self, body: &OutgoingBody, outcome: RowOutcome, json: &[u8]) -> Result<(), DrainEnd> {
         let spans = [(body.row, 0..json.len())];
         let sent = SentBytes { packed: &pack(json), spans: &spans };
-        self.record_sent(&[(body.row, body.digest, outcome)], &sent)?;
+        let outcomes = [(body.row, body.digest, outcome)];
+        self.record_requests(&[RecordedRequest { outcomes: &outcomes, sent: Some(sent) }])?;
         Ok(())
     }
 

@@ -1,17 +1,14 @@
 //! One request of a drain, with a token and one refresh of it.
 
-use super::sent::{question_of, read_states};
+use super::sent::{pack, question_of, read_states};
 use super::{DrainEnd, DrainRun, unix_now};
 use crate::classify::{ErrorText, ServerStop, ServerStopReason, judge_silence};
 use crate::http::documents::HealthDocument;
-use crate::http::{HttpAnswer, HttpRequest, Payload};
+use crate::http::{Bearer, HttpAnswer, HttpRequest, Payload, SendError};
 use crate::plan::read_health_limits;
 use contract::wire::endpoint::SYNC_HEALTH;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use preflight::consent_of;
 use queue::BatchLimits;
-use std::io::Write;
 use std::time::Duration;
 
 /// Time for a batch of events.
@@ -27,7 +24,28 @@ impl DrainRun<'_> {
     pub(super) fn exchange(&mut self, request: HttpRequest<'_>) -> Result<HttpAnswer, DrainEnd> {
         self.check_cancelled()?;
         let bearer = self.tokens.bearer()?;
-        let answer = self.send(&HttpRequest { bearer: Some(&bearer), ..request })?;
+        self.exchange_with(&bearer, request)
+    }
+
+    /// The same with a token that was just taken.
+    pub(super) fn exchange_with(
+        &mut self,
+        bearer: &Bearer,
+        request: HttpRequest<'_>,
+    ) -> Result<HttpAnswer, DrainEnd> {
+        let request = HttpRequest { bearer: Some(bearer), ..request };
+        let sent = self.context.client.send(self.tokens.destination(), &request);
+        self.answer_of(sent, request)
+    }
+
+    /// The answer to a request that was sent; on 401 the answer to the second one.
+    pub(super) fn answer_of(
+        &mut self,
+        sent: Result<HttpAnswer, SendError>,
+        request: HttpRequest<'_>,
+    ) -> Result<HttpAnswer, DrainEnd> {
+        self.report.requests += 1;
+        let answer = sent.map_err(|error| DrainEnd::Server(judge_silence(&error)))?;
         match answer.status {
             // A page of another login, such as a portal's, is not about ours.
             401 if answer.is_foreign() => return Err(DrainEnd::Server(unusable_answer(401))),
@@ -36,12 +54,9 @@ impl DrainRun<'_> {
         }
         self.check_cancelled()?;
         let bearer = self.tokens.renewed_bearer()?;
-        self.send(&HttpRequest { bearer: Some(&bearer), ..request })
-    }
-
-    fn send(&mut self, request: &HttpRequest<'_>) -> Result<HttpAnswer, DrainEnd> {
         self.report.requests += 1;
-        let sent = self.context.client.send(self.tokens.destination(), request);
+        let request = HttpRequest { bearer: Some(&bearer), ..request };
+        let sent = self.context.client.send(self.tokens.destination(), &request);
         sent.map_err(|error| DrainEnd::Server(judge_silence(&error)))
     }
 
@@ -58,8 +73,7 @@ impl DrainRun<'_> {
     }
 
     fn anything_could_leave(&mut self) -> Result<bool, DrainEnd> {
-        let config = self.read_config()?;
-        let (one, consent) = (BatchLimits { rows: 1, bytes: 1 }, consent_of(&config));
+        let (one, consent) = (BatchLimits { rows: 1, bytes: 1 }, consent_of(self.tokens.config().last()));
         Ok(self.outbox.read_events(one, &consent, &self.skip)?.is_some()
             || self.outbox.read_bodies(one, &consent, &self.skip, unix_now())?.is_some())
     }
@@ -118,18 +132,17 @@ pub(super) fn unauthorized() -> ServerStop {
 
 /// `{"events":[a,b,...]}` of events that are already JSON texts, gzipped.
 pub(super) fn encode_batch<'e>(events: impl Iterator<Item = &'e str>, plain_bytes: usize) -> Vec<u8> {
-    // Writing into memory cannot fail; a write error would only shorten the body, which the server
-    // refuses as a whole.
-    let mut gzip = GzEncoder::new(Vec::with_capacity(plain_bytes / 4 + 64), Compression::fast());
-    let _ = gzip.write_all(b"{\"events\":[");
+    let mut text = Vec::with_capacity(plain_bytes);
+    text.extend_from_slice(b"{\"events\":[");
     for (at, event) in events.enumerate() {
         if at > 0 {
-            let _ = gzip.write_all(b",");
+            text.push(b',');
         }
-        let _ = gzip.write_all(event.as_bytes());
+        text.extend_from_slice(event.as_bytes());
     }
-    let _ = gzip.write_all(b"]}");
-    gzip.finish().unwrap_or_default()
+    text.extend_from_slice(b"]}");
+    // At once: the encoder clears 32 KiB for each write.
+    pack(&text)
 }
 
 /// The payload of a batch.

@@ -2,7 +2,8 @@
 //!
 //! Owns the order (events first, then the bodies that depend on them), the one-drain-per-scope lock and the
 //! report. Never deletes a row: the queue records outcomes and writes a receipt as a row leaves. No
-//! transaction is open during a request: a batch is read into memory, sent, and its answer recorded.
+//! transaction is open across a request: a batch is read into memory, sent, and its answer recorded. While one
+//! batch of events is on its way, the answer to the one before is recorded and the next one is read.
 //!
 //! Invariants:
 //! * without an [`EgressPermit`] nothing can be called here, and no byte leaves unless the permit's account
@@ -37,7 +38,7 @@ use identity::Config;
 use jiff::Timestamp;
 use preflight::consent_of;
 use queue::{
-    DrainedBy, Keep, Kind, Outbox, QueueError, RecordedRows, RowDigest, RowId, SentBytes, SkipSet,
+    DrainedBy, Keep, Kind, Outbox, Outcome, QueueError, RecordedRequest, RecordedRows, SkipSet,
     observe_counts,
 };
 use std::path::Path;
@@ -130,7 +131,7 @@ pub fn drain(
     options: &DrainOptions,
     progress: &mut dyn DrainProgress,
 ) -> Result<DrainReport, DrainError> {
-    let tokens = match TokenSource::for_permit(context, &permit) {
+    let mut tokens = match TokenSource::for_permit(context, &permit) {
         Ok(tokens) => tokens,
         Err(error) => {
             record_refusal(&permit, &DrainStopped::by_token(&error, context), options);
@@ -142,10 +143,8 @@ pub fn drain(
     // The record only serves the message of a waiting process.
     let _ = lock.record_holder(&context.version);
     let mut outbox = Outbox::open(&permit)?;
-    // A config that cannot be read ends the drain before its first batch.
-    if let Ok(config) = Config::read(&context.home) {
-        outbox.keep_sent(Keep { days: config.keep_sent_days, mib: config.keep_sent_mib })?;
-    }
+    let config = tokens.config().last();
+    outbox.keep_sent(Keep { days: config.keep_sent_days, mib: config.keep_sent_mib })?;
     let mut report = DrainReport::new(permit.scope(), tokens.destination().base());
     let deadline = outbox.deadline()?;
     match deadline.and_then(|until| plan_rest(until, unix_now())) {
@@ -171,10 +170,10 @@ pub fn drain(
             drain.report.server_rewound = drain.outbox.rewound()?;
             let ended = drain.run(options.ask_always);
             drain.settle(ended, options);
-            DrainRun { report, outbox, .. } = drain;
+            DrainRun { report, outbox, tokens, .. } = drain;
         }
     }
-    count(context, permit.queue_path(), &mut report);
+    count(tokens.config().last(), permit.queue_path(), &mut report);
     if report.requests > 0 || report.stopped.as_ref().is_some_and(DrainStopped::is_attempt) {
         // The record serves people; what was delivered is settled without it.
         let _ = outbox.record_attempt(&report.attempt(options.by), report.daemon_delivery(options.by));
@@ -241,42 +240,24 @@ impl DrainRun<'_> {
     }
 
     /// Records what became of rows; rows that changed or left meanwhile are left alone from now on.
-    fn record(
-        &mut self,
-        outcomes: &[(RowId, RowDigest, queue::RowOutcome)],
-    ) -> Result<RecordedRows, DrainEnd> {
-        if outcomes.is_empty() {
-            return Ok(RecordedRows::default());
-        }
-        let recorded = self.outbox.record(outcomes)?;
-        Ok(self.note_recorded(outcomes, recorded))
+    fn record(&mut self, outcomes: &[Outcome]) -> Result<RecordedRows, DrainEnd> {
+        self.record_requests(&[RecordedRequest { outcomes, sent: None }])
     }
 
-    /// Records what became of the rows of one request, whose bytes are kept.
-    fn record_sent(
-        &mut self,
-        outcomes: &[(RowId, RowDigest, queue::RowOutcome)],
-        sent: &SentBytes<'_>,
-    ) -> Result<RecordedRows, DrainEnd> {
-        if outcomes.is_empty() {
+    /// Records what became of the rows of requests, in one transaction.
+    fn record_requests(&mut self, requests: &[RecordedRequest<'_>]) -> Result<RecordedRows, DrainEnd> {
+        let outcomes = || requests.iter().flat_map(|request| request.outcomes);
+        if outcomes().next().is_none() {
             return Ok(RecordedRows::default());
         }
-        let recorded = self.outbox.record_sent(outcomes, sent)?;
-        Ok(self.note_recorded(outcomes, recorded))
-    }
-
-    fn note_recorded(
-        &mut self,
-        outcomes: &[(RowId, RowDigest, queue::RowOutcome)],
-        recorded: RecordedRows,
-    ) -> RecordedRows {
+        let recorded = self.outbox.record_requests(requests)?;
         if recorded.vanished > 0 {
-            for (row, _, _) in outcomes {
+            for (row, ..) in outcomes() {
                 self.skip.skip_row(*row);
             }
         }
         self.report.vanished += recorded.vanished;
-        recorded
+        Ok(recorded)
     }
 
     fn check_cancelled(&self) -> Result<(), DrainEnd> {
@@ -358,12 +339,6 @@ impl DrainRun<'_> {
         Ok(stop)
     }
 
-    /// The decisions of config.toml as of now: read before every batch, so that an opt-out holds from the
-    /// next batch on.
-    fn read_config(&self) -> Result<Config, DrainEnd> {
-        Config::read(&self.context.home).map_err(|fault| DrainEnd::Token(TokenError::Fault(Box::new(fault))))
-    }
-
     /// Records why the drain ended, and the pause that the server requested.
     fn settle(&mut self, ended: Result<(), DrainEnd>, options: &DrainOptions) {
         let ended = match (ended, self.end_streaks()) {
@@ -409,9 +384,8 @@ impl DrainRun<'_> {
 }
 
 /// Counts the rows that still wait after the drain. An error is reported and changes nothing.
-fn count(context: &DeliveryContext, queue_path: &Path, report: &mut DrainReport) {
-    let config = Config::read(&context.home).unwrap_or_else(|_| Config::unreadable());
-    match observe_counts(queue_path, &consent_of(&config)) {
+fn count(config: &Config, queue_path: &Path, report: &mut DrainReport) {
+    match observe_counts(queue_path, &consent_of(config)) {
         Ok(counts) => report.count(&counts),
         Err(error) => {
             report.stopped.get_or_insert_with(|| DrainStopped::by_queue(&error.into()));

@@ -15,6 +15,13 @@ pub struct BatchSize {
     pub bytes: usize,
 }
 
+impl BatchSize {
+    /// Whether a batch of this size needs no more than `room`.
+    pub fn fits(self, room: Self) -> bool {
+        self.events <= room.events && self.bytes <= room.bytes
+    }
+}
+
 /// The pace of one drain.
 #[derive(Clone, Debug)]
 pub struct BatchSizing {

@@ -180,6 +180,18 @@ pub enum RowOutcome {
     },
 }
 
+/// A row, the digest it was sent with, and what became of it.
+pub type Outcome = (RowId, RowDigest, RowOutcome);
+
+/// The outcomes of one request.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordedRequest<'a> {
+    /// Of each row.
+    pub outcomes: &'a [Outcome],
+    /// Its bytes, where they are kept.
+    pub sent: Option<SentBytes<'a>>,
+}
+
 /// The bytes of one request, as sent.
 #[derive(Clone, Copy, Debug)]
 pub struct SentBytes<'a> {
@@ -274,21 +286,13 @@ impl Outbox {
     }
 
     /// Records outcomes in one transaction: receipts are written as rows leave.
-    pub fn record(
-        &mut self,
-        outcomes: &[(RowId, RowDigest, RowOutcome)],
-    ) -> Result<RecordedRows, QueueError> {
-        record::record(self, outcomes, None)
+    pub fn record(&mut self, outcomes: &[Outcome]) -> Result<RecordedRows, QueueError> {
+        record::record(self, &[RecordedRequest { outcomes, sent: None }])
     }
 
-    /// Records the outcomes of one request, and keeps its bytes in the same transaction when any of its
-    /// rows was delivered.
-    pub fn record_sent(
-        &mut self,
-        outcomes: &[(RowId, RowDigest, RowOutcome)],
-        sent: &SentBytes<'_>,
-    ) -> Result<RecordedRows, QueueError> {
-        record::record(self, outcomes, Some(sent))
+    /// Records the outcomes of requests in one transaction, and keeps the bytes of each that delivered a row.
+    pub fn record_requests(&mut self, requests: &[RecordedRequest<'_>]) -> Result<RecordedRows, QueueError> {
+        record::record(self, requests)
     }
 
     /// Until when this queue must not be drained (Unix seconds), as persisted by an earlier drain.

@@ -2,7 +2,7 @@
 //!
 //! The triggers are off (see [`Outbox::open`]): a row leaves with its binding, and each tally changes once.
 
-use super::{HandedOut, Outbox, RecordedRows, RowId, RowOutcome, SentBytes};
+use super::{HandedOut, Outbox, RecordedRequest, RecordedRows, RowId, RowOutcome};
 use crate::consent::Hold;
 use crate::error::QueueError;
 use crate::fault_point::{FaultPoint, reached};
@@ -21,30 +21,31 @@ use std::ops::Range;
 /// The number of the newest receipt, in the meta table.
 const NEWEST: &str = "receipt_seq";
 
-/// Records `outcomes`, each for a row and the digest it was sent with.
+/// Records the outcomes of `requests`, each for a row and the digest it was sent with.
 pub(super) fn record(
     outbox: &mut Outbox,
-    outcomes: &[(RowId, RowDigest, RowOutcome)],
-    sent: Option<&SentBytes<'_>>,
+    requests: &[RecordedRequest<'_>],
 ) -> Result<RecordedRows, QueueError> {
     let Outbox { store, server_url, out, keep, .. } = outbox;
     let keep = *keep;
     let recorded = store.write("record outcomes in", |tx| {
         let at = now_seconds();
-        let delivered = outcomes
-            .iter()
-            .any(|(.., outcome)| matches!(outcome, RowOutcome::Delivered | RowOutcome::Duplicate));
-        let mut receipts = Receipts { server: server_url, at, seq: 0, block: None, spans: HashMap::new() };
-        if delivered {
-            receipts.seq = meta(tx, NEWEST)?.and_then(|text| text.parse().ok()).unwrap_or_default();
-            if let Some(sent) = sent.filter(|_| !keep.is_nothing()) {
-                receipts.block = Some(sent::store(tx, at, sent.packed)?);
-                receipts.spans = sent.spans.iter().cloned().collect();
+        let is_delivered =
+            |outcome: &RowOutcome| matches!(outcome, RowOutcome::Delivered | RowOutcome::Duplicate);
+        let mut delivered = false;
+        let mut recording = Recording::new(tx, server_url, at)?;
+        for RecordedRequest { outcomes, sent } in requests {
+            recording.receipts.block = None;
+            if outcomes.iter().any(|(.., outcome)| is_delivered(outcome)) {
+                delivered = true;
+                if let Some(sent) = sent.filter(|_| !keep.is_nothing()) {
+                    recording.receipts.block = Some(sent::store(tx, at, sent.packed)?);
+                    recording.receipts.spans = sent.spans.iter().cloned().collect();
+                }
             }
-        }
-        let mut recording = Recording::new(tx, receipts)?;
-        for (row, digest, outcome) in outcomes {
-            recording.record(*row, *digest, outcome, out.get(row))?;
+            for (row, digest, outcome) in *outcomes {
+                recording.record(*row, *digest, outcome, out.get(row))?;
+            }
         }
         let (recorded, newest) = recording.finish()?;
         if delivered {
@@ -55,7 +56,7 @@ pub(super) fn record(
         reached(FaultPoint::RecordWritten);
         Ok(recorded)
     })?;
-    for (row, ..) in outcomes {
+    for (row, ..) in requests.iter().flat_map(|request| request.outcomes) {
         out.remove(row);
     }
     reached(FaultPoint::Recorded);
@@ -98,15 +99,18 @@ struct Receipts<'a> {
     at: i64,
     /// The number of the newest receipt.
     seq: i64,
-    /// Where the bytes of this request are.
+    /// Where the bytes of the request are that is being recorded.
     block: Option<i64>,
     spans: HashMap<RowId, Range<usize>>,
 }
 
 const INSERT_RECEIPT: &str =
     "INSERT INTO receipts(kind, key, digest, server, at, outcome, seq, place, hold, since, block, offset, length)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
-     ON CONFLICT(kind, key, digest) DO UPDATE SET server = ?4, at = ?5, outcome = ?6, reason = '',
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+
+/// Behind [`INSERT_RECEIPT`]. SQLite then keeps a journal of each statement, so it is left out for new keys.
+const OR_UPDATE: &str =
+    "ON CONFLICT(kind, key, digest) DO UPDATE SET server = ?4, at = ?5, outcome = ?6, reason = '',
          seq = ?7, place = ?8, hold = ?9, since = ?10, block = ?11, offset = ?12, length = ?13, again = 0
          WHERE outcome = 'dropped' OR again = 1";
 
@@ -119,6 +123,7 @@ struct Recording<'t> {
     recorded: RecordedRows,
     /// Rows that left, by kind, place and hold.
     left: HashMap<(Kind, PlaceId, i64), i64>,
+    new_receipt: CachedStatement<'t>,
     receipt: CachedStatement<'t>,
     binding: CachedStatement<'t>,
     unbind: CachedStatement<'t>,
@@ -133,14 +138,17 @@ struct RowBinding {
 }
 
 impl<'t> Recording<'t> {
-    fn new(tx: &'t Transaction<'t>, receipts: Receipts<'t>) -> Result<Self, Abort> {
+    fn new(tx: &'t Transaction<'t>, server: &'t str, at: i64) -> Result<Self, Abort> {
+        let seq = meta(tx, NEWEST)?.and_then(|text| text.parse().ok()).unwrap_or_default();
+        let receipts = Receipts { server, at, seq, block: None, spans: HashMap::new() };
         Ok(Self {
             tx,
             file: data_version(tx)?,
             receipts,
             recorded: RecordedRows::default(),
             left: HashMap::new(),
-            receipt: tx.prepare_cached(INSERT_RECEIPT)?,
+            new_receipt: tx.prepare_cached(INSERT_RECEIPT)?,
+            receipt: tx.prepare_cached(&format!("{INSERT_RECEIPT} {OR_UPDATE}"))?,
             binding: tx
                 .prepare_cached("SELECT place, hold, at FROM bindings WHERE kind = ?1 AND row = ?2")?,
             unbind: tx.prepare_cached("DELETE FROM bindings WHERE kind = ?1 AND row = ?2")?,
@@ -228,7 +236,8 @@ impl<'t> Recording<'t> {
         let block = span.and(*block);
         let whole = |number: Option<usize>| number.and_then(|number| i64::try_from(number).ok()).unwrap_or(0);
         let (offset, length) = (whole(span.map(|span| span.start)), whole(span.map(Range::len)));
-        self.receipt.execute(params![
+        let insert = if known { &mut self.receipt } else { &mut self.new_receipt };
+        insert.execute(params![
             kind,
             key,
             digest.0,

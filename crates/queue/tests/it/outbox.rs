@@ -149,6 +149,123 @@ fn batch_holds_one_project_and_its_rows_leave_in_order() {
     assert_eq!(skip.len(), 2);
 }
 
+/// Decisions that all let go, with or without a number.
+struct Numbered(Option<u64>);
+
+impl queue::ConsentView for Numbered {
+    fn consent(&self, place: &Place) -> Consent {
+        everybody_in(place)
+    }
+
+    fn version(&self) -> Option<u64> {
+        self.0
+    }
+}
+
+/// Drains rows of three projects in small batches, while another process captures.
+fn drained(version: Option<u64>) -> Vec<Vec<String>> {
+    let home = Home::new();
+    let legacy = legacy_db(&home);
+    for row in 0..60_usize {
+        let id = format!("01{row:03}");
+        legacy_event(&legacy, &id, None, ["p", "q", "r"][row * 7 % 11 % 3]);
+        legacy
+            .execute("UPDATE queue SET timestamp = ?1 WHERE event_id = ?2", (row as i64 * 37 % 60, id))
+            .expect("ages that mix the projects");
+    }
+    home.cure(&scope()).migrate(&mut ()).expect("migrated");
+    let mut outbox = home.outbox(&scope());
+    let mut seen = Vec::new();
+    let limits = BatchLimits { rows: 4, bytes: usize::MAX };
+    while let Some(batch) = outbox.read_events(limits, &Numbered(version), &SkipSet::default()).expect("read")
+    {
+        let outcomes: Vec<_> =
+            batch.rows.iter().map(|row| (row.row, row.digest, RowOutcome::Delivered)).collect();
+        assert_eq!(outbox.record(&outcomes).expect("recorded").settled, outcomes.len() as u64);
+        seen.push(ids(Some(batch)));
+        if seen.len() == 5 {
+            capture(&home, &scope(), [event("01NEW")]);
+        }
+    }
+    seen
+}
+
+#[test]
+fn remembered_order_equals_the_one_read_for_each_batch() {
+    let anew = drained(None);
+    assert_eq!(anew.iter().flatten().count(), 61);
+    assert_eq!(drained(Some(1)), anew);
+}
+
+#[test]
+fn rows_under_way_are_passed_over_until_they_are_back() {
+    let home = Home::new();
+    capture(&home, &scope(), ["01A", "01B", "01C"].map(event));
+    let (mut outbox, mut skip) = (home.outbox(&scope()), SkipSet::default());
+    let two = BatchLimits { rows: 2, bytes: usize::MAX };
+    let first = outbox.read_events(two, &nobody_asked, &skip).expect("read").expect("a batch");
+    skip.set_under_way(first.rows.iter().map(|row| row.row));
+    assert_eq!(ids(outbox.read_events(two, &nobody_asked, &skip).expect("read")), ["01C"]);
+    skip.set_under_way(std::iter::empty());
+    assert_eq!(ids(outbox.read_events(two, &nobody_asked, &skip).expect("read")), ["01A", "01B"]);
+}
+
+#[test]
+fn tallies_equal_the_bindings_after_every_outcome() {
+    let home = Home::new();
+    let legacy = legacy_db(&home);
+    for id in ["01L", "01M"] {
+        legacy_event(&legacy, id, None, "elsewhere");
+    }
+    home.cure(&scope()).migrate(&mut ()).expect("migrated");
+    capture(&home, &scope(), ["01A", "01B", "01C", "01D", "01E"].map(event));
+    capture_bodies(&home, &["spec.md", "plan.md"]);
+    let mut outbox = home.outbox(&scope());
+    let conn = home.sql(&home.scoped(&scope()));
+    let check = || {
+        let rows = |sql: &str| -> Vec<(i64, i64, i64, i64)> {
+            let mut select = conn.prepare(sql).expect("a statement");
+            let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
+            rows.expect("rows").collect::<Result<_, _>>().expect("rows")
+        };
+        let tallies = rows("SELECT kind, place, hold, waiting FROM tallies ORDER BY 1, 2, 3");
+        let bound =
+            rows("SELECT kind, place, hold, COUNT(*) FROM bindings GROUP BY 1, 2, 3 ORDER BY 1, 2, 3");
+        assert_eq!(tallies, bound);
+        tallies.iter().map(|(.., waiting)| waiting).sum::<i64>()
+    };
+    assert_eq!(check(), 9);
+    let park = || RowOutcome::Park { reason: "rejected".into(), detail: "no".into() };
+    let retry = || RowOutcome::Retry { error: "later".into(), not_before: 0.0 };
+    let mut record = |outcomes: &[RowOutcome], bodies: bool| {
+        let (all, skip) = (BatchLimits { rows: outcomes.len(), bytes: usize::MAX }, SkipSet::default());
+        let rows: Vec<_> = if bodies {
+            let batch = outbox.read_bodies(all, &nobody_asked, &skip, 1e12).expect("read").expect("a batch");
+            batch.rows.iter().map(|row| (row.row, row.digest)).collect()
+        } else {
+            let batch = outbox.read_events(all, &nobody_asked, &skip).expect("read").expect("a batch");
+            batch.rows.iter().map(|row| (row.row, row.digest)).collect()
+        };
+        let outcomes: Vec<_> = rows
+            .iter()
+            .zip(outcomes)
+            .map(|((row, digest), outcome)| (*row, *digest, outcome.clone()))
+            .collect();
+        outbox.record(&outcomes).expect("recorded");
+    };
+    record(&[RowOutcome::Delivered, RowOutcome::Duplicate, park(), retry()], false);
+    assert_eq!(check(), 6);
+    record(&[park(), retry()], true);
+    assert_eq!(check(), 5);
+    record(&[RowOutcome::Delivered, RowOutcome::Delivered], false);
+    record(&[RowOutcome::Delivered], true);
+    assert_eq!(check(), 2, "the held rows, and no tally of what has drained");
+    drop(outbox);
+    // The triggers count for every other connection.
+    capture(&home, &scope(), [event("01F")]);
+    assert_eq!(check(), 3);
+}
+
 #[test]
 fn captured_rows_send_by_default_and_foreign_rows_wait() {
     let home = Home::new();

@@ -6,13 +6,17 @@ use contract::wire::receipts::ReceiptState;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use queue::{
-    Capture, Keep, Kind, NewRow, ReceiptPages, Resend, ResendSelection, RowId, RowOutcome, SentBytes,
-    SkipSet, Witness, observe_counts, observe_known_events, observe_sent,
+    Capture, Keep, Kind, NewRow, Outbox, Outcome, ReceiptPages, RecordedRequest, Resend, RowId, RowOutcome,
+    SentBytes, SkipSet, ResendSelection, Witness, observe_counts, observe_known_events, observe_sent,
 };
 use std::io::Write as _;
 use std::ops::Range;
 
 const SINCE_EVER: ResendSelection = ResendSelection::Since(0);
+
+fn record(outbox: &mut Outbox, outcomes: &[Outcome], sent: SentBytes<'_>) {
+    outbox.record_requests(&[RecordedRequest { outcomes, sent: Some(sent) }]).expect("recorded");
+}
 
 fn all(which: ResendSelection) -> Resend {
     Resend { which, project: None, mission: Vec::new() }
@@ -39,7 +43,7 @@ fn deliver_events(home: &Home, keep: Keep, size: usize) -> usize {
         }
         let outcomes: Vec<_> =
             batch.rows.iter().map(|row| (row.row, row.digest, RowOutcome::Delivered)).collect();
-        outbox.record_sent(&outcomes, &SentBytes { packed: &pack(&text), spans: &spans }).expect("recorded");
+        record(&mut outbox, &outcomes, SentBytes { packed: &pack(&text), spans: &spans });
         delivered += outcomes.len();
     }
     delivered
@@ -64,7 +68,7 @@ fn deliver_bodies(home: &Home) {
         .expect("json");
         let spans = [(row.row, 0..json.len())];
         let sent = SentBytes { packed: &pack(&json), spans: &spans };
-        outbox.record_sent(&[(row.row, row.digest, RowOutcome::Delivered)], &sent).expect("recorded");
+        record(&mut outbox, &[(row.row, row.digest, RowOutcome::Delivered)], sent);
     }
 }
 
@@ -132,7 +136,7 @@ fn differing_sent_bytes_keep_both_receipts_true() {
     assert_ne!(sent, row.data);
     let spans = [(row.row, 0..sent.len())];
     let bytes = SentBytes { packed: &pack(&sent), spans: &spans };
-    outbox.record_sent(&[(row.row, row.digest, RowOutcome::Delivered)], &bytes).expect("recorded");
+    record(&mut outbox, &[(row.row, row.digest, RowOutcome::Delivered)], bytes);
     drop(outbox);
     home.cure(&scope()).resend(&all(SINCE_EVER), &no_opt_in).expect("queued");
     assert_eq!(waiting(&home), [("01A000".to_owned(), sent.clone())]);
@@ -366,7 +370,7 @@ fn discarded_bytes_are_erased_from_the_file() {
     let packed = gzip.finish().expect("memory");
     let spans = [(row.row, 0..row.data.len())];
     let sent = SentBytes { packed: &packed, spans: &spans };
-    outbox.record_sent(&[(row.row, row.digest, RowOutcome::Delivered)], &sent).expect("recorded");
+    record(&mut outbox, &[(row.row, row.digest, RowOutcome::Delivered)], sent);
     drop(outbox);
     let path = home.scoped(&scope());
     let stored = |what: &str| {
