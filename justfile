@@ -32,6 +32,14 @@ spelling:
 fuzz target seconds="300":
     cargo +nightly fuzz run --fuzz-dir fuzz/libfuzzer {{target}} fuzz/corpus/{{target}} -- -max_total_time={{seconds}} -max_len=65536
 
+# Goals, measurements and yardsticks: prints the table, writes docs/performance.md and docs/performance.svg
+bench:
+    cargo bench --locked -p spec-kitty --bench performance
+
+# Compares instruction counts with .ci/instruction-counts; needs valgrind
+instructions:
+    cargo bench --locked -p spec-kitty --bench performance -- instructions
+
 # The landing check
 ci:
     bash .ci/run

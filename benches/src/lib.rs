@@ -3,7 +3,9 @@
 //! An absolute time depends on the machine. Every benchmark alternates with its yardstick in the same run
 //! and prints the ratio of the medians. No time is asserted.
 
-use std::process::{Command, Stdio};
+pub mod report;
+
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Timings of one operation.
@@ -68,6 +70,56 @@ fn shown(duration: Duration) -> String {
 /// A process that does nothing: the cost of any process.
 pub fn bare_process() {
     let _ = Command::new("true").stdin(Stdio::null()).stdout(Stdio::null()).status();
+}
+
+/// The cost of one process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProcessCost {
+    /// From its start to its end.
+    pub wall: Duration,
+    /// Processor time, in the steps of the system's clock: 10 ms.
+    pub cpu: Duration,
+    /// Peak resident memory in KiB; zero where the system has no such mark.
+    pub peak_kib: u64,
+}
+
+/// Runs a process to its end. Not for very short ones: its memory is looked at every 2 ms.
+///
+/// # Panics
+/// When it cannot be run or fails.
+#[allow(clippy::expect_used, reason = "a benchmark that cannot run has to stop")]
+pub fn process_cost(mut command: Command) -> ProcessCost {
+    let before = cpu_of("self", 13).unwrap_or_default();
+    let start = Instant::now();
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("a process");
+    let mut peak_kib = 0;
+    let status = loop {
+        peak_kib = peak_of(&child).unwrap_or(peak_kib);
+        if let Some(status) = child.try_wait().expect("a process") {
+            break status;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    assert!(status.success(), "{command:?} failed");
+    let cpu = cpu_of("self", 13).unwrap_or_default().saturating_sub(before);
+    ProcessCost { wall: start.elapsed(), cpu, peak_kib }
+}
+
+fn peak_of(child: &Child) -> Option<u64> {
+    high_water(&std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?)
+}
+
+/// The processor time of another process, `None` where the system does not tell.
+pub fn cpu_of_process(id: u32) -> Option<Duration> {
+    cpu_of(&id.to_string(), 11)
+}
+
+/// Two fields of `/proc/<process>/stat` from `first` on, counted behind the name: user and system time.
+fn cpu_of(process: &str, first: usize) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+    let ticks = fields.get(first)?.parse::<u64>().ok()? + fields.get(first + 1)?.parse::<u64>().ok()?;
+    Some(Duration::from_millis(ticks * 10))
 }
 
 /// Peak resident memory of a process in KiB, by the high-water mark of the system: the highest of some

@@ -89,6 +89,11 @@ impl Server {
         format!("http://{}", self.address)
     }
 
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills the server, as in a crash, and starts it again on the same data and port.
     ///
     /// # Panics
