@@ -149,10 +149,10 @@ fn pages_show_the_code_and_escape_input() {
     assert!(hidden.iter().any(|(name, value)| name == "user_code" && *value == code));
 }
 
-const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-const CALLBACK: &str = "http://127.0.0.1:28891/callback";
+pub(super) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+pub(super) const CALLBACK: &str = "http://127.0.0.1:28891/callback";
 
-fn authorize(world: &World, changes: &[(&str, &str)]) -> Answer {
+pub(super) fn authorize(world: &World, changes: &[(&str, &str)]) -> Answer {
     let challenge = oauth::challenge(VERIFIER);
     let mut fields = vec![
         ("client_id", oauth::CLIENT_ID),
@@ -171,7 +171,7 @@ fn authorize(world: &World, changes: &[(&str, &str)]) -> Answer {
     send(world.address(), "GET", &format!("/oauth/authorize?{query}"), &[], &[])
 }
 
-fn redeem(world: &World, code: &str, verifier: &str, callback: &str) -> Answer {
+pub(super) fn redeem(world: &World, code: &str, verifier: &str, callback: &str) -> Answer {
     let fields = [
         ("grant_type", oauth::GRANT_AUTHORIZATION_CODE),
         ("code", code),
@@ -182,7 +182,7 @@ fn redeem(world: &World, code: &str, verifier: &str, callback: &str) -> Answer {
     post_form(world.address(), endpoint::OAUTH_TOKEN, &[], &fields)
 }
 
-fn code_of(answer: &Answer) -> String {
+pub(super) fn code_of(answer: &Answer) -> String {
     assert_eq!(answer.status, 303, "{}", answer.text());
     let target = answer.header("location").expect("a redirect");
     assert!(target.starts_with(CALLBACK) && target.contains("state=st4te"), "{target}");

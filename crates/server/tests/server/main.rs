@@ -10,6 +10,7 @@ mod client;
 mod databases;
 mod durability;
 mod earlier_client;
+mod ended_credentials;
 mod fairness;
 mod hostile;
 mod ingest;

@@ -20,7 +20,7 @@ pub(crate) struct Row {
     pub(crate) path: &'static str,
     body: fn() -> String,
     /// Statuses without a login, for a stranger, an ex-member and a member, in this order.
-    expected: [u16; 4],
+    pub(crate) expected: [u16; 4],
 }
 
 fn nothing() -> String {

@@ -194,7 +194,7 @@ impl World {
         self.login_as(email, secret)["access_token"].as_str().expect("a token").to_owned()
     }
 
-    fn login_as(&self, email: &str, secret: &str) -> Value {
+    pub(crate) fn login_as(&self, email: &str, secret: &str) -> Value {
         let device = self.start_device();
         let code = device["user_code"].as_str().expect("a user code");
         let page = send(self.address(), "GET", &format!("/device?user_code={code}"), &[], &[]);
