@@ -5,7 +5,7 @@
 
 use super::missing_file;
 use super::move_task::auto_commit;
-use super::status::{Board, BoardLane, Card, LaneSource, View, WorkLane, view};
+use super::status::{Board, BoardLane, BoardView, Card, LaneSource, WorkLane, view};
 use crate::allocation::PLANNING_LANE;
 use crate::clock::Clock;
 use crate::dialect::Dialect;
@@ -164,7 +164,8 @@ pub struct StalledReview {
 /// # Errors
 /// When there is no such mission, or it has no directory of work packages.
 pub fn look(project: &Project, mission: Option<&str>, stale_after: u64, clock: &Clock) -> Result<TaskBoard> {
-    let View { mission, log, snapshot, mut board } = view(project, &mut LogReader::new(project), mission)?;
+    let BoardView { mission, log, snapshot, mut board } =
+        view(project, &mut LogReader::new(project), mission)?;
     let directory = mission.path.join("tasks");
     if !directory.is_dir() {
         return Err(missing_file(&directory));

@@ -6,8 +6,8 @@ use contract::wire::receipts::ReceiptState;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use queue::{
-    Capture, Keep, Kind, NewRow, Outbox, Outcome, ReceiptPages, RecordedRequest, Resend, RowId, RowOutcome,
-    SentBytes, SkipSet, ResendSelection, Witness, observe_counts, observe_known_events, observe_sent,
+    Capture, Keep, Kind, NewRow, Outbox, Outcome, ReceiptPages, RecordedRequest, Resend, ResendSelection,
+    RowId, RowOutcome, SentBytes, SkipSet, Witness, observe_counts, observe_known_events, observe_sent,
 };
 use std::io::Write as _;
 use std::ops::Range;

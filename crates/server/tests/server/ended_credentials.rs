@@ -2,7 +2,7 @@
 
 use super::client::{post_form, send};
 use super::login::{CALLBACK, VERIFIER, authorize, code_of, redeem};
-use super::scoping::{ROWS, ask};
+use super::scoping::{Login, ROWS, ask};
 use super::world::{EMAIL, World, hasty};
 use contract::wire::endpoint;
 use serde_json::{Value, json};
@@ -122,7 +122,8 @@ fn open_nothing(world: &World, tokens: &[(String, String)]) {
             scope.spawn(move || {
                 for row in ROWS.iter().filter(|row| row.expected[0] == 401) {
                     for (what, token) in tokens {
-                        let answer = ask(world, row, token);
+                        let login = Login { token: token.clone(), cookie: String::new() };
+                        let answer = ask(world, row, &login);
                         assert_eq!(answer.status, 401, "{} with {what}: {}", row.path, answer.text());
                     }
                 }

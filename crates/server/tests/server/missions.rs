@@ -79,7 +79,7 @@ fn ok(answer: &Answer) -> String {
 /// The path of a mission, found in the list by its name.
 fn path(list: &str, name: &str) -> String {
     let (before, _) = list.split_once(&format!(">{name}</a>")).unwrap_or_else(|| panic!("{name} in {list}"));
-    let (_, path) = before.rsplit_once("href=\"").unwrap();
+    let (_, path) = before.rsplit_once("href=\"").expect("a link");
     path.trim_end_matches('"').to_owned()
 }
 
