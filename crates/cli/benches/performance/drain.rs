@@ -162,11 +162,15 @@ fn bare(rows: usize) -> Duration {
             "INSERT INTO queue(event_id, event_type, data, timestamp) VALUES (?1, 'T', ?2, ?3)",
         )
         .expect("a statement")
-        .execute(params![event.id(), event.text(), row / 100])
+        .execute(params![event.id(), event.text(), i64::try_from(row / 100).expect("a small number")])
         .expect("inserted");
         fill.prepare_cached("INSERT INTO bindings VALUES (0, ?1, 1, 0, ?2, ?3)")
             .expect("a statement")
-            .execute(params![fill.last_insert_rowid(), row / 100, [7_u8; 32]])
+            .execute(params![
+                fill.last_insert_rowid(),
+                i64::try_from(row / 100).expect("a small number"),
+                [7_u8; 32]
+            ])
             .expect("bound");
     }
     fill.commit().expect("committed");
