@@ -203,11 +203,11 @@ fn rows_under_way_are_passed_over_until_they_are_back() {
     capture(&home, &scope(), ["01A", "01B", "01C"].map(event));
     let (mut outbox, mut skip) = (home.outbox(&scope()), SkipSet::default());
     let two = BatchLimits { rows: 2, bytes: usize::MAX };
-    let first = outbox.read_events(two, &nobody_asked, &skip).expect("read").expect("a batch");
+    let first = outbox.read_events(two, &no_opt_in, &skip).expect("read").expect("a batch");
     skip.set_under_way(first.rows.iter().map(|row| row.row));
-    assert_eq!(ids(outbox.read_events(two, &nobody_asked, &skip).expect("read")), ["01C"]);
+    assert_eq!(ids(outbox.read_events(two, &no_opt_in, &skip).expect("read")), ["01C"]);
     skip.set_under_way(std::iter::empty());
-    assert_eq!(ids(outbox.read_events(two, &nobody_asked, &skip).expect("read")), ["01A", "01B"]);
+    assert_eq!(ids(outbox.read_events(two, &no_opt_in, &skip).expect("read")), ["01A", "01B"]);
 }
 
 #[test]
@@ -240,10 +240,10 @@ fn tallies_equal_the_bindings_after_every_outcome() {
     let mut record = |outcomes: &[RowOutcome], bodies: bool| {
         let (all, skip) = (BatchLimits { rows: outcomes.len(), bytes: usize::MAX }, SkipSet::default());
         let rows: Vec<_> = if bodies {
-            let batch = outbox.read_bodies(all, &nobody_asked, &skip, 1e12).expect("read").expect("a batch");
+            let batch = outbox.read_bodies(all, &no_opt_in, &skip, 1e12).expect("read").expect("a batch");
             batch.rows.iter().map(|row| (row.row, row.digest)).collect()
         } else {
-            let batch = outbox.read_events(all, &nobody_asked, &skip).expect("read").expect("a batch");
+            let batch = outbox.read_events(all, &no_opt_in, &skip).expect("read").expect("a batch");
             batch.rows.iter().map(|row| (row.row, row.digest)).collect()
         };
         let outcomes: Vec<_> = rows
