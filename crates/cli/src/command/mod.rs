@@ -6,6 +6,7 @@ mod auth;
 mod completions;
 mod config;
 mod doctor;
+mod help;
 mod init;
 mod man;
 mod merge_driver;
@@ -44,6 +45,7 @@ pub(crate) enum Command {
     Init(init::InitArgs),
     Server(server::ServerArgs),
     Quickstart(quickstart::QuickstartArgs),
+    Help(help::HelpArgs),
     Completions(completions::CompletionsArgs),
     #[command(hide = true)]
     Man(man::ManArgs),
@@ -80,6 +82,7 @@ impl Command {
             Self::Init(args) => Box::new(args),
             Self::Server(args) => args.verb(),
             Self::Quickstart(args) => Box::new(args),
+            Self::Help(args) => Box::new(args),
             Self::Completions(args) => Box::new(args),
             Self::Man(args) => Box::new(args),
             Self::MergeDriver(command) => command.verb(),

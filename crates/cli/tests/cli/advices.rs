@@ -89,6 +89,7 @@ const ROWS: &[(&str, &str, How)] = &[
     ("daemon/src/lifecycle/stop.rs", "end the process that has", Names("sync/daemon/owner.lock")),
     ("daemon/src/start_failure.rs", "= remediation_hint", From("remedy.hint()")),
     ("daemon/src/start_failure.rs", "to switch hosted sync on", Names("set {variable}=1")),
+    ("delivery/src/classify/mod.rs", "= text.to_owned()", From("report the answer")),
     ("delivery/src/classify/mod.rs", "have one contract version", Names("spec-kitty")),
     ("delivery/src/classify/mod.rs", "access to this project", Names("the server's administrator")),
     ("delivery/src/classify/mod.rs", "private teamspace", Names("the server's administrator")),

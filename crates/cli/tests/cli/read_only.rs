@@ -68,7 +68,7 @@ const STATES: [State; 16] = [
     }),
 ];
 
-const READ_ONLY: [&[&str]; 30] = [
+const READ_ONLY: [&[&str]; 32] = [
     &["sync", "status"],
     &["sync", "status", "--json"],
     &["sync", "status", "--check"],
@@ -97,6 +97,8 @@ const READ_ONLY: [&[&str]; 30] = [
     &["sync", "parked", "export"],
     &["sync", "gc", "--dry-run"],
     &["completions", "bash"],
+    &["help"],
+    &["help", "guide"],
     &["--version"],
     &["--help"],
 ];

@@ -20,8 +20,6 @@
 mod bodies;
 mod error_text;
 mod events;
-#[cfg(test)]
-mod tests;
 
 pub use bodies::{BodyJudgement, judge_body};
 pub(crate) use error_text::bounded;
@@ -212,3 +210,6 @@ pub fn judge_silence(error: &SendError) -> ServerStop {
 fn unusable(detail: &str) -> ServerStop {
     ServerStop { reason: ServerStopReason::UnusableAnswer, detail: detail.to_owned(), asked: None }
 }
+
+#[cfg(test)]
+mod tests;

@@ -167,12 +167,16 @@ mod tests {
             (
                 ReadOnly,
                 &[
+                    "agent context resolve",
                     "agent decision verify",
                     "agent evidence verify",
+                    "agent mission branch-context",
                     "agent mission check-prerequisites",
                     "agent status show",
+                    "agent status validate",
                     "agent tasks list",
                     "agent tasks list-dependents",
+                    "agent tasks status",
                     "auth doctor",
                     "auth status",
                     "auth whoami",
@@ -263,6 +267,7 @@ mod tests {
                 Tool,
                 &[
                     "completions",
+                    "help",
                     "man",
                     "merge-driver-acceptance-matrix",
                     "merge-driver-event-log",
