@@ -26,7 +26,7 @@ const OPENS: [(&[&str], [usize; 7]); 32] = [
     (&["sync", "diagnose"], [1, 1, 6, 1, 0, 1, 1]),
     (&["sync", "export"], [1, 1, 11, 1, 0, 1, 1]),
     (&["sync", "parked", "list"], [1, 1, 3, 1, 0, 1, 1]),
-    (&["sync", "now"], [7, 6, 8, 2, 0, 2, 2]),
+    (&["sync", "now"], [4, 6, 8, 2, 0, 2, 2]),
     (&["sync", "migrate"], [1, 1, 4, 1, 0, 1, 1]),
     (&["sync", "gc"], [1, 1, 3, 1, 0, 1, 1]),
     (&["sync", "opt-in"], [1, 1, 3, 2, 0, 1, 1]),
@@ -40,7 +40,7 @@ const OPENS: [(&[&str], [usize; 7]); 32] = [
     (&["init"], [0, 0, 0, 0, 0, 0, 0]),
     (&["agent", "mission", "check-prerequisites", "--mission", "tea-timer"], [0, 0, 0, 0, 1, 0, 0]),
     (&["agent", "mission", "setup-plan", "--mission", "tea-timer"], [1, 1, 5, 2, 3, 1, 3]),
-    (&["agent", "mission", "finalize-tasks", "--mission", "tea-timer"], [1, 1, 5, 2, 3, 1, 3]),
+    (&["agent", "mission", "finalize-tasks", "--mission", "tea-timer"], [1, 1, 5, 2, 2, 1, 3]),
     (&["agent", "tasks", "list", "--mission", "tea-timer"], [0, 0, 0, 0, 1, 0, 0]),
     (&["agent", "tasks", "status", "--mission", "tea-timer"], [0, 0, 0, 0, 1, 0, 0]),
     (
