@@ -15,6 +15,19 @@ fn document(world: &World) -> Value {
     answer.json()
 }
 
+/// The path of a request as the document has it: a number is a parameter that is named by what it counts.
+fn template(path: &str) -> String {
+    let mut before = "";
+    let segments = path.split('?').next().unwrap().split('/').map(|segment| {
+        let counted = std::mem::replace(&mut before, segment);
+        match segment.parse::<u64>() {
+            Ok(_) => format!("{{{}}}", counted.trim_end_matches('s')),
+            Err(_) => segment.to_owned(),
+        }
+    });
+    segments.collect::<Vec<_>>().join("/")
+}
+
 /// Methods and paths of the router's source.
 fn routes() -> BTreeSet<(String, String)> {
     let router = include_str!("../../src/app.rs");
@@ -24,11 +37,10 @@ fn routes() -> BTreeSet<(String, String)> {
         let name = name.trim();
         let name = name.strip_prefix("endpoint::").unwrap_or(name.trim_matches('"'));
         let row = ROWS.iter().find(|row| row.route == name).unwrap_or_else(|| panic!("no row for {name}"));
-        let path = row.path.split('?').next().unwrap();
         let handlers = handlers.split_once('\n').map_or(handlers, |(line, _)| line);
         for method in ["get", "post"] {
             if handlers.contains(&format!("{method}(")) {
-                routes.insert((method.to_owned(), path.to_owned()));
+                routes.insert((method.to_owned(), template(row.path)));
             }
         }
     }
@@ -136,8 +148,8 @@ fn answers_of_every_route_fit_the_document() {
     );
     assert_eq!(world.push(&member, &body_of("spec.md", "# Spec\n")).status, 201);
     for row in ROWS {
-        let path = row.path.split('?').next().unwrap();
-        let operation = &document["paths"][path][row.method.to_lowercase()];
+        let path = template(row.path);
+        let operation = &document["paths"][&path][row.method.to_lowercase()];
         assert!(operation.is_object(), "{} {path} is not described", row.method);
         let needs_token = operation["security"][0].get("bearer").is_some();
         for (who, login) in [("nobody", &nobody), ("a member", &login)] {
