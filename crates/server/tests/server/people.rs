@@ -4,7 +4,7 @@ use super::client::Answer;
 use super::world::{BODY_FIELDS, EMAIL, PROJECT, TEAM, World, body_of, event, hasty, indexed, statuses};
 use contract::wire::endpoint;
 use serde_json::{Value, json};
-use server::{ServerError, ServerLimits, SoleTeams, StoreError};
+use server::{ServerError, ServerLimits, SoleTeams, StoreError, StoreLocation};
 
 const BEA: &str = "bea@example.com";
 const GUILD: &str = "guild";
@@ -183,6 +183,21 @@ fn account_is_removed_only_if_no_teamspace_is_left_without_members() {
     assert_eq!(removed.deleted_teams, [TEAM]);
     assert_eq!((removed.forgotten.events, removed.forgotten.bodies), (2, 1));
     assert_eq!((admin.accounts().unwrap().len(), admin.teams().unwrap().len()), (0, 0));
+    if let StoreLocation::Directory(directory) = &world.store {
+        let database = rusqlite::Connection::open(directory.join("server.db")).unwrap();
+        let tables =
+            "SELECT sqlite_schema.name FROM sqlite_schema JOIN pragma_table_info(sqlite_schema.name) AS part
+            WHERE sqlite_schema.type = 'table' AND part.name = 'team'";
+        let mut tables = database.prepare(tables).unwrap();
+        let tables: Vec<String> =
+            tables.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+        assert!(tables.iter().any(|table| table == "mission_spans"), "{tables:?}");
+        for table in tables {
+            let left = format!("SELECT count(*) FROM {table}");
+            let left: i64 = database.query_row(&left, [], |row| row.get(0)).unwrap();
+            assert_eq!(left, 0, "rows of {table} are left");
+        }
+    }
     assert_eq!(world.get(&token, endpoint::ME).status, 401);
     let gone = admin.remove_account(EMAIL, &SoleTeams::Delete).unwrap_err();
     assert!(is_store_error(&gone, |error| matches!(error, StoreError::NoAccount)), "{gone}");

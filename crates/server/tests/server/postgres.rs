@@ -211,6 +211,7 @@ fn copied_store_continues_where_the_directory_ended() {
     assert!(copied.iter().any(|table| table.name == "machines" && table.rows == 1), "{copied:?}");
     let rows = |name: &str| copied.iter().find(|table| table.name == name).map(|table| table.rows);
     assert_eq!((rows("events"), rows("bodies"), rows("accounts")), (Some(3), Some(1), Some(1)));
+    assert_eq!((rows("missions"), rows("mission_spans"), rows("rejections")), (Some(1), Some(1), Some(0)));
     let again = copy_store(world.data.path(), &target).unwrap_err();
     assert!(matches!(again, ServerError::NotEmpty(..)), "{again}");
 
