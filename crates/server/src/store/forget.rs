@@ -5,6 +5,7 @@
 //! in steps, each of them one change; a forgetting that was interrupted is finished by asking again.
 
 use super::events::artifact_values;
+use super::missions::{remove_bodies, remove_spans};
 use super::sql::{Sql, SqlRow, Value, values};
 use super::{ArtifactKey, Forgotten, ProjectRecord, Store, StoreError, TeamKey};
 use sha2::{Digest, Sha256};
@@ -100,7 +101,7 @@ fn step(sql: &dyn Sql, team: TeamKey, project_uuid: &str) -> Result<ForgetStep, 
         "SELECT seq, event_id, event_type FROM events WHERE team = ?1 AND project = ?2 ORDER BY seq LIMIT ?3",
         values![team, project, ROWS],
     )?;
-    if let Some(last) = events.last() {
+    if let (Some(first), Some(last)) = (events.first(), events.last()) {
         let hash = |row: &SqlRow| Ok(event_hash(&row.get::<String>(1)?));
         remember(sql, team, events.iter().map(hash))?;
         let is_build = |row: &&SqlRow| row.get::<String>(2).is_ok_and(|kind| kind == "BuildRegistered");
@@ -109,6 +110,7 @@ fn step(sql: &dyn Sql, team: TeamKey, project_uuid: &str) -> Result<ForgetStep, 
             "DELETE FROM events WHERE team = ?1 AND project = ?2 AND seq <= ?3",
             values![team, project, last.get::<i64>(0)?],
         )?;
+        remove_spans(sql, (team, project), (first.get(0)?, last.get(0)?))?;
         uncount(sql, team, project_uuid, &forgotten)?;
         return going_on(forgotten);
     }
@@ -132,10 +134,8 @@ fn step(sql: &dyn Sql, team: TeamKey, project_uuid: &str) -> Result<ForgetStep, 
     )?;
     if let Some(last) = bodies.last() {
         remember(sql, team, bodies.iter().map(body_row_hash))?;
-        forgotten.bodies = sql.execute(
-            "DELETE FROM bodies WHERE team = ?1 AND project_uuid = ?2 AND seq <= ?3",
-            values![team, project_uuid, last.get::<i64>(0)?],
-        )?;
+        let condition = "bodies.team = ?1 AND bodies.project_uuid = ?2 AND bodies.seq <= ?3";
+        forgotten.bodies = remove_bodies(sql, condition, values![team, project_uuid, last.get::<i64>(0)?])?;
         uncount(sql, team, project_uuid, &forgotten)?;
         return going_on(forgotten);
     }

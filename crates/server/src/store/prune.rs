@@ -3,8 +3,10 @@
 //! As after forgetting a project, a hash of the key of each row stays. A copy of an event that is sent again is a
 //! duplicate; a receipt is answered `forgotten`. A body that is sent again is stored again, because the events that
 //! announce its path may still be there. Each step is one change; an interrupted pruning is continued by asking again.
+//! A mission whose events and documents were all deleted is deleted too.
 
 use super::forget::{body_row_hash, event_hash, remember, uncount};
+use super::missions::{remove_bodies, remove_spans};
 use super::sql::{Sql, SqlRow, Value, values};
 use super::{Forgotten, Store, StoreError, TeamKey};
 use crate::time::UnixMillis;
@@ -118,6 +120,7 @@ impl Store {
                     after = pruned.next;
                 }
             }
+            self.remove_empty_missions(team, plan.before).await?;
         }
         Ok(deleted)
     }
@@ -197,16 +200,21 @@ struct Pruned {
 
 /// Deletes the next old blocks of a team, with their events.
 fn prune_blocks(sql: &dyn Sql, team: TeamKey, before: UnixMillis, after: i64) -> Result<Pruned, StoreError> {
+    // Missions of stored blocks may be found meanwhile.
+    sql.lock("missions")?;
     let blocks = sql.rows(
         "SELECT key, (SELECT project_uuid FROM projects
-                      WHERE projects.team = blocks.team AND projects.key = blocks.project), packed
+                      WHERE projects.team = blocks.team AND projects.key = blocks.project), packed, project
          FROM blocks WHERE team = ?1 AND received_at < ?2 AND key > ?3 ORDER BY key LIMIT ?4",
         values![team, before, after, BLOCKS],
     )?;
     let mut pruned = Pruned { rows: StoredRows::default(), next: None };
     for row in &blocks {
         let (key, project_uuid, packed): (i64, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let forgotten = prune_events(sql, team, key, &packed)?;
+        let (forgotten, positions) = prune_events(sql, team, key, &packed)?;
+        if let (Some(first), Some(last)) = (positions.iter().min(), positions.iter().max()) {
+            remove_spans(sql, (team, row.get(3)?), (*first, *last))?;
+        }
         sql.execute("DELETE FROM blocks WHERE team = ?1 AND key = ?2", values![team, key])?;
         uncount(sql, team, &project_uuid, &forgotten)?;
         pruned.rows.events += forgotten.events;
@@ -219,9 +227,15 @@ fn prune_blocks(sql: &dyn Sql, team: TeamKey, before: UnixMillis, after: i64) ->
     Ok(pruned)
 }
 
-/// Deletes the events of a block. No index leads to them, so their ids are read from the block.
-fn prune_events(sql: &dyn Sql, team: TeamKey, block: i64, packed: &[u8]) -> Result<Forgotten, StoreError> {
-    let mut forgotten = Forgotten::default();
+/// Deletes the events of a block, and returns their positions. No index leads to them, so their ids are read from the
+/// block.
+fn prune_events(
+    sql: &dyn Sql,
+    team: TeamKey,
+    block: i64,
+    packed: &[u8],
+) -> Result<(Forgotten, Vec<i64>), StoreError> {
+    let (mut forgotten, mut positions) = (Forgotten::default(), Vec::new());
     let ids = match ids_in(packed) {
         Some(ids) => ids,
         // A block that cannot be read: every row is looked at.
@@ -239,16 +253,19 @@ fn prune_events(sql: &dyn Sql, team: TeamKey, block: i64, packed: &[u8]) -> Resu
         let mut values = vec![Value::from(&team), Value::from(&block)];
         values.extend(chunk.iter().chain(std::iter::repeat(&chunk[0])).take(size).map(Value::from));
         let found =
-            sql.rows(&format!("SELECT event_id, event_type FROM events WHERE {condition}"), &values)?;
+            sql.rows(&format!("SELECT event_id, event_type, seq FROM events WHERE {condition}"), &values)?;
         if found.is_empty() {
             continue;
         }
         remember(sql, team, found.iter().map(|row| Ok(event_hash(&row.get::<String>(0)?))))?;
         let is_build = |row: &&SqlRow| row.get::<String>(1).is_ok_and(|kind| kind == "BuildRegistered");
         forgotten.builds += found.iter().filter(is_build).count() as u64;
+        for row in &found {
+            positions.push(row.get(2)?);
+        }
         forgotten.events += sql.execute(&format!("DELETE FROM events WHERE {condition}"), &values)?;
     }
-    Ok(forgotten)
+    Ok((forgotten, positions))
 }
 
 /// The canonical ids that a block may contain: those of its events, and any that they mention. None for a block
@@ -294,10 +311,8 @@ fn prune_bodies(sql: &dyn Sql, team: TeamKey, before: UnixMillis, after: i64) ->
         pruned.rows.bodies += 1;
         pruned.rows.bytes += row.get::<u64>(8)? + BODY_BYTES;
     }
-    sql.execute(
-        "DELETE FROM bodies WHERE team = ?1 AND received_at < ?2 AND seq > ?3 AND seq <= ?4",
-        values![team, before, after, last],
-    )?;
+    let condition = "bodies.team = ?1 AND bodies.received_at < ?2 AND bodies.seq > ?3 AND bodies.seq <= ?4";
+    remove_bodies(sql, condition, values![team, before, after, last])?;
     for (project_uuid, forgotten) in &projects {
         uncount(sql, team, project_uuid, forgotten)?;
     }

@@ -8,12 +8,12 @@ use contract::wire::endpoint;
 use serde_json::{Value, json};
 use server::ServerLimits;
 
-fn world() -> World {
+pub(crate) fn world() -> World {
     World::with(ServerLimits::default(), hasty())
 }
 
 /// A move of a work package of the mission `slug`, `n` seconds into the day.
-fn moved(n: u64, slug: &str, wp: &str, from: Value, to: &str) -> Value {
+pub(crate) fn moved(n: u64, slug: &str, wp: &str, from: Value, to: &str) -> Value {
     let mut event = event(n);
     event["event_type"] = "WPStatusChanged".into();
     event["aggregate_id"] = wp.into();
@@ -33,7 +33,7 @@ fn noted(n: u64, wp: &str, text: &str) -> Value {
     event
 }
 
-fn created(n: u64, slug: &str, name: &str) -> Value {
+pub(crate) fn created(n: u64, slug: &str, name: &str) -> Value {
     let mut event = event(n);
     event["event_type"] = "MissionCreated".into();
     event["aggregate_id"] = slug.into();
@@ -44,7 +44,7 @@ fn created(n: u64, slug: &str, name: &str) -> Value {
     event
 }
 
-fn ingest(world: &World, events: &[Value]) {
+pub(crate) fn ingest(world: &World, events: &[Value]) {
     let stored = statuses(&world.batch(&world.token(), TEAM, events));
     assert!(stored.iter().all(|status| status == "success"), "{stored:?}");
 }
@@ -71,13 +71,13 @@ fn demo(world: &World) {
     assert_eq!(world.push(&world.token(), &body_of("spec.md", "# Spec\n")).status, 201);
 }
 
-fn ok(answer: &Answer) -> String {
+pub(crate) fn ok(answer: &Answer) -> String {
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.text()
 }
 
 /// The path of a mission, found in the list by its name.
-fn path(list: &str, name: &str) -> String {
+pub(crate) fn path(list: &str, name: &str) -> String {
     let (before, _) = list.split_once(&format!(">{name}</a>")).unwrap_or_else(|| panic!("{name} in {list}"));
     let (_, path) = before.rsplit_once("href=\"").expect("a link");
     path.trim_end_matches('"').to_owned()

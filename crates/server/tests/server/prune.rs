@@ -1,7 +1,10 @@
 //! Pruning: the oldest rows are deleted, the others stay, and clients are told.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use super::world::{BODY_FIELDS, PROJECT, TEAM, World, body_of, event, indexed, statuses};
+use super::browser::Browser;
+use super::databases;
+use super::missions::{created, ingest, moved, ok, path, world};
+use super::world::{BODY_FIELDS, EMAIL, PROJECT, TEAM, World, body_of, event, indexed, statuses};
 use contract::wire::endpoint;
 use serde_json::{Value, json};
 use server::{Retention, StoreLocation, StoredRows, back_up};
@@ -101,4 +104,133 @@ fn oldest_rows_are_deleted_until_the_rest_fits() {
     assert!(rows(0, 0)(&again.deleted), "what fits is not pruned again: {again:?}");
     let unknown = admin.plan_pruning(Retention::Size(0), Some("no-such-team")).unwrap_err();
     assert!(unknown.to_string().contains("no team"), "{unknown}");
+}
+
+fn push(world: &World, path: &str, text: &str) {
+    let answer = world.push(&world.token(), &body_of(path, text));
+    assert!([200, 201].contains(&answer.status), "{}", answer.text());
+}
+
+fn prune_before(world: &World, moment: Instant) -> StoredRows {
+    let admin = world.admin();
+    admin.prune(&admin.plan_pruning(Retention::Age(moment.elapsed()), None).unwrap()).unwrap()
+}
+
+/// Spans, and those whose mission or block is gone; of SQLite, whose file can be read.
+fn spans(world: &World) -> Option<(i64, i64)> {
+    let StoreLocation::Directory(directory) = &world.store else { return None };
+    let database = rusqlite::Connection::open(directory.join("server.db")).unwrap();
+    let select = "SELECT count(*), count(*) FILTER (WHERE mission NOT IN (SELECT key FROM missions)
+        OR block NOT IN (SELECT key FROM blocks)) FROM mission_spans";
+    Some(database.query_row(select, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap())
+}
+
+fn has_spans(world: &World, number: i64) {
+    assert!(spans(world).is_none_or(|spans| spans == (number, 0)), "{:?}", spans(world));
+}
+
+/// Rows of the page of a mission's events.
+fn events_of(browser: &Browser<'_>, mission: &str) -> usize {
+    ok(&browser.get(&format!("{mission}/events"))).matches("<td data-label=\"Event\">").count()
+}
+
+#[test]
+fn pruned_missions_and_documents_leave_the_pages() {
+    let world = world();
+    let browser = Browser::sign_in(&world, EMAIL, &world.secret);
+    let texts = ["# One\n", "# Two\n", "# Three\n"];
+    ingest(
+        &world,
+        &[
+            created(1, "gone", "Gone"),
+            moved(2, "gone", "WP01", Value::Null, "planned"),
+            created(3, "busy", "Busy"),
+            created(4, "demo", "Documented"),
+            indexed(5, "spec.md", texts[0]),
+            indexed(6, "plan.md", texts[0]),
+            indexed(7, "tasks.md", texts[0]),
+        ],
+    );
+    push(&world, "spec.md", texts[0]);
+    push(&world, "plan.md", texts[0]);
+    let moment = quiet_moment();
+    ingest(&world, &[moved(10, "busy", "WP01", Value::Null, "planned")]);
+    push(&world, "spec.md", texts[1]);
+    push(&world, "spec.md", texts[2]);
+    // An earlier content again.
+    push(&world, "spec.md", texts[0]);
+    push(&world, "tasks.md", texts[1]);
+    let list = ok(&browser.get("/missions"));
+    let [gone, busy, documented] = ["Gone", "Busy", "Documented"].map(|name| path(&list, name));
+    let board = ok(&browser.get(&documented));
+    let [spec, plan, tasks] = ["spec.md", "plan.md", "tasks.md"].map(|name| path(&board, name));
+    assert!(ok(&browser.get(&spec)).contains("<h2>One</h2>"));
+    has_spans(&world, 4);
+
+    assert!(rows(7, 2)(&prune_before(&world, moment)));
+    let list = ok(&browser.get("/missions"));
+    assert!(!list.contains(">Gone</a>"), "{list}");
+    assert_eq!(browser.get(&gone).status, 404);
+    assert_eq!(path(&list, "Busy"), busy);
+    assert_eq!(events_of(&browser, &busy), 1);
+    assert_eq!(path(&list, "Documented"), documented, "a mission with documents stays");
+    assert_eq!(events_of(&browser, &documented), 0);
+    let board = ok(&browser.get(&documented));
+    assert!(!board.contains("plan.md") && board.contains("spec.md") && board.contains("tasks.md"), "{board}");
+    assert_eq!(browser.get(&plan).status, 404);
+    assert!(ok(&browser.get(&spec)).contains("<h2>Three</h2>"), "its newest body that is left");
+    assert!(ok(&browser.get(&tasks)).contains("<h2>Two</h2>"));
+    has_spans(&world, 1);
+
+    // A mission that begins again has its new events alone.
+    ingest(&world, &[created(20, "gone", "Gone again")]);
+    assert_eq!(events_of(&browser, &path(&ok(&browser.get("/missions")), "Gone again")), 1);
+    prune_before(&world, quiet_moment());
+    assert!(ok(&browser.get("/missions")).contains("No missions yet"));
+    has_spans(&world, 0);
+}
+
+#[test]
+fn positions_of_pruned_events_are_not_shown_again() {
+    let world = world();
+    let browser = Browser::sign_in(&world, EMAIL, &world.secret);
+    // More missions than one step looks at.
+    for batch in 0..3 {
+        let slug = |n: u64| format!("old-{batch}-{n}");
+        let events: Vec<Value> =
+            (0..250).map(|n| moved(batch * 250 + n, &slug(n), "WP01", Value::Null, "planned")).collect();
+        ingest(&world, &events);
+    }
+    ingest(&world, &[created(800, "demo", "Documented"), indexed(801, "spec.md", "# Spec\n")]);
+    let moment = quiet_moment();
+    push(&world, "spec.md", "# Spec\n");
+    assert!(rows(752, 0)(&prune_before(&world, moment)));
+    let list = ok(&browser.get("/missions"));
+    assert!(!list.contains(">old-"), "{list}");
+    let documented = path(&list, "Documented");
+    has_spans(&world, 0);
+    // SQLite gives the positions of the deleted events and blocks again.
+    ingest(&world, &[created(900, "new", "New"), moved(901, "new", "WP01", Value::Null, "planned")]);
+    assert_eq!(events_of(&browser, &documented), 0);
+    assert_eq!(events_of(&browser, &path(&ok(&browser.get("/missions")), "New")), 2);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn mission_deleted_while_a_batch_is_stored_is_added_again() {
+    let url = databases::new_database_text(databases::DATABASE);
+    let world = World::on_database(url.parse().unwrap());
+    ingest(&world, &[created(1, "demo", "Demo"), created(2, "other", "Other")]);
+    databases::run(&url, "UPDATE missions SET active_at = 0");
+    let deleting = std::thread::spawn(move || {
+        let delete = "BEGIN; DELETE FROM missions WHERE slug = 'demo'; SELECT pg_sleep(1); COMMIT";
+        databases::run(&url, delete);
+    });
+    quiet_moment();
+    ingest(&world, &[created(3, "demo", "Demo"), created(4, "other", "Other")]);
+    deleting.join().unwrap();
+    let browser = Browser::sign_in(&world, EMAIL, &world.secret);
+    let list = ok(&browser.get("/missions"));
+    assert_eq!(events_of(&browser, &path(&list, "Demo")), 1);
+    assert_eq!(events_of(&browser, &path(&list, "Other")), 2);
 }

@@ -8,21 +8,24 @@
 //! | `list` | missions of the teams and shares of an account |
 //! | `read` | events of a mission |
 //! | `documents` | documents of a mission |
+//! | `removal` | what forgetting and pruning delete of missions |
 
 mod assign;
 mod backfill;
 mod documents;
 mod list;
 mod read;
+mod removal;
 mod spans;
 
 pub(crate) use assign::{MissionHint, assign_missions};
 pub(crate) use documents::DocumentRecord;
 pub(crate) use list::{MissionCursor, MissionRecord, Sight};
 pub(crate) use read::{EventCursor, EventFilter, MissionEvents, StoredEvent};
+pub(super) use removal::{remove_bodies, remove_spans};
 pub(super) use spans::{ACTIVITY_STEP, Spans, add_spans};
 
-/// What pages of missions ask, for the test of their plans.
+/// What pages of missions ask and removals run, for the test of their plans.
 #[cfg(test)]
 pub(super) fn page_queries() -> Vec<String> {
     use list::{MISSION, OF_PROJECT, OF_TEAM, ONE};
@@ -32,6 +35,15 @@ pub(super) fn page_queries() -> Vec<String> {
         read::NEWEST_FIRST
     );
     let of_missions = [OF_TEAM, OF_PROJECT, ONE].map(|filter| format!("{MISSION} {filter}"));
-    let others = [documents::LIST, documents::TEXT, read::SPANS_BEFORE, backfill::WAITING].map(str::to_owned);
+    let others = [
+        documents::LIST,
+        documents::TEXT,
+        read::SPANS_BEFORE,
+        backfill::WAITING,
+        removal::OLD,
+        removal::SPANS,
+        removal::EMPTY,
+    ]
+    .map(str::to_owned);
     of_missions.into_iter().chain(others).chain([events]).collect()
 }

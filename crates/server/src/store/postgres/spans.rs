@@ -7,7 +7,7 @@ use crate::store::missions::{ACTIVITY_STEP, Spans};
 use crate::time::UnixMillis;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use tokio_postgres::Error;
+use tokio_postgres::{Error, Row};
 
 const FIND: &str = "SELECT project, slug, missions.key, name, active_at FROM missions
     JOIN unnest($2::bigint[], $3::text[]) AS asked(project, slug) USING (project, slug) WHERE team = $1";
@@ -21,7 +21,10 @@ const ADD: &str = "INSERT INTO missions (team, project, slug, name, active_at)
 const TOUCH: &str = "UPDATE missions SET active_at = $2
     FROM (SELECT key FROM missions WHERE team = $1 AND key = ANY($3) AND active_at < $2
           FOR NO KEY UPDATE SKIP LOCKED) AS older
-    WHERE team = $1 AND missions.key = older.key";
+    WHERE team = $1 AND missions.key = older.key RETURNING missions.key";
+
+// Waits for a transaction that deletes one of the rows, and for no other.
+const HOLD: &str = "SELECT key FROM missions WHERE team = $1 AND key = ANY($2) FOR KEY SHARE";
 
 const NAME: &str = "UPDATE missions SET name = $3 WHERE team = $1 AND key = $2";
 
@@ -58,20 +61,20 @@ impl Batch<'_> {
         }
         let projects: Vec<i64> = spans.0.keys().map(|(project, _)| *project).collect();
         let slugs: Vec<&str> = spans.0.keys().map(|(_, slug)| slug.as_ref()).collect();
-        let mut found = self.query(FIND, &[&self.team, &projects, &slugs]).await?;
-        while found.len() < slugs.len() {
-            self.query(ADD, &[&self.team, &now.0, &projects, &slugs]).await?;
-            // What another transaction adds meanwhile is visible when that statement ends.
-            found = self.query(FIND, &[&self.team, &projects, &slugs]).await?;
-        }
-        let (mut older, mut runs) = (Vec::new(), <[Vec<i64>; 4]>::default());
+        let found = loop {
+            // What another transaction adds or deletes meanwhile is seen by the next query.
+            let found = self.query(FIND, &[&self.team, &projects, &slugs]).await?;
+            if found.len() < slugs.len() {
+                self.query(ADD, &[&self.team, &now.0, &projects, &slugs]).await?;
+            } else if self.touch(&found, now).await? {
+                break found;
+            }
+        };
+        let mut runs = <[Vec<i64>; 4]>::default();
         for row in &found {
             let (project, slug): (i64, &str) = (row.try_get(0)?, row.try_get(1)?);
-            let (key, active_at): (i64, i64) = (row.try_get(2)?, row.try_get(4)?);
+            let key: i64 = row.try_get(2)?;
             let Some(mission) = spans.0.get(&(project, Cow::Borrowed(slug))) else { continue };
-            if now.0 - active_at >= ACTIVITY_STEP {
-                older.push(key);
-            }
             let known: &str = row.try_get(3)?;
             if let Some(name) = mission.name.as_deref().filter(|name| *name != known) {
                 self.query(NAME, &[&self.team, &key, &name]).await?;
@@ -82,11 +85,21 @@ impl Batch<'_> {
                 }
             }
         }
-        if !older.is_empty() {
-            self.query(TOUCH, &[&self.team, &now.0, &older]).await?;
-        }
         let [missions, firsts, lasts, blocks] = &runs;
         self.query(ADD_SPANS, &[&self.team, missions, firsts, lasts, blocks]).await?;
         Ok(())
+    }
+    /// Marks missions as active. False if one of them was deleted meanwhile.
+    async fn touch(&self, found: &[Row], now: UnixMillis) -> Result<bool, Error> {
+        let mut older: Vec<i64> = Vec::new();
+        for row in found {
+            if now.0 - row.try_get::<_, i64>(4)? >= ACTIVITY_STEP {
+                older.push(row.try_get(2)?);
+            }
+        }
+        let is_touched = older.is_empty()
+            || self.query(TOUCH, &[&self.team, &now.0, &older]).await?.len() == older.len()
+            || self.query(HOLD, &[&self.team, &older]).await?.len() == older.len();
+        Ok(is_touched)
     }
 }
