@@ -1,8 +1,8 @@
 //! Event ingest: `POST /api/v1/events/batch/`, and `POST /api/v1/events/preflight/`, which judges alike and
 //! stores nothing.
 //!
-//! Order: token, team, an upload permit, the body within its bounds, then (on a blocking thread)
-//! inflate, split and validate, then one commit, then the answer. The body of a refused request is
+//! Order: token, team, an upload permit, the body within its bounds, then (on a blocking
+//! thread, unless it is small) inflate, split and validate, then one commit, then the answer. The body of a refused request is
 //! drained within bounds, so that the client reads the answer.
 
 mod content;
@@ -146,7 +146,8 @@ async fn admit(app: &Arc<App>, caller: &Caller, headers: &HeaderMap) -> Result<S
     Ok(Sender { account: principal.account.user_id, machine, program, teams, encoding })
 }
 
-/// Reads the events of a request within `most_bytes`, and validates them on a blocking thread.
+/// Reads the events of a request within `most_bytes`, and validates them. A small batch is validated at once, because
+/// a switch to a blocking thread would cost more.
 async fn judge(
     app: &App,
     headers: &HeaderMap,
@@ -158,8 +159,11 @@ async fn judge(
     let bytes = read_body(headers, body, most_bytes + WIRE_SLACK, &limits).await;
     let bytes = bytes.map_err(|fault| fault.refusal("batch", || HttpRefusal::batch_too_large(&limits)))?;
     app.metrics.request_bytes.inc_by(bytes.len() as u64);
-    let teams = std::mem::take(&mut sender.teams);
-    let submission = Submission { bytes, encoding: sender.encoding, most_bytes, teams };
+    let (encoding, teams) = (sender.encoding, std::mem::take(&mut sender.teams));
+    let mut submission = Submission { bytes, encoding, most_bytes, teams, unpacked: None };
+    if submission.unpack_if_small() {
+        return prepare::batch(submission, &limits);
+    }
     let work = move || prepare::batch(submission, &limits);
     tokio::task::spawn_blocking(work).await.map_err(|_| HttpRefusal::unavailable())?
 }

@@ -10,7 +10,7 @@ use crate::store::{
     is_same_team,
 };
 use contract::event::{self, Node, Rejection, RejectionCode, Tolerance};
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::MultiGzDecoder;
 use flate2::{Compression, write::GzEncoder};
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -33,6 +33,25 @@ pub(super) struct Submission {
     pub(super) most_bytes: usize,
     /// The teams that it may be for, in the order of joining. Never empty.
     pub(super) teams: Vec<Membership>,
+    /// Its text, if it was unpacked before.
+    pub(super) unpacked: Option<Vec<u8>>,
+}
+
+/// Bounds of a small batch, as it was sent and unpacked.
+const SMALL: usize = 4 * 1024;
+const SMALL_UNPACKED: usize = 16 * 1024;
+
+impl Submission {
+    /// Whether it is small, unpacked too, so that little work is left. A small text is kept.
+    pub(super) fn unpack_if_small(&mut self) -> bool {
+        if self.bytes.len() > SMALL || self.most_bytes < SMALL_UNPACKED {
+            return false;
+        }
+        if self.encoding == Encoding::Gzip {
+            self.unpacked = inflate(&self.bytes, SMALL_UNPACKED).ok().flatten();
+        }
+        self.encoding == Encoding::Plain || self.unpacked.is_some()
+    }
 }
 
 /// A validated batch.
@@ -70,13 +89,16 @@ struct SubmittedBatch<'a> {
 }
 
 pub(super) fn batch(submission: Submission, limits: &ServerLimits) -> Result<JudgedBatch, HttpRefusal> {
-    let Submission { bytes, encoding, most_bytes, teams } = submission;
+    let Submission { bytes, encoding, most_bytes, teams, unpacked } = submission;
     let (plain, packed) = match encoding {
         Encoding::Plain if bytes.len() > most_bytes => {
             return Err(HttpRefusal::batch_too_large(limits));
         }
         Encoding::Plain => (bytes, None),
-        Encoding::Gzip => (inflate(&bytes, most_bytes, limits)?, Some(bytes)),
+        Encoding::Gzip => {
+            let plain = unpacked.map_or_else(|| inflate(&bytes, most_bytes), |plain| Ok(Some(plain)))?;
+            (plain.ok_or_else(|| HttpRefusal::batch_too_large(limits))?, Some(bytes))
+        }
     };
     let text =
         std::str::from_utf8(&plain).map_err(|_| HttpRefusal::malformed("schema: the batch is not UTF-8"))?;
@@ -206,13 +228,14 @@ fn pack(text: &str, events: &[(usize, NewEvent)]) -> (Vec<u8>, Vec<usize>) {
     (encoder.finish().unwrap_or_default(), offsets)
 }
 
-fn inflate(bytes: &[u8], limit: usize, limits: &ServerLimits) -> Result<Vec<u8>, HttpRefusal> {
+/// The text of a batch; nothing when it is larger than `limit`.
+fn inflate(bytes: &[u8], limit: usize) -> Result<Option<Vec<u8>>, HttpRefusal> {
     let mut plain = Vec::with_capacity(bytes.len().saturating_mul(4).min(limit + 1));
     let mut bounded = MultiGzDecoder::new(bytes).take(limit as u64 + 1);
     bounded
         .read_to_end(&mut plain)
         .map_err(|_| HttpRefusal::malformed("schema: the batch is not a whole gzip stream"))?;
-    if plain.len() > limit { Err(HttpRefusal::batch_too_large(limits)) } else { Ok(plain) }
+    Ok((plain.len() <= limit).then_some(plain))
 }
 
 /// A valid event, before its team is compared.
@@ -332,7 +355,7 @@ mod tests {
             is_private: true,
         });
         let most_bytes = limits.bytes_per_batch;
-        batch(Submission { bytes, encoding, most_bytes, teams: teams.collect() }, limits)
+        batch(Submission { bytes, encoding, most_bytes, teams: teams.collect(), unpacked: None }, limits)
     }
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -349,6 +372,20 @@ mod tests {
             status(judged(bomb, Encoding::Gzip, &["Team-1"], &small())),
             StatusCode::PAYLOAD_TOO_LARGE
         );
+    }
+
+    #[test]
+    fn batch_is_small_only_if_it_unpacks_to_little() {
+        let is_small = |bytes: Vec<u8>, encoding| {
+            let most_bytes = ServerLimits::default().bytes_per_batch;
+            Submission { bytes, encoding, most_bytes, teams: Vec::new(), unpacked: None }.unpack_if_small()
+        };
+        assert!(is_small(vec![b' '; SMALL], Encoding::Plain));
+        assert!(!is_small(vec![b' '; SMALL + 1], Encoding::Plain));
+        assert!(is_small(gzip(&[b' '; SMALL_UNPACKED]), Encoding::Gzip));
+        // A megabyte of brackets packs to a kilobyte, and its members may each be small.
+        assert!(!is_small(gzip(&[b'['; SMALL_UNPACKED + 1]), Encoding::Gzip));
+        assert!(!is_small(gzip(&[b'['; SMALL_UNPACKED]).repeat(2), Encoding::Gzip));
     }
 
     #[test]

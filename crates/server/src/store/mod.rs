@@ -62,7 +62,7 @@ pub(crate) use sqlite::FILE_NAME;
 
 use crate::error::ServerError;
 use postgres::Postgres;
-use sql::Sql;
+use sql::{Sql, SqlRow, Value};
 use sqlite::Sqlite;
 
 /// Failure of a store operation.
@@ -158,6 +158,14 @@ impl Store {
         match &self.database {
             Database::Sqlite(sqlite) => sqlite.change(move |connection| change(connection)).await,
             Database::Postgres(postgres) => postgres.change(change).await,
+        }
+    }
+
+    /// Runs one statement that finds a few rows by their key. Cheaper than [`Self::query`]: no other thread takes part.
+    async fn lookup(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<SqlRow>, StoreError> {
+        match &self.database {
+            Database::Sqlite(sqlite) => sqlite.lookup(sql, values),
+            Database::Postgres(postgres) => postgres.lookup(sql, values).await,
         }
     }
 

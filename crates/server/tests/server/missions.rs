@@ -281,6 +281,35 @@ fn hostile_text_is_escaped_and_pages_stay_small() {
     }
 }
 
+/// Ids fall where positions grow, and some events of the second batch are not stored.
+#[test]
+fn events_of_mixed_batches_stay_in_their_missions() {
+    let world = world();
+    let browser = Browser::sign_in(&world, EMAIL, &world.secret);
+    let add = |n, slug, wp| moved(n, slug, wp, Value::Null, "planned");
+    ingest(&world, &[add(9, "demo", "WP01"), add(8, "demo", "WP02"), add(7, "other", "WP03")]);
+    let mixed = [
+        add(6, "other", "WP04"),
+        add(9, "demo", "WP01"),
+        add(5, "demo", "WP05"),
+        add(6, "other", "WP04"),
+        add(4, "other", "WP06"),
+    ];
+    let answer = world.batch(&world.token(), TEAM, &mixed);
+    assert_eq!(statuses(&answer), ["success", "duplicate", "success", "duplicate", "success"]);
+    let list = ok(&browser.get("/missions"));
+    for (slug, packages) in [("demo", ["WP01", "WP02", "WP05"]), ("other", ["WP03", "WP04", "WP06"])] {
+        let board = ok(&browser.get(&path(&list, slug)));
+        for wp in ["WP01", "WP02", "WP03", "WP04", "WP05", "WP06"] {
+            assert_eq!(
+                lane(&board, "planned").contains(wp),
+                packages.contains(&wp),
+                "{wp} of {slug}: {board}"
+            );
+        }
+    }
+}
+
 #[test]
 fn large_mission_is_read_in_bounded_steps() {
     let world = world();

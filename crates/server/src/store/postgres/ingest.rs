@@ -46,10 +46,10 @@ const ADD_EVENTS: &str =
                       $9::bytea[], $10::bigint[], $11::bigint[], $12::bigint[])
               AS new(event_id, sent_id, event_type, aggregate_id, project, deviations, digest, content_digest,
                      block, start, length)) AS positioned
-    ORDER BY event_id, seq ON CONFLICT (team, event_id) DO NOTHING RETURNING event_id, seq";
+    ORDER BY event_id, seq ON CONFLICT (team, event_id) DO NOTHING RETURNING seq";
 
-const STORED_DIGESTS: &str =
-    "SELECT event_id, digest, content_digest FROM events WHERE team = $1 AND event_id = ANY($2)";
+const FIND_EVENTS: &str =
+    "SELECT event_id, block, digest, content_digest FROM events WHERE team = $1 AND event_id = ANY($2)";
 
 const HAS_FORGOTTEN: &str = "SELECT 1 FROM forgotten WHERE team = $1 LIMIT 1";
 
@@ -157,30 +157,38 @@ impl<'b> Batch<'b> {
             &columns.start,
             &columns.length,
         ];
-        let (_, stored) =
+        let (_, added) =
             tokio::try_join!(self.query(ADD_BLOCKS, add_blocks), self.query(ADD_EVENTS, add_events))?;
-        let mut stored: HashMap<String, i64> =
-            stored.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, Error>>()?;
-        let digests = self.digests_of_duplicates(&stored).await?;
+        let mut positions: Vec<i64> = added.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+        // In the order of the batch, as they were drawn.
+        positions.sort_unstable();
+        let found = self.find_unless_all(positions.len()).await?;
+        let mut positions = positions.into_iter();
 
         let mut outcomes = Vec::new();
         let (mut counts, mut empty, mut artifacts) =
             (Vec::new(), Vec::new(), <[Vec<Cow<'_, str>>; 6]>::default());
-        let mut spans = BatchSpans::default();
+        let (mut spans, mut counted) = (BatchSpans::default(), HashSet::new());
         for ((block, key), project) in self.blocks.iter().zip(&keys).zip(&projects) {
             let (mut count, mut of_block) = (0_i64, Spans::default());
             for event in &block.events {
-                // Once: a second event with the id is a duplicate of the first.
-                if let Some(seq) = stored.remove(&event.canonical_id) {
+                let copy = found.as_ref().map(|found| found.get(&event.canonical_id));
+                let is_stored = match copy {
+                    None => true,
+                    // Once: a second event with the id is a duplicate of the first.
+                    Some(Some(copy)) => copy.block == *key && counted.insert(&event.canonical_id),
+                    // Forgotten.
+                    Some(None) => false,
+                };
+                if let Some(seq) = is_stored.then(|| positions.next()).flatten() {
                     count += 1;
                     of_block.add(event.mission, seq);
                     outcomes.push(EventOutcome::Stored);
                     push_artifact(event, &mut artifacts);
                 } else {
-                    let held = digests.get(&event.canonical_id);
                     outcomes.push(
-                        held.map_or(EventOutcome::Duplicate { differs: false }, |(digest, content)| {
-                            event.duplicate_of(digest, content.as_deref())
+                        copy.flatten().map_or(EventOutcome::Duplicate { differs: false }, |copy| {
+                            event.duplicate_of(&copy.digest, copy.content_digest.as_deref())
                         }),
                     );
                 }
@@ -278,19 +286,31 @@ impl<'b> Batch<'b> {
         columns
     }
 
-    /// Digests of the stored copies of all events, unless each event is new.
-    async fn digests_of_duplicates(
-        &self,
-        stored: &HashMap<String, i64>,
-    ) -> Result<HashMap<String, (Vec<u8>, Option<Vec<u8>>)>, Error> {
+    /// The stored copies of all events by their ids, unless each event was added.
+    async fn find_unless_all(&self, added: usize) -> Result<Option<HashMap<String, StoredCopy>>, Error> {
         let events = self.blocks.iter().flat_map(|block| &block.events);
-        if stored.len() == events.clone().count() {
-            return Ok(HashMap::new());
+        if added == events.clone().count() {
+            return Ok(None);
         }
         let ids: Vec<&str> = events.map(|event| &*event.canonical_id).collect();
-        let rows = self.query(STORED_DIGESTS, &[&self.team, &ids]).await?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?)))).collect()
+        let copy = |row: &tokio_postgres::Row| {
+            let copy = StoredCopy {
+                block: row.try_get(1)?,
+                digest: row.try_get(2)?,
+                content_digest: row.try_get(3)?,
+            };
+            Ok((row.try_get(0)?, copy))
+        };
+        let rows = self.query(FIND_EVENTS, &[&self.team, &ids]).await?;
+        rows.iter().map(copy).collect::<Result<_, _>>().map(Some)
     }
+}
+
+/// A stored event. One that this batch added is in a block of this batch.
+struct StoredCopy {
+    block: i64,
+    digest: Vec<u8>,
+    content_digest: Option<Vec<u8>>,
 }
 
 fn push_artifact<'b>(event: &'b NewEvent, columns: &mut [Vec<Cow<'b, str>>; 6]) {

@@ -116,6 +116,19 @@ impl Postgres {
         blocking(&self.changes, move |runtime| connections.change_once(runtime, &change)).await
     }
 
+    /// Finds rows by their key.
+    pub(super) async fn lookup(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<SqlRow>, StoreError> {
+        let _slot = self.queries.acquire().await.map_err(|_| StoreError::Closed)?;
+        let mut number = 0;
+        loop {
+            match self.connections.lookup_once(sql, values).await {
+                Ok(rows) => return rows.iter().map(row).collect(),
+                Err(failure) => tokio::time::sleep(failure.pause(number)?).await,
+            }
+            number += 1;
+        }
+    }
+
     /// Runs queries, each in a transaction of its own.
     pub(super) async fn query<T, F>(&self, query: F) -> Result<T, StoreError>
     where
@@ -204,6 +217,20 @@ impl Connections {
         let found = query(&sql);
         let outcome = sql.outcome(found);
         self.keep(client, outcome)
+    }
+
+    async fn lookup_once(
+        &self,
+        sql: &str,
+        values: &[Value<'_>],
+    ) -> Result<Vec<tokio_postgres::Row>, AttemptFailure> {
+        let client = self.pool.get().await.map_err(AttemptFailure::of_pool)?;
+        let rows = async {
+            let statement = client.prepare_cached(&numbered(sql)).await?;
+            client.query(&statement, &parameters(values)).await
+        };
+        let rows = rows.await.map_err(|error| AttemptFailure::of(&error));
+        self.keep(client, rows)
     }
 
     fn attempt_change<T>(

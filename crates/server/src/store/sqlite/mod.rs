@@ -74,6 +74,11 @@ impl Sqlite {
         ConnectionUse { waiting: self.writer.waiting(), ..self.readers.connection_use() }
     }
 
+    /// Finds rows by their key, on the calling thread.
+    pub(super) fn lookup(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<SqlRow>, StoreError> {
+        self.readers.lookup(|connection| connection.rows(sql, values))
+    }
+
     /// Runs a query on a read-only connection.
     pub(super) fn query<T, F>(
         &self,
@@ -109,7 +114,7 @@ fn connect(path: &Path) -> Result<Connection, ServerError> {
         .execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
              PRAGMA temp_store = MEMORY; PRAGMA cache_size = -32768; PRAGMA trusted_schema = OFF;
-             PRAGMA secure_delete = ON;",
+             PRAGMA secure_delete = ON; PRAGMA wal_autocheckpoint = 4000;",
         )
         .map_err(fault)?;
     Ok(connection)

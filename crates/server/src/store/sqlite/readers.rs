@@ -10,14 +10,41 @@ use tokio::sync::Semaphore;
 const AT_ONCE: usize = 4;
 
 pub(super) struct Readers {
-    path: PathBuf,
-    idle: Arc<Mutex<Vec<Connection>>>,
+    pool: Arc<ReaderPool>,
     slots: Arc<Semaphore>,
+}
+
+struct ReaderPool {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl ReaderPool {
+    fn run<T>(&self, query: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match kept {
+            Some(connection) => connection,
+            None => open(&self.path)?,
+        };
+        let result = query(&connection);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        result
+    }
 }
 
 impl Readers {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, idle: Arc::default(), slots: Arc::new(Semaphore::new(AT_ONCE)) }
+        let pool = Arc::new(ReaderPool { path, idle: Mutex::default() });
+        Self { pool, slots: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// Runs a query that reads a few pages, on the calling thread: there are few of those, and a switch to another
+    /// one costs more than the query. It takes no slot, so [`Self::connection_use`] does not count it.
+    pub(super) fn lookup<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.pool.run(query)
     }
 
     pub(super) fn connection_use(&self) -> ConnectionUse {
@@ -31,19 +58,12 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        let (path, idle, slots) = (self.path.clone(), Arc::clone(&self.idle), Arc::clone(&self.slots));
+        let (pool, slots) = (Arc::clone(&self.pool), Arc::clone(&self.slots));
         async move {
             let slot = slots.acquire_owned().await.map_err(|_| StoreError::Closed)?;
             let work = move || {
                 let _slot = slot;
-                let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-                let connection = match kept {
-                    Some(connection) => connection,
-                    None => open(&path)?,
-                };
-                let result = query(&connection);
-                idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-                result
+                pool.run(query)
             };
             tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Closed)?
         }

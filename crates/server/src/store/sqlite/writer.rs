@@ -78,8 +78,7 @@ impl Drop for WriterThread {
 
 fn write(connection: Connection, mut waiting: mpsc::Receiver<WriteJob>, metrics: &StoreMetrics) {
     while let Some(first) = waiting.blocking_recv() {
-        if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
-            let error = StoreError::from(error);
+        if let Err(error) = run(&connection, "BEGIN IMMEDIATE") {
             tracing::error!(%error, "a transaction could not begin");
             drop(first);
             continue;
@@ -92,7 +91,7 @@ fn write(connection: Connection, mut waiting: mpsc::Receiver<WriteJob>, metrics:
             }
         }
         let started = Instant::now();
-        let commit = connection.execute_batch("COMMIT").map_err(StoreError::from);
+        let commit = run(&connection, "COMMIT");
         metrics.count_commit(answers.len(), started.elapsed());
         if let Err(error) = &commit {
             tracing::error!(%error, "a commit failed");
@@ -108,19 +107,26 @@ fn write(connection: Connection, mut waiting: mpsc::Receiver<WriteJob>, metrics:
     drop(connection);
 }
 
+/// Runs a statement of every transaction, which is compiled once.
+fn run(connection: &Connection, statement: &str) -> Result<(), StoreError> {
+    connection.prepare_cached(statement)?.execute([])?;
+    Ok(())
+}
+
 /// Runs a change; a failure rolls back this change only.
 fn in_savepoint<T>(
     connection: &Connection,
     change: impl FnOnce(&Connection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    connection.execute_batch("SAVEPOINT change")?;
+    run(connection, "SAVEPOINT change")?;
     match change(connection) {
         Ok(value) => {
-            connection.execute_batch("RELEASE change")?;
+            run(connection, "RELEASE change")?;
             Ok(value)
         }
         Err(error) => {
-            connection.execute_batch("ROLLBACK TO change; RELEASE change")?;
+            run(connection, "ROLLBACK TO change")?;
+            run(connection, "RELEASE change")?;
             Err(error)
         }
     }
