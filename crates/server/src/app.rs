@@ -45,6 +45,8 @@ pub(crate) struct App {
     uploads: Arc<Semaphore>,
     /// Bounds the slow hashes computed at once.
     hashing: Arc<Semaphore>,
+    /// Bounds the pages of many events that are made at once.
+    pages: Arc<Semaphore>,
     pub(crate) concurrency: ConcurrencyLimits,
     pub(crate) proxies: TrustedProxies,
     pub(crate) senders: ingest::Senders,
@@ -77,6 +79,7 @@ impl App {
             },
             uploads: Arc::new(Semaphore::new(config.limits.uploads_at_once.max(1))),
             hashing: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
+            pages: Arc::new(Semaphore::new(PAGES_AT_ONCE)),
             concurrency: ConcurrencyLimits::new(&config.limits),
             proxies: config.trusted_proxies,
             senders: ingest::Senders::default(),
@@ -117,6 +120,18 @@ impl App {
         let origin = self.concurrency.hashes_of_origin.acquire(caller.origin).await?;
         let of_all = Arc::clone(&self.hashing).acquire_owned().await.ok()?;
         Some([origin, of_all])
+    }
+
+    /// A permit for a page of many events. The account holds one of its own until the answer was sent; it has few of
+    /// them, so the queue stays short for the others.
+    pub(crate) async fn page_permit(
+        &self,
+        caller: &Caller,
+        account: &str,
+    ) -> Result<OwnedSemaphorePermit, HttpRefusal> {
+        let permit = self.concurrency.large_answers.try_acquire(account.to_owned());
+        caller.hold(permit.ok_or_else(|| self.over_share(1))?);
+        Arc::clone(&self.pages).acquire_owned().await.map_err(|_| HttpRefusal::unavailable())
     }
 
     /// The refusal of a request whose account or address uses its whole share.
@@ -180,6 +195,8 @@ impl Drop for WaitingUpload<'_> {
     }
 }
 
+/// Pages of many events made at once: fewer than the readers of a store on SQLite.
+const PAGES_AT_ONCE: usize = 2;
 /// Slow hashes computed at once.
 const HASHES_AT_ONCE: usize = 2;
 

@@ -1,6 +1,7 @@
 //! One client that takes all it can get does not keep a second one out. These tests ask for answers,
 //! not for times; `cargo bench -p spec-kitty-server --bench fairness` measures times.
 
+use super::browser::Browser;
 use super::client::{Answer, connect_from, exchange, request, send};
 use super::world::{EMAIL, TEAM, World, body_of, event, hasty, indexed, statuses};
 use contract::wire::endpoint;
@@ -179,6 +180,7 @@ fn unread_answers_use_the_share_of_their_account_only() {
         let pushed = world.push(&slow, &body_of(&path, &content));
         assert_eq!(pushed.status, 201, "{}", pushed.text());
     }
+    let browser = Browser::sign_in(&world, EMAIL, &world.secret);
     let path = format!("{}?content=1", endpoint::INSPECT_BODIES);
     let authorization = format!("Bearer {slow}");
     let bytes = request(world.address(), "GET", &path, &[("Authorization", &authorization)], &[]);
@@ -192,7 +194,16 @@ fn unread_answers_use_the_share_of_their_account_only() {
         .collect();
     assert_eq!(world.get(&slow, &path).status, 429);
     assert_eq!(world.get(&quick, &path).status, 200);
+    let missions = browser.get("/missions").text();
+    let (_, mission) = missions.split_once("href=\"/missions/").expect("a mission");
+    let mission = format!("/missions/{}", mission.split('"').next().unwrap());
+    for page in [mission.clone(), format!("{mission}/events"), format!("{mission}/work-package?id=WP01")] {
+        let refused = browser.get(&page);
+        assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")), "{page}");
+        assert!(refused.text().contains("<h1>Too many requests</h1>"), "{}", refused.text());
+    }
     drop(held);
+    assert!(until(|| (browser.get(&mission).status == 200).then_some(())).is_some());
     assert!(until(|| (world.get(&slow, &path).status == 200).then_some(())).is_some());
 
     // A client that reads nothing is disconnected, and its place is free again.

@@ -339,6 +339,72 @@ fn large_mission_is_read_in_bounded_steps() {
 }
 
 #[test]
+fn pages_of_many_accounts_wait_for_each_other() {
+    let world = world();
+    demo(&world);
+    let admin = world.admin();
+    let secrets: Vec<(String, String)> = (0..4)
+        .map(|n| {
+            let email = format!("member{n}@example.com");
+            let created = admin.create_account(&email, None, Some(TEAM)).expect("an account");
+            (email, created.approval_secret.expose().to_owned())
+        })
+        .collect();
+    let browsers: Vec<Browser<'_>> =
+        secrets.iter().map(|(email, secret)| Browser::sign_in(&world, email, secret)).collect();
+    let mission = path(&ok(&browsers[0].get("/missions")), "A demonstration");
+    std::thread::scope(|scope| {
+        let (pages, mission) = (browsers.iter().chain(&browsers), &mission);
+        let threads: Vec<_> = pages.map(|browser| scope.spawn(|| browser.get(mission).status)).collect();
+        let statuses: Vec<u16> = threads.into_iter().map(|thread| thread.join().expect("a page")).collect();
+        assert_eq!(statuses, [200; 8]);
+    });
+}
+
+#[test]
+fn damaged_block_hides_its_own_events_only() {
+    let world = World::in_directory(ServerLimits::default(), hasty());
+    ingest(
+        &world,
+        &[created(1, "demo", "A demonstration"), moved(2, "demo", "WP01", Value::Null, "planned")],
+    );
+    ingest(&world, &[moved(3, "demo", "WP02", Value::Null, "planned")]);
+    ingest(&world, &[moved(4, "demo", "WP03", Value::Null, "planned")]);
+    let browser = Browser::sign_in(&world, EMAIL, &world.secret);
+    let mission = path(&ok(&browser.get("/missions")), "A demonstration");
+    let notice = "Some events of this mission cannot be read";
+    assert!(!ok(&browser.get(&mission)).contains(notice));
+    let connection = rusqlite::Connection::open(world.data.path().join("server.db")).expect("a database");
+    let middle =
+        "UPDATE blocks SET packed = ?1 WHERE key = (SELECT key FROM blocks ORDER BY key LIMIT 1 OFFSET 1)";
+    assert_eq!(connection.execute(middle, [b"damaged".to_vec()]).expect("a change"), 1);
+    let board = ok(&browser.get(&mission));
+    assert!(board.contains(notice) && board.contains("2 work packages"), "{board}");
+    let planned = lane(&board, "planned");
+    assert!(planned.contains("WP01") && planned.contains("WP03") && !planned.contains("WP02"), "{planned}");
+    let events = ok(&browser.get(&format!("{mission}/events")));
+    assert!(events.contains(notice) && events.matches("<td data-label=\"Event\">").count() == 3, "{events}");
+    let package = ok(&browser.get(&format!("{mission}/work-package?id=WP02")));
+    assert!(package.contains(notice));
+    assert!(!ok(&browser.get(&format!("{mission}/work-package?id=WP01"))).contains(notice));
+}
+
+#[test]
+fn long_id_of_a_work_package_has_a_page() {
+    let world = world();
+    let id = format!("WP-{}", "x".repeat(300));
+    ingest(&world, &[created(1, "demo", "Long"), moved(2, "demo", &id, Value::Null, "planned")]);
+    let browser = Browser::sign_in(&world, EMAIL, &world.secret);
+    let mission = path(&ok(&browser.get("/missions")), "Long");
+    let link = format!("{mission}/work-package?id={id}");
+    for from in [mission.clone(), format!("{mission}/events")] {
+        let page = ok(&browser.get(&from));
+        assert!(page.contains(&link) && page.contains("x\u{2026}"), "{page}");
+    }
+    assert!(ok(&browser.get(&link)).contains("Planned"));
+}
+
+#[test]
 fn shared_mission_is_seen_while_it_is_shared() {
     let world = world();
     demo(&world);

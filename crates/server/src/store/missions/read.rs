@@ -8,6 +8,7 @@ use crate::store::inspect::Unpacked;
 use crate::store::sql::{Sql, SqlRow, Value, values};
 use crate::store::{Store, StoreError, TeamKey};
 use crate::time::UnixMillis;
+use std::collections::HashSet;
 use std::str::FromStr;
 
 /// Spans read at once.
@@ -73,6 +74,8 @@ pub(crate) struct MissionEvents {
     pub(crate) events: Vec<StoredEvent>,
     /// Position of the next page: there are more events, or there may be.
     pub(crate) next: Option<EventCursor>,
+    /// Whether events were left out because their block is damaged.
+    pub(crate) has_unreadable: bool,
 }
 
 /// Spans of a mission from a position back.
@@ -116,6 +119,7 @@ impl Reader<'_> {
         let mut found = MissionEvents::default();
         let mut unpacked = Unpacked::new(self.sql);
         let (mut positions, mut bytes) = (0, 0);
+        let mut damaged: HashSet<i64> = HashSet::new();
         loop {
             let spans = self.sql.rows(SPANS_BEFORE, values![self.team, self.key, before.span, SPANS])?;
             let room = limit - found.events.len();
@@ -139,14 +143,32 @@ impl Reader<'_> {
                     found.next = Some(before);
                     return Ok(found);
                 }
-                if !unpacked.has((self.team, row.get(5)?)) {
-                    let blocks = rows.iter().skip(at).filter_map(|row| row.get(5).ok());
-                    unpacked.read_ahead(self.team, blocks)?;
-                }
-                let event = self.event(row, &mut unpacked)?;
-                bytes += event.text.len();
-                found.events.push(event);
                 before = EventCursor { span: row.get(0)?, seq: row.get(1)? };
+                let block: i64 = row.get(5)?;
+                if damaged.contains(&block) {
+                    continue;
+                }
+                if !unpacked.has((self.team, block)) {
+                    let blocks = rows.iter().skip(at).filter_map(|row| row.get(5).ok());
+                    unpacked.read_ahead(self.team, blocks.filter(|block| !damaged.contains(block)))?;
+                }
+                match self.event(row, &mut unpacked) {
+                    Ok(event) => {
+                        bytes += event.text.len();
+                        found.events.push(event);
+                    }
+                    Err(StoreError::Database(error)) => {
+                        if !found.has_unreadable {
+                            tracing::error!(mission = self.key, %error, "events of a mission cannot be read");
+                        }
+                        found.has_unreadable = true;
+                        // In a block that unpacks, other events may be whole.
+                        if !unpacked.has((self.team, block)) {
+                            damaged.insert(block);
+                        }
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             if is_full {
                 found.next = Some(before);

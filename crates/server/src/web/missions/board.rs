@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, HashSet};
 /// The types of events that a board is made of.
 pub(super) const TYPES: [&str; 3] = [kind::WP_STATUS_CHANGED, kind::WP_CREATED, kind::MISSION_CREATED];
 
-/// Longest id of a work package; longer ones are cut.
-const LONGEST_ID: usize = 100;
+/// Longer ids of work packages are cut, and their links lead nowhere.
+pub(super) const LONGEST_ID: usize = 1000;
 const LONGEST_TEXT: usize = 300;
 
 /// A work package.
@@ -273,6 +273,6 @@ mod tests {
             json!({"wp_id": "é".repeat(9999), "title": "x".repeat(99999)}),
         );
         let board = Board::of(&[long]);
-        assert!(board.packages[0].id.len() < 110 && board.packages[0].title.len() < 310);
+        assert!(board.packages[0].id.len() < 1010 && board.packages[0].title.len() < 310);
     }
 }

@@ -109,7 +109,7 @@ impl Entry {
             iso: at.map_or_else(|| event.received_at.iso(), Instant::iso),
             received_at: event.received_at.readable(),
             actor: cut(&actor(actor_key), 200),
-            work_package: payload.text("wp_id").map(|id| cut(id, 100)),
+            work_package: payload.text("wp_id").map(|id| cut(id, super::board::LONGEST_ID)),
             title: cut(&title, 300),
             facts: facts.0,
         }
