@@ -52,6 +52,8 @@ pub(crate) struct App {
     pub(crate) senders: ingest::Senders,
     has_warned_of_proxy: AtomicBool,
     log: AccessLog,
+    /// Whether counts are kept from the overview and `/metrics`.
+    pub(crate) private_metrics: bool,
     data_dir: Option<PathBuf>,
     public_url: Option<String>,
     scheme: &'static str,
@@ -81,6 +83,7 @@ impl App {
             hashing: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
             pages: Arc::new(Semaphore::new(PAGES_AT_ONCE)),
             concurrency: ConcurrencyLimits::new(&config.limits),
+            private_metrics: config.private_metrics,
             proxies: config.trusted_proxies,
             senders: ingest::Senders::default(),
             has_warned_of_proxy: AtomicBool::new(false),

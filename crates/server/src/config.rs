@@ -26,6 +26,8 @@ pub struct ServerConfig {
     pub public_url: Option<String>,
     /// Proxies whose forwarded address is trusted.
     pub trusted_proxies: TrustedProxies,
+    /// Keeps the counts off the overview, and does not answer `/metrics`.
+    pub private_metrics: bool,
     /// Resource limits.
     pub limits: ServerLimits,
     /// Lifetimes of tokens and codes.
@@ -50,6 +52,7 @@ impl ServerConfig {
             allow_public_address: false,
             public_url: None,
             trusted_proxies: TrustedProxies::default(),
+            private_metrics: false,
             limits: ServerLimits::default(),
             lifetimes: Lifetimes::default(),
             access_log: None,

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::receipts;
-use crate::refusal::HttpRefusal;
+use crate::refusal::{self, HttpRefusal};
 use crate::request::{Caller, authenticate, discard};
 use crate::store::Principal;
 use axum::Json;
@@ -55,8 +55,11 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, H
 }
 
 /// `GET /metrics`
-pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.render_metrics()).into_response()
+pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, HttpRefusal> {
+    if app.private_metrics {
+        return Err(refusal::not_found().await);
+    }
+    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.render_metrics()).into_response())
 }
 
 /// The description of the routes. A test compares it with the router and with answers.

@@ -1,4 +1,4 @@
-//! The overview at `/`: version, row counts and limits. Nothing about any account.
+//! The overview at `/`: version, limits, and row counts unless they are private. Nothing about any account.
 
 use super::text::grouped;
 use super::{Frame, SignedIn, page};
@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 /// Rows of one table: name and number.
 type Rows = Vec<(&'static str, String)>;
+/// Each with its heading.
+type Tables = Vec<(&'static str, Rows)>;
 
 #[derive(Debug, Template)]
 #[template(path = "overview.html")]
@@ -21,14 +23,37 @@ struct OverviewPage<'a> {
     url: String,
     version: &'a str,
     started: String,
-    tables: Vec<(&'static str, Rows)>,
-    metrics_path: &'static str,
+    tables: Tables,
+    metrics_path: Option<&'static str>,
 }
 
 /// `GET /`: totals of the whole server.
 pub(crate) async fn show(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, HttpRefusal> {
-    let totals = app.store.totals().await?;
-    let (limits, metrics) = (&app.limits, &app.metrics);
+    let mut tables = if app.private_metrics { Vec::new() } else { counts(&app).await? };
+    let limits = &app.limits;
+    let bounds = [
+        ("Events in a batch", limits.events_per_batch as u64),
+        ("Bytes in a batch", limits.bytes_per_batch as u64),
+    ];
+    tables.push(("Limits", rows(&bounds)));
+    let title = "Overview";
+    let frame = match SignedIn::find(&app, &headers).await? {
+        Some(signed_in) => signed_in.frame(title, None),
+        None => Frame { title: title.to_owned(), offers_sign_in: true, ..Frame::default() },
+    };
+    let content = OverviewPage {
+        frame: Frame { is_narrow: true, ..frame },
+        url: app.base_url(&headers),
+        version: &app.version,
+        started: app.started.readable(),
+        tables,
+        metrics_path: (!app.private_metrics).then_some(endpoint::METRICS),
+    };
+    Ok(page(StatusCode::OK, &content))
+}
+
+async fn counts(app: &App) -> Result<Tables, HttpRefusal> {
+    let (totals, metrics) = (app.store.totals().await?, &app.metrics);
     let stored = [
         ("Events", totals.events),
         ("Artifact bodies", totals.bodies),
@@ -44,24 +69,7 @@ pub(crate) async fn show(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
         ("Events rejected", metrics.events_rejected.get()),
         ("Events in shapes of earlier clients", metrics.events_legacy_shape.get()),
     ];
-    let bounds = [
-        ("Events in a batch", limits.events_per_batch as u64),
-        ("Bytes in a batch", limits.bytes_per_batch as u64),
-    ];
-    let title = "Overview";
-    let frame = match SignedIn::find(&app, &headers).await? {
-        Some(signed_in) => signed_in.frame(title, None),
-        None => Frame { title: title.to_owned(), offers_sign_in: true, ..Frame::default() },
-    };
-    let content = OverviewPage {
-        frame: Frame { is_narrow: true, ..frame },
-        url: app.base_url(&headers),
-        version: &app.version,
-        started: app.started.readable(),
-        tables: vec![("Stored", rows(&stored)), ("Since the start", rows(&since)), ("Limits", rows(&bounds))],
-        metrics_path: endpoint::METRICS,
-    };
-    Ok(page(StatusCode::OK, &content))
+    Ok(vec![("Stored", rows(&stored)), ("Since the start", rows(&since))])
 }
 
 fn rows(numbers: &[(&'static str, u64)]) -> Rows {

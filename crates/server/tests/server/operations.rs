@@ -22,6 +22,27 @@ fn operator_routes_need_no_login() {
 }
 
 #[test]
+fn private_metrics_show_no_counts() {
+    let data = tempfile::tempdir().unwrap();
+    Admin::open(data.path()).unwrap();
+    let mut config = ServerConfig::new(data.path());
+    config.private_metrics = true;
+    let server = Handle::start(config).unwrap();
+    let get = |path: &str| send(server.address(), "GET", path, &[], &[]);
+    let metrics = get(endpoint::METRICS);
+    assert_eq!((metrics.status, &metrics.json()["error_code"]), (404, &"not_found".into()));
+    let overview = get("/");
+    assert_eq!(overview.status, 200);
+    let text = overview.text();
+    assert!(text.contains("Events in a batch"), "limits are no counts: {text}");
+    for hidden in ["Stored", "Since the start", "Accounts", "Client requests", "/metrics"] {
+        assert!(!text.contains(hidden), "{hidden} in {text}");
+    }
+    assert_eq!((get("/healthz").status, get("/readyz").status), (200, 200));
+    server.stop().unwrap();
+}
+
+#[test]
 fn client_counters_ignore_operator_requests() {
     let world = World::new();
     let token = world.token();

@@ -45,6 +45,9 @@ pub(crate) struct ServerArgs {
     /// Address range of a proxy whose X-Forwarded-For names the client; may be given more than once
     #[arg(long, value_name = "CIDR")]
     trusted_proxy: Vec<Cidr>,
+    /// Keep the counts off the overview page, and do not answer /metrics
+    #[arg(long)]
+    private_metrics: bool,
     /// PEM file of a certificate chain: the server terminates TLS itself
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -121,6 +124,7 @@ impl Verb for ServerArgs {
         config.allow_public_address = self.allow_public_address;
         config.public_url = self.public_url.map(|url| url.trim_end_matches('/').to_owned());
         config.trusted_proxies = TrustedProxies::new(self.trusted_proxy);
+        config.private_metrics = self.private_metrics;
         config.version = build::VERSION.to_owned();
         config.stop_on_signals = true;
         config.access_log = (!self.quiet).then(render::log);
