@@ -6,11 +6,12 @@ use crate::config::{Lifetimes, ServerConfig, ServerLimits};
 use crate::connection::Peer;
 use crate::keyed_semaphores::KeyedSemaphores;
 use crate::metrics::{Metrics, Route};
-use crate::origin::{ClientOrigin, TrustedProxies};
+use crate::origin::{ClientOrigin, TrustedProxies, is_forwarded_tls, remove_forwarded_scheme};
 use crate::refusal::{self, HttpRefusal, has_sync_protocol};
 use crate::request::Caller;
 use crate::store::{Store, StoreLocation};
 use crate::time::UnixMillis;
+use crate::web::SignedIn;
 use crate::{dossier, identity, ingest, inspect, oauth, operations, receipts, sharing, web};
 use axum::Router;
 use axum::extract::{Request, State};
@@ -168,6 +169,15 @@ impl App {
         metrics.render()
     }
 
+    /// Whether the client reached the server, or the proxy in front, by TLS.
+    pub(crate) fn is_secure(&self, headers: &HeaderMap) -> bool {
+        let scheme =
+            self.public_url.as_deref().and_then(|url| url.split_once("://")).map(|(scheme, _)| scheme);
+        self.scheme == "https"
+            || scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
+            || is_forwarded_tls(headers)
+    }
+
     /// The URL by which the client reached the server, without trailing slash.
     pub(crate) fn base_url(&self, headers: &HeaderMap) -> String {
         if let Some(url) = &self.public_url {
@@ -177,7 +187,7 @@ impl App {
             !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._:[]".contains(c))
         };
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).filter(plain);
-        let scheme = self.scheme;
+        let scheme = if self.is_secure(headers) { "https" } else { self.scheme };
         host.map_or_else(|| format!("{scheme}://{}", self.address), |host| format!("{scheme}://{host}"))
     }
 }
@@ -279,6 +289,10 @@ async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) 
     let (arrived, started) = (UnixMillis::now(), Instant::now());
     let route = Route::of(request.uri().path());
     let caller = Caller::of(&app, &request);
+    if !is_of_proxy(&app, &request) {
+        remove_forwarded_scheme(request.headers_mut());
+    }
+    let may_sign_in = SignedIn::cookie_of(&app, request.headers()).is_none();
     let is_earlier_client = has_sync_protocol(request.headers());
     let wants_page = web::wants_page(request.headers());
     let id = Ulid::generate().to_string();
@@ -296,7 +310,7 @@ async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) 
         if is_earlier_client {
             response = refusal.for_sync_protocol(route).into_response();
         } else if wants_page {
-            response = refusal.into_page(&response, &id);
+            response = refusal.into_page(&response, &id, may_sign_in);
         }
     }
     app.metrics.count_request(route, response.status().as_u16(), started.elapsed());
@@ -334,10 +348,15 @@ async fn or_internal(answer: impl Future<Output = Response>) -> Response {
     step.await
 }
 
+/// Whether a trusted proxy sent the request.
+fn is_of_proxy(app: &App, request: &Request) -> bool {
+    let peer = request.extensions().get::<Peer>().map(|Peer(address)| address.ip());
+    peer.is_some_and(|peer| app.proxies.contains(peer))
+}
+
 /// Behind a proxy each address has a share of the requests, as it has of the connections without one.
 fn acquire_for_origin(app: &App, request: &Request, caller: &Caller) -> Option<HttpRefusal> {
-    let peer = request.extensions().get::<Peer>().map(|Peer(address)| address.ip());
-    if !peer.is_some_and(|peer| app.proxies.contains(peer)) {
+    if !is_of_proxy(app, request) {
         return None;
     }
     match app.concurrency.requests_of_origin.try_acquire(caller.origin) {

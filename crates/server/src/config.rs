@@ -62,6 +62,11 @@ impl ServerConfig {
         }
     }
 
+    /// Whether the address by which browsers reach the server depends on what a proxy states.
+    pub(crate) fn has_unknown_scheme(&self) -> bool {
+        self.public_url.is_none() && !self.trusted_proxies.is_empty()
+    }
+
     /// The scheme of the server's own address.
     pub fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
@@ -211,5 +216,20 @@ impl Default for Lifetimes {
             browser_idle: Duration::from_secs(12 * 60 * 60),
             browser: Duration::from_secs(7 * 24 * 60 * 60),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proxy_without_a_public_url_leaves_the_scheme_open() {
+        let mut config = ServerConfig::new(std::path::Path::new("unused"));
+        assert!(!config.has_unknown_scheme());
+        config.trusted_proxies = TrustedProxies::new(vec!["127.0.0.1".parse().unwrap()]);
+        assert!(config.has_unknown_scheme());
+        config.public_url = Some("https://sync.example.org".to_owned());
+        assert!(!config.has_unknown_scheme());
     }
 }

@@ -11,6 +11,8 @@ use std::str::FromStr;
 
 /// The header in which proxies name the client, the nearest proxy last.
 const FORWARDED_FOR: &str = "x-forwarded-for";
+/// The header in which a proxy names the scheme of the client.
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
 
 /// Key of the limits for each address: an IPv4 address, or an IPv6 /64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,6 +93,10 @@ impl TrustedProxies {
         Self(ranges)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|range| range.contains(address))
     }
@@ -113,6 +119,18 @@ impl TrustedProxies {
         }
         client
     }
+}
+
+/// Whether the nearest proxy has the request from a client by TLS.
+pub(crate) fn is_forwarded_tls(headers: &HeaderMap) -> bool {
+    let last = headers.get_all(FORWARDED_PROTO).iter().next_back().and_then(|value| value.to_str().ok());
+    let nearest = last.and_then(|value| value.rsplit(',').next());
+    nearest.is_some_and(|scheme| scheme.trim().eq_ignore_ascii_case("https"))
+}
+
+/// Removes what only a trusted proxy may state about its client.
+pub(crate) fn remove_forwarded_scheme(headers: &mut HeaderMap) {
+    headers.remove(FORWARDED_PROTO);
 }
 
 pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {

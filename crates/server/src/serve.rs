@@ -51,6 +51,12 @@ pub fn serve(mut config: ServerConfig, shutdown: Shutdown) -> Result<(), ServerE
     if !config.listen.ip().is_loopback() && !config.allow_public_address && config.tls.is_none() {
         return Err(ServerError::NotLoopback(config.listen));
     }
+    if config.has_unknown_scheme() {
+        tracing::warn!(
+            "without --public-url, links and cookies use the Host and X-Forwarded-Proto of the proxy that \
+             --trusted-proxy names; name the address with --public-url"
+        );
+    }
     let tls = config.tls.clone().map(Tls::load).transpose()?;
     let acceptor = tls.as_ref().map(Tls::acceptor);
     let _lock = match &config.store {

@@ -43,3 +43,20 @@ fn store_failure_is_logged_and_hidden_from_the_client() {
     assert!(line["error"].as_str().unwrap().contains("events"), "{told}");
     assert!(!told.contains(token));
 }
+
+#[test]
+fn proxy_without_a_public_url_is_warned_of_at_the_start() {
+    let world = fresh();
+    let data = world.user_home().join("server-data");
+    let mut command = world.command();
+    command.args(["server", "--listen", "127.0.0.1:0", "--quiet", "--trusted-proxy", "127.0.0.1", "--data"]);
+    let mut server = command.arg(data).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+    server.kill().unwrap();
+    let mut told = String::new();
+    server.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    server.wait().unwrap();
+    let line: Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+    assert_eq!(line["level"], "WARN", "{told}");
+    assert!(line["message"].as_str().unwrap().contains("--public-url"), "{told}");
+}

@@ -9,13 +9,15 @@ use axum::http::{HeaderName, StatusCode};
 use axum::response::Response;
 
 impl HttpRefusal {
-    /// The page in place of `answer`, whose headers and log fields stay.
-    pub(crate) fn into_page(self, answer: &Response, request_id: &str) -> Response {
+    /// The page in place of `answer`, whose headers and log fields stay. A browser with a session is not asked to sign
+    /// in, unless the session was refused.
+    pub(crate) fn into_page(self, answer: &Response, request_id: &str, may_sign_in: bool) -> Response {
+        let offers_sign_in = may_sign_in || self.status == StatusCode::UNAUTHORIZED;
         let (title, text) = self.sentence();
         let mut page = web::page(
             self.status,
             &MessagePage {
-                frame: Frame { offers_sign_in: true, ..Frame::narrow(title) },
+                frame: Frame { offers_sign_in, ..Frame::narrow(title) },
                 texts: vec![text],
                 note: Some(format!("Status {}, request {request_id}", self.status.as_u16())),
                 link: Some(("/", "To the overview")),
@@ -83,7 +85,7 @@ mod tests {
         for (refusal, status, pause) in cases {
             titles.push(refusal.sentence().0);
             let answer = refusal.clone().into_response();
-            let page = refusal.into_page(&answer, "the-id");
+            let page = refusal.into_page(&answer, "the-id", false);
             assert_eq!(page.status().as_u16(), status);
             assert_eq!(page.headers().get(RETRY_AFTER).and_then(|pause| pause.to_str().ok()), pause);
             assert_eq!(page.headers()[CONTENT_TYPE], "text/html; charset=utf-8");

@@ -14,7 +14,6 @@ use std::time::Duration;
 
 /// The hidden field with the hash of the cookie.
 pub(crate) const FORM_KEY: &str = "form_key";
-const COOKIE_NAME: &str = "spec_kitty_form";
 const COOKIE_AGE: Duration = Duration::from_secs(3600);
 
 /// A browser's form cookie.
@@ -26,9 +25,10 @@ pub(crate) struct FormCookie {
 impl FormCookie {
     /// The cookie of the browser, or a new one.
     pub(crate) fn load(app: &App, headers: &HeaderMap) -> Option<Self> {
-        let found = cookie(headers, COOKIE_NAME);
+        let is_secure = app.is_secure(headers);
+        let found = cookie(headers, cookie_name(is_secure));
         let value = found.map_or_else(|| draw_token("").ok(), |value| Some(SecretText::new(value)))?;
-        Some(Self { value, is_secure: is_secure(app, headers) })
+        Some(Self { value, is_secure })
     }
 
     /// Value of the hidden field: a hash, because the text of the page must not reveal the cookie.
@@ -38,7 +38,7 @@ impl FormCookie {
 
     /// The value of `Set-Cookie`.
     fn header(&self) -> String {
-        set_cookie(COOKIE_NAME, self.value.expose(), COOKIE_AGE, self.is_secure)
+        set_cookie(cookie_name(self.is_secure), self.value.expose(), COOKIE_AGE, self.is_secure)
     }
 
     /// Completes the page with the form: the cookie, and the pause that a fault demands.
@@ -53,9 +53,9 @@ impl FormCookie {
     }
 }
 
-/// Whether the browser reaches the server by TLS.
-pub(super) fn is_secure(app: &App, headers: &HeaderMap) -> bool {
-    app.base_url(headers).starts_with("https://")
+/// With TLS the name has the prefix of the session cookie, see [`super::signed_in`].
+const fn cookie_name(is_secure: bool) -> &'static str {
+    if is_secure { "__Host-spec_kitty_form" } else { "spec_kitty_form" }
 }
 
 /// The value of `Set-Cookie`.
@@ -89,7 +89,7 @@ pub(crate) const FOREIGN_FORM: PageFault = PageFault::new(
 
 /// Whether a form before a sign-in comes from a page of this server that this browser loaded.
 pub(crate) fn is_own_form(app: &App, headers: &HeaderMap, form: &FormFields) -> bool {
-    cookie(headers, COOKIE_NAME).is_some_and(|cookie| is_bound_to(&cookie, form))
+    cookie(headers, cookie_name(app.is_secure(headers))).is_some_and(|cookie| is_bound_to(&cookie, form))
         && is_own_origin(app, headers)
 }
 

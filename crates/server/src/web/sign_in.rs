@@ -1,6 +1,6 @@
 //! Sign-in with the approval secret, and sign-out.
 
-use super::form::{self, FOREIGN_FORM, FormCookie, PageFault, is_secure, set_cookie};
+use super::form::{self, FOREIGN_FORM, FormCookie, PageFault, set_cookie};
 use super::signed_in::{cookie_name, own_path};
 use super::{Frame, HOME, SignedForm, SignedIn, page, see_other};
 use crate::app::App;
@@ -123,7 +123,7 @@ pub(crate) async fn sign_out(
 }
 
 fn set_session(app: &App, headers: &HeaderMap, value: &str, age: Duration, response: &mut Response) {
-    let is_secure = is_secure(app, headers);
+    let is_secure = app.is_secure(headers);
     if let Ok(value) = set_cookie(cookie_name(is_secure), value, age, is_secure).parse() {
         response.headers_mut().insert(SET_COOKIE, value);
     }

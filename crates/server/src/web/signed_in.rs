@@ -1,6 +1,6 @@
 //! The person behind a page: found by the session cookie, and the only way in which pages get data.
 
-use super::form::{cookie, form_key, is_bound_to, is_own_origin, is_secure};
+use super::form::{cookie, form_key, is_bound_to, is_own_origin};
 use super::frame::Person;
 use super::{Frame, Section, see_other, wants_page};
 use crate::app::App;
@@ -34,7 +34,7 @@ pub(crate) struct SignedIn {
 impl SignedIn {
     /// The person whose cookie the browser sent, if the session is valid.
     pub(crate) async fn find(app: &App, headers: &HeaderMap) -> Result<Option<Self>, HttpRefusal> {
-        let Some(cookie) = cookie(headers, cookie_name(is_secure(app, headers))) else { return Ok(None) };
+        let Some(cookie) = Self::cookie_of(app, headers) else { return Ok(None) };
         let (hash, now) = (TokenHash::of(&cookie), UnixMillis::now());
         let Some(session) = app.store.browser_session(hash, now).await? else { return Ok(None) };
         let BrowserSession { account, session_id, created_at, used_at } = session;
@@ -43,6 +43,11 @@ impl SignedIn {
             app.store.use_browser_session(hash, now, ends).await?;
         }
         Ok(Some(Self { account, session_id, cookie }))
+    }
+
+    /// The session cookie of the browser, valid or not.
+    pub(crate) fn cookie_of(app: &App, headers: &HeaderMap) -> Option<String> {
+        cookie(headers, cookie_name(app.is_secure(headers)))
     }
 
     /// Teams whose data the pages of this person show.

@@ -177,10 +177,11 @@ fn cookie_of_a_server_with_tls_is_for_tls_only() {
     let admin = Admin::open(data.path()).expect("a store");
     let secret = admin.create_account(EMAIL, None, None).expect("an account").approval_secret;
     let mut config = ServerConfig::new(data.path());
-    config.public_url = Some("https://sync.example.org".to_owned());
+    config.public_url = Some("HTTPS://sync.example.org".to_owned());
     let server = Handle::start(config).expect("a server");
     let page = send(server.address(), "GET", "/sign-in", &[], &[]);
-    assert!(page.header("set-cookie").is_some_and(|cookie| cookie.ends_with("; Secure")));
+    let cookie = page.header("set-cookie").expect("a cookie");
+    assert!(cookie.starts_with("__Host-spec_kitty_form=") && cookie.ends_with("; Secure"), "{cookie}");
     let (key, form_cookie) = (form_key(&page), set_cookie(&page));
     let headers = [("Cookie", form_cookie.as_str()), ("Origin", "https://sync.example.org")];
     let fields = [("form_key", key.as_str()), ("email", EMAIL), ("secret", secret.expose())];
@@ -193,6 +194,27 @@ fn cookie_of_a_server_with_tls_is_for_tls_only() {
         assert_eq!(send(server.address(), "GET", "/account", &[("Cookie", cookie)], &[]).status, status);
     }
     server.stop().expect("an orderly stop");
+}
+
+#[test]
+fn scheme_counts_only_from_a_trusted_proxy() {
+    let cookie = |world: &World, scheme: &str| {
+        let headers = [ACCEPT, ("X-Forwarded-Proto", scheme)];
+        let page = send(world.address(), "GET", "/sign-in", &headers, &[]);
+        page.header("set-cookie").expect("a cookie").to_owned()
+    };
+    let trusting = World::behind_proxy(ServerLimits::default(), hasty());
+    for scheme in ["https", "HTTPS", "http, https"] {
+        let cookie = cookie(&trusting, scheme);
+        assert!(cookie.starts_with("__Host-spec_kitty_form=") && cookie.ends_with("; Secure"), "{cookie}");
+    }
+    for (world, scheme) in [(&trusting, "http"), (&trusting, "https, http"), (&world(), "https")] {
+        let cookie = cookie(world, scheme);
+        assert!(cookie.starts_with("spec_kitty_form=") && !cookie.contains("Secure"), "{cookie}");
+    }
+    let device = trusting.ask_device(&[("X-Forwarded-Proto", "https")]).json();
+    let page = device["verification_uri"].as_str().expect("an address");
+    assert!(page.starts_with("https://"), "{page}");
 }
 
 #[test]
@@ -244,11 +266,13 @@ fn refusals_are_pages_for_browsers_and_json_for_clients() {
             assert!(page.text().contains(part), "{part} in {}", page.text());
         }
         assert!(page.header("content-security-policy").is_some());
+        assert_eq!(page.text().contains(">Sign in</a>"), status == 401, "{}", page.text());
         let json = send(world.address(), method, path, &[cookie], &[]);
         assert_eq!(json.status, status);
         assert!(json.json()["error_code"].is_string(), "{}", json.text());
     }
     let allowed = send(world.address(), "GET", "/sign-out", &[ACCEPT], &[]);
+    assert!(allowed.text().contains(">Sign in</a>"), "without a session");
     assert_eq!(allowed.header("allow"), Some("POST"));
 }
 
