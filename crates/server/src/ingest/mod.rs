@@ -60,8 +60,9 @@ pub(crate) async fn batch(
     let ingest = async {
         if delivers { app.store.ingest(team.key, blocks, sighting.now).await } else { Ok(Vec::new()) }
     };
-    let (outcomes, ()) = tokio::join!(ingest, record(&app, &sighting, delivers, rejections));
-    let outcomes = outcomes?;
+    let outcomes = ingest.await?;
+    // After the commit: a batch that was not stored is no delivery.
+    record(&app, &sighting, delivers, rejections).await;
     let counts = count(&app, &verdicts, &outcomes, flagged);
     let note = LogNote {
         account: Some(sender.account),

@@ -45,6 +45,22 @@ fn machine_is_seen_with_its_program_and_newest_delivery() {
 }
 
 #[test]
+fn batch_that_was_not_stored_is_no_delivery() {
+    let world = World::in_directory(ServerLimits::default(), hasty());
+    let browser = Browser::sign_in(&world, EMAIL, &world.secret);
+    let token = world.token();
+    let connection = rusqlite::Connection::open(world.data.path().join("server.db")).expect("a database");
+    let fault =
+        "CREATE TRIGGER fault BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'a fault of the test'); END";
+    connection.execute_batch(fault).expect("a change");
+    assert_eq!(world.batch(&token, TEAM, &[event(1)]).status, 503);
+    assert!(browser.get("/machines").text().contains("No machine has delivered events yet."));
+    connection.execute_batch("DROP TRIGGER fault").expect("a change");
+    assert_eq!(statuses(&world.batch(&token, TEAM, &[event(1)])), ["success"]);
+    assert!(!browser.get("/machines").text().contains("No machine has delivered events yet."));
+}
+
+#[test]
 fn rejected_event_is_shown_with_its_reason_and_no_content() {
     let world = world();
     let browser = Browser::sign_in(&world, EMAIL, &world.secret);
