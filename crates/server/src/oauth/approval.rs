@@ -14,8 +14,11 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 /// Does not reveal which of the two is wrong.
-const WRONG_LOGIN: PageFault =
-    PageFault::new(StatusCode::UNAUTHORIZED, "The e-mail address or the approval secret is wrong.");
+const WRONG_LOGIN: PageFault = PageFault::new(
+    StatusCode::UNAUTHORIZED,
+    "The e-mail address or the approval secret is wrong. The administrator issues a new secret: \
+     spec-kitty server user secret.",
+);
 
 /// Renders a page whose form is bound to the browser.
 pub(crate) fn page(

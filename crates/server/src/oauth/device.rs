@@ -85,7 +85,7 @@ pub(crate) async fn start(
 
 const UNKNOWN_CODE: PageFault = PageFault::new(
     StatusCode::NOT_FOUND,
-    "No login with this code is waiting. Codes expire after some minutes.",
+    "No login with this code is waiting. Codes expire after some minutes. Start the login again.",
 );
 const USED_CODE: PageFault =
     PageFault::new(StatusCode::CONFLICT, "This code was used before. Start the login again.");
