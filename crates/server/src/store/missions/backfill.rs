@@ -86,11 +86,11 @@ impl EventOfBlock {
 /// The events of a block: a batch as it was sent, or one event after another.
 fn raw_events(plain: &str) -> Vec<&RawValue> {
     #[derive(Deserialize)]
-    struct Batch<'a> {
+    struct BackfillBatch<'a> {
         #[serde(borrow)]
         events: Vec<&'a RawValue>,
     }
-    match serde_json::from_str::<Batch<'_>>(plain) {
+    match serde_json::from_str::<BackfillBatch<'_>>(plain) {
         Ok(batch) => batch.events,
         Err(_) => serde_json::Deserializer::from_str(plain).into_iter().map_while(Result::ok).collect(),
     }

@@ -103,18 +103,19 @@ impl Store {
         limit: usize,
     ) -> Result<MissionEvents, StoreError> {
         let (team, key) = (mission.team, mission.key);
-        self.query(move |sql| Reader { sql, team, key, filter: &filter }.read(before, limit)).await
+        self.query(move |sql| MissionEventReader { sql, team, key, filter: &filter }.read(before, limit))
+            .await
     }
 }
 
-struct Reader<'r> {
+struct MissionEventReader<'r> {
     sql: &'r dyn Sql,
     team: TeamKey,
     key: i64,
     filter: &'r EventFilter,
 }
 
-impl Reader<'_> {
+impl MissionEventReader<'_> {
     fn read(&self, mut before: EventCursor, limit: usize) -> Result<MissionEvents, StoreError> {
         let mut found = MissionEvents::default();
         let mut unpacked = Unpacked::new(self.sql);

@@ -3,7 +3,7 @@
 //! Pure. Moves are ordered as in the log of the mission: by instant, in one instant by
 //! [`contract::lane_order`], then by id.
 
-use super::fact::{self, Instant, cut};
+use super::fact::{self, FactInstant, cut};
 use crate::store::StoredEvent;
 use contract::Lane;
 use contract::event::{Node, kind};
@@ -26,19 +26,19 @@ pub(super) struct Package {
     pub(super) lane: Lane,
     /// Who moved it last.
     pub(super) actor: String,
-    pub(super) moved_at: Option<Instant>,
+    pub(super) moved_at: Option<FactInstant>,
 }
 
 /// How many work packages were in each lane, from an instant on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Progress {
-    pub(super) at: Instant,
+    pub(super) at: FactInstant,
     /// In the order of [`Lane::ALL`].
     pub(super) counts: [u32; 9],
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Board {
+pub(super) struct MissionBoard {
     /// By id.
     pub(super) packages: Vec<Package>,
     pub(super) progress: Vec<Progress>,
@@ -46,7 +46,7 @@ pub(super) struct Board {
     pub(super) purpose: Option<String>,
 }
 
-impl Board {
+impl MissionBoard {
     /// Work packages of a lane.
     pub(super) fn in_lane(&self, lane: Lane) -> impl Iterator<Item = &Package> {
         self.packages.iter().filter(move |package| package.lane == lane)
@@ -61,7 +61,7 @@ impl Board {
             let Ok(node) = Node::parse(&event.text) else { continue };
             let Some(payload) = node.get("payload") else { continue };
             match event.event_type.as_str() {
-                kind::WP_STATUS_CHANGED => moves.extend(LaneMove::of(event, &node, payload)),
+                kind::WP_STATUS_CHANGED => moves.extend(BoardMove::of(event, &node, payload)),
                 kind::WP_CREATED => {
                     let id = cut(payload.text("wp_id").unwrap_or_default(), LONGEST_ID);
                     let title = payload.text("wp_title").or_else(|| payload.text("title"));
@@ -88,17 +88,17 @@ impl Package {
     }
 }
 
-struct LaneMove {
+struct BoardMove {
     event_id: String,
     wp_id: String,
-    at: Instant,
+    at: FactInstant,
     from: Lane,
     to: Lane,
     actor: String,
     names_review: bool,
 }
 
-impl LaneStep for LaneMove {
+impl LaneStep for BoardMove {
     fn event_id(&self) -> &str {
         &self.event_id
     }
@@ -116,13 +116,13 @@ impl LaneStep for LaneMove {
     }
 }
 
-impl LaneMove {
+impl BoardMove {
     fn of(event: &StoredEvent, node: &Node<'_>, payload: &Node<'_>) -> Option<Self> {
         let lane = |key: &str| payload.text(key).and_then(Lane::published);
         Some(Self {
             event_id: event.event_id.clone(),
             wp_id: cut(payload.text("wp_id")?, LONGEST_ID),
-            at: Instant::parse(node.text("timestamp")?)?,
+            at: FactInstant::parse(node.text("timestamp")?)?,
             // The first move of a work package starts before the board.
             from: lane("from_lane").unwrap_or(Lane::Genesis),
             to: lane("to_lane")?,
@@ -143,16 +143,16 @@ impl LaneMove {
 }
 
 /// Moves the packages in the order of the moves. Returns the counts after each instant.
-fn follow(packages: &mut BTreeMap<String, Package>, mut moves: Vec<LaneMove>) -> Vec<Progress> {
+fn follow(packages: &mut BTreeMap<String, Package>, mut moves: Vec<BoardMove>) -> Vec<Progress> {
     moves.sort_by(|a, b| (a.at, &a.event_id).cmp(&(b.at, &b.event_id)));
     // Only logs of the present form begin before `planned`.
     let is_current = moves.iter().any(|step| step.from == Lane::Genesis);
-    let mut last: BTreeMap<&str, &LaneMove> = BTreeMap::new();
+    let mut last: BTreeMap<&str, &BoardMove> = BTreeMap::new();
     let mut moved: HashSet<&str> = HashSet::new();
     let (mut counts, mut progress) = ([0_u32; 9], Vec::new());
     let place = |lane: Lane| Lane::ALL.iter().position(|known| *known == lane);
     for group in moves.chunk_by(|a, b| a.at == b.at) {
-        let steps: Vec<&LaneMove> = group.iter().collect();
+        let steps: Vec<&BoardMove> = group.iter().collect();
         for step in order_instant(&steps, |wp_id| last.get(wp_id).map(|known| known.to)) {
             // Of two moves in one instant a rollback wins over one that does not start where it ended.
             let is_overruled = last.get(&*step.wp_id).is_some_and(|known| {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     fn lane(events: &[StoredEvent]) -> Lane {
-        Board::of(events).packages[0].lane
+        MissionBoard::of(events).packages[0].lane
     }
 
     #[test]
@@ -222,7 +222,7 @@ mod tests {
             events.rotate_left(1);
             assert_eq!(lane(&events), Lane::InProgress);
         }
-        let board = Board::of(&events);
+        let board = MissionBoard::of(&events);
         let totals: Vec<u32> = board.progress.iter().map(|step| step.counts.iter().sum()).collect();
         assert_eq!(totals, [1, 1, 1], "a package is counted once");
     }
@@ -252,7 +252,7 @@ mod tests {
     fn created_package_without_a_move_is_planned() {
         let events =
             [stored("WPCreated", "1", "2026-11-22T09:00:00Z", json!({"wp_id": "WP07", "wp_title": "Seven"}))];
-        let board = Board::of(&events);
+        let board = MissionBoard::of(&events);
         let package = &board.packages[0];
         assert_eq!(
             (package.id.as_str(), package.title.as_str(), package.lane),
@@ -265,14 +265,14 @@ mod tests {
     fn unreadable_events_are_left_out() {
         let mut broken = moved("1", "2026-11-22T09:00:00Z", None, "planned");
         broken.text.truncate(10);
-        assert_eq!(Board::of(&[broken, moved("2", "soon", None, "planned")]), Board::default());
+        assert_eq!(MissionBoard::of(&[broken, moved("2", "soon", None, "planned")]), MissionBoard::default());
         let long = stored(
             "WPCreated",
             "1",
             "2026-11-22T09:00:00Z",
             json!({"wp_id": "é".repeat(9999), "title": "x".repeat(99999)}),
         );
-        let board = Board::of(&[long]);
+        let board = MissionBoard::of(&[long]);
         assert!(board.packages[0].id.len() < 1010 && board.packages[0].title.len() < 310);
     }
 }

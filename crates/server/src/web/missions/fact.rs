@@ -13,9 +13,9 @@ const LONGEST: usize = 4000;
 
 /// Time at a producer, in microseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Instant(pub(super) i64);
+pub(super) struct FactInstant(pub(super) i64);
 
-impl Instant {
+impl FactInstant {
     /// Reads an ISO 8601 time; without an offset it is UTC.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
@@ -97,16 +97,16 @@ impl Entry {
     pub(super) fn of(event: &StoredEvent) -> Self {
         let node = Node::parse(&event.text).unwrap_or(Node::Null);
         let payload = node.get("payload").unwrap_or(&Node::Null);
-        let at = node.text("timestamp").and_then(Instant::parse);
+        let at = node.text("timestamp").and_then(FactInstant::parse);
         let actor_key =
             ["actor", "author", "agent_id", "actor_id"].into_iter().find_map(|key| payload.get(key));
-        let mut facts = Facts(Vec::new());
+        let mut facts = MissionFacts(Vec::new());
         let title = title(&event.event_type, payload, &mut facts);
         Self {
             event_id: event.event_id.clone(),
             event_type: event.event_type.clone(),
-            at: at.map_or_else(|| event.received_at.readable(), Instant::readable),
-            iso: at.map_or_else(|| event.received_at.iso(), Instant::iso),
+            at: at.map_or_else(|| event.received_at.readable(), FactInstant::readable),
+            iso: at.map_or_else(|| event.received_at.iso(), FactInstant::iso),
             received_at: event.received_at.readable(),
             actor: cut(&actor(actor_key), 200),
             work_package: payload.text("wp_id").map(|id| cut(id, super::board::LONGEST_ID)),
@@ -116,9 +116,9 @@ impl Entry {
     }
 }
 
-struct Facts(Vec<(&'static str, String)>);
+struct MissionFacts(Vec<(&'static str, String)>);
 
-impl Facts {
+impl MissionFacts {
     fn add(&mut self, label: &'static str, text: Option<&str>) {
         if let Some(text) = text.filter(|text| !text.trim().is_empty()) {
             self.0.push((label, cut(text, LONGEST)));
@@ -152,7 +152,7 @@ impl Facts {
 }
 
 /// What happened, and further facts of it.
-fn title(event_type: &str, payload: &Node<'_>, facts: &mut Facts) -> String {
+fn title(event_type: &str, payload: &Node<'_>, facts: &mut MissionFacts) -> String {
     let text = |key: &str| payload.text(key).unwrap_or_default();
     match event_type {
         kind::WP_STATUS_CHANGED => {

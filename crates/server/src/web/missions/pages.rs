@@ -1,7 +1,7 @@
 //! The pages of one mission.
 
-use super::board::{self, Board, Package};
-use super::fact::{self, Entry, Instant, cut};
+use super::board::{self, MissionBoard, Package};
+use super::fact::{self, Entry, FactInstant, cut};
 use super::plot::{BANDS, Plot, plot};
 use super::{MissionView, fields, markdown, sight};
 use crate::app::App;
@@ -67,17 +67,17 @@ fn frame(signed_in: &SignedIn, title: &str) -> Frame {
 
 /// A lane with its cards.
 #[derive(Debug)]
-struct LaneView {
+struct LaneColumn {
     label: String,
     class: &'static str,
     count: usize,
-    cards: Vec<Card>,
+    cards: Vec<WorkPackageCard>,
     /// Cards that are not shown.
     hidden: usize,
 }
 
 #[derive(Debug)]
-struct Card {
+struct WorkPackageCard {
     path: String,
     id: String,
     title: String,
@@ -85,7 +85,7 @@ struct Card {
     moved: Option<(String, String)>,
 }
 
-impl Card {
+impl WorkPackageCard {
     fn of(mission: &MissionView, package: &Package) -> Self {
         Self {
             path: mission.work_package(&package.id),
@@ -105,7 +105,7 @@ struct BoardPage {
     purpose: Option<String>,
     total: usize,
     done: usize,
-    lanes: Vec<LaneView>,
+    lanes: Vec<LaneColumn>,
     plot: Option<Plot>,
     documents: Vec<DocumentView>,
     has_more_documents: bool,
@@ -143,19 +143,23 @@ impl BoardPage {
         documents: &[DocumentRecord],
         has_more_documents: bool,
     ) -> Self {
-        let board = Board::of(&read.events);
+        let board = MissionBoard::of(&read.events);
         let lanes = Lane::ALL.map(|lane| {
             let count = board.in_lane(lane).count();
-            LaneView {
+            LaneColumn {
                 label: fact::lane_label(lane),
                 class: lane.name(),
                 count,
-                cards: board.in_lane(lane).take(CARDS).map(|package| Card::of(&mission, package)).collect(),
+                cards: board
+                    .in_lane(lane)
+                    .take(CARDS)
+                    .map(|package| WorkPackageCard::of(&mission, package))
+                    .collect(),
                 hidden: count.saturating_sub(CARDS),
             }
         });
         // Lanes that most missions never use are shown only where they are.
-        let is_shown = |lane: &LaneView| lane.count > 0 || !["blocked", "canceled"].contains(&lane.class);
+        let is_shown = |lane: &LaneColumn| lane.count > 0 || !["blocked", "canceled"].contains(&lane.class);
         Self {
             frame,
             total: board.packages.len(),
@@ -228,12 +232,12 @@ pub(crate) async fn work_package(
 impl PackagePage {
     /// The first page of the history, until the caller states another.
     fn of(frame: Frame, mission: MissionView, id: &str, moves: &MissionEvents, read: &MissionEvents) -> Self {
-        let package = Board::of(&moves.events).packages.into_iter().next();
+        let package = MissionBoard::of(&moves.events).packages.into_iter().next();
         let title = package.as_ref().map(|package| package.title.clone()).filter(|title| !title.is_empty());
         let shown = cut(id, LONGEST_ID);
         let heading = title.map_or_else(|| shown.clone(), |title| format!("{shown}: {title}"));
         let lane = package.as_ref().map_or(Lane::Planned, |package| package.lane);
-        let moved_at: Option<Instant> = package.as_ref().and_then(|package| package.moved_at);
+        let moved_at: Option<FactInstant> = package.as_ref().and_then(|package| package.moved_at);
         let newest = mission.work_package(id);
         Self {
             frame: Frame { title: heading, ..frame },

@@ -120,13 +120,13 @@ fn describe(first: &Progress, last: &Progress) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fact::Instant;
+    use super::super::fact::FactInstant;
     use super::*;
 
     fn step(hour: i64, planned: u32, done: u32) -> Progress {
         let mut counts = [0; 9];
         (counts[0], counts[6]) = (planned, done);
-        Progress { at: Instant(1_795_338_000_000_000 + hour * 3_600_000_000), counts }
+        Progress { at: FactInstant(1_795_338_000_000_000 + hour * 3_600_000_000), counts }
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
     fn plot_of_many_moves_and_wrong_clocks_is_small() {
         let mut progress: Vec<Progress> = (0..100_000).map(|hour| step(hour % 1000, 3, 1)).collect();
         progress.sort_by_key(|step| step.at);
-        progress.push(Progress { at: Instant(i64::MAX / 4), counts: [u32::MAX / 9; 9] });
+        progress.push(Progress { at: FactInstant(i64::MAX / 4), counts: [u32::MAX / 9; 9] });
         let plot = plot(&progress).unwrap();
         assert!(plot.paths.iter().all(|(_, path)| path.len() < 40_000));
         assert!(plot_of_one().paths.iter().all(|(_, path)| !path.contains("NaN")));
