@@ -61,22 +61,17 @@ impl DrainRun<'_> {
         let json = serde_json::to_vec(&body.body).unwrap_or_default();
         let request =
             HttpRequest { timeout: BODY_TIMEOUT, ..HttpRequest::post(PUSH_CONTENT, Payload::Json(&json)) };
-        self.check_cancelled()?;
-        let bearer = self.tokens.bearer()?;
-        if self.tokens.config().version() != version {
-            return Ok(false);
-        }
-        let answer = self.exchange_with(&bearer, request)?;
+        let Some(answer) = self.exchange_rows(request, version)? else { return Ok(false) };
         match judge_body(&answer, &body.body.content_hash) {
             BodyJudgement::Delivered => {
-                self.take(Kind::Body)?;
                 self.record_body(body, RowOutcome::Delivered, &json)?;
                 self.report.bodies.delivered += 1;
+                self.take(Kind::Body)?;
             }
             BodyJudgement::Duplicate => {
-                self.take(Kind::Body)?;
                 self.record_body(body, RowOutcome::Duplicate, &json)?;
                 self.report.bodies.duplicate += 1;
+                self.take(Kind::Body)?;
             }
             BodyJudgement::Rejected(rejection) => {
                 let by_document = ErrorText::of(&answer).is_by_document();
@@ -100,7 +95,7 @@ impl DrainRun<'_> {
                 return Ok(false);
             }
             BodyJudgement::Stop(stop) => return Err(DrainEnd::Server(stop)),
-            // `exchange` has refreshed once before it lets a 401 come this far.
+            // `exchange_rows` has refreshed once before it lets a 401 come this far.
             BodyJudgement::Refresh => return Err(DrainEnd::Server(unauthorized())),
         }
         Ok(true)

@@ -3,16 +3,17 @@
 //! While a batch is on its way, answers to batches before it are recorded and the batch after it is read. A batch of
 //! which the server does not take every event is cut up and settled before anything else leaves.
 
-use super::exchange::{batch_request, encode_batch, unauthorized};
+use super::batch::{Accepted, Answered, Piece, ReadyBatch};
+use super::exchange::{batch_request, unauthorized};
 use super::report::Failure;
 use super::sent::batch_spans;
 use super::streak::Refused;
 use super::{DrainEnd, DrainRun, unix_now};
 use crate::backoff::{plan_delay, random_fraction};
-use crate::classify::{BatchJudgement, Category, ErrorText, ItemVerdict, judge_batch};
-use crate::http::{Bearer, HttpAnswer, HttpRequest};
+use crate::classify::{BatchJudgement, Category, ItemVerdict};
+use crate::http::{Bearer, HttpRequest};
 use crate::outgoing_event::plan_outgoing;
-use crate::plan::{BatchSize, BatchSplitter};
+use crate::plan::BatchSplitter;
 use contract::wire::batch::FRAME_BYTES;
 use preflight::consent_of;
 use queue::{BatchLimits, Kind, Outcome, OutgoingEvent, RecordedRequest, RowOutcome, SentBytes};
@@ -21,55 +22,8 @@ use std::borrow::Cow;
 /// Why an event is parked as a conflict.
 const CONTENT_DIFFERS: &str = "the server holds other content under this id and keeps it";
 
-/// Events of one project as they leave: `data` is the text that is sent.
-struct ReadyBatch {
-    project_uuid: Option<String>,
-    events: Vec<OutgoingEvent>,
-    /// The decisions by which they were chosen.
-    version: u64,
-    /// All of them as one request.
-    whole: Piece,
-}
-
-/// A request.
-struct Piece {
-    size: BatchSize,
-    /// gzip of the text.
-    packed: Vec<u8>,
-}
-
-impl Piece {
-    fn of<'e>(events: impl Iterator<Item = &'e OutgoingEvent> + Clone) -> Self {
-        let count = events.clone().count();
-        let text: usize = events.clone().map(|event| event.data.len()).sum();
-        let bytes = FRAME_BYTES + text + count.saturating_sub(1);
-        let packed = encode_batch(events.map(|event| event.data.as_str()), bytes);
-        Self { size: BatchSize { events: count, bytes }, packed }
-    }
-}
-
-/// The answer to one piece of a batch.
-struct Answered {
-    judgement: BatchJudgement,
-    /// Whether it is a document of the protocol.
-    by_document: bool,
-}
-
-/// A batch whose every event the server has, and that is not recorded yet.
-struct Accepted {
-    batch: ReadyBatch,
-    outcomes: Vec<Outcome>,
-}
-
-impl Accepted {
-    fn of(batch: ReadyBatch, verdicts: &[ItemVerdict]) -> Self {
-        let outcomes = batch.events.iter().zip(verdicts).map(|(event, verdict)| {
-            let is_new = *verdict == ItemVerdict::Delivered;
-            (event.row, event.digest, if is_new { RowOutcome::Delivered } else { RowOutcome::Duplicate })
-        });
-        Self { outcomes: outcomes.collect(), batch }
-    }
-}
+/// The next batch, read while another one is on its way.
+type Ahead = Result<Option<ReadyBatch>, DrainEnd>;
 
 /// So many accepted batches are recorded together, or fewer as soon as they hold [`TOGETHER_ROWS`]: a commit takes
 /// longer than a small batch.
@@ -91,7 +45,7 @@ impl DrainRun<'_> {
     }
 
     fn send_batches(&mut self, accepted: &mut Vec<Accepted>) -> Result<(), DrainEnd> {
-        let mut next = None;
+        let mut next: Option<ReadyBatch> = None;
         loop {
             self.check_cancelled()?;
             // Before the limits are known one row is enough to see that something waits: a larger batch
@@ -104,7 +58,9 @@ impl DrainRun<'_> {
                 }
                 self.fetch_limits()?;
             }
-            let batch = match next.take() {
+            let ahead = next.take();
+            let is_ahead = ahead.is_some();
+            let batch = match ahead {
                 Some(batch) => batch,
                 None => {
                     self.record_accepted(accepted)?;
@@ -117,60 +73,83 @@ impl DrainRun<'_> {
             if self.tokens.config().version() != batch.version {
                 continue;
             }
+            // Rows may have been removed or held while the request before was on its way. Not asked of a batch that
+            // was just read: a process that writes all the time would stop the drain.
+            if is_ahead && !self.is_as_read(&batch)? {
+                continue;
+            }
             if !batch.whole.size.fits(self.pace.room()) {
                 self.record_accepted(accepted)?;
                 self.send_pieces(&batch, None)?;
                 continue;
             }
             let (answered, ahead) = self.send_whole(&bearer, &batch, accepted)?;
-            match answered.judgement {
-                BatchJudgement::Items { verdicts, unknown_ids } if verdicts.iter().all(is_accepted) => {
+            // An error of the work that was done meanwhile ends the drain after the answer was used.
+            match answered {
+                None => drop(ahead?),
+                Some(Answered {
+                    judgement: BatchJudgement::Items { verdicts, unknown_ids },
+                    is_success,
+                    ..
+                }) if verdicts.iter().all(is_accepted) => {
                     self.report.unknown_ids += unknown_ids as u64;
-                    let delivered = verdicts.iter().filter(|v| **v == ItemVerdict::Delivered).count() as u64;
-                    self.report.events.delivered += delivered;
-                    self.report.events.duplicate += verdicts.len() as u64 - delivered;
-                    self.progress.advance(&self.report);
                     accepted.push(Accepted::of(batch, &verdicts));
-                    next = ahead;
+                    self.advance(accepted);
+                    self.observe(is_success, &verdicts)?;
+                    next = ahead?;
                 }
-                _ => {
+                Some(answered) => {
                     self.record_accepted(accepted)?;
                     self.send_pieces(&batch, Some(answered))?;
+                    ahead?;
                 }
             }
         }
     }
 
+    /// Shows the progress. The observer counts the answers in hand; the report counts what is recorded.
+    fn advance(&mut self, accepted: &[Accepted]) {
+        let recorded = self.report.events;
+        Accepted::count(accepted, &mut self.report.events);
+        self.progress.advance(&self.report);
+        self.report.events = recorded;
+    }
+
+    /// Whether no other process changed the queue since the batch was read.
+    fn is_as_read(&mut self, batch: &ReadyBatch) -> Result<bool, DrainEnd> {
+        match batch.events.first() {
+            Some(event) => Ok(self.outbox.is_as_read(event.row)?),
+            None => Ok(false),
+        }
+    }
+
     /// Sends a batch as one request. While it is on its way answers before it are recorded and the next batch is
-    /// read: the next one leaves only after this answer.
+    /// read: the next one leaves only after this answer. There is no answer if the batch must be chosen again.
     fn send_whole(
         &mut self,
         bearer: &Bearer,
         batch: &ReadyBatch,
         accepted: &mut Vec<Accepted>,
-    ) -> Result<(Answered, Option<ReadyBatch>), DrainEnd> {
+    ) -> Result<(Option<Answered>, Ahead), DrainEnd> {
         let (team_id, client) = (self.team_id.clone(), self.context.client.clone());
         let destination = self.tokens.destination().clone();
         let request = HttpRequest { bearer: Some(bearer), ..batch_request(&batch.whole.packed, &team_id) };
-        let (sent, meanwhile) = std::thread::scope(|threads| {
-            let sending = threads.spawn(|| client.send(&destination, &request));
-            let meanwhile = self.work_ahead(batch, accepted);
-            (sending.join(), meanwhile)
+        let send = || client.send(&destination, &request);
+        let (sent, ahead) = std::thread::scope(|threads| {
+            let Ok(sending) = std::thread::Builder::new().spawn_scoped(threads, send) else {
+                // The system has no thread left: one after the other.
+                return (send(), self.work_ahead(batch, accepted));
+            };
+            let ahead = self.work_ahead(batch, accepted);
+            (sending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), ahead)
         });
-        let sent = sent.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let ahead = meanwhile?;
-        let answer = self.answer_of(sent, request)?;
-        let answered = self.judge(batch.events.iter(), &answer)?;
-        Ok((answered, ahead))
+        let answer = self.answer_of(sent, request, batch.version)?;
+        Ok((answer.map(|answer| Answered::of(batch.events.iter(), &answer)), ahead))
     }
 
     /// Records accepted batches if they are enough, and reads the next batch, unless its size depends on the
     /// answer that is awaited.
-    fn work_ahead(
-        &mut self,
-        batch: &ReadyBatch,
-        accepted: &mut Vec<Accepted>,
-    ) -> Result<Option<ReadyBatch>, DrainEnd> {
+    fn work_ahead(&mut self, batch: &ReadyBatch, accepted: &mut Vec<Accepted>) -> Ahead {
         if are_enough(accepted) {
             self.record_accepted(accepted)?;
         }
@@ -211,8 +190,8 @@ impl DrainRun<'_> {
         BatchLimits { rows: room.events, bytes: (bytes - bytes / 16).max(1) }
     }
 
-    /// Sends a batch in pieces that fit, each recorded before the next one leaves. `answered` is the answer to the
-    /// whole batch, if it was sent.
+    /// Sends a batch in pieces that fit, each recorded before the next one leaves, until all are sent or the
+    /// decisions are others than those of the batch. `answered` is the answer to the whole batch, if it was sent.
     fn send_pieces(&mut self, batch: &ReadyBatch, mut answered: Option<Answered>) -> Result<(), DrainEnd> {
         let sizes: Vec<usize> = batch.events.iter().map(|event| event.data.len()).collect();
         let room = if answered.is_some() { batch.whole.size } else { self.pace.room() };
@@ -220,19 +199,21 @@ impl DrainRun<'_> {
         while let Some(piece) = pieces.next_piece() {
             let sent: Vec<&OutgoingEvent> = piece.iter().filter_map(|at| batch.events.get(*at)).collect();
             let cut;
-            let (request, Answered { judgement, by_document }) = match answered.take() {
+            let (request, Answered { judgement, is_success, by_document }) = match answered.take() {
                 Some(answered) => (&batch.whole, answered),
                 None => {
                     cut = Piece::of(sent.iter().copied());
                     let team_id = self.team_id.clone();
-                    let answer = self.exchange(batch_request(&cut.packed, &team_id))?;
-                    (&cut, self.judge(sent.iter().copied(), &answer)?)
+                    let request = batch_request(&cut.packed, &team_id);
+                    let Some(answer) = self.exchange_rows(request, batch.version)? else { return Ok(()) };
+                    (&cut, Answered::of(sent.iter().copied(), &answer))
                 }
             };
             match judgement {
                 BatchJudgement::Items { verdicts, unknown_ids } => {
                     self.report.unknown_ids += unknown_ids as u64;
                     let again = self.record_verdicts(&sent, &verdicts, &request.packed)?;
+                    self.observe(is_success, &verdicts)?;
                     pieces.resend(again.into_iter().filter_map(|at| piece.get(at).copied()).collect());
                 }
                 BatchJudgement::Refused(rejection) => {
@@ -255,7 +236,7 @@ impl DrainRun<'_> {
                     return Ok(());
                 }
                 BatchJudgement::Stop(stop) => return Err(DrainEnd::Server(stop)),
-                // `exchange` has refreshed once before it lets a 401 come this far.
+                // `exchange_rows` has refreshed once before it lets a 401 come this far.
                 BatchJudgement::Refresh => return Err(DrainEnd::Server(unauthorized())),
             }
             self.progress.advance(&self.report);
@@ -263,33 +244,19 @@ impl DrainRun<'_> {
         Ok(())
     }
 
-    /// Judges the answer to `sent`. An answer about a row shows that the server takes rows, and parks those that
-    /// were refused before it.
-    fn judge<'e>(
-        &mut self,
-        sent: impl Iterator<Item = &'e OutgoingEvent>,
-        answer: &HttpAnswer,
-    ) -> Result<Answered, DrainEnd> {
-        let ids: Vec<&str> = sent.map(|event| event.event_id.as_str()).collect();
-        let judgement = judge_batch(&ids, answer);
-        let is_success = (200..300).contains(&answer.status);
-        if let BatchJudgement::Items { verdicts, .. } = &judgement
-            && is_success
-        {
-            if verdicts.iter().any(|verdict| *verdict != ItemVerdict::Unanswered) {
-                self.take(Kind::Event)?;
-            }
-            if verdicts.iter().any(is_accepted) {
-                self.pace.grow();
-            }
+    /// An answer about a row shows that the server takes rows, and parks those that were refused before it.
+    fn observe(&mut self, is_success: bool, verdicts: &[ItemVerdict]) -> Result<(), DrainEnd> {
+        if is_success && verdicts.iter().any(is_accepted) {
+            self.pace.grow();
         }
-        // Asked of refusals only: it reads the whole answer once more.
-        Ok(Answered { judgement, by_document: !is_success && ErrorText::of(answer).is_by_document() })
+        if is_success && verdicts.iter().any(|verdict| *verdict != ItemVerdict::Unanswered) {
+            self.take(Kind::Event)?;
+        }
+        Ok(())
     }
 
-    /// Records batches that the server has accepted, in one transaction.
+    /// Records batches that the server has accepted, in one transaction. After an error they are still in the list.
     fn record_accepted(&mut self, accepted: &mut Vec<Accepted>) -> Result<(), DrainEnd> {
-        let accepted = std::mem::take(accepted);
         let spans: Vec<_> = accepted
             .iter()
             .map(|Accepted { batch, .. }| {
@@ -305,6 +272,8 @@ impl DrainRun<'_> {
             })
             .collect();
         self.record_requests(&requests)?;
+        Accepted::count(accepted, &mut self.report.events);
+        accepted.clear();
         Ok(())
     }
 

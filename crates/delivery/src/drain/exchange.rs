@@ -19,45 +19,74 @@ pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) const BATCH_ANSWER: u64 = 16 << 20;
 
 impl DrainRun<'_> {
-    /// Sends one request with a token of the permit's account. On 401 the login is refreshed once and the
-    /// request sent again; a 401 that is returned is the second one, and ends the drain.
-    pub(super) fn exchange(&mut self, request: HttpRequest<'_>) -> Result<HttpAnswer, DrainEnd> {
+    /// Sends a request without rows, with a token of the permit's account. On 401 the login is refreshed once and
+    /// the request sent again; a 401 that is returned is the second one, and ends the drain.
+    fn exchange(&mut self, request: HttpRequest<'_>) -> Result<HttpAnswer, DrainEnd> {
         self.check_cancelled()?;
         let bearer = self.tokens.bearer()?;
-        self.exchange_with(&bearer, request)
+        let sent = self.send(&bearer, request);
+        let answer = self.receive(sent)?;
+        if answer.status != 401 {
+            return Ok(answer);
+        }
+        let bearer = self.renewed_bearer()?;
+        let sent = self.send(&bearer, request);
+        self.receive(sent)
     }
 
-    /// The same with a token that was just taken.
-    pub(super) fn exchange_with(
+    /// The same for rows that were chosen by the decisions of `version`. `None`: the decisions are others now, so
+    /// the rows must be chosen again; the server has not taken them.
+    pub(super) fn exchange_rows(
         &mut self,
-        bearer: &Bearer,
         request: HttpRequest<'_>,
-    ) -> Result<HttpAnswer, DrainEnd> {
-        let request = HttpRequest { bearer: Some(bearer), ..request };
-        let sent = self.context.client.send(self.tokens.destination(), &request);
-        self.answer_of(sent, request)
+        version: u64,
+    ) -> Result<Option<HttpAnswer>, DrainEnd> {
+        self.check_cancelled()?;
+        let bearer = self.tokens.bearer()?;
+        if self.tokens.config().version() != version {
+            return Ok(None);
+        }
+        let sent = self.send(&bearer, request);
+        self.answer_of(sent, request, version)
     }
 
-    /// The answer to a request that was sent; on 401 the answer to the second one.
+    /// The answer to a request with rows that was sent; see [`Self::exchange_rows`].
     pub(super) fn answer_of(
         &mut self,
         sent: Result<HttpAnswer, SendError>,
         request: HttpRequest<'_>,
-    ) -> Result<HttpAnswer, DrainEnd> {
+        version: u64,
+    ) -> Result<Option<HttpAnswer>, DrainEnd> {
+        let answer = self.receive(sent)?;
+        if answer.status != 401 {
+            return Ok(Some(answer));
+        }
+        let bearer = self.renewed_bearer()?;
+        if self.tokens.config().version() != version {
+            return Ok(None);
+        }
+        let sent = self.send(&bearer, request);
+        self.receive(sent).map(Some)
+    }
+
+    fn send(&self, bearer: &Bearer, request: HttpRequest<'_>) -> Result<HttpAnswer, SendError> {
+        let request = HttpRequest { bearer: Some(bearer), ..request };
+        self.context.client.send(self.tokens.destination(), &request)
+    }
+
+    fn receive(&mut self, sent: Result<HttpAnswer, SendError>) -> Result<HttpAnswer, DrainEnd> {
         self.report.requests += 1;
         let answer = sent.map_err(|error| DrainEnd::Server(judge_silence(&error)))?;
-        match answer.status {
-            // A page of another login, such as a portal's, is not about ours.
-            401 if answer.is_foreign() => return Err(DrainEnd::Server(unusable_answer(401))),
-            401 => {}
-            _ => return Ok(answer),
+        // A page of another login, such as a portal's, is not about ours.
+        if answer.status == 401 && answer.is_foreign() {
+            return Err(DrainEnd::Server(unusable_answer(401)));
         }
+        Ok(answer)
+    }
+
+    fn renewed_bearer(&mut self) -> Result<Bearer, DrainEnd> {
         self.check_cancelled()?;
-        let bearer = self.tokens.renewed_bearer()?;
-        self.report.requests += 1;
-        let request = HttpRequest { bearer: Some(&bearer), ..request };
-        let sent = self.context.client.send(self.tokens.destination(), &request);
-        sent.map_err(|error| DrainEnd::Server(judge_silence(&error)))
+        Ok(self.tokens.renewed_bearer()?)
     }
 
     /// Requests the server's limits, also when nothing waits. An unreachable server is no failure while nothing

@@ -14,6 +14,7 @@
 //! * a kill at any point loses nothing: what was sent and not recorded is sent again, and the server
 //!   calls it a duplicate.
 
+mod batch;
 mod bodies;
 mod events;
 mod exchange;

@@ -1,4 +1,4 @@
-//! BatchSplitter of one batch that are still to be sent, in order.
+//! Pieces of one batch that are still to be sent, in order.
 //!
 //! A refused piece is split in two, first half first, so that after any number of refusals the rows
 //! are still sent first in, first out; a single row is never split. Holds positions, not rows.

@@ -11,6 +11,7 @@ mod hostile;
 mod http;
 mod login;
 mod machine;
+mod meanwhile;
 mod real_server;
 mod refresh;
 mod routes;

@@ -25,7 +25,7 @@ use crate::foreign_rows;
 use crate::observe::{DaemonDelivery, LastAttempt, NOT_BEFORE, PAUSE_REASON};
 use crate::row::{Kind, RowDigest};
 use crate::sent::{self, Keep};
-use crate::store::{ScopedDb, meta, now_seconds, set_meta};
+use crate::store::{ScopedDb, data_version, meta, now_seconds, set_meta};
 use contract::wire::ArtifactBody;
 use gate::EgressPermit;
 use std::collections::{HashMap, HashSet};
@@ -273,6 +273,12 @@ impl Outbox {
         now: f64,
     ) -> Result<Option<RowBatch<OutgoingBody>>, QueueError> {
         read::batch(self, limits, consent, skip, Some(now))
+    }
+
+    /// Whether no other process changed the file since a row was read that waits for its record.
+    pub fn is_as_read(&mut self, row: RowId) -> Result<bool, QueueError> {
+        let Some(handed) = self.out.get(&row) else { return Ok(false) };
+        Ok(self.store.read("read the state of", |tx| Ok(data_version(tx)?))? == handed.file)
     }
 
     /// Sets how long and how much of the sent bytes is kept, and deletes what is beyond it.
