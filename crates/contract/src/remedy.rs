@@ -82,26 +82,23 @@ impl Remedy {
             Self::ForceCleanOrphans => &["doctor", "orphan-daemons", "--fix", "--force"],
             Self::Migrate => &["sync", "migrate"],
             Self::Repair => &["doctor", "repair"],
-            Self::RepairMission { mission } => &["doctor", "repair", "--mission", mission],
+            Self::RepairMission { mission } => {
+                return Some(with_option(&["doctor", "repair"], "--mission", mission, &[]));
+            }
             Self::SyncNow => &["sync", "now"],
             Self::ResendMissing => &["sync", "resend", "--missing", "--yes"],
-            // Neither a mission nor a project that looks like an option must be read as one.
-            Self::CaptureHistory { mission } if mission.starts_with('-') => {
-                let mission = &format!("--history={mission}");
-                return Some(["sync", "capture", mission, "--yes"].map(str::to_owned).into());
+            Self::CaptureHistory { mission } => {
+                return Some(with_option(&["sync", "capture"], "--history", mission, &["--yes"]));
             }
-            Self::CaptureHistory { mission } => &["sync", "capture", "--history", mission, "--yes"],
-            Self::OptIn { project } if project.starts_with('-') => {
-                let project = &format!("--project={project}");
-                return Some(
-                    ["sync", "opt-in", project, "--include-held", "--yes"].map(str::to_owned).into(),
-                );
+            Self::OptIn { project } => {
+                let rest = ["--include-held", "--yes"];
+                return Some(with_option(&["sync", "opt-in"], "--project", project, &rest));
             }
-            Self::OptIn { project } => &["sync", "opt-in", "--project", project, "--include-held", "--yes"],
             Self::OptInAllHeld => &["sync", "opt-in", "--all-held", "--include-held", "--yes"],
             Self::FromScope { hash } => &["sync", "migrate", "--from-scope", hash],
             Self::FromServer { server, project } => {
-                &["sync", "migrate", "--from-server", server, "--project", project]
+                let migrate = ["sync", "migrate", "--from-server", server];
+                return Some(with_option(&migrate, "--project", project, &[]));
             }
             Self::StartDaemon => &["sync", "daemon", "start"],
             Self::StopDaemon => &["sync", "daemon", "stop"],
@@ -114,10 +111,7 @@ impl Remedy {
     pub fn hint(&self) -> String {
         match (self, self.argv()) {
             (Self::Advice(text), _) => text.clone(),
-            (_, Some(argv)) => std::iter::once("spec-kitty".to_owned())
-                .chain(argv.into_iter().map(|word| shell_word(&word)))
-                .collect::<Vec<_>>()
-                .join(" "),
+            (_, Some(argv)) => shell_line(std::iter::once("spec-kitty".to_owned()).chain(argv)),
             (_, None) => String::new(),
         }
     }
@@ -127,6 +121,26 @@ impl fmt::Display for Remedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.hint())
     }
+}
+
+fn with_option(verb: &[&str], name: &str, value: &str, rest: &[&str]) -> Vec<String> {
+    let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    [owned(verb), option_words(name, value), owned(rest)].concat()
+}
+
+/// The option `name` with its value: two words, or one if the value would be read as an option.
+pub fn option_words(name: &str, value: &str) -> Vec<String> {
+    if value.starts_with('-') {
+        vec![format!("{name}={value}")]
+    } else {
+        vec![name.to_owned(), value.to_owned()]
+    }
+}
+
+/// The words of a command as one line. A shell reads each of them back as one word, whatever it holds: names come
+/// from repositories of others.
+pub fn shell_line<W: AsRef<str>>(words: impl IntoIterator<Item = W>) -> String {
+    words.into_iter().map(|word| shell_word(word.as_ref())).collect::<Vec<_>>().join(" ")
 }
 
 /// `word` quoted for a shell; plain words are unchanged. A word with control characters is written as
@@ -165,6 +179,14 @@ mod tests {
         assert_eq!(Remedy::SwitchTeam { team: "a b".into() }.hint(), "spec-kitty auth switch 'a b'");
         assert_eq!(shell_word("it's"), r"'it'\''s'");
         assert_eq!(shell_word(""), "''");
+        assert_eq!(shell_line(["a", "x;touch p", "$(p)", "`p`"]), "a 'x;touch p' '$(p)' '`p`'");
+    }
+
+    #[test]
+    fn mission_like_an_option_is_attached_to_its_option() {
+        let repair = |mission: &str| Remedy::RepairMission { mission: mission.into() }.hint();
+        assert_eq!(repair("--json"), "spec-kitty doctor repair --mission=--json");
+        assert_eq!(repair("x;touch p"), "spec-kitty doctor repair --mission 'x;touch p'");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Errors of mission commands: the file, row or argument, what is wrong with it, and
 //! its remedy. The command line turns one value into text or JSON.
 
-use crate::remedies::ErrorCode;
+use crate::remedies::{ErrorCode, command_line};
 use contract::{ExitCode, Remedy, text};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -273,6 +273,11 @@ impl MissionError {
                 text::path(path)
             )),
             Self::Transition(refusal) => advice(refusal.remedy()),
+            Self::Invalid { code: ErrorCode::WorkPackageNotFound, facts, .. } => {
+                let mission = facts.get("mission_slug").and_then(Value::as_str).unwrap_or("MISSION");
+                let status = command_line("agent tasks status", &[], mission);
+                advice(&format!("`{status}` shows the work packages of the mission"))
+            }
             _ => advice(self.code().remedy()),
         }
     }

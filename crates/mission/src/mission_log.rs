@@ -20,6 +20,7 @@ use crate::project::{MISSIONS, MissionDirectory, Project};
 use crate::remedies::ErrorCode;
 use crate::snapshot;
 use contract::Remedy;
+use contract::remedy::{shell_line, shell_word};
 use std::collections::HashSet;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -85,8 +86,10 @@ impl Unclear {
                     branch: branch.clone(),
                     remedies: vec![
                         Remedy::Advice(format!(
-                            "recreate the branch: `git fetch REMOTE {branch}:{branch}` if a remote has it, else \
-                             `git branch {branch}`, which starts from the rows of this checkout"
+                            "recreate the branch: `git fetch REMOTE {}` if a remote has it, else `{}`, which starts \
+                             from the rows of this checkout",
+                            shell_word(&format!("{branch}:{branch}")),
+                            shell_line(["git", "branch", branch])
                         )),
                         Remedy::Advice(format!(
                             "or, if the mission is merged, remove the key `coordination_branch` from {meta}"
@@ -108,7 +111,8 @@ impl Unclear {
                     .map(|name| {
                         Remedy::Advice(format!(
                             "create the local branch from the one to continue on, for example \
-                             `git branch --track {branch} {name}`, and merge the others into it"
+                             `{}`, and merge the others into it",
+                            shell_line(["git", "branch", "--track", branch, name])
                         ))
                     })
                     .collect(),

@@ -1,6 +1,14 @@
 //! What a person reads beside the sentence of an error: its code, the remedy of the code, and the facts behind it.
 
+use contract::remedy::{option_words, shell_line};
 use serde_json::{Map, Value};
+
+/// A command of this program on a mission, as a line that a shell reads back whatever the names hold.
+pub(crate) fn command_line(verb: &str, rest: &[&str], mission: &str) -> String {
+    let mission = option_words("--mission", mission);
+    let words = std::iter::once("spec-kitty").chain(verb.split(' ')).chain(rest.iter().copied());
+    shell_line(words.chain(mission.iter().map(String::as_str)))
+}
 
 /// Why a mission command failed, as scripts read it. Each code has a remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumIter, strum::IntoStaticStr)]
@@ -167,7 +175,7 @@ impl ErrorCode {
             }
             Self::LaneNotMerged => "merge that branch, or give the reason with --done-override-reason",
             Self::WorkPackageNotFound => {
-                "`spec-kitty agent tasks list --mission MISSION` shows the work packages of a mission"
+                "`spec-kitty agent tasks status --mission MISSION` shows the work packages of a mission"
             }
             Self::WorkPackageNotFinal => {
                 "run `spec-kitty agent mission finalize-tasks --mission MISSION` first"

@@ -113,8 +113,8 @@ const ROWS: &[(&str, &str, How)] = &[
     ("system/src/private_file.rs", "writable for this user", Names("{path}")),
     ("identity/src/ci_token.rs", "to a valid token", Cured(token_is_unset)),
     // Followed in the states that print them: mission/tests/commands/coordination.rs.
-    ("mission/src/mission_log.rs", "create the local branch", Names("`git branch --track {branch} {name}`")),
-    ("mission/src/mission_log.rs", "recreate the branch", Names("`git fetch REMOTE {branch}:{branch}`")),
+    ("mission/src/mission_log.rs", "create the local branch", Names("`{}`, and merge the others")),
+    ("mission/src/mission_log.rs", "recreate the branch", Names("`git fetch REMOTE {}`")),
     ("mission/src/mission_log.rs", "if the mission is merged", Names("`coordination_branch`")),
     ("mission/src/remedies.rs", "recreate the branch with", Names("`coordination_branch`")),
     ("mission/src/remedies.rs", "choose one of them", Names("`git branch --track BRANCH REMOTE/BRANCH`")),
@@ -143,7 +143,12 @@ const ROWS: &[(&str, &str, How)] = &[
     ("mission/src/remedies.rs", "authoritative_surface", Names("`owned_files`")),
     ("mission/src/remedies.rs", "between the lanes", Names("tasks.md")),
     ("mission/src/remedies.rs", "the work package's file", Names("tasks/")),
-    ("mission/src/remedies.rs", "agent tasks list", Names("`spec-kitty agent tasks list --mission MISSION`")),
+    (
+        "mission/src/remedies.rs",
+        "agent tasks status",
+        Names("`spec-kitty agent tasks status --mission MISSION`"),
+    ),
+    ("mission/src/error.rs", "shows the work packages", Names("`{status}`")),
     ("mission/src/remedies.rs", "- [ ] T001", Names("tasks.md")),
     (
         "mission/src/remedies.rs",

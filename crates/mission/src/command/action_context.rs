@@ -9,7 +9,8 @@ use crate::front_matter::read_work_package;
 use crate::lane::Lane;
 use crate::mission_log::LogReader;
 use crate::project::Project;
-use crate::remedies::ErrorCode;
+use crate::remedies::{ErrorCode, command_line};
+use contract::remedy::option_words;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -44,8 +45,7 @@ pub struct ContextRequest {
     pub agent: Option<String>,
 }
 
-/// Everything about the action. `resolved_base` and `auto_merge` are keys that callers look for: a lane is based on
-/// the lanes before it, and nothing is merged by itself.
+/// Everything about the action. `resolved_base` and `auto_merge` have one value each; callers require the keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ActionContext {
     /// True: a failure is another document.
@@ -76,9 +76,9 @@ pub struct ActionContext {
     pub resolution_kind: Option<&'static str>,
     /// What it depends on directly.
     pub dependencies: Vec<String>,
-    /// Null.
+    /// Always absent: a lane starts from the lanes that it depends on, not from a single base.
     pub resolved_base: Option<String>,
-    /// False.
+    /// Always false: no command merges a lane by itself.
     pub auto_merge: bool,
     /// Where it is worked on; the place need not be there yet.
     pub workspace_path: Option<String>,
@@ -88,7 +88,7 @@ pub struct ActionContext {
     pub warnings: Vec<String>,
 }
 
-/// Looks.
+/// Finds the mission, and for `implement` and `review` the work package, its branch and its place.
 ///
 /// # Errors
 /// When there is no such mission, or no work package for the action.
@@ -118,11 +118,9 @@ pub fn resolve(project: &Project, request: &ContextRequest) -> Result<ActionCont
         warnings: std::mem::take(&mut board.warnings),
     };
     if ![IMPLEMENT, REVIEW].contains(&request.action.as_str()) {
-        found.command(
-            "check_prerequisites",
-            format!("agent mission check-prerequisites --json --paths-only --include-tasks --mission {slug}"),
-        );
-        found.command("finalize_tasks", format!("agent mission finalize-tasks --mission {slug} --json"));
+        let paths = &["--json", "--paths-only", "--include-tasks"];
+        found.command("check_prerequisites", "agent mission check-prerequisites", paths);
+        found.command("finalize_tasks", "agent mission finalize-tasks", &["--json"]);
         return Ok(found);
     }
     let card = choose(&board.work_packages, request, slug)?;
@@ -142,7 +140,7 @@ fn choose<'a>(cards: &'a [Card], request: &ContextRequest, slug: &str) -> Result
         MissionError::invalid(
             ErrorCode::WorkPackageNotFound,
             problem,
-            &json!({ "action": request.action, "unknown_wps": wp_id }),
+            &json!({ "action": request.action, "mission_slug": slug, "unknown_wps": wp_id }),
         )
     };
     let cards = || cards.iter().filter(|card| card.path.is_some());
@@ -163,8 +161,8 @@ fn choose<'a>(cards: &'a [Card], request: &ContextRequest, slug: &str) -> Result
 }
 
 impl ActionContext {
-    fn command(&mut self, name: &str, words: String) {
-        self.commands.insert(name.to_owned(), format!("spec-kitty {words}").into());
+    fn command(&mut self, name: &str, verb: &str, rest: &[&str]) {
+        self.commands.insert(name.to_owned(), command_line(verb, rest, &self.mission_slug).into());
     }
 
     fn describe(&mut self, project: &Project, card: &Card, lane: Option<&WorkLane>) {
@@ -190,23 +188,14 @@ impl ActionContext {
     }
 
     fn name_commands(&mut self, id: &str, request: &ContextRequest) {
-        let mission = self.mission_slug.clone();
-        let agent = match request.agent.as_deref() {
-            Some(agent) => format!(" --agent {}", contract::remedy::shell_word(agent)),
-            None => String::new(),
-        };
-        self.command("workflow", format!("agent action {} {id}{agent} --mission {mission}", request.action));
+        let agent = request.agent.as_deref().map(|agent| option_words("--agent", agent)).unwrap_or_default();
+        let words: Vec<&str> =
+            [request.action.as_str(), id].into_iter().chain(agent.iter().map(String::as_str)).collect();
+        self.command("workflow", "agent action", &words);
         if request.action == REVIEW {
-            self.command(
-                "approve",
-                format!("agent tasks move-task {id} --to approved --mission {mission} --note \"Review passed: SUMMARY\""),
-            );
-            self.command(
-                "reject",
-                format!(
-                    "agent tasks move-task {id} --to planned --review-feedback-file FILE --mission {mission}"
-                ),
-            );
+            let move_task = "agent tasks move-task";
+            self.command("approve", move_task, &[id, "--to", "approved", "--note", "Review passed: SUMMARY"]);
+            self.command("reject", move_task, &[id, "--to", "planned", "--review-feedback-file", "FILE"]);
         }
     }
 }

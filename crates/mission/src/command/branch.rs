@@ -1,5 +1,5 @@
 //! Which branch a mission is planned on and lands on, spelled in every way that existing prompts and
-//! scripts read it; and `agent mission branch-context`, which tells it before there is a mission.
+//! scripts read it; and `agent mission branch-context`, which shows it before the mission is created.
 
 use super::shown;
 use crate::clock::{Clock, Moment};
@@ -130,7 +130,7 @@ pub struct BranchAdvice {
     is_given: bool,
 }
 
-/// Looks at the branch that is checked out. `target` is the branch to land on, if it is another one.
+/// Reads the branch that is checked out. `target` is the branch to land on, if it is another one.
 ///
 /// # Errors
 /// When no branch is checked out, or git cannot be asked.
@@ -138,7 +138,10 @@ pub fn advise(project: &Project, target: Option<&str>, clock: &Clock) -> Mission
     let current = project.branch()?;
     let target = target.map(str::trim).filter(|target| !target.is_empty());
     if let Some(problem) = target.filter(|target| !crate::meta::is_branch_name(target)) {
-        let problem = format!("`{}` is not the name of a branch", contract::text::printable(problem));
+        let problem = format!(
+            "`{}` is not the name of a branch; `git branch --list` shows the branches of the repository",
+            contract::text::printable(problem)
+        );
         return Err(MissionError::Argument { name: "--target-branch", problem });
     }
     Ok(BranchAdvice {

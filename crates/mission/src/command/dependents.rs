@@ -53,7 +53,7 @@ pub fn list_dependents(project: &Project, mission: Option<&str>, wp_id: &str) ->
         return Err(MissionError::invalid(
             ErrorCode::WorkPackageNotFound,
             format!("no work package {shown} in {}", mission.slug),
-            &json!({ "unknown_wps": [wp_id] }),
+            &json!({ "mission_slug": mission.slug, "unknown_wps": [wp_id] }),
         ));
     };
     let dependents = graph.iter().filter(|(_, on)| on.contains(&wp_id)).map(|(id, _)| id.clone()).collect();

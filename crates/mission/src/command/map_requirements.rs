@@ -159,7 +159,7 @@ pub fn plan(
         return Err(MissionError::invalid(
             ErrorCode::WorkPackageNotFound,
             format!("no work package {first} in {}", mission.slug),
-            &json!({ "unknown_wps": absent }),
+            &json!({ "mission_slug": mission.slug, "unknown_wps": absent }),
         ));
     }
     let unknown: BTreeSet<_> =

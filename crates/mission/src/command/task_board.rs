@@ -1,7 +1,7 @@
 //! `agent tasks status`: the board of one mission with the keys of the current releases. Reads only.
 //!
-//! What cannot be read is a warning beside everything else. Whether work goes on is asked of git: the last commit of
-//! the lane's branch that the target branch lacks.
+//! What cannot be read is a warning beside everything else. Whether work is stale is read from git: from the last commit
+//! of the lane's branch that the target branch lacks.
 
 use super::missing_file;
 use super::move_task::auto_commit;
@@ -26,9 +26,9 @@ use serde_json::{Map, Value};
 use std::path::Path;
 use std::time::Duration;
 
-/// How long a lane's branch may rest, by default.
+/// After how many minutes without a commit a lane's branch is stale, by default.
 pub const STALE_AFTER: u64 = 10;
-/// How long a review may rest, unless the project's configuration has another number of minutes.
+/// After how many minutes without a move a review is stalled, unless the project's configuration has another number.
 const STALLED_AFTER: u64 = 30;
 
 /// The board of one mission.
@@ -46,21 +46,21 @@ pub struct TaskBoard {
     pub by_lane: Map<String, Value>,
     /// The work packages that have a file, by id.
     pub work_packages: Vec<TaskCard>,
-    /// How far the work is: each work package counts as its lane weighs.
+    /// The weighted progress in percent: each work package counts with the weight of its lane.
     pub progress_percentage: f64,
-    /// What that number is.
+    /// How `progress_percentage` is computed.
     pub progress_semantics: &'static str,
-    /// The same number.
+    /// `progress_percentage` under the name that older callers read.
     pub weighted_percentage: f64,
     /// How many work packages are done.
     pub done_count: usize,
-    /// The same of a hundred.
+    /// `done_count` in percent of `total_wps`.
     pub done_percentage: f64,
-    /// How many work packages rest although they are in progress.
+    /// How many work packages in progress are stale.
     pub stale_wps: usize,
     /// Work packages that are approved or done and whose last review rejects them.
     pub stale_verdicts: Vec<StaleVerdict>,
-    /// Reviews that rest.
+    /// Stalled reviews.
     pub stalled_wps: Vec<StalledReview>,
     /// Whether commands commit what they write.
     pub auto_commit: bool,
@@ -106,12 +106,12 @@ pub struct TaskCard {
     pub execution_mode: String,
     /// Where it is worked on: `lane_workspace`, `repo_root`, or `unknown` without a lane.
     pub workspace_kind: &'static str,
-    /// Whether work goes on, of a work package that is in progress.
+    /// Whether the work is stale, of a work package that is in progress.
     #[serde(flatten)]
     pub activity: Option<Activity>,
 }
 
-/// Whether work goes on.
+/// How recent the work on a work package is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Activity {
     /// The judgement.
@@ -124,7 +124,7 @@ pub struct Activity {
     pub worktree_exists: bool,
 }
 
-/// Whether a work package that is in progress rests.
+/// Whether a work package that is in progress is stale.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Staleness {
     /// `fresh`, `stale` or `not_applicable`.
@@ -137,7 +137,7 @@ pub struct Staleness {
     pub last_commit_time: Option<String>,
 }
 
-/// A work package that a review rejects, in a lane that says otherwise.
+/// A work package whose last review rejects it although its lane is `approved` or `done`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StaleVerdict {
     /// `WPnn`.
@@ -148,18 +148,18 @@ pub struct StaleVerdict {
     pub verdict: &'static str,
 }
 
-/// A review that rests.
+/// A stalled review.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StalledReview {
     /// `WPnn`.
     pub wp_id: String,
-    /// How long nothing has moved.
+    /// The minutes since the last move.
     pub age_minutes: u64,
-    /// How long that may be.
+    /// The minutes after which a review is stalled.
     pub threshold_minutes: u64,
 }
 
-/// Looks at one mission. A branch in progress that rests for more than `stale_after` minutes is named.
+/// Reads the board of one mission. Work in progress is stale after `stale_after` minutes without a commit.
 ///
 /// # Errors
 /// When there is no such mission, or it has no directory of work packages.
@@ -370,12 +370,12 @@ impl TaskCard {
         }
     }
 
-    /// Whether it rests although it is in progress.
+    /// Whether it is in progress and stale.
     pub fn is_stale(&self) -> bool {
         self.activity.as_ref().is_some_and(|activity| activity.is_stale)
     }
 
-    /// Whether work on it goes on; `target` is the branch that it lands on.
+    /// How recent the work on it is; `target` is the branch that it lands on.
     fn activity(
         &self,
         project: &Project,
@@ -413,8 +413,8 @@ impl TaskCard {
     }
 
     /// Whether the process that claimed it is alive. The start time that a claim may name has a unit and a zone of
-    /// its own on each system, so only the pid is asked for; a pid that another program has by now hides a rest,
-    /// and never shows one that is none.
+    /// its own on each system, so only the pid is checked. If another program has the pid by now, stale work is shown
+    /// as fresh; fresh work is never shown as stale.
     fn is_held(&self) -> bool {
         self.shell_pid.parse().is_ok_and(|pid| system::process::observe_process(pid).is_alive())
     }
@@ -430,7 +430,7 @@ impl Activity {
         }
     }
 
-    /// It cannot be told.
+    /// The activity when neither a worktree nor a commit can be examined.
     fn unknown() -> Self {
         Self::of("not_applicable", Some("stale_detection_unavailable"))
     }

@@ -7,6 +7,7 @@ use crate::lane::Lane;
 use crate::log::{ExecutionMode, LaneRow, Row};
 use crate::mission_log::{MissionLog, each_row, view_mission_log};
 use crate::project::{MissionDirectory, Project};
+use crate::remedies::command_line;
 use crate::slug::is_ulid;
 use crate::snapshot::{FILE, reduce, status_document};
 use crate::transition::is_in_matrix;
@@ -47,12 +48,23 @@ pub fn validate(project: &Project, mission: Option<&str>) -> Result<ValidatedLog
             errors.extend(problems(&row).into_iter().map(|problem| format!("row {id}: {problem}")));
         }
     });
-    // The log that was viewed names it already.
-    if judged.is_err() && warnings.is_empty() {
-        warnings.extend(judged.err().map(|error| chain(&error)));
+    if let Err(error) = judged {
+        let problem = chain(&error);
+        // The log that was viewed has the same problem as a warning.
+        warnings.retain(|warning| !warning.contains(&problem));
+        let remedies: Vec<_> = error.remedies().iter().map(ToString::to_string).collect();
+        errors.push(format!("not all rows were checked: {problem}; {}", remedies.join("; ")));
     }
     if log.line_count() > 0 {
-        errors.extend(drift(project, &mission, &log).unwrap_or_else(|error| vec![chain(&error)]));
+        match drift(project, &mission, &log) {
+            Ok(found) => errors.extend(found),
+            Err(error) => {
+                let problem = chain(&error);
+                if !errors.iter().any(|known| known.contains(&problem)) {
+                    errors.push(problem);
+                }
+            }
+        }
     }
     Ok(ValidatedLog {
         mission_slug: mission.slug,
@@ -66,7 +78,7 @@ pub fn validate(project: &Project, mission: Option<&str>) -> Result<ValidatedLog
 
 /// What the current releases find wrong with a lane row.
 fn problems(row: &LaneRow) -> Vec<String> {
-    let says = |text: Option<&String>| text.is_some_and(|text| !text.is_empty());
+    let is_given = |text: Option<&String>| text.is_some_and(|text| !text.is_empty());
     let mut found = Vec::new();
     let mut must = |holds: bool, problem: &dyn Fn() -> String| {
         if !holds {
@@ -88,12 +100,12 @@ fn problems(row: &LaneRow) -> Vec<String> {
         )
     });
     if row.force {
-        must(says(row.reason.as_ref()), &|| "is forced without a reason".into());
+        must(is_given(row.reason.as_ref()), &|| "is forced without a reason".into());
     } else {
         must(is_in_matrix(from, to), &|| format!("no move leads from `{from}` to `{to}` without force"));
     }
     if (from, to) == (Lane::ForReview, Lane::InProgress) {
-        must(says(row.review_ref.as_ref()), &|| "leaves `for_review` without a `review_ref`".into());
+        must(is_given(row.review_ref.as_ref()), &|| "leaves `for_review` without a `review_ref`".into());
     }
     if to == Lane::Done && !row.force {
         let review = row.evidence.as_ref().and_then(|evidence| evidence.get("review"));
@@ -110,17 +122,17 @@ fn is_uuid(text: &str) -> bool {
     matches!(text.len(), 32 | 36) && digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Where the `status.json` beside the rows is another than they add up to.
+/// Where the `status.json` beside the rows differs from what they add up to.
 fn drift(project: &Project, mission: &MissionDirectory, log: &MissionLog) -> Result<Vec<String>> {
-    let cure = format!("`spec-kitty agent status materialize --mission {}` rewrites it", mission.slug);
+    let remedy = format!("`{}` rewrites it", command_line("agent status materialize", &[], &mission.slug));
     let snapshot = reduce(&[log], mission.dialect(log));
     let Some(found) = log.file_beside(project, mission, FILE, MAX_JSON)? else {
         let lacks = log.is_complete() && !snapshot.work_packages.is_empty();
-        return Ok(lacks.then(|| format!("{FILE} is missing: {cure}")).into_iter().collect());
+        return Ok(lacks.then(|| format!("{FILE} is missing: {remedy}")).into_iter().collect());
     };
     let stored: Value = match serde_json::from_slice(&found) {
         Ok(stored) => stored,
-        Err(error) => return Ok(vec![format!("{FILE} is not JSON: {error}; {cure}")]),
+        Err(error) => return Ok(vec![format!("{FILE} is not JSON: {error}; {remedy}")]),
     };
     let expected = status_document(&snapshot, mission.meta.as_ref())?;
     let none = Map::new();
@@ -138,7 +150,7 @@ fn drift(project: &Project, mission: &MissionDirectory, log: &MissionLog) -> Res
             let (log, file) = (lane(ours.get(id)), lane(theirs.get(id)));
             let id = printable(id);
             match log == file {
-                true => format!("{id} is another in {FILE} than in the log"),
+                true => format!("{id} differs between {FILE} and the log"),
                 false => format!("{id} is {file} in {FILE}, and {log} in the log"),
             }
         })
@@ -151,7 +163,7 @@ fn drift(project: &Project, mission: &MissionDirectory, log: &MissionLog) -> Res
             .map(|key| format!("`{key}` of {FILE} is {}, and {} in the log", stored[key], expected[key])),
     );
     if let Some(last) = errors.last_mut() {
-        last.push_str(&format!("; {cure}"));
+        last.push_str(&format!("; {remedy}"));
     }
     Ok(errors)
 }
@@ -183,7 +195,7 @@ mod tests {
         assert_eq!(problems(&row(json!({}))), Vec::<String>::new());
         let done = json!({"from_lane": "approved", "to_lane": "done",
             "evidence": {"review": {"reviewer": "r", "verdict": "", "reference": "p"}}});
-        for (change, says) in [
+        for (change, problem) in [
             (json!({"event_id": "one"}), "neither a ULID nor a UUID"),
             (json!({"mission_slug": ""}), "names no mission"),
             (json!({"at": "yesterday"}), "`at` is no time"),
@@ -202,7 +214,7 @@ mod tests {
             (done, "without `evidence.review.verdict`"),
         ] {
             let found = problems(&row(change.clone()));
-            assert!(found.len() == 1 && found[0].contains(says), "{change}: {found:?}");
+            assert!(found.len() == 1 && found[0].contains(problem), "{change}: {found:?}");
         }
     }
 }

@@ -101,28 +101,28 @@ fn board_counts_lanes_and_weighs_them() {
     ] {
         assert_eq!(first[key], value, "{key}");
     }
-    assert_eq!(first.get("stale"), None, "only work in progress can rest");
+    assert_eq!(first.get("stale"), None, "only work in progress can be stale");
 }
 
 #[test]
-fn work_that_rests_is_told_and_work_that_goes_on_is_not() {
+fn stale_work_is_reported_and_fresh_work_is_not() {
     let ready = Ready::new();
     ready.force("in_progress");
     let activity = |at: &str| ready.board(&clock(at)).work_packages[0].activity.clone().unwrap();
     let none = activity("2026-08-01T10:00:00Z");
     assert_eq!((none.stale.status, none.is_stale, none.worktree_exists), ("fresh", false, false));
     ready.work("2026-08-01T10:00:00Z");
-    let goes_on = activity("2026-08-01T10:09:00Z");
-    assert_eq!((goes_on.is_stale, goes_on.minutes_since_commit), (false, Some(9.0)));
-    let rests = ready.board(&clock("2026-08-01T10:42:30Z"));
-    let stale = serde_json::to_value(&rests.work_packages[0]).unwrap();
-    assert_eq!((rests.stale_wps, &stale["is_stale"]), (1, &json!(true)));
+    let fresh = activity("2026-08-01T10:09:00Z");
+    assert_eq!((fresh.is_stale, fresh.minutes_since_commit), (false, Some(9.0)));
+    let board = ready.board(&clock("2026-08-01T10:42:30Z"));
+    let stale = serde_json::to_value(&board.work_packages[0]).unwrap();
+    assert_eq!((board.stale_wps, &stale["is_stale"]), (1, &json!(true)));
     assert_eq!((&stale["minutes_since_commit"], &stale["stale"]["status"]), (&json!(42.5), &json!("stale")));
     assert_eq!(stale["worktree_exists"], true);
 }
 
 #[test]
-fn claim_of_a_living_process_never_rests() {
+fn work_claimed_by_a_living_process_is_never_stale() {
     let ready = Ready::new();
     ready.force("in_progress");
     ready.work("2026-08-01T10:00:00Z");
@@ -141,7 +141,7 @@ fn claim_of_a_living_process_never_rests() {
 }
 
 #[test]
-fn review_that_rests_is_told_after_the_minutes_of_the_configuration() {
+fn review_is_stalled_after_the_minutes_of_the_configuration() {
     let ready = Ready::new();
     ready.force("in_review");
     let stalled = |minutes: i64| {
@@ -218,7 +218,8 @@ fn primary_branch_is_what_the_remote_has_checked_out() {
     world.git(["update-ref", "refs/remotes/origin/trunk", "HEAD"]);
     world.git(["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/trunk"]);
     assert_eq!(advice(&world, None).primary, "trunk");
-    assert!(advise(&world.project(), Some("--output=x"), &world.clock).is_err());
+    let error = advise(&world.project(), Some("--output=x"), &world.clock).unwrap_err().to_string();
+    assert!(error.contains("`--output=x` is not") && error.contains("`git branch --list`"), "{error}");
     world.git(["checkout", "--quiet", "--detach"]);
     assert_eq!(advise(&world.project(), None, &world.clock).unwrap_err().code(), ErrorCode::DetachedHead);
 }
@@ -263,6 +264,69 @@ fn every_fault_of_a_log_is_found_at_once() {
     }
     assert!(judged.warnings[0].contains("written by a newer version"), "{judged:?}");
     assert_eq!((judged.passed, judged.error_count), (false, judged.errors.len()));
+}
+
+#[test]
+fn rows_that_cannot_be_checked_are_one_error_of_the_result() {
+    let ready = Ready::new();
+    let (log, meta) = (ready.at("status.events.jsonl"), ready.at("meta.json"));
+    let (rows, text) = (ready.world.read(&log), ready.world.read(&meta));
+    ready.world.write(&meta, &text.replacen('{', "{\n  \"coordination_branch\": \"--output=x\",", 1));
+    for newer in ["", "{\"kind\": \"future\", \"event_id\": \"x\"}\n"] {
+        ready.world.write(&log, &format!("{rows}{newer}"));
+        let judged = ready.judged();
+        let (errors, warnings) = (judged.errors.join("\n"), judged.warnings.join("\n"));
+        assert_eq!((judged.passed, errors.matches("coordination_branch").count()), (false, 1), "{errors}");
+        assert!(errors.starts_with("not all rows were checked: ") && errors.contains("by hand"), "{errors}");
+        assert!(!warnings.contains("coordination_branch"), "{warnings}");
+        assert_eq!(warnings.contains("written by a newer version"), !newer.is_empty(), "{warnings}");
+    }
+}
+
+/// The words that a shell reads from a printed command, which it runs as arguments of `printf`.
+#[cfg(unix)]
+fn read_back(world: &World, line: &str) -> Vec<String> {
+    let script = format!("printf '%s\\n' {line}");
+    let out =
+        std::process::Command::new("sh").args(["-c", &script]).current_dir(&world.root).output().unwrap();
+    assert!(out.status.success() && !world.root.join("p").exists(), "{line}");
+    String::from_utf8(out.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn printed_commands_keep_a_hostile_mission_name_one_word() {
+    for (hostile, last) in [
+        ("x;touch p", ["--mission", "x;touch p"].as_slice()),
+        ("x$(touch p)`touch p`'", &["--mission", "x$(touch p)`touch p`'"]),
+        ("--json", &["--mission=--json"]),
+    ] {
+        let mut ready = Ready::new();
+        ready.force("for_review");
+        let missions = ready.world.root.join("kitty-specs");
+        std::fs::rename(missions.join(&ready.slug), missions.join(hostile)).unwrap();
+        hostile.clone_into(&mut ready.slug);
+        let mut lines = Vec::new();
+        for action in ["plan", "implement", "review"] {
+            let context = ready.context(action, None).unwrap();
+            lines.extend(context.commands.values().map(|line| line.as_str().unwrap().to_owned()));
+        }
+        assert_eq!(lines.len(), 6, "{lines:?}");
+        std::fs::remove_file(ready.world.root.join(ready.at("status.json"))).unwrap();
+        let unknown = ready.context("implement", Some("WP09")).unwrap_err().remedies()[0].to_string();
+        for text in [&ready.judged().errors[0], &unknown] {
+            let (start, end) = (text.find('`').unwrap() + 1, text.rfind('`').unwrap());
+            lines.push(text[start..end].to_owned());
+        }
+        assert!(lines[7].starts_with("spec-kitty agent tasks status --mission"), "{lines:?}");
+        for line in lines {
+            let words = read_back(&ready.world, &line);
+            assert!(
+                words.ends_with(&last.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()),
+                "{line}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -474,6 +474,16 @@ fn name_that_is_no_branch_is_reported_and_refused() {
     assert_eq!(lanes(&shown), "unknown unknown");
 }
 
+#[test]
+fn remedies_quote_the_name_of_the_branch() {
+    let mission = Coordinated::new();
+    mission.set_meta("coordination_branch", json!("x;touch${IFS}p"));
+    let remedy = mission.refused().remedies()[0].to_string();
+    for command in ["`git branch 'x;touch${IFS}p'`", "`git fetch REMOTE 'x;touch${IFS}p:x;touch${IFS}p'`"] {
+        assert!(remedy.contains(command), "{remedy}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn links_on_the_branch_and_in_the_worktree_are_not_followed() {

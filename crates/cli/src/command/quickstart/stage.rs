@@ -339,7 +339,7 @@ fn announce(argv: &[&str]) {
 }
 
 fn shown(argv: &[&str]) -> String {
-    argv.iter().map(|word| contract::remedy::shell_word(word)).collect::<Vec<_>>().join(" ")
+    contract::remedy::shell_line(argv)
 }
 
 /// Text as part of the story: indented, and without a blank line at its end.

@@ -11,7 +11,7 @@ use mission::Clock;
 use mission::command::task_board::{STALE_AFTER, TaskBoard, look};
 use std::fmt::Write as _;
 
-/// Show the board of one mission, and the work on it that rests; change nothing
+/// Show the board of one mission, with stale and stalled work; change nothing
 #[derive(Debug, Args)]
 #[command(after_help = "Example: spec-kitty agent tasks status --mission tea-timer --json")]
 pub(crate) struct TaskStatusArgs {
@@ -39,18 +39,22 @@ impl Verb for TaskStatusArgs {
 
 fn describe(found: &TaskBoard, width: usize) -> String {
     let mut out = kanban(&found.board, width);
-    let _ = writeln!(out, "weighted by lane: {:.1} % of the way", found.weighted_percentage);
+    let _ = writeln!(out, "weighted progress: {:.1} %", found.weighted_percentage);
     for task in found.work_packages.iter().filter(|task| task.is_stale()) {
         let minutes = task.activity.as_ref().and_then(|activity| activity.minutes_since_commit);
         let agent = match task.agent.as_str() {
             "" => String::new(),
             agent => format!(" ({})", printable(agent)),
         };
-        let _ =
-            writeln!(out, "{} rests: no commit for {} minutes{agent}", task.id, minutes.unwrap_or_default());
+        let _ = writeln!(
+            out,
+            "{} is stale: no commit for {} minutes{agent}",
+            task.id,
+            minutes.unwrap_or_default()
+        );
     }
     for review in &found.stalled_wps {
-        let _ = writeln!(out, "{} rests in review: no move for {} minutes", review.wp_id, review.age_minutes);
+        let _ = writeln!(out, "{}: review stalled, no move for {} minutes", review.wp_id, review.age_minutes);
     }
     for verdict in &found.stale_verdicts {
         let place = verdict.artifact.as_deref().map(printable).unwrap_or_default();
