@@ -131,9 +131,11 @@ fn scope_of(rows: &OtherRows) -> Option<Scope> {
 
 /// The remedy: another team of this session, a copy of the same user's rows, or a login.
 fn remedy(rows: &OtherRows, scope: Option<&Scope>, hash: &str, login: &Login) -> Remedy {
-    let log_in = || log_in_as(rows.principal.as_deref(), rows.server.as_deref(), login);
     let waiting = rows.counts.events + rows.counts.bodies > 0;
     let from_scope = Remedy::FromScope { hash: hash.to_owned() };
+    let export = format!("spec-kitty sync export --scope {hash}");
+    let then = if waiting { from_scope.hint() } else { export.clone() };
+    let log_in = || log_in_as(rows.principal.as_deref(), rows.server.as_deref(), &then, login);
     let Some(ours) = &login.scope else { return Remedy::Advice(log_in()) };
     match &rows.principal {
         Some(principal) if principal == ours.principal() => {
@@ -144,10 +146,10 @@ fn remedy(rows: &OtherRows, scope: Option<&Scope>, hash: &str, login: &Login) ->
             match team {
                 Some(team) => Remedy::SwitchTeam { team: team.clone() },
                 None if waiting => from_scope,
-                None => Remedy::Advice(format!(
-                    "{}; `spec-kitty sync export --scope {hash}` keeps a copy",
-                    log_in()
-                )),
+                None if rows.server.as_deref().is_some_and(server_url::is_packaged_default) => {
+                    Remedy::Advice(format!("`{export}` keeps a copy"))
+                }
+                None => Remedy::Advice(format!("{}; `{export}` keeps a copy", log_in())),
             }
         }
         Some(_) => Remedy::Advice(log_in()),
@@ -156,12 +158,16 @@ fn remedy(rows: &OtherRows, scope: Option<&Scope>, hash: &str, login: &Login) ->
     }
 }
 
-/// The login that would send the rows of `account` at `server`, as far as they are known.
-pub(crate) fn log_in_as(account: Option<&str>, server: Option<&str>, login: &Login) -> String {
+/// The login that would send the rows of `account` at `server`, as far as they are known. No login reaches the
+/// server that earlier releases had built in: its rows move to the account's own server by the command `then`.
+pub(crate) fn log_in_as(account: Option<&str>, server: Option<&str>, then: &str, login: &Login) -> String {
     let who = account.unwrap_or("its account");
     // A CI token wins over every login.
     let unset = login.token_variable.map(|name| format!("unset {name}, then ")).unwrap_or_default();
     match server {
+        Some(server) if server_url::is_packaged_default(server) => {
+            format!("{unset}log in as {who} at your own server, then `{then}`")
+        }
         Some(server) => {
             let server = contract::remedy::shell_word(&server_url::shown(server));
             format!("{unset}log in as {who}: `spec-kitty auth login --server {server}`")

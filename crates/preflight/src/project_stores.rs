@@ -118,12 +118,14 @@ impl ProjectStoreStatus {
 fn remedy(rows: &StoreRows, project_uuid: &str, login: &Login) -> Remedy {
     let Some(ours) = &login.scope else { return Remedy::Login };
     let Some(target) = &rows.target else { return Remedy::Migrate };
+    let server = server_url::shown(target.server()).into_owned();
+    let from_server = Remedy::FromServer { server, project: project_uuid.to_owned() };
     if target.principal() != ours.principal() {
-        return Remedy::Advice(log_in_as(Some(target.principal()), Some(target.server()), login));
+        let then = from_server.hint();
+        return Remedy::Advice(log_in_as(Some(target.principal()), Some(target.server()), &then, login));
     }
     if target.server() != ours.server() {
-        let server = server_url::shown(target.server()).into_owned();
-        return Remedy::FromServer { server, project: project_uuid.to_owned() };
+        return from_server;
     }
     if target.team() == ours.team() {
         return Remedy::Migrate;

@@ -13,6 +13,7 @@ use testkit::tree::{difference, snapshot};
 use testkit::world::{SERVER, TEAM, USER, session};
 
 const TYPO: &str = "https://sync.example.ocm";
+const BUILT_IN: &str = contract::server_url::PACKAGED_DEFAULT;
 
 /// One mission was captured under an address with a typo; then the address was corrected.
 fn corrected() -> (World, Scope) {
@@ -85,6 +86,26 @@ fn rows_of_another_user_name_the_login() {
     world.set("SPEC_KITTY_TOKEN", "skp_YXxi.secret").set("SPEC_KITTY_SERVER_URL", SERVER);
     let others = self::others(&world);
     assert_eq!(others[0]["remediation_hint"], format!("unset SPEC_KITTY_TOKEN, then {hint}"), "{others:#?}");
+}
+
+/// No login reaches that address: the advice names a login elsewhere and a migration, and following it works.
+#[test]
+fn rows_of_the_built_in_server_migrate_to_an_own_server() {
+    let world = logged_in();
+    world.write_config(&format!("[sync]\nserver_url = \"{BUILT_IN}\"\n"));
+    world.write_session(&session(BUILT_IN, USER, TEAM));
+    world.run(["agent", "mission", "create", "widgets"]).exits(0);
+    let hash = &Scope::new(BUILT_IN, USER, TEAM).hash()[..16];
+    let hint =
+        format!("log in as {USER} at your own server, then `spec-kitty sync migrate --from-scope {hash}`");
+
+    world.log_in().write_session(&session(SERVER, "mallory@example.com", TEAM));
+    let shown = world.run(["sync", "status"]).exits(0).stdout;
+    assert!(shown.contains(&hint) && !shown.contains("auth login --server"), "{shown}");
+
+    world.log_in();
+    world.run(["sync", "migrate", "--from-scope", hash, "--yes"]).exits(0);
+    assert_eq!(others(&world), Vec::<Value>::new());
 }
 
 #[test]
