@@ -87,9 +87,14 @@ impl CommandContext {
         identity::read_switch(&self.environment, self.home().ok())
     }
 
+    /// The hosted-sync switch, by the configuration of `observation`.
+    pub(crate) fn switch_in(&self, observation: &Observation) -> Switch {
+        identity::judge_switch(&self.environment, &observation.config)
+    }
+
     /// Whether hosted sync is switched on, by the configuration of `observation`.
     pub(crate) fn sync_enabled_in(&self, observation: &Observation) -> bool {
-        identity::judge_switch(&self.environment, &observation.config).on
+        self.switch_in(observation).on
     }
 
     /// Whether hosted sync is switched on.

@@ -3,7 +3,7 @@
 use super::{CheckName, DiagnosticCheck, Diagnostics};
 use crate::error::CliError;
 use crate::report::{events_and_bodies, rows};
-use contract::{FailureName, FaultCode, Remedy};
+use contract::{FailureName, FaultCode, PreflightResult, Remedy};
 use identity::Home;
 use preflight::status::{LegacyQueue, RowPair};
 use queue::StoreLayout;
@@ -14,13 +14,7 @@ impl Diagnostics<'_> {
     pub(super) fn boundary(&self) -> Result<DiagnosticCheck, CliError> {
         let home = self.context.home()?;
         let status = &self.status;
-        let own = |failure: &FailureName| CheckName::of(*failure) == CheckName::Boundary;
-        let failing = status.preflight.failures().iter().filter(|failure| own(failure)).count();
-        let summary = match failing {
-            0 => "foreground, daemon and queue DB describe one identity".to_owned(),
-            1 => "1 check failed".to_owned(),
-            many => format!("{many} checks failed"),
-        };
+        let check = self.judged();
         let foreground = &status.foreground;
         let daemon = &status.daemon_owner_record;
         let version = daemon.package_version.as_deref().map(|version| format!(", version {version}"));
@@ -31,13 +25,31 @@ impl Diagnostics<'_> {
             pid.unwrap_or_default(),
             version.unwrap_or_default()
         );
-        Ok(DiagnosticCheck::ok(CheckName::Boundary, summary)
+        Ok(check
             .read_file(
                 format!("foreground version {}", foreground.package_version),
                 &foreground.executable_path,
             )
             .read_file(record, &home.owner_record())
             .read_file(lock(home), &home.owner_lock()))
+    }
+
+    /// Without failures of its own the boundary is right only where no failure of another check hides a side.
+    fn judged(&self) -> DiagnosticCheck {
+        let result = &self.status.preflight;
+        let failures = result.failures();
+        let own = failures.iter().filter(|failure| CheckName::of(**failure) == CheckName::Boundary).count();
+        let summary = match own {
+            0 if failures.is_empty() => "foreground, daemon and queue DB describe one identity".to_owned(),
+            0 => {
+                let why: Vec<_> = failures.iter().filter_map(|failure| obstacle(*failure, result)).collect();
+                let summary = format!("not judged: {}", why.join("; "));
+                return DiagnosticCheck::not_checked(CheckName::Boundary, summary);
+            }
+            1 => "1 check failed".to_owned(),
+            many => format!("{many} checks failed"),
+        };
+        DiagnosticCheck::ok(CheckName::Boundary, summary)
     }
 
     pub(super) fn legacy_rows(&self) -> DiagnosticCheck {
@@ -76,16 +88,22 @@ impl Diagnostics<'_> {
         self.with_elsewhere(self.active_queue())
     }
 
+    /// Why there are no row counts.
+    pub(super) fn uncounted(&self) -> &'static str {
+        let has = |code| self.status.faults.iter().any(|fault| fault.code == code);
+        if has(FaultCode::ActiveQueueUnreadable) {
+            "the active queue DB cannot be read"
+        } else if has(FaultCode::ConfigUnreadable) {
+            "unknown: the configuration, which names the active queue DB, cannot be read"
+        } else {
+            "unknown: the login that names the active queue DB, or the file, cannot be read"
+        }
+    }
+
     fn active_queue(&self) -> DiagnosticCheck {
         let queue = &self.status.active_queue;
         let Some(counts) = &self.counts else {
-            let why = if self.status.faults.iter().any(|fault| fault.code == FaultCode::ActiveQueueUnreadable)
-            {
-                "it cannot be read"
-            } else {
-                "unknown: the login that names it, or the file, cannot be read"
-            };
-            let check = DiagnosticCheck::not_checked(CheckName::Queue, why);
+            let check = DiagnosticCheck::not_checked(CheckName::Queue, self.uncounted());
             // The path is empty while the login that names the queue cannot be read.
             let known = !queue.path.as_os_str().is_empty();
             return if known { check.read_file("the active queue DB", &queue.path) } else { check };
@@ -139,6 +157,28 @@ impl Diagnostics<'_> {
             }
         }
     }
+}
+
+/// Why a failure that another check reports leaves the boundary undecided.
+fn obstacle(failure: FailureName, result: &PreflightResult) -> Option<String> {
+    let text = match failure {
+        // The fault has the reason.
+        FailureName::AuthAbsent
+            if result.faults.iter().any(|fault| fault.code == FaultCode::SessionUnreadable) =>
+        {
+            return None;
+        }
+        FailureName::AuthAbsent => return result.auth_absent_reason(),
+        FailureName::LegacyRowsInScope => "legacy rows of this account wait",
+        FailureName::Fault(FaultCode::SessionUnreadable) => "the login cannot be read",
+        FailureName::Fault(FaultCode::ConfigUnreadable) => "the configuration cannot be read",
+        FailureName::Fault(FaultCode::ServerUrlInvalid) => "the server URL cannot be used",
+        FailureName::Fault(FaultCode::HomeAmbiguous) => "the state directory is ambiguous",
+        FailureName::Fault(FaultCode::HomeNotPrivate) => "the state directory is not private",
+        FailureName::Fault(FaultCode::LegacyQueueUnreadable) => "the legacy queue DB cannot be read",
+        FailureName::Field(_) | FailureName::OrphanDaemonRecord | FailureName::Fault(_) => return None,
+    };
+    Some(text.to_owned())
 }
 
 const PARKED: &str = "`spec-kitty sync parked list` shows the reasons; parked rows keep their payload";

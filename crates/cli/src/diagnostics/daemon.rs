@@ -53,7 +53,7 @@ impl Diagnostics<'_> {
     pub(super) fn delivery(&self) -> DiagnosticCheck {
         let status = &self.status;
         let Some(counts) = &self.counts else {
-            return DiagnosticCheck::not_checked(CheckName::Delivery, "the active queue DB cannot be read");
+            return DiagnosticCheck::not_checked(CheckName::Delivery, self.uncounted());
         };
         let last = status
             .last_delivery

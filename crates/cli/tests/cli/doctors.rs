@@ -175,6 +175,17 @@ fn they_agree_on_every_state_of_this_machine() {
 }
 
 #[test]
+fn unreadable_config_leaves_switch_and_delivery_unknown() {
+    let mut world = logged_in();
+    world.unset("SPEC_KITTY_ENABLE_SAAS_SYNC");
+    fs::write(world.home().config_file(), "[sync\n").unwrap();
+    let status = world.run(["sync", "status"]).exits(0).stdout;
+    for label in ["Hosted sync   ", "Last delivery "] {
+        assert!(status.contains(&format!("{label}: <unreadable>\n")), "{label}: {status}");
+    }
+}
+
+#[test]
 fn offline_doctors_send_nothing_and_online_ones_ask_once() {
     let world = fresh();
     let listener = CountingListener::start();

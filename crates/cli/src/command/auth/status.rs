@@ -1,8 +1,8 @@
 //! `auth status`: the login of this machine, from the disk alone.
 
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
-use contract::{Remedy, server_url};
-use identity::{AuthAbsence, Login, LoginSource};
+use contract::{FaultCode, Remedy, server_url};
+use identity::{AuthAbsence, Config, Login, LoginSource, read_login};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -17,7 +17,14 @@ impl Verb for AuthStatusArgs {
     }
 
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
-        Ok(Report::of(&LoginView::of(&context.login()?)))
+        let home = context.home()?;
+        let config = Config::read(home);
+        let fault = config.as_ref().err().cloned();
+        let mut login =
+            read_login(home, &config.unwrap_or_else(|_| Config::unreadable()), &context.environment);
+        // A home that is not private is a fault of both.
+        login.faults.extend(fault.filter(|fault| !login.faults.contains(fault)));
+        Ok(Report::of(&LoginView::of(&login)))
     }
 }
 
@@ -81,7 +88,9 @@ impl Render for LoginView {
         let unset = contract::preflight::UNSET;
         line("User", self.principal.as_deref().unwrap_or(unset));
         line("Team", self.team.as_deref().unwrap_or(unset));
-        line("Server", self.server_url.as_deref().unwrap_or(unset));
+        let unreadable = self.faults.iter().any(|fault| fault.code == FaultCode::ConfigUnreadable);
+        let unknown = if unreadable { "<unreadable>" } else { unset };
+        line("Server", self.server_url.as_deref().unwrap_or(unknown));
         if let Some(expires) = &self.refresh_expires_at {
             line("Login ends", expires);
         }

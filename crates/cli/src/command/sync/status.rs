@@ -3,6 +3,7 @@
 use crate::elsewhere;
 use crate::report::{PROJECTS_SHOWN, counted, more_projects, project_name, rows};
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
+use contract::switch::{Decider, Switch};
 use contract::text::printable;
 use contract::{Fault, FaultCode, PreflightResult, Remedy};
 use preflight::status::{HeldProject, StatusDocument, Warning};
@@ -27,14 +28,15 @@ impl Verb for SyncStatusArgs {
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let boundary = context.boundary()?;
         let observation = boundary.observe_counted()?;
-        let status = observation.status_document(&boundary, context.sync_enabled_in(&observation))?;
+        let switch = context.switch_in(&observation);
+        let status = observation.status_document(&boundary, switch.on)?;
         let exit = if self.check { status.check_exit() } else { contract::ExitCode::Ok };
         if self.check {
             let mut report = Report::exiting(exit, &CheckView(&status));
             report.json = serde_json::to_value(&status).unwrap_or_default();
             return Ok(report);
         }
-        let mut report = Report::exiting(exit, &StatusView(&status));
+        let mut report = Report::exiting(exit, &StatusView { status: &status, switch });
         let note = |warning: &Warning| {
             format!("warning: {}; {}", printable(&warning.text), printable(&warning.remedy.hint()))
         };
@@ -42,6 +44,9 @@ impl Verb for SyncStatusArgs {
         Ok(report)
     }
 }
+
+/// What a file that cannot be read would contain.
+const UNREADABLE: &str = "<unreadable>";
 
 /// `--check`: the identity block, then what fails, all on stdout.
 #[derive(serde::Serialize)]
@@ -73,20 +78,29 @@ pub(crate) fn check_text(status: &StatusDocument) -> String {
 /// Without `--check`: one verdict line, what waits, then the identity block.
 #[derive(serde::Serialize)]
 #[serde(transparent)]
-struct StatusView<'a>(&'a StatusDocument);
+struct StatusView<'a> {
+    status: &'a StatusDocument,
+    #[serde(skip)]
+    switch: Switch,
+}
 
 impl Render for StatusView<'_> {
     fn text(&self) -> String {
-        let status = self.0;
+        let status = self.status;
         let mut out = String::new();
         let verdict =
             if status.ok { "coherent" } else { "not coherent; details: `spec-kitty sync status --check`" };
         line(&mut out, "Boundary", verdict);
-        line(&mut out, "Hosted sync", if status.auth_required { "on" } else { "off" });
+        let hosted = match self.switch {
+            Switch { decider: Decider::Unreadable, .. } => UNREADABLE,
+            Switch { on: true, .. } => "on",
+            Switch { on: false, .. } => "off",
+        };
+        line(&mut out, "Hosted sync", hosted);
         let login = match (&status.login.scope, status.auth_present) {
             (Some(scope), true) => format!("{scope} (from {})", status.login.source),
             (Some(scope), false) => format!("{scope} (from {}, not authenticated)", status.login.source),
-            (None, _) if login_unreadable(status) => "<unreadable>".to_owned(),
+            (None, _) if login_unreadable(status) => UNREADABLE.to_owned(),
             (None, _) => "none".to_owned(),
         };
         line(&mut out, "Login", &login);
@@ -98,7 +112,7 @@ impl Render for StatusView<'_> {
         let queue = &status.active_queue;
         let waiting = match (queue.event_count, queue.body_upload_count) {
             (Some(events), Some(bodies)) => rows(events, bodies),
-            _ => "<unreadable>".to_owned(),
+            _ => UNREADABLE.to_owned(),
         };
         let waiting = match &status.oldest_pending_at {
             Some(oldest) => format!("{waiting}; the oldest since {oldest}"),
@@ -120,7 +134,9 @@ impl Render for StatusView<'_> {
             line(&mut out, "Other accounts", &other);
         }
         out.push_str(&elsewhere::describe(&status.elsewhere));
-        line(&mut out, "Last delivery", status.last_delivery.as_deref().unwrap_or("none"));
+        // The queue DB has the receipts.
+        let undelivered = if queue.event_count.is_some() { "none" } else { UNREADABLE };
+        line(&mut out, "Last delivery", status.last_delivery.as_deref().unwrap_or(undelivered));
         attempt_line(&mut out, status);
         out.push('\n');
         out.push_str(&identity_block(status));
@@ -161,7 +177,7 @@ fn login_unreadable(status: &StatusDocument) -> bool {
 }
 
 fn count(count: Option<u64>) -> String {
-    count.map_or_else(|| "<unreadable>".to_owned(), |count| count.to_string())
+    count.map_or_else(|| UNREADABLE.to_owned(), |count| count.to_string())
 }
 
 /// An empty path is an unknown one: the login that would name it cannot be read.

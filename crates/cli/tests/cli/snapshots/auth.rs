@@ -1,6 +1,6 @@
 //! `auth`: the login of this machine.
 
-use super::{damaged_session, fresh, logged_in, prints, switched_off};
+use super::{damaged_config, damaged_session, fresh, logged_in, prints, switched_off};
 use testkit::World;
 use testkit::world::{SERVER, TEAM, USER, session};
 
@@ -37,6 +37,7 @@ fn auth_status() {
     prints("auth/status_token", by_token, "auth status");
     prints("auth/status_token_without_server", token_without_server, "auth status");
     prints("auth/status_damaged_session", damaged_session, "auth status");
+    prints("auth/status_damaged_config", damaged_config, "auth status");
     prints("auth/status_switched_off", switched_off, "auth status");
 }
 
