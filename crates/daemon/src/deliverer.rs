@@ -7,12 +7,13 @@
 
 use crate::drain::{Drain, DrainOutcome, PendingRows, ScopeOnDisk, StopFlag, TakenIdentity};
 use delivery::drain::StoppedBy;
-use delivery::{DeliveryContext, DrainOptions, DrainProgress, DrainReport};
+use delivery::{DeliveryContext, DrainError, DrainOptions, DrainProgress, DrainReport};
 use gate::EgressPermit;
 use identity::{BuildInfo, CardUse, Config, Environment, Home, Login, read_login, read_switch, refresh_card};
 use preflight::{Boundary, PreflightError};
 use queue::{Cure, DrainedBy, Place, observe_counts};
 use system::file::{self, FileIdentity};
+use system::lock::LockError;
 
 /// Delivers the rows of one scope.
 #[derive(Debug)]
@@ -67,6 +68,9 @@ impl Deliverer {
         let mut watch = Watch { stop };
         match delivery::drain(permit, &context, &options, &mut watch) {
             Ok(report) => self.outcome(&report),
+            Err(error @ DrainError::Lock(LockError::Busy { .. })) => {
+                DrainOutcome::Busy { detail: error.to_string() }
+            }
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
                 self.scope_changed().unwrap_or_else(|| DrainOutcome::Failed { detail: error.to_string() })

@@ -70,6 +70,11 @@ pub enum DrainOutcome {
         /// The scope on disk now; none when logged out.
         now: Option<String>,
     },
+    /// Another delivery of the account is under way; nothing was sent.
+    Busy {
+        /// The lock and its holder.
+        detail: String,
+    },
     /// The drain could not run.
     Failed {
         /// Why.
@@ -93,6 +98,7 @@ impl fmt::Display for DrainOutcome {
                 write!(f, "the login on disk is {scope}: nothing was sent")
             }
             Self::ScopeChanged { now: None } => f.write_str("the login on disk is gone: nothing was sent"),
+            Self::Busy { detail } => write!(f, "nothing was sent: {detail}"),
             Self::Failed { detail } => write!(f, "the drain failed: {detail}"),
         }
     }
@@ -108,7 +114,9 @@ impl DrainOutcome {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Drained { retry_after_ms, .. } => retry_after_ms.map(Duration::from_millis),
-            Self::Refused { .. } | Self::ScopeChanged { .. } | Self::Failed { .. } => None,
+            Self::Refused { .. } | Self::ScopeChanged { .. } | Self::Busy { .. } | Self::Failed { .. } => {
+                None
+            }
         }
     }
 }

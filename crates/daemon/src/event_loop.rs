@@ -189,7 +189,10 @@ impl EventLoop {
         let why = match &outcome {
             DrainOutcome::ScopeChanged { now } => Some(StopReason::ScopeChanged { now: now.clone() }),
             DrainOutcome::Failed { detail } if !usable => Some(StopReason::Broken { detail: detail.clone() }),
-            DrainOutcome::Failed { .. } | DrainOutcome::Drained { .. } | DrainOutcome::Refused { .. } => None,
+            DrainOutcome::Busy { .. }
+            | DrainOutcome::Failed { .. }
+            | DrainOutcome::Drained { .. }
+            | DrainOutcome::Refused { .. } => None,
         };
         self.control.end_drain(outcome);
         why

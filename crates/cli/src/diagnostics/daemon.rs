@@ -153,6 +153,8 @@ fn judge_last_drain(check: DiagnosticCheck, status: &DaemonStatus) -> Diagnostic
             check.read(detail, "the daemon")
         }
         DrainOutcome::ScopeChanged { .. } => check.read("the login on disk changed", at),
+        // The other delivery sends the rows.
+        DrainOutcome::Busy { detail } => check.read(detail.clone(), at),
         DrainOutcome::Failed { detail } => {
             check.finding("last_drain_failed", format!("{at}: {detail}"), [Remedy::SyncNow])
         }

@@ -43,6 +43,22 @@ fn first_capture_starts_the_daemon_and_the_next_nudges_it() {
 }
 
 #[test]
+fn daemon_that_meets_another_delivery_is_no_finding() {
+    let (world, _server) = with_daemons();
+    let status = world.run(["sync", "status", "--json"]).exits(0).json();
+    let queue = std::path::PathBuf::from(status["active_queue"]["path"].as_str().unwrap());
+    let lock = queue.with_extension("drain.lock");
+    let held = system::FileLock::acquire(&lock, std::time::Duration::ZERO, "the test").unwrap();
+    create(&world, "one");
+    eventually("the daemon meets the lock", || {
+        daemon_status(&world)["report"]["last_drain"]["outcome"]["result"] == "busy"
+    });
+    let doctor = world.run(["sync", "doctor", "--offline"]).stdout;
+    assert!(doctor.contains("drain.lock") && !doctor.contains("last_drain_failed"), "{doctor}");
+    drop(held);
+}
+
+#[test]
 fn disabled_daemon_never_starts_and_commands_work() {
     let (mut world, server) = with_daemons();
     for (variable, value) in [("CI", "true"), ("SPEC_KITTY_NO_DAEMON", "1")] {
