@@ -5,7 +5,8 @@ use crate::worlds::{fresh, with_server};
 use queue::{LastAttempt, observe_counts};
 use rusqlite::Connection;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use testkit::World;
 use testkit::reference_queue::{PROJECT, ReferenceQueue};
 use testkit::scripted::{Reply, ScriptedServer};
@@ -101,6 +102,50 @@ fn delivery_by_the_daemon_a_moment_ago_is_said() {
     assert!(now["daemon_delivery"]["events"].as_u64().unwrap() > 0, "{now:#}");
     let text = world.run(["sync", "now"]).exits(0).stdout;
     assert!(text.contains("daemon    : delivered"), "{text}");
+}
+
+/// What a daemon records after a delivery.
+fn record_daemon_delivery(queue: &Path, seconds_ago: i64, events: u64) {
+    let at = jiff::Timestamp::now().as_second() - seconds_ago;
+    let value = json!({"at": at, "events": events, "bodies": 0}).to_string();
+    let queue = Connection::open(queue).unwrap();
+    let set = "INSERT OR REPLACE INTO meta(key, value) VALUES ('daemon_delivery', ?1)";
+    queue.execute(set, [value]).unwrap();
+}
+
+/// A server that is asked after the command has looked at the queue and before the command has ended: the daemon
+/// delivers in between.
+#[test]
+fn delivery_by_the_daemon_meanwhile_replaces_an_older_one() {
+    let queue = Arc::new(OnceLock::<PathBuf>::new());
+    let known = Arc::clone(&queue);
+    let server = ScriptedServer::start(move |_| {
+        if let Some(queue) = known.get() {
+            record_daemon_delivery(queue, 0, 9);
+        }
+        Reply::json(200, &json!({"status": "ok", "sync_ingress": {"limits": {}}}))
+    });
+    let world = logged_in(&server.url());
+    world.run(["sync", "now"]).exits(0);
+    let path = queue_path(&world);
+    record_daemon_delivery(&path, 59, 7);
+    queue.set(path).unwrap();
+    let now = world.run(["sync", "now", "--json"]).json();
+    let delivery = &now["daemon_delivery"];
+    assert_eq!((&delivery["events"], &now["result"]), (&9.into(), &"nothing_to_do".into()), "{now:#}");
+    assert!(delivery["seconds_ago"].as_i64().unwrap() < 59, "{now:#}");
+}
+
+#[test]
+fn stopped_delivery_names_no_earlier_one_of_the_daemon() {
+    let closed = ScriptedServer::start(|_| Reply::html(200, ""));
+    let url = closed.url();
+    drop(closed);
+    let world = logged_in(&url);
+    world.run(["agent", "mission", "create", "tea-timer"]).exits(0);
+    record_daemon_delivery(&queue_path(&world), 5, 7);
+    let text = world.run(["sync", "now"]).exits(1).stdout;
+    assert!(text.contains("stopped   : ") && !text.contains("daemon    : "), "{text}");
 }
 
 /// The lines of `sync status --check` after the identity block.

@@ -69,9 +69,13 @@ impl Verb for NowArgs {
         };
         let path = &observation.facts().active.path;
         let before = queue::observe_counts(path, &consent_of(&observation.config)).unwrap_or_default();
+        let began = jiff::Timestamp::now().as_second();
         let mut watch = DrainWatch::begin(&before, context.json)?;
         let report = drain(permit, &http, &options, &mut watch).map_err(|error| failed(&error, &http))?;
         drop(watch);
+        // Observed again: the drain waits for the daemon's.
+        let after = queue::observe_counts(path, &consent_of(&observation.config)).unwrap_or_default();
+        let daemon = after.daemon_delivery.filter(|_| report.stopped.is_none());
         let unwritten = file.and_then(|file| file.write(&report).err());
         let exit = match report.exit(!self.no_strict) {
             ExitCode::Ok if unwritten.is_some() => ExitCode::Failed,
@@ -80,7 +84,7 @@ impl Verb for NowArgs {
         let delivery = Delivery {
             // Observed again: a login may have changed while rows were sent.
             elsewhere: elsewhere::observe(context),
-            ..Delivery::of(report, migration, before.daemon_delivery)
+            ..Delivery::of(report, migration, daemon.and_then(|daemon| RecentDelivery::of(daemon, began)))
         };
         let mut shown = Report::exiting(exit, &delivery);
         shown.notes = notes;
@@ -186,7 +190,7 @@ impl DrainProgress for DrainWatch {
 struct Delivery {
     result: &'static str,
     migrated: Option<MigrationReport>,
-    /// What a daemon delivered within the last minute before the command.
+    /// What a daemon delivered within the last minute, or while the command ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     daemon_delivery: Option<RecentDelivery>,
     /// Where the login is what is missing.
@@ -216,20 +220,25 @@ struct RecentDelivery {
 const RECENT: i64 = 60;
 
 impl RecentDelivery {
-    fn of(DaemonDelivery { at, events, bodies }: DaemonDelivery) -> Option<Self> {
+    /// `began` is when the command began, in Unix seconds.
+    fn of(DaemonDelivery { at, events, bodies }: DaemonDelivery, began: i64) -> Option<Self> {
         let seconds_ago = jiff::Timestamp::now().as_second() - at;
+        let recent = seconds_ago >= 0 && (seconds_ago <= RECENT || at >= began);
         let at = jiff::Timestamp::from_second(at).ok()?;
-        (0..=RECENT).contains(&seconds_ago).then_some(Self { at, seconds_ago, events, bodies })
+        recent.then_some(Self { at, seconds_ago, events, bodies })
     }
 }
 
 impl Delivery {
-    fn of(report: DrainReport, migrated: Option<MigrationReport>, daemon: Option<DaemonDelivery>) -> Self {
+    fn of(
+        report: DrainReport,
+        migrated: Option<MigrationReport>,
+        daemon_delivery: Option<RecentDelivery>,
+    ) -> Self {
         let result = match (report.outcome(), &migrated) {
             ("nothing_to_do", Some(_)) => "migrated",
             (outcome, _) => outcome,
         };
-        let daemon_delivery = daemon.and_then(RecentDelivery::of);
         let stopped = report.stopped.as_ref();
         let error_code = stopped.and_then(|stopped| stopped.reason.code());
         let projects = report.stopped_projects.iter().filter_map(|stopped| stopped.remedy.as_ref());
