@@ -65,6 +65,8 @@ fn heal(events: usize, bodies: usize, wiped: bool) {
     assert!(text.stderr.contains(HINT), "{text:?}");
     let doctor = world.run(["sync", "doctor", "--offline", "--json"]).exits(1);
     assert!(doctor.stdout.contains("server_rewound") && doctor.stdout.contains(HINT), "{}", doctor.stdout);
+    let setup = world.run(["sync", "setup"]).stdout;
+    assert!(setup.lines().next().is_some_and(|line| line.contains(", 1 warning")), "{setup}");
 
     let preview = world.run(["sync", "resend", "--missing", "--json"]).exits(2).json();
     let count =
