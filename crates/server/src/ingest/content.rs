@@ -1,21 +1,27 @@
 //! Whether two copies of an event have the same content.
 //!
 //! The copies of one event differ by the program that sent them: order of keys, escapes, and the members
-//! that a sender adds for the transport. Neither is content.
+//! that a sender adds for the transport or takes from its machine. None of them is content.
 
 use contract::json::Node;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 
 /// Members of the envelope that a sender sets, clears or changes between attempts. A `team_slug` can only
-/// be blank or the team that the event is sent to.
-const TRANSPORT: [&str; 6] = [
+/// be blank or the team that the event is sent to. The last five are what the capturing machine counts and sees
+/// at that moment: a fact that is captured again, after a repair or in a clone, has others.
+const TRANSPORT: [&str; 11] = [
     "type",
     "spec_kitty_delivery_identity",
     "admission_generation",
     "binding_audience",
     "drain_blocked_reason",
     "team_slug",
+    "lamport_clock",
+    "head_commit_sha",
+    "git_branch",
+    "node_id",
+    "build_id",
 ];
 
 /// The first half of the SHA-256 over the content, which only decides a warning. `buffer` is scratch space.
@@ -80,10 +86,10 @@ mod tests {
 
     #[test]
     fn order_escapes_and_transport_members_are_not_content() {
-        let first =
-            r#"{"event_id":"e","payload":{"a":[1,{"x":null,"y":"caf\u00e9"}],"b":2.5},"team_slug":"T"}"#;
+        let first = r#"{"event_id":"e","payload":{"a":[1,{"x":null,"y":"caf\u00e9"}],"b":2.5},"team_slug":"T",
+            "lamport_clock":1,"head_commit_sha":null,"git_branch":"main","node_id":"n","build_id":"b"}"#;
         let other = r#"{"type":"event","spec_kitty_delivery_identity":"e","admission_generation":3,
-            "binding_audience":"x","drain_blocked_reason":null,"team_slug":null,
+            "binding_audience":"x","drain_blocked_reason":null,"team_slug":null,"lamport_clock":7,"head_commit_sha":"c","node_id":"m",
             "payload":{"b":2.5,"a":[1,{"y":"café","x":null}]},"event_id":"e"}"#;
         assert_eq!(of(first), of(other));
     }
@@ -101,6 +107,7 @@ mod tests {
             r#"{"a":{"b":1}}"#,
             r#"{"a":{"type":1}}"#,
             r#"{"a":{"type":2}}"#,
+            r#"{"a":{"lamport_clock":2}}"#,
             r#"{"a":[1,2]}"#,
             r#"{"a":[2,1]}"#,
             r#"{"a":null}"#,

@@ -41,7 +41,8 @@ pub(crate) struct NewEvent {
     pub(crate) deviations: Vec<Deviation>,
     /// SHA-256 of its bytes.
     pub(crate) digest: [u8; 32],
-    /// Digest of its content: equal for two copies that differ only in form and transport members.
+    /// Digest of its content: equal for two copies that differ only in form and in members of the transport or
+    /// of the sender's machine.
     pub(crate) content_digest: [u8; 16],
     /// Span of its bytes in the unpacked block.
     pub(crate) offset: usize,
@@ -54,10 +55,10 @@ pub(crate) struct NewEvent {
 
 impl NewEvent {
     /// The outcome when a copy with these digests is stored. Rows of earlier releases have no digest of
-    /// the content.
+    /// the content, or one of more members: equal bytes are equal content for them, too.
     pub(crate) fn duplicate_of(&self, digest: &[u8], content_digest: Option<&[u8]>) -> EventOutcome {
         let differs =
-            content_digest.map_or_else(|| digest != self.digest, |content| content != self.content_digest);
+            digest != self.digest && content_digest.is_none_or(|content| content != self.content_digest);
         EventOutcome::Duplicate { differs }
     }
 }

@@ -30,6 +30,42 @@ fn event_is_stored_once_for_any_repeat_or_spelling() {
 }
 
 #[test]
+fn fact_captured_again_elsewhere_is_a_plain_duplicate() {
+    let world = World::new();
+    let token = world.token();
+    assert_eq!(statuses(&world.batch(&token, TEAM, &[event(1)])), ["success"]);
+    let mut again = event(1);
+    again["lamport_clock"] = 977.into();
+    again["head_commit_sha"] = "0123456789abcdef0123456789abcdef01234567".into();
+    again["git_branch"] = "main".into();
+    again["node_id"] = "ba9876543210".into();
+    again["build_id"] = "5d3c4b52-3a2b-4d00-9a6e-0f0e6f4c8f0e".into();
+    let differs = |event: &Value| {
+        let answer = world.batch(&token, TEAM, std::slice::from_ref(event));
+        assert_eq!(statuses(&answer), ["duplicate"]);
+        answer.json()["results"][0]["content_differs"].clone()
+    };
+    assert_eq!(differs(&again), Value::Null);
+    again["payload"]["wp_title"] = "Second".into();
+    assert_eq!(differs(&again), true);
+}
+
+#[test]
+fn equal_bytes_are_equal_content_for_rows_of_earlier_digests() {
+    let world = World::in_directory(ServerLimits::default(), Lifetimes::default());
+    let token = world.token();
+    world.batch(&token, TEAM, &[event(1)]);
+    let database = rusqlite::Connection::open(world.data.path().join("server.db")).unwrap();
+    database.execute("UPDATE events SET content_digest = zeroblob(16)", []).unwrap();
+    let mut other = event(1);
+    other["lamport_clock"] = 977.into();
+    let answer = world.batch(&token, TEAM, &[event(1)]);
+    assert_eq!(answer.json()["results"][0]["content_differs"], Value::Null);
+    let answer = world.batch(&token, TEAM, &[other]);
+    assert_eq!(answer.json()["results"][0]["content_differs"], true);
+}
+
+#[test]
 fn invalid_event_does_not_affect_the_others() {
     let world = World::new();
     let token = world.token();
