@@ -10,7 +10,7 @@ use crate::store::{FILE_NAME, check_database};
 use crate::time::UnixMillis;
 use contract::wire::body;
 use flate2::read::MultiGzDecoder;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::io::Read;
@@ -69,12 +69,15 @@ pub fn back_up(data_dir: &Path, to: &Path) -> Result<BackupContents, ServerError
         return Err(ServerError::BackupExists(to.to_owned()));
     }
     let partial = with_suffix(to, ".partial");
-    let made = snapshot(&database, &partial).and_then(|()| verify(&partial));
+    let source = Source::Store(&database);
+    let made = snapshot(source, &partial).and_then(|()| verify(&partial, source));
     let contents = made.inspect_err(|_| {
         let _ = fs_err::remove_file(&partial);
     })?;
     put(&partial, to)?;
-    let record = LastBackup { at: UnixMillis::now().0, file: to.display().to_string() };
+    // The record is read in other working directories.
+    let absolute = std::path::absolute(to).unwrap_or_else(|_| to.to_owned());
+    let record = LastBackup { at: UnixMillis::now().0, file: absolute.display().to_string() };
     let record = serde_json::to_vec(&record).unwrap_or_default();
     write_private(&data_dir.join(RECORD), &record)
         .map_err(|error| unusable(&data_dir.join(RECORD))(error.source))?;
@@ -96,6 +99,9 @@ pub fn restore(
         std::io::ErrorKind::NotFound => ServerError::NoBackup(from.to_owned()),
         _ => unusable(from)(error),
     })?;
+    if from.is_dir() {
+        return Err(ServerError::NotBackup(from.to_owned()));
+    }
     create_private_dir(data_dir).map_err(|error| unusable(data_dir)(error.source))?;
     let _lock = lock(data_dir)?;
     let database = data_dir.join(FILE_NAME);
@@ -106,7 +112,8 @@ pub fn restore(
     let partial = with_suffix(&database, ".partial");
     let _ = fs_err::remove_file(&partial);
     // Through SQLite: it reads a backup of another program, too, whose last changes are in a side file.
-    let copied = snapshot(from, &partial).and_then(|()| verify(&partial));
+    let source = Source::Backup(from);
+    let copied = snapshot(source, &partial).and_then(|()| verify(&partial, source));
     let contents = copied.inspect_err(|_| {
         let _ = fs_err::remove_file(&partial);
     })?;
@@ -123,17 +130,79 @@ pub fn restore(
     Ok((contents, aside))
 }
 
+/// How to restore the last backup, which is named if it is known and still there.
+pub(crate) fn restore_advice(data_dir: &Path) -> String {
+    let last = LastBackup::read(data_dir).map(|last| last.file).filter(|file| Path::new(file).is_file());
+    let file = last.map_or_else(|| "FILE".to_owned(), |file| argument(Path::new(&file)));
+    let data = argument(data_dir);
+    format!(
+        "stop the server, and restore the last good backup with \
+         `spec-kitty server restore --data {data} --from {file} --replace`"
+    )
+}
+
+/// A path as an argument of a printed command.
+pub(crate) fn argument(path: &Path) -> String {
+    let shown = contract::text::path(path);
+    let is_plain = |c: char| c.is_alphanumeric() || "/\\:._-+@%,=".contains(c);
+    if shown.chars().all(is_plain) { shown } else { format!("'{}'", shown.replace('\'', r"'\''")) }
+}
+
+/// What SQLite reports of a damaged database, on one line and without its heading.
+pub(crate) fn damage(report: &str) -> String {
+    let lines = report.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("***"));
+    lines.collect::<Vec<_>>().join("; ")
+}
+
+/// The database whose snapshot is taken and verified: errors name it, not the unfinished copy.
+#[derive(Clone, Copy)]
+enum Source<'p> {
+    /// That of a data directory.
+    Store(&'p Path),
+    Backup(&'p Path),
+}
+
+impl<'p> Source<'p> {
+    fn path(self) -> &'p Path {
+        match self {
+            Self::Store(path) | Self::Backup(path) => path,
+        }
+    }
+
+    fn damaged(self, text: impl Into<String>) -> ServerError {
+        match self {
+            Self::Store(path) => ServerError::Damaged(path.to_owned(), text.into()),
+            Self::Backup(path) => ServerError::DamagedBackup(path.to_owned(), text.into()),
+        }
+    }
+
+    fn foreign(self) -> ServerError {
+        match self {
+            Self::Store(_) => self.damaged("it is not the database of a server"),
+            Self::Backup(path) => ServerError::NotBackup(path.to_owned()),
+        }
+    }
+
+    /// An error of SQLite while it reads the source into `copy`, or the copy.
+    fn fault(self, error: &rusqlite::Error, copy: &Path) -> ServerError {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => self.foreign(),
+            Some(ErrorCode::DatabaseCorrupt) => self.damaged(error.to_string()),
+            _ => ServerError::Database(copy.to_owned(), error.to_string()),
+        }
+    }
+}
+
 /// Writes a snapshot of a database into a new private file.
-fn snapshot(database: &Path, to: &Path) -> Result<(), ServerError> {
+fn snapshot(source: Source<'_>, to: &Path) -> Result<(), ServerError> {
     let _ = fs_err::remove_file(to);
     create_private_file(to).map_err(unusable(to))?;
-    let fault = |error: rusqlite::Error| ServerError::Database(database.to_owned(), error.to_string());
+    let fault = |error: rusqlite::Error| source.fault(&error, source.path());
     let connection =
-        Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(fault)?;
+        Connection::open_with_flags(source.path(), OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(fault)?;
     connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(fault)?;
     let target = to.to_str().ok_or(ServerError::Argument("--to", "must be a path in UTF-8"))?;
-    let written = connection.execute("VACUUM INTO ?1", [target]);
-    written.map_err(|error| ServerError::Database(to.to_owned(), error.to_string()))?;
+    connection.execute("VACUUM INTO ?1", [target]).map_err(|error| source.fault(&error, to))?;
     Ok(())
 }
 
@@ -148,26 +217,29 @@ fn put(partial: &Path, to: &Path) -> Result<(), ServerError> {
     Ok(())
 }
 
-/// Verifies a database that no server uses.
-pub(crate) fn verify(path: &Path) -> Result<BackupContents, ServerError> {
-    let fault = |error: rusqlite::Error| ServerError::Database(path.to_owned(), error.to_string());
-    let damaged = |text: String| ServerError::Damaged(path.to_owned(), text);
+/// Verifies the finished copy of a database.
+fn verify(path: &Path, source: Source<'_>) -> Result<BackupContents, ServerError> {
+    let fault = |error: rusqlite::Error| source.fault(&error, path);
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(fault)?;
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(fault);
     let schema = number("PRAGMA user_version")?;
     let known = crate::store::SCHEMA_VERSION;
     if schema > known {
-        return Err(ServerError::NewerSchema { database: path.display().to_string(), found: schema, known });
+        return Err(ServerError::NewerSchema {
+            database: source.path().display().to_string(),
+            found: schema,
+            known,
+        });
     }
     if number("SELECT count(*) FROM sqlite_schema WHERE name IN ('accounts', 'events', 'blocks', 'bodies')")?
         < 4
     {
-        return Err(damaged("it is not the database of a server".to_owned()));
+        return Err(source.foreign());
     }
     let checked: String =
         connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(fault)?;
     if checked != "ok" {
-        return Err(damaged(checked));
+        return Err(source.damaged(damage(&checked)));
     }
     let count = |table: &str| {
         let rows = number(&format!("SELECT count(*) FROM {table}"))?;
@@ -186,7 +258,7 @@ pub(crate) fn verify(path: &Path) -> Result<BackupContents, ServerError> {
         true => verify_bodies(&connection).map_err(|error| error.to_string()),
         false => Err(format!("{} events have no bytes", contents.events - events)),
     });
-    verified.map(|()| contents).map_err(damaged)
+    verified.map(|()| contents).map_err(|text| source.damaged(text))
 }
 
 /// Compares the bytes of every event with its digest. Blocks and events are read side by side, in the order of

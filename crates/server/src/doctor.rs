@@ -1,7 +1,7 @@
 //! Examination of a data directory, also while a server uses it: permissions, disk, database, clock, server and
 //! backup. Changes nothing.
 
-use crate::backup::LastBackup;
+use crate::backup::{LastBackup, argument, damage, restore_advice};
 use crate::error::ServerError;
 use crate::serve::lock;
 use crate::store::{FILE_NAME, SCHEMA_VERSION, check_database};
@@ -59,7 +59,7 @@ pub fn examine(data_dir: &Path) -> Result<Vec<ServerFinding>, ServerError> {
     Ok(vec![
         permissions(data_dir),
         disk(data_dir, metadata.len()),
-        integrity(&database),
+        integrity(data_dir, &database),
         clock(&database),
         server(data_dir),
         backup(data_dir),
@@ -125,9 +125,8 @@ fn open(database: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn integrity(database: &Path) -> ServerFinding {
+fn integrity(data_dir: &Path, database: &Path) -> ServerFinding {
     let check = ServerCheck::Database;
-    let restore = "restore the last good backup with `spec-kitty server restore --replace`";
     let examined = open(database).and_then(|connection| {
         let schema: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         let result: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
@@ -149,8 +148,8 @@ fn integrity(database: &Path) -> ServerFinding {
                 ),
             )
         }
-        Ok((_, result)) => wrong(check, result, restore),
-        Err(error) => wrong(check, error.to_string(), restore),
+        Ok((_, result)) => wrong(check, damage(&result), restore_advice(data_dir)),
+        Err(error) => wrong(check, error.to_string(), restore_advice(data_dir)),
     }
 }
 
@@ -185,7 +184,9 @@ fn server(data_dir: &Path) -> ServerFinding {
 
 fn backup(data_dir: &Path) -> ServerFinding {
     let check = ServerCheck::Backup;
-    let remedy = "back up with `spec-kitty server backup --to FILE`, and let a timer repeat it";
+    let data = argument(data_dir);
+    let remedy =
+        format!("back up with `spec-kitty server backup --data {data} --to FILE`, and let a timer repeat it");
     match LastBackup::read(data_dir) {
         None => wrong(check, "no backup by `server backup` is recorded", remedy),
         Some(last) => {

@@ -47,9 +47,15 @@ pub enum ServerError {
     /// The directory of a restore has a database.
     #[error("the database {path} exists", path = .0.display())]
     StoreExists(PathBuf),
-    /// The file does not hold what a server stored.
+    /// The database does not hold what a server stored.
     #[error("{path} is damaged: {1}", path = .0.display())]
     Damaged(PathBuf, String),
+    /// The backup of a restore does not hold what a server stored.
+    #[error("the backup {path} is damaged: {1}", path = .0.display())]
+    DamagedBackup(PathBuf, String),
+    /// The file of a restore is something else.
+    #[error("{path} is not a backup of this server", path = .0.display())]
+    NotBackup(PathBuf),
     /// The database was written by a newer release.
     #[error("the database {database} has schema {found}; this release knows up to {known}")]
     NewerSchema {
@@ -91,7 +97,9 @@ impl ServerError {
     pub fn remedy(&self) -> Remedy {
         let text = match self {
             Self::NoData(_) => "name the directory of a server with --data; `spec-kitty server` makes one",
-            Self::NoBackup(_) => "name a file that `spec-kitty server backup` wrote with --from",
+            Self::NoBackup(_) | Self::NotBackup(_) => {
+                "name a file that `spec-kitty server backup` wrote with --from"
+            }
             Self::DataDir(..) => "name a directory that this user may write with --data",
             Self::InUse(_) => "stop the other server, or name another directory with --data",
             Self::Database(..) | Self::Store(StoreError::Database(_)) => {
@@ -115,7 +123,11 @@ impl ServerError {
             Self::NewerSchema { .. } => "update spec-kitty to the release that wrote the database",
             Self::BackupExists(_) => "name a file that does not exist with --to",
             Self::StoreExists(_) => "add --replace, which keeps the present database beside the restored one",
-            Self::Damaged(..) => "restore an older backup with `spec-kitty server restore`",
+            Self::Damaged(database, _) => {
+                let directory = database.parent().unwrap_or(database);
+                return Remedy::Advice(crate::backup::restore_advice(directory));
+            }
+            Self::DamagedBackup(..) => "name an older backup with --from",
             Self::Listen(..) => "name another port with --listen, or 0 for a free one",
             Self::NotLoopback(_) => {
                 "add --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy with TLS, or add --allow-public-address"

@@ -81,11 +81,18 @@ fn damaged_backup_is_refused_and_nothing_is_replaced() {
     rusqlite::Connection::open(&file).unwrap().execute("UPDATE blocks SET packed = ?1", [other]).unwrap();
     world.stop();
     let refused = restore(world.data.path(), &file, true).unwrap_err();
-    assert!(matches!(refused, ServerError::Damaged(..)), "{refused}");
+    assert!(matches!(&refused, ServerError::DamagedBackup(path, _) if *path == file), "{refused}");
     let foreign = directory.path().join("foreign.db");
     rusqlite::Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
     let refused = restore(world.data.path(), &foreign, true).unwrap_err();
-    assert!(refused.to_string().contains("not the database of a server"), "{refused}");
+    assert!(matches!(&refused, ServerError::NotBackup(path) if *path == foreign), "{refused}");
+    let page = directory.path().join("page.html");
+    std::fs::write(&page, "<!doctype html>\n".repeat(100)).unwrap();
+    for other in [page.as_path(), directory.path()] {
+        let refused = restore(world.data.path(), other, true).unwrap_err();
+        assert_eq!(refused.to_string(), format!("{} is not a backup of this server", other.display()));
+        assert!(format!("{:?}", refused.remedy()).contains("spec-kitty server backup"));
+    }
     let absent = restore(world.data.path(), &directory.path().join("absent.db"), true).unwrap_err();
     assert!(matches!(absent, ServerError::NoBackup(_)), "{absent}");
     world.start();
@@ -103,8 +110,44 @@ fn damaged_database_is_not_backed_up() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("backup.db");
     let refused = back_up(world.data.path(), &file).unwrap_err();
-    assert!(matches!(refused, ServerError::Damaged(..)), "{refused}");
+    let store = world.data.path().join("server.db");
+    assert!(matches!(&refused, ServerError::Damaged(path, _) if *path == store), "{refused}");
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn damaged_pages_are_reported_with_the_way_back() {
+    let mut world = World::in_directory(ServerLimits::default(), Lifetimes::default());
+    let token = world.token();
+    world.batch(&token, TEAM, &(1..200).map(event).collect::<Vec<_>>());
+    let directory = tempfile::tempdir().unwrap();
+    // The way of the record from another working directory needs an absolute path.
+    let file = directory.path().join("the backup.db");
+    back_up(world.data.path(), &file).unwrap();
+    world.stop();
+    let store = world.data.path().join("server.db");
+    let connection = rusqlite::Connection::open(&store).unwrap();
+    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE").unwrap();
+    let root =
+        "SELECT rootpage, (SELECT page_size FROM pragma_page_size) FROM sqlite_schema WHERE name = 'events'";
+    let (page, size): (u32, u32) =
+        connection.query_row(root, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let (page, size) = (page as usize, size as usize);
+    drop(connection);
+    let mut bytes = std::fs::read(&store).unwrap();
+    bytes[(page - 1) * size..page * size].fill(0xA5);
+    std::fs::write(&store, &bytes).unwrap();
+
+    let checks = examine(world.data.path()).unwrap();
+    let found = checks.into_iter().find(|finding| finding.check == ServerCheck::Database).unwrap();
+    assert!(!found.ok && !found.detail.contains(['\n', '*']), "{found:?}");
+    let (data, from) = (world.data.path().display(), file.display());
+    let way = format!("`spec-kitty server restore --data {data} --from '{from}' --replace`");
+    assert!(found.remedy.as_ref().unwrap().contains(&way), "{found:?}");
+    let refused = back_up(world.data.path(), &directory.path().join("second.db")).unwrap_err();
+    assert!(matches!(&refused, ServerError::Damaged(path, _) if *path == store), "{refused}");
+    assert!(format!("{:?}", refused.remedy()).contains(&way));
+    assert_eq!(restore(world.data.path(), &file, true).unwrap().0.events, 199);
 }
 
 #[test]
@@ -116,7 +159,8 @@ fn doctor_names_what_is_wrong_and_what_to_do() {
         checks.into_iter().find(|finding| finding.check == check).unwrap()
     };
     let backup = found(ServerCheck::Backup);
-    assert!(!backup.ok && backup.remedy.unwrap().contains("spec-kitty server backup"));
+    let remedy = format!("`spec-kitty server backup --data {} --to FILE`", world.data.path().display());
+    assert!(!backup.ok && backup.remedy.unwrap().contains(&remedy));
     let directory = tempfile::tempdir().unwrap();
     back_up(world.data.path(), &directory.path().join("backup.db")).unwrap();
     assert!(examine(world.data.path()).unwrap().iter().all(|finding| finding.ok));
