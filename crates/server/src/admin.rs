@@ -7,9 +7,9 @@ use crate::error::ServerError;
 use crate::secret::{self, SecretText, TokenHash};
 use crate::serve;
 use crate::store::{
-    self, Account, CiTokenRecord, CopiedTable, DatabaseUrl, Forgotten, NewAccount, NewCiToken, NewTeam,
-    ProjectRecord, PrunePlan, Retention, SessionRecord, Store, StoreError, StoreLocation, StoredRows,
-    TeamRecord, own_team_name,
+    self, Account, CiTokenRecord, CopiedTable, DatabaseUrl, EndedMembership, Forgotten, NewAccount,
+    NewCiToken, NewTeam, ProjectRecord, PrunePlan, Retention, SessionRecord, Store, StoreError,
+    StoreLocation, StoredRows, TeamRecord, own_team_name,
 };
 use crate::time::UnixMillis;
 use contract::wire::CiToken;
@@ -29,6 +29,19 @@ pub struct CreatedAccount {
     pub account: Account,
     /// Shown once.
     pub approval_secret: SecretText,
+    /// Whether its private teamspace is new.
+    pub is_new_team: bool,
+}
+
+/// A new approval secret of an account, and what it ended.
+#[derive(Debug)]
+pub struct ReplacedSecret {
+    /// Shown once.
+    pub approval_secret: SecretText,
+    /// Sessions that ran.
+    pub sessions: u64,
+    /// Machine tokens that were valid.
+    pub tokens: u64,
 }
 
 /// An issued machine token.
@@ -100,11 +113,14 @@ impl Admin {
             name: name.to_owned(),
             secret_hash: secret::hash_approval_secret(&approval_secret)?,
             team_id: team_id.to_owned(),
-            team_name: own_team_name(name),
+            // A teamspace with a chosen id belongs to no one person.
+            team_name: team.map_or_else(|| own_team_name(name), |_| team_id.to_owned()),
             now: UnixMillis::now(),
         };
         let account = self.wait(self.store.create_account(account))?;
-        Ok(CreatedAccount { account, approval_secret })
+        // Its first account owns a teamspace; those that join are members.
+        let is_new_team = account.teams.iter().any(|team| team.role == "owner");
+        Ok(CreatedAccount { account, approval_secret, is_new_team })
     }
 
     /// All accounts, oldest first.
@@ -185,7 +201,7 @@ impl Admin {
     }
 
     /// Ends a membership, with its machine tokens and shares. The last member of a private teamspace stays.
-    pub fn remove_member(&self, team: &str, email: &str) -> Result<TeamRecord, ServerError> {
+    pub fn remove_member(&self, team: &str, email: &str) -> Result<EndedMembership, ServerError> {
         let (team, email) = (checked_team(team)?.to_owned(), checked_email(email)?.to_owned());
         self.wait(self.store.remove_member(team, email, UnixMillis::now()))
     }
@@ -232,11 +248,15 @@ impl Admin {
     }
 
     /// Replaces an account's approval secret, and ends its sessions and machine tokens.
-    pub fn replace_secret(&self, email: &str) -> Result<SecretText, ServerError> {
+    pub fn replace_secret(&self, email: &str) -> Result<ReplacedSecret, ServerError> {
+        let email = checked_email(email)?;
         let approval_secret = secret::draw_approval_secret()?;
         let hash = secret::hash_approval_secret(&approval_secret)?;
-        self.wait(self.store.replace_secret(checked_email(email)?.to_owned(), hash, UnixMillis::now()))?;
-        Ok(approval_secret)
+        let sessions = self.sessions(Some(email), false)?.len() as u64;
+        let tokens = self.wait(self.store.ci_tokens(Some(email.to_owned())))?;
+        let tokens = tokens.iter().filter(|token| token.revoked_at.is_none()).count() as u64;
+        self.wait(self.store.replace_secret(email.to_owned(), hash, UnixMillis::now()))?;
+        Ok(ReplacedSecret { approval_secret, sessions, tokens })
     }
 
     /// Issues a machine token for an account and one of its private teamspaces (`None`: the first).
@@ -346,8 +366,10 @@ mod tests {
         assert!(matches!(again, ServerError::Store(StoreError::AccountExists)), "{again}");
         let second =
             admin.create_account("b@example.com", None, Some(&created.account.teams[0].team_id)).unwrap();
-        assert_eq!(second.account.teams[0].role, "member");
-        assert_eq!(admin.accounts().unwrap().len(), 2);
+        assert_eq!((second.account.teams[0].role.as_str(), second.is_new_team), ("member", false));
+        let named = admin.create_account("c@example.com", Some("Cy"), Some("Guild")).unwrap();
+        assert_eq!((named.account.teams[0].name.as_str(), named.is_new_team), ("Guild", true));
+        assert_eq!(admin.accounts().unwrap().len(), 3);
     }
 
     #[test]

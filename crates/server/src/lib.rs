@@ -50,7 +50,9 @@ mod time;
 mod tls;
 mod web;
 
-pub use admin::{Admin, CreatedAccount, IssuedCiToken, RemovedAccount, SoleTeams, copy_store};
+pub use admin::{
+    Admin, CreatedAccount, IssuedCiToken, RemovedAccount, ReplacedSecret, SoleTeams, copy_store,
+};
 pub use backup::{BackupContents, back_up, restore};
 pub use config::{Lifetimes, ServerConfig, ServerLimits};
 pub use doctor::{ServerCheck, ServerFinding, examine};
@@ -59,8 +61,9 @@ pub use origin::{Cidr, NotCidr, TrustedProxies};
 pub use secret::{NoRandomness, SecretText};
 pub use serve::{Handle, Shutdown, serve};
 pub use store::{
-    Account, CiTokenRecord, CopiedTable, DatabaseUrl, Forgotten, Membership, NotDatabaseUrl, ProjectRecord,
-    PrunePlan, Retention, SessionRecord, StoreError, StoreLocation, StoreOptions, StoredRows, TeamRecord,
+    Account, CiTokenRecord, CopiedTable, DatabaseUrl, EndedMembership, Forgotten, Membership, NotDatabaseUrl,
+    ProjectRecord, PrunePlan, Retention, SessionRecord, StoreError, StoreLocation, StoreOptions, StoredRows,
+    TeamRecord,
 };
 pub use time::UnixMillis;
 pub use tls::TlsFiles;

@@ -80,6 +80,17 @@ pub struct TeamRecord {
     pub members: Vec<(String, String)>,
 }
 
+/// A membership that was ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedMembership {
+    /// The team without it.
+    pub team: TeamRecord,
+    /// Machine tokens for the team that were valid.
+    pub tokens: u64,
+    /// Shares from and with the team.
+    pub shares: u64,
+}
+
 /// A session, without its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRecord {

@@ -32,7 +32,9 @@ mod sharing;
 mod sql;
 mod sqlite;
 
-pub use account::{Account, CiTokenRecord, Forgotten, Membership, ProjectRecord, SessionRecord, TeamRecord};
+pub use account::{
+    Account, CiTokenRecord, EndedMembership, Forgotten, Membership, ProjectRecord, SessionRecord, TeamRecord,
+};
 pub(crate) use account::{NewAccount, NewCiToken, NewTeam, Principal, ShareRecord, TeamKey, is_same_team};
 pub(crate) use event::{
     ArtifactKey, BodyOutcome, EventOutcome, EventQuery, HeldQuery, HeldStates, NewBlock, NewBody, NewEvent,

@@ -3,7 +3,7 @@
 use super::accounts::{account_by_id, email_key, team_key};
 use super::browsers::BROWSER;
 use super::sql::{Sql, SqlRow, Value, values};
-use super::{Account, NewTeam, SessionRecord, Store, StoreError, TeamKey, TeamRecord};
+use super::{Account, EndedMembership, NewTeam, SessionRecord, Store, StoreError, TeamKey, TeamRecord};
 use crate::time::UnixMillis;
 
 impl Store {
@@ -184,7 +184,7 @@ impl Store {
         team_id: String,
         email: String,
         now: UnixMillis,
-    ) -> Result<TeamRecord, StoreError> {
+    ) -> Result<EndedMembership, StoreError> {
         self.change(move |sql| {
             sql.lock("accounts")?;
             let (key, user_id) = (team(sql, &team_id)?, account(sql, &email)?.user_id);
@@ -195,15 +195,15 @@ impl Store {
             if sql.execute(delete, values![key, user_id])? == 0 {
                 return Err(StoreError::NoMembership);
             }
-            sql.execute(
+            let tokens = sql.execute(
                 "UPDATE ci_tokens SET revoked_at = ?3 WHERE team = ?1 AND user_id = ?2 AND revoked_at IS NULL",
                 values![key, user_id, now],
             )?;
-            sql.execute(
+            let shares = sql.execute(
                 "DELETE FROM shares WHERE (team = ?1 OR with_team = ?1) AND user_id = ?2",
                 values![key, user_id],
             )?;
-            team_record(sql, key)
+            Ok(EndedMembership { team: team_record(sql, key)?, tokens, shares })
         })
         .await
     }

@@ -38,7 +38,7 @@ fn device_login_creates_a_session_that_can_send() {
     assert_eq!((&me["email"], &me["auth_flow"]), (&json!(EMAIL), &json!("device_code")));
     assert_eq!(
         me["teams"],
-        json!([{"id": TEAM, "name": "Dev (private)", "role": "owner", "is_private_teamspace": true}])
+        json!([{"id": TEAM, "name": TEAM, "role": "owner", "is_private_teamspace": true}])
     );
     assert_eq!(me["session_id"], grant["session_id"]);
     let status = world.get(&access, endpoint::SESSION_STATUS).json();
@@ -95,7 +95,7 @@ fn approval_needs_the_right_secret_and_guessing_is_slowed() {
 #[test]
 fn new_secret_replaces_the_old_one() {
     let world = World::with(ServerLimits::default(), hasty());
-    let replaced = world.admin().replace_secret(" DEV@example.com").unwrap();
+    let replaced = world.admin().replace_secret(" DEV@example.com").unwrap().approval_secret;
     let device = world.start_device();
     assert_eq!(world.answer_device(&device, &world.secret, "approve").status, 401);
     assert_eq!(world.answer_device(&device, replaced.expose(), "approve").status, 200);

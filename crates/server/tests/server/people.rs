@@ -67,7 +67,8 @@ fn new_secret_ends_sessions_and_machine_tokens() {
     let world = world();
     let grant = world.login();
     let (access, machine) = (grant["access_token"].as_str().unwrap(), world.token());
-    world.admin().replace_secret(EMAIL).unwrap();
+    let replaced = world.admin().replace_secret(EMAIL).unwrap();
+    assert_eq!((replaced.sessions, replaced.tokens), (1, 1));
     assert_eq!(world.get(access, endpoint::ME).status, 401);
     assert_eq!(world.get(&machine, endpoint::ME).status, 401);
     let refreshed = world.refresh(grant["refresh_token"].as_str().unwrap());
@@ -118,7 +119,7 @@ fn teams_are_named_without_case_and_keep_their_id() {
     ] {
         assert!(error.to_string().contains(expected), "{error}");
     }
-    assert!(admin.remove_member(GUILD, EMAIL).unwrap().members.is_empty());
+    assert!(admin.remove_member(GUILD, EMAIL).unwrap().team.members.is_empty());
     let gone = admin.remove_member(GUILD, EMAIL).unwrap_err();
     assert!(is_store_error(&gone, |error| matches!(error, StoreError::NoMembership)), "{gone}");
 }
@@ -158,7 +159,8 @@ fn member_who_left_sees_and_sends_nothing() {
     let (access, machine) = (world.access(BEA, &secret), world.token_of(BEA, TEAM));
     assert_eq!(statuses(&world.batch(&machine, TEAM, &[event(1)])), ["success"]);
     assert_eq!(seen(&world, &access).0, 1);
-    world.admin().remove_member(TEAM, BEA).unwrap();
+    let ended = world.admin().remove_member(TEAM, BEA).unwrap();
+    assert!(ended.team.members.iter().all(|(email, _)| email != BEA));
     assert_eq!(world.get(&machine, endpoint::ME).status, 401, "its machine token ended");
     assert_eq!(seen(&world, &access).0, 0);
     assert_eq!(world.batch(&access, TEAM, &[event(2)]).status, 403);
@@ -307,7 +309,8 @@ fn share_ends_with_the_membership_of_the_last_sharer() {
     let left = share(&world, &one, endpoint::LEAVE_SHARE, GUILD).json();
     assert_eq!((&left["status"], &left["state"]), (&json!("left"), &json!("shared")));
     assert_eq!(seen(&world, &reading).0, 1, "the other member still shares it");
-    world.admin().remove_member(TEAM, BEA).unwrap();
+    let ended = world.admin().remove_member(TEAM, BEA).unwrap();
+    assert_eq!((ended.tokens, ended.shares), (0, 1));
     assert_eq!(seen(&world, &reading).0, 0);
     assert_eq!(share(&world, &one, endpoint::REPOSITORY_SHARES, GUILD).status, 201);
     assert_eq!(seen(&world, &reading).0, 1);

@@ -135,7 +135,7 @@ fn session_ends_with_secret_account_and_its_lifetimes() {
     let secret = admin.create_account(BEA, Some("Bea"), None).expect("an account").approval_secret;
     let browser = Browser::sign_in(&world, BEA, secret.expose());
     assert_eq!(admin.sessions(Some(BEA), false).expect("sessions")[0].flow, "browser");
-    let secret = admin.replace_secret(BEA).expect("a secret");
+    let secret = admin.replace_secret(BEA).expect("a secret").approval_secret;
     assert_eq!(browser.get("/account").status, 303, "a new secret");
     let browser = Browser::sign_in(&world, BEA, secret.expose());
     admin.set_disabled(BEA, true).expect("an account");

@@ -117,6 +117,9 @@ impl Pruning {
 
 impl Render for Pruning {
     fn text(&self) -> String {
+        if self.deleted.events == 0 && self.deleted.bodies == 0 {
+            return format!("nothing to delete\nstored: {}\n", self.kept.text());
+        }
         let deleted = if self.result == "pruned" { "deleted" } else { "would delete" };
         let of_team = self.team.as_deref().map(|team| format!(" of team {}", printable(team)));
         format!(

@@ -27,6 +27,33 @@ fn server_user() {
 }
 
 #[test]
+fn server_team() {
+    let beside = || {
+        let world = account();
+        let add = ["server", "user", "add", "--data", "data", "--email", "bea@example.com"];
+        world.run(add).exits(0);
+        let join = ["server", "team", "add-member", "--team", "team-PRIV-01", "--email", "bea@example.com"];
+        world.run(join.into_iter().chain(["--data", "data"])).exits(0);
+        world
+    };
+    prints(
+        "server/team_remove_member",
+        beside,
+        "server team remove-member --team team-PRIV-01 --email dev@example.com --data data",
+    );
+}
+
+#[test]
+fn server_restore() {
+    let beside_a_page = || {
+        let world = account();
+        std::fs::write(world.work().join("page.html"), "<!doctype html>\n").unwrap();
+        world
+    };
+    prints("server/restore_page", beside_a_page, "server restore --from page.html --replace --data data");
+}
+
+#[test]
 fn server_token() {
     prints(
         "server/token_add",
@@ -49,6 +76,7 @@ fn server_token() {
 #[test]
 fn server_prune() {
     prints("server/prune_nothing", account, "server prune --older-than 30 --data data --dry-run");
+    prints("server/prune_size_nothing", account, "server prune --keep-size 20GiB --yes --data data");
     prints("server/prune_without_a_limit", account, "server prune --data data");
     prints("server/prune_unusable_size", account, "server prune --keep-size 20GB --data data");
     prints("server/prune_unknown_team", account, "server prune --keep-size 1GiB --team nowhere --data data");

@@ -1,7 +1,9 @@
 use super::super::{AdminArgs, AdminLine as _, failed};
 use super::TeamView;
+use crate::report::counted;
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
 use serde_json::json;
+use server::EndedMembership;
 
 /// Remove an account from a team; end its tokens and shares there
 #[derive(Debug, Args)]
@@ -26,9 +28,16 @@ impl Verb for TeamRemoveMemberArgs {
     }
 
     fn run(self: Box<Self>, _: &CommandContext) -> Result<Report, CliError> {
-        let team = self.admin.open()?.remove_member(&self.team, &self.email).map_err(failed)?;
+        let EndedMembership { team, tokens, shares } =
+            self.admin.open()?.remove_member(&self.team, &self.email).map_err(failed)?;
         let view = TeamView::of(&team);
-        let line = view.line();
-        Ok(Report::of(&Said { result: "removed", facts: json!({ "team": view }), line }))
+        let line = format!(
+            "{}\nended: {}, {}",
+            view.line(),
+            counted(tokens, "token", "tokens"),
+            counted(shares, "share", "shares")
+        );
+        let facts = json!({ "team": view, "ended": { "tokens": tokens, "shares": shares } });
+        Ok(Report::of(&Said { result: "removed", facts, line }))
     }
 }

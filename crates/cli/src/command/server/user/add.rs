@@ -1,6 +1,7 @@
 use super::super::{AdminArgs, AdminLine as _, failed};
 use super::{AccountView, SECRET_NOTE};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
+use contract::text::printable;
 use serde_json::json;
 use server::Admin;
 
@@ -34,8 +35,13 @@ impl Verb for UserAddArgs {
             admin.create_account(&self.email, self.name.as_deref(), self.team.as_deref()).map_err(failed)?;
         let view = AccountView::of(&created.account);
         let secret = created.approval_secret.expose();
-        let line = format!("{}\n{SECRET_NOTE}: {secret}", view.line());
-        let facts = json!({ "account": view, "approval_secret": secret });
+        let created_team = self.team.filter(|_| created.is_new_team);
+        // A misspelt id creates a teamspace, too.
+        let new_team = created_team
+            .as_deref()
+            .map_or_else(String::new, |team| format!("\ncreated the private teamspace {}", printable(team)));
+        let line = format!("{}{new_team}\n{SECRET_NOTE}: {secret}", view.line());
+        let facts = json!({ "account": view, "created_team": created_team, "approval_secret": secret });
         Ok(Report::of(&Said { result: "created", facts, line }))
     }
 }

@@ -1,7 +1,9 @@
 use super::super::{AdminArgs, failed};
 use super::SECRET_NOTE;
+use crate::report::counted;
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
 use serde_json::json;
+use server::ReplacedSecret;
 
 /// Give an account a new approval secret, printed once; end its sessions and tokens
 #[derive(Debug, Args)]
@@ -22,9 +24,19 @@ impl Verb for UserSecretArgs {
     }
 
     fn run(self: Box<Self>, _: &CommandContext) -> Result<Report, CliError> {
-        let secret = self.admin.open()?.replace_secret(&self.email).map_err(failed)?;
-        let facts = json!({ "email": self.email, "approval_secret": secret.expose() });
-        let line = format!("{SECRET_NOTE}: {}", secret.expose());
+        let replaced = self.admin.open()?.replace_secret(&self.email).map_err(failed)?;
+        let (secret, ReplacedSecret { sessions, tokens, .. }) =
+            (replaced.approval_secret.expose(), &replaced);
+        let facts = json!({
+            "email": self.email,
+            "approval_secret": secret,
+            "ended": { "sessions": sessions, "tokens": tokens },
+        });
+        let line = format!(
+            "{SECRET_NOTE}: {secret}\nended: {}, {}",
+            counted(*sessions, "session", "sessions"),
+            counted(*tokens, "token", "tokens")
+        );
         Ok(Report::of(&Said { result: "replaced", facts, line }))
     }
 }
