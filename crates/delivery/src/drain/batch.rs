@@ -54,12 +54,12 @@ impl Answered {
 }
 
 /// A batch whose every event the server has, and that is not recorded yet.
-pub(super) struct Accepted {
+pub(super) struct AcceptedBatch {
     pub(super) batch: ReadyBatch,
     pub(super) outcomes: Vec<Outcome>,
 }
 
-impl Accepted {
+impl AcceptedBatch {
     pub(super) fn of(batch: ReadyBatch, verdicts: &[ItemVerdict]) -> Self {
         let outcomes = batch.events.iter().zip(verdicts).map(|(event, verdict)| {
             let is_new = *verdict == ItemVerdict::Delivered;

@@ -3,7 +3,7 @@
 //! While a batch is on its way, answers to batches before it are recorded and the batch after it is read. A batch of
 //! which the server does not take every event is cut up and settled before anything else leaves.
 
-use super::batch::{Accepted, Answered, Piece, ReadyBatch};
+use super::batch::{AcceptedBatch, Answered, Piece, ReadyBatch};
 use super::exchange::{batch_request, unauthorized};
 use super::report::Failure;
 use super::sent::batch_spans;
@@ -30,7 +30,7 @@ type Ahead = Result<Option<ReadyBatch>, DrainEnd>;
 const TOGETHER: usize = 16;
 const TOGETHER_ROWS: usize = 200;
 
-fn are_enough(accepted: &[Accepted]) -> bool {
+fn are_enough(accepted: &[AcceptedBatch]) -> bool {
     let rows: usize = accepted.iter().map(|accepted| accepted.outcomes.len()).sum();
     accepted.len() >= TOGETHER || rows >= TOGETHER_ROWS
 }
@@ -44,7 +44,7 @@ impl DrainRun<'_> {
         ended.and(recorded)
     }
 
-    fn send_batches(&mut self, accepted: &mut Vec<Accepted>) -> Result<(), DrainEnd> {
+    fn send_batches(&mut self, accepted: &mut Vec<AcceptedBatch>) -> Result<(), DrainEnd> {
         let mut next: Option<ReadyBatch> = None;
         loop {
             self.check_cancelled()?;
@@ -93,7 +93,7 @@ impl DrainRun<'_> {
                     ..
                 }) if verdicts.iter().all(is_accepted) => {
                     self.report.unknown_ids += unknown_ids as u64;
-                    accepted.push(Accepted::of(batch, &verdicts));
+                    accepted.push(AcceptedBatch::of(batch, &verdicts));
                     self.advance(accepted);
                     self.observe(is_success, &verdicts)?;
                     next = ahead?;
@@ -108,9 +108,9 @@ impl DrainRun<'_> {
     }
 
     /// Shows the progress. The observer counts the answers in hand; the report counts what is recorded.
-    fn advance(&mut self, accepted: &[Accepted]) {
+    fn advance(&mut self, accepted: &[AcceptedBatch]) {
         let recorded = self.report.events;
-        Accepted::count(accepted, &mut self.report.events);
+        AcceptedBatch::count(accepted, &mut self.report.events);
         self.progress.advance(&self.report);
         self.report.events = recorded;
     }
@@ -129,7 +129,7 @@ impl DrainRun<'_> {
         &mut self,
         bearer: &Bearer,
         batch: &ReadyBatch,
-        accepted: &mut Vec<Accepted>,
+        accepted: &mut Vec<AcceptedBatch>,
     ) -> Result<(Option<Answered>, Ahead), DrainEnd> {
         let (team_id, client) = (self.team_id.clone(), self.context.client.clone());
         let destination = self.tokens.destination().clone();
@@ -149,7 +149,7 @@ impl DrainRun<'_> {
 
     /// Records accepted batches if they are enough, and reads the next batch, unless its size depends on the
     /// answer that is awaited.
-    fn work_ahead(&mut self, batch: &ReadyBatch, accepted: &mut Vec<Accepted>) -> Ahead {
+    fn work_ahead(&mut self, batch: &ReadyBatch, accepted: &mut Vec<AcceptedBatch>) -> Ahead {
         if are_enough(accepted) {
             self.record_accepted(accepted)?;
         }
@@ -256,23 +256,23 @@ impl DrainRun<'_> {
     }
 
     /// Records batches that the server has accepted, in one transaction. After an error they are still in the list.
-    fn record_accepted(&mut self, accepted: &mut Vec<Accepted>) -> Result<(), DrainEnd> {
+    fn record_accepted(&mut self, accepted: &mut Vec<AcceptedBatch>) -> Result<(), DrainEnd> {
         let spans: Vec<_> = accepted
             .iter()
-            .map(|Accepted { batch, .. }| {
+            .map(|AcceptedBatch { batch, .. }| {
                 batch_spans(batch.events.iter().map(|event| (event.row, event.data.len())))
             })
             .collect();
         let requests: Vec<_> = accepted
             .iter()
             .zip(&spans)
-            .map(|(Accepted { batch, outcomes }, spans)| {
+            .map(|(AcceptedBatch { batch, outcomes }, spans)| {
                 let sent = Some(SentBytes { packed: &batch.whole.packed, spans });
                 RecordedRequest { outcomes, sent }
             })
             .collect();
         self.record_requests(&requests)?;
-        Accepted::count(accepted, &mut self.report.events);
+        AcceptedBatch::count(accepted, &mut self.report.events);
         accepted.clear();
         Ok(())
     }
