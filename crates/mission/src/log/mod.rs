@@ -337,7 +337,7 @@ impl Log {
         })
     }
 
-    /// What is odd about the log: [`Log::damage_lines`] and [`Log::oddity_line`].
+    /// Warnings about the log: its damaged lines, and what is odd about it.
     pub fn warnings(&self, mission_slug: &str) -> Vec<String> {
         self.damage_lines(mission_slug).into_iter().chain(self.oddity_line()).collect()
     }
