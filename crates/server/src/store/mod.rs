@@ -42,8 +42,8 @@ pub(crate) use event::{
 };
 pub(crate) use machine::{MachineRecord, NewRejection, RejectionRecord, Sighting, bounded};
 pub(crate) use missions::{
-    DocumentRecord, EventCursor, EventFilter, MissionCursor, MissionEvents, MissionHint, MissionRecord,
-    Sight, StoredEvent, assign_missions,
+    DocumentRecord, EventCursor, EventFilter, MissionCursor, MissionEvent, MissionEvents, MissionHint,
+    MissionRecord, Sight, assign_missions,
 };
 pub(crate) use session::{
     BrowserSession, CodeRedemption, DeviceDecision, DeviceDecisionOutcome, DeviceLookup, DevicePoll,

@@ -21,7 +21,7 @@ mod spans;
 pub(crate) use assign::{MissionHint, assign_missions};
 pub(crate) use documents::DocumentRecord;
 pub(crate) use list::{MissionCursor, MissionRecord, Sight};
-pub(crate) use read::{EventCursor, EventFilter, MissionEvents, StoredEvent};
+pub(crate) use read::{EventCursor, EventFilter, MissionEvent, MissionEvents};
 pub(super) use removal::{remove_bodies, remove_spans};
 pub(super) use spans::{ACTIVITY_STEP, Spans, add_spans};
 

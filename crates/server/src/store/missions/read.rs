@@ -60,7 +60,7 @@ pub(crate) struct EventFilter {
 
 /// An event, as it was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct StoredEvent {
+pub(crate) struct MissionEvent {
     pub(crate) event_id: String,
     pub(crate) event_type: String,
     pub(crate) aggregate_id: String,
@@ -71,7 +71,7 @@ pub(crate) struct StoredEvent {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MissionEvents {
     /// Newest first.
-    pub(crate) events: Vec<StoredEvent>,
+    pub(crate) events: Vec<MissionEvent>,
     /// Position of the next page: there are more events, or there may be.
     pub(crate) next: Option<EventCursor>,
     /// Whether events were left out because their block is damaged.
@@ -219,11 +219,11 @@ impl MissionEventReader<'_> {
         self.sql.rows(&format!("{EVENTS_OF_SPANS}{filter} {NEWEST_FIRST}"), &values)
     }
 
-    fn event(&self, row: &SqlRow, unpacked: &mut Unpacked<'_>) -> Result<StoredEvent, StoreError> {
+    fn event(&self, row: &SqlRow, unpacked: &mut Unpacked<'_>) -> Result<MissionEvent, StoreError> {
         let digest = data_encoding::HEXLOWER.encode(&row.get::<Vec<u8>>(8)?);
         let (text, received_at) =
             unpacked.content((self.team, row.get(5)?), row.get(6)?, row.get(7)?, &digest)?;
-        Ok(StoredEvent {
+        Ok(MissionEvent {
             event_id: row.get(2)?,
             event_type: row.get(3)?,
             aggregate_id: row.get(4)?,

@@ -4,7 +4,7 @@
 //! [`contract::lane_order`], then by id.
 
 use super::fact::{self, FactInstant, cut};
-use crate::store::StoredEvent;
+use crate::store::MissionEvent;
 use contract::Lane;
 use contract::event::{Node, kind};
 use contract::lane_order::{LaneStep, order_instant};
@@ -53,7 +53,7 @@ impl MissionBoard {
     }
 
     /// The board that events add up to, in any order.
-    pub(super) fn of(events: &[StoredEvent]) -> Self {
+    pub(super) fn of(events: &[MissionEvent]) -> Self {
         let mut board = Self::default();
         let mut packages: BTreeMap<String, Package> = BTreeMap::new();
         let mut moves = Vec::new();
@@ -117,7 +117,7 @@ impl LaneStep for BoardMove {
 }
 
 impl BoardMove {
-    fn of(event: &StoredEvent, node: &Node<'_>, payload: &Node<'_>) -> Option<Self> {
+    fn of(event: &MissionEvent, node: &Node<'_>, payload: &Node<'_>) -> Option<Self> {
         let lane = |key: &str| payload.text(key).and_then(Lane::published);
         Some(Self {
             event_id: event.event_id.clone(),
@@ -192,8 +192,8 @@ mod tests {
     use crate::time::UnixMillis;
     use serde_json::json;
 
-    fn stored(event_type: &str, id: &str, at: &str, payload: serde_json::Value) -> StoredEvent {
-        StoredEvent {
+    fn stored(event_type: &str, id: &str, at: &str, payload: serde_json::Value) -> MissionEvent {
+        MissionEvent {
             event_id: id.to_owned(),
             event_type: event_type.to_owned(),
             aggregate_id: "WP01".to_owned(),
@@ -202,12 +202,12 @@ mod tests {
         }
     }
 
-    fn moved(id: &str, at: &str, from: Option<&str>, to: &str) -> StoredEvent {
+    fn moved(id: &str, at: &str, from: Option<&str>, to: &str) -> MissionEvent {
         let payload = json!({"wp_id": "WP01", "from_lane": from, "to_lane": to, "actor": "dev"});
         stored("WPStatusChanged", id, at, payload)
     }
 
-    fn lane(events: &[StoredEvent]) -> Lane {
+    fn lane(events: &[MissionEvent]) -> Lane {
         MissionBoard::of(events).packages[0].lane
     }
 

@@ -1,6 +1,6 @@
 //! Facts of events, as pages show them: times, people, what happened.
 
-use crate::store::StoredEvent;
+use crate::store::MissionEvent;
 use crate::time::UnixMillis;
 use contract::Lane;
 use contract::event::{Node, kind};
@@ -94,7 +94,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn of(event: &StoredEvent) -> Self {
+    pub(super) fn of(event: &MissionEvent) -> Self {
         let node = Node::parse(&event.text).unwrap_or(Node::Null);
         let payload = node.get("payload").unwrap_or(&Node::Null);
         let at = node.text("timestamp").and_then(FactInstant::parse);
@@ -220,7 +220,7 @@ mod tests {
     use serde_json::json;
 
     fn entry(event_type: &str, payload: serde_json::Value) -> Entry {
-        Entry::of(&StoredEvent {
+        Entry::of(&MissionEvent {
             event_id: "1".into(),
             event_type: event_type.into(),
             aggregate_id: "WP01".into(),
