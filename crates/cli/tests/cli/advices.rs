@@ -112,7 +112,7 @@ const ROWS: &[(&str, &str, How)] = &[
     ("system/src/private_file.rs", "mount the file system", Names("{path}")),
     ("system/src/private_file.rs", "writable for this user", Names("{path}")),
     ("identity/src/ci_token.rs", "to a valid token", Cured(token_is_unset)),
-    // Followed in the states that print them: mission/tests/commands/coordination.rs.
+    // Followed in the states that print them: mission/tests/commands/coordination.
     ("mission/src/mission_log.rs", "create the local branch", Names("`{}`, and merge the others")),
     ("mission/src/mission_log.rs", "recreate the branch", Names("`git fetch REMOTE {}`")),
     ("mission/src/mission_log.rs", "if the mission is merged", Names("`coordination_branch`")),
