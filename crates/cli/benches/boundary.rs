@@ -100,7 +100,7 @@ fn whole_process(world: &World) {
             mebibytes(ours),
             mebibytes(bare)
         ),
-        _ => println!("skipped: this system does not tell the peak memory of a process"),
+        _ => println!("not measured: this system does not tell the peak memory of a process"),
     }
 }
 
