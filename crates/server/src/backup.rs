@@ -143,9 +143,7 @@ pub(crate) fn restore_advice(data_dir: &Path) -> String {
 
 /// A path as an argument of a printed command.
 pub(crate) fn argument(path: &Path) -> String {
-    let shown = contract::text::path(path);
-    let is_plain = |c: char| c.is_alphanumeric() || "/\\:._-+@%,=".contains(c);
-    if shown.chars().all(is_plain) { shown } else { format!("'{}'", shown.replace('\'', r"'\''")) }
+    contract::remedy::shell_word(&path.to_string_lossy())
 }
 
 /// What SQLite reports of a damaged database, on one line and without its heading.

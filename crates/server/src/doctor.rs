@@ -81,7 +81,7 @@ fn permissions(data_dir: &Path) -> ServerFinding {
         let mode = path.symlink_metadata().ok().and_then(|metadata| system::file::mode(&metadata));
         if let Some(mode) = mode.filter(|mode| mode & 0o077 != 0) {
             let shown = contract::text::path(&path);
-            let remedy = format!("chmod go-rwx {}", shown);
+            let remedy = format!("chmod go-rwx {}", argument(&path));
             return wrong(check, format!("{shown} has mode {mode:04o}: others can read it"), remedy);
         }
     }

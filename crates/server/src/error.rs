@@ -136,7 +136,7 @@ impl ServerError {
                 "name PEM files of a certificate chain with --tls-cert, and of its private key with --tls-key"
             }
             Self::VisibleKey(path, _) => {
-                return Remedy::Advice(format!("chmod o-rwx,g-w {}", contract::text::path(path)));
+                return Remedy::Advice(format!("chmod o-rwx,g-w {}", crate::backup::argument(path)));
             }
             Self::Thread(_) | Self::NoRandomness(_) => {
                 "end other processes of this machine, or ask its administrator to raise the limits"

@@ -245,7 +245,7 @@ const ROWS: &[(&str, &str, How)] = &[
     ("server/src/error.rs", "another port", Names("--listen")),
     ("server/src/error.rs", "behind a proxy", Names("--allow-public-address")),
     ("server/src/error.rs", "PEM files", Names("--tls-cert")),
-    ("server/src/error.rs", "contract::text::path", From("chmod o-rwx,g-w")),
+    ("server/src/error.rs", "argument(path)", From("chmod o-rwx,g-w")),
     ("server/src/error.rs", "raise the limits", Names("administrator")),
     ("server/src/error.rs", "shows the accounts", Names("`spec-kitty server user list`")),
     ("server/src/error.rs", "create the account", Cured(account_is_created)),

@@ -161,3 +161,40 @@ fn routes_without_a_server_is_a_fact_and_no_failure() {
         assert_eq!(world.run(["sync", verb, "editors", "--json"]).exits(0).json()["result"], "disabled");
     }
 }
+
+/// The remedy of one finding of `server doctor`, or nothing where that check passed.
+fn remedy_of(world: &World, data: &str, check: &str) -> Option<String> {
+    let document: Value =
+        serde_json::from_str(&world.run(["server", "doctor", "--data", data, "--json"]).stdout).unwrap();
+    let findings = document["checks"].as_array().unwrap_or_else(|| panic!("{document:#}"));
+    let finding = findings.iter().find(|finding| finding["check"] == check).unwrap();
+    finding["remedy"].as_str().map(str::to_owned)
+}
+
+#[test]
+fn doctor_remedies_run_as_printed_in_an_awkward_directory() {
+    let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_spec-kitty")).parent().unwrap();
+    world.set("PATH", &format!("{}:{}", binary.display(), std::env::var("PATH").unwrap_or_default()));
+    let directory = world.user_home().join("data of ada's; touch p");
+    let data = directory.to_str().unwrap();
+    world.run(["server", "user", "add", "--data", data, "--email", EMAIL]).exits(0);
+    let database = directory.join("server.db");
+    world.run_program("chmod", ["644", database.to_str().unwrap()]).exits(0);
+
+    let narrow = remedy_of(&world, data, "permissions").unwrap();
+    world.run_program("sh", ["-c", &narrow]).exits(0);
+    assert_eq!(remedy_of(&world, data, "permissions"), None);
+
+    let back_up = remedy_of(&world, data, "backup").unwrap();
+    let command = back_up.split('`').nth(1).unwrap().replace("FILE", "'a copy.db'");
+    world.run_program("sh", ["-c", &command]).exits(0);
+    assert_eq!(remedy_of(&world, data, "backup"), None);
+
+    std::fs::write(&database, "damaged").unwrap();
+    let restore = remedy_of(&world, data, "database").unwrap();
+    let command = restore.split('`').nth(1).unwrap();
+    world.run_program("sh", ["-c", command]).exits(0);
+    assert_eq!(remedy_of(&world, data, "database"), None);
+    assert!(!world.work().join("p").exists());
+}
