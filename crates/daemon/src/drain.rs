@@ -106,7 +106,7 @@ impl fmt::Display for DrainOutcome {
 
 impl DrainOutcome {
     /// Whether anything left the machine or was parked.
-    pub fn made_progress(&self) -> bool {
+    pub(crate) fn made_progress(&self) -> bool {
         matches!(self, Self::Drained { delivered, duplicate, parked, .. } if delivered + duplicate + parked > 0)
     }
 

@@ -256,7 +256,7 @@ impl DaemonOwnership {
     ///
     /// # Errors
     /// The record could not be written.
-    pub fn learn_queue_id(&mut self, queue_id: String) -> Result<(), PublishError> {
+    pub(crate) fn learn_queue_id(&mut self, queue_id: String) -> Result<(), PublishError> {
         if self.facts.queue_id.is_some() {
             return Ok(());
         }

@@ -62,7 +62,7 @@ impl Reporter {
     ///
     /// # Errors
     /// There is no standard output.
-    pub fn from_output() -> io::Result<Self> {
+    pub(crate) fn from_output() -> io::Result<Self> {
         Ok(Self(Some(system::detached::take_output()?)))
     }
 

@@ -94,6 +94,6 @@ pub fn is_own(path: &Path, instance_id: &str) -> bool {
 ///
 /// # Errors
 /// The record is ours and could not be removed.
-pub fn remove_own(path: &Path, instance_id: &str) -> std::io::Result<()> {
+pub(crate) fn remove_own(path: &Path, instance_id: &str) -> std::io::Result<()> {
     if is_own(path, instance_id) { fs_err::remove_file(path) } else { Ok(()) }
 }

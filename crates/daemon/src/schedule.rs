@@ -20,14 +20,14 @@ pub struct Timing {
 
 impl Timing {
     /// A daemon that a command spawned: it ends when idle.
-    pub const SPAWNED: Self = Self {
+    pub(crate) const SPAWNED: Self = Self {
         check: Duration::from_secs(60),
         sweep: Duration::from_secs(300),
         idle: Some(Duration::from_secs(900)),
         shutdown: Duration::from_secs(10),
     };
     /// A daemon that a person or a service manager runs: it stays.
-    pub const FOREGROUND: Self = Self { idle: None, ..Self::SPAWNED };
+    pub(crate) const FOREGROUND: Self = Self { idle: None, ..Self::SPAWNED };
 }
 
 /// Due timers.
@@ -59,7 +59,7 @@ impl Schedule {
     /// What is due at `now`; marks it as done. A late wake-up (a suspended machine) makes each thing due
     /// once, not once per missed period. A sweep that is nearly due runs with the check, so that
     /// the two never need two timers.
-    pub fn take_due(&mut self, now: Instant) -> Due {
+    pub(crate) fn take_due(&mut self, now: Instant) -> Due {
         let nearly = self.timing.check / 10;
         let retry = self.retry.is_some_and(|retry| now >= retry);
         let due = Due { check: now >= self.next_check, sweep: retry || now + nearly >= self.next_sweep };
@@ -74,7 +74,7 @@ impl Schedule {
     }
 
     /// A drain ended: try again at that moment, or leave it to the next sweep.
-    pub fn retry_at(&mut self, moment: Option<Instant>) {
+    pub(crate) fn retry_at(&mut self, moment: Option<Instant>) {
         self.retry = moment;
     }
 
@@ -85,7 +85,7 @@ impl Schedule {
     }
 
     /// Something was captured, asked for or delivered.
-    pub fn stir(&mut self, now: Instant) {
+    pub(crate) fn stir(&mut self, now: Instant) {
         self.quiet_since = now;
     }
 
@@ -95,7 +95,7 @@ impl Schedule {
     }
 
     /// Whether the daemon has been idle long enough to end, if nothing is pending.
-    pub fn is_idle(&self, now: Instant) -> bool {
+    pub(crate) fn is_idle(&self, now: Instant) -> bool {
         self.timing.idle.is_some_and(|idle| self.quiet(now) >= idle)
     }
 }

@@ -16,10 +16,10 @@ use std::time::Duration;
 
 /// Set in the environment of every spawned daemon and of whatever it might start: a daemon never starts
 /// another one.
-pub const NESTED_VARIABLE: &str = "SPEC_KITTY_DAEMON";
+pub(crate) const NESTED_VARIABLE: &str = "SPEC_KITTY_DAEMON";
 
 /// How long a new daemon may take to be ready.
-pub const READY_PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const READY_PATIENCE: Duration = Duration::from_secs(20);
 
 /// How to start a daemon of one home.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ impl Launcher {
     }
 
     /// Whether a daemon is running this command.
-    pub fn is_nested(&self) -> bool {
+    pub(crate) fn is_nested(&self) -> bool {
         self.nested
     }
 
@@ -70,7 +70,7 @@ impl Launcher {
     ///
     /// # Errors
     /// The program could not be started.
-    pub fn start_unheard(&self) -> Result<u32, StartFailure> {
+    pub(crate) fn start_unheard(&self) -> Result<u32, StartFailure> {
         Ok(self.spawn(Stdio::null())?.id())
     }
 

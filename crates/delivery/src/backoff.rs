@@ -9,24 +9,24 @@ use std::time::Duration;
 /// First bound of our own delays.
 const BASE: Duration = Duration::from_secs(2);
 /// Largest delay of our own.
-pub const CAP: Duration = Duration::from_secs(300);
+pub(crate) const CAP: Duration = Duration::from_secs(300);
 /// Longest pause a server can ask for: a mistaken value must not silence a machine for days.
-pub const LONGEST_ASKED: Duration = Duration::from_secs(3600);
+pub(crate) const LONGEST_ASKED: Duration = Duration::from_secs(3600);
 
 /// A random number in `0.0..1.0`; the middle when the system gives none.
-pub fn random_fraction() -> f64 {
+pub(crate) fn random_fraction() -> f64 {
     let bits = getrandom::u64().unwrap_or(u64::MAX / 2);
     // 53 bits fill an f64 mantissa exactly.
     (bits >> 11) as f64 / (1u64 << 53) as f64
 }
 
 /// The delay after `failures` failures in a row (at least one), with `random` in `0.0..1.0`.
-pub fn plan_delay(failures: u32, random: f64) -> Duration {
+pub(crate) fn plan_delay(failures: u32, random: f64) -> Duration {
     plan_delay_from(BASE, failures, random)
 }
 
 /// Like [`plan_delay`], starting from another bound.
-pub fn plan_delay_from(base: Duration, failures: u32, random: f64) -> Duration {
+pub(crate) fn plan_delay_from(base: Duration, failures: u32, random: f64) -> Duration {
     let doublings = failures.saturating_sub(1).min(20);
     let bound = base.saturating_mul(1u32 << doublings).min(CAP);
     bound.mul_f64(random.clamp(0.0, 1.0))
@@ -34,7 +34,7 @@ pub fn plan_delay_from(base: Duration, failures: u32, random: f64) -> Duration {
 
 /// The pause that a server requested, bounded, with up to a tenth more so that clients retry at different
 /// times.
-pub fn plan_asked(asked: Duration, random: f64) -> Duration {
+pub(crate) fn plan_asked(asked: Duration, random: f64) -> Duration {
     let asked = asked.min(LONGEST_ASKED);
     asked + (asked / 10).mul_f64(random.clamp(0.0, 1.0))
 }

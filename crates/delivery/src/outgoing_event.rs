@@ -72,7 +72,11 @@ impl Unsendable {
 ///
 /// # Errors
 /// [`Unsendable`] when the row has to be parked instead.
-pub fn plan_outgoing<'a>(stored: &'a str, event_id: &str, team_id: &str) -> Result<Cow<'a, str>, Unsendable> {
+pub(crate) fn plan_outgoing<'a>(
+    stored: &'a str,
+    event_id: &str,
+    team_id: &str,
+) -> Result<Cow<'a, str>, Unsendable> {
     // The syntax alone: no value is kept, so depth and size cost nothing.
     let raw: &serde_json::value::RawValue =
         serde_json::from_str(stored).map_err(|error| Unsendable::NotJson(error.to_string()))?;

@@ -34,13 +34,6 @@ pub enum SharingError {
     Failed(String),
 }
 
-impl SharingError {
-    /// Whether a decision of the server or of this machine is the reason, and no accident.
-    pub fn is_refusal(&self) -> bool {
-        !matches!(self, Self::Failed(_))
-    }
-}
-
 /// The sharing routes of the server of one permit, for its account and team.
 #[derive(Debug)]
 pub struct Sharing<'a> {

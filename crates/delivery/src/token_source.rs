@@ -129,7 +129,10 @@ impl<'a> TokenSource<'a> {
     ///
     /// # Errors
     /// When no token of that account may be sent to that server now.
-    pub fn for_permit(context: &'a DeliveryContext, permit: &EgressPermit) -> Result<Self, TokenError> {
+    pub(crate) fn for_permit(
+        context: &'a DeliveryContext,
+        permit: &EgressPermit,
+    ) -> Result<Self, TokenError> {
         let config = ConfigReader::new(&context.home);
         Self::new(context, permit.scope(), permit.server_url(), config)
     }
@@ -151,7 +154,10 @@ impl<'a> TokenSource<'a> {
     ///
     /// # Errors
     /// When another account is logged in, or the token may not be sent to the configured server.
-    pub fn for_scope(context: &'a DeliveryContext, scope: &Scope) -> Result<(Self, String), TokenError> {
+    pub(crate) fn for_scope(
+        context: &'a DeliveryContext,
+        scope: &Scope,
+    ) -> Result<(Self, String), TokenError> {
         let mut config = ConfigReader::new(&context.home);
         let login = read_machine(context, &mut config)?;
         let url = judge(&login, config.last())?;
@@ -190,7 +196,7 @@ impl<'a> TokenSource<'a> {
     ///
     /// # Errors
     /// See [`TokenError`].
-    pub fn is_session(&mut self) -> Result<bool, TokenError> {
+    pub(crate) fn is_session(&mut self) -> Result<bool, TokenError> {
         Ok(self.read_login()?.source == LoginSource::Session)
     }
 
@@ -218,7 +224,7 @@ impl<'a> TokenSource<'a> {
     ///
     /// # Errors
     /// See [`TokenError`].
-    pub fn stored_bearer(&mut self) -> Result<Option<Bearer>, TokenError> {
+    pub(crate) fn stored_bearer(&mut self) -> Result<Option<Bearer>, TokenError> {
         let login = self.read_login()?;
         match login.source {
             LoginSource::Token => Ok(Some(self.ci_token()?)),

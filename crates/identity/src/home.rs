@@ -141,7 +141,7 @@ impl Home {
     }
 
     /// Held while `config.toml` is edited.
-    pub fn config_lock(&self) -> PathBuf {
+    pub(crate) fn config_lock(&self) -> PathBuf {
         self.root.join("config.lock")
     }
 

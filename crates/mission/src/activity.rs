@@ -72,19 +72,19 @@ pub struct ReviewCycle {
 }
 
 /// The directory of the review cycles of a work package file.
-pub fn cycle_directory(wp_file: &Path) -> PathBuf {
+pub(crate) fn cycle_directory(wp_file: &Path) -> PathBuf {
     wp_file.with_extension("")
 }
 
 /// The newest review cycle of a work package file.
-pub fn newest_cycle(wp_file: &Path) -> Result<Option<ReviewCycle>> {
+pub(crate) fn newest_cycle(wp_file: &Path) -> Result<Option<ReviewCycle>> {
     let directory = cycle_directory(wp_file);
     let newest = newest_number(&read_names(&directory)?);
     Ok(newest.map(|number| ReviewCycle { number, path: directory.join(cycle_file(number)) }))
 }
 
 /// The number of the newest review cycle among the names of files.
-pub fn newest_number(names: &[String]) -> Option<u32> {
+pub(crate) fn newest_number(names: &[String]) -> Option<u32> {
     // One number has one name.
     let number = |name: &String| {
         let number = name.strip_prefix("review-cycle-")?.strip_suffix(".md")?.parse().ok()?;
@@ -94,12 +94,12 @@ pub fn newest_number(names: &[String]) -> Option<u32> {
 }
 
 /// The name of the file of a review cycle.
-pub fn cycle_file(number: u32) -> String {
+pub(crate) fn cycle_file(number: u32) -> String {
     format!("review-cycle-{number}.md")
 }
 
 /// The verdict of a review cycle; an error when its front matter cannot be read.
-pub fn read_verdict(cycle: &ReviewCycle) -> Result<String> {
+pub(crate) fn read_verdict(cycle: &ReviewCycle) -> Result<String> {
     let wrong = |problem: String| MissionError::malformed(&cycle.path, problem);
     let text = read_text(&cycle.path, MAX_TEXT)?.unwrap_or_default().replace("\r\n", "\n");
     let yaml = text.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---")).map(|(yaml, _)| yaml);
@@ -109,13 +109,13 @@ pub fn read_verdict(cycle: &ReviewCycle) -> Result<String> {
 }
 
 /// The pointer to a review cycle, as lane rows hold it.
-pub fn cycle_pointer(mission_slug: &str, number: u32, wp_file: &Path) -> String {
+pub(crate) fn cycle_pointer(mission_slug: &str, number: u32, wp_file: &Path) -> String {
     let stem = wp_file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     format!("review-cycle://{mission_slug}/{stem}/{}", cycle_file(number))
 }
 
 /// The text of a rejecting review cycle.
-pub fn render_cycle(
+pub(crate) fn render_cycle(
     number: u32,
     mission_slug: &str,
     wp_id: &str,

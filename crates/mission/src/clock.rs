@@ -53,12 +53,12 @@ impl Moment {
     }
 
     /// The same with `Z`, as the decision ledger writes it.
-    pub fn iso_z(&self) -> String {
+    pub(crate) fn iso_z(&self) -> String {
         self.with_fraction("Z")
     }
 
     /// Whole seconds and `Z`, as the activity log and review artifacts write it.
-    pub fn seconds_z(&self) -> String {
+    pub(crate) fn seconds_z(&self) -> String {
         format!("{}Z", self.seconds())
     }
 

@@ -15,13 +15,13 @@ use system::private_file::Durability;
 use system::{regular, shared_file};
 
 /// The largest planning document that is read; bodies over half a mebibyte are never uploaded anyway.
-pub const MAX_TEXT: u64 = 16 << 20;
+pub(crate) const MAX_TEXT: u64 = 16 << 20;
 /// The largest JSON document.
-pub const MAX_JSON: u64 = 4 << 20;
+pub(crate) const MAX_JSON: u64 = 4 << 20;
 
 /// Reads a file of a mission, of at most `limit` bytes; nothing when there is none. Neither a symbolic link
 /// nor anything else that is no regular file is opened.
-pub fn read_bytes(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+pub(crate) fn read_bytes(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     match fs::symlink_metadata(path) {
         Ok(facts) if facts.is_symlink() => Err(is_link(path)),
         Ok(facts) => read_bytes_anywhere(path, limit, facts.len()),
@@ -61,7 +61,7 @@ fn is_link(path: &Path) -> MissionError {
 }
 
 /// Refuses a directory of a mission that is a symbolic link. There may be none.
-pub fn check_directory(path: &Path) -> Result<()> {
+pub(crate) fn check_directory(path: &Path) -> Result<()> {
     if fs::symlink_metadata(path).is_ok_and(|facts| facts.is_symlink()) {
         return Err(is_link(path));
     }
@@ -90,14 +90,14 @@ pub fn read_text(path: &Path, limit: u64) -> Result<Option<String>> {
 
 /// Reads a UTF-8 file that the user names, at most `limit` bytes; nothing when there is none. It may be a
 /// pipe, which has to end soon.
-pub fn read_text_named(path: &Path, limit: u64) -> Result<Option<String>> {
+pub(crate) fn read_text_named(path: &Path, limit: u64) -> Result<Option<String>> {
     let bytes = regular::read_named(path, limit);
     let bytes = bytes.map_err(|error| MissionError::malformed(path, error.to_string()))?;
     bytes.map(|bytes| text(path, bytes)).transpose()
 }
 
 /// Reads a UTF-8 file that the user keeps outside the missions, by way of symbolic links, too.
-pub fn read_text_anywhere(path: &Path, limit: u64) -> Result<Option<String>> {
+pub(crate) fn read_text_anywhere(path: &Path, limit: u64) -> Result<Option<String>> {
     read_bytes_anywhere(path, limit, 0)?.map(|bytes| text(path, bytes)).transpose()
 }
 
@@ -109,7 +109,7 @@ fn text(path: &Path, bytes: Vec<u8>) -> Result<String> {
 }
 
 /// The names of the entries of a directory, sorted; none when it does not exist.
-pub fn read_names(directory: &Path) -> Result<Vec<String>> {
+pub(crate) fn read_names(directory: &Path) -> Result<Vec<String>> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -156,7 +156,7 @@ impl Writing {
     }
 
     /// Creates `path` and its missing parents.
-    pub fn create_directory(&mut self, path: &Path) -> Result<()> {
+    pub(crate) fn create_directory(&mut self, path: &Path) -> Result<()> {
         if path.is_dir() {
             return Ok(());
         }
@@ -181,7 +181,7 @@ impl Writing {
     }
 
     /// [`Writing::write`] for a file that can be made again: a power failure may leave it without its content.
-    pub fn write_derived(&mut self, path: &Path, bytes: &[u8]) -> Result<bool> {
+    pub(crate) fn write_derived(&mut self, path: &Path, bytes: &[u8]) -> Result<bool> {
         self.place(path, bytes, Durability::Eventual)
     }
 

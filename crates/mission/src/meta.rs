@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// The file's name in a mission directory.
 pub const FILE: &str = "meta.json";
 /// The type of a mission that names none.
-pub const DEFAULT_TYPE: &str = "software-dev";
+pub(crate) const DEFAULT_TYPE: &str = "software-dev";
 
 /// A parsed `meta.json`. Unknown keys are kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,13 +77,13 @@ impl Topology {
     }
 
     /// Whether lane rows are kept on the coordination branch.
-    pub const fn coordinates(self) -> bool {
+    pub(crate) const fn coordinates(self) -> bool {
         matches!(self, Self::Coord | Self::LanesWithCoord)
     }
 }
 
 /// The coordination branch that a new mission gets.
-pub fn coordination_branch_of(mission_slug: &str) -> String {
+pub(crate) fn coordination_branch_of(mission_slug: &str) -> String {
     format!("kitty/mission-{mission_slug}")
 }
 
@@ -233,7 +233,7 @@ impl Meta {
 
     /// The number as status documents show it: decimal, else the digits `mission_slug` begins with,
     /// else empty.
-    pub fn display_number(&self, mission_slug: &str) -> Result<String> {
+    pub(crate) fn display_number(&self, mission_slug: &str) -> Result<String> {
         Ok(match self.mission_number()? {
             MissionNumber::Assigned(number) => number.to_string(),
             MissionNumber::Unassigned => slug::leading_number(mission_slug),

@@ -133,7 +133,7 @@ pub struct LogReader<'p> {
 ///
 /// # Errors
 /// When a line cannot be read, or the coordination branch is missing or unclear.
-pub fn read_mission_log(project: &Project, mission: &MissionDirectory) -> Result<MissionLog> {
+pub(crate) fn read_mission_log(project: &Project, mission: &MissionDirectory) -> Result<MissionLog> {
     let log = open_mission_log(project, mission)?;
     log.parts().try_for_each(|part| part.check_undamaged(&mission.slug))?;
     Ok(log)
@@ -143,7 +143,7 @@ pub fn read_mission_log(project: &Project, mission: &MissionDirectory) -> Result
 ///
 /// # Errors
 /// When the coordination branch is missing or unclear.
-pub fn open_mission_log(project: &Project, mission: &MissionDirectory) -> Result<MissionLog> {
+pub(crate) fn open_mission_log(project: &Project, mission: &MissionDirectory) -> Result<MissionLog> {
     let log = LogReader::new(project).read(mission)?;
     match &log.place {
         LogPlace::Unclear { problem, .. } => Err(problem.error()),
@@ -177,7 +177,7 @@ pub fn each_row(project: &Project, mission: &MissionDirectory, mut each: impl Fn
 ///
 /// # Errors
 /// When the checkout's log cannot be read.
-pub fn view_mission_log(project: &Project, mission: &MissionDirectory) -> Result<MissionLog> {
+pub(crate) fn view_mission_log(project: &Project, mission: &MissionDirectory) -> Result<MissionLog> {
     LogReader::new(project).view(mission)
 }
 
@@ -485,7 +485,7 @@ impl MissionLog {
     }
 
     /// Whether all rows were read, so that a work package without a row is one that has not moved.
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.place.is_whole()
     }
 

@@ -140,7 +140,7 @@ impl Project {
     }
 
     /// The branch that is checked out, `main` without one.
-    pub fn branch_or_main(&self) -> &str {
+    pub(crate) fn branch_or_main(&self) -> &str {
         self.branch().unwrap_or("main")
     }
 
@@ -156,7 +156,7 @@ impl Project {
     }
 
     /// The names of all mission directories, sorted. A directory without `meta.json` and without a log is none.
-    pub fn mission_names(&self) -> Result<Vec<String>> {
+    pub(crate) fn mission_names(&self) -> Result<Vec<String>> {
         let missions = self.missions();
         let mut names = read_names(&missions)?;
         let has = |path: &Path, file: &str| path.join(file).symlink_metadata().is_ok();
@@ -216,7 +216,7 @@ impl Project {
     }
 
     /// The mission for a command that only shows it: a `meta.json` that cannot be read is a warning.
-    pub fn view_mission(&self, handle: Option<&str>) -> Result<(MissionDirectory, Option<String>)> {
+    pub(crate) fn view_mission(&self, handle: Option<&str>) -> Result<(MissionDirectory, Option<String>)> {
         let error = match self.mission(handle) {
             Ok(mission) => return Ok((mission, None)),
             Err(error) => error,

@@ -10,7 +10,7 @@ pub fn is_kebab(text: &str) -> bool {
 }
 
 /// Whether `text` is a 26-character ULID in upper-case Crockford base 32.
-pub fn is_ulid(text: &str) -> bool {
+pub(crate) fn is_ulid(text: &str) -> bool {
     text.len() == 26 && text.bytes().all(is_crockford)
 }
 
@@ -19,7 +19,7 @@ fn is_crockford(byte: u8) -> bool {
 }
 
 /// `text` without a leading `NNN-` of exactly three digits.
-pub fn without_number(text: &str) -> &str {
+pub(crate) fn without_number(text: &str) -> &str {
     match text.as_bytes() {
         [a, b, c, b'-', _, ..] if [a, b, c].into_iter().all(u8::is_ascii_digit) => &text[4..],
         _ => text,
@@ -27,7 +27,7 @@ pub fn without_number(text: &str) -> &str {
 }
 
 /// The directory name of a new mission.
-pub fn directory_name(human: &str, mission_id: &str) -> String {
+pub(crate) fn directory_name(human: &str, mission_id: &str) -> String {
     format!("{}-{}", without_number(human), mid8(mission_id))
 }
 
@@ -60,7 +60,7 @@ pub fn leading_number(mission_slug: &str) -> String {
 }
 
 /// Whether `text` can be a directory name below `kitty-specs/`: one plain component.
-pub fn is_plain_component(text: &str) -> bool {
+pub(crate) fn is_plain_component(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 200
         && !text.starts_with('.')

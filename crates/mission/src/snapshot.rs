@@ -230,7 +230,7 @@ impl Snapshot {
     }
 
     /// The lane in which a board shows a work package: `planned` until a row moves it elsewhere.
-    pub fn board_lane(&self, wp_id: &str) -> Lane {
+    pub(crate) fn board_lane(&self, wp_id: &str) -> Lane {
         let lane = self.lane(wp_id);
         if lane.is_on_board() { lane } else { Lane::Planned }
     }

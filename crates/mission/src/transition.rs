@@ -69,7 +69,7 @@ impl Refusal {
 }
 
 /// The verdict that `approved` and `done` need.
-pub const APPROVED: &str = "approved";
+pub(crate) const APPROVED: &str = "approved";
 
 /// What a reviewer concluded: the evidence of `approved` and `done`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,7 +89,7 @@ impl Review {
     }
 
     /// Whether all three parts have a text.
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         [&self.reviewer, &self.verdict, &self.reference].into_iter().all(|part| !part.trim().is_empty())
     }
 }

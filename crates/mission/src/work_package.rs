@@ -5,12 +5,12 @@ use crate::error::{MissionError, Result};
 use std::path::{Path, PathBuf};
 
 /// Whether `text` is a work package id as events accept it: `WP` and exactly two digits.
-pub fn is_wp_id(text: &str) -> bool {
+pub(crate) fn is_wp_id(text: &str) -> bool {
     matches!(text.as_bytes(), [b'W', b'P', a, b] if a.is_ascii_digit() && b.is_ascii_digit())
 }
 
 /// The work package id that a file name begins with: `WPnn` followed by `-`, `_`, `.` or nothing.
-pub fn id_of_file(name: &str) -> Option<&str> {
+pub(crate) fn id_of_file(name: &str) -> Option<&str> {
     let id = name.get(..4).filter(|id| is_wp_id(id))?;
     let rest = name.strip_suffix(".md")?.get(4..)?;
     (rest.is_empty() || rest.starts_with(['-', '_', '.'])).then_some(id)
@@ -24,7 +24,7 @@ pub fn read_wp_files(mission_dir: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// The file of one work package; an error when several claim to be it.
-pub fn find_wp_file(mission_dir: &Path, wp_id: &str) -> Result<Option<PathBuf>> {
+pub(crate) fn find_wp_file(mission_dir: &Path, wp_id: &str) -> Result<Option<PathBuf>> {
     let directory = mission_dir.join("tasks");
     let mut names: Vec<_> =
         read_names(&directory)?.into_iter().filter(|name| id_of_file(name) == Some(wp_id)).collect();

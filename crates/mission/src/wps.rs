@@ -46,7 +46,7 @@ struct WpsDocument {
 }
 
 /// Reads the `wps.yaml` of a mission directory; nothing when there is none.
-pub fn read_wps(mission_dir: &Path) -> Result<Option<Vec<WpsEntry>>> {
+pub(crate) fn read_wps(mission_dir: &Path) -> Result<Option<Vec<WpsEntry>>> {
     let path = mission_dir.join(FILE);
     read_text(&path, MAX_JSON)?.map(|text| parse(&path, &text)).transpose()
 }
@@ -87,7 +87,7 @@ fn is_concern(text: &str) -> bool {
 
 /// The entries that name neither a concern of the plan nor that they are cross-cutting, one line each. Nothing
 /// where concerns are not tracked: no entry uses the keys and `plan` has no heading `IC-nn`.
-pub fn untracked(entries: &[WpsEntry], plan: &str) -> Vec<String> {
+pub(crate) fn untracked(entries: &[WpsEntry], plan: &str) -> Vec<String> {
     let heading = |line: &str| {
         let bare = line.trim_start_matches('#');
         (2..=4).contains(&(line.len() - bare.len()))
@@ -110,7 +110,7 @@ pub fn untracked(entries: &[WpsEntry], plan: &str) -> Vec<String> {
 }
 
 /// A `tasks.md` with the content of the entries.
-pub fn render_tasks(mission_slug: &str, entries: &[WpsEntry]) -> String {
+pub(crate) fn render_tasks(mission_slug: &str, entries: &[WpsEntry]) -> String {
     let list = |items: &[String]| if items.is_empty() { "none".to_owned() } else { items.join(", ") };
     let mut out = format!("# Tasks of {mission_slug}\n\nMade from {FILE} by finalize-tasks.\n");
     for entry in entries {

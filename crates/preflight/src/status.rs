@@ -15,7 +15,7 @@ use std::path::PathBuf;
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// Seconds of waiting without a daemon after which rows get a warning.
-pub const STALE_AFTER_SECONDS: i64 = 15 * 60;
+pub(crate) const STALE_AFTER_SECONDS: i64 = 15 * 60;
 
 /// The code of the warning that a server lost rows that it acknowledged.
 pub const SERVER_REWOUND: &str = "server_rewound";

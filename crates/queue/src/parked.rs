@@ -13,11 +13,11 @@ use serde_json::{Map, Value, json};
 /// Why a row is parked, when this crate decided it. Delivery adds the server's reasons.
 pub mod reason {
     /// The local write behind a prepared row was not found.
-    pub const NOT_IN_LOG: &str = "not_in_log";
+    pub(crate) const NOT_IN_LOG: &str = "not_in_log";
     /// The row cannot enter its table: not JSON, no key, a constraint.
     pub const UNREADABLE_ROW: &str = "unreadable_row";
     /// A queue DB of this home that may own the row cannot be read.
-    pub const OWNER_UNKNOWN: &str = "owner_unknown";
+    pub(crate) const OWNER_UNKNOWN: &str = "owner_unknown";
     /// A row of the same key with other content was there first.
     pub const CONFLICT: &str = "conflict";
 }

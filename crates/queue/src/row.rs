@@ -92,7 +92,7 @@ impl RowDigest {
     }
 
     /// 64 lower-case hex digits.
-    pub fn to_hex(self) -> String {
+    pub(crate) fn to_hex(self) -> String {
         data_encoding::HEXLOWER.encode(&self.0)
     }
 }

@@ -47,7 +47,7 @@ pub const FORBIDDEN_KEYS: [&str; 4] =
     ["feature_slug", "feature_number", "mission_key", "legacy_aggregate_id"];
 
 /// Event types from before the cut-over.
-pub const FORBIDDEN_TYPES: [&str; 2] = ["FeatureCreated", "FeatureClosed"];
+pub(crate) const FORBIDDEN_TYPES: [&str; 2] = ["FeatureCreated", "FeatureClosed"];
 
 /// First `/`-segments of an `aggregate_id` from before the cut-over.
-pub const FORBIDDEN_AGGREGATES: [&str; 2] = ["feature", "feature_catalog"];
+pub(crate) const FORBIDDEN_AGGREGATES: [&str; 2] = ["feature", "feature_catalog"];

@@ -23,7 +23,7 @@ pub struct Move<'a> {
 /// The violations in the contract's wording; empty when the transition is allowed.
 ///
 /// Consumers look for `force=True` and `review-rejection` in these texts, so both stay.
-pub fn violations(step: &Move<'_>) -> Vec<String> {
+pub(crate) fn violations(step: &Move<'_>) -> Vec<String> {
     let mut out = Vec::new();
     let leaves_terminal = step.from.is_some_and(Lane::is_terminal);
     if leaves_terminal && !step.force {

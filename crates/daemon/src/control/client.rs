@@ -124,7 +124,7 @@ impl<'a> ControlClient<'a> {
     ///
     /// # Errors
     /// See [`ControlError`].
-    pub fn shut_down(&mut self, cause: ShutdownCause) -> Result<ShutdownAnswer, ControlError> {
+    pub(crate) fn shut_down(&mut self, cause: ShutdownCause) -> Result<ShutdownAnswer, ControlError> {
         self.ask("POST", wire::SHUTDOWN, Some(&ShutdownRequest { cause }))
     }
 

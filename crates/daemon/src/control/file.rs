@@ -144,7 +144,7 @@ impl ControlFile {
     ///
     /// # Errors
     /// The lock or the file cannot be used, or belongs to another home, or the home is not private.
-    pub fn of_holder(home: &Home) -> Result<Option<Self>, ControlFileError> {
+    pub(crate) fn of_holder(home: &Home) -> Result<Option<Self>, ControlFileError> {
         if let Some(fault) = privacy_fault(home) {
             return Err(ControlFileError::NotPrivate(fault));
         }
@@ -188,7 +188,7 @@ impl ControlFile {
     }
 
     /// Removes the file if it is still the one of `instance_id`; true when it is gone or was never ours.
-    pub fn remove_own(path: &Path, instance_id: &str) -> bool {
+    pub(crate) fn remove_own(path: &Path, instance_id: &str) -> bool {
         match Self::read(path) {
             Ok(None) => true,
             Ok(Some(file)) if file.instance_id == instance_id => fs_err::remove_file(path).is_ok(),

@@ -11,13 +11,13 @@ use zeroize::Zeroizing;
 /// The largest request line plus headers, in bytes.
 pub const MAX_HEAD: usize = 8 * 1024;
 /// The largest request body, in bytes.
-pub const MAX_REQUEST_BODY: usize = 16 * 1024;
+pub(crate) const MAX_REQUEST_BODY: usize = 16 * 1024;
 /// The largest response body that a client reads, in bytes.
-pub const MAX_RESPONSE_BODY: usize = 256 * 1024;
+pub(crate) const MAX_RESPONSE_BODY: usize = 256 * 1024;
 const MAX_HEADERS: usize = 32;
 
 /// The header that carries a client's challenge.
-pub const NONCE_HEADER: &str = "X-Spec-Kitty-Nonce";
+pub(crate) const NONCE_HEADER: &str = "X-Spec-Kitty-Nonce";
 
 /// What a parser makes of the bytes so far.
 #[derive(Debug, PartialEq, Eq)]
@@ -226,7 +226,7 @@ fn content_length(value: &[u8]) -> Result<usize, Invalid> {
 }
 
 /// The bytes of a response with a JSON body.
-pub fn render_response(status: u16, body: &[u8], keep_alive: bool) -> Vec<u8> {
+pub(crate) fn render_response(status: u16, body: &[u8], keep_alive: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len() + 160);
     let connection = if keep_alive { "keep-alive" } else { "close" };
     // Writing to a vector cannot fail.
@@ -242,7 +242,7 @@ pub fn render_response(status: u16, body: &[u8], keep_alive: bool) -> Vec<u8> {
 }
 
 /// The bytes of a request to `127.0.0.1:port`.
-pub fn render_request(
+pub(crate) fn render_request(
     method: &str,
     path: &str,
     port: u16,

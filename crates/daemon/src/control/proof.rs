@@ -36,7 +36,7 @@ impl ControlToken {
     }
 
     /// Reads the 64 hex digits of a control file.
-    pub fn from_hex(text: &str) -> Option<Self> {
+    pub(crate) fn from_hex(text: &str) -> Option<Self> {
         let bytes = Zeroizing::new(HEXLOWER.decode(text.as_bytes()).ok()?);
         let bytes = <[u8; TOKEN_BYTES]>::try_from(bytes.as_slice()).ok()?;
         Some(Self(Zeroizing::new(bytes)))
@@ -58,7 +58,7 @@ impl ControlToken {
     }
 
     /// Whether `proof` is the answer of a process that knows this token and listens on `port`.
-    pub fn is_proof(&self, port: u16, nonce: &Nonce, proof: &str) -> bool {
+    pub(crate) fn is_proof(&self, port: u16, nonce: &Nonce, proof: &str) -> bool {
         HEXLOWER
             .decode(proof.as_bytes())
             .is_ok_and(|proof| self.mac(port, nonce).verify_slice(&proof).is_ok())
@@ -94,7 +94,7 @@ impl Nonce {
     }
 
     /// Reads 32 hex digits.
-    pub fn from_hex(text: &str) -> Option<Self> {
+    pub(crate) fn from_hex(text: &str) -> Option<Self> {
         let bytes = HEXLOWER.decode(text.as_bytes()).ok()?;
         Some(Self(bytes.try_into().ok()?))
     }

@@ -58,7 +58,7 @@ impl ControlAnswer {
 
 impl Authenticator {
     /// Whether `request` carries the bearer token.
-    pub fn is_authorised(&self, request: &ControlRequest) -> bool {
+    pub(crate) fn is_authorised(&self, request: &ControlRequest) -> bool {
         request.bearer.as_deref().is_some_and(|bearer| self.token.matches(bearer))
     }
 

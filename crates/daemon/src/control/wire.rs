@@ -12,13 +12,13 @@ pub const PROTOCOL: u32 = 1;
 /// pid, no version, no path.
 pub const HEALTH: &str = "/v1/health";
 /// `GET`: a [`StatusReport`].
-pub const STATUS: &str = "/v1/status";
+pub(crate) const STATUS: &str = "/v1/status";
 /// `POST`: rows were captured; answered by a [`NudgeAnswer`] at once.
-pub const NUDGE: &str = "/v1/nudge";
+pub(crate) const NUDGE: &str = "/v1/nudge";
 /// `POST` of a [`DrainRequest`]: drain and wait; answered by a [`DrainAnswer`].
-pub const DRAIN: &str = "/v1/drain";
+pub(crate) const DRAIN: &str = "/v1/drain";
 /// `POST` of a [`ShutdownRequest`]: the daemon ends after its batch; answered at once.
-pub const SHUTDOWN: &str = "/v1/shutdown";
+pub(crate) const SHUTDOWN: &str = "/v1/shutdown";
 
 /// Answer to [`HEALTH`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +99,7 @@ pub struct DrainRequest {
 }
 
 /// The longest wait of one [`DRAIN`] request.
-pub const MAX_DRAIN_WAIT_MS: u64 = 60_000;
+pub(crate) const MAX_DRAIN_WAIT_MS: u64 = 60_000;
 
 /// Answer to [`DRAIN`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,7 +18,7 @@ const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(24 * 366 * 10);
 ///
 /// # Errors
 /// No answer, a refusal, or an answer without user and teams.
-pub fn send_me(client: &Client, server: &ServerAddress, bearer: &Bearer) -> Result<Me, LoginError> {
+pub(crate) fn send_me(client: &Client, server: &ServerAddress, bearer: &Bearer) -> Result<Me, LoginError> {
     let answer = client.send(server, &HttpRequest { bearer: Some(bearer), ..HttpRequest::get(ME) })?;
     let host = || server.host().to_string();
     if answer.status != 200 {

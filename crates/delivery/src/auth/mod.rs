@@ -23,10 +23,9 @@ pub use browser::BROWSER_PATIENCE;
 pub use login::{LoginMethod, LoginReport, log_in};
 pub use login_error::LoginError;
 pub use logout::{LogoutError, LogoutReport, Revoked, log_out};
-pub use me::send_me;
 pub use oauth::OAuthFailure;
 pub(crate) use refresh::is_valid;
-pub use refresh::{ACCESS_MARGIN, RefreshError, Refreshed, refresh};
+pub use refresh::{RefreshError, Refreshed, refresh};
 pub use switch::{SwitchError, Switched, switch_team};
 
 use std::thread;

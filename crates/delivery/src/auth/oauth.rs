@@ -52,7 +52,7 @@ impl OAuthFailure {
     }
 
     /// Whether the same request may well succeed later.
-    pub fn is_transient(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Silence(
                 SendError::Redirected { .. } | SendError::Unsendable { .. } | SendError::Tls { .. },

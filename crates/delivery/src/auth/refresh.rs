@@ -20,7 +20,7 @@ use std::time::Duration;
 use system::{FileLock, LockError};
 
 /// An access token with less than this left counts as expired.
-pub const ACCESS_MARGIN: SignedDuration = SignedDuration::from_secs(5);
+pub(crate) const ACCESS_MARGIN: SignedDuration = SignedDuration::from_secs(5);
 /// How long a refresh waits for another one.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest pause after a benign replay.

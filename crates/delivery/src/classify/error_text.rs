@@ -39,7 +39,7 @@ impl Category {
     }
 
     /// Whether the same row may be accepted later.
-    pub const fn is_transient(self) -> bool {
+    pub(crate) const fn is_transient(self) -> bool {
         matches!(self, Self::Throttled | Self::RetryableTransport | Self::ServerError)
     }
 
@@ -103,7 +103,7 @@ impl ErrorText {
     }
 
     /// Whether the refusal means that the batch was too large, whatever its status.
-    pub fn is_too_large(&self) -> bool {
+    pub(crate) fn is_too_large(&self) -> bool {
         self.envelope.error_code.as_deref() == Some(code::BATCH_TOO_LARGE)
             || self.envelope.category.as_deref() == Some(code::REQUEST_TOO_LARGE)
             || self.category() == Category::OversizedBatch
@@ -119,7 +119,7 @@ impl ErrorText {
 
     /// Whether the refusal is about the team, not about a project: by code, or by the reference's phrases,
     /// which are narrower than the keywords.
-    pub fn is_about_the_team(&self) -> bool {
+    pub(crate) fn is_about_the_team(&self) -> bool {
         self.texts().chain(self.envelope.category.as_deref()).any(|text| {
             let text = text.to_lowercase();
             text.contains("private teamspace")
@@ -137,12 +137,12 @@ impl ErrorText {
     }
 
     /// Whether it is a refusal of the protocol: an envelope with a sentence or a code in it.
-    pub fn is_by_document(&self) -> bool {
+    pub(crate) fn is_by_document(&self) -> bool {
         self.envelope.text().is_some() || self.envelope.error_code.is_some()
     }
 
     /// Whether a 404 is about the address, not about what was sent.
-    pub fn is_about_the_route(&self) -> bool {
+    pub(crate) fn is_about_the_route(&self) -> bool {
         self.error.is_none() || self.envelope.error_code.as_deref() == Some(code::NOT_FOUND)
     }
 

@@ -129,7 +129,7 @@ impl ServerStopReason {
     }
 
     /// Whether trying again later, unchanged, can help.
-    pub const fn is_transient(self) -> bool {
+    pub(crate) const fn is_transient(self) -> bool {
         matches!(self, Self::Unreachable | Self::NoAnswer | Self::Throttled | Self::ServerError)
     }
 }
@@ -197,7 +197,7 @@ pub(crate) fn asked(answer: &HttpAnswer) -> Option<RequestedPause> {
 }
 
 /// Judges a request without an answer.
-pub fn judge_silence(error: &SendError) -> ServerStop {
+pub(crate) fn judge_silence(error: &SendError) -> ServerStop {
     let reason = match error {
         SendError::Unreachable { .. } | SendError::Tls { .. } => ServerStopReason::Unreachable,
         SendError::TimedOut { .. } | SendError::Interrupted { .. } => ServerStopReason::NoAnswer,

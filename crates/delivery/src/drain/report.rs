@@ -416,7 +416,7 @@ impl DrainReport {
     }
 
     /// Whether everything that was free to leave has left and nothing was refused: what `--strict` asks.
-    pub fn is_clean(&self) -> bool {
+    pub(crate) fn is_clean(&self) -> bool {
         self.stopped.is_none()
             && self.stopped_projects.is_empty()
             && self.events.parked + self.bodies.parked + self.events.kept + self.bodies.kept == 0

@@ -40,7 +40,7 @@ impl BatchSplitter {
     }
 
     /// The next piece to send; never empty.
-    pub fn next_piece(&mut self) -> Option<Vec<usize>> {
+    pub(crate) fn next_piece(&mut self) -> Option<Vec<usize>> {
         self.waiting.pop_front()
     }
 

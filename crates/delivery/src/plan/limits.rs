@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Reads a `limits` object as another server may write it: a field that is not a positive whole number
 /// is as if it were absent, and does not spoil the others.
-pub fn read_limits(limits: &Value) -> IngressLimits {
+pub(crate) fn read_limits(limits: &Value) -> IngressLimits {
     let positive = |key: &str| limits.get(key).and_then(Value::as_u64).filter(|value| *value > 0);
     IngressLimits {
         max_events_per_batch: positive("max_events_per_batch"),
@@ -18,7 +18,7 @@ pub fn read_limits(limits: &Value) -> IngressLimits {
 }
 
 /// The limits in a health document.
-pub fn read_health_limits(document: &Value) -> IngressLimits {
+pub(crate) fn read_health_limits(document: &Value) -> IngressLimits {
     document.pointer("/sync_ingress/limits").map(read_limits).unwrap_or_default()
 }
 
@@ -35,7 +35,7 @@ pub struct RequestLimits {
 
 impl RequestLimits {
     /// Limits of a server that advertises none: those of its earliest release.
-    pub const UNADVERTISED: Self = Self {
+    pub(crate) const UNADVERTISED: Self = Self {
         events: DEFAULT_MAX_EVENTS as usize,
         bytes: with_margin(DEFAULT_MAX_BYTES as usize),
         retry_after_min: Duration::from_secs(1),

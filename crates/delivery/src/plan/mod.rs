@@ -6,4 +6,5 @@ mod limits;
 
 pub use batch_sizing::{BatchSize, BatchSizing};
 pub use batch_splitter::BatchSplitter;
-pub use limits::{RequestLimits, read_health_limits, read_limits};
+pub use limits::RequestLimits;
+pub(crate) use limits::{read_health_limits, read_limits};

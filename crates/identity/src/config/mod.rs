@@ -43,13 +43,13 @@ use toml_edit::{Document, Item, TableLike, TomlError};
 pub const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Queue capacity when nothing is configured, in rows.
-pub const DEFAULT_MAX_QUEUE_SIZE: u64 = 100_000;
+pub(crate) const DEFAULT_MAX_QUEUE_SIZE: u64 = 100_000;
 
 /// Days for which sent bytes are kept when nothing is configured.
-pub const DEFAULT_KEEP_SENT_DAYS: u64 = 30;
+pub(crate) const DEFAULT_KEEP_SENT_DAYS: u64 = 30;
 
 /// MiB of sent bytes that are kept when nothing is configured.
-pub const DEFAULT_KEEP_SENT_MIB: u64 = 256;
+pub(crate) const DEFAULT_KEEP_SENT_MIB: u64 = 256;
 
 /// The key of rows that belong to no project, in `sync.projects`.
 pub const NO_PROJECT: &str = "none";

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The lane of planning work.
-pub const PLANNING_LANE: &str = "lane-planning";
+pub(crate) const PLANNING_LANE: &str = "lane-planning";
 
 /// Why lanes cannot be computed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -81,7 +81,7 @@ pub struct KnownLanes {
 }
 
 /// Reads the `lanes.json` of a mission directory; nothing when there is none.
-pub fn read_lanes(mission_dir: &Path) -> Result<Option<KnownLanes>> {
+pub(crate) fn read_lanes(mission_dir: &Path) -> Result<Option<KnownLanes>> {
     let path = mission_dir.join(FILE);
     let Some(text) = read_text(&path, MAX_JSON)? else { return Ok(None) };
     let wrong = |error: serde_json::Error| MissionError::malformed(&path, format!("holds no lanes: {error}"));
@@ -123,7 +123,7 @@ impl KnownLanes {
 
 /// The branch of a lane: `kitty/mission-<human>-<mid8>-lane-x`, or with the whole slug for a mission
 /// without an identity; the planning branch for planning.
-pub fn branch_of(
+pub(crate) fn branch_of(
     lane_id: &str,
     mission_slug: &str,
     mission_id: Option<&str>,
@@ -137,7 +137,7 @@ pub fn branch_of(
 
 /// The worktree of a lane, relative to the project: `.worktrees/<human>-<mid8>-lane-x`. Planning has
 /// none: it is done in the main checkout.
-pub fn worktree_of(lane_id: &str, mission_slug: &str, mission_id: Option<&str>) -> Option<String> {
+pub(crate) fn worktree_of(lane_id: &str, mission_slug: &str, mission_id: Option<&str>) -> Option<String> {
     (lane_id != PLANNING_LANE).then(|| format!(".worktrees/{}-{lane_id}", stem(mission_slug, mission_id)))
 }
 

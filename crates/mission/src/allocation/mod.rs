@@ -15,9 +15,10 @@ pub mod compute;
 pub mod document;
 pub mod surface;
 
+pub(crate) use compute::PLANNING_LANE;
 pub use compute::{
-    AllocatedLane, Allocation, AllocationError, CollapseReport, Grouping, MergeEvent, PLANNING_LANE, compute,
-    extend,
+    AllocatedLane, Allocation, AllocationError, CollapseReport, Grouping, MergeEvent, compute, extend,
 };
-pub use document::{FILE, Header, KnownLanes, branch_of, read_lanes, render, worktree_of};
+pub use document::{FILE, Header, KnownLanes, render};
+pub(crate) use document::{branch_of, read_lanes, worktree_of};
 pub use surface::surfaces;

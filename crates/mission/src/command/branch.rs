@@ -168,7 +168,7 @@ fn primary(project: &Project, current: &str) -> MissionResult<String> {
 
 impl BranchAdvice {
     /// Whether the branch that is checked out is the primary one.
-    pub fn is_on_primary(&self) -> bool {
+    pub(crate) fn is_on_primary(&self) -> bool {
         self.contract.current == self.primary
     }
 

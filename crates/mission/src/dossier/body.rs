@@ -9,7 +9,7 @@ use std::io::Read;
 use std::path::Path;
 
 /// The largest body, in bytes.
-pub const MAX_BODY: u64 = 512 * 1024;
+pub(crate) const MAX_BODY: u64 = 512 * 1024;
 
 /// Whether an artifact travels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub enum SkipReason {
 
 impl SkipReason {
     /// Whether the next command may find otherwise, without anybody editing the document.
-    pub const fn is_momentary(&self) -> bool {
+    pub(crate) const fn is_momentary(&self) -> bool {
         matches!(self, Self::DeletedAfterScan | Self::ContentHashMismatch | Self::ReadError(_))
     }
 }

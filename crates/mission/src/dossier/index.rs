@@ -11,7 +11,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// How many artifacts a mission may have. More is a build directory, not a mission.
-pub const MAX_ARTIFACTS: usize = 4096;
+pub(crate) const MAX_ARTIFACTS: usize = 4096;
 /// How deep its directories may lie.
 const MAX_DEPTH: usize = 32;
 
@@ -52,7 +52,7 @@ impl Dossier {
     }
 
     /// Required artifacts that exist and cannot be read as text.
-    pub fn anomalies(&self) -> usize {
+    pub(crate) fn anomalies(&self) -> usize {
         self.artifacts.iter().filter(|artifact| artifact.required && !artifact.is_text).count()
     }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 /// Version of the built-in manifests, part of every dossier namespace.
-pub const MANIFEST_VERSION: &str = "1";
+pub(crate) const MANIFEST_VERSION: &str = "1";
 
 /// What an artifact is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::IntoStaticStr)]

@@ -17,4 +17,5 @@ pub mod manifest;
 
 pub use body::{BodyVerdict, SkipReason, judge_body};
 pub use index::{Appended, Artifact, Dossier, Overlay, read_dossier};
-pub use manifest::{ArtifactClass, MANIFEST_VERSION, Manifest};
+pub(crate) use manifest::MANIFEST_VERSION;
+pub use manifest::{ArtifactClass, Manifest};

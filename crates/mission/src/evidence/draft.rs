@@ -27,7 +27,7 @@ pub struct Quoted {
 }
 
 /// The comment that closes an issue.
-pub fn close_issue(issue: u64, checks: &[&Quoted]) -> String {
+pub(crate) fn close_issue(issue: u64, checks: &[&Quoted]) -> String {
     let mut out = format!("Evidence for #{issue}\n");
     for check in checks {
         out.push_str(&section(check));
@@ -36,7 +36,7 @@ pub fn close_issue(issue: u64, checks: &[&Quoted]) -> String {
 }
 
 /// The body of the pull request.
-pub fn pull_request(mission: &str, by_issue: &BTreeMap<u64, Vec<&Quoted>>) -> String {
+pub(crate) fn pull_request(mission: &str, by_issue: &BTreeMap<u64, Vec<&Quoted>>) -> String {
     let mut out = format!("# {mission}\n\n| issue | check | result | commit |\n|---|---|---|---|\n");
     for (issue, checks) in by_issue {
         for check in checks {
@@ -55,7 +55,7 @@ pub fn pull_request(mission: &str, by_issue: &BTreeMap<u64, Vec<&Quoted>>) -> St
 }
 
 /// The definition of done.
-pub fn definition_of_done(
+pub(crate) fn definition_of_done(
     mission: &str,
     packages: &[(String, String, BoardLane)],
     decisions: &Verification,

@@ -18,13 +18,13 @@ pub mod run;
 pub mod sources;
 pub mod transcript;
 
-pub use plan::{Check, read_checks};
+pub use plan::Check;
 pub use transcript::Transcript;
 
 /// The directory of evidence in a mission directory.
 pub const DIRECTORY: &str = "evidence";
 /// The directory of transcripts in it.
-pub const TRANSCRIPTS: &str = "test-transcripts";
+pub(crate) const TRANSCRIPTS: &str = "test-transcripts";
 /// Git's attributes for them, in their directory.
 pub(crate) const ATTRIBUTES: (&str, &str) = (
     ".gitattributes",

@@ -102,7 +102,7 @@ fn leaves(pattern: &str) -> bool {
 }
 
 /// Reads the checks of a mission directory.
-pub fn read_checks(mission_dir: &Path) -> Result<Vec<Check>> {
+pub(crate) fn read_checks(mission_dir: &Path) -> Result<Vec<Check>> {
     let path = mission_dir.join(FILE);
     match read_text(&path, MAX_JSON)? {
         Some(text) => parse(&path, &text),

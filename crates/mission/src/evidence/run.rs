@@ -12,7 +12,7 @@ use system::shared_file::temporary_in;
 use tempfile::NamedTempFile;
 
 /// The largest output, stdout and stderr each.
-pub const MAX_OUTPUT: u64 = 64 << 20;
+pub(crate) const MAX_OUTPUT: u64 = 64 << 20;
 /// How often a running check is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 /// What a check must not see: its output is kept and shown.

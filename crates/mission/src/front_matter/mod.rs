@@ -12,4 +12,5 @@ pub mod edit;
 pub mod reader;
 
 pub use edit::{Scalar, edit};
-pub use reader::{Heading, WorkPackage, read_heading, read_title, read_work_package};
+pub use reader::{Heading, WorkPackage, read_work_package};
+pub(crate) use reader::{read_heading, read_title};

@@ -74,7 +74,7 @@ pub struct Heading {
 ///
 /// A board shows hundreds of them, so only the lines of these keys are parsed; a front matter in which
 /// they are not plain lines is parsed whole.
-pub fn read_heading(path: &Path) -> Result<Option<Heading>> {
+pub(crate) fn read_heading(path: &Path) -> Result<Option<Heading>> {
     let Some(text) = read_text(path, MAX_TEXT)? else { return Ok(None) };
     let conflict = conflict::marker_lines(&text).next();
     let heading = split(&text).ok().and_then(|(yaml, _)| {
@@ -101,7 +101,7 @@ pub fn read_heading(path: &Path) -> Result<Option<Heading>> {
 }
 
 /// Title and lane of a work package file whose id cannot be read, as far as they can.
-pub fn read_title(path: &Path) -> (Option<String>, Option<Lane>) {
+pub(crate) fn read_title(path: &Path) -> (Option<String>, Option<Lane>) {
     let map = read_text(path, MAX_TEXT).ok().flatten().and_then(|text| {
         let yaml = &text[split(&text).ok()?.0];
         let line = || parse_yaml(&yaml[block(yaml, "title")?]).ok();
@@ -123,7 +123,7 @@ impl WorkPackage {
     }
 
     /// The same, with an id for a file that has none that can be used.
-    pub fn parse_as(path: &Path, text: String, named: Option<&str>) -> Result<Self> {
+    pub(crate) fn parse_as(path: &Path, text: String, named: Option<&str>) -> Result<Self> {
         let wrong = |problem: String| MissionError::malformed(path, problem);
         let (yaml, body) = split(&text).map_err(wrong)?;
         if let Some(line) = conflict::marker_lines(&text[..yaml.end]).next() {
@@ -220,7 +220,7 @@ impl WorkPackage {
     }
 
     /// The file with another YAML block.
-    pub fn with_yaml(&self, yaml: &str) -> String {
+    pub(crate) fn with_yaml(&self, yaml: &str) -> String {
         [&self.text[..self.yaml.start], yaml, &self.text[self.yaml.end..]].concat()
     }
 }

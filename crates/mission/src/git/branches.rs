@@ -44,7 +44,7 @@ pub struct RemoteBranch {
 ///
 /// # Errors
 /// When git cannot be run or cannot read the repository.
-pub fn read_branches(project: &Project) -> Result<Branches> {
+pub(crate) fn read_branches(project: &Project) -> Result<Branches> {
     let git = Git { worktree: &project.git().worktree };
     let arguments = ["for-each-ref", FORMAT, LOCAL, REMOTE];
     let answer = git.run_raw(&arguments, None)?;
@@ -82,7 +82,7 @@ fn parse(out: &[u8]) -> Branches {
 ///
 /// # Errors
 /// When git cannot be run or cannot read the repository.
-pub fn list_worktrees(project: &Project) -> Result<Vec<PathBuf>> {
+pub(crate) fn list_worktrees(project: &Project) -> Result<Vec<PathBuf>> {
     let git = Git { worktree: &project.git().worktree };
     let listed = git.must(&["worktree", "list", "--porcelain"], None)?;
     Ok(listed.lines().filter_map(|line| line.strip_prefix("worktree ")).map(PathBuf::from).collect())
@@ -90,12 +90,12 @@ pub fn list_worktrees(project: &Project) -> Result<Vec<PathBuf>> {
 
 impl Branches {
     /// The commits of all local branches.
-    pub fn local_commits(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn local_commits(&self) -> impl Iterator<Item = &str> {
         self.local.values().map(|branch| branch.commit.as_str())
     }
 
     /// The commits of all remote-tracking branches.
-    pub fn remote_commits(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn remote_commits(&self) -> impl Iterator<Item = &str> {
         self.remote.iter().map(|(_, commit)| commit.as_str())
     }
 

@@ -212,7 +212,7 @@ fn failure(arguments: &[&str], answer: &Answer) -> MissionError {
 }
 
 /// Refuses while a merge or the like is under way: our commit would become part of it.
-pub fn check_quiet(project: &Project) -> Result<()> {
+pub(crate) fn check_quiet(project: &Project) -> Result<()> {
     let git_dir = &project.git().git_dir;
     match UNDER_WAY.into_iter().find(|(file, _)| git_dir.join(file).exists()) {
         None | Some(("BISECT_LOG", _)) => Ok(()),
@@ -233,7 +233,7 @@ pub(crate) fn check_may_commit(project: &Project) -> Result<()> {
 
 /// Whether `path` is tracked and exists in the last commit. Staged alone does not count; edits since
 /// the commit do not matter.
-pub fn is_committed(project: &Project, path: &Path) -> Result<bool> {
+pub(crate) fn is_committed(project: &Project, path: &Path) -> Result<bool> {
     let git = Git { worktree: &project.git().worktree };
     let Ok(relative) = in_worktree(project, path) else { return Ok(false) };
     let tracked = git.run(&["ls-files", "--error-unmatch", "--", &relative], None)?;
@@ -244,7 +244,7 @@ pub fn is_committed(project: &Project, path: &Path) -> Result<bool> {
 }
 
 /// Whether `path` holds in the worktree what the last commit holds.
-pub fn is_unchanged(project: &Project, path: &Path) -> Result<bool> {
+pub(crate) fn is_unchanged(project: &Project, path: &Path) -> Result<bool> {
     let git = Git { worktree: &project.git().worktree };
     let relative = in_worktree(project, path)?;
     Ok(git.run(&["diff", "--quiet", "HEAD", "--", &relative], None)?.success)
@@ -258,7 +258,7 @@ pub fn user_name(project: &Project) -> Result<Option<String>> {
 }
 
 /// Whether `branch` is merged into `target`; nothing when one of them does not exist.
-pub fn branch_is_merged(project: &Project, branch: &str, target: &str) -> Result<Option<bool>> {
+pub(crate) fn branch_is_merged(project: &Project, branch: &str, target: &str) -> Result<Option<bool>> {
     let git = Git { worktree: &project.git().worktree };
     let (branch, target) = (format!("refs/heads/{branch}"), format!("refs/heads/{target}"));
     for name in [&branch, &target] {
@@ -285,7 +285,7 @@ pub(crate) fn last_commit_beyond(project: &Project, branch: &str, target: &str) 
 }
 
 /// The files of the project that git knows or would add, relative to the project root, with `/`.
-pub fn list_files(project: &Project) -> Result<Vec<String>> {
+pub(crate) fn list_files(project: &Project) -> Result<Vec<String>> {
     let git = Git { worktree: project.root() };
     let listed = git.must(&["ls-files", "-z", "--cached", "--others", "--exclude-standard"], None)?;
     Ok(listed.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())

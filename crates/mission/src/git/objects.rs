@@ -37,7 +37,7 @@ pub struct GitTreeEntry {
 
 impl GitTreeEntry {
     /// Whether it is a directory.
-    pub fn is_tree(&self) -> bool {
+    pub(crate) fn is_tree(&self) -> bool {
         self.mode == "40000"
     }
 

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 /// Version of the envelope of lifecycle facts.
-pub const FACT_SCHEMA_VERSION: &str = "5.0.0";
+pub(crate) const FACT_SCHEMA_VERSION: &str = "5.0.0";
 
 /// The facts that commands of this crate write.
 #[derive(

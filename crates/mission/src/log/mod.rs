@@ -21,7 +21,7 @@ pub(crate) use damage::{more_lines, remedy};
 pub(crate) use lane_move::LaneMove;
 pub(crate) use row_time::place_after;
 
-pub use fact::{FACT_SCHEMA_VERSION, FactKind, FactRow};
+pub use fact::{FactKind, FactRow};
 pub use lane_row::{ExecutionMode, LaneRow};
 
 use self::damage::Unread;
@@ -45,7 +45,7 @@ pub const FILE: &str = "status.events.jsonl";
 /// The largest log that is read: some half a million rows.
 pub const MAX_BYTES: u64 = 256 << 20;
 /// The longest row that is read.
-pub const MAX_ROW: usize = 1 << 20;
+pub(crate) const MAX_ROW: usize = 1 << 20;
 /// How much of a log is in memory while it is read.
 const BUFFER: usize = 128 << 10;
 /// How old a change has to be for its time to tell it from the next one: that of file systems has steps.
@@ -383,17 +383,17 @@ impl Log {
     }
 
     /// The annotations, in the order of the file; of those with one id the first.
-    pub fn annotations(&self) -> &[Annotation] {
+    pub(crate) fn annotations(&self) -> &[Annotation] {
         &self.annotations
     }
 
     /// Whether it holds a lane change.
-    pub fn has_moves(&self) -> bool {
+    pub(crate) fn has_moves(&self) -> bool {
         !self.moves.is_empty()
     }
 
     /// The work packages that were moved, seeds included.
-    pub fn moved_packages(&self) -> HashSet<&str> {
+    pub(crate) fn moved_packages(&self) -> HashSet<&str> {
         self.moves.iter().map(|row| &*row.wp_id).collect()
     }
 

@@ -10,7 +10,7 @@ use crate::error::{MissionError, Result};
 use std::path::{Path, PathBuf};
 
 /// What the name of a file of moved lines begins with.
-pub const ASIDE_PREFIX: &str = "status.events.jsonl.aside-";
+pub(crate) const ASIDE_PREFIX: &str = "status.events.jsonl.aside-";
 /// More files of one second get no name.
 const MOST: u32 = 1000;
 

@@ -99,7 +99,7 @@ impl Driver {
     }
 
     /// The files of the driver, as patterns of `.gitattributes` in the project root.
-    pub const fn patterns(self) -> &'static [&'static str] {
+    pub(crate) const fn patterns(self) -> &'static [&'static str] {
         match self {
             Self::EventLog => {
                 &["kitty-specs/**/status.events.jsonl", "kitty-specs/**/decisions.events.jsonl"]

@@ -16,7 +16,7 @@ pub enum Travels {
 }
 
 /// The fate of a fact.
-pub const fn fact_travels(fact: FactKind) -> Travels {
+pub(crate) const fn fact_travels(fact: FactKind) -> Travels {
     match fact {
         FactKind::MissionCreated => Travels::As(kind::MISSION_CREATED),
         FactKind::SpecifyStarted => Travels::As(kind::SPECIFY_STARTED),
@@ -33,7 +33,7 @@ pub const fn fact_travels(fact: FactKind) -> Travels {
 }
 
 /// The fate of a row.
-pub fn row_travels(row: &Row) -> Travels {
+pub(crate) fn row_travels(row: &Row) -> Travels {
     match row {
         Row::Lane(_) => Travels::As(kind::WP_STATUS_CHANGED),
         Row::Fact(fact) => fact_travels(fact.kind),

@@ -20,14 +20,18 @@ pub fn infer_ownership(text: &str, mission_slug: &str) -> (Ownership, Option<&'s
 }
 
 /// Planning when the text names planning documents and no code.
-pub fn infer_kind(text: &str) -> WorkKind {
+pub(crate) fn infer_kind(text: &str) -> WorkKind {
     let planning = text.contains("kitty-specs/") || DOCUMENTS.iter().any(|name| has_word(text, name));
     let code = CODE.iter().any(|sign| has_sign(text, sign));
     if planning && !code { WorkKind::PlanningArtifact } else { WorkKind::CodeChange }
 }
 
 /// Patterns for every path the text names.
-pub fn infer_files(text: &str, kind: WorkKind, mission_slug: &str) -> (Vec<String>, Option<&'static str>) {
+pub(crate) fn infer_files(
+    text: &str,
+    kind: WorkKind,
+    mission_slug: &str,
+) -> (Vec<String>, Option<&'static str>) {
     if kind == WorkKind::PlanningArtifact {
         return (vec![format!("kitty-specs/{mission_slug}/**")], None);
     }
@@ -51,7 +55,7 @@ pub fn infer_files(text: &str, kind: WorkKind, mission_slug: &str) -> (Vec<Strin
 /// The directory that the patterns cover, with a trailing `/`: what they have in common, a file-name
 /// pattern counting as its directory; where that is none of theirs, the directory of the first, or the first itself
 /// when it is a file without one. Empty without patterns, or when the first owns everything.
-pub fn infer_surface(owned_files: &[String]) -> String {
+pub(crate) fn infer_surface(owned_files: &[String]) -> String {
     let trees: Vec<&str> = owned_files.iter().map(|pattern| tree(pattern)).collect();
     let Some((first, rest)) = trees.split_first() else { return String::new() };
     let parts: Vec<&str> = first.split('/').collect();

@@ -23,14 +23,18 @@ pub mod subtask;
 pub mod table;
 
 pub use dependency::dependencies;
-pub use oddity::{HeadingOddities, heading_oddities};
-pub use requirement::{SpecRequirements, is_functional, references, requirement_line, spec_requirements};
+pub use oddity::HeadingOddities;
+pub(crate) use oddity::heading_oddities;
+pub(crate) use requirement::requirement_line;
+pub use requirement::{SpecRequirements, is_functional, references, spec_requirements};
 pub use section::{TasksSection, requirement_sections, work_package_sections};
+pub(crate) use subtask::box_state;
 pub use subtask::{
-    Marked, Subtask, SubtaskState, box_state, mark_subtask, owner_of_subtask, subtasks,
-    subtasks_are_complete, unchecked_subtasks,
+    Marked, Subtask, SubtaskState, mark_subtask, owner_of_subtask, subtasks, subtasks_are_complete,
+    unchecked_subtasks,
 };
-pub use table::{mark_listed, mark_table_row};
+pub(crate) use table::mark_listed;
+pub use table::mark_table_row;
 
 use std::collections::BTreeMap;
 

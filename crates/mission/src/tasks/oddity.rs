@@ -14,7 +14,7 @@ pub struct HeadingOddities {
 }
 
 /// Looks for them.
-pub fn heading_oddities(text: &str) -> HeadingOddities {
+pub(crate) fn heading_oddities(text: &str) -> HeadingOddities {
     let mut odd = HeadingOddities::default();
     let mut seen: Vec<String> = Vec::new();
     let (mut counted, mut line) = (0, 1);

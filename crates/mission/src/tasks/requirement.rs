@@ -29,7 +29,7 @@ fn id_at(text: &str) -> Option<String> {
 
 /// The requirements behind each label `Requirement(s) [Ref(s)]:` of a section, up to the end of its line; without
 /// anything behind the colon, those of the next line that is not blank.
-pub fn requirement_line(section: &str) -> Vec<String> {
+pub(crate) fn requirement_line(section: &str) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     let mut rest = section;
     while let Some(at) = label_at(rest) {
@@ -136,7 +136,7 @@ fn decorated(text: &str) -> &str {
 
 /// The success criteria (`SC-001`) among the references of a work package, upper-case. They are no
 /// requirements and are not read.
-pub fn success_criteria(references: &[String]) -> Vec<String> {
+pub(crate) fn success_criteria(references: &[String]) -> Vec<String> {
     let words = references.iter().flat_map(|text| text.split([',', ' ', '\t', '\n']));
     let is_one = |word: &&str| {
         word.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("SC-"))

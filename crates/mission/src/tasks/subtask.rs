@@ -105,7 +105,7 @@ pub fn owner_of_subtask(text: &str, id: &str) -> Option<String> {
 }
 
 /// State of the rows of the subtask `id`: done when each of them is; nothing without a row.
-pub fn box_state(text: &str, id: &str) -> Option<SubtaskState> {
+pub(crate) fn box_state(text: &str, id: &str) -> Option<SubtaskState> {
     let mut rows = subtasks(text).filter(|row| is_named(row.id, id)).peekable();
     rows.peek()?;
     let is_done = rows.all(|row| row.state == SubtaskState::Done);

@@ -55,7 +55,7 @@ fn marked_row(header: &[String], cells: &[&str], mark: &str) -> Option<String> {
 }
 
 /// Puts a checkbox row below the line `Subtasks: T001, T002` that names `id`.
-pub fn mark_listed(text: &str, id: &str, state: SubtaskState) -> Marked {
+pub(crate) fn mark_listed(text: &str, id: &str, state: SubtaskState) -> Marked {
     let mark = if state == SubtaskState::Done { "[x]" } else { "[ ]" };
     let (mut out, mut found) = (String::with_capacity(text.len() + 16), false);
     for line in text.split_inclusive('\n') {

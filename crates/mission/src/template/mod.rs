@@ -15,17 +15,17 @@ const TASKS_README: &str = include_str!("tasks-readme.md");
 const PROJECT_DIRECTORIES: [&str; 2] = [".kittify/templates", "templates"];
 
 /// The text `spec.md` starts with.
-pub fn read_spec_template(root: &Path) -> Result<String> {
+pub(crate) fn read_spec_template(root: &Path) -> Result<String> {
     read_template(root, "spec-template.md", SPEC)
 }
 
 /// The text `plan.md` starts with.
-pub fn read_plan_template(root: &Path) -> Result<String> {
+pub(crate) fn read_plan_template(root: &Path) -> Result<String> {
     read_template(root, "plan-template.md", PLAN)
 }
 
 /// The text of `tasks/README.md`.
-pub const fn tasks_readme() -> &'static str {
+pub(crate) const fn tasks_readme() -> &'static str {
     TASKS_README
 }
 

@@ -52,7 +52,7 @@ pub struct Salvaged {
 
 impl Salvaged {
     /// Whether the damaged file had more events or bodies than were saved, or an unknown number.
-    pub fn lacks_rows(&self) -> bool {
+    pub(crate) fn lacks_rows(&self) -> bool {
         self.events_held != Some(self.events) || self.bodies_held != Some(self.bodies)
     }
 

@@ -104,7 +104,9 @@ fn step(sql: &dyn Sql, team: TeamKey, project_uuid: &str) -> Result<ForgetStep, 
     if let (Some(first), Some(last)) = (events.first(), events.last()) {
         let hash = |row: &SqlRow| Ok(event_hash(&row.get::<String>(1)?));
         remember(sql, team, events.iter().map(hash))?;
-        let is_build = |row: &&SqlRow| row.get::<String>(2).is_ok_and(|kind| kind == "BuildRegistered");
+        let is_build = |row: &&SqlRow| {
+            row.get::<String>(2).is_ok_and(|kind| kind == contract::event::kind::BUILD_REGISTERED)
+        };
         forgotten.builds = events.iter().filter(is_build).count() as u64;
         forgotten.events = sql.execute(
             "DELETE FROM events WHERE team = ?1 AND project = ?2 AND seq <= ?3",

@@ -258,7 +258,9 @@ fn prune_events(
             continue;
         }
         remember(sql, team, found.iter().map(|row| Ok(event_hash(&row.get::<String>(0)?))))?;
-        let is_build = |row: &&SqlRow| row.get::<String>(1).is_ok_and(|kind| kind == "BuildRegistered");
+        let is_build = |row: &&SqlRow| {
+            row.get::<String>(1).is_ok_and(|kind| kind == contract::event::kind::BUILD_REGISTERED)
+        };
         forgotten.builds += found.iter().filter(is_build).count() as u64;
         for row in &found {
             positions.push(row.get(2)?);

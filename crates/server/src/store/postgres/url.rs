@@ -76,7 +76,7 @@ impl FromStr for DatabaseUrl {
 
 impl DatabaseUrl {
     /// Whether the address contains a password.
-    pub fn has_password(&self) -> bool {
+    pub(crate) fn has_password(&self) -> bool {
         self.config.get_password().is_some()
     }
 
