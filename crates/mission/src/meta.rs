@@ -203,7 +203,7 @@ impl Meta {
         self.text("merge_target_branch").map(str::trim).filter(|branch| !branch.is_empty())
     }
 
-    /// `mission_type`, else the older `mission`, else [`DEFAULT_TYPE`].
+    /// `mission_type`, else the older `mission`, else `DEFAULT_TYPE`.
     pub fn mission_type(&self) -> &str {
         ["mission_type", "mission"]
             .into_iter()

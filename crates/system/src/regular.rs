@@ -4,7 +4,7 @@
 //! could be read without end, and opening either can have effects. So every file this program opens by itself
 //! is opened by [`open`] or [`open_with`]: non-blocking, and checked through the descriptor, so that check and
 //! read see the same file. Files named on the command line may be pipes ([`read_named`], [`open_named`]), with
-//! a deadline of [`NAMED_DEADLINE`].
+//! a deadline of `NAMED_DEADLINE`.
 
 use crate::bounded_read::SmallFileError;
 use crate::platform;
@@ -82,7 +82,7 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 }
 
 /// Reads a file named on the command line, at most `limit` bytes. It may be a pipe, which must end within
-/// [`NAMED_DEADLINE`]. `Ok(None)` for an absent file.
+/// `NAMED_DEADLINE`. `Ok(None)` for an absent file.
 ///
 /// # Errors
 /// A directory, too many bytes, a pipe that does not end, or the system's error.
@@ -103,7 +103,7 @@ pub fn read_named(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, SmallFileE
 }
 
 /// Opens a file named on the command line for writing. It may be a pipe, whose other end must be open within
-/// [`NAMED_DEADLINE`].
+/// `NAMED_DEADLINE`.
 ///
 /// # Errors
 /// No reader in time, or the system's error.

@@ -52,7 +52,7 @@ pub struct ArtifactBody {
     pub artifact_path: String,
     /// SHA-256 of `content_body` in UTF-8: 64 lower-case hex digits, no prefix.
     pub content_hash: String,
-    /// [`ALGORITHM`].
+    /// `ALGORITHM`.
     pub hash_algorithm: String,
     /// The file, byte for byte.
     pub content_body: String,

@@ -53,7 +53,7 @@ pub struct DrainRecord {
     pub outcome: DrainOutcome,
 }
 
-/// Answer to [`STATUS`].
+/// Answer to `STATUS`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusReport {
     /// ULID of this daemon run.
@@ -79,7 +79,7 @@ pub struct StatusReport {
     pub lock: Option<FileNumbers>,
 }
 
-/// Answer to [`NUDGE`].
+/// Answer to `NUDGE`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NudgeAnswer {
     /// Whether a drain will follow; false while the daemon is stopping.
@@ -90,10 +90,10 @@ pub struct NudgeAnswer {
     pub package_version: String,
 }
 
-/// Body of [`DRAIN`].
+/// Body of `DRAIN`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DrainRequest {
-    /// How long to wait for the drain to end, in milliseconds; at most [`MAX_DRAIN_WAIT_MS`].
+    /// How long to wait for the drain to end, in milliseconds; at most `MAX_DRAIN_WAIT_MS`.
     #[serde(default)]
     pub wait_ms: u64,
 }
@@ -101,7 +101,7 @@ pub struct DrainRequest {
 /// The longest wait of one [`DRAIN`] request.
 pub(crate) const MAX_DRAIN_WAIT_MS: u64 = 60_000;
 
-/// Answer to [`DRAIN`].
+/// Answer to `DRAIN`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DrainAnswer {
     /// Whether a drain that began after the request has ended.
@@ -110,7 +110,7 @@ pub struct DrainAnswer {
     pub outcome: Option<DrainOutcome>,
 }
 
-/// Body of [`SHUTDOWN`].
+/// Body of `SHUTDOWN`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShutdownRequest {
     /// The cause.
@@ -135,7 +135,7 @@ pub enum ShutdownCause {
     Superseded,
 }
 
-/// Answer to [`SHUTDOWN`].
+/// Answer to `SHUTDOWN`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShutdownAnswer {
     /// The daemon to stop.

@@ -34,7 +34,7 @@ pub enum Grouping {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AllocatedLane {
-    /// `lane-a`, `lane-b`, ..., or [`PLANNING_LANE`].
+    /// `lane-a`, `lane-b`, ..., or `PLANNING_LANE`.
     pub lane_id: String,
     /// Its work packages, in the order they are done.
     pub wp_ids: Vec<String>,
