@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 use ulid::Generator;
 
-/// Where a command takes its instants and identifiers from.
+/// Source of a command's instants and identifiers.
 #[derive(Debug)]
 pub struct Clock {
     fixed: Option<Timestamp>,

@@ -1,4 +1,4 @@
-//! Which releases work on a mission. Rows are written into it as those releases write them.
+//! Dialect of a mission: the releases that work on it, and in whose format its rows are written.
 //!
 //! No release announced its format, so the content decides: a log with `genesis` or an annotation, or a
 //! `meta.json` with a key of a later release, is *current* (3.2.0 and later). Everything else is *rc11*.
@@ -6,7 +6,7 @@
 use crate::log::Log;
 use crate::meta::Meta;
 
-/// How a mission is written.
+/// Format in which a mission is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
     /// As 3.2.0rc11 and earlier releases, which refuse a log with rows of the later ones.

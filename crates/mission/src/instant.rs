@@ -39,7 +39,7 @@ impl Instant {
         Self(SignedDuration::from_micros(micros))
     }
 
-    /// How much later than `other` this is; zero when it is not.
+    /// Time from `other` to this; zero when this is not later.
     pub(crate) fn ahead_of(self, other: Self) -> std::time::Duration {
         self.0.checked_sub(other.0).and_then(|ahead| ahead.try_into().ok()).unwrap_or_default()
     }

@@ -47,7 +47,7 @@ impl MissionDirectory {
         self.meta.as_ref().and_then(Meta::mission_id)
     }
 
-    /// What events about the mission are about: its id, else its slug.
+    /// Aggregate id of events about the mission: its id, else its slug.
     pub fn aggregate_id(&self) -> &str {
         self.mission_id().unwrap_or(&self.slug)
     }
@@ -58,7 +58,7 @@ impl MissionDirectory {
         self.meta.as_ref().and_then(Meta::target_branch).unwrap_or_else(|| project.branch_or_main())
     }
 
-    /// How rows are written into its log.
+    /// Dialect in which rows are written into its log.
     pub fn dialect(&self, log: &Log) -> Dialect {
         Dialect::of(self.meta.as_ref(), log)
     }

@@ -1,4 +1,4 @@
-//! What a person reads beside the sentence of an error: its code, the remedy of the code, and the facts behind it.
+//! Codes of errors, the remedy of each code, and the facts behind an error.
 
 use contract::remedy::{option_words, shell_line};
 use serde_json::{Map, Value};
@@ -10,7 +10,7 @@ pub(crate) fn command_line(verb: &str, rest: &[&str], mission: &str) -> String {
     shell_line(words.chain(mission.iter().map(String::as_str)))
 }
 
-/// Why a mission command failed, as scripts read it. Each code has a remedy.
+/// Code of a mission command's failure, for scripts. Each code has a remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumIter, strum::IntoStaticStr)]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 #[allow(missing_docs, reason = "the names are the documentation")]
@@ -79,7 +79,7 @@ impl ErrorCode {
         self.into()
     }
 
-    /// What to do about it.
+    /// Remedy of the code.
     pub(crate) const fn remedy(self) -> &'static str {
         match self {
             Self::InvalidArgument => "correct that argument; `--help` of the command shows its form",
@@ -227,7 +227,7 @@ const LINES: [(&str, &str); 10] = [
     ("available_missions", "missions"),
 ];
 
-/// How many entries of a list are shown.
+/// Most entries of a list that are shown.
 const SHOWN: usize = 12;
 
 /// The lines behind an error, for people.

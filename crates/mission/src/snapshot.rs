@@ -1,4 +1,4 @@
-//! What a log adds up to: the state of every work package, and `status.json`, byte for byte.
+//! Reducer: the state of every work package, and `status.json` byte for byte, from the rows of a log.
 //!
 //! Pure, and independent of the order of the rows: of rows with one id the first counts. Rows are ordered by
 //! instant; in one instant the row that starts at its work package's lane is first; then `event_id`
@@ -25,16 +25,16 @@ pub const FILE: &str = "status.json";
 pub struct PackageState {
     /// Its lane.
     pub lane: Lane,
-    /// Who moved it last.
+    /// Actor of the last move.
     pub actor: String,
-    /// When; none when it never moved.
+    /// Time of the last move; none when it never moved.
     pub last_transition_at: Option<String>,
     /// By which row.
     pub last_event_id: Option<String>,
-    /// How many of its moves were forced.
+    /// Number of forced moves.
     pub force_count: u64,
-    /// What moves and annotations of a current mission tell beside its lane: `subtasks`, `agent`, `notes`,
-    /// `review_result` and so on, as `status.json` has them.
+    /// Slots that moves and annotations of a current mission fill: `subtasks`, `agent`, `notes`, `review_result` and so
+    /// on, as `status.json` has them.
     pub slots: Map<String, Value>,
 }
 
@@ -51,7 +51,7 @@ pub struct Snapshot {
     pub last_event_id: Option<String>,
     /// Lane rows without duplicates.
     pub event_count: usize,
-    /// What rows about a retrospective add up to.
+    /// State of the retrospective, reduced from its rows.
     pub retrospective: Option<Value>,
     dialect: Dialect,
 }
@@ -125,7 +125,7 @@ fn annotate(packages: &mut BTreeMap<String, PackageState>, parts: &[&Log]) {
     }
 }
 
-/// What rows about a retrospective add up to, in the order of the file; nothing without one.
+/// State of the retrospective, reduced from its rows in the order of the file; nothing without one.
 fn retrospective<'a>(rows: impl Iterator<Item = &'a OtherRow>) -> Option<Value> {
     let mut found: Option<(&str, Value, Value)> = None;
     let [mut total, mut applied, mut rejected] = [0_u64; 3];
@@ -235,7 +235,7 @@ impl Snapshot {
         if lane.is_on_board() { lane } else { Lane::Planned }
     }
 
-    /// How the mission of the log is written.
+    /// Dialect of the mission.
     pub const fn dialect(&self) -> Dialect {
         self.dialect
     }
@@ -245,7 +245,7 @@ impl Snapshot {
         self.work_packages.get(wp_id)?.slots.get(key).filter(|value| !value.is_null())
     }
 
-    /// How many work packages each lane holds, in the order of [`Lane::ALL`].
+    /// Number of work packages in each lane, in the order of [`Lane::ALL`].
     pub fn summary(&self) -> [(Lane, usize); 9] {
         Lane::ALL.map(|lane| (lane, self.work_packages.values().filter(|state| state.lane == lane).count()))
     }

@@ -1,4 +1,4 @@
-//! Which subtasks of a work package are done, as the dialect of its mission has it.
+//! State of the subtasks of a work package, as the dialect of its mission keeps it.
 //!
 //! Pure. In an rc11 mission the boxes of `tasks.md` decide. In a current mission the front matter lists the
 //! subtasks, and one is done by the log or by its box: other releases read only the log, people the box.
@@ -11,7 +11,7 @@ use crate::tasks::{SubtaskState, box_state, subtasks_are_complete, unchecked_sub
 /// The slot of the log that has the state of each subtask.
 pub(crate) const SLOT: &str = "subtasks";
 
-/// What is left to do in a work package.
+/// Subtasks of a work package that are open, or whose log and box differ.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Subtasks {
     /// Subtasks that are not done, in their order.
@@ -66,7 +66,7 @@ impl Subtasks {
         format!("{open}; done by either the log or the box of tasks.md, not by both: {differing}")
     }
 
-    /// What is odd about the list.
+    /// Warning about the list.
     pub(crate) fn warning(&self, wp_id: &str) -> Option<String> {
         self.is_unlisted.then(|| {
             format!("{wp_id}: the front matter has no `subtasks`, so no subtask is asked for: list them, or write `subtasks: []`")

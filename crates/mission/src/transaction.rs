@@ -33,10 +33,10 @@ use std::time::Duration;
 use system::Machine;
 use system::lock::{FileLock, LockError};
 
-/// How long a command waits for a mission's lock (contract section 5).
+/// Longest wait for a mission's lock (contract section 5).
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a command is going to write.
+/// Rows and files that a command will write.
 #[derive(Debug)]
 pub(crate) struct Change {
     /// The mission, as it will be.
@@ -45,7 +45,7 @@ pub(crate) struct Change {
     pub(crate) log: MissionLog,
     /// Rows to append; [`Change::append`] is the only way in.
     rows: Vec<Row>,
-    /// What is odd about the log, for stderr and for the command's JSON document.
+    /// Warnings about the log, for stderr and for the command's JSON document.
     pub(crate) notes: Vec<String>,
     /// Rows that the log holds already and that are to be captured.
     pub(crate) recorded: Vec<Row>,
@@ -70,16 +70,16 @@ pub(crate) struct Change {
     pub(crate) commit: Option<(Vec<PathBuf>, String)>,
 }
 
-/// What carrying out a change did.
+/// Result of a change that was carried out.
 #[derive(Debug)]
 pub struct Done {
     /// The commit that was made; none when there was nothing to commit.
     pub commit: Option<String>,
     /// The commit that was made on the coordination branch, when lane rows are kept there.
     pub coordination_commit: Option<String>,
-    /// What was captured.
+    /// Captured facts.
     pub capture: CaptureReport,
-    /// What is odd about the log.
+    /// Warnings about the log.
     pub notes: Vec<String>,
     /// The board as the log shows it now; only when lane rows were appended.
     board: Option<Snapshot>,
@@ -224,7 +224,7 @@ impl Change {
         Ok(Done { commit, coordination_commit, capture: captive.confirm()?, notes: self.notes, board })
     }
 
-    /// How the mission is written once the rows in `added` are there.
+    /// Dialect of the mission once the rows in `added` are there.
     fn dialect(&self, added: &Log) -> Dialect {
         if added.is_current() { Dialect::Current } else { self.mission.dialect(&self.log) }
     }

@@ -14,7 +14,7 @@ const FILE: &str = "index.json";
 /// Version of the file's format.
 const VERSION: u64 = 1;
 
-/// What was being done when the question came up.
+/// Activity during which a question is asked.
 #[derive(
     Clone,
     Copy,
@@ -61,7 +61,7 @@ impl OriginFlow {
     }
 }
 
-/// What became of a question.
+/// State of a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "snake_case")]
@@ -88,24 +88,24 @@ impl DecisionStatus {
 pub struct Decision {
     /// ULID.
     pub decision_id: String,
-    /// What was being done.
+    /// Activity during which the question was asked.
     pub origin_flow: OriginFlow,
     /// The step of the flow, or none.
     pub step_id: Option<String>,
     /// The slot of the flow, or none; one of the two is there.
     pub slot_key: Option<String>,
-    /// What the answer is for.
+    /// Key of the input that the answer decides.
     pub input_key: String,
     /// The question.
     pub question: String,
     /// Answers to choose from.
     #[serde(default)]
     pub options: Vec<String>,
-    /// What became of it.
+    /// State of the decision.
     pub status: DecisionStatus,
     /// The answer.
     pub final_answer: Option<String>,
-    /// Why.
+    /// Reason for the answer or the closing.
     pub rationale: Option<String>,
     /// Whether the answer is none of the options.
     #[serde(default)]
@@ -113,13 +113,13 @@ pub struct Decision {
     /// A summary of other producers.
     #[serde(default)]
     pub summary_json: Option<Value>,
-    /// When it was asked: UTC, `Z`.
+    /// Time of opening: UTC, `Z`.
     pub created_at: String,
-    /// When it was closed.
+    /// Time of closing.
     pub resolved_at: Option<String>,
-    /// Who closed it.
+    /// Actor of the closing.
     pub resolved_by: Option<String>,
-    /// Who asked; releases before 3.2.0 do not keep it.
+    /// Actor of the opening; releases before 3.2.0 do not keep it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opened_by: Option<String>,
     /// ULID of the mission.
@@ -154,8 +154,8 @@ pub struct Ledger {
     other: Map<String, Value>,
 }
 
-/// How long a page may lie there before the ledger that names it: the first decision of a mission is being
-/// written, page first, by a command whose lock a reader does not take.
+/// Age below which a page without an entry in the ledger is normal: a command writes the page of a mission's first
+/// decision before the ledger, under a lock that a reader does not take.
 const PAGE_FIRST: Duration = Duration::from_secs(1);
 
 /// Reads the ledger of a mission directory; an absent one is empty.
@@ -207,12 +207,12 @@ impl Ledger {
         Ok(Self { path: path.to_owned(), entries: entries.collect::<Result<_>>()?, mission_id, other: map })
     }
 
-    /// Where the ledger is.
+    /// Path of the ledger.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where the page of an entry is.
+    /// Path of the page of an entry.
     pub fn page_path(&self, decision_id: &str) -> PathBuf {
         self.path.with_file_name(format!("DM-{decision_id}.md"))
     }

@@ -6,7 +6,7 @@ use crate::slug::is_ulid;
 use serde::Serialize;
 use std::collections::HashSet;
 
-/// What does not agree.
+/// Kind of disagreement between the ledger and the markers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum FindingKind {
@@ -21,13 +21,13 @@ pub enum FindingKind {
 /// One disagreement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What does not agree.
+    /// Kind of disagreement.
     pub kind: FindingKind,
     /// The decision.
     pub decision_id_or_ref: String,
     /// `file:Ln`, for a marker.
     pub location: Option<String>,
-    /// What is wrong, in one sentence.
+    /// Description, in one sentence.
     pub detail: String,
 }
 
@@ -40,7 +40,7 @@ pub struct Verification {
     pub deferred_count: usize,
     /// Markers in all documents.
     pub marker_count: usize,
-    /// What does not agree; each decision once.
+    /// Disagreements; each decision once.
     pub findings: Vec<Finding>,
 }
 

@@ -1,4 +1,4 @@
-//! Which artifacts travel as bodies, and why the others do not.
+//! Selection of the artifacts that are sent as bodies, with the reason for each of the others.
 //!
 //! The rules are the wire contract's: the documents people read, as text, up to half a mebibyte.
 
@@ -20,7 +20,7 @@ pub enum BodyVerdict {
     Stays(SkipReason),
 }
 
-/// Why an artifact stays.
+/// Reason for not sending an artifact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SkipReason {
     /// It counts as absent.
@@ -73,7 +73,7 @@ pub fn judge_body(mission_dir: &Path, artifact: &Artifact, overlay: &Overlay) ->
     }
 }
 
-/// Why an artifact stays, as far as its index entry tells.
+/// Reason for not sending an artifact, as far as its index entry shows one.
 fn judge_artifact(artifact: &Artifact) -> Option<SkipReason> {
     if !artifact.is_text {
         return Some(SkipReason::NotPresent);

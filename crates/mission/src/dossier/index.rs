@@ -10,13 +10,13 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// How many artifacts a mission may have. More is a build directory, not a mission.
+/// Most artifacts of a mission. More is a build directory, not a mission.
 pub(crate) const MAX_ARTIFACTS: usize = 4096;
-/// How deep its directories may lie.
+/// Most levels of directories below the mission's.
 const MAX_DEPTH: usize = 32;
 
-/// What files of the directory are about to hold, by absolute path: a command indexes the dossier as
-/// it will be, before it writes.
+/// Content that files of the directory will have after this command, by absolute path: a command indexes the dossier
+/// before it writes.
 pub type Overlay = BTreeMap<PathBuf, Vec<u8>>;
 
 /// One file of a mission.
@@ -24,7 +24,7 @@ pub type Overlay = BTreeMap<PathBuf, Vec<u8>>;
 pub struct Artifact {
     /// Path relative to the mission directory, with `/`.
     pub path: String,
-    /// What it is for.
+    /// Purpose of the artifact.
     pub class: ArtifactClass,
     /// Its key in events.
     pub key: String,
@@ -65,7 +65,7 @@ impl Dossier {
     }
 }
 
-/// What a file is about to have behind what it holds: a log is too large for an [`Overlay`].
+/// Bytes that this command will append to a file: a log is too large for an [`Overlay`].
 #[derive(Clone, Copy, Debug)]
 pub struct Appended<'a> {
     /// The file.

@@ -1,22 +1,22 @@
-//! What each mission type expects, and how an artifact is classed and named.
+//! Manifests: the artifacts that each mission type expects, and how an artifact is classed and named.
 
 use serde::Serialize;
 
 /// Version of the built-in manifests, part of every dossier namespace.
 pub(crate) const MANIFEST_VERSION: &str = "1";
 
-/// What an artifact is for.
+/// Purpose of an artifact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "snake_case")]
 pub enum ArtifactClass {
-    /// What the mission starts from.
+    /// Starting point of the mission.
     Input,
-    /// What steers it.
+    /// Instructions of the workflow.
     Workflow,
-    /// What it produces.
+    /// Result of the mission.
     Output,
-    /// What its decisions rest on.
+    /// Ground of a decision.
     Evidence,
     /// Rules it has to keep.
     Policy,
@@ -44,7 +44,7 @@ pub struct Expected {
     pub required: bool,
 }
 
-/// What one mission type expects.
+/// Artifacts that one mission type expects.
 #[derive(Clone, Copy, Debug)]
 pub struct Manifest(&'static [Expected]);
 

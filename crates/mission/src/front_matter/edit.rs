@@ -26,7 +26,7 @@ const ORDER: [&str; 17] = [
     "history",
 ];
 
-/// What a key is set to.
+/// Value that a key is set to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scalar {
     /// One text.

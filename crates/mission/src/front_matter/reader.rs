@@ -57,7 +57,7 @@ pub fn read_work_package(path: &Path) -> Result<Option<WorkPackage>> {
     read_text(path, MAX_TEXT)?.map(|text| WorkPackage::parse(path, text)).transpose()
 }
 
-/// What a board shows of a work package file.
+/// Fields of a work package file that a board shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heading {
     /// `WPnn`.
@@ -182,7 +182,7 @@ impl WorkPackage {
         }
     }
 
-    /// What is odd about its text and is no reason to refuse it.
+    /// Warning about text that is unusual and no reason to refuse it.
     pub(crate) fn warning(&self) -> Option<String> {
         conflict::marker_lines(&self.text).next().map(|line| conflict::warning(&self.path, line))
     }

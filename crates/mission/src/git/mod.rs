@@ -29,11 +29,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How much of git's output is kept.
+/// Most bytes of git's output that are kept.
 const MAX_OUTPUT: u64 = 64 << 20;
-/// How long another git process may be in the way (contract section 5).
+/// Longest wait for another git process (contract section 5).
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long to wait before looking again.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(20);
 /// Variables by which a surrounding git (we may run in a hook) would redirect ours.
 const REDIRECTING: [&str; 9] = [
@@ -47,7 +47,7 @@ const REDIRECTING: [&str; 9] = [
     "GIT_PREFIX",
     "GIT_CEILING_DIRECTORIES",
 ];
-/// What a git operation that is under way leaves in the git directory.
+/// Files that a git operation in progress leaves in the git directory, with its name.
 const UNDER_WAY: [(&str, &str); 6] = [
     ("MERGE_HEAD", "merge"),
     ("CHERRY_PICK_HEAD", "cherry-pick"),
@@ -276,7 +276,7 @@ pub(crate) fn default_branch(project: &Project) -> Result<Option<String>> {
     Ok(answer.out.trim().strip_prefix("refs/remotes/origin/").map(str::to_owned))
 }
 
-/// When the last commit of `branch` was made that `target` lacks; nothing without one, or without one of the branches.
+/// Time of the last commit of `branch` that `target` lacks; nothing without one, or without one of the branches.
 pub(crate) fn last_commit_beyond(project: &Project, branch: &str, target: &str) -> Result<Option<String>> {
     let git = Git { worktree: &project.git().worktree };
     let (branch, target) = (format!("refs/heads/{branch}"), format!("^refs/heads/{target}"));

@@ -24,7 +24,7 @@ pub struct ObjectReader {
     output: BufReader<ChildStdout>,
 }
 
-/// What a tree holds under one name.
+/// Entry of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GitTreeEntry {
     /// Octal, as git writes it: `100644`, `40000`, `120000`.

@@ -34,7 +34,7 @@ pub struct Running {
     _lock: FileLock,
 }
 
-/// What capturing a run did.
+/// Result of capturing a run.
 #[derive(Debug, Default)]
 pub struct RunCapture {
     /// The sum over all missions.

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
-/// Which branches are read.
+/// Kind of branches to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BranchKind {
     Local,

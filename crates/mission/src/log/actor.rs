@@ -1,4 +1,4 @@
-//! Who acted, as a text: rows name a person or an agent, releases since 3.2.6 also by an object.
+//! Actor of a row as text: rows name a person or an agent, releases since 3.2.6 also by an object.
 
 use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};

@@ -24,7 +24,7 @@ const TEXT_SLOTS: [&str; 8] = [
 /// The keys of a review claim.
 const REVIEW: [&str; 4] = ["at", "actor", "wp_id", "reason"];
 
-/// What a released claim empties.
+/// Slots that releasing a claim empties.
 const CLAIM: [&str; 3] = ["agent", "shell_pid", "shell_pid_created_at"];
 
 /// One annotation.
@@ -34,11 +34,11 @@ pub struct Annotation {
     pub event_id: String,
     /// `WPnn`.
     pub wp_id: String,
-    /// When: ISO 8601.
+    /// Time: ISO 8601.
     pub at: String,
-    /// Who.
+    /// Actor.
     pub actor: String,
-    /// What changes, by slot. Keys that this release does not know change nothing.
+    /// New values, by slot. Keys that this release does not know change nothing.
     pub delta: Map<String, Value>,
 }
 

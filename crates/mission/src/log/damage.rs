@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// How many unreadable lines a warning names.
+/// Most unreadable lines that a warning names.
 pub(super) const SHOWN: usize = 5;
 
 /// A line that could not be read.
@@ -15,7 +15,7 @@ pub(super) const SHOWN: usize = 5;
 pub struct Damage {
     /// Its 1-based number.
     pub line: usize,
-    /// What is wrong with it.
+    /// Description of the damage.
     pub problem: String,
     /// Whether it is broken, so that `doctor repair` moves it aside. A JSON object in a form that this release
     /// does not know is kept where it is.
@@ -23,7 +23,7 @@ pub struct Damage {
     pub repairable: bool,
 }
 
-/// What a line that cannot be read as one row holds.
+/// Content of a line that cannot be read as one row.
 #[derive(Debug)]
 pub(super) struct Unread {
     pub(super) problem: String,
@@ -175,7 +175,7 @@ pub(crate) fn more_lines(count: usize) -> String {
     format!("{count} more {} cannot be read", if count == 1 { "line" } else { "lines" })
 }
 
-/// What to do about unreadable lines.
+/// Remedy for unreadable lines.
 pub(crate) fn remedy(mission_slug: &str, repairable: bool) -> String {
     if repairable {
         let repair = contract::Remedy::RepairMission { mission: mission_slug.to_owned() };

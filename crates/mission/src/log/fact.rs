@@ -49,7 +49,7 @@ impl FactKind {
         matches!(self, Self::DecisionPointOpened | Self::DecisionPointResolved)
     }
 
-    /// What the fact is about: `WorkPackage` or `Mission`.
+    /// Subject of the fact: `WorkPackage` or `Mission`.
     pub const fn aggregate_type(self) -> &'static str {
         match self {
             Self::WPCreated => "WorkPackage",
@@ -63,11 +63,11 @@ impl FactKind {
 pub struct FactRow {
     /// ULID.
     pub event_id: String,
-    /// What happened.
+    /// Kind of the fact.
     pub kind: FactKind,
     /// Mission id, mission slug or work package id; empty for decisions.
     pub aggregate_id: String,
-    /// When: ISO 8601, UTC.
+    /// Time: ISO 8601, UTC.
     pub timestamp: String,
     /// The facts themselves.
     pub payload: Map<String, Value>,

@@ -44,7 +44,7 @@ impl LaneStep for LaneMove {
     }
 }
 
-/// What few moves have.
+/// Fields that few moves have.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Detail {
     names_review: bool,
@@ -54,7 +54,7 @@ struct Detail {
     reason_source: Option<String>,
 }
 
-/// What a claim tells about who has the work package.
+/// Slots of a claim: the process and agent that have the work package.
 const CLAIM: [&str; 3] = ["shell_pid", "shell_pid_created_at", "agent"];
 
 /// Texts that many rows share.
@@ -114,7 +114,7 @@ impl LaneMove {
         self.at.is_none()
     }
 
-    /// When, as written.
+    /// Time, as written.
     pub(crate) fn at(&self) -> Cow<'_, str> {
         match &self.at {
             Some(at) => Cow::Borrowed(at),
@@ -134,7 +134,7 @@ impl LaneMove {
             }
     }
 
-    /// What the reviewer concluded.
+    /// Conclusion of the review.
     pub(crate) fn review_result(&self) -> Option<&Value> {
         self.detail.as_ref()?.review_result.as_ref()
     }
@@ -168,7 +168,7 @@ fn is_iso(at: &str) -> bool {
         && at.ends_with("+00:00")
 }
 
-/// How the reasons begin that commands make up.
+/// Beginnings of the reasons that commands generate.
 const MADE_REASONS: [&str; 2] = ["Force move to ", "move-task: "];
 
 /// A blank agent tells nothing.

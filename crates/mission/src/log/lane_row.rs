@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
-/// How a work package is being worked on.
+/// Place of the work on a work package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum ExecutionMode {
@@ -44,21 +44,21 @@ pub struct LaneRow {
     pub from_lane: Lane,
     /// The lane after.
     pub to_lane: Lane,
-    /// When: ISO 8601, UTC.
+    /// Time: ISO 8601, UTC.
     pub at: String,
-    /// Who. An actor object of a later release is read as the name in it.
+    /// Actor. An actor object of a later release is read as the name in it.
     pub actor: String,
     /// Whether it was forced.
     pub force: bool,
     /// `worktree` or `direct_repo`; older logs hold others.
     pub execution_mode: String,
-    /// Why.
+    /// Reason.
     pub reason: Option<String>,
     /// Whether a person gave the reason of a cancellation: `operator` or `synthetic`. Current missions only.
     pub reason_source: Option<String>,
-    /// Where the review is written down.
+    /// Reference to the review.
     pub review_ref: Option<String>,
-    /// What the reviewer concluded: `{reviewer, verdict, reference}`. Current missions only.
+    /// Conclusion of the review: `{reviewer, verdict, reference}`. Current missions only.
     pub review_result: Option<Value>,
     /// `{review: {reviewer, verdict, reference}, repos?, verification?}`.
     pub evidence: Option<Value>,
@@ -175,7 +175,7 @@ impl LaneRow {
     }
 }
 
-/// What counts as true in the language of the reference.
+/// Truth of a value by the rules of Python.
 fn is_true(value: &Value) -> bool {
     match value {
         Value::Null => false,

@@ -46,11 +46,11 @@ pub const FILE: &str = "status.events.jsonl";
 pub const MAX_BYTES: u64 = 256 << 20;
 /// The longest row that is read.
 pub(crate) const MAX_ROW: usize = 1 << 20;
-/// How much of a log is in memory while it is read.
+/// Bytes of a log that are in memory at a time.
 const BUFFER: usize = 128 << 10;
-/// How old a change has to be for its time to tell it from the next one: that of file systems has steps.
+/// Age at which the time of a change tells it from the next one: times of file systems have steps.
 const SETTLED: Duration = Duration::from_millis(50);
-/// What some editors put in front of a text.
+/// Byte order mark that some editors put in front of a text.
 pub(crate) const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// A row as it will be in the log.
@@ -80,7 +80,7 @@ pub struct OtherRow {
     pub at: String,
     /// Its `payload`.
     pub payload: Map<String, Value>,
-    /// What about it this release does not know.
+    /// Parts of the row that this release does not know.
     pub newer: Option<String>,
 }
 
@@ -96,7 +96,7 @@ pub struct Log {
     ids: HashMap<Arc<str>, u8>,
     names: Names,
     lines: usize,
-    /// How many bytes were read.
+    /// Number of bytes read.
     length: u64,
     /// The file, as it was before it was read.
     file: Option<(FileIdentity, SystemTime)>,
@@ -157,7 +157,7 @@ fn each_line_of_file(path: &Path, each: impl FnMut(Line<'_>)) -> Result<()> {
 struct Line<'a> {
     number: usize,
     bytes: &'a [u8],
-    /// How many bytes of the file it takes.
+    /// Length of the line in the file, in bytes.
     length: usize,
     is_whole: bool,
     ends: bool,
@@ -372,7 +372,7 @@ impl Log {
         Some(format!("{} line {} {}{more}", contract::text::path(&self.path), first.line, first.problem))
     }
 
-    /// Where the log is.
+    /// Path of the log.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -423,7 +423,7 @@ impl Log {
         annotated || !self.annotations.is_empty() || self.moves.iter().any(|row| row.from == Lane::Genesis)
     }
 
-    /// How many rows there are.
+    /// Number of rows.
     pub fn line_count(&self) -> usize {
         self.lines
     }
@@ -499,7 +499,7 @@ impl Row {
         }
     }
 
-    /// What the row is about: a work package or a decision. Rows of one subject have an order.
+    /// Subject of the row: a work package or a decision. Rows of one subject have an order.
     pub(crate) fn subject(&self) -> Option<&str> {
         match self {
             Self::Lane(row) => Some(&row.wp_id),
@@ -509,7 +509,7 @@ impl Row {
         }
     }
 
-    /// When, as written.
+    /// Time, as written.
     pub(crate) fn at(&self) -> &str {
         match self {
             Self::Lane(row) => &row.at,

@@ -9,12 +9,12 @@ use crate::document::read_bytes;
 use crate::error::{MissionError, Result};
 use std::path::{Path, PathBuf};
 
-/// What the name of a file of moved lines begins with.
+/// Prefix of the names of files with moved lines.
 pub(crate) const ASIDE_PREFIX: &str = "status.events.jsonl.aside-";
 /// More files of one second get no name.
 const MOST: u32 = 1000;
 
-/// What a repair did.
+/// Result of a repair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repaired {
     /// The log.
@@ -25,7 +25,7 @@ pub struct Repaired {
     pub saved: usize,
     /// The lines that moved.
     pub moved: Vec<Damage>,
-    /// Where they are now; nothing when none moved.
+    /// File that they were moved to; nothing when none moved.
     pub moved_to: Option<PathBuf>,
     /// Lines that this release cannot read and that are no damage: they stay.
     pub left: Vec<Damage>,
@@ -73,7 +73,7 @@ pub(crate) fn repair(mission_dir: &Path, now: Moment) -> Result<Repaired> {
     Ok(repaired)
 }
 
-/// What a repair of these bytes of the log at `path` does; and the files it writes, when lines are damaged.
+/// Result of repairing these bytes of the log at `path`; and the files to write, when lines are damaged.
 pub(crate) fn plan(path: &Path, bytes: &[u8]) -> (Repaired, Option<RepairedFiles>) {
     let Split { kept, aside, rows, saved, moved, left } = split(bytes);
     let files = (!moved.is_empty()).then_some(RepairedFiles { kept, aside });

@@ -104,7 +104,7 @@ impl Latest {
         Ok((text, note))
     }
 
-    /// What to tell about a row of the log that is not before the clock.
+    /// Warning about a row of the log that is not before the clock.
     fn note(&self, subject: &str, clock: Instant, text: &str) -> Option<String> {
         let ahead = self.instant.as_ref().filter(|(newest, bound)| bound.recorded && *newest > clock);
         if let Some((newest, bound)) = ahead {

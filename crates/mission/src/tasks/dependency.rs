@@ -7,7 +7,7 @@ use super::prose::prose;
 use super::section::headings;
 use super::{word_continues, wp_id_at};
 
-/// How many characters of a line that is not read are shown.
+/// Most characters shown of a line that is not read.
 const SHOWN: usize = 80;
 
 /// The dependencies that a section declares.

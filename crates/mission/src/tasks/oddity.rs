@@ -2,7 +2,7 @@
 
 use super::section::{headings, title_of};
 
-/// What is odd about the headings of a text; each with its 1-based line.
+/// Unusual headings of a text; each with its 1-based line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeadingOddities {
     /// Headings that look like a work package and are none: `## WP2`, `## WP003`, `## wp03`.

@@ -1,4 +1,4 @@
-//! Which requirements a text names: `FR-`, `NFR-` or `C-` and digits.
+//! Labels of requirements in a text: `FR-`, `NFR-` or `C-` and digits.
 
 use super::word_continues;
 
@@ -51,7 +51,7 @@ pub(crate) fn requirement_line(section: &str) -> Vec<String> {
 
 const LABEL: &str = "requirement";
 
-/// Where the next label may begin.
+/// Start of the next possible label.
 fn label_at(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     bytes.windows(LABEL.len()).position(|window| window.eq_ignore_ascii_case(LABEL.as_bytes()))

@@ -23,7 +23,7 @@ pub struct Subtask<'a> {
     pub text: &'a str,
 }
 
-/// What marking did to the rows of one subtask.
+/// Result of marking the rows of one subtask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Marked {
     /// The text with the rows changed.
